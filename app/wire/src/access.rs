@@ -1,0 +1,150 @@
+//! People, sessions and API tokens as the console and the REST face show them.
+
+use crate::{
+    Timestamp,
+    ids::{ApiTokenId, SessionId, UserId},
+    states::Role,
+};
+use serde::{Deserialize, Serialize};
+
+/// Who is looking at a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Viewer {
+    /// The person.
+    pub user: UserId,
+    /// Their name.
+    pub name: String,
+    /// Their address.
+    pub email: String,
+    /// What they may do.
+    pub role: Role,
+    /// The organization's name.
+    pub organization: String,
+    /// Counts for the navigation.
+    pub nav: NavCounts,
+}
+
+/// Numbers beside the navigation's links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NavCounts {
+    /// Devices in the fleet.
+    pub devices: i64,
+    /// Rollouts that run.
+    pub rollouts: i64,
+    /// Rollouts waiting for this person's decision.
+    pub approvals: i64,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct User {
+    /// Their id.
+    pub id: UserId,
+    /// Their address, used to sign in.
+    pub email: String,
+    /// Their name.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Sign-in is refused until then after too many wrong passwords.
+    pub locked_until: Option<Timestamp>,
+    /// Whether the account was switched off.
+    pub disabled: bool,
+}
+
+/// A signed-in browser.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it was last used.
+    pub last_seen_at: Timestamp,
+    /// From where.
+    pub address: String,
+    /// With what.
+    pub user_agent: String,
+    /// Whether it is the one asking.
+    pub current: bool,
+}
+
+/// An API token; its secret is shown once, when it is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApiToken {
+    /// Its id.
+    pub id: ApiTokenId,
+    /// What it is for.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Who made it.
+    pub created_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// End of its life.
+    pub expires_at: Timestamp,
+    /// When it was last used.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A new API token with its secret: the only time it is seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CreatedApiToken {
+    /// The token.
+    pub token: ApiToken,
+    /// `fat_…`
+    pub secret: String,
+}
+
+/// All the people page shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeoplePage {
+    /// Everybody, by name.
+    pub users: Vec<User>,
+    /// API tokens, newest first.
+    pub tokens: Vec<ApiToken>,
+    /// Whether the caller may change them.
+    pub may_edit: bool,
+}
+
+/// All the account page shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountPage {
+    /// The person.
+    pub user: User,
+    /// Their live sessions, newest first.
+    pub sessions: Vec<Session>,
+}
+
+/// One line of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditEntry {
+    /// Position in the chain.
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who, in words.
+    pub actor: String,
+    /// What, for example `rollout.approve`.
+    pub action: String,
+    /// On what, for example a rollout's id.
+    pub object: String,
+    /// More, as text.
+    pub detail: String,
+}
+
+/// All the audit page shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AuditPage {
+    /// Entries, newest first.
+    pub entries: crate::page::Page<AuditEntry>,
+}

@@ -1,0 +1,227 @@
+//! The native device protocol, version 1: JSON text frames on the websocket `/device/v1/channel` of the device listener.
+//!
+//! The device speaks first with [`Up::Hello`]; the server answers [`Down::Welcome`], which says up to which sequence number it already has the
+//! device's samples. From then on both sides send when they have something. Frames are at most [`MAX_FRAME`] bytes; a larger one closes the
+//! socket with 1009. Unknown fields are ignored on both sides; an unknown `type` is answered with [`Down::Refused`].
+//!
+//! | frame | direction | meaning |
+//! |---|---|---|
+//! | `hello` | up | what runs here, and which sample stream follows |
+//! | `samples` | up | measured values under one sequence number |
+//! | `status` | up | how an update goes |
+//! | `welcome` | down | who the server says you are, its time, the last sequence number it holds |
+//! | `ack` | down | everything of the stream up to `seq` is on disk and synced |
+//! | `refused` | down | something in a frame was not taken, and why |
+//! | `offer` | down | there is an update |
+//! | `cancel` | down | the update was taken back |
+//! | `status_ack` | down | the status is recorded |
+//! | `renew` | down | renew your certificate now |
+
+use crate::{
+    Timestamp,
+    ids::{Digest, DeviceId, RolloutId, UpdateId},
+    manifest::Envelope,
+    states::UpdateState,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Most bytes of one frame.
+pub const MAX_FRAME: usize = 1 << 20;
+/// Most samples of one frame.
+pub const MAX_SAMPLES: usize = 10_000;
+/// Most different metrics one device may have.
+pub const MAX_METRICS: usize = 500;
+/// Most bytes of a metric's name; letters, digits, `_`, `.`, `-`, `/`, `:` only.
+pub const MAX_METRIC_NAME: usize = 64;
+/// Most attributes a device may report, each key and value at most [`MAX_ATTRIBUTE`] bytes.
+pub const MAX_ATTRIBUTES: usize = 64;
+/// Most bytes of an attribute's key or value.
+pub const MAX_ATTRIBUTE: usize = 256;
+/// A sample may be at most this far ahead of the server's clock, in milliseconds.
+pub const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
+/// A sample may be at most this old, in milliseconds (30 days): what a device buffered while it was cut off.
+pub const MAX_AGE_MS: i64 = 30 * 24 * 3600 * 1000;
+
+/// What a device sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Up {
+    /// First frame of every connection.
+    Hello(Hello),
+    /// Measured values.
+    Samples(Samples),
+    /// How an update goes.
+    Status(StatusReport),
+}
+
+/// What runs on the device, said once a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Agent name and version, for example `fleetward-agent/0.1.0`.
+    pub agent: String,
+    /// Changes with every boot of the device.
+    pub boot_id: String,
+    /// What is installed and running.
+    pub firmware: Running,
+    /// The device's own facts; replaces what it said before.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// Name of the buffer whose samples follow; a new one is drawn when the buffer was lost. At most 64 bytes.
+    pub stream: String,
+}
+
+/// The firmware a device runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Running {
+    /// Version as in the manifest it was installed from.
+    pub version: String,
+    /// Sequence as in the manifest it was installed from; 0 before the first update.
+    #[serde(default)]
+    pub sequence: u64,
+    /// The device's type as in manifests.
+    pub device_type: String,
+    /// Hardware revision.
+    #[serde(default)]
+    pub hardware: String,
+}
+
+/// Samples under one sequence number. Numbers of a stream start at 1 and have no gaps; a frame at or below the acknowledged number is
+/// acknowledged again and not stored again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Samples {
+    /// Position in the stream.
+    pub seq: u64,
+    /// The values.
+    pub samples: Vec<Sample>,
+}
+
+/// One measured value. `v` must be finite.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Metric, for example `cpu.load`.
+    pub m: String,
+    /// When, in Unix milliseconds by the device's clock.
+    pub t: i64,
+    /// How much.
+    pub v: f64,
+}
+
+/// A device's word on an update. Reports may be repeated; a state that the update has already left is ignored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// Which update.
+    pub update_id: UpdateId,
+    /// Where it is.
+    pub state: UpdateState,
+    /// Percent of the current step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<u8>,
+    /// A word for programs when it failed, for example `digest_mismatch`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// A line for people, at most 1,000 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What runs now, after a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub firmware: Option<Running>,
+}
+
+/// What the server sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Down {
+    /// Answer to `hello`.
+    Welcome(Welcome),
+    /// Everything of the stream up to `seq` is synced to disk.
+    Ack {
+        /// Highest stored sequence number without a gap below it.
+        seq: u64,
+    },
+    /// Part of a frame was not taken; the rest was. The connection goes on.
+    Refused {
+        /// The frame's sequence number, where it had one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+        /// How many samples were left out.
+        samples: u32,
+        /// A word for programs, for example `not_finite`, `too_old`, `too_many_metrics`, `bad_frame`.
+        code: String,
+        /// What to do about it.
+        message: String,
+    },
+    /// There is an update for this device.
+    Offer(Box<Offer>),
+    /// The update was taken back; stop if it is not installing yet.
+    Cancel {
+        /// Which update.
+        update_id: UpdateId,
+    },
+    /// The status report is recorded.
+    StatusAck {
+        /// Which update.
+        update_id: UpdateId,
+        /// The state as the server holds it now.
+        state: UpdateState,
+    },
+    /// Renew the certificate now, without waiting for its window.
+    Renew,
+}
+
+/// The server's answer to `hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// Who you are by your certificate.
+    pub device_id: DeviceId,
+    /// Server time.
+    pub server_time: Timestamp,
+    /// Highest stored sequence number of the stream; 0 when the stream is new.
+    pub acked: u64,
+    /// Seconds between the server's pings; silence of three of them closes the socket.
+    pub ping_s: u32,
+}
+
+/// An update on offer. The device verifies the envelope with its own keys before it trusts a word of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// This device's part in the rollout; status reports carry it.
+    pub update_id: UpdateId,
+    /// The rollout.
+    pub rollout_id: RolloutId,
+    /// The signed manifest, byte for byte as the release's author made it.
+    pub envelope: Envelope,
+    /// Where each payload is fetched: a path on the device listener, with Range.
+    pub downloads: Vec<Download>,
+    /// The server counts the device as timed out after this.
+    pub deadline: Timestamp,
+}
+
+/// One payload's address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Download {
+    /// Which payload.
+    pub sha256: Digest,
+    /// Size in bytes.
+    pub size: u64,
+    /// Path and query on the device listener.
+    pub path: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_tagged_json_that_ignores_what_it_does_not_know() {
+        let up: Up = serde_json::from_str(r#"{"type":"samples","seq":7,"samples":[{"m":"cpu","t":1,"v":0.5,"unit":"x"}],"later":1}"#).unwrap();
+        assert_eq!(up, Up::Samples(Samples { seq: 7, samples: vec![Sample { m: "cpu".into(), t: 1, v: 0.5 }] }));
+        assert_eq!(serde_json::to_string(&Down::Ack { seq: 7 }).unwrap(), r#"{"type":"ack","seq":7}"#);
+    }
+
+    #[test]
+    fn json_has_no_nan() {
+        assert!(serde_json::from_str::<Sample>(r#"{"m":"x","t":0,"v":NaN}"#).is_err());
+        assert!(serde_json::from_str::<Sample>(r#"{"m":"x","t":0,"v":1e999}"#).is_err());
+    }
+}

@@ -1,0 +1,185 @@
+//! Devices as lists and pages show them.
+
+use crate::{
+    Timestamp,
+    ids::{DeviceId, RolloutId, UpdateId},
+    page::Page,
+    pki::CertificateRow,
+    states::{DeviceState, UpdateState},
+    telemetry::LatestValue,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What to list. The same shape is a page's URL, a REST query and a rollout's target.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DeviceQuery {
+    /// A selector, for example `type:gateway tag:eu online:yes 1.2`; empty means all.
+    #[serde(default)]
+    pub q: String,
+    /// Column to sort by; `-` in front reverses.
+    #[serde(default)]
+    pub sort: DeviceSort,
+    /// Cursor of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Rows, at most [`crate::page::MAX_ROWS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u32>,
+}
+
+/// Orders of the device list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum DeviceSort {
+    /// By device id.
+    #[default]
+    #[serde(rename = "device_id")]
+    DeviceId,
+    /// By device id, from the end.
+    #[serde(rename = "-device_id")]
+    DeviceIdDesc,
+    /// Seen longest ago first.
+    #[serde(rename = "last_seen")]
+    LastSeen,
+    /// Seen last first.
+    #[serde(rename = "-last_seen")]
+    LastSeenDesc,
+    /// By firmware version, as text.
+    #[serde(rename = "version")]
+    Version,
+    /// By firmware version, from the end.
+    #[serde(rename = "-version")]
+    VersionDesc,
+}
+
+/// A device in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceRow {
+    /// Its name.
+    pub device_id: DeviceId,
+    /// Its type.
+    pub device_type: String,
+    /// Its hardware revision.
+    pub hardware: String,
+    /// Its standing.
+    pub state: DeviceState,
+    /// Whether its channel is open.
+    pub online: bool,
+    /// The version it runs, as it said.
+    pub version: String,
+    /// When it was last heard of.
+    pub last_seen_at: Option<Timestamp>,
+    /// Operator's tags.
+    pub tags: Vec<String>,
+    /// The state of its newest update.
+    pub update: Option<UpdateState>,
+}
+
+/// The device list's page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DevicesPage {
+    /// The rows.
+    pub devices: Page<DeviceRow>,
+    /// Types there are, for the filter.
+    pub types: Vec<String>,
+    /// Tags there are, for the filter.
+    pub tags: Vec<String>,
+    /// Versions there are, for the filter.
+    pub versions: Vec<String>,
+    /// What is wrong with the selector, if something is; the rows are then empty.
+    pub selector_error: Option<SelectorError>,
+    /// Devices in the fleet at all; 0 shows the first steps instead of "no match".
+    pub fleet: i64,
+    /// Whether the caller may enrol devices.
+    pub may_enrol: bool,
+    /// When this was read.
+    pub at: Timestamp,
+}
+
+/// Where a selector is wrong, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SelectorError {
+    /// Byte position in the text.
+    pub position: u32,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub hint: String,
+}
+
+/// All a device's page shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceDetail {
+    /// The row as in the list.
+    pub row: DeviceRow,
+    /// The sequence of the firmware it runs.
+    pub sequence: i64,
+    /// When it was enrolled.
+    pub enrolled_at: Timestamp,
+    /// By which token's label or certificate.
+    pub enrolled_by: String,
+    /// When the present or last connection began.
+    pub connected_at: Option<Timestamp>,
+    /// The address of the present or last connection.
+    pub address: String,
+    /// The agent's name and version.
+    pub agent: String,
+    /// The device's own facts.
+    pub attributes: BTreeMap<String, String>,
+    /// Its certificates, newest first.
+    pub certificates: Vec<CertificateRow>,
+    /// Its updates, newest first; at most 20.
+    pub updates: Vec<DeviceUpdate>,
+    /// Latest value of each series, by metric.
+    pub latest: Vec<LatestValue>,
+    /// Connections of the last 24 hours, oldest first.
+    pub connections: Vec<ConnectionSpan>,
+    /// Why it is or isn't updating, in words; empty when nothing concerns it.
+    pub update_reason: String,
+    /// Whether the caller may change it.
+    pub may_edit: bool,
+    /// Whether the caller may cut it off.
+    pub may_revoke: bool,
+    /// When this was read.
+    pub at: Timestamp,
+}
+
+/// A device's part in a rollout, on the device's page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceUpdate {
+    /// The update.
+    pub id: UpdateId,
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// Its name.
+    pub rollout_name: String,
+    /// From which version.
+    pub from_version: String,
+    /// To which version.
+    pub to_version: String,
+    /// Where it is.
+    pub state: UpdateState,
+    /// Percent of the current step.
+    pub progress: Option<i64>,
+    /// A line for people.
+    pub detail: String,
+    /// When it was offered.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A stretch of time a device was connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionSpan {
+    /// Start.
+    pub from: Timestamp,
+    /// End; none while it lasts.
+    pub to: Option<Timestamp>,
+    /// From where.
+    pub address: String,
+    /// Why it ended.
+    pub reason: String,
+}

@@ -1,0 +1,24 @@
+//! What crosses a boundary: ids, DTOs, faults, live and device frames.
+//!
+//! Owns the shapes that server, browser, agent and scripts agree on, and their JSON form. Refuses to know how any of them is stored, served or
+//! shown: no I/O, no clock, no async, and it builds for wasm32.
+
+pub mod access;
+pub mod device;
+pub mod devices;
+pub mod enrolment;
+pub mod fault;
+pub mod ids;
+pub mod live;
+pub mod manifest;
+pub mod overview;
+pub mod page;
+pub mod pki;
+pub mod releases;
+pub mod rollouts;
+pub mod states;
+pub mod telemetry;
+pub mod time;
+
+pub use fault::{Fault, FaultKind};
+pub use time::Timestamp;

@@ -1,0 +1,83 @@
+//! The overview: the fleet at a glance.
+
+use crate::{
+    Timestamp,
+    ids::{DeviceId, RolloutId},
+    rollouts::RolloutRow,
+};
+use serde::{Deserialize, Serialize};
+
+/// Counts of the whole fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FleetCounts {
+    /// Devices that are active.
+    pub devices: i64,
+    /// Of these, connected now.
+    pub online: i64,
+    /// Devices with an update under way.
+    pub updating: i64,
+    /// Devices whose last update ended in an error.
+    pub failed: i64,
+    /// Active certificates that end within 30 days.
+    pub expiring: i64,
+}
+
+/// All the overview shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OverviewPage {
+    /// The counts.
+    pub counts: FleetCounts,
+    /// Rollouts that run, wait or were halted; at most 8.
+    pub rollouts: Vec<RolloutRow>,
+    /// What needs a person; at most 8, worst first.
+    pub attention: Vec<Attention>,
+    /// How many devices run each version, most first; at most 8.
+    pub versions: Vec<VersionShare>,
+    /// When this was read.
+    pub at: Timestamp,
+}
+
+/// One thing that needs a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attention {
+    /// What kind of thing.
+    pub kind: AttentionKind,
+    /// In words.
+    pub text: String,
+    /// Where to go, a path of the console.
+    pub href: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The device, where it is about one.
+    pub device: Option<DeviceId>,
+    /// The rollout, where it is about one.
+    pub rollout: Option<RolloutId>,
+}
+
+/// Kinds of things that need a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttentionKind {
+    /// A rollout was halted by a gate.
+    Halted,
+    /// A rollout waits for approval.
+    Approval,
+    /// A device's update failed or was reverted.
+    UpdateFailed,
+    /// A device is offline for long.
+    Offline,
+    /// A certificate ends soon.
+    Expiring,
+    /// An upload was quarantined.
+    Quarantined,
+}
+
+/// How many devices run a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionShare {
+    /// The version; empty when a device never said.
+    pub version: String,
+    /// How many.
+    pub devices: i64,
+}

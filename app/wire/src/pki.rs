@@ -1,0 +1,119 @@
+//! Certificates and authorities as pages show them.
+
+use crate::{
+    Timestamp,
+    ids::{AuthorityId, CertificateId, DeviceId},
+    page::Page,
+    states::{AuthorityState, CertificateState},
+};
+use serde::{Deserialize, Serialize};
+
+/// A certificate in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CertificateRow {
+    /// Its id.
+    pub id: CertificateId,
+    /// Whose it is.
+    pub device_id: DeviceId,
+    /// Serial number in hex.
+    pub serial: String,
+    /// SHA-256 of the DER in hex.
+    pub fingerprint: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// Algorithm of its key.
+    pub key_alg: String,
+    /// Start of validity.
+    pub not_before: Timestamp,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// Where it is in its life.
+    pub state: CertificateState,
+    /// Why it was revoked, if it was.
+    pub reason: String,
+    /// When it was first used.
+    pub first_used_at: Option<Timestamp>,
+}
+
+/// An authority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthorityRow {
+    /// Its id.
+    pub id: AuthorityId,
+    /// `root`, `device` or `server`.
+    pub kind: String,
+    /// Its subject.
+    pub subject: String,
+    /// SHA-256 of the DER in hex.
+    pub fingerprint: String,
+    /// Start of validity.
+    pub not_before: Timestamp,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// Where it is in its life.
+    pub state: AuthorityState,
+    /// The certificate, PEM.
+    pub pem: String,
+}
+
+/// All the certificates page shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CertificatesPage {
+    /// Certificates, those that end first in front.
+    pub certificates: Page<CertificateRow>,
+    /// The authorities, root first.
+    pub authorities: Vec<AuthorityRow>,
+    /// Whether the caller may revoke.
+    pub may_revoke: bool,
+    /// When this was read.
+    pub at: Timestamp,
+}
+
+/// Reasons a person may revoke with (RFC 5280 §5.3.1; pki.md R-5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RevocationReason {
+    /// 0
+    Unspecified,
+    /// 1
+    KeyCompromise,
+    /// 3
+    AffiliationChanged,
+    /// 4
+    Superseded,
+    /// 5
+    CessationOfOperation,
+    /// 9
+    PrivilegeWithdrawn,
+}
+
+impl RevocationReason {
+    /// Every reason, in the order of their codes.
+    pub const ALL: [Self; 6] =
+        [Self::Unspecified, Self::KeyCompromise, Self::AffiliationChanged, Self::Superseded, Self::CessationOfOperation, Self::PrivilegeWithdrawn];
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unspecified",
+            Self::KeyCompromise => "key_compromise",
+            Self::AffiliationChanged => "affiliation_changed",
+            Self::Superseded => "superseded",
+            Self::CessationOfOperation => "cessation_of_operation",
+            Self::PrivilegeWithdrawn => "privilege_withdrawn",
+        }
+    }
+    /// The `CRLReason` code of RFC 5280 §5.3.1.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Unspecified => 0,
+            Self::KeyCompromise => 1,
+            Self::AffiliationChanged => 3,
+            Self::Superseded => 4,
+            Self::CessationOfOperation => 5,
+            Self::PrivilegeWithdrawn => 9,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Releases and uploads as pages and scripts see them.
+
+use crate::{
+    Timestamp,
+    ids::{Digest, ReleaseId, RolloutId, SigningKeyId, UploadId},
+    page::Page,
+    states::{ReleaseState, RolloutState},
+};
+use serde::{Deserialize, Serialize};
+
+/// A release in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReleaseRow {
+    /// Its id.
+    pub id: ReleaseId,
+    /// The device type it is for.
+    pub device_type: String,
+    /// Its version.
+    pub version: String,
+    /// Its sequence.
+    pub sequence: i64,
+    /// Where it is in its life.
+    pub state: ReleaseState,
+    /// Why it is quarantined; empty when it isn't.
+    pub quarantine: String,
+    /// Bytes of all its artifacts.
+    pub size: i64,
+    /// Names of the keys whose signatures were right.
+    pub signed_by: Vec<String>,
+    /// When it was uploaded.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// How many devices run this version.
+    pub installed: i64,
+}
+
+/// All the firmware page shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReleasesPage {
+    /// Releases, newest first.
+    pub releases: Page<ReleaseRow>,
+    /// Keys that manifests are checked against.
+    pub keys: Vec<SigningKey>,
+    /// Whether the caller may upload.
+    pub may_upload: bool,
+    /// Whether the caller may manage keys.
+    pub may_edit_keys: bool,
+}
+
+/// All a release's page shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReleaseDetail {
+    /// The row as in the list.
+    pub row: ReleaseRow,
+    /// Release notes.
+    pub notes: String,
+    /// Hardware revisions it runs on; empty means all.
+    pub hardware: Vec<String>,
+    /// The lowest sequence it can be installed over.
+    pub min_sequence: i64,
+    /// SHA-256 of the manifest's bytes; empty when there is none.
+    pub manifest_sha256: String,
+    /// The manifest as text; empty when there is none.
+    pub manifest: String,
+    /// Its files.
+    pub artifacts: Vec<ArtifactRow>,
+    /// Rollouts that use it, newest first.
+    pub rollouts: Vec<ReleaseUse>,
+    /// Whether the caller may publish it now.
+    pub may_publish: bool,
+    /// Whether the caller may recall it now.
+    pub may_recall: bool,
+}
+
+/// A file of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ArtifactRow {
+    /// Its label.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: i64,
+    /// Its digest.
+    pub sha256: Digest,
+}
+
+/// A rollout that uses a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReleaseUse {
+    /// The rollout.
+    pub id: RolloutId,
+    /// Its name.
+    pub name: String,
+    /// Where it is in its life.
+    pub state: RolloutState,
+}
+
+/// A public key that release manifests are checked against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SigningKey {
+    /// Its id here.
+    pub id: SigningKeyId,
+    /// What people call it.
+    pub name: String,
+    /// SHA-256 (hex) of the 32 key bytes: the `keyid` of signatures.
+    pub keyid: String,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// Begin an upload. Chunks follow as `PUT /api/v1/uploads/{id}?offset=N`; a cut upload goes on at the offset that `GET` tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewUpload {
+    /// A label, never a path; at most 200 bytes.
+    pub name: String,
+    /// Size in bytes.
+    pub size: i64,
+    /// The digest it should have, if the sender knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+}
+
+/// How far an upload is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Upload {
+    /// Its id.
+    pub id: UploadId,
+    /// Its label.
+    pub name: String,
+    /// Size it will have.
+    pub size: i64,
+    /// Bytes that are safely here; send from this offset.
+    pub received: i64,
+    /// The content's digest once all is here.
+    pub sha256: Option<Digest>,
+}
+
+/// Make a release of finished uploads. With a manifest among them (`*.manifest.json`, an envelope) it is checked; without, it is quarantined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewRelease {
+    /// The finished uploads: artifacts and one envelope.
+    pub uploads: Vec<UploadId>,
+}

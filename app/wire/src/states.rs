@@ -1,0 +1,194 @@
+//! The states things are in, as words on the wire. Which transitions are legal is the core's business (one pure file a machine).
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+macro_rules! states { ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* })*) => { $(
+    $(#[$doc])*
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+    pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant,)* }
+    impl $name {
+        /// Every state, in the order of the life it describes.
+        pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+        /// The word used on the wire and in the database.
+        pub const fn as_str(self) -> &'static str { match self { $(Self::$variant => $word),* } }
+    }
+    impl FromStr for $name {
+        type Err = UnknownState;
+        fn from_str(s: &str) -> Result<Self, UnknownState> {
+            match s { $($word => Ok(Self::$variant),)* _ => Err(UnknownState { kind: stringify!($name), word: s.to_owned() }) }
+        }
+    }
+    impl fmt::Display for $name { fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) } }
+)* } }
+
+/// A word that names no state of its machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{word:?} is not a {kind}")]
+pub struct UnknownState {
+    /// The machine.
+    pub kind: &'static str,
+    /// The word.
+    pub word: String,
+}
+
+states! {
+    /// What a person or a token may do; each role includes the ones before it.
+    Role {
+        /// Reads everything in the organization.
+        Viewer = "viewer",
+        /// Runs the fleet: enrols, uploads, drafts rollouts.
+        Operator = "operator",
+        /// Approves rollouts, and manages people, keys and trust.
+        Admin = "admin",
+    }
+    /// A device's standing. Online, stale and offline are presence, not state.
+    DeviceState {
+        /// Known before it was ever seen.
+        Preregistered = "preregistered",
+        /// Asked to enrol, waits for a person.
+        Pending = "pending",
+        /// In the fleet.
+        Active = "active",
+        /// Cut off for now, can come back.
+        Suspended = "suspended",
+        /// Gone for good; its id stays reserved.
+        Decommissioned = "decommissioned",
+    }
+    /// A certificate's life.
+    CertificateState {
+        /// Serial reserved, not signed yet.
+        Issuing = "issuing",
+        /// Usable.
+        Active = "active",
+        /// Replaced by a newer one.
+        Superseded = "superseded",
+        /// Withdrawn, for a reason.
+        Revoked = "revoked",
+        /// Past its end.
+        Expired = "expired",
+    }
+    /// An issuing authority's life.
+    AuthorityState {
+        /// Made and trusted, does not issue yet.
+        Staged = "staged",
+        /// Issues.
+        Active = "active",
+        /// Trusted, no longer issues.
+        Retiring = "retiring",
+        /// No longer trusted.
+        Retired = "retired",
+        /// Its key is lost to somebody else.
+        Compromised = "compromised",
+    }
+    /// A release's life.
+    ReleaseState {
+        /// Being put together, or quarantined with a reason.
+        Draft = "draft",
+        /// Signature and digests are right.
+        Verified = "verified",
+        /// May be rolled out.
+        Published = "published",
+        /// Still installed, not for new rollouts.
+        Deprecated = "deprecated",
+        /// Must not be installed any more; running rollouts halt.
+        Recalled = "recalled",
+    }
+    /// A rollout's life.
+    RolloutState {
+        /// Being edited.
+        Draft = "draft",
+        /// Somebody else has to decide.
+        WaitingForApproval = "waiting_for_approval",
+        /// Somebody else said no.
+        Rejected = "rejected",
+        /// Decided, not started.
+        Approved = "approved",
+        /// Starts by itself at a time.
+        Scheduled = "scheduled",
+        /// Goes out.
+        Running = "running",
+        /// A person paused it.
+        Paused = "paused",
+        /// A gate stopped it.
+        Halted = "halted",
+        /// The way back is under way.
+        RollingBack = "rolling_back",
+        /// The way back is done.
+        RolledBack = "rolled_back",
+        /// No new offers; what is under way ends.
+        Stopping = "stopping",
+        /// Ended before its end.
+        Stopped = "stopped",
+        /// Every stage ended.
+        Completed = "completed",
+    }
+    /// A stage's life.
+    StageState {
+        /// Its turn has not come.
+        Pending = "pending",
+        /// Devices are offered the release.
+        Running = "running",
+        /// All done; watched for a while.
+        Soaking = "soaking",
+        /// Waits for a person to go on.
+        AwaitingPromotion = "awaiting_promotion",
+        /// Passed its gates.
+        Succeeded = "succeeded",
+        /// A gate said no.
+        Failed = "failed",
+        /// Had nothing to do, or was passed over.
+        Skipped = "skipped",
+    }
+    /// One device's part in a rollout.
+    UpdateState {
+        /// In a running stage, not told yet.
+        Queued = "queued",
+        /// The device was told.
+        Offered = "offered",
+        /// The device waits for its maintenance window.
+        AwaitingWindow = "awaiting_window",
+        /// Somebody at the device has to confirm.
+        AwaitingConfirmation = "awaiting_confirmation",
+        /// Bytes are on their way.
+        Downloading = "downloading",
+        /// All bytes are there and their digest is right.
+        Downloaded = "downloaded",
+        /// Being written to the other slot.
+        Installing = "installing",
+        /// Restarting into it.
+        Rebooting = "rebooting",
+        /// Up again, proving its health.
+        Verifying = "verifying",
+        /// Runs the new release and is healthy.
+        Succeeded = "succeeded",
+        /// Could not install; may be tried again.
+        Failed = "failed",
+        /// Refuses it; not to be tried again.
+        Rejected = "rejected",
+        /// Was silent for too long.
+        TimedOut = "timed_out",
+        /// Booted, failed, and went back by itself.
+        Reverted = "reverted",
+        /// Taken back by a person.
+        Cancelled = "cancelled",
+        /// A newer rollout took over.
+        Superseded = "superseded",
+        /// Not for this device, with the reason.
+        NotApplicable = "not_applicable",
+    }
+}
+
+impl UpdateState {
+    /// Whether nothing more will happen to the update.
+    pub const fn finished(self) -> bool {
+        use UpdateState as S;
+        matches!(self, S::Succeeded | S::Failed | S::Rejected | S::TimedOut | S::Reverted | S::Cancelled | S::Superseded | S::NotApplicable)
+    }
+    /// Whether it counts as an error in a gate: the device got the release and does not run it.
+    pub const fn error(self) -> bool {
+        use UpdateState as S;
+        matches!(self, S::Failed | S::Rejected | S::TimedOut | S::Reverted)
+    }
+}
