@@ -1,0 +1,112 @@
+//! Paired measurement and its statistics.
+
+use anyhow::{Result, ensure};
+
+use crate::process;
+
+/// Takes one measurement, in the workload's unit.
+pub type Measure = Box<dyn FnMut() -> Result<f64>>;
+
+/// Measurements of two sides, taken in turn.
+pub struct Pairs {
+    pairs: Vec<(f64, f64)>,
+}
+
+impl Pairs {
+    /// One warm-up of each side, then `count` pairs. Every second pair runs in the other order, so that what one side
+    /// leaves behind (caches, heat) does not always meet the same one.
+    pub fn measure(name: &str, count: usize, mut ours: Measure, mut other: Measure) -> Result<Self> {
+        ensure!(count >= 3, "fewer than 3 pairs say nothing");
+        println!("{name}: warming up");
+        ours()?;
+        other()?;
+        let mut pairs = Vec::with_capacity(count);
+        for round in 0..count {
+            process::pause(std::time::Duration::ZERO)?;
+            let (a, b) = if round % 2 == 0 {
+                let a = ours()?;
+                (a, other()?)
+            } else {
+                let b = other()?;
+                (ours()?, b)
+            };
+            println!("{name}: pair {} of {count}: {a:.1} and {b:.1}, ratio {:.3}", round + 1, a / b);
+            pairs.push((a, b));
+        }
+        Ok(Self { pairs })
+    }
+
+    /// All pairs, ours first.
+    pub fn all(&self) -> &[(f64, f64)] {
+        &self.pairs
+    }
+
+    /// Medians of the two sides by themselves, for orientation only.
+    pub fn medians(&self) -> (f64, f64) {
+        (median(self.pairs.iter().map(|pair| pair.0)), median(self.pairs.iter().map(|pair| pair.1)))
+    }
+
+    /// The result: the median of ours ÷ other.
+    pub fn ratio(&self) -> f64 {
+        median(self.ratios())
+    }
+
+    /// The smallest and the largest ratio seen.
+    pub fn spread(&self) -> (f64, f64) {
+        self.ratios().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), ratio| (low.min(ratio), high.max(ratio)))
+    }
+
+    fn ratios(&self) -> impl Iterator<Item = f64> {
+        self.pairs.iter().map(|(ours, other)| ours / other)
+    }
+}
+
+/// The middle value, or the mean of the two middle ones. `NaN` for nothing.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-9
+    }
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert!(close(median([3.0, 1.0, 2.0].into_iter()), 2.0));
+        assert!(close(median([4.0, 1.0, 2.0, 3.0].into_iter()), 2.5));
+        assert!(median(std::iter::empty()).is_nan());
+    }
+
+    #[test]
+    fn one_bad_moment_does_not_move_the_ratio() {
+        let pairs = Pairs { pairs: vec![(10.0, 5.0), (100.0, 5.0), (12.0, 6.0), (8.0, 4.0), (20.0, 10.0)] };
+        assert!(close(pairs.ratio(), 2.0));
+        assert!(close(pairs.spread().1, 20.0));
+    }
+
+    #[test]
+    fn sides_take_turns_in_both_orders() {
+        use std::{cell::RefCell, rc::Rc};
+        let order = Rc::new(RefCell::new(String::new()));
+        let side = |letter: char| -> Measure {
+            let order = Rc::clone(&order);
+            Box::new(move || {
+                order.borrow_mut().push(letter);
+                Ok(1.0)
+            })
+        };
+        Pairs::measure("t", 3, side('a'), side('b')).unwrap();
+        assert_eq!(*order.borrow(), "ababbaab");
+    }
+}

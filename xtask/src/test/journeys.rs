@@ -1,0 +1,84 @@
+//! The browser journeys: a small fleet with the dev binaries and the release bundle, Playwright on it, and afterwards a
+//! look into the server's log.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::rust;
+use super::tally::Tally;
+use crate::demo::{self, Demo};
+use crate::{browser, npm, paths, process, site};
+
+pub fn run() -> Result<Tally> {
+    let modules = npm::browser_tests()?;
+    let chromium = browser::ensure(&modules)?;
+    site::build()?;
+    rust::compile()?;
+    let results = paths::root().join("end2end/results");
+    fs::create_dir_all(&results)?;
+    let access = results.join("system.json");
+    let options = demo::Options {
+        devices: 6,
+        flaky: 1,
+        soak: 1,
+        dev: true,
+        no_build: true,
+        any_port: true,
+        json: Some(access.clone()),
+        keep: false,
+    };
+    let mut demo = Demo::start(&options)?;
+    let log = demo.access.server_log.clone();
+    let mut playwright = Command::new("node");
+    playwright.arg(modules.join("@playwright/test/cli.js")).arg("test").current_dir(paths::root().join("end2end"));
+    playwright.env("CHROMIUM", chromium).env("FLEETWARD_SYSTEM", &access).env("FORCE_COLOR", "0");
+    let finished = process::watch("Playwright", &mut playwright);
+    let alive = demo.check();
+    let stopped = stop_keeping_log(demo, &log);
+    let finished = finished?;
+    if !finished.status.success() {
+        process::show_tail(&finished.log, 150)?;
+    }
+    let report = fs::read(results.join("report.json")).context("Playwright wrote no report")?;
+    let tally = Tally::of_playwright(&serde_json::from_slice(&report)?).context("Playwright's report has no counts")?;
+    if !finished.status.success() && tally.failed == 0 {
+        bail!("Playwright ended with {} (log: {})", finished.status, finished.log.display());
+    }
+    alive?;
+    let server_log = stopped?;
+    let panics = panics(&server_log);
+    if !panics.is_empty() {
+        bail!("the server panicked {} times during the journeys:\n{}", panics.len(), panics.join("\n"));
+    }
+    Ok(tally)
+}
+
+/// Stops the system and returns the server's whole log, kept beside the screenshots as well.
+fn stop_keeping_log(demo: Demo, log: &std::path::Path) -> Result<String> {
+    let kept = paths::root().join("end2end/results/fleetward.log");
+    // The log's folder goes with the system, so the file is held open across the stop.
+    let mut open = fs::File::open(log)?;
+    demo.stop()?;
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut open, &mut text)?;
+    fs::write(kept, &text)?;
+    Ok(text)
+}
+
+/// Lines that a panic leaves, whatever the log's format.
+fn panics(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| line.contains("panicked at")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_found_in_plain_and_in_json_logs() {
+        let log = "INFO ready\nthread 'tokio-rt-worker' panicked at app/src/lib.rs:3:5:\n{\"message\":\"task panicked at x.rs\"}\nbye";
+        assert_eq!(panics(log).len(), 2);
+    }
+}

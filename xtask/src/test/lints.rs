@@ -1,0 +1,27 @@
+//! Formatting and clippy. The same packages and features as the test build, so that cargo shares what it compiled.
+
+use anyhow::Result;
+
+use super::tally::Tally;
+use crate::{process, toolchain};
+
+pub fn format() -> Result<Tally> {
+    process::run("cargo fmt", process::cargo().args(["fmt", "--all", "--check"]))?;
+    Ok(Tally::default())
+}
+
+pub fn host() -> Result<Tally> {
+    let mut clippy = process::cargo();
+    clippy.args(["clippy", "--workspace", "--exclude", "client", "--all-targets", "--", "-D", "warnings"]);
+    process::run("clippy (host)", &mut clippy)?;
+    Ok(Tally::default())
+}
+
+pub fn wasm() -> Result<Tally> {
+    toolchain::ensure_wasm_target()?;
+    let mut clippy = process::cargo();
+    clippy.args(["clippy", "--package", "client", "--package", "app", "--features", "app/hydrate", "--target", toolchain::WASM]);
+    clippy.args(["--", "-D", "warnings"]);
+    process::run("clippy (wasm)", &mut clippy)?;
+    Ok(Tally::default())
+}

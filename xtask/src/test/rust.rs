@@ -1,0 +1,71 @@
+//! The Rust tests, on both engines. cargo-nextest if it is there, cargo's own runner if not.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::tally::Tally;
+use crate::postgres::Postgres;
+use crate::process::{self, Finished};
+
+/// The host's packages in one selection: whoever builds for the tests uses this one, or cargo compiles everything twice
+/// with other features.
+const HOST: [&str; 3] = ["--workspace", "--exclude", "client"];
+
+/// Libraries, binaries and test binaries of the dev profile.
+pub fn compile() -> Result<()> {
+    process::run("compile the tests", process::cargo().arg("build").args(HOST).args(["--lib", "--bins", "--tests"]))?;
+    Ok(())
+}
+
+pub fn tests() -> Result<Tally> {
+    compile()?;
+    let nextest = process::capture(process::cargo().args(["nextest", "--version"])).is_ok();
+    let mut command = process::cargo();
+    if nextest {
+        command.args(["nextest", "run"]).args(HOST).args(["--no-tests", "pass"]);
+    } else {
+        println!("  cargo-nextest is not installed: cargo test runs the tests, one binary after the other");
+        command.arg("test").args(HOST).args(["--lib", "--bins", "--tests", "--no-fail-fast"]);
+    }
+    command.env("CARGO_TERM_COLOR", "never");
+    let engine = with_postgres(&mut command);
+    let finished = process::watch("run the tests", &mut command)?;
+    let tally = judge(&finished, nextest)?;
+    match engine {
+        Ok(_stopped_now) => Ok(tally),
+        Err(error) => {
+            println!("  {} passed, {} failed on SQLite alone", tally.passed, tally.failed);
+            Err(error.context("there is no PostgreSQL, so its half of the tests was not run"))
+        }
+    }
+}
+
+/// Points the tests to PostgreSQL: one that the caller has, or one of our own that lives as long as the result.
+fn with_postgres(command: &mut Command) -> Result<Option<Postgres>> {
+    if std::env::var_os("TEST_POSTGRES_URL").is_some() {
+        return Ok(None);
+    }
+    let postgres = Postgres::start()?;
+    command.env("TEST_POSTGRES_URL", postgres.url());
+    Ok(Some(postgres))
+}
+
+fn judge(finished: &Finished, nextest: bool) -> Result<Tally> {
+    let output = finished.output()?;
+    let tally = if nextest { Tally::of_nextest(&output) } else { Tally::of_cargo_test(&output) };
+    if !finished.status.success() {
+        process::show_tail(&finished.log, 150)?;
+    }
+    let tally = tally.with_context(|| format!("the test runner printed no summary (log: {})", finished.log.display()))?;
+    if !finished.status.success() && tally.failed == 0 {
+        bail!("the test runner ended with {} (log: {})", finished.status, finished.log.display());
+    }
+    Ok(tally)
+}
+
+/// nextest does not run these.
+pub fn doc_tests() -> Result<Tally> {
+    let finished = process::watch("documentation examples", process::cargo().args(["test", "--doc"]).args(HOST).env("CARGO_TERM_COLOR", "never"))?;
+    judge(&finished, false)
+}
