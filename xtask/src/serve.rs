@@ -29,7 +29,10 @@ impl Options {
 
 pub fn run(options: &Options) -> Result<()> {
     let binary = dist::build()?;
-    println!("\nFleetward on {}. A fresh folder has no users: the log shows the address and the code of the set-up page.\n", options.folder().display());
+    println!(
+        "\nFleetward on {}. A fresh folder has no users: the log shows the address and the code of the set-up page.\n",
+        options.folder().display()
+    );
     // In a group of its own, so that Ctrl-C reaches it once, through us.
     let mut server = Command::new(binary)
         .arg("serve")
@@ -42,7 +45,11 @@ pub fn run(options: &Options) -> Result<()> {
     let mut told = false;
     loop {
         if let Some(status) = server.try_wait()? {
-            return if status.success() { Ok(()) } else { bail!("fleetward ended with {status}") };
+            return if status.success() {
+                Ok(())
+            } else {
+                bail!("fleetward ended with {status}")
+            };
         }
         if process::interrupted() && !told {
             told = true;

@@ -43,10 +43,15 @@ pub fn run(options: &Options) -> Result<()> {
         if WORKLOADS.is_empty() {
             bail!("no workload has been written yet");
         }
-        WORKLOADS.iter().for_each(|workload| println!("{:16} {}", workload.name, workload.what));
+        for workload in &WORKLOADS {
+            println!("{:16} {}", workload.name, workload.what);
+        }
         return Ok(());
     }
-    let chosen: Vec<&Workload> = WORKLOADS.iter().filter(|workload| options.name.as_deref().is_none_or(|name| name == workload.name)).collect();
+    let chosen: Vec<&Workload> = WORKLOADS
+        .iter()
+        .filter(|workload| options.name.as_deref().is_none_or(|name| name == workload.name))
+        .collect();
     if chosen.is_empty() {
         bail!("there is no such workload; `cargo xtask bench --list` shows them");
     }

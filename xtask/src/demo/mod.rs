@@ -37,10 +37,7 @@ pub struct Options {
     /// Use the binaries and the bundle that are there
     #[arg(long)]
     pub no_build: bool,
-    /// Take free ports instead of 8080, 8443, 8444 and 9090
-    #[arg(long)]
-    pub any_port: bool,
-    /// Write addresses and logins to this file when everything is up
+    /// Write addresses and logins to this file when everything is up; takes free ports instead of the documented ones
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Leave the data folder behind
@@ -90,7 +87,8 @@ impl Demo {
         if let Some(file) = &options.json {
             // Readers wait for the file, so it must appear whole.
             let fresh = file.with_extension("new");
-            fs::write(&fresh, serde_json::to_vec_pretty(&access)?).with_context(|| format!("writing {}", fresh.display()))?;
+            fs::write(&fresh, serde_json::to_vec_pretty(&access)?)
+                .with_context(|| format!("writing {}", fresh.display()))?;
             fs::rename(&fresh, file)?;
         }
         Ok(Self { access, system })
@@ -142,8 +140,21 @@ fn announce(access: &Access, options: &Options) {
     println!("\nFleetward runs at  {}\n", access.addresses.operator);
     login("operator", operator);
     login("admin", admin);
-    println!("\n  {} simulated devices ({} of them flaky) and this host are connected.", options.devices, options.flaky);
-    println!("  The rollout `{}` waits for the admin's approval.", access.seeded.rollout_name);
-    println!("  Data: {}   log: {}", access.data.display(), access.server_log.display());
-    println!("\nCtrl-C stops everything{}.", if options.keep { "" } else { " and removes the data" });
+    println!(
+        "\n  {} simulated devices ({} of them flaky) and this host are connected.",
+        options.devices, options.flaky
+    );
+    println!(
+        "  The rollout `{}` waits for the admin's approval.",
+        access.seeded.rollout_name
+    );
+    println!(
+        "  Data: {}   log: {}",
+        access.data.display(),
+        access.server_log.display()
+    );
+    println!(
+        "\nCtrl-C stops everything{}.",
+        if options.keep { "" } else { " and removes the data" }
+    );
 }

@@ -21,9 +21,13 @@ use crate::progress;
 /// Where the server listens, as addresses for people and programs.
 #[derive(Clone, Serialize)]
 pub struct Addresses {
+    #[serde(rename = "operator_url")]
     pub operator: String,
+    #[serde(rename = "device_url")]
     pub device: String,
+    #[serde(rename = "enrol_url")]
     pub enrol: String,
+    #[serde(rename = "ops_url")]
     pub ops: String,
 }
 
@@ -44,9 +48,18 @@ impl System {
         let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&all)?;
         let path = folder.path().to_path_buf();
         println!("Fresh folder: {}", path.display());
-        let ports = if options.any_port { free_ports()? } else { usual_ports().map_or_else(free_ports, Ok)? };
+        let ports = if options.json.is_some() {
+            free_ports()?
+        } else {
+            usual_ports().map_or_else(free_ports, Ok)?
+        };
         let [operator, device, enrol, ops] = ports.map(|port| format!("127.0.0.1:{port}"));
-        let folder = if options.keep { drop(folder.keep()); None } else { Some(folder) };
+        let folder = if options.keep {
+            drop(folder.keep());
+            None
+        } else {
+            Some(folder)
+        };
         let mut system = Self {
             addresses: Addresses {
                 operator: format!("http://{operator}"),
@@ -60,7 +73,16 @@ impl System {
             processes: Vec::new(),
         };
         let mut serve = system.fleetward(&["serve"]);
-        serve.args(["--operator-addr", &operator, "--device-addr", &device, "--enrol-addr", &enrol, "--ops-addr", &ops]);
+        serve.args([
+            "--operator-addr",
+            &operator,
+            "--device-addr",
+            &device,
+            "--enrol-addr",
+            &enrol,
+            "--ops-addr",
+            &ops,
+        ]);
         system.launch("fleetward", serve)?;
         progress::during("start the server", String::new, || system.wait_until_ready())?;
         Ok(system)
@@ -103,7 +125,11 @@ impl System {
     /// Writes a secret where only this account reads it.
     pub fn secret_file(&self, name: &str, secret: &str) -> Result<PathBuf> {
         let path = self.file(name);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         file.write_all(secret.as_bytes())?;
         Ok(path)
     }
@@ -155,7 +181,10 @@ impl Drop for System {
 /// The documented ports, if all of them are free.
 fn usual_ports() -> Option<[u16; 4]> {
     let usual = [8080, 8443, 8444, 9090];
-    usual.iter().all(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).then_some(usual)
+    usual
+        .iter()
+        .all(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .then_some(usual)
 }
 
 /// Four different free ports: all are held until the last one is known.

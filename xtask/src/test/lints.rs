@@ -12,7 +12,16 @@ pub fn format() -> Result<Tally> {
 
 pub fn host() -> Result<Tally> {
     let mut clippy = process::cargo();
-    clippy.args(["clippy", "--workspace", "--exclude", "client", "--all-targets", "--", "-D", "warnings"]);
+    clippy.args([
+        "clippy",
+        "--workspace",
+        "--exclude",
+        "client",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
     process::run("clippy (host)", &mut clippy)?;
     Ok(Tally::default())
 }
@@ -20,7 +29,17 @@ pub fn host() -> Result<Tally> {
 pub fn wasm() -> Result<Tally> {
     toolchain::ensure_wasm_target()?;
     let mut clippy = process::cargo();
-    clippy.args(["clippy", "--package", "client", "--package", "app", "--features", "app/hydrate", "--target", toolchain::WASM]);
+    clippy.args([
+        "clippy",
+        "--package",
+        "client",
+        "--package",
+        "app",
+        "--features",
+        "app/hydrate",
+        "--target",
+        toolchain::WASM,
+    ]);
     clippy.args(["--", "-D", "warnings"]);
     process::run("clippy (wasm)", &mut clippy)?;
     Ok(Tally::default())

@@ -1,0 +1,29 @@
+// Every page that the navigation links, and one of each kind behind it.
+import { rest, system } from "./system";
+
+export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp }[] = [
+  { name: "overview", path: async () => "/", heading: /overview/i },
+  { name: "devices", path: async () => "/devices", heading: /devices/i },
+  { name: "devices-none-match", path: async () => "/devices?q=type:nothing-of-this-kind", heading: /devices/i },
+  { name: "device", path: async () => `/devices/${await aDevice()}`, heading: /.+/ },
+  { name: "device-telemetry", path: async () => `/devices/${await aDevice()}/telemetry`, heading: /.+/ },
+  { name: "device-firmware", path: async () => `/devices/${await aDevice()}/firmware`, heading: /.+/ },
+  { name: "device-certificates", path: async () => `/devices/${await aDevice()}/certificates`, heading: /.+/ },
+  { name: "firmware", path: async () => "/firmware", heading: /firmware/i },
+  { name: "release", path: async () => `/firmware/${await aRelease()}`, heading: /1\.1\.0/ },
+  { name: "rollouts", path: async () => "/rollouts", heading: /rollouts/i },
+  { name: "rollout", path: async () => `/rollouts/${system().rollout}`, heading: new RegExp(".+") },
+  { name: "rollout-new", path: async () => "/rollouts/new", heading: /rollout/i },
+  { name: "approvals", path: async () => "/approvals", heading: /approvals/i },
+  { name: "enrolment", path: async () => "/enrolment", heading: /enrol/i },
+  { name: "certificates", path: async () => "/certificates", heading: /certificates/i },
+  { name: "people", path: async () => "/people", heading: /people/i },
+  { name: "audit", path: async () => "/audit", heading: /audit/i },
+  { name: "account", path: async () => "/account", heading: /account/i },
+];
+
+const aDevice = async () => (await rest("GET", "/devices?rows=1")).items[0].device_id as string;
+const aRelease = async () => {
+  const releases = (await rest("GET", "/releases")).items as { id: string; version: string }[];
+  return releases.find((release) => release.version === "1.1.0")!.id;
+};

@@ -1,0 +1,61 @@
+// The running system: where it listens, who may sign in, what its tools are. Written by `cargo xtask demo --json`.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export type Role = "operator" | "admin";
+
+export interface System {
+  operator: { email: string; password: string };
+  admin: { email: string; password: string };
+  operator_url: string;
+  enrol_url: string;
+  api_token: string;
+  signing_key: string;
+  device_type: string;
+  rollout: string;
+  rollout_name: string;
+  fleetward: string;
+  data: string;
+  server_log: string;
+}
+
+export const results = join(__dirname, "..", "results");
+export const stateOf = (role: Role) => join(results, `signed-in-${role}.json`);
+
+/** Read anew in every worker: the file is complete before the first test starts. */
+export const system = (): System => JSON.parse(readFileSync(process.env.FLEETWARD_SYSTEM!, "utf8"));
+
+/** Firmware with its signed manifest, made with the binary's own offline tool. */
+export function signedFirmware(version: string, sequence: number, content: string | Buffer, key = system().signing_key) {
+  const { fleetward, device_type } = system();
+  const dir = mkdtempSync(join(tmpdir(), "fleetward-firmware-"));
+  const payload = join(dir, `gateway-${version}.bin`);
+  const manifest = join(dir, `gateway-${version}.manifest.json`);
+  writeFileSync(payload, content);
+  execFileSync(fleetward, [
+    "sign", "--key", key, "--type", device_type, "--version", version, "--sequence", String(sequence), "--payload", payload, "--out", manifest,
+  ]);
+  return { payload, manifest };
+}
+
+/** A key that no organization trusts. */
+export function foreignKey() {
+  const key = join(mkdtempSync(join(tmpdir(), "fleetward-key-")), "foreign.key");
+  execFileSync(system().fleetward, ["key", "generate", "--out", key]);
+  return key;
+}
+
+/** The public REST API with the pipeline's token. */
+export async function rest<T = any>(method: string, path: string, body?: unknown): Promise<T> {
+  const { operator_url, api_token } = system();
+  const response = await fetch(`${operator_url}/api/v1${path}`, {
+    method,
+    headers: { authorization: `Bearer ${api_token}`, "content-type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+  return (text ? JSON.parse(text) : undefined) as T;
+}

@@ -1,0 +1,77 @@
+// What every test has: the address of the system, a browser signed in as someone, and an eye on the console.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test as base, expect, type Browser, type Page } from "@playwright/test";
+import { results, stateOf, system, type Role } from "./system";
+
+const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+export const test = base.extend<{ role: Role | undefined; noise: string[] }>({
+  /** Who is signed in; `test.use({ role: undefined })` for nobody. */
+  role: ["operator", { option: true }],
+  baseURL: async ({}, use) => use(system().operator_url),
+  storageState: async ({ role }, use) => use(role ? stateOf(role) : undefined),
+  /** Errors and warnings of the page: a hydration mismatch speaks only there. Checked after every test that opens a page. */
+  noise: [
+    async ({ page }, use) => {
+      const noise: string[] = [];
+      listen(page, noise);
+      await use(noise);
+      expect(noise, "errors and warnings in the browser's console").toEqual([]);
+    },
+    { auto: true },
+  ],
+});
+export { expect };
+
+function listen(page: Page, noise: string[]) {
+  page.on("pageerror", (error) => noise.push(`page error: ${error.message}`));
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type()) && !expected(message.text())) noise.push(`${message.type()}: ${message.text()}`);
+  });
+}
+
+/** A refused form answers with its status, which Chromium reports as an error of its own. */
+const expected = (text: string) => /the server responded with a status of 4\d\d/.test(text);
+
+/** Opens a page and waits until it is alive: a click before that would be lost. */
+export async function open(page: Page, path: string) {
+  await page.goto(path);
+  await hydrated(page);
+}
+
+export const hydrated = (page: Page) => page.locator("html[data-hydrated]").waitFor();
+
+/** A second person in a browser of their own. */
+export async function someoneElse(browser: Browser, role: Role) {
+  const context = await browser.newContext({ baseURL: system().operator_url, storageState: stateOf(role), timezoneId: "UTC", locale: "en-GB" });
+  return context.newPage();
+}
+
+/** Every rule of WCAG 2.2 AA that a program can check, on the page as it is now. */
+export async function expectAccessible(page: Page) {
+  await page.evaluate(axeSource);
+  const found = await page.evaluate(async (tags) => {
+    const { violations } = await (window as any).axe.run(document, { runOnly: { type: "tag", values: tags }, resultTypes: ["violations"] });
+    return violations.map((v: any) => `${v.id}: ${v.help}\n` + v.nodes.slice(0, 5).map((n: any) => `    ${n.target.join(" ")}  ${n.failureSummary?.split("\n")[1] ?? ""}`).join("\n"));
+  }, AXE_TAGS);
+  expect(found, "axe").toEqual([]);
+}
+
+/** Nothing sticks out sideways: only regions made for it may scroll. */
+export async function expectNoSideScroll(page: Page) {
+  const { page: wide, view, culprits } = await page.evaluate(() => {
+    const view = document.documentElement.clientWidth;
+    const scrolls = (el: Element | null): boolean => !!el && el !== document.documentElement && (getComputedStyle(el).overflowX !== "visible" || scrolls(el.parentElement));
+    const culprits = [...document.querySelectorAll("body *")]
+      .filter((el) => el.getBoundingClientRect().right > view + 1 && !scrolls(el.parentElement))
+      .slice(0, 5)
+      .map((el) => `${el.tagName.toLowerCase()}.${el.className} ${Math.round(el.getBoundingClientRect().right)}`);
+    return { page: document.documentElement.scrollWidth, view, culprits };
+  });
+  expect(wide, `wider than the screen: ${culprits.join(", ")}`).toBeLessThanOrEqual(view);
+}
+
+/** A picture for people, kept as an artefact of the run. */
+export const picture = (page: Page, name: string) => page.screenshot({ path: join(results, "pictures", `${name}.png`), fullPage: true });

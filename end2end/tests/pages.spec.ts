@@ -1,0 +1,37 @@
+// Every page, in both themes: reads, hydrates without a word in the console, passes axe, and is kept as a picture.
+import { PAGES } from "../support/routes";
+import { expect, expectAccessible, open, picture, test } from "../support/test";
+
+test.use({ role: "admin" });
+
+for (const { name, path, heading } of PAGES) {
+  test(name, async ({ page }, info) => {
+    await open(page, await path());
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText(heading);
+    await expect(page).toHaveTitle(/Fleetward/);
+    await expectAccessible(page);
+    await picture(page, `${name}-${info.project.name}`);
+  });
+}
+
+test.describe("without a session", () => {
+  test.use({ role: undefined });
+
+  test("sign-in", async ({ page }, info) => {
+    await open(page, "/sign-in");
+    await expectAccessible(page);
+    await picture(page, `sign-in-${info.project.name}`);
+  });
+
+  test("a page asked for is where one lands after signing in", async ({ page }) => {
+    await page.goto("/devices?q=type:gateway");
+    await expect(page).toHaveURL(/\/sign-in\?/);
+  });
+});
+
+test("an address that leads nowhere says so", async ({ page }, info) => {
+  const response = await page.goto("/no/such/page");
+  expect(response?.status()).toBe(404);
+  await expectAccessible(page);
+  await picture(page, `not-found-${info.project.name}`);
+});
