@@ -68,19 +68,16 @@ impl Finished {
 pub fn watch(label: &str, command: &mut Command) -> Result<Finished> {
     let log = log_file(label)?;
     let mut service = Service::spawn(label, command, &log)?;
-    let status = progress::during(
-        label,
-        || last_line(&log),
-        || {
-            loop {
-                if let Some(status) = service.child.try_wait()? {
-                    service.ended = true;
-                    return Ok(status);
-                }
-                pause(TICK)?;
+    let to_its_end = || {
+        loop {
+            if let Some(status) = service.child.try_wait()? {
+                service.ended = true;
+                return Ok(status);
             }
-        },
-    )?;
+            pause(TICK)?;
+        }
+    };
+    let status = progress::during_judged(label, || last_line(&log), to_its_end, ExitStatus::success)?;
     Ok(Finished { status, log })
 }
 

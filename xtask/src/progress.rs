@@ -13,6 +13,16 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// Runs `work` and shows how long it has been going on. `detail` is asked for a few words on what it does right now.
 pub fn during<T>(label: &str, detail: impl Fn() -> String + Send, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    during_judged(label, detail, work, |_| true)
+}
+
+/// Like [`during`], for work that can end without an error and still not be `fine`.
+pub fn during_judged<T>(
+    label: &str,
+    detail: impl Fn() -> String + Send,
+    work: impl FnOnce() -> Result<T>,
+    fine: impl Fn(&T) -> bool,
+) -> Result<T> {
     let started = Instant::now();
     let result = thread::scope(|scope| {
         let (finished, wait) = channel::<()>();
@@ -35,7 +45,7 @@ pub fn during<T>(label: &str, detail: impl Fn() -> String + Send, work: impl FnO
         drop(finished);
         result
     });
-    let mark = if result.is_ok() { "✓" } else { "✗" };
+    let mark = if result.as_ref().is_ok_and(fine) { "✓" } else { "✗" };
     let erase = if stdout().is_terminal() { "\r\x1b[K" } else { "" };
     println!("{erase}  {mark} {label}  {}", span(started.elapsed()));
     result

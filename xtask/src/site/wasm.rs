@@ -42,7 +42,7 @@ pub fn bundle(tools: &Path) -> Result<Client> {
         ]),
     )?;
     let compiled = paths::target().join(toolchain::WASM).join("wasm-release/client.wasm");
-    let key = Key::new("wasm 2")
+    let key = Key::new("wasm 3")
         .with_file(&compiled)?
         .with_file(&paths::root().join("xtask/package-lock.json"))?;
     let done = cache::or_make("wasm", key, |out| {
@@ -96,9 +96,8 @@ fn minify(tools: &Path, from: &Path, to: &Path) -> Result<()> {
         "--format=esm",
         "--target=es2022",
     ]);
-    // Absolute addresses are the server's, loaded when they are needed.
     esbuild
-        .args(["--external:/*", "--log-level=warning"])
+        .arg("--log-level=warning")
         .arg(format!("--outfile={}", to.display()));
     process::run("client: bundle the glue", &mut esbuild)?;
     Ok(())

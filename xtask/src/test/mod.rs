@@ -16,8 +16,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use self::tally::Tally;
+use crate::process;
 use crate::progress::span;
-use crate::{process, site};
 
 #[derive(Args)]
 pub struct Options {
@@ -36,7 +36,7 @@ struct Step {
     run: fn() -> Result<Tally>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "format",
         what: "cargo fmt --check",
@@ -69,12 +69,7 @@ const STEPS: [Step; 9] = [
     },
     Step {
         name: "site",
-        what: "the browser bundle",
-        run: bundle,
-    },
-    Step {
-        name: "budget",
-        what: "the bundle's sizes",
+        what: "the browser bundle and what a first visit costs",
         run: budget::check,
     },
     Step {
@@ -185,8 +180,3 @@ impl std::fmt::Display for Failed {
 }
 
 impl std::error::Error for Failed {}
-
-fn bundle() -> Result<Tally> {
-    site::build()?;
-    Ok(Tally::default())
-}
