@@ -97,7 +97,8 @@ fn minify(tools: &Path, from: &Path, to: &Path) -> Result<()> {
         "--target=es2022",
     ]);
     esbuild
-        .arg("--log-level=warning")
+        // What the server serves is loaded when it is needed, not built in.
+        .args(["--external:/pkg/*", "--log-level=warning"])
         .arg(format!("--outfile={}", to.display()));
     process::run("client: bundle the glue", &mut esbuild)?;
     Ok(())
