@@ -13,6 +13,12 @@ pub struct BadId {
     pub expected: &'static str,
 }
 
+/// An id that Fleetward makes itself.
+pub trait Id: TryFrom<String, Error = BadId> {
+    /// What every id of this kind begins with, without the underscore.
+    const PREFIX: &'static str;
+}
+
 macro_rules! ids { ($($(#[$doc:meta])* $name:ident = $prefix:literal, $kind:literal;)*) => { $(
     $(#[$doc])*
     #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,10 +26,11 @@ macro_rules! ids { ($($(#[$doc:meta])* $name:ident = $prefix:literal, $kind:lite
     #[serde(try_from = "String", into = "String")]
     pub struct $name(String);
     impl $name {
-        /// What every id of this kind begins with, without the underscore.
-        pub const PREFIX: &'static str = $prefix;
         /// The id as text.
         pub fn as_str(&self) -> &str { &self.0 }
+    }
+    impl Id for $name {
+        const PREFIX: &'static str = $prefix;
     }
     impl FromStr for $name {
         type Err = BadId;

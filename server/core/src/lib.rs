@@ -1,0 +1,23 @@
+//! The domain of Fleetward: identity, devices, releases, rollouts, telemetry, access.
+//!
+//! Owns every rule and every table. Refuses to know HTTP, TLS sockets and pages. Each room is a folder: a façade whose methods take the
+//! [`Actor`](access::Actor) first, pure files for what must never go wrong, and a `store.rs` with the room's SQL.
+
+pub mod access;
+pub mod bus;
+pub mod clock;
+pub mod db;
+pub mod devices;
+pub mod entropy;
+mod error;
+mod overview;
+pub mod pki;
+pub mod releases;
+mod rooms;
+pub mod rollouts;
+pub mod telemetry;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use error::{Error, Result};
+pub use rooms::{Fleet, Settings};

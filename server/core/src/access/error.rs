@@ -1,0 +1,99 @@
+//! What this room refuses, and what of it may leave.
+
+use wire::{Fault, FaultKind, states::Role};
+
+/// Why access was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The actor's role is too small.
+    #[error("{act} needs the role {needs}")]
+    Denied {
+        /// What was tried.
+        act: &'static str,
+        /// The least role that may.
+        needs: Role,
+    },
+    /// Address or password is wrong; which of them is not told.
+    #[error("wrong address or password")]
+    WrongPassword,
+    /// Too many wrong passwords for this person.
+    #[error("locked for {seconds} more seconds")]
+    Locked {
+        /// How long still.
+        seconds: u32,
+    },
+    /// Too many wrong guesses from this address.
+    #[error("too many failed attempts from this address")]
+    TooMany,
+    /// No session, or one that has ended.
+    #[error("not signed in")]
+    NoSession,
+    /// A bearer token that is unknown, expired or revoked.
+    #[error("bearer token refused")]
+    BadToken,
+    /// The set-up page was already used, or its code is wrong.
+    #[error("set-up refused: {0}")]
+    SetUp(&'static str),
+    /// An input that can't be taken.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The input.
+        field: &'static str,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// No such person, session or token in this organization.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// The change would leave nobody who can administer.
+    #[error("the last admin can't be changed")]
+    LastAdmin,
+    /// Signing or hashing failed.
+    #[error("crypto: {0}")]
+    Crypto(String),
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] crate::db::Error),
+}
+
+impl Error {
+    pub(super) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { field, message: message.into() }
+    }
+
+    /// What the other side gets to see.
+    pub fn fault(&self) -> Fault {
+        use FaultKind as K;
+        match self {
+            Self::Denied { needs, .. } => {
+                Fault::new(K::Forbidden, "denied", format!("This needs the role {needs}. An admin can give it to you under People."))
+            }
+            Self::WrongPassword => Fault::new(K::Unauthenticated, "wrong_password", "Wrong address or password."),
+            Self::Locked { seconds } => Fault::new(
+                K::TooMany,
+                "locked",
+                format!("Too many wrong passwords. Sign-in is locked for {}.", wire::time::duration(i64::from(*seconds) * 1000)),
+            )
+            .retry_after(*seconds),
+            Self::TooMany => {
+                Fault::new(K::TooMany, "too_many_attempts", "Too many failed attempts from your address. Wait a minute and try again.")
+                    .retry_after(60)
+            }
+            Self::NoSession => Fault::new(K::Unauthenticated, "no_session", "You are not signed in, or your session has ended. Sign in again."),
+            Self::BadToken => {
+                Fault::new(K::Unauthenticated, "bad_token", "The bearer token is unknown, expired or revoked. Make a new one under People.")
+            }
+            Self::SetUp(why) => Fault::new(K::Forbidden, "set_up_refused", *why),
+            Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
+            Self::NotFound(what) => Fault::new(K::NotFound, "not_found", format!("There is no such {what}.")),
+            Self::LastAdmin => {
+                Fault::new(K::Conflict, "last_admin", "This is the last admin. Make somebody else an admin first.")
+            }
+            Self::Crypto(e) => {
+                tracing::error!(error = %e, "signing or hashing failed");
+                Fault::new(K::Internal, "internal", "Something failed on the server. The request id finds it in the log.")
+            }
+            Self::Db(e) => e.fault(),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! People, sessions, API tokens, rights and the audit log.
+//!
+//! Owns who may do what and who did what. Refuses to know cookies, headers and pages: it takes and gives secrets as text, and the listeners
+//! decide how they travel.
+
+pub mod audit;
+mod error;
+mod jwt;
+mod password;
+mod policy;
+mod sessions;
+pub(crate) mod store;
+mod throttle;
+mod tokens;
+mod users;
+
+pub use error::Error;
+pub use policy::{Act, Actor, Who, allowed, may};
+pub use sessions::{Origin, SignedIn};
+pub(crate) use throttle::Throttle;
+
+use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// The room's façade.
+pub struct Access {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    bus: Bus,
+    jwt: jwt::Keys,
+    // Wrong passwords and wrong tokens, by address: guessing gets slow before it gets anywhere.
+    guesses: Throttle,
+    set_up_code: Mutex<Option<String>>,
+}
+
+impl Access {
+    /// The room over an open store. `signing_key` is the PKCS#8 of the Ed25519 key that access tokens are signed with.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, signing_key: &[u8]) -> Result<Self, Error> {
+        let jwt = jwt::Keys::new(signing_key)?;
+        Ok(Self { db, clock, entropy, bus, jwt, guesses: Throttle::new(10, 60_000), set_up_code: Mutex::new(None) })
+    }
+}

@@ -1,0 +1,97 @@
+//! The SQL of people, sessions, tokens and the audit chain.
+
+use crate::db::Sql;
+
+pub(super) const ORG_INSERT: Sql = Sql::same("INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, $2, $3, $4)");
+pub(super) const ORG_BY_SLUG: Sql = Sql::same("SELECT id, name FROM organizations WHERE slug = $1");
+pub(super) const ORG_NAME: Sql = Sql::same("SELECT name FROM organizations WHERE id = $1");
+pub(crate) const SECRET: Sql = Sql::same("SELECT sealed FROM sealed_secrets WHERE name = $1");
+pub(crate) const SECRET_INSERT: Sql =
+    Sql::same("INSERT INTO sealed_secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING");
+
+pub(super) const USER_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM users");
+pub(super) const USER_INSERT: Sql = Sql::same(
+    "INSERT INTO users (id, org_id, email, email_lower, name, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+);
+pub(super) const USER_SIGN_IN: Sql = Sql::same(
+    "SELECT id, org_id, name, role, password_hash, failures, locked_until, disabled FROM users WHERE email_lower = $1",
+);
+pub(super) const USER_FAILED: Sql = Sql::same("UPDATE users SET failures = failures + 1, locked_until = $2 WHERE id = $1");
+pub(super) const USER_SUCCEEDED: Sql = Sql::same("UPDATE users SET failures = 0, locked_until = 0 WHERE id = $1");
+pub(super) const USER_BY_ID: Sql = Sql::same(
+    "SELECT id, email, name, role, created_at, locked_until, disabled, password_hash FROM users WHERE org_id = $1 AND id = $2",
+);
+pub(super) const USERS: Sql = Sql::same(
+    "SELECT id, email, name, role, created_at, locked_until, disabled, password_hash FROM users WHERE org_id = $1 ORDER BY name, id",
+);
+pub(super) const USER_SET_ROLE: Sql = Sql::same("UPDATE users SET role = $3 WHERE org_id = $1 AND id = $2");
+pub(super) const USER_DISABLE: Sql = Sql::same("UPDATE users SET disabled = TRUE WHERE org_id = $1 AND id = $2");
+pub(super) const USER_SET_PASSWORD: Sql =
+    Sql::same("UPDATE users SET password_hash = $3, failures = 0, locked_until = 0 WHERE org_id = $1 AND id = $2");
+pub(super) const OTHER_ADMINS: Sql =
+    Sql::same("SELECT COUNT(*) FROM users WHERE org_id = $1 AND id <> $2 AND role = 'admin' AND disabled = FALSE");
+
+pub(super) const SESSION_INSERT: Sql = Sql::same(
+    "INSERT INTO sessions (id, org_id, user_id, refresh_hash, rotated_at, created_at, last_seen_at, expires_at, address, user_agent)
+     VALUES ($1, $2, $3, $4, $5, $5, $5, $6, $7, $8)",
+);
+pub(super) const SESSION_LIVE: Sql = Sql::same(
+    "SELECT s.org_id, s.last_seen_at, u.id, u.name, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+     WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND u.disabled = FALSE",
+);
+pub(super) const SESSION_SEEN: Sql = Sql::same("UPDATE sessions SET last_seen_at = $2 WHERE id = $1");
+pub(super) const SESSION_REFRESH: Sql = Sql::same(
+    "SELECT s.org_id, s.user_id, u.name, s.refresh_hash, s.previous_hash, s.rotated_at, s.created_at FROM sessions s JOIN users u ON u.id = s.user_id
+     WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND u.disabled = FALSE",
+);
+pub(super) const SESSION_ROTATE: Sql = Sql::same(
+    "UPDATE sessions SET previous_hash = refresh_hash, refresh_hash = $3, rotated_at = $4, last_seen_at = $4, expires_at = $5
+     WHERE id = $1 AND refresh_hash = $2",
+);
+pub(super) const SESSION_END: Sql = Sql::same("UPDATE sessions SET ended_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL");
+pub(super) const SESSIONS_END_ALL: Sql =
+    Sql::same("UPDATE sessions SET ended_at = $3 WHERE user_id = $1 AND id <> $2 AND ended_at IS NULL");
+pub(super) const SESSIONS_OF: Sql = Sql::same(
+    "SELECT id, created_at, last_seen_at, address, user_agent FROM sessions
+     WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC LIMIT 50",
+);
+
+pub(super) const TOKEN_INSERT: Sql = Sql::same(
+    "INSERT INTO api_tokens (id, org_id, user_id, name, role, secret_hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+);
+pub(super) const TOKEN_LIVE: Sql = Sql::same(
+    "SELECT t.org_id, t.user_id, t.name, t.role, t.secret_hash, t.last_used_at, u.role AS user_role FROM api_tokens t JOIN users u ON u.id = t.user_id
+     WHERE t.id = $1 AND t.revoked_at IS NULL AND t.expires_at > $2 AND u.disabled = FALSE",
+);
+pub(super) const TOKEN_USED: Sql = Sql::same("UPDATE api_tokens SET last_used_at = $2 WHERE id = $1");
+pub(super) const TOKENS: Sql = Sql::same(
+    "SELECT t.id, t.name, t.role, u.name AS created_by, t.created_at, t.expires_at, t.last_used_at, t.revoked_at
+     FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.org_id = $1 ORDER BY t.created_at DESC, t.id DESC LIMIT 200",
+);
+pub(super) const TOKEN_REVOKE: Sql =
+    Sql::same("UPDATE api_tokens SET revoked_at = $3 WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL");
+
+pub(super) const AUDIT_START: Sql = Sql::split(
+    "INSERT INTO audit_heads (org_id, seq, hash) VALUES ($1, 0, x'') ON CONFLICT (org_id) DO NOTHING",
+    "INSERT INTO audit_heads (org_id, seq, hash) VALUES ($1, 0, '') ON CONFLICT (org_id) DO NOTHING",
+);
+pub(super) const AUDIT_ADVANCE: Sql = Sql::same("UPDATE audit_heads SET seq = seq + 1 WHERE org_id = $1 RETURNING seq, hash");
+pub(super) const AUDIT_INSERT: Sql = Sql::same(
+    "INSERT INTO audit (org_id, seq, at, actor, address, action, object, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+);
+pub(super) const AUDIT_SET_HEAD: Sql = Sql::same("UPDATE audit_heads SET hash = $2 WHERE org_id = $1");
+pub(super) const AUDIT_HEAD: Sql = Sql::same("SELECT seq, hash FROM audit_heads WHERE org_id = $1");
+pub(super) const AUDIT_PAGE: Sql = Sql::same(
+    "SELECT seq, at, actor, address, action, object, detail FROM audit WHERE org_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3",
+);
+pub(super) const AUDIT_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM audit WHERE org_id = $1");
+pub(super) const AUDIT_WALK: Sql = Sql::same(
+    "SELECT seq, at, actor, address, action, object, detail, hash FROM audit WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT 1000",
+);
+
+pub(crate) const ALL: &[&Sql] = &[
+    &ORG_INSERT, &ORG_BY_SLUG, &ORG_NAME, &SECRET, &SECRET_INSERT, &USER_COUNT, &USER_INSERT, &USER_SIGN_IN, &USER_FAILED, &USER_SUCCEEDED,
+    &USER_BY_ID, &USERS, &USER_SET_ROLE, &USER_DISABLE, &USER_SET_PASSWORD, &OTHER_ADMINS, &SESSION_INSERT, &SESSION_LIVE, &SESSION_SEEN,
+    &SESSION_REFRESH, &SESSION_ROTATE, &SESSION_END, &SESSIONS_END_ALL, &SESSIONS_OF, &TOKEN_INSERT, &TOKEN_LIVE, &TOKEN_USED, &TOKENS,
+    &TOKEN_REVOKE, &AUDIT_START, &AUDIT_ADVANCE, &AUDIT_INSERT, &AUDIT_SET_HEAD, &AUDIT_HEAD, &AUDIT_PAGE, &AUDIT_COUNT, &AUDIT_WALK,
+];

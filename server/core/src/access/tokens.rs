@@ -1,0 +1,146 @@
+//! API tokens for scripts: `fat_<id>_<secret>`, shown once, kept as a hash.
+
+use super::{Access, Act, Actor, Error, Who, audit, may, sessions::parse, store};
+use crate::db::{exec, row, rows};
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::json;
+use subtle::ConstantTimeEq as _;
+use wire::{
+    Timestamp,
+    access::{ApiToken, CreatedApiToken},
+    ids::ApiTokenId,
+    states::Role,
+};
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+#[derive(sqlx::FromRow)]
+pub(super) struct Live {
+    org_id: String,
+    user_id: String,
+    name: String,
+    role: String,
+    secret_hash: Vec<u8>,
+    last_used_at: Option<i64>,
+    user_role: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct Listed {
+    id: String,
+    name: String,
+    role: String,
+    created_by: String,
+    created_at: i64,
+    expires_at: i64,
+    last_used_at: Option<i64>,
+    revoked_at: Option<i64>,
+}
+
+impl Listed {
+    fn shown(self) -> Result<ApiToken, Error> {
+        Ok(ApiToken {
+            id: parse(&self.id)?,
+            name: self.name,
+            role: parse(&self.role)?,
+            created_by: self.created_by,
+            created_at: Timestamp(self.created_at),
+            expires_at: Timestamp(self.expires_at),
+            last_used_at: self.last_used_at.map(Timestamp),
+            revoked_at: self.revoked_at.map(Timestamp),
+        })
+    }
+}
+
+impl Access {
+    /// Makes a token with at most the maker's own role, for 1 to 366 days. What it does counts as done by its maker.
+    pub async fn create_token(&self, actor: &Actor, name: &str, role: Role, days: u32) -> Result<CreatedApiToken, Error> {
+        may(actor, Act::Tokens)?;
+        let user = actor.user().ok_or(Error::NoSession)?.clone();
+        self.issue_token(actor, &user, name, role, days).await
+    }
+
+    /// The same for the command line on the server's own machine, in a person's name.
+    pub async fn create_token_for(&self, actor: &Actor, email: &str, name: &str, role: Role, days: u32) -> Result<CreatedApiToken, Error> {
+        may(actor, Act::People)?;
+        let user = super::users::by_email(&mut self.db.read().await?, email).await?;
+        self.issue_token(actor, &user, name, role, days).await
+    }
+
+    async fn issue_token(&self, actor: &Actor, user: &wire::ids::UserId, name: &str, role: Role, days: u32) -> Result<CreatedApiToken, Error> {
+        let name = super::users::text("name", name, 100)?;
+        if !(1..=366).contains(&days) {
+            return Err(Error::invalid("days", "A token lives 1 to 366 days."));
+        }
+        if actor.role().is_some_and(|own| role > own) {
+            return Err(Error::invalid("role", "A token can't have a larger role than you."));
+        }
+        let now = self.clock.now();
+        let id: ApiTokenId = self.entropy.id(now);
+        let secret = self.entropy.secret();
+        let expires_at = now.plus(i64::from(days) * DAY_MS);
+        let secret_hash = digest(&SHA256, secret.as_bytes());
+        let mut tx = self.db.write().await?;
+        exec!(
+            &mut tx,
+            store::TOKEN_INSERT,
+            id.as_str(),
+            actor.org.as_str(),
+            user.as_str(),
+            name.as_str(),
+            role.as_str(),
+            secret_hash.as_ref(),
+            now.0,
+            expires_at.0
+        )?;
+        audit::append(&mut tx, actor, now, "token.create", id.as_str(), &json!({ "name": name, "role": role })).await?;
+        tx.commit().await?;
+        let bare = id.as_str().trim_start_matches("tok_").to_owned();
+        let token = ApiToken { id, name, role, created_by: actor.label(), created_at: now, expires_at, last_used_at: None, revoked_at: None };
+        Ok(CreatedApiToken { token, secret: format!("fat_{bare}_{secret}") })
+    }
+
+    /// The actor behind a bearer token. Every wrong one gets the same answer; ten a minute close the address for a while.
+    pub async fn authenticate_token(&self, bearer: &str, address: &str) -> Result<Actor, Error> {
+        let now = self.clock.now();
+        if !self.guesses.open(address, now) {
+            return Err(Error::TooMany);
+        }
+        let refuse = || {
+            self.guesses.fail(address, now);
+            Error::BadToken
+        };
+        let (id, secret) = bearer.strip_prefix("fat_").and_then(|r| r.split_once('_')).ok_or_else(refuse)?;
+        let id: ApiTokenId = format!("tok_{id}").parse().map_err(|_| refuse())?;
+        let found = row!(&mut self.db.read().await?, Live, store::TOKEN_LIVE, id.as_str(), now.0)?.ok_or_else(refuse)?;
+        if !bool::from(found.secret_hash.ct_eq(digest(&SHA256, secret.as_bytes()).as_ref())) {
+            return Err(refuse());
+        }
+        if found.last_used_at.is_none_or(|t| now.since(Timestamp(t)) > 60_000) {
+            let mut tx = self.db.write().await?;
+            exec!(&mut tx, store::TOKEN_USED, id.as_str(), now.0)?;
+            tx.commit().await?;
+        }
+        // A token never outlives its maker's rights.
+        let role = parse::<Role>(&found.role)?.min(parse(&found.user_role)?);
+        let who = Who::Token { token: id, user: parse(&found.user_id)?, name: found.name, role };
+        Ok(Actor { org: parse(&found.org_id)?, who, address: address.to_owned() })
+    }
+
+    /// Withdraws a token at once.
+    pub async fn revoke_token(&self, actor: &Actor, id: &ApiTokenId) -> Result<(), Error> {
+        may(actor, Act::Tokens)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        if exec!(&mut tx, store::TOKEN_REVOKE, actor.org.as_str(), id.as_str(), now.0)? == 0 {
+            return Err(Error::NotFound("API token"));
+        }
+        audit::append(&mut tx, actor, now, "token.revoke", id.as_str(), &json!(null)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    pub(super) async fn tokens(&self, actor: &Actor) -> Result<Vec<ApiToken>, Error> {
+        rows!(&mut self.db.read().await?, Listed, store::TOKENS, actor.org.as_str())?.into_iter().map(Listed::shown).collect()
+    }
+}

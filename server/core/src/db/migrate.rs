@@ -1,0 +1,39 @@
+//! The embedded migrations. Forward only; the two engines carry the same numbers and names.
+
+use super::open::Store;
+use sqlx::migrate::Migrator;
+
+static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
+static SQLITE_TELEMETRY: Migrator = sqlx::migrate!("../../migrations/sqlite_telemetry");
+static POSTGRES_TELEMETRY: Migrator = sqlx::migrate!("../../migrations/postgres_telemetry");
+
+pub(super) fn sqlite(store: Store) -> &'static Migrator {
+    match store {
+        Store::Fleet => &SQLITE,
+        Store::Telemetry => &SQLITE_TELEMETRY,
+    }
+}
+
+/// On PostgreSQL both stores share one database, so the telemetry migrations keep their own books.
+pub(super) fn postgres(store: Store) -> Migrator {
+    let (source, table) = match store {
+        Store::Fleet => (&POSTGRES, "_sqlx_migrations"),
+        Store::Telemetry => (&POSTGRES_TELEMETRY, "_sqlx_migrations_telemetry"),
+    };
+    let mut migrator = Migrator { migrations: source.migrations.clone(), ..Migrator::DEFAULT };
+    migrator.dangerous_set_table_name(table);
+    migrator
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_engines_carry_the_same_migrations() {
+        let names = |m: &Migrator| m.iter().map(|x| (x.version, x.description.to_string())).collect::<Vec<_>>();
+        assert_eq!(names(&SQLITE), names(&POSTGRES));
+        assert_eq!(names(&SQLITE_TELEMETRY), names(&POSTGRES_TELEMETRY));
+    }
+}

@@ -1,0 +1,85 @@
+//! Statements, connections and what can go wrong with them.
+
+use sqlx::{PgConnection, SqliteConnection};
+
+/// One statement: the text each engine runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Sql {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+impl Sql {
+    /// The same text on both engines.
+    pub const fn same(text: &'static str) -> Self {
+        Self { sqlite: text, postgres: text }
+    }
+    /// Two texts, where the engines truly differ.
+    pub const fn split(sqlite: &'static str, postgres: &'static str) -> Self {
+        Self { sqlite, postgres }
+    }
+}
+
+/// A connection's engine, for the query macros.
+#[derive(Debug)]
+pub enum Engine<'c> {
+    /// SQLite.
+    Sqlite(&'c mut SqliteConnection),
+    /// PostgreSQL.
+    Postgres(&'c mut PgConnection),
+}
+
+/// Something statements can run on: a reader or a write transaction.
+pub trait Conn: Send {
+    /// The engine behind it.
+    fn engine(&mut self) -> Engine<'_>;
+}
+
+/// What can go wrong between us and the database.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The driver or the engine said no.
+    #[error("database: {0}")]
+    Driver(sqlx::Error),
+    /// The disk is full; the transaction was undone.
+    #[error("the database's disk is full")]
+    Full,
+    /// No connection within the time allowed, or the engine is locked by another process.
+    #[error("the database is busy")]
+    Busy,
+    /// A migration failed or is unknown to this version.
+    #[error("migrating the database: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A row holds what this code never writes.
+    #[error("corrupt row: {0}")]
+    Corrupt(String),
+    /// The data directory is in use, or can't be.
+    #[error("{0}")]
+    Open(String),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(e: sqlx::Error) -> Self {
+        match &e {
+            sqlx::Error::PoolTimedOut => Self::Busy,
+            // SQLITE_FULL is 13, SQLITE_BUSY 5; PostgreSQL says 53100 disk_full.
+            sqlx::Error::Database(d) => match d.code().as_deref() {
+                Some("13" | "53100") => Self::Full,
+                Some("5" | "261" | "517") => Self::Busy,
+                _ => Self::Driver(e),
+            },
+            _ => Self::Driver(e),
+        }
+    }
+}
+
+impl Error {
+    /// A stored word or number that can't be read back.
+    pub fn corrupt(what: impl std::fmt::Display) -> Self {
+        Self::Corrupt(what.to_string())
+    }
+    /// Whether a unique index refused the row.
+    pub fn is_unique(&self) -> bool {
+        matches!(self, Self::Driver(sqlx::Error::Database(d)) if d.is_unique_violation())
+    }
+}

@@ -1,0 +1,242 @@
+//! Enrolment by token (pki.md E-1 to E-5): a secret and a CSR become a device and its certificate, exactly once.
+
+use super::{DeviceNo, Devices, Error, presence::clean, store, tokens::{TokenRow, split_tags}};
+use crate::{
+    access::{Actor, Who, audit},
+    bus::Event,
+    db::{Tx, exec, row},
+    pki::{Csr, NewLeaf, csr},
+};
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::json;
+use subtle::ConstantTimeEq as _;
+use wire::{
+    Timestamp,
+    enrolment::{EnrolRequest, Enrolled},
+    ids::{CertificateId, DeviceId, EnrolmentTokenId, OrgId},
+    states::DeviceState,
+};
+
+/// A lost answer can be asked for again this long (E-3).
+const RETRY_MS: i64 = 15 * 60 * 1000;
+
+/// Where devices reach us; printed into enrolment lines and answers.
+#[derive(Debug, Clone)]
+pub struct EnrolmentUrls {
+    /// The enrol listener, `https://host:port`.
+    pub enrol: String,
+    /// The device listener, `https://host:port`.
+    pub device: String,
+}
+
+/// One request to enrol.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The bearer secret, `fet_…`.
+    pub secret: &'a str,
+    /// What the device sent.
+    pub request: &'a EnrolRequest,
+    /// From where.
+    pub address: &'a str,
+}
+
+/// What an attempt may become once token and CSR were read.
+struct Admission {
+    org: OrgId,
+    token: EnrolmentTokenId,
+    label: String,
+    exact: bool,
+    tags: Vec<String>,
+    device_id: DeviceId,
+    device_type: String,
+    hardware: String,
+    csr: Csr,
+    address: String,
+}
+
+impl Devices {
+    /// Enrols a device. The same token with the same CSR within 15 minutes, or with the same key before its certificate was first used,
+    /// gets the same certificate again and costs no use; 200 parallel attempts on a one-use token make one certificate.
+    pub async fn enrol(&self, attempt: Attempt<'_>) -> Result<Enrolled, Error> {
+        let now = self.clock.now();
+        if !self.guesses.open(attempt.address, now) {
+            return Err(Error::TooMany);
+        }
+        let outcome = self.admit_and_issue(attempt, now).await;
+        if let Err(e) = &outcome {
+            self.guesses.fail(attempt.address, now);
+            tracing::info!(address = attempt.address, error = %e, "enrolment refused");
+        }
+        outcome
+    }
+
+    async fn admit_and_issue(&self, attempt: Attempt<'_>, now: Timestamp) -> Result<Enrolled, Error> {
+        let token = self.token(attempt.secret).await?;
+        let admission = admission(&token, &attempt)?;
+        if let Some(again) = self.given_before(&admission, now).await? {
+            return self.answer(&admission, &again, now).await;
+        }
+        if token.revoked_at.is_some() || token.expires_at <= now.0 || token.uses >= token.max_uses {
+            self.note_reuse(&admission, now).await?;
+            return Err(Error::BadToken);
+        }
+        let certificate = match self.issue(&admission, now).await {
+            // A parallel attempt with the same CSR may have taken the last use; then its certificate is the answer.
+            Err(Error::BadToken) => self.given_before(&admission, now).await?.ok_or(Error::BadToken)?,
+            other => other?,
+        };
+        self.answer(&admission, &certificate, now).await
+    }
+
+    async fn token(&self, secret: &str) -> Result<TokenRow, Error> {
+        let (id, secret) = secret.strip_prefix("fet_").and_then(|r| r.split_once('_')).ok_or(Error::BadToken)?;
+        let id: EnrolmentTokenId = format!("ent_{id}").parse().map_err(|_| Error::BadToken)?;
+        let found = row!(&mut self.db.read().await?, TokenRow, store::TOKEN, id.as_str())?.ok_or(Error::BadToken)?;
+        let right = bool::from(found.secret_hash.ct_eq(digest(&SHA256, secret.as_bytes()).as_ref()));
+        if right { Ok(found) } else { Err(Error::BadToken) }
+    }
+
+    /// The certificate this token already gave for this key, if it may be given again (E-3).
+    async fn given_before(&self, a: &Admission, now: Timestamp) -> Result<Option<CertificateId>, Error> {
+        let mut on = self.db.read().await?;
+        let found =
+            row!(&mut on, (Vec<u8>, String, i64, String), store::ENROLMENT, a.token.as_str(), a.csr.spki_sha256.as_slice())?;
+        let Some((csr_sha256, certificate, at, device_id)) = found else { return Ok(None) };
+        if device_id != a.device_id.as_str() {
+            return Ok(None);
+        }
+        let certificate: CertificateId = certificate.parse().map_err(crate::db::Error::corrupt)?;
+        let recent = csr_sha256 == a.csr.csr_sha256 && now.since(Timestamp(at)) < RETRY_MS;
+        Ok((recent || self.pki.unused(&mut on, &certificate).await?).then_some(certificate))
+    }
+
+    async fn issue(&self, a: &Admission, now: Timestamp) -> Result<CertificateId, Error> {
+        let mut tx = self.db.write().await?;
+        if exec!(&mut tx, store::TOKEN_USE, a.token.as_str(), now.0)? == 0 {
+            return Err(Error::BadToken);
+        }
+        let device = register(&mut tx, a, now).await?;
+        let issued = self
+            .pki
+            .issue_device(
+                &mut tx,
+                NewLeaf {
+                    org: &a.org,
+                    device,
+                    device_id: &a.device_id,
+                    csr: &a.csr,
+                    enrolled_by: &format!("token {}", a.label),
+                    replaces: None,
+                },
+            )
+            .await?;
+        exec!(
+            &mut tx,
+            store::ENROLMENT_INSERT,
+            a.token.as_str(),
+            a.org.as_str(),
+            a.csr.csr_sha256.as_slice(),
+            a.csr.spki_sha256.as_slice(),
+            device,
+            issued.id.as_str(),
+            now.0
+        )?;
+        let actor = Actor { org: a.org.clone(), who: Who::Device { device, device_id: a.device_id.clone() }, address: a.address.clone() };
+        let detail = json!({ "token": a.label, "serial": issued.serial, "ignored_extensions": a.csr.ignored });
+        audit::append(&mut tx, &actor, now, "device.enrol", a.device_id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.pki.admit(&issued);
+        self.bus.tell(Event::Trust);
+        self.bus.tell(Event::Device { org: a.org.clone(), device });
+        Ok(issued.id)
+    }
+
+    async fn answer(&self, a: &Admission, certificate: &CertificateId, now: Timestamp) -> Result<Enrolled, Error> {
+        Ok(self.pki.enrolled(&a.org, certificate, &self.urls.device, now).await?)
+    }
+
+    /// A spent token with a key it never saw is a sign of a stolen token (E-3).
+    async fn note_reuse(&self, a: &Admission, now: Timestamp) -> Result<(), Error> {
+        let actor = Actor { org: a.org.clone(), who: Who::System, address: a.address.clone() };
+        let mut tx = self.db.write().await?;
+        let detail = json!({ "token": a.label, "device_id": a.device_id });
+        audit::append(&mut tx, &actor, now, "enrolment_token.reuse", a.token.as_str(), &detail).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+fn admission(token: &TokenRow, attempt: &Attempt<'_>) -> Result<Admission, Error> {
+    let request = attempt.request;
+    let wanted = request
+        .device_id
+        .as_deref()
+        .map(|id| id.parse::<DeviceId>().map_err(|e| Error::invalid("device_id", e.to_string())))
+        .transpose()?;
+    let csr = csr::gate(request.csr.as_bytes(), wanted.as_ref()).map_err(crate::pki::Error::from)?;
+    let device_id = wanted
+        .or_else(|| csr.common_name.clone())
+        .ok_or_else(|| Error::invalid("device_id", "Give a device id in the request or as the CSR's common name."))?;
+    if !token.pattern.is_empty() && !covers(&token.pattern, device_id.as_str()) {
+        return Err(Error::OutOfScope(device_id.to_string()));
+    }
+    let device_type = if token.device_type.is_empty() { clean(&request.device_type) } else { token.device_type.clone() };
+    Ok(Admission {
+        org: token.org_id.parse().map_err(crate::db::Error::corrupt)?,
+        token: token.id.parse().map_err(crate::db::Error::corrupt)?,
+        label: token.label.clone(),
+        exact: token.pattern.eq_ignore_ascii_case(device_id.as_str()),
+        tags: split_tags(&token.tags),
+        device_id,
+        device_type,
+        hardware: clean(&request.hardware),
+        csr,
+        address: attempt.address.to_owned(),
+    })
+}
+
+/// Whether a token's pattern covers the id; `*` stands for any characters, case does not matter.
+fn covers(pattern: &str, id: &str) -> bool {
+    use super::selector::{Facts, Field, Selector};
+    Selector::Is(Field::Id, vec![pattern.to_owned()]).matches(&Facts { device_id: id.to_owned(), ..Facts::default() })
+}
+
+/// Finds or makes the device's row. A device that is already in the fleet can only be enrolled anew by a token made for exactly its id;
+/// otherwise anybody with a shared token could take over a device's name.
+async fn register(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<DeviceNo, Error> {
+    let lower = a.device_id.as_str().to_lowercase();
+    let enrolled_by = format!("token {}", a.label);
+    let known = row!(tx, (i64, String, String), store::BY_ID, a.org.as_str(), lower.as_str())?;
+    let device = match known {
+        Some((device, device_id, state)) => {
+            let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
+            match state {
+                DeviceState::Suspended | DeviceState::Decommissioned => return Err(Error::NotActive(device_id)),
+                DeviceState::Active if !a.exact || device_id != a.device_id.as_str() => return Err(Error::Exists(device_id)),
+                DeviceState::Active | DeviceState::Preregistered | DeviceState::Pending => {}
+            }
+            exec!(tx, store::REENROL, device, a.device_type.as_str(), a.hardware.as_str(), now.0, enrolled_by.as_str())?;
+            device
+        }
+        None => {
+            let made = row!(
+                tx,
+                (i64,),
+                store::INSERT,
+                a.org.as_str(),
+                a.device_id.as_str(),
+                lower.as_str(),
+                a.device_type.as_str(),
+                a.hardware.as_str(),
+                DeviceState::Active.as_str(),
+                now.0,
+                enrolled_by.as_str()
+            )?;
+            made.ok_or_else(|| crate::db::Error::corrupt("an inserted device has no number"))?.0
+        }
+    };
+    for tag in &a.tags {
+        exec!(tx, store::TAG_INSERT, device, a.org.as_str(), tag.as_str())?;
+    }
+    Ok(device)
+}

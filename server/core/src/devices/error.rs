@@ -1,0 +1,87 @@
+//! What this room refuses, and what of it may leave.
+
+use wire::{Fault, FaultKind, devices::SelectorError};
+
+/// Why something about a device was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Rights.
+    #[error(transparent)]
+    Access(#[from] crate::access::Error),
+    /// The CSR or the issuing.
+    #[error(transparent)]
+    Pki(#[from] crate::pki::Error),
+    /// No usable enrolment token. Unknown, expired, revoked and used up get the same answer.
+    #[error("enrolment token refused")]
+    BadToken,
+    /// Too many refused enrolments from this address.
+    #[error("too many refused enrolments from this address")]
+    TooMany,
+    /// The token may not enrol this name.
+    #[error("the token does not cover {0:?}")]
+    OutOfScope(String),
+    /// Another device has this name.
+    #[error("{0} is already enrolled")]
+    Exists(String),
+    /// The device was suspended or taken out of the fleet.
+    #[error("{0} is not active")]
+    NotActive(String),
+    /// An input that can't be taken.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The input.
+        field: &'static str,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A selector with a mistake in it.
+    #[error("selector: {}", .0.message)]
+    Selector(SelectorError),
+    /// No such device or token in this organization.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] crate::db::Error),
+}
+
+impl Error {
+    pub(super) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { field, message: message.into() }
+    }
+
+    /// What the other side gets to see.
+    pub fn fault(&self) -> Fault {
+        use FaultKind as K;
+        match self {
+            Self::Access(e) => e.fault(),
+            Self::Pki(e) => e.fault(),
+            Self::BadToken => Fault::new(
+                K::Unauthenticated,
+                "bad_enrolment_token",
+                "The enrolment token is unknown, expired, revoked or used up. Ask an operator for a new one.",
+            ),
+            Self::TooMany => {
+                Fault::new(K::TooMany, "too_many_attempts", "Too many refused enrolments from this address. Try again in a minute.")
+                    .retry_after(60)
+            }
+            Self::OutOfScope(id) => Fault::new(
+                K::Forbidden,
+                "identity_mismatch",
+                format!("The token does not allow the device id {id:?}. Ask an operator which ids it is for."),
+            ),
+            Self::Exists(id) => Fault::new(
+                K::Conflict,
+                "device_exists",
+                format!("{id} is already enrolled. To enrol it anew use a token made for exactly this id, or decommission it first."),
+            ),
+            Self::NotActive(id) => Fault::new(K::Forbidden, "device_not_active", format!("{id} is suspended or decommissioned.")),
+            Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
+            Self::Selector(e) => {
+                Fault::new(K::Invalid, "bad_selector", format!("{} at position {}. {}", e.message, e.position + 1, e.hint)).at("q")
+            }
+            Self::NotFound(what) => Fault::new(K::NotFound, "not_found", format!("There is no such {what}.")),
+            Self::Db(e) => e.fault(),
+        }
+    }
+}

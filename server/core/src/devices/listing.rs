@@ -1,0 +1,215 @@
+//! The device list: a selector, an order, and keyset pages of it. The same query serves the page, REST and counts.
+
+use super::{Devices, Error, filter::{Filter, asks_for_state}, selector::Selector, store};
+use crate::{
+    access::{Act, Actor, allowed, may},
+    db::{Conn, Value, row, rows, select},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use wire::{
+    Timestamp,
+    devices::{DeviceQuery, DeviceRow, DeviceSort, DevicesPage},
+    ids::OrgId,
+    overview::{FleetCounts, VersionShare},
+    page::{DEFAULT_ROWS, MAX_ROWS, Page},
+};
+
+/// What the filter offers may be this old; a page of rows is always fresh.
+const FACETS_MS: i64 = 2000;
+
+/// Types, tags, versions and the size of a fleet.
+#[derive(Debug, Clone, Default)]
+struct Facets {
+    types: Vec<String>,
+    tags: Vec<String>,
+    versions: Vec<VersionShare>,
+    fleet: i64,
+}
+
+#[derive(Default)]
+pub(super) struct FacetCache(Mutex<HashMap<OrgId, (Timestamp, Facets)>>);
+
+#[derive(sqlx::FromRow)]
+pub(super) struct Listed {
+    pub(super) number: i64,
+    device_id: String,
+    device_type: String,
+    hardware: String,
+    state: String,
+    online: bool,
+    version: String,
+    last_seen_at: i64,
+    update_state: String,
+}
+
+impl Listed {
+    pub(super) fn shown(self, tags: Vec<String>) -> Result<DeviceRow, Error> {
+        let update = if self.update_state.is_empty() { None } else { Some(self.update_state.parse().map_err(crate::db::Error::corrupt)?) };
+        Ok(DeviceRow {
+            device_id: self.device_id.parse().map_err(crate::db::Error::corrupt)?,
+            device_type: self.device_type,
+            hardware: self.hardware,
+            state: self.state.parse().map_err(crate::db::Error::corrupt)?,
+            online: self.online,
+            version: self.version,
+            last_seen_at: (self.last_seen_at > 0).then_some(Timestamp(self.last_seen_at)),
+            tags,
+            update,
+        })
+    }
+
+    fn cursor(&self, sort: DeviceSort) -> String {
+        let key = match sort {
+            DeviceSort::DeviceId | DeviceSort::DeviceIdDesc => serde_json::json!([self.device_id.to_lowercase(), self.number]),
+            DeviceSort::LastSeen | DeviceSort::LastSeenDesc => serde_json::json!([self.last_seen_at, self.number]),
+            DeviceSort::Version | DeviceSort::VersionDesc => serde_json::json!([self.version, self.number]),
+        };
+        URL_SAFE_NO_PAD.encode(key.to_string())
+    }
+}
+
+/// The column of an order, and whether it runs backwards.
+const fn order(sort: DeviceSort) -> (&'static str, bool) {
+    match sort {
+        DeviceSort::DeviceId => ("d.device_id_lower", false),
+        DeviceSort::DeviceIdDesc => ("d.device_id_lower", true),
+        DeviceSort::LastSeen => ("d.last_seen_at", false),
+        DeviceSort::LastSeenDesc => ("d.last_seen_at", true),
+        DeviceSort::Version => ("d.version", false),
+        DeviceSort::VersionDesc => ("d.version", true),
+    }
+}
+
+fn position(cursor: &str, sort: DeviceSort) -> Result<(Value, i64), Error> {
+    let bad = || Error::invalid("cursor", "This is no cursor of this list. Begin again without one.");
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad())?;
+    let (key, number): (serde_json::Value, i64) = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+    let key = match (sort, key) {
+        (DeviceSort::LastSeen | DeviceSort::LastSeenDesc, serde_json::Value::Number(n)) => Value::Int(n.as_i64().ok_or_else(bad)?),
+        (DeviceSort::LastSeen | DeviceSort::LastSeenDesc, _) => return Err(bad()),
+        (_, serde_json::Value::String(s)) => Value::Text(s),
+        _ => return Err(bad()),
+    };
+    Ok((key, number))
+}
+
+/// The condition every list begins with.
+fn base(org: &OrgId, selector: &Selector) -> Filter {
+    let mut filter = Filter::default();
+    let org = filter.bind(Value::Text(org.to_string()));
+    filter.text = format!("d.org_id = {org}");
+    if !asks_for_state(selector) {
+        filter.text.push_str(" AND d.state <> 'decommissioned'");
+    }
+    if *selector != Selector::everything() {
+        filter.text.push_str(" AND ");
+        filter.push(selector);
+    }
+    filter
+}
+
+/// A page of rows; the ones before and after it may change meanwhile, none is skipped or shown twice.
+async fn page(on: &mut impl Conn, org: &OrgId, selector: &Selector, query: &DeviceQuery, fleet: i64) -> Result<Page<DeviceRow>, Error> {
+    let limit = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
+    let (column, backwards) = order(query.sort);
+    let (than, direction) = if backwards { ("<", "DESC") } else { (">", "ASC") };
+    let counted = base(org, selector);
+    let total = if *selector == Selector::everything() {
+        fleet
+    } else {
+        let text = format!("SELECT COUNT(*) FROM devices d WHERE {}", counted.text);
+        select::<(i64,)>(on, text, &counted.values).await?.first().map_or(0, |r| r.0)
+    };
+    let mut filter = counted;
+    if let Some(cursor) = query.cursor.as_deref().filter(|c| !c.is_empty()) {
+        let (key, number) = position(cursor, query.sort)?;
+        let (key, number) = (filter.bind(key), filter.bind(Value::Int(number)));
+        filter.text.push_str(&format!(" AND ({column}, d.number) {than} ({key}, {number})"));
+    }
+    let text = format!(
+        "SELECT d.number, d.device_id, d.device_type, d.hardware, d.state, d.online, d.version, d.last_seen_at, d.update_state
+         FROM devices d WHERE {} ORDER BY {column} {direction}, d.number {direction} LIMIT {}",
+        filter.text,
+        limit + 1
+    );
+    let mut found: Vec<Listed> = select(on, text, &filter.values).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = if more { found.last().map(|r| r.cursor(query.sort)) } else { None };
+    let mut items = Vec::with_capacity(found.len());
+    for listed in found {
+        let tags = rows!(on, (String,), store::TAGS, listed.number)?.into_iter().map(|r| r.0).collect();
+        items.push(listed.shown(tags)?);
+    }
+    Ok(Page { items, next, total })
+}
+
+impl Devices {
+    async fn facets(&self, on: &mut impl Conn, org: &OrgId) -> Result<Facets, Error> {
+        let now = self.clock.now();
+        if let Some((at, facets)) = self.facets.0.lock().get(org)
+            && (0..FACETS_MS).contains(&now.since(*at))
+        {
+            return Ok(facets.clone());
+        }
+        let facets = Facets {
+            types: rows!(on, (String, i64), store::TYPES, org.as_str())?.into_iter().map(|r| r.0).filter(|t| !t.is_empty()).collect(),
+            tags: rows!(on, (String,), store::ALL_TAGS, org.as_str())?.into_iter().map(|r| r.0).collect(),
+            versions: rows!(on, (String, i64), store::VERSIONS, org.as_str())?
+                .into_iter()
+                .map(|(version, devices)| VersionShare { version, devices })
+                .collect(),
+            fleet: row!(on, (i64,), store::FLEET_SIZE, org.as_str())?.map_or(0, |r| r.0),
+        };
+        self.facets.0.lock().insert(org.clone(), (now, facets.clone()));
+        Ok(facets)
+    }
+
+    /// A page of the list with what its filter offers. A mistake in the selector is part of the page, not an error.
+    pub async fn page(&self, actor: &Actor, query: &DeviceQuery) -> Result<DevicesPage, Error> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        let facets = self.facets(&mut on, &actor.org).await?;
+        let (devices, selector_error) = match Selector::parse(&query.q) {
+            Ok(selector) => (page(&mut on, &actor.org, &selector, query, facets.fleet).await?, None),
+            Err(e) => (Page { items: Vec::new(), next: None, total: 0 }, Some(e)),
+        };
+        Ok(DevicesPage {
+            devices,
+            types: facets.types,
+            tags: facets.tags,
+            versions: facets.versions.into_iter().map(|v| v.version).filter(|v| !v.is_empty()).collect(),
+            selector_error,
+            fleet: facets.fleet,
+            may_enrol: allowed(actor, Act::Enrol),
+            at: self.clock.now(),
+        })
+    }
+
+    /// The same for scripts: a mistake in the selector is an error.
+    pub async fn list(&self, actor: &Actor, query: &DeviceQuery) -> Result<Page<DeviceRow>, Error> {
+        may(actor, Act::Read)?;
+        let selector = Selector::parse(&query.q).map_err(Error::Selector)?;
+        let mut on = self.db.read().await?;
+        let fleet = row!(&mut on, (i64,), store::FLEET_SIZE, actor.org.as_str())?.map_or(0, |r| r.0);
+        page(&mut on, &actor.org, &selector, query, fleet).await
+    }
+
+    /// How many devices the fleet has; at most two seconds old.
+    pub async fn fleet_size(&self, org: &OrgId) -> Result<i64, Error> {
+        Ok(self.facets(&mut self.db.read().await?, org).await?.fleet)
+    }
+
+    /// How many devices run each version, most first.
+    pub async fn versions(&self, org: &OrgId) -> Result<Vec<VersionShare>, Error> {
+        Ok(self.facets(&mut self.db.read().await?, org).await?.versions)
+    }
+
+    /// Counts of the fleet; `expiring` is the pki room's and left at 0.
+    pub async fn counts(&self, org: &OrgId) -> Result<FleetCounts, Error> {
+        let found = row!(&mut self.db.read().await?, (i64, i64, i64, i64), store::COUNTS, org.as_str())?.unwrap_or_default();
+        Ok(FleetCounts { devices: found.0, online: found.1, updating: found.2, failed: found.3, expiring: 0 })
+    }
+}

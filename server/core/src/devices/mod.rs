@@ -1,0 +1,47 @@
+//! Devices: who is in the fleet, how they get in, what is known of them, and whether they are there.
+//!
+//! Owns the device's row, tags, attributes, presence, enrolment tokens and the selector language. Refuses to know certificates' insides (the
+//! `pki` room signs), samples, and how an update goes.
+
+mod enrolment;
+mod error;
+mod filter;
+mod listing;
+mod presence;
+mod registry;
+pub mod selector;
+pub mod store;
+mod tokens;
+
+pub use enrolment::{Attempt, EnrolmentUrls};
+pub use error::Error;
+pub use presence::Connected;
+pub use selector::{Facts, Selector};
+
+use crate::{access::Throttle, bus::Bus, clock::Clock, db::Db, entropy::Entropy, pki::Pki};
+use std::sync::Arc;
+
+/// The key of a device inside Fleetward. Its owner's name for it is [`wire::ids::DeviceId`].
+pub type DeviceNo = i64;
+
+/// The room's façade.
+pub struct Devices {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    bus: Bus,
+    pki: Arc<Pki>,
+    urls: EnrolmentUrls,
+    presence: presence::Presence,
+    facets: listing::FacetCache,
+    guesses: Throttle,
+}
+
+impl Devices {
+    /// The room over an open store.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, pki: Arc<Pki>, urls: EnrolmentUrls) -> Self {
+        let presence = presence::Presence::new(db.clone(), clock.clone(), bus.clone());
+        // Ten refused enrolments a minute close an address for the rest of it.
+        Self { db, clock, entropy, bus, pki, urls, presence, facets: listing::FacetCache::default(), guesses: Throttle::new(10, 60_000) }
+    }
+}

@@ -1,0 +1,128 @@
+//! One device: what is known of it, and what a person may change.
+
+use super::{DeviceNo, Devices, Error, listing::Listed, store, tokens::check_tags};
+use crate::{
+    access::{Act, Actor, allowed, audit, may},
+    bus::Event,
+    db::{exec, row, rows},
+};
+use serde_json::json;
+use wire::{
+    Timestamp,
+    devices::{ConnectionSpan, DeviceDetail},
+    ids::{DeviceId, OrgId},
+};
+
+#[derive(sqlx::FromRow)]
+struct Detail {
+    #[sqlx(flatten)]
+    listed: Listed,
+    sequence: i64,
+    enrolled_at: i64,
+    enrolled_by: String,
+    connected_at: Option<i64>,
+    address: String,
+    agent: String,
+}
+
+impl Devices {
+    /// The number of a device the actor may see.
+    pub async fn find(&self, actor: &Actor, device_id: &DeviceId) -> Result<DeviceNo, Error> {
+        may(actor, Act::Read)?;
+        store::number(&mut self.db.read().await?, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))
+    }
+
+    /// Name of a device by its number.
+    pub async fn name(&self, device: DeviceNo) -> Result<Option<(OrgId, DeviceId)>, Error> {
+        Ok(store::name(&mut self.db.read().await?, device).await?)
+    }
+
+    /// What this room knows of a device. Updates, latest values and the reason are other rooms' and left empty.
+    pub(crate) async fn detail(&self, actor: &Actor, device_id: &DeviceId) -> Result<(DeviceNo, DeviceDetail), Error> {
+        may(actor, Act::Read)?;
+        let now = self.clock.now();
+        let mut on = self.db.read().await?;
+        let lower = device_id.as_str().to_lowercase();
+        let d = row!(&mut on, Detail, store::DETAIL, actor.org.as_str(), lower)?.ok_or(Error::NotFound("device"))?;
+        let device = d.listed.number;
+        let tags = rows!(&mut on, (String,), store::TAGS, device)?.into_iter().map(|r| r.0).collect();
+        let attributes = rows!(&mut on, (String, String), store::ATTRIBUTES, device)?.into_iter().collect();
+        let day_ago = now.plus(-24 * 3600 * 1000).0;
+        let mut connections: Vec<ConnectionSpan> =
+            rows!(&mut on, (i64, Option<i64>, String, String), store::CONNECTIONS, device, day_ago)?
+                .into_iter()
+                .map(|(from, to, address, reason)| ConnectionSpan { from: Timestamp(from), to: to.map(Timestamp), address, reason })
+                .collect();
+        connections.reverse();
+        let certificates = self.pki.certificates_of(&mut on, device).await?;
+        let detail = DeviceDetail {
+            row: d.listed.shown(tags)?,
+            sequence: d.sequence,
+            enrolled_at: Timestamp(d.enrolled_at),
+            enrolled_by: d.enrolled_by,
+            connected_at: d.connected_at.map(Timestamp),
+            address: d.address,
+            agent: d.agent,
+            attributes,
+            certificates,
+            updates: Vec::new(),
+            latest: Vec::new(),
+            connections,
+            update_reason: String::new(),
+            may_edit: allowed(actor, Act::EditDevices),
+            may_revoke: allowed(actor, Act::Revoke),
+            at: now,
+        };
+        Ok((device, detail))
+    }
+
+    /// Replaces a device's tags.
+    pub async fn set_tags(&self, actor: &Actor, device_id: &DeviceId, tags: Vec<String>) -> Result<(), Error> {
+        may(actor, Act::EditDevices)?;
+        check_tags(&tags)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let device = store::number(&mut tx, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))?;
+        exec!(&mut tx, store::TAGS_CLEAR, device)?;
+        for tag in &tags {
+            exec!(&mut tx, store::TAG_INSERT, device, actor.org.as_str(), tag.as_str())?;
+        }
+        audit::append(&mut tx, actor, now, "device.tags", device_id.as_str(), &json!({ "tags": tags })).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        Ok(())
+    }
+
+    /// Takes a device out of the fleet for good: its certificates are revoked, its connections cut, its id stays reserved.
+    pub async fn decommission(&self, actor: &Actor, device_id: &DeviceId) -> Result<(), Error> {
+        may(actor, Act::EditDevices)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let device = store::number(&mut tx, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))?;
+        exec!(&mut tx, store::SET_STATE, device, "decommissioned")?;
+        self.pki.revoke_all_of(&mut tx, actor, device, wire::pki::RevocationReason::CessationOfOperation).await?;
+        audit::append(&mut tx, actor, now, "device.decommission", device_id.as_str(), &json!(null)).await?;
+        tx.commit().await?;
+        // The in-memory trust state first: from here on no handshake of this device passes.
+        self.pki.reload().await?;
+        self.bus.tell(Event::Trust);
+        self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        Ok(())
+    }
+
+    /// Active devices whose last update went wrong, heard of last first.
+    pub(crate) async fn troubled(&self, org: &OrgId, limit: i64) -> Result<Vec<(DeviceId, String, Timestamp)>, Error> {
+        rows!(&mut self.db.read().await?, (String, String, i64), store::TROUBLED, org.as_str(), limit)?
+            .into_iter()
+            .map(|(id, state, at)| Ok((id.parse().map_err(crate::db::Error::corrupt)?, state, Timestamp(at))))
+            .collect()
+    }
+
+    /// Active devices that were last heard of before this instant, longest ago first. Devices never heard of are left out.
+    pub(crate) async fn silent_since(&self, org: &OrgId, before: Timestamp, limit: i64) -> Result<Vec<(DeviceId, Timestamp)>, Error> {
+        rows!(&mut self.db.read().await?, (String, i64), store::LONG_OFFLINE, org.as_str(), before.0, limit)?
+            .into_iter()
+            .map(|(id, at)| Ok((id.parse().map_err(crate::db::Error::corrupt)?, Timestamp(at))))
+            .collect()
+    }
+}

@@ -1,0 +1,201 @@
+//! The SQL of devices, tags, attributes, presence and enrolment, and the reads other rooms need.
+
+use super::{DeviceNo, selector::Facts};
+use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use std::collections::BTreeMap;
+use wire::ids::{DeviceId, OrgId};
+
+pub(super) const TOKEN_INSERT: Sql = Sql::same(
+    "INSERT INTO enrolment_tokens (id, org_id, label, pattern, device_type, tags, max_uses, secret_hash, created_at, created_by, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+);
+pub(super) const TOKEN: Sql = Sql::same(
+    "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at
+     FROM enrolment_tokens WHERE id = $1",
+);
+pub(super) const TOKENS: Sql = Sql::same(
+    "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at
+     FROM enrolment_tokens WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 200",
+);
+pub(super) const TOKEN_REVOKE: Sql =
+    Sql::same("UPDATE enrolment_tokens SET revoked_at = $3 WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL");
+pub(super) const TOKEN_USE: Sql = Sql::same(
+    "UPDATE enrolment_tokens SET uses = uses + 1, last_used_at = $2
+     WHERE id = $1 AND uses < max_uses AND expires_at > $2 AND revoked_at IS NULL",
+);
+pub(super) const ENROLMENT: Sql = Sql::same(
+    "SELECT e.csr_sha256, e.certificate_id, e.at, d.device_id FROM enrolments e JOIN devices d ON d.number = e.device
+     WHERE e.token_id = $1 AND e.spki_sha256 = $2 ORDER BY e.at DESC LIMIT 1",
+);
+pub(super) const ENROLMENT_INSERT: Sql = Sql::same(
+    "INSERT INTO enrolments (token_id, org_id, csr_sha256, spki_sha256, device, certificate_id, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+     ON CONFLICT (token_id, spki_sha256, csr_sha256) DO UPDATE SET certificate_id = excluded.certificate_id, at = excluded.at",
+);
+
+pub(super) const INSERT: Sql = Sql::same(
+    "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING number",
+);
+pub(super) const REENROL: Sql = Sql::same(
+    "UPDATE devices SET device_type = $2, hardware = $3, state = 'active', enrolled_at = $4, enrolled_by = $5 WHERE number = $1",
+);
+pub(super) const BY_ID: Sql = Sql::same("SELECT number, device_id, state FROM devices WHERE org_id = $1 AND device_id_lower = $2");
+pub(super) const SET_STATE: Sql = Sql::same("UPDATE devices SET state = $2 WHERE number = $1");
+pub(super) const DETAIL: Sql = Sql::same(
+    "SELECT number, device_id, device_type, hardware, state, online, version, last_seen_at, update_state, sequence, enrolled_at, enrolled_by,
+            connected_at, address, agent
+     FROM devices WHERE org_id = $1 AND device_id_lower = $2",
+);
+pub(super) const TAGS: Sql = Sql::same("SELECT tag FROM device_tags WHERE device = $1 ORDER BY tag");
+pub(super) const TAG_INSERT: Sql =
+    Sql::same("INSERT INTO device_tags (device, org_id, tag) VALUES ($1, $2, $3) ON CONFLICT (device, tag) DO NOTHING");
+pub(super) const TAGS_CLEAR: Sql = Sql::same("DELETE FROM device_tags WHERE device = $1");
+pub(super) const ATTRIBUTES: Sql = Sql::same("SELECT name, value FROM device_attributes WHERE device = $1 ORDER BY name");
+pub(super) const ATTRIBUTE_SET: Sql = Sql::same(
+    "INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (device, name) DO UPDATE SET value = excluded.value",
+);
+pub(super) const ATTRIBUTE_DROP: Sql = Sql::same("DELETE FROM device_attributes WHERE device = $1 AND name = $2");
+
+pub(super) const CONNECTED: Sql = Sql::same(
+    "UPDATE devices SET online = TRUE, connected_at = $2, last_seen_at = $2, address = $3, agent = $4, boot_id = $5, version = $6, sequence = $7,
+            device_type = CASE WHEN device_type = '' THEN $8 ELSE device_type END,
+            hardware = CASE WHEN hardware = '' THEN $9 ELSE hardware END
+     WHERE number = $1",
+);
+pub(super) const CONNECTION_OPEN: Sql =
+    Sql::same("INSERT INTO connections (org_id, device, started_at, address) VALUES ($1, $2, $3, $4)");
+pub(super) const DISCONNECTED: Sql = Sql::same("UPDATE devices SET online = FALSE, last_seen_at = $2 WHERE number = $1");
+pub(super) const CONNECTION_CLOSE: Sql =
+    Sql::same("UPDATE connections SET ended_at = $2, reason = $3 WHERE device = $1 AND ended_at IS NULL");
+pub(super) const SEEN: Sql = Sql::same("UPDATE devices SET last_seen_at = $2 WHERE number = $1 AND last_seen_at < $2");
+pub(super) const ALL_OFFLINE: Sql = Sql::same("UPDATE devices SET online = FALSE WHERE online = TRUE");
+pub(super) const ALL_CLOSED: Sql = Sql::same("UPDATE connections SET ended_at = $1, reason = $2 WHERE ended_at IS NULL");
+pub(super) const CONNECTIONS: Sql = Sql::same(
+    "SELECT started_at, ended_at, address, reason FROM connections
+     WHERE device = $1 AND (ended_at IS NULL OR ended_at > $2) ORDER BY started_at DESC LIMIT 200",
+);
+pub(super) const CONNECTIONS_FORGET: Sql = Sql::same("DELETE FROM connections WHERE ended_at < $1");
+
+pub(super) const FLEET_SIZE: Sql = Sql::same("SELECT COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned'");
+pub(super) const TYPES: Sql =
+    Sql::same("SELECT device_type, COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY device_type ORDER BY 1 LIMIT 100");
+pub(super) const VERSIONS: Sql = Sql::same(
+    "SELECT version, COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY version ORDER BY COUNT(*) DESC, version LIMIT 100",
+);
+pub(super) const ALL_TAGS: Sql = Sql::same("SELECT DISTINCT tag FROM device_tags WHERE org_id = $1 ORDER BY tag LIMIT 100");
+pub(super) const COUNTS: Sql = Sql::same(
+    "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN online THEN 1 ELSE 0 END), 0) AS BIGINT),
+            CAST(COALESCE(SUM(CASE WHEN update_state IN ('queued','offered','awaiting_window','awaiting_confirmation','downloading','downloaded','installing','rebooting','verifying') THEN 1 ELSE 0 END), 0) AS BIGINT),
+            CAST(COALESCE(SUM(CASE WHEN update_state IN ('failed','rejected','timed_out','reverted') THEN 1 ELSE 0 END), 0) AS BIGINT)
+     FROM devices WHERE org_id = $1 AND state = 'active'",
+);
+pub(super) const TROUBLED: Sql = Sql::same(
+    "SELECT device_id, update_state, last_seen_at FROM devices
+     WHERE org_id = $1 AND state = 'active' AND update_state IN ('failed','rejected','timed_out','reverted') ORDER BY last_seen_at DESC LIMIT $2",
+);
+pub(super) const LONG_OFFLINE: Sql = Sql::same(
+    "SELECT device_id, last_seen_at FROM devices
+     WHERE org_id = $1 AND state = 'active' AND online = FALSE AND last_seen_at > 0 AND last_seen_at < $2 ORDER BY last_seen_at LIMIT $3",
+);
+
+const FACTS: Sql = Sql::same(
+    "SELECT number, device_id, device_type, hardware, state, version, sequence, online, update_state FROM devices WHERE number = $1",
+);
+const FACTS_PAGE: Sql = Sql::same(
+    "SELECT number, device_id, device_type, hardware, state, version, sequence, online, update_state FROM devices
+     WHERE org_id = $1 AND number > $2 AND state <> 'decommissioned' ORDER BY number LIMIT $3",
+);
+const FACTS_TAGS: Sql = Sql::same("SELECT device, tag FROM device_tags WHERE org_id = $1 AND device > $2 AND device <= $3");
+const FACTS_ATTRIBUTES: Sql =
+    Sql::same("SELECT device, name, value FROM device_attributes WHERE org_id = $1 AND device > $2 AND device <= $3");
+const NAME: Sql = Sql::same("SELECT org_id, device_id FROM devices WHERE number = $1");
+const SET_UPDATE: Sql = Sql::same("UPDATE devices SET update_state = $2 WHERE number = $1");
+const SET_FIRMWARE: Sql = Sql::same("UPDATE devices SET version = $2, sequence = $3 WHERE number = $1");
+
+pub(crate) const ALL: &[&Sql] = &[
+    &TOKEN_INSERT, &TOKEN, &TOKENS, &TOKEN_REVOKE, &TOKEN_USE, &ENROLMENT, &ENROLMENT_INSERT, &INSERT, &REENROL, &BY_ID, &SET_STATE, &DETAIL,
+    &TAGS, &TAG_INSERT, &TAGS_CLEAR, &ATTRIBUTES, &ATTRIBUTE_SET, &ATTRIBUTE_DROP, &CONNECTED, &CONNECTION_OPEN, &DISCONNECTED,
+    &CONNECTION_CLOSE, &SEEN, &ALL_OFFLINE, &ALL_CLOSED, &CONNECTIONS, &CONNECTIONS_FORGET, &FLEET_SIZE, &TYPES, &VERSIONS, &ALL_TAGS, &COUNTS,
+    &TROUBLED, &LONG_OFFLINE, &FACTS, &FACTS_PAGE, &FACTS_TAGS, &FACTS_ATTRIBUTES, &NAME, &SET_UPDATE, &SET_FIRMWARE,
+];
+
+#[derive(sqlx::FromRow)]
+struct FactsRow {
+    number: DeviceNo,
+    device_id: String,
+    device_type: String,
+    hardware: String,
+    state: String,
+    version: String,
+    sequence: i64,
+    online: bool,
+    update_state: String,
+}
+
+impl From<FactsRow> for Facts {
+    fn from(r: FactsRow) -> Self {
+        Self {
+            device_id: r.device_id,
+            device_type: r.device_type,
+            hardware: r.hardware,
+            state: r.state,
+            version: r.version,
+            sequence: r.sequence,
+            online: r.online,
+            update: r.update_state,
+            tags: Vec::new(),
+            attributes: BTreeMap::new(),
+        }
+    }
+}
+
+/// What a selector looks at, of one device; none when there is no such device.
+pub async fn facts(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Facts>, Error> {
+    let Some(found) = row!(on, FactsRow, FACTS, device)? else { return Ok(None) };
+    let mut facts = Facts::from(found);
+    facts.tags = rows!(on, (String,), TAGS, device)?.into_iter().map(|r| r.0).collect();
+    facts.attributes = rows!(on, (String, String), ATTRIBUTES, device)?.into_iter().collect();
+    Ok(Some(facts))
+}
+
+/// The next devices after this number, in order of number, with their facts; at most `limit`. Decommissioned ones are left out.
+pub async fn facts_page(on: &mut impl Conn, org: &OrgId, after: DeviceNo, limit: i64) -> Result<Vec<(DeviceNo, Facts)>, Error> {
+    let found = rows!(on, FactsRow, FACTS_PAGE, org.as_str(), after, limit)?;
+    let Some(last) = found.last().map(|r| r.number) else { return Ok(Vec::new()) };
+    let mut all: BTreeMap<DeviceNo, Facts> = found.into_iter().map(|r| (r.number, r.into())).collect();
+    for (device, tag) in rows!(on, (i64, String), FACTS_TAGS, org.as_str(), after, last)? {
+        if let Some(facts) = all.get_mut(&device) {
+            facts.tags.push(tag);
+        }
+    }
+    for (device, name, value) in rows!(on, (i64, String, String), FACTS_ATTRIBUTES, org.as_str(), after, last)? {
+        if let Some(facts) = all.get_mut(&device) {
+            facts.attributes.insert(name, value);
+        }
+    }
+    Ok(all.into_iter().collect())
+}
+
+/// Organization and name of a device.
+pub async fn name(on: &mut impl Conn, device: DeviceNo) -> Result<Option<(OrgId, DeviceId)>, Error> {
+    row!(on, (String, String), NAME, device)?
+        .map(|(org, id)| Ok((org.parse().map_err(Error::corrupt)?, id.parse().map_err(Error::corrupt)?)))
+        .transpose()
+}
+
+/// Number of the device with this name, whatever its state.
+pub async fn number(on: &mut impl Conn, org: &OrgId, device_id: &DeviceId) -> Result<Option<DeviceNo>, Error> {
+    let lower = device_id.as_str().to_lowercase();
+    Ok(row!(on, (i64, String, String), BY_ID, org.as_str(), lower)?.map(|r| r.0))
+}
+
+/// Notes the state of a device's newest update, in the update's own transaction.
+pub async fn set_update(tx: &mut Tx, device: DeviceNo, state: &str) -> Result<(), Error> {
+    exec!(tx, SET_UPDATE, device, state).map(drop)
+}
+
+/// Notes what a device says it runs.
+pub async fn set_firmware(tx: &mut Tx, device: DeviceNo, version: &str, sequence: i64) -> Result<(), Error> {
+    exec!(tx, SET_FIRMWARE, device, version, sequence).map(drop)
+}

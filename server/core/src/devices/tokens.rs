@@ -1,0 +1,166 @@
+//! Enrolment tokens (pki.md E-1): made, listed, revoked by operators; used in `enrolment.rs`.
+
+use super::{Devices, Error, store};
+use crate::{
+    access::{Act, Actor, allowed, audit, may},
+    db::{exec, rows},
+};
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::json;
+use wire::{
+    Timestamp,
+    enrolment::{CreatedEnrolmentToken, EnrolmentPage, EnrolmentToken, NewEnrolmentToken},
+    ids::EnrolmentTokenId,
+};
+
+const HOUR_MS: i64 = 3600 * 1000;
+
+#[derive(sqlx::FromRow)]
+pub(super) struct TokenRow {
+    pub(super) id: String,
+    pub(super) org_id: String,
+    pub(super) label: String,
+    pub(super) pattern: String,
+    pub(super) device_type: String,
+    pub(super) tags: String,
+    pub(super) max_uses: i64,
+    pub(super) uses: i64,
+    pub(super) secret_hash: Vec<u8>,
+    created_at: i64,
+    created_by: String,
+    pub(super) expires_at: i64,
+    pub(super) revoked_at: Option<i64>,
+    last_used_at: Option<i64>,
+}
+
+impl TokenRow {
+    fn shown(self) -> Result<EnrolmentToken, Error> {
+        Ok(EnrolmentToken {
+            id: self.id.parse().map_err(crate::db::Error::corrupt)?,
+            label: self.label,
+            pattern: self.pattern,
+            device_type: self.device_type,
+            tags: split_tags(&self.tags),
+            max_uses: self.max_uses,
+            uses: self.uses,
+            created_at: Timestamp(self.created_at),
+            created_by: self.created_by,
+            expires_at: Timestamp(self.expires_at),
+            revoked_at: self.revoked_at.map(Timestamp),
+            last_used_at: self.last_used_at.map(Timestamp),
+        })
+    }
+}
+
+pub(super) fn split_tags(stored: &str) -> Vec<String> {
+    stored.split(' ').filter(|t| !t.is_empty()).map(str::to_owned).collect()
+}
+
+/// Tags are words: they are typed into selectors, so no spaces, commas, quotes or parentheses.
+pub(super) fn check_tags(tags: &[String]) -> Result<(), Error> {
+    let word = |t: &String| {
+        !t.is_empty() && t.len() <= 50 && !t.starts_with('-') && t.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
+    };
+    match tags.iter().find(|t| !word(t)) {
+        Some(bad) => Err(Error::invalid("tags", format!("{bad:?} can't be a tag: use letters, digits, - _ . and /, at most 50."))),
+        None if tags.len() > 20 => Err(Error::invalid("tags", "A device has at most 20 tags.")),
+        None => Ok(()),
+    }
+}
+
+impl Devices {
+    /// Makes a token. The secret is in the answer and nowhere else.
+    pub async fn create_enrolment_token(&self, actor: &Actor, new: NewEnrolmentToken) -> Result<CreatedEnrolmentToken, Error> {
+        may(actor, Act::Enrol)?;
+        let line = |field, value: &str, most| {
+            if value.chars().count() > most || value.chars().any(char::is_control) {
+                Err(Error::invalid(field, format!("Use at most {most} characters without line breaks.")))
+            } else {
+                Ok(value.trim().to_owned())
+            }
+        };
+        let (label, pattern, device_type) =
+            (line("label", &new.label, 100)?, line("pattern", &new.pattern, 64)?, line("device_type", &new.device_type, 64)?);
+        if label.is_empty() {
+            return Err(Error::invalid("label", "Say what the token is for, so that others know whether it is still needed."));
+        }
+        if !(1..=10_000).contains(&new.max_uses) {
+            return Err(Error::invalid("max_uses", "A token is used 1 to 10,000 times."));
+        }
+        if !(1..=720).contains(&new.hours) {
+            return Err(Error::invalid("hours", "A token lives 1 to 720 hours (30 days)."));
+        }
+        check_tags(&new.tags)?;
+        let now = self.clock.now();
+        let id: EnrolmentTokenId = self.entropy.id(now);
+        let secret = self.entropy.secret();
+        let expires_at = now.plus(new.hours * HOUR_MS);
+        let mut tx = self.db.write().await?;
+        exec!(
+            &mut tx,
+            store::TOKEN_INSERT,
+            id.as_str(),
+            actor.org.as_str(),
+            label.as_str(),
+            pattern.as_str(),
+            device_type.as_str(),
+            new.tags.join(" "),
+            new.max_uses,
+            digest(&SHA256, secret.as_bytes()).as_ref(),
+            now.0,
+            actor.label(),
+            expires_at.0
+        )?;
+        let detail = json!({ "label": label, "pattern": pattern, "max_uses": new.max_uses, "hours": new.hours });
+        audit::append(&mut tx, actor, now, "enrolment_token.create", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        let secret = format!("fet_{}_{secret}", id.as_str().trim_start_matches("ent_"));
+        let named = if pattern.is_empty() || pattern.contains('*') { "\"$(hostname)\"" } else { pattern.as_str() };
+        let command = format!(
+            "agent run --enrol {} --token {secret} --root-fingerprint {} --device-id {named}{}",
+            self.urls.enrol,
+            self.pki.root_fingerprint(),
+            if device_type.is_empty() { String::new() } else { format!(" --type {device_type}") }
+        );
+        let token = EnrolmentToken {
+            id,
+            label,
+            pattern: pattern.clone(),
+            device_type: device_type.clone(),
+            tags: new.tags,
+            max_uses: new.max_uses,
+            uses: 0,
+            created_at: now,
+            created_by: actor.label(),
+            expires_at,
+            revoked_at: None,
+            last_used_at: None,
+        };
+        Ok(CreatedEnrolmentToken { token, secret, command })
+    }
+
+    /// Withdraws a token at once; devices it let in stay.
+    pub async fn revoke_enrolment_token(&self, actor: &Actor, id: &EnrolmentTokenId) -> Result<(), Error> {
+        may(actor, Act::Enrol)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        if exec!(&mut tx, store::TOKEN_REVOKE, actor.org.as_str(), id.as_str(), now.0)? == 0 {
+            return Err(Error::NotFound("enrolment token"));
+        }
+        audit::append(&mut tx, actor, now, "enrolment_token.revoke", id.as_str(), &json!(null)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Tokens, newest first, and what a device needs to reach us.
+    pub async fn enrolment_page(&self, actor: &Actor) -> Result<EnrolmentPage, Error> {
+        may(actor, Act::Read)?;
+        let found = rows!(&mut self.db.read().await?, TokenRow, store::TOKENS, actor.org.as_str())?;
+        Ok(EnrolmentPage {
+            tokens: found.into_iter().map(TokenRow::shown).collect::<Result<_, _>>()?,
+            enrol_url: self.urls.enrol.clone(),
+            root_fingerprint: self.pki.root_fingerprint(),
+            may_edit: allowed(actor, Act::Enrol),
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Pages that look into several rooms at once: the overview, a device's page, and who is looking. Owns no table and no rule.
+
+use crate::{
+    Fleet, Result,
+    access::{Act, Actor, allowed, may},
+};
+use wire::{
+    access::{NavCounts, Viewer},
+    devices::DeviceDetail,
+    ids::DeviceId,
+    overview::{Attention, AttentionKind, FleetCounts, OverviewPage},
+    states::{Role, RolloutState, UpdateState},
+};
+
+/// Things listed under "needs attention".
+const ATTENTION: usize = 8;
+/// A device that was silent this long needs a look.
+const SILENT_MS: i64 = 24 * 3600 * 1000;
+/// A certificate that ends within this time is expiring.
+const EXPIRING_MS: i64 = 30 * 24 * 3600 * 1000;
+
+impl Fleet {
+    /// Who is looking, with the counts beside the navigation's links.
+    pub async fn viewer(&self, actor: &Actor) -> Result<Viewer> {
+        let (user, organization) = self.access().person(actor).await?;
+        let (running, approvals) = self.rollouts().nav_counts(actor).await?;
+        let devices = self.devices().fleet_size(&actor.org).await?;
+        let role = actor.role().unwrap_or(Role::Viewer);
+        let nav = NavCounts { devices, rollouts: running, approvals: if allowed(actor, Act::Approve) { approvals } else { 0 } };
+        Ok(Viewer { user: user.id, name: user.name, email: user.email, role, organization, nav })
+    }
+
+    /// Counts of the whole fleet.
+    pub async fn counts(&self, org: &wire::ids::OrgId) -> Result<FleetCounts> {
+        let mut counts = self.devices().counts(org).await?;
+        counts.expiring = self.pki().expiring(org, self.clock().now().plus(EXPIRING_MS)).await?;
+        Ok(counts)
+    }
+
+    /// The fleet at a glance.
+    pub async fn overview(&self, actor: &Actor) -> Result<OverviewPage> {
+        may(actor, Act::Read)?;
+        let org = &actor.org;
+        let now = self.clock().now();
+        let rollouts = self.rollouts().open_rows(org, ATTENTION).await?;
+        let mut attention = Vec::new();
+        for r in &rollouts {
+            let kind = match r.state {
+                RolloutState::Halted => AttentionKind::Halted,
+                RolloutState::WaitingForApproval => AttentionKind::Approval,
+                _ => continue,
+            };
+            let text = match kind {
+                AttentionKind::Halted => format!("{} was halted: {}", r.name, r.summary),
+                _ => format!("{} waits for approval", r.name),
+            };
+            let href = format!("/rollouts/{}", r.id);
+            attention.push(Attention { kind, text, href, since: r.updated_at, device: None, rollout: Some(r.id.clone()) });
+        }
+        for release in self.releases().quarantined(org, ATTENTION).await? {
+            attention.push(Attention {
+                kind: AttentionKind::Quarantined,
+                text: format!("An upload is quarantined: {}", release.quarantine),
+                href: format!("/releases/{}", release.id),
+                since: release.created_at,
+                device: None,
+                rollout: None,
+            });
+        }
+        for (device, state, since) in self.devices().troubled(org, 8).await? {
+            let what = match state.parse() {
+                Ok(UpdateState::Reverted) => "went back to its old firmware",
+                Ok(UpdateState::TimedOut) => "fell silent during its update",
+                Ok(UpdateState::Rejected) => "refused its update",
+                _ => "could not install its update",
+            };
+            attention.push(Attention {
+                kind: AttentionKind::UpdateFailed,
+                text: format!("{device} {what}"),
+                href: format!("/devices/{device}/firmware"),
+                since,
+                device: Some(device),
+                rollout: None,
+            });
+        }
+        for (device, since) in self.devices().silent_since(org, now.plus(-SILENT_MS), 8).await? {
+            attention.push(Attention {
+                kind: AttentionKind::Offline,
+                text: format!("{device} has been silent for {}", wire::time::duration(now.since(since))),
+                href: format!("/devices/{device}"),
+                since,
+                device: Some(device),
+                rollout: None,
+            });
+        }
+        attention.truncate(ATTENTION);
+        let mut versions = self.devices().versions(org).await?;
+        versions.truncate(8);
+        Ok(OverviewPage { counts: self.counts(org).await?, rollouts, attention, versions, at: now })
+    }
+
+    /// All a device's page shows.
+    pub async fn device(&self, actor: &Actor, device_id: &DeviceId) -> Result<DeviceDetail> {
+        let (device, mut detail) = self.devices().detail(actor, device_id).await?;
+        detail.updates = self.rollouts().updates_of(device).await?;
+        detail.update_reason = self.rollouts().explain(device).await?;
+        detail.latest = self.telemetry().latest(device);
+        Ok(detail)
+    }
+}

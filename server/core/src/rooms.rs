@@ -1,0 +1,179 @@
+//! The rooms together: opened once by the composition root, handed on as one cheap clone. Owns the order of opening and closing, nothing else.
+
+use crate::{
+    Result, access::{self, Access}, bus::Bus, clock::Clock,
+    db::{self, Db, Location, Store, Tx, exec, row},
+    devices::{Devices, EnrolmentUrls},
+    entropy::Entropy,
+    pki::{Kek, Pki, PkiSettings},
+    releases::Releases,
+    rollouts::Rollouts,
+    telemetry::Telemetry,
+};
+use aws_lc_rs::signature::Ed25519KeyPair;
+use std::{fs::File, path::PathBuf, sync::Arc};
+use wire::ids::OrgId;
+
+/// What the core needs to open.
+#[derive(Debug)]
+pub struct Settings {
+    /// Folder of the databases, the artifacts and the lock. Made when it isn't there.
+    pub data: PathBuf,
+    /// `postgres://…` instead of the embedded engine.
+    pub postgres: Option<String>,
+    /// Most PostgreSQL connections of each store.
+    pub postgres_connections: u32,
+    /// The key that other keys are encrypted under.
+    pub kek: Kek,
+    /// Names and addresses of certificates and listeners.
+    pub pki: PkiSettings,
+    /// Where devices reach us.
+    pub urls: EnrolmentUrls,
+}
+
+/// The domain, open. A clone is the same fleet.
+#[derive(Clone)]
+pub struct Fleet(Arc<Rooms>);
+
+struct Rooms {
+    access: Access,
+    pki: Arc<Pki>,
+    devices: Devices,
+    releases: Arc<Releases>,
+    rollouts: Rollouts,
+    telemetry: Telemetry,
+    bus: Bus,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    org: OrgId,
+    stores: [Db; 2],
+    // Held as long as the fleet is open: a second server on the same folder is refused.
+    _lock: File,
+}
+
+impl Fleet {
+    /// Opens the databases, migrates them, makes what a first start needs, and reads what must be in memory.
+    pub async fn open(settings: Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self> {
+        let lock = lock(&settings.data)?;
+        let at = |file: &str| match &settings.postgres {
+            None => Location::Sqlite(settings.data.join(file)),
+            Some(url) => Location::Postgres { url: url.clone(), connections: settings.postgres_connections },
+        };
+        let fleet_db = Db::open(&at("fleet.db"), Store::Fleet).await?;
+        let telemetry_db = Db::open(&at("telemetry.db"), Store::Telemetry).await?;
+        let bus = Bus::default();
+
+        let signing_key = signing_key(&fleet_db, &settings.kek, &*entropy).await?;
+        let access = Access::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &signing_key)?;
+        let org = access.ensure_organization().await?;
+        let pki = Arc::new(Pki::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), settings.kek, settings.pki, &org).await?);
+        let devices =
+            Devices::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), pki.clone(), settings.urls);
+        let releases = Arc::new(
+            Releases::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &settings.data.join("artifacts")).await?,
+        );
+        let rollouts = Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), releases.clone());
+        let telemetry = Telemetry::open(telemetry_db.clone(), clock.clone(), entropy.clone(), bus.clone()).await?;
+        let stores = [fleet_db, telemetry_db];
+        Ok(Self(Arc::new(Rooms { access, pki, devices, releases, rollouts, telemetry, bus, clock, entropy, org, stores, _lock: lock })))
+    }
+
+    /// People, sessions, rights, audit.
+    pub fn access(&self) -> &Access {
+        &self.0.access
+    }
+    /// Certificates and trust.
+    pub fn pki(&self) -> &Arc<Pki> {
+        &self.0.pki
+    }
+    /// Devices and enrolment.
+    pub fn devices(&self) -> &Devices {
+        &self.0.devices
+    }
+    /// Artifacts, manifests, releases.
+    pub fn releases(&self) -> &Releases {
+        &self.0.releases
+    }
+    /// Rollouts.
+    pub fn rollouts(&self) -> &Rollouts {
+        &self.0.rollouts
+    }
+    /// Samples and the live hub.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.0.telemetry
+    }
+    /// Wake-ups.
+    pub fn bus(&self) -> &Bus {
+        &self.0.bus
+    }
+    /// The clock everything was opened with.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+    /// The randomness everything was opened with.
+    pub fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.0.entropy
+    }
+    /// The first organization, which every fleet has.
+    pub fn default_org(&self) -> &OrgId {
+        &self.0.org
+    }
+
+    /// Whether the databases answer.
+    pub async fn ready(&self) -> Result<()> {
+        for store in &self.0.stores {
+            let mut on = store.read().await?;
+            row!(&mut on, (i64,), PING)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is still in memory and closes the databases. Call it once, after the listeners have stopped.
+    pub async fn close(&self) -> Result<()> {
+        self.0.telemetry.drain().await?;
+        self.0.devices.flush_presence(true).await?;
+        for store in &self.0.stores {
+            store.close().await;
+        }
+        Ok(())
+    }
+}
+
+const PING: db::Sql = db::Sql::split("SELECT 1", "SELECT CAST(1 AS BIGINT)");
+
+/// Every statement of every room and the store it belongs to, for the test that prepares them on both engines.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn statements() -> Vec<(Store, &'static db::Sql)> {
+    let fleet = [
+        access::store::ALL,
+        crate::pki::store::ALL,
+        crate::devices::store::ALL,
+        crate::releases::store::ALL,
+        crate::rollouts::store::ALL,
+    ];
+    let fleet = fleet.into_iter().flatten().map(|s| (Store::Fleet, *s));
+    fleet.chain(crate::telemetry::store::ALL.iter().map(|s| (Store::Telemetry, *s))).collect()
+}
+
+fn lock(data: &std::path::Path) -> Result<File, db::Error> {
+    let wrong = |what: &str, e: &dyn std::fmt::Display| db::Error::Open(format!("{what} {}: {e}", data.display()));
+    std::fs::create_dir_all(data).map_err(|e| wrong("can't make the data folder", &e))?;
+    let file = File::create(data.join("lock")).map_err(|e| wrong("can't write in the data folder", &e))?;
+    file.try_lock().map_err(|_| wrong("another Fleetward runs on", &"stop it first, or give this one another folder"))?;
+    Ok(file)
+}
+
+/// The key of access tokens: drawn at the first start, kept sealed.
+async fn signing_key(store: &Db, kek: &Kek, entropy: &dyn Entropy) -> Result<Vec<u8>> {
+    const NAME: &str = "access-token-key";
+    let mut tx: Tx = store.write().await?;
+    if let Some((sealed,)) = row!(&mut tx, (Vec<u8>,), access::store::SECRET, NAME)? {
+        return Ok(kek.open(NAME.as_bytes(), &sealed).map_err(crate::pki::Error::from)?.to_vec());
+    }
+    let pair = Ed25519KeyPair::from_seed_unchecked(&entropy.bytes::<32>()).map_err(|e| access::Error::Crypto(e.to_string()))?;
+    let key = pair.to_pkcs8().map_err(|e| access::Error::Crypto(e.to_string()))?.as_ref().to_vec();
+    let sealed = kek.seal(NAME.as_bytes(), &key).map_err(crate::pki::Error::from)?;
+    exec!(&mut tx, access::store::SECRET_INSERT, NAME, sealed)?;
+    tx.commit().await?;
+    Ok(key)
+}

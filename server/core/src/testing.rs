@@ -1,0 +1,169 @@
+//! What the tests of every room stand on: a whole fleet on a fresh database of either engine, a clock that stands still, seeded randomness.
+//!
+//! PostgreSQL comes from `TEST_POSTGRES_URL` (a URL that may create databases); each world gets a database of its own. `cargo xtask test`
+//! provides one; without it the PostgreSQL cases fail, because a store that was tested on one engine was not tested.
+
+use crate::{
+    Fleet, Settings,
+    access::{Actor, Who},
+    clock::{Clock, ManualClock},
+    db::{Db, EngineKind, Location, Store},
+    devices::EnrolmentUrls,
+    entropy::{Entropy, SeededEntropy},
+    pki::{Kek, PkiSettings},
+};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use wire::{Timestamp, ids::OrgId, states::Role};
+
+/// When every world begins: 22 November 2026, 10:00 UTC.
+pub const START: Timestamp = Timestamp(1_795_341_600_000);
+
+static WORLDS: AtomicU64 = AtomicU64::new(1);
+
+/// A whole fleet on a fresh database.
+pub struct World {
+    /// The fleet.
+    pub fleet: Fleet,
+    /// Its clock; stands still at [`START`].
+    pub clock: Arc<ManualClock>,
+    /// Its randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Its organization.
+    pub org: OrgId,
+    /// Its data folder.
+    pub folder: tempfile::TempDir,
+}
+
+/// The URL of a fresh, empty PostgreSQL database.
+pub async fn postgres() -> String {
+    let url = std::env::var("TEST_POSTGRES_URL")
+        .expect("TEST_POSTGRES_URL is not set: run the tests with `cargo xtask test`, or point it at a PostgreSQL that may create databases");
+    let name = format!("fleetward_test_{}_{}", std::process::id(), WORLDS.fetch_add(1, Ordering::SeqCst));
+    let mut admin = PgConnection::connect(&url).await.expect("PostgreSQL answers");
+    admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).await.expect("an old database can be dropped");
+    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("a database can be made");
+    let (server, _) = url.rsplit_once('/').expect("the URL names a database");
+    format!("{server}/{name}")
+}
+
+impl World {
+    /// A world on this engine.
+    pub async fn open(kind: EngineKind) -> Self {
+        let postgres = match kind {
+            EngineKind::Sqlite => None,
+            EngineKind::Postgres => Some(postgres().await),
+        };
+        Self::open_at(tempfile::tempdir().expect("a temporary folder"), postgres, 1).await
+    }
+
+    /// A world over a given folder and database: opened twice it is a restart.
+    pub async fn open_at(folder: tempfile::TempDir, postgres: Option<String>, seed: u64) -> Self {
+        let clock = Arc::new(ManualClock::at(START));
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
+        let settings = Settings {
+            data: folder.path().to_owned(),
+            postgres,
+            postgres_connections: 4,
+            kek: Kek::new(&[7; 32]).expect("a key of 32 bytes"),
+            pki: PkiSettings::for_tests(),
+            urls: EnrolmentUrls { enrol: "https://127.0.0.1:8444".into(), device: "https://127.0.0.1:8443".into() },
+        };
+        let fleet = Fleet::open(settings, clock.clone(), entropy.clone()).await.expect("the fleet opens");
+        let org = fleet.default_org().clone();
+        Self { fleet, clock, entropy, org, folder }
+    }
+
+    /// A person with this role. People are made once a role and name.
+    pub async fn person(&self, name: &str, role: Role) -> Actor {
+        let system = Actor::system(self.org.clone());
+        let email = format!("{name}@example.com");
+        let user = self.fleet.access().create_user(&system, &email, name, role, "a long enough password").await.expect("a new person");
+        let who = Who::Session { session: self.entropy.id(self.clock.now()), user, name: name.to_owned(), role };
+        Actor { org: self.org.clone(), who, address: "127.0.0.1".into() }
+    }
+
+    /// An admin called ada.
+    pub async fn admin(&self) -> Actor {
+        self.person("ada", Role::Admin).await
+    }
+    /// An operator called oli.
+    pub async fn operator(&self) -> Actor {
+        self.person("oli", Role::Operator).await
+    }
+    /// A viewer called vic.
+    pub async fn viewer(&self) -> Actor {
+        self.person("vic", Role::Viewer).await
+    }
+
+    /// Enrols a device with a key of its own through a real token and CSR, and gives its number.
+    pub async fn device(&self, device_id: &str, device_type: &str) -> crate::devices::DeviceNo {
+        use wire::enrolment::{EnrolRequest, NewEnrolmentToken};
+        let system = Actor::system(self.org.clone());
+        let new = NewEnrolmentToken {
+            label: format!("for {device_id}"),
+            pattern: device_id.into(),
+            device_type: device_type.into(),
+            tags: Vec::new(),
+            max_uses: 1,
+            hours: 1,
+        };
+        let token = self.fleet.devices().create_enrolment_token(&system, new).await.expect("a token");
+        let request = EnrolRequest {
+            csr: csr(device_id),
+            device_id: Some(device_id.into()),
+            device_type: device_type.into(),
+            hardware: "A".into(),
+            attributes: std::collections::BTreeMap::default(),
+        };
+        let attempt = crate::devices::Attempt { secret: &token.secret, request: &request, address: "127.0.0.1" };
+        self.fleet.devices().enrol(attempt).await.expect("the device enrols");
+        let id = device_id.parse().expect("a device id");
+        self.fleet.devices().find(&system, &id).await.expect("the device is there")
+    }
+}
+
+/// A CSR in PEM with a fresh P-256 key and this common name.
+pub fn csr(common_name: &str) -> String {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+    params.serialize_request(&key).expect("a CSR").pem().expect("PEM")
+}
+
+/// Opens one store of this engine in a fresh place; the folder lives as long as the second value.
+pub async fn store(kind: EngineKind, which: Store) -> (Db, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let at = match kind {
+        EngineKind::Sqlite => Location::Sqlite(folder.path().join("store.db")),
+        EngineKind::Postgres => Location::Postgres { url: postgres().await, connections: 4 },
+    };
+    (Db::open(&at, which).await.expect("the store opens"), folder)
+}
+
+/// Prepares every statement of every room on both engines and returns what failed.
+pub async fn prepare_all() -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = postgres().await;
+    let mut wrong = Vec::new();
+    for which in [Store::Fleet, Store::Telemetry] {
+        let file = folder.path().join(if which == Store::Fleet { "fleet.db" } else { "telemetry.db" });
+        Db::open(&Location::Sqlite(file.clone()), which).await.expect("SQLite opens").close().await;
+        Db::open(&Location::Postgres { url: url.clone(), connections: 2 }, which).await.expect("PostgreSQL opens").close().await;
+        let mut lite = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("SQLite connects");
+        let mut pg = PgConnection::connect(&url).await.expect("PostgreSQL connects");
+        for (_, sql) in crate::rooms::statements().into_iter().filter(|(s, _)| *s == which) {
+            if let Err(e) = lite.prepare(AssertSqlSafe(sql.sqlite).into_sql_str()).await {
+                wrong.push(format!("SQLite: {e}\n{}", sql.sqlite));
+            }
+            if let Err(e) = pg.prepare(AssertSqlSafe(sql.postgres).into_sql_str()).await {
+                wrong.push(format!("PostgreSQL: {e}\n{}", sql.postgres));
+            }
+        }
+    }
+    wrong
+}
