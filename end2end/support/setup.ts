@@ -15,7 +15,7 @@ export default async function setup(config: FullConfig) {
     const context = await browser.newContext({ baseURL: system().operator_url });
     const page = await context.newPage();
     await page.goto("/sign-in");
-    await page.getByLabel("Email").fill(system()[role].email);
+    await page.getByLabel("E-mail").fill(system()[role].email);
     await page.getByLabel("Password").fill(system()[role].password);
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.waitForURL((url) => url.pathname === "/");

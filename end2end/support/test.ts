@@ -43,6 +43,13 @@ export async function open(page: Page, path: string) {
 
 export const hydrated = (page: Page) => page.locator("html[data-hydrated]").waitFor();
 
+/** Answers the question behind a rollout's button, in its dialog or on its own page. */
+export async function decide(page: Page, verb: "Approve" | "Reject", remark: string) {
+  await page.getByRole("link", { name: `${verb}…` }).first().click();
+  await page.getByLabel(/remark|reason/i).filter({ visible: true }).fill(remark);
+  await page.getByRole("button", { name: verb, exact: true }).click();
+}
+
 /** A second person in a browser of their own. */
 export async function someoneElse(browser: Browser, role: Role) {
   const context = await browser.newContext({ baseURL: system().operator_url, storageState: stateOf(role), timezoneId: "UTC", locale: "en-GB" });

@@ -22,10 +22,7 @@ pub fn install(packages: &[&str]) -> Result<()> {
     if !UPDATED.swap(true, Ordering::SeqCst) {
         process::run("apt-get update", apt().arg("update"))?;
     }
-    process::run(
-        &format!("apt-get install {list}"),
-        apt().args(["install", "-y", "--no-install-recommends"]).args(packages),
-    )?;
+    process::run(&format!("apt-get install {list}"), apt().args(["install", "-y", "--no-install-recommends"]).args(packages))?;
     Ok(())
 }
 

@@ -14,11 +14,7 @@ const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable"
 pub fn ensure(modules: &Path) -> Result<PathBuf> {
     if let Some(named) = env::var_os("CHROMIUM") {
         let named = PathBuf::from(named);
-        return if named.is_file() {
-            Ok(named)
-        } else {
-            bail!("CHROMIUM names {}, which is no file", named.display())
-        };
+        return if named.is_file() { Ok(named) } else { bail!("CHROMIUM names {}, which is no file", named.display()) };
     }
     if let Some(found) = look() {
         return Ok(found);
@@ -27,11 +23,8 @@ pub fn ensure(modules: &Path) -> Result<PathBuf> {
         return look().context("chromium was installed, but is not on PATH");
     };
     let mut playwright = Command::new("node");
-    playwright
-        .arg(modules.join("playwright/cli.js"))
-        .args(["install", "chromium"]);
-    process::run("Playwright: download Chromium", &mut playwright)
-        .with_context(|| format!("no Chromium found; {apt:#}"))?;
+    playwright.arg(modules.join("playwright/cli.js")).args(["install", "chromium"]);
+    process::run("Playwright: download Chromium", &mut playwright).with_context(|| format!("no Chromium found; {apt:#}"))?;
     look().context("Playwright downloaded Chromium, but it is not where it was expected")
 }
 
@@ -47,9 +40,5 @@ fn downloaded() -> Option<PathBuf> {
     let mut revisions: Vec<PathBuf> = fs::read_dir(cache).ok()?.flatten().map(|entry| entry.path()).collect();
     revisions.sort();
     let programs = ["chrome-linux/chrome", "chrome-linux64/chrome"];
-    revisions
-        .iter()
-        .rev()
-        .flat_map(|dir| programs.map(|program| dir.join(program)))
-        .find(|file| file.is_file())
+    revisions.iter().rev().flat_map(|dir| programs.map(|program| dir.join(program))).find(|file| file.is_file())
 }

@@ -18,10 +18,7 @@ pub fn run() -> Result<()> {
     fs::copy(&binary, &fresh)?;
     fs::rename(&fresh, &to)?;
     let mib = fs::metadata(&to)?.len().div_ceil(1 << 20);
-    println!(
-        "\n{} ({mib} MiB): copy it anywhere and run `fleetward serve`.",
-        to.display()
-    );
+    println!("\n{} ({mib} MiB): copy it anywhere and run `fleetward serve`.", to.display());
     Ok(())
 }
 

@@ -6,8 +6,7 @@ use std::{env, fs, io};
 /// The folder of the workspace's `Cargo.toml`.
 pub fn root() -> PathBuf {
     // Cargo sets the variable for `cargo run`; the compiled-in value serves a binary that was started by hand.
-    let package =
-        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
 }
 

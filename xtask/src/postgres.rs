@@ -35,11 +35,7 @@ impl Postgres {
         let folder = tempfile::Builder::new().prefix("fleetward-postgres-").tempdir()?;
         let data = folder.path().join("data");
         // PostgreSQL refuses to run as root.
-        let account = if geteuid().is_root() {
-            Some(plain_account()?)
-        } else {
-            None
-        };
+        let account = if geteuid().is_root() { Some(plain_account()?) } else { None };
         if let Some((user, group)) = account {
             chown(folder.path(), Some(user), Some(group))?;
         }
@@ -48,44 +44,18 @@ impl Postgres {
             if let Some((user, group)) = account {
                 command.uid(user).gid(group);
             }
-            command
-                .current_dir(folder.path())
-                .env("HOME", folder.path())
-                .env("LC_ALL", "C")
-                .arg("-D")
-                .arg(&data);
+            command.current_dir(folder.path()).env("HOME", folder.path()).env("LC_ALL", "C").arg("-D").arg(&data);
             command
         };
-        process::capture(command("initdb").args([
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "--no-sync",
-        ]))?;
+        process::capture(command("initdb").args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]))?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let mut server = command("postgres");
-        server
-            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k"])
-            .arg(folder.path());
-        for setting in [
-            "fsync=off",
-            "synchronous_commit=off",
-            "full_page_writes=off",
-            "max_connections=300",
-            "shared_buffers=128MB",
-        ] {
+        server.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-k"]).arg(folder.path());
+        for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300", "shared_buffers=128MB"] {
             server.args(["-c", setting]);
         }
         let service = Service::spawn("PostgreSQL", &mut server, &process::log_file("postgres")?)?;
-        let mut running = Self {
-            service,
-            port,
-            _folder: folder,
-        };
+        let mut running = Self { service, port, _folder: folder };
         running.wait_until_ready(Duration::from_mins(1))?;
         Ok(running)
     }
@@ -122,8 +92,7 @@ fn programs() -> Result<PathBuf> {
     if let Some(found) = look() {
         return Ok(found);
     }
-    apt::install(&["postgresql"])
-        .context("PostgreSQL (initdb, postgres) was found neither on PATH nor in /usr/lib/postgresql")?;
+    apt::install(&["postgresql"]).context("PostgreSQL (initdb, postgres) was found neither on PATH nor in /usr/lib/postgresql")?;
     look().context("PostgreSQL was installed, but initdb is not where it was expected")
 }
 
@@ -132,23 +101,12 @@ fn look() -> Option<PathBuf> {
     if let Some(initdb) = process::on_path(&["initdb"]).and_then(|file| fs::canonicalize(file).ok()) {
         places.extend(initdb.parent().map(Path::to_path_buf));
     }
-    for (base, below) in [
-        ("/usr/lib/postgresql", "bin"),
-        ("/usr", "bin"),
-        ("/opt/homebrew/opt", "bin"),
-    ] {
-        let mut versions: Vec<PathBuf> = fs::read_dir(base)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|entry| entry.path())
-            .collect();
+    for (base, below) in [("/usr/lib/postgresql", "bin"), ("/usr", "bin"), ("/opt/homebrew/opt", "bin")] {
+        let mut versions: Vec<PathBuf> = fs::read_dir(base).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
         versions.sort();
         places.extend(versions.into_iter().rev().map(|version| version.join(below)));
     }
-    places
-        .into_iter()
-        .find(|dir| dir.join("initdb").is_file() && dir.join("postgres").is_file())
+    places.into_iter().find(|dir| dir.join("initdb").is_file() && dir.join("postgres").is_file())
 }
 
 /// An account without privileges: `postgres` if the system has it, else `nobody`.
@@ -159,7 +117,5 @@ fn plain_account() -> Result<(u32, u32)> {
         let mut fields = line.split(':').skip(2);
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     };
-    find("postgres")
-        .or_else(|| find("nobody"))
-        .context("no account `postgres` or `nobody` to run PostgreSQL as")
+    find("postgres").or_else(|| find("nobody")).context("no account `postgres` or `nobody` to run PostgreSQL as")
 }

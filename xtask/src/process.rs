@@ -86,29 +86,16 @@ pub fn run(label: &str, command: &mut Command) -> Result<Finished> {
     let finished = watch(label, command)?;
     if !finished.status.success() {
         show_tail(&finished.log, 60)?;
-        bail!(
-            "{label}: {} ended with {} (whole log: {})",
-            name(command),
-            finished.status,
-            finished.log.display()
-        );
+        bail!("{label}: {} ended with {} (whole log: {})", name(command), finished.status, finished.log.display());
     }
     Ok(finished)
 }
 
 /// Runs a quick command and returns its standard output.
 pub fn capture(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("starting {}", name(command)))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("starting {}", name(command)))?;
     if !output.status.success() {
-        bail!(
-            "{} ended with {}: {}",
-            name(command),
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("{} ended with {}: {}", name(command), output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -116,11 +103,7 @@ pub fn capture(command: &mut Command) -> Result<String> {
 /// The first of these programs that is on `PATH`.
 pub fn on_path(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    names.iter().find_map(|name| {
-        std::env::split_paths(&path)
-            .map(|dir| dir.join(name))
-            .find(|file| file.is_file())
-    })
+    names.iter().find_map(|name| std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file()))
 }
 
 /// A process that runs beside us until it is stopped or dropped.
@@ -143,12 +126,7 @@ impl Service {
             .process_group(0)
             .spawn()
             .with_context(|| format!("starting {name} ({})", command.get_program().display()))?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log: log.to_path_buf(),
-            ended: false,
-        })
+        Ok(Self { name: name.to_owned(), child, log: log.to_path_buf(), ended: false })
     }
 
     pub fn name(&self) -> &str {
@@ -164,11 +142,7 @@ impl Service {
         if let Some(status) = self.child.try_wait()? {
             self.ended = true;
             show_tail(&self.log, 40)?;
-            bail!(
-                "{} ended by itself with {status} (log: {})",
-                self.name,
-                self.log.display()
-            );
+            bail!("{} ended by itself with {status} (log: {})", self.name, self.log.display());
         }
         Ok(())
     }
@@ -214,10 +188,7 @@ pub fn terminate(id: u32) -> Result<()> {
 pub fn log_file(label: &str) -> Result<PathBuf> {
     let dir = paths::work().join("logs");
     fs::create_dir_all(&dir)?;
-    let stem: String = label
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
+    let stem: String = label.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     Ok(dir.join(format!("{stem}.log")))
 }
 
@@ -235,13 +206,7 @@ pub fn show_tail(log: &Path, lines: usize) -> Result<()> {
 fn last_line(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let tail = &text[text.len().saturating_sub(400)..];
-    String::from_utf8_lossy(tail)
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    String::from_utf8_lossy(tail).lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
 }
 
 fn name(command: &Command) -> String {

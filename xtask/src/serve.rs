@@ -45,11 +45,7 @@ pub fn run(options: &Options) -> Result<()> {
     let mut told = false;
     loop {
         if let Some(status) = server.try_wait()? {
-            return if status.success() {
-                Ok(())
-            } else {
-                bail!("fleetward ended with {status}")
-            };
+            return if status.success() { Ok(()) } else { bail!("fleetward ended with {status}") };
         }
         if process::interrupted() && !told {
             told = true;

@@ -41,16 +41,9 @@ pub fn run(options: &Options) -> Result<()> {
 
 fn build(options: &Options) -> Result<Service> {
     site::build()?;
-    process::run(
-        "compile the server",
-        process::cargo().args(["build", "--package", "server", "--bins"]),
-    )?;
+    process::run("compile the server", process::cargo().args(["build", "--package", "server", "--bins"]))?;
     let mut server = Command::new(paths::binary(Profile::Dev, "fleetward"));
-    server
-        .arg("serve")
-        .arg("--data")
-        .arg(options.folder())
-        .args(&options.rest);
+    server.arg("serve").arg("--data").arg(options.folder()).args(&options.rest);
     Service::spawn("fleetward", &mut server, &process::log_file("watch-fleetward")?)
 }
 
@@ -62,17 +55,9 @@ fn wait_for_change(seen: Option<SystemTime>) -> Result<()> {
 }
 
 fn newest() -> Option<SystemTime> {
-    SOURCES
-        .iter()
-        .flat_map(|source| files(&paths::root().join(source)))
-        .filter_map(|file| file.metadata().ok()?.modified().ok())
-        .max()
+    SOURCES.iter().flat_map(|source| files(&paths::root().join(source))).filter_map(|file| file.metadata().ok()?.modified().ok()).max()
 }
 
 fn files(path: &Path) -> Vec<PathBuf> {
-    if path.is_dir() {
-        paths::files_below(path).unwrap_or_default()
-    } else {
-        vec![path.to_path_buf()]
-    }
+    if path.is_dir() { paths::files_below(path).unwrap_or_default() } else { vec![path.to_path_buf()] }
 }

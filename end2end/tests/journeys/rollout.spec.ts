@@ -1,7 +1,7 @@
 // The main job: firmware is uploaded, a rollout is drafted, its author cannot approve it, someone else does, devices
 // take it stage by stage while the page shows it, and a bad one stops in its first stage.
 import { rest, signedFirmware, foreignKey, system } from "../../support/system";
-import { expect, open, picture, someoneElse, test } from "../../support/test";
+import { decide, expect, open, picture, someoneElse, test } from "../../support/test";
 import type { Page } from "@playwright/test";
 
 test.describe.configure({ mode: "serial", timeout: 120_000 });
@@ -9,17 +9,17 @@ test.describe.configure({ mode: "serial", timeout: 120_000 });
 test("the waiting rollout is approved by the admin and runs to its end before everyone's eyes", async ({ page, browser }) => {
   const path = `/rollouts/${system().rollout}`;
   await open(page, path);
-  await expect(page.getByText(/waiting for approval/i).first()).toBeVisible();
+  await expect(page.getByText(/^waiting for approval$/i).first()).toBeVisible();
 
   const admin = await someoneElse(browser, "admin");
   await open(admin, "/approvals");
-  await admin.getByRole("article").filter({ hasText: system().rollout_name }).getByRole("link", { name: /approve/i }).click();
-  await admin.getByRole("button", { name: /approve/i }).click();
+  await admin.getByRole("link", { name: system().rollout_name }).first().click();
+  await decide(admin, "Approve", "Tried on the bench for a day.");
 
   // The operator's page is not reloaded.
-  await expect(page.getByText(/running|soaking/i).first()).toBeVisible({ timeout: 20_000 });
+  await expect(page.getByText(/^running$/i).first()).toBeVisible({ timeout: 20_000 });
   await picture(page, "journey-rollout-running");
-  await expect(page.getByText(/completed|finished/i).first()).toBeVisible({ timeout: 90_000 });
+  await expect(page.getByText(/^completed$/i).first()).toBeVisible({ timeout: 90_000 });
   await picture(page, "journey-rollout-completed");
   await admin.context().close();
 });
@@ -51,15 +51,14 @@ test("its author drafts a rollout in the wizard, sees who is in which stage, and
   await page.getByLabel(/release|firmware/i).first().selectOption({ label: /1\.2\.0/ as unknown as string });
   await expect(page.getByText(/7 devices/i).first()).toBeVisible();
   await page.getByRole("button", { name: /send for approval/i }).click();
-  await expect(page.getByText(/waiting for approval/i).first()).toBeVisible();
+  await expect(page.getByText(/^waiting for approval$/i).first()).toBeVisible();
   await expect(page.getByText(/someone else must approve/i)).toBeVisible();
   const path = new URL(page.url()).pathname;
 
   const admin = await someoneElse(browser, "admin");
   await open(admin, path);
-  await admin.getByRole("link", { name: /approve/i }).click();
-  await admin.getByRole("button", { name: /approve/i }).click();
-  await expect(page.getByText(/completed|finished/i).first()).toBeVisible({ timeout: 90_000 });
+  await decide(admin, "Approve", "Looks right.");
+  await expect(page.getByText(/^completed$/i).first()).toBeVisible({ timeout: 90_000 });
   await admin.context().close();
 });
 
@@ -84,9 +83,8 @@ test("a release that does not boot halts in its first stage and says why", async
   await open(page, `/rollouts/${id}`);
   const admin = await someoneElse(browser, "admin");
   await open(admin, `/rollouts/${id}`);
-  await admin.getByRole("link", { name: /approve/i }).click();
-  await admin.getByRole("button", { name: /approve/i }).click();
-  await expect(page.getByText(/halted/i).first()).toBeVisible({ timeout: 60_000 });
+  await decide(admin, "Approve", "Looks right.");
+  await expect(page.getByText(/^halted$/i).first()).toBeVisible({ timeout: 60_000 });
   await expect(page.getByText(/\d+ of \d+ finished devices/i).first()).toBeVisible();
   await picture(page, "journey-rollout-halted");
   // Nobody outside the first stage got it.

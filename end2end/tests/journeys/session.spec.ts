@@ -8,7 +8,7 @@ test("a wrong password is refused in words, the right one leads to the page that
   await page.goto("/devices");
   await expect(page).toHaveURL(/\/sign-in\?/);
   await hydrated(page);
-  await page.getByLabel("Email").fill(system().operator.email);
+  await page.getByLabel("E-mail").fill(system().operator.email);
   await page.getByLabel("Password").fill("not-the-password");
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page.getByRole("alert")).toBeVisible();
@@ -19,12 +19,13 @@ test("a wrong password is refused in words, the right one leads to the page that
 
 test("after signing out nothing can be read any more", async ({ page }) => {
   await open(page, "/sign-in");
-  await page.getByLabel("Email").fill(system().operator.email);
+  await page.getByLabel("E-mail").fill(system().operator.email);
   await page.getByLabel("Password").fill(system().operator.password);
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page).toHaveURL((url) => url.pathname === "/");
-  await open(page, "/account");
-  await page.getByRole("button", { name: /sign out/i }).first().click();
+  await hydrated(page);
+  await page.getByRole("button", { name: /account menu/i }).click();
+  await page.getByRole("button", { name: "Sign out" }).click();
   await expect(page).toHaveURL(/\/sign-in/);
   await page.goto("/devices");
   await expect(page).toHaveURL(/\/sign-in/);

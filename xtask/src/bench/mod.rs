@@ -48,10 +48,8 @@ pub fn run(options: &Options) -> Result<()> {
         }
         return Ok(());
     }
-    let chosen: Vec<&Workload> = WORKLOADS
-        .iter()
-        .filter(|workload| options.name.as_deref().is_none_or(|name| name == workload.name))
-        .collect();
+    let chosen: Vec<&Workload> =
+        WORKLOADS.iter().filter(|workload| options.name.as_deref().is_none_or(|name| name == workload.name)).collect();
     if chosen.is_empty() {
         bail!("there is no such workload; `cargo xtask bench --list` shows them");
     }

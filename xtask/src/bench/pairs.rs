@@ -30,11 +30,7 @@ impl Pairs {
                 let b = other()?;
                 (ours()?, b)
             };
-            println!(
-                "{name}: pair {} of {count}: {a:.1} and {b:.1}, ratio {:.3}",
-                round + 1,
-                a / b
-            );
+            println!("{name}: pair {} of {count}: {a:.1} and {b:.1}, ratio {:.3}", round + 1, a / b);
             pairs.push((a, b));
         }
         Ok(Self { pairs })
@@ -47,10 +43,7 @@ impl Pairs {
 
     /// Medians of the two sides by themselves, for orientation only.
     pub fn medians(&self) -> (f64, f64) {
-        (
-            median(self.pairs.iter().map(|pair| pair.0)),
-            median(self.pairs.iter().map(|pair| pair.1)),
-        )
+        (median(self.pairs.iter().map(|pair| pair.0)), median(self.pairs.iter().map(|pair| pair.1)))
     }
 
     /// The result: the median of ours ÷ other.
@@ -60,10 +53,7 @@ impl Pairs {
 
     /// The smallest and the largest ratio seen.
     pub fn spread(&self) -> (f64, f64) {
-        self.ratios()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), ratio| {
-                (low.min(ratio), high.max(ratio))
-            })
+        self.ratios().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), ratio| (low.min(ratio), high.max(ratio)))
     }
 
     fn ratios(&self) -> impl Iterator<Item = f64> {
@@ -100,9 +90,7 @@ mod tests {
 
     #[test]
     fn one_bad_moment_does_not_move_the_ratio() {
-        let pairs = Pairs {
-            pairs: vec![(10.0, 5.0), (100.0, 5.0), (12.0, 6.0), (8.0, 4.0), (20.0, 10.0)],
-        };
+        let pairs = Pairs { pairs: vec![(10.0, 5.0), (100.0, 5.0), (12.0, 6.0), (8.0, 4.0), (20.0, 10.0)] };
         assert!(close(pairs.ratio(), 2.0));
         assert!(close(pairs.spread().1, 20.0));
     }

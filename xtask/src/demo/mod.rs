@@ -87,8 +87,7 @@ impl Demo {
         if let Some(file) = &options.json {
             // Readers wait for the file, so it must appear whole.
             let fresh = file.with_extension("new");
-            fs::write(&fresh, serde_json::to_vec_pretty(&access)?)
-                .with_context(|| format!("writing {}", fresh.display()))?;
+            fs::write(&fresh, serde_json::to_vec_pretty(&access)?).with_context(|| format!("writing {}", fresh.display()))?;
             fs::rename(&fresh, file)?;
         }
         Ok(Self { access, system })
@@ -140,21 +139,8 @@ fn announce(access: &Access, options: &Options) {
     println!("\nFleetward runs at  {}\n", access.addresses.operator);
     login("operator", operator);
     login("admin", admin);
-    println!(
-        "\n  {} simulated devices ({} of them flaky) and this host are connected.",
-        options.devices, options.flaky
-    );
-    println!(
-        "  The rollout `{}` waits for the admin's approval.",
-        access.seeded.rollout_name
-    );
-    println!(
-        "  Data: {}   log: {}",
-        access.data.display(),
-        access.server_log.display()
-    );
-    println!(
-        "\nCtrl-C stops everything{}.",
-        if options.keep { "" } else { " and removes the data" }
-    );
+    println!("\n  {} simulated devices ({} of them flaky) and this host are connected.", options.devices, options.flaky);
+    println!("  The rollout `{}` waits for the admin's approval.", access.seeded.rollout_name);
+    println!("  Data: {}   log: {}", access.data.display(), access.server_log.display());
+    println!("\nCtrl-C stops everything{}.", if options.keep { "" } else { " and removes the data" });
 }

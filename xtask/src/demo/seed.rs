@@ -39,50 +39,22 @@ pub struct Seeded {
 pub fn fill(system: &mut System, options: &Options) -> Result<Seeded> {
     let operator = add_user(system, "operator", "Olivia Operator")?;
     let admin = add_user(system, "admin", "Adrian Admin")?;
-    let api_token = process::capture(
-        system
-            .fleetward(&["token", "create", "--role", "operator", "--name", "demo"])
-            .env("FLEETWARD_LOG", "error"),
-    )?;
+    let api_token =
+        process::capture(system.fleetward(&["token", "create", "--role", "operator", "--name", "demo"]).env("FLEETWARD_LOG", "error"))?;
     let api_token = api_token.trim().to_owned();
     let signing_key = make_signing_key(system)?;
     let rest = Rest::new(&system.addresses.operator, &api_token);
-    progress::during("enrol and connect the devices", String::new, || {
-        start_fleet(system, &rest, &signing_key, options)
-    })?;
-    let release = progress::during("upload a signed release", String::new, || {
-        upload_release(system, &rest, &signing_key)
-    })?;
+    progress::during("enrol and connect the devices", String::new, || start_fleet(system, &rest, &signing_key, options))?;
+    let release = progress::during("upload a signed release", String::new, || upload_release(system, &rest, &signing_key))?;
     let rollout_name = "Gateway 1.1.0".to_owned();
     let rollout = draft_rollout(&rest, &release, &rollout_name, options.soak)?;
-    Ok(Seeded {
-        operator,
-        admin,
-        api_token,
-        signing_key,
-        device_type: DEVICE_TYPE.to_owned(),
-        rollout,
-        rollout_name,
-    })
+    Ok(Seeded { operator, admin, api_token, signing_key, device_type: DEVICE_TYPE.to_owned(), rollout, rollout_name })
 }
 
 fn add_user(system: &System, role: &str, name: &str) -> Result<Login> {
-    let login = Login {
-        email: format!("{role}@demo.example"),
-        password: password()?,
-    };
+    let login = Login { email: format!("{role}@demo.example"), password: password()? };
     let file = system.secret_file(&format!("{role}.password"), &login.password)?;
-    let mut command = system.fleetward(&[
-        "user",
-        "add",
-        "--email",
-        &login.email,
-        "--name",
-        name,
-        "--role",
-        role,
-        "--password-file",
-    ]);
+    let mut command = system.fleetward(&["user", "add", "--email", &login.email, "--name", name, "--role", role, "--password-file"]);
     process::capture(command.arg(&file))?;
     fs::remove_file(&file)?;
     Ok(login)
@@ -91,11 +63,7 @@ fn add_user(system: &System, role: &str, name: &str) -> Result<Login> {
 fn make_signing_key(system: &System) -> Result<PathBuf> {
     let key = system.file("demo-signing.key");
     process::capture(system.program("fleetward").args(["key", "generate", "--out"]).arg(&key))?;
-    process::capture(
-        system
-            .fleetward(&["key", "add", "--name", "Demo builds", "--public"])
-            .arg(public_half(&key)),
-    )?;
+    process::capture(system.fleetward(&["key", "add", "--name", "Demo builds", "--public"]).arg(public_half(&key)))?;
     Ok(key)
 }
 
@@ -106,41 +74,17 @@ fn public_half(key: &Path) -> PathBuf {
 fn start_fleet(system: &mut System, rest: &Rest, signing_key: &Path, options: &Options) -> Result<()> {
     let (token, root) = enrolment_token(rest, "Simulated devices", options.devices)?;
     let mut simulate = system.program("agent");
-    simulate
-        .arg("simulate")
-        .args(["--enrol", &system.addresses.enrol, "--token-file"])
-        .arg(system.secret_file("simulated.token", &token)?);
+    simulate.arg("simulate").args(["--enrol", &system.addresses.enrol, "--token-file"]).arg(system.secret_file("simulated.token", &token)?);
     simulate.args(["--root-fingerprint", &root, "--type", DEVICE_TYPE]);
-    simulate.args([
-        "--count",
-        &options.devices.to_string(),
-        "--flaky",
-        &options.flaky.to_string(),
-    ]);
-    simulate
-        .arg("--trusted-key")
-        .arg(public_half(signing_key))
-        .arg("--state")
-        .arg(system.file("simulated"));
+    simulate.args(["--count", &options.devices.to_string(), "--flaky", &options.flaky.to_string()]);
+    simulate.arg("--trusted-key").arg(public_half(signing_key)).arg("--state").arg(system.file("simulated"));
     system.launch("simulated-devices", simulate)?;
 
     let (token, root) = enrolment_token(rest, "This host", 1)?;
     let mut host = system.program("agent");
-    host.arg("run")
-        .args(["--enrol", &system.addresses.enrol, "--token-file"])
-        .arg(system.secret_file("host.token", &token)?);
-    host.args([
-        "--root-fingerprint",
-        &root,
-        "--type",
-        DEVICE_TYPE,
-        "--device-id",
-        &host_name(),
-    ]);
-    host.arg("--trusted-key")
-        .arg(public_half(signing_key))
-        .arg("--state")
-        .arg(system.file("this-host"));
+    host.arg("run").args(["--enrol", &system.addresses.enrol, "--token-file"]).arg(system.secret_file("host.token", &token)?);
+    host.args(["--root-fingerprint", &root, "--type", DEVICE_TYPE, "--device-id", &host_name()]);
+    host.arg("--trusted-key").arg(public_half(signing_key)).arg("--state").arg(system.file("this-host"));
     system.launch("this-host", host)?;
 
     wait_for_devices(system, rest, options.devices + 1)
@@ -164,14 +108,8 @@ fn wait_for_devices(system: &mut System, rest: &Rest, wanted: u32) -> Result<()>
     while Instant::now() < end {
         system.check()?;
         let devices = rest.get("/devices?rows=200")?;
-        let rows = devices
-            .pointer("/items")
-            .and_then(Value::as_array)
-            .with_context(|| format!("no items in {devices}"))?;
-        online = rows
-            .iter()
-            .filter(|row| row.get("online").and_then(Value::as_bool) == Some(true))
-            .count();
+        let rows = devices.pointer("/items").and_then(Value::as_array).with_context(|| format!("no items in {devices}"))?;
+        online = rows.iter().filter(|row| row.get("online").and_then(Value::as_bool) == Some(true)).count();
         // A flaky device may be away at any moment, so having enrolled is what counts for them.
         if rows.len() >= wanted as usize && online * 10 >= rows.len() * 8 {
             return Ok(());
@@ -186,22 +124,8 @@ fn upload_release(system: &System, rest: &Rest, signing_key: &Path) -> Result<St
     fs::write(&firmware, firmware_bytes()?)?;
     let manifest = system.file("gateway-1.1.0.manifest.json");
     let mut sign = system.program("fleetward");
-    sign.arg("sign").arg("--key").arg(signing_key).args([
-        "--type",
-        DEVICE_TYPE,
-        "--version",
-        "1.1.0",
-        "--sequence",
-        "2",
-    ]);
-    sign.args([
-        "--notes",
-        "Steadier uplink on weak links; starts 2 s sooner.",
-        "--payload",
-    ])
-    .arg(&firmware)
-    .arg("--out")
-    .arg(&manifest);
+    sign.arg("sign").arg("--key").arg(signing_key).args(["--type", DEVICE_TYPE, "--version", "1.1.0", "--sequence", "2"]);
+    sign.args(["--notes", "Steadier uplink on weak links; starts 2 s sooner.", "--payload"]).arg(&firmware).arg("--out").arg(&manifest);
     process::capture(&mut sign)?;
     let uploads = [upload(rest, &firmware)?, upload(rest, &manifest)?];
     let release = rest.post("/releases", &json!({ "uploads": uploads }))?;
@@ -223,7 +147,8 @@ fn upload(rest: &Rest, file: &Path) -> Result<String> {
 
 fn draft_rollout(rest: &Rest, release: &str, name: &str, soak: u32) -> Result<String> {
     let gate = json!({ "success_percent": 90.0, "error_percent": 20.0, "min_sample": 2, "max_errors": 0 });
-    let stage = |name: &str, percent: f64, soak: u32| json!({ "name": name, "reach": { "percent": percent }, "soak_s": soak, "gate": gate });
+    let stage =
+        |name: &str, percent: f64, soak: u32| json!({ "name": name, "reach": { "percent": percent }, "soak_s": soak, "gate": gate });
     let spec = json!({
         "name": name,
         "release": release,
@@ -233,26 +158,14 @@ fn draft_rollout(rest: &Rest, release: &str, name: &str, soak: u32) -> Result<St
     });
     let drafted = rest.post("/rollouts", &spec)?;
     let id = text(&drafted, "/row/id")?.to_owned();
-    rest.post(
-        &format!("/rollouts/{id}/submit"),
-        &json!({ "generation": drafted.get("generation") }),
-    )?;
+    rest.post(&format!("/rollouts/{id}/submit"), &json!({ "generation": drafted.get("generation") }))?;
     Ok(id)
 }
 
 fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let plain: String = name
-        .trim()
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
-        .take(40)
-        .collect();
-    if plain.is_empty() {
-        "this-host".to_owned()
-    } else {
-        plain
-    }
+    let plain: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    if plain.is_empty() { "this-host".to_owned() } else { plain }
 }
 
 fn firmware_bytes() -> Result<Vec<u8>> {
@@ -266,10 +179,7 @@ fn password() -> Result<String> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut bytes = [0; 20];
     random(&mut bytes)?;
-    let letters: Vec<char> = bytes
-        .iter()
-        .map(|byte| char::from(LETTERS[usize::from(byte % 32)]))
-        .collect();
+    let letters: Vec<char> = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
     Ok(letters.chunks(5).map(String::from_iter).collect::<Vec<_>>().join("-"))
 }
 
@@ -286,18 +196,11 @@ mod tests {
         let (one, other) = (password().unwrap(), password().unwrap());
         assert_ne!(one, other);
         assert_eq!(one.len(), 23);
-        assert!(
-            one.chars()
-                .all(|c| c == '-' || c.is_ascii_lowercase() || ('2'..='9').contains(&c)),
-            "{one}"
-        );
+        assert!(one.chars().all(|c| c == '-' || c.is_ascii_lowercase() || ('2'..='9').contains(&c)), "{one}");
     }
 
     #[test]
     fn the_public_half_lies_beside_the_key() {
-        assert_eq!(
-            public_half(Path::new("/x/demo-signing.key")),
-            Path::new("/x/demo-signing.key.pub")
-        );
+        assert_eq!(public_half(Path::new("/x/demo-signing.key")), Path::new("/x/demo-signing.key.pub"));
     }
 }

@@ -48,11 +48,7 @@ impl System {
         let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&all)?;
         let path = folder.path().to_path_buf();
         println!("Fresh folder: {}", path.display());
-        let ports = if options.json.is_some() {
-            free_ports()?
-        } else {
-            usual_ports().map_or_else(free_ports, Ok)?
-        };
+        let ports = if options.json.is_some() { free_ports()? } else { usual_ports().map_or_else(free_ports, Ok)? };
         let [operator, device, enrol, ops] = ports.map(|port| format!("127.0.0.1:{port}"));
         let folder = if options.keep {
             drop(folder.keep());
@@ -73,16 +69,7 @@ impl System {
             processes: Vec::new(),
         };
         let mut serve = system.fleetward(&["serve"]);
-        serve.args([
-            "--operator-addr",
-            &operator,
-            "--device-addr",
-            &device,
-            "--enrol-addr",
-            &enrol,
-            "--ops-addr",
-            &ops,
-        ]);
+        serve.args(["--operator-addr", &operator, "--device-addr", &device, "--enrol-addr", &enrol, "--ops-addr", &ops]);
         system.launch("fleetward", serve)?;
         progress::during("start the server", String::new, || system.wait_until_ready())?;
         Ok(system)
@@ -125,11 +112,7 @@ impl System {
     /// Writes a secret where only this account reads it.
     pub fn secret_file(&self, name: &str, secret: &str) -> Result<PathBuf> {
         let path = self.file(name);
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         file.write_all(secret.as_bytes())?;
         Ok(path)
     }
@@ -181,10 +164,7 @@ impl Drop for System {
 /// The documented ports, if all of them are free.
 fn usual_ports() -> Option<[u16; 4]> {
     let usual = [8080, 8443, 8444, 9090];
-    usual
-        .iter()
-        .all(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
-        .then_some(usual)
+    usual.iter().all(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).then_some(usual)
 }
 
 /// Four different free ports: all are held until the last one is known.

@@ -24,10 +24,7 @@ pub struct Site {
 impl Site {
     /// The file on disk behind a role.
     pub fn file(&self, role: &str) -> Result<PathBuf> {
-        let address = self
-            .assets
-            .get(role)
-            .with_context(|| format!("the bundle has no {role}"))?;
+        let address = self.assets.get(role).with_context(|| format!("the bundle has no {role}"))?;
         Ok(self.root.join(address.trim_start_matches('/')))
     }
 }
@@ -47,11 +44,7 @@ const FIXED: [&str; 3] = ["icons.svg", "world.svg", "favicon.svg"];
 
 pub fn assemble(client: &Client, css: &Path, chart: &Path) -> Result<Site> {
     let root = paths::site();
-    let mut bundle = Bundle {
-        pkg: root.join("pkg"),
-        assets: Assets::new(),
-        kept: Vec::new(),
-    };
+    let mut bundle = Bundle { pkg: root.join("pkg"), assets: Assets::new(), kept: Vec::new() };
     fs::create_dir_all(&bundle.pkg)?;
     let from = paths::root().join("app/assets");
     for (role, file) in STATIC {
@@ -74,10 +67,7 @@ pub fn assemble(client: &Client, css: &Path, chart: &Path) -> Result<Site> {
         Ok(())
     })?;
     let manifest = root.join("assets.json");
-    write_if_new(
-        &manifest,
-        format!("{}\n", serde_json::to_string_pretty(&assets)?).as_bytes(),
-    )?;
+    write_if_new(&manifest, format!("{}\n", serde_json::to_string_pretty(&assets)?).as_bytes())?;
     kept.push(manifest);
     for stale in paths::files_below(&root)?.iter().filter(|file| !kept.contains(file)) {
         fs::remove_file(stale)?;
@@ -137,10 +127,7 @@ mod tests {
     fn fonts_get_their_hashed_address_and_unknown_ones_are_refused() {
         let assets = Assets::from([("font_mono".to_owned(), "/pkg/m.1234.woff2".to_owned())]);
         let css = "src:url(/fonts/geist-mono-latin-wght-normal.woff2)format(\"woff2\")";
-        assert_eq!(
-            with_hashed_fonts(css, &assets).unwrap(),
-            "src:url(/pkg/m.1234.woff2)format(\"woff2\")"
-        );
+        assert_eq!(with_hashed_fonts(css, &assets).unwrap(), "src:url(/pkg/m.1234.woff2)format(\"woff2\")");
         let unknown = with_hashed_fonts("src:url(\"/fonts/comic.woff2\")", &assets).unwrap_err();
         assert!(unknown.to_string().contains("/fonts/comic.woff2"), "{unknown}");
     }

@@ -59,11 +59,7 @@ pub fn or_make(step: &str, key: Key, make: impl FnOnce(&Path) -> Result<()>) -> 
 
 /// One earlier result stays, for those who go back and forth between two branches.
 fn forget_old(all: &Path, newest: &Path) -> Result<()> {
-    let mut others: Vec<_> = fs::read_dir(all)?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path != newest)
-        .collect();
+    let mut others: Vec<_> = fs::read_dir(all)?.flatten().map(|entry| entry.path()).filter(|path| path != newest).collect();
     others.sort_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok());
     others.pop();
     for old in others {

@@ -14,20 +14,13 @@ const TARGETS: &str = "chrome >= 120, firefox >= 120, safari >= 17.4";
 /// `app.css`. A syntax error in any layer is an error here, never a half style sheet.
 pub fn bundle(tools: &Path) -> Result<PathBuf> {
     let style = paths::root().join("style");
-    let mut key = Key::new("css 1")
-        .with(TARGETS.as_bytes())
-        .with_file(&paths::root().join("xtask/package-lock.json"))?;
-    for file in paths::files_below(&style)?
-        .iter()
-        .filter(|file| file.extension().is_some_and(|ext| ext == "css"))
-    {
+    let mut key = Key::new("css 1").with(TARGETS.as_bytes()).with_file(&paths::root().join("xtask/package-lock.json"))?;
+    for file in paths::files_below(&style)?.iter().filter(|file| file.extension().is_some_and(|ext| ext == "css")) {
         key = key.with_file(file)?;
     }
     let done = cache::or_make("css", key, |out| {
         let mut lightningcss = Command::new(binary(tools)?);
-        lightningcss
-            .args(["--bundle", "--minify", "--targets", TARGETS])
-            .arg(style.join("main.css"));
+        lightningcss.args(["--bundle", "--minify", "--targets", TARGETS]).arg(style.join("main.css"));
         lightningcss.arg("--output-file").arg(out.join("app.css"));
         process::run("style sheet", &mut lightningcss)?;
         Ok(())

@@ -31,20 +31,10 @@ pub struct Client {
 pub fn bundle(tools: &Path) -> Result<Client> {
     process::run(
         "client: compile for the browser",
-        process::cargo().args([
-            "build",
-            "--package",
-            "client",
-            "--target",
-            toolchain::WASM,
-            "--profile",
-            "wasm-release",
-        ]),
+        process::cargo().args(["build", "--package", "client", "--target", toolchain::WASM, "--profile", "wasm-release"]),
     )?;
     let compiled = paths::target().join(toolchain::WASM).join("wasm-release/client.wasm");
-    let key = Key::new("wasm 3")
-        .with_file(&compiled)?
-        .with_file(&paths::root().join("xtask/package-lock.json"))?;
+    let key = Key::new("wasm 3").with_file(&compiled)?.with_file(&paths::root().join("xtask/package-lock.json"))?;
     let done = cache::or_make("wasm", key, |out| {
         let raw = out.join("raw");
         bind(&compiled, &raw)?;
@@ -53,10 +43,7 @@ pub fn bundle(tools: &Path) -> Result<Client> {
         fs::remove_dir_all(&raw)?;
         Ok(())
     })?;
-    Ok(Client {
-        js: done.join("fleetward.js"),
-        wasm: done.join("fleetward_bg.wasm"),
-    })
+    Ok(Client { js: done.join("fleetward.js"), wasm: done.join("fleetward_bg.wasm") })
 }
 
 fn bind(compiled: &Path, out: &Path) -> Result<()> {
@@ -77,25 +64,14 @@ fn bind(compiled: &Path, out: &Path) -> Result<()> {
 
 fn optimise(tools: &Path, from: &Path, to: &Path) -> Result<()> {
     let mut wasm_opt = Command::new("node");
-    wasm_opt
-        .arg(tools.join("binaryen/bin/wasm-opt"))
-        .arg("-Oz")
-        .args(FEATURES)
-        .arg(from)
-        .arg("-o")
-        .arg(to);
+    wasm_opt.arg(tools.join("binaryen/bin/wasm-opt")).arg("-Oz").args(FEATURES).arg(from).arg("-o").arg(to);
     process::run("client: wasm-opt -Oz", &mut wasm_opt)?;
     Ok(())
 }
 
 fn minify(tools: &Path, from: &Path, to: &Path) -> Result<()> {
     let mut esbuild = Command::new("node");
-    esbuild.arg(tools.join("esbuild/bin/esbuild")).arg(from).args([
-        "--bundle",
-        "--minify",
-        "--format=esm",
-        "--target=es2022",
-    ]);
+    esbuild.arg(tools.join("esbuild/bin/esbuild")).arg(from).args(["--bundle", "--minify", "--format=esm", "--target=es2022"]);
     esbuild
         // What the server serves is loaded when it is needed, not built in.
         .args(["--external:/pkg/*", "--log-level=warning"])

@@ -19,48 +19,12 @@ struct Budget {
 
 const KIB: u64 = 1024;
 const BUDGETS: [Budget; 6] = [
-    Budget {
-        what: "wasm, brotli",
-        roles: &["wasm"],
-        suffix: ".br",
-        target: 330 * KIB,
-        limit: 420 * KIB,
-    },
-    Budget {
-        what: "wasm, gzip",
-        roles: &["wasm"],
-        suffix: ".gz",
-        target: 400 * KIB,
-        limit: 510 * KIB,
-    },
-    Budget {
-        what: "glue, gzip",
-        roles: &["js"],
-        suffix: ".gz",
-        target: 12 * KIB,
-        limit: 18 * KIB,
-    },
-    Budget {
-        what: "style sheet, gzip",
-        roles: &["css"],
-        suffix: ".gz",
-        target: 10 * KIB,
-        limit: 14 * KIB,
-    },
-    Budget {
-        what: "chart module, gzip",
-        roles: &["chart"],
-        suffix: ".gz",
-        target: 25 * KIB,
-        limit: 30 * KIB,
-    },
-    Budget {
-        what: "fonts of a page",
-        roles: &["font_sans", "font_mono"],
-        suffix: "",
-        target: 56 * KIB,
-        limit: 64 * KIB,
-    },
+    Budget { what: "wasm, brotli", roles: &["wasm"], suffix: ".br", target: 330 * KIB, limit: 420 * KIB },
+    Budget { what: "wasm, gzip", roles: &["wasm"], suffix: ".gz", target: 400 * KIB, limit: 510 * KIB },
+    Budget { what: "glue, gzip", roles: &["js"], suffix: ".gz", target: 12 * KIB, limit: 18 * KIB },
+    Budget { what: "style sheet, gzip", roles: &["css"], suffix: ".gz", target: 10 * KIB, limit: 14 * KIB },
+    Budget { what: "chart module, gzip", roles: &["chart"], suffix: ".gz", target: 25 * KIB, limit: 30 * KIB },
+    Budget { what: "fonts of a page", roles: &["font_sans", "font_mono"], suffix: "", target: 56 * KIB, limit: 64 * KIB },
 ];
 
 pub fn check() -> Result<Tally> {
@@ -87,10 +51,7 @@ pub fn check() -> Result<Tally> {
     if !over.is_empty() {
         bail!("over the size limit: {}", over.join("; "));
     }
-    Ok(Tally {
-        passed: BUDGETS.len() as u64,
-        ..Tally::default()
-    })
+    Ok(Tally { passed: BUDGETS.len() as u64, ..Tally::default() })
 }
 
 fn size(site: &Site, budget: &Budget) -> Result<u64> {

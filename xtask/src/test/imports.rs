@@ -34,16 +34,7 @@ const LIBRARIES: [(&str, &[&str]); 5] = [
 const OPTIONAL_IN_APP: [&str; 4] = ["fleet", "axum", "leptos_axum", "http"];
 
 /// `wire` is plain data; nothing that waits may be anywhere below it.
-const ASYNC: [&str; 8] = [
-    "tokio",
-    "futures",
-    "futures-core",
-    "async-trait",
-    "hyper",
-    "axum",
-    "sqlx",
-    "leptos",
-];
+const ASYNC: [&str; 8] = ["tokio", "futures", "futures-core", "async-trait", "hyper", "axum", "sqlx", "leptos"];
 
 /// One crypto provider, one TLS stack.
 const BANNED: [&str; 4] = ["ring", "openssl-sys", "native-tls", "openssl"];
@@ -70,19 +61,11 @@ pub fn check() -> Result<Tally> {
     let metadata = process::capture(process::cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
     let metadata: Metadata = serde_json::from_str(&metadata).context("cargo metadata")?;
     let mut broken = broken_rules(&metadata.packages);
-    for name in tree(&["--package", "wire", "--edges", "normal", "--all-features"])?
-        .iter()
-        .filter(|name| ASYNC.contains(&name.as_str()))
-    {
+    for name in tree(&["--package", "wire", "--edges", "normal", "--all-features"])?.iter().filter(|name| ASYNC.contains(&name.as_str())) {
         broken.push(format!("wire reaches {name}: it must hold nothing async"));
     }
-    for name in tree(&["--workspace", "--edges", "normal,build"])?
-        .iter()
-        .filter(|name| BANNED.contains(&name.as_str()))
-    {
-        broken.push(format!(
-            "{name} is in the tree: aws-lc-rs is the one crypto provider (`cargo tree -i {name}` shows the way)"
-        ));
+    for name in tree(&["--workspace", "--edges", "normal,build"])?.iter().filter(|name| BANNED.contains(&name.as_str())) {
+        broken.push(format!("{name} is in the tree: aws-lc-rs is the one crypto provider (`cargo tree -i {name}` shows the way)"));
     }
     for rule in &broken {
         println!("    {rule}");
@@ -110,11 +93,7 @@ fn broken_rules(packages: &[Package]) -> Vec<String> {
             if let Some((library, allowed)) = owner_rule(name)
                 && !allowed.contains(&package.name.as_str())
             {
-                broken.push(format!(
-                    "{} names {name}: only {} may name {library}",
-                    package.name,
-                    allowed.join(", ")
-                ));
+                broken.push(format!("{} names {name}: only {} may name {library}", package.name, allowed.join(", ")));
             }
             if package.name == "app" && OPTIONAL_IN_APP.contains(&name) && !dependency.optional && !test_only {
                 broken.push(format!("app must name {name} only under its feature `ssr`"));
@@ -126,28 +105,16 @@ fn broken_rules(packages: &[Package]) -> Vec<String> {
 
 /// The most exact rule for a library.
 fn owner_rule(name: &str) -> Option<&'static (&'static str, &'static [&'static str])> {
-    let covers = |library: &str| {
-        name.strip_prefix(library)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']))
-    };
-    LIBRARIES
-        .iter()
-        .filter(|(library, _)| covers(library))
-        .max_by_key(|(library, _)| library.len())
+    let covers = |library: &str| name.strip_prefix(library).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_']));
+    LIBRARIES.iter().filter(|(library, _)| covers(library)).max_by_key(|(library, _)| library.len())
 }
 
 /// Names of all packages in a part of the tree, for this host.
 fn tree(selection: &[&str]) -> Result<BTreeSet<String>> {
     let mut cargo = process::cargo();
-    cargo
-        .args(["tree", "--quiet", "--prefix", "none", "--format", "{p}"])
-        .args(selection);
+    cargo.args(["tree", "--quiet", "--prefix", "none", "--format", "{p}"]).args(selection);
     let listed = process::capture(&mut cargo)?;
-    Ok(listed
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .map(str::to_owned)
-        .collect())
+    Ok(listed.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect())
 }
 
 #[cfg(test)]
@@ -160,10 +127,7 @@ mod tests {
             kind: dev.then(|| "dev".to_owned()),
             optional,
         });
-        Package {
-            name: name.to_owned(),
-            dependencies: dependencies.collect(),
-        }
+        Package { name: name.to_owned(), dependencies: dependencies.collect() }
     }
 
     #[test]
@@ -171,19 +135,8 @@ mod tests {
         let house = [
             package("wire", &[("serde", false, false)]),
             package("fleet", &[("wire", false, false), ("sqlx", false, false)]),
-            package(
-                "app",
-                &[
-                    ("wire", false, false),
-                    ("fleet", true, false),
-                    ("leptos_router", false, false),
-                    ("axum", true, false),
-                ],
-            ),
-            package(
-                "server",
-                &[("app", false, false), ("axum", false, false), ("agent", false, true)],
-            ),
+            package("app", &[("wire", false, false), ("fleet", true, false), ("leptos_router", false, false), ("axum", true, false)]),
+            package("server", &[("app", false, false), ("axum", false, false), ("agent", false, true)]),
         ];
         assert_eq!(broken_rules(&house), Vec::<String>::new());
     }

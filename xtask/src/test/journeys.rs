@@ -19,26 +19,12 @@ pub fn run() -> Result<Tally> {
     let results = paths::root().join("end2end/results");
     fs::create_dir_all(&results)?;
     let access = results.join("system.json");
-    let options = demo::Options {
-        devices: 6,
-        flaky: 1,
-        soak: 1,
-        dev: true,
-        no_build: true,
-        json: Some(access.clone()),
-        keep: false,
-    };
+    let options = demo::Options { devices: 6, flaky: 1, soak: 1, dev: true, no_build: true, json: Some(access.clone()), keep: false };
     let mut demo = Demo::start(&options)?;
     let log = demo.access.server_log.clone();
     let mut playwright = Command::new("node");
-    playwright
-        .arg(modules.join("@playwright/test/cli.js"))
-        .arg("test")
-        .current_dir(paths::root().join("end2end"));
-    playwright
-        .env("CHROMIUM", chromium)
-        .env("FLEETWARD_SYSTEM", &access)
-        .env("FORCE_COLOR", "0");
+    playwright.arg(modules.join("@playwright/test/cli.js")).arg("test").current_dir(paths::root().join("end2end"));
+    playwright.env("CHROMIUM", chromium).env("FLEETWARD_SYSTEM", &access).env("FORCE_COLOR", "0");
     let finished = process::watch("Playwright", &mut playwright);
     let alive = demo.check();
     let stopped = stop_keeping_log(demo, &log);
@@ -49,21 +35,13 @@ pub fn run() -> Result<Tally> {
     let report = fs::read(results.join("report.json")).context("Playwright wrote no report")?;
     let tally = Tally::of_playwright(&serde_json::from_slice(&report)?).context("Playwright's report has no counts")?;
     if !finished.status.success() && tally.failed == 0 {
-        bail!(
-            "Playwright ended with {} (log: {})",
-            finished.status,
-            finished.log.display()
-        );
+        bail!("Playwright ended with {} (log: {})", finished.status, finished.log.display());
     }
     alive?;
     let server_log = stopped?;
     let panics = panics(&server_log);
     if !panics.is_empty() {
-        bail!(
-            "the server panicked {} times during the journeys:\n{}",
-            panics.len(),
-            panics.join("\n")
-        );
+        bail!("the server panicked {} times during the journeys:\n{}", panics.len(), panics.join("\n"));
     }
     Ok(tally)
 }

@@ -12,16 +12,7 @@ pub fn format() -> Result<Tally> {
 
 pub fn host() -> Result<Tally> {
     let mut clippy = process::cargo();
-    clippy.args([
-        "clippy",
-        "--workspace",
-        "--exclude",
-        "client",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]);
+    clippy.args(["clippy", "--workspace", "--exclude", "client", "--all-targets", "--", "-D", "warnings"]);
     process::run("clippy (host)", &mut clippy)?;
     Ok(Tally::default())
 }

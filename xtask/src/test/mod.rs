@@ -37,46 +37,14 @@ struct Step {
 }
 
 const STEPS: [Step; 8] = [
-    Step {
-        name: "format",
-        what: "cargo fmt --check",
-        run: lints::format,
-    },
-    Step {
-        name: "imports",
-        what: "who may name whom (design.md 2), no second TLS stack",
-        run: imports::check,
-    },
-    Step {
-        name: "lint",
-        what: "clippy on the host, warnings are errors",
-        run: lints::host,
-    },
-    Step {
-        name: "lint-wasm",
-        what: "clippy on the browser's half",
-        run: lints::wasm,
-    },
-    Step {
-        name: "rust",
-        what: "unit, property, contract and integration tests on SQLite and PostgreSQL",
-        run: rust::tests,
-    },
-    Step {
-        name: "doc",
-        what: "the examples in the documentation",
-        run: rust::doc_tests,
-    },
-    Step {
-        name: "site",
-        what: "the browser bundle and what a first visit costs",
-        run: budget::check,
-    },
-    Step {
-        name: "browser",
-        what: "journeys and axe in Chromium, then no panic in the server's log",
-        run: journeys::run,
-    },
+    Step { name: "format", what: "cargo fmt --check", run: lints::format },
+    Step { name: "imports", what: "who may name whom (design.md 2), no second TLS stack", run: imports::check },
+    Step { name: "lint", what: "clippy on the host, warnings are errors", run: lints::host },
+    Step { name: "lint-wasm", what: "clippy on the browser's half", run: lints::wasm },
+    Step { name: "rust", what: "unit, property, contract and integration tests on SQLite and PostgreSQL", run: rust::tests },
+    Step { name: "doc", what: "the examples in the documentation", run: rust::doc_tests },
+    Step { name: "site", what: "the browser bundle and what a first visit costs", run: budget::check },
+    Step { name: "browser", what: "journeys and axe in Chromium, then no panic in the server's log", run: journeys::run },
 ];
 
 struct Outcome {
@@ -90,10 +58,7 @@ impl Outcome {
     fn tally(&self) -> Tally {
         match &self.result {
             Ok(tally) => *tally,
-            Err(_) => Tally {
-                failed: 1,
-                ..Tally::default()
-            },
+            Err(_) => Tally { failed: 1, ..Tally::default() },
         }
     }
 
@@ -109,18 +74,11 @@ pub fn run(options: &Options) -> Result<()> {
         }
         return Ok(());
     }
-    if let Some(unknown) = options
-        .only
-        .iter()
-        .find(|name| STEPS.iter().all(|step| step.name != *name))
-    {
+    if let Some(unknown) = options.only.iter().find(|name| STEPS.iter().all(|step| step.name != *name)) {
         bail!("there is no step `{unknown}`; `cargo xtask test --list` shows them");
     }
     let mut outcomes = Vec::new();
-    for step in STEPS
-        .iter()
-        .filter(|step| options.only.is_empty() || options.only.iter().any(|name| name == step.name))
-    {
+    for step in STEPS.iter().filter(|step| options.only.is_empty() || options.only.iter().any(|name| name == step.name)) {
         println!("{}: {}", step.name, step.what);
         let started = Instant::now();
         let result = (step.run)();
@@ -130,32 +88,17 @@ pub fn run(options: &Options) -> Result<()> {
         if let Err(error) = &result {
             println!("  error: {error:#}");
         }
-        outcomes.push(Outcome {
-            step,
-            time: started.elapsed(),
-            result,
-        });
+        outcomes.push(Outcome { step, time: started.elapsed(), result });
     }
     summarize(&outcomes)
 }
 
 fn summarize(outcomes: &[Outcome]) -> Result<()> {
-    println!(
-        "\n{:10} {:>14}  {:>6} {:>6} {:>7}",
-        "step", "time", "passed", "failed", "skipped"
-    );
+    println!("\n{:10} {:>14}  {:>6} {:>6} {:>7}", "step", "time", "passed", "failed", "skipped");
     for outcome in outcomes {
-        let Tally {
-            passed,
-            failed,
-            skipped,
-        } = outcome.tally();
+        let Tally { passed, failed, skipped } = outcome.tally();
         let mark = if outcome.passed() { "✓" } else { "✗" };
-        println!(
-            "{:10} {:>14}  {passed:>6} {failed:>6} {skipped:>7}  {mark}",
-            outcome.step.name,
-            span(outcome.time)
-        );
+        println!("{:10} {:>14}  {passed:>6} {failed:>6} {skipped:>7}  {mark}", outcome.step.name, span(outcome.time));
     }
     for outcome in outcomes.iter().filter(|outcome| !outcome.passed()) {
         match &outcome.result {

@@ -14,13 +14,7 @@ const HOST: [&str; 3] = ["--workspace", "--exclude", "client"];
 
 /// Libraries, binaries and test binaries of the dev profile.
 pub fn compile() -> Result<()> {
-    process::run(
-        "compile the tests",
-        process::cargo()
-            .arg("build")
-            .args(HOST)
-            .args(["--lib", "--bins", "--tests"]),
-    )?;
+    process::run("compile the tests", process::cargo().arg("build").args(HOST).args(["--lib", "--bins", "--tests"]))?;
     Ok(())
 }
 
@@ -32,10 +26,7 @@ pub fn tests() -> Result<Tally> {
         command.args(["nextest", "run"]).args(HOST).args(["--no-tests", "pass"]);
     } else {
         println!("  cargo-nextest is not installed: cargo test runs the tests, one binary after the other");
-        command
-            .arg("test")
-            .args(HOST)
-            .args(["--lib", "--bins", "--tests", "--no-fail-fast"]);
+        command.arg("test").args(HOST).args(["--lib", "--bins", "--tests", "--no-fail-fast"]);
     }
     command.env("CARGO_TERM_COLOR", "never");
     let engine = with_postgres(&mut command);
@@ -62,34 +53,20 @@ fn with_postgres(command: &mut Command) -> Result<Option<Postgres>> {
 
 fn judge(finished: &Finished, nextest: bool) -> Result<Tally> {
     let output = finished.output()?;
-    let tally = if nextest {
-        Tally::of_nextest(&output)
-    } else {
-        Tally::of_cargo_test(&output)
-    };
+    let tally = if nextest { Tally::of_nextest(&output) } else { Tally::of_cargo_test(&output) };
     if !finished.status.success() {
         process::show_tail(&finished.log, 150)?;
     }
-    let tally =
-        tally.with_context(|| format!("the test runner printed no summary (log: {})", finished.log.display()))?;
+    let tally = tally.with_context(|| format!("the test runner printed no summary (log: {})", finished.log.display()))?;
     if !finished.status.success() && tally.failed == 0 {
-        bail!(
-            "the test runner ended with {} (log: {})",
-            finished.status,
-            finished.log.display()
-        );
+        bail!("the test runner ended with {} (log: {})", finished.status, finished.log.display());
     }
     Ok(tally)
 }
 
 /// nextest does not run these.
 pub fn doc_tests() -> Result<Tally> {
-    let finished = process::watch(
-        "documentation examples",
-        process::cargo()
-            .args(["test", "--doc"])
-            .args(HOST)
-            .env("CARGO_TERM_COLOR", "never"),
-    )?;
+    let finished =
+        process::watch("documentation examples", process::cargo().args(["test", "--doc"]).args(HOST).env("CARGO_TERM_COLOR", "never"))?;
     judge(&finished, false)
 }

@@ -24,10 +24,7 @@ impl Tally {
     /// From nextest's line `Summary [ 12.3s] 9 tests run: 7 passed (1 slow, 1 flaky), 1 failed, 1 timed out, 2 skipped`.
     /// `None` if there is no such line: then nothing is known.
     pub fn of_nextest(output: &str) -> Option<Self> {
-        let line = output
-            .lines()
-            .rev()
-            .find(|line| line.trim_start().starts_with("Summary ["))?;
+        let line = output.lines().rev().find(|line| line.trim_start().starts_with("Summary ["))?;
         let (_, counts) = line.split_once("run:")?;
         Some(Self::of_counts(&without_parentheses(counts), ','))
     }
@@ -39,22 +36,14 @@ impl Tally {
             .filter_map(|line| line.strip_prefix("test result: ")?.split_once(". "))
             .map(|(_, counts)| Self::of_counts(counts, ';'))
             .collect();
-        if results.is_empty() {
-            None
-        } else {
-            Some(results.into_iter().sum())
-        }
+        if results.is_empty() { None } else { Some(results.into_iter().sum()) }
     }
 
     /// From the `stats` of Playwright's JSON report. A flaky test is a failed one here: it is not known to work.
     pub fn of_playwright(report: &serde_json::Value) -> Option<Self> {
         let stats = report.get("stats")?;
         let count = |name: &str| stats.get(name)?.as_u64();
-        Some(Self {
-            passed: count("expected")?,
-            failed: count("unexpected")? + count("flaky")?,
-            skipped: count("skipped")?,
-        })
+        Some(Self { passed: count("expected")?, failed: count("unexpected")? + count("flaky")?, skipped: count("skipped")? })
     }
 
     fn of_counts(counts: &str, separator: char) -> Self {
@@ -94,11 +83,7 @@ mod tests {
     use super::*;
 
     fn tally(passed: u64, failed: u64, skipped: u64) -> Tally {
-        Tally {
-            passed,
-            failed,
-            skipped,
-        }
+        Tally { passed, failed, skipped }
     }
 
     #[test]
