@@ -1,0 +1,108 @@
+//! Pure: whether what was uploaded is what its manifest says (pki.md U-5). Whatever isn't is kept in quarantine with the reason.
+
+use super::manifest::{self, Key, ManifestError, Verified};
+use wire::{Timestamp, ids::Digest, manifest::Manifest};
+
+/// The ending of a manifest's file name.
+pub const MANIFEST_ENDING: &str = ".manifest.json";
+
+/// A file as it was received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Its label.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: i64,
+    /// The digest of what was received.
+    pub sha256: Digest,
+}
+
+/// The newest release of a type that was ever published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newest {
+    /// Its version.
+    pub version: String,
+    /// Its sequence.
+    pub sequence: i64,
+}
+
+/// Why a release may not be rolled out. The text is shown to people and kept with the release.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Quarantine {
+    /// No manifest at all.
+    #[error("unsigned: there is no {MANIFEST_ENDING} file among the uploads; make one with `fleetward sign`")]
+    Unsigned,
+    /// The manifest is not trusted.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A payload was not uploaded.
+    #[error("the manifest names {0:?}, which was not uploaded")]
+    Missing(String),
+    /// A file that nobody signed.
+    #[error("{0:?} was uploaded, but the manifest does not name it")]
+    Unnamed(String),
+    /// Cut off, or longer than signed.
+    #[error("{name:?} has {actual} bytes, the manifest says {signed}")]
+    Size {
+        /// Which file.
+        name: String,
+        /// Bytes received.
+        actual: i64,
+        /// Bytes signed.
+        signed: u64,
+    },
+    /// Changed after it was signed.
+    #[error("{name:?} has SHA-256 {actual}, the manifest says {signed}: it is not the file that was signed")]
+    Digest {
+        /// Which file.
+        name: String,
+        /// What was received.
+        actual: Digest,
+        /// What was signed.
+        signed: Digest,
+    },
+    /// No device would install it any more.
+    #[error("the manifest expired on {0}")]
+    Expired(Timestamp),
+    /// Devices that run the newest would refuse it.
+    #[error("sequence {sequence} is not above {newest}, the sequence of the published {version}: make a manifest with a higher one")]
+    Sequence {
+        /// Its own.
+        sequence: u64,
+        /// The published one's.
+        newest: i64,
+        /// The published one's version.
+        version: String,
+    },
+}
+
+/// Judges an upload: the signature first, then the files against what was signed.
+pub fn judge(envelope: Option<&[u8]>, keys: &[Key], files: &[File], now: Timestamp) -> Result<Verified, Quarantine> {
+    let verified = manifest::verify(envelope.ok_or(Quarantine::Unsigned)?, keys)?;
+    if manifest::expired(&verified.manifest, now) {
+        return Err(Quarantine::Expired(verified.manifest.expires.unwrap_or_default()));
+    }
+    for payload in &verified.manifest.payloads {
+        let file = files.iter().find(|f| f.name == payload.name).ok_or_else(|| Quarantine::Missing(payload.name.clone()))?;
+        if u64::try_from(file.size) != Ok(payload.size) {
+            return Err(Quarantine::Size { name: file.name.clone(), actual: file.size, signed: payload.size });
+        }
+        if file.sha256 != payload.sha256 {
+            return Err(Quarantine::Digest { name: file.name.clone(), actual: file.sha256.clone(), signed: payload.sha256.clone() });
+        }
+    }
+    match files.iter().find(|f| verified.manifest.payloads.iter().all(|p| p.name != f.name)) {
+        Some(file) => Err(Quarantine::Unnamed(file.name.clone())),
+        None => Ok(verified),
+    }
+}
+
+/// Whether its sequence goes on from what was published (RFC 9124 REQ.SEC.SEQUENCE).
+pub fn in_sequence(manifest: &Manifest, newest: Option<&Newest>) -> Result<(), Quarantine> {
+    match newest {
+        Some(n) if i64::try_from(manifest.sequence).is_ok_and(|s| s <= n.sequence) => {
+            Err(Quarantine::Sequence { sequence: manifest.sequence, newest: n.sequence, version: n.version.clone() })
+        }
+        _ => Ok(()),
+    }
+}

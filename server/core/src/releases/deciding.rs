@@ -1,0 +1,81 @@
+//! Moving releases through their life: publish, deprecate, recall.
+
+use super::{
+    Error, Releases, acceptance,
+    state::{self, Step},
+    store,
+};
+use crate::{
+    Result,
+    access::{Act, Actor, audit, may},
+    bus::Event,
+};
+use serde_json::json;
+use wire::{ids::ReleaseId, states::ReleaseState};
+
+impl Releases {
+    /// Lets rollouts use a release. Its signature, files and sequence are checked once more: a key may have been revoked and a newer release
+    /// published since it was uploaded.
+    pub async fn publish(&self, actor: &Actor, id: &ReleaseId) -> Result<()> {
+        may(actor, Act::Publish)?;
+        self.check_again(actor, id).await?;
+        self.advance(actor, id, Step::Publish, "").await
+    }
+
+    /// Takes a release off the list for new rollouts; running ones go on.
+    pub async fn deprecate(&self, actor: &Actor, id: &ReleaseId) -> Result<()> {
+        may(actor, Act::Publish)?;
+        self.advance(actor, id, Step::Deprecate, "").await
+    }
+
+    /// Withdraws a release: nobody installs it any more, rollouts that use it halt. `reason` is for the audit log and may be empty.
+    pub async fn recall(&self, actor: &Actor, id: &ReleaseId, reason: &str) -> Result<()> {
+        may(actor, Act::Recall)?;
+        super::label::prose(reason, 500).map_err(|problem| Error::Value { field: "reason", problem })?;
+        self.advance(actor, id, Step::Recall, reason).await
+    }
+
+    async fn check_again(&self, actor: &Actor, id: &ReleaseId) -> Result<()> {
+        let mut on = self.db.read().await?;
+        let row = store::release(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+        if row.state == ReleaseState::Draft {
+            return Err(Error::Quarantined(row.quarantine).into());
+        }
+        let body = store::body(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+        let files = store::files(&mut on, &actor.org, id).await?;
+        let keys = store::active_keys(&mut on, &actor.org).await?;
+        drop(on);
+        let quarantined = |reason: acceptance::Quarantine| Error::Quarantined(reason.to_string());
+        acceptance::judge(body.envelope.as_deref(), &keys, &files, self.clock.now()).map_err(quarantined)?;
+        for file in files {
+            let stored = self.disk.find(&file.sha256).await.map_err(Error::Store)?;
+            if stored.is_none_or(|s| i64::try_from(s.size) != Ok(file.size)) {
+                return Err(Error::Quarantined(format!("the content of {:?} is lost; upload it again as a new release", file.name)).into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn advance(&self, actor: &Actor, id: &ReleaseId, step: Step, reason: &str) -> Result<()> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let row = store::release(&mut tx, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+        let illegal = Error::State { from: row.state, step };
+        let Some(to) = state::step(row.state, step) else { return Err(illegal.into()) };
+        if step == Step::Publish {
+            let newest = store::newest(&mut tx, &actor.org, &row.device_type).await?;
+            if let Some(newest) = newest.filter(|n| n.sequence >= row.sequence) {
+                let (sequence, newest, version) = (row.sequence.unsigned_abs(), newest.sequence, newest.version);
+                return Err(Error::Quarantined(acceptance::Quarantine::Sequence { sequence, newest, version }.to_string()).into());
+            }
+        }
+        if !store::advance(&mut tx, &actor.org, id, row.state, to, now).await? {
+            return Err(illegal.into());
+        }
+        let detail = json!({ "type": row.device_type, "version": row.version, "reason": reason });
+        audit::append(&mut tx, actor, now, &format!("release.{step}"), id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Release { org: actor.org.clone(), id: id.clone() });
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! What this room refuses or fails at, and what of it the other side gets to see.
+
+use super::state::Step;
+use wire::{Fault, FaultKind, ids::Digest, states::ReleaseState};
+
+/// Releases, uploads, signing keys.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such release here.
+    #[error("There is no such release.")]
+    NoRelease,
+    /// No such upload here, or it expired.
+    #[error("There is no such upload; unused ones are removed after 24 hours. Begin a new one.")]
+    NoUpload,
+    /// No such key here.
+    #[error("There is no such signing key.")]
+    NoKey,
+    /// No such file here.
+    #[error("There is no such file.")]
+    NoArtifact,
+    /// A value out of its bounds; the problem is a clause that follows the field's name.
+    #[error("The {field} {problem}.")]
+    Value {
+        /// The input field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Larger than this server takes.
+    #[error("The file has {size} bytes; this server takes at most {largest}.")]
+    TooLarge {
+        /// Announced.
+        size: i64,
+        /// Allowed.
+        largest: i64,
+    },
+    /// Too many uploads are open.
+    #[error("{0} uploads are open already. Finish some, or wait until unused ones expire.")]
+    TooManyUploads(i64),
+    /// The chunk does not begin where the last one ended.
+    #[error("The upload goes on at offset {received}.")]
+    Offset {
+        /// Bytes that are safely here.
+        received: i64,
+    },
+    /// More bytes than were announced.
+    #[error("More bytes came than the {size} that were announced. Go on at offset {received} with the right ones, or begin a new upload.")]
+    TooMuch {
+        /// Announced.
+        size: i64,
+        /// Bytes that are safely here.
+        received: i64,
+    },
+    /// The bytes stopped in the middle.
+    #[error("The upload was cut off. {received} bytes are safely here; go on at that offset.")]
+    Cut {
+        /// Bytes that are safely here.
+        received: i64,
+    },
+    /// Another request for the same upload took over, or the server stops.
+    #[error("The upload was interrupted by the server. {received} bytes are safely here; go on at that offset.")]
+    Interrupted {
+        /// Bytes that are safely here.
+        received: i64,
+    },
+    /// The whole content is not what was announced.
+    #[error("The content's SHA-256 is {actual}, {expected} was announced. The upload was removed; begin a new one.")]
+    DigestMismatch {
+        /// Announced.
+        expected: Digest,
+        /// Received.
+        actual: Digest,
+    },
+    /// The content can't be found any more.
+    #[error("The upload's content is lost. Begin a new one.")]
+    Lost,
+    /// A release can't be made of these uploads.
+    #[error("{0}")]
+    Uploads(String),
+    /// Another release has the same version or sequence.
+    #[error("There is a release of {device_type} with the same version ({version}) or sequence ({sequence}) already. Build with new ones.")]
+    Exists {
+        /// The type.
+        device_type: String,
+        /// The version.
+        version: String,
+        /// The sequence.
+        sequence: i64,
+    },
+    /// The state forbids it.
+    #[error("A release that is {from} can't be changed by {step}.")]
+    State {
+        /// Where it is.
+        from: ReleaseState,
+        /// What was wanted.
+        step: Step,
+    },
+    /// It is in quarantine, or would be if it were looked at again.
+    #[error("The release can't be published: {0}.")]
+    Quarantined(String),
+    /// Only what was never published can be removed.
+    #[error("A release that was published stays; recall it if it must not be installed any more.")]
+    Kept,
+    /// Not a public key.
+    #[error("That is {0}.")]
+    BadKey(#[from] super::signing::SigningError),
+    /// The key is known already.
+    #[error("This key is known already{}.", if *revoked { " and was revoked; a revoked key does not come back, make a new one" } else { "" })]
+    KeyExists {
+        /// Whether it was revoked.
+        revoked: bool,
+    },
+    /// The disk is full.
+    #[error("The server's disk is full. {received} bytes of the upload are safe; free some space and go on at that offset.")]
+    NoSpace {
+        /// Bytes that are safely here.
+        received: i64,
+    },
+    /// Reading or writing a file failed.
+    #[error("the file store: {0}")]
+    Io(#[from] std::io::Error),
+    /// The artifact store failed.
+    #[error("the artifact store: {0}")]
+    Store(#[from] object_store::Error),
+    /// The database, while an upload was being received.
+    #[error(transparent)]
+    Db(#[from] crate::db::Error),
+}
+
+impl Error {
+    /// What the other side gets to see.
+    pub fn fault(&self) -> Fault {
+        use FaultKind as K;
+        let say = |kind, code: &str| Fault::new(kind, code, self.to_string());
+        match self {
+            Self::NoRelease => say(K::NotFound, "no_release"),
+            Self::NoUpload => say(K::NotFound, "no_upload"),
+            Self::NoKey => say(K::NotFound, "no_signing_key"),
+            Self::NoArtifact => say(K::NotFound, "no_artifact"),
+            Self::Value { field, .. } => say(K::Invalid, "bad_value").at(*field),
+            Self::TooLarge { .. } => say(K::TooLarge, "file_too_large").at("size"),
+            Self::TooManyUploads(_) => say(K::TooMany, "too_many_uploads").retry_after(3600),
+            Self::Offset { .. } => say(K::Conflict, "wrong_offset").at("offset"),
+            Self::TooMuch { .. } => say(K::Invalid, "too_many_bytes"),
+            Self::Cut { .. } => say(K::Invalid, "upload_cut"),
+            Self::Interrupted { .. } => say(K::Busy, "upload_interrupted").retry_after(1),
+            Self::DigestMismatch { .. } => say(K::Invalid, "digest_mismatch").at("sha256"),
+            Self::Lost => say(K::Gone, "upload_lost"),
+            Self::Uploads(_) => say(K::Invalid, "bad_uploads").at("uploads"),
+            Self::Exists { .. } => say(K::Conflict, "release_exists"),
+            Self::State { .. } => say(K::Conflict, "wrong_state"),
+            Self::Quarantined(_) => say(K::Conflict, "quarantined"),
+            Self::Kept => say(K::Conflict, "release_kept"),
+            Self::BadKey(_) => say(K::Invalid, "bad_key").at("public"),
+            Self::KeyExists { .. } => say(K::Conflict, "key_exists").at("public"),
+            Self::NoSpace { .. } => say(K::NoSpace, "disk_full"),
+            Self::Io(e) if is_full(e) => crate::db::Error::Full.fault(),
+            Self::Io(_) | Self::Store(_) => {
+                tracing::error!(error = %self, "artifact store error");
+                Fault::new(K::Internal, "internal", "Something failed on the server. The request id finds it in the log.")
+            }
+            Self::Db(e) => e.fault(),
+        }
+    }
+}
+
+/// Whether a write failed for lack of space.
+pub(super) fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,221 @@
+//! Making releases of uploads: what is signed and fits becomes verified, everything else is kept in quarantine with the reason.
+
+use super::{
+    Error, Releases,
+    acceptance::{self, File, MANIFEST_ENDING, Quarantine},
+    manifest::{self, Verified},
+    store::{self, Judged, NewRow},
+};
+use crate::{
+    Result,
+    access::{Act, Actor, audit, may},
+    bus::Event,
+    db::Tx,
+};
+use serde_json::json;
+use std::collections::BTreeSet;
+use wire::{
+    ids::{OrgId, ReleaseId, UploadId},
+    manifest::Manifest,
+    releases::{NewRelease, ReleaseDetail},
+    states::ReleaseState,
+};
+
+impl Releases {
+    /// Makes a release of finished uploads, which are used up by it. Wrong content does not fail: the release is kept as a draft whose
+    /// `quarantine` says why it can't be published. Fails with a conflict when what was signed is a release already.
+    pub async fn create(&self, actor: &Actor, new: NewRelease) -> Result<ReleaseDetail> {
+        may(actor, Act::Upload)?;
+        let (files, sealed) = self.gather(actor, &new.uploads).await?;
+        let envelope = match &sealed {
+            Some(file) => Some(self.envelope(file).await?),
+            None => None,
+        };
+        let keys = store::active_keys(&mut self.db.read().await?, &actor.org).await?;
+        let now = self.clock.now();
+        // An envelope that is too large is judged by its size, and not kept.
+        let bytes = envelope.as_ref().map(|e| e.as_ref().map_or(&[][..], Vec::as_slice));
+        let mut judgement = match &envelope {
+            Some(Err(size)) => Err(Quarantine::Manifest(manifest::ManifestError::TooLarge(*size))),
+            _ => acceptance::judge(bytes, &keys, &files, now),
+        };
+        let id: ReleaseId = self.entropy.id(now);
+        let mut tx = self.db.write().await?;
+        self.continues(&mut tx, &actor.org, &mut judgement).await?;
+        let claimed = bytes.and_then(manifest::claims);
+        let judged = judged(&judgement, claimed.as_ref());
+        let reason = judgement.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let row = NewRow {
+            id: &id,
+            size: files.iter().map(|f| f.size).sum(),
+            envelope: bytes.filter(|b| !b.is_empty()),
+            envelope_sha256: sealed.as_ref().map(|f| f.sha256.as_str()).unwrap_or_default(),
+            created_by: &actor.label(),
+        };
+        let judged = Judged { quarantine: &reason, ..judged };
+        store::insert(&mut tx, &actor.org, &row, &judged, &files, now).await.map_err(|e| taken(e, &judged))?;
+        for upload in &new.uploads {
+            if !store::delete_upload(&mut tx, upload).await? {
+                return Err(Error::NoUpload.into());
+            }
+        }
+        let detail = json!({ "type": judged.device_type, "version": judged.version, "quarantine": reason });
+        audit::append(&mut tx, actor, now, "release.create", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Release { org: actor.org.clone(), id: id.clone() });
+        // The envelope is kept with the release; its copy in the store is not needed any more.
+        if let Some(file) = sealed {
+            self.discard(&file.sha256).await?;
+        }
+        self.detail(actor, &id).await
+    }
+
+    /// Looks at a quarantined release again, for example after its signer's key was added. Leaves any other release as it is.
+    pub async fn recheck(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail> {
+        may(actor, Act::Upload)?;
+        self.judge_again(actor, id).await?;
+        self.detail(actor, id).await
+    }
+
+    /// Removes a release that was never published, with its files where nothing else needs them.
+    pub async fn remove(&self, actor: &Actor, id: &ReleaseId) -> Result<()> {
+        may(actor, Act::Publish)?;
+        let mut tx = self.db.write().await?;
+        let row = store::release(&mut tx, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+        let files = store::files(&mut tx, &actor.org, id).await?;
+        let used = !store::uses(&mut tx, &actor.org, id).await?.is_empty();
+        if used || !store::delete(&mut tx, &actor.org, id).await? {
+            return Err(Error::Kept.into());
+        }
+        let detail = json!({ "type": row.device_type, "version": row.version });
+        audit::append(&mut tx, actor, self.clock.now(), "release.remove", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Release { org: actor.org.clone(), id: id.clone() });
+        for file in files {
+            self.discard(&file.sha256).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at every draft of the organization again that has a manifest.
+    pub(super) async fn recheck_drafts(&self, actor: &Actor) -> Result<()> {
+        let drafts = store::drafts(&mut self.db.read().await?, &actor.org).await?;
+        for id in drafts {
+            match self.judge_again(actor, &id).await {
+                // Two quarantined copies of one release: the first becomes it, the second stays where it is.
+                Ok(()) | Err(crate::Error::Releases(Error::Exists { .. } | Error::NoRelease)) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    async fn judge_again(&self, actor: &Actor, id: &ReleaseId) -> Result<()> {
+        let mut on = self.db.read().await?;
+        let row = store::release(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+        let body = store::body(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+        let files = store::files(&mut on, &actor.org, id).await?;
+        let keys = store::active_keys(&mut on, &actor.org).await?;
+        drop(on);
+        if row.state != ReleaseState::Draft {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let mut judgement = acceptance::judge(body.envelope.as_deref(), &keys, &files, now);
+        let mut tx = self.db.write().await?;
+        self.continues(&mut tx, &actor.org, &mut judgement).await?;
+        let reason = judgement.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        if reason == row.quarantine {
+            return Ok(());
+        }
+        let claimed = body.envelope.as_deref().and_then(manifest::claims);
+        let judged = Judged { quarantine: &reason, ..judged(&judgement, claimed.as_ref()) };
+        if store::judge(&mut tx, &actor.org, id, &judged, now).await.map_err(|e| taken(e, &judged))? {
+            audit::append(&mut tx, actor, now, "release.recheck", id.as_str(), &json!({ "quarantine": reason })).await?;
+            tx.commit().await?;
+            self.bus.tell(Event::Release { org: actor.org.clone(), id: id.clone() });
+        }
+        Ok(())
+    }
+
+    /// The files, and the envelope's file apart from them.
+    async fn gather(&self, actor: &Actor, uploads: &[UploadId]) -> Result<(Vec<File>, Option<File>), Error> {
+        let refuse = |message: String| Err(Error::Uploads(message));
+        let most = manifest::MAX_PAYLOADS + 1;
+        if uploads.is_empty() || uploads.len() > most {
+            return refuse(format!("A release is made of 1 to {most} uploads; {} were given.", uploads.len()));
+        }
+        if uploads.iter().collect::<BTreeSet<_>>().len() != uploads.len() {
+            return refuse("An upload was given twice.".to_owned());
+        }
+        let mut on = self.db.read().await?;
+        let (mut files, mut sealed) = (Vec::<File>::new(), None);
+        for id in uploads {
+            let found = store::upload(&mut on, &actor.org, id).await?.ok_or(Error::NoUpload)?;
+            let Some(sha256) = found.sha256.filter(|_| found.stored) else {
+                return refuse(format!("{:?} is not whole: {} of {} bytes are here.", found.name, found.received, found.size));
+            };
+            let file = File { name: found.name, size: found.size, sha256 };
+            if file.name.ends_with(MANIFEST_ENDING) {
+                if sealed.replace(file).is_some() {
+                    return refuse(format!("There are two {MANIFEST_ENDING} files; a release has one."));
+                }
+            } else if files.iter().any(|f| f.name == file.name) {
+                return refuse(format!("There are two files of the name {:?}.", file.name));
+            } else {
+                files.push(file);
+            }
+        }
+        Ok((files, sealed))
+    }
+
+    /// The envelope's bytes, or its size where it is too large to be one.
+    async fn envelope(&self, file: &File) -> Result<Result<Vec<u8>, usize>, Error> {
+        let stored = self.disk.find(&file.sha256).await?.ok_or(Error::Lost)?;
+        let size = usize::try_from(stored.size).unwrap_or(usize::MAX);
+        if size > manifest::MAX_ENVELOPE {
+            return Ok(Err(size));
+        }
+        stored.read_all(manifest::MAX_ENVELOPE).await.map(Ok)
+    }
+
+    /// Puts what is right in itself into quarantine when its sequence is behind what was published.
+    async fn continues(&self, tx: &mut Tx, org: &OrgId, judgement: &mut Result<Verified, Quarantine>) -> Result<()> {
+        if let Ok(verified) = judgement {
+            let newest = store::newest(tx, org, &verified.manifest.device_type).await?;
+            if let Err(behind) = acceptance::in_sequence(&verified.manifest, newest.as_ref()) {
+                *judgement = Err(behind);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is written of a judgement. A draft shows what its manifest claims, so that people recognise it.
+fn judged<'a>(judgement: &'a Result<Verified, Quarantine>, claimed: Option<&'a Manifest>) -> Judged<'a> {
+    let (state, signed_by) = match judgement {
+        Ok(verified) => (ReleaseState::Verified, verified.signed_by.as_slice()),
+        Err(_) => (ReleaseState::Draft, &[][..]),
+    };
+    let shown = judgement.as_ref().ok().map(|v| &v.manifest).or(claimed);
+    let number = |n: u64| i64::try_from(n).unwrap_or_default();
+    Judged {
+        device_type: shown.map_or("", |m| &m.device_type),
+        version: shown.map_or("", |m| &m.version),
+        sequence: shown.map_or(0, |m| number(m.sequence)),
+        min_sequence: shown.map_or(0, |m| number(m.min_sequence)),
+        hardware: shown.map_or(&[], |m| &m.hardware),
+        notes: shown.map_or("", |m| &m.notes),
+        state,
+        quarantine: "",
+        signed_by,
+    }
+}
+
+fn taken(error: crate::db::Error, judged: &Judged<'_>) -> Error {
+    if error.is_unique() {
+        Error::Exists { device_type: judged.device_type.to_owned(), version: judged.version.to_owned(), sequence: judged.sequence }
+    } else {
+        Error::Db(error)
+    }
+}

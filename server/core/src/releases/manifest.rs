@@ -1,0 +1,195 @@
+//! Pure: reading and verifying a signed manifest (pki.md U-1, U-5): a DSSE envelope with Ed25519 signatures (RFC 8032).
+//!
+//! The signature is checked over the bytes as they were uploaded, before a word of the payload is read. Refuses to know where keys, files and
+//! releases are kept.
+
+use super::label;
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::collections::BTreeSet;
+use wire::{
+    Timestamp,
+    manifest::{Envelope, Manifest, PAYLOAD_TYPE, SCHEMA, pre_authentication},
+};
+
+/// Most bytes of an envelope.
+pub const MAX_ENVELOPE: usize = 256 * 1024;
+/// Most files of a release.
+pub const MAX_PAYLOADS: usize = 64;
+/// Most signatures of an envelope.
+pub const MAX_SIGNATURES: usize = 16;
+/// Most hardware revisions of a manifest.
+pub const MAX_HARDWARE: usize = 64;
+/// The last instant a manifest may name: the end of the year 9999.
+const LAST_INSTANT: i64 = 253_402_300_799_999;
+
+/// A public key that signatures are checked against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// What people call it.
+    pub name: String,
+    /// SHA-256 (hex) of the 32 key bytes.
+    pub keyid: String,
+    /// The Ed25519 public key.
+    pub public: [u8; 32],
+}
+
+/// A manifest whose signatures were right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// What it says.
+    pub manifest: Manifest,
+    /// Names of the keys whose signatures were right; at least one.
+    pub signed_by: Vec<String>,
+}
+
+/// Why a manifest is not trusted. Every message is fit to be shown as a reason of quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// More than [`MAX_ENVELOPE`].
+    #[error("the manifest file has {0} bytes; at most {MAX_ENVELOPE} are taken")]
+    TooLarge(usize),
+    /// Not the JSON of an envelope.
+    #[error("the manifest file is not a DSSE envelope: {0}")]
+    NotAnEnvelope(String),
+    /// A payload type that is not ours.
+    #[error("the envelope's payload type is {0:?}; {PAYLOAD_TYPE} is needed")]
+    PayloadType(String),
+    /// Something in it is not standard base64.
+    #[error("the envelope's {0} is not base64")]
+    Base64(&'static str),
+    /// No signature, or too many.
+    #[error("the envelope has {0} signatures; 1 to {MAX_SIGNATURES} are taken")]
+    Signatures(usize),
+    /// Signed by nobody this organization trusts.
+    #[error("signed by an unknown key ({0}); an admin can add the signer's public key")]
+    UnknownSigner(String),
+    /// A key's signature does not fit the bytes.
+    #[error("the signature of {0:?} is wrong: the manifest was changed after it was signed")]
+    WrongSignature(String),
+    /// The payload is not the JSON of a manifest.
+    #[error("the signed payload is not a manifest: {0}")]
+    NotAManifest(String),
+    /// A schema this version does not read.
+    #[error("the manifest has schema {0}; this server reads {SCHEMA}")]
+    Schema(u32),
+    /// A value out of its bounds.
+    #[error("the manifest's {field} {problem}")]
+    Field {
+        /// Which.
+        field: String,
+        /// A clause that follows the field's name.
+        problem: String,
+    },
+}
+
+/// Reads an envelope: its size, its JSON, its payload type.
+pub fn open(bytes: &[u8]) -> Result<Envelope, ManifestError> {
+    if bytes.len() > MAX_ENVELOPE {
+        return Err(ManifestError::TooLarge(bytes.len()));
+    }
+    let envelope: Envelope = serde_json::from_slice(bytes).map_err(|e| ManifestError::NotAnEnvelope(brief(&e)))?;
+    if envelope.payload_type != PAYLOAD_TYPE {
+        return Err(ManifestError::PayloadType(envelope.payload_type.chars().take(100).collect()));
+    }
+    if envelope.signatures.is_empty() || envelope.signatures.len() > MAX_SIGNATURES {
+        return Err(ManifestError::Signatures(envelope.signatures.len()));
+    }
+    Ok(envelope)
+}
+
+/// Verifies an envelope against the organization's keys. At least one signature is by a key given here, and every signature by such a key
+/// is right; signatures by others are passed over.
+pub fn verify(bytes: &[u8], keys: &[Key]) -> Result<Verified, ManifestError> {
+    let envelope = open(bytes)?;
+    let payload = STANDARD.decode(&envelope.payload).map_err(|_| ManifestError::Base64("payload"))?;
+    let signed = pre_authentication(&envelope.payload_type, &payload);
+    let mut signed_by = BTreeSet::new();
+    for signature in &envelope.signatures {
+        let Some(key) = keys.iter().find(|k| k.keyid == signature.keyid) else { continue };
+        let sig = STANDARD.decode(&signature.sig).map_err(|_| ManifestError::Base64("signature"))?;
+        UnparsedPublicKey::new(&ED25519, key.public)
+            .verify(&signed, &sig)
+            .map_err(|_| ManifestError::WrongSignature(key.name.clone()))?;
+        signed_by.insert(key.name.clone());
+    }
+    if signed_by.is_empty() {
+        let ids: Vec<String> = envelope.signatures.iter().map(|s| s.keyid.chars().take(12).filter(char::is_ascii_hexdigit).collect()).collect();
+        return Err(ManifestError::UnknownSigner(ids.join(", ")));
+    }
+    Ok(Verified { manifest: read(&payload)?, signed_by: signed_by.into_iter().collect() })
+}
+
+/// What an envelope claims, whoever signed it: for showing an upload that is in quarantine, never for trusting it.
+pub fn claims(bytes: &[u8]) -> Option<Manifest> {
+    let payload = STANDARD.decode(open(bytes).ok()?.payload).ok()?;
+    read(&payload).ok()
+}
+
+fn read(payload: &[u8]) -> Result<Manifest, ManifestError> {
+    let manifest: Manifest = serde_json::from_slice(payload).map_err(|e| ManifestError::NotAManifest(brief(&e)))?;
+    check(&manifest)?;
+    Ok(manifest)
+}
+
+/// Whether every value is within its bounds. `fleetward sign` asks too, so that nothing is signed that no server would take.
+pub fn check(manifest: &Manifest) -> Result<(), ManifestError> {
+    let at = |field: &str| {
+        let field = field.to_owned();
+        move |problem: String| ManifestError::Field { field, problem }
+    };
+    let refuse = |field: &str, problem: &str| Err(ManifestError::Field { field: field.to_owned(), problem: problem.to_owned() });
+    if manifest.schema != SCHEMA {
+        return Err(ManifestError::Schema(manifest.schema));
+    }
+    label::word(&manifest.device_type).map_err(at("device_type"))?;
+    label::word(&manifest.version).map_err(at("version"))?;
+    label::prose(&manifest.notes, label::MAX_NOTES).map_err(at("notes"))?;
+    if manifest.hardware.len() > MAX_HARDWARE {
+        return refuse("hardware", "names too many revisions");
+    }
+    for revision in &manifest.hardware {
+        label::word(revision).map_err(at("hardware"))?;
+    }
+    if manifest.sequence == 0 || i64::try_from(manifest.sequence).is_err() {
+        return refuse("sequence", "is out of range: it starts at 1");
+    }
+    if manifest.min_sequence > manifest.sequence {
+        return refuse("min_sequence", "is above its sequence, so nothing could install it");
+    }
+    if !(0..=LAST_INSTANT).contains(&manifest.created.0) {
+        return refuse("created", "is not a Unix time in milliseconds");
+    }
+    if manifest.expires.is_some_and(|e| e <= manifest.created || e.0 > LAST_INSTANT) {
+        return refuse("expires", "is not after created");
+    }
+    if manifest.payloads.is_empty() || manifest.payloads.len() > MAX_PAYLOADS {
+        return refuse("payloads", &format!("are {}; 1 to {MAX_PAYLOADS} are taken", manifest.payloads.len()));
+    }
+    let mut names = BTreeSet::new();
+    let mut total = 0_i64;
+    for (i, payload) in manifest.payloads.iter().enumerate() {
+        label::file_name(&payload.name).map_err(at(&format!("payloads[{i}].name")))?;
+        if !payload.format.is_empty() {
+            label::word(&payload.format).map_err(at(&format!("payloads[{i}].format")))?;
+        }
+        if !names.insert(payload.name.as_str()) {
+            return refuse(&format!("payloads[{i}].name"), "names a file twice");
+        }
+        let size = i64::try_from(payload.size).ok().filter(|s| *s > 0);
+        match size.and_then(|s| total.checked_add(s)) {
+            Some(sum) => total = sum,
+            None => return refuse(&format!("payloads[{i}].size"), "is out of range"),
+        }
+    }
+    Ok(())
+}
+
+/// Whether no device would install it any more.
+pub fn expired(manifest: &Manifest, now: Timestamp) -> bool {
+    manifest.expires.is_some_and(|e| e <= now)
+}
+
+fn brief(error: &serde_json::Error) -> String {
+    error.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
+}

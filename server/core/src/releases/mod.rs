@@ -1,0 +1,61 @@
+//! Releases: uploads, content-addressed artifacts, signed manifests, signing keys.
+//!
+//! Owns what may be rolled out and why something may not. Refuses to know which devices get it (rollouts) and how bytes travel (the
+//! listeners). What is signed offline is checked here on upload and again before it is published; devices check it once more themselves.
+
+mod acceptance;
+mod blobs;
+mod deciding;
+mod error;
+mod keys;
+pub mod label;
+mod making;
+pub mod manifest;
+mod reading;
+pub mod signing;
+pub mod state;
+pub(crate) mod store;
+mod turns;
+mod uploading;
+
+pub use blobs::ArtifactFile;
+pub use error::Error;
+pub use reading::{RolloutRelease, for_rollout, published};
+
+use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
+use blobs::{Disk, Staging};
+use std::{path::Path, sync::Arc};
+use turns::Turns;
+
+/// Most bytes of one file.
+pub const LARGEST_FILE: i64 = 16 << 30;
+
+/// The room's façade.
+pub struct Releases {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    bus: Bus,
+    disk: Disk,
+    staging: Staging,
+    turns: Arc<Turns>,
+    // Held while content is taken into the store or out of it, so that nothing is removed that is just being used again.
+    shelf: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Releases {
+    /// The room over an open store. `folder` holds the artifacts and the uploads on their way in, on one file system so that a file moves in
+    /// one rename; it is made when it isn't there.
+    pub async fn open(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, folder: &Path) -> Result<Self, Error> {
+        let folder = folder.to_owned();
+        let folders = move || Ok::<_, Error>((Disk::open(&folder.join("blobs"))?, Staging::open(folder.join("staging"))?));
+        let (disk, staging) = tokio::task::spawn_blocking(folders).await.map_err(std::io::Error::other)??;
+        Ok(Self { db, clock, entropy, bus, disk, staging, turns: Arc::default(), shelf: Arc::default() })
+    }
+
+    /// Ends uploads that are being received: each syncs and records what it has, and its sender is told to go on later. For a graceful stop;
+    /// returns when all have ended.
+    pub async fn drain(&self) {
+        self.turns.drain().await;
+    }
+}

@@ -1,0 +1,129 @@
+//! What pages, scripts and rollouts read: lists, details, artifacts.
+
+use super::{ArtifactFile, Error, Releases, manifest, state, store};
+use crate::{
+    Result,
+    access::{Act, Actor, allowed, may},
+    db::{self, Conn},
+};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use wire::{
+    ids::{Digest, OrgId, ReleaseId},
+    manifest::{Envelope, Manifest},
+    page::{DEFAULT_ROWS, Page},
+    releases::{ArtifactRow, ReleaseDetail, ReleaseRow, ReleasesPage},
+    states::ReleaseState,
+};
+
+/// A release as a rollout uses it: its signature was checked when it was verified and again when it was published.
+#[derive(Debug, Clone)]
+pub struct RolloutRelease {
+    /// The row as in lists.
+    pub row: ReleaseRow,
+    /// What was signed.
+    pub manifest: Manifest,
+    /// The envelope, for devices.
+    pub envelope: Envelope,
+    /// SHA-256 of the envelope's bytes as they were uploaded: what an approval binds.
+    pub digest: Digest,
+    /// Where it is in its life.
+    pub state: ReleaseState,
+}
+
+/// Releases that new rollouts may use, newest first; at most 200.
+pub async fn published(on: &mut impl Conn, org: &OrgId) -> Result<Vec<ReleaseRow>, db::Error> {
+    store::published(on, org).await
+}
+
+/// A release that was verified, for a rollout; none when there is no such release here or it is in quarantine.
+pub async fn for_rollout(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Option<RolloutRelease>, db::Error> {
+    let Some(row) = store::release(on, org, id).await? else { return Ok(None) };
+    if row.state == ReleaseState::Draft {
+        return Ok(None);
+    }
+    let body = store::body(on, org, id).await?.ok_or_else(|| db::Error::corrupt(format!("{id} has no body")))?;
+    let bytes = body.envelope.ok_or_else(|| db::Error::corrupt(format!("{id} is {} without an envelope", row.state)))?;
+    let envelope = manifest::open(&bytes).map_err(db::Error::corrupt)?;
+    let manifest = manifest::claims(&bytes).ok_or_else(|| db::Error::corrupt(format!("the manifest of {id}")))?;
+    Ok(Some(RolloutRelease { state: row.state, row, manifest, envelope, digest: sha256(&bytes) }))
+}
+
+impl Releases {
+    /// A page of releases, newest first, and the signing keys.
+    pub async fn releases_page(&self, actor: &Actor, cursor: Option<&str>) -> Result<ReleasesPage> {
+        let releases = self.list(actor, cursor, DEFAULT_ROWS).await?;
+        let keys = store::keys(&mut self.db.read().await?, &actor.org).await?;
+        Ok(ReleasesPage { releases, keys, may_upload: allowed(actor, Act::Upload), may_edit_keys: allowed(actor, Act::Keys) })
+    }
+
+    /// A page of releases of so many rows, newest first.
+    pub async fn list(&self, actor: &Actor, cursor: Option<&str>, rows: u32) -> Result<Page<ReleaseRow>> {
+        may(actor, Act::Read)?;
+        // Ids sort by their creation, so the last id of a page is its cursor; `rel` followed by `~` sorts behind every id.
+        let before = match cursor {
+            None => "rel~".to_owned(),
+            Some(c) => c
+                .parse::<ReleaseId>()
+                .map_err(|_| Error::Value { field: "cursor", problem: "is not one that this list gave".to_owned() })?
+                .into(),
+        };
+        let mut on = self.db.read().await?;
+        let rows = usize::try_from(rows.clamp(1, wire::page::MAX_ROWS)).unwrap_or(1);
+        let mut items = store::page(&mut on, &actor.org, &before, i64::try_from(rows).unwrap_or(1) + 1).await?;
+        let more = items.len() > rows;
+        items.truncate(rows);
+        let next = items.last().filter(|_| more).map(|r| r.id.as_str().to_owned());
+        Ok(Page { next, total: store::count(&mut on, &actor.org).await?, items })
+    }
+
+    /// Releases in quarantine, newest first, for the overview of somebody who may read.
+    pub(crate) async fn quarantined(&self, org: &OrgId, most: usize) -> Result<Vec<ReleaseRow>> {
+        Ok(store::quarantined(&mut self.db.read().await?, org, i64::try_from(most).unwrap_or(i64::MAX)).await?)
+    }
+
+    /// All a release's page shows.
+    pub async fn detail(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        let row = store::release(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+        let body = store::body(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+        let files = store::files(&mut on, &actor.org, id).await?;
+        let rollouts = store::uses(&mut on, &actor.org, id).await?;
+        let can = |act, step| allowed(actor, act) && state::step(row.state, step).is_some();
+        Ok(ReleaseDetail {
+            hardware: body.hardware()?,
+            notes: body.notes,
+            min_sequence: body.min_sequence,
+            manifest_sha256: body.envelope_sha256,
+            manifest: body.envelope.as_deref().map(readable).unwrap_or_default(),
+            artifacts: files.into_iter().map(|f| ArtifactRow { name: f.name, size: f.size, sha256: f.sha256 }).collect(),
+            rollouts,
+            may_publish: can(Act::Publish, state::Step::Publish),
+            may_recall: can(Act::Recall, state::Step::Recall),
+            row,
+        })
+    }
+
+    /// Opens an artifact for reading. Whether somebody may have it is asked before: for devices by `rollouts().may_download`.
+    pub async fn open_artifact(&self, digest: &Digest) -> Result<ArtifactFile> {
+        Ok(self.disk.find(digest).await.map_err(Error::Store)?.ok_or(Error::NoArtifact)?)
+    }
+}
+
+/// SHA-256 of some bytes.
+pub(super) fn sha256(bytes: &[u8]) -> Digest {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    Digest::from_bytes(&out)
+}
+
+/// The signed payload, indented for people; the envelope itself where it can't be read.
+fn readable(envelope: &[u8]) -> String {
+    let payload = manifest::open(envelope).ok().and_then(|e| STANDARD.decode(e.payload).ok());
+    let bytes = payload.as_deref().unwrap_or(envelope);
+    match serde_json::from_slice::<serde_json::Value>(bytes) {
+        Ok(value) => format!("{value:#}"),
+        Err(_) => String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control() || *c == '\n').take(20_000).collect(),
+    }
+}

@@ -1,0 +1,175 @@
+//! Signing offline: Ed25519 keys in files, and manifests in DSSE envelopes. The command line uses this without any data folder; the server
+//! itself never signs a release. Private keys are PKCS#8 in PEM (RFC 5958, RFC 8410), public ones SPKI in PEM.
+
+use super::manifest::{self, ManifestError};
+use crate::entropy::Entropy;
+use aws_lc_rs::{
+    digest,
+    signature::{Ed25519KeyPair, KeyPair as _},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
+use std::fmt;
+use wire::manifest::{Envelope, Manifest, PAYLOAD_TYPE, Signature, pre_authentication};
+use zeroize::Zeroizing;
+
+/// What stands before the 32 key bytes in an Ed25519 SPKI (RFC 8410 §4).
+const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// What can be wrong with keys and with what is to be signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SigningError {
+    /// Not a usable private key.
+    #[error("not an Ed25519 private key in PKCS#8 PEM; make one with `fleetward key generate`")]
+    PrivateKey,
+    /// Not a usable public key.
+    #[error("not an Ed25519 public key; give the PEM that `fleetward key generate` wrote to the .pub file, or 64 hex digits")]
+    PublicKey,
+    /// The crypto library failed.
+    #[error("the key could not be used")]
+    Crypto,
+    /// No server would take the manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The envelope can't be written as JSON.
+    #[error("writing the envelope: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// A key pair that signs manifests.
+pub struct SigningKeyPair(Ed25519KeyPair);
+
+impl fmt::Debug for SigningKeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKeyPair({})", self.keyid())
+    }
+}
+
+impl SigningKeyPair {
+    /// A new key.
+    pub fn generate(entropy: &dyn Entropy) -> Result<Self, SigningError> {
+        let seed = Zeroizing::new(entropy.bytes::<32>());
+        Ed25519KeyPair::from_seed_unchecked(&*seed).map(Self).map_err(|_| SigningError::Crypto)
+    }
+
+    /// Reads a private key file.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, SigningError> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| SigningError::PrivateKey)?;
+        Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der()).map(Self).map_err(|_| SigningError::PrivateKey)
+    }
+
+    /// The private key file's text.
+    pub fn private_pem(&self) -> Result<Zeroizing<String>, SigningError> {
+        let der = self.0.to_pkcs8v1().map_err(|_| SigningError::Crypto)?;
+        Ok(Zeroizing::new(pem("PRIVATE KEY", der.as_ref())))
+    }
+
+    /// The public key file's text.
+    pub fn public_pem(&self) -> String {
+        public_pem(&self.public())
+    }
+
+    /// The 32 bytes of the public key.
+    pub fn public(&self) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.copy_from_slice(self.0.public_key().as_ref());
+        out
+    }
+
+    /// The name of this key in signatures.
+    pub fn keyid(&self) -> String {
+        keyid(&self.public())
+    }
+
+    /// The envelope file's bytes. A manifest that no server would take is refused.
+    pub fn sign(&self, manifest: &Manifest) -> Result<Vec<u8>, SigningError> {
+        manifest::check(manifest)?;
+        let payload = serde_json::to_vec(manifest)?;
+        let sig = self.0.try_sign(&pre_authentication(PAYLOAD_TYPE, &payload)).map_err(|_| SigningError::Crypto)?;
+        let envelope = Envelope {
+            payload_type: PAYLOAD_TYPE.to_owned(),
+            payload: STANDARD.encode(&payload),
+            signatures: vec![Signature { keyid: self.keyid(), sig: STANDARD.encode(sig.as_ref()) }],
+        };
+        let mut bytes = serde_json::to_vec_pretty(&envelope)?;
+        bytes.push(b'\n');
+        if bytes.len() > manifest::MAX_ENVELOPE {
+            return Err(ManifestError::TooLarge(bytes.len()).into());
+        }
+        Ok(bytes)
+    }
+}
+
+/// SHA-256 (hex) of the 32 key bytes.
+pub fn keyid(public: &[u8; 32]) -> String {
+    hex::encode(digest::digest(&digest::SHA256, public))
+}
+
+/// A public key as SPKI in PEM.
+pub fn public_pem(public: &[u8; 32]) -> String {
+    pem("PUBLIC KEY", &[&SPKI_PREFIX[..], &public[..]].concat())
+}
+
+/// Reads a public key as people paste it: SPKI in PEM, 64 hex digits, or base64 of the 32 bytes or of the SPKI.
+pub fn parse_public(text: &str) -> Result<[u8; 32], SigningError> {
+    let text = text.trim();
+    let bytes = if text.starts_with("-----") {
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes()).map_err(|_| SigningError::PublicKey)?;
+        der.as_ref().to_vec()
+    } else {
+        hex::decode(text).or_else(|_| STANDARD.decode(text)).map_err(|_| SigningError::PublicKey)?
+    };
+    let raw = bytes.strip_prefix(&SPKI_PREFIX[..]).unwrap_or(&bytes);
+    raw.try_into().map_err(|_| SigningError::PublicKey)
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut out = format!("-----BEGIN {label}-----\n");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, next) = rest.split_at(rest.len().min(64));
+        out.push_str(line);
+        out.push('\n');
+        rest = next;
+    }
+    out.push_str("-----END ");
+    out.push_str(label);
+    out.push_str("-----\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SeededEntropy;
+
+    #[test]
+    fn keys_survive_their_files() {
+        let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
+        let again = SigningKeyPair::from_pem(key.private_pem().unwrap().as_bytes()).unwrap();
+        assert_eq!(again.public(), key.public());
+        let public = key.public();
+        for text in [key.public_pem(), hex::encode(public), STANDARD.encode(public), format!("  {}\n", hex::encode(public))] {
+            assert_eq!(parse_public(&text).unwrap(), public, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
+        for text in ["", "abcd", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", &*key.private_pem().unwrap()] {
+            assert!(matches!(parse_public(text), Err(SigningError::PublicKey)), "{text}");
+        }
+        assert!(matches!(SigningKeyPair::from_pem(key.public_pem().as_bytes()), Err(SigningError::PrivateKey)));
+    }
+
+    #[test]
+    fn a_key_of_openssl_is_read() {
+        // `openssl genpkey -algorithm ed25519`, the example of RFC 8410 §10.3.
+        let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+        let public = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+        let key = SigningKeyPair::from_pem(pem.as_bytes()).unwrap();
+        assert_eq!(key.public_pem(), public);
+    }
+}
