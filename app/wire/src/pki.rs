@@ -58,6 +58,20 @@ pub struct AuthorityRow {
     pub pem: String,
 }
 
+/// Which certificates to list. The same shape is a page's URL and a REST query.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CertificateQuery {
+    /// Only those in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<CertificateState>,
+    /// Cursor of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Rows, at most [`crate::page::MAX_ROWS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u32>,
+}
+
 /// All the certificates page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CertificatesPage {

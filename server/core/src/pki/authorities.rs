@@ -1,0 +1,281 @@
+//! Root and issuing authorities: made on first start, opened and tested on every start (pki.md P-11, K-1, K-2). Owns the private keys in memory;
+//! a key signs only what its authority may issue (K-3), whoever asks.
+
+use super::{
+    Error,
+    csr::sha256,
+    keys::{Kek, KeyError},
+    profile::{self, Kind, Publication, Subject},
+    recognise, store,
+};
+use crate::{clock::Clock, db::Db, entropy::Entropy};
+use rcgen::{Issuer, KeyPair, PublicKeyData, SigningKey};
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use std::sync::Arc;
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, OrgId},
+    states::AuthorityState,
+};
+use x509_parser::prelude::FromDer as _;
+
+/// A private key that signs only these kinds.
+pub(super) struct GuardedKey {
+    key: KeyPair,
+    may: &'static [Kind],
+}
+
+impl PublicKeyData for GuardedKey {
+    fn der_bytes(&self) -> &[u8] {
+        self.key.der_bytes()
+    }
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        self.key.algorithm()
+    }
+}
+
+impl SigningKey for GuardedKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        match recognise::kind(message) {
+            Ok(kind) if self.may.contains(&kind) => self.key.sign(message),
+            other => {
+                tracing::error!(verdict = ?other, "an authority's key was asked to sign what it may not");
+                Err(rcgen::Error::RemoteKeyError)
+            }
+        }
+    }
+}
+
+/// What an authority of this kind may sign.
+const fn issues(kind: Kind) -> &'static [Kind] {
+    match kind {
+        Kind::Root => &[Kind::DeviceAuthority, Kind::ServerAuthority],
+        Kind::DeviceAuthority => &[Kind::Device],
+        Kind::ServerAuthority => &[Kind::Server],
+        Kind::Server | Kind::Device => &[],
+    }
+}
+
+/// An authority in memory.
+pub(super) struct Authority {
+    pub id: AuthorityId,
+    pub org: OrgId,
+    pub slug: String,
+    pub kind: Kind,
+    pub issuer_id: AuthorityId,
+    pub subject: String,
+    pub fingerprint: [u8; 32],
+    pub der: CertificateDer<'static>,
+    pub base_url: String,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub state: AuthorityState,
+    signer: Option<Issuer<'static, GuardedKey>>,
+}
+
+impl Authority {
+    /// What it signs with, when its key is on this machine.
+    pub fn signer(&self) -> Result<&Issuer<'static, GuardedKey>, Error> {
+        self.signer.as_ref().ok_or(Error::NoAuthority(self.kind.as_str()))
+    }
+    /// Where it publishes, if it does.
+    pub fn publication(&self) -> Option<Publication<'_>> {
+        (!self.base_url.is_empty()).then(|| Publication { base_url: &self.base_url, issuer: self.id.as_str() })
+    }
+    /// Whether leaves of it are believed.
+    pub const fn trusted(&self) -> bool {
+        matches!(self.state, AuthorityState::Staged | AuthorityState::Active | AuthorityState::Retiring)
+    }
+}
+
+/// Every authority of the instance, the oldest organization's first.
+pub(super) type Authorities = Vec<Arc<Authority>>;
+
+/// The newest authority of the kind that issues.
+pub(super) fn active<'a>(all: &'a Authorities, org: &OrgId, kind: Kind) -> Result<&'a Arc<Authority>, Error> {
+    all.iter()
+        .rev()
+        .find(|a| a.org == *org && a.kind == kind && a.state == AuthorityState::Active)
+        .ok_or(Error::NoAuthority(kind.as_str()))
+}
+
+/// From the issuer of leaves to the root, both included.
+pub(super) fn chain(all: &Authorities, from: &AuthorityId) -> Vec<CertificateDer<'static>> {
+    let mut chain = Vec::new();
+    let mut next = all.iter().find(|a| a.id == *from);
+    while let Some(authority) = next.filter(|_| chain.len() < 4) {
+        chain.push(authority.der.clone());
+        next = all.iter().find(|a| a.id == authority.issuer_id && a.id != authority.id);
+    }
+    chain
+}
+
+fn aad(id: &AuthorityId, spki_sha256: &[u8]) -> Vec<u8> {
+    [b"ca-key/v1".as_slice(), id.as_str().as_bytes(), spki_sha256].concat()
+}
+
+/// A made authority, before it is stored.
+struct Made {
+    id: AuthorityId,
+    kind: Kind,
+    issuer: AuthorityId,
+    serial: [u8; 20],
+    subject: Subject,
+    validity: profile::Validity,
+    ski: Vec<u8>,
+    spki_sha256: [u8; 32],
+    der: CertificateDer<'static>,
+    sealed: Vec<u8>,
+    signer: Issuer<'static, GuardedKey>,
+}
+
+/// What making and opening authorities takes.
+pub(super) struct Forge<'a> {
+    pub db: &'a Db,
+    pub kek: &'a Kek,
+    pub clock: &'a dyn Clock,
+    pub entropy: &'a dyn Entropy,
+    pub base_url: &'a str,
+}
+
+impl Forge<'_> {
+    /// Makes the organization's root, device and server authority when it has none. Two instances that start at once make one set.
+    pub async fn ensure(&self, org: &OrgId) -> Result<(), Error> {
+        let (slug, present) = {
+            let mut on = self.db.read().await?;
+            let slug = store::slug(&mut on, org).await?.ok_or(Error::NotFound)?;
+            (slug, store::authorities(&mut on).await?.iter().any(|a| a.org_id == org.as_str()))
+        };
+        if present {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let root = self.make(Kind::Root, &slug, "G1", now, None)?;
+        let device = self.make(Kind::DeviceAuthority, &slug, "G1-1", now, Some(&root))?;
+        let server = self.make(Kind::ServerAuthority, &slug, "G1-1", now, Some(&root))?;
+        match self.store(org, &[root, device, server], now).await {
+            // The other instance was first; its authorities are ours too.
+            Err(Error::Db(e)) if e.is_unique() => Ok(()),
+            other => other,
+        }
+    }
+
+    fn make(&self, kind: Kind, slug: &str, generation: &str, now: Timestamp, root: Option<&Made>) -> Result<Made, Error> {
+        let id: AuthorityId = self.entropy.id(now);
+        let subject = Subject::authority(kind, slug, generation);
+        let validity = profile::validity(kind, now, root.map(|r| r.validity.until)).ok_or(Error::AuthorityExpiring)?;
+        let serial = profile::serial(self.entropy.bytes());
+        let published = root.filter(|_| !self.base_url.is_empty()).map(|r| Publication { base_url: self.base_url, issuer: r.id.as_str() });
+        let params = profile::parameters(kind, &subject, serial, validity, published)?;
+        // aws-lc draws private keys from its own generator; handing it our bytes would only add a way to hand it bad ones.
+        let pair = KeyPair::generate()?;
+        let spki_sha256 = sha256(&pair.subject_public_key_info());
+        let sealed = self.kek.seal(&aad(&id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?;
+        let ski = params.key_identifier(&pair);
+        let der = match root {
+            Some(root) => params.signed_by(&pair, &root.signer)?,
+            None => params.self_signed(&GuardedKey { key: KeyPair::try_from(pair.serialized_der())?, may: &[Kind::Root] })?,
+        };
+        let der: CertificateDer<'static> = der.into();
+        let signer = Issuer::from_ca_cert_der(&der, GuardedKey { key: pair, may: issues(kind) })?;
+        let issuer = root.map_or_else(|| id.clone(), |r| r.id.clone());
+        Ok(Made { id, kind, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
+    }
+
+    async fn store(&self, org: &OrgId, made: &[Made], now: Timestamp) -> Result<(), Error> {
+        let mut tx = self.db.write().await?;
+        for a in made {
+            let subject = a.subject.line();
+            store::insert_authority(
+                &mut tx,
+                &store::NewAuthority {
+                    id: &a.id,
+                    org,
+                    kind: a.kind.as_str(),
+                    generation: 1,
+                    issuer: &a.issuer,
+                    serial: &a.serial,
+                    subject: &subject,
+                    profile_version: profile::VERSION,
+                    ski: &a.ski,
+                    spki_sha256: &a.spki_sha256,
+                    fingerprint: &sha256(&a.der),
+                    der: &a.der,
+                    sealed_key: &a.sealed,
+                    base_url: self.base_url,
+                    not_before: a.validity.from,
+                    not_after: a.validity.until,
+                    now,
+                },
+            )
+            .await?;
+            let detail = serde_json::json!({ "kind": a.kind.as_str(), "subject": subject, "fingerprint": hex::encode(sha256(&a.der)) });
+            crate::access::audit::append(&mut tx, &crate::access::Actor::system(org.clone()), now, "authority.create", a.id.as_str(), &detail).await?;
+        }
+        tx.commit().await?;
+        tracing::info!(%org, "root, device and server authority made; the root's key is sealed in the database");
+        Ok(())
+    }
+
+    /// Reads every authority. Keys that `known` holds are kept, new ones are opened and tested; a wrong one is an error, never skipped (K-2).
+    pub async fn open(&self, known: &Authorities) -> Result<Authorities, Error> {
+        let records = {
+            let mut on = self.db.read().await?;
+            store::authorities(&mut on).await?
+        };
+        records.into_iter().map(|record| self.open_one(record, known)).collect()
+    }
+
+    fn open_one(&self, r: store::AuthorityRecord, known: &Authorities) -> Result<Arc<Authority>, Error> {
+        
+        let id: AuthorityId = r.id.parse().map_err(crate::db::Error::corrupt)?;
+        let state: AuthorityState = r.state.parse().map_err(crate::db::Error::corrupt)?;
+        if let Some(same) = known.iter().find(|a| a.id == id && a.state == state) {
+            return Ok(Arc::clone(same));
+        }
+        let kind = match r.kind.as_str() {
+            "root" => Kind::Root,
+            "device" => Kind::DeviceAuthority,
+            "server" => Kind::ServerAuthority,
+            other => return Err(crate::db::Error::corrupt(format!("authority kind {other:?}")).into()),
+        };
+        let der = CertificateDer::from(r.der);
+        let signer = match &r.sealed_key {
+            Some(sealed) => {
+                let plain = self.kek.open(&aad(&id, &r.spki_sha256), sealed)?;
+                let key = KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(plain.as_slice()), &rcgen::PKCS_ECDSA_P256_SHA256)?;
+                belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
+                Some(Issuer::from_ca_cert_der(&der, GuardedKey { key, may: issues(kind) })?)
+            }
+            None => None,
+        };
+        Ok(Arc::new(Authority {
+            id,
+            org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,
+            slug: r.slug,
+            kind,
+            issuer_id: r.issuer_id.parse().map_err(crate::db::Error::corrupt)?,
+            subject: r.subject,
+            fingerprint: r.fingerprint.try_into().map_err(|_| crate::db::Error::corrupt("fingerprint"))?,
+            der,
+            base_url: r.base_url,
+            not_before: Timestamp(r.not_before),
+            not_after: Timestamp(r.not_after),
+            state,
+            signer,
+        }))
+    }
+}
+
+/// Signs with the key and verifies with the certificate.
+fn belongs(key: &KeyPair, certificate: &CertificateDer<'_>) -> Result<(), ()> {
+    const MESSAGE: &[u8] = b"fleetward key self-test";
+    let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).map_err(|_| ())?;
+    let signature = key.sign(MESSAGE).map_err(|_| ())?;
+    aws_lc_rs::signature::UnparsedPublicKey::new(
+        &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1,
+        &parsed.public_key().subject_public_key.data,
+    )
+    .verify(MESSAGE, &signature)
+    .map_err(|_| ())
+}

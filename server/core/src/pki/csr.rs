@@ -1,0 +1,327 @@
+//! Pure: the one gate every CSR passes, whatever flow it came by (pki.md E-4). Takes the key, the proof of possession and names to compare;
+//! refuses what asks for more. Refuses to know devices and databases: whether the key is taken is asked when the certificate is issued.
+
+use super::der::{self, DerError};
+use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
+use wire::{Fault, FaultKind, ids::DeviceId};
+use x509_parser::{
+    certification_request::X509CertificationRequest,
+    cri_attributes::ParsedCriAttribute,
+    extensions::{GeneralName, ParsedExtension},
+    oid_registry::{
+        OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION, OID_PKCS1_SHA256WITHRSA,
+        OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA, OID_SIG_ECDSA_WITH_SHA256, OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ED25519,
+    },
+    prelude::FromDer as _,
+    public_key::RSAPublicKey,
+    x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Version},
+};
+
+/// Largest CSR in DER.
+pub const MAX_DER: usize = 16 * 1024;
+// Base64 with line breaks, header, footer and a comment above it.
+const MAX_PEM: usize = MAX_DER / 3 * 4 + MAX_DER / 48 + 2048;
+
+/// A CSR that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Csr {
+    /// The name it asks for, if it says one.
+    pub common_name: Option<DeviceId>,
+    /// URIs it asks for as alternative names; the issuer compares them with what the profile will say.
+    pub uris: Vec<String>,
+    /// SubjectPublicKeyInfo, DER.
+    pub spki: Vec<u8>,
+    /// SHA-256 of the SubjectPublicKeyInfo: the identity of the key.
+    pub spki_sha256: [u8; 32],
+    /// SHA-256 of the whole request, to recognise a repeated one (pki.md E-3).
+    pub csr_sha256: [u8; 32],
+    /// Algorithm and size of the key, as lists show it.
+    pub key_alg: KeyAlg,
+    /// Requested extensions that were ignored, as dotted OIDs, for the audit log.
+    pub ignored: Vec<String>,
+}
+
+/// Keys a device may have (pki.md P-1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyAlg {
+    /// NIST P-256.
+    P256,
+    /// NIST P-384.
+    P384,
+    /// Ed25519.
+    Ed25519,
+    /// RSA of so many bits.
+    Rsa(usize),
+}
+
+impl std::fmt::Display for KeyAlg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::P256 => f.write_str("P-256"),
+            Self::P384 => f.write_str("P-384"),
+            Self::Ed25519 => f.write_str("Ed25519"),
+            Self::Rsa(bits) => write!(f, "RSA-{bits}"),
+        }
+    }
+}
+
+/// Why a CSR is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CsrError {
+    /// Larger than [`MAX_DER`].
+    #[error("the CSR is larger than 16 KiB")]
+    TooLarge,
+    /// Neither one PEM block nor DER.
+    #[error("not a CSR: send PKCS#10 as one PEM block or as DER")]
+    NotPem,
+    /// Not strictly encoded.
+    #[error("the CSR is malformed: {0}")]
+    Der(#[from] DerError),
+    /// Strictly encoded, but no PKCS#10 (RFC 2986).
+    #[error("the CSR is malformed: {0}")]
+    Malformed(&'static str),
+    /// Key type, size, exponent or curve outside P-1.
+    #[error("the key is refused: {0}; use P-256, P-384, Ed25519, or RSA with 2048 to 4096 bits")]
+    WeakKey(&'static str),
+    /// Signature algorithm outside the list.
+    #[error("the CSR's signature algorithm is refused; sign with SHA-256, SHA-384, SHA-512 or Ed25519")]
+    Algorithm,
+    /// The signature is not by the key in the CSR.
+    #[error("the CSR is not signed by its own key")]
+    Possession,
+    /// It asks to be an authority, for another use, or for constraints of its own.
+    #[error("the CSR asks for {0}, which a device never gets")]
+    ForbiddenExtension(&'static str),
+    /// A name that is not this device's.
+    #[error("the CSR names {0}; leave the name out, or use the device's own")]
+    Identity(&'static str),
+    /// `challengePassword`: the client binds the CSR to a TLS connection, which this flow does not check (pki.md E-12).
+    #[error("channel binding is not supported on this connection; leave challengePassword out")]
+    ChannelBinding,
+}
+
+impl CsrError {
+    /// What the device's maker gets to see.
+    pub fn fault(&self) -> Fault {
+        let (kind, code) = match self {
+            Self::TooLarge => (FaultKind::TooLarge, "csr_too_large"),
+            Self::NotPem | Self::Der(_) | Self::Malformed(_) => (FaultKind::Invalid, "csr_malformed"),
+            Self::WeakKey(_) => (FaultKind::Invalid, "weak_key"),
+            Self::Algorithm => (FaultKind::Invalid, "unsupported_alg"),
+            Self::Possession => (FaultKind::Invalid, "pop_failed"),
+            Self::ForbiddenExtension(_) => (FaultKind::Invalid, "csr_forbidden_extension"),
+            Self::Identity(_) => (FaultKind::Forbidden, "identity_mismatch"),
+            Self::ChannelBinding => (FaultKind::Invalid, "channel_binding"),
+        };
+        Fault::new(kind, code, format!("{self}.")).at("csr")
+    }
+}
+
+/// The gate: PEM or DER in, a checked request out. With `expected`, a common name must be exactly that; without, it must be a device id if present.
+pub fn gate(input: &[u8], expected: Option<&DeviceId>) -> Result<Csr, CsrError> {
+    let der = decode(input)?;
+    if der.len() > MAX_DER {
+        return Err(CsrError::TooLarge);
+    }
+    der::strict(&der)?;
+    let (rest, request) = X509CertificationRequest::from_der(&der).map_err(|_| CsrError::Malformed("not PKCS#10"))?;
+    if !rest.is_empty() || request.as_raw().len() != der.len() {
+        return Err(DerError::Trailing.into());
+    }
+    let info = &request.certification_request_info;
+    if info.version != X509Version::V1 {
+        return Err(CsrError::Malformed("version is not 0"));
+    }
+    let key_alg = key(&info.subject_pki)?;
+    signature(&request, key_alg)?;
+    let (uris, ignored) = attributes(&request)?;
+    let common_name = common_name(&request, expected)?;
+    Ok(Csr {
+        common_name,
+        uris,
+        spki: info.subject_pki.raw.to_vec(),
+        spki_sha256: sha256(info.subject_pki.raw),
+        csr_sha256: sha256(&der),
+        key_alg,
+        ignored,
+    })
+}
+
+/// SHA-256 of these bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+    out
+}
+
+fn decode(input: &[u8]) -> Result<Vec<u8>, CsrError> {
+    const SEQUENCE: u8 = 0x30;
+    if input.len() > MAX_PEM {
+        return Err(CsrError::TooLarge);
+    }
+    if input.first() == Some(&SEQUENCE) {
+        return Ok(input.to_vec());
+    }
+    let text = str::from_utf8(input).map_err(|_| CsrError::NotPem)?;
+    // One block, and nothing after it: what was signed must be all there is.
+    let after = text.rsplit_once("-----END").map(|(_, after)| after).ok_or(CsrError::NotPem)?;
+    let after = after.split_once("-----").ok_or(CsrError::NotPem)?.1;
+    if text.matches("-----BEGIN").count() != 1 || !after.trim().is_empty() {
+        return Err(CsrError::NotPem);
+    }
+    let der = CertificateSigningRequestDer::from_pem_slice(input).map_err(|_| CsrError::NotPem)?;
+    Ok(der.to_vec())
+}
+
+/// P-1: type, size and encoding of the key.
+fn key(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlg, CsrError> {
+    let data = &spki.subject_public_key;
+    if data.unused_bits != 0 {
+        return Err(CsrError::WeakKey("it has unused bits"));
+    }
+    let data: &[u8] = &data.data;
+    let algorithm = &spki.algorithm.algorithm;
+    if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
+        let curve = spki.algorithm.parameters.as_ref().and_then(|p| p.as_oid().ok());
+        let curve = curve.ok_or(CsrError::WeakKey("its curve is not a named one"))?;
+        let (alg, point) = if curve == OID_EC_P256 {
+            (KeyAlg::P256, 65)
+        } else if curve == OID_NIST_EC_P384 {
+            (KeyAlg::P384, 97)
+        } else {
+            return Err(CsrError::WeakKey("its curve is not P-256 or P-384"));
+        };
+        // Uncompressed points only: every device stack reads them (RFC 5480 §2.2). That the point is on the curve, the signature check proves.
+        if data.len() == point && data.first() == Some(&4) { Ok(alg) } else { Err(CsrError::WeakKey("its point is not uncompressed")) }
+    } else if *algorithm == OID_SIG_ED25519 {
+        if data.len() == 32 && spki.algorithm.parameters.is_none() {
+            Ok(KeyAlg::Ed25519)
+        } else {
+            Err(CsrError::WeakKey("it is not an Ed25519 key"))
+        }
+    } else if *algorithm == OID_PKCS1_RSAENCRYPTION {
+        rsa(data)
+    } else {
+        Err(CsrError::WeakKey("its type is not supported"))
+    }
+}
+
+/// The upper bound keeps verification cheap; the exponent's keeps it safe.
+fn rsa(data: &[u8]) -> Result<KeyAlg, CsrError> {
+    let malformed = CsrError::WeakKey("it is not an RSA key");
+    der::strict(data).map_err(|_| malformed.clone())?;
+    let (_, key) = RSAPublicKey::from_der(data).map_err(|_| malformed.clone())?;
+    // A leading zero octet only keeps the INTEGER positive.
+    let modulus = match key.modulus {
+        [0, rest @ ..] => rest,
+        [first, ..] if first & 0x80 == 0 => key.modulus,
+        _ => return Err(malformed),
+    };
+    let (Some(first), Some(last)) = (modulus.first(), modulus.last()) else { return Err(malformed) };
+    let bits = modulus.len() * 8 - first.leading_zeros() as usize;
+    if !(2048..=4096).contains(&bits) {
+        return Err(CsrError::WeakKey("its RSA modulus is not 2048 to 4096 bits long"));
+    }
+    let exponent = key.try_exponent().map_err(|_| CsrError::WeakKey("its RSA exponent is too large"))?;
+    if exponent < 65_537 || exponent % 2 == 0 || last % 2 == 0 {
+        return Err(CsrError::WeakKey("its RSA exponent is below 65537 or its numbers are even"));
+    }
+    Ok(KeyAlg::Rsa(bits))
+}
+
+/// An allowed algorithm that fits the key, and proof that whoever asks holds the key.
+fn signature(request: &X509CertificationRequest<'_>, key: KeyAlg) -> Result<(), CsrError> {
+    let AlgorithmIdentifier { algorithm, parameters } = &request.signature_algorithm;
+    let fits = match key {
+        // OpenSSL signs with SHA-256 whatever the curve, unless told otherwise.
+        KeyAlg::P256 => *algorithm == OID_SIG_ECDSA_WITH_SHA256,
+        KeyAlg::P384 => *algorithm == OID_SIG_ECDSA_WITH_SHA256 || *algorithm == OID_SIG_ECDSA_WITH_SHA384,
+        KeyAlg::Ed25519 => *algorithm == OID_SIG_ED25519,
+        KeyAlg::Rsa(_) => [OID_PKCS1_SHA256WITHRSA, OID_PKCS1_SHA384WITHRSA, OID_PKCS1_SHA512WITHRSA].contains(algorithm),
+    };
+    let bare = parameters.as_ref().is_none_or(|p| matches!(key, KeyAlg::Rsa(_)) && p.as_null().is_ok());
+    if !fits || !bare {
+        return Err(CsrError::Algorithm);
+    }
+    if request.signature_value.unused_bits != 0 {
+        return Err(CsrError::Malformed("the signature has unused bits"));
+    }
+    request.verify_signature().map_err(|_| CsrError::Possession)
+}
+
+/// Requested extensions: refused when they claim more than a device is, compared when they are names, otherwise ignored and named.
+fn attributes(request: &X509CertificationRequest<'_>) -> Result<(Vec<String>, Vec<String>), CsrError> {
+    let mut requested = None;
+    for attribute in request.certification_request_info.iter_attributes() {
+        // The parser reads the first of an attribute's values and says nothing of the others.
+        let (set, _) = der::split(attribute.value)?;
+        if der::children(set.content)?.len() != 1 {
+            return Err(CsrError::Malformed("an attribute does not have exactly one value"));
+        }
+        match attribute.parsed_attribute() {
+            ParsedCriAttribute::ExtensionRequest(request) => {
+                if requested.replace(request).is_some() {
+                    return Err(CsrError::Malformed("two extension requests"));
+                }
+            }
+            ParsedCriAttribute::ChallengePassword(_) => return Err(CsrError::ChannelBinding),
+            ParsedCriAttribute::UnsupportedAttribute => {}
+        }
+    }
+    let (mut uris, mut ignored, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+    for extension in requested.map_or(&[][..], |r| r.extensions.as_slice()) {
+        if seen.contains(&&extension.oid) {
+            return Err(CsrError::Malformed("an extension is requested twice"));
+        }
+        seen.push(&extension.oid);
+        match extension.parsed_extension() {
+            ParsedExtension::BasicConstraints(b) if b.ca => return Err(CsrError::ForbiddenExtension("to be an authority (CA:TRUE)")),
+            ParsedExtension::KeyUsage(u) if u.key_cert_sign() || u.crl_sign() => {
+                return Err(CsrError::ForbiddenExtension("to sign certificates or CRLs"));
+            }
+            ParsedExtension::ExtendedKeyUsage(u) => {
+                let more = u.any || u.server_auth || u.code_signing || u.email_protection || u.time_stamping || u.ocsp_signing;
+                if more || !u.other.is_empty() {
+                    return Err(CsrError::ForbiddenExtension("an extended key usage other than clientAuth"));
+                }
+            }
+            ParsedExtension::NameConstraints(_) | ParsedExtension::PolicyConstraints(_) | ParsedExtension::PolicyMappings(_) => {
+                return Err(CsrError::ForbiddenExtension("constraints that only an authority has"));
+            }
+            ParsedExtension::SubjectAlternativeName(names) => {
+                for name in &names.general_names {
+                    match name {
+                        GeneralName::URI(uri) => uris.push((*uri).to_owned()),
+                        _ => return Err(CsrError::Identity("something else as an alternative name")),
+                    }
+                }
+            }
+            ParsedExtension::ParseError { .. } => return Err(CsrError::Malformed("a requested extension can't be read")),
+            ParsedExtension::BasicConstraints(_) | ParsedExtension::KeyUsage(_) => {}
+            _ if extension.critical => return Err(CsrError::ForbiddenExtension("an unknown critical extension")),
+            _ => ignored.push(extension.oid.to_id_string()),
+        }
+    }
+    Ok((uris, ignored))
+}
+
+/// At most one common name, plain text, exactly a device id (attack list 12: NUL, BMPString, spaces, other case).
+fn common_name(request: &X509CertificationRequest<'_>, expected: Option<&DeviceId>) -> Result<Option<DeviceId>, CsrError> {
+    const UTF8: u32 = 12;
+    const PRINTABLE: u32 = 19;
+    let mut names = request.certification_request_info.subject.iter_common_name();
+    let Some(name) = names.next() else { return Ok(None) };
+    if names.next().is_some() {
+        return Err(CsrError::Malformed("two common names"));
+    }
+    let value = name.attr_value();
+    if ![UTF8, PRINTABLE].contains(&value.tag().0) {
+        return Err(CsrError::Malformed("the common name is not UTF8String or PrintableString"));
+    }
+    let text = str::from_utf8(value.data).map_err(|_| CsrError::Malformed("the common name is not UTF-8"))?;
+    let id: DeviceId = text.parse().map_err(|_| CsrError::Malformed("the common name is not a device id"))?;
+    match expected {
+        Some(expected) if *expected != id => Err(CsrError::Identity("another device")),
+        _ => Ok(Some(id)),
+    }
+}

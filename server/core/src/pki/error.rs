@@ -1,0 +1,86 @@
+//! What this room refuses or fails at, and what the other side gets to see of it.
+
+use super::{csr::CsrError, keys::KeyError};
+use wire::{Fault, FaultKind};
+
+/// Refusals and failures of the PKI.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The CSR is not one we sign (pki.md E-4).
+    #[error(transparent)]
+    Csr(#[from] CsrError),
+    /// The public key belongs to another device, an authority, or is blocked after a compromise.
+    #[error("the public key is already in use or blocked ({0})")]
+    KeyInUse(&'static str),
+    /// No authority issues certificates of this kind.
+    #[error("no active {0} authority")]
+    NoAuthority(&'static str),
+    /// The authority ends before the shortest certificate would (pki.md P-6).
+    #[error("the issuing authority ends too soon")]
+    AuthorityExpiring,
+    /// Renewed before its time (pki.md R-1).
+    #[error("renewal is not due before {0}")]
+    RenewTooEarly(wire::Timestamp),
+    /// The certificate that asks is no longer usable.
+    #[error("the certificate is not usable: {0}")]
+    NotUsable(super::trust::Refusal),
+    /// No such certificate in this organization.
+    #[error("no such certificate")]
+    NotFound,
+    /// A cursor that this room did not make.
+    #[error("bad cursor")]
+    Cursor,
+    /// The key-encryption key or a sealed key is wrong (pki.md K-2).
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The certificate could not be built; says nothing about the request.
+    #[error("building a certificate: {0}")]
+    Build(String),
+    /// Twice the same serial from our generator, sixteen times in a row.
+    #[error("the random generator repeats itself")]
+    Serial,
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] crate::db::Error),
+}
+
+impl From<rcgen::Error> for Error {
+    fn from(e: rcgen::Error) -> Self {
+        Self::Build(e.to_string())
+    }
+}
+
+impl Error {
+    /// What the other side gets to see. Causes go to the log.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Csr(e) => e.fault(),
+            Self::KeyInUse(_) => Fault::new(
+                FaultKind::Conflict,
+                "key_in_use",
+                "This public key can't be used: make a new key on the device and send a CSR for it.",
+            ),
+            Self::NotFound => Fault::new(FaultKind::NotFound, "certificate_not_found", "There is no such certificate."),
+            Self::Cursor => Fault::new(FaultKind::Invalid, "bad_cursor", "This page's address is out of date. Start from the first page."),
+            Self::RenewTooEarly(at) => Fault::new(
+                FaultKind::Conflict,
+                "renew_too_early",
+                format!("The certificate is due for renewal from {at}; keep using it until then, or send a CSR for a new key."),
+            ),
+            Self::NotUsable(_) => {
+                Fault::new(FaultKind::Forbidden, "certificate_not_usable", "This certificate can't be renewed. Enrol the device again.")
+            }
+            Self::AuthorityExpiring => Fault::new(
+                FaultKind::Busy,
+                "ca_expiring",
+                "The issuing authority is about to end. An administrator has to make a new one first.",
+            )
+            .retry_after(3600),
+            Self::NoAuthority(_) | Self::Key(_) | Self::Build(_) | Self::Serial => {
+                tracing::error!(error = %self, "the PKI can't issue");
+                Fault::new(FaultKind::Internal, "internal", "Something failed on the server. The request id finds it in the log.")
+            }
+            Self::Db(e) => e.fault(),
+        }
+    }
+}

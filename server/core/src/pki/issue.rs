@@ -1,0 +1,239 @@
+//! Issuing: a serial under its unique index, then the signature, in the caller's transaction (pki.md E-2, P-2, P-6). What a certificate looks like
+//! is `profile.rs`'s business; which CSRs pass is `csr.rs`'s.
+
+use super::{
+    Csr, Error, Pki, authorities,
+    authorities::Authority,
+    csr::{CsrError, sha256},
+    der,
+    profile::{self, Kind, Subject, Validity},
+    store,
+    trust::{DevicePeer, Fingerprint},
+};
+use crate::{
+    access::{Actor, audit},
+    db::{Conn, Tx},
+};
+use rcgen::{PublicKeyData, SubjectPublicKeyInfo};
+use serde_json::json;
+use std::sync::Arc;
+use wire::{
+    Timestamp,
+    enrolment::Enrolled,
+    ids::{AuthorityId, CertificateId, DeviceId, OrgId},
+};
+
+/// How often a serial is drawn before giving up: with 158 random bits a second time means a broken generator.
+const DRAWS: usize = 16;
+
+/// A certificate wanted for a device. The caller has decided that it may have one.
+#[derive(Debug, Clone, Copy)]
+pub struct NewLeaf<'a> {
+    /// The device's organization.
+    pub org: &'a OrgId,
+    /// The device's number.
+    pub device: i64,
+    /// The device's name: what the certificate will say.
+    pub device_id: &'a DeviceId,
+    /// The CSR that passed the gate.
+    pub csr: &'a Csr,
+    /// By what it was admitted, for the books.
+    pub enrolled_by: &'a str,
+    /// The certificate it succeeds.
+    pub replaces: Option<&'a CertificateId>,
+}
+
+/// A signed certificate. It counts from the commit of the transaction it was made in; hand it to [`Pki::admit`] then.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// Its id.
+    pub id: CertificateId,
+    /// Serial number in hex.
+    pub serial: String,
+    /// DER.
+    pub der: Vec<u8>,
+    /// From when to when.
+    pub validity: Validity,
+    /// SHA-256 of the DER.
+    pub fingerprint: Fingerprint,
+    pub(super) issuer: AuthorityId,
+    pub(super) uri: String,
+    org: OrgId,
+    device: i64,
+    device_id: DeviceId,
+}
+
+impl Issued {
+    pub(super) fn peer(&self) -> DevicePeer {
+        DevicePeer {
+            org: self.org.clone(),
+            device: self.device,
+            device_id: self.device_id.clone(),
+            certificate: self.id.clone(),
+            fingerprint: self.fingerprint,
+            not_after: self.validity.until,
+        }
+    }
+}
+
+/// What is signed, whoever it is for.
+pub(super) struct Order<'a> {
+    pub kind: Kind,
+    pub device: Option<i64>,
+    pub subject: &'a Subject,
+    pub shown: &'a str,
+    pub key_alg: &'a str,
+    pub csr_sha256: &'a [u8],
+    pub enrolled_by: &'a str,
+    pub replaces: Option<&'a CertificateId>,
+}
+
+/// A signed leaf.
+pub(super) struct Leaf {
+    pub id: CertificateId,
+    pub serial: [u8; 20],
+    pub der: Vec<u8>,
+    pub validity: Validity,
+    pub fingerprint: Fingerprint,
+}
+
+impl Pki {
+    /// Signs a certificate for a device inside the caller's transaction. Refuses a key that another device, an authority or a past compromise
+    /// owns, names other than the device's own, and an authority that is about to end.
+    pub async fn issue_device(&self, tx: &mut Tx, new: NewLeaf<'_>) -> Result<Issued, Error> {
+        let all = self.authorities.load_full();
+        let issuer = authorities::active(&all, new.org, Kind::DeviceAuthority)?;
+        let uri = profile::device_uri(&self.trust_domain, &issuer.slug, new.device_id);
+        if new.csr.uris.iter().any(|asked| *asked != uri) {
+            return Err(CsrError::Identity("another URI than its own").into());
+        }
+        if new.csr.common_name.as_ref().is_some_and(|cn| cn != new.device_id) {
+            return Err(CsrError::Identity("another device").into());
+        }
+        let key = SubjectPublicKeyInfo::from_der(&new.csr.spki).map_err(|_| CsrError::WeakKey("its encoding is not supported"))?;
+        if let Some(who) = store::key_user(tx, &new.csr.spki_sha256, new.device).await? {
+            return Err(Error::KeyInUse(match who.as_str() {
+                "authority" => "by an authority",
+                "blocked" => "blocked after a compromise",
+                _ => "by another device",
+            }));
+        }
+        let order = Order {
+            kind: Kind::Device,
+            device: Some(new.device),
+            subject: &Subject::device(&self.trust_domain, &issuer.slug, new.device_id)?,
+            shown: new.device_id.as_str(),
+            key_alg: &new.csr.key_alg.to_string(),
+            csr_sha256: &new.csr.csr_sha256,
+            enrolled_by: new.enrolled_by,
+            replaces: new.replaces,
+        };
+        let leaf = self.issue(tx, issuer, &key, &order).await?;
+        Ok(Issued {
+            id: leaf.id,
+            serial: hex::encode(leaf.serial),
+            der: leaf.der,
+            validity: leaf.validity,
+            fingerprint: leaf.fingerprint,
+            issuer: issuer.id.clone(),
+            uri,
+            org: new.org.clone(),
+            device: new.device,
+            device_id: new.device_id.clone(),
+        })
+    }
+
+    /// Serial, row, signature, row again, audit.
+    pub(super) async fn issue(
+        &self,
+        tx: &mut Tx,
+        issuer: &Arc<Authority>,
+        key: &impl PublicKeyData,
+        order: &Order<'_>,
+    ) -> Result<Leaf, Error> {
+        let now = self.clock.now();
+        let validity = profile::validity(order.kind, now, Some(issuer.not_after)).ok_or(Error::AuthorityExpiring)?;
+        let id: CertificateId = self.entropy.id(now);
+        let spki_sha256 = sha256(&key.subject_public_key_info());
+        let trust_seq = store::next_trust(tx).await?;
+        let reservation = store::Reservation {
+            id: &id,
+            org: &issuer.org,
+            issuer: &issuer.id,
+            profile: order.kind.as_str(),
+            profile_version: profile::VERSION,
+            device: order.device,
+            subject: order.shown,
+            key_alg: order.key_alg,
+            spki_sha256: &spki_sha256,
+            csr_sha256: order.csr_sha256,
+            not_before: validity.from,
+            not_after: validity.until,
+            now,
+            enrolled_by: order.enrolled_by,
+            replaces: order.replaces,
+            trust_seq,
+        };
+        let serial = self.reserve(tx, &reservation).await?;
+        let params = profile::parameters(order.kind, order.subject, serial, validity, issuer.publication())?;
+        // 22 µs for P-256: not worth another thread.
+        let der = params.signed_by(key, issuer.signer()?)?.der().to_vec();
+        let fingerprint = sha256(&der);
+        store::signed(tx, &id, &der, &fingerprint).await?;
+        let detail = json!({
+            "subject": order.shown,
+            "serial": hex::encode(serial),
+            "issuer": issuer.id,
+            "spki_sha256": hex::encode(spki_sha256),
+            "fingerprint": hex::encode(fingerprint),
+            "profile_version": profile::VERSION,
+            "by": order.enrolled_by,
+        });
+        audit::append(tx, &Actor::system(issuer.org.clone()), now, "certificate.issue", id.as_str(), &detail).await?;
+        Ok(Leaf { id, serial, der, validity, fingerprint })
+    }
+
+    async fn reserve(&self, tx: &mut Tx, reservation: &store::Reservation<'_>) -> Result<[u8; 20], Error> {
+        for _ in 0..DRAWS {
+            let serial = profile::serial(self.entropy.bytes());
+            if store::reserve(tx, reservation, &serial).await? {
+                return Ok(serial);
+            }
+        }
+        Err(Error::Serial)
+    }
+
+    /// Lets the device in at once on this instance; call it after the commit, then tell [`Event::Trust`](crate::bus::Event::Trust) for the others.
+    pub fn admit(&self, issued: &Issued) {
+        self.trust.admit(issued);
+    }
+
+    /// Whether the certificate is active and was never used, so that it may be handed out again (pki.md E-3).
+    pub async fn unused(&self, on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
+        Ok(store::is_unused(on, id).await?)
+    }
+
+    /// What a device gets for its CSR: the certificate, its chain, and the root to trust.
+    pub async fn enrolled(&self, org: &OrgId, id: &CertificateId, device_url: &str, now: Timestamp) -> Result<Enrolled, Error> {
+        let record = store::issued(&mut self.db.read().await?, id, org).await?.ok_or(Error::NotFound)?;
+        
+        let device_id: DeviceId = record.device_id.parse().map_err(crate::db::Error::corrupt)?;
+        let issuer: AuthorityId = record.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
+        let validity = Validity { from: Timestamp(record.not_before), until: Timestamp(record.not_after) };
+        let all = self.authorities.load();
+        let mut chain: Vec<String> = authorities::chain(&all, &issuer).iter().map(|c| der::pem("CERTIFICATE", c)).collect();
+        // The root travels apart: it is what the device trusts, not what it proves.
+        chain.pop();
+        Ok(Enrolled {
+            certificate: der::pem("CERTIFICATE", &record.der),
+            chain,
+            trust_bundle: vec![self.root_pem()],
+            not_before: validity.from,
+            not_after: validity.until,
+            renew_after: profile::renew_after(validity, &device_id),
+            server_time: now,
+            device_url: device_url.to_owned(),
+            device_id,
+        })
+    }
+}

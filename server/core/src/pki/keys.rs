@@ -1,0 +1,253 @@
+//! Secrets at rest (pki.md K-1, K-2): each under a data key of its own, which is wrapped by the key-encryption key (KEK); the KEK is never in the
+//! database. Refuses to know what the secrets are for. Nothing here has `Debug` or `Serialize` that shows a key.
+
+use crate::entropy::Entropy;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use std::{
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use zeroize::{Zeroize as _, Zeroizing};
+
+const VERSION: u8 = 1;
+const KEY: usize = 32;
+const NONCE: usize = 12;
+const TAG: usize = 16;
+const KEK_ID: usize = 8;
+const WRAPPED: usize = NONCE + KEY + TAG;
+const HEADER: usize = 1 + KEK_ID + WRAPPED;
+
+/// Why a secret can't be sealed or opened. Every one of them stops the start (K-2).
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file can't be read or made.
+    #[error("key file {path}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Others may read it.
+    #[error("key file {0} can be read by others than its owner; run: chmod 0600 {0}")]
+    Permissions(PathBuf),
+    /// Not 32 bytes, or an empty passphrase.
+    #[error("key file {path} {problem}")]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// Sealed under another KEK.
+    #[error("this secret is sealed under another key-encryption key; start with the key file it was made with")]
+    WrongKek,
+    /// Cut, changed, or moved from another place.
+    #[error("a sealed secret was changed or is not where it belongs")]
+    Tampered,
+    /// The private key opens but is not the one of its certificate.
+    #[error("the private key of {0} does not belong to its certificate")]
+    Mismatch(String),
+    /// The cipher itself failed.
+    #[error("the cipher failed")]
+    Cipher,
+}
+
+struct KekKey {
+    key: RandomizedNonceKey,
+    id: [u8; KEK_ID],
+}
+
+/// The key-encryption key in memory. Cheap to clone.
+#[derive(Clone)]
+pub struct Kek(Arc<KekKey>);
+
+impl std::fmt::Debug for Kek {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kek({})", hex::encode(self.0.id))
+    }
+}
+
+impl Kek {
+    /// A KEK of these bytes.
+    pub fn new(key: &[u8; KEY]) -> Result<Self, KeyError> {
+        // The id tells KEKs apart without saying anything of the key.
+        let digest = super::csr::sha256(&[b"fleetward kek id/v1".as_slice(), key].concat());
+        let mut id = [0; KEK_ID];
+        id.copy_from_slice(&digest[..KEK_ID]);
+        Ok(Self(Arc::new(KekKey { key: cipher(key)?, id })))
+    }
+
+    /// The KEK of a 32-byte key file, made with fresh randomness when it isn't there. The file must belong to its owner alone (0400 or 0600).
+    pub fn of_file(path: &Path, entropy: &dyn Entropy) -> Result<Self, KeyError> {
+        if !path.exists() {
+            create(path, Zeroizing::new(entropy.bytes::<KEY>()).as_ref())?;
+        }
+        let bytes = read(path)?;
+        let key: &[u8; KEY] = bytes
+            .as_slice()
+            .try_into()
+            .map_err(|_| KeyError::Content { path: path.to_owned(), problem: "does not hold exactly 32 bytes" })?;
+        Self::new(key)
+    }
+
+    /// The KEK of a passphrase file by Argon2id with 64 MiB, 3 passes and 4 lanes (RFC 9106 §4, second choice). The salt file is made when
+    /// it isn't there; it is no secret, but the KEK is lost with it. A line break at the passphrase's end does not count.
+    pub fn of_passphrase(passphrase: &Path, salt: &Path, entropy: &dyn Entropy) -> Result<Self, KeyError> {
+        if !salt.exists() {
+            create(salt, &entropy.bytes::<16>())?;
+        }
+        let salt_bytes = read(salt)?;
+        let mut text = read(passphrase)?;
+        while text.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
+            text.pop();
+        }
+        if text.is_empty() {
+            return Err(KeyError::Content { path: passphrase.to_owned(), problem: "holds no passphrase" });
+        }
+        let params = argon2::Params::new(64 * 1024, 3, 4, Some(KEY)).map_err(|_| KeyError::Cipher)?;
+        let mut key = Zeroizing::new([0; KEY]);
+        argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
+            .hash_password_into(&text, &salt_bytes, key.as_mut())
+            .map_err(|_| KeyError::Content { path: salt.to_owned(), problem: "is not a salt" })?;
+        Self::new(&key)
+    }
+
+    /// Seals a secret. It opens only with the same `aad`: say what it is and whose, so that it can't be moved elsewhere.
+    pub fn seal(&self, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let mut data_key = Zeroizing::new([0; KEY]);
+        aws_lc_rs::rand::fill(data_key.as_mut()).map_err(|_| KeyError::Cipher)?;
+        let mut out = Vec::with_capacity(HEADER + NONCE + plain.len() + TAG);
+        out.push(VERSION);
+        out.extend(self.0.id);
+        // The wrapping binds purpose and KEK; a new KEK re-wraps this part only (K-6).
+        out.extend(encrypt(&self.0.key, &self.wrapping(aad), data_key.as_ref())?);
+        out.extend(encrypt(&cipher(&data_key)?, aad, plain)?);
+        Ok(out)
+    }
+
+    /// Opens what [`Kek::seal`] made.
+    pub fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let (header, body) = sealed.split_at_checked(HEADER).ok_or(KeyError::Tampered)?;
+        if header[0] != VERSION {
+            return Err(KeyError::Tampered);
+        }
+        if header[1..=KEK_ID] != self.0.id {
+            return Err(KeyError::WrongKek);
+        }
+        let data_key = decrypt(&self.0.key, &self.wrapping(aad), &header[1 + KEK_ID..])?;
+        let data_key: &[u8; KEY] = data_key.as_slice().try_into().map_err(|_| KeyError::Tampered)?;
+        decrypt(&cipher(data_key)?, aad, body)
+    }
+
+    fn wrapping(&self, aad: &[u8]) -> Vec<u8> {
+        [b"data-key/v1".as_slice(), &self.0.id, aad].concat()
+    }
+}
+
+fn cipher(key: &[u8; KEY]) -> Result<RandomizedNonceKey, KeyError> {
+    RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| KeyError::Cipher)
+}
+
+/// nonce ‖ ciphertext ‖ tag. The cipher draws its nonces itself, so none can be used twice by mistake.
+fn encrypt(key: &RandomizedNonceKey, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+    let mut text = plain.to_vec();
+    let nonce = match key.seal_in_place_append_tag(Aad::from(aad), &mut text) {
+        Ok(nonce) => nonce,
+        Err(_) => {
+            text.zeroize();
+            return Err(KeyError::Cipher);
+        }
+    };
+    Ok([nonce.as_ref().as_slice(), &text].concat())
+}
+
+fn decrypt(key: &RandomizedNonceKey, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let (nonce, text) = sealed.split_at_checked(NONCE).ok_or(KeyError::Tampered)?;
+    let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| KeyError::Tampered)?;
+    let mut text = Zeroizing::new(text.to_vec());
+    let length = key.open_in_place(nonce, Aad::from(aad), text.as_mut_slice()).map_err(|_| KeyError::Tampered)?.len();
+    text.truncate(length);
+    Ok(text)
+}
+
+fn create(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
+    let failed = |error| KeyError::File { path: path.to_owned(), error };
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+    // The name must survive a power cut as well: everything sealed depends on it.
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let failed = |error| KeyError::File { path: path.to_owned(), error };
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
+            return Err(KeyError::Permissions(path.to_owned()));
+        }
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    std::io::Read::by_ref(&mut file).take(4096).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entropy::SeededEntropy;
+
+    #[test]
+    fn a_secret_opens_where_it_belongs_and_nowhere_else() {
+        let kek = Kek::new(&[7; 32]).unwrap();
+        let sealed = kek.seal(b"ca-key/v1 one", b"secret").unwrap();
+        assert_eq!(kek.open(b"ca-key/v1 one", &sealed).unwrap().as_slice(), b"secret");
+        assert!(matches!(kek.open(b"ca-key/v1 two", &sealed), Err(KeyError::Tampered)), "swapped between owners (attack list 36)");
+        assert!(matches!(Kek::new(&[8; 32]).unwrap().open(b"ca-key/v1 one", &sealed), Err(KeyError::WrongKek)));
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(kek.open(b"ca-key/v1 one", &changed).is_err(), "octet {at}");
+            assert!(kek.open(b"ca-key/v1 one", &sealed[..at]).is_err(), "cut at {at}");
+        }
+        assert!(!sealed.windows(6).any(|w| w == b"secret"));
+    }
+
+    #[test]
+    fn a_key_file_is_made_once_and_must_be_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kek");
+        let kek = Kek::of_file(&path, &SeededEntropy::new(1)).unwrap();
+        let sealed = kek.seal(b"x", b"y").unwrap();
+        let again = Kek::of_file(&path, &SeededEntropy::new(2)).unwrap();
+        assert_eq!(again.open(b"x", &sealed).unwrap().as_slice(), b"y");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+            assert!(matches!(Kek::of_file(&path, &SeededEntropy::new(3)), Err(KeyError::Permissions(_))));
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        std::fs::write(&path, b"short").unwrap();
+        assert!(matches!(Kek::of_file(&path, &SeededEntropy::new(3)), Err(KeyError::Content { .. })));
+    }
+
+    #[test]
+    fn a_passphrase_gives_the_same_key_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (words, salt) = (folder.path().join("words"), folder.path().join("salt"));
+        create(&words, b"correct horse\n").unwrap();
+        let sealed = Kek::of_passphrase(&words, &salt, &SeededEntropy::new(1)).unwrap().seal(b"x", b"y").unwrap();
+        assert!(Kek::of_passphrase(&words, &salt, &SeededEntropy::new(2)).unwrap().open(b"x", &sealed).is_ok());
+        std::fs::write(&words, b"wrong horse").unwrap();
+        assert!(matches!(Kek::of_passphrase(&words, &salt, &SeededEntropy::new(2)).unwrap().open(b"x", &sealed), Err(KeyError::WrongKek)));
+    }
+}

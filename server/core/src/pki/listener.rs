@@ -1,0 +1,67 @@
+//! What the device listeners prove themselves with: a server leaf whose key is made at the start and never leaves memory. Refuses to know TLS.
+
+use super::{Error, Pki, authorities, csr::KeyAlg, issue::Order, profile::{Kind, Subject}};
+use rcgen::KeyPair;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::sync::Arc;
+use wire::Timestamp;
+
+/// A listener's certificate and key.
+pub struct ServerIdentity {
+    /// Leaf, server authority, root.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// PKCS#8.
+    pub key: PrivateKeyDer<'static>,
+    /// End of the leaf.
+    pub not_after: Timestamp,
+    renew_at: Timestamp,
+}
+
+impl std::fmt::Debug for ServerIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerIdentity").field("not_after", &self.not_after).finish_non_exhaustive()
+    }
+}
+
+impl Pki {
+    /// What listeners present now; never none once [`Pki::open`] has returned. Ask in every handshake: it is a look into memory, and it changes.
+    pub fn server_identity(&self) -> Option<Arc<ServerIdentity>> {
+        self.identity.load_full()
+    }
+
+    /// Makes a listener certificate when there is none, or when two thirds of its life are over.
+    pub(super) async fn renew_identity(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        if self.identity.load().as_ref().is_some_and(|i| now < i.renew_at) {
+            return Ok(());
+        }
+        let all = self.authorities.load_full();
+        let Some(first) = all.first() else { return Err(Error::NoAuthority("server")) };
+        let issuer = authorities::active(&all, &first.org, Kind::ServerAuthority)?;
+        let pair = KeyPair::generate()?;
+        let subject = Subject::server(&issuer.slug, &self.hostnames)?;
+        let order = Order {
+            kind: Kind::Server,
+            device: None,
+            subject: &subject,
+            shown: &subject.common_name,
+            key_alg: &KeyAlg::P256.to_string(),
+            csr_sha256: &[],
+            enrolled_by: "listener",
+            replaces: None,
+        };
+        let mut tx = self.db.write().await?;
+        let leaf = self.issue(&mut tx, issuer, &pair, &order).await?;
+        tx.commit().await?;
+        let chain = std::iter::once(CertificateDer::from(leaf.der)).chain(authorities::chain(&all, &issuer.id)).collect();
+        let life = leaf.validity.until.since(leaf.validity.from);
+        self.identity.store(Some(Arc::new(ServerIdentity {
+            chain,
+            key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der())),
+            not_after: leaf.validity.until,
+            renew_at: leaf.validity.from.plus(life / 3 * 2),
+        })));
+        tracing::info!(names = ?self.hostnames, until = %leaf.validity.until, "listener certificate issued");
+        Ok(())
+    }
+}

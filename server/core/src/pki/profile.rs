@@ -1,0 +1,229 @@
+//! Pure: what every certificate we sign looks like (pki.md table (a), P-1…P-10). Refuses to take anything but a key and names to compare from
+//! a request: no extension is ever copied (P-5).
+
+use super::der;
+use rcgen::{
+    BasicConstraints, CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyUsagePurpose, SanType, SerialNumber,
+};
+use std::net::IpAddr;
+use wire::{Timestamp, ids::DeviceId};
+
+/// Stored with every certificate; raised when this file changes what it makes (P-12).
+pub const VERSION: i64 = 1;
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+/// A device whose clock is this far behind still accepts a fresh certificate (P-6).
+pub const BACKDATE: i64 = HOUR;
+/// The shortest life a leaf may have left when it is issued (P-6).
+pub const SHORTEST: i64 = HOUR;
+
+/// The kinds of certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Self-signed, signs the issuing authorities.
+    Root,
+    /// Signs device leaves; an anchor of the device listeners.
+    DeviceAuthority,
+    /// Signs the listeners' leaves; never an anchor for clients (P-8).
+    ServerAuthority,
+    /// A listener.
+    Server,
+    /// A device.
+    Device,
+}
+
+impl Kind {
+    /// The word in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            // An authority is named after what it issues; certificates and authorities are different tables.
+            Self::DeviceAuthority | Self::Device => "device",
+            Self::ServerAuthority | Self::Server => "server",
+        }
+    }
+
+    /// Life in milliseconds, before it is cut to the issuer's.
+    pub const fn life(self) -> i64 {
+        match self {
+            Self::Root => 20 * 365 * DAY + 5 * DAY,
+            Self::DeviceAuthority | Self::ServerAuthority => 5 * 365 * DAY + DAY,
+            Self::Server | Self::Device => 90 * DAY,
+        }
+    }
+
+    /// Whether certificates of this kind sign others.
+    pub const fn is_authority(self) -> bool {
+        matches!(self, Self::Root | Self::DeviceAuthority | Self::ServerAuthority)
+    }
+
+    /// The extended key usages: what the certificate is good for (P-8).
+    pub fn usages(self) -> Vec<ExtendedKeyUsagePurpose> {
+        use ExtendedKeyUsagePurpose::{ClientAuth, OcspSigning, ServerAuth};
+        match self {
+            Self::Root => vec![],
+            Self::DeviceAuthority => vec![ClientAuth, OcspSigning],
+            Self::ServerAuthority => vec![ServerAuth, OcspSigning],
+            Self::Server => vec![ServerAuth],
+            Self::Device => vec![ClientAuth],
+        }
+    }
+}
+
+/// From when to when, whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// First instant.
+    pub from: Timestamp,
+    /// Last instant.
+    pub until: Timestamp,
+}
+
+/// The validity of a certificate made now under an issuer that ends then; none when less than [`SHORTEST`] would remain (P-6).
+pub fn validity(kind: Kind, now: Timestamp, issuer_ends: Option<Timestamp>) -> Option<Validity> {
+    let second = |t: Timestamp| Timestamp(t.0.div_euclid(1000) * 1000);
+    let until = issuer_ends.map_or(now.plus(kind.life()), |end| now.plus(kind.life()).min(end));
+    let (from, until) = (second(now.plus(-BACKDATE)), second(until));
+    (until.since(now) >= SHORTEST).then_some(Validity { from, until })
+}
+
+/// Twenty octets of the generator made into a serial number: positive, constant length, 158 random bits (P-2, RFC 5280 §4.1.2.2).
+pub const fn serial(mut random: [u8; 20]) -> [u8; 20] {
+    random[0] = (random[0] & 0x3f) | 0x40;
+    random
+}
+
+/// Who a certificate names: O, CN and the alternative names of its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The organization's slug.
+    pub organization: String,
+    /// CN.
+    pub common_name: String,
+    /// SAN.
+    pub alternatives: Vec<SanType>,
+}
+
+impl Subject {
+    /// An authority. Every key has a name of its own (P-7).
+    pub fn authority(kind: Kind, organization: &str, generation: &str) -> Self {
+        let what = match kind {
+            Kind::Root => "Root",
+            Kind::DeviceAuthority | Kind::Device => "Device",
+            Kind::ServerAuthority | Kind::Server => "Server",
+        };
+        let common_name = format!("Fleetward {what} CA {generation}");
+        Self { organization: organization.to_owned(), common_name, alternatives: vec![] }
+    }
+
+    /// A device: CN is its name for clients that read CN, the URI names device, organization and trust domain (P-3).
+    pub fn device(trust_domain: &str, organization: &str, device_id: &DeviceId) -> Result<Self, rcgen::Error> {
+        let uri = device_uri(trust_domain, organization, device_id);
+        Ok(Self {
+            organization: organization.to_owned(),
+            common_name: device_id.as_str().to_owned(),
+            alternatives: vec![SanType::URI(uri.as_str().try_into()?)],
+        })
+    }
+
+    /// A listener under these DNS names and addresses.
+    pub fn server(organization: &str, names: &[String]) -> Result<Self, rcgen::Error> {
+        let alternatives = names
+            .iter()
+            .map(|name| match name.parse::<IpAddr>() {
+                Ok(address) => Ok(SanType::IpAddress(address)),
+                Err(_) => Ok(SanType::DnsName(name.as_str().try_into()?)),
+            })
+            .collect::<Result<_, rcgen::Error>>()?;
+        // The upper bound of CN is 64 (X.520); clients look at the alternative names anyway.
+        let common_name = names.iter().find(|n| n.len() <= 64).map_or("fleetward", String::as_str).to_owned();
+        Ok(Self { organization: organization.to_owned(), common_name, alternatives })
+    }
+
+    /// In one line, as lists show it.
+    pub fn line(&self) -> String {
+        format!("O={}, CN={}", self.organization, self.common_name)
+    }
+}
+
+/// The identity inside a device's certificate: `spiffe://<trust-domain>/t/<organization>/d/<device_id>` (P-3).
+pub fn device_uri(trust_domain: &str, organization: &str, device_id: &DeviceId) -> String {
+    format!("spiffe://{trust_domain}/t/{organization}/d/{device_id}")
+}
+
+/// Where the issuer's CRL, its OCSP responder and its certificate are found; plain HTTP (P-10).
+#[derive(Debug, Clone, Copy)]
+pub struct Publication<'a> {
+    /// Base URL, frozen when the authority was made.
+    pub base_url: &'a str,
+    /// The issuer's id.
+    pub issuer: &'a str,
+}
+
+/// The parameters of a certificate of this kind, complete but for the key.
+pub fn parameters(
+    kind: Kind,
+    subject: &Subject,
+    serial: [u8; 20],
+    validity: Validity,
+    published: Option<Publication<'_>>,
+) -> Result<CertificateParams, rcgen::Error> {
+    let instant = |t: Timestamp| time::OffsetDateTime::from_unix_timestamp(t.0.div_euclid(1000)).map_err(|_| rcgen::Error::Time);
+    let mut name = DistinguishedName::new();
+    name.push(DnType::OrganizationName, subject.organization.as_str());
+    name.push(DnType::CommonName, subject.common_name.as_str());
+
+    let mut params = CertificateParams::default();
+    params.not_before = instant(validity.from)?;
+    params.not_after = instant(validity.until)?;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    params.distinguished_name = name;
+    params.subject_alt_names.clone_from(&subject.alternatives);
+    params.is_ca = match kind {
+        Kind::Root => IsCa::Ca(BasicConstraints::Unconstrained),
+        Kind::DeviceAuthority | Kind::ServerAuthority => IsCa::Ca(BasicConstraints::Constrained(0)),
+        // `NoCa` would emit neither basicConstraints nor the key identifier (P-5).
+        Kind::Server | Kind::Device => IsCa::ExplicitNoCa,
+    };
+    params.key_usages = if kind.is_authority() {
+        vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign]
+    } else {
+        vec![KeyUsagePurpose::DigitalSignature]
+    };
+    params.extended_key_usages = kind.usages();
+    params.use_authority_key_identifier_extension = kind != Kind::Root;
+    if let Some(at) = published.filter(|_| kind != Kind::Root) {
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![format!("{}/crl/{}.crl", at.base_url, at.issuer)] }];
+        params.custom_extensions = vec![authority_information(kind, at)];
+    }
+    Ok(params)
+}
+
+/// AuthorityInfoAccess (RFC 5280 §4.2.2.1), which the builder does not know. The root has no OCSP responder.
+fn authority_information(kind: Kind, at: Publication<'_>) -> CustomExtension {
+    // id-ad-ocsp and id-ad-caIssuers: 1.3.6.1.5.5.7.48.1 and .2
+    const OCSP: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01];
+    const CA_ISSUERS: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02];
+    let access = |method: &[u8], url: &str| {
+        // accessMethod OBJECT IDENTIFIER, accessLocation uniformResourceIdentifier [6]
+        der::encode(0x30, &[der::encode(0x06, method), der::encode(0x86, url.as_bytes())].concat())
+    };
+    let mut list = Vec::new();
+    if !kind.is_authority() {
+        list.extend(access(OCSP, &format!("{}/ocsp", at.base_url)));
+    }
+    list.extend(access(CA_ISSUERS, &format!("{}/ca/{}.cer", at.base_url, at.issuer)));
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], der::encode(0x30, &list))
+}
+
+/// Two thirds of the life, ± 5 % of it by the device's name, so that a fleet enrolled in one hour does not renew in one.
+pub fn renew_after(validity: Validity, device_id: &DeviceId) -> Timestamp {
+    let life = validity.until.since(validity.from);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, device_id.as_str().as_bytes());
+    let spread = i64::from(digest.as_ref()[0]) * 256 + i64::from(digest.as_ref()[1]);
+    // 0..=65535 becomes −5 %…+5 %.
+    validity.from.plus(life / 3 * 2 + life / 20 * (spread - 32_768) / 32_768)
+}

@@ -1,0 +1,76 @@
+//! Renewal and the end of predecessors (pki.md ): the old certificate lives on until its successor was used, and a day longer.
+
+use super::{
+    Error, Pki,
+    csr,
+    issue::NewLeaf,
+    profile::{self, Validity},
+    store,
+    trust::{DevicePeer, Refusal},
+};
+use crate::{access::Actor, bus::Event};
+use wire::{Timestamp, enrolment::Enrolled, ids::CertificateId};
+
+/// How long a certificate stays usable after its successor was first used.
+const OVERLAP: i64 = 24 * 3_600_000;
+
+impl Pki {
+    /// Renews the certificate a device is connected with. The name stays; the key may change, and then it may be early.
+    pub async fn renew(&self, actor: &Actor, peer: &DevicePeer, csr: &[u8], device_url: &str) -> Result<Enrolled, Error> {
+        let csr = csr::gate(csr, Some(&peer.device_id))?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let current = store::issued(&mut tx, &peer.certificate, &peer.org).await?.ok_or(Error::NotUsable(Refusal::Unknown))?;
+        let validity = Validity { from: Timestamp(current.not_before), until: Timestamp(current.not_after) };
+        let due = profile::renew_after(validity, &peer.device_id);
+        if now < due && store::has_key(&mut tx, &peer.certificate, &csr.spki_sha256).await? {
+            return Err(Error::RenewTooEarly(due));
+        }
+        // Asked again inside the transaction: a revocation that was committed since the handshake wins.
+        if !store::is_active(&mut tx, &peer.certificate).await? {
+            return Err(Error::NotUsable(Refusal::Revoked));
+        }
+        let enrolled_by = format!("renewal from {}", if actor.address.is_empty() { "here" } else { &actor.address });
+        let new = NewLeaf {
+            org: &peer.org,
+            device: peer.device,
+            device_id: &peer.device_id,
+            csr: &csr,
+            enrolled_by: &enrolled_by,
+            replaces: Some(&peer.certificate),
+        };
+        let issued = self.issue_device(&mut tx, new).await?;
+        let seq = store::next_trust(&mut tx).await?;
+        store::drop_unused(&mut tx, peer.device, &peer.certificate, &issued.id, seq).await?;
+        tx.commit().await?;
+        self.admit(&issued);
+        self.reload().await?;
+        self.bus.tell(Event::Trust);
+        self.bus.tell(Event::Device { org: peer.org.clone(), device: peer.device });
+        self.enrolled(&peer.org, &issued.id, device_url, now).await
+    }
+
+    /// Writes a first use down and gives the predecessors a day.
+    pub(super) async fn first_use(&self, certificate: &CertificateId) -> Result<(), Error> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let Some((device, issued_at)) = store::first_use(&mut tx, certificate, now).await? else { return Ok(()) };
+        let seq = store::next_trust(&mut tx).await?;
+        store::retire_older(&mut tx, device, certificate, issued_at, now.plus(OVERLAP), seq).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Gives certificates that have ended the state they are in.
+    pub(super) async fn settle(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let due = store::due(&mut self.db.read().await?, now).await?;
+        if due > 0 {
+            let mut tx = self.db.write().await?;
+            let seq = store::next_trust(&mut tx).await?;
+            store::settle(&mut tx, now, seq).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+}

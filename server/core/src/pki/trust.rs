@@ -1,0 +1,362 @@
+//! Who may connect, in memory: asked in every handshake and again after it, so it waits for nothing (pki.md H-3, H-4, H-5). Follows the database by
+//! the trust clock: a change is read by every instance within seconds, and at once where it was made. Refuses to know sockets.
+
+use super::{
+    Error,
+    authorities::{Authorities, Authority},
+    csr::sha256,
+    issue::Issued,
+    profile::{self, Kind},
+    recognise, store,
+};
+use crate::{clock::Clock, db::Db};
+use arc_swap::ArcSwap;
+use parking_lot::RwLock;
+use rustls_pki_types::CertificateDer;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::watch, time::Instant};
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, CertificateId, DeviceId, OrgId},
+    states::{CertificateState, DeviceState},
+};
+
+/// SHA-256 of a leaf's DER: the identity of a connection (pki.md P-3).
+pub type Fingerprint = [u8; 32];
+
+/// An instance that could not read the database for so long refuses new connections: it may have missed a revocation (pki.md H-6).
+pub const STALE: Duration = Duration::from_secs(60);
+
+/// A leaf of ours that is unknown here may be this young without being a sign of a stolen key: another instance has just issued it.
+const JUST_ISSUED: i64 = 60_000;
+
+/// A device as its certificate proves it. Made by [`TrustHandle::check`] only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DevicePeer {
+    /// Its organization.
+    pub org: OrgId,
+    /// Its number.
+    pub device: i64,
+    /// Its name.
+    pub device_id: DeviceId,
+    /// The certificate's id.
+    pub certificate: CertificateId,
+    /// SHA-256 of the certificate.
+    pub fingerprint: Fingerprint,
+    /// When the certificate stops being usable.
+    pub not_after: Timestamp,
+}
+
+/// Why a certificate that chains to one of our authorities is refused all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Refusal {
+    /// No row: a lost database or a stolen authority key (pki.md H-4).
+    #[error("unknown certificate")]
+    Unknown,
+    /// No row yet: issued by another instance a moment ago.
+    #[error("certificate not known yet")]
+    NotYetKnown,
+    /// Revoked.
+    #[error("certificate revoked")]
+    Revoked,
+    /// Its successor is in use.
+    #[error("certificate superseded")]
+    Superseded,
+    /// Past its end, or its authority's.
+    #[error("certificate expired")]
+    Expired,
+    /// Before its beginning.
+    #[error("certificate not valid yet")]
+    NotYetValid,
+    /// The device is suspended, decommissioned or was never active.
+    #[error("device not active")]
+    DeviceInactive,
+    /// Its authority is retired or compromised.
+    #[error("authority not trusted")]
+    Authority,
+    /// The names in it are not those of its row.
+    #[error("names do not match")]
+    Names,
+    /// This instance has not heard from the database for [`STALE`].
+    #[error("trust is stale")]
+    Stale,
+}
+
+#[derive(Debug)]
+struct Leaf {
+    peer: DevicePeer,
+    uri: String,
+    issuer: AuthorityId,
+    state: CertificateState,
+    device_state: DeviceState,
+    not_before: Timestamp,
+    used: AtomicBool,
+}
+
+/// The certificates that clients' chains may end in: the issuing authorities, never the root (pki.md fact 10), never the servers' (P-8).
+#[derive(Debug, Default)]
+pub struct Anchors {
+    /// Grows with every change.
+    pub version: u64,
+    /// Device authorities that are trusted now, DER.
+    pub certificates: Vec<CertificateDer<'static>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Issuer {
+    trusted: bool,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    anchors: ArcSwap<Anchors>,
+    issuers: RwLock<HashMap<AuthorityId, Issuer>>,
+    leaves: RwLock<HashMap<Fingerprint, Arc<Leaf>>>,
+    seq: tokio::sync::Mutex<i64>,
+    heard: RwLock<Instant>,
+    followed: AtomicBool,
+    changes: watch::Sender<u64>,
+    first_uses: tokio::sync::mpsc::UnboundedSender<CertificateId>,
+    unknown: AtomicU64,
+}
+
+/// The handle the listeners hold. Cheap to clone; every method but `reload` is a look into memory.
+#[derive(Clone)]
+pub struct TrustHandle(Arc<Shared>);
+
+impl std::fmt::Debug for TrustHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrustHandle").field("leaves", &self.0.leaves.read().len()).finish_non_exhaustive()
+    }
+}
+
+/// Certificates that were just used for the first time; the PKI's worker writes them down.
+pub(super) type FirstUses = tokio::sync::mpsc::UnboundedReceiver<CertificateId>;
+
+impl TrustHandle {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> (Self, FirstUses) {
+        let (first_uses, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let shared = Shared {
+            clock,
+            anchors: ArcSwap::default(),
+            issuers: RwLock::default(),
+            leaves: RwLock::default(),
+            seq: tokio::sync::Mutex::new(0),
+            heard: RwLock::new(Instant::now()),
+            followed: AtomicBool::new(false),
+            changes: watch::Sender::new(0),
+            first_uses,
+            unknown: AtomicU64::new(0),
+        };
+        (Self(Arc::new(shared)), receiver)
+    }
+
+    /// Whether a certificate, whose chain and signature have been checked already, may be used now, and whose it is.
+    pub fn check(&self, leaf_der: &[u8]) -> Result<DevicePeer, Refusal> {
+        let fingerprint = sha256(leaf_der);
+        let Some(leaf) = self.leaf(&fingerprint) else { return Err(self.unknown_leaf(leaf_der)) };
+        self.judge(&leaf)?;
+        let names = recognise::names(leaf_der).ok_or(Refusal::Names)?;
+        if names.common_name != leaf.peer.device_id.as_str() || names.uri != leaf.uri {
+            tracing::error!(certificate = %leaf.peer.certificate, "the names in a certificate are not those of its row");
+            return Err(Refusal::Names);
+        }
+        Ok(leaf.peer.clone())
+    }
+
+    /// The same for a certificate that has been checked before: what a live connection asks when trust has changed.
+    pub fn still(&self, fingerprint: &Fingerprint) -> Result<(), Refusal> {
+        match self.leaf(fingerprint) {
+            Some(leaf) => match self.judge(&leaf) {
+                // Staleness refuses new connections; it does not cut those that were checked.
+                Err(Refusal::Stale) => Ok(()),
+                other => other,
+            },
+            None => Err(Refusal::Unknown),
+        }
+    }
+
+    /// Says that a connection with this certificate was made; its first use ends its predecessor's life (pki.md R-2).
+    pub fn seen(&self, peer: &DevicePeer) {
+        if let Some(leaf) = self.leaf(&peer.fingerprint)
+            && !leaf.used.swap(true, Ordering::Relaxed)
+        {
+            // It fails only when the worker is gone, that is while stopping; the next connection says it again.
+            let _ = self.0.first_uses.send(peer.certificate.clone());
+        }
+    }
+
+    /// What clients' chains may end in.
+    pub fn device_anchors(&self) -> Arc<Anchors> {
+        self.0.anchors.load_full()
+    }
+
+    /// Wakes whenever who may connect has changed in memory.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    /// How many certificates of ours without a row were shown since the start; anything but zero is an alarm (pki.md H-4).
+    pub fn unknown_seen(&self) -> u64 {
+        self.0.unknown.load(Ordering::Relaxed)
+    }
+
+    /// How many certificates are held in memory.
+    pub fn len(&self) -> usize {
+        self.0.leaves.read().len()
+    }
+
+    /// Whether no certificate is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn leaf(&self, fingerprint: &Fingerprint) -> Option<Arc<Leaf>> {
+        self.0.leaves.read().get(fingerprint).cloned()
+    }
+
+    fn judge(&self, leaf: &Leaf) -> Result<(), Refusal> {
+        let now = self.0.clock.now();
+        match leaf.state {
+            CertificateState::Active => {}
+            CertificateState::Revoked => return Err(Refusal::Revoked),
+            CertificateState::Superseded => return Err(Refusal::Superseded),
+            CertificateState::Expired => return Err(Refusal::Expired),
+            CertificateState::Issuing => return Err(Refusal::Unknown),
+        }
+        if leaf.device_state != DeviceState::Active {
+            return Err(Refusal::DeviceInactive);
+        }
+        // webpki never looks at an anchor's own validity (pki.md fact 6).
+        let issuer = self.0.issuers.read().get(&leaf.issuer).copied().ok_or(Refusal::Authority)?;
+        if !issuer.trusted {
+            return Err(Refusal::Authority);
+        }
+        if now > leaf.peer.not_after || now > issuer.not_after {
+            return Err(Refusal::Expired);
+        }
+        if now < leaf.not_before || now < issuer.not_before {
+            return Err(Refusal::NotYetValid);
+        }
+        if self.0.followed.load(Ordering::Relaxed) && self.0.heard.read().elapsed() > STALE {
+            return Err(Refusal::Stale);
+        }
+        Ok(())
+    }
+
+    fn unknown_leaf(&self, der: &[u8]) -> Refusal {
+        let issued = recognise::not_before(der).map(|from| from.plus(profile::BACKDATE));
+        if issued.is_some_and(|at| self.0.clock.now().since(at).abs() < JUST_ISSUED) {
+            return Refusal::NotYetKnown;
+        }
+        self.0.unknown.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            fingerprint = hex::encode(sha256(der)),
+            "a certificate signed by one of our authorities has no row: the database was set back, or an authority's key is stolen"
+        );
+        Refusal::Unknown
+    }
+
+    /// Lets a certificate in that was issued here and committed a moment ago, without waiting for [`TrustHandle::reload`]. What the database
+    /// has said about it since then stands.
+    pub(super) fn admit(&self, issued: &Issued) {
+        let leaf = Leaf {
+            peer: issued.peer(),
+            uri: issued.uri.clone(),
+            issuer: issued.issuer.clone(),
+            state: CertificateState::Active,
+            device_state: DeviceState::Active,
+            not_before: issued.validity.from,
+            used: AtomicBool::new(false),
+        };
+        self.0.leaves.write().entry(leaf.peer.fingerprint).or_insert_with(|| Arc::new(leaf));
+        self.changed();
+    }
+
+    /// Takes over the authorities.
+    pub(super) fn set_authorities(&self, all: &Authorities) {
+        let devices = || all.iter().filter(|a| a.kind == Kind::DeviceAuthority);
+        let issuer = |a: &Arc<Authority>| {
+            let said = Issuer { trusted: a.trusted(), not_before: a.not_before, not_after: a.not_after };
+            (a.id.clone(), said)
+        };
+        *self.0.issuers.write() = devices().map(issuer).collect();
+        let certificates: Vec<_> = devices().filter(|a| a.trusted()).map(|a| a.der.clone()).collect();
+        let before = self.0.anchors.load();
+        if before.certificates != certificates {
+            self.0.anchors.store(Arc::new(Anchors { version: before.version + 1, certificates }));
+            self.changed();
+        }
+    }
+
+    /// Takes over what changed in the database since the last time. Idempotent; calls queue up.
+    pub(super) async fn reload(&self, db: &Db, trust_domain: &str) -> Result<(), Error> {
+        let mut seq = self.0.seq.lock().await;
+        let mut on = db.read().await?;
+        // Changes are numbered in the order their transactions end, so every row up to this number can be seen by the next statement.
+        let latest = store::trust_seq(&mut on).await?;
+        if latest > *seq {
+            let records = store::leaves(&mut on, *seq, self.0.clock.now().plus(-profile::BACKDATE)).await?;
+            drop(on);
+            let changed = records.into_iter().map(|r| leaf(r, trust_domain)).collect::<Result<Vec<_>, Error>>()?;
+            let mut leaves = self.0.leaves.write();
+            for leaf in changed {
+                if let Some(before) = leaves.get(&leaf.peer.fingerprint) {
+                    leaf.used.fetch_or(before.used.load(Ordering::Relaxed), Ordering::Relaxed);
+                }
+                leaves.insert(leaf.peer.fingerprint, Arc::new(leaf));
+            }
+            drop(leaves);
+            *seq = latest;
+            self.changed();
+        }
+        *self.0.heard.write() = Instant::now();
+        Ok(())
+    }
+
+    /// From now on a worker keeps this up to date, and silence means trouble.
+    pub(super) fn follow(&self) {
+        *self.0.heard.write() = Instant::now();
+        self.0.followed.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets certificates that ended more than an hour ago; webpki refuses them before we are asked.
+    pub(super) fn forget_ended(&self) {
+        let limit = self.0.clock.now().plus(-profile::BACKDATE);
+        self.0.leaves.write().retain(|_, leaf| leaf.peer.not_after > limit);
+    }
+
+    fn changed(&self) {
+        self.0.changes.send_modify(|n| *n = n.wrapping_add(1));
+    }
+}
+
+fn leaf(r: store::LeafRecord, trust_domain: &str) -> Result<Leaf, Error> {
+    
+    let device_id: DeviceId = r.device_id.parse().map_err(crate::db::Error::corrupt)?;
+    Ok(Leaf {
+        uri: profile::device_uri(trust_domain, &r.slug, &device_id),
+        issuer: r.issuer_id.parse().map_err(crate::db::Error::corrupt)?,
+        state: r.state.parse().map_err(crate::db::Error::corrupt)?,
+        device_state: r.device_state.parse().map_err(crate::db::Error::corrupt)?,
+        not_before: Timestamp(r.not_before),
+        used: AtomicBool::new(r.used != 0),
+        peer: DevicePeer {
+            org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,
+            device: r.device,
+            device_id,
+            certificate: r.id.parse().map_err(crate::db::Error::corrupt)?,
+            fingerprint: r.fingerprint.try_into().map_err(|_| crate::db::Error::corrupt("fingerprint"))?,
+            not_after: Timestamp(r.usable_until),
+        },
+    })
+}

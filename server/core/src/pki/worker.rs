@@ -1,0 +1,52 @@
+//! The room's background work: following changes of trust, first uses, ends of certificates, the listeners' own renewal. Every step is idempotent
+//! and any instance may do it.
+
+use super::Pki;
+use crate::bus::Event;
+use std::time::Duration;
+use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
+
+/// The longest a change made by another instance stays unseen here.
+const FOLLOW: Duration = Duration::from_secs(5);
+/// How often ends are looked for.
+const SETTLE: Duration = Duration::from_secs(60);
+
+impl Pki {
+    /// Works until it is dropped. A failure is logged and tried again with the next tick; a database that stays silent closes the listeners to
+    /// new connections by itself (`Refusal::Stale`).
+    pub async fn work(&self) {
+        self.trust.follow();
+        let mut events = self.bus.listen();
+        let mut follow = tokio::time::interval(FOLLOW);
+        let mut settle = tokio::time::interval(SETTLE);
+        follow.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut first_uses = self.first_uses.lock().await;
+        loop {
+            let outcome = tokio::select! {
+                event = events.recv() => match event {
+                    Ok(Event::Trust) | Err(RecvError::Lagged(_)) => self.reload().await,
+                    Ok(_) => Ok(()),
+                    // The bus ends with the process.
+                    Err(RecvError::Closed) => return,
+                },
+                _ = follow.tick() => self.reload().await,
+                used = first_uses.recv() => match used {
+                    Some(certificate) => self.first_use(&certificate).await,
+                    None => return,
+                },
+                _ = settle.tick() => self.tick().await,
+            };
+            if let Err(error) = outcome {
+                tracing::error!(%error, "following trust failed; trying again");
+            }
+        }
+    }
+
+    /// One round of the slow work, for [`Pki::work`] and for tests.
+    pub async fn tick(&self) -> Result<(), super::Error> {
+        self.settle().await?;
+        self.trust.forget_ended();
+        self.renew_identity().await
+    }
+}
