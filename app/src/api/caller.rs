@@ -1,0 +1,173 @@
+//! Who asks: the only file that reads the request's context, and it does so before the first await (after one it may be gone).
+
+pub use super::cookies::Cookies;
+use super::{cookies, fault::ApiFault};
+use fleet::{
+    Fleet,
+    access::{Actor, SignedIn},
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use leptos::{prelude::*, server_fn::redirect::REDIRECT_HEADER};
+use leptos_axum::ResponseOptions;
+use wire::FaultKind;
+
+/// Who the server's guard found behind the request; nobody on the sign-in and set-up pages.
+#[derive(Clone)]
+pub struct Asker(pub Option<Actor>);
+
+/// Where the request came from, for sessions and the audit log.
+#[derive(Debug, Clone, Default)]
+pub struct Peer {
+    /// The address.
+    pub ip: String,
+    /// The browser, as it calls itself.
+    pub user_agent: String,
+}
+
+/// The server's table of status codes, so that it stays in one place there.
+#[derive(Clone, Copy)]
+pub struct Statuses(pub fn(FaultKind) -> StatusCode);
+
+/// Somebody who is signed in, and the core to ask for them.
+pub struct Call {
+    /// The core.
+    pub fleet: Fleet,
+    /// Who asks.
+    pub actor: Actor,
+    answer: Answer,
+}
+
+impl Call {
+    /// Hands the core's answer on; a refusal also becomes the response's status.
+    pub fn answer<T>(&self, result: Result<T, impl Into<fleet::Error>>) -> Result<T, ApiFault> {
+        self.answer.of(result)
+    }
+    /// Makes a refusal the response's status.
+    pub fn refuse(&self, fault: ApiFault) -> ApiFault {
+        self.answer.refuse(fault)
+    }
+    /// Where the browser goes after a change, a path of the console.
+    pub fn lead_to(&self, path: &str) {
+        self.answer.lead_to(path);
+    }
+    /// The id in an address or a form; what is no id names nothing, so the answer is "not found".
+    pub fn id<T: std::str::FromStr>(&self, text: &str) -> Result<T, ApiFault> {
+        text.parse().map_err(|_| self.refuse(ApiFault::new(FaultKind::NotFound, "not_found", "There is nothing with this id here.")))
+    }
+}
+
+/// The way back: sets the status of the response, of a page as of a call.
+#[derive(Clone)]
+pub struct Answer {
+    response: Option<ResponseOptions>,
+    statuses: Option<Statuses>,
+    form: bool,
+}
+
+impl Answer {
+    fn here() -> Self {
+        Self { response: use_context(), statuses: use_context(), form: use_context::<Parts>().is_some_and(|parts| is_form(&parts)) }
+    }
+    /// Hands the core's answer on; a refusal also becomes the response's status.
+    pub fn of<T>(&self, result: Result<T, impl Into<fleet::Error>>) -> Result<T, ApiFault> {
+        result.map_err(|error| {
+            let fault = ApiFault::from(error.into());
+            self.refuse(fault)
+        })
+    }
+    /// Makes a refusal the response's status. A form posted without JavaScript keeps its redirect, which carries the refusal back to the form.
+    pub fn refuse(&self, fault: ApiFault) -> ApiFault {
+        if let (Some(response), false) = (&self.response, self.form) {
+            let status = self.statuses.map_or(StatusCode::INTERNAL_SERVER_ERROR, |table| (table.0)(fault.0.kind));
+            response.set_status(status);
+        }
+        fault
+    }
+    /// Where the browser goes after a change, a path of the console. Does what `leptos_axum::redirect` does, but after an await, too.
+    pub fn lead_to(&self, path: &str) {
+        let Some(response) = &self.response else { return };
+        let Ok(location) = HeaderValue::from_str(path) else { return };
+        response.insert_header(header::LOCATION, location);
+        if self.form {
+            response.set_status(StatusCode::SEE_OTHER);
+        } else {
+            response.insert_header(HeaderName::from_static(REDIRECT_HEADER), HeaderValue::from_static(""));
+        }
+    }
+    /// Whether this answers a form that was posted without JavaScript.
+    pub const fn to_form(&self) -> bool {
+        self.form
+    }
+    /// Sets the cookies of a session.
+    pub fn sign_in(&self, cookies: Cookies, signed_in: &SignedIn) {
+        self.set_cookies(cookies::signed_in(cookies, signed_in));
+    }
+    /// Takes the cookies of a session away.
+    pub fn sign_out(&self, cookies: Cookies) {
+        self.set_cookies(cookies::signed_out(cookies));
+    }
+    fn set_cookies(&self, all: Vec<String>) {
+        for cookie in all {
+            if let (Some(response), Ok(cookie)) = (&self.response, HeaderValue::from_str(&cookie)) {
+                response.append_header(header::SET_COOKIE, cookie);
+            }
+        }
+    }
+    /// The response's options, to set a cookie.
+    pub fn response(&self) -> Option<&ResponseOptions> {
+        self.response.as_ref()
+    }
+}
+
+/// The signed-in caller. Call before the first await.
+pub fn caller() -> Result<Call, ApiFault> {
+    let (fleet, answer) = anyone()?;
+    match use_context::<Asker>().and_then(|asker| asker.0) {
+        Some(actor) => Ok(Call { fleet, actor, answer }),
+        None => {
+            Err(answer.refuse(ApiFault::new(FaultKind::Unauthenticated, "signed_out", "You are signed out. Sign in again.")))
+        }
+    }
+}
+
+/// The core for somebody who need not be signed in. Call before the first await.
+pub fn anyone() -> Result<(Fleet, Answer), ApiFault> {
+    let answer = Answer::here();
+    match use_context::<Fleet>() {
+        Some(fleet) => Ok((fleet, answer)),
+        None => Err(answer.refuse(ApiFault::new(FaultKind::Internal, "internal", "Something went wrong on our side. Try again."))),
+    }
+}
+
+/// How to set cookies and where the request came from. Call before the first await.
+pub fn browser() -> (Cookies, Peer) {
+    (use_context().unwrap_or(Cookies { secure: true }), use_context().unwrap_or_default())
+}
+
+/// The value of a cookie of the request. Call before the first await.
+pub fn cookie(name: &str) -> Option<String> {
+    let parts = use_context::<Parts>()?;
+    let value = parts.headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';')).find_map(|pair| {
+        let (key, value) = pair.trim().split_once('=')?;
+        (key == name).then(|| value.to_owned())
+    });
+    value
+}
+
+/// A browser without JavaScript posts forms itself and takes a page for an answer; the wasm asks for data.
+fn is_form(parts: &Parts) -> bool {
+    let takes_pages = parts.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/html"));
+    parts.method == Method::POST && takes_pages
+}
+
+/// A cookie of the request. Call before the first await.
+pub fn cookie(name: &str) -> Option<String> {
+    let parts = use_context::<Parts>()?;
+    let mut all = parts.headers.get_all(header::COOKIE).iter().filter_map(|h| h.to_str().ok()).flat_map(|h| h.split(';'));
+    all.find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()))
+}
+
+/// Makes a refusal the status of the page being rendered. Call while the page is made, not after an await.
+pub fn refuse_page(kind: FaultKind) {
+    Answer::here().refuse(ApiFault::new(kind, "", ""));
+}

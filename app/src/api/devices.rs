@@ -1,0 +1,99 @@
+//! Devices as the console reads and changes them.
+
+use super::fault::ApiFault;
+use leptos::{prelude::*, server_fn::codec::GetUrl};
+use serde::{Deserialize, Serialize};
+use wire::{
+    Timestamp,
+    devices::{DeviceDetail, DeviceQuery, DevicesPage},
+    telemetry::History,
+};
+
+/// A device's page: the device, and its history where the tab shows one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// The device.
+    pub detail: DeviceDetail,
+    /// Its history; none on tabs without charts.
+    pub history: Option<History>,
+    /// Start of the history.
+    pub from: Timestamp,
+    /// Its end.
+    pub to: Timestamp,
+}
+
+/// Which span of history to read: so much before now, or between two instants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Milliseconds before now, when `from` is none.
+    pub last_ms: i64,
+    /// Start, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<i64>,
+    /// End, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<i64>,
+}
+
+/// Points a series of a chart: two a pixel column on a wide screen would not be seen.
+#[cfg(feature = "ssr")]
+const POINTS: u32 = 600;
+
+/// A page of the device list.
+#[server(prefix = "/rpc", endpoint = "/devices", input = GetUrl)]
+pub async fn read_devices(query: DeviceQuery) -> Result<DevicesPage, ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.devices().page(&call.actor, &query).await)
+}
+
+/// A device; `window` asks for its history too.
+#[server(prefix = "/rpc", endpoint = "/device", input = GetUrl)]
+pub async fn read_device(id: String, #[server(default)] window: Option<Window>) -> Result<DeviceView, ApiFault> {
+    let call = super::caller::caller()?;
+    let id = call.id(&id)?;
+    let detail: DeviceDetail = call.answer(call.fleet.devices().detail(&call.actor, &id).await)?;
+    let Some(window) = window else {
+        return Ok(DeviceView { from: detail.at, to: detail.at, detail, history: None });
+    };
+    let (from, to) = match (window.from, window.to) {
+        (Some(from), Some(to)) if from < to => (Timestamp(from), Timestamp(to)),
+        _ => (detail.at.plus(-window.last_ms.clamp(60_000, 31 * 86_400_000)), detail.at),
+    };
+    let query = wire::telemetry::HistoryQuery { device_id: id, metrics: Vec::new(), from, to, points: POINTS };
+    let history = call.answer(call.fleet.telemetry().history(&call.actor, &query).await)?;
+    Ok(DeviceView { detail, history: Some(history), from, to })
+}
+
+/// Ids of a few devices that match what was typed, for the palette; a selector that is not finished finds nothing.
+#[server(prefix = "/rpc", endpoint = "/devices/find", input = GetUrl)]
+pub async fn find_devices(q: String) -> Result<Vec<String>, ApiFault> {
+    let call = super::caller::caller()?;
+    let query = DeviceQuery { q, rows: Some(8), ..DeviceQuery::default() };
+    let page = call.answer(call.fleet.devices().page(&call.actor, &query).await)?;
+    Ok(page.devices.items.into_iter().map(|row| row.device_id.into()).collect())
+}
+
+/// Replaces a device's tags; they are separated by commas or blanks.
+#[server(prefix = "/rpc", endpoint = "/device/tags")]
+pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let device = call.id(&id)?;
+    let tags = tags.split([',', ' ', '\n', '\r', '\t']).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect();
+    call.answer(call.fleet.devices().set_tags(&call.actor, &device, tags).await)?;
+    call.lead_to(&format!("/devices/{id}"));
+    Ok(())
+}
+
+/// Takes a device out of the fleet for good; `confirm` repeats its name.
+#[server(prefix = "/rpc", endpoint = "/device/decommission")]
+pub async fn decommission(id: String, #[server(default)] confirm: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let device: wire::ids::DeviceId = call.id(&id)?;
+    if confirm.trim() != device.as_str() {
+        let fault = wire::Fault::new(wire::FaultKind::Invalid, "not_confirmed", format!("Type {device} to confirm.")).at("confirm");
+        return Err(call.refuse(fault.into()));
+    }
+    call.answer(call.fleet.devices().decommission(&call.actor, &device).await)?;
+    call.lead_to(&format!("/devices/{id}"));
+    Ok(())
+}

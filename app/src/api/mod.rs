@@ -1,0 +1,23 @@
+//! Server functions: who asks → the core → a wire type. One file a room; each function is a few lines.
+//!
+//! Reads are `GET /rpc/…` and may be repeated; changes are form posts that also work without JavaScript. All of them answer errors as
+//! [`fault::ApiFault`]. `/rpc` belongs to the bundle of the same build; scripts use `/api/v1`.
+
+pub mod approvals;
+pub mod audit;
+#[cfg(feature = "ssr")]
+pub mod caller;
+pub mod certificates;
+#[cfg(feature = "ssr")]
+pub mod cookies;
+pub mod devices;
+pub mod enrolment;
+pub mod fault;
+#[cfg(feature = "ssr")]
+pub mod once;
+pub mod overview;
+pub mod people;
+pub mod releases;
+pub mod rollouts;
+pub mod session;
+pub mod telemetry;

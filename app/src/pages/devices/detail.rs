@@ -1,0 +1,130 @@
+//! A device: its head, its tabs, and what feeds them.
+
+use super::{certificates, firmware, overview, telemetry};
+use crate::{
+    api::devices::{DeviceView, Window, read_device},
+    live,
+    pages::words,
+    ui::{PageHead, Tab, badge, card, empty, icon, page, status, status::badge_with, status::tags, tabs, time},
+};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+use wire::{
+    devices::DeviceRow,
+    ids::DeviceId,
+    live::{DeviceLive, Topic},
+    states::DeviceState,
+};
+
+/// The tabs, by the last part of the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Overview,
+    Telemetry,
+    Firmware,
+    Certificates,
+    /// The question before it leaves the fleet, as a page.
+    Decommission,
+    Unknown,
+}
+
+impl Section {
+    fn of(tab: &str) -> Self {
+        match tab {
+            "" => Self::Overview,
+            "telemetry" => Self::Telemetry,
+            "firmware" => Self::Firmware,
+            "certificates" => Self::Certificates,
+            "decommission" => Self::Decommission,
+            _ => Self::Unknown,
+        }
+    }
+    const fn charts(self) -> bool {
+        matches!(self, Self::Overview | Self::Telemetry)
+    }
+}
+
+/// A device.
+#[component]
+pub fn DevicePage() -> AnyView {
+    let params = use_params_map();
+    let address = use_query_map();
+    let id = Memo::new(move |_| params.with(|p| p.get_str("id").unwrap_or_default().to_owned()));
+    let section = Memo::new(move |_| params.with(|p| Section::of(p.get_str("tab").unwrap_or_default())));
+    let range = Memo::new(move |_| address.with(|a| telemetry::Range::of(|key| a.get_str(key).map(str::to_owned))));
+    let window = Memo::new(move |_| section.get().charts().then(|| range.get().window()));
+    let model = Resource::new(
+        move || (id.get(), window.get()),
+        |(id, window): (String, Option<Window>)| read_device(id, window),
+    );
+    let topic = move || id.with(|id| id.parse::<DeviceId>().ok()).map(Topic::Device);
+    let feed = RwSignal::new(None::<DeviceLive>);
+    live::on_device(topic, move |news| {
+        // Coming or going changes more than the charts: the page is read again.
+        if news.online.is_some_and(|now| online(model) != Some(now)) {
+            model.refetch();
+        }
+        feed.set(Some(news.clone()));
+    });
+    live::refetch_on(|| Some(Topic::Rollouts), 2000, model);
+    page(model, move |view| content(view, section.get(), range.get_untracked(), feed))
+}
+
+/// What the page shows of the device's presence; none before the first read.
+fn online(model: Resource<Result<DeviceView, crate::api::fault::ApiFault>>) -> Option<bool> {
+    model.with_untracked(|view| view.as_ref().and_then(|view| view.as_ref().ok().map(|view| view.detail.row.online)))
+}
+
+fn content(view: DeviceView, section: Section, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>) -> AnyView {
+    let row = view.detail.row.clone();
+    let body = match section {
+        Section::Overview => overview::tab(view, range, feed),
+        Section::Telemetry => telemetry::tab(view, range, feed),
+        Section::Firmware => firmware::tab(view.detail),
+        Section::Certificates => certificates::tab(view.detail),
+        Section::Decommission => overview::decommission_page(&view.detail),
+        Section::Unknown => {
+            let back = view! { <a class="btn" href=format!("/devices/{}", row.device_id)>"Go to the device"</a> }.into_any();
+            card("Not found", None, empty("search", "A device has no such page", "It may have been mistyped.", Some(back)))
+        }
+    };
+    view! { {head(&row)}{nav(&row.device_id, section)}<div class="mt-4">{body}</div> }.into_any()
+}
+
+fn head(row: &DeviceRow) -> AnyView {
+    let (tone, word) = words::device(row.state, row.online);
+    let presence = match (row.state, row.online) {
+        (DeviceState::Active, true) => badge_with(tone, "wifi", word),
+        (DeviceState::Active, false) => badge_with(tone, "wifi-off", word),
+        _ => badge(tone, word),
+    };
+    let update = row.update.filter(|u| !u.finished() || u.error()).map(|state| {
+        let (tone, word) = words::update(state);
+        status(tone, word)
+    });
+    let marks = view! { {presence}{update}{tags(&row.tags)} }.into_any();
+    let hardware = if row.hardware.is_empty() { String::new() } else { format!(" rev {}", row.hardware) };
+    let sub = view! {
+        {row.device_type.clone()}{hardware}" · firmware "<span class="mono">{row.version.clone()}</span>" · seen "{time::ago_or(row.last_seen_at, "never")}
+    }
+    .into_any();
+    view! { <PageHead title=row.device_id.to_string() mono=true marks=marks sub=sub/> }.into_any()
+}
+
+fn nav(id: &DeviceId, section: Section) -> AnyView {
+    let tab = |path: &str, label: &'static str, this: Section| Tab::new(format!("/devices/{id}{path}"), label, section == this);
+    tabs(
+        "Device sections",
+        vec![
+            tab("", "Overview", Section::Overview),
+            tab("/telemetry", "Telemetry", Section::Telemetry),
+            tab("/firmware", "Firmware", Section::Firmware),
+            tab("/certificates", "Certificates", Section::Certificates),
+        ],
+    )
+}
+
+/// An icon before words, for the tabs' buttons.
+pub(super) fn with_icon(name: &'static str, words: &'static str) -> AnyView {
+    view! { {icon(name)}{words} }.into_any()
+}

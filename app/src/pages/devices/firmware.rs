@@ -1,0 +1,51 @@
+//! The updates of a device: what it runs, and every rollout it was part of.
+
+use crate::{
+    pages::words,
+    ui::{Column, Tone, banner, empty, page::card_flush, status, table, time},
+};
+use leptos::prelude::*;
+use wire::devices::{DeviceDetail, DeviceUpdate};
+
+/// The tab.
+pub fn tab(d: DeviceDetail) -> AnyView {
+    let history = if d.updates.is_empty() {
+        empty("package", "Not updated yet", "Rollouts that reach this device appear here, with every step it reports.", None)
+    } else {
+        let rows = d.updates.iter().map(line).collect_view().into_any();
+        let columns = vec![
+            Column::text("Rollout"),
+            Column::text("From"),
+            Column::text("To"),
+            Column::text("State"),
+            Column::text("What it said"),
+            Column::text("Offered"),
+            Column::text("Changed"),
+        ];
+        table("Updates of this device", columns, rows)
+    };
+    view! {
+        <div class="stack">
+            {(!d.update_reason.is_empty()).then(|| banner(Tone::Info, d.update_reason.clone().into_any()))}
+            {card_flush("Updates", Some(view! { "Runs "<b class="mono">{d.row.version.clone()}</b> }.into_any()), history)}
+        </div>
+    }
+    .into_any()
+}
+
+fn line(u: &DeviceUpdate) -> AnyView {
+    let (tone, word) = words::update(u.state);
+    let progress = u.progress.filter(|_| !u.state.finished()).map(|p| format!(" {p} %"));
+    view! {
+        <tr>
+            <td><a class="main" href=format!("/rollouts/{}", u.rollout)>{u.rollout_name.clone()}</a></td>
+            <td class="mono">{u.from_version.clone()}</td>
+            <td class="mono">{u.to_version.clone()}</td>
+            <td>{status(tone, word)}{progress}</td>
+            <td class="dim" title=u.detail.clone()>{u.detail.clone()}</td>
+            <td class="dim">{time::at(u.created_at)}</td>
+            <td class="dim">{time::ago(u.updated_at)}</td>
+        </tr>
+    }
+    .into_any()
+}

@@ -1,0 +1,9 @@
+//! Devices: the list with its filters, and a device with its tabs.
+
+mod certificates;
+pub mod detail;
+mod filters;
+mod firmware;
+pub mod list;
+mod overview;
+mod telemetry;

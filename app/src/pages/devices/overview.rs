@@ -1,0 +1,199 @@
+//! The first tab of a device: its charts in short, its connections, who it is, and what the operator may change.
+
+use super::{detail::with_icon, telemetry};
+use crate::{
+    api::devices::{Decommission, DeviceView, SetTags},
+    pages::words,
+    ui::{
+        Confirm, Tone, banner, card, confirm_dialog, copyable, dialog, dialog::buttons, dialog_link, dot, fault_banner, form, icon,
+        number::percent,
+        status, submit, svg, text, time,
+    },
+};
+use leptos::{form::ActionForm, prelude::*};
+use wire::{devices::DeviceDetail, live::DeviceLive, states::DeviceState};
+
+const TAGS: &str = "tags-dialog";
+const DECOMMISSION: &str = "decommission-dialog";
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// The tab.
+pub fn tab(view: DeviceView, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>) -> AnyView {
+    let d = &view.detail;
+    let path = format!("/devices/{}", d.row.device_id);
+    let aside = view! { {range.switch(&path)}<a href=telemetry::path(&d.row.device_id)>"All metrics"</a> }.into_any();
+    let pictures = telemetry::zoomable(&path, telemetry::charts(&view, range, feed, 2));
+    view! {
+        {(!d.update_reason.is_empty()).then(|| banner(Tone::Info, d.update_reason.clone().into_any()))}
+        <div class="split">
+            <div class="stack">
+                {card("Telemetry", Some(aside), pictures)}
+                {connections(d)}
+            </div>
+            <div class="stack">
+                {identity(d)}
+                {firmware(d)}
+                {attributes(d)}
+            </div>
+        </div>
+        {d.may_edit.then(|| tags_dialog(d))}
+        {d.may_revoke.then(|| decommission_dialog(d))}
+    }
+    .into_any()
+}
+
+fn connections(d: &DeviceDetail) -> AnyView {
+    let (from, to) = (d.at.millis() - DAY_MS, d.at.millis());
+    let spans: Vec<(i64, i64)> = d.connections.iter().map(|c| (c.from.millis(), c.to.map_or(to, wire::Timestamp::millis))).collect();
+    let connected: i64 = spans.iter().map(|(a, b)| (b.min(&to) - a.max(&from)).max(0)).sum();
+    let share = percent(connected.min(DAY_MS), DAY_MS);
+    let lines = d
+        .connections
+        .iter()
+        .rev()
+        .take(8)
+        .map(|c| {
+            let (tone, title, at) = match c.to {
+                None => (Tone::Ok, "Connected".to_owned(), c.from),
+                Some(end) if c.reason.is_empty() => (Tone::Off, "Disconnected".to_owned(), end),
+                Some(end) => (Tone::Off, format!("Disconnected: {}", c.reason), end),
+            };
+            let lasted = c.to.map(|end| format!(" · after {}", wire::time::duration(end.since(c.from))));
+            view! { <li>{dot(tone)}<div>{title}<div class="sub">{c.address.clone()}{lasted}</div></div>{time::ago(at)}</li> }
+        })
+        .collect_view();
+    let aside = view! { <span class="text-2">{format!("{share} connected")}</span> }.into_any();
+    card(
+        "Connection, last 24 hours",
+        Some(aside),
+        view! {
+            <div class="stack">
+                {svg::strip(format!("Connected {share} of the last 24 hours"), &spans, from, to)}
+                <ol class="timeline">{lines}</ol>
+            </div>
+        }
+        .into_any(),
+    )
+}
+
+fn identity(d: &DeviceDetail) -> AnyView {
+    let id = d.row.device_id.to_string();
+    let certificate = d.certificates.first().map(|c| {
+        let (tone, word) = words::certificate(c.state, c.not_after.since(d.at));
+        view! { <dt>"Certificate"</dt><dd>{status(tone, word)}" until "{time::at(c.not_after)}</dd> }
+    });
+    let connected = d.connected_at.map(|at| view! { <dt>"Connected"</dt><dd>{time::ago(at)}" from "<span class="mono">{d.address.clone()}</span></dd> });
+    let edit = d.may_edit.then(|| dialog_link(TAGS, format!("/devices/{id}#{TAGS}"), "", with_icon("tag", "Edit tags")));
+    let active = d.row.state != DeviceState::Decommissioned;
+    let remove = (d.may_revoke && active)
+        .then(|| dialog_link(DECOMMISSION, format!("/devices/{id}/decommission"), "danger", with_icon("ban", "Decommission…")));
+    card(
+        "Identity",
+        None,
+        view! {
+            <dl class="kv">
+                <dt>"Device id"</dt><dd>{copyable(id, "Copy device id")}</dd>
+                <dt>"Type"</dt><dd>{d.row.device_type.clone()}</dd>
+                <dt>"Hardware"</dt><dd>{d.row.hardware.clone()}</dd>
+                <dt>"Enrolled"</dt><dd>{time::at(d.enrolled_at)}</dd>
+                <dt>"By"</dt><dd>{d.enrolled_by.clone()}</dd>
+                {certificate}
+                {connected}
+                <dt>"Agent"</dt><dd class="mono">{d.agent.clone()}</dd>
+            </dl>
+            <div class="row mt-4">{edit}{remove}</div>
+        }
+        .into_any(),
+    )
+}
+
+fn firmware(d: &DeviceDetail) -> AnyView {
+    let update = d.updates.first().map(|u| {
+        let (tone, word) = words::update(u.state);
+        view! {
+            <dt>"Last update"</dt><dd>{status(tone, word)}</dd>
+            <dt>"Rollout"</dt><dd><a href=format!("/rollouts/{}", u.rollout)>{u.rollout_name.clone()}</a></dd>
+        }
+    });
+    card(
+        "Firmware",
+        Some(view! { <a href=format!("/devices/{}/firmware", d.row.device_id)>"History"</a> }.into_any()),
+        view! {
+            <dl class="kv">
+                <dt>"Running"</dt><dd class="mono">{d.row.version.clone()}</dd>
+                <dt>"Sequence"</dt><dd class="num">{d.sequence}</dd>
+                {update}
+            </dl>
+        }
+        .into_any(),
+    )
+}
+
+fn attributes(d: &DeviceDetail) -> AnyView {
+    if d.attributes.is_empty() {
+        return ().into_any();
+    }
+    let rows = d.attributes.iter().map(|(k, v)| view! { <dt>{k.clone()}</dt><dd class="mono">{v.clone()}</dd> }).collect_view();
+    card("What it says about itself", None, view! { <dl class="kv">{rows}</dl> }.into_any())
+}
+
+fn tags_dialog(d: &DeviceDetail) -> AnyView {
+    let action = form::action::<SetTags>();
+    form::on_success(action, |()| crate::ui::dialog::close_all());
+    let id = d.row.device_id.to_string();
+    let tags = d.row.tags.join(", ");
+    let pending = move || action.pending().get();
+    let inside = {
+        let id = id.clone();
+        view! {
+            <ActionForm action=action>
+                <input type="hidden" name="id" value=id.clone()/>
+                <div class="body">
+                    {move || fault_banner(form::refusal(action).as_ref())}
+                    {text("tags", "Tags").value(tags).hint("Separated by commas. Filters and rollouts can ask for them.").max_length(2000).view()}
+                </div>
+                {buttons("Cancel", format!("/devices/{id}"), submit("Save tags", "primary", pending))}
+            </ActionForm>
+        }
+        .into_any()
+    };
+    dialog(TAGS, format!("Tags of {id}"), inside)
+}
+
+fn decommission_form(d: &DeviceDetail) -> AnyView {
+    let action = form::action::<Decommission>();
+    form::on_success(action, |()| crate::ui::dialog::close_all());
+    let id = d.row.device_id.to_string();
+    let pending = move || action.pending().get();
+    view! {
+        <ActionForm action=action>
+            <input type="hidden" name="id" value=id.clone()/>
+            {move || {
+                let confirm = Confirm {
+                    text: "Its certificates are revoked and its connection is closed at once. The id stays reserved; this cannot be undone.".to_owned(),
+                    verb: "Decommission".to_owned(),
+                    cancel: "Keep device",
+                    back: format!("/devices/{id}"),
+                    danger: true,
+                    type_name: Some(id.clone()),
+                    reason: None,
+                };
+                confirm_dialog(confirm, form::refusal(action).as_ref(), pending)
+            }}
+        </ActionForm>
+    }
+    .into_any()
+}
+
+fn decommission_dialog(d: &DeviceDetail) -> AnyView {
+    dialog(DECOMMISSION, format!("Decommission {}?", d.row.device_id), decommission_form(d))
+}
+
+/// The same question as a page, for browsers without JavaScript.
+pub fn decommission_page(d: &DeviceDetail) -> AnyView {
+    if !d.may_revoke {
+        return banner(Tone::Bad, "Your role does not allow taking devices out of the fleet.".into_any());
+    }
+    view! { <section class="card narrow confirm-page"><header>{icon("ban")}<h2>{format!("Decommission {}?", d.row.device_id)}</h2></header>{decommission_form(d)}</section> }
+        .into_any()
+}

@@ -1,0 +1,151 @@
+//! The overview: the fleet at a glance, what runs, and what needs a person.
+
+use super::words;
+use crate::{
+    api::overview::read_overview,
+    live,
+    ui::{
+        PageHead, Tone, badge, card, dot, empty, icon,
+        number::{counted, grouped, percent},
+        page, progress::meter, tag, time,
+    },
+};
+use leptos::prelude::*;
+use wire::{
+    live::Topic,
+    overview::{Attention, FleetCounts, OverviewPage as Model, VersionShare},
+    rollouts::{Counts, RolloutRow},
+};
+
+/// The overview.
+#[component]
+pub fn OverviewPage() -> AnyView {
+    let model = Resource::new(|| (), |()| read_overview());
+    live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
+    live::refetch_on(|| Some(Topic::Devices), 5000, model);
+    let counts = RwSignal::new(None);
+    live::on_counts(move |new| counts.set(Some(new)));
+    page(model, move |model| content(model, counts))
+}
+
+fn content(model: Model, live: RwSignal<Option<FleetCounts>>) -> AnyView {
+    let first = model.counts;
+    let sub = view! { {counted(first.devices, "device", "devices")}". Updated "{time::ago(model.at)}"." }.into_any();
+    let actions = view! { <a class="btn" data-v="primary" href="/rollouts/new">{icon("rocket")}"New rollout"</a> }.into_any();
+    view! {
+        <PageHead title="Overview" sub=sub actions=actions/>
+        {stats(first, live)}
+        <div class="split mt-4">
+            <div class="stack">
+                {rollouts(model.rollouts)}
+                {versions(model.versions)}
+            </div>
+            {attention(model.attention)}
+        </div>
+    }
+    .into_any()
+}
+
+fn stats(first: FleetCounts, live: RwSignal<Option<FleetCounts>>) -> AnyView {
+    let now = move || live.get().unwrap_or(first);
+    let stat = move |tone: Tone, name: &'static str, href: &'static str, value: fn(FleetCounts) -> i64, below: fn(FleetCounts) -> String| {
+        view! {
+            <a class="stat" href=href>
+                <span class="k">{dot(tone)}{name}</span>
+                <span class="v live-value">{move || grouped(value(now()))}</span>
+                <span class="d">{move || below(now())}</span>
+            </a>
+        }
+        .into_any()
+    };
+    view! {
+        <div class="grid stats">
+            {stat(Tone::Ok, "Connected", "/devices?q=online:yes", |c| c.online, |c| format!("{} of {}", percent(c.online, c.devices), grouped(c.devices)))}
+            {stat(Tone::Off, "Offline", "/devices?q=online:no", |c| c.devices - c.online, |c| format!("{} of {}", percent(c.devices - c.online, c.devices), grouped(c.devices)))}
+            {stat(Tone::Info, "Updating", "/devices?q=update:queued,offered,downloading,downloaded,installing,rebooting,verifying", |c| c.updating, |_| "an update is under way".to_owned())}
+            {stat(Tone::Bad, "Last update failed", "/devices?q=update:failed,reverted,timed_out,rejected", |c| c.failed, |_| "or went back by itself".to_owned())}
+            {stat(Tone::Warn, "Certificates ≤ 30 days", "/certificates", |c| c.expiring, |_| "end within 30 days".to_owned())}
+        </div>
+    }
+    .into_any()
+}
+
+fn rollouts(rows: Vec<RolloutRow>) -> AnyView {
+    let all = view! { <a href="/rollouts">"All rollouts"</a> }.into_any();
+    if rows.is_empty() {
+        return card("Rollouts in progress", Some(all), empty("rocket", "Nothing is going out", "A rollout appears here while it runs or waits for a person.", None));
+    }
+    let rows = rows.into_iter().map(rollout).collect_view();
+    card("Rollouts in progress", Some(all), view! { <div class="stack rollout-lines">{rows}</div> }.into_any())
+}
+
+fn rollout(row: RolloutRow) -> AnyView {
+    let (tone, word) = words::rollout(row.state);
+    let word = if row.stage > 0 { format!("{word} · stage {} of {}", row.stage, row.stages) } else { word.to_owned() };
+    let c = row.counts;
+    let failed = if c.errors() > 0 { format!(" · {} failed", grouped(c.errors())) } else { String::new() };
+    let done = format!("{} of {} done{failed}", grouped(c.succeeded), grouped(c.total));
+    view! {
+        <div class="rollout-line">
+            <div class="row">
+                <a class="strong" href=format!("/rollouts/{}", row.id)>{row.name}</a>{tag(row.version)}{badge(tone, word)}
+                <span class="push small text-2">{done}</span>
+            </div>
+            {counts_meter(&c)}
+            {(!row.summary.is_empty()).then(|| view! { <p class="small text-2">{row.summary}</p> })}
+        </div>
+    }
+    .into_any()
+}
+
+/// A rollout's or stage's devices as a bar.
+pub fn counts_meter(c: &Counts) -> AnyView {
+    let label = format!("{} done, {} updating, {} failed, {} waiting", c.succeeded, c.updating, c.errors(), c.waiting + c.left_out);
+    meter(label, &[(Tone::Ok, c.succeeded), (Tone::Info, c.updating), (Tone::Bad, c.errors()), (Tone::Off, c.waiting + c.left_out)])
+}
+
+fn versions(shares: Vec<VersionShare>) -> AnyView {
+    let total: i64 = shares.iter().map(|s| s.devices).sum();
+    if total == 0 {
+        return ().into_any();
+    }
+    let rows = shares
+        .into_iter()
+        .map(|share| {
+            let (name, href) = if share.version.is_empty() {
+                ("not said".to_owned(), "/devices".to_owned())
+            } else {
+                (share.version.clone(), format!("/devices?q=version:{}", share.version))
+            };
+            view! {
+                <li>
+                    <a class="mono" href=href>{name}</a>
+                    <span class="share" style=format!("--n:{}", share.devices * 1000 / total)></span>
+                    <span class="num">{grouped(share.devices)}</span>
+                    <span class="num text-2">{percent(share.devices, total)}</span>
+                </li>
+            }
+        })
+        .collect_view();
+    card("Versions in the field", None, view! { <ul class="shares">{rows}</ul> }.into_any())
+}
+
+fn attention(all: Vec<Attention>) -> AnyView {
+    if all.is_empty() {
+        return card("Needs attention", None, empty("circle-check", "All is well", "Halted rollouts, failed updates and certificates that end soon appear here.", None));
+    }
+    let lines = all
+        .into_iter()
+        .map(|a| {
+            let about = a.device.map(String::from);
+            view! {
+                <li>
+                    {dot(words::attention(a.kind))}
+                    <div><a href=a.href>{a.text}</a>{about.map(|about| view! { <div class="sub mono">{about}</div> })}</div>
+                    {time::ago(a.since)}
+                </li>
+            }
+        })
+        .collect_view();
+    card("Needs attention", None, view! { <ol class="timeline">{lines}</ol> }.into_any())
+}

@@ -1,0 +1,50 @@
+//! The first start: makes the first admin with the code from the server's log.
+
+use super::sign_in::door;
+use crate::{
+    api::session::{SetUp, read_set_up_needed},
+    ui::{fault_banner, field, form, page, page::PageHead, submit, text},
+};
+use leptos::{form::ActionForm, prelude::*};
+
+/// Set-up.
+#[component]
+pub fn SetUpPage() -> AnyView {
+    let action = form::action::<SetUp>();
+    let model = Resource::new(|| (), |()| read_set_up_needed());
+    door(page(model, move |needed| if needed { set_up_form(action) } else { done() }))
+}
+
+fn set_up_form(action: ServerAction<SetUp>) -> AnyView {
+    let pending = move || action.pending().get();
+    view! {
+        <PageHead title="Set up Fleetward" sub="Make the first account. It is an admin and can invite the others.".into_any()/>
+        <ActionForm action=action>
+            {move || {
+                let fault = form::refusal(action);
+                let fault = fault.as_ref();
+                view! {
+                    <div class="stack">
+                        {fault_banner(fault)}
+                        {text("code", "Set-up code").hint("It is in the server's log, on the line “set-up code”. It works once.")
+                            .required().autocomplete("one-time-code").fault(fault).view()}
+                        {text("name", "Your name").required().autocomplete("name").max_length(100).fault(fault).view()}
+                        {field("email", "E-mail", form::Control::Input("email")).required().autocomplete("username").fault(fault).view()}
+                        {field("password", "Password", form::Control::Input("password")).hint("At least 12 characters. A few unrelated words are easy to keep.")
+                            .required().autocomplete("new-password").fault(fault).view()}
+                        {submit("Make the account", "primary", pending)}
+                    </div>
+                }
+            }}
+        </ActionForm>
+    }
+    .into_any()
+}
+
+fn done() -> AnyView {
+    view! {
+        <PageHead title="Fleetward is set up" sub="An account exists already; ask its owner to invite you.".into_any()/>
+        <a class="btn" data-v="primary" href="/sign-in">"Sign in"</a>
+    }
+    .into_any()
+}

@@ -1,0 +1,110 @@
+//! Pure: how states are said and shown: the word and the tone of each.
+
+use crate::ui::Tone;
+use wire::{
+    overview::AttentionKind,
+    states::{CertificateState, DeviceState, ReleaseState, RolloutState, StageState, UpdateState},
+};
+
+/// A device's presence and standing in one word: what matters most of the two.
+pub const fn device(state: DeviceState, online: bool) -> (Tone, &'static str) {
+    match (state, online) {
+        (DeviceState::Active, true) => (Tone::Ok, "Online"),
+        (DeviceState::Active, false) => (Tone::Off, "Offline"),
+        (DeviceState::Preregistered, _) => (Tone::Off, "Not seen yet"),
+        (DeviceState::Pending, _) => (Tone::Hold, "Pending"),
+        (DeviceState::Suspended, _) => (Tone::Hold, "Suspended"),
+        (DeviceState::Decommissioned, _) => (Tone::Bad, "Decommissioned"),
+    }
+}
+
+/// One device's part in a rollout.
+pub const fn update(state: UpdateState) -> (Tone, &'static str) {
+    match state {
+        UpdateState::Queued => (Tone::Off, "Queued"),
+        UpdateState::Offered => (Tone::Info, "Offered"),
+        UpdateState::AwaitingWindow => (Tone::Hold, "Waits for its window"),
+        UpdateState::AwaitingConfirmation => (Tone::Hold, "Waits at the device"),
+        UpdateState::Downloading => (Tone::Info, "Downloading"),
+        UpdateState::Downloaded => (Tone::Info, "Downloaded"),
+        UpdateState::Installing => (Tone::Info, "Installing"),
+        UpdateState::Rebooting => (Tone::Info, "Restarting"),
+        UpdateState::Verifying => (Tone::Info, "Proving its health"),
+        UpdateState::Succeeded => (Tone::Ok, "Done"),
+        UpdateState::Failed => (Tone::Bad, "Failed"),
+        UpdateState::Rejected => (Tone::Bad, "Rejected"),
+        UpdateState::TimedOut => (Tone::Bad, "Timed out"),
+        UpdateState::Reverted => (Tone::Bad, "Reverted"),
+        UpdateState::Cancelled => (Tone::Off, "Cancelled"),
+        UpdateState::Superseded => (Tone::Off, "Superseded"),
+        UpdateState::NotApplicable => (Tone::Off, "Not applicable"),
+    }
+}
+
+/// A rollout.
+pub const fn rollout(state: RolloutState) -> (Tone, &'static str) {
+    match state {
+        RolloutState::Draft => (Tone::Off, "Draft"),
+        RolloutState::WaitingForApproval => (Tone::Hold, "Waiting for approval"),
+        RolloutState::Rejected => (Tone::Bad, "Rejected"),
+        RolloutState::Approved => (Tone::Off, "Approved"),
+        RolloutState::Scheduled => (Tone::Off, "Scheduled"),
+        RolloutState::Running => (Tone::Info, "Running"),
+        RolloutState::Paused => (Tone::Hold, "Paused"),
+        RolloutState::Halted => (Tone::Bad, "Halted"),
+        RolloutState::RollingBack => (Tone::Warn, "Rolling back"),
+        RolloutState::RolledBack => (Tone::Warn, "Rolled back"),
+        RolloutState::Stopping => (Tone::Warn, "Stopping"),
+        RolloutState::Stopped => (Tone::Off, "Stopped"),
+        RolloutState::Completed => (Tone::Ok, "Completed"),
+    }
+}
+
+/// A stage of a rollout.
+pub const fn stage(state: StageState) -> (Tone, &'static str) {
+    match state {
+        StageState::Pending => (Tone::Off, "Waiting"),
+        StageState::Running => (Tone::Info, "Running"),
+        StageState::Soaking => (Tone::Info, "Soaking"),
+        StageState::AwaitingPromotion => (Tone::Hold, "Waits for a person"),
+        StageState::Succeeded => (Tone::Ok, "Passed"),
+        StageState::Failed => (Tone::Bad, "Stopped by its gate"),
+        StageState::Skipped => (Tone::Off, "Skipped"),
+    }
+}
+
+/// A release. `quarantined` wins: nothing else matters then.
+pub const fn release(state: ReleaseState, quarantined: bool) -> (Tone, &'static str) {
+    match (state, quarantined) {
+        (_, true) => (Tone::Bad, "Quarantined"),
+        (ReleaseState::Draft, _) => (Tone::Off, "Draft"),
+        (ReleaseState::Verified, _) => (Tone::Info, "Verified"),
+        (ReleaseState::Published, _) => (Tone::Ok, "Published"),
+        (ReleaseState::Deprecated, _) => (Tone::Off, "Deprecated"),
+        (ReleaseState::Recalled, _) => (Tone::Bad, "Recalled"),
+    }
+}
+
+/// A certificate that ends `left_ms` from now.
+pub const fn certificate(state: CertificateState, left_ms: i64) -> (Tone, &'static str) {
+    const DAY: i64 = 24 * 3_600_000;
+    match state {
+        CertificateState::Issuing => (Tone::Info, "Being issued"),
+        CertificateState::Active if left_ms <= 0 => (Tone::Bad, "Expired"),
+        CertificateState::Active if left_ms <= 7 * DAY => (Tone::Bad, "Ends within 7 days"),
+        CertificateState::Active if left_ms <= 30 * DAY => (Tone::Warn, "Ends within 30 days"),
+        CertificateState::Active => (Tone::Ok, "Valid"),
+        CertificateState::Superseded => (Tone::Off, "Superseded"),
+        CertificateState::Revoked => (Tone::Bad, "Revoked"),
+        CertificateState::Expired => (Tone::Bad, "Expired"),
+    }
+}
+
+/// What needs a person.
+pub const fn attention(kind: AttentionKind) -> Tone {
+    match kind {
+        AttentionKind::Halted | AttentionKind::UpdateFailed | AttentionKind::Quarantined => Tone::Bad,
+        AttentionKind::Approval => Tone::Hold,
+        AttentionKind::Offline | AttentionKind::Expiring => Tone::Warn,
+    }
+}

@@ -1,0 +1,117 @@
+//! What the page does with script and without Leptos' state: dialogs, copying, times. Delegated from the document, installed once.
+//!
+//! - `a[data-dialog=ID]` opens the dialog with that id instead of following the link; `[data-close]` inside of one closes it.
+//! - `button[data-copy=TEXT]` copies the text.
+//! - `time[data-rel]` becomes "12 s ago", `time[data-abs]` gets the reader's zone; both are looked at every second.
+//! - `html[data-hydrated=1]` says that the page listens.
+
+/// Installs all of it. Browser only, after hydration.
+pub fn install() {
+    #[cfg(feature = "hydrate")]
+    rim::install();
+}
+
+#[cfg(feature = "hydrate")]
+mod rim {
+    use crate::ui::{browser, time};
+    use leptos::{
+        ev,
+        leptos_dom::helpers::{set_interval_with_handle, window_event_listener},
+        prelude::*,
+    };
+    use std::time::Duration;
+    use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+    use web_sys::{Element, HtmlDialogElement, MouseEvent, MutationObserver, MutationObserverInit};
+
+    pub(super) fn install() {
+        // They live as long as the tab; there is nothing to take them down for.
+        let _ = window_event_listener(ev::click, |event| click(&event));
+        if let Err(error) = set_interval_with_handle(tick, Duration::from_secs(1)) {
+            leptos::logging::error!("times stand still: {error:?}");
+        }
+        // A page that was read again brings the server's times; they are put right before the screen shows them.
+        let seen = Closure::<dyn FnMut()>::new(tick).into_js_value();
+        let watch = MutationObserverInit::new();
+        watch.set_child_list(true);
+        watch.set_character_data(true);
+        watch.set_subtree(true);
+        if let (Ok(observer), Some(body)) = (MutationObserver::new(seen.unchecked_ref()), document().body()) {
+            let _ = observer.observe_with_options(&body, &watch);
+        }
+        request_animation_frame(|| {
+            tick();
+            if let Some(root) = document().document_element() {
+                let _ = root.set_attribute("data-hydrated", "1");
+            }
+        });
+    }
+
+    fn click(event: &MouseEvent) {
+        let Some(target) = event.target().and_then(|t| t.dyn_into::<Element>().ok()) else { return };
+        let near = |selector: &str| target.closest(selector).ok().flatten();
+        if let Some(button) = near("[data-copy]") {
+            copy(&button);
+        } else if let Some(opener) = near("[data-dialog]") {
+            let plain = !(event.meta_key() || event.ctrl_key() || event.shift_key() || event.alt_key());
+            if plain && opener.get_attribute("data-dialog").is_some_and(|id| browser::open_dialog(&id)) {
+                event.prevent_default();
+            }
+        } else if let Some(dialog) = near("dialog").and_then(|d| d.dyn_into::<HtmlDialogElement>().ok()) {
+            // The element itself is hit only on its backdrop: the content covers the rest.
+            let backdrop = dialog.is_same_node(target.dyn_ref());
+            if backdrop || near("[data-close]").is_some() {
+                event.prevent_default();
+                dialog.close();
+            } else if near("a[href]").is_some() {
+                dialog.close();
+            }
+        }
+    }
+
+    fn copy(button: &Element) {
+        let text = button.get_attribute("data-copy").unwrap_or_default();
+        let done = wasm_bindgen_futures::JsFuture::from(window().navigator().clipboard().write_text(&text));
+        let button = button.clone();
+        leptos::task::spawn_local(async move {
+            let state = if done.await.is_ok() { "done" } else { "failed" };
+            let _ = button.set_attribute("data-copied", state);
+            announce(if state == "done" { "Copied" } else { "Copying was refused by the browser" });
+            set_timeout(move || { let _ = button.remove_attribute("data-copied"); }, Duration::from_secs(2));
+        });
+    }
+
+    /// Says it to assistive technology, politely.
+    fn announce(text: &str) {
+        if let Some(region) = document().get_element_by_id("announcer") {
+            region.set_text_content(Some(text));
+        }
+    }
+
+    /// Puts the times right. Texts are only written when they change, so nothing moves for nothing.
+    fn tick() {
+        if browser::hidden() {
+            return;
+        }
+        let now = browser::epoch_ms();
+        let Ok(all) = document().query_selector_all("time[data-rel],time[data-abs]") else { return };
+        for i in 0..all.length() {
+            let Some(element) = all.get(i).and_then(|n| n.dyn_into::<Element>().ok()) else { continue };
+            let Some(stamp) = element.get_attribute("datetime") else { continue };
+            let at = js_sys::Date::new(&JsValue::from_str(&stamp));
+            #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds well within the range")]
+            let text = if element.has_attribute("data-rel") { time::relative(at.get_time() as i64, now) } else { local(&at) };
+            // The server's text stays the first child: hydration looks for it there.
+            if let Some(node) = element.first_child()
+                && node.node_value().as_deref() != Some(&text)
+            {
+                node.set_node_value(Some(&text));
+            }
+        }
+    }
+
+    fn local(at: &js_sys::Date) -> String {
+        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let month = MONTHS.get(at.get_month() as usize).copied().unwrap_or_default();
+        format!("{} {month} {} {:02}:{:02}:{:02}", at.get_date(), at.get_full_year(), at.get_hours(), at.get_minutes(), at.get_seconds())
+    }
+}

@@ -1,0 +1,79 @@
+//! The few things of the browser that several widgets ask for. Empty on the server.
+
+#![cfg(feature = "hydrate")]
+
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlDialogElement, VisibilityState};
+
+/// Milliseconds since the page was opened, monotonic.
+pub fn now_ms() -> f64 {
+    window().performance().map_or(0.0, |p| p.now())
+}
+
+/// Milliseconds since 1970 by the browser's clock, for texts like "12 s ago" only.
+pub fn epoch_ms() -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds well within the range")]
+    let now = js_sys::Date::now() as i64;
+    now
+}
+
+/// Whether the tab is in the background.
+pub fn hidden() -> bool {
+    document().visibility_state() == VisibilityState::Hidden
+}
+
+/// Path and query of the page.
+pub fn path_and_query() -> Option<String> {
+    let location = window().location();
+    Some(location.pathname().ok()? + &location.search().unwrap_or_default())
+}
+
+/// Loads another page.
+pub fn go(href: &str) {
+    if let Err(error) = window().location().set_href(href) {
+        leptos::logging::error!("cannot go to {href}: {error:?}");
+    }
+}
+
+/// The address of a websocket on this server.
+pub fn socket_url(path: &str) -> Option<String> {
+    let location = window().location();
+    let scheme = if location.protocol().ok()? == "https:" { "wss" } else { "ws" };
+    Some(format!("{scheme}://{}{path}", location.host().ok()?))
+}
+
+/// The first element that matches.
+pub fn find(selector: &str) -> Option<Element> {
+    document().query_selector(selector).ok().flatten()
+}
+
+/// The content of a `<meta name=…>`.
+pub fn meta(name: &str) -> Option<String> {
+    find(&format!("meta[name={name}]"))?.get_attribute("content").filter(|content| !content.is_empty())
+}
+
+/// Opens the dialog with this id; false when there is none.
+pub fn open_dialog(id: &str) -> bool {
+    let Some(dialog) = document().get_element_by_id(id).and_then(|e| e.dyn_into::<HtmlDialogElement>().ok()) else { return false };
+    dialog.open() || dialog.show_modal().is_ok()
+}
+
+/// Closes every open dialog.
+pub fn close_dialogs() {
+    while let Some(dialog) = find("dialog[open]").and_then(|e| e.dyn_into::<HtmlDialogElement>().ok()) {
+        dialog.close();
+    }
+}
+
+/// A value kept in this browser.
+pub fn stored(key: &str) -> Option<String> {
+    window().local_storage().ok().flatten()?.get_item(key).ok().flatten()
+}
+
+/// Keeps a value in this browser; one that refuses storage just forgets it.
+pub fn store(key: &str, value: &str) {
+    if let Ok(Some(storage)) = window().local_storage() {
+        let _ = storage.set_item(key, value);
+    }
+}

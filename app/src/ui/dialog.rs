@@ -1,0 +1,82 @@
+//! Dialogs: native, opened by a link that leads to a page with the same form when there is no JavaScript.
+//!
+//! Whether one is open lives in the DOM, so a page that is read again underneath does not close it. [`super::behaviour`] opens and closes them.
+
+use super::{form, icon::icon};
+use leptos::prelude::*;
+use wire::Fault;
+
+/// A dialog. `title` names the object; `body` is most often a form whose last element is a [`buttons`] row.
+pub fn dialog(id: impl Into<String>, title: impl Into<String>, body: AnyView) -> AnyView {
+    let (id, title): (String, String) = (id.into(), title.into());
+    let heading = format!("{id}-title");
+    view! {
+        <dialog class="dlg" id=id aria-labelledby=heading>
+            <header>
+                <h2 id=heading.clone()>{title}</h2>
+                <button type="button" class="btn icon push" data-v="ghost" data-s="sm" data-close="" aria-label="Close">{icon("x")}</button>
+            </header>
+            {body}
+        </dialog>
+    }
+    .into_any()
+}
+
+/// A button that opens the dialog `id`; without JavaScript a link to `href`, the page with the same form.
+/// `variant` is `primary`, `danger`, `ghost` or empty.
+pub fn dialog_link(id: impl Into<String>, href: impl Into<String>, variant: &'static str, content: AnyView) -> AnyView {
+    let (id, href): (String, String) = (id.into(), href.into());
+    view! { <a class="btn" data-v=variant href=href data-dialog=id aria-haspopup="dialog">{content}</a> }.into_any()
+}
+
+/// A question before something is done. The same in a dialog and on its page.
+pub struct Confirm {
+    /// What follows, in a sentence or two with numbers.
+    pub text: String,
+    /// The verb on the button: "Stop rollout".
+    pub verb: String,
+    /// What the way out is called: "Keep running".
+    pub cancel: &'static str,
+    /// Where the way out leads on a page of its own.
+    pub back: String,
+    /// Whether it harms: the button is red then.
+    pub danger: bool,
+    /// The name to type before it is done; posted as `confirm`.
+    pub type_name: Option<String>,
+    /// Label of the reason, posted as `reason`; required when the flag is set.
+    pub reason: Option<(&'static str, bool)>,
+}
+
+/// The inside of the form that asks: put it into an `ActionForm` with its hidden inputs. Focus starts on the way out.
+pub fn confirm_dialog(confirm: Confirm, fault: Option<&Fault>, pending: impl Fn() -> bool + Copy + Send + Sync + 'static) -> AnyView {
+    let Confirm { text, verb, cancel, back, danger, type_name, reason } = confirm;
+    let name_field = type_name.map(|name| {
+        form::text("confirm", format!("Type {name} to confirm")).exactly(&name).required().autocomplete("off").fault(fault).view()
+    });
+    let reason_field = reason.map(|(label, required)| {
+        let field = form::field("reason", label, form::Control::Area).max_length(1000).fault(fault);
+        if required { field.required() } else { field }.view()
+    });
+    view! {
+        <div class="body">
+            {form::fault_banner(fault)}
+            <p>{text}</p>
+            {name_field}
+            {reason_field}
+        </div>
+        {buttons(cancel, back, form::submit(verb, if danger { "danger-solid" } else { "primary" }, pending))}
+    }
+    .into_any()
+}
+
+/// The last row of a dialog's form: the way out, then the button that does it.
+pub fn buttons(cancel: &'static str, back: impl Into<String>, doing: AnyView) -> AnyView {
+    let back: String = back.into();
+    view! { <footer><a class="btn" href=back data-close="" autofocus="">{cancel}</a>{doing}</footer> }.into_any()
+}
+
+/// Closes whatever dialog is open. Browser only.
+pub fn close_all() {
+    #[cfg(feature = "hydrate")]
+    super::browser::close_dialogs();
+}

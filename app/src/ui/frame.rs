@@ -1,0 +1,264 @@
+//! The frame around every page behind the sign-in: rail, top bar, what is said about the connection, and where pages go.
+
+use super::{
+    icon::icon, keys,
+    number::grouped,
+    palette::{self, PALETTE, Palette},
+    toast::Toasts,
+};
+use crate::{
+    live::{Live, Status, machine::Phase},
+    session,
+};
+use leptos::prelude::*;
+use leptos_router::{components::Outlet, hooks::use_location};
+use wire::{access::Viewer, states::Role};
+
+/// The frame.
+#[component]
+pub fn Frame() -> AnyView {
+    let live = Live::provide();
+    let toasts = Toasts::provide();
+    let viewer = session::viewer_resource();
+    let path = use_location().pathname;
+    Effect::new(move |before: Option<String>| {
+        let now = path.get();
+        if before.is_some_and(|before| before != now) {
+            session::note_navigation();
+        }
+        now
+    });
+    Effect::new(move |_| keys::install(palette::open));
+    view! {
+        <a class="skip" href="#main" rel="external">"Skip to content"</a>
+        <div class="app">
+            <Transition fallback=|| view! { <nav class="side" aria-label="Main"></nav><header class="top"></header> }>
+                {move || Suspend::new(async move {
+                    // A viewer that could not be read leaves a frame without names and counts; the page below says why.
+                    chrome(viewer.await.ok(), path, live)
+                })}
+            </Transition>
+            <main id="main" tabindex="-1">
+                <ConnectionBanner live/>
+                <Outlet/>
+            </main>
+        </div>
+        <Palette/>
+        {keys::help()}
+        {toasts.view()}
+        <div class="sr" id="announcer" role="status"></div>
+    }
+    .into_any()
+}
+
+/// Rail and top bar: everything that knows who looks.
+fn chrome(viewer: Option<Viewer>, path: Memo<String>, live: Live) -> AnyView {
+    let initials = viewer.as_ref().map(|v| initials(&v.name)).unwrap_or_default();
+    let name = viewer.as_ref().map(|v| v.name.clone()).unwrap_or_default();
+    view! {
+        <nav class="side" aria-label="Main">{nav_links(viewer.as_ref(), path)}</nav>
+        <header class="top">
+            <a class="btn icon only-narrow" data-v="ghost" href="#nav-drawer" data-dialog="nav-drawer" rel="external" aria-label="Open menu">{icon("menu")}</a>
+            {move || crumbs_view(&path.get())}
+            <div class="row nowrap push">
+                <a class="btn only-wide palette-button" href="/devices" data-dialog=PALETTE>
+                    {icon("search")}"Search or jump to…"<kbd class="kbd push">"Ctrl K"</kbd>
+                </a>
+                <LivePill live/>
+                <button type="button" class="btn icon" data-v="ghost" popovertarget="account-menu" aria-label=format!("Account menu for {name}")>
+                    <span class="avatar" aria-hidden="true">{initials}</span>
+                </button>
+                {account_menu(viewer.as_ref())}
+            </div>
+        </header>
+        <dialog class="drawer" id="nav-drawer" aria-label="Menu">
+            <nav class="side-links" aria-label="Menu">{nav_links(viewer.as_ref(), path)}</nav>
+        </dialog>
+    }
+    .into_any()
+}
+
+fn nav_links(viewer: Option<&Viewer>, path: Memo<String>) -> AnyView {
+    let counts = viewer.map(|v| v.nav).unwrap_or_default();
+    let admin = viewer.is_some_and(|v| v.role == Role::Admin);
+    let organization = viewer.map_or_else(|| "Fleetward".to_owned(), |v| v.organization.clone());
+    let link = move |href: &'static str, name: &'static str, label: &'static str, count: i64| {
+        let current = move || path.with(|path| within(path, href)).then_some("page");
+        let count = (count > 0).then(|| view! { <span class="count">{grouped(count)}</span> });
+        view! { <a class="nav-link" href=href aria-current=current>{icon(name)}<span class="label">{label}</span>{count}</a> }.into_any()
+    };
+    let group = |label: &'static str| view! { <div class="group">{label}</div> };
+    view! {
+        <a class="nav-link brand" href="/"><span class="avatar" data-v="square" aria-hidden="true">{initials(&organization)}</span><span class="label strong">{organization}</span></a>
+        {link("/", "layout-dashboard", "Overview", 0)}
+        {link("/devices", "cpu", "Devices", counts.devices)}
+        {group("Updates")}
+        {link("/firmware", "package", "Firmware", 0)}
+        {link("/rollouts", "rocket", "Rollouts", counts.rollouts)}
+        {link("/approvals", "inbox", "Approvals", counts.approvals)}
+        {group("Trust")}
+        {link("/certificates", "shield-check", "Certificates", 0)}
+        {link("/enrolment", "key-round", "Enrolment", 0)}
+        {admin.then(|| view! {
+            {group("Admin")}
+            {link("/people", "users", "People", 0)}
+            {link("/audit", "scroll-text", "Audit log", 0)}
+        })}
+    }
+    .into_any()
+}
+
+fn account_menu(viewer: Option<&Viewer>) -> AnyView {
+    let who = viewer.map(|v| view! { <div class="menu-head"><b>{v.name.clone()}</b><span>{v.email.clone()}</span><span>{v.role.as_str()}</span></div> });
+    view! {
+        <div class="menu" id="account-menu" popover="auto">
+            {who}
+            <a href="/account">{icon("settings")}"Account"</a>
+            <a href="/account#keys" data-dialog=keys::HELP>{icon("keyboard")}"Keyboard"</a>
+            <hr/>
+            <form method="post" action="/rpc/session/sign_out"><button type="submit">{icon("log-out")}"Sign out"</button></form>
+        </div>
+    }
+    .into_any()
+}
+
+/// The state of the connection; a press holds the page still.
+#[component]
+fn LivePill(live: Live) -> AnyView {
+    let state = move || pill(live.status.get());
+    view! {
+        <button type="button" class="live" data-state=move || state().0 aria-pressed=move || live.status.get().paused.to_string()
+            aria-label=move || format!("Live data: {}. {}", state().1, if live.status.get().paused { "Continue" } else { "Pause" })
+            on:click=move |_| live.toggle_pause()>
+            {move || state().1}
+        </button>
+    }
+    .into_any()
+}
+
+/// What the connection's banner says, when there is something to say.
+#[component]
+fn ConnectionBanner(live: Live) -> AnyView {
+    let (text, set_text) = signal(None::<String>);
+    Effect::new(move |_| set_text.set(connection_text(live.status.get())));
+    view! {
+        <div class="banner connection" data-s="warn" role="status" hidden=move || text.with(Option::is_none)>
+            {icon("wifi-off")}
+            <span class="grow">{move || text.get().unwrap_or_default()}</span>
+            <button type="button" class="btn" data-s="sm" on:click=move |_| live.retry_now()>"Try now"</button>
+        </div>
+    }
+    .into_any()
+}
+
+/// Pure: the pill's state and word.
+fn pill(status: Status) -> (&'static str, String) {
+    match (status.paused, status.phase) {
+        (true, _) => ("paused", if status.behind_s < 2 { "Paused".to_owned() } else { format!("Paused, {} behind", span(status.behind_s)) }),
+        (false, Phase::Connecting) => ("connecting", "Connecting".to_owned()),
+        (false, Phase::Live) => ("live", "Live".to_owned()),
+        (false, Phase::Stale) => ("stale", format!("Stale {}", span(status.behind_s))),
+        (false, Phase::Offline) => ("offline", "Offline".to_owned()),
+    }
+}
+
+/// Pure: the banner's sentence.
+fn connection_text(status: Status) -> Option<String> {
+    if status.paused || matches!(status.phase, Phase::Live | Phase::Connecting) {
+        return None;
+    }
+    let again = match status.retry_s {
+        Some(0) | None => "Trying again.".to_owned(),
+        Some(s) => format!("Trying again in {s} s."),
+    };
+    Some(format!("Connection lost. Values are from {} ago. {again}", span(status.behind_s)))
+}
+
+fn span(seconds: u32) -> String {
+    wire::time::duration(i64::from(seconds) * 1000)
+}
+
+/// Pure: the first letters of the first and last word, for the avatar.
+fn initials(name: &str) -> String {
+    let mut words = name.split_whitespace();
+    let first = words.next().and_then(|w| w.chars().next());
+    let last = words.next_back().and_then(|w| w.chars().next());
+    first.into_iter().chain(last).flat_map(char::to_uppercase).collect()
+}
+
+/// Pure: whether a path belongs to a link of the rail.
+fn within(path: &str, href: &str) -> bool {
+    path == href || (href != "/" && path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')))
+}
+
+/// Pure: the way to a page: label and address of each step, the last one being the page itself.
+fn crumbs(path: &str) -> Vec<(String, String)> {
+    let mut href = String::new();
+    let mut out = Vec::new();
+    for part in path.split('/').filter(|p| !p.is_empty()) {
+        href.push('/');
+        href.push_str(part);
+        let label = match part.split_once('_') {
+            // An id of ours says nothing to a person; the heading has the name.
+            Some(("rol", _)) => "Rollout".to_owned(),
+            Some(("rel", _)) => "Release".to_owned(),
+            _ if out.len() == 1 && href.starts_with("/devices/") => part.to_owned(),
+            _ => {
+                let mut chars = part.chars();
+                chars.next().map(|c| c.to_uppercase().chain(chars).collect::<String>().replace('-', " ")).unwrap_or_default()
+            }
+        };
+        out.push((label, href.clone()));
+    }
+    if out.is_empty() {
+        out.push(("Overview".to_owned(), "/".to_owned()));
+    }
+    out
+}
+
+fn crumbs_view(path: &str) -> AnyView {
+    let all = crumbs(path);
+    let last = all.len() - 1;
+    let steps = all
+        .into_iter()
+        .enumerate()
+        .map(|(i, (label, href))| {
+            let step = if i == last { view! { <span aria-current="page">{label}</span> }.into_any() } else { view! { <a href=href>{label}</a> }.into_any() };
+            view! { <li>{step}</li> }
+        })
+        .collect_view();
+    view! { <nav class="crumb-nav" aria-label="Breadcrumb"><ol class="crumbs">{steps}</ol></nav> }.into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_to_a_page_is_read_from_its_address() {
+        let labels = |path: &str| crumbs(path).into_iter().map(|(label, _)| label).collect::<Vec<_>>();
+        assert_eq!(labels("/"), ["Overview"]);
+        assert_eq!(labels("/devices/gw-0412/telemetry"), ["Devices", "gw-0412", "Telemetry"]);
+        assert_eq!(labels("/rollouts/rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2/stop"), ["Rollouts", "Rollout", "Stop"]);
+        assert_eq!(crumbs("/devices/gw-1")[0].1, "/devices");
+    }
+
+    #[test]
+    fn the_rail_marks_the_page_and_what_is_below_it() {
+        assert!(within("/devices/gw-1", "/devices"));
+        assert!(!within("/devices-old", "/devices"));
+        assert!(!within("/devices", "/"));
+        assert_eq!(initials("Ada Lovelace Park"), "AP");
+        assert_eq!(initials(""), "");
+    }
+
+    #[test]
+    fn the_pill_says_how_old_the_page_is() {
+        let status = |phase, paused, behind_s| Status { phase, paused, behind_s, retry_s: None };
+        assert_eq!(pill(status(Phase::Live, false, 0)), ("live", "Live".to_owned()));
+        assert_eq!(pill(status(Phase::Stale, false, 42)), ("stale", "Stale 42 s".to_owned()));
+        assert_eq!(pill(status(Phase::Live, true, 72)).1, "Paused, 1 min behind");
+        assert_eq!(connection_text(status(Phase::Live, false, 0)), None);
+        assert!(connection_text(status(Phase::Stale, false, 12)).unwrap().contains("12 s ago"));
+    }
+}
