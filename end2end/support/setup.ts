@@ -8,7 +8,7 @@ import { results, stateOf, system, type Role } from "./system";
 
 export default async function setup(config: FullConfig) {
   mkdirSync(results, { recursive: true });
-  const stop = process.env.FLEETWARD_SYSTEM ? undefined : await startSystem();
+  const stop = process.env.END2END_SYSTEM ? undefined : await startSystem();
   const { launchOptions } = config.projects[0]!.use;
   const browser = await chromium.launch(launchOptions);
   for (const role of ["operator", "admin"] as Role[]) {
@@ -36,7 +36,7 @@ async function startSystem() {
     if (demo.exitCode !== null) throw new Error(`cargo xtask demo ended with ${demo.exitCode}`);
     await sleep(200);
   }
-  process.env.FLEETWARD_SYSTEM = file;
+  process.env.END2END_SYSTEM = file;
   return async () => {
     demo.kill("SIGTERM");
     await ended;

@@ -25,7 +25,7 @@ export const results = join(__dirname, "..", "results");
 export const stateOf = (role: Role) => join(results, `signed-in-${role}.json`);
 
 /** Read anew in every worker: the file is complete before the first test starts. */
-export const system = (): System => JSON.parse(readFileSync(process.env.FLEETWARD_SYSTEM!, "utf8"));
+export const system = (): System => JSON.parse(readFileSync(process.env.END2END_SYSTEM!, "utf8"));
 
 /** Firmware with its signed manifest, made with the binary's own offline tool. */
 export function signedFirmware(version: string, sequence: number, content: string | Buffer, key = system().signing_key) {

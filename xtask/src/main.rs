@@ -43,6 +43,7 @@ enum Command {
     /// Rebuild and restart on every change of the sources
     Watch(serve::Options),
     /// Build the browser bundle into target/site
+    #[command(visible_alias = "build")]
     Site,
     /// Measure, each workload against its floor or peer in the same run
     Bench(bench::Options),

@@ -24,7 +24,7 @@ pub fn run() -> Result<Tally> {
     let log = demo.access.server_log.clone();
     let mut playwright = Command::new("node");
     playwright.arg(modules.join("@playwright/test/cli.js")).arg("test").current_dir(paths::root().join("end2end"));
-    playwright.env("CHROMIUM", chromium).env("FLEETWARD_SYSTEM", &access).env("FORCE_COLOR", "0");
+    playwright.env("CHROMIUM", chromium).env("END2END_SYSTEM", &access).env("FORCE_COLOR", "0");
     let finished = process::watch("Playwright", &mut playwright);
     let alive = demo.check();
     let stopped = stop_keeping_log(demo, &log);
