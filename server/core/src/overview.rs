@@ -104,7 +104,7 @@ impl Fleet {
         let (device, mut detail) = self.devices().detail(actor, device_id).await?;
         detail.updates = self.rollouts().updates_of(device).await?;
         detail.update_reason = self.rollouts().explain(device).await?;
-        detail.latest = self.telemetry().latest(device);
+        detail.latest = self.telemetry().latest(&actor.org, device).await?;
         Ok(detail)
     }
 }

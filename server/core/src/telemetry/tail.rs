@@ -1,0 +1,169 @@
+//! The log's unfolded tail in memory: what was acknowledged is readable at once. Rebuilt from the log when the room opens, and compared with
+//! it where other instances write, too. Knows which rows are in the round that is being folded.
+
+use super::{Point, batch, store};
+use crate::db::{Db, EngineKind, Error};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+/// A device's samples of one log row, in the order they were received.
+#[derive(Debug, Clone)]
+pub(super) struct Segment {
+    /// The log row.
+    pub row: i64,
+    /// The samples.
+    pub points: Arc<[Point]>,
+}
+
+/// The tail. Cheap to share behind an [`Arc`].
+#[derive(Debug, Default)]
+pub(super) struct Tail(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    generation: i64,
+    /// Rows held, and whether each is in the round under way.
+    rows: HashMap<i64, bool>,
+    devices: BTreeMap<i64, Vec<Segment>>,
+    samples: usize,
+}
+
+impl Inner {
+    fn add(&mut self, row: i64, round: bool, device: i64, points: Arc<[Point]>) {
+        debug_assert!(self.rows.get(&row).is_none_or(|r| *r == round));
+        self.samples += points.len();
+        self.devices.entry(device).or_default().push(Segment { row, points });
+    }
+    /// Keeps the segments that `keep` wants.
+    fn retain(&mut self, keep: impl Fn(i64, &Segment) -> bool) {
+        let mut samples = 0;
+        self.devices.retain(|device, segments| {
+            segments.retain(|s| keep(*device, s));
+            samples += segments.iter().map(|s| s.points.len()).sum::<usize>();
+            !segments.is_empty()
+        });
+        self.samples = samples;
+    }
+}
+
+impl Tail {
+    /// Adds a row that was just committed here.
+    pub fn committed(&self, row: i64, devices: impl Iterator<Item = (i64, Arc<[Point]>)>) {
+        let mut inner = self.0.lock();
+        // A round that began between the commit and now has read the row from the log already.
+        if inner.rows.contains_key(&row) {
+            return;
+        }
+        inner.rows.insert(row, false);
+        for (device, points) in devices {
+            inner.add(row, false, device, points);
+        }
+    }
+
+    /// How many samples wait to be folded.
+    pub fn samples(&self) -> usize {
+        self.0.lock().samples
+    }
+
+    /// A device's unfolded samples in the order of the log, and the generation they belong to.
+    pub fn of(&self, device: i64) -> (i64, Vec<Segment>) {
+        let inner = self.0.lock();
+        let mut segments = inner.devices.get(&device).cloned().unwrap_or_default();
+        segments.sort_by_key(|s| s.row);
+        (inner.generation, segments)
+    }
+
+    /// The next devices behind `cursor` with samples in the round under way, until they have `enough` samples.
+    pub fn in_round(&self, cursor: i64, enough: usize) -> Vec<(i64, Vec<Segment>)> {
+        let inner = self.0.lock();
+        let mut out = Vec::new();
+        let mut samples = 0;
+        for (device, segments) in inner.devices.range(cursor.saturating_add(1)..) {
+            let mut mine: Vec<_> = segments.iter().filter(|s| inner.rows.get(&s.row) == Some(&true)).cloned().collect();
+            if mine.is_empty() {
+                continue;
+            }
+            mine.sort_by_key(|s| s.row);
+            samples += mine.iter().map(|s| s.points.len()).sum::<usize>();
+            out.push((*device, mine));
+            if samples >= enough {
+                break;
+            }
+        }
+        out
+    }
+
+    /// Whether a round is under way.
+    pub fn round_open(&self) -> bool {
+        self.0.lock().rows.values().any(|r| *r)
+    }
+
+    /// The devices up to `cursor` were folded into chunks with the step to `generation`.
+    pub fn folded(&self, cursor: i64, generation: i64) {
+        let mut inner = self.0.lock();
+        let rows = std::mem::take(&mut inner.rows);
+        inner.retain(|device, s| device > cursor || rows.get(&s.row) != Some(&true));
+        inner.rows = rows;
+        inner.generation = generation;
+    }
+
+    /// The round's rows are gone from the log.
+    pub fn round_ended(&self, generation: i64) {
+        let mut inner = self.0.lock();
+        let rows = std::mem::take(&mut inner.rows);
+        inner.retain(|_, s| rows.get(&s.row) != Some(&true));
+        inner.rows = rows.into_iter().filter(|(_, round)| !round).collect();
+        inner.generation = generation;
+    }
+
+    /// Makes the tail equal to the log: reads rows that aren't held, drops what has been folded. Returns rows that can't be read.
+    pub async fn catch_up(&self, db: &Db) -> Result<Vec<i64>, Error> {
+        let before: HashSet<i64> = self.0.lock().rows.keys().copied().collect();
+        let mut on = db.read().await?;
+        let found = store::log_rows(&mut on).await?;
+        let Some((generation, cursor)) = found.first().map(|r| (r.generation, r.cursor)) else {
+            return Err(Error::corrupt("the folding row is gone"));
+        };
+        let there: HashMap<i64, bool> = found.iter().filter_map(|r| Some((r.id?, r.round? == 1))).collect();
+        let mut missing: Vec<_> = there.iter().filter(|(id, _)| !before.contains(id)).map(|(id, round)| (*id, *round)).collect();
+        missing.sort_unstable();
+        let (mut read, mut damaged) = (Vec::new(), Vec::new());
+        for (id, round) in missing {
+            // Gone between the two reads: it was folded, and the generation says so to whoever compares it.
+            let Some(blob) = store::log_row(&mut on, id).await? else { continue };
+            match batch::read(&blob) {
+                Ok(devices) => read.push((id, round, devices)),
+                Err(e) => {
+                    tracing::error!(row = id, error = %e, "a row of the sample log is damaged; it is set aside");
+                    damaged.push(id);
+                }
+            }
+        }
+        let mut inner = self.0.lock();
+        for (id, round, devices) in read {
+            if inner.rows.insert(id, round).is_none() {
+                for (device, points) in devices {
+                    inner.add(id, round, device, points.into());
+                }
+            }
+        }
+        // Rows that came after the look into the log stay; those that were seen before and are gone now were folded.
+        let mut rows = std::mem::take(&mut inner.rows);
+        rows.retain(|id, round| {
+            *round = there.get(id).copied().unwrap_or(*round);
+            there.contains_key(id) || !before.contains(id)
+        });
+        inner.retain(|device, s| rows.get(&s.row).is_some_and(|round| !round || device > cursor));
+        inner.rows = rows;
+        inner.generation = generation;
+        Ok(damaged)
+    }
+
+    /// Whether somebody else may write the log, so that reads must catch up first.
+    pub fn shared(db: &Db) -> bool {
+        db.kind() == EngineKind::Postgres
+    }
+}
