@@ -1,0 +1,225 @@
+//! The command line: what can be asked of the agent, in words. Everything is done in the library.
+
+mod run;
+mod simulate;
+mod status;
+
+use agent::{
+    clock, identity,
+    identity::{Enrolment, Identity, Store},
+    metrics,
+    tls::{self, Fingerprint, Trust},
+    update::keys::TrustedKeys,
+};
+use anyhow::{Context as _, bail};
+use clap::{Args, Parser, Subcommand};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
+use tracing_subscriber::EnvFilter;
+
+/// A Fleetward device: makes its own key, enrols, streams what it measures and installs signed firmware in two slots.
+///
+/// The line that the console's enrolment page gives you does all of it:
+///
+///   agent run --enrol https://HOST:8444 --token fet_… --root-fingerprint HEX --device-id $(hostname)
+///
+/// Started again it needs none of that: everything that has to survive is in the state folder.
+#[derive(Parser)]
+#[command(name = "agent", version, verbatim_doc_comment)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes a key and trades an enrolment token for a certificate; does nothing where this was done before.
+    Enrol(EnrolArguments),
+    /// Runs this host as a device, enrolling it first where necessary. SIGTERM and SIGINT stop it cleanly.
+    Run(Box<run::Arguments>),
+    /// Runs a fleet of simulated devices in one process, with real certificates and connections.
+    Simulate(Box<simulate::Arguments>),
+    /// Says who this device is and what it runs.
+    Status(status::Arguments),
+}
+
+impl Arguments {
+    /// Does what was asked.
+    pub fn execute(self) -> anyhow::Result<()> {
+        let default = if matches!(self.command, Command::Simulate(_)) { "warn" } else { "info" };
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        match self.command {
+            Command::Enrol(arguments) => runtime()?.block_on(arguments.enrol_now()),
+            Command::Run(arguments) => arguments.run(),
+            Command::Simulate(arguments) => arguments.run(),
+            Command::Status(arguments) => arguments.print(),
+        }
+    }
+}
+
+/// One device needs one thread.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+#[derive(Args)]
+#[group(skip)]
+struct StateArguments {
+    /// The folder of everything that has to survive: key, certificate, buffered samples, slots.
+    #[arg(long, value_name = "DIR", env = "FLEETWARD_AGENT_STATE", default_value = "/var/lib/fleetward-agent")]
+    state: PathBuf,
+}
+
+/// How to reach the enrol listener, and whom to believe there.
+#[derive(Args)]
+#[group(skip)]
+struct ServerArguments {
+    /// The enrol listener.
+    #[arg(long = "enrol", visible_alias = "url", value_name = "https://HOST:8444")]
+    enrol: Option<String>,
+    /// The enrolment token's secret. Other users of this machine can see it in the process list: prefer --token-file there.
+    #[arg(long, value_name = "fet_…", env = "FLEETWARD_ENROL_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// A file that holds the enrolment token's secret.
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
+    /// SHA-256 of the root certificate, as the console shows it: pins the server on first contact.
+    #[arg(long, value_name = "HEX")]
+    root_fingerprint: Option<Fingerprint>,
+    /// The root certificate in PEM, instead of its fingerprint.
+    #[arg(long, value_name = "FILE", conflicts_with = "root_fingerprint")]
+    ca: Option<PathBuf>,
+}
+
+impl ServerArguments {
+    /// Address, secret and trust; an error that says what is missing.
+    fn complete(&self) -> anyhow::Result<(String, String, Trust)> {
+        let url = self.enrol.clone().context("not enrolled yet: give the enrol listener with --enrol https://HOST:8444")?;
+        let token = match (&self.token, &self.token_file) {
+            (Some(token), _) => token.trim().to_owned(),
+            (None, Some(file)) => {
+                let text = fs::read_to_string(file).with_context(|| format!("cannot read the token in {}", file.display()))?;
+                text.trim().to_owned()
+            }
+            (None, None) => bail!("not enrolled yet: give an enrolment token with --token-file FILE or --token"),
+        };
+        let trust = match (self.root_fingerprint, &self.ca) {
+            (Some(root), _) => Trust::Pinned(root),
+            (None, Some(file)) => {
+                let pem = fs::read(file).with_context(|| format!("cannot read the root in {}", file.display()))?;
+                Trust::Roots(tls::certificates(&pem)?)
+            }
+            (None, None) => bail!("not enrolled yet: say whom to believe with --root-fingerprint HEX or --ca FILE"),
+        };
+        Ok((url, token, trust))
+    }
+}
+
+#[derive(Args)]
+struct EnrolArguments {
+    #[command(flatten)]
+    state: StateArguments,
+    #[command(flatten)]
+    server: ServerArguments,
+    /// The device's name: up to 64 letters, digits, '.', '_', ':' and '-'. The host's name unless given.
+    #[arg(long, value_name = "ID")]
+    device_id: Option<String>,
+    /// The device's type as in manifests.
+    #[arg(long = "type", value_name = "TYPE", default_value = "linux-host")]
+    device_type: String,
+    /// Its hardware revision.
+    #[arg(long, value_name = "REVISION", default_value = std::env::consts::ARCH)]
+    hardware: String,
+    /// A fact to show beside the device; may be given several times.
+    #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = attribute)]
+    attributes: Vec<(String, String)>,
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    text.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).ok_or_else(|| "expected KEY=VALUE".to_owned())
+}
+
+impl EnrolArguments {
+    /// The host's facts and what was given.
+    fn attributes(&self) -> BTreeMap<String, String> {
+        let mut attributes = metrics::Host::attributes();
+        attributes.extend(self.attributes.iter().cloned());
+        attributes
+    }
+
+    /// The stored identity, or a new one.
+    async fn enrol(&self, clock: Arc<dyn clock::Clock>) -> anyhow::Result<Identity> {
+        let store = Store::open(&self.state.state)
+            .with_context(|| format!("cannot use the state folder {}; choose one with --state", self.state.state.display()))?;
+        if let Some(identity) = store.load()? {
+            return Ok(identity);
+        }
+        let (url, token, trust) = self.server.complete()?;
+        let attributes = self.attributes();
+        let host_name = || attributes.get("hostname").cloned();
+        let device_id = self.device_id.clone().or_else(host_name).context("this host has no name: give one with --device-id")?;
+        let (device_type, hardware) = (self.device_type.clone(), self.hardware.clone());
+        let enrolment = Enrolment { url, token, trust, device_id, device_type, hardware, attributes };
+        let mut wait = Duration::from_secs(1);
+        loop {
+            match identity::enrol(&store, &enrolment, Arc::clone(&clock)).await {
+                Ok(identity) => {
+                    tracing::info!(device = identity.device_id(), until = %identity.not_after(), "enrolled");
+                    return Ok(identity);
+                }
+                Err(identity::Error::Http(error)) if error.passing() => {
+                    tracing::warn!(%error, ?wait, "not enrolled yet; trying again");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(60));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn enrol_now(self) -> anyhow::Result<()> {
+        let identity = self.enrol(clock::System::new()).await?;
+        println!("{} is enrolled until {}", identity.device_id(), identity.not_after());
+        Ok(())
+    }
+}
+
+/// Whose firmware is installed.
+#[derive(Args)]
+#[group(skip)]
+struct KeyArguments {
+    /// An Ed25519 public key whose firmware may be installed (PEM, or 32 bytes in hex or base64); may be given several times. Without one no
+    /// update is installed.
+    #[arg(long = "trusted-key", value_name = "FILE")]
+    trusted_keys: Vec<PathBuf>,
+}
+
+impl KeyArguments {
+    fn read(&self) -> anyhow::Result<TrustedKeys> {
+        TrustedKeys::read(self.trusted_keys.iter().map(PathBuf::as_path)).map_err(anyhow::Error::msg)
+    }
+}
+
+/// Resolves at SIGTERM or SIGINT.
+async fn asked_to_stop() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent_and_takes_the_line_of_the_console() {
+        Arguments::command().debug_assert();
+        let line = format!("agent run --enrol https://h:8444 --token fet_x --root-fingerprint {} --device-id gw-1", "ab".repeat(32));
+        assert!(Arguments::try_parse_from(line.split(' ')).is_ok());
+    }
+}

@@ -1,0 +1,61 @@
+//! `agent status`: what the state folder says. Reads only; a running agent is not disturbed.
+
+use super::StateArguments;
+use agent::{
+    files::Folder,
+    identity::Store,
+    slots::{Seal, Slot, Slots},
+    update::journal::{Journal, Phase},
+};
+use clap::Args;
+
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    state: StateArguments,
+}
+
+impl Arguments {
+    pub fn print(self) -> anyhow::Result<()> {
+        let state = self.state.state;
+        let identity = if state.is_dir() { Store::open(&state)?.load()? } else { None };
+        let Some(identity) = identity else {
+            println!("not enrolled ({} holds no identity)", state.display());
+            return Ok(());
+        };
+        println!("device       {}", identity.device_id());
+        println!("server       {}", identity.device_url());
+        println!("certificate  until {}, renewed after {}", identity.not_after(), identity.renew_after());
+        if let Some(fingerprint) = identity.fingerprint() {
+            println!("fingerprint  {fingerprint}");
+        }
+        let folder = Folder::open(&state)?;
+        if !state.join("current").exists() {
+            println!("firmware     never started");
+            return Ok(());
+        }
+        let slots = Slots::open(folder.clone(), "")?;
+        let active = slots.active()?;
+        for slot in [Slot::A, Slot::B] {
+            let holds = match slots.seal(slot)? {
+                Some(Seal { version, sequence, .. }) => format!("version {version}, sequence {sequence}"),
+                None => "nothing verified".to_owned(),
+            };
+            println!("slot {slot}       {holds}{}", if slot == active { " (current)" } else { "" });
+        }
+        if let Some(bytes) = folder.read("updates.json")? {
+            let journal: Journal = serde_json::from_slice(&bytes)?;
+            println!("floor        nothing below sequence {} is installed", journal.floor);
+            match journal.phase() {
+                Phase::Idle => {}
+                Phase::Working { offer } => println!("update       {} is being downloaded or installed", offer.update_id),
+                Phase::Trial { offer, to, .. } => println!("update       {} is on trial in slot {to}", offer.update_id),
+            }
+            if let Some(latest) = journal.latest() {
+                let detail = latest.detail.as_deref().map(|d| format!(": {d}")).unwrap_or_default();
+                println!("last report  {} {}{detail}", latest.update_id, latest.state);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! The device's connection, again and again: what waits goes up in order, what comes down goes to where it belongs.
+
+use super::{Core, Error};
+use crate::{
+    AGENT,
+    backoff::Backoff,
+    buffer::Step,
+    channel::{self, Channel, Receiver, Sender},
+};
+use parking_lot::Mutex;
+use std::{io, sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wire::device::{Down, Hello, StatusReport, Up};
+
+/// Most frames of samples that wait for their acknowledgement: enough to keep a long line full, few enough to be sent again.
+const WINDOW: u64 = 64;
+/// How long a report waits for its acknowledgement before it is said again.
+const REPEAT: Duration = Duration::from_secs(30);
+
+/// The report that waits for its acknowledgement.
+struct Said {
+    report: StatusReport,
+    at: Instant,
+}
+
+/// Why a connection ended.
+enum End {
+    /// We were asked to stop.
+    Stopped,
+    /// We want another one at once: another certificate, another stream.
+    Again,
+    /// The network went away.
+    Lost,
+    /// The channel broke or was closed.
+    Channel(channel::Error),
+    /// The state folder cannot be used.
+    Broken(Error),
+}
+
+impl From<channel::Error> for End {
+    fn from(error: channel::Error) -> Self {
+        Self::Channel(error)
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+impl From<crate::update::Error> for End {
+    fn from(error: crate::update::Error) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+impl Core {
+    /// Keeps a channel open until `stop`, waiting longer and longer between failures.
+    pub(super) async fn stay_connected(&self, stop: &CancellationToken) -> Result<(), Error> {
+        let mut backoff = Backoff::reconnect();
+        let mut carrier = self.carrier.clone();
+        loop {
+            tokio::select! {
+                () = carrier.up() => {}
+                () = stop.cancelled() => return Ok(()),
+            }
+            let end = tokio::select! {
+                end = self.connection(stop, &mut backoff) => end,
+                () = carrier.lost() => End::Lost,
+            };
+            self.look(|view| view.connected = false);
+            let wait = match end {
+                End::Stopped => return Ok(()),
+                End::Broken(error) => return Err(error),
+                End::Again => continue,
+                End::Lost => {
+                    tracing::info!("the network went away");
+                    backoff.wait(self.entropy.unit())
+                }
+                End::Channel(error) => {
+                    let wait = backoff.wait(self.entropy.unit());
+                    tracing::warn!(%error, ?wait, "not connected");
+                    wait
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// One connection from its beginning to its end.
+    async fn connection(&self, stop: &CancellationToken, backoff: &mut Backoff) -> End {
+        match self.connected(stop, backoff).await {
+            Ok(end) | Err(end) => end,
+        }
+    }
+
+    async fn connected(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<End, End> {
+        let hello = Hello {
+            agent: AGENT.to_owned(),
+            boot_id: self.boot_id.clone(),
+            firmware: self.updates.running()?,
+            attributes: self.config.attributes.clone(),
+            stream: self.buffer.lock().stream().to_owned(),
+        };
+        let mut identity = self.identity.subscribe();
+        let (tls, url) = (Arc::clone(&self.tls.lock()), identity.borrow_and_update().device_url().to_owned());
+        let (channel, welcome) = tokio::select! {
+            connected = Channel::connect(&tls, &url, &hello) => connected?,
+            () = stop.cancelled() => return Ok(End::Stopped),
+        };
+        backoff.reset();
+        self.clock.raise(welcome.server_time);
+        self.buffer.lock().welcome(welcome.acked)?;
+        self.look(|view| (view.connected, view.welcomes) = (true, view.welcomes + 1));
+        tracing::info!(device = %welcome.device_id, acked = welcome.acked, "connected");
+
+        let (mut up, mut down) = channel.split();
+        let said = Mutex::new(None);
+        let end = tokio::select! {
+            end = self.send(&mut up, &said) => end,
+            end = self.receive(&mut down, &said) => end,
+            changed = identity.changed() => changed.map_or(Ok(End::Stopped), |()| Ok(End::Again)),
+            () = stop.cancelled() => Ok(End::Stopped),
+        };
+        if matches!(end, Ok(_)) {
+            // A cut mid-frame would be heard as a broken device.
+            up.close().await?;
+        }
+        end
+    }
+
+    /// Sends whatever waits: first what operators wait for, then samples as the window allows.
+    async fn send(&self, up: &mut Sender, said: &Mutex<Option<Said>>) -> Result<End, End> {
+        loop {
+            // One report at a time, so that an acknowledgement is always that of the last one said.
+            let free = said.lock().as_ref().is_none_or(|said| said.at.elapsed() >= REPEAT);
+            if let Some(report) = self.updates.report().filter(|_| free) {
+                up.send(&Up::Status(report.clone())).await?;
+                *said.lock() = Some(Said { report, at: Instant::now() });
+                continue;
+            }
+            let step = {
+                let mut buffer = self.buffer.lock();
+                let in_flight = buffer.in_flight();
+                if in_flight < WINDOW {
+                    match buffer.next()? {
+                        Step::Turn if in_flight == 0 => {
+                            buffer.turn(self.entropy.name())?;
+                            tracing::warn!("samples were lost between two that are kept; going on under a new stream");
+                            return Ok(End::Again);
+                        }
+                        step => step,
+                    }
+                } else {
+                    Step::Idle
+                }
+            };
+            if let Step::Send(frame) = step {
+                up.feed(&Up::Samples(frame)).await?;
+                continue;
+            }
+            up.flush().await?;
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(REPEAT) => {}
+            }
+        }
+    }
+
+    async fn receive(&self, down: &mut Receiver, said: &Mutex<Option<Said>>) -> Result<End, End> {
+        loop {
+            match down.next().await? {
+                Down::Ack { seq } => {
+                    self.buffer.lock().ack(seq)?;
+                    self.wake.notify_one();
+                }
+                Down::StatusAck { update_id, state } => {
+                    let sent = said.lock().take_if(|said| said.report.update_id == update_id);
+                    if let Some(Said { report, .. }) = sent {
+                        self.updates.acknowledged(&report, state)?;
+                        self.wake.notify_one();
+                    }
+                }
+                Down::Offer(offer) => self.updates.offered(&offer)?,
+                Down::Cancel { update_id } => self.updates.cancelled(&update_id)?,
+                Down::Renew => self.renew.notify_one(),
+                Down::Refused { seq, samples, code, message } => {
+                    tracing::warn!(seq, samples, code, message, "the server did not take all we sent");
+                }
+                Down::Welcome(_) => tracing::debug!("welcomed twice"),
+            }
+        }
+    }
+}

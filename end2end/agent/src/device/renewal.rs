@@ -1,0 +1,46 @@
+//! A new certificate in time: when its window opens or the server asks (pki.md R-1).
+
+use super::{Core, Ending, Error};
+use crate::{
+    backoff::Backoff,
+    identity::{self, renew},
+};
+use std::{sync::Arc, time::Duration};
+
+/// Clocks of devices jump; the window is looked at this often instead of slept for.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+impl Core {
+    /// Keeps the certificate fresh, for ever.
+    pub(super) async fn keep_certificate(&self) -> Result<Ending, Error> {
+        let mut backoff = Backoff::renewal();
+        loop {
+            let due = async {
+                while self.clock.now() < self.identity.borrow().renew_after() {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                () = self.renew.notified() => {}
+            }
+            self.carrier.clone().up().await;
+            let current = Arc::clone(&self.identity.borrow());
+            let renewed = match renew(&self.store, &current, Arc::clone(&self.clock)).await {
+                Ok(renewed) => Arc::new(renewed),
+                Err(error @ identity::Error::Files(_)) => return Err(error.into()),
+                Err(error) => {
+                    let wait = backoff.wait(self.entropy.unit());
+                    tracing::warn!(%error, ?wait, "the certificate is not renewed");
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+            };
+            backoff.reset();
+            *self.tls.lock() = renewed.tls(Arc::clone(&self.clock))?;
+            tracing::info!(until = %renewed.not_after(), "the certificate is renewed");
+            // The channel comes back with it, which is also how the server learns that it arrived.
+            self.identity.send_replace(renewed);
+        }
+    }
+}

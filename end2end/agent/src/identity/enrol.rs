@@ -1,0 +1,108 @@
+//! Enrolment: trades a token and a request for a certificate (pki.md E-1…E-5).
+
+use super::{Error, Identity, Store};
+use crate::{
+    clock::Clock,
+    http,
+    tls::{self, Trust},
+};
+use std::{collections::BTreeMap, io, sync::Arc};
+use wire::enrolment::{EnrolRequest, Enrolled};
+
+const REQUEST: &str = "enrol.json";
+const PATH: &str = "/device/v1/enrol";
+
+/// What an enrolment needs.
+#[derive(Debug, Clone)]
+pub struct Enrolment {
+    /// The enrol listener, `https://host:port`.
+    pub url: String,
+    /// The token's secret, `fet_…`.
+    pub token: String,
+    /// Whom to believe on first contact.
+    pub trust: Trust,
+    /// The name the device wants.
+    pub device_id: String,
+    /// The device's type as in manifests.
+    pub device_type: String,
+    /// Hardware revision.
+    pub hardware: String,
+    /// Facts to show beside it.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Enrols once and stores the identity. The request is kept until the answer is stored, so asking again after a lost answer or a power cut
+/// sends the same bytes and gets the same certificate (pki.md E-3). An identity that is stored already is returned without asking, whatever
+/// its name.
+///
+/// # Errors
+/// [`http::Error::passing`] tells whether trying again may help.
+pub async fn enrol(store: &Store, enrolment: &Enrolment, clock: Arc<dyn Clock>) -> Result<Identity, Error> {
+    if let Some(identity) = store.load()? {
+        return Ok(identity);
+    }
+    let request = outstanding(store, enrolment)?;
+    let tls = tls::anonymous(&enrolment.trust, Arc::clone(&clock))?;
+    let client = http::Client::new(tls, &enrolment.url)?;
+    let enrolled: Enrolled = client.post(PATH, Some(&enrolment.token), &request).await?;
+    if enrolled.device_id.as_str() != enrolment.device_id {
+        return Err(Error::Foreign(format!("asked for {:?}, got {:?}", enrolment.device_id, enrolled.device_id.as_str())));
+    }
+    clock.raise(enrolled.server_time);
+    let identity = store.keep(enrolled)?;
+    store.folder.remove(REQUEST)?;
+    Ok(identity)
+}
+
+/// The request that was sent before, if it asked for the same; a new one otherwise.
+fn outstanding(store: &Store, enrolment: &Enrolment) -> Result<EnrolRequest, Error> {
+    let kept = store.folder.read(REQUEST)?.and_then(|bytes| serde_json::from_slice::<EnrolRequest>(&bytes).ok());
+    let mut request = EnrolRequest {
+        csr: String::new(),
+        device_id: Some(enrolment.device_id.clone()),
+        device_type: enrolment.device_type.clone(),
+        hardware: enrolment.hardware.clone(),
+        attributes: enrolment.attributes.clone(),
+    };
+    if let Some(kept) = kept.filter(|kept| kept.device_id == request.device_id) {
+        request.csr = kept.csr;
+        return Ok(request);
+    }
+    request.csr = store.request(&enrolment.device_id)?;
+    store.folder.write(REQUEST, &serde_json::to_vec(&request).map_err(io::Error::from)?)?;
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unanswered_request_is_asked_again_byte_for_byte() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut enrolment = Enrolment {
+            url: "https://localhost:1".into(),
+            token: "fet_x".into(),
+            trust: Trust::Roots(vec![]),
+            device_id: "gw-1".into(),
+            device_type: "gateway".into(),
+            hardware: "A".into(),
+            attributes: BTreeMap::new(),
+        };
+        let first = outstanding(&Store::open(dir.path()).unwrap(), &enrolment).unwrap();
+        let again = outstanding(&Store::open(dir.path()).unwrap(), &enrolment).unwrap();
+        assert_eq!(first, again);
+        enrolment.device_id = "gw-2".into();
+        let other = outstanding(&Store::open(dir.path()).unwrap(), &enrolment).unwrap();
+        assert_ne!(first.csr, other.csr);
+    }
+
+    #[test]
+    fn a_request_asks_for_a_name_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let csr = Store::open(dir.path()).unwrap().request("gw-1").unwrap();
+        let parsed = rcgen::CertificateSigningRequestParams::from_pem(&csr).unwrap();
+        assert_eq!(parsed.params.distinguished_name.get(&rcgen::DnType::CommonName), Some(&"gw-1".into()));
+        assert!(parsed.params.subject_alt_names.is_empty() && parsed.params.key_usages.is_empty());
+    }
+}

@@ -1,0 +1,263 @@
+//! The order of an update: judge, fetch into the other slot, read back, seal, note the switch, switch, restart; then prove, confirm or go back.
+
+use super::{
+    Boot, Error, Updates,
+    fetch::{self, Rate, fetch},
+    journal::Phase,
+    rules,
+};
+use crate::{backoff::Backoff, clock::Clock, device::Carrier, entropy::Entropy, http, platform::Platform, slots};
+use std::time::Duration;
+use wire::{
+    device::Offer,
+    manifest::{Manifest, Payload},
+    states::UpdateState,
+};
+
+/// Most time that reports have to leave before a restart.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// What executing an update takes from the rest of the device.
+pub struct Means<'a> {
+    /// Makes a client with the identity of the moment.
+    pub client: &'a (dyn Fn() -> Result<http::Client, http::Error> + Send + Sync),
+    /// The machine.
+    pub platform: &'a dyn Platform,
+    /// For expiry and deadlines.
+    pub clock: &'a dyn Clock,
+    /// For back-off.
+    pub entropy: &'a Entropy,
+    /// Whether there is a network.
+    pub carrier: Carrier,
+    /// How fast to download.
+    pub rate: Rate,
+    /// Most time from the start of a trial to the server's welcome.
+    pub confirm_within: Duration,
+}
+
+/// Why an attempt ended before the switch.
+enum Stop {
+    /// To be reported, and that was it.
+    Failed { state: UpdateState, code: &'static str, detail: String },
+    /// The journal says why.
+    TakenBack,
+    /// The device is broken.
+    Broken(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        match error.into() {
+            Error::Slots(e @ slots::Error::Digest { .. }) => {
+                Self::Failed { state: UpdateState::Failed, code: "digest_mismatch", detail: e.to_string() }
+            }
+            other => Self::Broken(other),
+        }
+    }
+}
+
+impl Updates {
+    /// Proves a trial if the boot was one, then takes updates as they are offered. Returns when the machine has to be restarted.
+    ///
+    /// `online` resolves once the server has welcomed this device since the start.
+    ///
+    /// # Errors
+    /// When the journal or the slots cannot be written: the device is broken and says so by ending.
+    pub async fn run(&self, boot: Boot, means: &Means<'_>, online: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        if boot == Boot::Trial && !self.prove(means, online).await? {
+            return Ok(());
+        }
+        loop {
+            let changed = self.work.notified();
+            let offer = match self.journal.lock().phase() {
+                Phase::Working { offer } => Some(offer.clone()),
+                _ => None,
+            };
+            let Some(offer) = offer else {
+                changed.await;
+                continue;
+            };
+            match self.attempt(&offer, means).await {
+                Ok(()) => {
+                    self.last_words().await;
+                    return Ok(());
+                }
+                Err(Stop::TakenBack) => tracing::info!(update = %offer.update_id, "stopped"),
+                Err(Stop::Failed { state, code, detail }) => {
+                    tracing::warn!(update = %offer.update_id, %state, code, detail, "the update is not installed");
+                    self.change(|journal| journal.finish(offer.update_id.clone(), state, Some(code), Some(detail)))?;
+                }
+                Err(Stop::Broken(error)) => {
+                    // The server hears of it if the journal can still be written; otherwise the update times out there.
+                    let detail = error.to_string();
+                    let id = offer.update_id.clone();
+                    self.change(|journal| journal.finish(id, UpdateState::Failed, Some("disk_error"), Some(detail)))?;
+                    tracing::error!(update = %offer.update_id, %error, "the update cannot be stored");
+                }
+            }
+        }
+    }
+
+    /// Up to the switch. `Ok` means that the machine has to be restarted.
+    async fn attempt(&self, offer: &Offer, means: &Means<'_>) -> Result<(), Stop> {
+        let id = &offer.update_id;
+        let refused = |r: rules::Refusal| Stop::Failed { state: r.state, code: r.code, detail: r.detail };
+        let manifest = rules::open(&offer.envelope, &self.keys).map_err(refused)?;
+        let running = self.running()?;
+        rules::admit(&manifest, &offer.downloads, &running, self.floor(), means.clock.now()).map_err(refused)?;
+
+        let from = self.slots.active()?;
+        let to = from.other();
+        self.slots.prepare(to, &manifest)?;
+        self.download(offer, &manifest, to, means).await?;
+        self.change(|journal| journal.progress(id, UpdateState::Downloaded, None))?;
+
+        self.change(|journal| journal.progress(id, UpdateState::Installing, None))?;
+        let paths: Vec<_> = manifest.payloads.iter().map(|p| self.slots.payload(to, &p.sha256)).collect();
+        self.unless_taken_back(offer, async {
+            let (slots, manifest) = (self.slots.clone(), manifest.clone());
+            tokio::task::spawn_blocking(move || slots.verify_and_seal(to, &manifest))
+                .await
+                .map_err(|e| Error::Journal(std::io::Error::other(e)))??;
+            let installed = means.platform.install(self.slots.path(to), &paths).await;
+            installed.map_err(|detail| Stop::Failed { state: UpdateState::Failed, code: "install_failed", detail })
+        })
+        .await?;
+
+        // From here on there is something at stake: the note first, then the link.
+        let mut noted = false;
+        self.change(|journal| {
+            noted = matches!(journal.phase(), Phase::Working { offer } if offer.update_id == *id);
+            if noted {
+                journal.switching(from);
+            }
+        })?;
+        if !noted {
+            return Err(Stop::TakenBack);
+        }
+        self.slots.activate(to)?;
+        tracing::info!(update = %id, version = manifest.version, slot = %to, "installed; restarting into it");
+        Ok(())
+    }
+
+    /// Fetches every payload, again and again over cuts and restarts, until it is there, wrong, taken back or too late.
+    async fn download(&self, offer: &Offer, manifest: &Manifest, to: slots::Slot, means: &Means<'_>) -> Result<(), Stop> {
+        let total: u64 = manifest.payloads.iter().map(|p| p.size).sum();
+        let mut before = 0;
+        self.change(|journal| journal.progress(&offer.update_id, UpdateState::Downloading, Some(0)))?;
+        for payload in &manifest.payloads {
+            if !self.slots.payload(to, &payload.sha256).exists() {
+                let percent = |got: u64| {
+                    let percent = u8::try_from((before + got).saturating_mul(100) / total.max(1)).unwrap_or(100);
+                    self.note(|journal| {
+                        // Tens are enough for people, and the server is not here for every piece.
+                        if journal.latest().and_then(|r| r.progress) != Some(percent / 10 * 10) {
+                            journal.progress(&offer.update_id, UpdateState::Downloading, Some(percent / 10 * 10));
+                        }
+                    });
+                };
+                self.unless_taken_back(offer, self.payload(offer, payload, to, means, percent)).await?;
+                self.slots.complete(to, &payload.sha256)?;
+            }
+            before += payload.size;
+        }
+        Ok(())
+    }
+
+    async fn payload(
+        &self,
+        offer: &Offer,
+        payload: &Payload,
+        to: slots::Slot,
+        means: &Means<'_>,
+        progress: impl Fn(u64) + Send,
+    ) -> Result<(), Stop> {
+        let failed = |code, detail| Stop::Failed { state: UpdateState::Failed, code, detail };
+        let Some(download) = offer.downloads.iter().find(|d| d.sha256 == payload.sha256) else {
+            return Err(failed("missing_download", format!("no address for {:?}", payload.name)));
+        };
+        let part = self.slots.part(to, &payload.sha256);
+        let (mut backoff, mut carrier) = (Backoff::reconnect(), means.carrier.clone());
+        loop {
+            carrier.up().await;
+            let attempt = async {
+                let client = (means.client)()?;
+                fetch(&client, &download.path, payload, &part, means.rate, &progress).await
+            };
+            let error = tokio::select! {
+                done = attempt => match done {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error,
+                },
+                () = carrier.lost() => fetch::Error::Http(http::Error::Broken("the network went away".into())),
+            };
+            if !error.passing() {
+                return Err(failed(error.code(), error.to_string()));
+            }
+            if means.clock.now() >= offer.deadline {
+                return Err(failed("deadline", format!("not downloaded by the deadline; last: {error}")));
+            }
+            let wait = backoff.wait(means.entropy.unit());
+            tracing::info!(update = %offer.update_id, %error, ?wait, "the download stopped; it goes on from there");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Runs `step` unless or until the update is taken back.
+    async fn unless_taken_back(&self, offer: &Offer, step: impl Future<Output = Result<(), Stop>> + Send) -> Result<(), Stop> {
+        let taken_back = async {
+            loop {
+                let changed = self.work.notified();
+                if !self.working_on(&offer.update_id) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::select! {
+            done = step => done,
+            () = taken_back => Err(Stop::TakenBack),
+        }
+    }
+
+    /// True when the trial was confirmed, false when the machine has to go back.
+    async fn prove(&self, means: &Means<'_>, online: impl Future<Output = ()> + Send) -> Result<bool, Error> {
+        let active = self.slots.active()?;
+        let proof = async {
+            means.platform.healthy(self.slots.path(active)).await.map_err(|detail| ("health_check_failed", detail))?;
+            // Firmware that cannot reach the server can never be replaced from there.
+            tokio::time::timeout(means.confirm_within, online)
+                .await
+                .map_err(|_| ("no_contact", format!("the server was not reached within {} s", means.confirm_within.as_secs())))
+        };
+        match proof.await {
+            Ok(()) => {
+                let firmware = self.running()?;
+                tracing::info!(version = firmware.version, sequence = firmware.sequence, "the new firmware is healthy: confirmed");
+                self.change(|journal| journal.confirm(firmware))?;
+                Ok(true)
+            }
+            Err((code, detail)) => {
+                tracing::warn!(code, detail, "the new firmware is not healthy: going back");
+                self.go_back(code, &detail)?;
+                self.last_words().await;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Gives the channel a moment to hand over what is still to be said; what does not leave now leaves after the restart.
+    async fn last_words(&self) {
+        let said = async {
+            loop {
+                let changed = self.work.notified();
+                if self.journal.lock().report().is_none() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        let in_time = tokio::time::timeout(LAST_WORDS, said).await;
+        tracing::debug!(all = in_time.is_ok(), "reports before the restart");
+    }
+}

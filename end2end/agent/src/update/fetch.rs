@@ -1,0 +1,172 @@
+//! One payload onto the disk: resumed where a cut left it, never a byte more than was signed, hashed on the way.
+
+use crate::{http, slots::finish};
+use aws_lc_rs::digest::{Context, SHA256};
+use std::{io, path::Path, time::Duration};
+use tokio::{
+    fs::{File, OpenOptions},
+    io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _},
+    time::Instant,
+};
+use wire::{ids::Digest, manifest::Payload};
+
+/// How fast a device may download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rate {
+    /// As fast as it comes.
+    #[default]
+    Unlimited,
+    /// At most so many bytes a second.
+    Bytes(u64),
+    /// Evenly over this time, whatever the size: how a simulator makes progress visible.
+    Spread(Duration),
+}
+
+impl Rate {
+    /// The time that `bytes` of `size` may take at least.
+    fn time(self, bytes: u64, size: u64) -> Duration {
+        #[expect(clippy::cast_precision_loss, reason = "a pace, not an amount")]
+        let share = |of: u64| bytes as f64 / of.max(1) as f64;
+        match self {
+            Self::Unlimited => Duration::ZERO,
+            Self::Bytes(per_second) => Duration::from_secs_f64(share(per_second).min(1e9)),
+            Self::Spread(over) => over.mul_f64(share(size).min(1.0)),
+        }
+    }
+}
+
+/// Why a payload is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The way there.
+    #[error(transparent)]
+    Http(#[from] http::Error),
+    /// The disk.
+    #[error("cannot store the download: {0}")]
+    Files(#[from] io::Error),
+    /// It ended early; what came is kept.
+    #[error("the download ended after {got} of {size} bytes")]
+    Short {
+        /// Bytes on disk.
+        got: u64,
+        /// Bytes signed.
+        size: u64,
+    },
+    /// More came than was signed.
+    #[error("the download is longer than the {0} bytes that were signed")]
+    Long(u64),
+    /// Something else came than was signed.
+    #[error("the download has the digest {found}, the manifest says {expected}")]
+    Digest {
+        /// What the manifest says.
+        expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+}
+
+impl Error {
+    /// Whether trying again may help.
+    pub fn passing(&self) -> bool {
+        match self {
+            Self::Http(e) => e.passing(),
+            Self::Short { .. } => true,
+            Self::Files(_) | Self::Long(_) | Self::Digest { .. } => false,
+        }
+    }
+
+    /// A word for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "download_failed",
+            Self::Files(e) if e.kind() == io::ErrorKind::StorageFull => "no_space",
+            Self::Files(_) => "disk_error",
+            Self::Short { .. } => "download_short",
+            Self::Long(_) => "size_mismatch",
+            Self::Digest { .. } => "digest_mismatch",
+        }
+    }
+}
+
+/// Brings `part` to the payload's size and digest, from wherever it stands; synced when this returns. `progress` hears how many bytes are there.
+///
+/// A part that turns out wrong is removed, so that the next attempt begins anew.
+pub async fn fetch(
+    client: &http::Client,
+    path: &str,
+    payload: &Payload,
+    part: &Path,
+    rate: Rate,
+    mut progress: impl FnMut(u64),
+) -> Result<(), Error> {
+    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(part).await?;
+    let (mut context, mut got) = known(&mut file, payload.size).await?;
+    progress(got);
+    if got < payload.size {
+        let mut download = client.get(path, got).await?;
+        if download.from() != got {
+            // The server sends from somewhere else, which can only be the beginning.
+            if download.from() != 0 {
+                return Err(http::Error::Unexpected(format!("asked from byte {got}, got from {}", download.from())).into());
+            }
+            file.set_len(0).await?;
+            file.rewind().await?;
+            (context, got) = (Context::new(&SHA256), 0);
+        }
+        let (begun, first) = (Instant::now(), got);
+        while let Some(piece) = download.piece().await? {
+            if got + piece.len() as u64 > payload.size {
+                drop(file);
+                tokio::fs::remove_file(part).await?;
+                return Err(Error::Long(payload.size));
+            }
+            file.write_all(&piece).await?;
+            context.update(&piece);
+            got += piece.len() as u64;
+            progress(got);
+            tokio::time::sleep_until(begun + rate.time(got - first, payload.size)).await;
+        }
+    }
+    file.flush().await?;
+    file.sync_all().await?;
+    if got < payload.size {
+        return Err(Error::Short { got, size: payload.size });
+    }
+    let found = finish(context);
+    if found != payload.sha256 {
+        drop(file);
+        tokio::fs::remove_file(part).await?;
+        return Err(Error::Digest { expected: payload.sha256.clone(), found });
+    }
+    Ok(())
+}
+
+/// Hashes what is there already and stands behind it. More than was signed counts for nothing.
+async fn known(file: &mut File, size: u64) -> io::Result<(Context, u64)> {
+    if file.metadata().await?.len() > size {
+        file.set_len(0).await?;
+    }
+    let (mut context, mut got, mut piece) = (Context::new(&SHA256), 0, vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut piece).await? {
+            0 => return Ok((context, got)),
+            n => {
+                context.update(&piece[..n]);
+                got += n as u64;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_times() {
+        assert_eq!(Rate::Unlimited.time(1 << 30, 1 << 30), Duration::ZERO);
+        assert_eq!(Rate::Bytes(1000).time(2500, 9000), Duration::from_millis(2500));
+        assert_eq!(Rate::Spread(Duration::from_secs(8)).time(25, 100), Duration::from_secs(2));
+        assert_eq!(Rate::Spread(Duration::from_secs(8)).time(0, 0), Duration::ZERO);
+    }
+}

@@ -1,0 +1,84 @@
+//! The keys that may sign firmware for this device: put on it by its owner, never by the server.
+
+use aws_lc_rs::{digest, signature};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject as _};
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// What precedes the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410 §4).
+const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// Ed25519 public keys by their id: the SHA-256 (hex) of their 32 bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedKeys(BTreeMap<String, [u8; 32]>);
+
+impl TrustedKeys {
+    /// No key: a device that installs nothing.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Reads each file: a PEM public key, or 32 bytes in hex or base64.
+    ///
+    /// # Errors
+    /// A sentence that names the file and what was expected in it.
+    pub fn read<'a>(files: impl IntoIterator<Item = &'a Path>) -> Result<Self, String> {
+        let mut keys = Self::none();
+        for file in files {
+            let text = fs::read_to_string(file).map_err(|e| format!("cannot read the trusted key {}: {e}", file.display()))?;
+            let key = parse(&text)
+                .ok_or_else(|| format!("{} is not an Ed25519 public key: expected PEM, or 32 bytes in hex or base64", file.display()))?;
+            keys.add(key);
+        }
+        Ok(keys)
+    }
+
+    /// Trusts one more key.
+    pub fn add(&mut self, key: [u8; 32]) {
+        self.0.insert(hex::encode(digest::digest(&digest::SHA256, &key)), key);
+    }
+
+    /// Whether none is trusted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a key of this id is trusted.
+    pub fn knows(&self, id: &str) -> bool {
+        self.0.contains_key(id)
+    }
+
+    /// Whether the trusted key of this id made this signature over these bytes.
+    pub fn verifies(&self, id: &str, message: &[u8], signature: &[u8]) -> bool {
+        self.0.get(id).is_some_and(|key| signature::UnparsedPublicKey::new(&signature::ED25519, key).verify(message, signature).is_ok())
+    }
+}
+
+fn parse(text: &str) -> Option<[u8; 32]> {
+    let text = text.trim();
+    let bytes = if text.starts_with("-----") {
+        let spki = SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes()).ok()?;
+        spki.strip_prefix(&SPKI)?.to_vec()
+    } else {
+        hex::decode(text).ok().filter(|b| b.len() == 32).or_else(|| BASE64.decode(text).ok())?
+    };
+    bytes.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_reads_in_each_of_its_forms() {
+        let key = [7u8; 32];
+        let spki = [SPKI.as_slice(), &key].concat();
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", BASE64.encode(spki));
+        for text in [hex::encode(key), BASE64.encode(key), pem] {
+            assert_eq!(parse(&text), Some(key), "{text}");
+        }
+        for bad in ["", "abcd", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The device's updates: judged here, fetched, put into the other slot, tried, confirmed or taken back (pki.md U-3).
+//!
+//! Owns `updates.json` (the [`Journal`]) and the order of things; every note is on disk before the step that it announces. Refuses to know how
+//! reports travel.
+
+mod execute;
+pub mod fetch;
+pub mod journal;
+pub mod keys;
+pub mod rules;
+
+pub use execute::Means;
+
+use crate::{
+    files::Folder,
+    slots::{self, Slots},
+};
+use journal::{Journal, Offered, Start};
+use keys::TrustedKeys;
+use parking_lot::Mutex;
+use std::io;
+use tokio::sync::{Notify, watch};
+use wire::{
+    device::{Offer, Running, StatusReport},
+    ids::UpdateId,
+    states::UpdateState,
+};
+
+const JOURNAL: &str = "updates.json";
+
+/// Why an update cannot go on. What is wrong with an *offer* is not an error but a report to the server.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The slots.
+    #[error(transparent)]
+    Slots(#[from] slots::Error),
+    /// The journal.
+    #[error("updates.json: {0}")]
+    Journal(#[from] io::Error),
+}
+
+/// What this device is, as manifests ask for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Its type.
+    pub device_type: String,
+    /// Its hardware revision.
+    pub hardware: String,
+    /// The version it came with.
+    pub factory_version: String,
+}
+
+/// How the agent started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boot {
+    /// As it ended.
+    Normal,
+    /// In a slot on trial.
+    Trial,
+    /// In a slot that had its trial; the old slot is current again and the machine has to be restarted into it.
+    WentBack,
+}
+
+/// The updates of one device. Shared by its channel and its executor.
+#[derive(Debug)]
+pub struct Updates {
+    folder: Folder,
+    slots: Slots,
+    facts: Facts,
+    keys: TrustedKeys,
+    journal: Mutex<Journal>,
+    /// The executor has something to look at.
+    work: Notify,
+    /// The newest report, for whoever watches.
+    latest: watch::Sender<Option<StatusReport>>,
+}
+
+impl Updates {
+    /// The updates in the state folder.
+    pub fn open(folder: Folder, facts: Facts, keys: TrustedKeys) -> Result<Self, Error> {
+        let journal: Journal = match folder.read(JOURNAL)? {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from)?,
+            None => Journal::default(),
+        };
+        let slots = Slots::open(folder.clone(), &facts.factory_version)?;
+        let latest = watch::Sender::new(journal.latest().cloned());
+        Ok(Self { folder, slots, facts, keys, journal: Mutex::new(journal), work: Notify::new(), latest })
+    }
+
+    /// To be called once when the agent starts, before anything else.
+    pub fn boot(&self) -> Result<Boot, Error> {
+        let active = self.slots.active()?;
+        match self.change(|journal| journal.start(active))? {
+            Start::Normal => Ok(Boot::Normal),
+            Start::Prove => Ok(Boot::Trial),
+            Start::GoBack { .. } => {
+                self.go_back("boot_failed", "the new firmware started and did not prove its health")?;
+                Ok(Boot::WentBack)
+            }
+        }
+    }
+
+    /// What is installed in the slot that runs.
+    pub fn running(&self) -> Result<Running, Error> {
+        let active = self.slots.active()?;
+        let seal = self.slots.seal(active)?.ok_or(slots::Error::Unsealed(active))?;
+        Ok(Running {
+            version: seal.version,
+            sequence: seal.sequence,
+            device_type: self.facts.device_type.clone(),
+            hardware: self.facts.hardware.clone(),
+        })
+    }
+
+    /// The sequence below which nothing is installed any more.
+    pub fn floor(&self) -> u64 {
+        self.journal.lock().floor
+    }
+
+    /// The slots.
+    pub fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// The newest report, acknowledged or not, and whenever it changes.
+    pub fn latest(&self) -> watch::Receiver<Option<StatusReport>> {
+        self.latest.subscribe()
+    }
+
+    /// The server offers an update.
+    pub fn offered(&self, offer: &Offer) -> Result<(), Error> {
+        match self.change(|journal| journal.offered(offer))? {
+            Offered::Begin => tracing::info!(update = %offer.update_id, "an update is offered"),
+            Offered::Known => tracing::debug!(update = %offer.update_id, "offered again"),
+            Offered::Busy => tracing::info!(update = %offer.update_id, "offered while another one is on trial; not taken"),
+        }
+        Ok(())
+    }
+
+    /// The server takes an update back.
+    pub fn cancelled(&self, update_id: &UpdateId) -> Result<(), Error> {
+        let stopped = self.change(|journal| journal.cancel(update_id))?;
+        tracing::info!(update = %update_id, stopped, "the update was taken back");
+        Ok(())
+    }
+
+    /// The oldest report that the server does not have.
+    pub fn report(&self) -> Option<StatusReport> {
+        self.journal.lock().report().cloned()
+    }
+
+    /// The server has recorded the report and holds the update at `state`.
+    pub fn acknowledged(&self, sent: &StatusReport, state: UpdateState) -> Result<(), Error> {
+        self.change(|journal| journal.acknowledged(sent, state))
+    }
+
+    /// Whether `update_id` is being worked on, before anything is at stake.
+    fn working_on(&self, update_id: &UpdateId) -> bool {
+        matches!(self.journal.lock().phase(), journal::Phase::Working { offer } if offer.update_id == *update_id)
+    }
+
+    fn go_back(&self, code: &str, detail: &str) -> Result<(), Error> {
+        if let Some(from) = self.journal.lock().fallback() {
+            self.slots.activate(from)?;
+        }
+        let firmware = self.running()?;
+        self.change(|journal| journal.reverted(code, detail, firmware))
+    }
+
+    /// Changes the journal on disk, then in memory.
+    fn change<R>(&self, change: impl FnOnce(&mut Journal) -> R) -> Result<R, Error> {
+        let mut journal = self.journal.lock();
+        let mut next = journal.clone();
+        let result = change(&mut next);
+        if next != *journal {
+            self.folder.write(JOURNAL, &serde_json::to_vec(&next).map_err(io::Error::from)?)?;
+            *journal = next;
+            self.told(&journal);
+        }
+        Ok(result)
+    }
+
+    /// Changes the journal in memory only: progress, which may be lost.
+    fn note(&self, change: impl FnOnce(&mut Journal)) {
+        let mut journal = self.journal.lock();
+        change(&mut journal);
+        self.told(&journal);
+    }
+
+    fn told(&self, journal: &Journal) {
+        self.latest.send_replace(journal.latest().cloned());
+        self.work.notify_waiters();
+    }
+}
