@@ -117,7 +117,10 @@ mod rim {
     use crate::ui::{browser, number};
     use js_sys::{Array, Float64Array, Object, Reflect};
     use leptos::{html, prelude::*};
-    use std::{cell::RefCell, rc::Rc};
+    use std::{
+        cell::{Cell, RefCell},
+        rc::Rc,
+    };
     use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
     use wire::live::DeviceLive;
 
@@ -143,54 +146,73 @@ mod rim {
         fn destroy(this: &Chart);
     }
 
-    type Slot = Rc<RefCell<State>>;
+    /// A mounted chart and what keeps it going.
+    struct Mounted {
+        chart: Chart,
+        place: web_sys::HtmlElement,
+        /// What it was made for; another one is needed when this differs.
+        key: String,
+        skew: Skew,
+        /// The component that feeds it; none while the page around it is being read again.
+        owner: Option<u32>,
+        _now: Closure<dyn FnMut() -> f64>,
+    }
 
-    /// A chart that is loading, mounted, or already gone again.
-    enum State {
-        Loading,
-        Mounted(Chart, Closure<dyn FnMut() -> f64>),
-        Gone,
+    /// Milliseconds the server's clock is ahead of the browser's: the chart ends at the server's now.
+    type Skew = Rc<Cell<f64>>;
+
+    thread_local! {
+        // A page that is read again makes its components anew over the same elements; the chart there is taken over instead of built again.
+        static CHARTS: RefCell<Vec<Mounted>> = const { RefCell::new(Vec::new()) };
+        static NEXT: Cell<u32> = const { Cell::new(0) };
     }
 
     pub(super) fn mount(place: NodeRef<html::Div>, label: String, panel: Panel, span: Span, feed: RwSignal<Option<DeviceLive>>) {
+        let me = NEXT.replace(NEXT.get().wrapping_add(1));
+        let gone = Rc::new(Cell::new(false));
         let panel = Rc::new(panel);
-        let slot: Slot = Rc::new(RefCell::new(State::Loading));
-        // Milliseconds the server's clock is ahead of the browser's: the chart ends at the server's now.
-        let skew = Rc::new(std::cell::Cell::new(0.0));
-        let last: Rc<RefCell<Vec<f64>>> = Rc::new(RefCell::new(panel.lines.iter().map(|l| l.v.last().copied().unwrap_or(f64::NAN)).collect()));
+        let mut last: Vec<f64> = panel.lines.iter().map(|l| l.v.last().copied().unwrap_or(f64::NAN)).collect();
         Effect::new({
-            let (panel, slot, skew, label) = (panel.clone(), slot.clone(), skew.clone(), label);
-            move |mounted: Option<bool>| {
+            let (panel, gone) = (panel.clone(), gone.clone());
+            move |begun: Option<bool>| {
                 let Some(place) = place.get() else { return false };
-                if mounted != Some(true) {
-                    leptos::task::spawn_local(begin(place.into(), label.clone(), panel.clone(), span, slot.clone(), skew.clone()));
+                if begun != Some(true) {
+                    leptos::task::spawn_local(begin(me, place.into(), label.clone(), panel.clone(), span, gone.clone()));
                 }
                 true
             }
         });
         if span.live {
-            let slot = slot.clone();
             Effect::new(move |_| {
                 feed.with(|news| {
                     if let Some(news) = news {
-                        #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^53")]
-                        skew.set((news.at.millis() - browser::epoch_ms()) as f64);
-                        append(&panel, &slot, &mut last.borrow_mut(), news);
+                        append(me, &panel, &mut last, news);
                     }
                 });
             });
         }
-        let gone = StoredValue::new_local(slot);
+        let gone = StoredValue::new_local(gone);
         on_cleanup(move || {
-            gone.with_value(|slot| {
-                if let State::Mounted(chart, _) = slot.replace(State::Gone) {
-                    chart.destroy();
+            gone.with_value(|gone| gone.set(true));
+            CHARTS.with_borrow_mut(|all| {
+                for chart in all.iter_mut().filter(|c| c.owner == Some(me)) {
+                    chart.owner = None;
                 }
             });
+            // Whoever takes it over does so before the next frame of the screen.
+            set_timeout(sweep, std::time::Duration::from_millis(250));
         });
     }
 
-    async fn begin(place: web_sys::HtmlElement, label: String, panel: Rc<Panel>, span: Span, slot: Slot, skew: Rc<std::cell::Cell<f64>>) {
+    /// Ends the charts that nobody took over.
+    fn sweep() {
+        let left: Vec<Mounted> = CHARTS.with_borrow_mut(|all| all.extract_if(.., |c| c.owner.is_none()).collect());
+        for gone in left {
+            gone.chart.destroy();
+        }
+    }
+
+    async fn begin(me: u32, place: web_sys::HtmlElement, label: String, panel: Rc<Panel>, span: Span, gone: Rc<Cell<bool>>) {
         let Some(url) = browser::meta("fw-chart") else { return };
         let module: Module = match load(&url).await {
             Ok(module) => module.unchecked_into(),
@@ -200,18 +222,32 @@ mod rim {
                 return;
             }
         };
-        if matches!(*slot.borrow(), State::Gone) {
+        if gone.get() {
             return;
         }
-        let now = Closure::<dyn FnMut() -> f64>::new(move || (js_sys::Date::now() + skew.get()) / 1000.0);
-        let options = options(&label, &panel, span, &now);
-        let chart = module.mount(&place, &options);
         let (t, values) = align(&panel.lines);
-        chart.replace(&seconds(&t), &columns(&values));
+        let (t, values) = (seconds(&t), columns(&values));
+        let key = format!("{label} {} {}", span.to - span.from, span.live);
+        let taken_over = CHARTS.with_borrow_mut(|all| {
+            let there = all.iter_mut().find(|c| c.owner.is_none() && c.key == key && c.place == place)?;
+            there.owner = Some(me);
+            there.chart.replace(&t, &values);
+            Some(())
+        });
+        if taken_over.is_some() {
+            return;
+        }
+        let skew: Skew = Rc::default();
+        let now = Closure::<dyn FnMut() -> f64>::new({
+            let skew = skew.clone();
+            move || (js_sys::Date::now() + skew.get()) / 1000.0
+        });
+        let chart = module.mount(&place, &options(&label, &panel, span, &now));
+        chart.replace(&t, &values);
         if let Some(picture) = place.parent_element() {
             let _ = picture.set_attribute("data-mounted", "");
         }
-        *slot.borrow_mut() = State::Mounted(chart, now);
+        CHARTS.with_borrow_mut(|all| all.push(Mounted { chart, place, key, skew, owner: Some(me), _now: now }));
     }
 
     fn options(label: &str, panel: &Panel, span: Span, now: &Closure<dyn FnMut() -> f64>) -> JsValue {
@@ -241,7 +277,7 @@ mod rim {
     }
 
     /// Puts new points behind the old ones; a line without a point at a time keeps its last value there.
-    fn append(panel: &Panel, slot: &Slot, last: &mut [f64], news: &DeviceLive) {
+    fn append(me: u32, panel: &Panel, last: &mut [f64], news: &DeviceLive) {
         let mut times: Vec<i64> = Vec::new();
         let series: Vec<Option<&[(i64, f64)]>> = panel
             .lines
@@ -275,9 +311,13 @@ mod rim {
         for (line, value) in panel.lines.iter().zip(last.iter()) {
             latest(&line.label, *value, panel.unit);
         }
-        if let State::Mounted(chart, _) = &*slot.borrow() {
-            chart.push(&seconds(&times), &columns(&values));
-        }
+        CHARTS.with_borrow(|all| {
+            if let Some(mine) = all.iter().find(|c| c.owner == Some(me)) {
+                #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^53")]
+                mine.skew.set((news.at.millis() - browser::epoch_ms()) as f64);
+                mine.chart.push(&seconds(&times), &columns(&values));
+            }
+        });
     }
 
     /// The newest value in the legend, written straight into its node: the picture around it does not change.

@@ -1,6 +1,10 @@
 //! A device: its head, its tabs, and what feeds them.
 
-use super::{certificates, firmware, overview, telemetry};
+use super::{
+    certificates, firmware,
+    overview::{self, Actions},
+    telemetry,
+};
 use crate::{
     api::devices::{DeviceView, Window, read_device},
     live,
@@ -67,7 +71,8 @@ pub fn DevicePage() -> AnyView {
         feed.set(Some(news.clone()));
     });
     live::refetch_on(|| Some(Topic::Rollouts), 2000, model);
-    page(model, move |view| content(view, section.get(), range.get_untracked(), feed))
+    let actions = Actions::new(move || model.refetch());
+    page(model, move |view| content(view, section.get(), range.get_untracked(), feed, actions))
 }
 
 /// What the page shows of the device's presence; none before the first read.
@@ -75,14 +80,20 @@ fn online(model: Resource<Result<DeviceView, crate::api::fault::ApiFault>>) -> O
     model.with_untracked(|view| view.as_ref().and_then(|view| view.as_ref().ok().map(|view| view.detail.row.online)))
 }
 
-fn content(view: DeviceView, section: Section, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>) -> AnyView {
+fn content(
+    view: DeviceView,
+    section: Section,
+    range: telemetry::Range,
+    feed: RwSignal<Option<DeviceLive>>,
+    actions: Actions,
+) -> AnyView {
     let row = view.detail.row.clone();
     let body = match section {
-        Section::Overview => overview::tab(view, range, feed),
+        Section::Overview => overview::tab(view, range, feed, actions),
         Section::Telemetry => telemetry::tab(view, range, feed),
         Section::Firmware => firmware::tab(view.detail),
         Section::Certificates => certificates::tab(view.detail),
-        Section::Decommission => overview::decommission_page(&view.detail),
+        Section::Decommission => overview::decommission_page(&view.detail, actions),
         Section::Unknown => {
             let back = view! { <a class="btn" href=format!("/devices/{}", row.device_id)>"Go to the device"</a> }.into_any();
             card("Not found", None, empty("search", "A device has no such page", "It may have been mistyped.", Some(back)))

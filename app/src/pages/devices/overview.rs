@@ -17,8 +17,29 @@ const TAGS: &str = "tags-dialog";
 const DECOMMISSION: &str = "decommission-dialog";
 const DAY_MS: i64 = 24 * 3_600_000;
 
+/// What can be done to a device from its page. Made once a page, so that a model read again meanwhile does not lose an answer.
+#[derive(Clone, Copy)]
+pub struct Actions {
+    tags: ServerAction<SetTags>,
+    decommission: ServerAction<Decommission>,
+}
+
+impl Actions {
+    /// The actions; after each success the dialog closes and `then` runs.
+    pub fn new(then: impl Fn() + Copy + 'static) -> Self {
+        let all = Self { tags: form::action(), decommission: form::action() };
+        let done = move || {
+            crate::ui::dialog::close_all();
+            then();
+        };
+        form::on_success(all.tags, move |()| done());
+        form::on_success(all.decommission, move |()| done());
+        all
+    }
+}
+
 /// The tab.
-pub fn tab(view: DeviceView, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>) -> AnyView {
+pub fn tab(view: DeviceView, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>, actions: Actions) -> AnyView {
     let d = &view.detail;
     let path = format!("/devices/{}", d.row.device_id);
     let aside = view! { {range.switch(&path)}<a href=telemetry::path(&d.row.device_id)>"All metrics"</a> }.into_any();
@@ -36,8 +57,8 @@ pub fn tab(view: DeviceView, range: telemetry::Range, feed: RwSignal<Option<Devi
                 {attributes(d)}
             </div>
         </div>
-        {d.may_edit.then(|| tags_dialog(d))}
-        {d.may_revoke.then(|| decommission_dialog(d))}
+        {d.may_edit.then(|| tags_dialog(d, actions.tags))}
+        {d.may_revoke.then(|| decommission_dialog(d, actions.decommission))}
     }
     .into_any()
 }
@@ -137,9 +158,7 @@ fn attributes(d: &DeviceDetail) -> AnyView {
     card("What it says about itself", None, view! { <dl class="kv">{rows}</dl> }.into_any())
 }
 
-fn tags_dialog(d: &DeviceDetail) -> AnyView {
-    let action = form::action::<SetTags>();
-    form::on_success(action, |()| crate::ui::dialog::close_all());
+fn tags_dialog(d: &DeviceDetail, action: ServerAction<SetTags>) -> AnyView {
     let id = d.row.device_id.to_string();
     let tags = d.row.tags.join(", ");
     let pending = move || action.pending().get();
@@ -160,9 +179,7 @@ fn tags_dialog(d: &DeviceDetail) -> AnyView {
     dialog(TAGS, format!("Tags of {id}"), inside)
 }
 
-fn decommission_form(d: &DeviceDetail) -> AnyView {
-    let action = form::action::<Decommission>();
-    form::on_success(action, |()| crate::ui::dialog::close_all());
+fn decommission_form(d: &DeviceDetail, action: ServerAction<Decommission>) -> AnyView {
     let id = d.row.device_id.to_string();
     let pending = move || action.pending().get();
     view! {
@@ -185,15 +202,15 @@ fn decommission_form(d: &DeviceDetail) -> AnyView {
     .into_any()
 }
 
-fn decommission_dialog(d: &DeviceDetail) -> AnyView {
-    dialog(DECOMMISSION, format!("Decommission {}?", d.row.device_id), decommission_form(d))
+fn decommission_dialog(d: &DeviceDetail, action: ServerAction<Decommission>) -> AnyView {
+    dialog(DECOMMISSION, format!("Decommission {}?", d.row.device_id), decommission_form(d, action))
 }
 
 /// The same question as a page, for browsers without JavaScript.
-pub fn decommission_page(d: &DeviceDetail) -> AnyView {
+pub fn decommission_page(d: &DeviceDetail, actions: Actions) -> AnyView {
     if !d.may_revoke {
         return banner(Tone::Bad, "Your role does not allow taking devices out of the fleet.".into_any());
     }
-    view! { <section class="card narrow confirm-page"><header>{icon("ban")}<h2>{format!("Decommission {}?", d.row.device_id)}</h2></header>{decommission_form(d)}</section> }
+    view! { <section class="card narrow confirm-page"><header>{icon("ban")}<h2>{format!("Decommission {}?", d.row.device_id)}</h2></header>{decommission_form(d, actions.decommission)}</section> }
         .into_any()
 }
