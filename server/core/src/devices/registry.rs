@@ -32,6 +32,11 @@ impl Devices {
         store::number(&mut self.db.read().await?, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))
     }
 
+    /// Whether a device is connected; none when there is no such device.
+    pub async fn online(&self, device: DeviceNo) -> Result<Option<bool>, Error> {
+        Ok(store::facts(&mut self.db.read().await?, device).await?.map(|f| f.online))
+    }
+
     /// Name of a device by its number.
     pub async fn name(&self, device: DeviceNo) -> Result<Option<(OrgId, DeviceId)>, Error> {
         Ok(store::name(&mut self.db.read().await?, device).await?)
