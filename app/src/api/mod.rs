@@ -3,6 +3,8 @@
 //! Reads are `GET /rpc/…` and may be repeated; changes are form posts that also work without JavaScript. All of them answer errors as
 //! [`fault::ApiFault`]. `/rpc` belongs to the bundle of the same build; scripts use `/api/v1`.
 
+#![expect(missing_docs, reason = "the server macro makes a public struct of the arguments; they are described at the function")]
+
 pub mod approvals;
 pub mod audit;
 #[cfg(feature = "ssr")]

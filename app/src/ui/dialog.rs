@@ -49,12 +49,22 @@ pub struct Confirm {
 
 /// The inside of the form that asks: put it into an `ActionForm` with its hidden inputs. Focus starts on the way out.
 pub fn confirm_dialog(confirm: Confirm, fault: Option<&Fault>, pending: impl Fn() -> bool + Copy + Send + Sync + 'static) -> AnyView {
+    confirm_dialog_as("f", confirm, fault, pending)
+}
+
+/// The same, for a page with several such forms: `id` begins the ids of this one's inputs.
+pub fn confirm_dialog_as(
+    id: &str,
+    confirm: Confirm,
+    fault: Option<&Fault>,
+    pending: impl Fn() -> bool + Copy + Send + Sync + 'static,
+) -> AnyView {
     let Confirm { text, verb, cancel, back, danger, type_name, reason } = confirm;
     let name_field = type_name.map(|name| {
-        form::text("confirm", format!("Type {name} to confirm")).exactly(&name).required().autocomplete("off").fault(fault).view()
+        form::text("confirm", format!("Type {name} to confirm")).id(format!("{id}-confirm")).exactly(&name).required().autocomplete("off").fault(fault).view()
     });
     let reason_field = reason.map(|(label, required)| {
-        let field = form::field("reason", label, form::Control::Area).max_length(1000).fault(fault);
+        let field = form::field("reason", label, form::Control::Area).id(format!("{id}-reason")).max_length(500).fault(fault);
         if required { field.required() } else { field }.view()
     });
     view! {

@@ -14,7 +14,7 @@ pub fn waffle(parts: &[(String, i64)], noun: &str) -> AnyView {
     if total == 0 {
         return ().into_any();
     }
-    let per = total.div_ceil(MOST).max(1);
+    let per = (total + MOST - 1) / MOST;
     let squares = squares(parts, per)
         .into_iter()
         .map(|k| view! { <i data-k=k.to_string()></i> })
@@ -40,7 +40,7 @@ fn squares(parts: &[(String, i64)], per: i64) -> Vec<usize> {
         .iter()
         .enumerate()
         .flat_map(|(i, (_, n))| {
-            let squares = usize::try_from(n.max(&0).div_ceil(per)).unwrap_or(0);
+            let squares = usize::try_from((n.max(&0) + per - 1) / per).unwrap_or(0);
             std::iter::repeat_n(strength(i), squares)
         })
         .collect()
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn small_parts_are_seen_and_large_wholes_stay_small() {
         let parts = [("Canary".to_owned(), 1), ("Rest".to_owned(), 99_999)];
-        let per = 100_000_i64.div_ceil(MOST);
+        let per = 100_000_i64 / MOST;
         let drawn = squares(&parts, per);
         assert_eq!(drawn.iter().filter(|k| **k == 1).count(), 1);
         assert!(drawn.len() <= 401);

@@ -113,6 +113,8 @@ pub struct PeoplePage {
     pub tokens: Vec<ApiToken>,
     /// Whether the caller may change them.
     pub may_edit: bool,
+    /// When this was read.
+    pub at: Timestamp,
 }
 
 /// All the account page shows.

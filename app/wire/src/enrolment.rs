@@ -132,5 +132,7 @@ pub struct EnrolmentPage {
     pub root_fingerprint: String,
     /// Whether the caller may make and revoke tokens.
     pub may_edit: bool,
+    /// When this was read.
+    pub at: Timestamp,
 }
 

@@ -73,6 +73,12 @@ pub struct ReleaseDetail {
     pub may_publish: bool,
     /// Whether the caller may recall it now.
     pub may_recall: bool,
+    /// Whether the caller may deprecate it now.
+    pub may_deprecate: bool,
+    /// Whether the caller may have it checked again: it is quarantined.
+    pub may_recheck: bool,
+    /// Whether the caller may delete it: it was never published.
+    pub may_remove: bool,
 }
 
 /// A file of a release.

@@ -172,6 +172,23 @@ impl Access {
         Ok(id)
     }
 
+    /// Sets a person's password and ends all their sessions; for an admin at the server's own command line.
+    pub async fn reset_password(&self, actor: &Actor, email: &str, password: &str) -> Result<(), Error> {
+        may(actor, Act::People)?;
+        password::acceptable(password)?;
+        let user = by_email(&mut self.db.read().await?, email).await?;
+        let (password, salt) = (password.to_owned(), self.entropy.bytes::<16>());
+        let hashed =
+            tokio::task::spawn_blocking(move || password::hash(&password, salt)).await.map_err(|e| Error::Crypto(e.to_string()))??;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        exec!(&mut tx, store::USER_SET_PASSWORD, actor.org.as_str(), user.as_str(), hashed.as_str())?;
+        exec!(&mut tx, store::SESSIONS_END_ALL, user.as_str(), "", now.0)?;
+        audit::append(&mut tx, actor, now, "user.password", user.as_str(), &json!({ "reset": true })).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Gives a person another role; holds from their next request on.
     pub async fn set_role(&self, actor: &Actor, user: &UserId, role: Role) -> Result<(), Error> {
         may(actor, Act::People)?;
@@ -214,7 +231,7 @@ impl Access {
         may(actor, Act::Read)?;
         let found = rows!(&mut self.db.read().await?, Row, store::USERS, actor.org.as_str())?;
         let users = found.into_iter().map(|r| r.person().map(|p| p.shown)).collect::<Result<_, _>>()?;
-        Ok(PeoplePage { users, tokens: self.tokens(actor).await?, may_edit: allowed(actor, Act::People) })
+        Ok(PeoplePage { users, tokens: self.tokens(actor).await?, may_edit: allowed(actor, Act::People), at: self.clock.now() })
     }
 
     /// Name, address and organization of the person behind the actor.

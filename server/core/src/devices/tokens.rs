@@ -161,6 +161,7 @@ impl Devices {
             enrol_url: self.urls.enrol.clone(),
             root_fingerprint: self.pki.root_fingerprint(),
             may_edit: allowed(actor, Act::Enrol),
+            at: self.clock.now(),
         })
     }
 }

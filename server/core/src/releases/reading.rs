@@ -101,6 +101,9 @@ impl Releases {
             rollouts,
             may_publish: can(Act::Publish, state::Step::Publish),
             may_recall: can(Act::Recall, state::Step::Recall),
+            may_deprecate: can(Act::Publish, state::Step::Deprecate),
+            may_recheck: allowed(actor, Act::Upload) && row.state == ReleaseState::Draft && !row.quarantine.is_empty(),
+            may_remove: allowed(actor, Act::Publish) && !state::was_published(row.state),
             row,
         })
     }

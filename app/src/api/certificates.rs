@@ -1,0 +1,24 @@
+//! Certificates and authorities.
+
+use super::fault::ApiFault;
+use leptos::{prelude::*, server_fn::codec::GetUrl};
+use wire::pki::{CertificatesPage, RevocationReason};
+
+/// A page of certificates, those that end first in front, and the authorities; an empty `cursor` is the first page.
+#[server(prefix = "/rpc", endpoint = "/certificates", input = GetUrl)]
+pub async fn read_certificates(cursor: String) -> Result<CertificatesPage, ApiFault> {
+    let call = super::caller::caller()?;
+    let query = wire::pki::CertificateQuery { cursor: (!cursor.is_empty()).then_some(cursor), ..Default::default() };
+    call.answer(call.fleet.pki().certificates_page(&call.actor, &query).await)
+}
+
+/// Revokes a certificate for good; its device's connection is cut within a second.
+#[server(prefix = "/rpc", endpoint = "/certificate_revoke")]
+pub async fn revoke_certificate(id: String, reason: RevocationReason, #[server(default)] confirm: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::CertificateId = call.id(&id)?;
+    let _ = confirm; // Typed for the person's sake; the browser has checked it against the device's id.
+    call.answer(call.fleet.pki().revoke(&call.actor, &id, reason).await)?;
+    call.lead_to("/certificates");
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! People and API tokens.
+
+use super::fault::ApiFault;
+use leptos::{prelude::*, server_fn::codec::GetUrl};
+use serde::{Deserialize, Serialize};
+use wire::{
+    access::{CreatedApiToken, PeoplePage},
+    states::Role,
+};
+
+/// The people page, and the API token that was just made by a form without JavaScript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeopleModel {
+    /// The page.
+    pub page: PeoplePage,
+    /// Shown this once.
+    pub created: Option<CreatedApiToken>,
+}
+
+/// All the people page shows.
+#[server(prefix = "/rpc", endpoint = "/people", input = GetUrl)]
+pub async fn read_people() -> Result<PeopleModel, ApiFault> {
+    let call = super::caller::caller()?;
+    let (_, answer) = super::caller::anyone()?;
+    let (cookies, _) = super::caller::browser();
+    let created: Option<CreatedApiToken> = super::once::taken();
+    let page = call.answer(call.fleet.access().people_page(&call.actor).await)?;
+    if created.is_some() {
+        super::once::forget(&answer, cookies, "/people");
+    }
+    Ok(PeopleModel { page, created })
+}
+
+/// Makes a login.
+#[server(prefix = "/rpc", endpoint = "/user_new")]
+pub async fn create_user(name: String, email: String, role: Role, password: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.access().create_user(&call.actor, &email, &name, role, &password).await)?;
+    call.lead_to("/people");
+    Ok(())
+}
+
+/// Gives a person another role.
+#[server(prefix = "/rpc", endpoint = "/user_role")]
+pub async fn set_user_role(id: String, role: Role) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::UserId = call.id(&id)?;
+    call.answer(call.fleet.access().set_role(&call.actor, &id, role).await)?;
+    call.lead_to("/people");
+    Ok(())
+}
+
+/// Switches a login off and ends its sessions.
+#[server(prefix = "/rpc", endpoint = "/user_disable")]
+pub async fn disable_user(id: String, #[server(default)] confirm: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::UserId = call.id(&id)?;
+    let _ = confirm; // Typed for the person's sake; the browser has checked it against the address.
+    call.answer(call.fleet.access().disable_user(&call.actor, &id).await)?;
+    call.lead_to("/people");
+    Ok(())
+}
+
+/// Makes an API token that lives so many days.
+#[server(prefix = "/rpc", endpoint = "/api_token_new")]
+pub async fn create_api_token(name: String, role: Role, days: u32) -> Result<CreatedApiToken, ApiFault> {
+    let call = super::caller::caller()?;
+    let (_, answer) = super::caller::anyone()?;
+    let (cookies, _) = super::caller::browser();
+    let created = call.answer(call.fleet.access().create_token(&call.actor, &name, role, days).await)?;
+    super::once::hand_over(&answer, cookies, "/people", &created);
+    Ok(created)
+}
+
+/// Revokes an API token at once.
+#[server(prefix = "/rpc", endpoint = "/api_token_revoke")]
+pub async fn revoke_api_token(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::ApiTokenId = call.id(&id)?;
+    call.answer(call.fleet.access().revoke_token(&call.actor, &id).await)?;
+    call.lead_to("/people");
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Releases, their state, and the keys their manifests are checked against. Bytes don't come this way: uploads use `/api/v1/uploads`.
+
+use super::fault::ApiFault;
+use leptos::{prelude::*, server_fn::codec::GetUrl};
+use wire::releases::{ReleaseDetail, ReleasesPage, SigningKey};
+
+/// A page of the list, with the signing keys; an empty `cursor` is the first page.
+#[server(prefix = "/rpc", endpoint = "/releases", input = GetUrl)]
+pub async fn read_releases(cursor: String) -> Result<ReleasesPage, ApiFault> {
+    let call = super::caller::caller()?;
+    let cursor = (!cursor.is_empty()).then_some(cursor);
+    call.answer(call.fleet.releases().releases_page(&call.actor, cursor.as_deref()).await)
+}
+
+/// One release.
+#[server(prefix = "/rpc", endpoint = "/release", input = GetUrl)]
+pub async fn read_release(id: String) -> Result<ReleaseDetail, ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::ReleaseId = call.id(&id)?;
+    call.answer(call.fleet.releases().detail(&call.actor, &id).await)
+}
+
+/// Moves a release through its life: `publish`, `deprecate`, `recall`; `recheck` looks at a quarantined one again, `remove` deletes one that was
+/// never published.
+#[server(prefix = "/rpc", endpoint = "/release_act")]
+pub async fn act_on_release(
+    id: String,
+    verb: String,
+    #[server(default)] reason: String,
+    #[server(default)] confirm: String,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::ReleaseId = call.id(&id)?;
+    let _ = confirm; // Typed for the person's sake; the browser has checked it against the version.
+    let (releases, actor) = (call.fleet.releases(), &call.actor);
+    let done = match verb.as_str() {
+        "publish" => releases.publish(actor, &id).await,
+        "deprecate" => releases.deprecate(actor, &id).await,
+        "recall" => releases.recall(actor, &id, &reason).await,
+        "recheck" => releases.recheck(actor, &id).await.map(|_| ()),
+        "remove" => releases.remove(actor, &id).await,
+        _ => return Err(call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_verb", "There is nothing of this name to do to a release."))),
+    };
+    call.answer(done)?;
+    call.lead_to(&if verb == "remove" { "/firmware".to_owned() } else { format!("/firmware/{id}") });
+    Ok(())
+}
+
+/// Adds a public Ed25519 key, as PEM or as 64 hex digits.
+#[server(prefix = "/rpc", endpoint = "/signing_key_add")]
+pub async fn add_signing_key(name: String, public_key: String) -> Result<SigningKey, ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.releases().add_key(&call.actor, &name, &public_key).await)
+}
+
+/// Stops trusting a key for new uploads.
+#[server(prefix = "/rpc", endpoint = "/signing_key_revoke")]
+pub async fn revoke_signing_key(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::SigningKeyId = call.id(&id)?;
+    call.answer(call.fleet.releases().revoke_key(&call.actor, &id).await)?;
+    call.lead_to("/firmware#keys");
+    Ok(())
+}

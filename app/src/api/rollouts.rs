@@ -1,0 +1,95 @@
+//! Rollouts as the console reads and changes them.
+
+use super::fault::ApiFault;
+use leptos::{prelude::*, server_fn::codec::{GetUrl, Json}};
+use wire::rollouts::{Preview, RolloutPage, RolloutSpec, RolloutsPage, WizardPage};
+
+/// A page of the list. `tab` is `running`, `waiting`, `finished` or `drafts`; an empty `cursor` is the first page.
+#[server(prefix = "/rpc", endpoint = "/rollouts", input = GetUrl)]
+pub async fn read_rollouts(tab: String, cursor: String) -> Result<RolloutsPage, ApiFault> {
+    let call = super::caller::caller()?;
+    let cursor = (!cursor.is_empty()).then_some(cursor);
+    call.answer(call.fleet.rollouts().list(&call.actor, cursor.as_deref(), &tab).await)
+}
+
+/// A rollout and the devices of one stage; stage 0 is every device.
+#[server(prefix = "/rpc", endpoint = "/rollout", input = GetUrl)]
+pub async fn read_rollout(id: String, stage: u32, show: String, cursor: String) -> Result<RolloutPage, ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::RolloutId = call.id(&id)?;
+    let query = wire::rollouts::UpdateQuery {
+        stage: (stage > 0).then_some(stage),
+        show,
+        cursor: (!cursor.is_empty()).then_some(cursor),
+    };
+    call.answer(call.fleet.rollouts().page(&call.actor, &id, &query).await)
+}
+
+/// The wizard: what can be chosen, and what the plan so far would do. With `editing` and no plan it begins with the plan of that rollout.
+#[server(prefix = "/rpc", endpoint = "/rollout_wizard", input = Json)]
+pub async fn read_wizard(spec: Option<RolloutSpec>, editing: Option<String>) -> Result<WizardPage, ApiFault> {
+    let call = super::caller::caller()?;
+    let editing = editing.map(|id| call.id::<wire::ids::RolloutId>(&id)).transpose()?;
+    call.answer(call.fleet.rollouts().wizard(&call.actor, spec, editing.as_ref()).await)
+}
+
+/// What a plan would do as of now. Changes nothing.
+#[server(prefix = "/rpc", endpoint = "/rollout_preview", input = Json)]
+pub async fn preview_rollout(spec: RolloutSpec) -> Result<Preview, ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.rollouts().preview(&call.actor, &spec).await)
+}
+
+/// Keeps a plan (`plan`, a [`RolloutSpec`] as JSON) as a draft, and with `then` = `submit` asks for its approval at once. With an `id` it
+/// changes that rollout, if it is still at `generation`; approvals it had are void then. Leads to the rollout's page.
+#[server(prefix = "/rpc", endpoint = "/rollout_save")]
+pub async fn save_rollout(plan: String, reason: String, id: String, generation: i64, then: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let mut spec: RolloutSpec = serde_json::from_str(&plan)
+        .map_err(|_| call.refuse(ApiFault::new(wire::FaultKind::Invalid, "bad_plan", "The plan could not be read. Go back one step and try again.")))?;
+    spec.reason = reason;
+    let rollouts = call.fleet.rollouts();
+    let id = if id.is_empty() {
+        call.answer(rollouts.draft(&call.actor, spec).await)?
+    } else {
+        let id: wire::ids::RolloutId = call.id(&id)?;
+        call.answer(rollouts.edit(&call.actor, &id, generation, spec).await)?;
+        id
+    };
+    if then == "submit" {
+        call.answer(rollouts.submit(&call.actor, &id).await)?;
+    }
+    call.lead_to(&format!("/rollouts/{id}"));
+    Ok(())
+}
+
+/// Does `verb` to a rollout. A decision is about `digest`, the plan as it was read; `reason` is its remark. Leads to `back`, a path of the console.
+#[server(prefix = "/rpc", endpoint = "/rollout_act")]
+pub async fn act_on_rollout(
+    id: String,
+    verb: String,
+    #[server(default)] digest: String,
+    #[server(default)] reason: String,
+    #[server(default)] confirm: String,
+    #[server(default)] back: String,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::RolloutId = call.id(&id)?;
+    let (rollouts, actor) = (call.fleet.rollouts(), &call.actor);
+    let _ = confirm; // Typed for the person's sake; the browser has checked it against the name.
+    let done = match verb.as_str() {
+        "submit" => rollouts.submit(actor, &id).await,
+        "approve" => rollouts.approve(actor, &id, &call.id(&digest)?, &reason).await,
+        "reject" => rollouts.reject(actor, &id, &reason).await,
+        "start" => rollouts.start(actor, &id).await,
+        "pause" => rollouts.pause(actor, &id, &reason).await,
+        "resume" => rollouts.resume(actor, &id, &reason).await,
+        "promote" => rollouts.promote(actor, &id).await,
+        "stop" => rollouts.stop(actor, &id, &reason).await,
+        "retry" => rollouts.retry(actor, &id).await,
+        _ => return Err(call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_verb", "There is nothing of this name to do to a rollout."))),
+    };
+    call.answer(done)?;
+    call.lead_to(if back.starts_with('/') && !back.starts_with("//") { &back } else { "/rollouts" });
+    Ok(())
+}

@@ -1,0 +1,182 @@
+//! The approvals inbox: what waits for a second person, with everything a decision needs.
+
+use super::{
+    rollouts::{phrases, preview::figures},
+    words,
+};
+use crate::{
+    api::{approvals::read_approvals, rollouts::ActOnRollout},
+    live,
+    ui::{
+        Column, Confirm, PageHead, Tone, badge, copyable, dialog, dialog_link, empty,
+        dialog::confirm_dialog_as,
+        form::{action, on_success, refusal},
+        icon,
+        number::counted,
+        page::{card_flush, page},
+        table, time,
+        toast::toasts,
+    },
+};
+use leptos::prelude::*;
+use wire::{
+    live::Topic,
+    rollouts::{ApprovalCard, ApprovalsPage as Model, RolloutRow},
+};
+
+/// `/approvals`
+#[component]
+pub fn ApprovalsPage() -> AnyView {
+    let model = Resource::new(|| (), |()| read_approvals());
+    live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
+    let decisions = Decisions { approve: deciding("Approved", model), reject: deciding("Rejected", model) };
+    page(model, move |model| content(&model, decisions))
+}
+
+/// The two calls behind the cards.
+#[derive(Clone, Copy)]
+struct Decisions {
+    approve: ServerAction<ActOnRollout>,
+    reject: ServerAction<ActOnRollout>,
+}
+
+fn deciding(said: &'static str, model: Resource<Result<Model, crate::api::fault::ApiFault>>) -> ServerAction<ActOnRollout> {
+    let call = action::<ActOnRollout>();
+    let notes = toasts();
+    on_success(call, move |()| {
+        crate::ui::dialog::close_all();
+        if let Some(notes) = notes {
+            notes.say(Tone::Ok, said);
+        }
+        model.refetch();
+    });
+    call
+}
+
+fn content(model: &Model, decisions: Decisions) -> AnyView {
+    let waiting = i64::try_from(model.waiting.len()).unwrap_or(0);
+    let mine = model.waiting.iter().filter(|c| c.blocked.is_none()).count();
+    let sub = if waiting == 0 {
+        "Nobody can approve a rollout of their own.".to_owned()
+    } else {
+        format!("{}, {mine} for you. Nobody can approve a rollout of their own.", counted(waiting, "rollout waits", "rollouts wait"))
+    };
+    let cards = if model.waiting.is_empty() {
+        let text = "When somebody sends a rollout for approval, it appears here with what it would do.";
+        view! { <div class="card">{empty("inbox", "Nothing waits for a decision", text, None)}</div> }.into_any()
+    } else {
+        let cards = model.waiting.iter().map(|c| one(c, decisions)).collect_view();
+        view! { <div class="grid approvals">{cards}</div> }.into_any()
+    };
+    let decided = (!model.decided.is_empty()).then(|| view! { <div class="mt-4">{card_flush("Decided lately", None, decided(&model.decided))}</div> });
+    view! {
+        <PageHead title="Approvals" sub=sub.into_any()/>
+        {cards}
+        {decided}
+    }
+    .into_any()
+}
+
+fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
+    let r = &c.rollout;
+    let href = format!("/rollouts/{}", r.id);
+    let (tone, word) = words::rollout(r.state);
+    let first = c.preview.stages.first().map_or(0, |s| s.devices);
+    let last = c.spec.stages.len();
+    let stages = c
+        .spec
+        .stages
+        .iter()
+        .enumerate()
+        .map(|(i, s)| view! { <div>{format!("{} {}: {}; {}", i + 1, s.name, phrases::reach(s.reach), phrases::then(s, i + 1 == last))}<div class="small text-2">{phrases::gate(&s.gate)}</div></div> })
+        .collect_view();
+    let signers = if c.signed_by.is_empty() { "nobody".to_owned() } else { c.signed_by.join(", ") };
+    let selector = if c.spec.selector.is_empty() { format!("every {}", r.device_type) } else { c.spec.selector.clone() };
+    let deciding = match &c.blocked {
+        Some(why) => view! { <p class="row text-2">{icon("lock")}<span>{why.clone()}</span></p> }.into_any(),
+        None => {
+            let (yes, no) = (format!("approve-{}", r.id), format!("reject-{}", r.id));
+            view! {
+                <div class="row">
+                    {dialog_link(yes.clone(), format!("{href}/approve"), "primary", view! { {icon("check")}"Approve…" }.into_any())}
+                    {dialog_link(no.clone(), format!("{href}/reject"), "danger", view! { {icon("x")}"Reject…" }.into_any())}
+                </div>
+                {dialog(yes, format!("Approve: {}", r.name), decide(c, true, decisions.approve))}
+                {dialog(no, format!("Reject: {}", r.name), decide(c, false, decisions.reject))}
+            }
+            .into_any()
+        }
+    };
+    view! {
+        <article class="card">
+            <header><h2><a href=href>{r.name.clone()}</a></h2><span class="push">{badge(tone, word)}</span></header>
+            <div class="body stack">
+                <p class="lead">{phrases::sentence(&c.spec, &format!("{} {}", r.device_type, r.version), c.preview.total, first)}</p>
+                <dl class="kv">
+                    <dt>"Why"</dt><dd>{if c.spec.reason.is_empty() { "no reason given".to_owned() } else { c.spec.reason.clone() }}</dd>
+                    <dt>"Asked by"</dt><dd>{r.author.clone()}", "{time::ago(r.updated_at)}</dd>
+                    <dt>"Devices"</dt><dd class="mono">{selector}</dd>
+                    <dt>"Stages"</dt><dd>{stages}</dd>
+                    <dt>"Signed by"</dt><dd>{signers}</dd>
+                    <dt>"Digest"</dt><dd>{copyable(c.digest.to_string(), "Copy digest")}</dd>
+                </dl>
+                {figures(&c.preview)}
+                {deciding}
+            </div>
+        </article>
+    }
+    .into_any()
+}
+
+fn decide(c: &ApprovalCard, yes: bool, call: ServerAction<ActOnRollout>) -> AnyView {
+    let r = &c.rollout;
+    let text = if yes {
+        format!("You approve exactly this plan: firmware {} for {}, digest {}. Any edit voids your approval.", r.version, counted(c.preview.total, "device", "devices"), c.digest.short())
+    } else {
+        "The rollout does not go out. Its author sees your reason and can change the plan.".to_owned()
+    };
+    let form_id = format!("{}-{}", if yes { "approve" } else { "reject" }, r.id);
+    let inside = move || {
+        let confirm = Confirm {
+            text: text.clone(),
+            verb: if yes { "Approve" } else { "Reject" }.to_owned(),
+            cancel: "Not now",
+            back: "/approvals".to_owned(),
+            danger: !yes,
+            type_name: None,
+            reason: Some((if yes { "Remark" } else { "Reason" }, true)),
+        };
+        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    };
+    let (id, digest) = (r.id.to_string(), c.digest.to_string());
+    view! {
+        <ActionForm action=call>
+            <input type="hidden" name="id" value=id/>
+            <input type="hidden" name="verb" value=if yes { "approve" } else { "reject" }/>
+            <input type="hidden" name="digest" value=digest/>
+            <input type="hidden" name="back" value="/approvals"/>
+            {inside}
+        </ActionForm>
+    }
+    .into_any()
+}
+
+fn decided(rows: &[RolloutRow]) -> AnyView {
+    let columns = vec![Column::text("Rollout"), Column::text("State"), Column::text("Firmware"), Column::text("Drafted by"), Column::text("Changed")];
+    let rows = rows
+        .iter()
+        .map(|r| {
+            let (tone, word) = words::rollout(r.state);
+            view! {
+                <tr>
+                    <th scope="row"><a class="main" href=format!("/rollouts/{}", r.id)>{r.name.clone()}</a></th>
+                    <td>{badge(tone, word)}</td>
+                    <td class="mono">{r.version.clone()}</td>
+                    <td>{r.author.clone()}</td>
+                    <td class="dim">{time::ago(r.updated_at)}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    table("Decided lately", columns, rows.into_any())
+}

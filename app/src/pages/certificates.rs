@@ -1,0 +1,185 @@
+//! Certificates, those that end first in front, and the authorities that issued them.
+
+use super::words;
+use crate::{
+    api::certificates::{RevokeCertificate, read_certificates},
+    live,
+    ui::{
+        Column, Control, PageHead, Tone, badge, copyable, dialog,
+        dialog::buttons,
+        dialog_link, empty,
+        form::{self, action, fault_banner, on_success, refusal},
+        icon,
+        number::counted,
+        page::{card_flush, page},
+        pager, select, table, time,
+        toast::toasts,
+    },
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+use wire::{
+    Timestamp,
+    live::Topic,
+    pki::{AuthorityRow, CertificateRow, CertificatesPage as Model, RevocationReason},
+    states::{AuthorityState, CertificateState},
+};
+
+/// `/certificates`; `?revoke=ID` asks about one without JavaScript.
+#[component]
+pub fn CertificatesPage() -> AnyView {
+    let query = use_query_map();
+    let model = Resource::new(move || query.with(|q| q.get("cur").unwrap_or_default()), read_certificates);
+    live::refetch_on(|| Some(Topic::Devices), 2000, model);
+    let revoke = action::<RevokeCertificate>();
+    let notes = toasts();
+    on_success(revoke, move |()| {
+        crate::ui::dialog::close_all();
+        if let Some(notes) = notes {
+            notes.say(Tone::Ok, "Certificate revoked");
+        }
+        model.refetch();
+    });
+    page(model, move |model| {
+        let (before, asked) = query.with_untracked(|q| (q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64), q.get("revoke")));
+        content(&model, before.max(0), asked.as_deref(), revoke)
+    })
+}
+
+fn content(model: &Model, before: i64, asked: Option<&str>, revoke: ServerAction<RevokeCertificate>) -> AnyView {
+    let items = &model.certificates.items;
+    let shown = i64::try_from(items.len()).unwrap_or(0);
+    let sub = format!(
+        "{} from {}",
+        counted(model.certificates.total, "certificate", "certificates"),
+        counted(i64::try_from(model.authorities.len()).unwrap_or(0), "authority", "authorities")
+    );
+    let question = asked.filter(|_| model.may_revoke).and_then(|id| items.iter().find(|c| c.id.as_str() == id)).map(|c| {
+        view! { <section class="card narrow ask"><header><h2>{question_title(c)}</h2></header>{ask(c, revoke)}</section> }
+    });
+    let list = if items.is_empty() {
+        view! { <div class="card">{empty("shield-check", "No certificates yet", "A device gets its certificate when it enrols.", Some(view! { <a class="btn" href="/enrolment">"Enrol a device"</a> }.into_any()))}</div> }.into_any()
+    } else {
+        card_flush("Device certificates", None, rows(model, revoke))
+    };
+    let next = model.certificates.next.as_ref().map(|cursor| format!("/certificates?from={}&cur={cursor}", before + shown));
+    view! {
+        <PageHead title="Certificates" sub=sub.into_any()/>
+        {question}
+        {list}
+        {pager(before, shown, model.certificates.total, (before > 0).then(|| "/certificates".to_owned()), next)}
+        <div class="mt-4">{card_flush("Authorities", None, authorities(&model.authorities, model.at))}</div>
+    }
+    .into_any()
+}
+
+fn rows(model: &Model, revoke: ServerAction<RevokeCertificate>) -> AnyView {
+    let columns = vec![
+        Column::text("Device"),
+        Column::text("State"),
+        Column::text("Ends"),
+        Column::text("Issued by"),
+        Column::text("Key"),
+        Column::text("Serial"),
+        Column::text("First used"),
+        Column::actions("Revoke"),
+    ];
+    let rows = model
+        .certificates
+        .items
+        .iter()
+        .map(|c| {
+            let (tone, word) = words::certificate(c.state, c.not_after.since(model.at));
+            let reason = (!c.reason.is_empty()).then(|| view! { " "<span class="dim">{c.reason.replace('_', " ")}</span> });
+            let usable = matches!(c.state, CertificateState::Active | CertificateState::Superseded);
+            let button = (model.may_revoke && usable).then(|| {
+                let id = format!("revoke-{}", c.id);
+                view! {
+                    {dialog_link(id.clone(), format!("/certificates?revoke={}", c.id), "ghost", "Revoke…".into_any())}
+                    {dialog(id, question_title(c), ask(c, revoke))}
+                }
+            });
+            view! {
+                <tr>
+                    <th scope="row"><a class="main mono" href=format!("/devices/{}", c.device_id)>{c.device_id.to_string()}</a></th>
+                    <td>{badge(tone, word)}{reason}</td>
+                    <td>{time::ago(c.not_after)}</td>
+                    <td>{c.issuer.clone()}</td>
+                    <td>{c.key_alg.clone()}</td>
+                    <td>{copyable(c.serial.clone(), "Copy serial number")}</td>
+                    <td class="dim">{time::ago_or(c.first_used_at, "not yet")}</td>
+                    <td class="act">{button}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    table("Device certificates", columns, rows.into_any())
+}
+
+fn question_title(c: &CertificateRow) -> String {
+    format!("Revoke the certificate of {}", c.device_id)
+}
+
+fn ask(c: &CertificateRow, call: ServerAction<RevokeCertificate>) -> AnyView {
+    let (id, device) = (c.id.to_string(), c.device_id.to_string());
+    let inside = move || {
+        let fault = refusal(call);
+        let options = RevocationReason::ALL.into_iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " "))).collect();
+        view! {
+            <div class="body">
+                {fault_banner(fault.as_ref())}
+                <p>"The device is cut off within a second and cannot come back with this certificate. It has to enrol again. This cannot be undone."</p>
+                {select("reason", "Reason", options).id(format!("reason-{id}")).view()}
+                {form::field("confirm", format!("Type {device} to confirm"), Control::Input("text")).id(format!("confirm-{id}")).exactly(&device).required().autocomplete("off").view()}
+            </div>
+            {buttons("Keep it", "/certificates", form::submit("Revoke certificate", "danger-solid", move || call.pending().get()))}
+        }
+    };
+    let hidden = c.id.to_string();
+    view! { <ActionForm action=call><input type="hidden" name="id" value=hidden/>{inside}</ActionForm> }.into_any()
+}
+
+fn authorities(all: &[AuthorityRow], now: Timestamp) -> AnyView {
+    let columns = vec![
+        Column::text("Authority"),
+        Column::text("Use"),
+        Column::text("State"),
+        Column::text("Ends"),
+        Column::text("SHA-256 fingerprint"),
+        Column::actions("Download"),
+    ];
+    let rows = all
+        .iter()
+        .map(|a| {
+            let (tone, word) = authority(a.state, a.not_after.since(now));
+            let purpose = match a.kind.as_str() {
+                "root" => "signs the other authorities",
+                "device" => "issues to devices",
+                "server" => "issues to our listeners",
+                other => other,
+            };
+            view! {
+                <tr>
+                    <th scope="row">{a.subject.clone()}</th>
+                    <td>{purpose.to_owned()}</td>
+                    <td>{badge(tone, word)}</td>
+                    <td>{time::ago(a.not_after)}</td>
+                    <td>{copyable(a.fingerprint.clone(), "Copy fingerprint")}</td>
+                    <td class="act"><a class="btn" data-s="sm" href=format!("/certificates/authorities/{}.pem", a.id) download="" rel="external">{icon("download")}"PEM"</a></td>
+                </tr>
+            }
+        })
+        .collect_view();
+    table("Authorities", columns, rows.into_any())
+}
+
+const fn authority(state: AuthorityState, left_ms: i64) -> (Tone, &'static str) {
+    match state {
+        _ if left_ms <= 0 => (Tone::Bad, "Expired"),
+        AuthorityState::Staged => (Tone::Off, "Staged"),
+        AuthorityState::Active => (Tone::Ok, "Active"),
+        AuthorityState::Retiring => (Tone::Warn, "Retiring"),
+        AuthorityState::Retired => (Tone::Off, "Retired"),
+        AuthorityState::Compromised => (Tone::Bad, "Compromised"),
+    }
+}

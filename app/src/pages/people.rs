@@ -1,0 +1,318 @@
+//! People with a login, and the API tokens of scripts.
+
+use crate::{
+    api::people::{
+        CreateApiToken, CreateUser, DisableUser, PeopleModel as Model, RevokeApiToken, SetUserRole, read_people,
+    },
+    ui::{
+        Column, Confirm, Control, PageHead, Tone, badge, card, code_block, dialog, dialog_link, empty, field,
+        dialog::confirm_dialog_as,
+        form::{self, action, fault_banner, on_success, refusal},
+        page::{card_flush, page},
+        select, table, text, time,
+        toast::toasts,
+    },
+};
+use leptos::{prelude::*, server_fn::ServerFn};
+use leptos_router::hooks::use_query_map;
+use wire::{
+    Timestamp,
+    access::{ApiToken, CreatedApiToken, PeoplePage as Page, User},
+    states::Role,
+};
+
+type Read = Resource<Result<Model, crate::api::fault::ApiFault>>;
+
+/// `/people`; `?disable=ID` and `?revoke=ID` ask without JavaScript.
+#[component]
+pub fn PeoplePage() -> AnyView {
+    let query = use_query_map();
+    let model = Resource::new(|| (), |()| read_people());
+    let calls = Calls {
+        add: said("Added", model),
+        role: said("Role changed", model),
+        disable: said("Switched off", model),
+        create: said("Token made", model),
+        revoke: said("Token revoked", model),
+    };
+    page(model, move |model| {
+        let asked = query.with_untracked(|q| q.get("disable").or_else(|| q.get("revoke")));
+        content(&model, asked.as_deref(), calls)
+    })
+}
+
+#[derive(Clone, Copy)]
+struct Calls {
+    add: ServerAction<CreateUser>,
+    role: ServerAction<SetUserRole>,
+    disable: ServerAction<DisableUser>,
+    create: ServerAction<CreateApiToken>,
+    revoke: ServerAction<RevokeApiToken>,
+}
+
+/// A call that says so when it is done, closes its dialog and reads the page again.
+fn said<S>(word: &'static str, model: Read) -> ServerAction<S>
+where
+    S: ServerFn<Error = crate::api::fault::ApiFault> + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+{
+    let call = action::<S>();
+    let notes = toasts();
+    on_success(call, move |_| {
+        crate::ui::dialog::close_all();
+        if let Some(notes) = notes {
+            notes.say(Tone::Ok, word);
+        }
+        model.refetch();
+    });
+    call
+}
+
+fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
+    let p = &model.page;
+    let question = asked.filter(|_| p.may_edit).and_then(|id| {
+        let user = p.users.iter().find(|u| u.id.as_str() == id).map(|u| (format!("Switch off {}", u.name), ask_disable(u, calls.disable)));
+        let token = || p.tokens.iter().find(|t| t.id.as_str() == id).map(|t| (format!("Revoke {}", t.name), ask_revoke(t, calls.revoke)));
+        user.or_else(token)
+    });
+    let question = question.map(|(title, form)| view! { <section class="card narrow ask"><header><h2>{title}</h2></header>{form}</section> });
+    // The plain form's token comes with the page, the scripted form's as the answer of its call.
+    let posted = model.created.clone();
+    let created = move || {
+        let answered = calls.create.value().with(|v| v.as_ref().and_then(|r| r.as_ref().ok()).cloned());
+        answered.or_else(|| posted.clone()).map(|c| created_card(&c))
+    };
+    let forms = p.may_edit.then(|| {
+        view! {
+            <div class="stack">
+                {card("Add a person", None, add_form(calls.add))}
+                {card("New API token", None, token_form(calls.create))}
+            </div>
+        }
+    });
+    let tokens = if p.tokens.is_empty() {
+        empty("key-round", "No API token yet", "A script, such as a build pipeline that uploads releases, signs in with an API token.", None)
+    } else {
+        token_rows(p, calls.revoke)
+    };
+    view! {
+        <PageHead title="People" sub=view! { "Viewers read, operators run the fleet, admins also approve rollouts and manage people and keys." }.into_any()/>
+        {question}
+        {created}
+        <div class="split">
+            <div class="stack">
+                {card_flush("People", None, user_rows(p, calls))}
+                {card_flush("API tokens", None, tokens)}
+            </div>
+            {forms}
+        </div>
+    }
+    .into_any()
+}
+
+fn roles() -> Vec<(String, String)> {
+    Role::ALL.iter().map(|r| (r.as_str().to_owned(), r.as_str().to_owned())).collect()
+}
+
+fn user_rows(p: &Page, calls: Calls) -> AnyView {
+    let columns = vec![
+        Column::text("Name"),
+        Column::text("E-mail"),
+        Column::text("Role"),
+        Column::text("Standing"),
+        Column::text("Since"),
+        Column::actions("Switch off"),
+    ];
+    let rows = p
+        .users
+        .iter()
+        .map(|u| {
+            let (tone, word) = if u.disabled {
+                (Tone::Off, "Switched off")
+            } else if u.locked_until.is_some_and(|until| until > p.at) {
+                (Tone::Warn, "Locked")
+            } else {
+                (Tone::Ok, "Active")
+            };
+            let editable = p.may_edit && !u.disabled;
+            let button = editable.then(|| {
+                let id = format!("disable-{}", u.id);
+                view! {
+                    {dialog_link(id.clone(), format!("/people?disable={}", u.id), "ghost", "Switch off…".into_any())}
+                    {dialog(id, format!("Switch off {}", u.name), ask_disable(u, calls.disable))}
+                }
+            });
+            let role = if editable { role_form(u, calls.role) } else { u.role.as_str().into_any() };
+            view! {
+                <tr>
+                    <th scope="row">{u.name.clone()}</th>
+                    <td>{u.email.clone()}</td>
+                    <td>{role}</td>
+                    <td>{badge(tone, word)}</td>
+                    <td class="dim">{time::ago(u.created_at)}</td>
+                    <td class="act">{button}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    let fault = move || fault_banner(refusal(calls.role).as_ref());
+    view! { {fault}{table("People", columns, rows.into_any())} }.into_any()
+}
+
+fn role_form(u: &User, call: ServerAction<SetUserRole>) -> AnyView {
+    let options = Role::ALL
+        .iter()
+        .map(|r| {
+            let selected = *r == u.role;
+            view! { <option value=r.as_str() selected=selected>{r.as_str()}</option> }
+        })
+        .collect_view();
+    let (id, name) = (u.id.to_string(), u.name.clone());
+    view! {
+        <ActionForm action=call>
+            <input type="hidden" name="id" value=id/>
+            <div class="row nowrap">
+                <select class="select unit" name="role" aria-label=format!("Role of {name}")>{options}</select>
+                <button class="btn" data-s="sm" type="submit" aria-label=format!("Change the role of {name}")>"Change"</button>
+            </div>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+fn add_form(call: ServerAction<CreateUser>) -> AnyView {
+    let fields = move || {
+        let fault = refusal(call);
+        let f = fault.as_ref();
+        view! {
+            {fault_banner(f)}
+            {text("name", "Name").id("user-name").required().max_length(100).autocomplete("off").fault(f).view()}
+            {field("email", "E-mail", Control::Input("email")).id("user-email").required().autocomplete("off").fault(f).view()}
+            {select("role", "Role", roles()).id("user-role").value(Role::Operator.as_str()).fault(f).view()}
+            {field("password", "First password", Control::Input("password")).id("user-password").required().autocomplete("new-password")
+                .hint("At least 12 characters. They can change it under Account.").fault(f).view()}
+        }
+    };
+    view! {
+        <ActionForm action=call>
+            <div class="stack">{fields}<div class="row">{form::submit("Add person", "", move || call.pending().get())}</div></div>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+fn token_form(call: ServerAction<CreateApiToken>) -> AnyView {
+    let fields = move || {
+        let fault = refusal(call);
+        let f = fault.as_ref();
+        view! {
+            {fault_banner(f)}
+            {text("name", "What it is for").id("token-name").required().max_length(100).placeholder("Build pipeline").autocomplete("off").fault(f).view()}
+            {select("role", "May do what a …", roles()).id("token-role").value(Role::Operator.as_str()).hint("Never more than you may yourself.").fault(f).view()}
+            {field("days", "Valid for, in days", Control::Input("number")).id("token-days").value("90").bounds(1, 365).required().fault(f).view()}
+        }
+    };
+    view! {
+        <ActionForm action=call>
+            <div class="stack">{fields}<div class="row">{form::submit("Make token", "", move || call.pending().get())}</div></div>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+fn created_card(c: &CreatedApiToken) -> AnyView {
+    view! {
+        <section class="card created" aria-live="polite">
+            <header><h2>{format!("API token for {}", c.token.name)}</h2></header>
+            <div class="body stack">
+                <p>"Copy it now: it is shown this once. Send it as "<code>"Authorization: Bearer …"</code>" to /api/v1."</p>
+                {code_block(c.secret.clone(), "API token")}
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+fn token_rows(p: &Page, revoke: ServerAction<RevokeApiToken>) -> AnyView {
+    let columns = vec![
+        Column::text("Token"),
+        Column::text("Role"),
+        Column::text("State"),
+        Column::text("Ends"),
+        Column::text("Last used"),
+        Column::text("Made by"),
+        Column::actions("Revoke"),
+    ];
+    let rows = p
+        .tokens
+        .iter()
+        .map(|t| {
+            let (tone, word) = standing(t, p.at);
+            let button = (p.may_edit && tone == Tone::Ok).then(|| {
+                let id = format!("revoke-{}", t.id);
+                view! {
+                    {dialog_link(id.clone(), format!("/people?revoke={}", t.id), "ghost", "Revoke…".into_any())}
+                    {dialog(id, format!("Revoke {}", t.name), ask_revoke(t, revoke))}
+                }
+            });
+            view! {
+                <tr>
+                    <th scope="row">{t.name.clone()}</th>
+                    <td>{t.role.as_str()}</td>
+                    <td>{badge(tone, word)}</td>
+                    <td>{time::ago(t.expires_at)}</td>
+                    <td class="dim">{time::ago_or(t.last_used_at, "never")}</td>
+                    <td>{t.created_by.clone()}</td>
+                    <td class="act">{button}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    table("API tokens", columns, rows.into_any())
+}
+
+fn standing(t: &ApiToken, now: Timestamp) -> (Tone, &'static str) {
+    if t.revoked_at.is_some() {
+        (Tone::Bad, "Revoked")
+    } else if t.expires_at <= now {
+        (Tone::Off, "Expired")
+    } else {
+        (Tone::Ok, "Usable")
+    }
+}
+
+fn ask_disable(u: &User, call: ServerAction<DisableUser>) -> AnyView {
+    let (form_id, email) = (format!("off-{}", u.id), u.email.clone());
+    let inside = move || {
+        let confirm = Confirm {
+            text: "They can't sign in any more, and their sessions end at once. What they did stays in the audit log.".to_owned(),
+            verb: "Switch off".to_owned(),
+            cancel: "Keep",
+            back: "/people".to_owned(),
+            danger: true,
+            type_name: Some(email.clone()),
+            reason: None,
+        };
+        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    };
+    let id = u.id.to_string();
+    view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
+}
+
+fn ask_revoke(t: &ApiToken, call: ServerAction<RevokeApiToken>) -> AnyView {
+    let form_id = format!("token-{}", t.id);
+    let inside = move || {
+        let confirm = Confirm {
+            text: "Scripts that use it are refused from now on.".to_owned(),
+            verb: "Revoke token".to_owned(),
+            cancel: "Keep it",
+            back: "/people".to_owned(),
+            danger: true,
+            type_name: None,
+            reason: None,
+        };
+        confirm_dialog_as(&form_id, confirm, refusal(call).as_ref(), move || call.pending().get())
+    };
+    let id = t.id.to_string();
+    view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
+}

@@ -1,0 +1,232 @@
+//! A release's page: what it is, who signed it, its files, and the rollouts that use it.
+
+use crate::{
+    api::releases::{ActOnRelease, read_release},
+    live,
+    pages::words,
+    ui::{
+        Column, Confirm, PageHead, Tone, badge, banner, card, copyable, dialog, dialog_link, icon,
+        dialog::confirm_dialog_as,
+        form::{action, on_success, refusal},
+        number::{bytes, counted, grouped},
+        page::{card_flush, page},
+        table, time,
+        toast::toasts,
+    },
+};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+use wire::{live::Topic, releases::ReleaseDetail as Model};
+
+/// What can be done to a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Publish,
+    Recheck,
+    Deprecate,
+    Recall,
+    Remove,
+}
+
+const VERBS: [Verb; 5] = [Verb::Remove, Verb::Recall, Verb::Deprecate, Verb::Recheck, Verb::Publish];
+
+impl Verb {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Recheck => "recheck",
+            Self::Deprecate => "deprecate",
+            Self::Recall => "recall",
+            Self::Remove => "remove",
+        }
+    }
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Publish => "Publish",
+            Self::Recheck => "Check again",
+            Self::Deprecate => "Deprecate",
+            Self::Recall => "Recall",
+            Self::Remove => "Delete",
+        }
+    }
+    const fn allowed(self, model: &Model) -> bool {
+        match self {
+            Self::Publish => model.may_publish,
+            Self::Recheck => model.may_recheck,
+            Self::Deprecate => model.may_deprecate,
+            Self::Recall => model.may_recall,
+            Self::Remove => model.may_remove,
+        }
+    }
+    const fn variant(self) -> &'static str {
+        match self {
+            Self::Publish => "primary",
+            Self::Recheck | Self::Deprecate => "",
+            Self::Recall | Self::Remove => "danger",
+        }
+    }
+}
+
+/// `/firmware/{id}`; `?ask=VERB` asks without JavaScript.
+#[component]
+pub fn ReleasePage() -> AnyView {
+    let (params, query) = (use_params_map(), use_query_map());
+    let model = Resource::new(move || params.with(|p| p.get("id").unwrap_or_default()), read_release);
+    live::refetch_on(|| Some(Topic::Releases), 1000, model);
+    let call = action::<ActOnRelease>();
+    let notes = toasts();
+    on_success(call, move |()| {
+        crate::ui::dialog::close_all();
+        if let Some(notes) = notes {
+            notes.say(Tone::Ok, "Done");
+        }
+        model.refetch();
+    });
+    page(model, move |model| {
+        let asked = query.with_untracked(|q| q.get("ask")).and_then(|word| VERBS.into_iter().find(|v| v.word() == word));
+        content(&model, asked, call)
+    })
+}
+
+fn content(m: &Model, asked: Option<Verb>, call: ServerAction<ActOnRelease>) -> AnyView {
+    let r = &m.row;
+    let (tone, word) = words::release(r.state, !r.quarantine.is_empty());
+    let title = if r.version.is_empty() { "Upload without a manifest".to_owned() } else { format!("{} {}", r.device_type, r.version) };
+    let offered: Vec<Verb> = VERBS.into_iter().filter(|v| v.allowed(m)).collect();
+    let buttons = offered
+        .iter()
+        .map(|v| {
+            let href = format!("/firmware/{}?ask={}", r.id, v.word());
+            dialog_link(format!("ask-{}", v.word()), href, v.variant(), format!("{}…", v.label()).into_any())
+        })
+        .collect_view();
+    let roll = (r.state == wire::states::ReleaseState::Published).then(|| {
+        let href = format!("/rollouts/new?step=devices&release={}&name={}", r.id, title.replace(' ', "+"));
+        view! { <a class="btn" data-v="primary" href=href>{icon("rocket")}"New rollout with this"</a> }
+    });
+    let dialogs = offered.iter().map(|v| dialog(format!("ask-{}", v.word()), question_title(m, *v), ask(m, *v, call))).collect_view();
+    let question = asked.filter(|v| v.allowed(m)).map(|v| {
+        view! { <section class="card narrow ask"><header><h2>{question_title(m, v)}</h2></header>{ask(m, v, call)}</section> }
+    });
+    let quarantine = (!r.quarantine.is_empty()).then(|| banner(Tone::Bad, view! { <b>"Quarantined."</b>" "{r.quarantine.clone()} }.into_any()));
+    let sub = view! { {format!("Sequence {} · {} · uploaded ", r.sequence, bytes(r.size))}{time::ago(r.created_at)}" by "{r.created_by.clone()} };
+    view! {
+        <PageHead title=title marks=badge(tone, word) sub=sub.into_any() actions=view! { {buttons}{roll} }.into_any()/>
+        {question}
+        {quarantine}
+        <div class="split mt-4">
+            <div class="stack">
+                {artifacts(m)}
+                {rollouts(m)}
+                {manifest(m)}
+            </div>
+            <div class="stack">{facts(m)}{notes(m)}</div>
+        </div>
+        {dialogs}
+    }
+    .into_any()
+}
+
+fn facts(m: &Model) -> AnyView {
+    let r = &m.row;
+    let signed = if r.signed_by.is_empty() { badge(Tone::Bad, "by no known key") } else { view! { {r.signed_by.join(", ")} }.into_any() };
+    let hardware = if m.hardware.is_empty() { "all revisions".to_owned() } else { m.hardware.join(", ") };
+    let over = if m.min_sequence == 0 { "any".to_owned() } else { format!("{} or newer", m.min_sequence) };
+    let digest = (!m.manifest_sha256.is_empty()).then(|| view! { <dt>"Manifest SHA-256"</dt><dd>{copyable(m.manifest_sha256.clone(), "Copy manifest digest")}</dd> });
+    let body = view! {
+        <dl class="kv">
+            <dt>"Signed"</dt><dd>{signed}</dd>
+            <dt>"Device type"</dt><dd>{r.device_type.clone()}</dd>
+            <dt>"Hardware"</dt><dd>{hardware}</dd>
+            <dt>"Installs over"</dt><dd>{over}</dd>
+            <dt>"Installed on"</dt><dd>{counted(r.installed, "device", "devices")}</dd>
+            {digest}
+        </dl>
+    };
+    card("Release", None, body.into_any())
+}
+
+fn notes(m: &Model) -> AnyView {
+    if m.notes.is_empty() {
+        return ().into_any();
+    }
+    card("Notes", None, view! { <p class="prose">{m.notes.clone()}</p> }.into_any())
+}
+
+fn artifacts(m: &Model) -> AnyView {
+    let rows = m
+        .artifacts
+        .iter()
+        .map(|a| {
+            view! {
+                <tr>
+                    <th scope="row" class="mono">{a.name.clone()}</th>
+                    <td class="num">{bytes(a.size)}</td>
+                    <td>{copyable(a.sha256.to_string(), "Copy SHA-256")}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    let columns = vec![Column::text("File"), Column::number("Size"), Column::text("SHA-256")];
+    card_flush("Files", None, table("Files", columns, rows.into_any()))
+}
+
+fn rollouts(m: &Model) -> AnyView {
+    if m.rollouts.is_empty() {
+        return card("Rollouts", None, view! { <p class="text-2">"No rollout uses it yet."</p> }.into_any());
+    }
+    let rows = m
+        .rollouts
+        .iter()
+        .map(|u| {
+            let (tone, word) = words::rollout(u.state);
+            view! { <tr><th scope="row"><a class="main" href=format!("/rollouts/{}", u.id)>{u.name.clone()}</a></th><td>{badge(tone, word)}</td></tr> }
+        })
+        .collect_view();
+    card_flush("Rollouts", None, table("Rollouts with this release", vec![Column::text("Rollout"), Column::text("State")], rows.into_any()))
+}
+
+fn manifest(m: &Model) -> AnyView {
+    if m.manifest.is_empty() {
+        return ().into_any();
+    }
+    card("Manifest", None, view! { <details><summary>"The manifest as it was signed"</summary>{crate::ui::code_block(m.manifest.clone(), "Manifest")}</details> }.into_any())
+}
+
+fn question_title(m: &Model, verb: Verb) -> String {
+    format!("{} {} {}", verb.label(), m.row.device_type, m.row.version)
+}
+
+fn ask(m: &Model, verb: Verb, call: ServerAction<ActOnRelease>) -> AnyView {
+    let r = &m.row;
+    let (id, version, installed, uses) = (r.id.to_string(), r.version.clone(), r.installed, m.rollouts.len());
+    let inside = move || {
+        let text = match verb {
+            Verb::Publish => "Rollouts may use it from now on. Nothing is installed by this alone.".to_owned(),
+            Verb::Recheck => "Its signature and digests are checked again, against the keys of now.".to_owned(),
+            Verb::Deprecate => "New rollouts can't use it any more. Devices that run it keep it, and running rollouts go on.".to_owned(),
+            Verb::Recall => format!("No device installs it any more, and running rollouts with it halt ({} in all use it). {} run it now.", grouped(i64::try_from(uses).unwrap_or(0)), counted(installed, "device", "devices")),
+            Verb::Remove => "The upload and its files are deleted. This cannot be undone.".to_owned(),
+        };
+        let harms = matches!(verb, Verb::Recall | Verb::Remove);
+        let confirm = Confirm {
+            text,
+            verb: verb.label().to_owned(),
+            cancel: "Not now",
+            back: format!("/firmware/{id}"),
+            danger: harms,
+            type_name: (harms && !version.is_empty()).then(|| version.clone()),
+            reason: (verb == Verb::Recall).then_some(("Reason", true)),
+        };
+        confirm_dialog_as(verb.word(), confirm, refusal(call).as_ref(), move || call.pending().get())
+    };
+    let hidden = r.id.to_string();
+    view! {
+        <ActionForm action=call>
+            <input type="hidden" name="id" value=hidden/>
+            <input type="hidden" name="verb" value=verb.word()/>
+            {inside}
+        </ActionForm>
+    }
+    .into_any()
+}

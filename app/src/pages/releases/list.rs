@@ -1,0 +1,128 @@
+//! The list of releases.
+
+use super::{
+    keys,
+    upload::Uploader,
+};
+use crate::{
+    api::{
+        fault::ApiFault,
+        releases::{AddSigningKey, RevokeSigningKey, read_releases},
+    },
+    live,
+    pages::words,
+    ui::{
+        Column, PageHead, Tone, badge, empty,
+        form::{action, on_success},
+        number::{bytes, grouped},
+        page::{card_flush, page},
+        pager, table, time,
+        toast::toasts,
+    },
+};
+use leptos::{prelude::*, server_fn::ServerFn};
+use leptos_router::hooks::use_query_map;
+use wire::{
+    live::Topic,
+    releases::{ReleaseRow, ReleasesPage as Model},
+};
+
+/// `/firmware`; `?revoke=ID` asks about a key without JavaScript.
+#[component]
+pub fn ReleasesPage() -> AnyView {
+    let query = use_query_map();
+    let model = Resource::new(move || query.with(|q| q.get("cur").unwrap_or_default()), read_releases);
+    live::refetch_on(|| Some(Topic::Releases), 1000, model);
+    let calls = keys::Calls { add: said::<AddSigningKey>("Key added", model), revoke: said::<RevokeSigningKey>("Key revoked", model) };
+    let uploader = Uploader::new();
+    page(model, move |model| {
+        let (before, asked) = query.with_untracked(|q| (q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64), q.get("revoke")));
+        content(&model, before.max(0), asked.as_deref(), calls, uploader)
+    })
+}
+
+/// A call that says so when it is done, closes its dialog and reads the page again.
+fn said<S>(word: &'static str, model: Resource<Result<Model, ApiFault>>) -> ServerAction<S>
+where
+    S: ServerFn<Error = ApiFault> + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+{
+    let call = action::<S>();
+    let notes = toasts();
+    on_success(call, move |_| {
+        crate::ui::dialog::close_all();
+        if let Some(notes) = notes {
+            notes.say(Tone::Ok, word);
+        }
+        model.refetch();
+    });
+    call
+}
+
+fn content(model: &Model, before: i64, asked: Option<&str>, calls: keys::Calls, uploader: Uploader) -> AnyView {
+    let question = asked.filter(|_| model.may_edit_keys).and_then(|id| model.keys.iter().find(|k| k.id.as_str() == id)).map(|k| {
+        view! { <section class="card narrow ask"><header><h2>{format!("Revoke {}", k.name)}</h2></header>{keys::ask_revoke(k, calls.revoke)}</section> }
+    });
+    let shown = i64::try_from(model.releases.items.len()).unwrap_or(0);
+    let list = if model.releases.items.is_empty() {
+        let text = "A release is a version of firmware for one device type: its files and a manifest that was signed offline.";
+        view! { <div class="card">{empty("package", "No release yet", text, None)}</div> }.into_any()
+    } else {
+        card_flush("Releases", None, rows(&model.releases.items))
+    };
+    let next = model.releases.next.as_ref().map(|cursor| format!("/firmware?from={}&cur={cursor}", before + shown));
+    let aside = (model.may_upload || model.may_edit_keys).then(|| {
+        view! {
+            <div class="stack">
+                {model.may_upload.then(|| uploader.view())}
+                {model.may_edit_keys.then(|| keys::add_form(calls.add))}
+            </div>
+        }
+    });
+    view! {
+        <PageHead title="Firmware" sub=view! { "Releases, checked against your signing keys when they arrive." }.into_any()/>
+        {question}
+        <div class="split">
+            <div class="stack">
+                <div>{list}{pager(before, shown, model.releases.total, (before > 0).then(|| "/firmware".to_owned()), next)}</div>
+                {keys::list(model, calls)}
+            </div>
+            {aside}
+        </div>
+    }
+    .into_any()
+}
+
+fn rows(items: &[ReleaseRow]) -> AnyView {
+    let columns = vec![
+        Column::text("Version"),
+        Column::text("State"),
+        Column::text("Device type"),
+        Column::number("Sequence"),
+        Column::number("Size"),
+        Column::text("Signed by"),
+        Column::number("Installed"),
+        Column::text("Uploaded"),
+    ];
+    let rows = items
+        .iter()
+        .map(|r| {
+            let (tone, word) = words::release(r.state, !r.quarantine.is_empty());
+            let why = (!r.quarantine.is_empty()).then(|| view! { <div class="small text-2 why" title=r.quarantine.clone()>{r.quarantine.clone()}</div> });
+            let version = if r.version.is_empty() { "without manifest".to_owned() } else { r.version.clone() };
+            view! {
+                <tr>
+                    <th scope="row"><a class="main mono" href=format!("/firmware/{}", r.id)>{version}</a></th>
+                    <td>{badge(tone, word)}{why}</td>
+                    <td>{r.device_type.clone()}</td>
+                    <td class="num">{r.sequence}</td>
+                    <td class="num">{bytes(r.size)}</td>
+                    <td>{r.signed_by.join(", ")}</td>
+                    <td class="num">{grouped(r.installed)}</td>
+                    <td class="dim">{time::ago(r.created_at)}" by "{r.created_by.clone()}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    table("Releases", columns, rows.into_any())
+}

@@ -1,0 +1,11 @@
+//! Firmware: the list of releases with the upload and the signing keys, and a release's page.
+
+pub mod detail;
+pub mod keys;
+pub mod list;
+#[cfg(feature = "hydrate")]
+mod sending;
+pub mod upload;
+
+pub use detail::ReleasePage;
+pub use list::ReleasesPage;

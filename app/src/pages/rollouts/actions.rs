@@ -1,0 +1,303 @@
+//! What can be done to a rollout: its buttons, and the question asked before each. The same question stands in a dialog and, without JavaScript, on
+//! its own page.
+
+use crate::{
+    api::rollouts::ActOnRollout,
+    ui::{
+        Confirm, dialog, dialog_link,
+        dialog::confirm_dialog_as,
+        form::{action, on_success, refusal},
+        icon,
+        number::counted,
+        toast::toasts,
+        Tone,
+    },
+};
+use leptos::prelude::*;
+use wire::{
+    rollouts::{Action, Call, RolloutDetail, Verb},
+    states::RolloutState,
+};
+
+/// The verbs that ask before they do; [`Verb::Edit`] is a link to the wizard.
+const ASKING: [Verb; 9] =
+    [Verb::Submit, Verb::Approve, Verb::Reject, Verb::Start, Verb::Pause, Verb::Resume, Verb::Promote, Verb::Stop, Verb::Retry];
+
+/// The calls behind the questions of one page, one a verb so that a refusal shows only where it belongs.
+#[derive(Clone, Copy)]
+pub struct Asks([(Verb, ServerAction<ActOnRollout>); 9]);
+
+impl Asks {
+    /// Makes them; `done` runs in the browser after each success.
+    pub fn new(done: impl Fn() + Copy + 'static) -> Self {
+        let notes = toasts();
+        Self(ASKING.map(|verb| {
+            let call = action::<ActOnRollout>();
+            on_success(call, move |()| {
+                crate::ui::dialog::close_all();
+                if let Some(notes) = notes {
+                    notes.say(Tone::Ok, past(verb));
+                }
+                done();
+            });
+            (verb, call)
+        }))
+    }
+
+    fn of(self, verb: Verb) -> Option<ServerAction<ActOnRollout>> {
+        self.0.iter().find(|a| a.0 == verb).map(|a| a.1)
+    }
+}
+
+/// The verb of an address, if it asks a question.
+pub fn verb_of(word: &str) -> Option<Verb> {
+    ASKING.into_iter().find(|v| v.as_str() == word)
+}
+
+/// Buttons for everything the viewer may ever do here, the one to press next last and in the accent; what can't be done now is off and says why.
+pub fn buttons(rollout: &RolloutDetail) -> AnyView {
+    let first = primary(rollout.row.state, &rollout.actions);
+    let mut all: Vec<&Action> = rollout.actions.iter().collect();
+    all.sort_by_key(|a| (Some(a.verb) == first, order(a.verb)));
+    let buttons = all.into_iter().map(|a| button(rollout, a, Some(a.verb) == first)).collect_view();
+    let again = matches!(rollout.row.state, RolloutState::Completed | RolloutState::Stopped | RolloutState::Rejected | RolloutState::RolledBack)
+        && rollout.actions.iter().any(|a| matches!(a.verb, Verb::Edit | Verb::Retry | Verb::Submit | Verb::Stop));
+    let again = again.then(|| {
+        let plan = super::draft::Draft::of(&rollout.spec).write();
+        view! { <a class="btn" href=format!("/rollouts/new?{plan}")>{icon("copy")}"New rollout from this"</a> }
+    });
+    view! { {again}{buttons} }.into_any()
+}
+
+fn button(rollout: &RolloutDetail, a: &Action, first: bool) -> AnyView {
+    let verb = a.verb;
+    let variant = match (first, verb) {
+        (true, _) => "primary",
+        (false, Verb::Stop | Verb::Reject) => "danger",
+        _ => "",
+    };
+    let (mark, label) = label(rollout, verb);
+    let content = view! { {icon(mark)}{label.clone()} }.into_any();
+    let href = format!("/rollouts/{}/{}", rollout.row.id, verb.as_str());
+    match (&a.blocked, verb) {
+        (Some(why), _) => {
+            let id = format!("why-{}", verb.as_str());
+            view! {
+                <button type="button" class="btn" data-v=variant aria-disabled="true" aria-describedby=id.clone() title=why.clone()>{content}</button>
+                <span class="sr" id=id>{why.clone()}</span>
+            }
+            .into_any()
+        }
+        (None, Verb::Edit) => view! { <a class="btn" data-v=variant href=href>{content}</a> }.into_any(),
+        (None, _) => dialog_link(dialog_id(verb), href, variant, content),
+    }
+}
+
+/// Why the next step can't be taken by this viewer, in words for everybody to see.
+pub fn blocked_note(rollout: &RolloutDetail) -> Option<String> {
+    let wants = match rollout.row.state {
+        RolloutState::WaitingForApproval => Verb::Approve,
+        RolloutState::Draft | RolloutState::Rejected => Verb::Submit,
+        RolloutState::Halted | RolloutState::Paused => Verb::Resume,
+        RolloutState::Running => Verb::Promote,
+        _ => return None,
+    };
+    let blocked = rollout.actions.iter().find(|a| a.verb == wants)?.blocked.clone()?;
+    // While a stage runs there is nothing to promote; that goes without saying.
+    (wants != Verb::Promote).then_some(blocked)
+}
+
+/// The dialogs that [`buttons`] opens.
+pub fn dialogs(rollout: &RolloutDetail, asks: Asks) -> AnyView {
+    rollout
+        .actions
+        .iter()
+        .filter(|a| a.blocked.is_none())
+        .filter_map(|a| {
+            let form = ask(rollout, a.verb, asks, &format!("/rollouts/{}", rollout.row.id))?;
+            Some(dialog(dialog_id(a.verb), title(rollout, a.verb), form))
+        })
+        .collect_view()
+        .into_any()
+}
+
+/// The form that asks and does it; none for a verb that does not ask. `back` is where it leads, done or not.
+pub fn ask(rollout: &RolloutDetail, verb: Verb, asks: Asks, back: &str) -> Option<AnyView> {
+    let call = asks.of(verb)?;
+    let (id, digest) = (rollout.row.id.to_string(), rollout.digest.to_string());
+    let back = back.to_owned();
+    let question = StoredValue::new((rollout.clone(), back.clone()));
+    let inside = move || {
+        question.with_value(|(rollout, back)| confirm_dialog_as(verb.as_str(), question_of(rollout, verb, back), refusal(call).as_ref(), move || call.pending().get()))
+    };
+    Some(
+        view! {
+            <ActionForm action=call>
+                <input type="hidden" name="id" value=id/>
+                <input type="hidden" name="verb" value=verb.as_str()/>
+                <input type="hidden" name="digest" value=digest/>
+                <input type="hidden" name="back" value=back/>
+                {inside}
+            </ActionForm>
+        }
+        .into_any(),
+    )
+}
+
+/// The heading of a question; it names the rollout.
+pub fn title(rollout: &RolloutDetail, verb: Verb) -> String {
+    let (_, label) = label(rollout, verb);
+    format!("{}: {}", label.trim_end_matches('…'), rollout.row.name)
+}
+
+fn dialog_id(verb: Verb) -> String {
+    format!("ask-{}", verb.as_str())
+}
+
+/// The one button to press next, by the rollout's state; none when nothing is to be done.
+fn primary(state: RolloutState, actions: &[Action]) -> Option<Verb> {
+    let possible = |verb: Verb| actions.iter().any(|a| a.verb == verb && a.blocked.is_none());
+    let listed = |verb: Verb| actions.iter().any(|a| a.verb == verb);
+    use RolloutState as S;
+    let wanted = match state {
+        S::Draft | S::Rejected => Verb::Submit,
+        S::WaitingForApproval => return listed(Verb::Approve).then_some(Verb::Approve),
+        S::Approved | S::Scheduled => Verb::Start,
+        S::Running if possible(Verb::Promote) => Verb::Promote,
+        S::Running => Verb::Pause,
+        S::Paused => Verb::Resume,
+        S::Completed | S::Stopped => Verb::Retry,
+        // After a gate said no, nothing should invite to go on.
+        S::Halted | S::RollingBack | S::RolledBack | S::Stopping => return None,
+    };
+    possible(wanted).then_some(wanted)
+}
+
+/// Where a button stands: what ends or refuses first, then what changes, then what goes on.
+const fn order(verb: Verb) -> u8 {
+    match verb {
+        Verb::Stop => 0,
+        Verb::Reject => 1,
+        Verb::Edit => 2,
+        Verb::Retry => 3,
+        Verb::Pause => 4,
+        Verb::Resume => 5,
+        Verb::Submit => 6,
+        Verb::Start => 7,
+        Verb::Promote => 8,
+        Verb::Approve => 9,
+    }
+}
+
+fn label(rollout: &RolloutDetail, verb: Verb) -> (&'static str, String) {
+    let text = |s: &str| s.to_owned();
+    match verb {
+        Verb::Edit => ("pencil", text("Edit plan")),
+        Verb::Submit => ("inbox", text("Send for approval…")),
+        Verb::Approve => ("check", text("Approve…")),
+        Verb::Reject => ("x", text("Reject…")),
+        Verb::Start => ("circle-play", text("Start now…")),
+        Verb::Pause => ("circle-pause", text("Pause…")),
+        Verb::Resume if rollout.row.state == RolloutState::Halted => ("circle-play", text("Resume anyway…")),
+        Verb::Resume => ("circle-play", text("Resume…")),
+        Verb::Promote => ("circle-play", format!("Start stage {}…", rollout.row.stage + 1)),
+        Verb::Stop => ("octagon-x", text("Stop…")),
+        Verb::Retry => ("rotate-ccw", format!("Retry {} failed…", rollout.row.counts.errors())),
+    }
+}
+
+const fn past(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Edit => "Saved",
+        Verb::Submit => "Sent for approval",
+        Verb::Approve => "Approved",
+        Verb::Reject => "Rejected",
+        Verb::Start => "Started",
+        Verb::Pause => "Paused",
+        Verb::Resume => "Resumed",
+        Verb::Promote => "Next stage started",
+        Verb::Stop => "Stopping",
+        Verb::Retry => "Offered again",
+    }
+}
+
+/// What is asked before `verb`: consequences in numbers, how it is confirmed, and what the way out is called.
+fn question_of(r: &RolloutDetail, verb: Verb, back: &str) -> Confirm {
+    let c = &r.row.counts;
+    let devices = |n: i64| counted(n, "device", "devices");
+    let mut q = Confirm {
+        text: String::new(),
+        verb: label(r, verb).1.trim_end_matches('…').to_owned(),
+        cancel: "Not now",
+        back: back.to_owned(),
+        danger: false,
+        type_name: None,
+        reason: None,
+    };
+    match verb {
+        Verb::Edit => {}
+        Verb::Submit => "Nothing goes out before somebody else has approved exactly this plan.".clone_into(&mut q.text),
+        Verb::Approve => {
+            q.text = format!(
+                "You approve exactly this plan: firmware {} in {}, digest {}. {} Any edit voids your approval.",
+                r.row.version,
+                counted(i64::try_from(r.spec.stages.len()).unwrap_or(0), "stage", "stages"),
+                r.digest.short(),
+                r.spec.start_at.map_or_else(|| "It starts at once.".to_owned(), |at| format!("It starts at {}.", at.readable())),
+            );
+            q.reason = Some(("Remark", true));
+        }
+        Verb::Reject => {
+            "The rollout does not go out. Its author sees your reason and can change the plan.".clone_into(&mut q.text);
+            q.reason = Some(("Reason", true));
+            q.danger = true;
+        }
+        Verb::Start => "Stage 1 begins now instead of at the planned time.".clone_into(&mut q.text),
+        Verb::Pause => {
+            q.text = format!("No further device is offered the release; {} under way will finish. {} wait.", devices(c.updating), devices(c.waiting));
+            q.cancel = "Keep it running";
+            q.reason = Some(("Reason", false));
+        }
+        Verb::Resume if r.row.state == RolloutState::Halted => {
+            let why = r.stages.iter().find(|s| s.verdict.call == Call::Halt).map(|s| format!(" {}.", s.verdict.text.trim_end_matches('.')));
+            q.text = format!(
+                "A gate stopped this rollout.{} Resuming offers the same release to {} more.",
+                why.unwrap_or_default(),
+                devices(c.waiting)
+            );
+            q.cancel = "Keep it halted";
+            q.danger = true;
+            q.type_name = Some(r.row.name.clone());
+            q.reason = Some(("Reason", true));
+        }
+        Verb::Resume => {
+            q.text = format!("Offers go out again; {} wait.", devices(c.waiting));
+            q.cancel = "Keep it paused";
+            q.reason = Some(("Reason", false));
+        }
+        Verb::Promote => {
+            let next = r.stages.iter().find(|s| s.number == r.row.stage + 1);
+            q.text = next.map_or_else(
+                || "The next stage begins.".to_owned(),
+                |s| format!("Stage {}, {}, begins with {}.", s.number, s.spec.name, devices(s.counts.total)),
+            );
+        }
+        Verb::Stop => {
+            q.text = format!(
+                "This ends the rollout for good. {} stay as they are, {} under way will finish, {} keep {}.",
+                devices(c.waiting),
+                c.updating,
+                c.succeeded,
+                r.row.version
+            );
+            q.cancel = "Don't stop it";
+            q.danger = true;
+            q.type_name = Some(r.row.name.clone());
+            q.reason = Some(("Reason", true));
+        }
+        Verb::Retry => {
+            q.text = format!("The release is offered again to {} that failed, went back or fell silent.", devices(c.errors()));
+        }
+    }
+    q
+}

@@ -1,0 +1,43 @@
+//! The question before something is done to a rollout, on a page of its own: what a dialog is without JavaScript.
+
+use super::actions;
+use crate::{
+    api::rollouts::read_rollout,
+    ui::{PageHead, empty, page::page},
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+use wire::rollouts::RolloutDetail;
+
+/// `/rollouts/{id}/{verb}`
+#[component]
+pub fn ConfirmPage() -> AnyView {
+    let params = use_params_map();
+    let id = move || params.with(|p| p.get("id").unwrap_or_default());
+    let model = Resource::new(id, |id| read_rollout(id, 0, String::new(), String::new()));
+    let asks = actions::Asks::new(|| ());
+    page(model, move |model| {
+        let word = params.with_untracked(|p| p.get("verb").unwrap_or_default());
+        content(&model.rollout, &word, asks)
+    })
+}
+
+fn content(rollout: &RolloutDetail, word: &str, asks: actions::Asks) -> AnyView {
+    let back = format!("/rollouts/{}", rollout.row.id);
+    let way_back = view! { <a class="btn" href=back.clone()>"Back to the rollout"</a> }.into_any();
+    let Some(verb) = actions::verb_of(word) else {
+        return view! {
+            <PageHead title=rollout.row.name.clone()/>
+            <div class="card">{empty("search", "Not found", "There is nothing of this name to do to a rollout.", Some(way_back))}</div>
+        }
+        .into_any();
+    };
+    let title = actions::title(rollout, verb);
+    let offered = rollout.actions.iter().find(|a| a.verb == verb);
+    let body = match offered.map(|a| a.blocked.clone()) {
+        Some(None) => view! { <section class="card narrow ask">{actions::ask(rollout, verb, asks, &back)}</section> }.into_any(),
+        Some(Some(why)) => view! { <div class="card">{empty("lock", "Not now", why, Some(way_back))}</div> }.into_any(),
+        None => view! { <div class="card">{empty("lock", "Not for you, or not any more", "Your role does not allow this, or the rollout has moved on.", Some(way_back))}</div> }.into_any(),
+    };
+    view! { <PageHead title=title/>{body} }.into_any()
+}

@@ -1,0 +1,195 @@
+//! The course of a rollout: the bar of its stages, what its state means, its gates, its plan, its decisions and its history.
+
+use super::{phrases, updates::Choice};
+use crate::pages::words;
+use crate::ui::{
+    Tone, banner, card, dot, time,
+    gates::{Gate, gates},
+    number::{grouped, percent},
+    stage_bar::{Segment, stage_bar},
+};
+use leptos::prelude::*;
+use wire::{
+    rollouts::{Call, RolloutDetail, StageView},
+    states::{RolloutState, StageState},
+};
+
+/// The bar of the stages.
+pub fn stages(r: &RolloutDetail, choice: &Choice) -> AnyView {
+    let id = r.row.id.to_string();
+    let segments = r
+        .stages
+        .iter()
+        .map(|s| {
+            let (tone, word) = words::stage(s.state);
+            // A stage whose rollout stands still does not move, whatever its own state.
+            let tone = match (r.row.state, s.state) {
+                (RolloutState::Halted, StageState::Running | StageState::Soaking) => Tone::Bad,
+                (RolloutState::Paused, StageState::Running | StageState::Soaking) => Tone::Hold,
+                _ => tone,
+            };
+            Segment {
+                href: Choice::href(&id, s.number, ""),
+                name: format!("{} {}", s.number, s.spec.name),
+                tone,
+                word,
+                numbers: if s.counts.total > 0 || s.state != StageState::Pending { phrases::numbers(&s.counts) } else { phrases::reach(s.spec.reach) },
+                parts: phrases::parts(&s.counts),
+                note: note(s, word),
+                chosen: s.number == choice.stage,
+            }
+        })
+        .collect();
+    stage_bar("Stages", segments)
+}
+
+fn note(s: &StageView, word: &'static str) -> AnyView {
+    match (s.state, s.soak_until, s.ended_at) {
+        (StageState::Soaking, Some(until), _) => view! { "soaking, ends "{time::ago(until)} }.into_any(),
+        (_, _, Some(ended)) => view! { {word}" "{time::ago(ended)} }.into_any(),
+        _ => word.into_any(),
+    }
+}
+
+/// What the state means, in words and numbers; nothing where the page says it already.
+pub fn state_banner(r: &RolloutDetail) -> AnyView {
+    use RolloutState as S;
+    let summary = r.row.summary.clone();
+    let strong = |what: &'static str, text: String| view! { <b>{what}</b>" "{text} }.into_any();
+    let waiting = r.stages.iter().find(|s| s.state == StageState::AwaitingPromotion);
+    match r.row.state {
+        S::WaitingForApproval => {
+            banner(Tone::Hold, strong("Waits for approval.", format!("Somebody else than {} has to decide, with the role admin. {summary}", r.row.author)))
+        }
+        S::Halted => {
+            let verdict = r.stages.iter().find(|s| s.verdict.call == Call::Halt || s.state == StageState::Failed);
+            let text = verdict.map_or(summary, |s| {
+                format!("Stage {}, {}: {}. No further device gets it.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.'))
+            });
+            banner(Tone::Bad, strong("Halted by a gate.", text))
+        }
+        S::Rejected => {
+            let why = r.approvals.iter().find(|a| !a.approved && !a.void).map_or(summary, |a| format!("{}: “{}”", a.by_name, a.remark));
+            banner(Tone::Bad, strong("Rejected.", why))
+        }
+        S::Paused => banner(Tone::Hold, strong("Paused.", summary)),
+        S::Stopping => banner(Tone::Warn, strong("Stopping.", summary)),
+        S::Stopped => banner(Tone::Bad, strong("Stopped.", summary)),
+        S::RollingBack => banner(Tone::Warn, strong("Rolling back.", summary)),
+        S::RolledBack => banner(Tone::Warn, strong("Rolled back.", summary)),
+        S::Scheduled => match r.spec.start_at {
+            Some(at) => banner(Tone::Info, view! { <b>"Scheduled."</b>" Starts "{time::ago(at)}"." }.into_any()),
+            None => ().into_any(),
+        },
+        S::Running => match waiting {
+            Some(s) => banner(Tone::Hold, strong("Waits for a person.", format!("Stage {}, {}, has passed: {}.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.')))),
+            None => ().into_any(),
+        },
+        S::Draft | S::Approved | S::Completed => ().into_any(),
+    }
+}
+
+/// The gates of the chosen stage, or of the one that runs.
+pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
+    let number = if choice.stage > 0 { choice.stage } else { r.row.stage.max(1) };
+    let Some(s) = r.stages.iter().find(|s| s.number == number) else { return ().into_any() };
+    let (g, v) = (&s.spec.gate, &s.verdict);
+    let judged = v.finished >= i64::from(g.min_sample);
+    let tone = |good: bool| match (judged, good) {
+        (false, _) => Tone::Off,
+        (true, true) => Tone::Ok,
+        (true, false) => Tone::Bad,
+    };
+    let rate = |n: i64| if v.finished == 0 { "–".to_owned() } else { percent(n, v.finished) };
+    #[expect(clippy::cast_precision_loss, reason = "numbers of devices, compared with a percentage")]
+    let over = |n: i64, limit: f64| n as f64 * 100.0 > limit * v.finished as f64;
+    let mut list = vec![
+        Gate { tone: tone(!over(v.errors, g.error_percent)), name: "Errors", value: rate(v.errors), limit: format!("halts above {} %", g.error_percent) },
+        Gate {
+            tone: if v.call == Call::Pass { Tone::Ok } else { Tone::Off },
+            name: "Successes",
+            value: rate(v.succeeded),
+            limit: format!("passes at {} %", g.success_percent),
+        },
+        Gate {
+            tone: if judged { Tone::Ok } else { Tone::Off },
+            name: "Finished devices",
+            value: grouped(v.finished),
+            limit: format!("judged from {} on", g.min_sample),
+        },
+    ];
+    if g.max_errors > 0 {
+        let good = v.errors < i64::from(g.max_errors);
+        list.push(Gate {
+            tone: if good { Tone::Ok } else { Tone::Bad },
+            name: "Errors in number",
+            value: grouped(v.errors),
+            limit: format!("halts at {}", g.max_errors),
+        });
+    }
+    let call = match v.call {
+        Call::Wait => Tone::Off,
+        Call::Pass => Tone::Ok,
+        Call::Halt => Tone::Bad,
+    };
+    let verdict = (!v.text.is_empty()).then(|| view! { <p class="verdict small">{dot(call)}<span>{v.text.clone()}</span></p> });
+    card(format!("Gate of stage {}, {}", s.number, s.spec.name), None, view! { {gates(list)}{verdict} }.into_any())
+}
+
+/// The plan as it was decided on.
+pub fn plan_card(r: &RolloutDetail) -> AnyView {
+    let last = r.spec.stages.len();
+    let rows = r
+        .spec
+        .stages
+        .iter()
+        .enumerate()
+        .map(|(i, s)| {
+            view! { <dt>{format!("{} {}", i + 1, s.name)}</dt><dd>{phrases::reach(s.reach)}"; "{phrases::then(s, i + 1 == last)}<div class="small text-2">{phrases::gate(&s.gate)}</div></dd> }
+        })
+        .collect_view();
+    let selector = if r.spec.selector.is_empty() { format!("every {}", r.row.device_type) } else { r.spec.selector.clone() };
+    let reason = (!r.spec.reason.is_empty()).then(|| view! { <dt>"Reason"</dt><dd>{r.spec.reason.clone()}</dd> });
+    let body = view! {
+        <dl class="kv">
+            {reason}
+            <dt>"Devices"</dt><dd class="mono">{selector}</dd>
+            {rows}
+            <dt>"Times out"</dt><dd>{wire::time::duration(i64::from(r.spec.timeout_min) * 60_000)}" without a word"</dd>
+            <dt>"Digest"</dt><dd>{crate::ui::copyable(r.digest.to_string(), "Copy digest")}</dd>
+        </dl>
+    };
+    card("Plan", None, body.into_any())
+}
+
+/// Decisions; those an edit made worthless stay, marked.
+pub fn approvals_card(r: &RolloutDetail) -> AnyView {
+    if r.approvals.is_empty() {
+        return ().into_any();
+    }
+    let items = r
+        .approvals
+        .iter()
+        .map(|a| {
+            let (tone, word) = match (a.void, a.approved) {
+                (true, _) => (Tone::Off, "Void after an edit"),
+                (false, true) => (Tone::Ok, "Approved"),
+                (false, false) => (Tone::Bad, "Rejected"),
+            };
+            view! {
+                <li>{dot(tone)}<div>{word}" by "{a.by_name.clone()}<div class="sub">"“"{a.remark.clone()}"” · digest "<span class="mono">{a.digest.short().to_owned()}</span></div></div>{time::ago(a.at)}</li>
+            }
+        })
+        .collect_view();
+    card("Decisions", None, view! { <ol class="timeline">{items}</ol> }.into_any())
+}
+
+/// What happened, newest first.
+pub fn history_card(r: &RolloutDetail) -> AnyView {
+    let items = r
+        .history
+        .iter()
+        .map(|e| view! { <li>{dot(Tone::parse(&e.tone))}<div>{e.text.clone()}<div class="sub">{e.by.clone()}</div></div>{time::ago(e.at)}</li> })
+        .collect_view();
+    card("History", None, view! { <ol class="timeline">{items}</ol> }.into_any())
+}

@@ -1,0 +1,62 @@
+//! A rollout's page: what it is, how far it is, what is to be done, and every device of the chosen stage. Live.
+
+use super::{
+    actions::{self, Asks},
+    course, phrases,
+    updates::{self, Choice},
+};
+use crate::{
+    api::rollouts::read_rollout,
+    live,
+    pages::words,
+    ui::{PageHead, badge, page::page},
+};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+use wire::{live::Topic, rollouts::RolloutPage as Model};
+
+/// `/rollouts/{id}?stage=…&show=…`
+#[component]
+pub fn RolloutPage() -> AnyView {
+    let (params, query) = (use_params_map(), use_query_map());
+    let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
+    let choice = Memo::new(move |_| {
+        query.with(|q| Choice {
+            stage: q.get("stage").and_then(|n| n.parse().ok()).unwrap_or(0),
+            show: q.get("show").unwrap_or_default(),
+            cursor: q.get("cur").unwrap_or_default(),
+            before: q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0).max(0),
+        })
+    });
+    let model = Resource::new(move || (id.get(), choice.get()), |(id, c)| read_rollout(id, c.stage, c.show, c.cursor));
+    live::refetch_on(move || id.get().parse().ok().map(Topic::Rollout), 500, model);
+    let asks = Asks::new(move || model.refetch());
+    page(model, move |model| content(&model, &choice.get_untracked(), asks))
+}
+
+fn content(model: &Model, choice: &Choice, asks: Asks) -> AnyView {
+    let r = &model.rollout;
+    let (tone, word) = words::rollout(r.row.state);
+    let release = format!("/firmware/{}", r.release.id);
+    let sub = view! {
+        "Firmware "<a class="mono" href=release>{r.row.version.clone()}</a>" for "{r.row.device_type.clone()}" · "{phrases::numbers(&r.row.counts)}" · by "{r.row.author.clone()}
+    };
+    let blocked = actions::blocked_note(r).map(|why| view! { <p class="small text-2 mt-2">{why}</p> });
+    view! {
+        <PageHead title=r.row.name.clone() marks=badge(tone, word) sub=sub.into_any() actions=actions::buttons(r)/>
+        {course::stages(r, choice)}
+        <div class="mt-4">{course::state_banner(r)}</div>
+        {blocked}
+        <div class="split mt-4">
+            {updates::devices(model, choice)}
+            <div class="stack">
+                {course::gate_card(r, choice)}
+                {course::approvals_card(r)}
+                {course::history_card(r)}
+                {course::plan_card(r)}
+            </div>
+        </div>
+        {actions::dialogs(r, asks)}
+    }
+    .into_any()
+}

@@ -1,0 +1,14 @@
+//! Rollouts: the list, the wizard that plans one, the page that shows its course, and the questions before something is done to it.
+
+pub mod actions;
+pub mod confirm;
+pub mod course;
+pub mod detail;
+pub mod draft;
+pub mod list;
+pub mod phrases;
+pub mod preview;
+pub mod query;
+pub mod steps;
+pub mod updates;
+pub mod wizard;

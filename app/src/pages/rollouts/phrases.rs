@@ -1,0 +1,110 @@
+//! Pure: a plan and its counts in sentences.
+
+use crate::ui::{
+    number::{counted, grouped},
+    status::Tone,
+};
+use wire::{
+    rollouts::{Counts, GateSpec, Reach, RolloutSpec, StageSpec},
+    time::duration,
+};
+
+/// Counts as the parts of a bar.
+pub fn parts(c: &Counts) -> Vec<(Tone, i64)> {
+    vec![(Tone::Ok, c.succeeded), (Tone::Bad, c.errors()), (Tone::Info, c.updating), (Tone::Off, c.waiting + c.left_out)]
+}
+
+/// `588 of 600 done · 6 failed · 2 reverted`.
+pub fn numbers(c: &Counts) -> String {
+    let mut out = format!("{} of {} done", grouped(c.succeeded), grouped(c.total));
+    for (n, word) in [
+        (c.updating, "updating"),
+        (c.failed, "failed"),
+        (c.reverted, "reverted"),
+        (c.timed_out, "timed out"),
+        (c.rejected, "rejected"),
+        (c.left_out, "left out"),
+    ] {
+        if n > 0 {
+            out.push_str(&format!(" · {} {word}", grouped(n)));
+        }
+    }
+    out
+}
+
+/// How far a stage reaches: `up to 10 %`, `up to 5 devices`.
+pub fn reach(reach: Reach) -> String {
+    match reach {
+        Reach::Percent(p) if p >= 100.0 => "everybody".to_owned(),
+        Reach::Percent(p) => format!("up to {p} %"),
+        Reach::Count(n) => format!("up to {}", counted(i64::from(n), "device", "devices")),
+    }
+}
+
+/// What happens after a stage, in a line.
+pub fn then(stage: &StageSpec, last: bool) -> String {
+    let soak = (stage.soak_s > 0).then(|| format!("watch for {}", duration(i64::from(stage.soak_s) * 1000)));
+    let next = match (last, stage.confirm) {
+        (true, _) => "end",
+        (false, true) => "wait for a person",
+        (false, false) => "go on",
+    };
+    soak.map_or_else(|| next.to_owned(), |soak| format!("{soak}, then {next}"))
+}
+
+/// What a gate wants, in a line.
+pub fn gate(g: &GateSpec) -> String {
+    let cap = if g.max_errors > 0 { format!(", or at {}", counted(i64::from(g.max_errors), "error", "errors")) } else { String::new() };
+    format!(
+        "passes at {} % success; halts above {} % errors once {} finished{cap}",
+        g.success_percent,
+        g.error_percent,
+        if g.min_sample == 1 { "1 device has".to_owned() } else { format!("{} devices have", g.min_sample) },
+    )
+}
+
+/// The plan in one sentence.
+pub fn sentence(spec: &RolloutSpec, version: &str, total: i64, first: i64) -> String {
+    let stages = counted(i64::try_from(spec.stages.len()).unwrap_or(i64::MAX), "stage", "stages");
+    let devices = counted(total, "device", "devices");
+    let begins = match spec.stages.first() {
+        Some(stage) if spec.stages.len() > 1 => format!(" {} goes first with {}.", stage.name, counted(first, "device", "devices")),
+        _ => String::new(),
+    };
+    let starts = spec.start_at.map_or_else(|| " It starts as soon as it is approved.".to_owned(), |at| format!(" It starts at {}.", at.readable()));
+    format!("Send {version} to {devices} in {stages}.{begins}{starts}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_read_like_speech() {
+        let c = Counts { total: 3000, succeeded: 618, failed: 6, waiting: 2376, ..Counts::default() };
+        assert_eq!(numbers(&c), "618 of 3,000 done · 6 failed");
+        assert_eq!(reach(Reach::Percent(2.5)), "up to 2.5 %");
+        assert_eq!(reach(Reach::Count(1)), "up to 1 device");
+    }
+
+    #[test]
+    fn a_plan_reads_as_a_sentence() {
+        let stage = StageSpec { name: "Canary".into(), reach: Reach::Percent(10.0), soak_s: 600, confirm: true, gate: GateSpec::default() };
+        assert_eq!(then(&stage, false), "watch for 10 min, then wait for a person");
+        assert_eq!(gate(&stage.gate), "passes at 95 % success; halts above 5 % errors once 3 devices have finished");
+        let rest = StageSpec { name: "Rest".into(), reach: Reach::Percent(100.0), ..stage.clone() };
+        let spec = RolloutSpec {
+            name: "x".into(),
+            release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
+            selector: String::new(),
+            stages: vec![stage, rest],
+            start_at: None,
+            timeout_min: 60,
+            reason: String::new(),
+        };
+        assert_eq!(
+            sentence(&spec, "4.12.0", 3000, 300),
+            "Send 4.12.0 to 3,000 devices in 2 stages. Canary goes first with 300 devices. It starts as soon as it is approved."
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! What a plan would do as of now: who is in which stage, who is left out and why, and what is wrong with it.
+
+use super::steps::Step;
+use crate::ui::{
+    icon,
+    number::{bytes, counted, grouped},
+    waffle::waffle,
+};
+use leptos::prelude::*;
+use wire::rollouts::{Preview, Problem};
+
+/// Device ids of the first stage that are named; the others are a number.
+const NAMED: usize = 12;
+
+/// The box beside a step. `problems` were found before the core was asked; `link` leads to a step with the plan as it is.
+pub fn pane(preview: Option<&Preview>, problems: &[Problem], link: impl Fn(Step) -> String) -> AnyView {
+    let title = preview.map_or_else(|| "Preview".to_owned(), |p| format!("Preview, {}", counted(p.total, "device", "devices")));
+    let wrong: Vec<&Problem> = problems.iter().chain(preview.iter().flat_map(|p| &p.problems)).collect();
+    let list = (!wrong.is_empty()).then(|| {
+        let items = wrong
+            .into_iter()
+            .map(|p| {
+                let step = Step::of_field(&p.field);
+                view! { <li>{icon("circle-alert")}<span>{p.message.clone()}" "<a href=link(step)>{step.label()}</a></span></li> }
+            })
+            .collect_view();
+        view! { <ul class="problems">{items}</ul> }
+    });
+    let body = match preview {
+        Some(p) => figures(p),
+        None => view! { <p class="text-2">"It appears as soon as the plan can be read."</p> }.into_any(),
+    };
+    view! {
+        <section class="card preview" aria-live="polite">
+            <header><h2>{title}</h2></header>
+            <div class="body stack">{list}{body}</div>
+        </section>
+    }
+    .into_any()
+}
+
+/// The figures alone: also on an approval's card.
+pub fn figures(p: &Preview) -> AnyView {
+    let parts: Vec<_> = p.stages.iter().map(|s| (s.name.clone(), s.devices)).collect();
+    let none = (p.total == 0).then(|| view! { <p class="text-2">"Nobody would get it as of now."</p> });
+    let excluded = (!p.excluded.is_empty()).then(|| {
+        let reasons = p.excluded.iter().map(|e| view! { <div>{grouped(e.devices)}" "{e.reason.clone()}</div> }).collect_view();
+        view! { <dt>"Not included"</dt><dd>{reasons}</dd> }
+    });
+    let first = p.stages.first().filter(|s| !s.sample.is_empty()).map(|s| {
+        let names: Vec<_> = s.sample.iter().take(NAMED).map(ToString::to_string).collect();
+        let more = s.devices - i64::try_from(names.len()).unwrap_or(0);
+        let more = (more > 0).then(|| format!(" and {} more", grouped(more)));
+        view! { <dt>"First"</dt><dd><span class="mono">{names.join(" ")}</span>{more}</dd> }
+    });
+    let download = (p.total > 0).then(|| {
+        view! { <dt>"Download"</dt><dd>{format!("{} in all, {} a device", bytes(p.bytes), bytes(p.bytes / p.total.max(1)))}</dd> }
+    });
+    view! { {waffle(&parts, "devices")}{none}<dl class="kv">{first}{excluded}{download}</dl> }.into_any()
+}

@@ -1,0 +1,90 @@
+//! Pure: a query string as pairs and back (`application/x-www-form-urlencoded`, WHATWG URL §5), the same on the server and in the browser.
+
+/// The pairs of a query string, in their order. Takes it with or without the question mark; what is not valid UTF-8 is replaced.
+pub fn pairs(query: &str) -> Vec<(String, String)> {
+    let query = query.strip_prefix('?').unwrap_or(query);
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(key), decode(value))
+        })
+        .collect()
+}
+
+/// Appends a pair to a query string.
+pub fn push(query: &mut String, key: &str, value: &str) {
+    if !query.is_empty() {
+        query.push('&');
+    }
+    encode(query, key);
+    query.push('=');
+    encode(query, value);
+}
+
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(b) = rest.next() {
+        match b {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let mut ahead = rest.clone();
+                let digits = (ahead.next().and_then(digit), ahead.next().and_then(digit));
+                if let (Some(high), Some(low)) = digits {
+                    bytes.push(high << 4 | low);
+                    rest = ahead;
+                } else {
+                    bytes.push(b'%');
+                }
+            }
+            _ => bytes.push(b),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn digit(b: u8) -> Option<u8> {
+    char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok())
+}
+
+fn encode(out: &mut String, text: &str) {
+    for b in text.bytes() {
+        match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => out.push(char::from(b)),
+            b' ' => out.push('+'),
+            _ => {
+                out.push('%');
+                out.extend([b >> 4, b & 15].into_iter().filter_map(|n| char::from_digit(u32::from(n), 16)).map(|c| c.to_ascii_uppercase()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for value in ["", "tag:eu online:yes", "a&b=c", "100 %", "50%", "ü€😀", "+", "<script>"] {
+            let mut query = String::new();
+            push(&mut query, "stages.0.name", value);
+            push(&mut query, "q", "x");
+            assert_eq!(pairs(&query), [("stages.0.name".to_owned(), value.to_owned()), ("q".into(), "x".into())], "{query}");
+        }
+    }
+
+    #[test]
+    fn a_broken_query_is_read_as_far_as_it_goes() {
+        assert_eq!(pairs("?a=%&b=%4&c=%zz&d&=e&&"), [
+            ("a".to_owned(), "%".to_owned()),
+            ("b".into(), "%4".into()),
+            ("c".into(), "%zz".into()),
+            ("d".into(), String::new()),
+            (String::new(), "e".into()),
+        ]);
+        assert_eq!(pairs("a=%ff"), [("a".to_owned(), "\u{fffd}".to_owned())]);
+    }
+}

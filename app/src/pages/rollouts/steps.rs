@@ -1,0 +1,355 @@
+//! The steps of the wizard, each a form of its own that carries the whole plan.
+
+use super::{draft::{Draft, TEMPLATES}, phrases, wizard::Address};
+use crate::{
+    api::rollouts::SaveRollout,
+    ui::{
+        Column, Control, Tone, banner, empty, field, icon, table, text, time,
+        form::{fault_banner, refusal},
+        number::{bytes, grouped},
+        page::{card, card_flush},
+    },
+};
+use leptos::prelude::*;
+use leptos_router::components::Form;
+use wire::{
+    Fault, FaultKind,
+    rollouts::{Preview, Problem, WizardPage as Model},
+};
+
+/// The steps in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Which release.
+    Firmware,
+    /// Who gets it.
+    Devices,
+    /// In which order, and when.
+    Stages,
+    /// What stops it.
+    Gates,
+    /// All of it, and why.
+    Review,
+}
+
+impl Step {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Firmware, Self::Devices, Self::Stages, Self::Gates, Self::Review];
+
+    /// The word in the address.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Firmware => "firmware",
+            Self::Devices => "devices",
+            Self::Stages => "stages",
+            Self::Gates => "gates",
+            Self::Review => "review",
+        }
+    }
+    /// What people read.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Firmware => "Firmware",
+            Self::Devices => "Devices",
+            Self::Stages => "Stages",
+            Self::Gates => "Health gates",
+            Self::Review => "Review",
+        }
+    }
+    /// The step of a word; anything else is the first.
+    pub fn parse(word: &str) -> Self {
+        Self::ALL.into_iter().find(|s| s.word() == word).unwrap_or(Self::Firmware)
+    }
+    /// Where an input stands.
+    pub fn of_field(name: &str) -> Self {
+        match name {
+            "name" | "release" => Self::Firmware,
+            "selector" => Self::Devices,
+            "reason" => Self::Review,
+            _ if name.contains(".gate") => Self::Gates,
+            _ => Self::Stages,
+        }
+    }
+    fn after(self) -> Self {
+        Self::ALL.into_iter().skip_while(|s| *s != self).nth(1).unwrap_or(Self::Review)
+    }
+    fn before(self) -> Option<Self> {
+        Self::ALL.into_iter().take_while(|s| *s != self).last()
+    }
+}
+
+/// The form of a step.
+pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem]) -> AnyView {
+    let body = match at.step {
+        Step::Firmware => firmware(&at.draft, model, problems),
+        Step::Devices => devices(&at.draft, model, problems),
+        Step::Stages => stages(&at.draft, model.preview.as_ref(), problems),
+        Step::Gates | Step::Review => gates(&at.draft, problems),
+    };
+    let hidden = at
+        .draft
+        .pairs()
+        .into_iter()
+        .filter(|(name, _)| Step::of_field(name) != at.step && !in_both(at.step, name))
+        .map(|(name, value)| view! { <input type="hidden" name=name value=value/> })
+        .collect_view();
+    let (step, next) = (at.step, at.step.after());
+    let back = step.before().map(|b| view! { <button class="btn" type="submit" name="go" value=b.word() formnovalidate="">"Back"</button> });
+    view! {
+        <Form method="get" action=path.to_owned()>
+            // The first submit button is the one Enter presses.
+            <button type="submit" name="go" value=next.word() hidden=""></button>
+            <input type="hidden" name="step" value=step.word()/>
+            {hidden}
+            {body}
+            <div class="row mt-4">
+                {back}
+                <button class="btn" type="submit" name="do" value="preview" formnovalidate="">"Preview"</button>
+                <button class="btn" data-v="primary" type="submit" name="go" value=next.word()>{format!("Continue to {}", next.label().to_lowercase())}</button>
+            </div>
+        </Form>
+    }
+    .into_any()
+}
+
+/// Inputs that a step shows although they belong to another one.
+fn in_both(step: Step, name: &str) -> bool {
+    step == Step::Firmware && name == "release"
+}
+
+/// The problem of an input as the fault that a field knows how to show.
+fn fault_of(problems: &[Problem], name: &str) -> Option<Fault> {
+    problems.iter().find(|p| p.field == name).map(|p| Fault::new(FaultKind::Invalid, "plan", p.message.clone()).at(name))
+}
+
+fn firmware(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
+    if model.releases.is_empty() {
+        let action = view! { <a class="btn" data-v="primary" href="/firmware">"Go to firmware"</a> }.into_any();
+        return view! {
+            <div class="card">{empty("package", "No published release", "A rollout sends a published release. Upload one and publish it first.", Some(action))}</div>
+        }
+        .into_any();
+    }
+    let columns = vec![
+        Column::text("Version"),
+        Column::text("Device type"),
+        Column::number("Sequence"),
+        Column::number("Size"),
+        Column::text("Signed by"),
+        Column::number("Installed"),
+        Column::text("Uploaded"),
+    ];
+    let rows = model
+        .releases
+        .iter()
+        .map(|r| {
+            let id = r.id.to_string();
+            let checked = id == draft.release;
+            view! {
+                <tr>
+                    <th scope="row"><label class="check"><input type="radio" name="release" value=id required=true checked=checked/><span class="mono">{r.version.clone()}</span></label></th>
+                    <td>{r.device_type.clone()}</td>
+                    <td class="num">{r.sequence}</td>
+                    <td class="num">{bytes(r.size)}</td>
+                    <td>{r.signed_by.join(", ")}</td>
+                    <td class="num">{grouped(r.installed)}</td>
+                    <td class="dim">{time::ago(r.created_at)}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    // A problem of the very first look is no news.
+    let missing = (!draft.name.is_empty()).then(|| fault_of(problems, "release")).flatten();
+    let name = text("name", "Name of the rollout").value(draft.name.clone()).required().max_length(100).placeholder("Gateway 4.12 for Europe");
+    view! {
+        {fault_banner(missing.as_ref())}
+        {card("Name", None, name.fault(fault_of(problems, "name").filter(|_| !draft.name.is_empty()).as_ref()).view())}
+        <div class="mt-4">{card_flush("Published releases", None, table("Published releases", columns, rows.into_any()))}</div>
+    }
+    .into_any()
+}
+
+fn devices(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
+    let error = model.preview.as_ref().and_then(|p| p.selector_error.as_ref());
+    let fault = error
+        .map(|e| Fault::new(FaultKind::Invalid, "selector", format!("At character {}: {}. {}", e.position + 1, e.message.trim_end_matches('.'), e.hint)).at("selector"))
+        .or_else(|| fault_of(problems, "selector"));
+    let device_type = model.releases.iter().find(|r| r.id.as_str() == draft.release).map(|r| r.device_type.clone());
+    let input = text("selector", "Which devices")
+        .value(draft.selector.clone())
+        .placeholder("tag:eu online:yes")
+        .hint("Words that all have to match, for example tag:eu -tag:lab version:1.1.0. Empty means every device of the release's type.")
+        .autocomplete("off")
+        .fault(fault.as_ref());
+    let fits = device_type.map(|t| view! { <p class="text-2 mt-2">"The release fits devices of the type "<b>{t}</b>"; others are left out by themselves."</p> });
+    card("Devices", None, view! { {input.view()}{fits} }.into_any())
+}
+
+fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> AnyView {
+    let columns = vec![
+        Column::text("Name"),
+        Column::text("Up to, in all"),
+        Column::number("Devices"),
+        Column::text("Watch for"),
+        Column::text("Then"),
+        Column::actions("Remove"),
+    ];
+    let only = draft.stages.len() == 1;
+    let rows = draft
+        .stages
+        .iter()
+        .enumerate()
+        .map(|(i, s)| {
+            let n = i + 1;
+            let devices = preview.and_then(|p| p.stages.get(i)).map_or_else(|| "–".to_owned(), |s| grouped(s.devices));
+            let at = |f: &str| format!("stages.{i}.{f}");
+            let (percent, ask) = (s.unit != "count", s.then == "ask");
+            view! {
+                <tr>
+                    <th scope="row">{cell(&at("name"), &format!("Name of stage {n}"), &s.name, "name", problems)}</th>
+                    <td>
+                        <div class="row nowrap">
+                            {cell(&at("reach"), &format!("Reach of stage {n}"), &s.reach, "short num", problems)}
+                            <select class="select unit" name=at("unit") aria-label=format!("Unit of stage {n}")>
+                                <option value="percent" selected=percent>"%"</option>
+                                <option value="count" selected=!percent>"devices"</option>
+                            </select>
+                        </div>
+                    </td>
+                    <td class="num">{devices}</td>
+                    <td>{cell(&at("soak_s"), &format!("How long stage {n} is watched"), &s.soak, "short", problems)}</td>
+                    <td>
+                        <select class="select" name=at("confirm") aria-label=format!("After stage {n}")>
+                            <option value="go_on" selected=!ask>"Go on"</option>
+                            <option value="ask" selected=ask>"Wait for a person"</option>
+                        </select>
+                    </td>
+                    <td class="act">
+                        <button class="btn icon" data-s="sm" data-v="ghost" type="submit" name="do" value=format!("remove.{i}") formnovalidate="" disabled=only aria-label=format!("Remove stage {n}")>{icon("x")}</button>
+                    </td>
+                </tr>
+            }
+        })
+        .collect_view();
+    let templates = TEMPLATES
+        .into_iter()
+        .map(|(key, label, _)| view! { <button class="btn" data-s="sm" type="submit" name="do" value=format!("template.{key}") formnovalidate="">{label}</button> })
+        .collect_view();
+    let footer = view! {
+        <footer class="row">
+            <button class="btn" data-s="sm" type="submit" name="do" value="add" formnovalidate="">{icon("plus")}"Add stage"</button>
+            <span class="push text-2">"Start from"</span>{templates}
+        </footer>
+    };
+    let whole = fault_of(problems, "stages").map(|f| banner(Tone::Bad, f.message.into_any()));
+    let start = field("start_at", "Start not before (UTC)", Control::Input("datetime-local")).value(draft.start_at.clone()).hint("Empty: at once after the approval.");
+    let timeout = text("timeout_min", "Times out after (minutes)").value(draft.timeout_min.clone()).hint("So long without a word from a device, and its update counts as an error.");
+    let when = view! {
+        <div class="grid">
+            {start.fault(fault_of(problems, "start_at").as_ref()).view()}
+            {timeout.fault(fault_of(problems, "timeout_min").as_ref()).view()}
+        </div>
+    };
+    view! {
+        {whole}
+        {card_flush("Stages", None, view! { {table("Stages", columns, rows.into_any())}{footer} }.into_any())}
+        <div class="mt-4">{card("When", None, when.into_any())}</div>
+    }
+    .into_any()
+}
+
+fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
+    let columns = vec![
+        Column::text("Stage"),
+        Column::text("Passes at, % success"),
+        Column::text("Halts above, % errors"),
+        Column::text("Judged from, devices"),
+        Column::text("Halts at, errors"),
+    ];
+    let rows = draft
+        .stages
+        .iter()
+        .enumerate()
+        .map(|(i, s)| {
+            let n = i + 1;
+            let input = |f: &str, label: &str, value: &str| cell(&format!("stages.{i}.gate.{f}"), &format!("{label}, stage {n}"), value, "short num", problems);
+            view! {
+                <tr>
+                    <th scope="row">{format!("{n} {}", s.name)}</th>
+                    <td>{input("success_percent", "Success percentage to pass", &s.success)}</td>
+                    <td>{input("error_percent", "Error percentage that halts", &s.error)}</td>
+                    <td>{input("min_sample", "Finished devices before it is judged", &s.sample)}</td>
+                    <td>{input("max_errors", "Errors that halt at once", &s.max_errors)}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    let footer = view! {
+        <footer>"Rates are over devices that have finished. An error is an update that failed, went back by itself, was refused or fell silent. 0 errors means no such limit."</footer>
+    };
+    card_flush("Health gates", None, view! { {table("Health gates", columns, rows.into_any())}{footer} }.into_any())
+}
+
+/// An input in a table, with its problem under it.
+fn cell(name: &str, label: &str, value: &str, class: &str, problems: &[Problem]) -> AnyView {
+    let problem = problems.iter().find(|p| p.field == name).map(|p| p.message.clone());
+    let id = format!("{name}-err");
+    view! {
+        <input class=format!("input {class}") name=name.to_owned() value=value.to_owned() aria-label=label.to_owned() autocomplete="off"
+            aria-invalid=problem.is_some().then_some("true") aria-describedby=problem.is_some().then(|| id.clone())/>
+        {problem.map(|text| view! { <span class="cell-err" id=id>{text}</span> })}
+    }
+    .into_any()
+}
+
+/// The last step: the plan in words, why, and where it goes from here.
+pub fn review(at: &Address, model: &Model, save: ServerAction<SaveRollout>, back: String) -> AnyView {
+    let spec = at.draft.spec().ok();
+    let ready = spec.is_some() && model.preview.as_ref().is_some_and(|p| p.problems.is_empty() && p.selector_error.is_none());
+    let (Some(spec), true) = (spec, ready) else {
+        let text = "Something in the plan has to be put right first; the list beside says what and where.";
+        return view! { {banner(Tone::Bad, text.into_any())}<div class="row mt-4"><a class="btn" href=back>"Back"</a></div> }.into_any();
+    };
+    let release = model.releases.iter().find(|r| r.id == spec.release);
+    let version = release.map_or_else(String::new, |r| r.version.clone());
+    let (total, first) = model.preview.as_ref().map_or((0, 0), |p| (p.total, p.stages.first().map_or(0, |s| s.devices)));
+    let last = spec.stages.len();
+    let stages = spec
+        .stages
+        .iter()
+        .enumerate()
+        .map(|(i, s)| view! { <dt>{format!("{} {}", i + 1, s.name)}</dt><dd>{phrases::reach(s.reach)}"; "{phrases::then(s, i + 1 == last)}<div class="small text-2">{phrases::gate(&s.gate)}</div></dd> })
+        .collect_view();
+    let plan = serde_json::to_string(&spec).unwrap_or_default();
+    let (id, generation) = model.editing.as_ref().map(|(id, g)| (id.to_string(), *g)).unwrap_or_default();
+    let void = model.editing.is_some().then(|| banner(Tone::Warn, "Saving voids approvals that were given to the plan before.".into_any()));
+    let reason = spec.reason.clone();
+    let pending = move || save.pending().get().then_some("true");
+    view! {
+        <ActionForm action=save>
+            <input type="hidden" name="plan" value=plan/>
+            <input type="hidden" name="id" value=id/>
+            <input type="hidden" name="generation" value=generation/>
+            <div class="stack">
+                {void}
+                {move || fault_banner(refusal(save).as_ref())}
+                {card("Review", None, view! {
+                    <p class="lead">{phrases::sentence(&spec, &version, total, first)}</p>
+                    <dl class="kv mt-4">
+                        <dt>"Name"</dt><dd>{spec.name.clone()}</dd>
+                        <dt>"Devices"</dt><dd class="mono">{if spec.selector.is_empty() { "every device of the type".to_owned() } else { spec.selector.clone() }}</dd>
+                        {stages}
+                        <dt>"Times out"</dt><dd>{wire::time::duration(i64::from(spec.timeout_min) * 60_000)}" without a word"</dd>
+                    </dl>
+                    <div class="mt-4">{field("reason", "Why, for the person who approves it", Control::Area).value(reason).required().max_length(1000).view()}</div>
+                }.into_any())}
+            </div>
+            <div class="row mt-4">
+                <a class="btn" href=back>"Back"</a>
+                <button class="btn" type="submit" name="then" value="draft" formnovalidate="" aria-busy=pending>"Save draft"</button>
+                <button class="btn" data-v="primary" type="submit" name="then" value="submit" aria-busy=pending>"Send for approval"</button>
+            </div>
+        </ActionForm>
+    }
+    .into_any()
+}

@@ -1,0 +1,225 @@
+//! The wizard that plans a rollout, or changes the plan of one. Every step is a form that works without JavaScript; the plan lives in the address.
+
+use super::{
+    draft::Draft,
+    preview::pane,
+    query,
+    steps::{Step, review, step_form},
+};
+use crate::{
+    api::rollouts::{SaveRollout, preview_rollout, read_wizard},
+    session,
+    ui::{
+        PageHead,
+        form::action,
+        page::page,
+        stepper::{self, stepper},
+    },
+};
+use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local, web_sys};
+use leptos_router::hooks::{use_location, use_params_map};
+use std::time::Duration;
+use wire::rollouts::{Preview, WizardPage as Model};
+
+/// How long after the last key the preview is asked for.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// What the address says: the step and the plan so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The step shown.
+    pub step: Step,
+    /// The plan.
+    pub draft: Draft,
+    /// Whether the address holds a plan at all.
+    planned: bool,
+}
+
+impl Address {
+    /// Reads a query string, buttons included: `go` leads to another step, `do` changes the stages.
+    pub fn read(search: &str) -> Self {
+        let pairs = query::pairs(search);
+        let value = |key: &str| pairs.iter().rev().find(|p| p.0 == key).map(|p| p.1.as_str());
+        let mut draft = Draft::read(search);
+        if let Some(what) = value("do") {
+            draft.apply(what);
+        }
+        Self {
+            step: Step::parse(value("go").or_else(|| value("step")).unwrap_or_default()),
+            draft,
+            planned: pairs.iter().any(|p| p.0 == "release" || p.0.starts_with("stages.")),
+        }
+    }
+
+    /// The query string that leads to a step with this plan.
+    pub fn query(&self, step: Step) -> String {
+        format!("step={}&{}", step.word(), self.draft.write())
+    }
+}
+
+/// `/rollouts/new?step=…` and `/rollouts/{id}/edit?step=…`
+#[component]
+pub fn WizardPage() -> AnyView {
+    let params = use_params_map();
+    let search = use_location().search;
+    let id = Memo::new(move |_| params.with(|p| p.get("id")));
+    let model = Resource::new(
+        move || (id.get(), search.get()),
+        |(id, search)| {
+            let at = Address::read(&search);
+            let spec = if at.planned { at.draft.spec().ok() } else { None };
+            read_wizard(spec, id)
+        },
+    );
+    let save = action::<SaveRollout>();
+    let live = LivePreview::new();
+    Effect::new(move |before: Option<String>| {
+        let now = search.get();
+        if before.is_some_and(|before| before != now) {
+            live.forget();
+            session::note_navigation();
+        }
+        now
+    });
+    page(model, move |model| {
+        let search = search.get_untracked();
+        let path = id.get_untracked().map_or_else(|| "/rollouts/new".to_owned(), |id| format!("/rollouts/{id}/edit"));
+        let model = StoredValue::new(model);
+        // Another address is another form: inputs must not keep what was typed into the one before.
+        view! {
+            <For each=move || [search.clone()] key=String::clone let:search>
+                {model.with_value(|model| content(model, &search, &path, save, live))}
+            </For>
+        }
+        .into_any()
+    })
+}
+
+fn content(model: &Model, search: &str, path: &str, save: ServerAction<SaveRollout>, live: LivePreview) -> AnyView {
+    let mut at = Address::read(search);
+    if let (false, Some(spec)) = (at.planned, &model.spec) {
+        at.draft = Draft::of(spec);
+    }
+    let title = if model.editing.is_some() { format!("Edit {}", at.draft.name) } else { "New rollout".to_owned() };
+    let problems = {
+        let own = at.draft.spec().err().unwrap_or_default();
+        own.into_iter().chain(model.preview.iter().flat_map(|p| p.problems.clone())).collect::<Vec<_>>()
+    };
+    let steps = Step::ALL
+        .into_iter()
+        .map(|step| {
+            let wrong = problems.iter().any(|p| Step::of_field(&p.field) == step);
+            let behind = Step::ALL.iter().position(|s| *s == step) < Step::ALL.iter().position(|s| *s == at.step);
+            stepper::Step { href: format!("{path}?{}", at.query(step)), label: step.label(), done: behind && !wrong, current: step == at.step }
+        })
+        .collect();
+    let form = if at.step == Step::Review {
+        review(&at, model, save, format!("{path}?{}", at.query(Step::Gates)))
+    } else {
+        step_form(&at, path, model, &problems)
+    };
+    let aside = (at.step != Step::Firmware).then(|| {
+        let (known, path, at) = (model.preview.clone(), path.to_owned(), at.clone());
+        move || {
+            let link = |step| format!("{path}?{}", at.query(step));
+            match live.state.get() {
+                Some(Ok(fresh)) => pane(Some(&fresh), &[], link),
+                Some(Err(draft)) => pane(None, &draft.spec().err().unwrap_or_default(), link),
+                None => pane(known.as_ref(), &at.draft.spec().err().unwrap_or_default(), link),
+            }
+        }
+    });
+    let class = if aside.is_some() { "split mt-4 wide-aside" } else { "mt-4" };
+    view! {
+        <PageHead title=title/>
+        {stepper(steps)}
+        <div class=class>
+            <div on:input=move |event| live.typed(&event)>{form}</div>
+            {aside}
+        </div>
+    }
+    .into_any()
+}
+
+/// The preview of what is being typed. Nothing before the first key and without JavaScript: then the page's own preview holds.
+#[derive(Clone, Copy)]
+struct LivePreview {
+    state: RwSignal<Option<Result<Preview, Draft>>>,
+    timer: StoredValue<Option<TimeoutHandle>>,
+    asked: StoredValue<u32>,
+}
+
+impl LivePreview {
+    fn new() -> Self {
+        Self { state: RwSignal::new(None), timer: StoredValue::new(None), asked: StoredValue::new(0) }
+    }
+
+    fn forget(self) {
+        self.asked.update_value(|n| *n = n.wrapping_add(1));
+        self.state.set(None);
+    }
+
+    /// A key was pressed in the form: ask after a short pause, and only for the newest text.
+    fn typed(self, event: &web_sys::Event) {
+        let Some(form) = form_of(event) else { return };
+        if let Some(Some(timer)) = self.timer.try_get_value() {
+            timer.clear();
+        }
+        let timer = set_timeout_with_handle(move || self.ask(&form), PAUSE);
+        self.timer.set_value(timer.ok());
+    }
+
+    fn ask(self, form: &web_sys::HtmlFormElement) {
+        let Some(search) = query_of(form) else { return };
+        let draft = Address::read(&search).draft;
+        self.asked.update_value(|n| *n = n.wrapping_add(1));
+        let turn = self.asked.get_value();
+        match draft.spec() {
+            Err(_) => self.state.set(Some(Err(draft))),
+            Ok(spec) => spawn_local(async move {
+                // A refusal keeps the preview there is; sending the step says what is wrong.
+                if let Ok(preview) = preview_rollout(spec).await
+                    && self.asked.try_get_value() == Some(turn)
+                {
+                    self.state.set(Some(Ok(preview)));
+                }
+            }),
+        }
+    }
+}
+
+fn form_of(event: &web_sys::Event) -> Option<web_sys::HtmlFormElement> {
+    use leptos::wasm_bindgen::JsCast;
+    let element = event.target()?.dyn_into::<web_sys::Element>().ok()?;
+    element.closest("form").ok()??.dyn_into().ok()
+}
+
+fn query_of(form: &web_sys::HtmlFormElement) -> Option<String> {
+    let data = web_sys::FormData::new_with_form(form).ok()?;
+    let params = web_sys::UrlSearchParams::new_with_str_sequence_sequence(&data).ok()?;
+    Some(params.to_string().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buttons_win_over_the_step_they_stand_in() {
+        let at = Address::read("?step=stages&go=gates&stages.0.name=A&stages.0.reach=100&do=add");
+        assert_eq!(at.step, Step::Gates);
+        assert_eq!(at.draft.stages.len(), 2);
+        assert!(at.planned);
+        assert!(!Address::read("").planned);
+        assert_eq!(Address::read(&at.query(Step::Review)).draft, at.draft);
+    }
+
+    #[test]
+    fn every_input_has_a_step() {
+        let draft = Draft::read("");
+        for (name, _) in draft.pairs() {
+            let step = Step::of_field(&name);
+            assert_eq!(step == Step::Gates, name.contains(".gate."), "{name}");
+        }
+    }
+}
