@@ -111,6 +111,7 @@ pub struct SelectorError {
 
 /// All a device's page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceDetail {
     /// The row as in the list.
     pub row: DeviceRow,
@@ -148,6 +149,7 @@ pub struct DeviceDetail {
 
 /// A device's part in a rollout, on the device's page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeviceUpdate {
     /// The update.
     pub id: UpdateId,
@@ -173,6 +175,7 @@ pub struct DeviceUpdate {
 
 /// A stretch of time a device was connected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ConnectionSpan {
     /// Start.
     pub from: Timestamp,

@@ -7,6 +7,7 @@ use crate::{
     clock::Clock,
     db::{Db, Sql, exec, row},
 };
+use aws_lc_rs::digest::{Context, SHA256};
 use std::sync::Arc;
 
 /// How long an answer is kept.
@@ -45,6 +46,19 @@ pub struct Request {
     pub key: String,
     /// A digest over all that was asked for.
     pub fingerprint: String,
+}
+
+impl Request {
+    /// A request of this caller under this key; `parts` are all that was asked for.
+    pub fn new(caller: String, key: &str, parts: &[&[u8]]) -> Self {
+        let mut digest = Context::new(&SHA256);
+        for part in parts {
+            // Lengths keep parts apart: no two requests have the same bytes.
+            digest.update(&(part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        Self { caller, key: key.to_owned(), fingerprint: hex::encode(digest.finish()) }
+    }
 }
 
 /// An answer that was given. An empty body stands for one that is not kept because it held a secret.

@@ -193,3 +193,132 @@ pub fn expired(manifest: &Manifest, now: Timestamp) -> bool {
 fn brief(error: &serde_json::Error) -> String {
     error.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{entropy::SeededEntropy, releases::signing::SigningKeyPair};
+    use proptest::prelude::*;
+    use wire::manifest::Payload;
+
+    fn manifest() -> Manifest {
+        let file = Payload { name: "fw.bin".into(), size: 5, sha256: wire::ids::Digest::from_bytes(&[7; 32]), format: "raw".into() };
+        Manifest {
+            schema: SCHEMA,
+            device_type: "gateway".into(),
+            hardware: vec!["A".into()],
+            version: "1.2.0".into(),
+            sequence: 7,
+            min_sequence: 2,
+            payloads: vec![file],
+            created: Timestamp(1_795_341_600_000),
+            expires: None,
+            notes: "Two\nlines".into(),
+        }
+    }
+
+    fn signed() -> (Vec<u8>, Key) {
+        let pair = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
+        let key = Key { name: "build".into(), keyid: pair.keyid(), public: pair.public() };
+        (pair.sign(&manifest()).unwrap(), key)
+    }
+
+    #[test]
+    fn a_signed_manifest_is_read_back() {
+        let (bytes, key) = signed();
+        assert_eq!(verify(&bytes, &[key]).unwrap(), Verified { manifest: manifest(), signed_by: vec!["build".into()] });
+    }
+
+    #[test]
+    fn an_unknown_signer_and_a_wrong_signature_are_told_apart() {
+        let (bytes, key) = signed();
+        assert!(matches!(verify(&bytes, &[]), Err(ManifestError::UnknownSigner(_))));
+        // Somebody else signed under the name of a known key.
+        let other = SigningKeyPair::generate(&SeededEntropy::new(2)).unwrap();
+        let posed = String::from_utf8(other.sign(&manifest()).unwrap()).unwrap().replace(&other.keyid(), &key.keyid);
+        assert_eq!(verify(posed.as_bytes(), &[key]), Err(ManifestError::WrongSignature("build".into())));
+    }
+
+    #[test]
+    fn one_wrong_signature_beside_a_right_one_is_refused() {
+        let (bytes, key) = signed();
+        let other = SigningKeyPair::generate(&SeededEntropy::new(2)).unwrap();
+        let trusted = Key { name: "other".into(), keyid: other.keyid(), public: other.public() };
+        let mut envelope: Envelope = serde_json::from_slice(&bytes).unwrap();
+        let mut second = envelope.signatures[0].clone();
+        second.keyid.clone_from(&trusted.keyid);
+        envelope.signatures.push(second);
+        let bytes = serde_json::to_vec(&envelope).unwrap();
+        assert_eq!(verify(&bytes, &[key.clone(), trusted]), Err(ManifestError::WrongSignature("other".into())));
+        assert!(verify(&bytes, &[key]).is_ok(), "a signature of a stranger is passed over");
+    }
+
+    #[test]
+    fn the_payload_type_is_signed_too() {
+        let (bytes, key) = signed();
+        let text = String::from_utf8(bytes).unwrap().replace(PAYLOAD_TYPE, "application/other");
+        assert!(matches!(verify(text.as_bytes(), &[key]), Err(ManifestError::PayloadType(_))));
+    }
+
+    #[test]
+    fn values_out_of_bounds_are_refused_by_name() {
+        let with = |change: &dyn Fn(&mut Manifest)| {
+            let mut m = manifest();
+            change(&mut m);
+            match check(&m) {
+                Err(ManifestError::Field { field, .. }) => field,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(with(&|m| m.sequence = 0), "sequence");
+        assert_eq!(with(&|m| m.sequence = u64::MAX), "sequence");
+        assert_eq!(with(&|m| m.min_sequence = 8), "min_sequence");
+        assert_eq!(with(&|m| m.version = "1\u{1b}[2J".into()), "version");
+        assert_eq!(with(&|m| m.device_type = String::new()), "device_type");
+        assert_eq!(with(&|m| m.notes = "x".repeat(label::MAX_NOTES + 1)), "notes");
+        assert_eq!(with(&|m| m.expires = Some(m.created)), "expires");
+        assert_eq!(with(&|m| m.created = Timestamp(i64::MAX)), "created");
+        assert_eq!(with(&|m| m.payloads.clear()), "payloads");
+        assert_eq!(with(&|m| m.payloads[0].name = "../etc/passwd".into()), "payloads[0].name");
+        assert_eq!(with(&|m| m.payloads.push(m.payloads[0].clone())), "payloads[1].name");
+        assert_eq!(with(&|m| m.payloads[0].size = 0), "payloads[0].size");
+        assert_eq!(with(&|m| m.payloads[0].size = u64::MAX), "payloads[0].size");
+    }
+
+    #[test]
+    fn limits_hold() {
+        assert_eq!(open(&vec![b' '; MAX_ENVELOPE + 1]), Err(ManifestError::TooLarge(MAX_ENVELOPE + 1)));
+        assert!(matches!(open(b"{}"), Err(ManifestError::NotAnEnvelope(_))));
+        let (bytes, _) = signed();
+        let mut envelope: Envelope = serde_json::from_slice(&bytes).unwrap();
+        envelope.signatures = vec![envelope.signatures[0].clone(); MAX_SIGNATURES + 1];
+        assert_eq!(open(&serde_json::to_vec(&envelope).unwrap()), Err(ManifestError::Signatures(MAX_SIGNATURES + 1)));
+        envelope.signatures.clear();
+        assert_eq!(open(&serde_json::to_vec(&envelope).unwrap()), Err(ManifestError::Signatures(0)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_changed_byte_makes_another_manifest_trusted(at in any::<prop::sample::Index>(), to: u8) {
+            let (mut bytes, key) = signed();
+            let at = at.index(bytes.len());
+            bytes[at] = to;
+            if let Ok(verified) = verify(&bytes, &[key]) {
+                prop_assert_eq!(verified.manifest, manifest());
+            }
+        }
+
+        #[test]
+        fn a_cut_envelope_is_never_trusted(at in any::<prop::sample::Index>()) {
+            let (bytes, key) = signed();
+            // The last byte is a newline, which may be missing.
+            let at = at.index(bytes.len() - 1);
+            prop_assert!(verify(&bytes[..at], &[key]).is_err());
+        }
+
+        #[test]
+        fn anything_at_all_is_answered(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            prop_assert!(verify(&bytes, &[]).is_err());
+        }
+    }
+}

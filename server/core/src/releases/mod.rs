@@ -15,6 +15,8 @@ mod reading;
 pub mod signing;
 pub mod state;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod uploading;
 

@@ -10,7 +10,10 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
 use std::fmt;
-use wire::manifest::{Envelope, Manifest, PAYLOAD_TYPE, Signature, pre_authentication};
+use wire::{
+    ids::Digest,
+    manifest::{Envelope, Manifest, PAYLOAD_TYPE, Payload, Signature, pre_authentication},
+};
 use zeroize::Zeroizing;
 
 /// What stands before the 32 key bytes in an Ed25519 SPKI (RFC 8410 §4).
@@ -98,6 +101,26 @@ impl SigningKeyPair {
         }
         Ok(bytes)
     }
+}
+
+/// Describes a file for a manifest: reads it once, in bounded memory.
+pub fn payload(name: &str, format: &str, content: &mut impl std::io::Read) -> std::io::Result<Payload> {
+    let (mut context, mut size) = (digest::Context::new(&digest::SHA256), 0_u64);
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match content.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                context.update(&buffer[..n]);
+                size += n as u64;
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(context.finish().as_ref());
+    Ok(Payload { name: name.to_owned(), size, sha256: Digest::from_bytes(&bytes), format: format.to_owned() })
 }
 
 /// SHA-256 (hex) of the 32 key bytes.

@@ -1,0 +1,144 @@
+//! The life of a release, and the lists.
+
+use super::*;
+use crate::{
+    bus::Event,
+    db::EngineKind,
+    releases::{for_rollout, published, reading::sha256},
+};
+use rstest::rstest;
+use wire::{FaultKind, states::ReleaseState};
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn from_verified_to_recalled(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, vic, admin, releases) = (w.operator().await, w.viewer().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let release = verified(&w, &oli, "1.0.0", 1).await;
+    let id = &release.row.id;
+    assert_eq!(fault(releases.publish(&vic, id).await).kind, FaultKind::Forbidden);
+    assert_eq!(fault(releases.recall(&admin, id, "").await).code, "wrong_state");
+    let mut events = releases.bus.listen();
+    releases.publish(&oli, id).await.unwrap();
+    assert_eq!(events.recv().await.unwrap(), Event::Release { org: w.org.clone(), id: id.clone() });
+    assert_eq!(fault(releases.publish(&oli, id).await).code, "wrong_state");
+    let mut on = releases.db.read().await.unwrap();
+    assert_eq!(published(&mut on, &w.org).await.unwrap().len(), 1);
+    let usable = for_rollout(&mut on, &w.org, id).await.unwrap().unwrap();
+    assert_eq!(usable.digest.as_str(), release.manifest_sha256);
+    assert_eq!((usable.state, usable.manifest.sequence), (ReleaseState::Published, 1));
+    assert_eq!(usable.envelope.signatures[0].keyid, key(1).keyid());
+    drop(on);
+    releases.deprecate(&oli, id).await.unwrap();
+    assert_eq!(published(&mut releases.db.read().await.unwrap(), &w.org).await.unwrap().len(), 0);
+    assert_eq!(fault(releases.recall(&oli, id, "bad").await).kind, FaultKind::Forbidden);
+    releases.recall(&admin, id, "bricks the radio").await.unwrap();
+    let recalled = releases.detail(&vic, id).await.unwrap();
+    assert_eq!(recalled.row.state, ReleaseState::Recalled);
+    assert!(!recalled.may_publish && !recalled.may_recall);
+    assert_eq!(fault(releases.remove(&admin, id).await).code, "release_kept");
+    let audit = w.fleet.access().audit_page(&admin, None).await.unwrap();
+    let actions: Vec<_> = audit.entries.items.iter().map(|e| e.action.as_str()).filter(|a| a.starts_with("release")).collect();
+    assert_eq!(actions, ["release.recall", "release.deprecate", "release.publish", "release.create"]);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn versions_and_sequences_are_used_once_and_go_up(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let two = verified(&w, &oli, "1.2.0", 2).await;
+    let three = verified(&w, &oli, "1.3.0", 3).await;
+    for (version, sequence) in [("1.2.0", 9), ("1.9.0", 2)] {
+        let envelope = key(1).sign(&manifest(version, sequence, b"x")).unwrap();
+        let refused = fault(release_of(&w, &oli, &[("fw.bin", b"x"), ("m.manifest.json", &envelope)]).await);
+        assert_eq!((refused.kind, refused.code.as_str()), (FaultKind::Conflict, "release_exists"));
+    }
+    releases.publish(&oli, &three.row.id).await.unwrap();
+    let refused = fault(releases.publish(&oli, &two.row.id).await);
+    assert!(refused.message.contains("sequence 2 is not above 3"), "{}", refused.message);
+    // Also what was recalled was once installed somewhere.
+    releases.recall(&admin, &three.row.id, "").await.unwrap();
+    assert_eq!(fault(releases.publish(&oli, &two.row.id).await).code, "quarantined");
+    // Another type counts for itself.
+    let other = Manifest { device_type: "sensor".into(), ..manifest("1.2.0", 1, b"x") };
+    let envelope = key(1).sign(&other).unwrap();
+    let sensor = release_of(&w, &oli, &[("fw.bin", b"x"), ("m.manifest.json", &envelope)]).await.unwrap();
+    releases.publish(&oli, &sensor.row.id).await.unwrap();
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn content_that_is_lost_is_not_published(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let release = verified(&w, &oli, "1.0.0", 1).await;
+    releases.disk.remove(&sha256(b"firmware 1.0.0")).await.unwrap();
+    assert!(fault(releases.publish(&oli, &release.row.id).await).message.contains("lost"));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_list_is_walked_page_by_page(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, vic, admin, releases) = (w.operator().await, w.viewer().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    for n in 1..=5 {
+        w.clock.advance(1);
+        verified(&w, &oli, &format!("1.{n}.0"), n).await;
+    }
+    let (mut seen, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = releases.list(&vic, cursor.as_deref(), 2).await.unwrap();
+        assert_eq!(page.total, 5);
+        seen.extend(page.items.into_iter().map(|r| r.sequence));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, [5, 4, 3, 2, 1]);
+    assert_eq!(fault(releases.list(&vic, Some("nonsense"), 2).await).field.as_deref(), Some("cursor"));
+    let page = releases.releases_page(&vic, None).await.unwrap();
+    assert!(!page.may_upload && !page.may_edit_keys && page.keys.len() == 1);
+    let stranger = Actor { org: w.entropy.id(w.clock.now()), ..vic };
+    assert_eq!(releases.list(&stranger, None, 50).await.unwrap().total, 0);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_repeated_request_is_carried_out_once(#[case] kind: EngineKind) {
+    use crate::repeats::{Answer, Begun, Request};
+    let w = World::open(kind).await;
+    let (oli, repeats) = (w.operator().await, w.fleet.repeats());
+    let request = |body: &str| Request::new("tok_1".into(), "key", &[b"/releases", body.as_bytes()]);
+    assert_eq!(repeats.begin(&oli, &request("a")).await.unwrap(), Begun::First);
+    assert_eq!(repeats.begin(&oli, &request("a")).await.unwrap(), Begun::UnderWay);
+    assert_eq!(repeats.begin(&oli, &request("b")).await.unwrap(), Begun::Other);
+    let answer = Answer { status: 201, body: "{}".into() };
+    repeats.answer(&oli, &request("a"), &answer).await.unwrap();
+    assert_eq!(repeats.begin(&oli, &request("a")).await.unwrap(), Begun::Again(answer));
+    let other = Request { caller: "tok_2".into(), ..request("a") };
+    assert_eq!(repeats.begin(&oli, &other).await.unwrap(), Begun::First, "a key belongs to its caller");
+    repeats.forget(&oli, &other).await.unwrap();
+    assert_eq!(repeats.begin(&oli, &other).await.unwrap(), Begun::First);
+    w.clock.advance(5 * 60 * 1000);
+    assert_eq!(repeats.begin(&oli, &other).await.unwrap(), Begun::First, "a request that never ended is given up");
+    w.clock.advance(24 * 3600 * 1000);
+    assert_eq!(repeats.begin(&oli, &request("a")).await.unwrap(), Begun::First, "kept for a day");
+    w.clock.advance(24 * 3600 * 1000 + 1);
+    assert_eq!(repeats.sweep().await.unwrap(), 2);
+}

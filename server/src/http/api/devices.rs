@@ -1,0 +1,79 @@
+//! Devices: listed by a selector, looked at, tagged, decommissioned.
+
+use super::{
+    Answer,
+    input::{Asked, Named, Sent},
+    openapi::Refusals,
+};
+use crate::http::guard::Caller;
+use axum::{Json, extract::State, http::StatusCode};
+use fleet::Fleet;
+use serde::Deserialize;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::{
+    devices::{DeviceDetail, DeviceQuery, DeviceRow, DeviceSort},
+    ids::DeviceId,
+    page::Page,
+};
+
+pub(super) fn routes() -> OpenApiRouter<Fleet> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(detail, decommission)).routes(routes!(tag))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Listing {
+    /// A selector, for example `type:gateway tag:eu online:yes`; empty means all.
+    #[serde(default)]
+    q: String,
+    /// `device_id`, `last_seen` or `version`; `-` in front reverses.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    sort: DeviceSort,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    #[serde(alias = "n")]
+    rows: Option<u32>,
+}
+
+/// Devices
+#[utoipa::path(get, path = "/devices", tag = "devices", params(Listing), responses((status = OK, body = Page<DeviceRow>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<DeviceRow>>> {
+    let query = DeviceQuery { q: asked.q, sort: asked.sort, cursor: asked.cursor, rows: asked.rows };
+    Ok(Json(fleet.devices().list(&actor, &query).await?))
+}
+
+/// One device
+#[utoipa::path(
+    get, path = "/devices/{device_id}", tag = "devices", params(("device_id" = DeviceId, Path)),
+    responses((status = OK, body = DeviceDetail), Refusals)
+)]
+async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>) -> Answer<Json<DeviceDetail>> {
+    Ok(Json(fleet.device_detail(&actor, &id).await?))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+struct Tags {
+    /// All the tags it should have.
+    tags: Vec<String>,
+}
+
+/// Set a device's tags
+#[utoipa::path(
+    put, path = "/devices/{device_id}/tags", tag = "devices", params(("device_id" = DeviceId, Path)), request_body = Tags,
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn tag(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>, Sent(sent): Sent<Tags>) -> Answer<StatusCode> {
+    fleet.devices().set_tags(&actor, &id, sent.tags).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Decommission a device: its certificates are revoked, its id stays reserved
+#[utoipa::path(
+    delete, path = "/devices/{device_id}", tag = "devices", params(("device_id" = DeviceId, Path)), responses((status = NO_CONTENT), Refusals)
+)]
+async fn decommission(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>) -> Answer<StatusCode> {
+    fleet.devices().decommission(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

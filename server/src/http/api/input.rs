@@ -1,0 +1,72 @@
+//! What comes in with a request: ids in the path, queries, JSON bodies. Whatever can't be read becomes a problem document that says why.
+
+use super::MAX_JSON;
+use crate::http::fault::Problem;
+use axum::{
+    body::to_bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{header, request::Parts},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use wire::{Fault, FaultKind};
+
+/// An id in the path. What is no id names nothing, so the answer is "not found".
+pub(super) struct Named<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Problem::new(FaultKind::NotFound, "not_found", "There is nothing with this id here.")),
+        }
+    }
+}
+
+/// The query.
+pub(super) struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(e) => Err(Problem::new(FaultKind::Invalid, "bad_query", format!("The query can't be read: {}.", e.body_text()))),
+        }
+    }
+}
+
+/// A JSON body; an empty one counts as `{}`.
+pub(super) struct Sent<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let media = request.headers().get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or_default().to_ascii_lowercase());
+        let bytes = to_bytes(request.into_body(), MAX_JSON)
+            .await
+            .map_err(|_| Problem::new(FaultKind::TooLarge, "body_too_large", format!("A JSON body has at most {MAX_JSON} bytes.")))?;
+        if bytes.is_empty() {
+            return read(b"{}");
+        }
+        // A page of another origin can send a form without asking first, but no JSON.
+        if !media.is_some_and(|m| m.split(';').next().is_some_and(|m| m.trim() == "application/json" || m.trim().ends_with("+json"))) {
+            return Err(Problem::new(FaultKind::Unsupported, "not_json", "Send the body as application/json."));
+        }
+        read(&bytes)
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Sent<T>, Problem> {
+    serde_json::from_slice(bytes).map(Sent).map_err(|e| Problem(Fault::new(FaultKind::Invalid, "bad_json", format!("The body can't be read: {e}."))))
+}
+
+/// Where in a list, and how much of it.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// The `next` of the page before.
+    pub cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    pub rows: Option<u32>,
+}

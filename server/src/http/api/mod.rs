@@ -1,0 +1,67 @@
+//! REST, version 1: `/api/v1`, for build pipelines and scripts, and for the console's own uploads.
+//!
+//! Owns paths, media types and the OpenAPI document; every handler is a few lines: who asks, the core, the answer. Who asks was found by the
+//! guard before; what they may do is the core's business. One file a room.
+//!
+//! | habit | how |
+//! |---|---|
+//! | lists | `{items, next, total}`; `?cursor=` takes the `next` of the page before, `?rows=` up to 200 |
+//! | refusals | `application/problem+json` with a stable `code` |
+//! | repeated requests | a `POST` with an `Idempotency-Key` is carried out once and answered the same way for 24 hours |
+//! | too many requests | 429 with `Retry-After`, counted per token and per session |
+
+mod certificates;
+mod devices;
+mod enrolment;
+mod input;
+mod keys;
+mod limits;
+mod once;
+mod openapi;
+mod releases;
+mod rollouts;
+mod telemetry;
+mod uploads;
+
+use crate::http::fault::Problem;
+use axum::{Router, extract::DefaultBodyLimit, http::header, middleware, routing::get};
+use fleet::Fleet;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use wire::FaultKind;
+
+/// What a handler answers.
+type Answer<T> = Result<T, Problem>;
+
+/// Most bytes of a JSON body. Uploads stream past this limit.
+const MAX_JSON: usize = 256 * 1024;
+
+/// The whole REST face, to be nested at `/api/v1` inside the guard, which puts the caller into the request's extensions.
+pub fn router(fleet: Fleet) -> Router {
+    let (routes, document) = routes().split_for_parts();
+    let document: Arc<str> = openapi::finish(document).into();
+    let limits = Arc::new(limits::Limits::new(fleet.clock().clone()));
+    routes
+        .layer(middleware::from_fn_with_state(fleet.clone(), once::once))
+        .layer(middleware::from_fn_with_state(limits, limits::limit))
+        .layer(DefaultBodyLimit::max(MAX_JSON))
+        .with_state(fleet)
+        .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) }))
+        .fallback(async || Problem::new(FaultKind::NotFound, "no_such_path", "There is nothing here. /api/v1/openapi.json lists what there is."))
+        .method_not_allowed_fallback(async || {
+            let refusal = Problem::new(FaultKind::Invalid, "method_not_allowed", "This path does not take this method. See /api/v1/openapi.json.");
+            (axum::http::StatusCode::METHOD_NOT_ALLOWED, refusal)
+        })
+}
+
+fn routes() -> OpenApiRouter<Fleet> {
+    openapi::start()
+        .merge(uploads::routes())
+        .merge(releases::routes())
+        .merge(keys::routes())
+        .merge(devices::routes())
+        .merge(telemetry::routes())
+        .merge(rollouts::routes())
+        .merge(enrolment::routes())
+        .merge(certificates::routes())
+}

@@ -1,0 +1,116 @@
+//! Releases: made of uploads, published, deprecated, recalled.
+
+use super::{
+    Answer,
+    input::{Asked, Named, PageQuery, Sent},
+    openapi::Refusals,
+};
+use crate::http::guard::Caller;
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use fleet::Fleet;
+use serde::Deserialize;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::{
+    ids::ReleaseId,
+    page::{DEFAULT_ROWS, Page},
+    releases::{NewRelease, ReleaseDetail, ReleaseRow},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Fleet> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(detail, remove))
+        .routes(routes!(recheck))
+        .routes(routes!(publish))
+        .routes(routes!(deprecate))
+        .routes(routes!(recall))
+}
+
+/// Releases, newest first
+#[utoipa::path(get, path = "/releases", tag = "releases", params(PageQuery), responses((status = OK, body = Page<ReleaseRow>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<ReleaseRow>>> {
+    Ok(Json(fleet.releases().list(&actor, page.cursor.as_deref(), page.rows.unwrap_or(DEFAULT_ROWS)).await?))
+}
+
+/// Make a release of finished uploads
+///
+/// Unsigned or changed files do not fail here: the release is kept as a draft whose `quarantine` says why it can't be published.
+#[utoipa::path(
+    post, path = "/releases", tag = "releases", request_body = NewRelease, responses((status = CREATED, body = ReleaseDetail), Refusals)
+)]
+async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sent<NewRelease>) -> Answer<impl IntoResponse> {
+    let made = fleet.releases().create(&actor, new).await?;
+    let place = format!("/api/v1/releases/{}", made.row.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(made)))
+}
+
+/// One release
+#[utoipa::path(
+    get, path = "/releases/{id}", tag = "releases", params(("id" = ReleaseId, Path)), responses((status = OK, body = ReleaseDetail), Refusals)
+)]
+async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
+    Ok(Json(fleet.releases().detail(&actor, &id).await?))
+}
+
+/// Remove a release that was never published
+#[utoipa::path(delete, path = "/releases/{id}", tag = "releases", params(("id" = ReleaseId, Path)), responses((status = NO_CONTENT), Refusals))]
+async fn remove(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<StatusCode> {
+    fleet.releases().remove(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Look at a quarantined release again
+#[utoipa::path(
+    post, path = "/releases/{id}/recheck", tag = "releases", params(("id" = ReleaseId, Path)),
+    responses((status = OK, body = ReleaseDetail), Refusals)
+)]
+async fn recheck(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
+    Ok(Json(fleet.releases().recheck(&actor, &id).await?))
+}
+
+/// Let rollouts use a release
+#[utoipa::path(
+    post, path = "/releases/{id}/publish", tag = "releases", params(("id" = ReleaseId, Path)),
+    responses((status = OK, body = ReleaseDetail), Refusals)
+)]
+async fn publish(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
+    fleet.releases().publish(&actor, &id).await?;
+    Ok(Json(fleet.releases().detail(&actor, &id).await?))
+}
+
+/// Take a release off the list for new rollouts
+#[utoipa::path(
+    post, path = "/releases/{id}/deprecate", tag = "releases", params(("id" = ReleaseId, Path)),
+    responses((status = OK, body = ReleaseDetail), Refusals)
+)]
+async fn deprecate(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
+    fleet.releases().deprecate(&actor, &id).await?;
+    Ok(Json(fleet.releases().detail(&actor, &id).await?))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+struct Recall {
+    /// Why, for the audit log; at most 500 bytes.
+    #[serde(default)]
+    reason: String,
+}
+
+/// Withdraw a release: no new installs, running rollouts halt
+#[utoipa::path(
+    post, path = "/releases/{id}/recall", tag = "releases", params(("id" = ReleaseId, Path)), request_body = Recall,
+    responses((status = OK, body = ReleaseDetail), Refusals)
+)]
+async fn recall(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<ReleaseId>,
+    Sent(recall): Sent<Recall>,
+) -> Answer<Json<ReleaseDetail>> {
+    fleet.releases().recall(&actor, &id, &recall.reason).await?;
+    Ok(Json(fleet.releases().detail(&actor, &id).await?))
+}

@@ -1,0 +1,167 @@
+//! Rollouts: drafted, previewed, decided on, controlled, watched.
+
+use super::{
+    Answer,
+    input::{Asked, Named, Sent},
+    openapi::Refusals,
+};
+use crate::http::{fault::Problem, guard::Caller};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use fleet::{Fleet, access::Actor};
+use serde::Deserialize;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::{
+    FaultKind,
+    ids::{Digest, RolloutId},
+    page::Page,
+    rollouts::{Preview, RolloutDetail, RolloutRow, RolloutSpec, UpdateQuery, UpdateRow, Verb},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Fleet> {
+    OpenApiRouter::new()
+        .routes(routes!(list, draft))
+        .routes(routes!(preview))
+        .routes(routes!(detail, edit))
+        .routes(routes!(updates))
+        .routes(routes!(act))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Listing {
+    /// `running`, `waiting`, `finished` or `drafts`; all unless given.
+    #[serde(default)]
+    tab: String,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// Rollouts, newest first
+#[utoipa::path(get, path = "/rollouts", tag = "rollouts", params(Listing), responses((status = OK, body = Page<RolloutRow>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<RolloutRow>>> {
+    Ok(Json(fleet.rollouts().list(&actor, asked.cursor.as_deref(), &asked.tab).await?.rollouts))
+}
+
+/// Draft a rollout
+#[utoipa::path(
+    post, path = "/rollouts", tag = "rollouts", request_body = RolloutSpec, responses((status = CREATED, body = RolloutDetail), Refusals)
+)]
+async fn draft(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(spec): Sent<RolloutSpec>) -> Answer<impl IntoResponse> {
+    let id = fleet.rollouts().draft(&actor, spec).await?;
+    let place = format!("/api/v1/rollouts/{id}");
+    Ok((StatusCode::CREATED, [(header::LOCATION, place)], read(&fleet, &actor, &id).await?))
+}
+
+/// What a plan would do, and what is wrong with it; nothing is kept
+#[utoipa::path(post, path = "/rollouts/preview", tag = "rollouts", request_body = RolloutSpec, responses((status = OK, body = Preview), Refusals))]
+async fn preview(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(spec): Sent<RolloutSpec>) -> Answer<Json<Preview>> {
+    Ok(Json(fleet.rollouts().preview(&actor, &spec).await?))
+}
+
+/// One rollout
+#[utoipa::path(
+    get, path = "/rollouts/{id}", tag = "rollouts", params(("id" = RolloutId, Path)), responses((status = OK, body = RolloutDetail), Refusals)
+)]
+async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<RolloutId>) -> Answer<Json<RolloutDetail>> {
+    read(&fleet, &actor, &id).await
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+struct Edit {
+    /// The generation that was read; another one by now is a conflict.
+    generation: i64,
+    /// The whole new plan.
+    spec: RolloutSpec,
+}
+
+/// Change the plan; approvals it had are void then
+#[utoipa::path(
+    put, path = "/rollouts/{id}", tag = "rollouts", params(("id" = RolloutId, Path)), request_body = Edit,
+    responses((status = OK, body = RolloutDetail), Refusals)
+)]
+async fn edit(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<RolloutId>,
+    Sent(edit): Sent<Edit>,
+) -> Answer<Json<RolloutDetail>> {
+    fleet.rollouts().edit(&actor, &id, edit.generation, edit.spec).await?;
+    read(&fleet, &actor, &id).await
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Devices {
+    /// Only this stage, from 1.
+    stage: Option<u32>,
+    /// `all`, `updating`, `failed`, `succeeded` or `waiting`.
+    #[serde(default)]
+    show: String,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// The devices of a rollout and how they fare
+#[utoipa::path(
+    get, path = "/rollouts/{id}/updates", tag = "rollouts", params(("id" = RolloutId, Path), Devices),
+    responses((status = OK, body = Page<UpdateRow>), Refusals)
+)]
+async fn updates(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<RolloutId>,
+    Asked(asked): Asked<Devices>,
+) -> Answer<Json<Page<UpdateRow>>> {
+    let query = UpdateQuery { stage: asked.stage, show: asked.show, cursor: asked.cursor };
+    Ok(Json(fleet.rollouts().page(&actor, &id, &query).await?.updates))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+struct Act {
+    /// For `approve`: the digest of exactly what is approved, as the rollout shows it.
+    digest: Option<Digest>,
+    /// For decisions the remark, otherwise why.
+    #[serde(default, alias = "remark")]
+    reason: String,
+}
+
+/// Do something to a rollout
+///
+/// `submit`, `approve` (with `digest` and `reason`), `reject` (with `reason`), `start`, `pause`, `resume`, `promote`, `stop` or `retry`.
+#[utoipa::path(
+    post, path = "/rollouts/{id}/{verb}", tag = "rollouts", params(("id" = RolloutId, Path), ("verb" = Verb, Path)), request_body = Act,
+    responses((status = OK, body = RolloutDetail), Refusals)
+)]
+async fn act(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named((id, verb)): Named<(RolloutId, Verb)>,
+    Sent(Act { digest, reason }): Sent<Act>,
+) -> Answer<Json<RolloutDetail>> {
+    let rollouts = fleet.rollouts();
+    match verb {
+        Verb::Submit => rollouts.submit(&actor, &id).await?,
+        Verb::Approve => {
+            let missing = || Problem(wire::Fault::new(FaultKind::Invalid, "no_digest", "Say which plan you approve: send its digest.").at("digest"));
+            rollouts.approve(&actor, &id, &digest.ok_or_else(missing)?, &reason).await?;
+        }
+        Verb::Reject => rollouts.reject(&actor, &id, &reason).await?,
+        Verb::Start => rollouts.start(&actor, &id).await?,
+        Verb::Pause => rollouts.pause(&actor, &id, &reason).await?,
+        Verb::Resume => rollouts.resume(&actor, &id, &reason).await?,
+        Verb::Promote => rollouts.promote(&actor, &id).await?,
+        Verb::Stop => rollouts.stop(&actor, &id, &reason).await?,
+        Verb::Retry => rollouts.retry(&actor, &id).await?,
+        Verb::Edit => return Err(Problem::new(FaultKind::Invalid, "edit_by_put", "Send the new plan with PUT to the rollout itself.")),
+    }
+    read(&fleet, &actor, &id).await
+}
+
+async fn read(fleet: &Fleet, actor: &Actor, id: &RolloutId) -> Answer<Json<RolloutDetail>> {
+    Ok(Json(fleet.rollouts().page(actor, id, &UpdateQuery::default()).await?.rollout))
+}
