@@ -1,0 +1,14 @@
+//! The server of Fleetward: listeners, workers, command line.
+//!
+//! Owns how the outside reaches the core (`fleet`) and how the process lives and dies. Refuses to know any rule of the domain. [`run::start`]
+//! is the composition root; nothing past it holds everything.
+
+pub mod cli;
+pub mod config;
+pub mod device;
+pub mod http;
+pub mod lifecycle;
+pub mod observe;
+pub mod run;
+pub mod tls;
+mod workers;

@@ -7,6 +7,7 @@ use crate::{
     entropy::Entropy,
     pki::{Kek, Pki, PkiSettings},
     releases::Releases,
+    repeats::Repeats,
     rollouts::Rollouts,
     telemetry::Telemetry,
 };
@@ -19,6 +20,8 @@ use wire::ids::OrgId;
 pub struct Settings {
     /// Folder of the databases, the artifacts and the lock. Made when it isn't there.
     pub data: PathBuf,
+    /// Whether this process serves: there is one server a folder. The command line opens the same folder beside it.
+    pub serves: bool,
     /// `postgres://…` instead of the embedded engine.
     pub postgres: Option<String>,
     /// Most PostgreSQL connections of each store.
@@ -40,6 +43,7 @@ struct Rooms {
     pki: Arc<Pki>,
     devices: Devices,
     releases: Arc<Releases>,
+    repeats: Repeats,
     rollouts: Rollouts,
     telemetry: Telemetry,
     bus: Bus,
@@ -47,14 +51,16 @@ struct Rooms {
     entropy: Arc<dyn Entropy>,
     org: OrgId,
     stores: [Db; 2],
-    // Held as long as the fleet is open: a second server on the same folder is refused.
-    _lock: File,
+    // Held as long as a server is open: a second one on the same folder is refused.
+    _lock: Option<File>,
 }
 
 impl Fleet {
     /// Opens the databases, migrates them, makes what a first start needs, and reads what must be in memory.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self> {
-        let lock = lock(&settings.data)?;
+        std::fs::create_dir_all(&settings.data)
+            .map_err(|e| db::Error::Open(format!("can't make the data folder {}: {e}", settings.data.display())))?;
+        let lock = if settings.serves { Some(lock(&settings.data)?) } else { None };
         let at = |file: &str| match &settings.postgres {
             None => Location::Sqlite(settings.data.join(file)),
             Some(url) => Location::Postgres { url: url.clone(), connections: settings.postgres_connections },
@@ -72,10 +78,11 @@ impl Fleet {
         let releases = Arc::new(
             Releases::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &settings.data.join("artifacts")).await?,
         );
+        let repeats = Repeats::new(fleet_db.clone(), clock.clone());
         let rollouts = Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), releases.clone());
         let telemetry = Telemetry::open(telemetry_db.clone(), clock.clone(), entropy.clone(), bus.clone()).await?;
         let stores = [fleet_db, telemetry_db];
-        Ok(Self(Arc::new(Rooms { access, pki, devices, releases, rollouts, telemetry, bus, clock, entropy, org, stores, _lock: lock })))
+        Ok(Self(Arc::new(Rooms { access, pki, devices, releases, repeats, rollouts, telemetry, bus, clock, entropy, org, stores, _lock: lock })))
     }
 
     /// People, sessions, rights, audit.
@@ -93,6 +100,10 @@ impl Fleet {
     /// Artifacts, manifests, releases.
     pub fn releases(&self) -> &Releases {
         &self.0.releases
+    }
+    /// Answers kept for requests that are sent twice.
+    pub fn repeats(&self) -> &Repeats {
+        &self.0.repeats
     }
     /// Rollouts.
     pub fn rollouts(&self) -> &Rollouts {
@@ -149,6 +160,7 @@ pub(crate) fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::pki::store::ALL,
         crate::devices::store::ALL,
         crate::releases::store::ALL,
+        crate::repeats::ALL,
         crate::rollouts::store::ALL,
     ];
     let fleet = fleet.into_iter().flatten().map(|s| (Store::Fleet, *s));
@@ -157,7 +169,6 @@ pub(crate) fn statements() -> Vec<(Store, &'static db::Sql)> {
 
 fn lock(data: &std::path::Path) -> Result<File, db::Error> {
     let wrong = |what: &str, e: &dyn std::fmt::Display| db::Error::Open(format!("{what} {}: {e}", data.display()));
-    std::fs::create_dir_all(data).map_err(|e| wrong("can't make the data folder", &e))?;
     let file = File::create(data.join("lock")).map_err(|e| wrong("can't write in the data folder", &e))?;
     file.try_lock().map_err(|_| wrong("another Fleetward runs on", &"stop it first, or give this one another folder"))?;
     Ok(file)

@@ -66,6 +66,7 @@ impl World {
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
         let settings = Settings {
             data: folder.path().to_owned(),
+            serves: true,
             postgres,
             postgres_connections: 4,
             kek: Kek::new(&[7; 32]).expect("a key of 32 bytes"),

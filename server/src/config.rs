@@ -1,0 +1,280 @@
+//! Configuration: defaults < file < environment < flags, typed, every key documented here. Secrets come from files, never from flags.
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// Everything that can be configured. In the file it is `key = value` at the top level; in the environment `FLEETWARD_KEY`; as a flag `--key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Folder of everything Fleetward keeps: databases, artifacts, the key-encryption key.
+    pub data: PathBuf,
+    /// Where the console and the REST API listen.
+    pub operator_addr: SocketAddr,
+    /// Certificate chain (PEM) of the operator listener; without one it speaks plain HTTP.
+    pub operator_tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of the operator listener.
+    pub operator_tls_key: Option<PathBuf>,
+    /// Allows plain HTTP on an address that others can reach, for example behind a TLS proxy on the same host.
+    pub allow_plain_public: bool,
+    /// Where devices connect, with client certificates.
+    pub device_addr: SocketAddr,
+    /// The device listener's address as devices know it; `https://localhost:PORT` unless said.
+    pub device_url: Option<String>,
+    /// Where devices enrol, without client certificates.
+    pub enrol_addr: SocketAddr,
+    /// The enrol listener's address as devices know it; `https://localhost:PORT` unless said.
+    pub enrol_url: Option<String>,
+    /// Host names and IP addresses in the certificate of the device and enrol listeners.
+    pub device_names: Vec<String>,
+    /// Where health, readiness and metrics are; a loopback address.
+    pub ops_addr: SocketAddr,
+    /// File with a `postgres://…` URL; without it the embedded database in `data` is used.
+    pub database_url_file: Option<PathBuf>,
+    /// Most PostgreSQL connections of each of the two stores.
+    pub database_connections: u32,
+    /// File with the 32-byte key that other keys are encrypted under; made in `data` when none is given.
+    pub key_file: Option<PathBuf>,
+    /// File with a passphrase instead of a key.
+    pub key_passphrase_file: Option<PathBuf>,
+    /// The trust domain in device certificates, `spiffe://DOMAIN/…`; frozen into certificates when they are issued.
+    pub trust_domain: String,
+    /// What is logged: a `tracing` filter such as `info` or `server=debug,info`.
+    pub log: String,
+    /// `text` for people, `json` for collectors.
+    pub log_format: LogFormat,
+    /// Seconds that a graceful stop may take.
+    pub drain_s: u64,
+}
+
+/// Forms of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let any = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        Self {
+            data: PathBuf::from("data"),
+            operator_addr: local(8080),
+            operator_tls_cert: None,
+            operator_tls_key: None,
+            allow_plain_public: false,
+            device_addr: any(8443),
+            device_url: None,
+            enrol_addr: any(8444),
+            enrol_url: None,
+            device_names: vec!["localhost".into(), "127.0.0.1".into()],
+            ops_addr: local(9090),
+            database_url_file: None,
+            database_connections: 10,
+            key_file: None,
+            key_passphrase_file: None,
+            trust_domain: "fleetward.local".into(),
+            log: "info".into(),
+            log_format: LogFormat::Text,
+            drain_s: 20,
+        }
+    }
+}
+
+/// The same keys as flags. A flag wins over the environment, which wins over the file.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub struct Flags {
+    /// Configuration file (TOML); also `FLEETWARD_CONFIG`
+    #[arg(long, value_name = "FILE", global = true, env = "FLEETWARD_CONFIG")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Folder of databases, artifacts and keys [default: data]
+    #[arg(long, value_name = "DIR", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// Console and REST API [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator_addr: Option<SocketAddr>,
+    /// Certificate chain of the operator listener, PEM
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator_tls_cert: Option<PathBuf>,
+    /// Private key of the operator listener, PEM
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator_tls_key: Option<PathBuf>,
+    /// Allow plain HTTP on a public operator address
+    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_plain_public: Option<bool>,
+    /// Device listener, mutual TLS [default: 0.0.0.0:8443]
+    #[arg(long, value_name = "ADDR", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_addr: Option<SocketAddr>,
+    /// The device listener as devices know it
+    #[arg(long, value_name = "URL", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_url: Option<String>,
+    /// Enrol listener [default: 0.0.0.0:8444]
+    #[arg(long, value_name = "ADDR", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enrol_addr: Option<SocketAddr>,
+    /// The enrol listener as devices know it
+    #[arg(long, value_name = "URL", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enrol_url: Option<String>,
+    /// Names in the certificate of the device listeners, comma separated [default: localhost,127.0.0.1]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_names: Option<Vec<String>>,
+    /// Health, readiness, metrics; loopback [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ops_addr: Option<SocketAddr>,
+    /// File with a postgres:// URL
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_url_file: Option<PathBuf>,
+    /// File with the key-encryption key, 32 bytes
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// File with a passphrase instead of a key file
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_passphrase_file: Option<PathBuf>,
+    /// Trust domain of device certificates [default: fleetward.local]
+    #[arg(long, value_name = "DOMAIN", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust_domain: Option<String>,
+    /// Log filter [default: info]
+    #[arg(long, value_name = "FILTER", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// Log form [default: text]
+    #[arg(long, value_name = "FORM", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<LogFormat>,
+}
+
+impl Config {
+    /// Reads all four layers and checks the result.
+    pub fn load(flags: &Flags) -> Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = &flags.config {
+            if !file.is_file() {
+                bail!("there is no configuration file {}", file.display());
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        let config: Self = figment
+            .merge(Env::prefixed("FLEETWARD_").ignore(&["config"]))
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .context("the configuration is wrong")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses what would be unsafe or can't work, and says what to do.
+    pub fn check(&self) -> Result<()> {
+        if self.operator_tls_cert.is_some() != self.operator_tls_key.is_some() {
+            bail!("operator_tls_cert and operator_tls_key belong together: give both or neither");
+        }
+        let public = !self.operator_addr.ip().is_loopback();
+        if public && self.operator_tls_cert.is_none() && !self.allow_plain_public {
+            bail!(
+                "operator_addr {} can be reached by others, but there is no TLS certificate: give operator_tls_cert and operator_tls_key, \
+                 listen on 127.0.0.1, or set allow_plain_public if a TLS proxy stands before it",
+                self.operator_addr
+            );
+        }
+        if !self.ops_addr.ip().is_loopback() {
+            bail!("ops_addr {} must be a loopback address: health and metrics are not for others", self.ops_addr);
+        }
+        if self.key_file.is_some() && self.key_passphrase_file.is_some() {
+            bail!("give key_file or key_passphrase_file, not both");
+        }
+        if self.device_names.is_empty() {
+            bail!("device_names is empty: devices need at least one name or address to check the server's certificate against");
+        }
+        for name in &self.device_names {
+            let dns = !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+            if name.parse::<IpAddr>().is_err() && !dns {
+                bail!("device_names: {name:?} is neither a host name nor an IP address");
+            }
+        }
+        let url = |key: &str, value: &Option<String>| match value {
+            Some(v) if !v.starts_with("https://") => bail!("{key} must begin with https://"),
+            _ => Ok(()),
+        };
+        url("device_url", &self.device_url)?;
+        url("enrol_url", &self.enrol_url)?;
+        if !(1..=1000).contains(&self.database_connections) {
+            bail!("database_connections must be 1 to 1000");
+        }
+        self.log
+            .parse::<tracing_subscriber::filter::targets::Targets>()
+            .map(drop)
+            .map_err(|e| anyhow::anyhow!("log: {:?} is not a log filter: {e}", self.log))
+    }
+
+    /// The PostgreSQL URL, read from its file.
+    pub fn postgres(&self) -> Result<Option<String>> {
+        self.database_url_file.as_deref().map(secret).transpose()
+    }
+}
+
+/// The one line of a secret's file.
+pub fn secret(file: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let text = text.trim();
+    if text.is_empty() {
+        bail!("{} is empty", file.display());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_file_which_wins_over_the_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("fleetward.toml");
+        std::fs::write(&file, "data = \"/srv/a\"\nops_addr = \"127.0.0.1:1\"\n").unwrap();
+        let flags = Flags { config: Some(file), data: Some("/srv/b".into()), ..Flags::default() };
+        let config = Config::load(&flags).unwrap();
+        assert_eq!(config.data, PathBuf::from("/srv/b"));
+        assert_eq!(config.ops_addr.port(), 1);
+        assert_eq!(config.operator_addr.port(), 8080);
+    }
+
+    #[test]
+    fn a_misspelt_key_and_an_unsafe_address_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("fleetward.toml");
+        std::fs::write(&file, "operater_addr = \"127.0.0.1:1\"\n").unwrap();
+        let flags = Flags { config: Some(file), ..Flags::default() };
+        assert!(format!("{:#}", Config::load(&flags).unwrap_err()).contains("operater_addr"));
+        let public = Config { operator_addr: ([0, 0, 0, 0], 8080).into(), ..Config::default() };
+        assert!(public.check().unwrap_err().to_string().contains("allow_plain_public"));
+        assert!(Config { allow_plain_public: true, ..public }.check().is_ok());
+        assert!(Config { ops_addr: ([0, 0, 0, 0], 9090).into(), ..Config::default() }.check().is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! Artifacts for devices: by digest, with HEAD, Range and If-Range (RFC 9110 §14), only what the device's own update is made of.
+
+use super::{Devices, Peer};
+use crate::http::{
+    fault::Problem,
+    range::{self, Selected},
+};
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures::{StreamExt as _, TryStreamExt as _};
+use wire::{Fault, FaultKind, ids::Digest};
+
+/// `GET` and `HEAD /device/v1/artifacts/{sha256}`.
+pub(super) async fn get(
+    State(devices): State<Devices>,
+    peer: Peer,
+    method: Method,
+    Path(sha256): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    // What isn't the device's own business looks like what isn't there.
+    let missing = || Problem(Fault::new(FaultKind::NotFound, "not_found", "There is no such artifact for this device."));
+    let digest: Digest = sha256.parse().map_err(|_| missing())?;
+    if !devices.fleet.rollouts().may_download(peer.peer.device, &digest).await? {
+        return Err(missing());
+    }
+    devices.fleet.devices().seen(peer.peer.device);
+    let file = devices.fleet.releases().open_artifact(&digest).await?;
+    let etag = format!("\"{digest}\"");
+    let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
+    let selected = range::select(text(header::RANGE), text(header::IF_RANGE), &etag, file.size());
+    let mut answer = HeaderMap::new();
+    let value = |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
+    answer.insert(header::ETAG, value(etag));
+    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-transform"));
+    let (status, part) = match selected {
+        Selected::Whole => (StatusCode::OK, 0..file.size()),
+        Selected::Part(part) => {
+            answer.insert(header::CONTENT_RANGE, value(range::content_range(&part, file.size())));
+            (StatusCode::PARTIAL_CONTENT, part)
+        }
+        Selected::Unsatisfiable => {
+            answer.insert(header::CONTENT_RANGE, value(range::unsatisfied_range(file.size())));
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, answer).into_response());
+        }
+    };
+    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
+    if method == Method::HEAD {
+        return Ok((status, answer).into_response());
+    }
+    let metrics = devices.metrics.clone();
+    let bytes = file.read_range(part).await?.inspect_ok(move |chunk| {
+        metrics.download_bytes.inc_by(chunk.len() as u64);
+    });
+    Ok((status, answer, Body::from_stream(bytes.boxed())).into_response())
+}

@@ -1,0 +1,126 @@
+//! The device listeners' routes: the native protocol and enrolment. Owns how a device's bytes become calls of the core; refuses to know
+//! rules. A device only ever acts on itself: its number comes from the connection's certificate, never from a path or a body.
+
+mod artifacts;
+mod channel;
+mod channels;
+mod enrol;
+mod updates;
+
+pub use channels::{Channels, Nudge};
+
+use crate::{http::fault::Problem, observe::Metrics, tls::PeerAddr};
+use axum::{
+    Router,
+    extract::{FromRequestParts, Request},
+    http::{HeaderMap, StatusCode, request::Parts},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use fleet::{
+    Fleet,
+    access::{Actor, Who},
+    pki::DevicePeer,
+};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use wire::{Fault, FaultKind};
+
+/// Most bytes of a request's body on these listeners.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct Devices {
+    /// The core.
+    pub fleet: Fleet,
+    /// Counters and gauges.
+    pub metrics: Metrics,
+    /// Channels that are open.
+    pub channels: Channels,
+    /// The device listener as devices know it.
+    pub device_url: Arc<str>,
+    /// Cancelled when the server begins to stop.
+    pub stopping: CancellationToken,
+}
+
+/// Routes behind mutual TLS.
+pub fn device_router(devices: Devices) -> Router {
+    Router::new()
+        .route("/device/v1/channel", get(channel::open))
+        .route("/device/v1/update", get(updates::poll))
+        .route("/device/v1/status", post(updates::report))
+        .route("/device/v1/renew", post(enrol::renew))
+        .route("/device/v1/artifacts/{sha256}", get(artifacts::get))
+        .route("/device/v1/trust-bundle", get(enrol::trust_bundle))
+        .fallback(unknown)
+        .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn(no_browser))
+        .with_state(devices)
+}
+
+/// Routes for those that have no certificate yet.
+pub fn enrol_router(devices: Devices) -> Router {
+    Router::new()
+        .route("/device/v1/enrol", post(enrol::enrol))
+        .route("/device/v1/trust-bundle", get(enrol::trust_bundle))
+        .fallback(unknown)
+        .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn(no_browser))
+        .with_state(devices)
+}
+
+/// A browser on a machine that holds a device certificate must not be led here by a web page.
+async fn no_browser(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(axum::http::header::ORIGIN) {
+        let fault = Fault::new(FaultKind::Forbidden, "browser", "This address is for devices. The console is on the operator listener.");
+        return Problem(fault).into_response();
+    }
+    next.run(request).await
+}
+
+async fn unknown() -> Problem {
+    Problem(Fault::new(FaultKind::NotFound, "not_found", "There is no such address. The native protocol is under /device/v1."))
+}
+
+/// The device behind the connection.
+pub struct Peer {
+    /// By its certificate.
+    pub peer: Arc<DevicePeer>,
+    /// From where.
+    pub address: String,
+}
+
+impl Peer {
+    /// The device as an actor.
+    pub fn actor(&self) -> Actor {
+        let who = Who::Device { device: self.peer.device, device_id: self.peer.device_id.clone() };
+        Actor { org: self.peer.org.clone(), who, address: self.address.clone() }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let peer = parts.extensions.get::<Arc<DevicePeer>>().cloned().ok_or_else(|| {
+            Problem(Fault::new(FaultKind::Unauthenticated, "no_certificate", "Connect with a client certificate. Enrol to get one."))
+        })?;
+        Ok(Self { peer, address: address(&parts.extensions) })
+    }
+}
+
+fn address(extensions: &axum::http::Extensions) -> String {
+    extensions.get::<PeerAddr>().map(|a| a.0.ip().to_string()).unwrap_or_default()
+}
+
+/// A JSON body read by hand, so that a wrong one gets our own words.
+fn json<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
+    if headers.contains_key(axum::http::header::CONTENT_ENCODING) {
+        return Err(Problem(Fault::new(FaultKind::Unsupported, "encoded_body", "Send the body as plain JSON, without Content-Encoding.")));
+    }
+    serde_json::from_slice(body).map_err(|e| Problem(Fault::new(FaultKind::Invalid, "bad_json", format!("The body is not what is expected: {e}."))))
+}
+
+/// An empty success.
+const DONE: StatusCode = StatusCode::NO_CONTENT;

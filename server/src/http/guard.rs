@@ -1,0 +1,167 @@
+//! Who asks on the operator listener: a cookie or a bearer token becomes an [`Actor`]; a change asked for by another site is refused.
+//! Refuses to know rights: `policy` in the core decides those.
+
+use super::fault::Problem;
+use app::api::cookies::Cookies;
+use axum::{
+    extract::{ConnectInfo, FromRequestParts, Request, State},
+    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Redirect, Response},
+};
+use fleet::{Fleet, access::Actor};
+use std::net::SocketAddr;
+use wire::{Fault, FaultKind};
+
+/// What the guard needs.
+#[derive(Clone)]
+pub struct Guard {
+    /// The core.
+    pub fleet: Fleet,
+    /// Whether cookies are `Secure` (TLS, or a TLS proxy before us).
+    pub cookies: Cookies,
+}
+
+/// The peer's address, for sessions, throttles and the audit log.
+#[derive(Debug, Clone)]
+pub struct PeerAddress(pub String);
+
+/// The signed-in caller of a REST handler; without one the answer is 401.
+pub struct Caller(pub Actor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Actor>().cloned().map(Self).ok_or_else(|| {
+            Problem(Fault::new(
+                FaultKind::Unauthenticated,
+                "no_credentials",
+                "Send an API token as `Authorization: Bearer fat_…`. Make one in the console under People.",
+            ))
+        })
+    }
+}
+
+/// The value of a cookie (RFC 6265 §5.4).
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+    let value = lines.flat_map(|l| l.split(';')).find_map(|c| c.trim().strip_prefix(name)?.strip_prefix('='))?;
+    (!value.is_empty()).then_some(value)
+}
+
+/// Whether a browser says the request comes from our own pages: by `Sec-Fetch-Site`, or, in browsers without it, by an `Origin` equal to the
+/// host. A request that says neither does not come from a page.
+pub fn same_origin(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => {
+            let host = text("host").unwrap_or_default();
+            !host.is_empty() && origin.split_once("://").is_some_and(|(_, at)| at.eq_ignore_ascii_case(host))
+        }
+        (None, None) => false,
+    }
+}
+
+/// The middleware. Public addresses pass without an actor; a page without one leads to sign-in; everything else is answered by its handler.
+pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_string()).unwrap_or_default();
+    request.extensions_mut().insert(PeerAddress(address.clone()));
+    let headers = request.headers();
+    let bearer = headers.get(header::AUTHORIZATION).map(|v| v.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default());
+    let by_token = bearer.is_some();
+    let path = request.uri().path();
+    let found = match bearer {
+        Some(token) => Some(guard.fleet.access().authenticate_token(token, &address).await),
+        None => match cookie(headers, guard.cookies.access()) {
+            Some(jwt) => Some(guard.fleet.access().authenticate_jwt(jwt, &address).await),
+            None => None,
+        },
+    };
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD);
+    // A token is sent on purpose; a cookie is sent by the browser whoever asks, so the page that asks must be ours.
+    if !by_token && !safe && !same_origin(headers) {
+        return Problem(Fault::new(
+            FaultKind::Forbidden,
+            "cross_origin",
+            "This change was asked for by another site, or by a program without an API token. Use the console, or send a bearer token.",
+        ))
+        .into_response();
+    }
+    match found {
+        Some(Ok(actor)) => {
+            request.extensions_mut().insert(actor);
+        }
+        // A wrong token is an answer; an ended session is just nobody.
+        Some(Err(e)) if by_token => return Problem::from(e).into_response(),
+        Some(Err(e @ fleet::access::Error::Db(_))) => return Problem::from(e).into_response(),
+        Some(Err(_)) | None => {
+            if safe && is_page(path) {
+                return lead_to_sign_in(&guard, request.uri()).await;
+            }
+        }
+    }
+    next.run(request).await
+}
+
+/// Addresses that show a page to whoever is signed in. What is left out answers for itself.
+fn is_page(path: &str) -> bool {
+    const OPEN: [&str; 9] = ["/sign-in", "/set-up", "/session/", "/rpc/", "/api/", "/pkg/", "/live", "/favicon", "/docs"];
+    !OPEN.iter().any(|open| path.starts_with(open)) && path != "/robots.txt"
+}
+
+/// The refresh secret only travels to `/session/refresh`, so that is where an ended access token is sent first.
+async fn lead_to_sign_in(guard: &Guard, uri: &axum::http::Uri) -> Response {
+    match guard.fleet.access().set_up_needed().await {
+        Ok(true) => Redirect::to("/set-up").into_response(),
+        Ok(false) => {
+            let next = uri.path_and_query().map_or("/", |p| p.as_str());
+            Redirect::to(&format!("/session/refresh?next={}", encode(next))).into_response()
+        }
+        Err(e) => Problem::from(e).into_response(),
+    }
+}
+
+/// Percent-encodes everything that is not unreserved (RFC 3986 §2.3), so that a path fits into a query.
+pub fn encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::new(), |mut out, b| {
+        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'/') {
+            out.push(char::from(b));
+        } else {
+            let _ = write!(out, "%{b:02X}");
+        }
+        out
+    })
+}
+
+/// Answers 404 for what no route knows under `/api` and `/rpc`, so that scripts never get a page.
+pub async fn unknown() -> Response {
+    (StatusCode::NOT_FOUND, Problem(Fault::new(FaultKind::NotFound, "not_found", "There is no such address."))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(k, v)| (axum::http::HeaderName::from_static(k), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn only_our_own_pages_are_the_same_origin() {
+        assert!(same_origin(&headers(&[("sec-fetch-site", "same-origin")])));
+        assert!(!same_origin(&headers(&[("sec-fetch-site", "cross-site"), ("origin", "http://a"), ("host", "a")])));
+        assert!(!same_origin(&headers(&[("sec-fetch-site", "same-site")])));
+        assert!(same_origin(&headers(&[("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")])));
+        assert!(!same_origin(&headers(&[("origin", "http://evil.example"), ("host", "127.0.0.1:8080")])));
+        assert!(!same_origin(&headers(&[("origin", "null"), ("host", "127.0.0.1:8080")])));
+        assert!(!same_origin(&headers(&[])));
+    }
+
+    #[test]
+    fn a_path_is_encoded_so_that_it_stays_one_value() {
+        assert_eq!(encode("/devices?q=a&b#c"), "/devices%3Fq%3Da%26b%23c");
+    }
+}

@@ -1,0 +1,15 @@
+//! The operator listener: console, live socket, REST. Owns how a request becomes an actor and an answer; refuses to know rules.
+
+pub mod api;
+mod assets;
+mod docs;
+pub mod fault;
+pub mod guard;
+pub mod live;
+pub mod ops;
+mod pages;
+pub mod range;
+mod serve;
+mod session;
+
+pub use serve::{Operator, router, serve, tls};

@@ -1,0 +1,154 @@
+//! The operator listener as a whole: routes, guard, limits, headers; plain HTTP on loopback or TLS with the operator's own certificate.
+
+use super::{
+    api, assets,
+    guard::{self, Guard, guard},
+    live,
+    pages::{self, Pages},
+    session,
+};
+use crate::{
+    observe::Metrics,
+    tls::{Endpoint, Limits, Registry, Stats, Stop},
+};
+use anyhow::{Context as _, Result};
+use app::api::cookies::Cookies;
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use fleet::Fleet;
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    set_header::SetResponseHeaderLayer,
+};
+
+/// A page that is not ready by then is answered with 503 instead of half a page.
+const SLOWEST_PAGE: Duration = Duration::from_secs(15);
+/// Most bytes of a form.
+const LARGEST_FORM: usize = 1024 * 1024;
+
+/// What the operator listener needs.
+#[derive(Clone)]
+pub struct Operator {
+    /// The core.
+    pub fleet: Fleet,
+    /// Counters and gauges.
+    pub metrics: Metrics,
+    /// Whether browsers reach us by TLS.
+    pub secure: bool,
+    /// The two ends of the listener's life.
+    pub stop: Stop,
+}
+
+/// All routes of the operator listener.
+pub fn router(operator: &Operator) -> Router {
+    let guard_state = Guard { fleet: operator.fleet.clone(), cookies: Cookies { secure: operator.secure } };
+    let pages = Pages { guard: guard_state.clone(), assets: assets::names(), options: pages::options() };
+    let console = pages::router(pages)
+        .layer(DefaultBodyLimit::max(LARGEST_FORM))
+        .layer(middleware::from_fn(in_time));
+    let header = |name: &'static str, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+    };
+    Router::new()
+        .nest("/api/v1", api::router(operator.fleet.clone()))
+        .route("/api/{*rest}", axum::routing::any(guard::unknown))
+        .route("/session/refresh", get(session::refresh).with_state(guard_state.clone()))
+        .merge(live::routes(live::Live { fleet: operator.fleet.clone(), stop: operator.stop.soft.clone() }))
+        .merge(super::docs::router())
+        .merge(console)
+        .layer(middleware::from_fn_with_state(guard_state, guard))
+        // Assets are for everybody and need no database.
+        .route("/pkg/{*file}", get(assets::serve))
+        .route("/favicon.svg", get(assets::serve))
+        .layer(header("x-content-type-options", "nosniff"))
+        .layer(header("referrer-policy", "same-origin"))
+        .layer(header("x-frame-options", "DENY"))
+        .layer(header("cross-origin-opener-policy", "same-origin"))
+        .layer(header("content-security-policy", "default-src 'none'; frame-ancestors 'none'"))
+        .layer(middleware::from_fn_with_state(operator.metrics.clone(), count))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(CatchPanicLayer::new())
+}
+
+/// Pages and server functions have a deadline; uploads and live sockets have their own.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(SLOWEST_PAGE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            tracing::error!("a page took longer than {SLOWEST_PAGE:?}");
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "The page took too long. Try again.\n").into_response()
+        }
+    }
+}
+
+async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let id = request.headers().get("x-request-id").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let response = next.run(request).await;
+    let status = response.status();
+    metrics.requests.get_or_create(&vec![("status", status.as_u16().to_string())]).inc();
+    if status.is_server_error() {
+        tracing::warn!(%method, path, %status, request_id = id, "request failed");
+    } else {
+        tracing::debug!(%method, path, %status, request_id = id, "request");
+    }
+    response
+}
+
+/// Serves until the soft stop, then finishes what is under way.
+pub async fn serve(listener: TcpListener, operator: Operator, tls: Option<Arc<ServerConfig>>) {
+    let routes = router(&operator);
+    match tls {
+        None => {
+            let stop = operator.stop.clone();
+            let soft = stop.soft.clone();
+            let served = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
+                .with_graceful_shutdown(async move { soft.cancelled().await });
+            tokio::select! {
+                outcome = served => if let Err(e) = outcome { tracing::error!(error = %e, "the operator listener failed") },
+                () = stop.hard.cancelled() => {}
+            }
+        }
+        Some(config) => {
+            let endpoint = Endpoint {
+                router: routes,
+                config,
+                trust: operator.fleet.pki().trust(),
+                registry: Registry::default(),
+                limits: Limits::default(),
+                stats: Arc::new(Stats::default()),
+                title_case: false,
+            };
+            crate::tls::serve(listener, endpoint, operator.stop).await;
+        }
+    }
+}
+
+/// TLS for people, with a certificate their browsers already trust.
+pub fn tls(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("reading the certificate chain {}", cert.display()))?;
+    let key_der = PrivateKeyDer::from_pem_file(key).with_context(|| format!("reading the private key {}", key.display()))?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key_der)
+        .with_context(|| format!("{} does not fit {}", key.display(), cert.display()))?;
+    // Websockets need HTTP/1.1; browsers choose per connection.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

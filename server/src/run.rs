@@ -1,0 +1,163 @@
+//! The composition root: opens the core, starts listeners and workers, and stops them in order. Nothing past it holds everything.
+
+use crate::{
+    config::Config,
+    device::{Channels, Devices, device_router, enrol_router},
+    http::{self, Operator, ops},
+    lifecycle::Lifecycle,
+    observe::Metrics,
+    tls::{self, Endpoint, Limits, Registry, Stats, Stop},
+    workers,
+};
+use anyhow::{Context as _, Result, bail};
+use fleet::{
+    Fleet, Settings,
+    clock::{Clock, SystemClock},
+    devices::EnrolmentUrls,
+    entropy::{Entropy, OsEntropy},
+    pki::{Kek, PkiSettings},
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+
+/// A server that runs.
+pub struct Running {
+    /// The core.
+    pub fleet: Fleet,
+    /// Where the console is.
+    pub operator_addr: SocketAddr,
+    /// Where devices connect.
+    pub device_addr: SocketAddr,
+    /// Where devices enrol.
+    pub enrol_addr: SocketAddr,
+    /// Where health and metrics are.
+    pub ops_addr: SocketAddr,
+    /// Its tasks.
+    pub lifecycle: Lifecycle,
+    drain: Duration,
+}
+
+/// Opens the core as the configuration says. `serves` is false for commands beside a running server.
+pub async fn open(config: &Config, serves: bool, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, urls: EnrolmentUrls) -> Result<Fleet> {
+    std::fs::create_dir_all(&config.data).with_context(|| format!("making the data folder {}", config.data.display()))?;
+    let kek = match &config.key_passphrase_file {
+        Some(passphrase) => Kek::of_passphrase(passphrase, &config.data.join("kek.salt"), &*entropy),
+        None => Kek::of_file(&config.key_file.clone().unwrap_or_else(|| config.data.join("kek")), &*entropy),
+    }
+    .context("the key-encryption key")?;
+    let settings = Settings {
+        data: config.data.clone(),
+        serves,
+        postgres: config.postgres()?,
+        postgres_connections: config.database_connections,
+        kek,
+        pki: PkiSettings { trust_domain: config.trust_domain.clone(), device_hostnames: config.device_names.clone(), crl_base_url: None },
+        urls,
+    };
+    Fleet::open(settings, clock, entropy).await.context("opening the fleet")
+}
+
+/// Where devices reach the two listeners on these ports.
+pub fn urls(config: &Config, device: SocketAddr, enrol: SocketAddr) -> EnrolmentUrls {
+    let name = config.device_names.first().map_or("localhost", String::as_str);
+    let url = |given: &Option<String>, at: SocketAddr| {
+        given.clone().map_or_else(|| format!("https://{name}:{}", at.port()), |u| u.trim_end_matches('/').to_owned())
+    };
+    EnrolmentUrls { enrol: url(&config.enrol_url, enrol), device: url(&config.device_url, device) }
+}
+
+/// Starts a server with the machine's clock and randomness.
+pub async fn start(config: Config) -> Result<Running> {
+    start_with(config, Arc::new(SystemClock), Arc::new(OsEntropy)).await
+}
+
+/// Starts a server. Listeners are bound before anything else, so a taken port is told at once.
+pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Running> {
+    config.check()?;
+    let bind = async |what: &str, at: SocketAddr| -> Result<(TcpListener, SocketAddr)> {
+        let listener = TcpListener::bind(at).await.with_context(|| format!("listening on {at} ({what})"))?;
+        let at = listener.local_addr()?;
+        Ok((listener, at))
+    };
+    let (operator, operator_addr) = bind("operator_addr", config.operator_addr).await?;
+    let (device, device_addr) = bind("device_addr", config.device_addr).await?;
+    let (enrol, enrol_addr) = bind("enrol_addr", config.enrol_addr).await?;
+    let (ops_listener, ops_addr) = bind("ops_addr", config.ops_addr).await?;
+
+    let urls = urls(&config, device_addr, enrol_addr);
+    let device_url: Arc<str> = urls.device.as_str().into();
+    let fleet = open(&config, true, clock.clone(), entropy, urls).await?;
+    fleet.devices().reset_presence().await?;
+
+    let lifecycle = Lifecycle::default();
+    let stop = Stop { soft: lifecycle.soft(), hard: lifecycle.hard() };
+    let (metrics, channels, registry) = (Metrics::default(), Channels::default(), Registry::default());
+    let devices = Devices {
+        fleet: fleet.clone(),
+        metrics: metrics.clone(),
+        channels: channels.clone(),
+        device_url,
+        stopping: lifecycle.soft(),
+    };
+    let endpoint = |router, tls_config, title_case| Endpoint {
+        router,
+        config: tls_config,
+        trust: fleet.pki().trust(),
+        registry: registry.clone(),
+        limits: Limits::default(),
+        stats: Arc::new(Stats::default()),
+        title_case,
+    };
+    let device_tls = tls::device(fleet.pki(), clock.clone()).context("TLS of the device listener")?;
+    let enrol_tls = tls::enrol(fleet.pki(), clock).context("TLS of the enrol listener")?;
+    let operator_tls = match (&config.operator_tls_cert, &config.operator_tls_key) {
+        (Some(cert), Some(key)) => Some(http::tls(cert, key)?),
+        _ => None,
+    };
+    // Behind a TLS proxy browsers still speak TLS, so cookies are as strict as with our own.
+    let secure = operator_tls.is_some() || config.allow_plain_public;
+
+    workers::start(&lifecycle, &fleet, &channels, &registry);
+    lifecycle.spawn("device listener", tls::serve(device, endpoint(device_router(devices.clone()), device_tls, false), stop.clone()));
+    lifecycle.spawn("enrol listener", tls::serve(enrol, endpoint(enrol_router(devices), enrol_tls, true), stop.clone()));
+    let operator_state = Operator { fleet: fleet.clone(), metrics: metrics.clone(), secure, stop: stop.clone() };
+    lifecycle.spawn("operator listener", http::serve(operator, operator_state, operator_tls));
+    let state = ops::Ops { fleet: fleet.clone(), metrics, stopping: lifecycle.soft() };
+    // Readiness must be told until the very end, so this listener ends with the hard stop or the process.
+    let hard = lifecycle.hard();
+    tokio::spawn(async move {
+        let served = axum::serve(ops_listener, ops::router(state)).with_graceful_shutdown(async move { hard.cancelled().await });
+        if let Err(e) = served.await {
+            tracing::error!(error = %e, "the ops listener failed");
+        }
+    });
+
+    if fleet.access().set_up_needed().await? {
+        tracing::info!(code = fleet.access().set_up_code(), "nobody can sign in yet: open /set-up in the console and enter this set-up code");
+    }
+    let scheme = if config.operator_tls_cert.is_some() { "https" } else { "http" };
+    tracing::info!("console {scheme}://{operator_addr}  devices {device_addr}  enrolment {enrol_addr}  health http://{ops_addr}");
+    Ok(Running { fleet, operator_addr, device_addr, enrol_addr, ops_addr, lifecycle, drain: Duration::from_secs(config.drain_s) })
+}
+
+impl Running {
+    /// Stops: no new connections, uploads and channels drained, websockets closed with 1012, what is in memory written. An error means that
+    /// something had to be cut off or a task had crashed.
+    pub async fn stop(self) -> Result<()> {
+        let releases = self.fleet.clone();
+        let soft = self.lifecycle.soft();
+        soft.cancel();
+        let (ended, ()) = tokio::join!(self.lifecycle.stop(self.drain), releases.releases().drain());
+        let closed = self.fleet.close().await;
+        self.lifecycle.hard().cancel();
+        closed.context("closing the databases")?;
+        if !ended {
+            bail!("the graceful stop took longer than {} s; what was left was cut off", self.drain.as_secs());
+        }
+        if self.lifecycle.crashed() {
+            bail!("a task ended unexpectedly; the log says which");
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
