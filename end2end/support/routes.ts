@@ -12,17 +12,18 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "firmware", path: async () => "/firmware", heading: /firmware/i },
   { name: "release", path: async () => `/firmware/${await aRelease()}`, heading: /1\.1\.0/ },
   { name: "rollouts", path: async () => "/rollouts", heading: /rollouts/i },
-  { name: "rollout", path: async () => `/rollouts/${system().rollout}`, heading: new RegExp(".+") },
+  { name: "rollout", path: async () => `/rollouts/${system().rollout}`, heading: /.+/ },
   { name: "rollout-new", path: async () => "/rollouts/new", heading: /rollout/i },
   { name: "approvals", path: async () => "/approvals", heading: /approvals/i },
-  { name: "enrolment", path: async () => "/enrolment", heading: /enrol/i },
+  { name: "enrolment", path: async () => "/enrolment", heading: /^Enrolment$/ },
   { name: "certificates", path: async () => "/certificates", heading: /certificates/i },
   { name: "people", path: async () => "/people", heading: /people/i },
   { name: "audit", path: async () => "/audit", heading: /audit/i },
-  { name: "account", path: async () => "/account", heading: /account/i },
+  { name: "account", path: async () => "/account", heading: /.+/ },
 ];
 
 const aDevice = async () => (await rest("GET", "/devices?rows=1")).items[0].device_id as string;
+/** The one that the demonstration brought. */
 const aRelease = async () => {
   const releases = (await rest("GET", "/releases")).items as { id: string; version: string }[];
   return releases.find((release) => release.version === "1.1.0")!.id;

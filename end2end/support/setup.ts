@@ -1,17 +1,20 @@
-// Before the first test: a system to test, and a signed-in browser state for each role.
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+// Before the first test: a system to test, a second admin, and a signed-in browser state for each role.
+import { execFileSync, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chromium, type FullConfig } from "@playwright/test";
-import { results, stateOf, system, type Role } from "./system";
+import { NOSCRIPT_ROLLOUT, rest, results, stateOf, system, type Role } from "./system";
 
 export default async function setup(config: FullConfig) {
   mkdirSync(results, { recursive: true });
   const stop = process.env.END2END_SYSTEM ? undefined : await startSystem();
+  addApprover();
+  await draftForNextYear();
   const { launchOptions } = config.projects[0]!.use;
   const browser = await chromium.launch(launchOptions);
-  for (const role of ["operator", "admin"] as Role[]) {
+  for (const role of ["operator", "admin", "approver"] as Role[]) {
     const context = await browser.newContext({ baseURL: system().operator_url });
     const page = await context.newPage();
     await page.goto("/sign-in");
@@ -26,11 +29,37 @@ export default async function setup(config: FullConfig) {
   return stop;
 }
 
+/** A second admin, as an operator of the machine would add one; known to the tests through the same file. */
+function addApprover() {
+  const known = system();
+  if (known.approver) return;
+  const approver = { email: "approver@demo.example", password: randomBytes(12).toString("hex") };
+  const file = join(results, "approver.password");
+  writeFileSync(file, approver.password, { mode: 0o600 });
+  execFileSync(known.fleetward, [
+    "user", "add", "--data", known.data, "--email", approver.email, "--name", "Ava Approver", "--role", "admin", "--password-file", file,
+  ]);
+  rmSync(file);
+  writeFileSync(process.env.END2END_SYSTEM!, JSON.stringify({ ...known, approver }));
+}
+
+async function draftForNextYear() {
+  const releases = (await rest("GET", "/releases")).items as { id: string; version: string }[];
+  const drafted = await rest("POST", "/rollouts", {
+    name: NOSCRIPT_ROLLOUT,
+    release: releases.find((release) => release.version === "1.1.0")!.id,
+    stages: [{ name: "Everyone", reach: { percent: 100 } }],
+    start_at: Date.now() + 300 * 86_400_000,
+    reason: "So that the form has something to decide on.",
+  });
+  await rest("POST", `/rollouts/${drafted.row.id}/submit`, {});
+}
+
 /** For `npx playwright test` by hand: what `cargo xtask test` would have started. */
 async function startSystem() {
   const file = join(results, "system.json");
   rmSync(file, { force: true });
-  const demo = spawn("cargo", ["xtask", "demo", "--dev", "--devices", "6", "--flaky", "1", "--soak", "1", "--json", file], { stdio: "inherit" });
+  const demo = spawn("cargo", ["xtask", "demo", "--dev", "--devices", "54", "--flaky", "2", "--soak", "1", "--json", file], { stdio: "inherit" });
   const ended = new Promise<void>((resolve) => demo.once("exit", () => resolve()));
   while (!existsSync(file)) {
     if (demo.exitCode !== null) throw new Error(`cargo xtask demo ended with ${demo.exitCode}`);

@@ -4,11 +4,13 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-export type Role = "operator" | "admin";
+/** `approver` is a second admin, made by setup.ts: nobody approves a rollout of their own, an admin neither. */
+export type Role = "operator" | "admin" | "approver";
 
 export interface System {
   operator: { email: string; password: string };
   admin: { email: string; password: string };
+  approver: { email: string; password: string };
   operator_url: string;
   enrol_url: string;
   api_token: string;
@@ -16,10 +18,15 @@ export interface System {
   device_type: string;
   rollout: string;
   rollout_name: string;
+  /** Devices in all, the host's own included. */
+  devices: number;
   fleetward: string;
   data: string;
   server_log: string;
 }
+
+/** Waits for the test without JavaScript; planned for next year, so that it never meets the other journeys. */
+export const NOSCRIPT_ROLLOUT = "Next year's firmware";
 
 export const results = join(__dirname, "..", "results");
 export const stateOf = (role: Role) => join(results, `signed-in-${role}.json`);

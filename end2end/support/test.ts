@@ -46,9 +46,12 @@ export const hydrated = (page: Page) => page.locator("html[data-hydrated]").wait
 /** Answers the question behind a rollout's button, in its dialog or on its own page. */
 export async function decide(page: Page, verb: "Approve" | "Reject", remark: string) {
   await page.getByRole("link", { name: `${verb}…` }).first().click();
-  await page.getByLabel(/remark|reason/i).filter({ visible: true }).fill(remark);
+  await page.getByLabel(verb === "Approve" ? "Remark" : "Reason").filter({ visible: true }).fill(remark);
   await page.getByRole("button", { name: verb, exact: true }).click();
 }
+
+/** The state of a rollout beside its name. */
+export const state = (page: Page, word: string) => page.locator(".page-title").getByText(word, { exact: true });
 
 /** A second person in a browser of their own. */
 export async function someoneElse(browser: Browser, role: Role) {

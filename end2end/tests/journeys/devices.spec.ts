@@ -8,18 +8,18 @@ import { expect, open, picture, test } from "../../support/test";
 
 test("a new token's line enrols a device, which appears without a reload", async ({ page, context }) => {
   await open(page, "/enrolment");
-  await page.getByLabel(/label/i).first().fill("Bench two");
-  await page.getByRole("button", { name: /(create|make|new).*token/i }).click();
-  const line = await page.getByText(/agent run --enrol/).first().innerText();
+  await page.getByLabel("What it is for").fill("Bench two");
+  await page.getByRole("button", { name: "Make token" }).click();
+  const line = await page.getByRole("region", { name: "Line to paste on the device" }).innerText();
+  expect(line).toMatch(/^agent run --enrol https:\/\/\S+ --token fet_\S+ --root-fingerprint [0-9a-f]{64}/);
 
   const list = await context.newPage();
-  await open(list, "/devices");
+  await open(list, "/devices?q=id:journey-*");
   const id = `journey-${Date.now().toString(36)}`;
-  const words = line.trim().split(/\s+/);
-  const args = words.slice(words.indexOf("run")).filter((word) => !word.includes("$("));
-  const named = args.includes("--device-id") ? args.slice(0, args.indexOf("--device-id")) : args;
+  const words = line.trim().split(/\s+/).slice(1);
+  const args = words.includes("--device-id") ? words.slice(0, words.indexOf("--device-id")) : words;
   const state = mkdtempSync(join(tmpdir(), "fleetward-device-"));
-  const agent = spawn(join(dirname(system().fleetward), "agent"), [...named, "--device-id", id, "--state", state], { stdio: "ignore" });
+  const agent = spawn(join(dirname(system().fleetward), "agent"), [...args, "--device-id", id, "--state", state], { stdio: "ignore" });
   try {
     await expect(list.getByRole("link", { name: id })).toBeVisible({ timeout: 20_000 });
     await picture(list, "journey-device-appeared");

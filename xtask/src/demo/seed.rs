@@ -32,6 +32,8 @@ pub struct Seeded {
     pub api_token: String,
     pub signing_key: PathBuf,
     pub device_type: String,
+    /// All of them, this host included.
+    pub devices: u32,
     pub rollout: String,
     pub rollout_name: String,
 }
@@ -39,8 +41,11 @@ pub struct Seeded {
 pub fn fill(system: &mut System, options: &Options) -> Result<Seeded> {
     let operator = add_user(system, "operator", "Olivia Operator")?;
     let admin = add_user(system, "admin", "Adrian Admin")?;
-    let api_token =
-        process::capture(system.fleetward(&["token", "create", "--role", "operator", "--name", "demo"]).env("FLEETWARD_LOG", "error"))?;
+    let api_token = process::capture(
+        system
+            .fleetward(&["token", "create", "--email", &operator.email, "--role", "operator", "--name", "demo"])
+            .env("FLEETWARD_LOG", "error"),
+    )?;
     let api_token = api_token.trim().to_owned();
     let signing_key = make_signing_key(system)?;
     let rest = Rest::new(&system.addresses.operator, &api_token);
@@ -48,7 +53,16 @@ pub fn fill(system: &mut System, options: &Options) -> Result<Seeded> {
     let release = progress::during("upload a signed release", String::new, || upload_release(system, &rest, &signing_key))?;
     let rollout_name = "Gateway 1.1.0".to_owned();
     let rollout = draft_rollout(&rest, &release, &rollout_name, options.soak)?;
-    Ok(Seeded { operator, admin, api_token, signing_key, device_type: DEVICE_TYPE.to_owned(), rollout, rollout_name })
+    Ok(Seeded {
+        operator,
+        admin,
+        api_token,
+        signing_key,
+        device_type: DEVICE_TYPE.to_owned(),
+        devices: options.devices + 1,
+        rollout,
+        rollout_name,
+    })
 }
 
 fn add_user(system: &System, role: &str, name: &str) -> Result<Login> {
@@ -158,7 +172,7 @@ fn draft_rollout(rest: &Rest, release: &str, name: &str, soak: u32) -> Result<St
     });
     let drafted = rest.post("/rollouts", &spec)?;
     let id = text(&drafted, "/row/id")?.to_owned();
-    rest.post(&format!("/rollouts/{id}/submit"), &json!({ "generation": drafted.get("generation") }))?;
+    rest.post(&format!("/rollouts/{id}/submit"), &json!({}))?;
     Ok(id)
 }
 

@@ -19,7 +19,16 @@ pub fn run() -> Result<Tally> {
     let results = paths::root().join("end2end/results");
     fs::create_dir_all(&results)?;
     let access = results.join("system.json");
-    let options = demo::Options { devices: 6, flaky: 1, soak: 1, dev: true, no_build: true, json: Some(access.clone()), keep: false };
+    let options = demo::Options {
+        // More than a page of the list.
+        devices: 54,
+        flaky: 2,
+        soak: 1,
+        dev: true,
+        no_build: true,
+        json: Some(access.clone()),
+        keep: false,
+    };
     let mut demo = Demo::start(&options)?;
     let log = demo.access.server_log.clone();
     let mut playwright = Command::new("node");
