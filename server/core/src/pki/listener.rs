@@ -24,13 +24,13 @@ impl std::fmt::Debug for ServerIdentity {
 }
 
 impl Pki {
-    /// What listeners present now; never none once [`Pki::open`] has returned. Ask in every handshake: it is a look into memory, and it changes.
+    /// What listeners present now; none before [`Pki::renew_identity`]. Ask in every handshake: it is a look into memory, and it changes.
     pub fn server_identity(&self) -> Option<Arc<ServerIdentity>> {
         self.identity.load_full()
     }
 
-    /// Makes a listener certificate when there is none, or when two thirds of its life are over.
-    pub(super) async fn renew_identity(&self) -> Result<(), Error> {
+    /// Makes a listener certificate when there is none, or when two thirds of its life are over. [`Pki::work`] keeps calling it.
+    pub async fn renew_identity(&self) -> Result<(), Error> {
         let now = self.clock.now();
         if self.identity.load().as_ref().is_some_and(|i| now < i.renew_at) {
             return Ok(());

@@ -47,6 +47,15 @@ pub struct PkiSettings {
     pub crl_base_url: Option<String>,
 }
 
+#[cfg(any(test, feature = "testing"))]
+impl PkiSettings {
+    /// Names for tests: everything listens on the loopback.
+    pub fn for_tests() -> Self {
+        let device_hostnames = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        Self { trust_domain: "fleet.test".to_owned(), device_hostnames, crl_base_url: None }
+    }
+}
+
 /// The room's façade.
 pub struct Pki {
     db: Db,
@@ -65,8 +74,7 @@ pub struct Pki {
 
 impl Pki {
     /// The room over an open store, ready to issue and to be asked. First start: makes the organization's authorities. Every start: opens and
-    /// tests their keys, takes certificates into memory, and makes the listeners' certificate. Fails when a key does not open or does not fit
-    /// (pki.md K-2).
+    /// tests their keys and takes certificates into memory. Fails when a key does not open or does not fit (pki.md K-2).
     pub async fn open(
         db: Db,
         clock: Arc<dyn Clock>,
@@ -92,7 +100,6 @@ impl Pki {
             first_uses: tokio::sync::Mutex::new(first_uses),
         };
         pki.ensure_authorities(org).await?;
-        pki.renew_identity().await?;
         Ok(pki)
     }
 

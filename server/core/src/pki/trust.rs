@@ -200,7 +200,7 @@ impl TrustHandle {
         self.0.anchors.load_full()
     }
 
-    /// Wakes whenever who may connect has changed in memory.
+    /// Wakes whenever a connection that was allowed may not be any more.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
     }
@@ -278,8 +278,8 @@ impl TrustHandle {
             not_before: issued.validity.from,
             used: AtomicBool::new(false),
         };
+        // A new certificate changes nothing for the connections there are, so nobody is woken.
         self.0.leaves.write().entry(leaf.peer.fingerprint).or_insert_with(|| Arc::new(leaf));
-        self.changed();
     }
 
     /// Takes over the authorities.
@@ -308,16 +308,20 @@ impl TrustHandle {
             let records = store::leaves(&mut on, *seq, self.0.clock.now().plus(-profile::BACKDATE)).await?;
             drop(on);
             let changed = records.into_iter().map(|r| leaf(r, trust_domain)).collect::<Result<Vec<_>, Error>>()?;
+            let mut tighter = false;
             let mut leaves = self.0.leaves.write();
             for leaf in changed {
                 if let Some(before) = leaves.get(&leaf.peer.fingerprint) {
                     leaf.used.fetch_or(before.used.load(Ordering::Relaxed), Ordering::Relaxed);
+                    tighter = true;
                 }
                 leaves.insert(leaf.peer.fingerprint, Arc::new(leaf));
             }
             drop(leaves);
             *seq = latest;
-            self.changed();
+            if tighter {
+                self.changed();
+            }
         }
         *self.0.heard.write() = Instant::now();
         Ok(())

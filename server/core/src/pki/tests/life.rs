@@ -1,0 +1,315 @@
+//! The life of certificates on both engines: issued, believed, renewed, revoked, ended; keys at rest; two instances on one database.
+
+use crate::{
+    access::{Access, Actor},
+    bus::Bus,
+    clock::{Clock, ManualClock},
+    db::{Db, EngineKind, Store},
+    devices::Attempt,
+    entropy::{Entropy, SeededEntropy},
+    pki::{DevicePeer, Error, Kek, KeyError, NewLeaf, Pki, PkiSettings, Refusal, csr, der},
+    testing::{START, World, store},
+};
+use parking_lot::Mutex;
+use rcgen::KeyPair;
+use rstest::rstest;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use std::{collections::BTreeMap, sync::Arc};
+use wire::{
+    enrolment::{EnrolRequest, Enrolled, NewEnrolmentToken},
+    ids::{CertificateId, DeviceId, Id as _, OrgId},
+    pki::{CertificateQuery, RevocationReason},
+    states::CertificateState,
+};
+
+const DAY: i64 = 86_400_000;
+
+/// A CSR for this key.
+fn request(name: &str, key: &KeyPair) -> String {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.serialize_request(key).unwrap().pem().unwrap()
+}
+
+async fn enrol_with(w: &World, id: &str, key: &KeyPair) -> Result<Enrolled, crate::devices::Error> {
+    let new = NewEnrolmentToken {
+        label: "test".into(),
+        pattern: id.into(),
+        device_type: "sim".into(),
+        tags: vec![],
+        max_uses: 1,
+        hours: 1,
+    };
+    let token = w.fleet.devices().create_enrolment_token(&Actor::system(w.org.clone()), new).await.unwrap();
+    let request = EnrolRequest {
+        csr: request(id, key),
+        device_id: None,
+        device_type: "sim".into(),
+        hardware: "A".into(),
+        attributes: BTreeMap::new(),
+    };
+    w.fleet.devices().enrol(Attempt { secret: &token.secret, request: &request, address: "127.0.0.1" }).await
+}
+
+/// A fresh device: its key, its answer, its leaf.
+async fn enrol(w: &World, id: &str) -> (KeyPair, Enrolled, Vec<u8>) {
+    let key = KeyPair::generate().unwrap();
+    let enrolled = enrol_with(w, id, &key).await.unwrap();
+    let leaf = leaf(&enrolled);
+    (key, enrolled, leaf)
+}
+
+fn leaf(enrolled: &Enrolled) -> Vec<u8> {
+    CertificateDer::from_pem_slice(enrolled.certificate.as_bytes()).unwrap().to_vec()
+}
+
+fn check(w: &World, leaf: &[u8]) -> Result<DevicePeer, Refusal> {
+    w.fleet.pki().trust().check(leaf)
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_device_is_believed_from_issue_to_revocation(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (_, enrolled, leaf) = enrol(&w, "gw-1").await;
+    let peer = check(&w, &leaf).unwrap();
+    assert_eq!((peer.device_id.as_str(), &peer.org, peer.not_after), ("gw-1", &w.org, enrolled.not_after));
+    assert_eq!(enrolled.chain.len(), 1, "the issuing authority; the root travels apart");
+    assert_eq!(enrolled.trust_bundle, [w.fleet.pki().root_pem()]);
+
+    let admin = w.admin().await;
+    let page = w.fleet.pki().certificates_page(&admin, &CertificateQuery::default()).await.unwrap();
+    assert_eq!(page.certificates.total, 1);
+    assert_eq!(page.authorities.iter().map(|a| a.kind.as_str()).collect::<Vec<_>>(), ["root", "device", "server"]);
+    let row = &page.certificates.items[0];
+    assert_eq!((row.device_id.as_str(), row.state, row.key_alg.as_str()), ("gw-1", CertificateState::Active, "P-256"));
+    assert_eq!(row.fingerprint, hex::encode(peer.fingerprint));
+
+    let pki = w.fleet.pki();
+    assert!(pki.revoke(&w.viewer().await, &row.id, RevocationReason::Unspecified).await.is_err(), "a viewer may not");
+    let mut changes = pki.trust().changes();
+    changes.mark_unchanged();
+    pki.revoke(&admin, &row.id, RevocationReason::KeyCompromise).await.unwrap();
+    assert!(changes.has_changed().unwrap(), "listeners are woken");
+    assert_eq!(check(&w, &leaf), Err(Refusal::Revoked));
+    assert_eq!(pki.trust().still(&peer.fingerprint), Err(Refusal::Revoked));
+
+    // Idempotent: the first reason stands.
+    pki.revoke(&admin, &row.id, RevocationReason::Superseded).await.unwrap();
+    let query = CertificateQuery { state: Some(CertificateState::Revoked), ..CertificateQuery::default() };
+    let page = pki.certificates_page(&admin, &query).await.unwrap();
+    assert_eq!(page.certificates.items[0].reason, "key_compromise");
+    let nobody = CertificateId::try_from(format!("{}_{}", CertificateId::PREFIX, "0".repeat(32))).unwrap();
+    assert!(matches!(pki.revoke(&admin, &nobody, RevocationReason::Superseded).await, Err(crate::Error::Pki(Error::NotFound))));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_key_has_one_device_and_never_comes_back_after_a_compromise(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (key, _, leaf) = enrol(&w, "gw-1").await;
+    let refused = |r: Result<Enrolled, crate::devices::Error>| r.unwrap_err().fault().code;
+    assert_eq!(refused(enrol_with(&w, "gw-2", &key).await), "key_in_use", "another device's key");
+    let peer = check(&w, &leaf).unwrap();
+    w.fleet.pki().revoke(&w.admin().await, &peer.certificate, RevocationReason::KeyCompromise).await.unwrap();
+    assert_eq!(refused(enrol_with(&w, "gw-1", &key).await), "key_in_use", "its own, compromised");
+    assert!(enrol_with(&w, "gw-1", &KeyPair::generate().unwrap()).await.is_ok(), "a new key is welcome");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn renewal_waits_for_its_time_and_retires_the_predecessor(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let pki = w.fleet.pki();
+    let (key, enrolled, old) = enrol(&w, "gw-1").await;
+    let peer = check(&w, &old).unwrap();
+    let actor = Actor::system(w.org.clone());
+    let renew = async |key: &KeyPair| pki.renew(&actor, &peer, request("gw-1", key).as_bytes(), "https://d").await;
+
+    assert!(matches!(renew(&key).await, Err(Error::RenewTooEarly(at)) if at == enrolled.renew_after), "R-1");
+    assert!(matches!(pki.renew(&actor, &peer, request("gw-2", &key).as_bytes(), "https://d").await, Err(Error::Csr(_))), "the name stays");
+    w.clock.advance(enrolled.renew_after.since(w.clock.now()));
+    let new = leaf(&renew(&key).await.unwrap());
+    assert_ne!(new, old, "same key, new serial (pki.md fact 3)");
+    assert!(check(&w, &old).is_ok() && check(&w, &new).is_ok(), "both are good until the new one was used (R-2)");
+
+    // A lost answer: renewed again, the unused one goes.
+    let newer = leaf(&renew(&KeyPair::generate().unwrap()).await.unwrap());
+    assert_eq!(check(&w, &new), Err(Refusal::Superseded));
+    let used = check(&w, &newer).unwrap();
+    pki.first_use(&used.certificate).await.unwrap();
+    pki.reload().await.unwrap();
+    w.clock.advance(DAY - 1000);
+    assert!(check(&w, &old).is_ok(), "a day of overlap");
+    w.clock.advance(2000);
+    assert_eq!(check(&w, &old), Err(Refusal::Expired));
+    pki.tick().await.unwrap();
+    pki.reload().await.unwrap();
+    assert!(check(&w, &newer).is_ok());
+    let states: Vec<_> = pki.certificates_of(&mut read(&w).await, peer.device).await.unwrap().into_iter().map(|r| r.state).collect();
+    assert_eq!(states, [CertificateState::Active, CertificateState::Superseded, CertificateState::Superseded]);
+    assert!(matches!(renew(&key).await, Err(Error::NotUsable(_))), "an ended certificate renews nothing");
+}
+
+async fn read(w: &World) -> crate::db::Read {
+    w.fleet.pki().db.read().await.unwrap()
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn ends_strangers_and_lost_devices_are_refused(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let pki = w.fleet.pki();
+    let (_, _, one) = enrol(&w, "gw-1").await;
+    let (_, _, two) = enrol(&w, "gw-2").await;
+    let trust = pki.trust();
+
+    // Signed by our authority, but never written down: what a stolen key would make (H-4).
+    let key = KeyPair::generate().unwrap();
+    let forged = {
+        let gated = csr::gate(request("gw-9", &key).as_bytes(), None).unwrap();
+        let id: DeviceId = "gw-9".parse().unwrap();
+        let mut tx = pki.db.write().await.unwrap();
+        let new = NewLeaf { org: &w.org, device: 9, device_id: &id, csr: &gated, enrolled_by: "nobody", replaces: None };
+        pki.issue_device(&mut tx, new).await.unwrap().der
+    };
+    assert_eq!(trust.check(&forged), Err(Refusal::NotYetKnown), "another instance may have issued it just now");
+    w.clock.advance(120_000);
+    assert_eq!((trust.check(&forged), trust.unknown_seen()), (Err(Refusal::Unknown), 1));
+
+    w.fleet.devices().decommission(&w.admin().await, &"gw-2".parse().unwrap()).await.unwrap();
+    assert!(matches!(trust.check(&two), Err(Refusal::Revoked | Refusal::DeviceInactive)));
+
+    w.clock.advance(-3 * DAY);
+    assert_eq!(trust.check(&one), Err(Refusal::NotYetValid));
+    w.clock.advance(3 * DAY + 91 * DAY);
+    assert_eq!(trust.check(&one), Err(Refusal::Expired));
+    assert_eq!(pki.expiring(&w.org, w.clock.now().plus(30 * DAY)).await.unwrap(), 0, "what has ended does not expire any more");
+    pki.tick().await.unwrap();
+    assert!(trust.is_empty(), "ended certificates leave memory");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_names_in_a_certificate_must_be_those_of_its_row(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (_, _, one) = enrol(&w, "gw-1").await;
+    let peer = check(&w, &one).unwrap();
+    let mut tx = w.fleet.pki().db.write().await.unwrap();
+    const RENAME: crate::db::Sql = crate::db::Sql::same("UPDATE devices SET device_id = 'gw-7', device_id_lower = 'gw-7' WHERE number = $1");
+    crate::db::exec!(&mut tx, RENAME, peer.device).unwrap();
+    w.fleet.pki().device_changed(&mut tx, peer.device).await.unwrap();
+    tx.commit().await.unwrap();
+    w.fleet.pki().reload().await.unwrap();
+    assert_eq!(check(&w, &one), Err(Refusal::Names), "P-3");
+}
+
+/// A room of its own over an open store.
+async fn room(db: &Db, entropy: Arc<dyn Entropy>, kek: u8) -> Result<(Pki, OrgId), Error> {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(START));
+    let jwt = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap().to_pkcs8().unwrap();
+    let access = Access::new(db.clone(), clock.clone(), entropy.clone(), Bus::default(), jwt.as_ref()).unwrap();
+    let org = access.ensure_organization().await.unwrap();
+    let kek = Kek::new(&[kek; 32]).unwrap();
+    Ok((Pki::open(db.clone(), clock, entropy, Bus::default(), kek, PkiSettings::for_tests(), &org).await?, org))
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn authorities_are_made_once_and_open_only_with_their_key(#[case] kind: EngineKind) {
+    let (db, _folder) = store(kind, Store::Fleet).await;
+    let (one, two) = tokio::join!(room(&db, Arc::new(SeededEntropy::new(1)), 7), room(&db, Arc::new(SeededEntropy::new(2)), 7));
+    let ((one, org), (two, _)) = (one.unwrap(), two.unwrap());
+    two.reload().await.unwrap();
+    one.reload().await.unwrap();
+    assert_eq!(one.root_fingerprint(), two.root_fingerprint(), "two instances at once make one root");
+    assert_eq!(one.authorities_of(&org).len(), 3);
+
+    assert!(matches!(room(&db, Arc::new(SeededEntropy::new(3)), 8).await, Err(Error::Key(KeyError::WrongKek))), "K-2");
+
+    // Two authorities' sealed keys swapped: each opens only where it belongs (attack list 36).
+    let mut tx = db.write().await.unwrap();
+    const SWAP: crate::db::Sql = crate::db::Sql::same(
+        "UPDATE authorities SET sealed_key = (SELECT b.sealed_key FROM authorities b WHERE b.kind = 'server') WHERE kind = 'device'",
+    );
+    assert_eq!(crate::db::exec!(&mut tx, SWAP).unwrap(), 1);
+    tx.commit().await.unwrap();
+    assert!(matches!(room(&db, Arc::new(SeededEntropy::new(4)), 7).await, Err(Error::Key(KeyError::Tampered))));
+}
+
+/// Gives every serial twice.
+struct Stuttering(Mutex<u8>, SeededEntropy);
+
+impl Entropy for Stuttering {
+    fn fill(&self, buffer: &mut [u8]) {
+        if buffer.len() == 20 {
+            let mut count = self.0.lock();
+            buffer.fill(*count / 2);
+            *count += 1;
+        } else {
+            self.1.fill(buffer);
+        }
+    }
+}
+
+/// P-2, attack list 19.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_serial_that_was_drawn_before_is_drawn_again(#[case] kind: EngineKind) {
+    let (db, _folder) = store(kind, Store::Fleet).await;
+    let (pki, org) = room(&db, Arc::new(Stuttering(Mutex::new(0), SeededEntropy::new(1))), 7).await.unwrap();
+    let mut serials = Vec::new();
+    for n in 0..6 {
+        let id: DeviceId = format!("gw-{n}").parse().unwrap();
+        let gated = csr::gate(request(id.as_str(), &KeyPair::generate().unwrap()).as_bytes(), Some(&id)).unwrap();
+        let mut tx = db.write().await.unwrap();
+        let new = NewLeaf { org: &org, device: n, device_id: &id, csr: &gated, enrolled_by: "test", replaces: None };
+        serials.push(pki.issue_device(&mut tx, new).await.unwrap().serial);
+        tx.commit().await.unwrap();
+    }
+    serials.sort();
+    serials.dedup();
+    assert_eq!(serials.len(), 6, "{serials:?}");
+}
+
+/// Asked names must be what the profile would say anyway.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn alternative_names_are_compared_never_copied(#[case] kind: EngineKind) {
+    let (db, _folder) = store(kind, Store::Fleet).await;
+    let (pki, org) = room(&db, Arc::new(SeededEntropy::new(1)), 7).await.unwrap();
+    let id: DeviceId = "gw-1".parse().unwrap();
+    let issue = async |uri: &str| {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.subject_alt_names = vec![rcgen::SanType::URI(uri.try_into().unwrap())];
+        let pem = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
+        let gated = csr::gate(pem.as_bytes(), Some(&id)).unwrap();
+        let mut tx = db.write().await.unwrap();
+        let new = NewLeaf { org: &org, device: 1, device_id: &id, csr: &gated, enrolled_by: "test", replaces: None };
+        pki.issue_device(&mut tx, new).await
+    };
+    assert!(issue("spiffe://fleet.test/t/default/d/gw-1").await.is_ok());
+    for foreign in ["spiffe://fleet.test/t/default/d/gw-2", "spiffe://fleet.test/t/other/d/gw-1", "spiffe://evil.test/t/default/d/gw-1"] {
+        let refused = issue(foreign).await.unwrap_err().fault().code;
+        assert_eq!(refused, "identity_mismatch", "{foreign} (attack list 11)");
+    }
+    assert!(der::strict(&issue("spiffe://fleet.test/t/default/d/gw-1").await.unwrap().der).is_ok());
+}

@@ -1,0 +1,215 @@
+//! The accept loop (H-7): every handshake runs beside the others under a deadline, so a slow one delays nobody; what is through is registered and
+//! checked again (H-5) before the first byte of HTTP.
+
+use super::{
+    cut::Cut,
+    registry::{Registration, Registry},
+    shedding::{Gate, HalfOpen, Limits, Place, Stats},
+};
+use axum::{Router, body::Body};
+use fleet::pki::{DevicePeer, TrustHandle};
+use http::{HeaderName, Request};
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use rustls::ServerConfig;
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+/// Headers by which proxies name a client's certificate. Identity comes from the connection; these never reach a handler (H-8).
+const IDENTITY_HEADERS: [HeaderName; 7] = [
+    HeaderName::from_static("client-cert"),
+    HeaderName::from_static("client-cert-chain"),
+    HeaderName::from_static("x-client-cert"),
+    HeaderName::from_static("x-forwarded-client-cert"),
+    HeaderName::from_static("x-ssl-cert"),
+    HeaderName::from_static("x-ssl-client-cert"),
+    HeaderName::from_static("x-ssl-client-verify"),
+];
+
+/// The other side's address, in every request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+/// What a listener serves, and how.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Handles requests. An authenticated device's are given `Arc<DevicePeer>` as an extension, every request its [`PeerAddr`].
+    pub router: Router,
+    /// From [`device`](super::device) or [`enrol`](super::enrol).
+    pub config: Arc<ServerConfig>,
+    /// Who may connect.
+    pub trust: TrustHandle,
+    /// Where connections are registered; one for all listeners.
+    pub registry: Registry,
+    /// How much at once.
+    pub limits: Limits,
+    /// Counters.
+    pub stats: Arc<Stats>,
+    /// Answer with `Title-Case` header names: old device stacks look for them byte by byte (pki.md E-12).
+    pub title_case: bool,
+}
+
+/// The two ends of a listener's life.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// No new connections; requests under way are finished.
+    pub soft: CancellationToken,
+    /// Everything is dropped.
+    pub hard: CancellationToken,
+}
+
+/// Serves until `stop.soft`, then waits for the connections, upgraded ones too, until they have ended or `stop.hard`.
+pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: Stop) {
+    let gate = Gate::new(endpoint.limits);
+    let endpoint = Arc::new(endpoint);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.soft.cancelled() => break,
+        };
+        let (socket, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, mostly: connections that end give some back.
+                tracing::warn!(%error, "accepting a connection failed");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        Stats::count(&endpoint.stats.accepted);
+        let Some((place, half_open)) = gate.enter(address.ip()) else {
+            Stats::count(&endpoint.stats.shed);
+            tracing::debug!(%address, "too many connections; closed unread");
+            continue;
+        };
+        let (endpoint, stop) = (Arc::clone(&endpoint), stop.clone());
+        tokio::spawn(async move { endpoint.connection(socket, address, place, half_open, stop).await });
+    }
+    drop(listener);
+    tokio::select! {
+        () = gate.empty() => {}
+        () = stop.hard.cancelled() => {}
+    }
+}
+
+/// What lives as long as the socket, also after an upgrade.
+#[derive(Debug)]
+struct Held {
+    _place: Place,
+    registration: Option<Registration>,
+}
+
+type Socket = Cut<TcpStream, Held>;
+
+impl Endpoint {
+    async fn connection(&self, socket: TcpStream, address: SocketAddr, place: Place, half_open: HalfOpen, stop: Stop) {
+        // Frames are small and wait for nothing.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%address, %error, "connection ended before it began");
+            return;
+        }
+        let token = stop.hard.child_token();
+        let socket = Cut::new(socket, token.clone(), Held { _place: place, registration: None });
+        let handshake = TlsAcceptor::from(Arc::clone(&self.config)).accept(socket);
+        let mut stream = tokio::select! {
+            done = tokio::time::timeout(self.limits.handshake, handshake) => match done {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => {
+                    Stats::count(&self.stats.failed);
+                    tracing::debug!(%address, %error, "handshake failed");
+                    return;
+                }
+                Err(_) => {
+                    Stats::count(&self.stats.timed_out);
+                    tracing::debug!(%address, "handshake took too long");
+                    return;
+                }
+            },
+            () = stop.soft.cancelled() => return,
+        };
+        drop(half_open);
+        let peer = match self.admit(&mut stream, &token) {
+            Ok(peer) => peer,
+            Err(refusal) => {
+                Stats::count(&self.stats.refused);
+                tracing::info!(%address, %refusal, "device refused after the handshake");
+                return;
+            }
+        };
+        Stats::count(&self.stats.established);
+        self.http(stream, address, peer, &token, &stop).await;
+    }
+
+    /// Registers first, then checks: a revocation that comes in between finds the connection in the registry, one that came before is seen
+    /// here (H-5).
+    fn admit(&self, stream: &mut TlsStream<Socket>, token: &CancellationToken) -> Result<Option<Arc<DevicePeer>>, fleet::pki::Refusal> {
+        let (socket, tls) = stream.get_mut();
+        let Some(leaf) = tls.peer_certificates().and_then(<[_]>::first) else { return Ok(None) };
+        let peer = Arc::new(self.trust.check(leaf)?);
+        socket.guard().registration = Some(self.registry.enter(Arc::clone(&peer), token.clone()));
+        self.trust.still(&peer.fingerprint)?;
+        self.trust.seen(&peer);
+        Ok(Some(peer))
+    }
+
+    async fn http(
+        &self,
+        stream: TlsStream<Socket>,
+        address: SocketAddr,
+        peer: Option<Arc<DevicePeer>>,
+        token: &CancellationToken,
+        stop: &Stop,
+    ) {
+        // The handshake has settled the protocol; guessing it from the first bytes would wait for them without a deadline.
+        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let router = self.router.clone();
+        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            for name in &IDENTITY_HEADERS {
+                request.headers_mut().remove(name);
+            }
+            request.extensions_mut().insert(PeerAddr(address));
+            if let Some(peer) = &peer {
+                request.extensions_mut().insert(Arc::clone(peer));
+            }
+            router.clone().oneshot(request)
+        });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // Without a timer hyper's own timeouts are silently off.
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.head)
+            .title_case_headers(self.title_case)
+            .max_buf_size(64 * 1024);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(64)
+            .max_header_list_size(32 * 1024)
+            .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20));
+        let builder = if h2 { builder.http2_only() } else { builder.http1_only() };
+        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let mut stopping = false;
+        let ended = loop {
+            tokio::select! {
+                ended = connection.as_mut() => break ended,
+                () = token.cancelled() => return,
+                () = stop.soft.cancelled(), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%address, %error, "connection ended");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The device listeners: mutual TLS, peer identity, live trust, and the registry that cuts connections off.
+//!
+//! Owns sockets and handshakes up to the first byte of HTTP. Refuses to know who is trusted (it asks [`fleet::pki::TrustHandle`]) and what a
+//! device may do. Rules H-1 to H-8 of the project's PKI contract are cited by id.
+
+mod config;
+mod cut;
+mod listener;
+mod registry;
+mod shedding;
+mod verifier;
+
+pub use config::{Error, device, enrol};
+pub use cut::Cut;
+pub use listener::{Endpoint, PeerAddr, Stop, serve};
+pub use registry::{Registry, follow};
+pub use shedding::{Limits, Stats};

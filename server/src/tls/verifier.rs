@@ -1,0 +1,155 @@
+//! The check of a client certificate inside the handshake: chain, signature, times and purpose by webpki over the live anchors, then our own
+//! state (H-3). Memory only. Refuses to use CRLs: one list in the verifier would fail every authority without one (pki.md fact 8).
+
+use arc_swap::ArcSwapOption;
+use fleet::pki::{Refusal, TrustHandle};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, RootCertStore, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    crypto::CryptoProvider,
+    server::{
+        WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use std::sync::Arc;
+
+/// Leaf sizes and chain lengths above these are no device's (pki.md, handshake checks).
+const MAX_LEAF: usize = 8 * 1024;
+const MAX_INTERMEDIATES: usize = 3;
+
+/// Signatures a device may make: the key types of P-1 and nothing else that the crypto library knows.
+const SCHEMES: &[SignatureScheme] = &[
+    SignatureScheme::ECDSA_NISTP256_SHA256,
+    SignatureScheme::ECDSA_NISTP384_SHA384,
+    SignatureScheme::ED25519,
+    SignatureScheme::RSA_PSS_SHA256,
+    SignatureScheme::RSA_PSS_SHA384,
+    SignatureScheme::RSA_PSS_SHA512,
+    SignatureScheme::RSA_PKCS1_SHA256,
+    SignatureScheme::RSA_PKCS1_SHA384,
+    SignatureScheme::RSA_PKCS1_SHA512,
+];
+
+/// The chain check over one version of the anchors.
+struct Chains {
+    version: u64,
+    webpki: Arc<dyn ClientCertVerifier>,
+}
+
+/// Follows the anchors without a restart of the listener.
+pub(super) struct DeviceVerifier {
+    trust: TrustHandle,
+    provider: Arc<CryptoProvider>,
+    mandatory: bool,
+    chains: ArcSwapOption<Chains>,
+}
+
+impl std::fmt::Debug for DeviceVerifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DeviceVerifier").field("mandatory", &self.mandatory).finish_non_exhaustive()
+    }
+}
+
+impl DeviceVerifier {
+    pub fn new(trust: TrustHandle, provider: Arc<CryptoProvider>, mandatory: bool) -> Self {
+        Self { trust, provider, mandatory, chains: ArcSwapOption::empty() }
+    }
+
+    /// webpki's verifier over the anchors as they are now.
+    fn chains(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        let anchors = self.trust.device_anchors();
+        if let Some(chains) = self.chains.load().as_ref()
+            && chains.version == anchors.version
+        {
+            return Ok(Arc::clone(&chains.webpki));
+        }
+        let mut roots = RootCertStore::empty();
+        for certificate in &anchors.certificates {
+            roots.add(certificate.clone())?;
+        }
+        let webpki = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider)).build().map_err(|error| {
+            tracing::error!(%error, "no authority to check devices with");
+            Error::InvalidCertificate(CertificateError::UnknownIssuer)
+        })?;
+        self.chains.store(Some(Arc::new(Chains { version: anchors.version, webpki: Arc::clone(&webpki) })));
+        Ok(webpki)
+    }
+
+    fn advertised(dss: &DigitallySignedStruct) -> Result<(), Error> {
+        if SCHEMES.contains(&dss.scheme) {
+            Ok(())
+        } else {
+            Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into())
+        }
+    }
+}
+
+/// The alert that tells the device what to do (H-3).
+fn alert(refusal: Refusal) -> CertificateError {
+    match refusal {
+        Refusal::Revoked | Refusal::Superseded => CertificateError::Revoked,
+        Refusal::Expired => CertificateError::Expired,
+        Refusal::NotYetValid => CertificateError::NotValidYet,
+        Refusal::Authority => CertificateError::UnknownIssuer,
+        // access_denied: the certificate is in order, the device is not let in.
+        Refusal::Unknown | Refusal::NotYetKnown | Refusal::DeviceInactive | Refusal::Names | Refusal::Stale => {
+            CertificateError::ApplicationVerificationFailure
+        }
+    }
+}
+
+impl ClientCertVerifier for DeviceVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        // None: the anchors change while we run, and their names are nobody's business before the handshake. Clients then send what they have.
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if leaf.len() > MAX_LEAF || intermediates.len() > MAX_INTERMEDIATES {
+            return Err(CertificateError::BadEncoding.into());
+        }
+        let verified = self.chains()?.verify_client_cert(leaf, intermediates, now)?;
+        match self.trust.check(leaf) {
+            Ok(_) => Ok(verified),
+            Err(refusal) => {
+                tracing::info!(%refusal, "device refused in the handshake");
+                Err(alert(refusal).into())
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Self::advertised(dss)?;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Self::advertised(dss)?;
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        SCHEMES.to_vec()
+    }
+}
