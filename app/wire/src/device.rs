@@ -26,6 +26,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Where a payload is fetched on the device listener: this and its SHA-256 in hex. `GET` and `HEAD`, with Range.
+pub const ARTIFACTS: &str = "/device/v1/artifacts/";
 /// Most bytes of one frame.
 pub const MAX_FRAME: usize = 1 << 20;
 /// Most samples of one frame.

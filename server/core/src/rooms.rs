@@ -79,7 +79,7 @@ impl Fleet {
             Releases::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &settings.data.join("artifacts")).await?,
         );
         let repeats = Repeats::new(fleet_db.clone(), clock.clone());
-        let rollouts = Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), releases.clone());
+        let rollouts = Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone());
         let telemetry = Telemetry::open(telemetry_db.clone(), clock.clone(), entropy.clone(), bus.clone()).await?;
         let stores = [fleet_db, telemetry_db];
         Ok(Self(Arc::new(Rooms { access, pki, devices, releases, repeats, rollouts, telemetry, bus, clock, entropy, org, stores, _lock: lock })))

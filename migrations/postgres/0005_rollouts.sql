@@ -1,0 +1,118 @@
+-- Rollouts, their stages, each device's part in them, decisions and history.
+
+-- `cut`, `doors_until` and `last_device` are what a device's poll looks at: its place is computed, so a stage advances by one row.
+CREATE TABLE rollouts (
+    id           TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    org_id       TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
+    name         TEXT COLLATE "C" NOT NULL,
+    release_id   TEXT COLLATE "C" NOT NULL REFERENCES releases (id),
+    device_type  TEXT COLLATE "C" NOT NULL,
+    hardware     TEXT COLLATE "C" NOT NULL,
+    version      TEXT COLLATE "C" NOT NULL,
+    sequence     BIGINT NOT NULL,
+    min_sequence BIGINT NOT NULL,
+    selector     TEXT COLLATE "C" NOT NULL,
+    spec         TEXT COLLATE "C" NOT NULL,
+    digest       TEXT COLLATE "C" NOT NULL,
+    state        TEXT COLLATE "C" NOT NULL,
+    summary      TEXT COLLATE "C" NOT NULL,
+    generation   BIGINT NOT NULL,
+    author       TEXT COLLATE "C" NOT NULL,
+    author_name  TEXT COLLATE "C" NOT NULL,
+    begin_at     BIGINT,
+    timeout_ms   BIGINT NOT NULL,
+    stage        BIGINT NOT NULL,
+    cut          BIGINT NOT NULL,
+    doors_until  BIGINT NOT NULL,
+    last_device  BIGINT NOT NULL,
+    created_at   BIGINT NOT NULL,
+    updated_at   BIGINT NOT NULL
+);
+CREATE INDEX rollouts_by_state ON rollouts (org_id, state, id);
+CREATE INDEX rollouts_by_type ON rollouts (org_id, device_type, state);
+CREATE INDEX rollouts_by_release ON rollouts (org_id, release_id, id);
+
+-- The counts are kept by whoever moves an update, in the same transaction; `tally` rises with each of these changes.
+CREATE TABLE rollout_stages (
+    rollout_id     TEXT COLLATE "C" NOT NULL REFERENCES rollouts (id),
+    org_id         TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
+    number         BIGINT NOT NULL,
+    state          TEXT COLLATE "C" NOT NULL,
+    cut            BIGINT NOT NULL,
+    total          BIGINT NOT NULL DEFAULT 0,
+    waiting        BIGINT NOT NULL DEFAULT 0,
+    updating       BIGINT NOT NULL DEFAULT 0,
+    succeeded      BIGINT NOT NULL DEFAULT 0,
+    failed         BIGINT NOT NULL DEFAULT 0,
+    reverted       BIGINT NOT NULL DEFAULT 0,
+    timed_out      BIGINT NOT NULL DEFAULT 0,
+    rejected       BIGINT NOT NULL DEFAULT 0,
+    left_out       BIGINT NOT NULL DEFAULT 0,
+    tally          BIGINT NOT NULL DEFAULT 0,
+    counted        BIGINT NOT NULL DEFAULT -1,
+    counted_at     BIGINT NOT NULL DEFAULT 0,
+    seen_finished  BIGINT NOT NULL DEFAULT 0,
+    seen_succeeded BIGINT NOT NULL DEFAULT 0,
+    seen_errors    BIGINT NOT NULL DEFAULT 0,
+    started_at     BIGINT,
+    soak_until     BIGINT,
+    ended_at       BIGINT,
+    verdict        TEXT COLLATE "C",
+    PRIMARY KEY (rollout_id, number)
+);
+
+-- One row an attempt. `open`: the device was told and has not finished; `latest`: the device's newest attempt in this rollout; `again`: it is
+-- to be offered once more and counts as waiting.
+CREATE TABLE updates (
+    id           TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    org_id       TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
+    rollout_id   TEXT COLLATE "C" NOT NULL REFERENCES rollouts (id),
+    device       BIGINT NOT NULL REFERENCES devices (number),
+    stage        BIGINT NOT NULL,
+    state        TEXT COLLATE "C" NOT NULL,
+    open         BOOLEAN NOT NULL,
+    latest       BOOLEAN NOT NULL,
+    again        BOOLEAN NOT NULL,
+    progress     BIGINT,
+    code         TEXT COLLATE "C" NOT NULL DEFAULT '',
+    detail       TEXT COLLATE "C" NOT NULL DEFAULT '',
+    from_version TEXT COLLATE "C" NOT NULL,
+    attempts     BIGINT NOT NULL,
+    deadline     BIGINT NOT NULL,
+    created_at   BIGINT NOT NULL,
+    updated_at   BIGINT NOT NULL,
+    ended_at     BIGINT 
+);
+-- A device does one update at a time, whatever the number of rollouts and instances.
+CREATE UNIQUE INDEX updates_one_open ON updates (device) WHERE open = TRUE;
+CREATE UNIQUE INDEX updates_one_latest ON updates (rollout_id, device) WHERE latest = TRUE;
+CREATE INDEX updates_by_device ON updates (device, id);
+CREATE INDEX updates_overdue ON updates (rollout_id, deadline) WHERE open = TRUE;
+CREATE INDEX updates_open_by_org ON updates (org_id, rollout_id) WHERE open = TRUE;
+
+CREATE TABLE approvals (
+    id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    org_id     TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
+    rollout_id TEXT COLLATE "C" NOT NULL REFERENCES rollouts (id),
+    by_user    TEXT COLLATE "C" NOT NULL,
+    by_name    TEXT COLLATE "C" NOT NULL,
+    approved   BOOLEAN NOT NULL,
+    remark     TEXT COLLATE "C" NOT NULL,
+    digest     TEXT COLLATE "C" NOT NULL,
+    generation BIGINT NOT NULL,
+    void       BOOLEAN NOT NULL,
+    at         BIGINT NOT NULL
+);
+CREATE INDEX approvals_by_rollout ON approvals (rollout_id, id);
+CREATE INDEX approvals_by_time ON approvals (org_id, at);
+
+CREATE TABLE rollout_events (
+    id         BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    org_id     TEXT COLLATE "C" NOT NULL REFERENCES organizations (id),
+    rollout_id TEXT COLLATE "C" NOT NULL REFERENCES rollouts (id),
+    at         BIGINT NOT NULL,
+    text       TEXT COLLATE "C" NOT NULL,
+    actor      TEXT COLLATE "C" NOT NULL,
+    tone       TEXT COLLATE "C" NOT NULL
+);
+CREATE INDEX rollout_events_by_rollout ON rollout_events (rollout_id, id);

@@ -1,0 +1,106 @@
+//! Pure: what people may do to a rollout that was approved, as changes, or why not now. Buttons and orders ask the same function, so a
+//! disabled button says what the order would have answered.
+
+use super::{
+    course::{Change, Course, may_install},
+    gate,
+    plan::devices_of,
+};
+use wire::{
+    Timestamp,
+    rollouts::{Call, Verb},
+    states::{RolloutState, StageState},
+};
+
+/// The changes an order makes, or why it can't be given now. `by` and `reason` go into the summary.
+///
+/// Only for [`Verb::Start`], [`Verb::Pause`], [`Verb::Resume`], [`Verb::Promote`], [`Verb::Stop`] and [`Verb::Retry`]; decisions before the
+/// start are not about the course.
+pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp) -> Result<Vec<Change>, String> {
+    use RolloutState as R;
+    let said = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let enter = |to, what: &str| Change::Enter { to, summary: format!("{what} by {by}{said}") };
+    match verb {
+        Verb::Start => match course.state {
+            R::Scheduled => Ok(vec![Change::BeginNow]),
+            R::Approved => Err("It was approved and starts by itself in a moment.".to_owned()),
+            R::Draft | R::WaitingForApproval | R::Rejected => Err("It has to be approved first.".to_owned()),
+            _ => Err("It has started already.".to_owned()),
+        },
+        Verb::Pause => match course.state {
+            R::Running => Ok(vec![enter(R::Paused, "Paused"), Change::Withdraw { recalled: false, for_good: false }]),
+            R::Paused => Err("It is paused already.".to_owned()),
+            _ => Err("Only a running rollout can be paused.".to_owned()),
+        },
+        Verb::Resume => resume(course, now, enter(R::Running, "Resumed")),
+        Verb::Promote => promote(course),
+        Verb::Stop => match course.state {
+            R::WaitingForApproval | R::Approved | R::Scheduled | R::Running | R::Paused | R::Halted => {
+                Ok(vec![enter(R::Stopping, "Stopped"), Change::Withdraw { recalled: !may_install(course.release), for_good: true }])
+            }
+            R::Draft | R::Rejected => Err("It has not begun.".to_owned()),
+            _ => Err("It has ended already.".to_owned()),
+        },
+        Verb::Retry => retry(course, now),
+        Verb::Edit | Verb::Submit | Verb::Approve | Verb::Reject => Err("That is decided before it starts.".to_owned()),
+    }
+}
+
+fn resume(course: &Course, now: Timestamp, running: Change) -> Result<Vec<Change>, String> {
+    use RolloutState as R;
+    if !matches!(course.state, R::Paused | R::Halted) {
+        return Err("Only a paused or halted rollout can be resumed.".to_owned());
+    }
+    if !may_install(course.release) {
+        return Err("The release was recalled. Stop this rollout and draft one with another release.".to_owned());
+    }
+    let doors_until = now.plus(course.patience(course.stage));
+    let mut changes = vec![running];
+    match course.current().map(|s| s.state) {
+        Some(StageState::Failed) => changes.push(Change::Reopen { stage: course.stage, doors_until }),
+        Some(StageState::Running) => changes.push(Change::Doors { until: doors_until }),
+        _ => {}
+    }
+    Ok(changes)
+}
+
+fn promote(course: &Course) -> Result<Vec<Change>, String> {
+    let stage = match (course.state, course.current()) {
+        (RolloutState::Running, Some(stage)) => stage,
+        (RolloutState::Paused | RolloutState::Halted, _) => return Err("Resume it first.".to_owned()),
+        _ => return Err("No stage is running.".to_owned()),
+    };
+    let close = |verdict| vec![Change::Close { stage: course.stage, to: StageState::Succeeded, verdict }];
+    match stage.state {
+        StageState::AwaitingPromotion | StageState::Soaking => Ok(close(None)),
+        StageState::Running if stage.counts.updating > 0 => {
+            Err(format!("{} still under way; it goes on when they are done.", devices_of(stage.counts.updating)))
+        }
+        // Nothing is under way: a person may go on without those that don't come, if the gate is content with the rest.
+        StageState::Running => {
+            let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
+            if verdict.call == Call::Pass { Ok(close(Some(verdict))) } else { Err(format!("The gate is not content: {}.", verdict.text)) }
+        }
+        _ => Err("The next stage begins by itself in a moment.".to_owned()),
+    }
+}
+
+fn retry(course: &Course, now: Timestamp) -> Result<Vec<Change>, String> {
+    use RolloutState as R;
+    let all = course.totals();
+    if all.failed + all.timed_out == 0 {
+        return Err("No device has failed or timed out. Devices that refused or went back are not tried again.".to_owned());
+    }
+    match (course.state, course.current().map(|s| s.state)) {
+        (R::Running, Some(StageState::Running)) => {
+            Ok(vec![Change::Requeue, Change::Doors { until: now.plus(course.patience(course.stage)) }])
+        }
+        // They come again when it is resumed.
+        (R::Paused, Some(StageState::Running)) | (R::Halted, Some(StageState::Failed)) => Ok(vec![Change::Requeue]),
+        (R::Running | R::Paused | R::Halted, _) => {
+            Err("The stage's devices are done and it is watched; try again in the next stage.".to_owned())
+        }
+        (R::Completed | R::Stopped | R::Stopping, _) => Err("It has ended. Draft a new rollout for the devices that failed.".to_owned()),
+        _ => Err("It has not begun.".to_owned()),
+    }
+}

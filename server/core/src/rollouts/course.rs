@@ -1,0 +1,364 @@
+//! Pure: a rollout's course as the planner sees it, the changes that move it, and what must hold of it at every moment.
+//!
+//! A [`Change`] is the whole vocabulary of planner and people. It is interpreted twice: [`Course::apply`] here, for simulations and dry runs,
+//! and in SQL by the store, which applies a list of changes in one transaction guarded by the course's generation.
+
+use super::{
+    draw::{self, Cut},
+    gate::Seen,
+    state::{self, ROLLOUT, STAGE},
+};
+use wire::{
+    Timestamp,
+    rollouts::{Counts, StageSpec, Verdict},
+    states::{ReleaseState, RolloutState, StageState},
+};
+
+/// How long the last stage stays open for devices that don't come, at least: 30 days.
+const LAST_PATIENCE_MS: i64 = 30 * 24 * 3600 * 1000;
+
+/// A rollout and its stages, as read at one generation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course {
+    /// Where it is in its life.
+    pub state: RolloutState,
+    /// Raised by every change; a plan made on an older one never applies.
+    pub generation: i64,
+    /// The release's state.
+    pub release: ReleaseState,
+    /// When it may begin.
+    pub begin_at: Option<Timestamp>,
+    /// Milliseconds of silence after which an update has timed out, and for which a stage waits for devices that don't come.
+    pub timeout_ms: i64,
+    /// The stage that runs or ran last, from 1; 0 before the first.
+    pub stage: u32,
+    /// Devices at or before this place may be offered it.
+    pub cut: i64,
+    /// Until when; in the past while nobody may.
+    pub doors_until: Timestamp,
+    /// The highest device number when devices were counted last; higher ones joined later.
+    pub last_device: i64,
+    /// One sentence on the latest change.
+    pub summary: String,
+    /// First to last.
+    pub stages: Vec<Stage>,
+}
+
+/// A stage of a course.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// Its plan.
+    pub spec: StageSpec,
+    /// Where it is in its life.
+    pub state: StageState,
+    /// Where it ends.
+    pub cut: i64,
+    /// Its devices. Devices that were not reached wait in the stage that runs, wherever their place is.
+    pub counts: Counts,
+    /// What was known when a person went on in spite of the gate.
+    pub seen: Seen,
+    /// Raised by every change of the counts.
+    pub tally: i64,
+    /// The tally that a recount of the waiting devices left behind; −1 before the first.
+    pub counted: i64,
+    /// When that was.
+    pub counted_at: Timestamp,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When its soak ends.
+    pub soak_until: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The verdict that moved it last.
+    pub verdict: Option<Verdict>,
+}
+
+impl Stage {
+    /// A stage whose turn has not come and that nobody is drawn into.
+    pub fn pending(spec: StageSpec) -> Self {
+        Self {
+            spec,
+            state: StageState::Pending,
+            cut: draw::NOBODY,
+            counts: Counts::default(),
+            seen: Seen::default(),
+            tally: 0,
+            counted: -1,
+            counted_at: Timestamp(0),
+            started_at: None,
+            soak_until: None,
+            ended_at: None,
+            verdict: None,
+        }
+    }
+}
+
+/// One thing that happens to a rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// The rollout changes its state.
+    Enter {
+        /// To which.
+        to: RolloutState,
+        /// Why, in one sentence.
+        summary: String,
+    },
+    /// It may begin now.
+    BeginNow,
+    /// Its devices are drawn into the stages.
+    Draw {
+        /// One a stage.
+        cuts: Vec<Cut>,
+        /// The highest device number there is.
+        last_device: i64,
+    },
+    /// A stage begins. Devices that the stage before did not reach go on in this one.
+    Begin {
+        /// Which.
+        stage: u32,
+        /// Until when devices may come.
+        doors_until: Timestamp,
+    },
+    /// The running stage's doors open or close.
+    Doors {
+        /// Until when devices may come.
+        until: Timestamp,
+    },
+    /// A stage that a gate stopped goes on; what is known by now is not held against it again.
+    Reopen {
+        /// Which.
+        stage: u32,
+        /// Until when devices may come.
+        doors_until: Timestamp,
+    },
+    /// A stage is watched for a while.
+    Soak {
+        /// Which.
+        stage: u32,
+        /// Until when.
+        until: Timestamp,
+        /// Why.
+        verdict: Verdict,
+    },
+    /// A stage waits for a person.
+    Hold {
+        /// Which.
+        stage: u32,
+        /// Why.
+        verdict: Verdict,
+    },
+    /// A stage ends.
+    Close {
+        /// Which.
+        stage: u32,
+        /// How.
+        to: StageState,
+        /// Why, when a gate said so.
+        verdict: Option<Verdict>,
+    },
+    /// The devices that still wait in the running stage were counted.
+    Recount {
+        /// Which stage.
+        stage: u32,
+        /// How many.
+        waiting: i64,
+        /// The highest device number there is by now.
+        last_device: i64,
+    },
+    /// Updates whose deadline has passed have timed out.
+    TimeOut,
+    /// Updates that have not begun to download are taken back; with `recalled` also those that have not begun to install. They wait again, or
+    /// with `for_good` are left out.
+    Withdraw {
+        /// Also take back what is downloading or downloaded.
+        recalled: bool,
+        /// They don't come again.
+        for_good: bool,
+    },
+    /// Devices that failed or timed out wait again, in the running stage.
+    Requeue,
+}
+
+impl Course {
+    /// The stage of this number, from 1.
+    pub fn stage_at(&self, number: u32) -> Option<&Stage> {
+        self.stages.get(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    fn stage_mut(&mut self, number: u32) -> Option<&mut Stage> {
+        self.stages.get_mut(usize::try_from(number).ok()?.checked_sub(1)?)
+    }
+
+    /// The stage that runs or ran last.
+    pub fn current(&self) -> Option<&Stage> {
+        self.stage_at(self.stage)
+    }
+
+    /// Whether this is the number of the last stage.
+    pub fn is_last(&self, number: u32) -> bool {
+        usize::try_from(number).is_ok_and(|n| n == self.stages.len())
+    }
+
+    /// How long, in milliseconds, a stage waits for devices that don't come. The last one waits longest: nothing stands behind it.
+    pub fn patience(&self, number: u32) -> i64 {
+        if self.is_last(number) { self.timeout_ms.max(LAST_PATIENCE_MS) } else { self.timeout_ms }
+    }
+
+    /// Whether a device at this place may be offered the release now.
+    pub fn may_offer(&self, place: i64, now: Timestamp) -> bool {
+        self.state == RolloutState::Running && may_install(self.release) && place <= self.cut && now < self.doors_until
+    }
+
+    /// The counts of all stages.
+    pub fn totals(&self) -> Counts {
+        let mut sum = Counts::default();
+        for stage in &self.stages {
+            for class in state::Class::ALL {
+                class.add(&mut sum, class.of_counts(&stage.counts));
+            }
+        }
+        sum
+    }
+
+    /// Applies a change to everything but the updates: [`Change::TimeOut`], [`Change::Withdraw`] and [`Change::Requeue`] are about them, and
+    /// whoever keeps the updates keeps their counts.
+    pub fn apply(&mut self, change: &Change, now: Timestamp) {
+        match change {
+            Change::Enter { to, summary } => {
+                debug_assert!(state::legal(ROLLOUT, self.state, *to), "{} → {to}", self.state);
+                self.state = *to;
+                self.summary.clone_from(summary);
+                if *to != RolloutState::Running {
+                    self.doors_until = Timestamp(0);
+                }
+            }
+            Change::BeginNow => self.begin_at = None,
+            Change::Draw { cuts, last_device } => {
+                self.last_device = *last_device;
+                let mut before = 0;
+                for (stage, cut) in self.stages.iter_mut().zip(cuts) {
+                    let devices = cut.reach - before;
+                    before = cut.reach;
+                    stage.cut = cut.place;
+                    stage.counts = Counts { total: devices, waiting: devices, ..Counts::default() };
+                    stage.tally += 1;
+                }
+            }
+            Change::Begin { stage, doors_until } => {
+                let carried = self.stage_mut(self.stage).map_or(0, |before| {
+                    let carried = before.counts.waiting;
+                    before.counts.waiting = 0;
+                    before.counts.total -= carried;
+                    before.tally += 1;
+                    carried
+                });
+                (self.stage, self.doors_until) = (*stage, *doors_until);
+                if let Some(next) = self.stage_mut(*stage) {
+                    move_stage(next, StageState::Running);
+                    next.counts.waiting += carried;
+                    next.counts.total += carried;
+                    next.tally += 1;
+                    next.started_at = Some(now);
+                    next.counted_at = now;
+                    self.cut = next.cut;
+                }
+            }
+            Change::Doors { until } => self.doors_until = *until,
+            Change::Reopen { stage, doors_until } => {
+                self.doors_until = *doors_until;
+                if let Some(stage) = self.stage_mut(*stage) {
+                    move_stage(stage, StageState::Running);
+                    stage.seen = Seen::all(&stage.counts);
+                    stage.ended_at = None;
+                    stage.verdict = None;
+                    stage.tally += 1;
+                }
+            }
+            Change::Soak { stage, until, verdict } => {
+                self.doors_until = Timestamp(0);
+                if let Some(stage) = self.stage_mut(*stage) {
+                    move_stage(stage, StageState::Soaking);
+                    stage.soak_until = Some(*until);
+                    stage.verdict = Some(verdict.clone());
+                }
+            }
+            Change::Hold { stage, verdict } => {
+                self.doors_until = Timestamp(0);
+                if let Some(stage) = self.stage_mut(*stage) {
+                    move_stage(stage, StageState::AwaitingPromotion);
+                    stage.verdict = Some(verdict.clone());
+                }
+            }
+            Change::Close { stage, to, verdict } => {
+                if *stage == self.stage {
+                    self.doors_until = Timestamp(0);
+                }
+                if let Some(stage) = self.stage_mut(*stage) {
+                    move_stage(stage, *to);
+                    stage.ended_at = Some(now);
+                    if verdict.is_some() {
+                        stage.verdict.clone_from(verdict);
+                    }
+                }
+            }
+            Change::Recount { stage, waiting, last_device } => {
+                self.last_device = *last_device;
+                if let Some(stage) = self.stage_mut(*stage) {
+                    stage.counts.total += waiting - stage.counts.waiting;
+                    stage.counts.waiting = *waiting;
+                    stage.tally += 1;
+                    stage.counted = stage.tally;
+                    stage.counted_at = now;
+                }
+            }
+            Change::TimeOut | Change::Withdraw { .. } | Change::Requeue => {}
+        }
+    }
+}
+
+fn move_stage(stage: &mut Stage, to: StageState) {
+    debug_assert!(state::legal(STAGE, stage.state, to), "{} → {to}", stage.state);
+    stage.state = to;
+}
+
+/// Whether a release in this state may still be installed.
+pub const fn may_install(release: ReleaseState) -> bool {
+    matches!(release, ReleaseState::Published | ReleaseState::Deprecated)
+}
+
+/// Whether the stage is the one thing going on.
+const fn busy(state: StageState) -> bool {
+    matches!(state, StageState::Running | StageState::Soaking | StageState::AwaitingPromotion)
+}
+
+/// What must hold of a course at every moment. The simulation asks after every step, the store after every change (in debug builds).
+/// The error says what is broken.
+pub fn sound(course: &Course) -> Result<(), String> {
+    use RolloutState as R;
+    let must = |ok: bool, what: &str| if ok { Ok(()) } else { Err(format!("{what}: {course:?}")) };
+    let mut busy_stages = 0;
+    for (i, stage) in course.stages.iter().enumerate() {
+        let number = u32::try_from(i + 1).unwrap_or(u32::MAX);
+        let counts = &stage.counts;
+        let classes = state::Class::ALL.map(|c| c.of_counts(counts));
+        must(classes.iter().all(|n| *n >= 0), "a count is negative")?;
+        must(classes.iter().sum::<i64>() == counts.total, "the classes don't add up to the total")?;
+        must(number == course.stage || counts.updating == 0, "an update is under way outside the current stage")?;
+        must(number >= course.stage || counts.waiting == 0, "a device waits in a stage that has passed")?;
+        must(number <= course.stage || matches!(stage.state, StageState::Pending | StageState::Skipped), "a later stage has begun")?;
+        must(number >= course.stage || state::ended(STAGE, stage.state), "an earlier stage has not ended")?;
+        must(i == 0 || course.stages[i - 1].cut <= stage.cut, "the cuts don't rise")?;
+        busy_stages += i32::from(busy(stage.state));
+    }
+    must(busy_stages <= 1, "two stages at once")?;
+    must(course.stage == 0 || course.current().is_some_and(|s| s.cut == course.cut), "the cut is not the current stage's")?;
+    let open = course.doors_until > Timestamp(0);
+    must(!open || course.state == R::Running, "the doors are open and nothing runs")?;
+    must(!open || course.current().is_some_and(|s| s.state == StageState::Running), "the doors are open outside a running stage")?;
+    let started = !matches!(course.state, R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled);
+    must(started || (course.stage == 0 && course.totals() == Counts::default()), "something happened before the start")?;
+    must(course.state != R::Halted || !course.summary.is_empty(), "halted without a reason")?;
+    let ended = state::ended(ROLLOUT, course.state);
+    must(!ended || (busy_stages == 0 && course.totals().updating == 0), "it has ended and something goes on")?;
+    must(!ended || course.stages.iter().all(|s| s.state != StageState::Pending), "it has ended and a stage is still to come")
+}

@@ -1,0 +1,164 @@
+//! Pure: what an approval binds. SHA-256 over one unambiguous form of everything that decides what runs where and when; any edit to it makes
+//! another digest, and an approval of the old one is void.
+//!
+//! The form is a list of fields, each a length (64 bits, big-endian) and its bytes, beginning with the form's name. Floats are their
+//! IEEE 754 bits with −0 as 0. Name and reason are in it too: they are what the approver read.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use wire::{
+    ids::{Digest, OrgId, RolloutId},
+    rollouts::{Reach, RolloutSpec},
+};
+
+const FORM: &str = "fleetward rollout approval 1";
+
+/// The digest of a rollout: `manifest` is the SHA-256 of the release's signed envelope, which names the payloads; `payloads` are theirs.
+pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Digest, payloads: &[Digest]) -> Digest {
+    let mut form = Form(Vec::with_capacity(512));
+    form.text(FORM);
+    form.text(org.as_str());
+    form.text(rollout.as_str());
+    form.text(spec.release.as_str());
+    form.text(manifest.as_str());
+    form.number(payloads.len() as u64);
+    for payload in payloads {
+        form.text(payload.as_str());
+    }
+    // Every field is named here, so that a new one can't be forgotten.
+    let RolloutSpec { name, release: _, selector, stages, start_at, timeout_min, reason } = spec;
+    form.text(name);
+    form.text(selector);
+    form.text(reason);
+    form.number(u64::from(*timeout_min));
+    form.text(&start_at.map_or_else(String::new, |at| at.millis().to_string()));
+    form.number(stages.len() as u64);
+    for stage in stages {
+        let wire::rollouts::StageSpec { name, reach, soak_s, confirm, gate } = stage;
+        form.text(name);
+        match reach {
+            Reach::Percent(p) => {
+                form.text("percent");
+                form.float(*p);
+            }
+            Reach::Count(n) => {
+                form.text("count");
+                form.number(u64::from(*n));
+            }
+        }
+        form.number(u64::from(*soak_s));
+        form.number(u64::from(*confirm));
+        let wire::rollouts::GateSpec { success_percent, error_percent, min_sample, max_errors } = gate;
+        form.float(*success_percent);
+        form.float(*error_percent);
+        form.number(u64::from(*min_sample));
+        form.number(u64::from(*max_errors));
+    }
+    let hash = digest(&SHA256, &form.0);
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(hash.as_ref());
+    Digest::from_bytes(&bytes)
+}
+
+struct Form(Vec<u8>);
+
+impl Form {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend((bytes.len() as u64).to_be_bytes());
+        self.0.extend(bytes);
+    }
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+    fn number(&mut self, n: u64) {
+        self.bytes(&n.to_be_bytes());
+    }
+    fn float(&mut self, x: f64) {
+        let x = if x == 0.0 { 0.0 } else { x };
+        self.number(x.to_bits());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        entropy::{Entropy, SeededEntropy},
+        rollouts::testing::{rollout_id, stage},
+    };
+    use proptest::prelude::*;
+    use wire::{
+        Timestamp,
+        rollouts::{GateSpec, StageSpec},
+    };
+
+    fn any_stage() -> impl Strategy<Value = StageSpec> {
+        let reach = prop_oneof![(0.0f64..=100.0).prop_map(Reach::Percent), any::<u32>().prop_map(Reach::Count)];
+        let gate = (0.0f64..=100.0, 0.0f64..=100.0, any::<u32>(), any::<u32>()).prop_map(|(s, e, m, x)| GateSpec {
+            success_percent: s,
+            error_percent: e,
+            min_sample: m,
+            max_errors: x,
+        });
+        (".{0,8}", reach, any::<u32>(), any::<bool>(), gate).prop_map(|(name, reach, soak_s, confirm, gate)| StageSpec {
+            name,
+            reach,
+            soak_s,
+            confirm,
+            gate,
+        })
+    }
+
+    fn any_spec() -> impl Strategy<Value = RolloutSpec> {
+        let stages = prop::collection::vec(any_stage(), 0..4);
+        (".{0,8}", ".{0,8}", stages, any::<Option<i64>>(), any::<u32>(), ".{0,8}").prop_map(
+            |(name, selector, stages, start, timeout_min, reason)| RolloutSpec {
+                name,
+                release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
+                selector,
+                stages,
+                start_at: start.map(Timestamp),
+                timeout_min,
+                reason,
+            },
+        )
+    }
+
+    fn hash(spec: &RolloutSpec) -> Digest {
+        let entropy: &dyn Entropy = &SeededEntropy::new(1);
+        of(&entropy.id(Timestamp(1)), &rollout_id(1), spec, &Digest::from_bytes(&[1; 32]), &[Digest::from_bytes(&[2; 32])])
+    }
+
+    proptest! {
+        #[test]
+        fn two_plans_have_one_digest_only_when_they_are_the_same(a in any_spec(), b in any_spec()) {
+            prop_assert_eq!(hash(&a) == hash(&b), a == b);
+            prop_assert_eq!(hash(&a), hash(&a.clone()));
+        }
+
+        #[test]
+        fn any_edit_changes_it(spec in any_spec(), what in 0..9usize) {
+            let mut edited = spec.clone();
+            match what {
+                0 => edited.name.push('x'),
+                1 => edited.selector.push('x'),
+                2 => edited.reason.push('x'),
+                3 => edited.timeout_min = edited.timeout_min.wrapping_add(1),
+                4 => edited.start_at = Some(Timestamp(edited.start_at.map_or(0, |t| t.0.wrapping_add(1)))),
+                5 => edited.stages.push(stage(Reach::Percent(100.0))),
+                6 => edited.release = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b3".parse().unwrap(),
+                7 => { edited.stages.insert(0, stage(Reach::Count(1))); }
+                _ => match edited.stages.first_mut() {
+                    Some(s) => s.gate.max_errors = s.gate.max_errors.wrapping_add(1),
+                    None => edited.name.push('y'),
+                },
+            }
+            prop_assert_ne!(hash(&spec), hash(&edited));
+        }
+
+        #[test]
+        fn it_survives_json(spec in any_spec()) {
+            let back: RolloutSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
+            prop_assert_eq!(hash(&spec), hash(&back));
+        }
+    }
+}

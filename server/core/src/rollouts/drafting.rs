@@ -1,0 +1,140 @@
+//! Plans before they are decided on: drafting, editing, asking for approval.
+
+use super::{
+    Error, Rollouts, digest, previewing,
+    state::{ROLLOUT, legal},
+    store::{
+        courses::{self, NewRollout, Record},
+        lists,
+    },
+    validate,
+};
+use crate::{
+    Result,
+    access::{Act, Actor, audit, may},
+    bus::Event,
+    db::Conn,
+    releases::{self, RolloutRelease},
+};
+use serde_json::json;
+use wire::{
+    Timestamp,
+    ids::{Digest, OrgId, RolloutId},
+    rollouts::RolloutSpec,
+    states::RolloutState,
+};
+
+impl Rollouts {
+    /// A new draft. It must be a plan that could run; how many devices it reaches is checked when it is submitted.
+    pub async fn draft(&self, actor: &Actor, spec: RolloutSpec) -> Result<RolloutId> {
+        may(actor, Act::Draft)?;
+        let now = self.clock.now();
+        let id: RolloutId = self.entropy.id(now);
+        let release = checked(&mut self.db.read().await?, &actor.org, &spec, now).await?;
+        let digest = digest_of(&actor.org, &id, &spec, &release);
+        let mut tx = self.db.write().await?;
+        courses::insert(&mut tx, &actor.org, &id, &written(actor, &spec, &release, &digest), now).await?;
+        lists::add_event(&mut tx, &actor.org, &id, &format!("Drafted by {}", actor.label()), &actor.label(), "off", now).await?;
+        let detail = json!({ "rollout": spec.name, "digest": digest });
+        audit::append(&mut tx, actor, now, "rollout.draft", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Rollout { org: actor.org.clone(), id: id.clone() });
+        Ok(id)
+    }
+
+    /// Another plan for a rollout that has not begun. Whoever edits is its author then; what was decided on the old plan is void.
+    pub async fn edit(&self, actor: &Actor, id: &RolloutId, generation: i64, spec: RolloutSpec) -> Result<()> {
+        may(actor, Act::Draft)?;
+        let now = self.clock.now();
+        let mut on = self.db.read().await?;
+        let record = courses::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        if let Some(why) = not_editable(&record) {
+            return Err(Error::NotNow(why).into());
+        }
+        let release = checked(&mut on, &actor.org, &spec, now).await?;
+        drop(on);
+        let digest = digest_of(&actor.org, id, &spec, &release);
+        let mut tx = self.db.write().await?;
+        if !courses::author_edits(&mut tx, &actor.org, id, generation, &written(actor, &spec, &release, &digest), now).await? {
+            return Err(Error::Stale.into());
+        }
+        lists::void_decisions(&mut tx, id).await?;
+        let text = match record.state() {
+            RolloutState::Draft => format!("Edited by {}", actor.label()),
+            _ => format!("Edited by {}: what was decided before is void", actor.label()),
+        };
+        lists::add_event(&mut tx, &actor.org, id, &text, &actor.label(), "off", now).await?;
+        let detail = json!({ "rollout": spec.name, "digest": digest, "before": record.digest });
+        audit::append(&mut tx, actor, now, "rollout.edit", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Rollout { org: actor.org.clone(), id: id.clone() });
+        Ok(())
+    }
+
+    /// Asks for approval. Every stage must reach somebody by now.
+    pub async fn submit(&self, actor: &Actor, id: &RolloutId) -> Result<()> {
+        may(actor, Act::Draft)?;
+        let now = self.clock.now();
+        let mut on = self.db.read().await?;
+        let (record, course) = courses::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        if record.state() != RolloutState::Draft {
+            return Err(Error::NotNow("Only a draft can be sent for approval.".to_owned()).into());
+        }
+        checked(&mut on, &actor.org, &record.spec, now).await?;
+        let found = previewing::draw(&mut on, &record, 0).await?;
+        drop(on);
+        let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
+        let problems = validate::problems_of_draw(&record.spec, &devices);
+        if !problems.is_empty() {
+            return Err(Error::Problems(problems).into());
+        }
+        let summary = format!("Waits for somebody else than {} to approve it", record.author_name);
+        let said = format!("Sent for approval by {}", actor.label());
+        self.decide(actor, "rollout.submit", &record, &course, RolloutState::WaitingForApproval, summary, said, "hold", None).await
+    }
+}
+
+/// Why a rollout can't be edited any more.
+pub(super) fn not_editable(record: &Record) -> Option<String> {
+    let state = record.state();
+    (state != RolloutState::Draft && !legal(ROLLOUT, state, RolloutState::Draft))
+        .then(|| "It has begun. Stop it, and draft a new one.".to_owned())
+}
+
+/// The release of a plan that has no problems by itself.
+async fn checked(on: &mut impl Conn, org: &OrgId, spec: &RolloutSpec, now: Timestamp) -> Result<RolloutRelease> {
+    let release = releases::for_rollout(on, org, &spec.release).await?;
+    let problems = validate::problems(spec, release.as_ref().map(|r| r.state), now);
+    match release {
+        Some(release) if problems.is_empty() => Ok(release),
+        _ => Err(Error::Problems(problems).into()),
+    }
+}
+
+/// What an approval of this plan would bind.
+pub(super) fn digest_of(org: &OrgId, id: &RolloutId, spec: &RolloutSpec, release: &RolloutRelease) -> Digest {
+    let payloads: Vec<Digest> = release.manifest.payloads.iter().map(|p| p.sha256.clone()).collect();
+    digest::of(org, id, spec, &release.digest, &payloads)
+}
+
+fn written<'a>(actor: &'a Actor, spec: &'a RolloutSpec, release: &'a RolloutRelease, digest: &'a Digest) -> NewRollout<'a> {
+    NewRollout {
+        spec,
+        device_type: &release.row.device_type,
+        hardware: &release.manifest.hardware,
+        version: &release.row.version,
+        sequence: release.row.sequence,
+        min_sequence: i64::try_from(release.manifest.min_sequence).unwrap_or(i64::MAX),
+        digest,
+        author: actor.user().map_or("", |u| u.as_str()),
+        author_name: author_name(actor),
+    }
+}
+
+/// The person's name; a token's work is its maker's, but people know it by the token's name.
+fn author_name(actor: &Actor) -> &str {
+    match &actor.who {
+        crate::access::Who::Session { name, .. } | crate::access::Who::Token { name, .. } => name,
+        crate::access::Who::Device { .. } | crate::access::Who::System => "automatic",
+    }
+}

@@ -1,0 +1,71 @@
+//! What this room refuses, and what of it may leave.
+
+use wire::{Fault, FaultKind, rollouts::Problem, states::UpdateState};
+
+/// Why something about a rollout was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such rollout or update in this organization, or not this device's.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// The plan can't be used as it is.
+    #[error("the plan has problems: {0:?}")]
+    Problems(Vec<Problem>),
+    /// The author can't decide on their own rollout.
+    #[error("the author can't decide")]
+    OwnRollout,
+    /// What was decided on is not what would run any more.
+    #[error("the plan has changed since it was read")]
+    OtherDigest,
+    /// Somebody else changed it in the meantime.
+    #[error("changed since it was read")]
+    Stale,
+    /// Its state does not allow this.
+    #[error("{0}")]
+    NotNow(String),
+    /// An input that can't be taken.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// The input.
+        field: &'static str,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A state that is not a device's to report.
+    #[error("a device can't report {0}")]
+    NotYours(UpdateState),
+}
+
+impl Error {
+    pub(super) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { field, message: message.into() }
+    }
+
+    /// What the other side gets to see.
+    pub fn fault(&self) -> Fault {
+        use FaultKind as K;
+        match self {
+            Self::NotFound(what) => Fault::new(K::NotFound, "not_found", format!("There is no such {what}.")),
+            Self::Problems(problems) => {
+                let text: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
+                let fault = Fault::new(K::Invalid, "plan_has_problems", text.join(" "));
+                match problems.first() {
+                    Some(first) => fault.at(first.field.clone()),
+                    None => fault,
+                }
+            }
+            Self::OwnRollout => Fault::new(K::Forbidden, "own_rollout", "You asked for this, someone else must decide."),
+            Self::OtherDigest => Fault::new(
+                K::Conflict,
+                "other_digest",
+                "The plan has changed since you read it. Read it again, then decide on what it is now.",
+            ),
+            Self::Stale => Fault::new(K::Conflict, "changed", "Somebody changed it in the meantime. Load it again and look."),
+            Self::NotNow(why) => Fault::new(K::Conflict, "not_now", why.clone()),
+            Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
+            Self::NotYours(state) => {
+                Fault::new(K::Invalid, "not_a_devices_state", format!("{state} is the server's to say; report what the device does."))
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Pure: why a device is, or is not, updating. The rules in the order they bind, the first blocker in words.
+
+use super::{
+    plan::devices_of,
+    survey::{Miss, Target},
+};
+use crate::devices::Facts;
+use wire::{
+    Timestamp,
+    states::{RolloutState, StageState, UpdateState},
+    time::duration,
+};
+
+/// A rollout as far as one device is concerned.
+#[derive(Debug, Clone)]
+pub struct Concern {
+    /// Its name.
+    pub name: String,
+    /// What it asks of a device.
+    pub target: Target,
+    /// Where it is in its life.
+    pub state: RolloutState,
+    /// Its latest sentence.
+    pub summary: String,
+    /// The stage that runs, from 1.
+    pub stage: u32,
+    /// That stage's state.
+    pub stage_state: Option<StageState>,
+    /// The stage the device's place is in, from 1; none before the draw.
+    pub device_stage: Option<u32>,
+    /// Whether devices may come now.
+    pub doors_open: bool,
+    /// When it begins, if that is set.
+    pub begin_at: Option<Timestamp>,
+    /// How the device's own update in it went, if there was one and it is not to be tried again.
+    pub ended: Option<(UpdateState, String)>,
+}
+
+/// What is going on with a device right now.
+#[derive(Debug, Clone)]
+pub struct UnderWay {
+    /// The rollout's name.
+    pub rollout: String,
+    /// To which version.
+    pub version: String,
+    /// How far.
+    pub state: UpdateState,
+    /// When it counts as timed out.
+    pub deadline: Option<Timestamp>,
+}
+
+/// Why the device is or isn't updating, in words; empty when no rollout concerns it. `concerns` newest first.
+pub fn explain(facts: &Facts, under_way: Option<&UnderWay>, concerns: &[Concern], now: Timestamp) -> String {
+    if let Some(update) = under_way {
+        let silence = update
+            .deadline
+            .map_or_else(String::new, |at| format!(" If it stays silent, it counts as timed out in {}.", duration(at.since(now))));
+        return format!("Updating to {} by “{}”: {}.{silence}", update.version, update.rollout, words(update.state));
+    }
+    let mut first = String::new();
+    for concern in concerns {
+        let blocker = blocker(facts, concern);
+        // A rollout that never meant the device says nothing, unless there is nothing else to say.
+        let meant = concern.target.check(facts, false) != Err(Miss::NotSelected) && facts.device_type == concern.target.device_type;
+        if meant {
+            return format!("“{}” brings {}: {blocker}", concern.name, concern.target.version);
+        }
+        if first.is_empty() && facts.device_type == concern.target.device_type {
+            first = format!("“{}” brings {}: {blocker}", concern.name, concern.target.version);
+        }
+    }
+    first
+}
+
+/// The first rule that keeps the device from being offered the release.
+fn blocker(facts: &Facts, concern: &Concern) -> String {
+    use RolloutState as R;
+    if let Some((state, detail)) = &concern.ended {
+        let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+        return format!("{}{detail}.", words(*state));
+    }
+    if let Err(miss) = concern.target.check(facts, false) {
+        return format!("{}.", concern.target.words(miss));
+    }
+    match concern.state {
+        R::Draft => return "it is still a draft.".to_owned(),
+        R::WaitingForApproval => return "it waits for approval.".to_owned(),
+        R::Rejected => return "it was rejected.".to_owned(),
+        R::Approved => return "it is approved and starts in a moment.".to_owned(),
+        R::Scheduled => {
+            return concern.begin_at.map_or_else(|| "it is scheduled.".to_owned(), |at| format!("it starts {}.", at.readable()));
+        }
+        R::Paused | R::Halted => return format!("{}.", concern.summary.trim_end_matches('.')),
+        R::Stopping | R::Stopped => return "it was stopped.".to_owned(),
+        R::Completed => return "it has ended without this device.".to_owned(),
+        R::RollingBack | R::RolledBack => return "it goes back.".to_owned(),
+        R::Running => {}
+    }
+    match (concern.device_stage, concern.stage_state) {
+        (Some(own), _) if own > concern.stage => {
+            format!("its turn comes in stage {own}; stage {} is running.", concern.stage)
+        }
+        (_, Some(StageState::Soaking)) => format!("stage {} is being watched; it comes with the next stage.", concern.stage),
+        (_, Some(StageState::AwaitingPromotion)) => {
+            format!("stage {} waits for a person to go on; it comes with the next stage.", concern.stage)
+        }
+        _ if !concern.doors_open => format!("stage {} takes no more devices; it comes with the next stage.", concern.stage),
+        _ if !facts.online => "it is its turn, but the device is offline. It gets it when it comes back.".to_owned(),
+        _ => "it is its turn; it gets it within a moment.".to_owned(),
+    }
+}
+
+/// An update's state in words.
+pub const fn words(state: UpdateState) -> &'static str {
+    use UpdateState as U;
+    match state {
+        U::Queued => "waits for its turn",
+        U::Offered => "offered to the device",
+        U::AwaitingWindow => "the device waits for its maintenance window",
+        U::AwaitingConfirmation => "somebody at the device has to confirm",
+        U::Downloading => "downloading",
+        U::Downloaded => "downloaded",
+        U::Installing => "installing",
+        U::Rebooting => "restarting",
+        U::Verifying => "proving its health",
+        U::Succeeded => "the device runs it",
+        U::Failed => "it could not be installed",
+        U::Rejected => "the device refused it",
+        U::TimedOut => "the device fell silent",
+        U::Reverted => "the device went back to its old version by itself",
+        U::Cancelled => "it was taken back",
+        U::Superseded => "a newer rollout took over",
+        U::NotApplicable => "not for this device",
+    }
+}
+
+/// One sentence on a rollout that runs.
+pub fn progress(stage: u32, stages: usize, state: StageState, finished: i64, total: i64, failed: i64) -> String {
+    let failed = if failed > 0 { format!(", {failed} failed") } else { String::new() };
+    let what = match state {
+        StageState::Soaking => "is being watched",
+        StageState::AwaitingPromotion => "passed and waits for a person to go on",
+        _ => "is running",
+    };
+    format!("Stage {stage} of {stages} {what}: {finished} of {} finished{failed}", devices_of(total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::devices::Selector;
+
+    #[test]
+    fn the_first_blocker_is_told() {
+        let facts = Facts {
+            device_id: "gw-1".into(),
+            device_type: "gateway".into(),
+            hardware: "A".into(),
+            state: "active".into(),
+            online: true,
+            sequence: 1,
+            ..Facts::default()
+        };
+        let target = Target {
+            device_type: "gateway".into(),
+            hardware: vec![],
+            version: "1.2.0".into(),
+            sequence: 5,
+            min_sequence: 0,
+            selector: Selector::everything(),
+        };
+        let running = Concern {
+            name: "spring".into(),
+            target,
+            state: RolloutState::Running,
+            summary: String::new(),
+            stage: 1,
+            stage_state: Some(StageState::Running),
+            device_stage: Some(1),
+            doors_open: true,
+            begin_at: None,
+            ended: None,
+        };
+        let halted = Concern { state: RolloutState::Halted, summary: "Halted in stage 1: 3 of 4 failed".into(), ..running.clone() };
+        let mut said = String::new();
+        for (name, facts, under_way, concerns) in [
+            ("nothing", facts.clone(), None, vec![]),
+            ("its turn", facts.clone(), None, vec![running.clone()]),
+            ("offline", Facts { online: false, ..facts.clone() }, None, vec![running.clone()]),
+            ("later", facts.clone(), None, vec![Concern { device_stage: Some(3), ..running.clone() }]),
+            (
+                "soaking",
+                facts.clone(),
+                None,
+                vec![Concern { stage_state: Some(StageState::Soaking), doors_open: false, ..running.clone() }],
+            ),
+            ("halted", facts.clone(), None, vec![halted]),
+            ("newer", Facts { sequence: 5, ..facts.clone() }, None, vec![running.clone()]),
+            (
+                "failed",
+                facts.clone(),
+                None,
+                vec![Concern { ended: Some((UpdateState::Failed, "digest_mismatch".into())), ..running.clone() }],
+            ),
+            ("other type", Facts { device_type: "sensor".into(), ..facts.clone() }, None, vec![running.clone()]),
+            (
+                "under way",
+                facts.clone(),
+                Some(UnderWay {
+                    rollout: "spring".into(),
+                    version: "1.2.0".into(),
+                    state: UpdateState::Downloading,
+                    deadline: Some(Timestamp(600_000)),
+                }),
+                vec![running],
+            ),
+        ] {
+            said += &format!("{name}: {}\n", explain(&facts, under_way.as_ref(), &concerns, Timestamp(0)));
+        }
+        insta::assert_snapshot!(said);
+    }
+}

@@ -1,0 +1,188 @@
+//! Pure: what the evidence says. Rates are over finished devices, a verdict carries the numbers it saw, and too little evidence is never a yes.
+
+use wire::rollouts::{Call, Counts, GateSpec, Verdict};
+
+/// What a person has seen and gone on in spite of: it is not held against the stage again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Finished devices then.
+    pub finished: i64,
+    /// Of these, succeeded.
+    pub succeeded: i64,
+    /// Of these, errors.
+    pub errors: i64,
+}
+
+impl Seen {
+    /// All that is known by now.
+    pub const fn all(counts: &Counts) -> Self {
+        Self { finished: counts.finished(), succeeded: counts.succeeded, errors: counts.errors() }
+    }
+}
+
+/// Judges a stage. `closed` means that nobody else will finish, so what is there has to be enough.
+///
+/// Halts when errors reach the cap, when there are enough finished devices and too many of them are errors, or when the stage is closed and
+/// too few succeeded or too few came at all. Passes only when the stage is closed. The minimum sample is at most the devices that can be
+/// judged, so that a stage of two can pass with two.
+pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verdict {
+    let finished = (counts.finished() - seen.finished).max(0);
+    let succeeded = (counts.succeeded - seen.succeeded).max(0);
+    let errors = (counts.errors() - seen.errors).max(0);
+    let judged = (counts.total - counts.left_out - seen.finished).max(0);
+    let sample = i64::from(gate.min_sample).clamp(1, judged.max(1));
+    let say = |call, text: String| Verdict { call, text, finished, succeeded, errors };
+    let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
+
+    if gate.max_errors > 0 && errors >= i64::from(gate.max_errors) {
+        return say(
+            Call::Halt,
+            format!("{} of {finished} finished devices failed{so_far}; the limit is {} in all", errors, gate.max_errors),
+        );
+    }
+    let error_rate = percent(errors, finished);
+    if finished >= sample && error_rate > gate.error_percent {
+        let (rate, limit) = (number(error_rate), number(gate.error_percent));
+        return say(Call::Halt, format!("{errors} of {finished} finished devices failed{so_far} ({rate} %, limit {limit} %)"));
+    }
+    if closed {
+        if judged == 0 {
+            return say(Call::Pass, "nobody is left to judge".to_owned());
+        }
+        if finished < sample {
+            return say(
+                Call::Halt,
+                format!("only {finished} of {judged} devices finished in time; the gate needs {sample} before it can judge"),
+            );
+        }
+        let success_rate = percent(succeeded, finished);
+        let (rate, limit) = (number(success_rate), number(gate.success_percent));
+        let text = format!("{succeeded} of {finished} finished devices succeeded{so_far} ({rate} %, needed {limit} %)");
+        return say(if success_rate >= gate.success_percent { Call::Pass } else { Call::Halt }, text);
+    }
+    let text = if finished < sample {
+        format!("{finished} of {judged} finished, {errors} failed; judged from {sample} on")
+    } else {
+        format!("{finished} of {judged} finished, {errors} failed ({} %, limit {} %)", number(error_rate), number(gate.error_percent))
+    };
+    say(Call::Wait, text)
+}
+
+/// `part` of `whole` in percent; 0 of nothing.
+fn percent(part: i64, whole: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
+    if whole > 0 { part as f64 * 100.0 / whole as f64 } else { 0.0 }
+}
+
+/// A number as people write it: `75`, `33.3`. Never rounds a miss to the limit: 94.96 is 94.9, not 95.
+pub fn number(x: f64) -> String {
+    let cut = (x * 10.0 + 1e-9).floor() / 10.0;
+    if (cut - cut.round()).abs() < 1e-9 { format!("{}", cut.round()) } else { format!("{cut:.1}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GATE: GateSpec = GateSpec { success_percent: 95.0, error_percent: 5.0, min_sample: 3, max_errors: 0 };
+
+    fn counts(total: i64, succeeded: i64, failed: i64) -> Counts {
+        Counts { total, waiting: total - succeeded - failed, succeeded, failed, ..Counts::default() }
+    }
+
+    #[test]
+    fn it_says_why_in_words_and_numbers() {
+        let mut said = String::new();
+        for (name, counts, gate, closed) in [
+            ("nothing yet", counts(10, 0, 0), GATE, false),
+            ("two bad of two, sample three", counts(10, 0, 2), GATE, false),
+            ("three bad of four", counts(10, 1, 3), GATE, false),
+            ("cap", counts(10, 50, 2), GateSpec { max_errors: 2, error_percent: 50.0, ..GATE }, false),
+            ("all well", counts(10, 10, 0), GATE, true),
+            ("small stage", counts(2, 2, 0), GATE, true),
+            ("small stage, one bad", counts(2, 1, 1), GATE, true),
+            ("too few came", counts(10, 1, 0), GATE, true),
+            ("almost", counts(10_000, 9496, 504), GateSpec { error_percent: 20.0, ..GATE }, true),
+            ("all left out", Counts { total: 2, left_out: 2, ..Counts::default() }, GATE, true),
+        ] {
+            let v = judge(&gate, &counts, Seen::default(), closed);
+            said += &format!("{name}: {:?}: {}\n", v.call, v.text);
+        }
+        insta::assert_snapshot!(said);
+    }
+
+    #[test]
+    fn what_a_person_has_seen_is_not_held_against_it_again() {
+        let then = counts(10, 1, 3);
+        assert_eq!(judge(&GATE, &then, Seen::default(), false).call, Call::Halt);
+        assert_eq!(judge(&GATE, &then, Seen::all(&then), false).call, Call::Wait);
+        let later = counts(10, 1, 6);
+        let verdict = judge(&GATE, &later, Seen::all(&then), false);
+        assert_eq!((verdict.call, verdict.errors, verdict.finished), (Call::Halt, 3, 3));
+    }
+
+    fn any_counts() -> impl Strategy<Value = Counts> {
+        (0i64..50, 0i64..20, 0i64..20, 0i64..20, 0i64..20, 0i64..20, 0i64..10, 0i64..10).prop_map(|(w, u, s, f, r, t, j, l)| Counts {
+            total: w + u + s + f + r + t + j + l,
+            waiting: w,
+            updating: u,
+            succeeded: s,
+            failed: f,
+            reverted: r,
+            timed_out: t,
+            rejected: j,
+            left_out: l,
+        })
+    }
+
+    fn any_gate() -> impl Strategy<Value = GateSpec> {
+        (0.0f64..=100.0, 0.0f64..=100.0, 0u32..30, 0u32..10).prop_map(|(success_percent, error_percent, min_sample, max_errors)| GateSpec {
+            success_percent,
+            error_percent,
+            min_sample,
+            max_errors,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_carries_the_numbers_it_saw_and_never_passes_early(gate in any_gate(), counts in any_counts(), closed: bool) {
+            let v = judge(&gate, &counts, Seen::default(), closed);
+            prop_assert_eq!((v.finished, v.succeeded, v.errors), (counts.finished(), counts.succeeded, counts.errors()));
+            prop_assert!(v.call != Call::Pass || closed);
+            prop_assert!(!closed || v.call != Call::Wait, "a closed stage has a verdict");
+            prop_assert!(!v.text.is_empty());
+            prop_assert_eq!(v.clone(), judge(&gate, &counts, Seen::default(), closed));
+        }
+
+        #[test]
+        fn one_more_error_never_turns_a_halt_into_a_pass(gate in any_gate(), counts in any_counts(), closed: bool) {
+            let before = judge(&gate, &counts, Seen::default(), closed).call;
+            let mut worse = counts;
+            worse.failed += 1;
+            worse.total += 1;
+            if before == Call::Halt && counts.finished() >= i64::from(gate.min_sample) {
+                prop_assert_eq!(judge(&gate, &worse, Seen::default(), closed).call, Call::Halt);
+            }
+        }
+
+        #[test]
+        fn without_an_error_nothing_halts_while_it_is_open(gate in any_gate(), total in 0i64..50, succeeded in 0i64..50) {
+            let counts = counts(total.max(succeeded), succeeded, 0);
+            prop_assert_eq!(judge(&gate, &counts, Seen::default(), false).call, Call::Wait);
+        }
+
+        #[test]
+        fn a_verdict_follows_its_own_rates(gate in any_gate(), counts in any_counts()) {
+            let v = judge(&gate, &counts, Seen::default(), true);
+            let judged = counts.total - counts.left_out;
+            if v.call == Call::Pass && judged > 0 {
+                let rate = 100.0 * counts.succeeded as f64 / counts.finished() as f64;
+                prop_assert!(rate >= gate.success_percent);
+                prop_assert!(counts.finished() >= i64::from(gate.min_sample).min(judged).max(1));
+                prop_assert!(gate.max_errors == 0 || counts.errors() < i64::from(gate.max_errors));
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Pure: what becomes of an update when its device speaks. Forward only, repeated and late words change nothing, and a success counts only
+//! when the device runs what the release brings.
+
+use super::{
+    Error,
+    state::{UPDATE, devices_word, legal},
+};
+use wire::{
+    device::{Running, StatusReport},
+    states::UpdateState,
+};
+
+/// The word for programs when a device says it succeeded and runs something else.
+pub const RUNS_OLD_VERSION: &str = "runs_old_version";
+
+/// What a release brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brings<'a> {
+    /// Its version.
+    pub version: &'a str,
+    /// Its sequence.
+    pub sequence: i64,
+}
+
+/// What a report does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing: the update has left that state already.
+    Late,
+    /// The state stays; progress and detail are new, and the device is alive.
+    Again,
+    /// The state changes.
+    Moves {
+        /// To which.
+        to: UpdateState,
+        /// A word for programs; empty when all is well.
+        code: String,
+        /// A line for people.
+        detail: String,
+    },
+}
+
+/// Hears a report on an update in state `now`. `runs` is what the device runs by its own account: in this report, or else when it connected.
+pub fn hear(now: UpdateState, report: &StatusReport, runs: &Running, brings: Brings<'_>) -> Result<Heard, Error> {
+    if report.state == now {
+        return Ok(Heard::Again);
+    }
+    if !devices_word(report.state) {
+        // A device that repeats what it was told (`cancelled`) is only late.
+        return if now.finished() { Ok(Heard::Late) } else { Err(Error::NotYours(report.state)) };
+    }
+    if !legal(UPDATE, now, report.state) {
+        return Ok(Heard::Late);
+    }
+    let code = report.code.clone().unwrap_or_default();
+    let detail = report.detail.clone().unwrap_or_default();
+    let runs_it = runs.version == brings.version && i64::try_from(runs.sequence).is_ok_and(|s| s == brings.sequence);
+    if report.state == UpdateState::Succeeded && !runs_it {
+        if !legal(UPDATE, now, UpdateState::Failed) {
+            return Ok(Heard::Late);
+        }
+        let runs = if runs.version.is_empty() { "an unknown version" } else { &runs.version };
+        let detail = format!("it says it succeeded, and runs {runs} instead of {}", brings.version);
+        return Ok(Heard::Moves { to: UpdateState::Failed, code: RUNS_OLD_VERSION.to_owned(), detail });
+    }
+    Ok(Heard::Moves { to: report.state, code, detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        entropy::{Entropy, SeededEntropy},
+        rollouts::state::Class,
+    };
+    use proptest::prelude::*;
+    use wire::Timestamp;
+
+    const BRINGS: Brings<'_> = Brings { version: "2.0", sequence: 2 };
+
+    fn says(state: UpdateState) -> StatusReport {
+        let entropy: &dyn Entropy = &SeededEntropy::new(1);
+        StatusReport { update_id: entropy.id(Timestamp(1)), state, progress: None, code: None, detail: None, firmware: None }
+    }
+
+    fn running(version: &str, sequence: u64) -> Running {
+        Running { version: version.into(), sequence, ..Running::default() }
+    }
+
+    #[test]
+    fn a_success_that_runs_the_old_version_is_a_failure() {
+        use UpdateState as U;
+        let heard = hear(U::Verifying, &says(U::Succeeded), &running("1.0", 1), BRINGS).unwrap();
+        let Heard::Moves { to: U::Failed, code, detail } = heard else { panic!("{heard:?}") };
+        assert_eq!((code.as_str(), detail.as_str()), (RUNS_OLD_VERSION, "it says it succeeded, and runs 1.0 instead of 2.0"));
+        let heard = hear(U::Verifying, &says(U::Succeeded), &running("2.0", 1), BRINGS).unwrap();
+        assert!(matches!(heard, Heard::Moves { to: U::Failed, .. }), "the sequence has to be right too");
+        let heard = hear(U::Verifying, &says(U::Succeeded), &running("2.0", 2), BRINGS).unwrap();
+        assert!(matches!(heard, Heard::Moves { to: U::Succeeded, .. }));
+        // A lie about an update that was taken back changes nothing.
+        assert_eq!(hear(U::Cancelled, &says(U::Succeeded), &running("1.0", 1), BRINGS).unwrap(), Heard::Late);
+    }
+
+    #[test]
+    fn a_late_word_replaces_a_guess_and_nothing_else() {
+        use UpdateState as U;
+        let new = running("2.0", 2);
+        assert!(matches!(hear(U::TimedOut, &says(U::Succeeded), &new, BRINGS), Ok(Heard::Moves { to: U::Succeeded, .. })));
+        assert_eq!(hear(U::TimedOut, &says(U::Downloading), &new, BRINGS).unwrap(), Heard::Late);
+        assert_eq!(hear(U::Failed, &says(U::Succeeded), &new, BRINGS).unwrap(), Heard::Late);
+        assert_eq!(hear(U::Installing, &says(U::Downloading), &new, BRINGS).unwrap(), Heard::Late);
+        assert_eq!(hear(U::Installing, &says(U::Installing), &new, BRINGS).unwrap(), Heard::Again);
+        assert!(hear(U::Installing, &says(U::TimedOut), &new, BRINGS).is_err());
+        assert_eq!(hear(U::Cancelled, &says(U::Cancelled), &new, BRINGS).unwrap(), Heard::Again);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_in_whatever_order_an_update_ends_at_most_once(
+            words in prop::collection::vec((prop::sample::select(UpdateState::ALL), any::<bool>()), 0..40)
+        ) {
+            let mut state = UpdateState::Offered;
+            let mut endings = 0;
+            for (word, honest) in words {
+                let runs = if honest { running("2.0", 2) } else { running("1.0", 1) };
+                if let Ok(Heard::Moves { to, .. }) = hear(state, &says(word), &runs, BRINGS) {
+                    prop_assert!(legal(UPDATE, state, to));
+                    prop_assert!(to != UpdateState::Succeeded || honest);
+                    if Class::of(to) != Class::Updating {
+                        endings += 1;
+                    }
+                    state = to;
+                }
+            }
+            prop_assert!(endings <= 1);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Rollouts: one release to a part of the fleet, in stages, with somebody else's approval, stopped by evidence.
+//!
+//! Owns plans, approvals, stages, updates and their counts. Refuses to know bytes (releases), sockets and pages.
+//!
+//! The pure core says what happens: [`survey`] who is in, [`draw`] in which order, [`gate`] what the evidence says, [`mod@plan`] what to do next,
+//! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`digest`] what an approval
+//! binds, [`validate`] what is wrong with a plan, [`explain`] why a device does or doesn't update. The store applies a list of
+//! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
+//!
+//! Locks are taken in one order: the rollout's row, its update rows, its stage rows.
+
+pub mod control;
+pub mod course;
+pub mod digest;
+pub mod draw;
+pub mod explain;
+pub mod gate;
+pub mod hearing;
+pub mod plan;
+pub mod state;
+pub mod survey;
+pub mod validate;
+
+mod deciding;
+mod drafting;
+mod error;
+mod listing;
+mod moving;
+mod offering;
+mod previewing;
+mod reading;
+mod reporting;
+pub(crate) mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod ticking;
+
+pub use error::Error;
+
+use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
+use std::sync::Arc;
+
+/// The room's façade.
+pub struct Rollouts {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    bus: Bus,
+}
+
+impl Rollouts {
+    /// The room over an open store.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus) -> Self {
+        Self { db, clock, entropy, bus }
+    }
+}

@@ -1,0 +1,183 @@
+//! Moving a rollout: changes applied in one transaction with their history, and the orders of people who control it.
+
+use super::{
+    Error, Rollouts,
+    control::order,
+    course::{self, Change, Course},
+    plan::devices_of,
+    store::{courses, courses::Record, lists},
+    validate::MAX_REMARK,
+};
+use crate::{
+    Result,
+    access::{Act, Actor, Who, allowed, audit, may},
+    bus::Event,
+};
+use serde_json::json;
+use wire::{
+    ids::RolloutId,
+    rollouts::Verb,
+    states::{RolloutState, StageState},
+};
+
+/// How often an order is tried again when the planner was faster.
+const TRIES: usize = 8;
+
+/// Changes with what goes into the history and the audit log beside them.
+pub(super) struct Step<'a> {
+    pub changes: &'a [Change],
+    /// Stage and tally it rests on.
+    pub evidence: Option<(u32, i64)>,
+    /// Lines of the history.
+    pub reasons: &'a [String],
+    /// Who did it; none for the planner.
+    pub order: Option<(&'a Actor, Verb, &'a str)>,
+}
+
+impl Rollouts {
+    /// Applies a step to a course as it was read. False, and nothing is changed, when it has moved in the meantime.
+    pub(super) async fn apply(&self, record: &Record, before: &Course, step: &Step<'_>) -> Result<bool> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let Some(applied) = courses::apply(&mut tx, record, before, step.changes, step.evidence, now).await? else { return Ok(false) };
+        let by = step.order.map_or_else(|| "automatic".to_owned(), |(actor, ..)| actor.label());
+        for reason in step.reasons {
+            let text = match () {
+                () if applied.timed_out > 0 => format!("{} fell silent and timed out", devices_of(applied.timed_out)),
+                () => reason.clone(),
+            };
+            lists::add_event(&mut tx, &record.org, &record.id, &text, &by, tone(step.changes), now).await?;
+        }
+        if let Some((actor, verb, reason)) = step.order {
+            let detail = json!({ "rollout": record.spec.name, "reason": reason });
+            audit::append(&mut tx, actor, now, &format!("rollout.{}", verb.as_str()), record.id.as_str(), &detail).await?;
+        }
+        #[cfg(debug_assertions)]
+        if let Some((_, after)) = courses::course(&mut tx, &record.org, &record.id).await? {
+            debug_assert_eq!(course::sound(&after), Ok(()), "after {:?}", step.changes);
+        }
+        tx.commit().await?;
+        self.bus.tell(Event::Rollout { org: record.org.clone(), id: record.id.clone() });
+        for (device, update) in applied.cancelled {
+            self.bus.tell(Event::Cancelled { org: record.org.clone(), device, update });
+        }
+        if step.changes.iter().any(opens) {
+            self.bus.tell(Event::OffersOpen { org: record.org.clone(), id: record.id.clone() });
+        }
+        Ok(true)
+    }
+
+    /// Begins a scheduled rollout now. Its approval was for another time, so only somebody who may approve it can.
+    pub async fn start(&self, actor: &Actor, id: &RolloutId) -> Result<()> {
+        self.give(actor, id, Verb::Start, "").await
+    }
+
+    /// No new offers for now; what is not yet downloading is taken back.
+    pub async fn pause(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
+        self.give(actor, id, Verb::Pause, reason).await
+    }
+
+    /// Goes on, also after a gate said no: what is known by now is not held against the stage again.
+    pub async fn resume(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
+        self.give(actor, id, Verb::Resume, reason).await
+    }
+
+    /// Lets the next stage begin, without the rest of the soak or without devices that don't come.
+    pub async fn promote(&self, actor: &Actor, id: &RolloutId) -> Result<()> {
+        self.give(actor, id, Verb::Promote, "").await
+    }
+
+    /// Ends it before its end. Updates under way go on to theirs.
+    pub async fn stop(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
+        self.give(actor, id, Verb::Stop, reason).await
+    }
+
+    /// Offers it again to devices that failed or timed out.
+    pub async fn retry(&self, actor: &Actor, id: &RolloutId) -> Result<()> {
+        self.give(actor, id, Verb::Retry, "").await
+    }
+
+    async fn give(&self, actor: &Actor, id: &RolloutId, verb: Verb, reason: &str) -> Result<()> {
+        may(actor, Act::Control)?;
+        let reason = reason.trim();
+        if reason.chars().count() > MAX_REMARK || reason.chars().any(|c| c.is_control() && c != '\n' && c != '\r') {
+            return Err(Error::invalid("reason", "Use at most 500 characters, and no control characters.").into());
+        }
+        for _ in 0..TRIES {
+            let (record, course) = courses::course(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+            if let Some(why) = not_by(verb, &record, actor) {
+                return Err(why.into());
+            }
+            let now = self.clock.now();
+            let changes = order(verb, &course, &actor.label(), reason, now).map_err(Error::NotNow)?;
+            // A person who promotes has looked at this evidence; other orders hold whatever devices have said since.
+            let evidence = course.current().filter(|_| verb == Verb::Promote).map(|s| (course.stage, s.tally));
+            let reasons = [line(verb, &course, &actor.label(), &changes)];
+            let step = Step { changes: &changes, evidence, reasons: &reasons, order: Some((actor, verb, reason)) };
+            if self.apply(&record, &course, &step).await? {
+                // What follows at once is seen at once; if this fails, the next tick does it.
+                if let Err(e) = self.advance(&actor.org, id).await {
+                    tracing::warn!(rollout = %id, error = %e, "advancing after an order failed; the next tick tries again");
+                }
+                return Ok(());
+            }
+        }
+        Err(Error::Stale.into())
+    }
+}
+
+/// Why this person may not, though their role may.
+pub(super) fn not_by(verb: Verb, record: &Record, actor: &Actor) -> Option<Error> {
+    // Starting before the approved time is a decision of its own.
+    let decides = verb == Verb::Start && record.state() == RolloutState::Scheduled && actor.who != Who::System;
+    if !decides {
+        None
+    } else if !allowed(actor, Act::Approve) {
+        Some(Error::NotNow("It was approved for a later time. Only somebody who may approve it can start it earlier.".to_owned()))
+    } else if actor.user().is_some_and(|u| u.as_str() == record.author) {
+        Some(Error::OwnRollout)
+    } else {
+        None
+    }
+}
+
+/// Whether a change lets devices come that could not before.
+const fn opens(change: &Change) -> bool {
+    matches!(change, Change::Begin { .. } | Change::Doors { .. } | Change::Reopen { .. } | Change::Requeue)
+}
+
+/// An order in the history.
+fn line(verb: Verb, course: &Course, by: &str, changes: &[Change]) -> String {
+    match verb {
+        Verb::Start => format!("Started before its time by {by}"),
+        Verb::Promote => format!("Stage {} ended by {by}", course.stage),
+        Verb::Retry => format!("{} to try again, by {by}", devices_of(course.totals().failed + course.totals().timed_out)),
+        _ => changes
+            .iter()
+            .find_map(|c| if let Change::Enter { summary, .. } = c { Some(summary.clone()) } else { None })
+            .unwrap_or_else(|| format!("{} by {by}", verb.as_str())),
+    }
+}
+
+/// How a step is meant, for the history.
+fn tone(changes: &[Change]) -> &'static str {
+    let mut tone = "info";
+    for change in changes {
+        tone = match change {
+            Change::Enter { to: RolloutState::Halted, .. } => return "bad",
+            Change::TimeOut => return "warn",
+            Change::Enter { to: RolloutState::Paused | RolloutState::Scheduled, .. } | Change::Hold { .. } => "hold",
+            Change::Enter { to: RolloutState::Stopping | RolloutState::Stopped, .. } | Change::Close { to: StageState::Skipped, .. } => {
+                "off"
+            }
+            Change::Enter { to: RolloutState::Completed, .. } | Change::Close { to: StageState::Succeeded, .. } => "ok",
+            _ => tone,
+        };
+    }
+    tone
+}
+
+/// When the history says something happened that a person wrote about.
+pub(super) fn said(what: &str, by: &str, remark: &str) -> String {
+    if remark.is_empty() { format!("{what} by {by}") } else { format!("{what} by {by}: {remark}") }
+}

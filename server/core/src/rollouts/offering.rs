@@ -1,0 +1,126 @@
+//! A device asks whether there is something for it. Its place says whether its turn has come; the first ask makes its row.
+
+use super::{
+    Rollouts,
+    course::may_install,
+    draw,
+    store::{
+        courses,
+        updates::{self, NewUpdate, Open},
+    },
+};
+use crate::{
+    Result,
+    bus::Event,
+    db::{self, Conn},
+    devices::{DeviceNo, store as devices},
+    releases::{self, RolloutRelease},
+};
+use wire::{
+    device::{ARTIFACTS, Download, Offer},
+    ids::{Digest, OrgId, RolloutId, UpdateId},
+    states::{DeviceState, RolloutState},
+};
+
+impl Rollouts {
+    /// What is on offer for a device. Repeating the question gives the same offer while the update is open; a device has at most one.
+    pub async fn poll(&self, device: DeviceNo) -> Result<Option<Offer>> {
+        let now = self.clock.now();
+        let mut on = self.db.read().await?;
+        if let Some(open) = updates::open_of(&mut on, device).await? {
+            return Ok(offer_of(&mut on, open).await?);
+        }
+        let Some((org, _)) = devices::name(&mut on, device).await? else { return Ok(None) };
+        let Some(facts) = devices::facts(&mut on, device).await? else { return Ok(None) };
+        if facts.state != DeviceState::Active.as_str() {
+            return Ok(None);
+        }
+        for candidate in updates::candidates(&mut on, &org, &facts.device_type, facts.sequence, now).await? {
+            if draw::place(&candidate.id, device) > candidate.cut
+                || updates::last_in(&mut on, &candidate.id, device).await?.is_some_and(|last| !last.again)
+            {
+                continue;
+            }
+            let Some(record) = courses::record(&mut on, &org, &candidate.id).await? else { continue };
+            if record.target()?.check(&facts, false).is_err() {
+                continue;
+            }
+            let Some(release) = releases::for_rollout(&mut on, &org, &record.release).await? else { continue };
+            if !may_install(release.state) {
+                continue;
+            }
+            drop(on);
+            return self.offer(&org, &candidate.id, device, &facts.version, release).await;
+        }
+        Ok(None)
+    }
+
+    /// Makes the offer, if in the meantime nobody paused the rollout and no other instance was faster.
+    async fn offer(
+        &self,
+        org: &OrgId,
+        rollout: &RolloutId,
+        device: DeviceNo,
+        from_version: &str,
+        release: RolloutRelease,
+    ) -> Result<Option<Offer>> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let Some(held) = updates::hold_rollout(&mut tx, rollout).await? else { return Ok(None) };
+        if held.state != RolloutState::Running || draw::place(rollout, device) > held.cut || now >= held.doors_until {
+            return Ok(None);
+        }
+        let last = updates::last_in(&mut tx, rollout, device).await?;
+        if last.as_ref().is_some_and(|last| !last.again) {
+            return Ok(None);
+        }
+        // An offer that was taken back before the device began was no attempt.
+        let tried = last
+            .as_ref()
+            .map_or(0, |last| if last.state == wire::states::UpdateState::Cancelled { last.attempts - 1 } else { last.attempts });
+        let deadline = now.plus(held.timeout_ms);
+        let id: UpdateId = self.entropy.id(now);
+        let new = NewUpdate {
+            id: &id,
+            org,
+            rollout,
+            device,
+            stage: held.stage,
+            from_version,
+            attempts: tried + 1,
+            deadline,
+            after: last.as_ref().map(|last| last.id.as_str()),
+            newcomer: last.is_none() && device > held.last_device,
+        };
+        if !updates::offer(&mut tx, &new, now).await? {
+            drop(tx);
+            let mut on = self.db.read().await?;
+            return Ok(match updates::open_of(&mut on, device).await? {
+                Some(open) => offer_of(&mut on, open).await?,
+                None => None,
+            });
+        }
+        devices::set_update(&mut tx, device, wire::states::UpdateState::Offered.as_str()).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Rollout { org: org.clone(), id: rollout.clone() });
+        self.bus.tell(Event::Device { org: org.clone(), device });
+        Ok(Some(offer(id, rollout.clone(), release, deadline)))
+    }
+
+    /// Whether a device may fetch an artifact: only what its open update is made of, and not after a recall.
+    pub async fn may_download(&self, device: DeviceNo, artifact: &Digest) -> Result<bool> {
+        Ok(updates::has_artifact(&mut self.db.read().await?, device, artifact).await?)
+    }
+}
+
+/// The offer behind an open update; none when its release was recalled.
+async fn offer_of(on: &mut impl Conn, open: Open) -> Result<Option<Offer>, db::Error> {
+    let Some(release) = releases::for_rollout(on, &open.org, &open.release).await? else { return Ok(None) };
+    Ok(may_install(release.state).then(|| offer(open.id, open.rollout, release, open.deadline)))
+}
+
+fn offer(update_id: UpdateId, rollout_id: RolloutId, release: RolloutRelease, deadline: wire::Timestamp) -> Offer {
+    let download = |p: wire::manifest::Payload| Download { path: format!("{ARTIFACTS}{}", p.sha256), sha256: p.sha256, size: p.size };
+    let downloads = release.manifest.payloads.into_iter().map(download).collect();
+    Offer { update_id, rollout_id, envelope: release.envelope, downloads, deadline }
+}

@@ -1,0 +1,323 @@
+//! Pure: what to do next about a rollout, and why. Same course, same instant, same plan; any instance may make it, and the store applies
+//! it only to the generation (and, where it rests on evidence, the tally) it was made on.
+
+use super::{
+    course::{Change, Course, Stage, may_install},
+    draw::Cut,
+    gate,
+    state::{self, ROLLOUT},
+};
+use wire::{
+    Timestamp,
+    rollouts::{Call, Verdict},
+    states::{RolloutState, StageState},
+    time::duration,
+};
+
+/// How often the waiting devices of a stage that stands still are counted again: 10 minutes.
+pub const RECOUNT_MS: i64 = 10 * 60 * 1000;
+
+/// What the planner wants done.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// In this order, all or nothing.
+    pub changes: Vec<Change>,
+    /// Why this, or why nothing; for the history and for people.
+    pub reasons: Vec<String>,
+    /// What has to be found out first; the changes are then empty.
+    pub need: Option<Need>,
+    /// The stage and tally the plan rests on; none when it holds whatever devices have said since.
+    pub evidence: Option<(u32, i64)>,
+    /// When to look again at the latest, if time alone can change something.
+    pub look_again: Option<Timestamp>,
+}
+
+/// Something that is only counted when it is needed, because it walks the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Who is in the rollout.
+    Targets,
+    /// Who of the running stage's reach still waits.
+    Remaining,
+}
+
+/// What was found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Survey {
+    /// The draw.
+    Targets {
+        /// One a stage.
+        cuts: Vec<Cut>,
+        /// The highest device number there is.
+        last_device: i64,
+    },
+    /// Who still waits.
+    Remaining {
+        /// How many devices.
+        waiting: i64,
+        /// The highest device number there is.
+        last_device: i64,
+    },
+}
+
+impl Plan {
+    fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reasons.push(reason.into());
+        self
+    }
+    fn then(mut self, change: Change) -> Self {
+        self.changes.push(change);
+        self
+    }
+    fn needs(need: Need) -> Self {
+        Self { need: Some(need), ..Self::default() }
+    }
+    fn resting_on(mut self, number: u32, stage: &Stage) -> Self {
+        self.evidence = Some((number, stage.tally));
+        self
+    }
+    const fn until(mut self, at: Timestamp) -> Self {
+        self.look_again = Some(at);
+        self
+    }
+    fn enter(self, to: RolloutState, summary: impl Into<String>) -> Self {
+        let summary = summary.into();
+        self.because(summary.clone()).then(Change::Enter { to, summary })
+    }
+}
+
+/// Plans the next step. `overdue` says that an update's deadline has passed; `survey` answers the [`Need`] of a plan made before.
+pub fn plan(course: &Course, overdue: bool, survey: Option<&Survey>, now: Timestamp) -> Plan {
+    use RolloutState as R;
+    if overdue {
+        return Plan::default().because("devices fell silent").then(Change::TimeOut);
+    }
+    match course.state {
+        R::Approved | R::Scheduled => before(course, survey, now),
+        R::Running => running(course, survey, now),
+        R::Paused if !may_install(course.release) => halt(course, None, RECALLED),
+        R::Stopping => stopping(course),
+        other => Plan::default().because(standing(other)),
+    }
+}
+
+const RECALLED: &str = "Halted: the release was recalled, it must not be installed any more";
+
+const fn standing(state: RolloutState) -> &'static str {
+    use RolloutState as R;
+    match state {
+        R::Draft => "it is a draft",
+        R::WaitingForApproval => "it waits for somebody else's approval",
+        R::Rejected => "it was rejected",
+        R::Paused => "it is paused",
+        R::Halted => "a gate stopped it, a person has to decide",
+        R::RollingBack | R::RolledBack => "it goes back",
+        R::Approved | R::Scheduled | R::Running | R::Stopping => "it goes on",
+        R::Stopped => "it was stopped",
+        R::Completed => "it is completed",
+    }
+}
+
+/// Approved, not started.
+fn before(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
+    if !may_install(course.release) {
+        return Plan::default().enter(RolloutState::Stopping, "Stopped: the release was recalled before it began");
+    }
+    if let Some(at) = course.begin_at.filter(|at| *at > now) {
+        let plan = Plan::default().until(at);
+        let text = format!("Starts {}", at.readable());
+        return if course.state == RolloutState::Approved { plan.enter(RolloutState::Scheduled, text) } else { plan.because(text) };
+    }
+    match survey {
+        Some(Survey::Targets { cuts, last_device }) => {
+            let devices = cuts.last().map_or(0, |c| c.reach);
+            Plan::default()
+                .then(Change::Draw { cuts: cuts.clone(), last_device: *last_device })
+                .enter(RolloutState::Running, format!("Started: {} in {} stages", devices_of(devices), course.stages.len()))
+        }
+        _ => Plan::needs(Need::Targets),
+    }
+}
+
+fn running(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
+    if !may_install(course.release) {
+        return halt(course, None, RECALLED);
+    }
+    let number = course.stage;
+    match course.current() {
+        None => next(course, now),
+        Some(stage) => match stage.state {
+            StageState::Running => in_stage(course, number, stage, survey, now),
+            StageState::Soaking => soaking(course, number, stage, now),
+            StageState::AwaitingPromotion => Plan::default().because(format!("stage {number} passed and waits for a person to go on")),
+            StageState::Succeeded | StageState::Skipped => next(course, now).resting_on(number, stage),
+            StageState::Failed | StageState::Pending => halt(course, stage.verdict.clone(), "Halted: its stage was stopped"),
+        },
+    }
+}
+
+/// Begins the next stage, or ends the rollout after the last.
+fn next(course: &Course, now: Timestamp) -> Plan {
+    let Some(i) = course.stages.iter().position(|s| s.state == StageState::Pending) else {
+        let all = course.totals();
+        let mut text = format!("Completed: {} of {} succeeded", all.succeeded, all.total);
+        for (n, what) in [(all.errors(), "failed"), (all.left_out, "left out"), (all.waiting, "never came")] {
+            if n > 0 {
+                text += &format!(", {n} {what}");
+            }
+        }
+        return Plan::default().enter(RolloutState::Completed, text);
+    };
+    let number = u32::try_from(i + 1).unwrap_or(u32::MAX);
+    let carried = course.current().map_or(0, |s| s.counts.waiting);
+    let devices = course.stages[i].counts.total + carried;
+    if devices == 0 && !course.is_last(number) {
+        return Plan::default().because(format!("Stage {number} skipped: it has no devices")).then(Change::Close {
+            stage: number,
+            to: StageState::Skipped,
+            verdict: None,
+        });
+    }
+    let doors_until = now.plus(course.patience(number));
+    let text = if carried > 0 {
+        format!("Stage {number} began: {}, {carried} of them not reached before", devices_of(devices))
+    } else {
+        format!("Stage {number} began: {}", devices_of(devices))
+    };
+    Plan::default().because(text).then(Change::Begin { stage: number, doors_until }).until(doors_until)
+}
+
+fn in_stage(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>, now: Timestamp) -> Plan {
+    let counts = &stage.counts;
+    let open = gate::judge(&stage.spec.gate, counts, stage.seen, false);
+    if open.call == Call::Halt {
+        return halt_by_gate(course, number, open);
+    }
+    if counts.updating > 0 {
+        return Plan::default().because(format!("stage {number}: {}; {} under way", open.text, counts.updating));
+    }
+    // The count of waiting devices drifts when tags change or devices go; before it decides something, they are counted.
+    let doors_open = now < course.doors_until;
+    let decides = if doors_open { counts.waiting == 0 && course.is_last(number) } else { counts.waiting > 0 };
+    let standing_still = doors_open && counts.waiting > 0 && now >= stage.counted_at.plus(RECOUNT_MS);
+    if standing_still || (decides && stage.counted != stage.tally) {
+        return match survey {
+            Some(Survey::Remaining { waiting, last_device }) => {
+                let recount = Change::Recount { stage: number, waiting: *waiting, last_device: *last_device };
+                let plan = Plan::default().then(recount).resting_on(number, stage);
+                if *waiting == counts.waiting { plan } else { plan.because(format!("{} still to come", devices_of(*waiting))) }
+            }
+            _ => Plan::needs(Need::Remaining),
+        };
+    }
+    if doors_open && counts.waiting > 0 {
+        let text =
+            format!("stage {number}: {}; {} still to come, until {}", open.text, devices_of(counts.waiting), course.doors_until.readable());
+        return Plan::default().because(text).until(course.doors_until.min(stage.counted_at.plus(RECOUNT_MS)));
+    }
+    if counts.finished() == 0 && counts.waiting == 0 {
+        return Plan::default()
+            .because(format!("Stage {number} skipped: nobody was left to update"))
+            .then(Change::Close { stage: number, to: StageState::Skipped, verdict: None })
+            .resting_on(number, stage);
+    }
+    let verdict = gate::judge(&stage.spec.gate, counts, stage.seen, true);
+    if verdict.call == Call::Halt {
+        return halt_by_gate(course, number, verdict);
+    }
+    let not_reached = if counts.waiting > 0 { format!("; {} not reached", devices_of(counts.waiting)) } else { String::new() };
+    if stage.spec.soak_s > 0 {
+        let millis = i64::from(stage.spec.soak_s) * 1000;
+        let until = now.plus(millis);
+        return Plan::default()
+            .because(format!("Stage {number}: {}{not_reached}; watched for {}", verdict.text, duration(millis)))
+            .then(Change::Soak { stage: number, until, verdict })
+            .resting_on(number, stage)
+            .until(until);
+    }
+    pass(course, number, stage, verdict, &not_reached)
+}
+
+fn soaking(course: &Course, number: u32, stage: &Stage, now: Timestamp) -> Plan {
+    // What devices correct after the fact is evidence too.
+    let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
+    if verdict.call == Call::Halt {
+        return halt_by_gate(course, number, verdict);
+    }
+    match stage.soak_until.filter(|until| *until > now) {
+        Some(until) => Plan::default().because(format!("stage {number} is watched until {}", until.readable())).until(until),
+        None => pass(course, number, stage, verdict, ""),
+    }
+}
+
+fn pass(course: &Course, number: u32, stage: &Stage, verdict: Verdict, not_reached: &str) -> Plan {
+    let text = &verdict.text;
+    let plan = Plan::default().resting_on(number, stage);
+    if stage.spec.confirm && !course.is_last(number) {
+        return plan
+            .because(format!("Stage {number} passed: {text}{not_reached}; it waits for a person to go on"))
+            .then(Change::Hold { stage: number, verdict });
+    }
+    plan.because(format!("Stage {number} passed: {text}{not_reached}")).then(Change::Close {
+        stage: number,
+        to: StageState::Succeeded,
+        verdict: Some(verdict),
+    })
+}
+
+fn halt_by_gate(course: &Course, number: u32, verdict: Verdict) -> Plan {
+    let why = format!("Halted in stage {number}: {}", verdict.text);
+    halt(course, Some(verdict), &why)
+}
+
+/// Stops offering and says why. What is not yet downloading is taken back; with a recalled release also what is not yet installing.
+fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan {
+    let mut plan = Plan::default();
+    if let Some(stage) = course.current().filter(|s| state::legal(state::STAGE, s.state, StageState::Failed)) {
+        let verdict = verdict.unwrap_or_else(|| Verdict {
+            call: Call::Halt,
+            text: why.to_owned(),
+            finished: stage.counts.finished(),
+            succeeded: stage.counts.succeeded,
+            errors: stage.counts.errors(),
+        });
+        plan = plan.then(Change::Close { stage: course.stage, to: StageState::Failed, verdict: Some(verdict) });
+    }
+    let recalled = !may_install(course.release);
+    plan.enter(RolloutState::Halted, why).then(Change::Withdraw { recalled, for_good: false })
+}
+
+fn stopping(course: &Course) -> Plan {
+    let under_way = course.totals().updating;
+    if under_way > 0 {
+        return Plan::default().because(format!("{} still under way", devices_of(under_way)));
+    }
+    let mut plan = Plan::default();
+    for (i, stage) in course.stages.iter().enumerate() {
+        if !matches!(stage.state, StageState::Succeeded | StageState::Failed | StageState::Skipped) {
+            let number = u32::try_from(i + 1).unwrap_or(u32::MAX);
+            plan = plan.then(Change::Close { stage: number, to: StageState::Skipped, verdict: None });
+        }
+    }
+    if let Some(stage) = course.current() {
+        plan = plan.resting_on(course.stage, stage);
+    }
+    let all = course.totals();
+    let text = if course.stage == 0 {
+        "Stopped before it began".to_owned()
+    } else {
+        format!("Stopped: {} of {} succeeded", all.succeeded, all.total)
+    };
+    plan.enter(RolloutState::Stopped, text)
+}
+
+/// Whether the planner may have something to do in this state.
+pub fn alive(state: RolloutState) -> bool {
+    use RolloutState as R;
+    !state::ended(ROLLOUT, state) && !matches!(state, R::Draft | R::WaitingForApproval | R::Rejected)
+}
+
+/// `1 device`, `2 devices`.
+pub fn devices_of(n: i64) -> String {
+    if n == 1 { "1 device".to_owned() } else { format!("{n} devices") }
+}

@@ -1,0 +1,79 @@
+//! What a plan would do as of now: who, in which stage, who is left out and why. The approver sees the draw of exactly the plan they sign.
+
+use super::{
+    Rollouts,
+    store::courses::Record,
+    survey::{Found, Target, Walk},
+    ticking::walk,
+    validate,
+};
+use crate::{
+    Result,
+    access::{Act, Actor, may},
+    db::{Error as DbError, Read},
+    devices::Selector,
+    releases,
+};
+use wire::{
+    ids::{OrgId, RolloutId},
+    rollouts::{Preview, Problem, RolloutSpec},
+};
+
+/// Devices named of each stage.
+pub(super) const SAMPLE: usize = 100;
+/// The place of a plan that is not kept yet. Its draw is made by its id, so no device can be named for it.
+const UNNAMED: &str = "rol_00000000000000000000000000000000";
+
+impl Rollouts {
+    /// What a plan would do. Changes nothing. Devices are named only for a plan that is kept: the draw depends on its id.
+    pub async fn preview(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Preview> {
+        may(actor, Act::Read)?;
+        self.previewed(&actor.org, None, spec).await
+    }
+
+    /// What a plan would do, as the rollout of this id.
+    pub(super) async fn previewed(&self, org: &OrgId, id: Option<&RolloutId>, spec: &RolloutSpec) -> Result<Preview> {
+        let now = self.clock.now();
+        let mut on = self.db.read().await?;
+        let release = releases::for_rollout(&mut on, org, &spec.release).await?;
+        let mut problems = validate::problems(spec, release.as_ref().map(|r| r.state), now);
+        let selector = Selector::parse(&spec.selector);
+        let selector_error = selector.as_ref().err().cloned();
+        let (Some(release), Ok(selector)) = (release, selector) else {
+            return Ok(Preview { total: 0, stages: Vec::new(), excluded: Vec::new(), selector_error, problems, bytes: 0 });
+        };
+        let target = Target {
+            device_type: release.row.device_type.clone(),
+            hardware: release.manifest.hardware.clone(),
+            version: release.row.version.clone(),
+            sequence: release.row.sequence,
+            min_sequence: i64::try_from(release.manifest.min_sequence).unwrap_or(i64::MAX),
+            selector,
+        };
+        let unnamed: RolloutId = UNNAMED.parse().map_err(DbError::corrupt)?;
+        let found = drawn(&mut on, org, id.unwrap_or(&unnamed), &target, spec, if id.is_some() { SAMPLE } else { 0 }).await?;
+        let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
+        // Stages that can't be cut have no sizes to complain about.
+        if !problems.iter().any(of_stages) {
+            problems.extend(validate::problems_of_draw(spec, &devices));
+        }
+        let size: u64 = release.manifest.payloads.iter().map(|p| p.size).sum();
+        let bytes = i64::try_from(size).unwrap_or(i64::MAX).saturating_mul(found.total);
+        Ok(Preview { total: found.total, stages: found.stages, excluded: found.excluded, selector_error, problems, bytes })
+    }
+}
+
+fn of_stages(problem: &Problem) -> bool {
+    problem.field.starts_with("stages") && !problem.field.contains("gate")
+}
+
+/// The draw a kept plan would get now.
+pub(super) async fn draw(on: &mut Read, record: &Record, sample: usize) -> Result<Found, DbError> {
+    drawn(on, &record.org, &record.id, &record.target()?, &record.spec, sample).await
+}
+
+async fn drawn(on: &mut Read, org: &OrgId, id: &RolloutId, target: &Target, spec: &RolloutSpec, sample: usize) -> Result<Found, DbError> {
+    let mut taken = Walk::new(target, id, sample > 0);
+    walk(on, org, id.as_str(), |device, facts, busy| taken.take(device, facts, busy)).await?;
+    Ok(taken.finish(&spec.stages, sample))
+}

@@ -1,0 +1,321 @@
+//! What pages show of rollouts, and what the caller may do about them.
+
+use super::{
+    Error, Rollouts,
+    control::order,
+    course::Course,
+    deciding::not_decidable,
+    drafting::not_editable,
+    draw,
+    explain::{Concern, UnderWay, explain, progress},
+    gate,
+    moving::not_by,
+    state::{ROLLOUT, ended},
+    store::{
+        courses::{self, Record},
+        lists::{self, Tab},
+        updates,
+    },
+};
+use crate::{
+    Result,
+    access::{Act, Actor, allowed, may},
+    db::Read,
+    devices::{DeviceNo, store as devices},
+    releases,
+};
+use wire::{
+    Timestamp,
+    devices::DeviceUpdate,
+    ids::{OrgId, RolloutId},
+    page::{DEFAULT_ROWS, Page},
+    rollouts::{
+        Action, ApprovalCard, ApprovalsPage, Call, Counts, RolloutDetail, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView,
+        UpdateQuery, Verb, WizardPage,
+    },
+    states::{RolloutState, StageState},
+};
+
+/// The states of a tab.
+fn tab_of(tab: &str) -> Tab {
+    use RolloutState as R;
+    match tab {
+        "waiting" => [R::WaitingForApproval, R::Approved, R::Scheduled, R::Scheduled, R::Scheduled],
+        "finished" => [R::Completed, R::Stopped, R::RolledBack, R::RolledBack, R::RolledBack],
+        "drafts" => [R::Draft, R::Rejected, R::Rejected, R::Rejected, R::Rejected],
+        _ => [R::Running, R::Paused, R::Halted, R::Stopping, R::RollingBack],
+    }
+}
+
+impl Rollouts {
+    /// A page of rollouts, newest first. `tab` is `running` (the default), `waiting`, `finished` or `drafts`.
+    pub async fn list(&self, actor: &Actor, cursor: Option<&str>, tab: &str) -> Result<RolloutsPage> {
+        may(actor, Act::Read)?;
+        // Ids sort by their creation, so the last id of a page is its cursor; `rol` followed by `~` sorts behind every id.
+        let before = match cursor {
+            None => "rol~".to_owned(),
+            Some(c) => c.parse::<RolloutId>().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?.into(),
+        };
+        let mut on = self.db.read().await?;
+        let tab = tab_of(tab);
+        let mut records = lists::page_in(&mut on, &actor.org, &before, tab, i64::from(DEFAULT_ROWS) + 1).await?;
+        let more = records.len() > DEFAULT_ROWS as usize;
+        records.truncate(DEFAULT_ROWS as usize);
+        let next = records.last().filter(|_| more).map(|r| r.id.as_str().to_owned());
+        let total = lists::count_in(&mut on, &actor.org, tab).await?;
+        let items = self.rows(&mut on, &actor.org, &records).await?;
+        Ok(RolloutsPage { rollouts: Page { items, next, total }, may_draft: allowed(actor, Act::Draft) })
+    }
+
+    /// Rollouts that run or wait for something, the most urgent first.
+    pub async fn open_rows(&self, org: &OrgId, most: usize) -> Result<Vec<RolloutRow>> {
+        let mut on = self.db.read().await?;
+        let records = lists::open_records(&mut on, org, i64::try_from(most).unwrap_or(i64::MAX)).await?;
+        self.rows(&mut on, org, &records).await
+    }
+
+    /// How many rollouts run, and how many wait for a decision that this caller could make.
+    pub async fn nav_counts(&self, actor: &Actor) -> Result<(i64, i64)> {
+        may(actor, Act::Read)?;
+        let user = actor.user().map_or("", |u| u.as_str());
+        Ok(lists::nav_counts(&mut self.db.read().await?, &actor.org, user).await?)
+    }
+
+    /// A rollout and a page of its devices.
+    pub async fn page(&self, actor: &Actor, id: &RolloutId, query: &UpdateQuery) -> Result<RolloutPage> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        let (record, course) = courses::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        let updates = self.listed(&mut on, &record, &course, query).await?;
+        let rollout = self.detail(&mut on, actor, &record, &course).await?;
+        Ok(RolloutPage { rollout, updates })
+    }
+
+    async fn detail(&self, on: &mut Read, actor: &Actor, record: &Record, course: &Course) -> Result<RolloutDetail> {
+        let now = self.clock.now();
+        let release = releases::for_rollout(on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
+        let approvals = lists::decisions(on, &record.id).await?;
+        let history = lists::events(on, &record.id).await?;
+        let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| stage_view(number, stage)).collect();
+        let mut counts = course.totals();
+        if before_draw(record.state()) {
+            // Not drawn yet: what the draw would be as of now.
+            let found = super::previewing::draw(on, record, 0).await?;
+            for (view, preview) in stages.iter_mut().zip(&found.stages) {
+                view.counts = Counts { total: preview.devices, waiting: preview.devices, ..Counts::default() };
+            }
+            counts = Counts { total: found.total, waiting: found.total, ..Counts::default() };
+        }
+        Ok(RolloutDetail {
+            row: row(record, &summary(record, course.current().map(|s| (s.state, s.counts))), counts),
+            spec: record.spec.clone(),
+            generation: record.generation(),
+            digest: record.digest.clone(),
+            release: release.row,
+            stages,
+            approvals,
+            history,
+            actions: actions(actor, record, course, now),
+            at: now,
+        })
+    }
+
+    /// Rows with their counts. Rollouts that were not drawn yet show whom they would reach.
+    async fn rows(&self, on: &mut Read, org: &OrgId, records: &[Record]) -> Result<Vec<RolloutRow>> {
+        let mut sums = lists::sums(on, org, records).await?;
+        let mut rows = Vec::with_capacity(records.len());
+        for record in records {
+            let counts = sums.remove(&record.id).unwrap_or_default();
+            let current = if record.state() == RolloutState::Running && record.stage() > 0 {
+                let course = record.course(courses::stages(on, record).await?);
+                course.current().map(|s| (s.state, s.counts))
+            } else {
+                None
+            };
+            rows.push(row(record, &summary(record, current), counts));
+        }
+        Ok(rows)
+    }
+
+    /// The approvals inbox.
+    pub async fn approvals(&self, actor: &Actor) -> Result<ApprovalsPage> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        let may_approve = allowed(actor, Act::Approve);
+        let mut cards = Vec::new();
+        for record in lists::waiting(&mut on, &actor.org).await? {
+            let preview = self.previewed(&actor.org, Some(&record.id), &record.spec).await?;
+            let signed_by = releases::for_rollout(&mut on, &actor.org, &record.release).await?.map(|r| r.row.signed_by).unwrap_or_default();
+            let blocked = if may_approve {
+                not_decidable(&record, actor).map(|e| e.fault().message)
+            } else {
+                Some("Deciding needs the role admin.".to_owned())
+            };
+            let counts = Counts { total: preview.total, waiting: preview.total, ..Counts::default() };
+            cards.push(ApprovalCard {
+                rollout: row(&record, &summary(&record, None), counts),
+                spec: record.spec.clone(),
+                digest: record.digest.clone(),
+                generation: record.generation(),
+                preview,
+                signed_by,
+                blocked,
+            });
+        }
+        let decided = lists::decided(&mut on, &actor.org).await?;
+        let decided = self.rows(&mut on, &actor.org, &decided).await?;
+        Ok(ApprovalsPage { waiting: cards, decided, may_approve })
+    }
+
+    /// What the wizard shows. Without a plan it begins with the plan of the rollout being edited.
+    pub async fn wizard(&self, actor: &Actor, spec: Option<RolloutSpec>, editing: Option<&RolloutId>) -> Result<WizardPage> {
+        may(actor, Act::Draft)?;
+        let mut on = self.db.read().await?;
+        let record = match editing {
+            Some(id) => Some(courses::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?),
+            None => None,
+        };
+        if let Some(why) = record.as_ref().and_then(not_editable) {
+            return Err(Error::NotNow(why).into());
+        }
+        let releases = releases::published(&mut on, &actor.org).await?;
+        drop(on);
+        let spec = spec.or_else(|| record.as_ref().map(|r| r.spec.clone()));
+        let preview = match &spec {
+            Some(spec) => Some(self.previewed(&actor.org, editing, spec).await?),
+            None => None,
+        };
+        Ok(WizardPage { releases, spec, preview, editing: record.map(|r| (r.id.clone(), r.generation())) })
+    }
+
+    /// A device's updates, newest first; at most 20.
+    pub async fn updates_of(&self, device: DeviceNo) -> Result<Vec<DeviceUpdate>> {
+        Ok(updates::of_device(&mut self.db.read().await?, device).await?)
+    }
+
+    /// Why a device is or isn't updating, in words; empty when no rollout concerns it.
+    pub async fn explain(&self, device: DeviceNo) -> Result<String> {
+        let now = self.clock.now();
+        let mut on = self.db.read().await?;
+        let (Some((org, _)), Some(facts)) = (devices::name(&mut on, device).await?, devices::facts(&mut on, device).await?) else {
+            return Ok(String::new());
+        };
+        let under_way = updates::open_of(&mut on, device).await?.map(|open| UnderWay {
+            rollout: open.name,
+            version: open.version,
+            state: open.state,
+            deadline: Some(open.deadline),
+        });
+        let mut concerns = Vec::new();
+        for record in courses::of_device_type(&mut on, &org, &facts.device_type).await? {
+            // Drafts concern nobody yet, and what ended without the device is history.
+            let last = updates::last_in(&mut on, &record.id, device).await?;
+            let over = ended(ROLLOUT, record.state()) && last.is_none();
+            if over || matches!(record.state(), RolloutState::Draft | RolloutState::Rejected) {
+                continue;
+            }
+            let course = record.course(courses::stages(&mut on, &record).await?);
+            let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
+            let drawn = cuts.iter().any(|c| *c != draw::NOBODY);
+            concerns.push(Concern {
+                name: record.spec.name.clone(),
+                target: record.target()?,
+                state: course.state,
+                summary: course.summary.clone(),
+                stage: course.stage,
+                stage_state: course.current().map(|s| s.state),
+                device_stage: drawn.then(|| draw::stage_of(draw::place(&record.id, device), &cuts)),
+                doors_open: now < course.doors_until,
+                begin_at: record.begin_at(),
+                ended: last.filter(|l| !l.again).map(|l| (l.state, if l.detail.is_empty() { l.code } else { l.detail })),
+            });
+        }
+        Ok(explain(&facts, under_way.as_ref(), &concerns, now))
+    }
+}
+
+const fn before_draw(state: RolloutState) -> bool {
+    use RolloutState as R;
+    matches!(state, R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled)
+}
+
+fn row(record: &Record, summary: &str, counts: Counts) -> RolloutRow {
+    RolloutRow {
+        id: record.id.clone(),
+        name: record.spec.name.clone(),
+        version: record.version.clone(),
+        device_type: record.device_type.clone(),
+        state: record.state(),
+        summary: summary.to_owned(),
+        stage: record.stage(),
+        stages: u32::try_from(record.spec.stages.len()).unwrap_or(u32::MAX),
+        counts,
+        author: record.author_name.clone(),
+        created_at: record.created_at,
+        updated_at: record.updated_at,
+    }
+}
+
+/// One sentence: how far it is while it runs, else what happened last.
+fn summary(record: &Record, current: Option<(StageState, Counts)>) -> String {
+    match current.filter(|_| record.state() == RolloutState::Running) {
+        Some((state, counts)) => {
+            progress(record.stage(), record.spec.stages.len(), state, counts.finished(), counts.total, counts.errors())
+        }
+        None => record.summary().to_owned(),
+    }
+}
+
+fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
+    let live = matches!(stage.state, StageState::Pending | StageState::Running);
+    let verdict = match &stage.verdict {
+        Some(verdict) if !live => verdict.clone(),
+        _ if stage.state == StageState::Pending => {
+            wire::rollouts::Verdict { call: Call::Wait, text: "has not begun".to_owned(), finished: 0, succeeded: 0, errors: 0 }
+        }
+        _ if stage.state == StageState::Skipped => {
+            wire::rollouts::Verdict { call: Call::Wait, text: "skipped".to_owned(), finished: 0, succeeded: 0, errors: 0 }
+        }
+        _ => gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false),
+    };
+    StageView {
+        number,
+        spec: stage.spec.clone(),
+        state: stage.state,
+        counts: stage.counts,
+        started_at: stage.started_at,
+        soak_until: stage.soak_until,
+        ended_at: stage.ended_at,
+        verdict,
+    }
+}
+
+/// What the caller may do now, and where not, why. Verbs that their role can never use are left out.
+fn actions(actor: &Actor, record: &Record, course: &Course, now: Timestamp) -> Vec<Action> {
+    use Verb as V;
+    let mut out = Vec::new();
+    for (verb, act) in [
+        (V::Edit, Act::Draft),
+        (V::Submit, Act::Draft),
+        (V::Approve, Act::Approve),
+        (V::Reject, Act::Approve),
+        (V::Start, Act::Control),
+        (V::Pause, Act::Control),
+        (V::Resume, Act::Control),
+        (V::Promote, Act::Control),
+        (V::Retry, Act::Control),
+        (V::Stop, Act::Control),
+    ] {
+        if !allowed(actor, act) {
+            continue;
+        }
+        let blocked = match verb {
+            V::Edit => not_editable(record),
+            V::Submit => (record.state() != RolloutState::Draft).then(|| "Only a draft can be sent for approval.".to_owned()),
+            V::Approve | V::Reject => not_decidable(record, actor).map(|e| e.fault().message),
+            _ => not_by(verb, record, actor).map(|e| e.fault().message).or_else(|| order(verb, course, "", "", now).err()),
+        };
+        out.push(Action { verb, blocked });
+    }
+    out
+}

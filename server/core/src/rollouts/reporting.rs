@@ -1,0 +1,107 @@
+//! A device says how its update goes.
+
+use super::{
+    Error, Rollouts,
+    hearing::{Brings, Heard, hear},
+    state::Class,
+    store::updates::{self, Moved, Update},
+};
+use crate::{
+    Result,
+    bus::Event,
+    db::Tx,
+    devices::{DeviceNo, store as devices},
+};
+use wire::{
+    device::{Running, StatusReport},
+    rollouts::Counts,
+    states::UpdateState,
+};
+
+/// Most characters of a detail that are kept.
+const MAX_DETAIL: usize = 1000;
+/// Most characters of a code that are kept.
+const MAX_CODE: usize = 64;
+
+impl Rollouts {
+    /// Takes a device's word on its update and answers with the state as it is now. May be repeated; late words change nothing. What the
+    /// device says it runs is noted. Somebody else's update is not found.
+    pub async fn report(&self, device: DeviceNo, report: StatusReport) -> Result<UpdateState> {
+        let report = readable(report);
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let update = updates::update(&mut tx, &report.update_id).await?.filter(|u| u.device == device).ok_or(Error::NotFound("update"))?;
+        let runs = match &report.firmware {
+            Some(runs) => {
+                let sequence = i64::try_from(runs.sequence).map_err(|_| Error::invalid("firmware.sequence", "Use at most 63 bits."))?;
+                devices::set_firmware(&mut tx, device, &runs.version, sequence).await?;
+                runs.clone()
+            }
+            None => known(&mut tx, device).await?,
+        };
+        let brings = Brings { version: &update.version, sequence: update.sequence };
+        // An attempt that another one took over from is history.
+        let heard = if update.latest { hear(update.state, &report, &runs, brings)? } else { Heard::Late };
+        let deadline = now.plus(update.timeout_ms);
+        let progress = report.progress.map(i64::from);
+        let state = match heard {
+            Heard::Late => update.state,
+            Heard::Again => {
+                if !update.state.finished() {
+                    updates::progress(&mut tx, &update.id, progress, report.detail.as_deref().unwrap_or_default(), deadline, now).await?;
+                }
+                update.state
+            }
+            Heard::Moves { to, code, detail } => {
+                let stage = count(&mut tx, &update, to).await?;
+                let moved = Moved { to, stage, progress, code: &code, detail: &detail, deadline };
+                updates::move_to(&mut tx, &update.id, &moved, now).await?;
+                devices::set_update(&mut tx, device, to.as_str()).await?;
+                to
+            }
+        };
+        tx.commit().await?;
+        self.bus.tell(Event::Rollout { org: update.org.clone(), id: update.rollout });
+        self.bus.tell(Event::Device { org: update.org, device });
+        Ok(state)
+    }
+}
+
+/// Moves the update between the classes of its stage, and says which stage that is: one that waited to be tried again moves to the stage
+/// that runs, because that is where it was counted.
+async fn count(tx: &mut Tx, update: &Update, to: UpdateState) -> Result<i64> {
+    let mut delta = Counts::default();
+    let (from, to) = (Class::of(update.state), Class::of(to));
+    if update.again {
+        updates::take_waiting(tx, &update.rollout, update.current).await?;
+        to.add(&mut delta, 1);
+        delta.total -= 1;
+        updates::shift(tx, &update.rollout, update.current, &delta).await?;
+        return Ok(update.current);
+    }
+    if from != to {
+        from.add(&mut delta, -1);
+        to.add(&mut delta, 1);
+        updates::shift(tx, &update.rollout, update.stage, &delta).await?;
+    }
+    Ok(update.stage)
+}
+
+/// What the device said it runs when it connected.
+async fn known(tx: &mut Tx, device: DeviceNo) -> Result<Running> {
+    let facts = devices::facts(tx, device).await?.unwrap_or_default();
+    let sequence = u64::try_from(facts.sequence).unwrap_or_default();
+    Ok(Running { version: facts.version, sequence, device_type: facts.device_type, hardware: facts.hardware })
+}
+
+/// The report without control characters and overlong text: devices may send anything.
+fn readable(report: StatusReport) -> StatusReport {
+    let clean = |text: String, most: usize| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect() };
+    StatusReport {
+        progress: report.progress.map(|p| p.min(100)),
+        code: report.code.map(|c| clean(c, MAX_CODE)),
+        detail: report.detail.map(|d| clean(d, MAX_DETAIL)),
+        firmware: report.firmware.map(|f| Running { version: clean(f.version, MAX_CODE), ..f }),
+        ..report
+    }
+}

@@ -1,0 +1,459 @@
+//! Updates, one row an attempt, and the counts of the stage each belongs to.
+
+use crate::{
+    db::{Conn, Error, Sql, Tx, exec, row, rows},
+    devices::DeviceNo,
+};
+use wire::{
+    Timestamp,
+    devices::DeviceUpdate,
+    ids::{DeviceId, Digest, OrgId, RolloutId, UpdateId},
+    rollouts::{Counts, UpdateRow},
+    states::{RolloutState, UpdateState},
+};
+
+/// Reads the rollout and keeps it as it is until the transaction ends: nobody pauses it between the look and the offer.
+pub(super) const HOLD: Sql = Sql::split(
+    "SELECT state, stage, cut, doors_until, last_device, timeout_ms FROM rollouts WHERE id = $1",
+    "SELECT state, stage, cut, doors_until, last_device, timeout_ms FROM rollouts WHERE id = $1 FOR SHARE",
+);
+pub(super) const OPEN_OF: Sql = Sql::same(
+    "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, x.release_id, x.version, x.name FROM updates u JOIN rollouts x ON x.id = u.rollout_id
+     WHERE u.device = $1 AND u.open = TRUE",
+);
+/// Rollouts a device of this type and sequence may be offered now, the newest release first.
+pub(super) const CANDIDATES: Sql = Sql::same(
+    "SELECT id, cut FROM rollouts
+     WHERE org_id = $1 AND device_type = $2 AND state = 'running' AND sequence > $3 AND doors_until > $4 ORDER BY sequence DESC, id LIMIT 20",
+);
+pub(super) const LAST_IN: Sql =
+    Sql::same("SELECT id, again, attempts, state, code, detail FROM updates WHERE rollout_id = $1 AND device = $2 AND latest = TRUE");
+pub(super) const RETIRE: Sql =
+    Sql::same("UPDATE updates SET latest = FALSE, again = FALSE WHERE id = $1 AND latest = TRUE AND again = TRUE");
+/// The unique indexes decide: a device that has an open update, or a part in this rollout, gets no other.
+pub(super) const INSERT: Sql = Sql::same(
+    "INSERT INTO updates (id, org_id, rollout_id, device, stage, state, open, latest, again, from_version, attempts, deadline, created_at, updated_at)
+     VALUES ($1, $2, $3, $4, $5, 'offered', TRUE, TRUE, FALSE, $6, $7, $8, $9, $9) ON CONFLICT DO NOTHING",
+);
+/// A waiting device stops waiting; when none was counted as waiting, it joins.
+pub(super) const TAKE_WAITING: Sql = Sql::same(
+    "UPDATE rollout_stages SET total = CASE WHEN waiting > 0 THEN total ELSE total + 1 END,
+     waiting = CASE WHEN waiting > 0 THEN waiting - 1 ELSE 0 END WHERE rollout_id = $1 AND number = $2",
+);
+pub(super) const SHIFT: Sql = Sql::same(
+    "UPDATE rollout_stages SET total = total + $3, waiting = waiting + $4, updating = updating + $5, succeeded = succeeded + $6, failed = failed + $7,
+     reverted = reverted + $8, timed_out = timed_out + $9, rejected = rejected + $10, left_out = left_out + $11, tally = tally + 1
+     WHERE rollout_id = $1 AND number = $2",
+);
+pub(super) const UPDATE: Sql = Sql::split(
+    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, x.stage AS current, x.version, x.sequence, x.timeout_ms
+     FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1",
+    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, x.stage AS current, x.version, x.sequence, x.timeout_ms
+     FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1 FOR UPDATE OF u",
+);
+pub(super) const PROGRESS: Sql = Sql::same("UPDATE updates SET progress = $2, detail = $3, deadline = $4, updated_at = $5 WHERE id = $1");
+pub(super) const MOVE: Sql = Sql::same(
+    "UPDATE updates SET state = $2, open = $3, again = FALSE, stage = $4, progress = $5, code = $6, detail = $7, deadline = $8, updated_at = $9,
+     ended_at = $10 WHERE id = $1",
+);
+pub(super) const HAS_ARTIFACT: Sql = Sql::same(
+    "SELECT COUNT(*) FROM updates u JOIN rollouts x ON x.id = u.rollout_id JOIN releases r ON r.id = x.release_id
+     JOIN release_files f ON f.release_id = r.id
+     WHERE u.device = $1 AND u.open = TRUE AND f.sha256 = $2 AND r.state IN ('published', 'deprecated')",
+);
+pub(super) const OF_DEVICE: Sql = Sql::same(
+    "SELECT u.id, u.rollout_id, x.name, u.from_version, x.version, u.state, u.progress, u.detail, u.created_at, u.updated_at
+     FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.device = $1 ORDER BY u.id DESC LIMIT 20",
+);
+pub(super) const OVERDUE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND open = TRUE AND deadline <= $2");
+pub(super) const BUSY_ELSEWHERE: Sql = Sql::same("SELECT device FROM updates WHERE org_id = $1 AND rollout_id <> $2 AND open = TRUE");
+pub(super) const SETTLED: Sql = Sql::same("SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE");
+
+/// The columns of [`ListedRow`].
+macro_rules! listed { ($rest:literal) => {
+    concat!(
+        "SELECT u.device, u.id, d.device_id, u.stage, u.state, u.again, u.progress, u.from_version, u.attempts, u.detail, d.online, u.updated_at ",
+        "FROM updates u JOIN devices d ON d.number = u.device WHERE u.rollout_id = $1 AND u.latest = TRUE AND u.device > $2 ",
+        $rest
+    )
+} }
+/// Those of a stage (0: all) that fare like this.
+pub(super) const LISTED: Sql = Sql::same(listed!(
+    "AND ($3 = 0 OR u.stage = $3) AND (CASE WHEN u.again = TRUE THEN 'waiting' WHEN u.open = TRUE THEN 'updating'
+     WHEN u.state = 'succeeded' THEN 'succeeded' WHEN u.state IN ('failed', 'reverted', 'timed_out', 'rejected') THEN 'failed' ELSE 'left_out' END) = $4
+     ORDER BY u.device LIMIT $5"
+));
+pub(super) const LISTED_BETWEEN: Sql = Sql::same(listed!("AND u.device <= $3 ORDER BY u.device"));
+
+/// The rollout as it stands while its row is held.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::rollouts) struct Held {
+    pub state: RolloutState,
+    pub stage: i64,
+    pub cut: i64,
+    pub doors_until: Timestamp,
+    pub last_device: DeviceNo,
+    pub timeout_ms: i64,
+}
+
+pub(in crate::rollouts) async fn hold_rollout(tx: &mut Tx, id: &RolloutId) -> Result<Option<Held>, Error> {
+    row!(tx, (String, i64, i64, i64, i64, i64), HOLD, id.as_str())?
+        .map(|(state, stage, cut, doors_until, last_device, timeout_ms)| {
+            Ok(Held {
+                state: state.parse().map_err(Error::corrupt)?,
+                stage,
+                cut,
+                doors_until: Timestamp(doors_until),
+                last_device,
+                timeout_ms,
+            })
+        })
+        .transpose()
+}
+
+/// A device's open update.
+#[derive(Debug, Clone)]
+pub(in crate::rollouts) struct Open {
+    pub id: UpdateId,
+    pub rollout: RolloutId,
+    pub org: OrgId,
+    pub state: UpdateState,
+    pub deadline: Timestamp,
+    pub release: wire::ids::ReleaseId,
+    pub version: String,
+    pub name: String,
+}
+
+pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Open>, Error> {
+    row!(on, (String, String, String, String, i64, String, String, String), OPEN_OF, device)?
+        .map(|(id, rollout, org, state, deadline, release, version, name)| {
+            Ok(Open {
+                id: id.parse().map_err(Error::corrupt)?,
+                rollout: rollout.parse().map_err(Error::corrupt)?,
+                org: org.parse().map_err(Error::corrupt)?,
+                state: state.parse().map_err(Error::corrupt)?,
+                deadline: Timestamp(deadline),
+                release: release.parse().map_err(Error::corrupt)?,
+                version,
+                name,
+            })
+        })
+        .transpose()
+}
+
+/// A rollout that may have something for a device.
+#[derive(Debug, Clone)]
+pub(in crate::rollouts) struct Candidate {
+    pub id: RolloutId,
+    pub cut: i64,
+}
+
+pub(in crate::rollouts) async fn candidates(
+    on: &mut impl Conn,
+    org: &OrgId,
+    device_type: &str,
+    sequence: i64,
+    now: Timestamp,
+) -> Result<Vec<Candidate>, Error> {
+    let found = rows!(on, (String, i64), CANDIDATES, org.as_str(), device_type, sequence, now.0)?;
+    found.into_iter().map(|(id, cut)| Ok(Candidate { id: id.parse().map_err(Error::corrupt)?, cut })).collect()
+}
+
+/// A device's newest attempt in a rollout.
+#[derive(Debug, Clone)]
+pub(in crate::rollouts) struct Last {
+    pub id: String,
+    pub again: bool,
+    pub attempts: i64,
+    pub state: UpdateState,
+    pub code: String,
+    pub detail: String,
+}
+
+pub(in crate::rollouts) async fn last_in(on: &mut impl Conn, rollout: &RolloutId, device: DeviceNo) -> Result<Option<Last>, Error> {
+    row!(on, (String, bool, i64, String, String, String), LAST_IN, rollout.as_str(), device)?
+        .map(|(id, again, attempts, state, code, detail)| {
+            Ok(Last { id, again, attempts, state: state.parse().map_err(Error::corrupt)?, code, detail })
+        })
+        .transpose()
+}
+
+/// What is written of an offer.
+pub(in crate::rollouts) struct NewUpdate<'a> {
+    pub id: &'a UpdateId,
+    pub org: &'a OrgId,
+    pub rollout: &'a RolloutId,
+    pub device: DeviceNo,
+    pub stage: i64,
+    pub from_version: &'a str,
+    pub attempts: i64,
+    pub deadline: Timestamp,
+    /// The attempt that this one takes over from.
+    pub after: Option<&'a str>,
+    /// Whether the device joined after the last count.
+    pub newcomer: bool,
+}
+
+/// Offers; false, and nothing is changed but what the transaction must undo, when the device already has an open update.
+pub(in crate::rollouts) async fn offer(tx: &mut Tx, new: &NewUpdate<'_>, now: Timestamp) -> Result<bool, Error> {
+    if let Some(after) = new.after
+        && exec!(tx, RETIRE, after)? != 1
+    {
+        return Ok(false);
+    }
+    let inserted = exec!(
+        tx,
+        INSERT,
+        new.id.as_str(),
+        new.org.as_str(),
+        new.rollout.as_str(),
+        new.device,
+        new.stage,
+        new.from_version,
+        new.attempts,
+        new.deadline.0,
+        now.0
+    )?;
+    if inserted != 1 {
+        return Ok(false);
+    }
+    let mut delta = Counts { updating: 1, ..Counts::default() };
+    if new.newcomer {
+        delta.total = 1;
+    } else {
+        take_waiting(tx, new.rollout, new.stage).await?;
+    }
+    shift(tx, new.rollout, new.stage, &delta).await?;
+    Ok(true)
+}
+
+/// A device of this stage stops waiting.
+pub(in crate::rollouts) async fn take_waiting(tx: &mut Tx, rollout: &RolloutId, stage: i64) -> Result<(), Error> {
+    exec!(tx, TAKE_WAITING, rollout.as_str(), stage).map(drop)
+}
+
+/// Adds to a stage's counts.
+pub(in crate::rollouts) async fn shift(tx: &mut Tx, rollout: &RolloutId, stage: i64, d: &Counts) -> Result<(), Error> {
+    exec!(
+        tx,
+        SHIFT,
+        rollout.as_str(),
+        stage,
+        d.total,
+        d.waiting,
+        d.updating,
+        d.succeeded,
+        d.failed,
+        d.reverted,
+        d.timed_out,
+        d.rejected,
+        d.left_out
+    )
+    .map(drop)
+}
+
+/// An update, held until the transaction ends.
+#[derive(Debug, Clone)]
+pub(in crate::rollouts) struct Update {
+    pub id: UpdateId,
+    pub org: OrgId,
+    pub rollout: RolloutId,
+    pub device: DeviceNo,
+    pub stage: i64,
+    pub state: UpdateState,
+    pub latest: bool,
+    pub again: bool,
+    /// The rollout's current stage.
+    pub current: i64,
+    /// What the release brings.
+    pub version: String,
+    pub sequence: i64,
+    pub timeout_ms: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct UpdateRecord {
+    id: String,
+    org_id: String,
+    rollout_id: String,
+    device: i64,
+    stage: i64,
+    state: String,
+    latest: bool,
+    again: bool,
+    current: i64,
+    version: String,
+    sequence: i64,
+    timeout_ms: i64,
+}
+
+pub(in crate::rollouts) async fn update(tx: &mut Tx, id: &UpdateId) -> Result<Option<Update>, Error> {
+    row!(tx, UpdateRecord, UPDATE, id.as_str())?
+        .map(|u| {
+            Ok(Update {
+                id: u.id.parse().map_err(Error::corrupt)?,
+                org: u.org_id.parse().map_err(Error::corrupt)?,
+                rollout: u.rollout_id.parse().map_err(Error::corrupt)?,
+                device: u.device,
+                stage: u.stage,
+                state: u.state.parse().map_err(Error::corrupt)?,
+                latest: u.latest,
+                again: u.again,
+                current: u.current,
+                version: u.version,
+                sequence: u.sequence,
+                timeout_ms: u.timeout_ms,
+            })
+        })
+        .transpose()
+}
+
+/// Notes progress; the device has been heard, so the deadline moves.
+pub(in crate::rollouts) async fn progress(
+    tx: &mut Tx,
+    id: &UpdateId,
+    progress: Option<i64>,
+    detail: &str,
+    deadline: Timestamp,
+    now: Timestamp,
+) -> Result<(), Error> {
+    exec!(tx, PROGRESS, id.as_str(), progress, detail, deadline.0, now.0).map(drop)
+}
+
+/// What is written when an update changes its state.
+pub(in crate::rollouts) struct Moved<'a> {
+    pub to: UpdateState,
+    pub stage: i64,
+    pub progress: Option<i64>,
+    pub code: &'a str,
+    pub detail: &'a str,
+    pub deadline: Timestamp,
+}
+
+pub(in crate::rollouts) async fn move_to(tx: &mut Tx, id: &UpdateId, moved: &Moved<'_>, now: Timestamp) -> Result<(), Error> {
+    let ended = moved.to.finished().then_some(now.0);
+    exec!(
+        tx,
+        MOVE,
+        id.as_str(),
+        moved.to.as_str(),
+        !moved.to.finished(),
+        moved.stage,
+        moved.progress,
+        moved.code,
+        moved.detail,
+        moved.deadline.0,
+        now.0,
+        ended
+    )
+    .map(drop)
+}
+
+pub(in crate::rollouts) async fn has_artifact(on: &mut impl Conn, device: DeviceNo, digest: &Digest) -> Result<bool, Error> {
+    Ok(row!(on, (i64,), HAS_ARTIFACT, device, digest.as_str())?.is_some_and(|r| r.0 > 0))
+}
+
+#[derive(sqlx::FromRow)]
+struct DeviceUpdateRow {
+    id: String,
+    rollout_id: String,
+    name: String,
+    from_version: String,
+    version: String,
+    state: String,
+    progress: Option<i64>,
+    detail: String,
+    created_at: i64,
+    updated_at: i64,
+}
+
+/// A device's updates, newest first; at most 20.
+pub(in crate::rollouts) async fn of_device(on: &mut impl Conn, device: DeviceNo) -> Result<Vec<DeviceUpdate>, Error> {
+    let read = |r: DeviceUpdateRow| {
+        Ok(DeviceUpdate {
+            id: r.id.parse().map_err(Error::corrupt)?,
+            rollout: r.rollout_id.parse().map_err(Error::corrupt)?,
+            rollout_name: r.name,
+            from_version: r.from_version,
+            to_version: r.version,
+            state: r.state.parse().map_err(Error::corrupt)?,
+            progress: r.progress,
+            detail: r.detail,
+            created_at: Timestamp(r.created_at),
+            updated_at: Timestamp(r.updated_at),
+        })
+    };
+    rows!(on, DeviceUpdateRow, OF_DEVICE, device)?.into_iter().map(read).collect()
+}
+
+/// Whether an update's deadline has passed.
+pub(in crate::rollouts) async fn overdue(on: &mut impl Conn, rollout: &RolloutId, now: Timestamp) -> Result<bool, Error> {
+    Ok(row!(on, (i64,), OVERDUE, rollout.as_str(), now.0)?.is_some_and(|r| r.0 > 0))
+}
+
+/// Devices that other rollouts are updating.
+pub(in crate::rollouts) async fn busy_elsewhere(on: &mut impl Conn, org: &OrgId, rollout: &str) -> Result<Vec<DeviceNo>, Error> {
+    Ok(rows!(on, (i64,), BUSY_ELSEWHERE, org.as_str(), rollout)?.into_iter().map(|r| r.0).collect())
+}
+
+/// Devices that have had their turn in this rollout and don't come again.
+pub(in crate::rollouts) async fn settled(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<DeviceNo>, Error> {
+    Ok(rows!(on, (i64,), SETTLED, rollout.as_str())?.into_iter().map(|r| r.0).collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct ListedRow {
+    device: i64,
+    id: String,
+    device_id: String,
+    stage: i64,
+    state: String,
+    again: bool,
+    progress: Option<i64>,
+    from_version: String,
+    attempts: i64,
+    detail: String,
+    online: bool,
+    updated_at: i64,
+}
+
+fn listed_row(r: ListedRow) -> Result<(DeviceNo, UpdateRow), Error> {
+    let state = if r.again { UpdateState::Queued } else { r.state.parse().map_err(Error::corrupt)? };
+    let row = UpdateRow {
+        id: Some(r.id.parse().map_err(Error::corrupt)?),
+        device_id: r.device_id.parse::<DeviceId>().map_err(Error::corrupt)?,
+        stage: u32::try_from(r.stage).map_err(Error::corrupt)?,
+        state,
+        progress: r.progress,
+        from_version: r.from_version,
+        attempts: r.attempts,
+        detail: r.detail,
+        online: r.online,
+        updated_at: Some(Timestamp(r.updated_at)),
+    };
+    Ok((r.device, row))
+}
+
+/// Updates of a rollout that fare like this, by device number after `after`; stage 0 is every stage.
+pub(in crate::rollouts) async fn listed(
+    on: &mut impl Conn,
+    rollout: &RolloutId,
+    after: DeviceNo,
+    stage: u32,
+    fares: &str,
+    limit: i64,
+) -> Result<Vec<(DeviceNo, UpdateRow)>, Error> {
+    let found = rows!(on, ListedRow, LISTED, rollout.as_str(), after, i64::from(stage), fares, limit)?;
+    found.into_iter().map(listed_row).collect()
+}
+
+/// Updates of a rollout for device numbers after `after` up to `until`.
+pub(in crate::rollouts) async fn listed_between(
+    on: &mut impl Conn,
+    rollout: &RolloutId,
+    after: DeviceNo,
+    until: DeviceNo,
+) -> Result<Vec<(DeviceNo, UpdateRow)>, Error> {
+    let found = rows!(on, ListedRow, LISTED_BETWEEN, rollout.as_str(), after, until)?;
+    found.into_iter().map(listed_row).collect()
+}

@@ -1,0 +1,111 @@
+//! The controller: looks at every rollout that lives, plans, applies. Any instance may; a plan that was overtaken does nothing.
+
+use super::{
+    Rollouts,
+    course::Course,
+    moving::Step,
+    plan::{Need, Survey, plan},
+    store::{courses, courses::Record, lists, updates},
+    survey::{Target, Walk},
+};
+use crate::{
+    Result,
+    db::{Error as DbError, Read},
+    devices::{DeviceNo, Facts, store as devices},
+};
+use std::collections::HashSet;
+use wire::ids::{OrgId, RolloutId};
+
+/// Steps taken for one rollout at a time; the rest comes with the next tick.
+const STEPS: usize = 200;
+/// Devices read at once when the fleet is walked.
+const PAGE: i64 = 2000;
+
+impl Rollouts {
+    /// Moves every rollout on as far as it goes now. Takes no input, may be called at any time by any instance, and when it fails for one
+    /// rollout it goes on with the others.
+    pub async fn tick(&self) -> Result<()> {
+        let alive = lists::alive(&mut self.db.read().await?).await?;
+        let mut failed = Ok(());
+        for (org, id) in alive {
+            if let Err(e) = self.advance(&org, &id).await {
+                tracing::error!(rollout = %id, error = %e, "moving a rollout on failed");
+                failed = Err(e);
+            }
+        }
+        failed
+    }
+
+    /// Moves one rollout on as far as it goes now.
+    pub(super) async fn advance(&self, org: &OrgId, id: &RolloutId) -> Result<()> {
+        let mut survey = None;
+        for _ in 0..STEPS {
+            let mut on = self.db.read().await?;
+            let Some((record, course)) = courses::course(&mut on, org, id).await? else { return Ok(()) };
+            let now = self.clock.now();
+            let overdue = updates::overdue(&mut on, id, now).await?;
+            let plan = plan(&course, overdue, survey.as_ref(), now);
+            if let Some(need) = plan.need {
+                survey = Some(self.survey(&mut on, &record, &course, need).await?);
+                continue;
+            }
+            drop(on);
+            survey = None;
+            if plan.changes.is_empty() {
+                return Ok(());
+            }
+            let step = Step { changes: &plan.changes, evidence: plan.evidence, reasons: &plan.reasons, order: None };
+            self.apply(&record, &course, &step).await?;
+        }
+        Ok(())
+    }
+
+    async fn survey(&self, on: &mut Read, record: &Record, course: &Course, need: Need) -> Result<Survey, DbError> {
+        let target = record.target()?;
+        match need {
+            Need::Targets => {
+                let mut walk = Walk::new(&target, &record.id, false);
+                self.walk(on, record, |device, facts, busy| walk.take(device, facts, busy)).await?;
+                let found = walk.finish(&record.spec.stages, 0);
+                Ok(Survey::Targets { cuts: found.cuts, last_device: found.last_device })
+            }
+            Need::Remaining => {
+                let settled: HashSet<DeviceNo> = updates::settled(on, &record.id).await?.into_iter().collect();
+                let (mut waiting, mut last_device) = (0, 0);
+                self.walk(on, record, |device, facts, _| {
+                    last_device = device;
+                    if waits(&target, &record.id, course, device, facts) && !settled.contains(&device) {
+                        waiting += 1;
+                    }
+                })
+                .await?;
+                Ok(Survey::Remaining { waiting, last_device })
+            }
+        }
+    }
+
+    /// Walks the fleet in order of number. The third value says whether another rollout is updating the device.
+    pub(super) async fn walk(&self, on: &mut Read, record: &Record, visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
+        walk(on, &record.org, record.id.as_str(), visit).await
+    }
+}
+
+/// Walks the fleet of an organization in order of number, beside the rollout of this id.
+pub(super) async fn walk(on: &mut Read, org: &OrgId, rollout: &str, mut visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
+    let busy: HashSet<DeviceNo> = updates::busy_elsewhere(on, org, rollout).await?.into_iter().collect();
+    let mut after = 0;
+    loop {
+        let page = devices::facts_page(on, org, after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = *last;
+        for (device, facts) in &page {
+            visit(*device, facts, busy.contains(device));
+        }
+    }
+}
+
+/// Whether a device that has had no turn may still have one in the running stage. A device that another rollout is updating may: it is free
+/// again before this one ends.
+pub(super) fn waits(target: &Target, rollout: &RolloutId, course: &Course, device: DeviceNo, facts: &Facts) -> bool {
+    target.check(facts, false).is_ok() && super::draw::place(rollout, device) <= course.cut
+}

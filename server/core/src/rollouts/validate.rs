@@ -1,0 +1,211 @@
+//! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
+
+use crate::devices::Selector;
+use wire::{
+    Timestamp,
+    devices::SelectorError,
+    rollouts::{GateSpec, Problem, Reach, RolloutSpec, StageSpec},
+    states::ReleaseState,
+};
+
+/// Most stages of a plan.
+pub const MAX_STAGES: usize = 50;
+/// Most characters of a name.
+pub const MAX_NAME: usize = 100;
+/// Most characters of a reason or remark.
+pub const MAX_REMARK: usize = 500;
+/// Most seconds of soak: 30 days.
+pub const MAX_SOAK_S: u32 = 2_592_000;
+/// Most minutes of silence: 7 days.
+pub const MAX_TIMEOUT_MIN: u32 = 10_080;
+
+/// The problems of a plan by itself; `release` is the release's state, none when there is no such release.
+pub fn problems(spec: &RolloutSpec, release: Option<ReleaseState>, now: Timestamp) -> Vec<Problem> {
+    let mut found = Found(Vec::new());
+    found.unless(!spec.name.trim().is_empty(), "name", "Give the rollout a name.");
+    found.unless(spec.name.chars().count() <= MAX_NAME, "name", "Use at most 100 characters.");
+    found.unless(plain(&spec.name), "name", "Leave out line breaks and control characters.");
+    found.unless(spec.reason.chars().count() <= MAX_REMARK, "reason", "Use at most 500 characters.");
+    found.unless(
+        (1..=MAX_TIMEOUT_MIN).contains(&spec.timeout_min),
+        "timeout_min",
+        "Choose between 1 minute and 10,080 minutes (7 days) of silence.",
+    );
+    found.unless(spec.start_at.is_none_or(|at| at.since(now) < 366 * 86_400_000), "start_at", "Choose a time within the next year.");
+    match release {
+        Some(ReleaseState::Published) => {}
+        None => found.add("release", "There is no such release. Choose one of the list."),
+        Some(ReleaseState::Draft | ReleaseState::Verified) => found.add("release", "The release is not published. Publish it first."),
+        Some(ReleaseState::Deprecated) => found.add("release", "The release is deprecated. Choose a newer one."),
+        Some(ReleaseState::Recalled) => found.add("release", "The release was recalled and must not be installed any more."),
+    }
+    if let Err(e) = Selector::parse(&spec.selector) {
+        found.add("selector", sentence(&e));
+    }
+    stages(&spec.stages, &mut found);
+    found.0
+}
+
+/// The problems that only the fleet shows: `devices` a stage.
+pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64]) -> Vec<Problem> {
+    let mut found = Found(Vec::new());
+    if devices.iter().sum::<i64>() == 0 {
+        found.add("selector", "No device would get it. Widen the selector, or see below why the matching devices are left out.");
+        return found.0;
+    }
+    for (i, n) in devices.iter().enumerate() {
+        let what = match spec.stages.get(i).map(|s| s.reach) {
+            Some(Reach::Count(_)) => "raise its number, or remove it",
+            _ => "raise its percentage, or remove it",
+        };
+        found.unless(*n > 0, &format!("stages.{i}.reach"), &format!("Stage {} has no devices: {what}.", i + 1));
+    }
+    found.0
+}
+
+/// A selector's error as one sentence.
+pub fn sentence(e: &SelectorError) -> String {
+    format!("At position {}: {}. {}", e.position, e.message, e.hint)
+}
+
+struct Found(Vec<Problem>);
+
+impl Found {
+    fn add(&mut self, field: &str, message: impl Into<String>) {
+        self.0.push(Problem { field: field.to_owned(), message: message.into() });
+    }
+    fn unless(&mut self, ok: bool, field: &str, message: &str) {
+        if !ok {
+            self.add(field, message);
+        }
+    }
+}
+
+fn plain(text: &str) -> bool {
+    !text.chars().any(char::is_control)
+}
+
+fn stages(stages: &[StageSpec], found: &mut Found) {
+    if stages.is_empty() {
+        found.add("stages", "Add at least one stage. The last one reaches 100 %.");
+        return;
+    }
+    found.unless(stages.len() <= MAX_STAGES, "stages", "Use at most 50 stages.");
+    let (mut percent, mut devices) = (0.0, 0);
+    for (i, stage) in stages.iter().enumerate() {
+        let at = |field: &str| format!("stages.{i}.{field}");
+        let last = i + 1 == stages.len();
+        found.unless(stage.name.chars().count() <= MAX_NAME, &at("name"), "Use at most 100 characters.");
+        found.unless(plain(&stage.name), &at("name"), "Leave out line breaks and control characters.");
+        found.unless(stage.soak_s <= MAX_SOAK_S, &at("soak_s"), "Watch a stage for at most 30 days.");
+        match stage.reach {
+            Reach::Percent(p) if !p.is_finite() || p <= 0.0 || p > 100.0 => {
+                found.add(&at("reach"), "Choose a percentage over 0 and up to 100.");
+            }
+            Reach::Percent(p) => {
+                found.unless(p > percent, &at("reach"), "Percentages are cumulative: choose more than in the stage before.");
+                found.unless(!last || p >= 100.0, &at("reach"), "The last stage has to reach everybody: choose 100 %.");
+                found.unless(last || p < 100.0, &at("reach"), "100 % leaves nothing for the stages after it. Choose less, or remove them.");
+                percent = p;
+            }
+            Reach::Count(_) if last => found.add(&at("reach"), "The last stage has to reach everybody: choose 100 %."),
+            Reach::Count(n) => {
+                found.unless(
+                    n > devices,
+                    &at("reach"),
+                    "Numbers are cumulative: choose more devices than in the stage before, at least 1.",
+                );
+                devices = n;
+            }
+        }
+        gate(&stage.gate, &at, found);
+    }
+}
+
+fn gate(gate: &GateSpec, at: &dyn Fn(&str) -> String, found: &mut Found) {
+    let rate = |x: f64| x.is_finite() && (0.0..=100.0).contains(&x);
+    found.unless(rate(gate.success_percent), &at("gate.success_percent"), "Choose a percentage from 0 to 100.");
+    found.unless(rate(gate.error_percent), &at("gate.error_percent"), "Choose a percentage from 0 to 100.");
+    found.unless(gate.min_sample >= 1, &at("gate.min_sample"), "Judge from at least 1 finished device on.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollouts::testing::stage;
+    use proptest::prelude::*;
+
+    fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
+        RolloutSpec {
+            name: "1.2.0 to all".into(),
+            release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
+            selector: String::new(),
+            stages,
+            start_at: None,
+            timeout_min: 60,
+            reason: String::new(),
+        }
+    }
+
+    fn fields(spec: &RolloutSpec) -> Vec<String> {
+        problems(spec, Some(ReleaseState::Published), Timestamp(0)).into_iter().map(|p| p.field).collect()
+    }
+
+    #[test]
+    fn a_good_plan_has_no_problems() {
+        let stages = vec![stage(Reach::Count(2)), stage(Reach::Percent(20.0)), stage(Reach::Percent(100.0))];
+        let mut good = spec(stages);
+        good.stages[0].gate.min_sample = 2;
+        assert_eq!(fields(&good), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_mistake_is_told_at_its_field() {
+        let all = || stage(Reach::Percent(100.0));
+        let at = |p| stage(Reach::Percent(p));
+        for (mistake, field) in [
+            (RolloutSpec { name: " ".into(), ..spec(vec![all()]) }, "name"),
+            (RolloutSpec { name: "a\nb".into(), ..spec(vec![all()]) }, "name"),
+            (RolloutSpec { timeout_min: 0, ..spec(vec![all()]) }, "timeout_min"),
+            (RolloutSpec { selector: "type:(".into(), ..spec(vec![all()]) }, "selector"),
+            (spec(vec![]), "stages"),
+            (spec(vec![at(50.0), at(20.0), all()]), "stages.1.reach"),
+            (spec(vec![at(f64::NAN), all()]), "stages.0.reach"),
+            (spec(vec![at(120.0)]), "stages.0.reach"),
+            (spec(vec![at(0.0), all()]), "stages.0.reach"),
+            (spec(vec![at(50.0)]), "stages.0.reach"),
+            (spec(vec![all(), all()]), "stages.0.reach"),
+            (spec(vec![stage(Reach::Count(0)), all()]), "stages.0.reach"),
+            (spec(vec![stage(Reach::Count(5))]), "stages.0.reach"),
+            (spec(vec![StageSpec { soak_s: MAX_SOAK_S + 1, ..all() }]), "stages.0.soak_s"),
+            (
+                spec(vec![StageSpec { gate: GateSpec { error_percent: f64::INFINITY, ..GateSpec::default() }, ..all() }]),
+                "stages.0.gate.error_percent",
+            ),
+            (
+                spec(vec![StageSpec { gate: GateSpec { success_percent: -1.0, ..GateSpec::default() }, ..all() }]),
+                "stages.0.gate.success_percent",
+            ),
+            (spec(vec![StageSpec { gate: GateSpec { min_sample: 0, ..GateSpec::default() }, ..all() }]), "stages.0.gate.min_sample"),
+        ] {
+            assert!(fields(&mistake).iter().any(|f| f == field), "{field}: {:?}", fields(&mistake));
+        }
+        for state in [None, Some(ReleaseState::Draft), Some(ReleaseState::Deprecated), Some(ReleaseState::Recalled)] {
+            assert_eq!(problems(&spec(vec![all()]), state, Timestamp(0))[0].field, "release");
+        }
+        assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 5])[0].field, "stages.0.reach");
+        assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0])[0].field, "selector");
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_without_problems_covers_everybody(percents in prop::collection::vec(-10.0f64..130.0, 0..6), devices in 1usize..200) {
+            let spec = spec(percents.into_iter().map(|p| stage(Reach::Percent(p))).collect());
+            if problems(&spec, Some(ReleaseState::Published), Timestamp(0)).is_empty() {
+                let places: Vec<i64> = (0..devices).map(|n| i64::try_from(n).unwrap()).collect();
+                let cuts = crate::rollouts::draw::cuts(&places, &spec.stages);
+                prop_assert_eq!(usize::try_from(cuts.last().unwrap().reach).unwrap(), devices);
+            }
+        }
+    }
+}
