@@ -59,7 +59,7 @@ const INSERT_UPLOAD: Sql = Sql::same(
      VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $6)",
 );
 const RECEIVED: Sql = Sql::same("UPDATE uploads SET received = $2, touched_at = $3 WHERE id = $1");
-const WHOLE: Sql = Sql::same("UPDATE uploads SET received = size, sha256 = $2, touched_at = $3 WHERE id = $1");
+const WHOLE: Sql = Sql::same("UPDATE uploads SET size = $2, received = $2, sha256 = $3, touched_at = $4 WHERE id = $1");
 const STORED: Sql = Sql::same("UPDATE uploads SET stored_at = $2, touched_at = $2 WHERE id = $1");
 const DELETE_UPLOAD: Sql = Sql::same("DELETE FROM uploads WHERE id = $1");
 const OLD_UPLOADS: Sql = Sql::same("SELECT id, sha256 FROM uploads WHERE touched_at < $1 ORDER BY touched_at LIMIT 500");
@@ -325,8 +325,8 @@ pub(super) async fn set_received(tx: &mut Tx, id: &UploadId, received: i64, now:
     Ok(exec!(tx, RECEIVED, id.as_str(), received, now.0)? == 1)
 }
 
-pub(super) async fn set_whole(tx: &mut Tx, id: &UploadId, sha256: &Digest, now: Timestamp) -> Result<bool, Error> {
-    Ok(exec!(tx, WHOLE, id.as_str(), sha256.as_str(), now.0)? == 1)
+pub(super) async fn set_whole(tx: &mut Tx, id: &UploadId, size: i64, sha256: &Digest, now: Timestamp) -> Result<bool, Error> {
+    Ok(exec!(tx, WHOLE, id.as_str(), size, sha256.as_str(), now.0)? == 1)
 }
 
 pub(super) async fn set_stored(tx: &mut Tx, id: &UploadId, now: Timestamp) -> Result<bool, Error> {

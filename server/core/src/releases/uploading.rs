@@ -54,6 +54,15 @@ enum End {
     Failed(io::Error),
 }
 
+/// What makes a file whole.
+#[derive(Clone, Copy, PartialEq)]
+enum Until {
+    /// The size that was announced.
+    Size,
+    /// The end of the body.
+    End,
+}
+
 impl Releases {
     /// Begins an upload. Nothing is reserved; a full disk shows when bytes come.
     pub async fn begin_upload(&self, actor: &Actor, new: NewUpload) -> Result<Upload> {
@@ -99,9 +108,24 @@ impl Releases {
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
     {
         may(actor, Act::Upload)?;
-        let receiver = self.receiver();
-        let (org, id) = (actor.org.clone(), id.clone());
-        let received = self.turns.run(async move { receiver.receive(&org, &id, offset, body).await }).await;
+        self.receive(actor, id.clone(), offset, Until::Size, body).await
+    }
+
+    /// Receives a file whose size is not known before, as forms send them, in one go: what is cut off has to be sent again.
+    pub async fn upload_stream<S>(&self, actor: &Actor, name: String, body: S) -> Result<Upload>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+    {
+        let upload = self.begin_upload(actor, NewUpload { name, size: LARGEST_FILE, sha256: None }).await?;
+        self.receive(actor, upload.id, 0, Until::End, body).await
+    }
+
+    async fn receive<S>(&self, actor: &Actor, id: UploadId, offset: i64, until: Until, body: S) -> Result<Upload>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+    {
+        let (receiver, org) = (self.receiver(), actor.org.clone());
+        let received = self.turns.run(async move { receiver.receive(&org, &id, offset, until, body).await }).await;
         Ok(received.map_err(io::Error::other).map_err(Error::Io)??)
     }
 
@@ -158,7 +182,7 @@ impl Releases {
 }
 
 impl Receiver {
-    async fn receive<S>(&self, org: &OrgId, id: &UploadId, offset: i64, body: S) -> Result<Upload, Error>
+    async fn receive<S>(&self, org: &OrgId, id: &UploadId, offset: i64, until: Until, body: S) -> Result<Upload, Error>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
     {
@@ -180,7 +204,12 @@ impl Receiver {
         let staged = self.open(&mut turn, &upload).await?;
         let (staged, end) = self.drink(staged, &mut upload, body, &turn).await?;
         let received = upload.received;
-        if received == upload.size && !matches!(end, End::TooMuch) {
+        let whole = match until {
+            Until::Size => received == upload.size && !matches!(end, End::TooMuch),
+            Until::End => received > 0 && matches!(end, End::Body),
+        };
+        if whole {
+            upload.size = received;
             let digest = staged.digest();
             drop(staged);
             return self.finish(&mut upload, digest).await;
@@ -279,7 +308,7 @@ impl Receiver {
         }
         // First the digest, then the move: whatever happens between them, the next request knows how to go on.
         let mut tx = self.db.write().await?;
-        store::set_whole(&mut tx, &upload.id, &digest, self.clock.now()).await?;
+        store::set_whole(&mut tx, &upload.id, upload.size, &digest, self.clock.now()).await?;
         tx.commit().await?;
         upload.sha256 = Some(digest);
         self.store(upload).await

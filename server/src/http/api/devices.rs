@@ -50,7 +50,7 @@ async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): A
     responses((status = OK, body = DeviceDetail), Refusals)
 )]
 async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>) -> Answer<Json<DeviceDetail>> {
-    Ok(Json(fleet.device_detail(&actor, &id).await?))
+    Ok(Json(fleet.device(&actor, &id).await?))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

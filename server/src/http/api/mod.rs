@@ -13,6 +13,7 @@
 mod certificates;
 mod devices;
 mod enrolment;
+mod form;
 mod input;
 mod keys;
 mod limits;
@@ -22,6 +23,8 @@ mod releases;
 mod rollouts;
 mod telemetry;
 mod uploads;
+
+pub use form::form;
 
 use crate::http::fault::Problem;
 use axum::{Router, extract::DefaultBodyLimit, http::header, middleware, routing::get};

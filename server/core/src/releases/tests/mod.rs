@@ -5,7 +5,7 @@ mod quarantine;
 mod uploads;
 
 use super::signing::{SigningKeyPair, payload};
-use crate::{access::Actor, entropy::SeededEntropy, testing::World};
+use crate::{access::Actor, clock::Clock as _, entropy::SeededEntropy, testing::World};
 use bytes::Bytes;
 use futures::{Stream, stream};
 use std::io;

@@ -154,7 +154,7 @@ async fn a_power_cut_between_the_last_byte_and_the_store_is_mended(#[case] kind:
         std::fs::write(releases.staging.path(&upload.id), &content).unwrap();
         let digest = sha256(content.as_bytes());
         let mut tx = releases.db.write().await.unwrap();
-        assert!(store::set_whole(&mut tx, &upload.id, &digest, w.clock.now()).await.unwrap());
+        assert!(store::set_whole(&mut tx, &upload.id, upload.size, &digest, w.clock.now()).await.unwrap());
         tx.commit().await.unwrap();
         if moved {
             releases.disk.adopt(&releases.staging.path(&upload.id), &digest).unwrap();
@@ -199,6 +199,19 @@ async fn forgotten_uploads_go_and_content_that_is_used_stays(#[case] kind: Engin
     let admin = w.person("root", Role::Admin).await;
     releases.remove(&admin, &kept.row.id).await.unwrap();
     assert_eq!(fault(releases.open_artifact(&kept.artifacts[0].sha256).await).code, "no_artifact");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_form_s_file_is_whole_at_its_end(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, releases) = (w.operator().await, w.fleet.releases());
+    let done = releases.upload_stream(&oli, "fw.bin".into(), whole(b"no size was given")).await.unwrap();
+    assert_eq!((done.size, done.sha256), (17, Some(sha256(b"no size was given"))));
+    assert_eq!(fault(releases.upload_stream(&oli, "fw.bin".into(), cut(b"half")).await).code, "upload_cut");
+    assert_eq!(fault(releases.upload_stream(&oli, "../fw".into(), whole(b"x")).await).code, "bad_value");
 }
 
 #[tokio::test]
