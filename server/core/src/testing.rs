@@ -87,6 +87,11 @@ impl World {
         Actor { org: self.org.clone(), who, address: "127.0.0.1".into() }
     }
 
+    /// What its clock shows.
+    pub fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// An admin called ada.
     pub async fn admin(&self) -> Actor {
         self.person("ada", Role::Admin).await

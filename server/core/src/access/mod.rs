@@ -10,6 +10,8 @@ mod password;
 mod policy;
 mod sessions;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod tokens;
 mod users;

@@ -13,6 +13,8 @@ mod migrate;
 mod open;
 mod query;
 mod sql;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use dynamic::{Value, select};
 pub use open::{Db, EngineKind, Location, Read, Store, Tx};

@@ -11,6 +11,8 @@ mod presence;
 mod registry;
 pub mod selector;
 pub mod store;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 pub use enrolment::{Attempt, EnrolmentUrls};

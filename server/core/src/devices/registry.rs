@@ -42,12 +42,6 @@ impl Devices {
         Ok(store::name(&mut self.db.read().await?, device).await?)
     }
 
-    /// Name of a device and whether it is connected.
-    pub async fn presence(&self, device: DeviceNo) -> Result<Option<(DeviceId, bool)>, Error> {
-        let found = store::facts(&mut self.db.read().await?, device).await?;
-        found.map(|f| Ok((f.device_id.parse().map_err(crate::db::Error::corrupt)?, f.online))).transpose()
-    }
-
     /// What this room knows of a device. Updates, latest values and the reason are other rooms' and left empty.
     pub(crate) async fn detail(&self, actor: &Actor, device_id: &DeviceId) -> Result<(DeviceNo, DeviceDetail), Error> {
         may(actor, Act::Read)?;

@@ -1,0 +1,267 @@
+//! Enrolment, lists and presence on both engines.
+
+use super::{Attempt, Connected, Error, Selector, filter::Filter, store};
+use crate::{
+    access::Actor,
+    db::{EngineKind, Value, select},
+    testing::{World, csr},
+};
+use rstest::rstest;
+use std::collections::{BTreeMap, BTreeSet};
+use wire::{
+    device::{Hello, Running},
+    devices::{DeviceQuery, DeviceSort},
+    enrolment::{EnrolRequest, Enrolled, NewEnrolmentToken},
+    states::DeviceState,
+};
+
+fn new_token(pattern: &str, uses: i64) -> NewEnrolmentToken {
+    NewEnrolmentToken { label: "test".into(), pattern: pattern.into(), device_type: String::new(), tags: vec!["eu".into()], max_uses: uses, hours: 1 }
+}
+
+fn request(csr: &str, id: &str) -> EnrolRequest {
+    EnrolRequest { csr: csr.into(), device_id: Some(id.into()), device_type: "gateway".into(), hardware: "A".into(), attributes: BTreeMap::default() }
+}
+
+async fn enrol(w: &World, secret: &str, request: &EnrolRequest) -> Result<Enrolled, Error> {
+    w.fleet.devices().enrol(Attempt { secret, request, address: "192.0.2.1" }).await
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_token_enrols_exactly_as_often_as_it_says(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let token = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-*", 1)).await.unwrap();
+    let asked = request(&csr("gw-1"), "gw-1");
+    let first = enrol(&w, &token.secret, &asked).await.unwrap();
+    // E-3: the same CSR again is the same certificate and no second use.
+    let again = enrol(&w, &token.secret, &asked).await.unwrap();
+    assert_eq!(first.certificate, again.certificate);
+    // Another key on a spent token is refused, and noted.
+    assert!(matches!(enrol(&w, &token.secret, &request(&csr("gw-2"), "gw-2")).await, Err(Error::BadToken)));
+    let log = w.fleet.access().audit_page(&operator, None).await.unwrap();
+    assert!(log.entries.items.iter().any(|e| e.action == "enrolment_token.reuse"));
+    let page = w.fleet.devices().enrolment_page(&operator).await.unwrap();
+    assert_eq!((page.tokens[0].uses, page.tokens[0].max_uses), (1, 1));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_16_two_hundred_parallel_uses_of_a_one_use_token_make_one_certificate(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let token = w.fleet.devices().create_enrolment_token(&operator, new_token("", 1)).await.unwrap();
+    let tasks: Vec<_> = (0..200)
+        .map(|i| {
+            let (fleet, secret) = (w.fleet.clone(), token.secret.clone());
+            // Addresses differ, so that it is the token that refuses and not the throttle.
+            let (asked, address) = (request(&csr(&format!("gw-{i}")), &format!("gw-{i}")), format!("192.0.2.{i}"));
+            tokio::spawn(async move { fleet.devices().enrol(Attempt { secret: &secret, request: &asked, address: &address }).await })
+        })
+        .collect();
+    let mut issued = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => issued += 1,
+            Err(Error::BadToken) => {}
+            Err(e) => panic!("{e}"),
+        }
+    }
+    assert_eq!(issued, 1);
+    let page = w.fleet.devices().list(&operator, &DeviceQuery::default()).await.unwrap();
+    assert_eq!(page.total, 1, "a refused attempt leaves no device behind");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_shared_token_can_not_take_over_a_device(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    w.device("gw-1", "gateway").await;
+    let shared = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-*", 5)).await.unwrap();
+    assert!(matches!(enrol(&w, &shared.secret, &request(&csr("gw-1"), "gw-1")).await, Err(Error::Exists(_))));
+    assert!(matches!(enrol(&w, &shared.secret, &request(&csr("GW-1"), "GW-1")).await, Err(Error::Exists(_))));
+    assert!(matches!(enrol(&w, &shared.secret, &request(&csr("other"), "other")).await, Err(Error::OutOfScope(_))));
+    // The name in the CSR must be the one that is enrolled.
+    assert!(matches!(enrol(&w, &shared.secret, &request(&csr("gw-9"), "gw-2")).await, Err(Error::Pki(_))));
+    let own = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-1", 1)).await.unwrap();
+    assert!(enrol(&w, &own.secret, &request(&csr("gw-1"), "gw-1")).await.is_ok());
+    w.fleet.devices().decommission(&operator, &"gw-1".parse().unwrap()).await.unwrap();
+    let own = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-1", 1)).await.unwrap();
+    assert!(matches!(enrol(&w, &own.secret, &request(&csr("gw-1"), "gw-1")).await, Err(Error::NotActive(_))));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn expired_revoked_and_guessed_tokens_get_the_same_answer(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let asked = request(&csr("gw-1"), "gw-1");
+    let revoked = w.fleet.devices().create_enrolment_token(&operator, new_token("", 1)).await.unwrap();
+    w.fleet.devices().revoke_enrolment_token(&operator, &revoked.token.id).await.unwrap();
+    let expired = w.fleet.devices().create_enrolment_token(&operator, new_token("", 1)).await.unwrap();
+    w.clock.advance(3_600_001);
+    let mut guessed = expired.secret.clone();
+    guessed.replace_range(guessed.len() - 1.., if guessed.ends_with('A') { "B" } else { "A" });
+    let mut answers = BTreeSet::new();
+    for secret in [revoked.secret.as_str(), &expired.secret, &guessed, "fet_nonsense", ""] {
+        answers.insert(enrol(&w, secret, &asked).await.unwrap_err().fault().message);
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    for _ in 0..5 {
+        let _ = enrol(&w, "fet_x", &asked).await;
+    }
+    assert!(matches!(enrol(&w, "fet_x", &asked).await, Err(Error::TooMany)));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn pages_visit_every_device_once_in_every_order(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let viewer = w.viewer().await;
+    for i in 0..7 {
+        w.device(&format!("gw-{i}"), "gateway").await;
+        w.clock.advance(1000);
+    }
+    for sort in [DeviceSort::DeviceId, DeviceSort::DeviceIdDesc, DeviceSort::LastSeen, DeviceSort::LastSeenDesc, DeviceSort::Version, DeviceSort::VersionDesc] {
+        let mut query = DeviceQuery { sort, rows: Some(3), ..DeviceQuery::default() };
+        let mut seen = Vec::new();
+        loop {
+            let page = w.fleet.devices().list(&viewer, &query).await.unwrap();
+            assert_eq!(page.total, 7);
+            seen.extend(page.items.into_iter().map(|d| d.device_id));
+            match page.next {
+                Some(next) => query.cursor = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(seen.len(), 7, "{sort:?}");
+        assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 7, "{sort:?}");
+    }
+    let bad = DeviceQuery { cursor: Some("%%%".into()), ..DeviceQuery::default() };
+    assert!(matches!(w.fleet.devices().list(&viewer, &bad).await, Err(Error::Invalid { field: "cursor", .. })));
+    let wrong = DeviceQuery { q: "colour:red".into(), ..DeviceQuery::default() };
+    assert!(w.fleet.devices().page(&viewer, &wrong).await.unwrap().selector_error.is_some());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    for (i, id) in ["gw-1", "gw-2", "Cam_1", "cam%2", "x"].into_iter().enumerate().filter(|(_, id)| !id.contains('%')) {
+        let device = w.device(id, if id.starts_with("gw") { "gateway" } else { "camera" }).await;
+        let tags = if i % 2 == 0 { vec!["eu".into(), "a_b".into()] } else { vec!["us".into()] };
+        w.fleet.devices().set_tags(&operator, &id.parse().unwrap(), tags).await.unwrap();
+        let firmware = Running { version: format!("1.{i}.0"), sequence: i as u64, device_type: "gateway".into(), hardware: "A".into() };
+        let attributes = BTreeMap::from([("site".to_owned(), format!("site {i}"))]);
+        let hello = Hello { agent: "t".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into() };
+        w.fleet.devices().connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello });
+        if i == 1 {
+            w.fleet.devices().disconnected(&w.org, device, "test");
+        }
+    }
+    w.fleet.devices().flush_presence(true).await.unwrap();
+    let mut on = w.fleet.devices().db.read().await.unwrap();
+    let all = store::facts_page(&mut on, &w.org, 0, 100).await.unwrap();
+    assert_eq!(all.len(), 4);
+    for text in [
+        "", "gw", "GW-1", "cam_", "m_1", "id:cam*", "id:*1", "type:gateway", "type:gate*", "tag:eu", "tag:a_b", "tag:aXb", "tag:e*", "-tag:eu", "online:yes",
+        "online:no", "sequence>=2", "sequence<2", "version:1.0.0,1.2.0", "version:1.*", "attr.site:\"site 2\"", "attr.site:*2", "attr.none:x",
+        "tag:eu or type:gateway", "(tag:us or id:x) -online:no", "-(tag:eu type:camera)", "state:active", "hw:A", "hw:a",
+    ] {
+        let selector = Selector::parse(text).unwrap();
+        let mut filter = Filter::default();
+        let org = filter.bind(Value::Text(w.org.to_string()));
+        filter.text = format!("SELECT d.number FROM devices d WHERE d.org_id = {org} AND ");
+        filter.push(&selector);
+        let by_sql: BTreeSet<i64> = select::<(i64,)>(&mut on, filter.text, &filter.values).await.unwrap().into_iter().map(|r| r.0).collect();
+        let by_facts: BTreeSet<i64> = all.iter().filter(|(_, f)| selector.matches(f)).map(|(n, _)| *n).collect();
+        assert_eq!(by_sql, by_facts, "{text}");
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn presence_follows_the_newest_channel_and_a_restart_closes_the_rest(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let viewer = w.viewer().await;
+    let id = "gw-1".parse().unwrap();
+    let device = w.device("gw-1", "").await;
+    let nasty = "<script>alert(1)</script>\u{7}\u{1b}[31m";
+    let hello = |version: &str| Hello {
+        agent: nasty.into(),
+        boot_id: "b".into(),
+        firmware: Running { version: version.into(), sequence: 3, device_type: "gateway".into(), hardware: "B".into() },
+        attributes: BTreeMap::from([(nasty.to_owned(), "x".repeat(10_000))]),
+        stream: "s".into(),
+    };
+    let devices = w.fleet.devices();
+    let up = |v: &str| devices.connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello: hello(v) });
+    up("1.0.0");
+    up("1.1.0");
+    devices.disconnected(&w.org, device, "the old one ended");
+    devices.flush_presence(true).await.unwrap();
+    let (_, detail) = devices.detail(&viewer, &id).await.unwrap();
+    assert!(detail.row.online, "the newer channel is still open");
+    assert_eq!((detail.row.version.as_str(), detail.sequence), ("1.1.0", 3));
+    assert!(!detail.agent.chars().any(char::is_control));
+    assert!(detail.attributes.iter().all(|(k, v)| k.len() <= 256 && v.len() <= 256));
+    devices.disconnected(&w.org, device, "the new one ended");
+    devices.flush_presence(true).await.unwrap();
+    let (_, detail) = devices.detail(&viewer, &id).await.unwrap();
+    assert!(!detail.row.online);
+    assert_eq!(detail.connections.len(), 2);
+    up("1.1.0");
+    devices.flush_presence(true).await.unwrap();
+    devices.reset_presence().await.unwrap();
+    let (_, detail) = devices.detail(&viewer, &id).await.unwrap();
+    assert!(!detail.row.online && detail.connections.iter().all(|c| c.to.is_some()));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_viewer_changes_nothing_and_other_organizations_see_nothing(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let viewer = w.viewer().await;
+    w.device("gw-1", "gateway").await;
+    let id = "gw-1".parse().unwrap();
+    assert!(matches!(w.fleet.devices().set_tags(&viewer, &id, vec![]).await, Err(Error::Access(_))));
+    assert!(matches!(w.fleet.devices().decommission(&viewer, &id).await, Err(Error::Access(_))));
+    assert!(w.fleet.devices().create_enrolment_token(&viewer, new_token("", 1)).await.is_err());
+    let elsewhere = Actor { org: w.entropy.id(w.clock_now()), ..viewer };
+    assert!(matches!(w.fleet.devices().find(&elsewhere, &id).await, Err(Error::NotFound("device"))));
+    assert_eq!(w.fleet.devices().list(&elsewhere, &DeviceQuery::default()).await.unwrap().total, 0);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_decommissioned_device_leaves_the_list_unless_asked_for(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    w.device("gw-1", "gateway").await;
+    w.fleet.devices().decommission(&operator, &"gw-1".parse().unwrap()).await.unwrap();
+    let list = |q: &str| DeviceQuery { q: q.into(), ..DeviceQuery::default() };
+    assert!(w.fleet.devices().list(&operator, &list("")).await.unwrap().items.is_empty());
+    let gone = w.fleet.devices().list(&operator, &list("state:decommissioned")).await.unwrap();
+    assert_eq!(gone.items[0].state, DeviceState::Decommissioned);
+}
