@@ -35,7 +35,7 @@ pub fn Frame() -> AnyView {
             <Transition fallback=|| view! { <nav class="side" aria-label="Main"></nav><header class="top"></header> }>
                 {move || Suspend::new(async move {
                     // A viewer that could not be read leaves a frame without names and counts; the page below says why.
-                    chrome(viewer.await.ok(), path, live)
+                    chrome(viewer.await.ok().as_ref(), path, live)
                 })}
             </Transition>
             <main id="main" tabindex="-1">
@@ -52,11 +52,11 @@ pub fn Frame() -> AnyView {
 }
 
 /// Rail and top bar: everything that knows who looks.
-fn chrome(viewer: Option<Viewer>, path: Memo<String>, live: Live) -> AnyView {
-    let initials = viewer.as_ref().map(|v| initials(&v.name)).unwrap_or_default();
-    let name = viewer.as_ref().map(|v| v.name.clone()).unwrap_or_default();
+fn chrome(viewer: Option<&Viewer>, path: Memo<String>, live: Live) -> AnyView {
+    let initials = viewer.map(|v| initials(&v.name)).unwrap_or_default();
+    let name = viewer.map(|v| v.name.clone()).unwrap_or_default();
     view! {
-        <nav class="side" aria-label="Main">{nav_links(viewer.as_ref(), path)}</nav>
+        <nav class="side" aria-label="Main">{nav_links(viewer, path)}</nav>
         <header class="top">
             <a class="btn icon only-narrow" data-v="ghost" href="#nav-drawer" data-dialog="nav-drawer" rel="external" aria-label="Open menu">{icon("menu")}</a>
             {move || crumbs_view(&path.get())}
@@ -68,11 +68,11 @@ fn chrome(viewer: Option<Viewer>, path: Memo<String>, live: Live) -> AnyView {
                 <button type="button" class="btn icon" data-v="ghost" popovertarget="account-menu" aria-label=format!("Account menu for {name}")>
                     <span class="avatar" aria-hidden="true">{initials}</span>
                 </button>
-                {account_menu(viewer.as_ref())}
+                {account_menu(viewer)}
             </div>
         </header>
         <dialog class="drawer" id="nav-drawer" aria-label="Menu">
-            <nav class="side-links" aria-label="Menu">{nav_links(viewer.as_ref(), path)}</nav>
+            <nav class="side-links" aria-label="Menu">{nav_links(viewer, path)}</nav>
         </dialog>
     }
     .into_any()
@@ -80,7 +80,8 @@ fn chrome(viewer: Option<Viewer>, path: Memo<String>, live: Live) -> AnyView {
 
 fn nav_links(viewer: Option<&Viewer>, path: Memo<String>) -> AnyView {
     let counts = viewer.map(|v| v.nav).unwrap_or_default();
-    let admin = viewer.is_some_and(|v| v.role == Role::Admin);
+    // Operators make API tokens and read the log; the pages keep what only admins may change to themselves.
+    let runs = viewer.is_some_and(|v| v.role >= Role::Operator);
     let organization = viewer.map_or_else(|| "Fleetward".to_owned(), |v| v.organization.clone());
     let link = move |href: &'static str, name: &'static str, label: &'static str, count: i64| {
         let current = move || path.with(|path| within(path, href)).then_some("page");
@@ -99,7 +100,7 @@ fn nav_links(viewer: Option<&Viewer>, path: Memo<String>) -> AnyView {
         {group("Trust")}
         {link("/certificates", "shield-check", "Certificates", 0)}
         {link("/enrolment", "key-round", "Enrolment", 0)}
-        {admin.then(|| view! {
+        {runs.then(|| view! {
             {group("Admin")}
             {link("/people", "users", "People", 0)}
             {link("/audit", "scroll-text", "Audit log", 0)}

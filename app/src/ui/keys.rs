@@ -47,7 +47,7 @@ pub fn help() -> AnyView {
     )
 }
 
-/// Pure: what a key means. `after_g` says whether the key before was `g`.
+/// What a key means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
     /// Open the palette.
@@ -64,15 +64,28 @@ pub enum Meaning {
     Nothing,
 }
 
-/// Pure: reads a key press. `modified` is Ctrl or ⌘; `typing` says that the focus is where text goes; `single` that single keys are on.
-pub fn read(key: &str, modified: bool, typing: bool, single: bool, after_g: bool) -> Meaning {
-    if modified {
+/// How a key was pressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Press {
+    /// With Ctrl or ⌘.
+    Modified,
+    /// Where text goes, or with single keys switched off.
+    Typing,
+    /// By itself.
+    Single,
+    /// By itself, shortly after `g`.
+    AfterG,
+}
+
+/// Pure: reads a key press.
+pub fn read(key: &str, press: Press) -> Meaning {
+    if press == Press::Modified {
         return if key.eq_ignore_ascii_case("k") { Meaning::Palette } else { Meaning::Nothing };
     }
-    if typing || !single {
+    if press == Press::Typing {
         return Meaning::Nothing;
     }
-    if after_g {
+    if press == Press::AfterG {
         let place = PLACES.into_iter().find(|(letter, ..)| key.chars().eq([*letter]));
         return place.map_or(Meaning::Nothing, |(_, href, _)| Meaning::To(href));
     }
@@ -94,7 +107,7 @@ pub fn install(open_palette: impl Fn() + 'static) {
 
 #[cfg(feature = "hydrate")]
 mod rim {
-    use super::{HELP, Meaning, STORE, read};
+    use super::{HELP, Meaning, Press, STORE, read};
     use crate::ui::browser;
     use leptos::{ev, leptos_dom::helpers::window_event_listener, prelude::*};
     use leptos_router::hooks::use_navigate;
@@ -114,8 +127,16 @@ mod rim {
             }
             let now = browser::now_ms();
             let after_g = now - go_at.replace(f64::NEG_INFINITY) < GO_MS;
-            let single = browser::stored(STORE).as_deref() != Some("off");
-            let meaning = read(&event.key(), event.ctrl_key() || event.meta_key(), typing(), single, after_g);
+            let press = if event.ctrl_key() || event.meta_key() {
+                Press::Modified
+            } else if typing() || browser::stored(STORE).as_deref() == Some("off") {
+                Press::Typing
+            } else if after_g {
+                Press::AfterG
+            } else {
+                Press::Single
+            };
+            let meaning = read(&event.key(), press);
             match meaning {
                 Meaning::Nothing => return,
                 Meaning::Palette => open_palette(),
@@ -146,16 +167,15 @@ mod rim {
 
 #[cfg(test)]
 mod tests {
-    use super::{Meaning, read};
+    use super::{Meaning, Press, read};
 
     #[test]
     fn keys_mean_nothing_where_text_goes_or_when_switched_off() {
-        assert_eq!(read("/", false, false, true, false), Meaning::Search);
-        assert_eq!(read("/", false, true, true, false), Meaning::Nothing);
-        assert_eq!(read("/", false, false, false, false), Meaning::Nothing);
-        assert_eq!(read("K", true, true, false, false), Meaning::Palette);
-        assert_eq!(read("g", false, false, true, false), Meaning::Go);
-        assert_eq!(read("d", false, false, true, true), Meaning::To("/devices"));
-        assert_eq!(read("d", false, false, true, false), Meaning::Nothing);
+        assert_eq!(read("/", Press::Single), Meaning::Search);
+        assert_eq!(read("/", Press::Typing), Meaning::Nothing);
+        assert_eq!(read("K", Press::Modified), Meaning::Palette);
+        assert_eq!(read("g", Press::Single), Meaning::Go);
+        assert_eq!(read("d", Press::AfterG), Meaning::To("/devices"));
+        assert_eq!(read("d", Press::Single), Meaning::Nothing);
     }
 }

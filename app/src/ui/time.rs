@@ -27,7 +27,7 @@ pub fn relative(at_ms: i64, now_ms: i64) -> String {
     let ahead = at_ms.saturating_sub(now_ms);
     match ahead {
         -2_999..=2_999 => "just now".to_owned(),
-        0.. => format!("in {}", wire::time::duration(ahead)),
+        3_000.. => format!("in {}", wire::time::duration(ahead)),
         _ => format!("{} ago", wire::time::duration(ahead.saturating_neg())),
     }
 }

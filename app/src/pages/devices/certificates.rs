@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use wire::{Timestamp, devices::DeviceDetail, pki::CertificateRow};
 
 /// The tab.
-pub fn tab(d: DeviceDetail) -> AnyView {
+pub fn tab(d: &DeviceDetail) -> AnyView {
     let body = if d.certificates.is_empty() {
         empty("shield-check", "No certificate", "The device gets one when it enrols.", None)
     } else {

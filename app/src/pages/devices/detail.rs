@@ -72,7 +72,7 @@ pub fn DevicePage() -> AnyView {
     });
     live::refetch_on(|| Some(Topic::Rollouts), 2000, model);
     let actions = Actions::new(move || model.refetch());
-    page(model, move |view| content(view, section.get(), range.get_untracked(), feed, actions))
+    page(model, move |view| content(&view, section.get(), range.get_untracked(), feed, actions))
 }
 
 /// What the page shows of the device's presence; none before the first read.
@@ -81,7 +81,7 @@ fn online(model: Resource<Result<DeviceView, crate::api::fault::ApiFault>>) -> O
 }
 
 fn content(
-    view: DeviceView,
+    view: &DeviceView,
     section: Section,
     range: telemetry::Range,
     feed: RwSignal<Option<DeviceLive>>,
@@ -91,8 +91,8 @@ fn content(
     let body = match section {
         Section::Overview => overview::tab(view, range, feed, actions),
         Section::Telemetry => telemetry::tab(view, range, feed),
-        Section::Firmware => firmware::tab(view.detail),
-        Section::Certificates => certificates::tab(view.detail),
+        Section::Firmware => firmware::tab(&view.detail),
+        Section::Certificates => certificates::tab(&view.detail),
         Section::Decommission => overview::decommission_page(&view.detail, actions),
         Section::Unknown => {
             let back = view! { <a class="btn" href=format!("/devices/{}", row.device_id)>"Go to the device"</a> }.into_any();

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use wire::devices::{DeviceDetail, DeviceUpdate};
 
 /// The tab.
-pub fn tab(d: DeviceDetail) -> AnyView {
+pub fn tab(d: &DeviceDetail) -> AnyView {
     let history = if d.updates.is_empty() {
         empty("package", "Not updated yet", "Rollouts that reach this device appear here, with every step it reports.", None)
     } else {

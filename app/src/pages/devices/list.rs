@@ -37,10 +37,10 @@ pub fn DevicesPage() -> AnyView {
     let before = Memo::new(move |_| address.with(|a| a.get_str("before").and_then(|b| b.parse::<i64>().ok()).unwrap_or(0).max(0)));
     let model = Resource::new(move || query.get(), read_devices);
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    page(model, move |model| content(model, &query.get_untracked(), before.get_untracked()))
+    page(model, move |model| content(&model, &query.get_untracked(), before.get_untracked()))
 }
 
-fn content(model: Model, query: &DeviceQuery, before: i64) -> AnyView {
+fn content(model: &Model, query: &DeviceQuery, before: i64) -> AnyView {
     let add = model.may_enrol.then(|| view! { <a class="btn" data-v="primary" href="/enrolment">{icon("plus")}"Add device"</a> }.into_any());
     if model.fleet == 0 {
         return first_steps(add);
@@ -56,11 +56,11 @@ fn content(model: Model, query: &DeviceQuery, before: i64) -> AnyView {
         let clear = view! { <a class="btn" href="/devices">"Clear filters"</a> }.into_any();
         view! { <div class="card">{empty("search", "No devices match", "Take a filter away, or search for part of an id.", Some(clear))}</div> }.into_any()
     } else {
-        rows(&model, query, before)
+        rows(model, query, before)
     };
     view! {
         <PageHead title="Devices" sub=sub.into_any() actions=add.unwrap_or_else(|| ().into_any())/>
-        {filter_bar(&model, query)}
+        {filter_bar(model, query)}
         {rows}
     }
     .into_any()

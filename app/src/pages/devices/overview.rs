@@ -39,11 +39,11 @@ impl Actions {
 }
 
 /// The tab.
-pub fn tab(view: DeviceView, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>, actions: Actions) -> AnyView {
+pub fn tab(view: &DeviceView, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>, actions: Actions) -> AnyView {
     let d = &view.detail;
     let path = format!("/devices/{}", d.row.device_id);
     let aside = view! { {range.switch(&path)}<a href=telemetry::path(&d.row.device_id)>"All metrics"</a> }.into_any();
-    let pictures = telemetry::zoomable(&path, telemetry::charts(&view, range, feed, 2));
+    let pictures = telemetry::zoomable(&path, telemetry::charts(view, range, feed, 2));
     view! {
         {(!d.update_reason.is_empty()).then(|| banner(Tone::Info, d.update_reason.clone().into_any()))}
         <div class="split">

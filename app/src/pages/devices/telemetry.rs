@@ -146,13 +146,13 @@ pub fn charts(view: &DeviceView, range: Range, feed: RwSignal<Option<DeviceLive>
 }
 
 /// The tab.
-pub fn tab(view: DeviceView, range: Range, feed: RwSignal<Option<DeviceLive>>) -> AnyView {
+pub fn tab(view: &DeviceView, range: Range, feed: RwSignal<Option<DeviceLive>>) -> AnyView {
     let id = view.detail.row.device_id.clone();
     let path = format!("/devices/{id}/telemetry");
     let decimated = view.history.as_ref().is_some_and(|h| h.decimated);
     let note = decimated.then(|| view! { <span class="text-2">"least and greatest value of each interval"</span> });
     let aside = view! { {note}{range.switch(&path)} }.into_any();
-    let pictures = zoomable(&path, view! { <div class="charts">{charts(&view, range, feed, 12)}</div> }.into_any());
+    let pictures = zoomable(&path, view! { <div class="charts">{charts(view, range, feed, 12)}</div> }.into_any());
     view! {
         <div class="stack">
             {card("Telemetry", Some(aside), pictures)}
@@ -178,10 +178,9 @@ pub fn zoomable(path: &str, inside: AnyView) -> AnyView {
 #[cfg(feature = "hydrate")]
 fn zoomed(event: &leptos::ev::CustomEvent) -> Option<(i64, i64)> {
     let detail = event.detail();
-    let read = |key: &str| js_sys::Reflect::get(&detail, &key.into()).ok()?.as_f64();
     #[expect(clippy::cast_possible_truncation, reason = "instants in milliseconds are far below 2^53")]
-    let ms = |seconds: f64| (seconds * 1000.0) as i64;
-    Some((ms(read("from")?), ms(read("to")?))).filter(|(from, to)| from < to)
+    let read = |key: &str| Some((js_sys::Reflect::get(&detail, &key.into()).ok()?.as_f64()? * 1000.0) as i64);
+    Some((read("from")?, read("to")?)).filter(|(from, to)| from < to)
 }
 
 #[cfg(not(feature = "hydrate"))]
