@@ -5,9 +5,9 @@ use crate::{
     api::certificates::{RevokeCertificate, read_certificates},
     live,
     ui::{
-        Column, Control, PageHead, Tone, badge, copyable, dialog,
+        Column, Control, PageHead, Tone, badge, copyable,
         dialog::buttons,
-        dialog_link, empty,
+        empty,
         form::{self, action, fault_banner, on_success, refusal},
         icon,
         number::counted,
@@ -25,28 +25,30 @@ use wire::{
     states::{AuthorityState, CertificateState},
 };
 
-/// `/certificates`; `?revoke=ID` asks about one without JavaScript.
+/// `/certificates`; `?revoke=ID` asks about one.
 #[component]
 pub fn CertificatesPage() -> AnyView {
     let query = use_query_map();
-    let model = Resource::new(move || query.with(|q| q.get("cur").unwrap_or_default()), read_certificates);
+    let at = move || query.with(|q| (q.get("cur").unwrap_or_default(), q.get("from").unwrap_or_default(), q.get("revoke").unwrap_or_default()));
+    let model = Resource::new(at, |(cursor, ..)| read_certificates(cursor));
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let revoke = action::<RevokeCertificate>();
     let notes = toasts();
     on_success(revoke, move |()| {
-        crate::ui::dialog::close_all();
         if let Some(notes) = notes {
             notes.say(Tone::Ok, "Certificate revoked");
         }
         model.refetch();
     });
     page(model, move |model| {
-        let (before, asked) = query.with_untracked(|q| (q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64), q.get("revoke")));
-        content(&model, before.max(0), asked.as_deref(), revoke)
+        let (cursor, from, asked) = untrack(at);
+        let before = from.parse().unwrap_or(0_i64).max(0);
+        let here = if cursor.is_empty() { String::new() } else { format!("from={before}&cur={cursor}") };
+        content(&model, before, &here, &asked, revoke)
     })
 }
 
-fn content(model: &Model, before: i64, asked: Option<&str>, revoke: ServerAction<RevokeCertificate>) -> AnyView {
+fn content(model: &Model, before: i64, here: &str, asked: &str, revoke: ServerAction<RevokeCertificate>) -> AnyView {
     let items = &model.certificates.items;
     let shown = i64::try_from(items.len()).unwrap_or(0);
     let sub = format!(
@@ -54,13 +56,13 @@ fn content(model: &Model, before: i64, asked: Option<&str>, revoke: ServerAction
         counted(model.certificates.total, "certificate", "certificates"),
         counted(i64::try_from(model.authorities.len()).unwrap_or(0), "authority", "authorities")
     );
-    let question = asked.filter(|_| model.may_revoke).and_then(|id| items.iter().find(|c| c.id.as_str() == id)).map(|c| {
+    let question = items.iter().find(|c| model.may_revoke && c.id.as_str() == asked).map(|c| {
         view! { <section class="card narrow ask"><header><h2>{question_title(c)}</h2></header>{ask(c, revoke)}</section> }
     });
     let list = if items.is_empty() {
         view! { <div class="card">{empty("shield-check", "No certificates yet", "A device gets its certificate when it enrols.", Some(view! { <a class="btn" href="/enrolment">"Enrol a device"</a> }.into_any()))}</div> }.into_any()
     } else {
-        card_flush("Device certificates", None, rows(model, revoke))
+        card_flush("Device certificates", None, rows(model, here))
     };
     let next = model.certificates.next.as_ref().map(|cursor| format!("/certificates?from={}&cur={cursor}", before + shown));
     view! {
@@ -73,7 +75,7 @@ fn content(model: &Model, before: i64, asked: Option<&str>, revoke: ServerAction
     .into_any()
 }
 
-fn rows(model: &Model, revoke: ServerAction<RevokeCertificate>) -> AnyView {
+fn rows(model: &Model, here: &str) -> AnyView {
     let columns = vec![
         Column::text("Device"),
         Column::text("State"),
@@ -93,11 +95,8 @@ fn rows(model: &Model, revoke: ServerAction<RevokeCertificate>) -> AnyView {
             let reason = (!c.reason.is_empty()).then(|| view! { " "<span class="dim">{c.reason.replace('_', " ")}</span> });
             let usable = matches!(c.state, CertificateState::Active | CertificateState::Superseded);
             let button = (model.may_revoke && usable).then(|| {
-                let id = format!("revoke-{}", c.id);
-                view! {
-                    {dialog_link(id.clone(), format!("/certificates?revoke={}", c.id), "ghost", "Revoke…".into_any())}
-                    {dialog(id, question_title(c), ask(c, revoke))}
-                }
+                let href = format!("/certificates?{}revoke={}", if here.is_empty() { String::new() } else { format!("{here}&") }, c.id);
+                view! { <a class="btn" data-v="ghost" data-s="sm" href=href>"Revoke…"</a> }
             });
             view! {
                 <tr>
@@ -121,7 +120,7 @@ fn question_title(c: &CertificateRow) -> String {
 }
 
 fn ask(c: &CertificateRow, call: ServerAction<RevokeCertificate>) -> AnyView {
-    let (id, device) = (c.id.to_string(), c.device_id.to_string());
+    let device = c.device_id.to_string();
     let inside = move || {
         let fault = refusal(call);
         let options = RevocationReason::ALL.into_iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " "))).collect();
@@ -129,8 +128,8 @@ fn ask(c: &CertificateRow, call: ServerAction<RevokeCertificate>) -> AnyView {
             <div class="body">
                 {fault_banner(fault.as_ref())}
                 <p>"The device is cut off within a second and cannot come back with this certificate. It has to enrol again. This cannot be undone."</p>
-                {select("reason", "Reason", options).id(format!("reason-{id}")).view()}
-                {form::field("confirm", format!("Type {device} to confirm"), Control::Input("text")).id(format!("confirm-{id}")).exactly(&device).required().autocomplete("off").view()}
+                {select("reason", "Reason", options).view()}
+                {form::field("confirm", format!("Type {device} to confirm"), Control::Input("text")).exactly(&device).required().autocomplete("off").view()}
             </div>
             {buttons("Keep it", "/certificates", form::submit("Revoke certificate", "danger-solid", move || call.pending().get()))}
         }
@@ -165,12 +164,18 @@ fn authorities(all: &[AuthorityRow], now: Timestamp) -> AnyView {
                     <td>{badge(tone, word)}</td>
                     <td>{time::ago(a.not_after)}</td>
                     <td>{copyable(a.fingerprint.clone(), "Copy fingerprint")}</td>
-                    <td class="act"><a class="btn" data-s="sm" href=format!("/certificates/authorities/{}.pem", a.id) download="" rel="external">{icon("download")}"PEM"</a></td>
+                    <td class="act"><a class="btn" data-s="sm" href=pem_link(&a.pem) download=format!("{}-ca-{}.pem", a.kind, a.fingerprint.get(..8).unwrap_or_default()) rel="external">{icon("download")}"PEM"</a></td>
                 </tr>
             }
         })
         .collect_view();
     table("Authorities", columns, rows.into_any())
+}
+
+/// The PEM as an address of its own (RFC 2397): what the page shows is what is saved.
+fn pem_link(pem: &str) -> String {
+    let escaped = pem.replace('%', "%25").replace('+', "%2B").replace(' ', "%20").replace('\n', "%0A");
+    format!("data:application/x-pem-file,{escaped}")
 }
 
 const fn authority(state: AuthorityState, left_ms: i64) -> (Tone, &'static str) {

@@ -70,9 +70,9 @@ where
 
 fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
     let p = &model.page;
-    let question = asked.filter(|_| p.may_edit).and_then(|id| {
-        let user = p.users.iter().find(|u| u.id.as_str() == id).map(|u| (format!("Switch off {}", u.name), ask_disable(u, calls.disable)));
-        let token = || p.tokens.iter().find(|t| t.id.as_str() == id).map(|t| (format!("Revoke {}", t.name), ask_revoke(t, calls.revoke)));
+    let question = asked.and_then(|id| {
+        let user = p.users.iter().find(|u| p.may_edit && u.id.as_str() == id).map(|u| (format!("Switch off {}", u.name), ask_disable(u, calls.disable)));
+        let token = || p.tokens.iter().find(|t| p.may_make_tokens && t.id.as_str() == id).map(|t| (format!("Revoke {}", t.name), ask_revoke(t, calls.revoke)));
         user.or_else(token)
     });
     let question = question.map(|(title, form)| view! { <section class="card narrow ask"><header><h2>{title}</h2></header>{form}</section> });
@@ -82,11 +82,11 @@ fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
         let answered = calls.create.value().with(|v| v.as_ref().and_then(|r| r.as_ref().ok()).cloned());
         answered.or_else(|| posted.clone()).map(|c| created_card(&c))
     };
-    let forms = p.may_edit.then(|| {
+    let forms = (p.may_edit || p.may_make_tokens).then(|| {
         view! {
             <div class="stack">
-                {card("Add a person", None, add_form(calls.add))}
-                {card("New API token", None, token_form(calls.create))}
+                {p.may_edit.then(|| card("Add a person", None, add_form(calls.add)))}
+                {p.may_make_tokens.then(|| card("New API token", None, token_form(calls.create)))}
             </div>
         }
     });
@@ -248,7 +248,7 @@ fn token_rows(p: &Page, revoke: ServerAction<RevokeApiToken>) -> AnyView {
         .iter()
         .map(|t| {
             let (tone, word) = standing(t, p.at);
-            let button = (p.may_edit && tone == Tone::Ok).then(|| {
+            let button = (p.may_make_tokens && tone == Tone::Ok).then(|| {
                 let id = format!("revoke-{}", t.id);
                 view! {
                     {dialog_link(id.clone(), format!("/people?revoke={}", t.id), "ghost", "Revoke…".into_any())}

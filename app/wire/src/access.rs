@@ -111,8 +111,10 @@ pub struct PeoplePage {
     pub users: Vec<User>,
     /// API tokens, newest first.
     pub tokens: Vec<ApiToken>,
-    /// Whether the caller may change them.
+    /// Whether the caller may change people.
     pub may_edit: bool,
+    /// Whether the caller may make and revoke API tokens.
+    pub may_make_tokens: bool,
     /// When this was read.
     pub at: Timestamp,
 }

@@ -107,14 +107,14 @@ pub fn blocked_note(rollout: &RolloutDetail) -> Option<String> {
     (wants != Verb::Promote).then_some(blocked)
 }
 
-/// The dialogs that [`buttons`] opens.
-pub fn dialogs(rollout: &RolloutDetail, asks: Asks) -> AnyView {
+/// The dialogs that [`buttons`] opens. `back` is the address of the page they stand on.
+pub fn dialogs(rollout: &RolloutDetail, asks: Asks, back: &str) -> AnyView {
     rollout
         .actions
         .iter()
         .filter(|a| a.blocked.is_none())
         .filter_map(|a| {
-            let form = ask(rollout, a.verb, asks, &format!("/rollouts/{}", rollout.row.id))?;
+            let form = ask(rollout, a.verb, asks, back)?;
             Some(dialog(dialog_id(a.verb), title(rollout, a.verb), form))
         })
         .collect_view()

@@ -41,6 +41,7 @@ fn content(model: &Model, choice: &Choice, asks: Asks) -> AnyView {
     let sub = view! {
         "Firmware "<a class="mono" href=release>{r.row.version.clone()}</a>" for "{r.row.device_type.clone()}" · "{phrases::numbers(&r.row.counts)}" · by "{r.row.author.clone()}
     };
+    let here = Choice::href(&r.row.id.to_string(), choice.stage, &choice.show);
     let blocked = actions::blocked_note(r).map(|why| view! { <p class="small text-2 mt-2">{why}</p> });
     view! {
         <PageHead title=r.row.name.clone() marks=badge(tone, word) sub=sub.into_any() actions=actions::buttons(r)/>
@@ -56,7 +57,7 @@ fn content(model: &Model, choice: &Choice, asks: Asks) -> AnyView {
                 {course::plan_card(r)}
             </div>
         </div>
-        {actions::dialogs(r, asks)}
+        {actions::dialogs(r, asks, &here)}
     }
     .into_any()
 }
