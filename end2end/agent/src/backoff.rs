@@ -21,12 +21,12 @@ impl Backoff {
 
     /// For connections: 0.5 s to 60 s.
     pub const fn reconnect() -> Self {
-        Self::new(Duration::from_millis(500), Duration::from_secs(60))
+        Self::new(Duration::from_millis(500), Duration::from_mins(1))
     }
 
     /// For renewals: 1 minute to 6 hours (pki.md R-1).
     pub const fn renewal() -> Self {
-        Self::new(Duration::from_secs(60), Duration::from_secs(6 * 3600))
+        Self::new(Duration::from_mins(1), Duration::from_hours(6))
     }
 
     /// The wait before the next attempt; `chance` is drawn evenly from 0 ≤ x < 1.
@@ -61,7 +61,7 @@ mod tests {
         fn a_wait_is_never_longer_than_the_most(attempts in 0usize..200, chance in 0.0f64..1.0) {
             let mut backoff = Backoff::renewal();
             for _ in 0..attempts {
-                prop_assert!(backoff.wait(chance) <= Duration::from_secs(6 * 3600));
+                prop_assert!(backoff.wait(chance) <= Duration::from_hours(6));
             }
         }
     }

@@ -121,6 +121,7 @@ impl Folder {
 
     /// The same folder on a machine whose power goes after so many changes.
     #[cfg(test)]
+    #[must_use]
     pub fn with_power_for(mut self, changes: i64) -> Self {
         self.fuse = Some(std::sync::Arc::new(changes.into()));
         self

@@ -162,18 +162,13 @@ impl Answer {
 
 impl From<Answer> for Error {
     fn from(Answer { status, retry_after, body }: Answer) -> Self {
-        match serde_json::from_slice::<wire::Fault>(&body) {
-            Ok(fault) => Self::Answer {
-                status,
-                code: fault.code,
-                message: fault.message,
-                retry_after: retry_after.or(fault.retry_after.map(u64::from)),
-            },
-            Err(_) => {
-                let message = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(500).collect();
-                Self::Answer { status, code: String::new(), message, retry_after }
-            }
-        }
+        let (code, message, after) = if let Ok(fault) = serde_json::from_slice::<wire::Fault>(&body) {
+            (fault.code, fault.message, fault.retry_after.map(u64::from))
+        } else {
+            let text = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(500).collect();
+            (String::new(), text, None)
+        };
+        Self::Answer { status, code, message, retry_after: retry_after.or(after) }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns the hooks: commands of the machine's maker that flash, restart and judge. Refuses to know when they are called.
 
 use futures::future::BoxFuture;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
@@ -36,8 +37,8 @@ pub struct Host {
 }
 
 /// Flashing takes its time; a health check must not.
-const INSTALL: Duration = Duration::from_secs(30 * 60);
-const HEALTH: Duration = Duration::from_secs(60);
+const INSTALL: Duration = Duration::from_mins(30);
+const HEALTH: Duration = Duration::from_mins(1);
 
 impl Platform for Host {
     fn install<'a>(&'a self, slot: &'a Path, payloads: &'a [PathBuf]) -> BoxFuture<'a, Result<(), String>> {
@@ -60,7 +61,7 @@ impl Platform for Host {
     }
 }
 
-/// Runs a hook to its end, or kills it after `most`.
+/// Runs a hook to its end, or kills it and all that it started after `most`.
 pub async fn run(hook: &str, arguments: &[&OsStr], most: Duration) -> Result<(), String> {
     let mut child = Command::new("/bin/sh")
         .arg("-c")
@@ -68,14 +69,25 @@ pub async fn run(hook: &str, arguments: &[&OsStr], most: Duration) -> Result<(),
         .arg("hook")
         .args(arguments)
         .stdin(Stdio::null())
-        .kill_on_drop(true)
+        .process_group(0)
         .spawn()
         .map_err(|e| format!("the hook {hook:?} does not start: {e}"))?;
+    let _group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).map(Group);
     match tokio::time::timeout(most, child.wait()).await {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(format!("the hook {hook:?} ended with {status}")),
         Ok(Err(e)) => Err(format!("the hook {hook:?}: {e}")),
         Err(_) => Err(format!("the hook {hook:?} did not end within {} s and was killed", most.as_secs())),
+    }
+}
+
+/// The processes of a hook. None outlives the call: neither its end, nor its time-out, nor the update being taken back.
+struct Group(Pid);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Gone already is what it should be.
+        let _ = kill_process_group(self.0, Signal::KILL);
     }
 }
 

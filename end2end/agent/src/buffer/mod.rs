@@ -160,7 +160,7 @@ impl Buffer {
     /// Begins a connection: the server holds the stream up to sequence number `acked`. Sending starts behind that.
     ///
     /// The server may hold less than was acknowledged (it was restored from a backup) or more than we know of (a power cut took the end of our
-    /// buffer); then [`Buffer::next`] says [`Step::Turn`].
+    /// buffer); then [`Buffer::step`] says [`Step::Turn`].
     pub fn welcome(&mut self, acked: u64) -> io::Result<()> {
         let held = self.stream.base.saturating_add(acked);
         self.taken = held > self.seen;
@@ -170,7 +170,7 @@ impl Buffer {
     }
 
     /// The next frame to send, at most once a connection.
-    pub fn next(&mut self) -> io::Result<Step> {
+    pub fn step(&mut self) -> io::Result<Step> {
         let number = self.sent + 1;
         if self.taken {
             return Ok(Step::Turn);

@@ -83,9 +83,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_record_reads_back_and_a_damaged_one_does_not(
-            number: u64, values in prop::collection::vec(-1e300f64..1e300, 0..20), at: prop::sample::Index, bit in 0u8..8,
+            number: u64, values in prop::collection::vec(-1_000_000_000i32..1_000_000_000, 0..20), at: prop::sample::Index, bit in 0u8..8,
         ) {
-            let samples: Vec<Sample> = values.iter().map(|&v| Sample { m: "m".into(), t: 5, v }).collect();
+            let samples: Vec<Sample> = values.iter().map(|&v| Sample { m: "m".into(), t: 5, v: f64::from(v) / 100.0 }).collect();
             let mut bytes = encode(number, &samples).unwrap();
             prop_assert_eq!(decode(&bytes), Some((number, samples)));
             let cut = at.index(bytes.len());

@@ -46,7 +46,7 @@ fn drain(buffer: &mut Buffer, server: &mut Server, mut name: impl FnMut() -> Str
         let stream = buffer.stream().to_owned();
         buffer.welcome(server.held(&stream)).unwrap();
         loop {
-            match buffer.next().unwrap() {
+            match buffer.step().unwrap() {
                 Step::Send(frame) => {
                     server.take(&stream, &frame);
                     buffer.ack(server.held(&stream)).unwrap();
@@ -89,12 +89,11 @@ enum Op {
 }
 
 fn ops(power: bool) -> impl Strategy<Value = Vec<Op>> {
-    let cut = if power { 1 } else { 0 };
     let op = prop_oneof![
         4 => (1u8..20).prop_map(Op::Append),
         4 => (0u8..20, 0u8..20).prop_map(|(send, hear)| Op::Connect { send, hear }),
         1 => (0u8..80).prop_map(|torn| Op::Kill { torn }),
-        cut => (0u16..300).prop_map(|lost| Op::PowerCut { lost }),
+        u32::from(power) => (0u16..300).prop_map(|lost| Op::PowerCut { lost }),
     ];
     prop::collection::vec(op, 1..40)
 }
@@ -118,7 +117,7 @@ fn run(ops: Vec<Op>) -> (Vec<u32>, u32) {
                 let stream = buffer.stream().to_owned();
                 buffer.welcome(server.held(&stream)).unwrap();
                 for i in 0..send {
-                    match buffer.next().unwrap() {
+                    match buffer.step().unwrap() {
                         Step::Send(frame) => server.take(&stream, &frame),
                         Step::Idle => break,
                         Step::Turn => {
@@ -201,7 +200,7 @@ fn a_full_buffer_gives_up_the_oldest_counts_them_and_stays_within_its_size() {
         buffer.append(&sample(id)).unwrap();
         if id == 10 {
             buffer.welcome(0).unwrap();
-            let Step::Send(frame) = buffer.next().unwrap() else { panic!("there is one") };
+            let Step::Send(frame) = buffer.step().unwrap() else { panic!("there is one") };
             server.take(&stream, &frame);
         }
     }

@@ -16,15 +16,18 @@ use clap::{Args, Parser, Subcommand};
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
 use tracing_subscriber::EnvFilter;
 
-/// A Fleetward device: makes its own key, enrols, streams what it measures and installs signed firmware in two slots.
-///
-/// The line that the console's enrolment page gives you does all of it:
-///
-///   agent run --enrol https://HOST:8444 --token fet_… --root-fingerprint HEX --device-id $(hostname)
-///
-/// Started again it needs none of that: everything that has to survive is in the state folder.
+const ABOUT: &str = "A Fleetward device: makes its own key, enrols, streams what it measures and installs signed firmware in two slots.";
+
+const MORE: &str = "\
+The line that the console's enrolment page gives you does all of it:
+
+  agent run --enrol https://HOST:8444 --token fet_… --root-fingerprint HEX --device-id $(hostname)
+
+Started again it needs none of that: everything that has to survive is in the state folder. RUST_LOG=debug says more.";
+
+/// What to do, as it was asked for.
 #[derive(Parser)]
-#[command(name = "agent", version, verbatim_doc_comment)]
+#[command(name = "agent", version, about = ABOUT, long_about = format!("{ABOUT}\n\n{MORE}"))]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -33,7 +36,7 @@ pub struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Makes a key and trades an enrolment token for a certificate; does nothing where this was done before.
-    Enrol(EnrolArguments),
+    Enrol(Box<EnrolArguments>),
     /// Runs this host as a device, enrolling it first where necessary. SIGTERM and SIGINT stop it cleanly.
     Run(Box<run::Arguments>),
     /// Runs a fleet of simulated devices in one process, with real certificates and connections.
@@ -170,7 +173,7 @@ impl EnrolArguments {
                 Err(identity::Error::Http(error)) if error.passing() => {
                     tracing::warn!(%error, ?wait, "not enrolled yet; trying again");
                     tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(Duration::from_secs(60));
+                    wait = (wait * 2).min(Duration::from_mins(1));
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -70,7 +70,8 @@ impl Arguments {
                 entropy,
                 carrier: Carrier::always(),
             };
-            Ok(Device::open(self.config()?, parts)?.run(cancel.clone()).await?)
+            let device = Device::open(self.config()?, parts)?;
+            Ok(Box::pin(device.run(cancel.clone())).await?)
         };
         tokio::pin!(run);
         let stop = asked_to_stop();
@@ -104,7 +105,7 @@ impl Arguments {
     fn restart(&self) -> anyhow::Result<()> {
         if let Some(hook) = &self.reboot_hook {
             tracing::info!(hook, "restarting the machine");
-            let hooked = runtime()?.block_on(platform::run(hook, &[], Duration::from_secs(60)));
+            let hooked = runtime()?.block_on(platform::run(hook, &[], Duration::from_mins(1)));
             return hooked.map_err(anyhow::Error::msg).context("the machine is not restarted; the new slot starts with the next start");
         }
         let this = std::env::current_exe().context("the agent does not find itself")?;

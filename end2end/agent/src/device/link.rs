@@ -17,11 +17,23 @@ use wire::device::{Down, Hello, StatusReport, Up};
 const WINDOW: u64 = 64;
 /// How long a report waits for its acknowledgement before it is said again.
 const REPEAT: Duration = Duration::from_secs(30);
+/// How long samples may wait for their acknowledgement before the connection counts as broken and they are sent again on another one.
+const STALLED: Duration = Duration::from_mins(1);
+/// The server's words for what passes by itself.
+const PASSING: [&str; 3] = ["busy", "internal", "disk_full"];
 
 /// The report that waits for its acknowledgement.
 struct Said {
     report: StatusReport,
     at: Instant,
+}
+
+/// What the two directions of a connection tell each other.
+struct Talk {
+    /// The report that was sent last and is not acknowledged.
+    said: Mutex<Option<Said>>,
+    /// When samples were acknowledged last, or began to wait.
+    heard: Mutex<Instant>,
 }
 
 /// Why a connection ended.
@@ -120,14 +132,14 @@ impl Core {
         tracing::info!(device = %welcome.device_id, acked = welcome.acked, "connected");
 
         let (mut up, mut down) = channel.split();
-        let said = Mutex::new(None);
+        let talk = Talk { said: Mutex::new(None), heard: Mutex::new(Instant::now()) };
         let end = tokio::select! {
-            end = self.send(&mut up, &said) => end,
-            end = self.receive(&mut down, &said) => end,
+            end = self.send(&mut up, &talk) => end,
+            end = self.receive(&mut down, &talk) => end,
             changed = identity.changed() => changed.map_or(Ok(End::Stopped), |()| Ok(End::Again)),
             () = stop.cancelled() => Ok(End::Stopped),
         };
-        if matches!(end, Ok(_)) {
+        if end.is_ok() {
             // A cut mid-frame would be heard as a broken device.
             up.close().await?;
         }
@@ -135,20 +147,25 @@ impl Core {
     }
 
     /// Sends whatever waits: first what operators wait for, then samples as the window allows.
-    async fn send(&self, up: &mut Sender, said: &Mutex<Option<Said>>) -> Result<End, End> {
+    async fn send(&self, up: &mut Sender, talk: &Talk) -> Result<End, End> {
         loop {
             // One report at a time, so that an acknowledgement is always that of the last one said.
-            let free = said.lock().as_ref().is_none_or(|said| said.at.elapsed() >= REPEAT);
+            let free = talk.said.lock().as_ref().is_none_or(|said| said.at.elapsed() >= REPEAT);
             if let Some(report) = self.updates.report().filter(|_| free) {
                 up.send(&Up::Status(report.clone())).await?;
-                *said.lock() = Some(Said { report, at: Instant::now() });
+                *talk.said.lock() = Some(Said { report, at: Instant::now() });
                 continue;
             }
             let step = {
                 let mut buffer = self.buffer.lock();
                 let in_flight = buffer.in_flight();
+                if in_flight == 0 {
+                    *talk.heard.lock() = Instant::now();
+                } else if talk.heard.lock().elapsed() >= STALLED {
+                    return Err(channel::Error::Silent(STALLED).into());
+                }
                 if in_flight < WINDOW {
-                    match buffer.next()? {
+                    match buffer.step()? {
                         Step::Turn if in_flight == 0 => {
                             buffer.turn(self.entropy.name())?;
                             tracing::warn!("samples were lost between two that are kept; going on under a new stream");
@@ -172,15 +189,16 @@ impl Core {
         }
     }
 
-    async fn receive(&self, down: &mut Receiver, said: &Mutex<Option<Said>>) -> Result<End, End> {
+    async fn receive(&self, down: &mut Receiver, talk: &Talk) -> Result<End, End> {
         loop {
             match down.next().await? {
                 Down::Ack { seq } => {
                     self.buffer.lock().ack(seq)?;
+                    *talk.heard.lock() = Instant::now();
                     self.wake.notify_one();
                 }
                 Down::StatusAck { update_id, state } => {
-                    let sent = said.lock().take_if(|said| said.report.update_id == update_id);
+                    let sent = talk.said.lock().take_if(|said| said.report.update_id == update_id);
                     if let Some(Said { report, .. }) = sent {
                         self.updates.acknowledged(&report, state)?;
                         self.wake.notify_one();
@@ -191,6 +209,14 @@ impl Core {
                 Down::Renew => self.renew.notify_one(),
                 Down::Refused { seq, samples, code, message } => {
                     tracing::warn!(seq, samples, code, message, "the server did not take all we sent");
+                    // Without a number it speaks of the report. One that it will never take must not stand before the others.
+                    if seq.is_none()
+                        && !PASSING.contains(&code.as_str())
+                        && let Some(Said { report, .. }) = talk.said.lock().take()
+                    {
+                        self.updates.acknowledged(&report, report.state)?;
+                        self.wake.notify_one();
+                    }
                 }
                 Down::Welcome(_) => tracing::debug!("welcomed twice"),
             }

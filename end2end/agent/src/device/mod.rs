@@ -68,7 +68,7 @@ impl Config {
             interval: Duration::from_secs(1),
             buffer_bytes: buffer::DEFAULT_BYTES,
             rate: Rate::Unlimited,
-            confirm_within: Duration::from_secs(120),
+            confirm_within: Duration::from_mins(2),
         }
     }
 }
@@ -216,7 +216,7 @@ impl Device {
     pub async fn run(self, cancel: CancellationToken) -> Result<Ending, Error> {
         let Self { core, source } = self;
         let boot = core.updates.boot()?;
-        core.look(|view| view.update = core.updates.latest().borrow().clone());
+        core.look(|view| view.update.clone_from(&core.updates.latest().borrow()));
         if boot == Boot::WentBack {
             return Ok(Ending::Restart);
         }

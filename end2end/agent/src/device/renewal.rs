@@ -8,7 +8,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 
 /// Clocks of devices jump; the window is looked at this often instead of slept for.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 impl Core {
     /// Keeps the certificate fresh, for ever.

@@ -73,7 +73,7 @@ impl Life {
     fn device_config(&self, device_id: &str) -> device::Config {
         device::Config {
             facts: self.facts(),
-            attributes: self.config.attributes(self.number),
+            attributes: Config::attributes(self.number),
             keys: self.config.keys.clone(),
             interval: self.config.interval,
             buffer_bytes: self.config.buffer_bytes,

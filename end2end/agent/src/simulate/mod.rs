@@ -87,7 +87,7 @@ impl Config {
             keys: TrustedKeys::none(),
             interval: Duration::from_secs(1),
             pace: Duration::from_secs(5),
-            cut_every: Duration::from_secs(60),
+            cut_every: Duration::from_mins(1),
             buffer_bytes: 4 << 20,
         }
     }
@@ -97,7 +97,7 @@ impl Config {
         format!("{}{:04}", self.prefix, number + 1)
     }
 
-    fn attributes(&self, number: usize) -> BTreeMap<String, String> {
+    fn attributes(number: usize) -> BTreeMap<String, String> {
         const SITES: [(&str, &str); 6] = [
             ("berlin-1", "eu-central"),
             ("lyon-2", "eu-west"),
@@ -177,7 +177,7 @@ impl Fleet {
             };
             let (cancel, id) = (cancel.clone(), device_id.clone());
             tasks.spawn(async move {
-                if let Err(error) = life.live(cancel).await {
+                if let Err(error) = Box::pin(life.live(cancel)).await {
                     tracing::error!(device = id, %error, "a simulated device has ended");
                 }
             });
@@ -221,7 +221,7 @@ async fn enrol(config: &Config, number: usize, clock: &Arc<dyn Clock>) -> Result
         device_id: device_id.clone(),
         device_type: config.device_type.clone(),
         hardware: life::hardware(config, number),
-        attributes: config.attributes(number),
+        attributes: Config::attributes(number),
     };
     let mut attempts = 0;
     loop {

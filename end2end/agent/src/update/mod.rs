@@ -192,3 +192,6 @@ impl Updates {
         self.work.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests;
