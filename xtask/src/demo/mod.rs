@@ -31,6 +31,9 @@ pub struct Options {
     /// Seconds that each stage of the rollout is watched after its last device
     #[arg(long, default_value_t = 15)]
     pub soak: u32,
+    /// Most seconds that a simulated device takes for each step of an update
+    #[arg(long, default_value_t = 4.0, value_name = "SECONDS")]
+    pub pace: f64,
     /// Use the dev profile: quicker to build, slower to run
     #[arg(long)]
     pub dev: bool,

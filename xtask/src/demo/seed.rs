@@ -90,14 +90,14 @@ fn start_fleet(system: &mut System, rest: &Rest, signing_key: &Path, options: &O
     let mut simulate = system.program("agent");
     simulate.arg("simulate").args(["--enrol", &system.addresses.enrol, "--token-file"]).arg(system.secret_file("simulated.token", &token)?);
     simulate.args(["--root-fingerprint", &root, "--type", DEVICE_TYPE]);
-    simulate.args(["--count", &options.devices.to_string(), "--flaky", &options.flaky.to_string()]);
+    simulate.args(["--count", &options.devices.to_string(), "--flaky", &options.flaky.to_string(), "--pace-s", &options.pace.to_string()]);
     simulate.arg("--trusted-key").arg(public_half(signing_key)).arg("--state").arg(system.file("simulated"));
     system.launch("simulated-devices", simulate)?;
 
     let (token, root) = enrolment_token(rest, "This host", 1)?;
     let mut host = system.program("agent");
     host.arg("run").args(["--enrol", &system.addresses.enrol, "--token-file"]).arg(system.secret_file("host.token", &token)?);
-    host.args(["--root-fingerprint", &root, "--type", DEVICE_TYPE, "--device-id", &host_name()]);
+    host.args(["--root-fingerprint", &root, "--type", DEVICE_TYPE, "--device-id", &host_name(), "--factory-version", "1.0.0"]);
     host.arg("--trusted-key").arg(public_half(signing_key)).arg("--state").arg(system.file("this-host"));
     system.launch("this-host", host)?;
 

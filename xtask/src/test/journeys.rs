@@ -24,6 +24,7 @@ pub fn run() -> Result<Tally> {
         devices: 54,
         flaky: 2,
         soak: 1,
+        pace: 1.0,
         dev: true,
         no_build: true,
         json: Some(access.clone()),
