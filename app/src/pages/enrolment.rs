@@ -122,12 +122,12 @@ fn created_card(c: &CreatedEnrolmentToken, now: Option<&EnrolmentToken>) -> AnyV
 }
 
 fn guide(p: &Page) -> AnyView {
-    let line = format!("agent enrol --url {} --root-sha256 {} --token fet_…", p.enrol_url, p.root_fingerprint);
+    let line = format!("agent run --enrol {} --root-fingerprint {} --token fet_… --trusted-key release.key.pub", p.enrol_url, p.root_fingerprint);
     let body = view! {
         <ol class="numbered">
             <li>"Make a token for it, here at the side. It is shown once, with the line to paste."</li>
-            <li>"On the device, run the line. The agent checks our certificate against the fingerprint, makes a key that never leaves the device, and gets its certificate."</li>
-            <li>"Start the agent with "<code>"agent run"</code>". The device appears under "<a href="/devices">"Devices"</a>" at once."</li>
+            <li>"Run the line on the device. The agent checks our certificate against the fingerprint, makes a key that never leaves the device, and gets its certificate. The device appears under "<a href="/devices">"Devices"</a>" at once."</li>
+            <li>"To let it install updates, add "<code>"--trusted-key"</code>" with the public half of the key that releases are signed with. The device trusts that key, not us."</li>
         </ol>
         {code_block(line, "What the line looks like")}
         <dl class="kv mt-4">
