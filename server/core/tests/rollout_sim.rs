@@ -1,0 +1,77 @@
+//! The rollouts' controller against a hostile fleet, from seeds: devices that are offline, slow, fail, lie, revert, flap, fall silent and
+//! come back late; two planners that act on stale snapshots; people who pause, resume, promote, retry and stop; a fleet that changes meanwhile.
+//!
+//! After every step the invariants hold, and when the turmoil is over every rollout ends or has halted with a reason. The controller here is
+//! the shipped one (`plan`, `control`, `hearing`, `Course`); only the table of updates is a `Vec`. The same invariants are asserted by the
+//! store after every change in debug builds, and `rollouts/tests` runs fleets through both databases.
+//!
+//! `FLEETWARD_SIM_SEEDS=N` runs N seeds instead of 200; `FLEETWARD_SIM_SEED=S` runs one and prints what happened.
+
+#[path = "rollout_sim/devices.rs"]
+mod devices;
+#[path = "rollout_sim/world.rs"]
+mod world;
+
+use world::World;
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|v| v.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+#[test]
+fn whatever_a_fleet_does_the_invariants_hold_and_every_rollout_ends() {
+    if let Some(seed) = setting("FLEETWARD_SIM_SEED") {
+        let world = World::run(seed, true);
+        println!("{:#?}", world.tally);
+        return;
+    }
+    let mut seen = world::Tally::default();
+    for seed in 0..setting("FLEETWARD_SIM_SEEDS").unwrap_or(200) {
+        seen.add(&World::run(seed, false).tally);
+    }
+    println!("{seen:#?}");
+    // A simulation in which nothing happens proves nothing.
+    for (n, what) in [
+        (seen.offers, "offers"),
+        (seen.stale, "stale plans"),
+        (seen.timed_out, "timeouts"),
+        (seen.lies, "lies"),
+        (seen.reverted, "reverts"),
+        (seen.withdrawn, "withdrawals"),
+        (seen.requeued, "retries"),
+        (seen.late_words, "late words"),
+        (seen.halted, "halts"),
+        (seen.completed, "completions"),
+        (seen.stopped, "stops"),
+        (seen.recounts, "recounts"),
+        (seen.resumed_after_halt, "resumptions after a halt"),
+        (seen.recalled, "recalls"),
+    ] {
+        assert!(n > 0, "no seed had any {what}");
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_history() {
+    for seed in [3, 17, 42] {
+        assert_eq!(World::run(seed, false).history, World::run(seed, false).history);
+    }
+}
+
+#[test]
+fn a_healthy_fleet_is_updated_to_the_last_device() {
+    for seed in 0..20 {
+        let world = World::healthy(seed);
+        assert_eq!(world.tally.completed, 1, "seed {seed}: {:?}", world.history.last());
+        assert!(world.everybody_runs_the_release(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_release_that_fails_everywhere_never_leaves_its_first_stage() {
+    for seed in 0..20 {
+        let world = World::doomed(seed);
+        assert_eq!((world.tally.halted, world.tally.completed), (1, 0), "seed {seed}");
+        assert!(world.offered_beyond_first_stage() == 0, "seed {seed}");
+    }
+}
