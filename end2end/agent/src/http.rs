@@ -202,3 +202,34 @@ impl Download {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::{Authority, Peer};
+
+    #[tokio::test]
+    async fn a_certificate_that_is_refused_is_known_as_such() {
+        let (peer, _heard) = Peer::saying(vec![]).await;
+        let stranger = peer.authority.client_config(&Authority::new("stranger"));
+        let error = Client::new(stranger, &peer.url).unwrap().get("/", 0).await.unwrap_err();
+        assert!(matches!(error, Error::Refused), "{error:?}");
+        assert!(!error.passing());
+    }
+
+    #[tokio::test]
+    async fn a_fault_keeps_its_words_and_an_endless_answer_ends() {
+        let fault = r#"{"kind":"busy","code":"queue_full","message":"Later.","retry_after":7}"#;
+        let head = format!("HTTP/1.1 503 Busy\r\ncontent-length: {}\r\n\r\n{fault}", fault.len());
+        let endless = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'1'; ANSWER + 1]].concat();
+        let (peer, _heard) = Peer::saying(vec![head.into_bytes(), endless]).await;
+        let ask = || async { peer.client().post::<_, u64>("/", None, &1).await.unwrap_err() };
+        match ask().await {
+            Error::Answer { status, code, message, retry_after } => {
+                assert_eq!((status.as_u16(), code.as_str(), message.as_str(), retry_after), (503, "queue_full", "Later.", Some(7)));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(ask().await, Error::Broken(_)));
+    }
+}

@@ -23,6 +23,8 @@ pub mod files;
 pub mod http;
 pub mod identity;
 pub mod metrics;
+#[cfg(test)]
+mod peer;
 pub mod platform;
 pub mod simulate;
 pub mod slots;

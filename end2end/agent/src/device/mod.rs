@@ -345,3 +345,6 @@ async fn sync(files: Vec<PathBuf>) {
         Err(error) => tracing::warn!(%error, "the sync did not end"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,6 +161,7 @@ async fn known(file: &mut File, size: u64) -> io::Result<(Context, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::Peer;
 
     #[test]
     fn rates_are_times() {
@@ -168,5 +169,74 @@ mod tests {
         assert_eq!(Rate::Bytes(1000).time(2500, 9000), Duration::from_millis(2500));
         assert_eq!(Rate::Spread(Duration::from_secs(8)).time(25, 100), Duration::from_secs(2));
         assert_eq!(Rate::Spread(Duration::from_secs(8)).time(0, 0), Duration::ZERO);
+    }
+
+    const BODY: &[u8] = b"0123456789";
+
+    fn payload() -> Payload {
+        let mut context = Context::new(&SHA256);
+        context.update(BODY);
+        Payload { name: "fw".into(), size: BODY.len() as u64, sha256: finish(context), format: "raw".into() }
+    }
+
+    fn answer(head: &str, body: &[u8]) -> Vec<u8> {
+        [format!("HTTP/1.1 {head}\r\n\r\n").as_bytes(), body].concat()
+    }
+
+    /// Fetches as often as there are answers, and says how each attempt ended and what lies on the disk then.
+    async fn attempts(answers: Vec<Vec<u8>>) -> (Vec<(Result<(), Error>, Option<Vec<u8>>)>, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let part = dir.path().join("part");
+        let count = answers.len();
+        let (peer, mut heard) = Peer::saying(answers).await;
+        let (mut ends, mut ranges) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let end = fetch(&peer.client(), "/fw", &payload(), &part, Rate::Unlimited, |_| {}).await;
+            ends.push((end, std::fs::read(&part).ok()));
+            let request = heard.recv().await.unwrap();
+            ranges.push(request.lines().find_map(|l| l.strip_prefix("range: ")).unwrap_or_default().to_owned());
+        }
+        (ends, ranges)
+    }
+
+    #[tokio::test]
+    async fn a_cut_download_goes_on_from_its_last_byte() {
+        let (ends, ranges) = attempts(vec![
+            answer("200 OK\r\ncontent-length: 10", &BODY[..4]),
+            answer("206 Partial Content\r\ncontent-range: bytes 4-9/10\r\ncontent-length: 6", &BODY[4..7]),
+            answer("206 Partial Content\r\ncontent-range: bytes 7-9/10\r\ncontent-length: 3", &BODY[7..]),
+        ])
+        .await;
+        assert_eq!(ranges, ["", "bytes=4-", "bytes=7-"]);
+        assert!(ends[0].0.as_ref().unwrap_err().passing() && ends[1].0.as_ref().unwrap_err().passing());
+        assert!(ends[2].0.is_ok());
+        assert_eq!(ends[2].1.as_deref(), Some(BODY));
+    }
+
+    #[tokio::test]
+    async fn a_server_without_ranges_sends_it_all_again() {
+        let (ends, _) =
+            attempts(vec![answer("200 OK\r\ncontent-length: 10", &BODY[..4]), answer("200 OK\r\ncontent-length: 10", BODY)]).await;
+        assert!(ends[1].0.is_ok());
+        assert_eq!(ends[1].1.as_deref(), Some(BODY));
+    }
+
+    #[tokio::test]
+    async fn what_was_not_signed_does_not_stay() {
+        let (ends, _) = attempts(vec![
+            answer("200 OK\r\ncontent-length: 11", b"0123456789X"),
+            answer("200 OK\r\ncontent-length: 10", b"012345678X"),
+            answer("200 OK\r\ncontent-length: 4", b"0123"),
+            answer("206 Partial Content\r\ncontent-range: bytes 2-9/10\r\ncontent-length: 8", &BODY[2..]),
+            answer("404 Not Found\r\ncontent-length: 0", b""),
+            answer("503 Service Unavailable\r\ncontent-length: 0", b""),
+        ])
+        .await;
+        let codes: Vec<_> = ends.iter().map(|(end, _)| end.as_ref().map_err(Error::code).unwrap_err()).collect();
+        assert_eq!(codes[..3], ["size_mismatch", "digest_mismatch", "download_short"]);
+        let passing: Vec<_> = ends.iter().map(|(end, _)| end.as_ref().unwrap_err().passing()).collect();
+        assert_eq!(passing, [false, false, true, false, false, true]);
+        assert_eq!((&ends[0].1, &ends[1].1), (&None, &None), "what was wrong is gone");
+        assert_eq!(ends[3].1.as_deref(), Some(&BODY[..4]), "what was right is kept");
     }
 }

@@ -1,0 +1,145 @@
+//! A whole device against a peer that forgets acknowledgements and cuts connections.
+
+use super::*;
+use crate::{
+    clock,
+    peer::{Peer, Stream},
+    platform::Host,
+};
+use futures::{SinkExt as _, StreamExt as _};
+use std::collections::{BTreeMap, HashSet};
+use tokio_tungstenite::{accept_async, tungstenite::Message};
+use wire::{
+    Timestamp,
+    device::{Down, Up, Welcome},
+};
+
+/// Measures 0, 1, 2, …
+struct Counter(f64);
+
+impl Source for Counter {
+    fn sample(&mut self, now: Timestamp, out: &mut Vec<Sample>) {
+        out.push(Sample { m: "n".into(), t: now.millis(), v: self.0 });
+        self.0 += 1.0;
+    }
+}
+
+/// What the peer holds: by stream the last number, and every value in the order of its arrival.
+#[derive(Default)]
+struct Held {
+    streams: BTreeMap<String, u64>,
+    values: Vec<f64>,
+    repeated: u64,
+}
+
+/// Takes so many frames of samples, acknowledges every third of them, then cuts.
+async fn serve(stream: Stream, held: Arc<Mutex<Held>>, frames: usize) {
+    let mut socket = accept_async(stream).await.unwrap();
+    let say = |frame: &Down| Message::text(serde_json::to_string(frame).unwrap());
+    let mut name = String::new();
+    let mut left = frames;
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(text) = message else { continue };
+        match serde_json::from_str(&text).unwrap() {
+            Up::Hello(hello) => {
+                // Two less than it holds, as if their commit were still under way.
+                let acked = held.lock().streams.get(&hello.stream).map_or(0, |held| held.saturating_sub(2));
+                name = hello.stream;
+                let welcome = Welcome { device_id: "gw-1".parse().unwrap(), server_time: Timestamp(0), acked, ping_s: 30 };
+                socket.send(say(&Down::Welcome(welcome))).await.unwrap();
+            }
+            Up::Samples(frame) => {
+                let acked = {
+                    let mut held = held.lock();
+                    let last = held.streams.entry(name.clone()).or_default();
+                    assert!(frame.seq <= *last + 1, "a gap");
+                    let news = frame.seq == *last + 1;
+                    if news {
+                        *last += 1;
+                    }
+                    let acked = *last;
+                    if news {
+                        held.values.extend(frame.samples.iter().map(|s| s.v));
+                    } else {
+                        held.repeated += 1;
+                    }
+                    acked
+                };
+                left -= 1;
+                if left == 0 {
+                    return;
+                }
+                if left.is_multiple_of(3) && socket.send(say(&Down::Ack { seq: acked })).await.is_err() {
+                    return;
+                }
+            }
+            Up::Status(_) => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn samples_arrive_once_and_in_order_over_cuts_and_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let held = Arc::new(Mutex::new(Held::default()));
+    let theirs = Arc::clone(&held);
+    let peer = Peer::start(move |number, stream| serve(stream, Arc::clone(&theirs), 5 + number * 7)).await;
+    peer.authority.enrol(dir.path(), "gw-1", &peer.url);
+
+    let mut first = 0.0;
+    for _ in 0..2 {
+        let parts = Parts {
+            source: Box::new(Counter(first)),
+            platform: Arc::new(Host::default()),
+            clock: clock::System::new(),
+            entropy: Entropy::seeded(3),
+            carrier: Carrier::always(),
+        };
+        let config = Config { interval: Duration::from_millis(5), ..Config::new(dir.path(), "gw") };
+        let device = Device::open(config, parts).unwrap();
+        let view = device.view();
+        let cancel = CancellationToken::new();
+        let running = tokio::spawn(device.run(cancel.clone()));
+        let target = first + 100.0;
+        timeout(Duration::from_secs(30), async {
+            while held.lock().values.last().is_none_or(|v| *v < target) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .expect("it stalls");
+        assert!(view.borrow().welcomes > 1, "the peer cuts every connection");
+        cancel.cancel();
+        assert_eq!(running.await.unwrap().unwrap(), Ending::Stopped);
+        // What was measured in the last moment is on the disk and goes out after the restart: count on from there.
+        first = held.lock().values.last().unwrap() + 1000.0;
+    }
+    let held = held.lock();
+    assert!(held.repeated > 0, "the test must have made the device repeat itself");
+    assert!(held.values.is_sorted_by(|a, b| a < b), "{:?}", held.values);
+    let seen: HashSet<_> = held.values.iter().map(|v| v.to_bits()).collect();
+    let whole = |from: f64, to: f64| (0..).map(|n| from + f64::from(n)).take_while(|v| *v <= to).all(|v| seen.contains(&v.to_bits()));
+    assert!(whole(0.0, 100.0) && whole(first - 1000.0 - 50.0, first - 1001.0));
+    assert_eq!(held.streams.len(), 1, "one stream over all cuts and the restart");
+}
+
+#[tokio::test]
+async fn two_agents_do_not_share_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let peer = Peer::start(|_, _| async {}).await;
+    peer.authority.enrol(dir.path(), "gw-1", &peer.url);
+    let open = || {
+        let parts = Parts {
+            source: Box::new(Counter(0.0)),
+            platform: Arc::new(Host::default()),
+            clock: clock::System::new(),
+            entropy: Entropy::seeded(3),
+            carrier: Carrier::always(),
+        };
+        Device::open(Config::new(dir.path(), "gw"), parts)
+    };
+    let one = open().unwrap();
+    assert!(matches!(open(), Err(Error::InUse(_))));
+    drop(one);
+    assert!(open().is_ok());
+}
