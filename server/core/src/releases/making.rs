@@ -170,8 +170,8 @@ impl Releases {
     }
 
     /// The envelope's bytes, or its size where it is too large to be one.
-    async fn envelope(&self, file: &File) -> Result<Result<Vec<u8>, usize>, Error> {
-        let stored = self.disk.find(&file.sha256).await?.ok_or(Error::Lost)?;
+    async fn envelope(&self, file: &File) -> Result<Result<Vec<u8>, usize>> {
+        let stored = self.disk.find(&file.sha256).await.map_err(Error::Store)?.ok_or(Error::Lost)?;
         let size = usize::try_from(stored.size).unwrap_or(usize::MAX);
         if size > manifest::MAX_ENVELOPE {
             return Ok(Err(size));

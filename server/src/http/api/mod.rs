@@ -22,6 +22,8 @@ mod openapi;
 mod releases;
 mod rollouts;
 mod telemetry;
+#[cfg(test)]
+mod tests;
 mod uploads;
 
 pub use form::form;

@@ -1,5 +1,6 @@
 //! The content-addressed store on the local disk, `sha256/ab/cdef…`, read through `object_store`.
 
+use super::super::Error;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path as Location};
@@ -73,19 +74,19 @@ impl Disk {
 
 impl ArtifactFile {
     /// The bytes of this range, which must lie within the file, in pieces of at most 128 KiB. A slow reader slows the disk, not the memory.
-    pub async fn read_range(&self, range: Range<u64>) -> Result<BoxStream<'static, io::Result<Bytes>>, object_store::Error> {
+    pub async fn read_range(&self, range: Range<u64>) -> crate::Result<BoxStream<'static, io::Result<Bytes>>> {
         if range.is_empty() {
             return Ok(futures::stream::empty().boxed());
         }
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let found = self.disk.0.get_opts(&self.location, options).await?;
+        let found = self.disk.0.get_opts(&self.location, options).await.map_err(Error::Store)?;
         let range = found.range.clone();
         match found.payload {
             // The store's own stream takes a thread's turn for every 8 KiB; this one for every 128 KiB.
             GetResultPayload::File(file, _) => {
                 let mut file = tokio::fs::File::from_std(file);
                 file.set_max_buf_size(CHUNK);
-                file.seek(SeekFrom::Start(range.start)).await.map_err(|e| object_store::Error::Generic { store: "disk", source: Box::new(e) })?;
+                file.seek(SeekFrom::Start(range.start)).await.map_err(Error::Io)?;
                 Ok(ReaderStream::with_capacity(file.take(range.end - range.start), CHUNK).boxed())
             }
             GetResultPayload::Stream(bytes) => Ok(bytes.map(|r| r.map_err(io::Error::other)).boxed()),
@@ -93,14 +94,14 @@ impl ArtifactFile {
     }
 
     /// The whole file, for small ones: an error above `largest` bytes.
-    pub async fn read_all(&self, largest: usize) -> Result<Vec<u8>, super::super::Error> {
+    pub async fn read_all(&self, largest: usize) -> crate::Result<Vec<u8>> {
         if usize::try_from(self.size).map_or(true, |s| s > largest) {
-            return Err(io::Error::other("larger than its reader takes").into());
+            return Err(Error::Io(io::Error::other("larger than its reader takes")).into());
         }
         let mut bytes = Vec::new();
         let mut stream = self.read_range(0..self.size).await?;
         while let Some(chunk) = stream.next().await {
-            bytes.extend_from_slice(&chunk?);
+            bytes.extend_from_slice(&chunk.map_err(Error::Io)?);
         }
         Ok(bytes)
     }

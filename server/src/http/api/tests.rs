@@ -1,0 +1,342 @@
+//! The REST face as a script sees it: real guard, real tokens, both engines.
+
+use crate::{
+    http::{Operator, router},
+    observe::Metrics,
+    tls::Stop,
+};
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Method, Request, StatusCode},
+};
+use fleet::{
+    access::Actor,
+    db::EngineKind,
+    entropy::SeededEntropy,
+    releases::signing::{SigningKeyPair, payload},
+    testing::World,
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use tower::ServiceExt as _;
+use wire::{
+    manifest::{Manifest, SCHEMA},
+    states::Role,
+};
+
+struct Script {
+    world: World,
+    router: Router,
+    secret: String,
+}
+
+struct Reply {
+    status: StatusCode,
+    headers: HashMap<String, String>,
+    body: Value,
+}
+
+impl Reply {
+    fn code(&self) -> (u16, &str) {
+        assert_eq!(self.headers.get("content-type").map(String::as_str), Some("application/problem+json"), "{}", self.body);
+        assert_eq!(self.body["status"], self.status.as_u16());
+        (self.status.as_u16(), self.body["code"].as_str().unwrap_or_default())
+    }
+    fn ok(&self) -> &Value {
+        assert!(self.status.is_success(), "{} {}", self.status, self.body);
+        &self.body
+    }
+}
+
+impl Script {
+    async fn new(kind: EngineKind, role: Role) -> Self {
+        let world = World::open(kind).await;
+        let actor = world.person("robin", role).await;
+        let secret = token(&world, &actor, role).await;
+        let stop = Stop { soft: tokio_util::sync::CancellationToken::new(), hard: tokio_util::sync::CancellationToken::new() };
+        let router = router(&Operator { fleet: world.fleet.clone(), metrics: Metrics::default(), secure: false, stop });
+        Self { world, router, secret }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&bytes).into_owned()));
+        let headers = parts.headers.iter().map(|(k, v)| (k.to_string(), v.to_str().unwrap().to_owned())).collect();
+        Reply { status: parts.status, headers, body }
+    }
+
+    fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
+        Request::builder().method(method).uri(format!("/api/v1{path}")).header("authorization", format!("Bearer {}", self.secret))
+    }
+
+    async fn get(&self, path: &str) -> Reply {
+        self.send(self.request(Method::GET, path).body(Body::empty()).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Reply {
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    async fn once(&self, key: &str, path: &str, body: &Value) -> Reply {
+        let request = self.request(Method::POST, path).header("content-type", "application/json").header("idempotency-key", key);
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+    }
+
+    async fn put(&self, path: &str, bytes: &[u8]) -> Reply {
+        self.send(self.request(Method::PUT, path).body(Body::from(bytes.to_vec())).unwrap()).await
+    }
+
+    async fn upload(&self, name: &str, bytes: &[u8]) -> String {
+        let begun = self.post("/uploads", &json!({ "name": name, "size": bytes.len() })).await;
+        let id = begun.ok()["id"].as_str().unwrap().to_owned();
+        assert_eq!(begun.headers["location"], format!("/api/v1/uploads/{id}"));
+        self.put(&format!("/uploads/{id}?offset=0"), bytes).await.ok();
+        id
+    }
+
+    /// A signed release of `gateway`, published.
+    async fn release(&self, version: &str, sequence: u64) -> String {
+        let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
+        let firmware = format!("firmware {version}");
+        let manifest = Manifest {
+            schema: SCHEMA,
+            device_type: "gateway".into(),
+            hardware: Vec::new(),
+            version: version.into(),
+            sequence,
+            min_sequence: 0,
+            payloads: vec![payload("fw.bin", "raw", &mut firmware.as_bytes()).unwrap()],
+            created: fleet::testing::START,
+            expires: None,
+            notes: String::new(),
+        };
+        let uploads = [self.upload("fw.bin", firmware.as_bytes()).await, self.upload("fw.manifest.json", &key.sign(&manifest).unwrap()).await];
+        let made = self.post("/releases", &json!({ "uploads": uploads })).await;
+        assert_eq!((made.status, &made.ok()["row"]["state"]), (StatusCode::CREATED, &json!("verified")), "{}", made.body);
+        let id = made.body["row"]["id"].as_str().unwrap().to_owned();
+        assert_eq!(self.post(&format!("/releases/{id}/publish"), &json!({})).await.ok()["row"]["state"], "published");
+        id
+    }
+
+    async fn trust(&self) -> String {
+        let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
+        let added = self.post("/signing-keys", &json!({ "name": "build", "public": key.public_pem() })).await;
+        added.ok()["id"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn token(world: &World, actor: &Actor, role: Role) -> String {
+    world.fleet.access().create_token(actor, "script", role, 1).await.unwrap().secret
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_pipeline_uploads_signs_and_publishes(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    let key = s.trust().await;
+    assert_eq!(s.get("/signing-keys").await.ok()["items"][0]["id"], key.as_str());
+    let release = s.release("1.0.0", 1).await;
+    let listed = s.get("/releases?rows=1").await;
+    assert_eq!((&listed.ok()["items"][0]["id"], &listed.body["total"]), (&json!(release), &json!(1)));
+    let detail = s.get(&format!("/releases/{release}")).await;
+    assert_eq!(detail.ok()["artifacts"][0]["name"], "fw.bin");
+    assert!(detail.body["manifest"].as_str().unwrap().contains("\"device_type\": \"gateway\""));
+    assert_eq!(s.post(&format!("/releases/{release}/publish"), &json!({})).await.code(), (409, "wrong_state"));
+    assert_eq!(s.post(&format!("/releases/{release}/deprecate"), &json!({})).await.ok()["row"]["state"], "deprecated");
+    let recalled = s.post(&format!("/releases/{release}/recall"), &json!({ "reason": "bricks the radio" })).await;
+    assert_eq!(recalled.ok()["row"]["state"], "recalled");
+    let unsigned = [s.upload("fw.bin", b"unsigned").await];
+    let quarantined = s.post("/releases", &json!({ "uploads": unsigned })).await;
+    assert!(quarantined.ok()["row"]["quarantine"].as_str().unwrap().starts_with("unsigned"));
+    let id = quarantined.body["row"]["id"].as_str().unwrap();
+    assert_eq!(s.post(&format!("/releases/{id}/publish"), &json!({})).await.code(), (409, "quarantined"));
+    assert_eq!(s.post(&format!("/releases/{id}/recheck"), &json!({})).await.ok()["row"]["state"], "draft");
+    let removed = s.send(s.request(Method::DELETE, &format!("/releases/{id}")).body(Body::empty()).unwrap()).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    let revoked = s.send(s.request(Method::DELETE, &format!("/signing-keys/{key}")).body(Body::empty()).unwrap()).await;
+    assert_eq!(revoked.status, StatusCode::NO_CONTENT);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_cut_upload_goes_on_where_the_server_says(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    let begun = s.post("/uploads", &json!({ "name": "fw.bin", "size": 10 })).await;
+    let path = format!("/uploads/{}", begun.ok()["id"].as_str().unwrap());
+    let pieces = futures::stream::iter([Ok(bytes::Bytes::from_static(b"0123")), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))]);
+    let cut = s.request(Method::PUT, &format!("{path}?offset=0")).body(Body::from_stream(pieces)).unwrap();
+    assert_eq!(s.send(cut).await.code(), (400, "upload_cut"));
+    let head = s.send(s.request(Method::HEAD, &path).body(Body::empty()).unwrap()).await;
+    assert_eq!((head.headers["upload-offset"].as_str(), head.headers["upload-length"].as_str()), ("4", "10"));
+    assert_eq!(s.put(&format!("{path}?offset=0"), b"0123456789").await.code(), (409, "wrong_offset"));
+    let done = s.put(&format!("{path}?offset=4"), b"456789").await;
+    assert_eq!(done.ok()["sha256"], "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn refusals_are_problem_documents(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Viewer).await;
+    let bare = Request::get("/api/v1/releases").body(Body::empty()).unwrap();
+    let nobody = s.send(bare).await;
+    assert_eq!(nobody.code(), (401, "no_credentials"));
+    assert_eq!(nobody.headers["www-authenticate"], "Bearer");
+    let wrong = Request::get("/api/v1/releases").header("authorization", "Bearer fat_nonsense").body(Body::empty()).unwrap();
+    assert_eq!(s.send(wrong).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(s.post("/uploads", &json!({ "name": "a", "size": 1 })).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(s.post("/uploads", &json!({ "name": 7 })).await.code(), (400, "bad_json"));
+    assert_eq!(s.post("/uploads", &json!({ "name": "x".repeat(300_000), "size": 1 })).await.code(), (413, "body_too_large"));
+    let form = s.request(Method::POST, "/uploads").header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(s.send(form.body(Body::from("name=a&size=1")).unwrap()).await.code(), (415, "not_json"));
+    assert_eq!(s.get("/releases/rel_nonsense").await.code(), (404, "not_found"));
+    assert_eq!(s.get("/releases?rows=many").await.code(), (400, "bad_query"));
+    assert_eq!(s.get("/releases?cursor=nonsense").await.code(), (400, "bad_value"));
+    assert_eq!(s.get("/devices/%2e%2e%2fetc").await.code().0, 404);
+    assert_eq!(s.get("/nothing").await.code(), (404, "no_such_path"));
+    let patch = s.send(s.request(Method::PATCH, "/releases").body(Body::empty()).unwrap()).await;
+    assert_eq!(patch.status, StatusCode::METHOD_NOT_ALLOWED);
+    let document = s.get("/openapi.json").await;
+    assert_eq!(document.ok()["openapi"], "3.1.0");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_repeated_post_is_carried_out_once(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    let body = json!({ "name": "fw.bin", "size": 3 });
+    let first = s.once("k1", "/uploads", &body).await;
+    let again = s.once("k1", "/uploads", &body).await;
+    assert_eq!((first.status, first.ok()), (again.status, again.ok()));
+    assert_eq!(again.headers["idempotency-replayed"], "true");
+    assert_eq!(s.once("k1", "/uploads", &json!({ "name": "fw.bin", "size": 4 })).await.code(), (409, "idempotency_key_used"));
+    assert_ne!(s.once("k2", "/uploads", &body).await.ok()["id"], first.body["id"]);
+    // A refused request gives its key back.
+    assert_eq!(s.once("k3", "/uploads", &json!({ "name": "a/b", "size": 3 })).await.code(), (400, "bad_value"));
+    s.once("k3", "/uploads", &body).await.ok();
+    assert_eq!(s.once(&"k".repeat(256), "/uploads", &body).await.code(), (400, "bad_idempotency_key"));
+    // A secret is shown once, whoever asks again.
+    let token = json!({ "label": "bench", "max_uses": 1, "hours": 1 });
+    assert!(s.once("k4", "/enrolment-tokens", &token).await.ok()["secret"].as_str().unwrap().starts_with("fet_"));
+    assert_eq!(s.once("k4", "/enrolment-tokens", &token).await.code(), (409, "already_done"));
+}
+
+#[tokio::test]
+async fn too_many_requests_are_told_when_to_come_back() {
+    let s = Script::new(EngineKind::Sqlite, Role::Viewer).await;
+    let mut refused = None;
+    for _ in 0..=400 {
+        let reply = s.get("/signing-keys").await;
+        if reply.status == StatusCode::TOO_MANY_REQUESTS {
+            refused = Some(reply);
+        }
+    }
+    let refused = refused.expect("the bucket runs empty");
+    assert_eq!((refused.code(), refused.headers["retry-after"].as_str()), ((429, "too_many_requests"), "1"));
+    s.world.clock.advance(1000);
+    s.get("/signing-keys").await.ok();
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    s.world.device("gw-1", "gateway").await;
+    s.world.device("gw-2", "gateway").await;
+    let listed = s.get("/devices?q=type:gateway&sort=-device_id&n=1").await;
+    assert_eq!((&listed.ok()["items"][0]["device_id"], &listed.body["total"]), (&json!("gw-2"), &json!(2)));
+    let next = s.get(&format!("/devices?q=type:gateway&sort=-device_id&n=1&cursor={}", listed.body["next"].as_str().unwrap())).await;
+    assert_eq!(next.ok()["items"][0]["device_id"], "gw-1");
+    assert_eq!(s.get("/devices/gw-1").await.ok()["row"]["state"], "active");
+    let tags = s.request(Method::PUT, "/devices/gw-1/tags").header("content-type", "application/json");
+    assert_eq!(s.send(tags.body(Body::from(r#"{"tags":["eu"]}"#)).unwrap()).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(s.get("/devices?q=tag:eu").await.ok()["total"], 1);
+    let history = s.get("/devices/gw-1/telemetry?from=0&to=1&points=10").await;
+    assert_eq!(history.ok()["series"], json!([]));
+    let certificates = s.get("/certificates?state=active").await;
+    assert_eq!(certificates.ok()["total"], 2);
+    let id = certificates.body["items"][0]["id"].as_str().unwrap();
+    let revoked = s.post(&format!("/certificates/{id}/revoke"), &json!({ "reason": "key_compromise" })).await;
+    assert_eq!(revoked.status, StatusCode::NO_CONTENT, "{}", revoked.body);
+    assert_eq!(s.get("/certificates?state=revoked").await.ok()["items"][0]["id"], id);
+    let gone = s.send(s.request(Method::DELETE, "/devices/gw-2").body(Body::empty()).unwrap()).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+    let tokens = s.get("/enrolment-tokens").await;
+    let id = tokens.ok()["items"][0]["id"].as_str().unwrap().to_owned();
+    let gone = s.send(s.request(Method::DELETE, &format!("/enrolment-tokens/{id}")).body(Body::empty()).unwrap()).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: EngineKind) {
+    let mut s = Script::new(kind, Role::Admin).await;
+    s.world.device("gw-1", "gateway").await;
+    s.trust().await;
+    let release = s.release("1.0.0", 1).await;
+    let spec = json!({
+        "name": "Gateway 1.0.0", "release": release, "reason": "first",
+        "stages": [{ "name": "Everyone", "reach": { "percent": 100.0 } }],
+    });
+    assert_eq!(s.post("/rollouts/preview", &spec).await.ok()["total"], 1);
+    let drafted = s.post("/rollouts", &spec).await;
+    assert_eq!(drafted.status, StatusCode::CREATED, "{}", drafted.body);
+    let id = drafted.body["row"]["id"].as_str().unwrap().to_owned();
+    let mut renamed = spec.clone();
+    renamed["name"] = "Gateway one".into();
+    let edit = |generation: &Value, spec: &Value| {
+        let request = s.request(Method::PUT, &format!("/rollouts/{id}")).header("content-type", "application/json");
+        s.send(request.body(Body::from(json!({ "generation": generation, "spec": spec }).to_string())).unwrap())
+    };
+    assert_eq!(edit(&drafted.body["generation"], &renamed).await.ok()["row"]["name"], "Gateway one");
+    assert_eq!(edit(&drafted.body["generation"], &spec).await.status, StatusCode::CONFLICT, "a stale edit");
+    let submitted = s.post(&format!("/rollouts/{id}/submit"), &json!({})).await;
+    assert_eq!(submitted.ok()["row"]["state"], "waiting_for_approval");
+    let decision = json!({ "digest": submitted.body["digest"], "remark": "looks right" });
+    let own = s.post(&format!("/rollouts/{id}/approve"), &decision).await;
+    assert!(!own.status.is_success(), "its author can't approve it");
+    let other = s.world.person("second", Role::Admin).await;
+    s.secret = token(&s.world, &other, Role::Admin).await;
+    assert_eq!(s.post(&format!("/rollouts/{id}/approve"), &json!({ "reason": "x" })).await.code(), (400, "no_digest"));
+    let approved = s.post(&format!("/rollouts/{id}/approve"), &decision).await;
+    assert_eq!(approved.ok()["approvals"][0]["approved"], true);
+    assert_eq!(s.get("/rollouts").await.ok()["items"][0]["id"], id.as_str());
+    assert!(s.get(&format!("/rollouts/{id}/updates?stage=1")).await.ok()["items"].is_array());
+    assert_eq!(s.post(&format!("/rollouts/{id}/explode"), &json!({})).await.code(), (404, "not_found"));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_form_without_javascript_uploads_a_release(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    let form = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"fw.bin\"\r\n\r\nfirmware\r\n\
+                --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"\"\r\n\r\n\r\n--x--\r\n";
+    let post = |body: &str| {
+        let request = Request::post("/releases/upload").header("authorization", format!("Bearer {}", s.secret));
+        s.send(request.header("content-type", "multipart/form-data; boundary=x").body(Body::from(body.to_owned())).unwrap())
+    };
+    let stored = post(form).await;
+    assert_eq!(stored.status, StatusCode::SEE_OTHER, "{}", stored.body);
+    assert!(stored.headers["location"].starts_with("/firmware/rel_"));
+    let refused = post(&form.replace("fw.bin", "../fw.bin")).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.body.as_str().unwrap().contains("without its folder"), "{}", refused.body);
+}
