@@ -139,7 +139,7 @@ mod tests {
             let mut blob = seal(1, blob);
             prop_assert_eq!(unseal(1, &blob).unwrap(), &body[..]);
             let i = at.index(blob.len());
-            blob[i] ^= 1 << bit;
+            blob[i] ^= 1_u8 << bit;
             prop_assert!(unseal(1, &blob).is_err());
         }
     }

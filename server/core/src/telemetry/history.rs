@@ -18,7 +18,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
 };
-use wire::telemetry::{History, HistoryQuery, LatestValue, Series};
+use wire::{
+    Timestamp,
+    telemetry::{History, HistoryQuery, LatestValue, Series},
+};
 
 /// Samples that are read one by one without a second thought.
 const LIGHT: i64 = 200_000;
@@ -71,7 +74,7 @@ impl Core {
         let weights = store::weigh(&mut on, range).await?;
         let mut generation = weights.first().map(|w| w.0);
         let weight = weights.iter().filter(|w| w.1.as_deref().is_some_and(wanted)).filter_map(|w| w.2).sum();
-        let source = source(weight, q);
+        let source = source(weight, q, self.clock.now());
         let pieces = match source {
             Source::Samples => store::chunks_of(&mut on, range).await?,
             Source::Minutes => store::minutes_of(&mut on, range).await?,
@@ -104,7 +107,7 @@ impl Core {
         let device = self.device(org, device).await?;
         let state = device.lock();
         let value = |m: &super::series::Metric| {
-            m.latest.map(|(t, v)| LatestValue { metric: m.name.to_string(), at: wire::Timestamp(t), value: v })
+            m.latest.map(|(t, v)| LatestValue { metric: m.name.to_string(), at: Timestamp(t), value: v })
         };
         let mut out: Vec<_> = state.metrics().iter().filter_map(value).collect();
         out.sort_by(|a, b| a.metric.cmp(&b.metric));
@@ -112,14 +115,15 @@ impl Core {
     }
 }
 
-/// Which source shows the range well enough at the least cost.
-fn source(samples: i64, q: &HistoryQuery) -> Source {
+/// Which source shows the range well enough at the least cost. Of what is older than samples are kept only rollups are left.
+fn source(samples: i64, q: &HistoryQuery, now: Timestamp) -> Source {
     let interval = q.to.since(q.from) / i64::from(q.points / 2).max(1);
-    if samples <= LIGHT {
+    let kept = now.since(q.from) <= super::SAMPLES_MS;
+    if samples <= LIGHT && kept {
         Source::Samples
     } else if interval >= block::HOUR_MS {
         Source::Hours
-    } else if interval >= 60_000 || samples > HEAVY {
+    } else if interval >= 60_000 || samples > HEAVY || !kept {
         Source::Minutes
     } else {
         Source::Samples
@@ -174,21 +178,19 @@ fn present(points: Points, q: &HistoryQuery, coarse: bool) -> History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::Timestamp;
 
     #[test]
     fn the_source_fits_the_chart() {
-        let q = |hours: i64, points| HistoryQuery {
-            device_id: "d".parse().unwrap(),
-            metrics: vec![],
-            from: Timestamp(0),
-            to: Timestamp(hours * 3_600_000),
-            points,
+        let now = Timestamp(24 * 365 * 3_600_000);
+        let q = |ago: i64, hours: i64, points: u32| {
+            let (from, to) = (now.plus(-ago * 3_600_000), now.plus((hours - ago) * 3_600_000));
+            HistoryQuery { device_id: "d".parse().unwrap(), metrics: vec![], from, to, points }
         };
-        assert_eq!(source(100_000, &q(24, 300)), Source::Samples);
-        assert_eq!(source(864_000, &q(24, 300)), Source::Minutes);
-        assert_eq!(source(864_000, &q(1, 300)), Source::Samples);
-        assert_eq!(source(86_400_000, &q(1, 300)), Source::Minutes);
-        assert_eq!(source(10_000_000, &q(24 * 365, 300)), Source::Hours);
+        assert_eq!(source(100_000, &q(24, 24, 300), now), Source::Samples);
+        assert_eq!(source(864_000, &q(24, 24, 300), now), Source::Minutes);
+        assert_eq!(source(864_000, &q(1, 1, 300), now), Source::Samples);
+        assert_eq!(source(86_400_000, &q(1, 1, 300), now), Source::Minutes);
+        assert_eq!(source(10_000_000, &q(24 * 365, 24 * 365, 300), now), Source::Hours);
+        assert_eq!(source(10, &q(24 * 31, 1, 300), now), Source::Minutes, "the samples are gone by then");
     }
 }
