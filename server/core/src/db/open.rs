@@ -135,7 +135,8 @@ impl Db {
                     .max_connections(6)
                     .min_connections(1)
                     .acquire_timeout(Duration::from_secs(10))
-                    .connect_with(options.create_if_missing(false).read_only(true))
+                    // Asking for auto_vacuum is a write, which a reader may not; the file keeps what the writer has set.
+                    .connect_with(options.create_if_missing(false).auto_vacuum(SqliteAutoVacuum::None).read_only(true))
                     .await?;
                 Ok(Self(Pools::Sqlite { writer, readers }))
             }
