@@ -108,8 +108,8 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
         stats: Arc::new(Stats::default()),
         title_case,
     };
-    let device_tls = tls::device(fleet.pki(), clock.clone()).context("TLS of the device listener")?;
-    let enrol_tls = tls::enrol(fleet.pki(), clock).context("TLS of the enrol listener")?;
+    let device_tls = tls::device(fleet.pki(), clock.clone()).await.context("TLS of the device listener")?;
+    let enrol_tls = tls::enrol(fleet.pki(), clock).await.context("TLS of the enrol listener")?;
     let operator_tls = match (&config.operator_tls_cert, &config.operator_tls_key) {
         (Some(cert), Some(key)) => Some(http::tls(cert, key)?),
         _ => None,

@@ -29,6 +29,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     lifecycle.spawn("compaction", until(&soft, Box::pin(compaction(fleet.clone()))));
     lifecycle.spawn("retention", until(&soft, Box::pin(every(Duration::from_secs(3600), fleet.clone(), "retention"))));
     lifecycle.spawn("uploads", until(&soft, Box::pin(every(Duration::from_secs(600), fleet.clone(), "uploads"))));
+    lifecycle.spawn("answers", until(&soft, Box::pin(every(Duration::from_secs(3600), fleet.clone(), "answers"))));
     let (live, stop) = (fleet.clone(), soft.clone());
     lifecycle.spawn("live", async move { live.relay(stop).await });
 }
@@ -40,6 +41,7 @@ async fn every(period: Duration, fleet: Fleet, what: &'static str) {
         ticks.tick().await;
         let outcome = match what {
             "retention" => fleet.telemetry().retention_tick().await.map(drop),
+            "answers" => fleet.repeats().sweep().await.map(drop),
             _ => fleet.releases().sweep().await.map(drop),
         };
         if let Err(e) = outcome {

@@ -50,6 +50,10 @@ impl Call {
     pub fn lead_to(&self, path: &str) {
         self.answer.lead_to(path);
     }
+    /// Takes this browser's session away.
+    pub fn sign_out(&self, cookies: Cookies) {
+        self.answer.sign_out(cookies);
+    }
     /// The id in an address or a form; what is no id names nothing, so the answer is "not found".
     pub fn id<T: std::str::FromStr>(&self, text: &str) -> Result<T, ApiFault> {
         text.parse().map_err(|_| self.refuse(ApiFault::new(FaultKind::NotFound, "not_found", "There is nothing with this id here.")))
@@ -158,13 +162,6 @@ pub fn cookie(name: &str) -> Option<String> {
 fn is_form(parts: &Parts) -> bool {
     let takes_pages = parts.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/html"));
     parts.method == Method::POST && takes_pages
-}
-
-/// A cookie of the request. Call before the first await.
-pub fn cookie(name: &str) -> Option<String> {
-    let parts = use_context::<Parts>()?;
-    let mut all = parts.headers.get_all(header::COOKIE).iter().filter_map(|h| h.to_str().ok()).flat_map(|h| h.split(';'));
-    all.find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned()))
 }
 
 /// Makes a refusal the status of the page being rendered. Call while the page is made, not after an await.

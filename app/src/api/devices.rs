@@ -51,7 +51,7 @@ pub async fn read_devices(query: DeviceQuery) -> Result<DevicesPage, ApiFault> {
 pub async fn read_device(id: String, #[server(default)] window: Option<Window>) -> Result<DeviceView, ApiFault> {
     let call = super::caller::caller()?;
     let id = call.id(&id)?;
-    let detail: DeviceDetail = call.answer(call.fleet.devices().detail(&call.actor, &id).await)?;
+    let detail: DeviceDetail = call.answer(call.fleet.device(&call.actor, &id).await)?;
     let Some(window) = window else {
         return Ok(DeviceView { from: detail.at, to: detail.at, detail, history: None });
     };
@@ -60,7 +60,7 @@ pub async fn read_device(id: String, #[server(default)] window: Option<Window>) 
         _ => (detail.at.plus(-window.last_ms.clamp(60_000, 31 * 86_400_000)), detail.at),
     };
     let query = wire::telemetry::HistoryQuery { device_id: id, metrics: Vec::new(), from, to, points: POINTS };
-    let history = call.answer(call.fleet.telemetry().history(&call.actor, &query).await)?;
+    let history = call.answer(call.fleet.history(&call.actor, &query).await)?;
     Ok(DeviceView { detail, history: Some(history), from, to })
 }
 

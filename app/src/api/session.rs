@@ -19,7 +19,7 @@ pub async fn sign_in(email: String, password: String, #[server(default)] next: S
     let origin = fleet::access::Origin { address: peer.ip, user_agent: peer.user_agent };
     let signed_in = answer.of(fleet.access().sign_in(&email, &password, &origin).await)?;
     answer.sign_in(cookies, &signed_in);
-    answer.go(local(&next));
+    answer.lead_to(local(&next));
     Ok(())
 }
 
@@ -29,8 +29,8 @@ pub async fn sign_out() -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let (cookies, _) = super::caller::browser();
     call.answer(call.fleet.access().sign_out(&call.actor).await)?;
-    call.way_back().sign_out(cookies);
-    call.way_back().go("/sign-in");
+    call.sign_out(cookies);
+    call.lead_to("/sign-in");
     Ok(())
 }
 
@@ -46,7 +46,7 @@ pub async fn read_set_up_needed() -> Result<bool, ApiFault> {
 pub async fn set_up(code: String, email: String, name: String, password: String) -> Result<(), ApiFault> {
     let (fleet, answer) = super::caller::anyone()?;
     answer.of(fleet.access().set_up(&code, &email, &name, &password).await)?;
-    answer.go("/sign-in?set_up=done");
+    answer.lead_to("/sign-in?set_up=done");
     Ok(())
 }
 

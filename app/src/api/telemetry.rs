@@ -8,5 +8,5 @@ use wire::telemetry::{History, HistoryQuery};
 #[server(prefix = "/rpc", endpoint = "/history", input = GetUrl)]
 pub async fn read_history(query: HistoryQuery) -> Result<History, ApiFault> {
     let call = super::caller::caller()?;
-    call.answer(call.fleet.telemetry().history(&call.actor, &query).await)
+    call.answer(call.fleet.history(&call.actor, &query).await)
 }

@@ -22,4 +22,4 @@ pub mod telemetry;
 pub mod testing;
 
 pub use error::{Error, Result};
-pub use rooms::{Fleet, Settings};
+pub use rooms::{Fleet, Settings, statements};

@@ -10,6 +10,7 @@ use wire::{
     ids::DeviceId,
     overview::{Attention, AttentionKind, FleetCounts, OverviewPage},
     states::{Role, RolloutState, UpdateState},
+    telemetry::{History, HistoryQuery},
 };
 
 /// Things listed under "needs attention".
@@ -97,6 +98,12 @@ impl Fleet {
         let mut versions = self.devices().versions(org).await?;
         versions.truncate(8);
         Ok(OverviewPage { counts: self.counts(org).await?, rollouts, attention, versions, at: now })
+    }
+
+    /// A device's history, decimated to what the query asks for.
+    pub async fn history(&self, actor: &Actor, query: &HistoryQuery) -> Result<History> {
+        let device = self.devices().find(actor, &query.device_id).await?;
+        self.telemetry().history(actor, query, device).await
     }
 
     /// All a device's page shows.

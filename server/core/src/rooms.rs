@@ -152,9 +152,8 @@ impl Fleet {
 
 const PING: db::Sql = db::Sql::split("SELECT 1", "SELECT CAST(1 AS BIGINT)");
 
-/// Every statement of every room and the store it belongs to, for the test that prepares them on both engines.
-#[cfg(any(test, feature = "testing"))]
-pub(crate) fn statements() -> Vec<(Store, &'static db::Sql)> {
+/// Every statement of every room and the store it belongs to, so that a test can prepare them all on both engines.
+pub fn statements() -> Vec<(Store, &'static db::Sql)> {
     let fleet = [
         access::store::ALL,
         crate::pki::store::ALL,

@@ -12,7 +12,7 @@ use crate::{
     entropy::{Entropy, SeededEntropy},
     pki::{Kek, PkiSettings},
 };
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, Connection as _, Executor as _, PgConnection, SqliteConnection};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},

@@ -20,7 +20,7 @@ pub(super) enum User {
         /// viewer, operator or admin
         #[arg(long)]
         role: Role,
-        /// File with the password, at least 10 characters
+        /// File with the password, at least 12 characters
         #[arg(long, value_name = "FILE")]
         password_file: PathBuf,
     },

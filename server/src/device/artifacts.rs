@@ -32,7 +32,7 @@ pub(super) async fn get(
     let file = devices.fleet.releases().open_artifact(&digest).await?;
     let etag = format!("\"{digest}\"");
     let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
-    let selected = range::select(text(header::RANGE), text(header::IF_RANGE), &etag, file.size());
+    let selected = range::select(text(header::RANGE), text(header::IF_RANGE), &etag, file.size);
     let mut answer = HeaderMap::new();
     let value = |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
     answer.insert(header::ETAG, value(etag));
@@ -40,13 +40,13 @@ pub(super) async fn get(
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-transform"));
     let (status, part) = match selected {
-        Selected::Whole => (StatusCode::OK, 0..file.size()),
+        Selected::Whole => (StatusCode::OK, 0..file.size),
         Selected::Part(part) => {
-            answer.insert(header::CONTENT_RANGE, value(range::content_range(&part, file.size())));
+            answer.insert(header::CONTENT_RANGE, value(range::content_range(&part, file.size)));
             (StatusCode::PARTIAL_CONTENT, part)
         }
         Selected::Unsatisfiable => {
-            answer.insert(header::CONTENT_RANGE, value(range::unsatisfied_range(file.size())));
+            answer.insert(header::CONTENT_RANGE, value(range::unsatisfied_range(file.size)));
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, answer).into_response());
         }
     };
@@ -55,8 +55,15 @@ pub(super) async fn get(
         return Ok((status, answer).into_response());
     }
     let metrics = devices.metrics.clone();
-    let bytes = file.read_range(part).await?.inspect_ok(move |chunk| {
+    let read = file.read_range(part).await.map_err(|e| unreadable(&digest, &e))?;
+    let bytes = read.inspect_ok(move |chunk| {
         metrics.download_bytes.inc_by(chunk.len() as u64);
     });
     Ok((status, answer, Body::from_stream(bytes.boxed())).into_response())
+}
+
+/// A file that should be there and can't be read is our failure, and nothing the device could act on.
+fn unreadable(digest: &Digest, error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%digest, %error, "reading an artifact failed");
+    Problem(Fault::new(FaultKind::Busy, "unreadable", "The artifact can't be read right now. Try again.").retry_after(30))
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// `cargo xtask build` fills the folder; a development binary reads it from disk, a release binary carries it.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../target/site"]
+#[folder = "../target/site"]
 #[allow_missing = true]
 struct Site;
 

@@ -10,8 +10,7 @@ use axum::{
 use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../app/docs"]
-#[include = "*.md"]
+#[folder = "../app/docs"]
 struct Manual;
 
 /// The routes.

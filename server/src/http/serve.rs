@@ -62,6 +62,7 @@ pub fn router(operator: &Operator) -> Router {
     };
     Router::new()
         .nest("/api/v1", api::router(operator.fleet.clone()))
+        .merge(api::form(operator.fleet.clone()))
         .route("/api/{*rest}", axum::routing::any(guard::unknown))
         .route("/session/refresh", get(session::refresh).with_state(guard_state.clone()))
         .merge(live::routes(live::Live { fleet: operator.fleet.clone(), stop: operator.stop.soft.clone() }))

@@ -8,7 +8,7 @@ use argon2::{
 };
 
 /// The least length of a password, in characters.
-const LEAST: usize = 10;
+const LEAST: usize = 12;
 
 fn argon2() -> Result<Argon2<'static>, Error> {
     let params = Params::new(19 * 1024, 2, 1, None).map_err(|e| Error::Crypto(e.to_string()))?;

@@ -42,7 +42,7 @@ pub struct Devices {
 impl Devices {
     /// The room over an open store.
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, pki: Arc<Pki>, urls: EnrolmentUrls) -> Self {
-        let presence = presence::Presence::new(db.clone(), clock.clone(), bus.clone());
+        let presence = presence::Presence::new(db.clone(), bus.clone());
         // Ten refused enrolments a minute close an address for the rest of it.
         Self { db, clock, entropy, bus, pki, urls, presence, facets: listing::FacetCache::default(), guesses: Throttle::new(10, 60_000) }
     }

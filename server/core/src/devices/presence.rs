@@ -4,14 +4,10 @@
 use super::{DeviceNo, Devices, Error, store};
 use crate::{
     bus::{Bus, Event},
-    clock::Clock,
     db::{Db, Tx, exec, rows},
 };
 use parking_lot::Mutex;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 use tokio::sync::Notify;
 use wire::{Timestamp, device::Hello, ids::OrgId};
 
@@ -35,7 +31,6 @@ enum Change {
 
 pub(super) struct Presence {
     db: Db,
-    clock: Arc<dyn Clock>,
     bus: Bus,
     changes: Mutex<Vec<Change>>,
     seen: Mutex<HashMap<DeviceNo, Timestamp>>,
@@ -45,8 +40,8 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    pub(super) fn new(db: Db, clock: Arc<dyn Clock>, bus: Bus) -> Self {
-        Self { db, clock, bus, changes: Mutex::default(), seen: Mutex::default(), open: Mutex::default(), wake: Notify::new() }
+    pub(super) fn new(db: Db, bus: Bus) -> Self {
+        Self { db, bus, changes: Mutex::default(), seen: Mutex::default(), open: Mutex::default(), wake: Notify::new() }
     }
 
     async fn write(&self, batch: Vec<Change>) -> Result<(), Error> {

@@ -19,6 +19,9 @@ use wire::{
 };
 use x509_parser::prelude::FromDer as _;
 
+/// How often a first set of authorities is tried before the generator is blamed.
+const ATTEMPTS: usize = 8;
+
 /// A private key that signs only these kinds.
 pub(super) struct GuardedKey {
     key: KeyPair,
@@ -141,23 +144,26 @@ pub(super) struct Forge<'a> {
 impl Forge<'_> {
     /// Makes the organization's root, device and server authority when it has none. Two instances that start at once make one set.
     pub async fn ensure(&self, org: &OrgId) -> Result<(), Error> {
-        let (slug, present) = {
-            let mut on = self.db.read().await?;
-            let slug = store::slug(&mut on, org).await?.ok_or(Error::NotFound)?;
-            (slug, store::authorities(&mut on).await?.iter().any(|a| a.org_id == org.as_str()))
-        };
-        if present {
-            return Ok(());
+        for _ in 0..ATTEMPTS {
+            let (slug, present) = {
+                let mut on = self.db.read().await?;
+                let slug = store::slug(&mut on, org).await?.ok_or(Error::NotFound)?;
+                (slug, store::authorities(&mut on).await?.iter().any(|a| a.org_id == org.as_str()))
+            };
+            if present {
+                return Ok(());
+            }
+            let now = self.clock.now();
+            let root = self.make(Kind::Root, &slug, "G1", now, None)?;
+            let device = self.make(Kind::DeviceAuthority, &slug, "G1-1", now, Some(&root))?;
+            let server = self.make(Kind::ServerAuthority, &slug, "G1-1", now, Some(&root))?;
+            match self.store(org, &[root, device, server], now).await {
+                // The other instance was first, and its authorities are ours too; or a serial was drawn twice. Looking again tells.
+                Err(Error::Db(e)) if e.is_unique() => {}
+                other => return other,
+            }
         }
-        let now = self.clock.now();
-        let root = self.make(Kind::Root, &slug, "G1", now, None)?;
-        let device = self.make(Kind::DeviceAuthority, &slug, "G1-1", now, Some(&root))?;
-        let server = self.make(Kind::ServerAuthority, &slug, "G1-1", now, Some(&root))?;
-        match self.store(org, &[root, device, server], now).await {
-            // The other instance was first; its authorities are ours too.
-            Err(Error::Db(e)) if e.is_unique() => Ok(()),
-            other => other,
-        }
+        Err(Error::Serial)
     }
 
     fn make(&self, kind: Kind, slug: &str, generation: &str, now: Timestamp, root: Option<&Made>) -> Result<Made, Error> {

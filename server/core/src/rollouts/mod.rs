@@ -35,6 +35,9 @@ pub(crate) mod store;
 pub mod testing;
 mod ticking;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::Error;
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};

@@ -307,7 +307,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Every state has a row, and every state can be reached from the first.
-    fn whole<S: Copy + Ord + Display>(machine: Machine<S>, all: &[S]) {
+    fn whole<S: Copy + Ord + Display + std::fmt::Debug>(machine: Machine<S>, all: &[S]) {
         assert_eq!(machine.iter().map(|(s, _)| *s).collect::<BTreeSet<_>>(), all.iter().copied().collect(), "one row a state");
         assert_eq!(machine.len(), all.len());
         let mut reached = BTreeSet::from([machine[0].0]);

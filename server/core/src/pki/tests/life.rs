@@ -153,7 +153,9 @@ async fn renewal_waits_for_its_time_and_retires_the_predecessor(#[case] kind: En
     pki.tick().await.unwrap();
     pki.reload().await.unwrap();
     assert!(check(&w, &newer).is_ok());
-    let states: Vec<_> = pki.certificates_of(&mut read(&w).await, peer.device).await.unwrap().into_iter().map(|r| r.state).collect();
+    let rows = pki.certificates_of(&mut read(&w).await, peer.device).await.unwrap();
+    let mut states: Vec<_> = rows.into_iter().map(|r| r.state).collect();
+    states.sort();
     assert_eq!(states, [CertificateState::Active, CertificateState::Superseded, CertificateState::Superseded]);
     assert!(matches!(renew(&key).await, Err(Error::NotUsable(_))), "an ended certificate renews nothing");
 }

@@ -1,0 +1,191 @@
+//! Four eyes: who may decide, on what, and what makes it worthless.
+
+use super::{Scene, fault, stage};
+use crate::{
+    access::{Actor, Who},
+    db::EngineKind,
+};
+use rstest::rstest;
+use wire::{
+    FaultKind,
+    rollouts::{Reach, StageSpec, Verb},
+    states::{Role, RolloutState},
+};
+
+fn two_stages() -> Vec<StageSpec> {
+    vec![stage(Reach::Count(2)), stage(Reach::Percent(100.0))]
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 5).await;
+    let room = s.rollouts();
+    let id = room.draft(&s.ada, s.spec(two_stages())).await.unwrap();
+    let digest = s.detail(&id).await.digest;
+    assert_eq!(fault(room.approve(&s.ada, &id, &digest, "fine").await).code, "not_now", "a draft is not decided on");
+    room.submit(&s.ada, &id).await.unwrap();
+
+    // The author can't, neither in person nor through a token of theirs.
+    let inbox = room.approvals(&s.ada).await.unwrap();
+    assert_eq!(inbox.waiting[0].blocked.as_deref(), Some("You asked for this, someone else must decide."));
+    assert_eq!(fault(room.approve(&s.ada, &id, &digest, "fine").await).code, "own_rollout");
+    let user = s.ada.user().unwrap().clone();
+    let who = Who::Token { token: s.w.entropy.id(s.w.clock_now()), user, name: "ci".into(), role: Role::Admin };
+    let token = Actor { who, ..s.ada.clone() };
+    assert_eq!(fault(room.approve(&token, &id, &digest, "fine").await).code, "own_rollout");
+    // Nor can somebody without the right, nor the system.
+    assert_eq!(fault(room.approve(&s.oli, &id, &digest, "fine").await).kind, FaultKind::Forbidden);
+    assert_eq!(fault(room.approve(&Actor::system(s.w.org.clone()), &id, &digest, "fine").await).code, "not_now");
+
+    let eve = s.w.person("eve", Role::Admin).await;
+    assert_eq!(room.nav_counts(&eve).await.unwrap(), (0, 1));
+    assert_eq!(room.nav_counts(&s.ada).await.unwrap(), (0, 0), "one's own is not waiting for oneself");
+    assert_eq!(fault(room.approve(&eve, &id, &digest, "  ").await).field.as_deref(), Some("remark"));
+    assert_eq!(fault(room.approve(&eve, &id, &digest, &"x".repeat(501)).await).field.as_deref(), Some("remark"));
+    let other = wire::ids::Digest::from_bytes(&[7; 32]);
+    assert_eq!(fault(room.approve(&eve, &id, &other, "fine").await).code, "other_digest");
+    let inbox = room.approvals(&eve).await.unwrap();
+    assert_eq!((inbox.waiting[0].blocked.clone(), inbox.waiting[0].preview.total), (None, 5));
+    assert_eq!(inbox.waiting[0].preview.stages.iter().map(|s| s.sample.len()).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(inbox.waiting[0].signed_by, ["build"]);
+
+    let named: Vec<_> = inbox.waiting[0].preview.stages[0].sample.clone();
+    room.approve(&eve, &id, &inbox.waiting[0].digest, "fine").await.unwrap();
+    let detail = s.detail(&id).await;
+    assert_eq!((detail.row.state, detail.row.stage), (RolloutState::Running, 1));
+    assert!(detail.approvals[0].approved && !detail.approvals[0].void && detail.approvals[0].digest == digest);
+    // Those who were shown to the approver are those who get it.
+    let mut offered = Vec::new();
+    for (device, _) in s.poll_all().await {
+        let mut on = room.db.read().await.unwrap();
+        offered.push(crate::devices::store::name(&mut on, device).await.unwrap().unwrap().1);
+    }
+    offered.sort();
+    let mut named = named;
+    named.sort();
+    assert_eq!(offered, named);
+    assert_eq!(room.approvals(&eve).await.unwrap().decided[0].id, id);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn an_edit_makes_every_decision_void(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 5).await;
+    let later = s.w.clock_now().plus(3_600_000);
+    let spec = wire::rollouts::RolloutSpec { start_at: Some(later), ..s.spec(two_stages()) };
+    let id = s.approved(spec.clone()).await;
+    let before = s.detail(&id).await;
+    assert_eq!(before.row.state, RolloutState::Scheduled);
+
+    let mut edited = spec;
+    edited.stages[0].gate.max_errors = 1;
+    assert_eq!(fault(s.rollouts().edit(&s.oli, &id, before.generation - 1, edited.clone()).await).code, "changed");
+    s.rollouts().edit(&s.oli, &id, before.generation, edited).await.unwrap();
+    let after = s.detail(&id).await;
+    assert_eq!(after.row.state, RolloutState::Draft);
+    assert!(after.approvals.iter().all(|a| a.void));
+    assert_ne!(after.digest, before.digest);
+    s.w.clock.advance(7_200_000);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.poll_all().await.len(), 0, "what is not approved does not run");
+
+    // The old digest is worth nothing, also when it waits again.
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    assert_eq!(fault(s.rollouts().approve(&s.ada, &id, &before.digest, "fine").await).code, "other_digest");
+    s.rollouts().reject(&s.ada, &id, "not now").await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Rejected);
+    assert_eq!(fault(s.rollouts().submit(&s.oli, &id).await).code, "not_now");
+    // Whoever edits is the author then.
+    let rejected = s.detail(&id).await;
+    s.rollouts().edit(&s.ada, &id, rejected.generation, rejected.spec.clone()).await.unwrap();
+    s.rollouts().submit(&s.ada, &id).await.unwrap();
+    assert_eq!(fault(s.rollouts().approve(&s.ada, &id, &rejected.digest, "fine").await).code, "own_rollout");
+    s.join("late").await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn of_two_decisions_at_once_one_counts(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let eve = s.w.person("eve", Role::Admin).await;
+    let id = s.rollouts().draft(&s.oli, s.spec(two_stages())).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    let digest = s.detail(&id).await.digest;
+    let (yes, no) = tokio::join!(s.rollouts().approve(&s.ada, &id, &digest, "yes"), s.rollouts().reject(&eve, &id, "no"));
+    assert_ne!(yes.is_ok(), no.is_ok(), "{yes:?} {no:?}");
+    let refused = if yes.is_ok() { fault(no) } else { fault(yes) };
+    assert_eq!(refused.kind, FaultKind::Conflict, "{refused:?}");
+    assert_eq!(s.detail(&id).await.approvals.len(), 1);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_plan_that_can_not_run_is_told_what_is_wrong(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 4).await;
+    let room = s.rollouts();
+    for (spec, field) in [
+        (s.spec(vec![]), "stages"),
+        (s.spec(vec![stage(Reach::Percent(120.0))]), "stages.0.reach"),
+        (s.spec(vec![stage(Reach::Percent(f64::NAN)), stage(Reach::Percent(100.0))]), "stages.0.reach"),
+        (wire::rollouts::RolloutSpec { selector: "type:(".into(), ..s.spec(two_stages()) }, "selector"),
+        (
+            wire::rollouts::RolloutSpec { release: "rel_00000000000000000000000000000001".parse().unwrap(), ..s.spec(two_stages()) },
+            "release",
+        ),
+    ] {
+        let refused = fault(room.draft(&s.oli, spec.clone()).await);
+        assert_eq!((refused.kind, refused.field.as_deref()), (FaultKind::Invalid, Some(field)));
+        assert!(room.preview(&s.oli, &spec).await.unwrap().problems.iter().any(|p| p.field == field));
+    }
+    // Whom it reaches is looked at when it is submitted: tags may still be set after the draft.
+    let nobody = wire::rollouts::RolloutSpec { selector: "tag:none".into(), ..s.spec(two_stages()) };
+    assert_eq!(room.preview(&s.oli, &nobody).await.unwrap().problems[0].field, "selector");
+    let id = room.draft(&s.oli, nobody).await.unwrap();
+    assert_eq!(fault(room.submit(&s.oli, &id).await).field.as_deref(), Some("selector"));
+    let empty = s.spec(vec![stage(Reach::Count(4)), stage(Reach::Percent(100.0))]);
+    let id = room.draft(&s.oli, empty).await.unwrap();
+    assert_eq!(fault(room.submit(&s.oli, &id).await).field.as_deref(), Some("stages.1.reach"));
+
+    let viewer = s.w.viewer().await;
+    assert_eq!(fault(room.draft(&viewer, s.spec(two_stages())).await).kind, FaultKind::Forbidden);
+    let detail = room.page(&viewer, &id, &wire::rollouts::UpdateQuery::default()).await.unwrap().rollout;
+    assert_eq!(detail.actions, [], "verbs the caller may never use are not listed");
+    let mine = s.detail(&id).await.actions;
+    let submit = mine.iter().find(|a| a.verb == Verb::Submit).unwrap();
+    assert_eq!(submit.blocked, None);
+    assert!(mine.iter().find(|a| a.verb == Verb::Pause).unwrap().blocked.is_some());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn an_approved_time_is_kept_and_only_a_second_person_may_begin_before_it(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let later = s.w.clock_now().plus(3_600_000);
+    let spec = wire::rollouts::RolloutSpec { start_at: Some(later), ..s.spec(two_stages()) };
+    let first = s.approved(spec.clone()).await;
+    assert_eq!(s.poll_all().await.len(), 0);
+    assert_eq!(fault(s.rollouts().start(&s.oli, &first).await).code, "not_now");
+    s.w.clock.advance(3_599_000);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.state(&first).await, RolloutState::Scheduled);
+    s.w.clock.advance(1_000);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.state(&first).await, RolloutState::Running);
+    s.rollouts().stop(&s.oli, &first, "enough").await.unwrap();
+
+    let later = s.w.clock_now().plus(3_600_000);
+    let second = s.approved(wire::rollouts::RolloutSpec { start_at: Some(later), ..spec }).await;
+    s.rollouts().start(&s.ada, &second).await.unwrap();
+    assert_eq!(s.state(&second).await, RolloutState::Running);
+}

@@ -1,0 +1,220 @@
+//! Bad releases, bad devices, bad words.
+
+use super::{Scene, fault, says, stage};
+use crate::{bus::Event, db::EngineKind};
+use rstest::rstest;
+use wire::{
+    FaultKind,
+    device::{Running, StatusReport},
+    rollouts::{Call, GateSpec, Reach, StageSpec},
+    states::{RolloutState, StageState, UpdateState},
+};
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_bad_release_is_stopped_in_its_first_stage_and_says_why(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 20).await;
+    let gate = GateSpec { success_percent: 80.0, error_percent: 20.0, min_sample: 3, max_errors: 0 };
+    let first = StageSpec { gate, ..stage(Reach::Count(6)) };
+    let id = s.approved(s.spec(vec![first, stage(Reach::Percent(100.0))])).await;
+    let offered = s.poll_all().await;
+    assert_eq!(offered.len(), 6);
+    for (device, offer) in &offered[..4] {
+        s.say(*device, &offer.update_id, UpdateState::Downloading).await.unwrap();
+    }
+    let (device, offer) = &offered[0];
+    assert_eq!(s.succeed(*device, &offer.update_id, "2.0.0", 2).await, UpdateState::Succeeded);
+    let mut events = s.w.fleet.bus().listen();
+    for (device, offer) in &offered[1..3] {
+        s.say(*device, &offer.update_id, UpdateState::Reverted).await.unwrap();
+    }
+    s.rollouts().tick().await.unwrap();
+    let detail = s.detail(&id).await;
+    assert_eq!(detail.row.state, RolloutState::Halted);
+    assert_eq!(detail.row.summary, "Halted in stage 1: 2 of 3 finished devices failed (66.6 %, limit 20 %)");
+    assert_eq!((detail.stages[0].state, detail.stages[0].verdict.call), (StageState::Failed, Call::Halt));
+    assert_eq!((detail.stages[0].verdict.finished, detail.stages[0].verdict.errors), (3, 2), "the verdict keeps the numbers it saw");
+    assert_eq!(detail.history[0].tone, "bad");
+    let cancelled = Scene::told(&mut events).into_iter().filter(|e| matches!(e, Event::Cancelled { .. })).count();
+    assert_eq!(cancelled, 2, "the two that had not begun");
+    assert_eq!(s.poll_all().await.len(), 1, "only the one under way; nobody else gets it");
+    // The one under way ends, and nothing begins.
+    s.say(offered[3].0, &offered[3].1.update_id, UpdateState::Failed).await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    assert_eq!((s.state(&id).await, s.poll_all().await.len()), (RolloutState::Halted, 0));
+    s.checked(&id).await;
+
+    // A person goes on: what is known is not held against it again, and what failed is tried again.
+    s.rollouts().retry(&s.oli, &id).await.unwrap();
+    assert_eq!(s.poll_all().await.len(), 0, "a retry alone begins nothing");
+    s.rollouts().resume(&s.oli, &id, "the power was out").await.unwrap();
+    assert_eq!(s.everybody_updates().await, 3, "two that were taken back, one that failed; who reverted is not tried again");
+    assert_eq!(s.everybody_updates().await, 14);
+    let detail = s.detail(&id).await;
+    assert_eq!(detail.row.summary, "Completed: 18 of 20 succeeded, 2 failed");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn words_late_repeated_foreign_and_false_change_nothing(#[case] kind: EngineKind) {
+    use UpdateState as U;
+    let s = Scene::open(kind, 3).await;
+    let id = s
+        .approved(s.spec(vec![StageSpec {
+            gate: GateSpec { error_percent: 100.0, success_percent: 0.0, ..GateSpec::default() },
+            ..stage(Reach::Percent(100.0))
+        }]))
+        .await;
+    let offered = s.poll_all().await;
+    let (device, offer) = &offered[0];
+    let update = &offer.update_id;
+    assert_eq!(s.say(*device, update, U::Installing).await.unwrap(), U::Installing);
+    assert_eq!(s.say(*device, update, U::Downloading).await.unwrap(), U::Installing, "late");
+    assert_eq!(s.say(*device, update, U::Installing).await.unwrap(), U::Installing, "repeated");
+    assert_eq!(fault(s.say(offered[1].0, update, U::Succeeded).await).kind, FaultKind::NotFound, "somebody else's");
+    assert_eq!(fault(s.say(*device, &"upd_00000000000000000000000000000000".parse().unwrap(), U::Failed).await).kind, FaultKind::NotFound);
+    assert_eq!(fault(s.say(*device, update, U::TimedOut).await).code, "not_a_devices_state");
+    // Success counts only with the release running: not by word alone, not with the old version.
+    assert_eq!(s.succeed(*device, update, "1.0.0", 1).await, U::Failed);
+    let row = &s.rollouts().updates_of(*device).await.unwrap()[0];
+    assert_eq!(row.detail, "it says it succeeded, and runs 1.0.0 instead of 2.0.0");
+    assert_eq!(s.succeed(*device, update, "2.0.0", 2).await, U::Failed, "an ended update has ended");
+    let (device, offer) = &offered[1];
+    assert_eq!(s.say(*device, &offer.update_id, U::Succeeded).await.unwrap(), U::Failed, "it said it runs 1.0.0 when it connected");
+    // What it says may hold anything.
+    let (device, offer) = &offered[2];
+    let nasty = StatusReport {
+        detail: Some(format!("<script>\u{7}\n{}", "x".repeat(5000))),
+        code: Some("a\0b".into()),
+        progress: Some(250),
+        ..says(&offer.update_id, U::Downloading)
+    };
+    s.rollouts().report(*device, nasty).await.unwrap();
+    let row = &s.rollouts().updates_of(*device).await.unwrap()[0];
+    assert_eq!((row.detail.chars().count(), row.progress), (1000, Some(100)));
+    assert!(!row.detail.chars().any(char::is_control));
+    let huge = StatusReport {
+        firmware: Some(Running { version: "9".into(), sequence: u64::MAX, ..Running::default() }),
+        ..says(&offer.update_id, U::Succeeded)
+    };
+    assert_eq!(fault(s.rollouts().report(*device, huge).await).field.as_deref(), Some("firmware.sequence"));
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn silence_counts_and_a_late_word_corrects_it(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 4).await;
+    let lenient = GateSpec { success_percent: 0.0, error_percent: 100.0, min_sample: 1, max_errors: 0 };
+    let id = s.approved(s.spec(vec![StageSpec { gate: lenient, ..stage(Reach::Percent(100.0)) }])).await;
+    let offered = s.poll_all().await;
+    s.w.clock.advance(3_000_000);
+    s.say(offered[0].0, &offered[0].1.update_id, UpdateState::Downloading).await.unwrap();
+    s.w.clock.advance(700_000);
+    s.rollouts().tick().await.unwrap();
+    let course = s.checked(&id).await;
+    assert_eq!((course.totals().timed_out, course.totals().updating), (3, 1), "the one that spoke has more time");
+    assert!(s.detail(&id).await.history.iter().any(|e| e.text == "3 devices fell silent and timed out"));
+    // It was only slow.
+    assert_eq!(s.succeed(offered[1].0, &offered[1].1.update_id, "2.0.0", 2).await, UpdateState::Succeeded);
+    // These two are tried again, under new ids; a word on the old one is history.
+    s.rollouts().retry(&s.oli, &id).await.unwrap();
+    let again = s.poll_all().await;
+    assert_eq!(again.len(), 3);
+    let retried = again.iter().find(|(d, _)| *d == offered[2].0).unwrap();
+    assert_ne!(retried.1.update_id, offered[2].1.update_id);
+    assert_eq!(s.say(offered[2].0, &offered[2].1.update_id, UpdateState::Failed).await.unwrap(), UpdateState::TimedOut);
+    s.checked(&id).await;
+    s.everybody_updates().await;
+    assert_eq!(s.detail(&id).await.row.summary, "Completed: 4 of 4 succeeded");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_recalled_release_halts_what_runs(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 4).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    let offered = s.poll_all().await;
+    let digest = &offered[0].1.downloads[0].sha256;
+    s.say(offered[0].0, &offered[0].1.update_id, UpdateState::Downloading).await.unwrap();
+    s.say(offered[1].0, &offered[1].1.update_id, UpdateState::Installing).await.unwrap();
+    s.w.fleet.releases().recall(&s.ada, &s.release, "it burns").await.unwrap();
+    // At once, before any tick.
+    assert_eq!(s.poll_all().await.len(), 0);
+    assert!(!s.rollouts().may_download(offered[0].0, digest).await.unwrap());
+    s.rollouts().tick().await.unwrap();
+    let course = s.checked(&id).await;
+    assert_eq!(course.state, RolloutState::Halted);
+    assert_eq!((course.totals().updating, course.totals().waiting), (1, 3), "only what installs already goes on");
+    assert_eq!(fault(s.rollouts().resume(&s.oli, &id, "").await).code, "not_now");
+    s.rollouts().stop(&s.oli, &id, "").await.unwrap();
+    s.say(offered[1].0, &offered[1].1.update_id, UpdateState::Reverted).await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Stopped);
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_device_has_one_update_whoever_asks_and_however_many_rollouts(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let first = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    let newer = s.publish("3.0.0", 3).await;
+    let second = s
+        .approved(wire::rollouts::RolloutSpec { release: newer, name: "summer".into(), ..s.spec(vec![stage(Reach::Percent(100.0))]) })
+        .await;
+    let device = s.devices[0];
+    let asked = futures::future::join_all((0..20).map(|_| s.rollouts().poll(device))).await;
+    let mut ids: Vec<_> = asked.into_iter().map(|o| o.unwrap().expect("an offer").update_id).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "twenty questions, one offer");
+    let offer = s.rollouts().poll(device).await.unwrap().unwrap();
+    assert_eq!(offer.rollout_id, second, "the newest release first");
+    assert_eq!(s.succeed(device, &offer.update_id, "3.0.0", 3).await, UpdateState::Succeeded);
+    assert_eq!(s.rollouts().poll(device).await.unwrap(), None, "it runs something newer than the first one brings");
+    s.checked(&first).await;
+    s.checked(&second).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_stage_that_nobody_comes_to_halts_and_says_so(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 6).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Count(4)), stage(Reach::Percent(100.0))])).await;
+    let (device, offer) = {
+        let mut first = None;
+        for device in &s.devices {
+            if let Some(offer) = s.rollouts().poll(*device).await.unwrap() {
+                first = Some((*device, offer));
+                break;
+            }
+        }
+        first.unwrap()
+    };
+    s.succeed(device, &offer.update_id, "2.0.0", 2).await;
+    s.w.clock.advance(3_600_000);
+    s.rollouts().tick().await.unwrap();
+    let detail = s.detail(&id).await;
+    assert_eq!(detail.row.summary, "Halted in stage 1: only 1 of 4 devices finished in time; the gate needs 3 before it can judge");
+    s.checked(&id).await;
+    // They come after all.
+    s.rollouts().resume(&s.oli, &id, "morning").await.unwrap();
+    assert_eq!(s.everybody_updates().await, 3);
+    assert_eq!(s.everybody_updates().await, 2);
+    assert_eq!(s.state(&id).await, RolloutState::Completed);
+    s.checked(&id).await;
+}

@@ -1,0 +1,101 @@
+//! What people read.
+
+use super::{Scene, stage};
+use crate::db::EngineKind;
+use rstest::rstest;
+use std::collections::BTreeSet;
+use wire::{
+    rollouts::{Reach, UpdateQuery},
+    states::{RolloutState, UpdateState},
+};
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn pages_of_devices_hold_each_once(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 130).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Count(30)), stage(Reach::Percent(100.0))])).await;
+    for (i, (device, offer)) in s.poll_all().await.into_iter().enumerate() {
+        if i < 10 {
+            s.succeed(device, &offer.update_id, "2.0.0", 2).await;
+        }
+    }
+    let all = |show: &'static str, stage: Option<u32>| {
+        let (s, id) = (&s, &id);
+        async move {
+            let mut seen = Vec::new();
+            let mut query = UpdateQuery { stage, show: show.into(), cursor: None };
+            loop {
+                let page = s.rollouts().page(&s.oli, id, &query).await.unwrap().updates;
+                assert!(page.items.len() <= 50);
+                seen.extend(page.items);
+                query.cursor = page.next;
+                if query.cursor.is_none() {
+                    return (page.total, seen);
+                }
+            }
+        }
+    };
+    for (show, stage, expected) in [
+        ("all", None, 130),
+        ("", Some(1), 30),
+        ("all", Some(2), 100),
+        ("waiting", None, 100),
+        ("updating", None, 20),
+        ("succeeded", Some(1), 10),
+        ("failed", None, 0),
+    ] {
+        let (total, rows) = all(show, stage).await;
+        assert_eq!((total, rows.len()), (expected, usize::try_from(expected).unwrap()), "{show} {stage:?}");
+        let ids: BTreeSet<_> = rows.iter().map(|r| r.device_id.clone()).collect();
+        assert_eq!(ids.len(), rows.len(), "{show} {stage:?}: each once");
+        assert!(rows.iter().all(|r| stage.is_none_or(|s| r.stage == s)));
+    }
+    let (_, waiting) = all("waiting", None).await;
+    assert!(waiting.iter().all(|r| r.id.is_none() && r.state == UpdateState::Queued && r.stage == 2));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn lists_tabs_wizard_and_reasons(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    let stages = vec![stage(Reach::Count(1)), stage(Reach::Percent(100.0))];
+    assert_eq!(room.explain(s.devices[0]).await.unwrap(), "", "nothing concerns it");
+    let draft = room.draft(&s.oli, s.spec(stages.clone())).await.unwrap();
+    let waiting = room.draft(&s.oli, s.spec(stages.clone())).await.unwrap();
+    room.submit(&s.oli, &waiting).await.unwrap();
+    assert_eq!(room.explain(s.devices[0]).await.unwrap(), "“spring” brings 2.0.0: it waits for approval.");
+    let running = s.approved(s.spec(stages)).await;
+    for (tab, id) in [("drafts", &draft), ("waiting", &waiting), ("running", &running)] {
+        let page = room.list(&s.oli, None, tab).await.unwrap();
+        assert_eq!((page.rollouts.items.len(), &page.rollouts.items[0].id, page.rollouts.total), (1, id, 1), "{tab}");
+    }
+    assert_eq!(room.list(&s.oli, None, "finished").await.unwrap().rollouts.items, []);
+    let row = &room.list(&s.oli, None, "running").await.unwrap().rollouts.items[0];
+    assert_eq!((row.summary.as_str(), row.counts.total), ("Stage 1 of 2 is running: 0 of 1 device finished", 3));
+    assert_eq!(
+        room.open_rows(&s.w.org, 8).await.unwrap().iter().map(|r| r.state).collect::<Vec<_>>(),
+        [RolloutState::Running, RolloutState::WaitingForApproval]
+    );
+
+    let (mut said, first) = (Vec::new(), s.poll_all().await);
+    for device in &s.devices {
+        let text = room.explain(*device).await.unwrap();
+        let own = first.iter().any(|(d, _)| d == device);
+        assert_eq!(own, text.starts_with("Updating to 2.0.0 by “spring”: offered to the device."), "{text}");
+        said.push(text);
+    }
+    assert!(said.iter().any(|t| t == "“spring” brings 2.0.0: its turn comes in stage 2; stage 1 is running."), "{said:?}");
+
+    let wizard = room.wizard(&s.oli, None, Some(&draft)).await.unwrap();
+    assert_eq!(wizard.releases.len(), 1);
+    assert_eq!(wizard.editing.map(|e| e.0), Some(draft));
+    let preview = wizard.preview.unwrap();
+    assert_eq!(preview.stages.iter().map(|s| s.devices).collect::<Vec<_>>(), [1, 1], "the one being updated elsewhere is left out");
+    assert_eq!(preview.excluded[0].reason, "another rollout is updating it");
+    assert!(room.wizard(&s.oli, None, Some(&running)).await.is_err());
+}

@@ -1,0 +1,226 @@
+//! The room on both engines: four eyes, a course from end to end, faults, lists, and a storm of devices with two controllers.
+
+mod approval;
+mod course;
+mod faults;
+mod lists;
+mod storm;
+
+use super::{
+    Rollouts,
+    course::{Course, sound},
+    state::Class,
+    store::courses,
+};
+use crate::{
+    access::Actor,
+    bus::Event,
+    db::{EngineKind, Sql, exec, row, rows},
+    devices::DeviceNo,
+    releases::signing::{SigningKeyPair, payload},
+    testing::World,
+};
+use bytes::Bytes;
+use futures::stream;
+use wire::{
+    Fault, Timestamp,
+    device::{Offer, Running, StatusReport},
+    ids::{ReleaseId, RolloutId, UpdateId},
+    manifest::{Manifest, SCHEMA},
+    releases::{NewRelease, NewUpload},
+    rollouts::{Counts, GateSpec, Reach, RolloutDetail, RolloutSpec, StageSpec, UpdateQuery},
+    states::{RolloutState, UpdateState},
+};
+
+const DEVICE: Sql = Sql::same(
+    "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by, version, sequence, online)
+     VALUES ($1, $2, $2, 'gateway', 'A', 'active', 0, 'test', '1.0.0', 1, TRUE) RETURNING number",
+);
+const BY_STATE: Sql =
+    Sql::same("SELECT stage, state, again, COUNT(*) FROM updates WHERE rollout_id = $1 AND latest = TRUE GROUP BY stage, state, again");
+const OPEN_PER_DEVICE: Sql = Sql::same("SELECT device, COUNT(*) FROM updates WHERE open = TRUE GROUP BY device HAVING COUNT(*) > 1");
+
+/// A fleet of gateways on 1.0.0, a published release 2.0.0, an operator and an admin.
+struct Scene {
+    w: World,
+    ada: Actor,
+    oli: Actor,
+    release: ReleaseId,
+    devices: Vec<DeviceNo>,
+}
+
+fn stage(reach: Reach) -> StageSpec {
+    StageSpec { name: "a stage".into(), reach, soak_s: 0, confirm: false, gate: GateSpec::default() }
+}
+
+fn fault<T: std::fmt::Debug>(result: crate::Result<T>) -> Fault {
+    result.expect_err("a refusal").fault()
+}
+
+impl Scene {
+    async fn open(kind: EngineKind, devices: usize) -> Self {
+        let w = World::open(kind).await;
+        let (ada, oli) = (w.admin().await, w.operator().await);
+        let key = SigningKeyPair::generate(&crate::entropy::SeededEntropy::new(1)).unwrap();
+        w.fleet.releases().add_key(&ada, "build", &key.public_pem()).await.unwrap();
+        let mut scene = Self { w, ada, oli, release: "rel_00000000000000000000000000000000".parse().unwrap(), devices: Vec::new() };
+        scene.release = scene.publish("2.0.0", 2).await;
+        for n in 1..=devices {
+            scene.join(&format!("gw-{n}")).await;
+        }
+        scene
+    }
+
+    fn rollouts(&self) -> &Rollouts {
+        self.w.fleet.rollouts()
+    }
+
+    /// A published release for gateways.
+    async fn publish(&self, version: &str, sequence: u64) -> ReleaseId {
+        let content = format!("firmware {version}");
+        let manifest = Manifest {
+            schema: SCHEMA,
+            device_type: "gateway".into(),
+            hardware: Vec::new(),
+            version: version.into(),
+            sequence,
+            min_sequence: 0,
+            payloads: vec![payload("fw.bin", "raw", &mut content.as_bytes()).unwrap()],
+            created: Timestamp(1_795_341_000_000),
+            expires: None,
+            notes: String::new(),
+        };
+        let key = SigningKeyPair::generate(&crate::entropy::SeededEntropy::new(1)).unwrap();
+        let envelope = key.sign(&manifest).unwrap();
+        let releases = self.w.fleet.releases();
+        let mut uploads = Vec::new();
+        for (name, bytes) in [("fw.bin", content.as_bytes()), ("fw.manifest.json", &envelope)] {
+            let new = NewUpload { name: name.into(), size: i64::try_from(bytes.len()).unwrap(), sha256: None };
+            let upload = releases.begin_upload(&self.oli, new).await.unwrap();
+            let whole = stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(bytes))]);
+            releases.append(&self.oli, &upload.id, 0, whole).await.unwrap();
+            uploads.push(upload.id);
+        }
+        let made = releases.create(&self.oli, NewRelease { uploads }).await.unwrap();
+        releases.publish(&self.oli, &made.row.id).await.unwrap();
+        made.row.id
+    }
+
+    /// One more device.
+    async fn join(&mut self, device_id: &str) -> DeviceNo {
+        let mut tx = self.rollouts().db.write().await.unwrap();
+        let (number,) = row!(&mut tx, (i64,), DEVICE, self.w.org.as_str(), device_id).unwrap().unwrap();
+        tx.commit().await.unwrap();
+        self.devices.push(number);
+        number
+    }
+
+    fn spec(&self, stages: Vec<StageSpec>) -> RolloutSpec {
+        RolloutSpec {
+            name: "spring".into(),
+            release: self.release.clone(),
+            selector: String::new(),
+            stages,
+            start_at: None,
+            timeout_min: 60,
+            reason: "because".into(),
+        }
+    }
+
+    async fn detail(&self, id: &RolloutId) -> RolloutDetail {
+        self.rollouts().page(&self.ada, id, &UpdateQuery::default()).await.unwrap().rollout
+    }
+
+    async fn state(&self, id: &RolloutId) -> RolloutState {
+        self.detail(id).await.row.state
+    }
+
+    /// A rollout that oli drafted and ada approved.
+    async fn approved(&self, spec: RolloutSpec) -> RolloutId {
+        let id = self.rollouts().draft(&self.oli, spec).await.unwrap();
+        self.rollouts().submit(&self.oli, &id).await.unwrap();
+        let digest = self.detail(&id).await.digest;
+        self.rollouts().approve(&self.ada, &id, &digest, "looks good").await.unwrap();
+        id
+    }
+
+    /// Asks for every device, and gives those that were offered something.
+    async fn poll_all(&self) -> Vec<(DeviceNo, Offer)> {
+        let mut offered = Vec::new();
+        for device in &self.devices {
+            if let Some(offer) = self.rollouts().poll(*device).await.unwrap() {
+                offered.push((*device, offer));
+            }
+        }
+        offered
+    }
+
+    async fn say(&self, device: DeviceNo, update: &UpdateId, state: UpdateState) -> crate::Result<UpdateState> {
+        self.rollouts().report(device, says(update, state)).await
+    }
+
+    /// Says that the device succeeded and runs this.
+    async fn succeed(&self, device: DeviceNo, update: &UpdateId, version: &str, sequence: u64) -> UpdateState {
+        let firmware = Running { version: version.into(), sequence, device_type: "gateway".into(), hardware: "A".into() };
+        let report = StatusReport { firmware: Some(firmware), ..says(update, UpdateState::Succeeded) };
+        self.rollouts().report(device, report).await.unwrap()
+    }
+
+    /// Everybody who is offered something installs it.
+    async fn everybody_updates(&self) -> usize {
+        let offered = self.poll_all().await;
+        for (device, offer) in &offered {
+            self.say(*device, &offer.update_id, UpdateState::Downloading).await.unwrap();
+            assert_eq!(self.succeed(*device, &offer.update_id, "2.0.0", 2).await, UpdateState::Succeeded);
+        }
+        self.rollouts().tick().await.unwrap();
+        offered.len()
+    }
+
+    /// The course as it is kept, after it was found sound and its counts what counting gives.
+    async fn checked(&self, id: &RolloutId) -> Course {
+        let mut on = self.rollouts().db.read().await.unwrap();
+        let (_, course) = courses::course(&mut on, &self.w.org, id).await.unwrap().unwrap();
+        assert_eq!(sound(&course), Ok(()));
+        let mut counted = vec![Counts::default(); course.stages.len()];
+        for (stage, state, again, n) in rows!(&mut on, (i64, String, bool, i64), BY_STATE, id.as_str()).unwrap() {
+            if !again {
+                Class::of(state.parse().unwrap()).add(&mut counted[usize::try_from(stage).unwrap() - 1], n);
+            }
+        }
+        for (kept, counted) in course.stages.iter().zip(&counted) {
+            for class in Class::ALL.into_iter().filter(|c| *c != Class::Waiting) {
+                assert_eq!(class.of_counts(&kept.counts), class.of_counts(counted), "{class:?} of {:?}", kept.counts);
+            }
+        }
+        assert_eq!(rows!(&mut on, (i64, i64), OPEN_PER_DEVICE).unwrap(), []);
+        course
+    }
+
+    /// The events told since the last call.
+    fn told(events: &mut tokio::sync::broadcast::Receiver<Event>) -> Vec<Event> {
+        std::iter::from_fn(|| events.try_recv().ok()).collect()
+    }
+}
+
+fn says(update: &UpdateId, state: UpdateState) -> StatusReport {
+    StatusReport { update_id: update.clone(), state, progress: None, code: None, detail: None, firmware: None }
+}
+
+#[tokio::test]
+async fn every_statement_of_the_room_is_listed() {
+    // A statement that is not in `ALL` is not prepared on both engines.
+    let sources = [include_str!("../store/courses.rs"), include_str!("../store/updates.rs"), include_str!("../store/lists.rs")];
+    let made: usize = sources.iter().map(|s| s.matches(": Sql =").count()).sum();
+    assert_eq!(made, super::store::ALL.len());
+}
+
+const SET_STATE: Sql = Sql::same("UPDATE devices SET state = $2 WHERE number = $1");
+
+impl Scene {
+    async fn set_device_state(&self, device: DeviceNo, state: &str) {
+        let mut tx = self.rollouts().db.write().await.unwrap();
+        exec!(&mut tx, SET_STATE, device, state).unwrap();
+        tx.commit().await.unwrap();
+    }
+}
