@@ -218,6 +218,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_of_another_root_is_not_asked_twice() {
+        let (peer, _heard) = Peer::saying(vec![]).await;
+        let believing_another = Authority::new("another").client_config(&peer.authority);
+        let error = Client::new(believing_another, &peer.url).unwrap().get("/", 0).await.unwrap_err();
+        assert!(matches!(error, Error::Tls(tls::Error::Distrusted { .. })), "{error:?}");
+        assert!(!error.passing());
+    }
+
+    #[tokio::test]
     async fn a_fault_keeps_its_words_and_an_endless_answer_ends() {
         let fault = r#"{"kind":"busy","code":"queue_full","message":"Later.","retry_after":7}"#;
         let head = format!("HTTP/1.1 503 Busy\r\ncontent-length: {}\r\n\r\n{fault}", fault.len());

@@ -41,7 +41,15 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// One side did not accept the other's certificate, or they have no TLS version in common.
+    /// The server's certificate does not lead to a root that this device believes, or is not for this address.
+    #[error("{address} is not believed ({reason}); check the address and the root's fingerprint")]
+    Distrusted {
+        /// Host and port.
+        address: String,
+        /// What is wrong with the certificate.
+        reason: String,
+    },
+    /// The handshake broke, or there is no TLS version in common.
     #[error("the secure connection to {address} failed: {source}")]
     Handshake {
         /// Host and port.
@@ -174,10 +182,14 @@ pub async fn connect(config: &Arc<ClientConfig>, endpoint: &Endpoint) -> Result<
             .and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp))
             .map_err(|source| Error::Unreachable { address: address.clone(), source })?;
         let name = ServerName::try_from(endpoint.host.clone()).map_err(|_| Error::Address(address.clone()))?;
-        TlsConnector::from(Arc::clone(config))
-            .connect(name, tcp)
-            .await
-            .map_err(|source| Error::Handshake { address: address.clone(), source })
+        TlsConnector::from(Arc::clone(config)).connect(name, tcp).await.map_err(|source| {
+            match source.get_ref().and_then(|e| e.downcast_ref()) {
+                Some(rustls::Error::InvalidCertificate(reason)) => {
+                    Error::Distrusted { address: address.clone(), reason: reason.to_string() }
+                }
+                _ => Error::Handshake { address: address.clone(), source },
+            }
+        })
     };
     match tokio::time::timeout(CONNECT, attempt).await {
         Ok(done) => done,
