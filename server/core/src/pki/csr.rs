@@ -124,6 +124,7 @@ pub fn gate(input: &[u8], expected: Option<&DeviceId>) -> Result<Csr, CsrError> 
         return Err(CsrError::TooLarge);
     }
     der::strict(&der)?;
+    shape(&der)?;
     let (rest, request) = X509CertificationRequest::from_der(&der).map_err(|_| CsrError::Malformed("not PKCS#10"))?;
     if !rest.is_empty() || request.as_raw().len() != der.len() {
         return Err(DerError::Trailing.into());
@@ -145,6 +146,20 @@ pub fn gate(input: &[u8], expected: Option<&DeviceId>) -> Result<Csr, CsrError> 
         key_alg,
         ignored,
     })
+}
+
+/// The tags of what the signature does not cover (RFC 2986 §4.2); the parser takes any for the algorithm.
+fn shape(der: &[u8]) -> Result<(), CsrError> {
+    let tags = |content| Ok::<_, DerError>(der::children(content)?.into_iter().map(|v| v.tag).collect::<Vec<_>>());
+    let (request, _) = der::split(der)?;
+    let parts = der::children(request.content)?;
+    let [info, algorithm, signature] = parts.as_slice() else { return Err(CsrError::Malformed("not PKCS#10")) };
+    let outer = [request.tag, info.tag, algorithm.tag, signature.tag] == [0x30, 0x30, 0x30, 0x03];
+    if outer && tags(info.content)? == [0x02, 0x30, 0x30, 0xa0] && matches!(tags(algorithm.content)?.as_slice(), [0x06] | [0x06, _]) {
+        Ok(())
+    } else {
+        Err(CsrError::Malformed("not PKCS#10"))
+    }
 }
 
 /// SHA-256 of these bytes.

@@ -217,14 +217,17 @@ async fn the_names_in_a_certificate_must_be_those_of_its_row(#[case] kind: Engin
     assert_eq!(check(&w, &one), Err(Refusal::Names), "P-3");
 }
 
-/// A room of its own over an open store.
-async fn room(db: &Db, entropy: Arc<dyn Entropy>, kek: u8) -> Result<(Pki, OrgId), Error> {
+/// A room of its own over an open store that has its organization.
+async fn room(db: &Db, org: &OrgId, entropy: impl Entropy, kek: u8) -> Result<Pki, Error> {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(START));
-    let jwt = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap().to_pkcs8().unwrap();
-    let access = Access::new(db.clone(), clock.clone(), entropy.clone(), Bus::default(), jwt.as_ref()).unwrap();
-    let org = access.ensure_organization().await.unwrap();
     let kek = Kek::new(&[kek; 32]).unwrap();
-    Ok((Pki::open(db.clone(), clock, entropy, Bus::default(), kek, PkiSettings::for_tests(), &org).await?, org))
+    Pki::open(db.clone(), clock, Arc::new(entropy), Bus::default(), kek, PkiSettings::for_tests(), org).await
+}
+
+async fn organization(db: &Db) -> OrgId {
+    let jwt = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap().to_pkcs8().unwrap();
+    let (clock, entropy) = (Arc::new(ManualClock::at(START)), Arc::new(SeededEntropy::new(9)));
+    Access::new(db.clone(), clock, entropy, Bus::default(), jwt.as_ref()).unwrap().ensure_organization().await.unwrap()
 }
 
 #[rstest]
@@ -233,14 +236,15 @@ async fn room(db: &Db, entropy: Arc<dyn Entropy>, kek: u8) -> Result<(Pki, OrgId
 #[tokio::test]
 async fn authorities_are_made_once_and_open_only_with_their_key(#[case] kind: EngineKind) {
     let (db, _folder) = store(kind, Store::Fleet).await;
-    let (one, two) = tokio::join!(room(&db, Arc::new(SeededEntropy::new(1)), 7), room(&db, Arc::new(SeededEntropy::new(2)), 7));
-    let ((one, org), (two, _)) = (one.unwrap(), two.unwrap());
+    let org = organization(&db).await;
+    let (one, two) = tokio::join!(room(&db, &org, SeededEntropy::new(1), 7), room(&db, &org, SeededEntropy::new(2), 7));
+    let (one, two) = (one.unwrap(), two.unwrap());
     two.reload().await.unwrap();
     one.reload().await.unwrap();
     assert_eq!(one.root_fingerprint(), two.root_fingerprint(), "two instances at once make one root");
     assert_eq!(one.authorities_of(&org).len(), 3);
 
-    assert!(matches!(room(&db, Arc::new(SeededEntropy::new(3)), 8).await, Err(Error::Key(KeyError::WrongKek))), "K-2");
+    assert!(matches!(room(&db, &org, SeededEntropy::new(3), 8).await, Err(Error::Key(KeyError::WrongKek))), "K-2");
 
     // Two authorities' sealed keys swapped: each opens only where it belongs (attack list 36).
     let mut tx = db.write().await.unwrap();
@@ -249,17 +253,17 @@ async fn authorities_are_made_once_and_open_only_with_their_key(#[case] kind: En
     );
     assert_eq!(crate::db::exec!(&mut tx, SWAP).unwrap(), 1);
     tx.commit().await.unwrap();
-    assert!(matches!(room(&db, Arc::new(SeededEntropy::new(4)), 7).await, Err(Error::Key(KeyError::Tampered))));
+    assert!(matches!(room(&db, &org, SeededEntropy::new(4), 7).await, Err(Error::Key(KeyError::Tampered))));
 }
 
-/// Gives every serial twice.
+/// Gives every serial twice, once the three authorities have theirs.
 struct Stuttering(Mutex<u8>, SeededEntropy);
 
 impl Entropy for Stuttering {
     fn fill(&self, buffer: &mut [u8]) {
         if buffer.len() == 20 {
             let mut count = self.0.lock();
-            buffer.fill(*count / 2);
+            buffer.fill(if *count < 3 { *count } else { 100 + (*count - 3) / 2 });
             *count += 1;
         } else {
             self.1.fill(buffer);
@@ -274,7 +278,8 @@ impl Entropy for Stuttering {
 #[tokio::test]
 async fn a_serial_that_was_drawn_before_is_drawn_again(#[case] kind: EngineKind) {
     let (db, _folder) = store(kind, Store::Fleet).await;
-    let (pki, org) = room(&db, Arc::new(Stuttering(Mutex::new(0), SeededEntropy::new(1))), 7).await.unwrap();
+    let org = organization(&db).await;
+    let pki = room(&db, &org, Stuttering(Mutex::new(0), SeededEntropy::new(1)), 7).await.unwrap();
     let mut serials = Vec::new();
     for n in 0..6 {
         let id: DeviceId = format!("gw-{n}").parse().unwrap();
@@ -296,7 +301,8 @@ async fn a_serial_that_was_drawn_before_is_drawn_again(#[case] kind: EngineKind)
 #[tokio::test]
 async fn alternative_names_are_compared_never_copied(#[case] kind: EngineKind) {
     let (db, _folder) = store(kind, Store::Fleet).await;
-    let (pki, org) = room(&db, Arc::new(SeededEntropy::new(1)), 7).await.unwrap();
+    let org = organization(&db).await;
+    let pki = room(&db, &org, SeededEntropy::new(1), 7).await.unwrap();
     let id: DeviceId = "gw-1".parse().unwrap();
     let issue = async |uri: &str| {
         let mut params = rcgen::CertificateParams::default();

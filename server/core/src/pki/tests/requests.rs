@@ -70,6 +70,21 @@ fn plain_usage() -> Vec<u8> {
     extension(KEY_USAGE, &encode(0x03, &[7, 0x80]))
 }
 
+/// The octets that no signature covers, all of them.
+#[test]
+fn no_changed_frame_goes_through() {
+    let der = Recipe::default().make();
+    let (request, _) = der::split(&der).unwrap();
+    let covered = der::children(request.content).unwrap()[0].content.len();
+    for at in (0..8).chain(covered..der.len()) {
+        for flip in 1..=255 {
+            let mut changed = der.clone();
+            changed[at] ^= flip;
+            assert!(gate(&changed, Some(&gw1())).is_err(), "octet {at}, {flip:#x}");
+        }
+    }
+}
+
 /// A CSR put together by hand, so that it can be wrong in one place and right in all others.
 struct Recipe {
     version: u8,
