@@ -178,7 +178,10 @@ impl Committer {
                     tracing::warn!(error = %e, "samples can't be stored; they are held, unacknowledged, and tried again");
                 }
                 if self.queue.is_closed() {
-                    tracing::warn!(frames = frames.len(), "stopping with frames that could not be stored; their devices will send them again");
+                    tracing::warn!(
+                        frames = frames.len(),
+                        "stopping with frames that could not be stored; their devices will send them again"
+                    );
                     return false;
                 }
                 tokio::time::sleep(pause).await;

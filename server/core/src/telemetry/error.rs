@@ -46,16 +46,23 @@ impl Error {
     /// What the other side gets to see.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::StreamName => Fault::new(FaultKind::Invalid, "bad_stream", "Name the stream with 1 to 64 bytes without control characters.").at("stream"),
+            Self::StreamName => {
+                Fault::new(FaultKind::Invalid, "bad_stream", "Name the stream with 1 to 64 bytes without control characters.").at("stream")
+            }
             Self::Query(what) => Fault::new(FaultKind::Invalid, "bad_history_query", *what),
             Self::Damaged(e) => {
                 tracing::error!(error = %e, "damaged samples");
                 Fault::new(FaultKind::Internal, "internal", "Something failed on the server. The request id finds it in the log.")
             }
-            Self::Stopping => Fault::new(FaultKind::Busy, "stopping", "The server is restarting. Connect again and resend what was not acknowledged.").retry_after(2),
-            Self::Elsewhere => {
-                Fault::new(FaultKind::Conflict, "stream_moved", "The stream was continued over another connection. Connect again to learn its position.")
+            Self::Stopping => {
+                Fault::new(FaultKind::Busy, "stopping", "The server is restarting. Connect again and resend what was not acknowledged.")
+                    .retry_after(2)
             }
+            Self::Elsewhere => Fault::new(
+                FaultKind::Conflict,
+                "stream_moved",
+                "The stream was continued over another connection. Connect again to learn its position.",
+            ),
             Self::Moving => Fault::new(FaultKind::Busy, "busy", "The server is busy. Try again in a moment.").retry_after(1),
         }
     }

@@ -117,12 +117,11 @@ impl Feed {
         let start = self.hub.listen(&self.org, &topic, from, (self.id, &self.inbox));
         self.topics.insert(topic.clone());
         if let Start::Fresh(seq) = start {
-            match snapshot.await {
-                Some(data) => self.ready.push_back(Tell::Snapshot { topic, seq, data }),
-                None => {
-                    self.unsubscribe(&topic);
-                    self.ready.push_back(Tell::Refused { topic });
-                }
+            if let Some(data) = snapshot.await {
+                self.ready.push_back(Tell::Snapshot { topic, seq, data });
+            } else {
+                self.unsubscribe(&topic);
+                self.ready.push_back(Tell::Refused { topic });
             }
         }
     }

@@ -173,11 +173,15 @@ fn fold((series, at): (i64, i64), work: Work) -> Result<Done, super::codec::Dama
                 tracing::error!(series, hour = at, error = %e, "a rollup is damaged; it is made again from the chunk");
             }
             let mut hour = Hour::default();
-            old.iter().for_each(|p| hour.add(p.0, p.1));
+            for (t, v) in &old {
+                hour.add(*t, *v);
+            }
             hour
         }
     };
-    work.fresh.iter().for_each(|p| hour.add(p.0, p.1));
+    for (t, v) in &work.fresh {
+        hour.add(*t, *v);
+    }
     let newest = work.fresh.iter().copied().max_by_key(|p| p.0).unwrap_or_default();
     let points = block::merge(old, work.fresh);
     let whole = hour.whole().ok_or(super::codec::Damaged("an hour without samples"))?;

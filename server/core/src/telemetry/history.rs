@@ -106,9 +106,8 @@ impl Core {
     pub(super) async fn latest(&self, org: &wire::ids::OrgId, device: i64) -> Result<Vec<LatestValue>> {
         let device = self.device(org, device).await?;
         let state = device.lock();
-        let value = |m: &super::series::Metric| {
-            m.latest.map(|(t, v)| LatestValue { metric: m.name.to_string(), at: Timestamp(t), value: v })
-        };
+        let value =
+            |m: &super::series::Metric| m.latest.map(|(t, v)| LatestValue { metric: m.name.to_string(), at: Timestamp(t), value: v });
         let mut out: Vec<_> = state.metrics().iter().filter_map(value).collect();
         out.sort_by(|a, b| a.metric.cmp(&b.metric));
         Ok(out)

@@ -17,7 +17,7 @@ use wire::{
 };
 
 /// How long a topic without subscribers is remembered.
-const LINGER: Duration = Duration::from_secs(120);
+const LINGER: Duration = Duration::from_mins(2);
 /// Changes remembered of each topic.
 const CHANGES: usize = 256;
 /// Points remembered of each topic.
@@ -128,12 +128,14 @@ impl Hub {
     pub(super) fn listen(&self, org: &OrgId, topic: &Topic, from: Option<Position>, inbox: (u64, &Arc<Inbox>)) -> Start {
         let mut state = self.0.state.lock();
         let begin = state.published;
-        let channel = state
-            .topics
-            .entry(org.clone())
-            .or_default()
-            .entry(topic.clone())
-            .or_insert_with(|| Channel { seq: begin, forgotten: begin, lately: VecDeque::new(), points: 0, listeners: Vec::new(), left: Instant::now() });
+        let channel = state.topics.entry(org.clone()).or_default().entry(topic.clone()).or_insert_with(|| Channel {
+            seq: begin,
+            forgotten: begin,
+            lately: VecDeque::new(),
+            points: 0,
+            listeners: Vec::new(),
+            left: Instant::now(),
+        });
         let start = match from.filter(|p| p.epoch == self.0.epoch && (channel.forgotten..=channel.seq).contains(&p.seq)) {
             Some(p) => {
                 for (seq, change) in channel.lately.iter().filter(|(seq, _)| *seq > p.seq) {

@@ -179,7 +179,9 @@ impl Reason {
             Self::Finite => "A value must be a finite number.".into(),
             Self::Name => format!("A metric's name is 1 to {MAX_METRIC_NAME} letters, digits, '_', '.', '-', '/' or ':'."),
             Self::Old => format!("A sample may be at most {} days old; check the device's clock.", MAX_AGE_MS / 86_400_000),
-            Self::Ahead => format!("A sample may be at most {} minutes ahead of the server; check the device's clock.", MAX_AHEAD_MS / 60_000),
+            Self::Ahead => {
+                format!("A sample may be at most {} minutes ahead of the server; check the device's clock.", MAX_AHEAD_MS / 60_000)
+            }
             Self::Metrics => format!("A device may have at most {MAX_METRICS} different metrics."),
             Self::Samples => format!("A frame may have at most {MAX_SAMPLES} samples; send smaller frames."),
         }

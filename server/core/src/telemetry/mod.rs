@@ -36,7 +36,7 @@ pub use error::{DamagedBlock, Error};
 pub use feed::{Feed, MAX_TOPICS};
 pub use hub::Hub;
 pub use ingest::{Ingested, Intake, Receipt, Refusal};
-pub use relay::Reads;
+pub use relay::{Answer, Reads};
 pub use retention::{ROLLUPS_MS, SAMPLES_MS};
 
 use crate::{Result, access::Actor, bus::Bus, clock::Clock, db::Db, entropy::Entropy};
@@ -186,7 +186,15 @@ impl Telemetry {
     }
 
     /// One frame of a stream, for callers without a connection: opens an intake, sends, waits until it is synced.
-    pub async fn ingest(&self, org: &OrgId, device: i64, device_id: &DeviceId, stream: &str, seq: u64, samples: Vec<Sample>) -> Result<Ingested> {
+    pub async fn ingest(
+        &self,
+        org: &OrgId,
+        device: i64,
+        device_id: &DeviceId,
+        stream: &str,
+        seq: u64,
+        samples: Vec<Sample>,
+    ) -> Result<Ingested> {
         self.intake(org, device, device_id, stream).await?.send(seq, samples).await?.synced().await
     }
 

@@ -14,7 +14,7 @@ const STREAMS: i64 = 8;
 /// Rows deleted in one transaction, so that commits slip in between.
 const SLICE: i64 = 500;
 /// A device's state leaves memory when it was silent for so long; it is loaded again when it speaks.
-const SILENT: Duration = Duration::from_secs(10 * 60);
+const SILENT: Duration = Duration::from_mins(10);
 
 impl Core {
     /// Deletes what has had its time. How many rows.

@@ -33,8 +33,20 @@ impl Rollup {
     #[must_use]
     pub fn with(self, other: Self) -> Self {
         let earliest = |a: (i64, f64), b: (i64, f64), less: bool| match a.1.total_cmp(&b.1) {
-            std::cmp::Ordering::Equal => if a.0 <= b.0 { a } else { b },
-            order => if (order == std::cmp::Ordering::Less) == less { a } else { b },
+            std::cmp::Ordering::Equal => {
+                if a.0 <= b.0 {
+                    a
+                } else {
+                    b
+                }
+            }
+            order => {
+                if (order == std::cmp::Ordering::Less) == less {
+                    a
+                } else {
+                    b
+                }
+            }
         };
         let newer = |a: (i64, f64), b: (i64, f64)| if (a.0, 0).cmp(&(b.0, 0)).then(a.1.total_cmp(&b.1)).is_ge() { a } else { b };
         Self {

@@ -4,10 +4,7 @@
 use super::{Point, store, tail::Tail};
 use crate::db::{Db, Error};
 use parking_lot::{Mutex, MutexGuard};
-use std::{
-    collections::HashMap,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 use tokio::{sync::Semaphore, time::Instant};
 use wire::{device::MAX_METRICS, ids::OrgId};
 

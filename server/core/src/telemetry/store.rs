@@ -4,9 +4,7 @@ use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{Timestamp, ids::OrgId};
 
 /// Samples of several devices wait here until they are folded.
-const LOG: Sql = Sql::same(
-    "INSERT INTO sample_log (org_id, committed_at, samples, round, data) VALUES ($1, $2, $3, 0, $4) RETURNING id",
-);
+const LOG: Sql = Sql::same("INSERT INTO sample_log (org_id, committed_at, samples, round, data) VALUES ($1, $2, $3, 0, $4) RETURNING id");
 // One statement for all streams of a batch: the list comes as JSON, which each engine unfolds in its own words.
 const ADVANCE: Sql = Sql::split(
     "INSERT INTO streams (device, stream, org_id, seq, prior, updated_at)
@@ -33,8 +31,7 @@ const NAME_SERIES: Sql = Sql::split(
      SELECT x.org, x.device, x.metric, $2 FROM json_to_recordset(CAST($1 AS JSON)) AS x(org TEXT, device BIGINT, metric TEXT)
      ON CONFLICT (device, metric) DO UPDATE SET metric = excluded.metric RETURNING id, device, metric",
 );
-const SERIES_OF: Sql =
-    Sql::same("SELECT id, metric, last_t, last_v FROM series WHERE device = $1 AND org_id = $2 ORDER BY id");
+const SERIES_OF: Sql = Sql::same("SELECT id, metric, last_t, last_v FROM series WHERE device = $1 AND org_id = $2 ORDER BY id");
 const NEWEST: Sql = Sql::same("UPDATE series SET last_t = $2, last_v = $3 WHERE id = $1 AND (last_t IS NULL OR last_t <= $2)");
 
 const FOLDING: Sql = Sql::same("SELECT generation, cursor FROM folding WHERE id = 1");
@@ -93,9 +90,8 @@ const HOURS_OF: Sql = Sql::same(
      WHERE g.id = 1 ORDER BY s.metric, r.hour",
 );
 
-const OLD_CHUNKS: Sql = Sql::same(
-    "DELETE FROM chunks WHERE (series, hour, part) IN (SELECT series, hour, part FROM chunks WHERE hour < $1 LIMIT $2)",
-);
+const OLD_CHUNKS: Sql =
+    Sql::same("DELETE FROM chunks WHERE (series, hour, part) IN (SELECT series, hour, part FROM chunks WHERE hour < $1 LIMIT $2)");
 const OLD_ROLLUPS: Sql =
     Sql::same("DELETE FROM rollups WHERE (series, hour) IN (SELECT series, hour FROM rollups WHERE hour < $1 LIMIT $2)");
 const OLD_ASIDE: Sql = Sql::same("DELETE FROM sample_log WHERE round = -1 AND committed_at < $1");
@@ -247,13 +243,7 @@ pub(super) async fn put_chunk(tx: &mut Tx, series: i64, hour: i64, part: i64, sa
     exec!(tx, PUT_CHUNK, series, hour, part, samples, data).map(drop)
 }
 
-pub(super) async fn put_rollup(
-    tx: &mut Tx,
-    series: i64,
-    hour: i64,
-    whole: &super::rollup::Rollup,
-    minutes: &[u8],
-) -> Result<(), Error> {
+pub(super) async fn put_rollup(tx: &mut Tx, series: i64, hour: i64, whole: &super::rollup::Rollup, minutes: &[u8]) -> Result<(), Error> {
     let samples = i64::try_from(whole.samples).unwrap_or(i64::MAX);
     let (low, high, last) = (whole.least, whole.greatest, whole.last);
     exec!(tx, PUT_ROLLUP, series, hour, samples, whole.total, low.0, low.1, high.0, high.1, last.0, last.1, minutes).map(drop)

@@ -25,7 +25,9 @@ fn plan() -> impl Strategy<Value = Plan> {
 
 /// Every sample has a time of its own, so "exactly once" can be counted.
 fn samples(seq: u64, n: u8) -> Vec<Sample> {
-    (0..i64::from(n)).map(|i| sample(if i % 2 == 0 { "cpu" } else { "mem" }, START.0 - 7 * HOUR + i64::try_from(seq).unwrap() * 1_800_000 + i, 1.5)).collect()
+    (0..i64::from(n))
+        .map(|i| sample(if i % 2 == 0 { "cpu" } else { "mem" }, START.0 - 7 * HOUR + i64::try_from(seq).unwrap() * 1_800_000 + i, 1.5))
+        .collect()
 }
 
 /// Sends what isn't acknowledged, is cut, and begins again; at last everything sent is there once.
@@ -171,7 +173,9 @@ async fn kill_nine_loses_nothing_acknowledged() {
                 let stored = room.intake(device, "s").await.acked();
                 assert!(stored >= *acked, "trial {trial}: {acked} acknowledged, {stored} stored");
                 let times: Vec<_> = room.all(device).await.remove(0).1.into_iter().map(|p| p.0).collect();
-                let expected: Vec<_> = (1..=i64::try_from(stored).unwrap()).flat_map(|seq| (0..10).map(move |i| START.0 - 17 * HOUR + seq * 290_000 + i)).collect();
+                let expected: Vec<_> = (1..=i64::try_from(stored).unwrap())
+                    .flat_map(|seq| (0..10).map(move |i| START.0 - 17 * HOUR + seq * 290_000 + i))
+                    .collect();
                 assert_eq!(times, expected, "trial {trial}: each sample once");
             }
         }

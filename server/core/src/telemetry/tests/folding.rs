@@ -8,7 +8,9 @@ use rstest::rstest;
 #[tokio::test]
 async fn folding_changes_where_samples_are_and_not_what_they_say(#[case] kind: EngineKind) {
     let room = Room::open(kind).await;
-    let frame = |from: i64, n: i64| (0..n).map(|i| sample(if i % 3 == 0 { "mem" } else { "cpu" }, from + i * 60_000, (i % 7) as f64)).collect::<Vec<_>>();
+    let frame = |from: i64, n: i64| {
+        (0..n).map(|i| sample(if i % 3 == 0 { "mem" } else { "cpu" }, from + i * 60_000, (i % 7) as f64)).collect::<Vec<_>>()
+    };
     room.put(1, "a", 1, frame(START.0 - 3 * HOUR, 150)).await;
     room.put(2, "a", 1, frame(START.0 - HOUR, 30)).await;
     let before = (room.all(1).await, room.all(2).await);
@@ -100,7 +102,10 @@ async fn reads_and_frames_go_on_while_it_folds(#[case] kind: EngineKind) {
         room.put(device, "a", 1, frame).await;
     }
     let expected = room.all(7).await;
-    let folding = { let room = Arc::clone(&room); tokio::spawn(async move { room.telemetry.compact_tick().await.unwrap() }) };
+    let folding = {
+        let room = Arc::clone(&room);
+        tokio::spawn(async move { room.telemetry.compact_tick().await.unwrap() })
+    };
     let mut seq = 1;
     while !folding.is_finished() {
         seq += 1;

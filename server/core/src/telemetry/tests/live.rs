@@ -144,7 +144,8 @@ async fn samples_are_shown_before_they_are_synced() {
     feed.subscribe(topic(1), None, state()).await;
     feed.try_next().unwrap();
     let disk = room.db.write().await.unwrap();
-    let receipt = intake.send(1, vec![sample("cpu", START.0, 1.0), sample("bad name", START.0, 1.0), sample("cpu", START.0 + 1, 2.0)]).await.unwrap();
+    let receipt =
+        intake.send(1, vec![sample("cpu", START.0, 1.0), sample("bad name", START.0, 1.0), sample("cpu", START.0 + 1, 2.0)]).await.unwrap();
     let Tell::Delta { data, .. } = feed.next().await else { panic!() };
     assert_eq!(times(&data, "cpu"), [START.0, START.0 + 1], "while the commit still waits for the disk");
     assert!(times(&data, "bad name").is_empty());

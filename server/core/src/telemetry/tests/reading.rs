@@ -10,7 +10,15 @@ async fn long_ranges_come_from_rollups_and_keep_their_extremes(#[case] kind: Eng
     let room = Room::open(kind).await;
     let days = 3;
     let from = START.0 - days * 24 * HOUR;
-    let value = |i: i64| if i == 100_003 { 1e6 } else if i == 200_001 { -1e6 } else { ((i * 37) % 1000) as f64 };
+    let value = |i: i64| {
+        if i == 100_003 {
+            1e6
+        } else if i == 200_001 {
+            -1e6
+        } else {
+            ((i * 37) % 1000) as f64
+        }
+    };
     let n = days * 24 * 3600;
     let all: Vec<_> = (0..n).map(|i| sample("cpu", from + i * 1000, value(i))).collect();
     for (seq, frame) in (1_u64..).zip(all.chunks(10_000)) {
@@ -25,7 +33,10 @@ async fn long_ranges_come_from_rollups_and_keep_their_extremes(#[case] kind: Eng
         let s = &h.series[0];
         assert!(h.decimated && s.t.len() <= points as usize && s.t.is_sorted(), "{points}: {}", s.t.len());
         for (t, v) in s.t.iter().zip(&s.v) {
-            assert!((*t, *v) == (START.0 - 1, 2e6) || ((t - from) % 1000 == 0 && value((t - from) / 1000) == *v), "{t} {v} was never measured");
+            assert!(
+                (*t, *v) == (START.0 - 1, 2e6) || ((t - from) % 1000 == 0 && value((t - from) / 1000) == *v),
+                "{t} {v} was never measured"
+            );
         }
         let (low, high) = (s.v.iter().copied().fold(f64::MAX, f64::min), s.v.iter().copied().fold(f64::MIN, f64::max));
         assert_eq!((low, high), (-1e6, 2e6));
@@ -48,7 +59,9 @@ async fn a_query_says_which_metrics_and_who_may_ask(#[case] kind: EngineKind) {
         if folded {
             room.telemetry.compact_tick().await.unwrap();
         }
-        for (metrics, expected) in [(vec![], vec!["a", "b", "c"]), (vec!["b"], vec!["b"]), (vec!["c", "a", "zzz"], vec!["a", "c"]), (vec!["zzz"], vec![])] {
+        for (metrics, expected) in
+            [(vec![], vec!["a", "b", "c"]), (vec!["b"], vec!["b"]), (vec!["c", "a", "zzz"], vec!["a", "c"]), (vec!["zzz"], vec![])]
+        {
             let metrics = metrics.into_iter().map(str::to_owned).collect();
             let q = HistoryQuery { metrics, ..Room::query(1, t, t + 1, 10) };
             let h = room.telemetry.history(&system, &q, 1).await.unwrap();
@@ -57,7 +70,13 @@ async fn a_query_says_which_metrics_and_who_may_ask(#[case] kind: EngineKind) {
         assert!(room.history(1, t + 1, t + HOUR, 10).await.series.is_empty(), "from is inclusive, to is not");
         assert!(room.history(1, t - HOUR, t, 10).await.series.is_empty());
     }
-    for wrong in [Room::query(1, t, t, 100), Room::query(1, t, t - 1, 100), Room::query(1, 0, t, 100), Room::query(1, t, t + 1, 9), Room::query(1, t, t + 1, 2_001)] {
+    for wrong in [
+        Room::query(1, t, t, 100),
+        Room::query(1, t, t - 1, 100),
+        Room::query(1, 0, t, 100),
+        Room::query(1, t, t + 1, 9),
+        Room::query(1, t, t + 1, 2_001),
+    ] {
         assert_eq!(room.telemetry.history(&system, &wrong, 1).await.unwrap_err().fault().code, "bad_history_query");
     }
     let device = Actor { org: room.org.clone(), who: Who::Device { device: 1, device_id: id(1) }, address: String::new() };
