@@ -13,7 +13,7 @@ use agent::{
 };
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, io::IsTerminal as _, path::PathBuf, sync::Arc, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 const ABOUT: &str = "A Fleetward device: makes its own key, enrols, streams what it measures and installs signed firmware in two slots.";
@@ -50,7 +50,8 @@ impl Arguments {
     pub fn execute(self) -> anyhow::Result<()> {
         let default = if matches!(self.command, Command::Simulate(_)) { "warn" } else { "info" };
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        let colours = std::io::stderr().is_terminal();
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
         match self.command {
             Command::Enrol(arguments) => runtime()?.block_on(arguments.enrol_now()),
             Command::Run(arguments) => arguments.run(),
