@@ -6,7 +6,6 @@ use std::{fmt, str::FromStr};
 macro_rules! states { ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* })*) => { $(
     $(#[$doc])*
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-    #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
     pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant,)* }
     impl $name {
         /// Every state, in the order of the life it describes.
@@ -21,6 +20,16 @@ macro_rules! states { ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $var
         }
     }
     impl fmt::Display for $name { fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) } }
+    // Written out: utoipa's derive does not see a `rename` whose word came through a macro.
+    #[cfg(feature = "openapi")]
+    impl utoipa::PartialSchema for $name {
+        fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+            let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+            text.enum_values(Some(Self::ALL.iter().map(|state| state.as_str()))).build().into()
+        }
+    }
+    #[cfg(feature = "openapi")]
+    impl utoipa::ToSchema for $name {}
 )* } }
 
 /// A word that names no state of its machine.

@@ -1,12 +1,7 @@
 //! `fleetward key`: signing keys. A private key is made and stays where manifests are signed; the fleet gets its public half only.
 
 use anyhow::{Context as _, Result, bail};
-use fleet::{
-    Fleet,
-    access::Actor,
-    entropy::OsEntropy,
-    releases::signing::SigningKeyPair,
-};
+use fleet::{Fleet, access::Actor, entropy::OsEntropy, releases::signing::SigningKeyPair};
 use std::{
     fs::OpenOptions,
     io::Write as _,

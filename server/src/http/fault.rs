@@ -57,14 +57,13 @@ impl Problem {
     pub fn new(kind: FaultKind, code: &str, message: impl Into<String>) -> Self {
         Self(Fault::new(kind, code, message))
     }
-}
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+    /// The response under a status that no kind of fault has, for example 405.
+    pub fn under(self, status: StatusCode) -> Response {
         let Fault { kind, code, message, field, retry_after } = self.0;
-        let status = status(kind);
         let title = status.canonical_reason().unwrap_or_default().to_owned();
-        let body = ProblemBody { r#type: format!("urn:fleetward:problem:{code}"), title, status: status.as_u16(), detail: message, code, field };
+        let body =
+            ProblemBody { r#type: format!("urn:fleetward:problem:{code}"), title, status: status.as_u16(), detail: message, code, field };
         let mut response = (status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -76,5 +75,12 @@ impl IntoResponse for Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = status(self.0.kind);
+        self.under(status)
     }
 }

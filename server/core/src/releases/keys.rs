@@ -6,10 +6,7 @@ use crate::{
     access::{Act, Actor, audit, may},
 };
 use serde_json::json;
-use wire::{
-    ids::SigningKeyId,
-    releases::SigningKey,
-};
+use wire::{ids::SigningKeyId, releases::SigningKey};
 
 impl Releases {
     /// Every key, newest first.

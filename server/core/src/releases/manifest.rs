@@ -108,13 +108,12 @@ pub fn verify(bytes: &[u8], keys: &[Key]) -> Result<Verified, ManifestError> {
     for signature in &envelope.signatures {
         let Some(key) = keys.iter().find(|k| k.keyid == signature.keyid) else { continue };
         let sig = STANDARD.decode(&signature.sig).map_err(|_| ManifestError::Base64("signature"))?;
-        UnparsedPublicKey::new(&ED25519, key.public)
-            .verify(&signed, &sig)
-            .map_err(|_| ManifestError::WrongSignature(key.name.clone()))?;
+        UnparsedPublicKey::new(&ED25519, key.public).verify(&signed, &sig).map_err(|_| ManifestError::WrongSignature(key.name.clone()))?;
         signed_by.insert(key.name.clone());
     }
     if signed_by.is_empty() {
-        let ids: Vec<String> = envelope.signatures.iter().map(|s| s.keyid.chars().take(12).filter(char::is_ascii_hexdigit).collect()).collect();
+        let ids: Vec<String> =
+            envelope.signatures.iter().map(|s| s.keyid.chars().take(12).filter(char::is_ascii_hexdigit).collect()).collect();
         return Err(ManifestError::UnknownSigner(ids.join(", ")));
     }
     Ok(Verified { manifest: read(&payload)?, signed_by: signed_by.into_iter().collect() })

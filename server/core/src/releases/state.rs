@@ -67,7 +67,7 @@ mod tests {
         for from in ReleaseState::ALL {
             for by in Step::ALL {
                 let to = step(*from, *by).map_or("-", ReleaseState::as_str);
-                let _ = writeln!(table, "{from:<11} {by:<10} {to}");
+                let _ = writeln!(table, "{:<10} {:<9} {to}", from.as_str(), by.as_str());
             }
         }
         insta::assert_snapshot!(table);

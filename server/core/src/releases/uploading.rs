@@ -28,7 +28,7 @@ const BUFFER: usize = 1 << 20;
 /// Bytes after which a long request's progress is synced and recorded.
 const CHECKPOINT: i64 = 16 << 20;
 /// Silence after which a request counts as cut off.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 /// Most uploads of an organization that are no release yet.
 const MOST_OPEN: i64 = 1000;
 /// Milliseconds after which an untouched upload is removed.

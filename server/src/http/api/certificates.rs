@@ -33,7 +33,7 @@ struct Listing {
 }
 
 /// Certificates, those that end first in front
-#[utoipa::path(get, path = "/certificates", tag = "certificates", params(Listing), responses((status = OK, body = Page<CertificateRow>), Refusals))]
+#[utoipa::path(get, path = "/certificates", operation_id = "list_certificates", tag = "certificates", params(Listing), responses((status = OK, body = Page<CertificateRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<CertificateRow>>> {
     let query = CertificateQuery { state: asked.state, cursor: asked.cursor, rows: asked.rows };
     Ok(Json(fleet.pki().certificates_page(&actor, &query).await?.certificates))
@@ -52,7 +52,7 @@ const fn unspecified() -> RevocationReason {
 
 /// Revoke a certificate: connections that use it are closed within a second
 #[utoipa::path(
-    post, path = "/certificates/{id}/revoke", tag = "certificates", params(("id" = CertificateId, Path)), request_body = Revocation,
+    post, path = "/certificates/{id}/revoke", operation_id = "revoke_certificate", tag = "certificates", params(("id" = CertificateId, Path)), request_body = Revocation,
     responses((status = NO_CONTENT), Refusals)
 )]
 async fn revoke(

@@ -38,7 +38,7 @@ struct Listing {
 }
 
 /// Devices
-#[utoipa::path(get, path = "/devices", tag = "devices", params(Listing), responses((status = OK, body = Page<DeviceRow>), Refusals))]
+#[utoipa::path(get, path = "/devices", operation_id = "list_devices", tag = "devices", params(Listing), responses((status = OK, body = Page<DeviceRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<DeviceRow>>> {
     let query = DeviceQuery { q: asked.q, sort: asked.sort, cursor: asked.cursor, rows: asked.rows };
     Ok(Json(fleet.devices().list(&actor, &query).await?))
@@ -46,7 +46,7 @@ async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): A
 
 /// One device
 #[utoipa::path(
-    get, path = "/devices/{device_id}", tag = "devices", params(("device_id" = DeviceId, Path)),
+    get, path = "/devices/{device_id}", operation_id = "get_device", tag = "devices", params(("device_id" = DeviceId, Path)),
     responses((status = OK, body = DeviceDetail), Refusals)
 )]
 async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>) -> Answer<Json<DeviceDetail>> {
@@ -61,7 +61,7 @@ struct Tags {
 
 /// Set a device's tags
 #[utoipa::path(
-    put, path = "/devices/{device_id}/tags", tag = "devices", params(("device_id" = DeviceId, Path)), request_body = Tags,
+    put, path = "/devices/{device_id}/tags", operation_id = "set_device_tags", tag = "devices", params(("device_id" = DeviceId, Path)), request_body = Tags,
     responses((status = NO_CONTENT), Refusals)
 )]
 async fn tag(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>, Sent(sent): Sent<Tags>) -> Answer<StatusCode> {
@@ -71,7 +71,7 @@ async fn tag(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named
 
 /// Decommission a device: its certificates are revoked, its id stays reserved
 #[utoipa::path(
-    delete, path = "/devices/{device_id}", tag = "devices", params(("device_id" = DeviceId, Path)), responses((status = NO_CONTENT), Refusals)
+    delete, path = "/devices/{device_id}", operation_id = "decommission_device", tag = "devices", params(("device_id" = DeviceId, Path)), responses((status = NO_CONTENT), Refusals)
 )]
 async fn decommission(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>) -> Answer<StatusCode> {
     fleet.devices().decommission(&actor, &id).await?;

@@ -21,7 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 }
 
 /// Every enrolment token, newest first
-#[utoipa::path(get, path = "/enrolment-tokens", tag = "enrolment", responses((status = OK, body = Page<EnrolmentToken>), Refusals))]
+#[utoipa::path(get, path = "/enrolment-tokens", operation_id = "list_enrolment_tokens", tag = "enrolment", responses((status = OK, body = Page<EnrolmentToken>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<EnrolmentToken>>> {
     let items = fleet.devices().enrolment_page(&actor).await?.tokens;
     let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
@@ -32,7 +32,7 @@ async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<
 ///
 /// Its secret is in this answer and nowhere else.
 #[utoipa::path(
-    post, path = "/enrolment-tokens", tag = "enrolment", request_body = NewEnrolmentToken,
+    post, path = "/enrolment-tokens", operation_id = "create_enrolment_token", tag = "enrolment", request_body = NewEnrolmentToken,
     responses((status = CREATED, body = CreatedEnrolmentToken), Refusals)
 )]
 async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sent<NewEnrolmentToken>) -> Answer<impl IntoResponse> {
@@ -42,7 +42,7 @@ async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Se
 
 /// Revoke an enrolment token; devices it enrolled keep their certificates
 #[utoipa::path(
-    delete, path = "/enrolment-tokens/{id}", tag = "enrolment", params(("id" = EnrolmentTokenId, Path)),
+    delete, path = "/enrolment-tokens/{id}", operation_id = "revoke_enrolment_token", tag = "enrolment", params(("id" = EnrolmentTokenId, Path)),
     responses((status = NO_CONTENT), Refusals)
 )]
 async fn revoke(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<EnrolmentTokenId>) -> Answer<StatusCode> {

@@ -58,7 +58,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Sent<T>, Problem> {
-    serde_json::from_slice(bytes).map(Sent).map_err(|e| Problem(Fault::new(FaultKind::Invalid, "bad_json", format!("The body can't be read: {e}."))))
+    serde_json::from_slice(bytes)
+        .map(Sent)
+        .map_err(|e| Problem(Fault::new(FaultKind::Invalid, "bad_json", format!("The body can't be read: {e}."))))
 }
 
 /// Where in a list, and how much of it.

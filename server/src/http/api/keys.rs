@@ -17,7 +17,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 }
 
 /// Every signing key, newest first
-#[utoipa::path(get, path = "/signing-keys", tag = "signing keys", responses((status = OK, body = Page<SigningKey>), Refusals))]
+#[utoipa::path(get, path = "/signing-keys", operation_id = "list_signing_keys", tag = "signing keys", responses((status = OK, body = Page<SigningKey>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<SigningKey>>> {
     let items = fleet.releases().keys(&actor).await?;
     let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
@@ -36,7 +36,7 @@ struct NewKey {
 ///
 /// Releases that wait in quarantine for it are looked at again.
 #[utoipa::path(
-    post, path = "/signing-keys", tag = "signing keys", request_body = NewKey, responses((status = CREATED, body = SigningKey), Refusals)
+    post, path = "/signing-keys", operation_id = "add_signing_key", tag = "signing keys", request_body = NewKey, responses((status = CREATED, body = SigningKey), Refusals)
 )]
 async fn add(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sent<NewKey>) -> Answer<impl IntoResponse> {
     Ok((StatusCode::CREATED, Json(fleet.releases().add_key(&actor, &new.name, &new.public).await?)))
@@ -44,7 +44,7 @@ async fn add(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sent<
 
 /// Stop trusting a key
 #[utoipa::path(
-    delete, path = "/signing-keys/{id}", tag = "signing keys", params(("id" = SigningKeyId, Path)), responses((status = NO_CONTENT), Refusals)
+    delete, path = "/signing-keys/{id}", operation_id = "revoke_signing_key", tag = "signing keys", params(("id" = SigningKeyId, Path)), responses((status = NO_CONTENT), Refusals)
 )]
 async fn revoke(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<SigningKeyId>) -> Answer<StatusCode> {
     fleet.releases().revoke_key(&actor, &id).await?;

@@ -29,7 +29,13 @@ mod uploads;
 pub use form::form;
 
 use crate::http::fault::Problem;
-use axum::{Router, extract::DefaultBodyLimit, http::header, middleware, routing::get};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{StatusCode, header},
+    middleware,
+    routing::get,
+};
 use fleet::Fleet;
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -52,10 +58,12 @@ pub fn router(fleet: Fleet) -> Router {
         .layer(DefaultBodyLimit::max(MAX_JSON))
         .with_state(fleet)
         .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) }))
-        .fallback(async || Problem::new(FaultKind::NotFound, "no_such_path", "There is nothing here. /api/v1/openapi.json lists what there is."))
+        .fallback(async || {
+            Problem::new(FaultKind::NotFound, "no_such_path", "There is nothing here. /api/v1/openapi.json lists what there is.")
+        })
         .method_not_allowed_fallback(async || {
-            let refusal = Problem::new(FaultKind::Invalid, "method_not_allowed", "This path does not take this method. See /api/v1/openapi.json.");
-            (axum::http::StatusCode::METHOD_NOT_ALLOWED, refusal)
+            Problem::new(FaultKind::Invalid, "method_not_allowed", "This path does not take this method. See /api/v1/openapi.json.")
+                .under(StatusCode::METHOD_NOT_ALLOWED)
         })
 }
 

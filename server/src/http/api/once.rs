@@ -34,7 +34,10 @@ pub(super) async fn once(State(fleet): State<Fleet>, request: Request, next: Nex
     match (key, actor) {
         (Some(key), Some(actor)) if request.method() == Method::POST => {
             // To the end even if the caller goes away: the answer is what they come back for.
-            let work = tokio::spawn(async move { carry_out(&fleet, &actor, &key, request, next).await.unwrap_or_else(IntoResponse::into_response) });
+            let work =
+                tokio::spawn(
+                    async move { carry_out(&fleet, &actor, &key, request, next).await.unwrap_or_else(IntoResponse::into_response) },
+                );
             work.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
         }
         _ => next.run(request).await,
@@ -43,7 +46,8 @@ pub(super) async fn once(State(fleet): State<Fleet>, request: Request, next: Nex
 
 async fn carry_out(fleet: &Fleet, actor: &Actor, key: &HeaderValue, request: Request, next: Next) -> Result<Response, Problem> {
     let key = key.to_str().ok().filter(|k| (1..=255).contains(&k.len()));
-    let key = key.ok_or_else(|| Problem::new(FaultKind::Invalid, "bad_idempotency_key", "An Idempotency-Key has 1 to 255 visible characters."))?;
+    let key =
+        key.ok_or_else(|| Problem::new(FaultKind::Invalid, "bad_idempotency_key", "An Idempotency-Key has 1 to 255 visible characters."))?;
     let (parts, body) = request.into_parts();
     let too_large = |_| Problem::new(FaultKind::TooLarge, "body_too_large", format!("A JSON body has at most {MAX_JSON} bytes."));
     let body = to_bytes(body, MAX_JSON).await.map_err(too_large)?;
@@ -77,7 +81,8 @@ async fn carry_out(fleet: &Fleet, actor: &Actor, key: &HeaderValue, request: Req
 fn again(answer: Answer) -> Response {
     let status = u16::try_from(answer.status).ok().and_then(|s| StatusCode::from_u16(s).ok()).unwrap_or(StatusCode::OK);
     if answer.body.is_empty() && status != StatusCode::NO_CONTENT {
-        let message = "This request was carried out before. Its answer held a secret, which is shown once; revoke what was made and make another.";
+        let message =
+            "This request was carried out before. Its answer held a secret, which is shown once; revoke what was made and make another.";
         return Problem::new(FaultKind::Conflict, "already_done", message).into_response();
     }
     let mut response = (status, answer.body).into_response();

@@ -2,6 +2,7 @@
 
 use super::Fleet;
 use crate::http::fault::ProblemBody;
+use std::collections::BTreeMap;
 use utoipa::{
     IntoResponses, OpenApi as _,
     openapi::{
@@ -9,7 +10,6 @@ use utoipa::{
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
-use std::collections::BTreeMap;
 use utoipa_axum::router::OpenApiRouter;
 
 #[derive(utoipa::OpenApi)]
@@ -17,7 +17,8 @@ use utoipa_axum::router::OpenApiRouter;
     info(
         title = "Fleetward",
         version = "1",
-        description = "Releases, rollouts, devices, enrolment and telemetry for scripts. Make an API token in the console, under People.",
+        description = "Releases, rollouts, devices, enrolment and telemetry for scripts. Make an API token in the console, under People. \
+                       A POST with an `Idempotency-Key` header is carried out once and answered the same way for 24 hours.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/api/v1")),
@@ -31,7 +32,8 @@ pub(super) struct Refusals;
 impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemBody"))).build();
-        let refusal = ResponseBuilder::new().description("A refusal: what is wrong and what to do").content("application/problem+json", content);
+        let refusal =
+            ResponseBuilder::new().description("A refusal: what is wrong and what to do").content("application/problem+json", content);
         BTreeMap::from([("default".to_owned(), refusal.build().into())])
     }
 }
@@ -53,9 +55,21 @@ pub(super) fn finish(mut document: OpenApi) -> String {
 
 #[cfg(test)]
 mod tests {
+    use utoipa::openapi::PathItem;
+
     #[test]
     fn the_contract() {
         let (_, document) = super::super::routes().split_for_parts();
+        let mut ids: Vec<_> = document.paths.paths.values().flat_map(operations).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "an operation id names one operation: {ids:?}");
         insta::assert_snapshot!("openapi", super::finish(document));
+    }
+
+    fn operations(path: &PathItem) -> Vec<String> {
+        let found = [&path.get, &path.put, &path.post, &path.delete];
+        found.into_iter().flatten().map(|o| o.operation_id.clone().unwrap()).collect()
     }
 }

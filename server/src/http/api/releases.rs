@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 }
 
 /// Releases, newest first
-#[utoipa::path(get, path = "/releases", tag = "releases", params(PageQuery), responses((status = OK, body = Page<ReleaseRow>), Refusals))]
+#[utoipa::path(get, path = "/releases", operation_id = "list_releases", tag = "releases", params(PageQuery), responses((status = OK, body = Page<ReleaseRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<ReleaseRow>>> {
     Ok(Json(fleet.releases().list(&actor, page.cursor.as_deref(), page.rows.unwrap_or(DEFAULT_ROWS)).await?))
 }
@@ -41,7 +41,7 @@ async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(page): As
 ///
 /// Unsigned or changed files do not fail here: the release is kept as a draft whose `quarantine` says why it can't be published.
 #[utoipa::path(
-    post, path = "/releases", tag = "releases", request_body = NewRelease, responses((status = CREATED, body = ReleaseDetail), Refusals)
+    post, path = "/releases", operation_id = "create_release", tag = "releases", request_body = NewRelease, responses((status = CREATED, body = ReleaseDetail), Refusals)
 )]
 async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sent<NewRelease>) -> Answer<impl IntoResponse> {
     let made = fleet.releases().create(&actor, new).await?;
@@ -51,14 +51,14 @@ async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Se
 
 /// One release
 #[utoipa::path(
-    get, path = "/releases/{id}", tag = "releases", params(("id" = ReleaseId, Path)), responses((status = OK, body = ReleaseDetail), Refusals)
+    get, path = "/releases/{id}", operation_id = "get_release", tag = "releases", params(("id" = ReleaseId, Path)), responses((status = OK, body = ReleaseDetail), Refusals)
 )]
 async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
     Ok(Json(fleet.releases().detail(&actor, &id).await?))
 }
 
 /// Remove a release that was never published
-#[utoipa::path(delete, path = "/releases/{id}", tag = "releases", params(("id" = ReleaseId, Path)), responses((status = NO_CONTENT), Refusals))]
+#[utoipa::path(delete, path = "/releases/{id}", operation_id = "remove_release", tag = "releases", params(("id" = ReleaseId, Path)), responses((status = NO_CONTENT), Refusals))]
 async fn remove(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<StatusCode> {
     fleet.releases().remove(&actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -66,7 +66,7 @@ async fn remove(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
 
 /// Look at a quarantined release again
 #[utoipa::path(
-    post, path = "/releases/{id}/recheck", tag = "releases", params(("id" = ReleaseId, Path)),
+    post, path = "/releases/{id}/recheck", operation_id = "recheck_release", tag = "releases", params(("id" = ReleaseId, Path)),
     responses((status = OK, body = ReleaseDetail), Refusals)
 )]
 async fn recheck(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
@@ -75,7 +75,7 @@ async fn recheck(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): N
 
 /// Let rollouts use a release
 #[utoipa::path(
-    post, path = "/releases/{id}/publish", tag = "releases", params(("id" = ReleaseId, Path)),
+    post, path = "/releases/{id}/publish", operation_id = "publish_release", tag = "releases", params(("id" = ReleaseId, Path)),
     responses((status = OK, body = ReleaseDetail), Refusals)
 )]
 async fn publish(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
@@ -85,7 +85,7 @@ async fn publish(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): N
 
 /// Take a release off the list for new rollouts
 #[utoipa::path(
-    post, path = "/releases/{id}/deprecate", tag = "releases", params(("id" = ReleaseId, Path)),
+    post, path = "/releases/{id}/deprecate", operation_id = "deprecate_release", tag = "releases", params(("id" = ReleaseId, Path)),
     responses((status = OK, body = ReleaseDetail), Refusals)
 )]
 async fn deprecate(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
@@ -102,7 +102,7 @@ struct Recall {
 
 /// Withdraw a release: no new installs, running rollouts halt
 #[utoipa::path(
-    post, path = "/releases/{id}/recall", tag = "releases", params(("id" = ReleaseId, Path)), request_body = Recall,
+    post, path = "/releases/{id}/recall", operation_id = "recall_release", tag = "releases", params(("id" = ReleaseId, Path)), request_body = Recall,
     responses((status = OK, body = ReleaseDetail), Refusals)
 )]
 async fn recall(

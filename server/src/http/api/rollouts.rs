@@ -42,14 +42,14 @@ struct Listing {
 }
 
 /// Rollouts, newest first
-#[utoipa::path(get, path = "/rollouts", tag = "rollouts", params(Listing), responses((status = OK, body = Page<RolloutRow>), Refusals))]
+#[utoipa::path(get, path = "/rollouts", operation_id = "list_rollouts", tag = "rollouts", params(Listing), responses((status = OK, body = Page<RolloutRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<RolloutRow>>> {
     Ok(Json(fleet.rollouts().list(&actor, asked.cursor.as_deref(), &asked.tab).await?.rollouts))
 }
 
 /// Draft a rollout
 #[utoipa::path(
-    post, path = "/rollouts", tag = "rollouts", request_body = RolloutSpec, responses((status = CREATED, body = RolloutDetail), Refusals)
+    post, path = "/rollouts", operation_id = "draft_rollout", tag = "rollouts", request_body = RolloutSpec, responses((status = CREATED, body = RolloutDetail), Refusals)
 )]
 async fn draft(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(spec): Sent<RolloutSpec>) -> Answer<impl IntoResponse> {
     let id = fleet.rollouts().draft(&actor, spec).await?;
@@ -58,14 +58,14 @@ async fn draft(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(spec): Se
 }
 
 /// What a plan would do, and what is wrong with it; nothing is kept
-#[utoipa::path(post, path = "/rollouts/preview", tag = "rollouts", request_body = RolloutSpec, responses((status = OK, body = Preview), Refusals))]
+#[utoipa::path(post, path = "/rollouts/preview", operation_id = "preview_rollout", tag = "rollouts", request_body = RolloutSpec, responses((status = OK, body = Preview), Refusals))]
 async fn preview(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(spec): Sent<RolloutSpec>) -> Answer<Json<Preview>> {
     Ok(Json(fleet.rollouts().preview(&actor, &spec).await?))
 }
 
 /// One rollout
 #[utoipa::path(
-    get, path = "/rollouts/{id}", tag = "rollouts", params(("id" = RolloutId, Path)), responses((status = OK, body = RolloutDetail), Refusals)
+    get, path = "/rollouts/{id}", operation_id = "get_rollout", tag = "rollouts", params(("id" = RolloutId, Path)), responses((status = OK, body = RolloutDetail), Refusals)
 )]
 async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<RolloutId>) -> Answer<Json<RolloutDetail>> {
     read(&fleet, &actor, &id).await
@@ -81,7 +81,7 @@ struct Edit {
 
 /// Change the plan; approvals it had are void then
 #[utoipa::path(
-    put, path = "/rollouts/{id}", tag = "rollouts", params(("id" = RolloutId, Path)), request_body = Edit,
+    put, path = "/rollouts/{id}", operation_id = "edit_rollout", tag = "rollouts", params(("id" = RolloutId, Path)), request_body = Edit,
     responses((status = OK, body = RolloutDetail), Refusals)
 )]
 async fn edit(
@@ -108,7 +108,7 @@ struct Devices {
 
 /// The devices of a rollout and how they fare
 #[utoipa::path(
-    get, path = "/rollouts/{id}/updates", tag = "rollouts", params(("id" = RolloutId, Path), Devices),
+    get, path = "/rollouts/{id}/updates", operation_id = "list_rollout_updates", tag = "rollouts", params(("id" = RolloutId, Path), Devices),
     responses((status = OK, body = Page<UpdateRow>), Refusals)
 )]
 async fn updates(
@@ -134,7 +134,7 @@ struct Act {
 ///
 /// `submit`, `approve` (with `digest` and `reason`), `reject` (with `reason`), `start`, `pause`, `resume`, `promote`, `stop` or `retry`.
 #[utoipa::path(
-    post, path = "/rollouts/{id}/{verb}", tag = "rollouts", params(("id" = RolloutId, Path), ("verb" = Verb, Path)), request_body = Act,
+    post, path = "/rollouts/{id}/{verb}", operation_id = "act_on_rollout", tag = "rollouts", params(("id" = RolloutId, Path), ("verb" = Verb, Path)), request_body = Act,
     responses((status = OK, body = RolloutDetail), Refusals)
 )]
 async fn act(
@@ -147,7 +147,8 @@ async fn act(
     match verb {
         Verb::Submit => rollouts.submit(&actor, &id).await?,
         Verb::Approve => {
-            let missing = || Problem(wire::Fault::new(FaultKind::Invalid, "no_digest", "Say which plan you approve: send its digest.").at("digest"));
+            let missing =
+                || Problem(wire::Fault::new(FaultKind::Invalid, "no_digest", "Say which plan you approve: send its digest.").at("digest"));
             rollouts.approve(&actor, &id, &digest.ok_or_else(missing)?, &reason).await?;
         }
         Verb::Reject => rollouts.reject(&actor, &id, &reason).await?,

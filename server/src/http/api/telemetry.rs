@@ -38,7 +38,7 @@ struct Span {
 ///
 /// Where there are more values than points, each interval is given by its least and its greatest value, and `decimated` is true.
 #[utoipa::path(
-    get, path = "/devices/{device_id}/telemetry", tag = "devices", params(("device_id" = DeviceId, Path), Span),
+    get, path = "/devices/{device_id}/telemetry", operation_id = "get_device_history", tag = "devices", params(("device_id" = DeviceId, Path), Span),
     responses((status = OK, body = History), Refusals)
 )]
 async fn history(

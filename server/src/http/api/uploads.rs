@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 }
 
 /// Begin an upload
-#[utoipa::path(post, path = "/uploads", tag = "uploads", request_body = NewUpload, responses((status = CREATED, body = Upload), Refusals))]
+#[utoipa::path(post, path = "/uploads", operation_id = "begin_upload", tag = "uploads", request_body = NewUpload, responses((status = CREATED, body = Upload), Refusals))]
 async fn begin(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sent<NewUpload>) -> Answer<impl IntoResponse> {
     let upload = fleet.releases().begin_upload(&actor, new).await?;
     let place = format!("/api/v1/uploads/{}", upload.id);
@@ -38,7 +38,7 @@ async fn begin(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sen
 /// How far an upload is
 ///
 /// `HEAD` answers with the same headers: `Upload-Offset` and `Upload-Length`.
-#[utoipa::path(get, path = "/uploads/{id}", tag = "uploads", params(("id" = UploadId, Path)), responses((status = OK, body = Upload), Refusals))]
+#[utoipa::path(get, path = "/uploads/{id}", operation_id = "get_upload", tag = "uploads", params(("id" = UploadId, Path)), responses((status = OK, body = Upload), Refusals))]
 async fn look(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<UploadId>) -> Answer<impl IntoResponse> {
     Ok(progress(fleet.releases().upload(&actor, &id).await?))
 }
@@ -55,7 +55,7 @@ struct At {
 ///
 /// When this is answered, `received` bytes are synced to disk. A cut request loses at most what came after the last synced 16 MiB.
 #[utoipa::path(
-    put, path = "/uploads/{id}", tag = "uploads", params(("id" = UploadId, Path), At),
+    put, path = "/uploads/{id}", operation_id = "append_upload", tag = "uploads", params(("id" = UploadId, Path), At),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses((status = OK, body = Upload), Refusals)
 )]
 async fn append(

@@ -3,7 +3,9 @@
 use super::super::Error;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
-use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path as Location};
+use object_store::{
+    GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path as Location,
+};
 use std::{
     io::{self, SeekFrom},
     ops::Range,

@@ -126,7 +126,8 @@ async fn a_newer_request_takes_over_and_a_stop_keeps_what_came(#[case] kind: Eng
     let (fleet, actor, id) = (w.fleet.clone(), oli.clone(), upload.id.clone());
     let first = tokio::spawn(async move { fleet.releases().append(&actor, &id, 0, dead).await });
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    let second = w.fleet.releases().append(&oli, &upload.id, 3, stream::iter([Ok(Bytes::from_static(b"def"))]).chain(stream::pending()).boxed());
+    let second =
+        w.fleet.releases().append(&oli, &upload.id, 3, stream::iter([Ok(Bytes::from_static(b"def"))]).chain(stream::pending()).boxed());
     let stop = async {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         w.fleet.releases().drain().await;

@@ -1,0 +1,47 @@
+//! The room's SQL: releases and their files, uploads, signing keys.
+
+mod keys;
+mod releases;
+mod uploads;
+
+pub(super) use keys::*;
+pub(super) use releases::*;
+pub(super) use uploads::*;
+
+use crate::db::Sql;
+
+/// Every statement of the room.
+pub(crate) const ALL: &[&Sql] = &[
+    &releases::ROW,
+    &releases::PAGE,
+    &releases::PUBLISHED,
+    &releases::QUARANTINED,
+    &releases::COUNT,
+    &releases::BODY,
+    &releases::FILES,
+    &releases::USES,
+    &releases::NEWEST,
+    &releases::DRAFTS,
+    &releases::INSERT,
+    &releases::INSERT_FILE,
+    &releases::JUDGE,
+    &releases::MOVE,
+    &releases::DELETE_FILES,
+    &releases::DELETE,
+    &uploads::UPLOAD,
+    &uploads::OPEN_UPLOADS,
+    &uploads::INSERT_UPLOAD,
+    &uploads::RECEIVED,
+    &uploads::WHOLE,
+    &uploads::STORED,
+    &uploads::DELETE_UPLOAD,
+    &uploads::OLD_UPLOADS,
+    &uploads::UPLOAD_EXISTS,
+    &uploads::CONTENT_USES,
+    &keys::KEYS,
+    &keys::ACTIVE_KEYS,
+    &keys::KEY_BY_KEYID,
+    &keys::INSERT_KEY,
+    &keys::REVOKE_KEY,
+    &keys::KEY_EXISTS,
+];

@@ -1,0 +1,258 @@
+//! The SQL of releases and their files.
+
+use super::super::acceptance::{File, Newest};
+use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use wire::{
+    Timestamp,
+    ids::{OrgId, ReleaseId},
+    releases::{ReleaseRow, ReleaseUse},
+    states::ReleaseState,
+};
+
+/// The columns of [`StoredRow`], in one place for every statement that reads it.
+macro_rules! select_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.id, r.device_type, r.version, r.sequence, r.state, r.quarantine, r.size, r.signed_by, r.created_at, r.created_by, ",
+            "(SELECT COUNT(*) FROM devices d WHERE d.org_id = r.org_id AND d.device_type = r.device_type AND d.version = r.version ",
+            "AND d.state = 'active' AND r.state <> 'draft') AS installed FROM releases r WHERE r.org_id = $1 ",
+            $rest
+        )
+    };
+}
+
+pub(super) const ROW: Sql = Sql::same(select_rows!("AND r.id = $2"));
+pub(super) const PAGE: Sql = Sql::same(select_rows!("AND r.id < $2 ORDER BY r.id DESC LIMIT $3"));
+pub(super) const PUBLISHED: Sql = Sql::same(select_rows!("AND r.state = 'published' ORDER BY r.id DESC LIMIT 200"));
+pub(super) const QUARANTINED: Sql = Sql::same(select_rows!("AND r.state = 'draft' AND r.quarantine <> '' ORDER BY r.id DESC LIMIT $2"));
+pub(super) const COUNT: Sql = Sql::same("SELECT COUNT(*) FROM releases WHERE org_id = $1");
+pub(super) const BODY: Sql =
+    Sql::same("SELECT hardware, notes, min_sequence, envelope, envelope_sha256 FROM releases WHERE org_id = $1 AND id = $2");
+pub(super) const FILES: Sql =
+    Sql::same("SELECT name, size, sha256 FROM release_files WHERE org_id = $1 AND release_id = $2 ORDER BY position");
+pub(super) const USES: Sql =
+    Sql::same("SELECT id, name, state FROM rollouts WHERE org_id = $1 AND release_id = $2 ORDER BY id DESC LIMIT 50");
+pub(super) const NEWEST: Sql = Sql::same(
+    "SELECT version, sequence FROM releases WHERE org_id = $1 AND device_type = $2 \
+     AND state IN ('published', 'deprecated', 'recalled') ORDER BY sequence DESC LIMIT 1",
+);
+pub(super) const DRAFTS: Sql =
+    Sql::same("SELECT id FROM releases WHERE org_id = $1 AND state = 'draft' AND envelope IS NOT NULL ORDER BY id LIMIT 500");
+pub(super) const INSERT: Sql = Sql::same(
+    "INSERT INTO releases (id, org_id, device_type, version, sequence, min_sequence, hardware, notes, state, quarantine, size, envelope, \
+     envelope_sha256, signed_by, created_at, created_by, changed_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $15)",
+);
+pub(super) const INSERT_FILE: Sql =
+    Sql::same("INSERT INTO release_files (org_id, release_id, position, name, size, sha256) VALUES ($1, $2, $3, $4, $5, $6)");
+pub(super) const JUDGE: Sql = Sql::same(
+    "UPDATE releases SET device_type = $3, version = $4, sequence = $5, min_sequence = $6, hardware = $7, notes = $8, state = $9, \
+     quarantine = $10, signed_by = $11, changed_at = $12 WHERE org_id = $1 AND id = $2 AND state = 'draft'",
+);
+pub(super) const MOVE: Sql = Sql::same("UPDATE releases SET state = $4, changed_at = $5 WHERE org_id = $1 AND id = $2 AND state = $3");
+pub(super) const DELETE_FILES: Sql = Sql::same("DELETE FROM release_files WHERE org_id = $1 AND release_id = $2");
+pub(super) const DELETE: Sql = Sql::same("DELETE FROM releases WHERE org_id = $1 AND id = $2 AND state IN ('draft', 'verified')");
+
+#[derive(sqlx::FromRow)]
+struct StoredRow {
+    id: String,
+    device_type: String,
+    version: String,
+    sequence: i64,
+    state: String,
+    quarantine: String,
+    size: i64,
+    signed_by: String,
+    created_at: i64,
+    created_by: String,
+    installed: i64,
+}
+
+impl StoredRow {
+    fn read(self) -> Result<ReleaseRow, Error> {
+        Ok(ReleaseRow {
+            id: self.id.parse().map_err(Error::corrupt)?,
+            device_type: self.device_type,
+            version: self.version,
+            sequence: self.sequence,
+            state: self.state.parse().map_err(Error::corrupt)?,
+            quarantine: self.quarantine,
+            size: self.size,
+            signed_by: list(&self.signed_by)?,
+            created_at: Timestamp(self.created_at),
+            created_by: self.created_by,
+            installed: self.installed,
+        })
+    }
+}
+
+/// What a release's page shows beside its row.
+#[derive(sqlx::FromRow)]
+pub(in crate::releases) struct Body {
+    hardware: String,
+    pub notes: String,
+    pub min_sequence: i64,
+    pub envelope: Option<Vec<u8>>,
+    pub envelope_sha256: String,
+}
+
+impl Body {
+    pub fn hardware(&self) -> Result<Vec<String>, Error> {
+        list(&self.hardware)
+    }
+}
+
+/// What is written of a release that was judged.
+pub(in crate::releases) struct Judged<'a> {
+    pub device_type: &'a str,
+    pub version: &'a str,
+    pub sequence: i64,
+    pub min_sequence: i64,
+    pub hardware: &'a [String],
+    pub notes: &'a str,
+    pub state: ReleaseState,
+    pub quarantine: &'a str,
+    pub signed_by: &'a [String],
+}
+
+/// What is written of a release when it is made, beside how it was judged.
+pub(in crate::releases) struct NewRow<'a> {
+    pub id: &'a ReleaseId,
+    pub size: i64,
+    pub envelope: Option<&'a [u8]>,
+    pub envelope_sha256: &'a str,
+    pub created_by: &'a str,
+}
+
+fn list(json: &str) -> Result<Vec<String>, Error> {
+    serde_json::from_str(json).map_err(Error::corrupt)
+}
+
+fn json(list: &[String]) -> String {
+    serde_json::Value::from(list).to_string()
+}
+
+pub(in crate::releases) async fn release(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Option<ReleaseRow>, Error> {
+    row!(on, StoredRow, ROW, org.as_str(), id.as_str())?.map(StoredRow::read).transpose()
+}
+
+pub(in crate::releases) async fn page(on: &mut impl Conn, org: &OrgId, before: &str, limit: i64) -> Result<Vec<ReleaseRow>, Error> {
+    rows!(on, StoredRow, PAGE, org.as_str(), before, limit)?.into_iter().map(StoredRow::read).collect()
+}
+
+pub(in crate::releases) async fn published(on: &mut impl Conn, org: &OrgId) -> Result<Vec<ReleaseRow>, Error> {
+    rows!(on, StoredRow, PUBLISHED, org.as_str())?.into_iter().map(StoredRow::read).collect()
+}
+
+pub(in crate::releases) async fn quarantined(on: &mut impl Conn, org: &OrgId, limit: i64) -> Result<Vec<ReleaseRow>, Error> {
+    rows!(on, StoredRow, QUARANTINED, org.as_str(), limit)?.into_iter().map(StoredRow::read).collect()
+}
+
+pub(in crate::releases) async fn count(on: &mut impl Conn, org: &OrgId) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), COUNT, org.as_str())?.map_or(0, |r| r.0))
+}
+
+pub(in crate::releases) async fn body(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Option<Body>, Error> {
+    row!(on, Body, BODY, org.as_str(), id.as_str())
+}
+
+pub(in crate::releases) async fn files(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Vec<File>, Error> {
+    let found = rows!(on, (String, i64, String), FILES, org.as_str(), id.as_str())?;
+    found.into_iter().map(|(name, size, sha256)| Ok(File { name, size, sha256: sha256.parse().map_err(Error::corrupt)? })).collect()
+}
+
+pub(in crate::releases) async fn uses(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Vec<ReleaseUse>, Error> {
+    let found = rows!(on, (String, String, String), USES, org.as_str(), id.as_str())?;
+    let read = |(id, name, state): (String, String, String)| {
+        Ok(ReleaseUse { id: id.parse().map_err(Error::corrupt)?, name, state: state.parse().map_err(Error::corrupt)? })
+    };
+    found.into_iter().map(read).collect()
+}
+
+pub(in crate::releases) async fn newest(on: &mut impl Conn, org: &OrgId, device_type: &str) -> Result<Option<Newest>, Error> {
+    let found = row!(on, (String, i64), NEWEST, org.as_str(), device_type)?;
+    Ok(found.map(|(version, sequence)| Newest { version, sequence }))
+}
+
+pub(in crate::releases) async fn drafts(on: &mut impl Conn, org: &OrgId) -> Result<Vec<ReleaseId>, Error> {
+    rows!(on, (String,), DRAFTS, org.as_str())?.into_iter().map(|r| r.0.parse().map_err(Error::corrupt)).collect()
+}
+
+pub(in crate::releases) async fn insert(
+    tx: &mut Tx,
+    org: &OrgId,
+    new: &NewRow<'_>,
+    judged: &Judged<'_>,
+    files: &[File],
+    now: Timestamp,
+) -> Result<(), Error> {
+    exec!(
+        tx,
+        INSERT,
+        new.id.as_str(),
+        org.as_str(),
+        judged.device_type,
+        judged.version,
+        judged.sequence,
+        judged.min_sequence,
+        json(judged.hardware),
+        judged.notes,
+        judged.state.as_str(),
+        judged.quarantine,
+        new.size,
+        new.envelope,
+        new.envelope_sha256,
+        json(judged.signed_by),
+        now.0,
+        new.created_by
+    )?;
+    for (position, file) in (0_i64..).zip(files) {
+        exec!(tx, INSERT_FILE, org.as_str(), new.id.as_str(), position, file.name.as_str(), file.size, file.sha256.as_str())?;
+    }
+    Ok(())
+}
+
+/// False when the release is no draft any more.
+pub(in crate::releases) async fn judge(
+    tx: &mut Tx,
+    org: &OrgId,
+    id: &ReleaseId,
+    judged: &Judged<'_>,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    let changed = exec!(
+        tx,
+        JUDGE,
+        org.as_str(),
+        id.as_str(),
+        judged.device_type,
+        judged.version,
+        judged.sequence,
+        judged.min_sequence,
+        json(judged.hardware),
+        judged.notes,
+        judged.state.as_str(),
+        judged.quarantine,
+        json(judged.signed_by),
+        now.0
+    )?;
+    Ok(changed == 1)
+}
+
+/// False when the release is not where it was thought to be.
+pub(in crate::releases) async fn advance(
+    tx: &mut Tx,
+    org: &OrgId,
+    id: &ReleaseId,
+    from: ReleaseState,
+    to: ReleaseState,
+    now: Timestamp,
+) -> Result<bool, Error> {
+    Ok(exec!(tx, MOVE, org.as_str(), id.as_str(), from.as_str(), to.as_str(), now.0)? == 1)
+}
+
+/// False when the release was published.
+pub(in crate::releases) async fn delete(tx: &mut Tx, org: &OrgId, id: &ReleaseId) -> Result<bool, Error> {
+    exec!(tx, DELETE_FILES, org.as_str(), id.as_str())?;
+    Ok(exec!(tx, DELETE, org.as_str(), id.as_str())? == 1)
+}
