@@ -8,7 +8,7 @@ use futures::{
     stream::{SplitSink, SplitStream},
 };
 use rustls::ClientConfig;
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::{
@@ -71,6 +71,7 @@ impl From<tungstenite::Error> for Error {
     fn from(error: tungstenite::Error) -> Self {
         match error {
             tungstenite::Error::Io(e) if tls::refused(&e) => Self::Refused,
+            tungstenite::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => Self::Broken("it ended without a goodbye".into()),
             tungstenite::Error::Http(answer) => {
                 let fault = answer.body().as_deref().and_then(|body| serde_json::from_slice::<Fault>(body).ok());
                 Self::Answer { status: answer.status().as_u16(), message: fault.map(|f| f.message).unwrap_or_default() }

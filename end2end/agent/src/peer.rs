@@ -1,7 +1,7 @@
 //! For tests: somebody on the other end of a real TLS connection who does what our own server never would: cuts, lies, forgets.
 
 use crate::{clock, http, identity::Store, tls};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer},
@@ -26,13 +26,13 @@ pub struct Authority {
 }
 
 impl Authority {
-    pub fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Arc<Self> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let root = params.self_signed(&key).unwrap();
-        Self { root: root.der().clone(), root_pem: root.pem(), issuer: Issuer::new(params, key) }
+        Arc::new(Self { root: root.der().clone(), root_pem: root.pem(), issuer: Issuer::new(params, key) })
     }
 
     fn leaf(&self, name: &str, key: &KeyPair) -> rcgen::Certificate {
@@ -55,9 +55,16 @@ impl Authority {
     pub fn enrol(&self, dir: &Path, device_id: &str, device_url: &str) {
         let store = Store::open(dir).unwrap();
         let key = KeyPair::generate().unwrap();
-        let enrolled = Enrolled {
+        let enrolled = self.enrolled(device_id, self.leaf(device_id, &key).pem(), device_url);
+        std::fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
+        std::fs::write(dir.join("identity.json"), serde_json::to_vec(&enrolled).unwrap()).unwrap();
+        assert!(store.load().unwrap().is_some());
+    }
+
+    fn enrolled(&self, device_id: &str, certificate: String, device_url: &str) -> Enrolled {
+        Enrolled {
             device_id: device_id.parse().unwrap(),
-            certificate: self.leaf(device_id, &key).pem(),
+            certificate,
             chain: vec![],
             trust_bundle: vec![self.root_pem.clone()],
             not_before: Timestamp(0),
@@ -65,35 +72,39 @@ impl Authority {
             renew_after: Timestamp(i64::MAX),
             server_time: Timestamp(0),
             device_url: device_url.to_owned(),
-        };
-        std::fs::write(dir.join("key.pem"), key.serialize_pem()).unwrap();
-        std::fs::write(dir.join("identity.json"), serde_json::to_vec(&enrolled).unwrap()).unwrap();
-        assert!(store.load().unwrap().is_some());
+        }
     }
 }
 
 /// A listener on a port of its own that asks for a client certificate. Ends when dropped.
 pub struct Peer {
     pub url: String,
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Peer {
     /// Gives every accepted connection, with its number, to `serve`.
     pub async fn start<F: Future<Output = ()> + Send + 'static>(serve: impl Fn(usize, Stream) -> F + Send + 'static) -> Self {
-        let authority = Authority::new("peer");
+        Self::of(Authority::new("peer"), serve).await
+    }
+
+    async fn of<F: Future<Output = ()> + Send + 'static>(
+        authority: Arc<Authority>,
+        serve: impl Fn(usize, Stream) -> F + Send + 'static,
+    ) -> Self {
         let key = KeyPair::generate().unwrap();
         let leaf = authority.leaf("127.0.0.1", &key).der().clone();
         let mut roots = RootCertStore::empty();
         roots.add(authority.root.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).allow_unauthenticated().build().unwrap();
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_client_cert_verifier(verifier)
-            .with_single_cert(vec![leaf], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+            .with_single_cert(vec![leaf, authority.root.clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -118,13 +129,35 @@ impl Peer {
         let peer = Self::start(move |number, mut stream| {
             let (answers, tell) = (Arc::clone(&answers), tell.clone());
             async move {
-                let mut request = Vec::new();
-                while !request.windows(4).any(|w| w == b"\r\n\r\n") {
-                    request.push(stream.read_u8().await.unwrap());
-                }
-                tell.send(String::from_utf8(request).unwrap()).unwrap();
+                tell.send(request(&mut stream).await.0).unwrap();
                 stream.write_all(&answers[number]).await.unwrap();
                 stream.flush().await.unwrap();
+            }
+        })
+        .await;
+        (peer, heard)
+    }
+
+    /// Issues a certificate for every request it gets and loses the first answers. `heard` gets the requests' bodies.
+    pub async fn issuing(device_id: &'static str, lost: usize) -> (Self, tokio::sync::mpsc::UnboundedReceiver<String>) {
+        let (tell, heard) = tokio::sync::mpsc::unbounded_channel();
+        let authority = Authority::new("issuing");
+        let issuer = Arc::clone(&authority);
+        let peer = Self::of(authority, move |number, mut stream| {
+            let (issuer, tell) = (Arc::clone(&issuer), tell.clone());
+            async move {
+                let (head, body) = request(&mut stream).await;
+                let asked: serde_json::Value = serde_json::from_str(&body).unwrap();
+                let csr = CertificateSigningRequestParams::from_pem(asked["csr"].as_str().unwrap()).unwrap();
+                let certificate = csr.signed_by(&issuer.issuer).unwrap().pem();
+                tell.send(format!("{} {body}", head.split(' ').nth(1).unwrap())).unwrap();
+                if number >= lost {
+                    let answer = issuer.enrolled(device_id, certificate, "https://127.0.0.1:1");
+                    let answer = serde_json::to_string(&answer).unwrap();
+                    let head = format!("HTTP/1.1 201 Created\r\ncontent-length: {}\r\n\r\n", answer.len());
+                    stream.write_all((head + &answer).as_bytes()).await.unwrap();
+                    stream.flush().await.unwrap();
+                }
             }
         })
         .await;
@@ -134,4 +167,17 @@ impl Peer {
     pub fn client(&self) -> http::Client {
         http::Client::new(self.authority.client_config(&self.authority), &self.url).unwrap()
     }
+}
+
+/// A request's head and body.
+async fn request(stream: &mut Stream) -> (String, String) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    (head, String::from_utf8(body).unwrap())
 }

@@ -105,4 +105,48 @@ mod tests {
         assert_eq!(parsed.params.distinguished_name.get(&rcgen::DnType::CommonName), Some(&"gw-1".into()));
         assert!(parsed.params.subject_alt_names.is_empty() && parsed.params.key_usages.is_empty());
     }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_asked_for_again_and_an_identity_only_once() {
+        use crate::{clock, peer::Peer, tls::Fingerprint};
+        let (peer, mut heard) = Peer::issuing("gw-1", 1).await;
+        let dir = tempfile::tempdir().unwrap();
+        let mut enrolment = Enrolment {
+            url: peer.url.clone(),
+            token: "fet_x".into(),
+            trust: Trust::Pinned(Fingerprint::of(&peer.authority.root)),
+            device_id: "gw-1".into(),
+            device_type: "gateway".into(),
+            hardware: "A".into(),
+            attributes: BTreeMap::new(),
+        };
+        // Every attempt is a process of its own.
+        let attempt = async |enrolment: &Enrolment| enrol(&Store::open(dir.path()).unwrap(), enrolment, clock::System::new()).await;
+        assert!(matches!(attempt(&enrolment).await, Err(Error::Http(e)) if e.passing()));
+        let identity = attempt(&enrolment).await.unwrap();
+        assert_eq!(identity.device_id(), "gw-1");
+        assert_eq!(heard.recv().await, heard.recv().await, "byte for byte (E-3)");
+        assert!(!dir.path().join(REQUEST).exists());
+        enrolment.url = "https://127.0.0.1:1".into();
+        assert_eq!(attempt(&enrolment).await.unwrap().fingerprint(), identity.fingerprint());
+    }
+
+    #[tokio::test]
+    async fn a_certificate_for_somebody_else_is_not_kept() {
+        use crate::{clock, peer::Peer};
+        let (peer, _heard) = Peer::issuing("gw-2", 0).await;
+        let dir = tempfile::tempdir().unwrap();
+        let enrolment = Enrolment {
+            url: peer.url.clone(),
+            token: "fet_x".into(),
+            trust: Trust::Roots(vec![peer.authority.root.clone()]),
+            device_id: "gw-1".into(),
+            device_type: "gateway".into(),
+            hardware: "A".into(),
+            attributes: BTreeMap::new(),
+        };
+        let store = Store::open(dir.path()).unwrap();
+        assert!(matches!(enrol(&store, &enrolment, clock::System::new()).await, Err(Error::Foreign(_))));
+        assert!(store.load().unwrap().is_none());
+    }
 }

@@ -29,3 +29,32 @@ pub async fn renew(store: &Store, identity: &Identity, clock: Arc<dyn Clock>) ->
     store.folder.remove(REQUEST)?;
     Ok(identity)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock, peer::Peer};
+
+    #[tokio::test]
+    async fn a_renewal_that_was_lost_is_asked_for_again_and_the_key_stays() {
+        let (peer, mut heard) = Peer::issuing("gw-1", 1).await;
+        let dir = tempfile::tempdir().unwrap();
+        peer.authority.enrol(dir.path(), "gw-1", &peer.url);
+        let key = std::fs::read(dir.path().join("key.pem")).unwrap();
+        let attempt = async || {
+            let store = Store::open(dir.path()).unwrap();
+            let current = store.load().unwrap().unwrap();
+            (current.fingerprint(), renew(&store, &current, clock::System::new()).await)
+        };
+        let (first, lost) = attempt().await;
+        assert!(lost.is_err());
+        let (still, renewed) = attempt().await;
+        assert_eq!(first, still, "a lost answer changes nothing");
+        assert_ne!(renewed.unwrap().fingerprint(), first);
+        let asked = heard.recv().await.unwrap();
+        assert!(asked.starts_with("/device/v1/renew "));
+        assert_eq!(heard.recv().await.unwrap(), asked);
+        assert_eq!(std::fs::read(dir.path().join("key.pem")).unwrap(), key);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is outstanding");
+    }
+}
