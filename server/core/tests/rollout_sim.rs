@@ -7,6 +7,8 @@
 //!
 //! `FLEETWARD_SIM_SEEDS=N` runs N seeds instead of 200; `FLEETWARD_SIM_SEED=S` runs one and prints what happened.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+
 #[path = "rollout_sim/devices.rs"]
 mod devices;
 #[path = "rollout_sim/world.rs"]

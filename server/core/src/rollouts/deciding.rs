@@ -32,6 +32,19 @@ pub(super) struct Verdict<'a> {
     remark: &'a str,
 }
 
+/// A change of state before the start.
+pub(super) struct Turn<'a> {
+    /// The word in the audit log.
+    pub action: &'a str,
+    pub to: RolloutState,
+    /// The rollout's sentence from now on.
+    pub summary: String,
+    /// The line in its history.
+    pub text: String,
+    /// How that is meant.
+    pub tone: &'a str,
+}
+
 impl Rollouts {
     /// Says yes to this digest: the plan runs as it was read, at once or at its time. The author of the plan can't, also not through an API
     /// token, and a remark is required. When somebody else decided or edited in the meantime, nothing happens.
@@ -42,8 +55,7 @@ impl Rollouts {
         if record.digest != *digest || digest_of(&actor.org, id, &record.spec, &release) != *digest {
             return Err(Error::OtherDigest.into());
         }
-        let text = said("Approved", &actor.label(), remark.trim());
-        self.decision(actor, "rollout.approve", &record, &course, RolloutState::Approved, remark, text, "ok").await?;
+        self.decision(actor, &record, &course, true, remark).await?;
         if let Err(e) = self.advance(&actor.org, id).await {
             tracing::warn!(rollout = %id, error = %e, "advancing after the approval failed; the next tick tries again");
         }
@@ -53,8 +65,7 @@ impl Rollouts {
     /// Says no. The author can edit it and ask again. A remark is required.
     pub async fn reject(&self, actor: &Actor, id: &RolloutId, remark: &str) -> Result<()> {
         let (record, course) = self.decidable(actor, id).await?;
-        let text = said("Rejected", &actor.label(), remark.trim());
-        self.decision(actor, "rollout.reject", &record, &course, RolloutState::Rejected, remark, text, "bad").await
+        self.decision(actor, &record, &course, false, remark).await
     }
 
     async fn decidable(&self, actor: &Actor, id: &RolloutId) -> Result<(Record, Course)> {
@@ -66,17 +77,7 @@ impl Rollouts {
         }
     }
 
-    async fn decision(
-        &self,
-        actor: &Actor,
-        action: &str,
-        record: &Record,
-        course: &Course,
-        to: RolloutState,
-        remark: &str,
-        text: String,
-        tone: &str,
-    ) -> Result<()> {
+    async fn decision(&self, actor: &Actor, record: &Record, course: &Course, approved: bool, remark: &str) -> Result<()> {
         let remark = remark.trim();
         if remark.is_empty() || remark.chars().count() > MAX_REMARK {
             return Err(Error::invalid("remark", "Say why, in 1 to 500 characters: it is kept with the decision.").into());
@@ -84,9 +85,15 @@ impl Rollouts {
         let (Some(by), Who::Session { name, .. } | Who::Token { name, .. }) = (actor.user(), &actor.who) else {
             return Err(Error::NotNow("Only a person can decide.".to_owned()).into());
         };
-        let verdict = Verdict { by, by_name: name, approved: to == RolloutState::Approved, remark };
-        let summary = text.clone();
-        self.decide(actor, action, record, course, to, summary, text, tone, Some(verdict)).await
+        let text = said(if approved { "Approved" } else { "Rejected" }, &actor.label(), remark);
+        let turn = Turn {
+            action: if approved { "rollout.approve" } else { "rollout.reject" },
+            to: if approved { RolloutState::Approved } else { RolloutState::Rejected },
+            summary: text.clone(),
+            text,
+            tone: if approved { "ok" } else { "bad" },
+        };
+        self.decide(actor, record, course, turn, Some(Verdict { by, by_name: name, approved, remark })).await
     }
 
     /// A change of state before the start, with its history, audit entry and, where there is one, the decision. One generation, one decision:
@@ -94,15 +101,12 @@ impl Rollouts {
     pub(super) async fn decide(
         &self,
         actor: &Actor,
-        action: &str,
         record: &Record,
         course: &Course,
-        to: RolloutState,
-        summary: String,
-        text: String,
-        tone: &str,
+        turn: Turn<'_>,
         verdict: Option<Verdict<'_>>,
     ) -> Result<()> {
+        let Turn { action, to, summary, text, tone } = turn;
         step(ROLLOUT, course.state, to).map_err(|e| Error::NotNow(e.to_string()))?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;

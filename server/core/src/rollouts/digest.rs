@@ -92,8 +92,10 @@ mod tests {
     };
 
     fn any_stage() -> impl Strategy<Value = StageSpec> {
-        let reach = prop_oneof![(0.0f64..=100.0).prop_map(Reach::Percent), any::<u32>().prop_map(Reach::Count)];
-        let gate = (0.0f64..=100.0, 0.0f64..=100.0, any::<u32>(), any::<u32>()).prop_map(|(s, e, m, x)| GateSpec {
+        // Percentages have at most four decimals (`validate`): those are the same after JSON.
+        let percent = || (0..=1_000_000u32).prop_map(|n| f64::from(n) / 1e4);
+        let reach = prop_oneof![percent().prop_map(Reach::Percent), any::<u32>().prop_map(Reach::Count)];
+        let gate = (percent(), percent(), any::<u32>(), any::<u32>()).prop_map(|(s, e, m, x)| GateSpec {
             success_percent: s,
             error_percent: e,
             min_sample: m,

@@ -1,7 +1,9 @@
 //! Plans before they are decided on: drafting, editing, asking for approval.
 
 use super::{
-    Error, Rollouts, digest, previewing,
+    Error, Rollouts,
+    deciding::Turn,
+    digest, previewing,
     state::{ROLLOUT, legal},
     store::{
         courses::{self, NewRollout, Record},
@@ -88,9 +90,14 @@ impl Rollouts {
         if !problems.is_empty() {
             return Err(Error::Problems(problems).into());
         }
-        let summary = format!("Waits for somebody else than {} to approve it", record.author_name);
-        let said = format!("Sent for approval by {}", actor.label());
-        self.decide(actor, "rollout.submit", &record, &course, RolloutState::WaitingForApproval, summary, said, "hold", None).await
+        let turn = Turn {
+            action: "rollout.submit",
+            to: RolloutState::WaitingForApproval,
+            summary: format!("Waits for somebody else than {} to approve it", record.author_name),
+            text: format!("Sent for approval by {}", actor.label()),
+            tone: "hold",
+        };
+        self.decide(actor, &record, &course, turn, None).await
     }
 }
 

@@ -182,7 +182,7 @@ mod tests {
             ended: None,
         };
         let halted = Concern { state: RolloutState::Halted, summary: "Halted in stage 1: 3 of 4 failed".into(), ..running.clone() };
-        let mut said = String::new();
+        let mut said = Vec::new();
         for (name, facts, under_way, concerns) in [
             ("nothing", facts.clone(), None, vec![]),
             ("its turn", facts.clone(), None, vec![running.clone()]),
@@ -215,8 +215,8 @@ mod tests {
                 vec![running],
             ),
         ] {
-            said += &format!("{name}: {}\n", explain(&facts, under_way.as_ref(), &concerns, Timestamp(0)));
+            said.push(format!("{name}: {}", explain(&facts, under_way.as_ref(), &concerns, Timestamp(0))));
         }
-        insta::assert_snapshot!(said);
+        insta::assert_snapshot!(said.join("\n"));
     }
 }

@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn it_says_why_in_words_and_numbers() {
-        let mut said = String::new();
+        let mut said = Vec::new();
         for (name, counts, gate, closed) in [
             ("nothing yet", counts(10, 0, 0), GATE, false),
             ("two bad of two, sample three", counts(10, 0, 2), GATE, false),
@@ -107,9 +107,9 @@ mod tests {
             ("all left out", Counts { total: 2, left_out: 2, ..Counts::default() }, GATE, true),
         ] {
             let v = judge(&gate, &counts, Seen::default(), closed);
-            said += &format!("{name}: {:?}: {}\n", v.call, v.text);
+            said.push(format!("{name}: {:?}: {}", v.call, v.text));
         }
-        insta::assert_snapshot!(said);
+        insta::assert_snapshot!(said.join("\n"));
     }
 
     #[test]

@@ -72,7 +72,8 @@ impl Rollouts {
         }
         let last = updates::last_in(&mut tx, rollout, device).await?;
         if last.as_ref().is_some_and(|last| !last.again) {
-            return Ok(None);
+            drop(tx);
+            return self.offered_already(device).await;
         }
         // An offer that was taken back before the device began was no attempt.
         let tried = last
@@ -94,17 +95,22 @@ impl Rollouts {
         };
         if !updates::offer(&mut tx, &new, now).await? {
             drop(tx);
-            let mut on = self.db.read().await?;
-            return Ok(match updates::open_of(&mut on, device).await? {
-                Some(open) => offer_of(&mut on, open).await?,
-                None => None,
-            });
+            return self.offered_already(device).await;
         }
         devices::set_update(&mut tx, device, wire::states::UpdateState::Offered.as_str()).await?;
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: org.clone(), id: rollout.clone() });
         self.bus.tell(Event::Device { org: org.clone(), device });
         Ok(Some(offer(id, rollout.clone(), release, deadline)))
+    }
+
+    /// Somebody else was faster with the same question: the offer is theirs, whichever rollout it is of.
+    async fn offered_already(&self, device: DeviceNo) -> Result<Option<Offer>> {
+        let mut on = self.db.read().await?;
+        match updates::open_of(&mut on, device).await? {
+            Some(open) => Ok(offer_of(&mut on, open).await?),
+            None => Ok(None),
+        }
     }
 
     /// Whether a device may fetch an artifact: only what its open update is made of, and not after a recall.

@@ -7,6 +7,7 @@ use super::{
     gate,
     state::{self, ROLLOUT},
 };
+use std::fmt::Write as _;
 use wire::{
     Timestamp,
     rollouts::{Call, Verdict},
@@ -163,7 +164,7 @@ fn next(course: &Course, now: Timestamp) -> Plan {
         let mut text = format!("Completed: {} of {} succeeded", all.succeeded, all.total);
         for (n, what) in [(all.errors(), "failed"), (all.left_out, "left out"), (all.waiting, "never came")] {
             if n > 0 {
-                text += &format!(", {n} {what}");
+                let _ = write!(text, ", {n} {what}");
             }
         }
         return Plan::default().enter(RolloutState::Completed, text);

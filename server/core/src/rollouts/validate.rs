@@ -85,6 +85,13 @@ fn plain(text: &str) -> bool {
     !text.chars().any(char::is_control)
 }
 
+const DECIMALS: &str = "Use at most four decimals.";
+
+/// Whether a percentage is the same after it was written down and read again, as an approval's digest needs; four decimals always are.
+fn readable(percent: f64) -> bool {
+    !percent.is_finite() || ((percent * 1e4).round() / 1e4).to_bits() == percent.to_bits()
+}
+
 fn stages(stages: &[StageSpec], found: &mut Found) {
     if stages.is_empty() {
         found.add("stages", "Add at least one stage. The last one reaches 100 %.");
@@ -103,6 +110,7 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
                 found.add(&at("reach"), "Choose a percentage over 0 and up to 100.");
             }
             Reach::Percent(p) => {
+                found.unless(readable(p), &at("reach"), DECIMALS);
                 found.unless(p > percent, &at("reach"), "Percentages are cumulative: choose more than in the stage before.");
                 found.unless(!last || p >= 100.0, &at("reach"), "The last stage has to reach everybody: choose 100 %.");
                 found.unless(last || p < 100.0, &at("reach"), "100 % leaves nothing for the stages after it. Choose less, or remove them.");
@@ -124,6 +132,8 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
 
 fn gate(gate: &GateSpec, at: &dyn Fn(&str) -> String, found: &mut Found) {
     let rate = |x: f64| x.is_finite() && (0.0..=100.0).contains(&x);
+    found.unless(readable(gate.success_percent), &at("gate.success_percent"), DECIMALS);
+    found.unless(readable(gate.error_percent), &at("gate.error_percent"), DECIMALS);
     found.unless(rate(gate.success_percent), &at("gate.success_percent"), "Choose a percentage from 0 to 100.");
     found.unless(rate(gate.error_percent), &at("gate.error_percent"), "Choose a percentage from 0 to 100.");
     found.unless(gate.min_sample >= 1, &at("gate.min_sample"), "Judge from at least 1 finished device on.");
@@ -175,6 +185,7 @@ mod tests {
             (spec(vec![at(0.0), all()]), "stages.0.reach"),
             (spec(vec![at(50.0)]), "stages.0.reach"),
             (spec(vec![all(), all()]), "stages.0.reach"),
+            (spec(vec![at(100.0 / 3.0), all()]), "stages.0.reach"),
             (spec(vec![stage(Reach::Count(0)), all()]), "stages.0.reach"),
             (spec(vec![stage(Reach::Count(5))]), "stages.0.reach"),
             (spec(vec![StageSpec { soak_s: MAX_SOAK_S + 1, ..all() }]), "stages.0.soak_s"),
@@ -199,8 +210,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plan_without_problems_covers_everybody(percents in prop::collection::vec(-10.0f64..130.0, 0..6), devices in 1usize..200) {
-            let spec = spec(percents.into_iter().map(|p| stage(Reach::Percent(p))).collect());
+        fn a_plan_without_problems_covers_everybody(percents in prop::collection::vec(-10i32..130, 0..6), devices in 1usize..200) {
+            let spec = spec(percents.into_iter().map(|p| stage(Reach::Percent(f64::from(p)))).collect());
             if problems(&spec, Some(ReleaseState::Published), Timestamp(0)).is_empty() {
                 let places: Vec<i64> = (0..devices).map(|n| i64::try_from(n).unwrap()).collect();
                 let cuts = crate::rollouts::draw::cuts(&places, &spec.stages);

@@ -1,5 +1,7 @@
 //! A fleet, one or two rollouts over it, planners, people, and what must hold.
 
+mod ledger;
+
 use crate::devices::{Device, Dice, Fault};
 use fleet::rollouts::{
     control::order,
@@ -14,7 +16,7 @@ use wire::{
     Timestamp,
     device::{Running, StatusReport},
     ids::{RolloutId, UpdateId},
-    rollouts::{Counts, GateSpec, Reach, StageSpec, Verb},
+    rollouts::{GateSpec, Reach, StageSpec, Verb},
     states::{ReleaseState, RolloutState, StageState, UpdateState},
 };
 
@@ -193,7 +195,7 @@ impl World {
     /// A whole run: turmoil, then calm until everything has ended.
     pub fn run(seed: u64, talk: bool) -> Self {
         let faults = [0, 5, 15, 40][usize::try_from(seed % 4).unwrap()];
-        let mut world = Self::new(seed, faults, if seed % 3 == 0 { 2 } else { 1 }, talk);
+        let mut world = Self::new(seed, faults, if seed.is_multiple_of(3) { 2 } else { 1 }, talk);
         let steps = 12 * world.devices.len() as u64;
         for _ in 0..steps {
             world.step(true);
@@ -332,104 +334,6 @@ impl World {
         } else {
             self.tally.stale += 1;
             assert!(self.runs[pending.run].course != pending.seen, "seed {}: a plan on the present course was refused", self.seed);
-        }
-    }
-
-    /// What the store does: nothing when the generation or the evidence moved, else everything.
-    fn commit(&mut self, run: usize, changes: &[Change], generation: i64, evidence: Option<(u32, i64)>, by: &str) -> bool {
-        let course = &self.runs[run].course;
-        let stale = course.generation != generation
-            || evidence.is_some_and(|(stage, tally)| course.stage_at(stage).is_none_or(|s| s.tally != tally));
-        if stale {
-            return false;
-        }
-        let before = course.clone();
-        for change in changes {
-            let now = Timestamp(self.now);
-            match change {
-                Change::TimeOut => self.time_out(run),
-                Change::Withdraw { recalled, for_good } => self.withdraw(run, *recalled, *for_good, before.stage),
-                Change::Requeue => self.requeue(run, before.stage),
-                Change::Recount { .. } => self.tally.recounts += 1,
-                _ => {}
-            }
-            self.runs[run].course.apply(change, now);
-        }
-        self.runs[run].course.generation += 1;
-        self.tally.applied += 1;
-        self.check_step(run, &before, by);
-        true
-    }
-
-    fn shift(&mut self, run: usize, stage: u32, class: Class, n: i64) {
-        let at = usize::try_from(stage).unwrap() - 1;
-        let stage = &mut self.runs[run].course.stages[at];
-        class.add(&mut stage.counts, n);
-        stage.tally += 1;
-    }
-
-    fn take_waiting(&mut self, run: usize, stage: u32) {
-        let at = usize::try_from(stage).unwrap() - 1;
-        let counts = &mut self.runs[run].course.stages[at].counts;
-        if counts.waiting > 0 {
-            counts.waiting -= 1;
-            counts.total -= 1;
-        }
-    }
-
-    fn open_rows(&self, run: usize, wanted: impl Fn(&Row) -> bool) -> Vec<usize> {
-        (0..self.rows.len()).filter(|i| self.rows[*i].run == run && self.rows[*i].open && wanted(&self.rows[*i])).collect()
-    }
-
-    fn time_out(&mut self, run: usize) {
-        let now = self.now;
-        for i in self.open_rows(run, |r| r.deadline <= now) {
-            assert!(legal(UPDATE, self.rows[i].state, UpdateState::TimedOut));
-            (self.rows[i].state, self.rows[i].open) = (UpdateState::TimedOut, false);
-            let stage = self.rows[i].stage;
-            self.shift(run, stage, Class::Updating, -1);
-            self.shift(run, stage, Class::TimedOut, 1);
-            self.tally.timed_out += 1;
-        }
-    }
-
-    fn withdraw(&mut self, run: usize, recalled: bool, for_good: bool, current: u32) {
-        use UpdateState as U;
-        let takes = |r: &Row| {
-            matches!(r.state, U::Offered | U::AwaitingWindow | U::AwaitingConfirmation)
-                || recalled && matches!(r.state, U::Downloading | U::Downloaded)
-        };
-        for i in self.open_rows(run, takes) {
-            let row = &mut self.rows[i];
-            (row.state, row.open, row.again) = (U::Cancelled, false, !for_good);
-            let stage = row.stage;
-            self.shift(run, stage, Class::Updating, -1);
-            if for_good {
-                self.shift(run, stage, Class::LeftOut, 1)
-            } else {
-                self.shift(run, current, Class::Waiting, 1)
-            }
-            self.tally.withdrawn += 1;
-        }
-    }
-
-    fn requeue(&mut self, run: usize, current: u32) {
-        let latest: Vec<usize> = self.runs[run].latest.values().copied().collect();
-        for i in latest {
-            let row = &mut self.rows[i];
-            let class = Class::of(row.state);
-            if row.again || !matches!(class, Class::Failed | Class::TimedOut) {
-                continue;
-            }
-            row.again = true;
-            let stage = row.stage;
-            self.shift(run, stage, class, -1);
-            self.shift(run, current, Class::Waiting, 1);
-            self.tally.requeued += 1;
-        }
-        for stage in &mut self.runs[run].course.stages {
-            stage.seen.finished = stage.seen.finished.min(stage.counts.finished());
-            stage.seen.errors = stage.seen.errors.min(stage.counts.errors());
         }
     }
 
@@ -654,26 +558,9 @@ impl World {
                 _ => {}
             }
         }
-        if self.tally.applied % 16 == 0 {
+        if self.tally.applied.is_multiple_of(16) {
             self.recount(run);
         }
-    }
-
-    /// The kept counts are what counting would give.
-    fn recount(&self, run: usize) {
-        let r = &self.runs[run];
-        let mut counted = vec![Counts::default(); r.course.stages.len()];
-        for row in r.latest.values().map(|i| &self.rows[*i]).filter(|row| !row.again) {
-            Class::of(row.state).add(&mut counted[usize::try_from(row.stage).unwrap() - 1], 1);
-        }
-        for (i, (kept, counted)) in r.course.stages.iter().map(|s| &s.counts).zip(&counted).enumerate() {
-            for class in Class::ALL.into_iter().filter(|c| *c != Class::Waiting) {
-                assert_eq!(class.of_counts(kept), class.of_counts(counted), "seed {}: {class:?} in stage {}", self.seed, i + 1);
-            }
-        }
-        let open: Vec<usize> = self.rows.iter().filter(|r| r.open).map(|r| r.device).collect();
-        let unique: std::collections::BTreeSet<usize> = open.iter().copied().collect();
-        assert_eq!(open.len(), unique.len(), "seed {}: two open updates of one device", self.seed);
     }
 
     // --- calm ----------------------------------------------------------------------------------------------------------------------

@@ -64,15 +64,15 @@ pub(in crate::rollouts) async fn page_in(
     tab: Tab,
     limit: i64,
 ) -> Result<Vec<Record>, Error> {
-    let [a, b, c, d, e] = tab.map(RolloutState::as_str);
-    rows!(on, RecordRow, PAGE, org.as_str(), before, a, b, c, d, e, limit)?.into_iter().map(RecordRow::read).collect()
+    let [one, two, three, four, five] = tab.map(RolloutState::as_str);
+    rows!(on, RecordRow, PAGE, org.as_str(), before, one, two, three, four, five, limit)?.into_iter().map(RecordRow::read).collect()
 }
 
 /// How many rollouts are in these states.
 pub(in crate::rollouts) async fn count_in(on: &mut impl Conn, org: &OrgId, tab: Tab) -> Result<i64, Error> {
     // A state named twice is counted once: `IN` is a set.
-    let [a, b, c, d, e] = tab.map(RolloutState::as_str);
-    Ok(row!(on, (i64,), COUNT, org.as_str(), a, b, c, d, e)?.map_or(0, |r| r.0))
+    let [one, two, three, four, five] = tab.map(RolloutState::as_str);
+    Ok(row!(on, (i64,), COUNT, org.as_str(), one, two, three, four, five)?.map_or(0, |r| r.0))
 }
 
 type SumRow = (String, i64, i64, i64, i64, i64, i64, i64, i64, i64);
