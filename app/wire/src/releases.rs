@@ -52,6 +52,7 @@ pub struct ReleasesPage {
 /// All a release's page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[expect(clippy::struct_excessive_bools, reason = "one for each thing the caller may do now")]
 pub struct ReleaseDetail {
     /// The row as in the list.
     pub row: ReleaseRow,

@@ -5,6 +5,9 @@ use crate::{db::EngineKind, releases::reading::sha256};
 use rstest::rstest;
 use wire::{FaultKind, states::ReleaseState};
 
+/// What is wrong, the files, and a part of the reason.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a [u8])], &'a str);
+
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
@@ -29,7 +32,7 @@ async fn every_wrong_upload_is_kept_with_its_reason(#[case] kind: EngineKind) {
     let same = key(1).sign(&manifest("1.0.1", 5, good)).unwrap();
     let expired = key(1).sign(&Manifest { expires: Some(Timestamp(1_795_341_000_001)), ..next.clone() }).unwrap();
     let large = vec![b' '; 300 * 1024];
-    let cases: &[(&str, &[(&str, &[u8])], &str)] = &[
+    let cases: &[Case<'_>] = &[
         ("unsigned", &[("fw.bin", good)], "unsigned"),
         ("unknown signer", &[("fw.bin", good), ("m.manifest.json", &stranger)], "unknown key"),
         ("tampered manifest", &[("fw.bin", good), ("m.manifest.json", &tampered)], "changed after it was signed"),
