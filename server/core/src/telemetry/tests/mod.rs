@@ -60,6 +60,10 @@ impl Room {
     /// The process ends where it stands and a new one begins.
     async fn crash(mut self) -> Self {
         self.telemetry.committer.abort();
+        // Its last poll may still run on another thread; a process that was killed has no such thread.
+        while !self.telemetry.committer.is_finished() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         // SQLite runs in a thread of its own, which here survives the crash: what it was told before ends before the new process begins.
         drop(self.db.write().await.unwrap());
         self.telemetry = self.another().await;
