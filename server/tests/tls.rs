@@ -100,14 +100,13 @@ async fn rig_with(kind: EngineKind, limits: Limits) -> Rig {
     let pki = world.fleet.pki().clone();
     let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
     let (registry, stats) = (Registry::default(), Arc::new(Stats::default()));
-    let router = Router::new()
-        .route("/who", get(who))
-        .route("/endless", get(endless))
-        .route("/echo", get(echo))
-        .route("/slow", get(|| async {
+    let router = Router::new().route("/who", get(who)).route("/endless", get(endless)).route("/echo", get(echo)).route(
+        "/slow",
+        get(|| async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             "done"
-        }));
+        }),
+    );
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
     for config in [device(&pki, world.clock.clone()).await.unwrap(), enrol(&pki, world.clock.clone()).await.unwrap()] {
@@ -303,7 +302,7 @@ async fn strangers_are_refused_with_the_alert_that_says_why() {
         assert_eq!(rig.alert(Some(&other), version).await, Some(AlertDescription::UnknownCA));
         let same = rig.alert(Some(&same_name), version).await;
         assert!(matches!(same, Some(AlertDescription::UnknownCA | AlertDescription::DecryptError)), "{same:?}");
-        assert_eq!(rig.alert(Some(&listener), version).await, Some(AlertDescription::UnknownCA));
+        assert_eq!(rig.alert(Some(&listener), version).await, Some(AlertDescription::UnsupportedCertificate));
         assert_eq!(rig.alert(Some(&stolen), version).await, Some(AlertDescription::DecryptError));
         assert_eq!(rig.alert(Some(&revoked), version).await, Some(AlertDescription::CertificateRevoked));
         assert_eq!(rig.alert(Some(&gone), version).await, Some(AlertDescription::CertificateRevoked));
@@ -360,12 +359,9 @@ async fn cut_within_a_second(kind: EngineKind) {
 
     rig.revoke(&one).await;
     let ends = async {
-        tokio::join!(
-            drain(&mut download),
-            drain(&mut idle),
-            async { while matches!(socket.next().await, Some(Ok(_))) {} },
-            async { while matches!(body.next().await, Some(Ok(_))) {} },
-        );
+        tokio::join!(drain(&mut download), drain(&mut idle), async { while matches!(socket.next().await, Some(Ok(_))) {} }, async {
+            while matches!(body.next().await, Some(Ok(_))) {}
+        },);
         while rig.registry.len() > 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

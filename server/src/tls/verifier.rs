@@ -78,11 +78,7 @@ impl DeviceVerifier {
     }
 
     fn advertised(dss: &DigitallySignedStruct) -> Result<(), Error> {
-        if SCHEMES.contains(&dss.scheme) {
-            Ok(())
-        } else {
-            Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into())
-        }
+        if SCHEMES.contains(&dss.scheme) { Ok(()) } else { Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into()) }
     }
 }
 

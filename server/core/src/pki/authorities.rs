@@ -96,10 +96,7 @@ pub(super) type Authorities = Vec<Arc<Authority>>;
 
 /// The newest authority of the kind that issues.
 pub(super) fn active<'a>(all: &'a Authorities, org: &OrgId, kind: Kind) -> Result<&'a Arc<Authority>, Error> {
-    all.iter()
-        .rev()
-        .find(|a| a.org == *org && a.kind == kind && a.state == AuthorityState::Active)
-        .ok_or(Error::NoAuthority(kind.as_str()))
+    all.iter().rev().find(|a| a.org == *org && a.kind == kind && a.state == AuthorityState::Active).ok_or(Error::NoAuthority(kind.as_str()))
 }
 
 /// From the issuer of leaves to the root, both included.
@@ -216,7 +213,15 @@ impl Forge<'_> {
             )
             .await?;
             let detail = serde_json::json!({ "kind": a.kind.as_str(), "subject": subject, "fingerprint": hex::encode(sha256(&a.der)) });
-            crate::access::audit::append(&mut tx, &crate::access::Actor::system(org.clone()), now, "authority.create", a.id.as_str(), &detail).await?;
+            crate::access::audit::append(
+                &mut tx,
+                &crate::access::Actor::system(org.clone()),
+                now,
+                "authority.create",
+                a.id.as_str(),
+                &detail,
+            )
+            .await?;
         }
         tx.commit().await?;
         tracing::info!(%org, "root, device and server authority made; the root's key is sealed in the database");
@@ -233,7 +238,6 @@ impl Forge<'_> {
     }
 
     fn open_one(&self, r: store::AuthorityRecord, known: &Authorities) -> Result<Arc<Authority>, Error> {
-        
         let id: AuthorityId = r.id.parse().map_err(crate::db::Error::corrupt)?;
         let state: AuthorityState = r.state.parse().map_err(crate::db::Error::corrupt)?;
         if let Some(same) = known.iter().find(|a| a.id == id && a.state == state) {
@@ -249,7 +253,8 @@ impl Forge<'_> {
         let signer = match &r.sealed_key {
             Some(sealed) => {
                 let plain = self.kek.open(&aad(&id, &r.spki_sha256), sealed)?;
-                let key = KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(plain.as_slice()), &rcgen::PKCS_ECDSA_P256_SHA256)?;
+                let key =
+                    KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(plain.as_slice()), &rcgen::PKCS_ECDSA_P256_SHA256)?;
                 belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
                 Some(Issuer::from_ca_cert_der(&der, GuardedKey { key, may: issues(kind) })?)
             }

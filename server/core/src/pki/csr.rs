@@ -29,9 +29,9 @@ pub struct Csr {
     pub common_name: Option<DeviceId>,
     /// URIs it asks for as alternative names; the issuer compares them with what the profile will say.
     pub uris: Vec<String>,
-    /// SubjectPublicKeyInfo, DER.
+    /// `SubjectPublicKeyInfo`, DER.
     pub spki: Vec<u8>,
-    /// SHA-256 of the SubjectPublicKeyInfo: the identity of the key.
+    /// SHA-256 of the `SubjectPublicKeyInfo`: the identity of the key.
     pub spki_sha256: [u8; 32],
     /// SHA-256 of the whole request, to recognise a repeated one (pki.md E-3).
     pub csr_sha256: [u8; 32],
@@ -320,7 +320,7 @@ fn attributes(request: &X509CertificationRequest<'_>) -> Result<(Vec<String>, Ve
     Ok((uris, ignored))
 }
 
-/// At most one common name, plain text, exactly a device id (attack list 12: NUL, BMPString, spaces, other case).
+/// At most one common name, plain text, exactly a device id (attack list 12: NUL, `BMPString`, spaces, other case).
 fn common_name(request: &X509CertificationRequest<'_>, expected: Option<&DeviceId>) -> Result<Option<DeviceId>, CsrError> {
     const UTF8: u32 = 12;
     const PRINTABLE: u32 = 19;

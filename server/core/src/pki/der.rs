@@ -91,15 +91,13 @@ fn inside(value: Value<'_>, depth: usize) -> Result<(), DerError> {
 /// One value of this tag.
 pub fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut out = vec![tag];
-    match u8::try_from(content.len()) {
-        Ok(short @ 0..=0x7f) => out.push(short),
-        _ => {
-            let octets = content.len().to_be_bytes();
-            let octets: Vec<u8> = octets.into_iter().skip_while(|octet| *octet == 0).collect();
-            // A length has at most eight octets.
-            out.push(0x80 | u8::try_from(octets.len()).unwrap_or(8));
-            out.extend(octets);
-        }
+    if let Ok(short @ 0..=0x7f) = u8::try_from(content.len()) {
+        out.push(short);
+    } else {
+        let octets: Vec<u8> = content.len().to_be_bytes().into_iter().skip_while(|octet| *octet == 0).collect();
+        // A length has at most eight octets.
+        out.push(0x80 | u8::try_from(octets.len()).unwrap_or(8));
+        out.extend(octets);
     }
     out.extend_from_slice(content);
     out

@@ -216,7 +216,7 @@ impl Pki {
     /// What a device gets for its CSR: the certificate, its chain, and the root to trust.
     pub async fn enrolled(&self, org: &OrgId, id: &CertificateId, device_url: &str, now: Timestamp) -> Result<Enrolled, Error> {
         let record = store::issued(&mut self.db.read().await?, id, org).await?.ok_or(Error::NotFound)?;
-        
+
         let device_id: DeviceId = record.device_id.parse().map_err(crate::db::Error::corrupt)?;
         let issuer: AuthorityId = record.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
         let validity = Validity { from: Timestamp(record.not_before), until: Timestamp(record.not_after) };

@@ -153,12 +153,9 @@ fn cipher(key: &[u8; KEY]) -> Result<RandomizedNonceKey, KeyError> {
 /// nonce ‖ ciphertext ‖ tag. The cipher draws its nonces itself, so none can be used twice by mistake.
 fn encrypt(key: &RandomizedNonceKey, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyError> {
     let mut text = plain.to_vec();
-    let nonce = match key.seal_in_place_append_tag(Aad::from(aad), &mut text) {
-        Ok(nonce) => nonce,
-        Err(_) => {
-            text.zeroize();
-            return Err(KeyError::Cipher);
-        }
+    let Ok(nonce) = key.seal_in_place_append_tag(Aad::from(aad), &mut text) else {
+        text.zeroize();
+        return Err(KeyError::Cipher);
     };
     Ok([nonce.as_ref().as_slice(), &text].concat())
 }

@@ -1,6 +1,11 @@
 //! What the device listeners prove themselves with: a server leaf whose key is made at the start and never leaves memory. Refuses to know TLS.
 
-use super::{Error, Pki, authorities, csr::KeyAlg, issue::Order, profile::{Kind, Subject}};
+use super::{
+    Error, Pki, authorities,
+    csr::KeyAlg,
+    issue::Order,
+    profile::{Kind, Subject},
+};
 use rcgen::KeyPair;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;

@@ -202,7 +202,7 @@ pub fn parameters(
     Ok(params)
 }
 
-/// AuthorityInfoAccess (RFC 5280 §4.2.2.1), which the builder does not know. The root has no OCSP responder.
+/// `AuthorityInfoAccess` (RFC 5280 §4.2.2.1), which the builder does not know. The root has no OCSP responder.
 fn authority_information(kind: Kind, at: Publication<'_>) -> CustomExtension {
     // id-ad-ocsp and id-ad-caIssuers: 1.3.6.1.5.5.7.48.1 and .2
     const OCSP: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01];

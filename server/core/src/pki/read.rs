@@ -87,7 +87,6 @@ fn shown(a: &Arc<super::authorities::Authority>) -> AuthorityRow {
 }
 
 fn listed(r: store::ListRecord) -> Result<CertificateRow, Error> {
-    
     Ok(CertificateRow {
         id: r.id.parse().map_err(crate::db::Error::corrupt)?,
         device_id: r.subject.parse::<DeviceId>().map_err(crate::db::Error::corrupt)?,

@@ -1,8 +1,7 @@
 //! Renewal and the end of predecessors (pki.md ): the old certificate lives on until its successor was used, and a day longer.
 
 use super::{
-    Error, Pki,
-    csr,
+    Error, Pki, csr,
     issue::NewLeaf,
     profile::{self, Validity},
     store,

@@ -56,8 +56,9 @@ const RETIRE_OLDER: Sql = Sql::same(
     "UPDATE certificates SET usable_until = $4, trust_seq = $5 \
      WHERE device = $1 AND id <> $2 AND issued_at <= $3 AND state = 'active' AND usable_until > $4",
 );
-const SUPERSEDE: Sql =
-    Sql::same("UPDATE certificates SET state = 'superseded', trust_seq = $2 WHERE state = 'active' AND usable_until <= $1 AND usable_until < not_after");
+const SUPERSEDE: Sql = Sql::same(
+    "UPDATE certificates SET state = 'superseded', trust_seq = $2 WHERE state = 'active' AND usable_until <= $1 AND usable_until < not_after",
+);
 const EXPIRE: Sql = Sql::same("UPDATE certificates SET state = 'expired', trust_seq = $2 WHERE state = 'active' AND not_after <= $1");
 const DUE: Sql = Sql::same("SELECT COUNT(*) FROM certificates WHERE state = 'active' AND usable_until <= $1");
 const UNUSED: Sql = Sql::same(
@@ -159,8 +160,28 @@ pub(super) struct NewAuthority<'a> {
 
 pub(super) async fn insert_authority(tx: &mut Tx, a: &NewAuthority<'_>) -> Result<(), Error> {
     exec!(
-        tx, AUTHORITY, a.id.as_str(), a.org.as_str(), a.kind, a.generation, a.issuer.as_str(), a.serial, a.subject, "P-256", SIG_ALG,
-        a.profile_version, a.ski, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before.0, a.not_after.0, "active", a.now.0
+        tx,
+        AUTHORITY,
+        a.id.as_str(),
+        a.org.as_str(),
+        a.kind,
+        a.generation,
+        a.issuer.as_str(),
+        a.serial,
+        a.subject,
+        "P-256",
+        SIG_ALG,
+        a.profile_version,
+        a.ski,
+        a.spki_sha256,
+        a.fingerprint,
+        a.der,
+        a.sealed_key,
+        a.base_url,
+        a.not_before.0,
+        a.not_after.0,
+        "active",
+        a.now.0
     )?;
     Ok(())
 }
@@ -219,8 +240,25 @@ pub(super) struct Reservation<'a> {
 /// Takes the serial under its unique index; `false` when it is taken.
 pub(super) async fn reserve(tx: &mut Tx, r: &Reservation<'_>, serial: &[u8]) -> Result<bool, Error> {
     let inserted = exec!(
-        tx, RESERVE, r.id.as_str(), r.org.as_str(), r.issuer.as_str(), serial, r.profile, r.profile_version, r.device, r.subject, r.key_alg,
-        SIG_ALG, r.spki_sha256, r.csr_sha256, r.not_before.0, r.not_after.0, r.now.0, r.enrolled_by, r.replaces.map(CertificateId::as_str),
+        tx,
+        RESERVE,
+        r.id.as_str(),
+        r.org.as_str(),
+        r.issuer.as_str(),
+        serial,
+        r.profile,
+        r.profile_version,
+        r.device,
+        r.subject,
+        r.key_alg,
+        SIG_ALG,
+        r.spki_sha256,
+        r.csr_sha256,
+        r.not_before.0,
+        r.not_after.0,
+        r.now.0,
+        r.enrolled_by,
+        r.replaces.map(CertificateId::as_str),
         r.trust_seq
     )?;
     Ok(inserted == 1)
@@ -298,7 +336,14 @@ pub(super) async fn first_use(tx: &mut Tx, id: &CertificateId, now: Timestamp) -
 }
 
 /// Ends the device's certificates issued before this one at `end`.
-pub(super) async fn retire_older(tx: &mut Tx, device: i64, id: &CertificateId, issued_at: i64, end: Timestamp, seq: i64) -> Result<u64, Error> {
+pub(super) async fn retire_older(
+    tx: &mut Tx,
+    device: i64,
+    id: &CertificateId,
+    issued_at: i64,
+    end: Timestamp,
+    seq: i64,
+) -> Result<u64, Error> {
     exec!(tx, RETIRE_OLDER, device, id.as_str(), issued_at, end.0, seq)
 }
 

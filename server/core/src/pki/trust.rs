@@ -32,7 +32,7 @@ use wire::{
 pub type Fingerprint = [u8; 32];
 
 /// An instance that could not read the database for so long refuses new connections: it may have missed a revocation (pki.md H-6).
-pub const STALE: Duration = Duration::from_secs(60);
+pub const STALE: Duration = Duration::from_mins(1);
 
 /// A leaf of ours that is unknown here may be this young without being a sign of a stolen key: another instance has just issued it.
 const JUST_ISSUED: i64 = 60_000;
@@ -345,7 +345,6 @@ impl TrustHandle {
 }
 
 fn leaf(r: store::LeafRecord, trust_domain: &str) -> Result<Leaf, Error> {
-    
     let device_id: DeviceId = r.device_id.parse().map_err(crate::db::Error::corrupt)?;
     Ok(Leaf {
         uri: profile::device_uri(trust_domain, &r.slug, &device_id),

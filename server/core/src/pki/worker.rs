@@ -9,7 +9,7 @@ use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
 /// The longest a change made by another instance stays unseen here.
 const FOLLOW: Duration = Duration::from_secs(5);
 /// How often ends are looked for.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 
 impl Pki {
     /// Works until it is dropped. A failure is logged and tried again with the next tick; a database that stays silent closes the listeners to

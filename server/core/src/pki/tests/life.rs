@@ -4,7 +4,7 @@ use crate::{
     access::{Access, Actor},
     bus::Bus,
     clock::{Clock, ManualClock},
-    db::{Db, EngineKind, Store},
+    db::{Db, EngineKind, Sql, Store, exec},
     devices::Attempt,
     entropy::{Entropy, SeededEntropy},
     pki::{DevicePeer, Error, Kek, KeyError, NewLeaf, Pki, PkiSettings, Refusal, csr, der},
@@ -24,6 +24,11 @@ use wire::{
 
 const DAY: i64 = 86_400_000;
 
+// What nobody writes: the tests' own meddling.
+const RENAME: Sql = Sql::same("UPDATE devices SET device_id = 'gw-7', device_id_lower = 'gw-7' WHERE number = $1");
+const SWAP: Sql =
+    Sql::same("UPDATE authorities SET sealed_key = (SELECT b.sealed_key FROM authorities b WHERE b.kind = 'server') WHERE kind = 'device'");
+
 /// A CSR for this key.
 fn request(name: &str, key: &KeyPair) -> String {
     let mut params = rcgen::CertificateParams::default();
@@ -33,14 +38,8 @@ fn request(name: &str, key: &KeyPair) -> String {
 }
 
 async fn enrol_with(w: &World, id: &str, key: &KeyPair) -> Result<Enrolled, crate::devices::Error> {
-    let new = NewEnrolmentToken {
-        label: "test".into(),
-        pattern: id.into(),
-        device_type: "sim".into(),
-        tags: vec![],
-        max_uses: 1,
-        hours: 1,
-    };
+    let new =
+        NewEnrolmentToken { label: "test".into(), pattern: id.into(), device_type: "sim".into(), tags: vec![], max_uses: 1, hours: 1 };
     let token = w.fleet.devices().create_enrolment_token(&Actor::system(w.org.clone()), new).await.unwrap();
     let request = EnrolRequest {
         csr: request(id, key),
@@ -209,8 +208,7 @@ async fn the_names_in_a_certificate_must_be_those_of_its_row(#[case] kind: Engin
     let (_, _, one) = enrol(&w, "gw-1").await;
     let peer = check(&w, &one).unwrap();
     let mut tx = w.fleet.pki().db.write().await.unwrap();
-    const RENAME: crate::db::Sql = crate::db::Sql::same("UPDATE devices SET device_id = 'gw-7', device_id_lower = 'gw-7' WHERE number = $1");
-    crate::db::exec!(&mut tx, RENAME, peer.device).unwrap();
+    exec!(&mut tx, RENAME, peer.device).unwrap();
     w.fleet.pki().device_changed(&mut tx, peer.device).await.unwrap();
     tx.commit().await.unwrap();
     w.fleet.pki().reload().await.unwrap();
@@ -248,10 +246,7 @@ async fn authorities_are_made_once_and_open_only_with_their_key(#[case] kind: En
 
     // Two authorities' sealed keys swapped: each opens only where it belongs (attack list 36).
     let mut tx = db.write().await.unwrap();
-    const SWAP: crate::db::Sql = crate::db::Sql::same(
-        "UPDATE authorities SET sealed_key = (SELECT b.sealed_key FROM authorities b WHERE b.kind = 'server') WHERE kind = 'device'",
-    );
-    assert_eq!(crate::db::exec!(&mut tx, SWAP).unwrap(), 1);
+    assert_eq!(exec!(&mut tx, SWAP).unwrap(), 1);
     tx.commit().await.unwrap();
     assert!(matches!(room(&db, &org, SeededEntropy::new(4), 7).await, Err(Error::Key(KeyError::Tampered))));
 }

@@ -61,7 +61,13 @@ fn describe(der: &CertificateDer<'_>) -> String {
     let mut out = String::new();
     let days = (c.validity().not_after.timestamp() - c.validity().not_before.timestamp()) / 86_400;
     let _ = writeln!(out, "{} issued by {}", c.subject(), c.issuer());
-    let _ = writeln!(out, "  version {} signature {} days {days} serial {}", c.version(), c.signature_algorithm.algorithm, c.raw_serial_as_string());
+    let _ = writeln!(
+        out,
+        "  version {} signature {} days {days} serial {}",
+        c.version(),
+        c.signature_algorithm.algorithm,
+        c.raw_serial_as_string()
+    );
     let _ = writeln!(out, "  from {} to {}", c.validity().not_before, c.validity().not_after);
     for e in c.extensions() {
         let critical = if e.critical { "critical " } else { "" };
@@ -69,7 +75,11 @@ fn describe(der: &CertificateDer<'_>) -> String {
             // These depend on the keys, which are fresh every time.
             ParsedExtension::SubjectKeyIdentifier(id) => format!("subject key identifier of {} octets", id.0.len()),
             ParsedExtension::AuthorityKeyIdentifier(id) => {
-                format!("authority key identifier of {} octets, names {}", id.key_identifier.as_ref().unwrap().0.len(), id.authority_cert_issuer.is_some())
+                format!(
+                    "authority key identifier of {} octets, names {}",
+                    id.key_identifier.as_ref().unwrap().0.len(),
+                    id.authority_cert_issuer.is_some()
+                )
             }
             ParsedExtension::KeyUsage(u) => format!("key usage {u}"),
             ParsedExtension::BasicConstraints(b) => format!("basic constraints ca={} path={:?}", b.ca, b.path_len_constraint),
@@ -96,12 +106,17 @@ fn authority_key_identifiers_are_the_issuers_octet_for_octet() {
     let set = all();
     let ski = |der: &CertificateDer<'_>| {
         let (_, c) = X509Certificate::from_der(der).unwrap();
-        c.iter_extensions().find_map(|e| if let ParsedExtension::SubjectKeyIdentifier(id) = e.parsed_extension() { Some(id.0.to_vec()) } else { None })
+        c.iter_extensions()
+            .find_map(|e| if let ParsedExtension::SubjectKeyIdentifier(id) = e.parsed_extension() { Some(id.0.to_vec()) } else { None })
     };
     let aki = |der: &CertificateDer<'_>| {
         let (_, c) = X509Certificate::from_der(der).unwrap();
         c.iter_extensions().find_map(|e| {
-            if let ParsedExtension::AuthorityKeyIdentifier(id) = e.parsed_extension() { id.key_identifier.as_ref().map(|k| k.0.to_vec()) } else { None }
+            if let ParsedExtension::AuthorityKeyIdentifier(id) = e.parsed_extension() {
+                id.key_identifier.as_ref().map(|k| k.0.to_vec())
+            } else {
+                None
+            }
         })
     };
     let der = |at: usize| &set.certificates[at].1;

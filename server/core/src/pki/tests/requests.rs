@@ -97,7 +97,14 @@ struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { version: 0, subject: vec![name(0x0c, b"gw-1")], point: <[u8]>::to_vec, attributes: vec![], signed: <[u8]>::to_vec, another_key: false }
+        Self {
+            version: 0,
+            subject: vec![name(0x0c, b"gw-1")],
+            point: <[u8]>::to_vec,
+            attributes: vec![],
+            signed: <[u8]>::to_vec,
+            another_key: false,
+        }
     }
 }
 
