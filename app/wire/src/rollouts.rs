@@ -26,7 +26,8 @@ pub struct RolloutSpec {
     /// Start then instead of at once after the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_at: Option<Timestamp>,
-    /// Minutes without a word after which an update counts as timed out; 1 to 10,080.
+    /// Minutes without a word after which an update counts as timed out, and for which a stage waits for devices that don't come; the last
+    /// stage waits for at least 30 days. 1 to 10,080.
     #[serde(default = "default_timeout_min")]
     pub timeout_min: u32,
     /// Why, for the approver.
@@ -62,7 +63,7 @@ pub struct StageSpec {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
-    /// Percent of all targeted devices, over 0 up to 100; larger than the stage before.
+    /// Percent of all targeted devices, over 0 up to 100, at most four decimals; larger than the stage before.
     Percent(f64),
     /// A number of devices, in all stages so far.
     Count(u32),

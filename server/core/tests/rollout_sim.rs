@@ -77,3 +77,9 @@ fn a_release_that_fails_everywhere_never_leaves_its_first_stage() {
         assert!(world.offered_beyond_first_stage() == 0, "seed {seed}");
     }
 }
+
+#[test]
+fn a_store_that_applies_stale_plans_is_caught() {
+    let caught = (0..20).filter(|seed| std::panic::catch_unwind(|| World::sloppy(*seed)).is_err()).count();
+    assert!(caught >= 10, "only {caught} of 20 seeds noticed");
+}

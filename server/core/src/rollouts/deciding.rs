@@ -7,8 +7,9 @@ use super::{
     moving::said,
     state::{ROLLOUT, step},
     store::{
-        courses::{self, Record},
+        courses,
         lists::{self, Decision},
+        records::{self, Record},
     },
     validate::MAX_REMARK,
 };
@@ -70,7 +71,7 @@ impl Rollouts {
 
     async fn decidable(&self, actor: &Actor, id: &RolloutId) -> Result<(Record, Course)> {
         may(actor, Act::Approve)?;
-        let found = courses::course(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        let found = records::course(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         match not_decidable(&found.0, actor) {
             Some(e) => Err(e.into()),
             None => Ok(found),

@@ -6,8 +6,9 @@ use super::{
     digest, previewing,
     state::{ROLLOUT, legal},
     store::{
-        courses::{self, NewRollout, Record},
         lists,
+        plans::{self, NewRollout},
+        records::{self, Record},
     },
     validate,
 };
@@ -35,7 +36,7 @@ impl Rollouts {
         let release = checked(&mut self.db.read().await?, &actor.org, &spec, now).await?;
         let digest = digest_of(&actor.org, &id, &spec, &release);
         let mut tx = self.db.write().await?;
-        courses::insert(&mut tx, &actor.org, &id, &written(actor, &spec, &release, &digest), now).await?;
+        plans::insert(&mut tx, &actor.org, &id, &written(actor, &spec, &release, &digest), now).await?;
         lists::add_event(&mut tx, &actor.org, &id, &format!("Drafted by {}", actor.label()), &actor.label(), "off", now).await?;
         let detail = json!({ "rollout": spec.name, "digest": digest });
         audit::append(&mut tx, actor, now, "rollout.draft", id.as_str(), &detail).await?;
@@ -49,7 +50,7 @@ impl Rollouts {
         may(actor, Act::Draft)?;
         let now = self.clock.now();
         let mut on = self.db.read().await?;
-        let record = courses::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        let record = records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         if let Some(why) = not_editable(&record) {
             return Err(Error::NotNow(why).into());
         }
@@ -57,7 +58,7 @@ impl Rollouts {
         drop(on);
         let digest = digest_of(&actor.org, id, &spec, &release);
         let mut tx = self.db.write().await?;
-        if !courses::author_edits(&mut tx, &actor.org, id, generation, &written(actor, &spec, &release, &digest), now).await? {
+        if !plans::edit(&mut tx, &actor.org, id, generation, &written(actor, &spec, &release, &digest), now).await? {
             return Err(Error::Stale.into());
         }
         lists::void_decisions(&mut tx, id).await?;
@@ -78,7 +79,7 @@ impl Rollouts {
         may(actor, Act::Draft)?;
         let now = self.clock.now();
         let mut on = self.db.read().await?;
-        let (record, course) = courses::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         if record.state() != RolloutState::Draft {
             return Err(Error::NotNow("Only a draft can be sent for approval.".to_owned()).into());
         }

@@ -4,7 +4,7 @@ use super::{
     Rollouts,
     course::Course,
     draw,
-    store::{courses::Record, updates},
+    store::{records::Record, updates},
     ticking::waits,
 };
 use crate::{

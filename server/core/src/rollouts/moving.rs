@@ -5,7 +5,10 @@ use super::{
     control::order,
     course::{self, Change, Course},
     plan::devices_of,
-    store::{courses, courses::Record, lists},
+    store::{
+        courses, lists,
+        records::{self, Record},
+    },
     validate::MAX_REMARK,
 };
 use crate::{
@@ -53,7 +56,7 @@ impl Rollouts {
             audit::append(&mut tx, actor, now, &format!("rollout.{}", verb.as_str()), record.id.as_str(), &detail).await?;
         }
         #[cfg(debug_assertions)]
-        if let Some((_, after)) = courses::course(&mut tx, &record.org, &record.id).await? {
+        if let Some((_, after)) = records::course(&mut tx, &record.org, &record.id).await? {
             debug_assert_eq!(course::sound(&after), Ok(()), "after {:?}", step.changes);
         }
         tx.commit().await?;
@@ -104,7 +107,7 @@ impl Rollouts {
             return Err(Error::invalid("reason", "Use at most 500 characters, and no control characters.").into());
         }
         for _ in 0..TRIES {
-            let (record, course) = courses::course(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+            let (record, course) = records::course(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
             if let Some(why) = not_by(verb, &record, actor) {
                 return Err(why.into());
             }

@@ -5,7 +5,7 @@ use super::{
     course::may_install,
     draw,
     store::{
-        courses,
+        records,
         updates::{self, NewUpdate, Open},
     },
 };
@@ -41,7 +41,7 @@ impl Rollouts {
             {
                 continue;
             }
-            let Some(record) = courses::record(&mut on, &org, &candidate.id).await? else { continue };
+            let Some(record) = records::record(&mut on, &org, &candidate.id).await? else { continue };
             if record.target()?.check(&facts, false).is_err() {
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use super::{
     Rollouts,
-    store::courses::Record,
+    store::records::Record,
     survey::{Found, Target, Walk},
     ticking::walk,
     validate,

@@ -12,8 +12,8 @@ use super::{
     moving::not_by,
     state::{ROLLOUT, ended},
     store::{
-        courses::{self, Record},
         lists::{self, Tab},
+        records::{self, Record},
         updates,
     },
 };
@@ -85,7 +85,7 @@ impl Rollouts {
     pub async fn page(&self, actor: &Actor, id: &RolloutId, query: &UpdateQuery) -> Result<RolloutPage> {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
-        let (record, course) = courses::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let updates = self.listed(&mut on, &record, &course, query).await?;
         let rollout = self.detail(&mut on, actor, &record, &course).await?;
         Ok(RolloutPage { rollout, updates })
@@ -127,7 +127,7 @@ impl Rollouts {
         for record in records {
             let counts = sums.remove(&record.id).unwrap_or_default();
             let current = if record.state() == RolloutState::Running && record.stage() > 0 {
-                let course = record.course(courses::stages(on, record).await?);
+                let course = record.course(records::stages(on, record).await?);
                 course.current().map(|s| (s.state, s.counts))
             } else {
                 None
@@ -172,7 +172,7 @@ impl Rollouts {
         may(actor, Act::Draft)?;
         let mut on = self.db.read().await?;
         let record = match editing {
-            Some(id) => Some(courses::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?),
+            Some(id) => Some(records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?),
             None => None,
         };
         if let Some(why) = record.as_ref().and_then(not_editable) {
@@ -207,14 +207,14 @@ impl Rollouts {
             deadline: Some(open.deadline),
         });
         let mut concerns = Vec::new();
-        for record in courses::of_device_type(&mut on, &org, &facts.device_type).await? {
+        for record in records::of_device_type(&mut on, &org, &facts.device_type).await? {
             // Drafts concern nobody yet, and what ended without the device is history.
             let last = updates::last_in(&mut on, &record.id, device).await?;
             let over = ended(ROLLOUT, record.state()) && last.is_none();
             if over || matches!(record.state(), RolloutState::Draft | RolloutState::Rejected) {
                 continue;
             }
-            let course = record.course(courses::stages(&mut on, &record).await?);
+            let course = record.course(records::stages(&mut on, &record).await?);
             let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
             let drawn = cuts.iter().any(|c| *c != draw::NOBODY);
             concerns.push(Concern {

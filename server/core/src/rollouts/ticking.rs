@@ -5,7 +5,11 @@ use super::{
     course::Course,
     moving::Step,
     plan::{Need, Survey, plan},
-    store::{courses, courses::Record, lists, updates},
+    store::{
+        lists,
+        records::{self, Record},
+        updates,
+    },
     survey::{Target, Walk},
 };
 use crate::{
@@ -41,7 +45,7 @@ impl Rollouts {
         let mut survey = None;
         for _ in 0..STEPS {
             let mut on = self.db.read().await?;
-            let Some((record, course)) = courses::course(&mut on, org, id).await? else { return Ok(()) };
+            let Some((record, course)) = records::course(&mut on, org, id).await? else { return Ok(()) };
             let now = self.clock.now();
             let overdue = updates::overdue(&mut on, id, now).await?;
             let plan = plan(&course, overdue, survey.as_ref(), now);

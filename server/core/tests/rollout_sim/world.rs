@@ -1,6 +1,7 @@
 //! A fleet, one or two rollouts over it, planners, people, and what must hold.
 
 mod ledger;
+mod planners;
 
 use crate::devices::{Device, Dice, Fault};
 use fleet::rollouts::{
@@ -8,7 +9,7 @@ use fleet::rollouts::{
     course::{Change, Course, Stage, sound},
     draw,
     hearing::{Brings, Heard, hear},
-    plan::{Need, Plan, Survey, plan},
+    plan::Plan,
     state::{Class, ROLLOUT, STAGE, UPDATE, ended, legal},
 };
 use std::collections::BTreeMap;
@@ -109,6 +110,8 @@ pub struct World {
     beyond_first: u64,
     /// Reports that moved something.
     words: u64,
+    /// Applies plans whatever happened since they were made: to see that the invariants notice.
+    sloppy: bool,
     talk: bool,
     pub tally: Tally,
     pub history: Vec<String>,
@@ -165,6 +168,7 @@ impl World {
             planners: [None, None],
             beyond_first: 0,
             words: 0,
+            sloppy: false,
             talk,
             tally: Tally::default(),
             history: Vec::new(),
@@ -198,6 +202,17 @@ impl World {
         let mut world = Self::new(seed, faults, if seed.is_multiple_of(3) { 2 } else { 1 }, talk);
         let steps = 12 * world.devices.len() as u64;
         for _ in 0..steps {
+            world.step(true);
+        }
+        world.settle();
+        world
+    }
+
+    /// The same with a store that applies stale plans.
+    pub fn sloppy(seed: u64) -> Self {
+        let mut world = Self::new(seed, 15, 1, false);
+        world.sloppy = true;
+        for _ in 0..12 * world.devices.len() {
             world.step(true);
         }
         world.settle();
@@ -253,87 +268,6 @@ impl World {
                 }
             }
             _ => self.now += 10_000,
-        }
-    }
-
-    // --- planners ------------------------------------------------------------------------------------------------------------------
-
-    fn plan_or_apply(&mut self) {
-        let planner = self.dice.index(2);
-        match self.planners[planner].take() {
-            // Plans lie around for a while, so that many are overtaken.
-            Some(pending) if self.dice.percent(60) => self.apply_pending(pending),
-            Some(pending) => self.planners[planner] = Some(pending),
-            None => {
-                let run = self.dice.index(self.runs.len());
-                self.planners[planner] = self.make_plan(run);
-            }
-        }
-    }
-
-    fn make_plan(&mut self, run: usize) -> Option<Pending> {
-        let course = self.runs[run].course.clone();
-        let now = Timestamp(self.now);
-        let overdue = self.rows.iter().any(|r| r.run == run && r.open && r.deadline <= self.now);
-        let mut made = plan(&course, overdue, None, now);
-        if let Some(need) = made.need {
-            let survey = self.survey(run, need);
-            made = plan(&course, overdue, Some(&survey), now);
-            assert!(made.need.is_none(), "a survey answers the need");
-        }
-        assert_eq!(made, plan(&course, overdue, self.resurvey(run, &made).as_ref(), now), "a plan is a function of what it is given");
-        if made.changes.is_empty() { None } else { Some(Pending { run, plan: made, generation: course.generation, seen: course }) }
-    }
-
-    /// The survey a plan was made on, once more.
-    fn resurvey(&self, run: usize, plan: &Plan) -> Option<Survey> {
-        plan.changes.iter().find_map(|c| match c {
-            Change::Draw { .. } => Some(self.survey(run, Need::Targets)),
-            Change::Recount { .. } => Some(self.survey(run, Need::Remaining)),
-            _ => None,
-        })
-    }
-
-    fn eligible(&self, run: usize, device: usize) -> bool {
-        let d = &self.devices[device];
-        d.member && d.sequence < self.runs[run].sequence
-    }
-
-    fn busy(&self, device: usize) -> bool {
-        self.rows.iter().any(|r| r.device == device && r.open)
-    }
-
-    fn survey(&self, run: usize, need: Need) -> Survey {
-        let last_device = self.devices.last().map_or(0, |d| d.number);
-        let r = &self.runs[run];
-        match need {
-            Need::Targets => {
-                let specs: Vec<StageSpec> = r.course.stages.iter().map(|s| s.spec.clone()).collect();
-                let mut places: Vec<i64> =
-                    (0..self.devices.len()).filter(|d| self.eligible(run, *d) && !self.busy(*d)).map(|d| r.places[d]).collect();
-                places.sort_unstable();
-                Survey::Targets { cuts: draw::cuts(&places, &specs), last_device }
-            }
-            Need::Remaining => {
-                let waits = |d: &usize| {
-                    let settled = r.latest.get(d).is_some_and(|row| !self.rows[*row].again);
-                    self.eligible(run, *d) && r.places[*d] <= r.course.cut && !settled
-                };
-                let waiting = i64::try_from((0..self.devices.len()).filter(waits).count()).unwrap();
-                Survey::Remaining { waiting, last_device }
-            }
-        }
-    }
-
-    fn apply_pending(&mut self, pending: Pending) {
-        let fresh = self.commit(pending.run, &pending.plan.changes, pending.generation, pending.plan.evidence, "automatic");
-        if fresh {
-            for reason in pending.plan.reasons {
-                self.note(pending.run, reason);
-            }
-        } else {
-            self.tally.stale += 1;
-            assert!(self.runs[pending.run].course != pending.seen, "seed {}: a plan on the present course was refused", self.seed);
         }
     }
 

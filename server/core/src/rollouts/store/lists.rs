@@ -1,6 +1,6 @@
 //! What people read: lists of rollouts, decisions, history, counts.
 
-use super::courses::{Record, RecordRow, select_records};
+use super::records::{Record, RecordRow, select_records};
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, row, rows},
     rollouts::state::Class,

@@ -1,20 +1,23 @@
-//! The room's SQL, by concern: a rollout's course, its updates, and the lists people read.
+//! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, and the lists
+//! people read.
 
 pub(super) mod courses;
 pub(super) mod lists;
+pub(super) mod plans;
+pub(super) mod records;
 pub(super) mod updates;
 
 use crate::db::Sql;
 
 /// Every statement of the room.
 pub(crate) const ALL: &[&Sql] = &[
-    &courses::RECORD,
-    &courses::OF_TYPE,
-    &courses::STAGES,
-    &courses::INSERT,
-    &courses::INSERT_STAGE,
-    &courses::DELETE_STAGES,
-    &courses::EDIT,
+    &records::RECORD,
+    &records::OF_TYPE,
+    &records::STAGES,
+    &plans::INSERT,
+    &plans::INSERT_STAGE,
+    &plans::DELETE_STAGES,
+    &plans::EDIT,
     &courses::MOVE,
     &courses::MOVE_STAGE,
     &courses::HOLD_STAGE,

@@ -1,7 +1,7 @@
 //! A rollout from its first offer to its end, and what people do on the way.
 
 use super::{Scene, fault, stage};
-use crate::{bus::Event, db::EngineKind, rollouts::store::courses};
+use crate::{bus::Event, db::EngineKind, rollouts::store::records};
 use rstest::rstest;
 use wire::{
     FaultKind,
@@ -137,7 +137,7 @@ async fn a_plan_that_was_overtaken_never_applies(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 3).await;
     let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
     let mut on = s.rollouts().db.read().await.unwrap();
-    let (record, before) = courses::course(&mut on, &s.w.org, &id).await.unwrap().unwrap();
+    let (record, before) = records::course(&mut on, &s.w.org, &id).await.unwrap().unwrap();
     drop(on);
     let step = |changes, evidence| super::super::moving::Step { changes, evidence, reasons: &[], order: None };
     // The evidence moves: a device is offered the release.

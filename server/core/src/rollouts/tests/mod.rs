@@ -10,7 +10,7 @@ use super::{
     Rollouts,
     course::{Course, sound},
     state::Class,
-    store::courses,
+    store::records,
 };
 use crate::{
     access::Actor,
@@ -180,7 +180,7 @@ impl Scene {
     /// The course as it is kept, after it was found sound and its counts what counting gives.
     async fn checked(&self, id: &RolloutId) -> Course {
         let mut on = self.rollouts().db.read().await.unwrap();
-        let (_, course) = courses::course(&mut on, &self.w.org, id).await.unwrap().unwrap();
+        let (_, course) = records::course(&mut on, &self.w.org, id).await.unwrap().unwrap();
         assert_eq!(sound(&course), Ok(()));
         let mut counted = vec![Counts::default(); course.stages.len()];
         for (stage, state, again, n) in rows!(&mut on, (i64, String, bool, i64), BY_STATE, id.as_str()).unwrap() {
@@ -210,7 +210,13 @@ fn says(update: &UpdateId, state: UpdateState) -> StatusReport {
 #[tokio::test]
 async fn every_statement_of_the_room_is_listed() {
     // A statement that is not in `ALL` is not prepared on both engines.
-    let sources = [include_str!("../store/courses.rs"), include_str!("../store/updates.rs"), include_str!("../store/lists.rs")];
+    let sources = [
+        include_str!("../store/courses.rs"),
+        include_str!("../store/lists.rs"),
+        include_str!("../store/plans.rs"),
+        include_str!("../store/records.rs"),
+        include_str!("../store/updates.rs"),
+    ];
     let made: usize = sources.iter().map(|s| s.matches(": Sql =").count()).sum();
     assert_eq!(made, super::store::ALL.len());
 }

@@ -1,0 +1,238 @@
+//! A rollout's row and its stages, read as a [`Course`].
+
+use crate::{
+    db::{Conn, Error, Sql, row, rows},
+    devices::Selector,
+    rollouts::{
+        course::{Course, Stage},
+        gate::Seen,
+        survey::Target,
+    },
+};
+use wire::{
+    Timestamp,
+    ids::{Digest, OrgId, ReleaseId, RolloutId},
+    rollouts::{Counts, RolloutSpec},
+    states::{RolloutState, StageState},
+};
+
+/// The columns of [`RecordRow`], in one place for every statement that reads it.
+macro_rules! select_records { ($rest:literal) => {
+    concat!(
+        "SELECT x.id, x.org_id, x.name, x.release_id, x.device_type, x.hardware, x.version, x.sequence, x.min_sequence, x.spec, x.digest, ",
+        "x.state, x.summary, x.generation, x.author, x.author_name, x.begin_at, x.timeout_ms, x.stage, x.cut, x.doors_until, x.last_device, ",
+        "x.created_at, x.updated_at, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
+        $rest
+    )
+} }
+pub(super) use select_records;
+
+pub(super) const RECORD: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.id = $2"));
+pub(super) const OF_TYPE: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.device_type = $2 ORDER BY x.id DESC LIMIT 20"));
+pub(super) const STAGES: Sql = Sql::same(
+    "SELECT number, state, cut, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out, tally, counted, counted_at,
+     seen_finished, seen_succeeded, seen_errors, started_at, soak_until, ended_at, verdict
+     FROM rollout_stages WHERE rollout_id = $1 ORDER BY number",
+);
+
+/// A rollout's row.
+#[derive(Debug, Clone)]
+pub(in crate::rollouts) struct Record {
+    pub id: RolloutId,
+    pub org: OrgId,
+    pub release: ReleaseId,
+    pub device_type: String,
+    pub hardware: Vec<String>,
+    pub version: String,
+    pub sequence: i64,
+    pub min_sequence: i64,
+    pub spec: RolloutSpec,
+    pub digest: Digest,
+    pub author: String,
+    pub author_name: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// The course without its stages.
+    course: Course,
+}
+
+impl Record {
+    pub fn state(&self) -> RolloutState {
+        self.course.state
+    }
+    pub fn generation(&self) -> i64 {
+        self.course.generation
+    }
+    pub fn stage(&self) -> u32 {
+        self.course.stage
+    }
+    pub fn summary(&self) -> &str {
+        &self.course.summary
+    }
+    pub fn begin_at(&self) -> Option<Timestamp> {
+        self.course.begin_at
+    }
+    /// What it asks of a device. A selector that can't be parsed any more selects nobody.
+    pub fn target(&self) -> Result<Target, Error> {
+        let selector =
+            Selector::parse(&self.spec.selector).map_err(|e| Error::corrupt(format!("selector of {}: {}", self.id, e.message)))?;
+        Ok(Target {
+            device_type: self.device_type.clone(),
+            hardware: self.hardware.clone(),
+            version: self.version.clone(),
+            sequence: self.sequence,
+            min_sequence: self.min_sequence,
+            selector,
+        })
+    }
+    /// The course, with these stages.
+    pub fn course(&self, stages: Vec<Stage>) -> Course {
+        Course { stages, ..self.course.clone() }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct RecordRow {
+    id: String,
+    org_id: String,
+    #[expect(dead_code, reason = "the plan has it too; the column is for lists of other rooms")]
+    name: String,
+    release_id: String,
+    device_type: String,
+    hardware: String,
+    version: String,
+    sequence: i64,
+    min_sequence: i64,
+    spec: String,
+    digest: String,
+    state: String,
+    summary: String,
+    generation: i64,
+    author: String,
+    author_name: String,
+    begin_at: Option<i64>,
+    timeout_ms: i64,
+    stage: i64,
+    cut: i64,
+    doors_until: i64,
+    last_device: i64,
+    created_at: i64,
+    updated_at: i64,
+    release_state: String,
+}
+
+impl RecordRow {
+    pub(super) fn read(self) -> Result<Record, Error> {
+        Ok(Record {
+            course: Course {
+                state: self.state.parse().map_err(Error::corrupt)?,
+                generation: self.generation,
+                release: self.release_state.parse().map_err(Error::corrupt)?,
+                begin_at: self.begin_at.map(Timestamp),
+                timeout_ms: self.timeout_ms,
+                stage: u32::try_from(self.stage).map_err(Error::corrupt)?,
+                cut: self.cut,
+                doors_until: Timestamp(self.doors_until),
+                last_device: self.last_device,
+                summary: self.summary,
+                stages: Vec::new(),
+            },
+            id: self.id.parse().map_err(Error::corrupt)?,
+            org: self.org_id.parse().map_err(Error::corrupt)?,
+            release: self.release_id.parse().map_err(Error::corrupt)?,
+            device_type: self.device_type,
+            hardware: serde_json::from_str(&self.hardware).map_err(Error::corrupt)?,
+            version: self.version,
+            sequence: self.sequence,
+            min_sequence: self.min_sequence,
+            spec: serde_json::from_str(&self.spec).map_err(Error::corrupt)?,
+            digest: self.digest.parse().map_err(Error::corrupt)?,
+            author: self.author,
+            author_name: self.author_name,
+            created_at: Timestamp(self.created_at),
+            updated_at: Timestamp(self.updated_at),
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct StageRow {
+    number: i64,
+    state: String,
+    cut: i64,
+    total: i64,
+    waiting: i64,
+    updating: i64,
+    succeeded: i64,
+    failed: i64,
+    reverted: i64,
+    timed_out: i64,
+    rejected: i64,
+    left_out: i64,
+    tally: i64,
+    counted: i64,
+    counted_at: i64,
+    seen_finished: i64,
+    seen_succeeded: i64,
+    seen_errors: i64,
+    started_at: Option<i64>,
+    soak_until: Option<i64>,
+    ended_at: Option<i64>,
+    verdict: Option<String>,
+}
+
+/// A rollout of this organization.
+pub(in crate::rollouts) async fn record(on: &mut impl Conn, org: &OrgId, id: &RolloutId) -> Result<Option<Record>, Error> {
+    row!(on, RecordRow, RECORD, org.as_str(), id.as_str())?.map(RecordRow::read).transpose()
+}
+
+/// The newest rollouts for a device type, newest first; at most 20.
+pub(in crate::rollouts) async fn of_device_type(on: &mut impl Conn, org: &OrgId, device_type: &str) -> Result<Vec<Record>, Error> {
+    rows!(on, RecordRow, OF_TYPE, org.as_str(), device_type)?.into_iter().map(RecordRow::read).collect()
+}
+
+/// A rollout's stages, first to last.
+pub(in crate::rollouts) async fn stages(on: &mut impl Conn, record: &Record) -> Result<Vec<Stage>, Error> {
+    let found = rows!(on, StageRow, STAGES, record.id.as_str())?;
+    if found.len() != record.spec.stages.len() {
+        return Err(Error::corrupt(format!("{} has {} stages, its plan {}", record.id, found.len(), record.spec.stages.len())));
+    }
+    let read = |(i, (s, spec)): (usize, (StageRow, &wire::rollouts::StageSpec))| {
+        if usize::try_from(s.number) != Ok(i + 1) {
+            return Err(Error::corrupt(format!("stage {} of {} is numbered {}", i + 1, record.id, s.number)));
+        }
+        Ok(Stage {
+            spec: spec.clone(),
+            state: s.state.parse::<StageState>().map_err(Error::corrupt)?,
+            cut: s.cut,
+            counts: Counts {
+                total: s.total,
+                waiting: s.waiting,
+                updating: s.updating,
+                succeeded: s.succeeded,
+                failed: s.failed,
+                reverted: s.reverted,
+                timed_out: s.timed_out,
+                rejected: s.rejected,
+                left_out: s.left_out,
+            },
+            seen: Seen { finished: s.seen_finished, succeeded: s.seen_succeeded, errors: s.seen_errors },
+            tally: s.tally,
+            counted: s.counted,
+            counted_at: Timestamp(s.counted_at),
+            started_at: s.started_at.map(Timestamp),
+            soak_until: s.soak_until.map(Timestamp),
+            ended_at: s.ended_at.map(Timestamp),
+            verdict: s.verdict.map(|v| serde_json::from_str(&v)).transpose().map_err(Error::corrupt)?,
+        })
+    };
+    found.into_iter().zip(&record.spec.stages).enumerate().map(read).collect()
+}
+
+/// A rollout with its course.
+pub(in crate::rollouts) async fn course(on: &mut impl Conn, org: &OrgId, id: &RolloutId) -> Result<Option<(Record, Course)>, Error> {
+    let Some(record) = record(on, org, id).await? else { return Ok(None) };
+    let stages = stages(on, &record).await?;
+    let course = record.course(stages);
+    Ok(Some((record, course)))
+}
