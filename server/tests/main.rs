@@ -1,1 +1,10 @@
-fn main() {}
+//! The server in process: real sockets, real TLS, the real agent, both engines. One binary, so that it is linked once.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
+
+mod console;
+mod journey;
+mod live;
+mod soak;
+mod support;
+mod tls;

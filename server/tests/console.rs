@@ -1,0 +1,103 @@
+//! Signing in and staying out: cookies, sessions, other sites, wrong tokens, roles.
+
+use crate::support::{PASSWORD, TestServer};
+use base64::Engine as _;
+use fleet::db::EngineKind;
+use rstest::rstest;
+use serde_json::json;
+use wire::states::Role;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_a_closed_cookie_that_can_be_ended() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let email = server.person("ada", Role::Admin).await;
+    let anonymous = server.http.get(server.url("/devices")).send().await.unwrap();
+    assert_eq!(anonymous.status(), 303);
+    assert_eq!(anonymous.headers()["location"], "/session/refresh?next=/devices");
+    let away = server.http.get(server.url("/session/refresh?next=//evil.example")).send().await.unwrap();
+    assert_eq!(away.headers()["location"], "/sign-in?next=/");
+
+    let wrong = server.sign_in(&server.http, &email, "wrong").await;
+    assert!(wrong.headers().get("set-cookie").is_none());
+    let right = server.sign_in(&server.http, &email, PASSWORD).await;
+    let cookies: Vec<&str> = right.headers().get_all("set-cookie").iter().map(|v| v.to_str().unwrap()).collect();
+    assert_eq!(cookies.len(), 2);
+    assert!(cookies.iter().all(|c| c.contains("HttpOnly") && c.contains("SameSite=Lax")), "{cookies:?}");
+    assert!(cookies.iter().any(|c| c.contains("Path=/session/refresh")), "the refresh secret has a path of its own");
+    assert_eq!(server.http.get(server.url("/devices")).send().await.unwrap().status(), 200);
+
+    let out = server.post_form(&server.http, "/rpc/session/sign_out", &[]).await;
+    assert!(out.status().is_redirection(), "{}", out.status());
+    assert_eq!(server.http.get(server.url("/devices")).send().await.unwrap().status(), 303);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_and_foreign_tokens_are_nobody() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let b64 = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let claims = json!({ "iss": "fleetward", "aud": "fleetward-console", "sub": "usr_00000000000000000000000000000000", "sid": "ses_00000000000000000000000000000000", "exp": 9_999_999_999_i64, "iat": 0 });
+    for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS256"}"#, r#"{"alg":"EdDSA"}"#] {
+        let forged = format!("{}.{}.{}", b64.encode(header), b64.encode(claims.to_string()), b64.encode([7; 64]));
+        let answer = server.http.get(server.url("/api/v1/devices")).header("cookie", format!("fw_access={forged}")).send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{header}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    }
+    let answer = server.http.get(server.url("/api/v1/devices")).bearer_auth("fat_0_0").send().await.unwrap();
+    assert_eq!(answer.status(), 401);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_site_changes_nothing() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let browser = server.browser("oli", Role::Operator).await;
+    let body = json!({ "label": "x", "max_uses": 1, "hours": 1 });
+    for (name, value) in [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "http://evil.example"), ("accept", "*/*")] {
+        let answer = browser.post(server.url("/api/v1/enrolment-tokens")).header(name, value).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 403, "{name}: {value}");
+        let answer = browser.post(server.url("/rpc/session/sign_out")).header(name, value).send().await.unwrap();
+        assert_eq!(answer.status(), 403, "{name}: {value}");
+    }
+    let own = browser.post(server.url("/api/v1/enrolment-tokens")).header("sec-fetch-site", "same-origin").json(&body).send().await.unwrap();
+    assert!(own.status().is_success(), "{}", own.status());
+    server.stop().await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_are_enforced_behind_every_face(#[case] kind: EngineKind) {
+    let server = TestServer::start(kind).await;
+    let viewer = server.token("vic", Role::Viewer).await;
+    let operator = server.token("oli", Role::Operator).await;
+    let ask = async |token: &str, path: &str, body: serde_json::Value| {
+        server.http.post(server.url(path)).bearer_auth(token).json(&body).send().await.unwrap().status().as_u16()
+    };
+    let token = json!({ "label": "x", "max_uses": 1, "hours": 1 });
+    assert_eq!(ask(&viewer, "/api/v1/enrolment-tokens", token.clone()).await, 403);
+    assert!((200..300).contains(&ask(&operator, "/api/v1/enrolment-tokens", token).await));
+    let key = json!({ "name": "k", "public_key": "00".repeat(32) });
+    assert_eq!(ask(&operator, "/api/v1/signing-keys", key).await, 403);
+    let list = server.http.get(server.url("/api/v1/devices")).bearer_auth(&viewer).send().await.unwrap();
+    assert_eq!(list.status(), 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_and_files_carry_their_headers() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let page = server.http.get(server.url("/set-up")).send().await.unwrap();
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    let body = page.text().await.unwrap();
+    let nonce = policy.split("'nonce-").nth(1).and_then(|r| r.split('\'').next()).unwrap().to_owned();
+    assert!(body.contains(&format!("nonce=\"{nonce}\"")) && policy.contains("frame-ancestors 'none'"));
+    assert!(!policy.contains("unsafe-inline' ") || policy.contains("style-src-attr 'unsafe-inline'"), "{policy}");
+    for (path, status) in [("/api/v1/nothing", 401), ("/pkg/nothing.js", 404), ("/pkg/../../Cargo.toml", 303), ("/docs", 200), ("/api/x", 404)] {
+        let answer = server.http.get(server.url(path)).send().await.unwrap();
+        let got = answer.status().as_u16();
+        assert!(got == status || (status == 401 && got == 404) || (status == 303 && got == 404), "{path}: {got}");
+    }
+    server.stop().await;
+}

@@ -1,0 +1,124 @@
+//! A whole server on free ports over a fresh database of either engine, and the clients that tests use.
+
+use fleet::{
+    access::Actor,
+    clock::SystemClock,
+    db::EngineKind,
+    entropy::OsEntropy,
+    testing,
+};
+use reqwest::{Client, Response, redirect::Policy};
+use server::{config::Config, run::Running};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use wire::states::Role;
+
+pub const PASSWORD: &str = "a long enough password";
+
+/// A running server; stop it at the end of the test to learn whether everything ended well.
+pub struct TestServer {
+    pub running: Running,
+    pub folder: tempfile::TempDir,
+    pub http: Client,
+}
+
+fn any_port() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+impl TestServer {
+    pub async fn start(kind: EngineKind) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database_url_file = match kind {
+            EngineKind::Sqlite => None,
+            EngineKind::Postgres => {
+                let file = folder.path().join("postgres.url");
+                std::fs::write(&file, testing::postgres().await).unwrap();
+                Some(file)
+            }
+        };
+        let config = Config {
+            data: folder.path().join("data"),
+            operator_addr: any_port(),
+            device_addr: any_port(),
+            enrol_addr: any_port(),
+            ops_addr: any_port(),
+            database_url_file,
+            database_connections: 6,
+            drain_s: 10,
+            ..Config::default()
+        };
+        let running = server::run::start_with(config, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
+        let http = Client::builder().redirect(Policy::none()).cookie_store(true).timeout(Duration::from_secs(30)).build().unwrap();
+        Self { running, folder, http }
+    }
+
+    /// The console's address of this path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.running.operator_addr)
+    }
+
+    pub fn system(&self) -> Actor {
+        Actor::system(self.running.fleet.default_org().clone())
+    }
+
+    /// Adds a person and gives their address.
+    pub async fn person(&self, name: &str, role: Role) -> String {
+        let email = format!("{name}@example.com");
+        self.running.fleet.access().create_user(&self.system(), &email, name, role, PASSWORD).await.unwrap();
+        email
+    }
+
+    /// An API token in the name of a new person with this role.
+    pub async fn token(&self, name: &str, role: Role) -> String {
+        let email = self.person(name, role).await;
+        self.running.fleet.access().create_token_for(&self.system(), &email, name, role, 1).await.unwrap().secret
+    }
+
+    /// A browser of its own, signed in as a new person with this role.
+    pub async fn browser(&self, name: &str, role: Role) -> Client {
+        let email = self.person(name, role).await;
+        let client = Client::builder().redirect(Policy::none()).cookie_store(true).timeout(Duration::from_secs(30)).build().unwrap();
+        let answer = self.sign_in(&client, &email, PASSWORD).await;
+        assert!(answer.status().is_success() || answer.status().is_redirection(), "{}", answer.status());
+        client
+    }
+
+    /// Posts the sign-in form as a browser without JavaScript does.
+    pub async fn sign_in(&self, client: &Client, email: &str, password: &str) -> Response {
+        let form = [("email", email), ("password", password), ("next", "/")];
+        self.post_form(client, "/rpc/session/sign_in", &form).await
+    }
+
+    /// Posts a form as one of our own pages does.
+    pub async fn post_form(&self, client: &Client, path: &str, form: &[(&str, &str)]) -> Response {
+        let body: String = form.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect::<Vec<_>>().join("&");
+        client
+            .post(self.url(path))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "text/html")
+            .header("sec-fetch-site", "same-origin")
+            .header("referer", self.url("/sign-in"))
+            .body(body)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    /// Stops it and fails if anything had to be cut off or had crashed.
+    pub async fn stop(self) {
+        self.running.stop().await.unwrap();
+    }
+}
+
+pub fn encode(text: &str) -> String {
+    server::http::guard::encode(text)
+}
+
+/// Waits until the condition holds; fails after the time with what it was waiting for.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, within: Duration, mut holds: impl FnMut() -> F) {
+    let end = tokio::time::Instant::now() + within;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < end, "not within {within:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
