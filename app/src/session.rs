@@ -1,14 +1,14 @@
 //! The signed-in person as the browser knows them: who they are, how the session goes on, and where the focus goes.
 
 use crate::{
-    api::{fault::ApiFault, session::read_viewer},
+    api::{packed::Reading, session::read_viewer},
     live,
 };
 use leptos::{html, prelude::*};
-use wire::{access::Viewer, live::Topic};
+use wire::live::Topic;
 
 /// The frame's one resource: who looks, and the counts of the navigation. Kept fresh while rollouts come and go.
-pub fn viewer_resource() -> Resource<Result<Viewer, ApiFault>> {
+pub fn viewer_resource() -> Reading {
     let model = Resource::new(|| (), |()| read_viewer());
     live::refetch_on(|| Some(Topic::Rollouts), 3000, model);
     live::refetch_on(|| Some(Topic::Devices), 5000, model);

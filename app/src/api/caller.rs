@@ -1,7 +1,7 @@
 //! Who asks: the only file that reads the request's context, and it does so before the first await (after one it may be gone).
 
 pub use super::cookies::Cookies;
-use super::{cookies, fault::ApiFault};
+use super::{cookies, fault::ApiFault, packed::Packed};
 use fleet::{
     Fleet,
     access::{Actor, SignedIn},
@@ -41,6 +41,10 @@ impl Call {
     /// Hands the core's answer on; a refusal also becomes the response's status.
     pub fn answer<T>(&self, result: Result<T, impl Into<fleet::Error>>) -> Result<T, ApiFault> {
         self.answer.of(result)
+    }
+    /// The same for a page's model.
+    pub fn model<T: serde::Serialize>(&self, result: Result<T, impl Into<fleet::Error>>) -> Result<Packed, ApiFault> {
+        self.answer.of(result).and_then(|model| Packed::of(&model))
     }
     /// Makes a refusal the response's status.
     pub fn refuse(&self, fault: ApiFault) -> ApiFault {

@@ -1,15 +1,15 @@
 //! Certificates and authorities.
 
-use super::fault::ApiFault;
+use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use wire::pki::{CertificatesPage, RevocationReason};
+use wire::pki::RevocationReason;
 
-/// A page of certificates, those that end first in front, and the authorities; an empty `cursor` is the first page.
+/// A page of certificates, those that end first in front, and the authorities, as [`wire::pki::CertificatesPage`]; an empty `cursor` is the first page.
 #[server(prefix = "/rpc", endpoint = "/certificates", input = GetUrl)]
-pub async fn read_certificates(cursor: String) -> Result<CertificatesPage, ApiFault> {
+pub async fn read_certificates(cursor: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let query = wire::pki::CertificateQuery { cursor: (!cursor.is_empty()).then_some(cursor), ..Default::default() };
-    call.answer(call.fleet.pki().certificates_page(&call.actor, &query).await)
+    call.model(call.fleet.pki().certificates_page(&call.actor, &query).await)
 }
 
 /// Revokes a certificate for good; its device's connection is cut within a second.

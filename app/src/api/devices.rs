@@ -1,11 +1,11 @@
 //! Devices as the console reads and changes them.
 
-use super::fault::ApiFault;
+use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
 use wire::{
     Timestamp,
-    devices::{DeviceDetail, DeviceQuery, DevicesPage},
+    devices::{DeviceDetail, DeviceQuery},
     telemetry::History,
 };
 
@@ -39,21 +39,21 @@ pub struct Window {
 #[cfg(feature = "ssr")]
 const POINTS: u32 = 600;
 
-/// A page of the device list.
+/// A page of the device list: a [`wire::devices::DevicesPage`].
 #[server(prefix = "/rpc", endpoint = "/devices", input = GetUrl)]
-pub async fn read_devices(query: DeviceQuery) -> Result<DevicesPage, ApiFault> {
+pub async fn read_devices(query: DeviceQuery) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    call.answer(call.fleet.devices().page(&call.actor, &query).await)
+    call.model(call.fleet.devices().page(&call.actor, &query).await)
 }
 
-/// A device; `window` asks for its history too.
+/// A device as [`DeviceView`]; `window` asks for its history too.
 #[server(prefix = "/rpc", endpoint = "/device", input = GetUrl)]
-pub async fn read_device(id: String, #[server(default)] window: Option<Window>) -> Result<DeviceView, ApiFault> {
+pub async fn read_device(id: String, #[server(default)] window: Option<Window>) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id = call.id(&id)?;
     let detail: DeviceDetail = call.answer(call.fleet.device(&call.actor, &id).await)?;
     let Some(window) = window else {
-        return Ok(DeviceView { from: detail.at, to: detail.at, detail, history: None });
+        return Packed::of(&DeviceView { from: detail.at, to: detail.at, detail, history: None });
     };
     let (from, to) = match (window.from, window.to) {
         (Some(from), Some(to)) if from < to => (Timestamp(from), Timestamp(to)),
@@ -61,7 +61,7 @@ pub async fn read_device(id: String, #[server(default)] window: Option<Window>) 
     };
     let query = wire::telemetry::HistoryQuery { device_id: id, metrics: Vec::new(), from, to, points: POINTS };
     let history = call.answer(call.fleet.history(&call.actor, &query).await)?;
-    Ok(DeviceView { detail, history: Some(history), from, to })
+    Packed::of(&DeviceView { detail, history: Some(history), from, to })
 }
 
 /// Ids of a few devices that match what was typed, for the palette; a selector that is not finished finds nothing.

@@ -1,6 +1,6 @@
 //! Enrolment tokens.
 
-use super::fault::ApiFault;
+use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
 use wire::enrolment::{CreatedEnrolmentToken, EnrolmentPage};
@@ -14,9 +14,9 @@ pub struct EnrolmentModel {
     pub created: Option<CreatedEnrolmentToken>,
 }
 
-/// All the enrolment page shows.
+/// All the enrolment page shows: an [`EnrolmentModel`].
 #[server(prefix = "/rpc", endpoint = "/enrolment", input = GetUrl)]
-pub async fn read_enrolment() -> Result<EnrolmentModel, ApiFault> {
+pub async fn read_enrolment() -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let (_, answer) = super::caller::anyone()?;
     let (cookies, _) = super::caller::browser();
@@ -25,7 +25,7 @@ pub async fn read_enrolment() -> Result<EnrolmentModel, ApiFault> {
     if created.is_some() {
         super::once::forget(&answer, cookies, "/enrolment");
     }
-    Ok(EnrolmentModel { page, created })
+    Packed::of(&EnrolmentModel { page, created })
 }
 
 /// Makes an enrolment token. `tags` are separated by blanks or commas.

@@ -12,12 +12,16 @@ pub mod caller;
 pub mod certificates;
 #[cfg(feature = "ssr")]
 pub mod cookies;
+pub mod decode;
 pub mod devices;
 pub mod enrolment;
 pub mod fault;
+#[cfg(feature = "hydrate")]
+pub mod fetch;
 #[cfg(feature = "ssr")]
 pub mod once;
 pub mod overview;
+pub mod packed;
 pub mod people;
 pub mod releases;
 pub mod rollouts;

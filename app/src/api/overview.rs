@@ -1,12 +1,11 @@
 //! The overview as the console reads it.
 
-use super::fault::ApiFault;
+use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use wire::overview::OverviewPage;
 
-/// The fleet at a glance.
+/// The fleet at a glance: a [`wire::overview::OverviewPage`].
 #[server(prefix = "/rpc", endpoint = "/overview", input = GetUrl)]
-pub async fn read_overview() -> Result<OverviewPage, ApiFault> {
+pub async fn read_overview() -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    call.answer(call.fleet.overview(&call.actor).await)
+    call.model(call.fleet.overview(&call.actor).await)
 }

@@ -1,6 +1,6 @@
 //! People and API tokens.
 
-use super::fault::ApiFault;
+use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
 use wire::{
@@ -17,9 +17,9 @@ pub struct PeopleModel {
     pub created: Option<CreatedApiToken>,
 }
 
-/// All the people page shows.
+/// All the people page shows: a [`PeopleModel`].
 #[server(prefix = "/rpc", endpoint = "/people", input = GetUrl)]
-pub async fn read_people() -> Result<PeopleModel, ApiFault> {
+pub async fn read_people() -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let (_, answer) = super::caller::anyone()?;
     let (cookies, _) = super::caller::browser();
@@ -28,7 +28,7 @@ pub async fn read_people() -> Result<PeopleModel, ApiFault> {
     if created.is_some() {
         super::once::forget(&answer, cookies, "/people");
     }
-    Ok(PeopleModel { page, created })
+    Packed::of(&PeopleModel { page, created })
 }
 
 /// Makes a login.

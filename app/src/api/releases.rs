@@ -1,23 +1,23 @@
 //! Releases, their state, and the keys their manifests are checked against. Bytes don't come this way: uploads use `/api/v1/uploads`.
 
-use super::fault::ApiFault;
+use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use wire::releases::{ReleaseDetail, ReleasesPage, SigningKey};
+use wire::releases::SigningKey;
 
-/// A page of the list, with the signing keys; an empty `cursor` is the first page.
+/// A page of the list, with the signing keys, as [`wire::releases::ReleasesPage`]; an empty `cursor` is the first page.
 #[server(prefix = "/rpc", endpoint = "/releases", input = GetUrl)]
-pub async fn read_releases(cursor: String) -> Result<ReleasesPage, ApiFault> {
+pub async fn read_releases(cursor: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let cursor = (!cursor.is_empty()).then_some(cursor);
-    call.answer(call.fleet.releases().releases_page(&call.actor, cursor.as_deref()).await)
+    call.model(call.fleet.releases().releases_page(&call.actor, cursor.as_deref()).await)
 }
 
-/// One release.
+/// One release: a [`wire::releases::ReleaseDetail`].
 #[server(prefix = "/rpc", endpoint = "/release", input = GetUrl)]
-pub async fn read_release(id: String) -> Result<ReleaseDetail, ApiFault> {
+pub async fn read_release(id: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::ReleaseId = call.id(&id)?;
-    call.answer(call.fleet.releases().detail(&call.actor, &id).await)
+    call.model(call.fleet.releases().detail(&call.actor, &id).await)
 }
 
 /// Moves a release through its life: `publish`, `deprecate`, `recall`; `recheck` looks at a quarantined one again, `remove` deletes one that was

@@ -1,20 +1,20 @@
 //! Rollouts as the console reads and changes them.
 
-use super::fault::ApiFault;
+use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::{GetUrl, Json}};
-use wire::rollouts::{Preview, RolloutPage, RolloutSpec, RolloutsPage, WizardPage};
+use wire::rollouts::{Preview, RolloutSpec};
 
-/// A page of the list. `tab` is `running`, `waiting`, `finished` or `drafts`; an empty `cursor` is the first page.
+/// A page of the list, a [`wire::rollouts::RolloutsPage`]. `tab` is `running`, `waiting`, `finished` or `drafts`; an empty `cursor` is the first page.
 #[server(prefix = "/rpc", endpoint = "/rollouts", input = GetUrl)]
-pub async fn read_rollouts(tab: String, cursor: String) -> Result<RolloutsPage, ApiFault> {
+pub async fn read_rollouts(tab: String, cursor: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let cursor = (!cursor.is_empty()).then_some(cursor);
-    call.answer(call.fleet.rollouts().list(&call.actor, cursor.as_deref(), &tab).await)
+    call.model(call.fleet.rollouts().list(&call.actor, cursor.as_deref(), &tab).await)
 }
 
-/// A rollout and the devices of one stage; stage 0 is every device.
+/// A rollout and the devices of one stage, as [`wire::rollouts::RolloutPage`]; stage 0 is every device.
 #[server(prefix = "/rpc", endpoint = "/rollout", input = GetUrl)]
-pub async fn read_rollout(id: String, stage: u32, show: String, cursor: String) -> Result<RolloutPage, ApiFault> {
+pub async fn read_rollout(id: String, stage: u32, show: String, cursor: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::RolloutId = call.id(&id)?;
     let query = wire::rollouts::UpdateQuery {
@@ -22,15 +22,15 @@ pub async fn read_rollout(id: String, stage: u32, show: String, cursor: String) 
         show,
         cursor: (!cursor.is_empty()).then_some(cursor),
     };
-    call.answer(call.fleet.rollouts().page(&call.actor, &id, &query).await)
+    call.model(call.fleet.rollouts().page(&call.actor, &id, &query).await)
 }
 
-/// The wizard: what can be chosen, and what the plan so far would do. With `editing` and no plan it begins with the plan of that rollout.
+/// The wizard, a [`wire::rollouts::WizardPage`]: what can be chosen, and what the plan so far would do. With `editing` and no plan it begins with the plan of that rollout.
 #[server(prefix = "/rpc", endpoint = "/rollout_wizard", input = Json)]
-pub async fn read_wizard(spec: Option<RolloutSpec>, editing: Option<String>) -> Result<WizardPage, ApiFault> {
+pub async fn read_wizard(spec: Option<RolloutSpec>, editing: Option<String>) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let editing = editing.map(|id| call.id::<wire::ids::RolloutId>(&id)).transpose()?;
-    call.answer(call.fleet.rollouts().wizard(&call.actor, spec, editing.as_ref()).await)
+    call.model(call.fleet.rollouts().wizard(&call.actor, spec, editing.as_ref()).await)
 }
 
 /// What a plan would do as of now. Changes nothing.

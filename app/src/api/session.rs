@@ -1,14 +1,13 @@
 //! Signing in and out, the first set-up, and one's own account. Credentials only ever travel in `HttpOnly` cookies.
 
-use super::fault::ApiFault;
+use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use wire::access::{AccountPage, Viewer};
 
-/// Who looks, for the frame.
+/// Who looks, for the frame: a [`wire::access::Viewer`].
 #[server(prefix = "/rpc", endpoint = "/session/viewer", input = GetUrl)]
-pub async fn read_viewer() -> Result<Viewer, ApiFault> {
+pub async fn read_viewer() -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    call.answer(call.fleet.viewer(&call.actor).await)
+    call.model(call.fleet.viewer(&call.actor).await)
 }
 
 /// Begins a session and goes to `next`, a path of the console.
@@ -34,11 +33,11 @@ pub async fn sign_out() -> Result<(), ApiFault> {
     Ok(())
 }
 
-/// Whether nobody has an account yet, so that the set-up page is open.
+/// Whether nobody has an account yet, so that the set-up page is open: a `bool`.
 #[server(prefix = "/rpc", endpoint = "/session/set_up_needed", input = GetUrl)]
-pub async fn read_set_up_needed() -> Result<bool, ApiFault> {
+pub async fn read_set_up_needed() -> Result<Packed, ApiFault> {
     let (fleet, answer) = super::caller::anyone()?;
-    answer.of(fleet.access().set_up_needed().await)
+    Packed::of(&answer.of(fleet.access().set_up_needed().await)?)
 }
 
 /// Makes the first admin, with the code from the server's log, and goes to the sign-in page.
@@ -50,11 +49,11 @@ pub async fn set_up(code: String, email: String, name: String, password: String)
     Ok(())
 }
 
-/// One's own account and its sessions.
+/// One's own account and its sessions: a [`wire::access::AccountPage`].
 #[server(prefix = "/rpc", endpoint = "/session/account", input = GetUrl)]
-pub async fn read_account() -> Result<AccountPage, ApiFault> {
+pub async fn read_account() -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    call.answer(call.fleet.access().account(&call.actor).await)
+    call.model(call.fleet.access().account(&call.actor).await)
 }
 
 /// Ends one of one's own sessions.

@@ -9,9 +9,9 @@ pub mod machine;
 #[cfg(feature = "hydrate")]
 mod socket;
 
+use crate::api::packed::Reading;
 use leptos::prelude::*;
 use machine::Phase;
-use serde::{Serialize, de::DeserializeOwned};
 use wire::{live::DeviceLive, live::Topic, overview::FleetCounts};
 
 /// The tab's live connection. Provided by the frame; get it with [`live`].
@@ -67,10 +67,7 @@ pub fn live() -> Option<Live> {
 
 /// Reads a page's model again whenever the server says that the topic changed, at most once in `every_ms`. The old page stays until the new one is
 /// there. `topic` is tracked: a page whose address changes follows its new topic.
-pub fn refetch_on<T>(topic: impl Fn() -> Option<Topic> + 'static, every_ms: i32, model: Resource<T>)
-where
-    T: Send + Sync + Serialize + DeserializeOwned + 'static,
-{
+pub fn refetch_on(topic: impl Fn() -> Option<Topic> + 'static, every_ms: i32, model: Reading) {
     #[cfg(feature = "hydrate")]
     {
         let throttle = socket::Throttle::new(every_ms, move || model.refetch());

@@ -5,7 +5,7 @@ use super::{
     inbox::{Inbox, News},
     machine::{Event, Machine, Order, Phase},
 };
-use crate::{session, ui::browser};
+use crate::{api::decode::try_decode, session, ui::browser};
 use leptos::{
     leptos_dom::helpers::{IntervalHandle, WindowListenerHandle, set_interval_with_handle, window_event_listener_untyped},
     prelude::*,
@@ -193,7 +193,7 @@ fn connect() {
     let on_message = Closure::new(move |event: MessageEvent| {
         let Some(text) = event.data().as_string() else { return };
         // A frame this build does not know is from a newer server; the rest still counts.
-        if current() && let Ok(frame) = serde_json::from_str::<Tell>(&text) {
+        if current() && let Some(frame) = try_decode::<Tell>(&text) {
             let data = with(|rim| rim.inbox.put(frame));
             step(Event::Frame { data });
             ask_flush();

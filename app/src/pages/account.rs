@@ -8,7 +8,8 @@ use crate::{
         submit, table, time,
     },
 };
-use leptos::{form::ActionForm, prelude::*};
+use crate::ui::form::{ActionForm, FormCall};
+use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::access::{AccountPage as Model, Session};
 
@@ -20,10 +21,10 @@ pub fn AccountPage() -> AnyView {
     let end = form::action::<EndSession>();
     form::on_success(end, move |()| model.refetch());
     form::on_success(password, move |()| model.refetch());
-    page(model, move |model| content(model, password, end))
+    page(model, move |model: Model| content(model, password, end))
 }
 
-fn content(model: Model, password: ServerAction<ChangePassword>, end: ServerAction<EndSession>) -> AnyView {
+fn content(model: Model, password: FormCall<ChangePassword>, end: FormCall<EndSession>) -> AnyView {
     let sub = view! { {model.user.email.clone()}" · "{model.user.role.as_str()} }.into_any();
     view! {
         <PageHead title=model.user.name.clone() sub=sub/>
@@ -35,10 +36,10 @@ fn content(model: Model, password: ServerAction<ChangePassword>, end: ServerActi
     .into_any()
 }
 
-fn password_card(action: ServerAction<ChangePassword>) -> AnyView {
+fn password_card(action: FormCall<ChangePassword>) -> AnyView {
     let query = use_query_map();
     let pending = move || action.pending().get();
-    let changed = move || matches!(action.value().get(), Some(Ok(()))) || query.with(|q| q.get_str("changed").is_some());
+    let changed = move || action.done().is_some() || query.with(|q| q.get_str("changed").is_some());
     card(
         "Password",
         None,
@@ -63,7 +64,7 @@ fn password_card(action: ServerAction<ChangePassword>) -> AnyView {
     )
 }
 
-fn sessions(all: Vec<Session>, end: ServerAction<EndSession>) -> AnyView {
+fn sessions(all: Vec<Session>, end: FormCall<EndSession>) -> AnyView {
     let rows = all.into_iter().map(|s| session(s, end)).collect_view().into_any();
     let columns = vec![
         Column::text("Browser"),
@@ -76,7 +77,7 @@ fn sessions(all: Vec<Session>, end: ServerAction<EndSession>) -> AnyView {
     card_flush("Where you are signed in", None, view! { {fault}{table("Sessions", columns, rows)} }.into_any())
 }
 
-fn session(s: Session, end: ServerAction<EndSession>) -> AnyView {
+fn session(s: Session, end: FormCall<EndSession>) -> AnyView {
     let button = if s.current {
         badge(Tone::Ok, "This one")
     } else {

@@ -1,7 +1,10 @@
 //! The approvals inbox: what waits for a second person, with everything a decision needs.
 
 use super::{
-    rollouts::{phrases, preview::figures},
+    rollouts::{
+        phrases,
+        preview::{figures, stage_lines},
+    },
     words,
 };
 use crate::{
@@ -18,6 +21,7 @@ use crate::{
         toast::toasts,
     },
 };
+use crate::ui::form::{ActionForm, FormCall};
 use leptos::prelude::*;
 use wire::{
     live::Topic,
@@ -30,17 +34,17 @@ pub fn ApprovalsPage() -> AnyView {
     let model = Resource::new(|| (), |()| read_approvals());
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
     let decisions = Decisions { approve: deciding("Approved", model), reject: deciding("Rejected", model) };
-    page(model, move |model| content(&model, decisions))
+    page(model, move |model: Model| content(&model, decisions))
 }
 
 /// The two calls behind the cards.
 #[derive(Clone, Copy)]
 struct Decisions {
-    approve: ServerAction<ActOnRollout>,
-    reject: ServerAction<ActOnRollout>,
+    approve: FormCall<ActOnRollout>,
+    reject: FormCall<ActOnRollout>,
 }
 
-fn deciding(said: &'static str, model: Resource<Result<Model, crate::api::fault::ApiFault>>) -> ServerAction<ActOnRollout> {
+fn deciding(said: &'static str, model: crate::api::packed::Reading) -> FormCall<ActOnRollout> {
     let call = action::<ActOnRollout>();
     let notes = toasts();
     on_success(call, move |()| {
@@ -82,14 +86,6 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
     let href = format!("/rollouts/{}", r.id);
     let (tone, word) = words::rollout(r.state);
     let first = c.preview.stages.first().map_or(0, |s| s.devices);
-    let last = c.spec.stages.len();
-    let stages = c
-        .spec
-        .stages
-        .iter()
-        .enumerate()
-        .map(|(i, s)| view! { <div>{format!("{} {}: {}; {}", i + 1, s.name, phrases::reach(s.reach), phrases::then(s, i + 1 == last))}<div class="small text-2">{phrases::gate(&s.gate)}</div></div> })
-        .collect_view();
     let signers = if c.signed_by.is_empty() { "nobody".to_owned() } else { c.signed_by.join(", ") };
     let selector = if c.spec.selector.is_empty() { format!("every {}", r.device_type) } else { c.spec.selector.clone() };
     let deciding = match &c.blocked {
@@ -116,7 +112,7 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
                     <dt>"Why"</dt><dd>{if c.spec.reason.is_empty() { "no reason given".to_owned() } else { c.spec.reason.clone() }}</dd>
                     <dt>"Asked by"</dt><dd>{r.author.clone()}", "{time::ago(r.updated_at)}</dd>
                     <dt>"Devices"</dt><dd class="mono">{selector}</dd>
-                    <dt>"Stages"</dt><dd>{stages}</dd>
+                    {stage_lines(&c.spec)}
                     <dt>"Signed by"</dt><dd>{signers}</dd>
                     <dt>"Digest"</dt><dd>{copyable(c.digest.to_string(), "Copy digest")}</dd>
                 </dl>
@@ -128,7 +124,7 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
     .into_any()
 }
 
-fn decide(c: &ApprovalCard, yes: bool, call: ServerAction<ActOnRollout>) -> AnyView {
+fn decide(c: &ApprovalCard, yes: bool, call: FormCall<ActOnRollout>) -> AnyView {
     let r = &c.rollout;
     let text = if yes {
         format!("You approve exactly this plan: firmware {} for {}, digest {}. Any edit voids your approval.", r.version, counted(c.preview.total, "device", "devices"), c.digest.short())

@@ -13,7 +13,7 @@ use wire::access::{AuditEntry, AuditPage as Model};
 pub fn AuditPage() -> AnyView {
     let query = use_query_map();
     let model = Resource::new(move || query.with(|q| q.get("cur").unwrap_or_default()), read_audit);
-    page(model, move |model| {
+    page(model, move |model: Model| {
         let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
         content(&model, before.max(0))
     })

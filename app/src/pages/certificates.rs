@@ -16,6 +16,7 @@ use crate::{
         toast::toasts,
     },
 };
+use crate::ui::form::{ActionForm, FormCall};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -40,7 +41,7 @@ pub fn CertificatesPage() -> AnyView {
         }
         model.refetch();
     });
-    page(model, move |model| {
+    page(model, move |model: Model| {
         let (cursor, from, asked) = untrack(at);
         let before = from.parse().unwrap_or(0_i64).max(0);
         let here = if cursor.is_empty() { String::new() } else { format!("from={before}&cur={cursor}") };
@@ -48,7 +49,7 @@ pub fn CertificatesPage() -> AnyView {
     })
 }
 
-fn content(model: &Model, before: i64, here: &str, asked: &str, revoke: ServerAction<RevokeCertificate>) -> AnyView {
+fn content(model: &Model, before: i64, here: &str, asked: &str, revoke: FormCall<RevokeCertificate>) -> AnyView {
     let items = &model.certificates.items;
     let shown = i64::try_from(items.len()).unwrap_or(0);
     let sub = format!(
@@ -103,7 +104,7 @@ fn rows(model: &Model, here: &str) -> AnyView {
                     <th scope="row"><a class="main mono" href=format!("/devices/{}", c.device_id)>{c.device_id.to_string()}</a></th>
                     <td>{badge(tone, word)}{reason}</td>
                     <td>{time::ago(c.not_after)}</td>
-                    <td>{c.issuer.clone()}</td>
+                    <td title=c.issuer.clone()>{common_name(&c.issuer).to_owned()}</td>
                     <td>{c.key_alg.clone()}</td>
                     <td>{copyable(c.serial.clone(), "Copy serial number")}</td>
                     <td class="dim">{time::ago_or(c.first_used_at, "not yet")}</td>
@@ -119,7 +120,7 @@ fn question_title(c: &CertificateRow) -> String {
     format!("Revoke the certificate of {}", c.device_id)
 }
 
-fn ask(c: &CertificateRow, call: ServerAction<RevokeCertificate>) -> AnyView {
+fn ask(c: &CertificateRow, call: FormCall<RevokeCertificate>) -> AnyView {
     let device = c.device_id.to_string();
     let inside = move || {
         let fault = refusal(call);
@@ -159,7 +160,7 @@ fn authorities(all: &[AuthorityRow], now: Timestamp) -> AnyView {
             };
             view! {
                 <tr>
-                    <th scope="row">{a.subject.clone()}</th>
+                    <th scope="row" title=a.subject.clone()>{common_name(&a.subject).to_owned()}</th>
                     <td>{purpose.to_owned()}</td>
                     <td>{badge(tone, word)}</td>
                     <td>{time::ago(a.not_after)}</td>
@@ -170,6 +171,11 @@ fn authorities(all: &[AuthorityRow], now: Timestamp) -> AnyView {
         })
         .collect_view();
     table("Authorities", columns, rows.into_any())
+}
+
+/// The `CN` of a subject, or all of it when it has none.
+fn common_name(subject: &str) -> &str {
+    subject.split(", ").find_map(|part| part.strip_prefix("CN=")).unwrap_or(subject)
 }
 
 /// The PEM as an address of its own (RFC 2397): what the page shows is what is saved.

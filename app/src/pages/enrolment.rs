@@ -12,6 +12,7 @@ use crate::{
         toast::toasts,
     },
 };
+use crate::ui::form::{ActionForm, FormCall};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -38,7 +39,7 @@ pub fn EnrolmentPage() -> AnyView {
         model.refetch();
     });
     let calls = Calls { create, revoke };
-    page(model, move |model| {
+    page(model, move |model: Model| {
         let asked = query.with_untracked(|q| q.get("revoke"));
         content(&model, asked.as_deref(), calls)
     })
@@ -46,8 +47,8 @@ pub fn EnrolmentPage() -> AnyView {
 
 #[derive(Clone, Copy)]
 struct Calls {
-    create: ServerAction<CreateEnrolmentToken>,
-    revoke: ServerAction<RevokeEnrolmentToken>,
+    create: FormCall<CreateEnrolmentToken>,
+    revoke: FormCall<RevokeEnrolmentToken>,
 }
 
 fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
@@ -59,7 +60,7 @@ fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
     let posted = model.created.clone();
     let shown = p.tokens.clone();
     let created = move || {
-        let answered = calls.create.value().with(|v| v.as_ref().and_then(|r| r.as_ref().ok()).cloned());
+        let answered = calls.create.done();
         answered.or_else(|| posted.clone()).map(|c| created_card(&c, shown.iter().find(|t| t.id == c.token.id)))
     };
     let tokens = if p.tokens.is_empty() {
@@ -80,7 +81,7 @@ fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
     .into_any()
 }
 
-fn new_form(create: ServerAction<CreateEnrolmentToken>) -> AnyView {
+fn new_form(create: FormCall<CreateEnrolmentToken>) -> AnyView {
     let fields = move || {
         let fault = refusal(create);
         let f = fault.as_ref();
@@ -138,7 +139,7 @@ fn guide(p: &Page) -> AnyView {
     card("Add a device", None, body.into_any())
 }
 
-fn rows(p: &Page, revoke: ServerAction<RevokeEnrolmentToken>) -> AnyView {
+fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
     let columns = vec![
         Column::text("Token"),
         Column::text("State"),
@@ -194,7 +195,7 @@ fn standing(t: &EnrolmentToken, now: Timestamp) -> (Tone, &'static str) {
     }
 }
 
-fn ask(t: &EnrolmentToken, call: ServerAction<RevokeEnrolmentToken>) -> AnyView {
+fn ask(t: &EnrolmentToken, call: FormCall<RevokeEnrolmentToken>) -> AnyView {
     let text = format!("No further device can enrol with it ({} left). Devices that have used it stay.", counted((t.max_uses - t.uses).max(0), "use", "uses"));
     let inside = move || {
         let confirm = Confirm {

@@ -25,7 +25,7 @@ pub fn OverviewPage() -> AnyView {
     live::refetch_on(|| Some(Topic::Devices), 5000, model);
     let counts = RwSignal::new(None);
     live::on_counts(move |new| counts.set(Some(new)));
-    page(model, move |model| content(model, counts))
+    page(model, move |model: Model| content(model, counts))
 }
 
 fn content(model: Model, live: RwSignal<Option<FleetCounts>>) -> AnyView {

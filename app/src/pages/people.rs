@@ -13,6 +13,7 @@ use crate::{
         toast::toasts,
     },
 };
+use crate::ui::form::{ActionForm, FormCall};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -21,7 +22,7 @@ use wire::{
     states::Role,
 };
 
-type Read = Resource<Result<Model, crate::api::fault::ApiFault>>;
+type Read = crate::api::packed::Reading;
 
 /// `/people`; `?disable=ID` and `?revoke=ID` ask without JavaScript.
 #[component]
@@ -35,7 +36,7 @@ pub fn PeoplePage() -> AnyView {
         create: said("Token made", model),
         revoke: said("Token revoked", model),
     };
-    page(model, move |model| {
+    page(model, move |model: Model| {
         let asked = query.with_untracked(|q| q.get("disable").or_else(|| q.get("revoke")));
         content(&model, asked.as_deref(), calls)
     })
@@ -43,18 +44,18 @@ pub fn PeoplePage() -> AnyView {
 
 #[derive(Clone, Copy)]
 struct Calls {
-    add: ServerAction<CreateUser>,
-    role: ServerAction<SetUserRole>,
-    disable: ServerAction<DisableUser>,
-    create: ServerAction<CreateApiToken>,
-    revoke: ServerAction<RevokeApiToken>,
+    add: FormCall<CreateUser>,
+    role: FormCall<SetUserRole>,
+    disable: FormCall<DisableUser>,
+    create: FormCall<CreateApiToken>,
+    revoke: FormCall<RevokeApiToken>,
 }
 
 /// A call that says so when it is done, closes its dialog and reads the page again.
-fn said<S>(word: &'static str, model: Read) -> ServerAction<S>
+fn said<S>(word: &'static str, model: Read) -> FormCall<S>
 where
-    S: ServerFn<Error = crate::api::fault::ApiFault> + Clone + Send + Sync + 'static,
-    S::Output: Clone + Send + Sync + 'static,
+    S: ServerFn<Error = crate::api::fault::ApiFault> + 'static,
+    S::Output: serde::de::DeserializeOwned,
 {
     let call = action::<S>();
     let notes = toasts();
@@ -79,7 +80,7 @@ fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
     // The plain form's token comes with the page, the scripted form's as the answer of its call.
     let posted = model.created.clone();
     let created = move || {
-        let answered = calls.create.value().with(|v| v.as_ref().and_then(|r| r.as_ref().ok()).cloned());
+        let answered = calls.create.done();
         answered.or_else(|| posted.clone()).map(|c| created_card(&c))
     };
     let forms = (p.may_edit || p.may_make_tokens).then(|| {
@@ -159,7 +160,7 @@ fn user_rows(p: &Page, calls: Calls) -> AnyView {
     view! { {fault}{table("People", columns, rows.into_any())} }.into_any()
 }
 
-fn role_form(u: &User, call: ServerAction<SetUserRole>) -> AnyView {
+fn role_form(u: &User, call: FormCall<SetUserRole>) -> AnyView {
     let options = Role::ALL
         .iter()
         .map(|r| {
@@ -180,7 +181,7 @@ fn role_form(u: &User, call: ServerAction<SetUserRole>) -> AnyView {
     .into_any()
 }
 
-fn add_form(call: ServerAction<CreateUser>) -> AnyView {
+fn add_form(call: FormCall<CreateUser>) -> AnyView {
     let fields = move || {
         let fault = refusal(call);
         let f = fault.as_ref();
@@ -201,7 +202,7 @@ fn add_form(call: ServerAction<CreateUser>) -> AnyView {
     .into_any()
 }
 
-fn token_form(call: ServerAction<CreateApiToken>) -> AnyView {
+fn token_form(call: FormCall<CreateApiToken>) -> AnyView {
     let fields = move || {
         let fault = refusal(call);
         let f = fault.as_ref();
@@ -233,7 +234,7 @@ fn created_card(c: &CreatedApiToken) -> AnyView {
     .into_any()
 }
 
-fn token_rows(p: &Page, revoke: ServerAction<RevokeApiToken>) -> AnyView {
+fn token_rows(p: &Page, revoke: FormCall<RevokeApiToken>) -> AnyView {
     let columns = vec![
         Column::text("Token"),
         Column::text("Role"),
@@ -281,7 +282,7 @@ fn standing(t: &ApiToken, now: Timestamp) -> (Tone, &'static str) {
     }
 }
 
-fn ask_disable(u: &User, call: ServerAction<DisableUser>) -> AnyView {
+fn ask_disable(u: &User, call: FormCall<DisableUser>) -> AnyView {
     let (form_id, email) = (format!("off-{}", u.id), u.email.clone());
     let inside = move || {
         let confirm = Confirm {
@@ -299,7 +300,7 @@ fn ask_disable(u: &User, call: ServerAction<DisableUser>) -> AnyView {
     view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }
 
-fn ask_revoke(t: &ApiToken, call: ServerAction<RevokeApiToken>) -> AnyView {
+fn ask_revoke(t: &ApiToken, call: FormCall<RevokeApiToken>) -> AnyView {
     let form_id = format!("token-{}", t.id);
     let inside = move || {
         let confirm = Confirm {

@@ -5,17 +5,18 @@ use crate::{
     api::session::{SetUp, read_set_up_needed},
     ui::{fault_banner, field, form, page, page::PageHead, submit, text},
 };
-use leptos::{form::ActionForm, prelude::*};
+use crate::ui::form::{ActionForm, FormCall};
+use leptos::prelude::*;
 
 /// Set-up.
 #[component]
 pub fn SetUpPage() -> AnyView {
     let action = form::action::<SetUp>();
     let model = Resource::new(|| (), |()| read_set_up_needed());
-    door(page(model, move |needed| if needed { set_up_form(action) } else { done() }))
+    door(page(model, move |needed: bool| if needed { set_up_form(action) } else { done() }))
 }
 
-fn set_up_form(action: ServerAction<SetUp>) -> AnyView {
+fn set_up_form(action: FormCall<SetUp>) -> AnyView {
     let pending = move || action.pending().get();
     view! {
         <PageHead title="Set up Fleetward" sub="Make the first account. It is an admin and can invite the others.".into_any()/>

@@ -4,7 +4,8 @@ use crate::{
     api::session::SignIn,
     ui::{Tone, banner, fault_banner, field, form, page::PageHead, submit},
 };
-use leptos::{form::ActionForm, prelude::*};
+use crate::ui::form::ActionForm;
+use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 /// Sign-in.

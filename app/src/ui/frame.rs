@@ -35,7 +35,7 @@ pub fn Frame() -> AnyView {
             <Transition fallback=|| view! { <nav class="side" aria-label="Main"></nav><header class="top"></header> }>
                 {move || Suspend::new(async move {
                     // A viewer that could not be read leaves a frame without names and counts; the page below says why.
-                    chrome(viewer.await.ok().as_ref(), path, live)
+                    chrome(viewer.await.and_then(|viewer| viewer.read::<Viewer>()).ok().as_ref(), path, live)
                 })}
             </Transition>
             <main id="main" tabindex="-1">

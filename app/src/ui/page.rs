@@ -4,27 +4,33 @@ use super::{
     icon::icon,
     status::Tone,
 };
-use crate::{api::fault::ApiFault, session};
+use crate::{
+    api::packed::{Packed, Reading},
+    session,
+};
 use leptos::{html, prelude::*};
 use leptos_meta::Title;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use wire::{Fault, FaultKind};
 
 /// Shows a page's model: rows of grey while the first read runs, the old page while a later one does, a state in words when it failed.
 ///
 /// `model` is the page's one resource; `render` makes the page of it and runs again after every read, so it must not own state: what is typed
 /// or opened lives in the DOM, in the URL, or outside of it.
-pub fn page<T>(model: Resource<Result<T, ApiFault>>, render: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static) -> AnyView
-where
-    T: Clone + Send + Sync + Serialize + DeserializeOwned + 'static,
-{
+pub fn page<T: DeserializeOwned + 'static>(model: Reading, render: impl Fn(T) -> AnyView + Send + Sync + 'static) -> AnyView {
+    page_of(model, Arc::new(move |model| model.read().map_or_else(|fault| fault_state(&fault.0), &render)))
+}
+
+/// The same with the model's type out of sight, so that it is compiled once for all pages.
+fn page_of(model: Reading, render: Arc<dyn Fn(&Packed) -> AnyView + Send + Sync>) -> AnyView {
     view! {
         <Transition fallback=skeleton>
             {move || {
-                let render = render.clone();
+                let render = Arc::clone(&render);
                 Suspend::new(async move {
                     match model.await {
-                        Ok(model) => render(model),
+                        Ok(model) => render(&model),
                         Err(fault) => fault_state(&fault.0),
                     }
                 })

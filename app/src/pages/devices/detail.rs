@@ -72,12 +72,13 @@ pub fn DevicePage() -> AnyView {
     });
     live::refetch_on(|| Some(Topic::Rollouts), 2000, model);
     let actions = Actions::new(move || model.refetch());
-    page(model, move |view| content(&view, section.get(), range.get_untracked(), feed, actions))
+    page(model, move |view: DeviceView| content(&view, section.get(), range.get_untracked(), feed, actions))
 }
 
 /// What the page shows of the device's presence; none before the first read.
-fn online(model: Resource<Result<DeviceView, crate::api::fault::ApiFault>>) -> Option<bool> {
-    model.with_untracked(|view| view.as_ref().and_then(|view| view.as_ref().ok().map(|view| view.detail.row.online)))
+fn online(model: crate::api::packed::Reading) -> Option<bool> {
+    let view = model.with_untracked(|model| model.as_ref()?.as_ref().ok()?.read::<DeviceView>().ok())?;
+    Some(view.detail.row.online)
 }
 
 fn content(

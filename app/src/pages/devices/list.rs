@@ -37,7 +37,7 @@ pub fn DevicesPage() -> AnyView {
     let before = Memo::new(move |_| address.with(|a| a.get_str("before").and_then(|b| b.parse::<i64>().ok()).unwrap_or(0).max(0)));
     let model = Resource::new(move || query.get(), read_devices);
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    page(model, move |model| content(&model, &query.get_untracked(), before.get_untracked()))
+    page(model, move |model: Model| content(&model, &query.get_untracked(), before.get_untracked()))
 }
 
 fn content(model: &Model, query: &DeviceQuery, before: i64) -> AnyView {

@@ -10,7 +10,8 @@ use crate::{
         status, submit, svg, text, time,
     },
 };
-use leptos::{form::ActionForm, prelude::*};
+use crate::ui::form::{ActionForm, FormCall};
+use leptos::prelude::*;
 use wire::{devices::DeviceDetail, live::DeviceLive, states::DeviceState};
 
 const TAGS: &str = "tags-dialog";
@@ -20,8 +21,8 @@ const DAY_MS: i64 = 24 * 3_600_000;
 /// What can be done to a device from its page. Made once a page, so that a model read again meanwhile does not lose an answer.
 #[derive(Clone, Copy)]
 pub struct Actions {
-    tags: ServerAction<SetTags>,
-    decommission: ServerAction<Decommission>,
+    tags: FormCall<SetTags>,
+    decommission: FormCall<Decommission>,
 }
 
 impl Actions {
@@ -158,7 +159,7 @@ fn attributes(d: &DeviceDetail) -> AnyView {
     card("What it says about itself", None, view! { <dl class="kv">{rows}</dl> }.into_any())
 }
 
-fn tags_dialog(d: &DeviceDetail, action: ServerAction<SetTags>) -> AnyView {
+fn tags_dialog(d: &DeviceDetail, action: FormCall<SetTags>) -> AnyView {
     let id = d.row.device_id.to_string();
     let tags = d.row.tags.join(", ");
     let pending = move || action.pending().get();
@@ -179,7 +180,7 @@ fn tags_dialog(d: &DeviceDetail, action: ServerAction<SetTags>) -> AnyView {
     dialog(TAGS, format!("Tags of {id}"), inside)
 }
 
-fn decommission_form(d: &DeviceDetail, action: ServerAction<Decommission>) -> AnyView {
+fn decommission_form(d: &DeviceDetail, action: FormCall<Decommission>) -> AnyView {
     let id = d.row.device_id.to_string();
     let pending = move || action.pending().get();
     view! {
@@ -202,7 +203,7 @@ fn decommission_form(d: &DeviceDetail, action: ServerAction<Decommission>) -> An
     .into_any()
 }
 
-fn decommission_dialog(d: &DeviceDetail, action: ServerAction<Decommission>) -> AnyView {
+fn decommission_dialog(d: &DeviceDetail, action: FormCall<Decommission>) -> AnyView {
     dialog(DECOMMISSION, format!("Decommission {}?", d.row.device_id), decommission_form(d, action))
 }
 

@@ -14,6 +14,7 @@ use crate::{
         toast::toasts,
     },
 };
+use crate::ui::form::{ActionForm, FormCall};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{live::Topic, releases::ReleaseDetail as Model};
@@ -82,13 +83,13 @@ pub fn ReleasePage() -> AnyView {
         }
         model.refetch();
     });
-    page(model, move |model| {
+    page(model, move |model: Model| {
         let asked = query.with_untracked(|q| q.get("ask")).and_then(|word| VERBS.into_iter().find(|v| v.word() == word));
         content(&model, asked, call)
     })
 }
 
-fn content(m: &Model, asked: Option<Verb>, call: ServerAction<ActOnRelease>) -> AnyView {
+fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyView {
     let r = &m.row;
     let (tone, word) = words::release(r.state, !r.quarantine.is_empty());
     let title = if r.version.is_empty() { "Upload without a manifest".to_owned() } else { format!("{} {}", r.device_type, r.version) };
@@ -197,7 +198,7 @@ fn question_title(m: &Model, verb: Verb) -> String {
     format!("{} {} {}", verb.label(), m.row.device_type, m.row.version)
 }
 
-fn ask(m: &Model, verb: Verb, call: ServerAction<ActOnRelease>) -> AnyView {
+fn ask(m: &Model, verb: Verb, call: FormCall<ActOnRelease>) -> AnyView {
     let r = &m.row;
     let (id, version, installed, uses) = (r.id.to_string(), r.version.clone(), r.installed, m.rollouts.len());
     let inside = move || {

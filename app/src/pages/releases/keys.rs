@@ -10,6 +10,7 @@ use crate::{
         table, text, time,
     },
 };
+use crate::ui::form::{ActionForm, FormCall};
 use leptos::prelude::*;
 use wire::releases::{ReleasesPage as Model, SigningKey};
 
@@ -17,9 +18,9 @@ use wire::releases::{ReleasesPage as Model, SigningKey};
 #[derive(Clone, Copy)]
 pub struct Calls {
     /// Adds a key.
-    pub add: ServerAction<AddSigningKey>,
+    pub add: FormCall<AddSigningKey>,
     /// Revokes one.
-    pub revoke: ServerAction<RevokeSigningKey>,
+    pub revoke: FormCall<RevokeSigningKey>,
 }
 
 /// The list of keys.
@@ -33,7 +34,7 @@ pub fn list(model: &Model, calls: Calls) -> AnyView {
 }
 
 /// The form that adds one.
-pub fn add_form(call: ServerAction<AddSigningKey>) -> AnyView {
+pub fn add_form(call: FormCall<AddSigningKey>) -> AnyView {
     let fields = move || {
         let fault = refusal(call);
         let f = fault.as_ref();
@@ -89,7 +90,7 @@ fn rows(model: &Model, calls: Calls) -> AnyView {
 }
 
 /// The question before a key is revoked.
-pub fn ask_revoke(k: &SigningKey, call: ServerAction<RevokeSigningKey>) -> AnyView {
+pub fn ask_revoke(k: &SigningKey, call: FormCall<RevokeSigningKey>) -> AnyView {
     let (form_id, name) = (format!("key-{}", k.id), k.name.clone());
     let inside = move || {
         let confirm = Confirm {

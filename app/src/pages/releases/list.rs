@@ -7,6 +7,7 @@ use super::{
 use crate::{
     api::{
         fault::ApiFault,
+        packed::Reading,
         releases::{AddSigningKey, RevokeSigningKey, read_releases},
     },
     live,
@@ -20,6 +21,7 @@ use crate::{
         toast::toasts,
     },
 };
+use crate::ui::form::FormCall;
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -35,17 +37,17 @@ pub fn ReleasesPage() -> AnyView {
     live::refetch_on(|| Some(Topic::Releases), 1000, model);
     let calls = keys::Calls { add: said::<AddSigningKey>("Key added", model), revoke: said::<RevokeSigningKey>("Key revoked", model) };
     let uploader = Uploader::new();
-    page(model, move |model| {
+    page(model, move |model: Model| {
         let (before, asked) = query.with_untracked(|q| (q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64), q.get("revoke")));
         content(&model, before.max(0), asked.as_deref(), calls, uploader)
     })
 }
 
 /// A call that says so when it is done, closes its dialog and reads the page again.
-fn said<S>(word: &'static str, model: Resource<Result<Model, ApiFault>>) -> ServerAction<S>
+fn said<S>(word: &'static str, model: Reading) -> FormCall<S>
 where
-    S: ServerFn<Error = ApiFault> + Clone + Send + Sync + 'static,
-    S::Output: Clone + Send + Sync + 'static,
+    S: ServerFn<Error = ApiFault> + 'static,
+    S::Output: serde::de::DeserializeOwned,
 {
     let call = action::<S>();
     let notes = toasts();

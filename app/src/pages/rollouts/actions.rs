@@ -13,6 +13,7 @@ use crate::{
         Tone,
     },
 };
+use crate::ui::form::{ActionForm, FormCall};
 use leptos::prelude::*;
 use wire::{
     rollouts::{Action, Call, RolloutDetail, Verb},
@@ -25,7 +26,7 @@ const ASKING: [Verb; 9] =
 
 /// The calls behind the questions of one page, one a verb so that a refusal shows only where it belongs.
 #[derive(Clone, Copy)]
-pub struct Asks([(Verb, ServerAction<ActOnRollout>); 9]);
+pub struct Asks([(Verb, FormCall<ActOnRollout>); 9]);
 
 impl Asks {
     /// Makes them; `done` runs in the browser after each success.
@@ -44,7 +45,7 @@ impl Asks {
         }))
     }
 
-    fn of(self, verb: Verb) -> Option<ServerAction<ActOnRollout>> {
+    fn of(self, verb: Verb) -> Option<FormCall<ActOnRollout>> {
         self.0.iter().find(|a| a.0 == verb).map(|a| a.1)
     }
 }
@@ -54,10 +55,11 @@ pub fn verb_of(word: &str) -> Option<Verb> {
     ASKING.into_iter().find(|v| v.as_str() == word)
 }
 
-/// Buttons for everything the viewer may ever do here, the one to press next last and in the accent; what can't be done now is off and says why.
+/// Buttons for what the viewer can do now, the one to press next last and in the accent. The step that the state waits for is there even when this
+/// viewer can't take it: it is off then and says why.
 pub fn buttons(rollout: &RolloutDetail) -> AnyView {
     let first = primary(rollout.row.state, &rollout.actions);
-    let mut all: Vec<&Action> = rollout.actions.iter().collect();
+    let mut all: Vec<&Action> = rollout.actions.iter().filter(|a| a.blocked.is_none() || Some(a.verb) == first).collect();
     all.sort_by_key(|a| (Some(a.verb) == first, order(a.verb)));
     let buttons = all.into_iter().map(|a| button(rollout, a, Some(a.verb) == first)).collect_view();
     let again = matches!(rollout.row.state, RolloutState::Completed | RolloutState::Stopped | RolloutState::Rejected | RolloutState::RolledBack)
@@ -95,16 +97,8 @@ fn button(rollout: &RolloutDetail, a: &Action, first: bool) -> AnyView {
 
 /// Why the next step can't be taken by this viewer, in words for everybody to see.
 pub fn blocked_note(rollout: &RolloutDetail) -> Option<String> {
-    let wants = match rollout.row.state {
-        RolloutState::WaitingForApproval => Verb::Approve,
-        RolloutState::Draft | RolloutState::Rejected => Verb::Submit,
-        RolloutState::Halted | RolloutState::Paused => Verb::Resume,
-        RolloutState::Running => Verb::Promote,
-        _ => return None,
-    };
-    let blocked = rollout.actions.iter().find(|a| a.verb == wants)?.blocked.clone()?;
-    // While a stage runs there is nothing to promote; that goes without saying.
-    (wants != Verb::Promote).then_some(blocked)
+    let first = primary(rollout.row.state, &rollout.actions)?;
+    rollout.actions.iter().find(|a| a.verb == first)?.blocked.clone()
 }
 
 /// The dialogs that [`buttons`] opens. `back` is the address of the page they stand on.
@@ -156,21 +150,21 @@ fn dialog_id(verb: Verb) -> String {
 
 /// The one button to press next, by the rollout's state; none when nothing is to be done.
 fn primary(state: RolloutState, actions: &[Action]) -> Option<Verb> {
+    use RolloutState as S;
     let possible = |verb: Verb| actions.iter().any(|a| a.verb == verb && a.blocked.is_none());
     let listed = |verb: Verb| actions.iter().any(|a| a.verb == verb);
-    use RolloutState as S;
     let wanted = match state {
         S::Draft | S::Rejected => Verb::Submit,
-        S::WaitingForApproval => return listed(Verb::Approve).then_some(Verb::Approve),
+        S::WaitingForApproval => Verb::Approve,
         S::Approved | S::Scheduled => Verb::Start,
         S::Running if possible(Verb::Promote) => Verb::Promote,
         S::Running => Verb::Pause,
         S::Paused => Verb::Resume,
-        S::Completed | S::Stopped => Verb::Retry,
+        S::Completed | S::Stopped if possible(Verb::Retry) => Verb::Retry,
         // After a gate said no, nothing should invite to go on.
-        S::Halted | S::RollingBack | S::RolledBack | S::Stopping => return None,
+        S::Halted | S::RollingBack | S::RolledBack | S::Stopping | S::Completed | S::Stopped => return None,
     };
-    possible(wanted).then_some(wanted)
+    listed(wanted).then_some(wanted)
 }
 
 /// Where a button stands: what ends or refuses first, then what changes, then what goes on.

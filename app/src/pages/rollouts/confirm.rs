@@ -16,7 +16,7 @@ pub fn ConfirmPage() -> AnyView {
     let id = move || params.with(|p| p.get("id").unwrap_or_default());
     let model = Resource::new(id, |id| read_rollout(id, 0, String::new(), String::new()));
     let asks = actions::Asks::new(|| ());
-    page(model, move |model| {
+    page(model, move |model: wire::rollouts::RolloutPage| {
         let word = params.with_untracked(|p| p.get("verb").unwrap_or_default());
         content(&model.rollout, &word, asks)
     })

@@ -1,6 +1,6 @@
 //! The course of a rollout: the bar of its stages, what its state means, its gates, its plan, its decisions and its history.
 
-use super::{phrases, updates::Choice};
+use super::{phrases, preview::stage_lines, updates::Choice};
 use crate::pages::words;
 use crate::ui::{
     Tone, banner, card, dot, time,
@@ -10,7 +10,7 @@ use crate::ui::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Call, RolloutDetail, StageView},
+    rollouts::{Call, RolloutDetail, RolloutEvent, StageView},
     states::{RolloutState, StageState},
 };
 
@@ -59,7 +59,7 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
     let waiting = r.stages.iter().find(|s| s.state == StageState::AwaitingPromotion);
     match r.row.state {
         S::WaitingForApproval => {
-            banner(Tone::Hold, strong("Waits for approval.", format!("Somebody else than {} has to decide, with the role admin. {summary}", r.row.author)))
+            banner(Tone::Hold, strong("Waits for approval.", format!("An admin other than {} has to decide.", r.row.author)))
         }
         S::Halted => {
             let verdict = r.stages.iter().find(|s| s.verdict.call == Call::Halt || s.state == StageState::Failed);
@@ -138,23 +138,13 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
 
 /// The plan as it was decided on.
 pub fn plan_card(r: &RolloutDetail) -> AnyView {
-    let last = r.spec.stages.len();
-    let rows = r
-        .spec
-        .stages
-        .iter()
-        .enumerate()
-        .map(|(i, s)| {
-            view! { <dt>{format!("{} {}", i + 1, s.name)}</dt><dd>{phrases::reach(s.reach)}"; "{phrases::then(s, i + 1 == last)}<div class="small text-2">{phrases::gate(&s.gate)}</div></dd> }
-        })
-        .collect_view();
     let selector = if r.spec.selector.is_empty() { format!("every {}", r.row.device_type) } else { r.spec.selector.clone() };
     let reason = (!r.spec.reason.is_empty()).then(|| view! { <dt>"Reason"</dt><dd>{r.spec.reason.clone()}</dd> });
     let body = view! {
         <dl class="kv">
             {reason}
             <dt>"Devices"</dt><dd class="mono">{selector}</dd>
-            {rows}
+            {stage_lines(&r.spec)}
             <dt>"Times out"</dt><dd>{wire::time::duration(i64::from(r.spec.timeout_min) * 60_000)}" without a word"</dd>
             <dt>"Digest"</dt><dd>{crate::ui::copyable(r.digest.to_string(), "Copy digest")}</dd>
         </dl>
@@ -184,12 +174,23 @@ pub fn approvals_card(r: &RolloutDetail) -> AnyView {
     card("Decisions", None, view! { <ol class="timeline">{items}</ol> }.into_any())
 }
 
+/// Lines of a history that are shown at once; the others are a press away.
+const RECENT: usize = 8;
+
 /// What happened, newest first.
 pub fn history_card(r: &RolloutDetail) -> AnyView {
-    let items = r
-        .history
+    let (recent, earlier) = r.history.split_at(r.history.len().min(RECENT));
+    let earlier = (!earlier.is_empty()).then(|| view! { <details><summary>{format!("{} earlier", earlier.len())}</summary>{events(earlier)}</details> });
+    card("History", None, view! { {events(recent)}{earlier} }.into_any())
+}
+
+fn events(all: &[RolloutEvent]) -> AnyView {
+    let items = all
         .iter()
-        .map(|e| view! { <li>{dot(Tone::parse(&e.tone))}<div>{e.text.clone()}<div class="sub">{e.by.clone()}</div></div>{time::ago(e.at)}</li> })
+        .map(|e| {
+            let by = (!e.text.contains(&e.by)).then(|| view! { <div class="sub">{e.by.clone()}</div> });
+            view! { <li>{dot(Tone::parse(&e.tone))}<div>{e.text.clone()}{by}</div>{time::ago(e.at)}</li> }
+        })
         .collect_view();
-    card("History", None, view! { <ol class="timeline">{items}</ol> }.into_any())
+    view! { <ol class="timeline">{items}</ol> }.into_any()
 }

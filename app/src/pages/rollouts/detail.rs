@@ -31,7 +31,7 @@ pub fn RolloutPage() -> AnyView {
     let model = Resource::new(move || (id.get(), choice.get()), |(id, c)| read_rollout(id, c.stage, c.show, c.cursor));
     live::refetch_on(move || id.get().parse().ok().map(Topic::Rollout), 500, model);
     let asks = Asks::new(move || model.refetch());
-    page(model, move |model| content(&model, &choice.get_untracked(), asks))
+    page(model, move |model: Model| content(&model, &choice.get_untracked(), asks))
 }
 
 fn content(model: &Model, choice: &Choice, asks: Asks) -> AnyView {
@@ -52,9 +52,9 @@ fn content(model: &Model, choice: &Choice, asks: Asks) -> AnyView {
             {updates::devices(model, choice)}
             <div class="stack">
                 {course::gate_card(r, choice)}
+                {course::plan_card(r)}
                 {course::approvals_card(r)}
                 {course::history_card(r)}
-                {course::plan_card(r)}
             </div>
         </div>
         {actions::dialogs(r, asks, &here)}

@@ -8,7 +8,6 @@ use crate::{
     ui::{
         Column, PageHead, Tab, badge, empty, icon,
         number::grouped,
-        page::card_flush,
         pager,
         progress::meter,
         table, tabs, time,
@@ -37,7 +36,7 @@ pub fn RolloutsPage() -> AnyView {
     let at = move || query.with(|q| (q.get("tab").unwrap_or_default(), q.get("cur").unwrap_or_default()));
     let model = Resource::new(at, |(tab, cursor)| read_rollouts(tab, cursor));
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
-    crate::ui::page::page(model, move |model| {
+    crate::ui::page::page(model, move |model: Model| {
         let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
         let (tab, _) = untrack(at);
         content(&model, &tab, before.max(0))
@@ -45,7 +44,7 @@ pub fn RolloutsPage() -> AnyView {
 }
 
 fn content(model: &Model, tab: &str, before: i64) -> AnyView {
-    let (_, label, none) = TABS.into_iter().find(|t| t.0 == tab).unwrap_or(TABS[0]);
+    let (.., none) = TABS.into_iter().find(|t| t.0 == tab).unwrap_or(TABS[0]);
     let new = model.may_draft.then(|| view! { <a class="btn" data-v="primary" href="/rollouts/new">{icon("plus")}"New rollout"</a> }.into_any());
     let links = TABS
         .into_iter()
@@ -57,7 +56,7 @@ fn content(model: &Model, tab: &str, before: i64) -> AnyView {
         let first = model.may_draft.then(|| view! { <a class="btn" href="/rollouts/new">"Plan a rollout"</a> }.into_any());
         view! { <div class="card">{empty("rocket", none, text, first)}</div> }.into_any()
     } else {
-        card_flush(label, None, rows(&model.rollouts.items))
+        rows(&model.rollouts.items)
     };
     let base = if tab.is_empty() { "/rollouts?".to_owned() } else { format!("/rollouts?tab={tab}&") };
     let next = model.rollouts.next.as_ref().map(|cursor| format!("{base}from={}&cur={cursor}", before + shown));

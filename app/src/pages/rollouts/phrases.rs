@@ -35,7 +35,7 @@ pub fn numbers(c: &Counts) -> String {
 /// How far a stage reaches: `up to 10 %`, `up to 5 devices`.
 pub fn reach(reach: Reach) -> String {
     match reach {
-        Reach::Percent(p) if p >= 100.0 => "everybody".to_owned(),
+        Reach::Percent(p) if p >= 100.0 => "all devices".to_owned(),
         Reach::Percent(p) => format!("up to {p} %"),
         Reach::Count(n) => format!("up to {}", counted(i64::from(n), "device", "devices")),
     }

@@ -1,13 +1,13 @@
 //! What a plan would do as of now: who is in which stage, who is left out and why, and what is wrong with it.
 
-use super::steps::Step;
+use super::{phrases, steps::Step};
 use crate::ui::{
     icon,
     number::{bytes, counted, grouped},
     waffle::waffle,
 };
 use leptos::prelude::*;
-use wire::rollouts::{Preview, Problem};
+use wire::rollouts::{Preview, Problem, RolloutSpec};
 
 /// Device ids of the first stage that are named; the others are a number.
 const NAMED: usize = 12;
@@ -37,6 +37,23 @@ pub fn pane(preview: Option<&Preview>, problems: &[Problem], link: impl Fn(Step)
         </section>
     }
     .into_any()
+}
+
+/// The stages of a plan as rows of a list; a gate that all of them share is said once.
+pub fn stage_lines(spec: &RolloutSpec) -> AnyView {
+    let (first, last) = (spec.stages.first().map(|s| s.gate), spec.stages.len());
+    let same = spec.stages.iter().all(|s| Some(s.gate) == first);
+    let rows = spec
+        .stages
+        .iter()
+        .enumerate()
+        .map(|(i, s)| {
+            let gate = (!same).then(|| view! { <div class="small text-2">{phrases::gate(&s.gate)}</div> });
+            view! { <dt>{format!("{} {}", i + 1, s.name)}</dt><dd>{phrases::reach(s.reach)}"; "{phrases::then(s, i + 1 == last)}{gate}</dd> }
+        })
+        .collect_view();
+    let shared = first.filter(|_| same).map(|g| view! { <dt>"Every gate"</dt><dd>{phrases::gate(&g)}</dd> });
+    view! { {rows}{shared} }.into_any()
 }
 
 /// The figures alone: also on an approval's card.

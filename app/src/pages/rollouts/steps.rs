@@ -1,6 +1,11 @@
 //! The steps of the wizard, each a form of its own that carries the whole plan.
 
-use super::{draft::{Draft, TEMPLATES}, phrases, wizard::Address};
+use super::{
+    draft::{Draft, TEMPLATES},
+    phrases,
+    preview::stage_lines,
+    wizard::Address,
+};
 use crate::{
     api::rollouts::SaveRollout,
     ui::{
@@ -10,6 +15,7 @@ use crate::{
         page::{card, card_flush},
     },
 };
+use crate::ui::form::{ActionForm, FormCall};
 use leptos::prelude::*;
 use leptos_router::components::Form;
 use wire::{
@@ -209,12 +215,13 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
                     <th scope="row">{cell(&at("name"), &format!("Name of stage {n}"), &s.name, "name", problems)}</th>
                     <td>
                         <div class="row nowrap">
-                            {cell(&at("reach"), &format!("Reach of stage {n}"), &s.reach, "short num", problems)}
+                            {input(&at("reach"), &format!("Reach of stage {n}"), &s.reach, "short num", problems)}
                             <select class="select unit" name=at("unit") aria-label=format!("Unit of stage {n}")>
                                 <option value="percent" selected=percent>"%"</option>
                                 <option value="count" selected=!percent>"devices"</option>
                             </select>
                         </div>
+                        {problem_of(&at("reach"), problems)}
                     </td>
                     <td class="num">{devices}</td>
                     <td>{cell(&at("soak_s"), &format!("How long stage {n} is watched"), &s.soak, "short", problems)}</td>
@@ -272,14 +279,14 @@ fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
         .enumerate()
         .map(|(i, s)| {
             let n = i + 1;
-            let input = |f: &str, label: &str, value: &str| cell(&format!("stages.{i}.gate.{f}"), &format!("{label}, stage {n}"), value, "short num", problems);
+            let rate = |f: &str, label: &str, value: &str| cell(&format!("stages.{i}.gate.{f}"), &format!("{label}, stage {n}"), value, "short num", problems);
             view! {
                 <tr>
                     <th scope="row">{format!("{n} {}", s.name)}</th>
-                    <td>{input("success_percent", "Success percentage to pass", &s.success)}</td>
-                    <td>{input("error_percent", "Error percentage that halts", &s.error)}</td>
-                    <td>{input("min_sample", "Finished devices before it is judged", &s.sample)}</td>
-                    <td>{input("max_errors", "Errors that halt at once", &s.max_errors)}</td>
+                    <td>{rate("success_percent", "Success percentage to pass", &s.success)}</td>
+                    <td>{rate("error_percent", "Error percentage that halts", &s.error)}</td>
+                    <td>{rate("min_sample", "Finished devices before it is judged", &s.sample)}</td>
+                    <td>{rate("max_errors", "Errors that halt at once", &s.max_errors)}</td>
                 </tr>
             }
         })
@@ -292,18 +299,25 @@ fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
 
 /// An input in a table, with its problem under it.
 fn cell(name: &str, label: &str, value: &str, class: &str, problems: &[Problem]) -> AnyView {
-    let problem = problems.iter().find(|p| p.field == name).map(|p| p.message.clone());
-    let id = format!("{name}-err");
+    view! { {input(name, label, value, class, problems)}{problem_of(name, problems)} }.into_any()
+}
+
+fn input(name: &str, label: &str, value: &str, class: &str, problems: &[Problem]) -> AnyView {
+    let wrong = problems.iter().any(|p| p.field == name);
     view! {
         <input class=format!("input {class}") name=name.to_owned() value=value.to_owned() aria-label=label.to_owned() autocomplete="off"
-            aria-invalid=problem.is_some().then_some("true") aria-describedby=problem.is_some().then(|| id.clone())/>
-        {problem.map(|text| view! { <span class="cell-err" id=id>{text}</span> })}
+            aria-invalid=wrong.then_some("true") aria-describedby=wrong.then(|| format!("{name}-err"))/>
     }
     .into_any()
 }
 
+fn problem_of(name: &str, problems: &[Problem]) -> AnyView {
+    let text = problems.iter().find(|p| p.field == name).map(|p| p.message.clone());
+    text.map(|text| view! { <span class="cell-err" id=format!("{name}-err")>{text}</span> }).into_any()
+}
+
 /// The last step: the plan in words, why, and where it goes from here.
-pub fn review(at: &Address, model: &Model, save: ServerAction<SaveRollout>, back: String) -> AnyView {
+pub fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, back: String) -> AnyView {
     let spec = at.draft.spec().ok();
     let ready = spec.is_some() && model.preview.as_ref().is_some_and(|p| p.problems.is_empty() && p.selector_error.is_none());
     let (Some(spec), true) = (spec, ready) else {
@@ -313,13 +327,6 @@ pub fn review(at: &Address, model: &Model, save: ServerAction<SaveRollout>, back
     let release = model.releases.iter().find(|r| r.id == spec.release);
     let version = release.map_or_else(String::new, |r| r.version.clone());
     let (total, first) = model.preview.as_ref().map_or((0, 0), |p| (p.total, p.stages.first().map_or(0, |s| s.devices)));
-    let last = spec.stages.len();
-    let stages = spec
-        .stages
-        .iter()
-        .enumerate()
-        .map(|(i, s)| view! { <dt>{format!("{} {}", i + 1, s.name)}</dt><dd>{phrases::reach(s.reach)}"; "{phrases::then(s, i + 1 == last)}<div class="small text-2">{phrases::gate(&s.gate)}</div></dd> })
-        .collect_view();
     let plan = serde_json::to_string(&spec).unwrap_or_default();
     let (id, generation) = model.editing.as_ref().map(|(id, g)| (id.to_string(), *g)).unwrap_or_default();
     let void = model.editing.is_some().then(|| banner(Tone::Warn, "Saving voids approvals that were given to the plan before.".into_any()));
@@ -338,7 +345,7 @@ pub fn review(at: &Address, model: &Model, save: ServerAction<SaveRollout>, back
                     <dl class="kv mt-4">
                         <dt>"Name"</dt><dd>{spec.name.clone()}</dd>
                         <dt>"Devices"</dt><dd class="mono">{if spec.selector.is_empty() { "every device of the type".to_owned() } else { spec.selector.clone() }}</dd>
-                        {stages}
+                        {stage_lines(&spec)}
                         <dt>"Times out"</dt><dd>{wire::time::duration(i64::from(spec.timeout_min) * 60_000)}" without a word"</dd>
                     </dl>
                     <div class="mt-4">{field("reason", "Why, for the person who approves it", Control::Area).value(reason).required().max_length(1000).view()}</div>

@@ -82,7 +82,7 @@ fn filter(id: &str, choice: &Choice, c: &Counts) -> AnyView {
     ]
     .map(|(word, label, n)| {
         let current = (word == choice.show).then_some("true");
-        view! { <a href=Choice::href(id, choice.stage, word) aria-current=current>{label}" "<span class="count">{grouped(n)}</span></a> }
+        view! { <a href=Choice::href(id, choice.stage, word) aria-current=current>{label}<span class="count">{grouped(n)}</span></a> }
     });
     view! { <nav class="seg" aria-label="Show">{links.into_iter().collect_view()}</nav> }.into_any()
 }

@@ -16,6 +16,7 @@ use crate::{
         stepper::{self, stepper},
     },
 };
+use crate::ui::form::FormCall;
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local, web_sys};
 use leptos_router::hooks::{use_location, use_params_map};
 use std::time::Duration;
@@ -81,7 +82,7 @@ pub fn WizardPage() -> AnyView {
         }
         now
     });
-    page(model, move |model| {
+    page(model, move |model: Model| {
         let search = search.get_untracked();
         let path = id.get_untracked().map_or_else(|| "/rollouts/new".to_owned(), |id| format!("/rollouts/{id}/edit"));
         let model = StoredValue::new(model);
@@ -95,7 +96,7 @@ pub fn WizardPage() -> AnyView {
     })
 }
 
-fn content(model: &Model, search: &str, path: &str, save: ServerAction<SaveRollout>, live: LivePreview) -> AnyView {
+fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>, live: LivePreview) -> AnyView {
     let mut at = Address::read(search);
     if let (false, Some(spec)) = (at.planned, &model.spec) {
         at.draft = Draft::of(spec);
