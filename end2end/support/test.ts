@@ -14,9 +14,10 @@ export const test = base.extend<{ role: Role | undefined; noise: string[] }>({
   storageState: async ({ role }, use) => use(role ? stateOf(role) : undefined),
   /** Errors and warnings of the page: a hydration mismatch speaks only there. Checked after every test that opens a page. */
   noise: [
-    async ({ page }, use) => {
+    async ({ page, javaScriptEnabled }, use) => {
       const noise: string[] = [];
-      listen(page, noise);
+      // Without scripts the browser says that it preloaded some for nothing.
+      if (javaScriptEnabled) listen(page, noise);
       await use(noise);
       expect(noise, "errors and warnings in the browser's console").toEqual([]);
     },

@@ -78,7 +78,7 @@ impl System {
     /// A command of the server's binary on this system's data.
     pub fn fleetward(&self, subcommand: &[&str]) -> Command {
         let mut command = self.program("fleetward");
-        command.args(subcommand).arg("--data").arg(self.data());
+        command.arg("--data").arg(self.data()).args(subcommand);
         command
     }
 
