@@ -47,7 +47,8 @@ type Answer<T> = Result<T, Problem>;
 /// Most bytes of a JSON body. Uploads stream past this limit.
 const MAX_JSON: usize = 256 * 1024;
 
-/// The whole REST face, to be nested at `/api/v1` inside the guard, which puts the caller into the request's extensions.
+/// The whole REST face, to be nested at `/api/v1` inside the guard, which puts the caller into the request's extensions and answers what is
+/// not found here.
 pub fn router(fleet: Fleet) -> Router {
     let (routes, document) = routes().split_for_parts();
     let document: Arc<str> = openapi::finish(document).into();
@@ -58,9 +59,6 @@ pub fn router(fleet: Fleet) -> Router {
         .layer(DefaultBodyLimit::max(MAX_JSON))
         .with_state(fleet)
         .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) }))
-        .fallback(async || {
-            Problem::new(FaultKind::NotFound, "no_such_path", "There is nothing here. /api/v1/openapi.json lists what there is.")
-        })
         .method_not_allowed_fallback(async || {
             Problem::new(FaultKind::Invalid, "method_not_allowed", "This path does not take this method. See /api/v1/openapi.json.")
                 .under(StatusCode::METHOD_NOT_ALLOWED)

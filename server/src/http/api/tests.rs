@@ -206,7 +206,7 @@ async fn refusals_are_problem_documents(#[case] kind: EngineKind) {
     assert_eq!(s.get("/releases?rows=many").await.code(), (400, "bad_query"));
     assert_eq!(s.get("/releases?cursor=nonsense").await.code(), (400, "bad_value"));
     assert_eq!(s.get("/devices/%2e%2e%2fetc").await.code().0, 404);
-    assert_eq!(s.get("/nothing").await.code(), (404, "no_such_path"));
+    assert_eq!(s.get("/nothing").await.code(), (404, "not_found"));
     let patch = s.send(s.request(Method::PATCH, "/releases").body(Body::empty()).unwrap()).await;
     assert_eq!(patch.code(), (405, "method_not_allowed"));
     let document = s.get("/openapi.json").await;
