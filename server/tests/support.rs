@@ -17,7 +17,7 @@ pub const PASSWORD: &str = "a long enough password";
 /// A running server; stop it at the end of the test to learn whether everything ended well.
 pub struct TestServer {
     pub running: Running,
-    pub folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     pub http: Client,
 }
 
@@ -49,7 +49,7 @@ impl TestServer {
         };
         let running = server::run::start_with(config, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
         let http = Client::builder().redirect(Policy::none()).cookie_store(true).timeout(Duration::from_secs(30)).build().unwrap();
-        Self { running, folder, http }
+        Self { running, _folder: folder, http }
     }
 
     /// The console's address of this path.
