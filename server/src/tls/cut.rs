@@ -22,8 +22,8 @@ pub struct Cut<IO, G> {
     io: IO,
     token: CancellationToken,
     // One a direction: after an upgrade reads and writes may be polled by different tasks, and each must be woken.
-    read_cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    write_cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    read_end: Pin<Box<WaitForCancellationFutureOwned>>,
+    write_end: Pin<Box<WaitForCancellationFutureOwned>>,
     stall: Option<Pin<Box<Sleep>>>,
     guard: G,
 }
@@ -32,7 +32,7 @@ impl<IO, G> Cut<IO, G> {
     /// Wraps a socket; cancelling the token ends it.
     pub fn new(io: IO, token: CancellationToken, guard: G) -> Self {
         let cut = || Box::pin(token.clone().cancelled_owned());
-        Self { io, read_cut: cut(), write_cut: cut(), token, stall: None, guard }
+        Self { io, read_end: cut(), write_end: cut(), token, stall: None, guard }
     }
 
     /// What lives as long as the socket.
@@ -52,7 +52,7 @@ impl<IO: AsyncWrite + Unpin, G: Unpin> Cut<IO, G> {
         context: &mut Context<'_>,
         write: impl FnOnce(Pin<&mut IO>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if self.token.is_cancelled() || self.write_cut.as_mut().poll(context).is_ready() {
+        if self.token.is_cancelled() || self.write_end.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(cut_off()));
         }
         let polled = write(Pin::new(&mut self.io), context);
@@ -68,7 +68,7 @@ impl<IO: AsyncWrite + Unpin, G: Unpin> Cut<IO, G> {
 
 impl<IO: AsyncRead + Unpin, G: Unpin> AsyncRead for Cut<IO, G> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.token.is_cancelled() || self.read_cut.as_mut().poll(context).is_ready() {
+        if self.token.is_cancelled() || self.read_end.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(cut_off()));
         }
         Pin::new(&mut self.io).poll_read(context, buffer)
