@@ -4,12 +4,13 @@ use crate::{
     api::{packed::Reading, session::read_viewer},
     live,
 };
+use crate::api::packed::reading;
 use leptos::{html, prelude::*};
 use wire::live::Topic;
 
 /// The frame's one resource: who looks, and the counts of the navigation. Kept fresh while rollouts come and go.
 pub fn viewer_resource() -> Reading {
-    let model = Resource::new(|| (), |()| read_viewer());
+    let model = reading(|| (), |()| read_viewer());
     live::refetch_on(|| Some(Topic::Rollouts), 3000, model);
     live::refetch_on(|| Some(Topic::Devices), 5000, model);
     model

@@ -4,14 +4,36 @@
 //! for every type. With one type for all models it is written once, which makes the browser's bundle a good deal smaller.
 
 use super::{decode::decode, fault::ApiFault};
-use leptos::prelude::Resource;
+use leptos::prelude::{Get, GetUntracked, Memo, Resource, Track};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+use std::pin::Pin;
 #[cfg(feature = "ssr")]
 use wire::FaultKind;
 
 /// A page's one resource.
 pub type Reading = Resource<Result<Packed, ApiFault>>;
+
+/// Begins to read a model: by what `source` says, and again when it says something else.
+pub fn reading<S, Fut>(source: impl Fn() -> S + Send + Sync + 'static, ask: impl Fn(S) -> Fut + Send + Sync + 'static) -> Reading
+where
+    S: PartialEq + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<Packed, ApiFault>> + Send + 'static,
+{
+    let source = Memo::new(move |_| source());
+    reading_of(Box::new(move || source.track()), Box::new(move || Box::pin(ask(source.get_untracked()))))
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Packed, ApiFault>> + Send>>;
+
+/// The same with the types out of sight, so that the resource is compiled once for all pages.
+fn reading_of(track: Box<dyn Fn() + Send + Sync>, ask: Box<dyn Fn() -> Answer + Send + Sync>) -> Reading {
+    let change = Memo::new(move |before: Option<&u32>| {
+        track();
+        before.map_or(0, |n| n.wrapping_add(1))
+    });
+    Resource::new(move || change.get(), move |_| ask())
+}
 
 /// Any page's model, packed.
 #[derive(Debug, Clone, Serialize, Deserialize)]

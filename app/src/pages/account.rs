@@ -9,6 +9,7 @@ use crate::{
     },
 };
 use crate::ui::form::{ActionForm, FormCall};
+use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::access::{AccountPage as Model, Session};
@@ -16,7 +17,7 @@ use wire::access::{AccountPage as Model, Session};
 /// The account.
 #[component]
 pub fn AccountPage() -> AnyView {
-    let model = Resource::new(|| (), |()| read_account());
+    let model = reading(|| (), |()| read_account());
     let password = form::action::<ChangePassword>();
     let end = form::action::<EndSession>();
     form::on_success(end, move |()| model.refetch());
@@ -91,7 +92,7 @@ fn session(s: Session, end: FormCall<EndSession>) -> AnyView {
     };
     view! {
         <tr>
-            <td title=s.user_agent.clone()>{s.user_agent.clone()}</td>
+            <td title=s.user_agent.clone()>{browser_of(&s.user_agent)}</td>
             <td class="mono">{s.address}</td>
             <td class="dim">{time::at(s.created_at)}</td>
             <td class="dim">{time::ago(s.last_seen_at)}</td>
@@ -99,6 +100,19 @@ fn session(s: Session, end: FormCall<EndSession>) -> AnyView {
         </tr>
     }
     .into_any()
+}
+
+/// Pure: "Chrome on Linux" of a `User-Agent`; the whole text where it says neither.
+fn browser_of(user_agent: &str) -> String {
+    // Each of them also names the ones behind it.
+    const BROWSERS: [(&str, &str); 5] = [("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
+    const SYSTEMS: [(&str, &str); 6] =
+        [("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "macOS"), ("Linux", "Linux")];
+    let named = |all: &[(&str, &'static str)]| all.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name);
+    match (named(&BROWSERS), named(&SYSTEMS)) {
+        (Some(browser), Some(system)) => format!("{browser} on {system}"),
+        _ => user_agent.to_owned(),
+    }
 }
 
 /// What this browser remembers: theme and keys. Needs script; without it the browser's own theme holds.
@@ -176,5 +190,18 @@ mod rim {
 
     pub(super) fn set_keys(on: bool) {
         browser::store(STORE, if on { "on" } else { "off" });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::browser_of;
+
+    #[test]
+    fn a_session_is_told_by_browser_and_system() {
+        let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36 Edg/140.0";
+        assert_eq!(browser_of(edge), "Edge on Windows");
+        assert_eq!(browser_of("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"), "Firefox on Linux");
+        assert_eq!(browser_of("curl/8.5"), "curl/8.5");
     }
 }

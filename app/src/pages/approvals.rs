@@ -22,6 +22,7 @@ use crate::{
     },
 };
 use crate::ui::form::{ActionForm, FormCall};
+use crate::api::packed::reading;
 use leptos::prelude::*;
 use wire::{
     live::Topic,
@@ -31,7 +32,7 @@ use wire::{
 /// `/approvals`
 #[component]
 pub fn ApprovalsPage() -> AnyView {
-    let model = Resource::new(|| (), |()| read_approvals());
+    let model = reading(|| (), |()| read_approvals());
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
     let decisions = Decisions { approve: deciding("Approved", model), reject: deciding("Rejected", model) };
     page(model, move |model: Model| content(&model, decisions))

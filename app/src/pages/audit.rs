@@ -4,6 +4,7 @@ use crate::{
     api::audit::read_audit,
     ui::{Column, PageHead, empty, page::page, pager, table, time},
 };
+use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::access::{AuditEntry, AuditPage as Model};
@@ -12,7 +13,7 @@ use wire::access::{AuditEntry, AuditPage as Model};
 #[component]
 pub fn AuditPage() -> AnyView {
     let query = use_query_map();
-    let model = Resource::new(move || query.with(|q| q.get("cur").unwrap_or_default()), read_audit);
+    let model = reading(move || query.with(|q| q.get("cur").unwrap_or_default()), read_audit);
     page(model, move |model: Model| {
         let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
         content(&model, before.max(0))

@@ -17,6 +17,7 @@ use crate::{
     },
 };
 use crate::ui::form::{ActionForm, FormCall};
+use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -31,7 +32,7 @@ use wire::{
 pub fn CertificatesPage() -> AnyView {
     let query = use_query_map();
     let at = move || query.with(|q| (q.get("cur").unwrap_or_default(), q.get("from").unwrap_or_default(), q.get("revoke").unwrap_or_default()));
-    let model = Resource::new(at, |(cursor, ..)| read_certificates(cursor));
+    let model = reading(at, |(cursor, ..)| read_certificates(cursor));
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let revoke = action::<RevokeCertificate>();
     let notes = toasts();

@@ -13,6 +13,7 @@ use crate::{
     },
 };
 use crate::ui::form::{ActionForm, FormCall};
+use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -25,7 +26,7 @@ use wire::{
 #[component]
 pub fn EnrolmentPage() -> AnyView {
     let query = use_query_map();
-    let model = Resource::new(|| (), |()| read_enrolment());
+    let model = reading(|| (), |()| read_enrolment());
     live::refetch_on(|| Some(Topic::Devices), 1000, model);
     let notes = toasts();
     let create = action::<CreateEnrolmentToken>();

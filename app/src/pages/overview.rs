@@ -10,6 +10,7 @@ use crate::{
         page, progress::meter, tag, time,
     },
 };
+use crate::api::packed::reading;
 use leptos::prelude::*;
 use wire::{
     live::Topic,
@@ -20,7 +21,7 @@ use wire::{
 /// The overview.
 #[component]
 pub fn OverviewPage() -> AnyView {
-    let model = Resource::new(|| (), |()| read_overview());
+    let model = reading(|| (), |()| read_overview());
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
     live::refetch_on(|| Some(Topic::Devices), 5000, model);
     let counts = RwSignal::new(None);

@@ -14,6 +14,7 @@ use crate::{
     },
 };
 use crate::ui::form::{ActionForm, FormCall};
+use crate::api::packed::reading;
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -28,7 +29,7 @@ type Read = crate::api::packed::Reading;
 #[component]
 pub fn PeoplePage() -> AnyView {
     let query = use_query_map();
-    let model = Resource::new(|| (), |()| read_people());
+    let model = reading(|| (), |()| read_people());
     let calls = Calls {
         add: said("Added", model),
         role: said("Role changed", model),

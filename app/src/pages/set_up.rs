@@ -6,13 +6,14 @@ use crate::{
     ui::{fault_banner, field, form, page, page::PageHead, submit, text},
 };
 use crate::ui::form::{ActionForm, FormCall};
+use crate::api::packed::reading;
 use leptos::prelude::*;
 
 /// Set-up.
 #[component]
 pub fn SetUpPage() -> AnyView {
     let action = form::action::<SetUp>();
-    let model = Resource::new(|| (), |()| read_set_up_needed());
+    let model = reading(|| (), |()| read_set_up_needed());
     door(page(model, move |needed: bool| if needed { set_up_form(action) } else { done() }))
 }
 

@@ -114,7 +114,10 @@ fn table(panel: &Panel) -> AnyView {
 #[cfg(feature = "hydrate")]
 mod rim {
     use super::{Panel, Span, align};
-    use crate::ui::{browser, number};
+    use crate::{
+        live,
+        ui::{browser, number},
+    };
     use js_sys::{Array, Float64Array, Object, Reflect};
     use leptos::{html, prelude::*};
     use std::{
@@ -144,6 +147,9 @@ mod rim {
         fn push(this: &Chart, t: &Float64Array, values: &Array);
         #[wasm_bindgen(method)]
         fn destroy(this: &Chart);
+        /// Whether it moves with time.
+        #[wasm_bindgen(method, setter)]
+        fn set_live(this: &Chart, live: bool);
     }
 
     /// A mounted chart and what keeps it going.
@@ -189,6 +195,14 @@ mod rim {
                         append(me, &panel, &mut last, news);
                     }
                 });
+            });
+        }
+        if let (true, Some(live)) = (span.live, live::live()) {
+            // A page that is held still must not run out of its own picture.
+            let paused = Memo::new(move |_| live.status.with(|status| status.paused));
+            Effect::new(move |_| {
+                let moves = !paused.get();
+                CHARTS.with_borrow(|all| all.iter().filter(|c| c.owner == Some(me)).for_each(|c| c.chart.set_live(moves)));
             });
         }
         let gone = StoredValue::new_local(gone);

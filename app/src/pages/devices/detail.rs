@@ -11,6 +11,7 @@ use crate::{
     pages::words,
     ui::{PageHead, Tab, badge, card, empty, icon, page, status, status::badge_with, status::tags, tabs, time},
 };
+use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{
@@ -57,28 +58,26 @@ pub fn DevicePage() -> AnyView {
     let section = Memo::new(move |_| params.with(|p| Section::of(p.get_str("tab").unwrap_or_default())));
     let range = Memo::new(move |_| address.with(|a| telemetry::Range::of(|key| a.get_str(key).map(str::to_owned))));
     let window = Memo::new(move |_| section.get().charts().then(|| range.get().window()));
-    let model = Resource::new(
+    let model = reading(
         move || (id.get(), window.get()),
         |(id, window): (String, Option<Window>)| read_device(id, window),
     );
     let topic = move || id.with(|id| id.parse::<DeviceId>().ok()).map(Topic::Device);
     let feed = RwSignal::new(None::<DeviceLive>);
+    let shown = StoredValue::new(None::<bool>);
     live::on_device(topic, move |news| {
         // Coming or going changes more than the charts: the page is read again.
-        if news.online.is_some_and(|now| online(model) != Some(now)) {
+        if news.online.is_some_and(|now| shown.get_value().is_some_and(|shown| shown != now)) {
             model.refetch();
         }
         feed.set(Some(news.clone()));
     });
     live::refetch_on(|| Some(Topic::Rollouts), 2000, model);
     let actions = Actions::new(move || model.refetch());
-    page(model, move |view: DeviceView| content(&view, section.get(), range.get_untracked(), feed, actions))
-}
-
-/// What the page shows of the device's presence; none before the first read.
-fn online(model: crate::api::packed::Reading) -> Option<bool> {
-    let view = model.with_untracked(|model| model.as_ref()?.as_ref().ok()?.read::<DeviceView>().ok())?;
-    Some(view.detail.row.online)
+    page(model, move |view: DeviceView| {
+        shown.set_value(Some(view.detail.row.online));
+        content(&view, section.get(), range.get_untracked(), feed, actions)
+    })
 }
 
 fn content(

@@ -15,6 +15,7 @@ use crate::{
         time,
     },
 };
+use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -35,7 +36,7 @@ pub fn DevicesPage() -> AnyView {
         })
     });
     let before = Memo::new(move |_| address.with(|a| a.get_str("before").and_then(|b| b.parse::<i64>().ok()).unwrap_or(0).max(0)));
-    let model = Resource::new(move || query.get(), read_devices);
+    let model = reading(move || query.get(), read_devices);
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     page(model, move |model: Model| content(&model, &query.get_untracked(), before.get_untracked()))
 }

@@ -98,14 +98,20 @@ pub fn panels(history: &History) -> Vec<Panel> {
             None => out.push((key, Panel { title: String::new(), unit, lines: vec![line] })),
         }
     }
-    // The fullest pictures first: they are what people look at.
-    out.sort_by_key(|(_, panel)| std::cmp::Reverse(panel.lines.len()));
+    out.sort_by_key(|(_, panel)| (interest(panel.unit), std::cmp::Reverse(panel.lines.len())));
     out.into_iter()
         .map(|(_, mut panel)| {
             panel.title = title(&panel);
             panel
         })
         .collect()
+}
+
+/// What people look at first: how busy it is, how warm, how it is connected; how long it has been up at the end.
+fn interest(unit: &str) -> usize {
+    const ORDER: [&str; 5] = ["%", "°C", "B/s", "dBm", "V"];
+    let last = if unit == "s" { ORDER.len() + 1 } else { ORDER.len() };
+    ORDER.iter().position(|u| *u == unit).unwrap_or(last)
 }
 
 fn title(panel: &Panel) -> String {
@@ -243,7 +249,7 @@ mod tests {
         };
         let all = panels(&history);
         let titles: Vec<_> = all.iter().map(|p| (p.title.as_str(), p.lines.len())).collect();
-        assert_eq!(titles, [("Load", 2), ("Network", 2), ("Load", 1), ("Temperature", 1)]);
+        assert_eq!(titles, [("Load", 2), ("Temperature", 1), ("Network", 2), ("Load", 1)]);
         assert_eq!(unit("uptime.s"), "s");
         assert_eq!(unit("errors"), "");
     }

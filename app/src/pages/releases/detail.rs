@@ -15,6 +15,7 @@ use crate::{
     },
 };
 use crate::ui::form::{ActionForm, FormCall};
+use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{live::Topic, releases::ReleaseDetail as Model};
@@ -72,7 +73,7 @@ impl Verb {
 #[component]
 pub fn ReleasePage() -> AnyView {
     let (params, query) = (use_params_map(), use_query_map());
-    let model = Resource::new(move || params.with(|p| p.get("id").unwrap_or_default()), read_release);
+    let model = reading(move || params.with(|p| p.get("id").unwrap_or_default()), read_release);
     live::refetch_on(|| Some(Topic::Releases), 1000, model);
     let call = action::<ActOnRelease>();
     let notes = toasts();

@@ -22,6 +22,7 @@ use crate::{
     },
 };
 use crate::ui::form::FormCall;
+use crate::api::packed::reading;
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -33,7 +34,7 @@ use wire::{
 #[component]
 pub fn ReleasesPage() -> AnyView {
     let query = use_query_map();
-    let model = Resource::new(move || query.with(|q| q.get("cur").unwrap_or_default()), read_releases);
+    let model = reading(move || query.with(|q| q.get("cur").unwrap_or_default()), read_releases);
     live::refetch_on(|| Some(Topic::Releases), 1000, model);
     let calls = keys::Calls { add: said::<AddSigningKey>("Key added", model), revoke: said::<RevokeSigningKey>("Key revoked", model) };
     let uploader = Uploader::new();

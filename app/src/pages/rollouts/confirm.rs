@@ -5,6 +5,7 @@ use crate::{
     api::rollouts::read_rollout,
     ui::{PageHead, empty, page::page},
 };
+use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use wire::rollouts::RolloutDetail;
@@ -14,7 +15,7 @@ use wire::rollouts::RolloutDetail;
 pub fn ConfirmPage() -> AnyView {
     let params = use_params_map();
     let id = move || params.with(|p| p.get("id").unwrap_or_default());
-    let model = Resource::new(id, |id| read_rollout(id, 0, String::new(), String::new()));
+    let model = reading(id, |id| read_rollout(id, 0, String::new(), String::new()));
     let asks = actions::Asks::new(|| ());
     page(model, move |model: wire::rollouts::RolloutPage| {
         let word = params.with_untracked(|p| p.get("verb").unwrap_or_default());

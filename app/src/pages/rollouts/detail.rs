@@ -11,6 +11,7 @@ use crate::{
     pages::words,
     ui::{PageHead, badge, page::page},
 };
+use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{live::Topic, rollouts::RolloutPage as Model};
@@ -28,7 +29,7 @@ pub fn RolloutPage() -> AnyView {
             before: q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0).max(0),
         })
     });
-    let model = Resource::new(move || (id.get(), choice.get()), |(id, c)| read_rollout(id, c.stage, c.show, c.cursor));
+    let model = reading(move || (id.get(), choice.get()), |(id, c)| read_rollout(id, c.stage, c.show, c.cursor));
     live::refetch_on(move || id.get().parse().ok().map(Topic::Rollout), 500, model);
     let asks = Asks::new(move || model.refetch());
     page(model, move |model: Model| content(&model, &choice.get_untracked(), asks))

@@ -17,6 +17,7 @@ use crate::{
     },
 };
 use crate::ui::form::FormCall;
+use crate::api::packed::reading;
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local, web_sys};
 use leptos_router::hooks::{use_location, use_params_map};
 use std::time::Duration;
@@ -64,7 +65,7 @@ pub fn WizardPage() -> AnyView {
     let params = use_params_map();
     let search = use_location().search;
     let id = Memo::new(move |_| params.with(|p| p.get("id")));
-    let model = Resource::new(
+    let model = reading(
         move || (id.get(), search.get()),
         |(id, search)| {
             let at = Address::read(&search);
