@@ -178,7 +178,8 @@ mod tests {
             let v = judge(&gate, &counts, Seen::default(), true);
             let judged = counts.total - counts.left_out;
             if v.call == Call::Pass && judged > 0 {
-                let rate = 100.0 * counts.succeeded as f64 / counts.finished() as f64;
+                let of = |n: i64| f64::from(i32::try_from(n).unwrap());
+                let rate = 100.0 * of(counts.succeeded) / of(counts.finished());
                 prop_assert!(rate >= gate.success_percent);
                 prop_assert!(counts.finished() >= i64::from(gate.min_sample).min(judged).max(1));
                 prop_assert!(gate.max_errors == 0 || counts.errors() < i64::from(gate.max_errors));

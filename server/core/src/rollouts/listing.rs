@@ -4,7 +4,7 @@ use super::{
     Rollouts,
     course::Course,
     draw,
-    store::{records::Record, updates},
+    store::{parts, records::Record},
     ticking::waits,
 };
 use crate::{
@@ -34,7 +34,7 @@ impl Rollouts {
         let (items, next) = match query.show.as_str() {
             fares @ ("updating" | "failed" | "succeeded") => {
                 let limit = i64::from(DEFAULT_ROWS);
-                let found = updates::listed(on, &record.id, after, stage, fares, limit + 1).await?;
+                let found = parts::listed(on, &record.id, after, stage, fares, limit + 1).await?;
                 cut(found)
             }
             show => self.merged(on, record, course, after, stage, show == "waiting").await?,
@@ -62,7 +62,7 @@ impl Rollouts {
         while found.len() <= DEFAULT_ROWS as usize && looked < LOOKED_AT {
             let batch = devices::facts_page(on, &record.org, at, BATCH).await?;
             let Some((last, _)) = batch.last() else { return Ok(cut(found)) };
-            let mut known: HashMap<DeviceNo, UpdateRow> = updates::listed_between(on, &record.id, at, *last).await?.into_iter().collect();
+            let mut known: HashMap<DeviceNo, UpdateRow> = parts::listed_between(on, &record.id, at, *last).await?.into_iter().collect();
             (at, looked) = (*last, looked + batch.len());
             for (device, facts) in batch {
                 let row = match known.remove(&device) {

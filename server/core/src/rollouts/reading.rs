@@ -13,6 +13,7 @@ use super::{
     state::{ROLLOUT, ended},
     store::{
         lists::{self, Tab},
+        parts,
         records::{self, Record},
         updates,
     },
@@ -190,7 +191,7 @@ impl Rollouts {
 
     /// A device's updates, newest first; at most 20.
     pub async fn updates_of(&self, device: DeviceNo) -> Result<Vec<DeviceUpdate>> {
-        Ok(updates::of_device(&mut self.db.read().await?, device).await?)
+        Ok(parts::of_device(&mut self.db.read().await?, device).await?)
     }
 
     /// Why a device is or isn't updating, in words; empty when no rollout concerns it.

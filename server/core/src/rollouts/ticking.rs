@@ -6,7 +6,7 @@ use super::{
     moving::Step,
     plan::{Need, Survey, plan},
     store::{
-        lists,
+        lists, parts,
         records::{self, Record},
         updates,
     },
@@ -74,7 +74,7 @@ impl Rollouts {
                 Ok(Survey::Targets { cuts: found.cuts, last_device: found.last_device })
             }
             Need::Remaining => {
-                let settled: HashSet<DeviceNo> = updates::settled(on, &record.id).await?.into_iter().collect();
+                let settled: HashSet<DeviceNo> = parts::settled(on, &record.id).await?.into_iter().collect();
                 let (mut waiting, mut last_device) = (0, 0);
                 self.walk(on, record, |device, facts, _| {
                     last_device = device;
@@ -96,7 +96,7 @@ impl Rollouts {
 
 /// Walks the fleet of an organization in order of number, beside the rollout of this id.
 pub(super) async fn walk(on: &mut Read, org: &OrgId, rollout: &str, mut visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
-    let busy: HashSet<DeviceNo> = updates::busy_elsewhere(on, org, rollout).await?.into_iter().collect();
+    let busy: HashSet<DeviceNo> = parts::busy_elsewhere(on, org, rollout).await?.into_iter().collect();
     let mut after = 0;
     loop {
         let page = devices::facts_page(on, org, after, PAGE).await?;

@@ -3,6 +3,7 @@
 
 pub(super) mod courses;
 pub(super) mod lists;
+pub(super) mod parts;
 pub(super) mod plans;
 pub(super) mod records;
 pub(super) mod updates;
@@ -38,12 +39,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &updates::PROGRESS,
     &updates::MOVE,
     &updates::HAS_ARTIFACT,
-    &updates::OF_DEVICE,
+    &parts::OF_DEVICE,
     &updates::OVERDUE,
-    &updates::BUSY_ELSEWHERE,
-    &updates::SETTLED,
-    &updates::LISTED,
-    &updates::LISTED_BETWEEN,
+    &parts::BUSY_ELSEWHERE,
+    &parts::SETTLED,
+    &parts::LISTED,
+    &parts::LISTED_BETWEEN,
     &lists::PAGE,
     &lists::COUNT,
     &lists::SUMS,

@@ -213,6 +213,7 @@ async fn every_statement_of_the_room_is_listed() {
     let sources = [
         include_str!("../store/courses.rs"),
         include_str!("../store/lists.rs"),
+        include_str!("../store/parts.rs"),
         include_str!("../store/plans.rs"),
         include_str!("../store/records.rs"),
         include_str!("../store/updates.rs"),

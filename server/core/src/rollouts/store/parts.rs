@@ -1,0 +1,136 @@
+//! Who has which part in what: updates as lists, by device and by rollout.
+
+use crate::{
+    db::{Conn, Error, Sql, rows},
+    devices::DeviceNo,
+};
+use wire::{
+    Timestamp,
+    devices::DeviceUpdate,
+    ids::{DeviceId, OrgId, RolloutId},
+    rollouts::UpdateRow,
+    states::UpdateState,
+};
+
+pub(super) const OF_DEVICE: Sql = Sql::same(
+    "SELECT u.id, u.rollout_id, x.name, u.from_version, x.version, u.state, u.progress, u.detail, u.created_at, u.updated_at
+     FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.device = $1 ORDER BY u.id DESC LIMIT 20",
+);
+pub(super) const BUSY_ELSEWHERE: Sql = Sql::same("SELECT device FROM updates WHERE org_id = $1 AND rollout_id <> $2 AND open = TRUE");
+pub(super) const SETTLED: Sql = Sql::same("SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE");
+
+/// The columns of [`ListedRow`].
+macro_rules! listed { ($rest:literal) => {
+    concat!(
+        "SELECT u.device, u.id, d.device_id, u.stage, u.state, u.again, u.progress, u.from_version, u.attempts, u.detail, d.online, u.updated_at ",
+        "FROM updates u JOIN devices d ON d.number = u.device WHERE u.rollout_id = $1 AND u.latest = TRUE AND u.device > $2 ",
+        $rest
+    )
+} }
+/// Those of a stage (0: all) that fare like this.
+pub(super) const LISTED: Sql = Sql::same(listed!(
+    "AND ($3 = 0 OR u.stage = $3) AND (CASE WHEN u.again = TRUE THEN 'waiting' WHEN u.open = TRUE THEN 'updating'
+     WHEN u.state = 'succeeded' THEN 'succeeded' WHEN u.state IN ('failed', 'reverted', 'timed_out', 'rejected') THEN 'failed' ELSE 'left_out' END) = $4
+     ORDER BY u.device LIMIT $5"
+));
+pub(super) const LISTED_BETWEEN: Sql = Sql::same(listed!("AND u.device <= $3 ORDER BY u.device"));
+
+#[derive(sqlx::FromRow)]
+struct DeviceUpdateRow {
+    id: String,
+    rollout_id: String,
+    name: String,
+    from_version: String,
+    version: String,
+    state: String,
+    progress: Option<i64>,
+    detail: String,
+    created_at: i64,
+    updated_at: i64,
+}
+
+/// A device's updates, newest first; at most 20.
+pub(in crate::rollouts) async fn of_device(on: &mut impl Conn, device: DeviceNo) -> Result<Vec<DeviceUpdate>, Error> {
+    let read = |r: DeviceUpdateRow| {
+        Ok(DeviceUpdate {
+            id: r.id.parse().map_err(Error::corrupt)?,
+            rollout: r.rollout_id.parse().map_err(Error::corrupt)?,
+            rollout_name: r.name,
+            from_version: r.from_version,
+            to_version: r.version,
+            state: r.state.parse().map_err(Error::corrupt)?,
+            progress: r.progress,
+            detail: r.detail,
+            created_at: Timestamp(r.created_at),
+            updated_at: Timestamp(r.updated_at),
+        })
+    };
+    rows!(on, DeviceUpdateRow, OF_DEVICE, device)?.into_iter().map(read).collect()
+}
+
+/// Devices that other rollouts are updating.
+pub(in crate::rollouts) async fn busy_elsewhere(on: &mut impl Conn, org: &OrgId, rollout: &str) -> Result<Vec<DeviceNo>, Error> {
+    Ok(rows!(on, (i64,), BUSY_ELSEWHERE, org.as_str(), rollout)?.into_iter().map(|r| r.0).collect())
+}
+
+/// Devices that have had their turn in this rollout and don't come again.
+pub(in crate::rollouts) async fn settled(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<DeviceNo>, Error> {
+    Ok(rows!(on, (i64,), SETTLED, rollout.as_str())?.into_iter().map(|r| r.0).collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct ListedRow {
+    device: i64,
+    id: String,
+    device_id: String,
+    stage: i64,
+    state: String,
+    again: bool,
+    progress: Option<i64>,
+    from_version: String,
+    attempts: i64,
+    detail: String,
+    online: bool,
+    updated_at: i64,
+}
+
+fn listed_row(r: ListedRow) -> Result<(DeviceNo, UpdateRow), Error> {
+    let state = if r.again { UpdateState::Queued } else { r.state.parse().map_err(Error::corrupt)? };
+    let row = UpdateRow {
+        id: Some(r.id.parse().map_err(Error::corrupt)?),
+        device_id: r.device_id.parse::<DeviceId>().map_err(Error::corrupt)?,
+        stage: u32::try_from(r.stage).map_err(Error::corrupt)?,
+        state,
+        progress: r.progress,
+        from_version: r.from_version,
+        attempts: r.attempts,
+        detail: r.detail,
+        online: r.online,
+        updated_at: Some(Timestamp(r.updated_at)),
+    };
+    Ok((r.device, row))
+}
+
+/// Updates of a rollout that fare like this, by device number after `after`; stage 0 is every stage.
+pub(in crate::rollouts) async fn listed(
+    on: &mut impl Conn,
+    rollout: &RolloutId,
+    after: DeviceNo,
+    stage: u32,
+    fares: &str,
+    limit: i64,
+) -> Result<Vec<(DeviceNo, UpdateRow)>, Error> {
+    let found = rows!(on, ListedRow, LISTED, rollout.as_str(), after, i64::from(stage), fares, limit)?;
+    found.into_iter().map(listed_row).collect()
+}
+
+/// Updates of a rollout for device numbers after `after` up to `until`.
+pub(in crate::rollouts) async fn listed_between(
+    on: &mut impl Conn,
+    rollout: &RolloutId,
+    after: DeviceNo,
+    until: DeviceNo,
+) -> Result<Vec<(DeviceNo, UpdateRow)>, Error> {
+    let found = rows!(on, ListedRow, LISTED_BETWEEN, rollout.as_str(), after, until)?;
+    found.into_iter().map(listed_row).collect()
+}
