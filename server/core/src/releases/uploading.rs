@@ -29,6 +29,9 @@ const BUFFER: usize = 1 << 20;
 const CHECKPOINT: i64 = 16 << 20;
 /// Silence after which a request counts as cut off.
 const SILENCE: Duration = Duration::from_mins(1);
+/// Most bytes of a refused chunk that are read for the sender's sake, and for how long.
+const PASSED_OVER: usize = 32 << 20;
+const PASSING_OVER: Duration = Duration::from_secs(5);
 /// Most uploads of an organization that are no release yet.
 const MOST_OPEN: i64 = 1000;
 /// Milliseconds after which an untouched upload is removed.
@@ -182,7 +185,18 @@ impl Releases {
 }
 
 impl Receiver {
-    async fn receive<S>(&self, org: &OrgId, id: &UploadId, offset: i64, until: Until, body: S) -> Result<Upload, Error>
+    async fn receive<S>(&self, org: &OrgId, id: &UploadId, offset: i64, until: Until, mut body: S) -> Result<Upload, Error>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
+    {
+        let outcome = self.take_in(org, id, offset, until, &mut body).await;
+        if !matches!(outcome, Ok(_) | Err(Error::Cut { .. } | Error::Interrupted { .. })) {
+            pass_over(body).await;
+        }
+        outcome
+    }
+
+    async fn take_in<S>(&self, org: &OrgId, id: &UploadId, offset: i64, until: Until, body: S) -> Result<Upload, Error>
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
     {
@@ -335,6 +349,17 @@ impl Receiver {
         self.turns.forget(&upload.id);
         Ok(seen(upload))
     }
+}
+
+/// Reads what is still coming of a refused chunk, within bounds: a sender that is cut off in the middle of sending never sees the refusal.
+async fn pass_over(body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin) {
+    let mut left = PASSED_OVER;
+    let rest = body.take_while(|piece| {
+        left = left.saturating_sub(piece.as_ref().map_or(PASSED_OVER, Bytes::len));
+        std::future::ready(left > 0)
+    });
+    // Whether it ended or was given up, the refusal is next.
+    let _ = tokio::time::timeout(PASSING_OVER, rest.for_each(|_| std::future::ready(()))).await;
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
