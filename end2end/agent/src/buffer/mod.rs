@@ -34,6 +34,10 @@ struct Stream {
     name: String,
     /// Record number minus sequence number.
     base: u64,
+    /// The last record there was when the buffer was opened, until the server is heard of again: nothing behind it can have been sent, even if
+    /// the server holds such numbers from records that a power cut took.
+    #[serde(default)]
+    opened_at: Option<u64>,
 }
 
 /// What to do next on a connection.
@@ -76,14 +80,14 @@ impl Buffer {
         let mut segments = firsts.iter().map(|&first| Segment::recover(folder.path(), first)).collect::<io::Result<VecDeque<_>>>()?;
         let kept = folder.read(STREAM)?.and_then(|bytes| serde_json::from_slice::<Stream>(&bytes).ok());
         let mut next = segments.back().map_or(1, |s| s.next);
-        let stream = match kept {
+        let mut stream = match kept {
             Some(stream) if !segments.is_empty() => stream,
-            _ => {
-                let stream = Stream { name: name(), base: segments.front().map_or(next, |s| s.first) - 1 };
-                folder.write(STREAM, &serde_json::to_vec(&stream)?)?;
-                stream
-            }
+            _ => Stream { name: name(), base: segments.front().map_or(next, |s| s.first) - 1, opened_at: None },
         };
+        // Several starts without a word from the server count as one; another power cut may have taken more.
+        let opened_at = stream.opened_at.unwrap_or(u64::MAX).min(next - 1).max(stream.base);
+        stream.opened_at = Some(opened_at);
+        folder.write(STREAM, &serde_json::to_vec(&stream)?)?;
         if segments.is_empty() || next <= stream.base {
             next = next.max(stream.base + 1);
             segments.push_back(Segment::create(folder.path(), next)?);
@@ -97,7 +101,7 @@ impl Buffer {
             segments,
             acked,
             sent: acked,
-            seen: next - 1,
+            seen: opened_at,
             taken: false,
             cursor: None,
             dropped: 0,
@@ -166,7 +170,11 @@ impl Buffer {
         self.taken = held > self.seen;
         self.sent = held.min(self.seen);
         self.cursor = None;
-        self.forget(self.sent)
+        self.forget(self.sent)?;
+        if !self.taken && self.stream.opened_at.take().is_some() {
+            self.keep_stream()?;
+        }
+        Ok(())
     }
 
     /// The next frame to send, at most once a connection.
@@ -202,8 +210,8 @@ impl Buffer {
     pub fn turn(&mut self, name: String) -> io::Result<()> {
         let beyond = self.segments.iter().find(|s| s.next > self.sent + 1 && s.next > s.first);
         let base = beyond.map_or(self.sent, |s| self.sent.max(s.first - 1));
-        self.stream = Stream { name, base };
-        self.folder.write(STREAM, &serde_json::to_vec(&self.stream)?)?;
+        self.stream = Stream { name, base, opened_at: None };
+        self.keep_stream()?;
         (self.taken, self.sent, self.seen, self.cursor) = (false, base, base, None);
         self.forget(base)
     }
@@ -237,6 +245,10 @@ impl Buffer {
             }
         }
         Ok(())
+    }
+
+    fn keep_stream(&self) -> io::Result<()> {
+        self.folder.write(STREAM, &serde_json::to_vec(&self.stream)?)
     }
 
     fn give_up_oldest(&mut self) -> io::Result<()> {
