@@ -216,6 +216,27 @@ async fn a_form_s_file_is_whole_at_its_end(#[case] kind: EngineKind) {
 }
 
 #[tokio::test]
+async fn a_refused_sender_is_heard_out_within_bounds() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+    let w = World::open(EngineKind::Sqlite).await;
+    let (oli, releases) = (w.operator().await, w.fleet.releases());
+    let upload = releases.begin_upload(&oli, new("fw.bin", 1 << 30)).await.unwrap();
+    for (pieces, heard) in [(20, 20), (1000, 32)] {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let count = taken.clone();
+        let body = stream::repeat_with(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(Bytes::from(vec![0_u8; 1 << 20]))
+        });
+        assert_eq!(fault(releases.append(&oli, &upload.id, 7, body.take(pieces)).await).code, "wrong_offset");
+        assert_eq!(taken.load(Ordering::SeqCst), heard);
+    }
+}
+
+#[tokio::test]
 async fn any_range_of_a_stored_file_can_be_read() {
     let w = World::open(EngineKind::Sqlite).await;
     let oli = w.operator().await;
