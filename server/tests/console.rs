@@ -78,7 +78,7 @@ async fn roles_are_enforced_behind_every_face(#[case] kind: EngineKind) {
     let token = json!({ "label": "x", "max_uses": 1, "hours": 1 });
     assert_eq!(ask(&viewer, "/api/v1/enrolment-tokens", token.clone()).await, 403);
     assert!((200..300).contains(&ask(&operator, "/api/v1/enrolment-tokens", token).await));
-    let key = json!({ "name": "k", "public_key": "00".repeat(32) });
+    let key = json!({ "name": "k", "public": "00".repeat(32) });
     assert_eq!(ask(&operator, "/api/v1/signing-keys", key).await, 403);
     let list = server.http.get(server.url("/api/v1/devices")).bearer_auth(&viewer).send().await.unwrap();
     assert_eq!(list.status(), 200);

@@ -18,6 +18,8 @@ use futures::{StreamExt as _, stream};
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use rustls::{
     AlertDescription, ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion,
+    client::ResolvesClientCert,
+    sign::CertifiedKey,
     time_provider::TimeProvider,
     version::{TLS12, TLS13},
 };
@@ -188,7 +190,11 @@ impl Rig {
             .unwrap()
             .with_root_certificates(roots);
         match identity {
-            Some(i) => builder.with_client_auth_cert(i.chain.clone(), i.key.clone_key()).unwrap(),
+            // Presented as it is: rustls would not let a thief use a certificate without its key.
+            Some(i) => {
+                let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&i.key).unwrap();
+                builder.with_client_cert_resolver(Arc::new(Presents(Arc::new(CertifiedKey::new(i.chain.clone(), key)))))
+            }
             None => builder.with_no_client_auth(),
         }
     }
@@ -262,6 +268,19 @@ async fn a_device_is_known_by_its_certificate_and_by_nothing_else() {
     assert!(ask(&mut stream, "/who").await.unwrap().ends_with("nobody 0"));
     let mut stream = handshake(rig.client(Some(&one), &TLS13), rig.enrol).await.unwrap();
     assert!(ask(&mut stream, "/who").await.unwrap().ends_with("gw-1 0"));
+}
+
+/// Presents this certificate to whoever asks, whether its key fits or not.
+#[derive(Debug)]
+struct Presents(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Presents {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 /// Attack list 1, 2, 3, 4, 9.

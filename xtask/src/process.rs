@@ -43,14 +43,10 @@ pub fn pause(time: Duration) -> Result<()> {
     }
 }
 
-/// Leptos with erased view types: a third less wasm, and pages compile faster. Server and browser must agree on it, or
-/// what the one renders is not what the other hydrates.
-const RUSTFLAGS: &str = "--cfg erase_components";
-
 /// Cargo as it called us, so that a chosen toolchain stays chosen.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(paths::root()).env("CARGO_BUILD_RUSTFLAGS", RUSTFLAGS);
+    command.current_dir(paths::root());
     command
 }
 
