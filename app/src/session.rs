@@ -56,14 +56,16 @@ pub fn note_navigation() {
 pub fn focus_after_navigation(heading: NodeRef<html::H1>) {
     #[cfg(feature = "hydrate")]
     Effect::new(move |_| {
-        if let Some(heading) = heading.get()
-            && NAVIGATED.take()
-        {
-            let options = web_sys::FocusOptions::new();
-            options.set_prevent_scroll(true);
-            // An element that left the page meanwhile can't be focused; nothing is lost.
-            let _ = heading.focus_with_options(&options);
-        }
+        let Some(heading) = heading.get() else { return };
+        // It is made before it is put into the page; by the next frame of the screen it is there.
+        request_animation_frame(move || {
+            if heading.is_connected() && NAVIGATED.take() {
+                let options = web_sys::FocusOptions::new();
+                options.set_prevent_scroll(true);
+                // An element that left the page meanwhile can't be focused; nothing is lost.
+                let _ = heading.focus_with_options(&options);
+            }
+        });
     });
     #[cfg(not(feature = "hydrate"))]
     let _ = heading;

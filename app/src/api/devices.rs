@@ -64,13 +64,13 @@ pub async fn read_device(id: String, #[server(default)] window: Option<Window>) 
     Packed::of(&DeviceView { detail, history: Some(history), from, to })
 }
 
-/// Ids of a few devices that match what was typed, for the palette; a selector that is not finished finds nothing.
+/// Ids of a few devices that match what was typed, for the palette: a list of texts. A selector that is not finished finds nothing.
 #[server(prefix = "/rpc", endpoint = "/devices/find", input = GetUrl)]
-pub async fn find_devices(q: String) -> Result<Vec<String>, ApiFault> {
+pub async fn find_devices(q: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let query = DeviceQuery { q, rows: Some(8), ..DeviceQuery::default() };
     let page = call.answer(call.fleet.devices().page(&call.actor, &query).await)?;
-    Ok(page.devices.items.into_iter().map(|row| row.device_id.into()).collect())
+    Packed::of(&page.devices.items.into_iter().map(|row| row.device_id).collect::<Vec<_>>())
 }
 
 /// Replaces a device's tags; they are separated by commas or blanks.

@@ -33,11 +33,11 @@ pub async fn read_wizard(spec: Option<RolloutSpec>, editing: Option<String>) -> 
     call.model(call.fleet.rollouts().wizard(&call.actor, spec, editing.as_ref()).await)
 }
 
-/// What a plan would do as of now. Changes nothing.
+/// What a plan would do as of now: a [`wire::rollouts::Preview`]. Changes nothing.
 #[server(prefix = "/rpc", endpoint = "/rollout_preview", input = Json)]
-pub async fn preview_rollout(spec: RolloutSpec) -> Result<Preview, ApiFault> {
+pub async fn preview_rollout(spec: RolloutSpec) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    call.answer(call.fleet.rollouts().preview(&call.actor, &spec).await)
+    call.model(call.fleet.rollouts().preview(&call.actor, &spec).await)
 }
 
 /// Keeps a plan (`plan`, a [`RolloutSpec`] as JSON) as a draft, and with `then` = `submit` asks for its approval at once. With an `id` it

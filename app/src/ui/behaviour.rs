@@ -14,18 +14,18 @@ pub fn install() {
 #[cfg(feature = "hydrate")]
 mod rim {
     use crate::ui::{browser, time};
-    use leptos::{
-        ev,
-        leptos_dom::helpers::{set_interval_with_handle, window_event_listener},
-        prelude::*,
-    };
+    use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*};
     use std::time::Duration;
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
     use web_sys::{Element, HtmlDialogElement, MouseEvent, MutationObserver, MutationObserverInit};
 
     pub(super) fn install() {
-        // They live as long as the tab; there is nothing to take them down for.
-        let _ = window_event_listener(ev::click, |event| click(&event));
+        // In the capturing phase, before the router takes a link for a way to another page. It lives as long as the tab.
+        let on_click = Closure::<dyn FnMut(MouseEvent)>::new(|event: MouseEvent| click(&event)).into_js_value();
+        let listens = document().add_event_listener_with_callback_and_bool("click", on_click.unchecked_ref(), true);
+        if listens.is_err() {
+            leptos::logging::error!("dialogs open as pages: the document takes no listener");
+        }
         if let Err(error) = set_interval_with_handle(tick, Duration::from_secs(1)) {
             leptos::logging::error!("times stand still: {error:?}");
         }

@@ -241,7 +241,8 @@ mod rim {
         }
         let (t, values) = align(&panel.lines);
         let (t, values) = (seconds(&t), columns(&values));
-        let key = format!("{label} {} {}", span.to - span.from, span.live);
+        // A chart that stands still is one of its instants, one that moves only of its length.
+        let key = format!("{label} {} {}", span.to - span.from, if span.live { 0 } else { span.from });
         let taken_over = CHARTS.with_borrow_mut(|all| {
             let there = all.iter_mut().find(|c| c.owner.is_none() && c.key == key && c.place == place)?;
             there.owner = Some(me);
@@ -281,6 +282,10 @@ mod rim {
         set(&options, "series", &series);
         set(&options, "windowS", &JsValue::from_f64(window));
         set(&options, "live", &JsValue::from_bool(span.live));
+        if !span.live {
+            set(&options, "from", &JsValue::from_f64(instant(span.from)));
+            set(&options, "to", &JsValue::from_f64(instant(span.to)));
+        }
         set(&options, "cap", &JsValue::from_f64(8192.0));
         set(&options, "label", &JsValue::from_str(label));
         set(&options, "now", now.as_ref());
@@ -343,9 +348,14 @@ mod rim {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^53")]
     fn seconds(t: &[i64]) -> Float64Array {
-        Float64Array::from(t.iter().map(|t| *t as f64 / 1000.0).collect::<Vec<_>>().as_slice())
+        Float64Array::from(t.iter().map(|t| instant(*t)).collect::<Vec<_>>().as_slice())
+    }
+
+    /// Seconds since 1970, as the module counts.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^53")]
+    fn instant(t: i64) -> f64 {
+        t as f64 / 1000.0
     }
 
     fn columns(values: &[Vec<f64>]) -> Array {

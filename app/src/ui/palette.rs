@@ -102,7 +102,7 @@ fn ask(text: String, typed: RwSignal<String>, found: RwSignal<Vec<String>>) {
                 return;
             }
             leptos::task::spawn_local(async move {
-                let answer = find_devices(text.clone()).await;
+                let answer = find_devices(text.clone()).await.and_then(|found| found.read());
                 // An answer to letters that have changed since, or a refusal, leaves the list as it is.
                 if let Ok(ids) = answer
                     && typed.get_untracked() == text

@@ -116,7 +116,7 @@ fn interest(unit: &str) -> usize {
 
 fn title(panel: &Panel) -> String {
     match panel.unit {
-        "%" => "Load".to_owned(),
+        "%" => "Usage".to_owned(),
         "°C" => "Temperature".to_owned(),
         "B/s" => "Network".to_owned(),
         "dBm" => "Signal".to_owned(),
@@ -249,7 +249,7 @@ mod tests {
         };
         let all = panels(&history);
         let titles: Vec<_> = all.iter().map(|p| (p.title.as_str(), p.lines.len())).collect();
-        assert_eq!(titles, [("Load", 2), ("Temperature", 1), ("Network", 2), ("Load", 1)]);
+        assert_eq!(titles, [("Usage", 2), ("Temperature", 1), ("Network", 2), ("Load", 1)]);
         assert_eq!(unit("uptime.s"), "s");
         assert_eq!(unit("errors"), "");
     }

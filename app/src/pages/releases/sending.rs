@@ -2,6 +2,7 @@
 
 use super::upload::{MOST_FAILURES, Phase, Progress, Uploader, next_chunk, wait_ms};
 use crate::session;
+use crate::api::decode::{decode, try_decode};
 use js_sys::Promise;
 use leptos::{ev, prelude::*, task::spawn_local};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -194,7 +195,7 @@ async fn ask<T: DeserializeOwned>(method: &str, url: &str, body: Option<&JsValue
     let answer: Response = answer.dyn_into().map_err(|_| Stop::Cut)?;
     let text = JsFuture::from(answer.text().map_err(|_| Stop::Cut)?).await.map_err(|_| Stop::Cut)?.as_string().unwrap_or_default();
     match answer.status() {
-        200..300 => serde_json::from_str(&text).map_err(|_| Stop::Refused("The server answered in an unexpected form. Reload the page.".to_owned())),
+        200..300 => decode(&text).map_err(|fault| Stop::Refused(fault.0.message)),
         401 => {
             session::renew_quietly();
             Err(Stop::Cut)
@@ -202,7 +203,7 @@ async fn ask<T: DeserializeOwned>(method: &str, url: &str, body: Option<&JsValue
         // Not the offset it expects, too often, or not right now: what is there decides where it goes on.
         408 | 409 | 425 | 429 | 500 | 502 | 503 | 504 if method == "PUT" || answer.status() != 409 => Err(Stop::Cut),
         status => {
-            let why = serde_json::from_str::<Problem>(&text).map_or_else(|_| format!("The server refused it ({status})."), |p| p.detail);
+            let why = try_decode::<Problem>(&text).map_or_else(|| format!("The server refused it ({status})."), |p| p.detail);
             Err(Stop::Refused(why))
         }
     }

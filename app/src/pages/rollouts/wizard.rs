@@ -161,9 +161,9 @@ impl LivePreview {
         self.state.set(None);
     }
 
-    /// A key was pressed in the form: ask after a short pause, and only for the newest text.
+    /// A key was pressed in the form of a step: ask after a short pause, and only for the newest text. What is typed at the review changes nobody.
     fn typed(self, event: &web_sys::Event) {
-        let Some(form) = form_of(event) else { return };
+        let Some(form) = form_of(event).filter(|form| form.method() == "get") else { return };
         if let Some(Some(timer)) = self.timer.try_get_value() {
             timer.clear();
         }
@@ -174,16 +174,22 @@ impl LivePreview {
     fn ask(self, form: &web_sys::HtmlFormElement) {
         let Some(search) = query_of(form) else { return };
         let draft = Address::read(&search).draft;
-        self.asked.update_value(|n| *n = n.wrapping_add(1));
-        let turn = self.asked.get_value();
+        let turn = self.asked.try_update_value(|n| {
+            *n = n.wrapping_add(1);
+            *n
+        });
+        // The page may be gone by the time the pause is over.
+        let Some(turn) = turn else { return };
         match draft.spec() {
-            Err(_) => self.state.set(Some(Err(draft))),
+            Err(_) => {
+                self.state.try_set(Some(Err(draft)));
+            }
             Ok(spec) => spawn_local(async move {
                 // A refusal keeps the preview there is; sending the step says what is wrong.
-                if let Ok(preview) = preview_rollout(spec).await
+                if let Ok(preview) = preview_rollout(spec).await.and_then(|preview| preview.read())
                     && self.asked.try_get_value() == Some(turn)
                 {
-                    self.state.set(Some(Ok(preview)));
+                    self.state.try_set(Some(Ok(preview)));
                 }
             }),
         }
