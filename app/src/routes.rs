@@ -11,7 +11,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
 use leptos_router::{
-    MatchNestedRoutes, SsrMode,
+    SsrMode,
     any_nested_route::IntoAnyNestedRoute,
     components::{ParentRoute, Route, Router, Routes},
     path,
@@ -40,7 +40,7 @@ pub fn App() -> impl IntoView {
 }
 
 #[component(transparent)]
-fn FleetRoutes() -> impl MatchNestedRoutes + Clone {
+fn FleetRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
     view! {
         <ParentRoute path=path!("/devices") view=leptos_router::components::Outlet ssr=SsrMode::Async>
             <Route path=path!("") view=devices::list::DevicesPage ssr=SsrMode::Async/>
@@ -52,7 +52,7 @@ fn FleetRoutes() -> impl MatchNestedRoutes + Clone {
 }
 
 #[component(transparent)]
-fn UpdateRoutes() -> impl MatchNestedRoutes + Clone {
+fn UpdateRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
     view! {
         <ParentRoute path=path!("") view=leptos_router::components::Outlet ssr=SsrMode::Async>
             <Route path=path!("/firmware") view=releases::ReleasesPage ssr=SsrMode::Async/>
@@ -70,7 +70,7 @@ fn UpdateRoutes() -> impl MatchNestedRoutes + Clone {
 }
 
 #[component(transparent)]
-fn AdminRoutes() -> impl MatchNestedRoutes + Clone {
+fn AdminRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
     view! {
         <ParentRoute path=path!("") view=leptos_router::components::Outlet ssr=SsrMode::Async>
             <Route path=path!("/certificates") view=CertificatesPage ssr=SsrMode::Async/>

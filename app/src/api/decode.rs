@@ -23,10 +23,16 @@ pub fn decode<T: DeserializeOwned>(text: &str) -> Result<T, ApiFault> {
 
 /// Reads a DTO, or nothing.
 pub fn try_decode<T: DeserializeOwned>(text: &str) -> Option<T> {
-    T::deserialize(Tree(parse(text)?)).ok()
+    take(parse(text)?)
 }
 
-fn parse(text: &str) -> Option<Value> {
+/// Takes a DTO out of a tree.
+pub fn take<T: DeserializeOwned>(tree: Value) -> Option<T> {
+    T::deserialize(Tree(tree)).ok()
+}
+
+/// The tree of a text.
+pub fn parse(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 

@@ -4,10 +4,10 @@
 //! for every type. With one type for all models it is written once, which makes the browser's bundle a good deal smaller.
 
 use super::{decode::decode, fault::ApiFault};
-use leptos::prelude::{Get, GetUntracked, Memo, Resource, Track};
+use leptos::prelude::{Get, Memo, Resource, untrack};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
-use std::pin::Pin;
+use std::{pin::Pin, sync::Arc};
 #[cfg(feature = "ssr")]
 use wire::FaultKind;
 
@@ -17,11 +17,12 @@ pub type Reading = Resource<Result<Packed, ApiFault>>;
 /// Begins to read a model: by what `source` says, and again when it says something else.
 pub fn reading<S, Fut>(source: impl Fn() -> S + Send + Sync + 'static, ask: impl Fn(S) -> Fut + Send + Sync + 'static) -> Reading
 where
-    S: PartialEq + Clone + Send + Sync + 'static,
+    S: 'static,
     Fut: Future<Output = Result<Packed, ApiFault>> + Send + 'static,
 {
-    let source = Memo::new(move |_| source());
-    reading_of(Box::new(move || source.track()), Box::new(move || Box::pin(ask(source.get_untracked()))))
+    let source = Arc::new(source);
+    let tracked = Arc::clone(&source);
+    reading_of(Box::new(move || drop(tracked())), Box::new(move || Box::pin(ask(untrack(|| source())))))
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Packed, ApiFault>> + Send>>;

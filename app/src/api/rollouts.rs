@@ -1,8 +1,9 @@
 //! Rollouts as the console reads and changes them.
 
 use super::{fault::ApiFault, packed::Packed};
-use leptos::{prelude::*, server_fn::codec::{GetUrl, Json}};
-use wire::rollouts::{Preview, RolloutSpec};
+#[cfg(feature = "ssr")]
+use crate::pages::rollouts::draft::Draft;
+use leptos::{prelude::*, server_fn::codec::GetUrl};
 
 /// A page of the list, a [`wire::rollouts::RolloutsPage`]. `tab` is `running`, `waiting`, `finished` or `drafts`; an empty `cursor` is the first page.
 #[server(prefix = "/rpc", endpoint = "/rollouts", input = GetUrl)]
@@ -26,27 +27,34 @@ pub async fn read_rollout(id: String, stage: u32, show: String, cursor: String) 
 }
 
 /// The wizard, a [`wire::rollouts::WizardPage`]: what can be chosen, and what the plan so far would do. With `editing` and no plan it begins with the plan of that rollout.
-#[server(prefix = "/rpc", endpoint = "/rollout_wizard", input = Json)]
-pub async fn read_wizard(spec: Option<RolloutSpec>, editing: Option<String>) -> Result<Packed, ApiFault> {
+#[server(prefix = "/rpc", endpoint = "/rollout_wizard")]
+pub async fn read_wizard(plan: String, #[server(default)] editing: Option<String>) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
+    let spec = if plan.is_empty() { None } else { Draft::read(&plan).spec().ok() };
     let editing = editing.map(|id| call.id::<wire::ids::RolloutId>(&id)).transpose()?;
     call.model(call.fleet.rollouts().wizard(&call.actor, spec, editing.as_ref()).await)
 }
 
 /// What a plan would do as of now: a [`wire::rollouts::Preview`]. Changes nothing.
-#[server(prefix = "/rpc", endpoint = "/rollout_preview", input = Json)]
-pub async fn preview_rollout(spec: RolloutSpec) -> Result<Packed, ApiFault> {
+#[server(prefix = "/rpc", endpoint = "/rollout_preview")]
+pub async fn preview_rollout(plan: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
+    let spec = plan_of(&call, &plan)?;
     call.model(call.fleet.rollouts().preview(&call.actor, &spec).await)
 }
 
-/// Keeps a plan (`plan`, a [`RolloutSpec`] as JSON) as a draft, and with `then` = `submit` asks for its approval at once. With an `id` it
+#[cfg(feature = "ssr")]
+fn plan_of(call: &super::caller::Call, plan: &str) -> Result<wire::rollouts::RolloutSpec, ApiFault> {
+    let unread = "The plan could not be read. Go back one step and try again.";
+    Draft::read(plan).spec().map_err(|_| call.refuse(ApiFault::new(wire::FaultKind::Invalid, "bad_plan", unread)))
+}
+
+/// Keeps a plan (`plan`, a [`crate::pages::rollouts::draft::Draft`] as a query string) as a draft, and with `then` = `submit` asks for its approval at once. With an `id` it
 /// changes that rollout, if it is still at `generation`; approvals it had are void then. Leads to the rollout's page.
 #[server(prefix = "/rpc", endpoint = "/rollout_save")]
 pub async fn save_rollout(plan: String, reason: String, id: String, generation: i64, then: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let mut spec: RolloutSpec = serde_json::from_str(&plan)
-        .map_err(|_| call.refuse(ApiFault::new(wire::FaultKind::Invalid, "bad_plan", "The plan could not be read. Go back one step and try again.")))?;
+    let mut spec = plan_of(&call, &plan)?;
     spec.reason = reason;
     let rollouts = call.fleet.rollouts();
     let id = if id.is_empty() {

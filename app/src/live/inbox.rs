@@ -1,6 +1,5 @@
 //! Pure: frames folded per topic, so that a page changes at most once a frame of the screen, and where to resume.
 
-use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     live::{Ask, Data, DeviceLive, Position, Tell, Topic},
     overview::FleetCounts,
@@ -23,30 +22,42 @@ pub enum News {
 /// The tab's subscriptions and what has arrived for them since the last [`Inbox::take`].
 #[derive(Debug, Default)]
 pub struct Inbox {
-    wanted: BTreeSet<Topic>,
     epoch: u64,
-    positions: BTreeMap<Topic, u64>,
-    waiting: BTreeMap<Topic, News>,
+    // A page has a handful of topics: a list is enough.
+    wanted: Vec<Wanted>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    topic: Topic,
+    /// The last sequence number seen.
+    seq: Option<u64>,
+    /// What has arrived and waits to be taken.
+    news: Option<News>,
 }
 
 impl Inbox {
     /// Wants a topic; what to send, if the socket is open.
     pub fn want(&mut self, topic: &Topic) -> Option<Ask> {
-        self.wanted.insert(topic.clone()).then(|| self.ask(topic))
+        if self.find(topic).is_some() {
+            return None;
+        }
+        self.wanted.push(Wanted { topic: topic.clone(), seq: None, news: None });
+        Some(Ask::Subscribe { topic: topic.clone(), from: None })
     }
     /// Wants it no more.
     pub fn leave(&mut self, topic: &Topic) -> Option<Ask> {
-        self.positions.remove(topic);
-        self.waiting.remove(topic);
-        self.wanted.remove(topic).then(|| Ask::Unsubscribe { topic: topic.clone() })
+        let before = self.wanted.len();
+        self.wanted.retain(|w| w.topic != *topic);
+        (self.wanted.len() < before).then(|| Ask::Unsubscribe { topic: topic.clone() })
     }
     /// What to send on a new socket: every topic, from where it left off.
     pub fn resume(&self) -> Vec<Ask> {
-        self.wanted.iter().map(|topic| self.ask(topic)).collect()
+        let from = |w: &Wanted| w.seq.map(|seq| Position { epoch: self.epoch, seq });
+        self.wanted.iter().map(|w| Ask::Subscribe { topic: w.topic.clone(), from: from(w) }).collect()
     }
-    fn ask(&self, topic: &Topic) -> Ask {
-        let from = self.positions.get(topic).map(|seq| Position { epoch: self.epoch, seq: *seq });
-        Ask::Subscribe { topic: topic.clone(), from }
+    fn find(&mut self, topic: &Topic) -> Option<&mut Wanted> {
+        self.wanted.iter_mut().find(|w| w.topic == *topic)
     }
 
     /// Takes a frame in; true when it carried data.
@@ -55,21 +66,23 @@ impl Inbox {
             Tell::Hello { epoch, .. } => {
                 if epoch != self.epoch {
                     self.epoch = epoch;
-                    self.positions.clear();
+                    self.wanted.iter_mut().for_each(|w| w.seq = None);
                 }
                 false
             }
             Tell::Snapshot { topic, seq, data } | Tell::Delta { topic, seq, data } => {
-                if self.wanted.contains(&topic) {
-                    self.positions.insert(topic.clone(), seq);
-                    self.fold(topic, data);
+                if let Some(wanted) = self.find(&topic) {
+                    wanted.seq = Some(seq);
+                    wanted.fold(data);
                 }
                 true
             }
             Tell::Lagged { topic, .. } => {
                 // What was folded for us is in the deltas already; a list is read again to be sure.
-                if !matches!(topic, Topic::Fleet | Topic::Device(_)) && self.wanted.contains(&topic) {
-                    self.waiting.insert(topic, News::Changed);
+                if !matches!(topic, Topic::Fleet | Topic::Device(_))
+                    && let Some(wanted) = self.find(&topic)
+                {
+                    wanted.news = Some(News::Changed);
                 }
                 false
             }
@@ -81,28 +94,27 @@ impl Inbox {
         }
     }
 
-    fn fold(&mut self, topic: Topic, data: Data) {
-        let news = match data {
-            Data::Changed => News::Changed,
-            Data::Counts(counts) => News::Counts(counts),
-            Data::Device(new) => match self.waiting.remove(&topic) {
-                Some(News::Device(mut old)) => {
-                    merge(&mut old, new);
-                    News::Device(old)
-                }
-                _ => News::Device(new),
-            },
-        };
-        self.waiting.insert(topic, news);
-    }
-
     /// Everything that arrived since the last time, one entry a topic.
-    pub fn take(&mut self) -> BTreeMap<Topic, News> {
-        std::mem::take(&mut self.waiting)
+    pub fn take(&mut self) -> Vec<(Topic, News)> {
+        self.wanted.iter_mut().filter_map(|w| Some((w.topic.clone(), w.news.take()?))).collect()
     }
     /// Whether something waits to be taken.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.wanted.iter().all(|w| w.news.is_none())
+    }
+}
+
+impl Wanted {
+    fn fold(&mut self, data: Data) {
+        self.news = Some(match (data, self.news.take()) {
+            (Data::Changed, _) => News::Changed,
+            (Data::Counts(counts), _) => News::Counts(counts),
+            (Data::Device(new), Some(News::Device(mut old))) => {
+                merge(&mut old, new);
+                News::Device(old)
+            }
+            (Data::Device(new), _) => News::Device(new),
+        });
     }
 }
 
@@ -141,7 +153,7 @@ mod tests {
         assert!(inbox.put(points(&topic, 1, Some(true), &[(1, 1.0)])));
         assert!(inbox.put(points(&topic, 2, None, &[(2, 2.0)])));
         let news = inbox.take();
-        let News::Device(device) = &news[&topic] else { panic!("not a device") };
+        let News::Device(device) = &news[0].1 else { panic!("not a device") };
         assert_eq!(device.points[0].points, [(1, 1.0), (2, 2.0)]);
         assert_eq!(device.online, Some(true));
         assert!(inbox.is_empty());
@@ -157,7 +169,7 @@ mod tests {
         assert!(inbox.is_empty());
         inbox.want(&Topic::Rollouts);
         inbox.put(Tell::Lagged { topic: Topic::Rollouts, skipped: 3 });
-        assert_eq!(inbox.take().get(&Topic::Rollouts), Some(&News::Changed));
+        assert_eq!(inbox.take(), [(Topic::Rollouts, News::Changed)]);
     }
 
     #[test]
@@ -168,7 +180,7 @@ mod tests {
         for seq in 0..(KEPT_POINTS as u64 + 500) {
             inbox.put(points(&topic, seq, None, &[(seq as i64, 0.0)]));
         }
-        let News::Device(device) = &inbox.take()[&topic] else { panic!("not a device") };
+        let News::Device(device) = &inbox.take()[0].1 else { panic!("not a device") };
         assert_eq!(device.points[0].points.len(), KEPT_POINTS);
         assert_eq!(device.points[0].points[0].0, 500);
     }

@@ -4,6 +4,7 @@
 //! a topic and frame of the screen (pure); the rest is a thin rim around the browser's `WebSocket`. On the server all of it does nothing: a page
 //! is complete without it.
 
+pub mod frame;
 pub mod inbox;
 pub mod machine;
 #[cfg(feature = "hydrate")]

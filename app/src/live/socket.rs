@@ -5,20 +5,19 @@ use super::{
     inbox::{Inbox, News},
     machine::{Event, Machine, Order, Phase},
 };
-use crate::{api::decode::try_decode, session, ui::browser};
+use crate::{live::frame, session, ui::browser};
 use leptos::{
     leptos_dom::helpers::{IntervalHandle, WindowListenerHandle, set_interval_with_handle, window_event_listener_untyped},
     prelude::*,
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     rc::Rc,
     time::Duration,
 };
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{MessageEvent, WebSocket};
-use wire::live::{Ask, Tell, Topic};
+use wire::live::{Ask, Topic};
 
 /// A hidden tab gives its high-rate topics up after this.
 const HIDDEN_MS: f64 = 60_000.0;
@@ -30,7 +29,7 @@ struct Rim {
     live: Option<Live>,
     machine: Machine,
     inbox: Inbox,
-    listeners: BTreeMap<Topic, Vec<(u32, Listener)>>,
+    listeners: Vec<(u32, Topic, Listener)>,
     next_listener: u32,
     socket: Option<Socket>,
     generation: u32,
@@ -120,7 +119,7 @@ pub(super) fn listen(topic: &Topic, hear: Listener) -> u32 {
     with(|rim| {
         let id = rim.next_listener;
         rim.next_listener += 1;
-        rim.listeners.entry(topic.clone()).or_default().push((id, hear));
+        rim.listeners.push((id, topic.clone(), hear));
         if let Some(ask) = rim.inbox.want(topic) {
             rim.send(&ask);
         }
@@ -130,13 +129,11 @@ pub(super) fn listen(topic: &Topic, hear: Listener) -> u32 {
 
 pub(super) fn unlisten(topic: &Topic, id: u32) {
     with(|rim| {
-        let Some(all) = rim.listeners.get_mut(topic) else { return };
-        all.retain(|(there, _)| *there != id);
-        if all.is_empty() {
-            rim.listeners.remove(topic);
-            if let Some(ask) = rim.inbox.leave(topic) {
-                rim.send(&ask);
-            }
+        rim.listeners.retain(|(there, ..)| *there != id);
+        if !rim.listeners.iter().any(|(_, of, _)| of == topic)
+            && let Some(ask) = rim.inbox.leave(topic)
+        {
+            rim.send(&ask);
         }
     });
 }
@@ -193,7 +190,7 @@ fn connect() {
     let on_message = Closure::new(move |event: MessageEvent| {
         let Some(text) = event.data().as_string() else { return };
         // A frame this build does not know is from a newer server; the rest still counts.
-        if current() && let Some(frame) = try_decode::<Tell>(&text) {
+        if current() && let Some(frame) = frame::read(&text) {
             let data = with(|rim| rim.inbox.put(frame));
             step(Event::Frame { data });
             ask_flush();
@@ -230,11 +227,14 @@ fn flush() {
         if rim.paused_since.is_some() {
             return Vec::new();
         }
-        let news = rim.inbox.take();
-        news.into_iter().filter_map(|(topic, news)| rim.listeners.get(&topic).map(|all| (all.clone(), news))).collect()
+        let mut work: Vec<(Vec<Listener>, News)> = Vec::new();
+        for (topic, news) in rim.inbox.take() {
+            work.push((rim.listeners.iter().filter(|(_, of, _)| *of == topic).map(|(.., hear)| hear.clone()).collect(), news));
+        }
+        work
     });
     for (listeners, news) in work {
-        for (_, hear) in listeners {
+        for hear in listeners {
             hear(&news);
         }
     }
@@ -259,7 +259,7 @@ fn visibility() {
 fn park(now: f64) {
     with(|rim| {
         if rim.parked.is_empty() && rim.hidden_since.is_some_and(|since| now - since > HIDDEN_MS) {
-            rim.parked = rim.listeners.keys().filter(|t| matches!(t, Topic::Device(_))).cloned().collect();
+            rim.parked = rim.listeners.iter().map(|(_, of, _)| of.clone()).filter(|t| matches!(t, Topic::Device(_))).collect();
             rim.parked.iter().for_each(|topic| rim.send(&Ask::Unsubscribe { topic: topic.clone() }));
         }
     });

@@ -26,8 +26,8 @@ mod rim {
         if listens.is_err() {
             leptos::logging::error!("dialogs open as pages: the document takes no listener");
         }
-        if let Err(error) = set_interval_with_handle(tick, Duration::from_secs(1)) {
-            leptos::logging::error!("times stand still: {error:?}");
+        if set_interval_with_handle(tick, Duration::from_secs(1)).is_err() {
+            leptos::logging::error!("times stand still: the browser gives no timer");
         }
         // A page that was read again brings the server's times; they are put right before the screen shows them.
         let seen = Closure::<dyn FnMut()>::new(tick).into_js_value();

@@ -31,8 +31,8 @@ pub fn path_and_query() -> Option<String> {
 
 /// Loads another page.
 pub fn go(href: &str) {
-    if let Err(error) = window().location().set_href(href) {
-        leptos::logging::error!("cannot go to {href}: {error:?}");
+    if window().location().set_href(href).is_err() {
+        leptos::logging::error!("cannot go to {href}");
     }
 }
 

@@ -230,9 +230,9 @@ mod rim {
         let Some(url) = browser::meta("fw-chart") else { return };
         let module: Module = match load(&url).await {
             Ok(module) => module.unchecked_into(),
-            Err(error) => {
-                // The picture underneath stays.
-                leptos::logging::error!("the chart module could not be loaded: {error:?}");
+            Err(_) => {
+                // The picture underneath stays; why it did not load, the browser has said itself.
+                leptos::logging::error!("the chart module could not be loaded");
                 return;
             }
         };

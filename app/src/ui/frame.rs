@@ -184,7 +184,7 @@ fn initials(name: &str) -> String {
     let mut words = name.split_whitespace();
     let first = words.next().and_then(|w| w.chars().next());
     let last = words.next_back().and_then(|w| w.chars().next());
-    first.into_iter().chain(last).flat_map(char::to_uppercase).collect()
+    first.into_iter().chain(last).map(|c| c.to_ascii_uppercase()).collect()
 }
 
 /// Pure: whether a path belongs to a link of the rail.
@@ -206,7 +206,7 @@ fn crumbs(path: &str) -> Vec<(String, String)> {
             _ if out.len() == 1 && href.starts_with("/devices/") => part.to_owned(),
             _ => {
                 let mut chars = part.chars();
-                chars.next().map(|c| c.to_uppercase().chain(chars).collect::<String>().replace('-', " ")).unwrap_or_default()
+                chars.next().map(|c| std::iter::once(c.to_ascii_uppercase()).chain(chars).collect::<String>().replace('-', " ")).unwrap_or_default()
             }
         };
         out.push((label, href.clone()));

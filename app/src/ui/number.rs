@@ -45,13 +45,39 @@ pub fn counted(n: i64, one: &str, many: &str) -> String {
 /// A measured value: as many digits as it needs to be told from its neighbours, four at most.
 pub fn value(v: f64) -> String {
     let a = v.abs();
-    if a >= 10_000.0 {
-        format!("{v:.0}")
-    } else if a >= 100.0 {
-        format!("{v:.1}")
-    } else {
-        format!("{v:.2}")
+    decimal(v, if a >= 10_000.0 { 0 } else if a >= 100.0 { 1 } else { 2 })
+}
+
+/// A number with so many digits behind the point, at most 6; halves are rounded away from zero. What is too large for it, or no number, is a dash.
+///
+/// The formatting of the standard library is exact to the last of seventeen digits and brings tables of 20 KB; no page shows such numbers.
+pub fn decimal(v: f64, digits: u32) -> String {
+    let scale = 10_i64.pow(digits.min(6));
+    #[expect(clippy::cast_precision_loss, reason = "a power of ten up to a million")]
+    let scaled = (v.abs() * scale as f64 + 0.5).floor();
+    if !(scaled < 9e15) {
+        return "–".to_owned();
     }
+    #[expect(clippy::cast_possible_truncation, reason = "below 2^53")]
+    let scaled = scaled as i64;
+    let sign = if v < 0.0 && scaled > 0 { "-" } else { "" };
+    if digits == 0 { format!("{sign}{scaled}") } else { format!("{sign}{}.{:02$}", scaled / scale, scaled % scale, digits.min(6) as usize) }
+}
+
+/// A number as a person would write it: up to six digits behind the point, no more than it needs.
+pub fn plain(v: f64) -> String {
+    let text = decimal(v, 6);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// Reads a number as a person writes it, `12` or `12.5`: at most fifteen digits, so that the value is the nearest there is.
+pub fn read_decimal(text: &str) -> Option<f64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = [whole, part].concat();
+    let right = !digits.is_empty() && digits.len() <= 15 && digits.bytes().all(|b| b.is_ascii_digit()) && !whole.is_empty();
+    #[expect(clippy::cast_precision_loss, reason = "fifteen digits are below 2^53")]
+    let all = digits.parse::<i64>().ok().filter(|_| right)? as f64;
+    Some((0..part.len()).fold(1.0, |scale, _| scale * 10.0)).map(|scale| all / scale)
 }
 
 #[cfg(test)]
@@ -76,5 +102,23 @@ mod tests {
         assert_eq!(counted(1, "device", "devices"), "1 device");
         assert_eq!(value(83.456), "83.46");
         assert_eq!(value(12_345.6), "12346");
+        assert_eq!(value(-0.001), "0.00");
+        assert_eq!(value(-12.345), "-12.35");
+        assert_eq!(value(f64::NAN), "–");
+        assert_eq!(value(1e300), "–");
+    }
+
+    #[test]
+    fn percentages_survive_being_written_and_read() {
+        for tenths in 0..=1000 {
+            let v = f64::from(tenths) / 10.0;
+            assert_eq!(read_decimal(&plain(v)), Some(v), "{v}");
+        }
+        assert_eq!(plain(100.0), "100");
+        assert_eq!(plain(12.5), "12.5");
+        assert_eq!(read_decimal("0.125"), Some(0.125));
+        for text in ["", ".", ".5", "-1", "1e3", "1,5", "inf", "NaN", "1234567890123456"] {
+            assert_eq!(read_decimal(text), None, "{text}");
+        }
     }
 }

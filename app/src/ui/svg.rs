@@ -1,5 +1,6 @@
 //! Pure: small pictures as SVG, the same on the server and in the browser. Every chart has this form; script only adds movement.
 
+use super::number::decimal;
 use leptos::prelude::*;
 
 /// Colours a chart's series cycle through.
@@ -8,7 +9,6 @@ pub const COLOURS: usize = 6;
 pub const DASHES: [&str; COLOURS] = ["", "6 3", "2 3", "8 3 2 3", "1 3", "10 4"];
 
 const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 48.0;
 const BOTTOM: f64 = 190.0;
 const TOP: f64 = 10.0;
@@ -47,7 +47,7 @@ pub fn points(line: &Line, (from, to): (i64, i64), (lo, hi): (f64, f64)) -> Stri
         let x = LEFT + (WIDTH - LEFT) * ms(t - from) / span_t;
         let y = BOTTOM - (BOTTOM - TOP) * (v - lo) / span_v;
         // Writing to a string can't fail.
-        let _ = write!(out, "{x:.1},{y:.1} ");
+        let _ = write!(out, "{},{} ", decimal(x, 1), decimal(y, 1));
     }
     out
 }
@@ -65,8 +65,8 @@ pub fn line_chart(label: String, unit: &str, lines: &[Line], from: i64, to: i64)
             let y = TOP + (BOTTOM - TOP) * f64::from(i) / 4.0;
             let value = hi - (hi - lo) * f64::from(i) / 4.0;
             view! {
-                <line class="rule" x1=LEFT x2=WIDTH y1=y y2=y></line>
-                <text class="axis" x=LEFT - 6.0 y=y + 4.0 text-anchor="end">{format!("{} {unit}", super::number::value(value)).trim_end().to_owned()}</text>
+                <line class="rule" x1="48" x2="900" y1=decimal(y, 1) y2=decimal(y, 1)></line>
+                <text class="axis" x="42" y=decimal(y + 4.0, 1) text-anchor="end">{format!("{} {unit}", super::number::value(value)).trim_end().to_owned()}</text>
             }
         })
         .collect_view();
@@ -84,7 +84,7 @@ pub fn line_chart(label: String, unit: &str, lines: &[Line], from: i64, to: i64)
             #[expect(clippy::cast_possible_truncation, reason = "a part of a chart's span")]
             let t = wire::Timestamp(from + (ms(to - from) * part) as i64);
             let (_, _, _, h, m, _, _) = t.civil();
-            view! { <text class="axis" x=LEFT + (WIDTH - LEFT) * part y=HEIGHT - 8.0>{format!("{h:02}:{m:02}")}</text> }
+            view! { <text class="axis" x=decimal(LEFT + (WIDTH - LEFT) * part, 1) y="212">{format!("{h:02}:{m:02}")}</text> }
         })
         .collect_view();
     view! { <svg class="line-chart" viewBox="0 0 900 220" role="img" aria-label=label>{rules}{curves}{times}</svg> }.into_any()

@@ -124,7 +124,7 @@ fn title(panel: &Panel) -> String {
         _ => {
             let name = panel.lines.first().map_or("", |l| l.label.split('.').next().unwrap_or_default());
             let mut chars = name.chars();
-            chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
+            chars.next().map(|c| std::iter::once(c.to_ascii_uppercase()).chain(chars).collect()).unwrap_or_default()
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::pages::words;
 use crate::ui::{
     Tone, banner, card, dot, time,
     gates::{Gate, gates},
-    number::{grouped, percent},
+    number::{grouped, percent, plain},
     stage_bar::{Segment, stage_bar},
 };
 use leptos::prelude::*;
@@ -104,12 +104,12 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     #[expect(clippy::cast_precision_loss, reason = "numbers of devices, compared with a percentage")]
     let over = |n: i64, limit: f64| n as f64 * 100.0 > limit * v.finished as f64;
     let mut list = vec![
-        Gate { tone: tone(!over(v.errors, g.error_percent)), name: "Errors", value: rate(v.errors), limit: format!("halts above {} %", g.error_percent) },
+        Gate { tone: tone(!over(v.errors, g.error_percent)), name: "Errors", value: rate(v.errors), limit: format!("halts above {} %", plain(g.error_percent)) },
         Gate {
             tone: if v.call == Call::Pass { Tone::Ok } else { Tone::Off },
             name: "Successes",
             value: rate(v.succeeded),
-            limit: format!("passes at {} %", g.success_percent),
+            limit: format!("passes at {} %", plain(g.success_percent)),
         },
         Gate {
             tone: if judged { Tone::Ok } else { Tone::Off },

@@ -4,6 +4,7 @@
 //! names of the inputs are the names that the core uses for problems (`stages.1.reach`), so each problem finds its input.
 
 use super::query;
+use crate::ui::number::{plain, read_decimal};
 use wire::{
     Timestamp,
     rollouts::{GateSpec, Problem, Reach, RolloutSpec, StageSpec},
@@ -187,10 +188,10 @@ impl Draft {
             return;
         }
         let at = self.stages.len().saturating_sub(1);
-        let reach = |stage: Option<&StageDraft>, or: f64| stage.filter(|s| s.unit == "percent").and_then(|s| s.reach.trim().parse::<f64>().ok()).unwrap_or(or);
+        let reach = |stage: Option<&StageDraft>, or: f64| stage.filter(|s| s.unit == "percent").and_then(|s| read_decimal(s.reach.trim())).unwrap_or(or);
         let before = if at == 0 { 0.0 } else { reach(self.stages.get(at - 1), 0.0) };
         let middle = f64::midpoint(before, reach(self.stages.last(), 100.0)).round();
-        let mut stage = StageDraft::new(&format!("Stage {}", at + 1), &middle.to_string(), "10 min", false);
+        let mut stage = StageDraft::new(&format!("Stage {}", at + 1), &plain(middle), "10 min", false);
         if let Some(model) = self.stages.get(at) {
             stage.copy_gate(model);
         }
@@ -207,8 +208,8 @@ impl StageDraft {
             unit: "percent".into(),
             soak: soak.into(),
             then: if ask { "ask" } else { "go_on" }.into(),
-            success: gate.success_percent.to_string(),
-            error: gate.error_percent.to_string(),
+            success: plain(gate.success_percent),
+            error: plain(gate.error_percent),
             sample: gate.min_sample.to_string(),
             max_errors: gate.max_errors.to_string(),
         }
@@ -253,7 +254,7 @@ impl StageDraft {
 
     fn of(spec: &StageSpec) -> Self {
         let (reach, unit) = match spec.reach {
-            Reach::Percent(p) => (p.to_string(), "percent"),
+            Reach::Percent(p) => (plain(p), "percent"),
             Reach::Count(n) => (n.to_string(), "count"),
         };
         Self {
@@ -262,8 +263,8 @@ impl StageDraft {
             unit: unit.into(),
             soak: span_text(spec.soak_s),
             then: if spec.confirm { "ask" } else { "go_on" }.into(),
-            success: spec.gate.success_percent.to_string(),
-            error: spec.gate.error_percent.to_string(),
+            success: plain(spec.gate.success_percent),
+            error: plain(spec.gate.error_percent),
             sample: spec.gate.min_sample.to_string(),
             max_errors: spec.gate.max_errors.to_string(),
         }
@@ -274,14 +275,14 @@ impl StageDraft {
         let reach = if self.unit == "count" {
             Reach::Count(number(&self.reach, &at("reach"), "Write a whole number of devices, for example 5.", wrong))
         } else {
-            Reach::Percent(number(self.reach.trim().trim_end_matches('%'), &at("reach"), "Write a percentage, for example 10.", wrong))
+            Reach::Percent(percentage(&self.reach, &at("reach"), "Write a percentage, for example 10.", wrong))
         };
         let soak_s = span(&self.soak).unwrap_or_else(|| {
             wrong.push(problem(&at("soak_s"), "Write a span, for example 90 s, 10 min, 2 h or 1 d."));
             0
         });
         let percent = |text: &str, field: &str, wrong: &mut Vec<Problem>| {
-            number::<f64>(text.trim().trim_end_matches('%'), &at(field), "Write a percentage, for example 95.", wrong)
+            percentage(text, &at(field), "Write a percentage, for example 95.", wrong)
         };
         let gate = GateSpec {
             success_percent: percent(&self.success, "gate.success_percent", wrong),
@@ -307,6 +308,14 @@ fn number<N: std::str::FromStr + Default>(text: &str, field: &str, message: &str
     text.trim().parse().unwrap_or_else(|_| {
         wrong.push(problem(field, message));
         N::default()
+    })
+}
+
+/// A percentage of an input, with or without its sign, or a problem and zero.
+fn percentage(text: &str, field: &str, message: &str, wrong: &mut Vec<Problem>) -> f64 {
+    read_decimal(text.trim().trim_end_matches('%').trim_end()).unwrap_or_else(|| {
+        wrong.push(problem(field, message));
+        0.0
     })
 }
 

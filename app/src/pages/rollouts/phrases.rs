@@ -1,7 +1,7 @@
 //! Pure: a plan and its counts in sentences.
 
 use crate::ui::{
-    number::{counted, grouped},
+    number::{counted, grouped, plain},
     status::Tone,
 };
 use wire::{
@@ -36,7 +36,7 @@ pub fn numbers(c: &Counts) -> String {
 pub fn reach(reach: Reach) -> String {
     match reach {
         Reach::Percent(p) if p >= 100.0 => "all devices".to_owned(),
-        Reach::Percent(p) => format!("up to {p} %"),
+        Reach::Percent(p) => format!("up to {} %", plain(p)),
         Reach::Count(n) => format!("up to {}", counted(i64::from(n), "device", "devices")),
     }
 }
@@ -57,8 +57,8 @@ pub fn gate(g: &GateSpec) -> String {
     let cap = if g.max_errors > 0 { format!(", or at {}", counted(i64::from(g.max_errors), "error", "errors")) } else { String::new() };
     format!(
         "passes at {} % success; halts above {} % errors once {} finished{cap}",
-        g.success_percent,
-        g.error_percent,
+        plain(g.success_percent),
+        plain(g.error_percent),
         if g.min_sample == 1 { "1 device has".to_owned() } else { format!("{} devices have", g.min_sample) },
     )
 }

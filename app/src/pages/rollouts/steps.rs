@@ -111,7 +111,7 @@ pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem]) 
             <div class="row mt-4">
                 {back}
                 <button class="btn" type="submit" name="do" value="preview" formnovalidate="">"Preview"</button>
-                <button class="btn" data-v="primary" type="submit" name="go" value=next.word()>{format!("Continue to {}", next.label().to_lowercase())}</button>
+                <button class="btn" data-v="primary" type="submit" name="go" value=next.word()>{format!("Continue to {}", next.label().to_ascii_lowercase())}</button>
             </div>
         </Form>
     }
@@ -327,7 +327,7 @@ pub fn review(at: &Address, model: &Model, save: FormCall<SaveRollout>, back: St
     let release = model.releases.iter().find(|r| r.id == spec.release);
     let version = release.map_or_else(String::new, |r| r.version.clone());
     let (total, first) = model.preview.as_ref().map_or((0, 0), |p| (p.total, p.stages.first().map_or(0, |s| s.devices)));
-    let plan = serde_json::to_string(&spec).unwrap_or_default();
+    let plan = at.draft.write();
     let (id, generation) = model.editing.as_ref().map(|(id, g)| (id.to_string(), *g)).unwrap_or_default();
     let void = model.editing.is_some().then(|| banner(Tone::Warn, "Saving voids approvals that were given to the plan before.".into_any()));
     let reason = spec.reason.clone();

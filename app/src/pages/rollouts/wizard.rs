@@ -69,8 +69,7 @@ pub fn WizardPage() -> AnyView {
         move || (id.get(), search.get()),
         |(id, search)| {
             let at = Address::read(&search);
-            let spec = if at.planned { at.draft.spec().ok() } else { None };
-            read_wizard(spec, id)
+            read_wizard(if at.planned { at.draft.write() } else { String::new() }, id)
         },
     );
     let save = action::<SaveRollout>();
@@ -184,9 +183,9 @@ impl LivePreview {
             Err(_) => {
                 self.state.try_set(Some(Err(draft)));
             }
-            Ok(spec) => spawn_local(async move {
+            Ok(_) => spawn_local(async move {
                 // A refusal keeps the preview there is; sending the step says what is wrong.
-                if let Ok(preview) = preview_rollout(spec).await.and_then(|preview| preview.read())
+                if let Ok(preview) = preview_rollout(draft.write()).await.and_then(|preview| preview.read())
                     && self.asked.try_get_value() == Some(turn)
                 {
                     self.state.try_set(Some(Ok(preview)));
