@@ -92,13 +92,8 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     let lifecycle = Lifecycle::default();
     let stop = Stop { soft: lifecycle.soft(), hard: lifecycle.hard() };
     let (metrics, channels, registry) = (Metrics::default(), Channels::default(), Registry::default());
-    let devices = Devices {
-        fleet: fleet.clone(),
-        metrics: metrics.clone(),
-        channels: channels.clone(),
-        device_url,
-        stopping: lifecycle.soft(),
-    };
+    let devices =
+        Devices { fleet: fleet.clone(), metrics: metrics.clone(), channels: channels.clone(), device_url, stopping: lifecycle.soft() };
     let endpoint = |router, tls_config, title_case| Endpoint {
         router,
         config: tls_config,
@@ -133,7 +128,10 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     });
 
     if fleet.access().set_up_needed().await? {
-        tracing::info!(code = fleet.access().set_up_code(), "nobody can sign in yet: open /set-up in the console and enter this set-up code");
+        tracing::info!(
+            code = fleet.access().set_up_code(),
+            "nobody can sign in yet: open /set-up in the console and enter this set-up code"
+        );
     }
     let scheme = if config.operator_tls_cert.is_some() { "https" } else { "http" };
     tracing::info!("console {scheme}://{operator_addr}  devices {device_addr}  enrolment {enrol_addr}  health http://{ops_addr}");

@@ -53,13 +53,16 @@ async fn another_site_changes_nothing() {
     let server = TestServer::start(EngineKind::Sqlite).await;
     let browser = server.browser("oli", Role::Operator).await;
     let body = json!({ "label": "x", "max_uses": 1, "hours": 1 });
-    for (name, value) in [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "http://evil.example"), ("accept", "*/*")] {
+    for (name, value) in
+        [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "http://evil.example"), ("accept", "*/*")]
+    {
         let answer = browser.post(server.url("/api/v1/enrolment-tokens")).header(name, value).json(&body).send().await.unwrap();
         assert_eq!(answer.status(), 403, "{name}: {value}");
         let answer = browser.post(server.url("/rpc/session/sign_out")).header(name, value).send().await.unwrap();
         assert_eq!(answer.status(), 403, "{name}: {value}");
     }
-    let own = browser.post(server.url("/api/v1/enrolment-tokens")).header("sec-fetch-site", "same-origin").json(&body).send().await.unwrap();
+    let own =
+        browser.post(server.url("/api/v1/enrolment-tokens")).header("sec-fetch-site", "same-origin").json(&body).send().await.unwrap();
     assert!(own.status().is_success(), "{}", own.status());
     server.stop().await;
 }
@@ -94,7 +97,9 @@ async fn pages_and_files_carry_their_headers() {
     let nonce = policy.split("'nonce-").nth(1).and_then(|r| r.split('\'').next()).unwrap().to_owned();
     assert!(body.contains(&format!("nonce=\"{nonce}\"")) && policy.contains("frame-ancestors 'none'"));
     assert!(!policy.contains("unsafe-inline' ") || policy.contains("style-src-attr 'unsafe-inline'"), "{policy}");
-    for (path, status) in [("/api/v1/nothing", 401), ("/pkg/nothing.js", 404), ("/pkg/../../Cargo.toml", 303), ("/docs", 200), ("/api/x", 404)] {
+    for (path, status) in
+        [("/api/v1/nothing", 401), ("/pkg/nothing.js", 404), ("/pkg/../../Cargo.toml", 303), ("/docs", 200), ("/api/x", 404)]
+    {
         let answer = server.http.get(server.url(path)).send().await.unwrap();
         let got = answer.status().as_u16();
         assert!(got == status || (status == 401 && got == 404) || (status == 303 && got == 404), "{path}: {got}");

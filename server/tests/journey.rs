@@ -113,7 +113,14 @@ impl Rig {
         let half = bytes.len() / 2;
         for (offset, part) in [(0, &bytes[..half]), (half, &bytes[half..])] {
             let url = self.server.url(&format!("/api/v1/uploads/{id}?offset={offset}"));
-            let sent = self.server.http.put(url).bearer_auth(&self.operator).header("content-type", "application/octet-stream").body(part.to_vec()).send();
+            let sent = self
+                .server
+                .http
+                .put(url)
+                .bearer_auth(&self.operator)
+                .header("content-type", "application/octet-stream")
+                .body(part.to_vec())
+                .send();
             let answer = sent.await.unwrap();
             assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
         }
@@ -190,9 +197,15 @@ async fn six_devices_stream_and_update_in_two_stages(#[case] kind: EngineKind) {
     let fleet = rig.server.running.fleet.clone();
     let system = rig.server.system();
     let list = DeviceQuery { q: "online:yes type:gateway".into(), ..DeviceQuery::default() };
-    eventually("all six are connected", Duration::from_secs(30), || async { fleet.devices().list(&system, &list).await.unwrap().total == 6 }).await;
+    eventually("all six are connected", Duration::from_secs(30), || async {
+        fleet.devices().list(&system, &list).await.unwrap().total == 6
+    })
+    .await;
     let one = fleet.devices().find(&system, &"sim-0003".parse().unwrap()).await.unwrap();
-    eventually("samples are there", Duration::from_secs(30), || async { !fleet.telemetry().latest(&system.org, one).await.unwrap().is_empty() }).await;
+    eventually("samples are there", Duration::from_secs(30), || async {
+        !fleet.telemetry().latest(&system.org, one).await.unwrap().is_empty()
+    })
+    .await;
 
     let release = rig.release("1.1.0", 2, &[7; 300_000]).await;
     let rollout = rig.approved_rollout(&release).await;
@@ -203,7 +216,10 @@ async fn six_devices_stream_and_update_in_two_stages(#[case] kind: EngineKind) {
     assert_eq!(ended["stages"][0]["counts"]["total"], 2, "33 % of six, rounded up: {ended:#}");
 
     let updated = DeviceQuery { q: "version:1.1.0".into(), ..DeviceQuery::default() };
-    eventually("all six say so themselves", Duration::from_secs(30), || async { fleet.devices().list(&system, &updated).await.unwrap().total == 6 }).await;
+    eventually("all six say so themselves", Duration::from_secs(30), || async {
+        fleet.devices().list(&system, &updated).await.unwrap().total == 6
+    })
+    .await;
     let verified = fleet.access().verify_audit(&system.org).await.unwrap();
     assert_eq!(verified.broken_at, None);
     rig.stop().await;
@@ -228,7 +244,10 @@ async fn a_release_that_does_not_boot_is_stopped_in_its_first_stage(#[case] kind
     // They went back by themselves, and still run what they ran before.
     let old = DeviceQuery { q: "version:1.0.0".into(), ..DeviceQuery::default() };
     let (fleet, system) = (rig.server.running.fleet.clone(), rig.server.system());
-    eventually("all six run the old version", Duration::from_secs(30), || async { fleet.devices().list(&system, &old).await.unwrap().total == 6 }).await;
+    eventually("all six run the old version", Duration::from_secs(30), || async {
+        fleet.devices().list(&system, &old).await.unwrap().total == 6
+    })
+    .await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(rig.get(&format!("/rollouts/{rollout}")).await["row"]["counts"]["waiting"], 4, "nor later");
     rig.stop().await;

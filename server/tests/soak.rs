@@ -12,8 +12,22 @@ use wire::states::Role;
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
 const PAGES: [&str; 16] = [
-    "/", "/devices", "/devices?q=tag:eu&sort=-last_seen", "/devices?q=colour:red", "/devices/gw-1", "/devices/gw-1/telemetry", "/devices/nobody", "/firmware",
-    "/rollouts", "/rollouts/new", "/approvals", "/enrolment", "/certificates", "/people", "/audit", "/account",
+    "/",
+    "/devices",
+    "/devices?q=tag:eu&sort=-last_seen",
+    "/devices?q=colour:red",
+    "/devices/gw-1",
+    "/devices/gw-1/telemetry",
+    "/devices/nobody",
+    "/firmware",
+    "/rollouts",
+    "/rollouts/new",
+    "/approvals",
+    "/enrolment",
+    "/certificates",
+    "/people",
+    "/audit",
+    "/account",
 ];
 
 #[rstest]

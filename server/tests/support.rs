@@ -1,12 +1,6 @@
 //! A whole server on free ports over a fresh database of either engine, and the clients that tests use.
 
-use fleet::{
-    access::Actor,
-    clock::SystemClock,
-    db::EngineKind,
-    entropy::OsEntropy,
-    testing,
-};
+use fleet::{access::Actor, clock::SystemClock, db::EngineKind, entropy::OsEntropy, testing};
 use reqwest::{Client, Response, redirect::Policy};
 use server::{config::Config, run::Running};
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -19,7 +19,7 @@
 
 use crate::{
     Timestamp,
-    ids::{Digest, DeviceId, RolloutId, UpdateId},
+    ids::{DeviceId, Digest, RolloutId, UpdateId},
     manifest::Envelope,
     states::UpdateState,
 };
@@ -216,7 +216,8 @@ mod tests {
 
     #[test]
     fn frames_are_tagged_json_that_ignores_what_it_does_not_know() {
-        let up: Up = serde_json::from_str(r#"{"type":"samples","seq":7,"samples":[{"m":"cpu","t":1,"v":0.5,"unit":"x"}],"later":1}"#).unwrap();
+        let up: Up =
+            serde_json::from_str(r#"{"type":"samples","seq":7,"samples":[{"m":"cpu","t":1,"v":0.5,"unit":"x"}],"later":1}"#).unwrap();
         assert_eq!(up, Up::Samples(Samples { seq: 7, samples: vec![Sample { m: "cpu".into(), t: 1, v: 0.5 }] }));
         assert_eq!(serde_json::to_string(&Down::Ack { seq: 7 }).unwrap(), r#"{"type":"ack","seq":7}"#);
     }

@@ -135,4 +135,3 @@ pub struct EnrolmentPage {
     /// When this was read.
     pub at: Timestamp,
 }
-

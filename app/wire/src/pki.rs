@@ -106,8 +106,14 @@ pub enum RevocationReason {
 
 impl RevocationReason {
     /// Every reason, in the order of their codes.
-    pub const ALL: [Self; 6] =
-        [Self::Unspecified, Self::KeyCompromise, Self::AffiliationChanged, Self::Superseded, Self::CessationOfOperation, Self::PrivilegeWithdrawn];
+    pub const ALL: [Self; 6] = [
+        Self::Unspecified,
+        Self::KeyCompromise,
+        Self::AffiliationChanged,
+        Self::Superseded,
+        Self::CessationOfOperation,
+        Self::PrivilegeWithdrawn,
+    ];
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

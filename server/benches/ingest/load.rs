@@ -62,7 +62,8 @@ async fn device(shape: Shape, at: SocketAddr, identity: Identity, acked: Arc<Ato
     tcp.set_nodelay(true).unwrap();
     let tls = TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
     let (mut socket, _) = client_async("wss://localhost/device/v1/channel", tls).await.unwrap();
-    let hello = r#"{"type":"hello","agent":"bench/1","boot_id":"b","firmware":{"version":"1.0.0","device_type":"gw","hardware":"A"},"stream":"s"}"#;
+    let hello =
+        r#"{"type":"hello","agent":"bench/1","boot_id":"b","firmware":{"version":"1.0.0","device_type":"gw","hardware":"A"},"stream":"s"}"#;
     socket.send(Message::text(hello)).await.unwrap();
     let (mut out, mut back) = socket.split();
     let window = Arc::new(Semaphore::new(WINDOW));

@@ -4,12 +4,7 @@ use crate::{
     Shape,
     load::{self, Identity},
 };
-use fleet::{
-    access::Actor,
-    clock::SystemClock,
-    devices::Attempt,
-    entropy::OsEntropy,
-};
+use fleet::{access::Actor, clock::SystemClock, devices::Attempt, entropy::OsEntropy};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use server::config::Config;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};

@@ -15,8 +15,8 @@ mod overview;
 pub mod pki;
 pub mod releases;
 pub mod repeats;
-mod rooms;
 pub mod rollouts;
+mod rooms;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -1,7 +1,10 @@
 //! The rooms together: opened once by the composition root, handed on as one cheap clone. Owns the order of opening and closing, nothing else.
 
 use crate::{
-    Result, access::{self, Access}, bus::Bus, clock::Clock,
+    Result,
+    access::{self, Access},
+    bus::Bus,
+    clock::Clock,
     db::{self, Db, Location, Store, Tx, exec, row},
     devices::{Devices, EnrolmentUrls},
     entropy::Entropy,
@@ -72,9 +75,9 @@ impl Fleet {
         let signing_key = signing_key(&fleet_db, &settings.kek, &*entropy).await?;
         let access = Access::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &signing_key)?;
         let org = access.ensure_organization().await?;
-        let pki = Arc::new(Pki::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), settings.kek, settings.pki, &org).await?);
-        let devices =
-            Devices::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), pki.clone(), settings.urls);
+        let pki =
+            Arc::new(Pki::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), settings.kek, settings.pki, &org).await?);
+        let devices = Devices::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), pki.clone(), settings.urls);
         let releases = Arc::new(
             Releases::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &settings.data.join("artifacts")).await?,
         );
@@ -82,7 +85,21 @@ impl Fleet {
         let rollouts = Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone());
         let telemetry = Telemetry::open(telemetry_db.clone(), clock.clone(), entropy.clone(), bus.clone()).await?;
         let stores = [fleet_db, telemetry_db];
-        Ok(Self(Arc::new(Rooms { access, pki, devices, releases, repeats, rollouts, telemetry, bus, clock, entropy, org, stores, _lock: lock })))
+        Ok(Self(Arc::new(Rooms {
+            access,
+            pki,
+            devices,
+            releases,
+            repeats,
+            rollouts,
+            telemetry,
+            bus,
+            clock,
+            entropy,
+            org,
+            stores,
+            _lock: lock,
+        })))
     }
 
     /// People, sessions, rights, audit.

@@ -12,7 +12,7 @@ use crate::{
     entropy::{Entropy, SeededEntropy},
     pki::{Kek, PkiSettings},
 };
-use sqlx::{AssertSqlSafe, SqlSafeStr as _, Connection as _, Executor as _, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -40,8 +40,9 @@ pub struct World {
 
 /// The URL of a fresh, empty PostgreSQL database.
 pub async fn postgres() -> String {
-    let url = std::env::var("TEST_POSTGRES_URL")
-        .expect("TEST_POSTGRES_URL is not set: run the tests with `cargo xtask test`, or point it at a PostgreSQL that may create databases");
+    let url = std::env::var("TEST_POSTGRES_URL").expect(
+        "TEST_POSTGRES_URL is not set: run the tests with `cargo xtask test`, or point it at a PostgreSQL that may create databases",
+    );
     let name = format!("fleetward_test_{}_{}", std::process::id(), WORLDS.fetch_add(1, Ordering::SeqCst));
     let mut admin = PgConnection::connect(&url).await.expect("PostgreSQL answers");
     admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).await.expect("an old database can be dropped");

@@ -137,7 +137,10 @@ async fn verify(fleet: &Fleet) -> Result<ExitCode> {
             ExitCode::SUCCESS
         }
         Some(at) => {
-            println!("The chain is broken at entry {at}: it, or one after it, was changed or removed. {} entries before it hold.", found.entries);
+            println!(
+                "The chain is broken at entry {at}: it, or one after it, was changed or removed. {} entries before it hold.",
+                found.entries
+            );
             ExitCode::FAILURE
         }
     })

@@ -32,16 +32,21 @@ async fn admit(devices: &Devices, request: Request) -> Result<wire::enrolment::E
     let secret = secret.ok_or_else(|| {
         Problem(Fault::new(FaultKind::Unauthenticated, "no_token", "Send the enrolment token as `Authorization: Bearer fet_…`."))
     })?;
-    let body = axum::body::to_bytes(body, super::LARGEST_BODY)
-        .await
-        .map_err(|_| Problem(Fault::new(FaultKind::TooLarge, "too_large", "The request is larger than 64 KiB. A CSR has at most 16 KiB.")))?;
+    let body = axum::body::to_bytes(body, super::LARGEST_BODY).await.map_err(|_| {
+        Problem(Fault::new(FaultKind::TooLarge, "too_large", "The request is larger than 64 KiB. A CSR has at most 16 KiB."))
+    })?;
     let request: EnrolRequest = json(&parts.headers, &body)?;
     let address = address(&parts.extensions);
     Ok(devices.fleet.devices().enrol(Attempt { secret, request: &request, address: &address }).await?)
 }
 
 /// `POST /device/v1/renew` over the certificate being renewed.
-pub(super) async fn renew(State(devices): State<Devices>, peer: Peer, headers: axum::http::HeaderMap, body: Bytes) -> Result<Response, Problem> {
+pub(super) async fn renew(
+    State(devices): State<Devices>,
+    peer: Peer,
+    headers: axum::http::HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
     let request: RenewRequest = json(&headers, &body)?;
     let answer = devices.fleet.pki().renew(&peer.actor(), &peer.peer, request.csr.as_bytes(), &devices.device_url).await?;
     Ok((StatusCode::CREATED, Json(answer)).into_response())

@@ -119,7 +119,8 @@ fn json<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Res
     if headers.contains_key(axum::http::header::CONTENT_ENCODING) {
         return Err(Problem(Fault::new(FaultKind::Unsupported, "encoded_body", "Send the body as plain JSON, without Content-Encoding.")));
     }
-    serde_json::from_slice(body).map_err(|e| Problem(Fault::new(FaultKind::Invalid, "bad_json", format!("The body is not what is expected: {e}."))))
+    serde_json::from_slice(body)
+        .map_err(|e| Problem(Fault::new(FaultKind::Invalid, "bad_json", format!("The body is not what is expected: {e}."))))
 }
 
 /// An empty success.

@@ -17,11 +17,10 @@ struct Site;
 
 /// The names of the built assets, from the bundle's own list. Empty names when the bundle was not built: pages then work without it.
 pub fn names() -> app::Assets {
-    let list: BTreeMap<String, String> =
-        Site::get("assets.json").and_then(|f| serde_json::from_slice(&f.data).ok()).unwrap_or_else(|| {
-            tracing::warn!("no browser bundle in this build; pages work without scripts and style (cargo xtask build makes it)");
-            BTreeMap::new()
-        });
+    let list: BTreeMap<String, String> = Site::get("assets.json").and_then(|f| serde_json::from_slice(&f.data).ok()).unwrap_or_else(|| {
+        tracing::warn!("no browser bundle in this build; pages work without scripts and style (cargo xtask build makes it)");
+        BTreeMap::new()
+    });
     let name = |key: &str| list.get(key).cloned().unwrap_or_default();
     app::Assets { css: name("css"), js: name("js"), wasm: name("wasm"), chart: name("chart"), font_sans: name("font_sans") }
 }

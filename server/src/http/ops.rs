@@ -24,11 +24,7 @@ pub struct Ops {
 
 /// The routes.
 pub fn router(ops: Ops) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(ops)
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(metrics)).with_state(ops)
 }
 
 async fn ready(State(ops): State<Ops>) -> Response {

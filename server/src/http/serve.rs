@@ -54,9 +54,7 @@ pub struct Operator {
 pub fn router(operator: &Operator) -> Router {
     let guard_state = Guard { fleet: operator.fleet.clone(), cookies: Cookies { secure: operator.secure } };
     let pages = Pages { guard: guard_state.clone(), assets: assets::names(), options: pages::options() };
-    let console = pages::router(pages)
-        .layer(DefaultBodyLimit::max(LARGEST_FORM))
-        .layer(middleware::from_fn(in_time));
+    let console = pages::router(pages).layer(DefaultBodyLimit::max(LARGEST_FORM)).layer(middleware::from_fn(in_time));
     let header = |name: &'static str, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
     };

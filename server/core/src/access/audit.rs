@@ -24,7 +24,15 @@ pub async fn append(
     let head = row!(tx, (i64, Vec<u8>), store::AUDIT_ADVANCE, org)?;
     let (seq, previous) = head.ok_or_else(|| db::Error::corrupt(format!("no audit head for {org}")))?;
     let detail = if detail.is_null() { String::new() } else { detail.to_string() };
-    let entry = Entry { seq, at: now.0, actor: actor.label(), address: actor.address.clone(), action: action.into(), object: object.into(), detail };
+    let entry = Entry {
+        seq,
+        at: now.0,
+        actor: actor.label(),
+        address: actor.address.clone(),
+        action: action.into(),
+        object: object.into(),
+        detail,
+    };
     let hash = entry.hash(&previous);
     exec!(
         tx,

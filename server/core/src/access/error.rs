@@ -79,16 +79,16 @@ impl Error {
                 Fault::new(K::TooMany, "too_many_attempts", "Too many failed attempts from your address. Wait a minute and try again.")
                     .retry_after(60)
             }
-            Self::NoSession => Fault::new(K::Unauthenticated, "no_session", "You are not signed in, or your session has ended. Sign in again."),
+            Self::NoSession => {
+                Fault::new(K::Unauthenticated, "no_session", "You are not signed in, or your session has ended. Sign in again.")
+            }
             Self::BadToken => {
                 Fault::new(K::Unauthenticated, "bad_token", "The bearer token is unknown, expired or revoked. Make a new one under People.")
             }
             Self::SetUp(why) => Fault::new(K::Forbidden, "set_up_refused", *why),
             Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
             Self::NotFound(what) => Fault::new(K::NotFound, "not_found", format!("There is no such {what}.")),
-            Self::LastAdmin => {
-                Fault::new(K::Conflict, "last_admin", "This is the last admin. Make somebody else an admin first.")
-            }
+            Self::LastAdmin => Fault::new(K::Conflict, "last_admin", "This is the last admin. Make somebody else an admin first."),
             Self::Crypto(e) => {
                 tracing::error!(error = %e, "signing or hashing failed");
                 Fault::new(K::Internal, "internal", "Something failed on the server. The request id finds it in the log.")

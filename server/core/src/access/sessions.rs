@@ -181,7 +181,8 @@ impl Access {
     pub async fn authenticate_jwt(&self, token: &str, address: &str) -> Result<Actor, Error> {
         let now = self.clock.now();
         let claims = self.jwt.read(token, now)?;
-        let found = row!(&mut self.db.read().await?, (String, i64, String, String, String), store::SESSION_LIVE, claims.sid.as_str(), now.0)?;
+        let found =
+            row!(&mut self.db.read().await?, (String, i64, String, String, String), store::SESSION_LIVE, claims.sid.as_str(), now.0)?;
         let (org, seen, user, name, role) = found.filter(|f| f.2 == claims.sub.as_str()).ok_or(Error::NoSession)?;
         // Once a minute is exact enough for "last seen", and keeps reads from becoming writes.
         if now.since(Timestamp(seen)) > 60_000 {

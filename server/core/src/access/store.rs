@@ -6,21 +6,18 @@ pub(super) const ORG_INSERT: Sql = Sql::same("INSERT INTO organizations (id, slu
 pub(super) const ORG_BY_SLUG: Sql = Sql::same("SELECT id, name FROM organizations WHERE slug = $1");
 pub(super) const ORG_NAME: Sql = Sql::same("SELECT name FROM organizations WHERE id = $1");
 pub(crate) const SECRET: Sql = Sql::same("SELECT sealed FROM sealed_secrets WHERE name = $1");
-pub(crate) const SECRET_INSERT: Sql =
-    Sql::same("INSERT INTO sealed_secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING");
+pub(crate) const SECRET_INSERT: Sql = Sql::same("INSERT INTO sealed_secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING");
 
 pub(super) const USER_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM users");
 pub(super) const USER_INSERT: Sql = Sql::same(
     "INSERT INTO users (id, org_id, email, email_lower, name, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 );
-pub(super) const USER_SIGN_IN: Sql = Sql::same(
-    "SELECT id, org_id, name, role, password_hash, failures, locked_until, disabled FROM users WHERE email_lower = $1",
-);
+pub(super) const USER_SIGN_IN: Sql =
+    Sql::same("SELECT id, org_id, name, role, password_hash, failures, locked_until, disabled FROM users WHERE email_lower = $1");
 pub(super) const USER_FAILED: Sql = Sql::same("UPDATE users SET failures = failures + 1, locked_until = $2 WHERE id = $1");
 pub(super) const USER_SUCCEEDED: Sql = Sql::same("UPDATE users SET failures = 0, locked_until = 0 WHERE id = $1");
-pub(super) const USER_BY_ID: Sql = Sql::same(
-    "SELECT id, email, name, role, created_at, locked_until, disabled, password_hash FROM users WHERE org_id = $1 AND id = $2",
-);
+pub(super) const USER_BY_ID: Sql =
+    Sql::same("SELECT id, email, name, role, created_at, locked_until, disabled, password_hash FROM users WHERE org_id = $1 AND id = $2");
 pub(super) const USERS: Sql = Sql::same(
     "SELECT id, email, name, role, created_at, locked_until, disabled, password_hash FROM users WHERE org_id = $1 ORDER BY name, id",
 );
@@ -90,8 +87,41 @@ pub(super) const AUDIT_WALK: Sql = Sql::same(
 );
 
 pub(crate) const ALL: &[&Sql] = &[
-    &ORG_INSERT, &ORG_BY_SLUG, &ORG_NAME, &SECRET, &SECRET_INSERT, &USER_COUNT, &USER_INSERT, &USER_SIGN_IN, &USER_FAILED, &USER_SUCCEEDED,
-    &USER_BY_ID, &USERS, &USER_SET_ROLE, &USER_DISABLE, &USER_SET_PASSWORD, &OTHER_ADMINS, &SESSION_INSERT, &SESSION_LIVE, &SESSION_SEEN,
-    &SESSION_REFRESH, &SESSION_ROTATE, &SESSION_END, &SESSIONS_END_ALL, &SESSIONS_OF, &TOKEN_INSERT, &TOKEN_LIVE, &TOKEN_USED, &TOKENS,
-    &TOKEN_REVOKE, &AUDIT_START, &AUDIT_ADVANCE, &AUDIT_INSERT, &AUDIT_SET_HEAD, &AUDIT_HEAD, &AUDIT_PAGE, &AUDIT_COUNT, &AUDIT_WALK,
+    &ORG_INSERT,
+    &ORG_BY_SLUG,
+    &ORG_NAME,
+    &SECRET,
+    &SECRET_INSERT,
+    &USER_COUNT,
+    &USER_INSERT,
+    &USER_SIGN_IN,
+    &USER_FAILED,
+    &USER_SUCCEEDED,
+    &USER_BY_ID,
+    &USERS,
+    &USER_SET_ROLE,
+    &USER_DISABLE,
+    &USER_SET_PASSWORD,
+    &OTHER_ADMINS,
+    &SESSION_INSERT,
+    &SESSION_LIVE,
+    &SESSION_SEEN,
+    &SESSION_REFRESH,
+    &SESSION_ROTATE,
+    &SESSION_END,
+    &SESSIONS_END_ALL,
+    &SESSIONS_OF,
+    &TOKEN_INSERT,
+    &TOKEN_LIVE,
+    &TOKEN_USED,
+    &TOKENS,
+    &TOKEN_REVOKE,
+    &AUDIT_START,
+    &AUDIT_ADVANCE,
+    &AUDIT_INSERT,
+    &AUDIT_SET_HEAD,
+    &AUDIT_HEAD,
+    &AUDIT_PAGE,
+    &AUDIT_COUNT,
+    &AUDIT_WALK,
 ];

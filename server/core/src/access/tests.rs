@@ -1,10 +1,7 @@
 //! People, sessions and tokens on both engines.
 
 use super::{Actor, Error, Origin, Who};
-use crate::{
-    db::EngineKind,
-    testing::World,
-};
+use crate::{db::EngineKind, testing::World};
 use rstest::rstest;
 use wire::states::Role;
 

@@ -67,7 +67,14 @@ impl Access {
         self.issue_token(actor, &user, name, role, days).await
     }
 
-    async fn issue_token(&self, actor: &Actor, user: &wire::ids::UserId, name: &str, role: Role, days: u32) -> Result<CreatedApiToken, Error> {
+    async fn issue_token(
+        &self,
+        actor: &Actor,
+        user: &wire::ids::UserId,
+        name: &str,
+        role: Role,
+        days: u32,
+    ) -> Result<CreatedApiToken, Error> {
         let name = super::users::text("name", name, 100)?;
         if !(1..=366).contains(&days) {
             return Err(Error::invalid("days", "A token lives 1 to 366 days."));
@@ -96,7 +103,8 @@ impl Access {
         audit::append(&mut tx, actor, now, "token.create", id.as_str(), &json!({ "name": name, "role": role })).await?;
         tx.commit().await?;
         let bare = id.as_str().trim_start_matches("tok_").to_owned();
-        let token = ApiToken { id, name, role, created_by: actor.label(), created_at: now, expires_at, last_used_at: None, revoked_at: None };
+        let token =
+            ApiToken { id, name, role, created_by: actor.label(), created_at: now, expires_at, last_used_at: None, revoked_at: None };
         Ok(CreatedApiToken { token, secret: format!("fat_{bare}_{secret}") })
     }
 

@@ -231,7 +231,13 @@ impl Access {
         may(actor, Act::Read)?;
         let found = rows!(&mut self.db.read().await?, Row, store::USERS, actor.org.as_str())?;
         let users = found.into_iter().map(|r| r.person().map(|p| p.shown)).collect::<Result<_, _>>()?;
-        Ok(PeoplePage { users, tokens: self.tokens(actor).await?, may_edit: allowed(actor, Act::People), may_make_tokens: allowed(actor, Act::Tokens), at: self.clock.now() })
+        Ok(PeoplePage {
+            users,
+            tokens: self.tokens(actor).await?,
+            may_edit: allowed(actor, Act::People),
+            may_make_tokens: allowed(actor, Act::Tokens),
+            at: self.clock.now(),
+        })
     }
 
     /// Name, address and organization of the person behind the actor.

@@ -11,13 +11,15 @@ pub(crate) enum Value {
     Bool(bool),
 }
 
-macro_rules! bind { ($query:expr, $values:expr) => {
-    $values.iter().fold($query, |q, v| match v {
-        Value::Text(t) => q.bind(t.clone()),
-        Value::Int(i) => q.bind(*i),
-        Value::Bool(b) => q.bind(*b),
-    })
-} }
+macro_rules! bind {
+    ($query:expr, $values:expr) => {
+        $values.iter().fold($query, |q, v| match v {
+            Value::Text(t) => q.bind(t.clone()),
+            Value::Int(i) => q.bind(*i),
+            Value::Bool(b) => q.bind(*b),
+        })
+    };
+}
 
 /// All rows of a made statement. The text must hold no value that came from outside; those are `$n` and bound.
 pub(crate) async fn select<R>(on: &mut impl Conn, text: String, values: &[Value]) -> Result<Vec<R>, Error>

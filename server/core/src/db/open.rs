@@ -141,8 +141,7 @@ impl Db {
                 Ok(Self(Pools::Sqlite { writer, readers }))
             }
             Location::Postgres { url, connections } => {
-                let pool =
-                    PgPoolOptions::new().max_connections(*connections).acquire_timeout(Duration::from_secs(10)).connect(url).await?;
+                let pool = PgPoolOptions::new().max_connections(*connections).acquire_timeout(Duration::from_secs(10)).connect(url).await?;
                 migrate::postgres(store).run(&pool).await?;
                 Ok(Self(Pools::Postgres(pool)))
             }

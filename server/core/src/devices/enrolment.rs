@@ -1,6 +1,11 @@
 //! Enrolment by token (pki.md E-1 to E-5): a secret and a CSR become a device and its certificate, exactly once.
 
-use super::{DeviceNo, Devices, Error, presence::clean, store, tokens::{TokenRow, split_tags}};
+use super::{
+    DeviceNo, Devices, Error,
+    presence::clean,
+    store,
+    tokens::{TokenRow, split_tags},
+};
 use crate::{
     access::{Actor, Who, audit},
     bus::Event,
@@ -99,8 +104,7 @@ impl Devices {
     /// The certificate this token already gave for this key, if it may be given again (E-3).
     async fn given_before(&self, a: &Admission, now: Timestamp) -> Result<Option<CertificateId>, Error> {
         let mut on = self.db.read().await?;
-        let found =
-            row!(&mut on, (Vec<u8>, String, i64, String), store::ENROLMENT, a.token.as_str(), a.csr.spki_sha256.as_slice())?;
+        let found = row!(&mut on, (Vec<u8>, String, i64, String), store::ENROLMENT, a.token.as_str(), a.csr.spki_sha256.as_slice())?;
         let Some((csr_sha256, certificate, at, device_id)) = found else { return Ok(None) };
         if device_id != a.device_id.as_str() {
             return Ok(None);

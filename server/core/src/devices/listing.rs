@@ -1,6 +1,11 @@
 //! The device list: a selector, an order, and keyset pages of it. The same query serves the page, REST and counts.
 
-use super::{Devices, Error, filter::{Filter, asks_for_state}, selector::Selector, store};
+use super::{
+    Devices, Error,
+    filter::{Filter, asks_for_state},
+    selector::Selector,
+    store,
+};
 use crate::{
     access::{Act, Actor, allowed, may},
     db::{Conn, Value, row, rows, select},

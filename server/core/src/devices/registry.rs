@@ -53,11 +53,10 @@ impl Devices {
         let tags = rows!(&mut on, (String,), store::TAGS, device)?.into_iter().map(|r| r.0).collect();
         let attributes = rows!(&mut on, (String, String), store::ATTRIBUTES, device)?.into_iter().collect();
         let day_ago = now.plus(-24 * 3600 * 1000).0;
-        let mut connections: Vec<ConnectionSpan> =
-            rows!(&mut on, (i64, Option<i64>, String, String), store::CONNECTIONS, device, day_ago)?
-                .into_iter()
-                .map(|(from, to, address, reason)| ConnectionSpan { from: Timestamp(from), to: to.map(Timestamp), address, reason })
-                .collect();
+        let mut connections: Vec<ConnectionSpan> = rows!(&mut on, (i64, Option<i64>, String, String), store::CONNECTIONS, device, day_ago)?
+            .into_iter()
+            .map(|(from, to, address, reason)| ConnectionSpan { from: Timestamp(from), to: to.map(Timestamp), address, reason })
+            .collect();
         connections.reverse();
         let certificates = self.pki.certificates_of(&mut on, device).await?;
         let detail = DeviceDetail {

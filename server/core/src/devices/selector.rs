@@ -298,7 +298,11 @@ impl Parser<'_> {
             let at = self.at;
             let value = self.value()?;
             if value.is_empty() {
-                return Err(wrong(at, format!("{}: has no value", field.name()), format!("Write a value right after it, as in {}:abc.", field.name())));
+                return Err(wrong(
+                    at,
+                    format!("{}: has no value", field.name()),
+                    format!("Write a value right after it, as in {}:abc.", field.name()),
+                ));
             }
             let value = if field == Field::Online { value.to_lowercase() } else { value };
             if field == Field::Online && value != "yes" && value != "no" {
@@ -325,7 +329,8 @@ impl Parser<'_> {
         self.at += width;
         let at = self.at;
         let value = self.value()?;
-        let number = value.parse().map_err(|_| wrong(at, format!("{value:?} is not a number"), "Write a whole number, as in sequence>=12."))?;
+        let number =
+            value.parse().map_err(|_| wrong(at, format!("{value:?} is not a number"), "Write a whole number, as in sequence>=12."))?;
         Ok(Selector::Sequence(how, number))
     }
 
@@ -423,8 +428,11 @@ mod tests {
     fn leaf() -> impl Strategy<Value = Selector> {
         let value = "[a-z*]{1,6}|[ -~]{1,8}".prop_filter("a value is not empty", |v: &String| !v.is_empty());
         prop_oneof![
-            (prop_oneof![Just(Field::Id), Just(Field::Tag), Just(Field::Version), "[a-z]{1,5}".prop_map(Field::Attribute)],
-             prop::collection::vec(value.clone(), 1..3)).prop_map(|(f, v)| Selector::Is(f, v)),
+            (
+                prop_oneof![Just(Field::Id), Just(Field::Tag), Just(Field::Version), "[a-z]{1,5}".prop_map(Field::Attribute)],
+                prop::collection::vec(value.clone(), 1..3)
+            )
+                .prop_map(|(f, v)| Selector::Is(f, v)),
             any::<i64>().prop_map(|n| Selector::Sequence(Ordering::AtLeast, n)),
             value.prop_map(Selector::Word),
         ]
@@ -492,7 +500,16 @@ mod tests {
 
     #[test]
     fn mistakes_are_shown_with_their_place() {
-        for (text, position) in [("colour:red", 0), ("tag:", 4), ("(tag:a", 0), ("tag:a)", 5), ("online:maybe", 7), ("a or", 0), ("sequence>x", 9), ("tag:\"x", 4)] {
+        for (text, position) in [
+            ("colour:red", 0),
+            ("tag:", 4),
+            ("(tag:a", 0),
+            ("tag:a)", 5),
+            ("online:maybe", 7),
+            ("a or", 0),
+            ("sequence>x", 9),
+            ("tag:\"x", 4),
+        ] {
             assert_eq!(Selector::parse(text).unwrap_err().position, position, "{text}");
         }
     }

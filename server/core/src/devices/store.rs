@@ -36,9 +36,8 @@ pub(super) const INSERT: Sql = Sql::same(
     "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING number",
 );
-pub(super) const REENROL: Sql = Sql::same(
-    "UPDATE devices SET device_type = $2, hardware = $3, state = 'active', enrolled_at = $4, enrolled_by = $5 WHERE number = $1",
-);
+pub(super) const REENROL: Sql =
+    Sql::same("UPDATE devices SET device_type = $2, hardware = $3, state = 'active', enrolled_at = $4, enrolled_by = $5 WHERE number = $1");
 pub(super) const BY_ID: Sql = Sql::same("SELECT number, device_id, state FROM devices WHERE org_id = $1 AND device_id_lower = $2");
 pub(super) const SET_STATE: Sql = Sql::same("UPDATE devices SET state = $2 WHERE number = $1");
 pub(super) const DETAIL: Sql = Sql::same(
@@ -63,8 +62,7 @@ pub(super) const CONNECTED: Sql = Sql::same(
             hardware = CASE WHEN hardware = '' THEN $9 ELSE hardware END
      WHERE number = $1",
 );
-pub(super) const CONNECTION_OPEN: Sql =
-    Sql::same("INSERT INTO connections (org_id, device, started_at, address) VALUES ($1, $2, $3, $4)");
+pub(super) const CONNECTION_OPEN: Sql = Sql::same("INSERT INTO connections (org_id, device, started_at, address) VALUES ($1, $2, $3, $4)");
 pub(super) const DISCONNECTED: Sql = Sql::same("UPDATE devices SET online = FALSE, last_seen_at = $2 WHERE number = $1");
 pub(super) const CONNECTION_CLOSE: Sql =
     Sql::same("UPDATE connections SET ended_at = $2, reason = $3 WHERE device = $1 AND ended_at IS NULL");
@@ -78,8 +76,9 @@ pub(super) const CONNECTIONS: Sql = Sql::same(
 pub(super) const CONNECTIONS_FORGET: Sql = Sql::same("DELETE FROM connections WHERE ended_at < $1");
 
 pub(super) const FLEET_SIZE: Sql = Sql::same("SELECT COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned'");
-pub(super) const TYPES: Sql =
-    Sql::same("SELECT device_type, COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY device_type ORDER BY 1 LIMIT 100");
+pub(super) const TYPES: Sql = Sql::same(
+    "SELECT device_type, COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY device_type ORDER BY 1 LIMIT 100",
+);
 pub(super) const VERSIONS: Sql = Sql::same(
     "SELECT version, COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY version ORDER BY COUNT(*) DESC, version LIMIT 100",
 );
@@ -114,10 +113,47 @@ const SET_UPDATE: Sql = Sql::same("UPDATE devices SET update_state = $2 WHERE nu
 const SET_FIRMWARE: Sql = Sql::same("UPDATE devices SET version = $2, sequence = $3 WHERE number = $1");
 
 pub(crate) const ALL: &[&Sql] = &[
-    &TOKEN_INSERT, &TOKEN, &TOKENS, &TOKEN_REVOKE, &TOKEN_USE, &ENROLMENT, &ENROLMENT_INSERT, &INSERT, &REENROL, &BY_ID, &SET_STATE, &DETAIL,
-    &TAGS, &TAG_INSERT, &TAGS_CLEAR, &ATTRIBUTES, &ATTRIBUTE_SET, &ATTRIBUTE_DROP, &CONNECTED, &CONNECTION_OPEN, &DISCONNECTED,
-    &CONNECTION_CLOSE, &SEEN, &ALL_OFFLINE, &ALL_CLOSED, &CONNECTIONS, &CONNECTIONS_FORGET, &FLEET_SIZE, &TYPES, &VERSIONS, &ALL_TAGS, &COUNTS,
-    &TROUBLED, &LONG_OFFLINE, &FACTS, &FACTS_PAGE, &FACTS_TAGS, &FACTS_ATTRIBUTES, &NAME, &SET_UPDATE, &SET_FIRMWARE,
+    &TOKEN_INSERT,
+    &TOKEN,
+    &TOKENS,
+    &TOKEN_REVOKE,
+    &TOKEN_USE,
+    &ENROLMENT,
+    &ENROLMENT_INSERT,
+    &INSERT,
+    &REENROL,
+    &BY_ID,
+    &SET_STATE,
+    &DETAIL,
+    &TAGS,
+    &TAG_INSERT,
+    &TAGS_CLEAR,
+    &ATTRIBUTES,
+    &ATTRIBUTE_SET,
+    &ATTRIBUTE_DROP,
+    &CONNECTED,
+    &CONNECTION_OPEN,
+    &DISCONNECTED,
+    &CONNECTION_CLOSE,
+    &SEEN,
+    &ALL_OFFLINE,
+    &ALL_CLOSED,
+    &CONNECTIONS,
+    &CONNECTIONS_FORGET,
+    &FLEET_SIZE,
+    &TYPES,
+    &VERSIONS,
+    &ALL_TAGS,
+    &COUNTS,
+    &TROUBLED,
+    &LONG_OFFLINE,
+    &FACTS,
+    &FACTS_PAGE,
+    &FACTS_TAGS,
+    &FACTS_ATTRIBUTES,
+    &NAME,
+    &SET_UPDATE,
+    &SET_FIRMWARE,
 ];
 
 #[derive(sqlx::FromRow)]

@@ -16,11 +16,24 @@ use wire::{
 };
 
 fn new_token(pattern: &str, uses: i64) -> NewEnrolmentToken {
-    NewEnrolmentToken { label: "test".into(), pattern: pattern.into(), device_type: String::new(), tags: vec!["eu".into()], max_uses: uses, hours: 1 }
+    NewEnrolmentToken {
+        label: "test".into(),
+        pattern: pattern.into(),
+        device_type: String::new(),
+        tags: vec!["eu".into()],
+        max_uses: uses,
+        hours: 1,
+    }
 }
 
 fn request(csr: &str, id: &str) -> EnrolRequest {
-    EnrolRequest { csr: csr.into(), device_id: Some(id.into()), device_type: "gateway".into(), hardware: "A".into(), attributes: BTreeMap::default() }
+    EnrolRequest {
+        csr: csr.into(),
+        device_id: Some(id.into()),
+        device_type: "gateway".into(),
+        hardware: "A".into(),
+        attributes: BTreeMap::default(),
+    }
 }
 
 async fn enrol(w: &World, secret: &str, request: &EnrolRequest) -> Result<Enrolled, Error> {
@@ -134,7 +147,14 @@ async fn pages_visit_every_device_once_in_every_order(#[case] kind: EngineKind) 
         w.device(&format!("gw-{i}"), "gateway").await;
         w.clock.advance(1000);
     }
-    for sort in [DeviceSort::DeviceId, DeviceSort::DeviceIdDesc, DeviceSort::LastSeen, DeviceSort::LastSeenDesc, DeviceSort::Version, DeviceSort::VersionDesc] {
+    for sort in [
+        DeviceSort::DeviceId,
+        DeviceSort::DeviceIdDesc,
+        DeviceSort::LastSeen,
+        DeviceSort::LastSeenDesc,
+        DeviceSort::Version,
+        DeviceSort::VersionDesc,
+    ] {
         let mut query = DeviceQuery { sort, rows: Some(3), ..DeviceQuery::default() };
         let mut seen = Vec::new();
         loop {
@@ -179,16 +199,43 @@ async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKi
     let all = store::facts_page(&mut on, &w.org, 0, 100).await.unwrap();
     assert_eq!(all.len(), 4);
     for text in [
-        "", "gw", "GW-1", "cam_", "m_1", "id:cam*", "id:*1", "type:gateway", "type:gate*", "tag:eu", "tag:a_b", "tag:aXb", "tag:e*", "-tag:eu", "online:yes",
-        "online:no", "sequence>=2", "sequence<2", "version:1.0.0,1.2.0", "version:1.*", "attr.site:\"site 2\"", "attr.site:*2", "attr.none:x",
-        "tag:eu or type:gateway", "(tag:us or id:x) -online:no", "-(tag:eu type:camera)", "state:active", "hw:A", "hw:a",
+        "",
+        "gw",
+        "GW-1",
+        "cam_",
+        "m_1",
+        "id:cam*",
+        "id:*1",
+        "type:gateway",
+        "type:gate*",
+        "tag:eu",
+        "tag:a_b",
+        "tag:aXb",
+        "tag:e*",
+        "-tag:eu",
+        "online:yes",
+        "online:no",
+        "sequence>=2",
+        "sequence<2",
+        "version:1.0.0,1.2.0",
+        "version:1.*",
+        "attr.site:\"site 2\"",
+        "attr.site:*2",
+        "attr.none:x",
+        "tag:eu or type:gateway",
+        "(tag:us or id:x) -online:no",
+        "-(tag:eu type:camera)",
+        "state:active",
+        "hw:A",
+        "hw:a",
     ] {
         let selector = Selector::parse(text).unwrap();
         let mut filter = Filter::default();
         let org = filter.bind(Value::Text(w.org.to_string()));
         filter.text = format!("SELECT d.number FROM devices d WHERE d.org_id = {org} AND ");
         filter.push(&selector);
-        let by_sql: BTreeSet<i64> = select::<(i64,)>(&mut on, filter.text, &filter.values).await.unwrap().into_iter().map(|r| r.0).collect();
+        let by_sql: BTreeSet<i64> =
+            select::<(i64,)>(&mut on, filter.text, &filter.values).await.unwrap().into_iter().map(|r| r.0).collect();
         let by_facts: BTreeSet<i64> = all.iter().filter(|(_, f)| selector.matches(f)).map(|(n, _)| *n).collect();
         assert_eq!(by_sql, by_facts, "{text}");
     }

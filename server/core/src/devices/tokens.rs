@@ -59,7 +59,10 @@ pub(super) fn split_tags(stored: &str) -> Vec<String> {
 /// Tags are words: they are typed into selectors, so no spaces, commas, quotes or parentheses.
 pub(super) fn check_tags(tags: &[String]) -> Result<(), Error> {
     let word = |t: &String| {
-        !t.is_empty() && t.len() <= 50 && !t.starts_with('-') && t.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
+        !t.is_empty()
+            && t.len() <= 50
+            && !t.starts_with('-')
+            && t.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
     };
     match tags.iter().find(|t| !word(t)) {
         Some(bad) => Err(Error::invalid("tags", format!("{bad:?} can't be a tag: use letters, digits, - _ . and /, at most 50."))),
