@@ -70,6 +70,8 @@ pub fn router(operator: &Operator) -> Router {
         // Assets are for everybody and need no database.
         .route("/pkg/{*file}", get(assets::serve))
         .route("/favicon.svg", get(assets::serve))
+        .route("/icons.svg", get(assets::serve))
+        .route("/world.svg", get(assets::serve))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "same-origin"))
         .layer(header("x-frame-options", "DENY"))

@@ -2,7 +2,8 @@
 
 use crate::db::Sql;
 
-pub(super) const ORG_INSERT: Sql = Sql::same("INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, $2, $3, $4)");
+pub(super) const ORG_INSERT: Sql =
+    Sql::same("INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (slug) DO NOTHING");
 pub(super) const ORG_BY_SLUG: Sql = Sql::same("SELECT id, name FROM organizations WHERE slug = $1");
 pub(super) const ORG_NAME: Sql = Sql::same("SELECT name FROM organizations WHERE id = $1");
 pub(crate) const SECRET: Sql = Sql::same("SELECT sealed FROM sealed_secrets WHERE name = $1");

@@ -89,7 +89,12 @@ impl Access {
         }
         let now = self.clock.now();
         let id: OrgId = self.entropy.id(now);
-        exec!(&mut tx, store::ORG_INSERT, id.as_str(), FIRST_ORG, "Fleet", now.0)?;
+        // Another instance may make its first start at the same moment; then its organization is the one.
+        if exec!(&mut tx, store::ORG_INSERT, id.as_str(), FIRST_ORG, "Fleet", now.0)? == 0 {
+            drop(tx);
+            let found = row!(&mut self.db.read().await?, (String, String), store::ORG_BY_SLUG, FIRST_ORG)?;
+            return parse(&found.ok_or(Error::NotFound("organization"))?.0);
+        }
         exec!(&mut tx, store::AUDIT_START, id.as_str())?;
         audit::append(&mut tx, &Actor::system(id.clone()), now, "organization.create", id.as_str(), &json!({ "slug": FIRST_ORG })).await?;
         tx.commit().await?;
