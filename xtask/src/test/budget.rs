@@ -18,9 +18,8 @@ struct Budget {
 }
 
 const KIB: u64 = 1024;
-const BUDGETS: [Budget; 6] = [
+const BUDGETS: [Budget; 5] = [
     Budget { what: "wasm, brotli", roles: &["wasm"], suffix: ".br", target: 330 * KIB, limit: 420 * KIB },
-    Budget { what: "wasm, gzip", roles: &["wasm"], suffix: ".gz", target: 400 * KIB, limit: 510 * KIB },
     Budget { what: "glue, gzip", roles: &["js"], suffix: ".gz", target: 12 * KIB, limit: 18 * KIB },
     Budget { what: "style sheet, gzip", roles: &["css"], suffix: ".gz", target: 10 * KIB, limit: 14 * KIB },
     Budget { what: "chart module, gzip", roles: &["chart"], suffix: ".gz", target: 25 * KIB, limit: 30 * KIB },
