@@ -1,7 +1,7 @@
 //! The signed-in person as the browser knows them: who they are, how the session goes on, and where the focus goes.
 
 use crate::{
-    api::{packed::Reading, session::read_viewer},
+    api::{packed::Reading, session::ReadViewer},
     live,
 };
 use crate::api::packed::reading;
@@ -10,7 +10,7 @@ use wire::live::Topic;
 
 /// The frame's one resource: who looks, and the counts of the navigation. Kept fresh while rollouts come and go.
 pub fn viewer_resource() -> Reading {
-    let model = reading(|| (), |()| read_viewer());
+    let model = reading(|| ReadViewer {});
     live::refetch_on(|| Some(Topic::Rollouts), 3000, model);
     live::refetch_on(|| Some(Topic::Devices), 5000, model);
     model

@@ -155,11 +155,10 @@ pub fn browser() -> (Cookies, Peer) {
 /// The value of a cookie of the request. Call before the first await.
 pub fn cookie(name: &str) -> Option<String> {
     let parts = use_context::<Parts>()?;
-    let value = parts.headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';')).find_map(|pair| {
+    parts.headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';')).find_map(|pair| {
         let (key, value) = pair.trim().split_once('=')?;
         (key == name).then(|| value.to_owned())
-    });
-    value
+    })
 }
 
 /// A browser without JavaScript posts forms itself and takes a page for an answer; the wasm asks for data.

@@ -27,7 +27,7 @@ pub async fn read_rollout(id: String, stage: u32, show: String, cursor: String) 
 }
 
 /// The wizard, a [`wire::rollouts::WizardPage`]: what can be chosen, and what the plan so far would do. With `editing` and no plan it begins with the plan of that rollout.
-#[server(prefix = "/rpc", endpoint = "/rollout_wizard")]
+#[server(prefix = "/rpc", endpoint = "/rollout_wizard", input = GetUrl)]
 pub async fn read_wizard(plan: String, #[server(default)] editing: Option<String>) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let spec = if plan.is_empty() { None } else { Draft::read(&plan).spec().ok() };
@@ -36,7 +36,7 @@ pub async fn read_wizard(plan: String, #[server(default)] editing: Option<String
 }
 
 /// What a plan would do as of now: a [`wire::rollouts::Preview`]. Changes nothing.
-#[server(prefix = "/rpc", endpoint = "/rollout_preview")]
+#[server(prefix = "/rpc", endpoint = "/rollout_preview", input = GetUrl)]
 pub async fn preview_rollout(plan: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let spec = plan_of(&call, &plan)?;

@@ -140,7 +140,7 @@ mod tests {
 
     fn points(topic: &Topic, seq: u64, online: Option<bool>, points: &[(i64, f64)]) -> Tell {
         let points = vec![MetricPoints { metric: "cpu".into(), points: points.to_vec() }];
-        Tell::Delta { topic: topic.clone(), seq, data: Data::Device(DeviceLive { online, points, at: Timestamp(seq as i64) }) }
+        Tell::Delta { topic: topic.clone(), seq, data: Data::Device(DeviceLive { online, points, at: Timestamp(seq.cast_signed()) }) }
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
         let mut inbox = Inbox::default();
         inbox.want(&topic);
         for seq in 0..(KEPT_POINTS as u64 + 500) {
-            inbox.put(points(&topic, seq, None, &[(seq as i64, 0.0)]));
+            inbox.put(points(&topic, seq, None, &[(seq.cast_signed(), 0.0)]));
         }
         let News::Device(device) = &inbox.take()[0].1 else { panic!("not a device") };
         assert_eq!(device.points[0].points.len(), KEPT_POINTS);

@@ -1,7 +1,7 @@
 //! One's own account: password, sessions, and how this browser behaves.
 
 use crate::{
-    api::session::{ChangePassword, EndSession, read_account},
+    api::session::{ChangePassword, EndSession, ReadAccount},
     ui::{
         Column, PageHead, Tone, badge, banner, card, fault_banner, field, form, page,
         page::card_flush,
@@ -17,7 +17,7 @@ use wire::access::{AccountPage as Model, Session};
 /// The account.
 #[component]
 pub fn AccountPage() -> AnyView {
-    let model = reading(|| (), |()| read_account());
+    let model = reading(|| ReadAccount {});
     let password = form::action::<ChangePassword>();
     let end = form::action::<EndSession>();
     form::on_success(end, move |()| model.refetch());

@@ -8,7 +8,7 @@ use super::{
     words,
 };
 use crate::{
-    api::{approvals::read_approvals, rollouts::ActOnRollout},
+    api::{approvals::ReadApprovals, rollouts::ActOnRollout},
     live,
     ui::{
         Column, Confirm, PageHead, Tone, badge, copyable, dialog, dialog_link, empty,
@@ -32,7 +32,7 @@ use wire::{
 /// `/approvals`
 #[component]
 pub fn ApprovalsPage() -> AnyView {
-    let model = reading(|| (), |()| read_approvals());
+    let model = reading(|| ReadApprovals {});
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
     let decisions = Decisions { approve: deciding("Approved", model), reject: deciding("Rejected", model) };
     page(model, move |model: Model| content(&model, decisions))
@@ -89,20 +89,19 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
     let first = c.preview.stages.first().map_or(0, |s| s.devices);
     let signers = if c.signed_by.is_empty() { "nobody".to_owned() } else { c.signed_by.join(", ") };
     let selector = if c.spec.selector.is_empty() { format!("every {}", r.device_type) } else { c.spec.selector.clone() };
-    let deciding = match &c.blocked {
-        Some(why) => view! { <p class="row text-2">{icon("lock")}<span>{why.clone()}</span></p> }.into_any(),
-        None => {
-            let (yes, no) = (format!("approve-{}", r.id), format!("reject-{}", r.id));
-            view! {
-                <div class="row">
-                    {dialog_link(yes.clone(), format!("{href}/approve"), "primary", view! { {icon("check")}"Approve…" }.into_any())}
-                    {dialog_link(no.clone(), format!("{href}/reject"), "danger", view! { {icon("x")}"Reject…" }.into_any())}
-                </div>
-                {dialog(yes, format!("Approve: {}", r.name), decide(c, true, decisions.approve))}
-                {dialog(no, format!("Reject: {}", r.name), decide(c, false, decisions.reject))}
-            }
-            .into_any()
+    let deciding = if let Some(why) = &c.blocked {
+        view! { <p class="row text-2">{icon("lock")}<span>{why.clone()}</span></p> }.into_any()
+    } else {
+        let (yes, no) = (format!("approve-{}", r.id), format!("reject-{}", r.id));
+        view! {
+            <div class="row">
+                {dialog_link(yes.clone(), format!("{href}/approve"), "primary", view! { {icon("check")}"Approve…" }.into_any())}
+                {dialog_link(no.clone(), format!("{href}/reject"), "danger", view! { {icon("x")}"Reject…" }.into_any())}
+            </div>
+            {dialog(yes, format!("Approve: {}", r.name), decide(c, true, decisions.approve))}
+            {dialog(no, format!("Reject: {}", r.name), decide(c, false, decisions.reject))}
         }
+        .into_any()
     };
     view! {
         <article class="card">

@@ -1,7 +1,7 @@
 //! The audit log, page by page. The chain behind it can be checked with `fleetward audit verify`.
 
 use crate::{
-    api::audit::read_audit,
+    api::audit::ReadAudit,
     ui::{Column, PageHead, empty, page::page, pager, table, time},
 };
 use crate::api::packed::reading;
@@ -13,7 +13,7 @@ use wire::access::{AuditEntry, AuditPage as Model};
 #[component]
 pub fn AuditPage() -> AnyView {
     let query = use_query_map();
-    let model = reading(move || query.with(|q| q.get("cur").unwrap_or_default()), read_audit);
+    let model = reading(move || ReadAudit { cursor: query.with(|q| q.get("cur").unwrap_or_default()) });
     page(model, move |model: Model| {
         let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
         content(&model, before.max(0))

@@ -2,7 +2,7 @@
 
 use super::words;
 use crate::{
-    api::certificates::{RevokeCertificate, read_certificates},
+    api::certificates::{RevokeCertificate, ReadCertificates},
     live,
     ui::{
         Column, Control, PageHead, Tone, badge, copyable,
@@ -32,7 +32,7 @@ use wire::{
 pub fn CertificatesPage() -> AnyView {
     let query = use_query_map();
     let at = move || query.with(|q| (q.get("cur").unwrap_or_default(), q.get("from").unwrap_or_default(), q.get("revoke").unwrap_or_default()));
-    let model = reading(at, |(cursor, ..)| read_certificates(cursor));
+    let model = reading(move || ReadCertificates { cursor: at().0 });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let revoke = action::<RevokeCertificate>();
     let notes = toasts();

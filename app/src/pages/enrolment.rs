@@ -1,7 +1,7 @@
 //! Enrolment: how a device joins, and the tokens it joins with.
 
 use crate::{
-    api::enrolment::{CreateEnrolmentToken, EnrolmentModel as Model, RevokeEnrolmentToken, read_enrolment},
+    api::enrolment::{CreateEnrolmentToken, EnrolmentModel as Model, RevokeEnrolmentToken, ReadEnrolment},
     live,
     ui::{
         Column, Confirm, Control, PageHead, Tone, badge, card, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
@@ -26,7 +26,7 @@ use wire::{
 #[component]
 pub fn EnrolmentPage() -> AnyView {
     let query = use_query_map();
-    let model = reading(|| (), |()| read_enrolment());
+    let model = reading(|| ReadEnrolment {});
     live::refetch_on(|| Some(Topic::Devices), 1000, model);
     let notes = toasts();
     let create = action::<CreateEnrolmentToken>();

@@ -2,7 +2,7 @@
 
 use super::words;
 use crate::{
-    api::overview::read_overview,
+    api::overview::ReadOverview,
     live,
     ui::{
         PageHead, Tone, badge, card, dot, empty, icon,
@@ -21,7 +21,7 @@ use wire::{
 /// The overview.
 #[component]
 pub fn OverviewPage() -> AnyView {
-    let model = reading(|| (), |()| read_overview());
+    let model = reading(|| ReadOverview {});
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
     live::refetch_on(|| Some(Topic::Devices), 5000, model);
     let counts = RwSignal::new(None);

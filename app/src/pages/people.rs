@@ -2,7 +2,7 @@
 
 use crate::{
     api::people::{
-        CreateApiToken, CreateUser, DisableUser, PeopleModel as Model, RevokeApiToken, SetUserRole, read_people,
+        CreateApiToken, CreateUser, DisableUser, PeopleModel as Model, RevokeApiToken, SetUserRole, ReadPeople,
     },
     ui::{
         Column, Confirm, Control, PageHead, Tone, badge, card, code_block, dialog, dialog_link, empty, field,
@@ -29,7 +29,7 @@ type Read = crate::api::packed::Reading;
 #[component]
 pub fn PeoplePage() -> AnyView {
     let query = use_query_map();
-    let model = reading(|| (), |()| read_people());
+    let model = reading(|| ReadPeople {});
     let calls = Calls {
         add: said("Added", model),
         role: said("Role changed", model),

@@ -2,7 +2,7 @@
 
 use super::sign_in::door;
 use crate::{
-    api::session::{SetUp, read_set_up_needed},
+    api::session::{SetUp, ReadSetUpNeeded},
     ui::{fault_banner, field, form, page, page::PageHead, submit, text},
 };
 use crate::ui::form::{ActionForm, FormCall};
@@ -13,7 +13,7 @@ use leptos::prelude::*;
 #[component]
 pub fn SetUpPage() -> AnyView {
     let action = form::action::<SetUp>();
-    let model = reading(|| (), |()| read_set_up_needed());
+    let model = reading(|| ReadSetUpNeeded {});
     door(page(model, move |needed: bool| if needed { set_up_form(action) } else { done() }))
 }
 

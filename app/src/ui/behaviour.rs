@@ -2,6 +2,7 @@
 //!
 //! - `a[data-dialog=ID]` opens the dialog with that id instead of following the link; `[data-close]` inside of one closes it.
 //! - `button[data-copy=TEXT]` copies the text.
+//! - An open `details.facet` closes when something is chosen in it, or with a click beside it.
 //! - `time[data-rel]` becomes "12 s ago", `time[data-abs]` gets the reader's zone; both are looked at every second.
 //! - `html[data-hydrated=1]` says that the page listens.
 
@@ -49,6 +50,11 @@ mod rim {
     fn click(event: &MouseEvent) {
         let Some(target) = event.target().and_then(|t| t.dyn_into::<Element>().ok()) else { return };
         let near = |selector: &str| target.closest(selector).ok().flatten();
+        if let Ok(Some(menu)) = document().query_selector("details.facet[open]")
+            && (near("a[href]").is_some() || !menu.contains(Some(&target)))
+        {
+            let _ = menu.remove_attribute("open");
+        }
         if let Some(button) = near("[data-copy]") {
             copy(&button);
         } else if let Some(opener) = near("[data-dialog]") {

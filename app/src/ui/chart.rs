@@ -67,7 +67,7 @@ pub fn LiveChart(
     #[cfg(feature = "hydrate")]
     rim::mount(place, label, panel, span, feed);
     #[cfg(not(feature = "hydrate"))]
-    let _ = (feed, label);
+    drop((feed, label, panel));
     view! {
         <div class="chart-box">
             <div class="chart" node_ref=place></div>

@@ -109,6 +109,31 @@ pub fn ActionForm(
     view! { <form method="post" action=action.path on:submit=move |event| action.submit(&event)>{children()}</form> }.into_any()
 }
 
+/// A form whose inputs become the query of an address: a way to another page, in the browser without leaving this one.
+#[component]
+pub fn QueryForm(
+    /// The address without a query.
+    #[prop(into)]
+    action: String,
+    /// Inputs.
+    children: Children,
+) -> AnyView {
+    let to = action.clone();
+    let navigate = leptos_router::hooks::use_navigate();
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        #[cfg(feature = "hydrate")]
+        if !event.default_prevented()
+            && let Some(query) = form_of(&event)
+        {
+            event.prevent_default();
+            navigate(&format!("{to}?{query}"), leptos_router::NavigateOptions::default());
+        }
+        #[cfg(not(feature = "hydrate"))]
+        let _ = (&to, &navigate, event);
+    };
+    view! { <form method="get" action=action on:submit=submit>{children()}</form> }.into_any()
+}
+
 impl Post {
     fn new(path: &'static str) -> Self {
         let query = use_query_map().get_untracked();

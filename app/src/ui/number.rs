@@ -55,7 +55,7 @@ pub fn decimal(v: f64, digits: u32) -> String {
     let scale = 10_i64.pow(digits.min(6));
     #[expect(clippy::cast_precision_loss, reason = "a power of ten up to a million")]
     let scaled = (v.abs() * scale as f64 + 0.5).floor();
-    if !(scaled < 9e15) {
+    if scaled.is_nan() || scaled >= 9e15 {
         return "–".to_owned();
     }
     #[expect(clippy::cast_possible_truncation, reason = "below 2^53")]

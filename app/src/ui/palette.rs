@@ -1,7 +1,8 @@
 //! The palette: type a few letters, go to a page or a device. Without JavaScript its button is a link to the device list.
 
 use super::{icon::icon, keys::PLACES};
-use crate::api::devices::find_devices;
+#[cfg(feature = "hydrate")]
+use crate::api::{devices::FindDevices, packed::ask as ask_server};
 use leptos::{html, prelude::*};
 
 /// The id of the palette's dialog.
@@ -102,7 +103,7 @@ fn ask(text: String, typed: RwSignal<String>, found: RwSignal<Vec<String>>) {
                 return;
             }
             leptos::task::spawn_local(async move {
-                let answer = find_devices(text.clone()).await.and_then(|found| found.read());
+                let answer = ask_server(FindDevices { q: text.clone() }).await.and_then(|found| found.read());
                 // An answer to letters that have changed since, or a refusal, leaves the list as it is.
                 if let Ok(ids) = answer
                     && typed.get_untracked() == text
@@ -114,7 +115,7 @@ fn ask(text: String, typed: RwSignal<String>, found: RwSignal<Vec<String>>) {
         PAUSE,
     );
     #[cfg(not(feature = "hydrate"))]
-    let _ = (text, typed, found, find_devices);
+    let _ = (text, typed, found);
 }
 
 fn follow(list: NodeRef<html::Ul>, index: usize) {

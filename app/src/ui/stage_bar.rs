@@ -33,7 +33,7 @@ pub fn stage_bar(label: &'static str, segments: Vec<Segment>) -> AnyView {
         .into_iter()
         .map(|s| {
             let weight: i64 = s.parts.iter().map(|p| p.1).sum();
-            let style = format!("--w:{:.2}", root(weight));
+            let style = format!("--w:{}", super::number::decimal(root(weight), 2));
             view! {
                 <li data-s=s.tone.as_str() style=style aria-current=s.chosen.then_some("step")>
                     <a class="name" href=s.href>{icon(s.tone.icon())}{s.name}<span class="sr">{format!(", {}", s.word)}</span></a>

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn line(v: &[f64]) -> Line {
-        Line { label: "x".into(), t: (0..v.len() as i64).map(|i| i * 1000).collect(), v: v.to_vec() }
+        Line { label: "x".into(), t: (0..).step_by(1000).take(v.len()).collect(), v: v.to_vec() }
     }
 
     #[test]

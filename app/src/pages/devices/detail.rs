@@ -6,7 +6,7 @@ use super::{
     telemetry,
 };
 use crate::{
-    api::devices::{DeviceView, Window, read_device},
+    api::devices::{DeviceView, ReadDevice},
     live,
     pages::words,
     ui::{PageHead, Tab, badge, card, empty, icon, page, status, status::badge_with, status::tags, tabs, time},
@@ -58,10 +58,7 @@ pub fn DevicePage() -> AnyView {
     let section = Memo::new(move |_| params.with(|p| Section::of(p.get_str("tab").unwrap_or_default())));
     let range = Memo::new(move |_| address.with(|a| telemetry::Range::of(|key| a.get_str(key).map(str::to_owned))));
     let window = Memo::new(move |_| section.get().charts().then(|| range.get().window()));
-    let model = reading(
-        move || (id.get(), window.get()),
-        |(id, window): (String, Option<Window>)| read_device(id, window),
-    );
+    let model = reading(move || ReadDevice { id: id.get(), window: window.get() });
     let topic = move || id.with(|id| id.parse::<DeviceId>().ok()).map(Topic::Device);
     let feed = RwSignal::new(None::<DeviceLive>);
     let shown = StoredValue::new(None::<bool>);

@@ -2,7 +2,7 @@
 
 use super::filters;
 use crate::{
-    api::devices::read_devices,
+    api::devices::ReadDevices,
     live,
     pages::words,
     ui::{
@@ -36,7 +36,7 @@ pub fn DevicesPage() -> AnyView {
         })
     });
     let before = Memo::new(move |_| address.with(|a| a.get_str("before").and_then(|b| b.parse::<i64>().ok()).unwrap_or(0).max(0)));
-    let model = reading(move || query.get(), read_devices);
+    let model = reading(move || ReadDevices { query: query.get() });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     page(model, move |model: Model| content(&model, &query.get_untracked(), before.get_untracked()))
 }

@@ -1,7 +1,7 @@
 //! A release's page: what it is, who signed it, its files, and the rollouts that use it.
 
 use crate::{
-    api::releases::{ActOnRelease, read_release},
+    api::releases::{ActOnRelease, ReadRelease},
     live,
     pages::words,
     ui::{
@@ -73,7 +73,7 @@ impl Verb {
 #[component]
 pub fn ReleasePage() -> AnyView {
     let (params, query) = (use_params_map(), use_query_map());
-    let model = reading(move || params.with(|p| p.get("id").unwrap_or_default()), read_release);
+    let model = reading(move || ReadRelease { id: params.with(|p| p.get("id").unwrap_or_default()) });
     live::refetch_on(|| Some(Topic::Releases), 1000, model);
     let call = action::<ActOnRelease>();
     let notes = toasts();

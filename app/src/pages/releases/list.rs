@@ -8,7 +8,7 @@ use crate::{
     api::{
         fault::ApiFault,
         packed::Reading,
-        releases::{AddSigningKey, RevokeSigningKey, read_releases},
+        releases::{AddSigningKey, RevokeSigningKey, ReadReleases},
     },
     live,
     pages::words,
@@ -34,7 +34,7 @@ use wire::{
 #[component]
 pub fn ReleasesPage() -> AnyView {
     let query = use_query_map();
-    let model = reading(move || query.with(|q| q.get("cur").unwrap_or_default()), read_releases);
+    let model = reading(move || ReadReleases { cursor: query.with(|q| q.get("cur").unwrap_or_default()) });
     live::refetch_on(|| Some(Topic::Releases), 1000, model);
     let calls = keys::Calls { add: said::<AddSigningKey>("Key added", model), revoke: said::<RevokeSigningKey>("Key revoked", model) };
     let uploader = Uploader::new();

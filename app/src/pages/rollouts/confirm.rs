@@ -2,7 +2,7 @@
 
 use super::actions;
 use crate::{
-    api::rollouts::read_rollout,
+    api::rollouts::ReadRollout,
     ui::{PageHead, empty, page::page},
 };
 use crate::api::packed::reading;
@@ -15,15 +15,15 @@ use wire::rollouts::RolloutDetail;
 pub fn ConfirmPage() -> AnyView {
     let params = use_params_map();
     let id = move || params.with(|p| p.get("id").unwrap_or_default());
-    let model = reading(id, |id| read_rollout(id, 0, String::new(), String::new()));
+    let model = reading(move || ReadRollout { id: id(), stage: 0, show: String::new(), cursor: String::new() });
     let asks = actions::Asks::new(|| ());
     page(model, move |model: wire::rollouts::RolloutPage| {
         let word = params.with_untracked(|p| p.get("verb").unwrap_or_default());
-        content(&model.rollout, &word, asks)
+        content(&model.rollout, &word, &asks)
     })
 }
 
-fn content(rollout: &RolloutDetail, word: &str, asks: actions::Asks) -> AnyView {
+fn content(rollout: &RolloutDetail, word: &str, asks: &actions::Asks) -> AnyView {
     let back = format!("/rollouts/{}", rollout.row.id);
     let way_back = view! { <a class="btn" href=back.clone()>"Back to the rollout"</a> }.into_any();
     let Some(verb) = actions::verb_of(word) else {
@@ -36,7 +36,7 @@ fn content(rollout: &RolloutDetail, word: &str, asks: actions::Asks) -> AnyView 
     let title = actions::title(rollout, verb);
     let offered = rollout.actions.iter().find(|a| a.verb == verb);
     let body = match offered.map(|a| a.blocked.clone()) {
-        Some(None) => view! { <section class="card narrow ask">{actions::ask(rollout, verb, asks, &back)}</section> }.into_any(),
+        Some(None) => view! { <section class="card narrow ask">{actions::ask(rollout, verb, *asks, &back)}</section> }.into_any(),
         Some(Some(why)) => view! { <div class="card">{empty("lock", "Not now", why, Some(way_back))}</div> }.into_any(),
         None => view! { <div class="card">{empty("lock", "Not for you, or not any more", "Your role does not allow this, or the rollout has moved on.", Some(way_back))}</div> }.into_any(),
     };

@@ -6,7 +6,7 @@ use super::{
     updates::{self, Choice},
 };
 use crate::{
-    api::rollouts::read_rollout,
+    api::rollouts::ReadRollout,
     live,
     pages::words,
     ui::{PageHead, badge, page::page},
@@ -29,13 +29,16 @@ pub fn RolloutPage() -> AnyView {
             before: q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0).max(0),
         })
     });
-    let model = reading(move || (id.get(), choice.get()), |(id, c)| read_rollout(id, c.stage, c.show, c.cursor));
+    let model = reading(move || {
+        let c = choice.get();
+        ReadRollout { id: id.get(), stage: c.stage, show: c.show, cursor: c.cursor }
+    });
     live::refetch_on(move || id.get().parse().ok().map(Topic::Rollout), 500, model);
     let asks = Asks::new(move || model.refetch());
-    page(model, move |model: Model| content(&model, &choice.get_untracked(), asks))
+    page(model, move |model: Model| content(&model, &choice.get_untracked(), &asks))
 }
 
-fn content(model: &Model, choice: &Choice, asks: Asks) -> AnyView {
+fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
     let r = &model.rollout;
     let (tone, word) = words::rollout(r.row.state);
     let release = format!("/firmware/{}", r.release.id);
@@ -58,7 +61,7 @@ fn content(model: &Model, choice: &Choice, asks: Asks) -> AnyView {
                 {course::history_card(r)}
             </div>
         </div>
-        {actions::dialogs(r, asks, &here)}
+        {actions::dialogs(r, *asks, &here)}
     }
     .into_any()
 }

@@ -2,7 +2,7 @@
 
 use super::phrases;
 use crate::{
-    api::rollouts::read_rollouts,
+    api::rollouts::ReadRollouts,
     live,
     pages::words,
     ui::{
@@ -35,7 +35,10 @@ const TABS: [(&str, &str, &str); 5] = [
 pub fn RolloutsPage() -> AnyView {
     let query = use_query_map();
     let at = move || query.with(|q| (q.get("tab").unwrap_or_default(), q.get("cur").unwrap_or_default()));
-    let model = reading(at, |(tab, cursor)| read_rollouts(tab, cursor));
+    let model = reading(move || {
+        let (tab, cursor) = at();
+        ReadRollouts { tab, cursor }
+    });
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
     crate::ui::page::page(model, move |model: Model| {
         let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));

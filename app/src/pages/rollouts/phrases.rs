@@ -26,7 +26,7 @@ pub fn numbers(c: &Counts) -> String {
         (c.left_out, "left out"),
     ] {
         if n > 0 {
-            out.push_str(&format!(" · {} {word}", grouped(n)));
+            out.extend([" · ", &grouped(n), " ", word]);
         }
     }
     out

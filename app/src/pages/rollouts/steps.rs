@@ -15,9 +15,8 @@ use crate::{
         page::{card, card_flush},
     },
 };
-use crate::ui::form::{ActionForm, FormCall};
+use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use leptos::prelude::*;
-use leptos_router::components::Form;
 use wire::{
     Fault, FaultKind,
     rollouts::{Preview, Problem, WizardPage as Model},
@@ -102,7 +101,7 @@ pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem]) 
     let (step, next) = (at.step, at.step.after());
     let back = step.before().map(|b| view! { <button class="btn" type="submit" name="go" value=b.word() formnovalidate="">"Back"</button> });
     view! {
-        <Form method="get" action=path.to_owned()>
+        <QueryForm action=path>
             // The first submit button is the one Enter presses.
             <button type="submit" name="go" value=next.word() hidden=""></button>
             <input type="hidden" name="step" value=step.word()/>
@@ -113,7 +112,7 @@ pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem]) 
                 <button class="btn" type="submit" name="do" value="preview" formnovalidate="">"Preview"</button>
                 <button class="btn" data-v="primary" type="submit" name="go" value=next.word()>{format!("Continue to {}", next.label().to_ascii_lowercase())}</button>
             </div>
-        </Form>
+        </QueryForm>
     }
     .into_any()
 }

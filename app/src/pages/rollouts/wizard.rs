@@ -7,7 +7,7 @@ use super::{
     steps::{Step, review, step_form},
 };
 use crate::{
-    api::rollouts::{SaveRollout, preview_rollout, read_wizard},
+    api::rollouts::{SaveRollout, PreviewRollout, ReadWizard},
     session,
     ui::{
         PageHead,
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 use crate::ui::form::FormCall;
-use crate::api::packed::reading;
+use crate::api::packed::{ask, reading};
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local, web_sys};
 use leptos_router::hooks::{use_location, use_params_map};
 use std::time::Duration;
@@ -65,13 +65,10 @@ pub fn WizardPage() -> AnyView {
     let params = use_params_map();
     let search = use_location().search;
     let id = Memo::new(move |_| params.with(|p| p.get("id")));
-    let model = reading(
-        move || (id.get(), search.get()),
-        |(id, search)| {
-            let at = Address::read(&search);
-            read_wizard(if at.planned { at.draft.write() } else { String::new() }, id)
-        },
-    );
+    let model = reading(move || {
+        let at = Address::read(&search.get());
+        ReadWizard { plan: if at.planned { at.draft.write() } else { String::new() }, editing: id.get() }
+    });
     let save = action::<SaveRollout>();
     let live = LivePreview::new();
     Effect::new(move |before: Option<String>| {
@@ -185,7 +182,7 @@ impl LivePreview {
             }
             Ok(_) => spawn_local(async move {
                 // A refusal keeps the preview there is; sending the step says what is wrong.
-                if let Ok(preview) = preview_rollout(draft.write()).await.and_then(|preview| preview.read())
+                if let Ok(preview) = ask(PreviewRollout { plan: draft.write() }).await.and_then(|preview| preview.read())
                     && self.asked.try_get_value() == Some(turn)
                 {
                     self.state.try_set(Some(Ok(preview)));
