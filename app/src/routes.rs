@@ -3,8 +3,8 @@
 use crate::{
     pages::{
         account::AccountPage, approvals::ApprovalsPage, audit::AuditPage, certificates::CertificatesPage, devices,
-        enrolment::EnrolmentPage, errors::NotFound, overview::OverviewPage, people::PeoplePage, releases, rollouts,
-        set_up::SetUpPage, sign_in::SignInPage,
+        enrolment::EnrolmentPage, errors::NotFound, overview::OverviewPage, people::PeoplePage, releases, rollouts, set_up::SetUpPage,
+        sign_in::SignInPage,
     },
     ui::{behaviour, frame::Frame},
 };

@@ -1,10 +1,10 @@
 //! The signed-in person as the browser knows them: who they are, how the session goes on, and where the focus goes.
 
+use crate::api::packed::reading;
 use crate::{
     api::{packed::Reading, session::ReadViewer},
     live,
 };
-use crate::api::packed::reading;
 use leptos::{html, prelude::*};
 use wire::live::Topic;
 

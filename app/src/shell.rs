@@ -53,10 +53,7 @@ pub fn shell() -> impl IntoView {
     let assets = use_context::<Assets>().unwrap_or_default();
     let theme = use_context::<Theme>().map(Theme::as_str);
     let nonce = leptos::nonce::use_nonce();
-    let start = format!(
-        "import init,{{hydrate}} from {:?};init({{module_or_path:{:?}}}).then(hydrate)",
-        assets.js, assets.wasm
-    );
+    let start = format!("import init,{{hydrate}} from {:?};init({{module_or_path:{:?}}}).then(hydrate)", assets.js, assets.wasm);
     view! {
         <!DOCTYPE html>
         <html lang="en" data-theme=theme>

@@ -7,11 +7,11 @@ import { results, stateOf, system, type Role } from "./system";
 const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
-export const test = base.extend<{ role: Role | undefined; noise: string[] }>({
-  /** Who is signed in; `test.use({ role: undefined })` for nobody. */
+export const test = base.extend<{ role: Role | "nobody"; noise: string[] }>({
+  /** Who is signed in; `nobody` for nobody. */
   role: ["operator", { option: true }],
   baseURL: async ({}, use) => use(system().operator_url),
-  storageState: async ({ role }, use) => use(role ? stateOf(role) : undefined),
+  storageState: async ({ role }, use) => use(role === "nobody" ? undefined : stateOf(role)),
   /** Errors and warnings of the page: a hydration mismatch speaks only there. Checked after every test that opens a page. */
   noise: [
     async ({ page, javaScriptEnabled }, use) => {

@@ -15,7 +15,7 @@ for (const { name, path, heading } of PAGES) {
 }
 
 test.describe("without a session", () => {
-  test.use({ role: undefined });
+  test.use({ role: "nobody" });
 
   test("sign-in", async ({ page }, info) => {
     await open(page, "/sign-in");

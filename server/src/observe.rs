@@ -62,7 +62,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All of them in the OpenMetrics text form.
+    /// All of them in the `OpenMetrics` text form.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
         encode(&mut out, &self.registry)?;

@@ -27,9 +27,9 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     lifecycle.spawn("nudges", until(&soft, Box::pin(nudges(fleet.clone(), channels.clone()))));
     lifecycle.spawn("rollouts", until(&soft, Box::pin(rollouts(fleet.clone()))));
     lifecycle.spawn("compaction", until(&soft, Box::pin(compaction(fleet.clone()))));
-    lifecycle.spawn("retention", until(&soft, Box::pin(every(Duration::from_secs(3600), fleet.clone(), "retention"))));
-    lifecycle.spawn("uploads", until(&soft, Box::pin(every(Duration::from_secs(600), fleet.clone(), "uploads"))));
-    lifecycle.spawn("answers", until(&soft, Box::pin(every(Duration::from_secs(3600), fleet.clone(), "answers"))));
+    lifecycle.spawn("retention", until(&soft, Box::pin(every(Duration::from_hours(1), fleet.clone(), "retention"))));
+    lifecycle.spawn("uploads", until(&soft, Box::pin(every(Duration::from_mins(10), fleet.clone(), "uploads"))));
+    lifecycle.spawn("answers", until(&soft, Box::pin(every(Duration::from_hours(1), fleet.clone(), "answers"))));
     let (live, stop) = (fleet.clone(), soft.clone());
     lifecycle.spawn("live", async move { live.relay(stop).await });
 }

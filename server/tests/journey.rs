@@ -207,7 +207,7 @@ async fn six_devices_stream_and_update_in_two_stages(#[case] kind: EngineKind) {
     })
     .await;
 
-    let release = rig.release("1.1.0", 2, &[7; 300_000]).await;
+    let release = rig.release("1.1.0", 2, &vec![7; 300_000]).await;
     let rollout = rig.approved_rollout(&release).await;
     let ended = rig.rollout_ends(&rollout, "completed").await;
     assert_eq!(ended["row"]["counts"]["succeeded"], 6, "{ended:#}");

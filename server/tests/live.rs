@@ -17,6 +17,7 @@ use wire::{
     states::Role,
 };
 
+#[derive(Debug)]
 struct Browser(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 async fn open(server: &TestServer, headers: &[(&'static str, &str)]) -> Result<Browser, u16> {
@@ -108,10 +109,10 @@ async fn only_our_own_pages_and_tokens_open_it() {
     assert_eq!(open(&server, &[("cookie", &cookie)]).await.err(), Some(403), "a program with a stolen cookie, or an old browser");
     assert_eq!(open(&server, &[("cookie", &cookie), ("origin", "http://evil.example")]).await.err(), Some(403));
     assert_eq!(open(&server, &[("cookie", &cookie), ("origin", &own), ("sec-fetch-site", "cross-site")]).await.err(), Some(403));
-    let mut browser = open(&server, &[("cookie", &cookie), ("origin", &own)]).await.ok().expect("our own page");
+    let mut browser = open(&server, &[("cookie", &cookie), ("origin", &own)]).await.expect("our own page");
     assert!(matches!(browser.hear().await, Tell::Hello { .. }));
     let bearer = format!("Bearer {}", server.token("bot", Role::Viewer).await);
-    let mut script = open(&server, &[("authorization", &bearer)]).await.ok().expect("a token is sent on purpose");
+    let mut script = open(&server, &[("authorization", &bearer)]).await.expect("a token is sent on purpose");
     assert!(matches!(script.hear().await, Tell::Hello { .. }));
 
     browser.0.send(Message::text("{\"type\":\"dance\"}")).await.unwrap();
@@ -130,7 +131,7 @@ async fn a_tab_sees_what_happens_and_mends_its_cuts(#[case] kind: EngineKind) {
     let number = device(&server, "gw-1").await;
     let first = measure(&server, number, "gw-1", 1, 1.0).await;
     let bearer = format!("Bearer {}", server.token("bot", Role::Viewer).await);
-    let connect = async || open(&server, &[("authorization", &bearer)]).await.ok().expect("it opens");
+    let connect = async || open(&server, &[("authorization", &bearer)]).await.expect("it opens");
 
     let mut tab = connect().await;
     let Tell::Hello { epoch, .. } = tab.hear().await else { panic!("hello first") };

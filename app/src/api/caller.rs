@@ -132,9 +132,7 @@ pub fn caller() -> Result<Call, ApiFault> {
     let (fleet, answer) = anyone()?;
     match use_context::<Asker>().and_then(|asker| asker.0) {
         Some(actor) => Ok(Call { fleet, actor, answer }),
-        None => {
-            Err(answer.refuse(ApiFault::new(FaultKind::Unauthenticated, "signed_out", "You are signed out. Sign in again.")))
-        }
+        None => Err(answer.refuse(ApiFault::new(FaultKind::Unauthenticated, "signed_out", "You are signed out. Sign in again."))),
     }
 }
 

@@ -52,12 +52,8 @@ mod tests {
 
     #[test]
     fn cookies_are_closed_to_scripts_and_other_sites() {
-        let session = SignedIn {
-            access: "jwt".into(),
-            refresh: Some("secret".into()),
-            access_expires: Timestamp(0),
-            refresh_expires: Timestamp(0),
-        };
+        let session =
+            SignedIn { access: "jwt".into(), refresh: Some("secret".into()), access_expires: Timestamp(0), refresh_expires: Timestamp(0) };
         let over_tls = signed_in(Cookies { secure: true }, &session);
         assert_eq!(over_tls[0], "__Host-fw_access=jwt; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax; Secure");
         assert!(over_tls[1].starts_with("__Secure-fw_refresh=secret; Path=/session/refresh;"));

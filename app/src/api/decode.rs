@@ -7,8 +7,8 @@
 use super::fault::ApiFault;
 use serde::{
     de::{
-        self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected, VariantAccess,
-        Visitor, value::StringDeserializer,
+        self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+        VariantAccess, Visitor, value::StringDeserializer,
     },
     forward_to_deserialize_any,
 };

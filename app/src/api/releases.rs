@@ -39,7 +39,13 @@ pub async fn act_on_release(
         "recall" => releases.recall(actor, &id, &reason).await,
         "recheck" => releases.recheck(actor, &id).await.map(|_| ()),
         "remove" => releases.remove(actor, &id).await,
-        _ => return Err(call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_verb", "There is nothing of this name to do to a release."))),
+        _ => {
+            return Err(call.refuse(ApiFault::new(
+                wire::FaultKind::Invalid,
+                "unknown_verb",
+                "There is nothing of this name to do to a release.",
+            )));
+        }
     };
     call.answer(done)?;
     call.lead_to(&if verb == "remove" { "/firmware".to_owned() } else { format!("/firmware/{id}") });

@@ -18,11 +18,7 @@ pub async fn read_rollouts(tab: String, cursor: String) -> Result<Packed, ApiFau
 pub async fn read_rollout(id: String, stage: u32, show: String, cursor: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::RolloutId = call.id(&id)?;
-    let query = wire::rollouts::UpdateQuery {
-        stage: (stage > 0).then_some(stage),
-        show,
-        cursor: (!cursor.is_empty()).then_some(cursor),
-    };
+    let query = wire::rollouts::UpdateQuery { stage: (stage > 0).then_some(stage), show, cursor: (!cursor.is_empty()).then_some(cursor) };
     call.model(call.fleet.rollouts().page(&call.actor, &id, &query).await)
 }
 
@@ -95,7 +91,13 @@ pub async fn act_on_rollout(
         "promote" => rollouts.promote(actor, &id).await,
         "stop" => rollouts.stop(actor, &id, &reason).await,
         "retry" => rollouts.retry(actor, &id).await,
-        _ => return Err(call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_verb", "There is nothing of this name to do to a rollout."))),
+        _ => {
+            return Err(call.refuse(ApiFault::new(
+                wire::FaultKind::Invalid,
+                "unknown_verb",
+                "There is nothing of this name to do to a rollout.",
+            )));
+        }
     };
     call.answer(done)?;
     call.lead_to(if back.starts_with('/') && !back.starts_with("//") { &back } else { "/rollouts" });

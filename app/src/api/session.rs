@@ -78,7 +78,8 @@ pub async fn change_password(old: String, new: String) -> Result<(), ApiFault> {
 /// Pure: a path of the console, or `/`. Never another host: neither `//host` nor `/\host`, which browsers read as one.
 #[cfg(feature = "ssr")]
 pub fn local(next: &str) -> &str {
-    let inside = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\') && next.bytes().all(|b| (0x21..0x7f).contains(&b));
+    let inside =
+        next.starts_with('/') && !next.starts_with("//") && !next.contains('\\') && next.bytes().all(|b| (0x21..0x7f).contains(&b));
     if inside { next } else { "/" }
 }
 

@@ -11,7 +11,9 @@ pub fn read(text: &str) -> Option<Tell> {
     let Value::String(kind) = frame.remove("type")? else { return None };
     Some(match kind.as_str() {
         "hello" => Tell::Hello { epoch: field(&mut frame, "epoch")?, time: field(&mut frame, "time")? },
-        "snapshot" => Tell::Snapshot { topic: field(&mut frame, "topic")?, seq: field(&mut frame, "seq")?, data: data(frame.remove("data")?)? },
+        "snapshot" => {
+            Tell::Snapshot { topic: field(&mut frame, "topic")?, seq: field(&mut frame, "seq")?, data: data(frame.remove("data")?)? }
+        }
         "delta" => Tell::Delta { topic: field(&mut frame, "topic")?, seq: field(&mut frame, "seq")?, data: data(frame.remove("data")?)? },
         "lagged" => Tell::Lagged { topic: field(&mut frame, "topic")?, skipped: field(&mut frame, "skipped")? },
         "refused" => Tell::Refused { topic: field(&mut frame, "topic")? },
@@ -50,7 +52,11 @@ mod tests {
         let live = DeviceLive { online: Some(false), points, at: Timestamp(i64::MAX) };
         for frame in [
             Tell::Hello { epoch: u64::MAX, time: Timestamp(-1) },
-            Tell::Snapshot { topic: Topic::Fleet, seq: 1, data: Data::Counts(FleetCounts { devices: 3, online: 2, ..FleetCounts::default() }) },
+            Tell::Snapshot {
+                topic: Topic::Fleet,
+                seq: 1,
+                data: Data::Counts(FleetCounts { devices: 3, online: 2, ..FleetCounts::default() }),
+            },
             Tell::Snapshot { topic: Topic::Rollouts, seq: 0, data: Data::Changed },
             Tell::Delta { topic: device.clone(), seq: u64::MAX, data: Data::Device(live) },
             Tell::Delta { topic: device.clone(), seq: 3, data: Data::Device(DeviceLive::default()) },

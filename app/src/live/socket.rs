@@ -190,7 +190,9 @@ fn connect() {
     let on_message = Closure::new(move |event: MessageEvent| {
         let Some(text) = event.data().as_string() else { return };
         // A frame this build does not know is from a newer server; the rest still counts.
-        if current() && let Some(frame) = frame::read(&text) {
+        if current()
+            && let Some(frame) = frame::read(&text)
+        {
             let data = with(|rim| rim.inbox.put(frame));
             step(Event::Frame { data });
             ask_flush();

@@ -1,15 +1,11 @@
 //! One's own account: password, sessions, and how this browser behaves.
 
+use crate::api::packed::reading;
+use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::session::{ChangePassword, EndSession, ReadAccount},
-    ui::{
-        Column, PageHead, Tone, badge, banner, card, fault_banner, field, form, page,
-        page::card_flush,
-        submit, table, time,
-    },
+    ui::{Column, PageHead, Tone, badge, banner, card, fault_banner, field, form, page, page::card_flush, submit, table, time},
 };
-use crate::ui::form::{ActionForm, FormCall};
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::access::{AccountPage as Model, Session};
@@ -105,7 +101,8 @@ fn session(s: Session, end: FormCall<EndSession>) -> AnyView {
 /// Pure: "Chrome on Linux" of a `User-Agent`; the whole text where it says neither.
 fn browser_of(user_agent: &str) -> String {
     // Each of them also names the ones behind it.
-    const BROWSERS: [(&str, &str); 5] = [("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
+    const BROWSERS: [(&str, &str); 5] =
+        [("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
     const SYSTEMS: [(&str, &str); 6] =
         [("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "macOS"), ("Linux", "Linux")];
     let named = |all: &[(&str, &'static str)]| all.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name);

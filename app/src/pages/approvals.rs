@@ -7,12 +7,15 @@ use super::{
     },
     words,
 };
+use crate::api::packed::reading;
+use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::{approvals::ReadApprovals, rollouts::ActOnRollout},
     live,
     ui::{
-        Column, Confirm, PageHead, Tone, badge, copyable, dialog, dialog_link, empty,
+        Column, Confirm, PageHead, Tone, badge, copyable, dialog,
         dialog::confirm_dialog_as,
+        dialog_link, empty,
         form::{action, on_success, refusal},
         icon,
         number::counted,
@@ -21,8 +24,6 @@ use crate::{
         toast::toasts,
     },
 };
-use crate::ui::form::{ActionForm, FormCall};
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use wire::{
     live::Topic,
@@ -73,7 +74,8 @@ fn content(model: &Model, decisions: Decisions) -> AnyView {
         let cards = model.waiting.iter().map(|c| one(c, decisions)).collect_view();
         view! { <div class="grid approvals">{cards}</div> }.into_any()
     };
-    let decided = (!model.decided.is_empty()).then(|| view! { <div class="mt-4">{card_flush("Decided lately", None, decided(&model.decided))}</div> });
+    let decided = (!model.decided.is_empty())
+        .then(|| view! { <div class="mt-4">{card_flush("Decided lately", None, decided(&model.decided))}</div> });
     view! {
         <PageHead title="Approvals" sub=sub.into_any()/>
         {cards}
@@ -127,7 +129,12 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
 fn decide(c: &ApprovalCard, yes: bool, call: FormCall<ActOnRollout>) -> AnyView {
     let r = &c.rollout;
     let text = if yes {
-        format!("You approve exactly this plan: firmware {} for {}, digest {}. Any edit voids your approval.", r.version, counted(c.preview.total, "device", "devices"), c.digest.short())
+        format!(
+            "You approve exactly this plan: firmware {} for {}, digest {}. Any edit voids your approval.",
+            r.version,
+            counted(c.preview.total, "device", "devices"),
+            c.digest.short()
+        )
     } else {
         "The rollout does not go out. Its author sees your reason and can change the plan.".to_owned()
     };
@@ -158,7 +165,8 @@ fn decide(c: &ApprovalCard, yes: bool, call: FormCall<ActOnRollout>) -> AnyView 
 }
 
 fn decided(rows: &[RolloutRow]) -> AnyView {
-    let columns = vec![Column::text("Rollout"), Column::text("State"), Column::text("Firmware"), Column::text("Drafted by"), Column::text("Changed")];
+    let columns =
+        vec![Column::text("Rollout"), Column::text("State"), Column::text("Firmware"), Column::text("Drafted by"), Column::text("Changed")];
     let rows = rows
         .iter()
         .map(|r| {

@@ -1,10 +1,10 @@
 //! The audit log, page by page. The chain behind it can be checked with `fleetward audit verify`.
 
+use crate::api::packed::reading;
 use crate::{
     api::audit::ReadAudit,
     ui::{Column, PageHead, empty, page::page, pager, table, time},
 };
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::access::{AuditEntry, AuditPage as Model};
@@ -37,7 +37,14 @@ fn content(model: &Model, before: i64) -> AnyView {
 }
 
 fn rows(entries: &[AuditEntry]) -> AnyView {
-    let columns = vec![Column::number("No."), Column::text("When"), Column::text("Who"), Column::text("What"), Column::text("On"), Column::text("Detail")];
+    let columns = vec![
+        Column::number("No."),
+        Column::text("When"),
+        Column::text("Who"),
+        Column::text("What"),
+        Column::text("On"),
+        Column::text("Detail"),
+    ];
     let rows = entries
         .iter()
         .map(|e| {

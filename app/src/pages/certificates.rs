@@ -1,8 +1,10 @@
 //! Certificates, those that end first in front, and the authorities that issued them.
 
 use super::words;
+use crate::api::packed::reading;
+use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::certificates::{RevokeCertificate, ReadCertificates},
+    api::certificates::{ReadCertificates, RevokeCertificate},
     live,
     ui::{
         Column, Control, PageHead, Tone, badge, copyable,
@@ -16,8 +18,6 @@ use crate::{
         toast::toasts,
     },
 };
-use crate::ui::form::{ActionForm, FormCall};
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -31,7 +31,8 @@ use wire::{
 #[component]
 pub fn CertificatesPage() -> AnyView {
     let query = use_query_map();
-    let at = move || query.with(|q| (q.get("cur").unwrap_or_default(), q.get("from").unwrap_or_default(), q.get("revoke").unwrap_or_default()));
+    let at =
+        move || query.with(|q| (q.get("cur").unwrap_or_default(), q.get("from").unwrap_or_default(), q.get("revoke").unwrap_or_default()));
     let model = reading(move || ReadCertificates { cursor: at().0 });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let revoke = action::<RevokeCertificate>();
@@ -123,19 +124,18 @@ fn question_title(c: &CertificateRow) -> String {
 
 fn ask(c: &CertificateRow, call: FormCall<RevokeCertificate>) -> AnyView {
     let device = c.device_id.to_string();
-    let inside = move || {
-        let fault = refusal(call);
-        let options = RevocationReason::ALL.into_iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " "))).collect();
-        view! {
+    let options = RevocationReason::ALL.into_iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " "))).collect();
+    // Only the refusal is built again: the reason that was chosen stays chosen.
+    let inside = view! {
             <div class="body">
-                {fault_banner(fault.as_ref())}
+                {move || fault_banner(refusal(call).as_ref())}
                 <p>"The device is cut off within a second and cannot come back with this certificate. It has to enrol again. This cannot be undone."</p>
                 {select("reason", "Reason", options).view()}
                 {form::field("confirm", format!("Type {device} to confirm"), Control::Input("text")).exactly(&device).required().autocomplete("off").view()}
             </div>
             {buttons("Keep it", "/certificates", form::submit("Revoke certificate", "danger-solid", move || call.pending().get()))}
-        }
-    };
+    }
+    .into_any();
     let hidden = c.id.to_string();
     view! { <ActionForm action=call><input type="hidden" name="id" value=hidden/>{inside}</ActionForm> }.into_any()
 }

@@ -1,7 +1,9 @@
 //! Enrolment: how a device joins, and the tokens it joins with.
 
+use crate::api::packed::reading;
+use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::enrolment::{CreateEnrolmentToken, EnrolmentModel as Model, RevokeEnrolmentToken, ReadEnrolment},
+    api::enrolment::{CreateEnrolmentToken, EnrolmentModel as Model, ReadEnrolment, RevokeEnrolmentToken},
     live,
     ui::{
         Column, Confirm, Control, PageHead, Tone, badge, card, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
@@ -12,8 +14,6 @@ use crate::{
         toast::toasts,
     },
 };
-use crate::ui::form::{ActionForm, FormCall};
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -124,7 +124,8 @@ fn created_card(c: &CreatedEnrolmentToken, now: Option<&EnrolmentToken>) -> AnyV
 }
 
 fn guide(p: &Page) -> AnyView {
-    let line = format!("agent run --enrol {} --root-fingerprint {} --token fet_… --trusted-key release.key.pub", p.enrol_url, p.root_fingerprint);
+    let line =
+        format!("agent run --enrol {} --root-fingerprint {} --token fet_… --trusted-key release.key.pub", p.enrol_url, p.root_fingerprint);
     let body = view! {
         <ol class="numbered">
             <li>"Make a token for it, here at the side. It is shown once, with the line to paste."</li>
@@ -197,7 +198,10 @@ fn standing(t: &EnrolmentToken, now: Timestamp) -> (Tone, &'static str) {
 }
 
 fn ask(t: &EnrolmentToken, call: FormCall<RevokeEnrolmentToken>) -> AnyView {
-    let text = format!("No further device can enrol with it ({} left). Devices that have used it stay.", counted((t.max_uses - t.uses).max(0), "use", "uses"));
+    let text = format!(
+        "No further device can enrol with it ({} left). Devices that have used it stay.",
+        counted((t.max_uses - t.uses).max(0), "use", "uses")
+    );
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),

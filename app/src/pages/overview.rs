@@ -1,16 +1,18 @@
 //! The overview: the fleet at a glance, what runs, and what needs a person.
 
 use super::words;
+use crate::api::packed::reading;
 use crate::{
     api::overview::ReadOverview,
     live,
     ui::{
         PageHead, Tone, badge, card, dot, empty, icon,
         number::{counted, grouped, percent},
-        page, progress::meter, tag, time,
+        page,
+        progress::meter,
+        tag, time,
     },
 };
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use wire::{
     live::Topic,
@@ -49,16 +51,17 @@ fn content(model: Model, live: RwSignal<Option<FleetCounts>>) -> AnyView {
 
 fn stats(first: FleetCounts, live: RwSignal<Option<FleetCounts>>) -> AnyView {
     let now = move || live.get().unwrap_or(first);
-    let stat = move |tone: Tone, name: &'static str, href: &'static str, value: fn(FleetCounts) -> i64, below: fn(FleetCounts) -> String| {
-        view! {
-            <a class="stat" href=href>
-                <span class="k">{dot(tone)}{name}</span>
-                <span class="v live-value">{move || grouped(value(now()))}</span>
-                <span class="d">{move || below(now())}</span>
-            </a>
-        }
-        .into_any()
-    };
+    let stat =
+        move |tone: Tone, name: &'static str, href: &'static str, value: fn(FleetCounts) -> i64, below: fn(FleetCounts) -> String| {
+            view! {
+                <a class="stat" href=href>
+                    <span class="k">{dot(tone)}{name}</span>
+                    <span class="v live-value">{move || grouped(value(now()))}</span>
+                    <span class="d">{move || below(now())}</span>
+                </a>
+            }
+            .into_any()
+        };
     view! {
         <div class="grid stats">
             {stat(Tone::Ok, "Connected", "/devices?q=online:yes", |c| c.online, |c| format!("{} of {}", percent(c.online, c.devices), grouped(c.devices)))}
@@ -74,7 +77,11 @@ fn stats(first: FleetCounts, live: RwSignal<Option<FleetCounts>>) -> AnyView {
 fn rollouts(rows: Vec<RolloutRow>) -> AnyView {
     let all = view! { <a href="/rollouts">"All rollouts"</a> }.into_any();
     if rows.is_empty() {
-        return card("Rollouts in progress", Some(all), empty("rocket", "Nothing is going out", "A rollout appears here while it runs or waits for a person.", None));
+        return card(
+            "Rollouts in progress",
+            Some(all),
+            empty("rocket", "Nothing is going out", "A rollout appears here while it runs or waits for a person.", None),
+        );
     }
     let rows = rows.into_iter().map(rollout).collect_view();
     card("Rollouts in progress", Some(all), view! { <div class="stack rollout-lines">{rows}</div> }.into_any())
@@ -133,7 +140,11 @@ fn versions(shares: Vec<VersionShare>) -> AnyView {
 
 fn attention(all: Vec<Attention>) -> AnyView {
     if all.is_empty() {
-        return card("Needs attention", None, empty("circle-check", "All is well", "Halted rollouts, failed updates and certificates that end soon appear here.", None));
+        return card(
+            "Needs attention",
+            None,
+            empty("circle-check", "All is well", "Halted rollouts, failed updates and certificates that end soon appear here.", None),
+        );
     }
     let lines = all
         .into_iter()

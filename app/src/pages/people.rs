@@ -1,20 +1,19 @@
 //! People with a login, and the API tokens of scripts.
 
+use crate::api::packed::reading;
+use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::people::{
-        CreateApiToken, CreateUser, DisableUser, PeopleModel as Model, RevokeApiToken, SetUserRole, ReadPeople,
-    },
+    api::people::{CreateApiToken, CreateUser, DisableUser, PeopleModel as Model, ReadPeople, RevokeApiToken, SetUserRole},
     ui::{
-        Column, Confirm, Control, PageHead, Tone, badge, card, code_block, dialog, dialog_link, empty, field,
+        Column, Confirm, Control, PageHead, Tone, badge, card, code_block, dialog,
         dialog::confirm_dialog_as,
+        dialog_link, empty, field,
         form::{self, action, fault_banner, on_success, refusal},
         page::{card_flush, page},
         select, table, text, time,
         toast::toasts,
     },
 };
-use crate::ui::form::{ActionForm, FormCall};
-use crate::api::packed::reading;
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -73,11 +72,21 @@ where
 fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
     let p = &model.page;
     let question = asked.and_then(|id| {
-        let user = p.users.iter().find(|u| p.may_edit && u.id.as_str() == id).map(|u| (format!("Switch off {}", u.name), ask_disable(u, calls.disable)));
-        let token = || p.tokens.iter().find(|t| p.may_make_tokens && t.id.as_str() == id).map(|t| (format!("Revoke {}", t.name), ask_revoke(t, calls.revoke)));
+        let user = p
+            .users
+            .iter()
+            .find(|u| p.may_edit && u.id.as_str() == id)
+            .map(|u| (format!("Switch off {}", u.name), ask_disable(u, calls.disable)));
+        let token = || {
+            p.tokens
+                .iter()
+                .find(|t| p.may_make_tokens && t.id.as_str() == id)
+                .map(|t| (format!("Revoke {}", t.name), ask_revoke(t, calls.revoke)))
+        };
         user.or_else(token)
     });
-    let question = question.map(|(title, form)| view! { <section class="card narrow ask"><header><h2>{title}</h2></header>{form}</section> });
+    let question =
+        question.map(|(title, form)| view! { <section class="card narrow ask"><header><h2>{title}</h2></header>{form}</section> });
     // The plain form's token comes with the page, the scripted form's as the answer of its call.
     let posted = model.created.clone();
     let created = move || {
@@ -93,7 +102,12 @@ fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
         }
     });
     let tokens = if p.tokens.is_empty() {
-        empty("key-round", "No API token yet", "A script, such as a build pipeline that uploads releases, signs in with an API token.", None)
+        empty(
+            "key-round",
+            "No API token yet",
+            "A script, such as a build pipeline that uploads releases, signs in with an API token.",
+            None,
+        )
     } else {
         token_rows(p, calls.revoke)
     };
@@ -183,40 +197,52 @@ fn role_form(u: &User, call: FormCall<SetUserRole>) -> AnyView {
 }
 
 fn add_form(call: FormCall<CreateUser>) -> AnyView {
-    let fields = move || {
+    let who = move || {
         let fault = refusal(call);
         let f = fault.as_ref();
         view! {
             {fault_banner(f)}
             {text("name", "Name").id("user-name").required().max_length(100).autocomplete("off").fault(f).view()}
             {field("email", "E-mail", Control::Input("email")).id("user-email").required().autocomplete("off").fault(f).view()}
-            {select("role", "Role", roles()).id("user-role").value(Role::Operator.as_str()).fault(f).view()}
-            {field("password", "First password", Control::Input("password")).id("user-password").required().autocomplete("new-password")
-                .hint("At least 12 characters. They can change it under Account.").fault(f).view()}
         }
     };
+    let password = move || {
+        let field =
+            field("password", "First password", Control::Input("password")).id("user-password").required().autocomplete("new-password");
+        field.hint("At least 12 characters. They can change it under Account.").fault(refusal(call).as_ref()).view()
+    };
+    // Made once: built again after a refusal it would fall back to its first choice, and somebody would get another role than was chosen.
+    let role = select("role", "Role", roles()).id("user-role").value(Role::Viewer.as_str()).view();
     view! {
         <ActionForm action=call>
-            <div class="stack">{fields}<div class="row">{form::submit("Add person", "", move || call.pending().get())}</div></div>
+            <div class="stack">{who}{role}{password}<div class="row">{form::submit("Add person", "", move || call.pending().get())}</div></div>
         </ActionForm>
     }
     .into_any()
 }
 
 fn token_form(call: FormCall<CreateApiToken>) -> AnyView {
-    let fields = move || {
+    let name = move || {
         let fault = refusal(call);
         let f = fault.as_ref();
         view! {
             {fault_banner(f)}
             {text("name", "What it is for").id("token-name").required().max_length(100).placeholder("Build pipeline").autocomplete("off").fault(f).view()}
-            {select("role", "May do what a …", roles()).id("token-role").value(Role::Operator.as_str()).hint("Never more than you may yourself.").fault(f).view()}
-            {field("days", "Valid for, in days", Control::Input("number")).id("token-days").value("90").bounds(1, 365).required().fault(f).view()}
         }
     };
+    let days = move || {
+        let field = field("days", "Valid for, in days", Control::Input("number")).id("token-days").value("90").bounds(1, 365).required();
+        field.fault(refusal(call).as_ref()).view()
+    };
+    // Made once, as above.
+    let role = select("role", "May do what a …", roles())
+        .id("token-role")
+        .value(Role::Operator.as_str())
+        .hint("Never more than you may yourself.")
+        .view();
     view! {
         <ActionForm action=call>
-            <div class="stack">{fields}<div class="row">{form::submit("Make token", "", move || call.pending().get())}</div></div>
+            <div class="stack">{name}{role}{days}<div class="row">{form::submit("Make token", "", move || call.pending().get())}</div></div>
         </ActionForm>
     }
     .into_any()

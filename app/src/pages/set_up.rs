@@ -1,12 +1,12 @@
 //! The first start: makes the first admin with the code from the server's log.
 
 use super::sign_in::door;
+use crate::api::packed::reading;
+use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::session::{SetUp, ReadSetUpNeeded},
+    api::session::{ReadSetUpNeeded, SetUp},
     ui::{fault_banner, field, form, page, page::PageHead, submit, text},
 };
-use crate::ui::form::{ActionForm, FormCall};
-use crate::api::packed::reading;
 use leptos::prelude::*;
 
 /// Set-up.

@@ -1,10 +1,10 @@
 //! The sign-in page. Works without JavaScript; keeps where the person wanted to go.
 
+use crate::ui::form::ActionForm;
 use crate::{
     api::session::SignIn,
     ui::{Tone, banner, fault_banner, field, form, page::PageHead, submit},
 };
-use crate::ui::form::ActionForm;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 

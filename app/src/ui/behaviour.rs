@@ -82,7 +82,12 @@ mod rim {
             let state = if done.await.is_ok() { "done" } else { "failed" };
             let _ = button.set_attribute("data-copied", state);
             announce(if state == "done" { "Copied" } else { "Copying was refused by the browser" });
-            set_timeout(move || { let _ = button.remove_attribute("data-copied"); }, Duration::from_secs(2));
+            set_timeout(
+                move || {
+                    let _ = button.remove_attribute("data-copied");
+                },
+                Duration::from_secs(2),
+            );
         });
     }
 

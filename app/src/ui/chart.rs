@@ -298,11 +298,8 @@ mod rim {
     /// Puts new points behind the old ones; a line without a point at a time keeps its last value there.
     fn append(me: u32, panel: &Panel, last: &mut [f64], news: &DeviceLive) {
         let mut times: Vec<i64> = Vec::new();
-        let series: Vec<Option<&[(i64, f64)]>> = panel
-            .lines
-            .iter()
-            .map(|line| news.points.iter().find(|p| p.metric == line.label).map(|p| p.points.as_slice()))
-            .collect();
+        let series: Vec<Option<&[(i64, f64)]>> =
+            panel.lines.iter().map(|line| news.points.iter().find(|p| p.metric == line.label).map(|p| p.points.as_slice())).collect();
         for points in series.iter().flatten() {
             times.extend(points.iter().map(|(t, _)| *t));
         }

@@ -61,7 +61,13 @@ pub fn confirm_dialog_as(
 ) -> AnyView {
     let Confirm { text, verb, cancel, back, danger, type_name, reason } = confirm;
     let name_field = type_name.map(|name| {
-        form::text("confirm", format!("Type {name} to confirm")).id(format!("{id}-confirm")).exactly(&name).required().autocomplete("off").fault(fault).view()
+        form::text("confirm", format!("Type {name} to confirm"))
+            .id(format!("{id}-confirm"))
+            .exactly(&name)
+            .required()
+            .autocomplete("off")
+            .fault(fault)
+            .view()
     });
     let reason_field = reason.map(|(label, required)| {
         let field = form::field("reason", label, form::Control::Area).id(format!("{id}-reason")).max_length(500).fault(fault);

@@ -3,11 +3,7 @@
 //! A form is an [`ActionForm`] around [`Field`]s: it posts without JavaScript too, and the refusal then comes back in the address, from where
 //! [`action`] reads it.
 
-use super::{
-    icon::icon,
-    page::banner,
-    status::Tone,
-};
+use super::{icon::icon, page::banner, status::Tone};
 use crate::api::{decode::decode, fault::ApiFault};
 use leptos::{
     prelude::*,

@@ -1,7 +1,8 @@
 //! The frame around every page behind the sign-in: rail, top bar, what is said about the connection, and where pages go.
 
 use super::{
-    icon::icon, keys,
+    icon::icon,
+    keys,
     number::grouped,
     palette::{self, PALETTE, Palette},
     toast::Toasts,
@@ -110,7 +111,9 @@ fn nav_links(viewer: Option<&Viewer>, path: Memo<String>) -> AnyView {
 }
 
 fn account_menu(viewer: Option<&Viewer>) -> AnyView {
-    let who = viewer.map(|v| view! { <div class="menu-head"><b>{v.name.clone()}</b><span>{v.email.clone()}</span><span>{v.role.as_str()}</span></div> });
+    let who = viewer.map(
+        |v| view! { <div class="menu-head"><b>{v.name.clone()}</b><span>{v.email.clone()}</span><span>{v.role.as_str()}</span></div> },
+    );
     view! {
         <div class="menu" id="account-menu" popover="auto">
             {who}
@@ -155,7 +158,9 @@ fn ConnectionBanner(live: Live) -> AnyView {
 /// Pure: the pill's state and word.
 fn pill(status: Status) -> (&'static str, String) {
     match (status.paused, status.phase) {
-        (true, _) => ("paused", if status.behind_s < 2 { "Paused".to_owned() } else { format!("Paused, {} behind", span(status.behind_s)) }),
+        (true, _) => {
+            ("paused", if status.behind_s < 2 { "Paused".to_owned() } else { format!("Paused, {} behind", span(status.behind_s)) })
+        }
         (false, Phase::Connecting) => ("connecting", "Connecting".to_owned()),
         (false, Phase::Live) => ("live", "Live".to_owned()),
         (false, Phase::Stale) => ("stale", format!("Stale {}", span(status.behind_s))),
@@ -206,7 +211,10 @@ fn crumbs(path: &str) -> Vec<(String, String)> {
             _ if out.len() == 1 && href.starts_with("/devices/") => part.to_owned(),
             _ => {
                 let mut chars = part.chars();
-                chars.next().map(|c| std::iter::once(c.to_ascii_uppercase()).chain(chars).collect::<String>().replace('-', " ")).unwrap_or_default()
+                chars
+                    .next()
+                    .map(|c| std::iter::once(c.to_ascii_uppercase()).chain(chars).collect::<String>().replace('-', " "))
+                    .unwrap_or_default()
             }
         };
         out.push((label, href.clone()));
@@ -224,7 +232,11 @@ fn crumbs_view(path: &str) -> AnyView {
         .into_iter()
         .enumerate()
         .map(|(i, (label, href))| {
-            let step = if i == last { view! { <span aria-current="page">{label}</span> }.into_any() } else { view! { <a href=href>{label}</a> }.into_any() };
+            let step = if i == last {
+                view! { <span aria-current="page">{label}</span> }.into_any()
+            } else {
+                view! { <a href=href>{label}</a> }.into_any()
+            };
             view! { <li>{step}</li> }
         })
         .collect_view();

@@ -32,7 +32,7 @@ pub mod waffle;
 
 pub use copy::{code_block, copyable};
 pub use dialog::{Confirm, confirm_dialog, dialog, dialog_link};
-pub use form::{Control, Field, field, fault_banner, select, submit, text};
+pub use form::{Control, Field, fault_banner, field, select, submit, text};
 pub use icon::icon;
 pub use page::{PageHead, banner, card, empty, fault_state, page};
 pub use pager::pager;

@@ -45,7 +45,16 @@ pub fn counted(n: i64, one: &str, many: &str) -> String {
 /// A measured value: as many digits as it needs to be told from its neighbours, four at most.
 pub fn value(v: f64) -> String {
     let a = v.abs();
-    decimal(v, if a >= 10_000.0 { 0 } else if a >= 100.0 { 1 } else { 2 })
+    decimal(
+        v,
+        if a >= 10_000.0 {
+            0
+        } else if a >= 100.0 {
+            1
+        } else {
+            2
+        },
+    )
 }
 
 /// A number with so many digits behind the point, at most 6; halves are rounded away from zero. What is too large for it, or no number, is a dash.

@@ -1,9 +1,6 @@
 //! A page: its model read once, its head, and the states every page has (loading, empty, no permission, gone, broken).
 
-use super::{
-    icon::icon,
-    status::Tone,
-};
+use super::{icon::icon, status::Tone};
 use crate::{
     api::packed::{Packed, Reading},
     session,
@@ -140,7 +137,9 @@ pub fn fault_state(fault: &Fault) -> AnyView {
     }
     let retry = match fault.kind {
         FaultKind::Unauthenticated => view! { <a class="btn" data-v="primary" href="/sign-in" rel="external">"Sign in"</a> }.into_any(),
-        FaultKind::Forbidden | FaultKind::NotFound | FaultKind::Gone => view! { <a class="btn" href="/">"Go to the overview"</a> }.into_any(),
+        FaultKind::Forbidden | FaultKind::NotFound | FaultKind::Gone => {
+            view! { <a class="btn" href="/">"Go to the overview"</a> }.into_any()
+        }
         _ => view! { <a class="btn" href="" rel="external">{icon("refresh-cw")}"Try again"</a> }.into_any(),
     };
     view! {

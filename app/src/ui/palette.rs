@@ -87,10 +87,12 @@ pub fn Palette() -> AnyView {
 /// Pages whose name has the letters, then the devices the server found.
 fn hits(typed: &str, devices: &[String]) -> Vec<Hit> {
     let wanted = typed.trim().to_ascii_lowercase();
-    let pages = PLACES
-        .into_iter()
-        .filter(|(_, _, name)| name.to_ascii_lowercase().contains(&wanted))
-        .map(|(_, href, name)| Hit { href: href.to_owned(), label: name.to_owned(), icon: "chevron-right", mono: false });
+    let pages = PLACES.into_iter().filter(|(_, _, name)| name.to_ascii_lowercase().contains(&wanted)).map(|(_, href, name)| Hit {
+        href: href.to_owned(),
+        label: name.to_owned(),
+        icon: "chevron-right",
+        mono: false,
+    });
     let devices = devices.iter().map(|id| Hit { href: format!("/devices/{id}"), label: id.clone(), icon: "cpu", mono: true });
     pages.chain(devices).collect()
 }

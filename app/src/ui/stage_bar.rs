@@ -1,10 +1,6 @@
 //! A plan's parts side by side, each with its state, its numbers and a bar; each a link to its rows.
 
-use super::{
-    icon::icon,
-    progress::meter,
-    status::Tone,
-};
+use super::{icon::icon, progress::meter, status::Tone};
 use leptos::prelude::*;
 
 /// One part.

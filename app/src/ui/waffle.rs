@@ -15,10 +15,7 @@ pub fn waffle(parts: &[(String, i64)], noun: &str) -> AnyView {
         return ().into_any();
     }
     let per = (total + MOST - 1) / MOST;
-    let squares = squares(parts, per)
-        .into_iter()
-        .map(|k| view! { <i data-k=k.to_string()></i> })
-        .collect_view();
+    let squares = squares(parts, per).into_iter().map(|k| view! { <i data-k=k.to_string()></i> }).collect_view();
     let said: Vec<_> = parts.iter().map(|(name, n)| format!("{name}: {}", grouped(*n))).collect();
     let scale = if per > 1 { format!(" One square is {} {noun}.", grouped(per)) } else { String::new() };
     let legend = parts

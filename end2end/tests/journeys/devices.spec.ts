@@ -21,7 +21,7 @@ test("a new token's line enrols a device, which appears without a reload", async
   const state = mkdtempSync(join(tmpdir(), "fleetward-device-"));
   const agent = spawn(join(dirname(system().fleetward), "agent"), [...args, "--device-id", id, "--state", state], { stdio: "ignore" });
   try {
-    await expect(list.getByRole("link", { name: id })).toBeVisible({ timeout: 20_000 });
+    await expect(list.getByRole("link", { name: id, exact: true })).toBeVisible({ timeout: 20_000 });
     await picture(list, "journey-device-appeared");
   } finally {
     agent.kill("SIGTERM");

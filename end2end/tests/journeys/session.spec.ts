@@ -2,7 +2,7 @@
 import { system } from "../../support/system";
 import { expect, hydrated, open, test } from "../../support/test";
 
-test.use({ role: undefined });
+test.use({ role: "nobody" });
 
 test("a wrong password is refused in words, the right one leads to the page that was asked for", async ({ page }) => {
   await page.goto("/devices");

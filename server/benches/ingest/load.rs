@@ -43,7 +43,9 @@ pub async fn measure(shape: Shape, at: SocketAddr, devices: Vec<Identity>) -> f6
         assert!(!device.is_finished(), "a device gave up");
         device.abort();
     }
-    (after - before) as f64 * shape.samples as f64 / took.as_secs_f64()
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    let samples = (after - before) as f64 * shape.samples as f64;
+    samples / took.as_secs_f64()
 }
 
 async fn device(shape: Shape, at: SocketAddr, identity: Identity, acked: Arc<AtomicU64>) {

@@ -4,7 +4,7 @@
 //! same websocket, the same JSON, an append and a group-committed `fdatasync`, and nothing else: no identity, no positions, nothing readable.
 //! `cargo xtask bench ingest` runs both in turn.
 
-#![expect(clippy::unwrap_used, reason = "a measurement may stop at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement may stop at the first surprise")]
 
 mod floor;
 mod load;

@@ -3,6 +3,8 @@
 //! PostgreSQL comes from `TEST_POSTGRES_URL` (a URL that may create databases); each world gets a database of its own. `cargo xtask test`
 //! provides one; without it the PostgreSQL cases fail, because a store that was tested on one engine was not tested.
 
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "tests may stop at the first surprise")]
+
 use crate::{
     Fleet, Settings,
     access::{Actor, Who},

@@ -107,9 +107,8 @@ impl Command {
             Self::Token(token) => people::token(&fleet, token).await,
             Self::Key(Key::Add(add)) => key::add(&add, &fleet).await,
             Self::Audit(Audit::Verify) => return verify(&fleet).await,
-            // Opening it has migrated it.
-            Self::Migrate => Ok(()),
-            Self::Serve | Self::Check | Self::Config | Self::Sign(_) | Self::Key(Key::Generate(_)) => Ok(()),
+            // Opening it has migrated it; the rest never comes here.
+            Self::Migrate | Self::Serve | Self::Check | Self::Config | Self::Sign(_) | Self::Key(Key::Generate(_)) => Ok(()),
         };
         fleet.close().await.context("closing the databases")?;
         outcome.map(|()| ExitCode::SUCCESS)

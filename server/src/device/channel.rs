@@ -113,9 +113,8 @@ impl Channel<'_> {
                 frame = self.socket.recv(), if waiting.len() < IN_FLIGHT => {
                     silent = 0;
                     match frame {
-                        None => return "the device closed the connection",
+                        None | Some(Ok(Message::Close(_))) => return "the device closed the connection",
                         Some(Err(e)) => return if e.to_string().contains("too long") { "a frame was too large" } else { GONE },
-                        Some(Ok(Message::Close(_))) => return "the device closed the connection",
                         Some(Ok(Message::Text(text))) => self.take(&text, intake, &mut waiting).await,
                         Some(Ok(Message::Binary(_))) => self.refuse(None, 0, "bad_frame", "Frames are JSON text.").await,
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),

@@ -16,11 +16,11 @@ struct Manual;
 /// The routes.
 pub fn router() -> Router {
     Router::new()
-        .route("/docs", get(|| async { page("index".to_owned()) }))
-        .route("/docs/{page}", get(|Path(name): Path<String>| async { page(name) }))
+        .route("/docs", get(|| async { page("index") }))
+        .route("/docs/{page}", get(|Path(name): Path<String>| async move { page(&name) }))
 }
 
-fn page(name: String) -> Response {
+fn page(name: &str) -> Response {
     let name = name.trim_end_matches(".md");
     match Manual::get(&format!("{name}.md")) {
         Some(file) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], file.data.into_owned()).into_response(),

@@ -85,13 +85,10 @@ pub fn router(operator: &Operator) -> Router {
 
 /// Pages and server functions have a deadline; uploads and live sockets have their own.
 async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(SLOWEST_PAGE, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            tracing::error!("a page took longer than {SLOWEST_PAGE:?}");
-            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "The page took too long. Try again.\n").into_response()
-        }
-    }
+    tokio::time::timeout(SLOWEST_PAGE, next.run(request)).await.unwrap_or_else(|_| {
+        tracing::error!("a page took longer than {SLOWEST_PAGE:?}");
+        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "The page took too long. Try again.\n").into_response()
+    })
 }
 
 async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {

@@ -5,13 +5,13 @@ use super::{
     overview::{self, Actions},
     telemetry,
 };
+use crate::api::packed::reading;
 use crate::{
     api::devices::{DeviceView, ReadDevice},
     live,
     pages::words,
     ui::{PageHead, Tab, badge, card, empty, icon, page, status, status::badge_with, status::tags, tabs, time},
 };
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{
@@ -77,13 +77,7 @@ pub fn DevicePage() -> AnyView {
     })
 }
 
-fn content(
-    view: &DeviceView,
-    section: Section,
-    range: telemetry::Range,
-    feed: RwSignal<Option<DeviceLive>>,
-    actions: Actions,
-) -> AnyView {
+fn content(view: &DeviceView, section: Section, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>, actions: Actions) -> AnyView {
     let row = view.detail.row.clone();
     let body = match section {
         Section::Overview => overview::tab(view, range, feed, actions),

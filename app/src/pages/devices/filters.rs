@@ -43,8 +43,7 @@ pub fn with(q: &str, key: &str, value: &str) -> String {
     if composed(q) {
         return if value.is_empty() { q.to_owned() } else { format!("({q}) {}", term(key, value)) };
     }
-    let mut kept: Vec<String> =
-        terms(q).into_iter().filter(|t| t.strip_prefix(key).is_none_or(|rest| !rest.starts_with(':'))).collect();
+    let mut kept: Vec<String> = terms(q).into_iter().filter(|t| t.strip_prefix(key).is_none_or(|rest| !rest.starts_with(':'))).collect();
     if !value.is_empty() {
         kept.push(term(key, value));
     }

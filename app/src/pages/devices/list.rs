@@ -1,6 +1,7 @@
 //! The device list: search and filters in the address, keyset pages, fresh while devices come and go.
 
 use super::filters;
+use crate::api::packed::reading;
 use crate::{
     api::devices::ReadDevices,
     live,
@@ -15,7 +16,6 @@ use crate::{
         time,
     },
 };
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -42,7 +42,8 @@ pub fn DevicesPage() -> AnyView {
 }
 
 fn content(model: &Model, query: &DeviceQuery, before: i64) -> AnyView {
-    let add = model.may_enrol.then(|| view! { <a class="btn" data-v="primary" href="/enrolment">{icon("plus")}"Add device"</a> }.into_any());
+    let add =
+        model.may_enrol.then(|| view! { <a class="btn" data-v="primary" href="/enrolment">{icon("plus")}"Add device"</a> }.into_any());
     if model.fleet == 0 {
         return first_steps(add);
     }
@@ -173,7 +174,8 @@ fn rows(model: &Model, query: &DeviceQuery, before: i64) -> AnyView {
     ];
     let shown = i64::try_from(model.devices.items.len()).unwrap_or(i64::MAX);
     let first = query.cursor.is_some().then(|| filters::href(&DeviceQuery { cursor: None, ..query.clone() }, 0));
-    let next = model.devices.next.clone().map(|cursor| filters::href(&DeviceQuery { cursor: Some(cursor), ..query.clone() }, before + shown));
+    let next =
+        model.devices.next.clone().map(|cursor| filters::href(&DeviceQuery { cursor: Some(cursor), ..query.clone() }, before + shown));
     let lines = model.devices.items.iter().map(line).collect_view();
     view! { {table("Devices", columns, lines.into_any())}{pager(before, shown, model.devices.total, first, next)} }.into_any()
 }

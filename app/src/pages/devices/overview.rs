@@ -1,16 +1,15 @@
 //! The first tab of a device: its charts in short, its connections, who it is, and what the operator may change.
 
 use super::{detail::with_icon, telemetry};
+use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::devices::{Decommission, DeviceView, SetTags},
     pages::words,
     ui::{
         Confirm, Tone, banner, card, confirm_dialog, copyable, dialog, dialog::buttons, dialog_link, dot, fault_banner, form, icon,
-        number::percent,
-        status, submit, svg, text, time,
+        number::percent, status, submit, svg, text, time,
     },
 };
-use crate::ui::form::{ActionForm, FormCall};
 use leptos::prelude::*;
 use wire::{devices::DeviceDetail, live::DeviceLive, states::DeviceState};
 
@@ -104,7 +103,9 @@ fn identity(d: &DeviceDetail) -> AnyView {
         let (tone, word) = words::certificate(c.state, c.not_after.since(d.at));
         view! { <dt>"Certificate"</dt><dd>{status(tone, word)}" until "{time::at(c.not_after)}</dd> }
     });
-    let connected = d.connected_at.map(|at| view! { <dt>"Connected"</dt><dd>{time::ago(at)}" from "<span class="mono">{d.address.clone()}</span></dd> });
+    let connected = d
+        .connected_at
+        .map(|at| view! { <dt>"Connected"</dt><dd>{time::ago(at)}" from "<span class="mono">{d.address.clone()}</span></dd> });
     let edit = d.may_edit.then(|| dialog_link(TAGS, format!("/devices/{id}#{TAGS}"), "", with_icon("tag", "Edit tags")));
     let active = d.row.state != DeviceState::Decommissioned;
     let remove = (d.may_revoke && active)

@@ -61,7 +61,8 @@ impl Range {
                 view! { <a href=href aria-current=(self == Self::Last(i)).then_some("true")>{label}</a> }
             })
             .collect_view();
-        let zoomed = (!self.live()).then(|| view! { <a class="btn" data-s="sm" href=path.to_owned()>{icon("rotate-ccw")}"Back to live"</a> });
+        let zoomed =
+            (!self.live()).then(|| view! { <a class="btn" data-s="sm" href=path.to_owned()>{icon("rotate-ccw")}"Back to live"</a> });
         view! { {zoomed}<div class="seg" role="group" aria-label="Time range">{links}</div> }.into_any()
     }
 }

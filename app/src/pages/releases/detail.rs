@@ -1,21 +1,23 @@
 //! A release's page: what it is, who signed it, its files, and the rollouts that use it.
 
+use crate::api::packed::reading;
+use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::releases::{ActOnRelease, ReadRelease},
     live,
     pages::words,
     ui::{
-        Column, Confirm, PageHead, Tone, badge, banner, card, copyable, dialog, dialog_link, icon,
+        Column, Confirm, PageHead, Tone, badge, banner, card, copyable, dialog,
         dialog::confirm_dialog_as,
+        dialog_link,
         form::{action, on_success, refusal},
+        icon,
         number::{bytes, counted, grouped},
         page::{card_flush, page},
         table, time,
         toast::toasts,
     },
 };
-use crate::ui::form::{ActionForm, FormCall};
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{live::Topic, releases::ReleaseDetail as Model};
@@ -110,8 +112,10 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyV
     let question = asked.filter(|v| v.allowed(m)).map(|v| {
         view! { <section class="card narrow ask"><header><h2>{question_title(m, v)}</h2></header>{ask(m, v, call)}</section> }
     });
-    let quarantine = (!r.quarantine.is_empty()).then(|| banner(Tone::Bad, view! { <b>"Quarantined."</b>" "{r.quarantine.clone()} }.into_any()));
-    let sub = view! { {format!("Sequence {} · {} · uploaded ", r.sequence, bytes(r.size))}{time::ago(r.created_at)}" by "{r.created_by.clone()} };
+    let quarantine =
+        (!r.quarantine.is_empty()).then(|| banner(Tone::Bad, view! { <b>"Quarantined."</b>" "{r.quarantine.clone()} }.into_any()));
+    let sub =
+        view! { {format!("Sequence {} · {} · uploaded ", r.sequence, bytes(r.size))}{time::ago(r.created_at)}" by "{r.created_by.clone()} };
     view! {
         <PageHead title=title marks=badge(tone, word) sub=sub.into_any() actions=view! { {buttons}{roll} }.into_any()/>
         {question}
@@ -134,7 +138,8 @@ fn facts(m: &Model) -> AnyView {
     let signed = if r.signed_by.is_empty() { badge(Tone::Bad, "by no known key") } else { view! { {r.signed_by.join(", ")} }.into_any() };
     let hardware = if m.hardware.is_empty() { "all revisions".to_owned() } else { m.hardware.join(", ") };
     let over = if m.min_sequence == 0 { "any".to_owned() } else { format!("{} or newer", m.min_sequence) };
-    let digest = (!m.manifest_sha256.is_empty()).then(|| view! { <dt>"Manifest SHA-256"</dt><dd>{copyable(m.manifest_sha256.clone(), "Copy manifest digest")}</dd> });
+    let digest = (!m.manifest_sha256.is_empty())
+        .then(|| view! { <dt>"Manifest SHA-256"</dt><dd>{copyable(m.manifest_sha256.clone(), "Copy manifest digest")}</dd> });
     let body = view! {
         <dl class="kv">
             <dt>"Signed"</dt><dd>{signed}</dd>
@@ -207,7 +212,11 @@ fn ask(m: &Model, verb: Verb, call: FormCall<ActOnRelease>) -> AnyView {
             Verb::Publish => "Rollouts may use it from now on. Nothing is installed by this alone.".to_owned(),
             Verb::Recheck => "Its signature and digests are checked again, against the keys of now.".to_owned(),
             Verb::Deprecate => "New rollouts can't use it any more. Devices that run it keep it, and running rollouts go on.".to_owned(),
-            Verb::Recall => format!("No device installs it any more, and running rollouts with it halt ({} in all use it). {} run it now.", grouped(i64::try_from(uses).unwrap_or(0)), counted(installed, "device", "devices")),
+            Verb::Recall => format!(
+                "No device installs it any more, and running rollouts with it halt ({} in all use it). {} run it now.",
+                grouped(i64::try_from(uses).unwrap_or(0)),
+                counted(installed, "device", "devices")
+            ),
             Verb::Remove => "The upload and its files are deleted. This cannot be undone.".to_owned(),
         };
         let harms = matches!(verb, Verb::Recall | Verb::Remove);

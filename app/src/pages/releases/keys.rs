@@ -1,16 +1,17 @@
 //! The keys that manifests are checked against.
 
+use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::releases::{AddSigningKey, RevokeSigningKey},
     ui::{
-        Column, Confirm, Control, Tone, badge, copyable, dialog, dialog_link, empty, field,
+        Column, Confirm, Control, Tone, badge, copyable, dialog,
         dialog::confirm_dialog_as,
+        dialog_link, empty, field,
         form::{self, fault_banner, refusal},
         page::{card, card_flush},
         table, text, time,
     },
 };
-use crate::ui::form::{ActionForm, FormCall};
 use leptos::prelude::*;
 use wire::releases::{ReleasesPage as Model, SigningKey};
 
@@ -26,7 +27,12 @@ pub struct Calls {
 /// The list of keys.
 pub fn list(model: &Model, calls: Calls) -> AnyView {
     let body = if model.keys.is_empty() {
-        empty("key-round", "No signing key yet", "Without one every upload is quarantined. Make a pair with fleetward key generate and add its public half here.", None)
+        empty(
+            "key-round",
+            "No signing key yet",
+            "Without one every upload is quarantined. Make a pair with fleetward key generate and add its public half here.",
+            None,
+        )
     } else {
         rows(model, calls)
     };

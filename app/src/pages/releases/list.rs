@@ -1,14 +1,13 @@
 //! The list of releases.
 
-use super::{
-    keys,
-    upload::Uploader,
-};
+use super::{keys, upload::Uploader};
+use crate::api::packed::reading;
+use crate::ui::form::FormCall;
 use crate::{
     api::{
         fault::ApiFault,
         packed::Reading,
-        releases::{AddSigningKey, RevokeSigningKey, ReadReleases},
+        releases::{AddSigningKey, ReadReleases, RevokeSigningKey},
     },
     live,
     pages::words,
@@ -21,8 +20,6 @@ use crate::{
         toast::toasts,
     },
 };
-use crate::ui::form::FormCall;
-use crate::api::packed::reading;
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -111,7 +108,8 @@ fn rows(items: &[ReleaseRow]) -> AnyView {
         .iter()
         .map(|r| {
             let (tone, word) = words::release(r.state, !r.quarantine.is_empty());
-            let why = (!r.quarantine.is_empty()).then(|| view! { <div class="small text-2 why" title=r.quarantine.clone()>{r.quarantine.clone()}</div> });
+            let why = (!r.quarantine.is_empty())
+                .then(|| view! { <div class="small text-2 why" title=r.quarantine.clone()>{r.quarantine.clone()}</div> });
             let version = if r.version.is_empty() { "without manifest".to_owned() } else { r.version.clone() };
             view! {
                 <tr>

@@ -1,8 +1,8 @@
 //! The thin rim around the browser that sends files in chunks (`/api/v1/uploads`). What is cut goes on where the server says it has to.
 
 use super::upload::{MOST_FAILURES, Phase, Progress, Uploader, next_chunk, wait_ms};
-use crate::session;
 use crate::api::decode::{decode, try_decode};
+use crate::session;
 use js_sys::Promise;
 use leptos::{ev, prelude::*, task::spawn_local};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -54,7 +54,9 @@ fn start(files: Option<FileList>, to: Uploader) {
                 to.phase.try_set(Phase::Failed(why));
             }
             Err(Stop::Cut) => {
-                to.phase.try_set(Phase::Failed("The server could not be reached for too long. Upload the files again; what is there is kept for a day.".to_owned()));
+                to.phase.try_set(Phase::Failed(
+                    "The server could not be reached for too long. Upload the files again; what is there is kept for a day.".to_owned(),
+                ));
             }
         }
     });

@@ -95,13 +95,15 @@ impl Uploader {
     pub fn view(self) -> AnyView {
         let hint = view! { "Together with its signed manifest, a file that ends in "<code>".manifest.json"</code>". Without one, or with a wrong signature, the release is quarantined." };
         let busy = move || matches!(self.phase.get(), Phase::Sending(_) | Phase::Checking);
-        let zone = dropzone("file", "Drop the files of one release here, or choose them", hint.into_any(), self.input, self.over, move |event| {
-            #[cfg(feature = "hydrate")]
-            super::sending::dropped(&event, self);
-            #[cfg(not(feature = "hydrate"))]
-            let _ = event;
-        });
-        let state = move || match self.phase.get() {
+        let zone =
+            dropzone("file", "Drop the files of one release here, or choose them", hint.into_any(), self.input, self.over, move |event| {
+                #[cfg(feature = "hydrate")]
+                super::sending::dropped(&event, self);
+                #[cfg(not(feature = "hydrate"))]
+                let _ = event;
+            });
+        let state = move || {
+            match self.phase.get() {
             Phase::Idle => ().into_any(),
             Phase::Sending(p) => view! {
                 <div class="stack" aria-live="off">
@@ -112,6 +114,7 @@ impl Uploader {
             .into_any(),
             Phase::Checking => view! { <div class="stack" role="status"><progress class="bar" aria-label="Checking"></progress><span class="small text-2">"All bytes are there. Checking digests and signature …"</span></div> }.into_any(),
             Phase::Failed(why) => banner(Tone::Bad, why.into_any()),
+        }
         };
         let body = view! {
             <form method="post" action="/releases/upload" enctype="multipart/form-data" class="stack" on:submit=move |event| {

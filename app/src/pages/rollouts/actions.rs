@@ -1,19 +1,19 @@
 //! What can be done to a rollout: its buttons, and the question asked before each. The same question stands in a dialog and, without JavaScript, on
 //! its own page.
 
+use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::rollouts::ActOnRollout,
     ui::{
-        Confirm, dialog, dialog_link,
+        Confirm, Tone, dialog,
         dialog::confirm_dialog_as,
+        dialog_link,
         form::{action, on_success, refusal},
         icon,
         number::counted,
         toast::toasts,
-        Tone,
     },
 };
-use crate::ui::form::{ActionForm, FormCall};
 use leptos::prelude::*;
 use wire::{
     rollouts::{Action, Call, RolloutDetail, Verb},
@@ -62,8 +62,9 @@ pub fn buttons(rollout: &RolloutDetail) -> AnyView {
     let mut all: Vec<&Action> = rollout.actions.iter().filter(|a| a.blocked.is_none() || Some(a.verb) == first).collect();
     all.sort_by_key(|a| (Some(a.verb) == first, order(a.verb)));
     let buttons = all.into_iter().map(|a| button(rollout, a, Some(a.verb) == first)).collect_view();
-    let again = matches!(rollout.row.state, RolloutState::Completed | RolloutState::Stopped | RolloutState::Rejected | RolloutState::RolledBack)
-        && rollout.actions.iter().any(|a| matches!(a.verb, Verb::Edit | Verb::Retry | Verb::Submit | Verb::Stop));
+    let again =
+        matches!(rollout.row.state, RolloutState::Completed | RolloutState::Stopped | RolloutState::Rejected | RolloutState::RolledBack)
+            && rollout.actions.iter().any(|a| matches!(a.verb, Verb::Edit | Verb::Retry | Verb::Submit | Verb::Stop));
     let again = again.then(|| {
         let plan = super::draft::Draft::of(&rollout.spec).write();
         view! { <a class="btn" href=format!("/rollouts/new?{plan}")>{icon("copy")}"New rollout from this"</a> }
@@ -122,7 +123,9 @@ pub fn ask(rollout: &RolloutDetail, verb: Verb, asks: Asks, back: &str) -> Optio
     let back = back.to_owned();
     let question = StoredValue::new((rollout.clone(), back.clone()));
     let inside = move || {
-        question.with_value(|(rollout, back)| confirm_dialog_as(verb.as_str(), question_of(rollout, verb, back), refusal(call).as_ref(), move || call.pending().get()))
+        question.with_value(|(rollout, back)| {
+            confirm_dialog_as(verb.as_str(), question_of(rollout, verb, back), refusal(call).as_ref(), move || call.pending().get())
+        })
     };
     Some(
         view! {
@@ -248,7 +251,11 @@ fn question_of(r: &RolloutDetail, verb: Verb, back: &str) -> Confirm {
         }
         Verb::Start => "Stage 1 begins now instead of at the planned time.".clone_into(&mut q.text),
         Verb::Pause => {
-            q.text = format!("No further device is offered the release; {} under way will finish. {} wait.", devices(c.updating), devices(c.waiting));
+            q.text = format!(
+                "No further device is offered the release; {} under way will finish. {} wait.",
+                devices(c.updating),
+                devices(c.waiting)
+            );
             q.cancel = "Keep it running";
             q.reason = Some(("Reason", false));
         }

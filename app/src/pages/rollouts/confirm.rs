@@ -1,11 +1,11 @@
 //! The question before something is done to a rollout, on a page of its own: what a dialog is without JavaScript.
 
 use super::actions;
+use crate::api::packed::reading;
 use crate::{
     api::rollouts::ReadRollout,
     ui::{PageHead, empty, page::page},
 };
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 use wire::rollouts::RolloutDetail;

@@ -3,10 +3,11 @@
 use super::{phrases, preview::stage_lines, updates::Choice};
 use crate::pages::words;
 use crate::ui::{
-    Tone, banner, card, dot, time,
+    Tone, banner, card, dot,
     gates::{Gate, gates},
     number::{grouped, percent, plain},
     stage_bar::{Segment, stage_bar},
+    time,
 };
 use leptos::prelude::*;
 use wire::{
@@ -33,7 +34,11 @@ pub fn stages(r: &RolloutDetail, choice: &Choice) -> AnyView {
                 name: format!("{} {}", s.number, s.spec.name),
                 tone,
                 word,
-                numbers: if s.counts.total > 0 || s.state != StageState::Pending { phrases::numbers(&s.counts) } else { phrases::reach(s.spec.reach) },
+                numbers: if s.counts.total > 0 || s.state != StageState::Pending {
+                    phrases::numbers(&s.counts)
+                } else {
+                    phrases::reach(s.spec.reach)
+                },
                 parts: phrases::parts(&s.counts),
                 note: note(s, word),
                 chosen: s.number == choice.stage,
@@ -82,7 +87,13 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
             None => ().into_any(),
         },
         S::Running => match waiting {
-            Some(s) => banner(Tone::Hold, strong("Waits for a person.", format!("Stage {}, {}, has passed: {}.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.')))),
+            Some(s) => banner(
+                Tone::Hold,
+                strong(
+                    "Waits for a person.",
+                    format!("Stage {}, {}, has passed: {}.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.')),
+                ),
+            ),
             None => ().into_any(),
         },
         S::Draft | S::Approved | S::Completed => ().into_any(),
@@ -104,7 +115,12 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     #[expect(clippy::cast_precision_loss, reason = "numbers of devices, compared with a percentage")]
     let over = |n: i64, limit: f64| n as f64 * 100.0 > limit * v.finished as f64;
     let mut list = vec![
-        Gate { tone: tone(!over(v.errors, g.error_percent)), name: "Errors", value: rate(v.errors), limit: format!("halts above {} %", plain(g.error_percent)) },
+        Gate {
+            tone: tone(!over(v.errors, g.error_percent)),
+            name: "Errors",
+            value: rate(v.errors),
+            limit: format!("halts above {} %", plain(g.error_percent)),
+        },
         Gate {
             tone: if v.call == Call::Pass { Tone::Ok } else { Tone::Off },
             name: "Successes",
@@ -180,7 +196,8 @@ const RECENT: usize = 8;
 /// What happened, newest first.
 pub fn history_card(r: &RolloutDetail) -> AnyView {
     let (recent, earlier) = r.history.split_at(r.history.len().min(RECENT));
-    let earlier = (!earlier.is_empty()).then(|| view! { <details><summary>{format!("{} earlier", earlier.len())}</summary>{events(earlier)}</details> });
+    let earlier = (!earlier.is_empty())
+        .then(|| view! { <details><summary>{format!("{} earlier", earlier.len())}</summary>{events(earlier)}</details> });
     card("History", None, view! { {events(recent)}{earlier} }.into_any())
 }
 

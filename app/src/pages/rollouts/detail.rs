@@ -5,13 +5,13 @@ use super::{
     course, phrases,
     updates::{self, Choice},
 };
+use crate::api::packed::reading;
 use crate::{
     api::rollouts::ReadRollout,
     live,
     pages::words,
     ui::{PageHead, badge, page::page},
 };
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{live::Topic, rollouts::RolloutPage as Model};

@@ -60,12 +60,11 @@ type Template = (&'static str, &'static str, &'static [(&'static str, &'static s
 /// The first is what a new rollout begins with.
 pub const TEMPLATES: [Template; 4] = [
     ("canary", "Canary, half, all", &[("Canary", "10", "10 min", false), ("Half", "50", "10 min", false), ("Rest", "100", "0 s", false)]),
-    ("careful", "1 %, 20 %, 50 %, all, asking each time", &[
-        ("Canary", "1", "1 h", true),
-        ("Early", "20", "2 h", true),
-        ("Half", "50", "2 h", true),
-        ("Rest", "100", "0 s", false),
-    ]),
+    (
+        "careful",
+        "1 %, 20 %, 50 %, all, asking each time",
+        &[("Canary", "1", "1 h", true), ("Early", "20", "2 h", true), ("Half", "50", "2 h", true), ("Rest", "100", "0 s", false)],
+    ),
     ("two", "Canary, then all", &[("Canary", "10", "10 min", false), ("Rest", "100", "0 s", false)]),
     ("all", "All at once", &[("All", "100", "0 s", false)]),
 ];
@@ -124,7 +123,8 @@ impl Draft {
             ("timeout_min", &self.timeout_min),
             ("reason", &self.reason),
         ];
-        let stages = self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
+        let stages =
+            self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
         single.into_iter().map(|(key, text)| (key.to_owned(), text.clone())).chain(stages).collect()
     }
 
@@ -144,7 +144,8 @@ impl Draft {
     /// The plan itself, or what has to be put right first.
     pub fn spec(&self) -> Result<RolloutSpec, Vec<Problem>> {
         let mut wrong = Vec::new();
-        let release = self.release.parse().map_err(|_| problem("release", "Choose the release to roll out.")).map_err(|p| wrong.push(p)).ok();
+        let release =
+            self.release.parse().map_err(|_| problem("release", "Choose the release to roll out.")).map_err(|p| wrong.push(p)).ok();
         let start_at = match self.start_at.trim() {
             "" => None,
             text => instant(text).or_else(|| {
@@ -188,7 +189,9 @@ impl Draft {
             return;
         }
         let at = self.stages.len().saturating_sub(1);
-        let reach = |stage: Option<&StageDraft>, or: f64| stage.filter(|s| s.unit == "percent").and_then(|s| read_decimal(s.reach.trim())).unwrap_or(or);
+        let reach = |stage: Option<&StageDraft>, or: f64| {
+            stage.filter(|s| s.unit == "percent").and_then(|s| read_decimal(s.reach.trim())).unwrap_or(or)
+        };
         let before = if at == 0 { 0.0 } else { reach(self.stages.get(at - 1), 0.0) };
         let middle = f64::midpoint(before, reach(self.stages.last(), 100.0)).round();
         let mut stage = StageDraft::new(&format!("Stage {}", at + 1), &plain(middle), "10 min", false);
@@ -281,9 +284,8 @@ impl StageDraft {
             wrong.push(problem(&at("soak_s"), "Write a span, for example 90 s, 10 min, 2 h or 1 d."));
             0
         });
-        let percent = |text: &str, field: &str, wrong: &mut Vec<Problem>| {
-            percentage(text, &at(field), "Write a percentage, for example 95.", wrong)
-        };
+        let percent =
+            |text: &str, field: &str, wrong: &mut Vec<Problem>| percentage(text, &at(field), "Write a percentage, for example 95.", wrong);
         let gate = GateSpec {
             success_percent: percent(&self.success, "gate.success_percent", wrong),
             error_percent: percent(&self.error, "gate.error_percent", wrong),
@@ -353,7 +355,12 @@ fn instant(text: &str) -> Option<Timestamp> {
     let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);
     let mut time = time.splitn(3, ':').map(str::parse::<i64>);
     let (hour, minute) = (time.next()?.ok()?, time.next()?.ok()?);
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) || !(0..24).contains(&hour) || !(0..60).contains(&minute) {
+    if !(1970..=9999).contains(&year)
+        || !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+        || !(0..24).contains(&hour)
+        || !(0..60).contains(&minute)
+    {
         return None;
     }
     // Days from civil, after Howard Hinnant's public-domain derivation.
@@ -438,7 +445,17 @@ mod tests {
 
     #[test]
     fn spans_are_read_as_people_write_them() {
-        for (text, seconds) in [("", Some(0)), ("90 s", Some(90)), ("10min", Some(600)), ("5", Some(300)), ("2 h", Some(7200)), ("1 d", Some(86_400)), ("x", None), ("1 week", None), ("9999999999 d", None)] {
+        for (text, seconds) in [
+            ("", Some(0)),
+            ("90 s", Some(90)),
+            ("10min", Some(600)),
+            ("5", Some(300)),
+            ("2 h", Some(7200)),
+            ("1 d", Some(86_400)),
+            ("x", None),
+            ("1 week", None),
+            ("9999999999 d", None),
+        ] {
             assert_eq!(span(text), seconds, "{text}");
         }
         for seconds in [0, 1, 59, 60, 90, 3600, 5400, 86_400] {

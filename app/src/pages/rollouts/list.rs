@@ -1,19 +1,13 @@
 //! The list of rollouts.
 
 use super::phrases;
+use crate::api::packed::reading;
 use crate::{
     api::rollouts::ReadRollouts,
     live,
     pages::words,
-    ui::{
-        Column, PageHead, Tab, badge, empty, icon,
-        number::grouped,
-        pager,
-        progress::meter,
-        table, tabs, time,
-    },
+    ui::{Column, PageHead, Tab, badge, empty, icon, number::grouped, pager, progress::meter, table, tabs, time},
 };
-use crate::api::packed::reading;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
@@ -49,10 +43,13 @@ pub fn RolloutsPage() -> AnyView {
 
 fn content(model: &Model, tab: &str, before: i64) -> AnyView {
     let (.., none) = TABS.into_iter().find(|t| t.0 == tab).unwrap_or(TABS[0]);
-    let new = model.may_draft.then(|| view! { <a class="btn" data-v="primary" href="/rollouts/new">{icon("plus")}"New rollout"</a> }.into_any());
+    let new =
+        model.may_draft.then(|| view! { <a class="btn" data-v="primary" href="/rollouts/new">{icon("plus")}"New rollout"</a> }.into_any());
     let links = TABS
         .into_iter()
-        .map(|(word, label, _)| Tab::new(if word.is_empty() { "/rollouts".to_owned() } else { format!("/rollouts?tab={word}") }, label, word == tab))
+        .map(|(word, label, _)| {
+            Tab::new(if word.is_empty() { "/rollouts".to_owned() } else { format!("/rollouts?tab={word}") }, label, word == tab)
+        })
         .collect();
     let shown = i64::try_from(model.rollouts.items.len()).unwrap_or(0);
     let body = if model.rollouts.items.is_empty() {

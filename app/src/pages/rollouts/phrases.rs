@@ -71,7 +71,8 @@ pub fn sentence(spec: &RolloutSpec, version: &str, total: i64, first: i64) -> St
         Some(stage) if spec.stages.len() > 1 => format!(" {} goes first with {}.", stage.name, counted(first, "device", "devices")),
         _ => String::new(),
     };
-    let starts = spec.start_at.map_or_else(|| " It starts as soon as it is approved.".to_owned(), |at| format!(" It starts at {}.", at.readable()));
+    let starts =
+        spec.start_at.map_or_else(|| " It starts as soon as it is approved.".to_owned(), |at| format!(" It starts at {}.", at.readable()));
     format!("Send {version} to {devices} in {stages}.{begins}{starts}")
 }
 

@@ -78,13 +78,16 @@ mod tests {
 
     #[test]
     fn a_broken_query_is_read_as_far_as_it_goes() {
-        assert_eq!(pairs("?a=%&b=%4&c=%zz&d&=e&&"), [
-            ("a".to_owned(), "%".to_owned()),
-            ("b".into(), "%4".into()),
-            ("c".into(), "%zz".into()),
-            ("d".into(), String::new()),
-            (String::new(), "e".into()),
-        ]);
+        assert_eq!(
+            pairs("?a=%&b=%4&c=%zz&d&=e&&"),
+            [
+                ("a".to_owned(), "%".to_owned()),
+                ("b".into(), "%4".into()),
+                ("c".into(), "%zz".into()),
+                ("d".into(), String::new()),
+                (String::new(), "e".into()),
+            ]
+        );
         assert_eq!(pairs("a=%ff"), [("a".to_owned(), "\u{fffd}".to_owned())]);
     }
 }

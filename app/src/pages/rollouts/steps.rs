@@ -6,16 +6,18 @@ use super::{
     preview::stage_lines,
     wizard::Address,
 };
+use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
     api::rollouts::SaveRollout,
     ui::{
-        Column, Control, Tone, banner, empty, field, icon, table, text, time,
+        Column, Control, Tone, banner, empty, field,
         form::{fault_banner, refusal},
+        icon,
         number::{bytes, grouped},
         page::{card, card_flush},
+        table, text, time,
     },
 };
-use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use leptos::prelude::*;
 use wire::{
     Fault, FaultKind,
@@ -99,7 +101,8 @@ pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem]) 
         .map(|(name, value)| view! { <input type="hidden" name=name value=value/> })
         .collect_view();
     let (step, next) = (at.step, at.step.after());
-    let back = step.before().map(|b| view! { <button class="btn" type="submit" name="go" value=b.word() formnovalidate="">"Back"</button> });
+    let back =
+        step.before().map(|b| view! { <button class="btn" type="submit" name="go" value=b.word() formnovalidate="">"Back"</button> });
     view! {
         <QueryForm action=path>
             // The first submit button is the one Enter presses.
@@ -165,7 +168,8 @@ fn firmware(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
         .collect_view();
     // A problem of the very first look is no news.
     let missing = (!draft.name.is_empty()).then(|| fault_of(problems, "release")).flatten();
-    let name = text("name", "Name of the rollout").value(draft.name.clone()).required().max_length(100).placeholder("Gateway 4.12 for Europe");
+    let name =
+        text("name", "Name of the rollout").value(draft.name.clone()).required().max_length(100).placeholder("Gateway 4.12 for Europe");
     view! {
         {fault_banner(missing.as_ref())}
         {card("Name", None, name.fault(fault_of(problems, "name").filter(|_| !draft.name.is_empty()).as_ref()).view())}
@@ -177,7 +181,14 @@ fn firmware(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
 fn devices(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
     let error = model.preview.as_ref().and_then(|p| p.selector_error.as_ref());
     let fault = error
-        .map(|e| Fault::new(FaultKind::Invalid, "selector", format!("At character {}: {}. {}", e.position + 1, e.message.trim_end_matches('.'), e.hint)).at("selector"))
+        .map(|e| {
+            Fault::new(
+                FaultKind::Invalid,
+                "selector",
+                format!("At character {}: {}. {}", e.position + 1, e.message.trim_end_matches('.'), e.hint),
+            )
+            .at("selector")
+        })
         .or_else(|| fault_of(problems, "selector"));
     let device_type = model.releases.iter().find(|r| r.id.as_str() == draft.release).map(|r| r.device_type.clone());
     let input = text("selector", "Which devices")
@@ -186,7 +197,9 @@ fn devices(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
         .hint("Words that all have to match, for example tag:eu -tag:lab version:1.1.0. Empty means every device of the release's type.")
         .autocomplete("off")
         .fault(fault.as_ref());
-    let fits = device_type.map(|t| view! { <p class="text-2 mt-2">"The release fits devices of the type "<b>{t}</b>"; others are left out by themselves."</p> });
+    let fits = device_type.map(
+        |t| view! { <p class="text-2 mt-2">"The release fits devices of the type "<b>{t}</b>"; others are left out by themselves."</p> },
+    );
     card("Devices", None, view! { {input.view()}{fits} }.into_any())
 }
 
@@ -248,8 +261,12 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
         </footer>
     };
     let whole = fault_of(problems, "stages").map(|f| banner(Tone::Bad, f.message.into_any()));
-    let start = field("start_at", "Start not before (UTC)", Control::Input("datetime-local")).value(draft.start_at.clone()).hint("Empty: at once after the approval.");
-    let timeout = text("timeout_min", "Times out after (minutes)").value(draft.timeout_min.clone()).hint("So long without a word from a device, and its update counts as an error.");
+    let start = field("start_at", "Start not before (UTC)", Control::Input("datetime-local"))
+        .value(draft.start_at.clone())
+        .hint("Empty: at once after the approval.");
+    let timeout = text("timeout_min", "Times out after (minutes)")
+        .value(draft.timeout_min.clone())
+        .hint("So long without a word from a device, and its update counts as an error.");
     let when = view! {
         <div class="grid">
             {start.fault(fault_of(problems, "start_at").as_ref()).view()}
@@ -278,7 +295,9 @@ fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
         .enumerate()
         .map(|(i, s)| {
             let n = i + 1;
-            let rate = |f: &str, label: &str, value: &str| cell(&format!("stages.{i}.gate.{f}"), &format!("{label}, stage {n}"), value, "short num", problems);
+            let rate = |f: &str, label: &str, value: &str| {
+                cell(&format!("stages.{i}.gate.{f}"), &format!("{label}, stage {n}"), value, "short num", problems)
+            };
             view! {
                 <tr>
                     <th scope="row">{format!("{n} {}", s.name)}</th>

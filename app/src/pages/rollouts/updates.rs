@@ -1,11 +1,7 @@
 //! The devices of a rollout, of all stages or one: where each of them is.
 
 use crate::pages::words;
-use crate::ui::{
-    Column, empty, pager, status, table, time,
-    number::grouped,
-    page::card_flush,
-};
+use crate::ui::{Column, empty, number::grouped, page::card_flush, pager, status, table, time};
 use leptos::prelude::*;
 use wire::{
     rollouts::{Counts, RolloutPage, UpdateRow},
@@ -162,7 +158,17 @@ mod tests {
     #[test]
     fn the_bar_never_runs_back_on_the_way() {
         use UpdateState as S;
-        let way = [(S::Queued, None), (S::Offered, None), (S::Downloading, Some(0)), (S::Downloading, Some(100)), (S::Downloaded, None), (S::Installing, Some(50)), (S::Rebooting, None), (S::Verifying, None), (S::Succeeded, None)];
+        let way = [
+            (S::Queued, None),
+            (S::Offered, None),
+            (S::Downloading, Some(0)),
+            (S::Downloading, Some(100)),
+            (S::Downloaded, None),
+            (S::Installing, Some(50)),
+            (S::Rebooting, None),
+            (S::Verifying, None),
+            (S::Succeeded, None),
+        ];
         let bars: Vec<_> = way.iter().map(|(s, p)| progress(*s, *p)).collect();
         assert!(bars.is_sorted(), "{bars:?}");
         assert_eq!(progress(S::Downloading, Some(900)), 50);

@@ -6,8 +6,10 @@ use super::{
     query,
     steps::{Step, review, step_form},
 };
+use crate::api::packed::{ask, reading};
+use crate::ui::form::FormCall;
 use crate::{
-    api::rollouts::{SaveRollout, PreviewRollout, ReadWizard},
+    api::rollouts::{PreviewRollout, ReadWizard, SaveRollout},
     session,
     ui::{
         PageHead,
@@ -16,8 +18,6 @@ use crate::{
         stepper::{self, stepper},
     },
 };
-use crate::ui::form::FormCall;
-use crate::api::packed::{ask, reading};
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local, web_sys};
 use leptos_router::hooks::{use_location, use_params_map};
 use std::time::Duration;
@@ -108,7 +108,12 @@ fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>,
         .map(|step| {
             let wrong = problems.iter().any(|p| Step::of_field(&p.field) == step);
             let behind = Step::ALL.iter().position(|s| *s == step) < Step::ALL.iter().position(|s| *s == at.step);
-            stepper::Step { href: format!("{path}?{}", at.query(step)), label: step.label(), done: behind && !wrong, current: step == at.step }
+            stepper::Step {
+                href: format!("{path}?{}", at.query(step)),
+                label: step.label(),
+                done: behind && !wrong,
+                current: step == at.step,
+            }
         })
         .collect();
     let form = if at.step == Step::Review {

@@ -75,7 +75,7 @@ pub(super) fn text(field: &'static str, value: &str, most: usize) -> Result<Stri
 fn address(value: &str) -> Result<String, Error> {
     let value = text("email", value, 200)?;
     match value.split_once('@') {
-        Some((who, at)) if !who.is_empty() && at.contains('.') | (at == "localhost") && !value.contains(' ') => Ok(value),
+        Some((who, at)) if !who.is_empty() && (at.contains('.') || at == "localhost") && !value.contains(' ') => Ok(value),
         _ => Err(Error::invalid("email", "This is not an e-mail address. Write it as name@example.com.")),
     }
 }

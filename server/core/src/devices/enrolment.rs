@@ -211,33 +211,30 @@ async fn register(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<DeviceNo
     let lower = a.device_id.as_str().to_lowercase();
     let enrolled_by = format!("token {}", a.label);
     let known = row!(tx, (i64, String, String), store::BY_ID, a.org.as_str(), lower.as_str())?;
-    let device = match known {
-        Some((device, device_id, state)) => {
-            let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
-            match state {
-                DeviceState::Suspended | DeviceState::Decommissioned => return Err(Error::NotActive(device_id)),
-                DeviceState::Active if !a.exact || device_id != a.device_id.as_str() => return Err(Error::Exists(device_id)),
-                DeviceState::Active | DeviceState::Preregistered | DeviceState::Pending => {}
-            }
-            exec!(tx, store::REENROL, device, a.device_type.as_str(), a.hardware.as_str(), now.0, enrolled_by.as_str())?;
-            device
+    let device = if let Some((device, device_id, state)) = known {
+        let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
+        match state {
+            DeviceState::Suspended | DeviceState::Decommissioned => return Err(Error::NotActive(device_id)),
+            DeviceState::Active if !a.exact || device_id != a.device_id.as_str() => return Err(Error::Exists(device_id)),
+            DeviceState::Active | DeviceState::Preregistered | DeviceState::Pending => {}
         }
-        None => {
-            let made = row!(
-                tx,
-                (i64,),
-                store::INSERT,
-                a.org.as_str(),
-                a.device_id.as_str(),
-                lower.as_str(),
-                a.device_type.as_str(),
-                a.hardware.as_str(),
-                DeviceState::Active.as_str(),
-                now.0,
-                enrolled_by.as_str()
-            )?;
-            made.ok_or_else(|| crate::db::Error::corrupt("an inserted device has no number"))?.0
-        }
+        exec!(tx, store::REENROL, device, a.device_type.as_str(), a.hardware.as_str(), now.0, enrolled_by.as_str())?;
+        device
+    } else {
+        let made = row!(
+            tx,
+            (i64,),
+            store::INSERT,
+            a.org.as_str(),
+            a.device_id.as_str(),
+            lower.as_str(),
+            a.device_type.as_str(),
+            a.hardware.as_str(),
+            DeviceState::Active.as_str(),
+            now.0,
+            enrolled_by.as_str()
+        )?;
+        made.ok_or_else(|| crate::db::Error::corrupt("an inserted device has no number"))?.0
     };
     for tag in &a.tags {
         exec!(tx, store::TAG_INSERT, device, a.org.as_str(), tag.as_str())?;

@@ -131,7 +131,7 @@ async fn page(on: &mut impl Conn, org: &OrgId, selector: &Selector, query: &Devi
     if let Some(cursor) = query.cursor.as_deref().filter(|c| !c.is_empty()) {
         let (key, number) = position(cursor, query.sort)?;
         let (key, number) = (filter.bind(key), filter.bind(Value::Int(number)));
-        filter.text.push_str(&format!(" AND ({column}, d.number) {than} ({key}, {number})"));
+        filter.text = format!("{} AND ({column}, d.number) {than} ({key}, {number})", filter.text);
     }
     let text = format!(
         "SELECT d.number, d.device_id, d.device_type, d.hardware, d.state, d.online, d.version, d.last_seen_at, d.update_state

@@ -82,7 +82,7 @@ mod tests {
             for (device, points) in &devices {
                 batch.push(*device, points);
             }
-            prop_assert_eq!(batch.samples(), devices.iter().map(|d| d.1.len() as i64).sum::<i64>());
+            prop_assert_eq!(batch.samples(), i64::try_from(devices.iter().map(|d| d.1.len()).sum::<usize>()).unwrap());
             prop_assert_eq!(read(&batch.finish()).unwrap(), devices);
         }
 

@@ -19,12 +19,15 @@ use wire::{
 /// An asynchronous read of another room; none when there is no answer.
 pub type Answer<T> = BoxFuture<'static, Option<T>>;
 
+/// Looks a device up by organization and number: its name, and whether it is connected.
+pub type PresenceOf = dyn Fn(OrgId, i64) -> Answer<(DeviceId, bool)> + Send + Sync;
+
 /// What the relay reads from other rooms when a topic that somebody watches changes.
 pub struct Reads {
     /// The counts of an organization's fleet; none when they can't be read now.
     pub counts: Box<dyn Fn(OrgId) -> Answer<FleetCounts> + Send + Sync>,
     /// A device's name and whether it is connected.
-    pub presence: Box<dyn Fn(OrgId, i64) -> Answer<(DeviceId, bool)> + Send + Sync>,
+    pub presence: Box<PresenceOf>,
     /// The time, for a delta's `at`.
     pub now: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }

@@ -165,8 +165,8 @@ mod tests {
             prop_assert_eq!(&Hour::read(hour, &h.write()).unwrap(), &h);
             let whole = h.whole().unwrap();
             prop_assert_eq!(whole.samples, points.len() as u64);
-            prop_assert_eq!(whole.least.1, points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min));
-            prop_assert_eq!(whole.greatest.1, points.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max));
+            prop_assert_eq!(whole.least.1.to_bits(), points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min).to_bits());
+            prop_assert_eq!(whole.greatest.1.to_bits(), points.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max).to_bits());
             prop_assert_eq!(whole.last.0, base + points.iter().map(|p| p.0).max().unwrap());
             for m in h.minutes() {
                 for p in m.points() {

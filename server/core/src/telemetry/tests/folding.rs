@@ -60,7 +60,9 @@ fn whenever_it_is_folded_history_says_the_same(#[case] kind: EngineKind, #[case]
                         room.telemetry.compact_tick().await.unwrap();
                     }
                     let mut model: Vec<_> = expected.clone().into_iter().collect();
-                    model.iter_mut().for_each(|(_, points)| points.sort_by_key(|p| p.0));
+                    for (_, points) in &mut model {
+                        points.sort_by_key(|p| p.0);
+                    }
                     prop_assert_eq!(room.all(1).await, model);
                 }
                 Ok(())
@@ -88,7 +90,7 @@ async fn a_fast_series_gets_several_parts_of_an_hour(#[case] kind: EngineKind) {
     assert_eq!(some.series[0].t, expected);
     let whole = room.history(1, base, START.0, 100).await;
     assert!(whole.decimated && whole.series[0].t.len() <= 100);
-    assert_eq!(whole.series[0].v.iter().copied().fold(f64::MIN, f64::max), (8_999 * 4 + 4) as f64);
+    assert_eq!(whole.series[0].v.iter().copied().fold(f64::MIN, f64::max), f64::from(8_999 * 4 + 4));
 }
 
 #[rstest]
