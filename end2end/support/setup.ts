@@ -44,6 +44,8 @@ function addApprover() {
 }
 
 async function draftForNextYear() {
+  const known = (await rest("GET", "/rollouts")).items as { name: string }[];
+  if (known.some((rollout) => rollout.name === NOSCRIPT_ROLLOUT)) return;
   const releases = (await rest("GET", "/releases")).items as { id: string; version: string }[];
   const drafted = await rest("POST", "/rollouts", {
     name: NOSCRIPT_ROLLOUT,

@@ -66,8 +66,8 @@ fn chrome(viewer: Option<&Viewer>, path: Memo<String>, live: Live) -> AnyView {
                     {icon("search")}"Search or jump to…"<kbd class="kbd push">"Ctrl K"</kbd>
                 </a>
                 <LivePill live/>
-                <button type="button" class="btn icon" data-v="ghost" popovertarget="account-menu" aria-label=format!("Account menu for {name}")>
-                    <span class="avatar" aria-hidden="true">{initials}</span>
+                <button type="button" class="btn icon" data-v="ghost" popovertarget="account-menu" aria-label=format!("{initials}, account menu for {name}")>
+                    <span class="avatar" aria-hidden="true">{initials.clone()}</span>
                 </button>
                 {account_menu(viewer)}
             </div>
