@@ -426,7 +426,13 @@ async fn nobody_survives_a_race_of_connecting_and_revoking() {
     for race in races {
         assert!(race.await.unwrap(), "a revoked device kept its connection");
     }
-    assert!(rig.registry.is_empty());
+    // The client has seen its end; the server's half of it may take a moment longer, but no more than a revocation may.
+    let gone = async {
+        while !rig.registry.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(SECOND, gone).await.expect("nobody is left");
 }
 
 /// H-7, attack list 26: half-open connections delay nobody, and one address has only so many.

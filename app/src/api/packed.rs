@@ -49,6 +49,7 @@ where
 
 /// Asks a server function with `input = GetUrl`: on the server it runs, in the browser its address is read.
 #[cfg(feature = "hydrate")]
+#[expect(clippy::needless_pass_by_value, reason = "the server's half of it consumes the question")]
 pub fn ask<S>(question: S) -> Answering
 where
     S: ServerFn<Output = Packed, Error = ApiFault> + Serialize + Send + 'static,

@@ -228,14 +228,12 @@ mod rim {
 
     async fn begin(me: u32, place: web_sys::HtmlElement, label: String, panel: Rc<Panel>, span: Span, gone: Rc<Cell<bool>>) {
         let Some(url) = browser::meta("fw-chart") else { return };
-        let module: Module = match load(&url).await {
-            Ok(module) => module.unchecked_into(),
-            Err(_) => {
-                // The picture underneath stays; why it did not load, the browser has said itself.
-                leptos::logging::error!("the chart module could not be loaded");
-                return;
-            }
+        let Ok(module) = load(&url).await else {
+            // The picture underneath stays; why it did not load, the browser has said itself.
+            leptos::logging::error!("the chart module could not be loaded");
+            return;
         };
+        let module: Module = module.unchecked_into();
         if gone.get() {
             return;
         }
