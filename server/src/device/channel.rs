@@ -114,7 +114,9 @@ impl Channel<'_> {
                     silent = 0;
                     match frame {
                         None | Some(Ok(Message::Close(_))) => return "the device closed the connection",
-                        Some(Err(e)) => return if e.to_string().contains("too long") { "a frame was too large" } else { GONE },
+                        // axum boxes the socket's own error, so its kind is only in its words.
+                        Some(Err(e)) if e.to_string().contains("too long") => return self.close(1009, "a frame was too large").await,
+                        Some(Err(_)) => return GONE,
                         Some(Ok(Message::Text(text))) => self.take(&text, intake, &mut waiting).await,
                         Some(Ok(Message::Binary(_))) => self.refuse(None, 0, "bad_frame", "Frames are JSON text.").await,
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
