@@ -12,6 +12,7 @@ pub mod entropy;
 mod error;
 mod live;
 mod overview;
+mod pem;
 pub mod pki;
 pub mod releases;
 pub mod repeats;

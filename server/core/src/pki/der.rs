@@ -103,24 +103,6 @@ pub fn encode(tag: u8, content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// DER as PEM (RFC 7468), wrapped at 64 columns.
-pub fn pem(label: &str, der: &[u8]) -> String {
-    use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let mut out = format!("-----BEGIN {label}-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at(rest.len().min(64));
-        out.push_str(line);
-        out.push('\n');
-        rest = more;
-    }
-    out.push_str("-----END ");
-    out.push_str(label);
-    out.push_str("-----\n");
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,6 @@ use super::{
     Csr, Error, Pki, authorities,
     authorities::Authority,
     csr::{CsrError, sha256},
-    der,
     profile::{self, Kind, Subject, Validity},
     store,
     trust::{DevicePeer, Fingerprint},
@@ -221,11 +220,11 @@ impl Pki {
         let issuer: AuthorityId = record.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
         let validity = Validity { from: Timestamp(record.not_before), until: Timestamp(record.not_after) };
         let all = self.authorities.load();
-        let mut chain: Vec<String> = authorities::chain(&all, &issuer).iter().map(|c| der::pem("CERTIFICATE", c)).collect();
+        let mut chain: Vec<String> = authorities::chain(&all, &issuer).iter().map(|c| crate::pem::encode("CERTIFICATE", c)).collect();
         // The root travels apart: it is what the device trusts, not what it proves.
         chain.pop();
         Ok(Enrolled {
-            certificate: der::pem("CERTIFICATE", &record.der),
+            certificate: crate::pem::encode("CERTIFICATE", &record.der),
             chain,
             trust_bundle: vec![self.root_pem()],
             not_before: validity.from,

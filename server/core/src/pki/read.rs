@@ -1,6 +1,6 @@
 //! What pages and other rooms ask about certificates.
 
-use super::{Error, Pki, csr::sha256, der, profile::Kind, store};
+use super::{Error, Pki, csr::sha256, profile::Kind, store};
 use crate::{
     access::{Act, Actor, allowed, may},
     db::Conn,
@@ -64,7 +64,7 @@ impl Pki {
 
     /// The root certificate, PEM.
     pub fn root_pem(&self) -> String {
-        self.root(|der| der::pem("CERTIFICATE", der))
+        self.root(|der| crate::pem::encode("CERTIFICATE", der))
     }
 
     /// The listeners' root: that of the oldest organization, which owns the installation.
@@ -82,7 +82,7 @@ fn shown(a: &Arc<super::authorities::Authority>) -> AuthorityRow {
         not_before: a.not_before,
         not_after: a.not_after,
         state: a.state,
-        pem: der::pem("CERTIFICATE", &a.der),
+        pem: crate::pem::encode("CERTIFICATE", &a.der),
     }
 }
 

@@ -64,7 +64,7 @@ impl SigningKeyPair {
     /// The private key file's text.
     pub fn private_pem(&self) -> Result<Zeroizing<String>, SigningError> {
         let der = self.0.to_pkcs8v1().map_err(|_| SigningError::Crypto)?;
-        Ok(Zeroizing::new(pem("PRIVATE KEY", der.as_ref())))
+        Ok(Zeroizing::new(crate::pem::encode("PRIVATE KEY", der.as_ref())))
     }
 
     /// The public key file's text.
@@ -130,7 +130,7 @@ pub fn keyid(public: &[u8; 32]) -> String {
 
 /// A public key as SPKI in PEM.
 pub fn public_pem(public: &[u8; 32]) -> String {
-    pem("PUBLIC KEY", &[&SPKI_PREFIX[..], &public[..]].concat())
+    crate::pem::encode("PUBLIC KEY", &[&SPKI_PREFIX[..], &public[..]].concat())
 }
 
 /// Reads a public key as people paste it: SPKI in PEM, 64 hex digits, or base64 of the 32 bytes or of the SPKI.
@@ -144,22 +144,6 @@ pub fn parse_public(text: &str) -> Result<[u8; 32], SigningError> {
     };
     let raw = bytes.strip_prefix(&SPKI_PREFIX[..]).unwrap_or(&bytes);
     raw.try_into().map_err(|_| SigningError::PublicKey)
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let mut out = format!("-----BEGIN {label}-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, next) = rest.split_at(rest.len().min(64));
-        out.push_str(line);
-        out.push('\n');
-        rest = next;
-    }
-    out.push_str("-----END ");
-    out.push_str(label);
-    out.push_str("-----\n");
-    out
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Table (a) of the PKI contract against what the builder really makes, field by field, and against OpenSSL where it is installed.
 
 use crate::pki::{
-    der,
     profile::{self, Kind, Publication, Subject, Validity},
     recognise,
 };
@@ -174,7 +173,7 @@ fn openssl_agrees() {
     let file = |kind: Kind| {
         let der = &set.certificates.iter().find(|(k, _)| *k == kind).unwrap().1;
         let path = folder.path().join(format!("{kind:?}.pem"));
-        std::fs::write(&path, der::pem("CERTIFICATE", der)).unwrap();
+        std::fs::write(&path, crate::pem::encode("CERTIFICATE", der)).unwrap();
         path
     };
     let (root, device_ca, server_ca) = (file(Kind::Root), file(Kind::DeviceAuthority), file(Kind::ServerAuthority));

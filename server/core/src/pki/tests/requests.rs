@@ -173,7 +173,7 @@ fn requests_that_are_wrong_in_one_place_are_refused() {
 #[test]
 fn size_and_framing_are_bounded() {
     let der = Recipe::default().make();
-    let pem = der::pem("CERTIFICATE REQUEST", &der);
+    let pem = crate::pem::encode("CERTIFICATE REQUEST", &der);
     assert_eq!(code(pem.as_bytes()), "ok");
     assert_eq!(code(&[der.clone(), vec![0]].concat()), "csr_malformed", "trailing byte");
     assert_eq!(code(format!("{pem}{pem}").as_bytes()), "csr_malformed", "two blocks");
