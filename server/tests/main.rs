@@ -5,6 +5,8 @@
 mod console;
 mod journey;
 mod live;
+mod rest;
 mod soak;
+mod stop;
 mod support;
 mod tls;

@@ -11,7 +11,8 @@ pub const PASSWORD: &str = "a long enough password";
 /// A running server; stop it at the end of the test to learn whether everything ended well.
 pub struct TestServer {
     pub running: Running,
-    _folder: tempfile::TempDir,
+    config: Config,
+    folder: tempfile::TempDir,
     pub http: Client,
 }
 
@@ -41,9 +42,9 @@ impl TestServer {
             drain_s: 10,
             ..Config::default()
         };
-        let running = server::run::start_with(config, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
+        let running = server::run::start_with(config.clone(), Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
         let http = Client::builder().redirect(Policy::none()).cookie_store(true).timeout(Duration::from_secs(30)).build().unwrap();
-        Self { running, _folder: folder, http }
+        Self { running, config, folder, http }
     }
 
     /// The console's address of this path.
@@ -96,6 +97,14 @@ impl TestServer {
             .send()
             .await
             .unwrap()
+    }
+
+    /// Stops it and gives what another server goes on with, on the same addresses; the folder goes with its guard.
+    pub async fn stop_to_go_on(self) -> (Config, tempfile::TempDir) {
+        let Running { operator_addr, device_addr, enrol_addr, ops_addr, .. } = self.running;
+        let config = Config { operator_addr, device_addr, enrol_addr, ops_addr, ..self.config };
+        self.running.stop().await.unwrap();
+        (config, self.folder)
     }
 
     /// Stops it and fails if anything had to be cut off or had crashed.

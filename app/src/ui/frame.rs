@@ -8,12 +8,17 @@ use super::{
     toast::Toasts,
 };
 use crate::{
+    api::{fault::ApiFault, packed::Packed},
     live::{Live, Status, machine::Phase},
     session,
 };
 use leptos::prelude::*;
 use leptos_router::{components::Outlet, hooks::use_location};
-use wire::{access::Viewer, states::Role};
+use std::future::IntoFuture as _;
+use wire::{
+    access::{NavCounts, Viewer},
+    states::Role,
+};
 
 /// The frame.
 #[component]
@@ -21,6 +26,13 @@ pub fn Frame() -> AnyView {
     let live = Live::provide();
     let toasts = Toasts::provide();
     let viewer = session::viewer_resource();
+    // Only the counts follow the fleet: to build the bar anew would close a menu that is open.
+    let (counts, set_counts) = signal(NavCounts::default());
+    Effect::new(move |_| {
+        if let Some(Ok(now)) = viewer.get().map(read) {
+            set_counts.set(now.nav);
+        }
+    });
     let path = use_location().pathname;
     Effect::new(move |before: Option<String>| {
         let now = path.get();
@@ -34,10 +46,15 @@ pub fn Frame() -> AnyView {
         <a class="skip" href="#main" rel="external">"Skip to content"</a>
         <div class="app">
             <Transition fallback=|| view! { <nav class="side" aria-label="Main"></nav><header class="top"></header> }>
-                {move || Suspend::new(async move {
-                    // A viewer that could not be read leaves a frame without names and counts; the page below says why.
-                    chrome(viewer.await.and_then(|viewer| viewer.read::<Viewer>()).ok().as_ref(), path, live)
-                })}
+                {move || {
+                    let first = untrack(|| viewer.into_future());
+                    Suspend::new(async move {
+                        // A viewer that could not be read leaves a frame without names and counts; the page below says why.
+                        let viewer = read(first.await).ok();
+                        set_counts.set(viewer.as_ref().map(|v| v.nav).unwrap_or_default());
+                        chrome(viewer.as_ref(), counts, path, live)
+                    })
+                }}
             </Transition>
             <main id="main" tabindex="-1">
                 <ConnectionBanner live/>
@@ -52,12 +69,16 @@ pub fn Frame() -> AnyView {
     .into_any()
 }
 
-/// Rail and top bar: everything that knows who looks.
-fn chrome(viewer: Option<&Viewer>, path: Memo<String>, live: Live) -> AnyView {
+fn read(answer: Result<Packed, ApiFault>) -> Result<Viewer, ApiFault> {
+    answer.and_then(|viewer| viewer.read())
+}
+
+/// Rail and top bar: everything that knows who looks. Built once.
+fn chrome(viewer: Option<&Viewer>, counts: ReadSignal<NavCounts>, path: Memo<String>, live: Live) -> AnyView {
     let initials = viewer.map(|v| initials(&v.name)).unwrap_or_default();
     let name = viewer.map(|v| v.name.clone()).unwrap_or_default();
     view! {
-        <nav class="side" aria-label="Main">{nav_links(viewer, path)}</nav>
+        <nav class="side" aria-label="Main">{nav_links(viewer, counts, path)}</nav>
         <header class="top">
             <a class="btn icon only-narrow" data-v="ghost" href="#nav-drawer" data-dialog="nav-drawer" rel="external" aria-label="Open menu">{icon("menu")}</a>
             {move || crumbs_view(&path.get())}
@@ -73,38 +94,40 @@ fn chrome(viewer: Option<&Viewer>, path: Memo<String>, live: Live) -> AnyView {
             </div>
         </header>
         <dialog class="drawer" id="nav-drawer" aria-label="Menu">
-            <nav class="side-links" aria-label="Menu">{nav_links(viewer, path)}</nav>
+            <nav class="side-links" aria-label="Menu">{nav_links(viewer, counts, path)}</nav>
         </dialog>
     }
     .into_any()
 }
 
-fn nav_links(viewer: Option<&Viewer>, path: Memo<String>) -> AnyView {
-    let counts = viewer.map(|v| v.nav).unwrap_or_default();
+fn nav_links(viewer: Option<&Viewer>, counts: ReadSignal<NavCounts>, path: Memo<String>) -> AnyView {
     // Operators make API tokens and read the log; the pages keep what only admins may change to themselves.
     let runs = viewer.is_some_and(|v| v.role >= Role::Operator);
     let organization = viewer.map_or_else(|| "Fleetward".to_owned(), |v| v.organization.clone());
-    let link = move |href: &'static str, name: &'static str, label: &'static str, count: i64| {
+    let link = move |href: &'static str, name: &'static str, label: &'static str, count: fn(&NavCounts) -> i64| {
         let current = move || path.with(|path| within(path, href)).then_some("page");
-        let count = (count > 0).then(|| view! { <span class="count">{grouped(count)}</span> });
+        let count = move || {
+            let count = counts.with(count);
+            (count > 0).then(|| view! { <span class="count">{grouped(count)}</span> })
+        };
         view! { <a class="nav-link" href=href aria-current=current>{icon(name)}<span class="label">{label}</span>{count}</a> }.into_any()
     };
     let group = |label: &'static str| view! { <div class="group">{label}</div> };
     view! {
         <a class="nav-link brand" href="/"><span class="avatar" data-v="square" aria-hidden="true">{initials(&organization)}</span><span class="label strong">{organization}</span></a>
-        {link("/", "layout-dashboard", "Overview", 0)}
-        {link("/devices", "cpu", "Devices", counts.devices)}
+        {link("/", "layout-dashboard", "Overview", |_| 0)}
+        {link("/devices", "cpu", "Devices", |c| c.devices)}
         {group("Updates")}
-        {link("/firmware", "package", "Firmware", 0)}
-        {link("/rollouts", "rocket", "Rollouts", counts.rollouts)}
-        {link("/approvals", "inbox", "Approvals", counts.approvals)}
+        {link("/firmware", "package", "Firmware", |_| 0)}
+        {link("/rollouts", "rocket", "Rollouts", |c| c.rollouts)}
+        {link("/approvals", "inbox", "Approvals", |c| c.approvals)}
         {group("Trust")}
-        {link("/certificates", "shield-check", "Certificates", 0)}
-        {link("/enrolment", "key-round", "Enrolment", 0)}
+        {link("/certificates", "shield-check", "Certificates", |_| 0)}
+        {link("/enrolment", "key-round", "Enrolment", |_| 0)}
         {runs.then(|| view! {
             {group("Admin")}
-            {link("/people", "users", "People", 0)}
-            {link("/audit", "scroll-text", "Audit log", 0)}
+            {link("/people", "users", "People", |_| 0)}
+            {link("/audit", "scroll-text", "Audit log", |_| 0)}
         })}
     }
     .into_any()

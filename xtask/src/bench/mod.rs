@@ -1,16 +1,17 @@
 //! `cargo xtask bench`: workloads measured against a floor or a peer in the same run.
 //!
 //! This machine is never quiet, so no bare time is judged: every workload runs its two sides in turn (A B A B …), each
-//! pair gives one ratio, and the median of the ratios is the result. Workloads are listed in [`WORKLOADS`].
+//! pair gives one ratio, and the median of the ratios is the result. Goals in absolute figures are shown beside it.
 
-mod ingest;
 mod pairs;
 mod report;
+mod workloads;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use self::pairs::{Measure, Pairs};
+use self::workloads::{WORKLOADS, Workload};
 
 #[derive(Args)]
 pub struct Options {
@@ -24,27 +25,6 @@ pub struct Options {
     list: bool,
 }
 
-/// Something worth measuring.
-pub struct Workload {
-    pub name: &'static str,
-    pub what: &'static str,
-    /// What the two sides are called, ours first.
-    pub sides: [&'static str; 2],
-    /// The unit of one measurement, for example `samples/s`.
-    pub unit: &'static str,
-    /// Makes ready and returns the two measurements to take in turn.
-    pub prepare: fn() -> Result<[Measure; 2]>,
-}
-
-/// Every workload, each in a file of its own.
-const WORKLOADS: [Workload; 1] = [Workload {
-    name: "ingest",
-    what: "Samples acknowledged after their sync, from 8 devices over mutual TLS in 100-sample messages; the floor parses and syncs and does nothing else.",
-    sides: ["Fleetward", "floor"],
-    unit: "samples/s",
-    prepare: ingest::prepare,
-}];
-
 pub fn run(options: &Options) -> Result<()> {
     if options.list {
         for workload in &WORKLOADS {
@@ -57,9 +37,14 @@ pub fn run(options: &Options) -> Result<()> {
     if chosen.is_empty() {
         bail!("there is no such workload; `cargo xtask bench --list` shows them");
     }
+    let program = workloads::compile()?;
     for workload in chosen {
-        let [ours, other] = (workload.prepare)()?;
-        let pairs = Pairs::measure(workload.name, options.pairs, ours, other)?;
+        let side = |side: &'static str| -> Measure {
+            let program = program.clone();
+            let name = workload.name;
+            Box::new(move || workloads::measure(&program, name, side))
+        };
+        let pairs = Pairs::measure(workload.name, options.pairs, side("ours"), side("floor"))?;
         report::write(workload, &pairs)?;
     }
     Ok(())

@@ -1,15 +1,21 @@
 //! Paired measurement and its statistics.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, ensure};
 
+use super::workloads::VALUE;
 use crate::process;
 
-/// Takes one measurement, in the workload's unit.
-pub type Measure = Box<dyn FnMut() -> Result<f64>>;
+/// The figures of one measurement by name: the result, in the workload's unit, and what was seen beside it.
+pub type Measured = BTreeMap<String, f64>;
+
+/// Takes one measurement.
+pub type Measure = Box<dyn FnMut() -> Result<Measured>>;
 
 /// Measurements of two sides, taken in turn.
 pub struct Pairs {
-    pairs: Vec<(f64, f64)>,
+    pairs: Vec<(Measured, Measured)>,
 }
 
 impl Pairs {
@@ -30,20 +36,25 @@ impl Pairs {
                 let b = other()?;
                 (ours()?, b)
             };
-            println!("{name}: pair {} of {count}: {a:.1} and {b:.1}, ratio {:.3}", round + 1, a / b);
+            let (x, y) = (value(&a), value(&b));
+            println!("{name}: pair {} of {count}: {x:.1} and {y:.1}, ratio {:.3}", round + 1, x / y);
             pairs.push((a, b));
         }
         Ok(Self { pairs })
     }
 
-    /// All pairs, ours first.
-    pub fn all(&self) -> &[(f64, f64)] {
-        &self.pairs
+    /// The results of all pairs, ours first.
+    pub fn all(&self) -> impl ExactSizeIterator<Item = (f64, f64)> {
+        self.pairs.iter().map(|(ours, other)| (value(ours), value(other)))
     }
 
-    /// Medians of the two sides by themselves, for orientation only.
-    pub fn medians(&self) -> (f64, f64) {
-        (median(self.pairs.iter().map(|pair| pair.0)), median(self.pairs.iter().map(|pair| pair.1)))
+    /// The median of each figure on either side, by name; for orientation only, but what a goal is held against.
+    pub fn medians(&self) -> BTreeMap<&str, (f64, f64)> {
+        let names = self.pairs.iter().flat_map(|(ours, other)| ours.keys().chain(other.keys()));
+        let of = |name: &str, side: fn(&(Measured, Measured)) -> &Measured| {
+            median(self.pairs.iter().filter_map(|pair| side(pair).get(name).copied()))
+        };
+        names.map(|name| (name.as_str(), (of(name, |pair| &pair.0), of(name, |pair| &pair.1)))).collect()
     }
 
     /// The result: the median of ours ÷ other.
@@ -57,8 +68,12 @@ impl Pairs {
     }
 
     fn ratios(&self) -> impl Iterator<Item = f64> {
-        self.pairs.iter().map(|(ours, other)| ours / other)
+        self.all().map(|(ours, other)| ours / other)
     }
+}
+
+fn value(measured: &Measured) -> f64 {
+    measured.get(VALUE).copied().unwrap_or(f64::NAN)
 }
 
 /// The middle value, or the mean of the two middle ones. `NaN` for nothing.
@@ -81,6 +96,10 @@ mod tests {
         (a - b).abs() < 1e-9
     }
 
+    fn figures(value: f64) -> Measured {
+        Measured::from([(VALUE.to_owned(), value)])
+    }
+
     #[test]
     fn the_median_is_the_middle() {
         assert!(close(median([3.0, 1.0, 2.0].into_iter()), 2.0));
@@ -90,7 +109,8 @@ mod tests {
 
     #[test]
     fn one_bad_moment_does_not_move_the_ratio() {
-        let pairs = Pairs { pairs: vec![(10.0, 5.0), (100.0, 5.0), (12.0, 6.0), (8.0, 4.0), (20.0, 10.0)] };
+        let taken = [(10.0, 5.0), (100.0, 5.0), (12.0, 6.0), (8.0, 4.0), (20.0, 10.0)];
+        let pairs = Pairs { pairs: taken.map(|(a, b)| (figures(a), figures(b))).into() };
         assert!(close(pairs.ratio(), 2.0));
         assert!(close(pairs.spread().1, 20.0));
     }
@@ -103,7 +123,7 @@ mod tests {
             let order = Rc::clone(&order);
             Box::new(move || {
                 order.borrow_mut().push(letter);
-                Ok(1.0)
+                Ok(figures(1.0))
             })
         };
         Pairs::measure("t", 3, side('a'), side('b')).unwrap();

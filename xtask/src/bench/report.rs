@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Workload;
 use super::pairs::Pairs;
+use super::workloads::{Goal, Limit, VALUE, Workload};
 use crate::{paths, process};
 
 /// Writes `target/bench/NAME.md` and says the result in one line.
@@ -18,21 +18,44 @@ pub fn write(workload: &Workload, pairs: &Pairs) -> Result<()> {
     fs::write(&path, markdown(workload, pairs, &machine())?)?;
     let (low, high) = pairs.spread();
     println!("{}: ratio {:.3} ({low:.3} to {high:.3}); {}", workload.name, pairs.ratio(), path.display());
+    for goal in workload.goals {
+        println!("  {}", judged(goal, workload, pairs));
+    }
     Ok(())
 }
 
 fn markdown(workload: &Workload, pairs: &Pairs, machine: &str) -> Result<String> {
-    let [ours, other] = workload.sides;
-    let (ours_median, other_median) = pairs.medians();
+    let (other, unit) = (workload.floor, workload.unit);
     let (low, high) = pairs.spread();
     let mut text = format!("# {}\n\n{}\n\n{machine}\n\n", workload.name, workload.what);
-    writeln!(text, "**{ours} ÷ {other} = {:.3}** (median of {} pairs; {low:.3} to {high:.3})\n", pairs.ratio(), pairs.all().len())?;
-    writeln!(text, "| pair | {ours}, {unit} | {other}, {unit} | ratio |\n|---:|---:|---:|---:|", unit = workload.unit)?;
-    for (number, (a, b)) in pairs.all().iter().enumerate() {
+    writeln!(text, "**Fleetward ÷ {other} = {:.3}** (median of {} pairs; {low:.3} to {high:.3})\n", pairs.ratio(), pairs.all().len())?;
+    for goal in workload.goals {
+        writeln!(text, "- {}", judged(goal, workload, pairs))?;
+    }
+    writeln!(text, "\n| pair | Fleetward, {unit} | {other}, {unit} | ratio |\n|---:|---:|---:|---:|")?;
+    for (number, (a, b)) in pairs.all().enumerate() {
         writeln!(text, "| {} | {a:.1} | {b:.1} | {:.3} |", number + 1, a / b)?;
     }
-    writeln!(text, "| median | {ours_median:.1} | {other_median:.1} | {:.3} |", pairs.ratio())?;
+    writeln!(text, "\n| median of | Fleetward | {other} |\n|---|---:|---:|")?;
+    for (name, (a, b)) in pairs.medians() {
+        writeln!(text, "| {} | {a:.1} | {b:.1} |", figure(name, unit))?;
+    }
     Ok(text)
+}
+
+/// A goal beside what was reached.
+fn judged(goal: &Goal, workload: &Workload, pairs: &Pairs) -> String {
+    let reached = pairs.medians().get(goal.figure).map_or(f64::NAN, |(ours, _)| *ours);
+    let (than, limit) = match goal.limit {
+        Limit::AtLeast(limit) => ("at least", limit),
+        Limit::AtMost(limit) => ("at most", limit),
+    };
+    let word = if goal.limit.holds(reached) { "reached" } else { "MISSED" };
+    format!("{}: {reached:.1}, the goal is {than} {limit}: {word}", figure(goal.figure, workload.unit))
+}
+
+fn figure<'a>(name: &'a str, unit: &'a str) -> &'a str {
+    if name == VALUE { unit } else { name }
 }
 
 /// The commit, the cores and the load: a result without them can't be compared with another day's.
@@ -47,6 +70,7 @@ fn machine() -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pairs::Measured;
     use super::*;
 
     #[test]
@@ -54,13 +78,16 @@ mod tests {
         let workload = Workload {
             name: "ingest",
             what: "Samples.",
-            sides: ["ours", "floor"],
+            floor: "floor",
             unit: "samples/s",
-            prepare: || anyhow::bail!("not here"),
+            goals: &[Goal { figure: VALUE, limit: Limit::AtLeast(60.0) }, Goal { figure: "p99_ms", limit: Limit::AtMost(5.0) }],
         };
-        let pairs = Pairs::measure("ingest", 3, Box::new(|| Ok(50.0)), Box::new(|| Ok(100.0))).unwrap();
+        let figures = |value: f64| Measured::from([(VALUE.to_owned(), value), ("p99_ms".to_owned(), 4.0)]);
+        let pairs = Pairs::measure("ingest", 3, Box::new(move || Ok(figures(50.0))), Box::new(move || Ok(figures(100.0)))).unwrap();
         let text = markdown(&workload, &pairs, "Commit abc.").unwrap();
-        assert!(text.contains("**ours ÷ floor = 0.500** (median of 3 pairs; 0.500 to 0.500)"), "{text}");
-        assert_eq!(text.matches("| 50.0 | 100.0 | 0.500 |").count(), 4, "{text}");
+        assert!(text.contains("**Fleetward ÷ floor = 0.500** (median of 3 pairs; 0.500 to 0.500)"), "{text}");
+        assert_eq!(text.matches("| 50.0 | 100.0 | 0.500 |").count(), 3, "{text}");
+        assert!(text.contains("- samples/s: 50.0, the goal is at least 60: MISSED"), "{text}");
+        assert!(text.contains("- p99_ms: 4.0, the goal is at most 5: reached"), "{text}");
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     Error, Rollouts,
     control::order,
-    course::{self, Change, Course},
+    course::{Change, Course},
     plan::devices_of,
     store::{
         courses, lists,
@@ -57,7 +57,7 @@ impl Rollouts {
         }
         #[cfg(debug_assertions)]
         if let Some((_, after)) = records::course(&mut tx, &record.org, &record.id).await? {
-            debug_assert_eq!(course::sound(&after), Ok(()), "after {:?}", step.changes);
+            debug_assert_eq!(super::course::sound(&after), Ok(()), "after {:?}", step.changes);
         }
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: record.org.clone(), id: record.id.clone() });
