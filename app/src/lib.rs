@@ -13,6 +13,7 @@
 pub mod api;
 pub mod live;
 pub mod pages;
+pub mod plan;
 pub mod routes;
 pub mod session;
 pub mod shell;

@@ -58,6 +58,15 @@ impl Call {
     pub fn sign_out(&self, cookies: Cookies) {
         self.answer.sign_out(cookies);
     }
+    /// Whether a person typed what names the object before it is harmed. The browser checks it too, but only this one counts.
+    pub fn confirmed(&self, typed: &str, expected: &str) -> Result<(), ApiFault> {
+        if typed.trim() == expected.trim() { Ok(()) } else { Err(self.unconfirmed(expected)) }
+    }
+    /// The refusal of what was not confirmed; `expected` says what to type.
+    pub fn unconfirmed(&self, expected: &str) -> ApiFault {
+        let fault = wire::Fault::new(FaultKind::Invalid, "not_confirmed", format!("Type {expected} to confirm.")).at("confirm");
+        self.refuse(fault.into())
+    }
     /// The id in an address or a form; what is no id names nothing, so the answer is "not found".
     pub fn id<T: std::str::FromStr>(&self, text: &str) -> Result<T, ApiFault> {
         text.parse().map_err(|_| self.refuse(ApiFault::new(FaultKind::NotFound, "not_found", "There is nothing with this id here.")))

@@ -12,12 +12,17 @@ pub async fn read_certificates(cursor: String) -> Result<Packed, ApiFault> {
     call.model(call.fleet.pki().certificates_page(&call.actor, &query).await)
 }
 
-/// Revokes a certificate for good; its device's connection is cut within a second.
+/// Revokes a certificate for good; its device's connection is cut within a second. `confirm` repeats the device's id.
 #[server(prefix = "/rpc", endpoint = "/certificate_revoke")]
 pub async fn revoke_certificate(id: String, reason: RevocationReason, #[server(default)] confirm: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::CertificateId = call.id(&id)?;
-    let _ = confirm; // Typed for the person's sake; the browser has checked it against the device's id.
+    let device: wire::ids::DeviceId = confirm.trim().parse().map_err(|_| call.unconfirmed("the device's id"))?;
+    // What was typed names a device; that one must have this certificate.
+    let typed = call.fleet.device(&call.actor, &device).await.map_err(|_| call.unconfirmed("the device's id"))?;
+    if typed.row.device_id != device || typed.certificates.iter().all(|c| c.id != id) {
+        return Err(call.unconfirmed("the device's id"));
+    }
     call.answer(call.fleet.pki().revoke(&call.actor, &id, reason).await)?;
     call.lead_to("/certificates");
     Ok(())

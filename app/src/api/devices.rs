@@ -89,10 +89,7 @@ pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(),
 pub async fn decommission(id: String, #[server(default)] confirm: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let device: wire::ids::DeviceId = call.id(&id)?;
-    if confirm.trim() != device.as_str() {
-        let fault = wire::Fault::new(wire::FaultKind::Invalid, "not_confirmed", format!("Type {device} to confirm.")).at("confirm");
-        return Err(call.refuse(fault.into()));
-    }
+    call.confirmed(&confirm, device.as_str())?;
     call.answer(call.fleet.devices().decommission(&call.actor, &device).await)?;
     call.lead_to(&format!("/devices/{id}"));
     Ok(())

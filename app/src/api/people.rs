@@ -50,12 +50,15 @@ pub async fn set_user_role(id: String, role: Role) -> Result<(), ApiFault> {
     Ok(())
 }
 
-/// Switches a login off and ends its sessions.
+/// Switches a login off and ends its sessions; `confirm` repeats its address.
 #[server(prefix = "/rpc", endpoint = "/user_disable")]
 pub async fn disable_user(id: String, #[server(default)] confirm: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::UserId = call.id(&id)?;
-    let _ = confirm; // Typed for the person's sake; the browser has checked it against the address.
+    let people = call.answer(call.fleet.access().people_page(&call.actor).await)?;
+    if let Some(user) = people.users.iter().find(|u| u.id == id) {
+        call.confirmed(&confirm, &user.email)?;
+    }
     call.answer(call.fleet.access().disable_user(&call.actor, &id).await)?;
     call.lead_to("/people");
     Ok(())

@@ -20,8 +20,13 @@ pub async fn read_release(id: String) -> Result<Packed, ApiFault> {
     call.model(call.fleet.releases().detail(&call.actor, &id).await)
 }
 
+/// Whether the release's version is typed before the verb of this word is done to it: these can't be taken back.
+pub fn asks_for_version(verb: &str) -> bool {
+    matches!(verb, "recall" | "remove")
+}
+
 /// Moves a release through its life: `publish`, `deprecate`, `recall`; `recheck` looks at a quarantined one again, `remove` deletes one that was
-/// never published.
+/// never published. `confirm` repeats the version where [`asks_for_version`].
 #[server(prefix = "/rpc", endpoint = "/release_act")]
 pub async fn act_on_release(
     id: String,
@@ -31,8 +36,14 @@ pub async fn act_on_release(
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::ReleaseId = call.id(&id)?;
-    let _ = confirm; // Typed for the person's sake; the browser has checked it against the version.
     let (releases, actor) = (call.fleet.releases(), &call.actor);
+    if asks_for_version(&verb) {
+        // An upload without a manifest has none to type.
+        let version = call.answer(releases.detail(actor, &id).await)?.row.version;
+        if !version.is_empty() {
+            call.confirmed(&confirm, &version)?;
+        }
+    }
     let done = match verb.as_str() {
         "publish" => releases.publish(actor, &id).await,
         "deprecate" => releases.deprecate(actor, &id).await,
@@ -59,11 +70,15 @@ pub async fn add_signing_key(name: String, public_key: String) -> Result<Signing
     call.answer(call.fleet.releases().add_key(&call.actor, &name, &public_key).await)
 }
 
-/// Stops trusting a key for new uploads.
+/// Stops trusting a key for new uploads; `confirm` repeats its name.
 #[server(prefix = "/rpc", endpoint = "/signing_key_revoke")]
-pub async fn revoke_signing_key(id: String) -> Result<(), ApiFault> {
+pub async fn revoke_signing_key(id: String, #[server(default)] confirm: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::SigningKeyId = call.id(&id)?;
+    let page = call.answer(call.fleet.releases().releases_page(&call.actor, None).await)?;
+    if let Some(key) = page.keys.iter().find(|k| k.id == id) {
+        call.confirmed(&confirm, &key.name)?;
+    }
     call.answer(call.fleet.releases().revoke_key(&call.actor, &id).await)?;
     call.lead_to("/firmware#keys");
     Ok(())

@@ -2,8 +2,9 @@
 
 use super::{fault::ApiFault, packed::Packed};
 #[cfg(feature = "ssr")]
-use crate::pages::rollouts::draft::Draft;
+use crate::plan::Draft;
 use leptos::{prelude::*, server_fn::codec::GetUrl};
+use wire::{rollouts::Verb, states::RolloutState};
 
 /// A page of the list, a [`wire::rollouts::RolloutsPage`]. `tab` is `running`, `waiting`, `finished` or `drafts`; an empty `cursor` is the first page.
 #[server(prefix = "/rpc", endpoint = "/rollouts", input = GetUrl)]
@@ -45,7 +46,7 @@ fn plan_of(call: &super::caller::Call, plan: &str) -> Result<wire::rollouts::Rol
     Draft::read(plan).spec().map_err(|_| call.refuse(ApiFault::new(wire::FaultKind::Invalid, "bad_plan", unread)))
 }
 
-/// Keeps a plan (`plan`, a [`crate::pages::rollouts::draft::Draft`] as a query string) as a draft, and with `then` = `submit` asks for its approval at once. With an `id` it
+/// Keeps a plan (`plan`, a [`crate::plan::Draft`] as a query string) as a draft, and with `then` = `submit` asks for its approval at once. With an `id` it
 /// changes that rollout, if it is still at `generation`; approvals it had are void then. Leads to the rollout's page.
 #[server(prefix = "/rpc", endpoint = "/rollout_save")]
 pub async fn save_rollout(plan: String, reason: String, id: String, generation: i64, then: String) -> Result<(), ApiFault> {
@@ -67,7 +68,13 @@ pub async fn save_rollout(plan: String, reason: String, id: String, generation: 
     Ok(())
 }
 
-/// Does `verb` to a rollout. A decision is about `digest`, the plan as it was read; `reason` is its remark. Leads to `back`, a path of the console.
+/// Whether the rollout's name is typed before `verb` is done to it in this state.
+pub const fn asks_for_name(verb: Verb, state: RolloutState) -> bool {
+    matches!((verb, state), (Verb::Stop, _) | (Verb::Resume, RolloutState::Halted))
+}
+
+/// Does `verb` to a rollout. A decision is about `digest`, the plan as it was read; `reason` is its remark; `confirm` repeats the name where
+/// [`asks_for_name`]. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/rollout_act")]
 pub async fn act_on_rollout(
     id: String,
@@ -80,7 +87,13 @@ pub async fn act_on_rollout(
     let call = super::caller::caller()?;
     let id: wire::ids::RolloutId = call.id(&id)?;
     let (rollouts, actor) = (call.fleet.rollouts(), &call.actor);
-    let _ = confirm; // Typed for the person's sake; the browser has checked it against the name.
+    if matches!(verb.as_str(), "stop" | "resume") {
+        let row = call.answer(rollouts.page(actor, &id, &wire::rollouts::UpdateQuery::default()).await)?.rollout.row;
+        let verb = if verb == "stop" { Verb::Stop } else { Verb::Resume };
+        if asks_for_name(verb, row.state) {
+            call.confirmed(&confirm, &row.name)?;
+        }
+    }
     let done = match verb.as_str() {
         "submit" => rollouts.submit(actor, &id).await,
         "approve" => rollouts.approve(actor, &id, &call.id(&digest)?, &reason).await,
@@ -100,6 +113,6 @@ pub async fn act_on_rollout(
         }
     };
     call.answer(done)?;
-    call.lead_to(if back.starts_with('/') && !back.starts_with("//") { &back } else { "/rollouts" });
+    call.lead_to(super::session::local(&back, "/rollouts"));
     Ok(())
 }

@@ -18,7 +18,7 @@ pub async fn sign_in(email: String, password: String, #[server(default)] next: S
     let origin = fleet::access::Origin { address: peer.ip, user_agent: peer.user_agent };
     let signed_in = answer.of(fleet.access().sign_in(&email, &password, &origin).await)?;
     answer.sign_in(cookies, &signed_in);
-    answer.lead_to(local(&next));
+    answer.lead_to(local(&next, "/"));
     Ok(())
 }
 
@@ -75,12 +75,12 @@ pub async fn change_password(old: String, new: String) -> Result<(), ApiFault> {
     Ok(())
 }
 
-/// Pure: a path of the console, or `/`. Never another host: neither `//host` nor `/\host`, which browsers read as one.
+/// Pure: a path of the console, or `or`. Never another host: neither `//host` nor `/\host`, which browsers read as one.
 #[cfg(feature = "ssr")]
-pub fn local(next: &str) -> &str {
+pub fn local<'a>(next: &'a str, or: &'a str) -> &'a str {
     let inside =
         next.starts_with('/') && !next.starts_with("//") && !next.contains('\\') && next.bytes().all(|b| (0x21..0x7f).contains(&b));
-    if inside { next } else { "/" }
+    if inside { next } else { or }
 }
 
 #[cfg(all(test, feature = "ssr"))]
@@ -88,10 +88,10 @@ mod tests {
     use super::local;
 
     #[test]
-    fn a_sign_in_never_leads_to_another_host() {
-        assert_eq!(local("/devices?q=type:gateway"), "/devices?q=type:gateway");
+    fn an_answer_never_leads_to_another_host() {
+        assert_eq!(local("/devices?q=type:gateway", "/"), "/devices?q=type:gateway");
         for evil in ["", "https://evil.example", "//evil.example", "/\\evil.example", "/a\r\nSet-Cookie: x", "javascript:alert(1)"] {
-            assert_eq!(local(evil), "/", "{evil:?}");
+            assert_eq!(local(evil, "/rollouts"), "/rollouts", "{evil:?}");
         }
     }
 }

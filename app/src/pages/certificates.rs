@@ -131,7 +131,8 @@ fn ask(c: &CertificateRow, call: FormCall<RevokeCertificate>) -> AnyView {
                 {move || fault_banner(refusal(call).as_ref())}
                 <p>"The device is cut off within a second and cannot come back with this certificate. It has to enrol again. This cannot be undone."</p>
                 {select("reason", "Reason", options).view()}
-                {form::field("confirm", format!("Type {device} to confirm"), Control::Input("text")).exactly(&device).required().autocomplete("off").view()}
+                {move || form::field("confirm", format!("Type {device} to confirm"), Control::Input("text"))
+                    .exactly(&device).required().autocomplete("off").fault(refusal(call).as_ref()).view()}
             </div>
             {buttons("Keep it", "/certificates", form::submit("Revoke certificate", "danger-solid", move || call.pending().get()))}
     }

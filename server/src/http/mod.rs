@@ -9,6 +9,8 @@ pub mod live;
 pub mod ops;
 mod pages;
 pub mod range;
+#[cfg(test)]
+mod rpc_tests;
 mod serve;
 mod session;
 

@@ -18,7 +18,7 @@ pub struct Next {
 
 /// Renews the session of the browser, or leads it to sign-in.
 pub async fn refresh(State(guard): State<Guard>, headers: HeaderMap, Query(Next { next }): Query<Next>) -> Response {
-    let next = app::api::session::local(&next).to_owned();
+    let next = app::api::session::local(&next, "/").to_owned();
     let Some(secret) = cookie(&headers, guard.cookies.refresh()) else {
         return Redirect::to(&format!("/sign-in?next={}", encode(&next))).into_response();
     };

@@ -3,7 +3,7 @@
 use crate::api::packed::reading;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::releases::{ActOnRelease, ReadRelease},
+    api::releases::{ActOnRelease, ReadRelease, asks_for_version},
     live,
     pages::words,
     ui::{
@@ -226,7 +226,7 @@ fn ask(m: &Model, verb: Verb, call: FormCall<ActOnRelease>) -> AnyView {
             cancel: "Not now",
             back: format!("/firmware/{id}"),
             danger: harms,
-            type_name: (harms && !version.is_empty()).then(|| version.clone()),
+            type_name: (asks_for_version(verb.word()) && !version.is_empty()).then(|| version.clone()),
             reason: (verb == Verb::Recall).then_some(("Reason", true)),
         };
         confirm_dialog_as(verb.word(), confirm, refusal(call).as_ref(), move || call.pending().get())

@@ -66,7 +66,7 @@ pub fn buttons(rollout: &RolloutDetail) -> AnyView {
         matches!(rollout.row.state, RolloutState::Completed | RolloutState::Stopped | RolloutState::Rejected | RolloutState::RolledBack)
             && rollout.actions.iter().any(|a| matches!(a.verb, Verb::Edit | Verb::Retry | Verb::Submit | Verb::Stop));
     let again = again.then(|| {
-        let plan = super::draft::Draft::of(&rollout.spec).write();
+        let plan = crate::plan::Draft::of(&rollout.spec).write();
         view! { <a class="btn" href=format!("/rollouts/new?{plan}")>{icon("copy")}"New rollout from this"</a> }
     });
     view! { {again}{buttons} }.into_any()

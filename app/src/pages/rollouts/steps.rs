@@ -1,14 +1,10 @@
 //! The steps of the wizard, each a form of its own that carries the whole plan.
 
-use super::{
-    draft::{Draft, TEMPLATES},
-    phrases,
-    preview::stage_lines,
-    wizard::Address,
-};
+use super::{phrases, preview::stage_lines, wizard::Address};
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
     api::rollouts::SaveRollout,
+    plan::{Draft, TEMPLATES},
     ui::{
         Column, Control, Tone, banner, empty, field,
         form::{fault_banner, refusal},

@@ -1,15 +1,14 @@
 //! The wizard that plans a rollout, or changes the plan of one. Every step is a form that works without JavaScript; the plan lives in the address.
 
 use super::{
-    draft::Draft,
     preview::pane,
-    query,
     steps::{Step, review, step_form},
 };
 use crate::api::packed::{ask, reading};
 use crate::ui::form::FormCall;
 use crate::{
     api::rollouts::{PreviewRollout, ReadWizard, SaveRollout},
+    plan::{Draft, query},
     session,
     ui::{
         PageHead,

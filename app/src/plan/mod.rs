@@ -1,0 +1,241 @@
+//! Pure: a plan as it is typed into the wizard, in texts that may still be wrong; to and from a query string, to and from a plan.
+//!
+//! The query string is the wizard's only memory: every step carries the whole plan, so a step can be reloaded, shared, and gone back to. The
+//! names of the inputs are the names that the core uses for problems (`stages.1.reach`), so each problem finds its input. Refuses to know the
+//! wizard's steps and the server functions; both read and write plans here.
+
+pub mod query;
+mod stage;
+mod words;
+
+pub use stage::{StageDraft, TEMPLATES};
+
+use crate::ui::number::{plain, read_decimal};
+use stage::template;
+use wire::rollouts::{Problem, RolloutSpec};
+use words::{instant, number, problem};
+
+/// Stages a plan has at most; more in a query are not read.
+pub const MOST_STAGES: usize = 50;
+
+/// A plan in the making.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Draft {
+    /// What people will call it; empty is filled in from the release.
+    pub name: String,
+    /// The release's id; empty while none is chosen.
+    pub release: String,
+    /// Who gets it.
+    pub selector: String,
+    /// When it starts, `2026-11-22T09:57` in UTC; empty means at once after the approval.
+    pub start_at: String,
+    /// Minutes.
+    pub timeout_min: String,
+    /// Why.
+    pub reason: String,
+    /// At least one.
+    pub stages: Vec<StageDraft>,
+}
+
+impl Draft {
+    /// The plan of a query string; what is missing has its default.
+    pub fn read(search: &str) -> Self {
+        let mut draft = Self { timeout_min: "60".into(), ..Self::default() };
+        for (key, value) in query::pairs(search) {
+            match key.as_str() {
+                "name" => draft.name = value,
+                "release" => draft.release = value,
+                "selector" => draft.selector = value,
+                "start_at" => draft.start_at = value,
+                "timeout_min" => draft.timeout_min = value,
+                "reason" => draft.reason = value,
+                _ => draft.read_stage(&key, value),
+            }
+        }
+        if draft.stages.is_empty() {
+            draft.stages = template("canary");
+        }
+        draft
+    }
+
+    fn read_stage(&mut self, key: &str, value: String) {
+        let Some((number, field)) = key.strip_prefix("stages.").and_then(|rest| rest.split_once('.')) else { return };
+        let Some(index) = number.parse::<usize>().ok().filter(|i| *i < MOST_STAGES) else { return };
+        while self.stages.len() <= index {
+            self.stages.push(StageDraft::new("", "", "0 s", false));
+        }
+        let Some(stage) = self.stages.get_mut(index) else { return };
+        if let Some(text) = stage.field_mut(field) {
+            *text = value;
+        }
+    }
+
+    /// The query string of this plan.
+    pub fn write(&self) -> String {
+        let mut out = String::new();
+        for (key, value) in self.pairs() {
+            if !value.is_empty() {
+                query::push(&mut out, &key, &value);
+            }
+        }
+        out
+    }
+
+    /// Every input with its text, for the query and for the hidden inputs of a step.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        let single = [
+            ("name", &self.name),
+            ("release", &self.release),
+            ("selector", &self.selector),
+            ("start_at", &self.start_at),
+            ("timeout_min", &self.timeout_min),
+            ("reason", &self.reason),
+        ];
+        let stages =
+            self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
+        single.into_iter().map(|(key, text)| (key.to_owned(), text.clone())).chain(stages).collect()
+    }
+
+    /// The plan an existing rollout has.
+    pub fn of(spec: &RolloutSpec) -> Self {
+        Self {
+            name: spec.name.clone(),
+            release: spec.release.to_string(),
+            selector: spec.selector.clone(),
+            start_at: spec.start_at.map(|t| t.rfc3339().chars().take(16).collect()).unwrap_or_default(),
+            timeout_min: spec.timeout_min.to_string(),
+            reason: spec.reason.clone(),
+            stages: spec.stages.iter().map(StageDraft::of).collect(),
+        }
+    }
+
+    /// The plan itself, or what has to be put right first.
+    pub fn spec(&self) -> Result<RolloutSpec, Vec<Problem>> {
+        let mut wrong = Vec::new();
+        let release =
+            self.release.parse().map_err(|_| problem("release", "Choose the release to roll out.")).map_err(|p| wrong.push(p)).ok();
+        let start_at = match self.start_at.trim() {
+            "" => None,
+            text => instant(text).or_else(|| {
+                wrong.push(problem("start_at", "Write date and time in UTC, for example 2026-11-22T09:30, or leave it empty."));
+                None
+            }),
+        };
+        let timeout_min = number(&self.timeout_min, "timeout_min", "Write a whole number of minutes, for example 60.", &mut wrong);
+        let stages: Vec<_> = self.stages.iter().enumerate().map(|(i, stage)| stage.spec(i, &mut wrong)).collect();
+        match release {
+            Some(release) if wrong.is_empty() => Ok(RolloutSpec {
+                name: self.name.trim().to_owned(),
+                release,
+                selector: self.selector.trim().to_owned(),
+                stages,
+                start_at,
+                timeout_min,
+                reason: self.reason.trim().to_owned(),
+            }),
+            _ => Err(wrong),
+        }
+    }
+
+    /// Does what a button of the form asks for: `add`, `remove.N`, `template.KEY`; anything else changes nothing.
+    pub fn apply(&mut self, what: &str) {
+        match what.split_once('.') {
+            None if what == "add" => self.add_stage(),
+            Some(("remove", n)) => {
+                if let Some(index) = n.parse::<usize>().ok().filter(|i| self.stages.len() > 1 && *i < self.stages.len()) {
+                    self.stages.remove(index);
+                }
+            }
+            Some(("template", key)) if TEMPLATES.iter().any(|t| t.0 == key) => self.stages = template(key),
+            _ => {}
+        }
+    }
+
+    /// A new stage goes in front of the last one, half way between its neighbours, so that the plan still ends with everybody.
+    fn add_stage(&mut self) {
+        if self.stages.len() >= MOST_STAGES {
+            return;
+        }
+        let at = self.stages.len().saturating_sub(1);
+        let reach = |stage: Option<&StageDraft>, or: f64| {
+            stage.filter(|s| s.unit == "percent").and_then(|s| read_decimal(s.reach.trim())).unwrap_or(or)
+        };
+        let before = if at == 0 { 0.0 } else { reach(self.stages.get(at - 1), 0.0) };
+        let middle = f64::midpoint(before, reach(self.stages.last(), 100.0)).round();
+        let mut stage = StageDraft::new(&format!("Stage {}", at + 1), &plain(middle), "10 min", false);
+        if let Some(model) = self.stages.get(at) {
+            stage.copy_gate(model);
+        }
+        self.stages.insert(at, stage);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{Timestamp, rollouts::Reach};
+
+    const RELEASE: &str = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2";
+
+    fn plan() -> Draft {
+        let mut draft = Draft::read("");
+        draft.name = "Gateway 4.12 & more".into();
+        draft.release = RELEASE.into();
+        draft.selector = "type:gateway tag:eu".into();
+        draft.start_at = "2026-11-22T09:57".into();
+        draft.reason = "Fixes 100 % of it".into();
+        draft
+    }
+
+    #[test]
+    fn a_plan_survives_the_address_and_the_wire() {
+        let draft = plan();
+        assert_eq!(Draft::read(&draft.write()), draft);
+        let spec = draft.spec().unwrap();
+        assert_eq!(spec.stages.len(), 3);
+        assert_eq!(spec.stages[0].reach, Reach::Percent(10.0));
+        assert_eq!(spec.stages[0].soak_s, 600);
+        assert_eq!(spec.start_at, Some(Timestamp(1_795_341_420_000)));
+        assert_eq!(Draft::of(&spec), draft);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_at_its_input() {
+        let mut draft = plan();
+        draft.release.clear();
+        draft.start_at = "2026-11-31T09:57".into();
+        draft.timeout_min = "an hour".into();
+        draft.stages[1].reach = "half".into();
+        draft.stages[2].soak = "1 week".into();
+        draft.stages[2].success = "-".into();
+        let fields: Vec<_> = draft.spec().unwrap_err().into_iter().map(|p| p.field).collect();
+        assert_eq!(fields, ["release", "start_at", "timeout_min", "stages.1.reach", "stages.2.soak_s", "stages.2.gate.success_percent"]);
+    }
+
+    #[test]
+    fn buttons_change_the_stages() {
+        let mut draft = plan();
+        draft.apply("add");
+        assert_eq!(draft.stages.iter().map(|s| s.reach.as_str()).collect::<Vec<_>>(), ["10", "50", "75", "100"]);
+        draft.apply("remove.0");
+        assert_eq!(draft.stages.len(), 3);
+        draft.apply("remove.9");
+        draft.apply("remove.x");
+        draft.apply("template.unknown");
+        assert_eq!(draft.stages.len(), 3);
+        draft.apply("template.all");
+        draft.apply("remove.0");
+        assert_eq!(draft.stages.len(), 1, "the last stage stays");
+        for _ in 0..80 {
+            draft.apply("add");
+        }
+        assert_eq!(draft.stages.len(), MOST_STAGES);
+    }
+
+    #[test]
+    fn a_hostile_query_makes_no_giant_plan() {
+        let draft = Draft::read("stages.4000000000.name=x&stages.49.name=last&stages.-1.name=y&stages.1.nothing=z&do=add");
+        assert_eq!(draft.stages.len(), 50);
+        assert_eq!(draft.stages[49].name, "last");
+    }
+}

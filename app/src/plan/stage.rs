@@ -1,0 +1,142 @@
+//! Pure: a stage of a plan in the making, and the plans to start from.
+
+use super::words::{number, percentage, problem, span, span_text};
+use crate::ui::number::plain;
+use wire::rollouts::{GateSpec, Problem, Reach, StageSpec};
+
+/// A stage in the making.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StageDraft {
+    /// Its name.
+    pub name: String,
+    /// A number.
+    pub reach: String,
+    /// `percent` or `count`.
+    pub unit: String,
+    /// A span: `90 s`, `10 min`, `2 h`, `1 d`.
+    pub soak: String,
+    /// `go_on` or `ask`.
+    pub then: String,
+    /// Percent.
+    pub success: String,
+    /// Percent.
+    pub error: String,
+    /// A number of devices.
+    pub sample: String,
+    /// A number of devices; 0 is no cap.
+    pub max_errors: String,
+}
+
+/// Plans to start from: key, label, and the stages as name, percent, soak, whether to ask.
+type Template = (&'static str, &'static str, &'static [(&'static str, &'static str, &'static str, bool)]);
+/// The first is what a new rollout begins with.
+pub const TEMPLATES: [Template; 4] = [
+    ("canary", "Canary, half, all", &[("Canary", "10", "10 min", false), ("Half", "50", "10 min", false), ("Rest", "100", "0 s", false)]),
+    (
+        "careful",
+        "1 %, 20 %, 50 %, all, asking each time",
+        &[("Canary", "1", "1 h", true), ("Early", "20", "2 h", true), ("Half", "50", "2 h", true), ("Rest", "100", "0 s", false)],
+    ),
+    ("two", "Canary, then all", &[("Canary", "10", "10 min", false), ("Rest", "100", "0 s", false)]),
+    ("all", "All at once", &[("All", "100", "0 s", false)]),
+];
+
+impl StageDraft {
+    pub(super) fn new(name: &str, percent: &str, soak: &str, ask: bool) -> Self {
+        let gate = GateSpec::default();
+        Self {
+            name: name.into(),
+            reach: percent.into(),
+            unit: "percent".into(),
+            soak: soak.into(),
+            then: if ask { "ask" } else { "go_on" }.into(),
+            success: plain(gate.success_percent),
+            error: plain(gate.error_percent),
+            sample: gate.min_sample.to_string(),
+            max_errors: gate.max_errors.to_string(),
+        }
+    }
+
+    pub(super) fn copy_gate(&mut self, of: &Self) {
+        self.success.clone_from(&of.success);
+        self.error.clone_from(&of.error);
+        self.sample.clone_from(&of.sample);
+        self.max_errors.clone_from(&of.max_errors);
+    }
+
+    /// The inputs of a stage, by the names the core uses for problems.
+    pub fn fields(&self) -> [(&'static str, &String); 9] {
+        [
+            ("name", &self.name),
+            ("reach", &self.reach),
+            ("unit", &self.unit),
+            ("soak_s", &self.soak),
+            ("confirm", &self.then),
+            ("gate.success_percent", &self.success),
+            ("gate.error_percent", &self.error),
+            ("gate.min_sample", &self.sample),
+            ("gate.max_errors", &self.max_errors),
+        ]
+    }
+
+    pub(super) fn field_mut(&mut self, name: &str) -> Option<&mut String> {
+        Some(match name {
+            "name" => &mut self.name,
+            "reach" => &mut self.reach,
+            "unit" => &mut self.unit,
+            "soak_s" => &mut self.soak,
+            "confirm" => &mut self.then,
+            "gate.success_percent" => &mut self.success,
+            "gate.error_percent" => &mut self.error,
+            "gate.min_sample" => &mut self.sample,
+            "gate.max_errors" => &mut self.max_errors,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn of(spec: &StageSpec) -> Self {
+        let (reach, unit) = match spec.reach {
+            Reach::Percent(p) => (plain(p), "percent"),
+            Reach::Count(n) => (n.to_string(), "count"),
+        };
+        Self {
+            name: spec.name.clone(),
+            reach,
+            unit: unit.into(),
+            soak: span_text(spec.soak_s),
+            then: if spec.confirm { "ask" } else { "go_on" }.into(),
+            success: plain(spec.gate.success_percent),
+            error: plain(spec.gate.error_percent),
+            sample: spec.gate.min_sample.to_string(),
+            max_errors: spec.gate.max_errors.to_string(),
+        }
+    }
+
+    pub(super) fn spec(&self, index: usize, wrong: &mut Vec<Problem>) -> StageSpec {
+        let at = |field: &str| format!("stages.{index}.{field}");
+        let reach = if self.unit == "count" {
+            Reach::Count(number(&self.reach, &at("reach"), "Write a whole number of devices, for example 5.", wrong))
+        } else {
+            Reach::Percent(percentage(&self.reach, &at("reach"), "Write a percentage, for example 10.", wrong))
+        };
+        let soak_s = span(&self.soak).unwrap_or_else(|| {
+            wrong.push(problem(&at("soak_s"), "Write a span, for example 90 s, 10 min, 2 h or 1 d."));
+            0
+        });
+        let percent =
+            |text: &str, field: &str, wrong: &mut Vec<Problem>| percentage(text, &at(field), "Write a percentage, for example 95.", wrong);
+        let gate = GateSpec {
+            success_percent: percent(&self.success, "gate.success_percent", wrong),
+            error_percent: percent(&self.error, "gate.error_percent", wrong),
+            min_sample: number(&self.sample, &at("gate.min_sample"), "Write a whole number of devices, for example 3.", wrong),
+            max_errors: number(&self.max_errors, &at("gate.max_errors"), "Write a whole number of devices; 0 is no limit.", wrong),
+        };
+        StageSpec { name: self.name.trim().to_owned(), reach, soak_s, confirm: self.then == "ask", gate }
+    }
+}
+
+/// The stages of a plan to start from; none for an unknown key.
+pub(super) fn template(key: &str) -> Vec<StageDraft> {
+    let stages = TEMPLATES.iter().find(|t| t.0 == key).map_or(&[][..], |t| t.2);
+    stages.iter().map(|(name, percent, soak, ask)| StageDraft::new(name, percent, soak, *ask)).collect()
+}

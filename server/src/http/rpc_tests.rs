@@ -1,0 +1,162 @@
+//! The console's server functions as a browser without JavaScript posts them: real guard, real routes.
+
+use crate::{
+    http::{Operator, router},
+    observe::Metrics,
+    tls::Stop,
+};
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use fleet::{
+    access::{Actor, Origin},
+    db::EngineKind,
+    entropy::SeededEntropy,
+    releases::signing::{SigningKeyPair, payload},
+    testing::World,
+};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use wire::{
+    manifest::{Manifest, SCHEMA},
+    rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
+    states::Role,
+};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+struct Browser {
+    world: World,
+    router: Router,
+    admin: Actor,
+    session: String,
+}
+
+impl Browser {
+    async fn new() -> Self {
+        let world = World::open(EngineKind::Sqlite).await;
+        let admin = world.admin().await;
+        let signed_in = world.fleet.access().sign_in("ada@example.com", "a long enough password", &Origin::default()).await.unwrap();
+        let stop = Stop { soft: tokio_util::sync::CancellationToken::new(), hard: tokio_util::sync::CancellationToken::new() };
+        let router = router(&Operator { fleet: world.fleet.clone(), metrics: Metrics::default(), secure: false, stop });
+        Self { world, router, admin, session: format!("fw_access={}", signed_in.access) }
+    }
+
+    async fn send(&self, method: &str, path: &str, kind: &str, body: Vec<u8>, accept: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::COOKIE, &self.session)
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, kind)
+            .header(header::ACCEPT, accept);
+        let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        (parts.status, parts.headers, to_bytes(body, usize::MAX).await.unwrap().to_vec())
+    }
+
+    /// Posts a form as the wasm does, for the status and the code of a refusal, or where the answer leads.
+    async fn post(&self, function: &str, form: &[(&str, &str)]) -> Result<String, (u16, String)> {
+        let body = form.iter().map(|(k, v)| format!("{k}={}", super::guard::encode(v))).collect::<Vec<_>>().join("&");
+        let (status, headers, body) = self.send("POST", &format!("/rpc/{function}"), FORM, body.into_bytes(), "application/json").await;
+        if status.is_success() {
+            return Ok(headers.get(header::LOCATION).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default());
+        }
+        let fault: Value = serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{status} {}", String::from_utf8_lossy(&body)));
+        Err((status.as_u16(), fault["code"].as_str().unwrap_or_default().to_owned()))
+    }
+
+    async fn api(&self, method: &str, path: &str, body: Vec<u8>) -> Value {
+        let (status, _, body) = self.send(method, &format!("/api/v1{path}"), "application/json", body, "application/json").await;
+        assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&body));
+        serde_json::from_slice(&body).unwrap_or_default()
+    }
+
+    async fn upload(&self, name: &str, bytes: &[u8]) -> Value {
+        let begun = self.api("POST", "/uploads", json!({ "name": name, "size": bytes.len() }).to_string().into_bytes()).await;
+        let id = begun["id"].as_str().unwrap();
+        self.api("PUT", &format!("/uploads/{id}?offset=0"), bytes.to_vec()).await;
+        begun["id"].clone()
+    }
+
+    /// A published release for gateways, and the id of the key that signed it.
+    async fn release(&self) -> (String, String) {
+        let pair = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
+        let key = self.world.fleet.releases().add_key(&self.admin, "build", &pair.public_pem()).await.unwrap();
+        let manifest = Manifest {
+            schema: SCHEMA,
+            device_type: "gateway".into(),
+            hardware: Vec::new(),
+            version: "1.0.0".into(),
+            sequence: 1,
+            min_sequence: 0,
+            payloads: vec![payload("fw.bin", "raw", &mut b"firmware".as_slice()).unwrap()],
+            created: fleet::testing::START,
+            expires: None,
+            notes: String::new(),
+        };
+        let uploads = [self.upload("fw.bin", b"firmware").await, self.upload("fw.manifest.json", &pair.sign(&manifest).unwrap()).await];
+        let made = self.api("POST", "/releases", json!({ "uploads": uploads }).to_string().into_bytes()).await;
+        let id = made["row"]["id"].as_str().unwrap().to_owned();
+        assert_eq!(self.post("release_act", &[("id", &id), ("verb", "publish")]).await.unwrap(), format!("/firmware/{id}"));
+        (id, key.id.to_string())
+    }
+}
+
+fn unconfirmed<T: std::fmt::Debug>(answer: Result<T, (u16, String)>) {
+    assert_eq!(answer.unwrap_err(), (422, "not_confirmed".to_owned()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_back_is_only_done_with_its_name() {
+    let b = Browser::new().await;
+    let oli = b.world.operator().await.user().unwrap().to_string();
+    unconfirmed(b.post("user_disable", &[("id", &oli)]).await);
+    unconfirmed(b.post("user_disable", &[("id", &oli), ("confirm", "ada@example.com")]).await);
+    assert_eq!(b.post("user_disable", &[("id", &oli), ("confirm", " oli@example.com ")]).await.unwrap(), "/people");
+
+    b.world.device("gw-1", "gateway").await;
+    b.world.device("gw-2", "gateway").await;
+    let page = b.world.fleet.pki().certificates_page(&b.admin, &wire::pki::CertificateQuery::default()).await.unwrap();
+    let row = page.certificates.items.iter().find(|c| c.device_id.as_str() == "gw-1").unwrap();
+    let id = row.id.to_string();
+    for typed in ["", "gw-2", "gw-9", "the device's id"] {
+        unconfirmed(b.post("certificate_revoke", &[("id", &id), ("reason", "key_compromise"), ("confirm", typed)]).await);
+    }
+    let revoke = [("id", id.as_str()), ("reason", "key_compromise"), ("confirm", "gw-1")];
+    assert_eq!(b.post("certificate_revoke", &revoke).await.unwrap(), "/certificates");
+
+    let (release, key) = b.release().await;
+    let recall = [("id", release.as_str()), ("verb", "recall"), ("reason", "bricks the radio")];
+    unconfirmed(b.post("release_act", &recall).await);
+    unconfirmed(b.post("signing_key_revoke", &[("id", &key), ("confirm", "")]).await);
+    assert_eq!(b.post("signing_key_revoke", &[("id", &key), ("confirm", "build")]).await.unwrap(), "/firmware#keys");
+    assert!(b.post("release_act", &[&recall[..], &[("confirm", "1.0.0")]].concat()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
+    let b = Browser::new().await;
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let stage = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+    let spec = RolloutSpec {
+        name: "Radio fix".into(),
+        release: release.parse().unwrap(),
+        selector: String::new(),
+        stages: vec![stage],
+        start_at: None,
+        timeout_min: 60,
+        reason: String::new(),
+    };
+    let author = b.world.person("oli", Role::Operator).await;
+    let id = b.world.fleet.rollouts().draft(&author, spec).await.unwrap().to_string();
+    let submit = [("id", id.as_str()), ("verb", "submit"), ("back", "/\\evil.example")];
+    assert_eq!(b.post("rollout_act", &submit).await.unwrap(), "/rollouts");
+    let stop = [("id", id.as_str()), ("verb", "stop"), ("reason", "wrong radio"), ("back", "/approvals")];
+    unconfirmed(b.post("rollout_act", &stop).await);
+    unconfirmed(b.post("rollout_act", &[&stop[..], &[("confirm", "Radio")]].concat()).await);
+    assert_eq!(b.post("rollout_act", &[&stop[..], &[("confirm", "Radio fix")]].concat()).await.unwrap(), "/approvals");
+}
