@@ -6,6 +6,9 @@ use wire::{Fault, FaultKind};
 /// Refusals and failures of the PKI.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Rights.
+    #[error(transparent)]
+    Access(#[from] crate::access::Error),
     /// The CSR is not one we sign (pki.md E-4).
     #[error(transparent)]
     Csr(#[from] CsrError),
@@ -54,6 +57,7 @@ impl Error {
     /// What the other side gets to see. Causes go to the log.
     pub fn fault(&self) -> Fault {
         match self {
+            Self::Access(e) => e.fault(),
             Self::Csr(e) => e.fault(),
             Self::KeyInUse(_) => Fault::new(
                 FaultKind::Conflict,

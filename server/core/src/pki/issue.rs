@@ -85,6 +85,7 @@ pub(super) struct Order<'a> {
     pub csr_sha256: &'a [u8],
     pub enrolled_by: &'a str,
     pub replaces: Option<&'a CertificateId>,
+    pub trust_seq: i64,
 }
 
 /// A signed leaf.
@@ -109,6 +110,8 @@ impl Pki {
         if new.csr.common_name.as_ref().is_some_and(|cn| cn != new.device_id) {
             return Err(CsrError::Identity("another device").into());
         }
+        // Two enrolments with one key ask one after the other.
+        let trust_seq = store::next_trust(tx).await?;
         let key = SubjectPublicKeyInfo::from_der(&new.csr.spki).map_err(|_| CsrError::WeakKey("its encoding is not supported"))?;
         if let Some(who) = store::key_user(tx, &new.csr.spki_sha256, new.device).await? {
             return Err(Error::KeyInUse(match who.as_str() {
@@ -126,6 +129,7 @@ impl Pki {
             csr_sha256: &new.csr.csr_sha256,
             enrolled_by: new.enrolled_by,
             replaces: new.replaces,
+            trust_seq,
         };
         let leaf = self.issue(tx, issuer, &key, &order).await?;
         Ok(Issued {
@@ -154,7 +158,6 @@ impl Pki {
         let validity = profile::validity(order.kind, now, Some(issuer.not_after)).ok_or(Error::AuthorityExpiring)?;
         let id: CertificateId = self.entropy.id(now);
         let spki_sha256 = sha256(&key.subject_public_key_info());
-        let trust_seq = store::next_trust(tx).await?;
         let reservation = store::Reservation {
             id: &id,
             org: &issuer.org,
@@ -171,7 +174,7 @@ impl Pki {
             now,
             enrolled_by: order.enrolled_by,
             replaces: order.replaces,
-            trust_seq,
+            trust_seq: order.trust_seq,
         };
         let serial = self.reserve(tx, &reservation).await?;
         let params = profile::parameters(order.kind, order.subject, serial, validity, issuer.publication())?;
@@ -210,6 +213,11 @@ impl Pki {
     /// Whether the certificate is active and was never used, so that it may be handed out again (pki.md E-3).
     pub async fn unused(&self, on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
         Ok(store::is_unused(on, id).await?)
+    }
+
+    /// Whether certificate and device are both active.
+    pub async fn active(&self, on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
+        Ok(store::is_active(on, id).await?)
     }
 
     /// What a device gets for its CSR: the certificate, its chain, and the root to trust.

@@ -5,6 +5,7 @@ use super::{
     csr::KeyAlg,
     issue::Order,
     profile::{Kind, Subject},
+    store,
 };
 use rcgen::KeyPair;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -45,6 +46,7 @@ impl Pki {
         let issuer = authorities::active(&all, &first.org, Kind::ServerAuthority)?;
         let pair = KeyPair::generate()?;
         let subject = Subject::server(&issuer.slug, &self.hostnames)?;
+        let mut tx = self.db.write().await?;
         let order = Order {
             kind: Kind::Server,
             device: None,
@@ -54,8 +56,8 @@ impl Pki {
             csr_sha256: &[],
             enrolled_by: "listener",
             replaces: None,
+            trust_seq: store::next_trust(&mut tx).await?,
         };
-        let mut tx = self.db.write().await?;
         let leaf = self.issue(&mut tx, issuer, &pair, &order).await?;
         tx.commit().await?;
         let chain = std::iter::once(CertificateDer::from(leaf.der)).chain(authorities::chain(&all, &issuer.id)).collect();

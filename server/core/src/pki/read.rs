@@ -15,7 +15,7 @@ use wire::{
 
 impl Pki {
     /// Device certificates, those that end first in front, and the authorities.
-    pub async fn certificates_page(&self, actor: &Actor, query: &CertificateQuery) -> crate::Result<CertificatesPage> {
+    pub async fn certificates_page(&self, actor: &Actor, query: &CertificateQuery) -> Result<CertificatesPage, Error> {
         may(actor, Act::Read)?;
         let (end, id) = match &query.cursor {
             Some(cursor) => cursor.split_once('.').and_then(|(end, id)| Some((end.parse().ok()?, id))).ok_or(Error::Cursor)?,
@@ -23,10 +23,10 @@ impl Pki {
         };
         let limit = usize::try_from(query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS)).unwrap_or(1);
         let state = query.state.map_or("", wire::states::CertificateState::as_str);
-        let mut on = self.db.read().await.map_err(Error::from)?;
+        let mut on = self.db.read().await?;
         let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let mut found = store::page(&mut on, &actor.org, state, (end, id), ask).await.map_err(Error::from)?;
-        let total = store::count(&mut on, &actor.org, state).await.map_err(Error::from)?;
+        let mut found = store::page(&mut on, &actor.org, state, (end, id), ask).await?;
+        let total = store::count(&mut on, &actor.org, state).await?;
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|last| format!("{}.{}", last.not_after, last.id));

@@ -8,6 +8,7 @@ use super::{
     trust::{DevicePeer, Refusal},
 };
 use crate::{access::Actor, bus::Event};
+use std::collections::VecDeque;
 use wire::{Timestamp, enrolment::Enrolled, ids::CertificateId};
 
 /// How long a certificate stays usable after its successor was first used.
@@ -19,6 +20,8 @@ impl Pki {
         let csr = csr::gate(csr, Some(&peer.device_id))?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
+        // Holds off every other change of trust, so that what is asked below stays true until the commit.
+        let seq = store::next_trust(&mut tx).await?;
         let current = store::issued(&mut tx, &peer.certificate, &peer.org).await?.ok_or(Error::NotUsable(Refusal::Unknown))?;
         let validity = Validity { from: Timestamp(current.not_before), until: Timestamp(current.not_after) };
         let due = profile::renew_after(validity, &peer.device_id);
@@ -39,7 +42,6 @@ impl Pki {
             replaces: Some(&peer.certificate),
         };
         let issued = self.issue_device(&mut tx, new).await?;
-        let seq = store::next_trust(&mut tx).await?;
         store::drop_unused(&mut tx, peer.device, &peer.certificate, &issued.id, seq).await?;
         tx.commit().await?;
         self.admit(&issued);
@@ -53,10 +55,25 @@ impl Pki {
     pub(super) async fn first_use(&self, certificate: &CertificateId) -> Result<(), Error> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        let Some((device, issued_at)) = store::first_use(&mut tx, certificate, now).await? else { return Ok(()) };
+        // The trust clock before any certificate's row, as everywhere: two orders would wait for each other on PostgreSQL.
         let seq = store::next_trust(&mut tx).await?;
+        let Some((device, issued_at)) = store::first_use(&mut tx, certificate, now).await? else { return Ok(()) };
         store::retire_older(&mut tx, device, certificate, issued_at, now.plus(OVERLAP), seq).await?;
         tx.commit().await?;
+        Ok(())
+    }
+
+    /// Writes these first uses down. The one that fails goes to the end, and all that are left are for the next time: nobody says them again,
+    /// because memory already knows them as used.
+    pub(super) async fn first_uses(&self, owed: &mut VecDeque<CertificateId>) -> Result<(), Error> {
+        while let Some(certificate) = owed.front().cloned() {
+            let done = self.first_use(&certificate).await;
+            owed.pop_front();
+            if let Err(error) = done {
+                owed.push_back(certificate);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

@@ -12,11 +12,11 @@ use wire::{ids::CertificateId, pki::RevocationReason};
 impl Pki {
     /// Revokes a certificate for good. When this returns no handshake with it passes on this instance, and its connections are being cut.
     /// Idempotent: the first reason stands. A compromised key is blocked forever.
-    pub async fn revoke(&self, actor: &Actor, id: &CertificateId, reason: RevocationReason) -> crate::Result<()> {
+    pub async fn revoke(&self, actor: &Actor, id: &CertificateId, reason: RevocationReason) -> Result<(), Error> {
         may(actor, Act::Revoke)?;
-        let mut tx = self.db.write().await.map_err(Error::from)?;
+        let mut tx = self.db.write().await?;
         let device = self.revoke_one(&mut tx, actor, id, reason).await?;
-        tx.commit().await.map_err(Error::from)?;
+        tx.commit().await?;
         self.reload().await?;
         self.bus.tell(Event::Trust);
         if let Some(device) = device {
@@ -28,11 +28,13 @@ impl Pki {
     /// Revokes every usable certificate of a device inside the caller's transaction. After the commit call [`Pki::reload`] and tell
     /// [`Event::Trust`]. The device's own state counts as well: it is read again with its certificates.
     pub async fn revoke_all_of(&self, tx: &mut Tx, actor: &Actor, device: i64, reason: RevocationReason) -> Result<(), Error> {
+        // First, because it takes the trust clock: a renewal under way is either among the certificates below or finds its own revoked.
+        self.device_changed(tx, device).await?;
         for (id,) in store::usable_of(tx, device, &actor.org).await? {
             let id: CertificateId = id.parse().map_err(crate::db::Error::corrupt)?;
             self.revoke_one(tx, actor, &id, reason).await?;
         }
-        self.device_changed(tx, device).await
+        Ok(())
     }
 
     /// Says inside the caller's transaction that a device's standing (active, suspended, …) has changed.
@@ -44,10 +46,10 @@ impl Pki {
 
     async fn revoke_one(&self, tx: &mut Tx, actor: &Actor, id: &CertificateId, reason: RevocationReason) -> Result<Option<i64>, Error> {
         let now = self.clock.now();
+        let seq = store::next_trust(tx).await?;
         let record = store::for_revocation(tx, id, &actor.org).await?.ok_or(Error::NotFound)?;
         // Listeners' certificates are replaced, not revoked by hand: nobody would know where the connection went.
         let device = record.device.ok_or(Error::NotFound)?;
-        let seq = store::next_trust(tx).await?;
         if store::revoke(tx, id, &actor.org, now, &actor.label(), reason.as_str(), seq).await? {
             let detail = json!({ "reason": reason.as_str(), "was": record.state });
             audit::append(tx, actor, now, "certificate.revoke", id.as_str(), &detail).await?;

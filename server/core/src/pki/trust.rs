@@ -97,6 +97,8 @@ struct Leaf {
     state: CertificateState,
     device_state: DeviceState,
     not_before: Timestamp,
+    /// When the certificate itself ends; its usable time may end sooner, with its successor's first use.
+    ends: Timestamp,
     used: AtomicBool,
 }
 
@@ -190,7 +192,7 @@ impl TrustHandle {
         if let Some(leaf) = self.leaf(&peer.fingerprint)
             && !leaf.used.swap(true, Ordering::Relaxed)
         {
-            // It fails only when the worker is gone, that is while stopping; the next connection says it again.
+            // It fails only when the worker is gone, that is while stopping; the first connection after the restart says it again.
             let _ = self.0.first_uses.send(peer.certificate.clone());
         }
     }
@@ -276,6 +278,7 @@ impl TrustHandle {
             state: CertificateState::Active,
             device_state: DeviceState::Active,
             not_before: issued.validity.from,
+            ends: issued.validity.until,
             used: AtomicBool::new(false),
         };
         // A new certificate changes nothing for the connections there are, so nobody is woken.
@@ -333,10 +336,11 @@ impl TrustHandle {
         self.0.followed.store(true, Ordering::Relaxed);
     }
 
-    /// Forgets certificates that ended more than an hour ago; webpki refuses them before we are asked.
+    /// Forgets certificates whose own end is more than an hour past; webpki refuses them before we are asked. A superseded one stays until
+    /// then: forgotten, it would look like the work of a stolen authority key.
     pub(super) fn forget_ended(&self) {
         let limit = self.0.clock.now().plus(-profile::BACKDATE);
-        self.0.leaves.write().retain(|_, leaf| leaf.peer.not_after > limit);
+        self.0.leaves.write().retain(|_, leaf| leaf.ends > limit);
     }
 
     fn changed(&self) {
@@ -352,6 +356,7 @@ fn leaf(r: store::LeafRecord, trust_domain: &str) -> Result<Leaf, Error> {
         state: r.state.parse().map_err(crate::db::Error::corrupt)?,
         device_state: r.device_state.parse().map_err(crate::db::Error::corrupt)?,
         not_before: Timestamp(r.not_before),
+        ends: Timestamp(r.not_after),
         used: AtomicBool::new(r.used != 0),
         peer: DevicePeer {
             org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,

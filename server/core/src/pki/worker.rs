@@ -3,7 +3,7 @@
 
 use super::Pki;
 use crate::bus::Event;
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
 
 /// The longest a change made by another instance stays unseen here.
@@ -22,6 +22,7 @@ impl Pki {
         follow.set_missed_tick_behavior(MissedTickBehavior::Delay);
         settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut first_uses = self.first_uses.lock().await;
+        let mut owed = VecDeque::new();
         loop {
             let outcome = tokio::select! {
                 event = events.recv() => match event {
@@ -30,9 +31,15 @@ impl Pki {
                     // The bus ends with the process.
                     Err(RecvError::Closed) => return,
                 },
-                _ = follow.tick() => self.reload().await,
+                _ = follow.tick() => match self.reload().await {
+                    Ok(()) => self.first_uses(&mut owed).await,
+                    failed => failed,
+                },
                 used = first_uses.recv() => match used {
-                    Some(certificate) => self.first_use(&certificate).await,
+                    Some(certificate) => {
+                        owed.push_back(certificate);
+                        self.first_uses(&mut owed).await
+                    }
                     None => return,
                 },
                 _ = settle.tick() => self.tick().await,

@@ -1,5 +1,6 @@
-//! Tests of the room: the gate and the profile by themselves, the life of a certificate on both engines.
+//! Tests of the room: the gate and the profile by themselves, the life of a certificate on both engines, and what happens side by side.
 
 mod life;
 mod profile;
+mod races;
 mod requests;

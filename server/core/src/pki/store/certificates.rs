@@ -1,0 +1,220 @@
+//! Certificates: reserved, signed, revoked, listed; and the keys that nobody may have.
+
+use super::authorities::SIG_ALG;
+use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, CertificateId, OrgId},
+};
+
+pub(super) const KEY_USERS: Sql = Sql::same(
+    "SELECT 'authority' FROM authorities WHERE spki_sha256 = $1 \
+     UNION ALL SELECT 'blocked' FROM blocked_keys WHERE spki_sha256 = $1 \
+     UNION ALL SELECT 'device' FROM certificates WHERE spki_sha256 = $1 AND (device IS NULL OR device <> $2) LIMIT 1",
+);
+pub(super) const RESERVE: Sql = Sql::same(
+    "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256, \
+     not_before, not_after, usable_until, state, issued_at, enrolled_by, replaces_id, trust_seq) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 'issuing', $15, $16, $17, $18) \
+     ON CONFLICT (issuer_id, serial) DO NOTHING",
+);
+pub(super) const SIGNED: Sql =
+    Sql::same("UPDATE certificates SET der = $2, fingerprint = $3, state = 'active' WHERE id = $1 AND state = 'issuing'");
+pub(super) const ISSUED: Sql = Sql::same(
+    "SELECT c.issuer_id, d.device_id, c.der, c.not_before, c.not_after FROM certificates c JOIN devices d ON d.number = c.device \
+     WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
+);
+pub(super) const HAS_KEY: Sql = Sql::same("SELECT id FROM certificates WHERE id = $1 AND spki_sha256 = $2");
+pub(super) const IS_ACTIVE: Sql = Sql::same(
+    "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device WHERE c.id = $1 AND c.state = 'active' AND d.state = 'active'",
+);
+pub(super) const IS_UNUSED: Sql = Sql::same("SELECT first_used_at FROM certificates WHERE id = $1 AND state = 'active'");
+pub(super) const FOR_REVOCATION: Sql = Sql::same("SELECT device, state, spki_sha256 FROM certificates WHERE id = $1 AND org_id = $2");
+pub(super) const USABLE_OF: Sql =
+    Sql::same("SELECT id FROM certificates WHERE device = $1 AND org_id = $2 AND state IN ('active', 'superseded') ORDER BY issued_at, id");
+pub(super) const REVOKE: Sql = Sql::same(
+    "UPDATE certificates SET state = 'revoked', revoked_at = $3, revoked_by = $4, reason = $5, trust_seq = $6 \
+     WHERE id = $1 AND org_id = $2 AND state <> 'revoked'",
+);
+pub(super) const BLOCK: Sql = Sql::same(
+    "INSERT INTO blocked_keys (spki_sha256, org_id, reason, blocked_at) VALUES ($1, $2, $3, $4) ON CONFLICT (spki_sha256) DO NOTHING",
+);
+pub(super) const PAGE: Sql = Sql::same(
+    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at \
+     FROM certificates c JOIN authorities a ON a.id = c.issuer_id \
+     WHERE c.org_id = $1 AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL AND ($2 = '' OR c.state = $2) \
+     AND (c.not_after > $3 OR (c.not_after = $3 AND c.id > $4)) ORDER BY c.not_after, c.id LIMIT $5",
+);
+pub(super) const COUNT: Sql = Sql::same(
+    "SELECT COUNT(*) FROM certificates WHERE org_id = $1 AND device IS NOT NULL AND fingerprint IS NOT NULL AND ($2 = '' OR state = $2)",
+);
+pub(super) const OF_DEVICE: Sql = Sql::same(
+    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at \
+     FROM certificates c JOIN authorities a ON a.id = c.issuer_id \
+     WHERE c.device = $1 AND c.fingerprint IS NOT NULL ORDER BY c.issued_at DESC, c.id DESC LIMIT 50",
+);
+pub(super) const EXPIRING: Sql = Sql::same(
+    "SELECT COUNT(*) FROM certificates WHERE org_id = $1 AND device IS NOT NULL AND state = 'active' AND usable_until = not_after \
+     AND not_after > $2 AND not_after <= $3",
+);
+
+/// Why a device may not have this key: `authority`, `blocked` or `device`.
+pub(in crate::pki) async fn key_user(on: &mut impl Conn, spki_sha256: &[u8], device: i64) -> Result<Option<String>, Error> {
+    Ok(row!(on, (String,), KEY_USERS, spki_sha256, device)?.map(|(who,)| who))
+}
+
+/// A certificate about to be signed.
+pub(in crate::pki) struct Reservation<'a> {
+    pub id: &'a CertificateId,
+    pub org: &'a OrgId,
+    pub issuer: &'a AuthorityId,
+    pub profile: &'a str,
+    pub profile_version: i64,
+    pub device: Option<i64>,
+    pub subject: &'a str,
+    pub key_alg: &'a str,
+    pub spki_sha256: &'a [u8],
+    pub csr_sha256: &'a [u8],
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub now: Timestamp,
+    pub enrolled_by: &'a str,
+    pub replaces: Option<&'a CertificateId>,
+    pub trust_seq: i64,
+}
+
+/// Takes the serial under its unique index; `false` when it is taken.
+pub(in crate::pki) async fn reserve(tx: &mut Tx, r: &Reservation<'_>, serial: &[u8]) -> Result<bool, Error> {
+    let inserted = exec!(
+        tx,
+        RESERVE,
+        r.id.as_str(),
+        r.org.as_str(),
+        r.issuer.as_str(),
+        serial,
+        r.profile,
+        r.profile_version,
+        r.device,
+        r.subject,
+        r.key_alg,
+        SIG_ALG,
+        r.spki_sha256,
+        r.csr_sha256,
+        r.not_before.0,
+        r.not_after.0,
+        r.now.0,
+        r.enrolled_by,
+        r.replaces.map(CertificateId::as_str),
+        r.trust_seq
+    )?;
+    Ok(inserted == 1)
+}
+
+pub(in crate::pki) async fn signed(tx: &mut Tx, id: &CertificateId, der: &[u8], fingerprint: &[u8]) -> Result<(), Error> {
+    match exec!(tx, SIGNED, id.as_str(), der, fingerprint)? {
+        1 => Ok(()),
+        _ => Err(Error::corrupt("a reserved certificate is gone")),
+    }
+}
+
+#[derive(sqlx::FromRow)]
+pub(in crate::pki) struct IssuedRecord {
+    pub issuer_id: String,
+    pub device_id: String,
+    pub der: Vec<u8>,
+    pub not_before: i64,
+    pub not_after: i64,
+}
+
+/// A device's certificate with its bytes.
+pub(in crate::pki) async fn issued(on: &mut impl Conn, id: &CertificateId, org: &OrgId) -> Result<Option<IssuedRecord>, Error> {
+    row!(on, IssuedRecord, ISSUED, id.as_str(), org.as_str())
+}
+
+/// Whether the certificate is for this key.
+pub(in crate::pki) async fn has_key(on: &mut impl Conn, id: &CertificateId, spki_sha256: &[u8]) -> Result<bool, Error> {
+    Ok(row!(on, (String,), HAS_KEY, id.as_str(), spki_sha256)?.is_some())
+}
+
+/// Whether certificate and device are both active.
+pub(in crate::pki) async fn is_active(on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
+    Ok(row!(on, (String,), IS_ACTIVE, id.as_str())?.is_some())
+}
+
+/// Whether the certificate is active and no connection was ever made with it.
+pub(in crate::pki) async fn is_unused(on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
+    Ok(row!(on, (Option<i64>,), IS_UNUSED, id.as_str())?.is_some_and(|(used,)| used.is_none()))
+}
+
+#[derive(sqlx::FromRow)]
+pub(in crate::pki) struct RevocationRecord {
+    pub device: Option<i64>,
+    pub state: String,
+    pub spki_sha256: Vec<u8>,
+}
+
+pub(in crate::pki) async fn for_revocation(on: &mut impl Conn, id: &CertificateId, org: &OrgId) -> Result<Option<RevocationRecord>, Error> {
+    row!(on, RevocationRecord, FOR_REVOCATION, id.as_str(), org.as_str())
+}
+
+pub(in crate::pki) async fn usable_of(on: &mut impl Conn, device: i64, org: &OrgId) -> Result<Vec<(String,)>, Error> {
+    rows!(on, (String,), USABLE_OF, device, org.as_str())
+}
+
+/// Revokes; `false` when it was revoked before.
+pub(in crate::pki) async fn revoke(
+    tx: &mut Tx,
+    id: &CertificateId,
+    org: &OrgId,
+    now: Timestamp,
+    by: &str,
+    reason: &str,
+    seq: i64,
+) -> Result<bool, Error> {
+    Ok(exec!(tx, REVOKE, id.as_str(), org.as_str(), now.0, by, reason, seq)? == 1)
+}
+
+pub(in crate::pki) async fn block_key(tx: &mut Tx, spki_sha256: &[u8], org: &OrgId, reason: &str, now: Timestamp) -> Result<(), Error> {
+    exec!(tx, BLOCK, spki_sha256, org.as_str(), reason, now.0)?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+pub(in crate::pki) struct ListRecord {
+    pub id: String,
+    pub subject: String,
+    pub serial: Vec<u8>,
+    pub fingerprint: Vec<u8>,
+    pub issuer: String,
+    pub key_alg: String,
+    pub not_before: i64,
+    pub not_after: i64,
+    pub state: String,
+    pub reason: String,
+    pub first_used_at: Option<i64>,
+}
+
+/// Device certificates after `(not_after, id)`, those that end first in front.
+pub(in crate::pki) async fn page(
+    on: &mut impl Conn,
+    org: &OrgId,
+    state: &str,
+    after: (i64, &str),
+    limit: i64,
+) -> Result<Vec<ListRecord>, Error> {
+    rows!(on, ListRecord, PAGE, org.as_str(), state, after.0, after.1, limit)
+}
+
+pub(in crate::pki) async fn count(on: &mut impl Conn, org: &OrgId, state: &str) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), COUNT, org.as_str(), state)?.map_or(0, |(n,)| n))
+}
+
+/// A device's certificates, newest first.
+pub(in crate::pki) async fn of_device(on: &mut impl Conn, device: i64) -> Result<Vec<ListRecord>, Error> {
+    rows!(on, ListRecord, OF_DEVICE, device)
+}
+
+/// Active certificates without a used successor that end between the two instants.
+pub(in crate::pki) async fn expiring(on: &mut impl Conn, org: &OrgId, from: Timestamp, until: Timestamp) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), EXPIRING, org.as_str(), from.0, until.0)?.map_or(0, |(n,)| n))
+}

@@ -1,0 +1,43 @@
+//! The room's SQL. Refuses to decide anything. Devices' rows are read for their names and states, which certificates are judged by; they are
+//! written by the `devices` room alone.
+
+mod authorities;
+mod certificates;
+mod trust;
+
+pub(super) use authorities::*;
+pub(super) use certificates::*;
+pub(super) use trust::*;
+
+use crate::db::Sql;
+
+pub(crate) const ALL: &[&Sql] = &[
+    &authorities::SLUG,
+    &authorities::AUTHORITY,
+    &authorities::AUTHORITIES,
+    &certificates::KEY_USERS,
+    &certificates::RESERVE,
+    &certificates::SIGNED,
+    &certificates::ISSUED,
+    &certificates::HAS_KEY,
+    &certificates::IS_ACTIVE,
+    &certificates::IS_UNUSED,
+    &certificates::FOR_REVOCATION,
+    &certificates::USABLE_OF,
+    &certificates::REVOKE,
+    &certificates::BLOCK,
+    &certificates::PAGE,
+    &certificates::COUNT,
+    &certificates::OF_DEVICE,
+    &certificates::EXPIRING,
+    &trust::NEXT_TRUST,
+    &trust::LEAVES,
+    &trust::TRUST_SEQ,
+    &trust::TOUCH_DEVICE,
+    &trust::FIRST_USE,
+    &trust::RETIRE_OLDER,
+    &trust::SUPERSEDE,
+    &trust::EXPIRE,
+    &trust::DUE,
+    &trust::UNUSED,
+];

@@ -1,0 +1,107 @@
+//! The trust clock, and what changes with it: who may connect, first uses, ends.
+
+use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use wire::{Timestamp, ids::CertificateId};
+
+pub(super) const NEXT_TRUST: Sql = Sql::same("UPDATE trust_clock SET seq = seq + 1 WHERE id = 1 RETURNING seq");
+pub(super) const LEAVES: Sql = Sql::same(
+    "SELECT c.id, c.org_id, c.device, d.device_id, d.state AS device_state, o.slug, c.issuer_id, c.fingerprint, c.state, c.not_before, c.not_after, c.usable_until, \
+     CAST(CASE WHEN c.first_used_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS used \
+     FROM certificates c JOIN devices d ON d.number = c.device JOIN organizations o ON o.id = c.org_id \
+     WHERE c.trust_seq > $1 AND c.fingerprint IS NOT NULL AND c.not_after > $2 ORDER BY c.trust_seq",
+);
+pub(super) const TRUST_SEQ: Sql = Sql::same("SELECT seq FROM trust_clock WHERE id = 1");
+pub(super) const TOUCH_DEVICE: Sql = Sql::same("UPDATE certificates SET trust_seq = $2 WHERE device = $1");
+pub(super) const FIRST_USE: Sql =
+    Sql::same("UPDATE certificates SET first_used_at = $2 WHERE id = $1 AND first_used_at IS NULL RETURNING device, issued_at");
+pub(super) const RETIRE_OLDER: Sql = Sql::same(
+    "UPDATE certificates SET usable_until = $4, trust_seq = $5 \
+     WHERE device = $1 AND id <> $2 AND issued_at <= $3 AND state = 'active' AND usable_until > $4",
+);
+pub(super) const SUPERSEDE: Sql = Sql::same(
+    "UPDATE certificates SET state = 'superseded', trust_seq = $2 WHERE state = 'active' AND usable_until <= $1 AND usable_until < not_after",
+);
+pub(super) const EXPIRE: Sql =
+    Sql::same("UPDATE certificates SET state = 'expired', trust_seq = $2 WHERE state = 'active' AND not_after <= $1");
+pub(super) const DUE: Sql = Sql::same("SELECT COUNT(*) FROM certificates WHERE state = 'active' AND usable_until <= $1");
+pub(super) const UNUSED: Sql = Sql::same(
+    "UPDATE certificates SET state = 'superseded', trust_seq = $4 WHERE device = $1 AND replaces_id = $2 AND first_used_at IS NULL AND state = 'active' AND id <> $3",
+);
+
+/// The number of this change of trust. Other changes wait until this transaction ends.
+pub(in crate::pki) async fn next_trust(tx: &mut Tx) -> Result<i64, Error> {
+    let (seq,) = row!(tx, (i64,), NEXT_TRUST)?.ok_or_else(|| Error::corrupt("trust_clock has no row"))?;
+    Ok(seq)
+}
+
+#[derive(sqlx::FromRow)]
+pub(in crate::pki) struct LeafRecord {
+    pub id: String,
+    pub org_id: String,
+    pub device: i64,
+    pub device_id: String,
+    pub device_state: String,
+    pub slug: String,
+    pub issuer_id: String,
+    pub fingerprint: Vec<u8>,
+    pub state: String,
+    pub not_before: i64,
+    pub not_after: i64,
+    pub usable_until: i64,
+    pub used: i64,
+}
+
+/// Device leaves that changed after `seq` and had not ended at `since`.
+pub(in crate::pki) async fn leaves(on: &mut impl Conn, seq: i64, since: Timestamp) -> Result<Vec<LeafRecord>, Error> {
+    rows!(on, LeafRecord, LEAVES, seq, since.0)
+}
+
+pub(in crate::pki) async fn trust_seq(on: &mut impl Conn) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), TRUST_SEQ)?.map_or(0, |(seq,)| seq))
+}
+
+pub(in crate::pki) async fn touch_device(tx: &mut Tx, device: i64, seq: i64) -> Result<(), Error> {
+    exec!(tx, TOUCH_DEVICE, device, seq)?;
+    Ok(())
+}
+
+/// Notes the first use; gives the device and the time of issue when it was the first.
+pub(in crate::pki) async fn first_use(tx: &mut Tx, id: &CertificateId, now: Timestamp) -> Result<Option<(i64, i64)>, Error> {
+    row!(tx, (i64, i64), FIRST_USE, id.as_str(), now.0)
+}
+
+/// Ends the device's certificates issued before this one at `end`.
+pub(in crate::pki) async fn retire_older(
+    tx: &mut Tx,
+    device: i64,
+    id: &CertificateId,
+    issued_at: i64,
+    end: Timestamp,
+    seq: i64,
+) -> Result<u64, Error> {
+    exec!(tx, RETIRE_OLDER, device, id.as_str(), issued_at, end.0, seq)
+}
+
+/// How many certificates have ended and don't say so.
+pub(in crate::pki) async fn due(on: &mut impl Conn, now: Timestamp) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), DUE, now.0)?.map_or(0, |(n,)| n))
+}
+
+/// Gives ended certificates the state they are in.
+pub(in crate::pki) async fn settle(tx: &mut Tx, now: Timestamp, seq: i64) -> Result<(), Error> {
+    exec!(tx, SUPERSEDE, now.0, seq)?;
+    exec!(tx, EXPIRE, now.0, seq)?;
+    Ok(())
+}
+
+/// Supersedes unused successors of `replaced`, all but `keep` (pki.md R-2: two usable certificates at most).
+pub(in crate::pki) async fn drop_unused(
+    tx: &mut Tx,
+    device: i64,
+    replaced: &CertificateId,
+    keep: &CertificateId,
+    seq: i64,
+) -> Result<(), Error> {
+    exec!(tx, UNUSED, device, replaced.as_str(), keep.as_str(), seq)?;
+    Ok(())
+}
