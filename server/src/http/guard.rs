@@ -2,15 +2,15 @@
 //! Refuses to know rights: `policy` in the core decides those.
 
 use super::fault::Problem;
+use crate::tls::peer_address;
 use app::api::cookies::Cookies;
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, Request, State},
+    extract::{FromRequestParts, Request, State},
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 use fleet::{Fleet, access::Actor};
-use std::net::SocketAddr;
 use wire::{Fault, FaultKind};
 
 /// What the guard needs.
@@ -65,7 +65,7 @@ pub fn same_origin(headers: &HeaderMap) -> bool {
 
 /// The middleware. Public addresses pass without an actor; a page without one leads to sign-in; everything else is answered by its handler.
 pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0.ip().to_string()).unwrap_or_default();
+    let address = peer_address(request.extensions()).map(|a| a.to_string()).unwrap_or_default();
     request.extensions_mut().insert(PeerAddress(address.clone()));
     let headers = request.headers();
     let bearer = headers.get(header::AUTHORIZATION).map(|v| v.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default());

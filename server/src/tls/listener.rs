@@ -6,16 +6,21 @@ use super::{
     registry::{Registration, Registry},
     shedding::{Gate, HalfOpen, Limits, Place, Stats},
 };
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, extract::ConnectInfo};
 use fleet::pki::{DevicePeer, TrustHandle};
-use http::{HeaderName, Request};
+use http::{Extensions, HeaderName, Request};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
 use rustls::ServerConfig;
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +40,14 @@ const IDENTITY_HEADERS: [HeaderName; 7] = [
 /// The other side's address, in every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
+
+/// Where a request came from, whichever listener took it: ours leave a [`PeerAddr`], axum's own (plain HTTP) a [`ConnectInfo`]. An IPv4 client
+/// on an IPv6 socket has its IPv4 address, so that it is one client to throttles and in the audit log.
+pub fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
+    let ours = extensions.get::<PeerAddr>().map(|a| a.0);
+    let address = ours.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0))?;
+    Some(address.ip().to_canonical())
+}
 
 /// What a listener serves, and how.
 #[derive(Clone)]
