@@ -5,7 +5,7 @@ use crate::{
     access::{self, Access},
     bus::Bus,
     clock::Clock,
-    db::{self, Db, Location, Store, Tx, exec, row},
+    db::{self, Db, Location, Store, row},
     devices::{Devices, EnrolmentUrls},
     entropy::Entropy,
     pki::{Kek, Pki, PkiSettings},
@@ -14,7 +14,6 @@ use crate::{
     rollouts::Rollouts,
     telemetry::Telemetry,
 };
-use aws_lc_rs::signature::Ed25519KeyPair;
 use std::{fs::File, path::PathBuf, sync::Arc};
 use wire::ids::OrgId;
 
@@ -69,10 +68,13 @@ impl Fleet {
             Some(url) => Location::Postgres { url: url.clone(), connections: settings.postgres_connections },
         };
         let fleet_db = Db::open(&at("fleet.db"), Store::Fleet).await?;
+        if settings.serves {
+            fleet_db.serve_alone().await?;
+        }
         let telemetry_db = Db::open(&at("telemetry.db"), Store::Telemetry).await?;
         let bus = Bus::default();
 
-        let signing_key = signing_key(&fleet_db, &settings.kek, &*entropy).await?;
+        let signing_key = access::keyring::signing_key(&fleet_db, &settings.kek, &*entropy).await?;
         let access = Access::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &signing_key)?;
         let org = access.ensure_organization().await?;
         let pki =
@@ -157,12 +159,15 @@ impl Fleet {
     }
 
     /// Writes what is still in memory and closes the databases. Call it once, after the listeners have stopped.
+    /// They are closed also when something could not be written; the first such error is the answer.
     pub async fn close(&self) -> Result<()> {
-        self.0.telemetry.drain().await?;
-        self.0.devices.flush_presence(true).await?;
+        let drained = self.0.telemetry.drain().await;
+        let flushed = self.0.devices.flush_presence(true).await;
         for store in &self.0.stores {
             store.close().await;
         }
+        drained?;
+        flushed?;
         Ok(())
     }
 }
@@ -188,19 +193,4 @@ fn lock(data: &std::path::Path) -> Result<File, db::Error> {
     let file = File::create(data.join("lock")).map_err(|e| wrong("can't write in the data folder", &e))?;
     file.try_lock().map_err(|_| wrong("another Fleetward runs on", &"stop it first, or give this one another folder"))?;
     Ok(file)
-}
-
-/// The key of access tokens: drawn at the first start, kept sealed.
-async fn signing_key(store: &Db, kek: &Kek, entropy: &dyn Entropy) -> Result<Vec<u8>> {
-    const NAME: &str = "access-token-key";
-    let mut tx: Tx = store.write().await?;
-    if let Some((sealed,)) = row!(&mut tx, (Vec<u8>,), access::store::SECRET, NAME)? {
-        return Ok(kek.open(NAME.as_bytes(), &sealed).map_err(crate::pki::Error::from)?.to_vec());
-    }
-    let pair = Ed25519KeyPair::from_seed_unchecked(&entropy.bytes::<32>()).map_err(|e| access::Error::Crypto(e.to_string()))?;
-    let key = pair.to_pkcs8().map_err(|e| access::Error::Crypto(e.to_string()))?.as_ref().to_vec();
-    let sealed = kek.seal(NAME.as_bytes(), &key).map_err(crate::pki::Error::from)?;
-    exec!(&mut tx, access::store::SECRET_INSERT, NAME, sealed)?;
-    tx.commit().await?;
-    Ok(key)
 }

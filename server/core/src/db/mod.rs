@@ -14,7 +14,7 @@ mod open;
 mod query;
 mod sql;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use dynamic::{Value, select};
 pub use open::{Db, EngineKind, Location, Read, Store, Tx};

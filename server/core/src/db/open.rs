@@ -5,12 +5,13 @@ use super::{
     sql::{Conn, Engine, Error},
 };
 use sqlx::{
-    PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    Connection as _, Executor as _, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     pool::PoolConnection,
     postgres::PgPoolOptions,
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::Mutex;
 
 /// Which of the two stores: they are two files on SQLite, so that a telemetry burst never delays an approval, and one database on PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub enum Store {
 pub enum EngineKind {
     /// Embedded, one machine.
     Sqlite,
-    /// Several instances.
+    /// A server of its own, for more than one machine's worth.
     Postgres,
 }
 
@@ -48,8 +49,18 @@ pub enum Location {
 enum Pools {
     // One writer that never expires is a fair queue in front of SQLite's single write lock; readers never wait for it (WAL).
     Sqlite { writer: SqlitePool, readers: SqlitePool },
-    Postgres(PgPool),
+    // Beside the pool the connection that says that this process serves, if it does.
+    Postgres { pool: PgPool, serving: Arc<Mutex<Option<PgConnection>>> },
 }
+
+/// PostgreSQL's name of the lock that a serving process holds on its database.
+const SERVING: i64 = 0x666c_6565_7477_6172;
+/// How often a taken lock is asked for again, every [`AGAIN`]: a server that was killed leaves its lock a moment after its end.
+const ASKS: u32 = 10;
+const AGAIN: Duration = Duration::from_millis(300);
+
+/// Most slices of a thousand pages given back at once.
+const SLICES: u32 = 100;
 
 /// An open store.
 #[derive(Debug, Clone)]
@@ -119,6 +130,8 @@ impl Db {
                     .synchronous(SqliteSynchronous::Full)
                     .foreign_keys(true)
                     .busy_timeout(Duration::from_secs(5))
+                    // LIKE tells upper from lower case, as PostgreSQL's does and as selectors promise.
+                    .pragma("case_sensitive_like", "ON")
                     .pragma("cache_size", "-16000")
                     .pragma("temp_store", "MEMORY")
                     .pragma("journal_size_limit", "67108864")
@@ -143,16 +156,35 @@ impl Db {
             Location::Postgres { url, connections } => {
                 let pool = PgPoolOptions::new().max_connections(*connections).acquire_timeout(Duration::from_secs(10)).connect(url).await?;
                 migrate::postgres(store).run(&pool).await?;
-                Ok(Self(Pools::Postgres(pool)))
+                Ok(Self(Pools::Postgres { pool, serving: Arc::default() }))
             }
         }
+    }
+
+    /// Says that this process serves the database, until [`Db::close`] or its end. Refused when another one does: wake-ups, artifacts and
+    /// presence are not shared between servers. An embedded database is guarded by the lock on its folder instead.
+    pub async fn serve_alone(&self) -> Result<(), Error> {
+        let Pools::Postgres { pool, serving } = &self.0 else { return Ok(()) };
+        let mut on = pool.acquire().await?.detach();
+        // A host that lost its power can't say goodbye; PostgreSQL finds out within a minute and frees the lock.
+        on.execute("SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3").await?;
+        for ask in 0..ASKS {
+            if ask > 0 {
+                tokio::time::sleep(AGAIN).await;
+            }
+            if sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(SERVING).fetch_one(&mut on).await? {
+                *serving.lock().await = Some(on);
+                return Ok(());
+            }
+        }
+        Err(Error::Open("another Fleetward serves this PostgreSQL database: stop it first, or give this one another database".into()))
     }
 
     /// The engine it runs on.
     pub fn kind(&self) -> EngineKind {
         match &self.0 {
             Pools::Sqlite { .. } => EngineKind::Sqlite,
-            Pools::Postgres(_) => EngineKind::Postgres,
+            Pools::Postgres { .. } => EngineKind::Postgres,
         }
     }
 
@@ -160,7 +192,7 @@ impl Db {
     pub async fn read(&self) -> Result<Read, Error> {
         Ok(Read(match &self.0 {
             Pools::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
-            Pools::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+            Pools::Postgres { pool, .. } => Reader::Postgres(pool.acquire().await?),
         }))
     }
 
@@ -168,8 +200,30 @@ impl Db {
     pub async fn write(&self) -> Result<Tx, Error> {
         Ok(Tx(match &self.0 {
             Pools::Sqlite { writer, .. } => Writer::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres(pool) => Writer::Postgres(pool.begin().await?),
+            Pools::Postgres { pool, .. } => Writer::Postgres(pool.begin().await?),
         }))
+    }
+
+    /// Gives pages that deletes have freed back to the disk, as far as a few short transactions get; how many. Nothing on PostgreSQL, which
+    /// uses them again by itself.
+    pub async fn shrink(&self) -> Result<u64, Error> {
+        let Pools::Sqlite { writer, .. } = &self.0 else { return Ok(0) };
+        let mut given = 0;
+        for _ in 0..SLICES {
+            let mut on = writer.acquire().await?;
+            let free: i64 = sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&mut *on).await?;
+            if free == 0 {
+                break;
+            }
+            // A row a page: read to the end it frees them all, in one transaction of its own.
+            sqlx::query("PRAGMA incremental_vacuum(1000)").fetch_all(&mut *on).await?;
+            let left: i64 = sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&mut *on).await?;
+            given += u64::try_from(free - left).unwrap_or_default();
+            drop(on);
+            // Others wait for the same connection.
+            tokio::task::yield_now().await;
+        }
+        Ok(given)
     }
 
     /// Closes every connection; on SQLite the log is folded back into the file.
@@ -179,7 +233,14 @@ impl Db {
                 readers.close().await;
                 writer.close().await;
             }
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres { pool, serving } => {
+                if let Some(mut on) = serving.lock().await.take() {
+                    // Given back before the answer, so that the next server finds it free; a lost connection has given it back already.
+                    let _ = sqlx::query("SELECT pg_advisory_unlock($1)").bind(SERVING).execute(&mut on).await;
+                    let _ = on.close().await;
+                }
+                pool.close().await;
+            }
         }
     }
 }

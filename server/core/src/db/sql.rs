@@ -44,7 +44,7 @@ pub enum Error {
     /// The disk is full; the transaction was undone.
     #[error("the database's disk is full")]
     Full,
-    /// No connection within the time allowed, or the engine is locked by another process.
+    /// No connection within the time allowed, the engine is locked by another process, or another transaction won; trying again helps.
     #[error("the database is busy")]
     Busy,
     /// A migration failed or is unknown to this version.
@@ -62,10 +62,11 @@ impl From<sqlx::Error> for Error {
     fn from(e: sqlx::Error) -> Self {
         match &e {
             sqlx::Error::PoolTimedOut => Self::Busy,
-            // SQLITE_FULL is 13, SQLITE_BUSY 5; PostgreSQL says 53100 disk_full.
+            // SQLITE_FULL is 13, SQLITE_BUSY 5; PostgreSQL says 53100 disk_full, and 40001 or 40P01 when two transactions stood in each
+            // other's way and this one was undone.
             sqlx::Error::Database(d) => match d.code().as_deref() {
                 Some("13" | "53100") => Self::Full,
-                Some("5" | "261" | "517") => Self::Busy,
+                Some("5" | "261" | "517" | "40001" | "40P01") => Self::Busy,
                 _ => Self::Driver(e),
             },
             _ => Self::Driver(e),

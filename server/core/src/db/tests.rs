@@ -1,6 +1,6 @@
 //! The nets under the one SQL text: every statement is prepared on both engines, and the two schemas are the same.
 
-use super::{Db, Location, Store};
+use super::{Db, EngineKind, Error, Location, Sql, Store, Tx, exec, row};
 use crate::testing;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
 use std::collections::BTreeMap;
@@ -70,4 +70,68 @@ async fn a_second_server_on_the_same_folder_is_refused() {
     let world = testing::World::open(super::EngineKind::Sqlite).await;
     let lock = std::fs::File::open(world.folder.path().join("lock")).unwrap();
     assert!(lock.try_lock().is_err());
+}
+
+/// Waits until a transaction of this PostgreSQL database waits for another one.
+pub(crate) async fn somebody_waits(db: &Db) {
+    const WAITING: Sql = Sql::same(
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND state = 'active'",
+    );
+    for _ in 0..2000 {
+        if row!(&mut db.read().await.unwrap(), (i64,), WAITING).unwrap().unwrap().0 > 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("nobody waits");
+}
+
+#[tokio::test]
+async fn the_loser_of_a_deadlock_is_told_to_try_again() {
+    const HOLD: Sql = Sql::same("SELECT CAST(1 AS BIGINT) FROM (SELECT pg_advisory_xact_lock($1)) held");
+    let (db, _folder) = testing::store(EngineKind::Postgres, Store::Fleet).await;
+    let hold = async |tx: &mut Tx, what: i64| row!(tx, (i64,), HOLD, what).map(drop);
+    let (mut one, mut two) = (db.write().await.unwrap(), db.write().await.unwrap());
+    hold(&mut one, 1).await.unwrap();
+    hold(&mut two, 2).await.unwrap();
+    let crossed = async {
+        let end = hold(&mut one, 2).await;
+        drop(one);
+        end
+    };
+    let back = async {
+        let end = hold(&mut two, 1).await;
+        drop(two);
+        end
+    };
+    let ends = tokio::join!(crossed, back);
+    assert!(matches!(ends, (Ok(()), Err(Error::Busy)) | (Err(Error::Busy), Ok(()))), "{ends:?}");
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_postgres_is_refused_until_the_first_has_closed() {
+    let at = Location::Postgres { url: testing::postgres().await, connections: 2 };
+    let (one, two) = (Db::open(&at, Store::Fleet).await.unwrap(), Db::open(&at, Store::Fleet).await.unwrap());
+    one.serve_alone().await.unwrap();
+    assert!(matches!(two.serve_alone().await, Err(Error::Open(_))));
+    assert!(two.read().await.is_ok(), "a command beside it reads all the same");
+    one.close().await;
+    two.serve_alone().await.unwrap();
+}
+
+#[tokio::test]
+async fn freed_pages_go_back_to_the_disk() {
+    const MAKE: Sql = Sql::same(
+        "CREATE TABLE much AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) SELECT i, randomblob(8192) AS b FROM n",
+    );
+    let (db, folder) = testing::store(EngineKind::Sqlite, Store::Fleet).await;
+    let mut tx = db.write().await.unwrap();
+    exec!(&mut tx, MAKE).unwrap();
+    exec!(&mut tx, Sql::same("DROP TABLE much")).unwrap();
+    tx.commit().await.unwrap();
+    assert!(db.shrink().await.unwrap() > 500);
+    assert_eq!(db.shrink().await.unwrap(), 0);
+    db.close().await;
+    let file = std::fs::metadata(folder.path().join("store.db")).unwrap();
+    assert!(file.len() < 2_000_000, "{}", file.len());
 }

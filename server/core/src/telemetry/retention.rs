@@ -37,6 +37,7 @@ impl Core {
         gone += store::forget_streams(&mut tx, STREAMS).await?;
         gone += store::old_aside(&mut tx, now.plus(-SAMPLES_MS)).await?;
         tx.commit().await?;
+        self.db.shrink().await?;
         self.devices.drop_idle(SILENT);
         Ok(gone)
     }
