@@ -2,7 +2,7 @@
 
 use super::{
     DeviceNo, Devices, Error,
-    presence::clean,
+    presence::{clean, set_attributes},
     store,
     tokens::{TokenRow, split_tags},
 };
@@ -14,6 +14,7 @@ use crate::{
 };
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::json;
+use std::collections::BTreeMap;
 use subtle::ConstantTimeEq as _;
 use wire::{
     Timestamp,
@@ -55,6 +56,7 @@ struct Admission {
     device_id: DeviceId,
     device_type: String,
     hardware: String,
+    attributes: BTreeMap<String, String>,
     csr: Csr,
     address: String,
 }
@@ -64,14 +66,17 @@ impl Devices {
     /// gets the same certificate again and costs no use; 200 parallel attempts on a one-use token make one certificate.
     pub async fn enrol(&self, attempt: Attempt<'_>) -> Result<Enrolled, Error> {
         let now = self.clock.now();
+        let outcome = self.admit_and_issue(attempt, now).await;
+        let Err(refusal) = &outcome else { return outcome };
+        tracing::info!(address = attempt.address, error = %refusal, "enrolment refused");
+        if !is_guess(refusal) {
+            return outcome;
+        }
+        // Only after a refusal: behind one address may be a whole factory, and those who hold a right token pay for nobody's guesses.
         if !self.guesses.open(attempt.address, now) {
             return Err(Error::TooMany);
         }
-        let outcome = self.admit_and_issue(attempt, now).await;
-        if let Err(e) = &outcome {
-            self.guesses.fail(attempt.address, now);
-            tracing::info!(address = attempt.address, error = %e, "enrolment refused");
-        }
+        self.guesses.fail(attempt.address, now);
         outcome
     }
 
@@ -82,12 +87,14 @@ impl Devices {
             return self.answer(&admission, &again, now).await;
         }
         if token.revoked_at.is_some() || token.expires_at <= now.0 || token.uses >= token.max_uses {
-            self.note_reuse(&admission, now).await?;
+            if self.guesses.open(attempt.address, now) {
+                self.note_reuse(&admission, now).await?;
+            }
             return Err(Error::BadToken);
         }
         let certificate = match self.issue(&admission, now).await {
-            // A parallel attempt with the same CSR may have taken the last use; then its certificate is the answer.
-            Err(Error::BadToken) => self.given_before(&admission, now).await?.ok_or(Error::BadToken)?,
+            // A parallel attempt with the same CSR may have taken the last use, or the name; then its certificate is the answer.
+            Err(e @ (Error::BadToken | Error::Exists(_))) => self.given_before(&admission, now).await?.ok_or(e)?,
             other => other?,
         };
         self.answer(&admission, &certificate, now).await
@@ -101,7 +108,7 @@ impl Devices {
         if right { Ok(found) } else { Err(Error::BadToken) }
     }
 
-    /// The certificate this token already gave for this key, if it may be given again (E-3).
+    /// The certificate this token already gave for this key, if it may be given again (E-3): a revoked one never.
     async fn given_before(&self, a: &Admission, now: Timestamp) -> Result<Option<CertificateId>, Error> {
         let mut on = self.db.read().await?;
         let found = row!(&mut on, (Vec<u8>, String, i64, String), store::ENROLMENT, a.token.as_str(), a.csr.spki_sha256.as_slice())?;
@@ -111,7 +118,8 @@ impl Devices {
         }
         let certificate: CertificateId = certificate.parse().map_err(crate::db::Error::corrupt)?;
         let recent = csr_sha256 == a.csr.csr_sha256 && now.since(Timestamp(at)) < RETRY_MS;
-        Ok((recent || self.pki.unused(&mut on, &certificate).await?).then_some(certificate))
+        let again = if recent { self.pki.active(&mut on, &certificate).await? } else { self.pki.unused(&mut on, &certificate).await? };
+        Ok(again.then_some(certificate))
     }
 
     async fn issue(&self, a: &Admission, now: Timestamp) -> Result<CertificateId, Error> {
@@ -170,6 +178,11 @@ impl Devices {
     }
 }
 
+/// Whether a refusal says that somebody tries what they may not. A busy database, a full disk or a suspended device are nobody's guess.
+const fn is_guess(refusal: &Error) -> bool {
+    matches!(refusal, Error::BadToken | Error::OutOfScope(_) | Error::Pki(crate::pki::Error::Csr(_)))
+}
+
 fn admission(token: &TokenRow, attempt: &Attempt<'_>) -> Result<Admission, Error> {
     let request = attempt.request;
     let wanted = request
@@ -194,6 +207,7 @@ fn admission(token: &TokenRow, attempt: &Attempt<'_>) -> Result<Admission, Error
         device_id,
         device_type,
         hardware: clean(&request.hardware),
+        attributes: request.attributes.clone(),
         csr,
         address: attempt.address.to_owned(),
     })
@@ -210,7 +224,7 @@ fn covers(pattern: &str, id: &str) -> bool {
 async fn register(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<DeviceNo, Error> {
     let lower = a.device_id.as_str().to_lowercase();
     let enrolled_by = format!("token {}", a.label);
-    let known = row!(tx, (i64, String, String), store::BY_ID, a.org.as_str(), lower.as_str())?;
+    let known = row!(tx, (i64, String, String), store::BY_ID_HELD, a.org.as_str(), lower.as_str())?;
     let device = if let Some((device, device_id, state)) = known {
         let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
         match state {
@@ -234,8 +248,12 @@ async fn register(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<DeviceNo
             now.0,
             enrolled_by.as_str()
         )?;
-        made.ok_or_else(|| crate::db::Error::corrupt("an inserted device has no number"))?.0
+        // Nothing was inserted: a parallel attempt has just taken the name.
+        made.ok_or_else(|| Error::Exists(a.device_id.to_string()))?.0
     };
+    if !a.attributes.is_empty() {
+        set_attributes(tx, &a.org, device, &a.attributes).await?;
+    }
     for tag in &a.tags {
         exec!(tx, store::TAG_INSERT, device, a.org.as_str(), tag.as_str())?;
     }

@@ -7,7 +7,7 @@ use crate::{
     db::{Db, Tx, exec, rows},
 };
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use tokio::sync::Notify;
 use wire::{Timestamp, device::Hello, ids::OrgId};
 
@@ -24,6 +24,7 @@ pub struct Connected {
     pub hello: Hello,
 }
 
+#[derive(Clone)]
 enum Change {
     Up(Box<Connected>, Timestamp),
     Down { org: OrgId, device: DeviceNo, reason: &'static str, at: Timestamp },
@@ -32,19 +33,38 @@ enum Change {
 pub(super) struct Presence {
     db: Db,
     bus: Bus,
-    changes: Mutex<Vec<Change>>,
-    seen: Mutex<HashMap<DeviceNo, Timestamp>>,
-    // How many channels a device has open: while a new one is up, the end of an old one doesn't make it offline.
-    open: Mutex<HashMap<DeviceNo, u32>>,
+    heard: Mutex<Heard>,
+    // One at a time writes: what it writes stays in front of the queue until it is committed.
+    writing: tokio::sync::Mutex<()>,
     wake: Notify,
+}
+
+/// What is known and not yet written. Under one lock, so that changes stand in the order the channels came and went.
+#[derive(Default)]
+struct Heard {
+    changes: VecDeque<Change>,
+    seen: BTreeMap<DeviceNo, Timestamp>,
+    // How many channels a device has open: while a new one is up, the end of an old one doesn't make it offline.
+    open: HashMap<DeviceNo, u32>,
+}
+
+impl Change {
+    const fn device(&self) -> DeviceNo {
+        match self {
+            Self::Up(c, _) => c.device,
+            Self::Down { device, .. } => *device,
+        }
+    }
 }
 
 impl Presence {
     pub(super) fn new(db: Db, bus: Bus) -> Self {
-        Self { db, bus, changes: Mutex::default(), seen: Mutex::default(), open: Mutex::default(), wake: Notify::new() }
+        Self { db, bus, heard: Mutex::default(), writing: tokio::sync::Mutex::default(), wake: Notify::new() }
     }
 
-    async fn write(&self, batch: Vec<Change>) -> Result<(), Error> {
+    async fn write(&self, mut batch: Vec<Change>) -> Result<(), Error> {
+        // Rows are locked in the order of devices by everybody who locks many; each device's own changes keep their order.
+        batch.sort_by_key(Change::device);
         let mut tx = self.db.write().await?;
         let mut touched = Vec::with_capacity(batch.len());
         for change in batch {
@@ -86,20 +106,23 @@ async fn connect(tx: &mut Tx, c: &Connected, at: Timestamp) -> Result<(), Error>
         clean(&firmware.hardware)
     )?;
     exec!(tx, store::CONNECTION_OPEN, org, c.device, at.0, c.address.as_str())?;
-    let said: BTreeMap<String, String> = c
-        .hello
-        .attributes
+    set_attributes(tx, &c.org, c.device, &c.hello.attributes).await
+}
+
+/// Replaces what a device says of itself.
+pub(super) async fn set_attributes(tx: &mut Tx, org: &OrgId, device: DeviceNo, attributes: &BTreeMap<String, String>) -> Result<(), Error> {
+    let said: BTreeMap<String, String> = attributes
         .iter()
         .take(wire::device::MAX_ATTRIBUTES)
         .map(|(name, value)| (clean(name), clean(value)))
         .filter(|(name, _)| !name.is_empty())
         .collect();
-    let known: BTreeMap<String, String> = rows!(tx, (String, String), store::ATTRIBUTES, c.device)?.into_iter().collect();
+    let known: BTreeMap<String, String> = rows!(tx, (String, String), store::ATTRIBUTES, device)?.into_iter().collect();
     for name in known.keys().filter(|n| !said.contains_key(*n)) {
-        exec!(tx, store::ATTRIBUTE_DROP, c.device, name.as_str())?;
+        exec!(tx, store::ATTRIBUTE_DROP, device, name.as_str())?;
     }
     for (name, value) in said.iter().filter(|(n, v)| known.get(*n) != Some(*v)) {
-        exec!(tx, store::ATTRIBUTE_SET, c.device, org, name.as_str(), value.as_str())?;
+        exec!(tx, store::ATTRIBUTE_SET, device, org.as_str(), name.as_str(), value.as_str())?;
     }
     Ok(())
 }
@@ -117,64 +140,77 @@ impl Devices {
     /// A channel is open and has said hello.
     pub fn connected(&self, connection: Connected) {
         let now = self.clock.now();
-        *self.presence.open.lock().entry(connection.device).or_default() += 1;
-        self.presence.changes.lock().push(Change::Up(Box::new(connection), now));
+        let mut heard = self.presence.heard.lock();
+        *heard.open.entry(connection.device).or_default() += 1;
+        heard.changes.push_back(Change::Up(Box::new(connection), now));
+        drop(heard);
         self.presence.wake.notify_one();
     }
 
     /// A channel that had said hello is closed.
     pub fn disconnected(&self, org: &OrgId, device: DeviceNo, reason: &'static str) {
-        let mut open = self.presence.open.lock();
-        let left = open.get(&device).map_or(0, |n| n.saturating_sub(1));
+        let at = self.clock.now();
+        let mut heard = self.presence.heard.lock();
+        let left = heard.open.get(&device).map_or(0, |n| n.saturating_sub(1));
         if left > 0 {
-            open.insert(device, left);
+            heard.open.insert(device, left);
             return;
         }
-        open.remove(&device);
-        drop(open);
-        let at = self.clock.now();
-        self.presence.changes.lock().push(Change::Down { org: org.clone(), device, reason, at });
+        heard.open.remove(&device);
+        heard.changes.push_back(Change::Down { org: org.clone(), device, reason, at });
+        drop(heard);
         self.presence.wake.notify_one();
     }
 
     /// The device was heard of; written every few seconds.
     pub fn seen(&self, device: DeviceNo) {
-        self.presence.seen.lock().insert(device, self.clock.now());
+        let now = self.clock.now();
+        self.presence.heard.lock().seen.insert(device, now);
     }
 
-    /// Closes what a server that died left open. Once, before the device listener opens.
+    /// Closes what a server that died left open: every device's, because one server at a time serves a database. Once, before the device
+    /// listener opens.
     pub async fn reset_presence(&self) -> Result<(), Error> {
         let mut tx = self.db.write().await?;
         exec!(&mut tx, store::ALL_OFFLINE)?;
         exec!(&mut tx, store::ALL_CLOSED, self.clock.now().0, "the server was restarted")?;
-        // A month of connections is what the pages show.
-        exec!(&mut tx, store::CONNECTIONS_FORGET, self.clock.now().plus(-31 * 24 * 3600 * 1000).0)?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// Writes what has piled up: changes at once, last-seen times when `seen` is set. Called by a worker and at the end.
+    /// Forgets connections that ended more than a month ago; a month is what the pages show. Called every hour.
+    pub async fn forget_connections(&self) -> Result<(), Error> {
+        let mut tx = self.db.write().await?;
+        exec!(&mut tx, store::CONNECTIONS_FORGET, self.clock.now().plus(-31 * 24 * 3600 * 1000).0)?;
+        tx.commit().await?;
+        // The largest of what is forgotten in this store, so here is where its pages go back to the disk.
+        self.db.shrink().await?;
+        Ok(())
+    }
+
+    /// Writes what has piled up: changes at once, last-seen times when `seen` is set. Called by a worker and at the end. What could not be
+    /// written, or was being written when the caller gave up, is written by the next call.
     pub async fn flush_presence(&self, seen: bool) -> Result<(), Error> {
+        let presence = &self.presence;
+        let _alone = presence.writing.lock().await;
         loop {
-            let batch: Vec<Change> = {
-                let mut changes = self.presence.changes.lock();
-                let n = changes.len().min(512);
-                changes.drain(..n).collect()
-            };
+            let batch: Vec<Change> = presence.heard.lock().changes.iter().take(512).cloned().collect();
             if batch.is_empty() {
                 break;
             }
-            self.presence.write(batch).await?;
+            let written = batch.len();
+            presence.write(batch).await?;
+            presence.heard.lock().changes.drain(..written);
         }
-        if seen {
-            let times = std::mem::take(&mut *self.presence.seen.lock());
-            if !times.is_empty() {
-                let mut tx = self.db.write().await?;
-                for (device, at) in times {
-                    exec!(&mut tx, store::SEEN, device, at.0)?;
-                }
-                tx.commit().await?;
+        let times = if seen { presence.heard.lock().seen.clone() } else { BTreeMap::new() };
+        if !times.is_empty() {
+            let mut tx = self.db.write().await?;
+            for (device, at) in &times {
+                exec!(&mut tx, store::SEEN, device, at.0)?;
             }
+            tx.commit().await?;
+            // Whoever was heard of again meanwhile stays for the next time.
+            presence.heard.lock().seen.retain(|device, at| times.get(device) != Some(at));
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ impl Devices {
 
     /// Whether a device is connected; none when there is no such device.
     pub async fn online(&self, device: DeviceNo) -> Result<Option<bool>, Error> {
-        Ok(store::facts(&mut self.db.read().await?, device).await?.map(|f| f.online))
+        Ok(store::online(&mut self.db.read().await?, device).await?)
     }
 
     /// Name of a device by its number.

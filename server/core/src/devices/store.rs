@@ -34,11 +34,18 @@ pub(super) const ENROLMENT_INSERT: Sql = Sql::same(
 
 pub(super) const INSERT: Sql = Sql::same(
     "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING number",
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+     ON CONFLICT (org_id, device_id_lower) DO NOTHING RETURNING number",
 );
 pub(super) const REENROL: Sql =
     Sql::same("UPDATE devices SET device_type = $2, hardware = $3, state = 'active', enrolled_at = $4, enrolled_by = $5 WHERE number = $1");
 pub(super) const BY_ID: Sql = Sql::same("SELECT number, device_id, state FROM devices WHERE org_id = $1 AND device_id_lower = $2");
+/// The same, and the row keeps its state until the transaction ends. SQLite's writer is alone anyway; `NO KEY`, so that rows that refer to the
+/// device can still be written.
+pub(super) const BY_ID_HELD: Sql = Sql::split(
+    "SELECT number, device_id, state FROM devices WHERE org_id = $1 AND device_id_lower = $2",
+    "SELECT number, device_id, state FROM devices WHERE org_id = $1 AND device_id_lower = $2 FOR NO KEY UPDATE",
+);
 pub(super) const SET_STATE: Sql = Sql::same("UPDATE devices SET state = $2 WHERE number = $1");
 pub(super) const DETAIL: Sql = Sql::same(
     "SELECT number, device_id, device_type, hardware, state, online, version, last_seen_at, update_state, sequence, enrolled_at, enrolled_by,
@@ -109,6 +116,7 @@ const FACTS_TAGS: Sql = Sql::same("SELECT device, tag FROM device_tags WHERE org
 const FACTS_ATTRIBUTES: Sql =
     Sql::same("SELECT device, name, value FROM device_attributes WHERE org_id = $1 AND device > $2 AND device <= $3");
 const NAME: Sql = Sql::same("SELECT org_id, device_id FROM devices WHERE number = $1");
+const ONLINE: Sql = Sql::same("SELECT online FROM devices WHERE number = $1");
 const SET_UPDATE: Sql = Sql::same("UPDATE devices SET update_state = $2 WHERE number = $1");
 const SET_FIRMWARE: Sql = Sql::same("UPDATE devices SET version = $2, sequence = $3 WHERE number = $1");
 
@@ -123,6 +131,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &INSERT,
     &REENROL,
     &BY_ID,
+    &BY_ID_HELD,
     &SET_STATE,
     &DETAIL,
     &TAGS,
@@ -152,6 +161,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &FACTS_TAGS,
     &FACTS_ATTRIBUTES,
     &NAME,
+    &ONLINE,
     &SET_UPDATE,
     &SET_FIRMWARE,
 ];
@@ -218,6 +228,11 @@ pub async fn name(on: &mut impl Conn, device: DeviceNo) -> Result<Option<(OrgId,
     row!(on, (String, String), NAME, device)?
         .map(|(org, id)| Ok((org.parse().map_err(Error::corrupt)?, id.parse().map_err(Error::corrupt)?)))
         .transpose()
+}
+
+/// Whether a device is connected.
+pub async fn online(on: &mut impl Conn, device: DeviceNo) -> Result<Option<bool>, Error> {
+    Ok(row!(on, (bool,), ONLINE, device)?.map(|r| r.0))
 }
 
 /// Number of the device with this name, whatever its state.

@@ -1,0 +1,173 @@
+//! Pure: the selector language. One text says which devices: in lists, counts, exports and rollouts alike.
+//!
+//! ```text
+//! selector = any { "or" any }             any = term { term }            (words side by side: all of them)
+//! term     = [ "-" ] ( "(" selector ")" | field ":" value { "," value } | field ("<" | "<=" | ">" | ">=") number | word )
+//! field    = id type hw version tag state online update sequence attr.NAME
+//! value    = bare word, or "quoted", where * stands for any characters
+//! ```
+//!
+//! A word without a field is looked for in the device id. `online:yes` and `online:no` ask for presence. Device ids compare without case,
+//! everything else exactly. Refuses to know the database: `filter.rs` makes SQL of the same tree, and a test holds the two together.
+
+mod parse;
+mod print;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+/// A parsed selector. Its [`Display`](std::fmt::Display) form parses to the same tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// All of these; none of them is everything.
+    All(Vec<Selector>),
+    /// At least one of these.
+    Any(Vec<Selector>),
+    /// Not this.
+    Not(Box<Selector>),
+    /// A field has one of these values.
+    Is(Field, Vec<String>),
+    /// The sequence compares so.
+    Sequence(Ordering, i64),
+    /// The device id contains this.
+    Word(String),
+}
+
+/// What can be asked of a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Field {
+    /// Its name.
+    Id,
+    /// Its type.
+    Type,
+    /// Its hardware revision.
+    Hardware,
+    /// The version it runs.
+    Version,
+    /// One of its tags.
+    Tag,
+    /// Its standing.
+    State,
+    /// Presence, `yes` or `no`.
+    Online,
+    /// The state of its newest update.
+    Update,
+    /// One of its own facts.
+    Attribute(String),
+}
+
+/// How numbers compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ordering {
+    /// `<`
+    Below,
+    /// `<=`
+    AtMost,
+    /// `>`
+    Above,
+    /// `>=`
+    AtLeast,
+}
+
+impl Ordering {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Below => "<",
+            Self::AtMost => "<=",
+            Self::Above => ">",
+            Self::AtLeast => ">=",
+        }
+    }
+}
+
+/// What a selector looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Its name.
+    pub device_id: String,
+    /// Its type.
+    pub device_type: String,
+    /// Its hardware revision.
+    pub hardware: String,
+    /// Its standing, as its word.
+    pub state: String,
+    /// The version it runs.
+    pub version: String,
+    /// The sequence it runs.
+    pub sequence: i64,
+    /// Whether it is connected.
+    pub online: bool,
+    /// The state of its newest update, as its word; empty when it never had one.
+    pub update: String,
+    /// Operator's tags.
+    pub tags: Vec<String>,
+    /// Its own facts.
+    pub attributes: BTreeMap<String, String>,
+}
+impl Selector {
+    /// The selector that matches everything.
+    pub const fn everything() -> Self {
+        Self::All(Vec::new())
+    }
+
+    /// Whether it matches these facts.
+    pub fn matches(&self, facts: &Facts) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|p| p.matches(facts)),
+            Self::Any(parts) => parts.iter().any(|p| p.matches(facts)),
+            Self::Not(part) => !part.matches(facts),
+            Self::Word(word) => facts.device_id.to_lowercase().contains(&word.to_lowercase()),
+            Self::Sequence(how, n) => match how {
+                Ordering::Below => facts.sequence < *n,
+                Ordering::AtMost => facts.sequence <= *n,
+                Ordering::Above => facts.sequence > *n,
+                Ordering::AtLeast => facts.sequence >= *n,
+            },
+            Self::Is(field, values) => values.iter().any(|v| field.is(v, facts)),
+        }
+    }
+}
+impl Field {
+    fn is(&self, value: &str, facts: &Facts) -> bool {
+        match self {
+            Self::Id => like(&value.to_lowercase(), &facts.device_id.to_lowercase()),
+            Self::Type => like(value, &facts.device_type),
+            Self::Hardware => like(value, &facts.hardware),
+            Self::Version => like(value, &facts.version),
+            Self::State => like(value, &facts.state),
+            Self::Update => like(value, &facts.update),
+            Self::Tag => facts.tags.iter().any(|t| like(value, t)),
+            Self::Online => (value == "yes") == facts.online,
+            Self::Attribute(name) => facts.attributes.get(name).is_some_and(|v| like(value, v)),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Id => "id".into(),
+            Self::Type => "type".into(),
+            Self::Hardware => "hw".into(),
+            Self::Version => "version".into(),
+            Self::Tag => "tag".into(),
+            Self::State => "state".into(),
+            Self::Online => "online".into(),
+            Self::Update => "update".into(),
+            Self::Attribute(name) => format!("attr.{name}"),
+        }
+    }
+}
+
+/// Whether the text fits the pattern, where `*` stands for any characters.
+fn like(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}

@@ -1,0 +1,209 @@
+//! Pure: text to tree, by recursive descent. Every refusal names its place and what would be right.
+
+use super::{Field, Ordering, Selector};
+use wire::devices::SelectorError;
+
+/// The longest selector, in bytes.
+const LONGEST: usize = 2000;
+/// The deepest nesting of parentheses.
+const DEEPEST: usize = 16;
+const FIELDS: &str = "Fields are id, type, hw, version, tag, state, online, update, sequence and attr.NAME.";
+impl Selector {
+    /// Parses a text. The error says where it is wrong and what would be right.
+    pub fn parse(text: &str) -> Result<Self, SelectorError> {
+        if text.len() > LONGEST {
+            return Err(wrong(LONGEST, "the selector is too long", "Use at most 2,000 characters; a tag can stand for a long list."));
+        }
+        let mut parser = Parser { text, at: 0 };
+        let found = parser.any(0)?;
+        parser.space();
+        if parser.at < text.len() {
+            return Err(wrong(parser.at, "a ) without its (", "Remove it, or open a parenthesis before it."));
+        }
+        Ok(found)
+    }
+}
+
+fn wrong(position: usize, message: impl Into<String>, hint: impl Into<String>) -> SelectorError {
+    SelectorError { position: u32::try_from(position).unwrap_or(u32::MAX), message: message.into(), hint: hint.into() }
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Parser<'_> {
+    fn rest(&self) -> &str {
+        &self.text[self.at..]
+    }
+
+    fn space(&mut self) {
+        self.at = self.text.len() - self.rest().trim_start().len();
+    }
+
+    /// Takes the keyword if it stands here as a word of its own.
+    fn keyword(&mut self, word: &str) -> bool {
+        let here = self.rest().get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word));
+        let ends = self.rest().get(word.len()..).is_some_and(|r| r.is_empty() || r.starts_with([' ', '\t', '\n', '(', ')']));
+        if here && ends {
+            self.at += word.len();
+        }
+        here && ends
+    }
+
+    fn any(&mut self, depth: usize) -> Result<Selector, SelectorError> {
+        if depth > DEEPEST {
+            return Err(wrong(self.at, "too many nested parentheses", "Use at most 16 levels."));
+        }
+        let start = self.at;
+        let mut parts = vec![self.all(depth)?];
+        while self.keyword("or") {
+            parts.push(self.all(depth)?);
+        }
+        if parts.len() > 1 && parts.iter().any(|p| matches!(p, Selector::All(v) if v.is_empty())) {
+            return Err(wrong(start, "an or with nothing beside it", "Write a condition on both sides of or."));
+        }
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Selector::Any(parts) })
+    }
+
+    fn all(&mut self, depth: usize) -> Result<Selector, SelectorError> {
+        let mut parts = Vec::new();
+        loop {
+            self.space();
+            let before = self.at;
+            if self.rest().is_empty() || self.rest().starts_with(')') {
+                break;
+            }
+            if self.keyword("or") {
+                self.at = before;
+                break;
+            }
+            if self.keyword("and") {
+                continue;
+            }
+            parts.push(self.term(depth)?);
+        }
+        Ok(if parts.len() == 1 { parts.remove(0) } else { Selector::All(parts) })
+    }
+
+    fn term(&mut self, depth: usize) -> Result<Selector, SelectorError> {
+        if let Some(rest) = self.rest().strip_prefix('-') {
+            if rest.is_empty() || rest.starts_with([' ', ')', '-']) {
+                return Err(wrong(self.at, "a - with nothing after it", "Write -tag:lab to leave out devices tagged lab."));
+            }
+            self.at += 1;
+            return Ok(Selector::Not(Box::new(self.term(depth)?)));
+        }
+        if self.rest().starts_with('(') {
+            let open = self.at;
+            self.at += 1;
+            let inner = self.any(depth + 1)?;
+            if !self.rest().starts_with(')') {
+                return Err(wrong(open, "a ( without its )", "Close the parenthesis."));
+            }
+            self.at += 1;
+            return Ok(inner);
+        }
+        let start = self.at;
+        if self.rest().starts_with('"') {
+            return Ok(Selector::Word(self.value()?));
+        }
+        let stop = self.rest().find([':', '<', '>', ' ', '\t', '\n', '(', ')', '"', ',']).unwrap_or(self.rest().len());
+        let name = self.rest()[..stop].to_owned();
+        self.at += stop;
+        match self.rest().chars().next() {
+            Some(':') => {
+                self.at += 1;
+                let field = field(&name, start)?;
+                self.values(field)
+            }
+            Some('<' | '>') => self.comparison(&name, start),
+            Some(',') => Err(wrong(self.at, "a , outside a list of values", "Write tag:eu,us for devices with either tag.")),
+            _ if name.is_empty() => Err(wrong(start, "a condition is missing", FIELDS)),
+            _ => Ok(Selector::Word(name)),
+        }
+    }
+
+    fn values(&mut self, field: Field) -> Result<Selector, SelectorError> {
+        let mut values = Vec::new();
+        loop {
+            let at = self.at;
+            let value = self.value()?;
+            if value.is_empty() {
+                return Err(wrong(
+                    at,
+                    format!("{}: has no value", field.name()),
+                    format!("Write a value right after it, as in {}:abc.", field.name()),
+                ));
+            }
+            let value = if field == Field::Online { value.to_lowercase() } else { value };
+            if field == Field::Online && value != "yes" && value != "no" {
+                return Err(wrong(at, format!("online can't be {value:?}"), "Write online:yes or online:no."));
+            }
+            values.push(value);
+            if !self.rest().starts_with(',') {
+                return Ok(Selector::Is(field, values));
+            }
+            self.at += 1;
+        }
+    }
+
+    fn comparison(&mut self, name: &str, start: usize) -> Result<Selector, SelectorError> {
+        if name != "sequence" {
+            return Err(wrong(start, format!("{name:?} can't be compared"), "Only sequence compares with <, <=, > and >=."));
+        }
+        let (how, width) = match self.rest() {
+            r if r.starts_with("<=") => (Ordering::AtMost, 2),
+            r if r.starts_with(">=") => (Ordering::AtLeast, 2),
+            r if r.starts_with('<') => (Ordering::Below, 1),
+            _ => (Ordering::Above, 1),
+        };
+        self.at += width;
+        let at = self.at;
+        let value = self.value()?;
+        let number =
+            value.parse().map_err(|_| wrong(at, format!("{value:?} is not a number"), "Write a whole number, as in sequence>=12."))?;
+        Ok(Selector::Sequence(how, number))
+    }
+
+    fn value(&mut self) -> Result<String, SelectorError> {
+        let Some(quoted) = self.rest().strip_prefix('"') else {
+            let stop = self.rest().find([' ', '\t', '\n', '(', ')', ',', '"']).unwrap_or(self.rest().len());
+            let value = self.rest()[..stop].to_owned();
+            self.at += stop;
+            return Ok(value);
+        };
+        let mut value = String::new();
+        let mut letters = quoted.char_indices();
+        while let Some((i, c)) = letters.next() {
+            match c {
+                '"' => {
+                    self.at += 1 + i + 1;
+                    return Ok(value);
+                }
+                '\\' => value.extend(letters.next().map(|(_, c)| c)),
+                c => value.push(c),
+            }
+        }
+        Err(wrong(self.at, "a \" without its end", "Close the quotation mark."))
+    }
+}
+
+fn field(name: &str, at: usize) -> Result<Field, SelectorError> {
+    Ok(match name.to_lowercase().as_str() {
+        "id" => Field::Id,
+        "type" => Field::Type,
+        "hw" => Field::Hardware,
+        "version" => Field::Version,
+        "tag" => Field::Tag,
+        "state" => Field::State,
+        "online" => Field::Online,
+        "update" => Field::Update,
+        "sequence" => return Err(wrong(at, "sequence is compared, not matched", "Write sequence>=12 or sequence<12.")),
+        _ => match name.split_once('.') {
+            Some((attr, rest)) if attr.eq_ignore_ascii_case("attr") && !rest.is_empty() => Field::Attribute(rest.to_owned()),
+            _ => return Err(wrong(at, format!("there is no field {name:?}"), FIELDS)),
+        },
+    })
+}

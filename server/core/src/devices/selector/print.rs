@@ -1,0 +1,50 @@
+//! Pure: tree to text that parses to the same tree.
+
+use super::Selector;
+use std::fmt;
+
+fn quoted(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
+    let bare = !value.is_empty() && !value.contains([' ', '\t', '\n', '(', ')', ',', '"', '\\', ':', '<', '>']) && !value.starts_with('-');
+    if bare && !value.eq_ignore_ascii_case("or") && !value.eq_ignore_ascii_case("and") && value.trim() == value {
+        return f.write_str(value);
+    }
+    write!(f, "\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, parts: &[Self], between: &str| {
+            for (i, part) in parts.iter().enumerate() {
+                if i > 0 {
+                    f.write_str(between)?;
+                }
+                match part {
+                    Self::All(_) | Self::Any(_) => write!(f, "({part})")?,
+                    _ => write!(f, "{part}")?,
+                }
+            }
+            Ok(())
+        };
+        match self {
+            Self::All(parts) => list(f, parts, " "),
+            Self::Any(parts) => list(f, parts, " or "),
+            Self::Not(part) => match **part {
+                // Two - side by side are no term.
+                Self::All(_) | Self::Any(_) | Self::Not(_) => write!(f, "-({part})"),
+                _ => write!(f, "-{part}"),
+            },
+            Self::Word(word) => quoted(f, word),
+            Self::Sequence(how, n) => write!(f, "sequence{}{n}", how.as_str()),
+            Self::Is(field, values) => {
+                write!(f, "{}:", field.name())?;
+                for (i, value) in values.iter().enumerate() {
+                    if i > 0 {
+                        f.write_str(",")?;
+                    }
+                    quoted(f, value)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the language says, and that printing and parsing are each other's inverse.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn leaf() -> impl Strategy<Value = Selector> {
+    let value = "[a-z*]{1,6}|[ -~]{1,8}".prop_filter("a value is not empty", |v: &String| !v.is_empty());
+    prop_oneof![
+        (
+            prop_oneof![Just(Field::Id), Just(Field::Tag), Just(Field::Version), "[a-z]{1,5}".prop_map(Field::Attribute)],
+            prop::collection::vec(value.clone(), 1..3)
+        )
+            .prop_map(|(f, v)| Selector::Is(f, v)),
+        any::<i64>().prop_map(|n| Selector::Sequence(Ordering::AtLeast, n)),
+        value.prop_map(Selector::Word),
+    ]
+}
+
+fn tree() -> impl Strategy<Value = Selector> {
+    leaf().prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Selector::All),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Selector::Any),
+            inner.prop_map(|s| Selector::Not(Box::new(s))),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn printing_and_parsing_give_the_same_tree(selector in tree()) {
+        let printed = selector.to_string();
+        prop_assert_eq!(Selector::parse(&printed), Ok(selector), "{}", printed);
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_fall_over(text in "\\PC{0,60}") {
+        if let Err(e) = Selector::parse(&text) {
+            prop_assert!(e.position as usize <= text.len() && !e.hint.is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_language_says_what_it_means() {
+    let facts = Facts {
+        device_id: "gw-0412".into(),
+        device_type: "gateway".into(),
+        version: "1.2.0".into(),
+        sequence: 12,
+        online: true,
+        tags: vec!["eu".into(), "beta".into()],
+        attributes: BTreeMap::from([("site".into(), "Rotterdam 2".into())]),
+        state: "active".into(),
+        ..Facts::default()
+    };
+    for (text, yes) in [
+        ("", true),
+        ("GW-04", true),
+        ("gw-05", false),
+        ("type:gateway tag:eu", true),
+        ("type:gateway tag:us", false),
+        ("tag:us,eu -tag:lab", true),
+        ("tag:us or tag:eu", true),
+        ("(tag:us or tag:eu) online:no", false),
+        ("version:1.*", true),
+        ("id:*12 sequence>=12", true),
+        ("sequence<12", false),
+        ("attr.site:\"Rotterdam 2\"", true),
+        ("-(tag:eu)", false),
+    ] {
+        assert_eq!(Selector::parse(text).unwrap().matches(&facts), yes, "{text}");
+    }
+}
+
+#[test]
+fn mistakes_are_shown_with_their_place() {
+    for (text, position) in
+        [("colour:red", 0), ("tag:", 4), ("(tag:a", 0), ("tag:a)", 5), ("online:maybe", 7), ("a or", 0), ("sequence>x", 9), ("tag:\"x", 4)]
+    {
+        assert_eq!(Selector::parse(text).unwrap_err().position, position, "{text}");
+    }
+}
