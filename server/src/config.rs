@@ -149,6 +149,10 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database_url_file: Option<PathBuf>,
+    /// Most PostgreSQL connections of each of the two stores [default: 10]
+    #[arg(long, value_name = "N", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_connections: Option<u32>,
     /// File with the key-encryption key, 32 bytes
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,6 +173,10 @@ pub struct Flags {
     #[arg(long, value_name = "FORM", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<LogFormat>,
+    /// Seconds that a graceful stop may take [default: 20]
+    #[arg(long, value_name = "SECONDS", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_s: Option<u64>,
 }
 
 impl Config {
@@ -263,6 +271,17 @@ mod tests {
         assert_eq!(config.data, PathBuf::from("/srv/b"));
         assert_eq!(config.ops_addr.port(), 1);
         assert_eq!(config.operator_addr.port(), 8080);
+    }
+
+    #[test]
+    fn every_key_has_its_flag() {
+        use clap::Args as _;
+        let command = Flags::augment_args(clap::Command::new("fleetward"));
+        let flags: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).map(|flag| flag.replace('-', "_")).collect();
+        let keys = serde_json::to_value(Config::default()).unwrap();
+        for key in keys.as_object().unwrap().keys() {
+            assert!(flags.contains(key), "{key} has no flag");
+        }
     }
 
     #[test]

@@ -45,18 +45,24 @@ impl Lifecycle {
 
     /// Runs a task that lives as long as the server. When it ends, or panics, before the stop, the server stops with an error.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let this = self.clone();
-        self.tasks.spawn(async move {
-            let ended = tokio::spawn(task).await;
-            if let Err(e) = &ended {
-                tracing::error!(task = name, error = %e, "a task panicked");
-            }
-            if !this.soft.is_cancelled() {
-                tracing::error!(task = name, "a task ended before the stop; stopping the server");
-                this.crashed.store(true, Ordering::SeqCst);
-                this.soft.cancel();
-            }
-        });
+        self.tasks.spawn(self.clone().watch(name, task));
+    }
+
+    /// The same for a task that [`Lifecycle::stop`] must not wait for: it goes on until the hard stop.
+    pub fn spawn_beyond(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(self.clone().watch(name, task));
+    }
+
+    async fn watch(self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let ended = tokio::spawn(task).await;
+        if let Err(e) = &ended {
+            tracing::error!(task = name, error = %e, "a task panicked");
+        }
+        if !self.soft.is_cancelled() {
+            tracing::error!(task = name, "a task ended before the stop; stopping the server");
+            self.crashed.store(true, Ordering::SeqCst);
+            self.soft.cancel();
+        }
     }
 
     /// Stops: soft at once, hard after the deadline. Returns whether everything ended by itself.
@@ -95,4 +101,32 @@ pub fn stop_hard_on_second_signal() -> anyhow::Result<()> {
         std::process::exit(130);
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_early_stops_the_server_also_one_that_is_not_waited_for() {
+        for beyond in [false, true] {
+            let lifecycle = Lifecycle::default();
+            if beyond {
+                lifecycle.spawn_beyond("test", async {})
+            } else {
+                lifecycle.spawn("test", async {})
+            }
+            lifecycle.soft().cancelled().await;
+            assert!(lifecycle.crashed());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_stop_does_not_wait_for_what_goes_on_beyond_it() {
+        let lifecycle = Lifecycle::default();
+        let hard = lifecycle.hard();
+        lifecycle.spawn_beyond("test", async move { hard.cancelled().await });
+        assert!(lifecycle.stop(Duration::from_secs(60)).await);
+        assert!(!lifecycle.crashed());
+    }
 }

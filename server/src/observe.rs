@@ -1,22 +1,37 @@
 //! What the machine room sees: the log and the Prometheus metrics. Refuses to decide anything.
 
-use crate::config::{Config, LogFormat};
+use crate::{
+    config::{Config, LogFormat},
+    tls,
+};
 use anyhow::Result;
+use fleet::Fleet;
 use prometheus_client::{
-    encoding::text::encode,
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+    },
     registry::Registry,
 };
-use std::sync::Arc;
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tracing_subscriber::{EnvFilter, fmt as lines, prelude::*};
 
 /// Starts logging to standard error. Once a process.
 pub fn log(config: &Config) -> Result<()> {
     let filter = EnvFilter::try_new(&config.log)?;
     let registry = tracing_subscriber::registry().with(filter);
     match config.log_format {
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(false)).try_init()?,
-        LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()?,
+        LogFormat::Text => registry.with(lines::layer().with_writer(std::io::stderr).with_ansi(false)).try_init()?,
+        LogFormat::Json => registry.with(lines::layer().json().with_writer(std::io::stderr)).try_init()?,
     }
     Ok(())
 }
@@ -43,29 +58,166 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let mut registry = Registry::with_prefix("fleetward");
-        let this = |registry: &mut Registry| {
-            let (requests, enrolments) = (Family::default(), Family::default());
-            let (channels, live_sockets) = (Gauge::default(), Gauge::default());
-            let (samples, download_bytes) = (Counter::default(), Counter::default());
-            registry.register("http_requests", "Requests on the operator listener by status", Family::clone(&requests));
-            registry.register("enrolments", "Enrolments by outcome", Family::clone(&enrolments));
-            registry.register("device_channels", "Device channels that are open", Gauge::clone(&channels));
-            registry.register("samples_acknowledged", "Samples acknowledged after their commit", Counter::clone(&samples));
-            registry.register("download_bytes", "Bytes of artifacts sent to devices", Counter::clone(&download_bytes));
-            registry.register("live_sockets", "Live sockets of browsers", Gauge::clone(&live_sockets));
-            (requests, enrolments, channels, samples, download_bytes, live_sockets)
-        };
-        let (requests, enrolments, channels, samples, download_bytes, live_sockets) = this(&mut registry);
-        Self { registry: Arc::new(registry), requests, enrolments, channels, samples, download_bytes, live_sockets }
+        Self::in_registry(Registry::with_prefix("fleetward"))
     }
 }
 
 impl Metrics {
+    /// Those that are counted here, and those that other parts count for themselves, read whenever somebody scrapes.
+    pub fn new(counted: Counted) -> Self {
+        let mut registry = Registry::with_prefix("fleetward");
+        registry.register_collector(Box::new(counted));
+        Self::in_registry(registry)
+    }
+
+    fn in_registry(mut registry: Registry) -> Self {
+        let (requests, enrolments) = (Family::default(), Family::default());
+        let (channels, live_sockets) = (Gauge::default(), Gauge::default());
+        let (samples, download_bytes) = (Counter::default(), Counter::default());
+        registry.register("http_requests", "Requests on the operator listener by status", Family::clone(&requests));
+        registry.register("enrolments", "Enrolments by outcome", Family::clone(&enrolments));
+        registry.register("device_channels", "Device channels that are open", Gauge::clone(&channels));
+        registry.register("samples_acknowledged", "Samples acknowledged after their commit", Counter::clone(&samples));
+        registry.register("download_bytes", "Bytes of artifacts sent to devices", Counter::clone(&download_bytes));
+        registry.register("live_sockets", "Live sockets of browsers", Gauge::clone(&live_sockets));
+        Self { registry: Arc::new(registry), requests, enrolments, channels, samples, download_bytes, live_sockets }
+    }
+
     /// All of them in the `OpenMetrics` text form.
-    pub fn text(&self) -> Result<String, std::fmt::Error> {
+    pub fn text(&self) -> Result<String, fmt::Error> {
         let mut out = String::new();
         encode(&mut out, &self.registry)?;
         Ok(out)
+    }
+}
+
+/// One more in a gauge until it is dropped, however its owner ends.
+#[derive(Debug)]
+pub struct OneMore(Gauge);
+
+impl OneMore {
+    /// Counts it.
+    pub fn of(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// What other parts count for themselves.
+#[derive(Clone)]
+pub struct Counted {
+    /// The core: certificates and samples.
+    pub fleet: Fleet,
+    /// Connections of devices.
+    pub connections: tls::Registry,
+    /// The TLS listeners by name.
+    pub listeners: Vec<(&'static str, Arc<tls::Stats>)>,
+}
+
+impl fmt::Debug for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Counted").field("listeners", &self.listeners).finish_non_exhaustive()
+    }
+}
+
+impl Collector for Counted {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut put = |name: &str, help: &str, metric: &dyn Figure| metric.put(&mut encoder, name, help);
+        let count = |n: u64| ConstCounter::new(n);
+        let level = |n: u64| ConstGauge::new(i64::try_from(n).unwrap_or(i64::MAX));
+        let t = self.fleet.telemetry().figures();
+        put("samples_stored", "Samples stored", &count(t.samples))?;
+        put("samples_refused", "Samples refused", &count(t.refused))?;
+        put("samples_queued", "Samples waiting for their commit", &level(t.queued))?;
+        put("samples_unfolded", "Samples in the log that are not folded yet", &level(t.unfolded))?;
+        put("sample_frames_stored", "Frames of samples stored", &count(t.frames))?;
+        put("sample_frames_repeated", "Frames that had been stored before", &count(t.repeated))?;
+        put("sample_commits", "Commits of samples", &count(t.commits))?;
+        put("sample_commits_held", "1 while commits fail and samples are held, unacknowledged", &level(t.held.into()))?;
+        put("sample_blocks_damaged", "Stored blocks that failed their checksum; anything but 0 is an alarm", &count(t.damaged))?;
+        put("sample_devices", "Devices whose samples' state is in memory", &level(t.devices))?;
+        let trust = self.fleet.pki().trust();
+        put("certificates_trusted", "Device certificates held in memory", &level(trust.len() as u64))?;
+        put(
+            "certificates_unknown",
+            "Certificates signed by our authorities that have no row; anything but 0 is an alarm",
+            &count(trust.unknown_seen()),
+        )?;
+        put("device_connections", "Connections of devices that are open", &level(self.connections.len() as u64))?;
+        let mut handshakes = Vec::new();
+        for (listener, stats) in &self.listeners {
+            let mut one = |outcome: &str, n: &AtomicU64| {
+                let labels: Labels = vec![("listener", (*listener).to_owned()), ("outcome", outcome.to_owned())];
+                handshakes.push((labels, n.load(Ordering::Relaxed)));
+            };
+            one("accepted", &stats.accepted);
+            one("shed", &stats.shed);
+            one("failed", &stats.failed);
+            one("timed_out", &stats.timed_out);
+            one("refused", &stats.refused);
+            one("established", &stats.established);
+        }
+        put("tls_connections", "Connections of the TLS listeners by how far they got", &handshakes)
+    }
+}
+
+/// Something with a value now.
+trait Figure {
+    fn put(&self, encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str) -> fmt::Result;
+}
+
+impl Figure for ConstCounter<u64> {
+    fn put(&self, encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str) -> fmt::Result {
+        self.encode(encoder.encode_descriptor(name, help, None, self.metric_type())?)
+    }
+}
+
+impl Figure for ConstGauge<i64> {
+    fn put(&self, encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str) -> fmt::Result {
+        self.encode(encoder.encode_descriptor(name, help, None, self.metric_type())?)
+    }
+}
+
+impl Figure for Vec<(Labels, u64)> {
+    fn put(&self, encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Counter)?;
+        self.iter().try_for_each(|(labels, n)| ConstCounter::new(*n).encode(family.encode_family(labels)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::{db::EngineKind, testing::World};
+
+    #[tokio::test]
+    async fn what_others_count_is_scraped() {
+        let world = World::open(EngineKind::Sqlite).await;
+        world.device("gw-1", "sim").await;
+        let stats = Arc::new(tls::Stats::default());
+        stats.timed_out.store(3, Ordering::Relaxed);
+        let listeners = vec![("device", stats), ("enrol", Arc::default())];
+        let metrics = Metrics::new(Counted { fleet: world.fleet.clone(), connections: tls::Registry::default(), listeners });
+        let socket = OneMore::of(&metrics.live_sockets);
+        let text = metrics.text().unwrap();
+        for line in [
+            "fleetward_certificates_trusted 1",
+            "fleetward_certificates_unknown_total 0",
+            "fleetward_device_connections 0",
+            "fleetward_samples_stored_total 0",
+            "fleetward_tls_connections_total{listener=\"device\",outcome=\"timed_out\"} 3",
+            "fleetward_live_sockets 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+        drop(socket);
+        assert!(metrics.text().unwrap().contains("fleetward_live_sockets 0\n"));
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     device::{Channels, Devices, device_router, enrol_router},
     http::{self, Operator, ops},
     lifecycle::Lifecycle,
-    observe::Metrics,
+    observe::{Counted, Metrics},
     tls::{self, Endpoint, Limits, Registry, Stats, Stop},
     workers,
 };
@@ -91,16 +91,19 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
 
     let lifecycle = Lifecycle::default();
     let stop = Stop { soft: lifecycle.soft(), hard: lifecycle.hard() };
-    let (metrics, channels, registry) = (Metrics::default(), Channels::default(), Registry::default());
+    let (channels, registry) = (Channels::default(), Registry::default());
+    let listeners = ["device", "enrol", "operator"].map(|name| (name, Arc::new(Stats::default())));
+    let [device_stats, enrol_stats, operator_stats] = listeners.clone().map(|(_, stats)| stats);
+    let metrics = Metrics::new(Counted { fleet: fleet.clone(), connections: registry.clone(), listeners: listeners.into() });
     let devices =
         Devices { fleet: fleet.clone(), metrics: metrics.clone(), channels: channels.clone(), device_url, stopping: lifecycle.soft() };
-    let endpoint = |router, tls_config, title_case| Endpoint {
+    let endpoint = |router, tls_config, stats, title_case| Endpoint {
         router,
         config: tls_config,
         trust: fleet.pki().trust(),
         registry: registry.clone(),
         limits: Limits::default(),
-        stats: Arc::new(Stats::default()),
+        stats,
         title_case,
     };
     let device_tls = tls::device(fleet.pki(), clock.clone()).await.context("TLS of the device listener")?;
@@ -113,19 +116,16 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     let secure = operator_tls.is_some() || config.allow_plain_public;
 
     workers::start(&lifecycle, &fleet, &channels, &registry);
-    lifecycle.spawn("device listener", tls::serve(device, endpoint(device_router(devices.clone()), device_tls, false), stop.clone()));
-    lifecycle.spawn("enrol listener", tls::serve(enrol, endpoint(enrol_router(devices), enrol_tls, true), stop.clone()));
+    lifecycle.spawn(
+        "device listener",
+        tls::serve(device, endpoint(device_router(devices.clone()), device_tls, device_stats, false), stop.clone()),
+    );
+    lifecycle.spawn("enrol listener", tls::serve(enrol, endpoint(enrol_router(devices), enrol_tls, enrol_stats, true), stop.clone()));
     let operator_state = Operator { fleet: fleet.clone(), metrics: metrics.clone(), secure, stop: stop.clone() };
-    lifecycle.spawn("operator listener", http::serve(operator, operator_state, operator_tls));
+    lifecycle.spawn("operator listener", http::serve(operator, operator_state, operator_tls, operator_stats));
     let state = ops::Ops { fleet: fleet.clone(), metrics, stopping: lifecycle.soft() };
-    // Readiness must be told until the very end, so this listener ends with the hard stop or the process.
-    let hard = lifecycle.hard();
-    tokio::spawn(async move {
-        let served = axum::serve(ops_listener, ops::router(state)).with_graceful_shutdown(async move { hard.cancelled().await });
-        if let Err(e) = served.await {
-            tracing::error!(error = %e, "the ops listener failed");
-        }
-    });
+    // Readiness must be told until the very end, so the stop does not wait for this listener: it ends after all the others.
+    lifecycle.spawn_beyond("ops listener", ops::serve(ops_listener, state, lifecycle.hard()));
 
     if fleet.access().set_up_needed().await? {
         tracing::info!(

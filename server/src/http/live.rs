@@ -48,6 +48,8 @@ const BURST: Duration = Duration::from_millis(500);
 pub struct Live {
     /// The core.
     pub fleet: Fleet,
+    /// How many are open.
+    pub open: prometheus_client::metrics::gauge::Gauge,
     /// Cancelled when the server begins to stop: sockets are closed with 1012, browsers come back.
     pub stop: CancellationToken,
 }
@@ -70,6 +72,7 @@ async fn upgrade(State(live): State<Live>, Caller(actor): Caller, headers: Heade
         .max_message_size(MAX_ASK)
         .max_frame_size(MAX_ASK)
         .on_upgrade(move |socket| async move {
+            let _open = crate::observe::OneMore::of(&live.open);
             let feed = live.fleet.telemetry().hub().feed(actor.org.clone());
             Connection { live, actor, feed, socket, ahead: Instant::now() }.run().await;
         })
@@ -86,6 +89,8 @@ enum End {
     Nonsense,
     /// The server restarts.
     Restart,
+    /// Something can't be read now.
+    Busy,
 }
 
 struct Connection {
@@ -106,6 +111,7 @@ impl Connection {
             End::Gone => return,
             End::Session => (close_code::POLICY, "the session has ended; sign in again"),
             End::Nonsense => (close_code::UNSUPPORTED, "not understood"),
+            End::Busy => (close_code::AGAIN, "something can't be read now; connect again"),
             End::Restart => (close_code::RESTART, "the server restarts; connect again"),
         };
         let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
@@ -160,7 +166,11 @@ impl Connection {
         match serde_json::from_str(text).map_err(|_| End::Nonsense)? {
             Ask::Subscribe { topic, from } => {
                 let about = topic.clone();
-                self.feed.subscribe(topic, from, self.live.fleet.live_state(&self.actor, &about)).await;
+                // Refused for a busy moment the browser would never ask again; closed, it comes back and asks for everything.
+                self.feed.subscribe(topic, from, self.live.fleet.live_state(&self.actor, &about)).await.map_err(|e| {
+                    tracing::warn!(topic = %about, error = %e, "the state of a live topic can't be read now");
+                    End::Busy
+                })?;
             }
             Ask::Unsubscribe { topic } => self.feed.unsubscribe(&topic),
         }

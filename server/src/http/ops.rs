@@ -9,6 +9,7 @@ use axum::{
     routing::get,
 };
 use fleet::Fleet;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// What the three handlers look at.
@@ -25,6 +26,14 @@ pub struct Ops {
 /// The routes.
 pub fn router(ops: Ops) -> Router {
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(metrics)).with_state(ops)
+}
+
+/// Serves until the hard stop.
+pub async fn serve(listener: TcpListener, ops: Ops, hard: CancellationToken) {
+    let served = axum::serve(listener, router(ops)).with_graceful_shutdown(async move { hard.cancelled().await });
+    if let Err(e) = served.await {
+        tracing::error!(error = %e, "the ops listener failed");
+    }
 }
 
 async fn ready(State(ops): State<Ops>) -> Response {

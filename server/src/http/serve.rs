@@ -63,7 +63,11 @@ pub fn router(operator: &Operator) -> Router {
         .merge(api::form(operator.fleet.clone()))
         .route("/api/{*rest}", axum::routing::any(guard::unknown))
         .route("/session/refresh", get(session::refresh).with_state(guard_state.clone()))
-        .merge(live::routes(live::Live { fleet: operator.fleet.clone(), stop: operator.stop.soft.clone() }))
+        .merge(live::routes(live::Live {
+            fleet: operator.fleet.clone(),
+            open: operator.metrics.live_sockets.clone(),
+            stop: operator.stop.soft.clone(),
+        }))
         .merge(super::docs::router())
         .merge(console)
         .layer(middleware::from_fn_with_state(guard_state, guard))
@@ -105,8 +109,8 @@ async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> 
     response
 }
 
-/// Serves until the soft stop, then finishes what is under way.
-pub async fn serve(listener: TcpListener, operator: Operator, tls: Option<Arc<ServerConfig>>) {
+/// Serves until the soft stop, then finishes what is under way. Connections are counted when it speaks TLS.
+pub async fn serve(listener: TcpListener, operator: Operator, tls: Option<Arc<ServerConfig>>, stats: Arc<Stats>) {
     let routes = router(&operator);
     match tls {
         None => {
@@ -126,7 +130,7 @@ pub async fn serve(listener: TcpListener, operator: Operator, tls: Option<Arc<Se
                 trust: operator.fleet.pki().trust(),
                 registry: Registry::default(),
                 limits: Limits::default(),
-                stats: Arc::new(Stats::default()),
+                stats,
                 title_case: false,
             };
             crate::tls::serve(listener, endpoint, operator.stop).await;

@@ -60,23 +60,15 @@ impl Registry {
 
     /// Ends every connection whose certificate is no longer allowed; says how many.
     pub fn cut_refused(&self, trust: &TrustHandle) -> usize {
-        self.cut(|peer| match trust.still(&peer.fingerprint) {
+        let condemned = |open: &&Open| match trust.still(&open.peer.fingerprint) {
             Ok(()) => false,
             Err(refusal) => {
-                tracing::info!(device = %peer.device_id, certificate = %peer.certificate, %refusal, "connection cut");
+                tracing::info!(device = %open.peer.device_id, certificate = %open.peer.certificate, %refusal, "connection cut");
                 true
             }
-        })
-    }
-
-    /// Ends every connection of a device, whatever its certificate; says how many.
-    pub fn cut_device(&self, device: i64) -> usize {
-        self.cut(|peer| peer.device == device)
-    }
-
-    fn cut(&self, mut condemned: impl FnMut(&DevicePeer) -> bool) -> usize {
+        };
         // Cancelling wakes tasks that may leave the registry at once, so it happens outside the lock.
-        let tokens: Vec<_> = self.0.open.lock().values().filter(|o| condemned(&o.peer)).map(|o| o.token.clone()).collect();
+        let tokens: Vec<_> = self.0.open.lock().values().filter(condemned).map(|o| o.token.clone()).collect();
         tokens.iter().for_each(CancellationToken::cancel);
         tokens.len()
     }
