@@ -2,50 +2,52 @@
 //! any instance may do it. A failure is logged and tried again with the next tick.
 
 use crate::{
-    device::{Channels, Nudge},
+    device::Channels,
     lifecycle::Lifecycle,
     tls::{Registry, follow},
 };
 use fleet::{Fleet, bus::Event};
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+
+const HOUR: Duration = Duration::from_hours(1);
 
 /// Starts all of them.
 pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, registry: &Registry) {
-    let soft = lifecycle.soft();
-    let until = |soft: &CancellationToken, work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
-        let soft = soft.clone();
-        async move {
-            tokio::select! { () = work => {}, () = soft.cancelled() => {} }
-        }
-    };
     let pki = fleet.pki().clone();
-    lifecycle.spawn("trust", until(&soft, Box::pin(async move { pki.work().await })));
-    lifecycle.spawn("cut", until(&soft, Box::pin(follow(registry.clone(), fleet.pki().trust()))));
-    lifecycle.spawn("presence", until(&soft, Box::pin(presence(fleet.clone()))));
-    lifecycle.spawn("nudges", until(&soft, Box::pin(nudges(fleet.clone(), channels.clone()))));
-    lifecycle.spawn("rollouts", until(&soft, Box::pin(rollouts(fleet.clone()))));
-    lifecycle.spawn("compaction", until(&soft, Box::pin(compaction(fleet.clone()))));
-    lifecycle.spawn("retention", until(&soft, Box::pin(every(Duration::from_hours(1), fleet.clone(), "retention"))));
-    lifecycle.spawn("uploads", until(&soft, Box::pin(every(Duration::from_mins(10), fleet.clone(), "uploads"))));
-    lifecycle.spawn("answers", until(&soft, Box::pin(every(Duration::from_hours(1), fleet.clone(), "answers"))));
-    let (live, stop) = (fleet.clone(), soft.clone());
+    until_stop(lifecycle, "trust", async move { pki.work().await });
+    until_stop(lifecycle, "cut", follow(registry.clone(), fleet.pki().trust()));
+    until_stop(lifecycle, "presence", presence(fleet.clone()));
+    until_stop(lifecycle, "nudges", nudges(fleet.clone(), channels.clone()));
+    until_stop(lifecycle, "rollouts", rollouts(fleet.clone()));
+    until_stop(lifecycle, "compaction", compaction(fleet.clone()));
+    let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
+    ticking("retention", HOUR, |fleet| Box::pin(async move { fleet.telemetry().retention_tick().await.map(drop) }));
+    ticking("connections", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().forget_connections().await?) }));
+    ticking("answers", HOUR, |fleet| Box::pin(async move { Ok(fleet.repeats().sweep().await.map(drop)?) }));
+    ticking("uploads", Duration::from_mins(10), |fleet| Box::pin(async move { Ok(fleet.releases().sweep().await.map(drop)?) }));
+    let (live, stop) = (fleet.clone(), lifecycle.soft());
     lifecycle.spawn("live", async move { live.relay(stop).await });
 }
 
-async fn every(period: Duration, fleet: Fleet, what: &'static str) {
+/// Runs a worker until the server begins to stop; it may be dropped at any await.
+fn until_stop(lifecycle: &Lifecycle, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    let soft = lifecycle.soft();
+    lifecycle.spawn(name, async move {
+        tokio::select! { () = work => {}, () = soft.cancelled() => {} }
+    });
+}
+
+/// One round of a worker.
+type Work = for<'a> fn(&'a Fleet) -> Pin<Box<dyn Future<Output = fleet::Result<()>> + Send + 'a>>;
+
+async fn every(period: Duration, name: &'static str, fleet: Fleet, work: Work) {
     let mut ticks = tokio::time::interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let outcome = match what {
-            "retention" => fleet.telemetry().retention_tick().await.map(drop),
-            "answers" => fleet.repeats().sweep().await.map(drop),
-            _ => fleet.releases().sweep().await.map(drop),
-        };
-        if let Err(e) = outcome {
-            tracing::warn!(worker = what, error = %e, "a tick failed; the next one tries again");
+        if let Err(e) = work(&fleet).await {
+            tracing::warn!(worker = name, error = %e, "a tick failed; the next one tries again");
         }
     }
 }
@@ -108,15 +110,16 @@ async fn rollouts(fleet: Fleet) {
     }
 }
 
-/// Tells open channels that there may be something for them.
+/// Tells open channels that there may be something for them: rollouts opened, an update was taken back, or the device itself changed, its
+/// tags for example. What another instance told comes with the channels' own looks.
 async fn nudges(fleet: Fleet, channels: Channels) {
     let mut events = fleet.bus().listen();
     loop {
         match events.recv().await {
             Ok(Event::OffersOpen { org, .. }) => channels.nudge_all(&org),
-            Ok(Event::Cancelled { org, device, update }) => channels.nudge(&org, device, &Nudge::Cancel(update)),
+            Ok(Event::Cancelled { org, device, .. } | Event::Device { org, device }) => channels.nudge(&org, device),
             Ok(_) => {}
-            Err(RecvError::Lagged(_)) => channels.nudge_all(fleet.default_org()),
+            Err(RecvError::Lagged(_)) => channels.nudge_everybody(),
             Err(RecvError::Closed) => return,
         }
     }

@@ -180,7 +180,7 @@ pub struct Welcome {
     pub server_time: Timestamp,
     /// Highest stored sequence number of the stream; 0 when the stream is new.
     pub acked: u64,
-    /// Seconds between the server's pings; silence of three of them closes the socket.
+    /// Seconds between the server's pings; three left unanswered close the socket.
     pub ping_s: u32,
 }
 

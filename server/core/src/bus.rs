@@ -1,5 +1,6 @@
-//! Wake-ups between rooms: topic and id, never data. Receivers read again; every listener also scans now and then, so a lost wake-up only
-//! costs time. Refuses to know what anybody does with them.
+//! Wake-ups between rooms: topic and id, never data. Receivers read again. Those that do work (rollouts, channels of devices) also look by
+//! themselves now and then, so a lost wake-up only costs them time; the live relay does not, and a screen shows what changed with the next
+//! wake-up. In-process: another instance's wake-ups don't come. Refuses to know what anybody does with them.
 
 use tokio::sync::broadcast;
 use wire::ids::{OrgId, ReleaseId, RolloutId};

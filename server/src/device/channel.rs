@@ -1,7 +1,7 @@
 //! A device's websocket (`wire::device`): hello, samples and acknowledgements, offers and reports. One task a device; what it sends is taken
 //! in order, and acknowledged in order once it is synced.
 
-use super::{Devices, Peer, channels::Nudge};
+use super::{Devices, Peer, channels::Place};
 use axum::{
     extract::{
         State,
@@ -15,11 +15,16 @@ use fleet::{
 };
 use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use wire::device::{Down, Hello, MAX_FRAME, Samples, StatusReport, Up, Welcome};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at};
+use wire::{
+    device::{Down, Hello, MAX_FRAME, Samples, StatusReport, Up, Welcome},
+    ids::UpdateId,
+};
 
-/// Seconds between pings; three without a word end the connection.
+/// Seconds between pings; with each the channel also looks for offers by itself, so a lost nudge costs at most this.
 const PING_S: u32 = 30;
+/// Pings left unanswered that end the connection.
+const UNANSWERED: u32 = 3;
 /// A device must say hello within this time.
 const HELLO: Duration = Duration::from_secs(10);
 /// A device that does not read for this long is cut off.
@@ -29,6 +34,11 @@ const IN_FLIGHT: usize = 64;
 
 /// `GET /device/v1/channel`.
 pub(super) async fn open(State(devices): State<Devices>, peer: Peer, upgrade: WebSocketUpgrade) -> Response {
+    speak(devices, peer, upgrade, Duration::from_secs(PING_S.into()))
+}
+
+/// Answers the upgrade; pings go out in this period.
+pub(super) fn speak(devices: Devices, peer: Peer, upgrade: WebSocketUpgrade, period: Duration) -> Response {
     upgrade
         .max_message_size(MAX_FRAME)
         .max_frame_size(MAX_FRAME)
@@ -38,7 +48,7 @@ pub(super) async fn open(State(devices): State<Devices>, peer: Peer, upgrade: We
         .max_write_buffer_size(4 * MAX_FRAME)
         .on_upgrade(move |socket| async move {
             devices.metrics.channels.inc();
-            let ended = Channel { devices: &devices, peer: &peer, socket }.run().await;
+            let ended = Channel { devices: &devices, peer: &peer, socket, period, told: None }.run().await;
             devices.metrics.channels.dec();
             tracing::debug!(device = %peer.peer.device_id, reason = ended, "channel ended");
         })
@@ -48,7 +58,13 @@ struct Channel<'a> {
     devices: &'a Devices,
     peer: &'a Peer,
     socket: WebSocket,
+    period: Duration,
+    /// The offer that the device was sent last on this connection, until its update is over.
+    told: Option<UpdateId>,
 }
+
+/// A frame of samples that waits for room in the queue.
+type Sending = BoxFuture<'static, (u64, u32, fleet::Result<Receipt>)>;
 
 /// Why a channel ended; shown in the device's list of connections.
 type Reason = &'static str;
@@ -57,13 +73,10 @@ const GONE: Reason = "the connection broke";
 
 impl Channel<'_> {
     async fn run(mut self) -> Reason {
-        let Ok(first) = timeout(HELLO, self.socket.recv()).await else { return self.close(1008, "say hello first").await };
-        let hello = match first {
-            Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
-                Ok(Up::Hello(hello)) => hello,
-                _ => return self.close(1002, "the first frame must be a hello").await,
-            },
-            _ => return GONE,
+        let hello = match timeout_at(Instant::now() + HELLO, self.hello()).await {
+            Ok(Ok(hello)) => hello,
+            Ok(Err(reason)) => return reason,
+            Err(_) => return self.close(1008, "say hello first").await,
         };
         let peer = &self.peer.peer;
         let intake = match self.devices.fleet.telemetry().intake(&peer.org, peer.device, &peer.device_id, &hello.stream).await {
@@ -78,56 +91,84 @@ impl Channel<'_> {
             }
         };
         let (devices, peer) = (self.devices, self.peer);
-        let (_place, nudges) = devices.channels.join(&peer.peer.org, peer.peer.device);
+        let place = devices.channels.join(&peer.peer.org, peer.peer.device);
         devices.fleet.devices().connected(connected(peer, hello));
-        let reason = self.serve(&intake, nudges).await;
+        let reason = self.serve(&intake, &place).await;
         devices.fleet.devices().disconnected(&peer.peer.org, peer.peer.device, reason);
         reason
     }
 
-    async fn serve(&mut self, intake: &Intake, mut nudges: tokio::sync::mpsc::Receiver<Nudge>) -> Reason {
+    /// The first frame that says anything. A device may ping before it speaks.
+    async fn hello(&mut self) -> Result<Hello, Reason> {
+        loop {
+            match self.socket.recv().await {
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Text(text))) => match serde_json::from_str(&text) {
+                    Ok(Up::Hello(hello)) => return Ok(hello),
+                    _ => return Err(self.close(1002, "the first frame must be a hello").await),
+                },
+                Some(Err(e)) if too_large(&e) => return Err(self.close(1009, "a frame was too large").await),
+                _ => return Err(GONE),
+            }
+        }
+    }
+
+    async fn serve(&mut self, intake: &Intake, place: &Place) -> Reason {
         let welcome = Welcome {
             device_id: self.peer.peer.device_id.clone(),
             server_time: self.devices.fleet.clock().now(),
             acked: intake.acked(),
             ping_s: PING_S,
         };
-        if self.send(&Down::Welcome(welcome)).await.is_err() || self.offer().await.is_err() {
+        if self.send(&Down::Welcome(welcome)).await.is_err() || self.look(false).await.is_err() {
             return GONE;
         }
         let stopping = self.devices.stopping.clone();
         let mut waiting: FuturesOrdered<BoxFuture<'static, Outcome>> = FuturesOrdered::new();
-        let period = Duration::from_secs(PING_S.into());
-        let mut ping = interval_at(Instant::now() + period, period);
+        let mut sending: Option<Sending> = None;
+        let mut ping = interval_at(Instant::now() + self.period, self.period);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut silent = 0;
+        let mut unanswered = 0;
         loop {
+            // While frames wait, nothing is read: that is how a full server slows a device down. Pongs are not read either, so its silence
+            // says nothing then.
+            let reads = sending.is_none() && waiting.len() < IN_FLIGHT;
             let step = tokio::select! {
                 biased;
+                // A frame that found no room is not taken; the device sends it again after its next hello.
                 () = stopping.cancelled() => return self.drain(waiting).await,
                 Some(outcome) = waiting.next(), if !waiting.is_empty() => self.acknowledge(outcome).await,
-                Some(nudge) = nudges.recv() => match nudge {
-                    Nudge::Ask => self.offer().await,
-                    Nudge::Cancel(update_id) => self.send(&Down::Cancel { update_id }).await,
-                },
-                frame = self.socket.recv(), if waiting.len() < IN_FLIGHT => {
-                    silent = 0;
+                (seq, samples, sent) = room(&mut sending) => {
+                    sending = None;
+                    match sent {
+                        Ok(receipt) => {
+                            waiting.push_back(settle(seq, samples, receipt).boxed());
+                            Ok(())
+                        }
+                        Err(e) => self.refuse_fault(Some(seq), samples, &e).await,
+                    }
+                }
+                () = place.nudged() => self.look(false).await,
+                frame = self.socket.recv(), if reads => {
+                    unanswered = 0;
                     match frame {
                         None | Some(Ok(Message::Close(_))) => return "the device closed the connection",
-                        // axum boxes the socket's own error, so its kind is only in its words.
-                        Some(Err(e)) if e.to_string().contains("too long") => return self.close(1009, "a frame was too large").await,
+                        Some(Err(e)) if too_large(&e) => return self.close(1009, "a frame was too large").await,
                         Some(Err(_)) => return GONE,
-                        Some(Ok(Message::Text(text))) => self.take(&text, intake, &mut waiting).await,
+                        Some(Ok(Message::Text(text))) => self.take(&text, intake, &mut sending).await,
                         Some(Ok(Message::Binary(_))) => self.refuse(None, 0, "bad_frame", "Frames are JSON text.").await,
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
                     }
                 }
                 _ = ping.tick() => {
-                    silent += 1;
-                    if silent > 3 {
+                    if unanswered >= UNANSWERED {
                         return "the device fell silent";
                     }
-                    self.write(Message::Ping(axum::body::Bytes::new())).await
+                    unanswered = if reads { unanswered + 1 } else { 0 };
+                    match self.write(Message::Ping(axum::body::Bytes::new())).await {
+                        Ok(()) => self.look(true).await,
+                        gone => gone,
+                    }
                 }
             };
             if step.is_err() {
@@ -136,19 +177,15 @@ impl Channel<'_> {
         }
     }
 
-    /// One frame. Only samples wait for something, and their wait is for room in the queue: that is how a full server slows a device down.
-    async fn take(&mut self, text: &str, intake: &Intake, waiting: &mut FuturesOrdered<BoxFuture<'static, Outcome>>) -> Result<(), Gone> {
+    /// One frame. Only samples wait for something: for room in the queue, in `sending`.
+    async fn take(&mut self, text: &str, intake: &Intake, sending: &mut Option<Sending>) -> Result<(), Gone> {
         self.devices.fleet.devices().seen(self.peer.peer.device);
         match serde_json::from_str(text) {
             Ok(Up::Samples(Samples { seq, samples })) => {
                 let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
-                match intake.send(seq, samples).await {
-                    Ok(receipt) => {
-                        waiting.push_back(settle(seq, count, receipt).boxed());
-                        Ok(())
-                    }
-                    Err(e) => self.refuse_fault(Some(seq), count, &e).await,
-                }
+                let intake = intake.clone();
+                *sending = Some(async move { (seq, count, intake.send(seq, samples).await) }.boxed());
+                Ok(())
             }
             Ok(Up::Status(report)) => self.report(report).await,
             Ok(Up::Hello(_)) => self.refuse(None, 0, "bad_frame", "Hello is said once, at the beginning of a connection.").await,
@@ -178,23 +215,39 @@ impl Channel<'_> {
         let update_id = report.update_id.clone();
         match self.devices.fleet.rollouts().report(self.peer.peer.device, report).await {
             Ok(state) => {
+                let over = state.finished();
+                if over && self.told.as_ref() == Some(&update_id) {
+                    self.told = None;
+                }
                 self.send(&Down::StatusAck { update_id, state }).await?;
                 // One update over, the next may already wait.
-                if state.finished() { self.offer().await } else { Ok(()) }
+                if over { self.look(false).await } else { Ok(()) }
             }
             Err(e) => self.refuse_fault(None, 0, &e).await,
         }
     }
 
-    async fn offer(&mut self) -> Result<(), Gone> {
-        match self.devices.fleet.rollouts().poll(self.peer.peer.device).await {
-            Ok(Some(offer)) => self.send(&Down::Offer(Box::new(offer))).await,
-            Ok(None) => Ok(()),
+    /// Compares what the device was told with what stands: an update that was taken back is cancelled, a new offer is sent. With `again` also
+    /// one that the device has not begun: it may have been busy when it came.
+    async fn look(&mut self, again: bool) -> Result<(), Gone> {
+        let standing = match self.devices.fleet.rollouts().standing(self.peer.peer.device, self.told.as_ref()).await {
+            Ok(standing) => standing,
             Err(e) => {
-                tracing::warn!(device = %self.peer.peer.device_id, error = %e, "asking for an offer failed; the next nudge asks again");
-                Ok(())
+                tracing::warn!(device = %self.peer.peer.device_id, error = %e, "asking for an offer failed; the next ping asks again");
+                return Ok(());
             }
+        };
+        if standing.taken_back
+            && let Some(update_id) = self.told.take()
+        {
+            self.send(&Down::Cancel { update_id }).await?;
         }
+        let Some(offer) = standing.offer else { return Ok(()) };
+        if self.told.as_ref() == Some(&offer.update_id) && !(again && standing.not_begun) {
+            return Ok(());
+        }
+        self.told = Some(offer.update_id.clone());
+        self.send(&Down::Offer(Box::new(offer))).await
     }
 
     /// Everything that was taken is committed and acknowledged before the socket closes.
@@ -234,6 +287,20 @@ impl Channel<'_> {
         let _ = self.write(Message::Close(Some(frame))).await;
         reason
     }
+}
+
+/// The outcome of the frame that waits for room; never, while none does.
+async fn room(sending: &mut Option<Sending>) -> (u64, u32, fleet::Result<Receipt>) {
+    match sending {
+        Some(sending) => sending.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether a frame was over its bounds. axum boxes the socket's own error, and the socket's crate is axum's affair, so the kind is only in the
+/// words; a test holds them.
+fn too_large(e: &axum::Error) -> bool {
+    e.to_string().contains("too long")
 }
 
 /// The peer is not there any more.

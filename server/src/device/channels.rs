@@ -2,21 +2,15 @@
 
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
-use tokio::sync::mpsc;
-use wire::ids::{OrgId, UpdateId};
+use tokio::sync::Notify;
+use wire::ids::OrgId;
 
-/// Something a channel should look at.
-#[derive(Debug, Clone)]
-pub enum Nudge {
-    /// There may be an offer: ask.
-    Ask,
-    /// This update was taken back: tell.
-    Cancel(UpdateId),
-}
-
-type Open = HashMap<(OrgId, i64), Vec<(u64, mpsc::Sender<Nudge>)>>;
+type Open = HashMap<(OrgId, i64), Vec<(u64, Arc<Notify>)>>;
 
 /// The registry. A clone is the same registry.
+///
+/// A nudge says "look", never at what: the channel compares what it told its device with what stands. So nudges may fall together, and none
+/// that came before a look is lost.
 #[derive(Debug, Clone, Default)]
 pub struct Channels(Arc<Mutex<(u64, Open)>>);
 
@@ -26,39 +20,49 @@ pub struct Place {
     channels: Channels,
     key: (OrgId, i64),
     id: u64,
+    nudge: Arc<Notify>,
+}
+
+impl Place {
+    /// Waits for the next nudge; at once when one came since the last.
+    pub async fn nudged(&self) {
+        self.nudge.notified().await;
+    }
 }
 
 impl Channels {
-    /// A new channel of this device. Nudges that find the queue full are dropped: the one in it already makes the channel look.
-    pub fn join(&self, org: &OrgId, device: i64) -> (Place, mpsc::Receiver<Nudge>) {
-        let (sender, receiver) = mpsc::channel(4);
+    /// A new channel of this device.
+    pub fn join(&self, org: &OrgId, device: i64) -> Place {
+        let nudge = Arc::<Notify>::default();
         let key = (org.clone(), device);
         let mut inner = self.0.lock();
         inner.0 += 1;
         let id = inner.0;
-        inner.1.entry(key.clone()).or_default().push((id, sender));
+        inner.1.entry(key.clone()).or_default().push((id, Arc::clone(&nudge)));
         drop(inner);
-        (Place { channels: self.clone(), key, id }, receiver)
+        Place { channels: self.clone(), key, id, nudge }
     }
 
     /// Nudges one device's channels.
-    pub fn nudge(&self, org: &OrgId, device: i64, nudge: &Nudge) {
+    pub fn nudge(&self, org: &OrgId, device: i64) {
         if let Some(open) = self.0.lock().1.get(&(org.clone(), device)) {
-            for (_, sender) in open {
-                let _ = sender.try_send(nudge.clone());
-            }
+            open.iter().for_each(|(_, nudge)| nudge.notify_one());
         }
     }
 
     /// Nudges every channel of the organization.
     pub fn nudge_all(&self, org: &OrgId) {
-        for ((of, _), open) in &self.0.lock().1 {
-            if of == org {
-                for (_, sender) in open {
-                    let _ = sender.try_send(Nudge::Ask);
-                }
-            }
-        }
+        self.nudge_those(|of| of == org);
+    }
+
+    /// Nudges every channel there is.
+    pub fn nudge_everybody(&self) {
+        self.nudge_those(|_| true);
+    }
+
+    fn nudge_those(&self, which: impl Fn(&OrgId) -> bool) {
+        let inner = self.0.lock();
+        inner.1.iter().filter(|((org, _), _)| which(org)).flat_map(|(_, open)| open).for_each(|(_, nudge)| nudge.notify_one());
     }
 
     /// How many channels are open.
@@ -81,5 +85,30 @@ impl Drop for Place {
                 inner.1.remove(&self.key);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+
+    #[test]
+    fn a_nudge_is_never_lost_and_reaches_only_those_concerned() {
+        let (one, two): (OrgId, OrgId) =
+            ("org_00000000000000000000000000000001".parse().unwrap(), "org_00000000000000000000000000000002".parse().unwrap());
+        let channels = Channels::default();
+        let (a, b) = (channels.join(&one, 1), channels.join(&two, 2));
+        let nudged = |p: &Place| p.nudged().now_or_never().is_some();
+        for _ in 0..100 {
+            channels.nudge(&one, 1);
+        }
+        assert!(nudged(&a) && !nudged(&a), "many nudges before a look are one");
+        channels.nudge_all(&two);
+        assert!(!nudged(&a) && nudged(&b));
+        channels.nudge_everybody();
+        assert!(nudged(&a) && nudged(&b));
+        drop((a, b));
+        assert!(channels.is_empty());
     }
 }

@@ -7,9 +7,12 @@ mod channels;
 mod enrol;
 mod updates;
 
-pub use channels::{Channels, Nudge};
+#[cfg(test)]
+mod tests;
 
-use crate::{http::fault::Problem, observe::Metrics, tls::PeerAddr};
+pub use channels::Channels;
+
+use crate::{http::fault::Problem, observe::Metrics, tls::peer_address};
 use axum::{
     Router,
     extract::{FromRequestParts, Request},
@@ -111,7 +114,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
 }
 
 fn address(extensions: &axum::http::Extensions) -> String {
-    extensions.get::<PeerAddr>().map(|a| a.0.ip().to_string()).unwrap_or_default()
+    peer_address(extensions).map(|a| a.to_string()).unwrap_or_default()
 }
 
 /// A JSON body read by hand, so that a wrong one gets our own words.

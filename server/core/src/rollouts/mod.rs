@@ -39,6 +39,7 @@ mod ticking;
 mod tests;
 
 pub use error::Error;
+pub use offering::Standing;
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use std::sync::Arc;

@@ -19,12 +19,38 @@ use crate::{
 use wire::{
     device::{ARTIFACTS, Download, Offer},
     ids::{Digest, OrgId, RolloutId, UpdateId},
-    states::{DeviceState, RolloutState},
+    states::{DeviceState, RolloutState, UpdateState},
 };
+
+/// What stands for a device that was told something before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// What is on offer now.
+    pub offer: Option<Offer>,
+    /// The device has not said a word on that offer yet.
+    pub not_begun: bool,
+    /// The update it was told of was taken back.
+    pub taken_back: bool,
+}
 
 impl Rollouts {
     /// What is on offer for a device. Repeating the question gives the same offer while the update is open; a device has at most one.
     pub async fn poll(&self, device: DeviceNo) -> Result<Option<Offer>> {
+        Ok(self.ask(device).await?.map(|(offer, _)| offer))
+    }
+
+    /// What is on offer for a device, and what became of the update it was told of before. Asked again and again it misses nothing that was
+    /// taken back, whichever instance did it.
+    pub async fn standing(&self, device: DeviceNo, told: Option<&UpdateId>) -> Result<Standing> {
+        let taken_back = match told {
+            Some(told) => updates::state_of(&mut self.db.read().await?, device, told).await? == Some(UpdateState::Cancelled),
+            None => false,
+        };
+        let (offer, state) = self.ask(device).await?.unzip();
+        Ok(Standing { offer, not_begun: state == Some(UpdateState::Offered), taken_back })
+    }
+
+    async fn ask(&self, device: DeviceNo) -> Result<Option<(Offer, UpdateState)>> {
         let now = self.clock.now();
         let mut on = self.db.read().await?;
         if let Some(open) = updates::open_of(&mut on, device).await? {
@@ -35,7 +61,10 @@ impl Rollouts {
         if facts.state != DeviceState::Active.as_str() {
             return Ok(None);
         }
-        for candidate in updates::candidates(&mut on, &org, &facts.device_type, facts.sequence, now).await? {
+        let candidates = updates::candidates(&mut on, &org, &facts.device_type, facts.sequence, now).await?;
+        drop(on);
+        for candidate in candidates {
+            let mut on = self.db.read().await?;
             if draw::place(&candidate.id, device) > candidate.cut
                 || updates::last_in(&mut on, &candidate.id, device).await?.is_some_and(|last| !last.again)
             {
@@ -50,12 +79,20 @@ impl Rollouts {
                 continue;
             }
             drop(on);
-            return self.offer(&org, &candidate.id, device, &facts.version, release).await;
+            if let Some(offer) = self.offer(&org, &candidate.id, device, &facts.version, release).await? {
+                return Ok(Some((offer, UpdateState::Offered)));
+            }
+            // Somebody else was faster with the same question: the offer is theirs, whichever rollout it is of. Otherwise the rollout was
+            // paused just now, and the next one has its turn.
+            let mut on = self.db.read().await?;
+            if let Some(open) = updates::open_of(&mut on, device).await? {
+                return Ok(offer_of(&mut on, open).await?);
+            }
         }
         Ok(None)
     }
 
-    /// Makes the offer, if in the meantime nobody paused the rollout and no other instance was faster.
+    /// Makes the offer; none, and nothing is changed, when in the meantime somebody paused the rollout or was faster.
     async fn offer(
         &self,
         org: &OrgId,
@@ -72,13 +109,10 @@ impl Rollouts {
         }
         let last = updates::last_in(&mut tx, rollout, device).await?;
         if last.as_ref().is_some_and(|last| !last.again) {
-            drop(tx);
-            return self.offered_already(device).await;
+            return Ok(None);
         }
         // An offer that was taken back before the device began was no attempt.
-        let tried = last
-            .as_ref()
-            .map_or(0, |last| if last.state == wire::states::UpdateState::Cancelled { last.attempts - 1 } else { last.attempts });
+        let tried = last.as_ref().map_or(0, |last| if last.state == UpdateState::Cancelled { last.attempts - 1 } else { last.attempts });
         let deadline = now.plus(held.timeout_ms);
         let id: UpdateId = self.entropy.id(now);
         let new = NewUpdate {
@@ -94,23 +128,13 @@ impl Rollouts {
             newcomer: last.is_none() && device > held.last_device,
         };
         if !updates::offer(&mut tx, &new, now).await? {
-            drop(tx);
-            return self.offered_already(device).await;
+            return Ok(None);
         }
-        devices::set_update(&mut tx, device, wire::states::UpdateState::Offered.as_str()).await?;
+        devices::set_update(&mut tx, device, UpdateState::Offered.as_str()).await?;
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: org.clone(), id: rollout.clone() });
         self.bus.tell(Event::Device { org: org.clone(), device });
         Ok(Some(offer(id, rollout.clone(), release, deadline)))
-    }
-
-    /// Somebody else was faster with the same question: the offer is theirs, whichever rollout it is of.
-    async fn offered_already(&self, device: DeviceNo) -> Result<Option<Offer>> {
-        let mut on = self.db.read().await?;
-        match updates::open_of(&mut on, device).await? {
-            Some(open) => Ok(offer_of(&mut on, open).await?),
-            None => Ok(None),
-        }
     }
 
     /// Whether a device may fetch an artifact: only what its open update is made of, and not after a recall.
@@ -120,9 +144,9 @@ impl Rollouts {
 }
 
 /// The offer behind an open update; none when its release was recalled.
-async fn offer_of(on: &mut impl Conn, open: Open) -> Result<Option<Offer>, db::Error> {
+async fn offer_of(on: &mut impl Conn, open: Open) -> Result<Option<(Offer, UpdateState)>, db::Error> {
     let Some(release) = releases::for_rollout(on, &open.org, &open.release).await? else { return Ok(None) };
-    Ok(may_install(release.state).then(|| offer(open.id, open.rollout, release, open.deadline)))
+    Ok(may_install(release.state).then(|| (offer(open.id, open.rollout, release, open.deadline), open.state)))
 }
 
 fn offer(update_id: UpdateId, rollout_id: RolloutId, release: RolloutRelease, deadline: wire::Timestamp) -> Offer {

@@ -48,16 +48,20 @@ pub(super) struct Frame {
     pub reply: oneshot::Sender<Result<u64, Error>>,
     /// Given back when the frame is done: the device's share and the queue's.
     #[expect(dead_code, reason = "held for its Drop")]
-    pub room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+    pub room: Room,
 }
+
+/// A frame's share of its device's room and of the queue's.
+type Room = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// Something to do in the queue's order.
 #[derive(Debug)]
 pub(super) enum Job {
     /// Store it.
     Frame(Frame),
-    /// Say how far the stream is, once all before this is stored: for a frame that was sent again while it is still queued.
-    Mark { device: Arc<Device>, stream: Arc<str>, reply: oneshot::Sender<Result<u64, Error>> },
+    /// Say how far the stream is, once all before this is stored: for a frame that was sent again while it is still queued. It takes room like
+    /// any other, or a device that repeats itself would fill the queue.
+    Mark { device: Arc<Device>, stream: Arc<str>, reply: oneshot::Sender<Result<u64, Error>>, room: Room },
     /// Say when all before this is stored.
     Flush(oneshot::Sender<()>),
 }
@@ -132,7 +136,7 @@ impl Committer {
             }
             for job in after {
                 match job {
-                    Job::Mark { device, stream, reply } => {
+                    Job::Mark { device, stream, reply, room: _room } => {
                         let stored = device.lock().stream(&stream).map_or(0, |s| s.stored);
                         let _ = reply.send(Ok(stored));
                     }

@@ -113,7 +113,7 @@ impl Intake {
         let (reply, waiting) = oneshot::channel();
         if seq <= stream.queued {
             self.core.stats.repeated.fetch_add(1, Ordering::Relaxed);
-            let mark = Job::Mark { device: Arc::clone(&self.device), stream: stream.name, reply };
+            let mark = Job::Mark { device: Arc::clone(&self.device), stream: stream.name, reply, room: (mine, all) };
             self.core.queue.send(mark).map_err(|_| Error::Stopping)?;
             return Ok(Receipt(Waiting::ForCommit { reply: waiting, refused: None }));
         }

@@ -29,6 +29,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &courses::REQUEUE,
     &updates::HOLD,
     &updates::OPEN_OF,
+    &updates::STATE_OF,
     &updates::CANDIDATES,
     &updates::LAST_IN,
     &updates::RETIRE,

@@ -20,6 +20,7 @@ pub(super) const OPEN_OF: Sql = Sql::same(
     "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, x.release_id, x.version, x.name FROM updates u JOIN rollouts x ON x.id = u.rollout_id
      WHERE u.device = $1 AND u.open = TRUE",
 );
+pub(super) const STATE_OF: Sql = Sql::same("SELECT state FROM updates WHERE id = $1 AND device = $2");
 /// Rollouts a device of this type and sequence may be offered now, the newest release first.
 pub(super) const CANDIDATES: Sql = Sql::same(
     "SELECT id, cut FROM rollouts
@@ -116,6 +117,11 @@ pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -
             })
         })
         .transpose()
+}
+
+/// The state of a device's update; none when it has no such update.
+pub(in crate::rollouts) async fn state_of(on: &mut impl Conn, device: DeviceNo, id: &UpdateId) -> Result<Option<UpdateState>, Error> {
+    row!(on, (String,), STATE_OF, id.as_str(), device)?.map(|(state,)| state.parse().map_err(Error::corrupt)).transpose()
 }
 
 /// A rollout that may have something for a device.

@@ -1,10 +1,14 @@
 //! Bad releases, bad devices, bad words.
 
 use super::{Scene, fault, says, stage};
-use crate::{bus::Event, db::EngineKind};
+use crate::{bus::Event, clock::Clock, db::EngineKind, rollouts::Rollouts};
 use rstest::rstest;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 use wire::{
-    FaultKind,
+    FaultKind, Timestamp,
     device::{Running, StatusReport},
     rollouts::{Call, GateSpec, Reach, StageSpec},
     states::{RolloutState, StageState, UpdateState},
@@ -217,4 +221,63 @@ async fn a_stage_that_nobody_comes_to_halts_and_says_so(#[case] kind: EngineKind
     assert_eq!(s.everybody_updates().await, 2);
     assert_eq!(s.state(&id).await, RolloutState::Completed);
     s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_asks_again_learns_what_was_taken_back(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    let device = s.devices[0];
+    let first = s.rollouts().standing(device, None).await.unwrap();
+    let told = first.offer.unwrap().update_id;
+    assert!(first.not_begun && !first.taken_back);
+    assert_eq!(s.rollouts().standing(device, Some(&told)).await.unwrap().offer.unwrap().update_id, told);
+    s.rollouts().pause(&s.oli, &id, "").await.unwrap();
+    let paused = s.rollouts().standing(device, Some(&told)).await.unwrap();
+    assert!(paused.taken_back && paused.offer.is_none());
+    assert!(!s.rollouts().standing(device + 1, Some(&told)).await.unwrap().taken_back, "another device is told nothing of it");
+    s.rollouts().resume(&s.oli, &id, "").await.unwrap();
+    let resumed = s.rollouts().standing(device, Some(&told)).await.unwrap();
+    let next = resumed.offer.unwrap().update_id;
+    assert!(resumed.taken_back && next != told, "the old one is over, a new one stands");
+    s.say(device, &next, UpdateState::Downloading).await.unwrap();
+    let begun = s.rollouts().standing(device, Some(&next)).await.unwrap();
+    assert!(begun.offer.is_some() && !begun.not_begun);
+    s.say(device, &next, UpdateState::Failed).await.unwrap();
+    assert!(!s.rollouts().standing(device, Some(&next)).await.unwrap().taken_back, "what ended by itself was not taken back");
+}
+
+/// Shows one instant at the first look and a later one from then on.
+struct Leaps {
+    looks: AtomicI64,
+    first: Timestamp,
+    then: Timestamp,
+}
+
+impl Clock for Leaps {
+    fn now(&self) -> Timestamp {
+        if self.looks.fetch_add(1, Ordering::SeqCst) == 0 { self.first } else { self.then }
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_rollout_that_closes_while_a_device_asks_leaves_it_to_the_next(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 2).await;
+    let patient = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    // The newer release comes first; its first stage waits an hour for devices that don't come.
+    s.release = s.publish("3.0.0", 3).await;
+    let hasty = s.approved(s.spec(vec![stage(Reach::Count(1)), stage(Reach::Percent(100.0))])).await;
+    let first = s.w.clock_now();
+    let cut = s.checked(&hasty).await.cut;
+    let device = *s.devices.iter().find(|d| crate::rollouts::draw::place(&hasty, **d) <= cut).unwrap();
+    let clock = Arc::new(Leaps { looks: AtomicI64::new(0), first, then: first.plus(3_600_001) });
+    let of = s.rollouts();
+    let asked = Rollouts::new(of.db.clone(), clock, Arc::clone(&s.w.entropy), of.bus.clone());
+    assert_eq!(asked.poll(device).await.unwrap().unwrap().rollout_id, patient);
 }

@@ -1,0 +1,193 @@
+//! The channel as a device meets it, over a plain socket: whose it is stands in the request, as the TLS listener puts it there. No worker
+//! runs here, so nobody nudges.
+
+use super::{Channels, Devices, Peer, channel::speak};
+use crate::observe::Metrics;
+use axum::{Extension, Router, extract::State, extract::ws::WebSocketUpgrade, routing::get};
+use fleet::{
+    access::Actor,
+    db::{Db, EngineKind, Location, Store},
+    pki::DevicePeer,
+    releases::signing::{SigningKeyPair, payload},
+    testing::World,
+};
+use futures::{SinkExt as _, StreamExt as _, stream};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, protocol::frame::coding::CloseCode},
+};
+use wire::{
+    Timestamp,
+    device::{Down, Hello, MAX_FRAME, Running, Sample, Samples, Up},
+    ids::RolloutId,
+    manifest::{Manifest, SCHEMA},
+    releases::{NewRelease, NewUpload},
+    rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
+};
+
+const PERIOD: Duration = Duration::from_millis(50);
+
+struct Device(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+/// A device's socket to a listener of this world; pings come in this period.
+async fn connect(w: &World, period: Duration) -> Device {
+    let device = w.device("gw-1", "gateway").await;
+    let now = w.clock_now();
+    let peer = Arc::new(DevicePeer {
+        org: w.org.clone(),
+        device,
+        device_id: "gw-1".parse().unwrap(),
+        certificate: w.entropy.id(now),
+        fingerprint: [0; 32],
+        not_after: now.plus(1_000_000),
+    });
+    let devices = Devices {
+        fleet: w.fleet.clone(),
+        metrics: Metrics::default(),
+        channels: Channels::default(),
+        device_url: "https://localhost".into(),
+        stopping: tokio_util::sync::CancellationToken::new(),
+    };
+    let open =
+        move |State(devices): State<Devices>, peer: Peer, upgrade: WebSocketUpgrade| async move { speak(devices, peer, upgrade, period) };
+    let router = Router::new().route("/", get(open)).layer(Extension(peer)).with_state(devices);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Device(connect_async(format!("ws://{at}/")).await.unwrap().0)
+}
+
+impl Device {
+    async fn say(&mut self, up: &Up) {
+        self.0.send(Message::text(serde_json::to_string(up).unwrap())).await.unwrap();
+    }
+
+    async fn hello(&mut self) {
+        let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
+        let hello = Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes: [].into(), stream: "s".into() };
+        self.say(&Up::Hello(hello)).await;
+        assert!(matches!(self.hear().await, Down::Welcome(_)));
+    }
+
+    async fn hear(&mut self) -> Down {
+        loop {
+            match timeout(Duration::from_secs(10), self.0.next()).await.expect("a frame in time") {
+                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).unwrap(),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// A running rollout of a published release to every gateway.
+async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
+    let key = SigningKeyPair::generate(&*w.entropy).unwrap();
+    let releases = w.fleet.releases();
+    releases.add_key(ada, "build", &key.public_pem()).await.unwrap();
+    let manifest = Manifest {
+        schema: SCHEMA,
+        device_type: "gateway".into(),
+        hardware: Vec::new(),
+        version: "2.0.0".into(),
+        sequence: 2,
+        min_sequence: 0,
+        payloads: vec![payload("fw.bin", "raw", &mut &b"firmware"[..]).unwrap()],
+        created: Timestamp(1_795_341_000_000),
+        expires: None,
+        notes: String::new(),
+    };
+    let envelope = key.sign(&manifest).unwrap();
+    let mut uploads = Vec::new();
+    for (name, bytes) in [("fw.bin", &b"firmware"[..]), ("fw.manifest.json", &envelope)] {
+        let new = NewUpload { name: name.into(), size: i64::try_from(bytes.len()).unwrap(), sha256: None };
+        let upload = releases.begin_upload(oli, new).await.unwrap();
+        let whole = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(bytes))]);
+        releases.append(oli, &upload.id, 0, whole).await.unwrap();
+        uploads.push(upload.id);
+    }
+    let release = releases.create(oli, NewRelease { uploads }).await.unwrap().row.id;
+    releases.publish(oli, &release).await.unwrap();
+    let everybody = StageSpec { name: String::new(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+    let (name, selector, reason) = ("all".into(), String::new(), String::new());
+    let spec = RolloutSpec { name, release, selector, stages: vec![everybody], start_at: None, timeout_min: 60, reason };
+    let rollouts = w.fleet.rollouts();
+    let id = rollouts.draft(oli, spec).await.unwrap();
+    rollouts.submit(oli, &id).await.unwrap();
+    let digest = rollouts.page(ada, &id, &wire::rollouts::UpdateQuery::default()).await.unwrap().rollout.digest;
+    rollouts.approve(ada, &id, &digest, "").await.unwrap();
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_nobody_nudges_still_learns_of_offers_and_of_what_was_taken_back() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let (ada, oli) = (w.admin().await, w.operator().await);
+    let mut device = connect(&w, PERIOD).await;
+    device.hello().await;
+    let id = rollout(&w, &ada, &oli).await;
+    let Down::Offer(offer) = device.hear().await else { panic!("no offer") };
+    w.fleet.rollouts().pause(&oli, &id, "").await.unwrap();
+    loop {
+        match device.hear().await {
+            // It had not begun, so it was offered again meanwhile.
+            Down::Offer(again) => assert_eq!(again.update_id, offer.update_id),
+            Down::Cancel { update_id } => break assert_eq!(update_id, offer.update_id),
+            other => panic!("{other:?}"),
+        }
+    }
+    w.fleet.rollouts().resume(&oli, &id, "").await.unwrap();
+    let Down::Offer(next) = device.hear().await else { panic!("no new offer") };
+    assert_ne!(next.update_id, offer.update_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_waits_while_nothing_can_be_stored_and_is_not_called_silent() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let mut device = connect(&w, PERIOD).await;
+    device.hello().await;
+    let other = Db::open(&Location::Sqlite(w.folder.path().join("telemetry.db")), Store::Telemetry).await.unwrap();
+    let held = other.write().await.unwrap();
+    let frames = 70;
+    for seq in 1..=frames {
+        let samples = vec![Sample { m: "cpu".into(), t: w.clock_now().0, v: 1.0 }];
+        device.say(&Up::Samples(Samples { seq, samples })).await;
+    }
+    // Many pings go by; what the device answers is not read.
+    let pings = async {
+        for _ in 0..12 {
+            while !matches!(device.0.next().await, Some(Ok(Message::Ping(_)))) {}
+        }
+    };
+    timeout(Duration::from_secs(10), pings).await.expect("pings go on");
+    drop(held);
+    loop {
+        if let Down::Ack { seq } = device.hear().await
+            && seq == frames
+        {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_may_ping_before_it_speaks_and_learns_that_a_frame_was_too_large() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let mut device = connect(&w, Duration::from_secs(30)).await;
+    device.0.send(Message::Ping(bytes::Bytes::new())).await.unwrap();
+    device.hello().await;
+    // The answer may come before the whole frame is sent.
+    let _ = device.0.send(Message::text(" ".repeat(MAX_FRAME + 1))).await;
+    loop {
+        match timeout(Duration::from_secs(10), device.0.next()).await.expect("a close in time") {
+            Some(Ok(Message::Close(Some(frame)))) => break assert_eq!(frame.code, CloseCode::Size),
+            Some(Ok(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
