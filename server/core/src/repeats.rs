@@ -23,9 +23,10 @@ const BEGIN: Sql = Sql::same(
      ON CONFLICT (org_id, caller, request_key) DO NOTHING",
 );
 const ANSWER: Sql = Sql::same(
-    "UPDATE repeats SET answered_at = $4, status = $5, body = $6 WHERE org_id = $1 AND caller = $2 AND request_key = $3 AND answered_at IS NULL",
+    "UPDATE repeats SET answered_at = $4, status = $5, body = $6 WHERE org_id = $1 AND caller = $2 AND request_key = $3 AND begun_at = $7
+     AND answered_at IS NULL",
 );
-const FORGET: Sql = Sql::same("DELETE FROM repeats WHERE org_id = $1 AND caller = $2 AND request_key = $3");
+const FORGET: Sql = Sql::same("DELETE FROM repeats WHERE org_id = $1 AND caller = $2 AND request_key = $3 AND begun_at = $4");
 const FORGET_OLD: Sql = Sql::same("DELETE FROM repeats WHERE begun_at < $1");
 
 /// Every statement of the room.
@@ -70,11 +71,18 @@ pub struct Answer {
     pub body: String,
 }
 
+/// The right to answer a request. It ends when the request took so long that another one took over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    request: Request,
+    begun_at: i64,
+}
+
 /// What to do with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
     /// It is the first: carry it out, then call [`Repeats::answer`] or [`Repeats::forget`].
-    First,
+    First(Claim),
     /// It was carried out: give this answer again.
     Again(Answer),
     /// The first is still being carried out.
@@ -104,25 +112,27 @@ impl Repeats {
                     None => Begun::UnderWay,
                 });
             }
-            exec!(&mut tx, FORGET, org, caller, key)?;
+            exec!(&mut tx, FORGET, org, caller, key, begun_at)?;
         }
         let claimed = exec!(&mut tx, BEGIN, org, caller, key, request.fingerprint.as_str(), now)? == 1;
         tx.commit().await?;
-        Ok(if claimed { Begun::First } else { Begun::UnderWay })
+        Ok(if claimed { Begun::First(Claim { request: request.clone(), begun_at: now }) } else { Begun::UnderWay })
     }
 
-    /// Keeps the answer for whoever asks again.
-    pub async fn answer(&self, actor: &Actor, request: &Request, answer: &Answer) -> Result<()> {
+    /// Keeps the answer for whoever asks again. Nothing is kept when the claim has ended.
+    pub async fn answer(&self, actor: &Actor, claim: &Claim, answer: &Answer) -> Result<()> {
+        let Claim { request, begun_at } = claim;
         let (org, caller, key) = (actor.org.as_str(), request.caller.as_str(), request.key.as_str());
         let mut tx = self.db.write().await?;
-        exec!(&mut tx, ANSWER, org, caller, key, self.clock.now().0, answer.status, answer.body.as_str())?;
+        exec!(&mut tx, ANSWER, org, caller, key, self.clock.now().0, answer.status, answer.body.as_str(), *begun_at)?;
         Ok(tx.commit().await?)
     }
 
     /// Gives the key back: the request was refused, and may be sent again once the cause is gone.
-    pub async fn forget(&self, actor: &Actor, request: &Request) -> Result<()> {
+    pub async fn forget(&self, actor: &Actor, claim: &Claim) -> Result<()> {
+        let Claim { request, begun_at } = claim;
         let mut tx = self.db.write().await?;
-        exec!(&mut tx, FORGET, actor.org.as_str(), request.caller.as_str(), request.key.as_str())?;
+        exec!(&mut tx, FORGET, actor.org.as_str(), request.caller.as_str(), request.key.as_str(), *begun_at)?;
         Ok(tx.commit().await?)
     }
 

@@ -9,16 +9,16 @@ use crate::{
     Result,
     access::{Act, Actor, audit, may},
     bus::Event,
+    db::Tx,
 };
 use serde_json::json;
-use wire::{ids::ReleaseId, states::ReleaseState};
+use wire::{ids::ReleaseId, releases::ReleaseRow, states::ReleaseState};
 
 impl Releases {
     /// Lets rollouts use a release. Its signature, files and sequence are checked once more: a key may have been revoked and a newer release
     /// published since it was uploaded.
     pub async fn publish(&self, actor: &Actor, id: &ReleaseId) -> Result<()> {
         may(actor, Act::Publish)?;
-        self.check_again(actor, id).await?;
         self.advance(actor, id, Step::Publish, "").await
     }
 
@@ -35,16 +35,14 @@ impl Releases {
         self.advance(actor, id, Step::Recall, reason).await
     }
 
-    async fn check_again(&self, actor: &Actor, id: &ReleaseId) -> Result<()> {
-        let mut on = self.db.read().await?;
-        let row = store::release(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+    /// Judges a release and its place in the sequence as they are now, while nobody else in the organization decides anything.
+    async fn check_again(&self, tx: &mut Tx, actor: &Actor, row: &ReleaseRow) -> Result<()> {
         if row.state == ReleaseState::Draft {
-            return Err(Error::Quarantined(row.quarantine).into());
+            return Err(Error::Quarantined(row.quarantine.clone()).into());
         }
-        let body = store::body(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
-        let files = store::files(&mut on, &actor.org, id).await?;
-        let keys = store::active_keys(&mut on, &actor.org).await?;
-        drop(on);
+        let body = store::body(tx, &actor.org, &row.id).await?.ok_or(Error::NoRelease)?;
+        let files = store::files(tx, &actor.org, &row.id).await?;
+        let keys = store::active_keys(tx, &actor.org).await?;
         let quarantined = |reason: acceptance::Quarantine| Error::Quarantined(reason.to_string());
         acceptance::judge(body.envelope.as_deref(), &keys, &files, self.clock.now()).map_err(quarantined)?;
         for file in files {
@@ -53,22 +51,25 @@ impl Releases {
                 return Err(Error::Quarantined(format!("the content of {:?} is lost; upload it again as a new release", file.name)).into());
             }
         }
+        let newest = store::newest(tx, &actor.org, &row.device_type).await?;
+        if let Some(newest) = newest.filter(|n| n.sequence >= row.sequence) {
+            let (sequence, newest, version) = (row.sequence.unsigned_abs(), newest.sequence, newest.version);
+            return Err(quarantined(acceptance::Quarantine::Sequence { sequence, newest, version }).into());
+        }
         Ok(())
     }
 
     async fn advance(&self, actor: &Actor, id: &ReleaseId, step: Step, reason: &str) -> Result<()> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
+        // Decisions of an organization come one after the other: of two publications the second sees the first.
+        audit::hold(&mut tx, &actor.org).await?;
         let row = store::release(&mut tx, &actor.org, id).await?.ok_or(Error::NoRelease)?;
         let illegal = Error::State { from: row.state, step };
-        let Some(to) = state::step(row.state, step) else { return Err(illegal.into()) };
-        if step == Step::Publish {
-            let newest = store::newest(&mut tx, &actor.org, &row.device_type).await?;
-            if let Some(newest) = newest.filter(|n| n.sequence >= row.sequence) {
-                let (sequence, newest, version) = (row.sequence.unsigned_abs(), newest.sequence, newest.version);
-                return Err(Error::Quarantined(acceptance::Quarantine::Sequence { sequence, newest, version }.to_string()).into());
-            }
+        if step == Step::Publish && matches!(row.state, ReleaseState::Draft | ReleaseState::Verified) {
+            self.check_again(&mut tx, actor, &row).await?;
         }
+        let Some(to) = state::step(row.state, step) else { return Err(illegal.into()) };
         if !store::advance(&mut tx, &actor.org, id, row.state, to, now).await? {
             return Err(illegal.into());
         }

@@ -30,13 +30,17 @@ impl Releases {
             revoked_at: None,
         };
         let mut tx = self.db.write().await?;
-        if let Some(known) = store::key_by_keyid(&mut tx, &actor.org, &key.keyid).await? {
-            return Err(Error::KeyExists { revoked: known.revoked_at.is_some() }.into());
+        // Of two who add the same key at once the second waits here, and then finds it.
+        if !store::insert_key(&mut tx, &actor.org, &key, &public).await? {
+            let known = store::key_by_keyid(&mut tx, &actor.org, &key.keyid).await?;
+            return Err(Error::KeyExists { revoked: known.is_some_and(|k| k.revoked_at.is_some()) }.into());
         }
-        store::insert_key(&mut tx, &actor.org, &key, &public).await?;
         audit::append(&mut tx, actor, now, "key.add", key.id.as_str(), &json!({ "name": name, "keyid": key.keyid })).await?;
         tx.commit().await?;
-        self.recheck_drafts(actor).await?;
+        // The key is trusted, whatever becomes of this; a draft can be looked at again by hand.
+        if let Err(e) = self.recheck_drafts(actor).await {
+            tracing::warn!(key = %key.id, error = %e, "looking at quarantined releases again failed");
+        }
         Ok(key)
     }
 

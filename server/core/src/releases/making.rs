@@ -4,6 +4,7 @@ use super::{
     Error, Releases,
     acceptance::{self, File, MANIFEST_ENDING, Quarantine},
     manifest::{self, Verified},
+    reading,
     store::{self, Judged, NewRow},
 };
 use crate::{
@@ -61,13 +62,15 @@ impl Releases {
         }
         let detail = json!({ "type": judged.device_type, "version": judged.version, "quarantine": reason });
         audit::append(&mut tx, actor, now, "release.create", id.as_str(), &detail).await?;
+        // Read before the commit: after it there is nothing to refuse any more, the uploads are used up.
+        let made = reading::detail(&mut tx, actor, &id).await?;
         tx.commit().await?;
         self.bus.tell(Event::Release { org: actor.org.clone(), id: id.clone() });
         // The envelope is kept with the release; its copy in the store is not needed any more.
         if let Some(file) = sealed {
-            self.discard(&file.sha256).await?;
+            self.discard_after(&file.sha256).await;
         }
-        self.detail(actor, &id).await
+        Ok(made)
     }
 
     /// Looks at a quarantined release again, for example after its signer's key was added. Leaves any other release as it is.
@@ -81,6 +84,7 @@ impl Releases {
     pub async fn remove(&self, actor: &Actor, id: &ReleaseId) -> Result<()> {
         may(actor, Act::Publish)?;
         let mut tx = self.db.write().await?;
+        audit::hold(&mut tx, &actor.org).await?;
         let row = store::release(&mut tx, &actor.org, id).await?.ok_or(Error::NoRelease)?;
         let files = store::files(&mut tx, &actor.org, id).await?;
         let used = !store::uses(&mut tx, &actor.org, id).await?.is_empty();
@@ -92,7 +96,7 @@ impl Releases {
         tx.commit().await?;
         self.bus.tell(Event::Release { org: actor.org.clone(), id: id.clone() });
         for file in files {
-            self.discard(&file.sha256).await?;
+            self.discard_after(&file.sha256).await;
         }
         Ok(())
     }

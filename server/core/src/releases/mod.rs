@@ -1,7 +1,10 @@
 //! Releases: uploads, content-addressed artifacts, signed manifests, signing keys.
 //!
-//! Owns what may be rolled out and why something may not. Refuses to know which devices get it (rollouts) and how bytes travel (the
-//! listeners). What is signed offline is checked here on upload and again before it is published; devices check it once more themselves.
+//! Owns what may be rolled out and why something may not. Refuses to decide which devices get it (rollouts) and to know how bytes travel (the
+//! listeners). Its rows show how many devices run a release and which rollouts use it, so its SQL reads `devices` and `rollouts`, for show and to
+//! keep what is used; it never writes to them.
+//!
+//! What is signed offline is checked here on upload and again before it is published; devices check it once more themselves.
 
 mod acceptance;
 mod blobs;
@@ -26,8 +29,10 @@ pub use reading::{RolloutRelease, for_rollout, published};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use blobs::{Disk, Staging};
+use parking_lot::Mutex;
 use std::{path::Path, sync::Arc};
 use turns::Turns;
+use wire::Timestamp;
 
 /// Most bytes of one file.
 pub const LARGEST_FILE: i64 = 16 << 30;
@@ -43,6 +48,8 @@ pub struct Releases {
     turns: Arc<Turns>,
     // Held while content is taken into the store or out of it, so that nothing is removed that is just being used again.
     shelf: Arc<tokio::sync::Mutex<()>>,
+    /// When content that nothing needs was looked for last.
+    content_swept: Mutex<Option<Timestamp>>,
 }
 
 impl Releases {
@@ -52,7 +59,7 @@ impl Releases {
         let folder = folder.to_owned();
         let folders = move || Ok::<_, Error>((Disk::open(&folder.join("blobs"))?, Staging::open(folder.join("staging"))?));
         let (disk, staging) = tokio::task::spawn_blocking(folders).await.map_err(std::io::Error::other)??;
-        Ok(Self { db, clock, entropy, bus, disk, staging, turns: Arc::default(), shelf: Arc::default() })
+        Ok(Self { db, clock, entropy, bus, disk, staging, turns: Arc::default(), shelf: Arc::default(), content_swept: Mutex::default() })
     }
 
     /// Ends uploads that are being received: each syncs and records what it has, and its sender is told to go on later. For a graceful stop;

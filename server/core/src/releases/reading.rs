@@ -85,33 +85,37 @@ impl Releases {
     /// All a release's page shows.
     pub async fn detail(&self, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail> {
         may(actor, Act::Read)?;
-        let mut on = self.db.read().await?;
-        let row = store::release(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
-        let body = store::body(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
-        let files = store::files(&mut on, &actor.org, id).await?;
-        let rollouts = store::uses(&mut on, &actor.org, id).await?;
-        let can = |act, step| allowed(actor, act) && state::step(row.state, step).is_some();
-        Ok(ReleaseDetail {
-            hardware: body.hardware()?,
-            notes: body.notes,
-            min_sequence: body.min_sequence,
-            manifest_sha256: body.envelope_sha256,
-            manifest: body.envelope.as_deref().map(readable).unwrap_or_default(),
-            artifacts: files.into_iter().map(|f| ArtifactRow { name: f.name, size: f.size, sha256: f.sha256 }).collect(),
-            rollouts,
-            may_publish: can(Act::Publish, state::Step::Publish),
-            may_recall: can(Act::Recall, state::Step::Recall),
-            may_deprecate: can(Act::Publish, state::Step::Deprecate),
-            may_recheck: allowed(actor, Act::Upload) && row.state == ReleaseState::Draft && !row.quarantine.is_empty(),
-            may_remove: allowed(actor, Act::Publish) && !state::was_published(row.state),
-            row,
-        })
+        Ok(detail(&mut self.db.read().await?, actor, id).await?)
     }
 
     /// Opens an artifact for reading. Whether somebody may have it is asked before: for devices by `rollouts().may_download`.
     pub async fn open_artifact(&self, digest: &Digest) -> Result<ArtifactFile> {
         Ok(self.disk.find(digest).await.map_err(Error::Store)?.ok_or(Error::NoArtifact)?)
     }
+}
+
+/// All a release's page shows to this actor, who may read.
+pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail, Error> {
+    let row = store::release(on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+    let body = store::body(on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+    let files = store::files(on, &actor.org, id).await?;
+    let rollouts = store::uses(on, &actor.org, id).await?;
+    let can = |act, step| allowed(actor, act) && state::step(row.state, step).is_some();
+    Ok(ReleaseDetail {
+        hardware: body.hardware()?,
+        notes: body.notes,
+        min_sequence: body.min_sequence,
+        manifest_sha256: body.envelope_sha256,
+        manifest: body.envelope.as_deref().map(readable).unwrap_or_default(),
+        artifacts: files.into_iter().map(|f| ArtifactRow { name: f.name, size: f.size, sha256: f.sha256 }).collect(),
+        rollouts,
+        may_publish: can(Act::Publish, state::Step::Publish),
+        may_recall: can(Act::Recall, state::Step::Recall),
+        may_deprecate: can(Act::Publish, state::Step::Deprecate),
+        may_recheck: allowed(actor, Act::Upload) && row.state == ReleaseState::Draft && !row.quarantine.is_empty(),
+        may_remove: allowed(actor, Act::Publish) && !state::was_published(row.state),
+        row,
+    })
 }
 
 /// SHA-256 of some bytes.

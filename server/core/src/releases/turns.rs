@@ -3,15 +3,23 @@
 
 use super::blobs::Staged;
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use wire::ids::UploadId;
+
+/// Files that stay open between two requests; the ones left longest ago are closed, and hashed again when their uploads go on.
+const MOST_OPEN: usize = 64;
 
 /// All uploads that were written to lately.
 #[derive(Debug, Default)]
 pub struct Turns {
     slots: Mutex<HashMap<UploadId, Slot>>,
+    /// Uploads whose file was left open, longest ago first.
+    left: Mutex<VecDeque<UploadId>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -47,9 +55,41 @@ impl Turns {
         Turn { file: file.lock_owned().await, over }
     }
 
+    /// Leaves the open file for the upload's next request.
+    pub fn leave(&self, id: &UploadId, mut turn: Turn, file: Staged) {
+        *turn.file = Some(file);
+        drop(turn);
+        let mut left = self.left.lock();
+        left.retain(|other| other != id);
+        left.push_back(id.clone());
+        let oldest = if left.len() > MOST_OPEN { left.pop_front() } else { None };
+        drop(left);
+        if let Some(oldest) = oldest {
+            let file = self.slots.lock().get(&oldest).map(|slot| Arc::clone(&slot.file));
+            // Whoever is writing to it now keeps it, and leaves it again.
+            if let Some(mut file) = file.as_ref().and_then(|f| f.try_lock().ok()) {
+                file.take();
+            }
+        }
+    }
+
     /// Forgets an upload that is finished or gone.
     pub fn forget(&self, id: &UploadId) {
         self.slots.lock().remove(id);
+        self.left.lock().retain(|other| other != id);
+    }
+
+    /// How many uploads are remembered.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.slots.lock().len()
+    }
+
+    /// How many files are open between two requests.
+    #[cfg(test)]
+    pub fn open(&self) -> usize {
+        let slots = self.slots.lock();
+        slots.values().filter(|slot| slot.file.try_lock().is_ok_and(|file| file.is_some())).count()
     }
 
     /// Runs the work to its end even if the request that asked for it goes away.

@@ -36,6 +36,8 @@ const PASSING_OVER: Duration = Duration::from_secs(5);
 const MOST_OPEN: i64 = 1000;
 /// Milliseconds after which an untouched upload is removed.
 const LIFETIME_MS: i64 = 24 * 3600 * 1000;
+/// Milliseconds between two looks for content that nothing needs.
+const CONTENT_SWEEP_MS: i64 = 24 * 3600 * 1000;
 
 /// What receiving needs of the room; it goes on when the request that began it is gone.
 #[derive(Clone)]
@@ -132,22 +134,34 @@ impl Releases {
         Ok(received.map_err(io::Error::other).map_err(Error::Io)??)
     }
 
-    /// Removes uploads that nobody touched for 24 hours, and what they left on the disk. For a worker, hourly. Returns how many.
+    /// Removes uploads that nobody touched for 24 hours, and what they left on the disk; first of all and then daily also content that
+    /// nothing needs. For a worker, every few minutes. Returns how many uploads went.
     pub async fn sweep(&self) -> Result<usize> {
+        let now = self.clock.now();
+        let last = *self.content_swept.lock();
+        if last.is_none_or(|last| now.since(last) >= CONTENT_SWEEP_MS) {
+            self.sweep_content().await?;
+            *self.content_swept.lock() = Some(now);
+        }
         let lying = self.in_staging(|staging| staging.list()).await?;
-        let before = self.clock.now().plus(-LIFETIME_MS);
+        let before = now.plus(-LIFETIME_MS);
+        let mut gone = 0;
         let old = store::old_uploads(&mut self.db.read().await?, before).await?;
         for (id, sha256) in &old {
             let turn = self.turns.take(id).await;
             let mut tx = self.db.write().await?;
-            store::delete_upload(&mut tx, id).await?;
+            if !store::delete_old(&mut tx, id, before).await? {
+                // Its sender came back meanwhile.
+                continue;
+            }
             tx.commit().await?;
-            let gone = id.clone();
-            self.in_staging(move |staging| staging.remove(&gone)).await?;
+            gone += 1;
+            let removed = id.clone();
+            self.in_staging(move |staging| staging.remove(&removed)).await?;
             self.turns.forget(id);
             drop(turn);
             if let Some(sha256) = sha256 {
-                self.discard(sha256).await?;
+                self.discard_after(sha256).await;
             }
         }
         for id in lying {
@@ -155,16 +169,36 @@ impl Releases {
                 self.in_staging(move |staging| staging.remove(&id)).await?;
             }
         }
-        Ok(old.len())
+        Ok(gone)
     }
 
-    /// Removes content that nothing needs any more.
-    pub(super) async fn discard(&self, sha256: &wire::ids::Digest) -> Result<()> {
-        let _shelf = self.shelf.lock().await;
-        if !store::content_used(&mut self.db.read().await?, sha256).await? {
-            self.disk.remove(sha256).await.map_err(Error::Store)?;
+    /// Removes content that nothing needs: what a crash or a failed removal left behind. Returns how much.
+    pub async fn sweep_content(&self) -> Result<usize> {
+        let mut gone = 0;
+        for sha256 in self.disk.list().await.map_err(Error::Store)? {
+            if self.discard(&sha256).await? {
+                tracing::info!(%sha256, "content that nothing needs was removed");
+                gone += 1;
+            }
         }
-        Ok(())
+        Ok(gone)
+    }
+
+    /// Removes content after what needed it is gone. That is committed already, so a failure is no answer to anybody; what stays is swept.
+    pub(super) async fn discard_after(&self, sha256: &wire::ids::Digest) {
+        if let Err(e) = self.discard(sha256).await {
+            tracing::warn!(%sha256, error = %e, "removing content failed; it is swept later");
+        }
+    }
+
+    /// Removes content that nothing needs any more; false when something does.
+    pub(super) async fn discard(&self, sha256: &wire::ids::Digest) -> Result<bool> {
+        let _shelf = self.shelf.lock().await;
+        if store::content_used(&mut self.db.read().await?, sha256).await? {
+            return Ok(false);
+        }
+        self.disk.remove(sha256).await.map_err(Error::Store)?;
+        Ok(true)
     }
 
     async fn in_staging<T: Send + 'static>(&self, work: impl FnOnce(Staging) -> io::Result<T> + Send + 'static) -> Result<T, Error> {
@@ -200,8 +234,15 @@ impl Receiver {
     where
         S: Stream<Item = io::Result<Bytes>> + Send + Unpin,
     {
+        // Nobody but its own organization interrupts an upload, and what doesn't exist is not remembered.
+        if store::upload(&mut self.db.read().await?, org, id).await?.is_none() {
+            return Err(Error::NoUpload);
+        }
         let mut turn = self.turns.take(id).await;
-        let mut upload = store::upload(&mut self.db.read().await?, org, id).await?.ok_or(Error::NoUpload)?;
+        let Some(mut upload) = store::upload(&mut self.db.read().await?, org, id).await? else {
+            self.turns.forget(id);
+            return Err(Error::NoUpload);
+        };
         if turn.over.is_cancelled() {
             return Err(Error::Interrupted { received: upload.received });
         }
@@ -228,7 +269,7 @@ impl Receiver {
             drop(staged);
             return self.finish(&mut upload, digest).await;
         }
-        *turn.file = Some(staged);
+        self.turns.leave(id, turn, staged);
         match end {
             End::Body => Ok(seen(&upload)),
             End::Cut => Err(Error::Cut { received }),

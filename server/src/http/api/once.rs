@@ -15,8 +15,9 @@ use axum::{
 use fleet::{
     Fleet,
     access::Actor,
-    repeats::{Answer, Begun, Request as Repeated},
+    repeats::{Answer, Begun, Claim, Request as Repeated},
 };
+use std::time::Duration;
 use wire::FaultKind;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -53,8 +54,8 @@ async fn carry_out(fleet: &Fleet, actor: &Actor, key: &HeaderValue, request: Req
     let body = to_bytes(body, MAX_JSON).await.map_err(too_large)?;
     let target = parts.uri.path_and_query().map_or("", |p| p.as_str());
     let repeated = Repeated::new(caller(actor), key, &[target.as_bytes(), &body]);
-    match fleet.repeats().begin(actor, &repeated).await? {
-        Begun::First => {}
+    let claim = match fleet.repeats().begin(actor, &repeated).await? {
+        Begun::First(claim) => claim,
         Begun::Again(answer) => return Ok(again(answer)),
         Begun::UnderWay => {
             let message = "The first request with this Idempotency-Key is still being carried out. Ask again in a moment.";
@@ -64,18 +65,33 @@ async fn carry_out(fleet: &Fleet, actor: &Actor, key: &HeaderValue, request: Req
             let message = "This Idempotency-Key was used for another request. Use a new one for each request.";
             return Err(Problem::new(FaultKind::Conflict, "idempotency_key_used", message));
         }
-    }
+    };
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     if !response.status().is_success() {
-        fleet.repeats().forget(actor, &repeated).await?;
+        // The refusal is the answer, also where the key can't be given back; then it is free again after a while.
+        if let Err(e) = fleet.repeats().forget(actor, &claim).await {
+            tracing::warn!(error = %e, "giving an Idempotency-Key back failed");
+        }
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
     let internal = |_| Problem::new(FaultKind::Internal, "internal", "The answer is too large to be kept. The request was carried out.");
     let body = to_bytes(body, MAX_ANSWER).await.map_err(internal)?;
     let kept = if parts.extensions.get::<Secret>().is_some() { String::new() } else { String::from_utf8_lossy(&body).into_owned() };
-    fleet.repeats().answer(actor, &repeated, &Answer { status: i64::from(parts.status.as_u16()), body: kept }).await?;
+    keep(fleet, actor, &claim, &Answer { status: i64::from(parts.status.as_u16()), body: kept }).await;
     Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// Keeps the answer. What was asked for is done, so a store that fails now changes nothing about the answer; it is tried for some seconds,
+/// because without it a repetition would be carried out a second time.
+async fn keep(fleet: &Fleet, actor: &Actor, claim: &Claim, answer: &Answer) {
+    for pause in [0, 100, 500, 2000] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        match fleet.repeats().answer(actor, claim, answer).await {
+            Ok(()) => return,
+            Err(e) => tracing::warn!(error = %e, "keeping an answer for its Idempotency-Key failed"),
+        }
+    }
 }
 
 fn again(answer: Answer) -> Response {

@@ -2,7 +2,7 @@
 
 use super::super::Error;
 use bytes::Bytes;
-use futures::{StreamExt as _, stream::BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
     GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path as Location,
 };
@@ -63,6 +63,15 @@ impl Disk {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Everything that is stored.
+    pub async fn list(&self) -> Result<Vec<Digest>, object_store::Error> {
+        let read = |meta: object_store::ObjectMeta| {
+            let text: String = meta.location.parts().skip(1).map(|part| part.as_ref().to_owned()).collect();
+            text.parse().ok()
+        };
+        self.0.list(None).try_filter_map(|meta| std::future::ready(Ok(read(meta)))).try_collect().await
     }
 
     /// Removes a stored file; it is no error when it isn't there.

@@ -15,8 +15,10 @@ pub(super) const ACTIVE_KEYS: Sql =
     Sql::same("SELECT name, keyid, public_key FROM signing_keys WHERE org_id = $1 AND revoked_at IS NULL ORDER BY id");
 pub(super) const KEY_BY_KEYID: Sql =
     Sql::same("SELECT id, name, keyid, created_at, created_by, revoked_at FROM signing_keys WHERE org_id = $1 AND keyid = $2");
-pub(super) const INSERT_KEY: Sql =
-    Sql::same("INSERT INTO signing_keys (id, org_id, name, keyid, public_key, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+pub(super) const INSERT_KEY: Sql = Sql::same(
+    "INSERT INTO signing_keys (id, org_id, name, keyid, public_key, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7)
+     ON CONFLICT DO NOTHING",
+);
 pub(super) const REVOKE_KEY: Sql =
     Sql::same("UPDATE signing_keys SET revoked_at = $3 WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL");
 pub(super) const KEY_EXISTS: Sql = Sql::same("SELECT COUNT(*) FROM signing_keys WHERE org_id = $1 AND id = $2");
@@ -61,10 +63,11 @@ pub(in crate::releases) async fn key_by_keyid(on: &mut impl Conn, org: &OrgId, k
     row!(on, KeyColumns, KEY_BY_KEYID, org.as_str(), keyid)?.map(KeyColumns::read).transpose()
 }
 
-pub(in crate::releases) async fn insert_key(tx: &mut Tx, org: &OrgId, key: &SigningKey, public: &[u8; 32]) -> Result<(), Error> {
+/// False when the organization knows the key already.
+pub(in crate::releases) async fn insert_key(tx: &mut Tx, org: &OrgId, key: &SigningKey, public: &[u8; 32]) -> Result<bool, Error> {
     let (id, by) = (key.id.as_str(), key.created_by.as_str());
-    exec!(tx, INSERT_KEY, id, org.as_str(), key.name.as_str(), key.keyid.as_str(), public.as_slice(), key.created_at.0, by)?;
-    Ok(())
+    let inserted = exec!(tx, INSERT_KEY, id, org.as_str(), key.name.as_str(), key.keyid.as_str(), public.as_slice(), key.created_at.0, by)?;
+    Ok(inserted == 1)
 }
 
 /// False when it was revoked before.

@@ -35,6 +35,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &uploads::WHOLE,
     &uploads::STORED,
     &uploads::DELETE_UPLOAD,
+    &uploads::DELETE_OLD,
     &uploads::OLD_UPLOADS,
     &uploads::UPLOAD_EXISTS,
     &uploads::CONTENT_USES,

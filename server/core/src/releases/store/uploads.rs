@@ -17,6 +17,7 @@ pub(super) const RECEIVED: Sql = Sql::same("UPDATE uploads SET received = $2, to
 pub(super) const WHOLE: Sql = Sql::same("UPDATE uploads SET size = $2, received = $2, sha256 = $3, touched_at = $4 WHERE id = $1");
 pub(super) const STORED: Sql = Sql::same("UPDATE uploads SET stored_at = $2, touched_at = $2 WHERE id = $1");
 pub(super) const DELETE_UPLOAD: Sql = Sql::same("DELETE FROM uploads WHERE id = $1");
+pub(super) const DELETE_OLD: Sql = Sql::same("DELETE FROM uploads WHERE id = $1 AND touched_at < $2");
 pub(super) const OLD_UPLOADS: Sql = Sql::same("SELECT id, sha256 FROM uploads WHERE touched_at < $1 ORDER BY touched_at LIMIT 500");
 pub(super) const UPLOAD_EXISTS: Sql = Sql::same("SELECT COUNT(*) FROM uploads WHERE id = $1");
 pub(super) const CONTENT_USES: Sql =
@@ -85,6 +86,11 @@ pub(in crate::releases) async fn set_stored(tx: &mut Tx, id: &UploadId, now: Tim
 
 pub(in crate::releases) async fn delete_upload(tx: &mut Tx, id: &UploadId) -> Result<bool, Error> {
     Ok(exec!(tx, DELETE_UPLOAD, id.as_str())? == 1)
+}
+
+/// False when it is gone, or was touched since then.
+pub(in crate::releases) async fn delete_old(tx: &mut Tx, id: &UploadId, before: Timestamp) -> Result<bool, Error> {
+    Ok(exec!(tx, DELETE_OLD, id.as_str(), before.0)? == 1)
 }
 
 pub(in crate::releases) async fn upload_exists(on: &mut impl Conn, id: &UploadId) -> Result<bool, Error> {

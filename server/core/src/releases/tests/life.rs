@@ -125,20 +125,65 @@ async fn a_repeated_request_is_carried_out_once(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (oli, repeats) = (w.operator().await, w.fleet.repeats());
     let request = |body: &str| Request::new("tok_1".into(), "key", &[b"/releases", body.as_bytes()]);
-    assert_eq!(repeats.begin(&oli, &request("a")).await.unwrap(), Begun::First);
+    let first = async |request: &Request| match repeats.begin(&oli, request).await.unwrap() {
+        Begun::First(claim) => claim,
+        other => panic!("{other:?}"),
+    };
+    let claim = first(&request("a")).await;
     assert_eq!(repeats.begin(&oli, &request("a")).await.unwrap(), Begun::UnderWay);
     assert_eq!(repeats.begin(&oli, &request("b")).await.unwrap(), Begun::Other);
     let answer = Answer { status: 201, body: "{}".into() };
-    repeats.answer(&oli, &request("a"), &answer).await.unwrap();
-    assert_eq!(repeats.begin(&oli, &request("a")).await.unwrap(), Begun::Again(answer));
+    repeats.answer(&oli, &claim, &answer).await.unwrap();
+    assert_eq!(repeats.begin(&oli, &request("a")).await.unwrap(), Begun::Again(answer.clone()));
     let other = Request { caller: "tok_2".into(), ..request("a") };
-    assert_eq!(repeats.begin(&oli, &other).await.unwrap(), Begun::First, "a key belongs to its caller");
-    repeats.forget(&oli, &other).await.unwrap();
-    assert_eq!(repeats.begin(&oli, &other).await.unwrap(), Begun::First);
+    let claim = first(&other).await;
+    repeats.forget(&oli, &claim).await.unwrap();
+    let slow = first(&other).await;
     w.clock.advance(5 * 60 * 1000);
-    assert_eq!(repeats.begin(&oli, &other).await.unwrap(), Begun::First, "a request that never ended is given up");
+    let next = first(&other).await;
+    repeats.forget(&oli, &slow).await.unwrap();
+    repeats.answer(&oli, &slow, &answer).await.unwrap();
+    assert_eq!(repeats.begin(&oli, &other).await.unwrap(), Begun::UnderWay, "a request that was given up takes nothing from the next");
+    repeats.answer(&oli, &next, &answer).await.unwrap();
     w.clock.advance(24 * 3600 * 1000);
-    assert_eq!(repeats.begin(&oli, &request("a")).await.unwrap(), Begun::First, "kept for a day");
+    first(&request("a")).await;
     w.clock.advance(24 * 3600 * 1000 + 1);
     assert_eq!(repeats.sweep().await.unwrap(), 2);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn of_two_publications_at_once_the_second_sees_the_first(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    for n in 0..5 {
+        let older = verified(&w, &oli, &format!("1.{n}.0"), 2 * n + 1).await.row.id;
+        let newer = verified(&w, &oli, &format!("1.{n}.1"), 2 * n + 2).await.row.id;
+        let (new, old) = tokio::join!(releases.publish(&oli, &newer), releases.publish(&oli, &older));
+        new.unwrap();
+        if old.is_ok() {
+            let entries = w.fleet.access().audit_page(&admin, None).await.unwrap().entries.items;
+            let latest = entries.iter().find(|e| e.action == "release.publish").unwrap();
+            assert_eq!(latest.object, newer.as_str(), "an older release was published after a newer one");
+        }
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn of_two_who_add_one_key_the_second_is_told_so(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, releases) = (w.admin().await, w.fleet.releases());
+    for seed in 1..6 {
+        let pem = key(seed).public_pem();
+        let (one, two) = tokio::join!(releases.add_key(&admin, "one", &pem), releases.add_key(&admin, "two", &pem));
+        let refused = fault(if one.is_err() { one } else { two });
+        assert_eq!(refused.code, "key_exists");
+    }
+    assert_eq!(releases.keys(&admin).await.unwrap().len(), 5);
 }

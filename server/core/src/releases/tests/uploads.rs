@@ -113,6 +113,61 @@ async fn only_operators_of_the_same_organization_upload_and_names_are_names(#[ca
     assert_eq!(fault(releases.append(&stranger, &upload.id, 0, whole(b"x")).await).code, "no_upload");
 }
 
+/// Content after which nothing comes, and what tells when it was read.
+fn then_silence(
+    content: &'static [u8],
+) -> (impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static, tokio::sync::oneshot::Receiver<()>) {
+    let (tell, read) = tokio::sync::oneshot::channel();
+    let silence = stream::once(async {
+        tell.send(()).unwrap();
+        std::future::pending().await
+    });
+    (stream::iter([Ok(Bytes::from_static(content))]).chain(silence).boxed(), read)
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_stranger_interrupts_no_upload_and_what_does_not_exist_is_not_remembered(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, releases) = (w.operator().await, w.fleet.releases());
+    let upload = releases.begin_upload(&oli, new("fw.bin", 6)).await.unwrap();
+    let (begin, silent) = then_silence(b"abc");
+    let (goes_on, rest) = tokio::sync::oneshot::channel::<Bytes>();
+    let begin = begin.take(1).chain(stream::once(async { Ok(rest.await.unwrap()) }).boxed());
+    drop(silent);
+    let (fleet, actor, id) = (w.fleet.clone(), oli.clone(), upload.id.clone());
+    let first = tokio::spawn(async move { fleet.releases().append(&actor, &id, 0, begin).await });
+    while releases.turns.len() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let stranger = Actor { org: w.entropy.id(w.clock.now()), ..oli.clone() };
+    assert_eq!(fault(releases.append(&stranger, &upload.id, 0, whole(b"x")).await).code, "no_upload");
+    let unknown = w.entropy.id(w.clock.now());
+    assert_eq!(fault(releases.append(&oli, &unknown, 0, whole(b"x")).await).code, "no_upload");
+    assert_eq!(releases.turns.len(), 1);
+    goes_on.send(Bytes::from_static(b"def")).unwrap();
+    assert_eq!(first.await.unwrap().unwrap().received, 6);
+}
+
+#[tokio::test]
+async fn uploads_that_were_cut_keep_few_files_open_and_all_go_on() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let (oli, releases) = (w.operator().await, w.fleet.releases());
+    let mut ids = Vec::new();
+    for _ in 0..70 {
+        let upload = releases.begin_upload(&oli, new("fw.bin", 4)).await.unwrap();
+        fault(releases.append(&oli, &upload.id, 0, cut(b"ab")).await);
+        ids.push(upload.id);
+    }
+    assert_eq!(releases.turns.open(), 64);
+    for id in &ids {
+        assert_eq!(releases.append(&oli, id, 2, whole(b"cd")).await.unwrap().sha256, Some(sha256(b"abcd")));
+    }
+    assert_eq!(releases.turns.len(), 0);
+}
+
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
@@ -122,17 +177,16 @@ async fn a_newer_request_takes_over_and_a_stop_keeps_what_came(#[case] kind: Eng
     let oli = w.operator().await;
     let upload = w.fleet.releases().begin_upload(&oli, new("fw.bin", 9)).await.unwrap();
     // A connection that is dead without anybody knowing: three bytes, then silence.
-    let dead = stream::iter([Ok(Bytes::from_static(b"abc"))]).chain(stream::pending());
+    let (dead, silent) = then_silence(b"abc");
     let (fleet, actor, id) = (w.fleet.clone(), oli.clone(), upload.id.clone());
     let first = tokio::spawn(async move { fleet.releases().append(&actor, &id, 0, dead).await });
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    let second =
-        w.fleet.releases().append(&oli, &upload.id, 3, stream::iter([Ok(Bytes::from_static(b"def"))]).chain(stream::pending()).boxed());
+    silent.await.unwrap();
+    let (slow, silent) = then_silence(b"def");
     let stop = async {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        silent.await.unwrap();
         w.fleet.releases().drain().await;
     };
-    let (second, ()) = tokio::join!(second, stop);
+    let (second, ()) = tokio::join!(w.fleet.releases().append(&oli, &upload.id, 3, slow), stop);
     assert_eq!(fault(first.await.unwrap()).code, "upload_interrupted");
     let stopped = fault(second);
     assert_eq!((stopped.kind, stopped.code.as_str()), (FaultKind::Busy, "upload_interrupted"));
@@ -200,6 +254,39 @@ async fn forgotten_uploads_go_and_content_that_is_used_stays(#[case] kind: Engin
     let admin = w.person("root", Role::Admin).await;
     releases.remove(&admin, &kept.row.id).await.unwrap();
     assert_eq!(fault(releases.open_artifact(&kept.artifacts[0].sha256).await).code, "no_artifact");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn content_left_behind_is_swept_and_its_removal_answers_nobody(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    let kept = release_of(&w, &oli, &[("fw.bin", b"needed")]).await.unwrap();
+    let gone = release_of(&w, &oli, &[("fw.bin", b"stuck")]).await.unwrap();
+    // A removal that fails: where the file was there is a folder now.
+    let hex = sha256(b"stuck");
+    let place = w.folder.path().join("artifacts/blobs/sha256").join(&hex.as_str()[..2]).join(&hex.as_str()[2..]);
+    std::fs::remove_file(&place).unwrap();
+    std::fs::create_dir(&place).unwrap();
+    std::fs::write(place.join("in the way"), "x").unwrap();
+    releases.remove(&admin, &gone.row.id).await.unwrap();
+    assert_eq!(fault(releases.detail(&oli, &gone.row.id).await).code, "no_release");
+
+    // What a crash left: content in the store that nothing ever refers to.
+    let lone = w.folder.path().join("lone");
+    std::fs::write(&lone, "lone").unwrap();
+    releases.disk.adopt(&lone, &sha256(b"lone")).unwrap();
+    releases.sweep().await.unwrap();
+    assert_eq!(fault(releases.open_artifact(&sha256(b"lone")).await).code, "no_artifact");
+    assert!(releases.open_artifact(&kept.artifacts[0].sha256).await.is_ok());
+
+    // An upload whose sender came back while it was about to be swept stays.
+    let upload = releases.begin_upload(&oli, new("fw.bin", 4)).await.unwrap();
+    let mut tx = releases.db.write().await.unwrap();
+    assert!(!store::delete_old(&mut tx, &upload.id, w.clock.now()).await.unwrap());
+    assert!(store::delete_old(&mut tx, &upload.id, w.clock.now().plus(1)).await.unwrap());
 }
 
 #[rstest]
