@@ -106,24 +106,42 @@ impl Feed {
     }
 
     /// Subscribes, or subscribes again. Where the hub still holds what followed `from`, that is told next; otherwise `snapshot` is asked for the
-    /// state and that is told next. `None` from it means that there is no such thing, or that it is not to be seen: the topic is refused.
-    pub async fn subscribe(&mut self, topic: Topic, from: Option<Position>, snapshot: impl Future<Output = Option<Data>>) {
+    /// state and that is told next. `None` from it means that there is no such thing, or that it is not to be seen: the topic is refused. When
+    /// it fails, nothing is subscribed and nothing told: the same may be asked again.
+    pub async fn subscribe<E>(
+        &mut self,
+        topic: Topic,
+        from: Option<Position>,
+        snapshot: impl Future<Output = Result<Option<Data>, E>>,
+    ) -> Result<(), E> {
         if !self.topics.contains(&topic) && self.topics.len() >= MAX_TOPICS {
             self.ready.push_back(Tell::Refused { topic });
-            return;
+            return Ok(());
         }
         // What waits of an earlier subscription is part of the new one's beginning.
         self.inbox.waiting.lock().shift_remove(&topic);
         let start = self.hub.listen(&self.org, &topic, from, (self.id, &self.inbox));
         self.topics.insert(topic.clone());
         if let Start::Fresh(seq) = start {
-            if let Some(data) = snapshot.await {
-                self.ready.push_back(Tell::Snapshot { topic, seq, data });
-            } else {
-                self.unsubscribe(&topic);
-                self.ready.push_back(Tell::Refused { topic });
+            match snapshot.await {
+                Ok(Some(data)) => self.ready.push_back(Tell::Snapshot { topic, seq, data }),
+                Ok(None) => {
+                    self.abandon(&topic);
+                    self.ready.push_back(Tell::Refused { topic });
+                }
+                Err(e) => {
+                    self.abandon(&topic);
+                    return Err(e);
+                }
             }
         }
+        Ok(())
+    }
+
+    /// Ends a subscription that never began.
+    fn abandon(&mut self, topic: &Topic) {
+        self.unsubscribe(topic);
+        self.hub.forget(&self.org, topic);
     }
 
     /// Ends a subscription; nothing of it is told afterwards.

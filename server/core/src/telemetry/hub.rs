@@ -1,6 +1,6 @@
 //! The live hub: topics, their sequence numbers, and what was said lately, so that a browser resumes where a cut left it.
 //!
-//! A topic exists while somebody subscribes and two minutes beyond; what is published to a topic that doesn't exist costs a look-up and nothing
+//! A topic exists while somebody subscribes and two to three minutes beyond; what is published to a topic that doesn't exist costs a look-up and nothing
 //! else. Publishing never waits: each connection has a [`Feed`] that folds what it can't take.
 
 use super::feed::{Feed, Inbox};
@@ -116,7 +116,7 @@ impl Hub {
         state.topics.iter().flat_map(of).collect()
     }
 
-    /// Forgets topics that nobody has listened to for two minutes.
+    /// Forgets topics that nobody has listened to for two minutes. For a worker, every minute.
     pub fn sweep(&self) {
         let mut state = self.0.state.lock();
         state.topics.retain(|_, topics| {
@@ -148,6 +148,22 @@ impl Hub {
         channel.listeners.retain(|(id, _)| *id != inbox.0);
         channel.listeners.push((inbox.0, Arc::clone(inbox.1)));
         start
+    }
+
+    /// Forgets a topic at once that nobody listens to and nothing was published to: it may not exist, so it must take no memory.
+    pub(super) fn forget(&self, org: &OrgId, topic: &Topic) {
+        let mut state = self.0.state.lock();
+        if let Some(topics) = state.topics.get_mut(org)
+            && topics.get(topic).is_some_and(|c| c.listeners.is_empty() && c.lately.is_empty())
+        {
+            topics.remove(topic);
+        }
+    }
+
+    /// How many topics are remembered.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.state.lock().topics.values().map(HashMap::len).sum()
     }
 
     pub(super) fn leave(&self, org: &OrgId, topic: &Topic, inbox: u64) {

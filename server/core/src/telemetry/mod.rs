@@ -229,9 +229,8 @@ impl Telemetry {
         self.core.fold().await
     }
 
-    /// Worker, hourly: deletes what has had its time, forgets idle devices and topics. How many rows went.
+    /// Worker, hourly: deletes what has had its time, forgets idle devices. How many rows went.
     pub async fn retention_tick(&self) -> Result<u64> {
-        self.core.hub.sweep();
         self.core.forget().await
     }
 

@@ -4,10 +4,13 @@ use super::hub::Hub;
 use crate::bus::{Bus, Event};
 use futures::future::BoxFuture;
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     time::Duration,
 };
-use tokio::{sync::broadcast::error::RecvError, time::Instant};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 use wire::{
     Timestamp,
@@ -19,15 +22,20 @@ use wire::{
 /// An asynchronous read of another room; none when there is no answer.
 pub type Answer<T> = BoxFuture<'static, Option<T>>;
 
-/// Looks a device up by organization and number: its name, and whether it is connected.
-pub type PresenceOf = dyn Fn(OrgId, i64) -> Answer<(DeviceId, bool)> + Send + Sync;
+/// Looks a device's number up by organization and name.
+pub type NumberOf = dyn Fn(OrgId, DeviceId) -> Answer<i64> + Send + Sync;
+
+/// How often topics that nobody listens to any more are looked for.
+const SWEEP: Duration = Duration::from_mins(1);
 
 /// What the relay reads from other rooms when a topic that somebody watches changes.
 pub struct Reads {
     /// The counts of an organization's fleet; none when they can't be read now.
     pub counts: Box<dyn Fn(OrgId) -> Answer<FleetCounts> + Send + Sync>,
-    /// A device's name and whether it is connected.
-    pub presence: Box<PresenceOf>,
+    /// The number of a device.
+    pub number: Box<NumberOf>,
+    /// Whether a device is connected, by its number.
+    pub online: Box<dyn Fn(i64) -> Answer<bool> + Send + Sync>,
     /// The time, for a delta's `at`.
     pub now: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -76,11 +84,47 @@ impl Agenda {
     }
 }
 
+/// The devices that somebody watches, by number: wake-ups name numbers, topics names.
+#[derive(Debug, Default)]
+struct Watched(HashMap<(OrgId, DeviceId), i64>);
+
+impl Watched {
+    /// Looks again who is watched. Only a device that was not watched before costs a read.
+    async fn look(&mut self, hub: &Hub, reads: &Reads) {
+        let now: HashSet<(OrgId, DeviceId)> = hub
+            .watched_topics()
+            .into_iter()
+            .filter_map(|(org, t)| if let Topic::Device(id) = t { Some((org, id)) } else { None })
+            .collect();
+        self.0.retain(|device, _| now.contains(device));
+        for (org, id) in now {
+            if let Entry::Vacant(place) = self.0.entry((org.clone(), id.clone()))
+                && let Some(number) = (reads.number)(org, id).await
+            {
+                place.insert(number);
+            }
+        }
+    }
+
+    /// Tells those who watch one of these devices whether it is connected.
+    async fn tell(&self, hub: &Hub, reads: &Reads, which: impl Fn(&OrgId, i64) -> bool) {
+        for ((org, id), number) in self.0.iter().filter(|((org, _), number)| which(org, **number)) {
+            if let Some(online) = (reads.online)(*number).await {
+                let at = (reads.now)();
+                let change = || Data::Device(DeviceLive { online: Some(online), points: Vec::new(), at });
+                hub.publish(org, &Topic::Device(id.clone()), change);
+            }
+        }
+    }
+}
+
 /// Runs until it is told to stop or the bus is gone.
 pub(super) async fn run(hub: Hub, bus: Bus, reads: Reads, stop: CancellationToken) {
     let mut events = bus.listen();
     drop(bus);
-    let mut agenda = Agenda::default();
+    let (mut agenda, mut watched) = (Agenda::default(), Watched::default());
+    let mut sweep = tokio::time::interval(SWEEP);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let wake = agenda.next();
         let timer = async move {
@@ -92,11 +136,22 @@ pub(super) async fn run(hub: Hub, bus: Bus, reads: Reads, stop: CancellationToke
         tokio::select! {
             () = stop.cancelled() => return,
             event = events.recv() => match event {
-                Ok(event) => note(&hub, &reads, &mut agenda, event).await,
+                Ok(event) => {
+                    if let Event::Device { org, device } = &event {
+                        watched.look(&hub, &reads).await;
+                        watched.tell(&hub, &reads, |of, number| of == org && number == *device).await;
+                    }
+                    note(&mut agenda, event);
+                }
                 // Too many at once to be counted: everything may have changed.
-                Err(RecvError::Lagged(_)) => hub.watched_topics().into_iter().filter(|(_, t)| !matches!(t, Topic::Device(_))).for_each(|(org, topic)| agenda.note(&org, topic)),
+                Err(RecvError::Lagged(_)) => {
+                    watched.look(&hub, &reads).await;
+                    watched.tell(&hub, &reads, |_, _| true).await;
+                    hub.watched_topics().into_iter().filter(|(_, t)| !matches!(t, Topic::Device(_))).for_each(|(org, topic)| agenda.note(&org, topic));
+                }
                 Err(RecvError::Closed) => return,
             },
+            _ = sweep.tick() => hub.sweep(),
             () = timer => {
                 for (org, topic) in agenda.take_due() {
                     tell(&hub, &reads, org, topic).await;
@@ -106,17 +161,11 @@ pub(super) async fn run(hub: Hub, bus: Bus, reads: Reads, stop: CancellationToke
     }
 }
 
-async fn note(hub: &Hub, reads: &Reads, agenda: &mut Agenda, event: Event) {
+fn note(agenda: &mut Agenda, event: Event) {
     match event {
-        Event::Device { org, device } => {
+        Event::Device { org, .. } => {
             agenda.note(&org, Topic::Devices);
             agenda.note(&org, Topic::Fleet);
-            // Names are only looked up while somebody of the organization watches a device.
-            let watching = hub.watched_topics().into_iter().any(|(o, t)| o == org && matches!(t, Topic::Device(_)));
-            if watching && let Some((id, online)) = (reads.presence)(org.clone(), device).await {
-                let at = (reads.now)();
-                hub.publish(&org, &Topic::Device(id), || Data::Device(DeviceLive { online: Some(online), points: Vec::new(), at }));
-            }
         }
         Event::Rollout { org, id } | Event::OffersOpen { org, id } => {
             agenda.note(&org, Topic::Rollouts);

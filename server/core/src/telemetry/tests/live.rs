@@ -1,6 +1,6 @@
 use super::*;
 use crate::bus::Event;
-use std::sync::atomic::AtomicU32;
+use std::{convert::Infallible, sync::atomic::AtomicU32};
 use wire::{
     live::{Data, DeviceLive, Position, Tell, Topic},
     overview::FleetCounts,
@@ -19,8 +19,13 @@ fn live(points: &[(&str, i64, f64)]) -> Data {
     Data::Device(DeviceLive { online: None, points, at: START })
 }
 
-fn state() -> impl Future<Output = Option<Data>> {
-    std::future::ready(Some(live(&[("cpu", 0, 0.0)])))
+/// What a topic looks like at first sight.
+async fn sight(data: Option<Data>) -> Result<Option<Data>, Infallible> {
+    Ok(data)
+}
+
+fn state() -> impl Future<Output = Result<Option<Data>, Infallible>> {
+    sight(Some(live(&[("cpu", 0, 0.0)])))
 }
 
 /// The times of all points of a metric.
@@ -33,8 +38,8 @@ fn times(data: &Data, metric: &str) -> Vec<i64> {
 async fn a_subscription_is_a_snapshot_and_what_follows() {
     let hub = Hub::new(7);
     let (mut feed, mut other) = (hub.feed(org(1)), hub.feed(org(2)));
-    feed.subscribe(topic(1), None, state()).await;
-    other.subscribe(topic(1), None, state()).await;
+    feed.subscribe(topic(1), None, state()).await.unwrap();
+    other.subscribe(topic(1), None, state()).await.unwrap();
     let Some(Tell::Snapshot { seq: start, .. }) = feed.try_next() else { panic!("a snapshot first") };
     other.try_next().unwrap();
     hub.publish(&org(1), &topic(1), || live(&[("cpu", 1, 1.0)]));
@@ -51,7 +56,7 @@ async fn a_subscription_is_a_snapshot_and_what_follows() {
 async fn a_cut_connection_resumes_where_it_was() {
     let hub = Hub::new(7);
     let mut feed = hub.feed(org(1));
-    feed.subscribe(topic(1), None, state()).await;
+    feed.subscribe(topic(1), None, state()).await.unwrap();
     let Some(Tell::Snapshot { seq: start, .. }) = feed.try_next() else { panic!() };
     drop(feed);
     for t in 1..=3 {
@@ -59,7 +64,7 @@ async fn a_cut_connection_resumes_where_it_was() {
     }
     let resume = async |epoch, seq| {
         let mut feed = hub.feed(org(1));
-        feed.subscribe(topic(1), Some(Position { epoch, seq }), state()).await;
+        feed.subscribe(topic(1), Some(Position { epoch, seq }), state()).await.unwrap();
         let first = feed.try_next();
         assert!(feed.try_next().is_none());
         first
@@ -79,7 +84,7 @@ async fn a_cut_connection_resumes_where_it_was() {
 async fn topics_are_forgotten_after_two_minutes_and_their_numbers_never_come_again() {
     let hub = Hub::new(7);
     let mut feed = hub.feed(org(1));
-    feed.subscribe(topic(1), None, state()).await;
+    feed.subscribe(topic(1), None, state()).await.unwrap();
     hub.publish(&org(1), &topic(1), || live(&[("cpu", 1, 0.0)]));
     drop(feed);
     tokio::time::advance(Duration::from_secs(119)).await;
@@ -89,7 +94,7 @@ async fn topics_are_forgotten_after_two_minutes_and_their_numbers_never_come_aga
     hub.sweep();
     hub.publish(&org(1), &topic(1), || panic!("the topic is gone"));
     let mut feed = hub.feed(org(1));
-    feed.subscribe(topic(1), Some(Position { epoch: 7, seq: 1 }), state()).await;
+    feed.subscribe(topic(1), Some(Position { epoch: 7, seq: 1 }), state()).await.unwrap();
     let Some(Tell::Snapshot { seq, .. }) = feed.try_next() else { panic!("it can't resume a forgotten topic") };
     assert!(seq >= 2);
 }
@@ -98,8 +103,8 @@ async fn topics_are_forgotten_after_two_minutes_and_their_numbers_never_come_aga
 async fn a_slow_browser_gets_the_newest_of_each_series_and_is_told() {
     let hub = Hub::new(7);
     let mut slow = hub.feed(org(1));
-    slow.subscribe(topic(1), None, state()).await;
-    slow.subscribe(Topic::Devices, None, async { Some(Data::Changed) }).await;
+    slow.subscribe(topic(1), None, state()).await.unwrap();
+    slow.subscribe(Topic::Devices, None, sight(Some(Data::Changed))).await.unwrap();
     while slow.try_next().is_some() {}
     for t in 1..=100 {
         hub.publish(&org(1), &topic(1), || live(&[("cpu", t, 0.0), ("mem", t, 0.0)]));
@@ -124,15 +129,18 @@ async fn a_slow_browser_gets_the_newest_of_each_series_and_is_told() {
 async fn what_does_not_exist_and_what_is_too_much_is_refused() {
     let hub = Hub::new(7);
     let mut feed = hub.feed(org(1));
-    feed.subscribe(topic(404), None, async { None }).await;
+    feed.subscribe(topic(404), None, sight(None)).await.unwrap();
     assert_eq!(feed.try_next(), Some(Tell::Refused { topic: topic(404) }));
+    assert_eq!(feed.subscribe(topic(405), None, async { Err("busy") }).await, Err("busy"));
+    assert!(feed.try_next().is_none(), "what can't be read now is not refused");
+    assert_eq!(hub.len(), 0, "what doesn't exist takes no memory");
     for device in 0..64 {
-        feed.subscribe(topic(device), None, state()).await;
+        feed.subscribe(topic(device), None, state()).await.unwrap();
         assert!(matches!(feed.try_next(), Some(Tell::Snapshot { .. })));
     }
-    feed.subscribe(topic(64), None, state()).await;
+    feed.subscribe(topic(64), None, state()).await.unwrap();
     assert_eq!(feed.try_next(), Some(Tell::Refused { topic: topic(64) }));
-    feed.subscribe(topic(1), None, state()).await;
+    feed.subscribe(topic(1), None, state()).await.unwrap();
     assert!(matches!(feed.try_next(), Some(Tell::Snapshot { .. })), "again is not one more");
 }
 
@@ -141,7 +149,7 @@ async fn samples_are_shown_before_they_are_synced() {
     let room = Room::open(EngineKind::Sqlite).await;
     let intake = room.intake(1, "a").await;
     let mut feed = room.telemetry.hub().feed(room.org.clone());
-    feed.subscribe(topic(1), None, state()).await;
+    feed.subscribe(topic(1), None, state()).await.unwrap();
     feed.try_next().unwrap();
     let disk = room.db.write().await.unwrap();
     let receipt =
@@ -161,21 +169,27 @@ async fn wake_ups_become_changes_at_the_topics_pace() {
     let bus = Bus::default();
     let asked = Arc::new(AtomicU32::new(0));
     let counting = Arc::clone(&asked);
+    let looked = Arc::new(AtomicU32::new(0));
+    let looking = Arc::clone(&looked);
     let reads = Reads {
         counts: Box::new(move |_| {
             counting.fetch_add(1, Ordering::SeqCst);
             Box::pin(async { Some(FleetCounts { devices: 3, ..FleetCounts::default() }) })
         }),
-        presence: Box::new(|_, device| Box::pin(async move { Some((id(device), true)) })),
+        number: Box::new(|_, _| Box::pin(async { Some(5) })),
+        online: Box::new(move |_| {
+            looking.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Some(true) })
+        }),
         now: Box::new(|| START),
     };
     let stop = CancellationToken::new();
     let relay = tokio::spawn(relay::run(hub.clone(), bus.clone(), reads, stop.clone()));
     tokio::task::yield_now().await;
     let mut feed = hub.feed(org(1));
-    let changed = || async { Some(Data::Changed) };
-    feed.subscribe(Topic::Devices, None, changed()).await;
-    feed.subscribe(topic(5), None, state()).await;
+    let changed = || sight(Some(Data::Changed));
+    feed.subscribe(Topic::Devices, None, changed()).await.unwrap();
+    feed.subscribe(topic(5), None, state()).await.unwrap();
     while feed.try_next().is_some() {}
     let begun = tokio::time::Instant::now();
     let mut changes = 0;
@@ -183,6 +197,7 @@ async fn wake_ups_become_changes_at_the_topics_pace() {
     for _ in 0..50 {
         bus.tell(Event::Device { org: org(1), device: 5 });
         bus.tell(Event::Device { org: org(2), device: 5 });
+        bus.tell(Event::Device { org: org(1), device: 6 });
         tokio::time::sleep(Duration::from_millis(100)).await;
         while let Some(tell) = feed.try_next() {
             match tell {
@@ -195,8 +210,15 @@ async fn wake_ups_become_changes_at_the_topics_pace() {
     assert_eq!(begun.elapsed(), Duration::from_secs(5));
     assert!((5..=6).contains(&changes), "{changes} in five seconds: at most once a second, and the first at once");
     assert_eq!(online, 50, "presence is news at once");
+    assert_eq!(looked.load(Ordering::SeqCst), 50, "of devices that nobody watches nothing is read");
+    for device in 100..10_000 {
+        bus.tell(Event::Device { org: org(1), device });
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let told: Vec<_> = std::iter::from_fn(|| feed.try_next()).collect();
+    assert!(told.iter().any(|t| matches!(t, Tell::Delta { data: Data::Device(d), .. } if d.online == Some(true))), "{told:?}");
     assert_eq!(asked.load(Ordering::SeqCst), 0, "nobody watches the counts, nobody counts");
-    feed.subscribe(Topic::Fleet, None, async { Some(Data::Counts(FleetCounts::default())) }).await;
+    feed.subscribe(Topic::Fleet, None, sight(Some(Data::Counts(FleetCounts::default())))).await.unwrap();
     feed.try_next();
     tokio::time::sleep(Duration::from_secs(2)).await;
     bus.tell(Event::Device { org: org(1), device: 5 });
