@@ -106,7 +106,7 @@ impl Browser {
 }
 
 fn unconfirmed<T: std::fmt::Debug>(answer: Result<T, (u16, String)>) {
-    assert_eq!(answer.unwrap_err(), (422, "not_confirmed".to_owned()));
+    assert_eq!(answer.unwrap_err(), (400, "not_confirmed".to_owned()));
 }
 
 #[tokio::test]
