@@ -22,11 +22,18 @@ CREATE TABLE users (
     role          TEXT COLLATE "C" NOT NULL,
     password_hash TEXT COLLATE "C" NOT NULL,
     created_at    BIGINT  NOT NULL,
-    failures      BIGINT  NOT NULL DEFAULT 0,
-    locked_until  BIGINT  NOT NULL DEFAULT 0,
     disabled      BOOLEAN NOT NULL DEFAULT FALSE
 );
 CREATE INDEX users_by_org ON users (org_id, name, id);
+
+-- Tries to sign in since the last success, by address: also of addresses that nobody here has, so that a lock tells nothing. Kept a day.
+CREATE TABLE sign_in_attempts (
+    email_lower  TEXT COLLATE "C" PRIMARY KEY,
+    failures     BIGINT NOT NULL,
+    locked_until BIGINT NOT NULL,
+    at           BIGINT NOT NULL
+);
+CREATE INDEX sign_in_attempts_by_time ON sign_in_attempts (at);
 
 CREATE TABLE sessions (
     id            TEXT COLLATE "C"  PRIMARY KEY,

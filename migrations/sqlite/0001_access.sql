@@ -22,11 +22,18 @@ CREATE TABLE users (
     role          TEXT NOT NULL,
     password_hash TEXT NOT NULL,
     created_at    INTEGER  NOT NULL,
-    failures      INTEGER  NOT NULL DEFAULT 0,
-    locked_until  INTEGER  NOT NULL DEFAULT 0,
     disabled      INTEGER NOT NULL DEFAULT FALSE
 ) STRICT;
 CREATE INDEX users_by_org ON users (org_id, name, id);
+
+-- Tries to sign in since the last success, by address: also of addresses that nobody here has, so that a lock tells nothing. Kept a day.
+CREATE TABLE sign_in_attempts (
+    email_lower  TEXT    PRIMARY KEY,
+    failures     INTEGER NOT NULL,
+    locked_until INTEGER NOT NULL,
+    at           INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sign_in_attempts_by_time ON sign_in_attempts (at);
 
 CREATE TABLE sessions (
     id            TEXT  PRIMARY KEY,

@@ -129,7 +129,7 @@ async fn six_devices_stream_and_update_in_two_stages(#[case] kind: EngineKind) {
         fleet.devices().list(&system, &updated).await.unwrap().total == 6
     })
     .await;
-    let verified = fleet.access().verify_audit(&system.org).await.unwrap();
+    let verified = fleet.access().verify_audit(&system).await.unwrap();
     assert_eq!(verified.broken_at, None);
     rig.stop().await;
 }

@@ -18,7 +18,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
 use wire::{
     Timestamp,
-    access::{ApiToken, CreatedApiToken, PeoplePage as Page, User},
+    access::{ApiToken, CreatedApiToken, MAX_TOKEN_DAYS, PeoplePage as Page, User},
     states::Role,
 };
 
@@ -80,7 +80,7 @@ fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
         let token = || {
             p.tokens
                 .iter()
-                .find(|t| p.may_make_tokens && t.id.as_str() == id)
+                .find(|t| t.may_revoke && t.id.as_str() == id)
                 .map(|t| (format!("Revoke {}", t.name), ask_revoke(t, calls.revoke)))
         };
         user.or_else(token)
@@ -231,7 +231,11 @@ fn token_form(call: FormCall<CreateApiToken>) -> AnyView {
         }
     };
     let days = move || {
-        let field = field("days", "Valid for, in days", Control::Input("number")).id("token-days").value("90").bounds(1, 365).required();
+        let field = field("days", "Valid for, in days", Control::Input("number"))
+            .id("token-days")
+            .value("90")
+            .bounds(1, i64::from(MAX_TOKEN_DAYS))
+            .required();
         field.fault(refusal(call).as_ref()).view()
     };
     // Made once, as above.
@@ -276,7 +280,7 @@ fn token_rows(p: &Page, revoke: FormCall<RevokeApiToken>) -> AnyView {
         .iter()
         .map(|t| {
             let (tone, word) = standing(t, p.at);
-            let button = (p.may_make_tokens && tone == Tone::Ok).then(|| {
+            let button = (t.may_revoke && tone == Tone::Ok).then(|| {
                 let id = format!("revoke-{}", t.id);
                 view! {
                     {dialog_link(id.clone(), format!("/people?revoke={}", t.id), "ghost", "Revoke…".into_any())}

@@ -92,7 +92,12 @@ pub struct ApiToken {
     pub last_used_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Whether the caller may revoke it.
+    pub may_revoke: bool,
 }
+
+/// Days an API token lives at most.
+pub const MAX_TOKEN_DAYS: u32 = 366;
 
 /// A new API token with its secret: the only time it is seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

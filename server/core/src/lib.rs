@@ -4,12 +4,14 @@
 //! [`Actor`](access::Actor) first, pure files for what must never go wrong, and a `store.rs` with the room's SQL.
 
 pub mod access;
+mod bearer;
 pub mod bus;
 pub mod clock;
 pub mod db;
 pub mod devices;
 pub mod entropy;
 mod error;
+mod hash;
 mod live;
 mod overview;
 mod pem;

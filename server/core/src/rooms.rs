@@ -149,6 +149,11 @@ impl Fleet {
         &self.0.org
     }
 
+    /// Makes sure that this is still the only server of its database; a refusal ([`db::Error::Open`]) means that another one has taken over.
+    pub async fn still_serves(&self) -> Result<(), db::Error> {
+        self.0.stores[0].serve_alone().await
+    }
+
     /// Whether the databases answer.
     pub async fn ready(&self) -> Result<()> {
         for store in &self.0.stores {

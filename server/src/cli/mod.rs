@@ -11,7 +11,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use fleet::{Fleet, clock::SystemClock, entropy::OsEntropy};
+use fleet::{Fleet, access::Actor, clock::SystemClock, entropy::OsEntropy};
 use std::{process::ExitCode, sync::Arc};
 
 /// Device fleet manager: certificates, releases, rollouts that a second person approves, live telemetry.
@@ -129,7 +129,7 @@ async fn beside(config: &Config) -> Result<Fleet> {
 }
 
 async fn verify(fleet: &Fleet) -> Result<ExitCode> {
-    let found = fleet.access().verify_audit(fleet.default_org()).await?;
+    let found = fleet.access().verify_audit(&Actor::system(fleet.default_org().clone())).await?;
     Ok(match found.broken_at {
         None => {
             println!("{} entries, the chain holds.", found.entries);

@@ -1,14 +1,22 @@
 //! The audit log: one hash chain an organization, `h(n) = SHA-256(h(n-1) ‖ row)` (pki.md K-8), written in the transaction of what it tells.
 
 use super::{Access, Act, Actor, Error, may, store};
-use crate::db::{self, Tx, exec, row, rows};
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::{
+    db::{self, Tx, exec, row, rows},
+    hash::sha256,
+};
 use wire::{
     Timestamp,
     access::{AuditEntry, AuditPage},
     ids::OrgId,
     page::{DEFAULT_ROWS, Page},
 };
+
+/// Takes the place of the next entry until the transaction ends: whoever changes the organization after looking at it holds first, so that of two
+/// at once the second looks at what the first has left. Comes before every other row of the room.
+pub async fn hold(tx: &mut Tx, org: &OrgId) -> Result<(), db::Error> {
+    row!(tx, (i64,), store::AUDIT_HOLD, org.as_str())?.map(drop).ok_or_else(|| db::Error::corrupt(format!("no audit head for {org}")))
+}
 
 /// Appends one entry. `detail` must hold no secret: it is shown to operators and exported.
 pub async fn append(
@@ -72,7 +80,7 @@ impl Entry {
             bytes.extend((field.len() as u64).to_be_bytes());
             bytes.extend(field.as_bytes());
         }
-        digest(&SHA256, &bytes).as_ref().to_vec()
+        sha256(&bytes).to_vec()
     }
 }
 
@@ -89,7 +97,10 @@ impl Access {
     /// A page of the log, newest first.
     pub async fn audit_page(&self, actor: &Actor, cursor: Option<&str>) -> Result<AuditPage, Error> {
         may(actor, Act::Audit)?;
-        let before = cursor.and_then(|c| c.parse::<i64>().ok()).unwrap_or(i64::MAX);
+        let before = match cursor {
+            None => i64::MAX,
+            Some(c) => c.parse().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?,
+        };
         let mut on = self.db.read().await?;
         let found = rows!(&mut on, Entry, store::AUDIT_PAGE, actor.org.as_str(), before, i64::from(DEFAULT_ROWS) + 1)?;
         let total = row!(&mut on, (i64,), store::AUDIT_COUNT, actor.org.as_str())?.map_or(0, |r| r.0);
@@ -103,12 +114,17 @@ impl Access {
         Ok(AuditPage { entries: Page { items, next, total } })
     }
 
-    /// Walks the whole chain of an organization and recomputes every hash.
-    pub async fn verify_audit(&self, org: &OrgId) -> Result<Verified, Error> {
+    /// Walks the whole chain of the actor's organization, as it is now, and recomputes every hash. What a running server adds meanwhile is not
+    /// looked at.
+    pub async fn verify_audit(&self, actor: &Actor) -> Result<Verified, Error> {
+        may(actor, Act::Audit)?;
+        let org = &actor.org;
         let mut on = self.db.read().await?;
+        let (last, end) = row!(&mut on, (i64, Vec<u8>), store::AUDIT_HEAD, org.as_str())?.unwrap_or_default();
         let (mut previous, mut seq) = (Vec::new(), 0);
         loop {
-            let batch = rows!(&mut on, (i64, i64, String, String, String, String, String, Vec<u8>), store::AUDIT_WALK, org.as_str(), seq)?;
+            let batch =
+                rows!(&mut on, (i64, i64, String, String, String, String, String, Vec<u8>), store::AUDIT_WALK, org.as_str(), seq, last)?;
             if batch.is_empty() {
                 break;
             }
@@ -121,8 +137,7 @@ impl Access {
             }
         }
         // A chain whose end was cut off still hashes well; the head tells.
-        let head = row!(&mut on, (i64, Vec<u8>), store::AUDIT_HEAD, org.as_str())?;
-        let broken_at = head.is_none_or(|(n, hash)| n != seq || hash != previous).then_some(seq + 1);
+        let broken_at = (last == 0 || last != seq || end != previous).then_some(seq + 1);
         Ok(Verified { entries: seq, broken_at })
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Claims {
     exp: i64,
 }
 
-/// The key pair of this instance's organization of tokens.
+/// The key pair that every instance over the same database signs and checks with.
 pub(super) struct Keys {
     sign: EncodingKey,
     verify: DecodingKey,

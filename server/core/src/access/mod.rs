@@ -5,7 +5,9 @@
 
 pub mod audit;
 mod error;
+mod hashing;
 mod jwt;
+pub(crate) mod keyring;
 mod password;
 mod policy;
 mod sessions;
@@ -23,7 +25,7 @@ pub(crate) use throttle::Throttle;
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicI64};
 
 /// The room's façade.
 pub struct Access {
@@ -32,8 +34,13 @@ pub struct Access {
     entropy: Arc<dyn Entropy>,
     bus: Bus,
     jwt: jwt::Keys,
-    // Wrong passwords and wrong tokens, by address: guessing gets slow before it gets anywhere.
-    guesses: Throttle,
+    hashing: hashing::Hashing,
+    // Passwords tried, by address: guessing gets slow before it gets anywhere.
+    passwords: Throttle,
+    // Wrong tokens and set-up codes, apart: they can't be guessed, so only who sends wrong ones is held up, and signing in never is.
+    wrong_secrets: Throttle,
+    // When old sign-in attempts were last cleared away.
+    purged: AtomicI64,
     set_up_code: Mutex<Option<String>>,
 }
 
@@ -41,6 +48,17 @@ impl Access {
     /// The room over an open store. `signing_key` is the PKCS#8 of the Ed25519 key that access tokens are signed with.
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, signing_key: &[u8]) -> Result<Self, Error> {
         let jwt = jwt::Keys::new(signing_key)?;
-        Ok(Self { db, clock, entropy, bus, jwt, guesses: Throttle::new(10, 60_000), set_up_code: Mutex::new(None) })
+        Ok(Self {
+            db,
+            clock,
+            entropy,
+            bus,
+            jwt,
+            hashing: hashing::Hashing::new(),
+            passwords: Throttle::new(10, 60_000),
+            wrong_secrets: Throttle::new(10, 60_000),
+            purged: AtomicI64::new(0),
+            set_up_code: Mutex::new(None),
+        })
     }
 }

@@ -1,10 +1,13 @@
 //! Signing in, staying in, signing out. A session lives in the database; the access token only points at it.
 
 use super::{Access, Actor, Error, Who, audit, jwt, password, store};
-use crate::db::{exec, row, rows};
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::{
+    bearer,
+    db::{exec, row, rows},
+    hash::sha256,
+};
 use serde_json::json;
-use subtle::ConstantTimeEq as _;
+use std::sync::atomic::Ordering;
 use wire::{
     Timestamp,
     access::{AccountPage, Session},
@@ -18,9 +21,14 @@ const IDLE_MS: i64 = 7 * 24 * 3600 * 1000;
 const LONGEST_MS: i64 = 30 * 24 * 3600 * 1000;
 /// Two tabs may refresh at the same moment; the loser's secret is still taken for this long.
 const GRACE_MS: i64 = 60_000;
-/// Wrong passwords before sign-in is locked, and for how long.
+/// Tries in a row before sign-in is locked, and for how long.
 const FAILURES: i64 = 5;
 const LOCK_MS: i64 = 5 * 60_000;
+/// Tries are forgotten after a day; the old ones are cleared away once an hour.
+const REMEMBERED_MS: i64 = 24 * 3600 * 1000;
+const PURGE_MS: i64 = 3600 * 1000;
+/// Longer than any address here.
+const LONGEST_EMAIL: usize = 200;
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Default)]
@@ -51,13 +59,7 @@ struct Candidate {
     name: String,
     role: String,
     password_hash: String,
-    failures: i64,
-    locked_until: i64,
     disabled: bool,
-}
-
-fn hash(secret: &str) -> Vec<u8> {
-    digest(&SHA256, secret.as_bytes()).as_ref().to_vec()
 }
 
 pub(super) fn parse<T: std::str::FromStr>(stored: &str) -> Result<T, Error>
@@ -68,56 +70,99 @@ where
 }
 
 impl Access {
-    /// Checks address and password and begins a session. A wrong password, an unknown address and a disabled account give the same answer
-    /// in the same time; five wrong passwords lock the account for five minutes.
+    /// Checks address and password and begins a session. A wrong password, an unknown address and a disabled account get the same answers in the
+    /// same time; five tries in a row lock an address for five minutes, whether anybody here has it or not. A try counts before the password
+    /// is looked at, so many at once are no more than one after the other. Ten a minute close the peer's address for a while.
     pub async fn sign_in(&self, email: &str, password: &str, from: &Origin) -> Result<SignedIn, Error> {
         let now = self.clock.now();
-        if !self.guesses.open(&from.address, now) {
+        let email = email.trim().to_lowercase();
+        if !self.passwords.take(&from.address, now) {
             return Err(Error::TooMany);
         }
-        let email = email.trim().to_lowercase();
-        let found = row!(&mut self.db.read().await?, Candidate, store::USER_SIGN_IN, email.as_str())?;
-        if let Some(user) = found.as_ref().filter(|u| u.locked_until > now.0) {
-            let seconds = u32::try_from((user.locked_until - now.0) / 1000 + 1).unwrap_or(u32::MAX);
-            return Err(Error::Locked { seconds });
+        if email.chars().count() > LONGEST_EMAIL || email.chars().any(char::is_control) {
+            return Err(Error::WrongPassword);
         }
+        let locks = self.count_attempt(&email, now).await?;
+        let found = row!(&mut self.db.read().await?, Candidate, store::USER_SIGN_IN, email.as_str())?;
         let stored = found.as_ref().filter(|u| !u.disabled).map(|u| u.password_hash.clone());
-        let attempt = password.to_owned();
-        let right = tokio::task::spawn_blocking(move || password::matches(&attempt, stored.as_deref()))
-            .await
-            .map_err(|e| Error::Crypto(e.to_string()))??;
+        let right = self.hashing.matches(password, stored).await?;
         match found {
-            Some(user) if right => self.begin(&user, from, now).await,
+            Some(user) if right => {
+                let signed_in = self.begin(&user, &email, from, now).await?;
+                self.passwords.give_back(&from.address);
+                Ok(signed_in)
+            }
             found => {
-                self.guesses.fail(&from.address, now);
-                if let Some(user) = found {
-                    self.note_failure(&user, from, now).await?;
-                }
+                self.note_refusal(found.as_ref(), locks, from, now).await?;
+                self.purge_attempts(now).await;
                 Err(Error::WrongPassword)
             }
         }
     }
 
-    async fn begin(&self, user: &Candidate, from: &Origin, now: Timestamp) -> Result<SignedIn, Error> {
+    /// Counts a try for this address, and says whether it is the one that locks it; none is let through while it is locked.
+    async fn count_attempt(&self, email: &str, now: Timestamp) -> Result<bool, Error> {
+        let mut tx = self.db.write().await?;
+        let counted = row!(&mut tx, (i64,), store::ATTEMPT, email, now.0, now.plus(LOCK_MS).0, FAILURES)?;
+        let Some((locked_until,)) = counted else {
+            let until = row!(&mut tx, (i64,), store::ATTEMPT_LOCK, email)?.map_or(now.0, |r| r.0);
+            return Err(Error::Locked { seconds: u32::try_from((until - now.0) / 1000 + 1).unwrap_or(u32::MAX) });
+        };
+        tx.commit().await?;
+        Ok(locked_until > now.0)
+    }
+
+    /// Writes a refusal to the audit log. That of an address nobody has goes to the first organization: it takes as long as any other.
+    async fn note_refusal(&self, user: Option<&Candidate>, locked: bool, from: &Origin, now: Timestamp) -> Result<(), Error> {
+        let (org, object) = match user {
+            Some(user) => (parse(&user.org_id)?, user.id.as_str()),
+            None => (self.first_organization().await?, "unknown address"),
+        };
+        let actor = Actor { org, who: Who::System, address: from.address.clone() };
+        let mut tx = self.db.write().await?;
+        audit::append(&mut tx, &actor, now, "session.refused", object, &json!({ "locked": locked })).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets old tries, now and then. Nobody waits for it to succeed: the next one comes.
+    async fn purge_attempts(&self, now: Timestamp) {
+        let last = self.purged.load(Ordering::Relaxed);
+        if now.since(Timestamp(last)) < PURGE_MS || self.purged.compare_exchange(last, now.0, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        let purged = async {
+            let mut tx = self.db.write().await?;
+            exec!(&mut tx, store::ATTEMPTS_PURGE, now.plus(-REMEMBERED_MS).0)?;
+            tx.commit().await
+        };
+        if let Err(e) = purged.await {
+            tracing::warn!(error = %e, "old sign-in attempts were not cleared away");
+        }
+    }
+
+    async fn begin(&self, user: &Candidate, email: &str, from: &Origin, now: Timestamp) -> Result<SignedIn, Error> {
         let session: SessionId = self.entropy.id(now);
         let secret = self.entropy.secret();
         let expires = now.plus(IDLE_MS);
         let user_agent: String = from.user_agent.chars().filter(|c| !c.is_control()).take(200).collect();
         let (org, id): (OrgId, UserId) = (parse(&user.org_id)?, parse(&user.id)?);
         let mut tx = self.db.write().await?;
+        audit::hold(&mut tx, &org).await?;
         exec!(
             &mut tx,
             store::SESSION_INSERT,
             session.as_str(),
             org.as_str(),
             id.as_str(),
-            hash(&secret),
+            sha256(secret.as_bytes()).as_slice(),
             now.0,
             expires.0,
             from.address.as_str(),
             user_agent.as_str()
         )?;
-        exec!(&mut tx, store::USER_SUCCEEDED, id.as_str())?;
+        exec!(&mut tx, store::ATTEMPT_FORGET, email)?;
         let who = Who::Session { session: session.clone(), user: id.clone(), name: user.name.clone(), role: parse(&user.role)? };
         let actor = Actor { org, who, address: from.address.clone() };
         audit::append(&mut tx, &actor, now, "session.begin", session.as_str(), &json!(null)).await?;
@@ -131,43 +176,35 @@ impl Access {
         })
     }
 
-    async fn note_failure(&self, user: &Candidate, from: &Origin, now: Timestamp) -> Result<(), Error> {
-        let locked_until = if (user.failures + 1) % FAILURES == 0 { now.plus(LOCK_MS).0 } else { 0 };
-        let org: OrgId = parse(&user.org_id)?;
-        let mut tx = self.db.write().await?;
-        exec!(&mut tx, store::USER_FAILED, user.id.as_str(), locked_until)?;
-        let actor = Actor { org, who: Who::System, address: from.address.clone() };
-        audit::append(&mut tx, &actor, now, "session.refused", &user.id, &json!({ "locked": locked_until > 0 })).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
     /// Trades a refresh secret for a new access token and a new refresh secret. A secret used twice ends the session: one of the two is a thief.
     pub async fn refresh(&self, refresh: &str) -> Result<SignedIn, Error> {
         type Row = (String, String, String, Vec<u8>, Option<Vec<u8>>, i64, i64);
         let now = self.clock.now();
         let (session, secret) = refresh.split_once('.').ok_or(Error::NoSession)?;
         let session: SessionId = session.parse().map_err(|_| Error::NoSession)?;
-        let presented = hash(secret);
         let mut tx = self.db.write().await?;
         let found = row!(&mut tx, Row, store::SESSION_REFRESH, session.as_str(), now.0)?;
         let (org, user, name, current, previous, rotated_at, created_at) = found.ok_or(Error::NoSession)?;
         let (org, user): (OrgId, UserId) = (parse(&org)?, parse(&user)?);
         let expires = now.plus(IDLE_MS).min(Timestamp(created_at).plus(LONGEST_MS));
         let access_expires = now.plus(jwt::LIFE_MS);
-        if bool::from(current.ct_eq(&presented)) {
+        if bearer::fits(secret, &current) {
             let fresh = self.entropy.secret();
-            exec!(&mut tx, store::SESSION_ROTATE, session.as_str(), presented, hash(&fresh), now.0, expires.0)?;
+            let kept = sha256(fresh.as_bytes());
+            let rotated = exec!(&mut tx, store::SESSION_ROTATE, session.as_str(), current, kept.as_slice(), now.0, expires.0)? > 0;
             tx.commit().await?;
             let access = self.jwt.issue(&user, &session, now)?;
-            return Ok(SignedIn { access, refresh: Some(format!("{session}.{fresh}")), access_expires, refresh_expires: expires });
+            // Another tab was first since we read: its secret is the one that is kept, and the browser has it.
+            let refresh = rotated.then(|| format!("{session}.{fresh}"));
+            return Ok(SignedIn { access, refresh, access_expires, refresh_expires: expires });
         }
-        let was_current = previous.is_some_and(|p| bool::from(p.ct_eq(&presented)));
+        let was_current = previous.is_some_and(|p| bearer::fits(secret, &p));
         if was_current && now.since(Timestamp(rotated_at)) < GRACE_MS {
             let access = self.jwt.issue(&user, &session, now)?;
             return Ok(SignedIn { access, refresh: None, access_expires, refresh_expires: expires });
         }
         if was_current {
+            audit::hold(&mut tx, &org).await?;
             exec!(&mut tx, store::SESSION_END, session.as_str(), user.as_str(), now.0)?;
             let who = Who::Session { session: session.clone(), user, name, role: Role::Viewer };
             let actor = Actor { org, who, address: String::new() };
@@ -222,6 +259,7 @@ impl Access {
         let user = actor.user().ok_or(Error::NoSession)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
+        audit::hold(&mut tx, &actor.org).await?;
         if exec!(&mut tx, store::SESSION_END, session.as_str(), user.as_str(), now.0)? == 0 {
             return Err(Error::NotFound("session"));
         }
@@ -252,16 +290,20 @@ impl Access {
         let Who::Session { session, user: id, .. } = &actor.who else { return Err(Error::NoSession) };
         password::acceptable(new)?;
         let user = super::users::find(&mut self.db.read().await?, &actor.org, id).await?;
-        let (old, new, salt) = (old.to_owned(), new.to_owned(), self.entropy.bytes::<16>());
-        let hashed = tokio::task::spawn_blocking(move || {
-            if password::matches(&old, Some(&user.password_hash))? { password::hash(&new, salt).map(Some) } else { Ok(None) }
-        })
-        .await
-        .map_err(|e| Error::Crypto(e.to_string()))??
-        .ok_or_else(|| Error::invalid("old", "The present password is wrong."))?;
         let now = self.clock.now();
+        // Who has somebody's open browser shall not guess their password at leisure.
+        if !self.passwords.take(id.as_str(), now) {
+            return Err(Error::TooMany);
+        }
+        if !self.hashing.matches(old, Some(user.password_hash)).await? {
+            return Err(Error::invalid("old", "The present password is wrong."));
+        }
+        self.passwords.give_back(id.as_str());
+        let hashed = self.hashing.hash(new, self.entropy.bytes::<16>()).await?;
         let mut tx = self.db.write().await?;
+        audit::hold(&mut tx, &actor.org).await?;
         exec!(&mut tx, store::USER_SET_PASSWORD, actor.org.as_str(), id.as_str(), hashed.as_str())?;
+        exec!(&mut tx, store::ATTEMPT_FORGET_USER, actor.org.as_str(), id.as_str())?;
         exec!(&mut tx, store::SESSIONS_END_ALL, id.as_str(), session.as_str(), now.0)?;
         audit::append(&mut tx, actor, now, "user.password", id.as_str(), &json!(null)).await?;
         tx.commit().await?;

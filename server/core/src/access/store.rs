@@ -13,19 +13,31 @@ pub(super) const USER_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM users");
 pub(super) const USER_INSERT: Sql = Sql::same(
     "INSERT INTO users (id, org_id, email, email_lower, name, role, password_hash, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 );
-pub(super) const USER_SIGN_IN: Sql =
-    Sql::same("SELECT id, org_id, name, role, password_hash, failures, locked_until, disabled FROM users WHERE email_lower = $1");
-pub(super) const USER_FAILED: Sql = Sql::same("UPDATE users SET failures = failures + 1, locked_until = $2 WHERE id = $1");
-pub(super) const USER_SUCCEEDED: Sql = Sql::same("UPDATE users SET failures = 0, locked_until = 0 WHERE id = $1");
-pub(super) const USER_BY_ID: Sql =
-    Sql::same("SELECT id, email, name, role, created_at, locked_until, disabled, password_hash FROM users WHERE org_id = $1 AND id = $2");
+pub(super) const USER_SIGN_IN: Sql = Sql::same("SELECT id, org_id, name, role, password_hash, disabled FROM users WHERE email_lower = $1");
+pub(super) const USER_BY_EMAIL: Sql = Sql::same("SELECT id FROM users WHERE org_id = $1 AND email_lower = $2");
+// One statement, so that of many tries at once each counts; no row when the address is locked. Every $4th failure locks until $3.
+pub(super) const ATTEMPT: Sql = Sql::same(
+    "INSERT INTO sign_in_attempts (email_lower, failures, locked_until, at) VALUES ($1, 1, 0, $2)
+     ON CONFLICT (email_lower) DO UPDATE SET failures = sign_in_attempts.failures + 1, at = $2,
+     locked_until = CASE WHEN (sign_in_attempts.failures + 1) % $4 = 0 THEN $3 ELSE sign_in_attempts.locked_until END
+     WHERE sign_in_attempts.locked_until <= $2 RETURNING locked_until",
+);
+pub(super) const ATTEMPT_LOCK: Sql = Sql::same("SELECT locked_until FROM sign_in_attempts WHERE email_lower = $1");
+pub(super) const ATTEMPT_FORGET: Sql = Sql::same("DELETE FROM sign_in_attempts WHERE email_lower = $1");
+pub(super) const ATTEMPT_FORGET_USER: Sql =
+    Sql::same("DELETE FROM sign_in_attempts WHERE email_lower = (SELECT email_lower FROM users WHERE org_id = $1 AND id = $2)");
+pub(super) const ATTEMPTS_PURGE: Sql = Sql::same("DELETE FROM sign_in_attempts WHERE at < $1");
+pub(super) const USER_BY_ID: Sql = Sql::same(
+    "SELECT u.id, u.email, u.name, u.role, u.created_at, COALESCE(a.locked_until, 0) AS locked_until, u.disabled, u.password_hash
+     FROM users u LEFT JOIN sign_in_attempts a ON a.email_lower = u.email_lower WHERE u.org_id = $1 AND u.id = $2",
+);
 pub(super) const USERS: Sql = Sql::same(
-    "SELECT id, email, name, role, created_at, locked_until, disabled, password_hash FROM users WHERE org_id = $1 ORDER BY name, id",
+    "SELECT u.id, u.email, u.name, u.role, u.created_at, COALESCE(a.locked_until, 0) AS locked_until, u.disabled, u.password_hash
+     FROM users u LEFT JOIN sign_in_attempts a ON a.email_lower = u.email_lower WHERE u.org_id = $1 ORDER BY u.name, u.id",
 );
 pub(super) const USER_SET_ROLE: Sql = Sql::same("UPDATE users SET role = $3 WHERE org_id = $1 AND id = $2");
 pub(super) const USER_DISABLE: Sql = Sql::same("UPDATE users SET disabled = TRUE WHERE org_id = $1 AND id = $2");
-pub(super) const USER_SET_PASSWORD: Sql =
-    Sql::same("UPDATE users SET password_hash = $3, failures = 0, locked_until = 0 WHERE org_id = $1 AND id = $2");
+pub(super) const USER_SET_PASSWORD: Sql = Sql::same("UPDATE users SET password_hash = $3 WHERE org_id = $1 AND id = $2");
 pub(super) const OTHER_ADMINS: Sql =
     Sql::same("SELECT COUNT(*) FROM users WHERE org_id = $1 AND id <> $2 AND role = 'admin' AND disabled = FALSE");
 
@@ -35,12 +47,12 @@ pub(super) const SESSION_INSERT: Sql = Sql::same(
 );
 pub(super) const SESSION_LIVE: Sql = Sql::same(
     "SELECT s.org_id, s.last_seen_at, u.id, u.name, u.role FROM sessions s JOIN users u ON u.id = s.user_id
-     WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND u.disabled = FALSE",
+     WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND u.disabled = FALSE AND u.org_id = s.org_id",
 );
 pub(super) const SESSION_SEEN: Sql = Sql::same("UPDATE sessions SET last_seen_at = $2 WHERE id = $1");
 pub(super) const SESSION_REFRESH: Sql = Sql::same(
     "SELECT s.org_id, s.user_id, u.name, s.refresh_hash, s.previous_hash, s.rotated_at, s.created_at FROM sessions s JOIN users u ON u.id = s.user_id
-     WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND u.disabled = FALSE",
+     WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND u.disabled = FALSE AND u.org_id = s.org_id",
 );
 pub(super) const SESSION_ROTATE: Sql = Sql::same(
     "UPDATE sessions SET previous_hash = refresh_hash, refresh_hash = $3, rotated_at = $4, last_seen_at = $4, expires_at = $5
@@ -59,13 +71,14 @@ pub(super) const TOKEN_INSERT: Sql = Sql::same(
 );
 pub(super) const TOKEN_LIVE: Sql = Sql::same(
     "SELECT t.org_id, t.user_id, t.name, t.role, t.secret_hash, t.last_used_at, u.role AS user_role FROM api_tokens t JOIN users u ON u.id = t.user_id
-     WHERE t.id = $1 AND t.revoked_at IS NULL AND t.expires_at > $2 AND u.disabled = FALSE",
+     WHERE t.id = $1 AND t.revoked_at IS NULL AND t.expires_at > $2 AND u.disabled = FALSE AND u.org_id = t.org_id",
 );
 pub(super) const TOKEN_USED: Sql = Sql::same("UPDATE api_tokens SET last_used_at = $2 WHERE id = $1");
 pub(super) const TOKENS: Sql = Sql::same(
-    "SELECT t.id, t.name, t.role, u.name AS created_by, t.created_at, t.expires_at, t.last_used_at, t.revoked_at
+    "SELECT t.id, t.name, t.role, t.user_id, u.name AS created_by, t.created_at, t.expires_at, t.last_used_at, t.revoked_at
      FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.org_id = $1 ORDER BY t.created_at DESC, t.id DESC LIMIT 200",
 );
+pub(super) const TOKEN_OWNER: Sql = Sql::same("SELECT user_id FROM api_tokens WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL");
 pub(super) const TOKEN_REVOKE: Sql =
     Sql::same("UPDATE api_tokens SET revoked_at = $3 WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL");
 
@@ -73,6 +86,8 @@ pub(super) const AUDIT_START: Sql = Sql::split(
     "INSERT INTO audit_heads (org_id, seq, hash) VALUES ($1, 0, x'') ON CONFLICT (org_id) DO NOTHING",
     "INSERT INTO audit_heads (org_id, seq, hash) VALUES ($1, 0, '') ON CONFLICT (org_id) DO NOTHING",
 );
+pub(super) const AUDIT_HOLD: Sql =
+    Sql::split("SELECT seq FROM audit_heads WHERE org_id = $1", "SELECT seq FROM audit_heads WHERE org_id = $1 FOR UPDATE");
 pub(super) const AUDIT_ADVANCE: Sql = Sql::same("UPDATE audit_heads SET seq = seq + 1 WHERE org_id = $1 RETURNING seq, hash");
 pub(super) const AUDIT_INSERT: Sql = Sql::same(
     "INSERT INTO audit (org_id, seq, at, actor, address, action, object, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -84,7 +99,8 @@ pub(super) const AUDIT_PAGE: Sql = Sql::same(
 );
 pub(super) const AUDIT_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM audit WHERE org_id = $1");
 pub(super) const AUDIT_WALK: Sql = Sql::same(
-    "SELECT seq, at, actor, address, action, object, detail, hash FROM audit WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT 1000",
+    "SELECT seq, at, actor, address, action, object, detail, hash FROM audit WHERE org_id = $1 AND seq > $2 AND seq <= $3
+     ORDER BY seq LIMIT 1000",
 );
 
 pub(crate) const ALL: &[&Sql] = &[
@@ -96,8 +112,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &USER_COUNT,
     &USER_INSERT,
     &USER_SIGN_IN,
-    &USER_FAILED,
-    &USER_SUCCEEDED,
+    &USER_BY_EMAIL,
+    &ATTEMPT,
+    &ATTEMPT_LOCK,
+    &ATTEMPT_FORGET,
+    &ATTEMPT_FORGET_USER,
+    &ATTEMPTS_PURGE,
     &USER_BY_ID,
     &USERS,
     &USER_SET_ROLE,
@@ -116,8 +136,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &TOKEN_LIVE,
     &TOKEN_USED,
     &TOKENS,
+    &TOKEN_OWNER,
     &TOKEN_REVOKE,
     &AUDIT_START,
+    &AUDIT_HOLD,
     &AUDIT_ADVANCE,
     &AUDIT_INSERT,
     &AUDIT_SET_HEAD,

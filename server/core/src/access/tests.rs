@@ -1,8 +1,13 @@
 //! People, sessions and tokens on both engines.
 
 use super::{Actor, Error, Origin, Who};
-use crate::{db::EngineKind, testing::World};
+use crate::{
+    db::{EngineKind, Sql, exec},
+    testing::World,
+};
 use rstest::rstest;
+use std::sync::Arc;
+use tokio::sync::Barrier;
 use wire::states::Role;
 
 const PASSWORD: &str = "a long enough password";
@@ -54,7 +59,102 @@ async fn wrong_passwords_lock_the_account_for_a_while(#[case] kind: EngineKind) 
     assert!(matches!(access.sign_in("oli@example.com", PASSWORD, &here()).await, Err(Error::Locked { seconds: 300 | 301 })));
     w.clock.advance(301_000);
     assert!(access.sign_in("oli@example.com", PASSWORD, &here()).await.is_ok());
-    assert!(matches!(access.sign_in("nobody@example.com", PASSWORD, &here()).await, Err(Error::WrongPassword)));
+    // Whether anybody here has an address can't be told from its lock, and long or broken addresses are just wrong.
+    let from = |n: u8| Origin { address: format!("10.0.0.{n}"), ..here() };
+    for _ in 0..5 {
+        assert!(matches!(access.sign_in("nobody@example.com", PASSWORD, &from(1)).await, Err(Error::WrongPassword)));
+    }
+    assert!(matches!(access.sign_in(" Nobody@example.com", PASSWORD, &from(1)).await, Err(Error::Locked { seconds: 300 | 301 })));
+    for wrong in ["a\0@example.com", &"x".repeat(201)] {
+        assert!(matches!(access.sign_in(wrong, PASSWORD, &from(2)).await, Err(Error::WrongPassword)));
+    }
+    // Old attempts are cleared away with the next refusal after a day.
+    w.clock.advance(25 * 3600 * 1000);
+    assert!(matches!(access.sign_in("other@example.com", PASSWORD, &from(3)).await, Err(Error::WrongPassword)));
+    let mut tx = access.db.write().await.unwrap();
+    assert_eq!(exec!(&mut tx, Sql::same("DELETE FROM sign_in_attempts")).unwrap(), 1);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn many_passwords_at_once_are_no_more_than_one_after_the_other(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    w.person("oli", Role::Operator).await;
+    let tries = (0..12_u8).map(|i| {
+        let fleet = w.fleet.clone();
+        let from = Origin { address: format!("10.0.0.{i}"), ..here() };
+        tokio::spawn(async move { fleet.access().sign_in("oli@example.com", "a wrong password", &from).await })
+    });
+    let (mut wrong, mut locked) = (0, 0);
+    for attempt in tries.collect::<Vec<_>>() {
+        match attempt.await.unwrap() {
+            Err(Error::WrongPassword) => wrong += 1,
+            Err(Error::Locked { .. }) => locked += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((wrong, locked), (5, 7));
+    // From one address no more are looked at either.
+    let tries = (0..12).map(|i| {
+        let fleet = w.fleet.clone();
+        tokio::spawn(async move { fleet.access().sign_in(&format!("p{i}@example.com"), "a wrong password", &here()).await })
+    });
+    let mut refused = 0;
+    for attempt in tries.collect::<Vec<_>>() {
+        refused += i32::from(matches!(attempt.await.unwrap(), Err(Error::TooMany)));
+    }
+    assert_eq!(refused, 2);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn two_admins_who_demote_each_other_leave_one(#[case] kind: EngineKind) {
+    for round in 0..4 {
+        let w = World::open(kind).await;
+        let (ada, eve) = (w.admin().await, w.person("eve", Role::Admin).await);
+        let barrier = Arc::new(Barrier::new(2));
+        let run = |actor: Actor, other: Actor, disable: bool| {
+            let (fleet, barrier) = (w.fleet.clone(), barrier.clone());
+            tokio::spawn(async move {
+                let other = other.user().unwrap().clone();
+                barrier.wait().await;
+                match disable {
+                    true => fleet.access().disable_user(&actor, &other).await,
+                    false => fleet.access().set_role(&actor, &other, Role::Viewer).await,
+                }
+            })
+        };
+        let (one, two) = (run(ada.clone(), eve.clone(), round % 2 == 0), run(eve, ada, false));
+        let done = [one.await.unwrap(), two.await.unwrap()];
+        assert_eq!(done.iter().filter(|d| d.is_ok()).count(), 1, "{done:?}");
+        assert!(done.iter().any(|d| matches!(d, Err(Error::LastAdmin))), "{done:?}");
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn two_set_ups_at_once_make_one_admin(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let code = w.fleet.access().set_up_code();
+    let barrier = Arc::new(Barrier::new(2));
+    let begun = ["ada@example.com", "eve@example.com"].map(|email| {
+        let (fleet, barrier, code) = (w.fleet.clone(), barrier.clone(), code.clone());
+        tokio::spawn(async move {
+            barrier.wait().await;
+            fleet.access().set_up(&code, email, "Admin", PASSWORD).await
+        })
+    });
+    let mut made = 0;
+    for set_up in begun {
+        made += i32::from(set_up.await.unwrap().is_ok());
+    }
+    assert_eq!(made, 1);
 }
 
 #[rstest]
@@ -88,13 +188,46 @@ async fn a_change_of_role_and_a_switched_off_account_hold_at_once(#[case] kind: 
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn guessing_tokens_closes_the_address(#[case] kind: EngineKind) {
+async fn wrong_tokens_hold_up_only_themselves(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
+    let access = w.fleet.access();
+    let admin = w.admin().await;
+    let right = access.create_token(&admin, "ci", Role::Operator, 30).await.unwrap().secret;
     for _ in 0..10 {
-        assert!(matches!(w.fleet.access().authenticate_token("fat_x", "10.0.0.9").await, Err(Error::BadToken)));
+        assert!(matches!(access.authenticate_token("fat_x", "127.0.0.1").await, Err(Error::BadToken)));
     }
-    assert!(matches!(w.fleet.access().authenticate_token("fat_x", "10.0.0.9").await, Err(Error::TooMany)));
-    assert!(matches!(w.fleet.access().authenticate_token("fat_x", "10.0.0.8").await, Err(Error::BadToken)));
+    assert!(matches!(access.authenticate_token("fat_x", "127.0.0.1").await, Err(Error::TooMany)));
+    assert!(matches!(access.authenticate_token("fat_x", "10.0.0.8").await, Err(Error::BadToken)));
+    // Others behind the same address go on: scripts with a right token, and people.
+    assert!(access.authenticate_token(&right, "127.0.0.1").await.is_ok());
+    assert!(access.sign_in("ada@example.com", PASSWORD, &here()).await.is_ok());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_belongs_to_others_needs_the_right_over_people(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let access = w.fleet.access();
+    let (admin, oli) = (w.admin().await, w.operator().await);
+    let admins = access.create_token(&admin, "ci", Role::Admin, 30).await.unwrap().token;
+    let own = access.create_token(&oli, "script", Role::Viewer, 30).await.unwrap().token;
+    let shown: Vec<_> = access.people_page(&oli).await.unwrap().tokens.into_iter().map(|t| (t.name, t.may_revoke)).collect();
+    assert!(shown.contains(&("ci".into(), false)) && shown.contains(&("script".into(), true)), "{shown:?}");
+    assert!(matches!(access.revoke_token(&oli, &admins.id).await, Err(Error::Denied { needs: Role::Admin, .. })));
+    access.revoke_token(&oli, &own.id).await.unwrap();
+    assert!(matches!(access.revoke_token(&oli, &own.id).await, Err(Error::NotFound(_))));
+    access.revoke_token(&admin, &admins.id).await.unwrap();
+
+    // Another organization's people are nobody here.
+    let elsewhere = Actor::system(w.entropy.id(w.clock_now()));
+    let email = "oli@example.com";
+    assert!(matches!(access.reset_password(&elsewhere, email, PASSWORD).await, Err(Error::NotFound("person"))));
+    assert!(matches!(access.create_token_for(&elsewhere, email, "x", Role::Viewer, 1).await, Err(Error::NotFound("person"))));
+    let viewer = w.viewer().await;
+    assert!(matches!(access.verify_audit(&viewer).await, Err(Error::Denied { .. })));
+    assert!(matches!(access.audit_page(&admin, Some("x")).await, Err(Error::Invalid { field: "cursor", .. })));
 }
 
 #[rstest]
@@ -128,13 +261,26 @@ async fn the_audit_chain_holds_under_parallel_writers_and_shows_a_change(#[case]
     for task in made.collect::<Vec<_>>() {
         task.await.unwrap().unwrap();
     }
-    let verified = w.fleet.access().verify_audit(&w.org).await.unwrap();
+    let verified = w.fleet.access().verify_audit(&admin).await.unwrap();
     assert!(verified.broken_at.is_none() && verified.entries >= 14, "{verified:?}");
 
+    // Beside a server that goes on writing it still holds.
+    let (fleet, writer) = (w.fleet.clone(), admin.clone());
+    let writing = tokio::spawn(async move {
+        for i in 0..20 {
+            fleet.access().create_token(&writer, &format!("w{i}"), Role::Viewer, 1).await.unwrap();
+        }
+    });
+    while !writing.is_finished() {
+        let verified = w.fleet.access().verify_audit(&admin).await.unwrap();
+        assert!(verified.broken_at.is_none(), "{verified:?}");
+    }
+    writing.await.unwrap();
+
     let mut tx = w.fleet.access().db.write().await.unwrap();
-    crate::db::exec!(&mut tx, crate::db::Sql::same("UPDATE audit SET actor = 'somebody else' WHERE seq = 5")).unwrap();
+    exec!(&mut tx, Sql::same("UPDATE audit SET actor = 'somebody else' WHERE seq = 5")).unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(w.fleet.access().verify_audit(&w.org).await.unwrap().broken_at, Some(5));
+    assert_eq!(w.fleet.access().verify_audit(&admin).await.unwrap().broken_at, Some(5));
 }
 
 #[tokio::test]

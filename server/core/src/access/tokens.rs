@@ -1,17 +1,19 @@
 //! API tokens for scripts: `fat_<id>_<secret>`, shown once, kept as a hash.
 
 use super::{Access, Act, Actor, Error, Who, audit, may, sessions::parse, store};
-use crate::db::{exec, row, rows};
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::{
+    bearer,
+    db::{exec, row, rows},
+};
 use serde_json::json;
-use subtle::ConstantTimeEq as _;
 use wire::{
     Timestamp,
-    access::{ApiToken, CreatedApiToken},
+    access::{ApiToken, CreatedApiToken, MAX_TOKEN_DAYS},
     ids::ApiTokenId,
     states::Role,
 };
 
+const PREFIX: &str = "fat";
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
 #[derive(sqlx::FromRow)]
@@ -28,6 +30,7 @@ pub(super) struct Live {
 #[derive(sqlx::FromRow)]
 struct Listed {
     id: String,
+    user_id: String,
     name: String,
     role: String,
     created_by: String,
@@ -38,8 +41,9 @@ struct Listed {
 }
 
 impl Listed {
-    fn shown(self) -> Result<ApiToken, Error> {
+    fn shown(self, to: &Actor) -> Result<ApiToken, Error> {
         Ok(ApiToken {
+            may_revoke: may_revoke(to, &self.user_id).is_ok(),
             id: parse(&self.id)?,
             name: self.name,
             role: parse(&self.role)?,
@@ -50,6 +54,12 @@ impl Listed {
             revoked_at: self.revoked_at.map(Timestamp),
         })
     }
+}
+
+/// One's own tokens go with the right over tokens, those of others with the right over people.
+fn may_revoke(actor: &Actor, owner: &str) -> Result<(), Error> {
+    let own = actor.user().is_some_and(|user| user.as_str() == owner);
+    may(actor, if own { Act::Tokens } else { Act::People })
 }
 
 impl Access {
@@ -63,7 +73,7 @@ impl Access {
     /// The same for the command line on the server's own machine, in a person's name.
     pub async fn create_token_for(&self, actor: &Actor, email: &str, name: &str, role: Role, days: u32) -> Result<CreatedApiToken, Error> {
         may(actor, Act::People)?;
-        let user = super::users::by_email(&mut self.db.read().await?, email).await?;
+        let user = super::users::by_email(&mut self.db.read().await?, &actor.org, email).await?;
         self.issue_token(actor, &user, name, role, days).await
     }
 
@@ -76,17 +86,16 @@ impl Access {
         days: u32,
     ) -> Result<CreatedApiToken, Error> {
         let name = super::users::text("name", name, 100)?;
-        if !(1..=366).contains(&days) {
-            return Err(Error::invalid("days", "A token lives 1 to 366 days."));
+        if !(1..=MAX_TOKEN_DAYS).contains(&days) {
+            return Err(Error::invalid("days", format!("A token lives 1 to {MAX_TOKEN_DAYS} days.")));
         }
         if actor.role().is_some_and(|own| role > own) {
             return Err(Error::invalid("role", "A token can't have a larger role than you."));
         }
         let now = self.clock.now();
         let id: ApiTokenId = self.entropy.id(now);
-        let secret = self.entropy.secret();
+        let (secret, secret_hash) = bearer::mint(PREFIX, &id, &*self.entropy);
         let expires_at = now.plus(i64::from(days) * DAY_MS);
-        let secret_hash = digest(&SHA256, secret.as_bytes());
         let mut tx = self.db.write().await?;
         exec!(
             &mut tx,
@@ -96,32 +105,34 @@ impl Access {
             user.as_str(),
             name.as_str(),
             role.as_str(),
-            secret_hash.as_ref(),
+            secret_hash.as_slice(),
             now.0,
             expires_at.0
         )?;
         audit::append(&mut tx, actor, now, "token.create", id.as_str(), &json!({ "name": name, "role": role })).await?;
         tx.commit().await?;
-        let bare = id.as_str().trim_start_matches("tok_").to_owned();
-        let token =
-            ApiToken { id, name, role, created_by: actor.label(), created_at: now, expires_at, last_used_at: None, revoked_at: None };
-        Ok(CreatedApiToken { token, secret: format!("fat_{bare}_{secret}") })
+        let token = ApiToken {
+            id,
+            name,
+            role,
+            created_by: actor.label(),
+            created_at: now,
+            expires_at,
+            last_used_at: None,
+            revoked_at: None,
+            may_revoke: may_revoke(actor, user.as_str()).is_ok(),
+        };
+        Ok(CreatedApiToken { token, secret })
     }
 
-    /// The actor behind a bearer token. Every wrong one gets the same answer; ten a minute close the address for a while.
+    /// The actor behind a bearer token. Every wrong one gets the same answer; after ten a minute from one address its wrong ones are told to
+    /// wait. A right one always passes: behind one address there may be a whole building.
     pub async fn authenticate_token(&self, bearer: &str, address: &str) -> Result<Actor, Error> {
         let now = self.clock.now();
-        if !self.guesses.open(address, now) {
-            return Err(Error::TooMany);
-        }
-        let refuse = || {
-            self.guesses.fail(address, now);
-            Error::BadToken
-        };
-        let (id, secret) = bearer.strip_prefix("fat_").and_then(|r| r.split_once('_')).ok_or_else(refuse)?;
-        let id: ApiTokenId = format!("tok_{id}").parse().map_err(|_| refuse())?;
+        let refuse = || if self.wrong_secrets.take(address, now) { Error::BadToken } else { Error::TooMany };
+        let (id, secret) = bearer::read::<ApiTokenId>(PREFIX, bearer).ok_or_else(refuse)?;
         let found = row!(&mut self.db.read().await?, Live, store::TOKEN_LIVE, id.as_str(), now.0)?.ok_or_else(refuse)?;
-        if !bool::from(found.secret_hash.ct_eq(digest(&SHA256, secret.as_bytes()).as_ref())) {
+        if !bearer::fits(secret, &found.secret_hash) {
             return Err(refuse());
         }
         if found.last_used_at.is_none_or(|t| now.since(Timestamp(t)) > 60_000) {
@@ -135,11 +146,14 @@ impl Access {
         Ok(Actor { org: parse(&found.org_id)?, who, address: address.to_owned() })
     }
 
-    /// Withdraws a token at once.
+    /// Withdraws a token at once. That of somebody else needs the right over people.
     pub async fn revoke_token(&self, actor: &Actor, id: &ApiTokenId) -> Result<(), Error> {
         may(actor, Act::Tokens)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
+        let (owner,) =
+            row!(&mut tx, (String,), store::TOKEN_OWNER, actor.org.as_str(), id.as_str())?.ok_or(Error::NotFound("API token"))?;
+        may_revoke(actor, &owner)?;
         if exec!(&mut tx, store::TOKEN_REVOKE, actor.org.as_str(), id.as_str(), now.0)? == 0 {
             return Err(Error::NotFound("API token"));
         }
@@ -149,6 +163,6 @@ impl Access {
     }
 
     pub(super) async fn tokens(&self, actor: &Actor) -> Result<Vec<ApiToken>, Error> {
-        rows!(&mut self.db.read().await?, Listed, store::TOKENS, actor.org.as_str())?.into_iter().map(Listed::shown).collect()
+        rows!(&mut self.db.read().await?, Listed, store::TOKENS, actor.org.as_str())?.into_iter().map(|t| t.shown(actor)).collect()
     }
 }

@@ -54,13 +54,10 @@ pub(super) async fn find(on: &mut impl Conn, org: &OrgId, id: &UserId) -> Result
     row!(on, Row, store::USER_BY_ID, org.as_str(), id.as_str())?.ok_or(Error::NotFound("person"))?.person()
 }
 
-pub(super) async fn by_email(on: &mut impl Conn, email: &str) -> Result<UserId, Error> {
-    #[derive(sqlx::FromRow)]
-    struct Id {
-        id: String,
-    }
-    let found = row!(on, Id, store::USER_SIGN_IN, email.trim().to_lowercase())?.ok_or(Error::NotFound("person"))?;
-    parse(&found.id)
+/// The person of this organization with this address.
+pub(super) async fn by_email(on: &mut impl Conn, org: &OrgId, email: &str) -> Result<UserId, Error> {
+    let found = row!(on, (String,), store::USER_BY_EMAIL, org.as_str(), email.trim().to_lowercase())?;
+    parse(&found.ok_or(Error::NotFound("person"))?.0)
 }
 
 /// A single line without control characters, 1 to `most` characters, trimmed.
@@ -92,13 +89,17 @@ impl Access {
         // Another instance may make its first start at the same moment; then its organization is the one.
         if exec!(&mut tx, store::ORG_INSERT, id.as_str(), FIRST_ORG, "Fleet", now.0)? == 0 {
             drop(tx);
-            let found = row!(&mut self.db.read().await?, (String, String), store::ORG_BY_SLUG, FIRST_ORG)?;
-            return parse(&found.ok_or(Error::NotFound("organization"))?.0);
+            return self.first_organization().await;
         }
         exec!(&mut tx, store::AUDIT_START, id.as_str())?;
         audit::append(&mut tx, &Actor::system(id.clone()), now, "organization.create", id.as_str(), &json!({ "slug": FIRST_ORG })).await?;
         tx.commit().await?;
         Ok(id)
+    }
+
+    pub(super) async fn first_organization(&self) -> Result<OrgId, Error> {
+        let found = row!(&mut self.db.read().await?, (String, String), store::ORG_BY_SLUG, FIRST_ORG)?;
+        parse(&found.ok_or(Error::NotFound("organization"))?.0)
     }
 
     /// Whether nobody can sign in yet.
@@ -119,16 +120,14 @@ impl Access {
 
     /// Makes the first admin with the one-time code. Works once; after that the page is closed.
     pub async fn set_up(&self, code: &str, email: &str, name: &str, password: &str) -> Result<(), Error> {
-        let now = self.clock.now();
-        if !self.guesses.open("set-up", now) {
-            return Err(Error::TooMany);
-        }
         if !self.set_up_needed().await? {
             return Err(Error::SetUp("Fleetward is already set up. Sign in instead."));
         }
         let right = self.set_up_code();
         if !bool::from(right.as_bytes().ct_eq(code.trim().to_lowercase().as_bytes())) {
-            self.guesses.fail("set-up", now);
+            if !self.wrong_secrets.take("set-up", self.clock.now()) {
+                return Err(Error::TooMany);
+            }
             return Err(Error::invalid("code", "This is not the code. It is in the server's log, on the line that says set-up code."));
         }
         let org = self.ensure_organization().await?;
@@ -146,12 +145,11 @@ impl Access {
     async fn insert_user(&self, actor: &Actor, email: &str, name: &str, role: Role, password: &str, first: bool) -> Result<UserId, Error> {
         let (email, name) = (address(email)?, text("name", name, 100)?);
         password::acceptable(password)?;
-        let (password, salt) = (password.to_owned(), self.entropy.bytes::<16>());
-        let hashed =
-            tokio::task::spawn_blocking(move || password::hash(&password, salt)).await.map_err(|e| Error::Crypto(e.to_string()))??;
+        let hashed = self.hashing.hash(password, self.entropy.bytes::<16>()).await?;
         let now = self.clock.now();
         let id: UserId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
+        audit::hold(&mut tx, &actor.org).await?;
         if first && row!(&mut tx, (i64,), store::USER_COUNT)?.is_some_and(|r| r.0 > 0) {
             return Err(Error::SetUp("Fleetward is already set up. Sign in instead."));
         }
@@ -181,13 +179,15 @@ impl Access {
     pub async fn reset_password(&self, actor: &Actor, email: &str, password: &str) -> Result<(), Error> {
         may(actor, Act::People)?;
         password::acceptable(password)?;
-        let user = by_email(&mut self.db.read().await?, email).await?;
-        let (password, salt) = (password.to_owned(), self.entropy.bytes::<16>());
-        let hashed =
-            tokio::task::spawn_blocking(move || password::hash(&password, salt)).await.map_err(|e| Error::Crypto(e.to_string()))??;
+        let user = by_email(&mut self.db.read().await?, &actor.org, email).await?;
+        let hashed = self.hashing.hash(password, self.entropy.bytes::<16>()).await?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        exec!(&mut tx, store::USER_SET_PASSWORD, actor.org.as_str(), user.as_str(), hashed.as_str())?;
+        audit::hold(&mut tx, &actor.org).await?;
+        if exec!(&mut tx, store::USER_SET_PASSWORD, actor.org.as_str(), user.as_str(), hashed.as_str())? == 0 {
+            return Err(Error::NotFound("person"));
+        }
+        exec!(&mut tx, store::ATTEMPT_FORGET_USER, actor.org.as_str(), user.as_str())?;
         exec!(&mut tx, store::SESSIONS_END_ALL, user.as_str(), "", now.0)?;
         audit::append(&mut tx, actor, now, "user.password", user.as_str(), &json!({ "reset": true })).await?;
         tx.commit().await?;
@@ -199,6 +199,7 @@ impl Access {
         may(actor, Act::People)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
+        audit::hold(&mut tx, &actor.org).await?;
         if role != Role::Admin {
             self.keep_an_admin(&mut tx, actor, user).await?;
         }
@@ -215,6 +216,7 @@ impl Access {
         may(actor, Act::People)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
+        audit::hold(&mut tx, &actor.org).await?;
         self.keep_an_admin(&mut tx, actor, user).await?;
         if exec!(&mut tx, store::USER_DISABLE, actor.org.as_str(), user.as_str())? == 0 {
             return Err(Error::NotFound("person"));

@@ -1,0 +1,71 @@
+//! The instance's own small keys: drawn at the first start, kept sealed under the key-encryption key, which is not in the database (K-1).
+
+use super::{Error, store};
+use crate::{
+    Result,
+    db::{Db, exec, row},
+    entropy::Entropy,
+    pki::{self, Kek},
+};
+use aws_lc_rs::signature::Ed25519KeyPair;
+
+const ACCESS_TOKENS: &str = "access-token-key";
+
+/// The PKCS#8 of the Ed25519 key that access tokens are signed with. It is the same one at every start and on every instance.
+pub(crate) async fn signing_key(db: &Db, kek: &Kek, entropy: &dyn Entropy) -> Result<Vec<u8>> {
+    if let Some(key) = kept(db, kek).await? {
+        return Ok(key);
+    }
+    let pair = Ed25519KeyPair::from_seed_unchecked(&entropy.bytes::<32>()).map_err(|e| Error::Crypto(e.to_string()))?;
+    let key = pair.to_pkcs8().map_err(|e| Error::Crypto(e.to_string()))?.as_ref().to_vec();
+    let sealed = kek.seal(ACCESS_TOKENS.as_bytes(), &key).map_err(pki::Error::from)?;
+    let mut tx = db.write().await?;
+    if exec!(&mut tx, store::SECRET_INSERT, ACCESS_TOKENS, sealed)? > 0 {
+        tx.commit().await?;
+        return Ok(key);
+    }
+    // Another instance makes its first start at the same moment: its key is the one.
+    drop(tx);
+    kept(db, kek).await?.ok_or_else(|| Error::Crypto("the key of access tokens is gone again".to_owned()).into())
+}
+
+async fn kept(db: &Db, kek: &Kek) -> Result<Option<Vec<u8>>> {
+    let sealed = row!(&mut db.read().await?, (Vec<u8>,), store::SECRET, ACCESS_TOKENS)?;
+    Ok(sealed.map(|(sealed,)| kek.open(ACCESS_TOKENS.as_bytes(), &sealed)).transpose().map_err(pki::Error::from)?.map(|key| key.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        db::{EngineKind, Store},
+        entropy::SeededEntropy,
+        testing,
+    };
+    use rstest::rstest;
+    use std::sync::Arc;
+    use tokio::sync::Barrier;
+
+    #[rstest]
+    #[case::sqlite(EngineKind::Sqlite)]
+    #[case::postgres(EngineKind::Postgres)]
+    #[tokio::test]
+    async fn instances_that_start_at_once_sign_with_one_key(#[case] kind: EngineKind) {
+        let (db, _folder) = testing::store(kind, Store::Fleet).await;
+        let barrier = Arc::new(Barrier::new(3));
+        let starts: Vec<_> = (0..3)
+            .map(|seed| {
+                let (db, barrier) = (db.clone(), barrier.clone());
+                tokio::spawn(async move {
+                    barrier.wait().await;
+                    signing_key(&db, &Kek::new(&[7; 32]).unwrap(), &SeededEntropy::new(seed)).await.unwrap()
+                })
+            })
+            .collect();
+        let mut keys = Vec::new();
+        for start in starts {
+            keys.push(start.await.unwrap());
+        }
+        assert!(keys.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+}
