@@ -4,18 +4,17 @@ use super::{
     DeviceNo, Devices, Error,
     presence::{clean, set_attributes},
     store,
-    tokens::{TokenRow, split_tags},
+    tokens::{PREFIX, TokenRow, split_tags},
 };
 use crate::{
     access::{Actor, Who, audit},
+    bearer,
     bus::Event,
     db::{Tx, exec, row},
     pki::{Csr, NewLeaf, csr},
 };
-use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::json;
 use std::collections::BTreeMap;
-use subtle::ConstantTimeEq as _;
 use wire::{
     Timestamp,
     enrolment::{EnrolRequest, Enrolled},
@@ -101,11 +100,9 @@ impl Devices {
     }
 
     async fn token(&self, secret: &str) -> Result<TokenRow, Error> {
-        let (id, secret) = secret.strip_prefix("fet_").and_then(|r| r.split_once('_')).ok_or(Error::BadToken)?;
-        let id: EnrolmentTokenId = format!("ent_{id}").parse().map_err(|_| Error::BadToken)?;
+        let (id, secret) = bearer::read::<EnrolmentTokenId>(PREFIX, secret).ok_or(Error::BadToken)?;
         let found = row!(&mut self.db.read().await?, TokenRow, store::TOKEN, id.as_str())?.ok_or(Error::BadToken)?;
-        let right = bool::from(found.secret_hash.ct_eq(digest(&SHA256, secret.as_bytes()).as_ref()));
-        if right { Ok(found) } else { Err(Error::BadToken) }
+        if bearer::fits(secret, &found.secret_hash) { Ok(found) } else { Err(Error::BadToken) }
     }
 
     /// The certificate this token already gave for this key, if it may be given again (E-3): a revoked one never.

@@ -3,9 +3,9 @@
 use super::{Devices, Error, store};
 use crate::{
     access::{Act, Actor, allowed, audit, may},
+    bearer,
     db::{exec, rows},
 };
-use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::json;
 use wire::{
     Timestamp,
@@ -13,6 +13,8 @@ use wire::{
     ids::EnrolmentTokenId,
 };
 
+/// What enrolment secrets begin with.
+pub(super) const PREFIX: &str = "fet";
 const HOUR_MS: i64 = 3600 * 1000;
 
 #[derive(sqlx::FromRow)]
@@ -96,7 +98,7 @@ impl Devices {
         check_tags(&new.tags)?;
         let now = self.clock.now();
         let id: EnrolmentTokenId = self.entropy.id(now);
-        let secret = self.entropy.secret();
+        let (secret, kept) = bearer::mint(PREFIX, &id, &*self.entropy);
         let expires_at = now.plus(new.hours * HOUR_MS);
         let mut tx = self.db.write().await?;
         exec!(
@@ -109,7 +111,7 @@ impl Devices {
             device_type.as_str(),
             new.tags.join(" "),
             new.max_uses,
-            digest(&SHA256, secret.as_bytes()).as_ref(),
+            kept.as_slice(),
             now.0,
             actor.label(),
             expires_at.0
@@ -117,7 +119,6 @@ impl Devices {
         let detail = json!({ "label": label, "pattern": pattern, "max_uses": new.max_uses, "hours": new.hours });
         audit::append(&mut tx, actor, now, "enrolment_token.create", id.as_str(), &detail).await?;
         tx.commit().await?;
-        let secret = format!("fet_{}_{secret}", id.as_str().trim_start_matches("ent_"));
         let named = if pattern.is_empty() || pattern.contains('*') { "\"$(hostname)\"" } else { pattern.as_str() };
         let command = format!(
             "agent run --enrol {} --token {secret} --root-fingerprint {} --device-id {named}{}",

@@ -2,6 +2,7 @@
 //! refuses what asks for more. Refuses to know devices and databases: whether the key is taken is asked when the certificate is issued.
 
 use super::der::{self, DerError};
+pub use crate::hash::sha256;
 use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
 use wire::{Fault, FaultKind, ids::DeviceId};
 use x509_parser::{
@@ -160,13 +161,6 @@ fn shape(der: &[u8]) -> Result<(), CsrError> {
     } else {
         Err(CsrError::Malformed("not PKCS#10"))
     }
-}
-
-/// SHA-256 of these bytes.
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut out = [0; 32];
-    out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
-    out
 }
 
 fn decode(input: &[u8]) -> Result<Vec<u8>, CsrError> {

@@ -6,7 +6,6 @@ use crate::{
     access::{Act, Actor, allowed, may},
     db::{self, Conn},
 };
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use wire::{
     ids::{Digest, OrgId, ReleaseId},
@@ -120,9 +119,7 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
 
 /// SHA-256 of some bytes.
 pub(super) fn sha256(bytes: &[u8]) -> Digest {
-    let mut out = [0; 32];
-    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    Digest::from_bytes(&out)
+    Digest::from_bytes(&crate::hash::sha256(bytes))
 }
 
 /// The signed payload, indented for people; the envelope itself where it can't be read.

@@ -2,7 +2,7 @@
 //! itself never signs a release. Private keys are PKCS#8 in PEM (RFC 5958, RFC 8410), public ones SPKI in PEM.
 
 use super::manifest::{self, ManifestError};
-use crate::entropy::Entropy;
+use crate::{entropy::Entropy, hash};
 use aws_lc_rs::{
     digest,
     signature::{Ed25519KeyPair, KeyPair as _},
@@ -118,14 +118,12 @@ pub fn payload(name: &str, format: &str, content: &mut impl std::io::Read) -> st
             Err(e) => return Err(e),
         }
     }
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(context.finish().as_ref());
-    Ok(Payload { name: name.to_owned(), size, sha256: Digest::from_bytes(&bytes), format: format.to_owned() })
+    Ok(Payload { name: name.to_owned(), size, sha256: Digest::from_bytes(&hash::finished(context)), format: format.to_owned() })
 }
 
 /// SHA-256 (hex) of the 32 key bytes.
 pub fn keyid(public: &[u8; 32]) -> String {
-    hex::encode(digest::digest(&digest::SHA256, public))
+    hex::encode(hash::sha256(public))
 }
 
 /// A public key as SPKI in PEM.

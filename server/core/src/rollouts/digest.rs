@@ -4,7 +4,6 @@
 //! The form is a list of fields, each a length (64 bits, big-endian) and its bytes, beginning with the form's name. Floats are their
 //! IEEE 754 bits with −0 as 0. Name and reason are in it too: they are what the approver read.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use wire::{
     ids::{Digest, OrgId, RolloutId},
     rollouts::{Reach, RolloutSpec},
@@ -53,10 +52,7 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         form.number(u64::from(*min_sample));
         form.number(u64::from(*max_errors));
     }
-    let hash = digest(&SHA256, &form.0);
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(hash.as_ref());
-    Digest::from_bytes(&bytes)
+    Digest::from_bytes(&crate::hash::sha256(&form.0))
 }
 
 struct Form(Vec<u8>);

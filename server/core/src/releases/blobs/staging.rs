@@ -108,8 +108,6 @@ impl Staged {
 
     /// The digest of everything in it.
     pub fn digest(&self) -> Digest {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(self.digest.clone().finish().as_ref());
-        Digest::from_bytes(&bytes)
+        Digest::from_bytes(&crate::hash::finished(self.digest.clone()))
     }
 }
