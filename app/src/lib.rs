@@ -13,6 +13,7 @@
 pub mod api;
 pub mod live;
 pub mod pages;
+mod parts;
 pub mod plan;
 pub mod routes;
 pub mod session;
@@ -22,8 +23,8 @@ pub mod ui;
 pub use routes::App;
 pub use shell::{Assets, shell};
 
-/// Takes over the server's markup. Call once, from the wasm entry.
+/// Takes over the server's markup as soon as the part of the page is there. Call once, from the wasm entry.
 #[cfg(feature = "hydrate")]
 pub fn hydrate() {
-    leptos::mount::hydrate_body(App);
+    leptos::mount::hydrate_lazy(App);
 }

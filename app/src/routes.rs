@@ -1,17 +1,14 @@
 //! Every address of the console and the page behind it.
 
 use crate::{
-    pages::{
-        account::AccountPage, approvals::ApprovalsPage, audit::AuditPage, certificates::CertificatesPage, devices,
-        enrolment::EnrolmentPage, errors::NotFound, overview::OverviewPage, people::PeoplePage, releases, rollouts, set_up::SetUpPage,
-        sign_in::SignInPage,
-    },
+    pages::{errors::NotFound, overview::OverviewPage, set_up::SetUpPage, sign_in::SignInPage},
+    parts,
     ui::{behaviour, frame::Frame},
 };
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
 use leptos_router::{
-    SsrMode,
+    Lazy, SsrMode,
     any_nested_route::IntoAnyNestedRoute,
     components::{ParentRoute, Route, Router, Routes},
     path,
@@ -43,8 +40,8 @@ pub fn App() -> impl IntoView {
 fn FleetRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
     view! {
         <ParentRoute path=path!("/devices") view=leptos_router::components::Outlet ssr=SsrMode::Async>
-            <Route path=path!("") view=devices::list::DevicesPage ssr=SsrMode::Async/>
-            <Route path=path!(":id/:tab?") view=devices::detail::DevicePage ssr=SsrMode::Async/>
+            <Route path=path!("") view={Lazy::<parts::Devices>::new()} ssr=SsrMode::Async/>
+            <Route path=path!(":id/:tab?") view={Lazy::<parts::Device>::new()} ssr=SsrMode::Async/>
         </ParentRoute>
     }
     .into_inner()
@@ -55,14 +52,14 @@ fn FleetRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
 fn UpdateRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
     view! {
         <ParentRoute path=path!("") view=leptos_router::components::Outlet ssr=SsrMode::Async>
-            <Route path=path!("/firmware") view=releases::ReleasesPage ssr=SsrMode::Async/>
-            <Route path=path!("/firmware/:id") view=releases::ReleasePage ssr=SsrMode::Async/>
-            <Route path=path!("/rollouts") view=rollouts::list::RolloutsPage ssr=SsrMode::Async/>
-            <Route path=path!("/rollouts/new") view=rollouts::wizard::WizardPage ssr=SsrMode::Async/>
-            <Route path=path!("/rollouts/:id") view=rollouts::detail::RolloutPage ssr=SsrMode::Async/>
-            <Route path=path!("/rollouts/:id/edit") view=rollouts::wizard::WizardPage ssr=SsrMode::Async/>
-            <Route path=path!("/rollouts/:id/:verb") view=rollouts::confirm::ConfirmPage ssr=SsrMode::Async/>
-            <Route path=path!("/approvals") view=ApprovalsPage ssr=SsrMode::Async/>
+            <Route path=path!("/firmware") view={Lazy::<parts::Releases>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/firmware/:id") view={Lazy::<parts::Release>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/rollouts") view={Lazy::<parts::Rollouts>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/rollouts/new") view={Lazy::<parts::Wizard>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/rollouts/:id") view={Lazy::<parts::Rollout>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/rollouts/:id/edit") view={Lazy::<parts::Wizard>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/rollouts/:id/:verb") view={Lazy::<parts::Confirm>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/approvals") view={Lazy::<parts::Approvals>::new()} ssr=SsrMode::Async/>
         </ParentRoute>
     }
     .into_inner()
@@ -73,11 +70,11 @@ fn UpdateRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
 fn AdminRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
     view! {
         <ParentRoute path=path!("") view=leptos_router::components::Outlet ssr=SsrMode::Async>
-            <Route path=path!("/certificates") view=CertificatesPage ssr=SsrMode::Async/>
-            <Route path=path!("/enrolment") view=EnrolmentPage ssr=SsrMode::Async/>
-            <Route path=path!("/people") view=PeoplePage ssr=SsrMode::Async/>
-            <Route path=path!("/audit") view=AuditPage ssr=SsrMode::Async/>
-            <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async/>
+            <Route path=path!("/certificates") view={Lazy::<parts::Certificates>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/enrolment") view={Lazy::<parts::Enrolment>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/people") view={Lazy::<parts::People>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/audit") view={Lazy::<parts::Audit>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/account") view={Lazy::<parts::Account>::new()} ssr=SsrMode::Async/>
         </ParentRoute>
     }
     .into_inner()

@@ -145,7 +145,9 @@ async fn send(channel: device::Channel, number: usize, epoch: Instant) {
         #[expect(clippy::cast_precision_loss, reason = "microseconds of a minute")]
         let sent = epoch.elapsed().as_micros() as f64;
         let frame = Up::Samples(Samples { seq, samples: vec![Sample { m: name.clone(), t: SystemClock.now().0, v: sent }] });
-        out.send(Message::text(serde_json::to_string(&frame).unwrap())).await.unwrap();
+        if out.send(Message::text(serde_json::to_string(&frame).unwrap())).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub type Assets = BTreeMap<String, String>;
 pub struct Site {
     pub root: PathBuf,
     pub assets: Assets,
+    /// The modules that are fetched when somebody goes where they are needed.
+    pub parts: Vec<PathBuf>,
 }
 
 impl Site {
@@ -54,6 +56,12 @@ pub fn assemble(client: &Client, css: &Path, chart: &Path) -> Result<Site> {
     bundle.add("chart", "chart.js", &fs::read(chart)?)?;
     bundle.add("js", "fleetward.js", &fs::read(&client.js)?)?;
     bundle.add("wasm", "fleetward.wasm", &fs::read(&client.wasm)?)?;
+    let mut parts = Vec::new();
+    for part in &client.parts {
+        let file = bundle.pkg.join(part.file_name().context("a part without a name")?);
+        bundle.keep(file.clone(), &fs::read(part)?)?;
+        parts.push(file);
+    }
     let css = with_hashed_fonts(&fs::read_to_string(css)?, &bundle.assets)?;
     bundle.add("css", "app.css", css.as_bytes())?;
     for file in FIXED {
@@ -72,7 +80,7 @@ pub fn assemble(client: &Client, css: &Path, chart: &Path) -> Result<Site> {
     for stale in paths::files_below(&root)?.iter().filter(|file| !kept.contains(file)) {
         fs::remove_file(stale)?;
     }
-    Ok(Site { root, assets })
+    Ok(Site { root, assets, parts })
 }
 
 struct Bundle {
