@@ -35,6 +35,7 @@ pub struct Call {
     /// Who asks.
     pub actor: Actor,
     answer: Answer,
+    cookies: Cookies,
 }
 
 impl Call {
@@ -55,8 +56,20 @@ impl Call {
         self.answer.lead_to(path);
     }
     /// Takes this browser's session away.
-    pub fn sign_out(&self, cookies: Cookies) {
-        self.answer.sign_out(cookies);
+    pub fn sign_out(&self) {
+        self.answer.sign_out(self.cookies);
+    }
+    /// How to set cookies.
+    pub(super) const fn cookies(&self) -> Cookies {
+        self.cookies
+    }
+    /// Sets one, a whole `Set-Cookie` value.
+    pub(super) fn set_cookie(&self, cookie: &str) {
+        self.answer.set_cookie(cookie);
+    }
+    /// Whether this answers a form that was posted without JavaScript.
+    pub(super) const fn to_form(&self) -> bool {
+        self.answer.form
     }
     /// Whether a person typed what names the object before it is harmed. The browser checks it too, but only this one counts.
     pub fn confirmed(&self, typed: &str, expected: &str) -> Result<(), ApiFault> {
@@ -111,10 +124,6 @@ impl Answer {
             response.insert_header(HeaderName::from_static(REDIRECT_HEADER), HeaderValue::from_static(""));
         }
     }
-    /// Whether this answers a form that was posted without JavaScript.
-    pub const fn to_form(&self) -> bool {
-        self.form
-    }
     /// Sets the cookies of a session.
     pub fn sign_in(&self, cookies: Cookies, signed_in: &SignedIn) {
         self.set_cookies(cookies::signed_in(cookies, signed_in));
@@ -125,14 +134,13 @@ impl Answer {
     }
     fn set_cookies(&self, all: Vec<String>) {
         for cookie in all {
-            if let (Some(response), Ok(cookie)) = (&self.response, HeaderValue::from_str(&cookie)) {
-                response.append_header(header::SET_COOKIE, cookie);
-            }
+            self.set_cookie(&cookie);
         }
     }
-    /// The response's options, to set a cookie.
-    pub fn response(&self) -> Option<&ResponseOptions> {
-        self.response.as_ref()
+    fn set_cookie(&self, cookie: &str) {
+        if let (Some(response), Ok(cookie)) = (&self.response, HeaderValue::from_str(cookie)) {
+            response.append_header(header::SET_COOKIE, cookie);
+        }
     }
 }
 
@@ -140,7 +148,7 @@ impl Answer {
 pub fn caller() -> Result<Call, ApiFault> {
     let (fleet, answer) = anyone()?;
     match use_context::<Asker>().and_then(|asker| asker.0) {
-        Some(actor) => Ok(Call { fleet, actor, answer }),
+        Some(actor) => Ok(Call { fleet, actor, answer, cookies: browser().0 }),
         None => Err(answer.refuse(ApiFault::new(FaultKind::Unauthenticated, "signed_out", "You are signed out. Sign in again."))),
     }
 }

@@ -1,30 +1,22 @@
 //! Enrolment tokens.
 
-use super::{fault::ApiFault, packed::Packed};
+use super::{fault::ApiFault, once::Shown, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use serde::{Deserialize, Serialize};
 use wire::enrolment::{CreatedEnrolmentToken, EnrolmentPage};
 
 /// The enrolment page, and the token that was just made by a form without JavaScript.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EnrolmentModel {
-    /// The page.
-    pub page: EnrolmentPage,
-    /// Shown this once.
-    pub created: Option<CreatedEnrolmentToken>,
-}
+pub type EnrolmentModel = Shown<EnrolmentPage, CreatedEnrolmentToken>;
 
 /// All the enrolment page shows: an [`EnrolmentModel`].
 #[server(prefix = "/rpc", endpoint = "/enrolment", input = GetUrl)]
 pub async fn read_enrolment() -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    let (_, answer) = super::caller::anyone()?;
-    let (cookies, _) = super::caller::browser();
-    let created: Option<CreatedEnrolmentToken> = super::once::taken();
+    let waiting = super::once::waiting();
     let page = call.answer(call.fleet.devices().enrolment_page(&call.actor).await)?;
-    if created.is_some() {
-        super::once::forget(&answer, cookies, "/enrolment");
-    }
+    let created = call.shown_once("/enrolment", waiting, |id, secret| {
+        let token = page.tokens.iter().find(|t| t.id.as_str() == id)?.clone();
+        Some(CreatedEnrolmentToken { command: call.fleet.devices().enrolment_line(&token, &secret), token, secret })
+    });
     Packed::of(&EnrolmentModel { page, created })
 }
 
@@ -39,12 +31,10 @@ pub async fn create_enrolment_token(
     hours: i64,
 ) -> Result<CreatedEnrolmentToken, ApiFault> {
     let call = super::caller::caller()?;
-    let (_, answer) = super::caller::anyone()?;
-    let (cookies, _) = super::caller::browser();
     let tags = tags.split([',', ' ', '\n']).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect();
     let new = wire::enrolment::NewEnrolmentToken { label, pattern, device_type, tags, max_uses, hours };
     let created = call.answer(call.fleet.devices().create_enrolment_token(&call.actor, new).await)?;
-    super::once::hand_over(&answer, cookies, "/enrolment", &created);
+    call.hand_over("/enrolment", created.token.id.as_str(), &created.secret);
     Ok(created)
 }
 

@@ -18,7 +18,6 @@ pub mod enrolment;
 pub mod fault;
 #[cfg(feature = "hydrate")]
 pub mod fetch;
-#[cfg(feature = "ssr")]
 pub mod once;
 pub mod overview;
 pub mod packed;

@@ -1,69 +1,79 @@
-//! Secrets that are shown once, to a browser without JavaScript.
+//! Secrets that are shown once, also to a browser without JavaScript.
 //!
 //! With JavaScript a new secret is the answer of the call. A plain form post, however, is answered by a redirect, so the secret has to survive
 //! one more request without being kept on the server or standing in an address: it travels in an `HttpOnly` cookie that only the page it is
-//! for receives, lives a minute, and is taken away by the page that shows it.
+//! for receives, lives a minute, and is taken away by the page that shows it. Nothing but the secret and the id of what it belongs to is in the
+//! cookie: browsers drop one of more than 4 KiB.
 
-use super::caller::{Answer, Cookies};
-use http::{HeaderValue, header};
-use serde::{Serialize, de::DeserializeOwned};
+#[cfg(feature = "ssr")]
+use super::caller::{Call, cookie};
+use serde::{Deserialize, Serialize};
+
+/// A page that makes secrets, and the one that was just made by a form without JavaScript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown<P, C> {
+    /// The page.
+    pub page: P,
+    /// Shown this once.
+    pub created: Option<C>,
+}
 
 /// What the cookie is called.
+#[cfg(feature = "ssr")]
 const NAME: &str = "fw_once";
 /// Seconds it lives.
+#[cfg(feature = "ssr")]
 const LIVES: u32 = 60;
 
-/// Reads the secret meant for this page, if one waits. Call before the first await.
-pub fn taken<T: DeserializeOwned>() -> Option<T> {
-    let text = super::caller::cookie(NAME)?;
-    serde_json::from_slice(&unhex(&text)?).ok()
+/// A secret on its way to the page that shows it.
+#[cfg(feature = "ssr")]
+pub struct Waiting {
+    id: String,
+    secret: String,
 }
 
-/// Takes the cookie away from the browser again; `path` is the page's.
-pub fn forget(answer: &Answer, cookies: Cookies, path: &str) {
-    set(answer, cookies, path, "", 0);
+/// The secret meant for this page, if one waits. Call before the first await.
+#[cfg(feature = "ssr")]
+pub fn waiting() -> Option<Waiting> {
+    read(&cookie(NAME)?)
 }
 
-/// Hands `secret` to the page at `path` if the request was a plain form; otherwise the answer itself carries it.
-pub fn hand_over<T: Serialize>(answer: &Answer, cookies: Cookies, path: &str, secret: &T) {
-    if !answer.to_form() {
-        return;
+#[cfg(feature = "ssr")]
+fn read(value: &str) -> Option<Waiting> {
+    let (id, secret) = value.split_once('.')?;
+    Some(Waiting { id: id.to_owned(), secret: secret.to_owned() })
+}
+
+#[cfg(feature = "ssr")]
+impl Call {
+    /// Takes the secret that waits for the page at `path` away from the browser and makes what is shown of it: `of` finds what the id names.
+    pub fn shown_once<C>(&self, path: &str, waiting: Option<Waiting>, of: impl FnOnce(&str, String) -> Option<C>) -> Option<C> {
+        let Waiting { id, secret } = waiting?;
+        self.set_once(path, "", 0);
+        of(&id, secret)
     }
-    if let Ok(json) = serde_json::to_vec(secret) {
-        set(answer, cookies, path, &hex(&json), LIVES);
+
+    /// Hands the secret of `id` to the page at `path` if the request was a plain form; otherwise the answer itself carries it.
+    pub fn hand_over(&self, path: &str, id: &str, secret: &str) {
+        if self.to_form() {
+            self.set_once(path, &format!("{id}.{secret}"), LIVES);
+        }
+    }
+
+    fn set_once(&self, path: &str, value: &str, seconds: u32) {
+        let secure = if self.cookies().secure { "; Secure" } else { "" };
+        self.set_cookie(&format!("{NAME}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"));
     }
 }
 
-fn set(answer: &Answer, cookies: Cookies, path: &str, value: &str, seconds: u32) {
-    let secure = if cookies.secure { "; Secure" } else { "" };
-    let cookie = format!("{NAME}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
-    if let (Some(response), Ok(cookie)) = (answer.response(), HeaderValue::from_str(&cookie)) {
-        response.append_header(header::SET_COOKIE, cookie);
-    }
-}
-
-/// Bytes as hex: every byte of JSON may stand in a cookie then.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).filter_map(|n| char::from_digit(u32::from(n), 16)).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.is_empty() || text.len() % 2 == 1 || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect()
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "ssr"))]
 mod tests {
-    use super::*;
+    use super::read;
 
     #[test]
-    fn a_secret_survives_the_cookie() {
-        let secret = "fet_\u{fc}\"; Path=/";
-        assert_eq!(unhex(&hex(secret.as_bytes())).unwrap(), secret.as_bytes());
-        assert_eq!(unhex("abc"), None);
-        assert_eq!(unhex("zz"), None);
-        assert_eq!(unhex("\u{fc}"), None);
+    fn a_cookie_is_an_id_and_a_secret() {
+        let waiting = read("tok_0193.fat_0193_a-b_c").unwrap();
+        assert_eq!((waiting.id.as_str(), waiting.secret.as_str()), ("tok_0193", "fat_0193_a-b_c"));
+        assert!(read("").is_none() && read("7b7d").is_none());
     }
 }

@@ -1,33 +1,25 @@
 //! People and API tokens.
 
-use super::{fault::ApiFault, packed::Packed};
+use super::{fault::ApiFault, once::Shown, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use serde::{Deserialize, Serialize};
 use wire::{
     access::{CreatedApiToken, PeoplePage},
     states::Role,
 };
 
 /// The people page, and the API token that was just made by a form without JavaScript.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeopleModel {
-    /// The page.
-    pub page: PeoplePage,
-    /// Shown this once.
-    pub created: Option<CreatedApiToken>,
-}
+pub type PeopleModel = Shown<PeoplePage, CreatedApiToken>;
 
 /// All the people page shows: a [`PeopleModel`].
 #[server(prefix = "/rpc", endpoint = "/people", input = GetUrl)]
 pub async fn read_people() -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    let (_, answer) = super::caller::anyone()?;
-    let (cookies, _) = super::caller::browser();
-    let created: Option<CreatedApiToken> = super::once::taken();
+    let waiting = super::once::waiting();
     let page = call.answer(call.fleet.access().people_page(&call.actor).await)?;
-    if created.is_some() {
-        super::once::forget(&answer, cookies, "/people");
-    }
+    let created = call.shown_once("/people", waiting, |id, secret| {
+        let token = page.tokens.iter().find(|t| t.id.as_str() == id)?.clone();
+        Some(CreatedApiToken { token, secret })
+    });
     Packed::of(&PeopleModel { page, created })
 }
 
@@ -68,10 +60,8 @@ pub async fn disable_user(id: String, #[server(default)] confirm: String) -> Res
 #[server(prefix = "/rpc", endpoint = "/api_token_new")]
 pub async fn create_api_token(name: String, role: Role, days: u32) -> Result<CreatedApiToken, ApiFault> {
     let call = super::caller::caller()?;
-    let (_, answer) = super::caller::anyone()?;
-    let (cookies, _) = super::caller::browser();
     let created = call.answer(call.fleet.access().create_token(&call.actor, &name, role, days).await)?;
-    super::once::hand_over(&answer, cookies, "/people", &created);
+    call.hand_over("/people", created.token.id.as_str(), &created.secret);
     Ok(created)
 }
 

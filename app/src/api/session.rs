@@ -26,9 +26,8 @@ pub async fn sign_in(email: String, password: String, #[server(default)] next: S
 #[server(prefix = "/rpc", endpoint = "/session/sign_out")]
 pub async fn sign_out() -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let (cookies, _) = super::caller::browser();
     call.answer(call.fleet.access().sign_out(&call.actor).await)?;
-    call.sign_out(cookies);
+    call.sign_out();
     call.lead_to("/sign-in");
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::{
         form::{self, action, fault_banner, on_success, refusal},
         icon,
         number::counted,
-        page::{card_flush, page},
+        page::{self, card_flush, page},
         pager, select, table, time,
         toast::toasts,
     },
@@ -59,9 +59,8 @@ fn content(model: &Model, before: i64, here: &str, asked: &str, revoke: FormCall
         counted(model.certificates.total, "certificate", "certificates"),
         counted(i64::try_from(model.authorities.len()).unwrap_or(0), "authority", "authorities")
     );
-    let question = items.iter().find(|c| model.may_revoke && c.id.as_str() == asked).map(|c| {
-        view! { <section class="card narrow ask"><header><h2>{question_title(c)}</h2></header>{ask(c, revoke)}</section> }
-    });
+    let question =
+        items.iter().find(|c| model.may_revoke && c.id.as_str() == asked).map(|c| page::question(question_title(c), ask(c, revoke)));
     let list = if items.is_empty() {
         view! { <div class="card">{empty("shield-check", "No certificates yet", "A device gets its certificate when it enrols.", Some(view! { <a class="btn" href="/enrolment">"Enrol a device"</a> }.into_any()))}</div> }.into_any()
     } else {

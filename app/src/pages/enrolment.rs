@@ -1,5 +1,6 @@
 //! Enrolment: how a device joins, and the tokens it joins with.
 
+use super::words;
 use crate::api::packed::reading;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
@@ -7,17 +8,15 @@ use crate::{
     live,
     ui::{
         Column, Confirm, Control, PageHead, Tone, badge, card, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
-        form::{self, action, fault_banner, on_success, refusal},
+        form::{self, action, fault_banner, on_success, refusal, said},
         number::{counted, grouped},
-        page::{card_flush, page},
+        page::{self, card_flush, page},
         table, text, time,
-        toast::toasts,
     },
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
-    Timestamp,
     enrolment::{CreatedEnrolmentToken, EnrolmentPage as Page, EnrolmentToken},
     live::Topic,
 };
@@ -28,17 +27,9 @@ pub fn EnrolmentPage() -> AnyView {
     let query = use_query_map();
     let model = reading(|| ReadEnrolment {});
     live::refetch_on(|| Some(Topic::Devices), 1000, model);
-    let notes = toasts();
     let create = action::<CreateEnrolmentToken>();
     on_success(create, move |_| model.refetch());
-    let revoke = action::<RevokeEnrolmentToken>();
-    on_success(revoke, move |()| {
-        crate::ui::dialog::close_all();
-        if let Some(notes) = notes {
-            notes.say(Tone::Ok, "Token revoked");
-        }
-        model.refetch();
-    });
+    let revoke = said::<RevokeEnrolmentToken>("Token revoked", model);
     let calls = Calls { create, revoke };
     page(model, move |model: Model| {
         let asked = query.with_untracked(|q| q.get("revoke"));
@@ -54,9 +45,10 @@ struct Calls {
 
 fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
     let p = &model.page;
-    let question = asked.filter(|_| p.may_edit).and_then(|id| p.tokens.iter().find(|t| t.id.as_str() == id)).map(|t| {
-        view! { <section class="card narrow ask"><header><h2>{format!("Revoke {}", t.label)}</h2></header>{ask(t, calls.revoke)}</section> }
-    });
+    let question = asked
+        .filter(|_| p.may_edit)
+        .and_then(|id| p.tokens.iter().find(|t| t.id.as_str() == id))
+        .map(|t| page::question(format!("Revoke {}", t.label), ask(t, calls.revoke)));
     // The plain form's token comes with the page, the scripted form's as the answer of its call.
     let posted = model.created.clone();
     let shown = p.tokens.clone();
@@ -156,7 +148,7 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
         .tokens
         .iter()
         .map(|t| {
-            let (tone, word) = standing(t, p.at);
+            let (tone, word) = words::token_standing(t.revoked_at.is_some(), t.uses >= t.max_uses, t.expires_at, p.at);
             let left = (t.max_uses - t.uses).max(0);
             let button = (p.may_edit && tone == Tone::Ok).then(|| {
                 let id = format!("revoke-{}", t.id);
@@ -182,19 +174,6 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
         })
         .collect_view();
     table("Enrolment tokens", columns, rows.into_any())
-}
-
-/// What a token is still good for.
-fn standing(t: &EnrolmentToken, now: Timestamp) -> (Tone, &'static str) {
-    if t.revoked_at.is_some() {
-        (Tone::Bad, "Revoked")
-    } else if t.uses >= t.max_uses {
-        (Tone::Off, "Used up")
-    } else if t.expires_at <= now {
-        (Tone::Off, "Expired")
-    } else {
-        (Tone::Ok, "Usable")
-    }
 }
 
 fn ask(t: &EnrolmentToken, call: FormCall<RevokeEnrolmentToken>) -> AnyView {

@@ -1,5 +1,6 @@
 //! People with a login, and the API tokens of scripts.
 
+use super::words;
 use crate::api::packed::reading;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
@@ -8,21 +9,17 @@ use crate::{
         Column, Confirm, Control, PageHead, Tone, badge, card, code_block, dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty, field,
-        form::{self, action, fault_banner, on_success, refusal},
-        page::{card_flush, page},
+        form::{self, fault_banner, refusal, said},
+        page::{self, card_flush, page},
         select, table, text, time,
-        toast::toasts,
     },
 };
-use leptos::{prelude::*, server_fn::ServerFn};
+use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
-    Timestamp,
     access::{ApiToken, CreatedApiToken, MAX_TOKEN_DAYS, PeoplePage as Page, User},
     states::Role,
 };
-
-type Read = crate::api::packed::Reading;
 
 /// `/people`; `?disable=ID` and `?revoke=ID` ask without JavaScript.
 #[component]
@@ -51,24 +48,6 @@ struct Calls {
     revoke: FormCall<RevokeApiToken>,
 }
 
-/// A call that says so when it is done, closes its dialog and reads the page again.
-fn said<S>(word: &'static str, model: Read) -> FormCall<S>
-where
-    S: ServerFn<Error = crate::api::fault::ApiFault> + 'static,
-    S::Output: serde::de::DeserializeOwned,
-{
-    let call = action::<S>();
-    let notes = toasts();
-    on_success(call, move |_| {
-        crate::ui::dialog::close_all();
-        if let Some(notes) = notes {
-            notes.say(Tone::Ok, word);
-        }
-        model.refetch();
-    });
-    call
-}
-
 fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
     let p = &model.page;
     let question = asked.and_then(|id| {
@@ -85,8 +64,7 @@ fn content(model: &Model, asked: Option<&str>, calls: Calls) -> AnyView {
         };
         user.or_else(token)
     });
-    let question =
-        question.map(|(title, form)| view! { <section class="card narrow ask"><header><h2>{title}</h2></header>{form}</section> });
+    let question = question.map(|(title, form)| page::question(title, form));
     // The plain form's token comes with the page, the scripted form's as the answer of its call.
     let posted = model.created.clone();
     let created = move || {
@@ -279,7 +257,7 @@ fn token_rows(p: &Page, revoke: FormCall<RevokeApiToken>) -> AnyView {
         .tokens
         .iter()
         .map(|t| {
-            let (tone, word) = standing(t, p.at);
+            let (tone, word) = words::token_standing(t.revoked_at.is_some(), false, t.expires_at, p.at);
             let button = (t.may_revoke && tone == Tone::Ok).then(|| {
                 let id = format!("revoke-{}", t.id);
                 view! {
@@ -301,16 +279,6 @@ fn token_rows(p: &Page, revoke: FormCall<RevokeApiToken>) -> AnyView {
         })
         .collect_view();
     table("API tokens", columns, rows.into_any())
-}
-
-fn standing(t: &ApiToken, now: Timestamp) -> (Tone, &'static str) {
-    if t.revoked_at.is_some() {
-        (Tone::Bad, "Revoked")
-    } else if t.expires_at <= now {
-        (Tone::Off, "Expired")
-    } else {
-        (Tone::Ok, "Usable")
-    }
 }
 
 fn ask_disable(u: &User, call: FormCall<DisableUser>) -> AnyView {

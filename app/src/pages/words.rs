@@ -2,6 +2,7 @@
 
 use crate::ui::Tone;
 use wire::{
+    Timestamp,
     overview::AttentionKind,
     states::{CertificateState, DeviceState, ReleaseState, RolloutState, StageState, UpdateState},
 };
@@ -15,6 +16,19 @@ pub const fn device(state: DeviceState, online: bool) -> (Tone, &'static str) {
         (DeviceState::Pending, _) => (Tone::Hold, "Pending"),
         (DeviceState::Suspended, _) => (Tone::Hold, "Suspended"),
         (DeviceState::Decommissioned, _) => (Tone::Bad, "Decommissioned"),
+    }
+}
+
+/// What a token is still good for.
+pub const fn token_standing(revoked: bool, used_up: bool, expires: Timestamp, now: Timestamp) -> (Tone, &'static str) {
+    if revoked {
+        (Tone::Bad, "Revoked")
+    } else if used_up {
+        (Tone::Off, "Used up")
+    } else if expires.0 <= now.0 {
+        (Tone::Off, "Expired")
+    } else {
+        (Tone::Ok, "Usable")
     }
 }
 

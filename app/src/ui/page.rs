@@ -110,6 +110,12 @@ pub fn card_flush(title: impl Into<String>, aside: Option<AnyView>, body: AnyVie
     .into_any()
 }
 
+/// A question in the page itself: what a dialog is without JavaScript.
+pub fn question(title: impl Into<String>, form: AnyView) -> AnyView {
+    let title: String = title.into();
+    view! { <section class="card narrow ask"><header><h2>{title}</h2></header>{form}</section> }.into_any()
+}
+
 /// A message over the whole width. Bad ones are announced at once, the others when the reader is free.
 pub fn banner(tone: Tone, text: AnyView) -> AnyView {
     let role = if tone == Tone::Bad { "alert" } else { "status" };

@@ -160,3 +160,29 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
     unconfirmed(b.post("rollout_act", &[&stop[..], &[("confirm", "Radio")]].concat()).await);
     assert_eq!(b.post("rollout_act", &[&stop[..], &[("confirm", "Radio fix")]].concat()).await.unwrap(), "/approvals");
 }
+
+#[tokio::test]
+async fn a_secret_with_everything_around_it_survives_the_redirect_and_is_shown_once() {
+    let b = Browser::new().await;
+    let tags = (0..20).map(|i| format!("{i:0>50}")).collect::<Vec<_>>().join("+");
+    let form = format!("label=Hall+3&pattern=gw-*&device_type=gateway&tags={tags}&max_uses=1&hours=1");
+    let (status, headers, _) = b.send("POST", "/rpc/enrolment_token_new", FORM, form.into_bytes(), "text/html").await;
+    assert_eq!(status, StatusCode::FOUND, "{headers:?}");
+    let set = headers.get_all(header::SET_COOKIE).iter().map(|v| v.to_str().unwrap()).find(|c| c.starts_with("fw_once=")).unwrap();
+    assert!(set.len() < 4096 && set.contains("; Path=/enrolment;"), "{set}");
+    let cookie = set.split(';').next().unwrap();
+    let secret = cookie.split_once('.').unwrap().1.to_owned();
+
+    let page = |cookies: String| {
+        let request = Request::get("/enrolment").header(header::COOKIE, cookies).body(Body::empty()).unwrap();
+        async {
+            let (parts, body) = b.router.clone().oneshot(request).await.unwrap().into_parts();
+            (parts.headers, String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap())
+        }
+    };
+    let (headers, text) = page(format!("{}; {cookie}", b.session)).await;
+    assert!(text.contains(&format!("--token {secret} ")) && text.contains("--type gateway"), "the line to paste is there");
+    assert!(headers.get_all(header::SET_COOKIE).iter().any(|v| v.to_str().unwrap().starts_with("fw_once=; Path=/enrolment; Max-Age=0;")));
+    let (_, text) = page(b.session.clone()).await;
+    assert!(!text.contains(&secret));
+}

@@ -13,7 +13,7 @@ use crate::{
         form::{action, on_success, refusal},
         icon,
         number::{bytes, counted, grouped},
-        page::{card_flush, page},
+        page::{self, card_flush, page},
         table, time,
         toast::toasts,
     },
@@ -109,9 +109,7 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyV
         view! { <a class="btn" data-v="primary" href=href>{icon("rocket")}"New rollout with this"</a> }
     });
     let dialogs = offered.iter().map(|v| dialog(format!("ask-{}", v.word()), question_title(m, *v), ask(m, *v, call))).collect_view();
-    let question = asked.filter(|v| v.allowed(m)).map(|v| {
-        view! { <section class="card narrow ask"><header><h2>{question_title(m, v)}</h2></header>{ask(m, v, call)}</section> }
-    });
+    let question = asked.filter(|v| v.allowed(m)).map(|v| page::question(question_title(m, v), ask(m, v, call)));
     let quarantine =
         (!r.quarantine.is_empty()).then(|| banner(Tone::Bad, view! { <b>"Quarantined."</b>" "{r.quarantine.clone()} }.into_any()));
     let sub =

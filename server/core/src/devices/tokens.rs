@@ -119,18 +119,11 @@ impl Devices {
         let detail = json!({ "label": label, "pattern": pattern, "max_uses": new.max_uses, "hours": new.hours });
         audit::append(&mut tx, actor, now, "enrolment_token.create", id.as_str(), &detail).await?;
         tx.commit().await?;
-        let named = if pattern.is_empty() || pattern.contains('*') { "\"$(hostname)\"" } else { pattern.as_str() };
-        let command = format!(
-            "agent run --enrol {} --token {secret} --root-fingerprint {} --device-id {named}{}",
-            self.urls.enrol,
-            self.pki.root_fingerprint(),
-            if device_type.is_empty() { String::new() } else { format!(" --type {device_type}") }
-        );
         let token = EnrolmentToken {
             id,
             label,
-            pattern: pattern.clone(),
-            device_type: device_type.clone(),
+            pattern,
+            device_type,
             tags: new.tags,
             max_uses: new.max_uses,
             uses: 0,
@@ -140,7 +133,18 @@ impl Devices {
             revoked_at: None,
             last_used_at: None,
         };
-        Ok(CreatedEnrolmentToken { token, secret, command })
+        Ok(CreatedEnrolmentToken { command: self.enrolment_line(&token, &secret), token, secret })
+    }
+
+    /// The line to paste on a device that joins with this token.
+    pub fn enrolment_line(&self, token: &EnrolmentToken, secret: &str) -> String {
+        let named = if token.pattern.is_empty() || token.pattern.contains('*') { "\"$(hostname)\"" } else { token.pattern.as_str() };
+        let kind = if token.device_type.is_empty() { String::new() } else { format!(" --type {}", token.device_type) };
+        format!(
+            "agent run --enrol {} --token {secret} --root-fingerprint {} --device-id {named}{kind}",
+            self.urls.enrol,
+            self.pki.root_fingerprint(),
+        )
     }
 
     /// Withdraws a token at once; devices it let in stay.

@@ -1,0 +1,209 @@
+//! Labelled inputs.
+
+use crate::ui::icon::icon;
+use leptos::prelude::*;
+use wire::Fault;
+
+/// The input of a field.
+#[derive(Debug, Clone)]
+pub enum Control {
+    /// One line; the `type` attribute.
+    Input(&'static str),
+    /// Several lines.
+    Area,
+    /// One of these: value and label.
+    Select(Vec<(String, String)>),
+    /// Yes or no, posted as `true`.
+    Check,
+}
+
+/// A labelled input. Build it, then [`Field::view`].
+#[derive(Debug, Clone)]
+pub struct Field {
+    name: String,
+    label: String,
+    control: Control,
+    value: String,
+    hint: String,
+    error: Option<String>,
+    required: bool,
+    autocomplete: Option<&'static str>,
+    placeholder: Option<&'static str>,
+    pattern: Option<String>,
+    bounds: Option<(i64, i64)>,
+    max_length: Option<u32>,
+    id: String,
+}
+
+/// One line of text.
+pub fn text(name: impl Into<String>, label: impl Into<String>) -> Field {
+    field(name, label, Control::Input("text"))
+}
+
+/// One of some values.
+pub fn select(name: impl Into<String>, label: impl Into<String>, options: Vec<(String, String)>) -> Field {
+    field(name, label, Control::Select(options))
+}
+
+/// A field with this control. `name` is what is posted.
+pub fn field(name: impl Into<String>, label: impl Into<String>, control: Control) -> Field {
+    let name: String = name.into();
+    Field {
+        id: format!("f-{name}"),
+        name,
+        label: label.into(),
+        control,
+        value: String::new(),
+        hint: String::new(),
+        error: None,
+        required: false,
+        autocomplete: None,
+        placeholder: None,
+        pattern: None,
+        bounds: None,
+        max_length: None,
+    }
+}
+
+impl Field {
+    /// Another id than `f-{name}`: for the second form with such a field on a page.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = id.into();
+        self
+    }
+    /// What is in it at first; for [`Control::Check`] `true` checks it.
+    #[must_use]
+    pub fn value(mut self, value: impl Into<String>) -> Self {
+        self.value = value.into();
+        self
+    }
+    /// A line under it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+    /// Must be filled in.
+    #[must_use]
+    pub fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+    /// The `autocomplete` token.
+    #[must_use]
+    pub fn autocomplete(mut self, token: &'static str) -> Self {
+        self.autocomplete = Some(token);
+        self
+    }
+    /// An example, shown while it is empty.
+    #[must_use]
+    pub fn placeholder(mut self, example: &'static str) -> Self {
+        self.placeholder = Some(example);
+        self
+    }
+    /// Only exactly this text passes (blanks around it don't count); the browser checks it, the server again.
+    #[must_use]
+    pub fn exactly(mut self, text: &str) -> Self {
+        self.pattern = Some(exact_pattern(text));
+        self
+    }
+    /// Least and greatest number.
+    #[must_use]
+    pub fn bounds(mut self, least: i64, greatest: i64) -> Self {
+        self.bounds = Some((least, greatest));
+        self
+    }
+    /// Most characters.
+    #[must_use]
+    pub fn max_length(mut self, characters: u32) -> Self {
+        self.max_length = Some(characters);
+        self
+    }
+    /// Shows the refusal here if it is about this field.
+    #[must_use]
+    pub fn fault(mut self, fault: Option<&Fault>) -> Self {
+        self.error = fault.filter(|f| f.field.as_deref() == Some(&self.name)).map(|f| f.message.clone());
+        self
+    }
+    /// The markup.
+    pub fn view(self) -> AnyView {
+        let Self { id, name, label, control, value, hint, error, required, autocomplete, placeholder, pattern, bounds, max_length } = self;
+        let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-err"));
+        let described = match (hint.is_empty(), error.is_none()) {
+            (true, true) => None,
+            (false, true) => Some(hint_id.clone()),
+            (true, false) => Some(error_id.clone()),
+            (false, false) => Some(format!("{hint_id} {error_id}")),
+        };
+        let invalid = error.is_some().then_some("true");
+        let input = match control {
+            Control::Check => {
+                return view! {
+                    <div class="field">
+                        <label class="check"><input type="checkbox" name=name id=id value="true" checked={value == "true"}/>{label}</label>
+                        {(!hint.is_empty()).then(|| view! { <span class="hint">{hint}</span> })}
+                    </div>
+                }
+                .into_any();
+            }
+            Control::Input(kind) => view! {
+                <input class="input" id=id.clone() name=name type=kind value=value required=required autocomplete=autocomplete placeholder=placeholder
+                    pattern=pattern min=bounds.map(|b| b.0) max=bounds.map(|b| b.1) maxlength=max_length
+                    aria-describedby=described aria-invalid=invalid/>
+            }
+            .into_any(),
+            Control::Area => view! {
+                <textarea class="textarea" id=id.clone() name=name required=required placeholder=placeholder maxlength=max_length
+                    aria-describedby=described aria-invalid=invalid>{value}</textarea>
+            }
+            .into_any(),
+            Control::Select(options) => {
+                let options = options
+                    .into_iter()
+                    .map(|(v, label)| {
+                        let selected = v == value;
+                        view! { <option value=v selected=selected>{label}</option> }
+                    })
+                    .collect_view();
+                view! {
+                    <select class="select" id=id.clone() name=name required=required aria-describedby=described aria-invalid=invalid>{options}</select>
+                }
+                .into_any()
+            }
+        };
+        view! {
+            <div class="field">
+                <label for=id>{label}</label>
+                {input}
+                {(!hint.is_empty()).then(|| view! { <span class="hint" id=hint_id>{hint}</span> })}
+                {error.map(|error| view! { <span class="err" id=error_id>{icon("circle-alert")}{error}</span> })}
+            </div>
+        }
+        .into_any()
+    }
+}
+
+/// Pure: the `pattern` attribute that only this text matches, blanks around it allowed.
+pub fn exact_pattern(text: &str) -> String {
+    let mut out = String::from("\\s*");
+    for c in text.trim().chars() {
+        if "^$\\.*+?()[]{}|/".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push_str("\\s*");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exact_pattern;
+
+    #[test]
+    fn a_pattern_takes_the_name_literally() {
+        assert_eq!(exact_pattern(" Gateway 4.12 (eu) "), "\\s*Gateway 4\\.12 \\(eu\\)\\s*");
+        assert_eq!(exact_pattern("gw-1:a"), "\\s*gw-1:a\\s*");
+    }
+}

@@ -1,0 +1,30 @@
+//! Forms: labelled fields with hint and error, and the way from a refused action back to the field it is about.
+//!
+//! A form is an [`ActionForm`] around [`Field`]s: it posts without JavaScript too, and the refusal then comes back in the address, from where
+//! [`action`] reads it.
+
+mod field;
+mod post;
+
+pub use field::{Control, Field, exact_pattern, field, select, text};
+pub use post::{ActionForm, FormCall, Post, QueryForm, action, on_success, refusal, said};
+
+use super::{page::banner, status::Tone};
+use leptos::prelude::*;
+use wire::{Fault, FaultKind};
+
+/// The refusal over a form: always said in words, also when a field shows it; nothing when there is none.
+pub fn fault_banner(fault: Option<&Fault>) -> AnyView {
+    let Some(fault) = fault else { return ().into_any() };
+    if fault.kind == FaultKind::Unauthenticated && fault.code == "signed_out" {
+        crate::session::renew();
+    }
+    let again = fault.retry_after.map(|s| format!(" Try again in {}.", wire::time::duration(i64::from(s) * 1000)));
+    banner(Tone::Bad, view! { {fault.message.clone()}{again} }.into_any())
+}
+
+/// The button that sends a form. `variant` is `primary`, `danger-solid` or empty; while `pending` it is busy and does nothing.
+pub fn submit(label: impl Into<String>, variant: &'static str, pending: impl Fn() -> bool + Copy + Send + Sync + 'static) -> AnyView {
+    let label: String = label.into();
+    view! { <button class="btn" data-v=variant type="submit" aria-busy=move || pending().then_some("true")>{label}</button> }.into_any()
+}

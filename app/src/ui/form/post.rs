@@ -1,0 +1,202 @@
+//! Forms that post to a server function and stay where they are, and those that lead to another address.
+
+use crate::{
+    api::{decode::decode, fault::ApiFault, packed::Reading},
+    ui::{Tone, dialog, toast::toasts},
+};
+use leptos::{
+    prelude::*,
+    server_fn::{ServerFn, error::ServerFnUrlError},
+};
+use leptos_router::hooks::use_query_map;
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+use wire::Fault;
+
+/// A server function that a form posts to, and how its last post went. Everything but the types at its ends exists once for all forms.
+pub struct FormCall<S> {
+    post: Post,
+    function: PhantomData<fn() -> S>,
+}
+
+impl<S> Clone for FormCall<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<S> Copy for FormCall<S> {}
+impl<S> From<FormCall<S>> for Post {
+    fn from(call: FormCall<S>) -> Self {
+        call.post
+    }
+}
+
+/// A [`FormCall`] without its types.
+#[derive(Clone, Copy)]
+pub struct Post {
+    path: &'static str,
+    pending: RwSignal<bool>,
+    /// What the last post was answered with, JSON.
+    answer: RwSignal<Option<Result<String, ApiFault>>>,
+}
+
+impl<S> FormCall<S> {
+    /// Whether a post is on its way.
+    pub const fn pending(self) -> RwSignal<bool> {
+        self.post.pending
+    }
+    /// What the last post came to, if it came to something; tracked.
+    pub fn done(self) -> Option<S::Output>
+    where
+        S: ServerFn<Error = ApiFault>,
+        S::Output: DeserializeOwned,
+    {
+        self.post.answer.with(|answer| match answer {
+            Some(Ok(text)) => decode(text).ok(),
+            _ => None,
+        })
+    }
+}
+
+/// The call behind a form. Without JavaScript the refusal of the post before is its first answer.
+pub fn action<S: ServerFn<Error = ApiFault>>() -> FormCall<S> {
+    FormCall { post: Post::new(S::PATH), function: PhantomData }
+}
+
+/// What the last post of a call was refused with; tracked.
+pub fn refusal(call: impl Into<Post>) -> Option<Fault> {
+    call.into().answer.with(|answer| match answer {
+        Some(Err(fault)) => Some(fault.0.clone()),
+        _ => None,
+    })
+}
+
+/// Runs `then` in the browser after each success of a call, with what it answered.
+pub fn on_success<S>(call: FormCall<S>, then: impl Fn(S::Output) + 'static)
+where
+    S: ServerFn<Error = ApiFault>,
+    S::Output: DeserializeOwned,
+{
+    after(call.post, Box::new(move |text| decode(text).map(&then).is_ok()));
+}
+
+/// A call that says `word` when it is done, closes its dialog and reads the page again.
+pub fn said<S>(word: &'static str, model: Reading) -> FormCall<S>
+where
+    S: ServerFn<Error = ApiFault>,
+    S::Output: DeserializeOwned,
+{
+    let call = action::<S>();
+    let notes = toasts();
+    on_success(call, move |_| {
+        dialog::close_all();
+        if let Some(notes) = notes {
+            notes.say(Tone::Ok, word);
+        }
+        model.refetch();
+    });
+    call
+}
+
+fn after(post: Post, then: Box<dyn Fn(&str) -> bool>) {
+    Effect::new(move |first: Option<()>| {
+        post.answer.with(|answer| {
+            if let (Some(()), Some(Ok(text))) = (first, answer)
+                && !untrack(|| then(text))
+            {
+                leptos::logging::error!("{} answered in an unexpected form", post.path);
+            }
+        });
+    });
+}
+
+/// A form that posts to a call. In the browser the page stays where it is; without JavaScript the server leads on.
+#[component]
+pub fn ActionForm(
+    /// The call.
+    #[prop(into)]
+    action: Post,
+    /// Inputs named like the server function's arguments.
+    children: Children,
+) -> AnyView {
+    view! { <form method="post" action=action.path on:submit=move |event| action.submit(&event)>{children()}</form> }.into_any()
+}
+
+/// A form whose inputs become the query of an address: a way to another page, in the browser without leaving this one.
+#[component]
+pub fn QueryForm(
+    /// The address without a query.
+    #[prop(into)]
+    action: String,
+    /// Inputs.
+    children: Children,
+) -> AnyView {
+    let to = action.clone();
+    let navigate = leptos_router::hooks::use_navigate();
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        #[cfg(feature = "hydrate")]
+        if !event.default_prevented()
+            && let Some(query) = form_of(&event)
+        {
+            event.prevent_default();
+            navigate(&format!("{to}?{query}"), leptos_router::NavigateOptions::default());
+        }
+        #[cfg(not(feature = "hydrate"))]
+        let _ = (&to, &navigate, event);
+    };
+    view! { <form method="get" action=action on:submit=submit>{children()}</form> }.into_any()
+}
+
+impl Post {
+    fn new(path: &'static str) -> Self {
+        let query = use_query_map().get_untracked();
+        let refused = match (query.get_str("__path"), query.get_str("__err")) {
+            (Some(of), Some(error)) if of == path => Some(Err(ServerFnUrlError::<ApiFault>::decode_err(error))),
+            _ => None,
+        };
+        Self { path, pending: RwSignal::new(false), answer: RwSignal::new(refused) }
+    }
+
+    #[cfg(feature = "hydrate")]
+    fn submit(self, event: &leptos::ev::SubmitEvent) {
+        if event.default_prevented() {
+            return;
+        }
+        event.prevent_default();
+        let Some(form) = form_of(event) else { return };
+        if self.pending.get_untracked() {
+            return;
+        }
+        self.pending.set(true);
+        leptos::task::spawn_local(async move {
+            let answered = crate::api::fetch::post(self.path, &form).await;
+            // The page may be gone by now; then nobody waits for the answer.
+            self.pending.try_set(false);
+            let lead = answered.as_ref().ok().and_then(|answered| answered.lead.clone());
+            self.answer.try_set(Some(answered.map(|answered| answered.text)));
+            if let Some(lead) = lead {
+                leptos::server_fn::redirect::call_redirect_hook(&lead);
+            }
+        });
+    }
+
+    #[cfg(not(feature = "hydrate"))]
+    #[expect(clippy::unused_self, reason = "the server never submits a form")]
+    const fn submit(self, _: &leptos::ev::SubmitEvent) {}
+}
+
+/// What a submitted form would send, with the button that sent it.
+#[cfg(feature = "hydrate")]
+fn form_of(event: &leptos::ev::SubmitEvent) -> Option<String> {
+    use wasm_bindgen::JsCast;
+    use web_sys::{FormData, HtmlFormElement, UrlSearchParams};
+    let form: HtmlFormElement = event.target()?.dyn_into().ok()?;
+    let data = FormData::new_with_form(&form).ok()?;
+    if let Some(button) = event.submitter()
+        && let Some(name) = button.get_attribute("name")
+    {
+        data.append_with_str(&name, &button.get_attribute("value").unwrap_or_default()).ok()?;
+    }
+    let pairs = UrlSearchParams::new_with_str_sequence_sequence(&data).ok()?;
+    Some(String::from(pairs.to_string()))
+}
