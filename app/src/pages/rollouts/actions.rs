@@ -3,7 +3,7 @@
 
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::rollouts::ActOnRollout,
+    api::rollouts::{ActOnRollout, asks_for_name},
     ui::{
         Confirm, Tone, dialog,
         dialog::confirm_dialog_as,
@@ -218,87 +218,69 @@ const fn past(verb: Verb) -> &'static str {
     }
 }
 
-/// What is asked before `verb`: consequences in numbers, how it is confirmed, and what the way out is called.
-fn question_of(r: &RolloutDetail, verb: Verb, back: &str) -> Confirm {
+/// How it is asked: what the way out is called, whether it harms, and the label of the reason with whether there must be one.
+const fn manner(verb: Verb, halted: bool) -> (&'static str, bool, Option<(&'static str, bool)>) {
+    match verb {
+        Verb::Approve => ("Not now", false, Some(("Remark", true))),
+        Verb::Reject => ("Not now", true, Some(("Reason", true))),
+        Verb::Pause => ("Keep it running", false, Some(("Reason", false))),
+        Verb::Resume if halted => ("Keep it halted", true, Some(("Reason", true))),
+        Verb::Resume => ("Keep it paused", false, Some(("Reason", false))),
+        Verb::Stop => ("Don't stop it", true, Some(("Reason", true))),
+        Verb::Edit | Verb::Submit | Verb::Start | Verb::Promote | Verb::Retry => ("Not now", false, None),
+    }
+}
+
+/// What follows from `verb`, in numbers.
+fn consequences(r: &RolloutDetail, verb: Verb) -> String {
     let c = &r.row.counts;
     let devices = |n: i64| counted(n, "device", "devices");
-    let mut q = Confirm {
-        text: String::new(),
-        verb: label(r, verb).1.trim_end_matches('…').to_owned(),
-        cancel: "Not now",
-        back: back.to_owned(),
-        danger: false,
-        type_name: None,
-        reason: None,
-    };
     match verb {
-        Verb::Edit => {}
-        Verb::Submit => "Nothing goes out before somebody else has approved exactly this plan.".clone_into(&mut q.text),
-        Verb::Approve => {
-            q.text = format!(
-                "You approve exactly this plan: firmware {} in {}, digest {}. {} Any edit voids your approval.",
-                r.row.version,
-                counted(i64::try_from(r.spec.stages.len()).unwrap_or(0), "stage", "stages"),
-                r.digest.short(),
-                r.spec.start_at.map_or_else(|| "It starts at once.".to_owned(), |at| format!("It starts at {}.", at.readable())),
-            );
-            q.reason = Some(("Remark", true));
-        }
-        Verb::Reject => {
-            "The rollout does not go out. Its author sees your reason and can change the plan.".clone_into(&mut q.text);
-            q.reason = Some(("Reason", true));
-            q.danger = true;
-        }
-        Verb::Start => "Stage 1 begins now instead of at the planned time.".clone_into(&mut q.text),
+        Verb::Edit => String::new(),
+        Verb::Submit => "Nothing goes out before somebody else has approved exactly this plan.".to_owned(),
+        Verb::Approve => format!(
+            "You approve exactly this plan: firmware {} in {}, digest {}. {} Any edit voids your approval.",
+            r.row.version,
+            counted(i64::try_from(r.spec.stages.len()).unwrap_or(0), "stage", "stages"),
+            r.digest.short(),
+            r.spec.start_at.map_or_else(|| "It starts at once.".to_owned(), |at| format!("It starts at {}.", at.readable())),
+        ),
+        Verb::Reject => "The rollout does not go out. Its author sees your reason and can change the plan.".to_owned(),
+        Verb::Start => "Stage 1 begins now instead of at the planned time.".to_owned(),
         Verb::Pause => {
-            q.text = format!(
-                "No further device is offered the release; {} under way will finish. {} wait.",
-                devices(c.updating),
-                devices(c.waiting)
-            );
-            q.cancel = "Keep it running";
-            q.reason = Some(("Reason", false));
+            format!("No further device is offered the release; {} under way will finish. {} wait.", devices(c.updating), devices(c.waiting))
         }
         Verb::Resume if r.row.state == RolloutState::Halted => {
             let why = r.stages.iter().find(|s| s.verdict.call == Call::Halt).map(|s| format!(" {}.", s.verdict.text.trim_end_matches('.')));
-            q.text = format!(
-                "A gate stopped this rollout.{} Resuming offers the same release to {} more.",
-                why.unwrap_or_default(),
-                devices(c.waiting)
-            );
-            q.cancel = "Keep it halted";
-            q.danger = true;
-            q.type_name = Some(r.row.name.clone());
-            q.reason = Some(("Reason", true));
+            let why = why.unwrap_or_default();
+            format!("A gate stopped this rollout.{why} Resuming offers the same release to {} more.", devices(c.waiting))
         }
-        Verb::Resume => {
-            q.text = format!("Offers go out again; {} wait.", devices(c.waiting));
-            q.cancel = "Keep it paused";
-            q.reason = Some(("Reason", false));
-        }
-        Verb::Promote => {
-            let next = r.stages.iter().find(|s| s.number == r.row.stage + 1);
-            q.text = next.map_or_else(
-                || "The next stage begins.".to_owned(),
-                |s| format!("Stage {}, {}, begins with {}.", s.number, s.spec.name, devices(s.counts.total)),
-            );
-        }
-        Verb::Stop => {
-            q.text = format!(
-                "This ends the rollout for good. {} stay as they are, {} under way will finish, {} keep {}.",
-                devices(c.waiting),
-                c.updating,
-                c.succeeded,
-                r.row.version
-            );
-            q.cancel = "Don't stop it";
-            q.danger = true;
-            q.type_name = Some(r.row.name.clone());
-            q.reason = Some(("Reason", true));
-        }
-        Verb::Retry => {
-            q.text = format!("The release is offered again to {} that failed, went back or fell silent.", devices(c.errors()));
-        }
+        Verb::Resume => format!("Offers go out again; {} wait.", devices(c.waiting)),
+        Verb::Promote => r.stages.iter().find(|s| s.number == r.row.stage + 1).map_or_else(
+            || "The next stage begins.".to_owned(),
+            |s| format!("Stage {}, {}, begins with {}.", s.number, s.spec.name, devices(s.counts.total)),
+        ),
+        Verb::Stop => format!(
+            "This ends the rollout for good. {} stay as they are, {} under way will finish, {} keep {}.",
+            devices(c.waiting),
+            c.updating,
+            c.succeeded,
+            r.row.version
+        ),
+        Verb::Retry => format!("The release is offered again to {} that failed, went back or fell silent.", devices(c.errors())),
     }
-    q
+}
+
+/// What is asked before `verb`: consequences in numbers, how it is confirmed, and what the way out is called.
+fn question_of(r: &RolloutDetail, verb: Verb, back: &str) -> Confirm {
+    let (cancel, danger, reason) = manner(verb, r.row.state == RolloutState::Halted);
+    Confirm {
+        text: consequences(r, verb),
+        verb: label(r, verb).1.trim_end_matches('…').to_owned(),
+        cancel,
+        back: back.to_owned(),
+        danger,
+        type_name: asks_for_name(verb, r.row.state).then(|| r.row.name.clone()),
+        reason,
+    }
 }
