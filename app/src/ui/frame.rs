@@ -142,6 +142,7 @@ fn account_menu(viewer: Option<&Viewer>) -> AnyView {
             {who}
             <a href="/account">{icon("settings")}"Account"</a>
             <a href="/account#keys" data-dialog=keys::HELP>{icon("keyboard")}"Keyboard"</a>
+            <a href="/docs" rel="external">{icon("scroll-text")}"Manual"</a>
             <hr/>
             <form method="post" action="/rpc/session/sign_out"><button type="submit">{icon("log-out")}"Sign out"</button></form>
         </div>

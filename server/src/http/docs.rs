@@ -1,29 +1,195 @@
-//! `/docs`: the manual, as Markdown text, inside the binary. Readable by everybody, also before the first sign-in.
+//! `/docs`: the manual, inside the binary. Readable by everybody, also before the first sign-in, and without a script.
+//!
+//! Owns how the Markdown becomes a page. `/docs/NAME` is the page, `/docs/NAME.md` the text as it was written.
 
+use super::pages::theme;
 use axum::{
     Router,
-    extract::Path,
-    http::{StatusCode, header},
-    response::{IntoResponse as _, Response},
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse as _, Redirect, Response},
     routing::get,
 };
+use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 use rust_embed::RustEmbed;
+use std::{fmt::Write as _, sync::Arc};
 
 #[derive(RustEmbed)]
 #[folder = "../app/docs"]
 struct Manual;
 
-/// The routes.
-pub fn router() -> Router {
+/// The page that lists the others.
+const INDEX: &str = "index";
+
+/// The routes. Pages look as the console does.
+pub fn router(assets: &app::Assets) -> Router {
+    let look: Arc<app::Assets> = Arc::new(assets.clone());
     Router::new()
-        .route("/docs", get(|| async { page("index") }))
-        .route("/docs/{page}", get(|Path(name): Path<String>| async move { page(&name) }))
+        .route("/docs", get(|State(look): State<Arc<app::Assets>>, headers: HeaderMap| async move { page(INDEX, &look, &headers) }))
+        .route("/docs/", get(|| async { Redirect::permanent("/docs") }))
+        .route(
+            "/docs/{page}",
+            get(|State(look): State<Arc<app::Assets>>, Path(name): Path<String>, headers: HeaderMap| async move {
+                match name.strip_suffix(".md") {
+                    Some(name) => text(name),
+                    None if name == "rollout.png" => picture(&name),
+                    None => page(&name, &look, &headers),
+                }
+            }),
+        )
+        .with_state(look)
 }
 
-fn page(name: &str) -> Response {
-    let name = name.trim_end_matches(".md");
-    match Manual::get(&format!("{name}.md")) {
-        Some(file) => ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], file.data.into_owned()).into_response(),
-        None => (StatusCode::NOT_FOUND, "There is no such page of the manual. /docs lists them.\n").into_response(),
+fn source(name: &str) -> Option<String> {
+    String::from_utf8(Manual::get(&format!("{name}.md"))?.data.into_owned()).ok()
+}
+
+fn text(name: &str) -> Response {
+    match source(name) {
+        Some(text) => ([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], text).into_response(),
+        None => missing().into_response(),
+    }
+}
+
+fn picture(name: &str) -> Response {
+    let file = Manual::get(name).map(|file| ([(header::CONTENT_TYPE, "image/png")], file.data.into_owned()));
+    file.map_or_else(|| missing().into_response(), axum::response::IntoResponse::into_response)
+}
+
+fn missing() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "There is no such page of the manual. /docs lists them.\n")
+}
+
+fn page(name: &str, look: &app::Assets, headers: &HeaderMap) -> Response {
+    let (Some(text), Some(index)) = (source(name), source(INDEX)) else { return missing().into_response() };
+    let (title, body) = render(&text);
+    let mut links = String::new();
+    for (other, label) in contents(&index) {
+        let current = if other == name { " aria-current=\"page\"" } else { "" };
+        // Writing to a string can't fail.
+        let _ = write!(links, "<li><a href=\"/docs/{other}\"{current}>{}</a></li>", escaped(&label));
+    }
+    let theme = theme(headers).map(|theme| format!(" data-theme=\"{}\"", theme.as_str())).unwrap_or_default();
+    let (title, css, font) = (escaped(&title), &look.css, &look.font_sans);
+    let current = if name == INDEX { " aria-current=\"page\"" } else { "" };
+    let page = format!(
+        "<!DOCTYPE html><html lang=\"en\"{theme}><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><link rel=\"preload\" as=\"font\" type=\"font/woff2\" crossorigin href=\"{font}\">\
+         <link rel=\"stylesheet\" href=\"{css}\"><link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\"><title>{title} · Fleetward</title></head>\
+         <body><a class=\"skip\" href=\"#main\">Skip to content</a><div class=\"manual\"><nav aria-label=\"Manual\"><ul><li><a href=\"/\">Console</a></li>\
+         <li><a href=\"/docs\"{current}>Manual</a></li>{links}</ul></nav><main id=\"main\" tabindex=\"-1\">{body}</main></div></body></html>"
+    );
+    let policy = "default-src 'none'; style-src 'self'; font-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+        // It shows the theme that a cookie chose.
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+    ];
+    (headers, Html(page)).into_response()
+}
+
+/// Pure: Markdown as its title and its HTML. Links between the files lead to the pages, headings can be linked to, tables may scroll.
+fn render(text: &str) -> (String, String) {
+    let mut events: Vec<Event<'_>> = Parser::new_ext(text, Options::ENABLE_TABLES).collect();
+    let mut title = String::new();
+    for at in 0..events.len() {
+        if let Event::Start(Tag::Heading { level, .. }) = &events[at] {
+            let level = *level;
+            let words: String =
+                events[at..].iter().take_while(|e| !matches!(e, Event::End(TagEnd::Heading(_)))).filter_map(words).collect();
+            if let Event::Start(Tag::Heading { id, .. }) = &mut events[at] {
+                *id = Some(CowStr::from(anchor(&words)));
+            }
+            if level == HeadingLevel::H1 && title.is_empty() {
+                title = words;
+            }
+        }
+    }
+    let events = events.into_iter().flat_map(|event| match event {
+        Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+            let dest_url = match dest_url.split_once(".md") {
+                Some((page, rest)) if !dest_url.contains(':') => CowStr::from(format!("/docs/{page}{rest}")),
+                _ => dest_url,
+            };
+            vec![Event::Start(Tag::Link { link_type, dest_url, title, id })]
+        }
+        Event::Start(table @ Tag::Table(_)) => {
+            vec![Event::Html("<div class=\"table-wrap\" tabindex=\"0\" role=\"group\" aria-label=\"Table\">".into()), Event::Start(table)]
+        }
+        Event::End(TagEnd::Table) => vec![Event::End(TagEnd::Table), Event::Html("</div>".into())],
+        other => vec![other],
+    });
+    let mut out = String::new();
+    html::push_html(&mut out, events);
+    (title, out)
+}
+
+fn words<'a>(event: &'a Event<'_>) -> Option<&'a str> {
+    match event {
+        Event::Text(text) | Event::Code(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// `What each state means` → `what-each-state-means`.
+fn anchor(words: &str) -> String {
+    let words = words.to_lowercase();
+    words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+/// The pages in the order of the index: name and label.
+fn contents(index: &str) -> Vec<(String, String)> {
+    let mut pages = Vec::new();
+    let mut inside = None;
+    for event in Parser::new(index) {
+        match event {
+            Event::Start(Tag::Link { dest_url, .. }) => inside = dest_url.strip_suffix(".md").map(str::to_owned),
+            Event::Text(label) => {
+                if let Some(name) = inside.take() {
+                    pages.push((name, label.into_string()));
+                }
+            }
+            Event::End(TagEnd::Link) => inside = None,
+            _ => {}
+        }
+    }
+    pages
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_to_pages_and_headings_can_be_linked_to() {
+        let (title, html) = render("# One & all\n\nSee [two](two.md#the-end) and [out](https://e.example/x.md).\n\n|a|\n|-|\n|1|\n");
+        assert_eq!(title, "One & all");
+        assert!(html.contains("<h1 id=\"one-all\">One &amp; all</h1>"), "{html}");
+        assert!(html.contains("href=\"/docs/two#the-end\"") && html.contains("href=\"https://e.example/x.md\""), "{html}");
+        assert!(html.contains("<div class=\"table-wrap\"") && html.contains("<th>a</th>"), "{html}");
+    }
+
+    #[test]
+    fn every_page_is_listed_and_every_link_between_them_leads_somewhere() {
+        let index = source(INDEX).unwrap();
+        let mut listed: Vec<String> = contents(&index).into_iter().map(|(name, _)| name).collect();
+        listed.push(INDEX.to_owned());
+        listed.sort();
+        let mut there: Vec<String> = Manual::iter().filter_map(|file| file.strip_suffix(".md").map(str::to_owned)).collect();
+        there.sort();
+        assert_eq!(listed, there);
+        for name in there {
+            for event in Parser::new(&source(&name).unwrap()) {
+                if let Event::Start(Tag::Link { dest_url, .. }) = event
+                    && let Some((page, _)) = dest_url.split_once(".md").filter(|_| !dest_url.contains(':'))
+                {
+                    assert!(source(page).is_some(), "{name} links to {dest_url}");
+                }
+            }
+        }
     }
 }

@@ -58,9 +58,7 @@ impl Pages {
             ip: request.extensions().get::<PeerAddress>().map(|p| p.0.clone()).unwrap_or_default(),
             user_agent: text(headers, header::USER_AGENT),
         };
-        let theme = text(headers, header::COOKIE)
-            .split(';')
-            .find_map(|c| c.trim().strip_prefix(Theme::COOKIE)?.strip_prefix('=').and_then(Theme::parse));
+        let theme = theme(headers);
         let (fleet, assets, cookies) = (self.guard.fleet.clone(), self.assets.clone(), self.guard.cookies);
         move || {
             provide_context(fleet.clone());
@@ -87,6 +85,12 @@ fn protect() {
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
     }
+}
+
+/// The colour theme that the browser's cookie names.
+pub(super) fn theme(headers: &HeaderMap) -> Option<Theme> {
+    let cookies = text(headers, header::COOKIE);
+    cookies.split(';').find_map(|c| c.trim().strip_prefix(Theme::COOKIE)?.strip_prefix('=').and_then(Theme::parse))
 }
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> String {

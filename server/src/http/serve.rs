@@ -53,7 +53,9 @@ pub struct Operator {
 /// All routes of the operator listener.
 pub fn router(operator: &Operator) -> Router {
     let guard_state = Guard { fleet: operator.fleet.clone(), cookies: Cookies { secure: operator.secure } };
-    let pages = Pages { guard: guard_state.clone(), assets: assets::names(), options: pages::options() };
+    let names = assets::names();
+    let manual = super::docs::router(&names);
+    let pages = Pages { guard: guard_state.clone(), assets: names, options: pages::options() };
     let console = pages::router(pages).layer(DefaultBodyLimit::max(LARGEST_FORM)).layer(middleware::from_fn(in_time));
     let header = |name: &'static str, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
@@ -68,7 +70,7 @@ pub fn router(operator: &Operator) -> Router {
             open: operator.metrics.live_sockets.clone(),
             stop: operator.stop.soft.clone(),
         }))
-        .merge(super::docs::router())
+        .merge(manual)
         .merge(console)
         .layer(middleware::from_fn_with_state(guard_state, guard))
         // Assets are for everybody and need no database.
