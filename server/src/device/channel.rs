@@ -123,6 +123,10 @@ impl Channel<'_> {
         if self.send(&Down::Welcome(welcome)).await.is_err() || self.look(false).await.is_err() {
             return GONE;
         }
+        let overdue = self.devices.fleet.pki().trust().renewal_overdue(&self.peer.peer);
+        if overdue && self.send(&Down::Renew).await.is_err() {
+            return GONE;
+        }
         let stopping = self.devices.stopping.clone();
         let mut waiting: FuturesOrdered<BoxFuture<'static, Outcome>> = FuturesOrdered::new();
         let mut sending: Option<Sending> = None;

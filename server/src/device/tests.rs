@@ -26,6 +26,7 @@ use wire::{
     device::{Down, Hello, MAX_FRAME, Running, Sample, Samples, Up},
     ids::RolloutId,
     manifest::{Manifest, SCHEMA},
+    pki::CertificateQuery,
     releases::{NewRelease, NewUpload},
     rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
 };
@@ -38,12 +39,14 @@ struct Device(WebSocketStream<MaybeTlsStream<TcpStream>>);
 async fn connect(w: &World, period: Duration) -> Device {
     let device = w.device("gw-1", "gateway").await;
     let now = w.clock_now();
+    let certificates = w.fleet.pki().certificates_page(&Actor::system(w.org.clone()), &CertificateQuery::default()).await.unwrap();
+    let certificate = &certificates.certificates.items[0];
     let peer = Arc::new(DevicePeer {
         org: w.org.clone(),
         device,
         device_id: "gw-1".parse().unwrap(),
-        certificate: w.entropy.id(now),
-        fingerprint: [0; 32],
+        certificate: certificate.id.clone(),
+        fingerprint: hex::decode(&certificate.fingerprint).unwrap().try_into().unwrap(),
         not_after: now.plus(1_000_000),
     });
     let devices = Devices {
@@ -190,4 +193,14 @@ async fn a_device_may_ping_before_it_speaks_and_learns_that_a_frame_was_too_larg
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_misses_its_renewal_is_told() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let mut device = connect(&w, PERIOD).await;
+    // Past two thirds of the certificate's 90 days, and a day more.
+    w.clock.advance(70 * 24 * 3600 * 1000);
+    device.hello().await;
+    assert_eq!(device.hear().await, Down::Renew);
 }

@@ -6,7 +6,7 @@ use super::{
     authorities::{Authorities, Authority},
     csr::sha256,
     issue::Issued,
-    profile::{self, Kind},
+    profile::{self, Kind, Validity},
     recognise, store,
 };
 use crate::{clock::Clock, db::Db};
@@ -36,6 +36,9 @@ pub const STALE: Duration = Duration::from_mins(1);
 
 /// A leaf of ours that is unknown here may be this young without being a sign of a stolen key: another instance has just issued it.
 const JUST_ISSUED: i64 = 60_000;
+
+/// How long after the opening of its window a device is told to renew.
+const OVERDUE: i64 = 24 * 3_600_000;
 
 /// A device as its certificate proves it. Made by [`TrustHandle::check`] only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,6 +198,15 @@ impl TrustHandle {
             // It fails only when the worker is gone, that is while stopping; the first connection after the restart says it again.
             let _ = self.0.first_uses.send(peer.certificate.clone());
         }
+    }
+
+    /// Whether a certificate's window of renewal opened more than a day ago: its device should have renewed by itself, and does not notice,
+    /// for example because its clock stands (pki.md R-1).
+    pub fn renewal_overdue(&self, peer: &DevicePeer) -> bool {
+        self.leaf(&peer.fingerprint).is_some_and(|leaf| {
+            let validity = Validity { from: leaf.not_before, until: leaf.ends };
+            self.0.clock.now() > profile::renew_after(validity, &peer.device_id).plus(OVERDUE)
+        })
     }
 
     /// What clients' chains may end in.

@@ -134,7 +134,10 @@ async fn renewal_waits_for_its_time_and_retires_the_predecessor(#[case] kind: En
 
     assert!(matches!(renew(&key).await, Err(Error::RenewTooEarly(at)) if at == enrolled.renew_after), "R-1");
     assert!(matches!(pki.renew(&actor, &peer, request("gw-2", &key).as_bytes(), "https://d").await, Err(Error::Csr(_))), "the name stays");
-    w.clock.advance(enrolled.renew_after.since(w.clock.now()));
+    w.clock.advance(enrolled.renew_after.since(w.clock.now()) + DAY);
+    assert!(!pki.trust().renewal_overdue(&peer), "a device has a day to see it by itself");
+    w.clock.advance(1);
+    assert!(pki.trust().renewal_overdue(&peer));
     let new = leaf(&renew(&key).await.unwrap());
     assert_ne!(new, old, "same key, new serial (pki.md fact 3)");
     assert!(check(&w, &old).is_ok() && check(&w, &new).is_ok(), "both are good until the new one was used (R-2)");
