@@ -21,11 +21,12 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "nudges", nudges(fleet.clone(), channels.clone()));
     until_stop(lifecycle, "rollouts", rollouts(fleet.clone()));
     until_stop(lifecycle, "compaction", compaction(fleet.clone()));
+    until_stop(lifecycle, "serving", serving(fleet.clone()));
     let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
     ticking("retention", HOUR, |fleet| Box::pin(async move { fleet.telemetry().retention_tick().await.map(drop) }));
     ticking("connections", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().forget_connections().await?) }));
-    ticking("answers", HOUR, |fleet| Box::pin(async move { Ok(fleet.repeats().sweep().await.map(drop)?) }));
-    ticking("uploads", Duration::from_mins(10), |fleet| Box::pin(async move { Ok(fleet.releases().sweep().await.map(drop)?) }));
+    ticking("answers", HOUR, |fleet| Box::pin(async move { fleet.repeats().sweep().await.map(drop) }));
+    ticking("uploads", Duration::from_mins(10), |fleet| Box::pin(async move { fleet.releases().sweep().await.map(drop) }));
     let (live, stop) = (fleet.clone(), lifecycle.soft());
     lifecycle.spawn("live", async move { live.relay(stop).await });
 }
@@ -48,6 +49,23 @@ async fn every(period: Duration, name: &'static str, fleet: Fleet, work: Work) {
         ticks.tick().await;
         if let Err(e) = work(&fleet).await {
             tracing::warn!(worker = name, error = %e, "a tick failed; the next one tries again");
+        }
+    }
+}
+
+/// Looks whether another server has taken over the database; ends when one has, and with it the server.
+async fn serving(fleet: Fleet) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(10));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match fleet.still_serves().await {
+            Ok(()) => {}
+            Err(e @ fleet::db::Error::Open(_)) => {
+                tracing::error!(error = %e, "another server has taken over");
+                return;
+            }
+            Err(e) => tracing::warn!(error = %e, "asking for the database's lock failed; the next tick tries again"),
         }
     }
 }

@@ -162,9 +162,17 @@ impl Db {
     }
 
     /// Says that this process serves the database, until [`Db::close`] or its end. Refused when another one does: wake-ups, artifacts and
-    /// presence are not shared between servers. An embedded database is guarded by the lock on its folder instead.
+    /// presence are not shared between servers. An embedded database is guarded by the lock on its folder instead. Said again it makes sure:
+    /// a connection that was lost meanwhile took the lock with it.
     pub async fn serve_alone(&self) -> Result<(), Error> {
         let Pools::Postgres { pool, serving } = &self.0 else { return Ok(()) };
+        let mut serving = serving.lock().await;
+        if let Some(on) = serving.as_mut() {
+            if on.ping().await.is_ok() {
+                return Ok(());
+            }
+            *serving = None;
+        }
         let mut on = pool.acquire().await?.detach();
         // A host that lost its power can't say goodbye; PostgreSQL finds out within a minute and frees the lock.
         on.execute("SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3").await?;
@@ -173,7 +181,7 @@ impl Db {
                 tokio::time::sleep(AGAIN).await;
             }
             if sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(SERVING).fetch_one(&mut on).await? {
-                *serving.lock().await = Some(on);
+                *serving = Some(on);
                 return Ok(());
             }
         }

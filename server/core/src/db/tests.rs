@@ -110,13 +110,22 @@ async fn the_loser_of_a_deadlock_is_told_to_try_again() {
 
 #[tokio::test]
 async fn a_second_server_on_the_same_postgres_is_refused_until_the_first_has_closed() {
-    let at = Location::Postgres { url: testing::postgres().await, connections: 2 };
+    let url = testing::postgres().await;
+    let at = Location::Postgres { url: url.clone(), connections: 2 };
     let (one, two) = (Db::open(&at, Store::Fleet).await.unwrap(), Db::open(&at, Store::Fleet).await.unwrap());
     one.serve_alone().await.unwrap();
     assert!(matches!(two.serve_alone().await, Err(Error::Open(_))));
     assert!(two.read().await.is_ok(), "a command beside it reads all the same");
-    one.close().await;
+    one.serve_alone().await.unwrap();
+
+    // Its connection breaks: whoever asks first has it, and the other one learns that it does not serve any more.
+    let mut admin = PgConnection::connect(&url).await.unwrap();
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    sqlx::query(cut).execute(&mut admin).await.unwrap();
     two.serve_alone().await.unwrap();
+    assert!(matches!(one.serve_alone().await, Err(Error::Open(_))));
+    two.close().await;
+    one.serve_alone().await.unwrap();
 }
 
 #[tokio::test]
