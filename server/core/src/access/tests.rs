@@ -122,9 +122,10 @@ async fn two_admins_who_demote_each_other_leave_one(#[case] kind: EngineKind) {
             tokio::spawn(async move {
                 let other = other.user().unwrap().clone();
                 barrier.wait().await;
-                match disable {
-                    true => fleet.access().disable_user(&actor, &other).await,
-                    false => fleet.access().set_role(&actor, &other, Role::Viewer).await,
+                if disable {
+                    fleet.access().disable_user(&actor, &other).await
+                } else {
+                    fleet.access().set_role(&actor, &other, Role::Viewer).await
                 }
             })
         };

@@ -203,17 +203,17 @@ impl Devices {
     }
 
     /// How many devices the fleet has; at most two seconds old.
-    pub async fn fleet_size(&self, org: &OrgId) -> Result<i64, Error> {
+    pub(crate) async fn fleet_size(&self, org: &OrgId) -> Result<i64, Error> {
         Ok(self.facets(&mut self.db.read().await?, org).await?.fleet)
     }
 
     /// How many devices run each version, most first.
-    pub async fn versions(&self, org: &OrgId) -> Result<Vec<VersionShare>, Error> {
+    pub(crate) async fn versions(&self, org: &OrgId) -> Result<Vec<VersionShare>, Error> {
         Ok(self.facets(&mut self.db.read().await?, org).await?.versions)
     }
 
     /// Counts of the fleet; `expiring` is the pki room's and left at 0.
-    pub async fn counts(&self, org: &OrgId) -> Result<FleetCounts, Error> {
+    pub(crate) async fn counts(&self, org: &OrgId) -> Result<FleetCounts, Error> {
         let found = row!(&mut self.db.read().await?, (i64, i64, i64, i64), store::COUNTS, org.as_str())?.unwrap_or_default();
         Ok(FleetCounts { devices: found.0, online: found.1, updating: found.2, failed: found.3, expiring: 0 })
     }

@@ -10,7 +10,7 @@ mod listing;
 mod presence;
 mod registry;
 pub mod selector;
-pub mod store;
+pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 mod tokens;

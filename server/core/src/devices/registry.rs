@@ -33,13 +33,8 @@ impl Devices {
     }
 
     /// Whether a device is connected; none when there is no such device.
-    pub async fn online(&self, device: DeviceNo) -> Result<Option<bool>, Error> {
+    pub(crate) async fn online(&self, device: DeviceNo) -> Result<Option<bool>, Error> {
         Ok(store::online(&mut self.db.read().await?, device).await?)
-    }
-
-    /// Name of a device by its number.
-    pub async fn name(&self, device: DeviceNo) -> Result<Option<(OrgId, DeviceId)>, Error> {
-        Ok(store::name(&mut self.db.read().await?, device).await?)
     }
 
     /// What this room knows of a device. Updates, latest values and the reason are other rooms' and left empty.

@@ -40,17 +40,17 @@ impl Pki {
     }
 
     /// A device's certificates, newest first, at most fifty.
-    pub async fn certificates_of(&self, on: &mut impl Conn, device: i64) -> Result<Vec<CertificateRow>, Error> {
+    pub(crate) async fn certificates_of(&self, on: &mut impl Conn, device: i64) -> Result<Vec<CertificateRow>, Error> {
         store::of_device(on, device).await?.into_iter().map(listed).collect()
     }
 
     /// How many active certificates without a used successor end before this instant.
-    pub async fn expiring(&self, org: &OrgId, until: Timestamp) -> Result<i64, Error> {
+    pub(crate) async fn expiring(&self, org: &OrgId, until: Timestamp) -> Result<i64, Error> {
         Ok(store::expiring(&mut self.db.read().await?, org, self.clock.now(), until).await?)
     }
 
     /// The organization's authorities, root first.
-    pub fn authorities_of(&self, org: &OrgId) -> Vec<AuthorityRow> {
+    pub(crate) fn authorities_of(&self, org: &OrgId) -> Vec<AuthorityRow> {
         let all = self.authorities.load();
         let mut rows: Vec<_> = all.iter().filter(|a| a.org == *org).map(shown).collect();
         rows.sort_by_key(|row| row.kind != "root");
