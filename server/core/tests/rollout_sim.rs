@@ -11,7 +11,7 @@
 
 #[path = "rollout_sim/devices.rs"]
 mod devices;
-#[path = "rollout_sim/world.rs"]
+#[path = "rollout_sim/world/mod.rs"]
 mod world;
 
 use world::World;

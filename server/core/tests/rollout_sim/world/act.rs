@@ -1,0 +1,200 @@
+//! What happens in the world: devices ask and report, the fleet changes, people meddle.
+
+use super::{Row, TIMEOUT, World};
+use crate::devices::{Device, Fault};
+use fleet::rollouts::{
+    control::order,
+    course::Change,
+    draw,
+    hearing::{Brings, Heard, hear},
+    state::{Class, UPDATE, legal},
+};
+use wire::{
+    Timestamp,
+    device::{Running, StatusReport},
+    ids::UpdateId,
+    rollouts::Verb,
+    states::{ReleaseState, RolloutState, StageState, UpdateState},
+};
+
+impl World {
+    pub(super) fn act(&mut self, device: usize) {
+        let now = self.now;
+        let d = &mut self.devices[device];
+        if d.fault == Fault::Flaps && self.dice.percent(50) {
+            d.online = !d.online;
+        }
+        if !d.online || !d.member || d.silent_until > now {
+            return;
+        }
+        match d.work {
+            None => self.poll(device),
+            Some((row, at)) => {
+                if let Some(next) = self.devices[device].next(at, &mut self.dice, now) {
+                    self.devices[device].work = Some((row, next));
+                    self.report(device, row, next);
+                }
+            }
+        }
+    }
+
+    pub(super) fn poll(&mut self, device: usize) {
+        // A device that lost its state asks again and gets the same offer.
+        if let Some(i) = (0..self.rows.len()).rev().find(|i| self.rows[*i].device == device && self.rows[*i].open) {
+            self.devices[device].work = Some((i, UpdateState::Offered));
+            return;
+        }
+        let now = Timestamp(self.now);
+        for run in 0..self.runs.len() {
+            let r = &self.runs[run];
+            let place = r.places[device];
+            let last = r.latest.get(&device).copied();
+            let had_its_turn = last.is_some_and(|row| !self.rows[row].again);
+            if !r.course.may_offer(place, now) || had_its_turn || !self.eligible(run, device) {
+                continue;
+            }
+            // What the invariants say of every offer, asked independently of `may_offer`.
+            assert!(r.approved, "seed {}: an offer without approval", self.seed);
+            assert_eq!(r.course.state, RolloutState::Running, "seed {}: an offer outside running", self.seed);
+            assert_eq!(r.course.release, ReleaseState::Published, "seed {}: an offer of a recalled release", self.seed);
+            let stage = r.course.current().expect("a running stage");
+            assert_eq!(stage.state, StageState::Running, "seed {}: an offer outside a running stage", self.seed);
+            assert!(place <= stage.cut, "seed {}: an offer beyond the cut", self.seed);
+            assert!(!self.busy(device), "seed {}: two updates of one device", self.seed);
+            if place > r.course.stages[0].cut {
+                self.beyond_first += 1;
+            }
+            let (current, newcomer) = (r.course.stage, last.is_none() && self.devices[device].number > r.course.last_device);
+            if let Some(row) = last {
+                (self.rows[row].latest, self.rows[row].again) = (false, false);
+            }
+            if !newcomer {
+                self.take_waiting(run, current);
+            }
+            self.shift(run, current, Class::Updating, 1);
+            let row = Row {
+                run,
+                device,
+                stage: current,
+                state: UpdateState::Offered,
+                open: true,
+                latest: true,
+                again: false,
+                deadline: self.now + TIMEOUT,
+            };
+            self.rows.push(row);
+            let i = self.rows.len() - 1;
+            self.runs[run].latest.insert(device, i);
+            let d = &mut self.devices[device];
+            (d.work, d.tries) = (Some((i, UpdateState::Offered)), d.tries + 1);
+            self.tally.offers += 1;
+            return;
+        }
+    }
+
+    pub(super) fn report(&mut self, device: usize, i: usize, says: UpdateState) {
+        let run = self.rows[i].run;
+        let sequence = self.runs[run].sequence;
+        let d = &mut self.devices[device];
+        let lies = says == UpdateState::Succeeded && d.fault == Fault::Lies;
+        if says == UpdateState::Succeeded && !lies {
+            d.sequence = d.sequence.max(sequence);
+        }
+        if says.finished() {
+            d.work = None;
+        }
+        let runs = Running { version: format!("{}.0", d.sequence), sequence: u64::try_from(d.sequence).unwrap(), ..Running::default() };
+        let brings = format!("{sequence}.0");
+        let update_id: UpdateId = format!("upd_{i:032x}").parse().unwrap();
+        let word = StatusReport { update_id, state: says, progress: None, code: None, detail: None, firmware: Some(runs.clone()) };
+        let row = self.rows[i].clone();
+        let heard = if row.latest { hear(row.state, &word, &runs, Brings { version: &brings, sequence }).unwrap() } else { Heard::Late };
+        match heard {
+            Heard::Late => {
+                self.tally.late_words += 1;
+                // The answer tells the device that its update is over.
+                if row.state.finished() {
+                    self.devices[device].work = None;
+                }
+            }
+            Heard::Again => {
+                self.words += 1;
+                self.rows[i].deadline = self.now + TIMEOUT;
+            }
+            Heard::Moves { to, .. } => {
+                self.words += 1;
+                assert!(legal(UPDATE, row.state, to));
+                assert!(
+                    to != UpdateState::Succeeded || self.devices[device].sequence >= sequence,
+                    "seed {}: a lie was believed",
+                    self.seed
+                );
+                self.tally.lies += u64::from(lies && to == UpdateState::Failed);
+                self.tally.reverted += u64::from(to == UpdateState::Reverted);
+                let current = self.runs[run].course.stage;
+                let stage = if row.again {
+                    self.take_waiting(run, current);
+                    current
+                } else {
+                    self.shift(run, row.stage, Class::of(row.state), -1);
+                    row.stage
+                };
+                self.shift(run, stage, Class::of(to), 1);
+                let kept = &mut self.rows[i];
+                (kept.state, kept.open, kept.again, kept.stage, kept.deadline) = (to, !to.finished(), false, stage, self.now + TIMEOUT);
+            }
+        }
+        self.check_now(run);
+    }
+
+    // --- people and changes --------------------------------------------------------------------------------------------------------
+
+    pub(super) fn change_fleet(&mut self) {
+        if self.dice.percent(50) {
+            let number = i64::try_from(self.devices.len()).unwrap() + 1;
+            self.devices.push(Device::new(number, Fault::None));
+            for run in &mut self.runs {
+                run.places.push(draw::place(&run.id, number));
+            }
+        } else {
+            let device = self.dice.index(self.devices.len());
+            let member = self.devices[device].member;
+            self.devices[device].member = !member;
+        }
+    }
+
+    pub(super) fn meddle(&mut self) {
+        let run = self.dice.index(self.runs.len());
+        if self.runs[run].course.state == RolloutState::WaitingForApproval {
+            return self.approve(run);
+        }
+        if self.dice.percent(1) && self.runs[run].approved {
+            self.runs[run].course.release = ReleaseState::Recalled;
+            self.tally.recalled += 1;
+            return self.note(run, "the release is recalled");
+        }
+        // Stopping ends the fun, so it is rare.
+        let verb = [Verb::Pause, Verb::Resume, Verb::Promote, Verb::Retry, Verb::Start, Verb::Resume, Verb::Promote][self.dice.index(7)];
+        let verb = if self.dice.percent(1) { Verb::Stop } else { verb };
+        self.order(run, verb);
+    }
+
+    pub(super) fn approve(&mut self, run: usize) {
+        let generation = self.runs[run].course.generation;
+        let yes = [Change::Enter { to: RolloutState::Approved, summary: "Approved".into() }];
+        assert!(self.commit(run, &yes, generation, None, "ada"));
+        self.runs[run].approved = true;
+    }
+
+    pub(super) fn order(&mut self, run: usize, verb: Verb) -> bool {
+        let course = self.runs[run].course.clone();
+        let Ok(changes) = order(verb, &course, "oli", "", Timestamp(self.now)) else { return false };
+        let halted = course.state == RolloutState::Halted && verb == Verb::Resume;
+        self.tally.resumed_after_halt += u64::from(halted);
+        assert!(self.commit(run, &changes, course.generation, None, "oli"), "seed {}", self.seed);
+        self.note(run, format!("{} by oli", verb.as_str()));
+        true
+    }
+
+    // --- what must hold ------------------------------------------------------------------------------------------------------------
+}

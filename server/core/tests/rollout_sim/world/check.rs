@@ -1,0 +1,101 @@
+//! What must hold: now, of every step, and in the end.
+
+use super::World;
+use fleet::rollouts::{
+    course::{Course, sound},
+    state::{ROLLOUT, STAGE, ended, legal},
+};
+use wire::{
+    rollouts::Verb,
+    states::{RolloutState, StageState},
+};
+
+impl World {
+    pub(super) fn check_now(&self, run: usize) {
+        if let Err(broken) = sound(&self.runs[run].course) {
+            panic!("seed {}: {broken}", self.seed);
+        }
+    }
+
+    pub(super) fn check_step(&mut self, run: usize, before: &Course, by: &str) {
+        self.check_now(run);
+        let after = &self.runs[run].course;
+        assert!(
+            before.state == after.state || reachable(before.state, after.state),
+            "seed {}: {} → {}",
+            self.seed,
+            before.state,
+            after.state
+        );
+        assert!(after.stage >= before.stage, "seed {}: the stage went back", self.seed);
+        for (old, new) in before.stages.iter().zip(&after.stages) {
+            let reopened = old.state == StageState::Failed && new.state == StageState::Running;
+            assert!(!reopened || by != "automatic", "seed {}: the planner reopened a stage", self.seed);
+            assert!(
+                old.state == new.state || legal(STAGE, old.state, new.state) || old.state == StageState::Pending,
+                "seed {}: stage {} → {}",
+                self.seed,
+                old.state,
+                new.state
+            );
+        }
+        if before.state != after.state {
+            match after.state {
+                RolloutState::Halted => {
+                    self.tally.halted += 1;
+                    assert!(after.summary.starts_with("Halted"), "seed {}: halted without a reason", self.seed);
+                }
+                RolloutState::Completed => self.tally.completed += 1,
+                RolloutState::Stopped => self.tally.stopped += 1,
+                _ => {}
+            }
+        }
+        if self.tally.applied.is_multiple_of(16) {
+            self.recount(run);
+        }
+    }
+
+    // --- calm ----------------------------------------------------------------------------------------------------------------------
+
+    /// No more surprises: people approve, resume what they paused, promote what waits for them. Everything must end, or halt.
+    pub(super) fn settle(&mut self) {
+        let mut busy = 0;
+        for _ in 0..4000 {
+            if self.runs.iter().all(|r| ended(ROLLOUT, r.course.state) || r.course.state == RolloutState::Halted) {
+                for run in 0..self.runs.len() {
+                    self.recount(run);
+                }
+                return;
+            }
+            self.tally.steps += 1;
+            for run in 0..self.runs.len() {
+                match self.runs[run].course.state {
+                    RolloutState::WaitingForApproval => self.approve(run),
+                    RolloutState::Paused => {
+                        self.order(run, Verb::Resume);
+                    }
+                    RolloutState::Running if self.runs[run].course.current().is_some_and(|s| s.state == StageState::AwaitingPromotion) => {
+                        self.order(run, Verb::Promote);
+                    }
+                    _ => {}
+                }
+                while let Some(pending) = self.make_plan(run) {
+                    self.apply_pending(pending);
+                }
+            }
+            for device in 0..self.devices.len() {
+                self.act(device);
+            }
+            // Time flies while nothing else happens, so that the last stage's patience ends too.
+            let before = std::mem::replace(&mut busy, self.tally.applied - self.tally.recounts + self.tally.offers + self.words);
+            self.now += if busy == before { 6 * 3_600_000 } else { 30_000 };
+        }
+        let states: Vec<_> = self.runs.iter().map(|r| (r.course.state, r.course.summary.clone(), r.course.current().cloned())).collect();
+        panic!("seed {}: it never ends: {states:#?}", self.seed);
+    }
+}
+
+/// Whether a step may lead from one state to the other, also over one in between.
+fn reachable(from: RolloutState, to: RolloutState) -> bool {
+    legal(ROLLOUT, from, to) || RolloutState::ALL.iter().any(|via| legal(ROLLOUT, from, *via) && legal(ROLLOUT, *via, to))
+}

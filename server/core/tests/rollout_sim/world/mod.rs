@@ -1,0 +1,273 @@
+//! A fleet, one or two rollouts over it, planners, people, and what must hold.
+
+mod act;
+mod check;
+mod ledger;
+mod planners;
+
+use crate::devices::{Device, Dice, Fault};
+use fleet::rollouts::{
+    course::{Course, Stage},
+    draw,
+    plan::Plan,
+};
+use std::collections::BTreeMap;
+use wire::{
+    Timestamp,
+    ids::RolloutId,
+    rollouts::{GateSpec, Reach, StageSpec},
+    states::{ReleaseState, RolloutState, UpdateState},
+};
+
+const TIMEOUT: i64 = 3_600_000;
+const START: i64 = 1_795_341_600_000;
+
+/// What happened, in numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    pub steps: u64,
+    pub offers: u64,
+    pub applied: u64,
+    pub stale: u64,
+    pub timed_out: u64,
+    pub lies: u64,
+    pub reverted: u64,
+    pub withdrawn: u64,
+    pub requeued: u64,
+    pub late_words: u64,
+    pub recounts: u64,
+    pub halted: u64,
+    pub completed: u64,
+    pub stopped: u64,
+    pub resumed_after_halt: u64,
+    pub recalled: u64,
+}
+
+impl Tally {
+    pub fn add(&mut self, o: &Self) {
+        self.steps += o.steps;
+        self.offers += o.offers;
+        self.applied += o.applied;
+        self.stale += o.stale;
+        self.timed_out += o.timed_out;
+        self.lies += o.lies;
+        self.reverted += o.reverted;
+        self.withdrawn += o.withdrawn;
+        self.requeued += o.requeued;
+        self.late_words += o.late_words;
+        self.recounts += o.recounts;
+        self.halted += o.halted;
+        self.completed += o.completed;
+        self.stopped += o.stopped;
+        self.resumed_after_halt += o.resumed_after_halt;
+        self.recalled += o.recalled;
+    }
+}
+
+/// An update's row, as the store keeps it.
+#[derive(Debug, Clone)]
+struct Row {
+    run: usize,
+    device: usize,
+    stage: u32,
+    state: UpdateState,
+    open: bool,
+    latest: bool,
+    again: bool,
+    deadline: i64,
+}
+
+/// A rollout under test.
+struct Run {
+    id: RolloutId,
+    course: Course,
+    sequence: i64,
+    places: Vec<i64>,
+    /// Newest row of each device.
+    latest: BTreeMap<usize, usize>,
+    approved: bool,
+}
+
+/// A plan that was made, and is to be applied some time later.
+struct Pending {
+    run: usize,
+    plan: Plan,
+    generation: i64,
+    seen: Course,
+}
+
+pub struct World {
+    seed: u64,
+    dice: Dice,
+    now: i64,
+    devices: Vec<Device>,
+    runs: Vec<Run>,
+    rows: Vec<Row>,
+    planners: [Option<Pending>; 2],
+    /// Number of the last stage that took part in an offer by place beyond the first cut.
+    beyond_first: u64,
+    /// Reports that moved something.
+    words: u64,
+    /// Applies plans whatever happened since they were made: to see that the invariants notice.
+    sloppy: bool,
+    talk: bool,
+    pub tally: Tally,
+    pub history: Vec<String>,
+}
+
+fn stages(dice: &mut Dice) -> Vec<StageSpec> {
+    let mut out = Vec::new();
+    let mut percent = 0.0;
+    for _ in 0..dice.below(4) {
+        percent += 1.0 + f64::from(u32::try_from(dice.below(30)).unwrap());
+        if percent >= 95.0 {
+            break;
+        }
+        let reach = if out.is_empty() && dice.percent(40) {
+            Reach::Count(1 + u32::try_from(dice.below(6)).unwrap())
+        } else {
+            Reach::Percent(percent)
+        };
+        out.push(reach);
+    }
+    out.push(Reach::Percent(100.0));
+    let spec = |reach| StageSpec {
+        name: String::new(),
+        reach,
+        soak_s: u32::try_from([0, 600, 7200][dice.index(3)]).unwrap(),
+        confirm: dice.percent(25),
+        gate: GateSpec {
+            success_percent: [95.0, 80.0, 50.0][dice.index(3)],
+            error_percent: [5.0, 20.0, 50.0][dice.index(3)],
+            min_sample: u32::try_from(1 + dice.below(5)).unwrap(),
+            max_errors: u32::try_from([0, 0, 3, 10][dice.index(4)]).unwrap(),
+        },
+    };
+    out.into_iter().map(spec).collect()
+}
+
+impl World {
+    fn new(seed: u64, faults: u64, rollouts: usize, talk: bool) -> Self {
+        let mut dice = Dice::new(seed);
+        // Mostly small fleets, now and then a large one.
+        let size = if seed % 50 == 49 { 2000 } else { 50 + dice.below(200) };
+        let mut devices = Vec::new();
+        for n in 1..=size {
+            let fault = if dice.percent(faults) { Fault::BAD[dice.index(Fault::BAD.len())] } else { Fault::None };
+            devices.push(Device::new(i64::try_from(n).unwrap(), fault));
+        }
+        let mut world = Self {
+            seed,
+            dice,
+            now: START,
+            devices,
+            runs: Vec::new(),
+            rows: Vec::new(),
+            planners: [None, None],
+            beyond_first: 0,
+            words: 0,
+            sloppy: false,
+            talk,
+            tally: Tally::default(),
+            history: Vec::new(),
+        };
+        for n in 0..rollouts {
+            let id: RolloutId = format!("rol_{:032x}", u128::from(seed) << 8 | n as u128).parse().unwrap();
+            let specs = stages(&mut world.dice);
+            let begin_at = world.dice.percent(30).then(|| Timestamp(world.now + 1_800_000));
+            let course = Course {
+                state: RolloutState::WaitingForApproval,
+                generation: 1,
+                release: ReleaseState::Published,
+                begin_at,
+                timeout_ms: TIMEOUT,
+                stage: 0,
+                cut: draw::NOBODY,
+                doors_until: Timestamp(0),
+                last_device: 0,
+                summary: String::new(),
+                stages: specs.into_iter().map(Stage::pending).collect(),
+            };
+            let places = world.devices.iter().map(|d| draw::place(&id, d.number)).collect();
+            world.runs.push(Run { id, course, sequence: 2 + i64::try_from(n).unwrap(), places, latest: BTreeMap::new(), approved: false });
+        }
+        world
+    }
+
+    /// A whole run: turmoil, then calm until everything has ended.
+    pub fn run(seed: u64, talk: bool) -> Self {
+        let faults = [0, 5, 15, 40][usize::try_from(seed % 4).unwrap()];
+        let mut world = Self::new(seed, faults, if seed.is_multiple_of(3) { 2 } else { 1 }, talk);
+        let steps = 12 * world.devices.len() as u64;
+        for _ in 0..steps {
+            world.step(true);
+        }
+        world.settle();
+        world
+    }
+
+    /// The same with a store that applies stale plans.
+    pub fn sloppy(seed: u64) -> Self {
+        let mut world = Self::new(seed, 15, 1, false);
+        world.sloppy = true;
+        for _ in 0..12 * world.devices.len() {
+            world.step(true);
+        }
+        world.settle();
+        world
+    }
+
+    /// Nothing is wrong and nobody interferes.
+    pub fn healthy(seed: u64) -> Self {
+        let mut world = Self::new(seed, 0, 1, false);
+        world.settle();
+        world
+    }
+
+    /// Every device reverts.
+    pub fn doomed(seed: u64) -> Self {
+        let mut world = Self::new(seed, 0, 1, false);
+        for device in &mut world.devices {
+            device.fault = Fault::Reverts;
+        }
+        world.settle();
+        world
+    }
+
+    pub fn everybody_runs_the_release(&self) -> bool {
+        self.devices.iter().all(|d| d.sequence == self.runs[0].sequence)
+    }
+
+    pub fn offered_beyond_first_stage(&self) -> u64 {
+        self.beyond_first
+    }
+
+    fn note(&mut self, run: usize, text: impl std::fmt::Display) {
+        let line = format!("{:>9} s  rollout {run}: {text}", (self.now - START) / 1000);
+        if self.talk {
+            println!("{line}");
+        }
+        self.history.push(line);
+    }
+
+    fn step(&mut self, turmoil: bool) {
+        self.tally.steps += 1;
+        match self.dice.below(100) {
+            0..70 => {
+                let device = self.dice.index(self.devices.len());
+                self.act(device);
+            }
+            70..90 => self.plan_or_apply(),
+            90..96 => self.now += 1000 * i64::try_from(self.dice.below(60)).unwrap(),
+            96..98 if turmoil => self.change_fleet(),
+            98..100 if turmoil => {
+                if self.dice.percent(15) {
+                    self.meddle();
+                }
+            }
+            _ => self.now += 10_000,
+        }
+    }
+
+    // --- devices -------------------------------------------------------------------------------------------------------------------
+}
