@@ -89,7 +89,7 @@ struct Line {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum Outcome {
     Store,
     Stored,
     Broken,
@@ -99,7 +99,7 @@ enum Verdict {
 #[derive(Debug, Default)]
 struct Plan {
     lines: BTreeMap<(i64, Arc<str>), Line>,
-    verdicts: Vec<Verdict>,
+    outcomes: Vec<Outcome>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -196,7 +196,7 @@ impl Committer {
 
     async fn attempt(&self, frames: &[Frame], ask_store: bool) -> Result<Plan, Failure> {
         let plan = self.plan(frames, ask_store).await?;
-        let kept: Vec<&Frame> = frames.iter().zip(&plan.verdicts).filter(|(_, v)| **v == Verdict::Store).map(|(f, _)| f).collect();
+        let kept: Vec<&Frame> = frames.iter().zip(&plan.outcomes).filter(|(_, v)| **v == Outcome::Store).map(|(f, _)| f).collect();
         if kept.is_empty() {
             settle(&plan);
             return Ok(plan);
@@ -245,7 +245,7 @@ impl Committer {
 
     /// Follows each stream through the batch: what comes next is stored, what is known is not, what leaves a gap is refused.
     async fn plan(&self, frames: &[Frame], ask_store: bool) -> Result<Plan, db::Error> {
-        let mut plan = Plan { lines: BTreeMap::new(), verdicts: Vec::with_capacity(frames.len()) };
+        let mut plan = Plan { lines: BTreeMap::new(), outcomes: Vec::with_capacity(frames.len()) };
         for f in frames {
             let key = (f.device.number, Arc::clone(&f.stream));
             let line = match plan.lines.entry(key) {
@@ -260,14 +260,14 @@ impl Committer {
                     e.insert(Line { device, stream, prior, seq: prior, broken: false })
                 }
             };
-            plan.verdicts.push(if f.seq <= line.seq {
-                Verdict::Stored
+            plan.outcomes.push(if f.seq <= line.seq {
+                Outcome::Stored
             } else if f.seq == line.seq + 1 {
                 line.seq = f.seq;
-                Verdict::Store
+                Outcome::Store
             } else {
                 line.broken = true;
-                Verdict::Broken
+                Outcome::Broken
             });
         }
         Ok(plan)
@@ -308,15 +308,15 @@ impl Committer {
     }
 
     fn answer(&self, frames: Vec<Frame>, plan: &Plan) {
-        for (frame, verdict) in frames.into_iter().zip(&plan.verdicts) {
+        for (frame, outcome) in frames.into_iter().zip(&plan.outcomes) {
             let seq = plan.lines.get(&(frame.device.number, Arc::clone(&frame.stream))).map_or(0, |l| l.seq);
-            let answer = match verdict {
-                Verdict::Store => Ok(seq),
-                Verdict::Stored => {
+            let answer = match outcome {
+                Outcome::Store => Ok(seq),
+                Outcome::Stored => {
                     self.stats.repeated.fetch_add(1, Ordering::Relaxed);
                     Ok(seq)
                 }
-                Verdict::Broken => Err(Error::Elsewhere),
+                Outcome::Broken => Err(Error::Elsewhere),
             };
             // Nobody listens when the connection is gone; the device learns it from its next welcome.
             let _ = frame.reply.send(answer);
