@@ -44,20 +44,9 @@ pub async fn act_on_release(
             call.confirmed(&confirm, &version)?;
         }
     }
-    let done = match verb.as_str() {
-        "publish" => releases.publish(actor, &id).await,
-        "deprecate" => releases.deprecate(actor, &id).await,
-        "recall" => releases.recall(actor, &id, &reason).await,
-        "recheck" => releases.recheck(actor, &id).await.map(|_| ()),
-        "remove" => releases.remove(actor, &id).await,
-        _ => {
-            return Err(call.refuse(ApiFault::new(
-                wire::FaultKind::Invalid,
-                "unknown_verb",
-                "There is nothing of this name to do to a release.",
-            )));
-        }
-    };
+    let unknown =
+        || call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_verb", "There is nothing of this name to do to a release."));
+    let done = releases.act(actor, &id, verb.parse().map_err(|_| unknown())?, &reason).await;
     call.answer(done)?;
     call.lead_to(&if verb == "remove" { "/firmware".to_owned() } else { format!("/firmware/{id}") });
     Ok(())

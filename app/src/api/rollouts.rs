@@ -6,12 +6,22 @@ use crate::plan::Draft;
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use wire::{rollouts::Verb, states::RolloutState};
 
-/// A page of the list, a [`wire::rollouts::RolloutsPage`]. `tab` is `running`, `waiting`, `finished` or `drafts`; an empty `cursor` is the first page.
+/// A choice in an address; none is the first there is.
+#[cfg(feature = "ssr")]
+fn word<T: std::str::FromStr + Default>(call: &super::caller::Call, text: &str) -> Result<T, ApiFault> {
+    if text.is_empty() {
+        return Ok(T::default());
+    }
+    text.parse().map_err(|_| call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_filter", "There is no such list.")))
+}
+
+/// A page of the list, a [`wire::rollouts::RolloutsPage`]. `tab` is a [`wire::rollouts::Tab`]'s word or empty for all; an empty `cursor` is the first page.
 #[server(prefix = "/rpc", endpoint = "/rollouts", input = GetUrl)]
 pub async fn read_rollouts(tab: String, cursor: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let cursor = (!cursor.is_empty()).then_some(cursor);
-    call.model(call.fleet.rollouts().list(&call.actor, cursor.as_deref(), &tab).await)
+    let tab = word::<wire::rollouts::Tab>(&call, &tab)?;
+    call.model(call.fleet.rollouts().list(&call.actor, cursor.as_deref(), tab, wire::page::DEFAULT_ROWS).await)
 }
 
 /// A rollout and the devices of one stage, as [`wire::rollouts::RolloutPage`]; stage 0 is every device.
@@ -19,7 +29,8 @@ pub async fn read_rollouts(tab: String, cursor: String) -> Result<Packed, ApiFau
 pub async fn read_rollout(id: String, stage: u32, show: String, cursor: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::RolloutId = call.id(&id)?;
-    let query = wire::rollouts::UpdateQuery { stage: (stage > 0).then_some(stage), show, cursor: (!cursor.is_empty()).then_some(cursor) };
+    let (stage, cursor) = ((stage > 0).then_some(stage), (!cursor.is_empty()).then_some(cursor));
+    let query = wire::rollouts::UpdateQuery { stage, show: word(&call, &show)?, cursor, rows: None };
     call.model(call.fleet.rollouts().page(&call.actor, &id, &query).await)
 }
 
@@ -87,31 +98,17 @@ pub async fn act_on_rollout(
     let call = super::caller::caller()?;
     let id: wire::ids::RolloutId = call.id(&id)?;
     let (rollouts, actor) = (call.fleet.rollouts(), &call.actor);
-    if matches!(verb.as_str(), "stop" | "resume") {
-        let row = call.answer(rollouts.page(actor, &id, &wire::rollouts::UpdateQuery::default()).await)?.rollout.row;
-        let verb = if verb == "stop" { Verb::Stop } else { Verb::Resume };
+    let unknown =
+        || call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_verb", "There is nothing of this name to do to a rollout."));
+    let verb: Verb = verb.parse().map_err(|_| unknown())?;
+    if matches!(verb, Verb::Stop | Verb::Resume) {
+        let row = call.answer(rollouts.detail(actor, &id).await)?.row;
         if asks_for_name(verb, row.state) {
             call.confirmed(&confirm, &row.name)?;
         }
     }
-    let done = match verb.as_str() {
-        "submit" => rollouts.submit(actor, &id).await,
-        "approve" => rollouts.approve(actor, &id, &call.id(&digest)?, &reason).await,
-        "reject" => rollouts.reject(actor, &id, &reason).await,
-        "start" => rollouts.start(actor, &id).await,
-        "pause" => rollouts.pause(actor, &id, &reason).await,
-        "resume" => rollouts.resume(actor, &id, &reason).await,
-        "promote" => rollouts.promote(actor, &id).await,
-        "stop" => rollouts.stop(actor, &id, &reason).await,
-        "retry" => rollouts.retry(actor, &id).await,
-        _ => {
-            return Err(call.refuse(ApiFault::new(
-                wire::FaultKind::Invalid,
-                "unknown_verb",
-                "There is nothing of this name to do to a rollout.",
-            )));
-        }
-    };
+    let digest = if digest.is_empty() { None } else { Some(call.id(&digest)?) };
+    let done = rollouts.act(actor, &id, verb, digest.as_ref(), &reason).await;
     call.answer(done)?;
     call.lead_to(super::session::local(&back, "/rollouts"));
     Ok(())

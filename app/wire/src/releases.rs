@@ -8,6 +8,22 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+crate::states::words! {
+    /// What can be done to a release.
+    ReleaseVerb {
+        /// Let rollouts use it.
+        Publish = "publish",
+        /// Take it off the list for new rollouts.
+        Deprecate = "deprecate",
+        /// Withdraw it: no new installs, running rollouts halt.
+        Recall = "recall",
+        /// Look at a quarantined one again.
+        Recheck = "recheck",
+        /// Remove one that was never published.
+        Remove = "remove",
+    }
+}
+
 /// A release in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

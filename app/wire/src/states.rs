@@ -1,25 +1,22 @@
 //! The states things are in, as words on the wire. Which transitions are legal is the core's business (one pure file a machine).
 
-use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
-
-macro_rules! states { ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* })*) => { $(
+macro_rules! words { ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* })*) => { $(
     $(#[$doc])*
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
     pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant,)* }
     impl $name {
-        /// Every state, in the order of the life it describes.
+        /// Every one, of states in the order of the life they describe.
         pub const ALL: &'static [Self] = &[$(Self::$variant),*];
         /// The word used on the wire and in the database.
         pub const fn as_str(self) -> &'static str { match self { $(Self::$variant => $word),* } }
     }
-    impl FromStr for $name {
-        type Err = UnknownState;
-        fn from_str(s: &str) -> Result<Self, UnknownState> {
-            match s { $($word => Ok(Self::$variant),)* _ => Err(UnknownState { kind: stringify!($name), word: s.to_owned() }) }
+    impl std::str::FromStr for $name {
+        type Err = $crate::states::UnknownState;
+        fn from_str(s: &str) -> Result<Self, $crate::states::UnknownState> {
+            match s { $($word => Ok(Self::$variant),)* _ => Err($crate::states::UnknownState { kind: stringify!($name), word: s.to_owned() }) }
         }
     }
-    impl fmt::Display for $name { fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) } }
+    impl std::fmt::Display for $name { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.as_str()) } }
     // Written out: utoipa's derive does not see a `rename` whose word came through a macro.
     #[cfg(feature = "openapi")]
     impl utoipa::PartialSchema for $name {
@@ -42,7 +39,9 @@ pub struct UnknownState {
     pub word: String,
 }
 
-states! {
+pub(crate) use words;
+
+words! {
     /// What a person or a token may do; each role includes the ones before it.
     Role {
         /// Reads everything in the organization.

@@ -32,7 +32,7 @@ impl Fleet {
     }
 
     /// Counts of the whole fleet.
-    pub async fn counts(&self, org: &wire::ids::OrgId) -> Result<FleetCounts> {
+    pub(crate) async fn counts(&self, org: &wire::ids::OrgId) -> Result<FleetCounts> {
         let mut counts = self.devices().counts(org).await?;
         counts.expiring = self.pki().expiring(org, self.clock().now().plus(EXPIRING_MS)).await?;
         Ok(counts)
@@ -62,7 +62,7 @@ impl Fleet {
             attention.push(Attention {
                 kind: AttentionKind::Quarantined,
                 text: format!("An upload is quarantined: {}", release.quarantine),
-                href: format!("/releases/{}", release.id),
+                href: format!("/firmware/{}", release.id),
                 since: release.created_at,
                 device: None,
                 rollout: None,

@@ -12,7 +12,11 @@ use crate::{
     db::Tx,
 };
 use serde_json::json;
-use wire::{ids::ReleaseId, releases::ReleaseRow, states::ReleaseState};
+use wire::{
+    ids::ReleaseId,
+    releases::{ReleaseRow, ReleaseVerb},
+    states::ReleaseState,
+};
 
 impl Releases {
     /// Lets rollouts use a release. Its signature, files and sequence are checked once more: a key may have been revoked and a newer release
@@ -20,6 +24,17 @@ impl Releases {
     pub async fn publish(&self, actor: &Actor, id: &ReleaseId) -> Result<()> {
         may(actor, Act::Publish)?;
         self.advance(actor, id, Step::Publish, "").await
+    }
+
+    /// Does this to a release; `reason` is of use where it is recalled.
+    pub async fn act(&self, actor: &Actor, id: &ReleaseId, verb: ReleaseVerb, reason: &str) -> Result<()> {
+        match verb {
+            ReleaseVerb::Publish => self.publish(actor, id).await,
+            ReleaseVerb::Deprecate => self.deprecate(actor, id).await,
+            ReleaseVerb::Recall => self.recall(actor, id, reason).await,
+            ReleaseVerb::Recheck => self.recheck(actor, id).await.map(drop),
+            ReleaseVerb::Remove => self.remove(actor, id).await,
+        }
     }
 
     /// Takes a release off the list for new rollouts; running ones go on.

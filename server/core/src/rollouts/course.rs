@@ -233,36 +233,8 @@ impl Course {
                 }
             }
             Change::BeginNow => self.begin_at = None,
-            Change::Draw { cuts, last_device } => {
-                self.last_device = *last_device;
-                let mut before = 0;
-                for (stage, cut) in self.stages.iter_mut().zip(cuts) {
-                    let devices = cut.reach - before;
-                    before = cut.reach;
-                    stage.cut = cut.place;
-                    stage.counts = Counts { total: devices, waiting: devices, ..Counts::default() };
-                    stage.tally += 1;
-                }
-            }
-            Change::Begin { stage, doors_until } => {
-                let carried = self.stage_mut(self.stage).map_or(0, |before| {
-                    let carried = before.counts.waiting;
-                    before.counts.waiting = 0;
-                    before.counts.total -= carried;
-                    before.tally += 1;
-                    carried
-                });
-                (self.stage, self.doors_until) = (*stage, *doors_until);
-                if let Some(next) = self.stage_mut(*stage) {
-                    move_stage(next, StageState::Running);
-                    next.counts.waiting += carried;
-                    next.counts.total += carried;
-                    next.tally += 1;
-                    next.started_at = Some(now);
-                    next.counted_at = now;
-                    self.cut = next.cut;
-                }
-            }
+            Change::Draw { cuts, last_device } => self.draw(cuts, *last_device),
+            Change::Begin { stage, doors_until } => self.begin(*stage, *doors_until, now),
             Change::Doors { until } => self.doors_until = *until,
             Change::Reopen { stage, doors_until } => {
                 self.doors_until = *doors_until;
@@ -312,6 +284,38 @@ impl Course {
                 }
             }
             Change::TimeOut | Change::Withdraw { .. } | Change::Requeue => {}
+        }
+    }
+
+    fn draw(&mut self, cuts: &[Cut], last_device: i64) {
+        self.last_device = last_device;
+        let mut before = 0;
+        for (stage, cut) in self.stages.iter_mut().zip(cuts) {
+            let devices = cut.reach - before;
+            before = cut.reach;
+            stage.cut = cut.place;
+            stage.counts = Counts { total: devices, waiting: devices, ..Counts::default() };
+            stage.tally += 1;
+        }
+    }
+
+    fn begin(&mut self, stage: u32, doors_until: Timestamp, now: Timestamp) {
+        let carried = self.stage_mut(self.stage).map_or(0, |before| {
+            let carried = before.counts.waiting;
+            before.counts.waiting = 0;
+            before.counts.total -= carried;
+            before.tally += 1;
+            carried
+        });
+        (self.stage, self.doors_until) = (stage, doors_until);
+        if let Some(next) = self.stage_mut(stage) {
+            move_stage(next, StageState::Running);
+            next.counts.waiting += carried;
+            next.counts.total += carried;
+            next.tally += 1;
+            next.started_at = Some(now);
+            next.counted_at = now;
+            self.cut = next.cut;
         }
     }
 }

@@ -26,7 +26,7 @@ use wire::{
 };
 
 /// A decision to be kept beside the change of state.
-pub(super) struct Verdict<'a> {
+pub(super) struct Choice<'a> {
     by: &'a UserId,
     by_name: &'a str,
     approved: bool,
@@ -94,7 +94,7 @@ impl Rollouts {
             text,
             tone: if approved { "ok" } else { "bad" },
         };
-        self.decide(actor, record, course, turn, Some(Verdict { by, by_name: name, approved, remark })).await
+        self.decide(actor, record, course, turn, Some(Choice { by, by_name: name, approved, remark })).await
     }
 
     /// A change of state before the start, with its history, audit entry and, where there is one, the decision. One generation, one decision:
@@ -105,7 +105,7 @@ impl Rollouts {
         record: &Record,
         course: &Course,
         turn: Turn<'_>,
-        verdict: Option<Verdict<'_>>,
+        choice: Option<Choice<'_>>,
     ) -> Result<()> {
         let Turn { action, to, summary, text, tone } = turn;
         step(ROLLOUT, course.state, to).map_err(|e| Error::NotNow(e.to_string()))?;
@@ -115,8 +115,8 @@ impl Rollouts {
         if courses::apply(&mut tx, record, course, &changes, None, now).await?.is_none() {
             return Err(Error::Stale.into());
         }
-        let remark = verdict.as_ref().map(|v| v.remark.to_owned());
-        if let Some(v) = verdict {
+        let remark = choice.as_ref().map(|v| v.remark.to_owned());
+        if let Some(v) = choice {
             let id: ApprovalId = self.entropy.id(now);
             let decision = Decision {
                 id: &id,

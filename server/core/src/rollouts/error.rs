@@ -14,6 +14,9 @@ pub enum Error {
     /// The author can't decide on their own rollout.
     #[error("the author can't decide")]
     OwnRollout,
+    /// An approval without saying of what.
+    #[error("an approval needs a digest")]
+    NoDigest,
     /// What was decided on is not what would run any more.
     #[error("the plan has changed since it was read")]
     OtherDigest,
@@ -62,6 +65,7 @@ impl Error {
             ),
             Self::Stale => Fault::new(K::Conflict, "changed", "Somebody changed it in the meantime. Load it again and look."),
             Self::NotNow(why) => Fault::new(K::Conflict, "not_now", why.clone()),
+            Self::NoDigest => Fault::new(K::Invalid, "no_digest", "Say which plan you approve: send its digest.").at("digest"),
             Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
             Self::NotYours(state) => {
                 Fault::new(K::Invalid, "not_a_devices_state", format!("{state} is the server's to say; report what the device does."))

@@ -1,7 +1,7 @@
 //! The devices of a rollout, page by page: those with an update, and those whose turn is still to come.
 
 use super::{
-    Rollouts,
+    Error, Rollouts,
     course::Course,
     draw,
     store::{parts, records::Record},
@@ -14,8 +14,8 @@ use crate::{
 };
 use std::collections::HashMap;
 use wire::{
-    page::{DEFAULT_ROWS, Page},
-    rollouts::{Counts, UpdateQuery, UpdateRow},
+    page::{DEFAULT_ROWS, MAX_ROWS, Page},
+    rollouts::{Counts, Show, UpdateQuery, UpdateRow},
     states::UpdateState,
 };
 
@@ -24,44 +24,52 @@ const LOOKED_AT: usize = 20_000;
 /// Devices read at once.
 const BATCH: i64 = 1000;
 
+/// Which devices a page is to hold.
+struct Wanted {
+    after: DeviceNo,
+    /// 0 is every stage.
+    stage: u32,
+    rows: usize,
+    only_waiting: bool,
+}
+
 impl Rollouts {
     /// A page of a rollout's devices, by device number. The total is of the whole stage and class.
     pub(super) async fn listed(&self, on: &mut Read, record: &Record, course: &Course, query: &UpdateQuery) -> Result<Page<UpdateRow>> {
-        let after: DeviceNo = query.cursor.as_deref().and_then(|c| c.parse().ok()).unwrap_or(0);
+        let after: DeviceNo = match query.cursor.as_deref() {
+            None => 0,
+            Some(c) => c.parse().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?,
+        };
+        let rows = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
         let stage = query.stage.unwrap_or(0);
         let counts = if stage == 0 { course.totals() } else { course.stage_at(stage).map(|s| s.counts).unwrap_or_default() };
-        let total = total(&counts, &query.show);
-        let (items, next) = match query.show.as_str() {
-            fares @ ("updating" | "failed" | "succeeded") => {
-                let limit = i64::from(DEFAULT_ROWS);
-                let found = parts::listed(on, &record.id, after, stage, fares, limit + 1).await?;
-                cut(found)
+        let total = total(&counts, query.show);
+        let (items, next) = match query.show {
+            Show::Updating | Show::Failed | Show::Succeeded => {
+                let limit = i64::try_from(rows).unwrap_or(i64::MAX).saturating_add(1);
+                cut(parts::listed(on, &record.id, after, stage, query.show.as_str(), limit).await?, rows)
             }
-            show => self.merged(on, record, course, after, stage, show == "waiting").await?,
+            Show::All | Show::Waiting => {
+                let wanted = Wanted { after, stage, rows, only_waiting: query.show == Show::Waiting };
+                self.merged(on, record, course, &wanted).await?
+            }
         };
         Ok(Page { items, next: next.map(|n| n.to_string()), total })
     }
 
     /// Devices with an update and devices that wait, merged by number.
-    async fn merged(
-        &self,
-        on: &mut Read,
-        record: &Record,
-        course: &Course,
-        after: DeviceNo,
-        stage: u32,
-        only_waiting: bool,
-    ) -> Result<(Vec<UpdateRow>, Option<DeviceNo>)> {
+    async fn merged(&self, on: &mut Read, record: &Record, course: &Course, wanted: &Wanted) -> Result<(Vec<UpdateRow>, Option<DeviceNo>)> {
         if course.stages.iter().all(|s| s.cut == draw::NOBODY) {
             return Ok((Vec::new(), None));
         }
+        let Wanted { after, stage, rows, only_waiting } = *wanted;
         let target = record.target()?;
         let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
         let ended = super::state::ended(super::state::ROLLOUT, course.state);
         let (mut found, mut at, mut looked) = (Vec::new(), after, 0);
-        while found.len() <= DEFAULT_ROWS as usize && looked < LOOKED_AT {
+        while found.len() <= rows && looked < LOOKED_AT {
             let batch = devices::facts_page(on, &record.org, at, BATCH).await?;
-            let Some((last, _)) = batch.last() else { return Ok(cut(found)) };
+            let Some((last, _)) = batch.last() else { return Ok(cut(found, rows)) };
             let mut known: HashMap<DeviceNo, UpdateRow> = parts::listed_between(on, &record.id, at, *last).await?.into_iter().collect();
             (at, looked) = (*last, looked + batch.len());
             for (device, facts) in batch {
@@ -87,16 +95,15 @@ impl Rollouts {
                 }
             }
         }
-        if found.len() <= DEFAULT_ROWS as usize {
+        if found.len() <= rows {
             // Enough was looked at for one request; the next page goes on from here.
             return Ok((found.into_iter().map(|(_, row)| row).collect(), Some(at)));
         }
-        Ok(cut(found))
+        Ok(cut(found, rows))
     }
 }
 
-fn cut(mut found: Vec<(DeviceNo, UpdateRow)>) -> (Vec<UpdateRow>, Option<DeviceNo>) {
-    let rows = DEFAULT_ROWS as usize;
+fn cut(mut found: Vec<(DeviceNo, UpdateRow)>, rows: usize) -> (Vec<UpdateRow>, Option<DeviceNo>) {
     let more = found.len() > rows;
     found.truncate(rows);
     let next = if more { found.last().map(|(device, _)| *device) } else { None };
@@ -118,12 +125,12 @@ fn waiting(facts: &Facts, stage: u32) -> Option<UpdateRow> {
     })
 }
 
-fn total(counts: &Counts, show: &str) -> i64 {
+fn total(counts: &Counts, show: Show) -> i64 {
     match show {
-        "updating" => counts.updating,
-        "failed" => counts.errors(),
-        "succeeded" => counts.succeeded,
-        "waiting" => counts.waiting,
-        _ => counts.total,
+        Show::Updating => counts.updating,
+        Show::Failed => counts.errors(),
+        Show::Succeeded => counts.succeeded,
+        Show::Waiting => counts.waiting,
+        Show::All => counts.total,
     }
 }

@@ -1,6 +1,7 @@
 //! Rollouts: one release to a part of the fleet, in stages, with somebody else's approval, stopped by evidence.
 //!
-//! Owns plans, approvals, stages, updates and their counts. Refuses to know bytes (releases), sockets and pages.
+//! Owns plans, approvals, stages, updates and their counts. Refuses to know bytes (releases), sockets and pages. Its SQL reads beside its own
+//! tables the names and presence of `devices`, for lists, and the files of `releases`, for what a device may download; it writes to neither.
 //!
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order, [`gate`] what the evidence says, [`mod@plan`] what to do next,
 //! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`digest`] what an approval
@@ -50,11 +51,12 @@ pub struct Rollouts {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     bus: Bus,
+    glimpses: previewing::Glimpses,
 }
 
 impl Rollouts {
     /// The room over an open store.
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus) -> Self {
-        Self { db, clock, entropy, bus }
+        Self { db, clock, entropy, bus, glimpses: previewing::Glimpses::default() }
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Error, Rollouts,
     control::order,
     course::{Change, Course},
-    plan::devices_of,
+    plan::{SILENT, devices_of},
     store::{
         courses, lists,
         records::{self, Record},
@@ -18,7 +18,7 @@ use crate::{
 };
 use serde_json::json;
 use wire::{
-    ids::RolloutId,
+    ids::{Digest, RolloutId},
     rollouts::Verb,
     states::{RolloutState, StageState},
 };
@@ -27,7 +27,7 @@ use wire::{
 const TRIES: usize = 8;
 
 /// Changes with what goes into the history and the audit log beside them.
-pub(super) struct Step<'a> {
+pub(super) struct Move<'a> {
     pub changes: &'a [Change],
     /// Stage and tally it rests on.
     pub evidence: Option<(u32, i64)>,
@@ -39,16 +39,15 @@ pub(super) struct Step<'a> {
 
 impl Rollouts {
     /// Applies a step to a course as it was read. False, and nothing is changed, when it has moved in the meantime.
-    pub(super) async fn apply(&self, record: &Record, before: &Course, step: &Step<'_>) -> Result<bool> {
+    pub(super) async fn apply(&self, record: &Record, before: &Course, step: &Move<'_>) -> Result<bool> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         let Some(applied) = courses::apply(&mut tx, record, before, step.changes, step.evidence, now).await? else { return Ok(false) };
         let by = step.order.map_or_else(|| "automatic".to_owned(), |(actor, ..)| actor.label());
         for reason in step.reasons {
-            let text = match () {
-                () if applied.timed_out > 0 => format!("{} fell silent and timed out", devices_of(applied.timed_out)),
-                () => reason.clone(),
-            };
+            // How many there were is known only now.
+            let text =
+                if reason == SILENT { format!("{} fell silent and timed out", devices_of(applied.timed_out)) } else { reason.clone() };
             lists::add_event(&mut tx, &record.org, &record.id, &text, &by, tone(step.changes), now).await?;
         }
         if let Some((actor, verb, reason)) = step.order {
@@ -68,6 +67,22 @@ impl Rollouts {
             self.bus.tell(Event::OffersOpen { org: record.org.clone(), id: record.id.clone() });
         }
         Ok(true)
+    }
+
+    /// Does this to a rollout. `digest` is what an approval is of; `reason` is a decision's remark, otherwise why.
+    pub async fn act(&self, actor: &Actor, id: &RolloutId, verb: Verb, digest: Option<&Digest>, reason: &str) -> Result<()> {
+        match verb {
+            Verb::Edit => Err(Error::NotNow("A plan is changed by sending the new one.".to_owned()).into()),
+            Verb::Submit => self.submit(actor, id).await,
+            Verb::Approve => self.approve(actor, id, digest.ok_or(Error::NoDigest)?, reason).await,
+            Verb::Reject => self.reject(actor, id, reason).await,
+            Verb::Start => self.start(actor, id).await,
+            Verb::Pause => self.pause(actor, id, reason).await,
+            Verb::Resume => self.resume(actor, id, reason).await,
+            Verb::Promote => self.promote(actor, id).await,
+            Verb::Stop => self.stop(actor, id, reason).await,
+            Verb::Retry => self.retry(actor, id).await,
+        }
     }
 
     /// Begins a scheduled rollout now. Its approval was for another time, so only somebody who may approve it can.
@@ -116,7 +131,7 @@ impl Rollouts {
             // A person who promotes has looked at this evidence; other orders hold whatever devices have said since.
             let evidence = course.current().filter(|_| verb == Verb::Promote).map(|s| (course.stage, s.tally));
             let reasons = [line(verb, &course, &actor.label(), &changes)];
-            let step = Step { changes: &changes, evidence, reasons: &reasons, order: Some((actor, verb, reason)) };
+            let step = Move { changes: &changes, evidence, reasons: &reasons, order: Some((actor, verb, reason)) };
             if self.apply(&record, &course, &step).await? {
                 // What follows at once is seen at once; if this fails, the next tick does it.
                 if let Err(e) = self.advance(&actor.org, id).await {

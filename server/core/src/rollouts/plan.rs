@@ -87,11 +87,14 @@ impl Plan {
     }
 }
 
+/// The reason of a [`Change::TimeOut`], until it is known how many there were.
+pub(super) const SILENT: &str = "devices fell silent";
+
 /// Plans the next step. `overdue` says that an update's deadline has passed; `survey` answers the [`Need`] of a plan made before.
 pub fn plan(course: &Course, overdue: bool, survey: Option<&Survey>, now: Timestamp) -> Plan {
     use RolloutState as R;
     if overdue {
-        return Plan::default().because("devices fell silent").then(Change::TimeOut);
+        return Plan::default().because(SILENT).then(Change::TimeOut);
     }
     match course.state {
         R::Approved | R::Scheduled => before(course, survey, now),

@@ -14,13 +14,21 @@ use crate::{
     devices::Selector,
     releases,
 };
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
 use wire::{
-    ids::{OrgId, RolloutId},
+    ids::{Digest, OrgId, RolloutId},
     rollouts::{Preview, Problem, RolloutSpec},
 };
 
 /// Devices named of each stage.
 pub(super) const SAMPLE: usize = 100;
+/// How long what a kept plan would do is shown again.
+const GLIMPSE: Duration = Duration::from_secs(5);
+/// What kept plans would do, by their digests, and when that was looked at.
+pub(super) type Glimpses = Mutex<HashMap<Digest, (Instant, Arc<Preview>)>>;
+
 /// The place of a plan that is not kept yet. Its draw is made by its id, so no device can be named for it.
 const UNNAMED: &str = "rol_00000000000000000000000000000000";
 
@@ -29,6 +37,22 @@ impl Rollouts {
     pub async fn preview(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Preview> {
         may(actor, Act::Read)?;
         self.previewed(&actor.org, None, spec).await
+    }
+
+    /// What a kept plan would do, as of a few seconds ago at most: pages that many look at, and read again with every change, don't each walk
+    /// the fleet. The plan itself is never older than its digest.
+    pub(super) async fn glimpsed(&self, record: &Record) -> Result<Arc<Preview>> {
+        let (key, now) = (record.digest.clone(), Instant::now());
+        if let Some((at, known)) = self.glimpses.lock().get(&key)
+            && now.duration_since(*at) < GLIMPSE
+        {
+            return Ok(Arc::clone(known));
+        }
+        let preview = Arc::new(self.previewed(&record.org, Some(&record.id), &record.spec).await?);
+        let mut glimpses = self.glimpses.lock();
+        glimpses.retain(|_, (at, _)| now.duration_since(*at) < GLIMPSE);
+        glimpses.insert(key, (now, Arc::clone(&preview)));
+        Ok(preview)
     }
 
     /// What a plan would do, as the rollout of this id.

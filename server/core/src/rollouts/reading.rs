@@ -12,8 +12,7 @@ use super::{
     moving::not_by,
     state::{ROLLOUT, ended},
     store::{
-        lists::{self, Tab},
-        parts,
+        lists, parts,
         records::{self, Record},
         updates,
     },
@@ -29,28 +28,17 @@ use wire::{
     Timestamp,
     devices::DeviceUpdate,
     ids::{OrgId, RolloutId},
-    page::{DEFAULT_ROWS, Page},
+    page::{MAX_ROWS, Page},
     rollouts::{
         Action, ApprovalCard, ApprovalsPage, Call, Counts, RolloutDetail, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView,
-        UpdateQuery, Verb, WizardPage,
+        Tab, UpdateQuery, UpdateRow, Verb, WizardPage,
     },
     states::{RolloutState, StageState},
 };
 
-/// The states of a tab.
-fn tab_of(tab: &str) -> Tab {
-    use RolloutState as R;
-    match tab {
-        "waiting" => [R::WaitingForApproval, R::Approved, R::Scheduled, R::Scheduled, R::Scheduled],
-        "finished" => [R::Completed, R::Stopped, R::RolledBack, R::RolledBack, R::RolledBack],
-        "drafts" => [R::Draft, R::Rejected, R::Rejected, R::Rejected, R::Rejected],
-        _ => [R::Running, R::Paused, R::Halted, R::Stopping, R::RollingBack],
-    }
-}
-
 impl Rollouts {
-    /// A page of rollouts, newest first. `tab` is `running` (the default), `waiting`, `finished` or `drafts`.
-    pub async fn list(&self, actor: &Actor, cursor: Option<&str>, tab: &str) -> Result<RolloutsPage> {
+    /// A page of so many rollouts, newest first.
+    pub async fn list(&self, actor: &Actor, cursor: Option<&str>, tab: Tab, rows: u32) -> Result<RolloutsPage> {
         may(actor, Act::Read)?;
         // Ids sort by their creation, so the last id of a page is its cursor; `rol` followed by `~` sorts behind every id.
         let before = match cursor {
@@ -58,10 +46,10 @@ impl Rollouts {
             Some(c) => c.parse::<RolloutId>().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?.into(),
         };
         let mut on = self.db.read().await?;
-        let tab = tab_of(tab);
-        let mut records = lists::page_in(&mut on, &actor.org, &before, tab, i64::from(DEFAULT_ROWS) + 1).await?;
-        let more = records.len() > DEFAULT_ROWS as usize;
-        records.truncate(DEFAULT_ROWS as usize);
+        let rows = rows.clamp(1, MAX_ROWS);
+        let mut records = lists::page_in(&mut on, &actor.org, &before, tab, i64::from(rows) + 1).await?;
+        let more = records.len() > rows as usize;
+        records.truncate(rows as usize);
         let next = records.last().filter(|_| more).map(|r| r.id.as_str().to_owned());
         let total = lists::count_in(&mut on, &actor.org, tab).await?;
         let items = self.rows(&mut on, &actor.org, &records).await?;
@@ -69,7 +57,7 @@ impl Rollouts {
     }
 
     /// Rollouts that run or wait for something, the most urgent first.
-    pub async fn open_rows(&self, org: &OrgId, most: usize) -> Result<Vec<RolloutRow>> {
+    pub(crate) async fn open_rows(&self, org: &OrgId, most: usize) -> Result<Vec<RolloutRow>> {
         let mut on = self.db.read().await?;
         let records = lists::open_records(&mut on, org, i64::try_from(most).unwrap_or(i64::MAX)).await?;
         self.rows(&mut on, org, &records).await
@@ -88,11 +76,27 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let updates = self.listed(&mut on, &record, &course, query).await?;
-        let rollout = self.detail(&mut on, actor, &record, &course).await?;
+        let rollout = self.shown(&mut on, actor, &record, &course).await?;
         Ok(RolloutPage { rollout, updates })
     }
 
-    async fn detail(&self, on: &mut Read, actor: &Actor, record: &Record, course: &Course) -> Result<RolloutDetail> {
+    /// A rollout.
+    pub async fn detail(&self, actor: &Actor, id: &RolloutId) -> Result<RolloutDetail> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        self.shown(&mut on, actor, &record, &course).await
+    }
+
+    /// A page of a rollout's devices.
+    pub async fn updates(&self, actor: &Actor, id: &RolloutId, query: &UpdateQuery) -> Result<Page<UpdateRow>> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        self.listed(&mut on, &record, &course, query).await
+    }
+
+    async fn shown(&self, on: &mut Read, actor: &Actor, record: &Record, course: &Course) -> Result<RolloutDetail> {
         let now = self.clock.now();
         let release = releases::for_rollout(on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
         let approvals = lists::decisions(on, &record.id).await?;
@@ -101,7 +105,7 @@ impl Rollouts {
         let mut counts = course.totals();
         if before_draw(record.state()) {
             // Not drawn yet: what the draw would be as of now.
-            let found = super::previewing::draw(on, record, 0).await?;
+            let found = self.glimpsed(record).await?;
             for (view, preview) in stages.iter_mut().zip(&found.stages) {
                 view.counts = Counts { total: preview.devices, waiting: preview.devices, ..Counts::default() };
             }
@@ -121,7 +125,7 @@ impl Rollouts {
         })
     }
 
-    /// Rows with their counts. Rollouts that were not drawn yet show whom they would reach.
+    /// Rows with their counts. Rollouts that were not drawn yet have none: a list doesn't walk the fleet.
     async fn rows(&self, on: &mut Read, org: &OrgId, records: &[Record]) -> Result<Vec<RolloutRow>> {
         let mut sums = lists::sums(on, org, records).await?;
         let mut rows = Vec::with_capacity(records.len());
@@ -145,7 +149,7 @@ impl Rollouts {
         let may_approve = allowed(actor, Act::Approve);
         let mut cards = Vec::new();
         for record in lists::waiting(&mut on, &actor.org).await? {
-            let preview = self.previewed(&actor.org, Some(&record.id), &record.spec).await?;
+            let preview = self.glimpsed(&record).await?;
             let signed_by = releases::for_rollout(&mut on, &actor.org, &record.release).await?.map(|r| r.row.signed_by).unwrap_or_default();
             let blocked = if may_approve {
                 not_decidable(&record, actor).map(|e| e.fault().message)
@@ -158,7 +162,7 @@ impl Rollouts {
                 spec: record.spec.clone(),
                 digest: record.digest.clone(),
                 generation: record.generation(),
-                preview,
+                preview: (*preview).clone(),
                 signed_by,
                 blocked,
             });
@@ -190,12 +194,12 @@ impl Rollouts {
     }
 
     /// A device's updates, newest first; at most 20.
-    pub async fn updates_of(&self, device: DeviceNo) -> Result<Vec<DeviceUpdate>> {
+    pub(crate) async fn updates_of(&self, device: DeviceNo) -> Result<Vec<DeviceUpdate>> {
         Ok(parts::of_device(&mut self.db.read().await?, device).await?)
     }
 
     /// Why a device is or isn't updating, in words; empty when no rollout concerns it.
-    pub async fn explain(&self, device: DeviceNo) -> Result<String> {
+    pub(crate) async fn explain(&self, device: DeviceNo) -> Result<String> {
         let now = self.clock.now();
         let mut on = self.db.read().await?;
         let (Some((org, _)), Some(facts)) = (devices::name(&mut on, device).await?, devices::facts(&mut on, device).await?) else {

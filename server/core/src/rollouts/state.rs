@@ -43,51 +43,48 @@ pub const STAGE: Machine<StageState> = {
     ]
 };
 
+/// The way of an update from its offer to its ends. What comes before the install may lead to everything behind it.
+const WAY: &[UpdateState] = {
+    use UpdateState as U;
+    &[
+        U::AwaitingWindow,
+        U::AwaitingConfirmation,
+        U::Downloading,
+        U::Downloaded,
+        U::Installing,
+        U::Rebooting,
+        U::Verifying,
+        U::Succeeded,
+        U::Failed,
+        U::Rejected,
+        U::TimedOut,
+        U::Reverted,
+        U::Cancelled,
+        U::Superseded,
+        U::NotApplicable,
+    ]
+};
+
+/// What is behind this state on the [`WAY`]; all of it for the offer, with which it begins.
+const fn after(state: UpdateState) -> &'static [UpdateState] {
+    let mut at = 0;
+    while at < WAY.len() {
+        if WAY[at] as u8 == state as u8 {
+            return WAY.split_at(at + 1).1;
+        }
+        at += 1;
+    }
+    WAY
+}
+
 /// An update's life. Devices may leave out steps they had nothing to say about, but never go back. The endings that the server made up
 /// (`timed_out`, `cancelled`, `superseded`) give way to what the device itself says later.
 pub const UPDATE: Machine<UpdateState> = {
     use UpdateState as U;
     &[
         (U::Queued, &[U::Offered, U::Cancelled, U::Superseded, U::NotApplicable]),
-        (
-            U::Offered,
-            &[
-                U::AwaitingWindow,
-                U::AwaitingConfirmation,
-                U::Downloading,
-                U::Downloaded,
-                U::Installing,
-                U::Rebooting,
-                U::Verifying,
-                U::Succeeded,
-                U::Failed,
-                U::Rejected,
-                U::TimedOut,
-                U::Reverted,
-                U::Cancelled,
-                U::Superseded,
-                U::NotApplicable,
-            ],
-        ),
-        (
-            U::AwaitingWindow,
-            &[
-                U::AwaitingConfirmation,
-                U::Downloading,
-                U::Downloaded,
-                U::Installing,
-                U::Rebooting,
-                U::Verifying,
-                U::Succeeded,
-                U::Failed,
-                U::Rejected,
-                U::TimedOut,
-                U::Reverted,
-                U::Cancelled,
-                U::Superseded,
-                U::NotApplicable,
-            ],
-        ),
+        (U::Offered, after(U::Offered)),
+        (U::AwaitingWindow, after(U::AwaitingWindow)),
         (
             U::AwaitingConfirmation,
             &[
@@ -107,39 +104,8 @@ pub const UPDATE: Machine<UpdateState> = {
                 U::NotApplicable,
             ],
         ),
-        (
-            U::Downloading,
-            &[
-                U::Downloaded,
-                U::Installing,
-                U::Rebooting,
-                U::Verifying,
-                U::Succeeded,
-                U::Failed,
-                U::Rejected,
-                U::TimedOut,
-                U::Reverted,
-                U::Cancelled,
-                U::Superseded,
-                U::NotApplicable,
-            ],
-        ),
-        (
-            U::Downloaded,
-            &[
-                U::Installing,
-                U::Rebooting,
-                U::Verifying,
-                U::Succeeded,
-                U::Failed,
-                U::Rejected,
-                U::TimedOut,
-                U::Reverted,
-                U::Cancelled,
-                U::Superseded,
-                U::NotApplicable,
-            ],
-        ),
+        (U::Downloading, after(U::Downloading)),
+        (U::Downloaded, after(U::Downloaded)),
         (U::Installing, &[U::Rebooting, U::Verifying, U::Succeeded, U::Failed, U::Rejected, U::TimedOut, U::Reverted]),
         (U::Rebooting, &[U::Verifying, U::Succeeded, U::Failed, U::TimedOut, U::Reverted]),
         (U::Verifying, &[U::Succeeded, U::Failed, U::TimedOut, U::Reverted]),

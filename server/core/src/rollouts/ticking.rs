@@ -3,7 +3,7 @@
 use super::{
     Rollouts,
     course::Course,
-    moving::Step,
+    moving::Move,
     plan::{Need, Survey, plan},
     store::{
         lists, parts,
@@ -58,7 +58,7 @@ impl Rollouts {
             if plan.changes.is_empty() {
                 return Ok(());
             }
-            let step = Step { changes: &plan.changes, evidence: plan.evidence, reasons: &plan.reasons, order: None };
+            let step = Move { changes: &plan.changes, evidence: plan.evidence, reasons: &plan.reasons, order: None };
             self.apply(&record, &course, &step).await?;
         }
         Ok(())

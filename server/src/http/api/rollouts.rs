@@ -18,8 +18,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     FaultKind,
     ids::{Digest, RolloutId},
-    page::Page,
-    rollouts::{Preview, RolloutDetail, RolloutRow, RolloutSpec, UpdateQuery, UpdateRow, Verb},
+    page::{DEFAULT_ROWS, Page},
+    rollouts::{Preview, RolloutDetail, RolloutRow, RolloutSpec, Show, Tab, UpdateQuery, UpdateRow, Verb},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -34,17 +34,21 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Listing {
-    /// `running`, `waiting`, `finished` or `drafts`; all unless given.
+    /// All unless given.
     #[serde(default)]
-    tab: String,
+    #[param(inline)]
+    tab: Tab,
     /// The `next` of the page before.
     cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    rows: Option<u32>,
 }
 
 /// Rollouts, newest first
 #[utoipa::path(get, path = "/rollouts", operation_id = "list_rollouts", tag = "rollouts", params(Listing), responses((status = OK, body = Page<RolloutRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<RolloutRow>>> {
-    Ok(Json(fleet.rollouts().list(&actor, asked.cursor.as_deref(), &asked.tab).await?.rollouts))
+    let rows = asked.rows.unwrap_or(DEFAULT_ROWS);
+    Ok(Json(fleet.rollouts().list(&actor, asked.cursor.as_deref(), asked.tab, rows).await?.rollouts))
 }
 
 /// Draft a rollout
@@ -99,11 +103,14 @@ async fn edit(
 struct Devices {
     /// Only this stage, from 1.
     stage: Option<u32>,
-    /// `all`, `updating`, `failed`, `succeeded` or `waiting`.
+    /// All unless given.
     #[serde(default)]
-    show: String,
+    #[param(inline)]
+    show: Show,
     /// The `next` of the page before.
     cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    rows: Option<u32>,
 }
 
 /// The devices of a rollout and how they fare
@@ -117,8 +124,8 @@ async fn updates(
     Named(id): Named<RolloutId>,
     Asked(asked): Asked<Devices>,
 ) -> Answer<Json<Page<UpdateRow>>> {
-    let query = UpdateQuery { stage: asked.stage, show: asked.show, cursor: asked.cursor };
-    Ok(Json(fleet.rollouts().page(&actor, &id, &query).await?.updates))
+    let query = UpdateQuery { stage: asked.stage, show: asked.show, cursor: asked.cursor, rows: asked.rows };
+    Ok(Json(fleet.rollouts().updates(&actor, &id, &query).await?))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -143,26 +150,13 @@ async fn act(
     Named((id, verb)): Named<(RolloutId, Verb)>,
     Sent(Act { digest, reason }): Sent<Act>,
 ) -> Answer<Json<RolloutDetail>> {
-    let rollouts = fleet.rollouts();
-    match verb {
-        Verb::Submit => rollouts.submit(&actor, &id).await?,
-        Verb::Approve => {
-            let missing =
-                || Problem(wire::Fault::new(FaultKind::Invalid, "no_digest", "Say which plan you approve: send its digest.").at("digest"));
-            rollouts.approve(&actor, &id, &digest.ok_or_else(missing)?, &reason).await?;
-        }
-        Verb::Reject => rollouts.reject(&actor, &id, &reason).await?,
-        Verb::Start => rollouts.start(&actor, &id).await?,
-        Verb::Pause => rollouts.pause(&actor, &id, &reason).await?,
-        Verb::Resume => rollouts.resume(&actor, &id, &reason).await?,
-        Verb::Promote => rollouts.promote(&actor, &id).await?,
-        Verb::Stop => rollouts.stop(&actor, &id, &reason).await?,
-        Verb::Retry => rollouts.retry(&actor, &id).await?,
-        Verb::Edit => return Err(Problem::new(FaultKind::Invalid, "edit_by_put", "Send the new plan with PUT to the rollout itself.")),
+    if verb == Verb::Edit {
+        return Err(Problem::new(FaultKind::Invalid, "edit_by_put", "Send the new plan with PUT to the rollout itself."));
     }
+    fleet.rollouts().act(&actor, &id, verb, digest.as_ref(), &reason).await?;
     read(&fleet, &actor, &id).await
 }
 
 async fn read(fleet: &Fleet, actor: &Actor, id: &RolloutId) -> Answer<Json<RolloutDetail>> {
-    Ok(Json(fleet.rollouts().page(actor, id, &UpdateQuery::default()).await?.rollout))
+    Ok(Json(fleet.rollouts().detail(actor, id).await?))
 }

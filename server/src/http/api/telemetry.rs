@@ -47,9 +47,8 @@ async fn history(
     Named(id): Named<DeviceId>,
     Asked(span): Asked<Span>,
 ) -> Answer<Json<History>> {
-    let device = fleet.devices().find(&actor, &id).await?;
     let metrics = span.metrics.split(',').map(str::trim).filter(|m| !m.is_empty()).map(str::to_owned).collect();
     let (from, to) = (Timestamp(span.from), Timestamp(span.to));
     let query = HistoryQuery { device_id: id, metrics, from, to, points: span.points.unwrap_or(500) };
-    Ok(Json(fleet.telemetry().history(&actor, &query, device).await?))
+    Ok(Json(fleet.history(&actor, &query).await?))
 }

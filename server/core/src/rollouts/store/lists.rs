@@ -9,16 +9,19 @@ use std::collections::HashMap;
 use wire::{
     Timestamp,
     ids::{ApprovalId, Digest, OrgId, RolloutId, UserId},
-    rollouts::{ApprovalRow, Counts, RolloutEvent},
-    states::RolloutState,
+    rollouts::{ApprovalRow, Counts, RolloutEvent, Tab},
 };
 
-/// States of a tab, as many as the longest tab has; a state may be named twice.
-pub(in crate::rollouts) type Tab = [RolloutState; 5];
-
-pub(super) const PAGE: Sql =
-    Sql::same(select_records!("WHERE x.org_id = $1 AND x.id < $2 AND x.state IN ($3, $4, $5, $6, $7) ORDER BY x.id DESC LIMIT $8"));
-pub(super) const COUNT: Sql = Sql::same("SELECT COUNT(*) FROM rollouts WHERE org_id = $1 AND state IN ($2, $3, $4, $5, $6)");
+pub(super) const PAGE: Sql = Sql::same(select_records!(
+    "WHERE x.org_id = $1 AND x.id < $2 AND ($3 = 'all' OR $3 = (CASE WHEN x.state IN ('running', 'paused', 'halted', 'stopping', 'rolling_back') THEN 'running'
+     WHEN x.state IN ('waiting_for_approval', 'approved', 'scheduled') THEN 'waiting' WHEN x.state IN ('draft', 'rejected') THEN 'drafts'
+     ELSE 'finished' END)) ORDER BY x.id DESC LIMIT $4"
+));
+pub(super) const COUNT: Sql = Sql::same(
+    "SELECT COUNT(*) FROM rollouts x WHERE x.org_id = $1 AND ($2 = 'all' OR $2 = (CASE WHEN x.state IN ('running', 'paused', 'halted', 'stopping', 'rolling_back') THEN 'running'
+     WHEN x.state IN ('waiting_for_approval', 'approved', 'scheduled') THEN 'waiting' WHEN x.state IN ('draft', 'rejected') THEN 'drafts'
+     ELSE 'finished' END))",
+);
 pub(super) const SUMS: Sql = Sql::same(
     "SELECT x.id, CAST(SUM(s.total) AS BIGINT), CAST(SUM(s.waiting) AS BIGINT), CAST(SUM(s.updating) AS BIGINT), CAST(SUM(s.succeeded) AS BIGINT),
      CAST(SUM(s.failed) AS BIGINT), CAST(SUM(s.reverted) AS BIGINT), CAST(SUM(s.timed_out) AS BIGINT), CAST(SUM(s.rejected) AS BIGINT),
@@ -56,7 +59,7 @@ pub(super) const DECISIONS: Sql = Sql::same(
 );
 pub(super) const VOID: Sql = Sql::same("UPDATE approvals SET void = TRUE WHERE rollout_id = $1 AND void = FALSE");
 
-/// Rollouts in these states before this id, newest first.
+/// Rollouts of a tab before this id, newest first.
 pub(in crate::rollouts) async fn page_in(
     on: &mut impl Conn,
     org: &OrgId,
@@ -64,15 +67,12 @@ pub(in crate::rollouts) async fn page_in(
     tab: Tab,
     limit: i64,
 ) -> Result<Vec<Record>, Error> {
-    let [one, two, three, four, five] = tab.map(RolloutState::as_str);
-    rows!(on, RecordRow, PAGE, org.as_str(), before, one, two, three, four, five, limit)?.into_iter().map(RecordRow::read).collect()
+    rows!(on, RecordRow, PAGE, org.as_str(), before, tab.as_str(), limit)?.into_iter().map(RecordRow::read).collect()
 }
 
-/// How many rollouts are in these states.
+/// How many rollouts a tab has.
 pub(in crate::rollouts) async fn count_in(on: &mut impl Conn, org: &OrgId, tab: Tab) -> Result<i64, Error> {
-    // A state named twice is counted once: `IN` is a set.
-    let [one, two, three, four, five] = tab.map(RolloutState::as_str);
-    Ok(row!(on, (i64,), COUNT, org.as_str(), one, two, three, four, five)?.map_or(0, |r| r.0))
+    Ok(row!(on, (i64,), COUNT, org.as_str(), tab.as_str())?.map_or(0, |r| r.0))
 }
 
 type SumRow = (String, i64, i64, i64, i64, i64, i64, i64, i64, i64);

@@ -72,7 +72,7 @@ impl Record {
     pub fn begin_at(&self) -> Option<Timestamp> {
         self.course.begin_at
     }
-    /// What it asks of a device. A selector that can't be parsed any more selects nobody.
+    /// What it asks of a device. An error when its selector can't be parsed any more.
     pub fn target(&self) -> Result<Target, Error> {
         let selector =
             Selector::parse(&self.spec.selector).map_err(|e| Error::corrupt(format!("selector of {}: {}", self.id, e.message)))?;

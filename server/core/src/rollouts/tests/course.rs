@@ -139,7 +139,7 @@ async fn a_plan_that_was_overtaken_never_applies(#[case] kind: EngineKind) {
     let mut on = s.rollouts().db.read().await.unwrap();
     let (record, before) = records::course(&mut on, &s.w.org, &id).await.unwrap().unwrap();
     drop(on);
-    let step = |changes, evidence| super::super::moving::Step { changes, evidence, reasons: &[], order: None };
+    let step = |changes, evidence| super::super::moving::Move { changes, evidence, reasons: &[], order: None };
     // The evidence moves: a device is offered the release.
     let close = [crate::rollouts::course::Change::Close { stage: 1, to: StageState::Succeeded, verdict: None }];
     s.poll_all().await;
@@ -165,7 +165,7 @@ async fn devices_that_join_or_go_are_counted_before_the_end(#[case] kind: Engine
     let gone = s.devices[..4].iter().copied().find(|_| true).unwrap();
     let waiting: Vec<_> = s
         .rollouts()
-        .page(&s.oli, &id, &wire::rollouts::UpdateQuery { show: "waiting".into(), ..Default::default() })
+        .page(&s.oli, &id, &wire::rollouts::UpdateQuery { show: wire::rollouts::Show::Waiting, ..Default::default() })
         .await
         .unwrap()
         .updates

@@ -1,11 +1,11 @@
 //! What people read.
 
-use super::{Scene, stage};
+use super::{Scene, fault, stage};
 use crate::db::EngineKind;
 use rstest::rstest;
 use std::collections::BTreeSet;
 use wire::{
-    rollouts::{Reach, UpdateQuery},
+    rollouts::{Reach, Show, Tab, UpdateQuery},
     states::{RolloutState, UpdateState},
 };
 
@@ -21,11 +21,11 @@ async fn pages_of_devices_hold_each_once(#[case] kind: EngineKind) {
             s.succeed(device, &offer.update_id, "2.0.0", 2).await;
         }
     }
-    let all = |show: &'static str, stage: Option<u32>| {
+    let all = |show: Show, stage: Option<u32>| {
         let (s, id) = (&s, &id);
         async move {
             let mut seen = Vec::new();
-            let mut query = UpdateQuery { stage, show: show.into(), cursor: None };
+            let mut query = UpdateQuery { stage, show, cursor: None, rows: None };
             loop {
                 let page = s.rollouts().page(&s.oli, id, &query).await.unwrap().updates;
                 assert!(page.items.len() <= 50);
@@ -38,13 +38,13 @@ async fn pages_of_devices_hold_each_once(#[case] kind: EngineKind) {
         }
     };
     for (show, stage, expected) in [
-        ("all", None, 130),
-        ("", Some(1), 30),
-        ("all", Some(2), 100),
-        ("waiting", None, 100),
-        ("updating", None, 20),
-        ("succeeded", Some(1), 10),
-        ("failed", None, 0),
+        (Show::All, None, 130),
+        (Show::All, Some(1), 30),
+        (Show::All, Some(2), 100),
+        (Show::Waiting, None, 100),
+        (Show::Updating, None, 20),
+        (Show::Succeeded, Some(1), 10),
+        (Show::Failed, None, 0),
     ] {
         let (total, rows) = all(show, stage).await;
         assert_eq!((total, rows.len()), (expected, usize::try_from(expected).unwrap()), "{show} {stage:?}");
@@ -52,8 +52,14 @@ async fn pages_of_devices_hold_each_once(#[case] kind: EngineKind) {
         assert_eq!(ids.len(), rows.len(), "{show} {stage:?}: each once");
         assert!(rows.iter().all(|r| stage.is_none_or(|s| r.stage == s)));
     }
-    let (_, waiting) = all("waiting", None).await;
+    let (_, waiting) = all(Show::Waiting, None).await;
     assert!(waiting.iter().all(|r| r.id.is_none() && r.state == UpdateState::Queued && r.stage == 2));
+    for show in Show::ALL {
+        let query = UpdateQuery { show: *show, rows: Some(7), ..UpdateQuery::default() };
+        assert!(s.rollouts().updates(&s.oli, &id, &query).await.unwrap().items.len() <= 7, "{show}");
+        let query = UpdateQuery { show: *show, cursor: Some("nonsense".into()), ..UpdateQuery::default() };
+        assert_eq!(fault(s.rollouts().updates(&s.oli, &id, &query).await).field.as_deref(), Some("cursor"), "{show}");
+    }
 }
 
 #[rstest]
@@ -70,12 +76,17 @@ async fn lists_tabs_wizard_and_reasons(#[case] kind: EngineKind) {
     room.submit(&s.oli, &waiting).await.unwrap();
     assert_eq!(room.explain(s.devices[0]).await.unwrap(), "“spring” brings 2.0.0: it waits for approval.");
     let running = s.approved(s.spec(stages)).await;
-    for (tab, id) in [("drafts", &draft), ("waiting", &waiting), ("running", &running)] {
-        let page = room.list(&s.oli, None, tab).await.unwrap();
+    for (tab, id) in [(Tab::Drafts, &draft), (Tab::Waiting, &waiting), (Tab::Running, &running)] {
+        let page = room.list(&s.oli, None, tab, 50).await.unwrap();
         assert_eq!((page.rollouts.items.len(), &page.rollouts.items[0].id, page.rollouts.total), (1, id, 1), "{tab}");
     }
-    assert_eq!(room.list(&s.oli, None, "finished").await.unwrap().rollouts.items, []);
-    let row = &room.list(&s.oli, None, "running").await.unwrap().rollouts.items[0];
+    assert_eq!(room.list(&s.oli, None, Tab::Finished, 50).await.unwrap().rollouts.items, []);
+    let all = room.list(&s.oli, None, Tab::All, 2).await.unwrap().rollouts;
+    assert_eq!((all.items.len(), all.total), (2, 3));
+    let rest = room.list(&s.oli, all.next.as_deref(), Tab::All, 2).await.unwrap().rollouts;
+    let listed: BTreeSet<_> = all.items.iter().chain(&rest.items).map(|r| &r.id).collect();
+    assert_eq!(listed, BTreeSet::from([&draft, &waiting, &running]));
+    let row = &room.list(&s.oli, None, Tab::Running, 50).await.unwrap().rollouts.items[0];
     assert_eq!((row.summary.as_str(), row.counts.total), ("Stage 1 of 2 is running: 0 of 1 device finished", 3));
     assert_eq!(
         room.open_rows(&s.w.org, 8).await.unwrap().iter().map(|r| r.state).collect::<Vec<_>>(),

@@ -22,6 +22,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::stream;
+use std::collections::BTreeSet;
 use wire::{
     Fault, Timestamp,
     device::{Offer, Running, StatusReport},
@@ -220,6 +221,39 @@ async fn every_statement_of_the_room_is_listed() {
     ];
     let made: usize = sources.iter().map(|s| s.matches(": Sql =").count()).sum();
     assert_eq!(made, super::store::ALL.len());
+}
+
+/// The words of each `IN (…)` of the one statement that holds this text.
+fn lists_in(all: &[&Sql], text: &str) -> Vec<BTreeSet<String>> {
+    let found: Vec<_> = all.iter().filter(|sql| sql.sqlite.contains(text)).collect();
+    assert_eq!(found.len(), 1, "{text}");
+    let of = |list: &str| list.split(')').next().unwrap().split(',').map(|word| word.trim().trim_matches('\'').to_owned()).collect();
+    found[0].sqlite.split(" IN (").skip(1).map(of).collect()
+}
+
+fn words(of: impl Fn(UpdateState) -> bool) -> BTreeSet<String> {
+    UpdateState::ALL.iter().filter(|s| of(**s)).map(ToString::to_string).collect()
+}
+
+#[test]
+fn states_listed_in_statements_are_those_of_the_machines() {
+    use super::state::{ROLLOUT, UPDATE, ended, legal};
+    let all = super::store::ALL;
+    let error = |s| matches!(Class::of(s), Class::Failed | Class::Reverted | Class::TimedOut | Class::Rejected);
+    assert_eq!(lists_in(all, "AND ($3 = 0 OR u.stage = $3)"), [words(error)]);
+    let counted = lists_in(crate::devices::store::ALL, "SUM(CASE WHEN update_state IN");
+    assert_eq!(counted, [words(|s| !s.finished()), words(error)]);
+    let not_begun = words(|s| legal(UPDATE, s, UpdateState::Downloading) && s != UpdateState::Queued);
+    let not_installing = words(|s| legal(UPDATE, s, UpdateState::Cancelled) && s != UpdateState::Queued);
+    let withdrawn: BTreeSet<_> = all.iter().filter(|s| s.sqlite.contains("SET state = 'cancelled'")).map(|s| s.sqlite).collect();
+    for (sql, expected) in withdrawn.iter().zip([&not_begun, &not_installing]) {
+        assert_eq!(lists_in(all, sql), [expected.clone()]);
+    }
+    // Every state of a rollout is in one tab, and what ended is in the tab that names none.
+    let tabs = lists_in(all, "ORDER BY x.id DESC LIMIT $4");
+    let tabs: Vec<String> = tabs.into_iter().flatten().collect();
+    let alive: BTreeSet<_> = RolloutState::ALL.iter().filter(|s| !ended(ROLLOUT, **s)).map(ToString::to_string).collect();
+    assert_eq!((tabs.len(), tabs.into_iter().collect::<BTreeSet<_>>()), (alive.len(), alive));
 }
 
 const SET_STATE: Sql = Sql::same("UPDATE devices SET state = $2 WHERE number = $1");

@@ -1,0 +1,60 @@
+//! Decisions over a digest, and what waits for one.
+
+use super::{Preview, RolloutRow, RolloutSpec};
+use crate::{
+    Timestamp,
+    ids::{ApprovalId, Digest, UserId},
+};
+use serde::{Deserialize, Serialize};
+
+/// A decision over a digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApprovalRow {
+    /// Its id.
+    pub id: ApprovalId,
+    /// Who decided.
+    pub by: UserId,
+    /// Their name.
+    pub by_name: String,
+    /// True for yes.
+    pub approved: bool,
+    /// Why.
+    pub remark: String,
+    /// When.
+    pub at: Timestamp,
+    /// The digest it is over.
+    pub digest: Digest,
+    /// Set when an edit made it worthless.
+    pub void: bool,
+}
+
+/// The approvals inbox.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalsPage {
+    /// Waiting for a decision, oldest first.
+    pub waiting: Vec<ApprovalCard>,
+    /// Decided lately, newest first; at most 20.
+    pub decided: Vec<RolloutRow>,
+    /// Whether the caller's role may decide at all.
+    pub may_approve: bool,
+}
+
+/// A rollout waiting for a decision, with what would run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ApprovalCard {
+    /// The rollout.
+    pub rollout: RolloutRow,
+    /// The plan.
+    pub spec: RolloutSpec,
+    /// The digest to sign.
+    pub digest: Digest,
+    /// Its generation.
+    pub generation: i64,
+    /// What it would do as of now.
+    pub preview: Preview,
+    /// Who signed the release.
+    pub signed_by: Vec<String>,
+    /// Why this caller can't decide; none when they can.
+    pub blocked: Option<String>,
+}

@@ -1,0 +1,238 @@
+//! The course, as lists and pages show it: how far it is, how its devices fare, what can be done.
+
+use super::{ApprovalRow, RolloutSpec, Show, StageSpec, Verb};
+use crate::{
+    Timestamp,
+    ids::{DeviceId, Digest, RolloutId, UpdateId},
+    page::Page,
+    releases::ReleaseRow,
+    states::{RolloutState, StageState, UpdateState},
+};
+use serde::{Deserialize, Serialize};
+
+/// Devices of a rollout or stage, by how they fare. The classes don't overlap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Counts {
+    /// In the rollout or stage.
+    pub total: i64,
+    /// Not offered yet.
+    pub waiting: i64,
+    /// Under way.
+    pub updating: i64,
+    /// Run the new release.
+    pub succeeded: i64,
+    /// Could not install.
+    pub failed: i64,
+    /// Went back by themselves.
+    pub reverted: i64,
+    /// Fell silent.
+    pub timed_out: i64,
+    /// Refused it.
+    pub rejected: i64,
+    /// Taken out: cancelled, superseded or not applicable.
+    pub left_out: i64,
+}
+
+impl Counts {
+    /// Finished devices: the denominator of every rate.
+    pub const fn finished(&self) -> i64 {
+        self.succeeded + self.errors()
+    }
+    /// Finished devices that ended in an error.
+    pub const fn errors(&self) -> i64 {
+        self.failed + self.reverted + self.timed_out + self.rejected
+    }
+}
+
+/// A rollout in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RolloutRow {
+    /// Its id.
+    pub id: RolloutId,
+    /// Its name.
+    pub name: String,
+    /// The release's version.
+    pub version: String,
+    /// The release's device type.
+    pub device_type: String,
+    /// Where it is in its life.
+    pub state: RolloutState,
+    /// One sentence on it, for example why it was halted.
+    pub summary: String,
+    /// The stage that runs, from 1; 0 before the first.
+    pub stage: u32,
+    /// How many stages there are.
+    pub stages: u32,
+    /// Its devices by how they fare.
+    pub counts: Counts,
+    /// Who drafted it.
+    pub author: String,
+    /// When it was drafted.
+    pub created_at: Timestamp,
+    /// When something last changed.
+    pub updated_at: Timestamp,
+}
+
+/// All the list of rollouts shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RolloutsPage {
+    /// Rollouts, newest first.
+    pub rollouts: Page<RolloutRow>,
+    /// Whether the caller may draft one.
+    pub may_draft: bool,
+}
+
+/// All a rollout's page shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RolloutDetail {
+    /// The row as in the list.
+    pub row: RolloutRow,
+    /// The plan.
+    pub spec: RolloutSpec,
+    /// Raised by every change; sent back with edits and decisions.
+    pub generation: i64,
+    /// What an approval binds (hex).
+    pub digest: Digest,
+    /// The release.
+    pub release: ReleaseRow,
+    /// The stages, first to last.
+    pub stages: Vec<StageView>,
+    /// Decisions, newest first; void ones stay, marked.
+    pub approvals: Vec<ApprovalRow>,
+    /// What happened, newest first; at most 100.
+    pub history: Vec<RolloutEvent>,
+    /// What the caller may do now, and where not, why.
+    pub actions: Vec<Action>,
+    /// When this was read.
+    pub at: Timestamp,
+}
+
+/// A stage as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StageView {
+    /// From 1.
+    pub number: u32,
+    /// Its plan.
+    pub spec: StageSpec,
+    /// Where it is in its life.
+    pub state: StageState,
+    /// Its devices.
+    pub counts: Counts,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When its soak ends.
+    pub soak_until: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// The gate's latest verdict.
+    pub verdict: Verdict,
+}
+
+/// What a gate says, with the numbers it saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Verdict {
+    /// What follows.
+    pub call: Call,
+    /// In words and numbers, for example `3 of 4 finished devices failed (75 %, limit 5 %)`.
+    pub text: String,
+    /// Devices it judged: the finished ones.
+    pub finished: i64,
+    /// Of these, succeeded.
+    pub succeeded: i64,
+    /// Of these, errors.
+    pub errors: i64,
+}
+
+/// What a verdict means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Call {
+    /// Not enough evidence yet.
+    Wait,
+    /// The stage may pass.
+    Pass,
+    /// The rollout halts.
+    Halt,
+}
+
+/// A line of a rollout's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RolloutEvent {
+    /// When.
+    pub at: Timestamp,
+    /// What happened, for example `Stage 1 passed: 3 of 3 succeeded`.
+    pub text: String,
+    /// Who did it; `automatic` for the controller.
+    pub by: String,
+    /// How it is meant: `ok`, `info`, `warn`, `bad`, `hold`, `off`.
+    pub tone: String,
+}
+
+/// Something that can be done to a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Action {
+    /// Which.
+    pub verb: Verb,
+    /// Why it can't be done now; none when it can. Verbs that the caller may never use are not listed.
+    pub blocked: Option<String>,
+}
+
+/// A device of a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UpdateRow {
+    /// The update; none while it has not been offered.
+    pub id: Option<UpdateId>,
+    /// The device.
+    pub device_id: DeviceId,
+    /// Its stage, from 1.
+    pub stage: u32,
+    /// Where it is.
+    pub state: UpdateState,
+    /// Percent of the current step.
+    pub progress: Option<i64>,
+    /// From which version.
+    pub from_version: String,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// A line for people.
+    pub detail: String,
+    /// Whether its channel is open.
+    pub online: bool,
+    /// When it last changed.
+    pub updated_at: Option<Timestamp>,
+}
+
+/// Which devices of a rollout to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UpdateQuery {
+    /// Only this stage, from 1.
+    #[serde(default)]
+    pub stage: Option<u32>,
+    /// Only these.
+    #[serde(default)]
+    pub show: Show,
+    /// Cursor of the page before.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Rows of a page, at most [`crate::page::MAX_ROWS`]; [`crate::page::DEFAULT_ROWS`] unless given.
+    #[serde(default)]
+    pub rows: Option<u32>,
+}
+
+/// A rollout's page: the rollout and the devices of the chosen stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RolloutPage {
+    /// The rollout.
+    pub rollout: RolloutDetail,
+    /// The devices asked for.
+    pub updates: Page<UpdateRow>,
+}

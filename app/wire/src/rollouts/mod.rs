@@ -1,0 +1,79 @@
+//! Rollouts: their plan as people write it, what it would do, the decisions on it, and its course as pages show it.
+
+mod approval;
+mod course;
+mod plan;
+mod preview;
+
+pub use approval::*;
+pub use course::*;
+pub use plan::*;
+pub use preview::*;
+
+use crate::states::words;
+
+words! {
+    /// What can be done to a rollout.
+    Verb {
+        /// Change the plan; voids approvals.
+        Edit = "edit",
+        /// Ask for approval.
+        Submit = "submit",
+        /// Say yes to the digest.
+        Approve = "approve",
+        /// Say no.
+        Reject = "reject",
+        /// Begin.
+        Start = "start",
+        /// No new offers for now.
+        Pause = "pause",
+        /// Go on, also after a gate said no.
+        Resume = "resume",
+        /// Let the next stage begin.
+        Promote = "promote",
+        /// End it before its end.
+        Stop = "stop",
+        /// Offer it again to devices that failed or timed out.
+        Retry = "retry",
+    }
+    /// Which rollouts a list shows.
+    Tab {
+        /// Every one.
+        All = "all",
+        /// On their way, also while they are held up.
+        Running = "running",
+        /// For approval, or for their start.
+        Waiting = "waiting",
+        /// Over, one way or the other.
+        Finished = "finished",
+        /// Not asked for yet, or refused.
+        Drafts = "drafts",
+    }
+    /// Which devices of a rollout a list shows.
+    Show {
+        /// Every one.
+        All = "all",
+        /// Those whose update is under way.
+        Updating = "updating",
+        /// Those that failed, went back, refused or fell silent.
+        Failed = "failed",
+        /// Those that run the release.
+        Succeeded = "succeeded",
+        /// Those whose turn is still to come.
+        Waiting = "waiting",
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the enum is made by a macro")]
+impl Default for Tab {
+    fn default() -> Self {
+        Self::All
+    }
+}
+
+#[expect(clippy::derivable_impls, reason = "the enum is made by a macro")]
+impl Default for Show {
+    fn default() -> Self {
+        Self::All
+    }
+}

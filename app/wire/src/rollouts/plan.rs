@@ -1,0 +1,84 @@
+//! The plan, as people write it.
+
+use crate::{Timestamp, ids::ReleaseId};
+use serde::{Deserialize, Serialize};
+
+/// What a rollout should do: this, with the release's digest, is what an approver signs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RolloutSpec {
+    /// What people call it, 1 to 100 characters.
+    pub name: String,
+    /// The release.
+    pub release: ReleaseId,
+    /// Who gets it, in the selector language; empty means every device of the release's type.
+    #[serde(default)]
+    pub selector: String,
+    /// In which order; 1 to 50 stages. Together they must reach every device: the last stage is `percent: 100`.
+    pub stages: Vec<StageSpec>,
+    /// Start then instead of at once after the approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<Timestamp>,
+    /// Minutes without a word after which an update counts as timed out, and for which a stage waits for devices that don't come; the last
+    /// stage waits for at least 30 days. 1 to 10,080.
+    #[serde(default = "default_timeout_min")]
+    pub timeout_min: u32,
+    /// Why, for the approver.
+    #[serde(default)]
+    pub reason: String,
+}
+
+const fn default_timeout_min() -> u32 {
+    60
+}
+
+/// One stage of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StageSpec {
+    /// What people call it.
+    pub name: String,
+    /// Up to where it reaches.
+    pub reach: Reach,
+    /// Seconds to watch after the last device finished; 0 to 2,592,000 (30 days).
+    #[serde(default)]
+    pub soak_s: u32,
+    /// Wait for a person before the next stage.
+    #[serde(default)]
+    pub confirm: bool,
+    /// What lets it pass and what stops it.
+    #[serde(default)]
+    pub gate: GateSpec,
+}
+
+/// How far a stage reaches. Both are cumulative, so percentages read as "up to".
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Percent of all targeted devices, over 0 up to 100, at most four decimals; larger than the stage before.
+    Percent(f64),
+    /// A number of devices, in all stages so far.
+    Count(u32),
+}
+
+/// The rule that promotes or halts a stage on evidence: rates over *finished* devices.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct GateSpec {
+    /// The stage passes when at least this percent of its finished devices succeeded.
+    pub success_percent: f64,
+    /// The rollout halts when more than this percent of the stage's finished devices ended in an error …
+    pub error_percent: f64,
+    /// … and at least this many are finished.
+    pub min_sample: u32,
+    /// It halts at this many errors whatever the rate; 0 means no such cap.
+    #[serde(default)]
+    pub max_errors: u32,
+}
+
+impl Default for GateSpec {
+    fn default() -> Self {
+        Self { success_percent: 95.0, error_percent: 5.0, min_sample: 3, max_errors: 0 }
+    }
+}

@@ -1,0 +1,72 @@
+//! What a plan would do, and what is wrong with it.
+
+use super::RolloutSpec;
+use crate::{
+    devices::SelectorError,
+    ids::{DeviceId, RolloutId},
+    releases::ReleaseRow,
+};
+use serde::{Deserialize, Serialize};
+
+/// What would happen: who, in which stage, who isn't in it and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Preview {
+    /// Devices that would get it.
+    pub total: i64,
+    /// Stage by stage.
+    pub stages: Vec<PreviewStage>,
+    /// Devices the selector matches that would not get it, by reason.
+    pub excluded: Vec<Excluded>,
+    /// What is wrong with the selector.
+    pub selector_error: Option<SelectorError>,
+    /// What is wrong with the plan; `field` names the input, for example `stages.1.reach`.
+    pub problems: Vec<Problem>,
+    /// Bytes that would be downloaded.
+    pub bytes: i64,
+}
+
+/// A stage of a preview.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PreviewStage {
+    /// Its name.
+    pub name: String,
+    /// How many devices.
+    pub devices: i64,
+    /// Some of them, in their order; at most 100.
+    pub sample: Vec<DeviceId>,
+}
+
+/// Devices left out of a rollout, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Excluded {
+    /// In words, for example `already on 1.2.0 or newer`.
+    pub reason: String,
+    /// How many.
+    pub devices: i64,
+}
+
+/// Something wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Problem {
+    /// The input it belongs to.
+    pub field: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// What the wizard shows: the plan so far, what it would do, and what can be chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WizardPage {
+    /// Published releases, newest first.
+    pub releases: Vec<ReleaseRow>,
+    /// The plan so far.
+    pub spec: Option<RolloutSpec>,
+    /// What it would do.
+    pub preview: Option<Preview>,
+    /// The rollout being edited, with its generation.
+    pub editing: Option<(RolloutId, i64)>,
+}
