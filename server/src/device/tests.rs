@@ -123,7 +123,7 @@ async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
     let id = rollouts.draft(oli, spec).await.unwrap();
     rollouts.submit(oli, &id).await.unwrap();
     let digest = rollouts.page(ada, &id, &wire::rollouts::UpdateQuery::default()).await.unwrap().rollout.digest;
-    rollouts.approve(ada, &id, &digest, "").await.unwrap();
+    rollouts.approve(ada, &id, &digest, "fine").await.unwrap();
     id
 }
 
