@@ -33,6 +33,40 @@ async fn a_session_is_a_closed_cookie_that_can_be_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_outlived_its_session_is_sent_on_with_all_that_was_typed() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let email = server.person("ada", Role::Admin).await;
+    let signed_in = server.sign_in(&server.http, &email, PASSWORD).await;
+    let refresh = signed_in.headers().get_all("set-cookie").iter().find_map(|v| {
+        let cookie = v.to_str().unwrap().split(';').next().unwrap();
+        cookie.starts_with("fw_refresh").then(|| cookie.to_owned())
+    });
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let post = async |path: &str, cookie: &str| {
+        let form = browser.post(server.url(path)).header("content-type", "application/x-www-form-urlencoded").header("accept", "text/html");
+        let form = form.header("sec-fetch-site", "same-origin").header("referer", server.url("/enrolment"));
+        form.header("cookie", cookie).body("label=kept&pattern=&device_type=gw&tags=&max_uses=1&hours=1").send().await.unwrap()
+    };
+    let place = |answer: &reqwest::Response| answer.headers()["location"].to_str().unwrap().to_owned();
+    let create = "/rpc/enrolment_token_new";
+    let ended = post(create, "").await;
+    assert_eq!(ended.status(), 307);
+    let lost = post(&place(&ended), "").await;
+    assert_eq!((lost.status().as_u16(), place(&lost).as_str()), (303, "/sign-in?next=/enrolment"), "no session to renew");
+    let renewed = post(&place(&ended), &refresh.unwrap()).await;
+    assert_eq!(renewed.status(), 307);
+    let back = place(&renewed);
+    assert!(back.starts_with(create), "{back}");
+    let cookies: Vec<_> = renewed.headers().get_all("set-cookie").iter().map(|v| v.to_str().unwrap().split(';').next().unwrap()).collect();
+    let done = post(&back, &cookies.join("; ")).await;
+    assert!(done.status().is_redirection() && !place(&done).contains("__err"), "{} {}", done.status(), place(&done));
+    let tokens = server.running.fleet.devices().enrolment_page(&server.system()).await.unwrap().tokens;
+    assert_eq!(tokens[0].label, "kept");
+    assert_eq!(post(&back, "").await.status().as_u16() / 100, 3, "it is sent over the renewal once");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forged_and_foreign_tokens_are_nobody() {
     let server = TestServer::start(EngineKind::Sqlite).await;
     let b64 = base64::engine::general_purpose::URL_SAFE_NO_PAD;

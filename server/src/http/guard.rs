@@ -6,7 +6,7 @@ use crate::tls::peer_address;
 use app::api::cookies::Cookies;
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
@@ -67,6 +67,7 @@ pub fn same_origin(headers: &HeaderMap) -> bool {
 pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
     let address = peer_address(request.extensions()).map(|a| a.to_string()).unwrap_or_default();
     request.extensions_mut().insert(PeerAddress(address.clone()));
+    name_the_host(&mut request);
     let headers = request.headers();
     let bearer = headers.get(header::AUTHORIZATION).map(|v| v.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default());
     let by_token = bearer.is_some();
@@ -99,10 +100,35 @@ pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next)
             if safe && is_page(path) {
                 return lead_to_sign_in(&guard, request.uri()).await;
             }
+            if let Some(way) = renewing(&request) {
+                return Redirect::temporary(&way).into_response();
+            }
         }
     }
     next.run(request).await
 }
+
+/// HTTP/2 says the host in `:authority` (RFC 9113 §8.3.1); everything after this reads the header.
+fn name_the_host(request: &mut Request) {
+    if !request.headers().contains_key(header::HOST)
+        && let Some(host) = request.uri().authority().and_then(|at| HeaderValue::from_str(at.as_str()).ok())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+}
+
+/// The way of a form that was filled in for longer than an access token lasts, posted without a script: over the address that renews the
+/// session and back here once, with all that was typed (307 keeps method and body, RFC 9110 §15.4.8).
+fn renewing(request: &Request) -> Option<String> {
+    let uri = request.uri();
+    let wants_page = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/html"));
+    let first = uri.query().is_none_or(|query| query != RENEWED);
+    let form = request.method() == Method::POST && uri.path().starts_with("/rpc/") && !uri.path().starts_with("/rpc/session/");
+    (form && wants_page && first).then(|| format!("/session/refresh?next={}", encode(&format!("{}?{RENEWED}", uri.path()))))
+}
+
+/// The query of a form that has been over the renewal.
+const RENEWED: &str = "renewed";
 
 /// Addresses that show a page to whoever is signed in. What is left out answers for itself.
 fn is_page(path: &str) -> bool {
@@ -143,8 +169,6 @@ pub async fn unknown() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
-
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(k, v)| (axum::http::HeaderName::from_static(k), HeaderValue::from_static(v))).collect()
     }
@@ -158,6 +182,21 @@ mod tests {
         assert!(!same_origin(&headers(&[("origin", "http://evil.example"), ("host", "127.0.0.1:8080")])));
         assert!(!same_origin(&headers(&[("origin", "null"), ("host", "127.0.0.1:8080")])));
         assert!(!same_origin(&headers(&[])));
+    }
+
+    #[test]
+    fn http2_names_the_host_without_the_header() {
+        let mut request = Request::builder()
+            .uri("https://fleet.example:8443/x")
+            .header("origin", "https://fleet.example:8443")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        name_the_host(&mut request);
+        assert!(same_origin(request.headers()));
+        let mut other =
+            Request::builder().uri("https://evil.example/x").header("host", "fleet.example").body(axum::body::Body::empty()).unwrap();
+        name_the_host(&mut other);
+        assert_eq!(other.headers()["host"], "fleet.example", "what was said stands");
     }
 
     #[test]

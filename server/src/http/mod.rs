@@ -9,6 +9,7 @@ pub mod live;
 pub mod ops;
 mod pages;
 pub mod range;
+mod refusal;
 #[cfg(test)]
 mod rpc_tests;
 mod serve;

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use fleet::Fleet;
+use fleet::{Error, Fleet, db};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +44,8 @@ async fn ready(State(ops): State<Ops>) -> Response {
         Ok(()) => "ready\n".into_response(),
         Err(e) => {
             tracing::warn!(error = %e, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
+            let why = if matches!(e, Error::Db(db::Error::Full)) { "the disk is full\n" } else { "the database does not answer\n" };
+            (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     fault::status,
     guard::{Guard, PeerAddress},
+    refusal::Refusals,
 };
 use app::{
     App, Assets,
@@ -14,7 +15,7 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, header},
-    response::Response,
+    response::{IntoResponse as _, Redirect, Response},
     routing::{any, get},
 };
 use fleet::access::Actor;
@@ -28,6 +29,8 @@ pub struct Pages {
     pub guard: Guard,
     /// Names of the built assets.
     pub assets: Assets,
+    /// What forms without a script were refused with.
+    pub refusals: Refusals,
     /// What the router wants.
     pub options: LeptosOptions,
 }
@@ -98,6 +101,9 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> String {
 }
 
 async fn page(State(pages): State<Pages>, request: Request) -> Response {
+    if let Some(without) = pages.refusals.forged(request.uri()) {
+        return Redirect::to(&without).into_response();
+    }
     let render = leptos_axum::render_app_async_with_context(pages.context(&request), app::shell);
     let mut response = render(request).await;
     // A page shows what one person may see now.
@@ -106,9 +112,9 @@ async fn page(State(pages): State<Pages>, request: Request) -> Response {
 }
 
 async fn rpc(State(pages): State<Pages>, request: Request<Body>) -> Response {
-    use axum::response::IntoResponse as _;
     let context = pages.context(&request);
     let mut response = leptos_axum::handle_server_fns_with_context(context, request).await.into_response();
+    pages.refusals.sign(&mut response);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -5,6 +5,7 @@ use super::{
     guard::{self, Guard, guard},
     live,
     pages::{self, Pages},
+    refusal::Refusals,
     session,
 };
 use crate::{
@@ -21,7 +22,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use fleet::Fleet;
+use fleet::{
+    Fleet,
+    entropy::{Entropy, OsEntropy},
+};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -55,7 +59,8 @@ pub fn router(operator: &Operator) -> Router {
     let guard_state = Guard { fleet: operator.fleet.clone(), cookies: Cookies { secure: operator.secure } };
     let names = assets::names();
     let manual = super::docs::router(&names);
-    let pages = Pages { guard: guard_state.clone(), assets: names, options: pages::options() };
+    let refusals = Refusals::new(&(&OsEntropy as &dyn Entropy).bytes());
+    let pages = Pages { guard: guard_state.clone(), assets: names, refusals, options: pages::options() };
     let console = pages::router(pages).layer(DefaultBodyLimit::max(LARGEST_FORM)).layer(middleware::from_fn(in_time));
     let header = |name: &'static str, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
@@ -64,7 +69,7 @@ pub fn router(operator: &Operator) -> Router {
         .nest("/api/v1", api::router(operator.fleet.clone()))
         .merge(api::form(operator.fleet.clone()))
         .route("/api/{*rest}", axum::routing::any(guard::unknown))
-        .route("/session/refresh", get(session::refresh).with_state(guard_state.clone()))
+        .route("/session/refresh", get(session::refresh).post(session::refresh_form).with_state(guard_state.clone()))
         .merge(live::routes(live::Live {
             fleet: operator.fleet.clone(),
             open: operator.metrics.live_sockets.clone(),

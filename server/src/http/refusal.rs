@@ -1,0 +1,84 @@
+//! What a form without a script was refused with: it travels in the address of the page that the form is on, and a link could say anything there.
+//! So this server signs what it says, and leads an address that says something else to the page without it.
+
+use aws_lc_rs::hmac;
+use axum::http::{HeaderValue, Response, Uri, header};
+use std::sync::Arc;
+
+/// The words that a form's refusal is written with in an address, as `server_fn` has them, and our signature beside them.
+const PARTS: [&str; 2] = ["__path=", "__err="];
+const MAC: &str = "__mac=";
+
+/// Signs refusals while the process lives; one from before a restart is not shown any more.
+#[derive(Clone)]
+pub struct Refusals(Arc<hmac::Key>);
+
+impl Refusals {
+    /// With this key.
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key)))
+    }
+
+    /// Signs the refusal in a redirect, if there is one.
+    pub fn sign<B>(&self, response: &mut Response<B>) {
+        let Some(location) = response.headers().get(header::LOCATION).and_then(|v| v.to_str().ok()) else { return };
+        let Some((_, query)) = location.split_once('?').filter(|(_, query)| says(query)) else { return };
+        let signed = format!("{location}&{MAC}{}", hex::encode(hmac::sign(&self.0, &said(query))));
+        if let Ok(signed) = HeaderValue::from_str(&signed) {
+            response.headers_mut().insert(header::LOCATION, signed);
+        }
+    }
+
+    /// The address without its refusal, if it has one that this server did not write.
+    pub fn forged(&self, uri: &Uri) -> Option<String> {
+        let query = uri.query().filter(|query| says(query))?;
+        let mac = query.split('&').find_map(|pair| hex::decode(pair.strip_prefix(MAC)?).ok()).unwrap_or_default();
+        if hmac::verify(&self.0, &said(query), &mac).is_ok() {
+            return None;
+        }
+        let ours = |pair: &&str| PARTS.iter().chain([&MAC]).any(|part| pair.starts_with(part));
+        let rest: Vec<&str> = query.split('&').filter(|pair| !ours(pair)).collect();
+        let mark = if rest.is_empty() { "" } else { "?" };
+        Some(format!("{}{mark}{}", uri.path(), rest.join("&")))
+    }
+}
+
+/// Whether an address's query says that something was refused.
+fn says(query: &str) -> bool {
+    query.split('&').any(|pair| PARTS.iter().any(|part| pair.starts_with(part)))
+}
+
+/// The parts that are signed, byte for byte as they travel.
+fn said(query: &str) -> Vec<u8> {
+    let parts = query.split('&').filter(|pair| PARTS.iter().any(|part| pair.starts_with(part)));
+    parts.flat_map(|pair| [pair.as_bytes(), b"&"].concat()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_this_server_wrote_is_shown() {
+        let ours = Refusals::new(&[1; 32]);
+        let mut response = Response::new(());
+        let said = "http://h/set-up?a=1&__path=%2Frpc%2Fx&__err=eyJ9";
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_static(said));
+        ours.sign(&mut response);
+        let signed: Uri = response.headers()[header::LOCATION].to_str().unwrap().parse().unwrap();
+        assert_eq!(ours.forged(&signed), None);
+        assert_eq!(Refusals::new(&[2; 32]).forged(&signed).unwrap(), "/set-up?a=1");
+        let changed: Uri = signed.to_string().replace("eyJ9", "eyJ8").parse().unwrap();
+        assert_eq!(ours.forged(&changed).unwrap(), "/set-up?a=1");
+        assert_eq!(ours.forged(&said.parse().unwrap()).unwrap(), "/set-up?a=1");
+        assert_eq!(ours.forged(&"/devices?q=__err".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn other_redirects_are_left_alone() {
+        let mut response = Response::new(());
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/devices?q=x"));
+        Refusals::new(&[1; 32]).sign(&mut response);
+        assert_eq!(response.headers()[header::LOCATION], "/devices?q=x");
+    }
+}
