@@ -1,7 +1,11 @@
 //! A device's websocket (`wire::device`): hello, samples and acknowledgements, offers and reports. One task a device; what it sends is taken
 //! in order, and acknowledged in order once it is synced.
 
-use super::{Devices, Peer, channels::Place};
+use super::{
+    Devices, Peer,
+    channels::Place,
+    frame::{self, Frame},
+};
 use axum::{
     extract::{
         State,
@@ -184,15 +188,20 @@ impl Channel<'_> {
     /// One frame. Only samples wait for something: for room in the queue, in `sending`.
     async fn take(&mut self, text: &str, intake: &Intake, sending: &mut Option<Sending>) -> Result<(), Gone> {
         self.devices.fleet.devices().seen(self.peer.peer.device);
-        match serde_json::from_str(text) {
-            Ok(Up::Samples(Samples { seq, samples })) => {
+        match frame::read(text) {
+            Ok(Frame { up: Up::Samples(Samples { seq, samples }), left_out }) => {
+                if let Some(left_out) = left_out {
+                    self.refuse(Some(seq), left_out.samples, left_out.code, left_out.message).await?;
+                }
                 let count = u32::try_from(samples.len()).unwrap_or(u32::MAX);
                 let intake = intake.clone();
                 *sending = Some(async move { (seq, count, intake.send(seq, samples).await) }.boxed());
                 Ok(())
             }
-            Ok(Up::Status(report)) => self.report(report).await,
-            Ok(Up::Hello(_)) => self.refuse(None, 0, "bad_frame", "Hello is said once, at the beginning of a connection.").await,
+            Ok(Frame { up: Up::Status(report), .. }) => self.report(report).await,
+            Ok(Frame { up: Up::Hello(_), .. }) => {
+                self.refuse(None, 0, "bad_frame", "Hello is said once, at the beginning of a connection.").await
+            }
             Err(e) => {
                 // The parser's words name fields and places, never our insides.
                 let message = format!("The frame is not what is expected: {e}.");

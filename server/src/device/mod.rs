@@ -5,6 +5,7 @@ mod artifacts;
 mod channel;
 mod channels;
 mod enrol;
+mod frame;
 mod updates;
 
 #[cfg(test)]

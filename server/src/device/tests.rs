@@ -204,3 +204,21 @@ async fn a_device_that_misses_its_renewal_is_told() {
     device.hello().await;
     assert_eq!(device.hear().await, Down::Renew);
 }
+
+/// What one library writes for a value that it could not measure must not hold up a stream for ever.
+#[tokio::test]
+async fn a_value_that_is_no_number_costs_only_itself() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let mut device = connect(&w, Duration::from_secs(30)).await;
+    device.hello().await;
+    let t = w.clock_now().0;
+    let frame = format!(r#"{{"type":"samples","seq":1,"samples":[{{"m":"a","t":{t},"v":NaN}},{{"m":"b","t":{t},"v":1}}]}}"#);
+    device.0.send(Message::text(frame)).await.unwrap();
+    let refused = device.hear().await;
+    assert!(matches!(&refused, Down::Refused { seq: Some(1), samples: 1, code, .. } if code == "not_finite"), "{refused:?}");
+    assert_eq!(device.hear().await, Down::Ack { seq: 1 });
+    let nothing = format!(r#"{{"type":"samples","seq":2,"samples":[{{"m":"a","t":{t},"v":null}}]}}"#);
+    device.0.send(Message::text(nothing)).await.unwrap();
+    assert!(matches!(device.hear().await, Down::Refused { seq: Some(2), samples: 1, .. }));
+    assert_eq!(device.hear().await, Down::Ack { seq: 2 }, "a frame of which nothing is left is acknowledged");
+}

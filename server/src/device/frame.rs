@@ -1,0 +1,143 @@
+//! Pure: what a device's frame says. A sample that can't be read is left out and told; the rest of its frame stands, so that one `NaN` never
+//! holds up a stream.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use wire::device::{Sample, Samples, Up};
+
+/// A frame that was read.
+#[derive(Debug, PartialEq)]
+pub(super) struct Frame {
+    pub up: Up,
+    /// Samples that were left out of it.
+    pub left_out: Option<LeftOut>,
+}
+
+/// Samples that say nothing, by what is wrong with the first of them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    pub samples: u32,
+    pub code: &'static str,
+    pub message: &'static str,
+}
+
+/// Reads a frame. The error names fields and places, never our insides.
+pub(super) fn read(text: &str) -> Result<Frame, serde_json::Error> {
+    match serde_json::from_str(text) {
+        Ok(up) => Ok(Frame { up, left_out: None }),
+        Err(error) => sample_by_sample(text).ok_or(error),
+    }
+}
+
+/// A samples frame whose samples are looked at one by one.
+#[derive(Deserialize)]
+struct Loose<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    seq: u64,
+    #[serde(borrow)]
+    samples: Vec<&'a RawValue>,
+}
+
+/// What a sample must have beside its value.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "only whether they can be read is of interest")]
+struct Place<'a> {
+    m: std::borrow::Cow<'a, str>,
+    t: i64,
+}
+
+fn sample_by_sample(text: &str) -> Option<Frame> {
+    let text = without_odd_numbers(text);
+    let loose: Loose<'_> = serde_json::from_str(&text).ok().filter(|loose: &Loose<'_>| loose.kind == "samples")?;
+    let (mut samples, mut left_out) = (Vec::with_capacity(loose.samples.len()), None::<LeftOut>);
+    for raw in loose.samples {
+        match serde_json::from_str::<Sample>(raw.get()) {
+            Ok(sample) => samples.push(sample),
+            Err(_) => left_out.get_or_insert_with(|| reason(raw)).samples += 1,
+        }
+    }
+    Some(Frame { up: Up::Samples(Samples { seq: loose.seq, samples }), left_out })
+}
+
+fn reason(raw: &RawValue) -> LeftOut {
+    let (code, message) = match serde_json::from_str::<Place<'_>>(raw.get()) {
+        Ok(_) => ("not_finite", "A value must be a finite number: leave out what could not be measured."),
+        Err(_) => ("bad_sample", "A sample has a metric `m`, a time `t` in Unix milliseconds and a value `v`."),
+    };
+    LeftOut { samples: 0, code, message }
+}
+
+/// `NaN` and `Infinity`, which some libraries write though JSON has no such thing, become `null`.
+fn without_odd_numbers(text: &str) -> String {
+    const ODD: [&str; 3] = ["NaN", "-Infinity", "Infinity"];
+    let (mut out, mut rest, mut quoted) = (String::with_capacity(text.len()), text, false);
+    while let Some(c) = rest.chars().next() {
+        if let Some(odd) = ODD.iter().find(|odd| !quoted && rest.starts_with(**odd)) {
+            out.push_str("null");
+            rest = &rest[odd.len()..];
+            continue;
+        }
+        let escaped = quoted && c == '\\';
+        quoted ^= c == '"';
+        let end = rest.char_indices().nth(if escaped { 2 } else { 1 }).map_or(rest.len(), |(at, _)| at);
+        out.push_str(&rest[..end]);
+        rest = &rest[end..];
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn samples(frame: &Frame) -> (u64, Vec<(&str, f64)>) {
+        let Up::Samples(Samples { seq, samples }) = &frame.up else { panic!("{frame:?}") };
+        (*seq, samples.iter().map(|s| (s.m.as_str(), s.v)).collect())
+    }
+
+    #[rstest]
+    #[case::python("NaN", "not_finite")]
+    #[case::python_infinity("-Infinity", "not_finite")]
+    #[case::javascript("null", "not_finite")]
+    #[case::too_large("1e999", "not_finite")]
+    #[case::text("\"1\"", "not_finite")]
+    fn one_value_that_is_none_costs_only_itself(#[case] value: &str, #[case] code: &str) {
+        let text =
+            format!(r#"{{"type":"samples","seq":3,"samples":[{{"m":"a","t":1,"v":{value}}},{{"m":"NaN\"Infinity","t":1,"v":2.5}}]}}"#);
+        let frame = read(&text).unwrap();
+        assert_eq!(samples(&frame), (3, vec![("NaN\"Infinity", 2.5)]));
+        let left_out = frame.left_out.unwrap();
+        assert_eq!((left_out.samples, left_out.code), (1, code));
+    }
+
+    #[test]
+    fn a_sample_without_its_parts_is_left_out_too() {
+        let frame = read(r#"{"type":"samples","seq":4,"samples":[7,{"m":"a","t":1,"v":1},{"t":1,"v":1}]}"#).unwrap();
+        assert_eq!(samples(&frame), (4, vec![("a", 1.0)]));
+        assert_eq!(frame.left_out.unwrap(), LeftOut { samples: 2, ..reason(serde_json::from_str("7").unwrap()) });
+    }
+
+    #[test]
+    fn a_good_frame_is_taken_as_it_is_and_another_is_refused_whole() {
+        assert_eq!(read(r#"{"type":"samples","seq":1,"samples":[]}"#).unwrap().left_out, None);
+        for bad in [
+            "",
+            "{",
+            "NaN",
+            r#"{"type":"samples","samples":[]}"#,
+            r#"{"type":"status","seq":1,"samples":[]}"#,
+            r#"{"type":"samples","seq":-1,"samples":[]}"#,
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,200}") {
+            let _ = read(&text);
+        }
+    }
+}
