@@ -154,11 +154,12 @@ impl Fleet {
         self.0.stores[0].serve_alone().await
     }
 
-    /// Whether the databases answer.
+    /// Whether the databases answer and take writes; [`db::Error::Full`] while their disk is full.
     pub async fn ready(&self) -> Result<()> {
         for store in &self.0.stores {
             let mut on = store.read().await?;
             row!(&mut on, (i64,), PING)?;
+            store.writable().await?;
         }
         Ok(())
     }

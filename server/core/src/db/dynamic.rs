@@ -30,5 +30,5 @@ where
         Engine::Sqlite(c) => bind!(sqlx::query_as::<_, R>(AssertSqlSafe(text)), values).fetch_all(&mut *c).await,
         Engine::Postgres(c) => bind!(sqlx::query_as::<_, R>(AssertSqlSafe(text)), values).fetch_all(&mut *c).await,
     }
-    .map_err(Error::from)
+    .map_err(|e| on.failed(e))
 }

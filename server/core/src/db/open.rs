@@ -1,8 +1,8 @@
 //! Opening a store: pools, pragmas, the write transaction, and the readers.
 
 use super::{
-    migrate,
-    sql::{Conn, Engine, Error},
+    exec, migrate,
+    sql::{Conn, Engine, Error, Sql},
 };
 use sqlx::{
     Connection as _, Executor as _, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
@@ -10,7 +10,14 @@ use sqlx::{
     postgres::PgPoolOptions,
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::Mutex;
 
 /// Which of the two stores: they are two files on SQLite, so that a telemetry burst never delays an approval, and one database on PostgreSQL.
@@ -59,12 +66,19 @@ const SERVING: i64 = 0x666c_6565_7477_6172;
 const ASKS: u32 = 10;
 const AGAIN: Duration = Duration::from_millis(300);
 
+/// The smallest write that reaches the disk, and changes nothing.
+const SMALL_WRITE: Sql = Sql::split("PRAGMA user_version = 0", "SELECT pg_current_xact_id()");
+
 /// Most slices of a thousand pages given back at once.
 const SLICES: u32 = 100;
 
 /// An open store.
 #[derive(Debug, Clone)]
-pub struct Db(Pools);
+pub struct Db {
+    pools: Pools,
+    // Whether the disk was full at the last write; every transaction tells.
+    pub(super) full: Arc<AtomicBool>,
+}
 
 /// A reading connection. On SQLite it is read-only.
 #[derive(Debug)]
@@ -79,7 +93,10 @@ enum Reader {
 /// A write transaction; undone when dropped without [`Tx::commit`]. On SQLite it holds the write lock from its beginning
 /// (`BEGIN IMMEDIATE`), so it must be short: no hashing, rendering or I/O between the first statement and the commit.
 #[derive(Debug)]
-pub struct Tx(Writer);
+pub struct Tx {
+    on: Writer,
+    full: Arc<AtomicBool>,
+}
 
 #[derive(Debug)]
 enum Writer {
@@ -98,22 +115,36 @@ impl Conn for Read {
 
 impl Conn for Tx {
     fn engine(&mut self) -> Engine<'_> {
-        match &mut self.0 {
+        match &mut self.on {
             Writer::Sqlite(t) => Engine::Sqlite(t),
             Writer::Postgres(t) => Engine::Postgres(t),
         }
+    }
+    fn failed(&self, e: sqlx::Error) -> Error {
+        noted(&self.full, e)
     }
 }
 
 impl Tx {
     /// Makes it last: when this returns the commit has been synced to disk.
     pub async fn commit(self) -> Result<(), Error> {
-        match self.0 {
+        match self.on {
             Writer::Sqlite(t) => t.commit().await,
             Writer::Postgres(t) => t.commit().await,
         }
-        .map_err(Error::from)
+        .map_err(|e| noted(&self.full, e))?;
+        self.full.store(false, Ordering::Relaxed);
+        Ok(())
     }
+}
+
+/// The error, remembered when it says that the disk is full.
+fn noted(full: &AtomicBool, e: sqlx::Error) -> Error {
+    let e = Error::from(e);
+    if matches!(e, Error::Full) {
+        full.store(true, Ordering::Relaxed);
+    }
+    e
 }
 
 impl Db {
@@ -141,6 +172,9 @@ impl Db {
                     .idle_timeout(None)
                     .max_lifetime(None)
                     .acquire_timeout(Duration::from_secs(30))
+                    // SQLite undoes a transaction by itself when the disk is full; the driver then fails to roll back and believes for ever
+                    // that one is open. Such a connection is thrown away.
+                    .before_acquire(|on, _| Box::pin(async move { Ok(!on.is_in_transaction()) }))
                     .connect_with(options.clone())
                     .await?;
                 migrate::sqlite(store).run(&writer).await?;
@@ -151,21 +185,25 @@ impl Db {
                     // Asking for auto_vacuum is a write, which a reader may not; the file keeps what the writer has set.
                     .connect_with(options.create_if_missing(false).auto_vacuum(SqliteAutoVacuum::None).read_only(true))
                     .await?;
-                Ok(Self(Pools::Sqlite { writer, readers }))
+                Ok(Self::over(Pools::Sqlite { writer, readers }))
             }
             Location::Postgres { url, connections } => {
                 let pool = PgPoolOptions::new().max_connections(*connections).acquire_timeout(Duration::from_secs(10)).connect(url).await?;
                 migrate::postgres(store).run(&pool).await?;
-                Ok(Self(Pools::Postgres { pool, serving: Arc::default() }))
+                Ok(Self::over(Pools::Postgres { pool, serving: Arc::default() }))
             }
         }
+    }
+
+    fn over(pools: Pools) -> Self {
+        Self { pools, full: Arc::default() }
     }
 
     /// Says that this process serves the database, until [`Db::close`] or its end. Refused when another one does: wake-ups, artifacts and
     /// presence are not shared between servers. An embedded database is guarded by the lock on its folder instead. Said again it makes sure:
     /// a connection that was lost meanwhile took the lock with it.
     pub async fn serve_alone(&self) -> Result<(), Error> {
-        let Pools::Postgres { pool, serving } = &self.0 else { return Ok(()) };
+        let Pools::Postgres { pool, serving } = &self.pools else { return Ok(()) };
         let mut serving = serving.lock().await;
         if let Some(on) = serving.as_mut() {
             if on.ping().await.is_ok() {
@@ -190,7 +228,7 @@ impl Db {
 
     /// The engine it runs on.
     pub fn kind(&self) -> EngineKind {
-        match &self.0 {
+        match &self.pools {
             Pools::Sqlite { .. } => EngineKind::Sqlite,
             Pools::Postgres { .. } => EngineKind::Postgres,
         }
@@ -198,7 +236,7 @@ impl Db {
 
     /// A connection to read from.
     pub async fn read(&self) -> Result<Read, Error> {
-        Ok(Read(match &self.0 {
+        Ok(Read(match &self.pools {
             Pools::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
             Pools::Postgres { pool, .. } => Reader::Postgres(pool.acquire().await?),
         }))
@@ -206,16 +244,27 @@ impl Db {
 
     /// A write transaction.
     pub async fn write(&self) -> Result<Tx, Error> {
-        Ok(Tx(match &self.0 {
-            Pools::Sqlite { writer, .. } => Writer::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres { pool, .. } => Writer::Postgres(pool.begin().await?),
-        }))
+        let on = match &self.pools {
+            Pools::Sqlite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Writer::Sqlite),
+            Pools::Postgres { pool, .. } => pool.begin().await.map(Writer::Postgres),
+        };
+        Ok(Tx { on: on.map_err(|e| noted(&self.full, e))?, full: self.full.clone() })
+    }
+
+    /// Whether it takes writes: [`Error::Full`] when the disk was full at the last one and is still full for a small one.
+    pub async fn writable(&self) -> Result<(), Error> {
+        if !self.full.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut tx = self.write().await?;
+        exec!(&mut tx, SMALL_WRITE)?;
+        tx.commit().await
     }
 
     /// Gives pages that deletes have freed back to the disk, as far as a few short transactions get; how many. Nothing on PostgreSQL, which
     /// uses them again by itself.
     pub async fn shrink(&self) -> Result<u64, Error> {
-        let Pools::Sqlite { writer, .. } = &self.0 else { return Ok(0) };
+        let Pools::Sqlite { writer, .. } = &self.pools else { return Ok(0) };
         let mut given = 0;
         for _ in 0..SLICES {
             let mut on = writer.acquire().await?;
@@ -236,7 +285,7 @@ impl Db {
 
     /// Closes every connection; on SQLite the log is folded back into the file.
     pub async fn close(&self) {
-        match &self.0 {
+        match &self.pools {
             Pools::Sqlite { writer, readers } => {
                 readers.close().await;
                 writer.close().await;

@@ -33,6 +33,10 @@ pub enum Engine<'c> {
 pub trait Conn: Send {
     /// The engine behind it.
     fn engine(&mut self) -> Engine<'_>;
+    /// What a statement's failure on it means.
+    fn failed(&self, e: sqlx::Error) -> Error {
+        Error::from(e)
+    }
 }
 
 /// What can go wrong between us and the database.
@@ -62,10 +66,10 @@ impl From<sqlx::Error> for Error {
     fn from(e: sqlx::Error) -> Self {
         match &e {
             sqlx::Error::PoolTimedOut => Self::Busy,
-            // SQLITE_FULL is 13, SQLITE_BUSY 5; PostgreSQL says 53100 disk_full, and 40001 or 40P01 when two transactions stood in each
+            // SQLITE_FULL is 13, and 4874 that the log's index can't grow; SQLITE_BUSY is 5; PostgreSQL says 53100 disk_full, and 40001 or 40P01 when two transactions stood in each
             // other's way and this one was undone.
             sqlx::Error::Database(d) => match d.code().as_deref() {
-                Some("13" | "53100") => Self::Full,
+                Some("13" | "4874" | "53100") => Self::Full,
                 Some("5" | "261" | "517" | "40001" | "40P01") => Self::Busy,
                 _ => Self::Driver(e),
             },

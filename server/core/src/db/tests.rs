@@ -3,7 +3,7 @@
 use super::{Db, EngineKind, Error, Location, Sql, Store, Tx, exec, row};
 use crate::testing;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_engines() {
@@ -143,4 +143,30 @@ async fn freed_pages_go_back_to_the_disk() {
     db.close().await;
     let file = std::fs::metadata(folder.path().join("store.db")).unwrap();
     assert!(file.len() < 2_000_000, "{}", file.len());
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_survived() {
+    // Taken as the pages there are: none can be added.
+    const LIMIT: Sql = Sql::same("PRAGMA max_page_count = 1");
+    const MAKE: Sql = Sql::same("CREATE TABLE much (b BLOB)");
+    const FILL: Sql = Sql::same("INSERT INTO much VALUES (zeroblob(4000000))");
+    let (db, _folder) = testing::store(EngineKind::Sqlite, Store::Fleet).await;
+    let mut tx = db.write().await.unwrap();
+    exec!(&mut tx, MAKE).unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = db.write().await.unwrap();
+    exec!(&mut tx, LIMIT).unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = db.write().await.unwrap();
+    assert!(matches!(exec!(&mut tx, FILL), Err(Error::Full)));
+    drop(tx);
+    assert!(db.full.load(Ordering::Relaxed));
+    // The limit has gone with the connection, as if somebody had made room.
+    db.writable().await.unwrap();
+    assert!(!db.full.load(Ordering::Relaxed));
+    let mut tx = db.write().await.unwrap();
+    exec!(&mut tx, FILL).unwrap();
+    tx.commit().await.unwrap();
 }
