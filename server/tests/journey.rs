@@ -157,7 +157,8 @@ async fn a_release_that_does_not_boot_is_stopped_in_its_first_stage(#[case] kind
         fleet.devices().list(&system, &old).await.unwrap().total == 6
     })
     .await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Whatever the planner had left to do, it has done now.
+    fleet.rollouts().tick().await.unwrap();
     assert_eq!(rig.rest.get(&format!("/rollouts/{rollout}")).await["row"]["counts"]["waiting"], 4, "nor later");
     rig.stop().await;
 }

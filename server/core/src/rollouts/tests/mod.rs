@@ -247,7 +247,7 @@ fn states_listed_in_statements_are_those_of_the_machines() {
     let not_installing = words(|s| legal(UPDATE, s, UpdateState::Cancelled) && s != UpdateState::Queued);
     let withdrawn: BTreeSet<_> = all.iter().filter(|s| s.sqlite.contains("SET state = 'cancelled'")).map(|s| s.sqlite).collect();
     for (sql, expected) in withdrawn.iter().zip([&not_begun, &not_installing]) {
-        assert_eq!(lists_in(all, sql), [expected.clone()]);
+        assert_eq!(lists_in(all, sql), std::slice::from_ref(expected));
     }
     // Every state of a rollout is in one tab, and what ended is in the tab that names none.
     let tabs = lists_in(all, "ORDER BY x.id DESC LIMIT $4");
