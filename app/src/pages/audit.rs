@@ -54,8 +54,8 @@ fn rows(entries: &[AuditEntry]) -> AnyView {
                     <td class="nowrap">{time::at(e.at)}</td>
                     <td>{e.actor.clone()}</td>
                     <td class="mono">{e.action.clone()}</td>
-                    <td class="mono">{object(&e.object)}</td>
-                    <td class="dim mono" title=e.detail.clone()>{e.detail.clone()}</td>
+                    <td class="mono clip">{object(&e.object)}</td>
+                    <td class="dim mono clip" title=e.detail.clone()>{e.detail.clone()}</td>
                 </tr>
             }
         })

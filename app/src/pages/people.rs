@@ -140,7 +140,7 @@ fn user_rows(p: &Page, calls: Calls) -> AnyView {
             view! {
                 <tr>
                     <th scope="row">{u.name.clone()}</th>
-                    <td>{u.email.clone()}</td>
+                    <td class="breaks">{u.email.clone()}</td>
                     <td>{role}</td>
                     <td>{badge(tone, word)}</td>
                     <td class="dim">{time::ago(u.created_at)}</td>

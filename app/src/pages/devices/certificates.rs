@@ -33,7 +33,7 @@ fn line(c: &CertificateRow, now: Timestamp) -> AnyView {
     let word = if c.reason.is_empty() { word.to_owned() } else { format!("{word}: {}", c.reason.replace('_', " ")) };
     view! {
         <tr>
-            <td class="mono">{c.serial.clone()}</td>
+            <td>{copyable(c.serial.clone(), "Copy serial number")}</td>
             <td>{status(tone, word)}</td>
             <td class="dim">{time::at(c.not_before)}</td>
             <td class="dim">{time::at(c.not_after)}</td>

@@ -42,7 +42,7 @@ fn line(u: &DeviceUpdate) -> AnyView {
             <td class="mono">{u.from_version.clone()}</td>
             <td class="mono">{u.to_version.clone()}</td>
             <td>{status(tone, word)}{progress}</td>
-            <td class="dim" title=u.detail.clone()>{u.detail.clone()}</td>
+            <td class="dim clip" title=u.detail.clone()>{u.detail.clone()}</td>
             <td class="dim">{time::at(u.created_at)}</td>
             <td class="dim">{time::ago(u.updated_at)}</td>
         </tr>

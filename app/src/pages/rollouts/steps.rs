@@ -234,7 +234,7 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
                     <td class="num">{devices}</td>
                     <td>{cell(&at("soak_s"), &format!("How long stage {n} is watched"), &s.soak, "short", problems)}</td>
                     <td>
-                        <select class="select" name=at("confirm") aria-label=format!("After stage {n}")>
+                        <select class="select then" name=at("confirm") aria-label=format!("After stage {n}")>
                             <option value="go_on" selected=!ask>"Go on"</option>
                             <option value="ask" selected=ask>"Wait for a person"</option>
                         </select>

@@ -113,7 +113,7 @@ fn rows(items: &[UpdateRow], version: &str, caption: &str) -> AnyView {
                     <td class="mono nowrap">{format!("{from} → {version}")}</td>
                     <td class="num">{u.attempts}</td>
                     <td>{bar(u)}</td>
-                    <td class="dim" title=detail.clone()>{detail.clone()}</td>
+                    <td class="dim clip" title=detail.clone()>{detail.clone()}</td>
                     <td class="dim">{time::ago_or(u.updated_at, "–")}</td>
                 </tr>
             }

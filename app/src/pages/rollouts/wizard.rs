@@ -131,7 +131,7 @@ fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>,
             }
         }
     });
-    let class = if aside.is_some() { "split mt-4 wide-aside" } else { "mt-4" };
+    let class = if aside.is_some() { "split mt-4" } else { "mt-4" };
     view! {
         <PageHead title=title/>
         {stepper(steps)}
