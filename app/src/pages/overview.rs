@@ -34,7 +34,10 @@ pub fn OverviewPage() -> AnyView {
 fn content(model: Model, live: RwSignal<Option<FleetCounts>>) -> AnyView {
     let first = model.counts;
     let sub = view! { {counted(first.devices, "device", "devices")}". Updated "{time::ago(model.at)}"." }.into_any();
-    let actions = view! { <a class="btn" data-v="primary" href="/rollouts/new">{icon("rocket")}"New rollout"</a> }.into_any();
+    let actions = model
+        .may_draft
+        .then(|| view! { <a class="btn" data-v="primary" href="/rollouts/new">{icon("rocket")}"New rollout"</a> }.into_any())
+        .unwrap_or_else(|| ().into_any());
     view! {
         <PageHead title="Overview" sub=sub actions=actions/>
         {stats(first, live)}
@@ -92,14 +95,15 @@ fn rollout(row: RolloutRow) -> AnyView {
     let word = if row.stage > 0 { format!("{word} · stage {} of {}", row.stage, row.stages) } else { word.to_owned() };
     let c = row.counts;
     let failed = if c.errors() > 0 { format!(" · {} failed", grouped(c.errors())) } else { String::new() };
-    let done = format!("{} of {} done{failed}", grouped(c.succeeded), grouped(c.total));
+    // Who is in is settled when it begins; before that there is nothing to count.
+    let course = (row.stage > 0).then(|| format!("{} of {} done{failed}", grouped(c.succeeded), grouped(c.total)));
     view! {
         <div class="rollout-line">
             <div class="row">
                 <a class="strong" href=format!("/rollouts/{}", row.id)>{row.name}</a>{tag(row.version)}{badge(tone, word)}
-                <span class="push small text-2">{done}</span>
+                {course.clone().map(|done| view! { <span class="push small text-2">{done}</span> })}
             </div>
-            {counts_meter(&c)}
+            {course.map(|_| counts_meter(&c))}
             {(!row.summary.is_empty()).then(|| view! { <p class="small text-2">{row.summary}</p> })}
         </div>
     }

@@ -34,6 +34,8 @@ pub struct OverviewPage {
     pub attention: Vec<Attention>,
     /// How many devices run each version, most first; at most 8.
     pub versions: Vec<VersionShare>,
+    /// Whether the caller may draft a rollout.
+    pub may_draft: bool,
     /// When this was read.
     pub at: Timestamp,
 }

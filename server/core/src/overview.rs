@@ -97,7 +97,8 @@ impl Fleet {
         attention.truncate(ATTENTION);
         let mut versions = self.devices().versions(org).await?;
         versions.truncate(8);
-        Ok(OverviewPage { counts: self.counts(org).await?, rollouts, attention, versions, at: now })
+        let may_draft = allowed(actor, Act::Draft);
+        Ok(OverviewPage { counts: self.counts(org).await?, rollouts, attention, versions, may_draft, at: now })
     }
 
     /// A device's history, decimated to what the query asks for.
