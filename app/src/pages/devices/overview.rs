@@ -64,10 +64,18 @@ pub fn tab(view: &DeviceView, range: telemetry::Range, feed: RwSignal<Option<Dev
 }
 
 fn connections(d: &DeviceDetail) -> AnyView {
-    let (from, to) = (d.at.millis() - DAY_MS, d.at.millis());
+    // Before it was enrolled it could not be connected.
+    let to = d.at.millis();
+    let from = (to - DAY_MS).max(d.enrolled_at.millis()).min(to - 1);
+    let young = from > to - DAY_MS;
     let spans: Vec<(i64, i64)> = d.connections.iter().map(|c| (c.from.millis(), c.to.map_or(to, wire::Timestamp::millis))).collect();
     let connected: i64 = spans.iter().map(|(a, b)| (b.min(&to) - a.max(&from)).max(0)).sum();
-    let share = percent(connected.min(DAY_MS), DAY_MS);
+    let share = percent(connected.min(to - from), to - from);
+    let (title, said) = if young {
+        ("Connection since it was enrolled", format!("Connected {share} of the time since it was enrolled"))
+    } else {
+        ("Connection, last 24 hours", format!("Connected {share} of the last 24 hours"))
+    };
     let lines = d
         .connections
         .iter()
@@ -85,11 +93,11 @@ fn connections(d: &DeviceDetail) -> AnyView {
         .collect_view();
     let aside = view! { <span class="text-2">{format!("{share} connected")}</span> }.into_any();
     card(
-        "Connection, last 24 hours",
+        title,
         Some(aside),
         view! {
             <div class="stack">
-                {svg::strip(format!("Connected {share} of the last 24 hours"), &spans, from, to)}
+                {svg::strip(said, &spans, from, to)}
                 <ol class="timeline">{lines}</ol>
             </div>
         }
@@ -105,7 +113,7 @@ fn identity(d: &DeviceDetail) -> AnyView {
     });
     let connected = d
         .connected_at
-        .map(|at| view! { <dt>"Connected"</dt><dd>{time::ago(at)}" from "<span class="mono">{d.address.clone()}</span></dd> });
+        .map(|at| view! { <dt>{if d.row.online { "Connected" } else { "Last connected" }}</dt><dd>{time::ago(at)}" from "<span class="mono">{d.address.clone()}</span></dd> });
     let edit = d.may_edit.then(|| dialog_link(TAGS, format!("/devices/{id}#{TAGS}"), "", with_icon("tag", "Edit tags")));
     let active = d.row.state != DeviceState::Decommissioned;
     let remove = (d.may_revoke && active)

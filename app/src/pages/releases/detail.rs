@@ -104,7 +104,8 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyV
             dialog_link(format!("ask-{}", v.word()), href, v.variant(), format!("{}…", v.label()).into_any())
         })
         .collect_view();
-    let roll = (r.state == wire::states::ReleaseState::Published).then(|| {
+    // Who may end a published release's use may also plan with it: an operator.
+    let roll = (r.state == wire::states::ReleaseState::Published && m.may_deprecate).then(|| {
         let href = format!("/rollouts/new?step=devices&release={}&name={}", r.id, title.replace(' ', "+"));
         view! { <a class="btn" data-v="primary" href=href>{icon("rocket")}"New rollout with this"</a> }
     });
@@ -133,7 +134,12 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyV
 
 fn facts(m: &Model) -> AnyView {
     let r = &m.row;
-    let signed = if r.signed_by.is_empty() { badge(Tone::Bad, "by no known key") } else { view! { {r.signed_by.join(", ")} }.into_any() };
+    // Who signed is kept when everything is right; in quarantine the reason says whether it was the signature.
+    let signed = match (r.signed_by.is_empty(), r.quarantine.is_empty()) {
+        (false, _) => view! { {r.signed_by.join(", ")} }.into_any(),
+        (true, true) => badge(Tone::Bad, "by no known key"),
+        (true, false) => badge(Tone::Bad, "not accepted, see why above"),
+    };
     let hardware = if m.hardware.is_empty() { "all revisions".to_owned() } else { m.hardware.join(", ") };
     let over = if m.min_sequence == 0 { "any".to_owned() } else { format!("{} or newer", m.min_sequence) };
     let digest = (!m.manifest_sha256.is_empty())

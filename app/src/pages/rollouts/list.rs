@@ -87,13 +87,18 @@ fn rows(items: &[RolloutRow]) -> AnyView {
         .map(|r| {
             let (tone, word) = words::rollout(r.state);
             let stage = if r.stage == 0 { format!("0 of {}", r.stages) } else { format!("{} of {}", r.stage, r.stages) };
+            let course = if r.stage == 0 && r.counts.total == 0 {
+                view! { <span class="dim">"settled when it begins"</span> }.into_any()
+            } else {
+                view! { <div class="bar-cell">{meter(phrases::numbers(&r.counts), &phrases::parts(&r.counts))}<span class="small text-2">{format!("{} of {}", grouped(r.counts.succeeded), grouped(r.counts.total))}</span></div> }.into_any()
+            };
             view! {
                 <tr>
                     <th scope="row"><a class="main" href=format!("/rollouts/{}", r.id)>{r.name.clone()}</a></th>
                     <td>{badge(tone, word)}</td>
                     <td><span class="mono">{r.version.clone()}</span>" "<span class="dim">{r.device_type.clone()}</span></td>
                     <td class="nowrap">{stage}</td>
-                    <td><div class="bar-cell">{meter(phrases::numbers(&r.counts), &phrases::parts(&r.counts))}<span class="small text-2">{format!("{} of {}", grouped(r.counts.succeeded), grouped(r.counts.total))}</span></div></td>
+                    <td>{course}</td>
                     <td class="num">{grouped(r.counts.errors())}</td>
                     <td>{r.author.clone()}</td>
                     <td class="dim">{time::ago(r.updated_at)}</td>

@@ -54,6 +54,11 @@ pub(super) async fn find(on: &mut impl Conn, org: &OrgId, id: &UserId) -> Result
     row!(on, Row, store::USER_BY_ID, org.as_str(), id.as_str())?.ok_or(Error::NotFound("person"))?.person()
 }
 
+/// What the person is called.
+pub(crate) async fn name_of(on: &mut impl Conn, org: &OrgId, id: &UserId) -> Result<String, Error> {
+    Ok(find(on, org, id).await?.shown.name)
+}
+
 /// The person of this organization with this address.
 pub(super) async fn by_email(on: &mut impl Conn, org: &OrgId, email: &str) -> Result<UserId, Error> {
     let found = row!(on, (String,), store::USER_BY_EMAIL, org.as_str(), email.trim().to_lowercase())?;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Result,
-    access::{Act, Actor, audit, may},
+    access::{self, Act, Actor, Who, audit, may},
     bus::Event,
     db::Conn,
     releases::{self, RolloutRelease},
@@ -36,7 +36,8 @@ impl Rollouts {
         let release = checked(&mut self.db.read().await?, &actor.org, &spec, now).await?;
         let digest = digest_of(&actor.org, &id, &spec, &release);
         let mut tx = self.db.write().await?;
-        plans::insert(&mut tx, &actor.org, &id, &written(actor, &spec, &release, &digest), now).await?;
+        let author = author_name(&mut tx, actor).await?;
+        plans::insert(&mut tx, &actor.org, &id, &written(actor, &author, &spec, &release, &digest), now).await?;
         lists::add_event(&mut tx, &actor.org, &id, &format!("Drafted by {}", actor.label()), &actor.label(), "off", now).await?;
         let detail = json!({ "rollout": spec.name, "digest": digest });
         audit::append(&mut tx, actor, now, "rollout.draft", id.as_str(), &detail).await?;
@@ -58,7 +59,8 @@ impl Rollouts {
         drop(on);
         let digest = digest_of(&actor.org, id, &spec, &release);
         let mut tx = self.db.write().await?;
-        if !plans::edit(&mut tx, &actor.org, id, generation, &written(actor, &spec, &release, &digest), now).await? {
+        let author = author_name(&mut tx, actor).await?;
+        if !plans::edit(&mut tx, &actor.org, id, generation, &written(actor, &author, &spec, &release, &digest), now).await? {
             return Err(Error::Stale.into());
         }
         lists::void_decisions(&mut tx, id).await?;
@@ -125,7 +127,13 @@ pub(super) fn digest_of(org: &OrgId, id: &RolloutId, spec: &RolloutSpec, release
     digest::of(org, id, spec, &release.digest, &payloads)
 }
 
-fn written<'a>(actor: &'a Actor, spec: &'a RolloutSpec, release: &'a RolloutRelease, digest: &'a Digest) -> NewRollout<'a> {
+fn written<'a>(
+    actor: &'a Actor,
+    author_name: &'a str,
+    spec: &'a RolloutSpec,
+    release: &'a RolloutRelease,
+    digest: &'a Digest,
+) -> NewRollout<'a> {
     NewRollout {
         spec,
         device_type: &release.row.device_type,
@@ -135,14 +143,15 @@ fn written<'a>(actor: &'a Actor, spec: &'a RolloutSpec, release: &'a RolloutRele
         min_sequence: i64::try_from(release.manifest.min_sequence).unwrap_or(i64::MAX),
         digest,
         author: actor.user().map_or("", |u| u.as_str()),
-        author_name: author_name(actor),
+        author_name,
     }
 }
 
-/// The person's name; a token's work is its maker's, but people know it by the token's name.
-fn author_name(actor: &Actor) -> &str {
+/// The name of the person who counts as the author. A token's work is its maker's: it is they who can't approve it.
+async fn author_name(on: &mut impl Conn, actor: &Actor) -> Result<String> {
     match &actor.who {
-        crate::access::Who::Session { name, .. } | crate::access::Who::Token { name, .. } => name,
-        crate::access::Who::Device { .. } | crate::access::Who::System => "automatic",
+        Who::Session { name, .. } => Ok(name.clone()),
+        Who::Token { user, .. } => Ok(access::name_of(on, &actor.org, user).await?),
+        Who::Device { .. } | Who::System => Ok("automatic".to_owned()),
     }
 }

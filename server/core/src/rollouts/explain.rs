@@ -7,7 +7,7 @@ use super::{
 use crate::devices::Facts;
 use wire::{
     Timestamp,
-    states::{RolloutState, StageState, UpdateState},
+    states::{DeviceState, RolloutState, StageState, UpdateState},
     time::duration,
 };
 
@@ -56,6 +56,10 @@ pub fn explain(facts: &Facts, under_way: Option<&UnderWay>, concerns: &[Concern]
             .deadline
             .map_or_else(String::new, |at| format!(" If it stays silent, it counts as timed out in {}.", duration(at.since(now))));
         return format!("Updating to {} by “{}”: {}.{silence}", update.version, update.rollout, words(update.state));
+    }
+    // A device that is out of the fleet for good waits for nothing.
+    if facts.state == DeviceState::Decommissioned.as_str() {
+        return String::new();
     }
     let mut first = String::new();
     for concern in concerns {
@@ -187,6 +191,7 @@ mod tests {
             ("nothing", facts.clone(), None, vec![]),
             ("its turn", facts.clone(), None, vec![running.clone()]),
             ("offline", Facts { online: false, ..facts.clone() }, None, vec![running.clone()]),
+            ("decommissioned", Facts { state: "decommissioned".into(), online: false, ..facts.clone() }, None, vec![running.clone()]),
             ("later", facts.clone(), None, vec![Concern { device_stage: Some(3), ..running.clone() }]),
             (
                 "soaking",
