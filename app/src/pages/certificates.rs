@@ -7,7 +7,7 @@ use crate::{
     api::certificates::{ReadCertificates, RevokeCertificate},
     live,
     ui::{
-        Column, Control, PageHead, Tone, badge, copyable,
+        Column, Control, PageHead, Tone, badge, copyable, dialog,
         dialog::buttons,
         empty,
         form::{self, action, fault_banner, on_success, refusal},
@@ -35,9 +35,10 @@ pub fn CertificatesPage() -> AnyView {
         move || query.with(|q| (q.get("cur").unwrap_or_default(), q.get("from").unwrap_or_default(), q.get("revoke").unwrap_or_default()));
     let model = reading(move || ReadCertificates { cursor: at().0 });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    let revoke = action::<RevokeCertificate>();
+    let revoke = Revoke { call: action(), chosen: RwSignal::new(None) };
     let notes = toasts();
-    on_success(revoke, move |()| {
+    on_success(revoke.call, move |()| {
+        crate::ui::dialog::close_all();
         if let Some(notes) = notes {
             notes.say(Tone::Ok, "Certificate revoked");
         }
@@ -51,7 +52,16 @@ pub fn CertificatesPage() -> AnyView {
     })
 }
 
-fn content(model: &Model, before: i64, here: &str, asked: &str, revoke: FormCall<RevokeCertificate>) -> AnyView {
+/// The call, and the certificate its dialog asks about: one dialog serves all rows.
+#[derive(Clone, Copy)]
+struct Revoke {
+    call: FormCall<RevokeCertificate>,
+    chosen: RwSignal<Option<CertificateRow>>,
+}
+
+const REVOKE: &str = "revoke-dialog";
+
+fn content(model: &Model, before: i64, here: &str, asked: &str, revoke: Revoke) -> AnyView {
     let items = &model.certificates.items;
     let shown = i64::try_from(items.len()).unwrap_or(0);
     let sub = format!(
@@ -59,13 +69,19 @@ fn content(model: &Model, before: i64, here: &str, asked: &str, revoke: FormCall
         counted(model.certificates.total, "certificate", "certificates"),
         counted(i64::try_from(model.authorities.len()).unwrap_or(0), "authority", "authorities")
     );
-    let question =
-        items.iter().find(|c| model.may_revoke && c.id.as_str() == asked).map(|c| page::question(question_title(c), ask(c, revoke)));
+    let question = items
+        .iter()
+        .find(|c| model.may_revoke && c.id.as_str() == asked)
+        .map(|c| page::question(question_title(c), ask(c, "page", revoke.call)));
     let list = if items.is_empty() {
         view! { <div class="card">{empty("shield-check", "No certificates yet", "A device gets its certificate when it enrols.", Some(view! { <a class="btn" href="/enrolment">"Enrol a device"</a> }.into_any()))}</div> }.into_any()
     } else {
-        card_flush("Device certificates", None, rows(model, here))
+        card_flush("Device certificates", None, rows(model, here, revoke.chosen))
     };
+    let question_dialog = model.may_revoke.then(|| {
+        let body = move || revoke.chosen.get().map(|c| ask(&c, "dialog", revoke.call));
+        dialog(REVOKE, "Revoke a certificate", body.into_any())
+    });
     let next = model.certificates.next.as_ref().map(|cursor| format!("/certificates?from={}&cur={cursor}", before + shown));
     view! {
         <PageHead title="Certificates" sub=sub.into_any()/>
@@ -73,11 +89,12 @@ fn content(model: &Model, before: i64, here: &str, asked: &str, revoke: FormCall
         {list}
         {pager(before, shown, model.certificates.total, (before > 0).then(|| "/certificates".to_owned()), next)}
         <div class="mt-4">{card_flush("Authorities", None, authorities(&model.authorities, model.at))}</div>
+        {question_dialog}
     }
     .into_any()
 }
 
-fn rows(model: &Model, here: &str) -> AnyView {
+fn rows(model: &Model, here: &str, chosen: RwSignal<Option<CertificateRow>>) -> AnyView {
     let columns = vec![
         Column::text("Device"),
         Column::text("State"),
@@ -98,7 +115,9 @@ fn rows(model: &Model, here: &str) -> AnyView {
             let usable = matches!(c.state, CertificateState::Active | CertificateState::Superseded);
             let button = (model.may_revoke && usable).then(|| {
                 let href = format!("/certificates?{}revoke={}", if here.is_empty() { String::new() } else { format!("{here}&") }, c.id);
-                view! { <a class="btn" data-v="ghost" data-s="sm" href=href>"Revoke…"</a> }
+                let row = c.clone();
+                let choose = move |_| chosen.set(Some(row.clone()));
+                view! { <a class="btn" data-v="ghost" data-s="sm" href=href data-dialog=REVOKE aria-haspopup="dialog" on:click=choose>"Revoke…"</a> }
             });
             view! {
                 <tr>
@@ -121,17 +140,18 @@ fn question_title(c: &CertificateRow) -> String {
     format!("Revoke the certificate of {}", c.device_id)
 }
 
-fn ask(c: &CertificateRow, call: FormCall<RevokeCertificate>) -> AnyView {
+/// The form that asks; `place` begins the ids of its inputs.
+fn ask(c: &CertificateRow, place: &'static str, call: FormCall<RevokeCertificate>) -> AnyView {
     let device = c.device_id.to_string();
     let options = RevocationReason::ALL.into_iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " "))).collect();
     // Only the refusal is built again: the reason that was chosen stays chosen.
     let inside = view! {
             <div class="body">
                 {move || fault_banner(refusal(call).as_ref())}
-                <p>"The device is cut off within a second and cannot come back with this certificate. It has to enrol again. This cannot be undone."</p>
-                {select("reason", "Reason", options).view()}
+                <p><b class="mono">{device.clone()}</b>" is cut off within a second and cannot come back with this certificate. It has to enrol again. This cannot be undone."</p>
+                {select("reason", "Reason", options).id(format!("{place}-reason")).view()}
                 {move || form::field("confirm", format!("Type {device} to confirm"), Control::Input("text"))
-                    .exactly(&device).required().autocomplete("off").fault(refusal(call).as_ref()).view()}
+                    .id(format!("{place}-confirm")).exactly(&device).required().autocomplete("off").fault(refusal(call).as_ref()).view()}
             </div>
             {buttons("Keep it", "/certificates", form::submit("Revoke certificate", "danger-solid", move || call.pending().get()))}
     }

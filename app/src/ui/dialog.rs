@@ -70,6 +70,7 @@ pub fn confirm_dialog_as(
             .view()
     });
     let reason_field = reason.map(|(label, required)| {
+        let label = format!("{label} ({})", if required { "required" } else { "optional" });
         let field = form::field("reason", label, form::Control::Area).id(format!("{id}-reason")).max_length(500).fault(fault);
         if required { field.required() } else { field }.view()
     });

@@ -81,7 +81,7 @@ impl Rollouts {
     async fn decision(&self, actor: &Actor, record: &Record, course: &Course, approved: bool, remark: &str) -> Result<()> {
         let remark = remark.trim();
         if remark.is_empty() || remark.chars().count() > MAX_REMARK {
-            return Err(Error::invalid("remark", "Say why, in 1 to 500 characters: it is kept with the decision.").into());
+            return Err(Error::invalid("reason", "Say why, in 1 to 500 characters: it is kept with the decision.").into());
         }
         let (Some(by), Who::Session { name, .. } | Who::Token { name, .. }) = (actor.user(), &actor.who) else {
             return Err(Error::NotNow("Only a person can decide.".to_owned()).into());

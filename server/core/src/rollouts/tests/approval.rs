@@ -35,6 +35,8 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     let user = s.ada.user().unwrap().clone();
     let who = Who::Token { token: s.w.entropy.id(s.w.clock_now()), user, name: "ci".into(), role: Role::Admin };
     let token = Actor { who, ..s.ada.clone() };
+    let by_token = room.draft(&token, s.spec(two_stages())).await.unwrap();
+    assert_eq!(s.detail(&by_token).await.row.author, s.ada.label(), "the person, not the token");
     assert_eq!(fault(room.approve(&token, &id, &digest, "fine").await).code, "own_rollout");
     // Nor can somebody without the right, nor the system.
     assert_eq!(fault(room.approve(&s.oli, &id, &digest, "fine").await).kind, FaultKind::Forbidden);
@@ -43,8 +45,8 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     let eve = s.w.person("eve", Role::Admin).await;
     assert_eq!(room.nav_counts(&eve).await.unwrap(), (0, 1));
     assert_eq!(room.nav_counts(&s.ada).await.unwrap(), (0, 0), "one's own is not waiting for oneself");
-    assert_eq!(fault(room.approve(&eve, &id, &digest, "  ").await).field.as_deref(), Some("remark"));
-    assert_eq!(fault(room.approve(&eve, &id, &digest, &"x".repeat(501)).await).field.as_deref(), Some("remark"));
+    assert_eq!(fault(room.approve(&eve, &id, &digest, "  ").await).field.as_deref(), Some("reason"));
+    assert_eq!(fault(room.approve(&eve, &id, &digest, &"x".repeat(501)).await).field.as_deref(), Some("reason"));
     let other = wire::ids::Digest::from_bytes(&[7; 32]);
     assert_eq!(fault(room.approve(&eve, &id, &other, "fine").await).code, "other_digest");
     let inbox = room.approvals(&eve).await.unwrap();
