@@ -6,8 +6,8 @@ use wire::live::BEAT_S;
 pub const STALE_MS: f64 = (2 * BEAT_S * 1000) as f64;
 /// The first wait; it doubles with every failed try.
 pub const FIRST_WAIT_MS: f64 = 500.0;
-/// The longest wait.
-pub const LONGEST_WAIT_MS: f64 = 30_000.0;
+/// The longest wait: a page that says it is offline does so for no longer than this once the server is back.
+pub const LONGEST_WAIT_MS: f64 = 8_000.0;
 /// Failed tries in a row after which the page says that it is offline.
 pub const OFFLINE_AFTER: u32 = 3;
 
@@ -212,7 +212,7 @@ mod tests {
             now += wait;
             assert_eq!(m.step(Event::Tick, now, 1.0), Some(Order::Connect));
         }
-        assert_eq!(waits, [500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16_000.0, 30_000.0, 30_000.0, 30_000.0]);
+        assert_eq!(waits, [500.0, 1000.0, 2000.0, 4000.0, 8000.0, 8000.0, 8000.0, 8000.0, 8000.0]);
         m.step(Event::Frame { data: true }, now, 1.0);
         assert_eq!(m.phase(), Phase::Live);
         m.step(Event::Closed, now, 1.0);

@@ -69,16 +69,10 @@ impl Error {
                 Fault::new(K::Forbidden, "denied", format!("This needs the role {needs}. An admin can give it to you under People."))
             }
             Self::WrongPassword => Fault::new(K::Unauthenticated, "wrong_password", "Wrong address or password."),
-            Self::Locked { seconds } => Fault::new(
-                K::TooMany,
-                "locked",
-                format!("Too many wrong passwords. Sign-in is locked for {}.", wire::time::duration(i64::from(*seconds) * 1000)),
-            )
-            .retry_after(*seconds),
-            Self::TooMany => {
-                Fault::new(K::TooMany, "too_many_attempts", "Too many failed attempts from your address. Wait a minute and try again.")
-                    .retry_after(60)
+            Self::Locked { seconds } => {
+                Fault::new(K::TooMany, "locked", "Too many wrong passwords. Sign-in is locked.").retry_after(*seconds)
             }
+            Self::TooMany => Fault::new(K::TooMany, "too_many_attempts", "Too many failed attempts from your address.").retry_after(60),
             Self::NoSession => {
                 Fault::new(K::Unauthenticated, "no_session", "You are not signed in, or your session has ended. Sign in again.")
             }

@@ -50,7 +50,10 @@ impl Error {
         match self {
             Self::NotFound(what) => Fault::new(K::NotFound, "not_found", format!("There is no such {what}.")),
             Self::Problems(problems) => {
-                let text: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
+                // One says where by the fault's field; of several each says it itself.
+                let one = problems.len() == 1;
+                let told = |p: &Problem| if one { p.message.clone() } else { format!("{}: {}", p.field, p.message) };
+                let text: Vec<String> = problems.iter().map(told).collect();
                 let fault = Fault::new(K::Invalid, "plan_has_problems", text.join(" "));
                 match problems.first() {
                     Some(first) => fault.at(first.field.clone()),
