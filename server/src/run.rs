@@ -17,7 +17,13 @@ use fleet::{
     entropy::{Entropy, OsEntropy},
     pki::{Kek, PkiSettings},
 };
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::net::TcpListener;
 
 /// A server that runs.
@@ -39,22 +45,52 @@ pub struct Running {
 
 /// Opens the core as the configuration says. `serves` is false for commands beside a running server.
 pub async fn open(config: &Config, serves: bool, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, urls: EnrolmentUrls) -> Result<Fleet> {
-    std::fs::create_dir_all(&config.data).with_context(|| format!("making the data folder {}", config.data.display()))?;
-    let kek = match &config.key_passphrase_file {
-        Some(passphrase) => Kek::of_passphrase(passphrase, &config.data.join("kek.salt"), &*entropy),
-        None => Kek::of_file(&config.key_file.clone().unwrap_or_else(|| config.data.join("kek")), &*entropy),
-    }
-    .context("the key-encryption key")?;
+    config.check_files()?;
+    private_folder(&config.data).with_context(|| format!("making the data folder {}", config.data.display()))?;
+    let postgres = config.postgres()?;
+    let kek = kek(config, postgres.as_deref(), &*entropy).await.context("the key-encryption key")?;
     let settings = Settings {
         data: config.data.clone(),
         serves,
-        postgres: config.postgres()?,
+        postgres,
         postgres_connections: config.database_connections,
         kek,
         pki: PkiSettings { trust_domain: config.trust_domain.clone(), device_hostnames: config.device_names.clone(), crl_base_url: None },
         urls,
     };
     Fleet::open(settings, clock, entropy).await.context("opening the fleet")
+}
+
+/// Makes the folder of databases and keys for its owner alone. One that is there already stays as it is, with a warning if others may look in.
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    match std::fs::metadata(folder) {
+        Ok(found) => {
+            if found.permissions().mode() & 0o077 != 0 {
+                tracing::warn!("others on this machine may read the data folder; run: chmod 0700 {}", folder.display());
+            }
+            Ok(())
+        }
+        Err(_) => std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder),
+    }
+}
+
+/// The key-encryption key. One in the data folder is made together with the fleet; later a missing one is lost, and a new one would open nothing.
+async fn kek(config: &Config, postgres: Option<&str>, entropy: &dyn Entropy) -> Result<Kek> {
+    if let Some(file) = &config.key_file {
+        return Ok(Kek::of_file(file)?);
+    }
+    let own = config.data.join(if config.key_passphrase_file.is_some() { "kek.salt" } else { "kek" });
+    if !own.exists() && !Fleet::exists(&config.data, postgres).await? {
+        if config.key_passphrase_file.is_some() {
+            Kek::make_salt(&own, entropy)?;
+        } else {
+            Kek::make_file(&own, entropy)?;
+        }
+    }
+    Ok(match &config.key_passphrase_file {
+        Some(passphrase) => Kek::of_passphrase(passphrase, &own)?,
+        None => Kek::of_file(&own)?,
+    })
 }
 
 /// Where devices reach the two listeners on these ports.
@@ -74,6 +110,7 @@ pub async fn start(config: Config) -> Result<Running> {
 /// Starts a server. Listeners are bound before anything else, so a taken port is told at once.
 pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Running> {
     config.check()?;
+    config.check_files()?;
     let bind = async |what: &str, at: SocketAddr| -> Result<(TcpListener, SocketAddr)> {
         let listener = TcpListener::bind(at).await.with_context(|| format!("listening on {at} ({what})"))?;
         let at = listener.local_addr()?;
@@ -157,5 +194,49 @@ impl Running {
         }
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::entropy::SeededEntropy;
+
+    async fn key(config: &Config) -> Result<Kek> {
+        kek(config, None, &SeededEntropy::new(1)).await
+    }
+
+    #[tokio::test]
+    async fn a_lost_key_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let words = folder.path().join("words");
+        std::fs::write(&words, "correct horse").unwrap();
+        std::fs::set_permissions(&words, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let config = Config { data: folder.path().to_owned(), ..Config::default() };
+        let phrase = Config { key_passphrase_file: Some(words), ..config.clone() };
+        for (config, own) in [(&config, "kek"), (&phrase, "kek.salt")] {
+            let (own, database) = (folder.path().join(own), folder.path().join("fleet.db"));
+            key(config).await.unwrap();
+            assert!(own.exists(), "a new fleet gets one");
+            std::fs::write(&database, "a database").unwrap();
+            key(config).await.unwrap();
+            std::fs::remove_file(&own).unwrap();
+            let says = key(config).await.unwrap_err().to_string();
+            assert!(says.contains("is missing"), "{says}");
+            assert!(!own.exists(), "nothing is written in its place");
+            std::fs::remove_file(&database).unwrap();
+        }
+        let misspelt = folder.path().join("nope");
+        assert!(key(&Config { key_file: Some(misspelt.clone()), ..config }).await.is_err());
+        assert!(!misspelt.exists());
+    }
+
+    #[test]
+    fn a_new_data_folder_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        private_folder(&data).unwrap();
+        assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+        private_folder(&data).unwrap();
     }
 }

@@ -28,6 +28,7 @@ impl TestServer {
             EngineKind::Postgres => {
                 let file = folder.path().join("postgres.url");
                 std::fs::write(&file, testing::postgres().await).unwrap();
+                std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
                 Some(file)
             }
         };

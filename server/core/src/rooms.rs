@@ -14,7 +14,11 @@ use crate::{
     rollouts::Rollouts,
     telemetry::Telemetry,
 };
-use std::{fs::File, path::PathBuf, sync::Arc};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use wire::ids::OrgId;
 
 /// What the core needs to open.
@@ -57,17 +61,27 @@ struct Rooms {
     _lock: Option<File>,
 }
 
+/// Where a store is: PostgreSQL if there is a URL, or a file in the data folder.
+fn location(data: &Path, file: &str, postgres: Option<&str>, connections: u32) -> Location {
+    match postgres {
+        None => Location::Sqlite(data.join(file)),
+        Some(url) => Location::Postgres { url: url.to_owned(), connections },
+    }
+}
+
 impl Fleet {
+    /// Whether there is a fleet in this folder, or in this PostgreSQL database, already. Makes nothing.
+    pub async fn exists(data: &Path, postgres: Option<&str>) -> Result<bool, db::Error> {
+        Db::exists(&location(data, FLEET_DB, postgres, 1)).await
+    }
+
     /// Opens the databases, migrates them, makes what a first start needs, and reads what must be in memory.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self> {
         std::fs::create_dir_all(&settings.data)
             .map_err(|e| db::Error::Open(format!("can't make the data folder {}: {e}", settings.data.display())))?;
         let lock = if settings.serves { Some(lock(&settings.data)?) } else { None };
-        let at = |file: &str| match &settings.postgres {
-            None => Location::Sqlite(settings.data.join(file)),
-            Some(url) => Location::Postgres { url: url.clone(), connections: settings.postgres_connections },
-        };
-        let fleet_db = Db::open(&at("fleet.db"), Store::Fleet).await?;
+        let at = |file: &str| location(&settings.data, file, settings.postgres.as_deref(), settings.postgres_connections);
+        let fleet_db = Db::open(&at(FLEET_DB), Store::Fleet).await?;
         if settings.serves {
             fleet_db.serve_alone().await?;
         }
@@ -178,6 +192,8 @@ impl Fleet {
     }
 }
 
+/// The embedded database's file of the fleet store.
+const FLEET_DB: &str = "fleet.db";
 const PING: db::Sql = db::Sql::split("SELECT 1", "SELECT CAST(1 AS BIGINT)");
 
 /// Every statement of every room and the store it belongs to, so that a test can prepare them all on both engines.
@@ -194,7 +210,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
     fleet.chain(crate::telemetry::store::ALL.iter().map(|s| (Store::Telemetry, *s))).collect()
 }
 
-fn lock(data: &std::path::Path) -> Result<File, db::Error> {
+fn lock(data: &Path) -> Result<File, db::Error> {
     let wrong = |what: &str, e: &dyn std::fmt::Display| db::Error::Open(format!("{what} {}: {e}", data.display()));
     let file = File::create(data.join("lock")).map_err(|e| wrong("can't write in the data folder", &e))?;
     file.try_lock().map_err(|_| wrong("another Fleetward runs on", &"stop it first, or give this one another folder"))?;

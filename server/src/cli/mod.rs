@@ -79,6 +79,7 @@ impl Cli {
         let config = Config::load(&self.flags)?;
         match self.command {
             Command::Check => {
+                config.check_files()?;
                 println!("The configuration is right.");
                 return Ok(ExitCode::SUCCESS);
             }

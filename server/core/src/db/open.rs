@@ -7,7 +7,7 @@ use super::{
 use sqlx::{
     Connection as _, Executor as _, PgConnection, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     pool::PoolConnection,
-    postgres::PgPoolOptions,
+    postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
@@ -65,6 +65,10 @@ const SERVING: i64 = 0x666c_6565_7477_6172;
 /// How often a taken lock is asked for again, every [`AGAIN`]: a server that was killed leaves its lock a moment after its end.
 const ASKS: u32 = 10;
 const AGAIN: Duration = Duration::from_millis(300);
+
+/// How long a start waits for PostgreSQL, and after which time it says so.
+const PATIENCE: Duration = Duration::from_secs(10);
+const SLOW: Duration = Duration::from_secs(1);
 
 /// The smallest write that reaches the disk, and changes nothing.
 const SMALL_WRITE: Sql = Sql::split("PRAGMA user_version = 0", "SELECT pg_current_xact_id()");
@@ -147,6 +151,45 @@ fn noted(full: &AtomicBool, e: sqlx::Error) -> Error {
     e
 }
 
+/// A pool of a PostgreSQL that may still be starting: it is waited for, and the log says so.
+async fn postgres(url: &str, connections: u32) -> Result<PgPool, Error> {
+    let to: PgConnectOptions = url.parse()?;
+    let (host, port) = (to.get_host().to_owned(), to.get_port());
+    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE).connect_lazy_with(to.clone());
+    let connecting = pool.clone();
+    let first = async move { connecting.acquire().await.map(drop) };
+    tokio::pin!(first);
+    let came = if let Ok(came) = tokio::time::timeout(SLOW, &mut first).await {
+        came
+    } else {
+        tracing::warn!("PostgreSQL at {host}:{port} does not answer yet; trying for {} s", PATIENCE.as_secs());
+        first.await
+    };
+    match came {
+        Err(sqlx::Error::PoolTimedOut) => {
+            // The pool keeps its reasons to itself.
+            let why = match tokio::time::timeout(SLOW, PgConnection::connect_with(&to)).await {
+                Ok(Err(why)) => why.to_string(),
+                _ => "no answer".into(),
+            };
+            Err(Error::Open(format!("PostgreSQL at {host}:{port} can't be reached: {why}")))
+        }
+        came => came.map(|()| pool).map_err(Error::from),
+    }
+}
+
+impl Location {
+    /// A PostgreSQL database; a text that is no URL of one is refused. Connects to nothing.
+    pub fn postgres(url: &str, connections: u32) -> Result<Self, Error> {
+        let right =
+            ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) && url.parse::<PgConnectOptions>().is_ok();
+        if !right {
+            return Err(Error::Open("this is no URL of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE".into()));
+        }
+        Ok(Self::Postgres { url: url.to_owned(), connections })
+    }
+}
+
 impl Db {
     /// Opens the store and brings its schema up to date.
     pub async fn open(at: &Location, store: Store) -> Result<Self, Error> {
@@ -188,9 +231,22 @@ impl Db {
                 Ok(Self::over(Pools::Sqlite { writer, readers }))
             }
             Location::Postgres { url, connections } => {
-                let pool = PgPoolOptions::new().max_connections(*connections).acquire_timeout(Duration::from_secs(10)).connect(url).await?;
+                let pool = postgres(url, *connections).await?;
                 migrate::postgres(store).run(&pool).await?;
                 Ok(Self::over(Pools::Postgres { pool, serving: Arc::default() }))
+            }
+        }
+    }
+
+    /// Whether a store was opened here before. Makes nothing.
+    pub async fn exists(at: &Location) -> Result<bool, Error> {
+        match at {
+            Location::Sqlite(file) => Ok(file.metadata().is_ok_and(|f| f.len() > 0)),
+            Location::Postgres { url, .. } => {
+                let pool = postgres(url, 1).await?;
+                let made = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&pool).await?;
+                pool.close().await;
+                Ok(made)
             }
         }
     }

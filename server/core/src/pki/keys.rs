@@ -29,6 +29,9 @@ pub enum KeyError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// It is not there. A new one in its place would open nothing, so it is never made silently.
+    #[error("key file {0} is missing; put it back from where you keep it")]
+    Missing(PathBuf),
     /// Others may read it.
     #[error("key file {0} can be read by others than its owner; run: chmod 0600 {0}")]
     Permissions(PathBuf),
@@ -79,11 +82,8 @@ impl Kek {
         Ok(Self(Arc::new(KekKey { key: cipher(key)?, id })))
     }
 
-    /// The KEK of a 32-byte key file, made with fresh randomness when it isn't there. The file must belong to its owner alone (0400 or 0600).
-    pub fn of_file(path: &Path, entropy: &dyn Entropy) -> Result<Self, KeyError> {
-        if !path.exists() {
-            create(path, Zeroizing::new(entropy.bytes::<KEY>()).as_ref())?;
-        }
+    /// The KEK of a 32-byte key file. The file must belong to its owner alone (0400 or 0600).
+    pub fn of_file(path: &Path) -> Result<Self, KeyError> {
         let bytes = read(path)?;
         let key: &[u8; KEY] = bytes
             .as_slice()
@@ -92,26 +92,39 @@ impl Kek {
         Self::new(key)
     }
 
-    /// The KEK of a passphrase file by Argon2id with 64 MiB, 3 passes and 4 lanes (RFC 9106 §4, second choice). The salt file is made when
-    /// it isn't there; it is no secret, but the KEK is lost with it. A line break at the passphrase's end does not count.
-    pub fn of_passphrase(passphrase: &Path, salt: &Path, entropy: &dyn Entropy) -> Result<Self, KeyError> {
-        if !salt.exists() {
-            create(salt, &entropy.bytes::<16>())?;
-        }
+    /// Makes a key file with fresh randomness; for a fleet that has none yet. Never over another file.
+    pub fn make_file(path: &Path, entropy: &dyn Entropy) -> Result<(), KeyError> {
+        create(path, Zeroizing::new(entropy.bytes::<KEY>()).as_ref())
+    }
+
+    /// Makes the salt of a passphrase; it is no secret, but the KEK is lost with it. Never over another file.
+    pub fn make_salt(path: &Path, entropy: &dyn Entropy) -> Result<(), KeyError> {
+        create(path, &entropy.bytes::<16>())
+    }
+
+    /// The KEK of a passphrase file and its salt by Argon2id with 64 MiB, 3 passes and 4 lanes (RFC 9106 §4, second choice). A line break at
+    /// the passphrase's end does not count.
+    pub fn of_passphrase(passphrase: &Path, salt: &Path) -> Result<Self, KeyError> {
+        let text = Self::passphrase(passphrase)?;
         let salt_bytes = read(salt)?;
-        let mut text = read(passphrase)?;
-        while text.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
-            text.pop();
-        }
-        if text.is_empty() {
-            return Err(KeyError::Content { path: passphrase.to_owned(), problem: "holds no passphrase" });
-        }
         let params = argon2::Params::new(64 * 1024, 3, 4, Some(KEY)).map_err(|_| KeyError::Cipher)?;
         let mut key = Zeroizing::new([0; KEY]);
         argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
             .hash_password_into(&text, &salt_bytes, key.as_mut())
             .map_err(|_| KeyError::Content { path: salt.to_owned(), problem: "is not a salt" })?;
         Self::new(&key)
+    }
+
+    /// The passphrase of a file, without the line break at its end.
+    pub fn passphrase(file: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let mut text = read(file)?;
+        while text.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
+            text.pop();
+        }
+        if text.is_empty() {
+            return Err(KeyError::Content { path: file.to_owned(), problem: "holds no passphrase" });
+        }
+        Ok(text)
     }
 
     /// Seals a secret. It opens only with the same `aad`: say what it is and whose, so that it can't be moved elsewhere.
@@ -184,7 +197,12 @@ fn create(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
 
 fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let failed = |error| KeyError::File { path: path.to_owned(), error };
-    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut file = match std::fs::File::open(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return Err(KeyError::Missing(path.to_owned()));
+        }
+        opened => opened.map_err(failed)?,
+    };
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -222,19 +240,21 @@ mod tests {
     fn a_key_file_is_made_once_and_must_be_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kek");
-        let kek = Kek::of_file(&path, &SeededEntropy::new(1)).unwrap();
-        let sealed = kek.seal(b"x", b"y").unwrap();
-        let again = Kek::of_file(&path, &SeededEntropy::new(2)).unwrap();
-        assert_eq!(again.open(b"x", &sealed).unwrap().as_slice(), b"y");
+        assert!(matches!(Kek::of_file(&path), Err(KeyError::Missing(_))));
+        assert!(!path.exists());
+        Kek::make_file(&path, &SeededEntropy::new(1)).unwrap();
+        let sealed = Kek::of_file(&path).unwrap().seal(b"x", b"y").unwrap();
+        assert!(Kek::make_file(&path, &SeededEntropy::new(2)).is_err());
+        assert_eq!(Kek::of_file(&path).unwrap().open(b"x", &sealed).unwrap().as_slice(), b"y");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-            assert!(matches!(Kek::of_file(&path, &SeededEntropy::new(3)), Err(KeyError::Permissions(_))));
+            assert!(matches!(Kek::of_file(&path), Err(KeyError::Permissions(_))));
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
         std::fs::write(&path, b"short").unwrap();
-        assert!(matches!(Kek::of_file(&path, &SeededEntropy::new(3)), Err(KeyError::Content { .. })));
+        assert!(matches!(Kek::of_file(&path), Err(KeyError::Content { .. })));
     }
 
     #[test]
@@ -242,9 +262,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (words, salt) = (folder.path().join("words"), folder.path().join("salt"));
         create(&words, b"correct horse\n").unwrap();
-        let sealed = Kek::of_passphrase(&words, &salt, &SeededEntropy::new(1)).unwrap().seal(b"x", b"y").unwrap();
-        assert!(Kek::of_passphrase(&words, &salt, &SeededEntropy::new(2)).unwrap().open(b"x", &sealed).is_ok());
+        assert!(matches!(Kek::of_passphrase(&words, &salt), Err(KeyError::Missing(_))));
+        Kek::make_salt(&salt, &SeededEntropy::new(1)).unwrap();
+        let sealed = Kek::of_passphrase(&words, &salt).unwrap().seal(b"x", b"y").unwrap();
+        assert!(Kek::of_passphrase(&words, &salt).unwrap().open(b"x", &sealed).is_ok());
         std::fs::write(&words, b"wrong horse").unwrap();
-        assert!(matches!(Kek::of_passphrase(&words, &salt, &SeededEntropy::new(2)).unwrap().open(b"x", &sealed), Err(KeyError::WrongKek)));
+        assert!(matches!(Kek::of_passphrase(&words, &salt).unwrap().open(b"x", &sealed), Err(KeyError::WrongKek)));
     }
 }
