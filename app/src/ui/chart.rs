@@ -95,7 +95,7 @@ fn table(panel: &Panel) -> AnyView {
         .map(|(i, t)| {
             let cells = columns
                 .iter()
-                .map(|c| view! { <td class="num">{if c[i].is_finite() { super::number::value(c[i]) } else { "–".to_owned() }}</td> })
+                .map(|c| view! { <td class="num">{if c[i].is_finite() { super::number::measured(c[i], panel.unit) } else { "–".to_owned() }}</td> })
                 .collect_view();
             view! { <tr><td>{super::time::at(wire::Timestamp(*t))}</td>{cells}</tr> }
         })
@@ -287,10 +287,16 @@ mod rim {
         set(&options, "cap", &JsValue::from_f64(8192.0));
         set(&options, "label", &JsValue::from_str(label));
         set(&options, "now", now.as_ref());
-        if !panel.unit.is_empty() {
-            set(&options, "unit", &JsValue::from_str(panel.unit));
+        let scales = number::scales(panel.unit).iter().copied().map(|(n, unit)| scale(n, unit)).collect::<Array>();
+        if scales.length() == 0 {
+            scales.push(&scale(1.0, panel.unit));
         }
+        set(&options, "scales", &scales);
         options.into()
+    }
+
+    fn scale(n: f64, unit: &'static str) -> JsValue {
+        Array::of2(&JsValue::from_f64(n), &JsValue::from_str(unit)).into()
     }
 
     /// Puts new points behind the old ones; a line without a point at a time keeps its last value there.
@@ -335,11 +341,11 @@ mod rim {
     }
 
     /// The newest value in the legend, written straight into its node: the picture around it does not change.
-    fn latest(label: &str, value: f64, unit: &str) {
+    fn latest(label: &str, value: f64, unit: &'static str) {
         if value.is_finite()
             && let Some(place) = browser::find(&format!("[data-latest=\"{}\"]", label.replace(['"', '\\'], "")))
         {
-            place.set_text_content(Some(format!("{} {unit}", number::value(value)).trim_end()));
+            place.set_text_content(Some(&number::measured(value, unit)));
         }
     }
 
@@ -354,7 +360,9 @@ mod rim {
     }
 
     fn columns(values: &[Vec<f64>]) -> Array {
-        values.iter().map(|column| Float64Array::from(column.as_slice())).collect()
+        // The module takes differences; those of the greatest numbers there are would be none.
+        let within = |v: &f64| v.clamp(-7e307, 7e307);
+        values.iter().map(|column| Float64Array::from(column.iter().map(within).collect::<Vec<_>>().as_slice())).collect()
     }
 }
 

@@ -42,9 +42,16 @@ pub fn counted(n: i64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(n), if n == 1 { one } else { many })
 }
 
-/// A measured value: as many digits as it needs to be told from its neighbours, four at most.
+/// A measured value: as many digits as it needs to be told from its neighbours, four at most. What is too long for that has an exponent.
 pub fn value(v: f64) -> String {
     let a = v.abs();
+    if a >= 1e13 && a.is_finite() {
+        let (mut mantissa, mut exponent) = (v, 0);
+        while mantissa.abs() >= 10.0 {
+            (mantissa, exponent) = (mantissa / 10.0, exponent + 1);
+        }
+        return format!("{}e{exponent}", plain((mantissa * 1000.0).round() / 1000.0));
+    }
     decimal(
         v,
         if a >= 10_000.0 {
@@ -55,6 +62,47 @@ pub fn value(v: f64) -> String {
             2
         },
     )
+}
+
+/// The units a unit is told in, the smallest first, with how many of it they are.
+pub const fn scales(unit: &str) -> &'static [(f64, &'static str)] {
+    const KI: f64 = 1024.0;
+    match unit.as_bytes() {
+        b"B" => &[(1.0, "B"), (KI, "KiB"), (KI * KI, "MiB"), (KI * KI * KI, "GiB"), (KI * KI * KI * KI, "TiB")],
+        b"B/s" => &[(1.0, "B/s"), (KI, "KiB/s"), (KI * KI, "MiB/s"), (KI * KI * KI, "GiB/s")],
+        b"s" => &[(1.0, "s"), (60.0, "min"), (3600.0, "h"), (86_400.0, "d")],
+        _ => &[],
+    }
+}
+
+/// The unit that values of up to `most` of `unit` are told in, and how many of `unit` it is.
+pub fn scale(unit: &'static str, most: f64) -> (f64, &'static str) {
+    scales(unit).iter().rev().find(|(n, _)| most.abs() >= *n).or_else(|| scales(unit).first()).copied().unwrap_or((1.0, unit))
+}
+
+/// A measured value with its unit, in the size people say it in: `6000` `B/s` is `5.86 KiB/s`.
+pub fn measured(v: f64, unit: &'static str) -> String {
+    let (n, unit) = scale(unit, v);
+    format!("{} {unit}", value(v / n)).trim_end().to_owned()
+}
+
+/// Round numbers within `lo..hi` for the rules of a chart, three to six of them: steps of 1, 2 or 5 times a power of ten.
+pub fn ticks(lo: f64, hi: f64) -> Vec<f64> {
+    // In halves: the span of what a number can hold is more than a number can hold.
+    let raw = (hi / 2.0 - lo / 2.0) / 2.5;
+    if !(raw > 0.0 && raw.is_finite()) {
+        return Vec::new();
+    }
+    let mut power = 1.0;
+    while power * 10.0 <= raw {
+        power *= 10.0;
+    }
+    while power > raw {
+        power /= 10.0;
+    }
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|n| n * power).find(|step| *step >= raw).unwrap_or(raw);
+    let first = (lo / step).ceil();
+    (0..12).map(|i| (first + f64::from(i)) * step).take_while(|v| *v <= hi).collect()
 }
 
 /// A number with so many digits behind the point, at most 6; halves are rounded away from zero. What is too large for it, or no number, is a dash.
@@ -114,7 +162,31 @@ mod tests {
         assert_eq!(value(-0.001), "0.00");
         assert_eq!(value(-12.345), "-12.35");
         assert_eq!(value(f64::NAN), "–");
-        assert_eq!(value(1e300), "–");
+        assert_eq!(value(1e300), "1e300");
+        assert_eq!(value(-1.2345e14), "-1.235e14");
+    }
+
+    #[test]
+    fn measured_values_come_in_the_unit_people_say() {
+        assert_eq!(measured(6000.0, "B/s"), "5.86 KiB/s");
+        assert_eq!(measured(15_000.0, "s"), "4.17 h");
+        assert_eq!(measured(0.5, "s"), "0.50 s");
+        assert_eq!(measured(-2048.0, "B"), "-2.00 KiB");
+        assert_eq!(measured(55.0, "%"), "55.00 %");
+        assert_eq!(measured(3.0, ""), "3.00");
+    }
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        let told = |lo, hi| ticks(lo, hi).into_iter().map(plain).collect::<Vec<_>>();
+        assert_eq!(told(-6.35, 107.9), ["0", "50", "100"]);
+        assert_eq!(told(41.2, 43.3), ["41.5", "42", "42.5", "43"]);
+        assert_eq!(told(0.0, 1.0), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
+        for (lo, hi) in [(f64::MIN, f64::MAX), (-1e308, 1e308), (1e-9, 3e-9), (9e15, 9e15 + 8.0), (-3.0, -1.0)] {
+            let all = ticks(lo, hi);
+            assert!((2..=6).contains(&all.len()) && all.iter().all(|v| (lo..=hi).contains(v)), "{lo} {hi} {all:?}");
+        }
+        assert!(ticks(1.0, 1.0).is_empty() && ticks(f64::NAN, 1.0).is_empty());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Pure: small pictures as SVG, the same on the server and in the browser. Every chart has this form; script only adds movement.
 
-use super::number::decimal;
+use super::number::{decimal, measured, plain, scale, ticks};
 use leptos::prelude::*;
 
 /// Colours a chart's series cycle through.
@@ -9,7 +9,7 @@ pub const COLOURS: usize = 6;
 pub const DASHES: [&str; COLOURS] = ["", "6 3", "2 3", "8 3 2 3", "1 3", "10 4"];
 
 const WIDTH: f64 = 900.0;
-const LEFT: f64 = 48.0;
+const LEFT: f64 = 64.0;
 const BOTTOM: f64 = 190.0;
 const TOP: f64 = 10.0;
 
@@ -34,20 +34,29 @@ pub fn range(lines: &[Line]) -> (f64, f64) {
     if lo > hi {
         return (0.0, 1.0);
     }
-    let air = if hi > lo { (hi - lo) * 0.08 } else { hi.abs().max(1.0) * 0.1 };
-    (lo - air, hi + air)
+    let air = if hi > lo { half(lo, hi) * 0.16 } else { hi.abs().max(1.0) * 0.1 };
+    ((lo - air).max(f64::MIN), (hi + air).min(f64::MAX))
+}
+
+/// Half of the way from `lo` to `hi`: the whole may be more than a number can hold.
+fn half(lo: f64, hi: f64) -> f64 {
+    hi / 2.0 - lo / 2.0
+}
+
+/// How high a value stands in `lo..hi`.
+fn height(v: f64, (lo, hi): (f64, f64)) -> f64 {
+    BOTTOM - (BOTTOM - TOP) * (half(lo, v) / half(lo, hi).max(f64::MIN_POSITIVE))
 }
 
 /// A polyline's `points` for times `from..to` and values `lo..hi`.
-pub fn points(line: &Line, (from, to): (i64, i64), (lo, hi): (f64, f64)) -> String {
+pub fn points(line: &Line, (from, to): (i64, i64), range: (f64, f64)) -> String {
     use std::fmt::Write;
-    let (span_t, span_v) = (ms((to - from).max(1)), (hi - lo).max(f64::MIN_POSITIVE));
+    let span_t = ms((to - from).max(1));
     let mut out = String::with_capacity(line.t.len() * 12);
     for (t, v) in line.t.iter().zip(&line.v).filter(|(t, v)| (from..=to).contains(*t) && v.is_finite()) {
         let x = LEFT + (WIDTH - LEFT) * ms(t - from) / span_t;
-        let y = BOTTOM - (BOTTOM - TOP) * (v - lo) / span_v;
         // Writing to a string can't fail.
-        let _ = write!(out, "{},{} ", decimal(x, 1), decimal(y, 1));
+        let _ = write!(out, "{},{} ", decimal(x, 1), decimal(height(*v, range), 1));
     }
     out
 }
@@ -58,15 +67,17 @@ fn ms(t: i64) -> f64 {
 }
 
 /// A line chart; `label` says in words what it shows. `from..to` are Unix milliseconds.
-pub fn line_chart(label: String, unit: &str, lines: &[Line], from: i64, to: i64) -> AnyView {
+pub fn line_chart(label: String, unit: &'static str, lines: &[Line], from: i64, to: i64) -> AnyView {
     let (lo, hi) = range(lines);
-    let rules = (0..=4)
-        .map(|i| {
-            let y = TOP + (BOTTOM - TOP) * f64::from(i) / 4.0;
-            let value = hi - (hi - lo) * f64::from(i) / 4.0;
+    let (n, unit) = scale(unit, lo.abs().max(hi.abs()));
+    let rules = ticks(lo / n, hi / n)
+        .into_iter()
+        .map(|value| {
+            let y = height(value * n, (lo, hi));
+            let text = if value.abs() < 1e13 { plain(value) } else { super::number::value(value) };
             view! {
-                <line class="rule" x1="48" x2="900" y1=decimal(y, 1) y2=decimal(y, 1)></line>
-                <text class="axis" x="42" y=decimal(y + 4.0, 1) text-anchor="end">{format!("{} {unit}", super::number::value(value)).trim_end().to_owned()}</text>
+                <line class="rule" x1="64" x2="900" y1=decimal(y, 1) y2=decimal(y, 1)></line>
+                <text class="axis" x="58" y=decimal(y + 4.0, 1) text-anchor="end">{format!("{text} {unit}").trim_end().to_owned()}</text>
             }
         })
         .collect_view();
@@ -75,7 +86,12 @@ pub fn line_chart(label: String, unit: &str, lines: &[Line], from: i64, to: i64)
         .enumerate()
         .map(|(i, line)| {
             let style = format!("--c:var(--chart-{})", i % COLOURS + 1);
-            view! { <polyline class="curve" points=points(line, (from, to), (lo, hi)) stroke-dasharray=DASHES[i % COLOURS] style=style></polyline> }
+            let points = points(line, (from, to), (lo, hi));
+            // A line of one point has no length: it is drawn as a dot.
+            let (x, y) = points.trim_end().split_once(',').filter(|(_, y)| !y.contains(' ')).unwrap_or_default();
+            let dot = (!x.is_empty())
+                .then(|| view! { <circle cx=x.to_owned() cy=y.to_owned() r="3" style=style.replace("--c", "fill")></circle> });
+            view! { <polyline class="curve" points=points.clone() stroke-dasharray=DASHES[i % COLOURS] style=style></polyline>{dot} }
         })
         .collect_view();
     let times = [0.0, 0.25, 0.5, 0.75]
@@ -91,12 +107,12 @@ pub fn line_chart(label: String, unit: &str, lines: &[Line], from: i64, to: i64)
 }
 
 /// A chart's legend: a sample of each line and its name, with the newest value behind it.
-pub fn legend(lines: &[Line], unit: &str) -> AnyView {
+pub fn legend(lines: &[Line], unit: &'static str) -> AnyView {
     let entries = lines
         .iter()
         .enumerate()
         .map(|(i, line)| {
-            let newest = line.v.last().map(|v| format!("{} {unit}", super::number::value(*v)).trim_end().to_owned());
+            let newest = line.v.last().map(|v| measured(*v, unit));
             view! {
                 <span class="entry">
                     <svg viewBox="0 0 24 8" aria-hidden="true">
@@ -153,7 +169,22 @@ mod tests {
     #[test]
     fn points_stay_within_the_picture_and_leave_the_impossible_out() {
         let p = points(&line(&[0.0, f64::INFINITY, 1.0]), (0, 2000), (0.0, 1.0));
-        assert_eq!(p, "48.0,190.0 900.0,10.0 ");
+        assert_eq!(p, "64.0,190.0 900.0,10.0 ");
         assert_eq!(points(&line(&[0.0, 1.0]), (5000, 6000), (0.0, 1.0)), "");
+    }
+
+    #[test]
+    fn the_greatest_numbers_stay_inside_the_picture() {
+        let line = Line { label: "x".into(), t: vec![0, 5, 10], v: vec![-1e308, 0.0, 1e308] };
+        let (lo, hi) = range(std::slice::from_ref(&line));
+        assert!(lo.is_finite() && hi.is_finite() && lo < -1e308 && hi > 1e308);
+        let drawn = points(&line, (0, 10), (lo, hi));
+        for pair in drawn.split_whitespace() {
+            let y: f64 = pair.split_once(',').unwrap().1.parse().unwrap();
+            assert!((TOP..=BOTTOM).contains(&y), "{drawn}");
+        }
+        let top = Line { v: vec![f64::MIN, 0.0, f64::MAX], ..line };
+        let (lo, hi) = range(std::slice::from_ref(&top));
+        assert!(lo.is_finite() && hi.is_finite() && !points(&top, (0, 10), (lo, hi)).contains('–'));
     }
 }

@@ -6,7 +6,7 @@ use crate::{
         card,
         chart::{LiveChart, Panel, Span},
         empty, icon,
-        number::value,
+        number::measured,
         svg::{COLOURS, Line},
         time,
     },
@@ -203,7 +203,7 @@ fn latest(all: &[LatestValue]) -> AnyView {
     let rows = all
         .iter()
         .map(|l| {
-            let text = format!("{} {}", value(l.value), unit(&l.metric));
+            let text = measured(l.value, unit(&l.metric));
             view! { <tr><td class="mono">{l.metric.clone()}</td><td class="num">{text}</td><td class="dim">{time::ago(l.at)}</td></tr> }
         })
         .collect_view();
