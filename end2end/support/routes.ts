@@ -22,6 +22,13 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "account", path: async () => "/account", heading: /.+/ },
 ];
 
+/** The wizard's steps, each with a plan that is begun. */
+export const STEPS = ["devices", "stages", "gates", "review"].map((step) => ({
+  name: `rollout-new-${step}`,
+  path: async () => `/rollouts/new?step=${step}&name=Gateway&release=${await aRelease()}`,
+  heading: /rollout/i,
+}));
+
 const aDevice = async () => (await rest("GET", "/devices?rows=1")).items[0].device_id as string;
 /** The one that the demonstration brought. */
 const aRelease = async () => {

@@ -5,13 +5,14 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chromium, type FullConfig } from "@playwright/test";
-import { NOSCRIPT_ROLLOUT, rest, results, stateOf, system, type Role } from "./system";
+import { NOSCRIPT_ROLLOUT, quarantined, rest, results, stateOf, system, type Role } from "./system";
 
 export default async function setup(config: FullConfig) {
   mkdirSync(results, { recursive: true });
   const stop = process.env.END2END_SYSTEM ? undefined : await startSystem();
   addApprover();
   await draftForNextYear();
+  await quarantined();
   const { launchOptions } = config.projects[0]!.use;
   const browser = await chromium.launch(launchOptions);
   for (const role of ["operator", "admin", "approver"] as Role[]) {

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 /** `approver` is a second admin, made by setup.ts: nobody approves a rollout of their own, an admin neither. */
 export type Role = "operator" | "admin" | "approver";
@@ -65,4 +65,25 @@ export async function rest<T = any>(method: string, path: string, body?: unknown
   const text = await response.text();
   if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
   return (text ? JSON.parse(text) : undefined) as T;
+}
+
+/** An upload whose file is not the one that was signed: the longest reason there is. Made once. */
+export async function quarantined() {
+  const known = (await rest("GET", "/releases")).items as { quarantine: string }[];
+  if (known.some((release) => release.quarantine.includes("SHA-256"))) return;
+  const { payload, manifest } = signedFirmware("7.7.7", 77, "what was signed");
+  writeFileSync(payload, "something else.");
+  const uploads = [];
+  for (const file of [payload, manifest]) {
+    const bytes = readFileSync(file);
+    const { id } = await rest("POST", "/uploads", { name: basename(file), size: bytes.length });
+    const sent = await fetch(`${system().operator_url}/api/v1/uploads/${id}?offset=0`, {
+      method: "PUT",
+      headers: { authorization: `Bearer ${system().api_token}` },
+      body: bytes,
+    });
+    if (!sent.ok) throw new Error(`PUT ${file}: ${sent.status} ${await sent.text()}`);
+    uploads.push(id);
+  }
+  await rest("POST", "/releases", { uploads });
 }

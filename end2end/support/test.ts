@@ -84,5 +84,24 @@ export async function expectNoSideScroll(page: Page) {
   expect(wide, `wider than the screen: ${culprits.join(", ")}`).toBeLessThanOrEqual(view);
 }
 
+/** What can be pressed or filled in is not cut off by the card it stands in, nor hidden behind an edge that has to be scrolled to. */
+export async function expectNoControlCutOff(page: Page) {
+  const cut = await page.evaluate(() =>
+    [...document.querySelectorAll<HTMLElement>(".card :is(button, select, textarea, input:not([type=hidden]), a.btn)")]
+      .filter((el) => el.checkVisibility() && !el.closest("dialog, .sr"))
+      .flatMap((el) => {
+        const own = el.getBoundingClientRect();
+        for (let box = el.parentElement; box && !box.matches(".card"); box = box.parentElement) {
+          const { left, right } = box.getBoundingClientRect();
+          if (getComputedStyle(box).overflowX !== "visible" && (own.right > right + 1 || own.left < left - 1)) {
+            return [`${el.getAttribute("aria-label") ?? el.getAttribute("name") ?? el.innerText} in ${box.className}`];
+          }
+        }
+        return [];
+      }),
+  );
+  expect(cut, "cut off").toEqual([]);
+}
+
 /** A picture for people, kept as an artefact of the run. */
 export const picture = (page: Page, name: string) => page.screenshot({ path: join(results, "pictures", `${name}.png`), fullPage: true });

@@ -1,16 +1,20 @@
 // Every page, in both themes: reads, hydrates without a word in the console, passes axe, and is kept as a picture.
-import { PAGES } from "../support/routes";
-import { expect, expectAccessible, open, picture, test } from "../support/test";
+import { PAGES, STEPS } from "../support/routes";
+import { expect, expectAccessible, expectNoControlCutOff, expectNoSideScroll, open, picture, test } from "../support/test";
 
 test.use({ role: "admin" });
 
-for (const { name, path, heading } of PAGES) {
+for (const { name, path, heading } of [...PAGES, ...STEPS]) {
   test(name, async ({ page }, info) => {
     await open(page, await path());
     await expect(page.getByRole("heading", { level: 1 })).toHaveText(heading);
     await expect(page).toHaveTitle(/Fleetward/);
     await expectAccessible(page);
     await picture(page, `${name}-${info.project.name}`);
+    // On a small laptop nothing sticks out and nothing that can be pressed is cut off.
+    await page.setViewportSize({ width: 1280, height: 800 });
+    await expectNoSideScroll(page);
+    await expectNoControlCutOff(page);
   });
 }
 

@@ -1,10 +1,10 @@
 // At 390 px every page can be read without scrolling sideways.
-import { PAGES } from "../support/routes";
+import { PAGES, STEPS } from "../support/routes";
 import { expectNoSideScroll, open, picture, test } from "../support/test";
 
 test.use({ role: "admin" });
 
-for (const { name, path } of PAGES) {
+for (const { name, path } of [...PAGES, ...STEPS]) {
   test(name, async ({ page }) => {
     await open(page, await path());
     await expectNoSideScroll(page);
