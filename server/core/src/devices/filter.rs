@@ -29,6 +29,7 @@ impl Filter {
             Selector::All(parts) => self.list(parts, " AND "),
             Selector::Any(parts) => self.list(parts, " OR "),
             Selector::Not(part) => format!("(NOT {})", self.condition(part)),
+            Selector::Word(word) if word.contains('*') => format!("({})", self.is(&Field::Id, word)),
             Selector::Word(word) => {
                 let pattern = self.bind(Value::Text(format!("%{}%", escaped(&word.to_lowercase()))));
                 format!("(d.device_id_lower LIKE {pattern} ESCAPE '\\')")

@@ -7,7 +7,7 @@
 //! value    = bare word, or "quoted", where * stands for any characters
 //! ```
 //!
-//! A word without a field is looked for in the device id. `online:yes` and `online:no` ask for presence. Device ids compare without case,
+//! A word without a field is looked for in the device id; with a * in it, it has to fit the whole id. `online:yes` and `online:no` ask for presence. Device ids compare without case,
 //! everything else exactly. Refuses to know the database: `filter.rs` makes SQL of the same tree, and a test holds the two together.
 
 mod parse;
@@ -30,7 +30,7 @@ pub enum Selector {
     Is(Field, Vec<String>),
     /// The sequence compares so.
     Sequence(Ordering, i64),
-    /// The device id contains this.
+    /// The device id contains this, or fits it when there is a `*` in it.
     Word(String),
 }
 
@@ -117,6 +117,7 @@ impl Selector {
             Self::All(parts) => parts.iter().all(|p| p.matches(facts)),
             Self::Any(parts) => parts.iter().any(|p| p.matches(facts)),
             Self::Not(part) => !part.matches(facts),
+            Self::Word(word) if word.contains('*') => Field::Id.is(word, facts),
             Self::Word(word) => facts.device_id.to_lowercase().contains(&word.to_lowercase()),
             Self::Sequence(how, n) => match how {
                 Ordering::Below => facts.sequence < *n,

@@ -59,6 +59,8 @@ fn the_language_says_what_it_means() {
         ("", true),
         ("GW-04", true),
         ("gw-05", false),
+        ("GW-*2", true),
+        ("w-04*", false),
         ("type:gateway tag:eu", true),
         ("type:gateway tag:us", false),
         ("tag:us,eu -tag:lab", true),
