@@ -73,9 +73,16 @@ impl Error {
             Self::Exists(id) => Fault::new(
                 K::Conflict,
                 "device_exists",
-                format!("{id} is already enrolled. To enrol it anew use a token made for exactly this id, or decommission it first."),
+                format!(
+                    "{id} is already enrolled. Give this device another id (the agent's --device-id), or, if it is the same device, enrol it \
+                     anew with a token made for exactly this id."
+                ),
             ),
-            Self::NotActive(id) => Fault::new(K::Forbidden, "device_not_active", format!("{id} is suspended or decommissioned.")),
+            Self::NotActive(id) => Fault::new(
+                K::Forbidden,
+                "device_not_active",
+                format!("{id} is suspended or decommissioned. The id of a decommissioned device stays reserved: choose another."),
+            ),
             Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
             Self::Selector(e) => {
                 Fault::new(K::Invalid, "bad_selector", format!("{} at position {}. {}", e.message, e.position + 1, e.hint)).at("q")
