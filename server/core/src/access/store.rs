@@ -35,6 +35,7 @@ pub(super) const USERS: Sql = Sql::same(
     "SELECT u.id, u.email, u.name, u.role, u.created_at, COALESCE(a.locked_until, 0) AS locked_until, u.disabled, u.password_hash
      FROM users u LEFT JOIN sign_in_attempts a ON a.email_lower = u.email_lower WHERE u.org_id = $1 ORDER BY u.name, u.id",
 );
+pub(super) const USER_ROLE: Sql = Sql::same("SELECT role FROM users WHERE org_id = $1 AND id = $2");
 pub(super) const USER_SET_ROLE: Sql = Sql::same("UPDATE users SET role = $3 WHERE org_id = $1 AND id = $2");
 pub(super) const USER_DISABLE: Sql = Sql::same("UPDATE users SET disabled = TRUE WHERE org_id = $1 AND id = $2");
 pub(super) const USER_SET_PASSWORD: Sql = Sql::same("UPDATE users SET password_hash = $3 WHERE org_id = $1 AND id = $2");
@@ -120,6 +121,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &ATTEMPTS_PURGE,
     &USER_BY_ID,
     &USERS,
+    &USER_ROLE,
     &USER_SET_ROLE,
     &USER_DISABLE,
     &USER_SET_PASSWORD,

@@ -226,6 +226,9 @@ async fn what_belongs_to_others_needs_the_right_over_people(#[case] kind: Engine
     let email = "oli@example.com";
     assert!(matches!(access.reset_password(&elsewhere, email, PASSWORD).await, Err(Error::NotFound("person"))));
     assert!(matches!(access.create_token_for(&elsewhere, email, "x", Role::Viewer, 1).await, Err(Error::NotFound("person"))));
+    let system = Actor::system(w.org.clone());
+    let larger = access.create_token_for(&system, email, "x", Role::Admin, 1).await;
+    assert!(matches!(larger, Err(Error::Invalid { field: "role", .. })), "no token says admin and acts as operator");
     let viewer = w.viewer().await;
     assert!(matches!(access.verify_audit(&viewer).await, Err(Error::Denied { .. })));
     assert!(matches!(access.audit_page(&admin, Some("x")).await, Err(Error::Invalid { field: "cursor", .. })));

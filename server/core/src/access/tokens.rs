@@ -73,7 +73,14 @@ impl Access {
     /// The same for the command line on the server's own machine, in a person's name.
     pub async fn create_token_for(&self, actor: &Actor, email: &str, name: &str, role: Role, days: u32) -> Result<CreatedApiToken, Error> {
         may(actor, Act::People)?;
-        let user = super::users::by_email(&mut self.db.read().await?, &actor.org, email).await?;
+        let mut on = self.db.read().await?;
+        let user = super::users::by_email(&mut on, &actor.org, email).await?;
+        let (own,) = row!(&mut on, (String,), store::USER_ROLE, actor.org.as_str(), user.as_str())?.ok_or(Error::NotFound("person"))?;
+        drop(on);
+        let own: Role = parse(&own)?;
+        if role > own {
+            return Err(Error::invalid("role", format!("A token acts with at most its person's role, and {email} is {own}.")));
+        }
         self.issue_token(actor, &user, name, role, days).await
     }
 
