@@ -284,9 +284,11 @@ fn attributes(request: &X509CertificationRequest<'_>) -> Result<(Vec<String>, Ve
         }
         seen.push(&extension.oid);
         match extension.parsed_extension() {
-            ParsedExtension::BasicConstraints(b) if b.ca => return Err(CsrError::ForbiddenExtension("to be an authority (CA:TRUE)")),
+            ParsedExtension::BasicConstraints(b) if b.ca => {
+                return Err(CsrError::ForbiddenExtension("the rights of an authority (CA:TRUE)"));
+            }
             ParsedExtension::KeyUsage(u) if u.key_cert_sign() || u.crl_sign() => {
-                return Err(CsrError::ForbiddenExtension("to sign certificates or CRLs"));
+                return Err(CsrError::ForbiddenExtension("the right to sign certificates or CRLs"));
             }
             ParsedExtension::ExtendedKeyUsage(u) => {
                 let more = u.any || u.server_auth || u.code_signing || u.email_protection || u.time_stamping || u.ocsp_signing;
