@@ -97,8 +97,11 @@ impl Default for Config {
     }
 }
 
-/// The same keys as flags. A flag wins over the environment, which wins over the file.
+// No doc comment: it would become the text of every command that takes them. The same keys as flags; a flag wins over the environment, which
+// wins over the file.
+#[expect(missing_docs, reason = "see above")]
 #[derive(Debug, Clone, Default, Args, Serialize)]
+#[command(next_help_heading = "Configuration")]
 pub struct Flags {
     /// Configuration file (TOML); also `FLEETWARD_CONFIG`
     #[arg(long, value_name = "FILE", global = true, env = "FLEETWARD_CONFIG")]
@@ -183,10 +186,10 @@ pub struct Flags {
 }
 
 impl Config {
-    /// Reads all four layers and checks the result.
-    pub fn load(flags: &Flags) -> Result<Self> {
+    /// Reads all four layers and checks the result. Flags after the command win over those `before` it.
+    pub fn load(before: &Flags, flags: &Flags) -> Result<Self> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
-        if let Some(file) = &flags.config {
+        if let Some(file) = flags.config.as_ref().or(before.config.as_ref()) {
             if !file.is_file() {
                 bail!("there is no configuration file {}", file.display());
             }
@@ -339,7 +342,7 @@ mod tests {
         let file = folder.path().join("fleetward.toml");
         std::fs::write(&file, "data = \"/srv/a\"\nops_addr = \"127.0.0.1:1\"\n").unwrap();
         let flags = Flags { config: Some(file), data: Some("/srv/b".into()), ..Flags::default() };
-        let config = Config::load(&flags).unwrap();
+        let config = Config::load(&Flags::default(), &flags).unwrap();
         assert_eq!(config.data, PathBuf::from("/srv/b"));
         assert_eq!(config.ops_addr.port(), 1);
         assert_eq!(config.operator_addr.port(), 8080);
@@ -362,7 +365,7 @@ mod tests {
         let file = folder.path().join("fleetward.toml");
         std::fs::write(&file, "operater_addr = \"127.0.0.1:1\"\n").unwrap();
         let flags = Flags { config: Some(file), ..Flags::default() };
-        let says = format!("{:#}", Config::load(&flags).unwrap_err());
+        let says = format!("{:#}", Config::load(&Flags::default(), &flags).unwrap_err());
         assert!(says.contains("operater_addr") && !says.contains("default."), "{says}");
         let public = Config { operator_addr: ([0, 0, 0, 0], 8080).into(), ..Config::default() };
         assert!(public.check().unwrap_err().to_string().contains("allow_plain_public"));

@@ -10,7 +10,7 @@ use crate::{
     lifecycle, observe, run,
 };
 use anyhow::{Context as _, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use fleet::{Fleet, access::Actor, clock::SystemClock, entropy::OsEntropy};
 use std::{process::ExitCode, sync::Arc};
 
@@ -32,33 +32,52 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
-    Serve,
+    Serve(Flags),
     /// Check the configuration and say what is wrong with it
-    Check,
+    Check(Flags),
     /// Print the configuration that holds, as TOML
-    Config,
+    Config(Flags),
     /// Bring the database's schema up to date and end
-    Migrate,
+    Migrate(Flags),
     /// People who can sign in
-    #[command(subcommand)]
-    User(people::User),
+    User {
+        #[command(flatten)]
+        flags: Flags,
+        #[command(subcommand)]
+        command: people::User,
+    },
     /// API tokens for scripts
-    #[command(subcommand)]
-    Token(people::Token),
+    Token {
+        #[command(flatten)]
+        flags: Flags,
+        #[command(subcommand)]
+        command: people::Token,
+    },
     /// Keys that release manifests are signed with
     #[command(subcommand)]
     Key(Key),
-    /// Sign a release, offline
+    /// Sign a release: writes the manifest that is uploaded along with the files, offline
     Sign(sign::Sign),
     /// The audit log
-    #[command(subcommand)]
-    Audit(Audit),
+    Audit {
+        #[command(flatten)]
+        flags: Flags,
+        #[command(subcommand)]
+        command: Audit,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 enum Key {
+    /// Make a key pair for signing releases; works without a data folder
     Generate(key::GenerateKey),
-    Add(key::AddKey),
+    /// Let the fleet trust releases that are signed with a key
+    Add {
+        #[command(flatten)]
+        flags: Flags,
+        #[command(flatten)]
+        add: key::AddKey,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,22 +87,35 @@ enum Audit {
 }
 
 impl Cli {
+    /// What the process was started with. Ends it after a mistake, or after help was asked for.
+    pub fn read() -> Self {
+        let matches = Self::line().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
+    }
+
+    /// The flags before the command are not handed down: a command that needs no server would have them as well.
+    fn line() -> clap::Command {
+        Self::command().mut_args(|flag| flag.global(false))
+    }
+
     /// Does what was asked.
     pub fn run(self) -> Result<ExitCode> {
-        // What needs neither configuration nor database must work on a machine that has none.
-        match &self.command {
+        // What needs neither configuration nor database must work on a machine that has none, and takes no flags of it.
+        let flags = match &self.command {
             Command::Sign(sign) => return sign::run(sign).map(|()| ExitCode::SUCCESS),
             Command::Key(Key::Generate(generate)) => return key::generate(generate).map(|()| ExitCode::SUCCESS),
-            _ => {}
-        }
-        let config = Config::load(&self.flags)?;
+            Command::Serve(flags) | Command::Check(flags) | Command::Config(flags) | Command::Migrate(flags) => flags,
+            Command::User { flags, .. } | Command::Token { flags, .. } | Command::Audit { flags, .. } => flags,
+            Command::Key(Key::Add { flags, .. }) => flags,
+        };
+        let config = Config::load(&self.flags, flags)?;
         match self.command {
-            Command::Check => {
+            Command::Check(_) => {
                 config.check_files()?;
                 println!("The configuration is right.");
                 return Ok(ExitCode::SUCCESS);
             }
-            Command::Config => {
+            Command::Config(_) => {
                 print!("{}", toml::to_string_pretty(&config)?);
                 return Ok(ExitCode::SUCCESS);
             }
@@ -99,17 +131,17 @@ impl Cli {
 
 impl Command {
     async fn run(self, config: Config) -> Result<ExitCode> {
-        if matches!(self, Self::Serve) {
+        if matches!(self, Self::Serve(_)) {
             return serve(config).await;
         }
         let fleet = beside(&config).await?;
         let outcome = match self {
-            Self::User(user) => people::user(&fleet, user).await,
-            Self::Token(token) => people::token(&fleet, token).await,
-            Self::Key(Key::Add(add)) => key::add(&add, &fleet).await,
-            Self::Audit(Audit::Verify) => return verify(&fleet).await,
+            Self::User { command, .. } => people::user(&fleet, command).await,
+            Self::Token { command, .. } => people::token(&fleet, command).await,
+            Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
+            Self::Audit { command: Audit::Verify, .. } => return verify(&fleet).await,
             // Opening it has migrated it; the rest never comes here.
-            Self::Migrate | Self::Serve | Self::Check | Self::Config | Self::Sign(_) | Self::Key(Key::Generate(_)) => Ok(()),
+            Self::Migrate(_) | Self::Serve(_) | Self::Check(_) | Self::Config(_) | Self::Sign(_) | Self::Key(Key::Generate(_)) => Ok(()),
         };
         fleet.close().await.context("closing the databases")?;
         outcome.map(|()| ExitCode::SUCCESS)
@@ -144,4 +176,46 @@ async fn verify(fleet: &Fleet) -> Result<ExitCode> {
             ExitCode::FAILURE
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(words: &[&str]) -> String {
+        let asked = ["fleetward"].iter().chain(words).chain(&["--help"]);
+        Cli::line().try_get_matches_from(asked).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_needs_no_server_takes_no_flags_of_it() {
+        Cli::line().debug_assert();
+        for words in [&["sign"][..], &["key", "generate"]] {
+            let text = help(words);
+            assert!(text.contains("--out") && !text.contains("--operator-addr"), "{text}");
+        }
+        for words in [&["serve"][..], &["user", "add"], &["key", "add"], &["audit", "verify"]] {
+            let text = help(words);
+            assert!(text.contains("\nConfiguration:\n") && text.contains("--operator-addr"), "{text}");
+        }
+        assert!(help(&["user"]).starts_with("People who can sign in"));
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_command() {
+        for words in [&["--data", "a", "user", "password"][..], &["user", "--data", "a", "password"], &["user", "password", "--data", "a"]]
+        {
+            let all = ["fleetward"].iter().chain(words).chain(&["--email", "e", "--password-file", "f"]);
+            let cli = Cli::from_arg_matches(&Cli::line().get_matches_from(all)).unwrap();
+            let Command::User { flags, .. } = &cli.command else { panic!("{cli:?}") };
+            assert_eq!(Config::load(&cli.flags, flags).unwrap().data, std::path::PathBuf::from("a"), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_role_is_answered_with_the_right_ones() {
+        let words = ["fleetward", "token", "create", "--email", "e", "--name", "n", "--role", "god"];
+        let says = Cli::line().try_get_matches_from(words).unwrap_err().to_string();
+        assert!(says.contains("viewer, operator, admin"), "{says}");
+    }
 }

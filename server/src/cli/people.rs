@@ -18,7 +18,7 @@ pub(super) enum User {
         #[arg(long)]
         name: String,
         /// viewer, operator or admin
-        #[arg(long)]
+        #[arg(long, value_parser = role)]
         role: Role,
         /// File with the password, at least 12 characters
         #[arg(long, value_name = "FILE")]
@@ -46,12 +46,18 @@ pub(super) enum Token {
         #[arg(long)]
         name: String,
         /// viewer, operator or admin; never more than its person's
-        #[arg(long)]
+        #[arg(long, value_parser = role)]
         role: Role,
         /// How many days it lives, 1 to 366
         #[arg(long, default_value_t = 90)]
         days: u32,
     },
+}
+
+/// A role by its word, or which there are.
+fn role(word: &str) -> Result<Role, String> {
+    let roles = Role::ALL.iter().map(|role| role.as_str()).collect::<Vec<_>>();
+    word.parse().map_err(|_| format!("the roles are {}", roles.join(", ")))
 }
 
 pub(super) async fn user(fleet: &Fleet, command: User) -> Result<()> {
