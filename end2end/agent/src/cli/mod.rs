@@ -40,6 +40,9 @@ enum Command {
     /// Runs this host as a device, enrolling it first where necessary. SIGTERM and SIGINT stop it cleanly.
     Run(Box<run::Arguments>),
     /// Runs a fleet of simulated devices in one process, with real certificates and connections.
+    ///
+    /// Firmware for them can be bad on purpose: a file whose first line is `fleetward-sim fail_boot=0.3` does not start on three devices of
+    /// ten, one with `fleetward-sim fail_health=0.3` starts and is not well there. The same devices every time.
     Simulate(Box<simulate::Arguments>),
     /// Says who this device is and what it runs.
     Status(status::Arguments),
