@@ -34,10 +34,11 @@ pub fn OverviewPage() -> AnyView {
 fn content(model: Model, live: RwSignal<Option<FleetCounts>>) -> AnyView {
     let first = model.counts;
     let sub = view! { {counted(first.devices, "device", "devices")}". Updated "{time::ago(model.at)}"." }.into_any();
-    let actions = model
-        .may_draft
-        .then(|| view! { <a class="btn" data-v="primary" href="/rollouts/new">{icon("rocket")}"New rollout"</a> }.into_any())
-        .unwrap_or_else(|| ().into_any());
+    let actions = if model.may_draft {
+        view! { <a class="btn" data-v="primary" href="/rollouts/new">{icon("rocket")}"New rollout"</a> }.into_any()
+    } else {
+        ().into_any()
+    };
     view! {
         <PageHead title="Overview" sub=sub actions=actions/>
         {stats(first, live)}
@@ -157,7 +158,7 @@ fn attention(all: Vec<Attention>) -> AnyView {
             view! {
                 <li>
                     {dot(words::attention(a.kind))}
-                    <div><a href=a.href>{a.text}</a>{about.map(|about| view! { <div class="sub mono">{about}</div> })}</div>
+                    <div><a href=a.href>{words::short_digests(&a.text)}</a>{about.map(|about| view! { <div class="sub mono">{about}</div> })}</div>
                     {time::ago(a.since)}
                 </li>
             }
