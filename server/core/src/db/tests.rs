@@ -170,3 +170,20 @@ async fn a_full_disk_is_told_and_survived() {
     exec!(&mut tx, FILL).unwrap();
     tx.commit().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_store_exists_after_it_was_opened_and_takes_small_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let postgres = Location::postgres(&testing::postgres().await, 2).unwrap();
+    for at in [Location::Sqlite(folder.path().join("fleet.db")), postgres] {
+        assert!(!Db::exists(&at).await.unwrap(), "{at:?}");
+        assert!(!Db::exists(&at).await.unwrap(), "asking makes nothing");
+        let db = Db::open(&at, Store::Fleet).await.unwrap();
+        assert!(Db::exists(&at).await.unwrap(), "{at:?}");
+        db.full.store(true, Ordering::Relaxed);
+        db.writable().await.unwrap();
+        assert!(!db.full.load(Ordering::Relaxed));
+        db.close().await;
+    }
+    assert!(Location::postgres("mysql://localhost/x", 2).is_err());
+}
