@@ -48,7 +48,7 @@ pub async fn open(config: &Config, serves: bool, clock: Arc<dyn Clock>, entropy:
     config.check_files()?;
     private_folder(&config.data).with_context(|| format!("making the data folder {}", config.data.display()))?;
     let postgres = config.postgres()?;
-    let kek = kek(config, postgres.as_deref(), &*entropy).await.context("the key-encryption key")?;
+    let kek = kek(config, postgres.as_deref(), &*entropy).await?;
     let settings = Settings {
         data: config.data.clone(),
         serves,

@@ -74,9 +74,9 @@ enum Key {
     /// Let the fleet trust releases that are signed with a key
     Add {
         #[command(flatten)]
-        flags: Flags,
-        #[command(flatten)]
         add: key::AddKey,
+        #[command(flatten)]
+        flags: Flags,
     },
 }
 
@@ -198,6 +198,8 @@ mod tests {
             let text = help(words);
             assert!(text.contains("\nConfiguration:\n") && text.contains("--operator-addr"), "{text}");
         }
+        let add = help(&["key", "add"]);
+        assert!(add.find("      --public") < add.find("\nConfiguration:"), "{add}");
         assert!(help(&["user"]).starts_with("People who can sign in"));
     }
 
