@@ -1,0 +1,170 @@
+//! What a configuration must hold before anything is opened with it. Reads the files it names; makes and changes none.
+
+use super::{Config, secret};
+use anyhow::{Context as _, Result, bail};
+use fleet::{db::Location, pki::Kek};
+use std::{net::IpAddr, os::unix::fs::PermissionsExt as _};
+
+impl Config {
+    /// Refuses what would be unsafe or can't work, and says what to do.
+    pub fn check(&self) -> Result<()> {
+        if self.operator_tls_cert.is_some() != self.operator_tls_key.is_some() {
+            bail!("operator_tls_cert and operator_tls_key belong together: give both or neither");
+        }
+        let public = !self.operator_addr.ip().is_loopback();
+        if public && self.operator_tls_cert.is_none() && !self.allow_plain_public {
+            bail!(
+                "operator_addr {} can be reached by others, but there is no TLS certificate: give operator_tls_cert and operator_tls_key, \
+                 listen on 127.0.0.1, or set allow_plain_public if a TLS proxy stands before it",
+                self.operator_addr
+            );
+        }
+        if !self.ops_addr.ip().is_loopback() {
+            bail!("ops_addr {} must be a loopback address: health and metrics are not for others", self.ops_addr);
+        }
+        if self.key_file.is_some() && self.key_passphrase_file.is_some() {
+            bail!("give key_file or key_passphrase_file, not both");
+        }
+        if self.device_names.is_empty() {
+            bail!("device_names is empty: devices need at least one name or address to check the server's certificate against");
+        }
+        for name in &self.device_names {
+            let dns = !name.is_empty() && name.len() <= 253 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+            if name.parse::<IpAddr>().is_err() && !dns {
+                bail!("device_names: {name:?} is neither a host name nor an IP address");
+            }
+        }
+        let url = |key: &str, value: &Option<String>| match value {
+            Some(v) if !v.starts_with("https://") => bail!("{key} must begin with https://"),
+            _ => Ok(()),
+        };
+        url("device_url", &self.device_url)?;
+        url("enrol_url", &self.enrol_url)?;
+        self.check_ports()?;
+        let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
+        if !(1..=255).contains(&self.trust_domain.len()) || !self.trust_domain.bytes().all(letters) {
+            bail!("trust_domain {:?} may have small letters, digits, dots, hyphens and underscores only", self.trust_domain);
+        }
+        if !(1..=1000).contains(&self.database_connections) {
+            bail!("database_connections must be 1 to 1000");
+        }
+        self.log
+            .parse::<tracing_subscriber::filter::targets::Targets>()
+            .map(drop)
+            .map_err(|e| anyhow::anyhow!("log: {:?} is not a log filter: {e}", self.log))
+    }
+
+    /// Two listeners can't have one port of one address.
+    fn check_ports(&self) -> Result<()> {
+        let listeners = [
+            ("operator_addr", self.operator_addr),
+            ("device_addr", self.device_addr),
+            ("enrol_addr", self.enrol_addr),
+            ("ops_addr", self.ops_addr),
+        ];
+        let covers = |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && (a.is_ipv6() || b.is_ipv4()));
+        for (i, (one, a)) in listeners.iter().enumerate() {
+            for (other, b) in &listeners[i + 1..] {
+                if a.port() != 0 && a.port() == b.port() && (covers(a.ip(), b.ip()) || covers(b.ip(), a.ip())) {
+                    bail!("{one} {a} and {other} {b} are the same address: give each listener a port of its own");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses named files that are missing or can't be used. Reads them; makes and changes none.
+    pub fn check_files(&self) -> Result<()> {
+        if let (Some(cert), Some(key)) = (&self.operator_tls_cert, &self.operator_tls_key) {
+            crate::http::tls(cert, key).context("operator_tls_cert and operator_tls_key")?;
+        }
+        if let Some(file) = &self.key_file {
+            if !file.exists() {
+                bail!(
+                    "key_file {0} is missing: put it back from where you keep it, or give the right path. A fleet that is new gets one by: \
+                     (umask 077; head -c 32 /dev/urandom > {0})",
+                    file.display()
+                );
+            }
+            Kek::of_file(file).context("key_file")?;
+        }
+        if let Some(file) = &self.key_passphrase_file {
+            Kek::passphrase(file).context("key_passphrase_file")?;
+        }
+        self.postgres().map(drop)
+    }
+
+    /// The PostgreSQL URL, read from its file. A file with a password in it must belong to its owner alone.
+    pub fn postgres(&self) -> Result<Option<String>> {
+        let Some(file) = &self.database_url_file else { return Ok(None) };
+        let url = secret(file).context("database_url_file")?;
+        Location::postgres(&url, self.database_connections).with_context(|| format!("database_url_file {}", file.display()))?;
+        let named = url.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()?.rsplit_once('@'));
+        let password = named.is_some_and(|(who, _)| who.contains(':')) || url.contains("password=");
+        if password && std::fs::metadata(file)?.permissions().mode() & 0o077 != 0 {
+            bail!(
+                "database_url_file {0} has a password in it and can be read by others than its owner; run: chmod 0600 {0}",
+                file.display()
+            );
+        }
+        Ok(Some(url))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn what_can_not_be_served_is_refused_beforehand() {
+        let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let good = Config::default();
+        for (wrong, says) in [
+            (Config { trust_domain: "Bad Domain/".into(), ..good.clone() }, "trust_domain"),
+            (Config { trust_domain: String::new(), ..good.clone() }, "trust_domain"),
+            (Config { enrol_addr: good.device_addr, ..good.clone() }, "enrol_addr"),
+            (Config { ops_addr: addr("127.0.0.1:8443"), ..good.clone() }, "ops_addr"),
+        ] {
+            let error = wrong.check().unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        let any = addr("127.0.0.1:0");
+        assert!(Config { operator_addr: any, device_addr: any, enrol_addr: any, ops_addr: any, ..good }.check().is_ok());
+    }
+
+    #[test]
+    fn named_files_are_read_and_none_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str, mode: u32| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            Some(path)
+        };
+        let missing = Some(folder.path().join("missing"));
+        let good = Config {
+            key_file: file("key", "0123456789abcdef0123456789abcdef", 0o600),
+            database_url_file: file("url", "postgres://u:p@localhost/f", 0o600),
+            ..Config::default()
+        };
+        good.check_files().unwrap();
+        let (cert, key) = (missing.clone(), file("tls.key", "", 0o600));
+        for (wrong, says) in [
+            (Config { key_file: missing.clone(), ..good.clone() }, "key_file"),
+            (Config { key_file: file("short", "0123456789", 0o600), ..good.clone() }, "32 bytes"),
+            (Config { key_file: file("open", "0123456789abcdef0123456789abcdef", 0o644), ..good.clone() }, "chmod 0600"),
+            (Config { key_file: None, key_passphrase_file: missing.clone(), ..good.clone() }, "key_passphrase_file"),
+            (Config { database_url_file: missing.clone(), ..good.clone() }, "database_url_file"),
+            (Config { database_url_file: file("mysql", "mysql://localhost/x", 0o600), ..good.clone() }, "postgres://"),
+            (Config { database_url_file: file("seen", "postgres://u:p@localhost/f", 0o644), ..good.clone() }, "chmod 0600"),
+            (Config { operator_tls_cert: cert, operator_tls_key: key, ..good.clone() }, "operator_tls_cert"),
+        ] {
+            let error = format!("{:#}", wrong.check_files().unwrap_err());
+            assert!(error.contains(says), "{error}");
+        }
+        let open = Config { database_url_file: file("peer", "postgres://u@localhost/f", 0o644), ..good };
+        assert!(open.check_files().is_ok(), "there is no secret in it");
+        assert!(!folder.path().join("missing").exists());
+    }
+}
