@@ -46,7 +46,9 @@ impl Channels {
     /// Nudges one device's channels.
     pub fn nudge(&self, org: &OrgId, device: i64) {
         if let Some(open) = self.0.lock().1.get(&(org.clone(), device)) {
-            open.iter().for_each(|(_, nudge)| nudge.notify_one());
+            for (_, nudge) in open.iter() {
+                nudge.notify_one();
+            }
         }
     }
 
