@@ -54,7 +54,7 @@ fn rows(entries: &[AuditEntry]) -> AnyView {
                     <td class="nowrap">{time::at(e.at)}</td>
                     <td>{e.actor.clone()}</td>
                     <td class="mono">{e.action.clone()}</td>
-                    <td class="mono clip">{object(&e.object)}</td>
+                    <td class="mono breaks">{object(&e.object)}</td>
                     <td class="dim mono clip" title=e.detail.clone()>{e.detail.clone()}</td>
                 </tr>
             }

@@ -137,10 +137,11 @@ fn user_rows(p: &Page, calls: Calls) -> AnyView {
                 }
             });
             let role = if editable { role_form(u, calls.role) } else { u.role.as_str().into_any() };
+            let (mailbox, host) = u.email.split_at(u.email.find('@').unwrap_or(0));
             view! {
                 <tr>
                     <th scope="row">{u.name.clone()}</th>
-                    <td class="breaks">{u.email.clone()}</td>
+                    <td class="breaks">{mailbox.to_owned()}<wbr/>{host.to_owned()}</td>
                     <td>{role}</td>
                     <td>{badge(tone, word)}</td>
                     <td class="dim">{time::ago(u.created_at)}</td>

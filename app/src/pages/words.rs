@@ -122,3 +122,25 @@ pub const fn attention(kind: AttentionKind) -> Tone {
         AttentionKind::Offline | AttentionKind::Expiring => Tone::Warn,
     }
 }
+
+/// A sentence with its SHA-256 digests cut to their first twelve digits, for a list; the object's own page has them whole.
+pub fn short_digests(text: &str) -> String {
+    let short = |word: &str| {
+        let digits = word.bytes().take_while(u8::is_ascii_hexdigit).count();
+        if digits == 64 { format!("{}…{}", &word[..12], &word[64..]) } else { word.to_owned() }
+    };
+    text.split(' ').map(short).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_short_in_lists() {
+        let long = "ab".repeat(32);
+        let text = format!("\"fw.bin\" has SHA-256 {long}, the manifest says {long}: wrong");
+        assert_eq!(short_digests(&text), "\"fw.bin\" has SHA-256 abababababab…, the manifest says abababababab…: wrong");
+        assert_eq!(short_digests("stage 1 é waits"), "stage 1 é waits");
+    }
+}

@@ -109,7 +109,7 @@ fn rows(items: &[ReleaseRow]) -> AnyView {
         .map(|r| {
             let (tone, word) = words::release(r.state, !r.quarantine.is_empty());
             let why = (!r.quarantine.is_empty())
-                .then(|| view! { <div class="small text-2 why" title=r.quarantine.clone()>{r.quarantine.clone()}</div> });
+                .then(|| view! { <div class="small text-2 why" title=r.quarantine.clone()>{words::short_digests(&r.quarantine)}</div> });
             let version = if r.version.is_empty() { "without manifest".to_owned() } else { r.version.clone() };
             view! {
                 <tr>
