@@ -32,24 +32,24 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
-    Serve(Flags),
+    Serve(Box<Flags>),
     /// Check the configuration and say what is wrong with it
-    Check(Flags),
+    Check(Box<Flags>),
     /// Print the configuration that holds, as TOML
-    Config(Flags),
+    Config(Box<Flags>),
     /// Bring the database's schema up to date and end
-    Migrate(Flags),
+    Migrate(Box<Flags>),
     /// People who can sign in
     User {
         #[command(flatten)]
-        flags: Flags,
+        flags: Box<Flags>,
         #[command(subcommand)]
         command: people::User,
     },
     /// API tokens for scripts
     Token {
         #[command(flatten)]
-        flags: Flags,
+        flags: Box<Flags>,
         #[command(subcommand)]
         command: people::Token,
     },
@@ -61,7 +61,7 @@ enum Command {
     /// The audit log
     Audit {
         #[command(flatten)]
-        flags: Flags,
+        flags: Box<Flags>,
         #[command(subcommand)]
         command: Audit,
     },
@@ -76,7 +76,7 @@ enum Key {
         #[command(flatten)]
         add: key::AddKey,
         #[command(flatten)]
-        flags: Flags,
+        flags: Box<Flags>,
     },
 }
 
@@ -104,9 +104,14 @@ impl Cli {
         let flags = match &self.command {
             Command::Sign(sign) => return sign::run(sign).map(|()| ExitCode::SUCCESS),
             Command::Key(Key::Generate(generate)) => return key::generate(generate).map(|()| ExitCode::SUCCESS),
-            Command::Serve(flags) | Command::Check(flags) | Command::Config(flags) | Command::Migrate(flags) => flags,
-            Command::User { flags, .. } | Command::Token { flags, .. } | Command::Audit { flags, .. } => flags,
-            Command::Key(Key::Add { flags, .. }) => flags,
+            Command::Serve(flags)
+            | Command::Check(flags)
+            | Command::Config(flags)
+            | Command::Migrate(flags)
+            | Command::User { flags, .. }
+            | Command::Token { flags, .. }
+            | Command::Audit { flags, .. }
+            | Command::Key(Key::Add { flags, .. }) => flags,
         };
         let config = Config::load(&self.flags, flags)?;
         match self.command {
