@@ -112,9 +112,9 @@ mod tests {
         for beyond in [false, true] {
             let lifecycle = Lifecycle::default();
             if beyond {
-                lifecycle.spawn_beyond("test", async {})
+                lifecycle.spawn_beyond("test", async {});
             } else {
-                lifecycle.spawn("test", async {})
+                lifecycle.spawn("test", async {});
             }
             lifecycle.soft().cancelled().await;
             assert!(lifecycle.crashed());
@@ -126,7 +126,7 @@ mod tests {
         let lifecycle = Lifecycle::default();
         let hard = lifecycle.hard();
         lifecycle.spawn_beyond("test", async move { hard.cancelled().await });
-        assert!(lifecycle.stop(Duration::from_secs(60)).await);
+        assert!(lifecycle.stop(Duration::from_mins(1)).await);
         assert!(!lifecycle.crashed());
     }
 }

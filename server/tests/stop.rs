@@ -47,7 +47,7 @@ use wire::{
 
 const TYPE: &str = "gateway";
 const DEVICES: usize = 3;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What a device downloads; at the pace of [`SIP`] it takes some seconds.
 const ARTIFACT: usize = 24 << 20;
 /// What the pipeline uploads meanwhile: this much is acknowledged before the stop, the rest is under way.
@@ -309,7 +309,7 @@ async fn ingest(name: String, begin: i64, channel: Channel, acked: Arc<AtomicU64
             }
         }
         // The reader finds out why.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let reading = async move {
         while let Some(Ok(message)) = back.next().await {

@@ -9,8 +9,10 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 /// How long a server is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_secs(2);

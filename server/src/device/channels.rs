@@ -46,7 +46,7 @@ impl Channels {
     /// Nudges one device's channels.
     pub fn nudge(&self, org: &OrgId, device: i64) {
         if let Some(open) = self.0.lock().1.get(&(org.clone(), device)) {
-            for (_, nudge) in open.iter() {
+            for (_, nudge) in open {
                 nudge.notify_one();
             }
         }
