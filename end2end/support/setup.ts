@@ -1,4 +1,4 @@
-// Before the first test: a system to test, a second admin, and a signed-in browser state for each role.
+// Before the first test: a system to test, two more people, and a signed-in browser state for each role.
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -10,12 +10,12 @@ import { NOSCRIPT_ROLLOUT, quarantined, rest, results, stateOf, system, type Rol
 export default async function setup(config: FullConfig) {
   mkdirSync(results, { recursive: true });
   const stop = process.env.END2END_SYSTEM ? undefined : await startSystem();
-  addApprover();
+  addPeople();
   await draftForNextYear();
   await quarantined();
   const { launchOptions } = config.projects[0]!.use;
   const browser = await chromium.launch(launchOptions);
-  for (const role of ["operator", "admin", "approver"] as Role[]) {
+  for (const role of ["operator", "admin", "approver", "viewer"] as Role[]) {
     const context = await browser.newContext({ baseURL: system().operator_url });
     const page = await context.newPage();
     await page.goto("/sign-in");
@@ -30,18 +30,23 @@ export default async function setup(config: FullConfig) {
   return stop;
 }
 
-/** A second admin, as an operator of the machine would add one; known to the tests through the same file. */
-function addApprover() {
+/** A second admin and a viewer, as an operator of the machine would add them; known to the tests through the same file. */
+function addPeople() {
   const known = system();
-  if (known.approver) return;
-  const approver = { email: "approver@demo.example", password: randomBytes(12).toString("hex") };
-  const file = join(results, "approver.password");
-  writeFileSync(file, approver.password, { mode: 0o600 });
-  execFileSync(known.fleetward, [
-    "user", "add", "--data", known.data, "--email", approver.email, "--name", "Ava Approver", "--role", "admin", "--password-file", file,
-  ]);
-  rmSync(file);
-  writeFileSync(process.env.END2END_SYSTEM!, JSON.stringify({ ...known, approver }));
+  if (known.viewer) return;
+  const add = (key: "approver" | "viewer", name: string, role: string) => {
+    const person = { email: `${key}@demo.example`, password: randomBytes(12).toString("hex") };
+    const file = join(results, `${key}.password`);
+    writeFileSync(file, person.password, { mode: 0o600 });
+    execFileSync(known.fleetward, [
+      "user", "add", "--data", known.data, "--email", person.email, "--name", name, "--role", role, "--password-file", file,
+    ]);
+    rmSync(file);
+    return person;
+  };
+  const approver = add("approver", "Ava Approver", "admin");
+  const viewer = add("viewer", "Vic Viewer", "viewer");
+  writeFileSync(process.env.END2END_SYSTEM!, JSON.stringify({ ...known, approver, viewer }));
 }
 
 async function draftForNextYear() {

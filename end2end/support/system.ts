@@ -4,13 +4,14 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
-/** `approver` is a second admin, made by setup.ts: nobody approves a rollout of their own, an admin neither. */
-export type Role = "operator" | "admin" | "approver";
+/** `approver` is a second admin, made by setup.ts as `viewer` is: nobody approves a rollout of their own, an admin neither. */
+export type Role = "operator" | "admin" | "approver" | "viewer";
 
 export interface System {
   operator: { email: string; password: string };
   admin: { email: string; password: string };
   approver: { email: string; password: string };
+  viewer: { email: string; password: string };
   operator_url: string;
   enrol_url: string;
   api_token: string;

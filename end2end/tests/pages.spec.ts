@@ -18,6 +18,18 @@ for (const { name, path, heading } of [...PAGES, ...STEPS]) {
   });
 }
 
+test.describe("a viewer", () => {
+  test.use({ role: "viewer" });
+
+  for (const { name, path } of PAGES.filter(({ name }) => ["overview", "rollouts", "release"].includes(name))) {
+    test(`is not offered a rollout on ${name}`, async ({ page }) => {
+      await open(page, await path());
+      await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+      await expect(page.getByRole("link", { name: /new rollout|plan a rollout/i })).toHaveCount(0);
+    });
+  }
+});
+
 test.describe("without a session", () => {
   test.use({ role: "nobody" });
 
