@@ -33,6 +33,8 @@ const UNANSWERED: u32 = 3;
 const HELLO: Duration = Duration::from_secs(10);
 /// A device that does not read for this long is cut off.
 const WRITE_STALL: Duration = Duration::from_secs(30);
+/// How long a device may take to close its side.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Frames that may wait for their commit; more are left in the socket, so the device slows down.
 const IN_FLIGHT: usize = 64;
 
@@ -298,6 +300,10 @@ impl Channel<'_> {
         let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
         // A peer that is gone already has its reason.
         let _ = self.write(Message::Close(Some(frame))).await;
+        // Frames left unread would turn the end into a reset that overtakes the reason, so they are read until the device closes, too
+        // (RFC 6455 §7.1.1).
+        let answered = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+        let _ = timeout(FAREWELL, answered).await;
         reason
     }
 }
