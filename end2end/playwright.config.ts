@@ -13,7 +13,7 @@ export default defineConfig({
   forbidOnly: !!process.env.CI,
   // When everything fails for one reason, the first few say it as well as all of them, and sooner.
   maxFailures: process.env.CI ? 12 : 0,
-  timeout: 30_000,
+  timeout: 60_000,
   expect: { timeout: 10_000 },
   reporter: [["list"], ["json", { outputFile: "results/report.json" }]],
   use: {
