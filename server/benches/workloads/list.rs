@@ -1,8 +1,9 @@
 //! How many times a second the device list is rendered: 50 of 10,000 devices, for a viewer, twenty requests at a time.
 //!
-//! The floor is the same 50 devices as JSON from the REST API: the same question to the same database, without a page around it.
+//! The floor is the same 50 devices read by the core and written as JSON: the same question to the same database, without a page around it.
 
 use crate::{Outcome, fleetward::Fleetward, percentiles};
+use fleet::access::Actor;
 use std::{
     sync::{
         Arc,
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+use wire::devices::DeviceQuery;
 
 const DEVICES: usize = 10_000;
 const AT_ONCE: usize = 20;
@@ -22,7 +24,34 @@ pub async fn ours() -> Outcome {
 }
 
 pub async fn floor() -> Outcome {
-    measure("/api/v1/devices?limit=50", |json| json.ends_with('}')).await
+    let fleetward = Fleetward::start(DEVICES).await;
+    let fleet = fleetward.running.fleet.clone();
+    let actor = Actor::system(fleet.default_org().clone());
+    let done = Arc::new(AtomicBool::new(false));
+    let begun = Instant::now();
+    let readers: Vec<_> = (0..AT_ONCE)
+        .map(|_| {
+            let (fleet, actor, done) = (fleet.clone(), actor.clone(), Arc::clone(&done));
+            tokio::spawn(async move {
+                let mut lists = 0_u32;
+                while !done.load(Ordering::Relaxed) {
+                    let list = fleet.devices().list(&actor, &DeviceQuery::default()).await.unwrap();
+                    assert!(serde_json::to_string(&list).unwrap().contains("bench-"));
+                    lists += 1;
+                }
+                lists
+            })
+        })
+        .collect();
+    tokio::time::sleep(COUNTED).await;
+    done.store(true, Ordering::Relaxed);
+    let mut lists = 0;
+    for reader in readers {
+        lists += reader.await.unwrap();
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    fleetward.stop().await;
+    Outcome::from([("value", f64::from(lists) / seconds)])
 }
 
 async fn measure(path: &str, whole: fn(&str) -> bool) -> Outcome {
