@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
+use super::report::shown;
 use super::workloads::VALUE;
 use crate::process;
 
@@ -37,7 +38,7 @@ impl Pairs {
                 (ours()?, b)
             };
             let (x, y) = (value(&a), value(&b));
-            println!("{name}: pair {} of {count}: {x:.1} and {y:.1}, ratio {:.3}", round + 1, x / y);
+            println!("{name}: pair {} of {count}: {} and {}, ratio {:.3}", round + 1, shown(x), shown(y), x / y);
             pairs.push((a, b));
         }
         Ok(Self { pairs })

@@ -34,11 +34,11 @@ fn markdown(workload: &Workload, pairs: &Pairs, machine: &str) -> Result<String>
     }
     writeln!(text, "\n| pair | Fleetward, {unit} | {other}, {unit} | ratio |\n|---:|---:|---:|---:|")?;
     for (number, (a, b)) in pairs.all().enumerate() {
-        writeln!(text, "| {} | {a:.1} | {b:.1} | {:.3} |", number + 1, a / b)?;
+        writeln!(text, "| {} | {} | {} | {:.3} |", number + 1, shown(a), shown(b), a / b)?;
     }
     writeln!(text, "\n| median of | Fleetward | {other} |\n|---|---:|---:|")?;
     for (name, (a, b)) in pairs.medians() {
-        writeln!(text, "| {} | {a:.1} | {b:.1} |", figure(name, unit))?;
+        writeln!(text, "| {} | {} | {} |", figure(name, unit), shown(a), shown(b))?;
     }
     Ok(text)
 }
@@ -51,7 +51,12 @@ fn judged(goal: &Goal, workload: &Workload, pairs: &Pairs) -> String {
         Limit::AtMost(limit) => ("at most", limit),
     };
     let word = if goal.limit.holds(reached) { "reached" } else { "MISSED" };
-    format!("{}: {reached:.1}, the goal is {than} {limit}: {word}", figure(goal.figure, workload.unit))
+    format!("{}: {}, the goal is {than} {limit}: {word}", figure(goal.figure, workload.unit), shown(reached))
+}
+
+/// A tenth of a millisecond says nothing of a latency below one.
+pub(super) fn shown(value: f64) -> String {
+    if value.abs() < 10.0 { format!("{value:.3}") } else { format!("{value:.1}") }
 }
 
 fn figure<'a>(name: &'a str, unit: &'a str) -> &'a str {
@@ -88,6 +93,6 @@ mod tests {
         assert!(text.contains("**Fleetward ÷ floor = 0.500** (median of 3 pairs; 0.500 to 0.500)"), "{text}");
         assert_eq!(text.matches("| 50.0 | 100.0 | 0.500 |").count(), 3, "{text}");
         assert!(text.contains("- samples/s: 50.0, the goal is at least 60: MISSED"), "{text}");
-        assert!(text.contains("- p99_ms: 4.0, the goal is at most 5: reached"), "{text}");
+        assert!(text.contains("- p99_ms: 4.000, the goal is at most 5: reached"), "{text}");
     }
 }

@@ -143,12 +143,27 @@ async fn page(on: &mut impl Conn, org: &OrgId, selector: &Selector, query: &Devi
     let more = found.len() > limit;
     found.truncate(limit);
     let next = if more { found.last().map(|r| r.cursor(query.sort)) } else { None };
-    let mut items = Vec::with_capacity(found.len());
-    for listed in found {
-        let tags = rows!(on, (String,), store::TAGS, listed.number)?.into_iter().map(|r| r.0).collect();
-        items.push(listed.shown(tags)?);
+    let mut tags = tags_of(on, &found).await?;
+    let items = found.into_iter().map(|listed| {
+        let tags = tags.remove(&listed.number).unwrap_or_default();
+        listed.shown(tags)
+    });
+    Ok(Page { items: items.collect::<Result<_, _>>()?, next, total })
+}
+
+/// The tags of these devices by their numbers, read at once: a page must not ask for each of its rows.
+async fn tags_of(on: &mut impl Conn, found: &[Listed]) -> Result<HashMap<i64, Vec<String>>, Error> {
+    let mut tags: HashMap<i64, Vec<String>> = HashMap::new();
+    if found.is_empty() {
+        return Ok(tags);
     }
-    Ok(Page { items, next, total })
+    let places: Vec<String> = (1..=found.len()).map(|n| format!("${n}")).collect();
+    let text = format!("SELECT device, tag FROM device_tags WHERE device IN ({}) ORDER BY device, tag", places.join(", "));
+    let numbers: Vec<Value> = found.iter().map(|listed| Value::Int(listed.number)).collect();
+    for (device, tag) in select::<(i64, String)>(on, text, &numbers).await? {
+        tags.entry(device).or_default().push(tag);
+    }
+    Ok(tags)
 }
 
 impl Devices {
