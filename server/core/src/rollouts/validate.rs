@@ -49,8 +49,17 @@ pub fn problems(spec: &RolloutSpec, release: Option<ReleaseState>, now: Timestam
 /// The problems that only the fleet shows: `devices` a stage.
 pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64]) -> Vec<Problem> {
     let mut found = Found(Vec::new());
-    if devices.iter().sum::<i64>() == 0 {
+    let all = devices.iter().sum::<i64>();
+    if all == 0 {
         found.add("selector", "No device would get it. Widen the selector, or see below why the matching devices are left out.");
+        return found.0;
+    }
+    // A number that takes everybody empties the stages after it; they are not to blame.
+    let greedy = |s: &StageSpec| matches!(s.reach, Reach::Count(n) if i64::from(n) >= all);
+    if let Some(i) = spec.stages.iter().position(greedy) {
+        let text =
+            format!("Only {all} devices would get it, so stage {} leaves nothing for those after it. Choose a number below {all}.", i + 1);
+        found.add(&format!("stages.{i}.reach"), text);
         return found.0;
     }
     for (i, n) in devices.iter().enumerate() {
@@ -206,6 +215,13 @@ mod tests {
         }
         assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 5])[0].field, "stages.0.reach");
         assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0])[0].field, "selector");
+        let greedy = spec(vec![stage(Reach::Count(2)), stage(Reach::Count(9)), all()]);
+        let blamed = problems_of_draw(&greedy, &[2, 3, 0]);
+        assert_eq!(
+            (blamed.len(), blamed[0].field.as_str()),
+            (1, "stages.1.reach"),
+            "the number is too large, not the stage after it empty"
+        );
     }
 
     proptest! {

@@ -23,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 struct Listing {
     /// Only those in this state.
     state: Option<CertificateState>,

@@ -22,6 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 struct Listing {
     /// A selector, for example `type:gateway tag:eu online:yes`; empty means all.
     #[serde(default)]

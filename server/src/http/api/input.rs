@@ -66,6 +66,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Sent<T>, Problem> {
 /// Where in a list, and how much of it.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
     /// The `next` of the page before.
     pub cursor: Option<String>,

@@ -33,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 struct Listing {
     /// All unless given.
     #[serde(default)]
@@ -100,6 +101,7 @@ async fn edit(
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 struct Devices {
     /// Only this stage, from 1.
     stage: Option<u32>,

@@ -45,6 +45,7 @@ async fn look(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Name
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 struct At {
     /// Where this chunk begins: the bytes received so far.
     #[serde(default)]

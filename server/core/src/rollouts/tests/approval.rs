@@ -155,7 +155,7 @@ async fn a_plan_that_can_not_run_is_told_what_is_wrong(#[case] kind: EngineKind)
     assert_eq!(fault(room.submit(&s.oli, &id).await).field.as_deref(), Some("selector"));
     let empty = s.spec(vec![stage(Reach::Count(4)), stage(Reach::Percent(100.0))]);
     let id = room.draft(&s.oli, empty).await.unwrap();
-    assert_eq!(fault(room.submit(&s.oli, &id).await).field.as_deref(), Some("stages.1.reach"));
+    assert_eq!(fault(room.submit(&s.oli, &id).await).field.as_deref(), Some("stages.0.reach"));
 
     let viewer = s.w.viewer().await;
     assert_eq!(fault(room.draft(&viewer, s.spec(two_stages())).await).kind, FaultKind::Forbidden);
