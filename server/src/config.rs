@@ -49,6 +49,8 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     /// File with a passphrase instead of a key.
     pub key_passphrase_file: Option<PathBuf>,
+    /// Name of the credential that holds the key, when the service manager hands it over (systemd's `LoadCredentialEncrypted=`).
+    pub key_credential: Option<String>,
     /// The trust domain in device certificates, `spiffe://DOMAIN/…`; frozen into certificates when they are issued.
     pub trust_domain: String,
     /// What is logged: a `tracing` filter such as `info` or `server=debug,info`.
@@ -89,6 +91,7 @@ impl Default for Config {
             database_connections: 10,
             key_file: None,
             key_passphrase_file: None,
+            key_credential: None,
             trust_domain: "fleetward.local".into(),
             log: "info".into(),
             log_format: LogFormat::Text,
@@ -167,6 +170,10 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_passphrase_file: Option<PathBuf>,
+    /// Name of the systemd credential that holds the key-encryption key
+    #[arg(long, value_name = "NAME", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_credential: Option<String>,
     /// Trust domain of device certificates [default: fleetward.local]
     #[arg(long, value_name = "DOMAIN", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 pub mod device;
+mod hardening;
 pub mod http;
 pub mod lifecycle;
 pub mod observe;

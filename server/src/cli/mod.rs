@@ -1,13 +1,14 @@
 //! The command line of `fleetward`. Owns its words; each command is a few lines over the core. Commands beside a running server open the same
 //! folder without serving it.
 
+mod kek;
 mod key;
 mod people;
 mod sign;
 
 use crate::{
     config::{Config, Flags},
-    lifecycle, observe, run,
+    hardening, lifecycle, observe, run,
 };
 use anyhow::{Context as _, Result};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -58,6 +59,13 @@ enum Command {
     Key(Key),
     /// Sign a release: writes the manifest that is uploaded along with the files, offline
     Sign(sign::Sign),
+    /// The key that other keys are encrypted under
+    Kek {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: KekCommand,
+    },
     /// The audit log
     Audit {
         #[command(flatten)]
@@ -78,6 +86,12 @@ enum Key {
         #[command(flatten)]
         flags: Box<Flags>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum KekCommand {
+    /// Encrypt everything under another key; stop the server before
+    Rotate(kek::RotateKek),
 }
 
 #[derive(Debug, Subcommand)]
@@ -110,9 +124,11 @@ impl Cli {
             | Command::Migrate(flags)
             | Command::User { flags, .. }
             | Command::Token { flags, .. }
+            | Command::Kek { flags, .. }
             | Command::Audit { flags, .. }
             | Command::Key(Key::Add { flags, .. }) => flags,
         };
+        hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
         let config = Config::load(&self.flags, flags)?;
         match self.command {
             Command::Check(_) => {
@@ -139,11 +155,13 @@ impl Command {
         if matches!(self, Self::Serve(_)) {
             return serve(config).await;
         }
-        let fleet = beside(&config).await?;
+        // What seals secrets must not run while they are wrapped for another key.
+        let fleet = beside(&config, matches!(self, Self::Kek { .. })).await?;
         let outcome = match self {
             Self::User { command, .. } => people::user(&fleet, command).await,
             Self::Token { command, .. } => people::token(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
+            Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
             Self::Audit { command: Audit::Verify, .. } => return verify(&fleet).await,
             // Opening it has migrated it; the rest never comes here.
             Self::Migrate(_) | Self::Serve(_) | Self::Check(_) | Self::Config(_) | Self::Sign(_) | Self::Key(Key::Generate(_)) => Ok(()),
@@ -160,10 +178,10 @@ async fn serve(config: Config) -> Result<ExitCode> {
     running.stop().await.map(|()| ExitCode::SUCCESS)
 }
 
-/// The fleet, for a command beside a server that may be running.
-async fn beside(config: &Config) -> Result<Fleet> {
+/// The fleet, for a command beside a server that may be running, or, `alone`, one that may not.
+async fn beside(config: &Config, alone: bool) -> Result<Fleet> {
     let urls = run::urls(config, config.device_addr, config.enrol_addr);
-    run::open(config, false, Arc::new(SystemClock), Arc::new(OsEntropy), urls).await
+    run::open(config, alone, Arc::new(SystemClock), Arc::new(OsEntropy), urls).await
 }
 
 async fn verify(fleet: &Fleet) -> Result<ExitCode> {

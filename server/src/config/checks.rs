@@ -3,7 +3,7 @@
 use super::{Config, secret};
 use anyhow::{Context as _, Result, bail};
 use fleet::{db::Location, pki::Kek};
-use std::{net::IpAddr, os::unix::fs::PermissionsExt as _};
+use std::{ffi::OsString, net::IpAddr, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 impl Config {
     /// Refuses what would be unsafe or can't work, and says what to do.
@@ -22,8 +22,9 @@ impl Config {
         if !self.ops_addr.ip().is_loopback() {
             bail!("ops_addr {} must be a loopback address: health and metrics are not for others", self.ops_addr);
         }
-        if self.key_file.is_some() && self.key_passphrase_file.is_some() {
-            bail!("give key_file or key_passphrase_file, not both");
+        let keys = [self.key_file.is_some(), self.key_passphrase_file.is_some(), self.key_credential.is_some()];
+        if keys.into_iter().filter(|given| *given).count() > 1 {
+            bail!("give one of key_file, key_passphrase_file and key_credential");
         }
         if self.device_names.is_empty() {
             bail!("device_names is empty: devices need at least one name or address to check the server's certificate against");
@@ -91,7 +92,23 @@ impl Config {
         if let Some(file) = &self.key_passphrase_file {
             Kek::passphrase(file).context("key_passphrase_file")?;
         }
+        if let Some(file) = self.credential(std::env::var_os("CREDENTIALS_DIRECTORY"))? {
+            Kek::of_credential(&file).context("key_credential")?;
+        }
         self.postgres().map(drop)
+    }
+
+    /// The file of the credential that holds the key-encryption key, in the folder that the service manager names in `CREDENTIALS_DIRECTORY`
+    /// (systemd.exec(5)).
+    pub fn credential(&self, folder: Option<OsString>) -> Result<Option<PathBuf>> {
+        let Some(name) = &self.key_credential else { return Ok(None) };
+        if name.is_empty() || name.contains('/') || name.starts_with('.') {
+            bail!("key_credential {name:?} is no name of a credential");
+        }
+        let folder = folder.context(
+            "key_credential is given, but CREDENTIALS_DIRECTORY is not set: start Fleetward as a systemd service with LoadCredentialEncrypted=",
+        )?;
+        Ok(Some(PathBuf::from(folder).join(name)))
     }
 
     /// The PostgreSQL URL, read from its file. A file with a password in it must belong to its owner alone.
@@ -131,6 +148,20 @@ mod tests {
         }
         let any = addr("127.0.0.1:0");
         assert!(Config { operator_addr: any, device_addr: any, enrol_addr: any, ops_addr: any, ..good }.check().is_ok());
+    }
+
+    #[test]
+    fn a_credential_is_found_where_the_service_manager_puts_it() {
+        let config = |name: &str| Config { key_credential: Some(name.into()), ..Config::default() };
+        let folder = || Some("/run/credentials/fleetward.service".into());
+        let found = config("kek").credential(folder()).unwrap();
+        assert_eq!(found, Some(PathBuf::from("/run/credentials/fleetward.service/kek")));
+        assert!(config("kek").credential(None).unwrap_err().to_string().contains("LoadCredentialEncrypted"));
+        for name in ["", "../kek", "a/b"] {
+            assert!(config(name).credential(folder()).is_err(), "{name}");
+        }
+        assert_eq!(Config::default().credential(None).unwrap(), None);
+        assert!(Config { key_file: Some("kek".into()), ..config("kek") }.check().unwrap_err().to_string().contains("one of"));
     }
 
     #[test]

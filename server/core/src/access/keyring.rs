@@ -3,7 +3,7 @@
 use super::{Error, store};
 use crate::{
     Result,
-    db::{Db, exec, row},
+    db::{Db, Tx, exec, row, rows},
     entropy::Entropy,
     pki::{self, Kek},
 };
@@ -32,6 +32,17 @@ pub(crate) async fn signing_key(db: &Db, kek: &Kek, entropy: &dyn Entropy) -> Re
 async fn kept(db: &Db, kek: &Kek) -> Result<Option<Vec<u8>>> {
     let sealed = row!(&mut db.read().await?, (Vec<u8>,), store::SECRET, ACCESS_TOKENS)?;
     Ok(sealed.map(|(sealed,)| kek.open(ACCESS_TOKENS.as_bytes(), &sealed)).transpose().map_err(pki::Error::from)?.map(|key| key.to_vec()))
+}
+
+/// Wraps the instance's small keys for another key-encryption key inside the caller's transaction (K-6); says how many.
+pub(crate) async fn rewrap(tx: &mut Tx, from: &Kek, to: &Kek) -> std::result::Result<usize, pki::Error> {
+    let secrets = rows!(tx, (String, Vec<u8>), store::SECRETS)?;
+    for (name, sealed) in &secrets {
+        let again = from.rewrap(to, name.as_bytes(), sealed)?;
+        to.open(name.as_bytes(), &again)?;
+        exec!(tx, store::SECRET_UPDATE, name.as_str(), again)?;
+    }
+    Ok(secrets.len())
 }
 
 #[cfg(test)]

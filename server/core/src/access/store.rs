@@ -8,6 +8,8 @@ pub(super) const ORG_BY_SLUG: Sql = Sql::same("SELECT id, name FROM organization
 pub(super) const ORG_NAME: Sql = Sql::same("SELECT name FROM organizations WHERE id = $1");
 pub(crate) const SECRET: Sql = Sql::same("SELECT sealed FROM sealed_secrets WHERE name = $1");
 pub(crate) const SECRET_INSERT: Sql = Sql::same("INSERT INTO sealed_secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING");
+pub(super) const SECRETS: Sql = Sql::same("SELECT name, sealed FROM sealed_secrets ORDER BY name");
+pub(super) const SECRET_UPDATE: Sql = Sql::same("UPDATE sealed_secrets SET sealed = $2 WHERE name = $1");
 
 pub(super) const USER_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM users");
 pub(super) const USER_INSERT: Sql = Sql::same(
@@ -110,6 +112,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &ORG_NAME,
     &SECRET,
     &SECRET_INSERT,
+    &SECRETS,
+    &SECRET_UPDATE,
     &USER_COUNT,
     &USER_INSERT,
     &USER_SIGN_IN,

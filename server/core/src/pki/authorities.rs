@@ -110,7 +110,8 @@ pub(super) fn chain(all: &Authorities, from: &AuthorityId) -> Vec<CertificateDer
     chain
 }
 
-fn aad(id: &AuthorityId, spki_sha256: &[u8]) -> Vec<u8> {
+/// What an authority's sealed key is bound to: its authority and its public key (pki.md K-1).
+pub(super) fn aad(id: &AuthorityId, spki_sha256: &[u8]) -> Vec<u8> {
     [b"ca-key/v1".as_slice(), id.as_str().as_bytes(), spki_sha256].concat()
 }
 

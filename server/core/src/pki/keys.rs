@@ -84,11 +84,18 @@ impl Kek {
 
     /// The KEK of a 32-byte key file. The file must belong to its owner alone (0400 or 0600).
     pub fn of_file(path: &Path) -> Result<Self, KeyError> {
-        let bytes = read(path)?;
-        let key: &[u8; KEY] = bytes
-            .as_slice()
-            .try_into()
-            .map_err(|_| KeyError::Content { path: path.to_owned(), problem: "does not hold exactly 32 bytes" })?;
+        Self::of_bytes(path, &read(path, OTHERS_AND_GROUP)?)
+    }
+
+    /// The KEK of a credential that the service manager hands over (systemd's `LoadCredentialEncrypted=`). Its folder is the service's alone;
+    /// the group's bits of its mode are the mask of an access list, and say nothing.
+    pub fn of_credential(path: &Path) -> Result<Self, KeyError> {
+        Self::of_bytes(path, &read(path, OTHERS)?)
+    }
+
+    fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, KeyError> {
+        let key: &[u8; KEY] =
+            bytes.try_into().map_err(|_| KeyError::Content { path: path.to_owned(), problem: "does not hold exactly 32 bytes" })?;
         Self::new(key)
     }
 
@@ -106,7 +113,7 @@ impl Kek {
     /// the passphrase's end does not count.
     pub fn of_passphrase(passphrase: &Path, salt: &Path) -> Result<Self, KeyError> {
         let text = Self::passphrase(passphrase)?;
-        let salt_bytes = read(salt)?;
+        let salt_bytes = read(salt, OTHERS_AND_GROUP)?;
         let params = argon2::Params::new(64 * 1024, 3, 4, Some(KEY)).map_err(|_| KeyError::Cipher)?;
         let mut key = Zeroizing::new([0; KEY]);
         argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
@@ -117,7 +124,7 @@ impl Kek {
 
     /// The passphrase of a file, without the line break at its end.
     pub fn passphrase(file: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        let mut text = read(file)?;
+        let mut text = read(file, OTHERS_AND_GROUP)?;
         while text.last().is_some_and(|b| matches!(b, b'\n' | b'\r')) {
             text.pop();
         }
@@ -152,6 +159,19 @@ impl Kek {
         let data_key = decrypt(&self.0.key, &self.wrapping(aad), &header[1 + KEK_ID..])?;
         let data_key: &[u8; KEY] = data_key.as_slice().try_into().map_err(|_| KeyError::Tampered)?;
         decrypt(&cipher(data_key)?, aad, body)
+    }
+
+    /// The same secret under another KEK: its data key is wrapped anew, the secret itself stays as it is (K-6). What is under the other one
+    /// already is given back unchanged, so that a second run does no harm.
+    pub fn rewrap(&self, to: &Self, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
+        if to.open(aad, sealed).is_ok() {
+            return Ok(sealed.to_vec());
+        }
+        self.open(aad, sealed)?;
+        let (header, body) = sealed.split_at_checked(HEADER).ok_or(KeyError::Tampered)?;
+        let data_key = decrypt(&self.0.key, &self.wrapping(aad), &header[1 + KEK_ID..])?;
+        let wrapped = encrypt(&to.0.key, &to.wrapping(aad), &data_key)?;
+        Ok([&[VERSION], to.0.id.as_slice(), &wrapped, body].concat())
     }
 
     fn wrapping(&self, aad: &[u8]) -> Vec<u8> {
@@ -195,7 +215,11 @@ fn create(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
     std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+/// Bits of a file's mode that a secret's file may not have.
+const OTHERS_AND_GROUP: u32 = 0o077;
+const OTHERS: u32 = 0o007;
+
+fn read(path: &Path, closed_to: u32) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let failed = |error| KeyError::File { path: path.to_owned(), error };
     let mut file = match std::fs::File::open(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -206,7 +230,7 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
+        if file.metadata().map_err(failed)?.permissions().mode() & closed_to != 0 {
             return Err(KeyError::Permissions(path.to_owned()));
         }
     }
@@ -237,6 +261,18 @@ mod tests {
     }
 
     #[test]
+    fn another_kek_opens_what_was_wrapped_for_it() {
+        let (old, new) = (Kek::new(&[7; 32]).unwrap(), Kek::new(&[8; 32]).unwrap());
+        let sealed = old.seal(b"x", b"secret").unwrap();
+        let again = old.rewrap(&new, b"x", &sealed).unwrap();
+        assert_eq!(new.open(b"x", &again).unwrap().as_slice(), b"secret");
+        assert!(matches!(old.open(b"x", &again), Err(KeyError::WrongKek)));
+        assert_eq!(old.rewrap(&new, b"x", &again).unwrap(), again, "a second run changes nothing");
+        assert!(matches!(old.rewrap(&new, b"y", &sealed), Err(KeyError::Tampered)));
+        assert!(matches!(Kek::new(&[9; 32]).unwrap().rewrap(&new, b"x", &sealed), Err(KeyError::WrongKek)));
+    }
+
+    #[test]
     fn a_key_file_is_made_once_and_must_be_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kek");
@@ -251,6 +287,9 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
             assert!(matches!(Kek::of_file(&path), Err(KeyError::Permissions(_))));
+            assert!(Kek::of_credential(&path).is_ok(), "a credential's access list shows in its group bits");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+            assert!(matches!(Kek::of_credential(&path), Err(KeyError::Permissions(_))));
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
         std::fs::write(&path, b"short").unwrap();

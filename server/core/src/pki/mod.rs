@@ -16,6 +16,7 @@ mod read;
 mod recognise;
 mod renew;
 mod revoke;
+mod rotation;
 pub(crate) mod store;
 mod trust;
 mod worker;

@@ -16,6 +16,9 @@ pub(super) const AUTHORITIES: Sql = Sql::same(
     "SELECT a.id, a.org_id, o.slug, a.kind, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state \
      FROM authorities a JOIN organizations o ON o.id = a.org_id ORDER BY o.created_at, o.id, a.created_at, a.id",
 );
+pub(super) const SEALED_KEYS: Sql =
+    Sql::same("SELECT id, spki_sha256, sealed_key FROM authorities WHERE sealed_key IS NOT NULL ORDER BY id");
+pub(super) const SET_SEALED_KEY: Sql = Sql::same("UPDATE authorities SET sealed_key = $2 WHERE id = $1");
 
 /// The organization's slug.
 pub(in crate::pki) async fn slug(on: &mut impl Conn, org: &OrgId) -> Result<Option<String>, Error> {
@@ -95,4 +98,21 @@ pub(in crate::pki) struct AuthorityRecord {
 /// Every authority of the instance, the oldest organization's first.
 pub(in crate::pki) async fn authorities(on: &mut impl Conn) -> Result<Vec<AuthorityRecord>, Error> {
     rows!(on, AuthorityRecord, AUTHORITIES)
+}
+
+#[derive(sqlx::FromRow)]
+pub(in crate::pki) struct SealedKey {
+    pub id: String,
+    pub spki_sha256: Vec<u8>,
+    pub sealed_key: Vec<u8>,
+}
+
+/// Every authority's key that is on this machine.
+pub(in crate::pki) async fn sealed_keys(on: &mut impl Conn) -> Result<Vec<SealedKey>, Error> {
+    rows!(on, SealedKey, SEALED_KEYS)
+}
+
+pub(in crate::pki) async fn set_sealed_key(tx: &mut Tx, id: &AuthorityId, sealed: &[u8]) -> Result<(), Error> {
+    exec!(tx, SET_SEALED_KEY, id.as_str(), sealed)?;
+    Ok(())
 }

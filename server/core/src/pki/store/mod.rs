@@ -15,6 +15,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &authorities::SLUG,
     &authorities::AUTHORITY,
     &authorities::AUTHORITIES,
+    &authorities::SEALED_KEYS,
+    &authorities::SET_SEALED_KEY,
     &certificates::KEY_USERS,
     &certificates::RESERVE,
     &certificates::SIGNED,
