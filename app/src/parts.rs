@@ -5,8 +5,14 @@
 
 use crate::{
     pages::{
-        account::AccountPage, approvals::ApprovalsPage, audit::AuditPage, certificates::CertificatesPage, devices,
-        enrolment::EnrolmentPage, people::PeoplePage, releases, rollouts,
+        account::AccountPage,
+        approvals::ApprovalsPage,
+        audit::AuditPage,
+        certificates::{CertificatePage, CertificatesPage},
+        devices,
+        enrolment::EnrolmentPage,
+        people::PeoplePage,
+        releases, rollouts,
     },
     ui::fault_state,
 };
@@ -51,6 +57,7 @@ page!(updates, Confirm => rollouts::confirm::ConfirmPage as confirm_view, preloa
 page!(updates, Approvals => ApprovalsPage as approvals_view, preload_approvals);
 page!(updates, Wizard => rollouts::wizard::WizardPage as wizard_view, preload_wizard);
 page!(admin, Certificates => CertificatesPage as certificates_view, preload_certificates);
+page!(admin, Certificate => CertificatePage as certificate_view, preload_certificate);
 page!(admin, Enrolment => EnrolmentPage as enrolment_view, preload_enrolment);
 page!(admin, People => PeoplePage as people_view, preload_people);
 page!(admin, Audit => AuditPage as audit_view, preload_audit);

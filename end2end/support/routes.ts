@@ -17,6 +17,8 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "approvals", path: async () => "/approvals", heading: /approvals/i },
   { name: "enrolment", path: async () => "/enrolment", heading: /^Enrolment$/ },
   { name: "certificates", path: async () => "/certificates", heading: /certificates/i },
+  { name: "certificates-none-match", path: async () => "/certificates?q=nothing-of-this-kind&within=30", heading: /certificates/i },
+  { name: "certificate", path: async () => `/certificates/${await aCertificate()}`, heading: /certificate of/i },
   { name: "people", path: async () => "/people", heading: /people/i },
   { name: "audit", path: async () => "/audit", heading: /audit/i },
   { name: "account", path: async () => "/account", heading: /.+/ },
@@ -30,6 +32,7 @@ export const STEPS = ["devices", "stages", "gates", "review"].map((step) => ({
 }));
 
 const aDevice = async () => (await rest("GET", "/devices?rows=1")).items[0].device_id as string;
+const aCertificate = async () => (await rest("GET", "/certificates?rows=1")).items[0].id as string;
 /** The one that the demonstration brought. */
 const aRelease = async () => {
   const releases = (await rest("GET", "/releases")).items as { id: string; version: string }[];

@@ -11,7 +11,7 @@ use wire::states::Role;
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 17] = [
     "/",
     "/devices",
     "/devices?q=tag:eu&sort=-last_seen",
@@ -25,6 +25,7 @@ const PAGES: [&str; 16] = [
     "/approvals",
     "/enrolment",
     "/certificates",
+    "/certificates?week=12&q=gw",
     "/people",
     "/audit",
     "/account",

@@ -2,14 +2,21 @@
 
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use wire::pki::RevocationReason;
+use wire::pki::{CertificateQuery, RevocationReason};
 
-/// A page of certificates, those that end first in front, and the authorities, as [`wire::pki::CertificatesPage`]; an empty `cursor` is the first page.
+/// A page of certificates, those that end first in front, and the authorities, as [`wire::pki::CertificatesPage`].
 #[server(prefix = "/rpc", endpoint = "/certificates", input = GetUrl)]
-pub async fn read_certificates(cursor: String) -> Result<Packed, ApiFault> {
+pub async fn read_certificates(query: CertificateQuery) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    let query = wire::pki::CertificateQuery { cursor: (!cursor.is_empty()).then_some(cursor), ..Default::default() };
     call.model(call.fleet.pki().certificates_page(&call.actor, &query).await)
+}
+
+/// One certificate: a [`wire::pki::CertificateDetail`].
+#[server(prefix = "/rpc", endpoint = "/certificate", input = GetUrl)]
+pub async fn read_certificate(id: String) -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::CertificateId = call.id(&id)?;
+    call.model(call.fleet.pki().certificate(&call.actor, &id).await)
 }
 
 /// Revokes a certificate for good; its device's connection is cut within a second. `confirm` repeats the device's id.

@@ -58,9 +58,21 @@ pub struct AuthorityRow {
     pub pem: String,
 }
 
+/// How many weeks the calendar of ends shows.
+pub const WEEKS: u32 = 52;
+
 /// Which certificates to list. The same shape is a page's URL and a REST query.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CertificateQuery {
+    /// A part of the device's id, or the beginning of the serial number or of the fingerprint in hex; empty means all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub q: String,
+    /// Only what ends in this week from now on, 0 being the next seven days, and has no successor in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub week: Option<u32>,
+    /// Only what ends within so many days from now, and has no successor in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<u32>,
     /// Only those in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<CertificateState>,
@@ -79,6 +91,65 @@ pub struct CertificatesPage {
     pub certificates: Page<CertificateRow>,
     /// The authorities, root first.
     pub authorities: Vec<AuthorityRow>,
+    /// How many active certificates without a successor in use end in each of the next [`WEEKS`] weeks, from now on.
+    pub weeks: Vec<i64>,
+    /// Whether the caller may revoke.
+    pub may_revoke: bool,
+    /// When this was read.
+    pub at: Timestamp,
+}
+
+/// What is written in a certificate, as text. Control and direction characters are escaped.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DecodedCertificate {
+    /// Subject.
+    pub subject: String,
+    /// Issuer.
+    pub issuer: String,
+    /// Subject alternative names.
+    pub alternatives: Vec<String>,
+    /// Key usages and extended key usages.
+    pub usages: Vec<String>,
+    /// Signature algorithm.
+    pub signature: String,
+    /// Subject key identifier, hex.
+    pub subject_key: String,
+    /// Authority key identifier, hex.
+    pub authority_key: String,
+    /// SHA-256 of the public key (`SubjectPublicKeyInfo`), hex.
+    pub public_key_sha256: String,
+    /// Where its revocation list, its responder and its issuer's certificate are.
+    pub addresses: Vec<String>,
+}
+
+/// One certificate with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CertificateDetail {
+    /// As in the list.
+    #[serde(flatten)]
+    pub row: CertificateRow,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// By what its device was let in, or which renewal it is.
+    pub enrolled_by: String,
+    /// When it stops being usable: its end, or earlier once a successor was used.
+    pub usable_until: Timestamp,
+    /// The certificate it succeeds.
+    pub replaces: Option<CertificateId>,
+    /// Its successor.
+    pub replaced_by: Option<CertificateId>,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+    /// Who revoked it.
+    pub revoked_by: String,
+    /// What is written in it.
+    pub decoded: DecodedCertificate,
+    /// PEM.
+    pub pem: String,
+    /// From its issuer to the root.
+    pub chain: Vec<AuthorityRow>,
     /// Whether the caller may revoke.
     pub may_revoke: bool,
     /// When this was read.

@@ -33,7 +33,7 @@ fn line(c: &CertificateRow, now: Timestamp) -> AnyView {
     let word = if c.reason.is_empty() { word.to_owned() } else { format!("{word}: {}", c.reason.replace('_', " ")) };
     view! {
         <tr>
-            <td>{copyable(c.serial.clone(), "Copy serial number")}</td>
+            <th scope="row"><a class="main mono" href=format!("/certificates/{}", c.id)>{c.serial.get(..12).unwrap_or_default().to_owned()}"…"</a></th>
             <td>{status(tone, word)}</td>
             <td class="dim">{time::at(c.not_before)}</td>
             <td class="dim">{time::at(c.not_after)}</td>

@@ -100,14 +100,19 @@ pub(super) fn active<'a>(all: &'a Authorities, org: &OrgId, kind: Kind) -> Resul
 }
 
 /// From the issuer of leaves to the root, both included.
-pub(super) fn chain(all: &Authorities, from: &AuthorityId) -> Vec<CertificateDer<'static>> {
+pub(super) fn up<'a>(all: &'a Authorities, from: &AuthorityId) -> Vec<&'a Arc<Authority>> {
     let mut chain = Vec::new();
     let mut next = all.iter().find(|a| a.id == *from);
     while let Some(authority) = next.filter(|_| chain.len() < 4) {
-        chain.push(authority.der.clone());
+        chain.push(authority);
         next = all.iter().find(|a| a.id == authority.issuer_id && a.id != authority.id);
     }
     chain
+}
+
+/// The same as certificates, DER.
+pub(super) fn chain(all: &Authorities, from: &AuthorityId) -> Vec<CertificateDer<'static>> {
+    up(all, from).into_iter().map(|a| a.der.clone()).collect()
 }
 
 /// What an authority's sealed key is bound to: its authority and its public key (pki.md K-1).

@@ -6,6 +6,7 @@
 
 mod authorities;
 pub mod csr;
+mod decode;
 mod der;
 mod error;
 mod issue;

@@ -1,6 +1,6 @@
 //! What pages and other rooms ask about certificates.
 
-use super::{Error, Pki, csr::sha256, profile::Kind, store};
+use super::{Error, Pki, authorities, csr::sha256, decode::decode, profile::Kind, store};
 use crate::{
     access::{Act, Actor, allowed, may},
     db::Conn,
@@ -8,9 +8,9 @@ use crate::{
 use std::sync::Arc;
 use wire::{
     Timestamp,
-    ids::{DeviceId, OrgId},
+    ids::{AuthorityId, CertificateId, DeviceId, OrgId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
-    pki::{AuthorityRow, CertificateQuery, CertificateRow, CertificatesPage},
+    pki::{AuthorityRow, CertificateDetail, CertificateQuery, CertificateRow, CertificatesPage, WEEKS},
 };
 
 impl Pki {
@@ -22,11 +22,25 @@ impl Pki {
             None => (i64::MIN, ""),
         };
         let limit = usize::try_from(query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS)).unwrap_or(1);
-        let state = query.state.map_or("", wire::states::CertificateState::as_str);
+        let now = self.clock.now();
+        let sought = Sought::of(&query.q);
+        let narrowed = store::Narrowed {
+            org: &actor.org,
+            state: query.state.map_or("", wire::states::CertificateState::as_str),
+            ends: window(query, now),
+            like: &sought.like,
+            hex: (&sought.hex.0, &sought.hex.1),
+        };
         let mut on = self.db.read().await?;
         let ask = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-        let mut found = store::page(&mut on, &actor.org, state, (end, id), ask).await?;
-        let total = store::count(&mut on, &actor.org, state).await?;
+        let mut found = store::page(&mut on, &narrowed, (end, id), ask).await?;
+        let total = store::count(&mut on, &narrowed).await?;
+        let mut weeks = vec![0; WEEKS as usize];
+        for (week, count) in store::ends_by_week(&mut on, &actor.org, now, now.plus(i64::from(WEEKS) * WEEK)).await? {
+            if let Some(slot) = usize::try_from(week).ok().and_then(|week| weeks.get_mut(week)) {
+                *slot = count;
+            }
+        }
         let more = found.len() > limit;
         found.truncate(limit);
         let next = found.last().filter(|_| more).map(|last| format!("{}.{}", last.not_after, last.id));
@@ -34,9 +48,39 @@ impl Pki {
         Ok(CertificatesPage {
             certificates: Page { items, next, total },
             authorities: self.authorities_of(&actor.org),
+            weeks,
+            may_revoke: allowed(actor, Act::Revoke),
+            at: now,
+        })
+    }
+
+    /// One device certificate: what is written in it, where it stands, and its chain.
+    pub async fn certificate(&self, actor: &Actor, id: &CertificateId) -> Result<CertificateDetail, Error> {
+        may(actor, Act::Read)?;
+        let found = store::detail(&mut self.db.read().await?, id, &actor.org).await?.ok_or(Error::NotFound)?;
+        let issuer: AuthorityId = found.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
+        let id_of = |id: Option<String>| id.map(|id| id.parse().map_err(crate::db::Error::corrupt)).transpose();
+        Ok(CertificateDetail {
+            row: listed(found.listed)?,
+            issued_at: Timestamp(found.issued_at),
+            enrolled_by: found.enrolled_by,
+            usable_until: Timestamp(found.usable_until),
+            replaces: id_of(found.replaces_id)?,
+            replaced_by: id_of(found.replaced_by)?,
+            revoked_at: found.revoked_at.map(Timestamp),
+            revoked_by: found.revoked_by,
+            decoded: decode(&found.der).ok_or_else(|| crate::db::Error::corrupt("a certificate that is none"))?,
+            pem: crate::pem::encode("CERTIFICATE", &found.der),
+            chain: authorities::up(&self.authorities.load(), &issuer).into_iter().map(shown).collect(),
             may_revoke: allowed(actor, Act::Revoke),
             at: self.clock.now(),
         })
+    }
+
+    /// A device certificate's bytes, DER.
+    pub async fn certificate_der(&self, actor: &Actor, id: &CertificateId) -> Result<Vec<u8>, Error> {
+        may(actor, Act::Read)?;
+        Ok(store::detail(&mut self.db.read().await?, id, &actor.org).await?.ok_or(Error::NotFound)?.der)
     }
 
     /// A device's certificates, newest first, at most fifty.
@@ -70,6 +114,61 @@ impl Pki {
     /// The listeners' root: that of the oldest organization, which owns the installation.
     fn root(&self, form: impl FnOnce(&[u8]) -> String) -> String {
         self.authorities.load().iter().find(|a| a.kind == Kind::Root && a.trusted()).map(|a| form(&a.der)).unwrap_or_default()
+    }
+}
+
+const DAY: i64 = 86_400_000;
+const WEEK: i64 = 7 * DAY;
+
+/// After which instant, up to which one a certificate must end, and whether only one without a successor in use counts.
+fn window(query: &CertificateQuery, now: Timestamp) -> (i64, i64, bool) {
+    match (query.week, query.within) {
+        // A week begins with the instant that the one before ends before.
+        (Some(week), _) => {
+            let from = now.plus(i64::from(week) * WEEK - 1);
+            (from.0, from.plus(WEEK).0, true)
+        }
+        (None, Some(days)) => (now.0, now.plus(i64::from(days) * DAY).0, true),
+        (None, None) => (i64::MIN, i64::MAX, false),
+    }
+}
+
+/// What is looked for.
+struct Sought {
+    /// Pattern of device ids, escaped by `#`.
+    like: String,
+    /// The range that begins with the hex digits given.
+    hex: (Vec<u8>, Vec<u8>),
+}
+
+impl Sought {
+    fn of(q: &str) -> Self {
+        let q = q.trim().to_lowercase();
+        if q.is_empty() {
+            return Self { like: String::new(), hex: (Vec::new(), Vec::new()) };
+        }
+        let mut like = String::from("%");
+        for c in q.chars().take(200) {
+            if matches!(c, '%' | '_' | '#') {
+                like.push('#');
+            }
+            like.push(c);
+        }
+        like.push('%');
+        // Fewer than four digits are a part of a name; colons stand between octets where people copy serial numbers from.
+        let digits: String = q.chars().filter(|c| *c != ':').collect();
+        let from = hex::decode(digits.get(..digits.len() / 2 * 2).unwrap_or_default()).ok().filter(|octets| octets.len() >= 2);
+        let hex = from.map_or_else(Default::default, |from| {
+            let mut until = from.clone();
+            while until.last() == Some(&0xff) {
+                until.pop();
+            }
+            if let Some(last) = until.last_mut() {
+                *last += 1;
+            }
+            (from, until)
+        });
+        Self { like, hex }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Certificates: listed, revoked.
+//! Certificates: listed, looked at, downloaded, revoked.
 
 use super::{
     Answer,
@@ -6,27 +6,39 @@ use super::{
     openapi::Refusals,
 };
 use crate::http::guard::Caller;
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
 use fleet::Fleet;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::CertificateId,
     page::Page,
-    pki::{CertificateQuery, CertificateRow, RevocationReason},
+    pki::{CertificateDetail, CertificateQuery, CertificateRow, RevocationReason},
     states::CertificateState,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(revoke))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(detail)).routes(routes!(pem)).routes(routes!(der)).routes(routes!(revoke))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Listing {
+    /// A part of the device's id, or the beginning of the serial number or of the fingerprint in hex.
+    #[serde(default)]
+    q: String,
     /// Only those in this state.
     state: Option<CertificateState>,
+    /// Only what ends in this week from now on, 0 being the next seven days, and has no successor in use.
+    week: Option<u32>,
+    /// Only what ends within so many days, and has no successor in use.
+    within: Option<u32>,
     /// The `next` of the page before.
     cursor: Option<String>,
     /// Rows of a page, 1 to 200; 50 unless given.
@@ -36,8 +48,47 @@ struct Listing {
 /// Certificates, those that end first in front
 #[utoipa::path(get, path = "/certificates", operation_id = "list_certificates", tag = "certificates", params(Listing), responses((status = OK, body = Page<CertificateRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<CertificateRow>>> {
-    let query = CertificateQuery { state: asked.state, cursor: asked.cursor, rows: asked.rows };
+    let Listing { q, state, week, within, cursor, rows } = asked;
+    let query = CertificateQuery { q, week, within, state, cursor, rows };
     Ok(Json(fleet.pki().certificates_page(&actor, &query).await?.certificates))
+}
+
+/// One certificate: what is written in it, where it stands, and its chain
+#[utoipa::path(
+    get, path = "/certificates/{id}", operation_id = "get_certificate", tag = "certificates", params(("id" = CertificateId, Path)),
+    responses((status = OK, body = CertificateDetail), Refusals)
+)]
+async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<CertificateId>) -> Answer<Json<CertificateDetail>> {
+    Ok(Json(fleet.pki().certificate(&actor, &id).await?))
+}
+
+/// A certificate as PEM
+#[utoipa::path(
+    get, path = "/certificates/{id}/pem", operation_id = "download_certificate_pem", tag = "certificates", params(("id" = CertificateId, Path)),
+    responses((status = OK, content_type = "application/x-pem-file", body = String), Refusals)
+)]
+async fn pem(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<CertificateId>) -> Answer<Response> {
+    let found = fleet.pki().certificate(&actor, &id).await?;
+    Ok(file(
+        "application/x-pem-file",
+        &format!("{}-{}.pem", found.row.device_id, found.row.serial.get(..8).unwrap_or_default()),
+        found.pem.into_bytes(),
+    ))
+}
+
+/// A certificate as DER
+#[utoipa::path(
+    get, path = "/certificates/{id}/der", operation_id = "download_certificate_der", tag = "certificates", params(("id" = CertificateId, Path)),
+    responses((status = OK, content_type = "application/pkix-cert", body = Vec<u8>), Refusals)
+)]
+async fn der(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<CertificateId>) -> Answer<Response> {
+    Ok(file("application/pkix-cert", &format!("{id}.cer"), fleet.pki().certificate_der(&actor, &id).await?))
+}
+
+/// A download under this name (RFC 6266). Names here are made of ids and hex, which need no quoting.
+fn file(media: &'static str, name: &str, bytes: Vec<u8>) -> Response {
+    let saved = format!("attachment; filename=\"{name}\"");
+    ([(header::CONTENT_TYPE, media.to_owned()), (header::CONTENT_DISPOSITION, saved)], bytes).into_response()
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

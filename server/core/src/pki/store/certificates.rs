@@ -39,14 +39,37 @@ pub(super) const REVOKE: Sql = Sql::same(
 pub(super) const BLOCK: Sql = Sql::same(
     "INSERT INTO blocked_keys (spki_sha256, org_id, reason, blocked_at) VALUES ($1, $2, $3, $4) ON CONFLICT (spki_sha256) DO NOTHING",
 );
-pub(super) const PAGE: Sql = Sql::same(
+/// What a list may be narrowed by: state ($2), a window of ends ($3, $4], in which only what has no successor in use counts ($5), a part of the
+/// device's id ($6), the beginning of serial number or fingerprint ([$7, $8)).
+macro_rules! listed {
+    ($head:literal, $tail:literal) => {
+        concat!(
+            $head,
+            " WHERE c.org_id = $1 AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL AND ($2 = '' OR c.state = $2) \
+             AND c.not_after > $3 AND c.not_after <= $4 AND ($5 = 0 OR (c.state = 'active' AND c.usable_until = c.not_after)) \
+             AND ($6 = '' OR LOWER(c.subject) LIKE $6 ESCAPE '#' OR (c.serial >= $7 AND c.serial < $8) \
+             OR (c.fingerprint >= $7 AND c.fingerprint < $8))",
+            $tail
+        )
+    };
+}
+pub(super) const PAGE: Sql = Sql::same(listed!(
     "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at \
-     FROM certificates c JOIN authorities a ON a.id = c.issuer_id \
-     WHERE c.org_id = $1 AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL AND ($2 = '' OR c.state = $2) \
-     AND (c.not_after > $3 OR (c.not_after = $3 AND c.id > $4)) ORDER BY c.not_after, c.id LIMIT $5",
+     FROM certificates c JOIN authorities a ON a.id = c.issuer_id",
+    " AND (c.not_after > $9 OR (c.not_after = $9 AND c.id > $10)) ORDER BY c.not_after, c.id LIMIT $11"
+));
+pub(super) const COUNT: Sql = Sql::same(listed!("SELECT COUNT(*) FROM certificates c", ""));
+pub(super) const ENDS_BY_WEEK: Sql = Sql::same(
+    "SELECT (not_after - $2) / 604800000 AS week, COUNT(*) FROM certificates WHERE org_id = $1 AND device IS NOT NULL AND state = 'active' \
+     AND usable_until = not_after AND not_after >= $2 AND not_after < $3 GROUP BY 1 ORDER BY 1",
 );
-pub(super) const COUNT: Sql = Sql::same(
-    "SELECT COUNT(*) FROM certificates WHERE org_id = $1 AND device IS NOT NULL AND fingerprint IS NOT NULL AND ($2 = '' OR state = $2)",
+pub(super) const DETAIL: Sql = Sql::same(
+    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at, \
+     c.issuer_id, c.der, c.issued_at, c.enrolled_by, c.usable_until, c.replaces_id, c.revoked_at, c.revoked_by, \
+     (SELECT s.id FROM certificates s WHERE s.device = c.device AND s.replaces_id = c.id AND s.fingerprint IS NOT NULL \
+     ORDER BY s.issued_at DESC, s.id DESC LIMIT 1) AS replaced_by \
+     FROM certificates c JOIN authorities a ON a.id = c.issuer_id \
+     WHERE c.id = $1 AND c.org_id = $2 AND c.device IS NOT NULL AND c.der IS NOT NULL",
 );
 pub(super) const OF_DEVICE: Sql = Sql::same(
     "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at \
@@ -194,19 +217,60 @@ pub(in crate::pki) struct ListRecord {
     pub first_used_at: Option<i64>,
 }
 
-/// Device certificates after `(not_after, id)`, those that end first in front.
-pub(in crate::pki) async fn page(
-    on: &mut impl Conn,
-    org: &OrgId,
-    state: &str,
-    after: (i64, &str),
-    limit: i64,
-) -> Result<Vec<ListRecord>, Error> {
-    rows!(on, ListRecord, PAGE, org.as_str(), state, after.0, after.1, limit)
+/// What a list is narrowed by; see [`PAGE`].
+pub(in crate::pki) struct Narrowed<'a> {
+    pub org: &'a OrgId,
+    pub state: &'a str,
+    /// After the first, up to the second; and whether only what has no successor in use.
+    pub ends: (i64, i64, bool),
+    /// A pattern of device ids, empty for all.
+    pub like: &'a str,
+    /// From the first up to the second, both empty for none.
+    pub hex: (&'a [u8], &'a [u8]),
 }
 
-pub(in crate::pki) async fn count(on: &mut impl Conn, org: &OrgId, state: &str) -> Result<i64, Error> {
-    Ok(row!(on, (i64,), COUNT, org.as_str(), state)?.map_or(0, |(n,)| n))
+/// Device certificates after `(not_after, id)`, those that end first in front.
+pub(in crate::pki) async fn page(on: &mut impl Conn, by: &Narrowed<'_>, after: (i64, &str), limit: i64) -> Result<Vec<ListRecord>, Error> {
+    let (from, until, alone) = by.ends;
+    let (org, alone) = (by.org.as_str(), i64::from(alone));
+    rows!(on, ListRecord, PAGE, org, by.state, from, until, alone, by.like, by.hex.0, by.hex.1, after.0, after.1, limit)
+}
+
+/// How many there are in all.
+pub(in crate::pki) async fn count(on: &mut impl Conn, by: &Narrowed<'_>) -> Result<i64, Error> {
+    let (from, until, alone) = by.ends;
+    let (org, alone) = (by.org.as_str(), i64::from(alone));
+    Ok(row!(on, (i64,), COUNT, org, by.state, from, until, alone, by.like, by.hex.0, by.hex.1)?.map_or(0, |(n,)| n))
+}
+
+/// Weeks from `from` on in which certificates end, and how many.
+pub(in crate::pki) async fn ends_by_week(
+    on: &mut impl Conn,
+    org: &OrgId,
+    from: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<(i64, i64)>, Error> {
+    rows!(on, (i64, i64), ENDS_BY_WEEK, org.as_str(), from.0, until.0)
+}
+
+#[derive(sqlx::FromRow)]
+pub(in crate::pki) struct DetailRecord {
+    #[sqlx(flatten)]
+    pub listed: ListRecord,
+    pub issuer_id: String,
+    pub der: Vec<u8>,
+    pub issued_at: i64,
+    pub enrolled_by: String,
+    pub usable_until: i64,
+    pub replaces_id: Option<String>,
+    pub replaced_by: Option<String>,
+    pub revoked_at: Option<i64>,
+    pub revoked_by: String,
+}
+
+/// One device certificate with all that is kept of it.
+pub(in crate::pki) async fn detail(on: &mut impl Conn, id: &CertificateId, org: &OrgId) -> Result<Option<DetailRecord>, Error> {
+    row!(on, DetailRecord, DETAIL, id.as_str(), org.as_str())
 }
 
 /// A device's certificates, newest first.

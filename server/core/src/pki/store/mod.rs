@@ -30,6 +30,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::BLOCK,
     &certificates::PAGE,
     &certificates::COUNT,
+    &certificates::ENDS_BY_WEEK,
+    &certificates::DETAIL,
     &certificates::OF_DEVICE,
     &certificates::EXPIRING,
     &trust::NEXT_TRUST,

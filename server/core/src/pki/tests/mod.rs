@@ -1,6 +1,7 @@
 //! Tests of the room: the gate and the profile by themselves, the life of a certificate on both engines, and what happens side by side.
 
 mod life;
+mod listing;
 mod profile;
 mod races;
 mod requests;

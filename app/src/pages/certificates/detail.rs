@@ -1,0 +1,115 @@
+//! One certificate: what is written in it, where it stands, its chain, and what can be done with it.
+
+use super::{
+    authorities::authorities,
+    common_name,
+    revoke::{REVOKE, Revoke, question, revoke_dialog, revoking},
+};
+use crate::{
+    api::{certificates::ReadCertificate, packed::reading},
+    live,
+    pages::words,
+    ui::{
+        PageHead, badge, card, code_block, copyable, icon,
+        page::{card_flush, page},
+        time,
+    },
+};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+use wire::{ids::CertificateId, live::Topic, pki::CertificateDetail as Model, states::CertificateState};
+
+/// `/certificates/{id}`; `?revoke=ID` asks without JavaScript.
+#[component]
+pub fn CertificatePage() -> AnyView {
+    let (params, query) = (use_params_map(), use_query_map());
+    let model = reading(move || ReadCertificate { id: params.with(|p| p.get("id").unwrap_or_default()) });
+    live::refetch_on(|| Some(Topic::Devices), 2000, model);
+    let revoke = revoking(model);
+    page(model, move |model: Model| {
+        let asked = query.with_untracked(|q| q.get("revoke").is_some());
+        content(&model, asked, revoke)
+    })
+}
+
+fn content(m: &Model, asked: bool, revoke: Revoke) -> AnyView {
+    let c = &m.row;
+    let (tone, word) = words::certificate(c.state, c.not_after.since(m.at));
+    let may_revoke = m.may_revoke && matches!(c.state, CertificateState::Active | CertificateState::Superseded);
+    let button = may_revoke.then(|| {
+        let row = c.clone();
+        let choose = move |_| revoke.chosen.set(Some(row.clone()));
+        view! { <a class="btn" data-v="danger" href=format!("/certificates/{}?revoke={0}", c.id) data-dialog=REVOKE aria-haspopup="dialog" on:click=choose>"Revoke…"</a> }
+    });
+    let download = |form: &'static str, label: &'static str| {
+        view! { <a class="btn" href=format!("/api/v1/certificates/{}/{form}", c.id) download="" rel="external">{icon("download")}{label}</a> }
+    };
+    let sub = view! { "For "<a class="mono" href=format!("/devices/{}", c.device_id)>{c.device_id.to_string()}</a>", issued by "{common_name(&c.issuer).to_owned()} };
+    view! {
+        <PageHead title=format!("Certificate of {}", c.device_id) marks=badge(tone, word) sub=sub.into_any()
+            actions=view! { {download("pem", "PEM")}{download("der", "DER")}{button} }.into_any()/>
+        {(asked && may_revoke).then(|| question(c, revoke))}
+        <div class="split mt-4">
+            <div class="stack">{written(m)}{card("PEM", None, code_block(m.pem.clone(), "The certificate as PEM"))}</div>
+            <div class="stack">{standing(m)}</div>
+        </div>
+        <div class="mt-4">{card_flush("Chain, from its issuer to the root", None, authorities(&m.chain, m.at))}</div>
+        {may_revoke.then(|| revoke_dialog(revoke))}
+    }
+    .into_any()
+}
+
+/// What is written in it.
+fn written(m: &Model) -> AnyView {
+    let (c, d) = (&m.row, &m.decoded);
+    let lines = |all: &[String]| all.iter().map(|line| view! { <div>{line.clone()}</div> }).collect_view();
+    let none = || view! { <span class="dim">"none"</span> }.into_any();
+    let addresses = if d.addresses.is_empty() { none() } else { lines(&d.addresses).into_any() };
+    let body = view! {
+        <dl class="kv">
+            <dt>"Subject"</dt><dd>{d.subject.clone()}</dd>
+            <dt>"Names"</dt><dd>{lines(&d.alternatives)}</dd>
+            <dt>"Issuer"</dt><dd>{d.issuer.clone()}</dd>
+            <dt>"Valid from"</dt><dd>{time::at(c.not_before)}</dd>
+            <dt>"Valid until"</dt><dd>{time::at(c.not_after)}" ("{time::ago(c.not_after)}")"</dd>
+            <dt>"May be used for"</dt><dd>{d.usages.join(", ")}</dd>
+            <dt>"Key"</dt><dd>{c.key_alg.clone()}</dd>
+            <dt>"Signature"</dt><dd>{d.signature.clone()}</dd>
+            <dt>"Serial number"</dt><dd>{copyable(c.serial.clone(), "Copy serial number")}</dd>
+            <dt>"SHA-256"</dt><dd>{copyable(c.fingerprint.clone(), "Copy fingerprint")}</dd>
+            <dt>"Public key SHA-256"</dt><dd>{copyable(d.public_key_sha256.clone(), "Copy public key digest")}</dd>
+            <dt>"Subject key id"</dt><dd>{copyable(d.subject_key.clone(), "Copy subject key id")}</dd>
+            <dt>"Authority key id"</dt><dd>{copyable(d.authority_key.clone(), "Copy authority key id")}</dd>
+            <dt>"Addresses"</dt><dd>{addresses}</dd>
+        </dl>
+    };
+    card("What is written in it", None, body.into_any())
+}
+
+/// Where it stands.
+fn standing(m: &Model) -> AnyView {
+    let link = |id: &CertificateId, word: &'static str| view! { <a href=format!("/certificates/{id}")>{word}</a> };
+    let replaces = m.replaces.as_ref().map(|id| view! { <dt>"Replaces"</dt><dd>{link(id, "the certificate before")}</dd> });
+    let replaced = m.replaced_by.as_ref().map(|id| view! { <dt>"Replaced by"</dt><dd>{link(id, "its successor")}</dd> });
+    let overlap = (m.usable_until < m.row.not_after).then(|| view! { <dt>"Usable until"</dt><dd>{time::at(m.usable_until)}</dd> });
+    let revoked = m.revoked_at.map(|at| {
+        let why = m.row.reason.replace('_', " ");
+        view! {
+            <dt>"Revoked"</dt><dd>{time::at(at)}</dd>
+            <dt>"Reason"</dt><dd>{why}</dd>
+            <dt>"By"</dt><dd>{m.revoked_by.clone()}</dd>
+        }
+    });
+    let body = view! {
+        <dl class="kv">
+            <dt>"Issued"</dt><dd>{time::at(m.issued_at)}</dd>
+            <dt>"Through"</dt><dd>{m.enrolled_by.clone()}</dd>
+            <dt>"First used"</dt><dd>{time::ago_or(m.row.first_used_at, "not yet")}</dd>
+            {overlap}
+            {replaces}
+            {replaced}
+            {revoked}
+        </dl>
+    };
+    card("Where it stands", None, body.into_any())
+}

@@ -1,0 +1,173 @@
+//! The list: those that end first in front, filters in the address, the calendar above it.
+
+use super::{
+    authorities::authorities,
+    common_name, query,
+    revoke::{REVOKE, Revoke, question, revoke_dialog, revoking},
+    weeks::weeks,
+};
+use crate::{
+    api::{certificates::ReadCertificates, packed::reading},
+    live,
+    pages::words,
+    ui::{
+        Column, PageHead, badge, copyable, empty, icon,
+        number::counted,
+        page::{card_flush, page},
+        pager, table, time,
+    },
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+use wire::{
+    live::Topic,
+    pki::{CertificateQuery, CertificateRow, CertificatesPage as Model},
+    states::CertificateState,
+};
+
+/// `/certificates`; `?revoke=ID` asks about one.
+#[component]
+pub fn CertificatesPage() -> AnyView {
+    let address = use_query_map();
+    let query = Memo::new(move |_| address.with(|a| query::read(|key| a.get(key))));
+    let model = reading(move || ReadCertificates { query: query.get() });
+    live::refetch_on(|| Some(Topic::Devices), 2000, model);
+    let revoke = revoking(model);
+    page(model, move |model: Model| {
+        let (from, asked) = address.with_untracked(|a| (a.get("from").unwrap_or_default(), a.get("revoke").unwrap_or_default()));
+        content(&model, &query.get_untracked(), from.parse().unwrap_or(0_i64).max(0), &asked, revoke)
+    })
+}
+
+fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, revoke: Revoke) -> AnyView {
+    let items = &model.certificates.items;
+    let shown = i64::try_from(items.len()).unwrap_or(0);
+    let filtered = !query::filters(query).is_empty();
+    let sub = format!(
+        "{}{} from {}",
+        counted(model.certificates.total, "certificate", "certificates"),
+        if filtered { " found," } else { "" },
+        counted(i64::try_from(model.authorities.len()).unwrap_or(0), "authority", "authorities")
+    );
+    let question = items.iter().find(|c| model.may_revoke && c.id.as_str() == asked).map(|c| question(c, revoke));
+    let list = match (items.is_empty(), filtered) {
+        (false, _) => card_flush("Device certificates", None, rows(model, query, before, revoke.chosen)),
+        (true, true) => {
+            let clear = view! { <a class="btn" href="/certificates">"Clear filters"</a> }.into_any();
+            let text = "Take a filter away, or search for a part of a device's id or the beginning of a serial number.";
+            view! { <div class="card">{empty("search", "No certificates match", text, Some(clear))}</div> }.into_any()
+        }
+        (true, false) => {
+            let enrol = view! { <a class="btn" href="/enrolment">"Enrol a device"</a> }.into_any();
+            view! { <div class="card">{empty("shield-check", "No certificates yet", "A device gets its certificate when it enrols.", Some(enrol))}</div> }.into_any()
+        }
+    };
+    let first = (before > 0).then(|| query::href(&CertificateQuery { cursor: None, ..query.clone() }, 0));
+    let next = model
+        .certificates
+        .next
+        .clone()
+        .map(|cursor| query::href(&CertificateQuery { cursor: Some(cursor), ..query.clone() }, before + shown));
+    view! {
+        <PageHead title="Certificates" sub=sub.into_any()/>
+        {question}
+        {weeks(&model.weeks, model.at, query.week)}
+        <div class="mt-4">{filter_bar(query)}</div>
+        {list}
+        {pager(before, shown, model.certificates.total, first, next)}
+        <div class="mt-4">{card_flush("Authorities", None, authorities(&model.authorities, model.at))}</div>
+        {model.may_revoke.then(|| revoke_dialog(revoke))}
+    }
+    .into_any()
+}
+
+fn filter_bar(query: &CertificateQuery) -> AnyView {
+    use CertificateState as S;
+    let q = query.q.clone();
+    let states = [S::Active, S::Superseded, S::Revoked, S::Expired];
+    let links = states
+        .into_iter()
+        .map(|state| {
+            let current = query.state == Some(state);
+            let href = query::href(&CertificateQuery { state: Some(state), cursor: None, ..query.clone() }, 0);
+            view! { <a href=href aria-current=current.then_some("true")>{current.then(|| icon("check"))}{state.as_str()}</a> }
+        })
+        .collect_view();
+    let ends = [7, 30, 90].map(|days| {
+        let current = query.within == Some(days);
+        let href = query::href(&CertificateQuery { within: Some(days), week: None, cursor: None, ..query.clone() }, 0);
+        view! { <a href=href aria-current=current.then_some("true")>{current.then(|| icon("check"))}{format!("within {days} days")}</a> }
+    });
+    let chip = |key: &'static str, value: String, without: CertificateQuery| {
+        let (href, label) = (query::href(&CertificateQuery { cursor: None, ..without }, 0), format!("Remove {key} {value}"));
+        view! { <span class="chip">{key}" "<b>{value}</b><a href=href aria-label=label>{icon("x")}</a></span> }
+    };
+    let chips = [
+        query.state.map(|state| chip("state", state.as_str().to_owned(), CertificateQuery { state: None, ..query.clone() })),
+        query.within.map(|days| chip("ends", format!("within {days} days"), CertificateQuery { within: None, ..query.clone() })),
+        query.week.map(|week| chip("ends in week", (week + 1).to_string(), CertificateQuery { week: None, ..query.clone() })),
+    ];
+    let hidden = crate::plan::query::pairs(&query::filters(&CertificateQuery { q: String::new(), ..query.clone() }))
+        .into_iter()
+        .map(|(name, value)| view! { <input type="hidden" name=name value=value/> })
+        .collect_view();
+    view! {
+        <form class="filters" method="get" action="/certificates" role="search">
+            <div class="search input-wrap">
+                {icon("search")}
+                <input class="input" type="search" name="q" data-search="" aria-label="Search certificates" autocomplete="off" spellcheck="false"
+                    placeholder="Device id, serial number or fingerprint" value=q.clone() prop:value=q/>
+                <kbd class="kbd">"/"</kbd>
+            </div>
+            {hidden}
+            <button class="btn sr-until-focus" type="submit">"Search"</button>
+            <details class="facet" name="facet"><summary class="btn" data-s="sm">"State"{icon("chevron-down")}</summary><div class="menu">{links}</div></details>
+            <details class="facet" name="facet"><summary class="btn" data-s="sm">"Ends"{icon("chevron-down")}</summary><div class="menu">{ends.collect_view()}</div></details>
+            {chips.into_iter().flatten().collect_view()}
+        </form>
+    }
+    .into_any()
+}
+
+fn rows(model: &Model, query: &CertificateQuery, before: i64, chosen: RwSignal<Option<CertificateRow>>) -> AnyView {
+    let columns = vec![
+        Column::text("Device"),
+        Column::text("State"),
+        Column::text("Ends"),
+        Column::text("Issued by"),
+        Column::text("Key"),
+        Column::text("Serial"),
+        Column::text("First used"),
+        Column::actions("Revoke"),
+    ];
+    let here = query::href(query, before);
+    let rows = model
+        .certificates
+        .items
+        .iter()
+        .map(|c| {
+            let (tone, word) = words::certificate(c.state, c.not_after.since(model.at));
+            let reason = (!c.reason.is_empty()).then(|| view! { " "<span class="dim">{c.reason.replace('_', " ")}</span> });
+            let usable = matches!(c.state, CertificateState::Active | CertificateState::Superseded);
+            let button = (model.may_revoke && usable).then(|| {
+                let href = format!("{here}{}revoke={}", if here.contains('?') { '&' } else { '?' }, c.id);
+                let row = c.clone();
+                let choose = move |_| chosen.set(Some(row.clone()));
+                view! { <a class="btn" data-v="ghost" data-s="sm" href=href data-dialog=REVOKE aria-haspopup="dialog" on:click=choose>"Revoke…"</a> }
+            });
+            view! {
+                <tr>
+                    <th scope="row"><a class="main mono" href=format!("/certificates/{}", c.id)>{c.device_id.to_string()}</a></th>
+                    <td>{badge(tone, word)}{reason}</td>
+                    <td>{time::ago(c.not_after)}</td>
+                    <td title=c.issuer.clone()>{common_name(&c.issuer).to_owned()}</td>
+                    <td>{c.key_alg.clone()}</td>
+                    <td>{copyable(c.serial.clone(), "Copy serial number")}</td>
+                    <td class="dim">{time::ago_or(c.first_used_at, "not yet")}</td>
+                    <td class="act">{button}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    table("Device certificates", columns, rows.into_any())
+}

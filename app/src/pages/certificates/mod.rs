@@ -1,0 +1,16 @@
+//! Certificates: the list with the calendar of ends, one certificate, and the authorities.
+
+mod authorities;
+pub mod detail;
+pub mod list;
+mod query;
+mod revoke;
+mod weeks;
+
+pub use detail::CertificatePage;
+pub use list::CertificatesPage;
+
+/// The `CN` of a subject, or all of it when it has none.
+fn common_name(subject: &str) -> &str {
+    subject.split(", ").find_map(|part| part.strip_prefix("CN=")).unwrap_or(subject)
+}

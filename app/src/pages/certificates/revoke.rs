@@ -1,0 +1,74 @@
+//! Revoking a certificate: the call, its dialog, and the question in the page for browsers without script.
+
+use crate::{
+    api::{certificates::RevokeCertificate, packed::Reading},
+    ui::{
+        Control, Tone, dialog,
+        dialog::buttons,
+        form::{self, ActionForm, FormCall, action, fault_banner, on_success, refusal},
+        page, select,
+        toast::toasts,
+    },
+};
+use leptos::prelude::*;
+use wire::pki::{CertificateRow, RevocationReason};
+
+/// The call, and the certificate its dialog asks about: one dialog serves all rows.
+#[derive(Clone, Copy)]
+pub struct Revoke {
+    call: FormCall<RevokeCertificate>,
+    /// The certificate that the dialog asks about.
+    pub chosen: RwSignal<Option<CertificateRow>>,
+}
+
+/// The dialog's id.
+pub const REVOKE: &str = "revoke-dialog";
+
+/// The call of a page that reads `model` again when something was revoked.
+pub fn revoking(model: Reading) -> Revoke {
+    let revoke = Revoke { call: action(), chosen: RwSignal::new(None) };
+    let notes = toasts();
+    on_success(revoke.call, move |()| {
+        crate::ui::dialog::close_all();
+        if let Some(notes) = notes {
+            notes.say(Tone::Ok, "Certificate revoked");
+        }
+        model.refetch();
+    });
+    revoke
+}
+
+/// The question in the page itself.
+pub fn question(c: &CertificateRow, revoke: Revoke) -> AnyView {
+    page::question(question_title(c), ask(c, "page", revoke.call))
+}
+
+/// The dialog.
+pub fn revoke_dialog(revoke: Revoke) -> AnyView {
+    let body = move || revoke.chosen.get().map(|c| ask(&c, "dialog", revoke.call));
+    dialog(REVOKE, "Revoke a certificate", body.into_any()).into_any()
+}
+
+fn question_title(c: &CertificateRow) -> String {
+    format!("Revoke the certificate of {}", c.device_id)
+}
+
+/// The form that asks; `place` begins the ids of its inputs.
+fn ask(c: &CertificateRow, place: &'static str, call: FormCall<RevokeCertificate>) -> AnyView {
+    let device = c.device_id.to_string();
+    let options = RevocationReason::ALL.into_iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " "))).collect();
+    // Only the refusal is built again: the reason that was chosen stays chosen.
+    let inside = view! {
+            <div class="body">
+                {move || fault_banner(refusal(call).as_ref())}
+                <p><b class="mono">{device.clone()}</b>" is cut off within a second and cannot come back with this certificate. It has to enrol again. This cannot be undone."</p>
+                {select("reason", "Reason", options).id(format!("{place}-reason")).view()}
+                {move || form::field("confirm", format!("Type {device} to confirm"), Control::Input("text"))
+                    .id(format!("{place}-confirm")).exactly(&device).required().autocomplete("off").fault(refusal(call).as_ref()).view()}
+            </div>
+            {buttons("Keep it", "/certificates", form::submit("Revoke certificate", "danger-solid", move || call.pending().get()))}
+    }
+    .into_any();
+    let hidden = c.id.to_string();
+    view! { <ActionForm action=call><input type="hidden" name="id" value=hidden/>{inside}</ActionForm> }.into_any()
+}
