@@ -91,6 +91,7 @@ pub struct EnrolmentToken {
 /// What a new enrolment token should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct NewEnrolmentToken {
     /// What it is for; shown in lists.
     pub label: String,

@@ -128,7 +128,6 @@ pub struct DecodedCertificate {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CertificateDetail {
     /// As in the list.
-    #[serde(flatten)]
     pub row: CertificateRow,
     /// When it was issued.
     pub issued_at: Timestamp,

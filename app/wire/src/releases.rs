@@ -143,6 +143,7 @@ pub struct SigningKey {
 /// Begin an upload. Chunks follow as `PUT /api/v1/uploads/{id}?offset=N`; a cut upload goes on at the offset that `GET` tells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct NewUpload {
     /// A label, never a path; at most 200 bytes.
     pub name: String,
@@ -172,6 +173,7 @@ pub struct Upload {
 /// Make a release of finished uploads. With a manifest among them (`*.manifest.json`, an envelope) it is checked; without, it is quarantined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct NewRelease {
     /// The finished uploads: artifacts and one envelope.
     pub uploads: Vec<UploadId>,

@@ -23,7 +23,10 @@ impl Refusals {
     pub fn sign<B>(&self, response: &mut Response<B>) {
         let Some(location) = response.headers().get(header::LOCATION).and_then(|v| v.to_str().ok()) else { return };
         let Some((_, query)) = location.split_once('?').filter(|(_, query)| says(query)) else { return };
-        let signed = format!("{location}&{MAC}{}", hex::encode(hmac::sign(&self.0, &said(query))));
+        // The page that the form was on may have shown a refusal itself: the signature of that one is not of this one.
+        let path = location.split_once('?').map_or("", |(path, _)| path);
+        let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with(MAC)).collect();
+        let signed = format!("{path}?{}&{MAC}{}", kept.join("&"), hex::encode(hmac::sign(&self.0, &said(query))));
         if let Ok(signed) = HeaderValue::from_str(&signed) {
             response.headers_mut().insert(header::LOCATION, signed);
         }
@@ -72,6 +75,19 @@ mod tests {
         assert_eq!(ours.forged(&changed).unwrap(), "/set-up?a=1");
         assert_eq!(ours.forged(&said.parse().unwrap()).unwrap(), "/set-up?a=1");
         assert_eq!(ours.forged(&"/devices?q=__err".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_form_that_is_refused_twice_says_so_twice() {
+        let ours = Refusals::new(&[1; 32]);
+        // The page that was posted from had the refusal before in its address, and with it its signature.
+        let mut response = Response::new(());
+        let again = format!("http://h/sign-in?{MAC}00&__path=%2Frpc%2Fx&__err=eyJ9");
+        response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(&again).unwrap());
+        ours.sign(&mut response);
+        let signed: Uri = response.headers()[header::LOCATION].to_str().unwrap().parse().unwrap();
+        assert_eq!(ours.forged(&signed), None);
+        assert_eq!(signed.query().unwrap().matches(MAC).count(), 1);
     }
 
     #[test]

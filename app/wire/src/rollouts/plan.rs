@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What a rollout should do: this, with the release's digest, is what an approver signs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct RolloutSpec {
     /// What people call it, 1 to 100 characters.
     pub name: String,
@@ -35,6 +36,7 @@ const fn default_timeout_min() -> u32 {
 /// One stage of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct StageSpec {
     /// What people call it.
     pub name: String,
@@ -65,6 +67,7 @@ pub enum Reach {
 /// The rule that promotes or halts a stage on evidence: rates over *finished* devices.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct GateSpec {
     /// The stage passes when at least this percent of its finished devices succeeded.
     pub success_percent: f64,

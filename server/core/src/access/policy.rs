@@ -37,6 +37,8 @@ pub enum Who {
         token: ApiTokenId,
         /// The person who made it: they count as the author of what it does.
         user: UserId,
+        /// Their name: anybody may call a token anything.
+        person: String,
         /// Its name.
         name: String,
         /// Its role.
@@ -76,7 +78,7 @@ impl Actor {
     pub fn label(&self) -> String {
         match &self.who {
             Who::Session { name, .. } => name.clone(),
-            Who::Token { name, .. } => format!("token {name}"),
+            Who::Token { name, person, .. } => format!("{person} by token {name}"),
             Who::Device { device_id, .. } => format!("device {device_id}"),
             Who::System => "automatic".to_owned(),
         }

@@ -73,7 +73,7 @@ pub(super) const TOKEN_INSERT: Sql = Sql::same(
     "INSERT INTO api_tokens (id, org_id, user_id, name, role, secret_hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 );
 pub(super) const TOKEN_LIVE: Sql = Sql::same(
-    "SELECT t.org_id, t.user_id, t.name, t.role, t.secret_hash, t.last_used_at, u.role AS user_role FROM api_tokens t JOIN users u ON u.id = t.user_id
+    "SELECT t.org_id, t.user_id, t.name, t.role, t.secret_hash, t.last_used_at, u.role AS user_role, u.name AS person FROM api_tokens t JOIN users u ON u.id = t.user_id
      WHERE t.id = $1 AND t.revoked_at IS NULL AND t.expires_at > $2 AND u.disabled = FALSE AND u.org_id = t.org_id",
 );
 pub(super) const TOKEN_USED: Sql = Sql::same("UPDATE api_tokens SET last_used_at = $2 WHERE id = $1");

@@ -25,6 +25,7 @@ pub(super) struct Live {
     secret_hash: Vec<u8>,
     last_used_at: Option<i64>,
     user_role: String,
+    person: String,
 }
 
 #[derive(sqlx::FromRow)]
@@ -149,7 +150,7 @@ impl Access {
         }
         // A token never outlives its maker's rights.
         let role = parse::<Role>(&found.role)?.min(parse(&found.user_role)?);
-        let who = Who::Token { token: id, user: parse(&found.user_id)?, name: found.name, role };
+        let who = Who::Token { token: id, user: parse(&found.user_id)?, name: found.name, person: found.person, role };
         Ok(Actor { org: parse(&found.org_id)?, who, address: address.to_owned() })
     }
 

@@ -83,7 +83,7 @@ impl Rollouts {
         if remark.is_empty() || remark.chars().count() > MAX_REMARK {
             return Err(Error::invalid("reason", "Say why, in 1 to 500 characters: it is kept with the decision.").into());
         }
-        let (Some(by), Who::Session { name, .. } | Who::Token { name, .. }) = (actor.user(), &actor.who) else {
+        let (Some(by), Who::Session { name, .. } | Who::Token { person: name, .. }) = (actor.user(), &actor.who) else {
             return Err(Error::NotNow("Only a person can decide.".to_owned()).into());
         };
         let text = said(if approved { "Approved" } else { "Rejected" }, &actor.label(), remark);

@@ -55,6 +55,7 @@ async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Tags {
     /// All the tags it should have.
     tags: Vec<String>,

@@ -25,6 +25,7 @@ async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct NewKey {
     /// What people call it.
     name: String,

@@ -94,6 +94,7 @@ async fn deprecate(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id):
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Recall {
     /// Why, for the audit log; at most 500 bytes.
     #[serde(default)]

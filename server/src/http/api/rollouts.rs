@@ -77,6 +77,7 @@ async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Edit {
     /// The generation that was read; another one by now is a conflict.
     generation: i64,
@@ -131,6 +132,7 @@ async fn updates(
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Act {
     /// For `approve`: the digest of exactly what is approved, as the rollout shows it.
     digest: Option<Digest>,

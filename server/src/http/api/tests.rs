@@ -343,3 +343,23 @@ async fn a_form_without_javascript_uploads_a_release(#[case] kind: EngineKind) {
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(refused.body.as_str().unwrap().contains("without its folder"), "{}", refused.body);
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_misspelt_field_widens_nothing(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    let token = json!({ "label": "x", "patern": "gw-*", "max_uses": 1, "hours": 1 });
+    let stage = json!({ "name": "all", "reach": { "percent": 100.0 }, "soakk_s": 9 });
+    let plan = json!({ "name": "x", "release": "rel_00000000000000000000000000000001", "selecter": "tag:lab", "stages": [] });
+    for (path, body, field) in [
+        ("/enrolment-tokens", token, "patern"),
+        ("/rollouts", plan, "selecter"),
+        ("/rollouts/preview", json!({ "name": "x", "release": "rel_00000000000000000000000000000001", "stages": [stage] }), "soakk_s"),
+    ] {
+        let refused = s.post(path, &body).await;
+        assert_eq!(refused.code(), (400, "bad_json"), "{}", refused.body);
+        assert!(refused.body.to_string().contains(field), "{}", refused.body);
+    }
+}

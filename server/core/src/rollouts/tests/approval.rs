@@ -33,7 +33,7 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     assert_eq!(inbox.waiting[0].blocked.as_deref(), Some("You asked for this, someone else must decide."));
     assert_eq!(fault(room.approve(&s.ada, &id, &digest, "fine").await).code, "own_rollout");
     let user = s.ada.user().unwrap().clone();
-    let who = Who::Token { token: s.w.entropy.id(s.w.clock_now()), user, name: "ci".into(), role: Role::Admin };
+    let who = Who::Token { token: s.w.entropy.id(s.w.clock_now()), user, person: "Ada".into(), name: "ci".into(), role: Role::Admin };
     let token = Actor { who, ..s.ada.clone() };
     let by_token = room.draft(&token, s.spec(two_stages())).await.unwrap();
     assert_eq!(s.detail(&by_token).await.row.author, s.ada.label(), "the person, not the token");
