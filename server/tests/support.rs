@@ -37,6 +37,7 @@ impl TestServer {
             operator_addr: any_port(),
             device_addr: any_port(),
             enrol_addr: any_port(),
+            publish_addr: any_port(),
             ops_addr: any_port(),
             database_url_file,
             database_connections: 6,
@@ -102,8 +103,8 @@ impl TestServer {
 
     /// Stops it and gives what another server goes on with, on the same addresses; the folder goes with its guard.
     pub async fn stop_to_go_on(self) -> (Config, tempfile::TempDir) {
-        let Running { operator_addr, device_addr, enrol_addr, ops_addr, .. } = self.running;
-        let config = Config { operator_addr, device_addr, enrol_addr, ops_addr, ..self.config };
+        let Running { operator_addr, device_addr, enrol_addr, publish_addr, ops_addr, .. } = self.running;
+        let config = Config { operator_addr, device_addr, enrol_addr, publish_addr, ops_addr, ..self.config };
         self.running.stop().await.unwrap();
         (config, self.folder)
     }

@@ -6,6 +6,7 @@ use super::{
     csr::sha256,
     keys::{Kek, KeyError},
     profile::{self, Kind, Publication, Subject},
+    ocsp::IssuerNames,
     recognise, store,
 };
 use crate::{clock::Clock, db::Db, entropy::Entropy};
@@ -22,10 +23,27 @@ use x509_parser::prelude::FromDer as _;
 /// How often a first set of authorities is tried before the generator is blamed.
 const ATTEMPTS: usize = 8;
 
-/// A private key that signs only these kinds.
+/// A private key that signs only these kinds, in its own name, and its own lists of revoked certificates.
 pub(super) struct GuardedKey {
     key: KeyPair,
     may: &'static [Kind],
+    /// Raw subject and key identifier; none for the one signature by which a root signs itself.
+    own: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl GuardedKey {
+    /// Whether it may sign this: a certificate of its kinds or a list, each of its own (K-3).
+    fn judge(&self, message: &[u8]) -> Result<(), recognise::Foreign> {
+        match (recognise::kind(message), &self.own) {
+            (Ok(kind), own) if self.may.contains(&kind) => match own {
+                Some((name, _)) if recognise::issuer(message).as_ref() != Some(name) => Err(recognise::Foreign("another issuer's")),
+                _ => Ok(()),
+            },
+            (Err(_), Some((name, ski))) => recognise::list(message, name, ski),
+            (Err(why), None) => Err(why),
+            (Ok(_), _) => Err(recognise::Foreign("a kind that this authority does not sign")),
+        }
+    }
 }
 
 impl PublicKeyData for GuardedKey {
@@ -39,13 +57,11 @@ impl PublicKeyData for GuardedKey {
 
 impl SigningKey for GuardedKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        match recognise::kind(message) {
-            Ok(kind) if self.may.contains(&kind) => self.key.sign(message),
-            other => {
-                tracing::error!(verdict = ?other, "an authority's key was asked to sign what it may not");
-                Err(rcgen::Error::RemoteKeyError)
-            }
+        if let Err(why) = self.judge(message) {
+            tracing::error!(%why, "an authority's key was asked to sign what it may not");
+            return Err(rcgen::Error::RemoteKeyError);
         }
+        self.key.sign(message)
     }
 }
 
@@ -53,9 +69,9 @@ impl SigningKey for GuardedKey {
 const fn issues(kind: Kind) -> &'static [Kind] {
     match kind {
         Kind::Root => &[Kind::DeviceAuthority, Kind::ServerAuthority],
-        Kind::DeviceAuthority => &[Kind::Device],
-        Kind::ServerAuthority => &[Kind::Server],
-        Kind::Server | Kind::Device => &[],
+        Kind::DeviceAuthority => &[Kind::Device, Kind::OcspSigner],
+        Kind::ServerAuthority => &[Kind::Server, Kind::OcspSigner],
+        Kind::Server | Kind::Device | Kind::OcspSigner => &[],
     }
 }
 
@@ -73,6 +89,14 @@ pub(super) struct Authority {
     pub not_before: Timestamp,
     pub not_after: Timestamp,
     pub state: AuthorityState,
+    /// Of the certificate itself, as its issuer's list names it.
+    pub serial: Vec<u8>,
+    /// Subject key identifier (P-9).
+    pub ski: Vec<u8>,
+    /// How OCSP requests name it.
+    pub names: IssuerNames,
+    /// When it was retired or given up.
+    pub ended_at: Option<Timestamp>,
     signer: Option<Issuer<'static, GuardedKey>>,
 }
 
@@ -113,6 +137,12 @@ pub(super) fn up<'a>(all: &'a Authorities, from: &AuthorityId) -> Vec<&'a Arc<Au
 /// The same as certificates, DER.
 pub(super) fn chain(all: &Authorities, from: &AuthorityId) -> Vec<CertificateDer<'static>> {
     up(all, from).into_iter().map(|a| a.der.clone()).collect()
+}
+
+/// The authority's key, ready to sign in its name.
+fn guarded(der: &CertificateDer<'static>, kind: Kind, key: KeyPair) -> Result<Issuer<'static, GuardedKey>, Error> {
+    let (name, ski, _) = recognise::authority(der).ok_or_else(|| Error::Build("an authority's certificate can't be read".to_owned()))?;
+    Ok(Issuer::from_ca_cert_der(der, GuardedKey { key, may: issues(kind), own: Some((name, ski)) })?)
 }
 
 /// What an authority's sealed key is bound to: its authority and its public key (pki.md K-1).
@@ -183,10 +213,10 @@ impl Forge<'_> {
         let ski = params.key_identifier(&pair);
         let der = match root {
             Some(root) => params.signed_by(&pair, &root.signer)?,
-            None => params.self_signed(&GuardedKey { key: KeyPair::try_from(pair.serialized_der())?, may: &[Kind::Root] })?,
+            None => params.self_signed(&GuardedKey { key: KeyPair::try_from(pair.serialized_der())?, may: &[Kind::Root], own: None })?,
         };
         let der: CertificateDer<'static> = der.into();
-        let signer = Issuer::from_ca_cert_der(&der, GuardedKey { key: pair, may: issues(kind) })?;
+        let signer = guarded(&der, kind, pair)?;
         let issuer = root.map_or_else(|| id.clone(), |r| r.id.clone());
         Ok(Made { id, kind, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
     }
@@ -256,13 +286,14 @@ impl Forge<'_> {
             other => return Err(crate::db::Error::corrupt(format!("authority kind {other:?}")).into()),
         };
         let der = CertificateDer::from(r.der);
+        let (name, ski, public) = recognise::authority(&der).ok_or_else(|| crate::db::Error::corrupt("an authority's certificate"))?;
         let signer = match &r.sealed_key {
             Some(sealed) => {
                 let plain = self.kek.open(&aad(&id, &r.spki_sha256), sealed)?;
                 let key =
                     KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(plain.as_slice()), &rcgen::PKCS_ECDSA_P256_SHA256)?;
                 belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
-                Some(Issuer::from_ca_cert_der(&der, GuardedKey { key, may: issues(kind) })?)
+                Some(guarded(&der, kind, key)?)
             }
             None => None,
         };
@@ -279,6 +310,10 @@ impl Forge<'_> {
             not_before: Timestamp(r.not_before),
             not_after: Timestamp(r.not_after),
             state,
+            serial: r.serial,
+            ski,
+            names: IssuerNames::of(&name, &public),
+            ended_at: r.ended_at.map(Timestamp),
             signer,
         }))
     }

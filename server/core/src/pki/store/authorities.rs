@@ -13,7 +13,7 @@ pub(super) const AUTHORITY: Sql = Sql::same(
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
 );
 pub(super) const AUTHORITIES: Sql = Sql::same(
-    "SELECT a.id, a.org_id, o.slug, a.kind, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state \
+    "SELECT a.id, a.org_id, o.slug, a.kind, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state, a.serial, a.ended_at \
      FROM authorities a JOIN organizations o ON o.id = a.org_id ORDER BY o.created_at, o.id, a.created_at, a.id",
 );
 pub(super) const SEALED_KEYS: Sql =
@@ -93,6 +93,8 @@ pub(in crate::pki) struct AuthorityRecord {
     pub not_before: i64,
     pub not_after: i64,
     pub state: String,
+    pub serial: Vec<u8>,
+    pub ended_at: Option<i64>,
 }
 
 /// Every authority of the instance, the oldest organization's first.

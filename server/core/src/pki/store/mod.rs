@@ -3,10 +3,12 @@
 
 mod authorities;
 mod certificates;
+mod publication;
 mod trust;
 
 pub(super) use authorities::*;
 pub(super) use certificates::*;
+pub(super) use publication::*;
 pub(super) use trust::*;
 
 use crate::db::Sql;
@@ -34,6 +36,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::DETAIL,
     &certificates::OF_DEVICE,
     &certificates::EXPIRING,
+    &publication::CRL_NUMBER,
+    &publication::REVOKED,
+    &publication::SET_CRL,
+    &publication::CRLS,
+    &publication::CRL,
+    &publication::STANDINGS,
     &trust::NEXT_TRUST,
     &trust::LEAVES,
     &trust::TRUST_SEQ,
