@@ -57,15 +57,8 @@ pub async fn open(config: &Config, serves: bool, clock: Arc<dyn Clock>, entropy:
         device_hostnames: config.device_names.clone(),
         crl_base_url: config.publish_url.clone(),
     };
-    let settings = Settings {
-        data: config.data.clone(),
-        serves,
-        postgres,
-        postgres_connections: config.database_connections,
-        kek,
-        pki,
-        urls,
-    };
+    let settings =
+        Settings { data: config.data.clone(), serves, postgres, postgres_connections: config.database_connections, kek, pki, urls };
     Fleet::open(settings, clock, entropy).await.context("opening the fleet")
 }
 
@@ -187,8 +180,19 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
         );
     }
     let scheme = if config.operator_tls_cert.is_some() { "https" } else { "http" };
-    tracing::info!("console {scheme}://{operator_addr}  devices {device_addr}  enrolment {enrol_addr}  publication http://{publish_addr}  health http://{ops_addr}");
-    Ok(Running { fleet, operator_addr, device_addr, enrol_addr, publish_addr, ops_addr, lifecycle, drain: Duration::from_secs(config.drain_s) })
+    tracing::info!(
+        "console {scheme}://{operator_addr}  devices {device_addr}  enrolment {enrol_addr}  publication http://{publish_addr}  health http://{ops_addr}"
+    );
+    Ok(Running {
+        fleet,
+        operator_addr,
+        device_addr,
+        enrol_addr,
+        publish_addr,
+        ops_addr,
+        lifecycle,
+        drain: Duration::from_secs(config.drain_s),
+    })
 }
 
 impl Running {

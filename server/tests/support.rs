@@ -22,6 +22,11 @@ fn any_port() -> SocketAddr {
 
 impl TestServer {
     pub async fn start(kind: EngineKind) -> Self {
+        Self::start_with(kind, |config| config).await
+    }
+
+    /// One that is configured a little differently.
+    pub async fn start_with(kind: EngineKind, change: impl FnOnce(Config) -> Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database_url_file = match kind {
             EngineKind::Sqlite => None,
@@ -32,7 +37,7 @@ impl TestServer {
                 Some(file)
             }
         };
-        let config = Config {
+        let config = change(Config {
             data: folder.path().join("data"),
             operator_addr: any_port(),
             device_addr: any_port(),
@@ -43,7 +48,7 @@ impl TestServer {
             database_connections: 6,
             drain_s: 10,
             ..Config::default()
-        };
+        });
         let running = server::run::start_with(config.clone(), Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
         let http = Client::builder().redirect(Policy::none()).cookie_store(true).timeout(Duration::from_secs(30)).build().unwrap();
         Self { running, config, folder, http }

@@ -21,7 +21,8 @@ const LONGEST: Duration = Duration::from_mins(5);
 
 /// Serves until the soft stop, then finishes what is under way, until the hard one.
 pub async fn serve(listener: TcpListener, publisher: Publisher, stop: Stop) {
-    let limits = Limits { connections: CONNECTIONS, handshakes: CONNECTIONS, handshakes_per_address: CONNECTIONS_PER_ADDRESS, ..Limits::default() };
+    let limits =
+        Limits { connections: CONNECTIONS, handshakes: CONNECTIONS, handshakes_per_address: CONNECTIONS_PER_ADDRESS, ..Limits::default() };
     let gate = Gate::new(limits);
     let shed = vec![("what", "connection".to_owned()), ("status", "shed".to_owned())];
     let routes = router(publisher.clone());

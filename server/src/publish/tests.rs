@@ -4,11 +4,7 @@ use super::{LARGEST, Publisher, percent_decoded, router};
 use crate::observe::Metrics;
 use axum::{Router, body::Body, http::Request, response::Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use fleet::{
-    access::Actor,
-    db::EngineKind,
-    testing::World,
-};
+use fleet::{access::Actor, db::EngineKind, testing::World};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
@@ -104,7 +100,7 @@ fn foreign() -> Vec<u8> {
     let wrap = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
     let algorithm = wrap(0x30, &[0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00]);
     let hash = wrap(0x04, &[0xff; 20]);
-    let serial = wrap(0x02, &[0x7e, 0xfb, 0xef, 0xbe]);
+    let serial = wrap(0x02, &[0x7e, 0x7e, 0x7e, 0xfb, 0xef, 0xbe]);
     let id = wrap(0x30, &[algorithm, hash.clone(), hash, serial].concat());
     wrap(0x30, &wrap(0x30, &wrap(0x30, &wrap(0x30, &id))))
 }

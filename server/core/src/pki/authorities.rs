@@ -5,8 +5,8 @@ use super::{
     Error,
     csr::sha256,
     keys::{Kek, KeyError},
-    profile::{self, Kind, Publication, Subject},
     ocsp::IssuerNames,
+    profile::{self, Kind, Publication, Subject},
     recognise, store,
 };
 use crate::{clock::Clock, db::Db, entropy::Entropy};

@@ -80,7 +80,10 @@ impl Pki {
 
     /// Whether a revocation is known that is in no published list.
     pub(super) fn crl_outdated(&self) -> bool {
-        self.authorities.load().iter().any(|a| publishes(a, self.clock.now()) && self.published.read().get(&a.id).is_some_and(|held| self.lags(a, held)))
+        self.authorities
+            .load()
+            .iter()
+            .any(|a| publishes(a, self.clock.now()) && self.published.read().get(&a.id).is_some_and(|held| self.lags(a, held)))
     }
 
     fn is_due(&self, authority: &Authority) -> bool {
@@ -90,7 +93,8 @@ impl Pki {
     }
 
     fn lags(&self, authority: &Authority, held: &PublishedCrl) -> bool {
-        let ended = || self.authorities.load().iter().any(|a| a.issuer_id == authority.id && a.ended_at.is_some_and(|at| at > held.this_update));
+        let ended =
+            || self.authorities.load().iter().any(|a| a.issuer_id == authority.id && a.ended_at.is_some_and(|at| at > held.this_update));
         self.statuses.revoked_seq(&authority.id) > held.trust_seq || ended()
     }
 
@@ -123,16 +127,21 @@ impl Pki {
         // The row's lock comes first: whoever publishes next has a greater number and sees at least as much.
         let (number, before, _) = store::next_crl(&mut tx, &authority.id, &authority.org, now.0 / 1000).await?;
         let seq = store::trust_seq(&mut tx).await?;
-        let mut entries: Vec<RevokedCertParams> =
-            store::revoked(&mut tx, &authority.id, before).await?.iter().map(|r| entry(&r.serial, Revocation::of(&r.reason, r.revoked_at))).collect::<Result<_, _>>()?;
+        let mut entries: Vec<RevokedCertParams> = store::revoked(&mut tx, &authority.id, before)
+            .await?
+            .iter()
+            .map(|r| entry(&r.serial, Revocation::of(&r.reason, r.revoked_at)))
+            .collect::<Result<_, _>>()?;
         entries.extend(self.ended_under(authority)?);
         let count = entries.len();
         let params = CertificateRevocationListParams {
             this_update: instant(now)?,
             next_update: instant(until)?,
             crl_number: SerialNumber::from_slice(&number.to_be_bytes()),
+            // Without one for the root: it is in none of its own certificate, and a client that checks that one too would find another list's scope.
             issuing_distribution_point: authority
                 .publication()
+                .filter(|_| authority.kind != Kind::Root)
                 .map(|at| CrlIssuingDistributionPoint { distribution_point: CrlDistributionPoint { uris: vec![at.crl()] }, scope: None }),
             revoked_certs: entries,
             // The builder would make one of its own (P-9).
@@ -141,7 +150,8 @@ impl Pki {
         let der = params.signed_by(signer)?.der().to_vec();
         store::set_crl(&mut tx, &authority.id, now, until, seq, &der).await?;
         let detail = json!({ "number": number, "entries": count, "until": until, "sha256": hex::encode(sha256(&der)) });
-        audit::append(&mut tx, &Actor::system(authority.org.clone()), self.clock.now(), "crl.publish", authority.id.as_str(), &detail).await?;
+        audit::append(&mut tx, &Actor::system(authority.org.clone()), self.clock.now(), "crl.publish", authority.id.as_str(), &detail)
+            .await?;
         tx.commit().await?;
         tracing::info!(authority = %authority.id, number, entries = count, "list of revoked certificates published");
         self.hold(&authority.id, PublishedCrl::of(der, number, now, until, seq));

@@ -43,7 +43,8 @@ fn all() -> Set {
     let server = sign(Kind::Server, &Subject::server("default", &names).unwrap(), Some((&server_ca, &server_key)), &key());
     let device =
         sign(Kind::Device, &Subject::device("fleet.example.com", "default", &gw1()).unwrap(), Some((&device_ca, &device_key)), &key());
-    let responder = sign(Kind::OcspSigner, &Subject::responder("default", "Fleetward Device CA G1-1"), Some((&device_ca, &device_key)), &key());
+    let responder =
+        sign(Kind::OcspSigner, &Subject::responder("default", "Fleetward Device CA G1-1"), Some((&device_ca, &device_key)), &key());
     Set {
         certificates: vec![
             (Kind::Root, root),

@@ -20,11 +20,7 @@ use wire::{
     ids::{AuthorityId, OrgId},
     pki::RevocationReason,
 };
-use x509_parser::{
-    certificate::X509Certificate,
-    prelude::FromDer as _,
-    revocation_list::CertificateRevocationList,
-};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
 const HOUR: i64 = 3_600_000;
 
@@ -336,7 +332,11 @@ async fn a43_foreign_issuers_many_requests_and_giant_nonces_are_refused() {
     let mut params = rcgen::CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let stranger = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-    for list in [vec![about(stranger.der(), &[1], Hash::Sha256)], vec![one.clone(), about(&server, &[1], Hash::Sha1)], vec![about(&root, &[1], Hash::Sha1)]] {
+    for list in [
+        vec![about(stranger.der(), &[1], Hash::Sha256)],
+        vec![one.clone(), about(&server, &[1], Hash::Sha1)],
+        vec![about(&root, &[1], Hash::Sha1)],
+    ] {
         assert_eq!(refused(&ask(&list, None)), Status::Unauthorized as u8);
     }
     assert_eq!(opened(&ask(&vec![one.clone(); ocsp::MOST], None)).0.len(), ocsp::MOST);
