@@ -15,5 +15,6 @@ CREATE TABLE crls (
 -- What a list is made of.
 CREATE INDEX certificates_revoked ON certificates (issuer_id, not_after) WHERE state IN ('revoked', 'superseded');
 
--- When it was retired or given up as compromised.
+-- When it was retired or given up as compromised, and trust_clock.seq then.
 ALTER TABLE authorities ADD COLUMN ended_at BIGINT;
+ALTER TABLE authorities ADD COLUMN ended_seq BIGINT;

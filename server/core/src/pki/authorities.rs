@@ -9,7 +9,11 @@ use super::{
     profile::{self, Kind, Publication, Subject},
     recognise, store,
 };
-use crate::{clock::Clock, db::Db, entropy::Entropy};
+use crate::{
+    clock::Clock,
+    db::{Db, Tx},
+    entropy::Entropy,
+};
 use rcgen::{Issuer, KeyPair, PublicKeyData, SigningKey};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
@@ -89,14 +93,12 @@ pub(super) struct Authority {
     pub not_before: Timestamp,
     pub not_after: Timestamp,
     pub state: AuthorityState,
-    /// Of the certificate itself, as its issuer's list names it.
-    pub serial: Vec<u8>,
     /// Subject key identifier (P-9).
     pub ski: Vec<u8>,
     /// How OCSP requests name it.
     pub names: IssuerNames,
-    /// When it was retired or given up.
-    pub ended_at: Option<Timestamp>,
+    /// Trust clock of when it was retired or given up.
+    pub ended_seq: Option<i64>,
     signer: Option<Issuer<'static, GuardedKey>>,
 }
 
@@ -151,18 +153,27 @@ pub(super) fn aad(id: &AuthorityId, spki_sha256: &[u8]) -> Vec<u8> {
 }
 
 /// A made authority, before it is stored.
-struct Made {
-    id: AuthorityId,
-    kind: Kind,
+pub(super) struct Made {
+    pub id: AuthorityId,
+    pub kind: Kind,
+    generation: i64,
     issuer: AuthorityId,
     serial: [u8; 20],
-    subject: Subject,
+    pub subject: Subject,
     validity: profile::Validity,
     ski: Vec<u8>,
     spki_sha256: [u8; 32],
     der: CertificateDer<'static>,
     sealed: Vec<u8>,
     signer: Issuer<'static, GuardedKey>,
+}
+
+/// Who signs a new authority.
+#[derive(Clone, Copy)]
+pub(super) struct Parent<'a> {
+    pub id: &'a AuthorityId,
+    pub not_after: Timestamp,
+    pub signer: &'a Issuer<'static, GuardedKey>,
 }
 
 /// What making and opening authorities takes.
@@ -187,9 +198,10 @@ impl Forge<'_> {
                 return Ok(());
             }
             let now = self.clock.now();
-            let root = self.make(Kind::Root, &slug, "G1", now, None)?;
-            let device = self.make(Kind::DeviceAuthority, &slug, "G1-1", now, Some(&root))?;
-            let server = self.make(Kind::ServerAuthority, &slug, "G1-1", now, Some(&root))?;
+            let root = self.make(Kind::Root, &slug, ("G1", 1), now, None)?;
+            let parent = Parent { id: &root.id, not_after: root.validity.until, signer: &root.signer };
+            let device = self.make(Kind::DeviceAuthority, &slug, ("G1-1", 1), now, Some(parent))?;
+            let server = self.make(Kind::ServerAuthority, &slug, ("G1-1", 1), now, Some(parent))?;
             match self.store(org, &[root, device, server], now).await {
                 // The other instance was first, and its authorities are ours too; or a serial was drawn twice. Looking again tells.
                 Err(Error::Db(e)) if e.is_unique() => {}
@@ -199,10 +211,18 @@ impl Forge<'_> {
         Err(Error::Serial)
     }
 
-    fn make(&self, kind: Kind, slug: &str, generation: &str, now: Timestamp, root: Option<&Made>) -> Result<Made, Error> {
+    /// Makes an authority with a key and a name of its own: the generation in words and as a number (P-7).
+    pub fn make(
+        &self,
+        kind: Kind,
+        slug: &str,
+        (name, generation): (&str, i64),
+        now: Timestamp,
+        root: Option<Parent<'_>>,
+    ) -> Result<Made, Error> {
         let id: AuthorityId = self.entropy.id(now);
-        let subject = Subject::authority(kind, slug, generation);
-        let validity = profile::validity(kind, now, root.map(|r| r.validity.until)).ok_or(Error::AuthorityExpiring)?;
+        let subject = Subject::authority(kind, slug, name);
+        let validity = profile::validity(kind, now, root.map(|r| r.not_after)).ok_or(Error::AuthorityExpiring)?;
         let serial = profile::serial(self.entropy.bytes());
         let published = root.filter(|_| !self.base_url.is_empty()).map(|r| Publication { base_url: self.base_url, issuer: r.id.as_str() });
         let params = profile::parameters(kind, &subject, serial, validity, published)?;
@@ -212,56 +232,58 @@ impl Forge<'_> {
         let sealed = self.kek.seal(&aad(&id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?;
         let ski = params.key_identifier(&pair);
         let der = match root {
-            Some(root) => params.signed_by(&pair, &root.signer)?,
+            Some(root) => params.signed_by(&pair, root.signer)?,
             None => params.self_signed(&GuardedKey { key: KeyPair::try_from(pair.serialized_der())?, may: &[Kind::Root], own: None })?,
         };
         let der: CertificateDer<'static> = der.into();
         let signer = guarded(&der, kind, pair)?;
         let issuer = root.map_or_else(|| id.clone(), |r| r.id.clone());
-        Ok(Made { id, kind, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
+        Ok(Made { id, kind, generation, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
     }
 
     async fn store(&self, org: &OrgId, made: &[Made], now: Timestamp) -> Result<(), Error> {
         let mut tx = self.db.write().await?;
         for a in made {
-            let subject = a.subject.line();
-            store::insert_authority(
-                &mut tx,
-                &store::NewAuthority {
-                    id: &a.id,
-                    org,
-                    kind: a.kind.as_str(),
-                    generation: 1,
-                    issuer: &a.issuer,
-                    serial: &a.serial,
-                    subject: &subject,
-                    profile_version: profile::VERSION,
-                    ski: &a.ski,
-                    spki_sha256: &a.spki_sha256,
-                    fingerprint: &sha256(&a.der),
-                    der: &a.der,
-                    sealed_key: &a.sealed,
-                    base_url: self.base_url,
-                    not_before: a.validity.from,
-                    not_after: a.validity.until,
-                    now,
-                },
-            )
-            .await?;
-            let detail = serde_json::json!({ "kind": a.kind.as_str(), "subject": subject, "fingerprint": hex::encode(sha256(&a.der)) });
-            crate::access::audit::append(
-                &mut tx,
-                &crate::access::Actor::system(org.clone()),
-                now,
-                "authority.create",
-                a.id.as_str(),
-                &detail,
-            )
-            .await?;
+            self.insert(&mut tx, &crate::access::Actor::system(org.clone()), a, AuthorityState::Active, now).await?;
         }
         tx.commit().await?;
         tracing::info!(%org, "root, device and server authority made; the root's key is sealed in the database");
         Ok(())
+    }
+
+    /// Writes a made authority down, in this state, with its audit entry.
+    pub async fn insert(
+        &self,
+        tx: &mut Tx,
+        actor: &crate::access::Actor,
+        a: &Made,
+        state: AuthorityState,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let subject = a.subject.line();
+        let row = store::NewAuthority {
+            id: &a.id,
+            org: &actor.org,
+            kind: a.kind.as_str(),
+            generation: a.generation,
+            issuer: &a.issuer,
+            serial: &a.serial,
+            subject: &subject,
+            profile_version: profile::VERSION,
+            ski: &a.ski,
+            spki_sha256: &a.spki_sha256,
+            fingerprint: &sha256(&a.der),
+            der: &a.der,
+            sealed_key: &a.sealed,
+            base_url: self.base_url,
+            not_before: a.validity.from,
+            not_after: a.validity.until,
+            state,
+            now,
+        };
+        store::insert_authority(tx, &row).await?;
+        let detail = serde_json::json!({ "kind": a.kind.as_str(), "subject": subject, "fingerprint": hex::encode(sha256(&a.der)) });
+        Ok(crate::access::audit::append(tx, actor, now, "authority.create", a.id.as_str(), &detail).await?)
     }
 
     /// Reads every authority. Keys that `known` holds are kept, new ones are opened and tested; a wrong one is an error, never skipped (K-2).
@@ -310,10 +332,9 @@ impl Forge<'_> {
             not_before: Timestamp(r.not_before),
             not_after: Timestamp(r.not_after),
             state,
-            serial: r.serial,
             ski,
             names: IssuerNames::of(&name, &public),
-            ended_at: r.ended_at.map(Timestamp),
+            ended_seq: r.ended_seq,
             signer,
         }))
     }

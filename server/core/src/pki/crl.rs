@@ -93,9 +93,9 @@ impl Pki {
     }
 
     fn lags(&self, authority: &Authority, held: &PublishedCrl) -> bool {
-        let ended =
-            || self.authorities.load().iter().any(|a| a.issuer_id == authority.id && a.ended_at.is_some_and(|at| at > held.this_update));
-        self.statuses.revoked_seq(&authority.id) > held.trust_seq || ended()
+        let all = self.authorities.load();
+        let mut ended = all.iter().filter(|a| a.issuer_id == authority.id).filter_map(|a| a.ended_seq);
+        self.statuses.revoked_seq(&authority.id) > held.trust_seq || ended.any(|seq| seq > held.trust_seq)
     }
 
     /// Lists that another instance has published, or this one before it was started again.
@@ -132,7 +132,11 @@ impl Pki {
             .iter()
             .map(|r| entry(&r.serial, Revocation::of(&r.reason, r.revoked_at)))
             .collect::<Result<_, _>>()?;
-        entries.extend(self.ended_under(authority)?);
+        // Authorities that this one has signed.
+        for (serial, state, at) in store::ended_under(&mut tx, &authority.id, before).await? {
+            let reason = if state == AuthorityState::Compromised.as_str() { CA_COMPROMISE } else { SUPERSEDED };
+            entries.push(entry(&serial, Revocation { at: Timestamp(at), reason })?);
+        }
         let count = entries.len();
         let params = CertificateRevocationListParams {
             this_update: instant(now)?,
@@ -156,18 +160,6 @@ impl Pki {
         tracing::info!(authority = %authority.id, number, entries = count, "list of revoked certificates published");
         self.hold(&authority.id, PublishedCrl::of(der, number, now, until, seq));
         Ok(())
-    }
-
-    /// Authorities that this one has signed and that have ended before their time.
-    fn ended_under(&self, issuer: &Authority) -> Result<Vec<RevokedCertParams>, Error> {
-        let all = self.authorities.load();
-        let ended = all.iter().filter(|a| a.issuer_id == issuer.id && a.id != issuer.id);
-        ended
-            .filter_map(|a| {
-                let reason = if a.state == AuthorityState::Compromised { CA_COMPROMISE } else { SUPERSEDED };
-                Some(entry(&a.serial, Revocation { at: a.ended_at?, reason }))
-            })
-            .collect()
     }
 }
 

@@ -10,6 +10,7 @@ pub mod csr;
 mod decode;
 mod der;
 mod error;
+mod generations;
 mod issue;
 mod keys;
 mod listener;

@@ -69,8 +69,8 @@ impl Pki {
         self.settle().await?;
         self.trust.forget_ended();
         self.statuses.forget_ended(self.clock.now());
-        self.renew_identity().await?;
-        self.publish().await
+        self.publish().await?;
+        self.renew_identity().await
     }
 
     /// Whatever others are to be told by now: lists of revoked certificates, and who answers for them.

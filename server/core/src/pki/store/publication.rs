@@ -17,6 +17,9 @@ pub(super) const REVOKED: Sql = Sql::same(
      FROM certificates WHERE issuer_id = $1 AND state IN ('revoked', 'superseded') AND not_after >= $2 AND fingerprint IS NOT NULL \
      ORDER BY not_after, serial",
 );
+pub(super) const ENDED_UNDER: Sql = Sql::same(
+    "SELECT serial, state, ended_at FROM authorities WHERE issuer_id = $1 AND ended_at IS NOT NULL AND not_after >= $2 ORDER BY serial",
+);
 pub(super) const SET_CRL: Sql =
     Sql::same("UPDATE crls SET this_update = $2, next_update = $3, trust_seq = $4, der = $5 WHERE authority_id = $1");
 pub(super) const CRLS: Sql = Sql::same("SELECT authority_id, number FROM crls WHERE this_update > 0 ORDER BY authority_id");
@@ -46,6 +49,16 @@ pub(in crate::pki) struct RevokedRecord {
 /// The authority's revoked and superseded certificates that had not ended at `since`.
 pub(in crate::pki) async fn revoked(on: &mut impl Conn, issuer: &AuthorityId, since: i64) -> Result<Vec<RevokedRecord>, Error> {
     rows!(on, RevokedRecord, REVOKED, issuer.as_str(), since)
+}
+
+/// Serial, state and end of the authorities that this one has signed, that have ended before their time and whose certificates had not ended at
+/// `since`.
+pub(in crate::pki) async fn ended_under(
+    on: &mut impl Conn,
+    issuer: &AuthorityId,
+    since: i64,
+) -> Result<Vec<(Vec<u8>, String, i64)>, Error> {
+    rows!(on, (Vec<u8>, String, i64), ENDED_UNDER, issuer.as_str(), since)
 }
 
 #[derive(sqlx::FromRow)]
