@@ -58,7 +58,7 @@ impl Pki {
         self.published.read().get(authority).cloned()
     }
 
-    /// The authority's certificate (RFC 5280 §4.2.2.1, caIssuers). A look into memory.
+    /// The authority's certificate (RFC 5280 §4.2.2.1, `caIssuers`). A look into memory.
     pub fn authority_certificate(&self, authority: &AuthorityId) -> Option<CertificateDer<'static>> {
         self.authorities.load().iter().find(|a| a.id == *authority).map(|a| a.der.clone())
     }

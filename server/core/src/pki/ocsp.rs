@@ -87,7 +87,7 @@ impl IssuerNames {
 pub enum Hash {
     /// RFC 5019's only one; what most clients send.
     Sha1,
-    /// RFC 9654's peers.
+    /// What newer ones send.
     Sha256,
     /// None that we can compare with.
     Other,
@@ -140,7 +140,7 @@ pub fn request(input: &[u8]) -> Option<Request<'_>> {
     }
     let certificates = list.into_iter().map(one).collect::<Option<_>>()?;
     let nonce = match extensions {
-        Some(extensions) => nonce(extensions)?,
+        Some(extensions) => nonce(extensions).ok()?,
         None => None,
     };
     Some(Request { certificates, nonce })
@@ -179,7 +179,9 @@ fn one(request: Value<'_>) -> Option<CertId<'_>> {
 }
 
 /// Id, whether it is critical, value.
-fn extension(value: Value<'_>) -> Option<(&[u8], bool, &[u8])> {
+type Extension<'a> = (&'a [u8], bool, &'a [u8]);
+
+fn extension(value: Value<'_>) -> Option<Extension<'_>> {
     let (id, critical, content) = match of(value, SEQUENCE)?[..] {
         [id, content] => (id, false, content),
         [id, Value { tag: 0x01, content: [0xff] }, content] => (id, true, content),
@@ -189,7 +191,7 @@ fn extension(value: Value<'_>) -> Option<(&[u8], bool, &[u8])> {
 }
 
 /// `[n] EXPLICIT Extensions`, never empty (RFC 5280 §4.1).
-fn extensions(tagged: Value<'_>) -> Option<Vec<(&[u8], bool, &[u8])>> {
+fn extensions(tagged: Value<'_>) -> Option<Vec<Extension<'_>>> {
     let [list] = der::children(tagged.content).ok()?[..] else { return None };
     let found: Vec<_> = of(list, SEQUENCE)?.into_iter().map(extension).collect::<Option<_>>()?;
     (!found.is_empty()).then_some(found)
@@ -199,22 +201,25 @@ fn unknown_extensions(tagged: Value<'_>) -> Option<()> {
     extensions(tagged)?.iter().all(|(_, critical, _)| !critical).then_some(())
 }
 
+/// The request is malformed.
+struct Malformed;
+
 /// The nonce among the request's extensions, of 1 to 128 octets (RFC 9654 §2.1: any other length is malformed).
-fn nonce(tagged: Value<'_>) -> Option<Option<&[u8]>> {
+fn nonce(tagged: Value<'_>) -> Result<Option<&[u8]>, Malformed> {
     let mut nonce = None;
-    for (id, critical, content) in extensions(tagged)? {
+    for (id, critical, content) in extensions(tagged).ok_or(Malformed)? {
         if id == NONCE {
-            let (value, rest) = der::split(content).ok()?;
+            let (value, rest) = der::split(content).map_err(|_| Malformed)?;
             let sized = (1..=LONGEST_NONCE).contains(&value.content.len());
             if nonce.is_some() || value.tag != OCTET_STRING || !rest.is_empty() || !sized {
-                return None;
+                return Err(Malformed);
             }
             nonce = Some(value.content);
         } else if critical {
-            return None;
+            return Err(Malformed);
         }
     }
-    Some(nonce)
+    Ok(nonce)
 }
 
 /// What is said about one certificate.

@@ -66,7 +66,7 @@ pub fn kind(tbs: &[u8]) -> Result<Kind, Foreign> {
     if life <= 0 || life * 1000 > kind.life() + BACKDATE {
         return Err(Foreign("validity"));
     }
-    let no_check = |e: &X509Extension<'_>| e.oid.iter().is_some_and(|mut arcs| arcs.by_ref().eq(NO_CHECK.iter().copied()));
+    let no_check = |e: &X509Extension<'_>| e.oid.iter().is_some_and(|arcs| arcs.eq(NO_CHECK.iter().copied()));
     let known = tbs.extensions().iter().all(|e| {
         use ParsedExtension as P;
         matches!(

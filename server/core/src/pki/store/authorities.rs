@@ -154,15 +154,15 @@ pub(in crate::pki) async fn authorities(on: &mut impl Conn) -> Result<Vec<Author
 }
 
 #[derive(sqlx::FromRow)]
-pub(in crate::pki) struct SealedKey {
+pub(in crate::pki) struct KeyRecord {
     pub id: String,
     pub spki_sha256: Vec<u8>,
     pub sealed_key: Vec<u8>,
 }
 
 /// Every authority's key that is on this machine.
-pub(in crate::pki) async fn sealed_keys(on: &mut impl Conn) -> Result<Vec<SealedKey>, Error> {
-    rows!(on, SealedKey, SEALED_KEYS)
+pub(in crate::pki) async fn sealed_keys(on: &mut impl Conn) -> Result<Vec<KeyRecord>, Error> {
+    rows!(on, KeyRecord, SEALED_KEYS)
 }
 
 pub(in crate::pki) async fn set_sealed_key(tx: &mut Tx, id: &AuthorityId, sealed: &[u8]) -> Result<(), Error> {

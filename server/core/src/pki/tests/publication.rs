@@ -183,7 +183,7 @@ fn a_list_is_recognised_as_its_issuers_own_or_refused() {
     let judge = |params: &CertificateRevocationListParams, ca: &rcgen::Certificate| {
         let list = params.signed_by(&Issuer::from_ca_cert_der(ca.der(), &key).unwrap()).unwrap();
         let (_, parsed) = CertificateRevocationList::from_der(list.der()).unwrap();
-        recognise::list(parsed.tbs_cert_list.as_ref(), &name, &ski).map_err(|e| e.to_string())
+        recognise::list(parsed.tbs_cert_list.as_ref(), &name, &ski).map_err(|why| why.0)
     };
     judge(&good, &ours).unwrap();
     assert!(judge(&good, &other).unwrap_err().contains("another issuer's"));
@@ -210,10 +210,8 @@ const NONCE_OID: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02]
 /// `Request` about this serial of this issuer.
 fn about(issuer: &[u8], serial: &[u8], hash: Hash) -> Vec<u8> {
     let (name, _, key) = recognise::authority(issuer).unwrap();
-    let (oid, digest): (_, fn(&[u8]) -> Vec<u8>) = match hash {
-        Hash::Sha256 => (SHA256_OID, |b| crate::hash::sha256(b).to_vec()),
-        _ => (SHA1_OID, sha1),
-    };
+    let oid = if hash == Hash::Sha256 { SHA256_OID } else { SHA1_OID };
+    let digest = |bytes: &[u8]| if hash == Hash::Sha256 { crate::hash::sha256(bytes).to_vec() } else { sha1(bytes) };
     let algorithm = encode(0x30, &[encode(0x06, oid), encode(0x05, &[])].concat());
     let id = [algorithm, encode(0x04, &digest(&name)), encode(0x04, &digest(&key)), encode(0x02, serial)].concat();
     encode(0x30, &encode(0x30, &id))
