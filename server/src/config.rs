@@ -39,6 +39,11 @@ pub struct Config {
     pub enrol_url: Option<String>,
     /// Host names and IP addresses in the certificate of the device and enrol listeners.
     pub device_names: Vec<String>,
+    /// Where third parties ask for lists of revoked certificates, OCSP answers and authorities' certificates; plain HTTP, all of it signed.
+    pub publish_addr: SocketAddr,
+    /// That listener's address as third parties know it, `http://…`; frozen into an authority, and into the certificates it issues, when the
+    /// authority is made. Without it certificates name none.
+    pub publish_url: Option<String>,
     /// Where health, readiness and metrics are; a loopback address.
     pub ops_addr: SocketAddr,
     /// File with a `postgres://…` URL; without it the embedded database in `data` is used.
@@ -86,6 +91,8 @@ impl Default for Config {
             enrol_addr: any(8444),
             enrol_url: None,
             device_names: vec!["localhost".into(), "127.0.0.1".into()],
+            publish_addr: local(8081),
+            publish_url: None,
             ops_addr: local(9090),
             database_url_file: None,
             database_connections: 10,
@@ -150,6 +157,14 @@ pub struct Flags {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device_names: Option<Vec<String>>,
+    /// Revocation lists, OCSP and authorities, plain HTTP [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish_addr: Option<SocketAddr>,
+    /// That listener as third parties know it, http://…; frozen into authorities when they are made
+    #[arg(long, value_name = "URL", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish_url: Option<String>,
     /// Health, readiness, metrics; loopback [default: 127.0.0.1:9090]
     #[arg(long, value_name = "ADDR", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ mod hardening;
 pub mod http;
 pub mod lifecycle;
 pub mod observe;
+pub mod publish;
 pub mod run;
 pub mod tls;
 mod workers;

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub download_bytes: Counter,
     /// Live sockets of browsers.
     pub live_sockets: Gauge,
+    /// Requests of third parties by what they asked for and status; connections that were shed.
+    pub published: Family<Labels, Counter>,
 }
 
 impl Default for Metrics {
@@ -71,7 +73,7 @@ impl Metrics {
     }
 
     fn in_registry(mut registry: Registry) -> Self {
-        let (requests, enrolments) = (Family::default(), Family::default());
+        let (requests, enrolments, published) = (Family::default(), Family::default(), Family::default());
         let (channels, live_sockets) = (Gauge::default(), Gauge::default());
         let (samples, download_bytes) = (Counter::default(), Counter::default());
         registry.register("http_requests", "Requests on the operator listener by status", Family::clone(&requests));
@@ -80,7 +82,8 @@ impl Metrics {
         registry.register("samples_acknowledged", "Samples acknowledged after their commit", Counter::clone(&samples));
         registry.register("download_bytes", "Bytes of artifacts sent to devices", Counter::clone(&download_bytes));
         registry.register("live_sockets", "Live sockets of browsers", Gauge::clone(&live_sockets));
-        Self { registry: Arc::new(registry), requests, enrolments, channels, samples, download_bytes, live_sockets }
+        registry.register("published", "Requests of third parties by what they asked for and status", Family::clone(&published));
+        Self { registry: Arc::new(registry), requests, enrolments, channels, samples, download_bytes, live_sockets, published }
     }
 
     /// All of them in the `OpenMetrics` text form.

@@ -6,6 +6,7 @@ use crate::{
     http::{self, Operator, ops},
     lifecycle::Lifecycle,
     observe::{Counted, Metrics},
+    publish::{self, Publisher},
     tls::{self, Endpoint, Limits, Registry, Stats, Stop},
     workers,
 };
@@ -36,6 +37,8 @@ pub struct Running {
     pub device_addr: SocketAddr,
     /// Where devices enrol.
     pub enrol_addr: SocketAddr,
+    /// Where third parties ask.
+    pub publish_addr: SocketAddr,
     /// Where health and metrics are.
     pub ops_addr: SocketAddr,
     /// Its tasks.
@@ -49,15 +52,13 @@ pub async fn open(config: &Config, serves: bool, clock: Arc<dyn Clock>, entropy:
     private_folder(&config.data).with_context(|| format!("making the data folder {}", config.data.display()))?;
     let postgres = config.postgres()?;
     let kek = kek(config, postgres.as_deref(), &*entropy).await?;
-    let settings = Settings {
-        data: config.data.clone(),
-        serves,
-        postgres,
-        postgres_connections: config.database_connections,
-        kek,
-        pki: PkiSettings { trust_domain: config.trust_domain.clone(), device_hostnames: config.device_names.clone(), crl_base_url: None },
-        urls,
+    let pki = PkiSettings {
+        trust_domain: config.trust_domain.clone(),
+        device_hostnames: config.device_names.clone(),
+        crl_base_url: config.publish_url.clone(),
     };
+    let settings =
+        Settings { data: config.data.clone(), serves, postgres, postgres_connections: config.database_connections, kek, pki, urls };
     Fleet::open(settings, clock, entropy).await.context("opening the fleet")
 }
 
@@ -122,6 +123,7 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     let (operator, operator_addr) = bind("operator_addr", config.operator_addr).await?;
     let (device, device_addr) = bind("device_addr", config.device_addr).await?;
     let (enrol, enrol_addr) = bind("enrol_addr", config.enrol_addr).await?;
+    let (published, publish_addr) = bind("publish_addr", config.publish_addr).await?;
     let (ops_listener, ops_addr) = bind("ops_addr", config.ops_addr).await?;
 
     let urls = urls(&config, device_addr, enrol_addr);
@@ -148,6 +150,8 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     };
     let device_tls = tls::device(fleet.pki(), clock.clone()).await.context("TLS of the device listener")?;
     let enrol_tls = tls::enrol(fleet.pki(), clock).await.context("TLS of the enrol listener")?;
+    // Third parties find the lists there from the first moment on.
+    fleet.pki().publish().await.context("publishing lists of revoked certificates")?;
     let operator_tls = match (&config.operator_tls_cert, &config.operator_tls_key) {
         (Some(cert), Some(key)) => Some(http::tls(cert, key)?),
         _ => None,
@@ -161,6 +165,8 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
         tls::serve(device, endpoint(device_router(devices.clone()), device_tls, device_stats, false), stop.clone()),
     );
     lifecycle.spawn("enrol listener", tls::serve(enrol, endpoint(enrol_router(devices), enrol_tls, enrol_stats, true), stop.clone()));
+    let publisher = Publisher { fleet: fleet.clone(), metrics: metrics.clone() };
+    lifecycle.spawn("publish listener", publish::serve(published, publisher, stop.clone()));
     let operator_state = Operator { fleet: fleet.clone(), metrics: metrics.clone(), secure, stop: stop.clone() };
     lifecycle.spawn("operator listener", http::serve(operator, operator_state, operator_tls, operator_stats));
     let state = ops::Ops { fleet: fleet.clone(), metrics, stopping: lifecycle.soft() };
@@ -174,8 +180,19 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
         );
     }
     let scheme = if config.operator_tls_cert.is_some() { "https" } else { "http" };
-    tracing::info!("console {scheme}://{operator_addr}  devices {device_addr}  enrolment {enrol_addr}  health http://{ops_addr}");
-    Ok(Running { fleet, operator_addr, device_addr, enrol_addr, ops_addr, lifecycle, drain: Duration::from_secs(config.drain_s) })
+    tracing::info!(
+        "console {scheme}://{operator_addr}  devices {device_addr}  enrolment {enrol_addr}  publication http://{publish_addr}  health http://{ops_addr}"
+    );
+    Ok(Running {
+        fleet,
+        operator_addr,
+        device_addr,
+        enrol_addr,
+        publish_addr,
+        ops_addr,
+        lifecycle,
+        drain: Duration::from_secs(config.drain_s),
+    })
 }
 
 impl Running {

@@ -5,6 +5,7 @@
 mod console;
 mod journey;
 mod live;
+mod publish;
 mod rest;
 mod soak;
 mod stop;

@@ -165,8 +165,13 @@ impl Process {
     async fn start(config: &Config) -> Self {
         let mut serve = Command::new(env!("CARGO_BIN_EXE_fleetward"));
         serve.arg("serve").stdin(Stdio::null()).kill_on_drop(true).env("FLEETWARD_DATA", &config.data).env("FLEETWARD_DRAIN_S", "30");
-        let addresses =
-            [("OPERATOR", config.operator_addr), ("DEVICE", config.device_addr), ("ENROL", config.enrol_addr), ("OPS", config.ops_addr)];
+        let addresses = [
+            ("OPERATOR", config.operator_addr),
+            ("DEVICE", config.device_addr),
+            ("ENROL", config.enrol_addr),
+            ("PUBLISH", config.publish_addr),
+            ("OPS", config.ops_addr),
+        ];
         for (listener, address) in addresses {
             serve.env(format!("FLEETWARD_{listener}_ADDR"), address.to_string());
         }

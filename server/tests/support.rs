@@ -22,6 +22,11 @@ fn any_port() -> SocketAddr {
 
 impl TestServer {
     pub async fn start(kind: EngineKind) -> Self {
+        Self::start_with(kind, |config| config).await
+    }
+
+    /// One that is configured a little differently.
+    pub async fn start_with(kind: EngineKind, change: impl FnOnce(Config) -> Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database_url_file = match kind {
             EngineKind::Sqlite => None,
@@ -32,17 +37,18 @@ impl TestServer {
                 Some(file)
             }
         };
-        let config = Config {
+        let config = change(Config {
             data: folder.path().join("data"),
             operator_addr: any_port(),
             device_addr: any_port(),
             enrol_addr: any_port(),
+            publish_addr: any_port(),
             ops_addr: any_port(),
             database_url_file,
             database_connections: 6,
             drain_s: 10,
             ..Config::default()
-        };
+        });
         let running = server::run::start_with(config.clone(), Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
         let http = Client::builder().redirect(Policy::none()).cookie_store(true).timeout(Duration::from_secs(30)).build().unwrap();
         Self { running, config, folder, http }
@@ -102,8 +108,8 @@ impl TestServer {
 
     /// Stops it and gives what another server goes on with, on the same addresses; the folder goes with its guard.
     pub async fn stop_to_go_on(self) -> (Config, tempfile::TempDir) {
-        let Running { operator_addr, device_addr, enrol_addr, ops_addr, .. } = self.running;
-        let config = Config { operator_addr, device_addr, enrol_addr, ops_addr, ..self.config };
+        let Running { operator_addr, device_addr, enrol_addr, publish_addr, ops_addr, .. } = self.running;
+        let config = Config { operator_addr, device_addr, enrol_addr, publish_addr, ops_addr, ..self.config };
         self.running.stop().await.unwrap();
         (config, self.folder)
     }

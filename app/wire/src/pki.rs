@@ -61,6 +61,17 @@ pub struct AuthorityRow {
 /// How many weeks the calendar of ends shows.
 pub const WEEKS: u32 = 52;
 
+/// What an issuing authority issues to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AuthorityUse {
+    /// Devices.
+    Device,
+    /// The listeners that devices connect to.
+    Server,
+}
+
 /// Which certificates to list. The same shape is a page's URL and a REST query.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CertificateQuery {

@@ -34,6 +34,7 @@ impl Fleetward {
             operator_addr: any,
             device_addr: any,
             enrol_addr: any,
+            publish_addr: any,
             ops_addr: any,
             ..Config::default()
         };

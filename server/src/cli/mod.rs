@@ -1,6 +1,7 @@
 //! The command line of `fleetward`. Owns its words; each command is a few lines over the core. Commands beside a running server open the same
 //! folder without serving it.
 
+mod ca;
 mod kek;
 mod key;
 mod people;
@@ -66,6 +67,13 @@ enum Command {
         #[command(subcommand)]
         command: KekCommand,
     },
+    /// Authorities, one generation after another
+    Ca {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: ca::Ca,
+    },
     /// The audit log
     Audit {
         #[command(flatten)]
@@ -125,6 +133,7 @@ impl Cli {
             | Command::User { flags, .. }
             | Command::Token { flags, .. }
             | Command::Kek { flags, .. }
+            | Command::Ca { flags, .. }
             | Command::Audit { flags, .. }
             | Command::Key(Key::Add { flags, .. }) => flags,
         };
@@ -159,6 +168,7 @@ impl Command {
         let fleet = beside(&config, matches!(self, Self::Kek { .. })).await?;
         let outcome = match self {
             Self::User { command, .. } => people::user(&fleet, command).await,
+            Self::Ca { command, .. } => ca::run(&fleet, command).await,
             Self::Token { command, .. } => people::token(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,

@@ -41,6 +41,7 @@ impl Config {
         };
         url("device_url", &self.device_url)?;
         url("enrol_url", &self.enrol_url)?;
+        self.check_publish_url()?;
         self.check_ports()?;
         let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
         if !(1..=255).contains(&self.trust_domain.len()) || !self.trust_domain.bytes().all(letters) {
@@ -55,12 +56,28 @@ impl Config {
             .map_err(|e| anyhow::anyhow!("log: {:?} is not a log filter: {e}", self.log))
     }
 
+    /// The base of addresses that are frozen into certificates: plain HTTP, because a client can't check TLS before it knows who is revoked (pki.md
+    /// P-10), and nothing that would need escaping.
+    fn check_publish_url(&self) -> Result<()> {
+        let Some(url) = &self.publish_url else { return Ok(()) };
+        let Some(rest) = url.strip_prefix("http://") else {
+            bail!("publish_url must begin with http://: what is published there is signed, and TLS would have to be checked with it first")
+        };
+        let host = rest.split(['/', ':']).next().unwrap_or_default();
+        let plain = rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~' | b':' | b'/' | b'[' | b']'));
+        if host.is_empty() || !plain || url.len() > 200 {
+            bail!("publish_url {url:?} must be http://HOST[:PORT][/PATH], without query or fragment, at most 200 characters");
+        }
+        Ok(())
+    }
+
     /// Two listeners can't have one port of one address.
     fn check_ports(&self) -> Result<()> {
         let listeners = [
             ("operator_addr", self.operator_addr),
             ("device_addr", self.device_addr),
             ("enrol_addr", self.enrol_addr),
+            ("publish_addr", self.publish_addr),
             ("ops_addr", self.ops_addr),
         ];
         let covers = |a: IpAddr, b: IpAddr| a == b || (a.is_unspecified() && (a.is_ipv6() || b.is_ipv4()));
@@ -142,12 +159,16 @@ mod tests {
             (Config { trust_domain: String::new(), ..good.clone() }, "trust_domain"),
             (Config { enrol_addr: good.device_addr, ..good.clone() }, "enrol_addr"),
             (Config { ops_addr: addr("127.0.0.1:8443"), ..good.clone() }, "ops_addr"),
+            (Config { publish_addr: addr("127.0.0.1:9090"), ..good.clone() }, "publish_addr"),
+            (Config { publish_url: Some("https://pki.example.com".into()), ..good.clone() }, "http://"),
+            (Config { publish_url: Some("http://".into()), ..good.clone() }, "publish_url"),
+            (Config { publish_url: Some("http://pki.example.com/?a".into()), ..good.clone() }, "publish_url"),
         ] {
             let error = wrong.check().unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
         let any = addr("127.0.0.1:0");
-        assert!(Config { operator_addr: any, device_addr: any, enrol_addr: any, ops_addr: any, ..good }.check().is_ok());
+        assert!(Config { operator_addr: any, device_addr: any, enrol_addr: any, publish_addr: any, ops_addr: any, ..good }.check().is_ok());
     }
 
     #[test]

@@ -129,10 +129,13 @@ impl Channel<'_> {
         if self.send(&Down::Welcome(welcome)).await.is_err() || self.look(false).await.is_err() {
             return GONE;
         }
-        let overdue = self.devices.fleet.pki().trust().renewal_overdue(&self.peer.peer);
-        if overdue && self.send(&Down::Renew).await.is_err() {
+        let trust = self.devices.fleet.pki().trust();
+        let mut told = trust.renewal_overdue(&self.peer.peer);
+        if told && self.send(&Down::Renew).await.is_err() {
             return GONE;
         }
+        // Those that stay connected are told over ten pings: a fleet whose authority is retiring does not renew in one minute.
+        let mut pings_left = u32::from(self.peer.peer.fingerprint[0] % 10);
         let stopping = self.devices.stopping.clone();
         let mut waiting: FuturesOrdered<BoxFuture<'static, Outcome>> = FuturesOrdered::new();
         let mut sending: Option<Sending> = None;
@@ -175,7 +178,11 @@ impl Channel<'_> {
                         return "the device fell silent";
                     }
                     unanswered = if reads { unanswered + 1 } else { 0 };
+                    pings_left = pings_left.saturating_sub(1);
+                    let tells = !told && pings_left == 0 && trust.renewal_overdue(&self.peer.peer);
+                    told |= tells;
                     match self.write(Message::Ping(axum::body::Bytes::new())).await {
+                        Ok(()) if tells && self.send(&Down::Renew).await.is_err() => Err(Gone),
                         Ok(()) => self.look(true).await,
                         gone => gone,
                     }

@@ -59,7 +59,7 @@ impl Stats {
 
 /// Hands out the places.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     limits: Limits,
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
@@ -68,11 +68,11 @@ pub(super) struct Gate {
 
 /// A place among the open connections; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place(#[expect(dead_code, reason = "held for its Drop")] OwnedSemaphorePermit);
+pub(crate) struct Place(#[expect(dead_code, reason = "held for its Drop")] OwnedSemaphorePermit);
 
 /// A place among the handshakes; given back when dropped.
 #[derive(Debug)]
-pub(super) struct HalfOpen {
+pub(crate) struct HalfOpen {
     _permit: OwnedSemaphorePermit,
     addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
     address: IpAddr,

@@ -4,4 +4,5 @@ mod handshake;
 mod operator;
 mod revocation;
 mod rig;
+mod rotation;
 mod shedding;

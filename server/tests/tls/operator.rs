@@ -21,6 +21,7 @@ async fn with_tls_of_its_own_it_knows_its_clients_addresses() {
         operator_tls_key: Some(key),
         device_addr: any_port,
         enrol_addr: any_port,
+        publish_addr: any_port,
         ops_addr: any_port,
         ..Config::default()
     };

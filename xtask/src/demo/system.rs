@@ -49,7 +49,7 @@ impl System {
         let path = folder.path().to_path_buf();
         println!("Fresh folder: {}", path.display());
         let ports = if options.json.is_some() { free_ports()? } else { usual_ports().map_or_else(free_ports, Ok)? };
-        let [operator, device, enrol, ops] = ports.map(|port| format!("127.0.0.1:{port}"));
+        let [operator, device, enrol, publish, ops] = ports.map(|port| format!("127.0.0.1:{port}"));
         let folder = if options.keep {
             drop(folder.keep());
             None
@@ -70,6 +70,7 @@ impl System {
         };
         let mut serve = system.fleetward(&["serve"]);
         serve.args(["--operator-addr", &operator, "--device-addr", &device, "--enrol-addr", &enrol, "--ops-addr", &ops]);
+        serve.args(["--publish-addr", &publish, "--publish-url", &format!("http://{publish}")]);
         system.launch("fleetward", serve)?;
         progress::during("start the server", String::new, || system.wait_until_ready())?;
         Ok(system)
@@ -162,15 +163,15 @@ impl Drop for System {
 }
 
 /// The documented ports, if all of them are free.
-fn usual_ports() -> Option<[u16; 4]> {
-    let usual = [8080, 8443, 8444, 9090];
+fn usual_ports() -> Option<[u16; 5]> {
+    let usual = [8080, 8443, 8444, 8081, 9090];
     usual.iter().all(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).then_some(usual)
 }
 
-/// Four different free ports: all are held until the last one is known.
-fn free_ports() -> Result<[u16; 4]> {
+/// Five different free ports: all are held until the last one is known.
+fn free_ports() -> Result<[u16; 5]> {
     let mut held = Vec::new();
-    let mut ports = [0; 4];
+    let mut ports = [0; 5];
     for port in &mut ports {
         let listener = TcpListener::bind(("127.0.0.1", 0)).context("looking for a free port")?;
         *port = listener.local_addr()?.port();

@@ -5,10 +5,15 @@ use super::{
     Error,
     csr::sha256,
     keys::{Kek, KeyError},
+    ocsp::IssuerNames,
     profile::{self, Kind, Publication, Subject},
     recognise, store,
 };
-use crate::{clock::Clock, db::Db, entropy::Entropy};
+use crate::{
+    clock::Clock,
+    db::{Db, Tx},
+    entropy::Entropy,
+};
 use rcgen::{Issuer, KeyPair, PublicKeyData, SigningKey};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
@@ -22,10 +27,27 @@ use x509_parser::prelude::FromDer as _;
 /// How often a first set of authorities is tried before the generator is blamed.
 const ATTEMPTS: usize = 8;
 
-/// A private key that signs only these kinds.
+/// A private key that signs only these kinds, in its own name, and its own lists of revoked certificates.
 pub(super) struct GuardedKey {
     key: KeyPair,
     may: &'static [Kind],
+    /// Raw subject and key identifier; none for the one signature by which a root signs itself.
+    own: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl GuardedKey {
+    /// Whether it may sign this: a certificate of its kinds or a list, each of its own (K-3).
+    fn judge(&self, message: &[u8]) -> Result<(), recognise::Foreign> {
+        match (recognise::kind(message), &self.own) {
+            (Ok(kind), own) if self.may.contains(&kind) => match own {
+                Some((name, _)) if recognise::issuer(message).as_ref() != Some(name) => Err(recognise::Foreign("another issuer's")),
+                _ => Ok(()),
+            },
+            (Err(_), Some((name, ski))) => recognise::list(message, name, ski),
+            (Err(why), None) => Err(why),
+            (Ok(_), _) => Err(recognise::Foreign("a kind that this authority does not sign")),
+        }
+    }
 }
 
 impl PublicKeyData for GuardedKey {
@@ -39,13 +61,11 @@ impl PublicKeyData for GuardedKey {
 
 impl SigningKey for GuardedKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        match recognise::kind(message) {
-            Ok(kind) if self.may.contains(&kind) => self.key.sign(message),
-            other => {
-                tracing::error!(verdict = ?other, "an authority's key was asked to sign what it may not");
-                Err(rcgen::Error::RemoteKeyError)
-            }
+        if let Err(why) = self.judge(message) {
+            tracing::error!(%why, "an authority's key was asked to sign what it may not");
+            return Err(rcgen::Error::RemoteKeyError);
         }
+        self.key.sign(message)
     }
 }
 
@@ -53,9 +73,9 @@ impl SigningKey for GuardedKey {
 const fn issues(kind: Kind) -> &'static [Kind] {
     match kind {
         Kind::Root => &[Kind::DeviceAuthority, Kind::ServerAuthority],
-        Kind::DeviceAuthority => &[Kind::Device],
-        Kind::ServerAuthority => &[Kind::Server],
-        Kind::Server | Kind::Device => &[],
+        Kind::DeviceAuthority => &[Kind::Device, Kind::OcspSigner],
+        Kind::ServerAuthority => &[Kind::Server, Kind::OcspSigner],
+        Kind::Server | Kind::Device | Kind::OcspSigner => &[],
     }
 }
 
@@ -73,6 +93,12 @@ pub(super) struct Authority {
     pub not_before: Timestamp,
     pub not_after: Timestamp,
     pub state: AuthorityState,
+    /// Subject key identifier (P-9).
+    pub ski: Vec<u8>,
+    /// How OCSP requests name it.
+    pub names: IssuerNames,
+    /// Trust clock of when it was retired or given up.
+    pub ended_seq: Option<i64>,
     signer: Option<Issuer<'static, GuardedKey>>,
 }
 
@@ -115,24 +141,39 @@ pub(super) fn chain(all: &Authorities, from: &AuthorityId) -> Vec<CertificateDer
     up(all, from).into_iter().map(|a| a.der.clone()).collect()
 }
 
+/// The authority's key, ready to sign in its name.
+fn guarded(der: &CertificateDer<'static>, kind: Kind, key: KeyPair) -> Result<Issuer<'static, GuardedKey>, Error> {
+    let (name, ski, _) = recognise::authority(der).ok_or_else(|| Error::Build("an authority's certificate can't be read".to_owned()))?;
+    Ok(Issuer::from_ca_cert_der(der, GuardedKey { key, may: issues(kind), own: Some((name, ski)) })?)
+}
+
 /// What an authority's sealed key is bound to: its authority and its public key (pki.md K-1).
 pub(super) fn aad(id: &AuthorityId, spki_sha256: &[u8]) -> Vec<u8> {
     [b"ca-key/v1".as_slice(), id.as_str().as_bytes(), spki_sha256].concat()
 }
 
 /// A made authority, before it is stored.
-struct Made {
-    id: AuthorityId,
-    kind: Kind,
+pub(super) struct Made {
+    pub id: AuthorityId,
+    pub kind: Kind,
+    generation: i64,
     issuer: AuthorityId,
     serial: [u8; 20],
-    subject: Subject,
+    pub subject: Subject,
     validity: profile::Validity,
     ski: Vec<u8>,
     spki_sha256: [u8; 32],
     der: CertificateDer<'static>,
     sealed: Vec<u8>,
     signer: Issuer<'static, GuardedKey>,
+}
+
+/// Who signs a new authority.
+#[derive(Clone, Copy)]
+pub(super) struct Parent<'a> {
+    pub id: &'a AuthorityId,
+    pub not_after: Timestamp,
+    pub signer: &'a Issuer<'static, GuardedKey>,
 }
 
 /// What making and opening authorities takes.
@@ -157,9 +198,10 @@ impl Forge<'_> {
                 return Ok(());
             }
             let now = self.clock.now();
-            let root = self.make(Kind::Root, &slug, "G1", now, None)?;
-            let device = self.make(Kind::DeviceAuthority, &slug, "G1-1", now, Some(&root))?;
-            let server = self.make(Kind::ServerAuthority, &slug, "G1-1", now, Some(&root))?;
+            let root = self.make(Kind::Root, &slug, ("G1", 1), now, None)?;
+            let parent = Parent { id: &root.id, not_after: root.validity.until, signer: &root.signer };
+            let device = self.make(Kind::DeviceAuthority, &slug, ("G1-1", 1), now, Some(parent))?;
+            let server = self.make(Kind::ServerAuthority, &slug, ("G1-1", 1), now, Some(parent))?;
             match self.store(org, &[root, device, server], now).await {
                 // The other instance was first, and its authorities are ours too; or a serial was drawn twice. Looking again tells.
                 Err(Error::Db(e)) if e.is_unique() => {}
@@ -169,10 +211,18 @@ impl Forge<'_> {
         Err(Error::Serial)
     }
 
-    fn make(&self, kind: Kind, slug: &str, generation: &str, now: Timestamp, root: Option<&Made>) -> Result<Made, Error> {
+    /// Makes an authority with a key and a name of its own: the generation in words and as a number (P-7).
+    pub fn make(
+        &self,
+        kind: Kind,
+        slug: &str,
+        (name, generation): (&str, i64),
+        now: Timestamp,
+        root: Option<Parent<'_>>,
+    ) -> Result<Made, Error> {
         let id: AuthorityId = self.entropy.id(now);
-        let subject = Subject::authority(kind, slug, generation);
-        let validity = profile::validity(kind, now, root.map(|r| r.validity.until)).ok_or(Error::AuthorityExpiring)?;
+        let subject = Subject::authority(kind, slug, name);
+        let validity = profile::validity(kind, now, root.map(|r| r.not_after)).ok_or(Error::AuthorityExpiring)?;
         let serial = profile::serial(self.entropy.bytes());
         let published = root.filter(|_| !self.base_url.is_empty()).map(|r| Publication { base_url: self.base_url, issuer: r.id.as_str() });
         let params = profile::parameters(kind, &subject, serial, validity, published)?;
@@ -182,56 +232,58 @@ impl Forge<'_> {
         let sealed = self.kek.seal(&aad(&id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?;
         let ski = params.key_identifier(&pair);
         let der = match root {
-            Some(root) => params.signed_by(&pair, &root.signer)?,
-            None => params.self_signed(&GuardedKey { key: KeyPair::try_from(pair.serialized_der())?, may: &[Kind::Root] })?,
+            Some(root) => params.signed_by(&pair, root.signer)?,
+            None => params.self_signed(&GuardedKey { key: KeyPair::try_from(pair.serialized_der())?, may: &[Kind::Root], own: None })?,
         };
         let der: CertificateDer<'static> = der.into();
-        let signer = Issuer::from_ca_cert_der(&der, GuardedKey { key: pair, may: issues(kind) })?;
+        let signer = guarded(&der, kind, pair)?;
         let issuer = root.map_or_else(|| id.clone(), |r| r.id.clone());
-        Ok(Made { id, kind, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
+        Ok(Made { id, kind, generation, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
     }
 
     async fn store(&self, org: &OrgId, made: &[Made], now: Timestamp) -> Result<(), Error> {
         let mut tx = self.db.write().await?;
         for a in made {
-            let subject = a.subject.line();
-            store::insert_authority(
-                &mut tx,
-                &store::NewAuthority {
-                    id: &a.id,
-                    org,
-                    kind: a.kind.as_str(),
-                    generation: 1,
-                    issuer: &a.issuer,
-                    serial: &a.serial,
-                    subject: &subject,
-                    profile_version: profile::VERSION,
-                    ski: &a.ski,
-                    spki_sha256: &a.spki_sha256,
-                    fingerprint: &sha256(&a.der),
-                    der: &a.der,
-                    sealed_key: &a.sealed,
-                    base_url: self.base_url,
-                    not_before: a.validity.from,
-                    not_after: a.validity.until,
-                    now,
-                },
-            )
-            .await?;
-            let detail = serde_json::json!({ "kind": a.kind.as_str(), "subject": subject, "fingerprint": hex::encode(sha256(&a.der)) });
-            crate::access::audit::append(
-                &mut tx,
-                &crate::access::Actor::system(org.clone()),
-                now,
-                "authority.create",
-                a.id.as_str(),
-                &detail,
-            )
-            .await?;
+            self.insert(&mut tx, &crate::access::Actor::system(org.clone()), a, AuthorityState::Active, now).await?;
         }
         tx.commit().await?;
         tracing::info!(%org, "root, device and server authority made; the root's key is sealed in the database");
         Ok(())
+    }
+
+    /// Writes a made authority down, in this state, with its audit entry.
+    pub async fn insert(
+        &self,
+        tx: &mut Tx,
+        actor: &crate::access::Actor,
+        a: &Made,
+        state: AuthorityState,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let subject = a.subject.line();
+        let row = store::NewAuthority {
+            id: &a.id,
+            org: &actor.org,
+            kind: a.kind.as_str(),
+            generation: a.generation,
+            issuer: &a.issuer,
+            serial: &a.serial,
+            subject: &subject,
+            profile_version: profile::VERSION,
+            ski: &a.ski,
+            spki_sha256: &a.spki_sha256,
+            fingerprint: &sha256(&a.der),
+            der: &a.der,
+            sealed_key: &a.sealed,
+            base_url: self.base_url,
+            not_before: a.validity.from,
+            not_after: a.validity.until,
+            state,
+            now,
+        };
+        store::insert_authority(tx, &row).await?;
+        let detail = serde_json::json!({ "kind": a.kind.as_str(), "subject": subject, "fingerprint": hex::encode(sha256(&a.der)) });
+        Ok(crate::access::audit::append(tx, actor, now, "authority.create", a.id.as_str(), &detail).await?)
     }
 
     /// Reads every authority. Keys that `known` holds are kept, new ones are opened and tested; a wrong one is an error, never skipped (K-2).
@@ -256,13 +308,14 @@ impl Forge<'_> {
             other => return Err(crate::db::Error::corrupt(format!("authority kind {other:?}")).into()),
         };
         let der = CertificateDer::from(r.der);
+        let (name, ski, public) = recognise::authority(&der).ok_or_else(|| crate::db::Error::corrupt("an authority's certificate"))?;
         let signer = match &r.sealed_key {
             Some(sealed) => {
                 let plain = self.kek.open(&aad(&id, &r.spki_sha256), sealed)?;
                 let key =
                     KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(plain.as_slice()), &rcgen::PKCS_ECDSA_P256_SHA256)?;
                 belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
-                Some(Issuer::from_ca_cert_der(&der, GuardedKey { key, may: issues(kind) })?)
+                Some(guarded(&der, kind, key)?)
             }
             None => None,
         };
@@ -279,6 +332,9 @@ impl Forge<'_> {
             not_before: Timestamp(r.not_before),
             not_after: Timestamp(r.not_after),
             state,
+            ski,
+            names: IssuerNames::of(&name, &public),
+            ended_seq: r.ended_seq,
             signer,
         }))
     }

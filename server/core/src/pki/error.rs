@@ -18,6 +18,15 @@ pub enum Error {
     /// No authority issues certificates of this kind.
     #[error("no active {0} authority")]
     NoAuthority(&'static str),
+    /// No such authority in this organization.
+    #[error("no such authority")]
+    NoSuchAuthority,
+    /// Not from the state it is in; says what to do.
+    #[error("{0}")]
+    AuthorityState(&'static str),
+    /// Leaves of it are in use.
+    #[error("{0} certificates of the authority are in use")]
+    AuthorityInUse(i64),
     /// The authority ends before the shortest certificate would (pki.md P-6).
     #[error("the issuing authority ends too soon")]
     AuthorityExpiring,
@@ -80,7 +89,25 @@ impl Error {
                 "The issuing authority is about to end. An administrator has to make a new one first.",
             )
             .retry_after(3600),
-            Self::NoAuthority(_) | Self::Key(_) | Self::Build(_) | Self::Serial => {
+            Self::NoSuchAuthority => Fault::new(FaultKind::NotFound, "authority_not_found", "There is no such authority."),
+            Self::AuthorityState(what) => Fault::new(FaultKind::Conflict, "authority_state", *what),
+            Self::AuthorityInUse(leaves) => Fault::new(
+                FaultKind::Conflict,
+                "authority_in_use",
+                format!(
+                    "{leaves} certificates of this authority are in use. Wait until their devices have renewed, or force it: they are cut off then."
+                ),
+            ),
+            Self::NoAuthority(kind) => {
+                tracing::error!(kind, "no authority issues");
+                Fault::new(
+                    FaultKind::Busy,
+                    "no_authority",
+                    "No authority issues certificates at the moment. An administrator has to activate one first.",
+                )
+                .retry_after(3600)
+            }
+            Self::Key(_) | Self::Build(_) | Self::Serial => {
                 tracing::error!(error = %self, "the PKI can't issue");
                 Fault::new(FaultKind::Internal, "internal", "Something failed on the server. The request id finds it in the log.")
             }

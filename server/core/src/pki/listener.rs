@@ -10,7 +10,7 @@ use super::{
 use rcgen::KeyPair;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
-use wire::Timestamp;
+use wire::{Timestamp, ids::AuthorityId};
 
 /// A listener's certificate and key.
 pub struct ServerIdentity {
@@ -18,6 +18,8 @@ pub struct ServerIdentity {
     pub chain: Vec<CertificateDer<'static>>,
     /// PKCS#8.
     pub key: PrivateKeyDer<'static>,
+    /// Who issued the leaf.
+    issuer: AuthorityId,
     /// End of the leaf.
     pub not_after: Timestamp,
     renew_at: Timestamp,
@@ -35,15 +37,15 @@ impl Pki {
         self.identity.load_full()
     }
 
-    /// Makes a listener certificate when there is none, or when two thirds of its life are over. [`Pki::work`] keeps calling it.
+    /// Makes a listener certificate when there is none, when two thirds of its life are over, or when another authority issues now. [`Pki::work`] keeps calling it.
     pub async fn renew_identity(&self) -> Result<(), Error> {
         let now = self.clock.now();
-        if self.identity.load().as_ref().is_some_and(|i| now < i.renew_at) {
-            return Ok(());
-        }
         let all = self.authorities.load_full();
         let Some(first) = all.first() else { return Err(Error::NoAuthority("server")) };
         let issuer = authorities::active(&all, &first.org, Kind::ServerAuthority)?;
+        if self.identity.load().as_ref().is_some_and(|i| now < i.renew_at && i.issuer == issuer.id) {
+            return Ok(());
+        }
         let pair = KeyPair::generate()?;
         let subject = Subject::server(&issuer.slug, &self.hostnames)?;
         let mut tx = self.db.write().await?;
@@ -65,6 +67,7 @@ impl Pki {
         self.identity.store(Some(Arc::new(ServerIdentity {
             chain,
             key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der())),
+            issuer: issuer.id.clone(),
             not_after: leaf.validity.until,
             renew_at: leaf.validity.from.plus(life / 3 * 2),
         })));

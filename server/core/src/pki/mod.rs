@@ -1,23 +1,28 @@
-//! The certificate authority: authorities and their keys, certificates for devices and listeners, renewal, revocation, and the memory that
-//! handshakes ask.
+//! The certificate authority: authorities and their keys, certificates for devices and listeners, renewal, revocation, the memory that
+//! handshakes ask, and what others are told: lists of revoked certificates and OCSP answers.
 //!
 //! Owns X.509 and every private key of the server. Refuses to know who may enrol (the `devices` room decides) and sockets (the listeners ask
 //! [`TrustHandle`]). The rules are in the project's PKI contract and cited by id (`P-3`, `E-4`, `H-5` …).
 
 mod authorities;
+mod crl;
 pub mod csr;
 mod decode;
 mod der;
 mod error;
+mod generations;
 mod issue;
 mod keys;
 mod listener;
+mod ocsp;
 mod profile;
 mod read;
 mod recognise;
 mod renew;
+mod responder;
 mod revoke;
 mod rotation;
+mod statuses;
 pub(crate) mod store;
 mod trust;
 mod worker;
@@ -25,12 +30,14 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use crl::PublishedCrl;
 pub use csr::Csr;
 pub use error::Error;
 pub use issue::{Issued, NewLeaf};
 pub use keys::{Kek, KeyError};
 pub use listener::ServerIdentity;
 pub use profile::Validity;
+pub use responder::OcspAnswer;
 pub use trust::{Anchors, DevicePeer, Fingerprint, Refusal, TrustHandle};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
@@ -71,6 +78,9 @@ pub struct Pki {
     authorities: ArcSwap<authorities::Authorities>,
     identity: ArcSwapOption<ServerIdentity>,
     trust: TrustHandle,
+    statuses: statuses::Statuses,
+    published: crl::Published,
+    responder: responder::Responder,
     first_uses: tokio::sync::Mutex<trust::FirstUses>,
 }
 
@@ -99,6 +109,9 @@ impl Pki {
             authorities: ArcSwap::default(),
             identity: ArcSwapOption::empty(),
             trust,
+            statuses: statuses::Statuses::default(),
+            published: crl::Published::default(),
+            responder: responder::Responder::default(),
             first_uses: tokio::sync::Mutex::new(first_uses),
         };
         pki.ensure_authorities(org).await?;
@@ -116,7 +129,8 @@ impl Pki {
         let all = self.forge().open(&self.authorities.load()).await?;
         self.trust.set_authorities(&all);
         self.authorities.store(Arc::new(all));
-        self.trust.reload(&self.db, &self.trust_domain).await
+        self.trust.reload(&self.db, &self.trust_domain).await?;
+        self.statuses.reload(&self.db, &*self.clock).await
     }
 
     /// What the listeners ask.

@@ -33,7 +33,12 @@ pub enum Kind {
     Server,
     /// A device.
     Device,
+    /// An authority's OCSP responder (RFC 6960 §4.2.2.2; R-8).
+    OcspSigner,
 }
+
+/// The OCSP responder's certificate is not itself asked about: id-pkix-ocsp-nocheck (RFC 6960 §4.2.2.2.1), whose value is NULL.
+pub const NO_CHECK: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 1, 5];
 
 impl Kind {
     /// The word in the database.
@@ -43,6 +48,7 @@ impl Kind {
             // An authority is named after what it issues; certificates and authorities are different tables.
             Self::DeviceAuthority | Self::Device => "device",
             Self::ServerAuthority | Self::Server => "server",
+            Self::OcspSigner => "ocsp",
         }
     }
 
@@ -52,6 +58,7 @@ impl Kind {
             Self::Root => 20 * 365 * DAY + 5 * DAY,
             Self::DeviceAuthority | Self::ServerAuthority => 5 * 365 * DAY + DAY,
             Self::Server | Self::Device => 90 * DAY,
+            Self::OcspSigner => 7 * DAY,
         }
     }
 
@@ -69,6 +76,7 @@ impl Kind {
             Self::ServerAuthority => vec![ServerAuth, OcspSigning],
             Self::Server => vec![ServerAuth],
             Self::Device => vec![ClientAuth],
+            Self::OcspSigner => vec![OcspSigning],
         }
     }
 }
@@ -114,6 +122,7 @@ impl Subject {
             Kind::Root => "Root",
             Kind::DeviceAuthority | Kind::Device => "Device",
             Kind::ServerAuthority | Kind::Server => "Server",
+            Kind::OcspSigner => "OCSP",
         };
         let common_name = format!("Fleetward {what} CA {generation}");
         Self { organization: organization.to_owned(), common_name, alternatives: vec![] }
@@ -127,6 +136,16 @@ impl Subject {
             common_name: device_id.as_str().to_owned(),
             alternatives: vec![SanType::URI(uri.as_str().try_into()?)],
         })
+    }
+
+    /// The OCSP responder of the authority with this common name.
+    pub fn responder(organization: &str, authority: &str) -> Self {
+        let mut common_name = format!("{authority} OCSP");
+        // The upper bound of CN is 64 (X.520).
+        while common_name.len() > 64 {
+            common_name.pop();
+        }
+        Self { organization: organization.to_owned(), common_name, alternatives: vec![] }
     }
 
     /// A listener under these DNS names and addresses.
@@ -163,6 +182,13 @@ pub struct Publication<'a> {
     pub issuer: &'a str,
 }
 
+impl Publication<'_> {
+    /// Where the issuer's list is: the same words in its certificates and in the list itself.
+    pub fn crl(&self) -> String {
+        format!("{}/crl/{}.crl", self.base_url, self.issuer)
+    }
+}
+
 /// The parameters of a certificate of this kind, complete but for the key.
 pub fn parameters(
     kind: Kind,
@@ -186,7 +212,7 @@ pub fn parameters(
         Kind::Root => IsCa::Ca(BasicConstraints::Unconstrained),
         Kind::DeviceAuthority | Kind::ServerAuthority => IsCa::Ca(BasicConstraints::Constrained(0)),
         // `NoCa` would emit neither basicConstraints nor the key identifier (P-5).
-        Kind::Server | Kind::Device => IsCa::ExplicitNoCa,
+        Kind::Server | Kind::Device | Kind::OcspSigner => IsCa::ExplicitNoCa,
     };
     params.key_usages = if kind.is_authority() {
         vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign]
@@ -195,8 +221,10 @@ pub fn parameters(
     };
     params.extended_key_usages = kind.usages();
     params.use_authority_key_identifier_extension = kind != Kind::Root;
-    if let Some(at) = published.filter(|_| kind != Kind::Root) {
-        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![format!("{}/crl/{}.crl", at.base_url, at.issuer)] }];
+    if kind == Kind::OcspSigner {
+        params.custom_extensions = vec![CustomExtension::from_oid_content(NO_CHECK, der::encode(0x05, &[]))];
+    } else if let Some(at) = published.filter(|_| kind != Kind::Root) {
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![at.crl()] }];
         params.custom_extensions = vec![authority_information(kind, at)];
     }
     Ok(params)

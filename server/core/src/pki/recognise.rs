@@ -1,14 +1,22 @@
-//! Pure: which of our kinds a certificate is, read back from its bytes. The signing key asks this about every message it is given, so a mistake
+//! Pure: which of our kinds a certificate is, and whether a list is its issuer's own, read back from the bytes. The signing key asks this about every message it is given, so a mistake
 //! elsewhere can't mint an authority (pki.md K-3); the device listener asks which names a leaf carries.
 
-use super::profile::{BACKDATE, Kind};
+use super::{
+    der,
+    profile::{BACKDATE, Kind, NO_CHECK},
+};
 use wire::Timestamp;
 use x509_parser::{
     certificate::{TbsCertificate, X509Certificate},
-    extensions::{GeneralName, ParsedExtension},
+    extensions::{GeneralName, ParsedExtension, X509Extension},
+    oid_registry::OID_SIG_ECDSA_WITH_SHA256,
     prelude::FromDer as _,
+    revocation_list::TbsCertList,
     x509::X509Version,
 };
+
+/// The longest a list of revoked certificates may claim to hold, in milliseconds: the root's, and a day.
+const LONGEST_LIST: i64 = 31 * 86_400_000;
 
 // keyUsage's BIT STRING read from its first bit: digitalSignature is bit 0, keyCertSign 5, cRLSign 6 (RFC 5280 §4.2.1.3).
 const SIGNS: u16 = 1;
@@ -17,7 +25,7 @@ const CERTIFIES: u16 = (1 << 5) | (1 << 6);
 /// Why bytes are none of our kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a certificate of our profile: {0}")]
-pub struct Foreign(&'static str);
+pub struct Foreign(pub &'static str);
 
 /// The kind of a to-be-signed certificate (RFC 5280 §4.1.2). Every critical field is compared; an extension the profile does not know refuses it.
 pub fn kind(tbs: &[u8]) -> Result<Kind, Foreign> {
@@ -45,6 +53,7 @@ pub fn kind(tbs: &[u8]) -> Result<Kind, Foreign> {
         (true, Some(0), CERTIFIES, (true, false, true), []) => Kind::DeviceAuthority,
         (true, Some(0), CERTIFIES, (false, true, true), []) => Kind::ServerAuthority,
         (false, None, SIGNS, (true, false, false), [GeneralName::URI(_)]) => Kind::Device,
+        (false, None, SIGNS, (false, false, true), []) => Kind::OcspSigner,
         (false, None, SIGNS, (false, true, false), [_, ..])
             if sans.iter().all(|n| matches!(n, GeneralName::DNSName(_) | GeneralName::IPAddress(_))) =>
         {
@@ -57,6 +66,7 @@ pub fn kind(tbs: &[u8]) -> Result<Kind, Foreign> {
     if life <= 0 || life * 1000 > kind.life() + BACKDATE {
         return Err(Foreign("validity"));
     }
+    let no_check = |e: &X509Extension<'_>| e.oid.iter().is_some_and(|arcs| arcs.eq(NO_CHECK.iter().copied()));
     let known = tbs.extensions().iter().all(|e| {
         use ParsedExtension as P;
         matches!(
@@ -69,9 +79,59 @@ pub fn kind(tbs: &[u8]) -> Result<Kind, Foreign> {
                 | P::SubjectAlternativeName(_)
                 | P::CRLDistributionPoints(_)
                 | P::AuthorityInfoAccess(_)
-        )
+        ) || (kind == Kind::OcspSigner && no_check(e))
     });
-    if known { Ok(kind) } else { Err(Foreign("extensions")) }
+    if !known || (kind == Kind::OcspSigner && !tbs.extensions().iter().any(no_check)) {
+        return Err(Foreign("extensions"));
+    }
+    Ok(kind)
+}
+
+/// Whether a to-be-signed message is a certificate revocation list (RFC 5280 §5.1.2) of the issuer with this name and key identifier: version 2,
+/// our signature algorithm, an end within [`LONGEST_LIST`], entries with a reason at most, and of the list's own extensions the three of R-7.
+pub fn list(tbs: &[u8], name: &[u8], ski: &[u8]) -> Result<(), Foreign> {
+    der::strict(tbs).map_err(|_| Foreign("not strictly encoded"))?;
+    let (_, list) = TbsCertList::from_der(tbs).map_err(|_| Foreign("unreadable"))?;
+    if list.version != Some(X509Version::V2) || list.signature.algorithm != OID_SIG_ECDSA_WITH_SHA256 {
+        return Err(Foreign("version or algorithm"));
+    }
+    if list.issuer.as_raw() != name {
+        return Err(Foreign("another issuer's"));
+    }
+    let life = list.next_update.map(|until| until.timestamp() - list.this_update.timestamp());
+    if !life.is_some_and(|life| (1..=LONGEST_LIST / 1000).contains(&life)) {
+        return Err(Foreign("validity"));
+    }
+    let of_entry = |e: &X509Extension<'_>| !e.critical && matches!(e.parsed_extension(), ParsedExtension::ReasonCode(_));
+    if !list.revoked_certificates.iter().all(|entry| entry.extensions().iter().all(of_entry)) {
+        return Err(Foreign("an entry"));
+    }
+    let (mut key, mut number) = (false, false);
+    for e in list.extensions() {
+        match e.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(id) if !e.critical => key |= id.key_identifier.as_ref().is_some_and(|k| k.0 == ski),
+            ParsedExtension::CRLNumber(_) if !e.critical => number = true,
+            ParsedExtension::IssuingDistributionPoint(_) if e.critical => {}
+            _ => return Err(Foreign("extensions")),
+        }
+    }
+    if key && number { Ok(()) } else { Err(Foreign("extensions")) }
+}
+
+/// The raw subject, subject key identifier and public key (the bits, without their wrapping) of an authority's certificate.
+pub fn authority(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let ski = certificate.extensions().iter().find_map(|e| match e.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        _ => None,
+    })?;
+    Some((certificate.subject().as_raw().to_vec(), ski, certificate.public_key().subject_public_key.data.to_vec()))
+}
+
+/// Who signed a to-be-signed certificate says it is from, raw.
+pub fn issuer(tbs: &[u8]) -> Option<Vec<u8>> {
+    let (_, tbs) = TbsCertificate::from_der(tbs).ok()?;
+    Some(tbs.issuer.as_raw().to_vec())
 }
 
 /// The names in a device's leaf: common name and identity URI.

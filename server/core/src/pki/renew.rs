@@ -9,7 +9,11 @@ use super::{
 };
 use crate::{access::Actor, bus::Event};
 use std::collections::VecDeque;
-use wire::{Timestamp, enrolment::Enrolled, ids::CertificateId};
+use wire::{
+    Timestamp,
+    enrolment::Enrolled,
+    ids::{AuthorityId, CertificateId},
+};
 
 /// How long a certificate stays usable after its successor was first used.
 const OVERLAP: i64 = 24 * 3_600_000;
@@ -25,7 +29,10 @@ impl Pki {
         let current = store::issued(&mut tx, &peer.certificate, &peer.org).await?.ok_or(Error::NotUsable(Refusal::Unknown))?;
         let validity = Validity { from: Timestamp(current.not_before), until: Timestamp(current.not_after) };
         let due = profile::renew_after(validity, &peer.device_id);
-        if now < due && store::has_key(&mut tx, &peer.certificate, &csr.spki_sha256).await? {
+        let issuer: AuthorityId = current.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
+        // The server asked for it when the authority is retiring.
+        let early = now < due && !self.trust.retiring(&issuer);
+        if early && store::has_key(&mut tx, &peer.certificate, &csr.spki_sha256).await? {
             return Err(Error::RenewTooEarly(due));
         }
         // Asked again inside the transaction: a revocation that was committed since the handshake wins.

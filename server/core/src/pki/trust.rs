@@ -25,7 +25,7 @@ use tokio::{sync::watch, time::Instant};
 use wire::{
     Timestamp,
     ids::{AuthorityId, CertificateId, DeviceId, OrgId},
-    states::{CertificateState, DeviceState},
+    states::{AuthorityState, CertificateState, DeviceState},
 };
 
 /// SHA-256 of a leaf's DER: the identity of a connection (pki.md P-3).
@@ -117,6 +117,8 @@ pub struct Anchors {
 #[derive(Debug, Clone, Copy)]
 struct Issuer {
     trusted: bool,
+    /// Its leaves are to be renewed by another one.
+    retiring: bool,
     not_before: Timestamp,
     not_after: Timestamp,
 }
@@ -201,12 +203,17 @@ impl TrustHandle {
     }
 
     /// Whether a certificate's window of renewal opened more than a day ago: its device should have renewed by itself, and does not notice,
-    /// for example because its clock stands (pki.md R-1).
+    /// for example because its clock stands (pki.md R-1). Also when its authority is retiring.
     pub fn renewal_overdue(&self, peer: &DevicePeer) -> bool {
         self.leaf(&peer.fingerprint).is_some_and(|leaf| {
             let validity = Validity { from: leaf.not_before, until: leaf.ends };
-            self.0.clock.now() > profile::renew_after(validity, &peer.device_id).plus(OVERDUE)
+            self.retiring(&leaf.issuer) || self.0.clock.now() > profile::renew_after(validity, &peer.device_id).plus(OVERDUE)
         })
+    }
+
+    /// Whether the authority's leaves are to be renewed whatever their age.
+    pub(super) fn retiring(&self, issuer: &AuthorityId) -> bool {
+        self.0.issuers.read().get(issuer).is_some_and(|i| i.retiring)
     }
 
     /// What clients' chains may end in.
@@ -301,7 +308,12 @@ impl TrustHandle {
     pub(super) fn set_authorities(&self, all: &Authorities) {
         let devices = || all.iter().filter(|a| a.kind == Kind::DeviceAuthority);
         let issuer = |a: &Arc<Authority>| {
-            let said = Issuer { trusted: a.trusted(), not_before: a.not_before, not_after: a.not_after };
+            let said = Issuer {
+                trusted: a.trusted(),
+                retiring: a.state == AuthorityState::Retiring,
+                not_before: a.not_before,
+                not_after: a.not_after,
+            };
             (a.id.clone(), said)
         };
         *self.0.issuers.write() = devices().map(issuer).collect();

@@ -1,15 +1,21 @@
-//! The room's background work: following changes of trust, first uses, ends of certificates, the listeners' own renewal. Every step is idempotent
+//! The room's background work: following changes of trust, first uses, ends of certificates, the listeners' own renewal, what is
+//! published. Every step is idempotent
 //! and any instance may do it.
 
 use super::Pki;
 use crate::bus::Event;
 use std::{collections::VecDeque, time::Duration};
-use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, MissedTickBehavior},
+};
 
 /// The longest a change made by another instance stays unseen here.
 const FOLLOW: Duration = Duration::from_secs(5);
 /// How often ends are looked for.
 const SETTLE: Duration = Duration::from_mins(1);
+/// How long a revocation waits for others before a new list is published (pki.md R-7).
+const DEBOUNCE: Duration = Duration::from_secs(5);
 
 impl Pki {
     /// Works until it is dropped. A failure is logged and tried again with the next tick; a database that stays silent closes the listeners to
@@ -23,6 +29,7 @@ impl Pki {
         settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut first_uses = self.first_uses.lock().await;
         let mut owed = VecDeque::new();
+        let mut publish_at: Option<Instant> = None;
         loop {
             let outcome = tokio::select! {
                 event = events.recv() => match event {
@@ -43,9 +50,16 @@ impl Pki {
                     None => return,
                 },
                 _ = settle.tick() => self.tick().await,
+                () = tokio::time::sleep_until(publish_at.unwrap_or_else(Instant::now)), if publish_at.is_some() => {
+                    publish_at = None;
+                    self.publish_due().await
+                }
             };
             if let Err(error) = outcome {
                 tracing::error!(%error, "following trust failed; trying again");
+            }
+            if publish_at.is_none() && self.crl_outdated() {
+                publish_at = Some(Instant::now() + DEBOUNCE);
             }
         }
     }
@@ -54,6 +68,14 @@ impl Pki {
     pub async fn tick(&self) -> Result<(), super::Error> {
         self.settle().await?;
         self.trust.forget_ended();
+        self.statuses.forget_ended(self.clock.now());
+        self.publish().await?;
         self.renew_identity().await
+    }
+
+    /// Whatever others are to be told by now: lists of revoked certificates, and who answers for them.
+    pub async fn publish(&self) -> Result<(), super::Error> {
+        self.renew_responders().await?;
+        self.publish_due().await
     }
 }

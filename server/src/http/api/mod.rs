@@ -10,6 +10,7 @@
 //! | repeated requests | a `POST` with an `Idempotency-Key` is carried out once and answered the same way for 24 hours |
 //! | too many requests | 429 with `Retry-After`, counted per token and per session |
 
+mod authorities;
 mod certificates;
 mod devices;
 mod enrolment;
@@ -75,4 +76,5 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(rollouts::routes())
         .merge(enrolment::routes())
         .merge(certificates::routes())
+        .merge(authorities::routes())
 }

@@ -4,6 +4,7 @@ use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
     ids::{AuthorityId, OrgId},
+    states::AuthorityState,
 };
 
 pub(super) const SLUG: Sql = Sql::same("SELECT slug FROM organizations WHERE id = $1");
@@ -13,12 +14,23 @@ pub(super) const AUTHORITY: Sql = Sql::same(
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
 );
 pub(super) const AUTHORITIES: Sql = Sql::same(
-    "SELECT a.id, a.org_id, o.slug, a.kind, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state \
+    "SELECT a.id, a.org_id, o.slug, a.kind, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state, a.ended_seq \
      FROM authorities a JOIN organizations o ON o.id = a.org_id ORDER BY o.created_at, o.id, a.created_at, a.id",
 );
 pub(super) const SEALED_KEYS: Sql =
     Sql::same("SELECT id, spki_sha256, sealed_key FROM authorities WHERE sealed_key IS NOT NULL ORDER BY id");
 pub(super) const SET_SEALED_KEY: Sql = Sql::same("UPDATE authorities SET sealed_key = $2 WHERE id = $1");
+
+pub(super) const GENERATION: Sql =
+    Sql::same("SELECT CAST(COALESCE(MAX(generation), 0) AS BIGINT) FROM authorities WHERE org_id = $1 AND kind = $2");
+pub(super) const IN_STATE: Sql = Sql::same("SELECT COUNT(*) FROM authorities WHERE org_id = $1 AND kind = $2 AND state = $3");
+pub(super) const AUTHORITY_STATE: Sql = Sql::same("SELECT kind, state FROM authorities WHERE id = $1 AND org_id = $2");
+pub(super) const SET_STATE: Sql =
+    Sql::same("UPDATE authorities SET state = $4, ended_at = $5, ended_seq = $6 WHERE id = $1 AND org_id = $2 AND state = $3");
+pub(super) const RETIRE_ACTIVE: Sql =
+    Sql::same("UPDATE authorities SET state = 'retiring' WHERE org_id = $1 AND kind = $2 AND state = 'active'");
+pub(super) const UNEXPIRED: Sql =
+    Sql::same("SELECT COUNT(*) FROM certificates WHERE issuer_id = $1 AND profile <> 'ocsp' AND state = 'active' AND not_after > $2");
 
 /// The organization's slug.
 pub(in crate::pki) async fn slug(on: &mut impl Conn, org: &OrgId) -> Result<Option<String>, Error> {
@@ -43,6 +55,7 @@ pub(in crate::pki) struct NewAuthority<'a> {
     pub base_url: &'a str,
     pub not_before: Timestamp,
     pub not_after: Timestamp,
+    pub state: AuthorityState,
     pub now: Timestamp,
 }
 
@@ -68,10 +81,49 @@ pub(in crate::pki) async fn insert_authority(tx: &mut Tx, a: &NewAuthority<'_>) 
         a.base_url,
         a.not_before.0,
         a.not_after.0,
-        "active",
+        a.state.as_str(),
         a.now.0
     )?;
     Ok(())
+}
+
+/// The number of the organization's newest authority of this kind; 0 before the first.
+pub(in crate::pki) async fn generation(on: &mut impl Conn, org: &OrgId, kind: &str) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), GENERATION, org.as_str(), kind)?.map_or(0, |(n,)| n))
+}
+
+/// How many of the organization's authorities of this kind are in this state.
+pub(in crate::pki) async fn in_state(on: &mut impl Conn, org: &OrgId, kind: &str, state: AuthorityState) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), IN_STATE, org.as_str(), kind, state.as_str())?.map_or(0, |(n,)| n))
+}
+
+/// Kind and state.
+pub(in crate::pki) async fn authority_state(on: &mut impl Conn, id: &AuthorityId, org: &OrgId) -> Result<Option<(String, String)>, Error> {
+    row!(on, (String, String), AUTHORITY_STATE, id.as_str(), org.as_str())
+}
+
+/// Moves an authority on, with the instant and the trust clock when that ends it; `false` when it is not in the state it should come from.
+pub(in crate::pki) async fn set_state(
+    tx: &mut Tx,
+    id: &AuthorityId,
+    org: &OrgId,
+    from: AuthorityState,
+    to: AuthorityState,
+    ended: Option<(Timestamp, i64)>,
+) -> Result<bool, Error> {
+    Ok(exec!(tx, SET_STATE, id.as_str(), org.as_str(), from.as_str(), to.as_str(), ended.map(|(at, _)| at.0), ended.map(|(_, seq)| seq))?
+        == 1)
+}
+
+/// Lets the authority that issues now retire.
+pub(in crate::pki) async fn retire_active(tx: &mut Tx, org: &OrgId, kind: &str) -> Result<(), Error> {
+    exec!(tx, RETIRE_ACTIVE, org.as_str(), kind)?;
+    Ok(())
+}
+
+/// How many leaves of the authority are in use and have not ended.
+pub(in crate::pki) async fn unexpired(on: &mut impl Conn, id: &AuthorityId, now: Timestamp) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), UNEXPIRED, id.as_str(), now.0)?.map_or(0, |(n,)| n))
 }
 
 /// How every authority of profile version 1 signs.
@@ -93,6 +145,7 @@ pub(in crate::pki) struct AuthorityRecord {
     pub not_before: i64,
     pub not_after: i64,
     pub state: String,
+    pub ended_seq: Option<i64>,
 }
 
 /// Every authority of the instance, the oldest organization's first.
@@ -101,15 +154,15 @@ pub(in crate::pki) async fn authorities(on: &mut impl Conn) -> Result<Vec<Author
 }
 
 #[derive(sqlx::FromRow)]
-pub(in crate::pki) struct SealedKey {
+pub(in crate::pki) struct KeyRecord {
     pub id: String,
     pub spki_sha256: Vec<u8>,
     pub sealed_key: Vec<u8>,
 }
 
 /// Every authority's key that is on this machine.
-pub(in crate::pki) async fn sealed_keys(on: &mut impl Conn) -> Result<Vec<SealedKey>, Error> {
-    rows!(on, SealedKey, SEALED_KEYS)
+pub(in crate::pki) async fn sealed_keys(on: &mut impl Conn) -> Result<Vec<KeyRecord>, Error> {
+    rows!(on, KeyRecord, SEALED_KEYS)
 }
 
 pub(in crate::pki) async fn set_sealed_key(tx: &mut Tx, id: &AuthorityId, sealed: &[u8]) -> Result<(), Error> {

@@ -3,10 +3,12 @@
 
 mod authorities;
 mod certificates;
+mod publication;
 mod trust;
 
 pub(super) use authorities::*;
 pub(super) use certificates::*;
+pub(super) use publication::*;
 pub(super) use trust::*;
 
 use crate::db::Sql;
@@ -17,6 +19,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &authorities::AUTHORITIES,
     &authorities::SEALED_KEYS,
     &authorities::SET_SEALED_KEY,
+    &authorities::GENERATION,
+    &authorities::IN_STATE,
+    &authorities::AUTHORITY_STATE,
+    &authorities::SET_STATE,
+    &authorities::RETIRE_ACTIVE,
+    &authorities::UNEXPIRED,
     &certificates::KEY_USERS,
     &certificates::RESERVE,
     &certificates::SIGNED,
@@ -34,6 +42,13 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::DETAIL,
     &certificates::OF_DEVICE,
     &certificates::EXPIRING,
+    &publication::CRL_NUMBER,
+    &publication::REVOKED,
+    &publication::ENDED_UNDER,
+    &publication::SET_CRL,
+    &publication::CRLS,
+    &publication::CRL,
+    &publication::STANDINGS,
     &trust::NEXT_TRUST,
     &trust::LEAVES,
     &trust::TRUST_SEQ,

@@ -219,13 +219,13 @@ async fn the_names_in_a_certificate_must_be_those_of_its_row(#[case] kind: Engin
 }
 
 /// A room of its own over an open store that has its organization.
-async fn room(db: &Db, org: &OrgId, entropy: impl Entropy, kek: u8) -> Result<Pki, Error> {
+pub(super) async fn room(db: &Db, org: &OrgId, entropy: impl Entropy, kek: u8) -> Result<Pki, Error> {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(START));
     let kek = Kek::new(&[kek; 32]).unwrap();
     Pki::open(db.clone(), clock, Arc::new(entropy), Bus::default(), kek, PkiSettings::for_tests(), org).await
 }
 
-async fn organization(db: &Db) -> OrgId {
+pub(super) async fn organization(db: &Db) -> OrgId {
     let jwt = aws_lc_rs::signature::Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap().to_pkcs8().unwrap();
     let (clock, entropy) = (Arc::new(ManualClock::at(START)), Arc::new(SeededEntropy::new(9)));
     Access::new(db.clone(), clock, entropy, Bus::default(), jwt.as_ref()).unwrap().ensure_organization().await.unwrap()

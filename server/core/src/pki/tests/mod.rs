@@ -1,7 +1,10 @@
-//! Tests of the room: the gate and the profile by themselves, the life of a certificate on both engines, and what happens side by side.
+//! Tests of the room: the gate and the profile by themselves, the life of a certificate on both engines, what is published, and what happens
+//! side by side.
 
+mod generations;
 mod life;
 mod listing;
 mod profile;
+mod publication;
 mod races;
 mod requests;

@@ -43,6 +43,8 @@ fn all() -> Set {
     let server = sign(Kind::Server, &Subject::server("default", &names).unwrap(), Some((&server_ca, &server_key)), &key());
     let device =
         sign(Kind::Device, &Subject::device("fleet.example.com", "default", &gw1()).unwrap(), Some((&device_ca, &device_key)), &key());
+    let responder =
+        sign(Kind::OcspSigner, &Subject::responder("default", "Fleetward Device CA G1-1"), Some((&device_ca, &device_key)), &key());
     Set {
         certificates: vec![
             (Kind::Root, root),
@@ -50,6 +52,7 @@ fn all() -> Set {
             (Kind::ServerAuthority, server_ca),
             (Kind::Server, server),
             (Kind::Device, device),
+            (Kind::OcspSigner, responder),
         ],
     }
 }
@@ -119,7 +122,7 @@ fn authority_key_identifiers_are_the_issuers_octet_for_octet() {
         })
     };
     let der = |at: usize| &set.certificates[at].1;
-    for (child, parent) in [(1, 0), (2, 0), (3, 2), (4, 1)] {
+    for (child, parent) in [(1, 0), (2, 0), (3, 2), (4, 1), (5, 1)] {
         assert!(aki(der(child)).is_some());
         assert_eq!(aki(der(child)), ski(der(parent)), "P-9");
     }
@@ -188,6 +191,8 @@ fn openssl_agrees() {
     let (ok, said) = verify("sslclient", &device_ca, &file(Kind::Device));
     assert!(ok, "{said}");
     let (ok, said) = verify("sslserver", &server_ca, &file(Kind::Server));
+    assert!(ok, "{said}");
+    let (ok, said) = verify("ocsphelper", &device_ca, &file(Kind::OcspSigner));
     assert!(ok, "{said}");
     assert!(!verify("sslclient", &server_ca, &file(Kind::Server)).0, "a server's leaf is no client");
     assert!(!verify("sslserver", &device_ca, &file(Kind::Device)).0, "a device's leaf is no server");

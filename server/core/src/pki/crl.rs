@@ -1,0 +1,199 @@
+//! Lists of revoked certificates (R-7, RFC 5280 §5): one full list an authority, numbered so that it never goes back, kept in the database and
+//! served from memory. Refuses to know how it is served.
+
+use super::{Error, Pki, authorities::Authority, csr::sha256, profile::Kind, statuses::Revocation, store};
+use crate::access::{Actor, audit};
+use bytes::Bytes;
+use parking_lot::RwLock;
+use rcgen::{
+    CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, KeyIdMethod, RevocationReason, RevokedCertParams,
+    SerialNumber,
+};
+use rustls_pki_types::CertificateDer;
+use serde_json::json;
+use std::{collections::HashMap, sync::Arc};
+use wire::{Timestamp, ids::AuthorityId, states::AuthorityState};
+
+const HOUR: i64 = 3_600_000;
+
+/// For how long a list claims to hold. Half of it later the next one is published.
+const fn life(kind: Kind) -> i64 {
+    match kind {
+        Kind::Root => 30 * 24 * HOUR,
+        _ => 24 * HOUR,
+    }
+}
+
+/// A list as it is served.
+#[derive(Debug, Clone)]
+pub struct PublishedCrl {
+    /// DER.
+    pub der: Bytes,
+    /// SHA-256 of it in hex: the same list has the same tag.
+    pub tag: String,
+    /// Its number.
+    pub number: i64,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// Until when it holds.
+    pub next_update: Timestamp,
+    /// When the next one is published at the latest.
+    pub next_issue: Timestamp,
+    trust_seq: i64,
+}
+
+impl PublishedCrl {
+    fn of(der: Vec<u8>, number: i64, this_update: Timestamp, next_update: Timestamp, trust_seq: i64) -> Self {
+        let next_issue = this_update.plus(next_update.since(this_update) / 2);
+        Self { tag: hex::encode(sha256(&der)), der: der.into(), number, this_update, next_update, next_issue, trust_seq }
+    }
+}
+
+/// The newest list of every authority.
+pub(super) type Published = RwLock<HashMap<AuthorityId, Arc<PublishedCrl>>>;
+
+impl Pki {
+    /// The authority's list; none when there is no such authority, or nothing was published yet. A look into memory.
+    pub fn crl(&self, authority: &AuthorityId) -> Option<Arc<PublishedCrl>> {
+        self.published.read().get(authority).cloned()
+    }
+
+    /// The authority's certificate (RFC 5280 §4.2.2.1, `caIssuers`). A look into memory.
+    pub fn authority_certificate(&self, authority: &AuthorityId) -> Option<CertificateDer<'static>> {
+        self.authorities.load().iter().find(|a| a.id == *authority).map(|a| a.der.clone())
+    }
+
+    /// Publishes every list that is due: there is none, half its life is over, or a revocation is not in it. Any instance may do it.
+    pub async fn publish_due(&self) -> Result<(), Error> {
+        self.take_published().await?;
+        let all = self.authorities.load_full();
+        let mut failed = None;
+        for authority in all.iter().filter(|a| self.is_due(a)) {
+            // One authority's trouble is not another's.
+            if let Err(error) = self.publish_list(authority).await {
+                tracing::error!(authority = %authority.id, %error, "a list of revoked certificates could not be published");
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether a revocation is known that is in no published list.
+    pub(super) fn crl_outdated(&self) -> bool {
+        self.authorities
+            .load()
+            .iter()
+            .any(|a| publishes(a, self.clock.now()) && self.published.read().get(&a.id).is_some_and(|held| self.lags(a, held)))
+    }
+
+    fn is_due(&self, authority: &Authority) -> bool {
+        let now = self.clock.now();
+        publishes(authority, now)
+            && self.published.read().get(&authority.id).is_none_or(|held| now >= held.next_issue || self.lags(authority, held))
+    }
+
+    fn lags(&self, authority: &Authority, held: &PublishedCrl) -> bool {
+        let all = self.authorities.load();
+        let mut ended = all.iter().filter(|a| a.issuer_id == authority.id).filter_map(|a| a.ended_seq);
+        self.statuses.revoked_seq(&authority.id) > held.trust_seq || ended.any(|seq| seq > held.trust_seq)
+    }
+
+    /// Lists that another instance has published, or this one before it was started again.
+    async fn take_published(&self) -> Result<(), Error> {
+        let mut on = self.db.read().await?;
+        for (id, number) in store::crls(&mut on).await? {
+            let id: AuthorityId = id.parse().map_err(crate::db::Error::corrupt)?;
+            if self.crl(&id).is_none_or(|held| held.number < number)
+                && let Some(r) = store::crl(&mut on, &id).await?
+            {
+                self.hold(&id, PublishedCrl::of(r.der, r.number, Timestamp(r.this_update), Timestamp(r.next_update), r.trust_seq));
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&self, authority: &AuthorityId, crl: PublishedCrl) {
+        let mut published = self.published.write();
+        if published.get(authority).is_none_or(|held| held.number < crl.number) {
+            published.insert(authority.clone(), Arc::new(crl));
+        }
+    }
+
+    pub(super) async fn publish_list(&self, authority: &Authority) -> Result<(), Error> {
+        let signer = authority.signer()?;
+        let now = second(self.clock.now());
+        let until = now.plus(life(authority.kind));
+        let mut tx = self.db.write().await?;
+        // The row's lock comes first: whoever publishes next has a greater number and sees at least as much.
+        let (number, before, _) = store::next_crl(&mut tx, &authority.id, &authority.org, now.0 / 1000).await?;
+        let seq = store::trust_seq(&mut tx).await?;
+        let mut entries: Vec<RevokedCertParams> = store::revoked(&mut tx, &authority.id, before)
+            .await?
+            .iter()
+            .map(|r| entry(&r.serial, Revocation::of(&r.reason, r.revoked_at)))
+            .collect::<Result<_, _>>()?;
+        // Authorities that this one has signed.
+        for (serial, state, at) in store::ended_under(&mut tx, &authority.id, before).await? {
+            let reason = if state == AuthorityState::Compromised.as_str() { CA_COMPROMISE } else { SUPERSEDED };
+            entries.push(entry(&serial, Revocation { at: Timestamp(at), reason })?);
+        }
+        let count = entries.len();
+        let params = CertificateRevocationListParams {
+            this_update: instant(now)?,
+            next_update: instant(until)?,
+            crl_number: SerialNumber::from_slice(&number.to_be_bytes()),
+            // Without one for the root: it is in none of its own certificate, and a client that checks that one too would find another list's scope.
+            issuing_distribution_point: authority
+                .publication()
+                .filter(|_| authority.kind != Kind::Root)
+                .map(|at| CrlIssuingDistributionPoint { distribution_point: CrlDistributionPoint { uris: vec![at.crl()] }, scope: None }),
+            revoked_certs: entries,
+            // The builder would make one of its own (P-9).
+            key_identifier_method: KeyIdMethod::PreSpecified(authority.ski.clone()),
+        };
+        let der = params.signed_by(signer)?.der().to_vec();
+        store::set_crl(&mut tx, &authority.id, now, until, seq, &der).await?;
+        let detail = json!({ "number": number, "entries": count, "until": until, "sha256": hex::encode(sha256(&der)) });
+        audit::append(&mut tx, &Actor::system(authority.org.clone()), self.clock.now(), "crl.publish", authority.id.as_str(), &detail)
+            .await?;
+        tx.commit().await?;
+        tracing::info!(authority = %authority.id, number, entries = count, "list of revoked certificates published");
+        self.hold(&authority.id, PublishedCrl::of(der, number, now, until, seq));
+        Ok(())
+    }
+}
+
+// CRLReason, RFC 5280 §5.3.1.
+const CA_COMPROMISE: u8 = 2;
+const SUPERSEDED: u8 = 4;
+
+/// Whether anybody can still ask for the authority's list. Who is given up as compromised says nothing any more.
+fn publishes(authority: &Authority, now: Timestamp) -> bool {
+    authority.state != AuthorityState::Compromised && now < authority.not_after && authority.signer().is_ok()
+}
+
+const fn second(t: Timestamp) -> Timestamp {
+    Timestamp(t.0.div_euclid(1000) * 1000)
+}
+
+fn instant(t: Timestamp) -> Result<time::OffsetDateTime, rcgen::Error> {
+    time::OffsetDateTime::from_unix_timestamp(t.0.div_euclid(1000)).map_err(|_| rcgen::Error::Time)
+}
+
+fn entry(serial: &[u8], revocation: Revocation) -> Result<RevokedCertParams, Error> {
+    Ok(RevokedCertParams {
+        serial_number: SerialNumber::from_slice(serial),
+        revocation_time: instant(revocation.at)?,
+        reason_code: match revocation.reason {
+            1 => Some(RevocationReason::KeyCompromise),
+            CA_COMPROMISE => Some(RevocationReason::CaCompromise),
+            3 => Some(RevocationReason::AffiliationChanged),
+            SUPERSEDED => Some(RevocationReason::Superseded),
+            5 => Some(RevocationReason::CessationOfOperation),
+            9 => Some(RevocationReason::PrivilegeWithdrawn),
+            // Unspecified is left out (RFC 5280 §5.3.1).
+            _ => None,
+        },
+        invalidity_date: None,
+    })
+}

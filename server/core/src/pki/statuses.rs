@@ -1,0 +1,103 @@
+//! Which serial numbers our authorities have given out and how each stands, in memory: what the OCSP responder answers from, and what says that a
+//! list of revoked certificates is out of date. Follows the trust clock like [`TrustHandle`](super::TrustHandle). Refuses to know devices: who is
+//! suspended is nobody else's business, the certificate stands.
+
+use super::{Error, profile::BACKDATE, store};
+use crate::{clock::Clock, db::Db};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use wire::{Timestamp, ids::AuthorityId, pki::RevocationReason};
+
+/// A revocation as others are told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Revocation {
+    /// Since when.
+    pub at: Timestamp,
+    /// `CRLReason` (RFC 5280 §5.3.1); 0, unspecified, is never written.
+    pub reason: u8,
+}
+
+impl Revocation {
+    /// Of a stored row. A word that is no reason counts as unspecified: the certificate is revoked all the same.
+    pub fn of(reason: &str, at: Option<i64>) -> Self {
+        let code = RevocationReason::ALL.iter().find(|r| r.as_str() == reason).map_or(0, |r| r.code());
+        Self { at: Timestamp(at.unwrap_or_default()), reason: code }
+    }
+}
+
+/// How a certificate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Issued and not revoked.
+    Good,
+    /// Revoked, or superseded by a successor in use.
+    Revoked(Revocation),
+}
+
+struct Entry {
+    standing: Standing,
+    ends: Timestamp,
+}
+
+#[derive(Default)]
+struct Given {
+    serials: HashMap<Vec<u8>, Entry>,
+    /// Trust clock of the last revocation.
+    revoked_seq: i64,
+}
+
+/// The index.
+#[derive(Default)]
+pub(super) struct Statuses {
+    seq: tokio::sync::Mutex<i64>,
+    given: RwLock<HashMap<AuthorityId, Given>>,
+}
+
+impl Statuses {
+    /// How the issuer's certificate with this serial stands; none when it was never issued, or ended more than an hour ago.
+    pub fn standing(&self, issuer: &AuthorityId, serial: &[u8]) -> Option<Standing> {
+        self.given.read().get(issuer)?.serials.get(serial).map(|entry| entry.standing)
+    }
+
+    /// The trust clock of the issuer's last revocation that is known here; 0 before the first.
+    pub fn revoked_seq(&self, issuer: &AuthorityId) -> i64 {
+        self.given.read().get(issuer).map_or(0, |given| given.revoked_seq)
+    }
+
+    /// Takes over what changed in the database since the last time. Idempotent; calls queue up.
+    pub async fn reload(&self, db: &Db, clock: &dyn Clock) -> Result<(), Error> {
+        let mut seq = self.seq.lock().await;
+        let mut on = db.read().await?;
+        // Changes are numbered in the order their transactions end, so every row up to this number can be seen by the next statement.
+        let latest = store::trust_seq(&mut on).await?;
+        if latest > *seq {
+            let records = store::standings(&mut on, *seq, clock.now().plus(-BACKDATE)).await?;
+            drop(on);
+            let mut given = self.given.write();
+            for r in records {
+                let issuer: AuthorityId = r.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
+                let standing = match r.state.as_str() {
+                    "revoked" | "superseded" => Standing::Revoked(Revocation::of(&r.reason, r.revoked_at)),
+                    _ => Standing::Good,
+                };
+                let of = given.entry(issuer).or_default();
+                let before = of.serials.insert(r.serial, Entry { standing, ends: Timestamp(r.not_after) });
+                // A suspended device touches its revoked certificates too; only news makes the list out of date.
+                if standing != Standing::Good && before.is_none_or(|b| b.standing != standing) {
+                    of.revoked_seq = of.revoked_seq.max(r.trust_seq);
+                }
+            }
+            drop(given);
+            *seq = latest;
+        }
+        Ok(())
+    }
+
+    /// Forgets certificates that ended more than an hour ago: whoever checks one sees that by itself.
+    pub fn forget_ended(&self, now: Timestamp) {
+        let limit = now.plus(-BACKDATE);
+        for of in self.given.write().values_mut() {
+            of.serials.retain(|_, entry| entry.ends > limit);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Authorities: listed, and one generation after another.
+
+use super::{
+    Answer,
+    input::{Named, Sent},
+    openapi::Refusals,
+};
+use crate::http::guard::Caller;
+use axum::{Json, extract::State, http::StatusCode};
+use fleet::Fleet;
+use serde::Deserialize;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::{
+    ids::AuthorityId,
+    pki::{AuthorityRow, AuthorityUse},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Fleet> {
+    OpenApiRouter::new().routes(routes!(list, stage)).routes(routes!(activate)).routes(routes!(retire)).routes(routes!(compromise))
+}
+
+/// Authorities, the root first
+#[utoipa::path(get, path = "/authorities", operation_id = "list_authorities", tag = "authorities", responses((status = OK, body = Vec<AuthorityRow>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<AuthorityRow>>> {
+    Ok(Json(fleet.pki().list_authorities(&actor)?))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NextAuthority {
+    /// What it will issue to.
+    kind: AuthorityUse,
+}
+
+/// Make the next authority: believed at once, issuing when it is activated
+#[utoipa::path(
+    post, path = "/authorities", operation_id = "stage_authority", tag = "authorities", request_body = NextAuthority,
+    responses((status = CREATED, body = AuthorityRow), Refusals)
+)]
+async fn stage(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Sent(next): Sent<NextAuthority>,
+) -> Answer<(StatusCode, Json<AuthorityRow>)> {
+    Ok((StatusCode::CREATED, Json(fleet.pki().stage_authority(&actor, next.kind).await?)))
+}
+
+/// Let a staged authority issue: its predecessor is retiring from then on, and devices are told to renew
+#[utoipa::path(
+    post, path = "/authorities/{id}/activate", operation_id = "activate_authority", tag = "authorities", params(("id" = AuthorityId, Path)),
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn activate(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<StatusCode> {
+    fleet.pki().activate_authority(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Retirement {
+    /// Also while certificates of it are in use: their connections are closed.
+    #[serde(default)]
+    force: bool,
+}
+
+/// Stop believing an authority that does not issue any more
+#[utoipa::path(
+    post, path = "/authorities/{id}/retire", operation_id = "retire_authority", tag = "authorities", params(("id" = AuthorityId, Path)), request_body = Retirement,
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn retire(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<AuthorityId>,
+    Sent(retirement): Sent<Retirement>,
+) -> Answer<StatusCode> {
+    fleet.pki().retire_authority(&actor, &id, retirement.force).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Give up an authority whose key somebody else may have: connections that use it are closed, and nothing of it is believed again
+#[utoipa::path(
+    post, path = "/authorities/{id}/compromise", operation_id = "compromise_authority", tag = "authorities", params(("id" = AuthorityId, Path)),
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn compromise(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<StatusCode> {
+    fleet.pki().compromise_authority(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
