@@ -25,12 +25,14 @@ const READING: Duration = Duration::from_secs(5);
 /// `POST /device/v1/enrol` with `Authorization: Bearer fet_…`: 201 with the certificate.
 pub(super) async fn enrol(State(devices): State<Devices>, request: Request) -> Response {
     let outcome = admit(&devices, request).await;
-    let word = match &outcome {
-        Ok(_) => "issued".to_owned(),
-        Err(p) => p.0.code.clone(),
-    };
-    devices.metrics.enrolments.get_or_create(&vec![("outcome", word)]).inc();
+    count(&devices, outcome.as_ref().map_err(|problem| problem.0.code.as_str()));
     outcome.map_or_else(IntoResponse::into_response, |answer| (StatusCode::CREATED, Json(answer)).into_response())
+}
+
+/// Counts an enrolment by what it came to.
+pub(super) fn count<T>(devices: &Devices, outcome: Result<T, &str>) {
+    let word = outcome.err().unwrap_or("issued").to_owned();
+    devices.metrics.enrolments.get_or_create(&vec![("outcome", word)]).inc();
 }
 
 async fn admit(devices: &Devices, request: Request) -> Result<wire::enrolment::Enrolled, Problem> {
@@ -47,7 +49,7 @@ async fn admit(devices: &Devices, request: Request) -> Result<wire::enrolment::E
 
 /// The body of a small request. A larger one is read on for a while and thrown away before it is refused: an answer amid the sending reaches few
 /// clients, most only see their connection break.
-async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
+pub(super) async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
     let mut kept = Vec::new();
     let mut size = 0;
     let mut chunks = body.into_data_stream();

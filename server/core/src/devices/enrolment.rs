@@ -45,6 +45,15 @@ pub struct Attempt<'a> {
     pub address: &'a str,
 }
 
+/// What a flow knows beside the request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Over<'a> {
+    /// The organization the address names; a token of another one is unknown there.
+    pub org: Option<&'a OrgId>,
+    /// The connection's `tls-exporter` (RFC 9266), for a CSR that is bound to it (E-12).
+    pub channel: Option<&'a [u8; 32]>,
+}
+
 /// What an attempt may become once token and CSR were read.
 struct Admission {
     org: OrgId,
@@ -64,8 +73,13 @@ impl Devices {
     /// Enrols a device. The same token with the same CSR within 15 minutes, or with the same key before its certificate was first used,
     /// gets the same certificate again and costs no use; 200 parallel attempts on a one-use token make one certificate.
     pub async fn enrol(&self, attempt: Attempt<'_>) -> Result<Enrolled, Error> {
+        self.enrol_over(attempt, Over::default()).await
+    }
+
+    /// The same by a flow whose address names an organization, or whose connection a CSR may be bound to.
+    pub async fn enrol_over(&self, attempt: Attempt<'_>, over: Over<'_>) -> Result<Enrolled, Error> {
         let now = self.clock.now();
-        let outcome = self.admit_and_issue(attempt, now).await;
+        let outcome = self.admit_and_issue(attempt, over, now).await;
         let Err(refusal) = &outcome else { return outcome };
         tracing::info!(address = attempt.address, error = %refusal, "enrolment refused");
         if !is_guess(refusal) {
@@ -79,9 +93,12 @@ impl Devices {
         outcome
     }
 
-    async fn admit_and_issue(&self, attempt: Attempt<'_>, now: Timestamp) -> Result<Enrolled, Error> {
+    async fn admit_and_issue(&self, attempt: Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<Enrolled, Error> {
         let token = self.token(attempt.secret).await?;
-        let admission = admission(&token, &attempt)?;
+        if over.org.is_some_and(|org| org.as_str() != token.org_id) {
+            return Err(Error::BadToken);
+        }
+        let admission = admission(&token, &attempt, over)?;
         if let Some(again) = self.given_before(&admission, now).await? {
             return self.answer(&admission, &again, now).await;
         }
@@ -180,14 +197,14 @@ const fn is_guess(refusal: &Error) -> bool {
     matches!(refusal, Error::BadToken | Error::OutOfScope(_) | Error::Pki(crate::pki::Error::Csr(_)))
 }
 
-fn admission(token: &TokenRow, attempt: &Attempt<'_>) -> Result<Admission, Error> {
+fn admission(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) -> Result<Admission, Error> {
     let request = attempt.request;
     let wanted = request
         .device_id
         .as_deref()
         .map(|id| id.parse::<DeviceId>().map_err(|e| Error::invalid("device_id", e.to_string())))
         .transpose()?;
-    let csr = csr::gate(request.csr.as_bytes(), wanted.as_ref()).map_err(crate::pki::Error::from)?;
+    let csr = csr::gate_over(request.csr.as_bytes(), wanted.as_ref(), over.channel).map_err(crate::pki::Error::from)?;
     let device_id = wanted
         .or_else(|| csr.common_name.clone())
         .ok_or_else(|| Error::invalid("device_id", "Give a device id in the request or as the CSR's common name."))?;

@@ -15,7 +15,7 @@ pub(crate) mod store;
 mod tests;
 mod tokens;
 
-pub use enrolment::{Attempt, EnrolmentUrls};
+pub use enrolment::{Attempt, EnrolmentUrls, Over};
 pub use error::Error;
 pub use presence::Connected;
 pub use selector::{Facts, Selector};

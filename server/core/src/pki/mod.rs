@@ -9,6 +9,7 @@ pub mod csr;
 mod decode;
 mod der;
 mod error;
+pub mod est;
 mod issue;
 mod keys;
 mod listener;
