@@ -87,7 +87,11 @@ async fn no_browser(request: Request, next: Next) -> Response {
 }
 
 async fn unknown() -> Problem {
-    Problem(Fault::new(FaultKind::NotFound, "not_found", "There is no such address. The native protocol is under /device/v1, EST on the enrol listener under /.well-known/est."))
+    Problem(Fault::new(
+        FaultKind::NotFound,
+        "not_found",
+        "There is no such address. The native protocol is under /device/v1, EST on the enrol listener under /.well-known/est.",
+    ))
 }
 
 /// The device behind the connection.

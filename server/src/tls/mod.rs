@@ -12,6 +12,6 @@ mod verifier;
 
 pub use config::{Error, device, enrol};
 pub use cut::Cut;
-pub use listener::{Endpoint, PeerAddr, Stop, peer_address, ChannelBinding, serve};
+pub use listener::{ChannelBinding, Endpoint, PeerAddr, Stop, peer_address, serve};
 pub use registry::{Registry, follow};
 pub use shedding::{Limits, Stats};

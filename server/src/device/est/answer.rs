@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fleet::pki::est;
+use fleet::{devices::PENDING, pki::est};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use wire::{Fault, FaultKind};
 
@@ -96,6 +96,8 @@ const fn status(kind: FaultKind) -> StatusCode {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, message, retry_after, allow) = match self {
+            // No refusal: the client sends the same request again after a while (E-15).
+            Self::Fault(Fault { code, message, retry_after, .. }) if code == PENDING => (StatusCode::ACCEPTED, message, retry_after, None),
             Self::Fault(Fault { kind, message, retry_after, .. }) => (status(kind), message, retry_after, None),
             Self::Method(allowed) => (StatusCode::METHOD_NOT_ALLOWED, format!("Use {allowed} here."), None, Some(allowed)),
         };
@@ -143,6 +145,8 @@ mod tests {
             assert_eq!(response.headers()["retry-after"], "7");
             assert_eq!(response.headers().get("www-authenticate").is_some(), code == 401);
         }
+        let waits = Refusal::from(fleet::devices::Error::Pending).into_response();
+        assert!(waits.status() == 202 && waits.headers().contains_key("retry-after"));
         let other = Refusal::Method(Method::GET).into_response();
         assert_eq!((other.status().as_u16(), &other.headers()["allow"]), (405, &HeaderValue::from_static("GET")));
     }

@@ -46,7 +46,7 @@ async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answ
         }
         "simpleenroll" => {
             only(&Method::POST, &request)?;
-            let outcome = enrol(devices, label.map(|_| &org), request).await;
+            let outcome = enrol(devices, &org, label.is_some(), request).await;
             super::enrol::count(devices, outcome.as_ref().map_err(Refusal::code));
             outcome
         }
@@ -74,15 +74,14 @@ fn only(method: &Method, request: &Request) -> Result<(), Refusal> {
     if request.method() == method { Ok(()) } else { Err(Refusal::Method(method.clone())) }
 }
 
-async fn enrol(devices: &Devices, org: Option<&OrgId>, request: Request) -> Result<Answer, Refusal> {
+async fn enrol(devices: &Devices, org: &OrgId, labelled: bool, request: Request) -> Result<Answer, Refusal> {
     let (parts, csr) = asked(request).await?;
-    let secret = credential::secret(&parts.headers).ok_or_else(|| {
-        Fault::new(FaultKind::Unauthenticated, "no_token", "Send the enrolment token as the password of HTTP Basic, with any user name.")
-    })?;
+    let secret = credential::secret(&parts.headers).unwrap_or_default();
     let (device_id, device_type, hardware) = (None, String::new(), String::new());
     let request = EnrolRequest { csr, device_id, device_type, hardware, attributes: BTreeMap::new() };
     let attempt = Attempt { secret: &secret, request: &request, address: &address(&parts.extensions) };
-    let enrolled = devices.fleet.devices().enrol_over(attempt, Over { org, channel: channel(&parts) }).await?;
+    let over = Over { org: labelled.then_some(org), channel: channel(&parts), open: Some(org) };
+    let enrolled = devices.fleet.devices().enrol_over(attempt, over).await?;
     Answer::certificate(&enrolled.certificate)
 }
 
