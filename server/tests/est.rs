@@ -18,7 +18,7 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use wire::states::Role;
+use wire::{enrolment::est_lines, states::Role};
 
 /// What an old stack looks for, byte by byte (E-12).
 fn well_formed(reply: &Reply, media: &str) {
@@ -214,6 +214,29 @@ async fn a_device_without_a_token_waits_for_a_person(#[case] kind: EngineKind) {
     assert_eq!(stock.unpack(&issued, "leaf.pem").await, 1);
     assert_eq!(stock.device("/device/v1/update", &["--cert", "leaf.pem", "--key", "gw-1.key"]).await.status / 100, 2);
     assert_eq!(stock.enrol("/device/v1/enrol", &native).await.status, 403);
+    server.stop().await;
+}
+
+/// The lines that the console shows, pasted one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_of_the_console_enrol_a_device_and_only_at_our_server() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let stock = Stock::of(&server);
+    let token = enrolment_token(&server, "gw-*", "gateway", 2).await.secret;
+    let page = server.running.fleet.devices().enrolment_page(&server.system()).await.unwrap();
+    for line in est_lines(&stock.enrol, &page.root_fingerprint, &token, "gw-$((6 * 7))") {
+        stock.shell(&line).await;
+    }
+    let subject = stock.openssl(&["x509", "-in", "device.pem", "-noout", "-subject"]).await;
+    assert!(subject.contains("gw-42"), "{subject}");
+    assert_eq!(stock.device("/device/v1/update", &["--cert", "device.pem", "--key", "device.key"]).await.status / 100, 2);
+
+    std::fs::remove_file(stock.file("device.pem")).unwrap();
+    for line in est_lines(&stock.enrol, &"ab".repeat(32), &token, "gw-43") {
+        stock.shell(&line).await;
+    }
+    let uses = server.running.fleet.devices().enrolment_page(&server.system()).await.unwrap().tokens[0].uses;
+    assert_eq!(uses, 1, "another root gets no token");
     server.stop().await;
 }
 

@@ -7,7 +7,8 @@ use tokio::process::Command;
 /// A folder with `root.pem`, and the programs that work in it.
 pub struct Stock {
     folder: tempfile::TempDir,
-    enrol: String,
+    /// The enrol listener.
+    pub enrol: String,
     device: String,
     /// Where it comes from, in 127.0.0.0/8.
     pub from: String,
@@ -52,6 +53,11 @@ impl Stock {
     async fn run(&self, program: &str, arguments: &[&str]) -> Output {
         let done = Command::new(program).args(arguments).current_dir(self.folder.path()).kill_on_drop(true).output();
         done.await.unwrap_or_else(|e| panic!("{program} is needed for this test: {e}"))
+    }
+
+    /// Runs a line as if it were pasted into a shell.
+    pub async fn shell(&self, line: &str) {
+        self.run("sh", &["-c", line]).await;
     }
 
     /// Runs openssl; the test ends when it fails.

@@ -212,6 +212,27 @@ pub struct CreatedEnrolmentToken {
     pub command: String,
 }
 
+/// Shell lines that enrol a device by EST with nothing but curl and openssl. They leave `device.key`, `device.pem` and `root.pem`; a server whose
+/// root has another fingerprint gets no token. `device_id` may be a shell expression such as `$(hostname)`.
+pub fn est_lines(enrol_url: &str, root_fingerprint: &str, secret: &str, device_id: &str) -> [String; 4] {
+    let unpack = "openssl base64 -d | openssl pkcs7 -inform DER -print_certs";
+    [
+        format!("curl -sk {enrol_url}/.well-known/est/cacerts | {unpack} -out ca.pem && openssl x509 -in ca.pem -out root.pem"),
+        format!(
+            "openssl x509 -in root.pem -noout -fingerprint -sha256 | tr -d : | grep -iq {root_fingerprint} && echo 'root verified' || \
+             {{ echo 'not our server'; rm -f root.pem; }}"
+        ),
+        format!(
+            "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout device.key -subj \"/CN={device_id}\" -outform DER | \
+             openssl base64 -out device.csr"
+        ),
+        format!(
+            "curl -sS --fail --cacert root.pem --user any:{secret} -H 'Content-Type: application/pkcs10' --data-binary @device.csr \
+             {enrol_url}/.well-known/est/simpleenroll | {unpack} -out device.pem"
+        ),
+    ]
+}
+
 /// All the enrolment page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnrolmentPage {
