@@ -10,7 +10,7 @@ use crate::{
 };
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData as _};
 use rstest::rstest;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     devices::DeviceQuery,
     enrolment::{EnrolRequest, Enrolled, EnrolmentMode, EnrolmentRequest, NewEnrolmentToken},
@@ -106,11 +106,12 @@ async fn a_rejected_device_and_one_whose_token_was_revoked_stay_out(#[case] kind
     for asked in [&one, &two] {
         assert!(matches!(enrol(&w, &token.secret, asked).await, Err(Error::Pending)));
     }
-    let all = waiting(&w).await;
-    devices.reject_enrolment(&operator, &all[0].id).await.unwrap();
-    assert!(matches!(enrol(&w, &token.secret, &one).await, Err(Error::Rejected(id)) if id == all[0].device_id.as_str()));
+    // Both asked in the same millisecond: the list may have them in either order.
+    let all: BTreeMap<_, _> = waiting(&w).await.into_iter().map(|r| (r.device_id.to_string(), r.id)).collect();
+    devices.reject_enrolment(&operator, &all["gw-1"]).await.unwrap();
+    assert!(matches!(enrol(&w, &token.secret, &one).await, Err(Error::Rejected(id)) if id == "gw-1"));
     assert!(actions(&w).await.iter().any(|a| a == "enrolment_request.reject"));
-    devices.approve_enrolment(&operator, &all[1].id).await.unwrap();
+    devices.approve_enrolment(&operator, &all["gw-2"]).await.unwrap();
     devices.revoke_enrolment_token(&operator, &token.token.id).await.unwrap();
     assert!(matches!(enrol(&w, &token.secret, &two).await, Err(Error::BadToken)), "approved, but not collected in time");
 }
