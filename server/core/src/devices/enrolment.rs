@@ -334,7 +334,8 @@ fn admission(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) -> Result<
         org: token.org_id.parse().map_err(crate::db::Error::corrupt)?,
         token: Some(token.id.parse().map_err(crate::db::Error::corrupt)?),
         label: token.label.clone(),
-        exact: token.pattern.eq_ignore_ascii_case(device_id.as_str()),
+        // What waited for a person replaces nobody, however exact its token is (E-6).
+        exact: token.mode != EnrolmentMode::Approval.as_str() && token.pattern.eq_ignore_ascii_case(device_id.as_str()),
         tags: split_tags(&token.tags),
         device_id,
         device_type,

@@ -120,6 +120,22 @@ async fn a_rejected_device_and_one_whose_token_was_revoked_stay_out(#[case] kind
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn an_approved_device_does_not_replace_one_that_came_meanwhile(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let devices = w.fleet.devices();
+    let token = devices.create_enrolment_token(&operator, asking("gw-1", 1)).await.unwrap();
+    let asked = request(&csr("gw-1"), "gw-1");
+    assert!(matches!(enrol(&w, &token.secret, &asked).await, Err(Error::Pending)));
+    devices.approve_enrolment(&operator, &waiting(&w).await[0].id).await.unwrap();
+    w.device("gw-1", "gateway").await;
+    assert!(matches!(enrol(&w, &token.secret, &asked).await, Err(Error::Exists(_))), "not even with a token for exactly its name");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn without_a_token_a_device_asks_only_where_an_admin_allows_it(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (admin, operator) = (w.admin().await, w.operator().await);
@@ -215,9 +231,8 @@ async fn an_approved_request_that_is_collected_many_times_at_once_makes_one_cert
         for task in tasks {
             match task.await.unwrap() {
                 Ok(enrolled) => drop(given.insert(enrolled.certificate)),
-                Err(Error::Pending) => {}
                 // Twenty requests of one device at once are more than ten a minute.
-                Err(Error::TooMany) => {}
+                Err(Error::Pending | Error::TooMany) => {}
                 Err(e) => panic!("{e}"),
             }
         }
