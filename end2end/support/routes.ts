@@ -15,7 +15,7 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "rollout", path: async () => `/rollouts/${system().rollout}`, heading: /.+/ },
   { name: "rollout-new", path: async () => "/rollouts/new", heading: /rollout/i },
   { name: "approvals", path: async () => "/approvals", heading: /approvals/i },
-  { name: "enrolment", path: async () => "/enrolment", heading: /^Enrolment$/ },
+  { name: "enrolment", path: async () => "/enrolment", heading: /^Add devices$/ },
   { name: "certificates", path: async () => "/certificates", heading: /certificates/i },
   { name: "certificates-none-match", path: async () => "/certificates?q=nothing-of-this-kind&within=30", heading: /certificates/i },
   { name: "certificate", path: async () => `/certificates/${await aCertificate()}`, heading: /certificate of/i },

@@ -30,6 +30,7 @@ pub async fn enrolment_token(server: &TestServer, pattern: &str, device_type: &s
         tags: vec!["eu".into()],
         max_uses: uses,
         hours: 1,
+        ..NewEnrolmentToken::default()
     };
     server.running.fleet.devices().create_enrolment_token(&server.system(), new).await.unwrap()
 }

@@ -70,8 +70,15 @@ impl Browser {
 /// Enrols a device and gives its number.
 async fn device(server: &TestServer, name: &str) -> i64 {
     let devices = server.running.fleet.devices();
-    let new =
-        NewEnrolmentToken { label: name.into(), pattern: name.into(), device_type: "gw".into(), tags: Vec::new(), max_uses: 1, hours: 1 };
+    let new = NewEnrolmentToken {
+        label: name.into(),
+        pattern: name.into(),
+        device_type: "gw".into(),
+        tags: Vec::new(),
+        max_uses: 1,
+        hours: 1,
+        ..NewEnrolmentToken::default()
+    };
     let token = devices.create_enrolment_token(&server.system(), new).await.unwrap();
     let request = EnrolRequest {
         csr: fleet::testing::csr(name),

@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
+mod attacks;
 mod console;
+mod est;
 mod journey;
 mod live;
 mod publish;
 mod rest;
 mod soak;
+mod stock;
 mod stop;
 mod support;
 mod tls;

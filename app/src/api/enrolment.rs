@@ -1,8 +1,8 @@
-//! Enrolment tokens.
+//! Enrolment tokens, and devices that wait for a person.
 
 use super::{fault::ApiFault, once::Shown, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use wire::enrolment::{CreatedEnrolmentToken, EnrolmentPage};
+use wire::enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage};
 
 /// The enrolment page, and the token that was just made by a form without JavaScript.
 pub type EnrolmentModel = Shown<EnrolmentPage, CreatedEnrolmentToken>;
@@ -29,10 +29,15 @@ pub async fn create_enrolment_token(
     tags: String,
     max_uses: i64,
     hours: i64,
+    #[server(default)] mode: EnrolmentMode,
+    #[server(default)] source: String,
+    #[server(default)] spki_sha256: String,
+    #[server(default)] csr_sha256: String,
 ) -> Result<CreatedEnrolmentToken, ApiFault> {
     let call = super::caller::caller()?;
     let tags = tags.split([',', ' ', '\n']).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect();
-    let new = wire::enrolment::NewEnrolmentToken { label, pattern, device_type, tags, max_uses, hours };
+    let new =
+        wire::enrolment::NewEnrolmentToken { label, pattern, device_type, tags, max_uses, hours, source, mode, spki_sha256, csr_sha256 };
     let created = call.answer(call.fleet.devices().create_enrolment_token(&call.actor, new).await)?;
     call.hand_over("/enrolment", created.token.id.as_str(), &created.secret);
     Ok(created)
@@ -44,6 +49,35 @@ pub async fn revoke_enrolment_token(id: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::EnrolmentTokenId = call.id(&id)?;
     call.answer(call.fleet.devices().revoke_enrolment_token(&call.actor, &id).await)?;
+    call.lead_to("/enrolment");
+    Ok(())
+}
+
+/// Lets a waiting device in; it gets its certificate the next time it asks.
+#[server(prefix = "/rpc", endpoint = "/enrolment_approve")]
+pub async fn approve_enrolment(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::EnrolmentRequestId = call.id(&id)?;
+    call.answer(call.fleet.devices().approve_enrolment(&call.actor, &id).await)?;
+    call.lead_to("/enrolment");
+    Ok(())
+}
+
+/// Sends a waiting device away.
+#[server(prefix = "/rpc", endpoint = "/enrolment_reject")]
+pub async fn reject_enrolment(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::EnrolmentRequestId = call.id(&id)?;
+    call.answer(call.fleet.devices().reject_enrolment(&call.actor, &id).await)?;
+    call.lead_to("/enrolment");
+    Ok(())
+}
+
+/// Lets devices without a token ask to join, or no longer.
+#[server(prefix = "/rpc", endpoint = "/enrolment_open")]
+pub async fn open_enrolment(open: bool) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.devices().set_open_enrolment(&call.actor, open).await)?;
     call.lead_to("/enrolment");
     Ok(())
 }

@@ -1,10 +1,12 @@
-//! Enrolment: the JSON flow that trades a secret and a CSR for a certificate (pki.md E-1, E-5), and the tokens behind it.
+//! Enrolment: the JSON flow that trades a secret and a CSR for a certificate (pki.md E-1, E-5), the tokens behind it, and requests that wait for
+//! a person (E-6).
 //!
-//! `POST /device/v1/enrol` on the enrol listener with `Authorization: Bearer fet_…`; renewal is `POST /device/v1/renew` on the device listener.
+//! `POST /device/v1/enrol` on the enrol listener with `Authorization: Bearer fet_…` answers 201 with [`Enrolled`], or 202 with [`Waiting`] and
+//! `Retry-After`: then the device sends the same request again. Renewal is `POST /device/v1/renew` on the device listener.
 
 use crate::{
     Timestamp,
-    ids::{DeviceId, EnrolmentTokenId},
+    ids::{DeviceId, EnrolmentRequestId, EnrolmentTokenId},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,6 +53,71 @@ pub struct Enrolled {
     pub device_url: String,
 }
 
+/// The answer while a person has not decided yet: no certificate, and when to ask again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// `pending`.
+    pub status: String,
+    /// Seconds until the same request should be sent again.
+    pub poll_after: u32,
+}
+
+crate::states::words! {
+    /// What a token's devices go through before they are in.
+    EnrolmentMode {
+        /// They are in at once.
+        Auto = "auto",
+        /// A person approves each.
+        Approval = "approval",
+    }
+}
+
+// The derive does not see through the macro.
+#[expect(clippy::derivable_impls, reason = "the macro that writes the enum has no room for `#[default]`")]
+impl Default for EnrolmentMode {
+    fn default() -> Self {
+        Self::Auto
+    }
+}
+
+/// A device that asks to join and waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EnrolmentRequest {
+    /// Its id.
+    pub id: EnrolmentRequestId,
+    /// The name it wants.
+    pub device_id: DeviceId,
+    /// What the device shows as well: the first 32 bits of SHA-256 of its public key, 8 hex digits.
+    pub code: String,
+    /// SHA-256 of its public key (`SubjectPublicKeyInfo`), hex: what an approval is about.
+    pub spki_sha256: String,
+    /// Its type, as it says or as the token gives it.
+    pub device_type: String,
+    /// Its hardware revision, as it says.
+    pub hardware: String,
+    /// What else it says of itself.
+    pub attributes: BTreeMap<String, String>,
+    /// The kind of its key.
+    pub key_alg: String,
+    /// The token it came with; empty for none.
+    pub token: String,
+    /// From where it asked.
+    pub address: String,
+    /// When it asked first.
+    pub asked_at: Timestamp,
+    /// When the request ends by itself.
+    pub expires_at: Timestamp,
+}
+
+/// How devices may ask to join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EnrolmentSettings {
+    /// Whether devices without a token may ask; a person approves each.
+    pub open: bool,
+}
+
 /// What a renewing device sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RenewRequest {
@@ -86,10 +153,22 @@ pub struct EnrolmentToken {
     pub revoked_at: Option<Timestamp>,
     /// Last use.
     pub last_used_at: Option<Timestamp>,
+    /// The network it may be used from, CIDR; empty means any.
+    #[serde(default)]
+    pub source: String,
+    /// Whether a person approves each device.
+    #[serde(default)]
+    pub mode: EnrolmentMode,
+    /// SHA-256 of the only public key it is for, hex; empty means any.
+    #[serde(default)]
+    pub spki_sha256: String,
+    /// SHA-256 of the only CSR it is for, hex; empty means any.
+    #[serde(default)]
+    pub csr_sha256: String,
 }
 
 /// What a new enrolment token should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewEnrolmentToken {
@@ -108,6 +187,18 @@ pub struct NewEnrolmentToken {
     pub max_uses: i64,
     /// Life in hours: 1 to 720.
     pub hours: i64,
+    /// The network it may be used from: an address, or CIDR like `192.0.2.0/24`; empty means any.
+    #[serde(default)]
+    pub source: String,
+    /// Whether a person approves each device.
+    #[serde(default)]
+    pub mode: EnrolmentMode,
+    /// SHA-256 of the only public key (`SubjectPublicKeyInfo`, DER) it is for, 64 hex digits; empty means any.
+    #[serde(default)]
+    pub spki_sha256: String,
+    /// SHA-256 of the only CSR (DER) it is for, 64 hex digits; empty means any.
+    #[serde(default)]
+    pub csr_sha256: String,
 }
 
 /// A new enrolment token with its secret: the only time the secret is seen.
@@ -122,6 +213,27 @@ pub struct CreatedEnrolmentToken {
     pub command: String,
 }
 
+/// Shell lines that enrol a device by EST with nothing but curl and openssl. They leave `device.key`, `device.pem` and `root.pem`; a server whose
+/// root has another fingerprint gets no token. `device_id` may be a shell expression such as `$(hostname)`.
+pub fn est_lines(enrol_url: &str, root_fingerprint: &str, secret: &str, device_id: &str) -> [String; 4] {
+    let unpack = "openssl base64 -d | openssl pkcs7 -inform DER -print_certs";
+    [
+        format!("curl -sk {enrol_url}/.well-known/est/cacerts | {unpack} -out ca.pem && openssl x509 -in ca.pem -out root.pem"),
+        format!(
+            "openssl x509 -in root.pem -noout -fingerprint -sha256 | tr -d : | grep -iq {root_fingerprint} && echo 'root verified' || \
+             {{ echo 'not our server'; rm -f root.pem; }}"
+        ),
+        format!(
+            "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout device.key -subj \"/CN={device_id}\" -outform DER | \
+             openssl base64 -out device.csr"
+        ),
+        format!(
+            "curl -sS --fail --cacert root.pem --user any:{secret} -H 'Content-Type: application/pkcs10' --data-binary @device.csr \
+             {enrol_url}/.well-known/est/simpleenroll | {unpack} -out device.pem"
+        ),
+    ]
+}
+
 /// All the enrolment page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnrolmentPage {
@@ -131,6 +243,14 @@ pub struct EnrolmentPage {
     pub enrol_url: String,
     /// SHA-256 fingerprint (hex) of the root that devices pin on first contact.
     pub root_fingerprint: String,
+    /// Devices that wait for a person, oldest first.
+    pub requests: Vec<EnrolmentRequest>,
+    /// How devices may ask to join.
+    pub settings: EnrolmentSettings,
+    /// Whether the caller may decide on requests.
+    pub may_approve: bool,
+    /// Whether the caller may change the settings.
+    pub may_open: bool,
     /// Whether the caller may make and revoke tokens.
     pub may_edit: bool,
     /// When this was read.

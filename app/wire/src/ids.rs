@@ -59,6 +59,8 @@ ids! {
     ApiTokenId = "tok", "API token id";
     /// A secret that trades a CSR for a certificate.
     EnrolmentTokenId = "ent", "enrolment token id";
+    /// A device's request to join that waits for a person.
+    EnrolmentRequestId = "enr", "enrolment request id";
     /// A certification authority's key and certificate.
     AuthorityId = "ca", "authority id";
     /// An issued certificate.

@@ -46,6 +46,7 @@ impl Fleetward {
             tags: Vec::new(),
             max_uses: devices.try_into().unwrap(),
             hours: 1,
+            ..NewEnrolmentToken::default()
         };
         let system = Actor::system(running.fleet.default_org().clone());
         let token = running.fleet.devices().create_enrolment_token(&system, new).await.unwrap();

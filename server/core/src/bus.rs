@@ -45,6 +45,11 @@ pub enum Event {
         /// Which.
         id: ReleaseId,
     },
+    /// Enrolment: a request that waits, or whether devices without a token may ask.
+    Enrolment {
+        /// Whose.
+        org: OrgId,
+    },
     /// Who may connect changed: certificates, authorities, device states.
     Trust,
 }

@@ -4,8 +4,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 /// The PEM block of this label, wrapped at 64 columns.
 pub(crate) fn encode(label: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {label}-----\n{}-----END {label}-----\n", wrapped(der))
+}
+
+/// Base64 in lines of 64 columns, each ended: what PEM and EST have between their frames.
+pub(crate) fn wrapped(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
-    let mut out = format!("-----BEGIN {label}-----\n");
+    let mut out = String::with_capacity(text.len() + text.len() / 64 + 1);
     let mut rest = text.as_str();
     while !rest.is_empty() {
         let (line, more) = rest.split_at(rest.len().min(64));
@@ -13,8 +18,5 @@ pub(crate) fn encode(label: &str, der: &[u8]) -> String {
         out.push('\n');
         rest = more;
     }
-    out.push_str("-----END ");
-    out.push_str(label);
-    out.push_str("-----\n");
     out
 }

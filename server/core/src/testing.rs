@@ -136,6 +136,7 @@ impl World {
             tags: Vec::new(),
             max_uses: 1,
             hours: 1,
+            ..NewEnrolmentToken::default()
         };
         let token = self.fleet.devices().create_enrolment_token(&system, new).await.expect("a token");
         let request = EnrolRequest {

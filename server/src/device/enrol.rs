@@ -9,12 +9,12 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fleet::devices::Attempt;
+use fleet::devices::{Attempt, Over, PENDING};
 use futures::StreamExt as _;
 use std::time::Duration;
 use wire::{
     Fault, FaultKind,
-    enrolment::{EnrolRequest, RenewRequest},
+    enrolment::{EnrolRequest, RenewRequest, Waiting},
 };
 
 /// Most bytes of a refused body that are read.
@@ -22,32 +22,40 @@ const THROWN_AWAY: usize = 4 << 20;
 /// How long a body may take.
 const READING: Duration = Duration::from_secs(5);
 
-/// `POST /device/v1/enrol` with `Authorization: Bearer fet_…`: 201 with the certificate.
+/// `POST /device/v1/enrol` with `Authorization: Bearer fet_…`: 201 with the certificate, or 202 while a person has not decided (E-5, E-6).
 pub(super) async fn enrol(State(devices): State<Devices>, request: Request) -> Response {
     let outcome = admit(&devices, request).await;
-    let word = match &outcome {
-        Ok(_) => "issued".to_owned(),
-        Err(p) => p.0.code.clone(),
-    };
+    count(&devices, outcome.as_ref().map_err(|problem| problem.0.code.as_str()));
+    match outcome {
+        Ok(answer) => (StatusCode::CREATED, Json(answer)).into_response(),
+        Err(Problem(Fault { code, retry_after: Some(seconds), .. })) if code == PENDING => {
+            let waiting = Waiting { status: code, poll_after: seconds };
+            (StatusCode::ACCEPTED, [(header::RETRY_AFTER, seconds.to_string())], Json(waiting)).into_response()
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Counts an enrolment by what it came to.
+pub(super) fn count<T>(devices: &Devices, outcome: Result<T, &str>) {
+    let word = outcome.err().unwrap_or("issued").to_owned();
     devices.metrics.enrolments.get_or_create(&vec![("outcome", word)]).inc();
-    outcome.map_or_else(IntoResponse::into_response, |answer| (StatusCode::CREATED, Json(answer)).into_response())
 }
 
 async fn admit(devices: &Devices, request: Request) -> Result<wire::enrolment::Enrolled, Problem> {
     let (parts, body) = request.into_parts();
     let secret = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
-    let secret = secret.ok_or_else(|| {
-        Problem(Fault::new(FaultKind::Unauthenticated, "no_token", "Send the enrolment token as `Authorization: Bearer fet_…`."))
-    })?;
+    let secret = secret.unwrap_or_default();
     let body = whole(body).await?;
     let request: EnrolRequest = json(&parts.headers, &body)?;
     let address = address(&parts.extensions);
-    Ok(devices.fleet.devices().enrol(Attempt { secret, request: &request, address: &address }).await?)
+    let over = Over { open: Some(devices.fleet.default_org()), ..Over::default() };
+    Ok(devices.fleet.devices().enrol_over(Attempt { secret, request: &request, address: &address }, over).await?)
 }
 
 /// The body of a small request. A larger one is read on for a while and thrown away before it is refused: an answer amid the sending reaches few
 /// clients, most only see their connection break.
-async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
+pub(super) async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
     let mut kept = Vec::new();
     let mut size = 0;
     let mut chunks = body.into_data_stream();

@@ -5,6 +5,7 @@ mod artifacts;
 mod channel;
 mod channels;
 mod enrol;
+mod est;
 mod frame;
 mod updates;
 
@@ -20,7 +21,7 @@ use axum::{
     http::{HeaderMap, StatusCode, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use fleet::{
     Fleet,
@@ -68,6 +69,7 @@ pub fn device_router(devices: Devices) -> Router {
 pub fn enrol_router(devices: Devices) -> Router {
     Router::new()
         .route("/device/v1/enrol", post(enrol::enrol))
+        .route(est::ROUTE, any(est::serve))
         .route("/device/v1/trust-bundle", get(enrol::trust_bundle))
         .fallback(unknown)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
@@ -85,7 +87,11 @@ async fn no_browser(request: Request, next: Next) -> Response {
 }
 
 async fn unknown() -> Problem {
-    Problem(Fault::new(FaultKind::NotFound, "not_found", "There is no such address. The native protocol is under /device/v1."))
+    Problem(Fault::new(
+        FaultKind::NotFound,
+        "not_found",
+        "There is no such address. The native protocol is under /device/v1, EST on the enrol listener under /.well-known/est.",
+    ))
 }
 
 /// The device behind the connection.

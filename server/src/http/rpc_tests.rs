@@ -13,6 +13,7 @@ use axum::{
 use fleet::{
     access::{Actor, Origin},
     db::EngineKind,
+    devices::{Attempt, Over},
     entropy::SeededEntropy,
     releases::signing::{SigningKeyPair, payload},
     testing::World,
@@ -20,6 +21,7 @@ use fleet::{
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use wire::{
+    enrolment::EnrolRequest,
     manifest::{Manifest, SCHEMA},
     rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
     states::Role,
@@ -185,4 +187,38 @@ async fn a_secret_with_everything_around_it_survives_the_redirect_and_is_shown_o
     assert!(headers.get_all(header::SET_COOKIE).iter().any(|v| v.to_str().unwrap().starts_with("fw_once=; Path=/enrolment; Max-Age=0;")));
     let (_, text) = page(b.session.clone()).await;
     assert!(!text.contains(&secret));
+}
+
+#[tokio::test]
+async fn a_device_that_waits_is_seen_and_decided_on_without_scripts() {
+    let b = Browser::new().await;
+    assert_eq!(b.post("enrolment_open", &[("open", "true")]).await.unwrap(), "/enrolment");
+    let devices = b.world.fleet.devices();
+    let attributes = [("site".to_owned(), "<b>Hall</b>".to_owned())].into();
+    let (csr, device_type) = (fleet::testing::csr("gw-1"), "gateway".to_owned());
+    let asked = EnrolRequest { csr, device_id: None, device_type, hardware: "B2".into(), attributes };
+    let over = Over { open: Some(&b.world.org), ..Over::default() };
+    let ask = async || devices.enrol_over(Attempt { secret: "", request: &asked, address: "192.0.2.1" }, over).await;
+    assert!(matches!(ask().await, Err(fleet::devices::Error::Pending)));
+    let waits = devices.enrolment_requests(&b.admin).await.unwrap().remove(0);
+    let page = async |path: String| {
+        let (status, _, body) = b.send("GET", &path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let text = page("/enrolment".into()).await;
+    for part in
+        [waits.code.as_str(), "192.0.2.1", "no token", "B2", "site=&lt;b&gt;Hall&lt;/b&gt;", "/rpc/enrolment_approve", "agent run --enrol"]
+    {
+        assert!(text.contains(part), "{part} is not on the page");
+    }
+    let id = waits.id.to_string();
+    let question = page(format!("/enrolment?reject={id}")).await;
+    let question = question.split("card narrow ask").nth(1).expect("the question has a page of its own");
+    assert!(question.contains("Reject gw-1") && question.contains("/rpc/enrolment_reject"));
+    let est = page("/enrolment?tab=est".into()).await;
+    assert!(est.contains("/.well-known/est/simpleenroll") && est.contains(&b.world.fleet.pki().root_fingerprint()));
+    assert_eq!(b.post("enrolment_approve", &[("id", &id)]).await.unwrap(), "/enrolment");
+    assert!(ask().await.is_ok());
+    assert_eq!(b.post("enrolment_reject", &[("id", &id)]).await.unwrap_err(), (404, "not_found".to_owned()), "it is decided");
 }

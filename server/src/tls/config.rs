@@ -36,10 +36,11 @@ pub async fn device(pki: &Arc<Pki>, clock: Arc<dyn Clock>) -> Result<Arc<ServerC
     build(pki, clock, true, &[b"h2", b"http/1.1"])
 }
 
-/// For the enrol listener: the same check when a certificate is presented. Only HTTP/1.1: the device stacks that enrol speak nothing newer.
+/// For the enrol listener: the same check when a certificate is presented. No HTTP/2: the device stacks that enrol speak nothing newer than 1.1,
+/// some only 1.0 (E-12).
 pub async fn enrol(pki: &Arc<Pki>, clock: Arc<dyn Clock>) -> Result<Arc<ServerConfig>, Error> {
     pki.renew_identity().await?;
-    build(pki, clock, false, &[b"http/1.1"])
+    build(pki, clock, false, &[b"http/1.1", b"http/1.0"])
 }
 
 fn build(pki: &Arc<Pki>, clock: Arc<dyn Clock>, mandatory: bool, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>, Error> {

@@ -14,7 +14,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use rustls::ServerConfig;
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use std::{
     net::{IpAddr, SocketAddr},
     pin::pin,
@@ -40,6 +40,20 @@ const IDENTITY_HEADERS: [HeaderName; 7] = [
 /// The other side's address, in every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
+
+/// The connection's channel binding `tls-exporter` (RFC 9266 §4.2), in the extensions of requests over TLS 1.3. TLS 1.2 has none here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelBinding(pub [u8; 32]);
+
+impl ChannelBinding {
+    fn of(tls: &ServerConnection) -> Option<Self> {
+        if tls.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        // It fails only before the handshake is over.
+        tls.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok().map(Self)
+    }
+}
 
 /// Where a request came from, whichever listener took it: ours leave a [`PeerAddr`], axum's own (plain HTTP) a [`ConnectInfo`]. An IPv4 client
 /// on an IPv6 socket has its IPv4 address, so that it is one client to throttles and in the audit log.
@@ -181,6 +195,7 @@ impl Endpoint {
     ) {
         // The handshake has settled the protocol; guessing it from the first bytes would wait for them without a deadline.
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let binding = ChannelBinding::of(stream.get_ref().1);
         let router = self.router.clone();
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let mut request = request.map(Body::new);
@@ -188,6 +203,9 @@ impl Endpoint {
                 request.headers_mut().remove(name);
             }
             request.extensions_mut().insert(PeerAddr(address));
+            if let Some(binding) = binding {
+                request.extensions_mut().insert(binding);
+            }
             if let Some(peer) = &peer {
                 request.extensions_mut().insert(Arc::clone(peer));
             }

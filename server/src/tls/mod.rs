@@ -12,7 +12,7 @@ mod verifier;
 
 pub use config::{Error, device, enrol};
 pub use cut::Cut;
-pub use listener::{Endpoint, PeerAddr, Stop, peer_address, serve};
+pub use listener::{ChannelBinding, Endpoint, PeerAddr, Stop, peer_address, serve};
 pub use registry::{Registry, follow};
 pub(crate) use shedding::Gate;
 pub use shedding::{Limits, Stats};

@@ -155,8 +155,15 @@ impl TimeProvider for AtStart {
 impl Rig {
     pub(super) async fn enrol(&self, id: &str) -> Identity {
         let system = Actor::system(self.world.org.clone());
-        let new =
-            NewEnrolmentToken { label: "test".into(), pattern: id.into(), device_type: "sim".into(), tags: vec![], max_uses: 1, hours: 1 };
+        let new = NewEnrolmentToken {
+            label: "test".into(),
+            pattern: id.into(),
+            device_type: "sim".into(),
+            tags: vec![],
+            max_uses: 1,
+            hours: 1,
+            ..NewEnrolmentToken::default()
+        };
         let token = self.world.fleet.devices().create_enrolment_token(&system, new).await.unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();

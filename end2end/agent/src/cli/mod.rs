@@ -4,8 +4,9 @@ mod run;
 mod simulate;
 mod status;
 
+use ::http::StatusCode;
 use agent::{
-    clock, identity,
+    clock, http, identity,
     identity::{Enrolment, Identity, Store},
     metrics,
     tls::{self, Fingerprint, Trust},
@@ -84,7 +85,8 @@ struct ServerArguments {
     /// The enrol listener.
     #[arg(long = "enrol", visible_alias = "url", value_name = "https://HOST:8444")]
     enrol: Option<String>,
-    /// The enrolment token's secret. Other users of this machine can see it in the process list: prefer --token-file there.
+    /// The enrolment token's secret. Other users of this machine can see it in the process list: prefer --token-file there. Without one the
+    /// device asks to be let in by an operator, where that is allowed.
     #[arg(long, value_name = "fet_…", env = "FLEETWARD_ENROL_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// A file that holds the enrolment token's secret.
@@ -108,7 +110,8 @@ impl ServerArguments {
                 let text = fs::read_to_string(file).with_context(|| format!("cannot read the token in {}", file.display()))?;
                 text.trim().to_owned()
             }
-            (None, None) => bail!("not enrolled yet: give an enrolment token with --token-file FILE or --token"),
+            // Where the organization allows it, a person lets the device in; otherwise the server says that it needs one.
+            (None, None) => String::new(),
         };
         let trust = match (self.root_fingerprint, &self.ca) {
             (Some(root), _) => Trust::Pinned(root),
@@ -173,6 +176,12 @@ impl EnrolArguments {
                 Ok(identity) => {
                     tracing::info!(device = identity.device_id(), until = %identity.not_after(), "enrolled");
                     return Ok(identity);
+                }
+                Err(identity::Error::Http(http::Error::Answer { status: StatusCode::ACCEPTED, retry_after, .. })) => {
+                    let wait = Duration::from_secs(retry_after.unwrap_or(30).clamp(1, 3600));
+                    let code = store.comparison_code()?;
+                    tracing::info!(code, ?wait, "waiting for an operator to approve this device; the console must show the same code");
+                    tokio::time::sleep(wait).await;
                 }
                 Err(identity::Error::Http(error)) if error.passing() => {
                     tracing::warn!(%error, ?wait, "not enrolled yet; trying again");

@@ -17,7 +17,7 @@ const PATH: &str = "/device/v1/enrol";
 pub struct Enrolment {
     /// The enrol listener, `https://host:port`.
     pub url: String,
-    /// The token's secret, `fet_…`.
+    /// The token's secret, `fet_…`; empty to ask without one, so that a person decides (pki.md E-6).
     pub token: String,
     /// Whom to believe on first contact.
     pub trust: Trust,
@@ -44,7 +44,7 @@ pub async fn enrol(store: &Store, enrolment: &Enrolment, clock: Arc<dyn Clock>) 
     let request = outstanding(store, enrolment)?;
     let tls = tls::anonymous(&enrolment.trust, Arc::clone(&clock))?;
     let client = http::Client::new(tls, &enrolment.url)?;
-    let enrolled: Enrolled = client.post(PATH, Some(&enrolment.token), &request).await?;
+    let enrolled: Enrolled = client.post(PATH, Some(enrolment.token.as_str()).filter(|t| !t.is_empty()), &request).await?;
     if enrolled.device_id.as_str() != enrolment.device_id {
         return Err(Error::Foreign(format!("asked for {:?}, got {:?}", enrolment.device_id, enrolled.device_id.as_str())));
     }
@@ -129,6 +129,36 @@ mod tests {
         assert!(!dir.path().join(REQUEST).exists());
         enrolment.url = "https://127.0.0.1:1".into();
         assert_eq!(attempt(&enrolment).await.unwrap().fingerprint(), identity.fingerprint());
+    }
+
+    /// E-6: nothing is lost while a person thinks, and both sides show the same code.
+    #[tokio::test]
+    async fn a_device_that_waits_keeps_its_request_and_shows_its_code() {
+        use crate::{clock, http, peer::Peer};
+        let pending = r#"{"status":"pending","poll_after":7}"#;
+        let answer = format!("HTTP/1.1 202 Accepted\r\nretry-after: 7\r\ncontent-length: {}\r\n\r\n{pending}", pending.len());
+        let (peer, mut heard) = Peer::saying(vec![answer.clone().into_bytes(), answer.into_bytes()]).await;
+        let dir = tempfile::tempdir().unwrap();
+        let enrolment = Enrolment {
+            url: peer.url.clone(),
+            token: String::new(),
+            trust: Trust::Roots(vec![peer.authority.root.clone()]),
+            device_id: "gw-1".into(),
+            device_type: "gateway".into(),
+            hardware: "A".into(),
+            attributes: BTreeMap::new(),
+        };
+        let mut codes = Vec::new();
+        for _ in 0..2 {
+            let store = Store::open(dir.path()).unwrap();
+            let Err(Error::Http(error)) = enrol(&store, &enrolment, clock::System::new()).await else { panic!("not let in yet") };
+            assert!(error.passing() && matches!(error, http::Error::Answer { retry_after: Some(7), .. }), "{error:?}");
+            codes.push(store.comparison_code().unwrap());
+            assert!(dir.path().join(REQUEST).exists());
+            let head = heard.recv().await.unwrap();
+            assert!(!head.to_lowercase().contains("authorization"), "{head}");
+        }
+        assert!(codes[0] == codes[1] && codes[0].len() == 8 && codes[0].bytes().all(|b| b.is_ascii_hexdigit()), "{codes:?}");
     }
 
     #[tokio::test]

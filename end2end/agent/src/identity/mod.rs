@@ -132,6 +132,14 @@ impl Store {
         Ok(Self { folder: Folder::open(state)? })
     }
 
+    /// What the device and the person who approves it compare: the first 32 bits of SHA-256 of its public key, 8 hex digits (pki.md E-6).
+    pub fn comparison_code(&self) -> Result<String, Error> {
+        use rcgen::PublicKeyData as _;
+        let spki = self.key()?.subject_public_key_info();
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &spki);
+        Ok(hex::encode(digest.as_ref().get(..4).unwrap_or_default()))
+    }
+
     /// The stored identity; none before the first enrolment.
     pub fn load(&self) -> Result<Option<Identity>, Error> {
         let (Some(enrolled), Some(key)) = (self.folder.read(IDENTITY)?, self.folder.read(KEY)?) else {

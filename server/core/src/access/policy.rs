@@ -104,6 +104,10 @@ acts! {
     Read = "fleet.read" from Viewer,
     /// Make and revoke enrolment tokens.
     Enrol = "device.enrol" from Operator,
+    /// Decide on devices that ask to join.
+    ApproveDevices = "device.approve" from Operator,
+    /// Let devices without a token ask to join.
+    OpenEnrolment = "enrolment.open" from Admin,
     /// Change tags, decommission.
     EditDevices = "device.edit" from Operator,
     /// Upload artifacts and make releases.

@@ -1,8 +1,10 @@
-//! Enrolment by token (pki.md E-1 to E-5): a secret and a CSR become a device and its certificate, exactly once.
+//! Enrolment (pki.md E-1 to E-6): a secret and a CSR become a device and its certificate, exactly once; with a person's word in between, where
+//! the token or its absence asks for it (`requests.rs`).
 
 use super::{
     DeviceNo, Devices, Error,
     presence::{clean, set_attributes},
+    source::Source,
     store,
     tokens::{PREFIX, TokenRow, split_tags},
 };
@@ -11,19 +13,19 @@ use crate::{
     bearer,
     bus::Event,
     db::{Tx, exec, row},
-    pki::{Csr, NewLeaf, csr},
+    pki::{Csr, Issued, NewLeaf, csr},
 };
 use serde_json::json;
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
-    enrolment::{EnrolRequest, Enrolled},
+    enrolment::{EnrolRequest, Enrolled, EnrolmentMode},
     ids::{CertificateId, DeviceId, EnrolmentTokenId, OrgId},
     states::DeviceState,
 };
 
 /// A lost answer can be asked for again this long (E-3).
-const RETRY_MS: i64 = 15 * 60 * 1000;
+pub(super) const RETRY_MS: i64 = 15 * 60 * 1000;
 
 /// Where devices reach us; printed into enrolment lines and answers.
 #[derive(Debug, Clone)]
@@ -37,7 +39,7 @@ pub struct EnrolmentUrls {
 /// One request to enrol.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
-    /// The bearer secret, `fet_…`.
+    /// The bearer secret, `fet_…`; empty where there was none.
     pub secret: &'a str,
     /// What the device sent.
     pub request: &'a EnrolRequest,
@@ -45,28 +47,83 @@ pub struct Attempt<'a> {
     pub address: &'a str,
 }
 
+/// What a flow knows beside the request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Over<'a> {
+    /// The organization the address names; a token of another one is unknown there.
+    pub org: Option<&'a OrgId>,
+    /// The connection's `tls-exporter` (RFC 9266), for a CSR that is bound to it (E-12).
+    pub channel: Option<&'a [u8; 32]>,
+    /// The organization that is asked when there is no token, if it can be asked here (E-6).
+    pub open: Option<&'a OrgId>,
+}
+
 /// What an attempt may become once token and CSR were read.
-struct Admission {
-    org: OrgId,
-    token: EnrolmentTokenId,
-    label: String,
+pub(super) struct Admission {
+    pub(super) org: OrgId,
+    /// None for a device that asks without one.
+    pub(super) token: Option<EnrolmentTokenId>,
+    pub(super) label: String,
     exact: bool,
     tags: Vec<String>,
-    device_id: DeviceId,
-    device_type: String,
-    hardware: String,
-    attributes: BTreeMap<String, String>,
-    csr: Csr,
-    address: String,
+    pub(super) device_id: DeviceId,
+    pub(super) device_type: String,
+    pub(super) hardware: String,
+    pub(super) attributes: BTreeMap<String, String>,
+    pub(super) csr: Csr,
+    pub(super) address: String,
+}
+
+impl Admission {
+    /// The token's id; empty without one.
+    pub(super) fn credential(&self) -> &str {
+        self.token.as_ref().map_or("", EnrolmentTokenId::as_str)
+    }
+
+    /// By what it was let in, for the books.
+    fn enrolled_by(&self) -> String {
+        if self.token.is_some() { format!("token {}", self.label) } else { "approval".to_owned() }
+    }
+}
+
+/// What a token is still good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Something new.
+    Usable,
+    /// What it was used for already.
+    Spent,
+    /// Nothing that has not become a certificate.
+    Revoked,
+}
+
+impl Standing {
+    const fn of(token: &TokenRow, now: Timestamp) -> Self {
+        if token.revoked_at.is_some() {
+            Self::Revoked
+        } else if token.expires_at <= now.0 || token.uses >= token.max_uses {
+            Self::Spent
+        } else {
+            Self::Usable
+        }
+    }
 }
 
 impl Devices {
     /// Enrols a device. The same token with the same CSR within 15 minutes, or with the same key before its certificate was first used,
     /// gets the same certificate again and costs no use; 200 parallel attempts on a one-use token make one certificate.
     pub async fn enrol(&self, attempt: Attempt<'_>) -> Result<Enrolled, Error> {
+        self.enrol_over(attempt, Over::default()).await
+    }
+
+    /// The same by a flow whose address names an organization, or whose connection a CSR may be bound to.
+    pub async fn enrol_over(&self, attempt: Attempt<'_>, over: Over<'_>) -> Result<Enrolled, Error> {
         let now = self.clock.now();
-        let outcome = self.admit_and_issue(attempt, now).await;
+        let outcome = self.admit_and_issue(attempt, over, now).await;
         let Err(refusal) = &outcome else { return outcome };
+        if matches!(refusal, Error::Pending) {
+            return outcome;
+        }
         tracing::info!(address = attempt.address, error = %refusal, "enrolment refused");
         if !is_guess(refusal) {
             return outcome;
@@ -79,13 +136,30 @@ impl Devices {
         outcome
     }
 
-    async fn admit_and_issue(&self, attempt: Attempt<'_>, now: Timestamp) -> Result<Enrolled, Error> {
+    async fn admit_and_issue(&self, attempt: Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<Enrolled, Error> {
+        if attempt.secret.is_empty() {
+            return self.without_token(&attempt, over, now).await;
+        }
         let token = self.token(attempt.secret).await?;
-        let admission = admission(&token, &attempt)?;
+        if over.org.is_some_and(|org| org.as_str() != token.org_id) {
+            return Err(Error::BadToken);
+        }
+        let admission = match admission(&token, &attempt, over) {
+            Err(refusal) => {
+                self.note_refusal(&token, &attempt, &refusal, now).await?;
+                return Err(refusal);
+            }
+            admitted => admitted?,
+        };
+        let standing = Standing::of(&token, now);
+        if token.mode == EnrolmentMode::Approval.as_str() {
+            let certificate = self.by_approval(&admission, standing, now).await?;
+            return self.answer(&admission, &certificate, now).await;
+        }
         if let Some(again) = self.given_before(&admission, now).await? {
             return self.answer(&admission, &again, now).await;
         }
-        if token.revoked_at.is_some() || token.expires_at <= now.0 || token.uses >= token.max_uses {
+        if standing != Standing::Usable {
             if self.guesses.open(attempt.address, now) {
                 self.note_reuse(&admission, now).await?;
             }
@@ -99,6 +173,30 @@ impl Devices {
         self.answer(&admission, &certificate, now).await
     }
 
+    /// A device that has nothing but its key asks to join (E-6); only where the organization lets it.
+    async fn without_token(&self, attempt: &Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<Enrolled, Error> {
+        let org = over.open.ok_or(Error::BadToken)?;
+        if !self.open_enrolment(org).await? {
+            return Err(Error::NoToken);
+        }
+        let (device_id, csr) = named(attempt.request, over)?;
+        let admission = Admission {
+            org: org.clone(),
+            token: None,
+            label: String::new(),
+            exact: false,
+            tags: Vec::new(),
+            device_id,
+            device_type: clean(&attempt.request.device_type),
+            hardware: clean(&attempt.request.hardware),
+            attributes: attempt.request.attributes.clone(),
+            csr,
+            address: attempt.address.to_owned(),
+        };
+        let certificate = self.by_approval(&admission, Standing::Usable, now).await?;
+        self.answer(&admission, &certificate, now).await
+    }
+
     async fn token(&self, secret: &str) -> Result<TokenRow, Error> {
         let (id, secret) = bearer::read::<EnrolmentTokenId>(PREFIX, secret).ok_or(Error::BadToken)?;
         let found = row!(&mut self.db.read().await?, TokenRow, store::TOKEN, id.as_str())?.ok_or(Error::BadToken)?;
@@ -108,7 +206,7 @@ impl Devices {
     /// The certificate this token already gave for this key, if it may be given again (E-3): a revoked one never.
     async fn given_before(&self, a: &Admission, now: Timestamp) -> Result<Option<CertificateId>, Error> {
         let mut on = self.db.read().await?;
-        let found = row!(&mut on, (Vec<u8>, String, i64, String), store::ENROLMENT, a.token.as_str(), a.csr.spki_sha256.as_slice())?;
+        let found = row!(&mut on, (Vec<u8>, String, i64, String), store::ENROLMENT, a.credential(), a.csr.spki_sha256.as_slice())?;
         let Some((csr_sha256, certificate, at, device_id)) = found else { return Ok(None) };
         if device_id != a.device_id.as_str() {
             return Ok(None);
@@ -121,28 +219,14 @@ impl Devices {
 
     async fn issue(&self, a: &Admission, now: Timestamp) -> Result<CertificateId, Error> {
         let mut tx = self.db.write().await?;
-        if exec!(&mut tx, store::TOKEN_USE, a.token.as_str(), now.0)? == 0 {
+        if exec!(&mut tx, store::TOKEN_USE, a.credential(), now.0)? == 0 {
             return Err(Error::BadToken);
         }
-        let device = register(&mut tx, a, now).await?;
-        let issued = self
-            .pki
-            .issue_device(
-                &mut tx,
-                NewLeaf {
-                    org: &a.org,
-                    device,
-                    device_id: &a.device_id,
-                    csr: &a.csr,
-                    enrolled_by: &format!("token {}", a.label),
-                    replaces: None,
-                },
-            )
-            .await?;
+        let (device, issued) = self.let_in(&mut tx, a, now).await?;
         exec!(
             &mut tx,
             store::ENROLMENT_INSERT,
-            a.token.as_str(),
+            a.credential(),
             a.org.as_str(),
             a.csr.csr_sha256.as_slice(),
             a.csr.spki_sha256.as_slice(),
@@ -150,6 +234,26 @@ impl Devices {
             issued.id.as_str(),
             now.0
         )?;
+        self.finish(tx, a, device, issued, now).await
+    }
+
+    /// The device's row and its certificate.
+    pub(super) async fn let_in(&self, tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<(DeviceNo, Issued), Error> {
+        let device = register(tx, a, now).await?;
+        let enrolled_by = a.enrolled_by();
+        let leaf = NewLeaf { org: &a.org, device, device_id: &a.device_id, csr: &a.csr, enrolled_by: &enrolled_by, replaces: None };
+        Ok((device, self.pki.issue_device(tx, leaf).await?))
+    }
+
+    /// The books, the commit, and the news of it.
+    pub(super) async fn finish(
+        &self,
+        mut tx: Tx,
+        a: &Admission,
+        device: DeviceNo,
+        issued: Issued,
+        now: Timestamp,
+    ) -> Result<CertificateId, Error> {
         let actor = Actor { org: a.org.clone(), who: Who::Device { device, device_id: a.device_id.clone() }, address: a.address.clone() };
         let detail = json!({ "token": a.label, "serial": issued.serial, "ignored_extensions": a.csr.ignored });
         audit::append(&mut tx, &actor, now, "device.enrol", a.device_id.as_str(), &detail).await?;
@@ -169,7 +273,21 @@ impl Devices {
         let actor = Actor { org: a.org.clone(), who: Who::System, address: a.address.clone() };
         let mut tx = self.db.write().await?;
         let detail = json!({ "token": a.label, "device_id": a.device_id });
-        audit::append(&mut tx, &actor, now, "enrolment_token.reuse", a.token.as_str(), &detail).await?;
+        audit::append(&mut tx, &actor, now, "enrolment_token.reuse", a.credential(), &detail).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// A good token with a request that is refused is an attack or a wrong device profile; both are for the books (E-4, E-1).
+    async fn note_refusal(&self, token: &TokenRow, attempt: &Attempt<'_>, refusal: &Error, now: Timestamp) -> Result<(), Error> {
+        if !is_guess(refusal) || !self.guesses.open(attempt.address, now) {
+            return Ok(());
+        }
+        let org = token.org_id.parse().map_err(crate::db::Error::corrupt)?;
+        let actor = Actor { org, who: Who::System, address: attempt.address.to_owned() };
+        let mut tx = self.db.write().await?;
+        let detail = json!({ "token": token.label, "code": refusal.fault().code });
+        audit::append(&mut tx, &actor, now, "enrolment_token.refuse", &token.id, &detail).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -177,29 +295,47 @@ impl Devices {
 
 /// Whether a refusal says that somebody tries what they may not. A busy database, a full disk or a suspended device are nobody's guess.
 const fn is_guess(refusal: &Error) -> bool {
-    matches!(refusal, Error::BadToken | Error::OutOfScope(_) | Error::Pki(crate::pki::Error::Csr(_)))
+    matches!(refusal, Error::BadToken | Error::OutOfScope(_) | Error::Source | Error::Bound(_) | Error::Pki(crate::pki::Error::Csr(_)))
 }
 
-fn admission(token: &TokenRow, attempt: &Attempt<'_>) -> Result<Admission, Error> {
-    let request = attempt.request;
+/// The name and the CSR of a request, through the one gate.
+fn named(request: &EnrolRequest, over: Over<'_>) -> Result<(DeviceId, Csr), Error> {
     let wanted = request
         .device_id
         .as_deref()
         .map(|id| id.parse::<DeviceId>().map_err(|e| Error::invalid("device_id", e.to_string())))
         .transpose()?;
-    let csr = csr::gate(request.csr.as_bytes(), wanted.as_ref()).map_err(crate::pki::Error::from)?;
+    let csr = csr::gate_over(request.csr.as_bytes(), wanted.as_ref(), over.channel).map_err(crate::pki::Error::from)?;
     let device_id = wanted
         .or_else(|| csr.common_name.clone())
         .ok_or_else(|| Error::invalid("device_id", "Give a device id in the request or as the CSR's common name."))?;
+    Ok((device_id, csr))
+}
+
+fn admission(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) -> Result<Admission, Error> {
+    let request = attempt.request;
+    if !token.source.is_empty() {
+        let source: Source = token.source.parse().map_err(crate::db::Error::corrupt)?;
+        if !attempt.address.parse().is_ok_and(|address| source.contains(address)) {
+            return Err(Error::Source);
+        }
+    }
+    let (device_id, csr) = named(request, over)?;
     if !token.pattern.is_empty() && !covers(&token.pattern, device_id.as_str()) {
         return Err(Error::OutOfScope(device_id.to_string()));
+    }
+    for (bound, is, what) in [(&token.spki_sha256, csr.spki_sha256, "key"), (&token.csr_sha256, csr.csr_sha256, "CSR")] {
+        if !bound.is_empty() && *bound != hex::encode(is) {
+            return Err(Error::Bound(what));
+        }
     }
     let device_type = if token.device_type.is_empty() { clean(&request.device_type) } else { token.device_type.clone() };
     Ok(Admission {
         org: token.org_id.parse().map_err(crate::db::Error::corrupt)?,
-        token: token.id.parse().map_err(crate::db::Error::corrupt)?,
+        token: Some(token.id.parse().map_err(crate::db::Error::corrupt)?),
         label: token.label.clone(),
-        exact: token.pattern.eq_ignore_ascii_case(device_id.as_str()),
+        // What waited for a person replaces nobody, however exact its token is (E-6).
+        exact: token.mode != EnrolmentMode::Approval.as_str() && token.pattern.eq_ignore_ascii_case(device_id.as_str()),
         tags: split_tags(&token.tags),
         device_id,
         device_type,
@@ -220,7 +356,7 @@ fn covers(pattern: &str, id: &str) -> bool {
 /// otherwise anybody with a shared token could take over a device's name.
 async fn register(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<DeviceNo, Error> {
     let lower = a.device_id.as_str().to_lowercase();
-    let enrolled_by = format!("token {}", a.label);
+    let enrolled_by = a.enrolled_by();
     let known = row!(tx, (i64, String, String), store::BY_ID_HELD, a.org.as_str(), lower.as_str())?;
     let device = if let Some((device, device_id, state)) = known {
         let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;

@@ -2,6 +2,9 @@
 
 use wire::{Fault, FaultKind, devices::SelectorError};
 
+/// The code of [`Error::Pending`], by which faces tell it from refusals.
+pub const PENDING: &str = "pending";
+
 /// Why something about a device was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -17,6 +20,24 @@ pub enum Error {
     /// Too many refused enrolments from this address.
     #[error("too many refused enrolments from this address")]
     TooMany,
+    /// There is no token, and the organization takes nobody without one (E-6).
+    #[error("no enrolment token")]
+    NoToken,
+    /// No refusal: somebody has to approve it first. Faces answer with 202 and the time to ask again.
+    #[error("the enrolment waits for approval")]
+    Pending,
+    /// Somebody has decided against it.
+    #[error("the enrolment of {0} was rejected")]
+    Rejected(String),
+    /// As many requests wait as there may.
+    #[error("too many enrolments wait for approval")]
+    QueueFull,
+    /// The token may not be used from there.
+    #[error("the token may not be used from this address")]
+    Source,
+    /// The token is for another key, or another CSR.
+    #[error("the token is bound to another {0}")]
+    Bound(&'static str),
     /// The token may not enrol this name.
     #[error("the token does not cover {0:?}")]
     OutOfScope(String),
@@ -65,6 +86,34 @@ impl Error {
                 Fault::new(K::TooMany, "too_many_attempts", "Too many refused enrolments from this address. Try again in a minute.")
                     .retry_after(60)
             }
+            Self::NoToken => Fault::new(
+                K::Unauthenticated,
+                "no_token",
+                "Send an enrolment token: as `Authorization: Bearer fet_…`, or by EST as the password of HTTP Basic with any user name.",
+            ),
+            Self::Pending => Fault::new(K::Busy, PENDING, "The enrolment waits for an operator's approval. Ask again with the same CSR.")
+                .retry_after(super::requests::POLL_S),
+            Self::Rejected(id) => Fault::new(
+                K::Forbidden,
+                "enrolment_rejected",
+                format!("An operator has rejected the enrolment of {id}. Ask them before you try again with another key."),
+            ),
+            Self::QueueFull => Fault::new(
+                K::TooMany,
+                "too_many_pending",
+                "Too many enrolments wait for approval. Ask an operator to decide on them, then try again.",
+            )
+            .retry_after(3600),
+            Self::Source => Fault::new(
+                K::Forbidden,
+                "source_not_allowed",
+                "The token may not be used from this address. Ask an operator for which network it is.",
+            ),
+            Self::Bound(what) => Fault::new(
+                K::Forbidden,
+                "binding_mismatch",
+                format!("The token is bound to another {what}. Use the one it was made for, or ask an operator for another token."),
+            ),
             Self::OutOfScope(id) => Fault::new(
                 K::Forbidden,
                 "identity_mismatch",

@@ -9,14 +9,16 @@ mod filter;
 mod listing;
 mod presence;
 mod registry;
+mod requests;
 pub mod selector;
+mod source;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
-pub use enrolment::{Attempt, EnrolmentUrls};
-pub use error::Error;
+pub use enrolment::{Attempt, EnrolmentUrls, Over};
+pub use error::{Error, PENDING};
 pub use presence::Connected;
 pub use selector::{Facts, Selector};
 
@@ -37,6 +39,7 @@ pub struct Devices {
     presence: presence::Presence,
     facets: listing::FacetCache,
     guesses: Throttle,
+    asks: Throttle,
 }
 
 impl Devices {
@@ -44,6 +47,9 @@ impl Devices {
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, pki: Arc<Pki>, urls: EnrolmentUrls) -> Self {
         let presence = presence::Presence::new(db.clone(), bus.clone());
         // Ten refused enrolments a minute close an address for the rest of it.
-        Self { db, clock, entropy, bus, pki, urls, presence, facets: listing::FacetCache::default(), guesses: Throttle::new(10, 60_000) }
+        let guesses = Throttle::new(10, 60_000);
+        // As many new requests to join a minute come from one address (E-6).
+        let asks = Throttle::new(10, 60_000);
+        Self { db, clock, entropy, bus, pki, urls, presence, facets: listing::FacetCache::default(), guesses, asks }
     }
 }

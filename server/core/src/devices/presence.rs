@@ -111,12 +111,7 @@ async fn connect(tx: &mut Tx, c: &Connected, at: Timestamp) -> Result<(), Error>
 
 /// Replaces what a device says of itself.
 pub(super) async fn set_attributes(tx: &mut Tx, org: &OrgId, device: DeviceNo, attributes: &BTreeMap<String, String>) -> Result<(), Error> {
-    let said: BTreeMap<String, String> = attributes
-        .iter()
-        .take(wire::device::MAX_ATTRIBUTES)
-        .map(|(name, value)| (clean(name), clean(value)))
-        .filter(|(name, _)| !name.is_empty())
-        .collect();
+    let said = facts(attributes);
     let known: BTreeMap<String, String> = rows!(tx, (String, String), store::ATTRIBUTES, device)?.into_iter().collect();
     for name in known.keys().filter(|n| !said.contains_key(*n)) {
         exec!(tx, store::ATTRIBUTE_DROP, device, name.as_str())?;
@@ -125,6 +120,12 @@ pub(super) async fn set_attributes(tx: &mut Tx, org: &OrgId, device: DeviceNo, a
         exec!(tx, store::ATTRIBUTE_SET, device, org.as_str(), name.as_str(), value.as_str())?;
     }
     Ok(())
+}
+
+/// What a device says of itself as we keep it, at most [`wire::device::MAX_ATTRIBUTES`] of it.
+pub(super) fn facts(attributes: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let said = attributes.iter().take(wire::device::MAX_ATTRIBUTES).map(|(name, value)| (clean(name), clean(value)));
+    said.filter(|(name, _)| !name.is_empty()).collect()
 }
 
 /// A device's word as we keep it: without control characters, at most [`wire::device::MAX_ATTRIBUTE`] bytes.

@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use wire::ids::{DeviceId, OrgId};
 
 pub(super) const TOKEN_INSERT: Sql = Sql::same(
-    "INSERT INTO enrolment_tokens (id, org_id, label, pattern, device_type, tags, max_uses, secret_hash, created_at, created_by, expires_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    "INSERT INTO enrolment_tokens (id, org_id, label, pattern, device_type, tags, max_uses, secret_hash, created_at, created_by, expires_at,
+                                   source, mode, spki_sha256, csr_sha256)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
 );
 pub(super) const TOKEN: Sql = Sql::same(
-    "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at
+    "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at,
+            source, mode, spki_sha256, csr_sha256
      FROM enrolment_tokens WHERE id = $1",
 );
 pub(super) const TOKENS: Sql = Sql::same(
-    "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at
+    "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at,
+            source, mode, spki_sha256, csr_sha256
      FROM enrolment_tokens WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 200",
 );
 pub(super) const TOKEN_REVOKE: Sql =
@@ -31,6 +34,46 @@ pub(super) const ENROLMENT_INSERT: Sql = Sql::same(
     "INSERT INTO enrolments (token_id, org_id, csr_sha256, spki_sha256, device, certificate_id, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
      ON CONFLICT (token_id, spki_sha256, csr_sha256) DO UPDATE SET certificate_id = excluded.certificate_id, at = excluded.at",
 );
+
+pub(super) const REQUEST_INSERT: Sql = Sql::same(
+    "INSERT INTO enrolment_requests (id, org_id, token_id, spki_sha256, csr_sha256, device_id, device_type, hardware, attributes, key_alg, address,
+                                     state, asked_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'pending', $12, $13) ON CONFLICT (org_id, token_id, spki_sha256) DO NOTHING",
+);
+pub(super) const REQUEST_OF: Sql = Sql::same(
+    "SELECT r.id, r.spki_sha256, r.csr_sha256, r.device_id, r.device_type, r.hardware, r.attributes, r.key_alg, COALESCE(t.label, '') AS token,
+            r.address, r.state, r.asked_at, r.expires_at, r.certificate_id, r.issued_at
+     FROM enrolment_requests r LEFT JOIN enrolment_tokens t ON t.id = r.token_id
+     WHERE r.org_id = $1 AND r.token_id = $2 AND r.spki_sha256 = $3 AND r.expires_at > $4",
+);
+pub(super) const REQUEST: Sql = Sql::same(
+    "SELECT r.id, r.spki_sha256, r.csr_sha256, r.device_id, r.device_type, r.hardware, r.attributes, r.key_alg, COALESCE(t.label, '') AS token,
+            r.address, r.state, r.asked_at, r.expires_at, r.certificate_id, r.issued_at
+     FROM enrolment_requests r LEFT JOIN enrolment_tokens t ON t.id = r.token_id WHERE r.org_id = $1 AND r.id = $2",
+);
+pub(super) const REQUESTS: Sql = Sql::same(
+    "SELECT r.id, r.spki_sha256, r.csr_sha256, r.device_id, r.device_type, r.hardware, r.attributes, r.key_alg, COALESCE(t.label, '') AS token,
+            r.address, r.state, r.asked_at, r.expires_at, r.certificate_id, r.issued_at
+     FROM enrolment_requests r LEFT JOIN enrolment_tokens t ON t.id = r.token_id
+     WHERE r.org_id = $1 AND r.state = 'pending' AND r.expires_at > $2 ORDER BY r.asked_at, r.id LIMIT 200",
+);
+pub(super) const REQUESTS_WAITING: Sql = Sql::same("SELECT COUNT(*) FROM enrolment_requests WHERE org_id = $1 AND state = 'pending'");
+pub(super) const REQUESTS_FORGET: Sql = Sql::same("DELETE FROM enrolment_requests WHERE org_id = $1 AND expires_at <= $2");
+pub(super) const REQUEST_DECIDE: Sql = Sql::same(
+    "UPDATE enrolment_requests SET state = $3, decided_at = $4, decided_by = $5, expires_at = $6
+     WHERE org_id = $1 AND id = $2 AND state = 'pending' AND expires_at > $4",
+);
+pub(super) const REQUEST_TAKE: Sql = Sql::same(
+    "UPDATE enrolment_requests SET state = 'enrolled', csr_sha256 = $2, issued_at = $3, expires_at = $4 WHERE id = $1 AND state = 'approved'",
+);
+pub(super) const REQUEST_GAVE: Sql = Sql::same("UPDATE enrolment_requests SET certificate_id = $2 WHERE id = $1");
+pub(super) const ORG_OPEN: Sql = Sql::same("SELECT open_enrolment FROM organizations WHERE id = $1");
+/// The same, held until the transaction ends: new requests of one organization come one after the other.
+pub(super) const ORG_HELD: Sql = Sql::split(
+    "SELECT open_enrolment FROM organizations WHERE id = $1",
+    "SELECT open_enrolment FROM organizations WHERE id = $1 FOR NO KEY UPDATE",
+);
+pub(super) const ORG_SET_OPEN: Sql = Sql::same("UPDATE organizations SET open_enrolment = $2 WHERE id = $1");
 
 pub(super) const INSERT: Sql = Sql::same(
     "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by)
@@ -128,6 +171,18 @@ pub(crate) const ALL: &[&Sql] = &[
     &TOKEN_USE,
     &ENROLMENT,
     &ENROLMENT_INSERT,
+    &REQUEST_INSERT,
+    &REQUEST_OF,
+    &REQUEST,
+    &REQUESTS,
+    &REQUESTS_WAITING,
+    &REQUESTS_FORGET,
+    &REQUEST_DECIDE,
+    &REQUEST_TAKE,
+    &REQUEST_GAVE,
+    &ORG_OPEN,
+    &ORG_HELD,
+    &ORG_SET_OPEN,
     &INSERT,
     &REENROL,
     &BY_ID,

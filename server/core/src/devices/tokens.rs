@@ -1,6 +1,6 @@
 //! Enrolment tokens (pki.md E-1): made, listed, revoked by operators; used in `enrolment.rs`.
 
-use super::{Devices, Error, store};
+use super::{Devices, Error, source::Source, store};
 use crate::{
     access::{Act, Actor, allowed, audit, may},
     bearer,
@@ -9,7 +9,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
-    enrolment::{CreatedEnrolmentToken, EnrolmentPage, EnrolmentToken, NewEnrolmentToken},
+    enrolment::{CreatedEnrolmentToken, EnrolmentPage, EnrolmentSettings, EnrolmentToken, NewEnrolmentToken},
     ids::EnrolmentTokenId,
 };
 
@@ -33,6 +33,10 @@ pub(super) struct TokenRow {
     pub(super) expires_at: i64,
     pub(super) revoked_at: Option<i64>,
     last_used_at: Option<i64>,
+    pub(super) source: String,
+    pub(super) mode: String,
+    pub(super) spki_sha256: String,
+    pub(super) csr_sha256: String,
 }
 
 impl TokenRow {
@@ -50,6 +54,10 @@ impl TokenRow {
             expires_at: Timestamp(self.expires_at),
             revoked_at: self.revoked_at.map(Timestamp),
             last_used_at: self.last_used_at.map(Timestamp),
+            source: self.source,
+            mode: self.mode.parse().map_err(crate::db::Error::corrupt)?,
+            spki_sha256: self.spki_sha256,
+            csr_sha256: self.csr_sha256,
         })
     }
 }
@@ -71,6 +79,15 @@ pub(super) fn check_tags(tags: &[String]) -> Result<(), Error> {
         None if tags.len() > 20 => Err(Error::invalid("tags", "A device has at most 20 tags.")),
         None => Ok(()),
     }
+}
+
+/// A SHA-256 as tools print it, with colons or without; empty means none.
+fn digest(field: &'static str, text: &str) -> Result<String, Error> {
+    let bare: String = text.chars().filter(|c| *c != ':' && !c.is_whitespace()).map(|c| c.to_ascii_lowercase()).collect();
+    if bare.is_empty() || (bare.len() == 64 && bare.bytes().all(|b| b.is_ascii_hexdigit())) {
+        return Ok(bare);
+    }
+    Err(Error::invalid(field, "Give the SHA-256 as 64 hex digits, or leave it empty."))
 }
 
 impl Devices {
@@ -96,6 +113,11 @@ impl Devices {
             return Err(Error::invalid("hours", "A token lives 1 to 720 hours (30 days)."));
         }
         check_tags(&new.tags)?;
+        let source = match new.source.trim() {
+            "" => String::new(),
+            text => text.parse::<Source>().map_err(|e| Error::invalid("source", e.to_string()))?.to_string(),
+        };
+        let (spki_sha256, csr_sha256) = (digest("spki_sha256", &new.spki_sha256)?, digest("csr_sha256", &new.csr_sha256)?);
         let now = self.clock.now();
         let id: EnrolmentTokenId = self.entropy.id(now);
         let (secret, kept) = bearer::mint(PREFIX, &id, &*self.entropy);
@@ -114,9 +136,16 @@ impl Devices {
             kept.as_slice(),
             now.0,
             actor.label(),
-            expires_at.0
+            expires_at.0,
+            source.as_str(),
+            new.mode.as_str(),
+            spki_sha256.as_str(),
+            csr_sha256.as_str()
         )?;
-        let detail = json!({ "label": label, "pattern": pattern, "max_uses": new.max_uses, "hours": new.hours });
+        let detail = json!({
+            "label": label, "pattern": pattern, "max_uses": new.max_uses, "hours": new.hours, "mode": new.mode, "source": source,
+            "bound": !spki_sha256.is_empty() || !csr_sha256.is_empty(),
+        });
         audit::append(&mut tx, actor, now, "enrolment_token.create", id.as_str(), &detail).await?;
         tx.commit().await?;
         let token = EnrolmentToken {
@@ -132,6 +161,10 @@ impl Devices {
             expires_at,
             revoked_at: None,
             last_used_at: None,
+            source,
+            mode: new.mode,
+            spki_sha256,
+            csr_sha256,
         };
         Ok(CreatedEnrolmentToken { command: self.enrolment_line(&token, &secret), token, secret })
     }
@@ -168,6 +201,10 @@ impl Devices {
             tokens: found.into_iter().map(TokenRow::shown).collect::<Result<_, _>>()?,
             enrol_url: self.urls.enrol.clone(),
             root_fingerprint: self.pki.root_fingerprint(),
+            requests: self.enrolment_requests(actor).await?,
+            settings: EnrolmentSettings { open: self.open_enrolment(&actor.org).await? },
+            may_approve: allowed(actor, Act::ApproveDevices),
+            may_open: allowed(actor, Act::OpenEnrolment),
             may_edit: allowed(actor, Act::Enrol),
             at: self.clock.now(),
         })

@@ -3,6 +3,7 @@
 
 use super::der::{self, DerError};
 pub use crate::hash::sha256;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
 use wire::{Fault, FaultKind, ids::DeviceId};
 use x509_parser::{
@@ -96,7 +97,7 @@ pub enum CsrError {
     /// A name that is not this device's.
     #[error("the CSR names {0}; leave the name out, or use the device's own")]
     Identity(&'static str),
-    /// `challengePassword`: the client binds the CSR to a TLS connection, which this flow does not check (pki.md E-12).
+    /// `challengePassword`: the client binds the CSR to a TLS connection that is not this one, or has no binding to check (pki.md E-12).
     #[error("channel binding is not supported on this connection; leave challengePassword out")]
     ChannelBinding,
 }
@@ -120,6 +121,12 @@ impl CsrError {
 
 /// The gate: PEM or DER in, a checked request out. With `expected`, a common name must be exactly that; without, it must be a device id if present.
 pub fn gate(input: &[u8], expected: Option<&DeviceId>) -> Result<Csr, CsrError> {
+    gate_over(input, expected, None)
+}
+
+/// The same for a request that may be bound to the connection it came by: `channel` is that connection's `tls-exporter` (RFC 9266 §4.2), which
+/// only TLS 1.3 has. A `challengePassword` that is anything else is refused, whatever it says (RFC 7030 §3.5).
+pub fn gate_over(input: &[u8], expected: Option<&DeviceId>, channel: Option<&[u8; 32]>) -> Result<Csr, CsrError> {
     let der = decode(input)?;
     if der.len() > MAX_DER {
         return Err(CsrError::TooLarge);
@@ -136,7 +143,7 @@ pub fn gate(input: &[u8], expected: Option<&DeviceId>) -> Result<Csr, CsrError> 
     }
     let key_alg = key(&info.subject_pki)?;
     signature(&request, key_alg)?;
-    let (uris, ignored) = attributes(&request)?;
+    let (uris, ignored) = attributes(&request, channel)?;
     let common_name = common_name(&request, expected)?;
     Ok(Csr {
         common_name,
@@ -259,7 +266,7 @@ fn signature(request: &X509CertificationRequest<'_>, key: KeyAlg) -> Result<(), 
 }
 
 /// Requested extensions: refused when they claim more than a device is, compared when they are names, otherwise ignored and named.
-fn attributes(request: &X509CertificationRequest<'_>) -> Result<(Vec<String>, Vec<String>), CsrError> {
+fn attributes(request: &X509CertificationRequest<'_>, channel: Option<&[u8; 32]>) -> Result<(Vec<String>, Vec<String>), CsrError> {
     let mut requested = None;
     for attribute in request.certification_request_info.iter_attributes() {
         // The parser reads the first of an attribute's values and says nothing of the others.
@@ -273,7 +280,11 @@ fn attributes(request: &X509CertificationRequest<'_>) -> Result<(Vec<String>, Ve
                     return Err(CsrError::Malformed("two extension requests"));
                 }
             }
-            ParsedCriAttribute::ChallengePassword(_) => return Err(CsrError::ChannelBinding),
+            ParsedCriAttribute::ChallengePassword(said) => {
+                if channel.is_none_or(|channel| STANDARD.encode(channel) != said.0) {
+                    return Err(CsrError::ChannelBinding);
+                }
+            }
             ParsedCriAttribute::UnsupportedAttribute => {}
         }
     }

@@ -10,6 +10,7 @@ pub mod csr;
 mod decode;
 mod der;
 mod error;
+pub mod est;
 mod generations;
 mod issue;
 mod keys;

@@ -1,7 +1,8 @@
 //! Renewal and the end of predecessors (pki.md ): the old certificate lives on until its successor was used, and a day longer.
 
 use super::{
-    Error, Pki, csr,
+    Csr, Error, Pki,
+    csr::{self, CsrError},
     issue::NewLeaf,
     profile::{self, Validity},
     store,
@@ -22,6 +23,27 @@ impl Pki {
     /// Renews the certificate a device is connected with. The name stays; the key may change, and then it may be early.
     pub async fn renew(&self, actor: &Actor, peer: &DevicePeer, csr: &[u8], device_url: &str) -> Result<Enrolled, Error> {
         let csr = csr::gate(csr, Some(&peer.device_id))?;
+        self.renew_with(actor, peer, &csr, device_url).await
+    }
+
+    /// The same by EST (RFC 7030 §4.2.2), where the CSR says whose certificate is renewed: its common name must be there and be the device's
+    /// own, any alternative name one that the certificate has (pki.md E-16). `channel` as in [`csr::gate_over`].
+    pub async fn reenrol(
+        &self,
+        actor: &Actor,
+        peer: &DevicePeer,
+        csr: &[u8],
+        channel: Option<&[u8; 32]>,
+        device_url: &str,
+    ) -> Result<Enrolled, Error> {
+        let csr = csr::gate_over(csr, Some(&peer.device_id), channel)?;
+        if csr.common_name.is_none() {
+            return Err(CsrError::Identity("nobody, but a renewal names the device whose certificate it renews").into());
+        }
+        self.renew_with(actor, peer, &csr, device_url).await
+    }
+
+    async fn renew_with(&self, actor: &Actor, peer: &DevicePeer, csr: &Csr, device_url: &str) -> Result<Enrolled, Error> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         // Holds off every other change of trust, so that what is asked below stays true until the commit.
@@ -44,7 +66,7 @@ impl Pki {
             org: &peer.org,
             device: peer.device,
             device_id: &peer.device_id,
-            csr: &csr,
+            csr,
             enrolled_by: &enrolled_by,
             replaces: Some(&peer.certificate),
         };

@@ -1,4 +1,4 @@
-//! Enrolment tokens: secrets that trade a CSR for a certificate.
+//! Enrolment tokens, secrets that trade a CSR for a certificate, and the devices that wait for a person.
 
 use super::{
     Answer,
@@ -11,13 +11,19 @@ use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResp
 use fleet::Fleet;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
-    enrolment::{CreatedEnrolmentToken, EnrolmentToken, NewEnrolmentToken},
-    ids::EnrolmentTokenId,
+    enrolment::{CreatedEnrolmentToken, EnrolmentRequest, EnrolmentSettings, EnrolmentToken, NewEnrolmentToken},
+    ids::{EnrolmentRequestId, EnrolmentTokenId},
     page::Page,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(revoke))
+        .routes(routes!(requests))
+        .routes(routes!(approve))
+        .routes(routes!(reject))
+        .routes(routes!(settings, set))
 }
 
 /// Every enrolment token, newest first
@@ -48,4 +54,50 @@ async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Se
 async fn revoke(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<EnrolmentTokenId>) -> Answer<StatusCode> {
     fleet.devices().revoke_enrolment_token(&actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Devices that wait for approval, oldest first
+///
+/// Compare `code` with what the device shows before you approve it.
+#[utoipa::path(get, path = "/enrolment-requests", operation_id = "list_enrolment_requests", tag = "enrolment", responses((status = OK, body = Page<EnrolmentRequest>), Refusals))]
+async fn requests(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<EnrolmentRequest>>> {
+    let items = fleet.devices().enrolment_requests(&actor).await?;
+    let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    Ok(Json(Page { items, next: None, total }))
+}
+
+/// Let a waiting device in; it gets its certificate the next time it asks
+#[utoipa::path(
+    post, path = "/enrolment-requests/{id}/approve", operation_id = "approve_enrolment_request", tag = "enrolment",
+    params(("id" = EnrolmentRequestId, Path)), responses((status = NO_CONTENT), Refusals)
+)]
+async fn approve(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<EnrolmentRequestId>) -> Answer<StatusCode> {
+    fleet.devices().approve_enrolment(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Send a waiting device away
+#[utoipa::path(
+    post, path = "/enrolment-requests/{id}/reject", operation_id = "reject_enrolment_request", tag = "enrolment",
+    params(("id" = EnrolmentRequestId, Path)), responses((status = NO_CONTENT), Refusals)
+)]
+async fn reject(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<EnrolmentRequestId>) -> Answer<StatusCode> {
+    fleet.devices().reject_enrolment(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How devices may ask to join
+#[utoipa::path(get, path = "/enrolment-settings", operation_id = "get_enrolment_settings", tag = "enrolment", responses((status = OK, body = EnrolmentSettings), Refusals))]
+async fn settings(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<EnrolmentSettings>> {
+    Ok(Json(fleet.devices().enrolment_page(&actor).await?.settings))
+}
+
+/// Let devices without a token ask to join, or no longer
+#[utoipa::path(
+    put, path = "/enrolment-settings", operation_id = "set_enrolment_settings", tag = "enrolment", request_body = EnrolmentSettings,
+    responses((status = OK, body = EnrolmentSettings), Refusals)
+)]
+async fn set(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(wanted): Sent<EnrolmentSettings>) -> Answer<Json<EnrolmentSettings>> {
+    fleet.devices().set_open_enrolment(&actor, wanted.open).await?;
+    Ok(Json(wanted))
 }

@@ -1,6 +1,8 @@
 //! Enrolment, lists and presence on both engines.
 
 mod admission;
+mod approval;
+mod bounds;
 mod presence;
 
 use super::{Attempt, Connected, Error, Selector, filter::Filter, store};
@@ -26,6 +28,7 @@ fn new_token(pattern: &str, uses: i64) -> NewEnrolmentToken {
         tags: vec!["eu".into()],
         max_uses: uses,
         hours: 1,
+        ..NewEnrolmentToken::default()
     }
 }
 

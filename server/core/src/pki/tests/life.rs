@@ -38,8 +38,15 @@ pub(super) fn request(name: &str, key: &KeyPair) -> String {
 }
 
 pub(super) async fn enrol_with(w: &World, id: &str, key: &KeyPair) -> Result<Enrolled, crate::devices::Error> {
-    let new =
-        NewEnrolmentToken { label: "test".into(), pattern: id.into(), device_type: "sim".into(), tags: vec![], max_uses: 1, hours: 1 };
+    let new = NewEnrolmentToken {
+        label: "test".into(),
+        pattern: id.into(),
+        device_type: "sim".into(),
+        tags: vec![],
+        max_uses: 1,
+        hours: 1,
+        ..NewEnrolmentToken::default()
+    };
     let token = w.fleet.devices().create_enrolment_token(&Actor::system(w.org.clone()), new).await.unwrap();
     let request = EnrolRequest {
         csr: request(id, key),

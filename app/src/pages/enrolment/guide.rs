@@ -1,0 +1,68 @@
+//! How to add a device, in two ways: our agent, or any EST client.
+
+use crate::ui::{Tab, code_block, copyable, page::card, tabs};
+use leptos::prelude::*;
+use wire::enrolment::{EnrolmentPage as Page, est_lines};
+
+/// The ways in, by the address's `tab`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// The agent and the native protocol.
+    Agent,
+    /// EST (RFC 7030).
+    Est,
+}
+
+impl Way {
+    pub(super) fn of(tab: &str) -> Self {
+        if tab == "est" { Self::Est } else { Self::Agent }
+    }
+}
+
+/// The guide with its tabs.
+pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
+    let nav = tabs(
+        "Ways to add a device",
+        vec![Tab::new("/enrolment", "Agent", way == Way::Agent), Tab::new("/enrolment?tab=est", "EST", way == Way::Est)],
+    );
+    let steps = match way {
+        Way::Agent => agent(p),
+        Way::Est => est(p),
+    };
+    let body = view! {
+        {nav}
+        <div class="mt-4">{steps}</div>
+        <dl class="kv mt-4">
+            <dt>"Enrol address"</dt><dd>{copyable(p.enrol_url.clone(), "Copy enrol address")}</dd>
+            <dt>"Root fingerprint"</dt><dd>{copyable(p.root_fingerprint.clone(), "Copy root fingerprint")}</dd>
+        </dl>
+    };
+    card("Add a device", None, body.into_any())
+}
+
+fn agent(p: &Page) -> AnyView {
+    let line =
+        format!("agent run --enrol {} --root-fingerprint {} --token fet_… --trusted-key release.key.pub", p.enrol_url, p.root_fingerprint);
+    view! {
+        <ol class="numbered">
+            <li>"Make a token for it, here at the side. It is shown once, with the line to paste."</li>
+            <li>"Run the line on the device. The agent checks our certificate against the fingerprint, makes a key that never leaves the device, and gets its certificate. The device appears under "<a href="/devices">"Devices"</a>" at once."</li>
+            <li>"To let it install updates, add "<code>"--trusted-key"</code>" with the public half of the key that releases are signed with. The device trusts that key, not us."</li>
+        </ol>
+        {code_block(line, "What the line looks like")}
+    }
+    .into_any()
+}
+
+fn est(p: &Page) -> AnyView {
+    let lines = est_lines(&p.enrol_url, &p.root_fingerprint, "fet_…", "$(hostname)").join("\n");
+    view! {
+        <ol class="numbered">
+            <li>"Make a token for it, here at the side. It is shown once, with these lines filled in."</li>
+            <li>"Any client of RFC 7030 works, such as the one in a device's own stack. With curl and openssl: fetch the authorities and compare the root's fingerprint, make a key and a request, trade the token for the certificate."</li>
+            <li>"To renew, post a request for a new key with the same name to "<code>"simplereenroll"</code>", over the certificate there is."</li>
+        </ol>
+        {code_block(lines, "What the lines look like")}
+    }
+    .into_any()
+}

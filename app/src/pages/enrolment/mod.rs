@@ -1,0 +1,92 @@
+//! Enrolment: how a device joins, the tokens it joins with, and the devices that wait for a person.
+
+mod guide;
+mod requests;
+mod tokens;
+
+use crate::api::packed::reading;
+use crate::ui::form::FormCall;
+use crate::{
+    api::enrolment::{
+        ApproveEnrolment, CreateEnrolmentToken, EnrolmentModel as Model, OpenEnrolment, ReadEnrolment, RejectEnrolment,
+        RevokeEnrolmentToken,
+    },
+    live,
+    ui::{
+        PageHead, card,
+        form::{action, on_success, said},
+        page::{self, page},
+    },
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+use wire::live::Topic;
+
+/// `/enrolment`; `?tab=est` shows the other way in, `?revoke=ID` and `?reject=ID` ask without JavaScript.
+#[component]
+pub fn EnrolmentPage() -> AnyView {
+    let query = use_query_map();
+    let way = Memo::new(move |_| query.with(|q| guide::Way::of(q.get_str("tab").unwrap_or_default())));
+    let model = reading(|| ReadEnrolment {});
+    live::refetch_on(|| Some(Topic::Devices), 1000, model);
+    let create = action::<CreateEnrolmentToken>();
+    on_success(create, move |_| model.refetch());
+    let calls = Calls {
+        create,
+        revoke: said::<RevokeEnrolmentToken>("Token revoked", model),
+        approve: said::<ApproveEnrolment>("Device approved", model),
+        reject: said::<RejectEnrolment>("Device rejected", model),
+        open: said::<OpenEnrolment>("Setting changed", model),
+    };
+    page(model, move |model: Model| {
+        let asked = query.with_untracked(|q| Asked { revoke: q.get("revoke"), reject: q.get("reject") });
+        content(&model, &asked, way.get(), calls)
+    })
+}
+
+/// What the address asks about, by id.
+struct Asked {
+    revoke: Option<String>,
+    reject: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+struct Calls {
+    create: FormCall<CreateEnrolmentToken>,
+    revoke: FormCall<RevokeEnrolmentToken>,
+    approve: FormCall<ApproveEnrolment>,
+    reject: FormCall<RejectEnrolment>,
+    open: FormCall<OpenEnrolment>,
+}
+
+fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls) -> AnyView {
+    let p = &model.page;
+    let revoke = asked.revoke.as_deref().filter(|_| p.may_edit);
+    let revoke = revoke
+        .and_then(|id| p.tokens.iter().find(|t| t.id.as_str() == id))
+        .map(|t| page::question(format!("Revoke {}", t.label), tokens::ask(t, calls.revoke)));
+    let reject = asked.reject.as_deref().filter(|_| p.may_approve);
+    let reject = reject
+        .and_then(|id| p.requests.iter().find(|r| r.id.as_str() == id))
+        .map(|r| page::question(format!("Reject {}", r.device_id), requests::ask(r, calls.reject)));
+    // The plain form's token comes with the page, the scripted form's as the answer of its call.
+    let posted = model.created.clone();
+    let shown = p.clone();
+    let created = move || {
+        let answered = calls.create.done();
+        answered.or_else(|| posted.clone()).map(|c| tokens::created_card(&c, &shown, way))
+    };
+    let new = p.may_edit.then(|| card("New token", None, tokens::new_form(calls.create)));
+    view! {
+        <PageHead title="Add devices" sub=view! { "A device makes its own key and trades a token for a certificate; where you want it, a person has the last word." }.into_any()/>
+        {revoke}
+        {reject}
+        {created}
+        {requests::waiting(p, calls)}
+        <div class="split">
+            <div class="stack">{guide::card_of(p, way)}{tokens::list(p, calls.revoke)}</div>
+            <div class="stack">{new}{requests::setting(p, calls.open)}</div>
+        </div>
+    }
+    .into_any()
+}

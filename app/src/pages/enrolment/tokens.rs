@@ -1,0 +1,173 @@
+//! Enrolment tokens: made, shown once, listed, revoked.
+
+use super::guide::Way;
+use crate::{
+    api::enrolment::{CreateEnrolmentToken, RevokeEnrolmentToken},
+    pages::words,
+    ui::{
+        Column, Confirm, Control, Tone, badge, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
+        form::{self, ActionForm, FormCall, fault_banner, refusal, select},
+        number::{counted, grouped},
+        page::card_flush,
+        table, text, time,
+    },
+};
+use leptos::prelude::*;
+use wire::{
+    Fault,
+    enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage as Page, EnrolmentToken, est_lines},
+};
+
+/// The tokens there are.
+pub(super) fn list(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
+    if p.tokens.is_empty() {
+        let none = "A token is a secret that a device trades for its certificate, once or as often as you allow.";
+        return view! { <div class="card">{empty("key-round", "No enrolment token yet", none, None)}</div> }.into_any();
+    }
+    card_flush("Tokens", None, rows(p, revoke))
+}
+
+/// The form of a new token.
+pub(super) fn new_form(create: FormCall<CreateEnrolmentToken>) -> AnyView {
+    let fields = move || {
+        let fault = refusal(create);
+        let f = fault.as_ref();
+        view! {
+            {fault_banner(f)}
+            {text("label", "What it is for").required().max_length(100).placeholder("Gateways, hall 3").fault(f).view()}
+            {field("max_uses", "Devices it may enrol", Control::Input("number")).value("1").bounds(1, 10_000).required().fault(f).view()}
+            {field("hours", "Valid for, in hours", Control::Input("number")).value("24").bounds(1, 720).required().fault(f).view()}
+            {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").fault(f).view()}
+            {text("tags", "Tags").hint("Given to its devices, separated by blanks.").placeholder("eu hall-3").fault(f).view()}
+            {text("pattern", "Device ids").hint("Which ids it may enrol, for example gw-*; empty means any.").fault(f).view()}
+            {more(f)}
+        }
+    };
+    view! {
+        <ActionForm action=create>
+            <div class="stack">{fields}<div class="row">{form::submit("Make token", "primary", move || create.pending().get())}</div></div>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+/// What few tokens need; open when something in it was refused.
+fn more(fault: Option<&Fault>) -> AnyView {
+    const INSIDE: [&str; 4] = ["mode", "source", "spki_sha256", "csr_sha256"];
+    let open = fault.and_then(|f| f.field.as_deref()).is_some_and(|field| INSIDE.contains(&field));
+    let modes = [(EnrolmentMode::Auto, "Nobody: it is in at once"), (EnrolmentMode::Approval, "A person approves each device")];
+    let modes = modes.into_iter().map(|(mode, label)| (mode.to_string(), label.to_owned())).collect();
+    view! {
+        <details open=open>
+            <summary>"More"</summary>
+            <div class="stack mt-4">
+                {select("mode", "Who decides", modes).fault(fault).view()}
+                {text("source", "Network").hint("Where it may be used from, for example 192.0.2.0/24; empty means anywhere.").fault(fault).view()}
+                {text("spki_sha256", "Only this public key").hint("SHA-256 of the key, 64 hex digits.").fault(fault).view()}
+                {text("csr_sha256", "Only this request").hint("SHA-256 of the CSR in DER, 64 hex digits.").fault(fault).view()}
+            </div>
+        </details>
+    }
+    .into_any()
+}
+
+/// The new token's secret and what to do with it, in the way that is shown.
+pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> AnyView {
+    let used = p.tokens.iter().find(|t| t.id == c.token.id).map_or(0, |t| t.uses);
+    let seen = format!("{} of {} connected", grouped(used), counted(c.token.max_uses, "device has", "devices have"));
+    let code = match way {
+        Way::Agent => code_block(c.command.clone(), "Line to paste on the device"),
+        Way::Est => {
+            let any = c.token.pattern.is_empty() || c.token.pattern.contains('*');
+            let named = if any { "$(hostname)" } else { c.token.pattern.as_str() };
+            code_block(est_lines(&p.enrol_url, &p.root_fingerprint, &c.secret, named).join("\n"), "Lines to paste on the device")
+        }
+    };
+    view! {
+        <section class="card created" aria-live="polite">
+            <header><h2>{format!("Token for {}", c.token.label)}</h2><span class="push">{badge(if used > 0 { Tone::Ok } else { Tone::Info }, seen)}</span></header>
+            <div class="body stack">
+                <p>"Copy it now: the secret is shown this once. Paste it on the device; it makes its key there and appears in the list by itself."</p>
+                {code}
+                <dl class="kv">
+                    <dt>"Secret"</dt><dd>{copyable(c.secret.clone(), "Copy secret")}</dd>
+                    <dt>"Valid until"</dt><dd>{time::at(c.token.expires_at)}</dd>
+                </dl>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
+    let columns = vec![
+        Column::text("Token"),
+        Column::text("State"),
+        Column::number("Uses left"),
+        Column::text("Ends"),
+        Column::text("For"),
+        Column::text("Last used"),
+        Column::text("Made by"),
+        Column::actions("Revoke"),
+    ];
+    let rows = p
+        .tokens
+        .iter()
+        .map(|t| {
+            let (tone, word) = words::token_standing(t.revoked_at.is_some(), t.uses >= t.max_uses, t.expires_at, p.at);
+            let left = (t.max_uses - t.uses).max(0);
+            let button = (p.may_edit && tone == Tone::Ok).then(|| {
+                let id = format!("revoke-{}", t.id);
+                view! {
+                    {dialog_link(id.clone(), format!("/enrolment?revoke={}", t.id), "ghost", "Revoke…".into_any())}
+                    {dialog(id, format!("Revoke {}", t.label), ask(t, revoke))}
+                }
+            });
+            let named = [t.device_type.as_str(), t.pattern.as_str()].into_iter().filter(|s| !s.is_empty()).map(str::to_owned);
+            let gives = named.chain(t.tags.iter().cloned()).chain(bounds(t)).collect::<Vec<_>>();
+            view! {
+                <tr>
+                    <th scope="row">{t.label.clone()}</th>
+                    <td>{badge(tone, word)}</td>
+                    <td class="num">{format!("{} of {}", grouped(left), grouped(t.max_uses))}</td>
+                    <td>{time::ago(t.expires_at)}</td>
+                    <td>{crate::ui::status::tags(&gives)}</td>
+                    <td class="dim">{time::ago_or(t.last_used_at, "never")}</td>
+                    <td>{t.created_by.clone()}</td>
+                    <td class="act">{button}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    table("Enrolment tokens", columns, rows.into_any())
+}
+
+/// What a token is bound to beside names, in words.
+fn bounds(t: &EnrolmentToken) -> Vec<String> {
+    let approval = (t.mode == EnrolmentMode::Approval).then(|| "with approval".to_owned());
+    let source = (!t.source.is_empty()).then(|| format!("from {}", t.source));
+    let key = (!t.spki_sha256.is_empty() || !t.csr_sha256.is_empty()).then(|| "one key".to_owned());
+    [approval, source, key].into_iter().flatten().collect()
+}
+
+/// The question before a token is revoked.
+pub(super) fn ask(t: &EnrolmentToken, call: FormCall<RevokeEnrolmentToken>) -> AnyView {
+    let text = format!(
+        "No further device can enrol with it ({} left). Devices that have used it stay.",
+        counted((t.max_uses - t.uses).max(0), "use", "uses")
+    );
+    let inside = move || {
+        let confirm = Confirm {
+            text: text.clone(),
+            verb: "Revoke token".to_owned(),
+            cancel: "Keep it",
+            back: "/enrolment".to_owned(),
+            danger: true,
+            type_name: None,
+            reason: None,
+        };
+        confirm_dialog(confirm, refusal(call).as_ref(), move || call.pending().get())
+    };
+    let id = t.id.to_string();
+    view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
+}

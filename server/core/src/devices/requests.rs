@@ -1,0 +1,249 @@
+//! Requests to join that wait for a person (pki.md E-6): made by devices whose token asks for approval, or that have none where the organization
+//! allows it; decided by operators. A request is about one key: what is approved is that key under that name, and nothing else.
+
+use super::{
+    Devices, Error,
+    enrolment::{Admission, RETRY_MS, Standing},
+    presence::facts,
+    store,
+};
+use crate::{
+    access::{Act, Actor, Who, audit, may},
+    bus::Event,
+    db::{exec, row, rows},
+};
+use serde_json::json;
+use wire::{
+    Timestamp,
+    enrolment::EnrolmentRequest,
+    ids::{CertificateId, EnrolmentRequestId, OrgId},
+    states::DeviceState,
+};
+
+/// Most requests of an organization that wait at once.
+const MOST: i64 = 1000;
+/// How long a request waits, and how long an approved one may be collected.
+const LIFE_MS: i64 = 7 * 24 * 3600 * 1000;
+/// Seconds until a waiting device should ask again.
+pub(super) const POLL_S: u32 = 15;
+
+/// A request as the store has it.
+#[derive(sqlx::FromRow)]
+pub(super) struct RequestRow {
+    id: String,
+    spki_sha256: Vec<u8>,
+    csr_sha256: Vec<u8>,
+    device_id: String,
+    device_type: String,
+    hardware: String,
+    attributes: String,
+    key_alg: String,
+    token: String,
+    address: String,
+    state: String,
+    asked_at: i64,
+    expires_at: i64,
+    certificate_id: String,
+    issued_at: i64,
+}
+
+/// What a waiting device and the person beside it compare: the first 32 bits of SHA-256 of its public key, 8 hex digits.
+fn code(spki_sha256: &[u8]) -> String {
+    hex::encode(spki_sha256.get(..4).unwrap_or(spki_sha256))
+}
+
+impl RequestRow {
+    fn shown(self) -> Result<EnrolmentRequest, Error> {
+        Ok(EnrolmentRequest {
+            id: self.id.parse().map_err(crate::db::Error::corrupt)?,
+            device_id: self.device_id.parse().map_err(crate::db::Error::corrupt)?,
+            code: code(&self.spki_sha256),
+            spki_sha256: hex::encode(&self.spki_sha256),
+            device_type: self.device_type,
+            hardware: self.hardware,
+            attributes: serde_json::from_str(&self.attributes).map_err(crate::db::Error::corrupt)?,
+            key_alg: self.key_alg,
+            token: self.token,
+            address: self.address,
+            asked_at: Timestamp(self.asked_at),
+            expires_at: Timestamp(self.expires_at),
+        })
+    }
+}
+
+impl Devices {
+    /// What becomes of an attempt that needs a person's word.
+    pub(super) async fn by_approval(&self, a: &Admission, standing: Standing, now: Timestamp) -> Result<CertificateId, Error> {
+        let found = row!(
+            &mut self.db.read().await?,
+            RequestRow,
+            store::REQUEST_OF,
+            a.org.as_str(),
+            a.credential(),
+            a.csr.spki_sha256.as_slice(),
+            now.0
+        )?;
+        let Some(request) = found else {
+            return if standing == Standing::Usable { self.ask_a_person(a, now).await } else { Err(Error::BadToken) };
+        };
+        // A request has taken its use of the token; a revoked token takes what it asked for with it.
+        if standing == Standing::Revoked && request.state != "enrolled" {
+            return Err(Error::BadToken);
+        }
+        if request.device_id != a.device_id.as_str() {
+            let text = format!("This key asked to join as {}. Ask under that name, or make another key.", request.device_id);
+            return Err(Error::invalid("device_id", text));
+        }
+        match request.state.as_str() {
+            "approved" => self.collect(a, &request, now).await,
+            "rejected" => Err(Error::Rejected(a.device_id.to_string())),
+            "enrolled" => {
+                let certificate: CertificateId = request.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
+                let mut on = self.db.read().await?;
+                // E-3, as with any token.
+                let recent = request.csr_sha256 == a.csr.csr_sha256 && now.since(Timestamp(request.issued_at)) < RETRY_MS;
+                let again =
+                    if recent { self.pki.active(&mut on, &certificate).await? } else { self.pki.unused(&mut on, &certificate).await? };
+                if again { Ok(certificate) } else { Err(Error::Exists(a.device_id.to_string())) }
+            }
+            _ => Err(Error::Pending),
+        }
+    }
+
+    /// Writes a request down. It takes a use of its token now: a token for ten devices makes ten people's decisions, not a thousand.
+    async fn ask_a_person(&self, a: &Admission, now: Timestamp) -> Result<CertificateId, Error> {
+        if !self.asks.take(&a.address, now) {
+            return Err(Error::TooMany);
+        }
+        let mut tx = self.db.write().await?;
+        // Holds the organization, so that a thousand and first request sees the thousandth.
+        let open = row!(&mut tx, (bool,), store::ORG_HELD, a.org.as_str())?.is_some_and(|(open,)| open);
+        if a.token.is_none() && !open {
+            return Err(Error::NoToken);
+        }
+        let lower = a.device_id.as_str().to_lowercase();
+        if let Some((_, device_id, state)) = row!(&mut tx, (i64, String, String), store::BY_ID, a.org.as_str(), lower.as_str())? {
+            let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
+            match state {
+                DeviceState::Preregistered | DeviceState::Pending => {}
+                DeviceState::Active => return Err(Error::Exists(device_id)),
+                DeviceState::Suspended | DeviceState::Decommissioned => return Err(Error::NotActive(device_id)),
+            }
+        }
+        exec!(&mut tx, store::REQUESTS_FORGET, a.org.as_str(), now.0)?;
+        let waiting = row!(&mut tx, (i64,), store::REQUESTS_WAITING, a.org.as_str())?.map_or(0, |(n,)| n);
+        if waiting >= MOST {
+            return Err(Error::QueueFull);
+        }
+        let id: EnrolmentRequestId = self.entropy.id(now);
+        let attributes = serde_json::to_string(&facts(&a.attributes)).map_err(crate::db::Error::corrupt)?;
+        let inserted = exec!(
+            &mut tx,
+            store::REQUEST_INSERT,
+            id.as_str(),
+            a.org.as_str(),
+            a.credential(),
+            a.csr.spki_sha256.as_slice(),
+            a.csr.csr_sha256.as_slice(),
+            a.device_id.as_str(),
+            a.device_type.as_str(),
+            a.hardware.as_str(),
+            attributes,
+            a.csr.key_alg.to_string(),
+            a.address.as_str(),
+            now.0,
+            now.plus(LIFE_MS).0
+        )?;
+        if inserted == 0 {
+            // The same device, asking twice at the same moment.
+            return Err(Error::Pending);
+        }
+        if let Some(token) = &a.token
+            && exec!(&mut tx, store::TOKEN_USE, token.as_str(), now.0)? == 0
+        {
+            return Err(Error::BadToken);
+        }
+        let actor = Actor { org: a.org.clone(), who: Who::System, address: a.address.clone() };
+        let detail = json!({ "device_id": a.device_id, "code": code(&a.csr.spki_sha256), "token": a.label });
+        audit::append(&mut tx, &actor, now, "enrolment_request.ask", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Enrolment { org: a.org.clone() });
+        Err(Error::Pending)
+    }
+
+    /// Issues what was approved: to the key that was approved, once.
+    async fn collect(&self, a: &Admission, request: &RequestRow, now: Timestamp) -> Result<CertificateId, Error> {
+        let mut tx = self.db.write().await?;
+        let csr = a.csr.csr_sha256.as_slice();
+        if exec!(&mut tx, store::REQUEST_TAKE, request.id.as_str(), csr, now.0, now.plus(LIFE_MS).0)? == 0 {
+            // Collected at the same moment by the same device; its next question is answered with that certificate.
+            return Err(Error::Pending);
+        }
+        let (device, issued) = self.let_in(&mut tx, a, now).await?;
+        exec!(&mut tx, store::REQUEST_GAVE, request.id.as_str(), issued.id.as_str())?;
+        self.finish(tx, a, device, issued, now).await
+    }
+
+    /// Requests that wait, oldest first, at most 200.
+    pub async fn enrolment_requests(&self, actor: &Actor) -> Result<Vec<EnrolmentRequest>, Error> {
+        may(actor, Act::Read)?;
+        let found = rows!(&mut self.db.read().await?, RequestRow, store::REQUESTS, actor.org.as_str(), self.clock.now().0)?;
+        found.into_iter().map(RequestRow::shown).collect()
+    }
+
+    /// Lets the device of a request in: it gets its certificate the next time it asks. Refused when its name was taken meanwhile.
+    pub async fn approve_enrolment(&self, actor: &Actor, id: &EnrolmentRequestId) -> Result<(), Error> {
+        self.decide(actor, id, true).await
+    }
+
+    /// Sends the device of a request away; it is told so when it asks again within a week.
+    pub async fn reject_enrolment(&self, actor: &Actor, id: &EnrolmentRequestId) -> Result<(), Error> {
+        self.decide(actor, id, false).await
+    }
+
+    async fn decide(&self, actor: &Actor, id: &EnrolmentRequestId, approved: bool) -> Result<(), Error> {
+        may(actor, Act::ApproveDevices)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let (state, action) = if approved { ("approved", "enrolment_request.approve") } else { ("rejected", "enrolment_request.reject") };
+        let until = now.plus(LIFE_MS).0;
+        if exec!(&mut tx, store::REQUEST_DECIDE, actor.org.as_str(), id.as_str(), state, now.0, actor.label(), until)? == 0 {
+            return Err(Error::NotFound("waiting enrolment request"));
+        }
+        let request = row!(&mut tx, RequestRow, store::REQUEST, actor.org.as_str(), id.as_str())?;
+        let request = request.ok_or(Error::NotFound("waiting enrolment request"))?;
+        if approved {
+            let lower = request.device_id.to_lowercase();
+            let held = row!(&mut tx, (i64, String, String), store::BY_ID, actor.org.as_str(), lower)?;
+            if let Some((_, device_id, _)) = held.filter(|(_, _, state)| !["preregistered", "pending"].contains(&state.as_str())) {
+                return Err(Error::Exists(device_id));
+            }
+        }
+        let detail =
+            json!({ "device_id": request.device_id, "code": code(&request.spki_sha256), "spki_sha256": hex::encode(&request.spki_sha256) });
+        audit::append(&mut tx, actor, now, action, id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        Ok(())
+    }
+
+    /// Whether devices without a token may ask to join.
+    pub async fn open_enrolment(&self, org: &OrgId) -> Result<bool, Error> {
+        let found = row!(&mut self.db.read().await?, (bool,), store::ORG_OPEN, org.as_str())?;
+        Ok(found.is_some_and(|(open,)| open))
+    }
+
+    /// Lets devices without a token ask to join, or no longer; requests that wait stay.
+    pub async fn set_open_enrolment(&self, actor: &Actor, open: bool) -> Result<(), Error> {
+        may(actor, Act::OpenEnrolment)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        if exec!(&mut tx, store::ORG_SET_OPEN, actor.org.as_str(), open)? == 0 {
+            return Err(Error::NotFound("organization"));
+        }
+        audit::append(&mut tx, actor, now, "enrolment.open", actor.org.as_str(), &json!({ "open": open })).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        Ok(())
+    }
+}

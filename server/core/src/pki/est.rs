@@ -1,0 +1,143 @@
+//! What Enrolment over Secure Transport (RFC 7030, 8951, 9908) has of its own: how requests and certificates travel, and which certificates a
+//! client is given to trust. Refuses to know HTTP and who may enrol.
+
+use super::{
+    Pki,
+    authorities::{Authorities, Authority},
+    csr::CsrError,
+    der,
+    profile::Kind,
+};
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use rustls_pki_types::CertificateDer;
+use std::sync::Arc;
+use wire::ids::OrgId;
+
+/// `CsrAttrs` (RFC 9908 §3.2): a P-256 key, signed with ECDSA and SHA-256. Never `challengePassword` (pki.md E-12, E-14).
+pub const CSR_ATTRIBUTES: &[u8] = &[
+    0x30, 0x21, 0x30, 0x15, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x31, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+    0x03, 0x01, 0x07, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02,
+];
+
+/// Operations (RFC 7030 §3.2.2), also those that are not offered: a label is none of these words.
+pub const OPERATIONS: [&str; 6] = ["cacerts", "csrattrs", "simpleenroll", "simplereenroll", "serverkeygen", "fullcmc"];
+
+// id-signedData and id-data (RFC 5652 §4, §5.1), content octets.
+const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2];
+const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
+
+/// Some clients leave the padding out.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+
+/// The request in a body, PEM: base64 of DER with any white space (RFC 8951 §3.1), and for people with curl also plain DER and PEM. What is in
+/// it, [`csr::gate`](super::csr::gate) judges.
+pub fn request(body: &[u8]) -> Result<String, CsrError> {
+    const SEQUENCE: u8 = 0x30;
+    if body.first() == Some(&SEQUENCE) {
+        return Ok(crate::pem::encode("CERTIFICATE REQUEST", body));
+    }
+    let text = str::from_utf8(body).map_err(|_| CsrError::NotPem)?;
+    if text.contains("-----BEGIN") {
+        return Ok(text.to_owned());
+    }
+    let bare: String = text.split_ascii_whitespace().collect();
+    let der = BASE64.decode(bare).map_err(|_| CsrError::NotPem)?;
+    Ok(crate::pem::encode("CERTIFICATE REQUEST", &der))
+}
+
+/// DER as EST sends it: base64 in lines of 64 columns, the last one ended, too.
+pub fn encode(der: &[u8]) -> String {
+    crate::pem::wrapped(der)
+}
+
+/// A certs-only PKCS#7 (RFC 5652 §5 without signers) with these certificates in this order. Written by hand, so that the certificates stay byte
+/// for byte what they are and nothing sorts them (pki.md E-13).
+pub fn certs_only<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let certificates: Vec<u8> = certificates.into_iter().flatten().copied().collect();
+    let content = [
+        der::encode(0x02, &[1]),
+        der::encode(0x31, &[]),
+        der::encode(0x30, &der::encode(0x06, DATA)),
+        der::encode(0xa0, &certificates),
+        der::encode(0x31, &[]),
+    ];
+    let signed = der::encode(0x30, &content.concat());
+    der::encode(0x30, &[der::encode(0x06, SIGNED_DATA), der::encode(0xa0, &signed)].concat())
+}
+
+impl Pki {
+    /// The organization that a label names. An organization whose slug is an operation's name has no label.
+    pub fn organization(&self, label: &str) -> Option<OrgId> {
+        let all = self.authorities.load();
+        all.iter().find(|a| a.slug == label && !OPERATIONS.contains(&label)).map(|a| a.org.clone())
+    }
+
+    /// What a client of this organization is given to trust and to build chains with: the root of our listeners first, then the organization's
+    /// trusted authorities, also staged and retiring ones (RFC 7030 §4.1.3).
+    pub fn ca_certificates(&self, org: &OrgId) -> Vec<CertificateDer<'static>> {
+        trusted(&self.authorities.load(), org)
+    }
+}
+
+fn trusted(all: &Authorities, org: &OrgId) -> Vec<CertificateDer<'static>> {
+    let listeners = all.iter().find(|a| a.kind == Kind::Root && a.trusted());
+    let own = |a: &&Arc<Authority>| a.org == *org && a.trusted() && listeners.is_none_or(|root| root.id != a.id);
+    listeners.into_iter().chain(all.iter().filter(own)).map(|a| a.der.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_request_is_read_however_it_is_wrapped() {
+        let pem = crate::testing::csr("gw-1");
+        let bare: String = pem.lines().filter(|l| !l.starts_with('-')).collect();
+        let der = BASE64.decode(&bare).unwrap();
+        let spaced: String = bare.chars().flat_map(|c| [c, ' ', '\t', '\r', '\n']).collect();
+        for body in [bare.as_bytes(), spaced.as_bytes(), bare.trim_end_matches('=').as_bytes(), &der, pem.as_bytes()] {
+            assert_eq!(request(body).unwrap(), pem);
+        }
+        for body in [&b"!"[..], b"\xff\xfe", b"QUJ*"] {
+            assert!(request(body).is_err());
+        }
+    }
+
+    #[test]
+    fn the_attributes_are_the_documented_ones() {
+        assert_eq!(encode(CSR_ATTRIBUTES), "MCEwFQYHKoZIzj0CATEKBggqhkjOPQMBBwYIKoZIzj0EAwI=\n");
+        assert_eq!(der::strict(CSR_ATTRIBUTES), Ok(()));
+    }
+
+    #[test]
+    fn certificates_keep_their_bytes_and_their_order() {
+        let (first, second) = (der::encode(0x30, &[4, 1, 9]), der::encode(0x30, &[4, 1, 1]));
+        let made = certs_only([first.as_slice(), second.as_slice()]);
+        assert_eq!(der::strict(&made), Ok(()));
+        let both = [first, second].concat();
+        assert!(made.windows(both.len()).any(|w| w == both));
+        assert_eq!(hex::encode(certs_only([])), "302506092a864886f70d010702a01830160201013100300b06092a864886f70d010701a0003100");
+    }
+
+    proptest! {
+        /// whatever comes is decoded or refused, and what is decoded is judged.
+        #[test]
+        fn a_18_any_body_is_decoded_or_refused(body in prop::collection::vec(any::<u8>(), 0..600)) {
+            if let Ok(pem) = request(&body) {
+                prop_assert!(crate::pki::csr::gate(pem.as_bytes(), None).is_err());
+            }
+        }
+
+        #[test]
+        fn a_18_any_base64_is_decoded_or_refused(body in "[A-Za-z0-9+/= \r\n]{0,600}", begin in prop::sample::select(vec!["", "-----BEGIN CERTIFICATE REQUEST-----\n", "MIHJ"])) {
+            if let Ok(pem) = request(format!("{begin}{body}").as_bytes()) {
+                prop_assert!(crate::pki::csr::gate(pem.as_bytes(), None).is_err());
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What an EST client gets: base64 in lines of 64 columns with the headers old stacks look for, and refusals as one line of text. The one table
+//! of its status codes is [`status`] (pki.md E-15).
+
+use crate::http::fault;
+use axum::{
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use fleet::{devices::PENDING, pki::est};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use wire::{Fault, FaultKind};
+
+/// Deprecated and harmless; old clients look for it (E-12).
+const TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");
+
+/// A success.
+pub(super) struct Answer {
+    media: &'static str,
+    der: Vec<u8>,
+}
+
+impl Answer {
+    /// Certificates and nothing else.
+    pub(super) fn certificates<'a>(all: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Self { media: "application/pkcs7-mime; smime-type=certs-only", der: est::certs_only(all) }
+    }
+
+    /// Only the issued certificate (RFC 7030 §4.2.3), from PEM.
+    pub(super) fn certificate(pem: &str) -> Result<Self, Refusal> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| {
+            tracing::error!(%error, "an issued certificate can't be read back");
+            Fault::new(FaultKind::Internal, "internal", "Something failed on the server.")
+        })?;
+        Ok(Self::certificates([der.as_ref()]))
+    }
+
+    /// What a CSR should have.
+    pub(super) fn attributes() -> Self {
+        Self { media: "application/csrattrs", der: est::CSR_ATTRIBUTES.to_vec() }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let headers = [(header::CONTENT_TYPE, self.media), (TRANSFER_ENCODING, "base64"), (header::CACHE_CONTROL, "no-store")];
+        (headers, est::encode(&self.der)).into_response()
+    }
+}
+
+/// Why there is no certificate.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// As the core or this face says.
+    Fault(Fault),
+    /// Another method than the only one here.
+    Method(Method),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<fleet::devices::Error> for Refusal {
+    fn from(error: fleet::devices::Error) -> Self {
+        Self::Fault(error.fault())
+    }
+}
+
+impl From<fleet::pki::Error> for Refusal {
+    fn from(error: fleet::pki::Error) -> Self {
+        Self::Fault(error.fault())
+    }
+}
+
+impl Refusal {
+    /// In a word, for counters.
+    pub(super) fn code(&self) -> &str {
+        match self {
+            Self::Fault(fault) => &fault.code,
+            Self::Method(_) => "method",
+        }
+    }
+}
+
+/// Device stacks know few codes, so what has no code of its own in EST is a plain 400 or 503.
+const fn status(kind: FaultKind) -> StatusCode {
+    match kind {
+        FaultKind::Conflict | FaultKind::Gone => StatusCode::BAD_REQUEST,
+        FaultKind::NoSpace => StatusCode::SERVICE_UNAVAILABLE,
+        other => fault::status(other),
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, message, retry_after, allow) = match self {
+            // No refusal: the client sends the same request again after a while (E-15).
+            Self::Fault(Fault { code, message, retry_after, .. }) if code == PENDING => (StatusCode::ACCEPTED, message, retry_after, None),
+            Self::Fault(Fault { kind, message, retry_after, .. }) => (status(kind), message, retry_after, None),
+            Self::Method(allowed) => (StatusCode::METHOD_NOT_ALLOWED, format!("Use {allowed} here."), None, Some(allowed)),
+        };
+        let line = format!("{}\n", message.replace(['\r', '\n'], " "));
+        let mut response = (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], line).into_response();
+        let headers = response.headers_mut();
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"est\""));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(Ok(allowed)) = allow.map(|method| HeaderValue::from_str(method.as_str())) {
+            headers.insert(header::ALLOW, allowed);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table as clients meet it.
+    #[test]
+    fn every_fault_has_a_code_that_est_knows() {
+        use FaultKind as K;
+        let kinds = [
+            (K::Invalid, 400),
+            (K::Unauthenticated, 401),
+            (K::Forbidden, 403),
+            (K::NotFound, 404),
+            (K::Conflict, 400),
+            (K::Gone, 400),
+            (K::TooLarge, 413),
+            (K::Unsupported, 415),
+            (K::TooMany, 429),
+            (K::Busy, 503),
+            (K::NoSpace, 503),
+            (K::Internal, 500),
+        ];
+        for (kind, code) in kinds {
+            let response = Refusal::from(Fault::new(kind, "x", "Two\nlines.").retry_after(7)).into_response();
+            assert_eq!(response.status().as_u16(), code, "{kind:?}");
+            assert_eq!(response.headers()["retry-after"], "7");
+            assert_eq!(response.headers().get("www-authenticate").is_some(), code == 401);
+        }
+        let waits = Refusal::from(fleet::devices::Error::Pending).into_response();
+        assert!(waits.status() == 202 && waits.headers().contains_key("retry-after"));
+        let other = Refusal::Method(Method::GET).into_response();
+        assert_eq!((other.status().as_u16(), &other.headers()["allow"]), (405, &HeaderValue::from_static("GET")));
+    }
+}

@@ -1,0 +1,121 @@
+//! Enrolment over Secure Transport on the enrol listener (RFC 7030, 8951, 9908; pki.md E-12 to E-16), for device stacks that know nothing of us.
+//! Owns addresses, media types and what is asked for; the rules are the core's, the words of answers are `answer.rs`'s.
+
+mod answer;
+mod credential;
+
+use super::{Devices, address, enrol::whole};
+use crate::tls::ChannelBinding;
+use answer::{Answer, Refusal};
+use axum::{
+    extract::{Path, Request, State},
+    http::{Method, header, request::Parts},
+    response::{IntoResponse as _, Response},
+};
+use fleet::{
+    access::{Actor, Who},
+    devices::{Attempt, Over},
+    pki::{DevicePeer, est},
+};
+use std::{collections::BTreeMap, sync::Arc};
+use wire::{Fault, FaultKind, enrolment::EnrolRequest, ids::OrgId};
+
+/// Everything below it is answered here, so that no answer has the shape of another face.
+pub(super) const ROUTE: &str = "/.well-known/est/{*operation}";
+
+/// `/.well-known/est/[label/]operation`; a label is the slug of an organization, without one it is the installation's own.
+pub(super) async fn serve(State(devices): State<Devices>, Path(path): Path<String>, request: Request) -> Response {
+    match operate(&devices, &path, request).await {
+        Ok(answer) => answer.into_response(),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answer, Refusal> {
+    let (label, operation) = path.rsplit_once('/').map_or((None, path), |(label, operation)| (Some(label), operation));
+    let org = organization(devices, label)?;
+    match operation {
+        "cacerts" => {
+            only(&Method::GET, &request)?;
+            let all = devices.fleet.pki().ca_certificates(&org);
+            Ok(Answer::certificates(all.iter().map(AsRef::as_ref)))
+        }
+        "csrattrs" => {
+            only(&Method::GET, &request)?;
+            Ok(Answer::attributes())
+        }
+        "simpleenroll" => {
+            only(&Method::POST, &request)?;
+            let outcome = enrol(devices, &org, label.is_some(), request).await;
+            super::enrol::count(devices, outcome.as_ref().map_err(Refusal::code));
+            outcome
+        }
+        "simplereenroll" => {
+            only(&Method::POST, &request)?;
+            reenrol(devices, &org, request).await
+        }
+        // RFC 7030 §6 advises against it, and a key that was never here can't be taken from here (E-8).
+        "serverkeygen" => Err(missing("This server makes no keys for devices. Make the key on the device and use simpleenroll.")),
+        "fullcmc" => Err(missing("Full CMC is not offered. Use simpleenroll or simplereenroll.")),
+        _ => Err(missing("There is no such operation. EST has cacerts, csrattrs, simpleenroll and simplereenroll here.")),
+    }
+}
+
+fn organization(devices: &Devices, label: Option<&str>) -> Result<OrgId, Refusal> {
+    let Some(label) = label else { return Ok(devices.fleet.default_org().clone()) };
+    devices.fleet.pki().organization(label).ok_or_else(|| missing("There is no such label. Leave it out, or ask an operator for it."))
+}
+
+fn missing(message: &str) -> Refusal {
+    Fault::new(FaultKind::NotFound, "not_found", message).into()
+}
+
+fn only(method: &Method, request: &Request) -> Result<(), Refusal> {
+    if request.method() == method { Ok(()) } else { Err(Refusal::Method(method.clone())) }
+}
+
+async fn enrol(devices: &Devices, org: &OrgId, labelled: bool, request: Request) -> Result<Answer, Refusal> {
+    let (parts, csr) = asked(request).await?;
+    let secret = credential::secret(&parts.headers).unwrap_or_default();
+    let (device_id, device_type, hardware) = (None, String::new(), String::new());
+    let request = EnrolRequest { csr, device_id, device_type, hardware, attributes: BTreeMap::new() };
+    let attempt = Attempt { secret: &secret, request: &request, address: &address(&parts.extensions) };
+    let over = Over { org: labelled.then_some(org), channel: channel(&parts), open: Some(org) };
+    let enrolled = devices.fleet.devices().enrol_over(attempt, over).await?;
+    Answer::certificate(&enrolled.certificate)
+}
+
+/// Over the certificate that is renewed; a token alone renews nothing.
+async fn reenrol(devices: &Devices, org: &OrgId, request: Request) -> Result<Answer, Refusal> {
+    let peer = request.extensions().get::<Arc<DevicePeer>>().cloned().ok_or_else(|| {
+        Fault::new(FaultKind::Unauthenticated, "no_certificate", "Connect with the client certificate that is to be renewed.")
+    })?;
+    if peer.org != *org {
+        return Err(missing("There is no such label for this device. Leave it out."));
+    }
+    let (parts, csr) = asked(request).await?;
+    let who = Who::Device { device: peer.device, device_id: peer.device_id.clone() };
+    let actor = Actor { org: peer.org.clone(), who, address: address(&parts.extensions) };
+    let enrolled = devices.fleet.pki().reenrol(&actor, &peer, csr.as_bytes(), channel(&parts), &devices.device_url).await?;
+    Answer::certificate(&enrolled.certificate)
+}
+
+fn channel(parts: &Parts) -> Option<&[u8; 32]> {
+    parts.extensions.get::<ChannelBinding>().map(|binding| &binding.0)
+}
+
+/// The CSR in a request, PEM. Content-Transfer-Encoding is not looked at (RFC 8951 §3).
+async fn asked(request: Request) -> Result<(Parts, String), Refusal> {
+    let (parts, body) = request.into_parts();
+    let unsupported = |message: &str| Fault::new(FaultKind::Unsupported, "media_type", message);
+    let media = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    if !media.split(';').next().is_some_and(|m| m.trim().eq_ignore_ascii_case("application/pkcs10")) {
+        return Err(unsupported("Send the CSR with Content-Type: application/pkcs10.").into());
+    }
+    if parts.headers.contains_key(header::CONTENT_ENCODING) {
+        return Err(unsupported("Send the CSR without Content-Encoding.").into());
+    }
+    let body = whole(body).await.map_err(|problem| problem.0)?;
+    let csr = est::request(&body).map_err(|e| e.fault())?;
+    Ok((parts, csr))
+}

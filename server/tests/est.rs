@@ -1,0 +1,292 @@
+//! EST with the tools everybody has (pki.md E-12 to E-16): a certificate is asked for, renewed and used, in every dress that old stacks wear.
+
+use crate::{
+    journey::enrolment_token,
+    stock::{Reply, Stock},
+    support::TestServer,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use fleet::db::EngineKind;
+use rcgen::{Attribute, CertificateParams, DistinguishedName, DnType, KeyPair};
+use rstest::rstest;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use wire::{enrolment::est_lines, states::Role};
+
+/// What an old stack looks for, byte by byte (E-12).
+fn well_formed(reply: &Reply, media: &str) {
+    assert_eq!(reply.status, 200, "{reply:?}");
+    for header in
+        [format!("Content-Type: {media}"), "Content-Transfer-Encoding: base64".into(), format!("Content-Length: {}", reply.body.len())]
+    {
+        assert!(reply.head.lines().any(|line| line == header), "{header} is not in\n{}", reply.head);
+    }
+    assert!(!reply.head.contains("Transfer-Encoding: chunked"));
+    let text = reply.text();
+    assert!(text.ends_with('\n') && text.lines().all(|line| (1..=64).contains(&line.len())), "{text}");
+}
+
+const CERTIFICATES: &str = "application/pkcs7-mime; smime-type=certs-only";
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stock_client_enrols_renews_and_is_let_in(#[case] kind: EngineKind) {
+    let server = TestServer::start(kind).await;
+    let stock = Stock::of(&server);
+    let token = enrolment_token(&server, "gw-1", "gateway", 1).await.secret;
+
+    let authorities = stock.enrol("/.well-known/est/cacerts", &[]).await;
+    well_formed(&authorities, CERTIFICATES);
+    assert_eq!(stock.unpack(&authorities, "ca.pem").await, 3, "root, devices' and servers' authority");
+    let first = stock.openssl(&["x509", "-in", "ca.pem", "-noout", "-fingerprint", "-sha256"]).await;
+    let root = stock.openssl(&["x509", "-in", "root.pem", "-noout", "-fingerprint", "-sha256"]).await;
+    assert_eq!(first, root, "the root comes first");
+    let attributes = stock.enrol("/.well-known/est/csrattrs", &[]).await;
+    well_formed(&attributes, "application/csrattrs");
+    assert_eq!(attributes.text(), "MCEwFQYHKoZIzj0CATEKBggqhkjOPQMBBwYIKoZIzj0EAwI=\n");
+
+    stock.request("gw-1", "/CN=gw-1").await;
+    let issued = stock.est("simpleenroll", &token, "gw-1.b64", &[]).await;
+    well_formed(&issued, CERTIFICATES);
+    assert_eq!(stock.unpack(&issued, "leaf.pem").await, 1, "only the issued certificate");
+    let verify = ["verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", "root.pem", "-untrusted", "ca.pem"];
+    stock.openssl(&[&verify[..], &["leaf.pem"]].concat()).await;
+    let again = stock.est("simpleenroll", &token, "gw-1.b64", &[]).await;
+    assert_eq!(again.body, issued.body, "a lost answer is given again and costs no use (E-3)");
+    let own = ["--cert", "leaf.pem", "--key", "gw-1.key"];
+    assert_eq!(stock.device("/device/v1/update", &own).await.status / 100, 2);
+
+    // R-1: the same key waits for its time, a new one does not. E-16: the name stays.
+    let renewal = "simplereenroll";
+    let early = stock.est(renewal, "", "gw-1.b64", &own).await;
+    assert_eq!((early.status, early.text().contains("due for renewal")), (400, true), "{early:?}");
+    for (name, subject) in [("other", "/CN=gw-2"), ("nameless", "/O=nobody")] {
+        stock.request(name, subject).await;
+        assert_eq!(stock.est(renewal, "", &format!("{name}.b64"), &own).await.status, 403, "{name}");
+    }
+    stock.request("next", "/CN=gw-1").await;
+    assert_eq!(stock.est(renewal, &token, "next.b64", &[]).await.status, 401, "a token renews nothing");
+    let renewed = stock.est(renewal, "", "next.b64", &own).await;
+    well_formed(&renewed, CERTIFICATES);
+    assert_eq!(stock.unpack(&renewed, "next.pem").await, 1);
+    stock.openssl(&[&verify[..], &["next.pem"]].concat()).await;
+    assert_eq!(stock.device("/device/v1/update", &["--cert", "next.pem", "--key", "next.key"]).await.status / 100, 2);
+    server.stop().await;
+}
+
+/// libest speaks TLS 1.2 and HTTP/1.0 and looks for that version in the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_protocols_and_every_dress_of_a_request_are_taken() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let stock = Stock::of(&server);
+    let token = enrolment_token(&server, "gw-*", "gateway", 10).await.secret;
+    let bearer = format!("Authorization: Bearer {token}");
+    let old = ["--tls-max", "1.2", "--http1.0"];
+    let authorities = stock.enrol("/.well-known/est/cacerts", &old).await;
+    well_formed(&authorities, CERTIFICATES);
+    assert!(authorities.head.starts_with("HTTP/1.0 200"), "{}", authorities.head);
+
+    for name in ["gw-b64", "gw-der", "gw-pem", "gw-wide", "gw-cte"] {
+        stock.request(name, &format!("/CN={name}")).await;
+    }
+    stock.openssl(&["req", "-inform", "DER", "-in", "gw-pem.der", "-out", "gw-pem.pem"]).await;
+    let line = stock.read("gw-wide.b64").replace('\n', "");
+    stock.write("gw-wide.b64", line.chars().flat_map(|c| [c, ' ', '\t', '\r', '\n']).collect::<String>());
+    let ignored = "Content-Transfer-Encoding: binary";
+    for (file, more) in [
+        ("gw-b64.b64", &old[..]),
+        ("gw-der.der", &[]),
+        ("gw-pem.pem", &["-H", "Content-Type: Application/PKCS10; charset=x"][..]),
+        ("gw-wide.b64", &["--tls-max", "1.2"]),
+        ("gw-cte.b64", &["-H", ignored]),
+    ] {
+        let data = format!("@{file}");
+        let posted = ["-H", &bearer, "--data-binary", &data];
+        let media: &[&str] = if file == "gw-pem.pem" { &[] } else { &["-H", "Content-Type: application/pkcs10"] };
+        let reply = stock.enrol("/.well-known/est/default/simpleenroll", &[&posted[..], media, more].concat()).await;
+        well_formed(&reply, CERTIFICATES);
+        assert_eq!(stock.unpack(&reply, "leaf.pem").await, 1, "{file}");
+    }
+    server.stop().await;
+}
+
+/// E-15, one answer a line.
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_have_the_codes_of_est_and_one_line_of_text() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let stock = Stock::of(&server);
+    let token = enrolment_token(&server, "gw-*", "gateway", 10).await.secret;
+    stock.request("gw-1", "/CN=gw-1").await;
+    stock.request("other", "/CN=other").await;
+    stock.write("junk", "!");
+    stock.write("large", vec![b'A'; 65 * 1024]);
+    let posted = ["-H", "Content-Type: application/pkcs10", "--data-binary", "@gw-1.b64"];
+    let user = format!("x:{token}");
+    let with = |more: &'static [&'static str]| [&["--user", &user], more].concat();
+    let enrol = "simpleenroll";
+    let mut answers = Vec::new();
+    for (path, arguments, status) in [
+        ("simpleenroll", posted.to_vec(), 401),
+        ("simpleenroll", [&posted[..], &["--user", "x:fet_1_2"]].concat(), 401),
+        ("simplereenroll", posted.to_vec(), 401),
+        (enrol, with(&["-H", "Content-Type: text/plain", "--data-binary", "@gw-1.b64"]), 415),
+        (enrol, with(&["-H", "Content-Type: application/pkcs10", "-H", "Content-Encoding: gzip", "--data-binary", "@gw-1.b64"]), 415),
+        (enrol, with(&["-H", "Content-Type: application/pkcs10", "--data-binary", "@junk"]), 400),
+        (enrol, with(&["-H", "Content-Type: application/pkcs10", "--data-binary", "@large"]), 413),
+        (enrol, with(&["-H", "Content-Type: application/pkcs10", "--data-binary", "@other.b64"]), 403),
+        (enrol, vec![], 405),
+        ("cacerts", posted.to_vec(), 405),
+        ("csrattrs", posted.to_vec(), 405),
+        ("fullcmc", posted.to_vec(), 404),
+        ("serverkeygen", posted.to_vec(), 404),
+        ("nothing", vec![], 404),
+        ("nobody/cacerts", vec![], 404),
+        ("cacerts/cacerts", vec![], 404),
+        ("default/default/cacerts", vec![], 404),
+        ("default/cacerts", vec![], 200),
+    ] {
+        let reply = stock.enrol(&format!("/.well-known/est/{path}"), &arguments).await;
+        answers.push((path, status, reply));
+    }
+    for (path, status, reply) in answers {
+        assert_eq!(reply.status, status, "{path}: {reply:?}");
+        assert_eq!(reply.head.contains("\r\nWww-Authenticate: Basic realm=\"est\""), status == 401, "{}", reply.head);
+        assert_eq!(reply.head.contains("\r\nAllow: "), status == 405, "{}", reply.head);
+        if status != 200 {
+            assert!(reply.head.contains("\r\nContent-Type: text/plain"), "{}", reply.head);
+            assert_eq!((reply.text().lines().count(), reply.text().ends_with('\n')), (1, true), "{path}: {}", reply.text());
+        }
+    }
+    server.stop().await;
+}
+
+/// E-6 over both flows: 202 with a time to ask again, then the certificate, decided over REST.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_without_a_token_waits_for_a_person(#[case] kind: EngineKind) {
+    let server = TestServer::start(kind).await;
+    let stock = Stock::of(&server);
+    let admin = server.token("ada", Role::Admin).await;
+    let api = |path: &str| server.url(&format!("/api/v1{path}"));
+    for name in ["gw-1", "gw-2"] {
+        stock.request(name, &format!("/CN={name}")).await;
+    }
+    let ask = ["-H", "Content-Type: application/pkcs10", "--data-binary", "@gw-1.b64"];
+    let enrol = "/.well-known/est/simpleenroll";
+    assert_eq!(stock.enrol(enrol, &ask).await.status, 401, "off by default");
+    let open = server.http.put(api("/enrolment-settings")).bearer_auth(&admin).json(&json!({ "open": true })).send().await.unwrap();
+    assert_eq!(open.status(), 200);
+    let waits = stock.enrol(enrol, &ask).await;
+    assert!(waits.status == 202 && waits.head.contains("\r\nRetry-After: "), "{waits:?}");
+    stock.openssl(&["req", "-inform", "DER", "-in", "gw-2.der", "-out", "gw-2.pem"]).await;
+    stock.write("gw-2.json", json!({ "csr": stock.read("gw-2.pem") }).to_string());
+    let native = ["-H", "Content-Type: application/json", "--data-binary", "@gw-2.json"];
+    let waits = stock.enrol("/device/v1/enrol", &native).await;
+    let said: Value = serde_json::from_slice(&waits.body).unwrap();
+    assert_eq!((waits.status, &said["status"]), (202, &json!("pending")));
+    assert!(waits.head.contains(&format!("\r\nRetry-After: {}", said["poll_after"])), "{waits:?}");
+
+    let list: Value = server.http.get(api("/enrolment-requests")).bearer_auth(&admin).send().await.unwrap().json().await.unwrap();
+    assert_eq!(list["total"], 2);
+    let sum = stock.openssl(&["req", "-in", "gw-2.pem", "-noout", "-pubkey"]).await;
+    stock.write("gw-2.pub", sum);
+    stock.openssl(&["pkey", "-pubin", "-in", "gw-2.pub", "-outform", "DER", "-out", "gw-2.spki"]).await;
+    let digest = stock.openssl(&["dgst", "-sha256", "-r", "gw-2.spki"]).await;
+    assert_eq!(list["items"][1]["code"], digest[..8], "the code is what anybody computes from the key");
+    for (at, verb) in [(0, "approve"), (1, "reject")] {
+        let path = format!("/enrolment-requests/{}/{verb}", list["items"][at]["id"].as_str().unwrap());
+        let done = server.http.post(api(&path)).bearer_auth(&admin).send().await.unwrap();
+        assert_eq!(done.status(), 204, "{verb}");
+    }
+    let issued = stock.enrol(enrol, &ask).await;
+    well_formed(&issued, CERTIFICATES);
+    assert_eq!(stock.unpack(&issued, "leaf.pem").await, 1);
+    assert_eq!(stock.device("/device/v1/update", &["--cert", "leaf.pem", "--key", "gw-1.key"]).await.status / 100, 2);
+    assert_eq!(stock.enrol("/device/v1/enrol", &native).await.status, 403);
+    server.stop().await;
+}
+
+/// The lines that the console shows, pasted one after the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_of_the_console_enrol_a_device_and_only_at_our_server() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let stock = Stock::of(&server);
+    let token = enrolment_token(&server, "gw-*", "gateway", 2).await.secret;
+    let page = server.running.fleet.devices().enrolment_page(&server.system()).await.unwrap();
+    for line in est_lines(&stock.enrol, &page.root_fingerprint, &token, "gw-$((6 * 7))") {
+        stock.shell(&line).await;
+    }
+    let subject = stock.openssl(&["x509", "-in", "device.pem", "-noout", "-subject"]).await;
+    assert!(subject.contains("gw-42"), "{subject}");
+    assert_eq!(stock.device("/device/v1/update", &["--cert", "device.pem", "--key", "device.key"]).await.status / 100, 2);
+
+    std::fs::remove_file(stock.file("device.pem")).unwrap();
+    for line in est_lines(&stock.enrol, &"ab".repeat(32), &token, "gw-43") {
+        stock.shell(&line).await;
+    }
+    let uses = server.running.fleet.devices().enrolment_page(&server.system()).await.unwrap().tokens[0].uses;
+    assert_eq!(uses, 1, "another root gets no token");
+    server.stop().await;
+}
+
+async fn connect(server: &TestServer) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(server.running.fleet.pki().root_pem().as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let socket = TcpStream::connect(("127.0.0.1", server.running.enrol_addr.port())).await.unwrap();
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("127.0.0.1").unwrap(), socket).await.unwrap()
+}
+
+async fn post(mut stream: TlsStream<TcpStream>, token: &str, der: &[u8]) -> String {
+    let head = format!(
+        "POST /.well-known/est/simpleenroll HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/pkcs10\r\ncontent-length: {}\r\n\r\n",
+        der.len()
+    );
+    stream.write_all(&[head.as_bytes(), der].concat()).await.unwrap();
+    let mut answer = Vec::new();
+    // A peer that closes without saying so has answered all the same.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// E-12: a CSR that says which connection it came by is believed on that connection only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_bound_to_a_connection_is_taken_on_that_one_only() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let token = enrolment_token(&server, "gw-1", "gateway", 5).await.secret;
+    let bound = |stream: &TlsStream<TcpStream>| {
+        let exporter = stream.get_ref().1.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).unwrap();
+        let text = STANDARD.encode(exporter);
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "gw-1");
+        // challengePassword (RFC 2985 §5.4.1): a set of one PrintableString.
+        let values = [&[0x31, 46, 0x13, 44], text.as_bytes()].concat();
+        let password = Attribute { oid: &[1, 2, 840, 113_549, 1, 9, 7], values };
+        params.serialize_request_with_attributes(&KeyPair::generate().unwrap(), vec![password]).unwrap().der().to_vec()
+    };
+    let (first, second) = (connect(&server).await, connect(&server).await);
+    let der = bound(&first);
+    let elsewhere = post(second, &token, &der).await;
+    assert!(
+        elsewhere.starts_with("HTTP/1.1 400") && elsewhere.contains("channel binding is not supported on this connection"),
+        "{elsewhere}"
+    );
+    let here = post(first, &token, &der).await;
+    assert!(here.starts_with("HTTP/1.1 200"), "{here}");
+    server.stop().await;
+}
