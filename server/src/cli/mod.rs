@@ -1,6 +1,7 @@
 //! The command line of `fleetward`. Owns its words; each command is a few lines over the core. Commands beside a running server open the same
 //! folder without serving it.
 
+mod device;
 mod kek;
 mod key;
 mod people;
@@ -53,6 +54,13 @@ enum Command {
         flags: Box<Flags>,
         #[command(subcommand)]
         command: people::Token,
+    },
+    /// Devices: suspend, resume, decommission, recommission
+    Device {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: device::Device,
     },
     /// Keys that release manifests are signed with
     #[command(subcommand)]
@@ -125,6 +133,7 @@ impl Cli {
             | Command::User { flags, .. }
             | Command::Token { flags, .. }
             | Command::Kek { flags, .. }
+            | Command::Device { flags, .. }
             | Command::Audit { flags, .. }
             | Command::Key(Key::Add { flags, .. }) => flags,
         };
@@ -160,6 +169,7 @@ impl Command {
         let outcome = match self {
             Self::User { command, .. } => people::user(&fleet, command).await,
             Self::Token { command, .. } => people::token(&fleet, command).await,
+            Self::Device { command, .. } => device::device(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
             Self::Audit { command: Audit::Verify, .. } => return verify(&fleet).await,
@@ -217,7 +227,7 @@ mod tests {
             let text = help(words);
             assert!(text.contains("--out") && !text.contains("--operator-addr"), "{text}");
         }
-        for words in [&["serve"][..], &["user", "add"], &["key", "add"], &["audit", "verify"]] {
+        for words in [&["serve"][..], &["user", "add"], &["key", "add"], &["device", "suspend"], &["audit", "verify"]] {
             let text = help(words);
             assert!(text.contains("\nConfiguration:\n") && text.contains("--operator-addr"), "{text}");
         }

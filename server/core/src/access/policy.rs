@@ -104,6 +104,10 @@ acts! {
     Enrol = "device.enrol" from Operator,
     /// Change tags, decommission.
     EditDevices = "device.edit" from Operator,
+    /// Suspend and resume devices.
+    Suspend = "device.suspend" from Operator,
+    /// Give the id of a decommissioned device free again.
+    Recommission = "device.recommission" from Admin,
     /// Upload artifacts and make releases.
     Upload = "release.upload" from Operator,
     /// Publish or deprecate a verified release.

@@ -6,10 +6,12 @@
 mod enrolment;
 mod error;
 mod filter;
+mod life;
 mod listing;
 mod presence;
 mod registry;
 pub mod selector;
+pub mod state;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;

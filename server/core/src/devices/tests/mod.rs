@@ -1,6 +1,7 @@
 //! Enrolment, lists and presence on both engines.
 
 mod admission;
+mod life;
 mod presence;
 
 use super::{Attempt, Connected, Error, Selector, filter::Filter, store};
