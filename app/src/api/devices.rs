@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use wire::{
     Timestamp,
     devices::{DeviceDetail, DeviceQuery},
+    states::DeviceStep,
     telemetry::History,
 };
 
@@ -84,13 +85,15 @@ pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(),
     Ok(())
 }
 
-/// Takes a device out of the fleet for good; `confirm` repeats its name.
-#[server(prefix = "/rpc", endpoint = "/device/decommission")]
-pub async fn decommission(id: String, #[server(default)] confirm: String) -> Result<(), ApiFault> {
+/// Takes a device a step on in its life; what can't be taken back as easily wants its name repeated in `confirm`.
+#[server(prefix = "/rpc", endpoint = "/device/life")]
+pub async fn change_device(id: String, step: DeviceStep, #[server(default)] confirm: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let device: wire::ids::DeviceId = call.id(&id)?;
-    call.confirmed(&confirm, device.as_str())?;
-    call.answer(call.fleet.devices().decommission(&call.actor, &device).await)?;
+    if matches!(step, DeviceStep::Decommission | DeviceStep::Recommission) {
+        call.confirmed(&confirm, device.as_str())?;
+    }
+    call.answer(call.fleet.devices().change(&call.actor, &device, step).await)?;
     call.lead_to(&format!("/devices/{id}"));
     Ok(())
 }

@@ -143,6 +143,10 @@ pub struct DeviceDetail {
     pub may_edit: bool,
     /// Whether the caller may cut it off.
     pub may_revoke: bool,
+    /// Whether the caller may suspend and resume it.
+    pub may_suspend: bool,
+    /// Whether the caller may let it back in after it was decommissioned.
+    pub may_recommission: bool,
     /// When this was read.
     pub at: Timestamp,
 }

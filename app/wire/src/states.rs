@@ -64,6 +64,17 @@ words! {
         /// Gone for good; its id stays reserved.
         Decommissioned = "decommissioned",
     }
+    /// What a person does to a device; how one becomes active is the business of enrolment.
+    DeviceStep {
+        /// Cut off for now: its certificates stay as they are and are refused.
+        Suspend = "suspend",
+        /// Let in again with the certificates it has.
+        Resume = "resume",
+        /// Out for good: its certificates are revoked, its id stays reserved.
+        Decommission = "decommission",
+        /// Its id may be enrolled again, with a new certificate.
+        Recommission = "recommission",
+    }
     /// A certificate's life.
     CertificateState {
         /// Serial reserved, not signed yet.

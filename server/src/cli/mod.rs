@@ -2,6 +2,7 @@
 //! folder without serving it.
 
 mod ca;
+mod device;
 mod kek;
 mod key;
 mod people;
@@ -54,6 +55,13 @@ enum Command {
         flags: Box<Flags>,
         #[command(subcommand)]
         command: people::Token,
+    },
+    /// Devices: suspend, resume, decommission, recommission
+    Device {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: device::Device,
     },
     /// Keys that release manifests are signed with
     #[command(subcommand)]
@@ -134,6 +142,7 @@ impl Cli {
             | Command::Token { flags, .. }
             | Command::Kek { flags, .. }
             | Command::Ca { flags, .. }
+            | Command::Device { flags, .. }
             | Command::Audit { flags, .. }
             | Command::Key(Key::Add { flags, .. }) => flags,
         };
@@ -170,6 +179,7 @@ impl Command {
             Self::User { command, .. } => people::user(&fleet, command).await,
             Self::Ca { command, .. } => ca::run(&fleet, command).await,
             Self::Token { command, .. } => people::token(&fleet, command).await,
+            Self::Device { command, .. } => device::device(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
             Self::Audit { command: Audit::Verify, .. } => return verify(&fleet).await,
@@ -227,7 +237,7 @@ mod tests {
             let text = help(words);
             assert!(text.contains("--out") && !text.contains("--operator-addr"), "{text}");
         }
-        for words in [&["serve"][..], &["user", "add"], &["key", "add"], &["audit", "verify"]] {
+        for words in [&["serve"][..], &["user", "add"], &["key", "add"], &["device", "suspend"], &["audit", "verify"]] {
             let text = help(words);
             assert!(text.contains("\nConfiguration:\n") && text.contains("--operator-addr"), "{text}");
         }

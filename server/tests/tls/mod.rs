@@ -1,6 +1,7 @@
 //! The listeners over real sockets: who gets in, what nobody gets around, and how fast a revocation bites (pki.md H-1 to H-7).
 
 mod handshake;
+mod life;
 mod operator;
 mod revocation;
 mod rig;

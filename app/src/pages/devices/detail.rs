@@ -1,7 +1,7 @@
 //! A device: its head, its tabs, and what feeds them.
 
 use super::{
-    certificates, firmware,
+    certificates, firmware, life,
     overview::{self, Actions},
     telemetry,
 };
@@ -18,7 +18,7 @@ use wire::{
     devices::DeviceRow,
     ids::DeviceId,
     live::{DeviceLive, Topic},
-    states::DeviceState,
+    states::{DeviceState, DeviceStep},
 };
 
 /// The tabs, by the last part of the address.
@@ -28,8 +28,8 @@ enum Section {
     Telemetry,
     Firmware,
     Certificates,
-    /// The question before it leaves the fleet, as a page.
-    Decommission,
+    /// The question before a step of its life, as a page.
+    Life(DeviceStep),
     Unknown,
 }
 
@@ -40,8 +40,7 @@ impl Section {
             "telemetry" => Self::Telemetry,
             "firmware" => Self::Firmware,
             "certificates" => Self::Certificates,
-            "decommission" => Self::Decommission,
-            _ => Self::Unknown,
+            word => word.parse().map_or(Self::Unknown, Self::Life),
         }
     }
     const fn charts(self) -> bool {
@@ -84,7 +83,7 @@ fn content(view: &DeviceView, section: Section, range: telemetry::Range, feed: R
         Section::Telemetry => telemetry::tab(view, range, feed),
         Section::Firmware => firmware::tab(&view.detail),
         Section::Certificates => certificates::tab(&view.detail),
-        Section::Decommission => overview::decommission_page(&view.detail, actions),
+        Section::Life(step) => life::question(step, &view.detail, actions.life),
         Section::Unknown => {
             let back = view! { <a class="btn" href=format!("/devices/{}", row.device_id)>"Go to the device"</a> }.into_any();
             card("Not found", None, empty("search", "A device has no such page", "It may have been mistyped.", Some(back)))

@@ -4,6 +4,7 @@ mod certificates;
 pub mod detail;
 mod filters;
 mod firmware;
+mod life;
 pub mod list;
 mod overview;
 mod telemetry;

@@ -1,39 +1,39 @@
 //! The first tab of a device: its charts in short, its connections, who it is, and what the operator may change.
 
-use super::{detail::with_icon, telemetry};
+use super::{detail::with_icon, life, telemetry};
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::devices::{Decommission, DeviceView, SetTags},
+    api::devices::{ChangeDevice, DeviceView, SetTags},
     pages::words,
     ui::{
-        Confirm, Tone, banner, card, confirm_dialog, copyable, dialog, dialog::buttons, dialog_link, dot, fault_banner, form, icon,
-        number::percent, status, submit, svg, text, time,
+        Tone, banner, card, copyable, dialog, dialog::buttons, dialog_link, dot, fault_banner, form, number::percent, status, submit, svg,
+        text, time,
     },
 };
 use leptos::prelude::*;
-use wire::{devices::DeviceDetail, live::DeviceLive, states::DeviceState};
+use wire::{devices::DeviceDetail, live::DeviceLive};
 
 const TAGS: &str = "tags-dialog";
-const DECOMMISSION: &str = "decommission-dialog";
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// What can be done to a device from its page. Made once a page, so that a model read again meanwhile does not lose an answer.
 #[derive(Clone, Copy)]
 pub struct Actions {
     tags: FormCall<SetTags>,
-    decommission: FormCall<Decommission>,
+    /// Steps of its life.
+    pub life: FormCall<ChangeDevice>,
 }
 
 impl Actions {
     /// The actions; after each success the dialog closes and `then` runs.
     pub fn new(then: impl Fn() + Copy + 'static) -> Self {
-        let all = Self { tags: form::action(), decommission: form::action() };
+        let all = Self { tags: form::action(), life: form::action() };
         let done = move || {
             crate::ui::dialog::close_all();
             then();
         };
         form::on_success(all.tags, move |()| done());
-        form::on_success(all.decommission, move |()| done());
+        form::on_success(all.life, move |()| done());
         all
     }
 }
@@ -58,7 +58,7 @@ pub fn tab(view: &DeviceView, range: telemetry::Range, feed: RwSignal<Option<Dev
             </div>
         </div>
         {d.may_edit.then(|| tags_dialog(d, actions.tags))}
-        {d.may_revoke.then(|| decommission_dialog(d, actions.decommission))}
+        {life::dialogs(d, actions.life)}
     }
     .into_any()
 }
@@ -115,9 +115,6 @@ fn identity(d: &DeviceDetail) -> AnyView {
         .connected_at
         .map(|at| view! { <dt>{if d.row.online { "Connected" } else { "Last connected" }}</dt><dd>{time::ago(at)}" from "<span class="mono">{d.address.clone()}</span></dd> });
     let edit = d.may_edit.then(|| dialog_link(TAGS, format!("/devices/{id}#{TAGS}"), "", with_icon("tag", "Edit tags")));
-    let active = d.row.state != DeviceState::Decommissioned;
-    let remove = (d.may_revoke && active)
-        .then(|| dialog_link(DECOMMISSION, format!("/devices/{id}/decommission"), "danger", with_icon("ban", "Decommission…")));
     card(
         "Identity",
         None,
@@ -132,7 +129,7 @@ fn identity(d: &DeviceDetail) -> AnyView {
                 {connected}
                 <dt>"Agent"</dt><dd class="mono">{d.agent.clone()}</dd>
             </dl>
-            <div class="row mt-4">{edit}{remove}</div>
+            <div class="row mt-4">{edit}{life::buttons(d)}</div>
         }
         .into_any(),
     )
@@ -187,40 +184,4 @@ fn tags_dialog(d: &DeviceDetail, action: FormCall<SetTags>) -> AnyView {
         .into_any()
     };
     dialog(TAGS, format!("Tags of {id}"), inside)
-}
-
-fn decommission_form(d: &DeviceDetail, action: FormCall<Decommission>) -> AnyView {
-    let id = d.row.device_id.to_string();
-    let pending = move || action.pending().get();
-    view! {
-        <ActionForm action=action>
-            <input type="hidden" name="id" value=id.clone()/>
-            {move || {
-                let confirm = Confirm {
-                    text: "Its certificates are revoked and its connection is closed at once. The id stays reserved; this cannot be undone.".to_owned(),
-                    verb: "Decommission".to_owned(),
-                    cancel: "Keep device",
-                    back: format!("/devices/{id}"),
-                    danger: true,
-                    type_name: Some(id.clone()),
-                    reason: None,
-                };
-                confirm_dialog(confirm, form::refusal(action).as_ref(), pending)
-            }}
-        </ActionForm>
-    }
-    .into_any()
-}
-
-fn decommission_dialog(d: &DeviceDetail, action: FormCall<Decommission>) -> AnyView {
-    dialog(DECOMMISSION, format!("Decommission {}?", d.row.device_id), decommission_form(d, action))
-}
-
-/// The same question as a page, for browsers without JavaScript.
-pub fn decommission_page(d: &DeviceDetail, actions: Actions) -> AnyView {
-    if !d.may_revoke {
-        return banner(Tone::Bad, "Your role does not allow taking devices out of the fleet.".into_any());
-    }
-    view! { <section class="card narrow confirm-page"><header>{icon("ban")}<h2>{format!("Decommission {}?", d.row.device_id)}</h2></header>{decommission_form(d, actions.decommission)}</section> }
-        .into_any()
 }

@@ -110,6 +110,10 @@ acts! {
     OpenEnrolment = "enrolment.open" from Admin,
     /// Change tags, decommission.
     EditDevices = "device.edit" from Operator,
+    /// Suspend and resume devices.
+    Suspend = "device.suspend" from Operator,
+    /// Give the id of a decommissioned device free again.
+    Recommission = "device.recommission" from Admin,
     /// Upload artifacts and make releases.
     Upload = "release.upload" from Operator,
     /// Publish or deprecate a verified release.

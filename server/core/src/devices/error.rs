@@ -1,6 +1,10 @@
 //! What this room refuses, and what of it may leave.
 
-use wire::{Fault, FaultKind, devices::SelectorError};
+use wire::{
+    Fault, FaultKind,
+    devices::SelectorError,
+    states::{DeviceState, DeviceStep},
+};
 
 /// The code of [`Error::Pending`], by which faces tell it from refusals.
 pub const PENDING: &str = "pending";
@@ -47,6 +51,16 @@ pub enum Error {
     /// The device was suspended or taken out of the fleet.
     #[error("{0} is not active")]
     NotActive(String),
+    /// The step is not legal in the state the device is in.
+    #[error("{device} can't {step}: it is {state}")]
+    Illegal {
+        /// The device.
+        device: String,
+        /// What was asked for.
+        step: DeviceStep,
+        /// Where it is.
+        state: DeviceState,
+    },
     /// An input that can't be taken.
     #[error("{field}: {message}")]
     Invalid {
@@ -132,6 +146,11 @@ impl Error {
                 "device_not_active",
                 format!("{id} is suspended or decommissioned. The id of a decommissioned device stays reserved: choose another."),
             ),
+            Self::Illegal { device, step, state } => Fault::new(
+                K::Conflict,
+                "illegal_step",
+                format!("{device} is {state}: {step} is not possible from there. {}", what_is_possible(*state)),
+            ),
             Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
             Self::Selector(e) => {
                 Fault::new(K::Invalid, "bad_selector", format!("{} at position {}. {}", e.message, e.position + 1, e.hint)).at("q")
@@ -139,5 +158,15 @@ impl Error {
             Self::NotFound(what) => Fault::new(K::NotFound, "not_found", format!("There is no such {what}.")),
             Self::Db(e) => e.fault(),
         }
+    }
+}
+
+/// What a person can do from this state instead.
+const fn what_is_possible(state: DeviceState) -> &'static str {
+    match state {
+        DeviceState::Preregistered | DeviceState::Pending => "Enrol it with a token, or decommission it.",
+        DeviceState::Active => "Suspend or decommission it.",
+        DeviceState::Suspended => "Resume or decommission it.",
+        DeviceState::Decommissioned => "An admin can recommission it; then it can be enrolled anew.",
     }
 }

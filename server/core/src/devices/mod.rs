@@ -6,12 +6,14 @@
 mod enrolment;
 mod error;
 mod filter;
+mod life;
 mod listing;
 mod presence;
 mod registry;
 mod requests;
 pub mod selector;
 mod source;
+pub mod state;
 pub(crate) mod store;
 #[cfg(test)]
 mod tests;

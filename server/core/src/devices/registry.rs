@@ -70,6 +70,8 @@ impl Devices {
             update_reason: String::new(),
             may_edit: allowed(actor, Act::EditDevices),
             may_revoke: allowed(actor, Act::Revoke),
+            may_suspend: allowed(actor, Act::Suspend),
+            may_recommission: allowed(actor, Act::Recommission),
             at: now,
         };
         Ok((device, detail))
@@ -88,23 +90,6 @@ impl Devices {
         }
         audit::append(&mut tx, actor, now, "device.tags", device_id.as_str(), &json!({ "tags": tags })).await?;
         tx.commit().await?;
-        self.bus.tell(Event::Device { org: actor.org.clone(), device });
-        Ok(())
-    }
-
-    /// Takes a device out of the fleet for good: its certificates are revoked, its connections cut, its id stays reserved.
-    pub async fn decommission(&self, actor: &Actor, device_id: &DeviceId) -> Result<(), Error> {
-        may(actor, Act::EditDevices)?;
-        let now = self.clock.now();
-        let mut tx = self.db.write().await?;
-        let device = store::number(&mut tx, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))?;
-        exec!(&mut tx, store::SET_STATE, device, "decommissioned")?;
-        self.pki.revoke_all_of(&mut tx, actor, device, wire::pki::RevocationReason::CessationOfOperation).await?;
-        audit::append(&mut tx, actor, now, "device.decommission", device_id.as_str(), &json!(null)).await?;
-        tx.commit().await?;
-        // The in-memory trust state first: from here on no handshake of this device passes.
-        self.pki.reload().await?;
-        self.bus.tell(Event::Trust);
         self.bus.tell(Event::Device { org: actor.org.clone(), device });
         Ok(())
     }

@@ -22,6 +22,9 @@ pub(super) const TOKENS: Sql = Sql::same(
 );
 pub(super) const TOKEN_REVOKE: Sql =
     Sql::same("UPDATE enrolment_tokens SET revoked_at = $3 WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL");
+/// Voids the tokens whose pattern is exactly this id; those with a star are for others as well.
+pub(super) const TOKENS_VOID: Sql =
+    Sql::same("UPDATE enrolment_tokens SET revoked_at = $3 WHERE org_id = $1 AND LOWER(pattern) = $2 AND revoked_at IS NULL");
 pub(super) const TOKEN_USE: Sql = Sql::same(
     "UPDATE enrolment_tokens SET uses = uses + 1, last_used_at = $2
      WHERE id = $1 AND uses < max_uses AND expires_at > $2 AND revoked_at IS NULL",
@@ -168,6 +171,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &TOKEN,
     &TOKENS,
     &TOKEN_REVOKE,
+    &TOKENS_VOID,
     &TOKEN_USE,
     &ENROLMENT,
     &ENROLMENT_INSERT,

@@ -71,7 +71,7 @@ impl Pki {
             replaces: Some(&peer.certificate),
         };
         let issued = self.issue_device(&mut tx, new).await?;
-        store::drop_unused(&mut tx, peer.device, &peer.certificate, &issued.id, seq).await?;
+        store::drop_unused(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;
         tx.commit().await?;
         self.admit(&issued);
         self.reload().await?;

@@ -1,4 +1,4 @@
-//! Devices: listed by a selector, looked at, tagged, decommissioned.
+//! Devices: listed by a selector, looked at, tagged, and led through their life: suspended, resumed, decommissioned, recommissioned.
 
 use super::{
     Answer,
@@ -14,10 +14,11 @@ use wire::{
     devices::{DeviceDetail, DeviceQuery, DeviceRow, DeviceSort},
     ids::DeviceId,
     page::Page,
+    states::DeviceStep,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(detail, decommission)).routes(routes!(tag))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(detail, decommission)).routes(routes!(tag)).routes(routes!(step))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -77,5 +78,22 @@ async fn tag(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named
 )]
 async fn decommission(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>) -> Answer<StatusCode> {
     fleet.devices().decommission(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+struct Life {
+    /// What to do. Suspending and resuming leave certificates as they are; decommissioning revokes them; recommissioning gives the id free for
+    /// enrolment and needs an admin.
+    step: DeviceStep,
+}
+
+/// Suspend, resume, decommission or recommission a device; live connections that may not be any more are closed within a second
+#[utoipa::path(
+    post, path = "/devices/{device_id}/life", operation_id = "change_device", tag = "devices", params(("device_id" = DeviceId, Path)), request_body = Life,
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn step(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>, Sent(sent): Sent<Life>) -> Answer<StatusCode> {
+    fleet.devices().change(&actor, &id, sent.step).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -276,6 +276,13 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
     let revoked = s.post(&format!("/certificates/{id}/revoke"), &json!({ "reason": "key_compromise" })).await;
     assert_eq!(revoked.status, StatusCode::NO_CONTENT, "{}", revoked.body);
     assert_eq!(s.get("/certificates?state=revoked").await.ok()["items"][0]["id"], id);
+    for (step, state) in [("suspend", "suspended"), ("suspend", "suspended"), ("resume", "active"), ("decommission", "decommissioned")] {
+        let done = s.post("/devices/gw-1/life", &json!({ "step": step })).await;
+        assert_eq!(done.status, StatusCode::NO_CONTENT, "{}", done.body);
+        assert_eq!(s.get("/devices/gw-1").await.ok()["row"]["state"], state);
+    }
+    assert_eq!(s.post("/devices/gw-1/life", &json!({ "step": "resume" })).await.code(), (409, "illegal_step"));
+    assert_eq!(s.post("/devices/gw-1/life", &json!({ "step": "recommission" })).await.code().0, 403, "admins only");
     let gone = s.send(s.request(Method::DELETE, "/devices/gw-2").body(Body::empty()).unwrap()).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
     let tokens = s.get("/enrolment-tokens").await;

@@ -3,6 +3,7 @@
 mod admission;
 mod approval;
 mod bounds;
+mod life;
 mod presence;
 
 use super::{Attempt, Connected, Error, Selector, filter::Filter, store};

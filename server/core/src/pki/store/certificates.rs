@@ -28,7 +28,9 @@ pub(super) const HAS_KEY: Sql = Sql::same("SELECT id FROM certificates WHERE id 
 pub(super) const IS_ACTIVE: Sql = Sql::same(
     "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device WHERE c.id = $1 AND c.state = 'active' AND d.state = 'active'",
 );
-pub(super) const IS_UNUSED: Sql = Sql::same("SELECT first_used_at FROM certificates WHERE id = $1 AND state = 'active'");
+pub(super) const IS_UNUSED: Sql = Sql::same(
+    "SELECT c.first_used_at FROM certificates c JOIN devices d ON d.number = c.device WHERE c.id = $1 AND c.state = 'active' AND d.state = 'active'",
+);
 pub(super) const FOR_REVOCATION: Sql = Sql::same("SELECT device, state, spki_sha256 FROM certificates WHERE id = $1 AND org_id = $2");
 pub(super) const USABLE_OF: Sql =
     Sql::same("SELECT id FROM certificates WHERE device = $1 AND org_id = $2 AND state IN ('active', 'superseded') ORDER BY issued_at, id");
@@ -164,7 +166,7 @@ pub(in crate::pki) async fn is_active(on: &mut impl Conn, id: &CertificateId) ->
     Ok(row!(on, (String,), IS_ACTIVE, id.as_str())?.is_some())
 }
 
-/// Whether the certificate is active and no connection was ever made with it.
+/// Whether certificate and device are both active and no connection was ever made with it.
 pub(in crate::pki) async fn is_unused(on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
     Ok(row!(on, (Option<i64>,), IS_UNUSED, id.as_str())?.is_some_and(|(used,)| used.is_none()))
 }

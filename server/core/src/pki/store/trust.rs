@@ -19,13 +19,15 @@ pub(super) const RETIRE_OLDER: Sql = Sql::same(
      WHERE device = $1 AND id <> $2 AND issued_at <= $3 AND state = 'active' AND usable_until > $4",
 );
 pub(super) const SUPERSEDE: Sql = Sql::same(
-    "UPDATE certificates SET state = 'superseded', trust_seq = $2 WHERE state = 'active' AND usable_until <= $1 AND usable_until < not_after",
+    "UPDATE certificates SET state = 'superseded', revoked_at = $1, revoked_by = 'automatic', reason = 'superseded', trust_seq = $2 \
+     WHERE state = 'active' AND usable_until <= $1 AND usable_until < not_after",
 );
 pub(super) const EXPIRE: Sql =
     Sql::same("UPDATE certificates SET state = 'expired', trust_seq = $2 WHERE state = 'active' AND not_after <= $1");
 pub(super) const DUE: Sql = Sql::same("SELECT COUNT(*) FROM certificates WHERE state = 'active' AND usable_until <= $1");
 pub(super) const UNUSED: Sql = Sql::same(
-    "UPDATE certificates SET state = 'superseded', trust_seq = $4 WHERE device = $1 AND replaces_id = $2 AND first_used_at IS NULL AND state = 'active' AND id <> $3",
+    "UPDATE certificates SET state = 'superseded', revoked_at = $5, revoked_by = 'automatic', reason = 'superseded', trust_seq = $4 \
+     WHERE device = $1 AND replaces_id = $2 AND first_used_at IS NULL AND state = 'active' AND id <> $3",
 );
 
 /// The number of this change of trust. Other changes wait until this transaction ends.
@@ -87,21 +89,22 @@ pub(in crate::pki) async fn due(on: &mut impl Conn, now: Timestamp) -> Result<i6
     Ok(row!(on, (i64,), DUE, now.0)?.map_or(0, |(n,)| n))
 }
 
-/// Gives ended certificates the state they are in.
+/// Gives ended certificates the state they are in. One that its successor ended is revoked as superseded(4), for CRL and OCSP (pki.md R-2).
 pub(in crate::pki) async fn settle(tx: &mut Tx, now: Timestamp, seq: i64) -> Result<(), Error> {
     exec!(tx, SUPERSEDE, now.0, seq)?;
     exec!(tx, EXPIRE, now.0, seq)?;
     Ok(())
 }
 
-/// Supersedes unused successors of `replaced`, all but `keep` (pki.md R-2: two usable certificates at most).
+/// Supersedes, as revoked with superseded(4), unused successors of `replaced`, all but `keep` (pki.md R-2: two usable certificates at most).
 pub(in crate::pki) async fn drop_unused(
     tx: &mut Tx,
     device: i64,
     replaced: &CertificateId,
     keep: &CertificateId,
+    now: Timestamp,
     seq: i64,
 ) -> Result<(), Error> {
-    exec!(tx, UNUSED, device, replaced.as_str(), keep.as_str(), seq)?;
+    exec!(tx, UNUSED, device, replaced.as_str(), keep.as_str(), seq, now.0)?;
     Ok(())
 }

@@ -163,6 +163,8 @@ async fn renewal_waits_for_its_time_and_retires_the_predecessor(#[case] kind: En
     pki.reload().await.unwrap();
     assert!(check(&w, &newer).is_ok());
     let rows = pki.certificates_of(&mut read(&w).await, peer.device).await.unwrap();
+    let mut ended = rows.iter().filter(|r| r.state == CertificateState::Superseded);
+    assert!(ended.all(|r| r.reason == RevocationReason::Superseded.as_str()), "third parties can learn of it (R-2)");
     let mut states: Vec<_> = rows.into_iter().map(|r| r.state).collect();
     states.sort();
     assert_eq!(states, [CertificateState::Active, CertificateState::Superseded, CertificateState::Superseded]);

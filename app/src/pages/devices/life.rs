@@ -1,0 +1,145 @@
+//! The steps of a device's life that a person may take: their buttons, dialogs, and the same questions as pages.
+
+use super::detail::with_icon;
+use crate::ui::form::{ActionForm, FormCall};
+use crate::{
+    api::devices::ChangeDevice,
+    ui::{
+        Confirm, Tone, banner,
+        dialog::{confirm_dialog_as, dialog, dialog_link},
+        form, icon,
+    },
+};
+use leptos::prelude::*;
+use wire::{
+    devices::DeviceDetail,
+    states::{DeviceState, DeviceStep},
+};
+
+/// How a step is asked for.
+struct Words {
+    icon: &'static str,
+    button: &'static str,
+    verb: &'static str,
+    cancel: &'static str,
+    text: &'static str,
+    danger: bool,
+    /// Whether the device's name has to be typed.
+    typed: bool,
+}
+
+const fn words(step: DeviceStep) -> Words {
+    match step {
+        DeviceStep::Suspend => Words {
+            icon: "pause",
+            button: "Suspend…",
+            verb: "Suspend",
+            cancel: "Keep active",
+            text: "Its connection is closed at once and it can't connect, enrol or renew until it is resumed. Its certificates stay as they are.",
+            danger: true,
+            typed: false,
+        },
+        DeviceStep::Resume => Words {
+            icon: "play",
+            button: "Resume…",
+            verb: "Resume",
+            cancel: "Keep suspended",
+            text: "It may connect again with the certificates it has. If they ended meanwhile, enrol it anew with a token for exactly its id.",
+            danger: false,
+            typed: false,
+        },
+        DeviceStep::Decommission => Words {
+            icon: "ban",
+            button: "Decommission…",
+            verb: "Decommission",
+            cancel: "Keep device",
+            text: "Its certificates are revoked for good and its connection is closed at once. The id stays reserved, and enrolment tokens for \
+                   exactly this id are void.",
+            danger: true,
+            typed: true,
+        },
+        DeviceStep::Recommission => Words {
+            icon: "rotate-ccw",
+            button: "Recommission…",
+            verb: "Recommission",
+            cancel: "Keep decommissioned",
+            text: "Its id can be enrolled again, by any token that covers it. Certificates and tokens from before stay revoked.",
+            danger: false,
+            typed: true,
+        },
+    }
+}
+
+/// Whether the step is possible from where the device is, and for this person.
+fn offered(step: DeviceStep, d: &DeviceDetail) -> bool {
+    match step {
+        DeviceStep::Suspend => d.may_suspend && d.row.state == DeviceState::Active,
+        DeviceStep::Resume => d.may_suspend && d.row.state == DeviceState::Suspended,
+        DeviceStep::Decommission => d.may_edit && d.row.state != DeviceState::Decommissioned,
+        DeviceStep::Recommission => d.may_recommission && d.row.state == DeviceState::Decommissioned,
+    }
+}
+
+fn steps(d: &DeviceDetail) -> impl Iterator<Item = DeviceStep> {
+    DeviceStep::ALL.iter().copied().filter(|step| offered(*step, d))
+}
+
+/// The buttons of what can be done now.
+pub fn buttons(d: &DeviceDetail) -> AnyView {
+    let id = d.row.device_id.clone();
+    steps(d)
+        .map(|step| {
+            let Words { icon, button, danger, .. } = words(step);
+            dialog_link(
+                format!("{step}-dialog"),
+                format!("/devices/{id}/{step}"),
+                if danger { "danger" } else { "" },
+                with_icon(icon, button),
+            )
+        })
+        .collect_view()
+        .into_any()
+}
+
+/// Their dialogs.
+pub fn dialogs(d: &DeviceDetail, call: FormCall<ChangeDevice>) -> AnyView {
+    steps(d).map(|step| dialog(format!("{step}-dialog"), title(step, d), form(step, d, call))).collect_view().into_any()
+}
+
+fn title(step: DeviceStep, d: &DeviceDetail) -> String {
+    format!("{} {}?", words(step).verb, d.row.device_id)
+}
+
+fn form(step: DeviceStep, d: &DeviceDetail, call: FormCall<ChangeDevice>) -> AnyView {
+    let id = d.row.device_id.to_string();
+    let pending = move || call.pending().get();
+    view! {
+        <ActionForm action=call>
+            <input type="hidden" name="id" value=id.clone()/>
+            <input type="hidden" name="step" value=step.as_str()/>
+            {move || {
+                let Words { verb, cancel, text, danger, typed, .. } = words(step);
+                let confirm = Confirm {
+                    text: text.to_owned(),
+                    verb: verb.to_owned(),
+                    cancel,
+                    back: format!("/devices/{id}"),
+                    danger,
+                    type_name: typed.then(|| id.clone()),
+                    reason: None,
+                };
+                confirm_dialog_as(step.as_str(), confirm, form::refusal(call).as_ref(), pending)
+            }}
+        </ActionForm>
+    }
+    .into_any()
+}
+
+/// The same question as a page, for browsers without JavaScript.
+pub fn question(step: DeviceStep, d: &DeviceDetail, call: FormCall<ChangeDevice>) -> AnyView {
+    if !offered(step, d) {
+        return banner(Tone::Bad, format!("{} is not possible now, or your role does not allow it.", words(step).verb).into_any());
+    }
+    view! { <section class="card narrow confirm-page"><header>{icon(words(step).icon)}<h2>{title(step, d)}</h2></header>{form(step, d, call)}</section> }
+        .into_any()
+}

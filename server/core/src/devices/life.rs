@@ -1,0 +1,80 @@
+//! The life of a device by a person's hand: suspended, resumed, taken out, let back in (pki.md section b, the table of actions). What is legal is
+//! in [`super::state`]; certificates are the `pki` room's, which is asked in the same transaction.
+
+use super::{
+    DeviceNo, Devices, Error,
+    state::{action, goal, step},
+    store,
+};
+use crate::{
+    access::{Act, Actor, audit, may},
+    bus::Event,
+    db::{Tx, exec, row},
+};
+use serde_json::json;
+use wire::{
+    ids::DeviceId,
+    pki::RevocationReason,
+    states::{DeviceState, DeviceStep as Step},
+};
+
+/// The right a step asks for.
+const fn act(step: Step) -> Act {
+    match step {
+        Step::Suspend | Step::Resume => Act::Suspend,
+        Step::Decommission => Act::EditDevices,
+        Step::Recommission => Act::Recommission,
+    }
+}
+
+impl Devices {
+    /// Takes a device a step on in its life. Idempotent: a step that leads to where the device is does nothing.
+    ///
+    /// *Suspend*: live connections are closed within a second, new ones refused, nothing is enrolled or renewed; its certificates stay as they are and
+    /// no CRL says anything. *Resume*: it is let in again with the certificates it has. *Decommission*: its certificates are revoked
+    /// (`cessationOfOperation`), its id stays reserved, and enrolment tokens for exactly this id are void. *Recommission*: its id may be enrolled
+    /// again; what was revoked or voided stays so, and it comes back with a new token and a new certificate, under its old history.
+    pub async fn change(&self, actor: &Actor, device_id: &DeviceId, by: Step) -> Result<(), Error> {
+        may(actor, act(by))?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        // Tokens before the device's row, as an enrolment takes them: two orders would wait for each other on PostgreSQL.
+        let lower = device_id.as_str().to_lowercase();
+        let voided = match by {
+            Step::Decommission => exec!(&mut tx, store::TOKENS_VOID, actor.org.as_str(), lower.as_str(), now.0)?,
+            Step::Suspend | Step::Resume | Step::Recommission => 0,
+        };
+        let found = row!(&mut tx, (i64, String, String), store::BY_ID_HELD, actor.org.as_str(), lower.as_str())?;
+        let (device, known, state) = found.ok_or(Error::NotFound("device"))?;
+        let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
+        if state == goal(by) {
+            // Done before; nothing is written, and voided tokens are written back with the rest.
+            return Ok(());
+        }
+        let to = step(state, by).ok_or(Error::Illegal { device: known.clone(), step: by, state })?;
+        exec!(&mut tx, store::SET_STATE, device, to.as_str())?;
+        self.trust_of(&mut tx, actor, device, by).await?;
+        let detail = json!({ "was": state, "tokens_voided": voided });
+        audit::append(&mut tx, actor, now, action(by), known.as_str(), &detail).await?;
+        tx.commit().await?;
+        // The in-memory trust state first: from here on no handshake passes that may not.
+        self.pki.reload().await?;
+        self.bus.tell(Event::Trust);
+        self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        Ok(())
+    }
+
+    /// [`Devices::change`] by *decommission*.
+    pub async fn decommission(&self, actor: &Actor, device_id: &DeviceId) -> Result<(), Error> {
+        self.change(actor, device_id, Step::Decommission).await
+    }
+
+    /// What the step means for the device's certificates, inside the step's own transaction.
+    async fn trust_of(&self, tx: &mut Tx, actor: &Actor, device: DeviceNo, by: Step) -> Result<(), Error> {
+        match by {
+            Step::Decommission => self.pki.revoke_all_of(tx, actor, device, RevocationReason::CessationOfOperation).await?,
+            Step::Suspend | Step::Resume | Step::Recommission => self.pki.device_changed(tx, device).await?,
+        }
+        Ok(())
+    }
+}
