@@ -26,7 +26,7 @@ pub fn decode(der: &[u8]) -> Option<DecodedCertificate> {
             ParsedExtension::ExtendedKeyUsage(usage) => text.usages.extend(purposes(usage)),
             ParsedExtension::SubjectKeyIdentifier(id) => text.subject_key = hex::encode(id.0),
             ParsedExtension::AuthorityKeyIdentifier(id) => {
-                text.authority_key = id.key_identifier.as_ref().map(|id| hex::encode(id.0)).unwrap_or_default()
+                text.authority_key = id.key_identifier.as_ref().map(|id| hex::encode(id.0)).unwrap_or_default();
             }
             ParsedExtension::CRLDistributionPoints(points) => {
                 let full = points.iter().filter_map(|point| match &point.distribution_point {
@@ -36,7 +36,7 @@ pub fn decode(der: &[u8]) -> Option<DecodedCertificate> {
                 text.addresses.extend(full.flatten().map(name));
             }
             ParsedExtension::AuthorityInfoAccess(access) => {
-                text.addresses.extend(access.accessdescs.iter().map(|at| name(&at.access_location)))
+                text.addresses.extend(access.accessdescs.iter().map(|at| name(&at.access_location)));
             }
             _ => {}
         }
