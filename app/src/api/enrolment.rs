@@ -1,5 +1,10 @@
 //! Enrolment tokens, and devices that wait for a person.
 
+#![expect(
+    clippy::too_many_arguments,
+    reason = "a server function has one for each input of its form, and its macro writes another such function"
+)]
+
 use super::{fault::ApiFault, once::Shown, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use wire::enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage};
