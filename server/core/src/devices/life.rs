@@ -48,7 +48,7 @@ impl Devices {
         let (device, known, state) = found.ok_or(Error::NotFound("device"))?;
         let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
         if state == goal(by) {
-            // Done before; nothing is written, and voided tokens are written back with the rest.
+            // Done before: nothing is written, the transaction ends here without a commit.
             return Ok(());
         }
         let to = step(state, by).ok_or(Error::Illegal { device: known.clone(), step: by, state })?;

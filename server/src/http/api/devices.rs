@@ -82,6 +82,7 @@ async fn decommission(State(fleet): State<Fleet>, Caller(actor): Caller, Named(i
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 struct Life {
     /// What to do. Suspending and resuming leave certificates as they are; decommissioning revokes them; recommissioning gives the id free for
     /// enrolment and needs an admin.
