@@ -28,8 +28,15 @@ async fn change(rig: &Rig, id: &str, step: Step) {
 /// What an enrolment of this id with a token made for it just now is refused with; none when it works.
 async fn enrolment_refused(rig: &Rig, id: &str) -> Option<String> {
     let system = Actor::system(rig.world.org.clone());
-    let new =
-        NewEnrolmentToken { label: "test".into(), pattern: id.into(), device_type: "sim".into(), tags: vec![], max_uses: 1, hours: 1 };
+    let new = NewEnrolmentToken {
+        label: "test".into(),
+        pattern: id.into(),
+        device_type: "sim".into(),
+        tags: vec![],
+        max_uses: 1,
+        hours: 1,
+        ..NewEnrolmentToken::default()
+    };
     let token = rig.world.fleet.devices().create_enrolment_token(&system, new).await.unwrap();
     let request = EnrolRequest {
         csr: testing::csr(id),

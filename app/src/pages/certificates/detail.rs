@@ -26,10 +26,11 @@ pub fn CertificatePage() -> AnyView {
     let model = reading(move || ReadCertificate { id: params.with(|p| p.get("id").unwrap_or_default()) });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let revoke = revoking(model);
-    page(model, move |model: Model| {
+    let content = page(model, move |model: Model| {
         let asked = query.with_untracked(|q| q.get("revoke").is_some());
         content(&model, asked, revoke)
-    })
+    });
+    view! { {content}{revoke_dialog(revoke)} }.into_any()
 }
 
 fn content(m: &Model, asked: bool, revoke: Revoke) -> AnyView {
@@ -54,7 +55,6 @@ fn content(m: &Model, asked: bool, revoke: Revoke) -> AnyView {
             <div class="stack">{standing(m)}</div>
         </div>
         <div class="mt-4">{card_flush("Chain, from its issuer to the root", None, authorities(&m.chain, m.at))}</div>
-        {may_revoke.then(|| revoke_dialog(revoke))}
     }
     .into_any()
 }

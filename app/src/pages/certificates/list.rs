@@ -33,10 +33,11 @@ pub fn CertificatesPage() -> AnyView {
     let model = reading(move || ReadCertificates { query: query.get() });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let revoke = revoking(model);
-    page(model, move |model: Model| {
+    let content = page(model, move |model: Model| {
         let (from, asked) = address.with_untracked(|a| (a.get("from").unwrap_or_default(), a.get("revoke").unwrap_or_default()));
         content(&model, &query.get_untracked(), from.parse().unwrap_or(0_i64).max(0), &asked, revoke)
-    })
+    });
+    view! { {content}{revoke_dialog(revoke)} }.into_any()
 }
 
 fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, revoke: Revoke) -> AnyView {
@@ -76,7 +77,6 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
         {list}
         {pager(before, shown, model.certificates.total, first, next)}
         <div class="mt-4">{card_flush("Authorities", None, authorities(&model.authorities, model.at))}</div>
-        {model.may_revoke.then(|| revoke_dialog(revoke))}
     }
     .into_any()
 }

@@ -43,7 +43,7 @@ pub fn question(c: &CertificateRow, revoke: Revoke) -> AnyView {
     page::question(question_title(c), ask(c, "page", revoke.call))
 }
 
-/// The dialog.
+/// The dialog. It stands beside the page's content: that is built anew whenever the page is read again, and would take along what is typed here.
 pub fn revoke_dialog(revoke: Revoke) -> AnyView {
     let body = move || revoke.chosen.get().map(|c| ask(&c, "dialog", revoke.call));
     dialog(REVOKE, "Revoke a certificate", body.into_any()).into_any()
@@ -57,14 +57,13 @@ fn question_title(c: &CertificateRow) -> String {
 fn ask(c: &CertificateRow, place: &'static str, call: FormCall<RevokeCertificate>) -> AnyView {
     let device = c.device_id.to_string();
     let options = RevocationReason::ALL.into_iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " "))).collect();
-    // Only the refusal is built again: the reason that was chosen stays chosen.
     let inside = view! {
             <div class="body">
                 {move || fault_banner(refusal(call).as_ref())}
                 <p><b class="mono">{device.clone()}</b>" is cut off within a second and cannot come back with this certificate. It has to enrol again. This cannot be undone."</p>
                 {select("reason", "Reason", options).id(format!("{place}-reason")).view()}
-                {move || form::field("confirm", format!("Type {device} to confirm"), Control::Input("text"))
-                    .id(format!("{place}-confirm")).exactly(&device).required().autocomplete("off").fault(refusal(call).as_ref()).view()}
+                {form::field("confirm", format!("Type {device} to confirm"), Control::Input("text"))
+                    .id(format!("{place}-confirm")).exactly(&device).required().autocomplete("off").refused(call).view()}
             </div>
             {buttons("Keep it", "/certificates", form::submit("Revoke certificate", "danger-solid", move || call.pending().get()))}
     }

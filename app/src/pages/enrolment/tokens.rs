@@ -13,10 +13,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use wire::{
-    Fault,
-    enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage as Page, EnrolmentToken, est_lines},
-};
+use wire::enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage as Page, EnrolmentToken, est_lines};
 
 /// The tokens there are.
 pub(super) fn list(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
@@ -29,19 +26,16 @@ pub(super) fn list(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView 
 
 /// The form of a new token.
 pub(super) fn new_form(create: FormCall<CreateEnrolmentToken>) -> AnyView {
-    let fields = move || {
-        let fault = refusal(create);
-        let f = fault.as_ref();
-        view! {
-            {fault_banner(f)}
-            {text("label", "What it is for").required().max_length(100).placeholder("Gateways, hall 3").fault(f).view()}
-            {field("max_uses", "Devices it may enrol", Control::Input("number")).value("1").bounds(1, 10_000).required().fault(f).view()}
-            {field("hours", "Valid for, in hours", Control::Input("number")).value("24").bounds(1, 720).required().fault(f).view()}
-            {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").fault(f).view()}
-            {text("tags", "Tags").hint("Given to its devices, separated by blanks.").placeholder("eu hall-3").fault(f).view()}
-            {text("pattern", "Device ids").hint("Which ids it may enrol, for example gw-*; empty means any.").fault(f).view()}
-            {more(f)}
-        }
+    // Only the refusals are built again: devices join while somebody types here, and the page is read again each time.
+    let fields = view! {
+        {move || fault_banner(refusal(create).as_ref())}
+        {text("label", "What it is for").required().max_length(100).placeholder("Gateways, hall 3").refused(create).view()}
+        {field("max_uses", "Devices it may enrol", Control::Input("number")).value("1").bounds(1, 10_000).required().refused(create).view()}
+        {field("hours", "Valid for, in hours", Control::Input("number")).value("24").bounds(1, 720).required().refused(create).view()}
+        {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").refused(create).view()}
+        {text("tags", "Tags").hint("Given to its devices, separated by blanks.").placeholder("eu hall-3").refused(create).view()}
+        {text("pattern", "Device ids").hint("Which ids it may enrol, for example gw-*; empty means any.").refused(create).view()}
+        {more(create)}
     };
     view! {
         <ActionForm action=create>
@@ -52,19 +46,19 @@ pub(super) fn new_form(create: FormCall<CreateEnrolmentToken>) -> AnyView {
 }
 
 /// What few tokens need; open when something in it was refused.
-fn more(fault: Option<&Fault>) -> AnyView {
+fn more(create: FormCall<CreateEnrolmentToken>) -> AnyView {
     const INSIDE: [&str; 4] = ["mode", "source", "spki_sha256", "csr_sha256"];
-    let open = fault.and_then(|f| f.field.as_deref()).is_some_and(|field| INSIDE.contains(&field));
+    let open = move || refusal(create).and_then(|f| f.field).is_some_and(|field| INSIDE.contains(&field.as_str()));
     let modes = [(EnrolmentMode::Auto, "Nobody: it is in at once"), (EnrolmentMode::Approval, "A person approves each device")];
     let modes = modes.into_iter().map(|(mode, label)| (mode.to_string(), label.to_owned())).collect();
     view! {
         <details open=open>
             <summary>"More"</summary>
             <div class="stack mt-4">
-                {select("mode", "Who decides", modes).fault(fault).view()}
-                {text("source", "Network").hint("Where it may be used from, for example 192.0.2.0/24; empty means anywhere.").fault(fault).view()}
-                {text("spki_sha256", "Only this public key").hint("SHA-256 of the key, 64 hex digits.").fault(fault).view()}
-                {text("csr_sha256", "Only this request").hint("SHA-256 of the CSR in DER, 64 hex digits.").fault(fault).view()}
+                {select("mode", "Who decides", modes).refused(create).view()}
+                {text("source", "Network").hint("Where it may be used from, for example 192.0.2.0/24; empty means anywhere.").refused(create).view()}
+                {text("spki_sha256", "Only this public key").hint("SHA-256 of the key, 64 hex digits.").refused(create).view()}
+                {text("csr_sha256", "Only this request").hint("SHA-256 of the CSR in DER, 64 hex digits.").refused(create).view()}
             </div>
         </details>
     }

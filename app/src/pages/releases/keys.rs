@@ -41,15 +41,11 @@ pub fn list(model: &Model, calls: Calls) -> AnyView {
 
 /// The form that adds one.
 pub fn add_form(call: FormCall<AddSigningKey>) -> AnyView {
-    let fields = move || {
-        let fault = refusal(call);
-        let f = fault.as_ref();
-        view! {
-            {fault_banner(f)}
-            {text("name", "Name").id("key-name").required().max_length(100).placeholder("Release key 2026").autocomplete("off").fault(f).view()}
-            {field("public_key", "Public key (Ed25519)", Control::Area).id("key-public").required().max_length(2000)
-                .hint("PEM, or 64 hex digits. The private half stays where releases are signed.").fault(f).view()}
-        }
+    let fields = view! {
+        {move || fault_banner(refusal(call).as_ref())}
+        {text("name", "Name").id("key-name").required().max_length(100).placeholder("Release key 2026").autocomplete("off").refused(call).view()}
+        {field("public_key", "Public key (Ed25519)", Control::Area).id("key-public").required().max_length(2000)
+            .hint("PEM, or 64 hex digits. The private half stays where releases are signed.").refused(call).view()}
     };
     let body = view! {
         <ActionForm action=call>

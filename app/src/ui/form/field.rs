@@ -1,5 +1,6 @@
 //! Labelled inputs.
 
+use super::post::{Post, refusal};
 use crate::ui::icon::icon;
 use leptos::prelude::*;
 use wire::Fault;
@@ -26,6 +27,7 @@ pub struct Field {
     value: String,
     hint: String,
     error: Option<String>,
+    call: Option<Post>,
     required: bool,
     autocomplete: Option<&'static str>,
     placeholder: Option<&'static str>,
@@ -56,6 +58,7 @@ pub fn field(name: impl Into<String>, label: impl Into<String>, control: Control
         value: String::new(),
         hint: String::new(),
         error: None,
+        call: None,
         required: false,
         autocomplete: None,
         placeholder: None,
@@ -126,17 +129,32 @@ impl Field {
         self.error = fault.filter(|f| f.field.as_deref() == Some(&self.name)).map(|f| f.message.clone());
         self
     }
+    /// Shows what the call's last post was refused with here if it is about this field. Only the words come and go: the input stays, with what
+    /// was typed, also while the page around it is read again.
+    #[must_use]
+    pub fn refused(mut self, call: impl Into<Post>) -> Self {
+        self.call = Some(call.into());
+        self
+    }
     /// The markup.
     pub fn view(self) -> AnyView {
-        let Self { id, name, label, control, value, hint, error, required, autocomplete, placeholder, pattern, bounds, max_length } = self;
+        let Self { id, name, label, control, value, hint, error, call, required, autocomplete, placeholder, pattern, bounds, max_length } =
+            self;
         let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-err"));
-        let described = match (hint.is_empty(), error.is_none()) {
-            (true, true) => None,
-            (false, true) => Some(hint_id.clone()),
-            (true, false) => Some(error_id.clone()),
-            (false, false) => Some(format!("{hint_id} {error_id}")),
+        let error = match call {
+            None => Signal::stored(error),
+            Some(call) => {
+                let name = name.clone();
+                Signal::derive(move || refusal(call).filter(|f| f.field.as_deref() == Some(&name)).map(|f| f.message))
+            }
         };
-        let invalid = error.is_some().then_some("true");
+        let (with_hint, with_error) = ((!hint.is_empty()).then(|| hint_id.clone()), error_id.clone());
+        let described = move || match (&with_hint, error.with(Option::is_none)) {
+            (hint, true) => hint.clone(),
+            (None, false) => Some(with_error.clone()),
+            (Some(hint), false) => Some(format!("{hint} {with_error}")),
+        };
+        let invalid = move || error.with(Option::is_some).then_some("true");
         let input = match control {
             Control::Check => {
                 return view! {
@@ -177,7 +195,7 @@ impl Field {
                 <label for=id>{label}</label>
                 {input}
                 {(!hint.is_empty()).then(|| view! { <span class="hint" id=hint_id>{hint}</span> })}
-                {error.map(|error| view! { <span class="err" id=error_id>{icon("circle-alert")}{error}</span> })}
+                {move || error.get().map(|error| view! { <span class="err" id=error_id.clone()>{icon("circle-alert")}{error}</span> })}
             </div>
         }
         .into_any()

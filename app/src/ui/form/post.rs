@@ -32,7 +32,7 @@ impl<S> From<FormCall<S>> for Post {
 }
 
 /// A [`FormCall`] without its types.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Post {
     path: &'static str,
     pending: RwSignal<bool>,
