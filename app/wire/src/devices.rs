@@ -5,7 +5,7 @@ use crate::{
     ids::{DeviceId, RolloutId, UpdateId},
     page::Page,
     pki::CertificateRow,
-    states::{DeviceState, UpdateState},
+    states::{DeviceState, DeviceStep, UpdateState},
     telemetry::LatestValue,
 };
 use serde::{Deserialize, Serialize};
@@ -143,10 +143,8 @@ pub struct DeviceDetail {
     pub may_edit: bool,
     /// Whether the caller may cut it off.
     pub may_revoke: bool,
-    /// Whether the caller may suspend and resume it.
-    pub may_suspend: bool,
-    /// Whether the caller may let it back in after it was decommissioned.
-    pub may_recommission: bool,
+    /// The steps of its life that are possible from where it is, and for the caller.
+    pub steps: Vec<DeviceStep>,
     /// When this was read.
     pub at: Timestamp,
 }

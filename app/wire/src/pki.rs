@@ -76,7 +76,8 @@ pub enum AuthorityUse {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CertificateQuery {
     /// A part of the device's id, or the beginning of the serial number or of the fingerprint in hex; empty means all.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    // Always written: an address without any pair would be no query at all.
+    #[serde(default)]
     pub q: String,
     /// Only what ends in this week from now on, 0 being the next seven days, and has no successor in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]

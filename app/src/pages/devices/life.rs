@@ -11,10 +11,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use wire::{
-    devices::DeviceDetail,
-    states::{DeviceState, DeviceStep},
-};
+use wire::{devices::DeviceDetail, states::DeviceStep};
 
 /// How a step is asked for.
 struct Words {
@@ -63,7 +60,7 @@ const fn words(step: DeviceStep) -> Words {
             button: "Recommission…",
             verb: "Recommission",
             cancel: "Keep decommissioned",
-            text: "Its id can be enrolled again, by any token that covers it. Certificates and tokens from before stay revoked.",
+            text: "Its id can be enrolled again, by a token made for exactly this id. Certificates and tokens from before stay revoked.",
             danger: false,
             typed: true,
         },
@@ -72,12 +69,7 @@ const fn words(step: DeviceStep) -> Words {
 
 /// Whether the step is possible from where the device is, and for this person.
 fn offered(step: DeviceStep, d: &DeviceDetail) -> bool {
-    match step {
-        DeviceStep::Suspend => d.may_suspend && d.row.state == DeviceState::Active,
-        DeviceStep::Resume => d.may_suspend && d.row.state == DeviceState::Suspended,
-        DeviceStep::Decommission => d.may_edit && d.row.state != DeviceState::Decommissioned,
-        DeviceStep::Recommission => d.may_recommission && d.row.state == DeviceState::Decommissioned,
-    }
+    d.steps.contains(&step)
 }
 
 fn steps(d: &DeviceDetail) -> impl Iterator<Item = DeviceStep> {

@@ -362,7 +362,10 @@ async fn register(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<DeviceNo
         let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
         match state {
             DeviceState::Suspended | DeviceState::Decommissioned => return Err(Error::NotActive(device_id)),
-            DeviceState::Active if !a.exact || device_id != a.device_id.as_str() => return Err(Error::Exists(device_id)),
+            // A recommissioned one has its name and history already, too.
+            DeviceState::Active | DeviceState::Preregistered if !a.exact || device_id != a.device_id.as_str() => {
+                return Err(Error::Exists(device_id));
+            }
             DeviceState::Active | DeviceState::Preregistered | DeviceState::Pending => {}
         }
         exec!(tx, store::REENROL, device, a.device_type.as_str(), a.hardware.as_str(), now.0, enrolled_by.as_str())?;

@@ -7,7 +7,7 @@ use super::{
     store,
 };
 use crate::{
-    access::{Act, Actor, audit, may},
+    access::{Act, Actor, allowed, audit, may},
     bus::Event,
     db::{Tx, exec, row},
 };
@@ -25,6 +25,11 @@ const fn act(step: Step) -> Act {
         Step::Decommission => Act::EditDevices,
         Step::Recommission => Act::Recommission,
     }
+}
+
+/// The steps that are legal from this state and that the actor may take.
+pub(super) fn offered(actor: &Actor, from: DeviceState) -> Vec<Step> {
+    Step::ALL.iter().copied().filter(|by| step(from, *by).is_some() && allowed(actor, act(*by))).collect()
 }
 
 impl Devices {

@@ -54,8 +54,10 @@ impl Devices {
             .collect();
         connections.reverse();
         let certificates = self.pki.certificates_of(&mut on, device).await?;
+        let row = d.listed.shown(tags)?;
+        let state = row.state;
         let detail = DeviceDetail {
-            row: d.listed.shown(tags)?,
+            row,
             sequence: d.sequence,
             enrolled_at: Timestamp(d.enrolled_at),
             enrolled_by: d.enrolled_by,
@@ -70,8 +72,7 @@ impl Devices {
             update_reason: String::new(),
             may_edit: allowed(actor, Act::EditDevices),
             may_revoke: allowed(actor, Act::Revoke),
-            may_suspend: allowed(actor, Act::Suspend),
-            may_recommission: allowed(actor, Act::Recommission),
+            steps: super::life::offered(actor, state),
             at: now,
         };
         Ok((device, detail))

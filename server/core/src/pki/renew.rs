@@ -59,7 +59,7 @@ impl Pki {
         }
         // Asked again inside the transaction: a revocation that was committed since the handshake wins.
         if !store::is_active(&mut tx, &peer.certificate).await? {
-            return Err(Error::NotUsable(Refusal::Revoked));
+            return Err(Error::NotUsable(self.trust.still(&peer.fingerprint).err().unwrap_or(Refusal::Revoked)));
         }
         let enrolled_by = format!("renewal from {}", if actor.address.is_empty() { "here" } else { &actor.address });
         let new = NewLeaf {

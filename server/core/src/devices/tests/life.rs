@@ -85,7 +85,10 @@ async fn a_decommissioned_device_comes_back_only_through_an_admin_and_a_new_toke
     assert_eq!(state(&w, &operator, &id).await, DeviceState::Preregistered);
     assert!(w.fleet.pki().trust().check(&old).is_err(), "what was revoked stays revoked");
     assert!(matches!(enrol(&w, &own.secret, &request(&csr("gw-1"), "gw-1")).await, Err(Error::BadToken)), "its own token is void");
-    let new = leaf(&enrol(&w, &shared.secret, &request(&csr("gw-1"), "gw-1")).await.unwrap());
+    let taken = enrol(&w, &shared.secret, &request(&csr("gw-1"), "gw-1")).await;
+    assert!(matches!(taken, Err(Error::Exists(_))), "a shared token takes nobody's name and history");
+    let fresh = devices.create_enrolment_token(&operator, new_token("gw-1", 1)).await.unwrap();
+    let new = leaf(&enrol(&w, &fresh.secret, &request(&csr("gw-1"), "gw-1")).await.unwrap());
     assert!(w.fleet.pki().trust().check(&new).is_ok());
     assert_eq!(state(&w, &operator, &id).await, DeviceState::Active);
 }
