@@ -29,6 +29,8 @@ pub struct Config {
     pub operator_tls_key: Option<PathBuf>,
     /// Allows plain HTTP on an address that others can reach, for example behind a TLS proxy on the same host.
     pub allow_plain_public: bool,
+    /// Take a client's address from the last entry of `X-Forwarded-For`: only behind a proxy that sets it, or anybody may claim to be anybody.
+    pub trust_forwarded_for: bool,
     /// Where devices connect, with client certificates.
     pub device_addr: SocketAddr,
     /// The device listener's address as devices know it; `https://localhost:PORT` unless said.
@@ -86,6 +88,7 @@ impl Default for Config {
             operator_tls_cert: None,
             operator_tls_key: None,
             allow_plain_public: false,
+            trust_forwarded_for: false,
             device_addr: any(8443),
             device_url: None,
             enrol_addr: any(8444),
@@ -137,6 +140,10 @@ pub struct Flags {
     #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_plain_public: Option<bool>,
+    /// Take a client's address from X-Forwarded-For, behind a proxy that sets it
+    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust_forwarded_for: Option<bool>,
     /// Device listener, mutual TLS [default: 0.0.0.0:8443]
     #[arg(long, value_name = "ADDR", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -167,7 +167,8 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     lifecycle.spawn("enrol listener", tls::serve(enrol, endpoint(enrol_router(devices), enrol_tls, enrol_stats, true), stop.clone()));
     let publisher = Publisher { fleet: fleet.clone(), metrics: metrics.clone() };
     lifecycle.spawn("publish listener", publish::serve(published, publisher, stop.clone()));
-    let operator_state = Operator { fleet: fleet.clone(), metrics: metrics.clone(), secure, stop: stop.clone() };
+    let operator_state =
+        Operator { fleet: fleet.clone(), metrics: metrics.clone(), secure, forwarded: config.trust_forwarded_for, stop: stop.clone() };
     lifecycle.spawn("operator listener", http::serve(operator, operator_state, operator_tls, operator_stats));
     let state = ops::Ops { fleet: fleet.clone(), metrics, stopping: lifecycle.soft() };
     // Readiness must be told until the very end, so the stop does not wait for this listener: it ends after all the others.

@@ -42,19 +42,13 @@ fn password_card(action: FormCall<ChangePassword>) -> AnyView {
         None,
         view! {
             <ActionForm action=action>
-                {move || {
-                    let fault = form::refusal(action);
-                    let fault = fault.as_ref();
-                    view! {
-                        <div class="stack">
-                            {changed().then(|| banner(Tone::Ok, "The password is changed. Your other sessions have ended.".into_any()))}
-                            {fault_banner(fault)}
-                            {field("old", "Present password", form::Control::Input("password")).required().autocomplete("current-password").fault(fault).view()}
-                            {field("new", "New password", form::Control::Input("password")).hint("At least 12 characters.").required().autocomplete("new-password").fault(fault).view()}
+                <div class="stack">
+                            {move || changed().then(|| banner(Tone::Ok, "The password is changed. Your other sessions have ended.".into_any()))}
+                            {move || fault_banner(form::refusal(action).as_ref())}
+                            {field("old", "Present password", form::Control::Input("password")).required().autocomplete("current-password").refused(action).view()}
+                            {field("new", "New password", form::Control::Input("password")).hint("At least 12 characters.").required().autocomplete("new-password").refused(action).view()}
                             {submit("Change password", "", pending)}
-                        </div>
-                    }
-                }}
+                </div>
             </ActionForm>
         }
         .into_any(),

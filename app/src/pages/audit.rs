@@ -3,7 +3,8 @@
 use crate::api::packed::reading;
 use crate::{
     api::audit::ReadAudit,
-    ui::{Column, PageHead, empty, page::page, pager, table, time},
+    plan::query::push,
+    ui::{Column, PageHead, empty, form::search, page::page, pager, table, time},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -13,25 +14,39 @@ use wire::access::{AuditEntry, AuditPage as Model};
 #[component]
 pub fn AuditPage() -> AnyView {
     let query = use_query_map();
-    let model = reading(move || ReadAudit { cursor: query.with(|q| q.get("cur").unwrap_or_default()) });
+    let model = reading(move || query.with(|q| ReadAudit { q: q.get("q").unwrap_or_default(), cursor: q.get("cur").unwrap_or_default() }));
     page(model, move |model: Model| {
-        let before = query.with_untracked(|q| q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64));
-        content(&model, before.max(0))
+        let (q, before) =
+            query.with_untracked(|q| (q.get("q").unwrap_or_default(), q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64)));
+        content(&model, &q, before.max(0))
     })
 }
 
-fn content(model: &Model, before: i64) -> AnyView {
+fn content(model: &Model, q: &str, before: i64) -> AnyView {
     let shown = i64::try_from(model.entries.items.len()).unwrap_or(0);
-    let body = if model.entries.items.is_empty() {
+    let body = if model.entries.items.is_empty() && !q.is_empty() {
+        let clear = view! { <a class="btn" href="/audit">"Clear the search"</a> }.into_any();
+        let text = "Search for a part of a person's name, of an action such as rollout.approve, of an id, or of an address.";
+        view! { <div class="card">{empty("search", "Nothing matches", text, Some(clear))}</div> }.into_any()
+    } else if model.entries.items.is_empty() {
         view! { <div class="card">{empty("scroll-text", "Nothing yet", "Every change to the fleet is written here, with who did it.", None)}</div> }.into_any()
     } else {
         rows(&model.entries.items)
     };
-    let next = model.entries.next.as_ref().map(|cursor| format!("/audit?from={}&cur={cursor}", before + shown));
+    let address = |pairs: &[(&str, &str)]| {
+        let mut query = String::new();
+        for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
+            push(&mut query, key, value);
+        }
+        if query.is_empty() { "/audit".to_owned() } else { format!("/audit?{query}") }
+    };
+    let next = model.entries.next.as_ref().map(|cursor| address(&[("q", q), ("from", &(before + shown).to_string()), ("cur", cursor)]));
+    let first = (before > 0).then(|| address(&[("q", q)]));
     view! {
         <PageHead title="Audit log" sub=view! { "Every change, who made it and from where; a chain of hashes that shows if a line was altered." }.into_any()/>
+        {search("/audit", "Search the audit log", "Person, action, id or address", q)}
         {body}
-        {pager(before, shown, model.entries.total, (before > 0).then(|| "/audit".to_owned()), next)}
+        {pager(before, shown, model.entries.total, first, next)}
     }
     .into_any()
 }
@@ -41,6 +56,7 @@ fn rows(entries: &[AuditEntry]) -> AnyView {
         Column::number("No."),
         Column::text("When"),
         Column::text("Who"),
+        Column::text("From"),
         Column::text("What"),
         Column::text("On"),
         Column::text("Detail"),
@@ -53,6 +69,7 @@ fn rows(entries: &[AuditEntry]) -> AnyView {
                     <th scope="row" class="num">{e.seq}</th>
                     <td class="nowrap">{time::at(e.at)}</td>
                     <td>{e.actor.clone()}</td>
+                    <td class="mono dim">{e.address.clone()}</td>
                     <td class="mono">{e.action.clone()}</td>
                     <td class="mono breaks">{object(&e.object)}</td>
                     <td class="dim mono clip" title=e.detail.clone()>{e.detail.clone()}</td>

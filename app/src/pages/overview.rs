@@ -1,6 +1,6 @@
 //! The overview: the fleet at a glance, what runs, and what needs a person.
 
-use super::words;
+use super::{devices::filters, words};
 use crate::api::packed::reading;
 use crate::{
     api::overview::ReadOverview,
@@ -15,6 +15,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
+    devices::DeviceQuery,
     live::Topic,
     overview::{Attention, FleetCounts, OverviewPage as Model, VersionShare},
     rollouts::{Counts, RolloutRow},
@@ -41,6 +42,7 @@ fn content(model: Model, live: RwSignal<Option<FleetCounts>>) -> AnyView {
     };
     view! {
         <PageHead title="Overview" sub=sub actions=actions/>
+        {(first.devices == 0).then(first_steps)}
         {stats(first, live)}
         <div class="split mt-4">
             <div class="stack">
@@ -51,6 +53,14 @@ fn content(model: Model, live: RwSignal<Option<FleetCounts>>) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// What to do with an empty fleet.
+fn first_steps() -> AnyView {
+    let manual = view! { <a class="btn" href="/docs/first-steps" rel="external">"First steps in the manual"</a> };
+    let enrol = view! { <a class="btn" data-v="primary" href="/enrolment">{icon("plus")}"Add a device"</a>{manual} }.into_any();
+    let text = "Make an enrolment token and paste its line on a device. It gets its certificate, and its measurements appear here at once.";
+    view! { <div class="card mb-4">{empty("cpu", "The fleet is empty", text, Some(view! { <div class="row">{enrol}</div> }.into_any()))}</div> }.into_any()
 }
 
 fn stats(first: FleetCounts, live: RwSignal<Option<FleetCounts>>) -> AnyView {
@@ -125,14 +135,14 @@ fn versions(shares: Vec<VersionShare>) -> AnyView {
     let rows = shares
         .into_iter()
         .map(|share| {
-            let (name, href) = if share.version.is_empty() {
-                ("not said".to_owned(), "/devices".to_owned())
-            } else {
-                (share.version.clone(), format!("/devices?q=version:{}", share.version))
-            };
+            let q = [("type", &share.device_type), ("version", &share.version)]
+                .into_iter()
+                .fold(String::new(), |q, (key, value)| filters::with(&q, key, value));
+            let href = filters::href(&DeviceQuery { q, ..DeviceQuery::default() }, 0);
+            let version = if share.version.is_empty() { "not said".to_owned() } else { share.version };
             view! {
                 <li>
-                    <a class="mono" href=href>{name}</a>
+                    <a href=href><span class="mono">{version}</span>" "<span class="text-2">{share.device_type}</span></a>
                     <span class="share" style=format!("--n:{}", share.devices * 1000 / total)></span>
                     <span class="num">{grouped(share.devices)}</span>
                     <span class="num text-2">{percent(share.devices, total)}</span>

@@ -176,56 +176,34 @@ fn role_form(u: &User, call: FormCall<SetUserRole>) -> AnyView {
 }
 
 fn add_form(call: FormCall<CreateUser>) -> AnyView {
-    let who = move || {
-        let fault = refusal(call);
-        let f = fault.as_ref();
-        view! {
-            {fault_banner(f)}
-            {text("name", "Name").id("user-name").required().max_length(100).autocomplete("off").fault(f).view()}
-            {field("email", "E-mail", Control::Input("email")).id("user-email").required().autocomplete("off").fault(f).view()}
-        }
-    };
-    let password = move || {
-        let field =
-            field("password", "First password", Control::Input("password")).id("user-password").required().autocomplete("new-password");
-        field.hint("At least 12 characters. They can change it under Account.").fault(refusal(call).as_ref()).view()
-    };
-    // Made once: built again after a refusal it would fall back to its first choice, and somebody would get another role than was chosen.
-    let role = select("role", "Role", roles()).id("user-role").value(Role::Viewer.as_str()).view();
     view! {
         <ActionForm action=call>
-            <div class="stack">{who}{role}{password}<div class="row">{form::submit("Add person", "", move || call.pending().get())}</div></div>
+            <div class="stack">
+                {move || fault_banner(refusal(call).as_ref())}
+                {text("name", "Name").id("user-name").required().max_length(100).autocomplete("off").refused(call).view()}
+                {field("email", "E-mail", Control::Input("email")).id("user-email").required().autocomplete("off").refused(call).view()}
+                {select("role", "Role", roles()).id("user-role").value(Role::Viewer.as_str()).refused(call).view()}
+                {field("password", "First password", Control::Input("password")).id("user-password").required().autocomplete("new-password")
+                    .hint("At least 12 characters. They can change it under Account.").refused(call).view()}
+                <div class="row">{form::submit("Add person", "", move || call.pending().get())}</div>
+            </div>
         </ActionForm>
     }
     .into_any()
 }
 
 fn token_form(call: FormCall<CreateApiToken>) -> AnyView {
-    let name = move || {
-        let fault = refusal(call);
-        let f = fault.as_ref();
-        view! {
-            {fault_banner(f)}
-            {text("name", "What it is for").id("token-name").required().max_length(100).placeholder("Build pipeline").autocomplete("off").fault(f).view()}
-        }
-    };
-    let days = move || {
-        let field = field("days", "Valid for, in days", Control::Input("number"))
-            .id("token-days")
-            .value("90")
-            .bounds(1, i64::from(MAX_TOKEN_DAYS))
-            .required();
-        field.fault(refusal(call).as_ref()).view()
-    };
-    // Made once, as above.
-    let role = select("role", "May do what a …", roles())
-        .id("token-role")
-        .value(Role::Operator.as_str())
-        .hint("Never more than you may yourself.")
-        .view();
     view! {
         <ActionForm action=call>
-            <div class="stack">{name}{role}{days}<div class="row">{form::submit("Make token", "", move || call.pending().get())}</div></div>
+            <div class="stack">
+                {move || fault_banner(refusal(call).as_ref())}
+                {text("name", "What it is for").id("token-name").required().max_length(100).placeholder("Build pipeline").autocomplete("off").refused(call).view()}
+                {select("role", "May do what a …", roles()).id("token-role").value(Role::Operator.as_str())
+                    .hint("Never more than you may yourself.").refused(call).view()}
+                {field("days", "Valid for, in days", Control::Input("number")).id("token-days").value("90").bounds(1, i64::from(MAX_TOKEN_DAYS))
+                    .required().refused(call).view()}
+                <div class="row">{form::submit("Make token", "", move || call.pending().get())}</div>
+            </div>
         </ActionForm>
     }
     .into_any()

@@ -22,22 +22,16 @@ fn set_up_form(action: FormCall<SetUp>) -> AnyView {
     view! {
         <PageHead title="Set up Fleetward" sub="Make the first account. It is an admin and can invite the others.".into_any()/>
         <ActionForm action=action>
-            {move || {
-                let fault = form::refusal(action);
-                let fault = fault.as_ref();
-                view! {
-                    <div class="stack">
-                        {fault_banner(fault)}
+            <div class="stack">
+                        {move || fault_banner(form::refusal(action).as_ref())}
                         {text("code", "Set-up code").hint("It is in the server's log, on the line “set-up code”. It works once.")
-                            .required().autocomplete("one-time-code").fault(fault).view()}
-                        {text("name", "Your name").required().autocomplete("name").max_length(100).fault(fault).view()}
-                        {field("email", "E-mail", form::Control::Input("email")).required().autocomplete("username").fault(fault).view()}
+                            .required().autocomplete("one-time-code").refused(action).view()}
+                        {text("name", "Your name").required().autocomplete("name").max_length(100).refused(action).view()}
+                        {field("email", "E-mail", form::Control::Input("email")).required().autocomplete("username").refused(action).view()}
                         {field("password", "Password", form::Control::Input("password")).hint("At least 12 characters. A few unrelated words are easy to keep.")
-                            .required().autocomplete("new-password").fault(fault).view()}
+                            .required().autocomplete("new-password").refused(action).view()}
                         {submit("Make the account", "primary", pending)}
-                    </div>
-                }
-            }}
+            </div>
         </ActionForm>
     }
     .into_any()

@@ -26,7 +26,7 @@ pub fn SignInPage() -> AnyView {
                 <div class="stack">
                     {move || fault_banner(form::refusal(action).as_ref())}
                     <input type="hidden" name="next" value=next/>
-                    {field("email", "E-mail", form::Control::Input("email")).required().autocomplete("username").view()}
+                    {field("email", "E-mail", form::Control::Input("email")).required().autocomplete("username").refused(action).view()}
                     {field("password", "Password", form::Control::Input("password")).required().autocomplete("current-password").view()}
                     {submit("Sign in", "primary", pending)}
                 </div>

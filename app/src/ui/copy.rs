@@ -15,6 +15,12 @@ pub fn copyable(text: impl Into<String>, what: &'static str) -> AnyView {
     .into_any()
 }
 
+/// Lines to look at, which would not work as they stand; `label` names them for assistive technology.
+pub fn code_sample(text: impl Into<String>, label: &'static str) -> AnyView {
+    let text: String = text.into();
+    view! { <div class="code"><pre tabindex="0" role="region" aria-label=label>{text}</pre></div> }.into_any()
+}
+
 /// Lines to paste somewhere, with a copy button; `label` names them for assistive technology.
 pub fn code_block(text: impl Into<String>, label: &'static str) -> AnyView {
     let text: String = text.into();

@@ -30,7 +30,7 @@ pub mod time;
 pub mod toast;
 pub mod waffle;
 
-pub use copy::{code_block, copyable};
+pub use copy::{code_block, code_sample, copyable};
 pub use dialog::{Confirm, confirm_dialog, dialog, dialog_link};
 pub use form::{Control, Field, fault_banner, field, select, submit, text};
 pub use icon::icon;

@@ -143,6 +143,8 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Who, in words.
     pub actor: String,
+    /// From where; empty for the server itself.
+    pub address: String,
     /// What, for example `rollout.approve`.
     pub action: String,
     /// On what, for example a rollout's id.

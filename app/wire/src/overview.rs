@@ -75,9 +75,11 @@ pub enum AttentionKind {
     Quarantined,
 }
 
-/// How many devices run a version.
+/// How many devices of a type run a version: the same version of two types is two firmwares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionShare {
+    /// Their type.
+    pub device_type: String,
     /// The version; empty when a device never said.
     pub version: String,
     /// How many.

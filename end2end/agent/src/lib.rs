@@ -10,7 +10,8 @@
 //!         ├─ channel ─────────── tls
 //!         ├─ buffer                          (samples on disk)
 //!         ├─ update ── slots ── files        (A/B, manifests, downloads)
-//!         └─ metrics | simulate::model       (what is measured)
+//!         ├─ metrics | simulate::model       (what is measured)
+//!         └─ settings ──────── files         (what it was told about itself)
 //! ```
 
 pub mod backoff;
@@ -26,6 +27,7 @@ pub mod metrics;
 #[cfg(test)]
 mod peer;
 pub mod platform;
+pub mod settings;
 pub mod simulate;
 pub mod slots;
 pub mod tls;

@@ -23,6 +23,7 @@ mod rooms;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod text;
 
 pub use error::{Error, Result};
 pub use rooms::{Fleet, Settings, statements};

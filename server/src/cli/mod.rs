@@ -12,7 +12,7 @@ use crate::{
     config::{Config, Flags},
     hardening, lifecycle, observe, run,
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use fleet::{Fleet, access::Actor, clock::SystemClock, entropy::OsEntropy};
 use std::{process::ExitCode, sync::Arc};
@@ -172,6 +172,13 @@ impl Command {
     async fn run(self, config: Config) -> Result<ExitCode> {
         if matches!(self, Self::Serve(_)) {
             return serve(config).await;
+        }
+        if !matches!(self, Self::Migrate(_)) && !Fleet::exists(&config.data, config.postgres()?.as_deref()).await? {
+            let place = std::path::absolute(&config.data).unwrap_or(config.data);
+            bail!(
+                "there is no fleet in {} yet: give the right --data (or database_url_file), or start the server there once",
+                place.display()
+            );
         }
         // What seals secrets must not run while they are wrapped for another key.
         let fleet = beside(&config, matches!(self, Self::Kek { .. })).await?;

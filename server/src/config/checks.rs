@@ -35,12 +35,11 @@ impl Config {
                 bail!("device_names: {name:?} is neither a host name nor an IP address");
             }
         }
-        let url = |key: &str, value: &Option<String>| match value {
-            Some(v) if !v.starts_with("https://") => bail!("{key} must begin with https://"),
-            _ => Ok(()),
-        };
-        url("device_url", &self.device_url)?;
-        url("enrol_url", &self.enrol_url)?;
+        for (key, url) in [("device_url", &self.device_url), ("enrol_url", &self.enrol_url)] {
+            if url.as_deref().is_some_and(|url| !is_https_origin(url)) {
+                bail!("{key} must be https://HOST or https://HOST:PORT, as devices reach it");
+            }
+        }
         self.check_publish_url()?;
         self.check_ports()?;
         let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
@@ -93,6 +92,9 @@ impl Config {
 
     /// Refuses named files that are missing or can't be used. Reads them; makes and changes none.
     pub fn check_files(&self) -> Result<()> {
+        if self.data.exists() && !self.data.is_dir() {
+            bail!("data {} is not a folder", self.data.display());
+        }
         if let (Some(cert), Some(key)) = (&self.operator_tls_cert, &self.operator_tls_key) {
             crate::http::tls(cert, key).context("operator_tls_cert and operator_tls_key")?;
         }
@@ -145,8 +147,25 @@ impl Config {
     }
 }
 
+/// Whether a URL is a scheme, a host and perhaps a port, and nothing after them.
+fn is_https_origin(url: &str) -> bool {
+    let Ok(url) = url.parse::<http::Uri>() else { return false };
+    let host = url.host().is_some_and(|host| !host.is_empty());
+    url.scheme_str() == Some("https") && host && matches!(url.path(), "" | "/") && url.query().is_none()
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn an_address_for_devices_is_an_origin() {
+        for good in ["https://fleet.example", "https://fleet.example:8443/", "https://[::1]:8443", "https://192.0.2.1"] {
+            assert!(super::is_https_origin(good), "{good}");
+        }
+        for bad in ["https://", "https://a b", "https://x/path", "https://x?q", "http://x", "x", ""] {
+            assert!(!super::is_https_origin(bad), "{bad}");
+        }
+    }
+
     use super::*;
     use std::net::SocketAddr;
 

@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use fleet::{Fleet, access::Actor};
+use std::net::IpAddr;
 use wire::{Fault, FaultKind};
 
 /// What the guard needs.
@@ -20,6 +21,8 @@ pub struct Guard {
     pub fleet: Fleet,
     /// Whether cookies are `Secure` (TLS, or a TLS proxy before us).
     pub cookies: Cookies,
+    /// Whether a proxy before us says who the client is.
+    pub forwarded: bool,
 }
 
 /// The peer's address, for sessions, throttles and the audit log.
@@ -63,9 +66,16 @@ pub fn same_origin(headers: &HeaderMap) -> bool {
     }
 }
 
+/// The client as the nearest proxy saw it: the last entry; the ones before it were said by whoever asked the proxy.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?.rsplit(',').next()?;
+    last.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
 /// The middleware. Public addresses pass without an actor; a page without one leads to sign-in; everything else is answered by its handler.
 pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next) -> Response {
-    let address = peer_address(request.extensions()).map(|a| a.to_string()).unwrap_or_default();
+    let said = guard.forwarded.then(|| forwarded_for(request.headers())).flatten();
+    let address = said.or_else(|| peer_address(request.extensions())).map(|a| a.to_string()).unwrap_or_default();
     request.extensions_mut().insert(PeerAddress(address.clone()));
     name_the_host(&mut request);
     let headers = request.headers();
@@ -169,6 +179,22 @@ pub async fn unknown() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_is_believed_what_it_saw_itself() {
+        let said = |lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            }
+            forwarded_for(&headers).map(|address| address.to_string())
+        };
+        assert_eq!(said(&["198.51.100.7, 192.0.2.1"]).as_deref(), Some("192.0.2.1"));
+        assert_eq!(said(&["198.51.100.7", "::ffff:192.0.2.2"]).as_deref(), Some("192.0.2.2"));
+        for none in [&[][..], &["unknown"], &["192.0.2.1, "]] {
+            assert_eq!(said(none), None);
+        }
+    }
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(k, v)| (axum::http::HeaderName::from_static(k), HeaderValue::from_static(v))).collect()
     }

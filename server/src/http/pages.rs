@@ -1,9 +1,10 @@
 //! The console's pages and server functions: what Leptos needs of a request is put together here. Refuses to know any page.
 
 use super::{
-    fault::status,
+    fault::{Problem, status},
     guard::{Guard, PeerAddress},
     refusal::Refusals,
+    serve::LARGEST_FORM,
 };
 use app::{
     App, Assets,
@@ -12,7 +13,7 @@ use app::{
 };
 use axum::{
     Router,
-    body::Body,
+    body::{Body, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse as _, Redirect, Response},
@@ -21,6 +22,7 @@ use axum::{
 use fleet::access::Actor;
 use leptos::prelude::{LeptosOptions, provide_context};
 use leptos_axum::{LeptosRoutes as _, ResponseOptions, generate_route_list};
+use wire::{Fault, FaultKind};
 
 /// What every page gets.
 #[derive(Clone)]
@@ -113,8 +115,14 @@ async fn page(State(pages): State<Pages>, request: Request) -> Response {
 
 async fn rpc(State(pages): State<Pages>, request: Request<Body>) -> Response {
     let context = pages.context(&request);
+    let (parts, body) = request.into_parts();
+    let Ok(form) = to_bytes(body, LARGEST_FORM).await else {
+        let fault = Fault::new(FaultKind::TooLarge, "form_too_large", format!("A form has at most {LARGEST_FORM} bytes."));
+        return Problem(fault).into_response();
+    };
+    let request = Request::from_parts(parts, Body::from(form.clone()));
     let mut response = leptos_axum::handle_server_fns_with_context(context, request).await.into_response();
-    pages.refusals.sign(&mut response);
+    pages.refusals.sign(&mut response, &form);
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

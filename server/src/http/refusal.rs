@@ -1,13 +1,20 @@
 //! What a form without a script was refused with: it travels in the address of the page that the form is on, and a link could say anything there.
-//! So this server signs what it says, and leads an address that says something else to the page without it.
+//! So this server signs what it says, and leads an address that says something else to the page without it. What was typed travels with it, so
+//! that nobody types it twice; secrets never do.
 
+use super::guard::encode;
 use aws_lc_rs::hmac;
 use axum::http::{HeaderValue, Response, Uri, header};
 use std::sync::Arc;
 
-/// The words that a form's refusal is written with in an address, as `server_fn` has them, and our signature beside them.
-const PARTS: [&str; 2] = ["__path=", "__err="];
+/// The words that a form's refusal is written with in an address: as `server_fn` has them, what was typed, and our signature beside them.
+const PARTS: [&str; 3] = ["__path=", "__err=", TYPED];
+const TYPED: &str = "__typed=";
 const MAC: &str = "__mac=";
+/// Fields of the console's forms that hold secrets: addresses are written down by browsers and proxies.
+const SECRETS: [&str; 4] = ["password", "old", "new", "code"];
+/// Most bytes of what is typed that an address takes along.
+const MOST_TYPED: usize = 2000;
 
 /// Signs refusals while the process lives; one from before a restart is not shown any more.
 #[derive(Clone)]
@@ -19,14 +26,17 @@ impl Refusals {
         Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, key)))
     }
 
-    /// Signs the refusal in a redirect, if there is one.
-    pub fn sign<B>(&self, response: &mut Response<B>) {
+    /// Signs the refusal in a redirect, if there is one, with what was typed into the form that was refused.
+    pub fn sign<B>(&self, response: &mut Response<B>, form: &[u8]) {
         let Some(location) = response.headers().get(header::LOCATION).and_then(|v| v.to_str().ok()) else { return };
         let Some((_, query)) = location.split_once('?').filter(|(_, query)| says(query)) else { return };
-        // The page that the form was on may have shown a refusal itself: the signature of that one is not of this one.
+        // The page that the form was on may have shown a refusal itself: what it said of that one is not of this one.
         let path = location.split_once('?').map_or("", |(path, _)| path);
-        let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with(MAC)).collect();
-        let signed = format!("{path}?{}&{MAC}{}", kept.join("&"), hex::encode(hmac::sign(&self.0, &said(query))));
+        let mut query = query.split('&').filter(|pair| !pair.starts_with(MAC) && !pair.starts_with(TYPED)).collect::<Vec<_>>().join("&");
+        if let Some(typed) = typed(form) {
+            query = format!("{query}&{TYPED}{}", encode(&typed));
+        }
+        let signed = format!("{path}?{query}&{MAC}{}", hex::encode(hmac::sign(&self.0, &said(&query))));
         if let Ok(signed) = HeaderValue::from_str(&signed) {
             response.headers_mut().insert(header::LOCATION, signed);
         }
@@ -44,6 +54,14 @@ impl Refusals {
         let mark = if rest.is_empty() { "" } else { "?" };
         Some(format!("{}{mark}{}", uri.path(), rest.join("&")))
     }
+}
+
+/// What may travel of a form (`application/x-www-form-urlencoded`), still encoded; none when there is nothing, or too much.
+fn typed(form: &[u8]) -> Option<String> {
+    let form = std::str::from_utf8(form).ok()?;
+    let open = |pair: &&str| pair.split_once('=').is_some_and(|(name, value)| !value.is_empty() && !SECRETS.contains(&name));
+    let typed = form.split('&').filter(open).collect::<Vec<_>>().join("&");
+    (!typed.is_empty() && typed.len() <= MOST_TYPED).then_some(typed)
 }
 
 /// Whether an address's query says that something was refused.
@@ -67,7 +85,7 @@ mod tests {
         let mut response = Response::new(());
         let said = "http://h/set-up?a=1&__path=%2Frpc%2Fx&__err=eyJ9";
         response.headers_mut().insert(header::LOCATION, HeaderValue::from_static(said));
-        ours.sign(&mut response);
+        ours.sign(&mut response, b"");
         let signed: Uri = response.headers()[header::LOCATION].to_str().unwrap().parse().unwrap();
         assert_eq!(ours.forged(&signed), None);
         assert_eq!(Refusals::new(&[2; 32]).forged(&signed).unwrap(), "/set-up?a=1");
@@ -84,17 +102,34 @@ mod tests {
         let mut response = Response::new(());
         let again = format!("http://h/sign-in?{MAC}00&__path=%2Frpc%2Fx&__err=eyJ9");
         response.headers_mut().insert(header::LOCATION, HeaderValue::from_str(&again).unwrap());
-        ours.sign(&mut response);
+        ours.sign(&mut response, b"");
         let signed: Uri = response.headers()[header::LOCATION].to_str().unwrap().parse().unwrap();
         assert_eq!(ours.forged(&signed), None);
         assert_eq!(signed.query().unwrap().matches(MAC).count(), 1);
     }
 
     #[test]
+    fn what_was_typed_travels_and_secrets_do_not() {
+        let ours = Refusals::new(&[1; 32]);
+        let refuse = |form: &str| {
+            let mut response = Response::new(());
+            response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/people?__path=%2Frpc%2Fx&__err=eyJ9"));
+            ours.sign(&mut response, form.as_bytes());
+            response.headers()[header::LOCATION].to_str().unwrap().to_owned()
+        };
+        let address = refuse("name=Ada+L&email=ada%40example.com&password=a+long+secret&code=123");
+        assert!(address.contains("__typed=name%3DAda%2BL%26email%3Dada%2540example.com&"), "{address}");
+        assert!(!address.contains("secret") && !address.contains("123"), "{address}");
+        assert_eq!(ours.forged(&address.parse().unwrap()), None);
+        assert!(ours.forged(&address.replace("Ada", "Eve").parse().unwrap()).is_some(), "nobody else fills a form in");
+        assert!(!refuse(&format!("name={}", "x".repeat(MOST_TYPED))).contains(TYPED));
+    }
+
+    #[test]
     fn other_redirects_are_left_alone() {
         let mut response = Response::new(());
         response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/devices?q=x"));
-        Refusals::new(&[1; 32]).sign(&mut response);
+        Refusals::new(&[1; 32]).sign(&mut response, b"q=x");
         assert_eq!(response.headers()[header::LOCATION], "/devices?q=x");
     }
 }

@@ -42,7 +42,7 @@ impl Browser {
         let admin = world.admin().await;
         let signed_in = world.fleet.access().sign_in("ada@example.com", "a long enough password", &Origin::default()).await.unwrap();
         let stop = Stop { soft: tokio_util::sync::CancellationToken::new(), hard: tokio_util::sync::CancellationToken::new() };
-        let router = router(&Operator { fleet: world.fleet.clone(), metrics: Metrics::default(), secure: false, stop });
+        let router = router(&Operator { fleet: world.fleet.clone(), metrics: Metrics::default(), secure: false, forwarded: false, stop });
         Self { world, router, admin, session: format!("fw_access={}", signed_in.access) }
     }
 

@@ -39,7 +39,7 @@ use tower_http::{
 /// A page that is not ready by then is answered with 503 instead of half a page.
 const SLOWEST_PAGE: Duration = Duration::from_secs(15);
 /// Most bytes of a form.
-const LARGEST_FORM: usize = 1024 * 1024;
+pub(super) const LARGEST_FORM: usize = 1024 * 1024;
 
 /// What the operator listener needs.
 #[derive(Clone)]
@@ -50,13 +50,15 @@ pub struct Operator {
     pub metrics: Metrics,
     /// Whether browsers reach us by TLS.
     pub secure: bool,
+    /// Whether a proxy before us says in `X-Forwarded-For` who the client is.
+    pub forwarded: bool,
     /// The two ends of the listener's life.
     pub stop: Stop,
 }
 
 /// All routes of the operator listener.
 pub fn router(operator: &Operator) -> Router {
-    let guard_state = Guard { fleet: operator.fleet.clone(), cookies: Cookies { secure: operator.secure } };
+    let guard_state = Guard { fleet: operator.fleet.clone(), cookies: Cookies { secure: operator.secure }, forwarded: operator.forwarded };
     let names = assets::names();
     let manual = super::docs::router(&names);
     let refusals = Refusals::new(&(&OsEntropy as &dyn Entropy).bytes());

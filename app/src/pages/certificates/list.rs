@@ -11,7 +11,9 @@ use crate::{
     live,
     pages::words,
     ui::{
-        Column, PageHead, badge, copyable, empty, icon,
+        Column, PageHead, badge, copyable, empty,
+        form::search_input,
+        icon,
         number::counted,
         page::{card_flush, page},
         pager, table, time,
@@ -83,7 +85,6 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
 
 fn filter_bar(query: &CertificateQuery) -> AnyView {
     use CertificateState as S;
-    let q = query.q.clone();
     let states = [S::Active, S::Superseded, S::Revoked, S::Expired];
     let links = states
         .into_iter()
@@ -113,14 +114,8 @@ fn filter_bar(query: &CertificateQuery) -> AnyView {
         .collect_view();
     view! {
         <form class="filters" method="get" action="/certificates" role="search">
-            <div class="search input-wrap">
-                {icon("search")}
-                <input class="input" type="search" name="q" data-search="" aria-label="Search certificates" autocomplete="off" spellcheck="false"
-                    placeholder="Device id, serial number or fingerprint" value=q.clone() prop:value=q/>
-                <kbd class="kbd">"/"</kbd>
-            </div>
+            {search_input("Search certificates", "Device id, serial number or fingerprint", &query.q)}
             {hidden}
-            <button class="btn sr-until-focus" type="submit">"Search"</button>
             <details class="facet" name="facet"><summary class="btn" data-s="sm">"State"{icon("chevron-down")}</summary><div class="menu">{links}</div></details>
             <details class="facet" name="facet"><summary class="btn" data-s="sm">"Ends"{icon("chevron-down")}</summary><div class="menu">{ends.collect_view()}</div></details>
             {chips.into_iter().flatten().collect_view()}

@@ -7,7 +7,9 @@ use crate::{
     live,
     pages::words,
     ui::{
-        Column, PageHead, empty, icon,
+        Column, PageHead, empty,
+        form::search_input,
+        icon,
         number::{counted, grouped},
         page, pager, status,
         status::tags,
@@ -107,14 +109,8 @@ fn filter_bar(model: &Model, query: &DeviceQuery) -> AnyView {
         .collect_view();
     view! {
         <form class="filters" method="get" action="/devices" role="search">
-            <div class="search input-wrap">
-                {icon("search")}
-                <input class="input" type="search" name="q" data-search="" aria-label="Search devices" autocomplete="off" spellcheck="false"
-                    placeholder="Search, or filter: type:gateway tag:eu online:yes" value=q.to_owned() prop:value=q.to_owned()/>
-                <kbd class="kbd">"/"</kbd>
-            </div>
+            {search_input("Search devices", "Search, or filter: type:gateway tag:eu online:yes", q)}
             {(query.sort != DeviceSort::DeviceId).then(|| view! { <input type="hidden" name="sort" value=filters::sort_word(query.sort)/> })}
-            <button class="btn sr-until-focus" type="submit">"Search"</button>
             {facet("online", "Online", &online, query)}
             {facet("type", "Type", &model.types, query)}
             {facet("version", "Firmware", &model.versions, query)}

@@ -2,7 +2,7 @@
 
 mod certificates;
 pub mod detail;
-mod filters;
+pub(super) mod filters;
 mod firmware;
 mod life;
 pub mod list;

@@ -1,8 +1,8 @@
 //! How to add a device, in two ways: our agent, or any EST client.
 
-use crate::ui::{Tab, code_block, copyable, page::card, tabs};
+use crate::ui::{Tab, code_sample, copyable, page::card, tabs};
 use leptos::prelude::*;
-use wire::enrolment::{EnrolmentPage as Page, est_lines};
+use wire::enrolment::{EnrolmentPage as Page, agent_line, est_lines};
 
 /// The ways in, by the address's `tab`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
         Way::Agent => agent(p),
         Way::Est => est(p),
     };
+    let local = ["https://localhost", "https://127.", "https://[::1]"].iter().any(|here| p.enrol_url.starts_with(here)).then(|| {
+        let text = "Only this machine reaches that address. For devices elsewhere set enrol_url, device_url and device_names before the first one enrols.";
+        view! { <p class="small text-2 mt-4">{text}</p> }
+    });
     let body = view! {
         {nav}
         <div class="mt-4">{steps}</div>
@@ -36,20 +40,20 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
             <dt>"Enrol address"</dt><dd>{copyable(p.enrol_url.clone(), "Copy enrol address")}</dd>
             <dt>"Root fingerprint"</dt><dd>{copyable(p.root_fingerprint.clone(), "Copy root fingerprint")}</dd>
         </dl>
+        {local}
     };
     card("Add a device", None, body.into_any())
 }
 
 fn agent(p: &Page) -> AnyView {
-    let line =
-        format!("agent run --enrol {} --root-fingerprint {} --token fet_… --trusted-key release.key.pub", p.enrol_url, p.root_fingerprint);
+    let line = agent_line(&p.enrol_url, &p.root_fingerprint, "fet_…", None, "");
     view! {
         <ol class="numbered">
             <li>"Make a token for it, here at the side. It is shown once, with the line to paste."</li>
             <li>"Run the line on the device. The agent checks our certificate against the fingerprint, makes a key that never leaves the device, and gets its certificate. The device appears under "<a href="/devices">"Devices"</a>" at once."</li>
-            <li>"To let it install updates, add "<code>"--trusted-key"</code>" with the public half of the key that releases are signed with. The device trusts that key, not us."</li>
+            <li>"To let it install updates, add "<code>"--trusted-key FILE"</code>" with the public half of the key that releases are signed with, now or at a later start: it is kept. The device trusts that key, not us."</li>
         </ol>
-        {code_block(line, "What the line looks like")}
+        {code_sample(line, "What the line looks like")}
     }
     .into_any()
 }
@@ -62,7 +66,7 @@ fn est(p: &Page) -> AnyView {
             <li>"Any client of RFC 7030 works, such as the one in a device's own stack. With curl and openssl: fetch the authorities and compare the root's fingerprint, make a key and a request, trade the token for the certificate."</li>
             <li>"To renew, post a request for a new key with the same name to "<code>"simplereenroll"</code>", over the certificate there is."</li>
         </ol>
-        {code_block(lines, "What the lines look like")}
+        {code_sample(lines, "What the lines look like")}
     }
     .into_any()
 }

@@ -306,7 +306,7 @@ fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
         })
         .collect_view();
     let footer = view! {
-        <footer>"Rates are over devices that have finished. An error is an update that failed, went back by itself, was refused or fell silent. 0 errors means no such limit."</footer>
+        <footer>"Rates are over devices that have finished. A stage with fewer devices than that is judged when all of them have finished. An error is an update that failed, went back by itself, was refused or fell silent. 0 errors means no such limit."</footer>
     };
     card_flush("Health gates", None, view! { {table("Health gates", columns, rows.into_any())}{footer} }.into_any())
 }

@@ -130,7 +130,7 @@ impl Field {
         self
     }
     /// Shows what the call's last post was refused with here if it is about this field. Only the words come and go: the input stays, with what
-    /// was typed, also while the page around it is read again.
+    /// was typed, also while the page around it is read again; without JavaScript what was typed comes back with the refusal.
     #[must_use]
     pub fn refused(mut self, call: impl Into<Post>) -> Self {
         self.call = Some(call.into());
@@ -141,6 +141,7 @@ impl Field {
         let Self { id, name, label, control, value, hint, error, call, required, autocomplete, placeholder, pattern, bounds, max_length } =
             self;
         let (hint_id, error_id) = (format!("{id}-hint"), format!("{id}-err"));
+        let value = call.and_then(|call| call.typed(&name)).unwrap_or(value);
         let error = match call {
             None => Signal::stored(error),
             Some(call) => {

@@ -9,7 +9,7 @@ mod post;
 pub use field::{Control, Field, exact_pattern, field, select, text};
 pub use post::{ActionForm, FormCall, Post, QueryForm, action, on_success, refusal, said};
 
-use super::{page::banner, status::Tone};
+use super::{icon::icon, page::banner, status::Tone};
 use leptos::prelude::*;
 use wire::{Fault, FaultKind};
 
@@ -21,6 +21,26 @@ pub fn fault_banner(fault: Option<&Fault>) -> AnyView {
     }
     let again = fault.retry_after.map(|s| format!(" Try again in {}.", wire::time::duration(i64::from(s) * 1000)));
     banner(Tone::Bad, view! { {fault.message.clone()}{again} }.into_any())
+}
+
+/// A list's search as a form of its own: one input named `q`.
+pub fn search(action: &'static str, label: &'static str, placeholder: &'static str, q: &str) -> AnyView {
+    view! { <form class="filters" method="get" action=action role="search">{search_input(label, placeholder, q)}</form> }.into_any()
+}
+
+/// The input of a list's search, named `q`, with the button that only a keyboard finds; other filters may stand beside it.
+pub fn search_input(label: &'static str, placeholder: &'static str, q: &str) -> AnyView {
+    let q = q.to_owned();
+    view! {
+        <div class="search input-wrap">
+            {icon("search")}
+            <input class="input" type="search" name="q" data-search="" aria-label=label autocomplete="off" spellcheck="false"
+                placeholder=placeholder value=q.clone() prop:value=q/>
+            <kbd class="kbd">"/"</kbd>
+        </div>
+        <button class="btn sr-until-focus" type="submit">"Search"</button>
+    }
+    .into_any()
 }
 
 /// The button that sends a form. `variant` is `primary`, `danger-solid` or empty; while `pending` it is busy and does nothing.

@@ -2,6 +2,7 @@
 
 use crate::{
     api::{decode::decode, fault::ApiFault, packed::Reading},
+    plan::query::pairs,
     ui::{Tone, dialog, toast::toasts},
 };
 use leptos::{
@@ -38,6 +39,8 @@ pub struct Post {
     pending: RwSignal<bool>,
     /// What the last post was answered with, JSON.
     answer: RwSignal<Option<Result<String, ApiFault>>>,
+    /// What was typed before a refusal that the address tells of, so that nobody types it twice without JavaScript.
+    typed: StoredValue<Vec<(String, String)>>,
 }
 
 impl<S> FormCall<S> {
@@ -150,11 +153,19 @@ pub fn QueryForm(
 impl Post {
     fn new(path: &'static str) -> Self {
         let query = use_query_map().get_untracked();
-        let refused = match (query.get_str("__path"), query.get_str("__err")) {
-            (Some(of), Some(error)) if of == path => Some(Err(ServerFnUrlError::<ApiFault>::decode_err(error))),
-            _ => None,
+        let (refused, typed) = match (query.get_str("__path"), query.get_str("__err")) {
+            (Some(of), Some(error)) if of == path => {
+                let typed = query.get_str("__typed").map(pairs).unwrap_or_default();
+                (Some(Err(ServerFnUrlError::<ApiFault>::decode_err(error))), typed)
+            }
+            _ => (None, Vec::new()),
         };
-        Self { path, pending: RwSignal::new(false), answer: RwSignal::new(refused) }
+        Self { path, pending: RwSignal::new(false), answer: RwSignal::new(refused), typed: StoredValue::new(typed) }
+    }
+
+    /// What was typed into this input before the refusal.
+    pub(super) fn typed(self, name: &str) -> Option<String> {
+        self.typed.with_value(|typed| typed.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()))
     }
 
     #[cfg(feature = "hydrate")]

@@ -6,9 +6,12 @@ mod status;
 
 use ::http::StatusCode;
 use agent::{
-    clock, http, identity,
+    clock,
+    files::Folder,
+    http, identity,
     identity::{Enrolment, Identity, Store},
     metrics,
+    settings::Settings,
     tls::{self, Fingerprint, Trust},
     update::keys::TrustedKeys,
 };
@@ -24,7 +27,11 @@ The line that the console's enrolment page gives you does all of it:
 
   agent run --enrol https://HOST:8444 --token fet_… --root-fingerprint HEX --device-id $(hostname)
 
-Started again it needs none of that: everything that has to survive is in the state folder. RUST_LOG=debug says more.";
+It installs firmware once it was told whose: add --trusted-key with the public half of the key that releases are signed with, now or
+at a later start.
+
+Started again it needs none of that: the certificate, the type, the hardware revision, attributes, trusted keys and hooks are kept in the
+state folder. RUST_LOG=debug says more.";
 
 /// What to do, as it was asked for.
 #[derive(Parser)]
@@ -134,12 +141,12 @@ struct EnrolArguments {
     /// The device's name: up to 64 letters, digits, '.', '_', ':' and '-'. The host's name unless given.
     #[arg(long, value_name = "ID")]
     device_id: Option<String>,
-    /// The device's type as in manifests.
-    #[arg(long = "type", value_name = "TYPE", default_value = "linux-host")]
-    device_type: String,
-    /// Its hardware revision.
-    #[arg(long, value_name = "REVISION", default_value = std::env::consts::ARCH)]
-    hardware: String,
+    /// The device's type as in manifests; `linux-host` unless it was ever given.
+    #[arg(long = "type", value_name = "TYPE")]
+    device_type: Option<String>,
+    /// Its hardware revision; the processor's architecture unless it was ever given.
+    #[arg(long, value_name = "REVISION")]
+    hardware: Option<String>,
     /// A fact to show beside the device; may be given several times.
     #[arg(long = "attribute", value_name = "KEY=VALUE", value_parser = attribute)]
     attributes: Vec<(String, String)>,
@@ -149,26 +156,47 @@ fn attribute(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).ok_or_else(|| "expected KEY=VALUE".to_owned())
 }
 
-impl EnrolArguments {
-    /// The host's facts and what was given.
-    fn attributes(&self) -> BTreeMap<String, String> {
+/// What the device is, from what it was told, the host, and the defaults.
+struct Told {
+    device_type: String,
+    hardware: String,
+    attributes: BTreeMap<String, String>,
+}
+
+impl Told {
+    fn of(settings: &Settings) -> Self {
         let mut attributes = metrics::Host::attributes();
-        attributes.extend(self.attributes.iter().cloned());
-        attributes
+        attributes.extend(settings.attributes.clone());
+        // The console shows it, so that nobody has to wait for a first update to learn that there is none.
+        attributes.insert("trusted_keys".to_owned(), settings.trusted_keys.named());
+        Self {
+            device_type: settings.device_type.clone().unwrap_or_else(|| "linux-host".to_owned()),
+            hardware: settings.hardware.clone().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            attributes,
+        }
+    }
+}
+
+impl EnrolArguments {
+    /// What was given now and before, kept for the next start. `also` is what only some commands take.
+    fn settings(&self, also: Settings) -> anyhow::Result<Settings> {
+        let state = &self.state.state;
+        let folder =
+            Folder::open(state).with_context(|| format!("cannot use the state folder {}; choose one with --state", state.display()))?;
+        let (device_type, hardware) = (self.device_type.clone(), self.hardware.clone());
+        Ok(Settings { device_type, hardware, attributes: self.attributes.iter().cloned().collect(), ..also }.told(&folder)?)
     }
 
     /// The stored identity, or a new one.
-    async fn enrol(&self, clock: Arc<dyn clock::Clock>) -> anyhow::Result<Identity> {
-        let store = Store::open(&self.state.state)
-            .with_context(|| format!("cannot use the state folder {}; choose one with --state", self.state.state.display()))?;
+    async fn enrol(&self, settings: &Settings, clock: Arc<dyn clock::Clock>) -> anyhow::Result<Identity> {
+        let store = Store::open(&self.state.state)?;
         if let Some(identity) = store.load()? {
             return Ok(identity);
         }
         let (url, token, trust) = self.server.complete()?;
-        let attributes = self.attributes();
+        let Told { device_type, hardware, attributes } = Told::of(settings);
         let host_name = || attributes.get("hostname").cloned();
         let device_id = self.device_id.clone().or_else(host_name).context("this host has no name: give one with --device-id")?;
-        let (device_type, hardware) = (self.device_type.clone(), self.hardware.clone());
         let enrolment = Enrolment { url, token, trust, device_id, device_type, hardware, attributes };
         let mut wait = Duration::from_secs(1);
         loop {
@@ -194,7 +222,8 @@ impl EnrolArguments {
     }
 
     async fn enrol_now(self) -> anyhow::Result<()> {
-        let identity = self.enrol(clock::System::new()).await?;
+        let settings = self.settings(Settings::default())?;
+        let identity = self.enrol(&settings, clock::System::new()).await?;
         println!("{} is enrolled until {}", identity.device_id(), identity.not_after());
         Ok(())
     }
@@ -205,7 +234,7 @@ impl EnrolArguments {
 #[group(skip)]
 struct KeyArguments {
     /// An Ed25519 public key whose firmware may be installed (PEM, or 32 bytes in hex or base64); may be given several times. Without one no
-    /// update is installed.
+    /// update is installed. Kept for later starts; what is given then replaces it.
     #[arg(long = "trusted-key", value_name = "FILE")]
     trusted_keys: Vec<PathBuf>,
 }

@@ -3,13 +3,15 @@
 use aws_lc_rs::{digest, signature};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject as _};
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// What precedes the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410 §4).
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// Ed25519 public keys by their id: the SHA-256 (hex) of their 32 bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
 pub struct TrustedKeys(BTreeMap<String, [u8; 32]>);
 
 impl TrustedKeys {
@@ -38,6 +40,12 @@ impl TrustedKeys {
         self.0.insert(hex::encode(digest::digest(&digest::SHA256, &key)), key);
     }
 
+    /// The ids of those trusted, in words for people; `none` without any.
+    pub fn named(&self) -> String {
+        let ids: Vec<&str> = self.0.keys().filter_map(|id| id.get(..16)).collect();
+        if ids.is_empty() { "none".to_owned() } else { ids.join(" ") }
+    }
+
     /// Whether none is trusted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -51,6 +59,24 @@ impl TrustedKeys {
     /// Whether the trusted key of this id made this signature over these bytes.
     pub fn verifies(&self, id: &str, message: &[u8], signature: &[u8]) -> bool {
         self.0.get(id).is_some_and(|key| signature::UnparsedPublicKey::new(&signature::ED25519, key).verify(message, signature).is_ok())
+    }
+}
+
+/// As they are kept: 32 bytes in hex each.
+impl From<TrustedKeys> for Vec<String> {
+    fn from(keys: TrustedKeys) -> Self {
+        keys.0.values().map(hex::encode).collect()
+    }
+}
+
+impl TryFrom<Vec<String>> for TrustedKeys {
+    type Error = String;
+    fn try_from(kept: Vec<String>) -> Result<Self, String> {
+        let mut keys = Self::none();
+        for text in &kept {
+            keys.add(parse(text).ok_or_else(|| format!("{text:?} is not an Ed25519 public key"))?);
+        }
+        Ok(keys)
     }
 }
 

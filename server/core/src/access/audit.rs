@@ -2,7 +2,7 @@
 
 use super::{Access, Act, Actor, Error, may, store};
 use crate::{
-    db::{self, Tx, exec, row, rows},
+    db::{self, Tx, containing, exec, row, rows},
     hash::sha256,
 };
 use wire::{
@@ -96,19 +96,38 @@ pub struct Verified {
 impl Access {
     /// A page of the log, newest first.
     pub async fn audit_page(&self, actor: &Actor, cursor: Option<&str>) -> Result<AuditPage, Error> {
+        self.search_audit(actor, "", cursor).await
+    }
+
+    /// A page of those entries whose actor, action, object or address contains `q`, newest first; an empty one is in all of them.
+    pub async fn search_audit(&self, actor: &Actor, q: &str, cursor: Option<&str>) -> Result<AuditPage, Error> {
         may(actor, Act::Audit)?;
         let before = match cursor {
             None => i64::MAX,
             Some(c) => c.parse().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?,
         };
+        let like = containing(q);
         let mut on = self.db.read().await?;
-        let found = rows!(&mut on, Entry, store::AUDIT_PAGE, actor.org.as_str(), before, i64::from(DEFAULT_ROWS) + 1)?;
-        let total = row!(&mut on, (i64,), store::AUDIT_COUNT, actor.org.as_str())?.map_or(0, |r| r.0);
+        let found = rows!(&mut on, Entry, store::AUDIT_PAGE, actor.org.as_str(), before, like.as_str(), i64::from(DEFAULT_ROWS) + 1)?;
+        // The chain's head counts its entries.
+        let total = if like.is_empty() {
+            row!(&mut on, (i64, Vec<u8>), store::AUDIT_HEAD, actor.org.as_str())?.map_or(0, |(seq, _)| seq)
+        } else {
+            row!(&mut on, (i64,), store::AUDIT_COUNT, actor.org.as_str(), like.as_str())?.map_or(0, |r| r.0)
+        };
         let more = found.len() > DEFAULT_ROWS as usize;
         let items: Vec<AuditEntry> = found
             .into_iter()
             .take(DEFAULT_ROWS as usize)
-            .map(|e| AuditEntry { seq: e.seq, at: Timestamp(e.at), actor: e.actor, action: e.action, object: e.object, detail: e.detail })
+            .map(|e| AuditEntry {
+                seq: e.seq,
+                at: Timestamp(e.at),
+                actor: e.actor,
+                address: e.address,
+                action: e.action,
+                object: e.object,
+                detail: e.detail,
+            })
             .collect();
         let next = if more { items.last().map(|e| e.seq.to_string()) } else { None };
         Ok(AuditPage { entries: Page { items, next, total } })

@@ -98,9 +98,13 @@ pub(super) const AUDIT_INSERT: Sql = Sql::same(
 pub(super) const AUDIT_SET_HEAD: Sql = Sql::same("UPDATE audit_heads SET hash = $2 WHERE org_id = $1");
 pub(super) const AUDIT_HEAD: Sql = Sql::same("SELECT seq, hash FROM audit_heads WHERE org_id = $1");
 pub(super) const AUDIT_PAGE: Sql = Sql::same(
-    "SELECT seq, at, actor, address, action, object, detail FROM audit WHERE org_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3",
+    "SELECT seq, at, actor, address, action, object, detail FROM audit WHERE org_id = $1 AND seq < $2 AND ($3 = '' OR LOWER(actor) LIKE $3 ESCAPE '\\'
+     OR LOWER(action) LIKE $3 ESCAPE '\\' OR LOWER(object) LIKE $3 ESCAPE '\\' OR address LIKE $3 ESCAPE '\\') ORDER BY seq DESC LIMIT $4",
 );
-pub(super) const AUDIT_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM audit WHERE org_id = $1");
+pub(super) const AUDIT_COUNT: Sql = Sql::same(
+    "SELECT COUNT(*) FROM audit WHERE org_id = $1 AND (LOWER(actor) LIKE $2 ESCAPE '\\'
+     OR LOWER(action) LIKE $2 ESCAPE '\\' OR LOWER(object) LIKE $2 ESCAPE '\\' OR address LIKE $2 ESCAPE '\\')",
+);
 pub(super) const AUDIT_WALK: Sql = Sql::same(
     "SELECT seq, at, actor, address, action, object, detail, hash FROM audit WHERE org_id = $1 AND seq > $2 AND seq <= $3
      ORDER BY seq LIMIT 1000",

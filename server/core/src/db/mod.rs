@@ -20,3 +20,4 @@ pub(crate) use dynamic::{Value, select};
 pub use open::{Db, EngineKind, Location, Read, Store, Tx};
 pub(crate) use query::{exec, row, rows};
 pub use sql::{Conn, Engine, Error, Sql};
+pub(crate) use sql::{containing, literal};

@@ -88,3 +88,18 @@ impl Error {
         matches!(self, Self::Driver(sqlx::Error::Database(d)) if d.is_unique_violation())
     }
 }
+
+/// A text's own signs taken literally in a `LIKE` whose escape is the backslash.
+pub(crate) fn literal(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+/// What is looked for is at most this long; engines refuse patterns of many thousand bytes.
+const LONGEST: usize = 200;
+
+/// The pattern of what contains this text, ASCII letters in either case, for a column within `LOWER`, which knows no others in either engine;
+/// empty for an empty text.
+pub(crate) fn containing(text: &str) -> String {
+    let text: String = text.trim().chars().take(LONGEST).collect::<String>().to_ascii_lowercase();
+    if text.is_empty() { text } else { format!("%{}%", literal(&text)) }
+}

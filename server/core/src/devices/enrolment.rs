@@ -59,13 +59,14 @@ pub struct Over<'a> {
 }
 
 /// What an attempt may become once token and CSR were read.
+#[derive(Clone)]
 pub(super) struct Admission {
     pub(super) org: OrgId,
     /// None for a device that asks without one.
     pub(super) token: Option<EnrolmentTokenId>,
     pub(super) label: String,
-    exact: bool,
-    tags: Vec<String>,
+    pub(super) exact: bool,
+    pub(super) tags: Vec<String>,
     pub(super) device_id: DeviceId,
     pub(super) device_type: String,
     pub(super) hardware: String,
@@ -176,7 +177,9 @@ impl Devices {
     /// A device that has nothing but its key asks to join (E-6); only where the organization lets it.
     async fn without_token(&self, attempt: &Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<Enrolled, Error> {
         let org = over.open.ok_or(Error::BadToken)?;
-        if !self.open_enrolment(org).await? {
+        // Closed again, it still answers those that asked while it was open; to strangers it is as if it had never been.
+        let (open, asked) = self.askable(org, now).await?;
+        if !open && !asked {
             return Err(Error::NoToken);
         }
         let (device_id, csr) = named(attempt.request, over)?;
@@ -193,7 +196,8 @@ impl Devices {
             csr,
             address: attempt.address.to_owned(),
         };
-        let certificate = self.by_approval(&admission, Standing::Usable, now).await?;
+        let standing = if open { Standing::Usable } else { Standing::Spent };
+        let certificate = self.by_approval(&admission, standing, now).await?;
         self.answer(&admission, &certificate, now).await
     }
 

@@ -1,7 +1,7 @@
 //! Pure: a selector as SQL over `devices d`, every value bound. Holds no statement of its own.
 
 use super::selector::{Field, Selector};
-use crate::db::Value;
+use crate::db::{Value, literal};
 
 /// A `WHERE` condition and the values of its `$n`.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl Filter {
             Selector::Not(part) => format!("(NOT {})", self.condition(part)),
             Selector::Word(word) if word.contains('*') => format!("({})", self.is(&Field::Id, word)),
             Selector::Word(word) => {
-                let pattern = self.bind(Value::Text(format!("%{}%", escaped(&word.to_lowercase()))));
+                let pattern = self.bind(Value::Text(format!("%{}%", literal(&word.to_lowercase()))));
                 format!("(d.device_id_lower LIKE {pattern} ESCAPE '\\')")
             }
             Selector::Sequence(how, n) => {
@@ -76,7 +76,7 @@ impl Filter {
 
     fn compare(&mut self, column: &str, value: &str) -> String {
         if value.contains('*') {
-            let pattern: Vec<String> = value.split('*').map(escaped).collect();
+            let pattern: Vec<String> = value.split('*').map(literal).collect();
             let pattern = self.bind(Value::Text(pattern.join("%")));
             format!("{column} LIKE {pattern} ESCAPE '\\'")
         } else {
@@ -84,11 +84,6 @@ impl Filter {
             format!("{column} = {value}")
         }
     }
-}
-
-/// LIKE's own signs taken literally.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 /// Whether a selector asks for a state itself; lists leave out decommissioned devices unless one does.

@@ -12,7 +12,7 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use wire::{
     Timestamp,
     devices::{DeviceQuery, DeviceRow, DeviceSort, DevicesPage},
@@ -177,9 +177,9 @@ impl Devices {
         let facets = Facets {
             types: rows!(on, (String, i64), store::TYPES, org.as_str())?.into_iter().map(|r| r.0).filter(|t| !t.is_empty()).collect(),
             tags: rows!(on, (String,), store::ALL_TAGS, org.as_str())?.into_iter().map(|r| r.0).collect(),
-            versions: rows!(on, (String, i64), store::VERSIONS, org.as_str())?
+            versions: rows!(on, (String, String, i64), store::VERSIONS, org.as_str())?
                 .into_iter()
-                .map(|(version, devices)| VersionShare { version, devices })
+                .map(|(device_type, version, devices)| VersionShare { device_type, version, devices })
                 .collect(),
             fleet: row!(on, (i64,), store::FLEET_SIZE, org.as_str())?.map_or(0, |r| r.0),
         };
@@ -200,7 +200,15 @@ impl Devices {
             devices,
             types: facets.types,
             tags: facets.tags,
-            versions: facets.versions.into_iter().map(|v| v.version).filter(|v| !v.is_empty()).collect(),
+            // Two types may have a version of the same name; to the filter it is one.
+            versions: facets
+                .versions
+                .into_iter()
+                .map(|v| v.version)
+                .filter(|v| !v.is_empty())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
             selector_error,
             fleet: facets.fleet,
             may_enrol: allowed(actor, Act::Enrol),
@@ -222,7 +230,7 @@ impl Devices {
         Ok(self.facets(&mut self.db.read().await?, org).await?.fleet)
     }
 
-    /// How many devices run each version, most first.
+    /// How many devices of each type run each version, most first.
     pub(crate) async fn versions(&self, org: &OrgId) -> Result<Vec<VersionShare>, Error> {
         Ok(self.facets(&mut self.db.read().await?, org).await?.versions)
     }

@@ -5,6 +5,7 @@ use super::{DeviceNo, Devices, Error, store};
 use crate::{
     bus::{Bus, Event},
     db::{Db, Tx, exec, rows},
+    text::unseen,
 };
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -128,9 +129,9 @@ pub(super) fn facts(attributes: &BTreeMap<String, String>) -> BTreeMap<String, S
     said.filter(|(name, _)| !name.is_empty()).collect()
 }
 
-/// A device's word as we keep it: without control characters, at most [`wire::device::MAX_ATTRIBUTE`] bytes.
+/// A device's word as we keep it: without characters that control or reorder what is shown, at most [`wire::device::MAX_ATTRIBUTE`] bytes.
 pub(super) fn clean(word: &str) -> String {
-    let mut kept: String = word.chars().filter(|c| !c.is_control()).collect();
+    let mut kept: String = word.chars().filter(|c| !unseen(*c)).collect();
     while kept.len() > wire::device::MAX_ATTRIBUTE {
         kept.pop();
     }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     access::{Act, Actor, Who, audit, may},
     bus::Event,
-    db::{exec, row, rows},
+    db::{Tx, exec, row, rows},
 };
 use serde_json::json;
 use wire::{
@@ -20,7 +20,7 @@ use wire::{
     states::DeviceState,
 };
 
-/// Most requests of an organization that wait at once.
+/// Most requests without a token that wait at once in an organization; those with one are bounded by the token's uses.
 const MOST: i64 = 1000;
 /// How long a request waits, and how long an approved one may be collected.
 const LIFE_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -71,6 +71,16 @@ impl RequestRow {
     }
 }
 
+/// Refuses a name that a device has, in whatever state: a request never replaces one (E-6).
+async fn name_is_free(tx: &mut Tx, org: &OrgId, device_id: &str) -> Result<(), Error> {
+    let held = row!(tx, (i64, String, String), store::BY_ID, org.as_str(), device_id.to_lowercase())?;
+    let Some((_, device_id, state)) = held else { return Ok(()) };
+    Err(match state.parse().map_err(crate::db::Error::corrupt)? {
+        DeviceState::Suspended | DeviceState::Decommissioned => Error::NotActive(device_id),
+        DeviceState::Preregistered | DeviceState::Pending | DeviceState::Active => Error::Exists(device_id),
+    })
+}
+
 impl Devices {
     /// What becomes of an attempt that needs a person's word.
     pub(super) async fn by_approval(&self, a: &Admission, standing: Standing, now: Timestamp) -> Result<CertificateId, Error> {
@@ -84,7 +94,11 @@ impl Devices {
             now.0
         )?;
         let Some(request) = found else {
-            return if standing == Standing::Usable { self.ask_a_person(a, now).await } else { Err(Error::BadToken) };
+            return match standing {
+                Standing::Usable => self.ask_a_person(a, now).await,
+                _ if a.token.is_none() => Err(Error::NoToken),
+                _ => Err(Error::BadToken),
+            };
         };
         // A request has taken its use of the token; a revoked token takes what it asked for with it.
         if standing == Standing::Revoked && request.state != "enrolled" {
@@ -112,7 +126,8 @@ impl Devices {
 
     /// Writes a request down. It takes a use of its token now: a token for ten devices makes ten people's decisions, not a thousand.
     async fn ask_a_person(&self, a: &Admission, now: Timestamp) -> Result<CertificateId, Error> {
-        if !self.asks.take(&a.address, now) {
+        // Who has a token pays with its uses, not for what strangers ask from the same address.
+        if a.token.is_none() && !self.asks.take(&a.address, now) {
             return Err(Error::TooMany);
         }
         let mut tx = self.db.write().await?;
@@ -121,18 +136,11 @@ impl Devices {
         if a.token.is_none() && !open {
             return Err(Error::NoToken);
         }
-        let lower = a.device_id.as_str().to_lowercase();
-        if let Some((_, device_id, state)) = row!(&mut tx, (i64, String, String), store::BY_ID, a.org.as_str(), lower.as_str())? {
-            let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
-            match state {
-                DeviceState::Preregistered | DeviceState::Pending => {}
-                DeviceState::Active => return Err(Error::Exists(device_id)),
-                DeviceState::Suspended | DeviceState::Decommissioned => return Err(Error::NotActive(device_id)),
-            }
-        }
+        name_is_free(&mut tx, &a.org, a.device_id.as_str()).await?;
+        self.pki.may_have_key(&mut tx, &a.org, &a.csr).await?;
         exec!(&mut tx, store::REQUESTS_FORGET, a.org.as_str(), now.0)?;
         let waiting = row!(&mut tx, (i64,), store::REQUESTS_WAITING, a.org.as_str())?.map_or(0, |(n,)| n);
-        if waiting >= MOST {
+        if a.token.is_none() && waiting >= MOST {
             return Err(Error::QueueFull);
         }
         let id: EnrolmentRequestId = self.entropy.id(now);
@@ -179,9 +187,16 @@ impl Devices {
             // Collected at the same moment by the same device; its next question is answered with that certificate.
             return Err(Error::Pending);
         }
-        let (device, issued) = self.let_in(&mut tx, a, now).await?;
+        // What a person has seen is let in, not what the device says now.
+        let seen = Admission {
+            device_type: request.device_type.clone(),
+            hardware: request.hardware.clone(),
+            attributes: serde_json::from_str(&request.attributes).map_err(crate::db::Error::corrupt)?,
+            ..a.clone()
+        };
+        let (device, issued) = self.let_in(&mut tx, &seen, now).await?;
         exec!(&mut tx, store::REQUEST_GAVE, request.id.as_str(), issued.id.as_str())?;
-        self.finish(tx, a, device, issued, now).await
+        self.finish(tx, &seen, device, issued, now).await
     }
 
     /// Requests that wait, oldest first, at most 200.
@@ -213,11 +228,7 @@ impl Devices {
         let request = row!(&mut tx, RequestRow, store::REQUEST, actor.org.as_str(), id.as_str())?;
         let request = request.ok_or(Error::NotFound("waiting enrolment request"))?;
         if approved {
-            let lower = request.device_id.to_lowercase();
-            let held = row!(&mut tx, (i64, String, String), store::BY_ID, actor.org.as_str(), lower)?;
-            if let Some((_, device_id, _)) = held.filter(|(_, _, state)| !["preregistered", "pending"].contains(&state.as_str())) {
-                return Err(Error::Exists(device_id));
-            }
+            name_is_free(&mut tx, &actor.org, &request.device_id).await?;
         }
         let detail =
             json!({ "device_id": request.device_id, "code": code(&request.spki_sha256), "spki_sha256": hex::encode(&request.spki_sha256) });
@@ -227,10 +238,9 @@ impl Devices {
         Ok(())
     }
 
-    /// Whether devices without a token may ask to join.
-    pub async fn open_enrolment(&self, org: &OrgId) -> Result<bool, Error> {
-        let found = row!(&mut self.db.read().await?, (bool,), store::ORG_OPEN, org.as_str())?;
-        Ok(found.is_some_and(|(open,)| open))
+    /// Whether devices without a token may ask to join, and whether any has asked whose request has not ended.
+    pub(super) async fn askable(&self, org: &OrgId, now: Timestamp) -> Result<(bool, bool), Error> {
+        Ok(row!(&mut self.db.read().await?, (bool, bool), store::ORG_ASKABLE, org.as_str(), now.0)?.unwrap_or_default())
     }
 
     /// Lets devices without a token ask to join, or no longer; requests that wait stay.

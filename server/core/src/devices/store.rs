@@ -43,24 +43,22 @@ pub(super) const REQUEST_INSERT: Sql = Sql::same(
                                      state, asked_at, expires_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'pending', $12, $13) ON CONFLICT (org_id, token_id, spki_sha256) DO NOTHING",
 );
-pub(super) const REQUEST_OF: Sql = Sql::same(
-    "SELECT r.id, r.spki_sha256, r.csr_sha256, r.device_id, r.device_type, r.hardware, r.attributes, r.key_alg, COALESCE(t.label, '') AS token,
+macro_rules! request {
+    ($which:literal) => {
+        Sql::same(concat!(
+            "SELECT r.id, r.spki_sha256, r.csr_sha256, r.device_id, r.device_type, r.hardware, r.attributes, r.key_alg, COALESCE(t.label, '') AS token,
             r.address, r.state, r.asked_at, r.expires_at, r.certificate_id, r.issued_at
-     FROM enrolment_requests r LEFT JOIN enrolment_tokens t ON t.id = r.token_id
-     WHERE r.org_id = $1 AND r.token_id = $2 AND r.spki_sha256 = $3 AND r.expires_at > $4",
-);
-pub(super) const REQUEST: Sql = Sql::same(
-    "SELECT r.id, r.spki_sha256, r.csr_sha256, r.device_id, r.device_type, r.hardware, r.attributes, r.key_alg, COALESCE(t.label, '') AS token,
-            r.address, r.state, r.asked_at, r.expires_at, r.certificate_id, r.issued_at
-     FROM enrolment_requests r LEFT JOIN enrolment_tokens t ON t.id = r.token_id WHERE r.org_id = $1 AND r.id = $2",
-);
-pub(super) const REQUESTS: Sql = Sql::same(
-    "SELECT r.id, r.spki_sha256, r.csr_sha256, r.device_id, r.device_type, r.hardware, r.attributes, r.key_alg, COALESCE(t.label, '') AS token,
-            r.address, r.state, r.asked_at, r.expires_at, r.certificate_id, r.issued_at
-     FROM enrolment_requests r LEFT JOIN enrolment_tokens t ON t.id = r.token_id
-     WHERE r.org_id = $1 AND r.state = 'pending' AND r.expires_at > $2 ORDER BY r.asked_at, r.id LIMIT 200",
-);
-pub(super) const REQUESTS_WAITING: Sql = Sql::same("SELECT COUNT(*) FROM enrolment_requests WHERE org_id = $1 AND state = 'pending'");
+     FROM enrolment_requests r LEFT JOIN enrolment_tokens t ON t.id = r.token_id ",
+            $which
+        ))
+    };
+}
+pub(super) const REQUEST_OF: Sql = request!("WHERE r.org_id = $1 AND r.token_id = $2 AND r.spki_sha256 = $3 AND r.expires_at > $4");
+pub(super) const REQUEST: Sql = request!("WHERE r.org_id = $1 AND r.id = $2");
+pub(super) const REQUESTS: Sql =
+    request!("WHERE r.org_id = $1 AND r.state = 'pending' AND r.expires_at > $2 ORDER BY r.asked_at, r.id LIMIT 200");
+pub(super) const REQUESTS_WAITING: Sql =
+    Sql::same("SELECT COUNT(*) FROM enrolment_requests WHERE org_id = $1 AND state = 'pending' AND token_id = ''");
 pub(super) const REQUESTS_FORGET: Sql = Sql::same("DELETE FROM enrolment_requests WHERE org_id = $1 AND expires_at <= $2");
 pub(super) const REQUEST_DECIDE: Sql = Sql::same(
     "UPDATE enrolment_requests SET state = $3, decided_at = $4, decided_by = $5, expires_at = $6
@@ -70,8 +68,11 @@ pub(super) const REQUEST_TAKE: Sql = Sql::same(
     "UPDATE enrolment_requests SET state = 'enrolled', csr_sha256 = $2, issued_at = $3, expires_at = $4 WHERE id = $1 AND state = 'approved'",
 );
 pub(super) const REQUEST_GAVE: Sql = Sql::same("UPDATE enrolment_requests SET certificate_id = $2 WHERE id = $1");
-pub(super) const ORG_OPEN: Sql = Sql::same("SELECT open_enrolment FROM organizations WHERE id = $1");
-/// The same, held until the transaction ends: new requests of one organization come one after the other.
+pub(super) const ORG_ASKABLE: Sql = Sql::same(
+    "SELECT open_enrolment, EXISTS (SELECT 1 FROM enrolment_requests WHERE org_id = $1 AND token_id = '' AND expires_at > $2) \
+     FROM organizations WHERE id = $1",
+);
+/// Whether it is open, held until the transaction ends: new requests of one organization come one after the other.
 pub(super) const ORG_HELD: Sql = Sql::split(
     "SELECT open_enrolment FROM organizations WHERE id = $1",
     "SELECT open_enrolment FROM organizations WHERE id = $1 FOR NO KEY UPDATE",
@@ -133,7 +134,8 @@ pub(super) const TYPES: Sql = Sql::same(
     "SELECT device_type, COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY device_type ORDER BY 1 LIMIT 100",
 );
 pub(super) const VERSIONS: Sql = Sql::same(
-    "SELECT version, COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY version ORDER BY COUNT(*) DESC, version LIMIT 100",
+    "SELECT device_type, version, COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY device_type, version
+     ORDER BY COUNT(*) DESC, device_type, version LIMIT 100",
 );
 pub(super) const ALL_TAGS: Sql = Sql::same("SELECT DISTINCT tag FROM device_tags WHERE org_id = $1 ORDER BY tag LIMIT 100");
 pub(super) const COUNTS: Sql = Sql::same(
@@ -184,7 +186,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &REQUEST_DECIDE,
     &REQUEST_TAKE,
     &REQUEST_GAVE,
-    &ORG_OPEN,
+    &ORG_ASKABLE,
     &ORG_HELD,
     &ORG_SET_OPEN,
     &INSERT,

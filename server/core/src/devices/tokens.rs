@@ -9,7 +9,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
-    enrolment::{CreatedEnrolmentToken, EnrolmentPage, EnrolmentSettings, EnrolmentToken, NewEnrolmentToken},
+    enrolment::{CreatedEnrolmentToken, EnrolmentPage, EnrolmentSettings, EnrolmentToken, NewEnrolmentToken, agent_line},
     ids::EnrolmentTokenId,
 };
 
@@ -103,6 +103,9 @@ impl Devices {
         };
         let (label, pattern, device_type) =
             (line("label", &new.label, 100)?, line("pattern", &new.pattern, 64)?, line("device_type", &new.device_type, 64)?);
+        if !pattern.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-*".contains(&b)) {
+            return Err(Error::invalid("pattern", "A device id has letters, digits, '.', '_', ':' and '-'; * stands for any of them."));
+        }
         if label.is_empty() {
             return Err(Error::invalid("label", "Say what the token is for, so that others know whether it is still needed."));
         }
@@ -171,13 +174,8 @@ impl Devices {
 
     /// The line to paste on a device that joins with this token.
     pub fn enrolment_line(&self, token: &EnrolmentToken, secret: &str) -> String {
-        let named = if token.pattern.is_empty() || token.pattern.contains('*') { "\"$(hostname)\"" } else { token.pattern.as_str() };
-        let kind = if token.device_type.is_empty() { String::new() } else { format!(" --type {}", token.device_type) };
-        format!(
-            "agent run --enrol {} --token {secret} --root-fingerprint {} --device-id {named}{kind}",
-            self.urls.enrol,
-            self.pki.root_fingerprint(),
-        )
+        let named = Some(token.pattern.as_str()).filter(|id| !id.is_empty() && !id.contains('*'));
+        agent_line(&self.urls.enrol, &self.pki.root_fingerprint(), secret, named, &token.device_type)
     }
 
     /// Withdraws a token at once; devices it let in stay.
@@ -202,7 +200,7 @@ impl Devices {
             enrol_url: self.urls.enrol.clone(),
             root_fingerprint: self.pki.root_fingerprint(),
             requests: self.enrolment_requests(actor).await?,
-            settings: EnrolmentSettings { open: self.open_enrolment(&actor.org).await? },
+            settings: EnrolmentSettings { open: self.askable(&actor.org, self.clock.now()).await?.0 },
             may_approve: allowed(actor, Act::ApproveDevices),
             may_open: allowed(actor, Act::OpenEnrolment),
             may_edit: allowed(actor, Act::Enrol),

@@ -1,7 +1,14 @@
 //! Lists of revoked certificates (R-7, RFC 5280 §5): one full list an authority, numbered so that it never goes back, kept in the database and
 //! served from memory. Refuses to know how it is served.
 
-use super::{Error, Pki, authorities::Authority, csr::sha256, profile::Kind, statuses::Revocation, store};
+use super::{
+    Error, Pki,
+    authorities::Authority,
+    csr::sha256,
+    profile::{HOUR, Kind, instant, second},
+    statuses::Revocation,
+    store,
+};
 use crate::access::{Actor, audit};
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -14,7 +21,8 @@ use serde_json::json;
 use std::{collections::HashMap, sync::Arc};
 use wire::{Timestamp, ids::AuthorityId, states::AuthorityState};
 
-const HOUR: i64 = 3_600_000;
+/// How often a list is made while other instances publish theirs.
+const ATTEMPTS: usize = 8;
 
 /// For how long a list claims to hold. Half of it later the next one is published.
 const fn life(kind: Kind) -> i64 {
@@ -43,9 +51,17 @@ pub struct PublishedCrl {
 }
 
 impl PublishedCrl {
-    fn of(der: Vec<u8>, number: i64, this_update: Timestamp, next_update: Timestamp, trust_seq: i64) -> Self {
-        let next_issue = this_update.plus(next_update.since(this_update) / 2);
-        Self { tag: hex::encode(sha256(&der)), der: der.into(), number, this_update, next_update, next_issue, trust_seq }
+    fn of(list: store::CrlRecord) -> Self {
+        let (this_update, next_update) = (Timestamp(list.this_update), Timestamp(list.next_update));
+        Self {
+            tag: hex::encode(sha256(&list.der)),
+            der: list.der.into(),
+            number: list.number,
+            this_update,
+            next_update,
+            next_issue: this_update.plus(next_update.since(this_update) / 2),
+            trust_seq: list.trust_seq,
+        }
     }
 }
 
@@ -104,9 +120,9 @@ impl Pki {
         for (id, number) in store::crls(&mut on).await? {
             let id: AuthorityId = id.parse().map_err(crate::db::Error::corrupt)?;
             if self.crl(&id).is_none_or(|held| held.number < number)
-                && let Some(r) = store::crl(&mut on, &id).await?
+                && let Some(list) = store::crl(&mut on, &id).await?
             {
-                self.hold(&id, PublishedCrl::of(r.der, r.number, Timestamp(r.this_update), Timestamp(r.next_update), r.trust_seq));
+                self.hold(&id, PublishedCrl::of(list));
             }
         }
         Ok(())
@@ -119,48 +135,78 @@ impl Pki {
         }
     }
 
-    pub(super) async fn publish_list(&self, authority: &Authority) -> Result<(), Error> {
-        let signer = authority.signer()?;
+    /// Publishes the authority's list anew. Reading, building and signing hold nobody up: the list is put in the place of the one it was made
+    /// after, and made again when another instance's is there by then.
+    pub(super) async fn publish_list(&self, authority: &Arc<Authority>) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            if self.publish_after_the_last(authority).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Build("other instances publish faster".to_owned()))
+    }
+
+    async fn publish_after_the_last(&self, authority: &Arc<Authority>) -> Result<bool, Error> {
         let now = second(self.clock.now());
         let until = now.plus(life(authority.kind));
+        let mut on = self.db.read().await?;
+        let (before, last) = store::crl_before(&mut on, &authority.id).await?;
+        // At least the seconds since 1970, so that it goes on after a backup was restored.
+        let number = (before + 1).max(now.0 / 1000);
+        // The trust clock first: every change up to it can be seen by the statements after it.
+        let seq = store::trust_seq(&mut on).await?;
+        let revoked = store::revoked(&mut on, &authority.id, last).await?;
+        let ended = store::ended_under(&mut on, &authority.id, last).await?;
+        drop(on);
+        let count = revoked.len() + ended.len();
+        let signer = Arc::clone(authority);
+        let made = tokio::task::spawn_blocking(move || sign(&signer, (now, until), number, &revoked, &ended)).await;
+        let der = made.map_err(|e| Error::Build(e.to_string()))??;
+
         let mut tx = self.db.write().await?;
-        // The row's lock comes first: whoever publishes next has a greater number and sees at least as much.
-        let (number, before, _) = store::next_crl(&mut tx, &authority.id, &authority.org, now.0 / 1000).await?;
-        let seq = store::trust_seq(&mut tx).await?;
-        let mut entries: Vec<RevokedCertParams> = store::revoked(&mut tx, &authority.id, before)
-            .await?
-            .iter()
-            .map(|r| entry(&r.serial, Revocation::of(&r.reason, r.revoked_at)))
-            .collect::<Result<_, _>>()?;
-        // Authorities that this one has signed.
-        for (serial, state, at) in store::ended_under(&mut tx, &authority.id, before).await? {
-            let reason = if state == AuthorityState::Compromised.as_str() { CA_COMPROMISE } else { SUPERSEDED };
-            entries.push(entry(&serial, Revocation { at: Timestamp(at), reason })?);
+        let list = store::CrlRecord { number, this_update: now.0, next_update: until.0, trust_seq: seq, der };
+        if !store::put_crl(&mut tx, &authority.id, &authority.org, &list, before).await? {
+            return Ok(false);
         }
-        let count = entries.len();
-        let params = CertificateRevocationListParams {
-            this_update: instant(now)?,
-            next_update: instant(until)?,
-            crl_number: SerialNumber::from_slice(&number.to_be_bytes()),
-            // Without one for the root: it is in none of its own certificate, and a client that checks that one too would find another list's scope.
-            issuing_distribution_point: authority
-                .publication()
-                .filter(|_| authority.kind != Kind::Root)
-                .map(|at| CrlIssuingDistributionPoint { distribution_point: CrlDistributionPoint { uris: vec![at.crl()] }, scope: None }),
-            revoked_certs: entries,
-            // The builder would make one of its own (P-9).
-            key_identifier_method: KeyIdMethod::PreSpecified(authority.ski.clone()),
-        };
-        let der = params.signed_by(signer)?.der().to_vec();
-        store::set_crl(&mut tx, &authority.id, now, until, seq, &der).await?;
-        let detail = json!({ "number": number, "entries": count, "until": until, "sha256": hex::encode(sha256(&der)) });
+        let detail = json!({ "number": number, "entries": count, "until": until, "sha256": hex::encode(sha256(&list.der)) });
         audit::append(&mut tx, &Actor::system(authority.org.clone()), self.clock.now(), "crl.publish", authority.id.as_str(), &detail)
             .await?;
         tx.commit().await?;
         tracing::info!(authority = %authority.id, number, entries = count, "list of revoked certificates published");
-        self.hold(&authority.id, PublishedCrl::of(der, number, now, until, seq));
-        Ok(())
+        self.hold(&authority.id, PublishedCrl::of(list));
+        Ok(true)
     }
+}
+
+/// The list as it is signed, DER.
+fn sign(
+    authority: &Authority,
+    (now, until): (Timestamp, Timestamp),
+    number: i64,
+    revoked: &[store::RevokedRecord],
+    ended: &[(Vec<u8>, String, i64)],
+) -> Result<Vec<u8>, Error> {
+    let mut entries =
+        revoked.iter().map(|r| entry(&r.serial, Revocation::of(&r.reason, r.revoked_at))).collect::<Result<Vec<RevokedCertParams>, _>>()?;
+    // Authorities that this one has signed.
+    for (serial, state, at) in ended {
+        let reason = if state == AuthorityState::Compromised.as_str() { CA_COMPROMISE } else { SUPERSEDED };
+        entries.push(entry(serial, Revocation { at: Timestamp(*at), reason })?);
+    }
+    let params = CertificateRevocationListParams {
+        this_update: instant(now)?,
+        next_update: instant(until)?,
+        crl_number: SerialNumber::from_slice(&number.to_be_bytes()),
+        // Without one for the root: it is in none of its own certificate, and a client that checks that one too would find another list's scope.
+        issuing_distribution_point: authority
+            .publication()
+            .filter(|_| authority.kind != Kind::Root)
+            .map(|at| CrlIssuingDistributionPoint { distribution_point: CrlDistributionPoint { uris: vec![at.crl()] }, scope: None }),
+        revoked_certs: entries,
+        // The builder would make one of its own (P-9).
+        key_identifier_method: KeyIdMethod::PreSpecified(authority.ski.clone()),
+    };
+    Ok(params.signed_by(authority.signer()?)?.der().to_vec())
 }
 
 // CRLReason, RFC 5280 §5.3.1.
@@ -170,14 +216,6 @@ const SUPERSEDED: u8 = 4;
 /// Whether anybody can still ask for the authority's list. Who is given up as compromised says nothing any more.
 fn publishes(authority: &Authority, now: Timestamp) -> bool {
     authority.state != AuthorityState::Compromised && now < authority.not_after && authority.signer().is_ok()
-}
-
-const fn second(t: Timestamp) -> Timestamp {
-    Timestamp(t.0.div_euclid(1000) * 1000)
-}
-
-fn instant(t: Timestamp) -> Result<time::OffsetDateTime, rcgen::Error> {
-    time::OffsetDateTime::from_unix_timestamp(t.0.div_euclid(1000)).map_err(|_| rcgen::Error::Time)
 }
 
 fn entry(serial: &[u8], revocation: Revocation) -> Result<RevokedCertParams, Error> {

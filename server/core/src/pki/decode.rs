@@ -2,6 +2,7 @@
 //! (attack list 24).
 
 use super::csr::sha256;
+use crate::text::unseen;
 use wire::pki::DecodedCertificate;
 use x509_parser::{
     certificate::X509Certificate,
@@ -82,12 +83,11 @@ fn signature(oid: &str) -> &str {
     }
 }
 
-/// The text with control characters, and those that turn the direction of what follows, written as escapes.
+/// The text with what is not seen written as escapes.
 fn escaped(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || turns(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+        if unseen(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
     }
     out
 }

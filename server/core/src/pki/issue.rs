@@ -4,7 +4,7 @@
 use super::{
     Csr, Error, Pki, authorities,
     authorities::Authority,
-    csr::{CsrError, sha256},
+    csr::{CsrError, KeyAlg, sha256},
     profile::{self, Kind, Subject, Validity},
     store,
     trust::{DevicePeer, Fingerprint},
@@ -97,6 +97,20 @@ pub(super) struct Leaf {
     pub fingerprint: Fingerprint,
 }
 
+/// No device's number.
+const NOBODY: i64 = -1;
+
+/// Refuses a key that another device, an authority or a past compromise owns, and an issuer that has ended.
+async fn key_is_free(tx: &mut Tx, csr: &Csr, device: i64, issuer: &Authority) -> Result<(), Error> {
+    Err(match store::key_user(tx, &csr.spki_sha256, device, &issuer.id).await?.as_deref() {
+        None => return Ok(()),
+        Some("ended") => Error::NoAuthority(issuer.kind.as_str()),
+        Some("authority") => Error::KeyInUse("by an authority"),
+        Some("blocked") => Error::KeyInUse("blocked after a compromise"),
+        Some(_) => Error::KeyInUse("by another device"),
+    })
+}
+
 impl Pki {
     /// Signs a certificate for a device inside the caller's transaction. Refuses a key that another device, an authority or a past compromise
     /// owns, names other than the device's own, and an authority that is about to end.
@@ -113,13 +127,8 @@ impl Pki {
         // Two enrolments with one key ask one after the other.
         let trust_seq = store::next_trust(tx).await?;
         let key = SubjectPublicKeyInfo::from_der(&new.csr.spki).map_err(|_| CsrError::WeakKey("its encoding is not supported"))?;
-        if let Some(who) = store::key_user(tx, &new.csr.spki_sha256, new.device).await? {
-            return Err(Error::KeyInUse(match who.as_str() {
-                "authority" => "by an authority",
-                "blocked" => "blocked after a compromise",
-                _ => "by another device",
-            }));
-        }
+        // The issuer is from memory; what another process did to it meanwhile is asked together with the key.
+        key_is_free(tx, new.csr, new.device, issuer).await?;
         let order = Order {
             kind: Kind::Device,
             device: Some(new.device),
@@ -144,6 +153,40 @@ impl Pki {
             device: new.device,
             device_id: new.device_id.clone(),
         })
+    }
+
+    /// Whether a key may become that of a device that is not in the fleet yet. Asked before a person is asked.
+    pub(crate) async fn may_have_key(&self, tx: &mut Tx, org: &OrgId, csr: &Csr) -> Result<(), Error> {
+        let all = self.authorities.load_full();
+        key_is_free(tx, csr, NOBODY, authorities::active(&all, org, Kind::DeviceAuthority)?).await
+    }
+
+    /// A leaf of our own for a key that stays in memory: in a transaction by itself, with the instant from which a new one should be made.
+    pub(super) async fn own_leaf(
+        &self,
+        issuer: &Arc<Authority>,
+        kind: Kind,
+        key: &impl PublicKeyData,
+        subject: &Subject,
+        purpose: &str,
+    ) -> Result<(Leaf, Timestamp), Error> {
+        let mut tx = self.db.write().await?;
+        let order = Order {
+            kind,
+            device: None,
+            subject,
+            shown: &subject.common_name,
+            key_alg: &KeyAlg::P256.to_string(),
+            csr_sha256: &[],
+            enrolled_by: purpose,
+            replaces: None,
+            trust_seq: store::next_trust(&mut tx).await?,
+        };
+        let leaf = self.issue(&mut tx, issuer, key, &order).await?;
+        tx.commit().await?;
+        let life = leaf.validity.until.since(leaf.validity.from);
+        let renew_at = leaf.validity.from.plus(life / 3 * 2);
+        Ok((leaf, renew_at))
     }
 
     /// Serial, row, signature, row again, audit.

@@ -2,10 +2,7 @@
 
 use super::{
     Error, Pki, authorities,
-    csr::KeyAlg,
-    issue::Order,
     profile::{Kind, Subject},
-    store,
 };
 use rcgen::KeyPair;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -19,7 +16,7 @@ pub struct ServerIdentity {
     /// PKCS#8.
     pub key: PrivateKeyDer<'static>,
     /// Who issued the leaf.
-    issuer: AuthorityId,
+    pub(super) issuer: AuthorityId,
     /// End of the leaf.
     pub not_after: Timestamp,
     renew_at: Timestamp,
@@ -48,28 +45,14 @@ impl Pki {
         }
         let pair = KeyPair::generate()?;
         let subject = Subject::server(&issuer.slug, &self.hostnames)?;
-        let mut tx = self.db.write().await?;
-        let order = Order {
-            kind: Kind::Server,
-            device: None,
-            subject: &subject,
-            shown: &subject.common_name,
-            key_alg: &KeyAlg::P256.to_string(),
-            csr_sha256: &[],
-            enrolled_by: "listener",
-            replaces: None,
-            trust_seq: store::next_trust(&mut tx).await?,
-        };
-        let leaf = self.issue(&mut tx, issuer, &pair, &order).await?;
-        tx.commit().await?;
+        let (leaf, renew_at) = self.own_leaf(issuer, Kind::Server, &pair, &subject, "listener").await?;
         let chain = std::iter::once(CertificateDer::from(leaf.der)).chain(authorities::chain(&all, &issuer.id)).collect();
-        let life = leaf.validity.until.since(leaf.validity.from);
         self.identity.store(Some(Arc::new(ServerIdentity {
             chain,
             key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der())),
             issuer: issuer.id.clone(),
             not_after: leaf.validity.until,
-            renew_at: leaf.validity.from.plus(life / 3 * 2),
+            renew_at,
         })));
         tracing::info!(names = ?self.hostnames, until = %leaf.validity.until, "listener certificate issued");
         Ok(())

@@ -77,6 +77,7 @@ pub struct Pki {
     hostnames: Vec<String>,
     base_url: String,
     authorities: ArcSwap<authorities::Authorities>,
+    reloading: tokio::sync::Mutex<()>,
     identity: ArcSwapOption<ServerIdentity>,
     trust: TrustHandle,
     statuses: statuses::Statuses,
@@ -108,6 +109,7 @@ impl Pki {
             hostnames: settings.device_hostnames,
             base_url: settings.crl_base_url.unwrap_or_default().trim_end_matches('/').to_owned(),
             authorities: ArcSwap::default(),
+            reloading: tokio::sync::Mutex::default(),
             identity: ArcSwapOption::empty(),
             trust,
             statuses: statuses::Statuses::default(),
@@ -127,9 +129,13 @@ impl Pki {
 
     /// Reads authorities and changed certificates again; connections that are no longer allowed learn of it at once.
     pub async fn reload(&self) -> Result<(), Error> {
-        let all = self.forge().open(&self.authorities.load()).await?;
-        self.trust.set_authorities(&all);
-        self.authorities.store(Arc::new(all));
+        {
+            // One after the other: what was read before a change must not be stored after it.
+            let _turn = self.reloading.lock().await;
+            let all = self.forge().open(&self.authorities.load()).await?;
+            self.trust.set_authorities(&all);
+            self.authorities.store(Arc::new(all));
+        }
         self.trust.reload(&self.db, &self.trust_domain).await?;
         self.statuses.reload(&self.db, &*self.clock).await
     }

@@ -12,7 +12,7 @@ use wire::{Timestamp, ids::DeviceId};
 /// Stored with every certificate; raised when this file changes what it makes (P-12).
 pub const VERSION: i64 = 1;
 
-const HOUR: i64 = 3_600_000;
+pub(super) const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
 /// A device whose clock is this far behind still accepts a fresh certificate (P-6).
@@ -90,9 +90,18 @@ pub struct Validity {
     pub until: Timestamp,
 }
 
+/// Down to the whole second, which is all that X.509 can say.
+pub(super) const fn second(t: Timestamp) -> Timestamp {
+    Timestamp(t.0.div_euclid(1000) * 1000)
+}
+
+/// The same as the builder wants it.
+pub(super) fn instant(t: Timestamp) -> Result<time::OffsetDateTime, rcgen::Error> {
+    time::OffsetDateTime::from_unix_timestamp(t.0.div_euclid(1000)).map_err(|_| rcgen::Error::Time)
+}
+
 /// The validity of a certificate made now under an issuer that ends then; none when less than [`SHORTEST`] would remain (P-6).
 pub fn validity(kind: Kind, now: Timestamp, issuer_ends: Option<Timestamp>) -> Option<Validity> {
-    let second = |t: Timestamp| Timestamp(t.0.div_euclid(1000) * 1000);
     let until = issuer_ends.map_or(now.plus(kind.life()), |end| now.plus(kind.life()).min(end));
     let (from, until) = (second(now.plus(-BACKDATE)), second(until));
     (until.since(now) >= SHORTEST).then_some(Validity { from, until })
@@ -197,7 +206,6 @@ pub fn parameters(
     validity: Validity,
     published: Option<Publication<'_>>,
 ) -> Result<CertificateParams, rcgen::Error> {
-    let instant = |t: Timestamp| time::OffsetDateTime::from_unix_timestamp(t.0.div_euclid(1000)).map_err(|_| rcgen::Error::Time);
     let mut name = DistinguishedName::new();
     name.push(DnType::OrganizationName, subject.organization.as_str());
     name.push(DnType::CommonName, subject.common_name.as_str());

@@ -3,7 +3,7 @@
 use super::{Error, Pki, authorities, csr::sha256, decode::decode, profile::Kind, store};
 use crate::{
     access::{Act, Actor, allowed, may},
-    db::Conn,
+    db::{Conn, containing},
 };
 use std::sync::Arc;
 use wire::{
@@ -135,7 +135,7 @@ fn window(query: &CertificateQuery, now: Timestamp) -> (i64, i64, bool) {
 
 /// What is looked for.
 struct Sought {
-    /// Pattern of device ids, escaped by `#`.
+    /// Pattern of device ids.
     like: String,
     /// The range that begins with the hex digits given.
     hex: (Vec<u8>, Vec<u8>),
@@ -143,32 +143,22 @@ struct Sought {
 
 impl Sought {
     fn of(q: &str) -> Self {
-        let q = q.trim().to_lowercase();
-        if q.is_empty() {
-            return Self { like: String::new(), hex: (Vec::new(), Vec::new()) };
-        }
-        let mut like = String::from("%");
-        for c in q.chars().take(200) {
-            if matches!(c, '%' | '_' | '#') {
-                like.push('#');
-            }
-            like.push(c);
-        }
-        like.push('%');
         // Fewer than four digits are a part of a name; colons stand between octets where people copy serial numbers from.
-        let digits: String = q.chars().filter(|c| *c != ':').collect();
+        let digits: String = q.trim().chars().filter(|c| *c != ':').collect();
         let from = hex::decode(digits.get(..digits.len() / 2 * 2).unwrap_or_default()).ok().filter(|octets| octets.len() >= 2);
         let hex = from.map_or_else(Default::default, |from| {
             let mut until = from.clone();
             while until.last() == Some(&0xff) {
                 until.pop();
             }
-            if let Some(last) = until.last_mut() {
-                *last += 1;
+            match until.last_mut() {
+                Some(last) => *last += 1,
+                // Nothing but ones: everything from there on.
+                None => until = vec![0xff; 33],
             }
             (from, until)
         });
-        Self { like, hex }
+        Self { like: containing(q), hex }
     }
 }
 

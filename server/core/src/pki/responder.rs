@@ -4,12 +4,9 @@
 use super::{
     Error, Pki,
     authorities::Authority,
-    csr::KeyAlg,
-    issue::Order,
     ocsp::{self, CertId, Said, Status},
     profile::{Kind, Subject},
     statuses::Standing,
-    store,
 };
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -103,7 +100,8 @@ impl Pki {
     pub async fn renew_responders(&self) -> Result<(), Error> {
         let now = self.clock.now();
         let all = self.authorities.load_full();
-        for issuer in all.iter().filter(|a| answers_for(a) && a.signer().is_ok()) {
+        let mut failed = None;
+        for issuer in all.iter().filter(|a| answers_for(a) && now < a.not_after && a.signer().is_ok()) {
             if self.responder.signers.read().get(&issuer.id).is_some_and(|s| now < s.renew_at) {
                 continue;
             }
@@ -111,32 +109,22 @@ impl Pki {
                 Ok(()) => {}
                 // It ends within the hour, and with it everything there is to ask about.
                 Err(Error::AuthorityExpiring) => tracing::warn!(authority = %issuer.id, "no OCSP signer: the authority is about to end"),
-                Err(error) => return Err(error),
+                // One authority's trouble is not another's.
+                Err(error) => {
+                    tracing::error!(authority = %issuer.id, %error, "an OCSP signer could not be made");
+                    failed = Some(error);
+                }
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn make_signer(&self, issuer: &Arc<Authority>) -> Result<(), Error> {
         let key = KeyPair::generate()?;
         let name = issuer.subject.rsplit_once("CN=").map_or(issuer.subject.as_str(), |(_, cn)| cn);
         let subject = Subject::responder(&issuer.slug, name);
-        let mut tx = self.db.write().await?;
-        let order = Order {
-            kind: Kind::OcspSigner,
-            device: None,
-            subject: &subject,
-            shown: &subject.common_name,
-            key_alg: &KeyAlg::P256.to_string(),
-            csr_sha256: &[],
-            enrolled_by: "OCSP responder",
-            replaces: None,
-            trust_seq: store::next_trust(&mut tx).await?,
-        };
-        let leaf = self.issue(&mut tx, issuer, &key, &order).await?;
-        tx.commit().await?;
-        let life = leaf.validity.until.since(leaf.validity.from);
-        let signer = Signer { key, der: leaf.der, renew_at: leaf.validity.from.plus(life / 3 * 2), not_after: leaf.validity.until };
+        let (leaf, renew_at) = self.own_leaf(issuer, Kind::OcspSigner, &key, &subject, "OCSP responder").await?;
+        let signer = Signer { key, der: leaf.der, renew_at, not_after: leaf.validity.until };
         self.responder.signers.write().insert(issuer.id.clone(), Arc::new(signer));
         Ok(())
     }

@@ -82,8 +82,9 @@ impl Statuses {
                 };
                 let of = given.entry(issuer).or_default();
                 let before = of.serials.insert(r.serial, Entry { standing, ends: Timestamp(r.not_after) });
-                // A suspended device touches its revoked certificates too; only news makes the list out of date.
-                if standing != Standing::Good && before.is_none_or(|b| b.standing != standing) {
+                // A suspended device touches its revoked certificates too; only news makes the list out of date. What a successor in use has
+                // replaced is no news: it is in the next list that is due.
+                if r.state == "revoked" && before.is_none_or(|b| b.standing != standing) {
                     of.revoked_seq = of.revoked_seq.max(r.trust_seq);
                 }
             }

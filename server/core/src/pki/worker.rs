@@ -34,7 +34,7 @@ impl Pki {
             let outcome = tokio::select! {
                 event = events.recv() => match event {
                     Ok(Event::Trust) | Err(RecvError::Lagged(_)) => self.reload().await,
-                    Ok(_) => Ok(()),
+                    Ok(_) => continue,
                     // The bus ends with the process.
                     Err(RecvError::Closed) => return,
                 },
@@ -69,13 +69,16 @@ impl Pki {
         self.settle().await?;
         self.trust.forget_ended();
         self.statuses.forget_ended(self.clock.now());
-        self.publish().await?;
-        self.renew_identity().await
+        // Each of them matters by itself: the listeners' certificate must not wait for somebody's list.
+        let published = self.publish().await;
+        self.renew_identity().await?;
+        published
     }
 
     /// Whatever others are to be told by now: lists of revoked certificates, and who answers for them.
     pub async fn publish(&self) -> Result<(), super::Error> {
-        self.renew_responders().await?;
-        self.publish_due().await
+        let renewed = self.renew_responders().await;
+        self.publish_due().await?;
+        renewed
     }
 }

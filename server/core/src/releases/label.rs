@@ -1,5 +1,7 @@
 //! Pure: what a name may be. A name is shown and compared, it never becomes a path (pki.md A-29) and never moves a cursor.
 
+use crate::text::unseen;
+
 /// Most bytes of a file's name.
 pub const MAX_FILE_NAME: usize = 200;
 /// Most bytes of a device type, a version, a hardware revision.
@@ -59,10 +61,7 @@ pub fn prose(text: &str, max: usize) -> Result<(), String> {
 
 /// No character that controls a terminal or hides or reorders the text around it.
 fn visible(text: &str, lines: bool) -> Result<(), String> {
-    let bad = |c: char| {
-        let hidden = matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        hidden || (c.is_control() && !(lines && matches!(c, '\n' | '\r' | '\t')))
-    };
+    let bad = |c: char| unseen(c) && !(lines && matches!(c, '\n' | '\r' | '\t'));
     match text.chars().find(|c| bad(*c)) {
         Some(c) => Err(format!("has the invisible character U+{:04X}", u32::from(c))),
         None => Ok(()),

@@ -11,6 +11,7 @@ use crate::{
     bus::Event,
     db::Tx,
     devices::{DeviceNo, store as devices},
+    text::unseen,
 };
 use wire::{
     device::{Running, StatusReport},
@@ -94,9 +95,9 @@ async fn known(tx: &mut Tx, device: DeviceNo) -> Result<Running> {
     Ok(Running { version: facts.version, sequence, device_type: facts.device_type, hardware: facts.hardware })
 }
 
-/// The report without control characters and overlong text: devices may send anything.
+/// The report without characters that control or reorder what is shown, and without overlong text: devices may send anything.
 fn readable(report: StatusReport) -> StatusReport {
-    let clean = |text: String, most: usize| -> String { text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect() };
+    let clean = |text: String, most: usize| -> String { text.chars().map(|c| if unseen(c) { ' ' } else { c }).take(most).collect() };
     StatusReport {
         progress: report.progress.map(|p| p.min(100)),
         code: report.code.map(|c| clean(c, MAX_CODE)),

@@ -57,7 +57,7 @@ impl Script {
         let actor = world.person("robin", role.max(Role::Operator)).await;
         let secret = token(&world, &actor, role).await;
         let stop = Stop { soft: tokio_util::sync::CancellationToken::new(), hard: tokio_util::sync::CancellationToken::new() };
-        let router = router(&Operator { fleet: world.fleet.clone(), metrics: Metrics::default(), secure: false, stop });
+        let router = router(&Operator { fleet: world.fleet.clone(), metrics: Metrics::default(), secure: false, forwarded: false, stop });
         Self { world, router, secret }
     }
 

@@ -30,7 +30,7 @@ pub(super) const SET_STATE: Sql =
 pub(super) const RETIRE_ACTIVE: Sql =
     Sql::same("UPDATE authorities SET state = 'retiring' WHERE org_id = $1 AND kind = $2 AND state = 'active'");
 pub(super) const UNEXPIRED: Sql =
-    Sql::same("SELECT COUNT(*) FROM certificates WHERE issuer_id = $1 AND profile <> 'ocsp' AND state = 'active' AND not_after > $2");
+    Sql::same("SELECT COUNT(*) FROM certificates WHERE issuer_id = $1 AND device IS NOT NULL AND state = 'active' AND not_after > $2");
 
 /// The organization's slug.
 pub(in crate::pki) async fn slug(on: &mut impl Conn, org: &OrgId) -> Result<Option<String>, Error> {

@@ -10,7 +10,8 @@ use wire::{
 pub(super) const KEY_USERS: Sql = Sql::same(
     "SELECT 'authority' FROM authorities WHERE spki_sha256 = $1 \
      UNION ALL SELECT 'blocked' FROM blocked_keys WHERE spki_sha256 = $1 \
-     UNION ALL SELECT 'device' FROM certificates WHERE spki_sha256 = $1 AND (device IS NULL OR device <> $2) LIMIT 1",
+     UNION ALL SELECT 'device' FROM certificates WHERE spki_sha256 = $1 AND (device IS NULL OR device <> $2) \
+     UNION ALL SELECT 'ended' FROM authorities WHERE id = $3 AND state IN ('retired', 'compromised') LIMIT 1",
 );
 pub(super) const RESERVE: Sql = Sql::same(
     "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256, \
@@ -26,10 +27,12 @@ pub(super) const ISSUED: Sql = Sql::same(
 );
 pub(super) const HAS_KEY: Sql = Sql::same("SELECT id FROM certificates WHERE id = $1 AND spki_sha256 = $2");
 pub(super) const IS_ACTIVE: Sql = Sql::same(
-    "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device WHERE c.id = $1 AND c.state = 'active' AND d.state = 'active'",
+    "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device JOIN authorities a ON a.id = c.issuer_id \
+     WHERE c.id = $1 AND c.state = 'active' AND d.state = 'active' AND a.state IN ('active', 'retiring')",
 );
 pub(super) const IS_UNUSED: Sql = Sql::same(
-    "SELECT c.first_used_at FROM certificates c JOIN devices d ON d.number = c.device WHERE c.id = $1 AND c.state = 'active' AND d.state = 'active'",
+    "SELECT c.first_used_at FROM certificates c JOIN devices d ON d.number = c.device JOIN authorities a ON a.id = c.issuer_id \
+     WHERE c.id = $1 AND c.state = 'active' AND d.state = 'active' AND a.state IN ('active', 'retiring')",
 );
 pub(super) const FOR_REVOCATION: Sql = Sql::same("SELECT device, state, spki_sha256 FROM certificates WHERE id = $1 AND org_id = $2");
 pub(super) const USABLE_OF: Sql =
@@ -49,7 +52,7 @@ macro_rules! listed {
             $head,
             " WHERE c.org_id = $1 AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL AND ($2 = '' OR c.state = $2) \
              AND c.not_after > $3 AND c.not_after <= $4 AND ($5 = 0 OR (c.state = 'active' AND c.usable_until = c.not_after)) \
-             AND ($6 = '' OR LOWER(c.subject) LIKE $6 ESCAPE '#' OR (c.serial >= $7 AND c.serial < $8) \
+             AND ($6 = '' OR LOWER(c.subject) LIKE $6 ESCAPE '\\' OR (c.serial >= $7 AND c.serial < $8) \
              OR (c.fingerprint >= $7 AND c.fingerprint < $8))",
             $tail
         )
@@ -83,9 +86,14 @@ pub(super) const EXPIRING: Sql = Sql::same(
      AND not_after > $2 AND not_after <= $3",
 );
 
-/// Why a device may not have this key: `authority`, `blocked` or `device`.
-pub(in crate::pki) async fn key_user(on: &mut impl Conn, spki_sha256: &[u8], device: i64) -> Result<Option<String>, Error> {
-    Ok(row!(on, (String,), KEY_USERS, spki_sha256, device)?.map(|(who,)| who))
+/// Why a device may not have this key from this issuer: `authority`, `blocked`, `device`, or `ended` when it is the issuer that may not.
+pub(in crate::pki) async fn key_user(
+    on: &mut impl Conn,
+    spki_sha256: &[u8],
+    device: i64,
+    issuer: &AuthorityId,
+) -> Result<Option<String>, Error> {
+    Ok(row!(on, (String,), KEY_USERS, spki_sha256, device, issuer.as_str())?.map(|(who,)| who))
 }
 
 /// A certificate about to be signed.
@@ -166,7 +174,7 @@ pub(in crate::pki) async fn is_active(on: &mut impl Conn, id: &CertificateId) ->
     Ok(row!(on, (String,), IS_ACTIVE, id.as_str())?.is_some())
 }
 
-/// Whether certificate and device are both active and no connection was ever made with it.
+/// Whether certificate and device are both active, the issuer is believed, and no connection was ever made with it.
 pub(in crate::pki) async fn is_unused(on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
     Ok(row!(on, (Option<i64>,), IS_UNUSED, id.as_str())?.is_some_and(|(used,)| used.is_none()))
 }

@@ -6,37 +6,45 @@ use wire::{
     ids::{AuthorityId, OrgId},
 };
 
-pub(super) const CRL_NUMBER: Sql = Sql::same(
-    "INSERT INTO crls (authority_id, org_id, number, this_update, next_update, trust_seq, der) VALUES ($1, $2, $3, 0, 0, 0, $4) \
-     ON CONFLICT (authority_id) DO UPDATE SET number = CASE WHEN crls.number >= excluded.number THEN crls.number + 1 ELSE excluded.number END \
-     RETURNING number, this_update, trust_seq",
-);
-pub(super) const REVOKED: Sql = Sql::same(
-    "SELECT serial, CASE WHEN state = 'revoked' THEN reason ELSE 'superseded' END AS reason, \
-     CASE WHEN state = 'revoked' THEN revoked_at WHEN usable_until < not_after THEN usable_until ELSE issued_at END AS revoked_at \
-     FROM certificates WHERE issuer_id = $1 AND state IN ('revoked', 'superseded') AND not_after >= $2 AND fingerprint IS NOT NULL \
-     ORDER BY not_after, serial",
+/// Columns and since when and why others may not believe a certificate. A superseded one says the same as a revoked one (R-2); when it was
+/// superseded before that was written down, its end of use tells.
+macro_rules! standing {
+    ($columns:literal, $which:literal) => {
+        Sql::same(concat!(
+            "SELECT ",
+            $columns,
+            ", CASE WHEN state = 'revoked' THEN reason ELSE 'superseded' END AS reason, \
+             COALESCE(revoked_at, CASE WHEN usable_until < not_after THEN usable_until ELSE issued_at END) AS revoked_at \
+             FROM certificates WHERE ",
+            $which
+        ))
+    };
+}
+
+pub(super) const REVOKED: Sql = standing!(
+    "serial",
+    "issuer_id = $1 AND state IN ('revoked', 'superseded') AND not_after >= $2 AND fingerprint IS NOT NULL ORDER BY not_after, serial"
 );
 pub(super) const ENDED_UNDER: Sql = Sql::same(
     "SELECT serial, state, ended_at FROM authorities WHERE issuer_id = $1 AND ended_at IS NOT NULL AND not_after >= $2 ORDER BY serial",
 );
-pub(super) const SET_CRL: Sql =
-    Sql::same("UPDATE crls SET this_update = $2, next_update = $3, trust_seq = $4, der = $5 WHERE authority_id = $1");
-pub(super) const CRLS: Sql = Sql::same("SELECT authority_id, number FROM crls WHERE this_update > 0 ORDER BY authority_id");
-pub(super) const CRL: Sql =
-    Sql::same("SELECT number, this_update, next_update, trust_seq, der FROM crls WHERE authority_id = $1 AND this_update > 0");
-pub(super) const STANDINGS: Sql = Sql::same(
-    "SELECT issuer_id, serial, state, not_after, trust_seq, CASE WHEN state = 'revoked' THEN reason ELSE 'superseded' END AS reason, \
-     CASE WHEN state = 'revoked' THEN revoked_at WHEN usable_until < not_after THEN usable_until ELSE issued_at END AS revoked_at \
-     FROM certificates WHERE trust_seq > $1 AND not_after > $2 AND fingerprint IS NOT NULL ORDER BY trust_seq",
+pub(super) const CRL_BEFORE: Sql = Sql::same("SELECT number, this_update FROM crls WHERE authority_id = $1");
+/// In place of the list with the number $8 only; 0 stands for none.
+pub(super) const PUT_CRL: Sql = Sql::same(
+    "INSERT INTO crls (authority_id, org_id, number, this_update, next_update, trust_seq, der) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+     ON CONFLICT (authority_id) DO UPDATE SET number = excluded.number, this_update = excluded.this_update, next_update = excluded.next_update, \
+     trust_seq = excluded.trust_seq, der = excluded.der WHERE crls.number = $8",
+);
+pub(super) const CRLS: Sql = Sql::same("SELECT authority_id, number FROM crls ORDER BY authority_id");
+pub(super) const CRL: Sql = Sql::same("SELECT number, this_update, next_update, trust_seq, der FROM crls WHERE authority_id = $1");
+pub(super) const STANDINGS: Sql = standing!(
+    "issuer_id, serial, state, not_after, trust_seq",
+    "trust_seq > $1 AND not_after > $2 AND fingerprint IS NOT NULL ORDER BY trust_seq"
 );
 
-/// Takes the next number of the authority's list, at least `floor`, until the transaction ends; gives it with the instant and the trust clock of
-/// the list before, both 0 when this is the first.
-pub(in crate::pki) async fn next_crl(tx: &mut Tx, authority: &AuthorityId, org: &OrgId, floor: i64) -> Result<(i64, i64, i64), Error> {
-    let nothing: &[u8] = &[];
-    row!(tx, (i64, i64, i64), CRL_NUMBER, authority.as_str(), org.as_str(), floor, nothing)?
-        .ok_or_else(|| Error::corrupt("an upsert gave no row"))
+/// Number and instant of the authority's newest list; both 0 before the first.
+pub(in crate::pki) async fn crl_before(on: &mut impl Conn, authority: &AuthorityId) -> Result<(i64, i64), Error> {
+    Ok(row!(on, (i64, i64), CRL_BEFORE, authority.as_str())?.unwrap_or_default())
 }
 
 #[derive(sqlx::FromRow)]
@@ -70,16 +78,17 @@ pub(in crate::pki) struct CrlRecord {
     pub der: Vec<u8>,
 }
 
-pub(in crate::pki) async fn set_crl(
+/// Puts a list in the place of the one with the number `before`; `false` when somebody else's is there.
+pub(in crate::pki) async fn put_crl(
     tx: &mut Tx,
     authority: &AuthorityId,
-    from: Timestamp,
-    until: Timestamp,
-    seq: i64,
-    der: &[u8],
-) -> Result<(), Error> {
-    exec!(tx, SET_CRL, authority.as_str(), from.0, until.0, seq, der)?;
-    Ok(())
+    org: &OrgId,
+    list: &CrlRecord,
+    before: i64,
+) -> Result<bool, Error> {
+    let (authority, org) = (authority.as_str(), org.as_str());
+    let der = list.der.as_slice();
+    Ok(exec!(tx, PUT_CRL, authority, org, list.number, list.this_update, list.next_update, list.trust_seq, der, before)? == 1)
 }
 
 /// The number of every authority's newest list.

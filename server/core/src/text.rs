@@ -1,0 +1,19 @@
+//! Pure: which characters of others' words are not shown as they are (attack list 24). Refuses to know what becomes of them: rooms refuse, drop or
+//! escape them.
+
+/// Whether a character controls a terminal, or hides or reorders the text around it.
+pub(crate) fn unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unseen;
+
+    #[test]
+    fn letters_of_every_script_are_seen_and_tricks_are_not() {
+        assert!("gw-1 Größe 東京 אב 1.0.0+β".chars().all(|c| !unseen(c)));
+        assert!("\u{0}\u{7}\u{1b}\u{202e}\u{200b}\u{2028}\u{2066}\u{feff}\n".chars().all(unseen));
+    }
+}
