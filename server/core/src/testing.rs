@@ -127,6 +127,13 @@ impl World {
 
     /// Enrols a device with a key of its own through a real token and CSR, and gives its number.
     pub async fn device(&self, device_id: &str, device_type: &str) -> crate::devices::DeviceNo {
+        self.enrol(device_id, device_type, csr(device_id)).await.expect("the device enrols");
+        let id = device_id.parse().expect("a device id");
+        self.fleet.devices().find(&Actor::system(self.org.clone()), &id).await.expect("the device is there")
+    }
+
+    /// Enrols a device by a CSR (PEM) with a token made for exactly its id.
+    pub async fn enrol(&self, device_id: &str, device_type: &str, csr: String) -> Result<wire::enrolment::Enrolled, crate::devices::Error> {
         use wire::enrolment::{EnrolRequest, NewEnrolmentToken};
         let system = Actor::system(self.org.clone());
         let new = NewEnrolmentToken {
@@ -140,16 +147,14 @@ impl World {
         };
         let token = self.fleet.devices().create_enrolment_token(&system, new).await.expect("a token");
         let request = EnrolRequest {
-            csr: csr(device_id),
+            csr,
             device_id: Some(device_id.into()),
             device_type: device_type.into(),
             hardware: "A".into(),
             attributes: std::collections::BTreeMap::default(),
         };
         let attempt = crate::devices::Attempt { secret: &token.secret, request: &request, address: "127.0.0.1" };
-        self.fleet.devices().enrol(attempt).await.expect("the device enrols");
-        let id = device_id.parse().expect("a device id");
-        self.fleet.devices().find(&system, &id).await.expect("the device is there")
+        self.fleet.devices().enrol(attempt).await
     }
 }
 

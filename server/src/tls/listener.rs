@@ -2,9 +2,10 @@
 //! checked again (H-5) before the first byte of HTTP.
 
 use super::{
+    accept::{Accepted, accept},
     cut::Cut,
     registry::{Registration, Registry},
-    shedding::{Gate, HalfOpen, Limits, Place, Stats},
+    shedding::{Gate, Limits, Place, Stats},
 };
 use axum::{Router, body::Body, extract::ConnectInfo};
 use fleet::pki::{DevicePeer, TrustHandle};
@@ -95,34 +96,17 @@ pub struct Stop {
 pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: Stop) {
     let gate = Gate::new(endpoint.limits);
     let endpoint = Arc::new(endpoint);
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.soft.cancelled() => break,
-        };
-        let (socket, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors, mostly: connections that end give some back.
-                tracing::warn!(%error, "accepting a connection failed");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
+    let each = |accepted: Accepted| {
         Stats::count(&endpoint.stats.accepted);
-        let Some((place, half_open)) = gate.enter(address.ip()) else {
-            Stats::count(&endpoint.stats.shed);
-            tracing::debug!(%address, "too many connections; closed unread");
-            continue;
-        };
         let (endpoint, stop) = (Arc::clone(&endpoint), stop.clone());
-        tokio::spawn(async move { endpoint.connection(socket, address, place, half_open, stop).await });
-    }
-    drop(listener);
-    tokio::select! {
-        () = gate.empty() => {}
-        () = stop.hard.cancelled() => {}
-    }
+        tokio::spawn(async move { endpoint.connection(accepted, stop).await });
+    };
+    let shed = |address: SocketAddr| {
+        Stats::count(&endpoint.stats.accepted);
+        Stats::count(&endpoint.stats.shed);
+        tracing::debug!(%address, "too many connections; closed unread");
+    };
+    accept(listener, gate, &stop, each, shed).await;
 }
 
 /// What lives as long as the socket, also after an upgrade.
@@ -135,7 +119,8 @@ struct Held {
 type Socket = Cut<TcpStream, Held>;
 
 impl Endpoint {
-    async fn connection(&self, socket: TcpStream, address: SocketAddr, place: Place, half_open: HalfOpen, stop: Stop) {
+    async fn connection(&self, accepted: Accepted, stop: Stop) {
+        let Accepted { socket, address, place, half_open } = accepted;
         // Frames are small and wait for nothing.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%address, %error, "connection ended before it began");

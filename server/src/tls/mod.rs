@@ -3,6 +3,7 @@
 //! Owns sockets and handshakes up to the first byte of HTTP. Refuses to know who is trusted (it asks [`fleet::pki::TrustHandle`]) and what a
 //! device may do. Rules H-1 to H-8 of the project's PKI contract are cited by id.
 
+mod accept;
 mod config;
 mod cut;
 mod listener;
@@ -10,6 +11,7 @@ mod registry;
 mod shedding;
 mod verifier;
 
+pub(crate) use accept::{Accepted, accept};
 pub use config::{Error, device, enrol};
 pub use cut::Cut;
 pub use listener::{ChannelBinding, Endpoint, PeerAddr, Stop, peer_address, serve};

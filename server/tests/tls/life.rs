@@ -1,15 +1,15 @@
 //! Devices that may not: suspended and decommissioned ones, and renewals that nobody should get (pki.md attack list 34 and 35).
 
 use super::rig::{BOTH, Identity, PATIENCE, Rig, SECOND, ask, drain, rig_with};
-use fleet::{access::Actor, db::EngineKind, devices::Attempt, pki::DevicePeer, testing};
+use fleet::{access::Actor, db::EngineKind, pki::DevicePeer, testing};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::AlertDescription;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use server::tls::Limits;
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 use tokio::time::timeout;
 use wire::{
-    enrolment::{EnrolRequest, Enrolled, NewEnrolmentToken},
+    enrolment::Enrolled,
     states::{CertificateState, DeviceStep as Step},
 };
 
@@ -27,26 +27,7 @@ async fn change(rig: &Rig, id: &str, step: Step) {
 
 /// What an enrolment of this id with a token made for it just now is refused with; none when it works.
 async fn enrolment_refused(rig: &Rig, id: &str) -> Option<String> {
-    let system = Actor::system(rig.world.org.clone());
-    let new = NewEnrolmentToken {
-        label: "test".into(),
-        pattern: id.into(),
-        device_type: "sim".into(),
-        tags: vec![],
-        max_uses: 1,
-        hours: 1,
-        ..NewEnrolmentToken::default()
-    };
-    let token = rig.world.fleet.devices().create_enrolment_token(&system, new).await.unwrap();
-    let request = EnrolRequest {
-        csr: testing::csr(id),
-        device_id: None,
-        device_type: "sim".into(),
-        hardware: "A".into(),
-        attributes: BTreeMap::new(),
-    };
-    let attempt = Attempt { secret: &token.secret, request: &request, address: "127.0.0.1" };
-    rig.world.fleet.devices().enrol(attempt).await.err().map(|e| e.fault().code)
+    rig.world.enrol(id, "sim", testing::csr(id)).await.err().map(|e| e.fault().code)
 }
 
 async fn refused_whatever_they_try(kind: EngineKind) {

@@ -10,7 +10,6 @@ use axum::{
 use fleet::{
     access::Actor,
     db::EngineKind,
-    devices::Attempt,
     pki::DevicePeer,
     testing::{START, World},
 };
@@ -25,7 +24,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime, pem::PemObject as _};
 use server::tls::{Endpoint, Limits, Registry, Stats, Stop, device, enrol, follow, serve};
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -35,10 +34,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::sync::CancellationToken;
-use wire::{
-    enrolment::{EnrolRequest, NewEnrolmentToken},
-    pki::RevocationReason,
-};
+use wire::pki::RevocationReason;
 
 /// The bound of R-6, and what a busy test machine may take on top of nothing.
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -154,30 +150,12 @@ impl TimeProvider for AtStart {
 
 impl Rig {
     pub(super) async fn enrol(&self, id: &str) -> Identity {
-        let system = Actor::system(self.world.org.clone());
-        let new = NewEnrolmentToken {
-            label: "test".into(),
-            pattern: id.into(),
-            device_type: "sim".into(),
-            tags: vec![],
-            max_uses: 1,
-            hours: 1,
-            ..NewEnrolmentToken::default()
-        };
-        let token = self.world.fleet.devices().create_enrolment_token(&system, new).await.unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, id);
-        let request = EnrolRequest {
-            csr: params.serialize_request(&key).unwrap().pem().unwrap(),
-            device_id: None,
-            device_type: "sim".into(),
-            hardware: "A".into(),
-            attributes: BTreeMap::new(),
-        };
-        let attempt = Attempt { secret: &token.secret, request: &request, address: "127.0.0.1" };
-        let enrolled = self.world.fleet.devices().enrol(attempt).await.unwrap();
+        let csr = params.serialize_request(&key).unwrap().pem().unwrap();
+        let enrolled = self.world.enrol(id, "sim", csr).await.unwrap();
         let chain = std::iter::once(&enrolled.certificate).chain(&enrolled.chain);
         Identity::of(chain.map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).collect(), &key)
     }

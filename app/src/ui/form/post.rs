@@ -39,8 +39,6 @@ pub struct Post {
     pending: RwSignal<bool>,
     /// What the last post was answered with, JSON.
     answer: RwSignal<Option<Result<String, ApiFault>>>,
-    /// What was typed before a refusal that the address tells of, so that nobody types it twice without JavaScript.
-    typed: StoredValue<Vec<(String, String)>>,
 }
 
 impl<S> FormCall<S> {
@@ -153,19 +151,18 @@ pub fn QueryForm(
 impl Post {
     fn new(path: &'static str) -> Self {
         let query = use_query_map().get_untracked();
-        let (refused, typed) = match (query.get_str("__path"), query.get_str("__err")) {
-            (Some(of), Some(error)) if of == path => {
-                let typed = query.get_str("__typed").map(pairs).unwrap_or_default();
-                (Some(Err(ServerFnUrlError::<ApiFault>::decode_err(error))), typed)
-            }
-            _ => (None, Vec::new()),
+        let refused = match (query.get_str("__path"), query.get_str("__err")) {
+            (Some(of), Some(error)) if of == path => Some(Err(ServerFnUrlError::<ApiFault>::decode_err(error))),
+            _ => None,
         };
-        Self { path, pending: RwSignal::new(false), answer: RwSignal::new(refused), typed: StoredValue::new(typed) }
+        Self { path, pending: RwSignal::new(false), answer: RwSignal::new(refused) }
     }
 
-    /// What was typed into this input before the refusal.
+    /// What was typed into this input before a refusal that the address tells of, so that nobody types it twice without JavaScript.
     pub(super) fn typed(self, name: &str) -> Option<String> {
-        self.typed.with_value(|typed| typed.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()))
+        let query = use_query_map().get_untracked();
+        let typed = query.get_str("__typed").filter(|_| query.get_str("__path") == Some(self.path))?;
+        pairs(typed).into_iter().find_map(|(key, value)| (key == name).then_some(value))
     }
 
     #[cfg(feature = "hydrate")]

@@ -5,7 +5,6 @@ use crate::{
     bus::Bus,
     clock::{Clock, ManualClock},
     db::{Db, EngineKind, Sql, Store, exec},
-    devices::Attempt,
     entropy::{Entropy, SeededEntropy},
     pki::{DevicePeer, Error, Kek, KeyError, NewLeaf, Pki, PkiSettings, Refusal, csr, der},
     testing::{START, World, store},
@@ -14,9 +13,9 @@ use parking_lot::Mutex;
 use rcgen::KeyPair;
 use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 use wire::{
-    enrolment::{EnrolRequest, Enrolled, NewEnrolmentToken},
+    enrolment::Enrolled,
     ids::{CertificateId, DeviceId, Id as _, OrgId},
     pki::{CertificateQuery, RevocationReason},
     states::CertificateState,
@@ -38,24 +37,7 @@ pub(super) fn request(name: &str, key: &KeyPair) -> String {
 }
 
 pub(super) async fn enrol_with(w: &World, id: &str, key: &KeyPair) -> Result<Enrolled, crate::devices::Error> {
-    let new = NewEnrolmentToken {
-        label: "test".into(),
-        pattern: id.into(),
-        device_type: "sim".into(),
-        tags: vec![],
-        max_uses: 1,
-        hours: 1,
-        ..NewEnrolmentToken::default()
-    };
-    let token = w.fleet.devices().create_enrolment_token(&Actor::system(w.org.clone()), new).await.unwrap();
-    let request = EnrolRequest {
-        csr: request(id, key),
-        device_id: None,
-        device_type: "sim".into(),
-        hardware: "A".into(),
-        attributes: BTreeMap::new(),
-    };
-    w.fleet.devices().enrol(Attempt { secret: &token.secret, request: &request, address: "127.0.0.1" }).await
+    w.enrol(id, "sim", request(id, key)).await
 }
 
 /// A fresh device: its key, its answer, its leaf.
