@@ -222,3 +222,29 @@ async fn a_device_that_waits_is_seen_and_decided_on_without_scripts() {
     assert!(ask().await.is_ok());
     assert_eq!(b.post("enrolment_reject", &[("id", &id)]).await.unwrap_err(), (404, "not_found".to_owned()), "it is decided");
 }
+
+#[tokio::test]
+async fn a_refused_form_comes_back_with_what_was_typed_and_without_secrets() {
+    let b = Browser::new().await;
+    let form = b"name=Oli&email=not+an+address&role=operator&password=short%26secret".to_vec();
+    let mut page = "/people".to_owned();
+    for _ in 0..2 {
+        let request = Request::builder()
+            .method("POST")
+            .uri("/rpc/user_new")
+            .header(header::COOKIE, &b.session)
+            .header("sec-fetch-site", "same-origin")
+            .header(header::CONTENT_TYPE, FORM)
+            .header(header::ACCEPT, "text/html")
+            .header(header::REFERER, format!("http://localhost{page}"));
+        let response = b.router.clone().oneshot(request.body(Body::from(form.clone())).unwrap()).await.unwrap();
+        let to = response.headers()[header::LOCATION].to_str().unwrap().to_owned();
+        assert!(!to.contains("secret"), "{to}");
+        page = to.strip_prefix("http://localhost").unwrap_or(&to).to_owned();
+        let (status, _, body) = b.send("GET", &page, FORM, Vec::new(), "text/html").await;
+        let html = String::from_utf8(body).unwrap();
+        assert_eq!(status, 200);
+        assert!(html.contains("value=\"not an address\"") && html.contains("value=\"Oli\""), "{page}");
+        assert!(html.contains("role=\"alert\"") && !html.contains("short&amp;secret"), "each refusal is told");
+    }
+}

@@ -232,6 +232,12 @@ async fn what_belongs_to_others_needs_the_right_over_people(#[case] kind: Engine
     let viewer = w.viewer().await;
     assert!(matches!(access.verify_audit(&viewer).await, Err(Error::Denied { .. })));
     assert!(matches!(access.audit_page(&admin, Some("x")).await, Err(Error::Invalid { field: "cursor", .. })));
+    let all = access.audit_page(&admin, None).await.unwrap().entries;
+    let people = access.search_audit(&admin, "USER.create", None).await.unwrap().entries;
+    assert!(people.total > 0 && people.total < all.total && people.items.iter().all(|e| e.action == "user.create"), "{people:?}");
+    for nothing in ["%", "u_er.create", "\\", "' OR 1=1 --", &"x".repeat(100_000)] {
+        assert_eq!(access.search_audit(&admin, nothing, None).await.unwrap().entries.total, 0, "{}", nothing.len());
+    }
 }
 
 #[rstest]

@@ -169,7 +169,11 @@ impl Devices {
         let certificate = match self.issue(&admission, now).await {
             // A parallel attempt with the same CSR may have taken the last use, or the name; then its certificate is the answer.
             Err(e @ (Error::BadToken | Error::Exists(_))) => self.given_before(&admission, now).await?.ok_or(e)?,
-            other => other?,
+            Err(e) => {
+                self.note_refusal(&token, &attempt, &e, now).await?;
+                return Err(e);
+            }
+            Ok(issued) => issued,
         };
         self.answer(&admission, &certificate, now).await
     }
@@ -282,9 +286,10 @@ impl Devices {
         Ok(())
     }
 
-    /// A good token with a request that is refused is an attack or a wrong device profile; both are for the books (E-4, E-1).
+    /// A good token with a request that is refused is an attack, a wrong device profile, or a device that was sent away and tries; all are for the
+    /// books (E-4, E-1, A-34).
     async fn note_refusal(&self, token: &TokenRow, attempt: &Attempt<'_>, refusal: &Error, now: Timestamp) -> Result<(), Error> {
-        if !is_guess(refusal) || !self.guesses.open(attempt.address, now) {
+        if !(is_guess(refusal) || matches!(refusal, Error::NotActive(_))) || !self.guesses.open(attempt.address, now) {
             return Ok(());
         }
         let org = token.org_id.parse().map_err(crate::db::Error::corrupt)?;

@@ -247,3 +247,46 @@ async fn an_approved_request_that_is_collected_many_times_at_once_makes_one_cert
     let again = enrol(&w, &token.secret, &asked).await.unwrap().certificate;
     assert!(given.iter().all(|one| *one == again));
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_was_seen_is_let_in_also_after_the_door_was_closed(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, operator) = (w.admin().await, w.operator().await);
+    let devices = w.fleet.devices();
+    devices.set_open_enrolment(&admin, true).await.unwrap();
+    let asked = EnrolRequest { device_type: "sensor".into(), ..request(&csr("gw-1"), "gw-1") };
+    assert!(matches!(stranger(&w, "192.0.2.1", &asked).await, Err(Error::Pending)));
+    let id = waiting(&w).await.remove(0).id;
+    devices.approve_enrolment(&operator, &id).await.unwrap();
+    devices.set_open_enrolment(&admin, false).await.unwrap();
+    let other = EnrolRequest { device_type: "gateway".into(), hardware: "Z".into(), ..asked.clone() };
+    let given = stranger(&w, "192.0.2.1", &other).await.unwrap();
+    assert_eq!(stranger(&w, "192.0.2.1", &other).await.unwrap().certificate, given.certificate, "a lost answer is given again");
+    let detail = devices.detail(&operator, &"gw-1".parse().unwrap()).await.unwrap().1;
+    assert_eq!((detail.row.device_type.as_str(), detail.row.hardware.as_str()), ("sensor", asked.hardware.as_str()));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn nobody_waits_for_what_can_not_be_given(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, operator) = (w.admin().await, w.operator().await);
+    let devices = w.fleet.devices();
+    let token = devices.create_enrolment_token(&operator, asking("*", 5)).await.unwrap();
+    let (key, id) = (KeyPair::generate().unwrap(), "gw-1".parse().unwrap());
+    w.enrol("gw-1", "gateway", csr_by(&key, "gw-1")).await.unwrap();
+    let taken = enrol(&w, &token.secret, &request(&csr_by(&key, "gw-2"), "gw-2")).await.unwrap_err();
+    assert_eq!(taken.fault().code, "key_in_use");
+    devices.decommission(&operator, &id).await.unwrap();
+    devices.change(&admin, &id, wire::states::DeviceStep::Recommission).await.unwrap();
+    let named = enrol(&w, &token.secret, &request(&csr("gw-1"), "gw-1")).await;
+    assert!(matches!(named, Err(Error::Exists(_))), "a request replaces nobody");
+    assert!(waiting(&w).await.is_empty());
+    let uses = devices.enrolment_page(&operator).await.unwrap().tokens.into_iter().find(|t| t.id == token.token.id).unwrap().uses;
+    assert_eq!(uses, 0, "what is refused costs no use");
+}

@@ -3,7 +3,7 @@
 use super::life::{check, enrol, enrol_with, leaf, request};
 use crate::{
     access::Actor,
-    db::EngineKind,
+    db::{EngineKind, Sql, exec},
     pki::{Error, Pki, Refusal},
     testing::World,
 };
@@ -144,4 +144,26 @@ async fn r11_a_compromised_authority_is_believed_nothing(#[case] kind: EngineKin
     let (_, _, back) = enrol(&w, "gw-1").await;
     assert!(check(&w, &back).is_ok());
     assert_eq!(check(&w, &lost), Err(Refusal::Authority));
+}
+
+const GIVEN_UP: Sql = Sql::same("UPDATE authorities SET state = 'compromised' WHERE kind = 'device'");
+
+/// Another process has given the authority up; this one has not heard of it yet.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r11_nothing_is_issued_by_what_was_given_up_elsewhere(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (key, first, leaf) = enrol(&w, "gw-1").await;
+    let peer = check(&w, &leaf).unwrap();
+    let mut tx = w.fleet.pki().db.write().await.unwrap();
+    exec!(&mut tx, GIVEN_UP).unwrap();
+    tx.commit().await.unwrap();
+    let refused = enrol_with(&w, "gw-2", &KeyPair::generate().unwrap()).await.unwrap_err();
+    assert_eq!(refused.fault().code, "no_authority");
+    let system = Actor::system(w.org.clone());
+    let other = KeyPair::generate().unwrap();
+    assert!(w.fleet.pki().renew(&system, &peer, request("gw-1", &other).as_bytes(), "https://d").await.is_err());
+    assert!(enrol_with(&w, "gw-1", &key).await.is_err(), "the dead certificate is not handed out again: {}", first.device_id);
 }
