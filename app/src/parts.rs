@@ -8,7 +8,7 @@ use crate::{
         account::AccountPage,
         approvals::ApprovalsPage,
         audit::AuditPage,
-        certificates::{CertificatePage, CertificatesPage},
+        certificates::{CertificatePage, CertificatesPage, RulesPage},
         devices,
         enrolment::EnrolmentPage,
         people::PeoplePage,
@@ -57,6 +57,7 @@ page!(updates, Confirm => rollouts::confirm::ConfirmPage as confirm_view, preloa
 page!(updates, Approvals => ApprovalsPage as approvals_view, preload_approvals);
 page!(updates, Wizard => rollouts::wizard::WizardPage as wizard_view, preload_wizard);
 page!(admin, Certificates => CertificatesPage as certificates_view, preload_certificates);
+page!(admin, Rules => RulesPage as rules_view, preload_rules);
 page!(admin, Certificate => CertificatePage as certificate_view, preload_certificate);
 page!(admin, Enrolment => EnrolmentPage as enrolment_view, preload_enrolment);
 page!(admin, People => PeoplePage as people_view, preload_people);

@@ -19,6 +19,7 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "certificates", path: async () => "/certificates", heading: /certificates/i },
   { name: "certificates-none-match", path: async () => "/certificates?q=nothing-of-this-kind&within=30", heading: /certificates/i },
   { name: "certificate", path: async () => `/certificates/${await aCertificate()}`, heading: /certificate of/i },
+  { name: "certificate-rules", path: async () => "/certificates/rules", heading: /^Certificate rules$/ },
   { name: "people", path: async () => "/people", heading: /people/i },
   { name: "audit", path: async () => "/audit", heading: /audit/i },
   { name: "account", path: async () => "/account", heading: /.+/ },

@@ -17,6 +17,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     let pki = fleet.pki().clone();
     until_stop(lifecycle, "trust", async move { pki.work().await });
     until_stop(lifecycle, "cut", follow(registry.clone(), fleet.pki().trust()));
+    until_stop(lifecycle, "clones", clones(fleet.clone()));
     until_stop(lifecycle, "presence", presence(fleet.clone()));
     until_stop(lifecycle, "nudges", nudges(fleet.clone(), channels.clone()));
     until_stop(lifecycle, "rollouts", rollouts(fleet.clone()));
@@ -25,6 +26,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
     ticking("retention", HOUR, |fleet| Box::pin(async move { fleet.telemetry().retention_tick().await.map(drop) }));
     ticking("connections", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().forget_connections().await?) }));
+    ticking("deleted", Duration::from_mins(10), |fleet| Box::pin(fleet.forget_deleted()));
     ticking("answers", HOUR, |fleet| Box::pin(async move { fleet.repeats().sweep().await.map(drop) }));
     ticking("uploads", Duration::from_mins(10), |fleet| Box::pin(async move { fleet.releases().sweep().await.map(drop) }));
     let (live, stop) = (fleet.clone(), lifecycle.soft());
@@ -68,6 +70,11 @@ async fn serving(fleet: Fleet) {
             Err(e) => tracing::warn!(error = %e, "asking for the database's lock failed; the next tick tries again"),
         }
     }
+}
+
+/// Acts on signs that somebody else holds a device's key.
+async fn clones(fleet: Fleet) {
+    fleet.devices().watch_clones().await;
 }
 
 /// The samples' log is folded when it has gathered for a while, or much.

@@ -8,6 +8,7 @@ mod est;
 mod journey;
 mod live;
 mod publish;
+mod recovery;
 mod rest;
 mod soak;
 mod stock;

@@ -1,6 +1,12 @@
 //! A whole server on free ports over a fresh database of either engine, and the clients that tests use.
 
-use fleet::{access::Actor, clock::SystemClock, db::EngineKind, entropy::OsEntropy, testing};
+use fleet::{
+    access::Actor,
+    clock::{Clock, SystemClock},
+    db::EngineKind,
+    entropy::OsEntropy,
+    testing,
+};
 use reqwest::{Client, Response, redirect::Policy};
 use server::{config::Config, run::Running};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -27,6 +33,11 @@ impl TestServer {
 
     /// One that is configured a little differently.
     pub async fn start_with(kind: EngineKind, change: impl FnOnce(Config) -> Config) -> Self {
+        Self::start_by(kind, Arc::new(SystemClock), change).await
+    }
+
+    /// One by another clock.
+    pub async fn start_by(kind: EngineKind, clock: Arc<dyn Clock>, change: impl FnOnce(Config) -> Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database_url_file = match kind {
             EngineKind::Sqlite => None,
@@ -49,7 +60,7 @@ impl TestServer {
             drain_s: 10,
             ..Config::default()
         });
-        let running = server::run::start_with(config.clone(), Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
+        let running = server::run::start_with(config.clone(), clock, Arc::new(OsEntropy)).await.unwrap();
         let http = Client::builder().redirect(Policy::none()).cookie_store(true).timeout(Duration::from_secs(30)).build().unwrap();
         Self { running, config, folder, http }
     }

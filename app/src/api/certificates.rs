@@ -2,7 +2,10 @@
 
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use wire::pki::{CertificateQuery, RevocationReason};
+use wire::{
+    pki::{CertificateQuery, IdentityRules, RevocationReason},
+    states::{ClonePolicy, RecoveryPolicy, RekeyPolicy},
+};
 
 /// A page of certificates, those that end first in front, and the authorities, as [`wire::pki::CertificatesPage`].
 #[server(prefix = "/rpc", endpoint = "/certificates", input = GetUrl)]
@@ -32,5 +35,22 @@ pub async fn revoke_certificate(id: String, reason: RevocationReason, #[server(d
     }
     call.answer(call.fleet.pki().revoke(&call.actor, &id, reason).await)?;
     call.lead_to("/certificates");
+    Ok(())
+}
+
+/// What holds for the certificates of all devices: a [`wire::pki::RulesPage`].
+#[server(prefix = "/rpc", endpoint = "/certificate_rules", input = GetUrl)]
+pub async fn read_rules() -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    call.model(call.fleet.pki().rules(&call.actor).await)
+}
+
+/// Changes it.
+#[server(prefix = "/rpc", endpoint = "/certificate_rules_set")]
+pub async fn set_rules(clones: ClonePolicy, rekey: RekeyPolicy, recovery: RecoveryPolicy, recovery_days: u32) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let rules = IdentityRules { clones, rekey, recovery, recovery_days };
+    call.answer(call.fleet.pki().set_rules(&call.actor, rules).await)?;
+    call.lead_to("/certificates/rules");
     Ok(())
 }

@@ -85,15 +85,26 @@ pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(),
     Ok(())
 }
 
-/// Takes a device a step on in its life; what can't be taken back as easily wants its name repeated in `confirm`.
+/// Takes a device a step on in its life; what can't be taken back as easily wants its name repeated in `confirm`. The answer is where to go then.
 #[server(prefix = "/rpc", endpoint = "/device/life")]
-pub async fn change_device(id: String, step: DeviceStep, #[server(default)] confirm: String) -> Result<(), ApiFault> {
+pub async fn change_device(id: String, step: DeviceStep, #[server(default)] confirm: String) -> Result<String, ApiFault> {
     let call = super::caller::caller()?;
     let device: wire::ids::DeviceId = call.id(&id)?;
-    if matches!(step, DeviceStep::Decommission | DeviceStep::Recommission) {
+    if matches!(step, DeviceStep::Decommission | DeviceStep::Recommission | DeviceStep::Delete) {
         call.confirmed(&confirm, device.as_str())?;
     }
     call.answer(call.fleet.devices().change(&call.actor, &device, step).await)?;
-    call.lead_to(&format!("/devices/{id}"));
+    let then = if step == DeviceStep::Delete { "/devices".to_owned() } else { format!("/devices/{device}") };
+    call.lead_to(&then);
+    Ok(then)
+}
+
+/// Says that the sign of a possible clone was looked at.
+#[server(prefix = "/rpc", endpoint = "/device/clear")]
+pub async fn clear_suspicion(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let device: wire::ids::DeviceId = call.id(&id)?;
+    call.answer(call.fleet.devices().clear_suspicion(&call.actor, &device).await)?;
+    call.lead_to(&format!("/devices/{device}"));
     Ok(())
 }

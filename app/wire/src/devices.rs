@@ -139,6 +139,12 @@ pub struct DeviceDetail {
     pub connections: Vec<ConnectionSpan>,
     /// Why it is or isn't updating, in words; empty when nothing concerns it.
     pub update_reason: String,
+    /// The sign that somebody else may hold its key, until a person has looked at it.
+    #[serde(default)]
+    pub suspicion: Option<Suspicion>,
+    /// Whether the caller may say that the sign means nothing.
+    #[serde(default)]
+    pub may_clear: bool,
     /// Whether the caller may change it.
     pub may_edit: bool,
     /// Whether the caller may cut it off.
@@ -147,6 +153,16 @@ pub struct DeviceDetail {
     pub steps: Vec<DeviceStep>,
     /// When this was read.
     pub at: Timestamp,
+}
+
+/// A sign that two hold one device's key (pki.md R-2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Suspicion {
+    /// When it was seen.
+    pub at: Timestamp,
+    /// What was seen.
+    pub sign: String,
 }
 
 /// A device's part in a rollout, on the device's page.

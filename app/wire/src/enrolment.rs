@@ -102,6 +102,9 @@ pub struct EnrolmentRequest {
     pub key_alg: String,
     /// The token it came with; empty for none.
     pub token: String,
+    /// Whether it is a device of the fleet whose certificate has ended, and that has proved with its old key who it is.
+    #[serde(default)]
+    pub recovers: bool,
     /// From where it asked.
     pub address: String,
     /// When it asked first.
@@ -116,6 +119,29 @@ pub struct EnrolmentRequest {
 pub struct EnrolmentSettings {
     /// Whether devices without a token may ask; a person approves each.
     pub open: bool,
+}
+
+/// What a device asks for before it recovers: a word that its signature is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryNonce {
+    /// Base64 of the bytes to sign.
+    pub nonce: String,
+    /// Until when it counts.
+    pub expires_at: Timestamp,
+}
+
+/// What a device sends whose certificate has ended (pki.md R-4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoverRequest {
+    /// PKCS#10 in PEM by the new key, with the same name.
+    pub csr: String,
+    /// The certificate that has ended, PEM.
+    pub certificate: String,
+    /// As it was given.
+    pub nonce: String,
+    /// Base64 of the signature by the old key over the nonce's bytes and the SHA-256 of the CSR's DER: ECDSA with the curve's own SHA-2 in DER
+    /// (RFC 3279 §2.2.3), Ed25519, or RSA PKCS#1 v1.5 with SHA-256.
+    pub signature: String,
 }
 
 /// What a renewing device sends.

@@ -69,6 +69,8 @@ pub enum AttentionKind {
     UpdateFailed,
     /// A device is offline for long.
     Offline,
+    /// Somebody else may hold a device's key.
+    PossibleClone,
     /// A certificate ends soon.
     Expiring,
     /// An upload was quarantined.

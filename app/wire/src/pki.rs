@@ -4,7 +4,7 @@ use crate::{
     Timestamp,
     ids::{AuthorityId, CertificateId, DeviceId},
     page::Page,
-    states::{AuthorityState, CertificateState},
+    states::{AuthorityState, CertificateState, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,33 @@ pub struct AuthorityRow {
 
 /// How many weeks the calendar of ends shows.
 pub const WEEKS: u32 = 52;
+
+/// Longest time after its certificate's end in which a device may be recovered, in days.
+pub const MAX_RECOVERY_DAYS: u32 = 365;
+
+/// What an organization wants of its devices' certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct IdentityRules {
+    /// What is done about a possible clone: an old certificate that is used after its successor was, or one that is connected from two networks.
+    pub clones: ClonePolicy,
+    /// Whether the key may or must change with a renewal.
+    pub rekey: RekeyPolicy,
+    /// Whether a device whose certificate has ended may come back by its old key.
+    pub recovery: RecoveryPolicy,
+    /// For how many days after its end, 1 to [`MAX_RECOVERY_DAYS`].
+    pub recovery_days: u32,
+}
+
+/// The rules as a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesPage {
+    /// As they are.
+    pub rules: IdentityRules,
+    /// Whether the caller may change them.
+    pub may_edit: bool,
+}
 
 /// What an issuing authority issues to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

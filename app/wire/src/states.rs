@@ -74,6 +74,33 @@ words! {
         Decommission = "decommission",
         /// Its id may be enrolled again, with a new certificate.
         Recommission = "recommission",
+        /// Out for good, and out of every list, with all it has sent; its id is free once its last certificate has ended.
+        Delete = "delete",
+    }
+    /// What is done when two seem to hold one device's key.
+    ClonePolicy {
+        /// People are told.
+        Alert = "alert",
+        /// The device is suspended as well.
+        Suspend = "suspend",
+    }
+    /// What a renewal may bring.
+    RekeyPolicy {
+        /// A new key only.
+        Required = "required",
+        /// The same key or a new one.
+        Allowed = "allowed",
+        /// The same key only, for devices whose secure element has room for one.
+        Forbidden = "forbidden",
+    }
+    /// Whether a device whose certificate has ended may prove with its old key who it is.
+    RecoveryPolicy {
+        /// It has to enrol again.
+        Off = "off",
+        /// A person approves it.
+        Approval = "approval",
+        /// It gets a new certificate at once.
+        Auto = "auto",
     }
     /// A certificate's life.
     CertificateState {

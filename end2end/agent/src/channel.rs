@@ -2,7 +2,10 @@
 //!
 //! Owns one connection's life: handshake, `hello` and `welcome`, limits, silence. Refuses to know what is worth sending and when to come back.
 
-use crate::tls::{self, Endpoint};
+use crate::{
+    http::problem,
+    tls::{self, Endpoint},
+};
 use futures::{
     SinkExt as _, StreamExt as _,
     stream::{SplitSink, SplitStream},
@@ -18,10 +21,7 @@ use tokio_tungstenite::{
         protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
     },
 };
-use wire::{
-    Fault,
-    device::{Down, Hello, MAX_FRAME, Up, Welcome},
-};
+use wire::device::{Down, Hello, MAX_FRAME, Up, Welcome};
 
 const PATH: &str = "/device/v1/channel";
 /// Most time for the websocket handshake, and from `hello` to `welcome`.
@@ -73,8 +73,8 @@ impl From<tungstenite::Error> for Error {
             tungstenite::Error::Io(e) if tls::refused(&e) => Self::Refused,
             tungstenite::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => Self::Broken("it ended without a goodbye".into()),
             tungstenite::Error::Http(answer) => {
-                let fault = answer.body().as_deref().and_then(|body| serde_json::from_slice::<Fault>(body).ok());
-                Self::Answer { status: answer.status().as_u16(), message: fault.map(|f| f.message).unwrap_or_default() }
+                let (_, message) = problem(answer.body().as_deref().unwrap_or_default());
+                Self::Answer { status: answer.status().as_u16(), message }
             }
             other => Self::Broken(other.to_string()),
         }

@@ -103,6 +103,16 @@ impl Client {
         serde_json::from_slice(&answer.body).map_err(|e| Error::Unexpected(e.to_string()))
     }
 
+    /// Asks for a JSON document.
+    pub async fn ask<R: DeserializeOwned>(&self, path: &str) -> Result<R, Error> {
+        let (response, _connection) = self.send(Request::builder().method(Method::GET).uri(path), Bytes::new()).await?;
+        let answer = Answer::read(response).await?;
+        if answer.status != StatusCode::OK {
+            return Err(answer.into());
+        }
+        serde_json::from_slice(&answer.body).map_err(|e| Error::Unexpected(e.to_string()))
+    }
+
     /// Asks for the resource from byte `from` on (RFC 9110 §14). The server may send all of it instead: see [`Download::from`].
     pub async fn get(&self, path: &str, from: u64) -> Result<Download, Error> {
         let mut request = Request::builder().method(Method::GET).uri(path);
@@ -140,6 +150,21 @@ impl Client {
     }
 }
 
+/// The word for programs and the words for people of a refusal (RFC 9457, `application/problem+json`). The words are printed on terminals, and who
+/// wrote them may be anybody.
+pub(crate) fn problem(body: &[u8]) -> (String, String) {
+    #[derive(serde::Deserialize)]
+    struct Problem {
+        code: String,
+        detail: String,
+    }
+    let (code, words) = match serde_json::from_slice(body) {
+        Ok(Problem { code, detail }) => (code, detail),
+        Err(_) => (String::new(), String::from_utf8_lossy(body).into_owned()),
+    };
+    (code, words.chars().filter(|c| !c.is_control()).take(500).collect())
+}
+
 /// A whole answer that is not a download.
 struct Answer {
     status: StatusCode,
@@ -162,13 +187,8 @@ impl Answer {
 
 impl From<Answer> for Error {
     fn from(Answer { status, retry_after, body }: Answer) -> Self {
-        let (code, message, after) = if let Ok(fault) = serde_json::from_slice::<wire::Fault>(&body) {
-            (fault.code, fault.message, fault.retry_after.map(u64::from))
-        } else {
-            let text = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(500).collect();
-            (String::new(), text, None)
-        };
-        Self::Answer { status, code, message, retry_after: retry_after.or(after) }
+        let (code, message) = problem(&body);
+        Self::Answer { status, code, message, retry_after }
     }
 }
 
@@ -228,8 +248,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_keeps_its_words_and_an_endless_answer_ends() {
-        let fault = r#"{"kind":"busy","code":"queue_full","message":"Later.","retry_after":7}"#;
-        let head = format!("HTTP/1.1 503 Busy\r\ncontent-length: {}\r\n\r\n{fault}", fault.len());
+        let fault = r#"{"type":"urn:x","title":"Busy","status":503,"detail":"Later.","code":"queue_full"}"#;
+        let head = format!("HTTP/1.1 503 Busy\r\nretry-after: 7\r\ncontent-length: {}\r\n\r\n{fault}", fault.len());
         let endless = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'1'; ANSWER + 1]].concat();
         let (peer, _heard) = Peer::saying(vec![head.into_bytes(), endless]).await;
         let ask = || async { peer.client().post::<_, u64>("/", None, &1).await.unwrap_err() };

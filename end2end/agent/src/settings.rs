@@ -32,6 +32,8 @@ pub struct Settings {
     pub attributes: BTreeMap<String, String>,
     /// Whose firmware it installs.
     pub trusted_keys: TrustedKeys,
+    /// The enrol listener it was sent to.
+    pub enrol_url: Option<String>,
     /// Makes a verified payload startable.
     pub install_hook: Option<String>,
     /// Restarts the machine into the current slot.
@@ -54,6 +56,7 @@ impl Settings {
             factory_version: self.factory_version.or_else(|| before.factory_version.clone()),
             attributes: if self.attributes.is_empty() { before.attributes.clone() } else { self.attributes },
             trusted_keys: if self.trusted_keys.is_empty() { before.trusted_keys.clone() } else { self.trusted_keys },
+            enrol_url: self.enrol_url.or_else(|| before.enrol_url.clone()),
             install_hook: self.install_hook.or_else(|| before.install_hook.clone()),
             reboot_hook: self.reboot_hook.or_else(|| before.reboot_hook.clone()),
             health_hook: self.health_hook.or_else(|| before.health_hook.clone()),

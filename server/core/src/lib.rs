@@ -11,6 +11,7 @@ pub mod db;
 pub mod devices;
 pub mod entropy;
 mod error;
+mod forgetting;
 mod hash;
 mod live;
 mod overview;

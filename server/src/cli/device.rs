@@ -15,6 +15,10 @@ pub(super) enum Device {
     Decommission(Which),
     /// Let the id of a decommissioned device be enrolled again
     Recommission(Which),
+    /// Take a device out for good and delete what it has sent; its id is free once its last certificate has ended
+    Delete(Which),
+    /// Say that the sign of a possible clone was looked at
+    Clear(Which),
 }
 
 #[derive(Debug, clap::Args)]
@@ -31,6 +35,12 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
         Device::Resume(which) => (which, DeviceStep::Resume),
         Device::Decommission(which) => (which, DeviceStep::Decommission),
         Device::Recommission(which) => (which, DeviceStep::Recommission),
+        Device::Delete(which) => (which, DeviceStep::Delete),
+        Device::Clear(Which { device }) => {
+            fleet.devices().clear_suspicion(&actor, &device).await?;
+            println!("{device}: the next sign of a clone will be told again.");
+            return Ok(());
+        }
     };
     fleet.devices().change(&actor, &device, step).await?;
     println!("{device}: {step} is done. A running server follows within seconds.");

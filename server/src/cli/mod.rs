@@ -2,6 +2,7 @@
 //! folder without serving it.
 
 mod ca;
+mod cert;
 mod device;
 mod kek;
 mod key;
@@ -56,7 +57,7 @@ enum Command {
         #[command(subcommand)]
         command: people::Token,
     },
-    /// Devices: suspend, resume, decommission, recommission
+    /// Devices: suspend, resume, decommission, recommission, delete
     Device {
         #[command(flatten)]
         flags: Box<Flags>,
@@ -81,6 +82,13 @@ enum Command {
         flags: Box<Flags>,
         #[command(subcommand)]
         command: ca::Ca,
+    },
+    /// Certificates of devices: list, show, download, revoke
+    Cert {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: cert::Cert,
     },
     /// The audit log
     Audit {
@@ -142,6 +150,7 @@ impl Cli {
             | Command::Token { flags, .. }
             | Command::Kek { flags, .. }
             | Command::Ca { flags, .. }
+            | Command::Cert { flags, .. }
             | Command::Device { flags, .. }
             | Command::Audit { flags, .. }
             | Command::Key(Key::Add { flags, .. }) => flags,
@@ -185,6 +194,7 @@ impl Command {
         let outcome = match self {
             Self::User { command, .. } => people::user(&fleet, command).await,
             Self::Ca { command, .. } => ca::run(&fleet, command).await,
+            Self::Cert { command, .. } => cert::run(&fleet, command).await,
             Self::Token { command, .. } => people::token(&fleet, command).await,
             Self::Device { command, .. } => device::device(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
@@ -209,6 +219,20 @@ async fn serve(config: Config) -> Result<ExitCode> {
 async fn beside(config: &Config, alone: bool) -> Result<Fleet> {
     let urls = run::urls(config, config.device_addr, config.enrol_addr);
     run::open(config, alone, Arc::new(SystemClock), Arc::new(OsEntropy), urls).await
+}
+
+/// Prints rows in columns as wide as their widest cell.
+fn print_table(head: &[&str], rows: &[Vec<String>]) {
+    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(String::len).chain([head.get(at).map_or(0, |h| h.len())]).max();
+    let widths: Vec<usize> = (0..head.len()).map(|at| width(at).unwrap_or(0)).collect();
+    let print = |cells: &mut dyn Iterator<Item = &str>| {
+        let line: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        println!("{}", line.join("  ").trim_end());
+    };
+    print(&mut head.iter().copied());
+    for row in rows {
+        print(&mut row.iter().map(String::as_str));
+    }
 }
 
 async fn verify(fleet: &Fleet) -> Result<ExitCode> {

@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use std::time::Duration;
 use wire::{
     Fault, FaultKind,
-    enrolment::{EnrolRequest, RenewRequest, Waiting},
+    enrolment::{EnrolRequest, RecoverRequest, RenewRequest, Waiting},
 };
 
 /// Most bytes of a refused body that are read.
@@ -22,10 +22,29 @@ const THROWN_AWAY: usize = 4 << 20;
 /// How long a body may take.
 const READING: Duration = Duration::from_secs(5);
 
+/// `GET /device/v1/recover`: what a device signs whose certificate has ended.
+pub(super) async fn recovery_nonce(State(devices): State<Devices>) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(devices.fleet.devices().recovery_nonce())).into_response()
+}
+
+/// `POST /device/v1/recover`: 201 with a new certificate for one that has ended, or 202 while a person has not decided.
+pub(super) async fn recover(State(devices): State<Devices>, request: Request) -> Response {
+    let answer = async {
+        let (parts, body) = request.into_parts();
+        let request: RecoverRequest = json(&parts.headers, &whole(body).await?)?;
+        Ok(devices.fleet.devices().recover(&request, &address(&parts.extensions)).await?)
+    };
+    answered(&devices, answer.await)
+}
+
 /// `POST /device/v1/enrol` with `Authorization: Bearer fet_…`: 201 with the certificate, or 202 while a person has not decided (E-5, E-6).
 pub(super) async fn enrol(State(devices): State<Devices>, request: Request) -> Response {
     let outcome = admit(&devices, request).await;
-    count(&devices, outcome.as_ref().map_err(|problem| problem.0.code.as_str()));
+    answered(&devices, outcome)
+}
+
+fn answered(devices: &Devices, outcome: Result<wire::enrolment::Enrolled, Problem>) -> Response {
+    count(devices, outcome.as_ref().map_err(|problem| problem.0.code.as_str()));
     match outcome {
         Ok(answer) => (StatusCode::CREATED, Json(answer)).into_response(),
         Err(Problem(Fault { code, retry_after: Some(seconds), .. })) if code == PENDING => {

@@ -69,6 +69,7 @@ pub fn device_router(devices: Devices) -> Router {
 pub fn enrol_router(devices: Devices) -> Router {
     Router::new()
         .route("/device/v1/enrol", post(enrol::enrol))
+        .route("/device/v1/recover", get(enrol::recovery_nonce).post(enrol::recover))
         .route(est::ROUTE, any(est::serve))
         .route("/device/v1/trust-bundle", get(enrol::trust_bundle))
         .fallback(unknown)

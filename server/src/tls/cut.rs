@@ -5,6 +5,10 @@ use std::{
     future::Future as _,
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -25,6 +29,7 @@ pub struct Cut<IO, G> {
     read_end: Pin<Box<WaitForCancellationFutureOwned>>,
     write_end: Pin<Box<WaitForCancellationFutureOwned>>,
     stall: Option<Pin<Box<Sleep>>>,
+    reads: Arc<AtomicU64>,
     guard: G,
 }
 
@@ -32,7 +37,12 @@ impl<IO, G> Cut<IO, G> {
     /// Wraps a socket; cancelling the token ends it.
     pub fn new(io: IO, token: CancellationToken, guard: G) -> Self {
         let cut = || Box::pin(token.clone().cancelled_owned());
-        Self { io, read_end: cut(), write_end: cut(), token, stall: None, guard }
+        Self { io, read_end: cut(), write_end: cut(), token, stall: None, reads: Arc::default(), guard }
+    }
+
+    /// How often the other side was heard; grows while it speaks.
+    pub fn reads(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.reads)
     }
 
     /// What lives as long as the socket.
@@ -71,7 +81,12 @@ impl<IO: AsyncRead + Unpin, G: Unpin> AsyncRead for Cut<IO, G> {
         if self.token.is_cancelled() || self.read_end.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(cut_off()));
         }
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.reads.fetch_add(1, Ordering::Relaxed);
+        }
+        polled
     }
 }
 

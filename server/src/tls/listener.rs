@@ -146,7 +146,7 @@ impl Endpoint {
             () = stop.soft.cancelled() => return,
         };
         drop(half_open);
-        let peer = match self.admit(&mut stream, &token) {
+        let peer = match self.admit(&mut stream, address.ip(), &token) {
             Ok(peer) => peer,
             Err(refusal) => {
                 Stats::count(&self.stats.refused);
@@ -160,13 +160,19 @@ impl Endpoint {
 
     /// Registers first, then checks: a revocation that comes in between finds the connection in the registry, one that came before is seen
     /// here (H-5).
-    fn admit(&self, stream: &mut TlsStream<Socket>, token: &CancellationToken) -> Result<Option<Arc<DevicePeer>>, fleet::pki::Refusal> {
+    fn admit(
+        &self,
+        stream: &mut TlsStream<Socket>,
+        from: IpAddr,
+        token: &CancellationToken,
+    ) -> Result<Option<Arc<DevicePeer>>, fleet::pki::Refusal> {
         let (socket, tls) = stream.get_mut();
         let Some(leaf) = tls.peer_certificates().and_then(<[_]>::first) else { return Ok(None) };
         let peer = Arc::new(self.trust.check(leaf)?);
-        socket.guard().registration = Some(self.registry.enter(Arc::clone(&peer), token.clone()));
+        let reads = socket.reads();
+        socket.guard().registration = Some(self.registry.enter(Arc::clone(&peer), token.clone(), from, reads));
         self.trust.still(&peer.fingerprint)?;
-        self.trust.seen(&peer);
+        self.trust.seen(&peer, Some(from.to_canonical()));
         Ok(Some(peer))
     }
 

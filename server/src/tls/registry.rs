@@ -1,9 +1,11 @@
-//! Which connections are open and by which certificate, so that a revocation can end them (H-5, H-6). Refuses to know what flows over them.
+//! Which connections are open and by which certificate, so that a revocation can end them (H-5, H-6) and one certificate in two places is seen
+//! . Refuses to know what flows over them.
 
-use fleet::pki::{DevicePeer, TrustHandle};
+use fleet::pki::{DevicePeer, Fingerprint, Sign, TrustHandle, apart};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -31,6 +33,11 @@ struct Shared {
 struct Open {
     peer: Arc<DevicePeer>,
     token: CancellationToken,
+    from: IpAddr,
+    /// How often it was heard.
+    reads: Arc<AtomicU64>,
+    /// The same when another network's connection by its certificate was there for the first time.
+    reads_then: Option<u64>,
 }
 
 /// A place in the registry; left when dropped.
@@ -41,10 +48,10 @@ pub(super) struct Registration {
 }
 
 impl Registry {
-    /// Registers a connection; cancelling the token must end it.
-    pub(super) fn enter(&self, peer: Arc<DevicePeer>, token: CancellationToken) -> Registration {
+    /// Registers a connection; cancelling the token must end it, and `reads` grows while the other side speaks.
+    pub(super) fn enter(&self, peer: Arc<DevicePeer>, token: CancellationToken, from: IpAddr, reads: Arc<AtomicU64>) -> Registration {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
-        self.0.open.lock().insert(id, Open { peer, token });
+        self.0.open.lock().insert(id, Open { peer, token, from, reads, reads_then: None });
         Registration { registry: self.clone(), id }
     }
 
@@ -74,13 +81,56 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Tells of certificates that are connected from two networks, of which both were heard since they were first seen side by side. A device
+    /// that has moved leaves a connection behind, but does not speak on it any more.
+    pub fn tell_clones(&self, trust: &TrustHandle) {
+        for (peer, addresses) in self.clones() {
+            trust.suspect(&peer, Sign::TwoNetworks(addresses));
+        }
+    }
+
+    fn clones(&self) -> Vec<(Arc<DevicePeer>, [IpAddr; 2])> {
+        let mut open = self.0.open.lock();
+        let mut by_certificate: HashMap<Fingerprint, Vec<u64>> = HashMap::with_capacity(open.len());
+        for (id, one) in open.iter() {
+            by_certificate.entry(one.peer.fingerprint).or_default().push(*id);
+        }
+        let mut found = Vec::new();
+        for ids in by_certificate.into_values().filter(|ids| ids.len() > 1) {
+            let from: Vec<IpAddr> = ids.iter().filter_map(|id| open.get(id)).map(|one| one.from).collect();
+            let mut heard: Vec<(Arc<DevicePeer>, IpAddr)> = Vec::new();
+            for id in &ids {
+                let Some(one) = open.get_mut(id) else { continue };
+                if !from.iter().any(|other| apart(one.from, *other)) {
+                    one.reads_then = None;
+                    continue;
+                }
+                let now = one.reads.load(Ordering::Relaxed);
+                match one.reads_then {
+                    None => one.reads_then = Some(now),
+                    Some(then) if now > then => heard.push((Arc::clone(&one.peer), one.from)),
+                    Some(_) => {}
+                }
+            }
+            let two = heard.iter().find_map(|(peer, one)| {
+                let (_, other) = heard.iter().find(|(_, other)| apart(*one, *other))?;
+                Some((Arc::clone(peer), [one.to_canonical(), other.to_canonical()]))
+            });
+            found.extend(two);
+        }
+        found
+    }
+}
+
 impl Drop for Registration {
     fn drop(&mut self) {
         self.registry.0.open.lock().remove(&self.id);
     }
 }
 
-/// Works until it is dropped: whenever trust changes, and every few seconds, ends the connections that are no longer allowed.
+/// Works until it is dropped: whenever trust changes, and every few seconds, ends the connections that are no longer allowed; every few seconds looks
+/// for clones.
 pub async fn follow(registry: Registry, trust: TrustHandle) {
     let mut changes = trust.changes();
     loop {
@@ -88,7 +138,7 @@ pub async fn follow(registry: Registry, trust: TrustHandle) {
         tokio::time::sleep(PAUSE).await;
         tokio::select! {
             told = changes.changed() => if told.is_err() { return },
-            () = tokio::time::sleep(SWEEP) => {}
+            () = tokio::time::sleep(SWEEP) => registry.tell_clones(&trust),
         }
     }
 }

@@ -72,7 +72,7 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
         .clone()
         .map(|cursor| query::href(&CertificateQuery { cursor: Some(cursor), ..query.clone() }, before + shown));
     view! {
-        <PageHead title="Certificates" sub=sub.into_any()/>
+        <PageHead title="Certificates" sub=view! { {sub}" · "<a href="/certificates/rules">"Rules"</a> }.into_any()/>
         {question}
         {weeks(&model.weeks, model.at, query.week)}
         <div class="mt-4">{filter_bar(query)}</div>

@@ -5,10 +5,12 @@ pub mod detail;
 pub mod list;
 mod query;
 mod revoke;
+pub mod rules;
 mod weeks;
 
 pub use detail::CertificatePage;
 pub use list::CertificatesPage;
+pub use rules::RulesPage;
 
 /// The `CN` of a subject, or all of it when it has none.
 fn common_name(subject: &str) -> &str {

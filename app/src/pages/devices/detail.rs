@@ -89,7 +89,8 @@ fn content(view: &DeviceView, section: Section, range: telemetry::Range, feed: R
             card("Not found", None, empty("search", "A device has no such page", "It may have been mistyped.", Some(back)))
         }
     };
-    view! { {head(&row)}{nav(&row.device_id, section)}<div class="mt-4">{body}</div> }.into_any()
+    let suspicion = life::suspicion(&view.detail, actions.clear);
+    view! { {head(&row)}{suspicion}{nav(&row.device_id, section)}<div class="mt-4">{body}</div> }.into_any()
 }
 
 fn head(row: &DeviceRow) -> AnyView {

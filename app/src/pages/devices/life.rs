@@ -3,11 +3,11 @@
 use super::detail::with_icon;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::devices::ChangeDevice,
+    api::devices::{ChangeDevice, ClearSuspicion},
     ui::{
         Confirm, Tone, banner,
         dialog::{confirm_dialog_as, dialog, dialog_link},
-        form, icon,
+        form, icon, time,
     },
 };
 use leptos::prelude::*;
@@ -64,7 +64,40 @@ const fn words(step: DeviceStep) -> Words {
             danger: false,
             typed: true,
         },
+        DeviceStep::Delete => Words {
+            icon: "trash-2",
+            button: "Delete…",
+            verb: "Delete",
+            cancel: "Keep device",
+            text: "It is decommissioned, and gone from every list with its tags, attributes and samples; this can't be undone. Its id is free again \
+                   once its last certificate has ended. Rollouts and the audit log keep its name.",
+            danger: true,
+            typed: true,
+        },
     }
+}
+
+/// What stands on a device's page while somebody else may hold its key.
+pub fn suspicion(d: &DeviceDetail, call: FormCall<ClearSuspicion>) -> AnyView {
+    let Some(suspicion) = &d.suspicion else { return ().into_any() };
+    let id = d.row.device_id.to_string();
+    let clear = d.may_clear.then(|| {
+        view! {
+            <ActionForm action=call>
+                <input type="hidden" name="id" value=id/>
+                {form::submit("I have looked at it", "", move || call.pending().get())}
+            </ActionForm>
+            {move || form::fault_banner(form::refusal(call).as_ref())}
+        }
+    });
+    let text = view! {
+        <div class="stack">
+            <div><b>"Somebody else may hold this device's key."</b>" "{suspicion.sign.clone()}" "{time::ago(suspicion.at)}"."</div>
+            <div>"Revoke its certificate with the reason key compromise, or suspend it, unless you know where both came from."</div>
+            {clear}
+        </div>
+    };
+    view! { <div class="mt-4">{banner(Tone::Bad, text.into_any())}</div> }.into_any()
 }
 
 /// Whether the step is possible from where the device is, and for this person.

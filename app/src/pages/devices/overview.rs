@@ -3,7 +3,7 @@
 use super::{detail::with_icon, life, telemetry};
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::devices::{ChangeDevice, DeviceView, SetTags},
+    api::devices::{ChangeDevice, ClearSuspicion, DeviceView, SetTags},
     pages::words,
     ui::{
         Tone, banner, card, copyable, dialog, dialog::buttons, dialog_link, dot, fault_banner, form, number::percent, status, submit, svg,
@@ -11,6 +11,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
+use leptos_router::{NavigateOptions, hooks::use_navigate};
 use wire::{devices::DeviceDetail, live::DeviceLive};
 
 const TAGS: &str = "tags-dialog";
@@ -22,18 +23,30 @@ pub struct Actions {
     tags: FormCall<SetTags>,
     /// Steps of its life.
     pub life: FormCall<ChangeDevice>,
+    /// A possible clone was looked at.
+    pub clear: FormCall<ClearSuspicion>,
 }
 
 impl Actions {
     /// The actions; after each success the dialog closes and `then` runs.
     pub fn new(then: impl Fn() + Copy + 'static) -> Self {
-        let all = Self { tags: form::action(), life: form::action() };
+        let all = Self { tags: form::action(), life: form::action(), clear: form::action() };
+        let navigate = use_navigate();
         let done = move || {
             crate::ui::dialog::close_all();
             then();
         };
         form::on_success(all.tags, move |()| done());
-        form::on_success(all.life, move |()| done());
+        form::on_success(all.clear, move |()| done());
+        form::on_success(all.life, move |next: String| {
+            // A deleted device has no page to read again.
+            if next == "/devices" {
+                crate::ui::dialog::close_all();
+                navigate(&next, NavigateOptions::default());
+            } else {
+                done();
+            }
+        });
         all
     }
 }

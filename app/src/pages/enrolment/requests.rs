@@ -61,7 +61,13 @@ fn rows(p: &Page, calls: Calls) -> AnyView {
 fn row(r: &EnrolmentRequest, may_approve: bool, calls: Calls) -> AnyView {
     let known = [r.device_type.clone(), r.hardware.clone(), r.key_alg.clone()].into_iter().filter(|s| !s.is_empty());
     let said = known.chain(r.attributes.iter().map(|(name, value)| format!("{name}={value}"))).collect::<Vec<_>>().join(" · ");
-    let from = if r.token.is_empty() { "no token".to_owned() } else { format!("token {}", r.token) };
+    let from = if r.recovers {
+        "its certificate has ended".to_owned()
+    } else if r.token.is_empty() {
+        "no token".to_owned()
+    } else {
+        format!("token {}", r.token)
+    };
     let decide = may_approve.then(|| {
         let (id, dialog_id) = (r.id.to_string(), format!("reject-{}", r.id));
         view! {

@@ -184,7 +184,8 @@ impl EnrolArguments {
         let folder =
             Folder::open(state).with_context(|| format!("cannot use the state folder {}; choose one with --state", state.display()))?;
         let (device_type, hardware) = (self.device_type.clone(), self.hardware.clone());
-        Ok(Settings { device_type, hardware, attributes: self.attributes.iter().cloned().collect(), ..also }.told(&folder)?)
+        let (attributes, enrol_url) = (self.attributes.iter().cloned().collect(), self.server.enrol.clone());
+        Ok(Settings { device_type, hardware, attributes, enrol_url, ..also }.told(&folder)?)
     }
 
     /// The stored identity, or a new one.

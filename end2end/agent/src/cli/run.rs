@@ -110,6 +110,7 @@ impl Arguments {
             buffer_bytes: self.buffer_mib << 20,
             rate: self.download_kib_s.map_or(Rate::Unlimited, |kib| Rate::Bytes(kib << 10)),
             confirm_within: Duration::from_secs(self.confirm_within_s),
+            enrol_url: settings.enrol_url.clone(),
             ..defaults
         }
     }

@@ -54,6 +54,8 @@ pub struct Config {
     pub rate: Rate,
     /// Most time from a start on trial to the server's welcome.
     pub confirm_within: Duration,
+    /// The enrol listener, `https://host:port`, for coming back after the certificate has ended; without it the device has to be enrolled again.
+    pub enrol_url: Option<String>,
 }
 
 impl Config {
@@ -69,6 +71,7 @@ impl Config {
             buffer_bytes: buffer::DEFAULT_BYTES,
             rate: Rate::Unlimited,
             confirm_within: Duration::from_mins(2),
+            enrol_url: None,
         }
     }
 }

@@ -1,10 +1,12 @@
-//! A new certificate in time: when its window opens or the server asks (pki.md R-1).
+//! A new certificate in time: when its window opens or the server asks (pki.md R-1); and after its end, where the server lets devices come back.
 
 use super::{Core, Ending, Error};
 use crate::{
     backoff::Backoff,
-    identity::{self, renew},
+    http,
+    identity::{self, recover, renew},
 };
+use ::http::StatusCode;
 use std::{sync::Arc, time::Duration};
 
 /// Clocks of devices jump; the window is looked at this often instead of slept for.
@@ -26,8 +28,23 @@ impl Core {
             }
             self.carrier.clone().up().await;
             let current = Arc::clone(&self.identity.borrow());
-            let renewed = match renew(&self.store, &current, Arc::clone(&self.clock)).await {
+            let ended = self.clock.now() > current.not_after();
+            let outcome = match self.config.enrol_url.as_deref().filter(|_| ended) {
+                Some(url) => recover(&self.store, &current, url, Arc::clone(&self.clock)).await,
+                None => renew(&self.store, &current, Arc::clone(&self.clock)).await,
+            };
+            let renewed = match outcome {
                 Ok(renewed) => Arc::new(renewed),
+                Err(identity::Error::Http(http::Error::Answer { status: StatusCode::ACCEPTED, retry_after, .. })) => {
+                    let (wait, code) = (Duration::from_secs(retry_after.unwrap_or(60).clamp(1, 3600)), self.store.comparison_code()?);
+                    tracing::info!(
+                        code,
+                        ?wait,
+                        "waiting for an operator to let this device come back; the console must show the same code"
+                    );
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
                 Err(error @ identity::Error::Files(_)) => return Err(error.into()),
                 Err(error) => {
                     let wait = backoff.wait(self.entropy.unit());

@@ -1,13 +1,15 @@
 //! Who the device is: a key that never leaves it and the certificate for it.
 //!
 //! Owns the files `key.pem` (mode 0600), `identity.json` (certificate, chain, trust bundle, address of the device listener) and, while an answer
-//! is outstanding, the request exactly as it was sent. Refuses to know what the identity is used for.
+//! is outstanding, the request exactly as it was sent, and the next key where the server wants another one. Refuses to know what the identity is used for.
 
 mod enrol;
 mod key;
+mod recover;
 mod renew;
 
 pub use enrol::{Enrolment, enrol};
+pub use recover::recover;
 pub use renew::renew;
 
 use crate::{clock::Clock, files::Folder, http, tls};
@@ -19,6 +21,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use wire::{Timestamp, enrolment::Enrolled};
 
 const KEY: &str = "key.pem";
+const NEXT: &str = "key.next.pem";
 const IDENTITY: &str = "identity.json";
 
 /// Why a device has no identity, or not a new one.
@@ -145,16 +148,32 @@ impl Store {
         let (Some(enrolled), Some(key)) = (self.folder.read(IDENTITY)?, self.folder.read(KEY)?) else {
             return Ok(None);
         };
-        let enrolled = serde_json::from_slice(&enrolled).map_err(|e| Error::Damaged { file: IDENTITY, reason: e.to_string() })?;
-        Identity::new(enrolled, &key).map(Some)
+        let enrolled: Enrolled = serde_json::from_slice(&enrolled).map_err(|e| Error::Damaged { file: IDENTITY, reason: e.to_string() })?;
+        let (identity, by_next) = self.by_either(enrolled, &key)?;
+        if by_next {
+            // The power went between the certificate and its key's new name.
+            self.folder.rename(NEXT, KEY)?;
+        }
+        Ok(Some(identity))
+    }
+
+    /// The identity by our key or by the one that follows it, and whether it is the latter.
+    fn by_either(&self, enrolled: Enrolled, key: &[u8]) -> Result<(Identity, bool), Error> {
+        match (Identity::new(enrolled.clone(), key), self.folder.read(NEXT)?) {
+            (Err(Error::Foreign(_)), Some(next)) => Ok((Identity::new(enrolled, &next)?, true)),
+            (identity, _) => Ok((identity?, false)),
+        }
     }
 
     /// Checks that the certificate is for our key, and stores it.
     fn keep(&self, enrolled: Enrolled) -> Result<Identity, Error> {
         let bytes = serde_json::to_vec_pretty(&enrolled).map_err(io::Error::from)?;
         let key = self.folder.read(KEY)?.ok_or_else(|| Error::Key("it is gone".into()))?;
-        let identity = Identity::new(enrolled, &key)?;
+        let (identity, by_next) = self.by_either(enrolled, &key)?;
         self.folder.write(IDENTITY, &bytes)?;
+        if by_next {
+            self.folder.rename(NEXT, KEY)?;
+        }
         Ok(identity)
     }
 }

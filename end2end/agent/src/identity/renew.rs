@@ -1,7 +1,8 @@
-//! Renewal over the identity that is being renewed (pki.md R-1…R-3). The key stays: it may live where only one fits.
+//! Renewal over the identity that is being renewed (pki.md R-1…R-3). The key stays, because it may live where only one fits, unless the server wants
+//! another one.
 
-use super::{Error, Identity, Store};
-use crate::clock::Clock;
+use super::{Error, Identity, Store, key::request_by};
+use crate::{clock::Clock, http};
 use std::{io, sync::Arc};
 use wire::enrolment::{Enrolled, RenewRequest};
 
@@ -20,7 +21,19 @@ pub async fn renew(store: &Store, identity: &Identity, clock: Arc<dyn Clock>) ->
         request
     };
     let client = identity.client(Arc::clone(&clock))?;
-    let renewed: Enrolled = client.post(PATH, None, &request).await?;
+    let renewed: Enrolled = match client.post(PATH, None, &request).await {
+        Err(http::Error::Answer { code, .. }) if code == "rekey_required" => {
+            let request = RenewRequest { csr: request_by(&store.next_key()?, identity.device_id())? };
+            store.folder.write(REQUEST, &serde_json::to_vec(&request).map_err(io::Error::from)?)?;
+            client.post(PATH, None, &request).await?
+        }
+        Err(error @ http::Error::Answer { .. }) if !error.passing() => {
+            // Another request may be taken: what is wanted of keys has changed since this one was made.
+            store.folder.remove(REQUEST)?;
+            return Err(error.into());
+        }
+        answer => answer?,
+    };
     if renewed.device_id.as_str() != identity.device_id() {
         return Err(Error::Foreign(format!("we are {:?}, it is for {:?}", identity.device_id(), renewed.device_id.as_str())));
     }

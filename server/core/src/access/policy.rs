@@ -112,6 +112,8 @@ acts! {
     EditDevices = "device.edit" from Operator,
     /// Suspend and resume devices.
     Suspend = "device.suspend" from Operator,
+    /// Delete devices with what they have sent.
+    DeleteDevices = "device.delete" from Admin,
     /// Give the id of a decommissioned device free again.
     Recommission = "device.recommission" from Admin,
     /// Upload artifacts and make releases.
@@ -128,6 +130,8 @@ acts! {
     Approve = "rollout.approve" from Admin,
     /// Revoke certificates.
     Revoke = "certificate.revoke" from Operator,
+    /// Change what holds for clones, keys at renewal and ended certificates.
+    Rules = "certificate.rules" from Admin,
     /// Manage signing keys.
     Keys = "key.manage" from Admin,
     /// Manage authorities.

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     access::{Act, Actor, allowed, audit, may},
     bus::Event,
-    db::{Tx, exec, row},
+    db::{Tx, exec, row, rows},
 };
 use serde_json::json;
 use wire::{
@@ -18,12 +18,16 @@ use wire::{
     states::{DeviceState, DeviceStep as Step},
 };
 
+/// How long the id of a deleted device stays reserved at least: samples that were under way when it was deleted have come by then.
+const RESERVED_MS: i64 = 24 * 3_600_000;
+
 /// The right a step asks for.
 const fn act(step: Step) -> Act {
     match step {
         Step::Suspend | Step::Resume => Act::Suspend,
         Step::Decommission => Act::EditDevices,
         Step::Recommission => Act::Recommission,
+        Step::Delete => Act::DeleteDevices,
     }
 }
 
@@ -38,7 +42,9 @@ impl Devices {
     /// *Suspend*: live connections are closed within a second, new ones refused, nothing is enrolled or renewed; its certificates stay as they are and
     /// no CRL says anything. *Resume*: it is let in again with the certificates it has. *Decommission*: its certificates are revoked
     /// (`cessationOfOperation`), its id stays reserved, and enrolment tokens for exactly this id are void. *Recommission*: its id may be enrolled
-    /// again; what was revoked or voided stays so, and it comes back with a new token and a new certificate, under its old history.
+    /// again; what was revoked or voided stays so, and it comes back with a new token and a new certificate, under its old history. *Delete*: as
+    /// decommissioned, and gone from every list with its tags, attributes, connections and samples; its certificates stay on the revocation list until
+    /// they end, and only then is its id free. The audit log and the history of rollouts keep its name.
     pub async fn change(&self, actor: &Actor, device_id: &DeviceId, by: Step) -> Result<(), Error> {
         may(actor, act(by))?;
         let now = self.clock.now();
@@ -46,18 +52,26 @@ impl Devices {
         // Tokens before the device's row, as an enrolment takes them: two orders would wait for each other on PostgreSQL.
         let lower = device_id.as_str().to_lowercase();
         let voided = match by {
-            Step::Decommission => exec!(&mut tx, store::TOKENS_VOID, actor.org.as_str(), lower.as_str(), now.0)?,
+            Step::Decommission | Step::Delete => exec!(&mut tx, store::TOKENS_VOID, actor.org.as_str(), lower.as_str(), now.0)?,
             Step::Suspend | Step::Resume | Step::Recommission => 0,
         };
         let found = row!(&mut tx, (i64, String, String), store::BY_ID_HELD, actor.org.as_str(), lower.as_str())?;
         let (device, known, state) = found.ok_or(Error::NotFound("device"))?;
         let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
-        if state == goal(by) {
+        if state == goal(by) && by != Step::Delete {
             // Done before: nothing is written, the transaction ends here without a commit.
             return Ok(());
         }
         let to = step(state, by).ok_or(Error::Illegal { device: known.clone(), step: by, state })?;
         exec!(&mut tx, store::SET_STATE, device, to.as_str())?;
+        if by == Step::Delete {
+            if exec!(&mut tx, store::DELETE, device, now.0)? == 0 {
+                return Err(Error::NotFound("device"));
+            }
+            for forgotten in [store::TAGS_CLEAR, store::ATTRIBUTES_CLEAR, store::CONNECTIONS_CLEAR] {
+                exec!(&mut tx, forgotten, device)?;
+            }
+        }
         self.trust_of(&mut tx, actor, device, by).await?;
         let detail = json!({ "was": state, "tokens_voided": voided });
         audit::append(&mut tx, actor, now, action(by), known.as_str(), &detail).await?;
@@ -74,10 +88,24 @@ impl Devices {
         self.change(actor, device_id, Step::Decommission).await
     }
 
+    /// Deleted devices after this number whose id is still reserved, so that what other rooms keep of them is forgotten as well; at most 500.
+    pub(crate) async fn deleted(&self, after: DeviceNo) -> Result<Vec<DeviceNo>, Error> {
+        Ok(rows!(&mut self.db.read().await?, (i64,), store::DELETED, after)?.into_iter().map(|(number,)| number).collect())
+    }
+
+    /// Gives the ids of deleted devices free whose last certificate has ended. How many.
+    pub(crate) async fn free_ids(&self) -> Result<u64, Error> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let freed = exec!(&mut tx, store::FREE, now.0, now.plus(-RESERVED_MS).0)?;
+        tx.commit().await?;
+        Ok(freed)
+    }
+
     /// What the step means for the device's certificates, inside the step's own transaction.
     async fn trust_of(&self, tx: &mut Tx, actor: &Actor, device: DeviceNo, by: Step) -> Result<(), Error> {
         match by {
-            Step::Decommission => self.pki.revoke_all_of(tx, actor, device, RevocationReason::CessationOfOperation).await?,
+            Step::Decommission | Step::Delete => self.pki.revoke_all_of(tx, actor, device, RevocationReason::CessationOfOperation).await?,
             Step::Suspend | Step::Resume | Step::Recommission => self.pki.device_changed(tx, device).await?,
         }
         Ok(())

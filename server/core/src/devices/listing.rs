@@ -104,7 +104,7 @@ fn position(cursor: &str, sort: DeviceSort) -> Result<(Value, i64), Error> {
 fn base(org: &OrgId, selector: &Selector) -> Filter {
     let mut filter = Filter::default();
     let org = filter.bind(Value::Text(org.to_string()));
-    filter.text = format!("d.org_id = {org}");
+    filter.text = format!("d.org_id = {org} AND d.deleted_at IS NULL");
     if !asks_for_state(selector) {
         filter.text.push_str(" AND d.state <> 'decommissioned'");
     }

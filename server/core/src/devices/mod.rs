@@ -9,12 +9,14 @@ mod filter;
 mod life;
 mod listing;
 mod presence;
+mod recovery;
 mod registry;
 mod requests;
 pub mod selector;
 mod source;
 pub mod state;
 pub(crate) mod store;
+mod suspicion;
 #[cfg(test)]
 mod tests;
 mod tokens;

@@ -9,7 +9,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
-    devices::{ConnectionSpan, DeviceDetail},
+    devices::{ConnectionSpan, DeviceDetail, Suspicion},
     ids::{DeviceId, OrgId},
 };
 
@@ -23,6 +23,8 @@ struct Detail {
     connected_at: Option<i64>,
     address: String,
     agent: String,
+    suspected_at: Option<i64>,
+    suspicion: String,
 }
 
 impl Devices {
@@ -70,6 +72,8 @@ impl Devices {
             latest: Vec::new(),
             connections,
             update_reason: String::new(),
+            suspicion: d.suspected_at.map(|at| Suspicion { at: Timestamp(at), sign: d.suspicion }),
+            may_clear: allowed(actor, Act::Suspend),
             may_edit: allowed(actor, Act::EditDevices),
             may_revoke: allowed(actor, Act::Revoke),
             steps: super::life::offered(actor, state),

@@ -23,7 +23,7 @@ use wire::{
 /// Most requests without a token that wait at once in an organization; those with one are bounded by the token's uses.
 const MOST: i64 = 1000;
 /// How long a request waits, and how long an approved one may be collected.
-const LIFE_MS: i64 = 7 * 24 * 3600 * 1000;
+pub(super) const LIFE_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Seconds until a waiting device should ask again.
 pub(super) const POLL_S: u32 = 15;
 
@@ -45,6 +45,7 @@ pub(super) struct RequestRow {
     expires_at: i64,
     certificate_id: String,
     issued_at: i64,
+    recovers: String,
 }
 
 /// What a waiting device and the person beside it compare: the first 32 bits of SHA-256 of its public key, 8 hex digits.
@@ -53,6 +54,16 @@ fn code(spki_sha256: &[u8]) -> String {
 }
 
 impl RequestRow {
+    /// Its id.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where it stands.
+    pub(super) fn state(&self) -> &str {
+        &self.state
+    }
+
     fn shown(self) -> Result<EnrolmentRequest, Error> {
         Ok(EnrolmentRequest {
             id: self.id.parse().map_err(crate::db::Error::corrupt)?,
@@ -64,6 +75,7 @@ impl RequestRow {
             attributes: serde_json::from_str(&self.attributes).map_err(crate::db::Error::corrupt)?,
             key_alg: self.key_alg,
             token: self.token,
+            recovers: !self.recovers.is_empty(),
             address: self.address,
             asked_at: Timestamp(self.asked_at),
             expires_at: Timestamp(self.expires_at),
@@ -227,7 +239,8 @@ impl Devices {
         }
         let request = row!(&mut tx, RequestRow, store::REQUEST, actor.org.as_str(), id.as_str())?;
         let request = request.ok_or(Error::NotFound("waiting enrolment request"))?;
-        if approved {
+        // A device that comes back has its name already, and has proved that it is its own.
+        if approved && request.recovers.is_empty() {
             name_is_free(&mut tx, &actor.org, &request.device_id).await?;
         }
         let detail =

@@ -14,6 +14,11 @@ pub const TRANSITIONS: &[(DeviceState, Step, DeviceState)] = &[
     (Active, Step::Decommission, Decommissioned),
     (Suspended, Step::Decommission, Decommissioned),
     (Decommissioned, Step::Recommission, Preregistered),
+    (Preregistered, Step::Delete, Decommissioned),
+    (Pending, Step::Delete, Decommissioned),
+    (Active, Step::Delete, Decommissioned),
+    (Suspended, Step::Delete, Decommissioned),
+    (Decommissioned, Step::Delete, Decommissioned),
 ];
 
 /// The word in the audit log.
@@ -23,6 +28,7 @@ pub const fn action(step: Step) -> &'static str {
         Step::Resume => "device.resume",
         Step::Decommission => "device.decommission",
         Step::Recommission => "device.recommission",
+        Step::Delete => "device.delete",
     }
 }
 
@@ -31,7 +37,7 @@ pub const fn goal(step: Step) -> DeviceState {
     match step {
         Step::Suspend => Suspended,
         Step::Resume => Active,
-        Step::Decommission => Decommissioned,
+        Step::Decommission | Step::Delete => Decommissioned,
         Step::Recommission => Preregistered,
     }
 }

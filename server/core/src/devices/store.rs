@@ -43,11 +43,19 @@ pub(super) const REQUEST_INSERT: Sql = Sql::same(
                                      state, asked_at, expires_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'pending', $12, $13) ON CONFLICT (org_id, token_id, spki_sha256) DO NOTHING",
 );
+pub(super) const RECOVERY_INSERT: Sql = Sql::same(
+    "INSERT INTO enrolment_requests (id, org_id, token_id, spki_sha256, csr_sha256, device_id, device_type, hardware, attributes, key_alg, address,
+                                     state, asked_at, expires_at, recovers)
+     SELECT $1, $2, $3, $4, $5, d.device_id, d.device_type, d.hardware, '{}', $7, $8, 'pending', $9, $10, $11
+     FROM devices d WHERE d.org_id = $2 AND d.device_id = $6 ON CONFLICT (org_id, token_id, spki_sha256) DO NOTHING",
+);
+pub(super) const RECOVERIES_REPLACE: Sql =
+    Sql::same("DELETE FROM enrolment_requests WHERE org_id = $1 AND recovers = $2 AND state = 'pending'");
 macro_rules! request {
     ($which:literal) => {
         Sql::same(concat!(
             "SELECT r.id, r.spki_sha256, r.csr_sha256, r.device_id, r.device_type, r.hardware, r.attributes, r.key_alg, COALESCE(t.label, '') AS token,
-            r.address, r.state, r.asked_at, r.expires_at, r.certificate_id, r.issued_at
+            r.address, r.state, r.asked_at, r.expires_at, r.certificate_id, r.issued_at, r.recovers
      FROM enrolment_requests r LEFT JOIN enrolment_tokens t ON t.id = r.token_id ",
             $which
         ))
@@ -86,6 +94,8 @@ pub(super) const INSERT: Sql = Sql::same(
 );
 pub(super) const REENROL: Sql =
     Sql::same("UPDATE devices SET device_type = $2, hardware = $3, state = 'active', enrolled_at = $4, enrolled_by = $5 WHERE number = $1");
+const NUMBER: Sql = Sql::same("SELECT number FROM devices WHERE org_id = $1 AND device_id_lower = $2 AND deleted_at IS NULL");
+/// Whoever has the name, a deleted device as well: its id is reserved.
 pub(super) const BY_ID: Sql = Sql::same("SELECT number, device_id, state FROM devices WHERE org_id = $1 AND device_id_lower = $2");
 /// The same, and the row keeps its state until the transaction ends. SQLite's writer is alone anyway; `NO KEY`, so that rows that refer to the
 /// device can still be written.
@@ -93,11 +103,35 @@ pub(super) const BY_ID_HELD: Sql = Sql::split(
     "SELECT number, device_id, state FROM devices WHERE org_id = $1 AND device_id_lower = $2",
     "SELECT number, device_id, state FROM devices WHERE org_id = $1 AND device_id_lower = $2 FOR NO KEY UPDATE",
 );
+pub(super) const SUSPECT: Sql =
+    Sql::same("UPDATE devices SET suspected_at = $2, suspicion = $3 WHERE number = $1 AND suspected_at IS NULL");
+pub(super) const UNSUSPECT: Sql =
+    Sql::same("UPDATE devices SET suspected_at = NULL, suspicion = '' WHERE number = $1 AND suspected_at IS NOT NULL");
+pub(super) const SUSPICION: Sql = Sql::same("SELECT suspicion FROM devices WHERE number = $1");
+pub(super) const SUSPECTED: Sql = Sql::same(
+    "SELECT device_id, suspicion, suspected_at FROM devices
+     WHERE org_id = $1 AND suspected_at IS NOT NULL AND deleted_at IS NULL ORDER BY suspected_at DESC, number LIMIT $2",
+);
+pub(super) const DELETE: Sql = Sql::same(
+    "UPDATE devices SET deleted_at = $2, suspected_at = NULL, suspicion = '', address = '', agent = '', enrolled_by = '' WHERE number = $1 AND deleted_at IS NULL",
+);
+pub(super) const ATTRIBUTES_CLEAR: Sql = Sql::same("DELETE FROM device_attributes WHERE device = $1");
+pub(super) const CONNECTIONS_CLEAR: Sql = Sql::same("DELETE FROM connections WHERE device = $1");
+/// Deleted devices whose id is still reserved.
+pub(super) const DELETED: Sql = Sql::same(
+    "SELECT number FROM devices WHERE deleted_at IS NOT NULL AND device_id_lower NOT LIKE '~%' AND number > $1 ORDER BY number LIMIT 500",
+);
+/// Gives the ids of devices free that were deleted before $2 and whose last certificate ended before $1. No id of a device begins like that.
+pub(super) const FREE: Sql = Sql::same(
+    "UPDATE devices SET device_id_lower = '~' || CAST(number AS TEXT)
+     WHERE deleted_at < $2 AND device_id_lower NOT LIKE '~%'
+     AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.device = devices.number AND c.fingerprint IS NOT NULL AND c.not_after > $1)",
+);
 pub(super) const SET_STATE: Sql = Sql::same("UPDATE devices SET state = $2 WHERE number = $1");
 pub(super) const DETAIL: Sql = Sql::same(
     "SELECT number, device_id, device_type, hardware, state, online, version, last_seen_at, update_state, sequence, enrolled_at, enrolled_by,
-            connected_at, address, agent
-     FROM devices WHERE org_id = $1 AND device_id_lower = $2",
+            connected_at, address, agent, suspected_at, suspicion
+     FROM devices WHERE org_id = $1 AND device_id_lower = $2 AND deleted_at IS NULL",
 );
 pub(super) const TAGS: Sql = Sql::same("SELECT tag FROM device_tags WHERE device = $1 ORDER BY tag");
 pub(super) const TAG_INSERT: Sql =
@@ -178,6 +212,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &ENROLMENT,
     &ENROLMENT_INSERT,
     &REQUEST_INSERT,
+    &RECOVERY_INSERT,
+    &RECOVERIES_REPLACE,
     &REQUEST_OF,
     &REQUEST,
     &REQUESTS,
@@ -191,8 +227,18 @@ pub(crate) const ALL: &[&Sql] = &[
     &ORG_SET_OPEN,
     &INSERT,
     &REENROL,
+    &NUMBER,
     &BY_ID,
     &BY_ID_HELD,
+    &SUSPECT,
+    &UNSUSPECT,
+    &SUSPICION,
+    &SUSPECTED,
+    &DELETE,
+    &ATTRIBUTES_CLEAR,
+    &CONNECTIONS_CLEAR,
+    &DELETED,
+    &FREE,
     &SET_STATE,
     &DETAIL,
     &TAGS,
@@ -296,10 +342,10 @@ pub async fn online(on: &mut impl Conn, device: DeviceNo) -> Result<Option<bool>
     Ok(row!(on, (bool,), ONLINE, device)?.map(|r| r.0))
 }
 
-/// Number of the device with this name, whatever its state.
+/// Number of the device with this name, whatever its state; none of a deleted one.
 pub async fn number(on: &mut impl Conn, org: &OrgId, device_id: &DeviceId) -> Result<Option<DeviceNo>, Error> {
     let lower = device_id.as_str().to_lowercase();
-    Ok(row!(on, (i64, String, String), BY_ID, org.as_str(), lower)?.map(|r| r.0))
+    Ok(row!(on, (i64,), NUMBER, org.as_str(), lower)?.map(|r| r.0))
 }
 
 /// Notes the state of a device's newest update, in the update's own transaction.

@@ -190,7 +190,7 @@ fn decode(input: &[u8]) -> Result<Vec<u8>, CsrError> {
 }
 
 /// P-1: type, size and encoding of the key.
-fn key(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlg, CsrError> {
+pub(super) fn key(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlg, CsrError> {
     let data = &spki.subject_public_key;
     if data.unused_bits != 0 {
         return Err(CsrError::WeakKey("it has unused bits"));

@@ -33,6 +33,30 @@ pub enum Error {
     /// Renewed before its time (pki.md R-1).
     #[error("renewal is not due before {0}")]
     RenewTooEarly(wire::Timestamp),
+    /// The organization wants a new key with every renewal (pki.md R-3).
+    #[error("the key must change")]
+    RekeyRequired,
+    /// The organization wants devices to keep their key (pki.md R-3).
+    #[error("the key must stay")]
+    RekeyForbidden,
+    /// Not a number of days.
+    #[error("recovery_days is out of bounds")]
+    RecoveryDays,
+    /// The nonce is not ours, or too old (pki.md R-4).
+    #[error("recovery nonce refused")]
+    RecoveryNonce,
+    /// The certificate is unknown, or its key has not signed; nobody is told which.
+    #[error("recovery refused")]
+    RecoveryRefused,
+    /// The organization has not switched it on.
+    #[error("recovery is off")]
+    NoRecovery,
+    /// The certificate is still usable.
+    #[error("the certificate has not ended")]
+    NotEnded,
+    /// Revoked, superseded, too long ago, or its device is not active.
+    #[error("the certificate can't be replaced any more")]
+    NotRecoverable,
     /// The certificate that asks is no longer usable.
     #[error("the certificate is not usable: {0}")]
     NotUsable(super::trust::Refusal),
@@ -79,6 +103,48 @@ impl Error {
                 FaultKind::Conflict,
                 "renew_too_early",
                 format!("The certificate is due for renewal from {at}; keep using it until then, or send a CSR for a new key."),
+            ),
+            Self::RekeyRequired => Fault::new(
+                FaultKind::Conflict,
+                "rekey_required",
+                "This organization wants a new key with every renewal: make one on the device and send a CSR for it.",
+            )
+            .at("csr"),
+            Self::RekeyForbidden => Fault::new(
+                FaultKind::Conflict,
+                "rekey_forbidden",
+                "This organization wants devices to keep their key: send a CSR for the key of the certificate that is renewed.",
+            )
+            .at("csr"),
+            Self::RecoveryDays => {
+                let text = format!("Give 1 to {} days.", wire::pki::MAX_RECOVERY_DAYS);
+                Fault::new(FaultKind::Invalid, "invalid", text).at("recovery_days")
+            }
+            Self::RecoveryNonce => Fault::new(
+                FaultKind::Invalid,
+                "recovery_nonce",
+                "The nonce is not one of this server, or older than five minutes. Ask for a new one: GET /device/v1/recover.",
+            )
+            .at("nonce"),
+            Self::RecoveryRefused => Fault::new(
+                FaultKind::Forbidden,
+                "recovery_refused",
+                "The certificate is not known here, or its key has not signed this request. Enrol the device again.",
+            ),
+            Self::NoRecovery => Fault::new(
+                FaultKind::Forbidden,
+                "recovery_off",
+                "This organization does not take devices back after their certificate has ended. Enrol the device again.",
+            ),
+            Self::NotEnded => Fault::new(
+                FaultKind::Conflict,
+                "not_ended",
+                "The certificate has not ended. Renew it over mutual TLS: POST /device/v1/renew.",
+            ),
+            Self::NotRecoverable => Fault::new(
+                FaultKind::Forbidden,
+                "not_recoverable",
+                "The certificate was revoked or replaced, ended too long ago, or its device is not active. Enrol the device again.",
             ),
             Self::NotUsable(_) => {
                 Fault::new(FaultKind::Forbidden, "certificate_not_usable", "This certificate can't be renewed. Enrol the device again.")

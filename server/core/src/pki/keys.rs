@@ -2,7 +2,10 @@
 //! database. Refuses to know what the secrets are for. Nothing here has `Debug` or `Serialize` that shows a key.
 
 use crate::entropy::Entropy;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey},
+    hmac,
+};
 use std::{
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
@@ -59,6 +62,7 @@ pub enum KeyError {
 
 struct KekKey {
     key: RandomizedNonceKey,
+    seal: hmac::Key,
     id: [u8; KEK_ID],
 }
 
@@ -79,7 +83,22 @@ impl Kek {
         let digest = super::csr::sha256(&[b"fleetward kek id/v1".as_slice(), key].concat());
         let mut id = [0; KEK_ID];
         id.copy_from_slice(&digest[..KEK_ID]);
-        Ok(Self(Arc::new(KekKey { key: cipher(key)?, id })))
+        // A key of its own, so that tags say nothing of what is wrapped.
+        let of_tags = Zeroizing::new(super::csr::sha256(&[b"fleetward tags/v1".as_slice(), key].concat()));
+        let seal = hmac::Key::new(hmac::HMAC_SHA256, of_tags.as_ref());
+        Ok(Self(Arc::new(KekKey { key: cipher(key)?, seal, id })))
+    }
+
+    /// A tag (HMAC-SHA-256, RFC 2104) that only instances with this KEK can make: by it what was given away is known again without being kept.
+    pub(super) fn tag(&self, text: &[u8]) -> [u8; 32] {
+        let mut tag = [0; 32];
+        tag.copy_from_slice(hmac::sign(&self.0.seal, text).as_ref());
+        tag
+    }
+
+    /// Whether a tag is of this text; in constant time.
+    pub(super) fn made(&self, text: &[u8], tag: &[u8]) -> bool {
+        hmac::verify(&self.0.seal, text, tag).is_ok()
     }
 
     /// The KEK of a 32-byte key file. The file must belong to its owner alone (0400 or 0600).

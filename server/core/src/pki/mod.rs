@@ -19,12 +19,15 @@ mod ocsp;
 mod profile;
 mod read;
 mod recognise;
+mod recovery;
 mod renew;
 mod responder;
 mod revoke;
 mod rotation;
+mod rules;
 mod statuses;
 pub(crate) mod store;
+mod suspicion;
 mod trust;
 mod worker;
 
@@ -38,7 +41,9 @@ pub use issue::{Issued, NewLeaf};
 pub use keys::{Kek, KeyError};
 pub use listener::ServerIdentity;
 pub use profile::Validity;
+pub(crate) use recovery::Proven;
 pub use responder::OcspAnswer;
+pub use suspicion::{Sign, Suspicion, apart};
 pub use trust::{Anchors, DevicePeer, Fingerprint, Refusal, TrustHandle};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
@@ -84,6 +89,7 @@ pub struct Pki {
     published: crl::Published,
     responder: responder::Responder,
     first_uses: tokio::sync::Mutex<trust::FirstUses>,
+    suspicions: tokio::sync::Mutex<trust::Suspicions>,
 }
 
 impl Pki {
@@ -98,7 +104,7 @@ impl Pki {
         settings: PkiSettings,
         org: &OrgId,
     ) -> Result<Self, Error> {
-        let (trust, first_uses) = TrustHandle::new(clock.clone());
+        let (trust, first_uses, suspicions) = TrustHandle::new(clock.clone());
         let pki = Self {
             db,
             clock,
@@ -116,6 +122,7 @@ impl Pki {
             published: crl::Published::default(),
             responder: responder::Responder::default(),
             first_uses: tokio::sync::Mutex::new(first_uses),
+            suspicions: tokio::sync::Mutex::new(suspicions),
         };
         pki.ensure_authorities(org).await?;
         Ok(pki)
@@ -138,6 +145,11 @@ impl Pki {
         }
         self.trust.reload(&self.db, &self.trust_domain).await?;
         self.statuses.reload(&self.db, &*self.clock).await
+    }
+
+    /// The next sign of a clone; none when the process ends. One listens at a time.
+    pub(crate) async fn next_suspicion(&self) -> Option<Suspicion> {
+        self.suspicions.lock().await.recv().await
     }
 
     /// What the listeners ask.

@@ -14,10 +14,11 @@ use wire::{
     Timestamp,
     enrolment::Enrolled,
     ids::{AuthorityId, CertificateId},
+    states::RekeyPolicy,
 };
 
 /// How long a certificate stays usable after its successor was first used.
-const OVERLAP: i64 = 24 * 3_600_000;
+pub(super) const OVERLAP: i64 = 24 * 3_600_000;
 
 impl Pki {
     /// Renews the certificate a device is connected with. The name stays; the key may change, and then it may be early.
@@ -54,7 +55,13 @@ impl Pki {
         let issuer: AuthorityId = current.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
         // The server asked for it when the authority is retiring.
         let early = now < due && !self.trust.retiring(&issuer);
-        if early && store::has_key(&mut tx, &peer.certificate, &csr.spki_sha256).await? {
+        let same_key = store::has_key(&mut tx, &peer.certificate, &csr.spki_sha256).await?;
+        match store::rekey(&mut tx, &peer.org).await? {
+            RekeyPolicy::Required if same_key => return Err(Error::RekeyRequired),
+            RekeyPolicy::Forbidden if !same_key => return Err(Error::RekeyForbidden),
+            RekeyPolicy::Required | RekeyPolicy::Allowed | RekeyPolicy::Forbidden => {}
+        }
+        if early && same_key {
             return Err(Error::RenewTooEarly(due));
         }
         // Asked again inside the transaction: a revocation that was committed since the handshake wins.
@@ -90,6 +97,13 @@ impl Pki {
         store::retire_older(&mut tx, device, certificate, issued_at, now.plus(OVERLAP), seq).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// [`Pki::first_use`] for tests of other rooms.
+    #[cfg(test)]
+    pub(crate) async fn note_first_use(&self, certificate: &CertificateId) -> Result<(), Error> {
+        self.first_use(certificate).await?;
+        self.reload().await
     }
 
     /// Writes these first uses down. The one that fails goes to the end, and all that are left are for the next time: nobody says them again,

@@ -7,7 +7,10 @@ use super::{
     csr::sha256,
     issue::Issued,
     profile::{self, Kind, Validity},
-    recognise, store,
+    recognise,
+    renew::OVERLAP,
+    store,
+    suspicion::{GRACE, Sign, Suspicion},
 };
 use crate::{clock::Clock, db::Db};
 use arc_swap::ArcSwap;
@@ -15,6 +18,7 @@ use parking_lot::RwLock;
 use rustls_pki_types::CertificateDer;
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -103,6 +107,7 @@ struct Leaf {
     /// When the certificate itself ends; its usable time may end sooner, with its successor's first use.
     ends: Timestamp,
     used: AtomicBool,
+    suspected: AtomicBool,
 }
 
 /// The certificates that clients' chains may end in: the issuing authorities, never the root (pki.md fact 10), never the servers' (P-8).
@@ -133,6 +138,7 @@ struct Shared {
     followed: AtomicBool,
     changes: watch::Sender<u64>,
     first_uses: tokio::sync::mpsc::UnboundedSender<CertificateId>,
+    suspicions: tokio::sync::mpsc::Sender<Suspicion>,
     unknown: AtomicU64,
 }
 
@@ -149,9 +155,16 @@ impl std::fmt::Debug for TrustHandle {
 /// Certificates that were just used for the first time; the PKI's worker writes them down.
 pub(super) type FirstUses = tokio::sync::mpsc::UnboundedReceiver<CertificateId>;
 
+/// Signs of clones; the `devices` room's worker acts on them.
+pub(super) type Suspicions = tokio::sync::mpsc::Receiver<Suspicion>;
+
+/// Signs that may wait. Those that find no room are seen again with the next connection.
+const SIGNS: usize = 256;
+
 impl TrustHandle {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> (Self, FirstUses) {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> (Self, FirstUses, Suspicions) {
         let (first_uses, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let (suspicions, signs) = tokio::sync::mpsc::channel(SIGNS);
         let shared = Shared {
             clock,
             anchors: ArcSwap::default(),
@@ -162,9 +175,10 @@ impl TrustHandle {
             followed: AtomicBool::new(false),
             changes: watch::Sender::new(0),
             first_uses,
+            suspicions,
             unknown: AtomicU64::new(0),
         };
-        (Self(Arc::new(shared)), receiver)
+        (Self(Arc::new(shared)), receiver, signs)
     }
 
     /// Whether a certificate, whose chain and signature have been checked already, may be used now, and whose it is.
@@ -192,13 +206,28 @@ impl TrustHandle {
         }
     }
 
-    /// Says that a connection with this certificate was made; its first use ends its predecessor's life (pki.md R-2).
-    pub fn seen(&self, peer: &DevicePeer) {
-        if let Some(leaf) = self.leaf(&peer.fingerprint)
-            && !leaf.used.swap(true, Ordering::Relaxed)
-        {
+    /// Says that a connection with this certificate was made, from where; its first use ends its predecessor's life (pki.md R-2). One by a
+    /// certificate whose successor is in use is a sign of a clone.
+    pub fn seen(&self, peer: &DevicePeer, from: Option<IpAddr>) {
+        let Some(leaf) = self.leaf(&peer.fingerprint) else { return };
+        if !leaf.used.swap(true, Ordering::Relaxed) {
             // It fails only when the worker is gone, that is while stopping; the first connection after the restart says it again.
             let _ = self.0.first_uses.send(peer.certificate.clone());
+        }
+        let replaced = leaf.peer.not_after < leaf.ends;
+        if replaced && self.0.clock.now() > leaf.peer.not_after.plus(GRACE - OVERLAP) {
+            self.suspect(peer, Sign::OldCertificate { from });
+        }
+    }
+
+    /// Tells of a sign that somebody else holds the key of this certificate; once, until the device is looked at or the server starts anew.
+    pub fn suspect(&self, peer: &DevicePeer, sign: Sign) {
+        let Some(leaf) = self.leaf(&peer.fingerprint) else { return };
+        if leaf.suspected.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if self.0.suspicions.try_send(Suspicion { peer: peer.clone(), sign }).is_err() {
+            leaf.suspected.store(false, Ordering::Relaxed);
         }
     }
 
@@ -299,6 +328,7 @@ impl TrustHandle {
             not_before: issued.validity.from,
             ends: issued.validity.until,
             used: AtomicBool::new(false),
+            suspected: AtomicBool::new(false),
         };
         // A new certificate changes nothing for the connections there are, so nobody is woken.
         self.0.leaves.write().entry(leaf.peer.fingerprint).or_insert_with(|| Arc::new(leaf));
@@ -382,6 +412,7 @@ fn leaf(r: store::LeafRecord, trust_domain: &str) -> Result<Leaf, Error> {
         not_before: Timestamp(r.not_before),
         ends: Timestamp(r.not_after),
         used: AtomicBool::new(r.used != 0),
+        suspected: AtomicBool::new(false),
         peer: DevicePeer {
             org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,
             device: r.device,

@@ -234,6 +234,11 @@ impl Telemetry {
         self.core.forget().await
     }
 
+    /// Deletes what a device has sent. How many rows went; call it again later for what was under way.
+    pub(crate) async fn forget_device(&self, device: i64) -> Result<u64> {
+        self.core.forget_device(device).await
+    }
+
     /// Graceful stop: takes nothing more, waits until what was taken is synced and its receipts are resolved. When that can't be done within ten
     /// seconds it gives up; what was not acknowledged is with the devices still.
     pub async fn drain(&self) -> Result<()> {

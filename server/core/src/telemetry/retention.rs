@@ -17,6 +17,15 @@ const SLICE: i64 = 500;
 const SILENT: Duration = Duration::from_mins(10);
 
 impl Core {
+    /// Deletes what is stored of a device's samples; those that still wait in the log go when this is called again after they were folded.
+    pub(super) async fn forget_device(&self, device: i64) -> Result<u64> {
+        let mut tx = self.db.write().await?;
+        let gone = store::forget_device(&mut tx, device).await?;
+        tx.commit().await?;
+        self.devices.forget_latest(device);
+        Ok(gone)
+    }
+
     /// Deletes what has had its time. How many rows.
     pub(super) async fn forget(&self) -> Result<u64> {
         let now = self.clock.now();

@@ -169,6 +169,14 @@ impl Directory {
         self.0.lock().get(&number).filter(|d| d.org == *org).cloned()
     }
 
+    /// Forgets the newest values of a device, if it is in use.
+    pub fn forget_latest(&self, number: i64) {
+        let known = self.0.lock().get(&number).cloned();
+        if let Some(device) = known {
+            device.state.lock().metrics.iter_mut().for_each(|m| m.latest = None);
+        }
+    }
+
     /// Drops devices that nobody holds and that were silent for so long.
     pub fn drop_idle(&self, silent: std::time::Duration) {
         let mut all = self.0.lock();

@@ -94,6 +94,9 @@ const OLD_CHUNKS: Sql =
     Sql::same("DELETE FROM chunks WHERE (series, hour, part) IN (SELECT series, hour, part FROM chunks WHERE hour < $1 LIMIT $2)");
 const OLD_ROLLUPS: Sql =
     Sql::same("DELETE FROM rollups WHERE (series, hour) IN (SELECT series, hour FROM rollups WHERE hour < $1 LIMIT $2)");
+const FORGET_CHUNKS: Sql = Sql::same("DELETE FROM chunks WHERE series IN (SELECT id FROM series WHERE device = $1)");
+const FORGET_ROLLUPS: Sql = Sql::same("DELETE FROM rollups WHERE series IN (SELECT id FROM series WHERE device = $1)");
+const FORGET_LATEST: Sql = Sql::same("UPDATE series SET last_t = NULL, last_v = NULL WHERE device = $1 AND last_t IS NOT NULL");
 const OLD_ASIDE: Sql = Sql::same("DELETE FROM sample_log WHERE round = -1 AND committed_at < $1");
 
 /// Every statement of this room.
@@ -123,6 +126,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &OLD_CHUNKS,
     &OLD_ROLLUPS,
     &OLD_ASIDE,
+    &FORGET_CHUNKS,
+    &FORGET_ROLLUPS,
+    &FORGET_LATEST,
 ];
 
 /// A stream's step from one position to the next.
@@ -310,6 +316,12 @@ pub(super) async fn old_chunks(tx: &mut Tx, hour: i64, most: i64) -> Result<u64,
 /// Deletes up to `most` rollups of hours before this one.
 pub(super) async fn old_rollups(tx: &mut Tx, hour: i64, most: i64) -> Result<u64, Error> {
     exec!(tx, OLD_ROLLUPS, hour, most)
+}
+
+/// Deletes what is folded of a device's samples; its series stay as names, because folding may have them in hand.
+pub(super) async fn forget_device(tx: &mut Tx, device: i64) -> Result<u64, Error> {
+    let gone = exec!(tx, FORGET_CHUNKS, device)? + exec!(tx, FORGET_ROLLUPS, device)?;
+    Ok(gone + exec!(tx, FORGET_LATEST, device)?)
 }
 
 /// Deletes unreadable log rows that are as old as that.

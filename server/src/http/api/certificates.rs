@@ -18,12 +18,18 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::CertificateId,
     page::Page,
-    pki::{CertificateDetail, CertificateQuery, CertificateRow, RevocationReason},
+    pki::{CertificateDetail, CertificateQuery, CertificateRow, IdentityRules, RevocationReason},
     states::CertificateState,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(detail)).routes(routes!(pem)).routes(routes!(der)).routes(routes!(revoke))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(detail))
+        .routes(routes!(pem))
+        .routes(routes!(der))
+        .routes(routes!(revoke))
+        .routes(routes!(rules, set_rules))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -115,5 +121,21 @@ async fn revoke(
     Sent(revocation): Sent<Revocation>,
 ) -> Answer<StatusCode> {
     fleet.pki().revoke(&actor, &id, revocation.reason).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What holds for clones, keys at renewal, and certificates that have ended
+#[utoipa::path(get, path = "/certificate-rules", operation_id = "get_certificate_rules", tag = "certificates", responses((status = OK, body = IdentityRules), Refusals))]
+async fn rules(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<IdentityRules>> {
+    Ok(Json(fleet.pki().rules(&actor).await?.rules))
+}
+
+/// Change what holds for clones, keys at renewal, and certificates that have ended
+#[utoipa::path(
+    put, path = "/certificate-rules", operation_id = "set_certificate_rules", tag = "certificates", request_body = IdentityRules,
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn set_rules(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(rules): Sent<IdentityRules>) -> Answer<StatusCode> {
+    fleet.pki().set_rules(&actor, rules).await?;
     Ok(StatusCode::NO_CONTENT)
 }

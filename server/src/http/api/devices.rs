@@ -18,7 +18,12 @@ use wire::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(detail, decommission)).routes(routes!(tag)).routes(routes!(step))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(detail, decommission))
+        .routes(routes!(tag))
+        .routes(routes!(step))
+        .routes(routes!(clear))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -85,16 +90,26 @@ async fn decommission(State(fleet): State<Fleet>, Caller(actor): Caller, Named(i
 #[serde(deny_unknown_fields)]
 struct Life {
     /// What to do. Suspending and resuming leave certificates as they are; decommissioning revokes them; recommissioning gives the id free for
-    /// enrolment and needs an admin.
+    /// enrolment, deleting takes it out of every list with all it has sent; both need an admin.
     step: DeviceStep,
 }
 
-/// Suspend, resume, decommission or recommission a device; live connections that may not be any more are closed within a second
+/// Suspend, resume, decommission, recommission or delete a device; live connections that may not be any more are closed within a second
 #[utoipa::path(
     post, path = "/devices/{device_id}/life", operation_id = "change_device", tag = "devices", params(("device_id" = DeviceId, Path)), request_body = Life,
     responses((status = NO_CONTENT), Refusals)
 )]
 async fn step(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>, Sent(sent): Sent<Life>) -> Answer<StatusCode> {
     fleet.devices().change(&actor, &id, sent.step).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Say that the sign of a possible clone was looked at
+#[utoipa::path(
+    delete, path = "/devices/{device_id}/suspicion", operation_id = "clear_device_suspicion", tag = "devices", params(("device_id" = DeviceId, Path)),
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn clear(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>) -> Answer<StatusCode> {
+    fleet.devices().clear_suspicion(&actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

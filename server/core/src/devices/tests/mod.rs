@@ -3,8 +3,11 @@
 mod admission;
 mod approval;
 mod bounds;
+mod clones;
+mod deleted;
 mod life;
 mod presence;
+mod recovery;
 
 use super::{Attempt, Connected, Error, Selector, filter::Filter, store};
 use crate::{

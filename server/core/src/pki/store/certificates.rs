@@ -34,6 +34,16 @@ pub(super) const IS_UNUSED: Sql = Sql::same(
     "SELECT c.first_used_at FROM certificates c JOIN devices d ON d.number = c.device JOIN authorities a ON a.id = c.issuer_id \
      WHERE c.id = $1 AND c.state = 'active' AND d.state = 'active' AND a.state IN ('active', 'retiring')",
 );
+/// `has_successor`: a certificate of the device that was issued later and is no unused answer to this very one.
+pub(super) const TO_RECOVER: Sql = Sql::same(
+    "SELECT c.id, c.org_id, c.device, d.device_id, d.state AS device_state, c.state, c.not_after, a.state IN ('retired', 'compromised') AS ended_issuer, \
+     EXISTS (SELECT 1 FROM certificates s WHERE s.device = c.device AND s.state = 'active' AND s.id <> c.id AND s.issued_at >= c.issued_at \
+     AND (s.replaces_id IS NULL OR s.replaces_id <> c.id OR s.first_used_at IS NOT NULL)) AS has_successor \
+     FROM certificates c JOIN devices d ON d.number = c.device JOIN authorities a ON a.id = c.issuer_id WHERE c.fingerprint = $1",
+);
+pub(super) const GIVEN_FOR: Sql = Sql::same(
+    "SELECT id FROM certificates WHERE replaces_id = $1 AND spki_sha256 = $2 AND state = 'active' ORDER BY issued_at DESC LIMIT 1",
+);
 pub(super) const FOR_REVOCATION: Sql = Sql::same("SELECT device, state, spki_sha256 FROM certificates WHERE id = $1 AND org_id = $2");
 pub(super) const USABLE_OF: Sql =
     Sql::same("SELECT id FROM certificates WHERE device = $1 AND org_id = $2 AND state IN ('active', 'superseded') ORDER BY issued_at, id");
@@ -177,6 +187,29 @@ pub(in crate::pki) async fn is_active(on: &mut impl Conn, id: &CertificateId) ->
 /// Whether certificate and device are both active, the issuer is believed, and no connection was ever made with it.
 pub(in crate::pki) async fn is_unused(on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
     Ok(row!(on, (Option<i64>,), IS_UNUSED, id.as_str())?.is_some_and(|(used,)| used.is_none()))
+}
+
+/// A device's certificate as whoever wants to replace it after its end has to know it.
+#[derive(sqlx::FromRow)]
+pub(in crate::pki) struct RecoveryRecord {
+    pub id: String,
+    pub org_id: String,
+    pub device: i64,
+    pub device_id: String,
+    pub device_state: String,
+    pub state: String,
+    pub not_after: i64,
+    pub ended_issuer: bool,
+    pub has_successor: bool,
+}
+
+pub(in crate::pki) async fn to_recover(on: &mut impl Conn, fingerprint: &[u8]) -> Result<Option<RecoveryRecord>, Error> {
+    row!(on, RecoveryRecord, TO_RECOVER, fingerprint)
+}
+
+/// The active certificate for this key that replaces this one.
+pub(in crate::pki) async fn given_for(on: &mut impl Conn, replaced: &CertificateId, spki_sha256: &[u8]) -> Result<Option<String>, Error> {
+    Ok(row!(on, (String,), GIVEN_FOR, replaced.as_str(), spki_sha256)?.map(|(id,)| id))
 }
 
 #[derive(sqlx::FromRow)]

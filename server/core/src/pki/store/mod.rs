@@ -4,11 +4,13 @@
 mod authorities;
 mod certificates;
 mod publication;
+mod rules;
 mod trust;
 
 pub(super) use authorities::*;
 pub(super) use certificates::*;
 pub(super) use publication::*;
+pub(super) use rules::*;
 pub(super) use trust::*;
 
 use crate::db::Sql;
@@ -32,6 +34,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::HAS_KEY,
     &certificates::IS_ACTIVE,
     &certificates::IS_UNUSED,
+    &certificates::TO_RECOVER,
+    &certificates::GIVEN_FOR,
     &certificates::FOR_REVOCATION,
     &certificates::USABLE_OF,
     &certificates::REVOKE,
@@ -49,6 +53,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &publication::CRLS,
     &publication::CRL,
     &publication::STANDINGS,
+    &rules::RULES,
+    &rules::SET_RULES,
+    &rules::REKEY,
     &trust::NEXT_TRUST,
     &trust::LEAVES,
     &trust::TRUST_SEQ,

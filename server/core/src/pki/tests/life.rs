@@ -310,3 +310,33 @@ async fn alternative_names_are_compared_never_copied(#[case] kind: EngineKind) {
     }
     assert!(der::strict(&issue("spiffe://fleet.test/t/default/d/gw-1").await.unwrap().der).is_ok());
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r3_keys_change_with_a_renewal_as_the_organization_wants(#[case] kind: EngineKind) {
+    use wire::{
+        pki::IdentityRules,
+        states::{ClonePolicy, RecoveryPolicy, RekeyPolicy},
+    };
+    let w = World::open(kind).await;
+    let (admin, pki) = (w.admin().await, w.fleet.pki());
+    let (key, enrolled, leaf) = enrol(&w, "gw-1").await;
+    let peer = check(&w, &leaf).unwrap();
+    w.clock.advance(enrolled.renew_after.since(w.clock_now()) + DAY);
+    let system = Actor::system(w.org.clone());
+    let renew = |key: &KeyPair| {
+        let (csr, system, peer, pki) = (request("gw-1", key), system.clone(), peer.clone(), pki.clone());
+        async move { pki.renew(&system, &peer, csr.as_bytes(), "https://d").await.map_err(|e| e.fault().code) }
+    };
+    let other = KeyPair::generate().unwrap();
+    let rules = |rekey| IdentityRules { clones: ClonePolicy::Alert, rekey, recovery: RecoveryPolicy::Off, recovery_days: 30 };
+    pki.set_rules(&admin, rules(RekeyPolicy::Required)).await.unwrap();
+    assert_eq!(renew(&key).await.unwrap_err(), "rekey_required");
+    assert!(renew(&other).await.is_ok());
+    pki.set_rules(&admin, rules(RekeyPolicy::Forbidden)).await.unwrap();
+    assert_eq!(renew(&other).await.unwrap_err(), "rekey_forbidden");
+    assert!(renew(&key).await.is_ok());
+    assert_eq!(pki.rules(&w.viewer().await).await.unwrap().rules, rules(RekeyPolicy::Forbidden));
+}

@@ -1,0 +1,55 @@
+//! Coming back after the certificate has ended (pki.md R-4): the old key signs who asks, and a new certificate for the same key is the answer, at once
+//! or when a person has approved it.
+
+use super::{Error, Identity, Store};
+use crate::{clock::Clock, http, tls, tls::Trust};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rcgen::SigningKey as _;
+use rustls::pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
+use serde::{Deserialize, Serialize};
+use std::{io, sync::Arc};
+use wire::enrolment::{Enrolled, RecoverRequest, RecoveryNonce};
+
+const REQUEST: &str = "recover.json";
+const PATH: &str = "/device/v1/recover";
+
+/// What was asked for, in the place of which certificate.
+#[derive(Serialize, Deserialize)]
+struct Outstanding {
+    certificate: String,
+    csr: String,
+}
+
+/// Asks the enrol listener for a certificate in the place of the one that has ended, and stores it. The same CSR is sent until there is an answer,
+/// so that what a person approves is what is asked for again.
+///
+/// # Errors
+/// [`http::Error::passing`] tells whether trying again may help; while a person thinks, it is one of those.
+pub async fn recover(store: &Store, identity: &Identity, url: &str, clock: Arc<dyn Clock>) -> Result<Identity, Error> {
+    let kept = store.folder.read(REQUEST)?.and_then(|bytes| serde_json::from_slice::<Outstanding>(&bytes).ok());
+    let csr = match kept.filter(|kept| kept.certificate == identity.enrolled.certificate) {
+        Some(kept) => kept.csr,
+        None => {
+            let fresh = Outstanding { certificate: identity.enrolled.certificate.clone(), csr: store.request(identity.device_id())? };
+            store.folder.write(REQUEST, &serde_json::to_vec(&fresh).map_err(io::Error::from)?)?;
+            fresh.csr
+        }
+    };
+    let tls = tls::anonymous(&Trust::Roots(identity.roots.clone()), Arc::clone(&clock))?;
+    let client = http::Client::new(tls, url)?;
+    let RecoveryNonce { nonce, .. } = client.ask(PATH).await?;
+    let mut message = STANDARD.decode(&nonce).map_err(|e| http::Error::Unexpected(e.to_string()))?;
+    let der = CertificateSigningRequestDer::from_pem_slice(csr.as_bytes())
+        .map_err(|e| Error::Damaged { file: REQUEST, reason: e.to_string() })?;
+    message.extend_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der).as_ref());
+    let signature = store.key()?.sign(&message).map_err(|e| Error::Key(e.to_string()))?;
+    let request = RecoverRequest { csr, certificate: identity.enrolled.certificate.clone(), nonce, signature: STANDARD.encode(signature) };
+    let enrolled: Enrolled = client.post(PATH, None, &request).await?;
+    if enrolled.device_id.as_str() != identity.device_id() {
+        return Err(Error::Foreign(format!("we are {:?}, it is for {:?}", identity.device_id(), enrolled.device_id.as_str())));
+    }
+    clock.raise(enrolled.server_time);
+    let identity = store.keep(enrolled)?;
+    store.folder.remove(REQUEST)?;
+    Ok(identity)
+}

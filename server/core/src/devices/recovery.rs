@@ -1,0 +1,130 @@
+//! Devices that come back after their certificate has ended (pki.md R-4). The `pki` room has the proof; here it is decided whether a person has to
+//! approve it, and it is issued once for each key.
+
+use super::{
+    Devices, Error,
+    requests::{LIFE_MS, RequestRow},
+    store,
+};
+use crate::{
+    access::{Actor, Who, audit},
+    bus::Event,
+    db::{exec, row},
+    pki::Proven,
+};
+use serde_json::json;
+use wire::{
+    Timestamp,
+    enrolment::{Enrolled, RecoverRequest, RecoveryNonce},
+    ids::{CertificateId, EnrolmentRequestId},
+    states::RecoveryPolicy,
+};
+
+/// What a request of such a device has in place of a token.
+const CREDENTIAL: &str = "recovery";
+const BY: &str = "recovery";
+
+impl Devices {
+    /// A word to sign, which counts for five minutes on every instance.
+    pub fn recovery_nonce(&self) -> RecoveryNonce {
+        self.pki.recovery_nonce()
+    }
+
+    /// Gives a device whose certificate has ended a new one, at once or when a person has approved it ([`Error::Pending`]), as the organization
+    /// wants. The same key gets the same certificate again until that was used.
+    pub async fn recover(&self, request: &RecoverRequest, address: &str) -> Result<Enrolled, Error> {
+        let now = self.clock.now();
+        let proven = match self.pki.prove(request).await {
+            Ok(proven) => proven,
+            Err(refusal) => {
+                tracing::info!(address, error = %refusal, "recovery refused");
+                if !self.guesses.open(address, now) {
+                    return Err(Error::TooMany);
+                }
+                self.guesses.fail(address, now);
+                return Err(refusal.into());
+            }
+        };
+        let certificate = match self.pki.replaced_by(&proven).await? {
+            Some(given) => given,
+            None => self.replace(&proven, address, now).await?,
+        };
+        Ok(self.pki.enrolled(&proven.org, &certificate, &self.urls.device, now).await?)
+    }
+
+    async fn replace(&self, proven: &Proven, address: &str, now: Timestamp) -> Result<CertificateId, Error> {
+        if proven.rules.recovery == RecoveryPolicy::Auto {
+            return self.give(proven, None, address, now).await;
+        }
+        let key = proven.csr.spki_sha256.as_slice();
+        let asked = row!(&mut self.db.read().await?, RequestRow, store::REQUEST_OF, proven.org.as_str(), CREDENTIAL, key, now.0)?;
+        match asked.as_ref().map(RequestRow::state) {
+            None => self.ask(proven, address, now).await,
+            Some("approved") => self.give(proven, asked.as_ref(), address, now).await,
+            Some("rejected") => Err(Error::Rejected(proven.device_id.to_string())),
+            Some("pending") => Err(Error::Pending),
+            // What it was given was used, so the certificate it asks for again has a successor, and the proof has refused it; or it was revoked.
+            Some(_) => Err(crate::pki::Error::NotRecoverable.into()),
+        }
+    }
+
+    async fn ask(&self, proven: &Proven, address: &str, now: Timestamp) -> Result<CertificateId, Error> {
+        let mut tx = self.db.write().await?;
+        exec!(&mut tx, store::REQUESTS_FORGET, proven.org.as_str(), now.0)?;
+        // One question a device: with another key it asks anew, in the place of what it asked before.
+        exec!(&mut tx, store::RECOVERIES_REPLACE, proven.org.as_str(), proven.certificate.as_str())?;
+        let id: EnrolmentRequestId = self.entropy.id(now);
+        let inserted = exec!(
+            &mut tx,
+            store::RECOVERY_INSERT,
+            id.as_str(),
+            proven.org.as_str(),
+            CREDENTIAL,
+            proven.csr.spki_sha256.as_slice(),
+            proven.csr.csr_sha256.as_slice(),
+            proven.device_id.as_str(),
+            proven.csr.key_alg.to_string(),
+            address,
+            now.0,
+            now.plus(LIFE_MS).0,
+            proven.certificate.as_str()
+        )?;
+        if inserted == 0 {
+            return Err(Error::Pending);
+        }
+        let actor = Actor { org: proven.org.clone(), who: Who::System, address: address.to_owned() };
+        let detail = json!({ "device_id": proven.device_id, "certificate": proven.certificate });
+        audit::append(&mut tx, &actor, now, "recovery.ask", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Enrolment { org: proven.org.clone() });
+        Err(Error::Pending)
+    }
+
+    async fn give(&self, proven: &Proven, request: Option<&RequestRow>, address: &str, now: Timestamp) -> Result<CertificateId, Error> {
+        let mut tx = self.db.write().await?;
+        if let Some(request) = request {
+            let csr = proven.csr.csr_sha256.as_slice();
+            if exec!(&mut tx, store::REQUEST_TAKE, request.id(), csr, now.0, now.plus(LIFE_MS).0)? == 0 {
+                return Err(Error::Pending);
+            }
+        }
+        let issued = match self.pki.replace_ended(&mut tx, proven, BY).await? {
+            Ok(issued) => issued,
+            // The same device, asking twice at the same moment.
+            Err(given) => return Ok(given),
+        };
+        if let Some(request) = request {
+            exec!(&mut tx, store::REQUEST_GAVE, request.id(), issued.id.as_str())?;
+        }
+        let who = Who::Device { device: proven.device, device_id: proven.device_id.clone() };
+        let actor = Actor { org: proven.org.clone(), who, address: address.to_owned() };
+        let detail = json!({ "replaces": proven.certificate, "serial": issued.serial, "ignored_extensions": proven.csr.ignored });
+        audit::append(&mut tx, &actor, now, "device.recover", proven.device_id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.pki.admit(&issued);
+        self.pki.reload().await?;
+        self.bus.tell(Event::Trust);
+        self.bus.tell(Event::Device { org: proven.org.clone(), device: proven.device });
+        Ok(issued.id)
+    }
+}

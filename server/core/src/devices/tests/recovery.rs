@@ -1,0 +1,185 @@
+//! Devices that come back after their certificate has ended, on both engines.
+
+use super::super::Error;
+use crate::{
+    access::Actor,
+    db::EngineKind,
+    pki::{self, csr},
+    testing::World,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rcgen::{KeyPair, SigningKey as _};
+use rstest::rstest;
+use wire::{
+    enrolment::{Enrolled, RecoverRequest},
+    pki::{IdentityRules, RevocationReason},
+    states::{CertificateState, ClonePolicy, DeviceStep, RecoveryPolicy, RekeyPolicy},
+};
+
+const DAY: i64 = 86_400_000;
+const OFF: IdentityRules =
+    IdentityRules { clones: ClonePolicy::Alert, rekey: RekeyPolicy::Allowed, recovery: RecoveryPolicy::Off, recovery_days: 30 };
+
+fn by(key: &KeyPair, name: &str) -> String {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.serialize_request(key).unwrap().pem().unwrap()
+}
+
+/// What a device sends that holds `old` and wants a certificate for `csr`.
+fn signed(w: &World, old: &KeyPair, certificate: &str, csr: &str) -> RecoverRequest {
+    let nonce = w.fleet.devices().recovery_nonce().nonce;
+    let digest = csr::gate(csr.as_bytes(), None).unwrap().csr_sha256;
+    let message = [STANDARD.decode(&nonce).unwrap().as_slice(), &digest].concat();
+    let signature = STANDARD.encode(old.sign(&message).unwrap());
+    RecoverRequest { csr: csr.to_owned(), certificate: certificate.to_owned(), nonce, signature }
+}
+
+async fn recover(w: &World, request: &RecoverRequest) -> Result<Enrolled, String> {
+    // Each from an address of its own: it is the rule that refuses, not the throttle.
+    let address = format!("192.0.2.{}", w.entropy.bytes::<1>()[0]);
+    w.fleet.devices().recover(request, &address).await.map_err(|e| e.fault().code)
+}
+
+struct Lost {
+    w: World,
+    admin: Actor,
+    key: KeyPair,
+    certificate: String,
+}
+
+/// A fleet whose only device comes a day too late.
+async fn lost(kind: EngineKind, rules: IdentityRules) -> Lost {
+    let w = World::open(kind).await;
+    let admin = w.admin().await;
+    w.fleet.pki().set_rules(&admin, rules).await.unwrap();
+    let key = KeyPair::generate().unwrap();
+    let enrolled = w.enrol("gw-1", "sim", by(&key, "gw-1")).await.unwrap();
+    w.clock.advance(enrolled.not_after.since(w.clock_now()) + DAY);
+    w.fleet.pki().tick().await.unwrap();
+    Lost { w, admin, key, certificate: enrolled.certificate }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r4_it_is_off_until_it_is_switched_on_and_then_gives_one_certificate_a_key(#[case] kind: EngineKind) {
+    let Lost { w, admin, key, certificate } = lost(kind, OFF).await;
+    let csr = by(&key, "gw-1");
+    assert_eq!(recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap_err(), "recovery_off");
+    w.fleet.pki().set_rules(&admin, IdentityRules { recovery: RecoveryPolicy::Auto, ..OFF }).await.unwrap();
+    let back = recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap();
+    assert_ne!(back.certificate, certificate);
+    // A lost answer is given again, and a parallel question gets the same one.
+    let ask = || async { recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap().certificate };
+    let (one, other) = tokio::join!(ask(), ask());
+    assert_eq!([&one, &other], [&back.certificate; 2]);
+    // Another key replaces what was not used.
+    let new = KeyPair::generate().unwrap();
+    let rekeyed = recover(&w, &signed(&w, &key, &certificate, &by(&new, "gw-1"))).await.unwrap();
+    let detail = w.fleet.devices().detail(&admin, &"gw-1".parse().unwrap()).await.unwrap().1;
+    let active: Vec<_> = detail.certificates.iter().filter(|c| c.state == CertificateState::Active).collect();
+    assert_eq!(active.len(), 1, "{:?}", detail.certificates);
+    // Once it is in use, the old key brings nothing any more.
+    let leaf = rustls_pki_types::pem::PemObject::from_pem_slice(rekeyed.certificate.as_bytes()).unwrap();
+    let leaf: rustls_pki_types::CertificateDer<'static> = leaf;
+    let peer = w.fleet.pki().trust().check(&leaf).unwrap();
+    w.fleet.pki().note_first_use(&peer.certificate).await.unwrap();
+    assert_eq!(recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap_err(), "not_recoverable");
+    let log = w.fleet.access().audit_page(&admin, None).await.unwrap().entries.items;
+    assert_eq!(log.iter().filter(|e| e.action == "device.recover").count(), 2);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r4_where_a_person_decides_it_waits_and_the_name_is_its_own(#[case] kind: EngineKind) {
+    let Lost { w, admin, key, certificate } = lost(kind, IdentityRules { recovery: RecoveryPolicy::Approval, ..OFF }).await;
+    let csr = by(&key, "gw-1");
+    assert_eq!(recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap_err(), "pending");
+    let other = by(&KeyPair::generate().unwrap(), "gw-1");
+    assert_eq!(recover(&w, &signed(&w, &key, &certificate, &other)).await.unwrap_err(), "pending");
+    let waiting = w.fleet.devices().enrolment_requests(&admin).await.unwrap();
+    assert_eq!(waiting.len(), 1, "one question a device, the newest");
+    assert!(waiting[0].recovers && waiting[0].device_id.as_str() == "gw-1" && waiting[0].device_type == "sim");
+    w.fleet.devices().approve_enrolment(&admin, &waiting[0].id).await.unwrap();
+    assert_eq!(recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap_err(), "pending", "what was approved is one key");
+    let waiting = w.fleet.devices().enrolment_requests(&admin).await.unwrap();
+    w.fleet.devices().reject_enrolment(&admin, &waiting[0].id).await.unwrap();
+    assert_eq!(recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap_err(), "enrolment_rejected");
+    assert!(recover(&w, &signed(&w, &key, &certificate, &other)).await.is_ok());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r4_and_a_34_what_can_not_come_back_does_not(#[case] kind: EngineKind) {
+    let auto = IdentityRules { recovery: RecoveryPolicy::Auto, recovery_days: 2, ..OFF };
+    let Lost { w, admin, key, certificate } = lost(kind, auto).await;
+    let csr = by(&key, "gw-1");
+    let good = || signed(&w, &key, &certificate, &csr);
+    let stranger = KeyPair::generate().unwrap();
+    let foreign = rcgen::CertificateParams::new(vec!["gw-1".into()]).unwrap().self_signed(&stranger).unwrap().pem();
+    for (what, request, code) in [
+        ("another key's signature", signed(&w, &stranger, &certificate, &csr), "recovery_refused"),
+        ("a certificate of somebody else", signed(&w, &stranger, &foreign, &csr), "recovery_refused"),
+        ("no certificate", RecoverRequest { certificate: "x".repeat(100_000), ..good() }, "recovery_refused"),
+        ("no signature", RecoverRequest { signature: String::new(), ..good() }, "recovery_refused"),
+        ("another CSR under the signature", RecoverRequest { csr: by(&stranger, "gw-1"), ..good() }, "recovery_refused"),
+        ("a nonce of another fleet", RecoverRequest { nonce: STANDARD.encode([7; 56]), ..good() }, "recovery_nonce"),
+        ("no nonce", RecoverRequest { nonce: String::new(), ..good() }, "recovery_nonce"),
+        ("another name", signed(&w, &key, &certificate, &by(&key, "gw-2")), "identity_mismatch"),
+        ("no CSR", RecoverRequest { csr: "hello".into(), ..good() }, "csr_malformed"),
+    ] {
+        assert_eq!(recover(&w, &request).await.unwrap_err(), code, "{what}");
+    }
+    let old = good();
+    w.clock.advance(6 * 60_000);
+    assert_eq!(recover(&w, &old).await.unwrap_err(), "recovery_nonce", "five minutes are over");
+
+    let devices = w.fleet.devices();
+    devices.change(&admin, &"gw-1".parse().unwrap(), DeviceStep::Suspend).await.unwrap();
+    assert_eq!(recover(&w, &good()).await.unwrap_err(), "not_recoverable", "suspended");
+    devices.change(&admin, &"gw-1".parse().unwrap(), DeviceStep::Resume).await.unwrap();
+    w.fleet.pki().set_rules(&admin, IdentityRules { rekey: RekeyPolicy::Required, ..auto }).await.unwrap();
+    assert_eq!(recover(&w, &good()).await.unwrap_err(), "rekey_required");
+    w.fleet.pki().set_rules(&admin, IdentityRules { rekey: RekeyPolicy::Forbidden, ..auto }).await.unwrap();
+    let rekeyed = signed(&w, &key, &certificate, &by(&stranger, "gw-1"));
+    assert_eq!(recover(&w, &rekeyed).await.unwrap_err(), "rekey_forbidden");
+    w.clock.advance(2 * DAY);
+    assert_eq!(recover(&w, &good()).await.unwrap_err(), "not_recoverable", "too late");
+
+    let fresh = KeyPair::generate().unwrap();
+    let enrolled = w.enrol("gw-3", "sim", by(&fresh, "gw-3")).await.unwrap();
+    let early = signed(&w, &fresh, &enrolled.certificate, &by(&fresh, "gw-3"));
+    assert_eq!(recover(&w, &early).await.unwrap_err(), "not_ended");
+    let id = devices.detail(&admin, &"gw-3".parse().unwrap()).await.unwrap().1.certificates[0].id.clone();
+    w.fleet.pki().revoke(&admin, &id, RevocationReason::Unspecified).await.unwrap();
+    w.clock.advance(enrolled.not_after.since(w.clock_now()) + DAY);
+    let revoked = signed(&w, &fresh, &enrolled.certificate, &by(&fresh, "gw-3"));
+    assert_eq!(recover(&w, &revoked).await.unwrap_err(), "not_recoverable", "revoked");
+}
+
+#[tokio::test]
+async fn guesses_are_throttled_and_rules_are_an_admins() {
+    let Lost { w, admin, key, certificate } = lost(EngineKind::Sqlite, IdentityRules { recovery: RecoveryPolicy::Auto, ..OFF }).await;
+    let csr = by(&key, "gw-1");
+    let forged = RecoverRequest { signature: STANDARD.encode([1; 70]), ..signed(&w, &key, &certificate, &csr) };
+    let mut last = None;
+    for _ in 0..12 {
+        last = w.fleet.devices().recover(&forged, "192.0.2.1").await.err();
+    }
+    assert!(matches!(last, Some(Error::TooMany)), "{last:?}");
+    assert!(
+        w.fleet.devices().recover(&signed(&w, &key, &certificate, &csr), "192.0.2.1").await.is_ok(),
+        "the right key pays for nobody's guesses"
+    );
+    let operator = w.operator().await;
+    assert!(matches!(w.fleet.pki().set_rules(&operator, OFF).await, Err(pki::Error::Access(_))));
+    let never = IdentityRules { recovery_days: 0, ..OFF };
+    assert!(matches!(w.fleet.pki().set_rules(&admin, never).await, Err(pki::Error::RecoveryDays)));
+}
