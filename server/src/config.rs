@@ -58,6 +58,8 @@ pub struct Config {
     pub key_passphrase_file: Option<PathBuf>,
     /// Name of the credential that holds the key, when the service manager hands it over (systemd's `LoadCredentialEncrypted=`).
     pub key_credential: Option<String>,
+    /// File in which revocations are kept beside the database, so that a backup put back does not forget them; `revocations.log` in `data` unless said.
+    pub revocation_journal: Option<PathBuf>,
     /// The trust domain in device certificates, `spiffe://DOMAIN/…`; frozen into certificates when they are issued.
     pub trust_domain: String,
     /// What is logged: a `tracing` filter such as `info` or `server=debug,info`.
@@ -102,6 +104,7 @@ impl Default for Config {
             key_file: None,
             key_passphrase_file: None,
             key_credential: None,
+            revocation_journal: None,
             trust_domain: "fleetward.local".into(),
             log: "info".into(),
             log_format: LogFormat::Text,
@@ -196,6 +199,10 @@ pub struct Flags {
     #[arg(long, value_name = "NAME", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_credential: Option<String>,
+    /// File in which revocations are kept beside the database, so that a backup put back does not forget them
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation_journal: Option<PathBuf>,
     /// Trust domain of device certificates [default: fleetward.local]
     #[arg(long, value_name = "DOMAIN", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

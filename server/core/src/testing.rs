@@ -54,6 +54,16 @@ pub async fn postgres() -> String {
     format!("{server}/{name}")
 }
 
+/// Makes the PostgreSQL database of this URL a copy of another one, in the place of what it was. Nobody may be connected to either.
+pub async fn copy_database(from: &str, to: &str) {
+    let (server, _) = from.rsplit_once('/').expect("the URL names a database");
+    let name = |url: &str| url.rsplit_once('/').expect("the URL names a database").1.to_owned();
+    let mut admin = PgConnection::connect(&format!("{server}/postgres")).await.expect("PostgreSQL answers");
+    let (from, to) = (name(from), name(to));
+    admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {to} WITH (FORCE)"))).await.expect("the old one can be dropped");
+    admin.execute(AssertSqlSafe(format!("CREATE DATABASE {to} TEMPLATE {from}"))).await.expect("it can be copied");
+}
+
 /// Drops a few databases of test processes that have ended: hundreds of them at once would fill a small disk. Another process may be faster;
 /// then there is nothing left to do.
 async fn drop_abandoned(admin: &mut PgConnection) {
@@ -90,12 +100,18 @@ impl World {
             postgres,
             postgres_connections: 4,
             kek: Kek::new(&[7; 32]).expect("a key of 32 bytes"),
-            pki: PkiSettings::for_tests(),
+            pki: PkiSettings { journal: Some(folder.path().join("revocations.log")), ..PkiSettings::for_tests() },
             urls: EnrolmentUrls { enrol: "https://127.0.0.1:8444".into(), device: "https://127.0.0.1:8443".into() },
         };
         let fleet = Fleet::open(settings, clock.clone(), entropy.clone()).await.expect("the fleet opens");
         let org = fleet.default_org().clone();
         Self { fleet, clock, entropy, org, folder }
+    }
+
+    /// Closes it, and gives what [`World::open_at`] opens again.
+    pub async fn close(self) -> tempfile::TempDir {
+        self.fleet.close().await.expect("the fleet closes");
+        self.folder
     }
 
     /// A person with this role. People are made once a role and name.

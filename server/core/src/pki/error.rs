@@ -69,6 +69,14 @@ pub enum Error {
     /// The key-encryption key or a sealed key is wrong (pki.md K-2).
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The journal of revocations can't be read or written (pki.md K-7).
+    #[error("revocation journal {}: {error}", path.display())]
+    Journal {
+        /// Its place.
+        path: std::path::PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// The certificate could not be built; says nothing about the request.
     #[error("building a certificate: {0}")]
     Build(String),
@@ -173,7 +181,7 @@ impl Error {
                 )
                 .retry_after(3600)
             }
-            Self::Key(_) | Self::Build(_) | Self::Serial => {
+            Self::Key(_) | Self::Journal { .. } | Self::Build(_) | Self::Serial => {
                 tracing::error!(error = %self, "the PKI can't issue");
                 Fault::new(FaultKind::Internal, "internal", "Something failed on the server. The request id finds it in the log.")
             }

@@ -111,6 +111,7 @@ impl Pki {
         if !store::set_state(&mut tx, id, &actor.org, state, Compromised, Some((now, seq))).await? {
             return Err(Error::AuthorityState("It has just been changed by somebody else. Look again."));
         }
+        self.journal_compromised(&actor.org, id, now).await;
         audit::append(&mut tx, actor, now, "authority.compromise", id.as_str(), &json!({ "was": state.as_str() })).await?;
         tx.commit().await?;
         self.ended().await

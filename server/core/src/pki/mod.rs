@@ -13,6 +13,7 @@ mod error;
 pub mod est;
 mod generations;
 mod issue;
+mod journal;
 mod keys;
 mod listener;
 mod ocsp;
@@ -48,7 +49,10 @@ pub use trust::{Anchors, DevicePeer, Fingerprint, Refusal, TrustHandle};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use arc_swap::{ArcSwap, ArcSwapOption};
-use std::sync::Arc;
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 use wire::ids::OrgId;
 
 /// What the room has to be told.
@@ -60,6 +64,8 @@ pub struct PkiSettings {
     pub device_hostnames: Vec<String>,
     /// `http://…` under which CRLs and authorities are published; frozen into new authorities (pki.md P-10). Without it certificates name none.
     pub crl_base_url: Option<String>,
+    /// The file in which revocations are kept beside the database (pki.md K-7); without it a backup put back forgets those that came after it.
+    pub journal: Option<PathBuf>,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -67,7 +73,7 @@ impl PkiSettings {
     /// Names for tests: everything listens on the loopback.
     pub fn for_tests() -> Self {
         let device_hostnames = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        Self { trust_domain: "fleet.test".to_owned(), device_hostnames, crl_base_url: None }
+        Self { trust_domain: "fleet.test".to_owned(), device_hostnames, crl_base_url: None, journal: None }
     }
 }
 
@@ -90,6 +96,8 @@ pub struct Pki {
     responder: responder::Responder,
     first_uses: tokio::sync::Mutex<trust::FirstUses>,
     suspicions: tokio::sync::Mutex<trust::Suspicions>,
+    journal: Option<journal::Journal>,
+    journal_behind: AtomicBool,
 }
 
 impl Pki {
@@ -123,7 +131,11 @@ impl Pki {
             responder: responder::Responder::default(),
             first_uses: tokio::sync::Mutex::new(first_uses),
             suspicions: tokio::sync::Mutex::new(suspicions),
+            journal: settings.journal.as_deref().map(journal::Journal::open).transpose()?,
+            journal_behind: AtomicBool::new(false),
         };
+        // Before anybody is believed: what a backup has forgotten is revoked again.
+        pki.agree_with_journal().await?;
         pki.ensure_authorities(org).await?;
         Ok(pki)
     }

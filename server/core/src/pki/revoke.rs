@@ -51,6 +51,7 @@ impl Pki {
         // Listeners' certificates are replaced, not revoked by hand: nobody would know where the connection went.
         let device = record.device.ok_or(Error::NotFound)?;
         if store::revoke(tx, id, &actor.org, now, &actor.label(), reason.as_str(), seq).await? {
+            self.journal_revoked(tx, id).await?;
             let detail = json!({ "reason": reason.as_str(), "was": record.state });
             audit::append(tx, actor, now, "certificate.revoke", id.as_str(), &detail).await?;
             if reason == RevocationReason::KeyCompromise {

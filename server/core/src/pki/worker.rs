@@ -67,6 +67,7 @@ impl Pki {
     /// One round of the slow work, for [`Pki::work`] and for tests.
     pub async fn tick(&self) -> Result<(), super::Error> {
         self.settle().await?;
+        self.catch_up_journal().await?;
         self.trust.forget_ended();
         self.statuses.forget_ended(self.clock.now());
         // Each of them matters by itself: the listeners' certificate must not wait for somebody's list.

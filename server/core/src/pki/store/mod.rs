@@ -3,12 +3,14 @@
 
 mod authorities;
 mod certificates;
+mod journal;
 mod publication;
 mod rules;
 mod trust;
 
 pub(super) use authorities::*;
 pub(super) use certificates::*;
+pub(super) use journal::*;
 pub(super) use publication::*;
 pub(super) use rules::*;
 pub(super) use trust::*;
@@ -46,6 +48,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::DETAIL,
     &certificates::OF_DEVICE,
     &certificates::EXPIRING,
+    &journal::REVOKED_ONE,
+    &journal::ALL_REVOKED,
+    &journal::REVOKED_FINGERPRINTS,
+    &journal::COMPROMISED,
+    &journal::REVOKE_KNOWN,
+    &journal::REVOKE_LOST,
     &publication::CRL_BEFORE,
     &publication::PUT_CRL,
     &publication::REVOKED,

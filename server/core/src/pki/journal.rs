@@ -1,0 +1,309 @@
+//! Revocations beside the database (pki.md K-7): a backup that is put back must not bring back what was revoked after it. Owns one append-only
+//! file of JSON lines, each synced before the revocation it tells of is committed. Refuses to decide anything: what is in the file is done again
+//! when the room opens.
+//!
+//! A line whose transaction failed afterwards is done with the next start all the same: somebody wanted it.
+
+use super::{Error, Pki, store};
+use crate::{
+    access::{Actor, audit},
+    db::Tx,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::{
+    collections::HashSet,
+    fs::File,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, OrgId},
+    pki::RevocationReason,
+    states::AuthorityState,
+};
+
+/// Most certificates whose revocation is read or written at once.
+const SLICE: usize = 500;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub(super) enum Entry {
+    /// A certificate was revoked.
+    Revoked(Revoked),
+    /// An authority was given up, because somebody else may have its key.
+    Compromised {
+        /// Its organization.
+        org: OrgId,
+        /// Its id.
+        authority: AuthorityId,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// A revoked certificate, with all that a list needs of one that the database does not know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub(super) struct Revoked {
+    pub id: String,
+    pub org_id: String,
+    pub issuer_id: String,
+    #[serde(with = "hexed")]
+    pub serial: Vec<u8>,
+    #[serde(with = "hexed")]
+    pub fingerprint: Vec<u8>,
+    #[serde(with = "hexed")]
+    pub spki_sha256: Vec<u8>,
+    pub subject: String,
+    pub not_before: i64,
+    pub not_after: i64,
+    pub revoked_at: i64,
+    pub revoked_by: String,
+    pub reason: String,
+}
+
+/// Bytes as hex.
+mod hexed {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&hex::encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        hex::decode(String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+/// The file.
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: Arc<parking_lot::Mutex<File>>,
+}
+
+impl Journal {
+    /// The journal at this place; an empty one where there is none.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let wrong = |error| Error::Journal { path: path.to_owned(), error };
+        let mut file = std::fs::OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path).map_err(wrong)?;
+        end_line(&mut file).map_err(wrong)?;
+        Ok(Self { path: path.to_owned(), file: Arc::new(parking_lot::Mutex::new(file)) })
+    }
+
+    /// Writes these down for good. When this returns they are on the disk.
+    pub async fn append(&self, entries: &[Entry]) -> Result<(), Error> {
+        let mut lines = Vec::new();
+        for entry in entries {
+            serde_json::to_writer(&mut lines, entry).map_err(|e| self.wrong(e.into()))?;
+            lines.push(b'\n');
+        }
+        let file = Arc::clone(&self.file);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut file = file.lock();
+            file.write_all(&lines)?;
+            file.sync_data()
+        });
+        written.await.map_err(|e| self.wrong(std::io::Error::other(e)))?.map_err(|e| self.wrong(e))
+    }
+
+    /// All that was written. The last line may be torn by a crash: its revocation was not acknowledged.
+    fn read(&self) -> Result<Vec<Entry>, Error> {
+        let file = File::open(&self.path).map_err(|e| self.wrong(e))?;
+        let mut entries = Vec::new();
+        let mut torn = None;
+        for (number, line) in (1..).zip(BufReader::new(file).split(b'\n')) {
+            let line = line.map_err(|e| self.wrong(e))?;
+            if line.is_empty() {
+                continue;
+            }
+            match serde_json::from_slice(&line) {
+                Ok(entry) => entries.push(entry),
+                Err(_) => torn = Some(number),
+            }
+        }
+        if let Some(line) = torn {
+            tracing::error!(path = %self.path.display(), line, "a line of the revocation journal can't be read and is left out");
+        }
+        Ok(entries)
+    }
+
+    fn wrong(&self, error: std::io::Error) -> Error {
+        Error::Journal { path: self.path.clone(), error }
+    }
+}
+
+/// Ends a line that a crash has torn, so that the next one stands alone.
+fn end_line(file: &mut File) -> std::io::Result<()> {
+    use std::os::unix::fs::FileExt as _;
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    if last == [b'\n'] { Ok(()) } else { file.write_all(b"\n") }
+}
+
+impl Pki {
+    /// Tells the journal of certificates that this transaction revokes; before it is committed. An operator's revocation does not wait for a full disk:
+    /// what could not be written is logged and written when the disk takes it again.
+    pub(super) async fn journal_revoked(&self, tx: &mut Tx, id: &wire::ids::CertificateId) -> Result<(), Error> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        let Some(revoked) = store::revoked_one(tx, id).await? else { return Ok(()) };
+        self.tell(journal, &[Entry::Revoked(revoked)]).await;
+        Ok(())
+    }
+
+    /// The same of an authority that is given up.
+    pub(super) async fn journal_compromised(&self, org: &OrgId, authority: &AuthorityId, at: Timestamp) {
+        if let Some(journal) = &self.journal {
+            self.tell(journal, &[Entry::Compromised { org: org.clone(), authority: authority.clone(), at }]).await;
+        }
+    }
+
+    async fn tell(&self, journal: &Journal, entries: &[Entry]) {
+        if let Err(error) = journal.append(entries).await {
+            tracing::error!(%error, "a revocation is not in the journal yet; a backup put back now would not know of it");
+            self.journal_behind.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    /// Worker: writes what the journal could not take before.
+    pub(super) async fn catch_up_journal(&self) -> Result<(), Error> {
+        if self.journal_behind.swap(false, std::sync::atomic::Ordering::Relaxed)
+            && let Err(error) = self.agree_with_journal().await
+        {
+            self.journal_behind.store(true, std::sync::atomic::Ordering::Relaxed);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Brings the database and the journal to the same state, each taking from the other what it does not know. Called when the room opens, before
+    /// anybody can connect.
+    pub(super) async fn agree_with_journal(&self) -> Result<(), Error> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        let now = self.clock.now();
+        let told = journal.read()?;
+        let mut known: HashSet<Vec<u8>> = HashSet::with_capacity(told.len());
+        let mut given_up: HashSet<AuthorityId> = HashSet::new();
+        let revoked: HashSet<Vec<u8>> = store::revoked_fingerprints(&mut self.db.read().await?, now).await?.into_iter().collect();
+        let mut missing = Vec::new();
+        for entry in told {
+            match entry {
+                Entry::Revoked(one) => {
+                    known.insert(one.fingerprint.clone());
+                    // What has ended by itself is refused by itself.
+                    if !revoked.contains(&one.fingerprint) && one.not_after > now.0 {
+                        missing.push(one);
+                    }
+                }
+                Entry::Compromised { org, authority, at } => {
+                    self.give_up_again(&org, &authority, at).await?;
+                    given_up.insert(authority);
+                }
+            }
+        }
+        for slice in missing.chunks(SLICE) {
+            self.revoke_again(slice, now).await?;
+        }
+        let mut untold: Vec<Entry> = Vec::new();
+        for (org, authority, at) in store::compromised(&mut self.db.read().await?).await? {
+            let authority: AuthorityId = authority.parse().map_err(crate::db::Error::corrupt)?;
+            if !given_up.contains(&authority) {
+                untold.push(Entry::Compromised { org: org.parse().map_err(crate::db::Error::corrupt)?, authority, at: Timestamp(at) });
+            }
+        }
+        let all = store::all_revoked(&mut self.db.read().await?, now).await?;
+        untold.extend(all.into_iter().filter(|one| !known.contains(&one.fingerprint)).map(Entry::Revoked));
+        for slice in untold.chunks(SLICE) {
+            journal.append(slice).await?;
+        }
+        Ok(())
+    }
+
+    /// Revokes what a database that was set back does not know as revoked. A certificate that it does not know at all is noted as revoked, so that its
+    /// issuer's list has it.
+    async fn revoke_again(&self, missing: &[Revoked], now: Timestamp) -> Result<(), Error> {
+        let mut tx = self.db.write().await?;
+        let seq = store::next_trust(&mut tx).await?;
+        for one in missing {
+            if !store::revoke_again(&mut tx, one, seq).await? {
+                tracing::error!(
+                    certificate = one.id,
+                    "the issuer of a revoked certificate is not in this database; nothing of it is believed"
+                );
+                continue;
+            }
+            let org: OrgId = one.org_id.parse().map_err(crate::db::Error::corrupt)?;
+            if one.reason == RevocationReason::KeyCompromise.as_str() {
+                store::block_key(&mut tx, &one.spki_sha256, &org, &one.reason, Timestamp(one.revoked_at)).await?;
+            }
+            let detail = json!({ "reason": one.reason, "by": one.revoked_by, "from": "journal", "subject": one.subject });
+            audit::append(&mut tx, &Actor::system(org), now, "certificate.revoke", &one.id, &detail).await?;
+            tracing::warn!(certificate = one.id, device = one.subject, "revoked again from the journal: the database was set back");
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn give_up_again(&self, org: &OrgId, authority: &AuthorityId, at: Timestamp) -> Result<(), Error> {
+        let mut tx = self.db.write().await?;
+        let seq = store::next_trust(&mut tx).await?;
+        let Some((_, state)) = store::authority_state(&mut tx, authority, org).await? else { return Ok(()) };
+        let state: AuthorityState = state.parse().map_err(crate::db::Error::corrupt)?;
+        if state == AuthorityState::Compromised {
+            return Ok(());
+        }
+        store::set_state(&mut tx, authority, org, state, AuthorityState::Compromised, Some((at, seq))).await?;
+        let detail = json!({ "was": state.as_str(), "from": "journal" });
+        audit::append(&mut tx, &Actor::system(org.clone()), self.clock.now(), "authority.compromise", authority.as_str(), &detail).await?;
+        tx.commit().await?;
+        tracing::warn!(%authority, "given up again from the journal: the database was set back");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str) -> Entry {
+        Entry::Revoked(Revoked {
+            id: id.into(),
+            org_id: "o".into(),
+            issuer_id: "a".into(),
+            serial: vec![1, 2],
+            fingerprint: vec![3; 32],
+            spki_sha256: vec![4; 32],
+            subject: "gw-1".into(),
+            not_before: 0,
+            not_after: 1,
+            revoked_at: 2,
+            revoked_by: "ada".into(),
+            reason: "key_compromise".into(),
+        })
+    }
+
+    #[tokio::test]
+    async fn what_was_appended_is_read_also_around_a_torn_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("revocations.log");
+        Journal::open(&path).unwrap().append(&[entry("a"), entry("b")]).await.unwrap();
+        let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(br#"{"what":"revoked","id":"#).unwrap();
+        let again = Journal::open(&path).unwrap();
+        again.append(&[entry("c")]).await.unwrap();
+        assert_eq!(again.read().unwrap(), [entry("a"), entry("b"), entry("c")]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(matches!(Journal::open(folder.path()), Err(Error::Journal { .. })));
+    }
+}

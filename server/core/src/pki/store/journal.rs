@@ -1,0 +1,75 @@
+//! What the revocation journal and the database tell each other.
+
+use super::super::journal::Revoked;
+use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use wire::{Timestamp, ids::CertificateId};
+
+macro_rules! revoked {
+    ($which:literal) => {
+        Sql::same(concat!(
+            "SELECT id, org_id, issuer_id, serial, fingerprint, spki_sha256, subject, not_before, not_after, \
+             COALESCE(revoked_at, 0) AS revoked_at, revoked_by, reason FROM certificates WHERE state = 'revoked' AND fingerprint IS NOT NULL AND ",
+            $which
+        ))
+    };
+}
+pub(super) const REVOKED_ONE: Sql = revoked!("id = $1");
+pub(super) const ALL_REVOKED: Sql = revoked!("not_after > $1 ORDER BY revoked_at, id");
+pub(super) const REVOKED_FINGERPRINTS: Sql =
+    Sql::same("SELECT fingerprint FROM certificates WHERE state = 'revoked' AND fingerprint IS NOT NULL AND not_after > $1");
+pub(super) const COMPROMISED: Sql =
+    Sql::same("SELECT org_id, id, CAST(COALESCE(ended_at, 0) AS BIGINT) FROM authorities WHERE state = 'compromised'");
+pub(super) const REVOKE_KNOWN: Sql = Sql::same(
+    "UPDATE certificates SET state = 'revoked', revoked_at = $2, revoked_by = $3, reason = $4, trust_seq = $5 WHERE fingerprint = $1",
+);
+/// A certificate of which only its revocation is left; of no device, so that no list of devices' certificates has it. Inserted only where its
+/// issuer is known.
+pub(super) const REVOKE_LOST: Sql = Sql::same(
+    "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, subject, key_alg, sig_alg, spki_sha256, csr_sha256, fingerprint, \
+     not_before, not_after, usable_until, state, issued_at, enrolled_by, revoked_at, revoked_by, reason, trust_seq) \
+     SELECT $1, a.org_id, a.id, $3, 'lost', 0, $4, '', '', $5, $5, $6, $7, $8, $8, 'revoked', $7, 'journal', $9, $10, $11, $12 \
+     FROM authorities a WHERE a.id = $2",
+);
+
+pub(in crate::pki) async fn revoked_one(on: &mut impl Conn, id: &CertificateId) -> Result<Option<Revoked>, Error> {
+    row!(on, Revoked, REVOKED_ONE, id.as_str())
+}
+
+/// Every revoked certificate that has not ended, in the order of revocation.
+pub(in crate::pki) async fn all_revoked(on: &mut impl Conn, now: Timestamp) -> Result<Vec<Revoked>, Error> {
+    rows!(on, Revoked, ALL_REVOKED, now.0)
+}
+
+pub(in crate::pki) async fn revoked_fingerprints(on: &mut impl Conn, now: Timestamp) -> Result<Vec<Vec<u8>>, Error> {
+    Ok(rows!(on, (Vec<u8>,), REVOKED_FINGERPRINTS, now.0)?.into_iter().map(|(fingerprint,)| fingerprint).collect())
+}
+
+/// Authorities that were given up: organization, id, and when.
+pub(in crate::pki) async fn compromised(on: &mut impl Conn) -> Result<Vec<(String, String, i64)>, Error> {
+    rows!(on, (String, String, i64), COMPROMISED)
+}
+
+/// Revokes a certificate as it was revoked before, known or not; `false` when its issuer is not known either.
+pub(in crate::pki) async fn revoke_again(tx: &mut Tx, one: &Revoked, seq: i64) -> Result<bool, Error> {
+    let known = exec!(tx, REVOKE_KNOWN, one.fingerprint.as_slice(), one.revoked_at, one.revoked_by.as_str(), one.reason.as_str(), seq)?;
+    if known > 0 {
+        return Ok(true);
+    }
+    let inserted = exec!(
+        tx,
+        REVOKE_LOST,
+        one.id.as_str(),
+        one.issuer_id.as_str(),
+        one.serial.as_slice(),
+        one.subject.as_str(),
+        one.spki_sha256.as_slice(),
+        one.fingerprint.as_slice(),
+        one.not_before,
+        one.not_after,
+        one.revoked_at,
+        one.revoked_by.as_str(),
+        one.reason.as_str(),
+        seq
+    )?;
+    Ok(inserted > 0)
+}
