@@ -5,6 +5,7 @@
 //! [`TrustHandle`]). The rules are in the project's PKI contract and cited by id (`P-3`, `E-4`, `H-5` …).
 
 mod authorities;
+mod bundle;
 mod crl;
 pub mod csr;
 mod decode;
@@ -22,7 +23,9 @@ mod recognise;
 mod renew;
 mod responder;
 mod revoke;
+mod rollover;
 mod rotation;
+mod standing;
 mod statuses;
 pub(crate) mod store;
 mod trust;
@@ -77,6 +80,7 @@ pub struct Pki {
     hostnames: Vec<String>,
     base_url: String,
     authorities: ArcSwap<authorities::Authorities>,
+    bundles: ArcSwap<bundle::Bundles>,
     reloading: tokio::sync::Mutex<()>,
     identity: ArcSwapOption<ServerIdentity>,
     trust: TrustHandle,
@@ -109,6 +113,7 @@ impl Pki {
             hostnames: settings.device_hostnames,
             base_url: settings.crl_base_url.unwrap_or_default().trim_end_matches('/').to_owned(),
             authorities: ArcSwap::default(),
+            bundles: ArcSwap::default(),
             reloading: tokio::sync::Mutex::default(),
             identity: ArcSwapOption::empty(),
             trust,
@@ -124,6 +129,7 @@ impl Pki {
     /// Makes the organization's root, device and server authority when it has none. Idempotent, also on several instances at once.
     pub async fn ensure_authorities(&self, org: &OrgId) -> Result<(), Error> {
         self.forge().ensure(org).await?;
+        self.ensure_bundle(org).await?;
         self.reload().await
     }
 
@@ -133,6 +139,7 @@ impl Pki {
             // One after the other: what was read before a change must not be stored after it.
             let _turn = self.reloading.lock().await;
             let all = self.forge().open(&self.authorities.load()).await?;
+            self.bundles.store(Arc::new(bundle::Bundles::read(&self.db).await?));
             self.trust.set_authorities(&all);
             self.authorities.store(Arc::new(all));
         }

@@ -2,11 +2,13 @@
 //! written by the `devices` room alone.
 
 mod authorities;
+mod bundles;
 mod certificates;
 mod publication;
 mod trust;
 
 pub(super) use authorities::*;
+pub(super) use bundles::*;
 pub(super) use certificates::*;
 pub(super) use publication::*;
 pub(super) use trust::*;
@@ -25,6 +27,16 @@ pub(crate) const ALL: &[&Sql] = &[
     &authorities::SET_STATE,
     &authorities::RETIRE_ACTIVE,
     &authorities::UNEXPIRED,
+    &authorities::LIVE_UNDER,
+    &authorities::STAGED_UNDER,
+    &authorities::HANGING,
+    &bundles::BUNDLE_NEWEST,
+    &bundles::BUNDLES,
+    &bundles::BUNDLE_RAISE,
+    &bundles::BUNDLE_FIRST,
+    &bundles::BUNDLE_HELD,
+    &bundles::CROSS,
+    &bundles::CROSSES,
     &certificates::KEY_USERS,
     &certificates::RESERVE,
     &certificates::SIGNED,
