@@ -2,7 +2,10 @@
 
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use wire::pki::{CertificateQuery, RevocationReason};
+use wire::{
+    pki::{CertificateQuery, RevocationReason},
+    states::AuthorityStep,
+};
 
 /// A page of certificates, those that end first in front, and the authorities, as [`wire::pki::CertificatesPage`].
 #[server(prefix = "/rpc", endpoint = "/certificates", input = GetUrl)]
@@ -32,5 +35,46 @@ pub async fn revoke_certificate(id: String, reason: RevocationReason, #[server(d
     }
     call.answer(call.fleet.pki().revoke(&call.actor, &id, reason).await)?;
     call.lead_to("/certificates");
+    Ok(())
+}
+
+/// The authorities and how far the fleet is with the newest trust bundle, as [`wire::pki::AuthoritiesPage`].
+#[server(prefix = "/rpc", endpoint = "/authorities", input = GetUrl)]
+pub async fn read_authorities() -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    call.model(call.fleet.pki().authorities_page(&call.actor).await)
+}
+
+/// One authority: a [`wire::pki::AuthorityDetail`].
+#[server(prefix = "/rpc", endpoint = "/authority", input = GetUrl)]
+pub async fn read_authority(id: String) -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.model(call.fleet.pki().authority(&call.actor, &id).await)
+}
+
+/// Takes an authority a step on in its life. What is forced, and giving it up, wants its common name repeated in `confirm`.
+#[server(prefix = "/rpc", endpoint = "/authority_step")]
+pub async fn step_authority(
+    id: String,
+    step: AuthorityStep,
+    #[server(default)] force: bool,
+    #[server(default)] confirm: String,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    let pki = call.fleet.pki();
+    let row = call.answer(pki.authority(&call.actor, &id).await)?.standing.row;
+    if force || step == AuthorityStep::Compromise {
+        call.confirmed(&confirm, row.common_name())?;
+    }
+    let done = match step {
+        AuthorityStep::Stage => pki.stage_after(&call.actor, &id).await.map(|next| next.id),
+        AuthorityStep::Activate => pki.activate_authority(&call.actor, &id, force).await.map(|()| id),
+        AuthorityStep::Retire => pki.retire_authority(&call.actor, &id, force).await.map(|()| id),
+        AuthorityStep::Compromise => pki.compromise_authority(&call.actor, &id).await.map(|()| id),
+    };
+    let shown = call.answer(done)?;
+    call.lead_to(&format!("/certificates/authorities/{shown}"));
     Ok(())
 }

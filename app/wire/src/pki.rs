@@ -64,6 +64,13 @@ pub struct AuthorityRow {
     pub pem: String,
 }
 
+impl AuthorityRow {
+    /// The `CN` of its subject, or all of it when it has none.
+    pub fn common_name(&self) -> &str {
+        self.subject.split(", ").find_map(|part| part.strip_prefix("CN=")).unwrap_or(&self.subject)
+    }
+}
+
 /// An authority with what hangs on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -3,7 +3,7 @@
 
 use super::{Error, Pki, profile::Kind, store};
 use crate::{
-    access::{Actor, audit},
+    access::{Act, Actor, audit, may},
     db::{Conn, Db, Tx},
 };
 use rustls_pki_types::CertificateDer;
@@ -127,6 +127,12 @@ impl Pki {
     /// The organization's trust bundle; an empty one of version 0 when there is no such organization. A look into memory.
     pub fn trust_bundle(&self, org: &OrgId) -> Arc<TrustBundle> {
         self.bundles.load().newest.get(org).cloned().unwrap_or_default()
+    }
+
+    /// The same for somebody who wants to read it.
+    pub fn read_trust_bundle(&self, actor: &Actor) -> Result<Arc<TrustBundle>, Error> {
+        may(actor, Act::Read)?;
+        Ok(self.trust_bundle(&actor.org))
     }
 
     /// How many active devices hold this version, or a later one.

@@ -66,6 +66,17 @@ impl Pki {
         self.authority_row(actor, &made.id)
     }
 
+    /// The same, by the authority that it will come after.
+    pub async fn stage_after(&self, actor: &Actor, id: &AuthorityId) -> Result<AuthorityRow, Error> {
+        let before = self.authority_row(actor, id)?;
+        let purpose = match before.kind.as_str() {
+            "root" => AuthorityUse::Root,
+            "server" => AuthorityUse::Server,
+            _ => AuthorityUse::Device,
+        };
+        self.stage_authority(actor, purpose).await
+    }
+
     pub(super) fn authority_row(&self, actor: &Actor, id: &AuthorityId) -> Result<AuthorityRow, Error> {
         self.authorities_of(&actor.org).into_iter().find(|a| a.id == *id).ok_or(Error::NoSuchAuthority)
     }

@@ -44,7 +44,7 @@ async fn read(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Name
 /// What devices are to trust now
 #[utoipa::path(get, path = "/trust-bundle", operation_id = "read_trust_bundle", tag = "authorities", responses((status = OK, body = TrustBundle), Refusals))]
 async fn bundle(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<TrustBundle>> {
-    Ok(Json(TrustBundle::clone(&fleet.pki().trust_bundle(&actor.org))))
+    Ok(Json(TrustBundle::clone(&*fleet.pki().read_trust_bundle(&actor)?)))
 }
 
 /// How many active devices hold the newest trust bundle
