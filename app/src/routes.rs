@@ -72,6 +72,9 @@ fn AdminRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
         <ParentRoute path=path!("") view=leptos_router::components::Outlet ssr=SsrMode::Async>
             <Route path=path!("/certificates") view={Lazy::<parts::Certificates>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/certificates/rules") view={Lazy::<parts::Rules>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/certificates/authorities") view={Lazy::<parts::Authorities>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/certificates/authorities/:id") view={Lazy::<parts::Authority>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/certificates/authorities/:id/:verb") view={Lazy::<parts::AuthorityStep>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/certificates/:id") view={Lazy::<parts::Certificate>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/enrolment") view={Lazy::<parts::Enrolment>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/people") view={Lazy::<parts::People>::new()} ssr=SsrMode::Async/>

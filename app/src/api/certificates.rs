@@ -4,7 +4,7 @@ use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use wire::{
     pki::{CertificateQuery, IdentityRules, RevocationReason},
-    states::{ClonePolicy, RecoveryPolicy, RekeyPolicy},
+    states::{AuthorityStep, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
 /// A page of certificates, those that end first in front, and the authorities, as [`wire::pki::CertificatesPage`].
@@ -52,5 +52,46 @@ pub async fn set_rules(clones: ClonePolicy, rekey: RekeyPolicy, recovery: Recove
     let rules = IdentityRules { clones, rekey, recovery, recovery_days };
     call.answer(call.fleet.pki().set_rules(&call.actor, rules).await)?;
     call.lead_to("/certificates/rules");
+    Ok(())
+}
+
+/// The authorities and how far the fleet is with the newest trust bundle, as [`wire::pki::AuthoritiesPage`].
+#[server(prefix = "/rpc", endpoint = "/authorities", input = GetUrl)]
+pub async fn read_authorities() -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    call.model(call.fleet.pki().authorities_page(&call.actor).await)
+}
+
+/// One authority: a [`wire::pki::AuthorityDetail`].
+#[server(prefix = "/rpc", endpoint = "/authority", input = GetUrl)]
+pub async fn read_authority(id: String) -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.model(call.fleet.pki().authority(&call.actor, &id).await)
+}
+
+/// Takes an authority a step on in its life. What is forced, and giving it up, wants its common name repeated in `confirm`.
+#[server(prefix = "/rpc", endpoint = "/authority_step")]
+pub async fn step_authority(
+    id: String,
+    step: AuthorityStep,
+    #[server(default)] force: bool,
+    #[server(default)] confirm: String,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    let pki = call.fleet.pki();
+    let row = call.answer(pki.authority(&call.actor, &id).await)?.standing.row;
+    if force || step == AuthorityStep::Compromise {
+        call.confirmed(&confirm, row.common_name())?;
+    }
+    let done = match step {
+        AuthorityStep::Stage => pki.stage_after(&call.actor, &id).await.map(|next| next.id),
+        AuthorityStep::Activate => pki.activate_authority(&call.actor, &id, force).await.map(|()| id),
+        AuthorityStep::Retire => pki.retire_authority(&call.actor, &id, force).await.map(|()| id),
+        AuthorityStep::Compromise => pki.compromise_authority(&call.actor, &id).await.map(|()| id),
+    };
+    let shown = call.answer(done)?;
+    call.lead_to(&format!("/certificates/authorities/{shown}"));
     Ok(())
 }

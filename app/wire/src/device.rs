@@ -16,6 +16,7 @@
 //! | `cancel` | down | the update was taken back |
 //! | `status_ack` | down | the status is recorded |
 //! | `renew` | down | renew your certificate now |
+//! | `trust_bundle` | down | there is another trust bundle: fetch it |
 
 use crate::{
     Timestamp,
@@ -26,6 +27,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Where the trust bundle is fetched on the device listener, as [`TrustBundle`](crate::pki::TrustBundle).
+pub const TRUST_BUNDLE: &str = "/device/v1/trust-bundle";
 /// Where a payload is fetched on the device listener: this and its SHA-256 in hex. `GET` and `HEAD`, with Range.
 pub const ARTIFACTS: &str = "/device/v1/artifacts/";
 /// Most bytes of one frame.
@@ -71,6 +74,9 @@ pub struct Hello {
     pub attributes: BTreeMap<String, String>,
     /// Name of the buffer whose samples follow; a new one is drawn when the buffer was lost. At most 64 bytes.
     pub stream: String,
+    /// The version of the trust bundle that this connection was made with; 0 when the device knows of none.
+    #[serde(default)]
+    pub trust_bundle: i64,
 }
 
 /// The firmware a device runs.
@@ -169,6 +175,11 @@ pub enum Down {
     },
     /// Renew the certificate now, without waiting for its window.
     Renew,
+    /// There is another trust bundle than the one the device said it holds: fetch it from [`TRUST_BUNDLE`] and connect again with it.
+    TrustBundle {
+        /// The version there is now.
+        version: i64,
+    },
 }
 
 /// The server's answer to `hello`.
@@ -182,6 +193,9 @@ pub struct Welcome {
     pub acked: u64,
     /// Seconds between the server's pings; three left unanswered close the socket.
     pub ping_s: u32,
+    /// The version of the trust bundle there is. A device that holds another one fetches it.
+    #[serde(default)]
+    pub trust_bundle: i64,
 }
 
 /// An update on offer. The device verifies the envelope with its own keys before it trusts a word of it.

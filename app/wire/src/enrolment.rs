@@ -41,6 +41,9 @@ pub struct Enrolled {
     pub chain: Vec<String>,
     /// Roots the device should trust for our listeners, PEM.
     pub trust_bundle: Vec<String>,
+    /// The version of the trust bundle that they are of; 0 when the server has none.
+    #[serde(default)]
+    pub trust_bundle_version: i64,
     /// Start of validity.
     pub not_before: Timestamp,
     /// End of validity.

@@ -4,7 +4,7 @@ use crate::{
     Timestamp,
     ids::{AuthorityId, CertificateId, DeviceId},
     page::Page,
-    states::{AuthorityState, CertificateState, ClonePolicy, RecoveryPolicy, RekeyPolicy},
+    states::{AuthorityState, AuthorityStep, CertificateState, ClonePolicy, KeyPlace, RecoveryPolicy, RekeyPolicy},
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,10 @@ pub struct AuthorityRow {
     pub id: AuthorityId,
     /// `root`, `device` or `server`.
     pub kind: String,
+    /// The how manieth of its kind it is.
+    pub generation: i64,
+    /// Who signed it: itself, if it is a root.
+    pub issuer: AuthorityId,
     /// Its subject.
     pub subject: String,
     /// SHA-256 of the DER in hex.
@@ -54,8 +58,136 @@ pub struct AuthorityRow {
     pub not_after: Timestamp,
     /// Where it is in its life.
     pub state: AuthorityState,
+    /// Where its private key is.
+    pub key: KeyPlace,
     /// The certificate, PEM.
     pub pem: String,
+}
+
+impl AuthorityRow {
+    /// The `CN` of its subject, or all of it when it has none.
+    pub fn common_name(&self) -> &str {
+        self.subject.split(", ").find_map(|part| part.strip_prefix("CN=")).unwrap_or(&self.subject)
+    }
+}
+
+/// An authority with what hangs on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthorityStanding {
+    /// The authority.
+    pub row: AuthorityRow,
+    /// Device certificates of it that are valid and in use.
+    pub certificates: i64,
+    /// Those among them that have no successor in use: their devices would be cut off without this authority.
+    pub devices: i64,
+}
+
+/// How far the fleet is with a trust bundle (pki.md ).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BundleReach {
+    /// The bundle's version.
+    pub version: i64,
+    /// Active devices that say they hold it, or a later one.
+    pub holders: i64,
+    /// Active devices.
+    pub devices: i64,
+}
+
+impl BundleReach {
+    /// The share of the active devices, in percent, that must hold a bundle before what it brings is relied on (pki.md R-10).
+    pub const ENOUGH: i64 = 99;
+
+    /// Active devices that don't hold it.
+    pub const fn missing(&self) -> i64 {
+        self.devices - self.holders
+    }
+
+    /// Whether [`Self::ENOUGH`] percent hold it.
+    pub const fn enough(&self) -> bool {
+        self.holders * 100 >= self.devices * Self::ENOUGH
+    }
+}
+
+/// The certificates that devices are to trust, and those that lead to them. Its version grows with every change.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TrustBundle {
+    /// Version; 0 is none.
+    pub version: i64,
+    /// What a device trusts our listeners by, PEM: every root that counts.
+    pub roots: Vec<String>,
+    /// Roots certified by one another while one takes over from the other, PEM (pki.md R-10).
+    pub cross: Vec<String>,
+    /// Issuing authorities of the device's organization, PEM: what chains are made of, no anchors.
+    pub issuing: Vec<String>,
+}
+
+/// A certificate by which one root vouches for another's key (RFC 4210 §4.4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CrossCertificate {
+    /// Whose key is certified.
+    pub subject: String,
+    /// Which root signed.
+    pub issuer: String,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// SHA-256 of the DER in hex.
+    pub fingerprint: String,
+    /// PEM.
+    pub pem: String,
+}
+
+/// Something that can be done with an authority now, or not yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthorityAction {
+    /// What.
+    pub step: AuthorityStep,
+    /// Why it can't be done at the moment, and what to do first.
+    pub blocked: Option<String>,
+    /// Whether it is done only when it is forced.
+    pub forced: bool,
+    /// How many devices are cut off by it, as far as they have told.
+    pub cut: i64,
+}
+
+/// All the page of authorities shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthoritiesPage {
+    /// The authorities, roots first.
+    pub authorities: Vec<AuthorityStanding>,
+    /// How far the fleet is with the newest trust bundle.
+    pub bundle: BundleReach,
+    /// Whether the caller may change them.
+    pub may_manage: bool,
+    /// When this was read.
+    pub at: Timestamp,
+}
+
+/// All an authority's page shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthorityDetail {
+    /// The authority and what hangs on it.
+    pub standing: AuthorityStanding,
+    /// What is written in its certificate.
+    pub decoded: DecodedCertificate,
+    /// From its issuer to the root; empty for a root.
+    pub chain: Vec<AuthorityRow>,
+    /// Certificates by which roots vouch for each other, where it has a part in them.
+    pub cross: Vec<CrossCertificate>,
+    /// The one of its kind and root that comes after it, staged or active already.
+    pub successor: Option<AuthorityRow>,
+    /// How far the fleet is with the first trust bundle that it is in.
+    pub reach: BundleReach,
+    /// What can be done with it; empty for those who may not.
+    pub actions: Vec<AuthorityAction>,
+    /// When this was read.
+    pub at: Timestamp,
 }
 
 /// How many weeks the calendar of ends shows.
@@ -97,6 +229,8 @@ pub enum AuthorityUse {
     Device,
     /// The listeners that devices connect to.
     Server,
+    /// The other authorities: a root.
+    Root,
 }
 
 /// Which certificates to list. The same shape is a page's URL and a REST query.

@@ -128,6 +128,24 @@ words! {
         /// Its key is lost to somebody else.
         Compromised = "compromised",
     }
+    /// What can be done with an authority.
+    AuthorityStep {
+        /// Make the one that comes after it.
+        Stage = "stage",
+        /// Let it issue.
+        Activate = "activate",
+        /// Stop believing it.
+        Retire = "retire",
+        /// Give it up: somebody else has its key.
+        Compromise = "compromise",
+    }
+    /// Where a private key is.
+    KeyPlace {
+        /// Sealed on this machine.
+        Here = "here",
+        /// Not on this machine.
+        Offline = "offline",
+    }
     /// A release's life.
     ReleaseState {
         /// Being put together, or quarantined with a reason.
@@ -223,6 +241,13 @@ words! {
         Superseded = "superseded",
         /// Not for this device, with the reason.
         NotApplicable = "not_applicable",
+    }
+}
+
+impl AuthorityState {
+    /// Whether what the authority has signed is believed.
+    pub const fn trusted(self) -> bool {
+        matches!(self, Self::Staged | Self::Active | Self::Retiring)
     }
 }
 

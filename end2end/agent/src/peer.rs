@@ -67,6 +67,7 @@ impl Authority {
             certificate,
             chain: vec![],
             trust_bundle: vec![self.root_pem.clone()],
+            trust_bundle_version: 0,
             not_before: Timestamp(0),
             not_after: Timestamp(i64::MAX),
             renew_after: Timestamp(i64::MAX),

@@ -3,11 +3,14 @@
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
-use wire::{ids::AuthorityId, pki::AuthorityUse};
+use wire::{
+    ids::AuthorityId,
+    pki::{AuthorityDetail, AuthorityStanding, AuthorityUse, BundleReach},
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Ca {
-    /// List the authorities
+    /// List the authorities, and how many devices hold the newest trust bundle
     List,
     /// Make the next authority: believed at once, issuing when it is activated
     Stage {
@@ -15,16 +18,24 @@ pub(super) enum Ca {
         #[arg(long = "for", value_enum, value_name = "USE")]
         purpose: Purpose,
     },
+    /// Show one authority: what hangs on it, and what can be done with it
+    Show {
+        /// The authority's id
+        id: AuthorityId,
+    },
     /// Let a staged authority issue; its predecessor is retiring from then on, and devices are told to renew
     Activate {
         /// The authority's id
         id: AuthorityId,
+        /// A root only: also while fewer than 99 in 100 active devices hold the trust bundle that it is in
+        #[arg(long)]
+        force: bool,
     },
     /// Stop believing an authority that does not issue any more
     Retire {
         /// The authority's id
         id: AuthorityId,
-        /// Also while certificates of it are in use: their devices are cut off
+        /// Also while certificates of it are in use, whose devices are cut off, or while devices don't hold the root that follows it
         #[arg(long)]
         force: bool,
     },
@@ -41,6 +52,8 @@ pub(super) enum Purpose {
     Device,
     /// The listeners that devices connect to
     Server,
+    /// The other authorities: the next root, which brings its own issuing authorities along
+    Root,
 }
 
 pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
@@ -48,19 +61,24 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
     let pki = fleet.pki();
     match command {
         Ca::List => {
-            for a in pki.list_authorities(&actor)? {
-                println!("{}  {:<6}  {:<11}  until {}  {}", a.id, a.kind, a.state.as_str(), a.not_after, a.subject);
+            let page = pki.authorities_page(&actor).await?;
+            for AuthorityStanding { row: a, certificates, .. } in page.authorities {
+                let (state, key) = (a.state.as_str(), a.key.as_str());
+                println!("{}  {:<6}  {state:<11}  key {key:<7}  {certificates:>6} devices' certificates  until {}  {}", a.id, a.kind, a.not_after, a.subject);
             }
+            println!("{}", held(&page.bundle));
         }
+        Ca::Show { id } => show(&pki.authority(&actor, &id).await?),
         Ca::Stage { purpose } => {
             let purpose = match purpose {
                 Purpose::Device => AuthorityUse::Device,
                 Purpose::Server => AuthorityUse::Server,
+                Purpose::Root => AuthorityUse::Root,
             };
             println!("{}", pki.stage_authority(&actor, purpose).await?.id);
         }
-        Ca::Activate { id } => {
-            pki.activate_authority(&actor, &id).await?;
+        Ca::Activate { id, force } => {
+            pki.activate_authority(&actor, &id, force).await?;
             println!("{id} issues now; its predecessor is retiring.");
         }
         Ca::Retire { id, force } => {
@@ -73,4 +91,30 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn held(reach: &BundleReach) -> String {
+    format!("{} of {} active devices hold trust bundle {}", reach.holders, reach.devices, reach.version)
+}
+
+fn show(a: &AuthorityDetail) {
+    let row = &a.standing.row;
+    println!("{}", row.subject);
+    println!("  id           {}", row.id);
+    println!("  state        {}, key {}", row.state, row.key);
+    println!("  valid        {} to {}", row.not_before, row.not_after);
+    println!("  fingerprint  {}", row.fingerprint);
+    println!("  in use       {} certificates, {} of them without a successor", a.standing.certificates, a.standing.devices);
+    println!("  known        {}", held(&a.reach));
+    for above in &a.chain {
+        println!("  under        {} ({})", above.subject, above.state);
+    }
+    for cross in &a.cross {
+        println!("  vouching     {} for {}, until {}", cross.issuer, cross.subject, cross.not_after);
+    }
+    for action in &a.actions {
+        let forced = if action.forced { format!(" with --force; {} devices are cut off", action.cut) } else { String::new() };
+        println!("  {:<11}  {}", action.step, action.blocked.clone().unwrap_or_else(|| format!("possible{forced}")));
+    }
+    print!("{}", row.pem);
 }

@@ -54,7 +54,7 @@ pub(super) fn speak(devices: Devices, peer: Peer, upgrade: WebSocketUpgrade, per
         .max_write_buffer_size(4 * MAX_FRAME)
         .on_upgrade(move |socket| async move {
             devices.metrics.channels.inc();
-            let ended = Channel { devices: &devices, peer: &peer, socket, period, told: None }.run().await;
+            let ended = Channel { devices: &devices, peer: &peer, socket, period, told: None, bundle: 0 }.run().await;
             devices.metrics.channels.dec();
             tracing::debug!(device = %peer.peer.device_id, reason = ended, "channel ended");
         })
@@ -67,6 +67,8 @@ struct Channel<'a> {
     period: Duration,
     /// The offer that the device was sent last on this connection, until its update is over.
     told: Option<UpdateId>,
+    /// The version of the trust bundle that the device knows of: what it was welcomed with, or told last.
+    bundle: i64,
 }
 
 /// A frame of samples that waits for room in the queue.
@@ -125,7 +127,9 @@ impl Channel<'_> {
             server_time: self.devices.fleet.clock().now(),
             acked: intake.acked(),
             ping_s: PING_S,
+            trust_bundle: self.bundle_version(),
         };
+        self.bundle = welcome.trust_bundle;
         if self.send(&Down::Welcome(welcome)).await.is_err() || self.look(false).await.is_err() {
             return GONE;
         }
@@ -183,6 +187,7 @@ impl Channel<'_> {
                     told |= tells;
                     match self.write(Message::Ping(axum::body::Bytes::new())).await {
                         Ok(()) if tells && self.send(&Down::Renew).await.is_err() => Err(Gone),
+                        Ok(()) if self.tell_bundle().await.is_err() => Err(Gone),
                         Ok(()) => self.look(true).await,
                         gone => gone,
                     }
@@ -247,6 +252,20 @@ impl Channel<'_> {
             }
             Err(e) => self.refuse_fault(None, 0, &e).await,
         }
+    }
+
+    /// Pings come at another time for every device, so a fleet does not fetch the bundle all at once.
+    async fn tell_bundle(&mut self) -> Result<(), Gone> {
+        let version = self.bundle_version();
+        if version == self.bundle {
+            return Ok(());
+        }
+        self.bundle = version;
+        self.send(&Down::TrustBundle { version }).await
+    }
+
+    fn bundle_version(&self) -> i64 {
+        self.devices.fleet.pki().trust_bundle(&self.peer.peer.org).version
     }
 
     /// Compares what the device was told with what stands: an update that was taken back is cancelled, a new offer is sent. With `again` also

@@ -15,6 +15,7 @@ use std::time::Duration;
 use wire::{
     Fault, FaultKind,
     enrolment::{EnrolRequest, RecoverRequest, RenewRequest, Waiting},
+    pki::TrustBundle,
 };
 
 /// Most bytes of a refused body that are read.
@@ -109,8 +110,14 @@ pub(super) async fn renew(State(devices): State<Devices>, peer: Peer, request: R
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-/// `GET /device/v1/trust-bundle`: the roots a device should trust for our listeners, PEM.
-pub(super) async fn trust_bundle(State(devices): State<Devices>) -> Response {
+/// `GET /device/v1/trust-bundle` of the device listener: what the device should trust from now on. That it comes over mutual TLS is its
+/// signature.
+pub(super) async fn trust_bundle(State(devices): State<Devices>, peer: Peer) -> Json<TrustBundle> {
+    Json(TrustBundle::clone(&devices.fleet.pki().trust_bundle(&peer.peer.org)))
+}
+
+/// The same path of the enrol listener: the root in use, PEM. Whoever asks there can't know yet who answers, and compares its fingerprint.
+pub(super) async fn root(State(devices): State<Devices>) -> Response {
     ([(header::CONTENT_TYPE, "application/x-pem-file")], devices.fleet.pki().root_pem()).into_response()
 }
 

@@ -19,7 +19,7 @@ async fn two_generations_connect_until_the_old_one_is_retired(#[case] kind: Engi
     let old = rig.enrol("gw-1").await;
     let retiring = pki.list_authorities(&system).unwrap().into_iter().find(|a| a.kind == "device").unwrap();
     let next = pki.stage_authority(&system, AuthorityUse::Device).await.unwrap();
-    pki.activate_authority(&system, &next.id).await.unwrap();
+    pki.activate_authority(&system, &next.id, false).await.unwrap();
     let new = rig.enrol("gw-2").await;
     assert_ne!(old.chain[1], new.chain[1], "each has its own authority");
 

@@ -78,7 +78,7 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
         <div class="mt-4">{filter_bar(query)}</div>
         {list}
         {pager(before, shown, model.certificates.total, first, next)}
-        <div class="mt-4">{card_flush("Authorities", None, authorities(&model.authorities, model.at))}</div>
+        <div class="mt-4">{card_flush("Authorities", Some(view! { <a href="/certificates/authorities">"Manage authorities"</a> }.into_any()), authorities(&model.authorities, model.at))}</div>
     }
     .into_any()
 }

@@ -1,6 +1,6 @@
-//! Certificates: the list with the calendar of ends, one certificate, and the authorities.
+//! Certificates: the list with the calendar of ends, one certificate, and the authorities with the guided change from one to the next.
 
-mod authorities;
+pub mod authorities;
 pub mod detail;
 pub mod list;
 mod query;
@@ -8,6 +8,7 @@ mod revoke;
 pub mod rules;
 mod weeks;
 
+pub use authorities::{confirm::AuthorityStepPage, detail::AuthorityPage, list::AuthoritiesPage};
 pub use detail::CertificatePage;
 pub use list::CertificatesPage;
 pub use rules::RulesPage;

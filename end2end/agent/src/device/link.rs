@@ -112,15 +112,16 @@ impl Core {
     }
 
     async fn connected(&self, stop: &CancellationToken, backoff: &mut Backoff) -> Result<End, End> {
+        let mut identity = self.identity.subscribe();
         let hello = Hello {
+            trust_bundle: identity.borrow_and_update().trust_bundle(),
             agent: AGENT.to_owned(),
             boot_id: self.boot_id.clone(),
             firmware: self.updates.running()?,
             attributes: self.config.attributes.clone(),
             stream: self.buffer.lock().stream().to_owned(),
         };
-        let mut identity = self.identity.subscribe();
-        let (tls, url) = (Arc::clone(&self.tls.lock()), identity.borrow_and_update().device_url().to_owned());
+        let (tls, url) = (Arc::clone(&self.tls.lock()), identity.borrow().device_url().to_owned());
         let (channel, welcome) = tokio::select! {
             connected = Channel::connect(&tls, &url, &hello) => connected?,
             () = stop.cancelled() => return Ok(End::Stopped),
@@ -129,6 +130,7 @@ impl Core {
         self.clock.raise(welcome.server_time);
         self.buffer.lock().welcome(welcome.acked)?;
         self.look(|view| (view.connected, view.welcomes) = (true, view.welcomes + 1));
+        self.bundle.send_replace(welcome.trust_bundle);
         tracing::info!(device = %welcome.device_id, acked = welcome.acked, "connected");
 
         let (mut up, mut down) = channel.split();
@@ -207,6 +209,7 @@ impl Core {
                 Down::Offer(offer) => self.updates.offered(&offer)?,
                 Down::Cancel { update_id } => self.updates.cancelled(&update_id)?,
                 Down::Renew => self.renew.notify_one(),
+                Down::TrustBundle { version } => drop(self.bundle.send_replace(version)),
                 Down::Refused { seq, samples, code, message } => {
                     tracing::warn!(seq, samples, code, message, "the server did not take all we sent");
                     // Without a number it speaks of the report. One that it will never take must not stand before the others.

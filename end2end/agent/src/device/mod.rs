@@ -1,4 +1,4 @@
-//! One device, put together: measures, buffers, keeps its channel open, renews its certificate and updates itself.
+//! One device, put together: measures, buffers, keeps its channel open, renews its certificate and what it trusts, and updates itself.
 //!
 //! Owns the life of a process of the agent, from its start to the point where the machine has to be restarted. Everything runs in one task, so
 //! that a simulator can have thousands. Refuses to know which machine it is on: that comes in as a [`Source`] and a [`Platform`].
@@ -6,6 +6,7 @@
 mod carrier;
 mod link;
 mod renewal;
+mod trust;
 
 pub use carrier::Carrier;
 
@@ -161,6 +162,8 @@ struct Core {
     wake: Notify,
     /// The server asked for a renewal.
     renew: Notify,
+    /// The version of the trust bundle that the server has; 0 while it has said none.
+    bundle: watch::Sender<i64>,
     view: watch::Sender<View>,
 }
 
@@ -194,6 +197,7 @@ impl Device {
             updates,
             wake: Notify::new(),
             renew: Notify::new(),
+            bundle: watch::Sender::new(0),
             view: watch::Sender::new(view),
         };
         Ok(Self { core, source })
@@ -230,6 +234,7 @@ impl Device {
             failed = &mut link => failed.map(|()| Ending::Stopped),
             never = core.measure(source) => never,
             never = core.keep_certificate() => never,
+            never = core.keep_trust() => never,
             restart = core.update(boot) => restart.map(|()| Ending::Restart),
             () = core.watch_reports() => Ok(Ending::Stopped),
             () = cancel.cancelled() => Ok(Ending::Stopped),

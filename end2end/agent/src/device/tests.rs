@@ -45,7 +45,7 @@ async fn serve(stream: Stream, held: Arc<Mutex<Held>>, frames: usize) {
                 // Two less than it holds, as if their commit were still under way.
                 let acked = held.lock().streams.get(&hello.stream).map_or(0, |held| held.saturating_sub(2));
                 name = hello.stream;
-                let welcome = Welcome { device_id: "gw-1".parse().unwrap(), server_time: Timestamp(0), acked, ping_s: 30 };
+                let welcome = Welcome { device_id: "gw-1".parse().unwrap(), server_time: Timestamp(0), acked, ping_s: 30, trust_bundle: 0 };
                 socket.send(say(&Down::Welcome(welcome))).await.unwrap();
             }
             Up::Samples(frame) => {

@@ -7,10 +7,12 @@ mod enrol;
 mod key;
 mod recover;
 mod renew;
+mod trust;
 
 pub use enrol::{Enrolment, enrol};
 pub use recover::recover;
 pub use renew::renew;
+pub use trust::{fetch, proven};
 
 use crate::{clock::Clock, files::Folder, http, tls};
 use rustls::{
@@ -85,6 +87,11 @@ impl Identity {
     /// Where the device listener is, `https://host:port`.
     pub fn device_url(&self) -> &str {
         &self.enrolled.device_url
+    }
+
+    /// The version of the trust bundle that its roots are of; 0 before the first.
+    pub fn trust_bundle(&self) -> i64 {
+        self.enrolled.trust_bundle_version
     }
 
     /// When to renew (pki.md R-1).

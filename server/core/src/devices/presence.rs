@@ -104,7 +104,8 @@ async fn connect(tx: &mut Tx, c: &Connected, at: Timestamp) -> Result<(), Error>
         clean(&firmware.version),
         i64::try_from(firmware.sequence).unwrap_or(i64::MAX),
         clean(&firmware.device_type),
-        clean(&firmware.hardware)
+        clean(&firmware.hardware),
+        c.hello.trust_bundle.max(0)
     )?;
     exec!(tx, store::CONNECTION_OPEN, org, c.device, at.0, c.address.as_str())?;
     set_attributes(tx, &c.org, c.device, &c.hello.attributes).await

@@ -147,7 +147,7 @@ pub(super) const ATTRIBUTE_DROP: Sql = Sql::same("DELETE FROM device_attributes 
 pub(super) const CONNECTED: Sql = Sql::same(
     "UPDATE devices SET online = TRUE, connected_at = $2, last_seen_at = $2, address = $3, agent = $4, boot_id = $5, version = $6, sequence = $7,
             device_type = CASE WHEN device_type = '' THEN $8 ELSE device_type END,
-            hardware = CASE WHEN hardware = '' THEN $9 ELSE hardware END
+            hardware = CASE WHEN hardware = '' THEN $9 ELSE hardware END, trust_bundle = $10
      WHERE number = $1",
 );
 pub(super) const CONNECTION_OPEN: Sql = Sql::same("INSERT INTO connections (org_id, device, started_at, address) VALUES ($1, $2, $3, $4)");

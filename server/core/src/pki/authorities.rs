@@ -72,10 +72,10 @@ impl SigningKey for GuardedKey {
 /// What an authority of this kind may sign.
 const fn issues(kind: Kind) -> &'static [Kind] {
     match kind {
-        Kind::Root => &[Kind::DeviceAuthority, Kind::ServerAuthority],
+        Kind::Root => &[Kind::Cross, Kind::DeviceAuthority, Kind::ServerAuthority],
         Kind::DeviceAuthority => &[Kind::Device, Kind::OcspSigner],
         Kind::ServerAuthority => &[Kind::Server, Kind::OcspSigner],
-        Kind::Server | Kind::Device | Kind::OcspSigner => &[],
+        Kind::Cross | Kind::Server | Kind::Device | Kind::OcspSigner => &[],
     }
 }
 
@@ -85,6 +85,8 @@ pub(super) struct Authority {
     pub org: OrgId,
     pub slug: String,
     pub kind: Kind,
+    /// The how manieth of its kind it is.
+    pub generation: i64,
     pub issuer_id: AuthorityId,
     pub subject: String,
     pub fingerprint: [u8; 32],
@@ -99,6 +101,8 @@ pub(super) struct Authority {
     pub names: IssuerNames,
     /// Trust clock of when it was retired or given up.
     pub ended_seq: Option<i64>,
+    /// The first version of the trust bundle that it is in.
+    pub bundle: i64,
     signer: Option<Issuer<'static, GuardedKey>>,
 }
 
@@ -107,13 +111,21 @@ impl Authority {
     pub fn signer(&self) -> Result<&Issuer<'static, GuardedKey>, Error> {
         self.signer.as_ref().ok_or(Error::NoAuthority(self.kind.as_str()))
     }
+    /// Whether its key is on this machine.
+    pub const fn has_key(&self) -> bool {
+        self.signer.is_some()
+    }
+    /// The last word of its name: its root's generation, and its own behind a dash (P-7).
+    pub fn name(&self) -> &str {
+        self.subject.rsplit(' ').next().unwrap_or("G1")
+    }
     /// Where it publishes, if it does.
     pub fn publication(&self) -> Option<Publication<'_>> {
         (!self.base_url.is_empty()).then(|| Publication { base_url: &self.base_url, issuer: self.id.as_str() })
     }
     /// Whether leaves of it are believed.
     pub const fn trusted(&self) -> bool {
-        matches!(self.state, AuthorityState::Staged | AuthorityState::Active | AuthorityState::Retiring)
+        self.state.trusted()
     }
 }
 
@@ -160,12 +172,21 @@ pub(super) struct Made {
     issuer: AuthorityId,
     serial: [u8; 20],
     pub subject: Subject,
-    validity: profile::Validity,
+    pub validity: profile::Validity,
     ski: Vec<u8>,
     spki_sha256: [u8; 32],
-    der: CertificateDer<'static>,
+    pub der: CertificateDer<'static>,
     sealed: Vec<u8>,
-    signer: Issuer<'static, GuardedKey>,
+    pub signer: Issuer<'static, GuardedKey>,
+}
+
+/// A made certificate of one root for another's key, before it is stored.
+pub(super) struct MadeCross {
+    pub subject: AuthorityId,
+    pub issuer: AuthorityId,
+    pub serial: [u8; 20],
+    pub der: CertificateDer<'static>,
+    pub until: Timestamp,
 }
 
 /// Who signs a new authority.
@@ -241,11 +262,38 @@ impl Forge<'_> {
         Ok(Made { id, kind, generation, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
     }
 
+    /// Certifies another root's key, under the name it has (R-10, RFC 4210 §4.4). It ends with the first of the two roots.
+    pub fn cross(
+        &self,
+        slug: &str,
+        (subject, certificate, ends): (&AuthorityId, &CertificateDer<'_>, Timestamp),
+        by: Parent<'_>,
+        now: Timestamp,
+    ) -> Result<MadeCross, Error> {
+        let unreadable = || Error::Build("a root's certificate can't be read".to_owned());
+        let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).map_err(|_| unreadable())?;
+        let word = parsed.subject().iter_common_name().next().and_then(|cn| cn.as_str().ok()).and_then(|cn| cn.rsplit(' ').next());
+        let names = Subject::authority(Kind::Cross, slug, word.ok_or_else(unreadable)?);
+        let key = rcgen::SubjectPublicKeyInfo::from_der(parsed.subject_pki.raw).map_err(|_| unreadable())?;
+        let validity = profile::validity(Kind::Cross, now, Some(ends.min(by.not_after))).ok_or(Error::AuthorityExpiring)?;
+        let serial = profile::serial(self.entropy.bytes());
+        let published = (!self.base_url.is_empty()).then(|| Publication { base_url: self.base_url, issuer: by.id.as_str() });
+        let params = profile::parameters(Kind::Cross, &names, serial, validity, published)?;
+        let der: CertificateDer<'static> = params.signed_by(&key, by.signer)?.into();
+        // A chain finds it by the root's own name and key identifier, so they have to be the same to the byte (P-9).
+        if recognise::authority(&der) != recognise::authority(certificate) {
+            return Err(Error::Build("a root's name can't be repeated".to_owned()));
+        }
+        Ok(MadeCross { subject: subject.clone(), issuer: by.id.clone(), serial, der, until: validity.until })
+    }
+
     async fn store(&self, org: &OrgId, made: &[Made], now: Timestamp) -> Result<(), Error> {
         let mut tx = self.db.write().await?;
+        let system = crate::access::Actor::system(org.clone());
         for a in made {
-            self.insert(&mut tx, &crate::access::Actor::system(org.clone()), a, AuthorityState::Active, now).await?;
+            self.insert(&mut tx, &system, a, AuthorityState::Active, now).await?;
         }
+        super::bundle::raise(&mut tx, &system, now).await?;
         tx.commit().await?;
         tracing::info!(%org, "root, device and server authority made; the root's key is sealed in the database");
         Ok(())
@@ -298,7 +346,7 @@ impl Forge<'_> {
     fn open_one(&self, r: store::AuthorityRecord, known: &Authorities) -> Result<Arc<Authority>, Error> {
         let id: AuthorityId = r.id.parse().map_err(crate::db::Error::corrupt)?;
         let state: AuthorityState = r.state.parse().map_err(crate::db::Error::corrupt)?;
-        if let Some(same) = known.iter().find(|a| a.id == id && a.state == state) {
+        if let Some(same) = known.iter().find(|a| a.id == id && a.state == state && a.has_key() == r.sealed_key.is_some()) {
             return Ok(Arc::clone(same));
         }
         let kind = match r.kind.as_str() {
@@ -324,6 +372,7 @@ impl Forge<'_> {
             org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,
             slug: r.slug,
             kind,
+            generation: r.generation,
             issuer_id: r.issuer_id.parse().map_err(crate::db::Error::corrupt)?,
             subject: r.subject,
             fingerprint: r.fingerprint.try_into().map_err(|_| crate::db::Error::corrupt("fingerprint"))?,
@@ -335,6 +384,7 @@ impl Forge<'_> {
             ski,
             names: IssuerNames::of(&name, &public),
             ended_seq: r.ended_seq,
+            bundle: r.bundle,
             signer,
         }))
     }

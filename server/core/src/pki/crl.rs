@@ -110,7 +110,12 @@ impl Pki {
 
     fn lags(&self, authority: &Authority, held: &PublishedCrl) -> bool {
         let all = self.authorities.load();
-        let mut ended = all.iter().filter(|a| a.issuer_id == authority.id).filter_map(|a| a.ended_seq);
+        let bundles = self.bundles.load();
+        let signed = |a: &Authority| {
+            let crossed = || bundles.crosses.iter().any(|c| c.subject == a.id && c.issuer == authority.id);
+            a.id != authority.id && (a.issuer_id == authority.id || crossed())
+        };
+        let mut ended = all.iter().filter(|a| signed(a)).filter_map(|a| a.ended_seq);
         self.statuses.revoked_seq(&authority.id) > held.trust_seq || ended.any(|seq| seq > held.trust_seq)
     }
 
@@ -188,7 +193,7 @@ fn sign(
 ) -> Result<Vec<u8>, Error> {
     let mut entries =
         revoked.iter().map(|r| entry(&r.serial, Revocation::of(&r.reason, r.revoked_at))).collect::<Result<Vec<RevokedCertParams>, _>>()?;
-    // Authorities that this one has signed.
+    // Authorities that this one has signed.
     for (serial, state, at) in ended {
         let reason = if state == AuthorityState::Compromised.as_str() { CA_COMPROMISE } else { SUPERSEDED };
         entries.push(entry(serial, Revocation { at: Timestamp(*at), reason })?);

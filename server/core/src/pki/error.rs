@@ -27,6 +27,9 @@ pub enum Error {
     /// Leaves of it are in use.
     #[error("{0} certificates of the authority are in use")]
     AuthorityInUse(i64),
+    /// Too few devices hold the trust bundle that this relies on (pki.md R-10).
+    #[error("{} of {} devices don't hold trust bundle {}", .0.missing(), .0.devices, .0.version)]
+    BundleNotHeld(wire::pki::BundleReach),
     /// The authority ends before the shortest certificate would (pki.md P-6).
     #[error("the issuing authority ends too soon")]
     AuthorityExpiring,
@@ -170,6 +173,17 @@ impl Error {
                 "authority_in_use",
                 format!(
                     "{leaves} certificates of this authority are in use. Wait until their devices have renewed, or force it: they are cut off then."
+                ),
+            ),
+            Self::BundleNotHeld(reach) => Fault::new(
+                FaultKind::Conflict,
+                "bundle_not_held",
+                format!(
+                    "{} of {} active devices don't hold trust bundle {} yet. Wait until they have connected and fetched it, or force it: {} may not find back then.",
+                    reach.missing(),
+                    reach.devices,
+                    reach.version,
+                    reach.missing()
                 ),
             ),
             Self::NoAuthority(kind) => {

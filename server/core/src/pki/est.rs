@@ -12,9 +12,9 @@ use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::sync::Arc;
-use wire::ids::OrgId;
+use wire::{ids::OrgId, states::AuthorityState};
 
 /// `CsrAttrs` (RFC 9908 §3.2): a P-256 key, signed with ECDSA and SHA-256. Never `challengePassword` (pki.md E-12, E-14).
 pub const CSR_ATTRIBUTES: &[u8] = &[
@@ -77,15 +77,22 @@ impl Pki {
     }
 
     /// What a client of this organization is given to trust and to build chains with: the root of our listeners first, then the organization's
-    /// trusted authorities, also staged and retiring ones (RFC 7030 §4.1.3).
+    /// trusted authorities, also staged and retiring ones, then roots certified by one another while one takes over (RFC 7030 §4.1.3).
     pub fn ca_certificates(&self, org: &OrgId) -> Vec<CertificateDer<'static>> {
-        trusted(&self.authorities.load(), org)
+        let mut all = trusted(&self.authorities.load(), org);
+        let cross = &self.trust_bundle(org).cross;
+        all.extend(cross.iter().filter_map(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok()));
+        all
     }
 }
 
 fn trusted(all: &Authorities, org: &OrgId) -> Vec<CertificateDer<'static>> {
-    let listeners = all.iter().find(|a| a.kind == Kind::Root && a.trusted());
-    let own = |a: &&Arc<Authority>| a.org == *org && a.trusted() && listeners.is_none_or(|root| root.id != a.id);
+    let root = |a: &&Arc<Authority>| a.kind == Kind::Root;
+    let listeners = all.iter().filter(root).find(|a| a.state == AuthorityState::Active);
+    let first = all.first().map(|a| &a.org);
+    // The listeners' other roots count for everybody.
+    let theirs = |a: &&Arc<Authority>| a.org == *org || (root(a) && Some(&a.org) == first);
+    let own = |a: &&Arc<Authority>| theirs(a) && a.trusted() && listeners.is_none_or(|root| root.id != a.id);
     listeners.into_iter().chain(all.iter().filter(own)).map(|a| a.der.clone()).collect()
 }
 

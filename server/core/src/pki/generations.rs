@@ -1,9 +1,10 @@
 //! One authority after another: made ahead and trusted, then issuing while its predecessor is still believed, until that one has no leaves
-//! left. And the end of one whose key somebody else has. Refuses to replace the root: devices pin it.
+//! left. And the end of one whose key somebody else has. A root goes the way of `rollover.rs`.
 
 use super::{
     Error, Pki,
     authorities::{self, Parent},
+    bundle,
     profile::Kind,
     store,
 };
@@ -24,6 +25,7 @@ const fn kind(purpose: AuthorityUse) -> Kind {
     match purpose {
         AuthorityUse::Device => Kind::DeviceAuthority,
         AuthorityUse::Server => Kind::ServerAuthority,
+        AuthorityUse::Root => Kind::Root,
     }
 }
 
@@ -34,10 +36,14 @@ impl Pki {
         Ok(self.authorities_of(&actor.org))
     }
 
-    /// Makes the next authority for this use: believed from now on, but it does not issue yet. There is one staged at a time.
+    /// Makes the next authority for this use: believed from now on, but it does not issue yet. There is one staged at a time. A root brings its
+    /// issuing authorities along.
     pub async fn stage_authority(&self, actor: &Actor, purpose: AuthorityUse) -> Result<AuthorityRow, Error> {
         may(actor, Act::Authorities)?;
         let kind = kind(purpose);
+        if kind == Kind::Root {
+            return self.stage_root(actor).await;
+        }
         let all = self.authorities.load_full();
         let root = authorities::active(&all, &actor.org, Kind::Root)?;
         let parent = Parent { id: &root.id, not_after: root.not_after, signer: root.signer()? };
@@ -50,20 +56,43 @@ impl Pki {
         }
         let number = store::generation(&mut tx, &actor.org, kind.as_str()).await? + 1;
         // Every key has a name of its own (P-7): the root's generation and a number.
-        let name = format!("{}-{number}", root.subject.rsplit(' ').next().unwrap_or("G1"));
+        let name = format!("{}-{number}", root.name());
         let forge = self.forge();
         let made = forge.make(kind, &root.slug, (&name, number), now, Some(parent))?;
         forge.insert(&mut tx, actor, &made, Staged, now).await?;
+        bundle::raise(&mut tx, actor, now).await?;
         tx.commit().await?;
         self.trust_changed().await?;
-        self.authorities_of(&actor.org).into_iter().find(|a| a.id == made.id).ok_or(Error::NoSuchAuthority)
+        self.authority_row(actor, &made.id)
     }
 
-    /// Lets a staged authority issue. The one that did so until now is retiring: its devices are believed and told to renew.
-    pub async fn activate_authority(&self, actor: &Actor, id: &AuthorityId) -> Result<(), Error> {
+    /// The same, by the authority that it will come after.
+    pub async fn stage_after(&self, actor: &Actor, id: &AuthorityId) -> Result<AuthorityRow, Error> {
+        let before = self.authority_row(actor, id)?;
+        let purpose = match before.kind.as_str() {
+            "root" => AuthorityUse::Root,
+            "server" => AuthorityUse::Server,
+            _ => AuthorityUse::Device,
+        };
+        self.stage_authority(actor, purpose).await
+    }
+
+    pub(super) fn authority_row(&self, actor: &Actor, id: &AuthorityId) -> Result<AuthorityRow, Error> {
+        self.authorities_of(&actor.org).into_iter().find(|a| a.id == *id).ok_or(Error::NoSuchAuthority)
+    }
+
+    /// Lets a staged authority issue. The one that did so until now is retiring: its devices are believed and told to renew. A root takes over
+    /// when enough devices hold it, or when it is forced to; `force` means nothing for the others.
+    pub async fn activate_authority(&self, actor: &Actor, id: &AuthorityId, force: bool) -> Result<(), Error> {
         may(actor, Act::Authorities)?;
         let mut tx = self.db.write().await?;
-        let (kind, ..) = self.standing_of(&mut tx, actor, id).await?;
+        let (kind, state, _) = self.standing_of(&mut tx, actor, id).await?;
+        if kind == Kind::Root.as_str() {
+            return self.activate_root(tx, actor, id, state, force).await;
+        }
+        if self.root_is_staged(id) {
+            return Err(Error::AuthorityState("Its root is staged. Activate the root: this one follows with it."));
+        }
         store::retire_active(&mut tx, &actor.org, &kind).await?;
         if !store::set_state(&mut tx, id, &actor.org, Staged, Active, None).await? {
             return Err(Error::AuthorityState("Only a staged authority can be activated."));
@@ -79,13 +108,14 @@ impl Pki {
         may(actor, Act::Authorities)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        let (_, state, seq) = self.standing_of(&mut tx, actor, id).await?;
+        let (kind, state, seq) = self.standing_of(&mut tx, actor, id).await?;
+        if kind == Kind::Root.as_str() {
+            return self.retire_root(tx, actor, id, (state, seq), force).await;
+        }
         if !matches!(state, Retiring | Staged) {
             return Err(Error::AuthorityState("Only a retiring or staged authority can be retired. Activate its successor first."));
         }
-        // Of a listener's certificates only the one that is presented counts: those before it went with their processes.
-        let presented = self.server_identity().is_some_and(|identity| identity.issuer == *id);
-        let leaves = store::unexpired(&mut tx, id, now).await? + i64::from(presented);
+        let leaves = store::unexpired(&mut tx, id, now).await? + i64::from(self.presents(id));
         if leaves > 0 && !force {
             return Err(Error::AuthorityInUse(leaves));
         }
@@ -94,8 +124,14 @@ impl Pki {
         }
         let detail = json!({ "was": state.as_str(), "leaves": leaves, "forced": force });
         audit::append(&mut tx, actor, now, "authority.retire", id.as_str(), &detail).await?;
+        bundle::raise(&mut tx, actor, now).await?;
         tx.commit().await?;
         self.ended().await
+    }
+
+    /// Whether the listeners' present certificate is of this authority. Those before it went with their processes.
+    pub(super) fn presents(&self, id: &AuthorityId) -> bool {
+        self.server_identity().is_some_and(|identity| identity.issuer == *id)
     }
 
     /// Gives up an issuing authority whose key somebody else may have: nothing of it is believed from now on, its connections are cut, the root's
@@ -104,37 +140,42 @@ impl Pki {
         may(actor, Act::Authorities)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        let (_, state, seq) = self.standing_of(&mut tx, actor, id).await?;
+        let (kind, state, seq) = self.standing_of(&mut tx, actor, id).await?;
         if state == Compromised {
             return Ok(());
+        }
+        if kind == Kind::Root.as_str() && state == Active {
+            return Err(Error::AuthorityState("Devices believe in this root. Stage the next one, activate it, by force if need be, then give this one up."));
         }
         if !store::set_state(&mut tx, id, &actor.org, state, Compromised, Some((now, seq))).await? {
             return Err(Error::AuthorityState("It has just been changed by somebody else. Look again."));
         }
         self.journal_compromised(&actor.org, id, now).await;
         audit::append(&mut tx, actor, now, "authority.compromise", id.as_str(), &json!({ "was": state.as_str() })).await?;
+        bundle::raise(&mut tx, actor, now).await?;
         tx.commit().await?;
         self.ended().await
     }
 
-    /// Kind and state of an issuing authority, read while every other change of trust waits, and the number of this one.
+    /// Kind and state of an authority, read while every other change of trust waits, and the number of this one.
     async fn standing_of(&self, tx: &mut Tx, actor: &Actor, id: &AuthorityId) -> Result<(String, AuthorityState, i64), Error> {
         let seq = store::next_trust(tx).await?;
         let (kind, state) = store::authority_state(tx, id, &actor.org).await?.ok_or(Error::NoSuchAuthority)?;
-        if kind == Kind::Root.as_str() {
-            return Err(Error::AuthorityState("The root can't be replaced: every device has pinned it."));
-        }
         Ok((kind, state.parse().map_err(crate::db::Error::corrupt)?, seq))
     }
 
-    async fn trust_changed(&self) -> Result<(), Error> {
+    pub(super) async fn trust_changed(&self) -> Result<(), Error> {
         self.reload().await?;
+        // Only a process that listens presents anything.
+        if self.server_identity().is_some() {
+            self.renew_identity().await?;
+        }
         self.bus.tell(Event::Trust);
         Ok(())
     }
 
     /// What ended is refused from here on; the root's list follows, now or with the worker's next round.
-    async fn ended(&self) -> Result<(), Error> {
+    pub(super) async fn ended(&self) -> Result<(), Error> {
         self.trust_changed().await?;
         if let Err(error) = self.publish_due().await {
             tracing::warn!(%error, "the root's list is not published yet; it is tried again");

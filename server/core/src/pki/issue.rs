@@ -274,10 +274,12 @@ impl Pki {
         let mut chain: Vec<String> = authorities::chain(&all, &issuer).iter().map(|c| crate::pem::encode("CERTIFICATE", c)).collect();
         // The root travels apart: it is what the device trusts, not what it proves.
         chain.pop();
+        let bundle = self.trust_bundle(org);
         Ok(Enrolled {
             certificate: crate::pem::encode("CERTIFICATE", &record.der),
             chain,
-            trust_bundle: vec![self.root_pem()],
+            trust_bundle: bundle.roots.clone(),
+            trust_bundle_version: bundle.version,
             not_before: validity.from,
             not_after: validity.until,
             renew_after: profile::renew_after(validity, &device_id),

@@ -7,11 +7,11 @@ use super::{
 use rcgen::KeyPair;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
-use wire::{Timestamp, ids::AuthorityId};
+use wire::{Timestamp, ids::AuthorityId, states::AuthorityState};
 
 /// A listener's certificate and key.
 pub struct ServerIdentity {
-    /// Leaf, server authority, root.
+    /// Leaf, server authority, root; while a root retires, also what leads from the new one to it.
     pub chain: Vec<CertificateDer<'static>>,
     /// PKCS#8.
     pub key: PrivateKeyDer<'static>,
@@ -28,7 +28,29 @@ impl std::fmt::Debug for ServerIdentity {
     }
 }
 
+impl ServerIdentity {
+    fn under(&self, above: &[CertificateDer<'static>]) -> Self {
+        let chain = self.chain.first().into_iter().chain(above).cloned().collect();
+        Self { chain, key: self.key.clone_key(), issuer: self.issuer.clone(), not_after: self.not_after, renew_at: self.renew_at }
+    }
+}
+
 impl Pki {
+    /// What stands above a listener's leaf: its issuer, and the root for those that pin it at first contact. While an older root retires, the
+    /// certificate by which it vouches for the new one comes before both, so that a device that holds only the old one finds its way.
+    fn above(&self, all: &authorities::Authorities, issuer: &AuthorityId) -> Vec<CertificateDer<'static>> {
+        let mut above = authorities::chain(all, issuer);
+        let Some(root) = authorities::up(all, issuer).last().copied().filter(|root| root.kind == Kind::Root) else { return above };
+        let own = above.pop();
+        for cross in self.bundles.load().crosses.iter().filter(|c| c.subject == root.id) {
+            if let Some(older) = all.iter().find(|a| a.id == cross.issuer && a.state == AuthorityState::Retiring) {
+                above.extend([cross.der.clone(), older.der.clone()]);
+            }
+        }
+        above.extend(own);
+        above
+    }
+
     /// What listeners present now; none before [`Pki::renew_identity`]. Ask in every handshake: it is a look into memory, and it changes.
     pub fn server_identity(&self) -> Option<Arc<ServerIdentity>> {
         self.identity.load_full()
@@ -40,13 +62,18 @@ impl Pki {
         let all = self.authorities.load_full();
         let Some(first) = all.first() else { return Err(Error::NoAuthority("server")) };
         let issuer = authorities::active(&all, &first.org, Kind::ServerAuthority)?;
-        if self.identity.load().as_ref().is_some_and(|i| now < i.renew_at && i.issuer == issuer.id) {
+        let above = self.above(&all, &issuer.id);
+        if let Some(held) = self.identity.load_full().filter(|i| now < i.renew_at && i.issuer == issuer.id) {
+            if held.chain.get(1..) != Some(above.as_slice()) {
+                // The leaf is good; what leads to it is another: a root has come or gone.
+                self.identity.store(Some(Arc::new(held.under(&above))));
+            }
             return Ok(());
         }
         let pair = KeyPair::generate()?;
         let subject = Subject::server(&issuer.slug, &self.hostnames)?;
         let (leaf, renew_at) = self.own_leaf(issuer, Kind::Server, &pair, &subject, "listener").await?;
-        let chain = std::iter::once(CertificateDer::from(leaf.der)).chain(authorities::chain(&all, &issuer.id)).collect();
+        let chain = std::iter::once(CertificateDer::from(leaf.der)).chain(above).collect();
         self.identity.store(Some(Arc::new(ServerIdentity {
             chain,
             key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der())),

@@ -5,6 +5,7 @@
 //! [`TrustHandle`]). The rules are in the project's PKI contract and cited by id (`P-3`, `E-4`, `H-5` …).
 
 mod authorities;
+mod bundle;
 mod crl;
 pub mod csr;
 mod decode;
@@ -24,8 +25,10 @@ mod recovery;
 mod renew;
 mod responder;
 mod revoke;
+mod rollover;
 mod rotation;
 mod rules;
+mod standing;
 mod statuses;
 pub(crate) mod store;
 mod suspicion;
@@ -88,6 +91,7 @@ pub struct Pki {
     hostnames: Vec<String>,
     base_url: String,
     authorities: ArcSwap<authorities::Authorities>,
+    bundles: ArcSwap<bundle::Bundles>,
     reloading: tokio::sync::Mutex<()>,
     identity: ArcSwapOption<ServerIdentity>,
     trust: TrustHandle,
@@ -123,6 +127,7 @@ impl Pki {
             hostnames: settings.device_hostnames,
             base_url: settings.crl_base_url.unwrap_or_default().trim_end_matches('/').to_owned(),
             authorities: ArcSwap::default(),
+            bundles: ArcSwap::default(),
             reloading: tokio::sync::Mutex::default(),
             identity: ArcSwapOption::empty(),
             trust,
@@ -143,6 +148,7 @@ impl Pki {
     /// Makes the organization's root, device and server authority when it has none. Idempotent, also on several instances at once.
     pub async fn ensure_authorities(&self, org: &OrgId) -> Result<(), Error> {
         self.forge().ensure(org).await?;
+        self.ensure_bundle(org).await?;
         self.reload().await
     }
 
@@ -152,6 +158,7 @@ impl Pki {
             // One after the other: what was read before a change must not be stored after it.
             let _turn = self.reloading.lock().await;
             let all = self.forge().open(&self.authorities.load()).await?;
+            self.bundles.store(Arc::new(bundle::Bundles::read(&self.db).await?));
             self.trust.set_authorities(&all);
             self.authorities.store(Arc::new(all));
         }

@@ -25,6 +25,8 @@ pub const SHORTEST: i64 = HOUR;
 pub enum Kind {
     /// Self-signed, signs the issuing authorities.
     Root,
+    /// A root's key, certified by another root.
+    Cross,
     /// Signs device leaves; an anchor of the device listeners.
     DeviceAuthority,
     /// Signs the listeners' leaves; never an anchor for clients (P-8).
@@ -45,6 +47,7 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Root => "root",
+            Self::Cross => "cross",
             // An authority is named after what it issues; certificates and authorities are different tables.
             Self::DeviceAuthority | Self::Device => "device",
             Self::ServerAuthority | Self::Server => "server",
@@ -55,7 +58,7 @@ impl Kind {
     /// Life in milliseconds, before it is cut to the issuer's.
     pub const fn life(self) -> i64 {
         match self {
-            Self::Root => 20 * 365 * DAY + 5 * DAY,
+            Self::Root | Self::Cross => 20 * 365 * DAY + 5 * DAY,
             Self::DeviceAuthority | Self::ServerAuthority => 5 * 365 * DAY + DAY,
             Self::Server | Self::Device => 90 * DAY,
             Self::OcspSigner => 7 * DAY,
@@ -64,14 +67,14 @@ impl Kind {
 
     /// Whether certificates of this kind sign others.
     pub const fn is_authority(self) -> bool {
-        matches!(self, Self::Root | Self::DeviceAuthority | Self::ServerAuthority)
+        matches!(self, Self::Root | Self::Cross | Self::DeviceAuthority | Self::ServerAuthority)
     }
 
     /// The extended key usages: what the certificate is good for (P-8).
     pub fn usages(self) -> Vec<ExtendedKeyUsagePurpose> {
         use ExtendedKeyUsagePurpose::{ClientAuth, OcspSigning, ServerAuth};
         match self {
-            Self::Root => vec![],
+            Self::Root | Self::Cross => vec![],
             Self::DeviceAuthority => vec![ClientAuth, OcspSigning],
             Self::ServerAuthority => vec![ServerAuth, OcspSigning],
             Self::Server => vec![ServerAuth],
@@ -128,7 +131,7 @@ impl Subject {
     /// An authority. Every key has a name of its own (P-7).
     pub fn authority(kind: Kind, organization: &str, generation: &str) -> Self {
         let what = match kind {
-            Kind::Root => "Root",
+            Kind::Root | Kind::Cross => "Root",
             Kind::DeviceAuthority | Kind::Device => "Device",
             Kind::ServerAuthority | Kind::Server => "Server",
             Kind::OcspSigner => "OCSP",
@@ -217,7 +220,7 @@ pub fn parameters(
     params.distinguished_name = name;
     params.subject_alt_names.clone_from(&subject.alternatives);
     params.is_ca = match kind {
-        Kind::Root => IsCa::Ca(BasicConstraints::Unconstrained),
+        Kind::Root | Kind::Cross => IsCa::Ca(BasicConstraints::Unconstrained),
         Kind::DeviceAuthority | Kind::ServerAuthority => IsCa::Ca(BasicConstraints::Constrained(0)),
         // `NoCa` would emit neither basicConstraints nor the key identifier (P-5).
         Kind::Server | Kind::Device | Kind::OcspSigner => IsCa::ExplicitNoCa,

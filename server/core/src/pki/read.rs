@@ -11,6 +11,7 @@ use wire::{
     ids::{AuthorityId, CertificateId, DeviceId, OrgId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
     pki::{AuthorityRow, CertificateDetail, CertificateQuery, CertificateRow, CertificatesPage, WEEKS},
+    states::{AuthorityState, KeyPlace},
 };
 
 impl Pki {
@@ -111,9 +112,10 @@ impl Pki {
         self.root(|der| crate::pem::encode("CERTIFICATE", der))
     }
 
-    /// The listeners' root: that of the oldest organization, which owns the installation.
+    /// The listeners' root: the active one of the oldest organization, which owns the installation.
     fn root(&self, form: impl FnOnce(&[u8]) -> String) -> String {
-        self.authorities.load().iter().find(|a| a.kind == Kind::Root && a.trusted()).map(|a| form(&a.der)).unwrap_or_default()
+        let all = self.authorities.load();
+        all.iter().find(|a| a.kind == Kind::Root && a.state == AuthorityState::Active).map(|a| form(&a.der)).unwrap_or_default()
     }
 }
 
@@ -162,15 +164,18 @@ impl Sought {
     }
 }
 
-fn shown(a: &Arc<super::authorities::Authority>) -> AuthorityRow {
+pub(super) fn shown(a: &Arc<super::authorities::Authority>) -> AuthorityRow {
     AuthorityRow {
         id: a.id.clone(),
         kind: a.kind.as_str().to_owned(),
+        generation: a.generation,
+        issuer: a.issuer_id.clone(),
         subject: a.subject.clone(),
         fingerprint: hex::encode(a.fingerprint),
         not_before: a.not_before,
         not_after: a.not_after,
         state: a.state,
+        key: if a.has_key() { KeyPlace::Here } else { KeyPlace::Offline },
         pem: crate::pem::encode("CERTIFICATE", &a.der),
     }
 }

@@ -49,7 +49,8 @@ pub fn kind(tbs: &[u8]) -> Result<Kind, Foreign> {
     let sans = sans.map_or(&[][..], Vec::as_slice);
 
     let kind = match (constraints.ca, constraints.path_len_constraint, usage.flags, purposes, sans) {
-        (true, None, CERTIFIES, (false, false, false), []) => Kind::Root,
+        (true, None, CERTIFIES, (false, false, false), []) if tbs.issuer.as_raw() == tbs.subject.as_raw() => Kind::Root,
+        (true, None, CERTIFIES, (false, false, false), []) => Kind::Cross,
         (true, Some(0), CERTIFIES, (true, false, true), []) => Kind::DeviceAuthority,
         (true, Some(0), CERTIFIES, (false, true, true), []) => Kind::ServerAuthority,
         (false, None, SIGNS, (true, false, false), [GeneralName::URI(_)]) => Kind::Device,

@@ -1,4 +1,4 @@
-//! Authorities: listed, and one generation after another.
+//! Authorities: listed, one generation after another, and the trust bundle that devices hold of them.
 
 use super::{
     Answer,
@@ -12,17 +12,45 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::AuthorityId,
-    pki::{AuthorityRow, AuthorityUse},
+    pki::{AuthorityDetail, AuthorityRow, AuthorityUse, BundleReach, TrustBundle},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
-    OpenApiRouter::new().routes(routes!(list, stage)).routes(routes!(activate)).routes(routes!(retire)).routes(routes!(compromise))
+    OpenApiRouter::new()
+        .routes(routes!(list, stage))
+        .routes(routes!(read))
+        .routes(routes!(activate))
+        .routes(routes!(retire))
+        .routes(routes!(compromise))
+        .routes(routes!(bundle))
+        .routes(routes!(reach))
 }
 
 /// Authorities, the root first
 #[utoipa::path(get, path = "/authorities", operation_id = "list_authorities", tag = "authorities", responses((status = OK, body = Vec<AuthorityRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<AuthorityRow>>> {
     Ok(Json(fleet.pki().list_authorities(&actor)?))
+}
+
+/// One authority: what hangs on it, its chain, and what can be done with it
+#[utoipa::path(
+    get, path = "/authorities/{id}", operation_id = "read_authority", tag = "authorities", params(("id" = AuthorityId, Path)),
+    responses((status = OK, body = AuthorityDetail), Refusals)
+)]
+async fn read(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<Json<AuthorityDetail>> {
+    Ok(Json(fleet.pki().authority(&actor, &id).await?))
+}
+
+/// What devices are to trust now
+#[utoipa::path(get, path = "/trust-bundle", operation_id = "read_trust_bundle", tag = "authorities", responses((status = OK, body = TrustBundle), Refusals))]
+async fn bundle(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<TrustBundle>> {
+    Ok(Json(TrustBundle::clone(&*fleet.pki().read_trust_bundle(&actor)?)))
+}
+
+/// How many active devices hold the newest trust bundle
+#[utoipa::path(get, path = "/trust-bundle/reach", operation_id = "read_trust_bundle_reach", tag = "authorities", responses((status = OK, body = BundleReach), Refusals))]
+async fn reach(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<BundleReach>> {
+    Ok(Json(fleet.pki().bundle_reach(&actor).await?))
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -45,20 +73,33 @@ async fn stage(
     Ok((StatusCode::CREATED, Json(fleet.pki().stage_authority(&actor, next.kind).await?)))
 }
 
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Activation {
+    /// A root only: also while fewer than 99 in 100 active devices hold the trust bundle that it is in.
+    #[serde(default)]
+    force: bool,
+}
+
 /// Let a staged authority issue: its predecessor is retiring from then on, and devices are told to renew
 #[utoipa::path(
-    post, path = "/authorities/{id}/activate", operation_id = "activate_authority", tag = "authorities", params(("id" = AuthorityId, Path)),
+    post, path = "/authorities/{id}/activate", operation_id = "activate_authority", tag = "authorities", params(("id" = AuthorityId, Path)), request_body = Activation,
     responses((status = NO_CONTENT), Refusals)
 )]
-async fn activate(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<StatusCode> {
-    fleet.pki().activate_authority(&actor, &id).await?;
+async fn activate(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<AuthorityId>,
+    Sent(activation): Sent<Activation>,
+) -> Answer<StatusCode> {
+    fleet.pki().activate_authority(&actor, &id, activation.force).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Retirement {
-    /// Also while certificates of it are in use: their connections are closed.
+    /// Also while certificates of it are in use, whose connections are closed, or while devices don't hold the root that follows it.
     #[serde(default)]
     force: bool,
 }

@@ -25,6 +25,7 @@ async fn presence_follows_the_newest_channel_and_a_restart_closes_the_rest(#[cas
         firmware: Running { version: version.into(), sequence: 3, device_type: "gateway".into(), hardware: "B".into() },
         attributes: BTreeMap::from([(nasty.to_owned(), "x".repeat(10_000))]),
         stream: "s".into(),
+        trust_bundle: 0,
     };
     let devices = w.fleet.devices();
     let up = |v: &str| devices.connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello: hello(v) });
@@ -51,7 +52,7 @@ async fn presence_follows_the_newest_channel_and_a_restart_closes_the_rest(#[cas
 
 fn hello() -> Hello {
     let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
-    Hello { agent: "t".into(), boot_id: "b".into(), firmware, attributes: BTreeMap::new(), stream: "s".into() }
+    Hello { agent: "t".into(), boot_id: "b".into(), firmware, attributes: BTreeMap::new(), stream: "s".into(), trust_bundle: 0 }
 }
 
 async fn online(w: &World, id: &str) -> bool {

@@ -14,7 +14,7 @@ pub(super) const AUTHORITY: Sql = Sql::same(
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
 );
 pub(super) const AUTHORITIES: Sql = Sql::same(
-    "SELECT a.id, a.org_id, o.slug, a.kind, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state, a.ended_seq \
+    "SELECT a.id, a.org_id, o.slug, a.kind, a.generation, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state, a.ended_seq, a.bundle \
      FROM authorities a JOIN organizations o ON o.id = a.org_id ORDER BY o.created_at, o.id, a.created_at, a.id",
 );
 pub(super) const SEALED_KEYS: Sql =
@@ -31,6 +31,16 @@ pub(super) const RETIRE_ACTIVE: Sql =
     Sql::same("UPDATE authorities SET state = 'retiring' WHERE org_id = $1 AND kind = $2 AND state = 'active'");
 pub(super) const UNEXPIRED: Sql =
     Sql::same("SELECT COUNT(*) FROM certificates WHERE issuer_id = $1 AND device IS NOT NULL AND state = 'active' AND not_after > $2");
+
+pub(super) const LIVE_UNDER: Sql = Sql::same(
+    "SELECT COUNT(*) FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state IN ('staged', 'active', 'retiring')",
+);
+pub(super) const STAGED_UNDER: Sql =
+    Sql::same("SELECT id FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state = 'staged' ORDER BY id");
+pub(super) const HANGING: Sql = Sql::same(
+    "SELECT issuer_id, COUNT(*), CAST(COALESCE(SUM(CASE WHEN usable_until = not_after THEN 1 ELSE 0 END), 0) AS BIGINT) FROM certificates \
+     WHERE org_id = $1 AND device IS NOT NULL AND state = 'active' AND not_after > $2 GROUP BY issuer_id",
+);
 
 /// The organization's slug.
 pub(in crate::pki) async fn slug(on: &mut impl Conn, org: &OrgId) -> Result<Option<String>, Error> {
@@ -126,6 +136,21 @@ pub(in crate::pki) async fn unexpired(on: &mut impl Conn, id: &AuthorityId, now:
     Ok(row!(on, (i64,), UNEXPIRED, id.as_str(), now.0)?.map_or(0, |(n,)| n))
 }
 
+/// How many authorities that this one has signed are believed.
+pub(in crate::pki) async fn live_under(on: &mut impl Conn, id: &AuthorityId) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), LIVE_UNDER, id.as_str())?.map_or(0, |(n,)| n))
+}
+
+/// The staged authorities that this one has signed.
+pub(in crate::pki) async fn staged_under(on: &mut impl Conn, id: &AuthorityId) -> Result<Vec<String>, Error> {
+    Ok(rows!(on, (String,), STAGED_UNDER, id.as_str())?.into_iter().map(|(id,)| id).collect())
+}
+
+/// By issuer: the organization's device certificates that are in use, and those among them that have no successor in use.
+pub(in crate::pki) async fn hanging(on: &mut impl Conn, org: &OrgId, now: Timestamp) -> Result<Vec<(String, i64, i64)>, Error> {
+    rows!(on, (String, i64, i64), HANGING, org.as_str(), now.0)
+}
+
 /// How every authority of profile version 1 signs.
 pub(in crate::pki) const SIG_ALG: &str = "ecdsa-with-SHA256";
 
@@ -135,6 +160,7 @@ pub(in crate::pki) struct AuthorityRecord {
     pub org_id: String,
     pub slug: String,
     pub kind: String,
+    pub generation: i64,
     pub issuer_id: String,
     pub subject: String,
     pub spki_sha256: Vec<u8>,
@@ -146,6 +172,7 @@ pub(in crate::pki) struct AuthorityRecord {
     pub not_after: i64,
     pub state: String,
     pub ended_seq: Option<i64>,
+    pub bundle: i64,
 }
 
 /// Every authority of the instance, the oldest organization's first.

@@ -2,6 +2,7 @@
 //! written by the `devices` room alone.
 
 mod authorities;
+mod bundles;
 mod certificates;
 mod journal;
 mod publication;
@@ -9,6 +10,7 @@ mod rules;
 mod trust;
 
 pub(super) use authorities::*;
+pub(super) use bundles::*;
 pub(super) use certificates::*;
 pub(super) use journal::*;
 pub(super) use publication::*;
@@ -29,6 +31,16 @@ pub(crate) const ALL: &[&Sql] = &[
     &authorities::SET_STATE,
     &authorities::RETIRE_ACTIVE,
     &authorities::UNEXPIRED,
+    &authorities::LIVE_UNDER,
+    &authorities::STAGED_UNDER,
+    &authorities::HANGING,
+    &bundles::BUNDLE_NEWEST,
+    &bundles::BUNDLES,
+    &bundles::BUNDLE_RAISE,
+    &bundles::BUNDLE_FIRST,
+    &bundles::BUNDLE_HELD,
+    &bundles::CROSS,
+    &bundles::CROSSES,
     &certificates::KEY_USERS,
     &certificates::RESERVE,
     &certificates::SIGNED,

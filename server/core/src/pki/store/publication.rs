@@ -26,7 +26,9 @@ pub(super) const REVOKED: Sql = standing!(
     "issuer_id = $1 AND state IN ('revoked', 'superseded') AND not_after >= $2 AND fingerprint IS NOT NULL ORDER BY not_after, serial"
 );
 pub(super) const ENDED_UNDER: Sql = Sql::same(
-    "SELECT serial, state, ended_at FROM authorities WHERE issuer_id = $1 AND ended_at IS NOT NULL AND not_after >= $2 ORDER BY serial",
+    "SELECT serial, state, ended_at FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND ended_at IS NOT NULL AND not_after >= $2 \
+     UNION ALL SELECT x.serial, a.state, a.ended_at FROM cross_certificates x JOIN authorities a ON a.id = x.subject_id \
+     WHERE x.issuer_id = $1 AND a.ended_at IS NOT NULL AND x.not_after >= $2 ORDER BY 1",
 );
 pub(super) const CRL_BEFORE: Sql = Sql::same("SELECT number, this_update FROM crls WHERE authority_id = $1");
 /// In place of the list with the number $8 only; 0 stands for none.
@@ -59,8 +61,8 @@ pub(in crate::pki) async fn revoked(on: &mut impl Conn, issuer: &AuthorityId, si
     rows!(on, RevokedRecord, REVOKED, issuer.as_str(), since)
 }
 
-/// Serial, state and end of the authorities that this one has signed, that have ended before their time and whose certificates had not ended at
-/// `since`.
+/// Serial, state and end of the authorities that this one has signed, other roots among them, that have ended before their time and whose
+/// certificates had not ended at `since`.
 pub(in crate::pki) async fn ended_under(
     on: &mut impl Conn,
     issuer: &AuthorityId,

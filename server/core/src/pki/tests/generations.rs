@@ -59,9 +59,9 @@ async fn r9_the_next_authority_is_staged_active_and_the_old_one_retires(#[case] 
 
     let peer = check(&w, &old_leaf).unwrap();
     assert!(!pki.trust().renewal_overdue(&peer));
-    pki.activate_authority(&admin, &staged.id).await.unwrap();
+    pki.activate_authority(&admin, &staged.id, false).await.unwrap();
     assert_eq!((state(pki, &w, &old), state(pki, &w, &staged.id)), (AuthorityState::Retiring, AuthorityState::Active));
-    assert!(matches!(pki.activate_authority(&admin, &old).await, Err(Error::AuthorityState(_))), "there is no way back");
+    assert!(matches!(pki.activate_authority(&admin, &old, false).await, Err(Error::AuthorityState(_))), "there is no way back");
 
     // The old generation is believed and told to renew; with the key it has, although it is early.
     assert!(pki.trust().renewal_overdue(&peer));
@@ -88,7 +88,7 @@ async fn r9_the_next_authority_is_staged_active_and_the_old_one_retires(#[case] 
     // The listeners' authority in its turn: the next look presents the new one.
     let before = pki.server_identity().unwrap();
     let next = pki.stage_authority(&admin, AuthorityUse::Server).await.unwrap();
-    pki.activate_authority(&admin, &next.id).await.unwrap();
+    pki.activate_authority(&admin, &next.id, false).await.unwrap();
     pki.tick().await.unwrap();
     let after = pki.server_identity().unwrap();
     assert_ne!(issuer(&before.chain[0]), issuer(&after.chain[0]));
@@ -108,12 +108,12 @@ async fn r9_an_authority_without_leaves_retires_unforced_and_a_staged_one_is_giv
     pki.retire_authority(&admin, &first.id, false).await.unwrap();
     let second = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
     assert!(second.subject.ends_with("G1-3"), "names are never used again (P-7): {}", second.subject);
-    pki.activate_authority(&admin, &second.id).await.unwrap();
+    pki.activate_authority(&admin, &second.id, false).await.unwrap();
     w.clock.advance(91 * super::life::DAY);
     pki.retire_authority(&admin, &old, false).await.unwrap();
     assert_eq!(state(pki, &w, &old), AuthorityState::Retired);
     let nobody = AuthorityId::try_from(format!("{}_{}", AuthorityId::PREFIX, "0".repeat(32))).unwrap();
-    assert!(matches!(pki.activate_authority(&admin, &nobody).await, Err(Error::NoSuchAuthority)));
+    assert!(matches!(pki.activate_authority(&admin, &nobody, false).await, Err(Error::NoSuchAuthority)));
     let root = of_kind(pki, &w, "root");
     assert!(matches!(pki.compromise_authority(&admin, &root).await, Err(Error::AuthorityState(_))), "R-10");
 }
@@ -139,7 +139,7 @@ async fn r11_a_compromised_authority_is_believed_nothing(#[case] kind: EngineKin
 
     // Through a new one they come back.
     let next = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
-    pki.activate_authority(&admin, &next.id).await.unwrap();
+    pki.activate_authority(&admin, &next.id, false).await.unwrap();
     assert_eq!(state(pki, &w, &device), AuthorityState::Compromised, "for good");
     let (_, _, back) = enrol(&w, "gw-1").await;
     assert!(check(&w, &back).is_ok());

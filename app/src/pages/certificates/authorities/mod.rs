@@ -1,9 +1,18 @@
-//! The authorities that issue and publish.
+//! The authorities that issue and publish: a table of them, a page of all, a page of each with its steps.
 
-use super::common_name;
+pub mod confirm;
+mod course;
+pub mod detail;
+pub mod list;
+mod steps;
+
 use crate::ui::{Column, Tone, badge, copyable, icon, table, time};
 use leptos::prelude::*;
-use wire::{Timestamp, pki::AuthorityRow, states::AuthorityState};
+use wire::{
+    Timestamp,
+    pki::AuthorityRow,
+    states::{AuthorityState, KeyPlace},
+};
 
 /// The table of authorities.
 pub fn authorities(all: &[AuthorityRow], now: Timestamp) -> AnyView {
@@ -19,25 +28,41 @@ pub fn authorities(all: &[AuthorityRow], now: Timestamp) -> AnyView {
         .iter()
         .map(|a| {
             let (tone, word) = authority(a.state, a.not_after.since(now));
-            let purpose = match a.kind.as_str() {
-                "root" => "signs the other authorities",
-                "device" => "issues to devices",
-                "server" => "issues to our listeners",
-                other => other,
-            };
             view! {
                 <tr>
-                    <th scope="row" title=a.subject.clone()>{common_name(&a.subject).to_owned()}</th>
-                    <td>{purpose.to_owned()}</td>
+                    <th scope="row" title=a.subject.clone()><a class="main" href=format!("/certificates/authorities/{}", a.id)>{a.common_name().to_owned()}</a></th>
+                    <td>{purpose(&a.kind).to_owned()}</td>
                     <td>{badge(tone, word)}</td>
                     <td>{time::ago(a.not_after)}</td>
                     <td>{copyable(a.fingerprint.clone(), "Copy fingerprint")}</td>
-                    <td class="act"><a class="btn" data-s="sm" href=pem_link(&a.pem) download=format!("{}-ca-{}.pem", a.kind, a.fingerprint.get(..8).unwrap_or_default()) rel="external">{icon("download")}"PEM"</a></td>
+                    <td class="act">{download(a, "sm")}</td>
                 </tr>
             }
         })
         .collect_view();
     table("Authorities", columns, rows.into_any())
+}
+
+/// What an authority of this kind is there for.
+fn purpose(kind: &str) -> &str {
+    match kind {
+        "root" => "signs the other authorities",
+        "device" => "issues to devices",
+        "server" => "issues to our listeners",
+        other => other,
+    }
+}
+
+const fn key(place: KeyPlace) -> &'static str {
+    match place {
+        KeyPlace::Here => "On this machine, encrypted",
+        KeyPlace::Offline => "Not on this machine",
+    }
+}
+
+fn download(a: &AuthorityRow, size: &'static str) -> AnyView {
+    let name = format!("{}-ca-{}.pem", a.kind, a.fingerprint.get(..8).unwrap_or_default());
+    view! { <a class="btn" data-s=size href=pem_link(&a.pem) download=name rel="external">{icon("download")}"PEM"</a> }.into_any()
 }
 
 /// The PEM as an address of its own (RFC 2397): what the page shows is what is saved.

@@ -1,0 +1,88 @@
+//! One authority: where it is in its life, what comes next, what is written in it, its chain.
+
+use super::{
+    authorities, authority, course, download, key, purpose,
+    steps::{self, Asks},
+};
+use crate::{
+    api::{certificates::ReadAuthority, packed::reading},
+    live,
+    ui::{
+        PageHead, badge, code_block, copyable,
+        page::{card, card_flush, page},
+        time,
+    },
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+use wire::{live::Topic, pki::AuthorityDetail as Model};
+
+/// `/certificates/authorities/{id}`
+#[component]
+pub fn AuthorityPage() -> AnyView {
+    let params = use_params_map();
+    let model = reading(move || ReadAuthority { id: params.with(|p| p.get("id").unwrap_or_default()) });
+    live::refetch_on(|| Some(Topic::Devices), 2000, model);
+    let asks = Asks::new(move || model.refetch());
+    page(model, move |model: Model| content(&model, asks))
+}
+
+fn content(m: &Model, asks: Asks) -> AnyView {
+    let a = &m.standing.row;
+    let (tone, word) = authority(a.state, a.not_after.since(m.at));
+    let sub = view! { <a href="/certificates/authorities">"Authorities"</a>" · "{purpose(&a.kind).to_owned()} };
+    let chain = (!m.chain.is_empty())
+        .then(|| view! { <div class="mt-4">{card_flush("Chain, from its issuer to the root", None, authorities(&m.chain, m.at))}</div> });
+    view! {
+        <PageHead title=a.common_name().to_owned() marks=badge(tone, word) sub=sub.into_any() actions=download(a, "")/>
+        <div class="split mt-4">
+            <div class="stack">
+                {card("Course", None, course::course(m))}
+                {steps::card_of(m)}
+                {crossed(m)}
+                {card("PEM", None, code_block(a.pem.clone(), "The certificate as PEM"))}
+            </div>
+            <div class="stack">{written(m)}</div>
+        </div>
+        {chain}
+        {steps::dialogs(m, asks)}
+    }
+    .into_any()
+}
+
+/// What is written in it, and where its key is.
+fn written(m: &Model) -> AnyView {
+    let (a, d) = (&m.standing.row, &m.decoded);
+    let body = view! {
+        <dl class="kv">
+            <dt>"Subject"</dt><dd>{d.subject.clone()}</dd>
+            <dt>"Issuer"</dt><dd>{d.issuer.clone()}</dd>
+            <dt>"Generation"</dt><dd>{a.generation}</dd>
+            <dt>"Private key"</dt><dd>{key(a.key)}</dd>
+            <dt>"Valid from"</dt><dd>{time::at(a.not_before)}</dd>
+            <dt>"Valid until"</dt><dd>{time::at(a.not_after)}" ("{time::ago(a.not_after)}")"</dd>
+            <dt>"May be used for"</dt><dd>{d.usages.join(", ")}</dd>
+            <dt>"Signature"</dt><dd>{d.signature.clone()}</dd>
+            <dt>"SHA-256"</dt><dd>{copyable(a.fingerprint.clone(), "Copy fingerprint")}</dd>
+            <dt>"Public key SHA-256"</dt><dd>{copyable(d.public_key_sha256.clone(), "Copy public key digest")}</dd>
+            <dt>"Subject key id"</dt><dd>{copyable(d.subject_key.clone(), "Copy subject key id")}</dd>
+        </dl>
+    };
+    card("What is written in it", None, body.into_any())
+}
+
+/// The certificates by which it and another root vouch for each other.
+fn crossed(m: &Model) -> AnyView {
+    if m.cross.is_empty() {
+        return ().into_any();
+    }
+    let items = m.cross.iter().map(|c| {
+        let name = |subject: &str| super::super::common_name(subject).to_owned();
+        view! {
+            <p>{name(&c.issuer)}" vouches for "{name(&c.subject)}" until "{time::at(c.not_after)}</p>
+            {code_block(c.pem.clone(), "The certificate as PEM")}
+        }
+    });
+    let body = view! { <div class="stack">{items.collect_view()}</div> };
+    card("Roots that vouch for each other", None, body.into_any())
+}

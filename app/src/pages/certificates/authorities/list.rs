@@ -1,0 +1,94 @@
+//! All authorities, what hangs on each, and how far the fleet is with the newest trust bundle.
+
+use super::{authority, key, purpose};
+use crate::{
+    api::{certificates::ReadAuthorities, packed::reading},
+    live,
+    ui::{
+        Column, PageHead, badge,
+        number::{counted, grouped, percent},
+        page::{card, card_flush, page},
+        progress::progress,
+        table, time,
+    },
+};
+use leptos::prelude::*;
+use wire::{
+    live::Topic,
+    pki::{AuthoritiesPage as Model, BundleReach},
+};
+
+/// `/certificates/authorities`
+#[component]
+pub fn AuthoritiesPage() -> AnyView {
+    let model = reading(|| ReadAuthorities {});
+    live::refetch_on(|| Some(Topic::Devices), 2000, model);
+    page(model, |model: Model| content(&model))
+}
+
+fn content(m: &Model) -> AnyView {
+    let count = counted(i64::try_from(m.authorities.len()).unwrap_or(0), "authority", "authorities");
+    let sub = view! { <a href="/certificates">"Certificates"</a>" · "{count} };
+    let hint = if m.may_manage {
+        "Open an authority to let another one take over from it, step by step. Each step says beforehand what it does."
+    } else {
+        "Only an admin can change authorities."
+    };
+    view! {
+        <PageHead title="Authorities" sub=sub.into_any()/>
+        <p class="lead text-2">{hint}</p>
+        <div class="stack mt-4">
+            {card("What devices trust", None, reach(&m.bundle))}
+            {card_flush("Authorities", None, rows(m))}
+        </div>
+    }
+    .into_any()
+}
+
+/// How many devices hold a bundle, as a bar and in words.
+pub(super) fn reach(r: &BundleReach) -> AnyView {
+    let words = format!(
+        "{} of {} hold trust bundle {} ({})",
+        grouped(r.holders),
+        counted(r.devices, "active device", "active devices"),
+        r.version,
+        percent(r.holders, r.devices)
+    );
+    let note = if r.missing() > 0 {
+        "A device fetches the bundle when it connects, or within minutes while it is connected. One that only speaks EST or DDI never tells."
+    } else {
+        "Every active device holds it."
+    };
+    view! { {progress("Devices that hold the trust bundle", r.holders, r.devices)}<p class="mt-2">{words}</p><p class="small text-2">{note}</p> }.into_any()
+}
+
+fn rows(m: &Model) -> AnyView {
+    let columns = vec![
+        Column::text("Authority"),
+        Column::text("Use"),
+        Column::text("State"),
+        Column::number("Devices' certificates"),
+        Column::text("Key"),
+        Column::text("Ends"),
+    ];
+    let rows = m
+        .authorities
+        .iter()
+        .map(|s| {
+            let a = &s.row;
+            let (tone, word) = authority(a.state, a.not_after.since(m.at));
+            let hanging = if a.kind == "device" { grouped(s.certificates) } else { String::new() };
+            view! {
+                <tr>
+                    <th scope="row" title=a.subject.clone()><a class="main" href=format!("/certificates/authorities/{}", a.id)>{a.common_name().to_owned()}</a></th>
+                    <td>{purpose(&a.kind).to_owned()}</td>
+                    <td>{badge(tone, word)}</td>
+                    <td class="num">{hanging}</td>
+                    <td>{key(a.key)}</td>
+                    <td>{time::ago(a.not_after)}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    table("Authorities", columns, rows.into_any())
+}

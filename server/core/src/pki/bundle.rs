@@ -1,0 +1,151 @@
+//! Trust bundles: which roots devices are to trust, and what leads to them; a version an organization that grows with every change.
+//! Kept in memory for whoever connects. Refuses to know how a device fetches it.
+
+use super::{Error, Pki, profile::Kind, store};
+use crate::{
+    access::{Act, Actor, audit, may},
+    db::{Conn, Db, Tx},
+};
+use rustls_pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::{collections::HashMap, sync::Arc};
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, OrgId},
+    pki::{BundleReach, TrustBundle},
+    states::AuthorityState,
+};
+
+/// A certificate of one root for another's key.
+pub(super) struct Cross {
+    pub subject: AuthorityId,
+    pub issuer: AuthorityId,
+    pub der: CertificateDer<'static>,
+    pub fingerprint: Vec<u8>,
+    pub not_after: Timestamp,
+}
+
+/// What is known of bundles.
+#[derive(Default)]
+pub(super) struct Bundles {
+    newest: HashMap<OrgId, Arc<TrustBundle>>,
+    pub crosses: Vec<Cross>,
+}
+
+impl Bundles {
+    /// Reads every organization's newest one.
+    pub async fn read(db: &Db) -> Result<Self, Error> {
+        let mut on = db.read().await?;
+        let mut newest = HashMap::new();
+        for (org, version, content) in store::bundles(&mut on).await? {
+            let org: OrgId = org.parse().map_err(crate::db::Error::corrupt)?;
+            let Content { roots, cross, issuing } = serde_json::from_str(&content).map_err(crate::db::Error::corrupt)?;
+            newest.insert(org, Arc::new(TrustBundle { version, roots, cross, issuing }));
+        }
+        let crosses = store::crosses(&mut on).await?.into_iter().map(|r| {
+            Ok(Cross {
+                subject: r.subject_id.parse().map_err(crate::db::Error::corrupt)?,
+                issuer: r.issuer_id.parse().map_err(crate::db::Error::corrupt)?,
+                der: r.der.into(),
+                fingerprint: r.fingerprint,
+                not_after: Timestamp(r.not_after),
+            })
+        });
+        let crosses = crosses.collect::<Result<_, Error>>()?;
+        Ok(Self { newest, crosses })
+    }
+}
+
+/// A bundle without its version, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    roots: Vec<String>,
+    cross: Vec<String>,
+    issuing: Vec<String>,
+}
+
+impl Content {
+    /// What the organization's devices are to trust: the listeners' roots, which are the oldest organization's, and its own.
+    fn of(org: &str, all: &[store::AuthorityRecord], crosses: &[store::CrossRecord]) -> Result<Self, Error> {
+        let listeners = all.first().map(|a| a.org_id.as_str()).unwrap_or_default();
+        let (mut roots, mut ids, mut issuing) = (Vec::new(), Vec::new(), Vec::new());
+        for a in all {
+            if !a.state.parse::<AuthorityState>().map_err(crate::db::Error::corrupt)?.trusted() {
+                continue;
+            }
+            let root = a.kind == Kind::Root.as_str();
+            if root && (a.org_id == org || a.org_id == listeners) {
+                roots.push(pem(&a.der));
+                ids.push(a.id.as_str());
+            } else if !root && a.org_id == org {
+                issuing.push(pem(&a.der));
+            }
+        }
+        let both = |c: &&store::CrossRecord| ids.contains(&c.subject_id.as_str()) && ids.contains(&c.issuer_id.as_str());
+        let cross = crosses.iter().filter(both).map(|c| pem(&c.der)).collect();
+        Ok(Self { roots, cross, issuing })
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    crate::pem::encode("CERTIFICATE", der)
+}
+
+/// Gives every organization whose bundle is not what it should be any more the next version. Call it in the transaction of the change, behind
+/// [`store::next_trust`].
+pub(super) async fn raise(tx: &mut Tx, actor: &Actor, now: Timestamp) -> Result<(), Error> {
+    let (all, crosses) = (store::authorities(tx).await?, store::crosses(tx).await?);
+    let mut orgs: Vec<&str> = all.iter().map(|a| a.org_id.as_str()).collect();
+    orgs.dedup();
+    for org in orgs {
+        let content = serde_json::to_string(&Content::of(org, &all, &crosses)?).map_err(|e| Error::Build(e.to_string()))?;
+        let org: OrgId = org.parse().map_err(crate::db::Error::corrupt)?;
+        let (version, before) = store::newest_bundle(tx, &org).await?.unwrap_or_default();
+        if content != before {
+            store::raise_bundle(tx, &org, version + 1, &content, now).await?;
+            // Another organization's books are not this actor's.
+            let by = if org == actor.org { actor.clone() } else { Actor::system(org.clone()) };
+            audit::append(tx, &by, now, "trust_bundle.raise", org.as_str(), &json!({ "version": version + 1 })).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Pki {
+    /// Makes the first bundle of a fleet that is older than bundles are.
+    pub(super) async fn ensure_bundle(&self, org: &OrgId) -> Result<(), Error> {
+        if store::newest_bundle(&mut self.db.read().await?, org).await?.is_some() {
+            return Ok(());
+        }
+        let mut tx = self.db.write().await?;
+        store::next_trust(&mut tx).await?;
+        raise(&mut tx, &Actor::system(org.clone()), self.clock.now()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The organization's trust bundle; an empty one of version 0 when there is no such organization. A look into memory.
+    pub fn trust_bundle(&self, org: &OrgId) -> Arc<TrustBundle> {
+        self.bundles.load().newest.get(org).cloned().unwrap_or_default()
+    }
+
+    /// The same for somebody who wants to read it.
+    pub fn read_trust_bundle(&self, actor: &Actor) -> Result<Arc<TrustBundle>, Error> {
+        may(actor, Act::Read)?;
+        Ok(self.trust_bundle(&actor.org))
+    }
+
+    /// How many active devices hold this version, or a later one.
+    pub(super) async fn reach(&self, on: &mut impl Conn, org: &OrgId, version: i64) -> Result<BundleReach, Error> {
+        let newest = store::newest_bundle(on, org).await?.map_or(0, |(version, _)| version);
+        let mut reach = BundleReach { version, holders: 0, devices: 0 };
+        for (held, devices) in store::held(on, org).await? {
+            reach.devices += devices;
+            // One that is newer than any is from a database that was set back since: it says nothing about this one.
+            if (version..=newest).contains(&held) {
+                reach.holders += devices;
+            }
+        }
+        Ok(reach)
+    }
+}

@@ -1,0 +1,178 @@
+//! One root after another: made ahead and sent to the devices in their trust bundle, certified by the old root and certifying it; the
+//! listeners' once enough devices hold it; the old one is believed until the end of the change. Refuses to know issuing authorities' leaves.
+
+use super::{
+    Error, Pki,
+    authorities::{self, MadeCross, Parent},
+    bundle,
+    csr::sha256,
+    profile::Kind,
+    store,
+};
+use crate::{
+    access::{Actor, audit},
+    db::Tx,
+};
+use serde_json::json;
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, CertificateId},
+    pki::{AuthorityRow, BundleReach},
+    states::AuthorityState::{self, Active, Retired, Retiring, Staged},
+};
+
+const ISSUING: [Kind; 2] = [Kind::DeviceAuthority, Kind::ServerAuthority];
+
+/// What has to be over before a root is staged.
+pub(super) const IN_THE_WAY: &str = "Another change of authorities is under way. End it first: activate or retire what is staged, and retire the root that is retiring.";
+
+impl Pki {
+    /// Makes the next root and its issuing authorities, all staged, the two certificates by which the roots vouch for each other, and the trust
+    /// bundle with all of it.
+    pub(super) async fn stage_root(&self, actor: &Actor) -> Result<AuthorityRow, Error> {
+        let all = self.authorities.load_full();
+        let old = authorities::active(&all, &actor.org, Kind::Root)?;
+        let old_parent = Parent { id: &old.id, not_after: old.not_after, signer: old.signer()? };
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        // Of two who stage at once the second waits here and then finds the first one's.
+        store::next_trust(&mut tx).await?;
+        let mut in_the_way = store::in_state(&mut tx, &actor.org, Kind::Root.as_str(), Retiring).await?;
+        for kind in [Kind::Root].iter().chain(&ISSUING) {
+            in_the_way += store::in_state(&mut tx, &actor.org, kind.as_str(), Staged).await?;
+        }
+        if in_the_way > 0 {
+            return Err(Error::AuthorityState(IN_THE_WAY));
+        }
+        let forge = self.forge();
+        let number = store::generation(&mut tx, &actor.org, Kind::Root.as_str()).await? + 1;
+        let name = format!("G{number}");
+        let root = forge.make(Kind::Root, &old.slug, (&name, number), now, None)?;
+        forge.insert(&mut tx, actor, &root, Staged, now).await?;
+        let parent = Parent { id: &root.id, not_after: root.validity.until, signer: &root.signer };
+        for kind in ISSUING {
+            let number = store::generation(&mut tx, &actor.org, kind.as_str()).await? + 1;
+            let made = forge.make(kind, &old.slug, (&format!("{name}-{number}"), number), now, Some(parent))?;
+            forge.insert(&mut tx, actor, &made, Staged, now).await?;
+        }
+        // NewWithOld and OldWithNew (RFC 4210 §4.4).
+        let new_with_old = forge.cross(&old.slug, (&root.id, &root.der, root.validity.until), old_parent, now)?;
+        let old_with_new = forge.cross(&old.slug, (&old.id, &old.der, old.not_after), parent, now)?;
+        for cross in [new_with_old, old_with_new] {
+            self.insert_cross(&mut tx, actor, &cross, now).await?;
+        }
+        bundle::raise(&mut tx, actor, now).await?;
+        tx.commit().await?;
+        self.trust_changed().await?;
+        self.authority_row(actor, &root.id)
+    }
+
+    async fn insert_cross(&self, tx: &mut Tx, actor: &Actor, made: &MadeCross, now: Timestamp) -> Result<(), Error> {
+        let id: CertificateId = self.entropy.id(now);
+        let fingerprint = sha256(&made.der);
+        let row = store::NewCross {
+            id: id.as_str(),
+            org: &actor.org,
+            subject: &made.subject,
+            issuer: &made.issuer,
+            serial: &made.serial,
+            fingerprint: &fingerprint,
+            der: &made.der,
+            not_after: made.until,
+            now,
+        };
+        store::insert_cross(tx, &row).await?;
+        let detail = json!({ "by": made.issuer, "fingerprint": hex::encode(fingerprint), "until": made.until });
+        Ok(audit::append(tx, actor, now, "authority.cross", made.subject.as_str(), &detail).await?)
+    }
+
+    /// Hands over from the root before: the listeners' chain leads to the new one from here on, and to the old one over what it signed for its
+    /// successor. Its issuing authorities issue; those under the old root are retiring, and so is it.
+    pub(super) async fn activate_root(
+        &self,
+        mut tx: Tx,
+        actor: &Actor,
+        id: &AuthorityId,
+        state: AuthorityState,
+        force: bool,
+    ) -> Result<(), Error> {
+        if state != Staged {
+            return Err(Error::AuthorityState("Only a staged authority can be activated."));
+        }
+        let now = self.clock.now();
+        let reach = self.reach_of(&mut tx, actor, id).await?;
+        if !reach.enough() && !force {
+            return Err(Error::BundleNotHeld(reach));
+        }
+        let under = store::staged_under(&mut tx, id).await?;
+        for kind in [Kind::Root].iter().chain(&ISSUING) {
+            store::retire_active(&mut tx, &actor.org, kind.as_str()).await?;
+        }
+        store::set_state(&mut tx, id, &actor.org, Staged, Active, None).await?;
+        for child in under {
+            let child: AuthorityId = child.parse().map_err(crate::db::Error::corrupt)?;
+            store::set_state(&mut tx, &child, &actor.org, Staged, Active, None).await?;
+            audit::append(&mut tx, actor, now, "authority.activate", child.as_str(), &json!({ "with": id })).await?;
+        }
+        let detail = json!({ "kind": "root", "bundle": reach.version, "holders": reach.holders, "devices": reach.devices, "forced": force });
+        audit::append(&mut tx, actor, now, "authority.activate", id.as_str(), &detail).await?;
+        bundle::raise(&mut tx, actor, now).await?;
+        tx.commit().await?;
+        self.trust_changed().await
+    }
+
+    /// Ends a root that was followed, once nothing below it is believed and every active device holds its successor; or one that was never
+    /// activated, along with what was staged under it.
+    pub(super) async fn retire_root(
+        &self,
+        mut tx: Tx,
+        actor: &Actor,
+        id: &AuthorityId,
+        (state, seq): (AuthorityState, i64),
+        force: bool,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        let end = Some((now, seq));
+        let missing = match state {
+            Staged => {
+                for child in store::staged_under(&mut tx, id).await? {
+                    let child: AuthorityId = child.parse().map_err(crate::db::Error::corrupt)?;
+                    store::set_state(&mut tx, &child, &actor.org, Staged, Retired, end).await?;
+                    audit::append(&mut tx, actor, now, "authority.retire", child.as_str(), &json!({ "was": "staged", "with": id })).await?;
+                }
+                0
+            }
+            Retiring => {
+                if store::live_under(&mut tx, id).await? > 0 {
+                    return Err(Error::AuthorityState("Authorities that this root has signed are still believed. Retire them first."));
+                }
+                let all = self.authorities.load_full();
+                let next = authorities::active(&all, &actor.org, Kind::Root)?.id.clone();
+                let reach = self.reach_of(&mut tx, actor, &next).await?;
+                if reach.missing() > 0 && !force {
+                    return Err(Error::BundleNotHeld(reach));
+                }
+                reach.missing()
+            }
+            _ => return Err(Error::AuthorityState("Only a retiring or staged root can be retired. Activate its successor first.")),
+        };
+        store::set_state(&mut tx, id, &actor.org, state, Retired, end).await?;
+        let detail = json!({ "was": state.as_str(), "kind": "root", "without_successor": missing, "forced": force });
+        audit::append(&mut tx, actor, now, "authority.retire", id.as_str(), &detail).await?;
+        bundle::raise(&mut tx, actor, now).await?;
+        tx.commit().await?;
+        self.ended().await
+    }
+
+    /// How far the fleet is with the first bundle that the authority is in.
+    pub(super) async fn reach_of(&self, on: &mut impl crate::db::Conn, actor: &Actor, id: &AuthorityId) -> Result<BundleReach, Error> {
+        let version = self.authorities.load().iter().find(|a| a.id == *id).map_or(i64::MAX, |a| a.bundle);
+        self.reach(on, &actor.org, version).await
+    }
+
+    /// Whether the authority waits for its root.
+    pub(super) fn root_is_staged(&self, id: &AuthorityId) -> bool {
+        let all = self.authorities.load();
+        authorities::up(&all, id).iter().any(|a| a.kind == Kind::Root && a.id != *id && a.state == Staged)
+    }
+}

@@ -1,0 +1,170 @@
+//! What pages, REST and the command line are told of authorities: what hangs on each, how far the fleet is, what can be done next and why not.
+//! Refuses to do any of it.
+
+use super::{
+    Error, Pki,
+    authorities::{self, Authorities, Authority},
+    bundle::Cross,
+    decode::decode,
+    profile::Kind,
+    read::shown,
+    rollover, store,
+};
+use crate::access::{Act, Actor, allowed, may};
+use std::{collections::HashMap, sync::Arc};
+use wire::{
+    ids::AuthorityId,
+    pki::{AuthoritiesPage, AuthorityAction, AuthorityDetail, AuthorityStanding, BundleReach, CrossCertificate},
+    states::{
+        AuthorityState::{Active, Compromised, Retired, Retiring, Staged},
+        AuthorityStep::{self, Activate, Compromise, Retire, Stage},
+    },
+};
+
+/// Certificates that hang on each authority, and those without a successor in use.
+type Hanging = HashMap<String, (i64, i64)>;
+
+/// Why a step has to wait.
+const NO_ROOT_KEY: &str = "The root's key is not on this machine. Make the authority where the root is, and import it.";
+const ONE_STAGED: &str = "There is a staged authority for this use already. Activate or retire it first.";
+const WITH_ROOT: &str = "Its root is staged. Activate the root: this one follows with it.";
+const UNDER_IT: &str = "Authorities that this root has signed are still believed. Retire them first.";
+const PRESENTED: &str = "The listeners still present a certificate of it. They change within a minute.";
+
+impl Pki {
+    /// The organization's authorities, roots first, and how far the fleet is with the newest trust bundle.
+    pub async fn authorities_page(&self, actor: &Actor) -> Result<AuthoritiesPage, Error> {
+        may(actor, Act::Read)?;
+        let now = self.clock.now();
+        let mut on = self.db.read().await?;
+        let hanging = self.hanging(&mut on, actor).await?;
+        let bundle = self.reach(&mut on, &actor.org, self.trust_bundle(&actor.org).version).await?;
+        let authorities = self.authorities_of(&actor.org).into_iter().map(|row| standing(row, &hanging)).collect();
+        Ok(AuthoritiesPage { authorities, bundle, may_manage: allowed(actor, Act::Authorities), at: now })
+    }
+
+    /// One authority: what is written in its certificate, what hangs on it, and the steps of its life.
+    pub async fn authority(&self, actor: &Actor, id: &AuthorityId) -> Result<AuthorityDetail, Error> {
+        may(actor, Act::Read)?;
+        let all = self.authorities.load_full();
+        let found = all.iter().find(|a| a.id == *id && a.org == actor.org).ok_or(Error::NoSuchAuthority)?;
+        let mut on = self.db.read().await?;
+        let hanging = self.hanging(&mut on, actor).await?;
+        let reach = self.reach(&mut on, &actor.org, found.bundle).await?;
+        let mut chain: Vec<_> = authorities::up(&all, id).into_iter().map(shown).collect();
+        chain.remove(0);
+        let of = |id: &AuthorityId| all.iter().find(|a| a.id == *id).map(|a| a.subject.clone()).unwrap_or_default();
+        let bundles = self.bundles.load();
+        let part = |c: &&Cross| c.subject == *id || c.issuer == *id;
+        let cross = bundles.crosses.iter().filter(part).map(|c| CrossCertificate {
+            subject: of(&c.subject),
+            issuer: of(&c.issuer),
+            not_after: c.not_after,
+            fingerprint: hex::encode(&c.fingerprint),
+            pem: crate::pem::encode("CERTIFICATE", &c.der),
+        });
+        let later = |a: &&Arc<Authority>| a.org == found.org && a.kind == found.kind && a.generation > found.generation;
+        let successor = all.iter().filter(later).find(|a| matches!(a.state, Staged | Active)).map(shown);
+        let standing = standing(shown(found), &hanging);
+        let actions = if allowed(actor, Act::Authorities) {
+            let follows = match active_root(&all, found) {
+                // What a retiring root leaves behind depends on who holds the one that follows.
+                Some(root) if found.kind == Kind::Root && found.state == Retiring => self.reach(&mut on, &actor.org, root.bundle).await?,
+                _ => reach,
+            };
+            Offer { all: &all, a: found, standing: &standing, reach: follows, presented: self.presents(id) }.actions()
+        } else {
+            Vec::new()
+        };
+        Ok(AuthorityDetail {
+            decoded: decode(&found.der).ok_or_else(|| crate::db::Error::corrupt("an authority's certificate"))?,
+            standing,
+            chain,
+            cross: cross.collect(),
+            successor,
+            reach,
+            actions,
+            at: self.clock.now(),
+        })
+    }
+
+    /// How far the fleet is with the newest trust bundle.
+    pub async fn bundle_reach(&self, actor: &Actor) -> Result<BundleReach, Error> {
+        may(actor, Act::Read)?;
+        self.reach(&mut self.db.read().await?, &actor.org, self.trust_bundle(&actor.org).version).await
+    }
+
+    async fn hanging(&self, on: &mut impl crate::db::Conn, actor: &Actor) -> Result<Hanging, Error> {
+        let all = store::hanging(on, &actor.org, self.clock.now()).await?;
+        Ok(all.into_iter().map(|(issuer, certificates, devices)| (issuer, (certificates, devices))).collect())
+    }
+}
+
+fn standing(row: wire::pki::AuthorityRow, hanging: &Hanging) -> AuthorityStanding {
+    let (certificates, devices) = hanging.get(row.id.as_str()).copied().unwrap_or_default();
+    AuthorityStanding { row, certificates, devices }
+}
+
+fn active_root<'a>(all: &'a Authorities, a: &Authority) -> Option<&'a Arc<Authority>> {
+    authorities::active(all, &a.org, Kind::Root).ok()
+}
+
+/// What the offer of steps looks at.
+struct Offer<'a> {
+    all: &'a Authorities,
+    a: &'a Authority,
+    standing: &'a AuthorityStanding,
+    reach: BundleReach,
+    presented: bool,
+}
+
+impl Offer<'_> {
+    fn actions(&self) -> Vec<AuthorityAction> {
+        let root = self.a.kind == Kind::Root;
+        let steps: &[AuthorityStep] = match (self.a.state, root) {
+            (Active, true) => &[Stage],
+            (Active, false) => &[Stage, Compromise],
+            (Staged, _) => &[Activate, Retire, Compromise],
+            (Retiring, _) => &[Retire, Compromise],
+            (Retired, false) => &[Compromise],
+            (Retired, true) | (Compromised, _) => &[],
+        };
+        steps.iter().map(|step| self.action(*step, root)).collect()
+    }
+
+    fn action(&self, step: AuthorityStep, root: bool) -> AuthorityAction {
+        let (blocked, forced, cut) = match (step, root) {
+            (Stage, _) => (self.stage_blocked(root), false, 0),
+            (Activate, true) => (None, !self.reach.enough(), self.reach.missing()),
+            (Activate, false) => (self.root_staged().then_some(WITH_ROOT), false, 0),
+            (Retire, true) if self.a.state == Retiring => {
+                (self.any_under().then_some(UNDER_IT), self.reach.missing() > 0, self.reach.missing())
+            }
+            (Retire, true) => (None, false, 0),
+            (Retire, false) => (self.presented.then_some(PRESENTED), self.standing.certificates > 0, self.standing.devices),
+            (Compromise, true) => (None, false, if self.a.state == Retiring { self.reach.missing() } else { 0 }),
+            (Compromise, false) => (None, false, self.standing.certificates),
+        };
+        AuthorityAction { step, blocked: blocked.map(str::to_owned), forced, cut }
+    }
+
+    fn stage_blocked(&self, root: bool) -> Option<&'static str> {
+        let mine = |a: &&Arc<Authority>| a.org == self.a.org;
+        if !active_root(self.all, self.a).is_some_and(|root| root.has_key()) {
+            return Some(NO_ROOT_KEY);
+        }
+        if root {
+            let busy = self.all.iter().filter(mine).any(|a| a.state == Staged || (a.kind == Kind::Root && a.state == Retiring));
+            return busy.then_some(rollover::IN_THE_WAY);
+        }
+        self.all.iter().filter(mine).any(|a| a.kind == self.a.kind && a.state == Staged).then_some(ONE_STAGED)
+    }
+
+    fn root_staged(&self) -> bool {
+        authorities::up(self.all, &self.a.id).iter().any(|a| a.kind == Kind::Root && a.state == Staged)
+    }
+
+    fn any_under(&self) -> bool {
+        self.all.iter().any(|a| a.issuer_id == self.a.id && a.id != self.a.id && a.trusted())
+    }
+}
