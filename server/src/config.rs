@@ -58,6 +58,12 @@ pub struct Config {
     pub key_passphrase_file: Option<PathBuf>,
     /// Name of the credential that holds the key, when the service manager hands it over (systemd's `LoadCredentialEncrypted=`).
     pub key_credential: Option<String>,
+    /// Library of a PKCS#11 token on which authorities' keys are made; needs `pkcs11_token` and `pkcs11_pin_file` as well.
+    pub pkcs11_module: Option<PathBuf>,
+    /// The token's label.
+    pub pkcs11_token: Option<String>,
+    /// File with the token's user PIN.
+    pub pkcs11_pin_file: Option<PathBuf>,
     /// File in which revocations are kept beside the database, so that a backup put back does not forget them; `revocations.log` in `data` unless said.
     pub revocation_journal: Option<PathBuf>,
     /// The trust domain in device certificates, `spiffe://DOMAIN/…`; frozen into certificates when they are issued.
@@ -104,6 +110,9 @@ impl Default for Config {
             key_file: None,
             key_passphrase_file: None,
             key_credential: None,
+            pkcs11_module: None,
+            pkcs11_token: None,
+            pkcs11_pin_file: None,
             revocation_journal: None,
             trust_domain: "fleetward.local".into(),
             log: "info".into(),
@@ -199,6 +208,18 @@ pub struct Flags {
     #[arg(long, value_name = "NAME", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_credential: Option<String>,
+    /// Library of a PKCS#11 token on which authorities' keys are made
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pkcs11_module: Option<PathBuf>,
+    /// Label of that token
+    #[arg(long, value_name = "LABEL", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pkcs11_token: Option<String>,
+    /// File with the token's user PIN
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pkcs11_pin_file: Option<PathBuf>,
     /// File in which revocations are kept beside the database, so that a backup put back does not forget them
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

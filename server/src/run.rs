@@ -56,6 +56,7 @@ pub async fn open(config: &Config, serves: bool, clock: Arc<dyn Clock>, entropy:
         trust_domain: config.trust_domain.clone(),
         device_hostnames: config.device_names.clone(),
         crl_base_url: config.publish_url.clone(),
+        token: config.token(),
         journal: Some(config.revocation_journal.clone().unwrap_or_else(|| config.data.join("revocations.log"))),
     };
     let settings =

@@ -15,6 +15,7 @@ mod process;
 mod progress;
 mod serve;
 mod site;
+mod softhsm;
 mod test;
 mod toolchain;
 mod watch;

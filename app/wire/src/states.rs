@@ -141,6 +141,8 @@ words! {
     }
     /// Where a private key is.
     KeyPlace {
+        /// On a PKCS#11 token.
+        Token = "token",
         /// Sealed on this machine.
         Here = "here",
         /// Not on this machine.

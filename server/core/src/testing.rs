@@ -92,6 +92,16 @@ impl World {
 
     /// A world over a given folder and database: opened twice it is a restart.
     pub async fn open_at(folder: tempfile::TempDir, postgres: Option<String>, seed: u64) -> Self {
+        Self::open_with(folder, postgres, seed, |pki| pki).await.expect("the fleet opens")
+    }
+
+    /// The same with other settings of the authorities; an error when it does not open with them.
+    pub async fn open_with(
+        folder: tempfile::TempDir,
+        postgres: Option<String>,
+        seed: u64,
+        change: impl FnOnce(PkiSettings) -> PkiSettings,
+    ) -> crate::Result<Self> {
         let clock = Arc::new(ManualClock::at(START));
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
         let settings = Settings {
@@ -100,12 +110,12 @@ impl World {
             postgres,
             postgres_connections: 4,
             kek: Kek::new(&[7; 32]).expect("a key of 32 bytes"),
-            pki: PkiSettings { journal: Some(folder.path().join("revocations.log")), ..PkiSettings::for_tests() },
+            pki: change(PkiSettings { journal: Some(folder.path().join("revocations.log")), ..PkiSettings::for_tests() }),
             urls: EnrolmentUrls { enrol: "https://127.0.0.1:8444".into(), device: "https://127.0.0.1:8443".into() },
         };
-        let fleet = Fleet::open(settings, clock.clone(), entropy.clone()).await.expect("the fleet opens");
+        let fleet = Fleet::open(settings, clock.clone(), entropy.clone()).await?;
         let org = fleet.default_org().clone();
-        Self { fleet, clock, entropy, org, folder }
+        Ok(Self { fleet, clock, entropy, org, folder })
     }
 
     /// Closes it, and gives what [`World::open_at`] opens again.

@@ -22,6 +22,10 @@ impl Config {
         if !self.ops_addr.ip().is_loopback() {
             bail!("ops_addr {} must be a loopback address: health and metrics are not for others", self.ops_addr);
         }
+        let token = [self.pkcs11_module.is_some(), self.pkcs11_token.is_some(), self.pkcs11_pin_file.is_some()];
+        if token.contains(&true) && token.contains(&false) {
+            bail!("pkcs11_module, pkcs11_token and pkcs11_pin_file belong together: give all three or none");
+        }
         let keys = [self.key_file.is_some(), self.key_passphrase_file.is_some(), self.key_credential.is_some()];
         if keys.into_iter().filter(|given| *given).count() > 1 {
             bail!("give one of key_file, key_passphrase_file and key_credential");
@@ -90,6 +94,12 @@ impl Config {
         Ok(())
     }
 
+    /// The PKCS#11 token, when one is configured.
+    pub fn token(&self) -> Option<fleet::pki::TokenSettings> {
+        let (module, label, pin_file) = (self.pkcs11_module.clone()?, self.pkcs11_token.clone()?, self.pkcs11_pin_file.clone()?);
+        Some(fleet::pki::TokenSettings { module, label, pin_file })
+    }
+
     /// Refuses named files that are missing or can't be used. Reads them; makes and changes none.
     pub fn check_files(&self) -> Result<()> {
         if self.data.exists() && !self.data.is_dir() {
@@ -113,6 +123,12 @@ impl Config {
         }
         if let Some(file) = self.credential(std::env::var_os("CREDENTIALS_DIRECTORY"))? {
             Kek::of_credential(&file).context("key_credential")?;
+        }
+        if let Some(token) = self.token() {
+            if !token.module.exists() {
+                bail!("pkcs11_module {} is missing: give the vendor's library, for SoftHSM libsofthsm2.so", token.module.display());
+            }
+            Kek::passphrase(&token.pin_file).context("pkcs11_pin_file")?;
         }
         self.postgres().map(drop)
     }
@@ -179,6 +195,7 @@ mod tests {
             (Config { enrol_addr: good.device_addr, ..good.clone() }, "enrol_addr"),
             (Config { ops_addr: addr("127.0.0.1:8443"), ..good.clone() }, "ops_addr"),
             (Config { publish_addr: addr("127.0.0.1:9090"), ..good.clone() }, "publish_addr"),
+            (Config { pkcs11_token: Some("fleet".into()), ..good.clone() }, "pkcs11_module"),
             (Config { publish_url: Some("https://pki.example.com".into()), ..good.clone() }, "http://"),
             (Config { publish_url: Some("http://".into()), ..good.clone() }, "publish_url"),
             (Config { publish_url: Some("http://pki.example.com/?a".into()), ..good.clone() }, "publish_url"),

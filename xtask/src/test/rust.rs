@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use super::tally::Tally;
 use crate::postgres::Postgres;
 use crate::process::{self, Finished};
+use crate::softhsm::SoftHsm;
 
 /// The host's packages in one selection: whoever builds for the tests uses this one, or cargo compiles everything twice
 /// with other features.
@@ -30,6 +31,10 @@ pub fn tests() -> Result<Tally> {
     }
     command.env("CARGO_TERM_COLOR", "never");
     let engine = with_postgres(&mut command);
+    let token = if std::env::var_os("TEST_PKCS11_MODULE").is_some() { None } else { Some(SoftHsm::prepare()?) };
+    if let Some(token) = &token {
+        token.tell(&mut command);
+    }
     let finished = process::watch("run the tests", &mut command)?;
     let tally = judge(&finished, nextest)?;
     match engine {

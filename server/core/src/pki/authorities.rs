@@ -8,6 +8,7 @@ use super::{
     ocsp::IssuerNames,
     profile::{self, Kind, Publication, Subject},
     recognise, store,
+    token::{Token, TokenKey},
 };
 use crate::{
     clock::Clock,
@@ -27,9 +28,41 @@ use x509_parser::prelude::FromDer as _;
 /// How often a first set of authorities is tried before the generator is blamed.
 const ATTEMPTS: usize = 8;
 
+/// A private key, wherever it is.
+pub(super) enum Held {
+    /// In our memory; sealed in the database.
+    Here(KeyPair),
+    /// On the token, which does not give it away (K-4).
+    Token(TokenKey),
+}
+
+impl PublicKeyData for Held {
+    fn der_bytes(&self) -> &[u8] {
+        match self {
+            Self::Here(key) => key.der_bytes(),
+            Self::Token(key) => key.der_bytes(),
+        }
+    }
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        match self {
+            Self::Here(key) => key.algorithm(),
+            Self::Token(key) => key.algorithm(),
+        }
+    }
+}
+
+impl SigningKey for Held {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        match self {
+            Self::Here(key) => key.sign(message),
+            Self::Token(key) => key.sign(message),
+        }
+    }
+}
+
 /// A private key that signs only these kinds, in its own name, and its own lists of revoked certificates.
 pub(super) struct GuardedKey {
-    key: KeyPair,
+    key: Held,
     may: &'static [Kind],
     /// Raw subject and key identifier; none for the one signature by which a root signs itself.
     own: Option<(Vec<u8>, Vec<u8>)>,
@@ -115,6 +148,10 @@ impl Authority {
     pub const fn has_key(&self) -> bool {
         self.signer.is_some()
     }
+    /// Whether that key is on the token.
+    pub fn on_token(&self) -> bool {
+        self.signer.as_ref().is_some_and(|issuer| matches!(issuer.key().key, Held::Token(_)))
+    }
     /// The last word of its name: its root's generation, and its own behind a dash (P-7).
     pub fn name(&self) -> &str {
         self.subject.rsplit(' ').next().unwrap_or("G1")
@@ -154,7 +191,7 @@ pub(super) fn chain(all: &Authorities, from: &AuthorityId) -> Vec<CertificateDer
 }
 
 /// The authority's key, ready to sign in its name.
-fn guarded(der: &CertificateDer<'static>, kind: Kind, key: KeyPair) -> Result<Issuer<'static, GuardedKey>, Error> {
+fn guarded(der: &CertificateDer<'static>, kind: Kind, key: Held) -> Result<Issuer<'static, GuardedKey>, Error> {
     let (name, ski, _) = recognise::authority(der).ok_or_else(|| Error::Build("an authority's certificate can't be read".to_owned()))?;
     Ok(Issuer::from_ca_cert_der(der, GuardedKey { key, may: issues(kind), own: Some((name, ski)) })?)
 }
@@ -176,7 +213,8 @@ pub(super) struct Made {
     ski: Vec<u8>,
     spki_sha256: [u8; 32],
     pub der: CertificateDer<'static>,
-    sealed: Vec<u8>,
+    /// None when the key is on the token.
+    sealed: Option<Vec<u8>>,
     pub signer: Issuer<'static, GuardedKey>,
 }
 
@@ -204,6 +242,8 @@ pub(super) struct Forge<'a> {
     pub clock: &'a dyn Clock,
     pub entropy: &'a dyn Entropy,
     pub base_url: &'a str,
+    /// Where new keys are made, when not here.
+    pub token: Option<&'a Arc<Token>>,
 }
 
 impl Forge<'_> {
@@ -248,16 +288,24 @@ impl Forge<'_> {
         let published = root.filter(|_| !self.base_url.is_empty()).map(|r| Publication { base_url: self.base_url, issuer: r.id.as_str() });
         let params = profile::parameters(kind, &subject, serial, validity, published)?;
         // aws-lc draws private keys from its own generator; handing it our bytes would only add a way to hand it bad ones.
-        let pair = KeyPair::generate()?;
-        let spki_sha256 = sha256(&pair.subject_public_key_info());
-        let sealed = self.kek.seal(&aad(&id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?;
-        let ski = params.key_identifier(&pair);
+        let held = match self.token {
+            Some(token) => Held::Token(token.generate(id.as_str())?),
+            None => Held::Here(KeyPair::generate()?),
+        };
+        let spki_sha256 = sha256(&held.subject_public_key_info());
+        let sealed = match &held {
+            Held::Here(pair) => Some(self.kek.seal(&aad(&id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?),
+            Held::Token(_) => None,
+        };
+        let ski = params.key_identifier(&held);
+        // For the one signature by which a root signs itself.
+        let itself = GuardedKey { key: held, may: &[Kind::Root], own: None };
         let der = match root {
-            Some(root) => params.signed_by(&pair, root.signer)?,
-            None => params.self_signed(&GuardedKey { key: KeyPair::try_from(pair.serialized_der())?, may: &[Kind::Root], own: None })?,
+            Some(root) => params.signed_by(&itself, root.signer)?,
+            None => params.self_signed(&itself)?,
         };
         let der: CertificateDer<'static> = der.into();
-        let signer = guarded(&der, kind, pair)?;
+        let signer = guarded(&der, kind, itself.key)?;
         let issuer = root.map_or_else(|| id.clone(), |r| r.id.clone());
         Ok(Made { id, kind, generation, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
     }
@@ -322,7 +370,7 @@ impl Forge<'_> {
             spki_sha256: &a.spki_sha256,
             fingerprint: &sha256(&a.der),
             der: &a.der,
-            sealed_key: &a.sealed,
+            sealed_key: a.sealed.as_deref(),
             base_url: self.base_url,
             not_before: a.validity.from,
             not_after: a.validity.until,
@@ -346,7 +394,7 @@ impl Forge<'_> {
     fn open_one(&self, r: store::AuthorityRecord, known: &Authorities) -> Result<Arc<Authority>, Error> {
         let id: AuthorityId = r.id.parse().map_err(crate::db::Error::corrupt)?;
         let state: AuthorityState = r.state.parse().map_err(crate::db::Error::corrupt)?;
-        if let Some(same) = known.iter().find(|a| a.id == id && a.state == state && a.has_key() == r.sealed_key.is_some()) {
+        if let Some(same) = known.iter().find(|a| a.id == id && a.state == state && (a.has_key() == r.sealed_key.is_some() || a.on_token())) {
             return Ok(Arc::clone(same));
         }
         let kind = match r.kind.as_str() {
@@ -363,9 +411,15 @@ impl Forge<'_> {
                 let key =
                     KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(plain.as_slice()), &rcgen::PKCS_ECDSA_P256_SHA256)?;
                 belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
-                Some(guarded(&der, kind, key)?)
+                Some(guarded(&der, kind, Held::Here(key))?)
             }
-            None => None,
+            None => match self.token.map(|token| token.find(id.as_str())).transpose()?.flatten() {
+                Some(key) => {
+                    belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
+                    Some(guarded(&der, kind, Held::Token(key))?)
+                }
+                None => None,
+            },
         };
         Ok(Arc::new(Authority {
             id,
@@ -391,7 +445,7 @@ impl Forge<'_> {
 }
 
 /// Signs with the key and verifies with the certificate.
-fn belongs(key: &KeyPair, certificate: &CertificateDer<'_>) -> Result<(), ()> {
+fn belongs(key: &impl SigningKey, certificate: &CertificateDer<'_>) -> Result<(), ()> {
     const MESSAGE: &[u8] = b"fleetward key self-test";
     let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).map_err(|_| ())?;
     let signature = key.sign(MESSAGE).map_err(|_| ())?;

@@ -55,6 +55,9 @@ pub enum KeyError {
     /// The private key opens but is not the one of its certificate.
     #[error("the private key of {0} does not belong to its certificate")]
     Mismatch(String),
+    /// The PKCS#11 token can't be used.
+    #[error("PKCS#11 token: {0}")]
+    Token(String),
     /// The cipher itself failed.
     #[error("the cipher failed")]
     Cipher,

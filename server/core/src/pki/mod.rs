@@ -32,6 +32,7 @@ mod standing;
 mod statuses;
 pub(crate) mod store;
 mod suspicion;
+mod token;
 mod trust;
 mod worker;
 
@@ -48,6 +49,7 @@ pub use profile::Validity;
 pub(crate) use recovery::Proven;
 pub use responder::OcspAnswer;
 pub use suspicion::{Sign, Suspicion, apart};
+pub use token::TokenSettings;
 pub use trust::{Anchors, DevicePeer, Fingerprint, Refusal, TrustHandle};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
@@ -69,6 +71,8 @@ pub struct PkiSettings {
     pub crl_base_url: Option<String>,
     /// The file in which revocations are kept beside the database (pki.md K-7); without it a backup put back forgets those that came after it.
     pub journal: Option<PathBuf>,
+    /// The PKCS#11 token on which authorities' keys are made (pki.md K-4); without it they are sealed in the database.
+    pub token: Option<TokenSettings>,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -76,7 +80,7 @@ impl PkiSettings {
     /// Names for tests: everything listens on the loopback.
     pub fn for_tests() -> Self {
         let device_hostnames = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        Self { trust_domain: "fleet.test".to_owned(), device_hostnames, crl_base_url: None, journal: None }
+        Self { trust_domain: "fleet.test".to_owned(), device_hostnames, crl_base_url: None, journal: None, token: None }
     }
 }
 
@@ -102,6 +106,7 @@ pub struct Pki {
     suspicions: tokio::sync::Mutex<trust::Suspicions>,
     journal: Option<journal::Journal>,
     journal_behind: AtomicBool,
+    token: Option<Arc<token::Token>>,
 }
 
 impl Pki {
@@ -138,6 +143,7 @@ impl Pki {
             suspicions: tokio::sync::Mutex::new(suspicions),
             journal: settings.journal.as_deref().map(journal::Journal::open).transpose()?,
             journal_behind: AtomicBool::new(false),
+            token: settings.token.as_ref().map(token::Token::open).transpose()?,
         };
         // Before anybody is believed: what a backup has forgotten is revoked again.
         pki.agree_with_journal().await?;
@@ -177,6 +183,6 @@ impl Pki {
     }
 
     fn forge(&self) -> authorities::Forge<'_> {
-        authorities::Forge { db: &self.db, kek: &self.kek, clock: &*self.clock, entropy: &*self.entropy, base_url: &self.base_url }
+        authorities::Forge { db: &self.db, kek: &self.kek, clock: &*self.clock, entropy: &*self.entropy, base_url: &self.base_url, token: self.token.as_ref() }
     }
 }

@@ -175,7 +175,11 @@ pub(super) fn shown(a: &Arc<super::authorities::Authority>) -> AuthorityRow {
         not_before: a.not_before,
         not_after: a.not_after,
         state: a.state,
-        key: if a.has_key() { KeyPlace::Here } else { KeyPlace::Offline },
+        key: match (a.has_key(), a.on_token()) {
+            (true, false) => KeyPlace::Here,
+            (true, true) => KeyPlace::Token,
+            (false, _) => KeyPlace::Offline,
+        },
         pem: crate::pem::encode("CERTIFICATE", &a.der),
     }
 }

@@ -55,6 +55,7 @@ fn purpose(kind: &str) -> &str {
 
 const fn key(place: KeyPlace) -> &'static str {
     match place {
+        KeyPlace::Token => "On a PKCS#11 token",
         KeyPlace::Here => "On this machine, encrypted",
         KeyPlace::Offline => "Not on this machine",
     }

@@ -61,7 +61,7 @@ pub(in crate::pki) struct NewAuthority<'a> {
     pub spki_sha256: &'a [u8],
     pub fingerprint: &'a [u8],
     pub der: &'a [u8],
-    pub sealed_key: &'a [u8],
+    pub sealed_key: Option<&'a [u8]>,
     pub base_url: &'a str,
     pub not_before: Timestamp,
     pub not_after: Timestamp,

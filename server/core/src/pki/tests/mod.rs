@@ -9,3 +9,4 @@ mod publication;
 mod races;
 mod requests;
 mod restore;
+mod token;
