@@ -14,3 +14,4 @@ mod stock;
 mod stop;
 mod support;
 mod tls;
+mod trust;

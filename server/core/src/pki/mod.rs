@@ -27,6 +27,8 @@ mod rollover;
 mod rotation;
 mod standing;
 mod statuses;
+#[cfg(any(test, feature = "testing"))]
+mod stolen;
 pub(crate) mod store;
 mod trust;
 mod worker;

@@ -8,3 +8,4 @@ mod profile;
 mod publication;
 mod races;
 mod requests;
+mod rollover;
