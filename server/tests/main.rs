@@ -15,3 +15,4 @@ mod stock;
 mod stop;
 mod support;
 mod tls;
+mod trust;

@@ -222,3 +222,14 @@ async fn a_value_that_is_no_number_costs_only_itself() {
     assert!(matches!(device.hear().await, Down::Refused { seq: Some(2), samples: 1, .. }));
     assert_eq!(device.hear().await, Down::Ack { seq: 2 }, "a frame of which nothing is left is acknowledged");
 }
+
+/// the welcome says what there is, and a change is told with a ping.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_stays_connected_is_told_of_another_trust_bundle() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let mut device = connect(&w, PERIOD).await;
+    device.hello().await;
+    let system = Actor::system(w.org.clone());
+    w.fleet.pki().stage_authority(&system, wire::pki::AuthorityUse::Server).await.unwrap();
+    assert_eq!(device.hear().await, Down::TrustBundle { version: 2 });
+}

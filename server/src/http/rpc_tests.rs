@@ -248,3 +248,38 @@ async fn a_refused_form_comes_back_with_what_was_typed_and_without_secrets() {
         assert!(html.contains("role=\"alert\"") && !html.contains("short&amp;secret"), "each refusal is told");
     }
 }
+
+#[tokio::test]
+async fn authorities_are_led_from_one_to_the_next_without_javascript() {
+    let b = Browser::new().await;
+    let page = async |path: String| {
+        let (status, _, body) = b.send("GET", &path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let all = b.world.fleet.pki().list_authorities(&b.admin).unwrap();
+    let device = all.iter().find(|a| a.kind == "device").unwrap();
+    let list = page("/certificates/authorities".into()).await;
+    for part in ["Fleetward Root CA G1", "On this machine, encrypted", "trust bundle 1", &format!("/certificates/authorities/{}", device.id)] {
+        assert!(list.contains(part), "{part} is not on the page");
+    }
+    let detail = page(format!("/certificates/authorities/{}", device.id)).await;
+    assert!(detail.contains("Stage the next one") && detail.contains("Give up as compromised") && detail.contains("Chain, from its issuer"));
+    let question = page(format!("/certificates/authorities/{}/stage", device.id)).await;
+    assert!(question.contains("/rpc/authority_step") && question.contains("does not issue yet"));
+    assert!(page(format!("/certificates/authorities/{}/nonsense", device.id)).await.contains("There is nothing of this name"));
+    assert!(page(format!("/certificates/authorities/{}/retire", device.id)).await.contains("has moved on"));
+
+    let id = device.id.to_string();
+    let led = b.post("authority_step", &[("id", &id), ("step", "stage")]).await.unwrap();
+    let next = led.strip_prefix("/certificates/authorities/").unwrap().to_owned();
+    assert!(page(led).await.contains("Staged"));
+    let detail = page(format!("/certificates/authorities/{id}")).await;
+    assert!(detail.contains("aria-disabled=\"true\"") && detail.contains("There is a staged authority for this use already"));
+    assert!(b.post("authority_step", &[("id", &next), ("step", "activate")]).await.is_ok());
+    let unconfirmed = b.post("authority_step", &[("id", &next), ("step", "compromise"), ("confirm", "yes")]).await;
+    assert_eq!(unconfirmed.unwrap_err().1, "not_confirmed");
+    assert!(b.post("authority_step", &[("id", &id), ("step", "retire")]).await.is_ok(), "no certificate of it is in use");
+    let nobody = b.post("authority_step", &[("id", "x"), ("step", "retire")]).await.unwrap_err();
+    assert_eq!(nobody, (404, "not_found".to_owned()));
+}

@@ -6,5 +6,6 @@ mod life;
 mod operator;
 mod revocation;
 mod rig;
+mod rollover;
 mod rotation;
 mod shedding;

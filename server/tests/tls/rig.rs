@@ -167,8 +167,20 @@ impl Rig {
     }
 
     pub(super) fn client(&self, identity: Option<&Identity>, version: &'static SupportedProtocolVersion) -> ClientConfig {
+        self.client_trusting(&[self.world.fleet.pki().root_pem()], identity, version)
+    }
+
+    /// One that believes in these roots, PEM.
+    pub(super) fn client_trusting(
+        &self,
+        pems: &[String],
+        identity: Option<&Identity>,
+        version: &'static SupportedProtocolVersion,
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.world.fleet.pki().root_pem().as_bytes()).unwrap()).unwrap();
+        for pem in pems {
+            roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+        }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_details(provider, Arc::new(AtStart))
             .with_protocol_versions(&[version])

@@ -90,7 +90,7 @@ impl Pki {
         if kind == Kind::Root.as_str() {
             return self.activate_root(tx, actor, id, state, force).await;
         }
-        if self.root_is_staged(id) {
+        if store::issuer_state(&mut tx, id).await?.as_deref() == Some(Staged.as_str()) {
             return Err(Error::AuthorityState("Its root is staged. Activate the root: this one follows with it."));
         }
         store::retire_active(&mut tx, &actor.org, &kind).await?;
@@ -167,8 +167,10 @@ impl Pki {
     pub(super) async fn trust_changed(&self) -> Result<(), Error> {
         self.reload().await?;
         // Only a process that listens presents anything.
-        if self.server_identity().is_some() {
-            self.renew_identity().await?;
+        if self.server_identity().is_some()
+            && let Err(error) = self.renew_identity().await
+        {
+            tracing::warn!(%error, "the listeners' certificate does not follow yet; it is tried again");
         }
         self.bus.tell(Event::Trust);
         Ok(())

@@ -30,6 +30,8 @@ mod rotation;
 mod rules;
 mod standing;
 mod statuses;
+#[cfg(any(test, feature = "testing"))]
+mod stolen;
 pub(crate) mod store;
 mod suspicion;
 mod token;

@@ -166,13 +166,7 @@ impl Pki {
 
     /// How far the fleet is with the first bundle that the authority is in.
     pub(super) async fn reach_of(&self, on: &mut impl crate::db::Conn, actor: &Actor, id: &AuthorityId) -> Result<BundleReach, Error> {
-        let version = self.authorities.load().iter().find(|a| a.id == *id).map_or(i64::MAX, |a| a.bundle);
+        let version = store::bundle_of(on, id).await?;
         self.reach(on, &actor.org, version).await
-    }
-
-    /// Whether the authority waits for its root.
-    pub(super) fn root_is_staged(&self, id: &AuthorityId) -> bool {
-        let all = self.authorities.load();
-        authorities::up(&all, id).iter().any(|a| a.kind == Kind::Root && a.id != *id && a.state == Staged)
     }
 }

@@ -26,6 +26,8 @@ pub fn course(m: &Model) -> AnyView {
         .into_iter()
         .map(|station| {
             let tone = match station.cmp(&state) {
+                // Where it was when it was given up is not known any more.
+                _ if state == Compromised => Tone::Off,
                 std::cmp::Ordering::Less => Tone::Ok,
                 std::cmp::Ordering::Equal => Tone::Info,
                 std::cmp::Ordering::Greater => Tone::Off,

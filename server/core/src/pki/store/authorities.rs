@@ -32,6 +32,8 @@ pub(super) const RETIRE_ACTIVE: Sql =
 pub(super) const UNEXPIRED: Sql =
     Sql::same("SELECT COUNT(*) FROM certificates WHERE issuer_id = $1 AND device IS NOT NULL AND state = 'active' AND not_after > $2");
 
+pub(super) const BUNDLE_OF: Sql = Sql::same("SELECT bundle FROM authorities WHERE id = $1");
+pub(super) const ISSUER_STATE: Sql = Sql::same("SELECT i.state FROM authorities a JOIN authorities i ON i.id = a.issuer_id WHERE a.id = $1");
 pub(super) const LIVE_UNDER: Sql = Sql::same(
     "SELECT COUNT(*) FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state IN ('staged', 'active', 'retiring')",
 );
@@ -134,6 +136,16 @@ pub(in crate::pki) async fn retire_active(tx: &mut Tx, org: &OrgId, kind: &str) 
 /// How many leaves of the authority are in use and have not ended.
 pub(in crate::pki) async fn unexpired(on: &mut impl Conn, id: &AuthorityId, now: Timestamp) -> Result<i64, Error> {
     Ok(row!(on, (i64,), UNEXPIRED, id.as_str(), now.0)?.map_or(0, |(n,)| n))
+}
+
+/// The first version of the trust bundle that the authority is in.
+pub(in crate::pki) async fn bundle_of(on: &mut impl Conn, id: &AuthorityId) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), BUNDLE_OF, id.as_str())?.map_or(0, |(version,)| version))
+}
+
+/// The state of the root above an issuing authority.
+pub(in crate::pki) async fn issuer_state(on: &mut impl Conn, id: &AuthorityId) -> Result<Option<String>, Error> {
+    Ok(row!(on, (String,), ISSUER_STATE, id.as_str())?.map(|(state,)| state))
 }
 
 /// How many authorities that this one has signed are believed.

@@ -31,6 +31,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &authorities::SET_STATE,
     &authorities::RETIRE_ACTIVE,
     &authorities::UNEXPIRED,
+    &authorities::BUNDLE_OF,
+    &authorities::ISSUER_STATE,
     &authorities::LIVE_UNDER,
     &authorities::STAGED_UNDER,
     &authorities::HANGING,

@@ -9,4 +9,5 @@ mod publication;
 mod races;
 mod requests;
 mod restore;
+mod rollover;
 mod token;

@@ -1,0 +1,230 @@
+//! Trust bundles, and one root after another, on both engines; anchors that have ended.
+
+use super::life::{check, enrol, room};
+use crate::{
+    access::Actor,
+    db::{EngineKind, Sql, exec},
+    devices::Connected,
+    entropy::SeededEntropy,
+    pki::{Error, Pki, Refusal},
+    testing::World,
+};
+use rstest::rstest;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use wire::{
+    device::{Hello, Running},
+    ids::AuthorityId,
+    pki::AuthorityUse,
+    states::{
+        AuthorityState::{self, Active, Retired, Retiring, Staged},
+        AuthorityStep, DeviceStep,
+    },
+};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, revocation_list::CertificateRevocationList};
+
+/// A device connects and says which bundle it holds.
+async fn holds(w: &World, id: &str, version: i64) {
+    let system = Actor::system(w.org.clone());
+    let device = w.fleet.devices().find(&system, &id.parse().unwrap()).await.unwrap();
+    let firmware = Running { version: "1".into(), sequence: 1, device_type: "sim".into(), hardware: "A".into() };
+    let hello = Hello {
+        agent: "t".into(),
+        boot_id: "b".into(),
+        firmware,
+        attributes: [].into(),
+        stream: "s".into(),
+        trust_bundle: version,
+    };
+    w.fleet.devices().connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello });
+    w.fleet.devices().flush_presence(false).await.unwrap();
+}
+
+fn states(pki: &Pki, w: &World) -> Vec<(String, AuthorityState)> {
+    pki.authorities_of(&w.org).into_iter().map(|a| (a.common_name().trim_start_matches("Fleetward ").to_owned(), a.state)).collect()
+}
+
+fn named(pki: &Pki, w: &World, name: &str) -> AuthorityId {
+    pki.authorities_of(&w.org).into_iter().find(|a| a.subject.ends_with(name)).unwrap().id
+}
+
+fn der(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
+}
+
+/// Whether somebody who believes in this root alone finds a way to it in what our listeners show.
+fn believed(pki: &Pki, root: &CertificateDer<'_>) -> bool {
+    let identity = pki.server_identity().unwrap();
+    let parsed: Vec<_> = identity.chain.iter().map(|der| X509Certificate::from_der(der).unwrap().1).collect();
+    let (_, root) = X509Certificate::from_der(root).unwrap();
+    leads(&parsed[0], &parsed[1..], &root, 6)
+}
+
+fn leads(from: &X509Certificate<'_>, others: &[X509Certificate<'_>], root: &X509Certificate<'_>, steps: u8) -> bool {
+    let signed = |by: &X509Certificate<'_>| by.subject() == from.issuer() && from.verify_signature(Some(by.public_key())).is_ok();
+    steps > 0 && (signed(root) || others.iter().any(|by| by.subject() != from.subject() && signed(by) && leads(by, others, root, steps - 1)))
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r9_the_trust_bundle_grows_with_every_change_and_says_who_holds_it(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let first = pki.trust_bundle(&w.org);
+    assert_eq!((first.version, first.roots.len(), first.issuing.len(), first.cross.len()), (1, 1, 2, 0));
+    assert_eq!(first.roots[0], pki.root_pem());
+    let (_, enrolled, _) = enrol(&w, "gw-1").await;
+    assert_eq!((enrolled.trust_bundle_version, &enrolled.trust_bundle), (1, &first.roots));
+    enrol(&w, "gw-2").await;
+
+    let next = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
+    let second = pki.trust_bundle(&w.org);
+    assert_eq!((second.version, second.issuing.len()), (2, 3));
+    pki.activate_authority(&admin, &next.id, false).await.unwrap();
+    assert_eq!(pki.trust_bundle(&w.org).version, 2, "nothing else is trusted than before");
+
+    holds(&w, "gw-1", 1).await;
+    holds(&w, "gw-2", 2).await;
+    let reach = pki.bundle_reach(&w.viewer().await).await.unwrap();
+    assert_eq!((reach.version, reach.holders, reach.devices, reach.missing(), reach.enough()), (2, 1, 2, 1, false));
+    holds(&w, "gw-1", 9).await;
+    assert_eq!(pki.bundle_reach(&admin).await.unwrap().holders, 1, "a version that never was is of another database");
+    w.fleet.devices().change(&admin, &"gw-1".parse().unwrap(), DeviceStep::Suspend).await.unwrap();
+    let reach = pki.bundle_reach(&admin).await.unwrap();
+    assert_eq!((reach.holders, reach.devices, reach.enough()), (1, 1, true), "only active devices count");
+
+    let page = pki.authorities_page(&w.viewer().await).await.unwrap();
+    assert!(!page.may_manage && page.authorities[0].row.kind == "root");
+    let old = pki.authority(&admin, &named(pki, &w, "Device CA G1-1")).await.unwrap();
+    assert_eq!((old.standing.certificates, old.standing.devices, old.chain.len()), (2, 2, 1));
+    assert_eq!(old.successor.as_ref().map(|s| &s.id), Some(&next.id));
+    let retire = old.actions.iter().find(|a| a.step == AuthorityStep::Retire).unwrap();
+    assert_eq!((retire.forced, retire.cut, &retire.blocked), (true, 2, &None));
+    let oli = w.operator().await;
+    assert!(pki.authority(&oli, &next.id).await.unwrap().actions.is_empty(), "admins only");
+    assert!(w.fleet.access().verify_audit(&admin).await.unwrap().broken_at.is_none());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r10_a_root_takes_over_from_another_step_by_step(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    pki.publish().await.unwrap();
+    pki.renew_identity().await.unwrap();
+    let (_, _, old_leaf) = enrol(&w, "gw-1").await;
+    let g1 = der(&pki.root_pem());
+    let pinned = pki.root_fingerprint();
+    assert!(believed(pki, &g1));
+    assert!(pki.stage_authority(&w.operator().await, AuthorityUse::Root).await.is_err(), "admins only");
+
+    let root = pki.stage_authority(&admin, AuthorityUse::Root).await.unwrap();
+    assert_eq!((root.common_name(), root.state, root.issuer == root.id), ("Fleetward Root CA G2", Staged, true));
+    let bundle = pki.trust_bundle(&w.org);
+    assert_eq!((bundle.version, bundle.roots.len(), bundle.cross.len(), bundle.issuing.len()), (2, 2, 2, 4));
+    let g2 = der(&root.pem);
+    assert!(bundle.roots.contains(&root.pem) && !believed(pki, &g2), "nothing leads to it yet");
+    assert_eq!(pki.root_fingerprint(), pinned, "devices that enrol now pin what is used now");
+    assert!(matches!(pki.stage_authority(&admin, AuthorityUse::Root).await, Err(Error::AuthorityState(_))), "one at a time");
+    let waiting = named(pki, &w, "Server CA G2-2");
+    assert!(matches!(pki.activate_authority(&admin, &waiting, true).await, Err(Error::AuthorityState(_))), "it waits for its root");
+
+    // Every device has to hold the bundle first, or somebody has to say that this does not matter.
+    let refused = pki.activate_authority(&admin, &root.id, false).await.unwrap_err();
+    assert!(matches!(&refused, Error::BundleNotHeld(reach) if (reach.version, reach.missing()) == (2, 1)));
+    assert!(refused.fault().message.contains("1 of 1 active devices"), "{}", refused.fault().message);
+    let offered = pki.authority(&admin, &root.id).await.unwrap();
+    let activate = offered.actions.iter().find(|a| a.step == AuthorityStep::Activate).unwrap();
+    assert_eq!((activate.forced, activate.cut, offered.cross.len()), (true, 1, 2));
+    holds(&w, "gw-1", 2).await;
+    pki.activate_authority(&admin, &root.id, false).await.unwrap();
+    let expected = [
+        ("Root CA G1", Retiring),
+        ("Root CA G2", Active),
+        ("Device CA G1-1", Retiring),
+        ("Server CA G1-1", Retiring),
+        ("Device CA G2-2", Active),
+        ("Server CA G2-2", Active),
+    ];
+    let mut found = states(pki, &w);
+    found.sort();
+    let mut expected: Vec<_> = expected.iter().map(|(name, state)| ((*name).to_owned(), *state)).collect();
+    expected.sort();
+    assert_eq!(found, expected);
+    assert!(believed(pki, &g1) && believed(pki, &g2), "over the certificate that the old root signed for the new one");
+    assert_ne!(pki.root_fingerprint(), pinned);
+    assert_eq!(pki.ca_certificates(&w.org)[0], g2, "the root in use first (RFC 7030 §4.1.3)");
+    assert_eq!(pki.ca_certificates(&w.org).len(), 8);
+
+    // Both generations of devices.
+    let (_, enrolled, new_leaf) = enrol(&w, "gw-2").await;
+    assert_eq!((enrolled.trust_bundle_version, enrolled.trust_bundle.len(), enrolled.chain.len()), (2, 2, 1));
+    assert!(check(&w, &old_leaf).is_ok() && check(&w, &new_leaf).is_ok());
+
+    let old_root = named(pki, &w, "Root CA G1");
+    let blocked = pki.retire_authority(&admin, &old_root, true).await.unwrap_err();
+    assert!(matches!(blocked, Error::AuthorityState(_)), "what it signed is still believed");
+    assert!(matches!(pki.compromise_authority(&admin, &root.id).await, Err(Error::AuthorityState(_))), "the root in use is not given up");
+    for name in ["Device CA G1-1", "Server CA G1-1"] {
+        pki.retire_authority(&admin, &named(pki, &w, name), true).await.unwrap();
+    }
+    holds(&w, "gw-2", pki.trust_bundle(&w.org).version).await;
+    holds(&w, "gw-1", 1).await;
+    assert!(matches!(pki.retire_authority(&admin, &old_root, false).await, Err(Error::BundleNotHeld(reach)) if reach.missing() == 1));
+    pki.retire_authority(&admin, &old_root, true).await.unwrap();
+    assert!(!believed(pki, &g1) && believed(pki, &g2));
+    let last = pki.trust_bundle(&w.org);
+    assert_eq!((last.roots.len(), last.cross.len(), last.issuing.len()), (1, 0, 2));
+    assert_eq!(last.roots[0], root.pem);
+    // The new root takes back what it signed for the old one.
+    pki.publish().await.unwrap();
+    let crl = pki.crl(&root.id).unwrap();
+    let (_, list) = CertificateRevocationList::from_der(&crl.der).unwrap();
+    assert_eq!(list.iter_revoked_certificates().count(), 1);
+    assert!(w.fleet.access().verify_audit(&admin).await.unwrap().broken_at.is_none());
+
+    // And again: names and numbers go on.
+    let third = pki.stage_authority(&admin, AuthorityUse::Root).await.unwrap();
+    assert_eq!(third.common_name(), "Fleetward Root CA G3");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r10_a_staged_root_is_taken_back_and_a_restart_knows_all(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let before = pki.trust_bundle(&w.org);
+    let root = pki.stage_authority(&admin, AuthorityUse::Root).await.unwrap();
+    let again = room(&pki.db, &w.org, SeededEntropy::new(5), 7).await.unwrap();
+    assert_eq!(*again.trust_bundle(&w.org), *pki.trust_bundle(&w.org));
+    pki.retire_authority(&admin, &root.id, false).await.unwrap();
+    let after = pki.trust_bundle(&w.org);
+    assert_eq!((after.version, &after.roots, &after.issuing, after.cross.len()), (3, &before.roots, &before.issuing, 0));
+    assert!(states(pki, &w).iter().filter(|(name, _)| name.contains("G2")).all(|(_, state)| *state == Retired));
+    let next = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
+    assert!(next.subject.ends_with("G1-3"), "under the root in use: {}", next.subject);
+}
+
+const ANCHOR_ENDED: Sql = Sql::same("UPDATE authorities SET not_after = $1 WHERE kind = 'device'");
+
+/// webpki never looks at an anchor's own end, so the state check does (fact 6 of the contract).
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_3_a_leaf_under_an_anchor_that_has_ended_is_refused(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (_, enrolled, leaf) = enrol(&w, "gw-1").await;
+    let mut tx = w.fleet.pki().db.write().await.unwrap();
+    exec!(&mut tx, ANCHOR_ENDED, w.clock_now().0 - 1).unwrap();
+    tx.commit().await.unwrap();
+    let restarted = room(&w.fleet.pki().db, &w.org, SeededEntropy::new(5), 7).await.unwrap();
+    assert!(enrolled.not_after > w.clock_now(), "the leaf itself is good");
+    assert_eq!(restarted.trust().check(&leaf), Err(Refusal::Expired));
+    assert!(check(&w, &leaf).is_ok(), "it is the anchor's end that counts");
+}
