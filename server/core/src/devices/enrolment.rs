@@ -58,14 +58,27 @@ pub struct Over<'a> {
     pub open: Option<&'a OrgId>,
 }
 
+/// Which device that is in the fleet already may be enrolled anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replaces {
+    /// None: who comes with a shared secret could take over a device's name.
+    Nobody,
+    /// One that waits for its first certificate: a person has named it.
+    Expected,
+    /// One of exactly this name: the token was made for it.
+    Itself,
+}
+
 /// What an attempt may become once token and CSR were read.
 #[derive(Clone)]
 pub(super) struct Admission {
     pub(super) org: OrgId,
-    /// None for a device that asks without one.
+    /// None for a device that comes by another way.
     pub(super) token: Option<EnrolmentTokenId>,
     pub(super) label: String,
-    pub(super) exact: bool,
+    /// By what it was let in, for the books.
+    pub(super) enrolled_by: String,
+    pub(super) replaces: Replaces,
     pub(super) tags: Vec<String>,
     pub(super) device_id: DeviceId,
     pub(super) device_type: String,
@@ -79,11 +92,6 @@ impl Admission {
     /// The token's id; empty without one.
     pub(super) fn credential(&self) -> &str {
         self.token.as_ref().map_or("", EnrolmentTokenId::as_str)
-    }
-
-    /// By what it was let in, for the books.
-    fn enrolled_by(&self) -> String {
-        if self.token.is_some() { format!("token {}", self.label) } else { "approval".to_owned() }
     }
 }
 
@@ -191,7 +199,8 @@ impl Devices {
             org: org.clone(),
             token: None,
             label: String::new(),
-            exact: false,
+            enrolled_by: "approval".to_owned(),
+            replaces: Replaces::Nobody,
             tags: Vec::new(),
             device_id,
             device_type: clean(&attempt.request.device_type),
@@ -248,8 +257,7 @@ impl Devices {
     /// The device's row and its certificate.
     pub(super) async fn let_in(&self, tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<(DeviceNo, Issued), Error> {
         let device = register(tx, a, now).await?;
-        let enrolled_by = a.enrolled_by();
-        let leaf = NewLeaf { org: &a.org, device, device_id: &a.device_id, csr: &a.csr, enrolled_by: &enrolled_by, replaces: None };
+        let leaf = NewLeaf { org: &a.org, device, device_id: &a.device_id, csr: &a.csr, enrolled_by: &a.enrolled_by, replaces: None };
         Ok((device, self.pki.issue_device(tx, leaf).await?))
     }
 
@@ -343,8 +351,13 @@ fn admission(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) -> Result<
         org: token.org_id.parse().map_err(crate::db::Error::corrupt)?,
         token: Some(token.id.parse().map_err(crate::db::Error::corrupt)?),
         label: token.label.clone(),
+        enrolled_by: format!("token {}", token.label),
         // What waited for a person replaces nobody, however exact its token is (E-6).
-        exact: token.mode != EnrolmentMode::Approval.as_str() && token.pattern.eq_ignore_ascii_case(device_id.as_str()),
+        replaces: if token.mode != EnrolmentMode::Approval.as_str() && token.pattern.eq_ignore_ascii_case(device_id.as_str()) {
+            Replaces::Itself
+        } else {
+            Replaces::Nobody
+        },
         tags: split_tags(&token.tags),
         device_id,
         device_type,
@@ -365,19 +378,18 @@ fn covers(pattern: &str, id: &str) -> bool {
 /// otherwise anybody with a shared token could take over a device's name.
 async fn register(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<DeviceNo, Error> {
     let lower = a.device_id.as_str().to_lowercase();
-    let enrolled_by = a.enrolled_by();
     let known = row!(tx, (i64, String, String), store::BY_ID_HELD, a.org.as_str(), lower.as_str())?;
     let device = if let Some((device, device_id, state)) = known {
         let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
         match state {
             DeviceState::Suspended | DeviceState::Decommissioned => return Err(Error::NotActive(device_id)),
             // A recommissioned one has its name and history already, too.
-            DeviceState::Active | DeviceState::Preregistered if !a.exact || device_id != a.device_id.as_str() => {
-                return Err(Error::Exists(device_id));
-            }
+            DeviceState::Active if a.replaces != Replaces::Itself => return Err(Error::Exists(device_id)),
+            DeviceState::Preregistered if a.replaces == Replaces::Nobody => return Err(Error::Exists(device_id)),
+            DeviceState::Active | DeviceState::Preregistered if device_id != a.device_id.as_str() => return Err(Error::Exists(device_id)),
             DeviceState::Active | DeviceState::Preregistered | DeviceState::Pending => {}
         }
-        exec!(tx, store::REENROL, device, a.device_type.as_str(), a.hardware.as_str(), now.0, enrolled_by.as_str())?;
+        exec!(tx, store::REENROL, device, a.device_type.as_str(), a.hardware.as_str(), now.0, a.enrolled_by.as_str())?;
         device
     } else {
         let made = row!(
@@ -391,7 +403,7 @@ async fn register(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<DeviceNo
             a.hardware.as_str(),
             DeviceState::Active.as_str(),
             now.0,
-            enrolled_by.as_str()
+            a.enrolled_by.as_str()
         )?;
         // Nothing was inserted: a parallel attempt has just taken the name.
         made.ok_or_else(|| Error::Exists(a.device_id.to_string()))?.0

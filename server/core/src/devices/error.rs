@@ -75,6 +75,12 @@ pub enum Error {
     /// No such device or token in this organization.
     #[error("no such {0}")]
     NotFound(&'static str),
+    /// A batch that can't be read.
+    #[error(transparent)]
+    Batch(#[from] super::Broken),
+    /// The batch is done, cancelled, or still coming in.
+    #[error("the batch {0} is not worked on")]
+    BatchEnded(String),
     /// The database.
     #[error(transparent)]
     Db(#[from] crate::db::Error),
@@ -155,10 +161,35 @@ impl Error {
             Self::Selector(e) => {
                 Fault::new(K::Invalid, "bad_selector", format!("{} at position {}. {}", e.message, e.position + 1, e.hint)).at("q")
             }
+            Self::Batch(e) => {
+                use super::Broken as B;
+                let (kind, code) = match e {
+                    B::TooMuch | B::TooMany => (K::TooLarge, "batch_too_large"),
+                    B::Bomb => (K::TooLarge, "batch_bomb"),
+                    B::Malformed(_) | B::Cut | B::Stopped => (K::Invalid, "batch_malformed"),
+                };
+                let text = match e {
+                    B::Malformed(text) => (*text).to_owned(),
+                    B::TooMuch | B::TooMany => format!("{} Split it: at most 64 MiB unpacked and 10,000 lines.", sentence(e)),
+                    B::Bomb => format!("{} Send the files unpacked, as CSV, JSON lines or tar.", sentence(e)),
+                    B::Cut | B::Stopped => format!("{} Nothing of it was taken: send it again.", sentence(e)),
+                };
+                Fault::new(kind, code, text)
+            }
+            Self::BatchEnded(label) => {
+                Fault::new(K::Conflict, "batch_ended", format!("The batch {label} has ended, or is still coming in: there is nothing to stop."))
+            }
             Self::NotFound(what) => Fault::new(K::NotFound, "not_found", format!("There is no such {what}.")),
             Self::Db(e) => e.fault(),
         }
     }
+}
+
+/// An error's own words as a sentence.
+fn sentence(e: &super::Broken) -> String {
+    let text = e.to_string();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 /// What a person can do from this state instead.

@@ -200,6 +200,7 @@ impl Devices {
             enrol_url: self.urls.enrol.clone(),
             root_fingerprint: self.pki.root_fingerprint(),
             requests: self.enrolment_requests(actor).await?,
+            batches: self.batches(actor).await?,
             settings: EnrolmentSettings { open: self.askable(&actor.org, self.clock.now()).await?.0 },
             may_approve: allowed(actor, Act::ApproveDevices),
             may_open: allowed(actor, Act::OpenEnrolment),

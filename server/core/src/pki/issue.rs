@@ -15,7 +15,7 @@ use crate::{
 };
 use rcgen::{PublicKeyData, SubjectPublicKeyInfo};
 use serde_json::json;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use wire::{
     Timestamp,
     enrolment::Enrolled,
@@ -286,4 +286,43 @@ impl Pki {
             device_id,
         })
     }
+
+    /// A device's certificate as files tell of it.
+    pub(crate) async fn leaf(&self, on: &mut impl Conn, org: &OrgId, id: &CertificateId) -> Result<LeafFile, Error> {
+        let record = store::issued(on, id, org).await?.ok_or(Error::NotFound)?;
+        Ok(LeafFile {
+            pem: crate::pem::encode("CERTIFICATE", &record.der),
+            serial: hex::encode(&record.serial),
+            fingerprint: hex::encode(sha256(&record.der)),
+            not_after: Timestamp(record.not_after),
+            issuer: record.issuer_id.parse().map_err(crate::db::Error::corrupt)?,
+        })
+    }
+
+    /// The authorities above these issuers and themselves, without the root, PEM; each once.
+    pub(crate) fn chains(&self, issuers: &BTreeSet<AuthorityId>) -> String {
+        let all = self.authorities.load();
+        let mut seen = BTreeSet::new();
+        let mut pem = String::new();
+        for authority in issuers.iter().flat_map(|id| authorities::up(&all, id)) {
+            if authority.kind != Kind::Root && seen.insert(&authority.id) {
+                pem.push_str(&crate::pem::encode("CERTIFICATE", &authority.der));
+            }
+        }
+        pem
+    }
+}
+
+/// A device's certificate with what manifests say of it.
+pub(crate) struct LeafFile {
+    /// PEM.
+    pub pem: String,
+    /// Serial number in hex.
+    pub serial: String,
+    /// SHA-256 of the DER in hex.
+    pub fingerprint: String,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// Who issued it.
+    pub issuer: AuthorityId,
 }
