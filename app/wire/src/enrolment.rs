@@ -344,6 +344,8 @@ pub struct EnrolmentPage {
     pub requests: Vec<EnrolmentRequest>,
     /// Batches of CSRs, newest first, at most 50.
     pub batches: Vec<EnrolmentBatch>,
+    /// The batch that is asked about.
+    pub batch: Option<BatchDetail>,
     /// How devices may ask to join.
     pub settings: EnrolmentSettings,
     /// Whether the caller may decide on requests.

@@ -56,7 +56,7 @@ enum Command {
         #[command(subcommand)]
         command: people::Token,
     },
-    /// Devices: suspend, resume, decommission, recommission
+    /// Devices: suspend, resume, decommission, recommission, import
     Device {
         #[command(flatten)]
         flags: Box<Flags>,

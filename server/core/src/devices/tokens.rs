@@ -201,6 +201,7 @@ impl Devices {
             root_fingerprint: self.pki.root_fingerprint(),
             requests: self.enrolment_requests(actor).await?,
             batches: self.batches(actor).await?,
+            batch: None,
             settings: EnrolmentSettings { open: self.askable(&actor.org, self.clock.now()).await?.0 },
             may_approve: allowed(actor, Act::ApproveDevices),
             may_open: allowed(actor, Act::OpenEnrolment),

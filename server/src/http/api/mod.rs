@@ -11,6 +11,7 @@
 //! | too many requests | 429 with `Retry-After`, counted per token and per session |
 
 mod authorities;
+mod batches;
 mod certificates;
 mod devices;
 mod enrolment;
@@ -75,6 +76,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(telemetry::routes())
         .merge(rollouts::routes())
         .merge(enrolment::routes())
+        .merge(batches::routes())
         .merge(certificates::routes())
         .merge(authorities::routes())
 }
