@@ -63,6 +63,8 @@ ids! {
     EnrolmentRequestId = "enr", "enrolment request id";
     /// A batch of CSRs from a factory.
     EnrolmentBatchId = "ebt", "enrolment batch id";
+    /// A shared certificate that trades a CSR for a device's own.
+    ClaimId = "clm", "claim id";
     /// A certification authority's key and certificate.
     AuthorityId = "ca", "authority id";
     /// An issued certificate.

@@ -10,8 +10,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fleet::devices::{Attempt, Over, PENDING};
+use fleet::pki::Claimant;
 use futures::StreamExt as _;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use wire::{
     Fault, FaultKind,
     enrolment::{EnrolRequest, RenewRequest, Waiting},
@@ -22,7 +23,7 @@ const THROWN_AWAY: usize = 4 << 20;
 /// How long a body may take.
 const READING: Duration = Duration::from_secs(5);
 
-/// `POST /device/v1/enrol` with `Authorization: Bearer fet_…`: 201 with the certificate, or 202 while a person has not decided (E-5, E-6).
+/// `POST /device/v1/enrol` with `Authorization: Bearer fet_…`, or over a claim's certificate: 201 with the certificate, or 202 while a person has not decided (E-5, E-6).
 pub(super) async fn enrol(State(devices): State<Devices>, request: Request) -> Response {
     let outcome = admit(&devices, request).await;
     count(&devices, outcome.as_ref().map_err(|problem| problem.0.code.as_str()));
@@ -49,7 +50,8 @@ async fn admit(devices: &Devices, request: Request) -> Result<wire::enrolment::E
     let body = whole(body).await?;
     let request: EnrolRequest = json(&parts.headers, &body)?;
     let address = address(&parts.extensions);
-    let over = Over { open: Some(devices.fleet.default_org()), ..Over::default() };
+    let claim = parts.extensions.get::<Arc<Claimant>>().map(|c| &c.claim);
+    let over = Over { open: Some(devices.fleet.default_org()), claim, ..Over::default() };
     Ok(devices.fleet.devices().enrol_over(Attempt { secret, request: &request, address: &address }, over).await?)
 }
 

@@ -21,6 +21,12 @@ pub enum Error {
     /// No usable enrolment token. Unknown, expired, revoked and used up get the same answer.
     #[error("enrolment token refused")]
     BadToken,
+    /// The claim is unknown, expired, disabled or used up.
+    #[error("claim refused")]
+    BadClaim,
+    /// The claim was used as often as it may be in a minute.
+    #[error("the claim is used too often")]
+    ClaimRate,
     /// Too many refused enrolments from this address.
     #[error("too many refused enrolments from this address")]
     TooMany,
@@ -102,6 +108,15 @@ impl Error {
                 "bad_enrolment_token",
                 "The enrolment token is unknown, expired, revoked or used up. Ask an operator for a new one.",
             ),
+            Self::BadClaim => Fault::new(
+                K::Unauthenticated,
+                "bad_claim",
+                "The claim is expired, disabled or used up. Ask an operator for a new one.",
+            ),
+            Self::ClaimRate => {
+                Fault::new(K::TooMany, "claim_rate", "This claim was used as often as it may be in a minute. Try again in a minute.")
+                    .retry_after(60)
+            }
             Self::TooMany => {
                 Fault::new(K::TooMany, "too_many_attempts", "Too many refused enrolments from this address. Try again in a minute.")
                     .retry_after(60)
@@ -137,7 +152,7 @@ impl Error {
             Self::OutOfScope(id) => Fault::new(
                 K::Forbidden,
                 "identity_mismatch",
-                format!("The token does not allow the device id {id:?}. Ask an operator which ids it is for."),
+                format!("The token or claim does not allow the device id {id:?}. Ask an operator which ids it is for."),
             ),
             Self::Exists(id) => Fault::new(
                 K::Conflict,

@@ -201,10 +201,12 @@ impl Devices {
             root_fingerprint: self.pki.root_fingerprint(),
             requests: self.enrolment_requests(actor).await?,
             batches: self.batches(actor).await?,
+            claims: self.claims(actor).await?,
             batch: None,
             settings: EnrolmentSettings { open: self.askable(&actor.org, self.clock.now()).await?.0 },
             may_approve: allowed(actor, Act::ApproveDevices),
             may_open: allowed(actor, Act::OpenEnrolment),
+            may_claim: allowed(actor, Act::Claims),
             may_edit: allowed(actor, Act::Enrol),
             at: self.clock.now(),
         })

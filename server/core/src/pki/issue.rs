@@ -86,6 +86,8 @@ pub(super) struct Order<'a> {
     pub enrolled_by: &'a str,
     pub replaces: Option<&'a CertificateId>,
     pub trust_seq: i64,
+    /// An end before that of its kind.
+    pub until: Option<Timestamp>,
 }
 
 /// A signed leaf.
@@ -139,6 +141,7 @@ impl Pki {
             enrolled_by: new.enrolled_by,
             replaces: new.replaces,
             trust_seq,
+            until: None,
         };
         let leaf = self.issue(tx, issuer, &key, &order).await?;
         Ok(Issued {
@@ -181,6 +184,7 @@ impl Pki {
             enrolled_by: purpose,
             replaces: None,
             trust_seq: store::next_trust(&mut tx).await?,
+            until: None,
         };
         let leaf = self.issue(&mut tx, issuer, key, &order).await?;
         tx.commit().await?;
@@ -198,7 +202,7 @@ impl Pki {
         order: &Order<'_>,
     ) -> Result<Leaf, Error> {
         let now = self.clock.now();
-        let validity = profile::validity(order.kind, now, Some(issuer.not_after)).ok_or(Error::AuthorityExpiring)?;
+        let validity = profile::validity(order.kind, now, Some(order.until.map_or(issuer.not_after, |end| end.min(issuer.not_after)))).ok_or(Error::AuthorityExpiring)?;
         let id: CertificateId = self.entropy.id(now);
         let spki_sha256 = sha256(&key.subject_public_key_info());
         let reservation = store::Reservation {

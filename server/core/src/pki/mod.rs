@@ -5,6 +5,7 @@
 //! [`TrustHandle`]). The rules are in the project's PKI contract and cited by id (`P-3`, `E-4`, `H-5` …).
 
 mod authorities;
+mod claims;
 mod crl;
 pub mod csr;
 mod decode;
@@ -31,6 +32,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use claims::{ClaimLeaf, NewClaimLeaf};
 pub use crl::PublishedCrl;
 pub use csr::Csr;
 pub use error::Error;
@@ -39,7 +41,7 @@ pub use keys::{Kek, KeyError};
 pub use listener::ServerIdentity;
 pub use profile::Validity;
 pub use responder::OcspAnswer;
-pub use trust::{Anchors, DevicePeer, Fingerprint, Refusal, TrustHandle};
+pub use trust::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal, TrustHandle};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use arc_swap::{ArcSwap, ArcSwapOption};

@@ -13,6 +13,7 @@
 mod authorities;
 mod batches;
 mod certificates;
+mod claims;
 mod devices;
 mod enrolment;
 mod form;
@@ -77,6 +78,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(rollouts::routes())
         .merge(enrolment::routes())
         .merge(batches::routes())
+        .merge(claims::routes())
         .merge(certificates::routes())
         .merge(authorities::routes())
 }

@@ -133,6 +133,7 @@ impl Devices {
         let admission = Admission {
             org: org.clone(),
             token: None,
+            claim: None,
             label: batch.label.clone(),
             enrolled_by: format!("batch {}", batch.label),
             // A person has named these devices, so those that wait for their first certificate get it.

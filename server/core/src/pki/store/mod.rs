@@ -51,6 +51,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &publication::STANDINGS,
     &trust::NEXT_TRUST,
     &trust::LEAVES,
+    &trust::CLAIMS,
     &trust::TRUST_SEQ,
     &trust::TOUCH_DEVICE,
     &trust::FIRST_USE,
