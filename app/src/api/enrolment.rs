@@ -100,3 +100,13 @@ pub async fn cancel_batch(id: String) -> Result<(), ApiFault> {
     call.lead_to(&format!("/enrolment?tab=factory&batch={id}"));
     Ok(())
 }
+
+/// Disables a claim; devices it let in stay.
+#[server(prefix = "/rpc", endpoint = "/claim_disable")]
+pub async fn disable_claim(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::ClaimId = call.id(&id)?;
+    call.answer(call.fleet.devices().disable_claim(&call.actor, &id).await)?;
+    call.lead_to("/enrolment?tab=claim");
+    Ok(())
+}

@@ -1,4 +1,4 @@
-//! How to add a device: our agent, any EST client, or many at once in a factory.
+//! How to add a device: our agent, any EST client, many at once in a factory, or a shared certificate.
 
 use crate::ui::{Tab, code_sample, copyable, page::card, tabs};
 use leptos::prelude::*;
@@ -13,6 +13,8 @@ pub(super) enum Way {
     Est,
     /// A file of CSRs.
     Factory,
+    /// A shared certificate.
+    Claim,
 }
 
 impl Way {
@@ -20,6 +22,7 @@ impl Way {
         match tab {
             "est" => Self::Est,
             "factory" => Self::Factory,
+            "claim" => Self::Claim,
             _ => Self::Agent,
         }
     }
@@ -34,12 +37,14 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
             tab("/enrolment", "Agent", Way::Agent),
             tab("/enrolment?tab=est", "EST", Way::Est),
             tab("/enrolment?tab=factory", "Factory", Way::Factory),
+            tab("/enrolment?tab=claim", "Claim", Way::Claim),
         ],
     );
     let steps = match way {
         Way::Agent => agent(p),
         Way::Est => est(p),
         Way::Factory => super::factory::steps(),
+        Way::Claim => super::claims::steps(p),
     };
     let local = ["https://localhost", "https://127.", "https://[::1]"].iter().any(|here| p.enrol_url.starts_with(here)).then(|| {
         let text = "Only this machine reaches that address. For devices elsewhere set enrol_url, device_url and device_names before the first one enrols.";

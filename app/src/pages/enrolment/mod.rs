@@ -1,5 +1,6 @@
 //! Enrolment: how a device joins, the tokens it joins with, the devices that wait for a person, and batches from a factory.
 
+mod claims;
 mod factory;
 mod guide;
 mod requests;
@@ -9,7 +10,7 @@ use crate::api::packed::reading;
 use crate::ui::form::FormCall;
 use crate::{
     api::enrolment::{
-        ApproveEnrolment, CancelBatch, CreateEnrolmentToken, EnrolmentModel as Model, OpenEnrolment, ReadEnrolment, RejectEnrolment,
+        ApproveEnrolment, CancelBatch, CreateEnrolmentToken, DisableClaim, EnrolmentModel as Model, OpenEnrolment, ReadEnrolment, RejectEnrolment,
         RevokeEnrolmentToken,
     },
     live,
@@ -23,7 +24,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{enrolment::EnrolmentPage as Page, live::Topic};
 
-/// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID` and `?reject=ID` ask without JavaScript.
+/// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?reject=ID` and `?disable=ID` ask without JavaScript.
 #[component]
 pub fn EnrolmentPage() -> AnyView {
     let query = use_query_map();
@@ -39,9 +40,10 @@ pub fn EnrolmentPage() -> AnyView {
         reject: said::<RejectEnrolment>("Device rejected", model),
         open: said::<OpenEnrolment>("Setting changed", model),
         cancel: said::<CancelBatch>("Batch stopped", model),
+        disable: said::<DisableClaim>("Claim disabled", model),
     };
     page(model, move |model: Model| {
-        let asked = query.with_untracked(|q| Asked { revoke: q.get("revoke"), reject: q.get("reject") });
+        let asked = query.with_untracked(|q| Asked { revoke: q.get("revoke"), reject: q.get("reject"), disable: q.get("disable") });
         content(&model, &asked, way.get(), calls)
     })
 }
@@ -50,6 +52,7 @@ pub fn EnrolmentPage() -> AnyView {
 struct Asked {
     revoke: Option<String>,
     reject: Option<String>,
+    disable: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -60,6 +63,7 @@ struct Calls {
     reject: FormCall<RejectEnrolment>,
     open: FormCall<OpenEnrolment>,
     cancel: FormCall<CancelBatch>,
+    disable: FormCall<DisableClaim>,
 }
 
 fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls) -> AnyView {
@@ -79,11 +83,20 @@ fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls) -> AnyVi
         let answered = calls.create.done();
         answered.or_else(|| posted.clone()).map(|c| tokens::created_card(&c, &shown, way))
     };
-    let sides = if way == guide::Way::Factory { factory::sides(p, calls.cancel) } else { with_tokens(p, way, calls) };
+    let disable = asked.disable.as_deref().filter(|_| p.may_edit);
+    let disable = disable
+        .and_then(|id| p.claims.iter().find(|c| c.id.as_str() == id))
+        .map(|c| page::question(format!("Disable {}", c.label), claims::ask(c, calls.disable)));
+    let sides = match way {
+        guide::Way::Factory => factory::sides(p, calls.cancel),
+        guide::Way::Claim => claims::sides(p, calls.disable),
+        guide::Way::Agent | guide::Way::Est => with_tokens(p, way, calls),
+    };
     view! {
         <PageHead title="Add devices" sub=view! { "A device makes its own key and trades a token for a certificate; where you want it, a person has the last word." }.into_any()/>
         {revoke}
         {reject}
+        {disable}
         {created}
         {requests::waiting(p, calls)}
         <div class="split">{sides}</div>

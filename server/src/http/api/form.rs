@@ -1,20 +1,23 @@
-//! The console's upload forms, which work without JavaScript: all files of a release, or a batch of CSRs, in one `multipart/form-data` request
-//! (RFC 7578), streamed to the store as they come.
+//! The console's forms whose files go one way or the other, and which work without JavaScript: all files of a release, or a batch of CSRs, in one
+//! `multipart/form-data` request (RFC 7578), streamed to the store as they come; and a new claim, whose answer is a file.
 
 use super::{Answer, Problem};
 use crate::http::guard::Caller;
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Multipart, State, multipart::Field},
+    extract::{DefaultBodyLimit, Form, Multipart, State, multipart::Field, rejection::FormRejection},
+    http::header,
     response::{IntoResponse as _, Redirect, Response},
     routing::post,
 };
 use bytes::Bytes;
 use fleet::{Fleet, access::Actor, devices::NewBatch};
 use futures::{SinkExt as _, channel::mpsc};
+use serde::Deserialize;
 use std::io;
 use wire::{
     FaultKind,
+    enrolment::NewClaim,
     ids::{EnrolmentBatchId, ReleaseId},
     releases::{NewRelease, Upload},
 };
@@ -22,9 +25,62 @@ use wire::{
 /// Most bytes of a form's word.
 const MOST_OF_WORD: usize = 4096;
 
-/// `POST /releases/upload` and `POST /enrolment/batches`, to be merged inside the guard, which asks for the same origin.
+/// `POST /releases/upload`, `POST /enrolment/batches` and `POST /enrolment/claims`, to be merged inside the guard, which asks for the same origin.
 pub fn form(fleet: Fleet) -> Router {
-    Router::new().route("/releases/upload", post(upload)).route("/enrolment/batches", post(batch)).layer(DefaultBodyLimit::disable()).with_state(fleet)
+    Router::new().route("/releases/upload", post(upload)).route("/enrolment/batches", post(batch)).layer(DefaultBodyLimit::disable()).with_state(fleet.clone()).merge(
+        Router::new().route("/enrolment/claims", post(claim)).with_state(fleet),
+    )
+}
+
+#[derive(Deserialize)]
+struct ClaimForm {
+    label: String,
+    #[serde(default)]
+    pattern: String,
+    #[serde(default)]
+    device_type: String,
+    #[serde(default)]
+    tags: String,
+    #[serde(default)]
+    trusted_user: bool,
+    #[serde(default)]
+    max_uses: String,
+    #[serde(default)]
+    hours: String,
+    #[serde(default)]
+    per_minute: String,
+}
+
+/// Makes a claim; the answer is the file with its certificate and its key, which is kept nowhere else.
+async fn claim(State(fleet): State<Fleet>, Caller(actor): Caller, form: Result<Form<ClaimForm>, FormRejection>) -> Response {
+    let made = async {
+        let Form(form) = form.map_err(|_| Problem::new(FaultKind::Invalid, "bad_form", "The form can't be read."))?;
+        let number = |text: &str, or| if text.is_empty() { or } else { text.trim().parse().unwrap_or(0) };
+        let new = NewClaim {
+            max_uses: number(&form.max_uses, 1),
+            hours: number(&form.hours, 1),
+            per_minute: number(&form.per_minute, 60),
+            tags: form.tags.split([' ', ',']).filter(|t| !t.is_empty()).map(str::to_owned).collect(),
+            label: form.label,
+            pattern: form.pattern,
+            device_type: form.device_type,
+            trusted_user: form.trusted_user,
+            csr: String::new(),
+        };
+        Ok::<_, Problem>(fleet.devices().create_claim(&actor, new).await?)
+    };
+    match made.await {
+        Ok(made) => {
+            let saved = format!("attachment; filename=\"{}.pem\"", made.claim.id);
+            let headers = [
+                (header::CONTENT_TYPE, "application/x-pem-file".to_owned()),
+                (header::CONTENT_DISPOSITION, saved),
+                (header::CACHE_CONTROL, "no-store".to_owned()),
+            ];
+            (headers, format!("{}{}", made.certificate, made.key)).into_response()
+        }
+        Err(problem) => told(problem),
+    }
 }
 
 async fn upload(State(fleet): State<Fleet>, Caller(actor): Caller, files: Multipart) -> Response {
