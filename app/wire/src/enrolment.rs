@@ -165,6 +165,9 @@ pub struct EnrolmentToken {
     /// SHA-256 of the only CSR it is for, hex; empty means any.
     #[serde(default)]
     pub csr_sha256: String,
+    /// How many devices have connected with a certificate that it gave.
+    #[serde(default)]
+    pub connected: i64,
 }
 
 /// What a new enrolment token should be.

@@ -3,6 +3,7 @@
 
 mod ca;
 mod device;
+mod enrolment;
 mod kek;
 mod key;
 mod people;
@@ -55,6 +56,13 @@ enum Command {
         flags: Box<Flags>,
         #[command(subcommand)]
         command: people::Token,
+    },
+    /// Enrolment tokens: secrets by which devices join
+    EnrolmentToken {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: enrolment::EnrolmentToken,
     },
     /// Devices: suspend, resume, decommission, recommission, import
     Device {
@@ -143,6 +151,7 @@ impl Cli {
             | Command::Kek { flags, .. }
             | Command::Ca { flags, .. }
             | Command::Device { flags, .. }
+            | Command::EnrolmentToken { flags, .. }
             | Command::Audit { flags, .. }
             | Command::Key(Key::Add { flags, .. }) => flags,
         };
@@ -187,6 +196,7 @@ impl Command {
             Self::Ca { command, .. } => ca::run(&fleet, command).await,
             Self::Token { command, .. } => people::token(&fleet, command).await,
             Self::Device { command, .. } => device::device(&fleet, command).await,
+            Self::EnrolmentToken { command, .. } => enrolment::run(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
             Self::Audit { command: Audit::Verify, .. } => return verify(&fleet).await,

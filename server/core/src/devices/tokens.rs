@@ -37,6 +37,7 @@ pub(super) struct TokenRow {
     pub(super) mode: String,
     pub(super) spki_sha256: String,
     pub(super) csr_sha256: String,
+    connected: i64,
 }
 
 impl TokenRow {
@@ -58,6 +59,7 @@ impl TokenRow {
             mode: self.mode.parse().map_err(crate::db::Error::corrupt)?,
             spki_sha256: self.spki_sha256,
             csr_sha256: self.csr_sha256,
+            connected: self.connected,
         })
     }
 }
@@ -168,6 +170,7 @@ impl Devices {
             mode: new.mode,
             spki_sha256,
             csr_sha256,
+            connected: 0,
         };
         Ok(CreatedEnrolmentToken { command: self.enrolment_line(&token, &secret), token, secret })
     }
