@@ -22,12 +22,14 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "nudges", nudges(fleet.clone(), channels.clone()));
     until_stop(lifecycle, "rollouts", rollouts(fleet.clone()));
     until_stop(lifecycle, "compaction", compaction(fleet.clone()));
+    until_stop(lifecycle, "batches", batches(fleet.clone()));
     until_stop(lifecycle, "serving", serving(fleet.clone()));
     let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
     ticking("retention", HOUR, |fleet| Box::pin(async move { fleet.telemetry().retention_tick().await.map(drop) }));
     ticking("connections", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().forget_connections().await?) }));
     ticking("deleted", Duration::from_mins(10), |fleet| Box::pin(fleet.forget_deleted()));
     ticking("answers", HOUR, |fleet| Box::pin(async move { fleet.repeats().sweep().await.map(drop) }));
+    ticking("batches", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().sweep_batches().await?) }));
     ticking("uploads", Duration::from_mins(10), |fleet| Box::pin(async move { fleet.releases().sweep().await.map(drop) }));
     let (live, stop) = (fleet.clone(), lifecycle.soft());
     lifecycle.spawn("live", async move { live.relay(stop).await });
@@ -84,6 +86,24 @@ async fn compaction(fleet: Fleet) {
         if let Err(e) = fleet.telemetry().compact_tick().await {
             tracing::warn!(error = %e, "folding samples failed; it is tried again");
             tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    }
+}
+
+/// Batches of CSRs, as soon as one has come in; every five seconds also what a command beside the server has left.
+async fn batches(fleet: Fleet) {
+    loop {
+        match fleet.devices().work_batches().await {
+            // Others who write come in between.
+            Ok(true) => tokio::time::sleep(Duration::from_millis(5)).await,
+            Ok(false) => {
+                // Either wakes it.
+                let _ = tokio::time::timeout(Duration::from_secs(5), fleet.devices().batches_due()).await;
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "working on a batch failed; it is tried again");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
         }
     }
 }

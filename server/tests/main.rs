@@ -5,6 +5,7 @@
 mod attacks;
 mod console;
 mod est;
+mod joining;
 mod journey;
 mod live;
 mod publish;

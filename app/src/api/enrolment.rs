@@ -1,4 +1,4 @@
-//! Enrolment tokens, and devices that wait for a person.
+//! Enrolment tokens, devices that wait for a person, and batches.
 
 #![expect(
     clippy::too_many_arguments,
@@ -12,12 +12,16 @@ use wire::enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage};
 /// The enrolment page, and the token that was just made by a form without JavaScript.
 pub type EnrolmentModel = Shown<EnrolmentPage, CreatedEnrolmentToken>;
 
-/// All the enrolment page shows: an [`EnrolmentModel`].
+/// All the enrolment page shows: an [`EnrolmentModel`]. `batch` is the one that is asked about; empty means none.
 #[server(prefix = "/rpc", endpoint = "/enrolment", input = GetUrl)]
-pub async fn read_enrolment() -> Result<Packed, ApiFault> {
+pub async fn read_enrolment(#[server(default)] batch: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let waiting = super::once::waiting();
-    let page = call.answer(call.fleet.devices().enrolment_page(&call.actor).await)?;
+    let mut page = call.answer(call.fleet.devices().enrolment_page(&call.actor).await)?;
+    if !batch.is_empty() {
+        let id: wire::ids::EnrolmentBatchId = call.id(&batch)?;
+        page.batch = Some(call.answer(call.fleet.devices().batch_detail(&call.actor, &id).await)?);
+    }
     let created = call.shown_once("/enrolment", waiting, |id, secret| {
         let token = page.tokens.iter().find(|t| t.id.as_str() == id)?.clone();
         Some(CreatedEnrolmentToken { command: call.fleet.devices().enrolment_line(&token, &secret), token, secret })
@@ -84,5 +88,25 @@ pub async fn open_enrolment(open: bool) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     call.answer(call.fleet.devices().set_open_enrolment(&call.actor, open).await)?;
     call.lead_to("/enrolment");
+    Ok(())
+}
+
+/// Stops a batch; what was made stays.
+#[server(prefix = "/rpc", endpoint = "/enrolment_batch_cancel")]
+pub async fn cancel_batch(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::EnrolmentBatchId = call.id(&id)?;
+    call.answer(call.fleet.devices().cancel_batch(&call.actor, &id).await)?;
+    call.lead_to(&format!("/enrolment?tab=factory&batch={id}"));
+    Ok(())
+}
+
+/// Disables a claim; devices it let in stay.
+#[server(prefix = "/rpc", endpoint = "/claim_disable")]
+pub async fn disable_claim(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::ClaimId = call.id(&id)?;
+    call.answer(call.fleet.devices().disable_claim(&call.actor, &id).await)?;
+    call.lead_to("/enrolment?tab=claim");
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::ui::Tone;
 use wire::{
     Timestamp,
+    enrolment::BatchState,
     overview::AttentionKind,
     states::{CertificateState, DeviceState, ReleaseState, RolloutState, StageState, UpdateState},
 };
@@ -29,6 +30,16 @@ pub const fn token_standing(revoked: bool, used_up: bool, expires: Timestamp, no
         (Tone::Off, "Expired")
     } else {
         (Tone::Ok, "Usable")
+    }
+}
+
+/// A batch of CSRs.
+pub const fn batch(state: BatchState) -> (Tone, &'static str) {
+    match state {
+        BatchState::Receiving => (Tone::Info, "Coming in"),
+        BatchState::Working => (Tone::Info, "Issuing"),
+        BatchState::Done => (Tone::Ok, "Done"),
+        BatchState::Cancelled => (Tone::Off, "Stopped"),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use crate::{
     Timestamp,
-    ids::{DeviceId, EnrolmentRequestId, EnrolmentTokenId},
+    ids::{CertificateId, ClaimId, DeviceId, EnrolmentBatchId, EnrolmentRequestId, EnrolmentTokenId},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -194,6 +194,9 @@ pub struct EnrolmentToken {
     /// SHA-256 of the only CSR it is for, hex; empty means any.
     #[serde(default)]
     pub csr_sha256: String,
+    /// How many devices have connected with a certificate that it gave.
+    #[serde(default)]
+    pub connected: i64,
 }
 
 /// What a new enrolment token should be.
@@ -276,6 +279,189 @@ pub fn est_lines(enrol_url: &str, root_fingerprint: &str, secret: &str, device_i
     ]
 }
 
+crate::states::words! {
+    /// How far a batch of CSRs is.
+    BatchState {
+        /// Its lines are coming in.
+        Receiving = "receiving",
+        /// Its certificates are made.
+        Working = "working",
+        /// Every line has come to an end.
+        Done = "done",
+        /// Stopped by a person; what was made stays.
+        Cancelled = "cancelled",
+    }
+    /// What became of a batch's line.
+    BatchLineState {
+        /// Not looked at yet.
+        Waiting = "waiting",
+        /// The device has its certificate.
+        Issued = "issued",
+        /// The device is registered; it enrols later with a token made for exactly its id.
+        Registered = "registered",
+        /// Nothing: the line says why.
+        Refused = "refused",
+    }
+}
+
+/// A batch of CSRs from a factory (pki.md E-7).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EnrolmentBatch {
+    /// Its id.
+    pub id: EnrolmentBatchId,
+    /// What it is.
+    pub label: String,
+    /// Type of its devices whose line names none.
+    pub device_type: String,
+    /// Tags given to its devices.
+    pub tags: Vec<String>,
+    /// How far it is.
+    pub state: BatchState,
+    /// How many lines it has.
+    pub lines: i64,
+    /// How many of them have their certificate.
+    pub issued: i64,
+    /// How many are registered without one.
+    pub registered: i64,
+    /// How many were refused.
+    pub refused: i64,
+    /// When it was sent.
+    pub created_at: Timestamp,
+    /// Who sent it.
+    pub created_by: String,
+    /// When its last line was done.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A line of a batch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchLine {
+    /// Its number, from 1.
+    pub line: i64,
+    /// Its file's name or its place, for people.
+    pub label: String,
+    /// The device, as far as it is known.
+    pub device_id: String,
+    /// What became of it.
+    pub state: BatchLineState,
+    /// Why it was refused, in a word.
+    pub code: String,
+    /// Why it was refused, and what to do.
+    pub message: String,
+    /// The certificate it got.
+    pub certificate: Option<CertificateId>,
+}
+
+/// A batch with the lines that were refused, the first 100.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchDetail {
+    /// The batch.
+    pub batch: EnrolmentBatch,
+    /// Its refused lines.
+    pub refused: Vec<BatchLine>,
+}
+
+/// A claim: a shared certificate by which devices ask for their own (pki.md E-9).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Claim {
+    /// Its id.
+    pub id: ClaimId,
+    /// What it is for.
+    pub label: String,
+    /// Device ids it may enrol: a pattern with `*`, empty means any.
+    pub pattern: String,
+    /// The type given to its devices; empty means what the device says.
+    pub device_type: String,
+    /// Tags given to its devices.
+    pub tags: Vec<String>,
+    /// Made by a person who stands at the device: one use within five minutes.
+    pub trusted_user: bool,
+    /// How often it may be used.
+    pub max_uses: i64,
+    /// How often it was used.
+    pub uses: i64,
+    /// How often it may be used in a minute.
+    pub per_minute: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+    /// End of its life.
+    pub expires_at: Timestamp,
+    /// When it was disabled, if it was.
+    pub disabled_at: Option<Timestamp>,
+    /// Last use.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// What a new claim should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewClaim {
+    /// What it is for; shown in lists.
+    pub label: String,
+    /// Pattern with `*` for device ids; empty means any.
+    #[serde(default)]
+    pub pattern: String,
+    /// Type given to its devices.
+    #[serde(default)]
+    pub device_type: String,
+    /// Tags given to its devices.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// One use within five minutes, for a person who stands at the device; `max_uses` and `hours` are not looked at.
+    #[serde(default)]
+    pub trusted_user: bool,
+    /// 1 to 100,000.
+    #[serde(default = "one")]
+    pub max_uses: i64,
+    /// Life in hours: 1 to 8760.
+    #[serde(default = "one")]
+    pub hours: i64,
+    /// Uses in a minute: 1 to 10,000.
+    #[serde(default = "sixty")]
+    pub per_minute: i64,
+    /// PKCS#10 in PEM when the key is made elsewhere; without it a key is made and given out once.
+    #[serde(default)]
+    pub csr: String,
+}
+
+const fn one() -> i64 {
+    1
+}
+
+const fn sixty() -> i64 {
+    60
+}
+
+/// A new claim with its certificate, and its key if it was made here: the only time the key is seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CreatedClaim {
+    /// The claim.
+    pub claim: Claim,
+    /// Certificate and those above it but the root, PEM.
+    pub certificate: String,
+    /// PKCS#8 in PEM; empty when the key is made elsewhere.
+    pub key: String,
+}
+
+/// A device that a claim let in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClaimDevice {
+    /// Which.
+    pub device_id: DeviceId,
+    /// Its standing now.
+    pub state: crate::states::DeviceState,
+    /// When it came.
+    pub at: Timestamp,
+}
+
 /// All the enrolment page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnrolmentPage {
@@ -287,12 +473,20 @@ pub struct EnrolmentPage {
     pub root_fingerprint: String,
     /// Devices that wait for a person, oldest first.
     pub requests: Vec<EnrolmentRequest>,
+    /// Batches of CSRs, newest first, at most 50.
+    pub batches: Vec<EnrolmentBatch>,
+    /// Claims, newest first.
+    pub claims: Vec<Claim>,
+    /// The batch that is asked about.
+    pub batch: Option<BatchDetail>,
     /// How devices may ask to join.
     pub settings: EnrolmentSettings,
     /// Whether the caller may decide on requests.
     pub may_approve: bool,
     /// Whether the caller may change the settings.
     pub may_open: bool,
+    /// Whether the caller may make claims that last.
+    pub may_claim: bool,
     /// Whether the caller may make and revoke tokens.
     pub may_edit: bool,
     /// When this was read.

@@ -61,6 +61,10 @@ ids! {
     EnrolmentTokenId = "ent", "enrolment token id";
     /// A device's request to join that waits for a person.
     EnrolmentRequestId = "enr", "enrolment request id";
+    /// A batch of CSRs from a factory.
+    EnrolmentBatchId = "ebt", "enrolment batch id";
+    /// A shared certificate that trades a CSR for a device's own.
+    ClaimId = "clm", "claim id";
     /// A certification authority's key and certificate.
     AuthorityId = "ca", "authority id";
     /// An issued certificate.

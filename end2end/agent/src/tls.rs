@@ -145,16 +145,41 @@ pub fn roots(certificates: &[CertificateDer<'static>]) -> Result<Arc<RootCertSto
     Ok(Arc::new(store))
 }
 
-/// The configuration of a device without an identity.
-pub fn anonymous(trust: &Trust, clock: Arc<dyn Clock>) -> Result<Arc<ClientConfig>, Error> {
+/// A shared certificate and its key, by which devices ask for their own (pki.md E-9).
+pub struct Claim {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Claim {
+    /// Of the certificate, with those above it, and the key, both PEM.
+    pub fn of(certificates: &[u8], key: &[u8]) -> Result<Self, Error> {
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| Error::Material(e.to_string()))?;
+        Ok(Self { chain: self::certificates(certificates)?, key })
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Claim")
+    }
+}
+
+/// The configuration of a device without an identity of its own; with a claim it shows that.
+pub fn anonymous(trust: &Trust, claim: Option<&Claim>, clock: Arc<dyn Clock>) -> Result<Arc<ClientConfig>, Error> {
     let builder = builder(clock)?;
-    let mut config = match trust {
+    let config = match trust {
         Trust::Roots(certificates) => builder.with_root_certificates(roots(certificates)?),
         Trust::Pinned(root) => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(PinnedRoot { root: *root, provider: provider() }))
         }
-    }
-    .with_no_client_auth();
+    };
+    let mut config = match claim {
+        None => config.with_no_client_auth(),
+        Some(claim) => config
+            .with_client_auth_cert(claim.chain.clone(), claim.key.clone_key())
+            .map_err(|e| Error::Material(format!("the claim: {e}")))?,
+    };
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }

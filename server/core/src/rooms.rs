@@ -202,6 +202,8 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         access::store::ALL,
         crate::pki::store::ALL,
         crate::devices::store::ALL,
+        crate::devices::batches::store::ALL,
+        crate::devices::claims::ALL,
         crate::releases::store::ALL,
         crate::repeats::ALL,
         crate::rollouts::store::ALL,

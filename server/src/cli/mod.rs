@@ -4,6 +4,7 @@
 mod ca;
 mod cert;
 mod device;
+mod enrolment;
 mod kek;
 mod key;
 mod people;
@@ -57,7 +58,14 @@ enum Command {
         #[command(subcommand)]
         command: people::Token,
     },
-    /// Devices: suspend, resume, decommission, recommission, delete
+    /// Enrolment tokens: secrets by which devices join
+    EnrolmentToken {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: enrolment::EnrolmentToken,
+    },
+    /// Devices: suspend, resume, decommission, recommission, delete, import
     Device {
         #[command(flatten)]
         flags: Box<Flags>,
@@ -152,6 +160,7 @@ impl Cli {
             | Command::Ca { flags, .. }
             | Command::Cert { flags, .. }
             | Command::Device { flags, .. }
+            | Command::EnrolmentToken { flags, .. }
             | Command::Audit { flags, .. }
             | Command::Key(Key::Add { flags, .. }) => flags,
         };
@@ -197,6 +206,7 @@ impl Command {
             Self::Cert { command, .. } => cert::run(&fleet, command).await,
             Self::Token { command, .. } => people::token(&fleet, command).await,
             Self::Device { command, .. } => device::device(&fleet, command).await,
+            Self::EnrolmentToken { command, .. } => enrolment::run(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
             Self::Audit { command: Audit::Verify, .. } => return verify(&fleet).await,

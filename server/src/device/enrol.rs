@@ -10,8 +10,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fleet::devices::{Attempt, Over, PENDING};
+use fleet::pki::Claimant;
 use futures::StreamExt as _;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use wire::{
     Fault, FaultKind,
     enrolment::{EnrolRequest, RecoverRequest, RenewRequest, Waiting},
@@ -38,7 +39,7 @@ pub(super) async fn recover(State(devices): State<Devices>, request: Request) ->
     answered(&devices, answer.await)
 }
 
-/// `POST /device/v1/enrol` with `Authorization: Bearer fet_…`: 201 with the certificate, or 202 while a person has not decided (E-5, E-6).
+/// `POST /device/v1/enrol` with `Authorization: Bearer fet_…`, or over a claim's certificate: 201 with the certificate, or 202 while a person has not decided (E-5, E-6).
 pub(super) async fn enrol(State(devices): State<Devices>, request: Request) -> Response {
     let outcome = admit(&devices, request).await;
     answered(&devices, outcome)
@@ -69,7 +70,8 @@ async fn admit(devices: &Devices, request: Request) -> Result<wire::enrolment::E
     let body = whole(body).await?;
     let request: EnrolRequest = json(&parts.headers, &body)?;
     let address = address(&parts.extensions);
-    let over = Over { open: Some(devices.fleet.default_org()), ..Over::default() };
+    let claim = parts.extensions.get::<Arc<Claimant>>().map(|c| &c.claim);
+    let over = Over { open: Some(devices.fleet.default_org()), claim, ..Over::default() };
     Ok(devices.fleet.devices().enrol_over(Attempt { secret, request: &request, address: &address }, over).await?)
 }
 

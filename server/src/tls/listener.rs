@@ -8,7 +8,7 @@ use super::{
     shedding::{Gate, Limits, Place, Stats},
 };
 use axum::{Router, body::Body, extract::ConnectInfo};
-use fleet::pki::{DevicePeer, TrustHandle};
+use fleet::pki::{Claimant, DevicePeer, TrustHandle};
 use http::{Extensions, HeaderName, Request};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -67,7 +67,7 @@ pub fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
 /// What a listener serves, and how.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// Handles requests. An authenticated device's are given `Arc<DevicePeer>` as an extension, every request its [`PeerAddr`].
+    /// Handles requests. An authenticated device's are given `Arc<DevicePeer>` as an extension, those over a claim's certificate `Arc<Claimant>`, every request its [`PeerAddr`].
     pub router: Router,
     /// From [`device`](super::device) or [`enrol`](super::enrol).
     pub config: Arc<ServerConfig>,
@@ -116,6 +116,13 @@ struct Held {
     registration: Option<Registration>,
 }
 
+/// Whose certificate a connection shows.
+enum Shown {
+    Nothing,
+    Device(Arc<DevicePeer>),
+    Claim(Arc<Claimant>),
+}
+
 type Socket = Cut<TcpStream, Held>;
 
 impl Endpoint {
@@ -146,6 +153,21 @@ impl Endpoint {
             () = stop.soft.cancelled() => return,
         };
         drop(half_open);
+        // A device listener's verifier lets no claim through; what one is used for is asked again in its own transaction.
+        let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        if let Some(claim) = leaf.and_then(|leaf| self.trust.claim(leaf)) {
+            match claim {
+                Ok(claim) => {
+                    Stats::count(&self.stats.established);
+                    self.http(stream, address, Shown::Claim(Arc::new(claim)), &token, &stop).await;
+                }
+                Err(refusal) => {
+                    Stats::count(&self.stats.refused);
+                    tracing::info!(%address, %refusal, "claim refused after the handshake");
+                }
+            }
+            return;
+        }
         let peer = match self.admit(&mut stream, address.ip(), &token) {
             Ok(peer) => peer,
             Err(refusal) => {
@@ -155,7 +177,7 @@ impl Endpoint {
             }
         };
         Stats::count(&self.stats.established);
-        self.http(stream, address, peer, &token, &stop).await;
+        self.http(stream, address, peer.map_or(Shown::Nothing, Shown::Device), &token, &stop).await;
     }
 
     /// Registers first, then checks: a revocation that comes in between finds the connection in the registry, one that came before is seen
@@ -180,7 +202,7 @@ impl Endpoint {
         &self,
         stream: TlsStream<Socket>,
         address: SocketAddr,
-        peer: Option<Arc<DevicePeer>>,
+        shown: Shown,
         token: &CancellationToken,
         stop: &Stop,
     ) {
@@ -197,8 +219,10 @@ impl Endpoint {
             if let Some(binding) = binding {
                 request.extensions_mut().insert(binding);
             }
-            if let Some(peer) = &peer {
-                request.extensions_mut().insert(Arc::clone(peer));
+            match &shown {
+                Shown::Nothing => {}
+                Shown::Device(peer) => drop(request.extensions_mut().insert(Arc::clone(peer))),
+                Shown::Claim(claim) => drop(request.extensions_mut().insert(Arc::clone(claim))),
             }
             router.clone().oneshot(request)
         });

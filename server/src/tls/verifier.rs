@@ -66,7 +66,9 @@ impl DeviceVerifier {
             return Ok(Arc::clone(&chains.webpki));
         }
         let mut roots = RootCertStore::empty();
-        for certificate in &anchors.certificates {
+        // On the device listener a claim's chain ends nowhere.
+        let claims = anchors.claims.iter().filter(|_| !self.mandatory);
+        for certificate in anchors.certificates.iter().chain(claims) {
             roots.add(certificate.clone())?;
         }
         let webpki = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider)).build().map_err(|error| {
@@ -116,8 +118,9 @@ impl ClientCertVerifier for DeviceVerifier {
             return Err(CertificateError::BadEncoding.into());
         }
         let verified = self.chains()?.verify_client_cert(leaf, intermediates, now)?;
-        match self.trust.check(leaf) {
-            Ok(_) => Ok(verified),
+        let claim = (!self.mandatory).then(|| self.trust.claim(leaf)).flatten();
+        match claim.map_or_else(|| self.trust.check(leaf).map(drop), |claim| claim.map(drop)) {
+            Ok(()) => Ok(verified),
             Err(refusal) => {
                 tracing::info!(%refusal, "device refused in the handshake");
                 Err(alert(refusal).into())

@@ -1,4 +1,4 @@
-//! How to add a device, in two ways: our agent, or any EST client.
+//! How to add a device: our agent, any EST client, many at once in a factory, or a shared certificate.
 
 use crate::ui::{Tab, code_sample, copyable, page::card, tabs};
 use leptos::prelude::*;
@@ -11,23 +11,40 @@ pub(super) enum Way {
     Agent,
     /// EST (RFC 7030).
     Est,
+    /// A file of CSRs.
+    Factory,
+    /// A shared certificate.
+    Claim,
 }
 
 impl Way {
     pub(super) fn of(tab: &str) -> Self {
-        if tab == "est" { Self::Est } else { Self::Agent }
+        match tab {
+            "est" => Self::Est,
+            "factory" => Self::Factory,
+            "claim" => Self::Claim,
+            _ => Self::Agent,
+        }
     }
 }
 
 /// The guide with its tabs.
 pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
+    let tab = |href, label, of| Tab::new(href, label, way == of);
     let nav = tabs(
         "Ways to add a device",
-        vec![Tab::new("/enrolment", "Agent", way == Way::Agent), Tab::new("/enrolment?tab=est", "EST", way == Way::Est)],
+        vec![
+            tab("/enrolment", "Agent", Way::Agent),
+            tab("/enrolment?tab=est", "EST", Way::Est),
+            tab("/enrolment?tab=factory", "Factory", Way::Factory),
+            tab("/enrolment?tab=claim", "Claim", Way::Claim),
+        ],
     );
     let steps = match way {
         Way::Agent => agent(p),
         Way::Est => est(p),
+        Way::Factory => super::factory::steps(),
+        Way::Claim => super::claims::steps(p),
     };
     let local = ["https://localhost", "https://127.", "https://[::1]"].iter().any(|here| p.enrol_url.starts_with(here)).then(|| {
         let text = "Only this machine reaches that address. For devices elsewhere set enrol_url, device_url and device_names before the first one enrols.";

@@ -1,5 +1,7 @@
-//! Enrolment: how a device joins, the tokens it joins with, and the devices that wait for a person.
+//! Enrolment: how a device joins, the tokens it joins with, the devices that wait for a person, and batches from a factory.
 
+mod claims;
+mod factory;
 mod guide;
 mod requests;
 mod tokens;
@@ -8,7 +10,7 @@ use crate::api::packed::reading;
 use crate::ui::form::FormCall;
 use crate::{
     api::enrolment::{
-        ApproveEnrolment, CreateEnrolmentToken, EnrolmentModel as Model, OpenEnrolment, ReadEnrolment, RejectEnrolment,
+        ApproveEnrolment, CancelBatch, CreateEnrolmentToken, DisableClaim, EnrolmentModel as Model, OpenEnrolment, ReadEnrolment, RejectEnrolment,
         RevokeEnrolmentToken,
     },
     live,
@@ -20,14 +22,14 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-use wire::live::Topic;
+use wire::{enrolment::EnrolmentPage as Page, live::Topic};
 
-/// `/enrolment`; `?tab=est` shows the other way in, `?revoke=ID` and `?reject=ID` ask without JavaScript.
+/// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?reject=ID` and `?disable=ID` ask without JavaScript.
 #[component]
 pub fn EnrolmentPage() -> AnyView {
     let query = use_query_map();
     let way = Memo::new(move |_| query.with(|q| guide::Way::of(q.get_str("tab").unwrap_or_default())));
-    let model = reading(|| ReadEnrolment {});
+    let model = reading(move || ReadEnrolment { batch: query.with(|q| q.get("batch").unwrap_or_default()) });
     live::refetch_on(|| Some(Topic::Devices), 1000, model);
     let create = action::<CreateEnrolmentToken>();
     on_success(create, move |_| model.refetch());
@@ -37,9 +39,11 @@ pub fn EnrolmentPage() -> AnyView {
         approve: said::<ApproveEnrolment>("Device approved", model),
         reject: said::<RejectEnrolment>("Device rejected", model),
         open: said::<OpenEnrolment>("Setting changed", model),
+        cancel: said::<CancelBatch>("Batch stopped", model),
+        disable: said::<DisableClaim>("Claim disabled", model),
     };
     page(model, move |model: Model| {
-        let asked = query.with_untracked(|q| Asked { revoke: q.get("revoke"), reject: q.get("reject") });
+        let asked = query.with_untracked(|q| Asked { revoke: q.get("revoke"), reject: q.get("reject"), disable: q.get("disable") });
         content(&model, &asked, way.get(), calls)
     })
 }
@@ -48,6 +52,7 @@ pub fn EnrolmentPage() -> AnyView {
 struct Asked {
     revoke: Option<String>,
     reject: Option<String>,
+    disable: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -57,6 +62,8 @@ struct Calls {
     approve: FormCall<ApproveEnrolment>,
     reject: FormCall<RejectEnrolment>,
     open: FormCall<OpenEnrolment>,
+    cancel: FormCall<CancelBatch>,
+    disable: FormCall<DisableClaim>,
 }
 
 fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls) -> AnyView {
@@ -76,17 +83,33 @@ fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls) -> AnyVi
         let answered = calls.create.done();
         answered.or_else(|| posted.clone()).map(|c| tokens::created_card(&c, &shown, way))
     };
-    let new = p.may_edit.then(|| card("New token", None, tokens::new_form(calls.create)));
+    let disable = asked.disable.as_deref().filter(|_| p.may_edit);
+    let disable = disable
+        .and_then(|id| p.claims.iter().find(|c| c.id.as_str() == id))
+        .map(|c| page::question(format!("Disable {}", c.label), claims::ask(c, calls.disable)));
+    let sides = match way {
+        guide::Way::Factory => factory::sides(p, calls.cancel),
+        guide::Way::Claim => claims::sides(p, calls.disable),
+        guide::Way::Agent | guide::Way::Est => with_tokens(p, way, calls),
+    };
     view! {
         <PageHead title="Add devices" sub=view! { "A device makes its own key and trades a token for a certificate; where you want it, a person has the last word." }.into_any()/>
         {revoke}
         {reject}
+        {disable}
         {created}
         {requests::waiting(p, calls)}
-        <div class="split">
-            <div class="stack">{guide::card_of(p, way)}{tokens::list(p, calls.revoke)}</div>
-            <div class="stack">{new}{requests::setting(p, calls.open)}</div>
-        </div>
+        <div class="split">{sides}</div>
+    }
+    .into_any()
+}
+
+/// The ways in that begin with a token: how, which there are, and a new one.
+fn with_tokens(p: &Page, way: guide::Way, calls: Calls) -> AnyView {
+    let new = p.may_edit.then(|| card("New token", None, tokens::new_form(calls.create)));
+    view! {
+        <div class="stack">{guide::card_of(p, way)}{tokens::list(p, calls.revoke)}</div>
+        <div class="stack">{new}{requests::setting(p, calls.open)}</div>
     }
     .into_any()
 }

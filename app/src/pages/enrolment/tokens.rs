@@ -67,10 +67,10 @@ fn more(create: FormCall<CreateEnrolmentToken>) -> AnyView {
 
 /// The new token's secret and what to do with it, in the way that is shown.
 pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> AnyView {
-    let used = p.tokens.iter().find(|t| t.id == c.token.id).map_or(0, |t| t.uses);
+    let used = p.tokens.iter().find(|t| t.id == c.token.id).map_or(0, |t| t.connected);
     let seen = format!("{} of {} connected", grouped(used), counted(c.token.max_uses, "device has", "devices have"));
     let code = match way {
-        Way::Agent => code_block(c.command.clone(), "Line to paste on the device"),
+        Way::Agent | Way::Factory | Way::Claim => code_block(c.command.clone(), "Line to paste on the device"),
         Way::Est => {
             let any = c.token.pattern.is_empty() || c.token.pattern.contains('*');
             let named = if any { "$(hostname)" } else { c.token.pattern.as_str() };
@@ -98,6 +98,7 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
         Column::text("Token"),
         Column::text("State"),
         Column::number("Uses left"),
+        Column::number("Connected"),
         Column::text("Ends"),
         Column::text("For"),
         Column::text("Last used"),
@@ -124,6 +125,7 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
                     <th scope="row">{t.label.clone()}</th>
                     <td>{badge(tone, word)}</td>
                     <td class="num">{format!("{} of {}", grouped(left), grouped(t.max_uses))}</td>
+                    <td class="num">{grouped(t.connected)}</td>
                     <td>{time::ago(t.expires_at)}</td>
                     <td>{crate::ui::status::tags(&gives)}</td>
                     <td class="dim">{time::ago_or(t.last_used_at, "never")}</td>

@@ -99,6 +99,12 @@ struct ServerArguments {
     /// A file that holds the enrolment token's secret.
     #[arg(long, value_name = "FILE", conflicts_with = "token")]
     token_file: Option<PathBuf>,
+    /// A claim's certificate in PEM, to ask with instead of a token. Only for the first enrolment.
+    #[arg(long, value_name = "FILE", requires = "claim_key", conflicts_with_all = ["token", "token_file"])]
+    claim: Option<PathBuf>,
+    /// The claim's key in PEM.
+    #[arg(long, value_name = "FILE", requires = "claim")]
+    claim_key: Option<PathBuf>,
     /// SHA-256 of the root certificate, as the console shows it: pins the server on first contact.
     #[arg(long, value_name = "HEX")]
     root_fingerprint: Option<Fingerprint>,
@@ -129,6 +135,13 @@ impl ServerArguments {
             (None, None) => bail!("not enrolled yet: say whom to believe with --root-fingerprint HEX or --ca FILE"),
         };
         Ok((url, token, trust))
+    }
+
+    /// The claim, if one was given.
+    fn claim(&self) -> anyhow::Result<Option<Arc<tls::Claim>>> {
+        let (Some(certificate), Some(key)) = (&self.claim, &self.claim_key) else { return Ok(None) };
+        let read = |file: &PathBuf| fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+        Ok(Some(Arc::new(tls::Claim::of(&read(certificate)?, &read(key)?)?)))
     }
 }
 
@@ -198,7 +211,8 @@ impl EnrolArguments {
         let Told { device_type, hardware, attributes } = Told::of(settings);
         let host_name = || attributes.get("hostname").cloned();
         let device_id = self.device_id.clone().or_else(host_name).context("this host has no name: give one with --device-id")?;
-        let enrolment = Enrolment { url, token, trust, device_id, device_type, hardware, attributes };
+        let claim = self.server.claim()?;
+        let enrolment = Enrolment { url, token, claim, trust, device_id, device_type, hardware, attributes };
         let mut wait = Duration::from_secs(1);
         loop {
             match identity::enrol(&store, &enrolment, Arc::clone(&clock)).await {

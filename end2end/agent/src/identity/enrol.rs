@@ -19,6 +19,8 @@ pub struct Enrolment {
     pub url: String,
     /// The token's secret, `fet_…`; empty to ask without one, so that a person decides (pki.md E-6).
     pub token: String,
+    /// A shared certificate to ask with instead of a token (pki.md E-9).
+    pub claim: Option<Arc<tls::Claim>>,
     /// Whom to believe on first contact.
     pub trust: Trust,
     /// The name the device wants.
@@ -42,7 +44,7 @@ pub async fn enrol(store: &Store, enrolment: &Enrolment, clock: Arc<dyn Clock>) 
         return Ok(identity);
     }
     let request = outstanding(store, enrolment)?;
-    let tls = tls::anonymous(&enrolment.trust, Arc::clone(&clock))?;
+    let tls = tls::anonymous(&enrolment.trust, enrolment.claim.as_deref(), Arc::clone(&clock))?;
     let client = http::Client::new(tls, &enrolment.url)?;
     let enrolled: Enrolled = client.post(PATH, Some(enrolment.token.as_str()).filter(|t| !t.is_empty()), &request).await?;
     if enrolled.device_id.as_str() != enrolment.device_id {
@@ -83,6 +85,7 @@ mod tests {
         let mut enrolment = Enrolment {
             url: "https://localhost:1".into(),
             token: "fet_x".into(),
+            claim: None,
             trust: Trust::Roots(vec![]),
             device_id: "gw-1".into(),
             device_type: "gateway".into(),
@@ -114,6 +117,7 @@ mod tests {
         let mut enrolment = Enrolment {
             url: peer.url.clone(),
             token: "fet_x".into(),
+            claim: None,
             trust: Trust::Pinned(Fingerprint::of(&peer.authority.root)),
             device_id: "gw-1".into(),
             device_type: "gateway".into(),
@@ -142,6 +146,7 @@ mod tests {
         let enrolment = Enrolment {
             url: peer.url.clone(),
             token: String::new(),
+            claim: None,
             trust: Trust::Roots(vec![peer.authority.root.clone()]),
             device_id: "gw-1".into(),
             device_type: "gateway".into(),
@@ -169,6 +174,7 @@ mod tests {
         let enrolment = Enrolment {
             url: peer.url.clone(),
             token: "fet_x".into(),
+            claim: None,
             trust: Trust::Roots(vec![peer.authority.root.clone()]),
             device_id: "gw-1".into(),
             device_type: "gateway".into(),

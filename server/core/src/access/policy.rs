@@ -106,6 +106,8 @@ acts! {
     Enrol = "device.enrol" from Operator,
     /// Decide on devices that ask to join.
     ApproveDevices = "device.approve" from Operator,
+    /// Make and disable claims that last longer than five minutes.
+    Claims = "claim.manage" from Admin,
     /// Let devices without a token ask to join.
     OpenEnrolment = "enrolment.open" from Admin,
     /// Change tags, decommission.

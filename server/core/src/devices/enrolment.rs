@@ -3,6 +3,7 @@
 
 use super::{
     DeviceNo, Devices, Error,
+    claims::{self, ClaimRow},
     presence::{clean, set_attributes},
     source::Source,
     store,
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     enrolment::{EnrolRequest, Enrolled, EnrolmentMode},
-    ids::{CertificateId, DeviceId, EnrolmentTokenId, OrgId},
+    ids::{CertificateId, ClaimId, DeviceId, EnrolmentTokenId, Id as _, OrgId},
     states::DeviceState,
 };
 
@@ -54,18 +55,35 @@ pub struct Over<'a> {
     pub org: Option<&'a OrgId>,
     /// The connection's `tls-exporter` (RFC 9266), for a CSR that is bound to it (E-12).
     pub channel: Option<&'a [u8; 32]>,
+    /// The claim whose certificate the connection shows; a token counts before it (E-9).
+    pub claim: Option<&'a ClaimId>,
     /// The organization that is asked when there is no token, if it can be asked here (E-6).
     pub open: Option<&'a OrgId>,
+}
+
+/// Which device that is in the fleet already may be enrolled anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replaces {
+    /// None: who comes with a shared secret could take over a device's name.
+    Nobody,
+    /// One that waits for its first certificate: a person has named it.
+    Expected,
+    /// One of exactly this name: the token was made for it.
+    Itself,
 }
 
 /// What an attempt may become once token and CSR were read.
 #[derive(Clone)]
 pub(super) struct Admission {
     pub(super) org: OrgId,
-    /// None for a device that asks without one.
+    /// None for a device that comes by another way.
     pub(super) token: Option<EnrolmentTokenId>,
+    /// The claim, for a device that comes by one.
+    pub(super) claim: Option<ClaimId>,
     pub(super) label: String,
-    pub(super) exact: bool,
+    /// By what it was let in, for the books.
+    pub(super) enrolled_by: String,
+    pub(super) replaces: Replaces,
     pub(super) tags: Vec<String>,
     pub(super) device_id: DeviceId,
     pub(super) device_type: String,
@@ -76,14 +94,10 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// The token's id; empty without one.
+    /// The token's or the claim's id; empty without one.
     pub(super) fn credential(&self) -> &str {
-        self.token.as_ref().map_or("", EnrolmentTokenId::as_str)
-    }
-
-    /// By what it was let in, for the books.
-    fn enrolled_by(&self) -> String {
-        if self.token.is_some() { format!("token {}", self.label) } else { "approval".to_owned() }
+        let token = self.token.as_ref().map(EnrolmentTokenId::as_str);
+        token.or(self.claim.as_ref().map(ClaimId::as_str)).unwrap_or_default()
     }
 }
 
@@ -138,6 +152,9 @@ impl Devices {
     }
 
     async fn admit_and_issue(&self, attempt: Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<Enrolled, Error> {
+        if let (true, Some(claim)) = (attempt.secret.is_empty(), over.claim) {
+            return self.by_claim(claim, &attempt, over, now).await;
+        }
         if attempt.secret.is_empty() {
             return self.without_token(&attempt, over, now).await;
         }
@@ -147,7 +164,7 @@ impl Devices {
         }
         let admission = match admission(&token, &attempt, over) {
             Err(refusal) => {
-                self.note_refusal(&token, &attempt, &refusal, now).await?;
+                self.note_refusal((&token.org_id, &token.id, &token.label), &attempt, &refusal, now).await?;
                 return Err(refusal);
             }
             admitted => admitted?,
@@ -170,7 +187,36 @@ impl Devices {
             // A parallel attempt with the same CSR may have taken the last use, or the name; then its certificate is the answer.
             Err(e @ (Error::BadToken | Error::Exists(_))) => self.given_before(&admission, now).await?.ok_or(e)?,
             Err(e) => {
-                self.note_refusal(&token, &attempt, &e, now).await?;
+                self.note_refusal((&token.org_id, &token.id, &token.label), &attempt, &e, now).await?;
+                return Err(e);
+            }
+            Ok(issued) => issued,
+        };
+        self.answer(&admission, &certificate, now).await
+    }
+
+    /// A device that shows a claim's certificate (E-9): within the claim's bounds, as with a token, and with the same answer again (E-3).
+    async fn by_claim(&self, claim: &ClaimId, attempt: &Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<Enrolled, Error> {
+        let row = row!(&mut self.db.read().await?, ClaimRow, claims::CLAIM, claim.as_str())?.ok_or(Error::BadClaim)?;
+        if over.org.is_some_and(|org| org.as_str() != row.org_id) {
+            return Err(Error::BadClaim);
+        }
+        let books = (row.org_id.as_str(), row.id.as_str(), row.label.as_str());
+        let admission = match by_bounds(&row, claim, attempt, over) {
+            Ok(admission) => admission,
+            Err(refusal) => {
+                self.note_refusal(books, attempt, &refusal, now).await?;
+                return Err(refusal);
+            }
+        };
+        if let Some(again) = self.given_before(&admission, now).await? {
+            return self.answer(&admission, &again, now).await;
+        }
+        row.standing(now)?;
+        let certificate = match self.issue(&admission, now).await {
+            Err(e @ (Error::BadClaim | Error::Exists(_))) => self.given_before(&admission, now).await?.ok_or(e)?,
+            Err(e) => {
+                self.note_refusal(books, attempt, &e, now).await?;
                 return Err(e);
             }
             Ok(issued) => issued,
@@ -190,8 +236,10 @@ impl Devices {
         let admission = Admission {
             org: org.clone(),
             token: None,
+            claim: None,
             label: String::new(),
-            exact: false,
+            enrolled_by: "approval".to_owned(),
+            replaces: Replaces::Nobody,
             tags: Vec::new(),
             device_id,
             device_type: clean(&attempt.request.device_type),
@@ -214,7 +262,8 @@ impl Devices {
     /// The certificate this token already gave for this key, if it may be given again (E-3): a revoked one never.
     async fn given_before(&self, a: &Admission, now: Timestamp) -> Result<Option<CertificateId>, Error> {
         let mut on = self.db.read().await?;
-        let found = row!(&mut on, (Vec<u8>, String, i64, String), store::ENROLMENT, a.credential(), a.csr.spki_sha256.as_slice())?;
+        let given = if a.claim.is_some() { claims::ENROLMENT } else { store::ENROLMENT };
+        let found = row!(&mut on, (Vec<u8>, String, i64, String), given, a.credential(), a.csr.spki_sha256.as_slice())?;
         let Some((csr_sha256, certificate, at, device_id)) = found else { return Ok(None) };
         if device_id != a.device_id.as_str() {
             return Ok(None);
@@ -227,13 +276,18 @@ impl Devices {
 
     async fn issue(&self, a: &Admission, now: Timestamp) -> Result<CertificateId, Error> {
         let mut tx = self.db.write().await?;
-        if exec!(&mut tx, store::TOKEN_USE, a.credential(), now.0)? == 0 {
-            return Err(Error::BadToken);
+        let (used, spent, gave) = if a.claim.is_some() {
+            (exec!(&mut tx, claims::USE, a.credential(), now.0, claims::window(now))?, Error::BadClaim, claims::ENROLMENT_INSERT)
+        } else {
+            (exec!(&mut tx, store::TOKEN_USE, a.credential(), now.0)?, Error::BadToken, store::ENROLMENT_INSERT)
+        };
+        if used == 0 {
+            return Err(spent);
         }
         let (device, issued) = self.let_in(&mut tx, a, now).await?;
         exec!(
             &mut tx,
-            store::ENROLMENT_INSERT,
+            gave,
             a.credential(),
             a.org.as_str(),
             a.csr.csr_sha256.as_slice(),
@@ -248,8 +302,7 @@ impl Devices {
     /// The device's row and its certificate.
     pub(super) async fn let_in(&self, tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<(DeviceNo, Issued), Error> {
         let device = register(tx, a, now).await?;
-        let enrolled_by = a.enrolled_by();
-        let leaf = NewLeaf { org: &a.org, device, device_id: &a.device_id, csr: &a.csr, enrolled_by: &enrolled_by, replaces: None };
+        let leaf = NewLeaf { org: &a.org, device, device_id: &a.device_id, csr: &a.csr, enrolled_by: &a.enrolled_by, replaces: None };
         Ok((device, self.pki.issue_device(tx, leaf).await?))
     }
 
@@ -263,7 +316,7 @@ impl Devices {
         now: Timestamp,
     ) -> Result<CertificateId, Error> {
         let actor = Actor { org: a.org.clone(), who: Who::Device { device, device_id: a.device_id.clone() }, address: a.address.clone() };
-        let detail = json!({ "token": a.label, "serial": issued.serial, "ignored_extensions": a.csr.ignored });
+        let detail = json!({ "by": a.enrolled_by, "serial": issued.serial, "ignored_extensions": a.csr.ignored });
         audit::append(&mut tx, &actor, now, "device.enrol", a.device_id.as_str(), &detail).await?;
         tx.commit().await?;
         self.pki.admit(&issued);
@@ -288,15 +341,22 @@ impl Devices {
 
     /// A good token with a request that is refused is an attack, a wrong device profile, or a device that was sent away and tries; all are for the
     /// books (E-4, E-1, A-34).
-    async fn note_refusal(&self, token: &TokenRow, attempt: &Attempt<'_>, refusal: &Error, now: Timestamp) -> Result<(), Error> {
+    async fn note_refusal(
+        &self,
+        (org, credential, label): (&str, &str, &str),
+        attempt: &Attempt<'_>,
+        refusal: &Error,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         if !(is_guess(refusal) || matches!(refusal, Error::NotActive(_))) || !self.guesses.open(attempt.address, now) {
             return Ok(());
         }
-        let org = token.org_id.parse().map_err(crate::db::Error::corrupt)?;
+        let org = org.parse().map_err(crate::db::Error::corrupt)?;
         let actor = Actor { org, who: Who::System, address: attempt.address.to_owned() };
         let mut tx = self.db.write().await?;
-        let detail = json!({ "token": token.label, "code": refusal.fault().code });
-        audit::append(&mut tx, &actor, now, "enrolment_token.refuse", &token.id, &detail).await?;
+        let detail = json!({ "token": label, "code": refusal.fault().code });
+        let action = if credential.starts_with(ClaimId::PREFIX) { "claim.refuse" } else { "enrolment_token.refuse" };
+        audit::append(&mut tx, &actor, now, action, credential, &detail).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -342,12 +402,42 @@ fn admission(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) -> Result<
     Ok(Admission {
         org: token.org_id.parse().map_err(crate::db::Error::corrupt)?,
         token: Some(token.id.parse().map_err(crate::db::Error::corrupt)?),
+        claim: None,
         label: token.label.clone(),
+        enrolled_by: format!("token {}", token.label),
         // What waited for a person replaces nobody, however exact its token is (E-6).
-        exact: token.mode != EnrolmentMode::Approval.as_str() && token.pattern.eq_ignore_ascii_case(device_id.as_str()),
+        replaces: if token.mode != EnrolmentMode::Approval.as_str() && token.pattern.eq_ignore_ascii_case(device_id.as_str()) {
+            Replaces::Itself
+        } else {
+            Replaces::Nobody
+        },
         tags: split_tags(&token.tags),
         device_id,
         device_type,
+        hardware: clean(&request.hardware),
+        attributes: request.attributes.clone(),
+        csr,
+        address: attempt.address.to_owned(),
+    })
+}
+
+/// What a claim lets in, if it does.
+fn by_bounds(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, over: Over<'_>) -> Result<Admission, Error> {
+    let request = attempt.request;
+    let (device_id, csr) = named(request, over)?;
+    if !claim.pattern.is_empty() && !covers(&claim.pattern, device_id.as_str()) {
+        return Err(Error::OutOfScope(device_id.to_string()));
+    }
+    Ok(Admission {
+        org: claim.org_id.parse().map_err(crate::db::Error::corrupt)?,
+        token: None,
+        claim: Some(id.clone()),
+        label: claim.label.clone(),
+        enrolled_by: format!("claim {}", claim.label),
+        replaces: Replaces::Nobody,
+        tags: split_tags(&claim.tags),
+        device_id,
+        device_type: if claim.device_type.is_empty() { clean(&request.device_type) } else { claim.device_type.clone() },
         hardware: clean(&request.hardware),
         attributes: request.attributes.clone(),
         csr,
@@ -365,19 +455,18 @@ fn covers(pattern: &str, id: &str) -> bool {
 /// otherwise anybody with a shared token could take over a device's name.
 async fn register(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<DeviceNo, Error> {
     let lower = a.device_id.as_str().to_lowercase();
-    let enrolled_by = a.enrolled_by();
     let known = row!(tx, (i64, String, String), store::BY_ID_HELD, a.org.as_str(), lower.as_str())?;
     let device = if let Some((device, device_id, state)) = known {
         let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
         match state {
             DeviceState::Suspended | DeviceState::Decommissioned => return Err(Error::NotActive(device_id)),
             // A recommissioned one has its name and history already, too.
-            DeviceState::Active | DeviceState::Preregistered if !a.exact || device_id != a.device_id.as_str() => {
-                return Err(Error::Exists(device_id));
-            }
+            DeviceState::Active if a.replaces != Replaces::Itself => return Err(Error::Exists(device_id)),
+            DeviceState::Preregistered if a.replaces == Replaces::Nobody => return Err(Error::Exists(device_id)),
+            DeviceState::Active | DeviceState::Preregistered if device_id != a.device_id.as_str() => return Err(Error::Exists(device_id)),
             DeviceState::Active | DeviceState::Preregistered | DeviceState::Pending => {}
         }
-        exec!(tx, store::REENROL, device, a.device_type.as_str(), a.hardware.as_str(), now.0, enrolled_by.as_str())?;
+        exec!(tx, store::REENROL, device, a.device_type.as_str(), a.hardware.as_str(), now.0, a.enrolled_by.as_str())?;
         device
     } else {
         let made = row!(
@@ -391,7 +480,7 @@ async fn register(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<DeviceNo
             a.hardware.as_str(),
             DeviceState::Active.as_str(),
             now.0,
-            enrolled_by.as_str()
+            a.enrolled_by.as_str()
         )?;
         // Nothing was inserted: a parallel attempt has just taken the name.
         made.ok_or_else(|| Error::Exists(a.device_id.to_string()))?.0

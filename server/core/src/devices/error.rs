@@ -21,6 +21,12 @@ pub enum Error {
     /// No usable enrolment token. Unknown, expired, revoked and used up get the same answer.
     #[error("enrolment token refused")]
     BadToken,
+    /// The claim is unknown, expired, disabled or used up.
+    #[error("claim refused")]
+    BadClaim,
+    /// The claim was used as often as it may be in a minute.
+    #[error("the claim is used too often")]
+    ClaimRate,
     /// Too many refused enrolments from this address.
     #[error("too many refused enrolments from this address")]
     TooMany,
@@ -75,6 +81,12 @@ pub enum Error {
     /// No such device or token in this organization.
     #[error("no such {0}")]
     NotFound(&'static str),
+    /// A batch that can't be read.
+    #[error(transparent)]
+    Batch(#[from] super::Broken),
+    /// The batch is done, cancelled, or still coming in.
+    #[error("the batch {0} is not worked on")]
+    BatchEnded(String),
     /// The database.
     #[error(transparent)]
     Db(#[from] crate::db::Error),
@@ -96,6 +108,15 @@ impl Error {
                 "bad_enrolment_token",
                 "The enrolment token is unknown, expired, revoked or used up. Ask an operator for a new one.",
             ),
+            Self::BadClaim => Fault::new(
+                K::Unauthenticated,
+                "bad_claim",
+                "The claim is expired, disabled or used up. Ask an operator for a new one.",
+            ),
+            Self::ClaimRate => {
+                Fault::new(K::TooMany, "claim_rate", "This claim was used as often as it may be in a minute. Try again in a minute.")
+                    .retry_after(60)
+            }
             Self::TooMany => {
                 Fault::new(K::TooMany, "too_many_attempts", "Too many refused enrolments from this address. Try again in a minute.")
                     .retry_after(60)
@@ -131,7 +152,7 @@ impl Error {
             Self::OutOfScope(id) => Fault::new(
                 K::Forbidden,
                 "identity_mismatch",
-                format!("The token does not allow the device id {id:?}. Ask an operator which ids it is for."),
+                format!("The token or claim does not allow the device id {id:?}. Ask an operator which ids it is for."),
             ),
             Self::Exists(id) => Fault::new(
                 K::Conflict,
@@ -155,10 +176,35 @@ impl Error {
             Self::Selector(e) => {
                 Fault::new(K::Invalid, "bad_selector", format!("{} at position {}. {}", e.message, e.position + 1, e.hint)).at("q")
             }
+            Self::Batch(e) => {
+                use super::Broken as B;
+                let (kind, code) = match e {
+                    B::TooMuch | B::TooMany => (K::TooLarge, "batch_too_large"),
+                    B::Bomb => (K::TooLarge, "batch_bomb"),
+                    B::Malformed(_) | B::Cut | B::Stopped => (K::Invalid, "batch_malformed"),
+                };
+                let text = match e {
+                    B::Malformed(text) => (*text).to_owned(),
+                    B::TooMuch | B::TooMany => format!("{} Split it: at most 64 MiB unpacked and 10,000 lines.", sentence(e)),
+                    B::Bomb => format!("{} Send the files unpacked, as CSV, JSON lines or tar.", sentence(e)),
+                    B::Cut | B::Stopped => format!("{} Nothing of it was taken: send it again.", sentence(e)),
+                };
+                Fault::new(kind, code, text)
+            }
+            Self::BatchEnded(label) => {
+                Fault::new(K::Conflict, "batch_ended", format!("The batch {label} has ended, or is still coming in: there is nothing to stop."))
+            }
             Self::NotFound(what) => Fault::new(K::NotFound, "not_found", format!("There is no such {what}.")),
             Self::Db(e) => e.fault(),
         }
     }
+}
+
+/// An error's own words as a sentence.
+fn sentence(e: &super::Broken) -> String {
+    let text = e.to_string();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
 }
 
 /// What a person can do from this state instead.

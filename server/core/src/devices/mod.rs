@@ -3,6 +3,8 @@
 //! Owns the device's row, tags, attributes, presence, enrolment tokens and the selector language. Refuses to know certificates' insides (the
 //! `pki` room signs), samples, and how an update goes.
 
+pub(crate) mod batches;
+pub(crate) mod claims;
 mod enrolment;
 mod error;
 mod filter;
@@ -21,6 +23,7 @@ mod suspicion;
 mod tests;
 mod tokens;
 
+pub use batches::{Broken, NewBatch};
 pub use enrolment::{Attempt, EnrolmentUrls, Over};
 pub use error::{Error, PENDING};
 pub use presence::Connected;
@@ -44,6 +47,7 @@ pub struct Devices {
     facets: listing::FacetCache,
     guesses: Throttle,
     asks: Throttle,
+    batches_due: tokio::sync::Notify,
 }
 
 impl Devices {
@@ -54,6 +58,6 @@ impl Devices {
         let guesses = Throttle::new(10, 60_000);
         // As many new requests to join a minute come from one address (E-6).
         let asks = Throttle::new(10, 60_000);
-        Self { db, clock, entropy, bus, pki, urls, presence, facets: listing::FacetCache::default(), guesses, asks }
+        Self { db, clock, entropy, bus, pki, urls, presence, facets: listing::FacetCache::default(), guesses, asks, batches_due: tokio::sync::Notify::new() }
     }
 }

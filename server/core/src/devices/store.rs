@@ -12,13 +12,17 @@ pub(super) const TOKEN_INSERT: Sql = Sql::same(
 );
 pub(super) const TOKEN: Sql = Sql::same(
     "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at,
-            source, mode, spki_sha256, csr_sha256
+            source, mode, spki_sha256, csr_sha256, CAST(0 AS BIGINT) AS connected
      FROM enrolment_tokens WHERE id = $1",
 );
+/// With how many devices have used a certificate that the token gave.
 pub(super) const TOKENS: Sql = Sql::same(
     "SELECT id, org_id, label, pattern, device_type, tags, max_uses, uses, secret_hash, created_at, created_by, expires_at, revoked_at, last_used_at,
-            source, mode, spki_sha256, csr_sha256
-     FROM enrolment_tokens WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 200",
+            source, mode, spki_sha256, csr_sha256,
+            (SELECT COUNT(DISTINCT c.device) FROM certificates c WHERE c.first_used_at IS NOT NULL AND c.id IN (
+                SELECT e.certificate_id FROM enrolments e WHERE e.token_id = t.id
+                UNION ALL SELECT r.certificate_id FROM enrolment_requests r WHERE r.org_id = t.org_id AND r.token_id = t.id)) AS connected
+     FROM enrolment_tokens t WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 200",
 );
 pub(super) const TOKEN_REVOKE: Sql =
     Sql::same("UPDATE enrolment_tokens SET revoked_at = $3 WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL");

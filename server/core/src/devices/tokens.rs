@@ -37,6 +37,7 @@ pub(super) struct TokenRow {
     pub(super) mode: String,
     pub(super) spki_sha256: String,
     pub(super) csr_sha256: String,
+    connected: i64,
 }
 
 impl TokenRow {
@@ -58,6 +59,7 @@ impl TokenRow {
             mode: self.mode.parse().map_err(crate::db::Error::corrupt)?,
             spki_sha256: self.spki_sha256,
             csr_sha256: self.csr_sha256,
+            connected: self.connected,
         })
     }
 }
@@ -168,6 +170,7 @@ impl Devices {
             mode: new.mode,
             spki_sha256,
             csr_sha256,
+            connected: 0,
         };
         Ok(CreatedEnrolmentToken { command: self.enrolment_line(&token, &secret), token, secret })
     }
@@ -200,9 +203,13 @@ impl Devices {
             enrol_url: self.urls.enrol.clone(),
             root_fingerprint: self.pki.root_fingerprint(),
             requests: self.enrolment_requests(actor).await?,
+            batches: self.batches(actor).await?,
+            claims: self.claims(actor).await?,
+            batch: None,
             settings: EnrolmentSettings { open: self.askable(&actor.org, self.clock.now()).await?.0 },
             may_approve: allowed(actor, Act::ApproveDevices),
             may_open: allowed(actor, Act::OpenEnrolment),
+            may_claim: allowed(actor, Act::Claims),
             may_edit: allowed(actor, Act::Enrol),
             at: self.clock.now(),
         })

@@ -105,10 +105,11 @@ impl SigningKey for GuardedKey {
 /// What an authority of this kind may sign.
 const fn issues(kind: Kind) -> &'static [Kind] {
     match kind {
-        Kind::Root => &[Kind::Cross, Kind::DeviceAuthority, Kind::ServerAuthority],
+        Kind::Root => &[Kind::Cross, Kind::DeviceAuthority, Kind::ServerAuthority, Kind::ClaimAuthority],
         Kind::DeviceAuthority => &[Kind::Device, Kind::OcspSigner],
         Kind::ServerAuthority => &[Kind::Server, Kind::OcspSigner],
-        Kind::Cross | Kind::Server | Kind::Device | Kind::OcspSigner => &[],
+        Kind::ClaimAuthority => &[Kind::Claim, Kind::OcspSigner],
+        Kind::Cross | Kind::Server | Kind::Device | Kind::Claim | Kind::OcspSigner => &[],
     }
 }
 
@@ -401,6 +402,7 @@ impl Forge<'_> {
             "root" => Kind::Root,
             "device" => Kind::DeviceAuthority,
             "server" => Kind::ServerAuthority,
+            "claim" => Kind::ClaimAuthority,
             other => return Err(crate::db::Error::corrupt(format!("authority kind {other:?}")).into()),
         };
         let der = CertificateDer::from(r.der);

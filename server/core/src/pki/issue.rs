@@ -15,7 +15,7 @@ use crate::{
 };
 use rcgen::{PublicKeyData, SubjectPublicKeyInfo};
 use serde_json::json;
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use wire::{
     Timestamp,
     enrolment::Enrolled,
@@ -86,6 +86,8 @@ pub(super) struct Order<'a> {
     pub enrolled_by: &'a str,
     pub replaces: Option<&'a CertificateId>,
     pub trust_seq: i64,
+    /// An end before that of its kind.
+    pub until: Option<Timestamp>,
 }
 
 /// A signed leaf.
@@ -139,6 +141,7 @@ impl Pki {
             enrolled_by: new.enrolled_by,
             replaces: new.replaces,
             trust_seq,
+            until: None,
         };
         let leaf = self.issue(tx, issuer, &key, &order).await?;
         Ok(Issued {
@@ -181,6 +184,7 @@ impl Pki {
             enrolled_by: purpose,
             replaces: None,
             trust_seq: store::next_trust(&mut tx).await?,
+            until: None,
         };
         let leaf = self.issue(&mut tx, issuer, key, &order).await?;
         tx.commit().await?;
@@ -198,7 +202,7 @@ impl Pki {
         order: &Order<'_>,
     ) -> Result<Leaf, Error> {
         let now = self.clock.now();
-        let validity = profile::validity(order.kind, now, Some(issuer.not_after)).ok_or(Error::AuthorityExpiring)?;
+        let validity = profile::validity(order.kind, now, Some(order.until.map_or(issuer.not_after, |end| end.min(issuer.not_after)))).ok_or(Error::AuthorityExpiring)?;
         let id: CertificateId = self.entropy.id(now);
         let spki_sha256 = sha256(&key.subject_public_key_info());
         let reservation = store::Reservation {
@@ -288,4 +292,43 @@ impl Pki {
             device_id,
         })
     }
+
+    /// A device's certificate as files tell of it.
+    pub(crate) async fn leaf(&self, on: &mut impl Conn, org: &OrgId, id: &CertificateId) -> Result<LeafFile, Error> {
+        let record = store::issued(on, id, org).await?.ok_or(Error::NotFound)?;
+        Ok(LeafFile {
+            pem: crate::pem::encode("CERTIFICATE", &record.der),
+            serial: hex::encode(&record.serial),
+            fingerprint: hex::encode(sha256(&record.der)),
+            not_after: Timestamp(record.not_after),
+            issuer: record.issuer_id.parse().map_err(crate::db::Error::corrupt)?,
+        })
+    }
+
+    /// The authorities above these issuers and themselves, without the root, PEM; each once.
+    pub(crate) fn chains(&self, issuers: &BTreeSet<AuthorityId>) -> String {
+        let all = self.authorities.load();
+        let mut seen = BTreeSet::new();
+        let mut pem = String::new();
+        for authority in issuers.iter().flat_map(|id| authorities::up(&all, id)) {
+            if authority.kind != Kind::Root && seen.insert(&authority.id) {
+                pem.push_str(&crate::pem::encode("CERTIFICATE", &authority.der));
+            }
+        }
+        pem
+    }
+}
+
+/// A device's certificate with what manifests say of it.
+pub(crate) struct LeafFile {
+    /// PEM.
+    pub pem: String,
+    /// Serial number in hex.
+    pub serial: String,
+    /// SHA-256 of the DER in hex.
+    pub fingerprint: String,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// Who issued it.
+    pub issuer: AuthorityId,
 }

@@ -6,6 +6,7 @@
 
 mod authorities;
 mod bundle;
+mod claims;
 mod crl;
 pub mod csr;
 mod decode;
@@ -41,6 +42,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use claims::{ClaimLeaf, NewClaimLeaf};
 pub use crl::PublishedCrl;
 pub use csr::Csr;
 pub use error::Error;
@@ -52,7 +54,7 @@ pub(crate) use recovery::Proven;
 pub use responder::OcspAnswer;
 pub use suspicion::{Sign, Suspicion, apart};
 pub use token::TokenSettings;
-pub use trust::{Anchors, DevicePeer, Fingerprint, Refusal, TrustHandle};
+pub use trust::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal, TrustHandle};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use arc_swap::{ArcSwap, ArcSwapOption};

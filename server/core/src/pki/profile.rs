@@ -7,7 +7,10 @@ use rcgen::{
     KeyUsagePurpose, SanType, SerialNumber,
 };
 use std::net::IpAddr;
-use wire::{Timestamp, ids::DeviceId};
+use wire::{
+    Timestamp,
+    ids::{ClaimId, DeviceId},
+};
 
 /// Stored with every certificate; raised when this file changes what it makes (P-12).
 pub const VERSION: i64 = 1;
@@ -31,6 +34,10 @@ pub enum Kind {
     DeviceAuthority,
     /// Signs the listeners' leaves; never an anchor for clients (P-8).
     ServerAuthority,
+    /// Signs claims; an anchor of the enrol listener alone (E-9).
+    ClaimAuthority,
+    /// A shared certificate by which devices ask for their own (E-9).
+    Claim,
     /// A listener.
     Server,
     /// A device.
@@ -51,6 +58,7 @@ impl Kind {
             // An authority is named after what it issues; certificates and authorities are different tables.
             Self::DeviceAuthority | Self::Device => "device",
             Self::ServerAuthority | Self::Server => "server",
+            Self::ClaimAuthority | Self::Claim => "claim",
             Self::OcspSigner => "ocsp",
         }
     }
@@ -59,15 +67,16 @@ impl Kind {
     pub const fn life(self) -> i64 {
         match self {
             Self::Root | Self::Cross => 20 * 365 * DAY + 5 * DAY,
-            Self::DeviceAuthority | Self::ServerAuthority => 5 * 365 * DAY + DAY,
+            Self::DeviceAuthority | Self::ServerAuthority | Self::ClaimAuthority => 5 * 365 * DAY + DAY,
             Self::Server | Self::Device => 90 * DAY,
+            Self::Claim => 365 * DAY,
             Self::OcspSigner => 7 * DAY,
         }
     }
 
     /// Whether certificates of this kind sign others.
     pub const fn is_authority(self) -> bool {
-        matches!(self, Self::Root | Self::Cross | Self::DeviceAuthority | Self::ServerAuthority)
+        matches!(self, Self::Root | Self::Cross | Self::DeviceAuthority | Self::ServerAuthority | Self::ClaimAuthority)
     }
 
     /// The extended key usages: what the certificate is good for (P-8).
@@ -75,10 +84,11 @@ impl Kind {
         use ExtendedKeyUsagePurpose::{ClientAuth, OcspSigning, ServerAuth};
         match self {
             Self::Root | Self::Cross => vec![],
-            Self::DeviceAuthority => vec![ClientAuth, OcspSigning],
+            // Of a claim: TLS needs clientAuth, and what it is good for says the usage of its own beside it, in [`parameters`].
+            Self::DeviceAuthority | Self::ClaimAuthority => vec![ClientAuth, OcspSigning],
             Self::ServerAuthority => vec![ServerAuth, OcspSigning],
             Self::Server => vec![ServerAuth],
-            Self::Device => vec![ClientAuth],
+            Self::Device | Self::Claim => vec![ClientAuth],
             Self::OcspSigner => vec![OcspSigning],
         }
     }
@@ -134,6 +144,7 @@ impl Subject {
             Kind::Root | Kind::Cross => "Root",
             Kind::DeviceAuthority | Kind::Device => "Device",
             Kind::ServerAuthority | Kind::Server => "Server",
+            Kind::ClaimAuthority | Kind::Claim => "Claim",
             Kind::OcspSigner => "OCSP",
         };
         let common_name = format!("Fleetward {what} CA {generation}");
@@ -148,6 +159,11 @@ impl Subject {
             common_name: device_id.as_str().to_owned(),
             alternatives: vec![SanType::URI(uri.as_str().try_into()?)],
         })
+    }
+
+    /// A claim: its own id and nothing of a device.
+    pub fn claim(organization: &str, id: &ClaimId) -> Self {
+        Self { organization: organization.to_owned(), common_name: id.to_string(), alternatives: vec![] }
     }
 
     /// The OCSP responder of the authority with this common name.
@@ -221,16 +237,17 @@ pub fn parameters(
     params.subject_alt_names.clone_from(&subject.alternatives);
     params.is_ca = match kind {
         Kind::Root | Kind::Cross => IsCa::Ca(BasicConstraints::Unconstrained),
-        Kind::DeviceAuthority | Kind::ServerAuthority => IsCa::Ca(BasicConstraints::Constrained(0)),
+        Kind::DeviceAuthority | Kind::ServerAuthority | Kind::ClaimAuthority => IsCa::Ca(BasicConstraints::Constrained(0)),
         // `NoCa` would emit neither basicConstraints nor the key identifier (P-5).
-        Kind::Server | Kind::Device | Kind::OcspSigner => IsCa::ExplicitNoCa,
+        Kind::Server | Kind::Device | Kind::Claim | Kind::OcspSigner => IsCa::ExplicitNoCa,
     };
     params.key_usages = if kind.is_authority() {
         vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign]
     } else {
         vec![KeyUsagePurpose::DigitalSignature]
     };
-    params.extended_key_usages = kind.usages();
+    // The builder takes no arcs of 128 bits, so a claim's usages are written by hand.
+    params.extended_key_usages = if kind == Kind::Claim { vec![] } else { kind.usages() };
     params.use_authority_key_identifier_extension = kind != Kind::Root;
     if kind == Kind::OcspSigner {
         params.custom_extensions = vec![CustomExtension::from_oid_content(NO_CHECK, der::encode(0x05, &[]))];
@@ -238,7 +255,21 @@ pub fn parameters(
         params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![at.crl()] }];
         params.custom_extensions = vec![authority_information(kind, at)];
     }
+    if kind == Kind::Claim {
+        params.custom_extensions.push(claim_usages());
+    }
     Ok(params)
+}
+
+/// What a claim is good for: the arc under `2.25` of a UUID of our own (ITU-T X.667), content octets.
+pub const CLAIM_USAGE: &[u8] =
+    &[0x69, 0x81, 0xde, 0xbc, 0x8e, 0xd4, 0xd1, 0xa4, 0xba, 0xb8, 0x97, 0x9c, 0xaf, 0x8a, 0xef, 0xd4, 0xfc, 0xc2, 0xc3, 0x66];
+
+/// `ExtKeyUsageSyntax` (RFC 5280 §4.2.1.12) of a claim: id-kp-clientAuth and its own.
+fn claim_usages() -> CustomExtension {
+    const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
+    let usages = [der::encode(0x06, CLIENT_AUTH), der::encode(0x06, CLAIM_USAGE)].concat();
+    CustomExtension::from_oid_content(&[2, 5, 29, 37], der::encode(0x30, &usages))
 }
 
 /// `AuthorityInfoAccess` (RFC 5280 §4.2.2.1), which the builder does not know. The root has no OCSP responder.

@@ -3,7 +3,7 @@
 
 use super::{
     der,
-    profile::{BACKDATE, Kind, NO_CHECK},
+    profile::{BACKDATE, CLAIM_USAGE, Kind, NO_CHECK},
 };
 use wire::Timestamp;
 use x509_parser::{
@@ -40,6 +40,10 @@ pub fn kind(tbs: &[u8]) -> Result<Kind, Foreign> {
     let constraints = constraints.ok_or(Foreign("basicConstraints"))?.value;
     let usage = tbs.key_usage().map_err(|_| Foreign("keyUsage"))?.filter(|e| e.critical).ok_or(Foreign("keyUsage"))?.value;
     let purposes = tbs.extended_key_usage().map_err(|_| Foreign("extKeyUsage"))?.map(|e| e.value);
+    let claims = purposes.is_some_and(|p| {
+        let more = p.any || p.server_auth || p.code_signing || p.email_protection || p.time_stamping || p.ocsp_signing;
+        p.client_auth && !more && matches!(p.other.as_slice(), [own] if own.as_bytes() == CLAIM_USAGE)
+    });
     let purposes = purposes.map_or((false, false, false), |p| {
         // Anything beyond the three purposes of the profile is none of ours.
         let other = p.any || p.code_signing || p.email_protection || p.time_stamping || !p.other.is_empty();
@@ -51,9 +55,12 @@ pub fn kind(tbs: &[u8]) -> Result<Kind, Foreign> {
     let kind = match (constraints.ca, constraints.path_len_constraint, usage.flags, purposes, sans) {
         (true, None, CERTIFIES, (false, false, false), []) if tbs.issuer.as_raw() == tbs.subject.as_raw() => Kind::Root,
         (true, None, CERTIFIES, (false, false, false), []) => Kind::Cross,
+        // What the issuing authorities of devices and of claims sign differs, not what they are; the common name tells them apart.
+        (true, Some(0), CERTIFIES, (true, false, true), []) if named(&tbs, "Claim") => Kind::ClaimAuthority,
         (true, Some(0), CERTIFIES, (true, false, true), []) => Kind::DeviceAuthority,
         (true, Some(0), CERTIFIES, (false, true, true), []) => Kind::ServerAuthority,
         (false, None, SIGNS, (true, false, false), [GeneralName::URI(_)]) => Kind::Device,
+        (false, None, SIGNS, (false, false, false), []) if claims => Kind::Claim,
         (false, None, SIGNS, (false, false, true), []) => Kind::OcspSigner,
         (false, None, SIGNS, (false, true, false), [_, ..])
             if sans.iter().all(|n| matches!(n, GeneralName::DNSName(_) | GeneralName::IPAddress(_))) =>
@@ -86,6 +93,12 @@ pub fn kind(tbs: &[u8]) -> Result<Kind, Foreign> {
         return Err(Foreign("extensions"));
     }
     Ok(kind)
+}
+
+/// Whether our authority's name says so.
+fn named(tbs: &TbsCertificate<'_>, what: &str) -> bool {
+    let begins = format!("Fleetward {what} CA ");
+    tbs.subject.iter_common_name().any(|cn| cn.as_str().is_ok_and(|cn| cn.starts_with(&begins)))
 }
 
 /// Whether a to-be-signed message is a certificate revocation list (RFC 5280 §5.1.2) of the issuer with this name and key identifier: version 2,

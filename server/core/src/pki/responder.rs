@@ -132,5 +132,5 @@ impl Pki {
 
 /// Issuing authorities that are trusted. The root's few certificates are in its list.
 fn answers_for(authority: &Authority) -> bool {
-    matches!(authority.kind, Kind::DeviceAuthority | Kind::ServerAuthority) && authority.trusted()
+    matches!(authority.kind, Kind::DeviceAuthority | Kind::ServerAuthority | Kind::ClaimAuthority) && authority.trusted()
 }

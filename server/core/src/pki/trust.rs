@@ -28,7 +28,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 use wire::{
     Timestamp,
-    ids::{AuthorityId, CertificateId, DeviceId, OrgId},
+    ids::{AuthorityId, CertificateId, ClaimId, DeviceId, OrgId},
     states::{AuthorityState, CertificateState, DeviceState},
 };
 
@@ -96,6 +96,23 @@ pub enum Refusal {
     Stale,
 }
 
+/// Whoever holds a claim's certificate and key (pki.md E-9). Made by [`TrustHandle::claim`] only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimant {
+    /// The claim's organization.
+    pub org: OrgId,
+    /// The claim.
+    pub claim: ClaimId,
+}
+
+#[derive(Debug, Clone)]
+struct Claim {
+    who: Claimant,
+    issuer: AuthorityId,
+    disabled: bool,
+    expires_at: Timestamp,
+}
+
 #[derive(Debug)]
 struct Leaf {
     peer: DevicePeer,
@@ -117,6 +134,8 @@ pub struct Anchors {
     pub version: u64,
     /// Device authorities that are trusted now, DER.
     pub certificates: Vec<CertificateDer<'static>>,
+    /// Authorities of claims, DER: anchors of the enrol listener alone (E-9, A-9).
+    pub claims: Vec<CertificateDer<'static>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +152,7 @@ struct Shared {
     anchors: ArcSwap<Anchors>,
     issuers: RwLock<HashMap<AuthorityId, Issuer>>,
     leaves: RwLock<HashMap<Fingerprint, Arc<Leaf>>>,
+    claims: RwLock<HashMap<Fingerprint, Claim>>,
     seq: tokio::sync::Mutex<i64>,
     heard: RwLock<Instant>,
     followed: AtomicBool,
@@ -170,6 +190,7 @@ impl TrustHandle {
             anchors: ArcSwap::default(),
             issuers: RwLock::default(),
             leaves: RwLock::default(),
+            claims: RwLock::default(),
             seq: tokio::sync::Mutex::new(0),
             heard: RwLock::new(Instant::now()),
             followed: AtomicBool::new(false),
@@ -192,6 +213,21 @@ impl TrustHandle {
             return Err(Refusal::Names);
         }
         Ok(leaf.peer.clone())
+    }
+
+    /// Whether a certificate is a claim's, and if so whether it may be used now. Asked on the enrol listener only; elsewhere a claim's chain ends
+    /// nowhere. Whether it has uses left is asked when it is used.
+    pub fn claim(&self, leaf_der: &[u8]) -> Option<Result<Claimant, Refusal>> {
+        let claim = self.0.claims.read().get(&sha256(leaf_der)).cloned()?;
+        let now = self.0.clock.now();
+        let issuer = self.0.issuers.read().get(&claim.issuer).copied();
+        Some(match issuer {
+            _ if claim.disabled => Err(Refusal::Revoked),
+            None | Some(Issuer { trusted: false, .. }) => Err(Refusal::Authority),
+            Some(issuer) if now > claim.expires_at || now > issuer.not_after => Err(Refusal::Expired),
+            Some(_) if self.is_stale() => Err(Refusal::Stale),
+            Some(_) => Ok(claim.who),
+        })
     }
 
     /// The same for a certificate that has been checked before: what a live connection asks when trust has changed.
@@ -297,10 +333,11 @@ impl TrustHandle {
         if now < leaf.not_before || now < issuer.not_before {
             return Err(Refusal::NotYetValid);
         }
-        if self.0.followed.load(Ordering::Relaxed) && self.0.heard.read().elapsed() > STALE {
-            return Err(Refusal::Stale);
-        }
-        Ok(())
+        if self.is_stale() { Err(Refusal::Stale) } else { Ok(()) }
+    }
+
+    fn is_stale(&self) -> bool {
+        self.0.followed.load(Ordering::Relaxed) && self.0.heard.read().elapsed() > STALE
     }
 
     fn unknown_leaf(&self, der: &[u8]) -> Refusal {
@@ -336,7 +373,8 @@ impl TrustHandle {
 
     /// Takes over the authorities.
     pub(super) fn set_authorities(&self, all: &Authorities) {
-        let devices = || all.iter().filter(|a| a.kind == Kind::DeviceAuthority);
+        let of = |kind| all.iter().filter(move |a| a.kind == kind);
+        let trusted = |kind| of(kind).filter(|a| a.trusted()).map(|a| a.der.clone()).collect::<Vec<_>>();
         let issuer = |a: &Arc<Authority>| {
             let said = Issuer {
                 trusted: a.trusted(),
@@ -346,11 +384,11 @@ impl TrustHandle {
             };
             (a.id.clone(), said)
         };
-        *self.0.issuers.write() = devices().map(issuer).collect();
-        let certificates: Vec<_> = devices().filter(|a| a.trusted()).map(|a| a.der.clone()).collect();
+        *self.0.issuers.write() = of(Kind::DeviceAuthority).chain(of(Kind::ClaimAuthority)).map(issuer).collect();
+        let (certificates, claims) = (trusted(Kind::DeviceAuthority), trusted(Kind::ClaimAuthority));
         let before = self.0.anchors.load();
-        if before.certificates != certificates {
-            self.0.anchors.store(Arc::new(Anchors { version: before.version + 1, certificates }));
+        if before.certificates != certificates || before.claims != claims {
+            self.0.anchors.store(Arc::new(Anchors { version: before.version + 1, certificates, claims }));
             self.changed();
         }
     }
@@ -363,7 +401,12 @@ impl TrustHandle {
         let latest = store::trust_seq(&mut on).await?;
         if latest > *seq {
             let records = store::leaves(&mut on, *seq, self.0.clock.now().plus(-profile::BACKDATE)).await?;
+            let claims = store::claims(&mut on, *seq).await?;
             drop(on);
+            for record in claims {
+                let (fingerprint, claim) = claim(record)?;
+                self.0.claims.write().insert(fingerprint, claim);
+            }
             let changed = records.into_iter().map(|r| leaf(r, trust_domain)).collect::<Result<Vec<_>, Error>>()?;
             let mut tighter = false;
             let mut leaves = self.0.leaves.write();
@@ -395,11 +438,22 @@ impl TrustHandle {
     pub(super) fn forget_ended(&self) {
         let limit = self.0.clock.now().plus(-profile::BACKDATE);
         self.0.leaves.write().retain(|_, leaf| leaf.ends > limit);
+        self.0.claims.write().retain(|_, claim| claim.expires_at > limit);
     }
 
     fn changed(&self) {
         self.0.changes.send_modify(|n| *n = n.wrapping_add(1));
     }
+}
+
+fn claim(r: store::ClaimRecord) -> Result<(Fingerprint, Claim), Error> {
+    let fingerprint = r.fingerprint.try_into().map_err(|_| crate::db::Error::corrupt("fingerprint"))?;
+    let who = Claimant {
+        org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,
+        claim: r.id.parse().map_err(crate::db::Error::corrupt)?,
+    };
+    let issuer = r.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
+    Ok((fingerprint, Claim { who, issuer, disabled: r.disabled_at.is_some(), expires_at: Timestamp(r.expires_at) }))
 }
 
 fn leaf(r: store::LeafRecord, trust_domain: &str) -> Result<Leaf, Error> {

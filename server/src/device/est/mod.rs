@@ -15,7 +15,7 @@ use axum::{
 use fleet::{
     access::{Actor, Who},
     devices::{Attempt, Over},
-    pki::{DevicePeer, est},
+    pki::{Claimant, DevicePeer, est},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use wire::{Fault, FaultKind, enrolment::EnrolRequest, ids::OrgId};
@@ -76,11 +76,12 @@ fn only(method: &Method, request: &Request) -> Result<(), Refusal> {
 
 async fn enrol(devices: &Devices, org: &OrgId, labelled: bool, request: Request) -> Result<Answer, Refusal> {
     let (parts, csr) = asked(request).await?;
+    let claim = parts.extensions.get::<Arc<Claimant>>().map(|c| &c.claim);
     let secret = credential::secret(&parts.headers).unwrap_or_default();
     let (device_id, device_type, hardware) = (None, String::new(), String::new());
     let request = EnrolRequest { csr, device_id, device_type, hardware, attributes: BTreeMap::new() };
     let attempt = Attempt { secret: &secret, request: &request, address: &address(&parts.extensions) };
-    let over = Over { org: labelled.then_some(org), channel: channel(&parts), open: Some(org) };
+    let over = Over { org: labelled.then_some(org), channel: channel(&parts), claim, open: Some(org) };
     let enrolled = devices.fleet.devices().enrol_over(attempt, over).await?;
     Answer::certificate(&enrolled.certificate)
 }

@@ -1,35 +1,149 @@
-//! The console's upload form for browsers without JavaScript: all files of a release in one `multipart/form-data` request (RFC 7578), streamed
-//! to the store one after the other.
+//! The console's forms whose files go one way or the other, and which work without JavaScript: all files of a release, or a batch of CSRs, in one
+//! `multipart/form-data` request (RFC 7578), streamed to the store as they come; and a new claim, whose answer is a file.
 
 use super::{Answer, Problem};
 use crate::http::guard::Caller;
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Multipart, State, multipart::Field},
+    extract::{DefaultBodyLimit, Form, Multipart, State, multipart::Field, rejection::FormRejection},
+    http::header,
     response::{IntoResponse as _, Redirect, Response},
     routing::post,
 };
-use fleet::{Fleet, access::Actor};
+use bytes::Bytes;
+use fleet::{Fleet, access::Actor, devices::NewBatch};
 use futures::{SinkExt as _, channel::mpsc};
+use serde::Deserialize;
 use std::io;
 use wire::{
     FaultKind,
-    ids::ReleaseId,
+    enrolment::NewClaim,
+    ids::{EnrolmentBatchId, ReleaseId},
     releases::{NewRelease, Upload},
 };
 
-/// `POST /releases/upload`, to be merged inside the guard, which asks for the same origin.
+/// Most bytes of a form's word.
+const MOST_OF_WORD: usize = 4096;
+
+/// `POST /releases/upload`, `POST /enrolment/batches` and `POST /enrolment/claims`, to be merged inside the guard, which asks for the same origin.
 pub fn form(fleet: Fleet) -> Router {
-    Router::new().route("/releases/upload", post(upload)).layer(DefaultBodyLimit::disable()).with_state(fleet)
+    Router::new().route("/releases/upload", post(upload)).route("/enrolment/batches", post(batch)).layer(DefaultBodyLimit::disable()).with_state(fleet.clone()).merge(
+        Router::new().route("/enrolment/claims", post(claim)).with_state(fleet),
+    )
+}
+
+#[derive(Deserialize)]
+struct ClaimForm {
+    label: String,
+    #[serde(default)]
+    pattern: String,
+    #[serde(default)]
+    device_type: String,
+    #[serde(default)]
+    tags: String,
+    #[serde(default)]
+    trusted_user: bool,
+    #[serde(default)]
+    max_uses: String,
+    #[serde(default)]
+    hours: String,
+    #[serde(default)]
+    per_minute: String,
+}
+
+/// Makes a claim; the answer is the file with its certificate and its key, which is kept nowhere else.
+async fn claim(State(fleet): State<Fleet>, Caller(actor): Caller, form: Result<Form<ClaimForm>, FormRejection>) -> Response {
+    let made = async {
+        let Form(form) = form.map_err(|_| Problem::new(FaultKind::Invalid, "bad_form", "The form can't be read."))?;
+        let number = |text: &str, or| if text.is_empty() { or } else { text.trim().parse().unwrap_or(0) };
+        let new = NewClaim {
+            max_uses: number(&form.max_uses, 1),
+            hours: number(&form.hours, 1),
+            per_minute: number(&form.per_minute, 60),
+            tags: form.tags.split([' ', ',']).filter(|t| !t.is_empty()).map(str::to_owned).collect(),
+            label: form.label,
+            pattern: form.pattern,
+            device_type: form.device_type,
+            trusted_user: form.trusted_user,
+            csr: String::new(),
+        };
+        Ok::<_, Problem>(fleet.devices().create_claim(&actor, new).await?)
+    };
+    match made.await {
+        Ok(made) => {
+            let saved = format!("attachment; filename=\"{}.pem\"", made.claim.id);
+            let headers = [
+                (header::CONTENT_TYPE, "application/x-pem-file".to_owned()),
+                (header::CONTENT_DISPOSITION, saved),
+                (header::CACHE_CONTROL, "no-store".to_owned()),
+            ];
+            (headers, format!("{}{}", made.certificate, made.key)).into_response()
+        }
+        Err(problem) => told(problem),
+    }
 }
 
 async fn upload(State(fleet): State<Fleet>, Caller(actor): Caller, files: Multipart) -> Response {
     match receive(&fleet, &actor, files).await {
         Ok(release) => Redirect::to(&format!("/firmware/{release}")).into_response(),
-        // For a person, who sees this instead of a page.
-        Err(Problem(fault)) => {
-            let text = format!("{}\n\nGo back and try again.\n", fault.message);
-            (crate::http::fault::status(fault.kind), text).into_response()
+        Err(problem) => told(problem),
+    }
+}
+
+/// For a person, who sees this instead of a page.
+fn told(Problem(fault): Problem) -> Response {
+    let text = format!("{}\n\nGo back and try again.\n", fault.message);
+    (crate::http::fault::status(fault.kind), text).into_response()
+}
+
+async fn batch(State(fleet): State<Fleet>, Caller(actor): Caller, form: Multipart) -> Response {
+    match receive_batch(&fleet, &actor, form).await {
+        Ok(batch) => Redirect::to(&format!("/enrolment?tab=factory&batch={batch}")).into_response(),
+        Err(problem) => told(problem),
+    }
+}
+
+/// The words first, the file last: that is the order of the form, and of what a browser sends.
+async fn receive_batch(fleet: &Fleet, actor: &Actor, mut form: Multipart) -> Answer<EnrolmentBatchId> {
+    let broken = |_| Problem::new(FaultKind::Invalid, "bad_form", "The form was cut off or can't be read.");
+    let mut new = NewBatch::default();
+    while let Some(mut field) = form.next_field().await.map_err(broken)? {
+        if field.file_name().is_some() {
+            let (pieces, body) = mpsc::channel(4);
+            let (taken, ()) = tokio::join!(fleet.devices().receive_batch(actor, new, body), feed(&mut field, pieces));
+            return Ok(taken?.id);
+        }
+        let name = field.name().unwrap_or_default().to_owned();
+        let mut value = Vec::new();
+        while let Some(piece) = field.chunk().await.map_err(broken)? {
+            value.extend_from_slice(&piece);
+            if value.len() > MOST_OF_WORD {
+                return Err(Problem::new(FaultKind::TooLarge, "bad_form", "A word of the form is too long."));
+            }
+        }
+        let value = String::from_utf8_lossy(&value).into_owned();
+        match name.as_str() {
+            "label" => new.label = value,
+            "device_type" => new.device_type = value,
+            "tags" => new.tags = value.split([' ', ',']).filter(|t| !t.is_empty()).map(str::to_owned).collect(),
+            _ => {}
+        }
+    }
+    Err(Problem::new(FaultKind::Invalid, "no_file", "Choose a file with CSRs: CSV, JSON lines, zip or tar."))
+}
+
+/// Hands a file's pieces on until it ends or nobody takes them.
+async fn feed(file: &mut Field<'_>, mut pieces: mpsc::Sender<io::Result<Bytes>>) {
+    loop {
+        let piece = match file.chunk().await {
+            Ok(None) => break,
+            Ok(Some(bytes)) => Ok(bytes),
+            Err(e) => Err(io::Error::other(e)),
+        };
+        let last = piece.is_err();
+        // When the core has ended early it says why itself.
+        if pieces.send(piece).await.is_err() || last {
+            break;
         }
     }
 }
@@ -49,21 +163,7 @@ async fn receive(fleet: &Fleet, actor: &Actor, mut files: Multipart) -> Answer<R
 /// The field is read here and written in the core's own task, with a few pieces between them.
 async fn store(fleet: &Fleet, actor: &Actor, mut file: Field<'_>) -> Answer<Upload> {
     let name = file.file_name().unwrap_or_default().to_owned();
-    let (mut pieces, body) = mpsc::channel(4);
-    let feed = async move {
-        loop {
-            let piece = match file.chunk().await {
-                Ok(None) => break,
-                Ok(Some(bytes)) => Ok(bytes),
-                Err(e) => Err(io::Error::other(e)),
-            };
-            let last = piece.is_err();
-            // When the core has ended early it says why below.
-            if pieces.send(piece).await.is_err() || last {
-                break;
-            }
-        }
-    };
-    let (stored, ()) = tokio::join!(fleet.releases().upload_stream(actor, name, body), feed);
+    let (pieces, body) = mpsc::channel(4);
+    let (stored, ()) = tokio::join!(fleet.releases().upload_stream(actor, name, body), feed(&mut file, pieces));
     Ok(stored?)
 }

@@ -11,7 +11,9 @@
 //! | too many requests | 429 with `Retry-After`, counted per token and per session |
 
 mod authorities;
+mod batches;
 mod certificates;
+mod claims;
 mod devices;
 mod enrolment;
 mod form;
@@ -75,6 +77,8 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(telemetry::routes())
         .merge(rollouts::routes())
         .merge(enrolment::routes())
+        .merge(batches::routes())
+        .merge(claims::routes())
         .merge(certificates::routes())
         .merge(authorities::routes())
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod approval;
 mod bounds;
+mod claims;
 mod clones;
 mod deleted;
 mod life;

@@ -22,7 +22,7 @@ pub(super) const RESERVE: Sql = Sql::same(
 pub(super) const SIGNED: Sql =
     Sql::same("UPDATE certificates SET der = $2, fingerprint = $3, state = 'active' WHERE id = $1 AND state = 'issuing'");
 pub(super) const ISSUED: Sql = Sql::same(
-    "SELECT c.issuer_id, d.device_id, c.der, c.not_before, c.not_after FROM certificates c JOIN devices d ON d.number = c.device \
+    "SELECT c.issuer_id, d.device_id, c.serial, c.der, c.not_before, c.not_after FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
 );
 pub(super) const HAS_KEY: Sql = Sql::same("SELECT id FROM certificates WHERE id = $1 AND spki_sha256 = $2");
@@ -164,6 +164,7 @@ pub(in crate::pki) async fn signed(tx: &mut Tx, id: &CertificateId, der: &[u8], 
 pub(in crate::pki) struct IssuedRecord {
     pub issuer_id: String,
     pub device_id: String,
+    pub serial: Vec<u8>,
     pub der: Vec<u8>,
     pub not_before: i64,
     pub not_after: i64,

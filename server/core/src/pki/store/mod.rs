@@ -80,6 +80,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &rules::REKEY,
     &trust::NEXT_TRUST,
     &trust::LEAVES,
+    &trust::CLAIMS,
     &trust::TRUST_SEQ,
     &trust::TOUCH_DEVICE,
     &trust::FIRST_USE,

@@ -10,6 +10,11 @@ pub(super) const LEAVES: Sql = Sql::same(
      FROM certificates c JOIN devices d ON d.number = c.device JOIN organizations o ON o.id = c.org_id \
      WHERE c.trust_seq > $1 AND c.fingerprint IS NOT NULL AND c.not_after > $2 ORDER BY c.trust_seq",
 );
+/// Claims are the `devices` room's rows; what a handshake needs of them is read here, with what else changes with the trust clock.
+pub(super) const CLAIMS: Sql = Sql::same(
+    "SELECT m.id, m.org_id, c.fingerprint, c.issuer_id, m.expires_at, m.disabled_at FROM claims m JOIN certificates c ON c.id = m.certificate_id \
+     WHERE m.trust_seq > $1 AND c.fingerprint IS NOT NULL",
+);
 pub(super) const TRUST_SEQ: Sql = Sql::same("SELECT seq FROM trust_clock WHERE id = 1");
 pub(super) const TOUCH_DEVICE: Sql = Sql::same("UPDATE certificates SET trust_seq = $2 WHERE device = $1");
 pub(super) const FIRST_USE: Sql =
@@ -56,6 +61,21 @@ pub(in crate::pki) struct LeafRecord {
 /// Device leaves that changed after `seq` and had not ended at `since`.
 pub(in crate::pki) async fn leaves(on: &mut impl Conn, seq: i64, since: Timestamp) -> Result<Vec<LeafRecord>, Error> {
     rows!(on, LeafRecord, LEAVES, seq, since.0)
+}
+
+#[derive(sqlx::FromRow)]
+pub(in crate::pki) struct ClaimRecord {
+    pub id: String,
+    pub org_id: String,
+    pub fingerprint: Vec<u8>,
+    pub issuer_id: String,
+    pub expires_at: i64,
+    pub disabled_at: Option<i64>,
+}
+
+/// Claims that changed after `seq`.
+pub(in crate::pki) async fn claims(on: &mut impl Conn, seq: i64) -> Result<Vec<ClaimRecord>, Error> {
+    rows!(on, ClaimRecord, CLAIMS, seq)
 }
 
 pub(in crate::pki) async fn trust_seq(on: &mut impl Conn) -> Result<i64, Error> {

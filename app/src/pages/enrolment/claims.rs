@@ -1,0 +1,148 @@
+//! Claims: shared certificates by which devices ask for their own.
+
+use super::guide::{Way, card_of};
+use crate::{
+    api::enrolment::DisableClaim,
+    pages::words,
+    ui::{
+        Column, Confirm, Control, Tone, badge, card, code_sample, confirm_dialog, dialog, dialog_link, empty, field,
+        form::{ActionForm, FormCall, refusal, text},
+        number::{counted, grouped},
+        page::card_flush,
+        table, time,
+    },
+};
+use leptos::prelude::*;
+use wire::enrolment::{Claim, EnrolmentPage as Page};
+
+/// What a claim is and what to do with it.
+pub(super) fn steps(p: &Page) -> AnyView {
+    let lines = format!(
+        "agent run --enrol {url} --claim claim.pem --claim-key claim.pem --root-fingerprint {root}\n\
+         curl --cacert root.pem --cert claim.pem --key claim.pem -H 'Content-Type: application/pkcs10' --data-binary @device.csr \
+         {url}/.well-known/est/simpleenroll",
+        url = p.enrol_url,
+        root = p.root_fingerprint
+    );
+    view! {
+        <ol class="numbered">
+            <li>"Make a claim, here at the side. You get one file with a certificate and its key, this once."</li>
+            <li>"Put the file into the image of many devices. It is good for nothing but asking for a certificate here; it opens no device connection."</li>
+            <li>"Each device makes its own key and trades a request for its own certificate. When the file has leaked, disable the claim: it is over at once, and the devices it let in stay."</li>
+        </ol>
+        {code_sample(lines, "With the agent, or with any EST client")}
+    }
+    .into_any()
+}
+
+/// The two columns of the tab.
+pub(super) fn sides(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
+    let lasting = p.may_claim.then(|| card("New claim", None, lasting()));
+    let soon = p.may_edit.then(|| card("You stand at the device?", None, soon()));
+    view! {
+        <div class="stack">{card_of(p, Way::Claim)}{list(p, disable)}</div>
+        <div class="stack">{lasting}{soon}</div>
+    }
+    .into_any()
+}
+
+/// A form of the browser's own: its answer is a file to save.
+fn lasting() -> AnyView {
+    view! {
+        <form method="post" action="/enrolment/claims" class="stack">
+            {text("label", "What it is for").required().max_length(100).placeholder("Image 4, line 3").view()}
+            {text("pattern", "Device ids").required().hint("Which ids it may enrol, for example gw-*.").placeholder("gw-*").view()}
+            {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").view()}
+            {text("tags", "Tags").hint("Given to its devices, separated by blanks.").view()}
+            {field("max_uses", "Devices it may enrol", Control::Input("number")).value("1000").bounds(1, 100_000).required().view()}
+            {field("per_minute", "Devices a minute", Control::Input("number")).value("60").bounds(1, 10_000).required().view()}
+            {field("hours", "Valid for, in hours", Control::Input("number")).value("720").bounds(1, 8760).required().view()}
+            <div class="row"><button class="btn" data-v="primary" type="submit">"Make and save claim"</button></div>
+        </form>
+    }
+    .into_any()
+}
+
+fn soon() -> AnyView {
+    view! {
+        <form method="post" action="/enrolment/claims" class="stack">
+            <input type="hidden" name="trusted_user" value="true"/>
+            <p>"A claim for one device that ends in five minutes."</p>
+            <div class="field">
+                <label for="f-one">"Device id"</label>
+                <input class="input" id="f-one" name="pattern" required maxlength="64"/>
+            </div>
+            <div class="field">
+                <label for="f-why">"What it is for"</label>
+                <input class="input" id="f-why" name="label" required maxlength="100"/>
+            </div>
+            <div class="row"><button class="btn" type="submit">"Make and save claim"</button></div>
+        </form>
+    }
+    .into_any()
+}
+
+fn list(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
+    if p.claims.is_empty() {
+        let none = "A claim is a certificate that many devices share until each has its own.";
+        return view! { <div class="card">{empty("key-round", "No claim yet", none, None)}</div> }.into_any();
+    }
+    let columns = vec![
+        Column::text("Claim"),
+        Column::text("State"),
+        Column::number("Uses left"),
+        Column::text("Ends"),
+        Column::text("For"),
+        Column::text("Last used"),
+        Column::text("Made by"),
+        Column::actions("Disable"),
+    ];
+    let rows = p.claims.iter().map(|c| row(c, p, disable)).collect_view();
+    card_flush("Claims", None, table("Claims", columns, rows.into_any()))
+}
+
+fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
+    let (tone, word) = words::token_standing(c.disabled_at.is_some(), c.uses >= c.max_uses, c.expires_at, p.at);
+    let word = if c.disabled_at.is_some() { "Disabled" } else { word };
+    let button = (p.may_edit && tone == Tone::Ok).then(|| {
+        let id = format!("disable-{}", c.id);
+        view! {
+            {dialog_link(id.clone(), format!("/enrolment?tab=claim&disable={}", c.id), "ghost", "Disable…".into_any())}
+            {dialog(id, format!("Disable {}", c.label), ask(c, disable))}
+        }
+    });
+    let named = [c.device_type.as_str(), c.pattern.as_str()].into_iter().filter(|s| !s.is_empty()).map(str::to_owned);
+    let gives = named.chain(c.tags.iter().cloned()).chain(c.trusted_user.then(|| "five minutes".to_owned())).collect::<Vec<_>>();
+    view! {
+        <tr>
+            <th scope="row">{c.label.clone()}</th>
+            <td>{badge(tone, word)}</td>
+            <td class="num">{format!("{} of {}", grouped((c.max_uses - c.uses).max(0)), grouped(c.max_uses))}</td>
+            <td>{time::ago(c.expires_at)}</td>
+            <td>{crate::ui::status::tags(&gives)}</td>
+            <td class="dim">{time::ago_or(c.last_used_at, "never")}</td>
+            <td>{c.created_by.clone()}</td>
+            <td class="act">{button}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// The question before a claim is disabled.
+pub(super) fn ask(c: &Claim, call: FormCall<DisableClaim>) -> AnyView {
+    let text = format!("Every device that still has it is refused from now on. The {} it let in stay.", counted(c.uses, "device", "devices"));
+    let inside = move || {
+        let confirm = Confirm {
+            text: text.clone(),
+            verb: "Disable claim".to_owned(),
+            cancel: "Keep it",
+            back: "/enrolment?tab=claim".to_owned(),
+            danger: true,
+            type_name: None,
+            reason: None,
+        };
+        confirm_dialog(confirm, refusal(call).as_ref(), move || call.pending().get())
+    };
+    let id = c.id.to_string();
+    view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
+}

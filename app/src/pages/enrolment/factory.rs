@@ -1,0 +1,158 @@
+//! Certificates for many devices at once: a file of CSRs goes in, an archive of certificates comes out.
+
+use super::guide::{Way, card_of};
+use crate::{
+    api::enrolment::CancelBatch,
+    pages::words,
+    ui::{
+        Column, card, empty, icon,
+        form::{self, ActionForm, FormCall, fault_banner, refusal, text},
+        number::{counted, grouped},
+        page::card_flush,
+        progress::progress,
+        status::status,
+        table, time,
+    },
+};
+use leptos::prelude::*;
+use wire::enrolment::{BatchDetail, BatchState, EnrolmentBatch, EnrolmentPage as Page};
+
+/// What the file is and what comes back.
+pub(super) fn steps() -> AnyView {
+    view! {
+        <ol class="numbered">
+            <li>"Make a key on each device, or in its secure element, and a request for it (PKCS#10). The private keys never come here."</li>
+            <li>"Send the requests as one file: CSV with the columns "<code>"device_id,device_type,csr"</code>", JSON lines with these members, or a zip or tar with one request a file. At most 10,000 devices and 64 MiB. A line without a request only registers the device."</li>
+            <li>"Download the archive: "<code>"manifest.csv"</code>", "<code>"certs/<device_id>.pem"</code>" and "<code>"chain.pem"</code>". A line that is refused stops no other and says why."</li>
+        </ol>
+    }
+    .into_any()
+}
+
+/// The two columns of the tab.
+pub(super) fn sides(p: &Page, cancel: FormCall<CancelBatch>) -> AnyView {
+    let send = p.may_edit.then(|| card("Send a batch", None, upload()));
+    let shown = p.batch.as_ref().map(|b| detail(b, p.may_edit, cancel));
+    view! {
+        <div class="stack">{shown}{card_of(p, Way::Factory)}{list(p)}</div>
+        <div class="stack">{send}</div>
+    }
+    .into_any()
+}
+
+/// A form of the browser's own: the file streams to the server, and the answer is the batch's page.
+fn upload() -> AnyView {
+    view! {
+        <form method="post" action="/enrolment/batches" enctype="multipart/form-data" class="stack">
+            {text("label", "What it is").required().max_length(100).placeholder("Lot 17, hall 3").view()}
+            {text("device_type", "Device type").hint("For lines that name none.").max_length(64).view()}
+            {text("tags", "Tags").hint("Given to its devices, separated by blanks.").view()}
+            <div class="field">
+                <label for="f-file">"File with requests"</label>
+                <input class="input" id="f-file" type="file" name="file" required accept=".csv,.jsonl,.ndjson,.zip,.tar,.tgz,.gz"/>
+            </div>
+            <div class="row"><button class="btn" data-v="primary" type="submit">"Send and issue"</button></div>
+        </form>
+    }
+    .into_any()
+}
+
+fn list(p: &Page) -> AnyView {
+    if p.batches.is_empty() {
+        let none = "A batch gives many devices their certificates before they ever connect.";
+        return view! { <div class="card">{empty("package", "No batch yet", none, None)}</div> }.into_any();
+    }
+    let columns = vec![
+        Column::text("Batch"),
+        Column::text("State"),
+        Column::number("Done"),
+        Column::number("Refused"),
+        Column::text("Sent"),
+        Column::text("By"),
+        Column::actions("Download"),
+    ];
+    let rows = p
+        .batches
+        .iter()
+        .map(|b| {
+            let (tone, word) = words::batch(b.state);
+            view! {
+                <tr>
+                    <th scope="row"><a href=format!("/enrolment?tab=factory&batch={}", b.id)>{b.label.clone()}</a></th>
+                    <td>{status(tone, word)}</td>
+                    <td class="num">{format!("{} of {}", grouped(b.issued + b.registered), grouped(b.lines))}</td>
+                    <td class="num">{grouped(b.refused)}</td>
+                    <td>{time::ago(b.created_at)}</td>
+                    <td>{b.created_by.clone()}</td>
+                    <td class="act">{download(b)}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    card_flush("Batches", None, table("Batches of requests", columns, rows.into_any()))
+}
+
+/// Its archive, once there is something in it.
+fn download(b: &EnrolmentBatch) -> AnyView {
+    let link = (b.issued > 0 || b.refused > 0).then(|| {
+        let address = format!("/api/v1/enrolment-batches/{}/result", b.id);
+        view! { <a class="btn" data-s="sm" href=address download="" rel="external">{icon("download")}"ZIP"</a> }
+    });
+    link.into_any()
+}
+
+fn detail(d: &BatchDetail, may_edit: bool, cancel: FormCall<CancelBatch>) -> AnyView {
+    let b = &d.batch;
+    let done = b.issued + b.registered + b.refused;
+    let said = format!(
+        "{} issued, {} registered, {} refused, {} to go",
+        grouped(b.issued),
+        grouped(b.registered),
+        grouped(b.refused),
+        grouped((b.lines - done).max(0))
+    );
+    let id = b.id.to_string();
+    let stop = (may_edit && b.state == BatchState::Working).then(|| {
+        view! {
+            <ActionForm action=cancel>
+                <input type="hidden" name="id" value=id/>
+                {move || fault_banner(refusal(cancel).as_ref())}
+                {form::submit("Stop; what is issued stays", "", move || cancel.pending().get())}
+            </ActionForm>
+        }
+    });
+    let (tone, word) = words::batch(b.state);
+    let body = view! {
+        <div class="body stack" aria-live="polite">
+            {progress("Lines that are done", done, b.lines)}
+            <p>{said}</p>
+            <div class="row">{download(b)}{stop}</div>
+        </div>
+        {refused(d)}
+    };
+    card_flush(b.label.clone(), Some(status(tone, word)), body.into_any())
+}
+
+fn refused(d: &BatchDetail) -> AnyView {
+    if d.refused.is_empty() {
+        return ().into_any();
+    }
+    let rows = d
+        .refused
+        .iter()
+        .map(|l| {
+            view! {
+                <tr>
+                    <th scope="row" class="mono">{l.label.clone()}</th>
+                    <td class="mono">{l.code.clone()}</td>
+                    <td>{l.message.clone()}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    let shown = i64::try_from(d.refused.len()).unwrap_or(i64::MAX);
+    let more = (d.batch.refused > shown)
+        .then(|| view! { <p class="body dim">{format!("{} more are in the archive's refused.csv.", counted(d.batch.refused - shown, "line", "lines"))}</p> });
+    let columns = vec![Column::text("Line"), Column::text("Code"), Column::text("Why")];
+    view! { {table("Refused lines", columns, rows.into_any())}{more} }.into_any()
+}

@@ -1,0 +1,337 @@
+//! Batches of CSRs from a factory (pki.md E-7): uploaded as a stream, kept line by line, worked on behind the requests, and given back as an archive
+//! of certificates. One line's refusal stops no other. What is in an upload is `read.rs`'s; who may have a certificate is `enrolment.rs`'s, as for every
+//! other way in.
+
+mod archive;
+mod read;
+pub(crate) mod store;
+mod tar;
+mod table;
+#[cfg(test)]
+mod tests;
+mod work;
+mod zip;
+
+pub use read::Broken;
+
+use super::{
+    Devices, Error,
+    tokens::{check_tags, split_tags},
+};
+use crate::{
+    access::{Act, Actor, audit, may},
+    bus::Event,
+    db::{exec, row, rows},
+    text::unseen,
+};
+use archive::{Archive, csv_line};
+use bytes::Bytes;
+use futures::Stream;
+use read::Entry;
+use serde_json::json;
+use std::{collections::BTreeSet, io};
+use tokio_util::io::{StreamReader, SyncIoBridge};
+use wire::{
+    Timestamp,
+    enrolment::{BatchDetail, BatchLine, BatchLineState, BatchState, EnrolmentBatch},
+    ids::{CertificateId, EnrolmentBatchId},
+    page::{DEFAULT_ROWS, MAX_ROWS, Page},
+};
+
+/// Lines that are written in one transaction.
+const AT_ONCE: usize = 200;
+/// A batch is kept so long after its end.
+const KEPT_MS: i64 = 30 * 24 * 3_600_000;
+/// An upload takes at most so long.
+const RECEIVING_MS: i64 = 3_600_000;
+
+/// What all lines of a batch have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewBatch {
+    /// What it is, for lists.
+    pub label: String,
+    /// Type of the devices whose line names none.
+    pub device_type: String,
+    /// Tags given to its devices.
+    pub tags: Vec<String>,
+}
+
+#[derive(Debug, Clone, sqlx::FromRow)]
+struct BatchRow {
+    id: String,
+    org_id: String,
+    label: String,
+    device_type: String,
+    tags: String,
+    state: String,
+    lines: i64,
+    issued: i64,
+    registered: i64,
+    refused: i64,
+    created_at: i64,
+    created_by: String,
+    ended_at: Option<i64>,
+}
+
+impl BatchRow {
+    fn shown(self) -> Result<EnrolmentBatch, Error> {
+        Ok(EnrolmentBatch {
+            id: self.id.parse().map_err(crate::db::Error::corrupt)?,
+            label: self.label,
+            device_type: self.device_type,
+            tags: split_tags(&self.tags),
+            state: self.state.parse().map_err(crate::db::Error::corrupt)?,
+            lines: self.lines,
+            issued: self.issued,
+            registered: self.registered,
+            refused: self.refused,
+            created_at: Timestamp(self.created_at),
+            created_by: self.created_by,
+            ended_at: self.ended_at.map(Timestamp),
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct LineRow {
+    line: i64,
+    label: String,
+    device_id: String,
+    state: String,
+    code: String,
+    message: String,
+    certificate_id: String,
+}
+
+impl LineRow {
+    fn shown(self) -> Result<BatchLine, Error> {
+        let certificate = if self.certificate_id.is_empty() {
+            None
+        } else {
+            Some(self.certificate_id.parse().map_err(crate::db::Error::corrupt)?)
+        };
+        Ok(BatchLine {
+            line: self.line,
+            label: self.label,
+            device_id: self.device_id,
+            state: self.state.parse().map_err(crate::db::Error::corrupt)?,
+            code: self.code,
+            message: self.message,
+            certificate,
+        })
+    }
+}
+
+/// A word of a form: at most so long, nothing in it that is not seen.
+fn word(field: &'static str, value: &str, most: usize) -> Result<String, Error> {
+    let value = value.trim();
+    if value.chars().count() > most || value.chars().any(unseen) {
+        return Err(Error::invalid(field, format!("Use at most {most} characters without line breaks.")));
+    }
+    Ok(value.to_owned())
+}
+
+impl Devices {
+    /// Takes a batch in: as JSON lines, CSV, zip, tar or compressed tar, at most 64 MiB and 10,000 lines, as it comes. When this returns every line is
+    /// written down and is worked on; a batch that breaks a bound leaves nothing behind.
+    pub async fn receive_batch(
+        &self,
+        actor: &Actor,
+        new: NewBatch,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+    ) -> Result<EnrolmentBatch, Error> {
+        may(actor, Act::Enrol)?;
+        let (label, device_type) = (word("label", &new.label, 100)?, word("device_type", &new.device_type, 64)?);
+        check_tags(&new.tags)?;
+        let label = if label.is_empty() { "Batch".to_owned() } else { label };
+        let now = self.clock.now();
+        let id: EnrolmentBatchId = self.entropy.id(now);
+        let mut tx = self.db.write().await?;
+        let tags = new.tags.join(" ");
+        exec!(&mut tx, store::INSERT, id.as_str(), actor.org.as_str(), label.as_str(), device_type.as_str(), tags, now.0, actor.label())?;
+        tx.commit().await?;
+        match self.receive(actor, &id, body).await {
+            Ok(()) => self.batch(actor, &id).await,
+            Err(e) => {
+                self.forget_batch(&id).await?;
+                Err(e)
+            }
+        }
+    }
+
+    async fn receive(
+        &self,
+        actor: &Actor,
+        id: &EnrolmentBatchId,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+    ) -> Result<(), Error> {
+        let (send, mut lines) = tokio::sync::mpsc::channel::<Vec<Entry>>(2);
+        let source = SyncIoBridge::new(StreamReader::new(body));
+        // Unpacking waits for bytes and for the processor; neither may hold up a task of the runtime.
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut some = Vec::new();
+            read::read(source, &mut |entry| {
+                some.push(entry);
+                if some.len() < AT_ONCE {
+                    return Ok(());
+                }
+                send.blocking_send(std::mem::take(&mut some)).map_err(|_| Broken::Stopped)
+            })?;
+            send.blocking_send(some).map_err(|_| Broken::Stopped)
+        });
+        let (mut count, mut refused) = (0, 0);
+        while let Some(entries) = lines.recv().await {
+            let mut tx = self.db.write().await?;
+            for entry in entries {
+                count += 1;
+                let (asked, state, code, message) = match entry.said {
+                    Ok(asked) => (asked, BatchLineState::Waiting, "", String::new()),
+                    Err(why) => (read::Asked::default(), BatchLineState::Refused, why.code, why.message),
+                };
+                refused += i64::from(state == BatchLineState::Refused);
+                let (device_id, device_type, tags) = (short(&asked.device_id), short(&asked.device_type), asked.tags);
+                exec!(
+                    &mut tx,
+                    store::LINE_INSERT,
+                    id.as_str(),
+                    count,
+                    entry.label.as_str(),
+                    device_id,
+                    device_type,
+                    tags,
+                    asked.csr.as_slice(),
+                    state.as_str(),
+                    code,
+                    message
+                )?;
+            }
+            tx.commit().await?;
+        }
+        reading.await.map_err(|_| Broken::Cut)??;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        if exec!(&mut tx, store::RECEIVED, id.as_str(), count, refused)? == 0 {
+            return Err(Broken::Cut.into());
+        }
+        audit::append(&mut tx, actor, now, "enrolment_batch.create", id.as_str(), &json!({ "lines": count, "refused": refused })).await?;
+        tx.commit().await?;
+        self.batches_due.notify_one();
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        Ok(())
+    }
+
+    /// Batches, newest first, at most 50.
+    pub async fn batches(&self, actor: &Actor) -> Result<Vec<EnrolmentBatch>, Error> {
+        may(actor, Act::Read)?;
+        let found = rows!(&mut self.db.read().await?, BatchRow, store::BATCHES, actor.org.as_str())?;
+        found.into_iter().map(BatchRow::shown).collect()
+    }
+
+    /// One batch and how far it is.
+    pub async fn batch(&self, actor: &Actor, id: &EnrolmentBatchId) -> Result<EnrolmentBatch, Error> {
+        may(actor, Act::Read)?;
+        let found = row!(&mut self.db.read().await?, BatchRow, store::BATCH, actor.org.as_str(), id.as_str())?;
+        found.ok_or(Error::NotFound("enrolment batch"))?.shown()
+    }
+
+    /// One batch with its first refused lines.
+    pub async fn batch_detail(&self, actor: &Actor, id: &EnrolmentBatchId) -> Result<BatchDetail, Error> {
+        let batch = self.batch(actor, id).await?;
+        let refused = self.batch_lines(actor, id, Some(BatchLineState::Refused), None, Some(100)).await?.items;
+        Ok(BatchDetail { batch, refused })
+    }
+
+    /// A page of a batch's lines, in their order.
+    pub async fn batch_lines(
+        &self,
+        actor: &Actor,
+        id: &EnrolmentBatchId,
+        state: Option<BatchLineState>,
+        cursor: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<Page<BatchLine>, Error> {
+        self.batch(actor, id).await?;
+        let after = cursor.map(|c| c.parse::<i64>().map_err(|_| Error::invalid("cursor", "Take the cursor of the page before.")));
+        let after = after.transpose()?.unwrap_or(0);
+        let limit = i64::from(limit.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS));
+        let state = state.map_or("", BatchLineState::as_str);
+        let mut on = self.db.read().await?;
+        let total = row!(&mut on, (i64,), store::LINES_COUNT, id.as_str(), state)?.map_or(0, |r| r.0);
+        let found = rows!(&mut on, LineRow, store::LINES, id.as_str(), state, after, limit + 1)?;
+        let mut items = found.into_iter().map(LineRow::shown).collect::<Result<Vec<_>, _>>()?;
+        let size = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = items.len() > size;
+        items.truncate(size);
+        let next = items.last().filter(|_| more).map(|l| l.line.to_string());
+        Ok(Page { items, next, total })
+    }
+
+    /// What a batch has made so far, as a zip archive: `manifest.csv`, `certs/<device_id>.pem`, `chain.pem`, and `refused.csv` if lines were refused.
+    pub async fn batch_result(&self, actor: &Actor, id: &EnrolmentBatchId) -> Result<Vec<u8>, Error> {
+        let batch = self.batch(actor, id).await?;
+        let mut on = self.db.read().await?;
+        let mut archive = Archive::new(batch.created_at);
+        let mut manifest = csv_line(&["device_id", "serial", "sha256", "not_after"]);
+        let mut refused = csv_line(&["line", "label", "device_id", "code", "message"]);
+        let (mut issuers, mut after) = (BTreeSet::new(), 0);
+        loop {
+            let some = rows!(&mut on, LineRow, store::LINES, id.as_str(), "", after, 500_i64)?;
+            let Some(last) = some.last() else { break };
+            after = last.line;
+            for line in some {
+                if line.state == BatchLineState::Refused.as_str() {
+                    refused.push_str(&csv_line(&[&line.line.to_string(), &line.label, &line.device_id, &line.code, &line.message]));
+                }
+                let Ok(certificate) = line.certificate_id.parse::<CertificateId>() else { continue };
+                let found = self.pki.leaf(&mut on, &actor.org, &certificate).await?;
+                manifest.push_str(&csv_line(&[&line.device_id, &found.serial, &found.fingerprint, &found.not_after.to_string()]));
+                archive.add(&format!("certs/{}.pem", line.device_id), found.pem.as_bytes());
+                issuers.insert(found.issuer);
+            }
+        }
+        archive.add("manifest.csv", manifest.as_bytes());
+        archive.add("chain.pem", self.pki.chains(&issuers).as_bytes());
+        if batch.refused > 0 {
+            archive.add("refused.csv", refused.as_bytes());
+        }
+        Ok(archive.finish())
+    }
+
+    /// Stops a batch: lines that wait are never made, what was made stays.
+    pub async fn cancel_batch(&self, actor: &Actor, id: &EnrolmentBatchId) -> Result<(), Error> {
+        may(actor, Act::Enrol)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let found = row!(&mut tx, BatchRow, store::BATCH, actor.org.as_str(), id.as_str())?.ok_or(Error::NotFound("enrolment batch"))?;
+        if exec!(&mut tx, store::END, id.as_str(), BatchState::Cancelled.as_str(), now.0)? == 0 {
+            return Err(Error::BatchEnded(found.label));
+        }
+        audit::append(&mut tx, actor, now, "enrolment_batch.cancel", id.as_str(), &json!({ "issued": found.issued })).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        Ok(())
+    }
+
+    /// Forgets uploads that were cut off, and batches a month after their end. Their devices and certificates stay.
+    pub async fn sweep_batches(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let old = rows!(&mut self.db.read().await?, (String,), store::OLD, now.plus(-RECEIVING_MS).0, now.plus(-KEPT_MS).0)?;
+        for (id,) in old {
+            self.forget_batch(&id.parse().map_err(crate::db::Error::corrupt)?).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_batch(&self, id: &EnrolmentBatchId) -> Result<(), Error> {
+        let mut tx = self.db.write().await?;
+        exec!(&mut tx, store::FORGET_LINES, id.as_str())?;
+        exec!(&mut tx, store::FORGET, id.as_str())?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// What is kept of a name until it is judged: longer than any that is taken, and shown to nobody before.
+fn short(text: &str) -> String {
+    text.chars().filter(|c| !unseen(*c)).take(200).collect()
+}

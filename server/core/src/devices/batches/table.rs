@@ -1,0 +1,172 @@
+//! Pure: batches as text, one device a line: JSON lines, and CSV (RFC 4180) with a line of names at its beginning. A CSR is PEM, or base64 of DER.
+
+use super::read::{Asked, Broken, Each, Entry, MOST_OF_ENTRY, Refused};
+use crate::text::unseen;
+use serde::Deserialize;
+use std::io::{BufRead, Read as _};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    #[serde(default)]
+    device_id: String,
+    #[serde(default, alias = "type")]
+    device_type: String,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    csr: String,
+}
+
+pub(super) fn json_lines(from: &mut impl BufRead, each: Each<'_>) -> Result<(), Broken> {
+    for at in 1_u64.. {
+        let mut line = Vec::new();
+        let most = MOST_OF_ENTRY as u64 + 1;
+        if from.by_ref().take(most).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let whole = line.len() <= MOST_OF_ENTRY;
+        if !whole && !line.ends_with(b"\n") {
+            from.skip_until(b'\n')?;
+        }
+        if whole && line.trim_ascii().is_empty() {
+            continue;
+        }
+        let said = if whole { json_line(&line) } else { Err(Refused::too_large()) };
+        each(Entry { label: format!("line {at}"), said })?;
+    }
+    Ok(())
+}
+
+fn json_line(line: &[u8]) -> Result<Asked, Refused> {
+    let line: Line = serde_json::from_slice(line).map_err(|e| {
+        // Which column is enough; what stands there is not repeated.
+        let text = format!("This line is not what is expected at column {}. Send {{\"device_id\": …, \"device_type\": …, \"csr\": …}}.", e.column());
+        Refused::new("bad_json", text)
+    })?;
+    Ok(Asked { device_id: line.device_id, device_type: line.device_type, tags: line.tags.join(" "), csr: line.csr.into_bytes() })
+}
+
+/// The columns a batch may have, and where each is.
+struct Columns {
+    device_id: Option<usize>,
+    device_type: Option<usize>,
+    tags: Option<usize>,
+    csr: Option<usize>,
+    separator: u8,
+}
+
+const NO_NAMES: Broken = Broken::Malformed(
+    "The first line of a CSV names its columns: device_id, device_type, csr, and if you like tags. A CSR may also come as JSON lines, zip or tar.",
+);
+
+impl Columns {
+    fn of(record: &[String], separator: u8) -> Result<Self, Broken> {
+        let mut columns = Self { device_id: None, device_type: None, tags: None, csr: None, separator };
+        for (at, name) in record.iter().enumerate() {
+            let column = match name.trim_start_matches('\u{feff}').trim().to_ascii_lowercase().as_str() {
+                "device_id" => &mut columns.device_id,
+                "device_type" | "type" => &mut columns.device_type,
+                "tags" => &mut columns.tags,
+                "csr" => &mut columns.csr,
+                _ => return Err(NO_NAMES),
+            };
+            if column.replace(at).is_some() {
+                return Err(NO_NAMES);
+            }
+        }
+        if columns.csr.is_none() && columns.device_id.is_none() { Err(NO_NAMES) } else { Ok(columns) }
+    }
+
+    fn asked(&self, record: &[String]) -> Asked {
+        let cell = |at: Option<usize>| at.and_then(|at| record.get(at)).map(|c| c.trim().to_owned()).unwrap_or_default();
+        let tags = cell(self.tags).split([' ', ',', ';']).filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" ");
+        Asked { device_id: cell(self.device_id), device_type: cell(self.device_type), tags, csr: cell(self.csr).into_bytes() }
+    }
+}
+
+pub(super) fn csv(from: &mut impl BufRead, each: Each<'_>) -> Result<(), Broken> {
+    let Some(Row { text: Some(first), .. }) = row(from)? else { return Err(NO_NAMES) };
+    let separator = if first.contains(';') && !first.contains(',') { b';' } else { b',' };
+    let columns = Columns::of(&cells(&first, separator).ok_or(NO_NAMES)?, separator)?;
+    let mut at = 1;
+    while let Some(Row { text, lines }) = row(from)? {
+        at += 1;
+        let number = at;
+        at += lines;
+        let record = match text {
+            None => Err(Refused::too_large()),
+            Some(text) if text.trim().is_empty() => continue,
+            Some(text) => cells(&text, columns.separator).ok_or_else(|| Refused::new("bad_csv", "The quotes of this line do not fit.")),
+        };
+        let said = record.map(|record| columns.asked(&record));
+        let named = said.as_ref().ok().map(|a| a.device_id.chars().filter(|c| !unseen(*c)).take(64).collect::<String>());
+        let label = named.filter(|n| !n.is_empty()).map_or_else(|| format!("line {number}"), |n| format!("line {number}: {n}"));
+        each(Entry { label, said })?;
+    }
+    Ok(())
+}
+
+struct Row {
+    /// None of one that is too long or no UTF-8.
+    text: Option<String>,
+    /// How many line ends were within its quotes.
+    lines: u64,
+}
+
+/// The next record with its line ends inside of quotes; none at the end.
+fn row(from: &mut impl BufRead) -> Result<Option<Row>, Broken> {
+    let (mut text, mut quoted, mut lines, mut any, mut too_long) = (Vec::new(), false, 0, false, false);
+    loop {
+        let before = text.len();
+        let most = (MOST_OF_ENTRY + 1).saturating_sub(before).max(1) as u64;
+        let n = from.by_ref().take(most).read_until(b'\n', &mut text)?;
+        if n == 0 {
+            // A quote that nobody closed takes the rest of the file with it.
+            let whole = !too_long && !quoted;
+            return Ok(any.then(|| Row { text: String::from_utf8(text).ok().filter(|_| whole), lines }));
+        }
+        any = true;
+        let piece = text.get(before..).unwrap_or_default();
+        quoted ^= piece.iter().filter(|b| **b == b'"').count() % 2 == 1;
+        let ended = piece.ends_with(b"\n");
+        if text.len() > MOST_OF_ENTRY {
+            too_long = true;
+            text.clear();
+        }
+        if ended {
+            if !quoted {
+                return Ok(Some(Row { text: String::from_utf8(text).ok().filter(|_| !too_long), lines }));
+            }
+            lines += 1;
+        }
+    }
+}
+
+/// The cells of a record; none when its quotes do not fit.
+fn cells(record: &str, separator: u8) -> Option<Vec<String>> {
+    let record = record.strip_suffix('\n').unwrap_or(record);
+    let record = record.strip_suffix('\r').unwrap_or(record);
+    let (mut cells, mut cell, mut letters, mut quoted, mut was_quoted) = (Vec::new(), String::new(), record.chars().peekable(), false, false);
+    while let Some(c) = letters.next() {
+        match c {
+            '"' if quoted => {
+                if letters.next_if_eq(&'"').is_some() {
+                    cell.push('"');
+                } else {
+                    quoted = false;
+                    was_quoted = true;
+                }
+            }
+            '"' if cell.is_empty() && !was_quoted => quoted = true,
+            c if !quoted && c == char::from(separator) => {
+                cells.push(std::mem::take(&mut cell));
+                was_quoted = false;
+            }
+            _ if was_quoted || (!quoted && c == '"') => return None,
+            c => cell.push(c),
+        }
+    }
+    cells.push(cell);
+    (!quoted).then_some(cells)
+}

@@ -1,0 +1,241 @@
+//! Claims (pki.md E-9): a shared certificate, good on the enrol listener alone, that trades a CSR for a device's own certificate within its bounds. Made
+//! and disabled by people; used in `enrolment.rs`.
+
+use super::{
+    Devices, Error,
+    tokens::{check_tags, split_tags},
+};
+use crate::{
+    access::{Act, Actor, audit, may},
+    bus::Event,
+    db::{Sql, exec, row, rows},
+    pki::{NewClaimLeaf, csr},
+    text::unseen,
+};
+use serde_json::json;
+use wire::{
+    Timestamp,
+    enrolment::{Claim, ClaimDevice, CreatedClaim, NewClaim},
+    ids::ClaimId,
+};
+
+const HOUR_MS: i64 = 3_600_000;
+/// How long a person who stands at the device has.
+const TRUSTED_MS: i64 = 5 * 60 * 1000;
+/// A rate is counted over so long.
+const WINDOW_MS: i64 = 60_000;
+
+const INSERT: Sql = Sql::same(
+    "INSERT INTO claims (id, org_id, label, pattern, device_type, tags, certificate_id, trusted_user, max_uses, per_minute, created_at, created_by,
+                         expires_at, trust_seq)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+);
+macro_rules! claim {
+    ($rest:literal) => {
+        Sql::same(concat!(
+            "SELECT id, org_id, label, pattern, device_type, tags, certificate_id, trusted_user, max_uses, uses, per_minute, window_at, window_uses,
+            created_at, created_by, expires_at, disabled_at, last_used_at
+     FROM claims ",
+            $rest
+        ))
+    };
+}
+pub(super) const CLAIM: Sql = claim!("WHERE id = $1");
+const CLAIMS: Sql = claim!("WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 200");
+const DISABLE: Sql =
+    Sql::same("UPDATE claims SET disabled_at = $3, trust_seq = $4 WHERE org_id = $1 AND id = $2 AND disabled_at IS NULL");
+/// $3 is the beginning of the minute before $2.
+pub(super) const USE: Sql = Sql::same(
+    "UPDATE claims SET uses = uses + 1, last_used_at = $2,
+            window_uses = CASE WHEN window_at <= $3 THEN 1 ELSE window_uses + 1 END,
+            window_at = CASE WHEN window_at <= $3 THEN $2 ELSE window_at END
+     WHERE id = $1 AND uses < max_uses AND expires_at > $2 AND disabled_at IS NULL AND (window_at <= $3 OR window_uses < per_minute)",
+);
+pub(super) const ENROLMENT: Sql = Sql::same(
+    "SELECT e.csr_sha256, e.certificate_id, e.at, d.device_id FROM claim_enrolments e JOIN devices d ON d.number = e.device
+     WHERE e.claim_id = $1 AND e.spki_sha256 = $2 ORDER BY e.at DESC LIMIT 1",
+);
+pub(super) const ENROLMENT_INSERT: Sql = Sql::same(
+    "INSERT INTO claim_enrolments (claim_id, org_id, csr_sha256, spki_sha256, device, certificate_id, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+     ON CONFLICT (claim_id, spki_sha256, csr_sha256) DO UPDATE SET certificate_id = excluded.certificate_id, at = excluded.at",
+);
+const DEVICES: Sql = Sql::same(
+    "SELECT d.device_id, d.state, MIN(e.at) FROM claim_enrolments e JOIN devices d ON d.number = e.device
+     WHERE e.org_id = $1 AND e.claim_id = $2 GROUP BY d.number, d.device_id, d.state ORDER BY d.number LIMIT 1000",
+);
+
+pub(crate) const ALL: &[&Sql] = &[&INSERT, &CLAIM, &CLAIMS, &DISABLE, &USE, &ENROLMENT, &ENROLMENT_INSERT, &DEVICES];
+
+#[derive(sqlx::FromRow)]
+pub(super) struct ClaimRow {
+    pub(super) id: String,
+    pub(super) org_id: String,
+    pub(super) label: String,
+    pub(super) pattern: String,
+    pub(super) device_type: String,
+    pub(super) tags: String,
+    certificate_id: String,
+    trusted_user: bool,
+    max_uses: i64,
+    uses: i64,
+    per_minute: i64,
+    window_at: i64,
+    window_uses: i64,
+    created_at: i64,
+    created_by: String,
+    expires_at: i64,
+    disabled_at: Option<i64>,
+    last_used_at: Option<i64>,
+}
+
+impl ClaimRow {
+    /// Whether something new may be asked of it.
+    pub(super) fn standing(&self, now: Timestamp) -> Result<(), Error> {
+        if self.disabled_at.is_some() || self.expires_at <= now.0 || self.uses >= self.max_uses {
+            return Err(Error::BadClaim);
+        }
+        if self.window_at > now.plus(-WINDOW_MS).0 && self.window_uses >= self.per_minute {
+            return Err(Error::ClaimRate);
+        }
+        Ok(())
+    }
+
+    fn shown(self) -> Result<Claim, Error> {
+        Ok(Claim {
+            id: self.id.parse().map_err(crate::db::Error::corrupt)?,
+            label: self.label,
+            pattern: self.pattern,
+            device_type: self.device_type,
+            tags: split_tags(&self.tags),
+            trusted_user: self.trusted_user,
+            max_uses: self.max_uses,
+            uses: self.uses,
+            per_minute: self.per_minute,
+            created_at: Timestamp(self.created_at),
+            created_by: self.created_by,
+            expires_at: Timestamp(self.expires_at),
+            disabled_at: self.disabled_at.map(Timestamp),
+            last_used_at: self.last_used_at.map(Timestamp),
+        })
+    }
+}
+
+/// The beginning of the minute in which uses are counted.
+pub(super) const fn window(now: Timestamp) -> i64 {
+    now.0 - WINDOW_MS
+}
+
+impl Devices {
+    /// Makes a claim. The key, if it is made here, is in the answer and nowhere else. A claim of five minutes takes an operator, a longer one an admin.
+    pub async fn create_claim(&self, actor: &Actor, new: NewClaim) -> Result<CreatedClaim, Error> {
+        may(actor, if new.trusted_user { Act::Enrol } else { Act::Claims })?;
+        let word = |field, value: &str, most| {
+            if value.chars().count() > most || value.chars().any(unseen) {
+                return Err(Error::invalid(field, format!("Use at most {most} characters without line breaks.")));
+            }
+            Ok(value.trim().to_owned())
+        };
+        let (label, device_type) = (word("label", &new.label, 100)?, word("device_type", &new.device_type, 64)?);
+        let pattern = word("pattern", &new.pattern, 64)?;
+        if label.is_empty() {
+            return Err(Error::invalid("label", "Say what the claim is for, so that others know whether it is still needed."));
+        }
+        if !pattern.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-*".contains(&b)) {
+            return Err(Error::invalid("pattern", "A device id has letters, digits, '.', '_', ':' and '-'; * stands for any of them."));
+        }
+        check_tags(&new.tags)?;
+        let (max_uses, life) = if new.trusted_user { (1, TRUSTED_MS) } else { (new.max_uses, new.hours.saturating_mul(HOUR_MS)) };
+        if !(1..=100_000).contains(&max_uses) {
+            return Err(Error::invalid("max_uses", "A claim is used 1 to 100,000 times."));
+        }
+        if !(TRUSTED_MS..=8760 * HOUR_MS).contains(&life) {
+            return Err(Error::invalid("hours", "A claim lives 1 to 8760 hours (365 days)."));
+        }
+        if !(1..=10_000).contains(&new.per_minute) {
+            return Err(Error::invalid("per_minute", "A claim is used 1 to 10,000 times a minute."));
+        }
+        let csr = match new.csr.trim() {
+            "" => None,
+            pem => Some(csr::gate(pem.as_bytes(), None).map_err(crate::pki::Error::from)?),
+        };
+        self.pki.ensure_claim_authority(actor).await?;
+        let now = self.clock.now();
+        let id: ClaimId = self.entropy.id(now);
+        let expires_at = now.plus(life);
+        let mut tx = self.db.write().await?;
+        // A certificate lives an hour at least (P-6); the claim's own end counts.
+        let until = expires_at.max(now.plus(2 * HOUR_MS));
+        let by = actor.label();
+        let leaf = NewClaimLeaf { org: &actor.org, claim: &id, csr: csr.as_ref(), until, enrolled_by: &by };
+        let leaf = self.pki.issue_claim(&mut tx, leaf).await?;
+        exec!(
+            &mut tx,
+            INSERT,
+            id.as_str(),
+            actor.org.as_str(),
+            label.as_str(),
+            pattern.as_str(),
+            device_type.as_str(),
+            new.tags.join(" "),
+            leaf.id.as_str(),
+            new.trusted_user,
+            max_uses,
+            new.per_minute,
+            now.0,
+            by.as_str(),
+            expires_at.0,
+            leaf.trust_seq
+        )?;
+        let detail = json!({ "label": label, "pattern": pattern, "max_uses": max_uses, "until": expires_at, "trusted_user": new.trusted_user });
+        audit::append(&mut tx, actor, now, "claim.create", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.pki.reload().await?;
+        self.bus.tell(Event::Trust);
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        let row = row!(&mut self.db.read().await?, ClaimRow, CLAIM, id.as_str())?.ok_or(Error::NotFound("claim"))?;
+        let key = leaf.key.as_ref().map(|k| k.to_string()).unwrap_or_default();
+        Ok(CreatedClaim { claim: row.shown()?, certificate: leaf.chain, key })
+    }
+
+    /// Disables a claim at once; devices it let in stay.
+    pub async fn disable_claim(&self, actor: &Actor, id: &ClaimId) -> Result<(), Error> {
+        may(actor, Act::Enrol)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let found = row!(&mut tx, ClaimRow, CLAIM, id.as_str())?.filter(|c| c.org_id == actor.org.as_str());
+        let found = found.ok_or(Error::NotFound("claim"))?;
+        let certificate = found.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
+        let seq = self.pki.revoke_claim(&mut tx, actor, &certificate).await?;
+        if exec!(&mut tx, DISABLE, actor.org.as_str(), id.as_str(), now.0, seq)? == 0 {
+            // Done before; nothing is written without a commit.
+            return Ok(());
+        }
+        audit::append(&mut tx, actor, now, "claim.disable", id.as_str(), &json!({ "uses": found.uses })).await?;
+        tx.commit().await?;
+        self.pki.reload().await?;
+        self.bus.tell(Event::Trust);
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        Ok(())
+    }
+
+    /// Claims, newest first, at most 200.
+    pub async fn claims(&self, actor: &Actor) -> Result<Vec<Claim>, Error> {
+        may(actor, Act::Read)?;
+        let found = rows!(&mut self.db.read().await?, ClaimRow, CLAIMS, actor.org.as_str())?;
+        found.into_iter().map(ClaimRow::shown).collect()
+    }
+
+    /// The devices that a claim let in, in the order they came, at most 1,000.
+    pub async fn claim_devices(&self, actor: &Actor, id: &ClaimId) -> Result<Vec<ClaimDevice>, Error> {
+        may(actor, Act::Read)?;
+        let found = rows!(&mut self.db.read().await?, (String, String, i64), DEVICES, actor.org.as_str(), id.as_str())?;
+        let shown = |(device_id, state, at): (String, String, i64)| {
+            Ok(ClaimDevice {
+                device_id: device_id.parse().map_err(crate::db::Error::corrupt)?,
+                state: state.parse().map_err(crate::db::Error::corrupt)?,
+                at: Timestamp(at),
+            })
+        };
+        found.into_iter().map(shown).collect()
+    }
+}

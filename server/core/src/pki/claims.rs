@@ -1,0 +1,134 @@
+//! Certificates of claims (pki.md E-9): from an authority of their own, so that no device listener's chain ends in it, and with a usage of their own.
+//! Refuses to know what a claim lets in; the `devices` room decides.
+
+use super::{
+    Csr, Error, Pki, authorities,
+    authorities::Parent,
+    csr::{CsrError, KeyAlg},
+    issue::Order,
+    profile::{Kind, Subject},
+    store,
+};
+use crate::{
+    access::Actor,
+    db::Tx,
+};
+use rcgen::{KeyPair, SubjectPublicKeyInfo};
+use wire::{
+    Timestamp,
+    ids::{CertificateId, ClaimId, OrgId},
+    pki::RevocationReason,
+    states::AuthorityState,
+};
+use zeroize::Zeroizing;
+
+/// An authority of claims is replaced when it would end within a claim's life.
+const AHEAD: i64 = Kind::Claim.life();
+
+/// A certificate wanted for a claim. The caller has decided that there may be one.
+#[derive(Debug, Clone, Copy)]
+pub struct NewClaimLeaf<'a> {
+    /// The claim's organization.
+    pub org: &'a OrgId,
+    /// The claim.
+    pub claim: &'a ClaimId,
+    /// A CSR that passed the gate, if the key is somebody else's; without one a key is made.
+    pub csr: Option<&'a Csr>,
+    /// When the certificate should end; the shortest life there is may be longer.
+    pub until: Timestamp,
+    /// Who asked for it.
+    pub enrolled_by: &'a str,
+}
+
+/// A claim's certificate.
+pub struct ClaimLeaf {
+    /// Its id.
+    pub id: CertificateId,
+    /// The certificate and those above it but the root, PEM.
+    pub chain: String,
+    /// The key that was made for it, PKCS#8 in PEM; it is kept nowhere.
+    pub key: Option<Zeroizing<String>>,
+    /// The number of this change of trust.
+    pub trust_seq: i64,
+}
+
+impl std::fmt::Debug for ClaimLeaf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClaimLeaf").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Pki {
+    /// Makes the organization's authority of claims when it has none that lives long enough. The root's key must be here.
+    pub async fn ensure_claim_authority(&self, actor: &Actor) -> Result<(), Error> {
+        let now = self.clock.now();
+        let lives = |pki: &Self| {
+            let all = pki.authorities.load();
+            authorities::active(&all, &actor.org, Kind::ClaimAuthority).is_ok_and(|a| a.not_after > now.plus(AHEAD))
+        };
+        if lives(self) {
+            return Ok(());
+        }
+        let all = self.authorities.load_full();
+        let root = authorities::active(&all, &actor.org, Kind::Root)?;
+        let parent = Parent { id: &root.id, not_after: root.not_after, signer: root.signer()? };
+        let mut tx = self.db.write().await?;
+        // Of two who make one at once the second waits here.
+        store::next_trust(&mut tx).await?;
+        let kind = Kind::ClaimAuthority.as_str();
+        let number = store::generation(&mut tx, &actor.org, kind).await? + 1;
+        if number > 1 && !all.iter().any(|a| a.org == actor.org && a.kind == Kind::ClaimAuthority) {
+            drop(tx);
+            return self.reload().await;
+        }
+        let name = format!("{}-{number}", root.subject.rsplit(' ').next().unwrap_or("G1"));
+        let made = self.forge().make(Kind::ClaimAuthority, &root.slug, (&name, number), now, Some(parent))?;
+        store::retire_active(&mut tx, &actor.org, kind).await?;
+        self.forge().insert(&mut tx, actor, &made, AuthorityState::Active, now).await?;
+        tx.commit().await?;
+        self.reload().await
+    }
+
+    /// Signs a claim's certificate inside the caller's transaction. After the commit call [`Pki::reload`].
+    pub async fn issue_claim(&self, tx: &mut Tx, new: NewClaimLeaf<'_>) -> Result<ClaimLeaf, Error> {
+        let all = self.authorities.load_full();
+        let issuer = authorities::active(&all, new.org, Kind::ClaimAuthority)?;
+        let trust_seq = store::next_trust(tx).await?;
+        let subject = Subject::claim(&issuer.slug, new.claim);
+        let order = |key_alg, csr_sha256| Order {
+            kind: Kind::Claim,
+            device: None,
+            subject: &subject,
+            shown: new.claim.as_str(),
+            key_alg,
+            csr_sha256,
+            enrolled_by: new.enrolled_by,
+            replaces: None,
+            trust_seq,
+            until: Some(new.until),
+        };
+        let (leaf, key) = if let Some(csr) = new.csr {
+            self.may_have_key(tx, new.org, csr).await?;
+            let key = SubjectPublicKeyInfo::from_der(&csr.spki).map_err(|_| CsrError::WeakKey("its encoding is not supported"))?;
+            (self.issue(tx, issuer, &key, &order(&csr.key_alg.to_string(), &csr.csr_sha256)).await?, None)
+        } else {
+            let pair = KeyPair::generate()?;
+            let leaf = self.issue(tx, issuer, &pair, &order(&KeyAlg::P256.to_string(), &[])).await?;
+            (leaf, Some(Zeroizing::new(pair.serialize_pem())))
+        };
+        let mut chain = crate::pem::encode("CERTIFICATE", &leaf.der);
+        for authority in authorities::up(&all, &issuer.id).into_iter().filter(|a| a.kind != Kind::Root) {
+            chain.push_str(&crate::pem::encode("CERTIFICATE", &authority.der));
+        }
+        Ok(ClaimLeaf { id: leaf.id, chain, key, trust_seq })
+    }
+
+    /// Revokes a claim's certificate inside the caller's transaction, for lists of revoked certificates; gives the number of this change of trust.
+    /// After the commit call [`Pki::reload`].
+    pub async fn revoke_claim(&self, tx: &mut Tx, actor: &Actor, id: &CertificateId) -> Result<i64, Error> {
+        let seq = store::next_trust(tx).await?;
+        let reason = RevocationReason::CessationOfOperation.as_str();
+        store::revoke(tx, id, &actor.org, self.clock.now(), &actor.label(), reason, seq).await?;
+        Ok(seq)
+    }
+}

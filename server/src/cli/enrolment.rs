@@ -1,0 +1,89 @@
+//! `fleetward enrolment-token`: secrets that trade a CSR for a certificate, for when the console is out of reach.
+
+use anyhow::Result;
+use clap::Subcommand;
+use fleet::{Fleet, access::Actor};
+use wire::{
+    enrolment::{EnrolmentMode, NewEnrolmentToken},
+    ids::EnrolmentTokenId,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum EnrolmentToken {
+    /// Make an enrolment token; prints the line to paste on a device, with the secret, once
+    Create(Create),
+    /// List the enrolment tokens, newest first
+    List,
+    /// Revoke an enrolment token; devices it enrolled stay
+    Revoke {
+        /// The token's id
+        id: EnrolmentTokenId,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    /// What it is for
+    #[arg(long)]
+    label: String,
+    /// Device ids it may enrol, for example gw-*; any unless given
+    #[arg(long, default_value = "")]
+    pattern: String,
+    /// Type given to its devices
+    #[arg(long = "type", value_name = "TYPE", default_value = "")]
+    device_type: String,
+    /// A tag given to its devices; may be given again
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// How many devices it may enrol, 1 to 10,000
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    max_uses: i64,
+    /// How many hours it lives, 1 to 720
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    hours: i64,
+    /// The network it may be used from, for example 192.0.2.0/24
+    #[arg(long, value_name = "CIDR", default_value = "")]
+    source: String,
+    /// A person approves each device
+    #[arg(long)]
+    approval: bool,
+}
+
+pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
+    let actor = Actor::system(fleet.default_org().clone());
+    match command {
+        EnrolmentToken::Create(c) => {
+            let new = NewEnrolmentToken {
+                label: c.label,
+                pattern: c.pattern,
+                device_type: c.device_type,
+                tags: c.tags,
+                max_uses: c.max_uses,
+                hours: c.hours,
+                source: c.source,
+                mode: if c.approval { EnrolmentMode::Approval } else { EnrolmentMode::Auto },
+                ..NewEnrolmentToken::default()
+            };
+            let created = fleet.devices().create_enrolment_token(&actor, new).await?;
+            println!("{}\n{}", created.token.id, created.command);
+        }
+        EnrolmentToken::List => {
+            let page = fleet.devices().enrolment_page(&actor).await?;
+            for t in page.tokens {
+                let standing = match t.revoked_at {
+                    Some(_) => "revoked",
+                    None if t.uses >= t.max_uses => "used up",
+                    None if t.expires_at <= page.at => "expired",
+                    None => "usable",
+                };
+                let uses = format!("{} of {} used, {} connected", t.uses, t.max_uses, t.connected);
+                println!("{}  {standing:<8}  {uses}  until {}  {}", t.id, t.expires_at, t.label);
+            }
+        }
+        EnrolmentToken::Revoke { id } => {
+            fleet.devices().revoke_enrolment_token(&actor, &id).await?;
+            println!("{id} is revoked.");
+        }
+    }
+    Ok(())
+}

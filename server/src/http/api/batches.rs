@@ -1,0 +1,138 @@
+//! Batches of CSRs from a factory: sent as one file, worked on behind the request, given back as an archive.
+
+use super::{
+    Answer,
+    input::{Asked, Named},
+    openapi::Refusals,
+};
+use crate::http::guard::Caller;
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use fleet::{Fleet, devices::NewBatch};
+use futures::TryStreamExt as _;
+use serde::Deserialize;
+use std::io;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::{
+    enrolment::{BatchLine, BatchLineState, EnrolmentBatch},
+    ids::EnrolmentBatchId,
+    page::Page,
+};
+
+pub(super) fn routes() -> OpenApiRouter<Fleet> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(look))
+        .routes(routes!(lines))
+        .routes(routes!(result))
+        .routes(routes!(cancel))
+}
+
+/// Batches of CSRs, newest first, at most 50
+#[utoipa::path(get, path = "/enrolment-batches", operation_id = "list_enrolment_batches", tag = "enrolment", responses((status = OK, body = Page<EnrolmentBatch>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<EnrolmentBatch>>> {
+    let items = fleet.devices().batches(&actor).await?;
+    let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    Ok(Json(Page { items, next: None, total }))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct About {
+    /// What it is, for lists.
+    #[serde(default)]
+    label: String,
+    /// Type of the devices whose line names none.
+    #[serde(default)]
+    device_type: String,
+    /// Tags given to its devices, separated by blanks or commas.
+    #[serde(default)]
+    tags: String,
+}
+
+/// Send a batch of CSRs: CSV, JSON lines, zip, tar or tar.gz
+///
+/// At most 64 MiB and 10,000 lines. CSV begins with a line of names: `device_id,device_type,csr` and if you like `tags`; JSON lines are objects with
+/// these members. An archive has one CSR a file. A line without a CSR registers the device; it enrols later with a token made for exactly its id. When
+/// this is answered the batch is written down, and its certificates are made one after the other: see `state` of the batch.
+#[utoipa::path(
+    post, path = "/enrolment-batches", operation_id = "create_enrolment_batch", tag = "enrolment", params(About),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses((status = CREATED, body = EnrolmentBatch), Refusals)
+)]
+async fn create(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Asked(about): Asked<About>,
+    body: Body,
+) -> Answer<impl IntoResponse> {
+    let tags = about.tags.split([' ', ',']).filter(|t| !t.is_empty()).map(str::to_owned).collect();
+    let new = NewBatch { label: about.label, device_type: about.device_type, tags };
+    let batch = fleet.devices().receive_batch(&actor, new, body.into_data_stream().map_err(io::Error::other)).await?;
+    let place = format!("/api/v1/enrolment-batches/{}", batch.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(batch)))
+}
+
+/// How far a batch is
+#[utoipa::path(
+    get, path = "/enrolment-batches/{id}", operation_id = "get_enrolment_batch", tag = "enrolment", params(("id" = EnrolmentBatchId, Path)),
+    responses((status = OK, body = EnrolmentBatch), Refusals)
+)]
+async fn look(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<EnrolmentBatchId>) -> Answer<Json<EnrolmentBatch>> {
+    Ok(Json(fleet.devices().batch(&actor, &id).await?))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    /// Only lines in this state.
+    state: Option<BatchLineState>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    rows: Option<u32>,
+}
+
+/// The lines of a batch and what became of them
+#[utoipa::path(
+    get, path = "/enrolment-batches/{id}/lines", operation_id = "list_enrolment_batch_lines", tag = "enrolment",
+    params(("id" = EnrolmentBatchId, Path), Which), responses((status = OK, body = Page<BatchLine>), Refusals)
+)]
+async fn lines(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<EnrolmentBatchId>,
+    Asked(which): Asked<Which>,
+) -> Answer<Json<Page<BatchLine>>> {
+    Ok(Json(fleet.devices().batch_lines(&actor, &id, which.state, which.cursor.as_deref(), which.rows).await?))
+}
+
+/// What a batch has made so far
+///
+/// A zip archive: `manifest.csv` (`device_id`, `serial`, `sha256`, `not_after`), `certs/<device_id>.pem`, `chain.pem`, and `refused.csv` if lines were
+/// refused.
+#[utoipa::path(
+    get, path = "/enrolment-batches/{id}/result", operation_id = "download_enrolment_batch", tag = "enrolment", params(("id" = EnrolmentBatchId, Path)),
+    responses((status = OK, content_type = "application/zip", body = Vec<u8>), Refusals)
+)]
+async fn result(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<EnrolmentBatchId>) -> Answer<impl IntoResponse> {
+    let bytes = fleet.devices().batch_result(&actor, &id).await?;
+    let saved = format!("attachment; filename=\"{id}.zip\"");
+    Ok(([(header::CONTENT_TYPE, "application/zip".to_owned()), (header::CONTENT_DISPOSITION, saved)], bytes))
+}
+
+/// Stop a batch; what was made stays
+#[utoipa::path(
+    post, path = "/enrolment-batches/{id}/cancel", operation_id = "cancel_enrolment_batch", tag = "enrolment", params(("id" = EnrolmentBatchId, Path)),
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn cancel(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<EnrolmentBatchId>) -> Answer<StatusCode> {
+    fleet.devices().cancel_batch(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
