@@ -8,7 +8,7 @@ use serde_json::json;
 use wire::states::Role;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_is_a_closed_cookie_that_can_be_ended() {
+async fn a_22_a_session_is_a_closed_cookie_that_can_be_ended() {
     let server = TestServer::start(EngineKind::Sqlite).await;
     let email = server.person("ada", Role::Admin).await;
     let anonymous = server.http.get(server.url("/devices")).send().await.unwrap();
@@ -67,7 +67,7 @@ async fn a_form_that_outlived_its_session_is_sent_on_with_all_that_was_typed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forged_and_foreign_tokens_are_nobody() {
+async fn a_21_forged_and_foreign_tokens_are_nobody() {
     let server = TestServer::start(EngineKind::Sqlite).await;
     let b64 = base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let claims = json!({ "iss": "fleetward", "aud": "fleetward-console", "sub": "usr_00000000000000000000000000000000", "sid": "ses_00000000000000000000000000000000", "exp": 9_999_999_999_i64, "iat": 0 });
@@ -83,7 +83,7 @@ async fn forged_and_foreign_tokens_are_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_site_changes_nothing() {
+async fn a_23_another_site_changes_nothing() {
     let server = TestServer::start(EngineKind::Sqlite).await;
     let browser = server.browser("oli", Role::Operator).await;
     let body = json!({ "label": "x", "max_uses": 1, "hours": 1 });

@@ -105,7 +105,7 @@ fn points(data: &Data) -> Vec<(i64, f64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_our_own_pages_and_tokens_open_it() {
+async fn a_25_only_our_own_pages_and_tokens_open_it() {
     let server = TestServer::start(EngineKind::Sqlite).await;
     let email = server.person("vic", Role::Viewer).await;
     let signed_in = server.sign_in(&server.http, &email, PASSWORD).await;

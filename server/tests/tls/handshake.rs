@@ -8,7 +8,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use std::sync::Arc;
 
 #[tokio::test]
-async fn a_device_is_known_by_its_certificate_and_by_nothing_else() {
+async fn a_31_a_device_is_known_by_its_certificate_and_by_nothing_else() {
     let rig = rig().await;
     let one = rig.enrol("gw-1").await;
     for version in BOTH {
@@ -27,7 +27,7 @@ async fn a_device_is_known_by_its_certificate_and_by_nothing_else() {
 
 /// Attack list 1, 2, 3, 4, 9.
 #[tokio::test]
-async fn strangers_are_refused_with_the_alert_that_says_why() {
+async fn a_1_to_4_strangers_are_refused_with_the_alert_that_says_why() {
     let rig = rig().await;
     let good = rig.enrol("gw-1").await;
 
@@ -76,7 +76,7 @@ async fn strangers_are_refused_with_the_alert_that_says_why() {
 
 /// H-2, attack list 6: rustls does not look at a resumed client's certificate, so nothing is ever resumed.
 #[tokio::test]
-async fn no_session_is_ever_resumed() {
+async fn a_6_no_session_is_ever_resumed() {
     let rig = rig().await;
     let one = rig.enrol("gw-1").await;
     for version in BOTH {

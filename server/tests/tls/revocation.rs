@@ -47,18 +47,18 @@ async fn cut_within_a_second(kind: EngineKind) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revocation_cuts_live_connections_on_sqlite() {
+async fn a_5_a_revocation_cuts_live_connections_on_sqlite() {
     cut_within_a_second(EngineKind::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revocation_cuts_live_connections_on_postgres() {
+async fn a_5_a_revocation_cuts_live_connections_on_postgres() {
     cut_within_a_second(EngineKind::Postgres).await;
 }
 
 /// H-5: connect and revoke at the same time, many times; nobody slips through between the two checks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_survives_a_race_of_connecting_and_revoking() {
+async fn a_5_nobody_survives_a_race_of_connecting_and_revoking() {
     let rig = Arc::new(rig().await);
     let mut races = Vec::new();
     for n in 0..60 {

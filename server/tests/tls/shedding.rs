@@ -12,7 +12,7 @@ use tokio::{
 
 /// H-7, attack list 26: half-open connections delay nobody, and one address has only so many.
 #[tokio::test]
-async fn slow_handshakes_do_not_delay_a_good_one() {
+async fn a_26_slow_handshakes_do_not_delay_a_good_one() {
     let rig = rig().await;
     let one = rig.enrol("gw-1").await;
     let from = async |ip: &str| {
@@ -39,7 +39,7 @@ async fn slow_handshakes_do_not_delay_a_good_one() {
 }
 
 #[tokio::test]
-async fn a_handshake_has_a_deadline() {
+async fn a_26_a_handshake_has_a_deadline() {
     let limits = Limits { handshake: Duration::from_millis(200), head: Duration::from_millis(200), ..Limits::default() };
     let rig = rig_with(EngineKind::Sqlite, limits).await;
     let mut stream = TcpStream::connect(rig.device).await.unwrap();

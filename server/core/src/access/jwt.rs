@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn expired_foreign_and_unsigned_tokens_are_no_session() {
+    fn a_21_expired_foreign_and_unsigned_tokens_are_no_session() {
         let keys = keys();
         let entropy: &dyn Entropy = &SeededEntropy::new(3);
         let now = Timestamp(1_795_000_000_000);

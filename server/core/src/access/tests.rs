@@ -261,7 +261,7 @@ async fn set_up_works_once_and_only_with_the_code(#[case] kind: EngineKind) {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn the_audit_chain_holds_under_parallel_writers_and_shows_a_change(#[case] kind: EngineKind) {
+async fn a_37_the_audit_chain_holds_under_parallel_writers_and_shows_a_change(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let admin = w.admin().await;
     let made = (0..12).map(|i| {

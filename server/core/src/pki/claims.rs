@@ -129,6 +129,7 @@ impl Pki {
         let seq = store::next_trust(tx).await?;
         let reason = RevocationReason::CessationOfOperation.as_str();
         store::revoke(tx, id, &actor.org, self.clock.now(), &actor.label(), reason, seq).await?;
+        self.journal_revoked(tx, id).await?;
         Ok(seq)
     }
 }

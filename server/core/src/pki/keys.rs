@@ -267,7 +267,7 @@ mod tests {
     use crate::entropy::SeededEntropy;
 
     #[test]
-    fn a_secret_opens_where_it_belongs_and_nowhere_else() {
+    fn a_36_a_secret_opens_where_it_belongs_and_nowhere_else() {
         let kek = Kek::new(&[7; 32]).unwrap();
         let sealed = kek.seal(b"ca-key/v1 one", b"secret").unwrap();
         assert_eq!(kek.open(b"ca-key/v1 one", &sealed).unwrap().as_slice(), b"secret");

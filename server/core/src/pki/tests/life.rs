@@ -226,7 +226,7 @@ pub(super) async fn organization(db: &Db) -> OrgId {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn authorities_are_made_once_and_open_only_with_their_key(#[case] kind: EngineKind) {
+async fn a_36_authorities_are_made_once_and_open_only_with_their_key(#[case] kind: EngineKind) {
     let (db, _folder) = store(kind, Store::Fleet).await;
     let org = organization(&db).await;
     let (one, two) = tokio::join!(room(&db, &org, SeededEntropy::new(1), 7), room(&db, &org, SeededEntropy::new(2), 7));
@@ -265,7 +265,7 @@ impl Entropy for Stuttering {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn a_serial_that_was_drawn_before_is_drawn_again(#[case] kind: EngineKind) {
+async fn a_19_a_serial_that_was_drawn_before_is_drawn_again(#[case] kind: EngineKind) {
     let (db, _folder) = store(kind, Store::Fleet).await;
     let org = organization(&db).await;
     let pki = room(&db, &org, Stuttering(Mutex::new(0), SeededEntropy::new(1)), 7).await.unwrap();
