@@ -29,6 +29,7 @@ async fn comes_back(kind: EngineKind) {
     let enrolment = Enrolment {
         url: url.clone(),
         token,
+        claim: None,
         trust: Trust::Roots(roots),
         device_id: "gw-1".into(),
         device_type: "gateway".into(),

@@ -35,7 +35,7 @@ pub async fn recover(store: &Store, identity: &Identity, url: &str, clock: Arc<d
             fresh.csr
         }
     };
-    let tls = tls::anonymous(&Trust::Roots(identity.roots.clone()), Arc::clone(&clock))?;
+    let tls = tls::anonymous(&Trust::Roots(identity.roots.clone()), None, Arc::clone(&clock))?;
     let client = http::Client::new(tls, url)?;
     let RecoveryNonce { nonce, .. } = client.ask(PATH).await?;
     let mut message = STANDARD.decode(&nonce).map_err(|e| http::Error::Unexpected(e.to_string()))?;
