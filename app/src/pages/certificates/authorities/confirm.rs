@@ -23,7 +23,10 @@ fn content(m: &Model, word: &str, asks: Asks) -> AnyView {
     let way_back = view! { <a class="btn" href=format!("/certificates/authorities/{}", row.id)>"Back to the authority"</a> }.into_any();
     let offered = word.parse::<AuthorityStep>().ok().map(|step| m.actions.iter().find(|a| a.step == step));
     let (title, body) = match offered {
-        None => (row.common_name().to_owned(), empty("search", "Not found", "There is nothing of this name to do with an authority.", Some(way_back))),
+        None => (
+            row.common_name().to_owned(),
+            empty("search", "Not found", "There is nothing of this name to do with an authority.", Some(way_back)),
+        ),
         Some(None) => (
             row.common_name().to_owned(),
             empty("lock", "Not for you, or not any more", "Your role does not allow this, or the authority has moved on.", Some(way_back)),
