@@ -31,14 +31,13 @@ fn content(m: &Model, word: &str, asks: Asks) -> AnyView {
             row.common_name().to_owned(),
             empty("lock", "Not for you, or not any more", "Your role does not allow this, or the authority has moved on.", Some(way_back)),
         ),
-        Some(Some(a)) => match &a.blocked {
-            Some(why) => (steps::title(m, a), empty("lock", "Not now", why.clone(), Some(way_back))),
-            None => {
-                let form = steps::ask(m, a, asks);
-                let body = view! { <section class="card narrow ask">{form}</section> };
+        Some(Some(a)) => {
+            let Some(why) = &a.blocked else {
+                let body = view! { <section class="card narrow ask">{steps::ask(m, a, asks)}</section> };
                 return view! { <PageHead title=steps::title(m, a)/>{body} }.into_any();
-            }
-        },
+            };
+            (steps::title(m, a), empty("lock", "Not now", why.clone(), Some(way_back)))
+        }
     };
     view! { <PageHead title=title/><div class="card">{body}</div> }.into_any()
 }

@@ -80,23 +80,18 @@ pub fn card_of(m: &Model, asks: Asks) -> AnyView {
 fn button(m: &Model, a: &AuthorityAction, asks: Asks) -> AnyView {
     let (step, label) = (a.step, format!("{}…", verb(m, a)));
     let variant = if danger(a) { "danger" } else { "" };
-    match &a.blocked {
-        Some(why) => {
-            let id = format!("why-{step}");
-            view! {
-                <button type="button" class="btn" data-v=variant aria-disabled="true" aria-describedby=id.clone()>{label}</button>
-                <span class="small text-2" id=id>{why.clone()}</span>
-            }
-            .into_any()
+    if let Some(why) = &a.blocked {
+        let id = format!("why-{step}");
+        return view! {
+            <button type="button" class="btn" data-v=variant aria-disabled="true" aria-describedby=id.clone()>{label}</button>
+            <span class="small text-2" id=id>{why.clone()}</span>
         }
-        None => {
-            let href = format!("/certificates/authorities/{}/{step}", m.standing.row.id);
-            let about = (m.clone(), a.clone());
-            let choose = move |_| asks.chosen.set(Some(about.clone()));
-            view! { <a class="btn" data-v=variant href=href data-dialog=DIALOG aria-haspopup="dialog" on:click=choose>{label}</a> }
-                .into_any()
-        }
+        .into_any();
     }
+    let href = format!("/certificates/authorities/{}/{step}", m.standing.row.id);
+    let about = (m.clone(), a.clone());
+    let choose = move |_| asks.chosen.set(Some(about.clone()));
+    view! { <a class="btn" data-v=variant href=href data-dialog=DIALOG aria-haspopup="dialog" on:click=choose>{label}</a> }.into_any()
 }
 
 fn danger(a: &AuthorityAction) -> bool {
