@@ -19,7 +19,7 @@ use wire::{
 };
 
 const DEVICES: usize = 3;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
