@@ -64,7 +64,10 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             let page = pki.authorities_page(&actor).await?;
             for AuthorityStanding { row: a, certificates, .. } in page.authorities {
                 let (state, key) = (a.state.as_str(), a.key.as_str());
-                println!("{}  {:<6}  {state:<11}  key {key:<7}  {certificates:>6} devices' certificates  until {}  {}", a.id, a.kind, a.not_after, a.subject);
+                println!(
+                    "{}  {:<6}  {state:<11}  key {key:<7}  {certificates:>6} devices' certificates  until {}  {}",
+                    a.id, a.kind, a.not_after, a.subject
+                );
             }
             println!("{}", held(&page.bundle));
         }

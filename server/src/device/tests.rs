@@ -72,7 +72,8 @@ impl Device {
 
     async fn hello(&mut self) {
         let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
-        let hello = Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes: [].into(), stream: "s".into(), trust_bundle: 0 };
+        let hello =
+            Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes: [].into(), stream: "s".into(), trust_bundle: 0 };
         self.say(&Up::Hello(hello)).await;
         assert!(matches!(self.hear().await, Down::Welcome(_)));
     }

@@ -260,11 +260,15 @@ async fn authorities_are_led_from_one_to_the_next_without_javascript() {
     let all = b.world.fleet.pki().list_authorities(&b.admin).unwrap();
     let device = all.iter().find(|a| a.kind == "device").unwrap();
     let list = page("/certificates/authorities".into()).await;
-    for part in ["Fleetward Root CA G1", "On this machine, encrypted", "trust bundle 1", &format!("/certificates/authorities/{}", device.id)] {
+    for part in
+        ["Fleetward Root CA G1", "On this machine, encrypted", "trust bundle 1", &format!("/certificates/authorities/{}", device.id)]
+    {
         assert!(list.contains(part), "{part} is not on the page");
     }
     let detail = page(format!("/certificates/authorities/{}", device.id)).await;
-    assert!(detail.contains("Stage the next one") && detail.contains("Give up as compromised") && detail.contains("Chain, from its issuer"));
+    assert!(
+        detail.contains("Stage the next one") && detail.contains("Give up as compromised") && detail.contains("Chain, from its issuer")
+    );
     let question = page(format!("/certificates/authorities/{}/stage", device.id)).await;
     assert!(question.contains("/rpc/authority_step") && question.contains("does not issue yet"));
     assert!(page(format!("/certificates/authorities/{}/nonsense", device.id)).await.contains("There is nothing of this name"));

@@ -167,33 +167,7 @@ impl Rig {
     }
 
     pub(super) fn client(&self, identity: Option<&Identity>, version: &'static SupportedProtocolVersion) -> ClientConfig {
-        self.client_trusting(&[self.world.fleet.pki().root_pem()], identity, version)
-    }
-
-    /// One that believes in these roots, PEM.
-    pub(super) fn client_trusting(
-        &self,
-        pems: &[String],
-        identity: Option<&Identity>,
-        version: &'static SupportedProtocolVersion,
-    ) -> ClientConfig {
-        let mut roots = RootCertStore::empty();
-        for pem in pems {
-            roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_details(provider, Arc::new(AtStart))
-            .with_protocol_versions(&[version])
-            .unwrap()
-            .with_root_certificates(roots);
-        match identity {
-            // Presented as it is: rustls would not let a thief use a certificate without its key.
-            Some(i) => {
-                let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&i.key).unwrap();
-                builder.with_client_cert_resolver(Arc::new(Presents(Arc::new(CertifiedKey::new(i.chain.clone(), key)))))
-            }
-            None => builder.with_no_client_auth(),
-        }
+        trusting(&[self.world.fleet.pki().root_pem()], identity, version)
     }
 
     pub(super) async fn connect(&self, identity: &Identity) -> TlsStream<TcpStream> {
@@ -212,6 +186,27 @@ impl Rig {
             Some(rustls::Error::AlertReceived(alert)) => Some(*alert),
             _ => panic!("not an alert: {error}"),
         }
+    }
+}
+
+/// A client that believes in these roots, PEM.
+pub(super) fn trusting(pems: &[String], identity: Option<&Identity>, version: &'static SupportedProtocolVersion) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    for pem in pems {
+        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_details(provider, Arc::new(AtStart))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots);
+    match identity {
+        // Presented as it is: rustls would not let a thief use a certificate without its key.
+        Some(i) => {
+            let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&i.key).unwrap();
+            builder.with_client_cert_resolver(Arc::new(Presents(Arc::new(CertifiedKey::new(i.chain.clone(), key)))))
+        }
+        None => builder.with_no_client_auth(),
     }
 }
 

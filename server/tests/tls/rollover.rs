@@ -1,8 +1,12 @@
 //! One root after another over real TLS, and certificates that no listener takes, whoever signed them.
 
-use super::rig::{BOTH, Identity, Rig, ask, handshake, rig_with};
+use super::rig::{BOTH, Identity, Rig, ask, handshake, rig_with, trusting};
 use fleet::{access::Actor, db::EngineKind};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose,
+    ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth},
+    IsCa, KeyPair,
+};
 use rstest::rstest;
 use rustls::AlertDescription;
 use server::tls::Limits;
@@ -14,7 +18,7 @@ use wire::{pki::AuthorityUse, states::AuthorityState};
 async fn reaches(rig: &Rig, roots: &[String], identity: &Identity) -> bool {
     let mut all = Vec::new();
     for version in BOTH {
-        let config = rig.client_trusting(roots, Some(identity), version);
+        let config = trusting(roots, Some(identity), version);
         all.push(match handshake(config, rig.device).await {
             Ok(mut stream) => ask(&mut stream, "/who").await.is_ok(),
             Err(_) => false,
@@ -102,7 +106,6 @@ async fn a_9_certificates_of_other_kinds_are_refused_even_from_the_right_authori
         let der = params.signed_by(&key, &thief).unwrap();
         Identity::of(vec![der.into(), authority.clone()], &key)
     };
-    use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
     for version in BOTH {
         assert_eq!(rig.alert(Some(&good), version).await, None);
         assert_eq!(rig.alert(Some(&make(vec![ServerAuth], false)), version).await, Some(AlertDescription::UnsupportedCertificate));

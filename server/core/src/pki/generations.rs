@@ -145,7 +145,9 @@ impl Pki {
             return Ok(());
         }
         if kind == Kind::Root.as_str() && state == Active {
-            return Err(Error::AuthorityState("Devices believe in this root. Stage the next one, activate it, by force if need be, then give this one up."));
+            return Err(Error::AuthorityState(
+                "Devices believe in this root. Stage the next one, activate it, by force if need be, then give this one up.",
+            ));
         }
         if !store::set_state(&mut tx, id, &actor.org, state, Compromised, Some((now, seq))).await? {
             return Err(Error::AuthorityState("It has just been changed by somebody else. Look again."));

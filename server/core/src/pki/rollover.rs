@@ -24,7 +24,8 @@ use wire::{
 const ISSUING: [Kind; 2] = [Kind::DeviceAuthority, Kind::ServerAuthority];
 
 /// What has to be over before a root is staged.
-pub(super) const IN_THE_WAY: &str = "Another change of authorities is under way. End it first: activate or retire what is staged, and retire the root that is retiring.";
+pub(super) const IN_THE_WAY: &str =
+    "Another change of authorities is under way. End it first: activate or retire what is staged, and retire the root that is retiring.";
 
 impl Pki {
     /// Makes the next root and its issuing authorities, all staged, the two certificates by which the roots vouch for each other, and the trust
@@ -114,7 +115,8 @@ impl Pki {
             store::set_state(&mut tx, &child, &actor.org, Staged, Active, None).await?;
             audit::append(&mut tx, actor, now, "authority.activate", child.as_str(), &json!({ "with": id })).await?;
         }
-        let detail = json!({ "kind": "root", "bundle": reach.version, "holders": reach.holders, "devices": reach.devices, "forced": force });
+        let detail =
+            json!({ "kind": "root", "bundle": reach.version, "holders": reach.holders, "devices": reach.devices, "forced": force });
         audit::append(&mut tx, actor, now, "authority.activate", id.as_str(), &detail).await?;
         bundle::raise(&mut tx, actor, now).await?;
         tx.commit().await?;

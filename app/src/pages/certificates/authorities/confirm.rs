@@ -23,19 +23,21 @@ fn content(m: &Model, word: &str, asks: Asks) -> AnyView {
     let way_back = view! { <a class="btn" href=format!("/certificates/authorities/{}", row.id)>"Back to the authority"</a> }.into_any();
     let offered = word.parse::<AuthorityStep>().ok().map(|step| m.actions.iter().find(|a| a.step == step));
     let (title, body) = match offered {
-        None => (row.common_name().to_owned(), empty("search", "Not found", "There is nothing of this name to do with an authority.", Some(way_back))),
+        None => (
+            row.common_name().to_owned(),
+            empty("search", "Not found", "There is nothing of this name to do with an authority.", Some(way_back)),
+        ),
         Some(None) => (
             row.common_name().to_owned(),
             empty("lock", "Not for you, or not any more", "Your role does not allow this, or the authority has moved on.", Some(way_back)),
         ),
-        Some(Some(a)) => match &a.blocked {
-            Some(why) => (steps::title(m, a), empty("lock", "Not now", why.clone(), Some(way_back))),
-            None => {
-                let form = steps::ask(m, a, asks);
-                let body = view! { <section class="card narrow ask">{form}</section> };
+        Some(Some(a)) => {
+            let Some(why) = &a.blocked else {
+                let body = view! { <section class="card narrow ask">{steps::ask(m, a, asks)}</section> };
                 return view! { <PageHead title=steps::title(m, a)/>{body} }.into_any();
-            }
-        },
+            };
+            (steps::title(m, a), empty("lock", "Not now", why.clone(), Some(way_back)))
+        }
     };
     view! { <PageHead title=title/><div class="card">{body}</div> }.into_any()
 }

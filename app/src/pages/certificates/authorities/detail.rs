@@ -24,7 +24,8 @@ pub fn AuthorityPage() -> AnyView {
     let model = reading(move || ReadAuthority { id: params.with(|p| p.get("id").unwrap_or_default()) });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let asks = Asks::new(move || model.refetch());
-    page(model, move |model: Model| content(&model, asks))
+    let content = page(model, move |model: Model| content(&model, asks));
+    view! { {content}{steps::step_dialog(asks)} }.into_any()
 }
 
 fn content(m: &Model, asks: Asks) -> AnyView {
@@ -38,14 +39,13 @@ fn content(m: &Model, asks: Asks) -> AnyView {
         <div class="split mt-4">
             <div class="stack">
                 {card("Course", None, course::course(m))}
-                {steps::card_of(m)}
+                {steps::card_of(m, asks)}
                 {crossed(m)}
                 {card("PEM", None, code_block(a.pem.clone(), "The certificate as PEM"))}
             </div>
             <div class="stack">{written(m)}</div>
         </div>
         {chain}
-        {steps::dialogs(m, asks)}
     }
     .into_any()
 }

@@ -6,7 +6,6 @@ use crate::{
     ui::{
         Confirm, Tone, dialog,
         dialog::confirm_dialog_as,
-        dialog_link,
         form::{ActionForm, FormCall, action, on_success, refusal},
         number::counted,
         page::card,
@@ -24,15 +23,21 @@ use wire::{
 
 const STEPS: [AuthorityStep; 4] = [Stage, Activate, Retire, Compromise];
 
-/// The calls behind the questions of one page, one a step so that a refusal shows only where it belongs.
+/// The dialog's id.
+const DIALOG: &str = "authority-step-dialog";
+
+/// The calls behind the questions of one page, one a step so that a refusal shows only where it belongs; and what the dialog asks about.
 #[derive(Clone, Copy)]
-pub struct Asks([(AuthorityStep, FormCall<StepAuthority>); 4]);
+pub struct Asks {
+    calls: [(AuthorityStep, FormCall<StepAuthority>); 4],
+    chosen: RwSignal<Option<(Model, AuthorityAction)>>,
+}
 
 impl Asks {
     /// Makes them; `done` runs in the browser after each success.
     pub fn new(done: impl Fn() + Copy + 'static) -> Self {
         let notes = toasts();
-        Self(STEPS.map(|step| {
+        let calls = STEPS.map(|step| {
             let call = action::<StepAuthority>();
             on_success(call, move |()| {
                 crate::ui::dialog::close_all();
@@ -42,11 +47,12 @@ impl Asks {
                 done();
             });
             (step, call)
-        }))
+        });
+        Self { calls, chosen: RwSignal::new(None) }
     }
 
     fn of(self, step: AuthorityStep) -> Option<FormCall<StepAuthority>> {
-        self.0.iter().find(|a| a.0 == step).map(|a| a.1)
+        self.calls.iter().find(|a| a.0 == step).map(|a| a.1)
     }
 }
 
@@ -60,49 +66,46 @@ const fn past(step: AuthorityStep) -> &'static str {
 }
 
 /// The steps with what each does; nothing for those who may do none.
-pub fn card_of(m: &Model) -> AnyView {
+pub fn card_of(m: &Model, asks: Asks) -> AnyView {
     if m.actions.is_empty() {
         return ().into_any();
     }
     let steps = m.actions.iter().map(|a| {
         let words = effect(m, a);
-        view! { <div class="stack"><p>{words}</p><div class="row">{button(m, a)}</div></div> }
+        view! { <div class="stack"><p>{words}</p><div class="row">{button(m, a, asks)}</div></div> }
     });
     card("What can be done", None, view! { <div class="stack">{steps.collect_view()}</div> }.into_any())
 }
 
-fn button(m: &Model, a: &AuthorityAction) -> AnyView {
+fn button(m: &Model, a: &AuthorityAction, asks: Asks) -> AnyView {
     let (step, label) = (a.step, format!("{}…", verb(m, a)));
     let variant = if danger(a) { "danger" } else { "" };
-    match &a.blocked {
-        Some(why) => {
-            let id = format!("why-{step}");
-            view! {
-                <button type="button" class="btn" data-v=variant aria-disabled="true" aria-describedby=id.clone()>{label}</button>
-                <span class="small text-2" id=id>{why.clone()}</span>
-            }
-            .into_any()
+    if let Some(why) = &a.blocked {
+        let id = format!("why-{step}");
+        return view! {
+            <button type="button" class="btn" data-v=variant aria-disabled="true" aria-describedby=id.clone()>{label}</button>
+            <span class="small text-2" id=id>{why.clone()}</span>
         }
-        None => dialog_link(dialog_id(step), format!("/certificates/authorities/{}/{step}", m.standing.row.id), variant, label.into_any()),
+        .into_any();
     }
+    let href = format!("/certificates/authorities/{}/{step}", m.standing.row.id);
+    let about = (m.clone(), a.clone());
+    let choose = move |_| asks.chosen.set(Some(about.clone()));
+    view! { <a class="btn" data-v=variant href=href data-dialog=DIALOG aria-haspopup="dialog" on:click=choose>{label}</a> }.into_any()
 }
 
 fn danger(a: &AuthorityAction) -> bool {
     a.forced || a.step == Compromise
 }
 
-fn dialog_id(step: AuthorityStep) -> String {
-    format!("ask-{step}")
-}
-
-/// The dialogs that the buttons open.
-pub fn dialogs(m: &Model, asks: Asks) -> AnyView {
-    m.actions
-        .iter()
-        .filter(|a| a.blocked.is_none())
-        .filter_map(|a| Some(dialog(dialog_id(a.step), title(m, a), ask(m, a, asks)?)))
-        .collect_view()
-        .into_any()
+/// The dialog. It stands beside the page's content: that is built anew whenever the page is read again, and would take along what is typed here.
+pub fn step_dialog(asks: Asks) -> AnyView {
+    let body = move || {
+        let (m, a) = asks.chosen.get()?;
+        let form = ask(&m, &a, asks)?;
+        Some(view! { <div class="body"><b>{title(&m, &a)}</b></div>{form} })
+    };
+    dialog(DIALOG, "Change an authority", body.into_any())
 }
 
 /// The heading of a question; it names the authority.
@@ -116,9 +119,8 @@ pub fn ask(m: &Model, a: &AuthorityAction, asks: Asks) -> Option<AnyView> {
     let (id, step, forced) = (m.standing.row.id.to_string(), a.step, a.forced);
     let question = StoredValue::new((m.clone(), a.clone()));
     let inside = move || {
-        question.with_value(|(m, a)| {
-            confirm_dialog_as(step.as_str(), question_of(m, a), refusal(call).as_ref(), move || call.pending().get())
-        })
+        question
+            .with_value(|(m, a)| confirm_dialog_as(step.as_str(), question_of(m, a), refusal(call).as_ref(), move || call.pending().get()))
     };
     Some(
         view! {
@@ -165,27 +167,45 @@ fn effect(m: &Model, a: &AuthorityAction) -> String {
     let devices = |n: i64| counted(n, "device", "devices");
     let waits = format!("{} of {} don't hold trust bundle {} yet", m.reach.missing(), devices(m.reach.devices), m.reach.version);
     match (a.step, row.kind.as_str()) {
-        (Stage, "root") => "Makes a new root with authorities for devices and listeners under it, and the certificates by which both roots vouch for \
+        (Stage, "root") => {
+            "Makes a new root with authorities for devices and listeners under it, and the certificates by which both roots vouch for \
                             each other. Devices get the new root in their trust bundle; nothing else changes for them yet."
-            .to_owned(),
-        (Stage, _) => "Makes the authority that will come after this one. It is believed everywhere at once and does not issue yet.".to_owned(),
-        (Activate, "root") => {
-            let who = if a.forced { format!(" {waits}: those that can't follow from the old root to this one will not find back.") } else { String::new() };
-            format!("The chain of our listeners leads to this root from now on, and its authorities issue. The root before is retiring, with its authorities: believed until you retire them.{who}")
+                .to_owned()
         }
-        (Activate, _) => "It issues from now on. The one before it is retiring: believed until you retire it, and its devices are told to renew.".to_owned(),
+        (Stage, _) => {
+            "Makes the authority that will come after this one. It is believed everywhere at once and does not issue yet.".to_owned()
+        }
+        (Activate, "root") => {
+            let who = if a.forced {
+                format!(" {waits}: those that can't follow from the old root to this one will not find back.")
+            } else {
+                String::new()
+            };
+            format!(
+                "The chain of our listeners leads to this root from now on, and its authorities issue. The root before is retiring, with its authorities: believed until you retire them.{who}"
+            )
+        }
+        (Activate, _) => {
+            "It issues from now on. The one before it is retiring: believed until you retire it, and its devices are told to renew."
+                .to_owned()
+        }
         (Retire, "root") if row.state == Retiring => {
-            let who = if a.cut > 0 { format!(" {} don't hold the root that follows: they can't connect any more.", devices(a.cut)) } else { " Every active device holds the root that follows.".to_owned() };
+            let who = if a.cut > 0 {
+                format!(" {} don't hold the root that follows: they can't connect any more.", devices(a.cut))
+            } else {
+                " Every active device holds the root that follows.".to_owned()
+            };
             format!("Takes this root out of the trust bundle. Our listeners stop leading back to it.{who}")
         }
         (Retire, "root") => "Takes this root back, with what was staged under it. Devices drop it with the next trust bundle.".to_owned(),
         (Retire, _) if row.state == Staged => "Takes this authority back before it has issued anything.".to_owned(),
-        (Retire, _) if a.forced => format!(
-            "Nothing of it is believed any more. {} depend on it still: they are cut off and have to enrol again.",
-            devices(a.cut)
-        ),
+        (Retire, _) if a.forced => {
+            format!("Nothing of it is believed any more. {} depend on it still: they are cut off and have to enrol again.", devices(a.cut))
+        }
         (Retire, _) => "Nothing of it is believed any more, and the root's list says so. No certificate of it is in use.".to_owned(),
-        (Compromise, "root") => "For a root whose key somebody else may have: nothing of it is believed any more, and the other root's list says so.".to_owned(),
+        (Compromise, "root") => {
+            "For a root whose key somebody else may have: nothing of it is believed any more, and the other root's list says so.".to_owned()
+        }
         (Compromise, _) => {
             let after = if row.state == Active { " Until another one is active, nothing is issued for its use." } else { "" };
             format!(

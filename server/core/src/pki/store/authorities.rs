@@ -33,10 +33,10 @@ pub(super) const UNEXPIRED: Sql =
     Sql::same("SELECT COUNT(*) FROM certificates WHERE issuer_id = $1 AND device IS NOT NULL AND state = 'active' AND not_after > $2");
 
 pub(super) const BUNDLE_OF: Sql = Sql::same("SELECT bundle FROM authorities WHERE id = $1");
-pub(super) const ISSUER_STATE: Sql = Sql::same("SELECT i.state FROM authorities a JOIN authorities i ON i.id = a.issuer_id WHERE a.id = $1");
-pub(super) const LIVE_UNDER: Sql = Sql::same(
-    "SELECT COUNT(*) FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state IN ('staged', 'active', 'retiring')",
-);
+pub(super) const ISSUER_STATE: Sql =
+    Sql::same("SELECT i.state FROM authorities a JOIN authorities i ON i.id = a.issuer_id WHERE a.id = $1");
+pub(super) const LIVE_UNDER: Sql =
+    Sql::same("SELECT COUNT(*) FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state IN ('staged', 'active', 'retiring')");
 pub(super) const STAGED_UNDER: Sql =
     Sql::same("SELECT id FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state = 'staged' ORDER BY id");
 pub(super) const HANGING: Sql = Sql::same(

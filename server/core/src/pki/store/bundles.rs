@@ -12,11 +12,11 @@ pub(super) const BUNDLES: Sql = Sql::same(
     "SELECT b.org_id, b.version, b.content FROM trust_bundles b \
      WHERE b.version = (SELECT MAX(n.version) FROM trust_bundles n WHERE n.org_id = b.org_id) ORDER BY b.org_id",
 );
-pub(super) const BUNDLE_RAISE: Sql =
-    Sql::same("INSERT INTO trust_bundles (org_id, version, content, raised_at) VALUES ($1, $2, $3, $4)");
+pub(super) const BUNDLE_RAISE: Sql = Sql::same("INSERT INTO trust_bundles (org_id, version, content, raised_at) VALUES ($1, $2, $3, $4)");
 pub(super) const BUNDLE_FIRST: Sql = Sql::same("UPDATE authorities SET bundle = $2 WHERE org_id = $1 AND bundle = 0");
-pub(super) const BUNDLE_HELD: Sql =
-    Sql::same("SELECT trust_bundle, COUNT(*) FROM devices WHERE org_id = $1 AND state = 'active' GROUP BY trust_bundle ORDER BY trust_bundle");
+pub(super) const BUNDLE_HELD: Sql = Sql::same(
+    "SELECT trust_bundle, COUNT(*) FROM devices WHERE org_id = $1 AND state = 'active' GROUP BY trust_bundle ORDER BY trust_bundle",
+);
 pub(super) const CROSS: Sql = Sql::same(
     "INSERT INTO cross_certificates (id, org_id, subject_id, issuer_id, serial, fingerprint, der, not_after, created_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",

@@ -27,14 +27,8 @@ async fn holds(w: &World, id: &str, version: i64) {
     let system = Actor::system(w.org.clone());
     let device = w.fleet.devices().find(&system, &id.parse().unwrap()).await.unwrap();
     let firmware = Running { version: "1".into(), sequence: 1, device_type: "sim".into(), hardware: "A".into() };
-    let hello = Hello {
-        agent: "t".into(),
-        boot_id: "b".into(),
-        firmware,
-        attributes: [].into(),
-        stream: "s".into(),
-        trust_bundle: version,
-    };
+    let hello =
+        Hello { agent: "t".into(), boot_id: "b".into(), firmware, attributes: [].into(), stream: "s".into(), trust_bundle: version };
     w.fleet.devices().connected(Connected { org: w.org.clone(), device, address: "::1".into(), hello });
     w.fleet.devices().flush_presence(false).await.unwrap();
 }
@@ -61,7 +55,8 @@ fn believed(pki: &Pki, root: &CertificateDer<'_>) -> bool {
 
 fn leads(from: &X509Certificate<'_>, others: &[X509Certificate<'_>], root: &X509Certificate<'_>, steps: u8) -> bool {
     let signed = |by: &X509Certificate<'_>| by.subject() == from.issuer() && from.verify_signature(Some(by.public_key())).is_ok();
-    steps > 0 && (signed(root) || others.iter().any(|by| by.subject() != from.subject() && signed(by) && leads(by, others, root, steps - 1)))
+    steps > 0
+        && (signed(root) || others.iter().any(|by| by.subject() != from.subject() && signed(by) && leads(by, others, root, steps - 1)))
 }
 
 #[rstest]
@@ -86,7 +81,8 @@ async fn r9_the_trust_bundle_grows_with_every_change_and_says_who_holds_it(#[cas
 
     holds(&w, "gw-1", 1).await;
     holds(&w, "gw-2", 2).await;
-    let reach = pki.bundle_reach(&w.viewer().await).await.unwrap();
+    let viewer = w.viewer().await;
+    let reach = pki.bundle_reach(&viewer).await.unwrap();
     assert_eq!((reach.version, reach.holders, reach.devices, reach.missing(), reach.enough()), (2, 1, 2, 1, false));
     holds(&w, "gw-1", 9).await;
     assert_eq!(pki.bundle_reach(&admin).await.unwrap().holders, 1, "a version that never was is of another database");
@@ -94,7 +90,7 @@ async fn r9_the_trust_bundle_grows_with_every_change_and_says_who_holds_it(#[cas
     let reach = pki.bundle_reach(&admin).await.unwrap();
     assert_eq!((reach.holders, reach.devices, reach.enough()), (1, 1, true), "only active devices count");
 
-    let page = pki.authorities_page(&w.viewer().await).await.unwrap();
+    let page = pki.authorities_page(&viewer).await.unwrap();
     assert!(!page.may_manage && page.authorities[0].row.kind == "root");
     let old = pki.authority(&admin, &named(pki, &w, "Device CA G1-1")).await.unwrap();
     assert_eq!((old.standing.certificates, old.standing.devices, old.chain.len()), (2, 2, 1));
