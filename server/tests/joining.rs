@@ -51,8 +51,7 @@ async fn a_batch_over_rest_gives_certificates_that_are_let_in(#[case] kind: Engi
     // What breaks a bound leaves nothing, and a viewer sends none.
     let bomb = json_of(server.http.post(api("")).bearer_auth(&secret).body("{}\n".repeat(10_001)).send().await.unwrap()).await;
     assert_eq!((bomb.0, bomb.1["code"].as_str()), (413, Some("batch_too_large")), "{}", bomb.1);
-    let viewer = server.running.fleet.access().create_token_for(&server.system(), &server.person("vic", Role::Viewer).await, "v", Role::Viewer, 1);
-    let viewer = viewer.await.unwrap().secret;
+    let viewer = server.token("vic", Role::Viewer).await;
     assert_eq!(server.http.post(api("")).bearer_auth(viewer).body("{}").send().await.unwrap().status().as_u16(), 403);
     server.stop().await;
 }
