@@ -130,7 +130,8 @@ fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
 
 /// The question before a claim is disabled.
 pub(super) fn ask(c: &Claim, call: FormCall<DisableClaim>) -> AnyView {
-    let text = format!("Every device that still has it is refused from now on. The {} it let in stay.", counted(c.uses, "device", "devices"));
+    let text =
+        format!("Every device that still has it is refused from now on. The {} it let in stay.", counted(c.uses, "device", "devices"));
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),

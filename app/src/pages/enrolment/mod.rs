@@ -10,8 +10,8 @@ use crate::api::packed::reading;
 use crate::ui::form::FormCall;
 use crate::{
     api::enrolment::{
-        ApproveEnrolment, CancelBatch, CreateEnrolmentToken, DisableClaim, EnrolmentModel as Model, OpenEnrolment, ReadEnrolment, RejectEnrolment,
-        RevokeEnrolmentToken,
+        ApproveEnrolment, CancelBatch, CreateEnrolmentToken, DisableClaim, EnrolmentModel as Model, OpenEnrolment, ReadEnrolment,
+        RejectEnrolment, RevokeEnrolmentToken,
     },
     live,
     ui::{
