@@ -131,7 +131,7 @@ fn row(from: &mut impl BufRead) -> Result<Option<Row>, Broken> {
         }
         any = true;
         let piece = text.get(before..).unwrap_or_default();
-        quoted ^= piece.iter().filter(|b| **b == b'"').count() % 2 == 1;
+        quoted = piece.iter().fold(quoted, |inside, b| inside ^ (*b == b'"'));
         let ended = piece.ends_with(b"\n");
         if text.len() > MOST_OF_ENTRY {
             too_long = true;
