@@ -65,7 +65,8 @@ async fn a_claim_lets_stock_clients_in_until_it_is_disabled(#[case] kind: Engine
     let stock = Stock::of(&server);
     let secret = server.token("ada", Role::Admin).await;
     let asked = json!({ "label": "image 4", "pattern": "gw-*", "device_type": "gateway", "max_uses": 10, "hours": 24 });
-    let (status, made) = json_of(server.http.post(server.url("/api/v1/claims")).bearer_auth(&secret).json(&asked).send().await.unwrap()).await;
+    let (status, made) =
+        json_of(server.http.post(server.url("/api/v1/claims")).bearer_auth(&secret).json(&asked).send().await.unwrap()).await;
     assert_eq!(status, 201, "{made}");
     let id = made["claim"]["id"].as_str().unwrap().to_owned();
     stock.write("claim.pem", format!("{}{}", made["certificate"].as_str().unwrap(), made["key"].as_str().unwrap()));
@@ -95,13 +96,19 @@ async fn a_claim_lets_stock_clients_in_until_it_is_disabled(#[case] kind: Engine
     let native = ["-H", "Content-Type: application/json", "--data-binary", "@enrol.json"];
     assert_eq!(stock.enrol("/device/v1/enrol", &[&native[..], &claim].concat()).await.status, 201);
 
-    let (_, devices) = json_of(server.http.get(server.url(&format!("/api/v1/claims/{id}/devices"))).bearer_auth(&secret).send().await.unwrap()).await;
+    let (_, devices) =
+        json_of(server.http.get(server.url(&format!("/api/v1/claims/{id}/devices"))).bearer_auth(&secret).send().await.unwrap()).await;
     assert_eq!((&devices["items"][0]["device_id"], &devices["total"]), (&json!("gw-1"), &json!(2)), "{devices}");
 
     let off = server.http.post(server.url(&format!("/api/v1/claims/{id}/disable"))).bearer_auth(&secret).send().await.unwrap();
     assert_eq!(off.status().as_u16(), 204);
     stock.write("out", "");
-    stock.shell(&format!("curl -sS --cacert root.pem --cert claim.pem --key claim.pem {}/.well-known/est/cacerts >out 2>&1; echo \" exit $?\" >>out", stock.enrol)).await;
+    stock
+        .shell(&format!(
+            "curl -sS --cacert root.pem --cert claim.pem --key claim.pem {}/.well-known/est/cacerts >out 2>&1; echo \" exit $?\" >>out",
+            stock.enrol
+        ))
+        .await;
     assert!(!stock.read("out").contains(" exit 0"), "refused in the handshake: {}", stock.read("out"));
     assert_eq!(stock.device("/device/v1/update", &own).await.status / 100, 2, "its devices stay");
     let count = server.running.fleet.devices().list(&server.system(), &DeviceQuery::default()).await.unwrap().total;

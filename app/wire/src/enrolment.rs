@@ -462,6 +462,15 @@ pub struct ClaimDevice {
     pub at: Timestamp,
 }
 
+/// The claims there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Newest first.
+    pub all: Vec<Claim>,
+    /// Whether the caller may make some that last.
+    pub may_make: bool,
+}
+
 /// All the enrolment page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnrolmentPage {
@@ -475,8 +484,8 @@ pub struct EnrolmentPage {
     pub requests: Vec<EnrolmentRequest>,
     /// Batches of CSRs, newest first, at most 50.
     pub batches: Vec<EnrolmentBatch>,
-    /// Claims, newest first.
-    pub claims: Vec<Claim>,
+    /// Claims.
+    pub claims: Claims,
     /// The batch that is asked about.
     pub batch: Option<BatchDetail>,
     /// How devices may ask to join.
@@ -485,8 +494,6 @@ pub struct EnrolmentPage {
     pub may_approve: bool,
     /// Whether the caller may change the settings.
     pub may_open: bool,
-    /// Whether the caller may make claims that last.
-    pub may_claim: bool,
     /// Whether the caller may make and revoke tokens.
     pub may_edit: bool,
     /// When this was read.

@@ -198,14 +198,7 @@ impl Endpoint {
         Ok(Some(peer))
     }
 
-    async fn http(
-        &self,
-        stream: TlsStream<Socket>,
-        address: SocketAddr,
-        shown: Shown,
-        token: &CancellationToken,
-        stop: &Stop,
-    ) {
+    async fn http(&self, stream: TlsStream<Socket>, address: SocketAddr, shown: Shown, token: &CancellationToken, stop: &Stop) {
         // The handshake has settled the protocol; guessing it from the first bytes would wait for them without a deadline.
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let binding = ChannelBinding::of(stream.get_ref().1);

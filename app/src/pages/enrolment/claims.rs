@@ -37,7 +37,7 @@ pub(super) fn steps(p: &Page) -> AnyView {
 
 /// The two columns of the tab.
 pub(super) fn sides(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
-    let lasting = p.may_claim.then(|| card("New claim", None, lasting()));
+    let lasting = p.claims.may_make.then(|| card("New claim", None, lasting()));
     let soon = p.may_edit.then(|| card("You stand at the device?", None, soon()));
     view! {
         <div class="stack">{card_of(p, Way::Claim)}{list(p, disable)}</div>
@@ -83,7 +83,7 @@ fn soon() -> AnyView {
 }
 
 fn list(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
-    if p.claims.is_empty() {
+    if p.claims.all.is_empty() {
         let none = "A claim is a certificate that many devices share until each has its own.";
         return view! { <div class="card">{empty("key-round", "No claim yet", none, None)}</div> }.into_any();
     }
@@ -97,7 +97,7 @@ fn list(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
         Column::text("Made by"),
         Column::actions("Disable"),
     ];
-    let rows = p.claims.iter().map(|c| row(c, p, disable)).collect_view();
+    let rows = p.claims.all.iter().map(|c| row(c, p, disable)).collect_view();
     card_flush("Claims", None, table("Claims", columns, rows.into_any()))
 }
 
@@ -130,7 +130,8 @@ fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
 
 /// The question before a claim is disabled.
 pub(super) fn ask(c: &Claim, call: FormCall<DisableClaim>) -> AnyView {
-    let text = format!("Every device that still has it is refused from now on. The {} it let in stay.", counted(c.uses, "device", "devices"));
+    let text =
+        format!("Every device that still has it is refused from now on. The {} it let in stay.", counted(c.uses, "device", "devices"));
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),

@@ -5,8 +5,9 @@ use crate::{
     api::enrolment::CancelBatch,
     pages::words,
     ui::{
-        Column, card, empty, icon,
+        Column, card, empty,
         form::{self, ActionForm, FormCall, fault_banner, refusal, text},
+        icon,
         number::{counted, grouped},
         page::card_flush,
         progress::progress,

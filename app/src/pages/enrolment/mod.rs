@@ -10,8 +10,8 @@ use crate::api::packed::reading;
 use crate::ui::form::FormCall;
 use crate::{
     api::enrolment::{
-        ApproveEnrolment, CancelBatch, CreateEnrolmentToken, DisableClaim, EnrolmentModel as Model, OpenEnrolment, ReadEnrolment, RejectEnrolment,
-        RevokeEnrolmentToken,
+        ApproveEnrolment, CancelBatch, CreateEnrolmentToken, DisableClaim, EnrolmentModel as Model, OpenEnrolment, ReadEnrolment,
+        RejectEnrolment, RevokeEnrolmentToken,
     },
     live,
     ui::{
@@ -85,7 +85,7 @@ fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls) -> AnyVi
     };
     let disable = asked.disable.as_deref().filter(|_| p.may_edit);
     let disable = disable
-        .and_then(|id| p.claims.iter().find(|c| c.id.as_str() == id))
+        .and_then(|id| p.claims.all.iter().find(|c| c.id.as_str() == id))
         .map(|c| page::question(format!("Disable {}", c.label), claims::ask(c, calls.disable)));
     let sides = match way {
         guide::Way::Factory => factory::sides(p, calls.cancel),

@@ -42,8 +42,7 @@ macro_rules! claim {
 }
 pub(super) const CLAIM: Sql = claim!("WHERE id = $1");
 const CLAIMS: Sql = claim!("WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 200");
-const DISABLE: Sql =
-    Sql::same("UPDATE claims SET disabled_at = $3, trust_seq = $4 WHERE org_id = $1 AND id = $2 AND disabled_at IS NULL");
+const DISABLE: Sql = Sql::same("UPDATE claims SET disabled_at = $3, trust_seq = $4 WHERE org_id = $1 AND id = $2 AND disabled_at IS NULL");
 /// $3 is the beginning of the minute before $2.
 pub(super) const USE: Sql = Sql::same(
     "UPDATE claims SET uses = uses + 1, last_used_at = $2,
@@ -186,7 +185,8 @@ impl Devices {
             expires_at.0,
             leaf.trust_seq
         )?;
-        let detail = json!({ "label": label, "pattern": pattern, "max_uses": max_uses, "until": expires_at, "trusted_user": new.trusted_user });
+        let detail =
+            json!({ "label": label, "pattern": pattern, "max_uses": max_uses, "until": expires_at, "trusted_user": new.trusted_user });
         audit::append(&mut tx, actor, now, "claim.create", id.as_str(), &detail).await?;
         tx.commit().await?;
         self.pki.reload().await?;

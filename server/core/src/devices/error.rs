@@ -108,11 +108,9 @@ impl Error {
                 "bad_enrolment_token",
                 "The enrolment token is unknown, expired, revoked or used up. Ask an operator for a new one.",
             ),
-            Self::BadClaim => Fault::new(
-                K::Unauthenticated,
-                "bad_claim",
-                "The claim is expired, disabled or used up. Ask an operator for a new one.",
-            ),
+            Self::BadClaim => {
+                Fault::new(K::Unauthenticated, "bad_claim", "The claim is expired, disabled or used up. Ask an operator for a new one.")
+            }
             Self::ClaimRate => {
                 Fault::new(K::TooMany, "claim_rate", "This claim was used as often as it may be in a minute. Try again in a minute.")
                     .retry_after(60)
@@ -191,9 +189,11 @@ impl Error {
                 };
                 Fault::new(kind, code, text)
             }
-            Self::BatchEnded(label) => {
-                Fault::new(K::Conflict, "batch_ended", format!("The batch {label} has ended, or is still coming in: there is nothing to stop."))
-            }
+            Self::BatchEnded(label) => Fault::new(
+                K::Conflict,
+                "batch_ended",
+                format!("The batch {label} has ended, or is still coming in: there is nothing to stop."),
+            ),
             Self::NotFound(what) => Fault::new(K::NotFound, "not_found", format!("There is no such {what}.")),
             Self::Db(e) => e.fault(),
         }

@@ -58,6 +58,18 @@ impl Devices {
         let guesses = Throttle::new(10, 60_000);
         // As many new requests to join a minute come from one address (E-6).
         let asks = Throttle::new(10, 60_000);
-        Self { db, clock, entropy, bus, pki, urls, presence, facets: listing::FacetCache::default(), guesses, asks, batches_due: tokio::sync::Notify::new() }
+        Self {
+            db,
+            clock,
+            entropy,
+            bus,
+            pki,
+            urls,
+            presence,
+            facets: listing::FacetCache::default(),
+            guesses,
+            asks,
+            batches_due: tokio::sync::Notify::new(),
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
-    enrolment::{CreatedEnrolmentToken, EnrolmentPage, EnrolmentSettings, EnrolmentToken, NewEnrolmentToken, agent_line},
+    enrolment::{Claims, CreatedEnrolmentToken, EnrolmentPage, EnrolmentSettings, EnrolmentToken, NewEnrolmentToken, agent_line},
     ids::EnrolmentTokenId,
 };
 
@@ -204,12 +204,11 @@ impl Devices {
             root_fingerprint: self.pki.root_fingerprint(),
             requests: self.enrolment_requests(actor).await?,
             batches: self.batches(actor).await?,
-            claims: self.claims(actor).await?,
+            claims: Claims { all: self.claims(actor).await?, may_make: allowed(actor, Act::Claims) },
             batch: None,
             settings: EnrolmentSettings { open: self.askable(&actor.org, self.clock.now()).await?.0 },
             may_approve: allowed(actor, Act::ApproveDevices),
             may_open: allowed(actor, Act::OpenEnrolment),
-            may_claim: allowed(actor, Act::Claims),
             may_edit: allowed(actor, Act::Enrol),
             at: self.clock.now(),
         })

@@ -9,10 +9,7 @@ use super::{
     profile::{Kind, Subject},
     store,
 };
-use crate::{
-    access::Actor,
-    db::Tx,
-};
+use crate::{access::Actor, db::Tx};
 use rcgen::{KeyPair, SubjectPublicKeyInfo};
 use wire::{
     Timestamp,

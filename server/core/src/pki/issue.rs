@@ -202,7 +202,8 @@ impl Pki {
         order: &Order<'_>,
     ) -> Result<Leaf, Error> {
         let now = self.clock.now();
-        let validity = profile::validity(order.kind, now, Some(order.until.map_or(issuer.not_after, |end| end.min(issuer.not_after)))).ok_or(Error::AuthorityExpiring)?;
+        let validity = profile::validity(order.kind, now, Some(order.until.map_or(issuer.not_after, |end| end.min(issuer.not_after))))
+            .ok_or(Error::AuthorityExpiring)?;
         let id: CertificateId = self.entropy.id(now);
         let spki_sha256 = sha256(&key.subject_public_key_info());
         let reservation = store::Reservation {

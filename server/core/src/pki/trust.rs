@@ -448,10 +448,8 @@ impl TrustHandle {
 
 fn claim(r: store::ClaimRecord) -> Result<(Fingerprint, Claim), Error> {
     let fingerprint = r.fingerprint.try_into().map_err(|_| crate::db::Error::corrupt("fingerprint"))?;
-    let who = Claimant {
-        org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,
-        claim: r.id.parse().map_err(crate::db::Error::corrupt)?,
-    };
+    let who =
+        Claimant { org: r.org_id.parse().map_err(crate::db::Error::corrupt)?, claim: r.id.parse().map_err(crate::db::Error::corrupt)? };
     let issuer = r.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
     Ok((fingerprint, Claim { who, issuer, disabled: r.disabled_at.is_some(), expires_at: Timestamp(r.expires_at) }))
 }

@@ -27,9 +27,12 @@ const MOST_OF_WORD: usize = 4096;
 
 /// `POST /releases/upload`, `POST /enrolment/batches` and `POST /enrolment/claims`, to be merged inside the guard, which asks for the same origin.
 pub fn form(fleet: Fleet) -> Router {
-    Router::new().route("/releases/upload", post(upload)).route("/enrolment/batches", post(batch)).layer(DefaultBodyLimit::disable()).with_state(fleet.clone()).merge(
-        Router::new().route("/enrolment/claims", post(claim)).with_state(fleet),
-    )
+    Router::new()
+        .route("/releases/upload", post(upload))
+        .route("/enrolment/batches", post(batch))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(fleet.clone())
+        .merge(Router::new().route("/enrolment/claims", post(claim)).with_state(fleet))
 }
 
 #[derive(Deserialize)]

@@ -86,6 +86,9 @@ mod tests {
 
     #[test]
     fn a_24_no_cell_is_a_formula() {
-        assert_eq!(csv_line(&["=1+1", "+x", "-x", "@x", "gw-1", "say \"hi\", now"]), "\"'=1+1\",\"'+x\",\"'-x\",\"'@x\",\"gw-1\",\"say \"\"hi\"\", now\"\r\n");
+        assert_eq!(
+            csv_line(&["=1+1", "+x", "-x", "@x", "gw-1", "say \"hi\", now"]),
+            "\"'=1+1\",\"'+x\",\"'-x\",\"'@x\",\"gw-1\",\"say \"\"hi\"\", now\"\r\n"
+        );
     }
 }

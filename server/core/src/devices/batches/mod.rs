@@ -5,8 +5,8 @@
 mod archive;
 mod read;
 pub(crate) mod store;
-mod tar;
 mod table;
+mod tar;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -105,11 +105,8 @@ struct LineRow {
 
 impl LineRow {
     fn shown(self) -> Result<BatchLine, Error> {
-        let certificate = if self.certificate_id.is_empty() {
-            None
-        } else {
-            Some(self.certificate_id.parse().map_err(crate::db::Error::corrupt)?)
-        };
+        let certificate =
+            if self.certificate_id.is_empty() { None } else { Some(self.certificate_id.parse().map_err(crate::db::Error::corrupt)?) };
         Ok(BatchLine {
             line: self.line,
             label: self.label,

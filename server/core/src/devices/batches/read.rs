@@ -119,7 +119,11 @@ pub(super) fn read(source: impl Read, each: Each<'_>) -> Result<(), Broken> {
     }
     // An answer amid the sending reaches few clients: what stands behind the last entry is read as well.
     io::copy(&mut all, &mut io::sink())?;
-    if lines == 0 { Err(Broken::Malformed("There is nothing in the file. A batch has one CSR a line, or one a file of an archive.")) } else { Ok(()) }
+    if lines == 0 {
+        Err(Broken::Malformed("There is nothing in the file. A batch has one CSR a line, or one a file of an archive."))
+    } else {
+        Ok(())
+    }
 }
 
 /// A reader that ends what grows without bound.

@@ -23,10 +23,8 @@ pub(super) const BATCH: Sql = batch!("WHERE org_id = $1 AND id = $2");
 pub(super) const BATCHES: Sql = batch!("WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 50");
 pub(super) const NEXT: Sql = batch!("WHERE state = 'working' ORDER BY created_at, id LIMIT 1");
 /// The batch, held until the transaction ends: two that work on one batch take turns.
-pub(super) const HELD: Sql = Sql::split(
-    "SELECT state FROM enrolment_batches WHERE id = $1",
-    "SELECT state FROM enrolment_batches WHERE id = $1 FOR NO KEY UPDATE",
-);
+pub(super) const HELD: Sql =
+    Sql::split("SELECT state FROM enrolment_batches WHERE id = $1", "SELECT state FROM enrolment_batches WHERE id = $1 FOR NO KEY UPDATE");
 pub(super) const WAITING: Sql = Sql::same(
     "SELECT line, device_id, device_type, tags, csr FROM enrolment_batch_lines WHERE batch_id = $1 AND state = 'waiting' ORDER BY line LIMIT $2",
 );
@@ -40,8 +38,7 @@ pub(super) const LINES: Sql = Sql::same(
     "SELECT line, label, device_id, state, code, message, certificate_id FROM enrolment_batch_lines
      WHERE batch_id = $1 AND ($2 = '' OR state = $2) AND line > $3 ORDER BY line LIMIT $4",
 );
-pub(super) const LINES_COUNT: Sql =
-    Sql::same("SELECT COUNT(*) FROM enrolment_batch_lines WHERE batch_id = $1 AND ($2 = '' OR state = $2)");
+pub(super) const LINES_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM enrolment_batch_lines WHERE batch_id = $1 AND ($2 = '' OR state = $2)");
 pub(super) const FORGET_LINES: Sql = Sql::same("DELETE FROM enrolment_batch_lines WHERE batch_id = $1");
 pub(super) const FORGET: Sql = Sql::same("DELETE FROM enrolment_batches WHERE id = $1");
 /// Uploads that were cut off, and what ended long ago.

@@ -41,7 +41,10 @@ pub(super) fn json_lines(from: &mut impl BufRead, each: Each<'_>) -> Result<(), 
 fn json_line(line: &[u8]) -> Result<Asked, Refused> {
     let line: Line = serde_json::from_slice(line).map_err(|e| {
         // Which column is enough; what stands there is not repeated.
-        let text = format!("This line is not what is expected at column {}. Send {{\"device_id\": …, \"device_type\": …, \"csr\": …}}.", e.column());
+        let text = format!(
+            "This line is not what is expected at column {}. Send {{\"device_id\": …, \"device_type\": …, \"csr\": …}}.",
+            e.column()
+        );
         Refused::new("bad_json", text)
     })?;
     Ok(Asked { device_id: line.device_id, device_type: line.device_type, tags: line.tags.join(" "), csr: line.csr.into_bytes() })
@@ -128,7 +131,7 @@ fn row(from: &mut impl BufRead) -> Result<Option<Row>, Broken> {
         }
         any = true;
         let piece = text.get(before..).unwrap_or_default();
-        quoted ^= piece.iter().filter(|b| **b == b'"').count() % 2 == 1;
+        quoted = piece.iter().fold(quoted, |inside, b| inside ^ (*b == b'"'));
         let ended = piece.ends_with(b"\n");
         if text.len() > MOST_OF_ENTRY {
             too_long = true;
@@ -147,7 +150,8 @@ fn row(from: &mut impl BufRead) -> Result<Option<Row>, Broken> {
 fn cells(record: &str, separator: u8) -> Option<Vec<String>> {
     let record = record.strip_suffix('\n').unwrap_or(record);
     let record = record.strip_suffix('\r').unwrap_or(record);
-    let (mut cells, mut cell, mut letters, mut quoted, mut was_quoted) = (Vec::new(), String::new(), record.chars().peekable(), false, false);
+    let (mut cells, mut cell, mut letters, mut quoted, mut was_quoted) =
+        (Vec::new(), String::new(), record.chars().peekable(), false, false);
     while let Some(c) = letters.next() {
         match c {
             '"' if quoted => {

@@ -4,17 +4,18 @@
 use super::read::{Asked, Broken, Each, Entry, MOST_OF_ENTRY, Refused, exactly, label, skip};
 use std::io::{BufRead, Read as _};
 
-const BLOCK: u64 = 512;
+/// A header's size; files are padded to it.
+const BLOCK: usize = 512;
 
 pub(super) fn read(from: &mut impl BufRead, each: Each<'_>) -> Result<(), Broken> {
     loop {
-        let head: [u8; BLOCK as usize] = exactly(from)?;
+        let head: [u8; BLOCK] = exactly(from)?;
         if head.iter().all(|b| *b == 0) {
             return Ok(());
         }
         let damaged = Broken::Malformed("The tar archive is damaged: a header can't be read.");
         let (Some(size), true) = (octal(&head[124..136]), sound(&head)) else { return Err(damaged) };
-        let padding = size.next_multiple_of(BLOCK) - size;
+        let padding = size.next_multiple_of(BLOCK as u64) - size;
         match head[156] {
             b'0' | 0 => {
                 let (label, fine) = label(name(&head[..100]));
@@ -35,7 +36,10 @@ pub(super) fn read(from: &mut impl BufRead, each: Each<'_>) -> Result<(), Broken
             _ => {
                 skip(from, size)?;
                 let (label, _) = label(name(&head[..100]));
-                each(Entry { label, said: Err(Refused::new("not_a_file", "This is a link or a device, not a file. Pack the file itself.")) })?;
+                each(Entry {
+                    label,
+                    said: Err(Refused::new("not_a_file", "This is a link or a device, not a file. Pack the file itself.")),
+                })?;
             }
         }
         skip(from, padding)?;
@@ -53,7 +57,7 @@ fn octal(field: &[u8]) -> Option<u64> {
 }
 
 /// The header's sum, taken with blanks in the sum's own place.
-fn sound(head: &[u8; BLOCK as usize]) -> bool {
+fn sound(head: &[u8; BLOCK]) -> bool {
     let sum: u64 = head.iter().enumerate().map(|(at, b)| if (148..156).contains(&at) { u64::from(b' ') } else { u64::from(*b) }).sum();
     octal(&head[148..156]) == Some(sum)
 }

@@ -95,7 +95,13 @@ fn the_same_requests_are_read_from_every_form() {
     let asked = |device_id: &str| Asked { device_id: device_id.into(), csr: pem.clone().into_bytes(), ..Asked::default() };
     let file = [("lot/gw-1.csr", pem.as_bytes())];
     let tar = tar_of(&[("lot/", b"", b'5'), ("lot/gw-1.csr", pem.as_bytes(), b'0')]);
-    for archive in [zip_of(&file), streamed_zip("lot/gw-1.csr", pem.as_bytes(), true), streamed_zip("lot/gw-1.csr", pem.as_bytes(), false), gz(&tar), tar] {
+    for archive in [
+        zip_of(&file),
+        streamed_zip("lot/gw-1.csr", pem.as_bytes(), true),
+        streamed_zip("lot/gw-1.csr", pem.as_bytes(), false),
+        gz(&tar),
+        tar,
+    ] {
         assert_eq!(entries(&archive).unwrap(), [Entry { label: "lot/gw-1.csr".into(), said: Ok(asked("")) }]);
     }
     let quoted = format!("\u{feff}csr;DEVICE_ID\r\n\"{pem}\";gw-1\r\n\r\n\"{pem}\";gw-2\r\n");
@@ -104,10 +110,20 @@ fn the_same_requests_are_read_from_every_form() {
     // What surrounds a cell's text is not part of it.
     let trimmed = |device_id| Asked { csr: pem.trim().as_bytes().to_vec(), ..asked(device_id) };
     assert_eq!([csv[0].said.clone(), csv[1].said.clone()], [Ok(trimmed("gw-1")), Ok(trimmed("gw-2"))]);
-    let json = format!("{}\n\n{{\"x\":1}}\n", serde_json::json!({ "device_id": "gw-1", "type": "gateway", "tags": ["eu", "a"], "csr": pem }));
+    let json =
+        format!("{}\n\n{{\"x\":1}}\n", serde_json::json!({ "device_id": "gw-1", "type": "gateway", "tags": ["eu", "a"], "csr": pem }));
     let lines = entries(json.as_bytes()).unwrap();
     assert_eq!(lines[0].said, Ok(Asked { device_type: "gateway".into(), tags: "eu a".into(), ..asked("gw-1") }));
     assert_eq!((lines[1].label.as_str(), lines[1].said.as_ref().unwrap_err().code), ("line 3", "bad_json"));
+}
+
+struct Endless;
+
+impl io::Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        buffer.fill(b'{');
+        Ok(buffer.len())
+    }
 }
 
 /// A-28: what unpacks without bound ends the reading, however it is packed; what is only large is refused by itself.
@@ -123,7 +139,10 @@ fn a_28_bombs_and_floods_are_refused_while_they_are_read() {
 
     let large = vec![b'A'; 33 << 10];
     assert_eq!(labels(&zip_of(&[("large", &large), ("small", b"x")])), [("large".into(), Some("csr_too_large")), ("small".into(), None)]);
-    assert_eq!(labels(&tar_of(&[("large", &large, b'0'), ("small", b"x", b'0')])), [("large".into(), Some("csr_too_large")), ("small".into(), None)]);
+    assert_eq!(
+        labels(&tar_of(&[("large", &large, b'0'), ("small", b"x", b'0')])),
+        [("large".into(), Some("csr_too_large")), ("small".into(), None)]
+    );
     let text = String::from_utf8(large).unwrap();
     let csv = format!("device_id,csr\ngw-1,{text}\ngw-2,x\n");
     assert_eq!(labels(csv.as_bytes()), [("line 2".into(), Some("csr_too_large")), ("line 3: gw-2".into(), None)]);
@@ -133,13 +152,6 @@ fn a_28_bombs_and_floods_are_refused_while_they_are_read() {
     let many = |n: usize| "{}\n".repeat(n).into_bytes();
     assert_eq!(entries(&many(10_000)).unwrap().len(), 10_000);
     assert!(matches!(entries(&many(10_001)), Err(Broken::TooMany)));
-    struct Endless;
-    impl io::Read for Endless {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            buffer.fill(b'{');
-            Ok(buffer.len())
-        }
-    }
     assert!(matches!(read(Endless, &mut |_| Ok(())), Err(Broken::TooMuch)));
 }
 
@@ -147,7 +159,21 @@ fn a_28_bombs_and_floods_are_refused_while_they_are_read() {
 #[test]
 fn a_29_names_in_archives_never_lead_anywhere() {
     for bad in [
-        "../gw.csr", "a/../../gw", "/etc/passwd", "C:/gw", "c:gw", "a\\b", "..\\gw", "%2e%2e/gw", "a%2Fb", "nul", "CON.csr", "lot/com1.txt", "a\u{0}b", "a\u{202e}b", "a\u{1b}[31m",
+        "../gw.csr",
+        "a/../../gw",
+        "/etc/passwd",
+        "C:/gw",
+        "c:gw",
+        "a\\b",
+        "..\\gw",
+        "%2e%2e/gw",
+        "a%2Fb",
+        "nul",
+        "CON.csr",
+        "lot/com1.txt",
+        "a\u{0}b",
+        "a\u{202e}b",
+        "a\u{1b}[31m",
     ] {
         let found = labels(&zip_of(&[(bad, b"x")]));
         assert_eq!(found[0].1, Some("bad_name"), "{bad:?}");
@@ -156,7 +182,10 @@ fn a_29_names_in_archives_never_lead_anywhere() {
     for fine in ["gw-1.csr", "lot 17/gw-1.csr", "Größe.pem", "console.csr", "a..b", "com10"] {
         assert_eq!(labels(&zip_of(&[(fine, b"x")])), [(fine.to_owned(), None)]);
     }
-    assert_eq!(labels(&tar_of(&[("../x", b"x", b'0'), ("link", b"", b'2')])), [("../x".into(), Some("bad_name")), ("link".into(), Some("not_a_file"))]);
+    assert_eq!(
+        labels(&tar_of(&[("../x", b"x", b'0'), ("link", b"", b'2')])),
+        [("../x".into(), Some("bad_name")), ("link".into(), Some("not_a_file"))]
+    );
 }
 
 #[test]
@@ -238,7 +267,10 @@ async fn a_batch_issues_line_by_line_and_gives_an_archive(#[case] kind: EngineKi
     );
     let list = w.fleet.devices().list(&operator, &DeviceQuery { q: "tag:eu".into(), ..DeviceQuery::default() }).await.unwrap();
     let states: Vec<_> = list.items.iter().map(|d| (d.device_id.as_str().to_owned(), d.state)).collect();
-    assert_eq!(states, [("gw-1".into(), DeviceState::Active), ("gw-4".into(), DeviceState::Active), ("gw-5".into(), DeviceState::Preregistered)]);
+    assert_eq!(
+        states,
+        [("gw-1".into(), DeviceState::Active), ("gw-4".into(), DeviceState::Active), ("gw-5".into(), DeviceState::Preregistered)]
+    );
 
     // The certificates are in the archive, whole, and believed.
     let archive = w.fleet.devices().batch_result(&operator, &batch.id).await.unwrap();
@@ -248,7 +280,10 @@ async fn a_batch_issues_line_by_line_and_gives_an_archive(#[case] kind: EngineKi
     let der = <rustls_pki_types::CertificateDer<'_> as rustls_pki_types::pem::PemObject>::from_pem_slice(&files[0].1).unwrap();
     assert_eq!(w.fleet.pki().trust().check(&der).unwrap().device_id.as_str(), "gw-1");
     let manifest = String::from_utf8(files[2].1.clone()).unwrap();
-    assert!(manifest.starts_with("\"device_id\",\"serial\",\"sha256\",\"not_after\"\r\n\"gw-1\",\"") && manifest.lines().count() == 3, "{manifest}");
+    assert!(
+        manifest.starts_with("\"device_id\",\"serial\",\"sha256\",\"not_after\"\r\n\"gw-1\",\"") && manifest.lines().count() == 3,
+        "{manifest}"
+    );
     assert!(String::from_utf8(files[4].1.clone()).unwrap().contains("\"line 2\""));
 
     // What was registered enrols with a token made for exactly it, and not with a shared one.

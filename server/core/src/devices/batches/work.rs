@@ -190,8 +190,5 @@ impl Devices {
 
 /// Whether it is what the line says that can't be taken, and not the server that can't do it now.
 const fn is_the_lines(e: &Error) -> bool {
-    matches!(
-        e,
-        Error::Invalid { .. } | Error::Exists(_) | Error::NotActive(_) | Error::Pki(pki::Error::Csr(_) | pki::Error::KeyInUse(_))
-    )
+    matches!(e, Error::Invalid { .. } | Error::Exists(_) | Error::NotActive(_) | Error::Pki(pki::Error::Csr(_) | pki::Error::KeyInUse(_)))
 }
