@@ -1,6 +1,6 @@
 //! Processes under test: started, waited for, looked at through `/proc`, ended with the measurement.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use std::{
     fs,
     net::SocketAddr,
@@ -15,7 +15,7 @@ pub fn open_many_files() {
     setrlimit(Resource::Nofile, Rlimit { current: allowed, maximum: allowed }).unwrap();
 }
 
-/// A server under test. Killed when dropped: what it would tidy up is thrown away.
+/// A server under test. Ended when dropped, with its workers.
 pub struct Server(Child);
 
 /// What a server has used.
@@ -51,6 +51,7 @@ impl Server {
             // The name may hold anything; what is of interest follows it (proc(5): utime and stime are 14 and 15).
             let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
             let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+            // A tick is a hundredth of a second for everybody who reads it here.
             used.cpu_s += ticks / 100.0;
             let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
             let kib = status
@@ -65,13 +66,24 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        for id in family(self.0.id()).into_iter().skip(1) {
-            if let Some(id) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
-                let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        // Asked first, because a master ends its workers itself; then made to.
+        let all = family(self.0.id());
+        signal(self.0.id(), Signal::TERM);
+        for _ in 0..100 {
+            if self.0.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return;
             }
+            std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = self.0.kill();
+        all.into_iter().for_each(|id| signal(id, Signal::KILL));
         let _ = self.0.wait();
+    }
+}
+
+fn signal(id: u32, signal: Signal) {
+    if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        // One that has ended meanwhile is what was wanted.
+        let _ = kill_process(id, signal);
     }
 }
 

@@ -66,7 +66,6 @@ pub async fn dial(at: SocketAddr, number: usize) -> std::io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     let (high, low) = ((number / PER_ADDRESS / 250) % 250, (number / PER_ADDRESS) % 250);
     let from = Ipv4Addr::new(127, 1, u8::try_from(high).unwrap(), u8::try_from(low + 1).unwrap());
-    socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::from((from, 0)))?;
     let tcp = socket.connect(at).await?;
     tcp.set_nodelay(true)?;

@@ -10,9 +10,9 @@ use tokio::{
     time::timeout,
 };
 
-/// H-7, attack list 26: half-open connections delay nobody, and one address has only so many.
+/// H-7: half-open connections delay nobody, and one address has only so many.
 #[tokio::test]
-async fn slow_handshakes_do_not_delay_a_good_one() {
+async fn a_26_slow_handshakes_do_not_delay_a_good_one() {
     let rig = rig().await;
     let one = rig.enrol("gw-1").await;
     let from = async |ip: &str| {
