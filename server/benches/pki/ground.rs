@@ -27,7 +27,7 @@ use wire::{
 };
 
 /// Where the prepared folder is.
-const GROUND: &str = "FLEETWARD_BENCH_GROUND";
+const GROUND: &str = "BENCH_GROUND";
 /// Uses that one enrolment token has at most.
 const USES: usize = 10_000;
 

@@ -73,9 +73,10 @@ async fn run(server: &Server, at: SocketAddr, trust: &Trust, identities: &[Ident
     let (live, storm) = clients.split_at(LIVE);
     let stormy = Arc::new(AtomicBool::new(false));
     let (heard, mut answers) = mpsc::unbounded_channel();
+    let mut talking = Vec::new();
     for (number, client) in live.iter().enumerate() {
         let joined = join(client, at, number, speech).await.unwrap();
-        tokio::spawn(talk(joined, Arc::clone(&stormy), heard.clone()));
+        talking.push(tokio::spawn(talk(joined, Arc::clone(&stormy), heard.clone())));
     }
     sleep(Duration::from_secs(1)).await;
     while answers.try_recv().is_ok() {}
@@ -111,7 +112,9 @@ async fn run(server: &Server, at: SocketAddr, trust: &Trust, identities: &[Ident
     let holding: Vec<_> = held.into_iter().map(|joined| tokio::spawn(hold(joined))).collect();
     sleep(SETTLE).await;
     let grown = server.used().bytes - before.bytes;
-    assert!(holding.iter().all(|device| !device.is_finished()), "a device was cut off");
+    assert!(holding.iter().chain(&talking).all(|device| !device.is_finished()), "a device was cut off");
+    // The server ends before they do.
+    talking.iter().for_each(tokio::task::JoinHandle::abort);
     let (mut calm, mut storm_times) = (Vec::new(), Vec::new());
     while let Ok((stormy, time)) = answers.try_recv() {
         if stormy { storm_times.push(time) } else { calm.push(time) }

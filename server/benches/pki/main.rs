@@ -1,7 +1,7 @@
 //! What the certificate authority does under load, measured beside peers that do the same work. The server under test is always a process of its
 //! own, so that its processor time and its memory are its own; it shares this machine's cores with the clients in here.
 //!
-//! `pki prepare FOLDER --devices N` makes the folder that Fleetward is started over; `FLEETWARD_BENCH_GROUND` names it from then on.
+//! `pki prepare FOLDER --devices N` makes the folder that Fleetward is started over; `BENCH_GROUND` names it from then on.
 //! `pki WORKLOAD SIDE [--devices N] [--seconds S]` measures once and prints one line of JSON: `value` and whatever else was seen, by name.
 //! `cargo xtask bench pki` takes the sides in turn and judges them.
 

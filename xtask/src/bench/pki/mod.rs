@@ -242,7 +242,7 @@ impl Lab {
         process::pause(Duration::ZERO)?;
         let mut command = Command::new(&self.program);
         command.args([workload, side, "--devices", &devices.to_string(), "--seconds", &seconds.to_string()]);
-        command.env("FLEETWARD_BENCH_GROUND", &self.ground).env("TEST_POSTGRES_URL", &self.database);
+        command.env("BENCH_GROUND", &self.ground).env("TEST_POSTGRES_URL", &self.database);
         let said = process::capture(&mut command)?;
         let measured: Measured = serde_json::from_str(said.trim()).with_context(|| format!("{workload} {side} said {said:?}"))?;
         anyhow::ensure!(value(&measured) > 0.0, "{workload} {side} measured nothing: {said:?}");
