@@ -8,6 +8,7 @@ mod bench;
 mod browser;
 mod demo;
 mod dist;
+mod fuzz;
 mod npm;
 mod paths;
 mod postgres;
@@ -46,6 +47,8 @@ enum Command {
     /// Build the browser bundle into target/site
     #[command(visible_alias = "build")]
     Site,
+    /// Run the fuzz targets; what they find lies in server/fuzz/artifacts
+    Fuzz(fuzz::Options),
     /// Measure, each workload against its floor or peer in the same run
     Bench(bench::Options),
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Dist => dist::run(),
         Command::Watch(options) => watch::run(&options),
         Command::Site => site::build().map(|_| ()),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Bench(options) => bench::run(&options),
     });
     match done {

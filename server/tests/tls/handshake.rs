@@ -74,9 +74,9 @@ async fn a_1_to_4_strangers_are_refused_with_the_alert_that_says_why() {
     assert_eq!(rig.alert(Some(&good), &TLS13).await, Some(AlertDescription::CertificateExpired), "not valid yet");
 }
 
-/// H-2, attack list 6: rustls does not look at a resumed client's certificate, so nothing is ever resumed.
+/// H-2: rustls does not look at a resumed client's certificate, so nothing is ever resumed.
 #[tokio::test]
-async fn a_6_no_session_is_ever_resumed() {
+async fn a_06_no_session_is_ever_resumed() {
     let rig = rig().await;
     let one = rig.enrol("gw-1").await;
     for version in BOTH {

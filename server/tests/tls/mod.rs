@@ -1,5 +1,6 @@
 //! The listeners over real sockets: who gets in, what nobody gets around, and how fast a revocation bites (pki.md H-1 to H-7).
 
+mod attacks;
 mod clones;
 mod handshake;
 mod life;

@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-/// H-7, attack list 26: half-open connections delay nobody, and one address has only so many.
+/// H-7: half-open connections delay nobody, and one address has only so many.
 #[tokio::test]
 async fn a_26_slow_handshakes_do_not_delay_a_good_one() {
     let rig = rig().await;

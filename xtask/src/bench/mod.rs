@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: workloads measured against a floor or a peer in the same run.
 //!
 //! This machine is never quiet, so no bare time is judged: every workload runs its two sides in turn (A B A B …), each
-//! pair gives one ratio, and the median of the ratios is the result. Goals in absolute figures are shown beside it.
+//! pair gives one ratio, and the median of the ratios is the result. Goals in absolute figures are shown beside it. The certificate authority has a
+//! run of its own, `pki`.
 
 mod pairs;
+mod pki;
 mod report;
 mod workloads;
 
@@ -15,21 +17,30 @@ use self::workloads::{WORKLOADS, Workload};
 
 #[derive(Args)]
 pub struct Options {
-    /// Only this workload
+    /// Only this workload; `pki` measures the certificate authority beside its peers and writes a page of the manual
     name: Option<String>,
+    /// After `pki`: only these of its workloads, and no page
+    workloads: Vec<String>,
     /// How many pairs are measured
     #[arg(long, default_value_t = 7)]
     pairs: usize,
+    /// With `pki`: few devices, short, an unoptimised build; to see whether it runs, its figures mean nothing
+    #[arg(long)]
+    quick: bool,
     /// Show the workloads
     #[arg(long)]
     list: bool,
 }
 
 pub fn run(options: &Options) -> Result<()> {
+    if options.name.as_deref() == Some("pki") {
+        return pki::run(options.quick, &options.workloads);
+    }
     if options.list {
         for workload in &WORKLOADS {
             println!("{:16} {}", workload.name, workload.what);
         }
+        println!("{:16} The certificate authority beside nginx, mosquitto and cfssl; writes app/docs/pki-benchmark.md.", "pki");
         return Ok(());
     }
     let chosen: Vec<&Workload> =

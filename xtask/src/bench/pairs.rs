@@ -68,6 +68,14 @@ impl Pairs {
         self.ratios().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), ratio| (low.min(ratio), high.max(ratio)))
     }
 
+    /// The same for another figure of the measurements: the median ratio, the smallest and the largest.
+    pub fn ratio_of(&self, figure: &str) -> (f64, f64, f64) {
+        let ratio = |(ours, other): &(Measured, Measured)| Some(ours.get(figure)? / other.get(figure)?);
+        let ratios: Vec<f64> = self.pairs.iter().filter_map(ratio).collect();
+        let (low, high) = (ratios.iter().copied().fold(f64::INFINITY, f64::min), ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+        (median(ratios.into_iter()), low, high)
+    }
+
     fn ratios(&self) -> impl Iterator<Item = f64> {
         self.all().map(|(ours, other)| ours / other)
     }

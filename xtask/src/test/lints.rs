@@ -7,6 +7,8 @@ use crate::{process, toolchain};
 
 pub fn format() -> Result<Tally> {
     process::run("cargo fmt", process::cargo().args(["fmt", "--all", "--check"]))?;
+    let fuzz = ["fmt", "--manifest-path", "server/fuzz/Cargo.toml", "--check"];
+    process::run("cargo fmt (fuzz targets)", process::cargo().args(fuzz))?;
     Ok(Tally::default())
 }
 

@@ -4,6 +4,7 @@
 //! skip: a green run means that everything ran. The last line is `N passed, N failed` and nothing else.
 
 mod budget;
+mod fuzzing;
 mod imports;
 mod journeys;
 mod lints;
@@ -36,13 +37,14 @@ struct Step {
     run: fn() -> Result<Tally>,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "format", what: "cargo fmt --check", run: lints::format },
     Step { name: "imports", what: "who may name whom (design.md 2), no second TLS stack", run: imports::check },
     Step { name: "lint", what: "clippy on the host, warnings are errors", run: lints::host },
     Step { name: "lint-wasm", what: "clippy on the browser's half", run: lints::wasm },
     Step { name: "rust", what: "unit, property, contract and integration tests on SQLite and PostgreSQL", run: rust::tests },
     Step { name: "doc", what: "the examples in the documentation", run: rust::doc_tests },
+    Step { name: "fuzz", what: "every fuzz target for 15 seconds, beginning with its corpus", run: fuzzing::run },
     Step { name: "site", what: "the browser bundle and what a first visit costs", run: budget::check },
     Step { name: "browser", what: "journeys and axe in Chromium, then no panic in the server's log", run: journeys::run },
 ];

@@ -49,6 +49,8 @@ pub use error::Error;
 pub use issue::{Issued, NewLeaf};
 pub use keys::{Kek, KeyError};
 pub use listener::ServerIdentity;
+/// The reader behind [`Pki::ocsp`], for those who try it with bytes of their own: the fuzz target.
+pub use ocsp::{CertId as OcspCertId, MOST as MOST_OCSP_CERTIFICATES, Request as OcspRequest, request as read_ocsp_request};
 pub use profile::Validity;
 pub(crate) use recovery::Proven;
 pub use responder::OcspAnswer;

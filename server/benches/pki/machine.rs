@@ -1,0 +1,99 @@
+//! Processes under test: started, waited for, looked at through `/proc`, ended with the measurement.
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use std::{
+    fs,
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use tokio::{net::TcpStream, time::Instant};
+
+/// Ten thousand connections are ten thousand descriptors; children inherit what is allowed here.
+pub fn open_many_files() {
+    let allowed = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: allowed, maximum: allowed }).unwrap();
+}
+
+/// A server under test. Ended when dropped, with its workers.
+pub struct Server(Child);
+
+/// What a server has used.
+#[derive(Debug, Clone, Copy)]
+pub struct Used {
+    /// Processor time, its own and the system's for it, in seconds.
+    pub cpu_s: f64,
+    /// Memory of its own: neither files nor the kernel's share.
+    pub bytes: f64,
+}
+
+impl Server {
+    /// Starts it and waits until it accepts connections there.
+    pub async fn start(command: &mut Command, at: SocketAddr) -> Self {
+        let program = command.get_program().to_owned();
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap_or_else(|e| panic!("starting {}: {e}", program.display()));
+        let mut server = Self(child);
+        let begun = Instant::now();
+        while TcpStream::connect(at).await.is_err() {
+            assert!(server.0.try_wait().unwrap().is_none(), "{} ended by itself", program.display());
+            assert!(begun.elapsed() < Duration::from_secs(30), "{} does not listen on {at}", program.display());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server
+    }
+
+    /// What it and the processes it started have used up to now.
+    pub fn used(&self) -> Used {
+        let mut used = Used { cpu_s: 0.0, bytes: 0.0 };
+        for id in family(self.0.id()) {
+            let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat")) else { continue };
+            // The name may hold anything; what is of interest follows it (proc(5): utime and stime are 14 and 15).
+            let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+            let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+            // A tick is a hundredth of a second for everybody who reads it here.
+            used.cpu_s += ticks / 100.0;
+            let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+            let kib = status
+                .lines()
+                .find_map(|line| line.strip_prefix("RssAnon:"))
+                .map_or(0.0, |kib| kib.trim().trim_end_matches("kB").trim().parse().unwrap());
+            used.bytes += kib * 1024.0;
+        }
+        used
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Asked first, because a master ends its workers itself; then made to.
+        let all = family(self.0.id());
+        signal(self.0.id(), Signal::TERM);
+        for _ in 0..100 {
+            if self.0.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        all.into_iter().for_each(|id| signal(id, Signal::KILL));
+        let _ = self.0.wait();
+    }
+}
+
+fn signal(id: u32, signal: Signal) {
+    if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        // One that has ended meanwhile is what was wanted.
+        let _ = kill_process(id, signal);
+    }
+}
+
+/// A process and its children, workers mostly.
+fn family(id: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    std::iter::once(id).chain(children.split_whitespace().map(|child| child.parse().unwrap())).collect()
+}
+
+/// A port that nobody listens on.
+pub fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}

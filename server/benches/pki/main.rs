@@ -1,0 +1,89 @@
+//! What the certificate authority does under load, measured beside peers that do the same work. The server under test is always a process of its
+//! own, so that its processor time and its memory are its own; it shares this machine's cores with the clients in here.
+//!
+//! `pki prepare FOLDER --devices N` makes the folder that Fleetward is started over; `BENCH_GROUND` names it from then on.
+//! `pki WORKLOAD SIDE [--devices N] [--seconds S]` measures once and prints one line of JSON: `value` and whatever else was seen, by name.
+//! `cargo xtask bench pki` takes the sides in turn and judges them.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a measurement may stop at the first surprise")]
+
+mod ground;
+mod handshake;
+mod http;
+mod issue;
+mod join;
+mod machine;
+mod peers;
+mod publish;
+mod raw;
+mod revoke;
+mod serve;
+mod tls;
+mod trips;
+
+use std::{collections::BTreeMap, time::Duration};
+
+/// The result and what was seen beside it, each in the unit that its name ends with.
+type Outcome = BTreeMap<&'static str, f64>;
+
+/// How large a measurement is.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    /// Devices that take part.
+    devices: usize,
+    /// How long is counted, where time is what ends it.
+    time: Duration,
+}
+
+/// Requests, handshakes or connections under way at a time, where it isn't all of them.
+const IN_FLIGHT: usize = 16;
+
+fn main() {
+    let mut size = Size { devices: 1000, time: Duration::from_secs(4) };
+    let (mut words, mut given) = (Vec::new(), std::env::args().skip(1));
+    while let Some(word) = given.next() {
+        match word.as_str() {
+            "--devices" => size.devices = given.next().unwrap().parse().unwrap(),
+            "--seconds" => size.time = Duration::from_secs_f64(given.next().unwrap().parse().unwrap()),
+            // `cargo bench` says so.
+            "--bench" => {}
+            _ => words.push(word),
+        }
+    }
+    machine::open_many_files();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let outcome = runtime.block_on(async {
+        match words.as_slice() {
+            ["prepare", folder] => ground::prepare(folder, size).await,
+            ["issue", side] => issue::kept_alive(side, size).await,
+            ["enrol", side] => issue::fresh(side, size).await,
+            ["trips", _] => trips::measure(size).await,
+            ["handshake", side] => handshake::measure(side, size).await,
+            ["join", side] => join::measure(side, size).await,
+            ["revoke", side] => revoke::measure(side, size).await,
+            ["crl" | "ocsp", _] => publish::measure(words[0], words[1], size).await,
+            ["raw", what] => raw::measure(what, size),
+            // The floor's servers, started by the workloads themselves.
+            ["serve", what, folder] => serve::run(what, folder).await,
+            // `cargo bench` without words compiles and passes.
+            _ => Outcome::new(),
+        }
+    });
+    if !outcome.is_empty() {
+        println!("{}", serde_json::to_string(&outcome).unwrap());
+    }
+}
+
+/// The median and the 99th percentile of durations, in milliseconds.
+fn percentiles(durations: &mut [Duration]) -> (f64, f64) {
+    durations.sort_unstable();
+    let at = |share: usize| durations.get((durations.len().saturating_sub(1)) * share / 100).map_or(f64::NAN, |d| d.as_secs_f64() * 1000.0);
+    (at(50), at(99))
+}
+
+/// A count as a figure.
+#[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^52")]
+fn figure(count: impl TryInto<u64, Error: std::fmt::Debug>) -> f64 {
+    count.try_into().unwrap() as f64
+}

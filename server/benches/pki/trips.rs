@@ -1,0 +1,98 @@
+//! How often an issue asks the database and waits for it: counted on the wire between Fleetward and PostgreSQL, where a trip is words of ours after
+//! words of its. The embedded database has no wire; its statements are the same.
+
+use crate::{
+    Outcome, Size, figure,
+    ground::{csr, new_token, request},
+    machine::free_address,
+};
+use fleet::{access::Actor, clock::SystemClock, devices::Attempt, entropy::OsEntropy, testing};
+use server::config::Config;
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+/// Issues before the count, in which every statement is prepared.
+const WARM: usize = 20;
+
+/// One after the other, so that nothing else speaks meanwhile but the workers, which are slow and few.
+pub async fn measure(size: Size) -> Outcome {
+    // A database of its own in the PostgreSQL that TEST_POSTGRES_URL names.
+    let url = testing::postgres().await;
+    let (who, rest) = url.rsplit_once('@').unwrap();
+    let (server, database) = rest.split_once('/').unwrap();
+    let (at, trips) = (free_address(), Arc::new(AtomicUsize::new(0)));
+    let server = tokio::net::lookup_host(server).await.unwrap().find(SocketAddr::is_ipv4).unwrap();
+    tokio::spawn(relay(TcpListener::bind(at).await.unwrap(), server, Arc::clone(&trips)));
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let file = folder.path().join("url");
+    fs::write(&file, format!("{who}@{at}/{database}")).unwrap();
+    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let config = Config {
+        data: folder.path().join("data"),
+        database_url_file: Some(file),
+        operator_addr: any,
+        device_addr: any,
+        enrol_addr: any,
+        publish_addr: any,
+        ops_addr: any,
+        ..Config::default()
+    };
+    let running = server::run::start_with(config, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
+    let devices = running.fleet.devices();
+    let secret = devices.create_enrolment_token(&Actor::system(running.fleet.default_org().clone()), new_token()).await.unwrap().secret;
+    let counted = size.devices.min(1000);
+    let mut begun = 0;
+    for number in 0..WARM + counted {
+        if number == WARM {
+            begun = trips.load(Ordering::Relaxed);
+        }
+        let name = format!("trip-{number}");
+        let request = request(&name, csr(&name).1);
+        devices.enrol(Attempt { secret: &secret, request: &request, address: "127.0.0.1" }).await.unwrap();
+    }
+    let each = figure(trips.load(Ordering::Relaxed) - begun) / figure(counted);
+    running.stop().await.unwrap();
+    Outcome::from([("value", each)])
+}
+
+/// Carries connections to the database and counts the turns.
+async fn relay(listener: TcpListener, to: SocketAddr, trips: Arc<AtomicUsize>) {
+    while let Ok((ours, _)) = listener.accept().await {
+        let Ok(its) = TcpStream::connect(to).await else { continue };
+        ours.set_nodelay(true).unwrap();
+        its.set_nodelay(true).unwrap();
+        let ((mut from_us, mut to_us), (mut from_it, mut to_it)) = (ours.into_split(), its.into_split());
+        let answered = Arc::new(AtomicBool::new(true));
+        let (trips, turn) = (Arc::clone(&trips), Arc::clone(&answered));
+        tokio::spawn(async move {
+            let mut words = vec![0; 16 * 1024];
+            while let Ok(count @ 1..) = from_us.read(&mut words).await {
+                if turn.swap(false, Ordering::Relaxed) {
+                    trips.fetch_add(1, Ordering::Relaxed);
+                }
+                if to_it.write_all(&words[..count]).await.is_err() {
+                    return;
+                }
+            }
+        });
+        tokio::spawn(async move {
+            let mut words = vec![0; 16 * 1024];
+            while let Ok(count @ 1..) = from_it.read(&mut words).await {
+                answered.store(true, Ordering::Relaxed);
+                if to_us.write_all(&words[..count]).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}

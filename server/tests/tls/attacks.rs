@@ -1,0 +1,152 @@
+//! Rows of the attack list that are about handshakes alone, tried with openssl and by hand.
+
+use super::rig::{BOTH, Identity, PATIENCE, Rig, ask, drain, handshake, rig};
+use fleet::testing::START;
+use rcgen::{CertificateParams, KeyPair};
+use rustls::{time_provider::TimeProvider, version::TLS13};
+use rustls_pki_types::UnixTime;
+use std::{process::Stdio, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::Command,
+    time::{sleep, timeout},
+};
+
+/// `openssl s_client` on a listener that wants no certificate; what it is told goes in when it has shaken hands.
+async fn s_client(rig: &Rig, arguments: &[&str], told: &str) -> String {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["s_client", "-connect", &rig.enrol.to_string(), "-servername", "localhost"]).args(arguments);
+    openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut openssl = openssl.spawn().expect("openssl is installed");
+    let mut input = openssl.stdin.take().unwrap();
+    let told = told.to_owned();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(1)).await;
+        // It may have ended before it was told anything.
+        let _ = input.write_all(told.as_bytes()).await;
+        sleep(Duration::from_secs(2)).await;
+    });
+    let said = timeout(PATIENCE, openssl.wait_with_output()).await.expect("openssl ends").unwrap();
+    String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_07_nobody_negotiates_again() {
+    let rig = rig().await;
+    let said = s_client(&rig, &["-tls1_2"], "R\n").await;
+    assert!(said.contains("Secure Renegotiation IS supported"), "the extension that guards the first handshake (RFC 5746): {said}");
+    assert!(said.contains("RENEGOTIATING") && said.contains("no renegotiation"), "{said}");
+    let said = s_client(&rig, &["-tls1_2", "-legacy_renegotiation"], "R\n").await;
+    assert!(said.contains("no renegotiation"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_08_old_protocols_and_weak_suites_get_no_handshake() {
+    let rig = rig().await;
+    let shaken = |said: &str| said.contains("New, TLSv1");
+    for good in [&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"][..], &["-tls1_3"]] {
+        let said = s_client(&rig, good, "Q\n").await;
+        assert!(shaken(&said), "{good:?}: {said}");
+    }
+    let all = "ALL:COMPLEMENTOFALL:@SECLEVEL=0";
+    for (bad, alert) in [
+        (&["-tls1", "-cipher", all][..], "alert protocol version"),
+        (&["-tls1_1", "-cipher", all], "alert protocol version"),
+        // CBC, and key exchange without forward secrecy.
+        (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"], "alert handshake failure"),
+        (&["-tls1_2", "-cipher", "AES128-GCM-SHA256:AES256-SHA"], "alert handshake failure"),
+        (&["-tls1_2", "-cipher", "ADH-AES128-GCM-SHA256:@SECLEVEL=0"], "alert handshake failure"),
+    ] {
+        let said = s_client(&rig, bad, "Q\n").await;
+        assert!(!shaken(&said) && said.contains(alert), "{bad:?}: {said}");
+    }
+    // openssl speaks neither any more: SSL 3.0's hello (RFC 6101 §5.6.1.2) with RC4 and 3DES, SSL 2.0's (version 2, three suites).
+    let random = [7; 32];
+    let body = [&[3, 0], &random[..], &[0, 0, 4, 0, 5, 0, 10, 1, 0]].concat();
+    let length = u8::try_from(body.len()).unwrap();
+    let ssl3 = [&[22, 3, 0, 0, length + 4, 1, 0, 0, length], body.as_slice()].concat();
+    let ssl2 = [&[0x80, 34, 1, 0, 2, 0, 9, 0, 0, 0, 16, 1, 0, 0x80, 2, 0, 0x80, 6, 0, 0x40], &random[..16]].concat();
+    for hello in [ssl3, ssl2] {
+        for listener in [rig.device, rig.enrol] {
+            let mut stream = TcpStream::connect(listener).await.unwrap();
+            stream.write_all(&hello).await.unwrap();
+            let mut answer = Vec::new();
+            let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed at once");
+            // Nothing at all, or an alert: never a hello of ours.
+            assert!(matches!(answer.as_slice(), [] | [21, ..]) && answer.len() <= 7, "{answer:?}");
+        }
+    }
+}
+
+/// A client whose clock is wrong by so much.
+#[derive(Debug)]
+struct Off(i64);
+
+impl TimeProvider for Off {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(u64::try_from(START.0 + self.0).unwrap())))
+    }
+}
+
+#[tokio::test]
+async fn a_20_a_device_an_hour_behind_gets_in_and_one_in_1970_knows_that_it_can_not() {
+    const HOUR: i64 = 3_600_000;
+    let rig = rig().await;
+    let one = rig.enrol("gw-1").await;
+    let dial = async |off: i64| {
+        let mut config = rig.client(Some(&one), &TLS13);
+        config.time_provider = Arc::new(Off(off));
+        let mut stream = handshake(config, rig.device).await?;
+        ask(&mut stream, "/who").await
+    };
+    // What is issued begins an hour earlier than it is issued (P-6).
+    assert!(dial(-HOUR + 1000).await.unwrap().ends_with("gw-1 0"));
+    assert!(dial(HOUR).await.unwrap().ends_with("gw-1 0"));
+    for off in [-2 * HOUR, -START.0] {
+        let error = dial(off).await.unwrap_err().to_string();
+        assert!(error.contains("not valid yet"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_27_a_flood_of_certificates_is_refused_and_hurts_nobody() {
+    let rig = rig().await;
+    let good = rig.enrol("gw-1").await;
+    let mut connected = rig.connect(&good).await;
+    ask(&mut connected, "/who").await.unwrap();
+    let stranger = || {
+        let key = KeyPair::generate().unwrap();
+        CertificateParams::new(vec!["x".repeat(200)]).unwrap().self_signed(&key).unwrap().der().clone()
+    };
+    let flood: Vec<_> = (0..300).map(|_| stranger()).collect();
+    for version in BOTH {
+        // One more than a chain has; and more than a handshake message may hold, 64 KiB.
+        for more in [3, 20, 300] {
+            let mut chain = good.chain.clone();
+            chain.extend_from_slice(&flood[..more]);
+            let flooding = Identity { chain, key: good.key.clone_key() };
+            let refused = match handshake(rig.client(Some(&flooding), version), rig.device).await {
+                Err(_) => true,
+                Ok(mut stream) => match ask(&mut stream, "/who").await {
+                    Err(_) => true,
+                    Ok(answer) => panic!("{more} certificates too many: {answer}"),
+                },
+            };
+            assert!(refused);
+        }
+    }
+    assert!(ask(&mut connected, "/who").await.unwrap().ends_with("gw-1 0"), "who is connected feels nothing");
+    let mut again = rig.connect(&good).await;
+    assert!(ask(&mut again, "/who").await.unwrap().ends_with("gw-1 0"));
+    drop(again);
+    // A hello of 64 KiB in many records is cut off as well.
+    let mut stream = TcpStream::connect(rig.device).await.unwrap();
+    let record = [&[22, 3, 1, 0x40, 0][..], &[1, 0xff, 0xff, 0xff], &[0; 0x4000 - 4]].concat();
+    for _ in 0..8 {
+        if stream.write_all(&record).await.is_err() {
+            break;
+        }
+    }
+    timeout(Duration::from_secs(5), drain(&mut stream)).await.expect("closed before its deadline of ten seconds");
+}
