@@ -39,12 +39,11 @@ pub fn EnrolmentPage() -> AnyView {
         approve: said::<ApproveEnrolment>("Device approved", model),
         reject: said::<RejectEnrolment>("Device rejected", model),
         open: said::<OpenEnrolment>("Setting changed", model),
-        cancel: said::<CancelBatch>("Batch stopped", model),
-        disable: said::<DisableClaim>("Claim disabled", model),
     };
+    let lots = Lots { cancel: said::<CancelBatch>("Batch stopped", model), disable: said::<DisableClaim>("Claim disabled", model) };
     page(model, move |model: Model| {
         let asked = query.with_untracked(|q| Asked { revoke: q.get("revoke"), reject: q.get("reject"), disable: q.get("disable") });
-        content(&model, &asked, way.get(), calls)
+        content(&model, &asked, way.get(), calls, lots)
     })
 }
 
@@ -62,11 +61,16 @@ struct Calls {
     approve: FormCall<ApproveEnrolment>,
     reject: FormCall<RejectEnrolment>,
     open: FormCall<OpenEnrolment>,
+}
+
+/// The calls of the tabs that have no tokens.
+#[derive(Clone, Copy)]
+struct Lots {
     cancel: FormCall<CancelBatch>,
     disable: FormCall<DisableClaim>,
 }
 
-fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls) -> AnyView {
+fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls, lots: Lots) -> AnyView {
     let p = &model.page;
     let revoke = asked.revoke.as_deref().filter(|_| p.may_edit);
     let revoke = revoke
@@ -86,10 +90,10 @@ fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls) -> AnyVi
     let disable = asked.disable.as_deref().filter(|_| p.may_edit);
     let disable = disable
         .and_then(|id| p.claims.all.iter().find(|c| c.id.as_str() == id))
-        .map(|c| page::question(format!("Disable {}", c.label), claims::ask(c, calls.disable)));
+        .map(|c| page::question(format!("Disable {}", c.label), claims::ask(c, lots.disable)));
     let sides = match way {
-        guide::Way::Factory => factory::sides(p, calls.cancel),
-        guide::Way::Claim => claims::sides(p, calls.disable),
+        guide::Way::Factory => factory::sides(p, lots.cancel),
+        guide::Way::Claim => claims::sides(p, lots.disable),
         guide::Way::Agent | guide::Way::Est => with_tokens(p, way, calls),
     };
     view! {
