@@ -19,6 +19,9 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// Two looks at every connection are at least this far apart, so that a mass enrolment costs little.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Connections of one certificate that are compared with each other.
+const LOOKED_AT: usize = 32;
+
 /// The open connections of authenticated devices, over all listeners. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Registry(Arc<Shared>);
@@ -36,8 +39,8 @@ struct Open {
     from: IpAddr,
     /// How often it was heard.
     reads: Arc<AtomicU64>,
-    /// The same when another network's connection by its certificate was there for the first time.
-    reads_then: Option<u64>,
+    /// The same when the newest connection by its certificate, whose number comes first, was seen beside it.
+    reads_then: Option<(u64, u64)>,
 }
 
 /// A place in the registry; left when dropped.
@@ -97,10 +100,11 @@ impl Registry {
             by_certificate.entry(one.peer.fingerprint).or_default().push(*id);
         }
         let mut found = Vec::new();
-        for ids in by_certificate.into_values().filter(|ids| ids.len() > 1) {
-            let from: Vec<IpAddr> = ids.iter().filter_map(|id| open.get(id)).map(|one| one.from).collect();
+        for ids in by_certificate.into_values() {
+            let newest = ids.iter().copied().max().unwrap_or_default();
+            let from: Vec<IpAddr> = ids.iter().take(LOOKED_AT).filter_map(|id| open.get(id)).map(|one| one.from).collect();
             let mut heard: Vec<(Arc<DevicePeer>, IpAddr)> = Vec::new();
-            for id in &ids {
+            for id in ids.iter().take(LOOKED_AT) {
                 let Some(one) = open.get_mut(id) else { continue };
                 if !from.iter().any(|other| apart(one.from, *other)) {
                     one.reads_then = None;
@@ -108,9 +112,13 @@ impl Registry {
                 }
                 let now = one.reads.load(Ordering::Relaxed);
                 match one.reads_then {
-                    None => one.reads_then = Some(now),
-                    Some(then) if now > then => heard.push((Arc::clone(&one.peer), one.from)),
-                    Some(_) => {}
+                    Some((beside, then)) if beside == newest => {
+                        if now > then {
+                            heard.push((Arc::clone(&one.peer), one.from));
+                        }
+                    }
+                    // Somebody new is there; what was said before that is no sign.
+                    _ => one.reads_then = Some((newest, now)),
                 }
             }
             let two = heard.iter().find_map(|(peer, one)| {
@@ -133,12 +141,16 @@ impl Drop for Registration {
 /// for clones.
 pub async fn follow(registry: Registry, trust: TrustHandle) {
     let mut changes = trust.changes();
+    let mut sweep = tokio::time::interval(SWEEP);
+    sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         registry.cut_refused(&trust);
         tokio::time::sleep(PAUSE).await;
         tokio::select! {
+            // However often trust changes, clones are looked for.
+            biased;
+            _ = sweep.tick() => registry.tell_clones(&trust),
             told = changes.changed() => if told.is_err() { return },
-            () = tokio::time::sleep(SWEEP) => registry.tell_clones(&trust),
         }
     }
 }

@@ -28,6 +28,25 @@ async fn a_35_one_certificate_that_speaks_from_two_networks_is_a_possible_clone(
     let system = fleet::access::Actor::system(rig.world.org.clone());
     let suspicion = async |id: &str| rig.world.fleet.device(&system, &id.parse().unwrap()).await.unwrap().suspicion;
 
+    // A device that moves on twice.
+    let wanderer = rig.enrol("gw-4").await;
+    let mut first = connect_from(&rig, &wanderer, "127.0.1.1").await;
+    ask(&mut first, "/who").await.unwrap();
+    let mut second = connect_from(&rig, &wanderer, "127.0.2.1").await;
+    rig.registry.tell_clones(&trust);
+    drop(first);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    ask(&mut second, "/who").await.unwrap();
+    rig.registry.tell_clones(&trust);
+    let mut third = connect_from(&rig, &wanderer, "127.0.3.1").await;
+    for _ in 0..2 {
+        rig.registry.tell_clones(&trust);
+        ask(&mut third, "/who").await.unwrap();
+    }
+    rig.registry.tell_clones(&trust);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(suspicion("gw-4").await, None, "it left connections behind, and speaks on the last alone");
+
     // A device that has moved, one with two connections of one network, and a clone.
     let mut before = connect_from(&rig, &mover, "127.0.1.1").await;
     ask(&mut before, "/who").await.unwrap();

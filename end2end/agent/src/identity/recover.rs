@@ -1,7 +1,7 @@
 //! Coming back after the certificate has ended (pki.md R-4): the old key signs who asks, and a new certificate for the same key is the answer, at once
 //! or when a person has approved it.
 
-use super::{Error, Identity, Store};
+use super::{Error, Identity, Store, key::request_by};
 use crate::{clock::Clock, http, tls, tls::Trust};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::SigningKey as _;
@@ -37,14 +37,20 @@ pub async fn recover(store: &Store, identity: &Identity, url: &str, clock: Arc<d
     };
     let tls = tls::anonymous(&Trust::Roots(identity.roots.clone()), None, Arc::clone(&clock))?;
     let client = http::Client::new(tls, url)?;
-    let RecoveryNonce { nonce, .. } = client.ask(PATH).await?;
-    let mut message = STANDARD.decode(&nonce).map_err(|e| http::Error::Unexpected(e.to_string()))?;
-    let der = CertificateSigningRequestDer::from_pem_slice(csr.as_bytes())
-        .map_err(|e| Error::Damaged { file: REQUEST, reason: e.to_string() })?;
-    message.extend_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der).as_ref());
-    let signature = store.key()?.sign(&message).map_err(|e| Error::Key(e.to_string()))?;
-    let request = RecoverRequest { csr, certificate: identity.enrolled.certificate.clone(), nonce, signature: STANDARD.encode(signature) };
-    let enrolled: Enrolled = client.post(PATH, None, &request).await?;
+    let enrolled = match ask(store, identity, &client, csr).await {
+        Err(Error::Http(http::Error::Answer { code, .. })) if code == "rekey_required" => {
+            let csr = request_by(&store.next_key()?, identity.device_id())?;
+            let fresh = Outstanding { certificate: identity.enrolled.certificate.clone(), csr };
+            store.folder.write(REQUEST, &serde_json::to_vec(&fresh).map_err(io::Error::from)?)?;
+            ask(store, identity, &client, fresh.csr).await?
+        }
+        Err(Error::Http(error @ http::Error::Answer { .. })) if !error.passing() => {
+            // Another request may be taken: what is wanted of keys has changed since this one was made.
+            store.folder.remove(REQUEST)?;
+            return Err(error.into());
+        }
+        answer => answer?,
+    };
     if enrolled.device_id.as_str() != identity.device_id() {
         return Err(Error::Foreign(format!("we are {:?}, it is for {:?}", identity.device_id(), enrolled.device_id.as_str())));
     }
@@ -52,4 +58,16 @@ pub async fn recover(store: &Store, identity: &Identity, url: &str, clock: Arc<d
     let identity = store.keep(enrolled)?;
     store.folder.remove(REQUEST)?;
     Ok(identity)
+}
+
+/// One question: a fresh nonce, signed along with the CSR by the key of the certificate that has ended.
+async fn ask(store: &Store, identity: &Identity, client: &http::Client, csr: String) -> Result<Enrolled, Error> {
+    let RecoveryNonce { nonce, .. } = client.ask(PATH).await?;
+    let mut message = STANDARD.decode(&nonce).map_err(|e| http::Error::Unexpected(e.to_string()))?;
+    let der = CertificateSigningRequestDer::from_pem_slice(csr.as_bytes())
+        .map_err(|e| Error::Damaged { file: REQUEST, reason: e.to_string() })?;
+    message.extend_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der).as_ref());
+    let signature = store.key()?.sign(&message).map_err(|e| Error::Key(e.to_string()))?;
+    let request = RecoverRequest { csr, certificate: identity.enrolled.certificate.clone(), nonce, signature: STANDARD.encode(signature) };
+    Ok(client.post(PATH, None, &request).await?)
 }

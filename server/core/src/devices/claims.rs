@@ -42,13 +42,15 @@ macro_rules! claim {
 }
 pub(super) const CLAIM: Sql = claim!("WHERE id = $1");
 const CLAIMS: Sql = claim!("WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 200");
-const DISABLE: Sql = Sql::same("UPDATE claims SET disabled_at = $3, trust_seq = $4 WHERE org_id = $1 AND id = $2 AND disabled_at IS NULL");
+const DISABLE: Sql = Sql::same("UPDATE claims SET disabled_at = $3 WHERE org_id = $1 AND id = $2 AND disabled_at IS NULL");
+const RETRUST: Sql = Sql::same("UPDATE claims SET trust_seq = $2 WHERE id = $1");
 /// $3 is the beginning of the minute before $2.
 pub(super) const USE: Sql = Sql::same(
     "UPDATE claims SET uses = uses + 1, last_used_at = $2,
             window_uses = CASE WHEN window_at <= $3 THEN 1 ELSE window_uses + 1 END,
             window_at = CASE WHEN window_at <= $3 THEN $2 ELSE window_at END
-     WHERE id = $1 AND uses < max_uses AND expires_at > $2 AND disabled_at IS NULL AND (window_at <= $3 OR window_uses < per_minute)",
+     WHERE id = $1 AND uses < max_uses AND expires_at > $2 AND disabled_at IS NULL AND (window_at <= $3 OR window_uses < per_minute)
+     AND EXISTS (SELECT 1 FROM certificates c WHERE c.id = claims.certificate_id AND c.state = 'active')",
 );
 pub(super) const ENROLMENT: Sql = Sql::same(
     "SELECT e.csr_sha256, e.certificate_id, e.at, d.device_id FROM claim_enrolments e JOIN devices d ON d.number = e.device
@@ -63,7 +65,7 @@ const DEVICES: Sql = Sql::same(
      WHERE e.org_id = $1 AND e.claim_id = $2 GROUP BY d.number, d.device_id, d.state ORDER BY d.number LIMIT 1000",
 );
 
-pub(crate) const ALL: &[&Sql] = &[&INSERT, &CLAIM, &CLAIMS, &DISABLE, &USE, &ENROLMENT, &ENROLMENT_INSERT, &DEVICES];
+pub(crate) const ALL: &[&Sql] = &[&INSERT, &CLAIM, &CLAIMS, &DISABLE, &RETRUST, &USE, &ENROLMENT, &ENROLMENT_INSERT, &DEVICES];
 
 #[derive(sqlx::FromRow)]
 pub(super) struct ClaimRow {
@@ -205,11 +207,13 @@ impl Devices {
         let found = row!(&mut tx, ClaimRow, CLAIM, id.as_str())?.filter(|c| c.org_id == actor.org.as_str());
         let found = found.ok_or(Error::NotFound("claim"))?;
         let certificate = found.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
-        let seq = self.pki.revoke_claim(&mut tx, actor, &certificate).await?;
-        if exec!(&mut tx, DISABLE, actor.org.as_str(), id.as_str(), now.0, seq)? == 0 {
+        // The claim's row before the trust clock, as its uses take them: two orders would wait for each other on PostgreSQL.
+        if exec!(&mut tx, DISABLE, actor.org.as_str(), id.as_str(), now.0)? == 0 {
             // Done before; nothing is written without a commit.
             return Ok(());
         }
+        let seq = self.pki.revoke_claim(&mut tx, actor, &certificate).await?;
+        exec!(&mut tx, RETRUST, id.as_str(), seq)?;
         audit::append(&mut tx, actor, now, "claim.disable", id.as_str(), &json!({ "uses": found.uses })).await?;
         tx.commit().await?;
         self.pki.reload().await?;

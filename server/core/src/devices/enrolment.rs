@@ -282,6 +282,10 @@ impl Devices {
             (exec!(&mut tx, store::TOKEN_USE, a.credential(), now.0)?, Error::BadToken, store::ENROLMENT_INSERT)
         };
         if used == 0 {
+            // A claim may be as good as before, only used too often in this minute: then its device asks again.
+            if let Some(row) = row!(&mut tx, ClaimRow, claims::CLAIM, a.credential())?.filter(|_| a.claim.is_some()) {
+                row.standing(now)?;
+            }
             return Err(spent);
         }
         let (device, issued) = self.let_in(&mut tx, a, now).await?;

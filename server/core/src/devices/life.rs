@@ -55,6 +55,8 @@ impl Devices {
             Step::Decommission | Step::Delete => exec!(&mut tx, store::TOKENS_VOID, actor.org.as_str(), lower.as_str(), now.0)?,
             Step::Suspend | Step::Resume | Step::Recommission => 0,
         };
+        // A deleted device takes no step any more: its row only keeps its id.
+        store::number(&mut tx, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))?;
         let found = row!(&mut tx, (i64, String, String), store::BY_ID_HELD, actor.org.as_str(), lower.as_str())?;
         let (device, known, state) = found.ok_or(Error::NotFound("device"))?;
         let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;

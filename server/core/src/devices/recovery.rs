@@ -10,7 +10,7 @@ use crate::{
     access::{Actor, Who, audit},
     bus::Event,
     db::{exec, row},
-    pki::Proven,
+    pki::{self, Proven},
 };
 use serde_json::json;
 use wire::{
@@ -38,10 +38,13 @@ impl Devices {
             Ok(proven) => proven,
             Err(refusal) => {
                 tracing::info!(address, error = %refusal, "recovery refused");
-                if !self.guesses.open(address, now) {
-                    return Err(Error::TooMany);
+                // Only what nobody would say who holds the key counts as a guess.
+                if matches!(refusal, pki::Error::RecoveryNonce | pki::Error::RecoveryRefused | pki::Error::Csr(_)) {
+                    if !self.guesses.open(address, now) {
+                        return Err(Error::TooMany);
+                    }
+                    self.guesses.fail(address, now);
                 }
-                self.guesses.fail(address, now);
                 return Err(refusal.into());
             }
         };
@@ -64,7 +67,7 @@ impl Devices {
             Some("rejected") => Err(Error::Rejected(proven.device_id.to_string())),
             Some("pending") => Err(Error::Pending),
             // What it was given was used, so the certificate it asks for again has a successor, and the proof has refused it; or it was revoked.
-            Some(_) => Err(crate::pki::Error::NotRecoverable.into()),
+            Some(_) => Err(pki::Error::NotRecoverable.into()),
         }
     }
 
@@ -82,7 +85,7 @@ impl Devices {
             CREDENTIAL,
             proven.csr.spki_sha256.as_slice(),
             proven.csr.csr_sha256.as_slice(),
-            proven.device_id.as_str(),
+            proven.device,
             proven.csr.key_alg.to_string(),
             address,
             now.0,

@@ -51,7 +51,7 @@ pub(super) const RECOVERY_INSERT: Sql = Sql::same(
     "INSERT INTO enrolment_requests (id, org_id, token_id, spki_sha256, csr_sha256, device_id, device_type, hardware, attributes, key_alg, address,
                                      state, asked_at, expires_at, recovers)
      SELECT $1, $2, $3, $4, $5, d.device_id, d.device_type, d.hardware, '{}', $7, $8, 'pending', $9, $10, $11
-     FROM devices d WHERE d.org_id = $2 AND d.device_id = $6 ON CONFLICT (org_id, token_id, spki_sha256) DO NOTHING",
+     FROM devices d WHERE d.org_id = $2 AND d.number = $6 ON CONFLICT (org_id, token_id, spki_sha256) DO NOTHING",
 );
 pub(super) const RECOVERIES_REPLACE: Sql =
     Sql::same("DELETE FROM enrolment_requests WHERE org_id = $1 AND recovers = $2 AND state = 'pending'");

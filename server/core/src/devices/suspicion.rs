@@ -6,7 +6,7 @@ use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
     db::{exec, row, rows},
-    pki::Suspicion,
+    pki::{DevicePeer, Suspicion},
 };
 use serde_json::json;
 use wire::{
@@ -20,6 +20,7 @@ impl Devices {
     pub async fn watch_clones(&self) {
         while let Some(suspicion) = self.pki.next_suspicion().await {
             if let Err(error) = self.suspect(&suspicion).await {
+                self.pki.trust().not_told(&suspicion.peer);
                 tracing::error!(device = %suspicion.peer.device_id, sign = %suspicion.sign, %error, "a possible clone could not be noted");
             }
         }
@@ -31,24 +32,30 @@ impl Devices {
         let system = Actor::system(peer.org.clone());
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        if exec!(&mut tx, store::SUSPECT, peer.device, now.0, sign.to_string())? == 0 {
-            // Noted before, and nobody has looked at it yet.
-            return Ok(());
-        }
+        let new = exec!(&mut tx, store::SUSPECT, peer.device, now.0, sign.to_string())? > 0;
         let policy = self.pki.rules_of(&mut tx, &peer.org).await?.clones;
+        if !new {
+            // Noted before, and nobody has looked at it yet; what was to follow may not have.
+            drop(tx);
+            return self.follow_policy(peer, policy).await;
+        }
         let detail = json!({ "sign": sign.as_str(), "seen": sign.to_string(), "certificate": peer.certificate, "policy": policy });
         audit::append(&mut tx, &system, now, "device.possible_clone", peer.device_id.as_str(), &detail).await?;
         tx.commit().await?;
         tracing::warn!(device = %peer.device_id, certificate = %peer.certificate, %sign, "possible clone");
         self.bus.tell(Event::Device { org: peer.org.clone(), device: peer.device });
-        if policy == ClonePolicy::Suspend {
-            match self.change(&system, &peer.device_id, DeviceStep::Suspend).await {
-                // It has left the fleet meanwhile.
-                Ok(()) | Err(Error::Illegal { .. } | Error::NotFound(_)) => {}
-                Err(error) => return Err(error),
-            }
+        self.follow_policy(peer, policy).await
+    }
+
+    async fn follow_policy(&self, peer: &DevicePeer, policy: ClonePolicy) -> Result<(), Error> {
+        if policy != ClonePolicy::Suspend {
+            return Ok(());
         }
-        Ok(())
+        match self.change(&Actor::system(peer.org.clone()), &peer.device_id, DeviceStep::Suspend).await {
+            // It has left the fleet meanwhile.
+            Ok(()) | Err(Error::Illegal { .. } | Error::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Says that a person has looked at the sign. The next one is noted again; a suspended device stays so until it is resumed.

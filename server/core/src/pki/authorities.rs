@@ -137,13 +137,13 @@ pub(super) struct Authority {
     pub ended_seq: Option<i64>,
     /// The first version of the trust bundle that it is in.
     pub bundle: i64,
-    signer: Option<Issuer<'static, GuardedKey>>,
+    signer: Option<Arc<Issuer<'static, GuardedKey>>>,
 }
 
 impl Authority {
     /// What it signs with, when its key is on this machine.
     pub fn signer(&self) -> Result<&Issuer<'static, GuardedKey>, Error> {
-        self.signer.as_ref().ok_or(Error::NoAuthority(self.kind.as_str()))
+        self.signer.as_deref().ok_or(Error::NoAuthority(self.kind.as_str()))
     }
     /// Whether its key is on this machine.
     pub const fn has_key(&self) -> bool {
@@ -392,10 +392,32 @@ impl Forge<'_> {
         records.into_iter().map(|record| self.open_one(record, known)).collect()
     }
 
+    /// The authority's key on the token, tested. A token that does not answer is an authority that does not sign for now: who is believed must not wait
+    /// for it.
+    fn on_token(
+        &self,
+        id: &AuthorityId,
+        der: &CertificateDer<'static>,
+        kind: Kind,
+        subject: &str,
+    ) -> Result<Option<Arc<Issuer<'static, GuardedKey>>>, Error> {
+        let key = match self.token.map(|token| token.find(id.as_str())).transpose() {
+            Ok(Some(Some(key))) => key,
+            Ok(_) => return Ok(None),
+            Err(error) => {
+                tracing::error!(%error, authority = subject, "its key is out of reach; it signs nothing until the next start");
+                return Ok(None);
+            }
+        };
+        belongs(&key, der).map_err(|()| KeyError::Mismatch(subject.to_owned()))?;
+        Ok(Some(Arc::new(guarded(der, kind, Held::Token(key))?)))
+    }
+
     fn open_one(&self, r: store::AuthorityRecord, known: &Authorities) -> Result<Arc<Authority>, Error> {
         let id: AuthorityId = r.id.parse().map_err(crate::db::Error::corrupt)?;
         let state: AuthorityState = r.state.parse().map_err(crate::db::Error::corrupt)?;
-        if let Some(same) = known.iter().find(|a| a.id == id && a.state == state && (a.has_key() == r.sealed_key.is_some() || a.on_token())) {
+        if let Some(same) = known.iter().find(|a| a.id == id && a.state == state && (a.has_key() == r.sealed_key.is_some() || a.on_token()))
+        {
             return Ok(Arc::clone(same));
         }
         let kind = match r.kind.as_str() {
@@ -413,14 +435,12 @@ impl Forge<'_> {
                 let key =
                     KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(plain.as_slice()), &rcgen::PKCS_ECDSA_P256_SHA256)?;
                 belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
-                Some(guarded(&der, kind, Held::Here(key))?)
+                Some(Arc::new(guarded(&der, kind, Held::Here(key))?))
             }
-            None => match self.token.map(|token| token.find(id.as_str())).transpose()?.flatten() {
-                Some(key) => {
-                    belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
-                    Some(guarded(&der, kind, Held::Token(key))?)
-                }
-                None => None,
+            // What changed is its state, not its key.
+            None => match known.iter().find(|a| a.id == id && a.on_token()) {
+                Some(same) => same.signer.clone(),
+                None => self.on_token(&id, &der, kind, &r.subject)?,
             },
         };
         Ok(Arc::new(Authority {

@@ -125,8 +125,9 @@ impl Pki {
     pub async fn revoke_claim(&self, tx: &mut Tx, actor: &Actor, id: &CertificateId) -> Result<i64, Error> {
         let seq = store::next_trust(tx).await?;
         let reason = RevocationReason::CessationOfOperation.as_str();
-        store::revoke(tx, id, &actor.org, self.clock.now(), &actor.label(), reason, seq).await?;
-        self.journal_revoked(tx, id).await?;
+        if store::revoke(tx, id, &actor.org, self.clock.now(), &actor.label(), reason, seq).await? {
+            self.journal_revoked(tx, id).await?;
+        }
         Ok(seq)
     }
 }

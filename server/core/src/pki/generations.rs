@@ -72,7 +72,8 @@ impl Pki {
         let purpose = match before.kind.as_str() {
             "root" => AuthorityUse::Root,
             "server" => AuthorityUse::Server,
-            _ => AuthorityUse::Device,
+            "device" => AuthorityUse::Device,
+            _ => return Err(Error::AuthorityState("The authority of claims is followed by itself, with the next claim that is made.")),
         };
         self.stage_authority(actor, purpose).await
     }
@@ -148,6 +149,9 @@ impl Pki {
             return Err(Error::AuthorityState(
                 "Devices believe in this root. Stage the next one, activate it, by force if need be, then give this one up.",
             ));
+        }
+        if kind == Kind::Root.as_str() {
+            self.end_staged_under(&mut tx, actor, id, (now, seq)).await?;
         }
         if !store::set_state(&mut tx, id, &actor.org, state, Compromised, Some((now, seq))).await? {
             return Err(Error::AuthorityState("It has just been changed by somebody else. Look again."));

@@ -115,7 +115,6 @@ impl Journal {
     fn read(&self) -> Result<Vec<Entry>, Error> {
         let file = File::open(&self.path).map_err(|e| self.wrong(e))?;
         let mut entries = Vec::new();
-        let mut torn = None;
         for (number, line) in (1..).zip(BufReader::new(file).split(b'\n')) {
             let line = line.map_err(|e| self.wrong(e))?;
             if line.is_empty() {
@@ -123,11 +122,10 @@ impl Journal {
             }
             match serde_json::from_slice(&line) {
                 Ok(entry) => entries.push(entry),
-                Err(_) => torn = Some(number),
+                Err(_) => {
+                    tracing::error!(path = %self.path.display(), line = number, "a line of the revocation journal can't be read and is left out");
+                }
             }
-        }
-        if let Some(line) = torn {
-            tracing::error!(path = %self.path.display(), line, "a line of the revocation journal can't be read and is left out");
         }
         Ok(entries)
     }
@@ -262,6 +260,7 @@ impl Pki {
         store::set_state(&mut tx, authority, org, state, AuthorityState::Compromised, Some((at, seq))).await?;
         let detail = json!({ "was": state.as_str(), "from": "journal" });
         audit::append(&mut tx, &Actor::system(org.clone()), self.clock.now(), "authority.compromise", authority.as_str(), &detail).await?;
+        super::bundle::raise(&mut tx, &Actor::system(org.clone()), self.clock.now()).await?;
         tx.commit().await?;
         tracing::warn!(%authority, "given up again from the journal: the database was set back");
         Ok(())

@@ -189,6 +189,13 @@ impl Pki {
     }
 
     fn forge(&self) -> authorities::Forge<'_> {
-        authorities::Forge { db: &self.db, kek: &self.kek, clock: &*self.clock, entropy: &*self.entropy, base_url: &self.base_url, token: self.token.as_ref() }
+        authorities::Forge {
+            db: &self.db,
+            kek: &self.kek,
+            clock: &*self.clock,
+            entropy: &*self.entropy,
+            base_url: &self.base_url,
+            token: self.token.as_ref(),
+        }
     }
 }

@@ -106,11 +106,17 @@ impl Pki {
             return Err(Error::BundleNotHeld(reach));
         }
         let under = store::staged_under(&mut tx, id).await?;
-        for kind in [Kind::Root].iter().chain(&ISSUING) {
+        if ISSUING.iter().any(|kind| !under.iter().any(|(_, of)| of == kind.as_str())) {
+            return Err(Error::AuthorityState(
+                "An authority that was staged with this root has ended, so nothing could be issued under it. Retire the root and stage another one.",
+            ));
+        }
+        // The next claim gets an authority under the new root.
+        for kind in [Kind::Root, Kind::ClaimAuthority].iter().chain(&ISSUING) {
             store::retire_active(&mut tx, &actor.org, kind.as_str()).await?;
         }
         store::set_state(&mut tx, id, &actor.org, Staged, Active, None).await?;
-        for child in under {
+        for (child, _) in under {
             let child: AuthorityId = child.parse().map_err(crate::db::Error::corrupt)?;
             store::set_state(&mut tx, &child, &actor.org, Staged, Active, None).await?;
             audit::append(&mut tx, actor, now, "authority.activate", child.as_str(), &json!({ "with": id })).await?;
@@ -137,11 +143,7 @@ impl Pki {
         let end = Some((now, seq));
         let missing = match state {
             Staged => {
-                for child in store::staged_under(&mut tx, id).await? {
-                    let child: AuthorityId = child.parse().map_err(crate::db::Error::corrupt)?;
-                    store::set_state(&mut tx, &child, &actor.org, Staged, Retired, end).await?;
-                    audit::append(&mut tx, actor, now, "authority.retire", child.as_str(), &json!({ "was": "staged", "with": id })).await?;
-                }
+                self.end_staged_under(&mut tx, actor, id, (now, seq)).await?;
                 0
             }
             Retiring => {
@@ -164,6 +166,16 @@ impl Pki {
         bundle::raise(&mut tx, actor, now).await?;
         tx.commit().await?;
         self.ended().await
+    }
+
+    /// Ends what was staged along with a root that comes to nothing.
+    pub(super) async fn end_staged_under(&self, tx: &mut Tx, actor: &Actor, id: &AuthorityId, end: (Timestamp, i64)) -> Result<(), Error> {
+        for (child, _) in store::staged_under(tx, id).await? {
+            let child: AuthorityId = child.parse().map_err(crate::db::Error::corrupt)?;
+            store::set_state(tx, &child, &actor.org, Staged, Retired, Some(end)).await?;
+            audit::append(tx, actor, end.0, "authority.retire", child.as_str(), &json!({ "was": "staged", "with": id })).await?;
+        }
+        Ok(())
     }
 
     /// How far the fleet is with the first bundle that the authority is in.

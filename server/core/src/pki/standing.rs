@@ -122,6 +122,7 @@ impl Offer<'_> {
     fn actions(&self) -> Vec<AuthorityAction> {
         let root = self.a.kind == Kind::Root;
         let steps: &[AuthorityStep] = match (self.a.state, root) {
+            (Active, false) if self.a.kind == Kind::ClaimAuthority => &[Compromise],
             (Active, true) => &[Stage],
             (Active, false) => &[Stage, Compromise],
             (Staged, _) => &[Activate, Retire, Compromise],

@@ -66,9 +66,10 @@ impl Token {
         let module = module(&settings.module)?;
         let slots = module.get_slots_with_token().map_err(wrong("listing the slots"))?;
         let named = |slot: &Slot| module.get_token_info(*slot).is_ok_and(|info| info.label().trim_end() == settings.label);
-        let slot = slots.into_iter().find(named).ok_or_else(|| {
-            KeyError::Token(format!("no token is labelled {:?}; see pkcs11-tool --list-slots", settings.label))
-        })?;
+        let slot = slots
+            .into_iter()
+            .find(named)
+            .ok_or_else(|| KeyError::Token(format!("no token is labelled {:?}; see pkcs11-tool --list-slots", settings.label)))?;
         let pin = super::keys::Kek::passphrase(&settings.pin_file)?;
         let pin = String::from_utf8(pin.to_vec())
             .map_err(|_| KeyError::Content { path: settings.pin_file.clone(), problem: "does not hold a PIN in UTF-8" })?;
@@ -83,8 +84,7 @@ impl Token {
         let public = [Attribute::Private(false), Attribute::Verify(true), Attribute::EcParams(P256.to_vec())];
         let private = [Attribute::Private(true), Attribute::Sensitive(true), Attribute::Extractable(false), Attribute::Sign(true)];
         let (public, private) = ([&named[..], &public].concat(), [&named[..], &private].concat());
-        self.with(|session| session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private))
-            .map_err(wrong("making a key"))?;
+        self.with(|session| session.generate_key_pair(&Mechanism::EccKeyPairGen, &public, &private)).map_err(wrong("making a key"))?;
         self.find(name)?.ok_or_else(|| KeyError::Token("the key that was just made is not there".to_owned()))
     }
 
@@ -108,7 +108,11 @@ impl Token {
         let mut session = self.session.lock();
         match ask(&session) {
             Err(TokenError::Pkcs11(
-                RvError::SessionHandleInvalid | RvError::SessionClosed | RvError::DeviceError | RvError::DeviceRemoved | RvError::UserNotLoggedIn,
+                RvError::SessionHandleInvalid
+                | RvError::SessionClosed
+                | RvError::DeviceError
+                | RvError::DeviceRemoved
+                | RvError::UserNotLoggedIn,
                 _,
             )) => {
                 let fresh = self.module.open_rw_session(self.slot)?;

@@ -281,6 +281,13 @@ impl TrustHandle {
         self.0.issuers.read().get(issuer).is_some_and(|i| i.retiring)
     }
 
+    /// Takes back that a sign was told: nobody could act on it.
+    pub(crate) fn not_told(&self, peer: &DevicePeer) {
+        if let Some(leaf) = self.leaf(&peer.fingerprint) {
+            leaf.suspected.store(false, Ordering::Relaxed);
+        }
+    }
+
     /// What clients' chains may end in.
     pub fn device_anchors(&self) -> Arc<Anchors> {
         self.0.anchors.load_full()

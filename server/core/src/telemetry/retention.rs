@@ -19,9 +19,17 @@ const SILENT: Duration = Duration::from_mins(10);
 impl Core {
     /// Deletes what is stored of a device's samples; those that still wait in the log go when this is called again after they were folded.
     pub(super) async fn forget_device(&self, device: i64) -> Result<u64> {
-        let mut tx = self.db.write().await?;
-        let gone = store::forget_device(&mut tx, device).await?;
-        tx.commit().await?;
+        let mut gone = 0;
+        loop {
+            let mut tx = self.db.write().await?;
+            let n = store::forget_device(&mut tx, device, SLICE).await?;
+            tx.commit().await?;
+            if n == 0 {
+                break;
+            }
+            gone += n;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
         self.devices.forget_latest(device);
         Ok(gone)
     }

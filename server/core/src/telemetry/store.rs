@@ -94,8 +94,13 @@ const OLD_CHUNKS: Sql =
     Sql::same("DELETE FROM chunks WHERE (series, hour, part) IN (SELECT series, hour, part FROM chunks WHERE hour < $1 LIMIT $2)");
 const OLD_ROLLUPS: Sql =
     Sql::same("DELETE FROM rollups WHERE (series, hour) IN (SELECT series, hour FROM rollups WHERE hour < $1 LIMIT $2)");
-const FORGET_CHUNKS: Sql = Sql::same("DELETE FROM chunks WHERE series IN (SELECT id FROM series WHERE device = $1)");
-const FORGET_ROLLUPS: Sql = Sql::same("DELETE FROM rollups WHERE series IN (SELECT id FROM series WHERE device = $1)");
+const FORGET_CHUNKS: Sql = Sql::same(
+    "DELETE FROM chunks WHERE (series, hour, part) IN (SELECT c.series, c.hour, c.part FROM chunks c JOIN series s ON s.id = c.series
+     WHERE s.device = $1 LIMIT $2)",
+);
+const FORGET_ROLLUPS: Sql = Sql::same(
+    "DELETE FROM rollups WHERE (series, hour) IN (SELECT r.series, r.hour FROM rollups r JOIN series s ON s.id = r.series WHERE s.device = $1 LIMIT $2)",
+);
 const FORGET_LATEST: Sql = Sql::same("UPDATE series SET last_t = NULL, last_v = NULL WHERE device = $1 AND last_t IS NOT NULL");
 const OLD_ASIDE: Sql = Sql::same("DELETE FROM sample_log WHERE round = -1 AND committed_at < $1");
 
@@ -318,9 +323,9 @@ pub(super) async fn old_rollups(tx: &mut Tx, hour: i64, most: i64) -> Result<u64
     exec!(tx, OLD_ROLLUPS, hour, most)
 }
 
-/// Deletes what is folded of a device's samples; its series stay as names, because folding may have them in hand.
-pub(super) async fn forget_device(tx: &mut Tx, device: i64) -> Result<u64, Error> {
-    let gone = exec!(tx, FORGET_CHUNKS, device)? + exec!(tx, FORGET_ROLLUPS, device)?;
+/// Deletes a slice of what is folded of a device's samples; its series stay as names, because folding may have them in hand.
+pub(super) async fn forget_device(tx: &mut Tx, device: i64, limit: i64) -> Result<u64, Error> {
+    let gone = exec!(tx, FORGET_CHUNKS, device, limit)? + exec!(tx, FORGET_ROLLUPS, device, limit)?;
     Ok(gone + exec!(tx, FORGET_LATEST, device)?)
 }
 

@@ -186,7 +186,7 @@ impl Devices {
                     Err(why) => (read::Asked::default(), BatchLineState::Refused, why.code, why.message),
                 };
                 refused += i64::from(state == BatchLineState::Refused);
-                let (device_id, device_type, tags) = (short(&asked.device_id), short(&asked.device_type), asked.tags);
+                let (device_id, device_type, tags) = (short(&asked.device_id), short(&asked.device_type), short(&asked.tags));
                 exec!(
                     &mut tx,
                     store::LINE_INSERT,

@@ -37,6 +37,7 @@ async fn a_deleted_device_is_gone_and_its_id_comes_free_with_its_last_certificat
     assert!(matches!(devices.change(&operator, &id, Step::Delete).await, Err(Error::Access(_))), "admins only");
     devices.change(&admin, &id, Step::Delete).await.unwrap();
     assert!(matches!(devices.change(&admin, &id, Step::Delete).await, Err(Error::NotFound(_))));
+    assert!(matches!(devices.change(&admin, &id, Step::Recommission).await, Err(Error::NotFound(_))), "it does not come back unseen");
     assert!(matches!(devices.detail(&admin, &id).await, Err(Error::NotFound(_))));
     assert!(matches!(devices.set_tags(&admin, &id, vec!["x".into()]).await, Err(Error::NotFound(_))));
     for q in ["", "state:decommissioned", "id:gw-1"] {

@@ -29,8 +29,9 @@ pub(super) const SET_STATE: Sql =
     Sql::same("UPDATE authorities SET state = $4, ended_at = $5, ended_seq = $6 WHERE id = $1 AND org_id = $2 AND state = $3");
 pub(super) const RETIRE_ACTIVE: Sql =
     Sql::same("UPDATE authorities SET state = 'retiring' WHERE org_id = $1 AND kind = $2 AND state = 'active'");
-pub(super) const UNEXPIRED: Sql =
-    Sql::same("SELECT COUNT(*) FROM certificates WHERE issuer_id = $1 AND device IS NOT NULL AND state = 'active' AND not_after > $2");
+pub(super) const UNEXPIRED: Sql = Sql::same(
+    "SELECT COUNT(*) FROM certificates WHERE issuer_id = $1 AND (device IS NOT NULL OR profile = 'claim') AND state = 'active' AND not_after > $2",
+);
 
 pub(super) const BUNDLE_OF: Sql = Sql::same("SELECT bundle FROM authorities WHERE id = $1");
 pub(super) const ISSUER_STATE: Sql =
@@ -38,10 +39,10 @@ pub(super) const ISSUER_STATE: Sql =
 pub(super) const LIVE_UNDER: Sql =
     Sql::same("SELECT COUNT(*) FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state IN ('staged', 'active', 'retiring')");
 pub(super) const STAGED_UNDER: Sql =
-    Sql::same("SELECT id FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state = 'staged' ORDER BY id");
+    Sql::same("SELECT id, kind FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state = 'staged' ORDER BY id");
 pub(super) const HANGING: Sql = Sql::same(
     "SELECT issuer_id, COUNT(*), CAST(COALESCE(SUM(CASE WHEN usable_until = not_after THEN 1 ELSE 0 END), 0) AS BIGINT) FROM certificates \
-     WHERE org_id = $1 AND device IS NOT NULL AND state = 'active' AND not_after > $2 GROUP BY issuer_id",
+     WHERE org_id = $1 AND (device IS NOT NULL OR profile = 'claim') AND state = 'active' AND not_after > $2 GROUP BY issuer_id",
 );
 
 /// The organization's slug.
@@ -154,8 +155,8 @@ pub(in crate::pki) async fn live_under(on: &mut impl Conn, id: &AuthorityId) -> 
 }
 
 /// The staged authorities that this one has signed.
-pub(in crate::pki) async fn staged_under(on: &mut impl Conn, id: &AuthorityId) -> Result<Vec<String>, Error> {
-    Ok(rows!(on, (String,), STAGED_UNDER, id.as_str())?.into_iter().map(|(id,)| id).collect())
+pub(in crate::pki) async fn staged_under(on: &mut impl Conn, id: &AuthorityId) -> Result<Vec<(String, String)>, Error> {
+    rows!(on, (String, String), STAGED_UNDER, id.as_str())
 }
 
 /// By issuer: the organization's device certificates that are in use, and those among them that have no successor in use.

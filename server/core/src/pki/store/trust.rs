@@ -12,8 +12,8 @@ pub(super) const LEAVES: Sql = Sql::same(
 );
 /// Claims are the `devices` room's rows; what a handshake needs of them is read here, with what else changes with the trust clock.
 pub(super) const CLAIMS: Sql = Sql::same(
-    "SELECT m.id, m.org_id, c.fingerprint, c.issuer_id, m.expires_at, m.disabled_at FROM claims m JOIN certificates c ON c.id = m.certificate_id \
-     WHERE m.trust_seq > $1 AND c.fingerprint IS NOT NULL",
+    "SELECT m.id, m.org_id, c.fingerprint, c.issuer_id, m.expires_at, COALESCE(m.disabled_at, c.revoked_at) AS disabled_at \
+     FROM claims m JOIN certificates c ON c.id = m.certificate_id WHERE (m.trust_seq > $1 OR c.trust_seq > $1) AND c.fingerprint IS NOT NULL",
 );
 pub(super) const TRUST_SEQ: Sql = Sql::same("SELECT seq FROM trust_clock WHERE id = 1");
 pub(super) const TOUCH_DEVICE: Sql = Sql::same("UPDATE certificates SET trust_seq = $2 WHERE device = $1");
