@@ -1,12 +1,73 @@
-//! Rows of the attack list that are about handshakes alone, tried by hand.
+//! Rows of the attack list that are about handshakes alone, tried with openssl and by hand.
 
-use super::rig::{BOTH, Identity, ask, drain, handshake, rig};
+use super::rig::{BOTH, Identity, PATIENCE, Rig, ask, drain, handshake, rig};
 use fleet::testing::START;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{time_provider::TimeProvider, version::TLS13};
 use rustls_pki_types::UnixTime;
-use std::{sync::Arc, time::Duration};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
+use std::{process::Stdio, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::Command,
+    time::{sleep, timeout},
+};
+
+/// `openssl s_client` on a listener that wants no certificate; what it is told goes in when it has shaken hands.
+async fn s_client(rig: &Rig, arguments: &[&str], told: &str) -> String {
+    let mut openssl = Command::new("openssl");
+    openssl.args(["s_client", "-connect", &rig.enrol.to_string(), "-servername", "localhost"]).args(arguments);
+    openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut openssl = openssl.spawn().expect("openssl is installed");
+    let mut input = openssl.stdin.take().unwrap();
+    let told = told.to_owned();
+    tokio::spawn(async move {
+        sleep(Duration::from_secs(1)).await;
+        // It may have ended before it was told anything.
+        let _ = input.write_all(told.as_bytes()).await;
+        sleep(Duration::from_secs(2)).await;
+    });
+    let said = timeout(PATIENCE, openssl.wait_with_output()).await.expect("openssl ends").unwrap();
+    String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_08_old_protocols_and_weak_suites_get_no_handshake() {
+    let rig = rig().await;
+    let shaken = |said: &str| said.contains("New, TLSv1");
+    for good in [&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"][..], &["-tls1_3"]] {
+        let said = s_client(&rig, good, "Q\n").await;
+        assert!(shaken(&said), "{good:?}: {said}");
+    }
+    let all = "ALL:COMPLEMENTOFALL:@SECLEVEL=0";
+    for (bad, alert) in [
+        (&["-tls1", "-cipher", all][..], "alert handshake failure"),
+        (&["-tls1_1", "-cipher", all], "alert handshake failure"),
+        // CBC, and key exchange without forward secrecy.
+        (&["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"], "alert handshake failure"),
+        (&["-tls1_2", "-cipher", "AES128-GCM-SHA256:AES256-SHA"], "alert handshake failure"),
+        (&["-tls1_2", "-cipher", "ADH-AES128-GCM-SHA256:@SECLEVEL=0"], "alert handshake failure"),
+    ] {
+        let said = s_client(&rig, bad, "Q\n").await;
+        assert!(!shaken(&said) && said.contains(alert), "{bad:?}: {said}");
+    }
+    // openssl speaks neither any more: SSL 3.0's hello (RFC 6101 §5.6.1.2) with RC4 and 3DES, SSL 2.0's (version 2, three suites).
+    let random = [7; 32];
+    let body = [&[3, 0], &random[..], &[0, 0, 4, 0, 5, 0, 10, 1, 0]].concat();
+    let length = u8::try_from(body.len()).unwrap();
+    let ssl3 = [&[22, 3, 0, 0, length + 4, 1, 0, 0, length], body.as_slice()].concat();
+    let ssl2 = [&[0x80, 34, 1, 0, 2, 0, 9, 0, 0, 0, 16, 1, 0, 0x80, 2, 0, 0x80, 6, 0, 0x40], &random[..16]].concat();
+    for hello in [ssl3, ssl2] {
+        for listener in [rig.device, rig.enrol] {
+            let mut stream = TcpStream::connect(listener).await.unwrap();
+            stream.write_all(&hello).await.unwrap();
+            let mut answer = Vec::new();
+            let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("closed at once");
+            // Nothing at all, or an alert: never a hello of ours.
+            assert!(matches!(answer.as_slice(), [] | [21, ..]) && answer.len() <= 7, "{answer:?}");
+        }
+    }
+}
 
 /// A client whose clock is wrong by so much.
 #[derive(Debug)]
