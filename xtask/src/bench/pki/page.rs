@@ -13,10 +13,10 @@ use super::super::workloads::{Limit, VALUE};
 use super::{Results, Workload, chart, value};
 use crate::{paths, process};
 
-/// In the manual, and named in its table of contents.
+/// In the manual.
 const PAGE: &str = "app/docs/pki-benchmark.md";
 /// Why a goal was missed, in words of those who looked into it: not measured, so not written by the run.
-const REASONS: &str = "app/docs/pki-benchmark-reasons.md";
+const REASONS: &str = "server/benches/pki/reasons.md";
 
 /// Writes the page; a quick run's is for trying it out and lands in `target/bench`.
 pub fn write(results: &Results) -> Result<()> {
