@@ -24,12 +24,11 @@ pub struct SoftHsm {
 impl SoftHsm {
     /// Finds or installs it and makes the store.
     pub fn prepare() -> Result<Self> {
-        let library = match library() {
-            Some(found) => found,
-            None => {
-                apt::install(&["softhsm2"]).context("SoftHSM (softhsm2-util, libsofthsm2.so) was not found")?;
-                library().context("softhsm2 is installed, but its library is in none of the usual places")?
-            }
+        let library = if let Some(found) = library() {
+            found
+        } else {
+            apt::install(&["softhsm2"]).context("SoftHSM (softhsm2-util, libsofthsm2.so) was not found")?;
+            library().context("softhsm2 is installed, but its library is in none of the usual places")?
         };
         let folder = tempfile::tempdir()?;
         let tokens = folder.path().join("tokens");

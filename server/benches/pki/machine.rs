@@ -75,7 +75,9 @@ impl Drop for Server {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        all.into_iter().for_each(|id| signal(id, Signal::KILL));
+        for id in all {
+            signal(id, Signal::KILL);
+        }
         let _ = self.0.wait();
     }
 }

@@ -97,7 +97,9 @@ async fn issue(mut tls: TlsStream<TcpStream>, issuer: &Authority) {
                     break read[end + 4..end + 4 + length].to_vec();
                 }
             }
-            if tls.read_buf(&mut read).await.is_ok_and(|count| count > 0) { continue } else { return }
+            if !tls.read_buf(&mut read).await.is_ok_and(|count| count > 0) {
+                return;
+            }
         };
         read.clear();
         let request: wire::enrolment::EnrolRequest = serde_json::from_slice(&body).unwrap();

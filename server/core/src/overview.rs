@@ -58,7 +58,7 @@ impl Fleet {
             let href = format!("/rollouts/{}", r.id);
             attention.push(Attention { kind, text, href, since: r.updated_at, device: None, rollout: Some(r.id.clone()) });
         }
-        for (device, sign, since) in self.devices().suspected(org, ATTENTION as i64).await? {
+        for (device, sign, since) in self.devices().suspected(org, 8).await? {
             attention.push(Attention {
                 kind: AttentionKind::PossibleClone,
                 text: format!("Somebody else may hold the key of {device}. {sign}"),

@@ -48,12 +48,12 @@ async fn cut_within_a_second(kind: EngineKind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_5_a_revocation_cuts_live_connections_on_sqlite() {
-    cut_within_a_second(EngineKind::Sqlite).await;
+    Box::pin(cut_within_a_second(EngineKind::Sqlite)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_5_a_revocation_cuts_live_connections_on_postgres() {
-    cut_within_a_second(EngineKind::Postgres).await;
+    Box::pin(cut_within_a_second(EngineKind::Postgres)).await;
 }
 
 /// H-5: connect and revoke at the same time, many times; nobody slips through between the two checks.

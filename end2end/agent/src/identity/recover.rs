@@ -27,13 +27,12 @@ struct Outstanding {
 /// [`http::Error::passing`] tells whether trying again may help; while a person thinks, it is one of those.
 pub async fn recover(store: &Store, identity: &Identity, url: &str, clock: Arc<dyn Clock>) -> Result<Identity, Error> {
     let kept = store.folder.read(REQUEST)?.and_then(|bytes| serde_json::from_slice::<Outstanding>(&bytes).ok());
-    let csr = match kept.filter(|kept| kept.certificate == identity.enrolled.certificate) {
-        Some(kept) => kept.csr,
-        None => {
-            let fresh = Outstanding { certificate: identity.enrolled.certificate.clone(), csr: store.request(identity.device_id())? };
-            store.folder.write(REQUEST, &serde_json::to_vec(&fresh).map_err(io::Error::from)?)?;
-            fresh.csr
-        }
+    let csr = if let Some(kept) = kept.filter(|kept| kept.certificate == identity.enrolled.certificate) {
+        kept.csr
+    } else {
+        let fresh = Outstanding { certificate: identity.enrolled.certificate.clone(), csr: store.request(identity.device_id())? };
+        store.folder.write(REQUEST, &serde_json::to_vec(&fresh).map_err(io::Error::from)?)?;
+        fresh.csr
     };
     let tls = tls::anonymous(&Trust::Roots(identity.roots.clone()), None, Arc::clone(&clock))?;
     let client = http::Client::new(tls, url)?;

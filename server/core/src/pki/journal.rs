@@ -46,6 +46,7 @@ pub(super) enum Entry {
 }
 
 /// A revoked certificate, with all that a list needs of one that the database does not know.
+#[expect(clippy::struct_field_names, reason = "the columns of the table, which are also the words of the file")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub(super) struct Revoked {
     pub id: String,

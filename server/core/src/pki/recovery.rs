@@ -89,7 +89,7 @@ impl Pki {
             RekeyPolicy::Required | RekeyPolicy::Allowed | RekeyPolicy::Forbidden => {}
         }
         let fingerprint = sha256(&leaf);
-        replaceable(&found, &rules, now)?;
+        replaceable(&found, rules, now)?;
         let certificate = found.id.parse().map_err(crate::db::Error::corrupt)?;
         Ok(Proven { org, device: found.device, device_id, certificate, fingerprint, csr, rules })
     }
@@ -110,7 +110,7 @@ impl Pki {
             return Ok(Err(given.parse().map_err(crate::db::Error::corrupt)?));
         }
         let found = store::to_recover(tx, &proven.fingerprint).await?.ok_or(Error::RecoveryRefused)?;
-        replaceable(&found, &proven.rules, now)?;
+        replaceable(&found, proven.rules, now)?;
         let new = NewLeaf {
             org: &proven.org,
             device: proven.device,
@@ -134,7 +134,7 @@ impl Pki {
 }
 
 /// Whether a certificate may still be replaced after its end.
-fn replaceable(found: &store::RecoveryRecord, rules: &IdentityRules, now: Timestamp) -> Result<(), Error> {
+fn replaceable(found: &store::RecoveryRecord, rules: IdentityRules, now: Timestamp) -> Result<(), Error> {
     let state: CertificateState = found.state.parse().map_err(crate::db::Error::corrupt)?;
     let device: DeviceState = found.device_state.parse().map_err(crate::db::Error::corrupt)?;
     let ended = Timestamp(found.not_after);
