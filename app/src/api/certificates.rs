@@ -3,7 +3,7 @@
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use wire::{
-    pki::{CertificateQuery, IdentityRules, RevocationReason},
+    pki::{CertificateQuery, RevocationReason},
     states::{AuthorityStep, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -49,7 +49,7 @@ pub async fn read_rules() -> Result<Packed, ApiFault> {
 #[server(prefix = "/rpc", endpoint = "/certificate_rules_set")]
 pub async fn set_rules(clones: ClonePolicy, rekey: RekeyPolicy, recovery: RecoveryPolicy, recovery_days: u32) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let rules = IdentityRules { clones, rekey, recovery, recovery_days };
+    let rules = wire::pki::IdentityRules { clones, rekey, recovery, recovery_days };
     call.answer(call.fleet.pki().set_rules(&call.actor, rules).await)?;
     call.lead_to("/certificates/rules");
     Ok(())
