@@ -19,6 +19,10 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "certificates", path: async () => "/certificates", heading: /certificates/i },
   { name: "certificates-none-match", path: async () => "/certificates?q=nothing-of-this-kind&within=30", heading: /certificates/i },
   { name: "certificate", path: async () => `/certificates/${await aCertificate()}`, heading: /certificate of/i },
+  { name: "enrolment-factory", path: async () => "/enrolment?tab=factory", heading: /^Add devices$/ },
+  { name: "enrolment-claim", path: async () => "/enrolment?tab=claim", heading: /^Add devices$/ },
+  { name: "authorities", path: async () => "/certificates/authorities", heading: /authorities/i },
+  { name: "authority", path: async () => `/certificates/authorities/${await anAuthority()}`, heading: /.+/ },
   { name: "certificate-rules", path: async () => "/certificates/rules", heading: /^Certificate rules$/ },
   { name: "people", path: async () => "/people", heading: /people/i },
   { name: "audit", path: async () => "/audit", heading: /audit/i },
@@ -33,6 +37,7 @@ export const STEPS = ["devices", "stages", "gates", "review"].map((step) => ({
 }));
 
 const aDevice = async () => (await rest("GET", "/devices?rows=1")).items[0].device_id as string;
+const anAuthority = async () => ((await rest("GET", "/authorities")) as { id: string; kind: string }[]).find((one) => one.kind === "device")!.id;
 const aCertificate = async () => (await rest("GET", "/certificates?rows=1")).items[0].id as string;
 /** The one that the demonstration brought. */
 const aRelease = async () => {
