@@ -86,7 +86,6 @@ pub fn compile() -> Result<Binaries> {
         "server/fuzz/Cargo.toml",
         "--release",
         "--bins",
-        "--locked",
         "--target",
         &host,
         "--target-dir",
