@@ -80,16 +80,7 @@ pub fn compile() -> Result<Binaries> {
     let host = host()?;
     let target = paths::target().join("fuzz");
     let mut build = process::cargo();
-    build.args([
-        "build",
-        "--manifest-path",
-        "server/fuzz/Cargo.toml",
-        "--release",
-        "--bins",
-        "--target",
-        &host,
-        "--target-dir",
-    ]);
+    build.args(["build", "--manifest-path", "server/fuzz/Cargo.toml", "--release", "--bins", "--target", &host, "--target-dir"]);
     build.arg(&target).env("RUSTFLAGS", INSTRUMENTED).env_remove("CARGO_ENCODED_RUSTFLAGS");
     process::run("compile the fuzz targets", &mut build)?;
     Ok(Binaries(target.join(host).join("release")))

@@ -105,7 +105,10 @@ impl Pki {
     fn is_due(&self, authority: &Authority) -> bool {
         let now = self.clock.now();
         publishes(authority, now)
-            && self.published.read().get(&authority.id).is_none_or(|held| now >= held.next_issue || self.lags(authority, held))
+            && self.published.read().get(&authority.id).is_none_or(|held| {
+                // A backup may have been put back: the list of the time before could be older than one that others have seen (K-7).
+                now >= held.next_issue || held.this_update.0 < self.opened_at.0 || self.lags(authority, held)
+            })
     }
 
     fn lags(&self, authority: &Authority, held: &PublishedCrl) -> bool {

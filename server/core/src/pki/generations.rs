@@ -136,7 +136,7 @@ impl Pki {
     }
 
     /// Gives up an issuing authority whose key somebody else may have: nothing of it is believed from now on, its connections are cut, the root's
-    /// list says so. When it was the one that issues, nothing is issued for its use until another one is active. Idempotent.
+    /// list says so. With a root everything that it has signed and that is still believed goes, too. When it was the one that issues, nothing is issued for its use until another one is active. Idempotent.
     pub async fn compromise_authority(&self, actor: &Actor, id: &AuthorityId) -> Result<(), Error> {
         may(actor, Act::Authorities)?;
         let now = self.clock.now();
@@ -150,8 +150,14 @@ impl Pki {
                 "Devices believe in this root. Stage the next one, activate it, by force if need be, then give this one up.",
             ));
         }
-        if kind == Kind::Root.as_str() {
-            self.end_staged_under(&mut tx, actor, id, (now, seq)).await?;
+        // Whoever has a root's key can vouch for anything below it, so nothing below it is believed either.
+        for (child, was) in store::believed_under(&mut tx, id).await? {
+            let child: AuthorityId = child.parse().map_err(crate::db::Error::corrupt)?;
+            let was: AuthorityState = was.parse().map_err(crate::db::Error::corrupt)?;
+            store::set_state(&mut tx, &child, &actor.org, was, Compromised, Some((now, seq))).await?;
+            self.journal_compromised(&actor.org, &child, now).await;
+            let detail = json!({ "was": was.as_str(), "with": id });
+            audit::append(&mut tx, actor, now, "authority.compromise", child.as_str(), &detail).await?;
         }
         if !store::set_state(&mut tx, id, &actor.org, state, Compromised, Some((now, seq))).await? {
             return Err(Error::AuthorityState("It has just been changed by somebody else. Look again."));

@@ -113,6 +113,8 @@ pub struct Pki {
     journal: Option<journal::Journal>,
     journal_behind: AtomicBool,
     token: Option<Arc<token::Token>>,
+    /// When this room was opened. A list from before may come from a backup, and others may have seen a newer one.
+    opened_at: wire::Timestamp,
 }
 
 impl Pki {
@@ -128,6 +130,7 @@ impl Pki {
         org: &OrgId,
     ) -> Result<Self, Error> {
         let (trust, first_uses, suspicions) = TrustHandle::new(clock.clone());
+        let opened_at = clock.now();
         let pki = Self {
             db,
             clock,
@@ -150,6 +153,7 @@ impl Pki {
             journal: settings.journal.as_deref().map(journal::Journal::open).transpose()?,
             journal_behind: AtomicBool::new(false),
             token: settings.token.as_ref().map(token::Token::open).transpose()?,
+            opened_at,
         };
         // Before anybody is believed: what a backup has forgotten is revoked again.
         pki.agree_with_journal().await?;

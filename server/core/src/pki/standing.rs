@@ -72,7 +72,9 @@ impl Pki {
                 Some(root) if found.kind == Kind::Root && found.state == Retiring => self.reach(&mut on, &actor.org, root.bundle).await?,
                 _ => reach,
             };
-            Offer { all: &all, a: found, standing: &standing, reach: follows, presented: self.presents(id) }.actions()
+            let signed = all.iter().filter(|a| a.issuer_id == found.id && a.id != found.id && a.trusted());
+            let below = signed.filter_map(|a| hanging.get(a.id.as_str())).map(|(_, devices)| devices).sum();
+            Offer { all: &all, a: found, standing: &standing, reach: follows, presented: self.presents(id), below }.actions()
         } else {
             Vec::new()
         };
@@ -116,6 +118,8 @@ struct Offer<'a> {
     standing: &'a AuthorityStanding,
     reach: BundleReach,
     presented: bool,
+    /// Devices that hang on what it has signed.
+    below: i64,
 }
 
 impl Offer<'_> {
@@ -143,7 +147,10 @@ impl Offer<'_> {
             }
             (Retire, true) => (None, false, 0),
             (Retire, false) => (self.presented.then_some(PRESENTED), self.standing.certificates > 0, self.standing.devices),
-            (Compromise, true) => (None, false, if self.a.state == Retiring { self.reach.missing() } else { 0 }),
+            (Compromise, true) => {
+                let without_successor = if self.a.state == Retiring { self.reach.missing() } else { 0 };
+                (None, false, without_successor.max(self.below))
+            }
             (Compromise, false) => (None, false, self.standing.certificates),
         };
         AuthorityAction { step, blocked: blocked.map(str::to_owned), forced, cut }

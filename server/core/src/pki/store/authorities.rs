@@ -38,6 +38,9 @@ pub(super) const ISSUER_STATE: Sql =
     Sql::same("SELECT i.state FROM authorities a JOIN authorities i ON i.id = a.issuer_id WHERE a.id = $1");
 pub(super) const LIVE_UNDER: Sql =
     Sql::same("SELECT COUNT(*) FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state IN ('staged', 'active', 'retiring')");
+pub(super) const BELIEVED_UNDER: Sql = Sql::same(
+    "SELECT id, state FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state IN ('staged', 'active', 'retiring') ORDER BY id",
+);
 pub(super) const STAGED_UNDER: Sql =
     Sql::same("SELECT id, kind FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state = 'staged' ORDER BY id");
 pub(super) const HANGING: Sql = Sql::same(
@@ -152,6 +155,11 @@ pub(in crate::pki) async fn issuer_state(on: &mut impl Conn, id: &AuthorityId) -
 /// How many authorities that this one has signed are believed.
 pub(in crate::pki) async fn live_under(on: &mut impl Conn, id: &AuthorityId) -> Result<i64, Error> {
     Ok(row!(on, (i64,), LIVE_UNDER, id.as_str())?.map_or(0, |(n,)| n))
+}
+
+/// Id and state of those authorities that this one has signed and that are still believed.
+pub(in crate::pki) async fn believed_under(on: &mut impl Conn, id: &AuthorityId) -> Result<Vec<(String, String)>, Error> {
+    rows!(on, (String, String), BELIEVED_UNDER, id.as_str())
 }
 
 /// The staged authorities that this one has signed.

@@ -31,6 +31,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &authorities::SET_STATE,
     &authorities::RETIRE_ACTIVE,
     &authorities::UNEXPIRED,
+    &authorities::BELIEVED_UNDER,
     &authorities::BUNDLE_OF,
     &authorities::ISSUER_STATE,
     &authorities::LIVE_UNDER,

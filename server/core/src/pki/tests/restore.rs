@@ -1,14 +1,17 @@
 //! The backup drill on both engines (K-7): what was revoked after the backup stays so when it is put back, and lists' numbers never go back.
 
-use super::life::{DAY, check, enrol, enrol_with};
+use super::life::{DAY, check, enrol, enrol_with, organization};
 use crate::{
     access::Actor,
-    db::EngineKind,
-    pki::{Refusal, der},
-    testing::{World, copy_database, postgres},
+    bus::Bus,
+    clock::{Clock, ManualClock},
+    db::{EngineKind, Store},
+    entropy::SeededEntropy,
+    pki::{Kek, Pki, PkiSettings, Refusal, der},
+    testing::{START, World, copy_database, postgres, store},
 };
 use rstest::rstest;
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 use wire::{pki::RevocationReason, states::DeviceStep};
 use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
@@ -108,4 +111,31 @@ async fn k7_a_backup_put_back_brings_nothing_back_that_was_revoked_since(#[case]
     let entries = log.len();
     let w = World::open_at(w.close().await, url, 4).await;
     assert_eq!(w.fleet.access().audit_page(&system, None).await.unwrap().entries.items.len(), entries);
+}
+
+/// What a start finds may be older than what others have seen, so it publishes anew.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k7_every_start_publishes_lists_of_its_own(#[case] kind: EngineKind) {
+    let (db, _folder) = store(kind, Store::Fleet).await;
+    let org = organization(&db).await;
+    let open = |at: i64| {
+        let (clock, kek): (Arc<dyn Clock>, _) = (Arc::new(ManualClock::at(START.plus(at))), Kek::new(&[7; 32]).unwrap());
+        let entropy = Arc::new(SeededEntropy::new(u64::try_from(at).unwrap()));
+        Pki::open(db.clone(), clock, entropy, Bus::default(), kek, PkiSettings::for_tests(), &org)
+    };
+    let number = |pki: &Pki| {
+        let root = pki.authorities_of(&org).into_iter().find(|a| a.kind == "root").unwrap().id;
+        pki.crl(&root).unwrap().number
+    };
+    let first = open(0).await.unwrap();
+    first.publish().await.unwrap();
+    let before = number(&first);
+    first.publish().await.unwrap();
+    assert_eq!(number(&first), before, "once is enough");
+    let second = open(60_000).await.unwrap();
+    second.publish().await.unwrap();
+    assert!(number(&second) > before);
 }

@@ -224,3 +224,32 @@ async fn a_3_a_leaf_under_an_anchor_that_has_ended_is_refused(#[case] kind: Engi
     assert_eq!(restarted.trust().check(&leaf), Err(Refusal::Expired));
     assert!(check(&w, &leaf).is_ok(), "it is the anchor's end that counts");
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r11_a_root_that_is_given_up_takes_along_what_it_has_signed(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, pki) = (w.admin().await, w.fleet.pki());
+    let (_, _, leaf) = enrol(&w, "gw-1").await;
+    let old = named(pki, &w, "Root CA G1");
+    // A staged root whose children have ended can't take over, and is taken back.
+    let next = pki.stage_authority(&admin, AuthorityUse::Root).await.unwrap().id;
+    let child = pki.authorities_of(&w.org).into_iter().find(|a| a.kind == "device" && a.state == Staged).unwrap().id;
+    pki.retire_authority(&admin, &child, false).await.unwrap();
+    assert!(matches!(pki.activate_authority(&admin, &next, true).await, Err(Error::AuthorityState(_))), "nothing could be issued under it");
+    pki.retire_authority(&admin, &next, true).await.unwrap();
+
+    let next = pki.stage_authority(&admin, AuthorityUse::Root).await.unwrap().id;
+    pki.activate_authority(&admin, &next, true).await.unwrap();
+    assert!(check(&w, &leaf).is_ok(), "its authority is retiring");
+    pki.compromise_authority(&admin, &old).await.unwrap();
+    assert_eq!(check(&w, &leaf), Err(Refusal::Authority), "whoever has the root's key can vouch for anything below it");
+    for (name, state) in states(pki, &w) {
+        let under_the_new = name.contains("G3");
+        assert!(!matches!(state, Active | Retiring | Staged) || under_the_new, "{name} is {state}");
+    }
+    let again = w.enrol("gw-1", "sim", crate::testing::csr("gw-1")).await;
+    assert!(again.is_ok(), "it comes back under the new one: {again:?}");
+}
