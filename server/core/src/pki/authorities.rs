@@ -1,21 +1,22 @@
-//! Root and issuing authorities: made on first start, opened and tested on every start (pki.md P-11, K-1, K-2). Owns the private keys in memory;
-//! a key signs only what its authority may issue (K-3), whoever asks.
+//! Root and issuing authorities: made on first start, opened and tested on every start (pki.md P-11, K-1, K-2). Refuses to know what they sign: each
+//! key has its guard.
 
 use super::{
     Error,
     csr::sha256,
+    guard::{GuardedKey, Held, belongs, guarded},
     keys::{Kek, KeyError},
     ocsp::IssuerNames,
     profile::{self, Kind, Publication, Subject},
     recognise, store,
-    token::{Token, TokenKey},
+    token::Token,
 };
 use crate::{
     clock::Clock,
     db::{Db, Tx},
     entropy::Entropy,
 };
-use rcgen::{Issuer, KeyPair, PublicKeyData, SigningKey};
+use rcgen::{Issuer, KeyPair, PublicKeyData as _};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
 use wire::{
@@ -27,91 +28,6 @@ use x509_parser::prelude::FromDer as _;
 
 /// How often a first set of authorities is tried before the generator is blamed.
 const ATTEMPTS: usize = 8;
-
-/// A private key, wherever it is.
-pub(super) enum Held {
-    /// In our memory; sealed in the database.
-    Here(KeyPair),
-    /// On the token, which does not give it away (K-4).
-    Token(TokenKey),
-}
-
-impl PublicKeyData for Held {
-    fn der_bytes(&self) -> &[u8] {
-        match self {
-            Self::Here(key) => key.der_bytes(),
-            Self::Token(key) => key.der_bytes(),
-        }
-    }
-    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        match self {
-            Self::Here(key) => key.algorithm(),
-            Self::Token(key) => key.algorithm(),
-        }
-    }
-}
-
-impl SigningKey for Held {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        match self {
-            Self::Here(key) => key.sign(message),
-            Self::Token(key) => key.sign(message),
-        }
-    }
-}
-
-/// A private key that signs only these kinds, in its own name, and its own lists of revoked certificates.
-pub(super) struct GuardedKey {
-    key: Held,
-    may: &'static [Kind],
-    /// Raw subject and key identifier; none for the one signature by which a root signs itself.
-    own: Option<(Vec<u8>, Vec<u8>)>,
-}
-
-impl GuardedKey {
-    /// Whether it may sign this: a certificate of its kinds or a list, each of its own (K-3).
-    fn judge(&self, message: &[u8]) -> Result<(), recognise::Foreign> {
-        match (recognise::kind(message), &self.own) {
-            (Ok(kind), own) if self.may.contains(&kind) => match own {
-                Some((name, _)) if recognise::issuer(message).as_ref() != Some(name) => Err(recognise::Foreign("another issuer's")),
-                _ => Ok(()),
-            },
-            (Err(_), Some((name, ski))) => recognise::list(message, name, ski),
-            (Err(why), None) => Err(why),
-            (Ok(_), _) => Err(recognise::Foreign("a kind that this authority does not sign")),
-        }
-    }
-}
-
-impl PublicKeyData for GuardedKey {
-    fn der_bytes(&self) -> &[u8] {
-        self.key.der_bytes()
-    }
-    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        self.key.algorithm()
-    }
-}
-
-impl SigningKey for GuardedKey {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        if let Err(why) = self.judge(message) {
-            tracing::error!(%why, "an authority's key was asked to sign what it may not");
-            return Err(rcgen::Error::RemoteKeyError);
-        }
-        self.key.sign(message)
-    }
-}
-
-/// What an authority of this kind may sign.
-const fn issues(kind: Kind) -> &'static [Kind] {
-    match kind {
-        Kind::Root => &[Kind::Cross, Kind::DeviceAuthority, Kind::ServerAuthority, Kind::ClaimAuthority],
-        Kind::DeviceAuthority => &[Kind::Device, Kind::OcspSigner],
-        Kind::ServerAuthority => &[Kind::Server, Kind::OcspSigner],
-        Kind::ClaimAuthority => &[Kind::Claim, Kind::OcspSigner],
-        Kind::Cross | Kind::Server | Kind::Device | Kind::Claim | Kind::OcspSigner => &[],
-    }
-}
 
 /// An authority in memory.
 pub(super) struct Authority {
@@ -189,12 +105,6 @@ pub(super) fn up<'a>(all: &'a Authorities, from: &AuthorityId) -> Vec<&'a Arc<Au
 /// The same as certificates, DER.
 pub(super) fn chain(all: &Authorities, from: &AuthorityId) -> Vec<CertificateDer<'static>> {
     up(all, from).into_iter().map(|a| a.der.clone()).collect()
-}
-
-/// The authority's key, ready to sign in its name.
-fn guarded(der: &CertificateDer<'static>, kind: Kind, key: Held) -> Result<Issuer<'static, GuardedKey>, Error> {
-    let (name, ski, _) = recognise::authority(der).ok_or_else(|| Error::Build("an authority's certificate can't be read".to_owned()))?;
-    Ok(Issuer::from_ca_cert_der(der, GuardedKey { key, may: issues(kind), own: Some((name, ski)) })?)
 }
 
 /// What an authority's sealed key is bound to: its authority and its public key (pki.md K-1).
@@ -299,8 +209,7 @@ impl Forge<'_> {
             Held::Token(_) => None,
         };
         let ski = params.key_identifier(&held);
-        // For the one signature by which a root signs itself.
-        let itself = GuardedKey { key: held, may: &[Kind::Root], own: None };
+        let itself = GuardedKey::of_itself(held);
         let der = match root {
             Some(root) => params.signed_by(&itself, root.signer)?,
             None => params.self_signed(&itself)?,
@@ -464,17 +373,4 @@ impl Forge<'_> {
             signer,
         }))
     }
-}
-
-/// Signs with the key and verifies with the certificate.
-fn belongs(key: &impl SigningKey, certificate: &CertificateDer<'_>) -> Result<(), ()> {
-    const MESSAGE: &[u8] = b"fleetward key self-test";
-    let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).map_err(|_| ())?;
-    let signature = key.sign(MESSAGE).map_err(|_| ())?;
-    aws_lc_rs::signature::UnparsedPublicKey::new(
-        &aws_lc_rs::signature::ECDSA_P256_SHA256_ASN1,
-        &parsed.public_key().subject_public_key.data,
-    )
-    .verify(MESSAGE, &signature)
-    .map_err(|_| ())
 }

@@ -62,7 +62,7 @@ pub enum Error {
     NotRecoverable,
     /// The certificate that asks is no longer usable.
     #[error("the certificate is not usable: {0}")]
-    NotUsable(super::trust::Refusal),
+    NotUsable(super::peer::Refusal),
     /// No such certificate in this organization.
     #[error("no such certificate")]
     NotFound,

@@ -5,9 +5,9 @@ use super::{
     Csr, Error, Pki, authorities,
     authorities::Authority,
     csr::{CsrError, KeyAlg, sha256},
+    peer::{DevicePeer, Fingerprint},
     profile::{self, Kind, Subject, Validity},
     store,
-    trust::{DevicePeer, Fingerprint},
 };
 use crate::{
     access::{Actor, audit},
@@ -256,6 +256,18 @@ impl Pki {
     /// Lets the device in at once on this instance; call it after the commit, then tell [`Event::Trust`](crate::bus::Event::Trust) for the others.
     pub fn admit(&self, issued: &Issued) {
         self.trust.admit(issued);
+    }
+
+    /// The certificate that a device got for exactly this request and has not used, so that it may be handed out again (pki.md E-3).
+    pub(crate) async fn given_to(
+        &self,
+        on: &mut impl Conn,
+        org: &OrgId,
+        device_id: &DeviceId,
+        csr: &Csr,
+    ) -> Result<Option<CertificateId>, Error> {
+        let given = store::given_to(on, org, device_id, &csr.csr_sha256).await?;
+        Ok(given.map(|id| id.parse().map_err(crate::db::Error::corrupt)).transpose()?)
     }
 
     /// Whether the certificate is active and was never used, so that it may be handed out again (pki.md E-3).

@@ -14,11 +14,13 @@ mod der;
 mod error;
 pub mod est;
 mod generations;
+mod guard;
 mod issue;
 mod journal;
 mod keys;
 mod listener;
 mod ocsp;
+mod peer;
 mod profile;
 mod read;
 mod recognise;
@@ -51,12 +53,13 @@ pub use keys::{Kek, KeyError};
 pub use listener::ServerIdentity;
 /// The reader behind [`Pki::ocsp`], for those who try it with bytes of their own: the fuzz target.
 pub use ocsp::{CertId as OcspCertId, MOST as MOST_OCSP_CERTIFICATES, Request as OcspRequest, request as read_ocsp_request};
+pub use peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal};
 pub use profile::Validity;
 pub(crate) use recovery::Proven;
 pub use responder::OcspAnswer;
 pub use suspicion::{Sign, Suspicion, apart};
 pub use token::TokenSettings;
-pub use trust::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal, TrustHandle};
+pub use trust::TrustHandle;
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use arc_swap::{ArcSwap, ArcSwapOption};

@@ -4,9 +4,9 @@ use super::{
     Csr, Error, Pki,
     csr::{self, CsrError},
     issue::NewLeaf,
+    peer::{DevicePeer, Refusal},
     profile::{self, Validity},
     store,
-    trust::{DevicePeer, Refusal},
 };
 use crate::{access::Actor, bus::Event};
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! Pure: signs that two hold one device's key (pki.md R-2, "clone alarm"). Owns what counts as a sign and how it is told; refuses to know what is
 //! done about it, which is the `devices` room's and the organization's business.
 
-use super::trust::DevicePeer;
+use super::peer::DevicePeer;
 use std::{fmt, net::IpAddr};
 
 /// How long after its successor's first use an old certificate may still turn up: connections that were being made just then.

@@ -1,7 +1,8 @@
 //! Authorities' keys on a PKCS#11 token (pki.md K-4): a hardware security module, or SoftHSM. The key is made on it and never leaves it; we keep the
 //! public half. Owns the session; refuses to know what is signed, which is the guard's business (K-3).
 //!
-//! A signature waits for the token on the caller's thread: tens of microseconds with SoftHSM, some milliseconds with a module on the network.
+//! A signature waits for the token on the caller's thread, which the runtime replaces meanwhile: tens of microseconds with SoftHSM, some milliseconds
+//! with a module on the network.
 
 use super::{csr::sha256, keys::KeyError};
 use cryptoki::{
@@ -154,6 +155,14 @@ fn log_in(session: &Session, pin: &AuthPin) -> Result<(), TokenError> {
     }
 }
 
+/// Lets the runtime's other tasks go on while a token thinks; where there is but one thread they wait.
+fn elsewhere<T>(ask: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(tokio::runtime::RuntimeFlavor::MultiThread) => tokio::task::block_in_place(ask),
+        _ => ask(),
+    }
+}
+
 /// The point inside the OCTET STRING that PKCS#11 puts around it (§6.3.3); some modules leave that out.
 fn unwrapped(point: &[u8]) -> Option<[u8; POINT]> {
     let bare = match point {
@@ -174,7 +183,7 @@ pub(super) struct TokenKey {
 impl TokenKey {
     fn raw(&self, digest: &[u8; 32]) -> Result<Vec<u8>, KeyError> {
         let private = *self.private.lock();
-        let signed = self.token.with(|session| session.sign(&Mechanism::Ecdsa, private, digest));
+        let signed = elsewhere(|| self.token.with(|session| session.sign(&Mechanism::Ecdsa, private, digest)));
         match signed {
             // Handles are a session's; after a new one the key is looked for again.
             Err(TokenError::Pkcs11(RvError::KeyHandleInvalid | RvError::ObjectHandleInvalid, _)) => {

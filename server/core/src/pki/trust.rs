@@ -6,6 +6,7 @@ use super::{
     authorities::{Authorities, Authority},
     csr::sha256,
     issue::Issued,
+    peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal},
     profile::{self, Kind, Validity},
     recognise,
     renew::OVERLAP,
@@ -15,7 +16,6 @@ use super::{
 use crate::{clock::Clock, db::Db};
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
-use rustls_pki_types::CertificateDer;
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -28,12 +28,9 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 use wire::{
     Timestamp,
-    ids::{AuthorityId, CertificateId, ClaimId, DeviceId, OrgId},
+    ids::{AuthorityId, CertificateId, DeviceId},
     states::{AuthorityState, CertificateState, DeviceState},
 };
-
-/// SHA-256 of a leaf's DER: the identity of a connection (pki.md P-3).
-pub type Fingerprint = [u8; 32];
 
 /// An instance that could not read the database for so long refuses new connections: it may have missed a revocation (pki.md H-6).
 pub const STALE: Duration = Duration::from_mins(1);
@@ -43,67 +40,6 @@ const JUST_ISSUED: i64 = 60_000;
 
 /// How long after the opening of its window a device is told to renew.
 const OVERDUE: i64 = 24 * 3_600_000;
-
-/// A device as its certificate proves it. Made by [`TrustHandle::check`] only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DevicePeer {
-    /// Its organization.
-    pub org: OrgId,
-    /// Its number.
-    pub device: i64,
-    /// Its name.
-    pub device_id: DeviceId,
-    /// The certificate's id.
-    pub certificate: CertificateId,
-    /// SHA-256 of the certificate.
-    pub fingerprint: Fingerprint,
-    /// When the certificate stops being usable.
-    pub not_after: Timestamp,
-}
-
-/// Why a certificate that chains to one of our authorities is refused all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Refusal {
-    /// No row: a lost database or a stolen authority key (pki.md H-4).
-    #[error("unknown certificate")]
-    Unknown,
-    /// No row yet: issued by another instance a moment ago.
-    #[error("certificate not known yet")]
-    NotYetKnown,
-    /// Revoked.
-    #[error("certificate revoked")]
-    Revoked,
-    /// Its successor is in use.
-    #[error("certificate superseded")]
-    Superseded,
-    /// Past its end, or its authority's.
-    #[error("certificate expired")]
-    Expired,
-    /// Before its beginning.
-    #[error("certificate not valid yet")]
-    NotYetValid,
-    /// The device is suspended, decommissioned or was never active.
-    #[error("device not active")]
-    DeviceInactive,
-    /// Its authority is retired or compromised.
-    #[error("authority not trusted")]
-    Authority,
-    /// The names in it are not those of its row.
-    #[error("names do not match")]
-    Names,
-    /// This instance has not heard from the database for [`STALE`].
-    #[error("trust is stale")]
-    Stale,
-}
-
-/// Whoever holds a claim's certificate and key (pki.md E-9). Made by [`TrustHandle::claim`] only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claimant {
-    /// The claim's organization.
-    pub org: OrgId,
-    /// The claim.
-    pub claim: ClaimId,
-}
 
 #[derive(Debug, Clone)]
 struct Claim {
@@ -125,17 +61,6 @@ struct Leaf {
     ends: Timestamp,
     used: AtomicBool,
     suspected: AtomicBool,
-}
-
-/// The certificates that clients' chains may end in: the issuing authorities, never the root (pki.md fact 10), never the servers' (P-8).
-#[derive(Debug, Default)]
-pub struct Anchors {
-    /// Grows with every change.
-    pub version: u64,
-    /// Device authorities that are trusted now, DER.
-    pub certificates: Vec<CertificateDer<'static>>,
-    /// Authorities of claims, DER: anchors of the enrol listener alone (E-9, A-9).
-    pub claims: Vec<CertificateDer<'static>>,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@ use super::authorities::SIG_ALG;
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
-    ids::{AuthorityId, CertificateId, OrgId},
+    ids::{AuthorityId, CertificateId, DeviceId, OrgId},
 };
 
 pub(super) const KEY_USERS: Sql = Sql::same(
@@ -43,6 +43,11 @@ pub(super) const TO_RECOVER: Sql = Sql::same(
 );
 pub(super) const GIVEN_FOR: Sql = Sql::same(
     "SELECT id FROM certificates WHERE replaces_id = $1 AND spki_sha256 = $2 AND state = 'active' ORDER BY issued_at DESC LIMIT 1",
+);
+pub(super) const GIVEN_TO: Sql = Sql::same(
+    "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device \
+     WHERE d.org_id = $1 AND d.device_id = $2 AND c.csr_sha256 = $3 AND c.state = 'active' AND d.state = 'active' AND c.first_used_at IS NULL \
+     ORDER BY c.issued_at DESC LIMIT 1",
 );
 pub(super) const FOR_REVOCATION: Sql = Sql::same("SELECT device, state, spki_sha256 FROM certificates WHERE id = $1 AND org_id = $2");
 pub(super) const USABLE_OF: Sql =
@@ -211,6 +216,16 @@ pub(in crate::pki) async fn to_recover(on: &mut impl Conn, fingerprint: &[u8]) -
 /// The active certificate for this key that replaces this one.
 pub(in crate::pki) async fn given_for(on: &mut impl Conn, replaced: &CertificateId, spki_sha256: &[u8]) -> Result<Option<String>, Error> {
     Ok(row!(on, (String,), GIVEN_FOR, replaced.as_str(), spki_sha256)?.map(|(id,)| id))
+}
+
+/// The device's unused certificate for this request.
+pub(in crate::pki) async fn given_to(
+    on: &mut impl Conn,
+    org: &OrgId,
+    device_id: &DeviceId,
+    csr_sha256: &[u8],
+) -> Result<Option<String>, Error> {
+    Ok(row!(on, (String,), GIVEN_TO, org.as_str(), device_id.as_str(), csr_sha256)?.map(|(id,)| id))
 }
 
 #[derive(sqlx::FromRow)]
