@@ -79,7 +79,7 @@ pub async fn find_devices(q: String) -> Result<Packed, ApiFault> {
 pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let device = call.id(&id)?;
-    let tags = tags.split([',', ' ', '\n', '\r', '\t']).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect();
+    let tags = wire::devices::words(&tags);
     call.answer(call.fleet.devices().set_tags(&call.actor, &device, tags).await)?;
     call.lead_to(&format!("/devices/{id}"));
     Ok(())

@@ -44,7 +44,7 @@ pub async fn create_enrolment_token(
     #[server(default)] csr_sha256: String,
 ) -> Result<CreatedEnrolmentToken, ApiFault> {
     let call = super::caller::caller()?;
-    let tags = tags.split([',', ' ', '\n']).map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect();
+    let tags = wire::devices::words(&tags);
     let new =
         wire::enrolment::NewEnrolmentToken { label, pattern, device_type, tags, max_uses, hours, source, mode, spki_sha256, csr_sha256 };
     let created = call.answer(call.fleet.devices().create_enrolment_token(&call.actor, new).await)?;

@@ -155,6 +155,11 @@ pub struct DeviceDetail {
     pub at: Timestamp,
 }
 
+/// The words of a line of tags, as people separate them: by blanks, commas, semicolons or line ends.
+pub fn words(text: &str) -> Vec<String> {
+    text.split([',', ';']).flat_map(str::split_whitespace).map(str::to_owned).collect()
+}
+
 /// A sign that two hold one device's key (pki.md R-2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -328,46 +328,25 @@ pub struct CertificateDetail {
     pub at: Timestamp,
 }
 
-/// Reasons a person may revoke with (RFC 5280 §5.3.1; pki.md R-5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum RevocationReason {
-    /// 0
-    Unspecified,
-    /// 1
-    KeyCompromise,
-    /// 3
-    AffiliationChanged,
-    /// 4
-    Superseded,
-    /// 5
-    CessationOfOperation,
-    /// 9
-    PrivilegeWithdrawn,
+crate::states::words! {
+    /// Reasons a person may revoke with (RFC 5280 §5.3.1; pki.md R-5), in the order of their codes.
+    RevocationReason {
+        /// 0
+        Unspecified = "unspecified",
+        /// 1
+        KeyCompromise = "key_compromise",
+        /// 3
+        AffiliationChanged = "affiliation_changed",
+        /// 4
+        Superseded = "superseded",
+        /// 5
+        CessationOfOperation = "cessation_of_operation",
+        /// 9
+        PrivilegeWithdrawn = "privilege_withdrawn",
+    }
 }
 
 impl RevocationReason {
-    /// Every reason, in the order of their codes.
-    pub const ALL: [Self; 6] = [
-        Self::Unspecified,
-        Self::KeyCompromise,
-        Self::AffiliationChanged,
-        Self::Superseded,
-        Self::CessationOfOperation,
-        Self::PrivilegeWithdrawn,
-    ];
-    /// The word on the wire.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unspecified => "unspecified",
-            Self::KeyCompromise => "key_compromise",
-            Self::AffiliationChanged => "affiliation_changed",
-            Self::Superseded => "superseded",
-            Self::CessationOfOperation => "cessation_of_operation",
-            Self::PrivilegeWithdrawn => "privilege_withdrawn",
-        }
-    }
     /// The `CRLReason` code of RFC 5280 §5.3.1.
     pub const fn code(self) -> u8 {
         match self {

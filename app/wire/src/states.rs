@@ -13,7 +13,7 @@ macro_rules! words { ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $vari
     impl std::str::FromStr for $name {
         type Err = $crate::states::UnknownState;
         fn from_str(s: &str) -> Result<Self, $crate::states::UnknownState> {
-            match s { $($word => Ok(Self::$variant),)* _ => Err($crate::states::UnknownState { kind: stringify!($name), word: s.to_owned() }) }
+            match s { $($word => Ok(Self::$variant),)* _ => Err($crate::states::UnknownState { word: s.to_owned(), known: &[$($word),*] }) }
         }
     }
     impl std::fmt::Display for $name { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(self.as_str()) } }
@@ -29,14 +29,14 @@ macro_rules! words { ($($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $vari
     impl utoipa::ToSchema for $name {}
 )* } }
 
-/// A word that names no state of its machine.
+/// A word that is none of those there are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{word:?} is not a {kind}")]
+#[error("{word:?} is none of: {}", known.join(", "))]
 pub struct UnknownState {
-    /// The machine.
-    pub kind: &'static str,
     /// The word.
     pub word: String,
+    /// Those there are.
+    pub known: &'static [&'static str],
 }
 
 pub(crate) use words;

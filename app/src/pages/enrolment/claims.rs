@@ -68,14 +68,8 @@ fn soon() -> AnyView {
         <form method="post" action="/enrolment/claims" class="stack">
             <input type="hidden" name="trusted_user" value="true"/>
             <p>"A claim for one device that ends in five minutes."</p>
-            <div class="field">
-                <label for="f-one">"Device id"</label>
-                <input class="input" id="f-one" name="pattern" required maxlength="64"/>
-            </div>
-            <div class="field">
-                <label for="f-why">"What it is for"</label>
-                <input class="input" id="f-why" name="label" required maxlength="100"/>
-            </div>
+            {text("pattern", "Device id").id("f-one").required().max_length(64).view()}
+            {text("label", "What it is for").id("f-why").required().max_length(100).view()}
             <div class="row"><button class="btn" type="submit">"Make and save claim"</button></div>
         </form>
     }

@@ -1,0 +1,116 @@
+//! Claims: shared certificates (pki.md E-9).
+
+use crate::{
+    Timestamp,
+    ids::{ClaimId, DeviceId},
+    states::DeviceState,
+};
+use serde::{Deserialize, Serialize};
+
+/// A claim: a shared certificate by which devices ask for their own (pki.md E-9).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Claim {
+    /// Its id.
+    pub id: ClaimId,
+    /// What it is for.
+    pub label: String,
+    /// Device ids it may enrol: a pattern with `*`, empty means any.
+    pub pattern: String,
+    /// The type given to its devices; empty means what the device says.
+    pub device_type: String,
+    /// Tags given to its devices.
+    pub tags: Vec<String>,
+    /// Made by a person who stands at the device: one use within five minutes.
+    pub trusted_user: bool,
+    /// How often it may be used.
+    pub max_uses: i64,
+    /// How often it was used.
+    pub uses: i64,
+    /// How often it may be used in a minute.
+    pub per_minute: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+    /// End of its life.
+    pub expires_at: Timestamp,
+    /// When it was disabled, if it was.
+    pub disabled_at: Option<Timestamp>,
+    /// Last use.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// What a new claim should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewClaim {
+    /// What it is for; shown in lists.
+    pub label: String,
+    /// Pattern with `*` for device ids; empty means any.
+    #[serde(default)]
+    pub pattern: String,
+    /// Type given to its devices.
+    #[serde(default)]
+    pub device_type: String,
+    /// Tags given to its devices.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// One use within five minutes, for a person who stands at the device; `max_uses` and `hours` are not looked at.
+    #[serde(default)]
+    pub trusted_user: bool,
+    /// 1 to 100,000.
+    #[serde(default = "one")]
+    pub max_uses: i64,
+    /// Life in hours: 1 to 8760.
+    #[serde(default = "one")]
+    pub hours: i64,
+    /// Uses in a minute: 1 to 10,000.
+    #[serde(default = "sixty")]
+    pub per_minute: i64,
+    /// PKCS#10 in PEM when the key is made elsewhere; without it a key is made and given out once.
+    #[serde(default)]
+    pub csr: String,
+}
+
+const fn one() -> i64 {
+    1
+}
+
+const fn sixty() -> i64 {
+    60
+}
+
+/// A new claim with its certificate, and its key if it was made here: the only time the key is seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CreatedClaim {
+    /// The claim.
+    pub claim: Claim,
+    /// Certificate and those above it but the root, PEM.
+    pub certificate: String,
+    /// PKCS#8 in PEM; empty when the key is made elsewhere.
+    pub key: String,
+}
+
+/// A device that a claim let in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClaimDevice {
+    /// Which.
+    pub device_id: DeviceId,
+    /// Its standing now.
+    pub state: DeviceState,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// The claims there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Newest first.
+    pub all: Vec<Claim>,
+    /// Whether the caller may make some that last.
+    pub may_make: bool,
+}

@@ -1,0 +1,48 @@
+//! Pure: what a person pastes on a device to enrol it.
+
+/// The shell line that makes a host a device with the agent; without a `device_id` it takes the host's name, without a `device_type` the agent's own.
+pub fn agent_line(enrol_url: &str, root_fingerprint: &str, secret: &str, device_id: Option<&str>, device_type: &str) -> String {
+    let device_id = device_id.map_or_else(|| "\"$(hostname)\"".to_owned(), shell_word);
+    let kind = if device_type.is_empty() { String::new() } else { format!(" --type {}", shell_word(device_type)) };
+    format!("agent run --enrol {enrol_url} --token {secret} --root-fingerprint {root_fingerprint} --device-id {device_id}{kind}")
+}
+
+/// The text as one word of a POSIX shell (§2.2.2): lines are pasted as root by somebody who did not write them.
+fn shell_word(text: &str) -> String {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:/@%+=,".contains(&b));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// Shell lines that enrol a device by EST with nothing but curl and openssl. They leave `device.key`, `device.pem` and `root.pem`; a server whose
+/// root has another fingerprint gets no token. `device_id` may be a shell expression such as `$(hostname)`.
+pub fn est_lines(enrol_url: &str, root_fingerprint: &str, secret: &str, device_id: &str) -> [String; 4] {
+    let unpack = "openssl base64 -d | openssl pkcs7 -inform DER -print_certs";
+    [
+        format!("curl -sk {enrol_url}/.well-known/est/cacerts | {unpack} -out ca.pem && openssl x509 -in ca.pem -out root.pem"),
+        format!(
+            "openssl x509 -in root.pem -noout -fingerprint -sha256 | tr -d : | grep -iq {root_fingerprint} && echo 'root verified' || \
+             {{ echo 'not our server'; rm -f root.pem; }}"
+        ),
+        format!(
+            "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout device.key -subj \"/CN={device_id}\" -outform DER | \
+             openssl base64 -out device.csr"
+        ),
+        format!(
+            "curl -sS --fail --cacert root.pem --user any:{secret} -H 'Content-Type: application/pkcs10' --data-binary @device.csr \
+             {enrol_url}/.well-known/est/simpleenroll | {unpack} -out device.pem"
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::agent_line;
+
+    #[test]
+    fn a_line_runs_the_agent_and_nothing_else() {
+        let line = |id, kind| agent_line("https://h:8444", "ab", "fet_x", id, kind);
+        assert_eq!(line(None, ""), "agent run --enrol https://h:8444 --token fet_x --root-fingerprint ab --device-id \"$(hostname)\"");
+        assert!(line(Some("gw-1"), "linux-host").ends_with("--device-id gw-1 --type linux-host"));
+        assert!(line(Some("$(reboot)"), "it's; reboot").ends_with(r"--device-id '$(reboot)' --type 'it'\''s; reboot'"));
+    }
+}

@@ -1,0 +1,176 @@
+//! Enrolment: the JSON flow that trades a secret and a CSR for a certificate (pki.md E-1, E-5), the tokens behind it, and requests that wait for
+//! a person (E-6).
+//!
+//! `POST /device/v1/enrol` on the enrol listener with `Authorization: Bearer fet_…` answers 201 with [`Enrolled`], or 202 with [`Waiting`] and
+//! `Retry-After`: then the device sends the same request again. Renewal is `POST /device/v1/renew` on the device listener.
+
+mod batches;
+mod claims;
+mod lines;
+mod tokens;
+
+pub use batches::*;
+pub use claims::*;
+pub use lines::*;
+pub use tokens::*;
+
+use crate::{
+    Timestamp,
+    ids::{DeviceId, EnrolmentRequestId},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a device sends to enrol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolRequest {
+    /// PKCS#10 in PEM, at most 16 KiB of DER.
+    pub csr: String,
+    /// The name it wants; absent means the CSR's common name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<String>,
+    /// The device's type as in manifests.
+    #[serde(default)]
+    pub device_type: String,
+    /// Hardware revision.
+    #[serde(default)]
+    pub hardware: String,
+    /// Facts to show beside it.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// A certificate and all a device needs to use it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// The name it was enrolled under.
+    pub device_id: DeviceId,
+    /// The leaf, PEM.
+    pub certificate: String,
+    /// Intermediates from the leaf's issuer up, PEM; without the root.
+    pub chain: Vec<String>,
+    /// Roots the device should trust for our listeners, PEM.
+    pub trust_bundle: Vec<String>,
+    /// The version of the trust bundle that they are of; 0 when the server has none.
+    #[serde(default)]
+    pub trust_bundle_version: i64,
+    /// Start of validity.
+    pub not_before: Timestamp,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// When to renew (pki.md R-1).
+    pub renew_after: Timestamp,
+    /// The server's clock, for devices that have none.
+    pub server_time: Timestamp,
+    /// Where the device listener is, `https://host:port`.
+    pub device_url: String,
+}
+
+/// The answer while a person has not decided yet: no certificate, and when to ask again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// `pending`.
+    pub status: String,
+    /// Seconds until the same request should be sent again.
+    pub poll_after: u32,
+}
+
+/// A device that asks to join and waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EnrolmentRequest {
+    /// Its id.
+    pub id: EnrolmentRequestId,
+    /// The name it wants.
+    pub device_id: DeviceId,
+    /// What the device shows as well: the first 32 bits of SHA-256 of its public key, 8 hex digits.
+    pub code: String,
+    /// SHA-256 of its public key (`SubjectPublicKeyInfo`), hex: what an approval is about.
+    pub spki_sha256: String,
+    /// Its type, as it says or as the token gives it.
+    pub device_type: String,
+    /// Its hardware revision, as it says.
+    pub hardware: String,
+    /// What else it says of itself.
+    pub attributes: BTreeMap<String, String>,
+    /// The kind of its key.
+    pub key_alg: String,
+    /// The token it came with; empty for none.
+    pub token: String,
+    /// Whether it is a device of the fleet whose certificate has ended, and that has proved with its old key who it is.
+    #[serde(default)]
+    pub recovers: bool,
+    /// From where it asked.
+    pub address: String,
+    /// When it asked first.
+    pub asked_at: Timestamp,
+    /// When the request ends by itself.
+    pub expires_at: Timestamp,
+}
+
+/// How devices may ask to join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EnrolmentSettings {
+    /// Whether devices without a token may ask; a person approves each.
+    pub open: bool,
+}
+
+/// What a device asks for before it recovers: a word that its signature is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryNonce {
+    /// Base64 of the bytes to sign.
+    pub nonce: String,
+    /// Until when it counts.
+    pub expires_at: Timestamp,
+}
+
+/// What a device sends whose certificate has ended (pki.md R-4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoverRequest {
+    /// PKCS#10 in PEM by the new key, with the same name.
+    pub csr: String,
+    /// The certificate that has ended, PEM.
+    pub certificate: String,
+    /// As it was given.
+    pub nonce: String,
+    /// Base64 of the signature by the old key over the nonce's bytes and the SHA-256 of the CSR's DER: ECDSA with the curve's own SHA-2 in DER
+    /// (RFC 3279 §2.2.3), Ed25519, or RSA PKCS#1 v1.5 with SHA-256.
+    pub signature: String,
+}
+
+/// What a renewing device sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewRequest {
+    /// PKCS#10 in PEM with the same name.
+    pub csr: String,
+}
+
+/// All the enrolment page shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnrolmentPage {
+    /// Tokens, newest first.
+    pub tokens: Vec<EnrolmentToken>,
+    /// The address of the enrol listener that devices use.
+    pub enrol_url: String,
+    /// SHA-256 fingerprint (hex) of the root that devices pin on first contact.
+    pub root_fingerprint: String,
+    /// Devices that wait for a person, oldest first.
+    pub requests: Vec<EnrolmentRequest>,
+    /// Batches of CSRs, newest first, at most 50.
+    pub batches: Vec<EnrolmentBatch>,
+    /// Claims.
+    pub claims: Claims,
+    /// The batch that is asked about.
+    pub batch: Option<BatchDetail>,
+    /// How devices may ask to join.
+    pub settings: EnrolmentSettings,
+    /// Whether the caller may decide on requests.
+    pub may_approve: bool,
+    /// Whether the caller may change the settings.
+    pub may_open: bool,
+    /// Whether the caller may make and revoke tokens.
+    pub may_edit: bool,
+    /// When this was read.
+    pub at: Timestamp,
+}

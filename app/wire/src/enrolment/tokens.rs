@@ -1,0 +1,113 @@
+//! Enrolment tokens (pki.md E-1).
+
+use crate::{Timestamp, ids::EnrolmentTokenId};
+use serde::{Deserialize, Serialize};
+
+crate::states::words! {
+    /// What a token's devices go through before they are in.
+    EnrolmentMode {
+        /// They are in at once.
+        Auto = "auto",
+        /// A person approves each.
+        Approval = "approval",
+    }
+}
+
+// The derive does not see through the macro.
+#[expect(clippy::derivable_impls, reason = "the macro that writes the enum has no room for `#[default]`")]
+impl Default for EnrolmentMode {
+    fn default() -> Self {
+        Self::Auto
+    }
+}
+
+/// An enrolment token as people see it; the secret is shown once, when it is made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EnrolmentToken {
+    /// Its id.
+    pub id: EnrolmentTokenId,
+    /// What it is for.
+    pub label: String,
+    /// Device ids it may enrol: a pattern with `*`, empty means any.
+    pub pattern: String,
+    /// The type given to its devices; empty means what the device says.
+    pub device_type: String,
+    /// Tags given to its devices.
+    pub tags: Vec<String>,
+    /// How often it may be used.
+    pub max_uses: i64,
+    /// How often it was used.
+    pub uses: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+    /// End of its life.
+    pub expires_at: Timestamp,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<Timestamp>,
+    /// Last use.
+    pub last_used_at: Option<Timestamp>,
+    /// The network it may be used from, CIDR; empty means any.
+    #[serde(default)]
+    pub source: String,
+    /// Whether a person approves each device.
+    #[serde(default)]
+    pub mode: EnrolmentMode,
+    /// SHA-256 of the only public key it is for, hex; empty means any.
+    #[serde(default)]
+    pub spki_sha256: String,
+    /// SHA-256 of the only CSR it is for, hex; empty means any.
+    #[serde(default)]
+    pub csr_sha256: String,
+    /// How many devices have connected with a certificate that it gave.
+    #[serde(default)]
+    pub connected: i64,
+}
+
+/// What a new enrolment token should be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewEnrolmentToken {
+    /// What it is for; shown in lists.
+    pub label: String,
+    /// Pattern with `*` for device ids; empty means any.
+    #[serde(default)]
+    pub pattern: String,
+    /// Type given to its devices.
+    #[serde(default)]
+    pub device_type: String,
+    /// Tags given to its devices.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// 1 to 10,000.
+    pub max_uses: i64,
+    /// Life in hours: 1 to 720.
+    pub hours: i64,
+    /// The network it may be used from: an address, or CIDR like `192.0.2.0/24`; empty means any.
+    #[serde(default)]
+    pub source: String,
+    /// Whether a person approves each device.
+    #[serde(default)]
+    pub mode: EnrolmentMode,
+    /// SHA-256 of the only public key (`SubjectPublicKeyInfo`, DER) it is for, 64 hex digits; empty means any.
+    #[serde(default)]
+    pub spki_sha256: String,
+    /// SHA-256 of the only CSR (DER) it is for, 64 hex digits; empty means any.
+    #[serde(default)]
+    pub csr_sha256: String,
+}
+
+/// A new enrolment token with its secret: the only time the secret is seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CreatedEnrolmentToken {
+    /// The token.
+    pub token: EnrolmentToken,
+    /// `fet_…`, to be kept by whoever asked.
+    pub secret: String,
+    /// The line to paste on a device.
+    pub command: String,
+}
