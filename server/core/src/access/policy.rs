@@ -51,8 +51,10 @@ pub enum Who {
         /// Its name.
         device_id: wire::ids::DeviceId,
     },
-    /// Fleetward itself: workers and the command line on the server's own machine.
+    /// Fleetward itself: workers.
     System,
+    /// Whoever has the command line on the server's own machine.
+    Shell,
 }
 
 impl Actor {
@@ -60,18 +62,22 @@ impl Actor {
     pub const fn system(org: OrgId) -> Self {
         Self { org, who: Who::System, address: String::new() }
     }
+    /// Whoever has the command line on the server's own machine: they may do all, and the books say that it was a person.
+    pub const fn shell(org: OrgId) -> Self {
+        Self { org, who: Who::Shell, address: String::new() }
+    }
     /// The role, where there is one.
     pub const fn role(&self) -> Option<Role> {
         match &self.who {
             Who::Session { role, .. } | Who::Token { role, .. } => Some(*role),
-            Who::Device { .. } | Who::System => None,
+            Who::Device { .. } | Who::System | Who::Shell => None,
         }
     }
     /// The person behind it: the one in the browser, or the one who made the token.
     pub const fn user(&self) -> Option<&UserId> {
         match &self.who {
             Who::Session { user, .. } | Who::Token { user, .. } => Some(user),
-            Who::Device { .. } | Who::System => None,
+            Who::Device { .. } | Who::System | Who::Shell => None,
         }
     }
     /// In words, for audit and history.
@@ -81,6 +87,7 @@ impl Actor {
             Who::Token { name, person, .. } => format!("{person} by token {name}"),
             Who::Device { device_id, .. } => format!("device {device_id}"),
             Who::System => "automatic".to_owned(),
+            Who::Shell => "command line".to_owned(),
         }
     }
 }
@@ -149,7 +156,7 @@ acts! {
 /// Whether the actor may. Devices may nothing of this: what a device does has methods of its own that take its number from the connection.
 pub const fn allowed(actor: &Actor, act: Act) -> bool {
     match (&actor.who, actor.role()) {
-        (Who::System, _) => true,
+        (Who::System | Who::Shell, _) => true,
         (_, Some(role)) => role as u8 >= act.least() as u8,
         (_, None) => false,
     }

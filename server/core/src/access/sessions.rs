@@ -242,7 +242,7 @@ impl Access {
             Who::Token { token, .. } => {
                 matches!(row!(&mut on, super::tokens::Live, store::TOKEN_LIVE, token.as_str(), now.0), Ok(Some(_)))
             }
-            Who::Device { .. } | Who::System => true,
+            Who::Device { .. } | Who::System | Who::Shell => true,
         }
     }
 

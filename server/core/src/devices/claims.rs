@@ -1,16 +1,12 @@
 //! Claims (pki.md E-9): a shared certificate, good on the enrol listener alone, that trades a CSR for a device's own certificate within its bounds. Made
 //! and disabled by people; used in `enrolment.rs`.
 
-use super::{
-    Devices, Error,
-    tokens::{check_tags, split_tags},
-};
+use super::{Devices, Error, words};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
     db::{Sql, exec, row, rows},
     pki::{NewClaimLeaf, csr},
-    text::unseen,
 };
 use serde_json::json;
 use wire::{
@@ -50,7 +46,8 @@ pub(super) const USE: Sql = Sql::same(
             window_uses = CASE WHEN window_at <= $3 THEN 1 ELSE window_uses + 1 END,
             window_at = CASE WHEN window_at <= $3 THEN $2 ELSE window_at END
      WHERE id = $1 AND uses < max_uses AND expires_at > $2 AND disabled_at IS NULL AND (window_at <= $3 OR window_uses < per_minute)
-     AND EXISTS (SELECT 1 FROM certificates c WHERE c.id = claims.certificate_id AND c.state = 'active')",
+     AND EXISTS (SELECT 1 FROM certificates c JOIN authorities a ON a.id = c.issuer_id
+                 WHERE c.id = claims.certificate_id AND c.state = 'active' AND a.state IN ('active', 'retiring'))",
 );
 pub(super) const ENROLMENT: Sql = Sql::same(
     "SELECT e.csr_sha256, e.certificate_id, e.at, d.device_id FROM claim_enrolments e JOIN devices d ON d.number = e.device
@@ -107,7 +104,7 @@ impl ClaimRow {
             label: self.label,
             pattern: self.pattern,
             device_type: self.device_type,
-            tags: split_tags(&self.tags),
+            tags: words::split_tags(&self.tags),
             trusted_user: self.trusted_user,
             max_uses: self.max_uses,
             uses: self.uses,
@@ -130,21 +127,9 @@ impl Devices {
     /// Makes a claim. The key, if it is made here, is in the answer and nowhere else. A claim of five minutes takes an operator, a longer one an admin.
     pub async fn create_claim(&self, actor: &Actor, new: NewClaim) -> Result<CreatedClaim, Error> {
         may(actor, if new.trusted_user { Act::Enrol } else { Act::Claims })?;
-        let word = |field, value: &str, most| {
-            if value.chars().count() > most || value.chars().any(unseen) {
-                return Err(Error::invalid(field, format!("Use at most {most} characters without line breaks.")));
-            }
-            Ok(value.trim().to_owned())
-        };
-        let (label, device_type) = (word("label", &new.label, 100)?, word("device_type", &new.device_type, 64)?);
-        let pattern = word("pattern", &new.pattern, 64)?;
-        if label.is_empty() {
-            return Err(Error::invalid("label", "Say what the claim is for, so that others know whether it is still needed."));
-        }
-        if !pattern.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-*".contains(&b)) {
-            return Err(Error::invalid("pattern", "A device id has letters, digits, '.', '_', ':' and '-'; * stands for any of them."));
-        }
-        check_tags(&new.tags)?;
+        let (label, pattern) = (words::label(&new.label, "claim")?, words::pattern(&new.pattern)?);
+        let device_type = words::device_type(&new.device_type)?;
+        words::check_tags(&new.tags)?;
         let (max_uses, life) = if new.trusted_user { (1, TRUSTED_MS) } else { (new.max_uses, new.hours.saturating_mul(HOUR_MS)) };
         if !(1..=100_000).contains(&max_uses) {
             return Err(Error::invalid("max_uses", "A claim is used 1 to 100,000 times."));

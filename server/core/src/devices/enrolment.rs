@@ -3,25 +3,24 @@
 
 use super::{
     DeviceNo, Devices, Error,
+    admission::{self, Admission, Credential, Replaces, Standing, named},
     claims::{self, ClaimRow},
     presence::{clean, set_attributes},
-    source::Source,
     store,
-    tokens::{PREFIX, TokenRow, split_tags},
+    tokens::{PREFIX, TokenRow},
 };
 use crate::{
     access::{Actor, Who, audit},
     bearer,
     bus::Event,
     db::{Tx, exec, row},
-    pki::{Csr, Issued, NewLeaf, csr},
+    pki::{Issued, NewLeaf},
 };
 use serde_json::json;
-use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     enrolment::{EnrolRequest, Enrolled, EnrolmentMode},
-    ids::{CertificateId, ClaimId, DeviceId, EnrolmentTokenId, Id as _, OrgId},
+    ids::{CertificateId, ClaimId, EnrolmentTokenId, OrgId},
     states::DeviceState,
 };
 
@@ -59,69 +58,6 @@ pub struct Over<'a> {
     pub claim: Option<&'a ClaimId>,
     /// The organization that is asked when there is no token, if it can be asked here (E-6).
     pub open: Option<&'a OrgId>,
-}
-
-/// Which device that is in the fleet already may be enrolled anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Replaces {
-    /// None: who comes with a shared secret could take over a device's name.
-    Nobody,
-    /// One that waits for its first certificate: a person has named it.
-    Expected,
-    /// One of exactly this name: the token was made for it.
-    Itself,
-}
-
-/// What an attempt may become once token and CSR were read.
-#[derive(Clone)]
-pub(super) struct Admission {
-    pub(super) org: OrgId,
-    /// None for a device that comes by another way.
-    pub(super) token: Option<EnrolmentTokenId>,
-    /// The claim, for a device that comes by one.
-    pub(super) claim: Option<ClaimId>,
-    pub(super) label: String,
-    /// By what it was let in, for the books.
-    pub(super) enrolled_by: String,
-    pub(super) replaces: Replaces,
-    pub(super) tags: Vec<String>,
-    pub(super) device_id: DeviceId,
-    pub(super) device_type: String,
-    pub(super) hardware: String,
-    pub(super) attributes: BTreeMap<String, String>,
-    pub(super) csr: Csr,
-    pub(super) address: String,
-}
-
-impl Admission {
-    /// The token's or the claim's id; empty without one.
-    pub(super) fn credential(&self) -> &str {
-        let token = self.token.as_ref().map(EnrolmentTokenId::as_str);
-        token.or(self.claim.as_ref().map(ClaimId::as_str)).unwrap_or_default()
-    }
-}
-
-/// What a token is still good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Something new.
-    Usable,
-    /// What it was used for already.
-    Spent,
-    /// Nothing that has not become a certificate.
-    Revoked,
-}
-
-impl Standing {
-    const fn of(token: &TokenRow, now: Timestamp) -> Self {
-        if token.revoked_at.is_some() {
-            Self::Revoked
-        } else if token.expires_at <= now.0 || token.uses >= token.max_uses {
-            Self::Spent
-        } else {
-            Self::Usable
-        }
-    }
 }
 
 impl Devices {
@@ -162,13 +98,9 @@ impl Devices {
         if over.org.is_some_and(|org| org.as_str() != token.org_id) {
             return Err(Error::BadToken);
         }
-        let admission = match admission(&token, &attempt, over) {
-            Err(refusal) => {
-                self.note_refusal((&token.org_id, &token.id, &token.label), &attempt, &refusal, now).await?;
-                return Err(refusal);
-            }
-            admitted => admitted?,
-        };
+        let id = token.id.parse().map_err(crate::db::Error::corrupt)?;
+        let books = Books { org: &token.org_id, credential: &Credential::Token(id), label: &token.label };
+        let admission = self.noted(books, &attempt, admission::by_token(&token, &attempt, over), now).await?;
         let standing = Standing::of(&token, now);
         if token.mode == EnrolmentMode::Approval.as_str() {
             let certificate = self.by_approval(&admission, standing, now).await?;
@@ -183,16 +115,7 @@ impl Devices {
             }
             return Err(Error::BadToken);
         }
-        let certificate = match self.issue(&admission, now).await {
-            // A parallel attempt with the same CSR may have taken the last use, or the name; then its certificate is the answer.
-            Err(e @ (Error::BadToken | Error::Exists(_))) => self.given_before(&admission, now).await?.ok_or(e)?,
-            Err(e) => {
-                self.note_refusal((&token.org_id, &token.id, &token.label), &attempt, &e, now).await?;
-                return Err(e);
-            }
-            Ok(issued) => issued,
-        };
-        self.answer(&admission, &certificate, now).await
+        self.give(books, &attempt, &admission, now).await
     }
 
     /// A device that shows a claim's certificate (E-9): within the claim's bounds, as with a token, and with the same answer again (E-3).
@@ -201,27 +124,22 @@ impl Devices {
         if over.org.is_some_and(|org| org.as_str() != row.org_id) {
             return Err(Error::BadClaim);
         }
-        let books = (row.org_id.as_str(), row.id.as_str(), row.label.as_str());
-        let admission = match by_bounds(&row, claim, attempt, over) {
-            Ok(admission) => admission,
-            Err(refusal) => {
-                self.note_refusal(books, attempt, &refusal, now).await?;
-                return Err(refusal);
-            }
-        };
+        let books = Books { org: &row.org_id, credential: &Credential::Claim(claim.clone()), label: &row.label };
+        let admission = self.noted(books, attempt, admission::by_claim(&row, claim, attempt, over), now).await?;
         if let Some(again) = self.given_before(&admission, now).await? {
             return self.answer(&admission, &again, now).await;
         }
         row.standing(now)?;
-        let certificate = match self.issue(&admission, now).await {
-            Err(e @ (Error::BadClaim | Error::Exists(_))) => self.given_before(&admission, now).await?.ok_or(e)?,
-            Err(e) => {
-                self.note_refusal(books, attempt, &e, now).await?;
-                return Err(e);
-            }
-            Ok(issued) => issued,
+        self.give(books, attempt, &admission, now).await
+    }
+
+    /// Issues what was admitted, or gives what a parallel attempt with the same CSR got: it may have taken the last use, or the name.
+    async fn give(&self, books: Books<'_>, attempt: &Attempt<'_>, admission: &Admission, now: Timestamp) -> Result<Enrolled, Error> {
+        let certificate = match self.issue(admission, now).await {
+            Err(e @ (Error::BadToken | Error::BadClaim | Error::Exists(_))) => self.given_before(admission, now).await?.ok_or(e)?,
+            other => self.noted(books, attempt, other, now).await?,
         };
-        self.answer(&admission, &certificate, now).await
+        self.answer(admission, &certificate, now).await
     }
 
     /// A device that has nothing but its key asks to join (E-6); only where the organization lets it.
@@ -235,8 +153,7 @@ impl Devices {
         let (device_id, csr) = named(attempt.request, over)?;
         let admission = Admission {
             org: org.clone(),
-            token: None,
-            claim: None,
+            credential: Credential::None,
             label: String::new(),
             enrolled_by: "approval".to_owned(),
             replaces: Replaces::Nobody,
@@ -262,8 +179,8 @@ impl Devices {
     /// The certificate this token already gave for this key, if it may be given again (E-3): a revoked one never.
     async fn given_before(&self, a: &Admission, now: Timestamp) -> Result<Option<CertificateId>, Error> {
         let mut on = self.db.read().await?;
-        let given = if a.claim.is_some() { claims::ENROLMENT } else { store::ENROLMENT };
-        let found = row!(&mut on, (Vec<u8>, String, i64, String), given, a.credential(), a.csr.spki_sha256.as_slice())?;
+        let found =
+            row!(&mut on, (Vec<u8>, String, i64, String), *a.credential.gave(), a.credential.as_str(), a.csr.spki_sha256.as_slice())?;
         let Some((csr_sha256, certificate, at, device_id)) = found else { return Ok(None) };
         if device_id != a.device_id.as_str() {
             return Ok(None);
@@ -276,23 +193,25 @@ impl Devices {
 
     async fn issue(&self, a: &Admission, now: Timestamp) -> Result<CertificateId, Error> {
         let mut tx = self.db.write().await?;
-        let (used, spent, gave) = if a.claim.is_some() {
-            (exec!(&mut tx, claims::USE, a.credential(), now.0, claims::window(now))?, Error::BadClaim, claims::ENROLMENT_INSERT)
-        } else {
-            (exec!(&mut tx, store::TOKEN_USE, a.credential(), now.0)?, Error::BadToken, store::ENROLMENT_INSERT)
-        };
-        if used == 0 {
-            // A claim may be as good as before, only used too often in this minute: then its device asks again.
-            if let Some(row) = row!(&mut tx, ClaimRow, claims::CLAIM, a.credential())?.filter(|_| a.claim.is_some()) {
-                row.standing(now)?;
+        match &a.credential {
+            Credential::Claim(claim) => {
+                if exec!(&mut tx, claims::USE, claim.as_str(), now.0, claims::window(now))? == 0 {
+                    // It may be as good as before, only used too often in this minute: then its device asks again.
+                    row!(&mut tx, ClaimRow, claims::CLAIM, claim.as_str())?.ok_or(Error::BadClaim)?.standing(now)?;
+                    return Err(Error::BadClaim);
+                }
             }
-            return Err(spent);
+            Credential::Token(_) | Credential::None => {
+                if exec!(&mut tx, store::TOKEN_USE, a.credential.as_str(), now.0)? == 0 {
+                    return Err(Error::BadToken);
+                }
+            }
         }
         let (device, issued) = self.let_in(&mut tx, a, now).await?;
         exec!(
             &mut tx,
-            gave,
-            a.credential(),
+            *a.credential.gives(),
+            a.credential.as_str(),
             a.org.as_str(),
             a.csr.csr_sha256.as_slice(),
             a.csr.spki_sha256.as_slice(),
@@ -338,121 +257,41 @@ impl Devices {
         let actor = Actor { org: a.org.clone(), who: Who::System, address: a.address.clone() };
         let mut tx = self.db.write().await?;
         let detail = json!({ "token": a.label, "device_id": a.device_id });
-        audit::append(&mut tx, &actor, now, "enrolment_token.reuse", a.credential(), &detail).await?;
+        audit::append(&mut tx, &actor, now, "enrolment_token.reuse", a.credential.as_str(), &detail).await?;
         tx.commit().await?;
         Ok(())
     }
 
-    /// A good token with a request that is refused is an attack, a wrong device profile, or a device that was sent away and tries; all are for the
-    /// books (E-4, E-1, A-34).
-    async fn note_refusal(
-        &self,
-        (org, credential, label): (&str, &str, &str),
-        attempt: &Attempt<'_>,
-        refusal: &Error,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        if !(is_guess(refusal) || matches!(refusal, Error::NotActive(_))) || !self.guesses.open(attempt.address, now) {
-            return Ok(());
+    /// The outcome as it is. A good credential with a request that is refused is an attack, a wrong device profile, or a device that was sent away and
+    /// tries; all are for the books (E-4, E-1, A-34).
+    async fn noted<T>(&self, books: Books<'_>, attempt: &Attempt<'_>, outcome: Result<T, Error>, now: Timestamp) -> Result<T, Error> {
+        let refusal = match outcome {
+            Err(refusal) if is_guess(&refusal) || matches!(refusal, Error::NotActive(_)) => refusal,
+            other => return other,
+        };
+        if self.guesses.open(attempt.address, now) {
+            let org = books.org.parse().map_err(crate::db::Error::corrupt)?;
+            let actor = Actor { org, who: Who::System, address: attempt.address.to_owned() };
+            let mut tx = self.db.write().await?;
+            let detail = json!({ "token": books.label, "code": refusal.fault().code });
+            audit::append(&mut tx, &actor, now, books.credential.refused(), books.credential.as_str(), &detail).await?;
+            tx.commit().await?;
         }
-        let org = org.parse().map_err(crate::db::Error::corrupt)?;
-        let actor = Actor { org, who: Who::System, address: attempt.address.to_owned() };
-        let mut tx = self.db.write().await?;
-        let detail = json!({ "token": label, "code": refusal.fault().code });
-        let action = if credential.starts_with(ClaimId::PREFIX) { "claim.refuse" } else { "enrolment_token.refuse" };
-        audit::append(&mut tx, &actor, now, action, credential, &detail).await?;
-        tx.commit().await?;
-        Ok(())
+        Err(refusal)
     }
+}
+
+/// Where a refusal is written down.
+#[derive(Clone, Copy)]
+struct Books<'a> {
+    org: &'a str,
+    credential: &'a Credential,
+    label: &'a str,
 }
 
 /// Whether a refusal says that somebody tries what they may not. A busy database, a full disk or a suspended device are nobody's guess.
 const fn is_guess(refusal: &Error) -> bool {
     matches!(refusal, Error::BadToken | Error::OutOfScope(_) | Error::Source | Error::Bound(_) | Error::Pki(crate::pki::Error::Csr(_)))
-}
-
-/// The name and the CSR of a request, through the one gate.
-fn named(request: &EnrolRequest, over: Over<'_>) -> Result<(DeviceId, Csr), Error> {
-    let wanted = request
-        .device_id
-        .as_deref()
-        .map(|id| id.parse::<DeviceId>().map_err(|e| Error::invalid("device_id", e.to_string())))
-        .transpose()?;
-    let csr = csr::gate_over(request.csr.as_bytes(), wanted.as_ref(), over.channel).map_err(crate::pki::Error::from)?;
-    let device_id = wanted
-        .or_else(|| csr.common_name.clone())
-        .ok_or_else(|| Error::invalid("device_id", "Give a device id in the request or as the CSR's common name."))?;
-    Ok((device_id, csr))
-}
-
-fn admission(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) -> Result<Admission, Error> {
-    let request = attempt.request;
-    if !token.source.is_empty() {
-        let source: Source = token.source.parse().map_err(crate::db::Error::corrupt)?;
-        if !attempt.address.parse().is_ok_and(|address| source.contains(address)) {
-            return Err(Error::Source);
-        }
-    }
-    let (device_id, csr) = named(request, over)?;
-    if !token.pattern.is_empty() && !covers(&token.pattern, device_id.as_str()) {
-        return Err(Error::OutOfScope(device_id.to_string()));
-    }
-    for (bound, is, what) in [(&token.spki_sha256, csr.spki_sha256, "key"), (&token.csr_sha256, csr.csr_sha256, "CSR")] {
-        if !bound.is_empty() && *bound != hex::encode(is) {
-            return Err(Error::Bound(what));
-        }
-    }
-    let device_type = if token.device_type.is_empty() { clean(&request.device_type) } else { token.device_type.clone() };
-    Ok(Admission {
-        org: token.org_id.parse().map_err(crate::db::Error::corrupt)?,
-        token: Some(token.id.parse().map_err(crate::db::Error::corrupt)?),
-        claim: None,
-        label: token.label.clone(),
-        enrolled_by: format!("token {}", token.label),
-        // What waited for a person replaces nobody, however exact its token is (E-6).
-        replaces: if token.mode != EnrolmentMode::Approval.as_str() && token.pattern.eq_ignore_ascii_case(device_id.as_str()) {
-            Replaces::Itself
-        } else {
-            Replaces::Nobody
-        },
-        tags: split_tags(&token.tags),
-        device_id,
-        device_type,
-        hardware: clean(&request.hardware),
-        attributes: request.attributes.clone(),
-        csr,
-        address: attempt.address.to_owned(),
-    })
-}
-
-/// What a claim lets in, if it does.
-fn by_bounds(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, over: Over<'_>) -> Result<Admission, Error> {
-    let request = attempt.request;
-    let (device_id, csr) = named(request, over)?;
-    if !claim.pattern.is_empty() && !covers(&claim.pattern, device_id.as_str()) {
-        return Err(Error::OutOfScope(device_id.to_string()));
-    }
-    Ok(Admission {
-        org: claim.org_id.parse().map_err(crate::db::Error::corrupt)?,
-        token: None,
-        claim: Some(id.clone()),
-        label: claim.label.clone(),
-        enrolled_by: format!("claim {}", claim.label),
-        replaces: Replaces::Nobody,
-        tags: split_tags(&claim.tags),
-        device_id,
-        device_type: if claim.device_type.is_empty() { clean(&request.device_type) } else { claim.device_type.clone() },
-        hardware: clean(&request.hardware),
-        attributes: request.attributes.clone(),
-        csr,
-        address: attempt.address.to_owned(),
-    })
-}
-
-/// Whether a token's pattern covers the id; `*` stands for any characters, case does not matter.
-fn covers(pattern: &str, id: &str) -> bool {
-    use super::selector::{Facts, Field, Selector};
-    Selector::Is(Field::Id, vec![pattern.to_owned()]).matches(&Facts { device_id: id.to_owned(), ..Facts::default() })
 }
 
 /// Finds or makes the device's row. A device that is already in the fleet can only be enrolled anew by a token made for exactly its id;

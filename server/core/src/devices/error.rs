@@ -163,7 +163,10 @@ impl Error {
             Self::NotActive(id) => Fault::new(
                 K::Forbidden,
                 "device_not_active",
-                format!("{id} is suspended or decommissioned. The id of a decommissioned device stays reserved: choose another."),
+                format!(
+                    "{id} is suspended, decommissioned or deleted. Its id stays reserved, of a deleted device until its last certificate has ended: \
+                     choose another."
+                ),
             ),
             Self::Illegal { device, step, state } => Fault::new(
                 K::Conflict,
@@ -179,12 +182,14 @@ impl Error {
                 let (kind, code) = match e {
                     B::TooMuch | B::TooMany => (K::TooLarge, "batch_too_large"),
                     B::Bomb => (K::TooLarge, "batch_bomb"),
+                    B::NoRoom => (K::NoSpace, "disk_full"),
                     B::Malformed(_) | B::Cut | B::Stopped => (K::Invalid, "batch_malformed"),
                 };
                 let text = match e {
                     B::Malformed(text) => (*text).to_owned(),
                     B::TooMuch | B::TooMany => format!("{} Split it: at most 64 MiB unpacked and 10,000 lines.", sentence(e)),
                     B::Bomb => format!("{} Send the files unpacked, as CSV, JSON lines or tar.", sentence(e)),
+                    B::NoRoom => "The server has no room to take the batch in. Tell its operator.".to_owned(),
                     B::Cut | B::Stopped => format!("{} Nothing of it was taken: send it again.", sentence(e)),
                 };
                 Fault::new(kind, code, text)

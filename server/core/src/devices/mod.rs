@@ -3,6 +3,7 @@
 //! Owns the device's row, tags, attributes, presence, enrolment tokens and the selector language. Refuses to know certificates' insides (the
 //! `pki` room signs), samples, and how an update goes.
 
+pub(crate) mod admission;
 pub(crate) mod batches;
 pub(crate) mod claims;
 mod enrolment;
@@ -22,6 +23,7 @@ mod suspicion;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod words;
 
 pub use batches::{Broken, NewBatch};
 pub use enrolment::{Attempt, EnrolmentUrls, Over};

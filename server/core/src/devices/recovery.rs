@@ -57,13 +57,13 @@ impl Devices {
 
     async fn replace(&self, proven: &Proven, address: &str, now: Timestamp) -> Result<CertificateId, Error> {
         if proven.rules.recovery == RecoveryPolicy::Auto {
-            return self.give(proven, None, address, now).await;
+            return self.give_anew(proven, None, address, now).await;
         }
         let key = proven.csr.spki_sha256.as_slice();
         let asked = row!(&mut self.db.read().await?, RequestRow, store::REQUEST_OF, proven.org.as_str(), CREDENTIAL, key, now.0)?;
         match asked.as_ref().map(RequestRow::state) {
             None => self.ask(proven, address, now).await,
-            Some("approved") => self.give(proven, asked.as_ref(), address, now).await,
+            Some("approved") => self.give_anew(proven, asked.as_ref(), address, now).await,
             Some("rejected") => Err(Error::Rejected(proven.device_id.to_string())),
             Some("pending") => Err(Error::Pending),
             // What it was given was used, so the certificate it asks for again has a successor, and the proof has refused it; or it was revoked.
@@ -103,7 +103,13 @@ impl Devices {
         Err(Error::Pending)
     }
 
-    async fn give(&self, proven: &Proven, request: Option<&RequestRow>, address: &str, now: Timestamp) -> Result<CertificateId, Error> {
+    async fn give_anew(
+        &self,
+        proven: &Proven,
+        request: Option<&RequestRow>,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<CertificateId, Error> {
         let mut tx = self.db.write().await?;
         if let Some(request) = request {
             let csr = proven.csr.csr_sha256.as_slice();

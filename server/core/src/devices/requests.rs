@@ -3,7 +3,8 @@
 
 use super::{
     Devices, Error,
-    enrolment::{Admission, RETRY_MS, Standing},
+    admission::{Admission, Credential, Standing},
+    enrolment::RETRY_MS,
     presence::facts,
     store,
 };
@@ -101,14 +102,14 @@ impl Devices {
             RequestRow,
             store::REQUEST_OF,
             a.org.as_str(),
-            a.credential(),
+            a.credential.as_str(),
             a.csr.spki_sha256.as_slice(),
             now.0
         )?;
         let Some(request) = found else {
             return match standing {
                 Standing::Usable => self.ask_a_person(a, now).await,
-                _ if a.token.is_none() => Err(Error::NoToken),
+                _ if a.credential == Credential::None => Err(Error::NoToken),
                 _ => Err(Error::BadToken),
             };
         };
@@ -139,20 +140,20 @@ impl Devices {
     /// Writes a request down. It takes a use of its token now: a token for ten devices makes ten people's decisions, not a thousand.
     async fn ask_a_person(&self, a: &Admission, now: Timestamp) -> Result<CertificateId, Error> {
         // Who has a token pays with its uses, not for what strangers ask from the same address.
-        if a.token.is_none() && !self.asks.take(&a.address, now) {
+        if a.credential == Credential::None && !self.asks.take(&a.address, now) {
             return Err(Error::TooMany);
         }
         let mut tx = self.db.write().await?;
         // Holds the organization, so that a thousand and first request sees the thousandth.
         let open = row!(&mut tx, (bool,), store::ORG_HELD, a.org.as_str())?.is_some_and(|(open,)| open);
-        if a.token.is_none() && !open {
+        if a.credential == Credential::None && !open {
             return Err(Error::NoToken);
         }
         name_is_free(&mut tx, &a.org, a.device_id.as_str()).await?;
         self.pki.may_have_key(&mut tx, &a.org, &a.csr).await?;
         exec!(&mut tx, store::REQUESTS_FORGET, a.org.as_str(), now.0)?;
         let waiting = row!(&mut tx, (i64,), store::REQUESTS_WAITING, a.org.as_str())?.map_or(0, |(n,)| n);
-        if a.token.is_none() && waiting >= MOST {
+        if a.credential == Credential::None && waiting >= MOST {
             return Err(Error::QueueFull);
         }
         let id: EnrolmentRequestId = self.entropy.id(now);
@@ -162,7 +163,7 @@ impl Devices {
             store::REQUEST_INSERT,
             id.as_str(),
             a.org.as_str(),
-            a.credential(),
+            a.credential.as_str(),
             a.csr.spki_sha256.as_slice(),
             a.csr.csr_sha256.as_slice(),
             a.device_id.as_str(),
@@ -178,7 +179,7 @@ impl Devices {
             // The same device, asking twice at the same moment.
             return Err(Error::Pending);
         }
-        if let Some(token) = &a.token
+        if let Credential::Token(token) = &a.credential
             && exec!(&mut tx, store::TOKEN_USE, token.as_str(), now.0)? == 0
         {
             return Err(Error::BadToken);

@@ -1,6 +1,6 @@
 //! Enrolment tokens (pki.md E-1): made, listed, revoked by operators; used in `enrolment.rs`.
 
-use super::{Devices, Error, source::Source, store};
+use super::{Devices, Error, source::Source, store, words};
 use crate::{
     access::{Act, Actor, allowed, audit, may},
     bearer,
@@ -47,7 +47,7 @@ impl TokenRow {
             label: self.label,
             pattern: self.pattern,
             device_type: self.device_type,
-            tags: split_tags(&self.tags),
+            tags: words::split_tags(&self.tags),
             max_uses: self.max_uses,
             uses: self.uses,
             created_at: Timestamp(self.created_at),
@@ -64,25 +64,6 @@ impl TokenRow {
     }
 }
 
-pub(super) fn split_tags(stored: &str) -> Vec<String> {
-    stored.split(' ').filter(|t| !t.is_empty()).map(str::to_owned).collect()
-}
-
-/// Tags are words: they are typed into selectors, so no spaces, commas, quotes or parentheses.
-pub(super) fn check_tags(tags: &[String]) -> Result<(), Error> {
-    let word = |t: &String| {
-        !t.is_empty()
-            && t.len() <= 50
-            && !t.starts_with('-')
-            && t.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
-    };
-    match tags.iter().find(|t| !word(t)) {
-        Some(bad) => Err(Error::invalid("tags", format!("{bad:?} can't be a tag: use letters, digits, - _ . and /, at most 50."))),
-        None if tags.len() > 20 => Err(Error::invalid("tags", "A device has at most 20 tags.")),
-        None => Ok(()),
-    }
-}
-
 /// A SHA-256 as tools print it, with colons or without; empty means none.
 fn digest(field: &'static str, text: &str) -> Result<String, Error> {
     let bare: String = text.chars().filter(|c| *c != ':' && !c.is_whitespace()).map(|c| c.to_ascii_lowercase()).collect();
@@ -96,28 +77,15 @@ impl Devices {
     /// Makes a token. The secret is in the answer and nowhere else.
     pub async fn create_enrolment_token(&self, actor: &Actor, new: NewEnrolmentToken) -> Result<CreatedEnrolmentToken, Error> {
         may(actor, Act::Enrol)?;
-        let line = |field, value: &str, most| {
-            if value.chars().count() > most || value.chars().any(char::is_control) {
-                Err(Error::invalid(field, format!("Use at most {most} characters without line breaks.")))
-            } else {
-                Ok(value.trim().to_owned())
-            }
-        };
-        let (label, pattern, device_type) =
-            (line("label", &new.label, 100)?, line("pattern", &new.pattern, 64)?, line("device_type", &new.device_type, 64)?);
-        if !pattern.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-*".contains(&b)) {
-            return Err(Error::invalid("pattern", "A device id has letters, digits, '.', '_', ':' and '-'; * stands for any of them."));
-        }
-        if label.is_empty() {
-            return Err(Error::invalid("label", "Say what the token is for, so that others know whether it is still needed."));
-        }
+        let (label, pattern) = (words::label(&new.label, "token")?, words::pattern(&new.pattern)?);
+        let device_type = words::device_type(&new.device_type)?;
         if !(1..=10_000).contains(&new.max_uses) {
             return Err(Error::invalid("max_uses", "A token is used 1 to 10,000 times."));
         }
         if !(1..=720).contains(&new.hours) {
             return Err(Error::invalid("hours", "A token lives 1 to 720 hours (30 days)."));
         }
-        check_tags(&new.tags)?;
+        words::check_tags(&new.tags)?;
         let source = match new.source.trim() {
             "" => String::new(),
             text => text.parse::<Source>().map_err(|e| Error::invalid("source", e.to_string()))?.to_string(),

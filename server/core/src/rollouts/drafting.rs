@@ -152,6 +152,6 @@ async fn author_name(on: &mut impl Conn, actor: &Actor) -> Result<String> {
     match &actor.who {
         Who::Session { name, .. } => Ok(name.clone()),
         Who::Token { user, .. } => Ok(access::name_of(on, &actor.org, user).await?),
-        Who::Device { .. } | Who::System => Ok("automatic".to_owned()),
+        Who::Device { .. } | Who::System | Who::Shell => Ok(actor.label()),
     }
 }

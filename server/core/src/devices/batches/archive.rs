@@ -1,71 +1,38 @@
-//! Pure: what a batch gives back, as a zip archive of stored entries (APPNOTE 6.3, §4.3) and as CSV that no spreadsheet takes for formulas.
-//! A batch has at most 10,000 certificates, so neither counts nor sizes need the 64-bit forms.
+//! Pure: what a batch gives back, as a zip archive and as CSV that no spreadsheet takes for formulas.
 
+use std::io::{self, Cursor, Write as _};
 use wire::Timestamp;
+use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
 /// An archive that grows in memory.
 pub(super) struct Archive {
-    bytes: Vec<u8>,
-    directory: Vec<u8>,
-    entries: u16,
-    stamp: u32,
+    zip: ZipWriter<Cursor<Vec<u8>>>,
+    options: SimpleFileOptions,
 }
 
 impl Archive {
     /// An empty one, whose files are from this instant.
     pub(super) fn new(at: Timestamp) -> Self {
-        Self { bytes: Vec::new(), directory: Vec::new(), entries: 0, stamp: dos(at) }
+        let at = time::OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)).ok();
+        let at = at.and_then(|t| {
+            let year = u16::try_from(t.year()).ok()?;
+            DateTime::from_date_and_time(year, t.month().into(), t.day(), t.hour(), t.minute(), t.second()).ok()
+        });
+        // Certificates hardly become smaller, and a stored archive is read by anything.
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o644);
+        Self { zip: ZipWriter::new(Cursor::default()), options: options.last_modified_time(at.unwrap_or_default()) }
     }
 
     /// Adds a file.
-    pub(super) fn add(&mut self, name: &str, data: &[u8]) {
-        let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        let begins = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
-        // Version 2.0, names in UTF-8 (bit 11), stored.
-        let mut common = Vec::new();
-        for half in [20_u16, 1 << 11, 0] {
-            common.extend(half.to_le_bytes());
-        }
-        for whole in [self.stamp, crc32fast::hash(data), size, size] {
-            common.extend(whole.to_le_bytes());
-        }
-        common.extend(u16::try_from(name.len()).unwrap_or_default().to_le_bytes());
-        common.extend([0, 0]);
-        self.bytes.extend(*b"PK\x03\x04");
-        self.bytes.extend(&common);
-        self.bytes.extend(name.as_bytes());
-        self.bytes.extend(data);
-        // Made on Unix by version 2.0; no comment, one disk, a regular file that its owner writes and all read.
-        self.directory.extend(*b"PK\x01\x02\x14\x03");
-        self.directory.extend(&common);
-        self.directory.extend([0; 6]);
-        self.directory.extend((0o100_644_u32 << 16).to_le_bytes());
-        self.directory.extend(begins.to_le_bytes());
-        self.directory.extend(name.as_bytes());
-        self.entries = self.entries.saturating_add(1);
+    pub(super) fn add(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
+        self.zip.start_file(name, self.options)?;
+        self.zip.write_all(data)
     }
 
     /// The whole archive.
-    pub(super) fn finish(mut self) -> Vec<u8> {
-        let (size, begins) = (self.directory.len(), self.bytes.len());
-        self.bytes.extend(&self.directory);
-        self.bytes.extend(*b"PK\x05\x06\0\0\0\0");
-        self.bytes.extend(self.entries.to_le_bytes());
-        self.bytes.extend(self.entries.to_le_bytes());
-        for whole in [size, begins] {
-            self.bytes.extend(u32::try_from(whole).unwrap_or(u32::MAX).to_le_bytes());
-        }
-        self.bytes.extend([0, 0]);
-        self.bytes
+    pub(super) fn finish(self) -> io::Result<Vec<u8>> {
+        Ok(self.zip.finish()?.into_inner())
     }
-}
-
-/// Time and date as MS-DOS has them, UTC; before 1980 there was none.
-fn dos(at: Timestamp) -> u32 {
-    let Ok(at) = time::OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1000)) else { return 0x0021_0000 };
-    let Some(year) = u32::try_from(at.year()).ok().and_then(|y| y.checked_sub(1980)).filter(|y| *y < 128) else { return 0x0021_0000 };
-    let date = (year << 9) | (u32::from(u8::from(at.month())) << 5) | u32::from(at.day());
-    (date << 16) | (u32::from(at.hour()) << 11) | (u32::from(at.minute()) << 5) | (u32::from(at.second()) / 2)
 }
 
 /// A line of CSV (RFC 4180), every cell in quotes.

@@ -3,21 +3,17 @@
 //! other way in.
 
 mod archive;
+mod packed;
 mod read;
 pub(crate) mod store;
 mod table;
-mod tar;
 #[cfg(test)]
 mod tests;
 mod work;
-mod zip;
 
 pub use read::Broken;
 
-use super::{
-    Devices, Error,
-    tokens::{check_tags, split_tags},
-};
+use super::{Devices, Error, words};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -79,7 +75,7 @@ impl BatchRow {
             id: self.id.parse().map_err(crate::db::Error::corrupt)?,
             label: self.label,
             device_type: self.device_type,
-            tags: split_tags(&self.tags),
+            tags: words::split_tags(&self.tags),
             state: self.state.parse().map_err(crate::db::Error::corrupt)?,
             lines: self.lines,
             issued: self.issued,
@@ -119,15 +115,6 @@ impl LineRow {
     }
 }
 
-/// A word of a form: at most so long, nothing in it that is not seen.
-fn word(field: &'static str, value: &str, most: usize) -> Result<String, Error> {
-    let value = value.trim();
-    if value.chars().count() > most || value.chars().any(unseen) {
-        return Err(Error::invalid(field, format!("Use at most {most} characters without line breaks.")));
-    }
-    Ok(value.to_owned())
-}
-
 impl Devices {
     /// Takes a batch in: as JSON lines, CSV, zip, tar or compressed tar, at most 64 MiB and 10,000 lines, as it comes. When this returns every line is
     /// written down and is worked on; a batch that breaks a bound leaves nothing behind.
@@ -138,8 +125,8 @@ impl Devices {
         body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
     ) -> Result<EnrolmentBatch, Error> {
         may(actor, Act::Enrol)?;
-        let (label, device_type) = (word("label", &new.label, 100)?, word("device_type", &new.device_type, 64)?);
-        check_tags(&new.tags)?;
+        let (label, device_type) = (words::word("label", &new.label, 100)?, words::device_type(&new.device_type)?);
+        words::check_tags(&new.tags)?;
         let label = if label.is_empty() { "Batch".to_owned() } else { label };
         let now = self.clock.now();
         let id: EnrolmentBatchId = self.entropy.id(now);
@@ -279,19 +266,22 @@ impl Devices {
                 if line.state == BatchLineState::Refused.as_str() {
                     refused.push_str(&csv_line(&[&line.line.to_string(), &line.label, &line.device_id, &line.code, &line.message]));
                 }
+                if line.state == BatchLineState::Registered.as_str() {
+                    manifest.push_str(&csv_line(&[&line.device_id, "", "", ""]));
+                }
                 let Ok(certificate) = line.certificate_id.parse::<CertificateId>() else { continue };
                 let found = self.pki.leaf(&mut on, &actor.org, &certificate).await?;
                 manifest.push_str(&csv_line(&[&line.device_id, &found.serial, &found.fingerprint, &found.not_after.to_string()]));
-                archive.add(&format!("certs/{}.pem", line.device_id), found.pem.as_bytes());
+                archive.add(&format!("certs/{}.pem", line.device_id), found.pem.as_bytes()).map_err(Broken::from)?;
                 issuers.insert(found.issuer);
             }
         }
-        archive.add("manifest.csv", manifest.as_bytes());
-        archive.add("chain.pem", self.pki.chains(&issuers).as_bytes());
+        archive.add("manifest.csv", manifest.as_bytes()).map_err(Broken::from)?;
+        archive.add("chain.pem", self.pki.chains(&issuers).as_bytes()).map_err(Broken::from)?;
         if batch.refused > 0 {
-            archive.add("refused.csv", refused.as_bytes());
+            archive.add("refused.csv", refused.as_bytes()).map_err(Broken::from)?;
         }
-        Ok(archive.finish())
+        Ok(archive.finish().map_err(Broken::from)?)
     }
 
     /// Stops a batch: lines that wait are never made, what was made stays.

@@ -1,19 +1,19 @@
 //! Pure: what is in an uploaded batch, read as it comes (pki.md E-7): JSON lines, CSV, zip, tar, or a compressed tar, told apart by how they begin.
 //! Owns the bounds of what is read and which names are labels. Refuses to judge CSRs and to write anything to a disk.
 
-use super::{table, tar, zip};
+use super::{packed, table};
 use crate::text::unseen;
 use flate2::bufread::GzDecoder;
 use std::{
     cell::Cell,
-    io::{self, BufRead, BufReader, Cursor, Read},
+    io::{self, BufReader, Cursor, Read},
     rc::Rc,
 };
 
 /// Most lines of a batch.
 pub(super) const MOST_LINES: i64 = 10_000;
 /// Most bytes of a batch once it is unpacked, and of the upload itself.
-const MOST_BYTES: u64 = 64 << 20;
+pub(super) const MOST_BYTES: u64 = 64 << 20;
 /// Most bytes of a line: a CSR of 16 KiB in base64, and the words beside it.
 pub(super) const MOST_OF_ENTRY: usize = 32 << 10;
 /// What is unpacked is at most so many times as large as it was packed.
@@ -75,6 +75,9 @@ pub enum Broken {
     /// It ended amid an entry, or the connection did.
     #[error("the batch ended too early")]
     Cut,
+    /// There is no room to lay it aside.
+    #[error("there is no room for the batch")]
+    NoRoom,
     /// Nobody takes the lines any more; why is said elsewhere.
     #[error("the batch is not taken")]
     Stopped,
@@ -82,12 +85,21 @@ pub enum Broken {
 
 impl From<io::Error> for Broken {
     fn from(e: io::Error) -> Self {
-        match e.downcast::<Self>() {
-            Ok(ours) => ours,
-            Err(e) if e.kind() == io::ErrorKind::InvalidData || e.kind() == io::ErrorKind::InvalidInput => {
-                Self::Malformed("The file is damaged: what is compressed can't be unpacked.")
+        // Libraries wrap what our own readers said.
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&e);
+        while let Some(said) = cause {
+            match said.downcast_ref::<Self>().or_else(|| said.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()) {
+                Some(Self::TooMuch) => return Self::TooMuch,
+                Some(Self::Bomb) => return Self::Bomb,
+                _ => cause = said.source(),
             }
-            Err(_) => Self::Cut,
+        }
+        match e.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
+                Self::Malformed("The file is damaged: what is packed can't be unpacked.")
+            }
+            io::ErrorKind::StorageFull => Self::NoRoom,
+            _ => Self::Cut,
         }
     }
 }
@@ -108,12 +120,12 @@ pub(super) fn read(source: impl Read, each: Each<'_>) -> Result<(), Broken> {
     };
     let mut all = Cursor::new(head.clone()).chain(source);
     match head.as_slice() {
-        [b'P', b'K', 3, 4, ..] => zip::read(&mut all, &mut counted)?,
+        [b'P', b'K', 3, 4, ..] => packed::zip(&mut all, &mut counted)?,
         [0x1f, 0x8b, ..] => {
             let inflated = Metered { inner: GzDecoder::new(&mut all), seen: Rc::default(), packed: Some(packed) };
-            tar::read(&mut BufReader::new(inflated), &mut counted)?;
+            packed::tar(inflated, &mut counted)?;
         }
-        _ if head.get(257..262) == Some(b"ustar") => tar::read(&mut all, &mut counted)?,
+        _ if head.get(257..262) == Some(b"ustar") => packed::tar(&mut all, &mut counted)?,
         _ if head.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') => table::json_lines(&mut all, &mut counted)?,
         _ => table::csv(&mut all, &mut counted)?,
     }
@@ -152,34 +164,6 @@ impl<R: Read> Read for Metered<R> {
 /// Whether so much was made of so little.
 pub(super) const fn is_bomb(unpacked: u64, packed: u64) -> bool {
     unpacked > HARMLESS && unpacked > packed.saturating_mul(RATIO)
-}
-
-/// What may still be unpacked of an archive whose entries are packed one by one.
-pub(super) struct Budget(u64);
-
-impl Default for Budget {
-    fn default() -> Self {
-        Self(MOST_BYTES)
-    }
-}
-
-impl Budget {
-    pub(super) fn take(&mut self, bytes: u64) -> Result<(), Broken> {
-        self.0 = self.0.checked_sub(bytes).ok_or(Broken::TooMuch)?;
-        Ok(())
-    }
-}
-
-/// Exactly so many bytes.
-pub(super) fn exactly<const N: usize>(from: &mut impl BufRead) -> Result<[u8; N], Broken> {
-    let mut bytes = [0; N];
-    from.read_exact(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Reads over so many bytes.
-pub(super) fn skip(from: &mut impl BufRead, bytes: u64) -> Result<(), Broken> {
-    if io::copy(&mut from.by_ref().take(bytes), &mut io::sink())? == bytes { Ok(()) } else { Err(Broken::Cut) }
 }
 
 /// The name of a file in an archive, as a label and nothing else. One that would lead elsewhere if anybody took it for a path is refused:

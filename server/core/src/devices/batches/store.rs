@@ -21,15 +21,16 @@ macro_rules! batch {
 }
 pub(super) const BATCH: Sql = batch!("WHERE org_id = $1 AND id = $2");
 pub(super) const BATCHES: Sql = batch!("WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 50");
-pub(super) const NEXT: Sql = batch!("WHERE state = 'working' ORDER BY created_at, id LIMIT 1");
+pub(super) const NEXT: Sql = batch!("WHERE state = 'working' ORDER BY created_at, id LIMIT 20");
 /// The batch, held until the transaction ends: two that work on one batch take turns.
 pub(super) const HELD: Sql =
     Sql::split("SELECT state FROM enrolment_batches WHERE id = $1", "SELECT state FROM enrolment_batches WHERE id = $1 FOR NO KEY UPDATE");
 pub(super) const WAITING: Sql = Sql::same(
-    "SELECT line, device_id, device_type, tags, csr FROM enrolment_batch_lines WHERE batch_id = $1 AND state = 'waiting' ORDER BY line LIMIT $2",
+    "SELECT line, device_id, device_type, tags, csr FROM enrolment_batch_lines WHERE batch_id = $1 AND state = 'waiting' ORDER BY line LIMIT 1",
 );
+pub(super) const LINE_OF: Sql = Sql::same("SELECT line FROM enrolment_batch_lines WHERE batch_id = $1 AND certificate_id = $2");
 pub(super) const LINE_DONE: Sql = Sql::same(
-    "UPDATE enrolment_batch_lines SET device_id = $3, state = $4, code = $5, message = $6, certificate_id = $7, csr = $8 WHERE batch_id = $1 AND line = $2",
+    "UPDATE enrolment_batch_lines SET device_id = $3, state = $4, code = $5, message = $6, certificate_id = $7, csr = $8 WHERE batch_id = $1 AND line = $2 AND state = 'waiting'",
 );
 pub(super) const PROGRESS: Sql =
     Sql::same("UPDATE enrolment_batches SET issued = issued + $2, registered = registered + $3, refused = refused + $4 WHERE id = $1");
@@ -45,11 +46,6 @@ pub(super) const FORGET: Sql = Sql::same("DELETE FROM enrolment_batches WHERE id
 pub(super) const OLD: Sql = Sql::same(
     "SELECT id FROM enrolment_batches WHERE (state = 'receiving' AND created_at < $1) OR (ended_at IS NOT NULL AND ended_at < $2) ORDER BY id LIMIT 20",
 );
-// A line that is refused leaves nothing behind, and the lines beside it stay.
-pub(super) const LINE_BEGIN: Sql = Sql::same("SAVEPOINT line");
-pub(super) const LINE_UNDO: Sql = Sql::same("ROLLBACK TO SAVEPOINT line");
-pub(super) const LINE_END: Sql = Sql::same("RELEASE SAVEPOINT line");
-
 pub(crate) const ALL: &[&Sql] = &[
     &INSERT,
     &LINE_INSERT,
@@ -59,6 +55,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &NEXT,
     &HELD,
     &WAITING,
+    &LINE_OF,
     &LINE_DONE,
     &PROGRESS,
     &END,
@@ -67,7 +64,4 @@ pub(crate) const ALL: &[&Sql] = &[
     &FORGET_LINES,
     &FORGET,
     &OLD,
-    &LINE_BEGIN,
-    &LINE_UNDO,
-    &LINE_END,
 ];

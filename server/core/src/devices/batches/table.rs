@@ -56,6 +56,8 @@ struct Columns {
     device_type: Option<usize>,
     tags: Option<usize>,
     csr: Option<usize>,
+    /// How many there are.
+    count: usize,
     separator: u8,
 }
 
@@ -65,7 +67,7 @@ const NO_NAMES: Broken = Broken::Malformed(
 
 impl Columns {
     fn of(record: &[String], separator: u8) -> Result<Self, Broken> {
-        let mut columns = Self { device_id: None, device_type: None, tags: None, csr: None, separator };
+        let mut columns = Self { device_id: None, device_type: None, tags: None, csr: None, count: record.len(), separator };
         for (at, name) in record.iter().enumerate() {
             let column = match name.trim_start_matches('\u{feff}').trim().to_ascii_lowercase().as_str() {
                 "device_id" => &mut columns.device_id,
@@ -81,10 +83,14 @@ impl Columns {
         if columns.csr.is_none() && columns.device_id.is_none() { Err(NO_NAMES) } else { Ok(columns) }
     }
 
-    fn asked(&self, record: &[String]) -> Asked {
+    fn asked(&self, record: &[String]) -> Result<Asked, Refused> {
+        if record.len() != self.count {
+            let text = format!("This line has {} columns, and the first line names {}.", record.len(), self.count);
+            return Err(Refused::new("bad_csv", text));
+        }
         let cell = |at: Option<usize>| at.and_then(|at| record.get(at)).map(|c| c.trim().to_owned()).unwrap_or_default();
-        let tags = cell(self.tags).split([' ', ',', ';']).filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" ");
-        Asked { device_id: cell(self.device_id), device_type: cell(self.device_type), tags, csr: cell(self.csr).into_bytes() }
+        let tags = wire::devices::words(&cell(self.tags)).join(" ");
+        Ok(Asked { device_id: cell(self.device_id), device_type: cell(self.device_type), tags, csr: cell(self.csr).into_bytes() })
     }
 }
 
@@ -102,7 +108,7 @@ pub(super) fn csv(from: &mut impl BufRead, each: Each<'_>) -> Result<(), Broken>
             Some(text) if text.trim().is_empty() => continue,
             Some(text) => cells(&text, columns.separator).ok_or_else(|| Refused::new("bad_csv", "The quotes of this line do not fit.")),
         };
-        let said = record.map(|record| columns.asked(&record));
+        let said = record.and_then(|record| columns.asked(&record));
         let named = said.as_ref().ok().map(|a| a.device_id.chars().filter(|c| !unseen(*c)).take(64).collect::<String>());
         let label = named.filter(|n| !n.is_empty()).map_or_else(|| format!("line {number}"), |n| format!("line {number}: {n}"));
         each(Entry { label, said })?;

@@ -37,9 +37,9 @@ fn labels(bytes: &[u8]) -> Vec<(String, Option<&'static str>)> {
 fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = Archive::new(START);
     for (name, data) in files {
-        archive.add(name, data);
+        archive.add(name, data).unwrap();
     }
-    archive.finish()
+    archive.finish().unwrap()
 }
 
 /// A zip entry as a program writes that does not know sizes before: packed, with the sizes behind the data.
@@ -59,8 +59,19 @@ fn streamed_zip(name: &str, data: &[u8], signed: bool) -> Vec<u8> {
     for n in [crc32fast::hash(data), u32::try_from(packed.len()).unwrap(), u32::try_from(data.len()).unwrap()] {
         zip.extend(n.to_le_bytes());
     }
-    zip.extend(b"PK\x05\x06");
-    zip.extend([0; 18]);
+    let directory = u32::try_from(zip.len()).unwrap();
+    zip.extend(b"PK\x01\x02\x14\0\x14\0\x08\0\x08\0\0\0\0\0");
+    for n in [crc32fast::hash(data), u32::try_from(packed.len()).unwrap(), u32::try_from(data.len()).unwrap()] {
+        zip.extend(n.to_le_bytes());
+    }
+    zip.extend(u16::try_from(name.len()).unwrap().to_le_bytes());
+    zip.extend([0; 16]);
+    zip.extend(name.as_bytes());
+    let end = u32::try_from(zip.len()).unwrap();
+    zip.extend(b"PK\x05\x06\0\0\0\0\x01\0\x01\0");
+    zip.extend((end - directory).to_le_bytes());
+    zip.extend(directory.to_le_bytes());
+    zip.extend([0; 2]);
     zip
 }
 
@@ -195,12 +206,19 @@ fn damaged_files_are_refused_in_words() {
     damaged[32] ^= 1;
     assert!(matches!(entries(&damaged), Err(Broken::Malformed(_))));
     assert!(matches!(entries(&good[..32]), Err(Broken::Cut)));
+    // Without its directory an archive is not whole, whatever stands before.
+    assert!(matches!(entries(&good[..good.len() - 30]), Err(Broken::Cut)));
     let mut locked = good;
+    let directory = locked.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
     locked[6] |= 1;
+    locked[directory + 8] |= 1;
     assert!(matches!(entries(&locked), Err(Broken::Malformed(why)) if why.contains("password")));
     for bad in [&b""[..], b"\n", b"device_id,colour\n", b"csr,csr\n", b"device_id,csr\n", b"\x1f\x8bnonsense", b"hello"] {
         assert!(matches!(entries(bad), Err(Broken::Malformed(_) | Broken::Cut)), "{bad:?}");
     }
+    let uneven = b"device_id,device_type,csr\njustone\na,b,c,d\ngw-1,,x\n";
+    let columns = [("line 2".into(), Some("bad_csv")), ("line 3".into(), Some("bad_csv")), ("line 4: gw-1".into(), None)];
+    assert_eq!(labels(uneven), columns);
     assert_eq!(labels(b"device_id,csr\ngw-1,\"a\"b\ngw-2,x\n"), [("line 2".into(), Some("bad_csv")), ("line 3: gw-2".into(), None)]);
 }
 

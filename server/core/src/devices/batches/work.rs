@@ -1,13 +1,13 @@
-//! The work on a batch: some lines a transaction, each of them by itself (pki.md E-7). Whoever works holds the batch, so a server and a command
+//! The work on a batch: a line a transaction, so that each is by itself (pki.md E-7). Whoever works holds the batch, so a server and a command
 //! beside it take turns, and after a stop it goes on where the last commit was.
 
 use super::{
     super::{
         Devices, Error,
-        enrolment::{Admission, Replaces},
+        admission::{Admission, Credential, Replaces},
         presence::clean,
         store as devices,
-        tokens::{check_tags, split_tags},
+        words::{check_tags, split_tags},
     },
     BatchRow, store,
 };
@@ -22,13 +22,9 @@ use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     enrolment::{BatchLineState, BatchState},
-    ids::{DeviceId, OrgId},
+    ids::{CertificateId, DeviceId, OrgId},
     states::DeviceState,
 };
-
-/// Lines a transaction. One: it takes a device's row and then the trust clock, as everybody does; with a second line it would hold the clock while it
-/// waits for a row, and on PostgreSQL two such wait for each other.
-const AT_ONCE: i64 = 1;
 
 #[derive(sqlx::FromRow)]
 struct Waiting {
@@ -42,6 +38,9 @@ struct Waiting {
 /// What became of a line.
 struct Done {
     device_id: String,
+    /// None of a device that is only registered.
+    certificate: Option<CertificateId>,
+    /// The certificate, if it was made just now.
     issued: Option<Issued>,
 }
 
@@ -51,66 +50,82 @@ impl Devices {
         self.batches_due.notified().await;
     }
 
-    /// Works on the oldest batch for one transaction; says whether there may be more to do.
+    /// Works on a line of the oldest batch of those that can go on; says whether there may be more to do.
+    ///
+    /// One line a transaction: it takes a device's row and then the trust clock, as everybody does. With a second line it would hold the clock while it
+    /// waits for a row, and on PostgreSQL two such wait for each other.
     pub async fn work_batches(&self) -> Result<bool, Error> {
-        let Some(batch) = row!(&mut self.db.read().await?, BatchRow, store::NEXT)? else { return Ok(false) };
+        let mut failed = None;
+        // One organization without an authority must not hold up the others.
+        for batch in rows!(&mut self.db.read().await?, BatchRow, store::NEXT)? {
+            match self.work_on(&batch).await {
+                Ok(()) => return Ok(true),
+                Err(e) => {
+                    tracing::warn!(batch = batch.id, error = %e, "a batch does not go on; it is tried again");
+                    failed = Some(e);
+                }
+            }
+        }
+        failed.map_or(Ok(false), Err)
+    }
+
+    async fn work_on(&self, batch: &BatchRow) -> Result<(), Error> {
         let org: OrgId = batch.org_id.parse().map_err(crate::db::Error::corrupt)?;
         let now = self.clock.now();
-        let mut tx = self.db.write().await?;
-        let held = row!(&mut tx, (String,), store::HELD, batch.id.as_str())?;
-        if held.is_none_or(|(state,)| state != BatchState::Working.as_str()) {
-            return Ok(true);
-        }
-        let lines = rows!(&mut tx, Waiting, store::WAITING, batch.id.as_str(), AT_ONCE)?;
-        let actor = Actor::system(org.clone());
-        if lines.is_empty() {
+        let Some(mut tx) = self.hold(batch).await? else { return Ok(()) };
+        let Some(line) = row!(&mut tx, Waiting, store::WAITING, batch.id.as_str())? else {
             exec!(&mut tx, store::END, batch.id.as_str(), BatchState::Done.as_str(), now.0)?;
             let detail = json!({ "issued": batch.issued, "registered": batch.registered, "refused": batch.refused });
-            audit::append(&mut tx, &actor, now, "enrolment_batch.done", &batch.id, &detail).await?;
+            audit::append(&mut tx, &Actor::system(org.clone()), now, "enrolment_batch.done", &batch.id, &detail).await?;
             tx.commit().await?;
             self.bus.tell(Event::Enrolment { org });
-            return Ok(true);
-        }
-        let (mut issued, mut registered, mut refused) = (Vec::new(), 0_i64, 0_i64);
-        for line in lines {
-            let number = line.line;
-            let said = line.device_id.clone();
-            exec!(&mut tx, store::LINE_BEGIN)?;
-            let outcome = self.line(&mut tx, &org, &batch, line, now).await;
-            let (device_id, state, code, message, certificate) = match outcome {
-                Ok(Done { device_id, issued: Some(made) }) => {
-                    let certificate = made.id.to_string();
-                    issued.push(made);
-                    (device_id, BatchLineState::Issued, String::new(), String::new(), certificate)
-                }
-                Ok(Done { device_id, issued: None }) => {
-                    registered += 1;
-                    (device_id, BatchLineState::Registered, String::new(), String::new(), String::new())
-                }
-                Err(e) if is_the_lines(&e) => {
-                    exec!(&mut tx, store::LINE_UNDO)?;
-                    refused += 1;
-                    let fault = e.fault();
-                    (said, BatchLineState::Refused, fault.code, fault.message, String::new())
-                }
-                // The database, or our own authority: the line is not to blame, and the whole round is tried again.
-                Err(e) => return Err(e),
-            };
-            exec!(&mut tx, store::LINE_END)?;
-            let nothing: &[u8] = &[];
+            return Ok(());
+        };
+        let (number, said) = (line.line, line.device_id.clone());
+        let outcome = match self.line(&mut tx, &org, batch, line, now).await {
+            Ok(done) => Ok(done),
+            Err(e) if is_the_lines(&e) => {
+                // Nothing of it stays but why.
+                drop(tx);
+                let Some(again) = self.hold(batch).await? else { return Ok(()) };
+                tx = again;
+                Err(e.fault())
+            }
+            // The database, or our own authority: the line is not to blame, and is tried again.
+            Err(e) => return Err(e),
+        };
+        let (made, registered, refused) = match &outcome {
+            Ok(Done { certificate: Some(_), .. }) => (1, 0, 0),
+            Ok(Done { certificate: None, .. }) => (0, 1, 0),
+            Err(_) => (0, 0, 1),
+        };
+        let (device_id, state, code, message, certificate) = match &outcome {
+            Ok(Done { device_id, certificate: Some(id), .. }) => (device_id.as_str(), BatchLineState::Issued, "", "", id.as_str()),
+            Ok(Done { device_id, certificate: None, .. }) => (device_id.as_str(), BatchLineState::Registered, "", "", ""),
+            Err(fault) => (said.as_str(), BatchLineState::Refused, fault.code.as_str(), fault.message.as_str(), ""),
+        };
+        let nothing: &[u8] = &[];
+        let changed =
             exec!(&mut tx, store::LINE_DONE, batch.id.as_str(), number, device_id, state.as_str(), code, message, certificate, nothing)?;
+        if changed == 0 {
+            // Somebody else was at it between two transactions.
+            return Ok(());
         }
-        let made = i64::try_from(issued.len()).unwrap_or(i64::MAX);
         exec!(&mut tx, store::PROGRESS, batch.id.as_str(), made, registered, refused)?;
         tx.commit().await?;
-        for made in &issued {
-            self.pki.admit(made);
-        }
-        if !issued.is_empty() {
+        if let Ok(Done { issued: Some(issued), .. }) = &outcome {
+            self.pki.admit(issued);
             self.bus.tell(Event::Trust);
         }
         self.bus.tell(Event::Enrolment { org });
-        Ok(true)
+        Ok(())
+    }
+
+    /// A transaction that holds the batch; none when there is nothing to do on it any more.
+    async fn hold(&self, batch: &BatchRow) -> Result<Option<Tx>, Error> {
+        let mut tx = self.db.write().await?;
+        let held = row!(&mut tx, (String,), store::HELD, batch.id.as_str())?;
+        Ok(held.is_some_and(|(state,)| state == BatchState::Working.as_str()).then_some(tx))
     }
 
     async fn line(&self, tx: &mut Tx, org: &OrgId, batch: &BatchRow, line: Waiting, now: Timestamp) -> Result<Done, Error> {
@@ -124,7 +139,7 @@ impl Devices {
         if line.csr.is_empty() {
             let device_id = wanted.ok_or_else(|| Error::invalid("device_id", "This line has neither a CSR nor a device id."))?;
             self.preregister(tx, org, batch, &device_id, &device_type, &tags, now).await?;
-            return Ok(Done { device_id: device_id.to_string(), issued: None });
+            return Ok(Done { device_id: device_id.to_string(), certificate: None, issued: None });
         }
         let pem = est::request(&line.csr).map_err(pki::Error::from)?;
         let csr = csr::gate(pem.as_bytes(), wanted.as_ref()).map_err(pki::Error::from)?;
@@ -133,8 +148,7 @@ impl Devices {
             .ok_or_else(|| Error::invalid("device_id", "Give a device id beside the CSR or as its common name."))?;
         let admission = Admission {
             org: org.clone(),
-            token: None,
-            claim: None,
+            credential: Credential::None,
             label: batch.label.clone(),
             enrolled_by: format!("batch {}", batch.label),
             // A person has named these devices, so those that wait for their first certificate get it.
@@ -147,11 +161,17 @@ impl Devices {
             csr,
             address: String::new(),
         };
+        // The same request in a second batch, because the first one's result was lost (E-3).
+        if let Some(given) = self.pki.given_to(tx, org, &admission.device_id, &admission.csr).await?
+            && row!(&mut *tx, (i64,), store::LINE_OF, batch.id.as_str(), given.as_str())?.is_none()
+        {
+            return Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(given), issued: None });
+        }
         let (_, issued) = self.let_in(tx, &admission, now).await?;
         let detail = json!({ "batch": batch.id, "line": line.line, "serial": issued.serial, "ignored_extensions": admission.csr.ignored });
         let actor = Actor::system(org.clone());
         audit::append(tx, &actor, now, "device.enrol", admission.device_id.as_str(), &detail).await?;
-        Ok(Done { device_id: admission.device_id.to_string(), issued: Some(issued) })
+        Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(issued.id.clone()), issued: Some(issued) })
     }
 
     /// Makes a device known that enrols later, with a token made for exactly its id.
