@@ -86,6 +86,14 @@ pub enum LogFormat {
     Json,
 }
 
+impl Config {
+    /// One over this folder with every listener on a free port of the loopback, for tests and measurements.
+    pub fn on_free_ports(data: PathBuf) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { data, operator_addr: any, device_addr: any, enrol_addr: any, publish_addr: any, ops_addr: any, ..Self::default() }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));

@@ -9,7 +9,7 @@ use fleet::{
 };
 use reqwest::{Client, Response, redirect::Policy};
 use server::{config::Config, run::Running};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use wire::states::Role;
 
 pub const PASSWORD: &str = "a long enough password";
@@ -20,10 +20,6 @@ pub struct TestServer {
     config: Config,
     folder: tempfile::TempDir,
     pub http: Client,
-}
-
-fn any_port() -> SocketAddr {
-    ([127, 0, 0, 1], 0).into()
 }
 
 impl TestServer {
@@ -48,18 +44,8 @@ impl TestServer {
                 Some(file)
             }
         };
-        let config = change(Config {
-            data: folder.path().join("data"),
-            operator_addr: any_port(),
-            device_addr: any_port(),
-            enrol_addr: any_port(),
-            publish_addr: any_port(),
-            ops_addr: any_port(),
-            database_url_file,
-            database_connections: 6,
-            drain_s: 10,
-            ..Config::default()
-        });
+        let on_free_ports = Config::on_free_ports(folder.path().join("data"));
+        let config = change(Config { database_url_file, database_connections: 6, drain_s: 10, ..on_free_ports });
         let running = server::run::start_with(config.clone(), clock, Arc::new(OsEntropy)).await.unwrap();
         let http = Client::builder().redirect(Policy::none()).cookie_store(true).timeout(Duration::from_secs(30)).build().unwrap();
         Self { running, config, folder, http }

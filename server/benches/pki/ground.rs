@@ -76,16 +76,7 @@ fn copy_folder(from: &Path, to: &Path) {
 /// Makes the folder.
 pub async fn prepare(folder: &str, size: Size) -> Outcome {
     let folder = Path::new(folder);
-    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-    let config = Config {
-        data: folder.join("data"),
-        operator_addr: any,
-        device_addr: any,
-        enrol_addr: any,
-        publish_addr: any,
-        ops_addr: any,
-        ..Config::default()
-    };
+    let config = Config::on_free_ports(folder.join("data"));
     let running = server::run::start_with(config, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
     let system = Actor::system(running.fleet.default_org().clone());
     let access = running.fleet.access();

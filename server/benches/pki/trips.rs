@@ -36,17 +36,7 @@ pub async fn measure(size: Size) -> Outcome {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let file = folder.path().join("url");
     fs::write(&file, format!("{who}@{at}/{database}")).unwrap();
-    let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-    let config = Config {
-        data: folder.path().join("data"),
-        database_url_file: Some(file),
-        operator_addr: any,
-        device_addr: any,
-        enrol_addr: any,
-        publish_addr: any,
-        ops_addr: any,
-        ..Config::default()
-    };
+    let config = Config { database_url_file: Some(file), ..Config::on_free_ports(folder.path().join("data")) };
     let running = server::run::start_with(config, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
     let devices = running.fleet.devices();
     let secret = devices.create_enrolment_token(&Actor::system(running.fleet.default_org().clone()), new_token()).await.unwrap().secret;

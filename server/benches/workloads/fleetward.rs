@@ -5,7 +5,7 @@ use fleet::{access::Actor, clock::SystemClock, devices::Attempt, entropy::OsEntr
 use futures::{StreamExt as _, stream};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use server::{config::Config, run::Running};
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 use wire::{
     enrolment::{EnrolRequest, NewEnrolmentToken},
     states::Role,
@@ -28,16 +28,7 @@ impl Fleetward {
     pub async fn start(devices: usize) -> Self {
         // On the disk that the build is on; a temporary folder may be memory.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
-        let config = Config {
-            data: folder.path().join("data"),
-            operator_addr: any,
-            device_addr: any,
-            enrol_addr: any,
-            publish_addr: any,
-            ops_addr: any,
-            ..Config::default()
-        };
+        let config = Config::on_free_ports(folder.path().join("data"));
         let running = server::run::start_with(config, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
         let new = NewEnrolmentToken {
             label: "bench".into(),

@@ -15,7 +15,7 @@ pub(super) enum Ca {
     /// Make the next authority: believed at once, issuing when it is activated
     Stage {
         /// What it will issue to
-        #[arg(long = "for", value_enum, value_name = "USE")]
+        #[arg(long = "for", visible_alias = "kind", value_enum, value_name = "USE")]
         purpose: Purpose,
     },
     /// Show one authority: what hangs on it, and what can be done with it
@@ -57,7 +57,7 @@ pub(super) enum Purpose {
 }
 
 pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
-    let actor = Actor::system(fleet.default_org().clone());
+    let actor = Actor::shell(fleet.default_org().clone());
     let pki = fleet.pki();
     match command {
         Ca::List => {

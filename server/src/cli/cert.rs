@@ -1,8 +1,8 @@
 //! `fleetward cert`: the certificates of devices, for when the console is out of reach. The words are those of the REST API.
 
-use super::print_table;
+use super::{one_of, print_table};
 use anyhow::{Result, bail};
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
 use std::path::PathBuf;
 use wire::{
@@ -18,8 +18,8 @@ pub(super) enum Cert {
         /// A part of the device's id, or the beginning of the serial number or of the fingerprint in hex
         #[arg(long, value_name = "TEXT", default_value = "")]
         q: String,
-        /// Only those in this state: active, superseded, revoked, expired
-        #[arg(long, value_name = "STATE")]
+        /// Only those in this state
+        #[arg(long, value_name = "STATE", value_parser = one_of::<CertificateState>(CertificateState::ALL.iter().map(|s| s.as_str())))]
         state: Option<CertificateState>,
         /// Only what ends within so many days and has no successor in use
         #[arg(long, value_name = "DAYS")]
@@ -43,38 +43,13 @@ pub(super) enum Cert {
         /// The certificate's id
         id: CertificateId,
         /// Why (RFC 5280 §5.3.1)
-        #[arg(long, value_enum, default_value_t = Reason::Unspecified)]
-        reason: Reason,
+        #[arg(long, default_value = "unspecified", value_parser = one_of::<RevocationReason>(RevocationReason::ALL.iter().map(|r| r.as_str())))]
+        reason: RevocationReason,
     },
 }
 
-/// The reasons of [`RevocationReason`], by the words of the API.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(super) enum Reason {
-    Unspecified,
-    KeyCompromise,
-    AffiliationChanged,
-    Superseded,
-    CessationOfOperation,
-    PrivilegeWithdrawn,
-}
-
-impl From<Reason> for RevocationReason {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::Unspecified => Self::Unspecified,
-            Reason::KeyCompromise => Self::KeyCompromise,
-            Reason::AffiliationChanged => Self::AffiliationChanged,
-            Reason::Superseded => Self::Superseded,
-            Reason::CessationOfOperation => Self::CessationOfOperation,
-            Reason::PrivilegeWithdrawn => Self::PrivilegeWithdrawn,
-        }
-    }
-}
-
 pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
-    let actor = Actor::system(fleet.default_org().clone());
+    let actor = Actor::shell(fleet.default_org().clone());
     let pki = fleet.pki();
     match command {
         Cert::List { q, state, within } => {
@@ -131,7 +106,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
         }
         Cert::Revoke { id, reason } => {
             let c = pki.certificate(&actor, &id).await?;
-            pki.revoke(&actor, &id, reason.into()).await?;
+            pki.revoke(&actor, &id, reason).await?;
             println!("{id} of {} is revoked. A running server closes its connections within seconds.", c.row.device_id);
         }
     }

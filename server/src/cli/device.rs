@@ -56,7 +56,7 @@ pub(super) struct Which {
 }
 
 pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
-    let actor = Actor::system(fleet.default_org().clone());
+    let actor = Actor::shell(fleet.default_org().clone());
     let (Which { device }, step) = match command {
         Device::Suspend(which) => (which, DeviceStep::Suspend),
         Device::Resume(which) => (which, DeviceStep::Resume),

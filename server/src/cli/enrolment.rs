@@ -44,13 +44,19 @@ pub(super) struct Create {
     /// The network it may be used from, for example 192.0.2.0/24
     #[arg(long, value_name = "CIDR", default_value = "")]
     source: String,
+    /// SHA-256 of the only public key it is for, 64 hex digits
+    #[arg(long, value_name = "HEX", default_value = "")]
+    spki_sha256: String,
+    /// SHA-256 of the only CSR it is for, 64 hex digits
+    #[arg(long, value_name = "HEX", default_value = "")]
+    csr_sha256: String,
     /// A person approves each device
     #[arg(long)]
     approval: bool,
 }
 
 pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
-    let actor = Actor::system(fleet.default_org().clone());
+    let actor = Actor::shell(fleet.default_org().clone());
     match command {
         EnrolmentToken::Create(c) => {
             let new = NewEnrolmentToken {
@@ -62,7 +68,8 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
                 hours: c.hours,
                 source: c.source,
                 mode: if c.approval { EnrolmentMode::Approval } else { EnrolmentMode::Auto },
-                ..NewEnrolmentToken::default()
+                spki_sha256: c.spki_sha256,
+                csr_sha256: c.csr_sha256,
             };
             let created = fleet.devices().create_enrolment_token(&actor, new).await?;
             println!("{}\n{}", created.token.id, created.command);

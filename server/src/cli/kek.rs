@@ -18,7 +18,7 @@ pub async fn rotate(args: &RotateKek, fleet: &Fleet) -> Result<()> {
         Kek::make_file(&args.to, &OsEntropy)?;
     }
     let new = Kek::of_file(&args.to)?;
-    let count = fleet.pki().rotate_kek(&Actor::system(fleet.default_org().clone()), &new).await.context("nothing was changed")?;
+    let count = fleet.pki().rotate_kek(&Actor::shell(fleet.default_org().clone()), &new).await.context("nothing was changed")?;
     println!("{count} secrets are encrypted under {} now. Start the server with key_file = {0:?}.", args.to.display());
     println!("The key before opens only backups made before; keep it as long as you keep them.");
     Ok(())

@@ -48,7 +48,7 @@ pub fn generate(args: &GenerateKey) -> Result<()> {
 /// Adds a public key to the default organization and prints its ids.
 pub async fn add(args: &AddKey, fleet: &Fleet) -> Result<()> {
     let text = std::fs::read_to_string(&args.public).with_context(|| format!("reading {}", args.public.display()))?;
-    let actor = Actor::system(fleet.default_org().clone());
+    let actor = Actor::shell(fleet.default_org().clone());
     let key = fleet.releases().add_key(&actor, &args.name, &text).await.map_err(|e| e.fault())?;
     println!("{}  {}", key.id, key.keyid);
     Ok(())

@@ -15,9 +15,13 @@ use crate::{
     hardening, lifecycle, observe, run,
 };
 use anyhow::{Context as _, Result, bail};
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{
+    CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use fleet::{Fleet, access::Actor, clock::SystemClock, entropy::OsEntropy};
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, str::FromStr, sync::Arc};
+use wire::states::UnknownState;
 
 /// Device fleet manager: certificates, releases, rollouts that a second person approves, live telemetry.
 #[derive(Debug, Parser)]
@@ -231,6 +235,14 @@ async fn beside(config: &Config, alone: bool) -> Result<Fleet> {
     run::open(config, alone, Arc::new(SystemClock), Arc::new(OsEntropy), urls).await
 }
 
+/// One of these words, which help and refusals list.
+fn one_of<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = UnknownState> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
+}
+
 /// Prints rows in columns as wide as their widest cell.
 fn print_table(head: &[&str], rows: &[Vec<String>]) {
     let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(String::len).chain([head.get(at).map_or(0, |h| h.len())]).max();
@@ -246,7 +258,7 @@ fn print_table(head: &[&str], rows: &[Vec<String>]) {
 }
 
 async fn verify(fleet: &Fleet) -> Result<ExitCode> {
-    let found = fleet.access().verify_audit(&Actor::system(fleet.default_org().clone())).await?;
+    let found = fleet.access().verify_audit(&Actor::shell(fleet.default_org().clone())).await?;
     Ok(match found.broken_at {
         None => {
             println!("{} entries, the chain holds.", found.entries);

@@ -61,7 +61,7 @@ fn role(word: &str) -> Result<Role, String> {
 }
 
 pub(super) async fn user(fleet: &Fleet, command: User) -> Result<()> {
-    let actor = Actor::system(fleet.default_org().clone());
+    let actor = Actor::shell(fleet.default_org().clone());
     match command {
         User::Add { email, name, role, password_file } => {
             let password = config::secret(&password_file)?;
@@ -77,7 +77,7 @@ pub(super) async fn user(fleet: &Fleet, command: User) -> Result<()> {
 }
 
 pub(super) async fn token(fleet: &Fleet, command: Token) -> Result<()> {
-    let actor = Actor::system(fleet.default_org().clone());
+    let actor = Actor::shell(fleet.default_org().clone());
     let Token::Create { email, name, role, days } = command;
     let created = fleet.access().create_token_for(&actor, &email, &name, role, days).await?;
     println!("{}", created.secret);

@@ -66,7 +66,7 @@ struct About {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses((status = CREATED, body = EnrolmentBatch), Refusals)
 )]
 async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(about): Asked<About>, body: Body) -> Answer<impl IntoResponse> {
-    let tags = about.tags.split([' ', ',']).filter(|t| !t.is_empty()).map(str::to_owned).collect();
+    let tags = wire::devices::words(&about.tags);
     let new = NewBatch { label: about.label, device_type: about.device_type, tags };
     let batch = fleet.devices().receive_batch(&actor, new, body.into_data_stream().map_err(io::Error::other)).await?;
     let place = format!("/api/v1/enrolment-batches/{}", batch.id);

@@ -63,7 +63,7 @@ async fn claim(State(fleet): State<Fleet>, Caller(actor): Caller, form: Result<F
             max_uses: number(&form.max_uses, 1),
             hours: number(&form.hours, 1),
             per_minute: number(&form.per_minute, 60),
-            tags: form.tags.split([' ', ',']).filter(|t| !t.is_empty()).map(str::to_owned).collect(),
+            tags: wire::devices::words(&form.tags),
             label: form.label,
             pattern: form.pattern,
             device_type: form.device_type,
@@ -128,7 +128,7 @@ async fn receive_batch(fleet: &Fleet, actor: &Actor, mut form: Multipart) -> Ans
         match name.as_str() {
             "label" => new.label = value,
             "device_type" => new.device_type = value,
-            "tags" => new.tags = value.split([' ', ',']).filter(|t| !t.is_empty()).map(str::to_owned).collect(),
+            "tags" => new.tags = wire::devices::words(&value),
             _ => {}
         }
     }

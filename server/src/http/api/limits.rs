@@ -71,6 +71,7 @@ pub(super) fn caller(actor: &Actor) -> String {
         Who::Token { token, .. } => token.to_string(),
         Who::Device { device, .. } => format!("device {device}"),
         Who::System => "system".to_owned(),
+        Who::Shell => "shell".to_owned(),
     }
 }
 
