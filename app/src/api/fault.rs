@@ -49,9 +49,11 @@ impl FromServerFnError for ApiFault {
             ServerFnErrorErr::Request(_) => {
                 Self::new(FaultKind::Busy, "unreachable", "The server could not be reached. Check the connection and try again.")
             }
-            ServerFnErrorErr::Args(detail) | ServerFnErrorErr::MissingArg(detail) => {
-                Self(Fault::new(FaultKind::Invalid, "bad_input", format!("The form was not understood: {detail}")))
-            }
+            ServerFnErrorErr::Args(detail) | ServerFnErrorErr::MissingArg(detail) => Self(Fault::new(
+                FaultKind::Invalid,
+                "bad_input",
+                format!("A field of the form has a value that does not fit it ({detail}). Go back and correct it."),
+            )),
             // A new release of the server behind an old page, most of the time.
             ServerFnErrorErr::Deserialization(_) | ServerFnErrorErr::UnsupportedRequestMethod(_) => {
                 Self::new(FaultKind::Internal, "version", "The server answered in an unexpected form. Reload the page.")

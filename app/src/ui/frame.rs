@@ -232,6 +232,8 @@ fn crumbs(path: &str) -> Vec<(String, String)> {
             // An id of ours says nothing to a person; the heading has the name.
             Some(("rol", _)) => "Rollout".to_owned(),
             Some(("rel", _)) => "Release".to_owned(),
+            Some(("crt", _)) => "Certificate".to_owned(),
+            Some(("ca", _)) => "Authority".to_owned(),
             _ if out.len() == 1 && href.starts_with("/devices/") => part.to_owned(),
             _ => {
                 let mut chars = part.chars();
@@ -277,6 +279,7 @@ mod tests {
         assert_eq!(labels("/"), ["Overview"]);
         assert_eq!(labels("/devices/gw-0412/telemetry"), ["Devices", "gw-0412", "Telemetry"]);
         assert_eq!(labels("/rollouts/rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2/stop"), ["Rollouts", "Rollout", "Stop"]);
+        assert_eq!(labels("/certificates/authorities/ca_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2"), ["Certificates", "Authorities", "Authority"]);
         assert_eq!(crumbs("/devices/gw-1")[0].1, "/devices");
     }
 

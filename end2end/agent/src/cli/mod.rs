@@ -231,6 +231,9 @@ impl EnrolArguments {
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(Duration::from_mins(1));
                 }
+                Err(identity::Error::Http(http::Error::Refused)) if enrolment.claim.is_some() => {
+                    bail!("the server refused the claim: it is disabled, used up or has ended; ask an operator for another one")
+                }
                 Err(error) => return Err(error.into()),
             }
         }

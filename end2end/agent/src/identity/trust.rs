@@ -3,26 +3,14 @@
 use super::{Error, Identity, Store};
 use crate::{
     clock::Clock,
-    http,
     tls::{self, Endpoint},
 };
 use std::sync::Arc;
 use wire::{device::TRUST_BUNDLE, pki::TrustBundle};
 
-/// Most bytes of a bundle: some hundred certificates.
-const LARGEST: usize = 256 * 1024;
-
 /// Fetches the bundle there is now.
 pub async fn fetch(identity: &Identity, clock: Arc<dyn Clock>) -> Result<TrustBundle, Error> {
-    let mut answer = identity.client(clock)?.get(TRUST_BUNDLE, 0).await?;
-    let mut bytes = Vec::new();
-    while let Some(piece) = answer.piece().await? {
-        bytes.extend_from_slice(&piece);
-        if bytes.len() > LARGEST {
-            return Err(http::Error::Unexpected(format!("a trust bundle of more than {LARGEST} bytes")).into());
-        }
-    }
-    Ok(serde_json::from_slice(&bytes).map_err(|e| http::Error::Unexpected(e.to_string()))?)
+    Ok(identity.client(clock)?.ask(TRUST_BUNDLE).await?)
 }
 
 /// Connects believing in nothing but the bundle's roots: one that would lock the device out is never kept.

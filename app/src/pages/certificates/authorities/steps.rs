@@ -204,7 +204,10 @@ fn effect(m: &Model, a: &AuthorityAction) -> String {
         }
         (Retire, _) => "Nothing of it is believed any more, and the root's list says so. No certificate of it is in use.".to_owned(),
         (Compromise, "root") => {
-            "For a root whose key somebody else may have: nothing of it is believed any more, and the other root's list says so.".to_owned()
+            format!(
+                "For a root whose key somebody else may have: nothing of it, and nothing that it has signed, is believed any more. {} are cut off, and have to enrol again or can't follow. This can't be undone.",
+                devices(a.cut)
+            )
         }
         (Compromise, _) => {
             let after = if row.state == Active { " Until another one is active, nothing is issued for its use." } else { "" };
