@@ -299,7 +299,7 @@ async fn a_batch_issues_line_by_line_and_gives_an_archive(#[case] kind: EngineKi
     assert_eq!(w.fleet.pki().trust().check(&der).unwrap().device_id.as_str(), "gw-1");
     let manifest = String::from_utf8(files[2].1.clone()).unwrap();
     assert!(
-        manifest.starts_with("\"device_id\",\"serial\",\"sha256\",\"not_after\"\r\n\"gw-1\",\"") && manifest.lines().count() == 3,
+        manifest.starts_with("\"device_id\",\"serial\",\"sha256\",\"not_after\"\r\n\"gw-1\",\"") && manifest.lines().count() == 4,
         "{manifest}"
     );
     assert!(String::from_utf8(files[4].1.clone()).unwrap().contains("\"line 2\""));
