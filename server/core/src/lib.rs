@@ -17,6 +17,7 @@ mod live;
 mod overview;
 mod pem;
 pub mod pki;
+mod refused;
 pub mod releases;
 pub mod repeats;
 pub mod rollouts;

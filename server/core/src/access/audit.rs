@@ -5,6 +5,8 @@ use crate::{
     db::{self, Tx, containing, exec, row, rows},
     hash::sha256,
 };
+use serde::Serialize;
+use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     access::{AuditEntry, AuditPage},
@@ -18,6 +20,19 @@ pub async fn hold(tx: &mut Tx, org: &OrgId) -> Result<(), db::Error> {
     row!(tx, (i64,), store::AUDIT_HOLD, org.as_str())?.map(drop).ok_or_else(|| db::Error::corrupt(format!("no audit head for {org}")))
 }
 
+/// Something that was done, for the books.
+#[derive(Debug)]
+pub struct Deed<'a> {
+    /// Who did it, in whose organization, from where.
+    pub actor: &'a Actor,
+    /// What, as `object.verb`.
+    pub action: &'a str,
+    /// To what.
+    pub object: &'a str,
+    /// More of it. Must hold no secret: it is shown to operators and exported.
+    pub detail: serde_json::Value,
+}
+
 /// Appends one entry. `detail` must hold no secret: it is shown to operators and exported.
 pub async fn append(
     tx: &mut Tx,
@@ -27,39 +42,51 @@ pub async fn append(
     object: &str,
     detail: &serde_json::Value,
 ) -> Result<(), db::Error> {
-    let org = actor.org.as_str();
-    // Raising the head first takes its row lock, so two writers can't take the same place.
-    let head = row!(tx, (i64, Vec<u8>), store::AUDIT_ADVANCE, org)?;
-    let (seq, previous) = head.ok_or_else(|| db::Error::corrupt(format!("no audit head for {org}")))?;
-    let detail = if detail.is_null() { String::new() } else { detail.to_string() };
-    let entry = Entry {
-        seq,
-        at: now.0,
-        actor: actor.label(),
-        address: actor.address.clone(),
-        action: action.into(),
-        object: object.into(),
-        detail,
-    };
-    let hash = entry.hash(&previous);
-    exec!(
-        tx,
-        store::AUDIT_INSERT,
-        org,
-        seq,
-        now.0,
-        entry.actor.as_str(),
-        entry.address.as_str(),
-        action,
-        object,
-        entry.detail.as_str(),
-        hash.as_slice()
-    )?;
-    exec!(tx, store::AUDIT_SET_HEAD, org, hash.as_slice())?;
+    append_all(tx, now, &[Deed { actor, action, object, detail: detail.clone() }]).await
+}
+
+/// Appends entries in their order, those of each organization to its own chain; as many trips for many as for one.
+pub async fn append_all(tx: &mut Tx, now: Timestamp, deeds: &[Deed<'_>]) -> Result<(), db::Error> {
+    let mut by_org: BTreeMap<&str, Vec<&Deed<'_>>> = BTreeMap::new();
+    for deed in deeds {
+        by_org.entry(deed.actor.org.as_str()).or_default().push(deed);
+    }
+    for (org, deeds) in by_org {
+        let count = i64::try_from(deeds.len()).map_err(db::Error::corrupt)?;
+        // Raising the head first takes its row lock, so two writers can't take the same place.
+        let head = row!(tx, (i64, Vec<u8>), store::AUDIT_ADVANCE, org, count)?;
+        let (last, mut hash) = head.ok_or_else(|| db::Error::corrupt(format!("no audit head for {org}")))?;
+        let mut rows = Vec::with_capacity(deeds.len());
+        for (deed, seq) in deeds.into_iter().zip(last - count + 1..) {
+            let detail = if deed.detail.is_null() { String::new() } else { deed.detail.to_string() };
+            let entry = Entry {
+                seq,
+                at: now.0,
+                actor: deed.actor.label(),
+                address: deed.actor.address.clone(),
+                action: deed.action.into(),
+                object: deed.object.into(),
+                detail,
+            };
+            hash = entry.hash(&hash);
+            rows.push(Written { org, entry, hash: format!("\\x{}", hex::encode(&hash)) });
+        }
+        exec!(tx, store::AUDIT_INSERT, db::list(&rows)?)?;
+        exec!(tx, store::AUDIT_SET_HEAD, org, hash.as_slice())?;
+    }
     Ok(())
 }
 
-#[derive(sqlx::FromRow)]
+/// An entry on its way into the books.
+#[derive(Serialize)]
+struct Written<'a> {
+    org: &'a str,
+    #[serde(flatten)]
+    entry: Entry,
+    hash: String,
+}
+
+#[derive(sqlx::FromRow, Serialize)]
 struct Entry {
     seq: i64,
     at: i64,

@@ -1,6 +1,6 @@
 //! The SQL of people, sessions, tokens and the audit chain.
 
-use crate::db::Sql;
+use crate::db::{Sql, many};
 
 pub(super) const ORG_INSERT: Sql =
     Sql::same("INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (slug) DO NOTHING");
@@ -91,9 +91,11 @@ pub(super) const AUDIT_START: Sql = Sql::split(
 );
 pub(super) const AUDIT_HOLD: Sql =
     Sql::split("SELECT seq FROM audit_heads WHERE org_id = $1", "SELECT seq FROM audit_heads WHERE org_id = $1 FOR UPDATE");
-pub(super) const AUDIT_ADVANCE: Sql = Sql::same("UPDATE audit_heads SET seq = seq + 1 WHERE org_id = $1 RETURNING seq, hash");
-pub(super) const AUDIT_INSERT: Sql = Sql::same(
-    "INSERT INTO audit (org_id, seq, at, actor, address, action, object, detail, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+pub(super) const AUDIT_ADVANCE: Sql = Sql::same("UPDATE audit_heads SET seq = seq + $2 WHERE org_id = $1 RETURNING seq, hash");
+pub(super) const AUDIT_INSERT: Sql = many!(
+    "INSERT INTO audit (org_id, seq, at, actor, address, action, object, detail, hash) SELECT ",
+    [text org, int seq, int at, text actor, text address, text action, text object, text detail, bytes hash],
+    ""
 );
 pub(super) const AUDIT_SET_HEAD: Sql = Sql::same("UPDATE audit_heads SET hash = $2 WHERE org_id = $1");
 pub(super) const AUDIT_HEAD: Sql = Sql::same("SELECT seq, hash FROM audit_heads WHERE org_id = $1");

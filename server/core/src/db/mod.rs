@@ -4,11 +4,12 @@
 //! - instants are `BIGINT` Unix milliseconds bound as parameters, never `NOW()`; ids are `TEXT`; integers are `i64` (`BIGINT`/`INTEGER`);
 //! - `$1` means the same in both engines; a parameter without its `bind` is NULL on SQLite without an error, so count them;
 //! - sums are cast (`CAST(SUM(x) AS BIGINT)`), null order is said, upserts are `ON CONFLICT … DO UPDATE`;
-//! - no engine dates, no JSON operators, no `ANY($1)`, no triggers; `Sql::split` only where the engines truly differ.
+//! - no engine dates, no JSON operators, no `ANY($1)`, no triggers; `Sql::split` only where the engines truly differ; many rows at once by `many!`.
 //!
 //! Every statement is listed in its room's `ALL`, which one test prepares on both engines.
 
 mod dynamic;
+mod many;
 mod migrate;
 mod open;
 mod query;
@@ -17,6 +18,7 @@ mod sql;
 pub(crate) mod tests;
 
 pub(crate) use dynamic::{Value, select};
+pub(crate) use many::{Bytes, list, many};
 pub use open::{Db, EngineKind, Location, Read, Store, Tx};
 pub(crate) use query::{exec, row, rows};
 pub use sql::{Conn, Engine, Error, Sql};

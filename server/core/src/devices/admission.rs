@@ -3,18 +3,14 @@
 
 use super::{
     Error,
-    claims::{self, ClaimRow},
+    claims::ClaimRow,
     enrolment::{Attempt, Over},
     presence::clean,
     source::Source,
-    store,
     tokens::TokenRow,
     words::split_tags,
 };
-use crate::{
-    db::Sql,
-    pki::{Csr, csr},
-};
+use crate::pki::{Csr, csr};
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
@@ -40,22 +36,6 @@ impl Credential {
             Self::None => "",
             Self::Token(id) => id.as_str(),
             Self::Claim(id) => id.as_str(),
-        }
-    }
-
-    /// What it gave for a key: CSR, certificate, when, and to whom.
-    pub(super) const fn gave(&self) -> &'static Sql {
-        match self {
-            Self::None | Self::Token(_) => &store::ENROLMENT,
-            Self::Claim(_) => &claims::ENROLMENT,
-        }
-    }
-
-    /// Writes down what it gave.
-    pub(super) const fn gives(&self) -> &'static Sql {
-        match self {
-            Self::None | Self::Token(_) => &store::ENROLMENT_INSERT,
-            Self::Claim(_) => &claims::ENROLMENT_INSERT,
         }
     }
 

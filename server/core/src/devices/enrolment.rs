@@ -5,7 +5,8 @@ use super::{
     DeviceNo, Devices, Error,
     admission::{self, Admission, Credential, Replaces, Standing, named},
     claims::{self, ClaimRow},
-    presence::{clean, set_attributes},
+    desk::{self, Answer},
+    presence::clean,
     store,
     tokens::{PREFIX, TokenRow},
 };
@@ -13,15 +14,14 @@ use crate::{
     access::{Actor, Who, audit},
     bearer,
     bus::Event,
-    db::{Tx, exec, row},
-    pki::{Issued, NewLeaf},
+    db::{Tx, row},
+    pki::Issued,
 };
 use serde_json::json;
 use wire::{
     Timestamp,
     enrolment::{EnrolRequest, Enrolled, EnrolmentMode},
-    ids::{CertificateId, ClaimId, EnrolmentTokenId, OrgId},
-    states::DeviceState,
+    ids::{CertificateId, ClaimId, DeviceId, EnrolmentTokenId, OrgId},
 };
 
 /// A lost answer can be asked for again this long (E-3).
@@ -106,16 +106,7 @@ impl Devices {
             let certificate = self.by_approval(&admission, standing, now).await?;
             return self.answer(&admission, &certificate, now).await;
         }
-        if let Some(again) = self.given_before(&admission, now).await? {
-            return self.answer(&admission, &again, now).await;
-        }
-        if standing != Standing::Usable {
-            if self.guesses.open(attempt.address, now) {
-                self.note_reuse(&admission, now).await?;
-            }
-            return Err(Error::BadToken);
-        }
-        self.give(books, &attempt, &admission, now).await
+        self.give(books, &attempt, admission, now).await
     }
 
     /// A device that shows a claim's certificate (E-9): within the claim's bounds, as with a token, and with the same answer again (E-3).
@@ -126,20 +117,24 @@ impl Devices {
         }
         let books = Books { org: &row.org_id, credential: &Credential::Claim(claim.clone()), label: &row.label };
         let admission = self.noted(books, attempt, admission::by_claim(&row, claim, attempt, over), now).await?;
-        if let Some(again) = self.given_before(&admission, now).await? {
-            return self.answer(&admission, &again, now).await;
-        }
-        row.standing(now)?;
-        self.give(books, attempt, &admission, now).await
+        self.give(books, attempt, admission, now).await
     }
 
-    /// Issues what was admitted, or gives what a parallel attempt with the same CSR got: it may have taken the last use, or the name.
-    async fn give(&self, books: Books<'_>, attempt: &Attempt<'_>, admission: &Admission, now: Timestamp) -> Result<Enrolled, Error> {
-        let certificate = match self.issue(admission, now).await {
-            Err(e @ (Error::BadToken | Error::BadClaim | Error::Exists(_))) => self.given_before(admission, now).await?.ok_or(e)?,
-            other => self.noted(books, attempt, other, now).await?,
-        };
-        self.answer(admission, &certificate, now).await
+    /// What the desk gives for an admission.
+    async fn give(&self, books: Books<'_>, attempt: &Attempt<'_>, admission: Admission, now: Timestamp) -> Result<Enrolled, Error> {
+        let (org, device_id) = (admission.org.clone(), admission.device_id.clone());
+        match self.desk.enrol(admission).await {
+            Ok(Answer::New(issued)) => Ok(self.pki.just_enrolled(&issued, &self.urls.device, now)),
+            Ok(Answer::Again(certificate)) => Ok(self.pki.enrolled(&org, &certificate, &self.urls.device, now).await?),
+            Err(Error::BadToken) => {
+                if self.guesses.open(attempt.address, now) {
+                    self.note_reuse(books, (&org, &device_id), attempt.address, now).await?;
+                }
+                Err(Error::BadToken)
+            }
+            Err(e @ (Error::BadClaim | Error::Exists(_))) => Err(e),
+            Err(e) => self.noted(books, attempt, Err(e), now).await,
+        }
     }
 
     /// A device that has nothing but its key asks to join (E-6); only where the organization lets it.
@@ -176,59 +171,6 @@ impl Devices {
         if bearer::fits(secret, &found.secret_hash) { Ok(found) } else { Err(Error::BadToken) }
     }
 
-    /// The certificate this token already gave for this key, if it may be given again (E-3): a revoked one never.
-    async fn given_before(&self, a: &Admission, now: Timestamp) -> Result<Option<CertificateId>, Error> {
-        let mut on = self.db.read().await?;
-        let found =
-            row!(&mut on, (Vec<u8>, String, i64, String), *a.credential.gave(), a.credential.as_str(), a.csr.spki_sha256.as_slice())?;
-        let Some((csr_sha256, certificate, at, device_id)) = found else { return Ok(None) };
-        if device_id != a.device_id.as_str() {
-            return Ok(None);
-        }
-        let certificate: CertificateId = certificate.parse().map_err(crate::db::Error::corrupt)?;
-        let recent = csr_sha256 == a.csr.csr_sha256 && now.since(Timestamp(at)) < RETRY_MS;
-        let again = if recent { self.pki.active(&mut on, &certificate).await? } else { self.pki.unused(&mut on, &certificate).await? };
-        Ok(again.then_some(certificate))
-    }
-
-    async fn issue(&self, a: &Admission, now: Timestamp) -> Result<CertificateId, Error> {
-        let mut tx = self.db.write().await?;
-        match &a.credential {
-            Credential::Claim(claim) => {
-                if exec!(&mut tx, claims::USE, claim.as_str(), now.0, claims::window(now))? == 0 {
-                    // It may be as good as before, only used too often in this minute: then its device asks again.
-                    row!(&mut tx, ClaimRow, claims::CLAIM, claim.as_str())?.ok_or(Error::BadClaim)?.standing(now)?;
-                    return Err(Error::BadClaim);
-                }
-            }
-            Credential::Token(_) | Credential::None => {
-                if exec!(&mut tx, store::TOKEN_USE, a.credential.as_str(), now.0)? == 0 {
-                    return Err(Error::BadToken);
-                }
-            }
-        }
-        let (device, issued) = self.let_in(&mut tx, a, now).await?;
-        exec!(
-            &mut tx,
-            *a.credential.gives(),
-            a.credential.as_str(),
-            a.org.as_str(),
-            a.csr.csr_sha256.as_slice(),
-            a.csr.spki_sha256.as_slice(),
-            device,
-            issued.id.as_str(),
-            now.0
-        )?;
-        self.finish(tx, a, device, issued, now).await
-    }
-
-    /// The device's row and its certificate.
-    pub(super) async fn let_in(&self, tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<(DeviceNo, Issued), Error> {
-        let device = register(tx, a, now).await?;
-        let leaf = NewLeaf { org: &a.org, device, device_id: &a.device_id, csr: &a.csr, enrolled_by: &a.enrolled_by, replaces: None };
-        Ok((device, self.pki.issue_device(tx, leaf).await?))
-    }
-
     /// The books, the commit, and the news of it.
     pub(super) async fn finish(
         &self,
@@ -238,9 +180,7 @@ impl Devices {
         issued: Issued,
         now: Timestamp,
     ) -> Result<CertificateId, Error> {
-        let actor = Actor { org: a.org.clone(), who: Who::Device { device, device_id: a.device_id.clone() }, address: a.address.clone() };
-        let detail = json!({ "by": a.enrolled_by, "serial": issued.serial, "ignored_extensions": a.csr.ignored });
-        audit::append(&mut tx, &actor, now, "device.enrol", a.device_id.as_str(), &detail).await?;
+        audit::append_all(&mut tx, now, &[desk::enrolled(a, &issued, &desk::acting(a, device))]).await?;
         tx.commit().await?;
         self.pki.admit(&issued);
         self.bus.tell(Event::Trust);
@@ -253,11 +193,17 @@ impl Devices {
     }
 
     /// A spent token with a key it never saw is a sign of a stolen token (E-3).
-    async fn note_reuse(&self, a: &Admission, now: Timestamp) -> Result<(), Error> {
-        let actor = Actor { org: a.org.clone(), who: Who::System, address: a.address.clone() };
+    async fn note_reuse(
+        &self,
+        books: Books<'_>,
+        (org, device_id): (&OrgId, &DeviceId),
+        address: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let actor = Actor { org: org.clone(), who: Who::System, address: address.to_owned() };
         let mut tx = self.db.write().await?;
-        let detail = json!({ "token": a.label, "device_id": a.device_id });
-        audit::append(&mut tx, &actor, now, "enrolment_token.reuse", a.credential.as_str(), &detail).await?;
+        let detail = json!({ "token": books.label, "device_id": device_id });
+        audit::append(&mut tx, &actor, now, "enrolment_token.reuse", books.credential.as_str(), &detail).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -292,47 +238,4 @@ struct Books<'a> {
 /// Whether a refusal says that somebody tries what they may not. A busy database, a full disk or a suspended device are nobody's guess.
 const fn is_guess(refusal: &Error) -> bool {
     matches!(refusal, Error::BadToken | Error::OutOfScope(_) | Error::Source | Error::Bound(_) | Error::Pki(crate::pki::Error::Csr(_)))
-}
-
-/// Finds or makes the device's row. A device that is already in the fleet can only be enrolled anew by a token made for exactly its id;
-/// otherwise anybody with a shared token could take over a device's name.
-async fn register(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<DeviceNo, Error> {
-    let lower = a.device_id.as_str().to_lowercase();
-    let known = row!(tx, (i64, String, String), store::BY_ID_HELD, a.org.as_str(), lower.as_str())?;
-    let device = if let Some((device, device_id, state)) = known {
-        let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
-        match state {
-            DeviceState::Suspended | DeviceState::Decommissioned => return Err(Error::NotActive(device_id)),
-            // A recommissioned one has its name and history already, too.
-            DeviceState::Active if a.replaces != Replaces::Itself => return Err(Error::Exists(device_id)),
-            DeviceState::Preregistered if a.replaces == Replaces::Nobody => return Err(Error::Exists(device_id)),
-            DeviceState::Active | DeviceState::Preregistered if device_id != a.device_id.as_str() => return Err(Error::Exists(device_id)),
-            DeviceState::Active | DeviceState::Preregistered | DeviceState::Pending => {}
-        }
-        exec!(tx, store::REENROL, device, a.device_type.as_str(), a.hardware.as_str(), now.0, a.enrolled_by.as_str())?;
-        device
-    } else {
-        let made = row!(
-            tx,
-            (i64,),
-            store::INSERT,
-            a.org.as_str(),
-            a.device_id.as_str(),
-            lower.as_str(),
-            a.device_type.as_str(),
-            a.hardware.as_str(),
-            DeviceState::Active.as_str(),
-            now.0,
-            a.enrolled_by.as_str()
-        )?;
-        // Nothing was inserted: a parallel attempt has just taken the name.
-        made.ok_or_else(|| Error::Exists(a.device_id.to_string()))?.0
-    };
-    if !a.attributes.is_empty() {
-        set_attributes(tx, &a.org, device, &a.attributes).await?;
-    }
-    for tag in &a.tags {
-        exec!(tx, store::TAG_INSERT, device, a.org.as_str(), tag.as_str())?;
-    }
-    Ok(device)
 }

@@ -6,7 +6,9 @@
 pub(crate) mod admission;
 pub(crate) mod batches;
 pub(crate) mod claims;
+mod desk;
 mod enrolment;
+mod entry;
 mod error;
 mod filter;
 mod life;
@@ -50,6 +52,7 @@ pub struct Devices {
     guesses: Throttle,
     asks: Throttle,
     batches_due: tokio::sync::Notify,
+    desk: Arc<desk::Desk>,
 }
 
 impl Devices {
@@ -60,6 +63,7 @@ impl Devices {
         let guesses = Throttle::new(10, 60_000);
         // As many new requests to join a minute come from one address (E-6).
         let asks = Throttle::new(10, 60_000);
+        let desk = desk::Desk::new(db.clone(), clock.clone(), bus.clone(), pki.clone());
         Self {
             db,
             clock,
@@ -72,6 +76,7 @@ impl Devices {
             guesses,
             asks,
             batches_due: tokio::sync::Notify::new(),
+            desk,
         }
     }
 }

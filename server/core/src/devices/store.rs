@@ -1,7 +1,7 @@
 //! The SQL of devices, tags, attributes, presence and enrolment, and the reads other rooms need.
 
 use super::{DeviceNo, selector::Facts};
-use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use crate::db::{Conn, Error, Sql, Tx, exec, many, row, rows};
 use std::collections::BTreeMap;
 use wire::ids::{DeviceId, OrgId};
 
@@ -33,13 +33,28 @@ pub(super) const TOKEN_USE: Sql = Sql::same(
     "UPDATE enrolment_tokens SET uses = uses + 1, last_used_at = $2
      WHERE id = $1 AND uses < max_uses AND expires_at > $2 AND revoked_at IS NULL",
 );
-pub(super) const ENROLMENT: Sql = Sql::same(
-    "SELECT e.csr_sha256, e.certificate_id, e.at, d.device_id FROM enrolments e JOIN devices d ON d.number = e.device
-     WHERE e.token_id = $1 AND e.spki_sha256 = $2 ORDER BY e.at DESC LIMIT 1",
+/// Tokens that keep their state until the transaction ends.
+pub(super) const TOKENS_HELD: Sql = many!(
+    "SELECT t.id, t.uses, t.max_uses, t.expires_at, t.revoked_at FROM (SELECT ",
+    [text id],
+    ") AS w JOIN enrolment_tokens t ON t.id = w.id ORDER BY t.id",
+    held t
 );
-pub(super) const ENROLMENT_INSERT: Sql = Sql::same(
-    "INSERT INTO enrolments (token_id, org_id, csr_sha256, spki_sha256, device, certificate_id, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-     ON CONFLICT (token_id, spki_sha256, csr_sha256) DO UPDATE SET certificate_id = excluded.certificate_id, at = excluded.at",
+pub(super) const TOKENS_USE: Sql = many!(
+    "UPDATE enrolment_tokens SET uses = uses + w.taken, last_used_at = $2 FROM (SELECT ",
+    [text id, int taken],
+    ") AS w WHERE enrolment_tokens.id = w.id"
+);
+/// What tokens gave for keys, the newest last.
+pub(super) const ENROLMENTS: Sql = many!(
+    "SELECT w.place, e.csr_sha256, e.certificate_id, e.at, d.device_id FROM (SELECT ",
+    [int place, text token, bytes spki],
+    ") AS w JOIN enrolments e ON e.token_id = w.token AND e.spki_sha256 = w.spki JOIN devices d ON d.number = e.device ORDER BY e.at"
+);
+pub(super) const ENROLMENTS_INSERT: Sql = many!(
+    "INSERT INTO enrolments (token_id, org_id, csr_sha256, spki_sha256, device, certificate_id, at) SELECT ",
+    [text token, text org, bytes csr, bytes spki, int device, text certificate, int at],
+    " ON CONFLICT (token_id, spki_sha256, csr_sha256) DO UPDATE SET certificate_id = excluded.certificate_id, at = excluded.at"
 );
 
 pub(super) const REQUEST_INSERT: Sql = Sql::same(
@@ -91,10 +106,17 @@ pub(super) const ORG_HELD: Sql = Sql::split(
 );
 pub(super) const ORG_SET_OPEN: Sql = Sql::same("UPDATE organizations SET open_enrolment = $2 WHERE id = $1");
 
-pub(super) const INSERT: Sql = Sql::same(
-    "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-     ON CONFLICT (org_id, device_id_lower) DO NOTHING RETURNING number",
+pub(super) const INSERT: Sql = many!(
+    "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by) SELECT ",
+    [text org, text device_id, text lower, text device_type, text hardware, text state, int enrolled_at, text enrolled_by],
+    " ON CONFLICT (org_id, device_id_lower) DO NOTHING RETURNING number, org_id, device_id_lower"
+);
+/// Devices by name, which keep their state until the transaction ends; `NO KEY`, so that rows that refer to them can still be written.
+pub(super) const HELD: Sql = many!(
+    "SELECT d.number, d.org_id, d.device_id_lower, d.device_id, d.state FROM (SELECT ",
+    [text org, text lower],
+    ") AS w JOIN devices d ON d.org_id = w.org AND d.device_id_lower = w.lower ORDER BY d.number",
+    held d
 );
 pub(super) const REENROL: Sql =
     Sql::same("UPDATE devices SET device_type = $2, hardware = $3, state = 'active', enrolled_at = $4, enrolled_by = $5 WHERE number = $1");
@@ -140,11 +162,21 @@ pub(super) const DETAIL: Sql = Sql::same(
 pub(super) const TAGS: Sql = Sql::same("SELECT tag FROM device_tags WHERE device = $1 ORDER BY tag");
 pub(super) const TAG_INSERT: Sql =
     Sql::same("INSERT INTO device_tags (device, org_id, tag) VALUES ($1, $2, $3) ON CONFLICT (device, tag) DO NOTHING");
+pub(super) const TAGS_INSERT: Sql = many!(
+    "INSERT INTO device_tags (device, org_id, tag) SELECT ",
+    [int device, text org, text tag],
+    " ON CONFLICT (device, tag) DO NOTHING"
+);
 pub(super) const TAGS_CLEAR: Sql = Sql::same("DELETE FROM device_tags WHERE device = $1");
 pub(super) const ATTRIBUTES: Sql = Sql::same("SELECT name, value FROM device_attributes WHERE device = $1 ORDER BY name");
 pub(super) const ATTRIBUTE_SET: Sql = Sql::same(
     "INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, $3, $4)
      ON CONFLICT (device, name) DO UPDATE SET value = excluded.value",
+);
+pub(super) const ATTRIBUTES_SET: Sql = many!(
+    "INSERT INTO device_attributes (device, org_id, name, value) SELECT ",
+    [int device, text org, text name, text value],
+    " ON CONFLICT (device, name) DO UPDATE SET value = excluded.value"
 );
 pub(super) const ATTRIBUTE_DROP: Sql = Sql::same("DELETE FROM device_attributes WHERE device = $1 AND name = $2");
 
@@ -213,8 +245,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &TOKEN_REVOKE,
     &TOKENS_VOID,
     &TOKEN_USE,
-    &ENROLMENT,
-    &ENROLMENT_INSERT,
+    &TOKENS_HELD,
+    &TOKENS_USE,
+    &ENROLMENTS,
+    &ENROLMENTS_INSERT,
     &REQUEST_INSERT,
     &RECOVERY_INSERT,
     &RECOVERIES_REPLACE,
@@ -230,6 +264,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &ORG_HELD,
     &ORG_SET_OPEN,
     &INSERT,
+    &HELD,
     &REENROL,
     &NUMBER,
     &BY_ID,
@@ -247,9 +282,11 @@ pub(crate) const ALL: &[&Sql] = &[
     &DETAIL,
     &TAGS,
     &TAG_INSERT,
+    &TAGS_INSERT,
     &TAGS_CLEAR,
     &ATTRIBUTES,
     &ATTRIBUTE_SET,
+    &ATTRIBUTES_SET,
     &ATTRIBUTE_DROP,
     &CONNECTED,
     &CONNECTION_OPEN,

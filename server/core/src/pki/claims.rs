@@ -5,12 +5,12 @@ use super::{
     Csr, Error, Pki, authorities,
     authorities::Parent,
     csr::{CsrError, KeyAlg},
-    issue::Order,
     profile::{Kind, Subject},
+    sign::Order,
     store,
 };
 use crate::{access::Actor, db::Tx};
-use rcgen::{KeyPair, SubjectPublicKeyInfo};
+use rcgen::{KeyPair, PublicKeyData as _, SubjectPublicKeyInfo};
 use wire::{
     Timestamp,
     ids::{CertificateId, ClaimId, OrgId},
@@ -92,12 +92,14 @@ impl Pki {
         let issuer = authorities::active(&all, new.org, Kind::ClaimAuthority)?;
         let trust_seq = store::next_trust(tx).await?;
         let subject = Subject::claim(&issuer.slug, new.claim);
-        let order = |key_alg, csr_sha256| Order {
+        let order = |key, key_alg: KeyAlg, csr_sha256| Order {
+            issuer,
+            key,
             kind: Kind::Claim,
             device: None,
             subject: &subject,
             shown: new.claim.as_str(),
-            key_alg,
+            key_alg: key_alg.to_string(),
             csr_sha256,
             enrolled_by: new.enrolled_by,
             replaces: None,
@@ -107,10 +109,11 @@ impl Pki {
         let (leaf, key) = if let Some(csr) = new.csr {
             self.may_have_key(tx, new.org, csr).await?;
             let key = SubjectPublicKeyInfo::from_der(&csr.spki).map_err(|_| CsrError::WeakKey("its encoding is not supported"))?;
-            (self.issue(tx, issuer, &key, &order(&csr.key_alg.to_string(), &csr.csr_sha256)).await?, None)
+            (self.issue_one(tx, order(key, csr.key_alg, &csr.csr_sha256)).await?, None)
         } else {
             let pair = KeyPair::generate()?;
-            let leaf = self.issue(tx, issuer, &pair, &order(&KeyAlg::P256.to_string(), &[])).await?;
+            let key = SubjectPublicKeyInfo::from_der(&pair.subject_public_key_info())?;
+            let leaf = self.issue_one(tx, order(key, KeyAlg::P256, &[])).await?;
             (leaf, Some(Zeroizing::new(pair.serialize_pem())))
         };
         let mut chain = crate::pem::encode("CERTIFICATE", &leaf.der);

@@ -14,6 +14,7 @@ mod der;
 mod error;
 pub mod est;
 mod generations;
+mod given;
 mod guard;
 mod issue;
 mod journal;
@@ -31,6 +32,7 @@ mod revoke;
 mod rollover;
 mod rotation;
 mod rules;
+mod sign;
 mod standing;
 mod statuses;
 #[cfg(any(test, feature = "testing"))]

@@ -5,6 +5,7 @@ use super::{
     super::{
         Devices, Error,
         admission::{Admission, Credential, Replaces},
+        entry::{self, NewDevice},
         presence::clean,
         store as devices,
         words::{check_tags, split_tags},
@@ -186,20 +187,19 @@ impl Devices {
         tags: &[String],
         now: Timestamp,
     ) -> Result<(), Error> {
-        let made = row!(
-            &mut *tx,
-            (i64,),
-            devices::INSERT,
-            org.as_str(),
-            device_id.as_str(),
-            device_id.as_str().to_lowercase(),
+        let lower = device_id.as_str().to_lowercase();
+        let new = NewDevice {
+            org: org.as_str(),
+            device_id: device_id.as_str(),
+            lower: &lower,
             device_type,
-            "",
-            DeviceState::Preregistered.as_str(),
-            now.0,
-            format!("batch {}", batch.label)
-        )?;
-        let (device,) = made.ok_or_else(|| Error::Exists(device_id.to_string()))?;
+            hardware: "",
+            state: DeviceState::Preregistered.as_str(),
+            enrolled_at: now.0,
+            enrolled_by: &format!("batch {}", batch.label),
+        };
+        let made = entry::insert(tx, &[new]).await?;
+        let device = made.into_values().next().ok_or_else(|| Error::Exists(device_id.to_string()))?;
         for tag in tags {
             exec!(&mut *tx, devices::TAG_INSERT, device, org.as_str(), tag.as_str())?;
         }

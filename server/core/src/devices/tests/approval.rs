@@ -21,7 +21,7 @@ fn asking(pattern: &str, uses: i64) -> NewEnrolmentToken {
 }
 
 /// A CSR by this key.
-fn csr_by(key: &KeyPair, name: &str) -> String {
+pub(super) fn csr_by(key: &KeyPair, name: &str) -> String {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);

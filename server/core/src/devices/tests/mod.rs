@@ -6,6 +6,7 @@ mod bounds;
 mod claims;
 mod clones;
 mod deleted;
+mod desk;
 mod life;
 mod presence;
 mod recovery;

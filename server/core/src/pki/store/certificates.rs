@@ -1,26 +1,34 @@
 //! Certificates: reserved, signed, revoked, listed; and the keys that nobody may have.
 
-use super::authorities::SIG_ALG;
-use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use crate::db::{Bytes, Conn, Error, Sql, Tx, exec, list, many, row, rows};
+use serde::Serialize;
 use wire::{
     Timestamp,
-    ids::{AuthorityId, CertificateId, DeviceId, OrgId},
+    ids::{CertificateId, DeviceId, OrgId},
 };
 
-pub(super) const KEY_USERS: Sql = Sql::same(
-    "SELECT 'authority' FROM authorities WHERE spki_sha256 = $1 \
-     UNION ALL SELECT 'blocked' FROM blocked_keys WHERE spki_sha256 = $1 \
-     UNION ALL SELECT 'device' FROM certificates WHERE spki_sha256 = $1 AND (device IS NULL OR device <> $2) \
-     UNION ALL SELECT 'ended' FROM authorities WHERE id = $3 AND state IN ('retired', 'compromised') LIMIT 1",
+pub(super) const KEY_USERS: Sql = many!(
+    "WITH want AS (SELECT ",
+    [bytes spki, int device, text issuer],
+    ") SELECT w.spki, 'authority' FROM want w JOIN authorities a ON a.spki_sha256 = w.spki \
+     UNION ALL SELECT w.spki, 'blocked' FROM want w JOIN blocked_keys b ON b.spki_sha256 = w.spki \
+     UNION ALL SELECT w.spki, 'device' FROM want w JOIN certificates c ON c.spki_sha256 = w.spki WHERE c.device IS NULL OR c.device <> w.device \
+     UNION ALL SELECT w.spki, 'ended' FROM want w JOIN authorities i ON i.id = w.issuer AND i.state IN ('retired', 'compromised')"
 );
-pub(super) const RESERVE: Sql = Sql::same(
+pub(super) const RESERVE: Sql = many!(
     "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256, \
      not_before, not_after, usable_until, state, issued_at, enrolled_by, replaces_id, trust_seq) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, 'issuing', $15, $16, $17, $18) \
-     ON CONFLICT (issuer_id, serial) DO NOTHING",
+     SELECT r.id, r.org, r.issuer, r.serial, r.profile, r.profile_version, r.device, r.subject, r.key_alg, r.sig_alg, r.spki_sha256, r.csr_sha256, \
+     r.not_before, r.not_after, r.not_after, 'issuing', r.issued_at, r.enrolled_by, r.replaces, r.trust_seq FROM (SELECT ",
+    [text id, text org, text issuer, bytes serial, text profile, int profile_version, int device, text subject, text key_alg, text sig_alg,
+     bytes spki_sha256, bytes csr_sha256, int not_before, int not_after, int issued_at, text enrolled_by, text replaces, int trust_seq],
+    ") AS r WHERE TRUE ON CONFLICT (issuer_id, serial) DO NOTHING RETURNING id"
 );
-pub(super) const SIGNED: Sql =
-    Sql::same("UPDATE certificates SET der = $2, fingerprint = $3, state = 'active' WHERE id = $1 AND state = 'issuing'");
+pub(super) const SIGNED: Sql = many!(
+    "UPDATE certificates SET der = s.der, fingerprint = s.fingerprint, state = 'active' FROM (SELECT ",
+    [text id, bytes der, bytes fingerprint],
+    ") AS s WHERE certificates.id = s.id AND certificates.state = 'issuing'"
+);
 pub(super) const ISSUED: Sql = Sql::same(
     "SELECT c.issuer_id, d.device_id, c.serial, c.der, c.not_before, c.not_after FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
@@ -101,68 +109,60 @@ pub(super) const EXPIRING: Sql = Sql::same(
      AND not_after > $2 AND not_after <= $3",
 );
 
-/// Why a device may not have this key from this issuer: `authority`, `blocked`, `device`, or `ended` when it is the issuer that may not.
-pub(in crate::pki) async fn key_user(
-    on: &mut impl Conn,
-    spki_sha256: &[u8],
-    device: i64,
-    issuer: &AuthorityId,
-) -> Result<Option<String>, Error> {
-    Ok(row!(on, (String,), KEY_USERS, spki_sha256, device, issuer.as_str())?.map(|(who,)| who))
+/// A key that a device is to have from an issuer.
+#[derive(Serialize)]
+pub(in crate::pki) struct Wanted<'a> {
+    pub spki: Bytes<'a>,
+    pub device: i64,
+    pub issuer: &'a str,
+}
+
+/// Why devices may not have keys: `authority`, `blocked`, `device`, or `ended` when it is the issuer that may not.
+pub(in crate::pki) async fn key_users(on: &mut impl Conn, wanted: &[Wanted<'_>]) -> Result<Vec<(Vec<u8>, String)>, Error> {
+    rows!(on, (Vec<u8>, String), KEY_USERS, list(wanted)?)
 }
 
 /// A certificate about to be signed.
+#[derive(Serialize)]
 pub(in crate::pki) struct Reservation<'a> {
-    pub id: &'a CertificateId,
-    pub org: &'a OrgId,
-    pub issuer: &'a AuthorityId,
+    pub id: &'a str,
+    pub org: &'a str,
+    pub issuer: &'a str,
+    pub serial: Bytes<'a>,
     pub profile: &'a str,
     pub profile_version: i64,
     pub device: Option<i64>,
     pub subject: &'a str,
     pub key_alg: &'a str,
-    pub spki_sha256: &'a [u8],
-    pub csr_sha256: &'a [u8],
-    pub not_before: Timestamp,
-    pub not_after: Timestamp,
-    pub now: Timestamp,
+    pub sig_alg: &'a str,
+    pub spki_sha256: Bytes<'a>,
+    pub csr_sha256: Bytes<'a>,
+    pub not_before: i64,
+    pub not_after: i64,
+    pub issued_at: i64,
     pub enrolled_by: &'a str,
-    pub replaces: Option<&'a CertificateId>,
+    pub replaces: Option<&'a str>,
     pub trust_seq: i64,
 }
 
-/// Takes the serial under its unique index; `false` when it is taken.
-pub(in crate::pki) async fn reserve(tx: &mut Tx, r: &Reservation<'_>, serial: &[u8]) -> Result<bool, Error> {
-    let inserted = exec!(
-        tx,
-        RESERVE,
-        r.id.as_str(),
-        r.org.as_str(),
-        r.issuer.as_str(),
-        serial,
-        r.profile,
-        r.profile_version,
-        r.device,
-        r.subject,
-        r.key_alg,
-        SIG_ALG,
-        r.spki_sha256,
-        r.csr_sha256,
-        r.not_before.0,
-        r.not_after.0,
-        r.now.0,
-        r.enrolled_by,
-        r.replaces.map(CertificateId::as_str),
-        r.trust_seq
-    )?;
-    Ok(inserted == 1)
+/// Takes serials under their unique index; gives the ids of those that were free.
+pub(in crate::pki) async fn reserve(tx: &mut Tx, reservations: &[Reservation<'_>]) -> Result<Vec<(String,)>, Error> {
+    rows!(tx, (String,), RESERVE, list(reservations)?)
 }
 
-pub(in crate::pki) async fn signed(tx: &mut Tx, id: &CertificateId, der: &[u8], fingerprint: &[u8]) -> Result<(), Error> {
-    match exec!(tx, SIGNED, id.as_str(), der, fingerprint)? {
-        1 => Ok(()),
-        _ => Err(Error::corrupt("a reserved certificate is gone")),
+/// A reserved certificate with its signature.
+#[derive(Serialize)]
+pub(in crate::pki) struct Signed<'a> {
+    pub id: &'a str,
+    pub der: Bytes<'a>,
+    pub fingerprint: Bytes<'a>,
+}
+
+pub(in crate::pki) async fn signed(tx: &mut Tx, signed: &[Signed<'_>]) -> Result<(), Error> {
+    if usize::try_from(exec!(tx, SIGNED, list(signed)?)?).is_ok_and(|changed| changed == signed.len()) {
+        return Ok(());
     }
+    Err(Error::corrupt("a reserved certificate is gone"))
 }
 
 #[derive(sqlx::FromRow)]

@@ -1,0 +1,56 @@
+//! One statement for many rows: they come as one JSON list, which each engine unfolds in its own words, so that a hundred rows cost one trip.
+//! Refuses to know what they are.
+
+use super::sql::Error;
+use serde::{Serialize, Serializer};
+
+/// `many!(head, [kind name, …], tail)` is `head`, the columns of the list in `$1`, and `tail`. A kind is `text`, `int` (NULL where the value is
+/// null) or `bytes` (a [`Bytes`]). With `held` at the end the rows of table `held` keep their state until the transaction ends; SQLite's writer is
+/// alone anyway.
+macro_rules! many {
+    ($head:literal, [$($columns:tt)+], $tail:literal) => { $crate::db::many!(@split $head, [$($columns)+], $tail, "") };
+    ($head:literal, [$($columns:tt)+], $tail:literal, held $held:ident) => {
+        $crate::db::many!(@split $head, [$($columns)+], $tail, concat!(" FOR NO KEY UPDATE OF ", stringify!($held)))
+    };
+    (@split $head:literal, [$kind:ident $name:ident $(, $kinds:ident $names:ident)*], $tail:literal, $locked:expr) => {
+        $crate::db::Sql::split(
+            concat!(
+                $head,
+                $crate::db::many!(@sqlite $kind $name) $(, ", ", $crate::db::many!(@sqlite $kinds $names))*,
+                " FROM json_each($1) WHERE TRUE",
+                $tail
+            ),
+            concat!(
+                $head,
+                "x.", stringify!($name) $(, ", x.", stringify!($names))*,
+                " FROM json_to_recordset(CAST($1 AS JSON)) AS x(",
+                $crate::db::many!(@postgres $kind $name) $(, ", ", $crate::db::many!(@postgres $kinds $names))*,
+                ") WHERE TRUE",
+                $tail,
+                $locked
+            ),
+        )
+    };
+    (@sqlite text $name:ident) => { concat!("value->>'", stringify!($name), "' AS ", stringify!($name)) };
+    (@sqlite int $name:ident) => { concat!("value->>'", stringify!($name), "' AS ", stringify!($name)) };
+    (@sqlite bytes $name:ident) => { concat!("unhex(substr(value->>'", stringify!($name), "', 3)) AS ", stringify!($name)) };
+    (@postgres text $name:ident) => { concat!(stringify!($name), " TEXT") };
+    (@postgres int $name:ident) => { concat!(stringify!($name), " BIGINT") };
+    (@postgres bytes $name:ident) => { concat!(stringify!($name), " BYTEA") };
+}
+
+pub(crate) use many;
+
+/// Bytes in such a list, in PostgreSQL's hexadecimal.
+pub(crate) struct Bytes<'a>(pub &'a [u8]);
+
+impl Serialize for Bytes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format!("\\x{}", hex::encode(self.0)))
+    }
+}
+
+/// The list that a statement unfolds.
+pub(crate) fn list<T: Serialize>(rows: &[T]) -> Result<String, Error> {
+    serde_json::to_string(rows).map_err(Error::corrupt)
+}

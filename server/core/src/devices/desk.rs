@@ -1,0 +1,362 @@
+//! The desk where devices are let in (pki.md E-2, E-3): those that come at the same time share one transaction, its trips to the database and its
+//! sync, and each has its answer after the commit. Refuses to know who may come; `admission.rs` has decided what each may become.
+
+use super::{
+    DeviceNo, Error,
+    admission::{Admission, Credential},
+    claims::{self, ClaimRow},
+    enrolment::RETRY_MS,
+    entry, store,
+};
+use crate::{
+    access::{Actor, Who, audit},
+    bus::{Bus, Event},
+    clock::Clock,
+    db::{Bytes, Db, Tx, exec, list, row, rows},
+    pki::{Issued, Pki},
+    refused::Refused,
+};
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+use tokio::sync::oneshot;
+use wire::{Timestamp, ids::CertificateId};
+
+/// Most that are let in together.
+const MOST: usize = 128;
+
+/// What an admission became.
+pub(super) enum Answer {
+    /// A certificate that was made just now.
+    New(Box<Issued>),
+    /// The one that it gave before (E-3).
+    Again(CertificateId),
+}
+
+struct Order {
+    admission: Admission,
+    answer: oneshot::Sender<Result<Answer, Error>>,
+}
+
+pub(super) struct Desk {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    bus: Bus,
+    pki: Arc<Pki>,
+    waiting: Mutex<Vec<Order>>,
+    // One at a time works; whoever comes meanwhile is in its next transaction.
+    working: tokio::sync::Mutex<()>,
+}
+
+impl Desk {
+    pub(super) fn new(db: Db, clock: Arc<dyn Clock>, bus: Bus, pki: Arc<Pki>) -> Arc<Self> {
+        Arc::new(Self { db, clock, bus, pki, waiting: Mutex::default(), working: tokio::sync::Mutex::default() })
+    }
+
+    /// Lets one in, with whoever else is there. A caller that goes away meanwhile is let in all the same and may ask again.
+    pub(super) async fn enrol(self: &Arc<Self>, admission: Admission) -> Result<Answer, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.waiting.lock().push(Order { admission, answer });
+        let desk = Arc::clone(self);
+        // By itself, because the transaction is not this caller's alone.
+        tokio::spawn(async move {
+            let _alone = desk.working.lock().await;
+            let orders = {
+                let mut waiting = desk.waiting.lock();
+                let count = waiting.len().min(MOST);
+                waiting.drain(..count).collect::<Vec<_>>()
+            };
+            desk.serve(orders).await;
+        });
+        // It is dropped unanswered only when the work ended before its time: it may be asked again.
+        answered.await.unwrap_or_else(|_| Err(crate::db::Error::Busy.into()))
+    }
+
+    async fn serve(&self, mut orders: Vec<Order>) {
+        while !orders.is_empty() {
+            let admissions: Vec<&Admission> = orders.iter().map(|o| &o.admission).collect();
+            match self.pass(&admissions).await {
+                Ok(answers) => {
+                    let mut left = Vec::new();
+                    for (order, answer) in orders.into_iter().zip(answers) {
+                        match answer {
+                            Some(answer) => reply(order, Ok(answer)),
+                            None => left.push(order),
+                        }
+                    }
+                    orders = left;
+                }
+                Err(Refused::These(refused)) => {
+                    let mut refused: HashMap<usize, Error> = refused.into_iter().collect();
+                    let mut left = Vec::new();
+                    for (place, order) in orders.into_iter().enumerate() {
+                        match refused.remove(&place) {
+                            Some(e) => reply(order, Err(e)),
+                            None => left.push(order),
+                        }
+                    }
+                    orders = left;
+                }
+                Err(Refused::All(e)) => {
+                    let last = orders.pop();
+                    if orders.is_empty() {
+                        return last.into_iter().zip([e]).for_each(|(order, e)| reply(order, Err(e)));
+                    }
+                    // The database says of all what may be true of one; each by itself finds out.
+                    tracing::debug!(error = %e, "enrolments go on one by one");
+                    for order in orders.into_iter().chain(last) {
+                        Box::pin(self.serve(vec![order])).await;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One transaction. An admission has no answer yet when another one of this pass has to be written before it.
+    async fn pass(&self, admissions: &[&Admission]) -> Result<Vec<Option<Answer>>, Refused<Error>> {
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let mut uses = held(&mut tx, admissions, now).await?;
+        let given = self.given(&mut tx, admissions, now).await?;
+        let mut answers: Vec<Option<Answer>> = given.into_iter().map(|g| g.map(Answer::Again)).collect();
+        let (mut places, mut refused) = (Vec::new(), Vec::new());
+        let mut apart = Apart::default();
+        for (place, a) in admissions.iter().enumerate().filter(|(place, _)| answers[*place].is_none()) {
+            if !apart.add(a) {
+                continue;
+            }
+            match take(&mut tx, a, &mut uses, now).await {
+                Ok(true) => places.push(place),
+                Ok(false) => {}
+                Err(Error::Db(e)) => return Err(e.into()),
+                Err(e) => refused.push((place, e)),
+            }
+        }
+        Refused::none(refused)?;
+        if places.is_empty() {
+            return Ok(answers);
+        }
+        let chosen: Vec<&Admission> = places.iter().map(|place| admissions[*place]).collect();
+        let made = entry::let_in(&self.pki, &mut tx, &chosen, now).await.map_err(|e| moved(e, &places))?;
+        write_down(&mut tx, &chosen, &made, &uses, now).await?;
+        tx.commit().await?;
+        for (device, issued) in &made {
+            self.pki.admit(issued);
+            self.bus.tell(Event::Device { org: issued.org().clone(), device: *device });
+        }
+        self.bus.tell(Event::Trust);
+        for (place, (_, issued)) in places.into_iter().zip(made) {
+            answers[place] = Some(Answer::New(Box::new(issued)));
+        }
+        Ok(answers)
+    }
+
+    /// What each credential already gave for the key, if it may be given again (E-3): a revoked certificate never.
+    async fn given(&self, tx: &mut Tx, admissions: &[&Admission], now: Timestamp) -> Result<Vec<Option<CertificateId>>, Error> {
+        let mut found: HashMap<usize, Gave> = HashMap::new();
+        let mut asked = Vec::new();
+        for (place, a) in admissions.iter().enumerate() {
+            let spki = Bytes(&a.csr.spki_sha256);
+            match &a.credential {
+                Credential::Token(token) => {
+                    asked.push(Asked { place: i64::try_from(place).unwrap_or(i64::MAX), token: token.as_str(), spki });
+                }
+                Credential::Claim(claim) => {
+                    if let Some(gave) = row!(&mut *tx, Gave, claims::ENROLMENT, claim.as_str(), a.csr.spki_sha256.as_slice())? {
+                        found.insert(place, gave);
+                    }
+                }
+                Credential::None => {}
+            }
+        }
+        if !asked.is_empty() {
+            for (place, csr_sha256, certificate_id, at, device_id) in
+                rows!(&mut *tx, (i64, Vec<u8>, String, i64, String), store::ENROLMENTS, list(&asked)?)?
+            {
+                let place = usize::try_from(place).map_err(crate::db::Error::corrupt)?;
+                found.insert(place, Gave { csr_sha256, certificate_id, at, device_id });
+            }
+        }
+        let mut given = Vec::with_capacity(admissions.len());
+        for (place, a) in admissions.iter().enumerate() {
+            let again = match found.remove(&place) {
+                Some(gave) if gave.device_id == a.device_id.as_str() => self.again(tx, a, gave, now).await?,
+                _ => None,
+            };
+            given.push(again);
+        }
+        Ok(given)
+    }
+
+    async fn again(&self, tx: &mut Tx, a: &Admission, gave: Gave, now: Timestamp) -> Result<Option<CertificateId>, Error> {
+        let certificate: CertificateId = gave.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
+        let recent = gave.csr_sha256 == a.csr.csr_sha256 && now.since(Timestamp(gave.at)) < RETRY_MS;
+        let again = if recent { self.pki.active(tx, &certificate).await? } else { self.pki.unused(tx, &certificate).await? };
+        Ok(again.then_some(certificate))
+    }
+}
+
+/// Who asked may be gone; what was written stays, and is given again when they come back.
+fn reply(order: Order, answer: Result<Answer, Error>) {
+    if order.answer.send(answer).is_err() {
+        tracing::debug!(device = %order.admission.device_id, "who enrolled did not wait for the answer");
+    }
+}
+
+/// The keys and names of a pass: each once.
+#[derive(Default)]
+struct Apart<'a> {
+    keys: HashSet<&'a [u8]>,
+    names: HashSet<(&'a str, String)>,
+}
+
+impl<'a> Apart<'a> {
+    fn add(&mut self, a: &'a Admission) -> bool {
+        let name = (a.org.as_str(), a.device_id.as_str().to_lowercase());
+        if self.keys.contains(a.csr.spki_sha256.as_slice()) || self.names.contains(&name) {
+            return false;
+        }
+        self.keys.insert(&a.csr.spki_sha256) && self.names.insert(name)
+    }
+}
+
+/// What a credential gave for a key.
+#[derive(sqlx::FromRow)]
+struct Gave {
+    csr_sha256: Vec<u8>,
+    certificate_id: String,
+    at: i64,
+    device_id: String,
+}
+
+#[derive(Serialize)]
+struct Asked<'a> {
+    place: i64,
+    token: &'a str,
+    spki: Bytes<'a>,
+}
+
+/// A token's uses: how many are left, and how many this pass takes.
+#[derive(Debug, Clone, Copy)]
+struct Uses {
+    usable: bool,
+    left: i64,
+    taken: i64,
+}
+
+/// The tokens of these, which keep their state until the transaction ends.
+async fn held(tx: &mut Tx, admissions: &[&Admission], now: Timestamp) -> Result<BTreeMap<String, Uses>, Error> {
+    let tokens: HashSet<&str> = admissions
+        .iter()
+        .filter_map(|a| match &a.credential {
+            Credential::Token(id) => Some(id.as_str()),
+            Credential::None | Credential::Claim(_) => None,
+        })
+        .collect();
+    if tokens.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let asked: Vec<_> = tokens.into_iter().map(|id| json!({ "id": id })).collect();
+    let rows = rows!(tx, (String, i64, i64, i64, Option<i64>), store::TOKENS_HELD, list(&asked)?)?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, uses, max_uses, expires_at, revoked_at)| {
+            (id, Uses { usable: uses < max_uses && expires_at > now.0 && revoked_at.is_none(), left: max_uses - uses, taken: 0 })
+        })
+        .collect())
+}
+
+/// Takes a use of the credential; `false` when this pass has taken the last one, so that what becomes of it is not known yet.
+async fn take(tx: &mut Tx, a: &Admission, uses: &mut BTreeMap<String, Uses>, now: Timestamp) -> Result<bool, Error> {
+    match &a.credential {
+        Credential::Token(id) => {
+            let token = uses.get_mut(id.as_str()).filter(|token| token.usable).ok_or(Error::BadToken)?;
+            if token.taken == token.left {
+                return Ok(false);
+            }
+            token.taken += 1;
+            Ok(true)
+        }
+        Credential::Claim(claim) => {
+            if exec!(&mut *tx, claims::USE, claim.as_str(), now.0, claims::window(now))? == 0 {
+                // It may be as good as before, only used too often in this minute: then its device asks again.
+                row!(tx, ClaimRow, claims::CLAIM, claim.as_str())?.ok_or(Error::BadClaim)?.standing(now)?;
+                return Err(Error::BadClaim);
+            }
+            Ok(true)
+        }
+        Credential::None => Err(Error::BadToken),
+    }
+}
+
+/// The places of a pass, from those of what was let in.
+fn moved(refused: Refused<Error>, places: &[usize]) -> Refused<Error> {
+    match refused {
+        Refused::These(these) => Refused::These(these.into_iter().map(|(place, e)| (places[place], e)).collect()),
+        Refused::All(e) => Refused::All(e),
+    }
+}
+
+#[derive(Serialize)]
+struct Enrolment<'a> {
+    token: &'a str,
+    org: &'a str,
+    csr: Bytes<'a>,
+    spki: Bytes<'a>,
+    device: DeviceNo,
+    certificate: &'a str,
+    at: i64,
+}
+
+/// What each credential gave, the uses that it cost, and the books.
+async fn write_down(
+    tx: &mut Tx,
+    let_in: &[&Admission],
+    made: &[(DeviceNo, Issued)],
+    uses: &BTreeMap<String, Uses>,
+    now: Timestamp,
+) -> Result<(), crate::db::Error> {
+    let mut enrolments = Vec::new();
+    for (a, (device, issued)) in let_in.iter().zip(made) {
+        let (csr, spki, certificate) = (a.csr.csr_sha256.as_slice(), a.csr.spki_sha256.as_slice(), issued.id.as_str());
+        match &a.credential {
+            Credential::Token(token) => enrolments.push(Enrolment {
+                token: token.as_str(),
+                org: a.org.as_str(),
+                csr: Bytes(csr),
+                spki: Bytes(spki),
+                device: *device,
+                certificate,
+                at: now.0,
+            }),
+            Credential::Claim(claim) => {
+                exec!(&mut *tx, claims::ENROLMENT_INSERT, claim.as_str(), a.org.as_str(), csr, spki, *device, certificate, now.0)?;
+            }
+            Credential::None => {}
+        }
+    }
+    let taken: Vec<_> = uses.iter().filter(|(_, u)| u.taken > 0).map(|(id, u)| json!({ "id": id, "taken": u.taken })).collect();
+    if !taken.is_empty() {
+        exec!(&mut *tx, store::ENROLMENTS_INSERT, list(&enrolments)?)?;
+        exec!(&mut *tx, store::TOKENS_USE, list(&taken)?, now.0)?;
+    }
+    let actors: Vec<Actor> = let_in.iter().zip(made).map(|(a, (device, _))| acting(a, *device)).collect();
+    let deeds = let_in.iter().zip(made).zip(&actors).map(|((a, (_, issued)), actor)| enrolled(a, issued, actor));
+    audit::append_all(tx, now, &deeds.collect::<Vec<_>>()).await
+}
+
+/// The device itself, as the one who acted.
+pub(super) fn acting(a: &Admission, device: DeviceNo) -> Actor {
+    Actor { org: a.org.clone(), who: Who::Device { device, device_id: a.device_id.clone() }, address: a.address.clone() }
+}
+
+/// That a device was let in, for the books.
+pub(super) fn enrolled<'a>(a: &'a Admission, issued: &Issued, actor: &'a Actor) -> audit::Deed<'a> {
+    let detail = json!({ "by": a.enrolled_by, "serial": issued.serial, "ignored_extensions": a.csr.ignored });
+    audit::Deed { actor, action: "device.enrol", object: a.device_id.as_str(), detail }
+}

@@ -1,0 +1,122 @@
+//! What a device is given: its certificate with what stands above it and the roots to trust, and whether it may be given again (pki.md E-3).
+//! Refuses to issue anything.
+
+use super::{
+    Csr, Error, Pki, authorities,
+    csr::sha256,
+    issue::Issued,
+    profile::{self, Kind, Validity},
+    store,
+};
+use crate::db::Conn;
+use std::collections::BTreeSet;
+use wire::{
+    Timestamp,
+    enrolment::Enrolled,
+    ids::{AuthorityId, CertificateId, DeviceId, OrgId},
+};
+
+impl Pki {
+    /// The certificate that a device got for exactly this request and has not used, so that it may be handed out again (pki.md E-3).
+    pub(crate) async fn given_to(
+        &self,
+        on: &mut impl Conn,
+        org: &OrgId,
+        device_id: &DeviceId,
+        csr: &Csr,
+    ) -> Result<Option<CertificateId>, Error> {
+        let given = store::given_to(on, org, device_id, &csr.csr_sha256).await?;
+        Ok(given.map(|id| id.parse().map_err(crate::db::Error::corrupt)).transpose()?)
+    }
+
+    /// Whether the certificate is active and was never used, so that it may be handed out again (pki.md E-3).
+    pub async fn unused(&self, on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
+        Ok(store::is_unused(on, id).await?)
+    }
+
+    /// Whether certificate and device are both active.
+    pub async fn active(&self, on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
+        Ok(store::is_active(on, id).await?)
+    }
+
+    /// What a device gets for its CSR: the certificate, its chain, and the root to trust.
+    pub async fn enrolled(&self, org: &OrgId, id: &CertificateId, device_url: &str, now: Timestamp) -> Result<Enrolled, Error> {
+        let record = store::issued(&mut self.db.read().await?, id, org).await?.ok_or(Error::NotFound)?;
+        let device_id: DeviceId = record.device_id.parse().map_err(crate::db::Error::corrupt)?;
+        let issuer: AuthorityId = record.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
+        let validity = Validity { from: Timestamp(record.not_before), until: Timestamp(record.not_after) };
+        Ok(self.package(org, (&record.der, &issuer, validity), device_id, device_url, now))
+    }
+
+    /// The same of what has just been issued, without asking the database.
+    pub(crate) fn just_enrolled(&self, issued: &Issued, device_url: &str, now: Timestamp) -> Enrolled {
+        let peer = issued.peer();
+        self.package(&peer.org, (&issued.der, &issued.issuer, issued.validity), peer.device_id, device_url, now)
+    }
+
+    fn package(
+        &self,
+        org: &OrgId,
+        (der, issuer, validity): (&[u8], &AuthorityId, Validity),
+        device_id: DeviceId,
+        device_url: &str,
+        now: Timestamp,
+    ) -> Enrolled {
+        let all = self.authorities.load();
+        let mut chain: Vec<String> = authorities::chain(&all, issuer).iter().map(|c| crate::pem::encode("CERTIFICATE", c)).collect();
+        // The root travels apart: it is what the device trusts, not what it proves.
+        chain.pop();
+        let bundle = self.trust_bundle(org);
+        Enrolled {
+            certificate: crate::pem::encode("CERTIFICATE", der),
+            chain,
+            trust_bundle: bundle.roots.clone(),
+            trust_bundle_version: bundle.version,
+            not_before: validity.from,
+            not_after: validity.until,
+            renew_after: profile::renew_after(validity, &device_id),
+            server_time: now,
+            device_url: device_url.to_owned(),
+            device_id,
+        }
+    }
+
+    /// A device's certificate as files tell of it.
+    pub(crate) async fn leaf(&self, on: &mut impl Conn, org: &OrgId, id: &CertificateId) -> Result<LeafFile, Error> {
+        let record = store::issued(on, id, org).await?.ok_or(Error::NotFound)?;
+        Ok(LeafFile {
+            pem: crate::pem::encode("CERTIFICATE", &record.der),
+            serial: hex::encode(&record.serial),
+            fingerprint: hex::encode(sha256(&record.der)),
+            not_after: Timestamp(record.not_after),
+            issuer: record.issuer_id.parse().map_err(crate::db::Error::corrupt)?,
+        })
+    }
+
+    /// The authorities above these issuers and themselves, without the root, PEM; each once.
+    pub(crate) fn chains(&self, issuers: &BTreeSet<AuthorityId>) -> String {
+        let all = self.authorities.load();
+        let mut seen = BTreeSet::new();
+        let mut pem = String::new();
+        for authority in issuers.iter().flat_map(|id| authorities::up(&all, id)) {
+            if authority.kind != Kind::Root && seen.insert(&authority.id) {
+                pem.push_str(&crate::pem::encode("CERTIFICATE", &authority.der));
+            }
+        }
+        pem
+    }
+}
+
+/// A device's certificate with what manifests say of it.
+pub(crate) struct LeafFile {
+    /// PEM.
+    pub pem: String,
+    /// Serial number in hex.
+    pub serial: String,
+    /// SHA-256 of the DER in hex.
+    pub fingerprint: String,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// Who issued it.
+    pub issuer: AuthorityId,
+}
