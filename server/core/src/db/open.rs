@@ -70,6 +70,9 @@ const AGAIN: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(10);
 const SLOW: Duration = Duration::from_secs(1);
 
+/// A connection that was idle for so long is asked whether it still stands before it is used.
+const RESTED: Duration = Duration::from_secs(1);
+
 /// The smallest write that reaches the disk, and changes nothing.
 const SMALL_WRITE: Sql = Sql::split("PRAGMA user_version = 0", "SELECT pg_current_xact_id()");
 
@@ -155,7 +158,13 @@ fn noted(full: &AtomicBool, e: sqlx::Error) -> Error {
 async fn postgres(url: &str, connections: u32) -> Result<PgPool, Error> {
     let to: PgConnectOptions = url.parse()?;
     let (host, port) = (to.get_host().to_owned(), to.get_port());
-    let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE).connect_lazy_with(to.clone());
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        // A question before each use would be a trip for each; only one that has rested may have been lost without a word.
+        .test_before_acquire(false)
+        .before_acquire(|on, meta| Box::pin(async move { if meta.idle_for < RESTED { Ok(true) } else { on.ping().await.map(|()| true) } }))
+        .connect_lazy_with(to.clone());
     let connecting = pool.clone();
     let first = async move { connecting.acquire().await.map(drop) };
     tokio::pin!(first);
