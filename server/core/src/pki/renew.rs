@@ -20,6 +20,9 @@ use wire::{
 /// How long a certificate stays usable after its successor was first used.
 pub(super) const OVERLAP: i64 = 24 * 3_600_000;
 
+/// First uses that are written down in one transaction at most.
+const TOGETHER: usize = 128;
+
 impl Pki {
     /// Renews the certificate a device is connected with. The name stays; the key may change, and then it may be early.
     pub async fn renew(&self, actor: &Actor, peer: &DevicePeer, csr: &[u8], device_url: &str) -> Result<Enrolled, Error> {
@@ -87,14 +90,17 @@ impl Pki {
         self.enrolled(&peer.org, &issued.id, device_url, now).await
     }
 
-    /// Writes a first use down and gives the predecessors a day.
-    pub(super) async fn first_use(&self, certificate: &CertificateId) -> Result<(), Error> {
+    /// Writes first uses down and gives the predecessors a day.
+    pub(super) async fn first_use(&self, certificates: &[CertificateId]) -> Result<(), Error> {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         // The trust clock before any certificate's row, as everywhere: two orders would wait for each other on PostgreSQL.
         let seq = store::next_trust(&mut tx).await?;
-        let Some((device, issued_at)) = store::first_use(&mut tx, certificate, now).await? else { return Ok(()) };
-        store::retire_older(&mut tx, device, certificate, issued_at, now.plus(OVERLAP), seq).await?;
+        for certificate in certificates {
+            if let Some((device, issued_at)) = store::first_use(&mut tx, certificate, now).await? {
+                store::retire_older(&mut tx, device, certificate, issued_at, now.plus(OVERLAP), seq).await?;
+            }
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -102,19 +108,31 @@ impl Pki {
     /// [`Pki::first_use`] for tests of other rooms.
     #[cfg(test)]
     pub(crate) async fn note_first_use(&self, certificate: &CertificateId) -> Result<(), Error> {
-        self.first_use(certificate).await?;
+        self.first_use(std::slice::from_ref(certificate)).await?;
         self.reload().await
     }
 
-    /// Writes these first uses down. The one that fails goes to the end, and all that are left are for the next time: nobody says them again,
-    /// because memory already knows them as used.
+    /// Writes these first uses down, many in one transaction; where that fails each by itself. The one that fails then goes to the end, and all that
+    /// are left are for the next time: nobody says them again, because memory already knows them as used.
     pub(super) async fn first_uses(&self, owed: &mut VecDeque<CertificateId>) -> Result<(), Error> {
-        while let Some(certificate) = owed.front().cloned() {
-            let done = self.first_use(&certificate).await;
-            owed.pop_front();
-            if let Err(error) = done {
-                owed.push_back(certificate);
-                return Err(error);
+        while !owed.is_empty() {
+            let many: Vec<CertificateId> = owed.iter().take(TOGETHER).cloned().collect();
+            if many.len() > 1 {
+                match self.first_use(&many).await {
+                    Ok(()) => {
+                        owed.drain(..many.len());
+                        continue;
+                    }
+                    Err(error) => tracing::debug!(%error, "first uses are written down one by one"),
+                }
+            }
+            for certificate in many {
+                let done = self.first_use(std::slice::from_ref(&certificate)).await;
+                owed.pop_front();
+                if let Err(error) = done {
+                    owed.push_back(certificate);
+                    return Err(error);
+                }
             }
         }
         Ok(())

@@ -14,6 +14,8 @@ use tokio::{
 const FOLLOW: Duration = Duration::from_secs(5);
 /// How often ends are looked for.
 const SETTLE: Duration = Duration::from_mins(1);
+/// How long a change of trust waits for others before it is read: whoever made it here has told memory already.
+const GATHER: Duration = Duration::from_millis(50);
 /// How long a revocation waits for others before a new list is published (pki.md R-7).
 const DEBOUNCE: Duration = Duration::from_secs(5);
 
@@ -30,10 +32,14 @@ impl Pki {
         let mut first_uses = self.first_uses.lock().await;
         let mut owed = VecDeque::new();
         let mut publish_at: Option<Instant> = None;
+        let mut reload_at: Option<Instant> = None;
         loop {
             let outcome = tokio::select! {
                 event = events.recv() => match event {
-                    Ok(Event::Trust) | Err(RecvError::Lagged(_)) => self.reload().await,
+                    Ok(Event::Trust) | Err(RecvError::Lagged(_)) => {
+                        reload_at.get_or_insert_with(|| Instant::now() + GATHER);
+                        continue;
+                    }
                     Ok(_) => continue,
                     // The bus ends with the process.
                     Err(RecvError::Closed) => return,
@@ -45,10 +51,17 @@ impl Pki {
                 used = first_uses.recv() => match used {
                     Some(certificate) => {
                         owed.push_back(certificate);
+                        while let Ok(another) = first_uses.try_recv() {
+                            owed.push_back(another);
+                        }
                         self.first_uses(&mut owed).await
                     }
                     None => return,
                 },
+                () = tokio::time::sleep_until(reload_at.unwrap_or_else(Instant::now)), if reload_at.is_some() => {
+                    reload_at = None;
+                    self.reload().await
+                }
                 _ = settle.tick() => self.tick().await,
                 () = tokio::time::sleep_until(publish_at.unwrap_or_else(Instant::now)), if publish_at.is_some() => {
                     publish_at = None;

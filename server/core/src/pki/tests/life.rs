@@ -135,7 +135,7 @@ async fn renewal_waits_for_its_time_and_retires_the_predecessor(#[case] kind: En
     let newer = leaf(&renew(&KeyPair::generate().unwrap()).await.unwrap());
     assert_eq!(check(&w, &new), Err(Refusal::Superseded));
     let used = check(&w, &newer).unwrap();
-    pki.first_use(&used.certificate).await.unwrap();
+    pki.first_use(std::slice::from_ref(&used.certificate)).await.unwrap();
     pki.reload().await.unwrap();
     w.clock.advance(DAY - 1000);
     assert!(check(&w, &old).is_ok(), "a day of overlap");
