@@ -2,11 +2,12 @@
 //! words of its. The embedded database has no wire; its statements are the same.
 
 use crate::{
-    Outcome, Size, figure,
+    IN_FLIGHT, Outcome, Size, figure,
     ground::{csr, new_token, request},
     machine::free_address,
 };
 use fleet::{access::Actor, clock::SystemClock, devices::Attempt, entropy::OsEntropy, testing};
+use futures::{StreamExt as _, stream};
 use server::config::Config;
 use std::{
     fs,
@@ -24,7 +25,8 @@ use tokio::{
 /// Issues before the count, in which every statement is prepared.
 const WARM: usize = 20;
 
-/// One after the other, so that nothing else speaks meanwhile but the workers, which are slow and few.
+/// Nothing else speaks meanwhile but the workers, which are slow and few. Those that come at once share a transaction, so it is counted for one after
+/// the other (`alone`), and with as many in flight as in the other workloads.
 pub async fn measure(size: Size) -> Outcome {
     // A database of its own in the PostgreSQL that TEST_POSTGRES_URL names.
     let url = testing::postgres().await;
@@ -41,18 +43,26 @@ pub async fn measure(size: Size) -> Outcome {
     let devices = running.fleet.devices();
     let secret = devices.create_enrolment_token(&Actor::system(running.fleet.default_org().clone()), new_token()).await.unwrap().secret;
     let counted = size.devices.min(1000);
-    let mut begun = 0;
-    for number in 0..WARM + counted {
-        if number == WARM {
-            begun = trips.load(Ordering::Relaxed);
+    let (fleet, secret) = (running.fleet.clone(), Arc::new(secret));
+    let enrol = |name: String| {
+        let (fleet, secret) = (fleet.clone(), Arc::clone(&secret));
+        async move {
+            let request = request(&name, csr(&name).1);
+            fleet.devices().enrol(Attempt { secret: &secret, request: &request, address: "127.0.0.1" }).await.unwrap();
         }
-        let name = format!("trip-{number}");
-        let request = request(&name, csr(&name).1);
-        devices.enrol(Attempt { secret: &secret, request: &request, address: "127.0.0.1" }).await.unwrap();
-    }
-    let each = figure(trips.load(Ordering::Relaxed) - begun) / figure(counted);
+    };
+    let count = async |phase: &str, at_once: usize| {
+        let asked = stream::iter((0..WARM).map(|n| enrol(format!("{phase}-warm-{n}"))));
+        asked.buffer_unordered(at_once).collect::<Vec<()>>().await;
+        let begun = trips.load(Ordering::Relaxed);
+        let asked = stream::iter((0..counted).map(|n| enrol(format!("{phase}-{n}"))));
+        asked.buffer_unordered(at_once).collect::<Vec<()>>().await;
+        figure(trips.load(Ordering::Relaxed) - begun) / figure(counted)
+    };
+    let alone = count("alone", 1).await;
+    let together = count("together", IN_FLIGHT).await;
     running.stop().await.unwrap();
-    Outcome::from([("value", each)])
+    Outcome::from([("value", together), ("alone", alone)])
 }
 
 /// Carries connections to the database and counts the turns.

@@ -30,7 +30,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let ten = Duration::from_secs(10);
-        Self { connections: 50_000, handshakes: 4096, handshakes_per_address: 100, handshake: ten, head: ten }
+        Self { connections: 50_000, handshakes: 16_384, handshakes_per_address: 100, handshake: ten, head: ten }
     }
 }
 

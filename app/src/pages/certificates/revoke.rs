@@ -56,7 +56,7 @@ fn question_title(c: &CertificateRow) -> String {
 /// The form that asks; `place` begins the ids of its inputs.
 fn ask(c: &CertificateRow, place: &'static str, call: FormCall<RevokeCertificate>) -> AnyView {
     let device = c.device_id.to_string();
-    let options = RevocationReason::ALL.into_iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " "))).collect();
+    let options = RevocationReason::ALL.iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " "))).collect();
     let inside = view! {
             <div class="body">
                 {move || fault_banner(refusal(call).as_ref())}

@@ -135,6 +135,7 @@ fn name<'a>(workload: &'a Workload, figure: &'a str) -> &'a str {
         "live_p99_ms" => "those connected, meanwhile: answer p99, ms",
         "answered_p99_ms" => "the request's answer, p99, ms",
         "connected" => "others connected",
+        "alone" => "one after the other",
         other => other,
     }
 }
