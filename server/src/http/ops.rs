@@ -41,7 +41,10 @@ async fn ready(State(ops): State<Ops>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
     match ops.fleet.ready().await {
-        Ok(()) => "ready\n".into_response(),
+        Ok(()) => match ops.fleet.pki().clock_jump() {
+            None => "ready\n".into_response(),
+            Some(jump) => (StatusCode::SERVICE_UNAVAILABLE, format!("the clock has jumped by {jump}: nothing is issued\n")).into_response(),
+        },
         Err(e) => {
             tracing::warn!(error = %e, "not ready");
             let why = if matches!(e, Error::Db(db::Error::Full)) { "the disk is full\n" } else { "the database does not answer\n" };

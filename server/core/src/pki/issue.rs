@@ -201,6 +201,7 @@ impl Pki {
         key: &impl PublicKeyData,
         order: &Order<'_>,
     ) -> Result<Leaf, Error> {
+        self.time_is_right()?;
         let now = self.clock.now();
         let validity = profile::validity(order.kind, now, Some(order.until.map_or(issuer.not_after, |end| end.min(issuer.not_after))))
             .ok_or(Error::AuthorityExpiring)?;

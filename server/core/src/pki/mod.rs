@@ -7,6 +7,8 @@
 mod authorities;
 mod bundle;
 mod claims;
+mod consent;
+mod consents;
 mod crl;
 pub mod csr;
 mod decode;
@@ -17,6 +19,7 @@ mod generations;
 mod guard;
 mod issue;
 mod journal;
+mod jump;
 mod keys;
 mod listener;
 mod ocsp;
@@ -37,6 +40,7 @@ mod statuses;
 mod stolen;
 pub(crate) mod store;
 mod suspicion;
+mod timekeeping;
 mod token;
 mod trust;
 mod worker;
@@ -45,6 +49,7 @@ mod worker;
 mod tests;
 
 pub use claims::{ClaimLeaf, NewClaimLeaf};
+pub use consent::ConsentError;
 pub use crl::PublishedCrl;
 pub use csr::Csr;
 pub use error::Error;
@@ -116,6 +121,7 @@ pub struct Pki {
     journal: Option<journal::Journal>,
     journal_behind: AtomicBool,
     token: Option<Arc<token::Token>>,
+    watch: jump::Watch,
     /// When this room was opened. A list from before may come from a backup, and others may have seen a newer one.
     opened_at: wire::Timestamp,
 }
@@ -136,6 +142,7 @@ impl Pki {
         let opened_at = clock.now();
         let pki = Self {
             db,
+            watch: timekeeping::watch(&*clock),
             clock,
             entropy,
             bus,
