@@ -8,7 +8,9 @@ use crate::{
         account::AccountPage,
         approvals::ApprovalsPage,
         audit::AuditPage,
-        certificates::{AuthoritiesPage, AuthorityPage, AuthorityRequestsPage, AuthorityStepPage, CertificatePage, CertificatesPage, RulesPage},
+        certificates::{
+            AuthoritiesPage, AuthorityPage, AuthorityRequestsPage, AuthorityStepPage, CertificatePage, CertificatesPage, RulesPage,
+        },
         devices,
         enrolment::EnrolmentPage,
         people::PeoplePage,

@@ -113,7 +113,12 @@ pub async fn read_consents() -> Result<Packed, ApiFault> {
 
 /// Decides on a request of somebody else: approving it, over its digest, does it.
 #[server(prefix = "/rpc", endpoint = "/authority_decide")]
-pub async fn decide_consent(id: String, approve: bool, #[server(default)] digest: String, #[server(default)] reason: String) -> Result<(), ApiFault> {
+pub async fn decide_consent(
+    id: String,
+    approve: bool,
+    #[server(default)] digest: String,
+    #[server(default)] reason: String,
+) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::ConsentId = call.id(&id)?;
     let pki = call.fleet.pki();

@@ -49,7 +49,9 @@ impl Fleet {
         if let Some(jump) = self.pki().clock_jump() {
             attention.push(Attention {
                 kind: AttentionKind::ClockJump,
-                text: format!("The server's clock has jumped by {jump}: nothing is issued until it is right, or an admin accepts the new time"),
+                text: format!(
+                    "The server's clock has jumped by {jump}: nothing is issued until it is right, or an admin accepts the new time"
+                ),
                 href: "/certificates".to_owned(),
                 since: now,
                 device: None,

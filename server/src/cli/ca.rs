@@ -121,7 +121,10 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         }
         Ca::Approvals { rule } => {
             pki.set_approvals(&actor, rule == Rule::On).await?;
-            println!("{}", if rule == Rule::On { "Two people decide on authorities from now on." } else { "One person is enough from now on." });
+            println!(
+                "{}",
+                if rule == Rule::On { "Two people decide on authorities from now on." } else { "One person is enough from now on." }
+            );
         }
         Ca::Requests => requests(&pki.consents_page(&actor).await?),
         Ca::Approve(Decision { id, remark }) => {
@@ -158,7 +161,15 @@ fn requests(page: &ConsentsPage) {
         }
     }
     for row in &page.over {
-        println!("{}  {}  asked by {}, {} {}  {}", row.id, row.deed.words(), row.asked_name, row.state, row.decided_name, row.decided_remark);
+        println!(
+            "{}  {}  asked by {}, {} {}  {}",
+            row.id,
+            row.deed.words(),
+            row.asked_name,
+            row.state,
+            row.decided_name,
+            row.decided_remark
+        );
     }
 }
 

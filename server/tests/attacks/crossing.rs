@@ -46,8 +46,16 @@ const OF_A: [&str; 4] = ["--cert", "gw-a.pem", "--key", "gw-a.key"];
 const OF_B: [&str; 4] = ["--cert", "gw-b.pem", "--key", "gw-b.key"];
 /// Headers by which proxies and careless servers tell who asks.
 const NAMING_B: [&str; 10] = [
-    "-H", "X-Device-Id: gw-b", "-H", "X-SSL-Client-S-DN: CN=gw-b", "-H", "X-Forwarded-Client-Cert: Subject=\"CN=gw-b\"", "-H",
-    "Client-Cert: :Z3ctYg==:", "-H", "X-Tenant: other",
+    "-H",
+    "X-Device-Id: gw-b",
+    "-H",
+    "X-SSL-Client-S-DN: CN=gw-b",
+    "-H",
+    "X-Forwarded-Client-Cert: Subject=\"CN=gw-b\"",
+    "-H",
+    "Client-Cert: :Z3ctYg==:",
+    "-H",
+    "X-Tenant: other",
 ];
 
 impl Crossing {
@@ -161,7 +169,9 @@ async fn a_30_device_a_gets_and_changes_nothing_of_device_b_by_any_route(#[case]
     }
     // Artifacts: what B installs is not there for A, whole, in part or by its head.
     for more in [&[][..], &["-I"], &["-H", "Range: bytes=0-9"], &["-H", "X-Update-Id: upd_b"]] {
-        for path in [format!("/device/v1/artifacts/{artifact}"), format!("/device/v1/artifacts/{artifact}?device_id=gw-b&update_id={update}")] {
+        for path in
+            [format!("/device/v1/artifacts/{artifact}"), format!("/device/v1/artifacts/{artifact}?device_id=gw-b&update_id={update}")]
+        {
             let reply = c.device("/device/v1/artifacts/{sha256}", &path, more).await;
             refused(&reply, 404, &path);
         }

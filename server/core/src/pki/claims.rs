@@ -61,7 +61,8 @@ impl Pki {
     /// Makes the organization's authority of claims when it has none that lives long enough. The root's key must be here.
     pub async fn ensure_claim_authority(&self, actor: &Actor) -> Result<(), Error> {
         let now = self.clock.now();
-        let lives = authorities::active(&self.authorities.load(), &actor.org, Kind::ClaimAuthority).is_ok_and(|a| a.not_after > now.plus(AHEAD));
+        let lives =
+            authorities::active(&self.authorities.load(), &actor.org, Kind::ClaimAuthority).is_ok_and(|a| a.not_after > now.plus(AHEAD));
         if lives {
             return Ok(());
         }

@@ -90,7 +90,9 @@ impl ConsentError {
                  it is done when another admin approves.",
             ),
             Self::Off => Fault::new(K::Conflict, "no_second_person", "One person is enough for this here. Do it without asking."),
-            Self::Nobody => Fault::new(K::Conflict, "not_a_person", "Only a person can ask another one. Use your session, or a token of yours."),
+            Self::Nobody => {
+                Fault::new(K::Conflict, "not_a_person", "Only a person can ask another one. Use your session, or a token of yours.")
+            }
             Self::NoSecond => Fault::new(
                 K::Conflict,
                 "no_second_admin",
@@ -109,16 +111,21 @@ impl ConsentError {
                     other => format!("The request is over: {other}. Read it again."),
                 },
             ),
-            Self::Void(why) => Fault::new(K::Conflict, "request_void", format!("{why} Nothing was done, and the request is over. Ask again.")),
+            Self::Void(why) => {
+                Fault::new(K::Conflict, "request_void", format!("{why} Nothing was done, and the request is over. Ask again."))
+            }
             Self::Digest => Fault::new(
                 K::Conflict,
                 "other_digest",
                 "This is not the digest of what is asked for. Read the request again, then decide on what it is.",
             )
             .at("digest"),
-            Self::Remark => {
-                Fault::new(K::Invalid, "invalid", format!("Say why, in 1 to {MAX_REMARK} characters: it is kept with the request.")).at("reason")
-            }
+            Self::Remark => Fault::new(
+                K::Invalid,
+                "invalid",
+                format!("Say why, in 1 to {MAX_REMARK} characters that can be seen: it is kept with the request."),
+            )
+            .at("reason"),
         }
     }
 }

@@ -24,6 +24,7 @@ mod keys;
 mod listener;
 mod ocsp;
 mod peer;
+mod pending;
 mod profile;
 mod read;
 mod recognise;

@@ -222,7 +222,8 @@ fn rule(m: &Model, calls: Calls) -> AnyView {
             Some(view! { <input type="hidden" name="on" value="true"/><div class="row">{button}</div> }.into_any())
         }
         (true, true, true) if !asked => {
-            let why = form::field("reason", "Why one should be enough again (required)", form::Control::Area).id("rule-reason").max_length(500);
+            let why =
+                form::field("reason", "Why one should be enough again (required)", form::Control::Area).id("rule-reason").max_length(500);
             let button = form::submit("Ask to let one be enough", "", move || call.pending().get());
             Some(view! { <input type="hidden" name="on" value="false"/>{why.required().refused(call).view()}<div class="row">{button}</div> }.into_any())
         }

@@ -38,7 +38,8 @@ pub(super) const FOR_OTHERS: Sql =
 pub(super) const DECIDE: Sql = Sql::same(
     "UPDATE consents SET state = $3, decided_name = $4, decided_remark = $5, decided_at = $6 WHERE org_id = $1 AND id = $2 AND state = 'waiting'",
 );
-pub(super) const LATE: Sql = Sql::same("SELECT id, org_id FROM consents WHERE state = 'waiting' AND expires_at <= $1 ORDER BY id LIMIT 100");
+pub(super) const LATE: Sql =
+    Sql::same("SELECT id, org_id FROM consents WHERE state = 'waiting' AND expires_at <= $1 ORDER BY id LIMIT 100");
 
 /// The organization's authorities, as deeds look at them.
 pub(in crate::pki) async fn authority_standings(on: &mut impl Conn, org: &OrgId) -> Result<Vec<Standing>, Error> {

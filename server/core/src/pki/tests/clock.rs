@@ -26,7 +26,10 @@ async fn a_20_a_server_whose_clock_jumped_issues_nothing_until_it_is_right_again
         assert_eq!((refused.kind, refused.code.as_str(), refused.retry_after.is_some()), (FaultKind::Busy, "clock_jumped", true));
         assert!(refused.message.contains("accepts the new time"), "{}", refused.message);
         let system = Actor::system(w.org.clone());
-        assert_eq!(pki.renew(&system, &peer, request("gw-1", &key).as_bytes(), "https://d").await.unwrap_err().fault().code, "clock_jumped");
+        assert_eq!(
+            pki.renew(&system, &peer, request("gw-1", &key).as_bytes(), "https://d").await.unwrap_err().fault().code,
+            "clock_jumped"
+        );
         assert_eq!(pki.stage_authority(&system, AuthorityUse::Device).await.unwrap_err().fault().code, "clock_jumped");
         assert_eq!(pki.clock(&system).unwrap().jump.unwrap().by_ms, by);
         pki.watch_clock().await.unwrap();

@@ -105,8 +105,10 @@ async fn a_37_one_admin_alone_changes_no_authority(#[case] kind: EngineKind) {
     // Whoever may not do it may not ask for it either; and who is nobody can't.
     assert_eq!(fault(s.ask(&s.w.operator().await, STAGE).await).kind, FaultKind::Forbidden);
     assert_eq!(code(s.ask(&Actor::system(s.w.org.clone()), STAGE).await), "not_a_person");
-    let long = AskConsent { deed: STAGE, remark: "x".repeat(501) };
-    assert_eq!(fault(s.pki().ask_consent(&s.ada, long).await).field.as_deref(), Some("reason"));
+    for remark in [String::new(), "x".repeat(501), "fine\u{1b}[2J".into(), "\u{202e}enif".into()] {
+        let refused = fault(s.pki().ask_consent(&s.ada, AskConsent { deed: STAGE, remark }).await);
+        assert_eq!(refused.field.as_deref(), Some("reason"));
+    }
 
     let row = s.ask(&token, STAGE).await.unwrap();
     assert_eq!((row.asked_name.as_str(), &row.asked_by), ("ada", s.ada.user().unwrap()), "the person, not the token");
