@@ -55,7 +55,7 @@ pub fn AuthorityRequestsPage() -> AnyView {
         let question = find(&yes)
             .map(|c| (c, true))
             .or_else(|| find(&no).map(|c| (c, false)))
-            .map(|(c, yes)| view! { <section class="card narrow ask"><div class="body"><b>{title(c, yes)}</b></div>{decide(c, yes, calls)}</section> });
+            .map(|(c, yes)| view! { <section class="card narrow ask"><div class="body"><b>{title(c, yes)}</b></div>{decide(c, yes, calls, "asked-")}</section> });
         content(&model, question.into_any(), calls)
     })
 }
@@ -146,13 +146,14 @@ fn deciding(c: &ConsentCard, calls: Calls) -> AnyView {
             {dialog_link(yes.clone(), format!("{HERE}?approve={id}"), "primary", view! { {icon("check")}"Approve…" }.into_any())}
             {dialog_link(no.clone(), format!("{HERE}?reject={id}"), "danger", view! { {icon("x")}"Reject…" }.into_any())}
         </div>
-        {dialog(yes, title(c, true), decide(c, true, calls))}
-        {dialog(no, title(c, false), decide(c, false, calls))}
+        {dialog(yes, title(c, true), decide(c, true, calls, ""))}
+        {dialog(no, title(c, false), decide(c, false, calls, ""))}
     }
     .into_any()
 }
 
-fn decide(c: &ConsentCard, yes: bool, calls: Calls) -> AnyView {
+/// The form that decides; `place` keeps the ids of the page's question and of its dialog apart.
+fn decide(c: &ConsentCard, yes: bool, calls: Calls, place: &str) -> AnyView {
     let row = &c.row;
     let call = if yes { calls.approve } else { calls.reject };
     let text = if yes {
@@ -161,7 +162,7 @@ fn decide(c: &ConsentCard, yes: bool, calls: Calls) -> AnyView {
     } else {
         format!("Nothing happens. {} sees your reason, and can ask again.", row.asked_name)
     };
-    let form_id = format!("{}-{}", if yes { "approve" } else { "reject" }, row.id);
+    let form_id = format!("{place}{}-{}", if yes { "approve" } else { "reject" }, row.id);
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),
