@@ -8,7 +8,9 @@ use crate::{
         account::AccountPage,
         approvals::ApprovalsPage,
         audit::AuditPage,
-        certificates::{AuthoritiesPage, AuthorityPage, AuthorityStepPage, CertificatePage, CertificatesPage, RulesPage},
+        certificates::{
+            AuthoritiesPage, AuthorityPage, AuthorityRequestsPage, AuthorityStepPage, CertificatePage, CertificatesPage, RulesPage,
+        },
         devices,
         enrolment::EnrolmentPage,
         people::PeoplePage,
@@ -61,6 +63,7 @@ page!(admin, Rules => RulesPage as rules_view, preload_rules);
 page!(admin, Certificate => CertificatePage as certificate_view, preload_certificate);
 page!(admin, Authorities => AuthoritiesPage as authorities_view, preload_authorities);
 page!(admin, Authority => AuthorityPage as authority_view, preload_authority);
+page!(admin, AuthorityRequests => AuthorityRequestsPage as authority_requests_view, preload_authority_requests);
 page!(admin, AuthorityStep => AuthorityStepPage as authority_step_view, preload_authority_step);
 page!(admin, Enrolment => EnrolmentPage as enrolment_view, preload_enrolment);
 page!(admin, People => PeoplePage as people_view, preload_people);

@@ -22,6 +22,7 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "enrolment-factory", path: async () => "/enrolment?tab=factory", heading: /^Add devices$/ },
   { name: "enrolment-claim", path: async () => "/enrolment?tab=claim", heading: /^Add devices$/ },
   { name: "authorities", path: async () => "/certificates/authorities", heading: /authorities/i },
+  { name: "authority-requests", path: async () => "/certificates/authorities/requests", heading: /requests about authorities/i },
   { name: "authority", path: async () => `/certificates/authorities/${await anAuthority()}`, heading: /.+/ },
   { name: "certificate-rules", path: async () => "/certificates/rules", heading: /^Certificate rules$/ },
   { name: "people", path: async () => "/people", heading: /people/i },

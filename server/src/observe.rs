@@ -152,6 +152,8 @@ impl Collector for Counted {
             "Certificates signed by our authorities that have no row; anything but 0 is an alarm",
             &count(trust.unknown_seen()),
         )?;
+        let off = u64::from(self.fleet.pki().clock_jump().is_some());
+        put("clock_jumped", "1 while the clock is off and nothing is issued", &level(off))?;
         put("device_connections", "Connections of devices that are open", &level(self.connections.len() as u64))?;
         let mut handshakes = Vec::new();
         for (listener, stats) in &self.listeners {
@@ -211,6 +213,7 @@ mod tests {
         let text = metrics.text().unwrap();
         for line in [
             "fleetward_certificates_trusted 1",
+            "fleetward_clock_jumped 0",
             "fleetward_certificates_unknown_total 0",
             "fleetward_device_connections 0",
             "fleetward_samples_stored_total 0",

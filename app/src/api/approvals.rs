@@ -7,5 +7,7 @@ use leptos::{prelude::*, server_fn::codec::GetUrl};
 #[server(prefix = "/rpc", endpoint = "/approvals", input = GetUrl)]
 pub async fn read_approvals() -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    call.model(call.fleet.rollouts().approvals(&call.actor).await)
+    let mut page = call.answer(call.fleet.rollouts().approvals(&call.actor).await)?;
+    page.authorities = call.answer(call.fleet.pki().consents_waiting(&call.actor).await)?;
+    call.model(Ok::<_, fleet::Error>(page))
 }

@@ -70,20 +70,28 @@ pub async fn read_authority(id: String) -> Result<Packed, ApiFault> {
     call.model(call.fleet.pki().authority(&call.actor, &id).await)
 }
 
-/// Takes an authority a step on in its life. What is forced, and giving it up, wants its common name repeated in `confirm`.
+/// Takes an authority a step on in its life, or asks another admin for it where two people decide; `reason` says why then. What is forced, and
+/// giving it up, wants its common name repeated in `confirm`.
 #[server(prefix = "/rpc", endpoint = "/authority_step")]
 pub async fn step_authority(
     id: String,
     step: AuthorityStep,
     #[server(default)] force: bool,
     #[server(default)] confirm: String,
+    #[server(default)] reason: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::AuthorityId = call.id(&id)?;
     let pki = call.fleet.pki();
-    let row = call.answer(pki.authority(&call.actor, &id).await)?.standing.row;
+    let detail = call.answer(pki.authority(&call.actor, &id).await)?;
+    let row = detail.standing.row;
     if force || step == AuthorityStep::Compromise {
         call.confirmed(&confirm, row.common_name())?;
+    }
+    if detail.second_person && step != AuthorityStep::Compromise {
+        call.answer(pki.ask_step(&call.actor, &id, (step, force), &reason).await)?;
+        call.lead_to("/certificates/authorities/requests");
+        return Ok(());
     }
     let done = match step {
         AuthorityStep::Stage => pki.stage_after(&call.actor, &id).await.map(|next| next.id),
@@ -93,5 +101,78 @@ pub async fn step_authority(
     };
     let shown = call.answer(done)?;
     call.lead_to(&format!("/certificates/authorities/{shown}"));
+    Ok(())
+}
+
+/// Requests for a second person, and the rule: a [`wire::consents::ConsentsPage`].
+#[server(prefix = "/rpc", endpoint = "/authority_requests", input = GetUrl)]
+pub async fn read_consents() -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    call.model(call.fleet.pki().consents_page(&call.actor).await)
+}
+
+/// Decides on a request of somebody else: approving it, over its digest, does it.
+#[server(prefix = "/rpc", endpoint = "/authority_decide")]
+pub async fn decide_consent(
+    id: String,
+    approve: bool,
+    #[server(default)] digest: String,
+    #[server(default)] reason: String,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::ConsentId = call.id(&id)?;
+    let pki = call.fleet.pki();
+    let decided = if approve {
+        let digest: wire::ids::Digest = call.id(&digest)?;
+        pki.approve_consent(&call.actor, &id, &digest, &reason).await
+    } else {
+        pki.reject_consent(&call.actor, &id, &reason).await
+    };
+    call.answer(decided)?;
+    call.lead_to("/certificates/authorities/requests");
+    Ok(())
+}
+
+/// Takes one's own request back.
+#[server(prefix = "/rpc", endpoint = "/authority_withdraw")]
+pub async fn withdraw_consent(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::ConsentId = call.id(&id)?;
+    call.answer(call.fleet.pki().withdraw_consent(&call.actor, &id).await)?;
+    call.lead_to("/certificates/authorities/requests");
+    Ok(())
+}
+
+/// Lets two people decide on authorities; or asks a second one to let one be enough again.
+#[server(prefix = "/rpc", endpoint = "/authority_approvals")]
+pub async fn set_approvals(on: bool, #[server(default)] reason: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let pki = call.fleet.pki();
+    if on {
+        call.answer(pki.set_approvals(&call.actor, true).await)?;
+    } else {
+        let ask = wire::consents::AskConsent { deed: wire::consents::Deed::ApprovalsOff, remark: reason };
+        call.answer(pki.ask_consent(&call.actor, ask).await)?;
+    }
+    call.lead_to("/certificates/authorities/requests");
+    Ok(())
+}
+
+/// Asks a second person to let the root sign an authority of claims.
+#[server(prefix = "/rpc", endpoint = "/authority_claims")]
+pub async fn ask_claim_authority(#[server(default)] reason: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let ask = wire::consents::AskConsent { deed: wire::consents::Deed::ClaimAuthority, remark: reason };
+    call.answer(call.fleet.pki().ask_consent(&call.actor, ask).await)?;
+    call.lead_to("/certificates/authorities/requests");
+    Ok(())
+}
+
+/// Says that the server's time is right as it is now.
+#[server(prefix = "/rpc", endpoint = "/clock_accept")]
+pub async fn accept_time() -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.pki().accept_time(&call.actor).await)?;
+    call.lead_to("/certificates");
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::{
         form::{action, on_success, refusal},
         icon,
         number::counted,
-        page::{card_flush, page},
+        page::{banner, card_flush, page},
         table, time,
         toast::toasts,
     },
@@ -78,10 +78,20 @@ fn content(model: &Model, decisions: Decisions) -> AnyView {
         .then(|| view! { <div class="mt-4">{card_flush("Decided lately", None, decided(&model.decided))}</div> });
     view! {
         <PageHead title="Approvals" sub=sub.into_any()/>
+        {about_authorities(model.authorities)}
         {cards}
         {decided}
     }
     .into_any()
+}
+
+/// The way to the other page where something waits.
+fn about_authorities(waiting: i64) -> Option<AnyView> {
+    (waiting > 0).then(|| {
+        let text = counted(waiting, "request about authorities waits", "requests about authorities wait");
+        let link = view! { {text}" for you. "<a href="/certificates/authorities/requests">"Look at the requests"</a> };
+        view! { {banner(Tone::Hold, link.into_any())}<div class="mt-4"></div> }.into_any()
+    })
 }
 
 fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {

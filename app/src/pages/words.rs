@@ -128,7 +128,11 @@ pub const fn certificate(state: CertificateState, left_ms: i64) -> (Tone, &'stat
 /// What needs a person.
 pub const fn attention(kind: AttentionKind) -> Tone {
     match kind {
-        AttentionKind::Halted | AttentionKind::PossibleClone | AttentionKind::UpdateFailed | AttentionKind::Quarantined => Tone::Bad,
+        AttentionKind::Halted
+        | AttentionKind::PossibleClone
+        | AttentionKind::UpdateFailed
+        | AttentionKind::Quarantined
+        | AttentionKind::ClockJump => Tone::Bad,
         AttentionKind::Approval => Tone::Hold,
         AttentionKind::Offline | AttentionKind::Expiring => Tone::Warn,
     }

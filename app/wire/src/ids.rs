@@ -67,6 +67,8 @@ ids! {
     ClaimId = "clm", "claim id";
     /// A certification authority's key and certificate.
     AuthorityId = "ca", "authority id";
+    /// A request for a second person to agree.
+    ConsentId = "con", "request id";
     /// An issued certificate.
     CertificateId = "crt", "certificate id";
     /// A public key that release manifests are checked against.

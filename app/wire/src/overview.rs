@@ -75,6 +75,8 @@ pub enum AttentionKind {
     Expiring,
     /// An upload was quarantined.
     Quarantined,
+    /// The server's clock has jumped, and nothing is issued.
+    ClockJump,
 }
 
 /// How many devices of a type run a version: the same version of two types is two firmwares.

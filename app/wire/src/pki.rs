@@ -67,8 +67,13 @@ pub struct AuthorityRow {
 impl AuthorityRow {
     /// The `CN` of its subject, or all of it when it has none.
     pub fn common_name(&self) -> &str {
-        self.subject.split(", ").find_map(|part| part.strip_prefix("CN=")).unwrap_or(&self.subject)
+        common_name(&self.subject)
     }
+}
+
+/// The `CN` of a subject as it is written in rows, or all of it when it has none.
+pub fn common_name(subject: &str) -> &str {
+    subject.split(", ").find_map(|part| part.strip_prefix("CN=")).unwrap_or(subject)
 }
 
 /// An authority with what hangs on it.
@@ -186,7 +191,36 @@ pub struct AuthorityDetail {
     pub reach: BundleReach,
     /// What can be done with it; empty for those who may not.
     pub actions: Vec<AuthorityAction>,
+    /// Whether another admin is asked before it is done (pki.md K-6). Giving an authority up is never held up.
+    pub second_person: bool,
     /// When this was read.
+    pub at: Timestamp,
+}
+
+/// The machine's clock is off against one that nobody sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClockJump {
+    /// By so many milliseconds; negative when it went back.
+    pub by_ms: i64,
+}
+
+impl std::fmt::Display for ClockJump {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.by_ms < 0 { '-' } else { '+' };
+        write!(f, "{sign}{}", crate::time::duration(self.by_ms.saturating_abs()))
+    }
+}
+
+/// What the server's clock does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClockPage {
+    /// Whether it has jumped; nothing is issued then.
+    pub jump: Option<ClockJump>,
+    /// Whether the caller may accept the new time.
+    pub may_accept: bool,
+    /// What it shows.
     pub at: Timestamp,
 }
 
@@ -268,6 +302,8 @@ pub struct CertificatesPage {
     pub weeks: Vec<i64>,
     /// Whether the caller may revoke.
     pub may_revoke: bool,
+    /// What the server's clock does: nothing is issued while it is off.
+    pub clock: ClockPage,
     /// When this was read.
     pub at: Timestamp,
 }

@@ -50,6 +50,11 @@ pub enum Event {
         /// Whose.
         org: OrgId,
     },
+    /// A request for a second person, or whether there must be one.
+    Consent {
+        /// Whose.
+        org: OrgId,
+    },
     /// Who may connect changed: certificates, authorities, device states.
     Trust,
 }

@@ -27,7 +27,8 @@ impl Fleet {
         let (running, approvals) = self.rollouts().nav_counts(actor).await?;
         let devices = self.devices().fleet_size(&actor.org).await?;
         let role = actor.role().unwrap_or(Role::Viewer);
-        let nav = NavCounts { devices, rollouts: running, approvals: if allowed(actor, Act::Approve) { approvals } else { 0 } };
+        let approvals = if allowed(actor, Act::Approve) { approvals } else { 0 } + self.pki().consents_waiting(actor).await?;
+        let nav = NavCounts { devices, rollouts: running, approvals };
         Ok(Viewer { user: user.id, name: user.name, email: user.email, role, organization, nav })
     }
 
@@ -45,6 +46,28 @@ impl Fleet {
         let now = self.clock().now();
         let rollouts = self.rollouts().open_rows(org, ATTENTION).await?;
         let mut attention = Vec::new();
+        if let Some(jump) = self.pki().clock_jump() {
+            attention.push(Attention {
+                kind: AttentionKind::ClockJump,
+                text: format!(
+                    "The server's clock has jumped by {jump}: nothing is issued until it is right, or an admin accepts the new time"
+                ),
+                href: "/certificates".to_owned(),
+                since: now,
+                device: None,
+                rollout: None,
+            });
+        }
+        for asked in self.pki().consents_to_decide(actor).await? {
+            attention.push(Attention {
+                kind: AttentionKind::Approval,
+                text: format!("{} asks for a second person: {}", asked.asked_name, asked.deed.words()),
+                href: "/certificates/authorities/requests".to_owned(),
+                since: asked.asked_at,
+                device: None,
+                rollout: None,
+            });
+        }
         for r in &rollouts {
             let kind = match r.state {
                 RolloutState::Halted => AttentionKind::Halted,

@@ -4,8 +4,10 @@ use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
 use wire::{
-    ids::AuthorityId,
+    consents::{ConsentCard, ConsentsPage},
+    ids::{AuthorityId, ConsentId},
     pki::{AuthorityDetail, AuthorityStanding, AuthorityUse, BundleReach},
+    states::AuthorityState,
 };
 
 #[derive(Debug, Subcommand)]
@@ -39,11 +41,40 @@ pub(super) enum Ca {
         #[arg(long)]
         force: bool,
     },
+    /// Say whether two people decide on authorities; here one is enough to say so, and the audit log tells of it
+    Approvals {
+        /// on or off
+        #[arg(value_enum)]
+        rule: Rule,
+    },
+    /// List the requests for a second person, with what each would do
+    Requests,
+    /// Approve a request for a second person, and have it done
+    Approve(Decision),
+    /// Reject a request for a second person
+    Reject(Decision),
     /// Give up an authority whose key somebody else may have; its devices are cut off and have to enrol again
     Compromise {
         /// The authority's id
         id: AuthorityId,
     },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Rule {
+    /// Every step but giving one up is asked for by one admin and approved by another
+    On,
+    /// One admin is enough
+    Off,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Decision {
+    /// The request's id
+    id: ConsentId,
+    /// Why: it is kept with the request
+    #[arg(long)]
+    remark: String,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -88,12 +119,58 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             pki.retire_authority(&actor, &id, force).await?;
             println!("{id} is retired.");
         }
+        Ca::Approvals { rule } => {
+            pki.set_approvals(&actor, rule == Rule::On).await?;
+            println!(
+                "{}",
+                if rule == Rule::On { "Two people decide on authorities from now on." } else { "One person is enough from now on." }
+            );
+        }
+        Ca::Requests => requests(&pki.consents_page(&actor).await?),
+        Ca::Approve(Decision { id, remark }) => {
+            let row = pki.consent(&actor, &id).await?;
+            pki.approve_consent(&actor, &id, &row.digest, &remark).await?;
+            println!("{}: done.", row.deed.words());
+        }
+        Ca::Reject(Decision { id, remark }) => {
+            let row = pki.reject_consent(&actor, &id, &remark).await?;
+            println!("{}: rejected.", row.deed.words());
+        }
         Ca::Compromise { id } => {
             pki.compromise_authority(&actor, &id).await?;
             println!("Nothing of {id} is believed any more. Make and activate another one, and enrol its devices again.");
         }
     }
     Ok(())
+}
+
+fn requests(page: &ConsentsPage) {
+    println!("{}", if page.on { "Two people decide on authorities." } else { "One person is enough to decide on authorities." });
+    for ConsentCard { row, cut, blocked, .. } in &page.waiting {
+        println!("{}  {}  asked by {} until {}: {}", row.id, row.deed.words(), row.asked_name, row.expires_at, row.remark);
+        for effect in &row.effects {
+            let from = effect.from.map_or("made", AuthorityState::as_str);
+            println!("    {}: {from} -> {}", effect.name, effect.to);
+        }
+        if *cut > 0 {
+            println!("    cuts off {cut} devices as of now");
+        }
+        println!("    digest {}", row.digest);
+        if let Some(why) = blocked {
+            println!("    {why}");
+        }
+    }
+    for row in &page.over {
+        println!(
+            "{}  {}  asked by {}, {} {}  {}",
+            row.id,
+            row.deed.words(),
+            row.asked_name,
+            row.state,
+            row.decided_name,
+            row.decided_remark
+        );
+    }
 }
 
 fn held(reach: &BundleReach) -> String {

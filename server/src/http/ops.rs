@@ -41,7 +41,10 @@ async fn ready(State(ops): State<Ops>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
     }
     match ops.fleet.ready().await {
-        Ok(()) => "ready\n".into_response(),
+        Ok(()) => match ops.fleet.pki().clock_jump() {
+            None => "ready\n".into_response(),
+            Some(jump) => (StatusCode::SERVICE_UNAVAILABLE, format!("the clock has jumped by {jump}: nothing is issued\n")).into_response(),
+        },
         Err(e) => {
             tracing::warn!(error = %e, "not ready");
             let why = if matches!(e, Error::Db(db::Error::Full)) { "the disk is full\n" } else { "the database does not answer\n" };
@@ -54,5 +57,35 @@ async fn metrics(State(ops): State<Ops>) -> Response {
     match ops.metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{
+        body::{Body, to_bytes},
+        http::Request,
+    };
+    use fleet::{db::EngineKind, testing::World};
+    use tower::ServiceExt as _;
+
+    #[tokio::test]
+    async fn a_20_a_server_whose_clock_jumped_says_so_when_it_is_asked_whether_it_is_ready() {
+        let world = World::open(EngineKind::Sqlite).await;
+        let ops = Ops { fleet: world.fleet.clone(), metrics: Metrics::default(), stopping: CancellationToken::new() };
+        let ready = async || {
+            let response = router(ops.clone()).oneshot(Request::get("/readyz").body(Body::empty()).unwrap()).await.unwrap();
+            let (parts, body) = response.into_parts();
+            (parts.status.as_u16(), String::from_utf8(to_bytes(body, 1000).await.unwrap().to_vec()).unwrap())
+        };
+        assert_eq!(ready().await, (200, "ready\n".to_owned()));
+        for jump in [86_400_000, -172_800_000] {
+            world.clock.jump(jump);
+            let (status, text) = ready().await;
+            assert!(status == 503 && text.contains("the clock has jumped by"), "{status} {text}");
+        }
+        world.clock.jump(86_400_000);
+        assert_eq!(ready().await.0, 200, "right again");
     }
 }

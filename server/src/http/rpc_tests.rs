@@ -287,3 +287,69 @@ async fn authorities_are_led_from_one_to_the_next_without_javascript() {
     let nobody = b.post("authority_step", &[("id", "x"), ("step", "retire")]).await.unwrap_err();
     assert_eq!(nobody, (404, "not_found".to_owned()));
 }
+
+#[tokio::test]
+async fn k_6_a_second_person_is_asked_and_answers_without_javascript() {
+    let mut b = Browser::new().await;
+    b.world.person("eve", Role::Admin).await;
+    let page = async |b: &Browser, path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let here = "/certificates/authorities/requests";
+    let before = page(&b, here).await;
+    assert!(before.contains("One admin is enough") && before.contains("Let two people decide") && before.contains("Nothing waits"));
+    assert_eq!(b.post("authority_approvals", &[("on", "true")]).await.unwrap(), here);
+    assert_eq!(b.post("authority_approvals", &[("on", "false")]).await.unwrap_err().1, "invalid", "it says why");
+
+    let all = b.world.fleet.pki().list_authorities(&b.admin).unwrap();
+    let id = all.iter().find(|a| a.kind == "device").unwrap().id.to_string();
+    let detail = page(&b, &format!("/certificates/authorities/{id}")).await;
+    assert!(detail.contains("Two people decide here"));
+    let question = page(&b, &format!("/certificates/authorities/{id}/stage")).await;
+    assert!(question.contains("before another admin has approved it") && question.contains("name=\"reason\""), "it is said beforehand");
+    let stage = [("id", id.as_str()), ("step", "stage")];
+    assert_eq!(b.post("authority_step", &stage).await.unwrap_err().1, "invalid");
+    let reason = [("reason", "the old one ends <soon>")];
+    assert_eq!(b.post("authority_step", &[&stage[..], &reason].concat()).await.unwrap(), here);
+    let mine = page(&b, here).await;
+    for part in
+        ["Stage the next authority for devices", "ends &lt;soon", "a new authority for devices", "someone else must decide", "Take back"]
+    {
+        assert!(mine.contains(part), "{part} is not on the page");
+    }
+    assert!(!mine.contains(&format!("{here}?approve=")), "no way to approve one's own");
+    assert!(page(&b, &format!("/certificates/authorities/{id}")).await.contains("waits for another admin"));
+    let row = b.world.fleet.pki().consents_page(&b.admin).await.unwrap().waiting.remove(0).row;
+    let (request, digest) = (row.id.to_string(), row.digest.to_string());
+    let yes = [("id", request.as_str()), ("approve", "true"), ("digest", &digest), ("reason", "fine")];
+    assert_eq!(b.post("authority_decide", &yes).await.unwrap_err(), (403, "own_request".to_owned()));
+
+    let eve = b.world.fleet.access().sign_in("eve@example.com", "a long enough password", &Origin::default()).await.unwrap();
+    b.session = format!("fw_access={}", eve.access);
+    assert!(page(&b, "/approvals").await.contains("1 request about authorities waits"));
+    let theirs = page(&b, &format!("{here}?approve={request}")).await;
+    let question = theirs.split("card narrow ask").nth(1).expect("the question stands on the page");
+    assert!(question.contains("/rpc/authority_decide") && question.contains(&digest) && question.contains("Approve and do it"));
+    assert_eq!(b.post("authority_decide", &yes).await.unwrap(), here);
+    let after = page(&b, here).await;
+    assert!(after.contains("Approved and done") && after.contains("Nothing waits"));
+    let staged = b.world.fleet.pki().list_authorities(&b.admin).unwrap();
+    assert_eq!(staged.iter().filter(|a| a.state == wire::states::AuthorityState::Staged).count(), 1);
+}
+
+#[tokio::test]
+async fn a_20_the_console_says_that_the_clock_jumped_and_takes_the_new_time() {
+    let b = Browser::new().await;
+    let page = async |path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    assert!(!page("/certificates").await.contains("has jumped"));
+    b.world.clock.jump(600_000);
+    assert!(page("/certificates").await.contains("has jumped by +10 min") && page("/").await.contains("has jumped by +10 min"));
+    assert_eq!(b.post("clock_accept", &[]).await.unwrap(), "/certificates");
+    assert!(!page("/certificates").await.contains("has jumped"));
+}

@@ -1,11 +1,11 @@
-//! Rows of the attack list that are about handshakes alone, tried with openssl and by hand.
+//! Rows of the attack list that are about handshakes alone, tried with openssl and by hand.
 
 use super::rig::{BOTH, Identity, PATIENCE, Rig, ask, drain, handshake, rig};
 use fleet::testing::START;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{time_provider::TimeProvider, version::TLS13};
 use rustls_pki_types::UnixTime;
-use std::{process::Stdio, sync::Arc, time::Duration};
+use std::{net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -15,8 +15,13 @@ use tokio::{
 
 /// `openssl s_client` on a listener that wants no certificate; what it is told goes in when it has shaken hands.
 async fn s_client(rig: &Rig, arguments: &[&str], told: &str) -> String {
+    s_client_of(rig.enrol, arguments, told).await
+}
+
+/// The same on any listener.
+async fn s_client_of(listener: SocketAddr, arguments: &[&str], told: &str) -> String {
     let mut openssl = Command::new("openssl");
-    openssl.args(["s_client", "-connect", &rig.enrol.to_string(), "-servername", "localhost"]).args(arguments);
+    openssl.args(["s_client", "-connect", &listener.to_string(), "-servername", "localhost"]).args(arguments);
     openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut openssl = openssl.spawn().expect("openssl is installed");
     let mut input = openssl.stdin.take().unwrap();
@@ -29,6 +34,41 @@ async fn s_client(rig: &Rig, arguments: &[&str], told: &str) -> String {
     });
     let said = timeout(PATIENCE, openssl.wait_with_output()).await.expect("openssl ends").unwrap();
     String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()
+}
+
+/// `R` on a line by itself makes `s_client` ask for another handshake within this one (RFC 5246 §7.4.1.1). It may go on without, or end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_07_a_client_that_wants_to_renegotiate_is_refused() {
+    let rig = rig().await;
+    let one = rig.enrol("gw-1").await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, label: &str, ders: &[&[u8]]| {
+        let path = folder.path().join(name);
+        let pem = |der: &&[u8]| {
+            let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
+            let lines: Vec<&str> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+        };
+        std::fs::write(&path, ders.iter().map(pem).collect::<String>()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let chain: Vec<&[u8]> = one.chain.iter().map(AsRef::as_ref).collect();
+    let (leaf, rest) = (file("leaf.pem", "CERTIFICATE", &chain[..1]), file("chain.pem", "CERTIFICATE", &chain[1..]));
+    let key = file("key.pem", "PRIVATE KEY", &[one.key.secret_der()]);
+    let own = ["-cert", &leaf, "-cert_chain", &rest, "-key", &key];
+    for (listener, identity) in [(rig.enrol, &[][..]), (rig.device, &own[..])] {
+        // Secure renegotiation (RFC 5746), which would be the only one allowed, and the legacy kind.
+        for legacy in [&[][..], &["-legacy_renegotiation"]] {
+            let arguments = [&["-tls1_2", "-state"][..], identity, legacy].concat();
+            let asked = s_client_of(listener, &arguments, "R\n").await;
+            assert!(asked.contains("New, TLSv1.2") && asked.contains("RENEGOTIATING"), "it shook hands, and asked: {asked}");
+            assert!(asked.contains("no renegotiation") || asked.contains("no_renegotiation"), "{arguments:?}: {asked}");
+            let shaken = asked.matches("SSL_connect:SSLv3/TLS read finished").count();
+            assert_eq!(shaken, 1, "one handshake a connection: {asked}");
+            let quiet = s_client_of(listener, &arguments, "Q\n").await;
+            assert!(!quiet.contains("RENEGOTIATING") && !quiet.contains("no renegotiation"), "{quiet}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

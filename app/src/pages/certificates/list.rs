@@ -7,12 +7,15 @@ use super::{
     weeks::weeks,
 };
 use crate::{
-    api::{certificates::ReadCertificates, packed::reading},
+    api::{
+        certificates::{AcceptTime, ReadCertificates},
+        packed::reading,
+    },
     live,
     pages::words,
     ui::{
-        Column, PageHead, badge, copyable, empty,
-        form::search_input,
+        Column, PageHead, Tone, badge, banner, copyable, empty,
+        form::{self, ActionForm, FormCall, fault_banner, refusal, said, search_input},
         icon,
         number::counted,
         page::{card_flush, page},
@@ -23,7 +26,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
     live::Topic,
-    pki::{CertificateQuery, CertificateRow, CertificatesPage as Model},
+    pki::{CertificateQuery, CertificateRow, CertificatesPage as Model, ClockPage},
     states::CertificateState,
 };
 
@@ -35,11 +38,30 @@ pub fn CertificatesPage() -> AnyView {
     let model = reading(move || ReadCertificates { query: query.get() });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let revoke = revoking(model);
+    let accept = said::<AcceptTime>("The new time holds", model);
     let content = page(model, move |model: Model| {
         let (from, asked) = address.with_untracked(|a| (a.get("from").unwrap_or_default(), a.get("revoke").unwrap_or_default()));
-        content(&model, &query.get_untracked(), from.parse().unwrap_or(0_i64).max(0), &asked, revoke)
+        let shown = content(&model, &query.get_untracked(), from.parse().unwrap_or(0_i64).max(0), &asked, revoke);
+        view! { {clock(&model.clock, accept)}{shown} }.into_any()
     });
     view! { {content}{revoke_dialog(revoke)} }.into_any()
+}
+
+/// What the server's clock has done, with the button that accepts its time.
+fn clock(clock: &ClockPage, call: FormCall<AcceptTime>) -> Option<AnyView> {
+    let jump = clock.jump?;
+    let text = view! {
+        "The server's clock has jumped by "{jump.to_string()}" and shows "{time::at(clock.at)}". Nothing is issued until it is right again."
+    };
+    let button = clock.may_accept.then(|| {
+        view! {
+            <ActionForm action=call>
+                {move || fault_banner(refusal(call).as_ref())}
+                {form::submit("This time is right", "", move || call.pending().get())}
+            </ActionForm>
+        }
+    });
+    Some(view! { {banner(Tone::Bad, text.into_any())}<div class="row mt-2">{button}</div> }.into_any())
 }
 
 fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, revoke: Revoke) -> AnyView {

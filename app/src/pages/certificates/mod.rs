@@ -8,12 +8,9 @@ mod revoke;
 pub mod rules;
 mod weeks;
 
-pub use authorities::{confirm::AuthorityStepPage, detail::AuthorityPage, list::AuthoritiesPage};
+pub use authorities::{confirm::AuthorityStepPage, detail::AuthorityPage, list::AuthoritiesPage, requests::AuthorityRequestsPage};
 pub use detail::CertificatePage;
 pub use list::CertificatesPage;
 pub use rules::RulesPage;
 
-/// The `CN` of a subject, or all of it when it has none.
-fn common_name(subject: &str) -> &str {
-    subject.split(", ").find_map(|part| part.strip_prefix("CN=")).unwrap_or(subject)
-}
+use wire::pki::common_name;

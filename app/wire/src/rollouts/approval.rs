@@ -38,6 +38,9 @@ pub struct ApprovalsPage {
     pub decided: Vec<RolloutRow>,
     /// Whether the caller's role may decide at all.
     pub may_approve: bool,
+    /// How many requests about authorities wait for the caller, on a page of their own.
+    #[serde(default)]
+    pub authorities: i64,
 }
 
 /// A rollout waiting for a decision, with what would run.

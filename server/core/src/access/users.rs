@@ -59,6 +59,16 @@ pub(crate) async fn name_of(on: &mut impl Conn, org: &OrgId, id: &UserId) -> Res
     Ok(find(on, org, id).await?.shown.name)
 }
 
+/// How many admins there are beside this person, who can sign in; all of them beside nobody (an empty id).
+pub(crate) async fn admins_beside(on: &mut impl Conn, org: &OrgId, user: &str) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), store::OTHER_ADMINS, org.as_str(), user)?.map_or(0, |(n,)| n))
+}
+
+/// Whether the person is an admin who can sign in.
+pub(crate) async fn is_admin(on: &mut impl Conn, org: &OrgId, id: &UserId) -> Result<bool, Error> {
+    Ok(find(on, org, id).await.is_ok_and(|p| p.shown.role == Role::Admin && !p.shown.disabled))
+}
+
 /// The person of this organization with this address.
 pub(super) async fn by_email(on: &mut impl Conn, org: &OrgId, email: &str) -> Result<UserId, Error> {
     let found = row!(on, (String,), store::USER_BY_EMAIL, org.as_str(), email.trim().to_lowercase())?;
@@ -234,8 +244,7 @@ impl Access {
     }
 
     async fn keep_an_admin(&self, tx: &mut Tx, actor: &Actor, user: &UserId) -> Result<(), Error> {
-        let others = row!(tx, (i64,), store::OTHER_ADMINS, actor.org.as_str(), user.as_str())?.map_or(0, |r| r.0);
-        if others == 0 { Err(Error::LastAdmin) } else { Ok(()) }
+        if admins_beside(tx, &actor.org, user.as_str()).await? == 0 { Err(Error::LastAdmin) } else { Ok(()) }
     }
 
     /// Everybody and the API tokens.

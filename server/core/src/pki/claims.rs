@@ -4,6 +4,7 @@
 use super::{
     Csr, Error, Pki, authorities,
     authorities::Parent,
+    consents::Done,
     csr::{CsrError, KeyAlg},
     profile::{Kind, Subject},
     sign::Order,
@@ -13,6 +14,7 @@ use crate::{access::Actor, db::Tx};
 use rcgen::{KeyPair, PublicKeyData as _, SubjectPublicKeyInfo};
 use wire::{
     Timestamp,
+    consents::Deed,
     ids::{CertificateId, ClaimId, OrgId},
     pki::RevocationReason,
     states::AuthorityState,
@@ -59,31 +61,36 @@ impl Pki {
     /// Makes the organization's authority of claims when it has none that lives long enough. The root's key must be here.
     pub async fn ensure_claim_authority(&self, actor: &Actor) -> Result<(), Error> {
         let now = self.clock.now();
-        let lives = |pki: &Self| {
-            let all = pki.authorities.load();
-            authorities::active(&all, &actor.org, Kind::ClaimAuthority).is_ok_and(|a| a.not_after > now.plus(AHEAD))
-        };
-        if lives(self) {
+        let lives =
+            authorities::active(&self.authorities.load(), &actor.org, Kind::ClaimAuthority).is_ok_and(|a| a.not_after > now.plus(AHEAD));
+        if lives {
             return Ok(());
         }
+        let mut tx = self.db.write().await?;
+        self.alone(&mut tx, actor, &Deed::ClaimAuthority).await?;
+        self.claim_authority_in(&mut tx, actor).await?;
+        tx.commit().await?;
+        self.reload().await
+    }
+
+    pub(super) async fn claim_authority_in(&self, tx: &mut Tx, actor: &Actor) -> Result<Done, Error> {
+        self.time_is_right()?;
+        let now = self.clock.now();
         let all = self.authorities.load_full();
         let root = authorities::active(&all, &actor.org, Kind::Root)?;
         let parent = Parent { id: &root.id, not_after: root.not_after, signer: root.signer()? };
-        let mut tx = self.db.write().await?;
         // Of two who make one at once the second waits here.
-        store::next_trust(&mut tx).await?;
+        store::next_trust(tx).await?;
         let kind = Kind::ClaimAuthority.as_str();
-        let number = store::generation(&mut tx, &actor.org, kind).await? + 1;
+        let number = store::generation(tx, &actor.org, kind).await? + 1;
         if number > 1 && !all.iter().any(|a| a.org == actor.org && a.kind == Kind::ClaimAuthority) {
-            drop(tx);
-            return self.reload().await;
+            return Ok(Done::default());
         }
         let name = format!("{}-{number}", root.subject.rsplit(' ').next().unwrap_or("G1"));
         let made = self.forge().make(Kind::ClaimAuthority, &root.slug, (&name, number), now, Some(parent))?;
-        store::retire_active(&mut tx, &actor.org, kind).await?;
-        self.forge().insert(&mut tx, actor, &made, AuthorityState::Active, now).await?;
-        tx.commit().await?;
-        self.reload().await
+        store::retire_active(tx, &actor.org, kind).await?;
+        self.forge().insert(tx, actor, &made, AuthorityState::Active, now).await?;
+        Ok(Done { made: Some(made.id), ..Done::default() })
     }
 
     /// Signs a claim's certificate inside the caller's transaction. After the commit call [`Pki::reload`].

@@ -146,6 +146,8 @@ impl Pki {
     /// Publishes the authority's list anew. Reading, building and signing hold nobody up: the list is put in the place of the one it was made
     /// after, and made again when another instance's is there by then.
     pub(super) async fn publish_list(&self, authority: &Arc<Authority>) -> Result<(), Error> {
+        // One of a wrong time would not be followed until then.
+        self.time_is_right()?;
         for _ in 0..ATTEMPTS {
             if self.publish_after_the_last(authority).await? {
                 return Ok(());

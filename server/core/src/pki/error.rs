@@ -24,6 +24,12 @@ pub enum Error {
     /// Not from the state it is in; says what to do.
     #[error("{0}")]
     AuthorityState(&'static str),
+    /// The machine's clock has jumped.
+    #[error("the clock has jumped by {0}")]
+    ClockJumped(wire::pki::ClockJump),
+    /// Two people decide on authorities (pki.md K-6).
+    #[error(transparent)]
+    Consent(#[from] super::consent::ConsentError),
     /// Leaves of it are in use.
     #[error("{0} certificates of the authority are in use")]
     AuthorityInUse(i64),
@@ -103,6 +109,15 @@ impl Error {
         match self {
             Self::Access(e) => e.fault(),
             Self::Csr(e) => e.fault(),
+            Self::Consent(e) => e.fault(),
+            Self::ClockJumped(jump) => Fault::new(
+                FaultKind::Busy,
+                "clock_jumped",
+                format!(
+                    "The server's clock has jumped by {jump}, and nothing is issued until it is right again or an administrator accepts the new time."
+                ),
+            )
+            .retry_after(60),
             Self::KeyInUse(_) => Fault::new(
                 FaultKind::Conflict,
                 "key_in_use",

@@ -5,6 +5,7 @@ use super::{
     Error, Pki,
     authorities::{self, Parent},
     bundle,
+    consents::Done,
     profile::Kind,
     store,
 };
@@ -15,13 +16,14 @@ use crate::{
 };
 use serde_json::json;
 use wire::{
+    consents::Deed,
     ids::AuthorityId,
     pki::{AuthorityRow, AuthorityUse},
     states::AuthorityState::{self, Active, Compromised, Retired, Retiring, Staged},
 };
 
 /// What an authority for this use is.
-const fn kind(purpose: AuthorityUse) -> Kind {
+pub(super) const fn kind(purpose: AuthorityUse) -> Kind {
     match purpose {
         AuthorityUse::Device => Kind::DeviceAuthority,
         AuthorityUse::Server => Kind::ServerAuthority,
@@ -39,43 +41,49 @@ impl Pki {
     /// Makes the next authority for this use: believed from now on, but it does not issue yet. There is one staged at a time. A root brings its
     /// issuing authorities along.
     pub async fn stage_authority(&self, actor: &Actor, purpose: AuthorityUse) -> Result<AuthorityRow, Error> {
-        may(actor, Act::Authorities)?;
+        let done = self.by_one(actor, &Deed::Stage { kind: purpose }).await?;
+        self.authority_row(actor, &done.made.ok_or(Error::NoSuchAuthority)?)
+    }
+
+    pub(super) async fn stage_in(&self, tx: &mut Tx, actor: &Actor, purpose: AuthorityUse) -> Result<Done, Error> {
+        self.time_is_right()?;
         let kind = kind(purpose);
         if kind == Kind::Root {
-            return self.stage_root(actor).await;
+            return self.stage_root(tx, actor).await;
         }
         let all = self.authorities.load_full();
         let root = authorities::active(&all, &actor.org, Kind::Root)?;
         let parent = Parent { id: &root.id, not_after: root.not_after, signer: root.signer()? };
         let now = self.clock.now();
-        let mut tx = self.db.write().await?;
         // Of two who stage at once the second waits here and then finds the first one's.
-        store::next_trust(&mut tx).await?;
-        if store::in_state(&mut tx, &actor.org, kind.as_str(), Staged).await? > 0 {
+        store::next_trust(tx).await?;
+        if store::in_state(tx, &actor.org, kind.as_str(), Staged).await? > 0 {
             return Err(Error::AuthorityState("There is a staged authority for this use already. Activate or retire it first."));
         }
-        let number = store::generation(&mut tx, &actor.org, kind.as_str()).await? + 1;
+        let number = store::generation(tx, &actor.org, kind.as_str()).await? + 1;
         // Every key has a name of its own (P-7): the root's generation and a number.
         let name = format!("{}-{number}", root.name());
         let forge = self.forge();
         let made = forge.make(kind, &root.slug, (&name, number), now, Some(parent))?;
-        forge.insert(&mut tx, actor, &made, Staged, now).await?;
-        bundle::raise(&mut tx, actor, now).await?;
-        tx.commit().await?;
-        self.trust_changed().await?;
-        self.authority_row(actor, &made.id)
+        forge.insert(tx, actor, &made, Staged, now).await?;
+        bundle::raise(tx, actor, now).await?;
+        Ok(Done { made: Some(made.id), ..Done::default() })
     }
 
     /// The same, by the authority that it will come after.
     pub async fn stage_after(&self, actor: &Actor, id: &AuthorityId) -> Result<AuthorityRow, Error> {
-        let before = self.authority_row(actor, id)?;
-        let purpose = match before.kind.as_str() {
-            "root" => AuthorityUse::Root,
-            "server" => AuthorityUse::Server,
-            "device" => AuthorityUse::Device,
-            _ => return Err(Error::AuthorityState("The authority of claims is followed by itself, with the next claim that is made.")),
-        };
+        let purpose = self.use_of(actor, id)?;
         self.stage_authority(actor, purpose).await
+    }
+
+    /// What the one that comes after this authority is for.
+    pub(super) fn use_of(&self, actor: &Actor, id: &AuthorityId) -> Result<AuthorityUse, Error> {
+        match self.authority_row(actor, id)?.kind.as_str() {
+            "root" => Ok(AuthorityUse::Root),
+            "server" => Ok(AuthorityUse::Server),
+            "device" => Ok(AuthorityUse::Device),
+            _ => Err(Error::AuthorityState("The authority of claims is followed by itself, with the next claim that is made.")),
+        }
     }
 
     pub(super) fn authority_row(&self, actor: &Actor, id: &AuthorityId) -> Result<AuthorityRow, Error> {
@@ -85,49 +93,51 @@ impl Pki {
     /// Lets a staged authority issue. The one that did so until now is retiring: its devices are believed and told to renew. A root takes over
     /// when enough devices hold it, or when it is forced to; `force` means nothing for the others.
     pub async fn activate_authority(&self, actor: &Actor, id: &AuthorityId, force: bool) -> Result<(), Error> {
-        may(actor, Act::Authorities)?;
-        let mut tx = self.db.write().await?;
-        let (kind, state, _) = self.standing_of(&mut tx, actor, id).await?;
+        self.by_one(actor, &Deed::Activate { authority: id.clone(), force }).await.map(drop)
+    }
+
+    pub(super) async fn activate_in(&self, tx: &mut Tx, actor: &Actor, id: &AuthorityId, force: bool) -> Result<Done, Error> {
+        let (kind, state, _) = self.standing_of(tx, actor, id).await?;
         if kind == Kind::Root.as_str() {
             return self.activate_root(tx, actor, id, state, force).await;
         }
-        if store::issuer_state(&mut tx, id).await?.as_deref() == Some(Staged.as_str()) {
+        if store::issuer_state(tx, id).await?.as_deref() == Some(Staged.as_str()) {
             return Err(Error::AuthorityState("Its root is staged. Activate the root: this one follows with it."));
         }
-        store::retire_active(&mut tx, &actor.org, &kind).await?;
-        if !store::set_state(&mut tx, id, &actor.org, Staged, Active, None).await? {
+        store::retire_active(tx, &actor.org, &kind).await?;
+        if !store::set_state(tx, id, &actor.org, Staged, Active, None).await? {
             return Err(Error::AuthorityState("Only a staged authority can be activated."));
         }
-        audit::append(&mut tx, actor, self.clock.now(), "authority.activate", id.as_str(), &json!({ "kind": kind })).await?;
-        tx.commit().await?;
-        self.trust_changed().await
+        audit::append(tx, actor, self.clock.now(), "authority.activate", id.as_str(), &json!({ "kind": kind })).await?;
+        Ok(Done::default())
     }
 
     /// Stops believing an authority that does not issue any more, or that never did. While it has leaves in use this must be forced; their
     /// connections are cut then.
     pub async fn retire_authority(&self, actor: &Actor, id: &AuthorityId, force: bool) -> Result<(), Error> {
-        may(actor, Act::Authorities)?;
+        self.by_one(actor, &Deed::Retire { authority: id.clone(), force }).await.map(drop)
+    }
+
+    pub(super) async fn retire_in(&self, tx: &mut Tx, actor: &Actor, id: &AuthorityId, force: bool) -> Result<Done, Error> {
         let now = self.clock.now();
-        let mut tx = self.db.write().await?;
-        let (kind, state, seq) = self.standing_of(&mut tx, actor, id).await?;
+        let (kind, state, seq) = self.standing_of(tx, actor, id).await?;
         if kind == Kind::Root.as_str() {
             return self.retire_root(tx, actor, id, (state, seq), force).await;
         }
         if !matches!(state, Retiring | Staged) {
             return Err(Error::AuthorityState("Only a retiring or staged authority can be retired. Activate its successor first."));
         }
-        let leaves = store::unexpired(&mut tx, id, now).await? + i64::from(self.presents(id));
+        let leaves = store::unexpired(tx, id, now).await? + i64::from(self.presents(id));
         if leaves > 0 && !force {
             return Err(Error::AuthorityInUse(leaves));
         }
-        if !store::set_state(&mut tx, id, &actor.org, state, Retired, Some((now, seq))).await? {
+        if !store::set_state(tx, id, &actor.org, state, Retired, Some((now, seq))).await? {
             return Err(Error::AuthorityState("It has just been changed by somebody else. Look again."));
         }
         let detail = json!({ "was": state.as_str(), "leaves": leaves, "forced": force });
-        audit::append(&mut tx, actor, now, "authority.retire", id.as_str(), &detail).await?;
-        bundle::raise(&mut tx, actor, now).await?;
-        tx.commit().await?;
-        self.ended().await
+        audit::append(tx, actor, now, "authority.retire", id.as_str(), &detail).await?;
+        bundle::raise(tx, actor, now).await?;
+        Ok(Done { ended: true, ..Done::default() })
     }
 
     /// Whether the listeners' present certificate is of this authority. Those before it went with their processes.

@@ -7,6 +7,8 @@
 mod authorities;
 mod bundle;
 mod claims;
+mod consent;
+mod consents;
 mod crl;
 pub mod csr;
 mod decode;
@@ -18,10 +20,12 @@ mod given;
 mod guard;
 mod issue;
 mod journal;
+mod jump;
 mod keys;
 mod listener;
 mod ocsp;
 mod peer;
+mod pending;
 mod profile;
 mod read;
 mod recognise;
@@ -39,6 +43,7 @@ mod statuses;
 mod stolen;
 pub(crate) mod store;
 mod suspicion;
+mod timekeeping;
 mod token;
 mod trust;
 mod worker;
@@ -47,6 +52,7 @@ mod worker;
 mod tests;
 
 pub use claims::{ClaimLeaf, NewClaimLeaf};
+pub use consent::ConsentError;
 pub use crl::PublishedCrl;
 pub use csr::Csr;
 pub use error::Error;
@@ -118,6 +124,7 @@ pub struct Pki {
     journal: Option<journal::Journal>,
     journal_behind: AtomicBool,
     token: Option<Arc<token::Token>>,
+    watch: jump::Watch,
     /// When this room was opened. A list from before may come from a backup, and others may have seen a newer one.
     opened_at: wire::Timestamp,
 }
@@ -138,6 +145,7 @@ impl Pki {
         let opened_at = clock.now();
         let pki = Self {
             db,
+            watch: timekeeping::watch(&*clock),
             clock,
             entropy,
             bus,

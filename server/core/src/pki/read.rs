@@ -47,6 +47,7 @@ impl Pki {
         let next = found.last().filter(|_| more).map(|last| format!("{}.{}", last.not_after, last.id));
         let items = found.into_iter().map(listed).collect::<Result<_, _>>()?;
         Ok(CertificatesPage {
+            clock: self.clock(actor)?,
             certificates: Page { items, next, total },
             authorities: self.authorities_of(&actor.org),
             weeks,

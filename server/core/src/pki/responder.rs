@@ -60,6 +60,10 @@ impl Pki {
     /// Answers an OCSP request, whatever its bytes are. Memory only. One message is about certificates of one authority: a signer speaks for its own.
     pub fn ocsp(&self, request: &[u8]) -> OcspAnswer {
         let Some(request) = ocsp::request(request) else { return Status::Malformed.into() };
+        // An answer of a wrong time would be given again until then.
+        if self.clock_jump().is_some() {
+            return Status::TryLater.into();
+        }
         let all = self.authorities.load();
         let issuer = all.iter().find(|a| answers_for(a) && request.certificates.iter().all(|id| a.names.are_in(id)));
         let Some(issuer) = issuer else { return Status::Unauthorized.into() };

@@ -5,6 +5,7 @@ use super::{
     Error, Pki,
     authorities::{self, MadeCross, Parent},
     bundle,
+    consents::Done,
     csr::sha256,
     profile::Kind,
     store,
@@ -17,7 +18,7 @@ use serde_json::json;
 use wire::{
     Timestamp,
     ids::{AuthorityId, CertificateId},
-    pki::{AuthorityRow, BundleReach},
+    pki::BundleReach,
     states::AuthorityState::{self, Active, Retired, Retiring, Staged},
 };
 
@@ -30,42 +31,39 @@ pub(super) const IN_THE_WAY: &str =
 impl Pki {
     /// Makes the next root and its issuing authorities, all staged, the two certificates by which the roots vouch for each other, and the trust
     /// bundle with all of it.
-    pub(super) async fn stage_root(&self, actor: &Actor) -> Result<AuthorityRow, Error> {
+    pub(super) async fn stage_root(&self, tx: &mut Tx, actor: &Actor) -> Result<Done, Error> {
         let all = self.authorities.load_full();
         let old = authorities::active(&all, &actor.org, Kind::Root)?;
         let old_parent = Parent { id: &old.id, not_after: old.not_after, signer: old.signer()? };
         let now = self.clock.now();
-        let mut tx = self.db.write().await?;
         // Of two who stage at once the second waits here and then finds the first one's.
-        store::next_trust(&mut tx).await?;
-        let mut in_the_way = store::in_state(&mut tx, &actor.org, Kind::Root.as_str(), Retiring).await?;
+        store::next_trust(tx).await?;
+        let mut in_the_way = store::in_state(tx, &actor.org, Kind::Root.as_str(), Retiring).await?;
         for kind in [Kind::Root].iter().chain(&ISSUING) {
-            in_the_way += store::in_state(&mut tx, &actor.org, kind.as_str(), Staged).await?;
+            in_the_way += store::in_state(tx, &actor.org, kind.as_str(), Staged).await?;
         }
         if in_the_way > 0 {
             return Err(Error::AuthorityState(IN_THE_WAY));
         }
         let forge = self.forge();
-        let number = store::generation(&mut tx, &actor.org, Kind::Root.as_str()).await? + 1;
+        let number = store::generation(tx, &actor.org, Kind::Root.as_str()).await? + 1;
         let name = format!("G{number}");
         let root = forge.make(Kind::Root, &old.slug, (&name, number), now, None)?;
-        forge.insert(&mut tx, actor, &root, Staged, now).await?;
+        forge.insert(tx, actor, &root, Staged, now).await?;
         let parent = Parent { id: &root.id, not_after: root.validity.until, signer: &root.signer };
         for kind in ISSUING {
-            let number = store::generation(&mut tx, &actor.org, kind.as_str()).await? + 1;
+            let number = store::generation(tx, &actor.org, kind.as_str()).await? + 1;
             let made = forge.make(kind, &old.slug, (&format!("{name}-{number}"), number), now, Some(parent))?;
-            forge.insert(&mut tx, actor, &made, Staged, now).await?;
+            forge.insert(tx, actor, &made, Staged, now).await?;
         }
         // NewWithOld and OldWithNew (RFC 4210 §4.4).
         let new_with_old = forge.cross(&old.slug, (&root.id, &root.der, root.validity.until), old_parent, now)?;
         let old_with_new = forge.cross(&old.slug, (&old.id, &old.der, old.not_after), parent, now)?;
         for cross in [new_with_old, old_with_new] {
-            self.insert_cross(&mut tx, actor, &cross, now).await?;
+            self.insert_cross(tx, actor, &cross, now).await?;
         }
-        bundle::raise(&mut tx, actor, now).await?;
-        tx.commit().await?;
-        self.trust_changed().await?;
-        self.authority_row(actor, &root.id)
+        bundle::raise(tx, actor, now).await?;
+        Ok(Done { made: Some(root.id), ..Done::default() })
     }
 
     async fn insert_cross(&self, tx: &mut Tx, actor: &Actor, made: &MadeCross, now: Timestamp) -> Result<(), Error> {
@@ -91,21 +89,21 @@ impl Pki {
     /// successor. Its issuing authorities issue; those under the old root are retiring, and so is it.
     pub(super) async fn activate_root(
         &self,
-        mut tx: Tx,
+        tx: &mut Tx,
         actor: &Actor,
         id: &AuthorityId,
         state: AuthorityState,
         force: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Done, Error> {
         if state != Staged {
             return Err(Error::AuthorityState("Only a staged authority can be activated."));
         }
         let now = self.clock.now();
-        let reach = self.reach_of(&mut tx, actor, id).await?;
+        let reach = self.reach_of(tx, actor, id).await?;
         if !reach.enough() && !force {
             return Err(Error::BundleNotHeld(reach));
         }
-        let under = store::staged_under(&mut tx, id).await?;
+        let under = store::staged_under(tx, id).await?;
         if ISSUING.iter().any(|kind| !under.iter().any(|(_, of)| of == kind.as_str())) {
             return Err(Error::AuthorityState(
                 "An authority that was staged with this root has ended, so nothing could be issued under it. Retire the root and stage another one.",
@@ -113,46 +111,45 @@ impl Pki {
         }
         // The next claim gets an authority under the new root.
         for kind in [Kind::Root, Kind::ClaimAuthority].iter().chain(&ISSUING) {
-            store::retire_active(&mut tx, &actor.org, kind.as_str()).await?;
+            store::retire_active(tx, &actor.org, kind.as_str()).await?;
         }
-        store::set_state(&mut tx, id, &actor.org, Staged, Active, None).await?;
+        store::set_state(tx, id, &actor.org, Staged, Active, None).await?;
         for (child, _) in under {
             let child: AuthorityId = child.parse().map_err(crate::db::Error::corrupt)?;
-            store::set_state(&mut tx, &child, &actor.org, Staged, Active, None).await?;
-            audit::append(&mut tx, actor, now, "authority.activate", child.as_str(), &json!({ "with": id })).await?;
+            store::set_state(tx, &child, &actor.org, Staged, Active, None).await?;
+            audit::append(tx, actor, now, "authority.activate", child.as_str(), &json!({ "with": id })).await?;
         }
         let detail =
             json!({ "kind": "root", "bundle": reach.version, "holders": reach.holders, "devices": reach.devices, "forced": force });
-        audit::append(&mut tx, actor, now, "authority.activate", id.as_str(), &detail).await?;
-        bundle::raise(&mut tx, actor, now).await?;
-        tx.commit().await?;
-        self.trust_changed().await
+        audit::append(tx, actor, now, "authority.activate", id.as_str(), &detail).await?;
+        bundle::raise(tx, actor, now).await?;
+        Ok(Done::default())
     }
 
     /// Ends a root that was followed, once nothing below it is believed and every active device holds its successor; or one that was never
     /// activated, along with what was staged under it.
     pub(super) async fn retire_root(
         &self,
-        mut tx: Tx,
+        tx: &mut Tx,
         actor: &Actor,
         id: &AuthorityId,
         (state, seq): (AuthorityState, i64),
         force: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Done, Error> {
         let now = self.clock.now();
         let end = Some((now, seq));
         let missing = match state {
             Staged => {
-                self.end_staged_under(&mut tx, actor, id, (now, seq)).await?;
+                self.end_staged_under(tx, actor, id, (now, seq)).await?;
                 0
             }
             Retiring => {
-                if store::live_under(&mut tx, id).await? > 0 {
+                if store::live_under(tx, id).await? > 0 {
                     return Err(Error::AuthorityState("Authorities that this root has signed are still believed. Retire them first."));
                 }
                 let all = self.authorities.load_full();
                 let next = authorities::active(&all, &actor.org, Kind::Root)?.id.clone();
-                let reach = self.reach_of(&mut tx, actor, &next).await?;
+                let reach = self.reach_of(tx, actor, &next).await?;
                 if reach.missing() > 0 && !force {
                     return Err(Error::BundleNotHeld(reach));
                 }
@@ -160,12 +157,11 @@ impl Pki {
             }
             _ => return Err(Error::AuthorityState("Only a retiring or staged root can be retired. Activate its successor first.")),
         };
-        store::set_state(&mut tx, id, &actor.org, state, Retired, end).await?;
+        store::set_state(tx, id, &actor.org, state, Retired, end).await?;
         let detail = json!({ "was": state.as_str(), "kind": "root", "without_successor": missing, "forced": force });
-        audit::append(&mut tx, actor, now, "authority.retire", id.as_str(), &detail).await?;
-        bundle::raise(&mut tx, actor, now).await?;
-        tx.commit().await?;
-        self.ended().await
+        audit::append(tx, actor, now, "authority.retire", id.as_str(), &detail).await?;
+        bundle::raise(tx, actor, now).await?;
+        Ok(Done { ended: true, ..Done::default() })
     }
 
     /// Ends what was staged along with a root that comes to nothing.

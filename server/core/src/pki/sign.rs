@@ -85,6 +85,7 @@ impl Pki {
 
     /// Serials, rows, signatures, rows again, audit; each for all of them at once.
     pub(super) async fn issue(&self, tx: &mut Tx, orders: &[Order<'_>]) -> Result<Vec<Leaf>, Error> {
+        self.time_is_right()?;
         let now = self.clock.now();
         let mut drafts = Vec::with_capacity(orders.len());
         for order in orders {

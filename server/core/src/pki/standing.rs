@@ -5,7 +5,9 @@ use super::{
     Error, Pki,
     authorities::{self, Authorities, Authority},
     bundle::Cross,
+    consents,
     decode::decode,
+    generations,
     profile::Kind,
     read::shown,
     rollover, store,
@@ -13,6 +15,7 @@ use super::{
 use crate::access::{Act, Actor, allowed, may};
 use std::{collections::HashMap, sync::Arc};
 use wire::{
+    consents::Deed,
     ids::AuthorityId,
     pki::{AuthoritiesPage, AuthorityAction, AuthorityDetail, AuthorityStanding, BundleReach, CrossCertificate},
     states::{
@@ -25,6 +28,7 @@ use wire::{
 type Hanging = HashMap<String, (i64, i64)>;
 
 /// Why a step has to wait.
+const ASKED: &str = "It was asked for and waits for another admin. See the requests.";
 const NO_ROOT_KEY: &str = "The root's key is not on this machine. Make the authority where the root is, and import it.";
 const ONE_STAGED: &str = "There is a staged authority for this use already. Activate or retire it first.";
 const WITH_ROOT: &str = "Its root is staged. Activate the root: this one follows with it.";
@@ -66,6 +70,9 @@ impl Pki {
         let later = |a: &&Arc<Authority>| a.org == found.org && a.kind == found.kind && a.generation > found.generation;
         let successor = all.iter().filter(later).find(|a| matches!(a.state, Staged | Active)).map(shown);
         let standing = standing(shown(found), &hanging);
+        let second_person = store::approvals(&mut on, &actor.org).await?;
+        let asked: Vec<Deed> =
+            store::consents_waiting(&mut on, &actor.org, self.clock.now()).await?.into_iter().map(|row| row.deed).collect();
         let actions = if allowed(actor, Act::Authorities) {
             let follows = match active_root(&all, found) {
                 // What a retiring root leaves behind depends on who holds the one that follows.
@@ -74,7 +81,7 @@ impl Pki {
             };
             let signed = all.iter().filter(|a| a.issuer_id == found.id && a.id != found.id && a.trusted());
             let below = signed.filter_map(|a| hanging.get(a.id.as_str())).map(|(_, devices)| devices).sum();
-            Offer { all: &all, a: found, standing: &standing, reach: follows, presented: self.presents(id), below }.actions()
+            Offer { all: &all, a: found, standing: &standing, reach: follows, presented: self.presents(id), below, asked: &asked }.actions()
         } else {
             Vec::new()
         };
@@ -86,6 +93,7 @@ impl Pki {
             successor,
             reach,
             actions,
+            second_person,
             at: self.clock.now(),
         })
     }
@@ -120,6 +128,8 @@ struct Offer<'a> {
     presented: bool,
     /// Devices that hang on what it has signed.
     below: i64,
+    /// What waits for another admin.
+    asked: &'a [Deed],
 }
 
 impl Offer<'_> {
@@ -153,7 +163,18 @@ impl Offer<'_> {
             }
             (Compromise, false) => (None, false, self.standing.certificates),
         };
+        let blocked = blocked.or_else(|| self.asked(step).then_some(ASKED));
         AuthorityAction { step, blocked: blocked.map(str::to_owned), forced, cut }
+    }
+
+    fn asked(&self, step: AuthorityStep) -> bool {
+        self.asked.iter().any(|deed| {
+            consents::step(deed) == Some(step)
+                && match deed {
+                    Deed::Stage { kind } => generations::kind(*kind) == self.a.kind,
+                    other => other.authority() == Some(&self.a.id),
+                }
+        })
     }
 
     fn stage_blocked(&self, root: bool) -> Option<&'static str> {

@@ -45,7 +45,7 @@ impl Pki {
                     Err(RecvError::Closed) => return,
                 },
                 _ = follow.tick() => match self.reload().await {
-                    Ok(()) => self.first_uses(&mut owed).await,
+                    Ok(()) => self.first_uses(&mut owed).await.and(self.watch_clock().await),
                     failed => failed,
                 },
                 used = first_uses.recv() => match used {
@@ -79,10 +79,15 @@ impl Pki {
 
     /// One round of the slow work, for [`Pki::work`] and for tests.
     pub async fn tick(&self) -> Result<(), super::Error> {
-        self.settle().await?;
+        self.watch_clock().await?;
+        // What a wrong time would end can't be brought back.
+        if self.clock_jump().is_none() {
+            self.settle().await?;
+            self.lapse_consents().await?;
+            self.trust.forget_ended();
+            self.statuses.forget_ended(self.clock.now());
+        }
         self.catch_up_journal().await?;
-        self.trust.forget_ended();
-        self.statuses.forget_ended(self.clock.now());
         // Each of them matters by itself: the listeners' certificate must not wait for somebody's list.
         let published = self.publish().await;
         self.renew_identity().await?;

@@ -169,7 +169,7 @@ impl Rollouts {
         }
         let decided = lists::decided(&mut on, &actor.org).await?;
         let decided = self.rows(&mut on, &actor.org, &decided).await?;
-        Ok(ApprovalsPage { waiting: cards, decided, may_approve })
+        Ok(ApprovalsPage { waiting: cards, decided, may_approve, authorities: 0 })
     }
 
     /// What the wizard shows. Without a plan it begins with the plan of the rollout being edited.

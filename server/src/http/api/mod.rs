@@ -14,6 +14,8 @@ mod authorities;
 mod batches;
 mod certificates;
 mod claims;
+mod clock;
+mod consents;
 mod devices;
 mod enrolment;
 mod form;
@@ -81,4 +83,6 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(claims::routes())
         .merge(certificates::routes())
         .merge(authorities::routes())
+        .merge(consents::routes())
+        .merge(clock::routes())
 }

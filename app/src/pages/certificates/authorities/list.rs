@@ -36,7 +36,7 @@ fn content(m: &Model) -> AnyView {
     };
     view! {
         <PageHead title="Authorities" sub=sub.into_any()/>
-        <p class="lead text-2">{hint}</p>
+        <p class="lead text-2">{hint}" "<a href="/certificates/authorities/requests">"Requests for a second person"</a></p>
         <div class="stack mt-4">
             {card("What devices trust", None, reach(&m.bundle))}
             {card_flush("Authorities", None, rows(m))}

@@ -4,6 +4,7 @@ pub mod confirm;
 mod course;
 pub mod detail;
 pub mod list;
+pub mod requests;
 mod steps;
 
 use crate::ui::{Column, Tone, badge, copyable, icon, table, time};

@@ -31,24 +31,27 @@ const DIALOG: &str = "authority-step-dialog";
 pub struct Asks {
     calls: [(AuthorityStep, FormCall<StepAuthority>); 4],
     chosen: RwSignal<Option<(Model, AuthorityAction)>>,
+    /// Whether another admin is asked, which is said afterwards.
+    second: StoredValue<bool>,
 }
 
 impl Asks {
     /// Makes them; `done` runs in the browser after each success.
     pub fn new(done: impl Fn() + Copy + 'static) -> Self {
         let notes = toasts();
+        let second = StoredValue::new(false);
         let calls = STEPS.map(|step| {
             let call = action::<StepAuthority>();
             on_success(call, move |()| {
                 crate::ui::dialog::close_all();
                 if let Some(notes) = notes {
-                    notes.say(Tone::Ok, past(step));
+                    notes.say(Tone::Ok, past(step, second.get_value()));
                 }
                 done();
             });
             (step, call)
         });
-        Self { calls, chosen: RwSignal::new(None) }
+        Self { calls, chosen: RwSignal::new(None), second }
     }
 
     fn of(self, step: AuthorityStep) -> Option<FormCall<StepAuthority>> {
@@ -56,8 +59,9 @@ impl Asks {
     }
 }
 
-const fn past(step: AuthorityStep) -> &'static str {
+const fn past(step: AuthorityStep, second: bool) -> &'static str {
     match step {
+        Stage | Activate | Retire if second => "Another admin is asked",
         Stage => "The next authority is staged",
         Activate => "It is active",
         Retire => "It is retired",
@@ -74,7 +78,13 @@ pub fn card_of(m: &Model, asks: Asks) -> AnyView {
         let words = effect(m, a);
         view! { <div class="stack"><p>{words}</p><div class="row">{button(m, a, asks)}</div></div> }
     });
-    card("What can be done", None, view! { <div class="stack">{steps.collect_view()}</div> }.into_any())
+    let second = m.second_person.then(|| {
+        view! {
+            <p class="text-2">"Two people decide here: what you ask for is done when another admin approves it. "
+                <a href="/certificates/authorities/requests">"Requests"</a>"."</p>
+        }
+    });
+    card("What can be done", None, view! { <div class="stack">{second}{steps.collect_view()}</div> }.into_any())
 }
 
 fn button(m: &Model, a: &AuthorityAction, asks: Asks) -> AnyView {
@@ -116,6 +126,7 @@ pub fn title(m: &Model, a: &AuthorityAction) -> String {
 /// The form that asks and does it.
 pub fn ask(m: &Model, a: &AuthorityAction, asks: Asks) -> Option<AnyView> {
     let call = asks.of(a.step)?;
+    asks.second.set_value(m.second_person);
     let (id, step, forced) = (m.standing.row.id.to_string(), a.step, a.forced);
     let question = StoredValue::new((m.clone(), a.clone()));
     let inside = move || {
@@ -138,14 +149,24 @@ pub fn ask(m: &Model, a: &AuthorityAction, asks: Asks) -> Option<AnyView> {
 fn question_of(m: &Model, a: &AuthorityAction) -> Confirm {
     let name = m.standing.row.common_name();
     Confirm {
-        text: effect(m, a),
-        verb: verb(m, a).to_owned(),
+        text: question_text(m, a),
+        verb: if asks_another(m, a) { format!("Ask: {}", verb(m, a)) } else { verb(m, a).to_owned() },
         cancel: "Not now",
         back: format!("/certificates/authorities/{}", m.standing.row.id),
         danger: danger(a),
         type_name: danger(a).then(|| name.to_owned()),
-        reason: None,
+        reason: asks_another(m, a).then_some(("Why", true)),
     }
+}
+
+/// Whether another admin has to agree before it is done.
+fn asks_another(m: &Model, a: &AuthorityAction) -> bool {
+    m.second_person && a.step != Compromise
+}
+
+fn question_text(m: &Model, a: &AuthorityAction) -> String {
+    let effect = effect(m, a);
+    if asks_another(m, a) { format!("{effect} Nothing happens before another admin has approved it, within 24 hours.") } else { effect }
 }
 
 fn verb(m: &Model, a: &AuthorityAction) -> &'static str {

@@ -4,6 +4,7 @@
 mod authorities;
 mod bundles;
 mod certificates;
+mod consents;
 mod journal;
 mod publication;
 mod rules;
@@ -12,6 +13,7 @@ mod trust;
 pub(super) use authorities::*;
 pub(super) use bundles::*;
 pub(super) use certificates::*;
+pub(super) use consents::*;
 pub(super) use journal::*;
 pub(super) use publication::*;
 pub(super) use rules::*;
@@ -64,6 +66,17 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::DETAIL,
     &certificates::OF_DEVICE,
     &certificates::EXPIRING,
+    &consents::APPROVALS,
+    &consents::SET_APPROVALS,
+    &consents::STATES,
+    &consents::ASK,
+    &consents::ONE,
+    &consents::WAITING,
+    &consents::OVER,
+    &consents::SAME,
+    &consents::FOR_OTHERS,
+    &consents::DECIDE,
+    &consents::LATE,
     &journal::REVOKED_ONE,
     &journal::ALL_REVOKED,
     &journal::REVOKED_FINGERPRINTS,

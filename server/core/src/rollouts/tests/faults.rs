@@ -261,6 +261,9 @@ impl Clock for Leaps {
     fn now(&self) -> Timestamp {
         if self.looks.fetch_add(1, Ordering::SeqCst) == 0 { self.first } else { self.then }
     }
+    fn steady(&self) -> i64 {
+        0
+    }
 }
 
 #[rstest]
