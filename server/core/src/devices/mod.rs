@@ -9,6 +9,7 @@ pub(crate) mod claims;
 mod enrolment;
 mod error;
 mod filter;
+pub(crate) mod just_in_time;
 mod life;
 mod listing;
 mod presence;
@@ -49,6 +50,7 @@ pub struct Devices {
     facets: listing::FacetCache,
     guesses: Throttle,
     asks: Throttle,
+    turned_away: just_in_time::TurnedAway,
     batches_due: tokio::sync::Notify,
 }
 
@@ -71,6 +73,7 @@ impl Devices {
             facets: listing::FacetCache::default(),
             guesses,
             asks,
+            turned_away: just_in_time::TurnedAway::default(),
             batches_due: tokio::sync::Notify::new(),
         }
     }
