@@ -171,7 +171,14 @@ pub struct RegisteredAuthorities {
 /// Shell lines that make the verification certificate with openssl, where `ca.pem` and `ca.key` are the authority's certificate and key.
 pub fn verification_lines(code: &str) -> [String; 2] {
     [
-        format!("openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout verify.key -subj \"/CN={code}\" -out verify.csr"),
+        format!(
+            "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout verify.key -subj \"/CN={code}\" -out verify.csr"
+        ),
         "openssl x509 -req -in verify.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 -sha256 -out verify.pem".to_owned(),
     ]
+}
+
+/// The console's page of a registered authority.
+pub fn page(id: &AuthorityId) -> String {
+    format!("/enrolment?tab=own&ca={id}")
 }

@@ -107,12 +107,7 @@ impl Devices {
     }
 
     /// Believes a verified authority's devices from now on, new ones as the policy says; for one that is active, another policy.
-    pub async fn enable_authority(
-        &self,
-        actor: &Actor,
-        id: &AuthorityId,
-        policy: JustInTimePolicy,
-    ) -> Result<RegisteredAuthority, Error> {
+    pub async fn enable_authority(&self, actor: &Actor, id: &AuthorityId, policy: JustInTimePolicy) -> Result<RegisteredAuthority, Error> {
         may(actor, Act::Authorities)?;
         words::check_tags(&policy.tags)?;
         Template::parse(&policy.template).map_err(|why| Error::invalid("template", why))?;
@@ -248,7 +243,8 @@ impl Devices {
             Place::Free => {
                 let (id, device_type) = (shown.device_id.as_str(), shown.ca.device_type.as_str());
                 let (org, active) = (actor.org.as_str(), DeviceState::Active.as_str());
-                let made = row!(tx, (i64,), store::INSERT, org, id, id.to_lowercase(), device_type, "", active, now.0, enrolled_by.as_str())?;
+                let made =
+                    row!(tx, (i64,), store::INSERT, org, id, id.to_lowercase(), device_type, "", active, now.0, enrolled_by.as_str())?;
                 let Some((device,)) = made else { return Ok(Fate::Refused("device_exists")) };
                 for tag in words::split_tags(&shown.ca.tags) {
                     exec!(tx, store::TAG_INSERT, device, org, tag)?;
@@ -314,14 +310,10 @@ impl Devices {
     }
 
     /// Lets in what a person has approved: the certificate that waited, under the name they have seen.
-    pub(super) async fn take_waiting(
-        &self,
-        tx: &mut Tx,
-        actor: &Actor,
-        request: &RequestRow,
-        now: Timestamp,
-    ) -> Result<DeviceNo, Error> {
-        let gone = |why: &str| Error::invalid("id", format!("{why} Reject the request; the device asks again when it has a certificate that counts."));
+    pub(super) async fn take_waiting(&self, tx: &mut Tx, actor: &Actor, request: &RequestRow, now: Timestamp) -> Result<DeviceNo, Error> {
+        let gone = |why: &str| {
+            Error::invalid("id", format!("{why} Reject the request; the device asks again when it has a certificate that counts."))
+        };
         let leaf = request.leaf().ok_or(Error::NotFound("waiting enrolment request"))?;
         let authority: AuthorityId = request.credential.parse().map_err(crate::db::Error::corrupt)?;
         let ca = registered::store::held(tx, &authority).await?.filter(|ca| ca.org_id == actor.org.as_str());
@@ -329,7 +321,8 @@ impl Devices {
         if ca.state()? != RegisteredState::Active {
             return Err(crate::pki::Error::from(Refused::State(ca.state()?)).into());
         }
-        let shown = read(&authority, &ca, leaf, now).map_err(|_| gone("Its certificate has ended, or no longer fits the authority's policy."))?;
+        let shown =
+            read(&authority, &ca, leaf, now).map_err(|_| gone("Its certificate has ended, or no longer fits the authority's policy."))?;
         let place = self.place(tx, actor, &shown).await?;
         let system = Actor { who: Who::System, address: request.address.clone(), ..actor.clone() };
         match self.take(tx, &system, &shown, place, now).await? {

@@ -394,8 +394,7 @@ impl TrustHandle {
             (a.id.clone(), said)
         };
         let foreign = registered.iter().map(|a| {
-            let said =
-                Issuer { trusted: a.active, retiring: false, registered: true, not_before: a.not_before, not_after: a.not_after };
+            let said = Issuer { trusted: a.active, retiring: false, registered: true, not_before: a.not_before, not_after: a.not_after };
             (a.id.clone(), said)
         });
         *self.0.issuers.write() = of(Kind::DeviceAuthority).chain(of(Kind::ClaimAuthority)).map(issuer).chain(foreign).collect();

@@ -22,6 +22,7 @@ mod keys;
 mod limits;
 mod once;
 mod openapi;
+mod registered;
 mod releases;
 mod rollouts;
 mod telemetry;
@@ -81,4 +82,5 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(claims::routes())
         .merge(certificates::routes())
         .merge(authorities::routes())
+        .merge(registered::routes())
 }

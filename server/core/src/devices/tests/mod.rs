@@ -6,6 +6,7 @@ mod bounds;
 mod claims;
 mod clones;
 mod deleted;
+mod just_in_time;
 mod life;
 mod presence;
 mod recovery;

@@ -261,8 +261,7 @@ fn names(parsed: &X509Certificate<'_>) -> Option<Names> {
         _ => None,
     });
     let text = |a: &x509_parser::x509::AttributeTypeAndValue<'_>| a.as_str().ok().map(str::to_owned);
-    let found =
-        Names { common_name: common.next().and_then(text), serial_number: serials.next().and_then(text), uri: uris.next() };
+    let found = Names { common_name: common.next().and_then(text), serial_number: serials.next().and_then(text), uri: uris.next() };
     (common.next().is_none() && serials.next().is_none() && uris.next().is_none()).then_some(found)
 }
 

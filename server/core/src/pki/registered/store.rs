@@ -38,7 +38,8 @@ const HELD: Sql = Sql::split(
     registered!("CAST(0 AS BIGINT) AS devices, CAST(NULL AS BIGINT) AS last_seen_at", "WHERE r.id = $1"),
     registered!("CAST(0 AS BIGINT) AS devices, CAST(NULL AS BIGINT) AS last_seen_at", "WHERE r.id = $1 FOR NO KEY UPDATE"),
 );
-const ANCHORS: Sql = Sql::same("SELECT id, org_id, der, state, not_before, not_after FROM registered_authorities WHERE state <> 'unverified' ORDER BY id");
+const ANCHORS: Sql =
+    Sql::same("SELECT id, org_id, der, state, not_before, not_after FROM registered_authorities WHERE state <> 'unverified' ORDER BY id");
 const INSERT: Sql = Sql::same(
     "INSERT INTO registered_authorities (id, org_id, label, subject, key_alg, spki_sha256, fingerprint, der, not_before, not_after, state, code, \
      code_until, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'unverified', $11, $12, $13, $14) \

@@ -24,7 +24,8 @@ pub(super) const SET_SEALED_KEY: Sql = Sql::same("UPDATE authorities SET sealed_
 pub(super) const GENERATION: Sql =
     Sql::same("SELECT CAST(COALESCE(MAX(generation), 0) AS BIGINT) FROM authorities WHERE org_id = $1 AND kind = $2");
 pub(super) const IN_STATE: Sql = Sql::same("SELECT COUNT(*) FROM authorities WHERE org_id = $1 AND kind = $2 AND state = $3");
-pub(super) const AUTHORITY_STATE: Sql = Sql::same("SELECT kind, state FROM authorities WHERE id = $1 AND org_id = $2 AND kind <> 'registered'");
+pub(super) const AUTHORITY_STATE: Sql =
+    Sql::same("SELECT kind, state FROM authorities WHERE id = $1 AND org_id = $2 AND kind <> 'registered'");
 pub(super) const SET_STATE: Sql =
     Sql::same("UPDATE authorities SET state = $4, ended_at = $5, ended_seq = $6 WHERE id = $1 AND org_id = $2 AND state = $3");
 pub(super) const RETIRE_ACTIVE: Sql =
