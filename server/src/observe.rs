@@ -152,6 +152,11 @@ impl Collector for Counted {
             "Certificates signed by our authorities that have no row; anything but 0 is an alarm",
             &count(trust.unknown_seen()),
         )?;
+        put(
+            "registered_devices_turned_away",
+            "Handshakes of registered authorities' devices that were refused without a new decision",
+            &count(trust.turned_away()),
+        )?;
         put("device_connections", "Connections of devices that are open", &level(self.connections.len() as u64))?;
         let mut handshakes = Vec::new();
         for (listener, stats) in &self.listeners {

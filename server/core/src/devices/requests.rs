@@ -270,14 +270,13 @@ impl Devices {
         let detail =
             json!({ "device_id": request.device_id, "code": code(&request.spki_sha256), "spki_sha256": hex::encode(&request.spki_sha256) });
         audit::append(&mut tx, actor, now, action, id.as_str(), &detail).await?;
-        if approved && request.leaf.is_some() {
-            // It has its certificate already: nothing is left to collect.
-            self.take_waiting(&mut tx, actor, &request, now).await?;
-        }
+        // One that came with a certificate has nothing left to collect.
+        let taken = if approved && request.leaf.is_some() { Some(self.take_waiting(&mut tx, actor, &request, now).await?) } else { None };
         tx.commit().await?;
-        if request.leaf.is_some() {
+        if let Some(device) = taken {
             self.pki.reload().await?;
             self.bus.tell(Event::Trust);
+            self.bus.tell(Event::Device { org: actor.org.clone(), device });
         }
         self.bus.tell(Event::Enrolment { org: actor.org.clone() });
         Ok(())
