@@ -154,6 +154,11 @@ impl Collector for Counted {
         )?;
         let off = u64::from(self.fleet.pki().clock_jump().is_some());
         put("clock_jumped", "1 while the clock is off and nothing is issued", &level(off))?;
+        put(
+            "registered_devices_turned_away",
+            "Handshakes of registered authorities' devices that were refused without a new decision",
+            &count(trust.turned_away()),
+        )?;
         put("device_connections", "Connections of devices that are open", &level(self.connections.len() as u64))?;
         let mut handshakes = Vec::new();
         for (listener, stats) in &self.listeners {

@@ -18,6 +18,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "trust", async move { pki.work().await });
     until_stop(lifecycle, "cut", follow(registry.clone(), fleet.pki().trust()));
     until_stop(lifecycle, "clones", clones(fleet.clone()));
+    until_stop(lifecycle, "arrivals", arrivals(fleet.clone()));
     until_stop(lifecycle, "presence", presence(fleet.clone()));
     until_stop(lifecycle, "nudges", nudges(fleet.clone(), channels.clone()));
     until_stop(lifecycle, "rollouts", rollouts(fleet.clone()));
@@ -77,6 +78,11 @@ async fn serving(fleet: Fleet) {
 /// Acts on signs that somebody else holds a device's key.
 async fn clones(fleet: Fleet) {
     fleet.devices().watch_clones().await;
+}
+
+/// Decides about devices of registered authorities that are seen for the first time.
+async fn arrivals(fleet: Fleet) {
+    fleet.devices().watch_arrivals().await;
 }
 
 /// The samples' log is folded when it has gathered for a while, or much.

@@ -8,6 +8,7 @@ mod est;
 mod joining;
 mod journey;
 mod live;
+mod own_ca;
 mod publish;
 mod recovery;
 mod rest;

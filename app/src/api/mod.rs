@@ -22,6 +22,7 @@ pub mod once;
 pub mod overview;
 pub mod packed;
 pub mod people;
+pub mod registered;
 pub mod releases;
 pub mod rollouts;
 pub mod session;

@@ -5,6 +5,7 @@ use wire::{
     Timestamp,
     enrolment::BatchState,
     overview::AttentionKind,
+    registered::RegisteredState,
     states::{CertificateState, DeviceState, ReleaseState, RolloutState, StageState, UpdateState},
 };
 
@@ -40,6 +41,16 @@ pub const fn batch(state: BatchState) -> (Tone, &'static str) {
         BatchState::Working => (Tone::Info, "Issuing"),
         BatchState::Done => (Tone::Ok, "Done"),
         BatchState::Cancelled => (Tone::Off, "Stopped"),
+    }
+}
+
+/// A registered authority's state.
+pub const fn registered(state: RegisteredState) -> (Tone, &'static str) {
+    match state {
+        RegisteredState::Unverified => (Tone::Warn, "Not proved yet"),
+        RegisteredState::Verified => (Tone::Info, "Proved, not enabled"),
+        RegisteredState::Active => (Tone::Ok, "Enabled"),
+        RegisteredState::Disabled => (Tone::Off, "Disabled"),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod overview;
 pub mod page;
 pub mod pki;
+pub mod registered;
 pub mod releases;
 pub mod rollouts;
 pub mod states;

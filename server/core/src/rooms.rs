@@ -201,6 +201,8 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
     let fleet = [
         access::store::ALL,
         crate::pki::store::ALL,
+        crate::pki::registered::store::ALL,
+        crate::devices::just_in_time::ALL,
         crate::devices::store::ALL,
         crate::devices::batches::store::ALL,
         crate::devices::claims::ALL,

@@ -1,5 +1,6 @@
 //! `fleetward ca`: authorities, one generation after another. A server that runs beside it follows within seconds.
 
+use super::registered::{self, Registered};
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
@@ -12,7 +13,7 @@ use wire::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Ca {
-    /// List the authorities, and how many devices hold the newest trust bundle
+    /// List the authorities, those that were registered, and how many devices hold the newest trust bundle
     List,
     /// Make the next authority: believed at once, issuing when it is activated
     Stage {
@@ -58,6 +59,8 @@ pub(super) enum Ca {
         /// The authority's id
         id: AuthorityId,
     },
+    #[command(flatten)]
+    Registered(Registered),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -100,8 +103,10 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
                     a.id, a.kind, a.not_after, a.subject
                 );
             }
+            registered::list(fleet, &actor).await?;
             println!("{}", held(&page.bundle));
         }
+        Ca::Registered(command) => registered::run(fleet, &actor, command).await?,
         Ca::Show { id } => show(&pki.authority(&actor, &id).await?),
         Ca::Stage { purpose } => {
             let purpose = match purpose {

@@ -8,6 +8,7 @@ mod enrolment;
 mod kek;
 mod key;
 mod people;
+mod registered;
 mod sign;
 
 use crate::{
@@ -88,7 +89,7 @@ enum Command {
         #[command(subcommand)]
         command: KekCommand,
     },
-    /// Authorities, one generation after another
+    /// Authorities, one generation after another, and registered ones of your own
     Ca {
         #[command(flatten)]
         flags: Box<Flags>,

@@ -190,7 +190,14 @@ impl Endpoint {
     ) -> Result<Option<Arc<DevicePeer>>, fleet::pki::Refusal> {
         let (socket, tls) = stream.get_mut();
         let Some(leaf) = tls.peer_certificates().and_then(<[_]>::first) else { return Ok(None) };
-        let peer = Arc::new(self.trust.check(leaf)?);
+        let peer = match self.trust.check(leaf) {
+            Err(arriving @ fleet::pki::Refusal::Arriving) => {
+                // It has proved its key; a worker decides whether its next connection is let in (E-10).
+                self.trust.arrived(leaf, Some(from.to_canonical()));
+                return Err(arriving);
+            }
+            checked => Arc::new(checked?),
+        };
         let reads = socket.reads();
         socket.guard().registration = Some(self.registry.enter(Arc::clone(&peer), token.clone(), from, reads));
         self.trust.still(&peer.fingerprint)?;

@@ -2,7 +2,7 @@
 //! state (H-3). Memory only. Refuses to use CRLs: one list in the verifier would fail every authority without one (pki.md fact 8).
 
 use arc_swap::ArcSwapOption;
-use fleet::pki::{Refusal, TrustHandle};
+use fleet::pki::{Refusal, RegisteredAnchor, TrustHandle, registered};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -36,6 +36,8 @@ const SCHEMES: &[SignatureScheme] = &[
 struct Chains {
     version: u64,
     webpki: Arc<dyn ClientCertVerifier>,
+    /// By registered authority, each alone: a chain is good for one of them and never for another.
+    registered: Vec<(Arc<RegisteredAnchor>, Arc<dyn ClientCertVerifier>)>,
 }
 
 /// Follows the anchors without a restart of the listener.
@@ -58,12 +60,12 @@ impl DeviceVerifier {
     }
 
     /// webpki's verifier over the anchors as they are now.
-    fn chains(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    fn chains(&self) -> Result<Arc<Chains>, Error> {
         let anchors = self.trust.device_anchors();
         if let Some(chains) = self.chains.load().as_ref()
             && chains.version == anchors.version
         {
-            return Ok(Arc::clone(&chains.webpki));
+            return Ok(Arc::clone(chains));
         }
         let mut roots = RootCertStore::empty();
         // On the device listener a claim's chain ends nowhere.
@@ -75,8 +77,47 @@ impl DeviceVerifier {
             tracing::error!(%error, "no authority to check devices with");
             Error::InvalidCertificate(CertificateError::UnknownIssuer)
         })?;
-        self.chains.store(Some(Arc::new(Chains { version: anchors.version, webpki: Arc::clone(&webpki) })));
-        Ok(webpki)
+        let registered = anchors.registered.iter().filter_map(|anchor| Some((Arc::clone(anchor), self.alone(anchor)?))).collect();
+        let chains = Arc::new(Chains { version: anchors.version, webpki, registered });
+        self.chains.store(Some(Arc::clone(&chains)));
+        Ok(chains)
+    }
+
+    /// webpki's verifier over one registered authority; none when it can't be an anchor. Somebody else's certificate must not stop the listener.
+    fn alone(&self, anchor: &RegisteredAnchor) -> Option<Arc<dyn ClientCertVerifier>> {
+        let mut roots = RootCertStore::empty();
+        let added = roots.add(anchor.certificate.clone());
+        let built = added.map_err(|e| e.to_string()).and_then(|()| {
+            let provider = Arc::clone(&self.provider);
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|e| e.to_string())
+        });
+        built.inspect_err(|error| tracing::error!(authority = %anchor.id, error, "a registered authority can't be an anchor")).ok()
+    }
+
+    /// The registered authority in which this chain ends, found by its keys (E-10).
+    fn registered(
+        chains: &Chains,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Option<(Arc<RegisteredAnchor>, ClientCertVerified)> {
+        let signed: Vec<&[u8]> = std::iter::once(leaf).chain(intermediates).map(AsRef::as_ref).collect();
+        chains.registered.iter().filter(|(anchor, _)| registered::is_named(anchor, &signed)).find_map(|(anchor, webpki)| {
+            // What it sends of the authority itself is no step of the path, and no more steps count than the authority allows: webpki looks at no
+            // anchor's path length.
+            let steps = intermediates.iter().filter(|step| ***step != *anchor.certificate);
+            let most = anchor.path_len.map_or(MAX_INTERMEDIATES, |most| most as usize);
+            let steps: Vec<_> = steps.take(most).cloned().collect();
+            webpki.verify_client_cert(leaf, &steps, now).ok().map(|verified| (Arc::clone(anchor), verified))
+        })
+    }
+
+    /// What a registered authority's device may do: prove its key, also when nobody knows it yet. Then it is asked again.
+    fn of_registered(&self, leaf: &CertificateDer<'_>, anchor: &Arc<RegisteredAnchor>) -> Result<(), Refusal> {
+        match self.trust.check_registered(leaf, anchor) {
+            Ok(_) | Err(Refusal::Arriving) => Ok(()),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     fn advertised(dss: &DigitallySignedStruct) -> Result<(), Error> {
@@ -92,9 +133,13 @@ fn alert(refusal: Refusal) -> CertificateError {
         Refusal::NotYetValid => CertificateError::NotValidYet,
         Refusal::Authority => CertificateError::UnknownIssuer,
         // access_denied: the certificate is in order, the device is not let in.
-        Refusal::Unknown | Refusal::NotYetKnown | Refusal::DeviceInactive | Refusal::Names | Refusal::Stale => {
-            CertificateError::ApplicationVerificationFailure
-        }
+        Refusal::Unknown
+        | Refusal::NotYetKnown
+        | Refusal::DeviceInactive
+        | Refusal::Arriving
+        | Refusal::TurnedAway
+        | Refusal::Names
+        | Refusal::Stale => CertificateError::ApplicationVerificationFailure,
     }
 }
 
@@ -117,9 +162,18 @@ impl ClientCertVerifier for DeviceVerifier {
         if leaf.len() > MAX_LEAF || intermediates.len() > MAX_INTERMEDIATES {
             return Err(CertificateError::BadEncoding.into());
         }
-        let verified = self.chains()?.verify_client_cert(leaf, intermediates, now)?;
-        let claim = (!self.mandatory).then(|| self.trust.claim(leaf)).flatten();
-        match claim.map_or_else(|| self.trust.check(leaf).map(drop), |claim| claim.map(drop)) {
+        let chains = self.chains()?;
+        let (verified, allowed) = match chains.webpki.verify_client_cert(leaf, intermediates, now) {
+            Ok(verified) => {
+                let claim = (!self.mandatory).then(|| self.trust.claim(leaf)).flatten();
+                (verified, claim.map_or_else(|| self.trust.check(leaf).map(drop), |claim| claim.map(drop)))
+            }
+            Err(error) => match Self::registered(&chains, leaf, intermediates, now) {
+                Some((anchor, verified)) => (verified, self.of_registered(leaf, &anchor)),
+                None => return Err(error),
+            },
+        };
+        match allowed {
             Ok(()) => Ok(verified),
             Err(refusal) => {
                 tracing::info!(%refusal, "device refused in the handshake");

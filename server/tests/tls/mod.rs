@@ -10,3 +10,5 @@ mod rig;
 mod rollover;
 mod rotation;
 mod shedding;
+
+pub use rig::presents;

@@ -138,6 +138,18 @@ impl Identity {
     }
 }
 
+/// A client by the system's clock that believes in this root, PEM, and shows a certificate whose key it need not have.
+pub fn presents(root: &str, certificate: CertificateDer<'static>, key: &KeyPair) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap()).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+    let shown = Presents(Arc::new(CertifiedKey::new(vec![certificate], key)));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(builder.with_root_certificates(roots).with_client_cert_resolver(Arc::new(shown)))
+}
+
 /// Worlds stand still at their start; so do their clients.
 #[derive(Debug)]
 pub(super) struct AtStart;

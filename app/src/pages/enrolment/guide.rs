@@ -1,4 +1,4 @@
-//! How to add a device: our agent, any EST client, many at once in a factory, or a shared certificate.
+//! How to add a device: our agent, any EST client, many at once in a factory, a shared certificate, or an authority of one's own.
 
 use crate::ui::{Tab, code_sample, copyable, page::card, tabs};
 use leptos::prelude::*;
@@ -15,6 +15,8 @@ pub(super) enum Way {
     Factory,
     /// A shared certificate.
     Claim,
+    /// An authority of the owner's.
+    Own,
 }
 
 impl Way {
@@ -23,6 +25,7 @@ impl Way {
             "est" => Self::Est,
             "factory" => Self::Factory,
             "claim" => Self::Claim,
+            "own" => Self::Own,
             _ => Self::Agent,
         }
     }
@@ -38,6 +41,7 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
             tab("/enrolment?tab=est", "EST", Way::Est),
             tab("/enrolment?tab=factory", "Factory", Way::Factory),
             tab("/enrolment?tab=claim", "Claim", Way::Claim),
+            tab("/enrolment?tab=own", "Own CA", Way::Own),
         ],
     );
     let steps = match way {
@@ -45,6 +49,7 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
         Way::Est => est(p),
         Way::Factory => super::factory::steps(),
         Way::Claim => super::claims::steps(p),
+        Way::Own => super::own::steps(),
     };
     let local = ["https://localhost", "https://127.", "https://[::1]"].iter().any(|here| p.enrol_url.starts_with(here)).then(|| {
         let text = "Only this machine reaches that address. For devices elsewhere set enrol_url, device_url and device_names before the first one enrols.";

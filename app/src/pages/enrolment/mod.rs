@@ -1,8 +1,10 @@
-//! Enrolment: how a device joins, the tokens it joins with, the devices that wait for a person, and batches from a factory.
+//! Enrolment: how a device joins, the tokens it joins with, the devices that wait for a person, batches from a factory, claims, and
+//! authorities of one's own.
 
 mod claims;
 mod factory;
 mod guide;
+mod own;
 mod requests;
 mod tokens;
 
@@ -13,6 +15,7 @@ use crate::{
         ApproveEnrolment, CancelBatch, CreateEnrolmentToken, DisableClaim, EnrolmentModel as Model, OpenEnrolment, ReadEnrolment,
         RejectEnrolment, RevokeEnrolmentToken,
     },
+    api::registered::{DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority},
     live,
     ui::{
         PageHead, card,
@@ -24,7 +27,8 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{enrolment::EnrolmentPage as Page, live::Topic};
 
-/// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?reject=ID` and `?disable=ID` ask without JavaScript.
+/// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?reject=ID` and `?disable=ID` ask without JavaScript,
+/// `?ca=ID` shows a registered authority.
 #[component]
 pub fn EnrolmentPage() -> AnyView {
     let query = use_query_map();
@@ -41,9 +45,18 @@ pub fn EnrolmentPage() -> AnyView {
         open: said::<OpenEnrolment>("Setting changed", model),
     };
     let lots = Lots { cancel: said::<CancelBatch>("Batch stopped", model), disable: said::<DisableClaim>("Claim disabled", model) };
+    let own = own::Owns {
+        register: said::<RegisterAuthority>("Authority registered", model),
+        code: said::<RenewVerificationCode>("Code made", model),
+        verify: said::<VerifyAuthority>("Possession proved", model),
+        enable: said::<EnableAuthority>("Authority enabled", model),
+        disable: said::<DisableAuthority>("Authority disabled", model),
+        remove: said::<RemoveAuthority>("Authority removed", model),
+    };
+    let ca = Memo::new(move |_| query.with(|q| q.get("ca")));
     page(model, move |model: Model| {
         let asked = query.with_untracked(|q| Asked { revoke: q.get("revoke"), reject: q.get("reject"), disable: q.get("disable") });
-        content(&model, &asked, way.get(), calls, lots)
+        content(&model, &asked, (way.get(), ca.get()), calls, (lots, own))
     })
 }
 
@@ -70,8 +83,9 @@ struct Lots {
     disable: FormCall<DisableClaim>,
 }
 
-fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls, lots: Lots) -> AnyView {
+fn content(model: &Model, asked: &Asked, (way, ca): (guide::Way, Option<String>), calls: Calls, (lots, own): (Lots, own::Owns)) -> AnyView {
     let p = &model.page;
+    let authority = |id: &str| p.registered.all.iter().find(|a| a.id.as_str() == id);
     let revoke = asked.revoke.as_deref().filter(|_| p.may_edit);
     let revoke = revoke
         .and_then(|id| p.tokens.iter().find(|t| t.id.as_str() == id))
@@ -91,7 +105,10 @@ fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls, lots: Lo
     let disable = disable
         .and_then(|id| p.claims.all.iter().find(|c| c.id.as_str() == id))
         .map(|c| page::question(format!("Disable {}", c.label), claims::ask(c, lots.disable)));
+    let disable_own = asked.disable.as_deref().filter(|_| p.registered.may_manage);
+    let disable_own = disable_own.and_then(authority).map(|a| page::question(format!("Disable {}", a.label), own::ask(a, own.disable)));
     let sides = match way {
+        guide::Way::Own => own::sides(p, ca.as_deref().and_then(authority), own),
         guide::Way::Factory => factory::sides(p, lots.cancel),
         guide::Way::Claim => claims::sides(p, lots.disable),
         guide::Way::Agent | guide::Way::Est => with_tokens(p, way, calls),
@@ -101,6 +118,7 @@ fn content(model: &Model, asked: &Asked, way: guide::Way, calls: Calls, lots: Lo
         {revoke}
         {reject}
         {disable}
+        {disable_own}
         {created}
         {requests::waiting(p, calls)}
         <div class="split">{sides}</div>

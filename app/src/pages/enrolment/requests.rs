@@ -63,6 +63,8 @@ fn row(r: &EnrolmentRequest, may_approve: bool, calls: Calls) -> AnyView {
     let said = known.chain(r.attributes.iter().map(|(name, value)| format!("{name}={value}"))).collect::<Vec<_>>().join(" · ");
     let from = if r.recovers {
         "its certificate has ended".to_owned()
+    } else if r.authority {
+        format!("authority {}", r.token)
     } else if r.token.is_empty() {
         "no token".to_owned()
     } else {

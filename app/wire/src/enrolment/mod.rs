@@ -17,6 +17,7 @@ pub use tokens::*;
 use crate::{
     Timestamp,
     ids::{DeviceId, EnrolmentRequestId},
+    registered::RegisteredAuthorities,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -97,6 +98,9 @@ pub struct EnrolmentRequest {
     pub key_alg: String,
     /// The token it came with; empty for none.
     pub token: String,
+    /// Whether it came with a certificate of a registered authority, which `token` names then.
+    #[serde(default)]
+    pub authority: bool,
     /// Whether it is a device of the fleet whose certificate has ended, and that has proved with its old key who it is.
     #[serde(default)]
     pub recovers: bool,
@@ -161,6 +165,8 @@ pub struct EnrolmentPage {
     pub batches: Vec<EnrolmentBatch>,
     /// Claims.
     pub claims: Claims,
+    /// Registered authorities.
+    pub registered: RegisteredAuthorities,
     /// The batch that is asked about.
     pub batch: Option<BatchDetail>,
     /// How devices may ask to join.

@@ -174,7 +174,7 @@ pub(super) fn by_claim(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, ov
 }
 
 /// Refuses an id that the pattern does not cover; `*` stands for any characters, case does not matter, and an empty one covers all.
-fn in_scope(pattern: &str, id: &DeviceId) -> Result<(), Error> {
+pub(super) fn in_scope(pattern: &str, id: &DeviceId) -> Result<(), Error> {
     use super::selector::{Facts, Field, Selector};
     let facts = Facts { device_id: id.to_string(), ..Facts::default() };
     if pattern.is_empty() || Selector::Is(Field::Id, vec![pattern.to_owned()]).matches(&facts) {

@@ -11,6 +11,7 @@ mod enrolment;
 mod entry;
 mod error;
 mod filter;
+pub(crate) mod just_in_time;
 mod life;
 mod listing;
 mod presence;
@@ -51,6 +52,7 @@ pub struct Devices {
     facets: listing::FacetCache,
     guesses: Throttle,
     asks: Throttle,
+    turned_away: just_in_time::TurnedAway,
     batches_due: tokio::sync::Notify,
     desk: Arc<desk::Desk>,
 }
@@ -75,6 +77,7 @@ impl Devices {
             facets: listing::FacetCache::default(),
             guesses,
             asks,
+            turned_away: just_in_time::TurnedAway::default(),
             batches_due: tokio::sync::Notify::new(),
             desk,
         }

@@ -12,6 +12,7 @@ use crate::{
     access::{Act, Actor, Who, audit, may},
     bus::Event,
     db::{Tx, exec, row, rows},
+    pki::registered,
 };
 use serde_json::json;
 use wire::{
@@ -22,7 +23,7 @@ use wire::{
 };
 
 /// Most requests without a token that wait at once in an organization; those with one are bounded by the token's uses.
-const MOST: i64 = 1000;
+pub(super) const MOST: i64 = 1000;
 /// How long a request waits, and how long an approved one may be collected.
 pub(super) const LIFE_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Seconds until a waiting device should ask again.
@@ -32,21 +33,24 @@ pub(super) const POLL_S: u32 = 15;
 #[derive(sqlx::FromRow)]
 pub(super) struct RequestRow {
     id: String,
+    /// The token's id, or the registered authority's where there is a certificate already.
+    pub(super) credential: String,
     spki_sha256: Vec<u8>,
     csr_sha256: Vec<u8>,
-    device_id: String,
+    pub(super) device_id: String,
     device_type: String,
     hardware: String,
     attributes: String,
     key_alg: String,
     token: String,
-    address: String,
+    pub(super) address: String,
     state: String,
     asked_at: i64,
     expires_at: i64,
     certificate_id: String,
     issued_at: i64,
     recovers: String,
+    leaf: Option<Vec<u8>>,
 }
 
 /// What a waiting device and the person beside it compare: the first 32 bits of SHA-256 of its public key, 8 hex digits.
@@ -58,6 +62,11 @@ impl RequestRow {
     /// Its id.
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The certificate that waits, of a device of a registered authority (E-10).
+    pub(super) fn leaf(&self) -> Option<&[u8]> {
+        self.leaf.as_deref()
     }
 
     /// Where it stands.
@@ -76,6 +85,7 @@ impl RequestRow {
             attributes: serde_json::from_str(&self.attributes).map_err(crate::db::Error::corrupt)?,
             key_alg: self.key_alg,
             token: self.token,
+            authority: self.leaf.is_some(),
             recovers: !self.recovers.is_empty(),
             address: self.address,
             asked_at: Timestamp(self.asked_at),
@@ -212,6 +222,13 @@ impl Devices {
         self.finish(tx, &seen, device, issued, now).await
     }
 
+    /// Notes that an approved request has what it asked for, when it came with a certificate.
+    pub(super) async fn given(&self, tx: &mut Tx, request: &RequestRow, certificate: &CertificateId, now: Timestamp) -> Result<(), Error> {
+        exec!(tx, store::REQUEST_TAKE, request.id.as_str(), request.csr_sha256.as_slice(), now.0, now.plus(LIFE_MS).0)?;
+        exec!(tx, store::REQUEST_GAVE, request.id.as_str(), certificate.as_str())?;
+        Ok(())
+    }
+
     /// Requests that wait, oldest first, at most 200.
     pub async fn enrolment_requests(&self, actor: &Actor) -> Result<Vec<EnrolmentRequest>, Error> {
         may(actor, Act::Read)?;
@@ -233,6 +250,12 @@ impl Devices {
         may(actor, Act::ApproveDevices)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
+        // The authority's row before the request's, as new devices of it take them: two orders would wait for each other on PostgreSQL.
+        let asked = row!(&mut tx, RequestRow, store::REQUEST, actor.org.as_str(), id.as_str())?;
+        if let Some(asked) = asked.filter(|r| r.leaf.is_some()) {
+            let authority = asked.credential.parse().map_err(crate::db::Error::corrupt)?;
+            registered::store::held(&mut tx, &authority).await?;
+        }
         let (state, action) = if approved { ("approved", "enrolment_request.approve") } else { ("rejected", "enrolment_request.reject") };
         let until = now.plus(LIFE_MS).0;
         if exec!(&mut tx, store::REQUEST_DECIDE, actor.org.as_str(), id.as_str(), state, now.0, actor.label(), until)? == 0 {
@@ -241,13 +264,20 @@ impl Devices {
         let request = row!(&mut tx, RequestRow, store::REQUEST, actor.org.as_str(), id.as_str())?;
         let request = request.ok_or(Error::NotFound("waiting enrolment request"))?;
         // A device that comes back has its name already, and has proved that it is its own.
-        if approved && request.recovers.is_empty() {
+        if approved && request.recovers.is_empty() && request.leaf.is_none() {
             name_is_free(&mut tx, &actor.org, &request.device_id).await?;
         }
         let detail =
             json!({ "device_id": request.device_id, "code": code(&request.spki_sha256), "spki_sha256": hex::encode(&request.spki_sha256) });
         audit::append(&mut tx, actor, now, action, id.as_str(), &detail).await?;
+        // One that came with a certificate has nothing left to collect.
+        let taken = if approved && request.leaf.is_some() { Some(self.take_waiting(&mut tx, actor, &request, now).await?) } else { None };
         tx.commit().await?;
+        if let Some(device) = taken {
+            self.pki.reload().await?;
+            self.bus.tell(Event::Trust);
+            self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        }
         self.bus.tell(Event::Enrolment { org: actor.org.clone() });
         Ok(())
     }

@@ -11,6 +11,7 @@ use wire::{
     Timestamp,
     enrolment::{Claims, CreatedEnrolmentToken, EnrolmentPage, EnrolmentSettings, EnrolmentToken, NewEnrolmentToken, agent_line},
     ids::EnrolmentTokenId,
+    registered::RegisteredAuthorities,
 };
 
 /// What enrolment secrets begin with.
@@ -173,6 +174,10 @@ impl Devices {
             requests: self.enrolment_requests(actor).await?,
             batches: self.batches(actor).await?,
             claims: Claims { all: self.claims(actor).await?, may_make: allowed(actor, Act::Claims) },
+            registered: RegisteredAuthorities {
+                all: self.pki.registered_authorities(actor).await?,
+                may_manage: allowed(actor, Act::Authorities),
+            },
             batch: None,
             settings: EnrolmentSettings { open: self.askable(&actor.org, self.clock.now()).await?.0 },
             may_approve: allowed(actor, Act::ApproveDevices),

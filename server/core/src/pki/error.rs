@@ -75,6 +75,12 @@ pub enum Error {
     /// A cursor that this room did not make.
     #[error("bad cursor")]
     Cursor,
+    /// A registered authority, its proof or its use (pki.md E-10).
+    #[error(transparent)]
+    Registered(#[from] super::registered::Refused),
+    /// The device's certificate comes from its owner's own authority, which renews it.
+    #[error("the certificate is a registered authority's")]
+    NotOurs,
     /// The key-encryption key or a sealed key is wrong (pki.md K-2).
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -118,6 +124,12 @@ impl Error {
                 ),
             )
             .retry_after(60),
+            Self::Registered(e) => e.fault(),
+            Self::NotOurs => Fault::new(
+                FaultKind::Conflict,
+                "renew_at_own_authority",
+                "This certificate comes from your own authority. Renew it there, with the same key, and connect with the new one: it is taken over by itself.",
+            ),
             Self::KeyInUse(_) => Fault::new(
                 FaultKind::Conflict,
                 "key_in_use",

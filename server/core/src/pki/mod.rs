@@ -30,6 +30,7 @@ mod profile;
 mod read;
 mod recognise;
 mod recovery;
+pub mod registered;
 mod renew;
 mod responder;
 mod revoke;
@@ -64,6 +65,7 @@ pub use ocsp::{CertId as OcspCertId, MOST as MOST_OCSP_CERTIFICATES, Request as 
 pub use peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal};
 pub use profile::Validity;
 pub(crate) use recovery::Proven;
+pub use registered::{Arrival, Refused, RegisteredAnchor};
 pub use responder::OcspAnswer;
 pub use suspicion::{Sign, Suspicion, apart};
 pub use token::TokenSettings;
@@ -121,6 +123,7 @@ pub struct Pki {
     responder: responder::Responder,
     first_uses: tokio::sync::Mutex<trust::FirstUses>,
     suspicions: tokio::sync::Mutex<trust::Suspicions>,
+    arrivals: tokio::sync::Mutex<registered::Waiting>,
     journal: Option<journal::Journal>,
     journal_behind: AtomicBool,
     token: Option<Arc<token::Token>>,
@@ -141,7 +144,7 @@ impl Pki {
         settings: PkiSettings,
         org: &OrgId,
     ) -> Result<Self, Error> {
-        let (trust, first_uses, suspicions) = TrustHandle::new(clock.clone());
+        let (trust, first_uses, suspicions, arrivals) = TrustHandle::new(clock.clone());
         let opened_at = clock.now();
         let pki = Self {
             db,
@@ -163,6 +166,7 @@ impl Pki {
             responder: responder::Responder::default(),
             first_uses: tokio::sync::Mutex::new(first_uses),
             suspicions: tokio::sync::Mutex::new(suspicions),
+            arrivals: tokio::sync::Mutex::new(arrivals),
             journal: settings.journal.as_deref().map(journal::Journal::open).transpose()?,
             journal_behind: AtomicBool::new(false),
             token: settings.token.as_ref().map(token::Token::open).transpose()?,
@@ -188,7 +192,8 @@ impl Pki {
             let _turn = self.reloading.lock().await;
             let all = self.forge().open(&self.authorities.load()).await?;
             self.bundles.store(Arc::new(bundle::Bundles::read(&self.db).await?));
-            self.trust.set_authorities(&all);
+            let registered = registered::anchors::read(&mut self.db.read().await?).await?;
+            self.trust.set_authorities(&all, registered);
             self.authorities.store(Arc::new(all));
         }
         self.trust.reload(&self.db, &self.trust_domain).await?;

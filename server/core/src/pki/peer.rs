@@ -1,6 +1,8 @@
 //! Pure: who a connection has proved to be, why one is refused, and what its chain may end in: the words in which listeners and trust speak.
 
+use super::registered::RegisteredAnchor;
 use rustls_pki_types::CertificateDer;
+use std::sync::Arc;
 use wire::{
     Timestamp,
     ids::{CertificateId, ClaimId, DeviceId, OrgId},
@@ -53,6 +55,12 @@ pub enum Refusal {
     /// Its authority is retired or compromised.
     #[error("authority not trusted")]
     Authority,
+    /// Of an active registered authority and not known yet: whether it becomes a device is being decided (pki.md E-10).
+    #[error("being registered")]
+    Arriving,
+    /// The same, and nothing is being decided: it was lately, or too much is.
+    #[error("not registered")]
+    TurnedAway,
     /// The names in it are not those of its row.
     #[error("names do not match")]
     Names,
@@ -79,4 +87,6 @@ pub struct Anchors {
     pub certificates: Vec<CertificateDer<'static>>,
     /// Authorities of claims, DER: anchors of the enrol listener alone (E-9, A-9).
     pub claims: Vec<CertificateDer<'static>>,
+    /// Registered authorities whose devices are believed (E-10).
+    pub registered: Vec<Arc<RegisteredAnchor>>,
 }

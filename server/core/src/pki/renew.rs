@@ -56,6 +56,10 @@ impl Pki {
         let validity = Validity { from: Timestamp(current.not_before), until: Timestamp(current.not_after) };
         let due = profile::renew_after(validity, &peer.device_id);
         let issuer: AuthorityId = current.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
+        if self.trust.registered(&issuer) {
+            // Its owner's authority renews it (E-10); one of ours beside it would end it with its first use.
+            return Err(Error::NotOurs);
+        }
         // The server asked for it when the authority is retiring.
         let early = now < due && !self.trust.retiring(&issuer);
         let same_key = store::has_key(&mut tx, &peer.certificate, &csr.spki_sha256).await?;

@@ -9,6 +9,7 @@ use super::{
     peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal},
     profile::{self, Kind, Validity},
     recognise,
+    registered::{Arrival, Arrivals, RegisteredAnchor, Waiting},
     renew::OVERLAP,
     store,
     suspicion::{GRACE, Sign, Suspicion},
@@ -68,6 +69,8 @@ struct Issuer {
     trusted: bool,
     /// Its leaves are to be renewed by another one.
     retiring: bool,
+    /// Somebody else's (E-10).
+    registered: bool,
     not_before: Timestamp,
     not_after: Timestamp,
 }
@@ -85,6 +88,8 @@ struct Shared {
     first_uses: tokio::sync::mpsc::UnboundedSender<CertificateId>,
     suspicions: tokio::sync::mpsc::Sender<Suspicion>,
     unknown: AtomicU64,
+    arrivals: Arrivals,
+    turned_away: AtomicU64,
 }
 
 /// The handle the listeners hold. Cheap to clone; every method but `reload` is a look into memory.
@@ -107,9 +112,10 @@ pub(super) type Suspicions = tokio::sync::mpsc::Receiver<Suspicion>;
 const SIGNS: usize = 256;
 
 impl TrustHandle {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> (Self, FirstUses, Suspicions) {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> (Self, FirstUses, Suspicions, Waiting) {
         let (first_uses, receiver) = tokio::sync::mpsc::unbounded_channel();
         let (suspicions, signs) = tokio::sync::mpsc::channel(SIGNS);
+        let (arrivals, waiting) = Arrivals::new();
         let shared = Shared {
             clock,
             anchors: ArcSwap::default(),
@@ -123,21 +129,87 @@ impl TrustHandle {
             first_uses,
             suspicions,
             unknown: AtomicU64::new(0),
+            arrivals,
+            turned_away: AtomicU64::new(0),
         };
-        (Self(Arc::new(shared)), receiver, signs)
+        (Self(Arc::new(shared)), receiver, signs, waiting)
     }
 
     /// Whether a certificate, whose chain and signature have been checked already, may be used now, and whose it is.
     pub fn check(&self, leaf_der: &[u8]) -> Result<DevicePeer, Refusal> {
         let fingerprint = sha256(leaf_der);
-        let Some(leaf) = self.leaf(&fingerprint) else { return Err(self.unknown_leaf(leaf_der)) };
+        let Some(leaf) = self.leaf(&fingerprint) else {
+            let arriving = self.0.arrivals.expected(&fingerprint).is_some();
+            return Err(if arriving { Refusal::Arriving } else { self.unknown_leaf(leaf_der) });
+        };
         self.judge(&leaf)?;
+        if self.registered(&leaf.issuer) {
+            // Its names are its own authority's business; the row was found by every byte of it (P-3).
+            return Ok(leaf.peer.clone());
+        }
         let names = recognise::names(leaf_der).ok_or(Refusal::Names)?;
         if names.common_name != leaf.peer.device_id.as_str() || names.uri != leaf.uri {
             tracing::error!(certificate = %leaf.peer.certificate, "the names in a certificate are not those of its row");
             return Err(Refusal::Names);
         }
         Ok(leaf.peer.clone())
+    }
+
+    /// The same for a certificate whose chain has been checked to end in a registered authority (E-10). It speaks for devices of its own organization
+    /// that are its own, and for no others. One that nobody knows is [`Refusal::Arriving`]: let it prove its key, and then say so by
+    /// [`TrustHandle::arrived`].
+    pub fn check_registered(&self, leaf_der: &[u8], anchor: &Arc<RegisteredAnchor>) -> Result<DevicePeer, Refusal> {
+        let fingerprint = sha256(leaf_der);
+        if let Some(leaf) = self.leaf(&fingerprint) {
+            self.judge(&leaf)?;
+            let own = leaf.issuer == anchor.id && leaf.peer.org == anchor.org;
+            return if own { Ok(leaf.peer.clone()) } else { Err(Refusal::Authority) };
+        }
+        let now = self.0.clock.now();
+        if !anchor.active {
+            return Err(Refusal::Authority);
+        }
+        if !anchor.valid(now) {
+            return Err(Refusal::Expired);
+        }
+        if self.is_stale() {
+            return Err(Refusal::Stale);
+        }
+        if self.0.arrivals.expect(fingerprint, anchor, now) {
+            Err(Refusal::Arriving)
+        } else {
+            self.0.turned_away.fetch_add(1, Ordering::Relaxed);
+            Err(Refusal::TurnedAway)
+        }
+    }
+
+    /// Brings up a device of a registered authority that nobody knows, once it has proved its key, for a decision; waits for nothing.
+    pub fn arrived(&self, leaf_der: &[u8], from: Option<IpAddr>) {
+        let Some(anchor) = self.0.arrivals.expected(&sha256(leaf_der)) else { return };
+        let arrival = Arrival { authority: anchor.id.clone(), org: anchor.org.clone(), leaf: leaf_der.to_vec(), from };
+        if !self.0.arrivals.bring(arrival, self.0.clock.now()) {
+            self.0.turned_away.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many unknown devices of registered authorities were refused since the start without a new decision.
+    pub fn turned_away(&self) -> u64 {
+        self.0.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// What was decided about unknown devices of registered authorities is to be decided anew.
+    pub(super) fn forget_arrivals(&self) {
+        self.0.arrivals.forget();
+    }
+
+    /// The same for one that nobody could decide about.
+    pub(crate) fn forget_arrival(&self, leaf: &[u8]) {
+        self.0.arrivals.forget_one(leaf);
+    }
+
+    /// Whether the issuer is somebody else's authority.
+    pub(super) fn registered(&self, issuer: &AuthorityId) -> bool {
+        self.0.issuers.read().get(issuer).is_some_and(|i| i.registered)
     }
 
     /// Whether a certificate is a claim's, and if so whether it may be used now. Asked on the enrol listener only; elsewhere a claim's chain ends
@@ -196,6 +268,10 @@ impl TrustHandle {
     /// for example because its clock stands (pki.md R-1). Also when its authority is retiring.
     pub fn renewal_overdue(&self, peer: &DevicePeer) -> bool {
         self.leaf(&peer.fingerprint).is_some_and(|leaf| {
+            if self.registered(&leaf.issuer) {
+                // Its own authority renews it.
+                return false;
+            }
             let validity = Validity { from: leaf.not_before, until: leaf.ends };
             self.retiring(&leaf.issuer) || self.0.clock.now() > profile::renew_after(validity, &peer.device_id).plus(OVERDUE)
         })
@@ -304,23 +380,29 @@ impl TrustHandle {
     }
 
     /// Takes over the authorities.
-    pub(super) fn set_authorities(&self, all: &Authorities) {
+    pub(super) fn set_authorities(&self, all: &Authorities, registered: Vec<Arc<RegisteredAnchor>>) {
         let of = |kind| all.iter().filter(move |a| a.kind == kind);
         let trusted = |kind| of(kind).filter(|a| a.trusted()).map(|a| a.der.clone()).collect::<Vec<_>>();
         let issuer = |a: &Arc<Authority>| {
             let said = Issuer {
                 trusted: a.trusted(),
                 retiring: a.state == AuthorityState::Retiring,
+                registered: false,
                 not_before: a.not_before,
                 not_after: a.not_after,
             };
             (a.id.clone(), said)
         };
-        *self.0.issuers.write() = of(Kind::DeviceAuthority).chain(of(Kind::ClaimAuthority)).map(issuer).collect();
+        let foreign = registered.iter().map(|a| {
+            let said = Issuer { trusted: a.active, retiring: false, registered: true, not_before: a.not_before, not_after: a.not_after };
+            (a.id.clone(), said)
+        });
+        *self.0.issuers.write() = of(Kind::DeviceAuthority).chain(of(Kind::ClaimAuthority)).map(issuer).chain(foreign).collect();
+        let registered: Vec<_> = registered.into_iter().filter(|a| a.active).collect();
         let (certificates, claims) = (trusted(Kind::DeviceAuthority), trusted(Kind::ClaimAuthority));
         let before = self.0.anchors.load();
-        if before.certificates != certificates || before.claims != claims {
-            self.0.anchors.store(Arc::new(Anchors { version: before.version + 1, certificates, claims }));
+        if before.certificates != certificates || before.claims != claims || before.registered != registered {
+            self.0.anchors.store(Arc::new(Anchors { version: before.version + 1, certificates, claims, registered }));
             self.changed();
         }
     }

@@ -24,6 +24,7 @@ mod keys;
 mod limits;
 mod once;
 mod openapi;
+mod registered;
 mod releases;
 mod rollouts;
 mod telemetry;
@@ -85,4 +86,5 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(authorities::routes())
         .merge(consents::routes())
         .merge(clock::routes())
+        .merge(registered::routes())
 }

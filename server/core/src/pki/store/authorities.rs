@@ -15,7 +15,7 @@ pub(super) const AUTHORITY: Sql = Sql::same(
 );
 pub(super) const AUTHORITIES: Sql = Sql::same(
     "SELECT a.id, a.org_id, o.slug, a.kind, a.generation, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state, a.ended_seq, a.bundle \
-     FROM authorities a JOIN organizations o ON o.id = a.org_id ORDER BY o.created_at, o.id, a.created_at, a.id",
+     FROM authorities a JOIN organizations o ON o.id = a.org_id WHERE a.kind <> 'registered' ORDER BY o.created_at, o.id, a.created_at, a.id",
 );
 pub(super) const SEALED_KEYS: Sql =
     Sql::same("SELECT id, spki_sha256, sealed_key FROM authorities WHERE sealed_key IS NOT NULL ORDER BY id");
@@ -24,7 +24,8 @@ pub(super) const SET_SEALED_KEY: Sql = Sql::same("UPDATE authorities SET sealed_
 pub(super) const GENERATION: Sql =
     Sql::same("SELECT CAST(COALESCE(MAX(generation), 0) AS BIGINT) FROM authorities WHERE org_id = $1 AND kind = $2");
 pub(super) const IN_STATE: Sql = Sql::same("SELECT COUNT(*) FROM authorities WHERE org_id = $1 AND kind = $2 AND state = $3");
-pub(super) const AUTHORITY_STATE: Sql = Sql::same("SELECT kind, state FROM authorities WHERE id = $1 AND org_id = $2");
+pub(super) const AUTHORITY_STATE: Sql =
+    Sql::same("SELECT kind, state FROM authorities WHERE id = $1 AND org_id = $2 AND kind <> 'registered'");
 pub(super) const SET_STATE: Sql =
     Sql::same("UPDATE authorities SET state = $4, ended_at = $5, ended_seq = $6 WHERE id = $1 AND org_id = $2 AND state = $3");
 pub(super) const RETIRE_ACTIVE: Sql =

@@ -47,7 +47,8 @@ pub(super) const TO_RECOVER: Sql = Sql::same(
     "SELECT c.id, c.org_id, c.device, d.device_id, d.state AS device_state, c.state, c.not_after, a.state IN ('retired', 'compromised') AS ended_issuer, \
      EXISTS (SELECT 1 FROM certificates s WHERE s.device = c.device AND s.state = 'active' AND s.id <> c.id AND s.issued_at >= c.issued_at \
      AND (s.replaces_id IS NULL OR s.replaces_id <> c.id OR s.first_used_at IS NOT NULL)) AS has_successor \
-     FROM certificates c JOIN devices d ON d.number = c.device JOIN authorities a ON a.id = c.issuer_id WHERE c.fingerprint = $1",
+     FROM certificates c JOIN devices d ON d.number = c.device JOIN authorities a ON a.id = c.issuer_id \
+     WHERE c.fingerprint = $1 AND a.kind <> 'registered'",
 );
 pub(super) const GIVEN_FOR: Sql = Sql::same(
     "SELECT id FROM certificates WHERE replaces_id = $1 AND spki_sha256 = $2 AND state = 'active' ORDER BY issued_at DESC LIMIT 1",

@@ -1,0 +1,81 @@
+//! Registered authorities: registered, proved, enabled under a policy, disabled, removed.
+
+#![expect(
+    clippy::too_many_arguments,
+    reason = "a server function has one for each input of its form, and its macro writes another such function"
+)]
+
+use super::fault::ApiFault;
+use leptos::prelude::*;
+use wire::registered::{JustInTime, RegisteredAuthority};
+
+/// Registers an authority by its certificate, PEM.
+#[server(prefix = "/rpc", endpoint = "/registered_authority_new")]
+pub async fn register_authority(label: String, certificate: String) -> Result<RegisteredAuthority, ApiFault> {
+    let call = super::caller::caller()?;
+    let new = wire::registered::NewRegisteredAuthority { label, certificate };
+    let made = call.answer(call.fleet.devices().register_authority(&call.actor, &new).await)?;
+    call.lead_to(&wire::registered::page(&made.id));
+    Ok(made)
+}
+
+/// Makes another verification code.
+#[server(prefix = "/rpc", endpoint = "/registered_authority_code")]
+pub async fn renew_verification_code(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().renew_verification_code(&call.actor, &id).await)?;
+    call.lead_to(&wire::registered::page(&id));
+    Ok(())
+}
+
+/// Takes a verification certificate, PEM.
+#[server(prefix = "/rpc", endpoint = "/registered_authority_verify")]
+pub async fn verify_authority(id: String, certificate: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().verify_authority(&call.actor, &id, certificate.trim().as_bytes()).await)?;
+    call.lead_to(&wire::registered::page(&id));
+    Ok(())
+}
+
+/// Believes its devices, new ones as these words say. `tags` are separated by blanks or commas.
+#[server(prefix = "/rpc", endpoint = "/registered_authority_enable")]
+pub async fn enable_authority(
+    id: String,
+    just_in_time: JustInTime,
+    device_type: String,
+    tags: String,
+    template: String,
+    pattern: String,
+    max_devices: i64,
+    per_day: i64,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    let tags = wire::devices::words(&tags);
+    let policy = wire::registered::JustInTimePolicy { just_in_time, device_type, tags, template, pattern, max_devices, per_day };
+    call.answer(call.fleet.devices().enable_authority(&call.actor, &id, policy).await)?;
+    call.lead_to(&wire::registered::page(&id));
+    Ok(())
+}
+
+/// Believes its devices no longer.
+#[server(prefix = "/rpc", endpoint = "/registered_authority_disable")]
+pub async fn disable_authority(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().disable_authority(&call.actor, &id).await)?;
+    call.lead_to(&wire::registered::page(&id));
+    Ok(())
+}
+
+/// Removes one that has let no device in.
+#[server(prefix = "/rpc", endpoint = "/registered_authority_remove")]
+pub async fn remove_authority(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().remove_authority(&call.actor, &id).await)?;
+    call.lead_to("/enrolment?tab=own");
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! Own authorities: registered, proved, enabled under a policy; step by step, and each step a form that works without a script.
+
+use super::guide::{Way, card_of};
+use crate::{
+    api::registered::{DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority},
+    pages::words,
+    ui::{
+        Column, Confirm, Control, badge, card, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
+        form::{self, ActionForm, FormCall, fault_banner, refusal, select, text},
+        number::{counted, grouped},
+        page::card_flush,
+        stepper::{Step, stepper},
+        table, time,
+    },
+};
+use leptos::prelude::*;
+use wire::{
+    enrolment::EnrolmentPage as Page,
+    registered::{JustInTime, RegisteredAuthority, RegisteredState, page, verification_lines},
+};
+
+/// The calls of the tab.
+#[derive(Clone, Copy)]
+pub(super) struct Owns {
+    pub(super) register: FormCall<RegisterAuthority>,
+    pub(super) code: FormCall<RenewVerificationCode>,
+    pub(super) verify: FormCall<VerifyAuthority>,
+    pub(super) enable: FormCall<EnableAuthority>,
+    pub(super) disable: FormCall<DisableAuthority>,
+    pub(super) remove: FormCall<RemoveAuthority>,
+}
+
+/// What it is for and how it goes.
+pub(super) fn steps() -> AnyView {
+    view! {
+        <ol class="numbered">
+            <li>"Register the certificate of the authority that signs your devices' certificates, here at the side. Only the certificate: its key stays where it is."</li>
+            <li>"Prove that you hold its key: with it, sign a certificate that names the code you are shown. Somebody who only has the authority's certificate can't."</li>
+            <li>"Say what becomes of its devices when they connect for the first time, and enable it. A device dials the device address with the certificate it has; with the next dial it is in."</li>
+        </ol>
+    }
+    .into_any()
+}
+
+/// The two columns of the tab; `shown` is the authority that is asked about.
+pub(super) fn sides(p: &Page, shown: Option<&RegisteredAuthority>, calls: Owns) -> AnyView {
+    let may = p.registered.may_manage;
+    let new = may.then(|| card("Register an authority", None, new_form(calls.register)));
+    let detail = shown.map(|a| detail(a, may, calls));
+    view! {
+        <div class="stack">{detail}{card_of(p, Way::Own)}{list(p)}</div>
+        <div class="stack">{new}</div>
+    }
+    .into_any()
+}
+
+fn new_form(call: FormCall<RegisterAuthority>) -> AnyView {
+    view! {
+        <ActionForm action=call>
+            <div class="stack">
+                {move || fault_banner(refusal(call).as_ref())}
+                {text("label", "What you call it").required().max_length(100).placeholder("Plant in Ulm").refused(call).view()}
+                {field("certificate", "Certificate", Control::Area).required().max_length(48_000).placeholder("-----BEGIN CERTIFICATE-----")
+                    .hint("PEM, of the authority that signs the devices' certificates or of one above it.").refused(call).view()}
+                <div class="row">{form::submit("Register", "primary", move || call.pending().get())}</div>
+            </div>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+fn list(p: &Page) -> AnyView {
+    if p.registered.all.is_empty() {
+        let none = "Devices that were given a certificate when they were made can use it here, without a token.";
+        return view! { <div class="card">{empty("shield-check", "No own authority yet", none, None)}</div> }.into_any();
+    }
+    let columns = vec![
+        Column::text("Authority"),
+        Column::text("State"),
+        Column::text("New devices"),
+        Column::number("Devices"),
+        Column::number("Refused"),
+        Column::text("Last seen"),
+        Column::text("Ends"),
+    ];
+    let rows = p.registered.all.iter().map(row).collect_view();
+    card_flush("Own authorities", None, table("Registered authorities", columns, rows.into_any()))
+}
+
+fn row(a: &RegisteredAuthority) -> AnyView {
+    let (tone, word) = words::registered(a.state);
+    view! {
+        <tr>
+            <th scope="row"><a href=page(&a.id)>{a.label.clone()}</a></th>
+            <td>{badge(tone, word)}</td>
+            <td>{policy_words(a)}</td>
+            <td class="num">{grouped(a.devices)}</td>
+            <td class="num">{grouped(a.refused)}</td>
+            <td class="dim">{time::ago_or(a.last_seen_at, "never")}</td>
+            <td>{time::at(a.not_after)}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+const fn policy_words(a: &RegisteredAuthority) -> &'static str {
+    match (a.state, a.policy.just_in_time) {
+        (RegisteredState::Unverified | RegisteredState::Verified, _) => "not said yet",
+        (_, JustInTime::Off) => "refused",
+        (_, JustInTime::Pending) => "wait for a person",
+        (_, JustInTime::Auto) => "are let in",
+    }
+}
+
+fn detail(a: &RegisteredAuthority, may: bool, calls: Owns) -> AnyView {
+    let (tone, word) = words::registered(a.state);
+    let proved = a.state != RegisteredState::Unverified;
+    let enabled = a.state == RegisteredState::Active;
+    let step = |label, done, current| Step { href: page(&a.id), label, done, current };
+    let way = stepper(vec![
+        step("Register", true, false),
+        step("Prove", proved, !proved),
+        step("Policy and enable", enabled, proved && !enabled),
+        step("Devices", false, enabled),
+    ]);
+    let doing = may.then(|| match a.state {
+        RegisteredState::Unverified => prove(a, calls),
+        RegisteredState::Verified | RegisteredState::Active | RegisteredState::Disabled => enable_form(a, calls.enable),
+    });
+    let ends = may.then(|| ends(a, calls));
+    let body = view! {
+        <div class="body stack" aria-live="polite">
+            {way}
+            {doing}
+            <dl class="kv">
+                <dt>"Name"</dt><dd class="mono">{a.subject.clone()}</dd>
+                <dt>"Valid"</dt><dd>{time::at(a.not_before)}" to "{time::at(a.not_after)}</dd>
+                <dt>"Key"</dt><dd>{a.key_alg.clone()}</dd>
+                <dt>"Fingerprint"</dt><dd>{copyable(a.fingerprint.clone(), "Copy fingerprint")}</dd>
+                <dt>"Devices"</dt>
+                <dd>{format!("{} with a usable certificate, {} let in, {} refused", grouped(a.devices), grouped(a.admitted), grouped(a.refused))}</dd>
+                <dt>"Last let in"</dt><dd>{time::ago_or(a.last_admitted_at, "none yet")}</dd>
+                <dt>"Last seen"</dt><dd>{time::ago_or(a.last_seen_at, "never")}</dd>
+                <dt>"Registered"</dt><dd>{time::at(a.created_at)}" by "{a.created_by.clone()}</dd>
+            </dl>
+            {ends}
+        </div>
+    };
+    card_flush(a.label.clone(), Some(badge(tone, word)), body.into_any())
+}
+
+/// The code, the lines that use it, and the way to send what they make.
+fn prove(a: &RegisteredAuthority, calls: Owns) -> AnyView {
+    let (id, again) = (a.id.to_string(), a.id.to_string());
+    let renew = view! {
+        <ActionForm action=calls.code>
+            <input type="hidden" name="id" value=again/>
+            {move || fault_banner(refusal(calls.code).as_ref())}
+            {form::submit("Make another code", "", move || calls.code.pending().get())}
+        </ActionForm>
+    };
+    let (Some(code), Some(until)) = (a.code.clone(), a.code_until) else {
+        return view! { <p>"The verification code has ended."</p>{renew} }.into_any();
+    };
+    let lines = verification_lines(&code).join("\n");
+    let call = calls.verify;
+    view! {
+        <p>"Where the authority's key is, make a certificate that names this code. It is taken once, until "{time::at(until)}"."</p>
+        <dl class="kv"><dt>"Code"</dt><dd>{copyable(code, "Copy code")}</dd></dl>
+        {code_block(lines, "With openssl; ca.pem and ca.key are the authority's")}
+        <ActionForm action=call>
+            <div class="stack">
+                <input type="hidden" name="id" value=id/>
+                {move || fault_banner(refusal(call).as_ref())}
+                {field("certificate", "Verification certificate", Control::Area).id("f-proof").required().max_length(48_000)
+                    .placeholder("-----BEGIN CERTIFICATE-----").hint("What is in verify.pem now.").refused(call).view()}
+                <div class="row">{form::submit("Verify", "primary", move || call.pending().get())}</div>
+            </div>
+        </ActionForm>
+        {renew}
+    }
+    .into_any()
+}
+
+fn enable_form(a: &RegisteredAuthority, call: FormCall<EnableAuthority>) -> AnyView {
+    let p = &a.policy;
+    let kinds =
+        [(JustInTime::Off, "Refuse them"), (JustInTime::Pending, "A person approves each"), (JustInTime::Auto, "Let them in at once")];
+    let kinds = kinds.into_iter().map(|(kind, label)| (kind.to_string(), label.to_owned())).collect();
+    let (id, verb) = (a.id.to_string(), if a.state == RegisteredState::Active { "Change policy" } else { "Enable" });
+    let fields = view! {
+        <input type="hidden" name="id" value=id/>
+        {move || fault_banner(refusal(call).as_ref())}
+        {select("just_in_time", "New devices", kinds).value(p.just_in_time.to_string())
+            .hint("Those it has let in stay, whatever is said here.").refused(call).view()}
+        {text("template", "Device id").id("f-template").value(p.template.clone()).required().max_length(100)
+            .hint("Made from {CN}, {serialNumber} (of the subject) or {SAN:URI}, with text between.").refused(call).view()}
+        {text("pattern", "Device ids").id("f-own-pattern").value(p.pattern.clone()).hint("Which ids it may let in, for example gw-*; empty means any.").refused(call).view()}
+        {text("device_type", "Device type").id("f-own-type").value(p.device_type.clone()).hint("Given to its devices.").refused(call).view()}
+        {text("tags", "Tags").id("f-own-tags").value(p.tags.join(" ")).hint("Given to its devices, separated by blanks.").refused(call).view()}
+        {field("max_devices", "Devices it may let in", Control::Input("number")).value(p.max_devices.to_string()).bounds(1, 1_000_000).required().refused(call).view()}
+        {field("per_day", "Devices a day", Control::Input("number")).value(p.per_day.to_string()).bounds(1, 100_000).required()
+            .hint("What comes after waits for a person.").refused(call).view()}
+    };
+    view! {
+        <ActionForm action=call>
+            <div class="stack">{fields}<div class="row">{form::submit(verb, "primary", move || call.pending().get())}</div></div>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+/// What ends it for now, or for good.
+fn ends(a: &RegisteredAuthority, calls: Owns) -> AnyView {
+    let disable = (a.state == RegisteredState::Active).then(|| {
+        let id = format!("disable-{}", a.id);
+        view! {
+            {dialog_link(id.clone(), format!("{}&disable={}", page(&a.id), a.id), "danger", "Disable…".into_any())}
+            {dialog(id, format!("Disable {}", a.label), ask(a, calls.disable))}
+        }
+    });
+    let unused = a.admitted == 0 && a.state != RegisteredState::Active;
+    let remove = unused.then(|| {
+        let (id, call) = (a.id.to_string(), calls.remove);
+        view! {
+            <ActionForm action=call>
+                <input type="hidden" name="id" value=id/>
+                {move || fault_banner(refusal(call).as_ref())}
+                {form::submit("Remove", "", move || call.pending().get())}
+            </ActionForm>
+        }
+    });
+    view! { <div class="row">{disable}{remove}</div> }.into_any()
+}
+
+/// The question before an authority's devices are cut off.
+pub(super) fn ask(a: &RegisteredAuthority, call: FormCall<DisableAuthority>) -> AnyView {
+    let text = format!(
+        "{} that it has let in are cut off within a second, and none gets in until it is enabled again.",
+        counted(a.devices, "device", "devices")
+    );
+    let back = page(&a.id);
+    let inside = move || {
+        let confirm = Confirm {
+            text: text.clone(),
+            verb: "Disable authority".to_owned(),
+            cancel: "Keep it",
+            back: back.clone(),
+            danger: true,
+            type_name: None,
+            reason: None,
+        };
+        confirm_dialog(confirm, refusal(call).as_ref(), move || call.pending().get())
+    };
+    let id = a.id.to_string();
+    view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
+}

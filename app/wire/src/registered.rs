@@ -1,0 +1,184 @@
+//! Registered authorities: authorities of others whose devices are believed, once they have proved that they hold their key (pki.md E-10).
+
+use crate::{Timestamp, ids::AuthorityId};
+use serde::{Deserialize, Serialize};
+
+crate::states::words! {
+    /// A registered authority's life.
+    RegisteredState {
+        /// Its certificate is here; nobody has proved to hold its key.
+        Unverified = "unverified",
+        /// Possession is proved; its devices are not believed yet.
+        Verified = "verified",
+        /// Its devices are believed.
+        Active = "active",
+        /// Its devices are cut off for now.
+        Disabled = "disabled",
+    }
+    /// What can be done with a registered authority.
+    RegisteredStep {
+        /// Prove that its key is held.
+        Verify = "verify",
+        /// Believe its devices, under a policy for new ones.
+        Enable = "enable",
+        /// Believe them no longer.
+        Disable = "disable",
+    }
+    /// What becomes of a device that shows a certificate of a registered authority for the first time.
+    JustInTime {
+        /// It is refused.
+        Off = "off",
+        /// A person approves it.
+        Pending = "pending",
+        /// It is in the fleet.
+        Auto = "auto",
+    }
+}
+
+/// What a device id is made from unless the policy says otherwise.
+pub const TEMPLATE: &str = "{CN}";
+
+/// What becomes of the new devices of a registered authority.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct JustInTimePolicy {
+    /// Whether a new device is refused, waits for a person, or is in at once.
+    pub just_in_time: JustInTime,
+    /// Type given to its devices.
+    #[serde(default)]
+    pub device_type: String,
+    /// Tags given to its devices.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// What a device id is made from: text with `{CN}`, `{serialNumber}` (of the subject, 2.5.4.5) and `{SAN:URI}`.
+    #[serde(default = "template")]
+    pub template: String,
+    /// Pattern with `*` for device ids; empty means any.
+    #[serde(default)]
+    pub pattern: String,
+    /// How many devices it may let in, in all: 1 to 1,000,000.
+    #[serde(default = "most")]
+    pub max_devices: i64,
+    /// How many of them within 24 hours; what comes after waits for a person: 1 to 100,000.
+    #[serde(default = "daily")]
+    pub per_day: i64,
+}
+
+fn template() -> String {
+    TEMPLATE.to_owned()
+}
+
+const fn most() -> i64 {
+    10_000
+}
+
+const fn daily() -> i64 {
+    1000
+}
+
+impl Default for JustInTimePolicy {
+    fn default() -> Self {
+        Self {
+            just_in_time: JustInTime::Off,
+            device_type: String::new(),
+            tags: Vec::new(),
+            template: template(),
+            pattern: String::new(),
+            max_devices: most(),
+            per_day: daily(),
+        }
+    }
+}
+
+/// An authority of somebody else's whose devices may be believed (pki.md E-10).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RegisteredAuthority {
+    /// Its id.
+    pub id: AuthorityId,
+    /// What people call it.
+    pub label: String,
+    /// Its name as its certificate says.
+    pub subject: String,
+    /// Algorithm and size of its key.
+    pub key_alg: String,
+    /// SHA-256 of its public key (`SubjectPublicKeyInfo`), hex.
+    pub spki_sha256: String,
+    /// SHA-256 of its certificate, hex.
+    pub fingerprint: String,
+    /// Start of its validity.
+    pub not_before: Timestamp,
+    /// End of its validity.
+    pub not_after: Timestamp,
+    /// Where it stands.
+    pub state: RegisteredState,
+    /// What its verification certificate has to name, while it may; 64 hex digits.
+    pub code: Option<String>,
+    /// Until when that is taken.
+    pub code_until: Option<Timestamp>,
+    /// What becomes of its new devices.
+    pub policy: JustInTimePolicy,
+    /// How many devices have a usable certificate of it.
+    pub devices: i64,
+    /// How many it has let in since it is here.
+    pub admitted: i64,
+    /// When it let the last one in.
+    pub last_admitted_at: Option<Timestamp>,
+    /// When one of its devices was seen last.
+    pub last_seen_at: Option<Timestamp>,
+    /// How many certificates of it were refused.
+    pub refused: i64,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When it was proved that its key is held.
+    pub verified_at: Option<Timestamp>,
+    /// Its certificate, PEM.
+    pub pem: String,
+}
+
+/// An authority to register.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewRegisteredAuthority {
+    /// What people call it.
+    pub label: String,
+    /// Its certificate: PEM, or the base64 of its DER.
+    pub certificate: String,
+}
+
+/// What proves that an authority's key is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PossessionProof {
+    /// A certificate that names the code and that the authority has signed itself: PEM, or the base64 of its DER.
+    pub certificate: String,
+}
+
+/// The registered authorities there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RegisteredAuthorities {
+    /// Newest first.
+    pub all: Vec<RegisteredAuthority>,
+    /// Whether the caller may change them.
+    pub may_manage: bool,
+}
+
+/// Shell lines that make the verification certificate with openssl, where `ca.pem` and `ca.key` are the authority's certificate and key.
+pub fn verification_lines(code: &str) -> [String; 2] {
+    [
+        format!(
+            "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout verify.key -subj \"/CN={code}\" -out verify.csr"
+        ),
+        "openssl x509 -req -in verify.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 -sha256 -out verify.pem".to_owned(),
+    ]
+}
+
+/// The console's page of a registered authority.
+pub fn page(id: &AuthorityId) -> String {
+    format!("/enrolment?tab=own&ca={id}")
+}

@@ -1,0 +1,331 @@
+//! Registered authorities (pki.md E-10): somebody else's authority, whose devices are believed once possession of its key was proved and an admin has
+//! said what becomes of new ones. Owns their life and what handshakes ask; refuses to know devices: who is let in is decided by the `devices` room.
+//!
+//! An authority that nobody has proved to hold is no claim to its key: the first organization that proves it has it, for all. Two with the same
+//! name are told apart by their keys. Nothing that a certificate points to is ever fetched.
+
+pub(crate) mod anchors;
+mod arrivals;
+pub(crate) mod gate;
+mod refused;
+mod state;
+pub(crate) mod store;
+pub(crate) mod template;
+
+pub use anchors::{RegisteredAnchor, is_named};
+pub use arrivals::Arrival;
+pub(super) use arrivals::{Arrivals, Waiting};
+pub use refused::Refused;
+
+use super::{Error, Pki, csr::sha256, recognise};
+use crate::{
+    access::{Act, Actor, audit, may},
+    bus::Event,
+    db::Tx,
+};
+use serde_json::json;
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, CertificateId, DeviceId},
+    registered::{JustInTimePolicy, RegisteredAuthority, RegisteredState, RegisteredStep},
+};
+
+/// Most of one organization.
+pub const MOST: i64 = 20;
+/// How long a verification code is taken.
+const CODE_MS: i64 = 24 * 3_600_000;
+
+/// The word of its row among the authorities, which is what certificates of its devices are judged by in the database.
+const fn mirror(state: RegisteredState) -> &'static str {
+    match state {
+        RegisteredState::Unverified | RegisteredState::Verified => "staged",
+        RegisteredState::Active => "active",
+        RegisteredState::Disabled => "retired",
+    }
+}
+
+impl Pki {
+    /// The organization's registered authorities, newest first.
+    pub async fn registered_authorities(&self, actor: &Actor) -> Result<Vec<RegisteredAuthority>, Error> {
+        may(actor, Act::Read)?;
+        let now = self.clock.now();
+        let found = store::list(&mut self.db.read().await?, &actor.org).await?;
+        Ok(found.into_iter().map(|row| row.shown(now)).collect::<Result<_, _>>()?)
+    }
+
+    /// One of them.
+    pub async fn registered_authority(&self, actor: &Actor, id: &AuthorityId) -> Result<RegisteredAuthority, Error> {
+        may(actor, Act::Read)?;
+        let found = store::one(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Refused::NotFound)?;
+        Ok(found.shown(self.clock.now())?)
+    }
+
+    /// Registers an authority by its certificate, PEM or DER. It is unverified, and says the code that a verification certificate has to name. `label`
+    /// was checked by the caller.
+    pub(crate) async fn register_authority(&self, actor: &Actor, label: &str, certificate: &[u8]) -> Result<RegisteredAuthority, Error> {
+        may(actor, Act::Authorities)?;
+        let now = self.clock.now();
+        let certificate = gate::authority(certificate, now)?;
+        let id: AuthorityId = self.entropy.id(now);
+        let mut tx = self.db.write().await?;
+        self.key_is_free(&mut tx, actor, &certificate).await?;
+        if store::count(&mut tx, &actor.org).await? >= MOST {
+            return Err(Refused::TooMany.into());
+        }
+        let (code, fingerprint, by) = (self.code(), sha256(&certificate.der), actor.label());
+        let new = store::New {
+            id: &id,
+            org: &actor.org,
+            label,
+            certificate: &certificate,
+            fingerprint: &fingerprint,
+            code: &code,
+            code_until: now.plus(CODE_MS),
+            now,
+            by: &by,
+        };
+        if !store::insert(&mut tx, &new).await? {
+            return Err(Refused::Known.into());
+        }
+        let detail = json!({
+            "label": label,
+            "subject": certificate.subject,
+            "spki_sha256": hex::encode(certificate.spki_sha256),
+            "fingerprint": hex::encode(fingerprint),
+        });
+        audit::append(&mut tx, actor, now, "registered_authority.register", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        self.registered_authority(actor, &id).await
+    }
+
+    /// Makes another verification code; the one before is good for nothing any more.
+    pub async fn renew_verification_code(&self, actor: &Actor, id: &AuthorityId) -> Result<RegisteredAuthority, Error> {
+        may(actor, Act::Authorities)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let row = self.registered_held(&mut tx, actor, id).await?;
+        if !store::set_code(&mut tx, id, &self.code(), now.plus(CODE_MS)).await? {
+            return Err(Refused::State(row.state()?).into());
+        }
+        audit::append(&mut tx, actor, now, "registered_authority.code", id.as_str(), &json!({ "label": row.label })).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        self.registered_authority(actor, id).await
+    }
+
+    /// Takes a verification certificate, PEM or DER, as proof that the organization holds the authority's key. The code is used up by that.
+    pub async fn verify_authority(&self, actor: &Actor, id: &AuthorityId, proof: &[u8]) -> Result<RegisteredAuthority, Error> {
+        may(actor, Act::Authorities)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let row = self.registered_held(&mut tx, actor, id).await?;
+        let from = row.state()?;
+        let to = state::step(from, RegisteredStep::Verify).ok_or(Refused::State(from))?;
+        if row.code.is_empty() || row.code_until <= now.0 {
+            return Err(Refused::NoCode.into());
+        }
+        if let Err(refused) = gate::proof(proof, &row.der, &row.code, now) {
+            // Somebody who tries with what the key has not signed may be no owner of it.
+            let detail = json!({ "label": row.label, "code": refused.fault().code, "why": refused.to_string() });
+            audit::append(&mut tx, actor, now, "registered_authority.refuse_proof", id.as_str(), &detail).await?;
+            tx.commit().await?;
+            return Err(refused.into());
+        }
+        let certificate = gate::authority(&row.der, now)?;
+        self.key_is_free(&mut tx, actor, &certificate).await?;
+        if !store::verified(&mut tx, id, &row.code, now).await? {
+            return Err(Refused::NoCode.into());
+        }
+        match store::claim_key(&mut tx, id, &actor.org, &certificate, &sha256(&certificate.der), now).await {
+            // Another organization was faster.
+            Err(e) if e.is_unique() => return Err(Refused::Taken.into()),
+            other => other?,
+        }
+        let detail = json!({ "label": row.label, "was": from, "is": to, "spki_sha256": hex::encode(certificate.spki_sha256) });
+        self.changed(tx, actor, "registered_authority.verify", id, &detail, now).await
+    }
+
+    /// Believes the authority's devices from now on, new ones as the policy says; for one that is active, another policy. The policy's words were checked
+    /// by the caller.
+    pub(crate) async fn enable_authority(
+        &self,
+        actor: &Actor,
+        id: &AuthorityId,
+        policy: &JustInTimePolicy,
+    ) -> Result<RegisteredAuthority, Error> {
+        may(actor, Act::Authorities)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let row = self.registered_held(&mut tx, actor, id).await?;
+        let from = row.state()?;
+        let to = state::step(from, RegisteredStep::Enable).ok_or(Refused::State(from))?;
+        if now.0 > row.not_after {
+            return Err(Refused::Ended.into());
+        }
+        store::set_policy(&mut tx, id, policy).await?;
+        store::set_state(&mut tx, id, from, to, mirror(to)).await?;
+        let detail = json!({ "label": row.label, "was": from, "is": to, "policy": policy });
+        self.changed(tx, actor, "registered_authority.enable", id, &detail, now).await
+    }
+
+    /// Believes the authority's devices no longer: their connections are closed within a second. It can be enabled again.
+    pub async fn disable_authority(&self, actor: &Actor, id: &AuthorityId) -> Result<RegisteredAuthority, Error> {
+        may(actor, Act::Authorities)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let row = self.registered_held(&mut tx, actor, id).await?;
+        let from = row.state()?;
+        if from == RegisteredState::Disabled {
+            drop(tx);
+            return self.registered_authority(actor, id).await;
+        }
+        let to = state::step(from, RegisteredStep::Disable).ok_or(Refused::State(from))?;
+        store::set_state(&mut tx, id, from, to, mirror(to)).await?;
+        let detail = json!({ "label": row.label, "was": from, "is": to });
+        self.changed(tx, actor, "registered_authority.disable", id, &detail, now).await
+    }
+
+    /// Removes an authority of which no device has ever had a certificate here, and gives its key free.
+    pub async fn remove_authority(&self, actor: &Actor, id: &AuthorityId) -> Result<(), Error> {
+        may(actor, Act::Authorities)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let row = self.registered_held(&mut tx, actor, id).await?;
+        if row.state()? == RegisteredState::Active {
+            return Err(Refused::State(RegisteredState::Active).into());
+        }
+        if store::used(&mut tx, id).await? {
+            return Err(Refused::InUse.into());
+        }
+        store::delete(&mut tx, id).await?;
+        let detail = json!({ "label": row.label, "subject": row.subject, "spki_sha256": hex::encode(&row.spki_sha256) });
+        audit::append(&mut tx, actor, now, "registered_authority.remove", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.reload().await?;
+        self.bus.tell(Event::Trust);
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        Ok(())
+    }
+
+    /// The row in this transaction, of this organization.
+    async fn registered_held(&self, tx: &mut Tx, actor: &Actor, id: &AuthorityId) -> Result<store::RegisteredRow, Error> {
+        let found = store::held(tx, id).await?.filter(|row| row.org_id == actor.org.as_str());
+        Ok(found.ok_or(Refused::NotFound)?)
+    }
+
+    /// Books it, makes it true here and tells the others.
+    async fn changed(
+        &self,
+        mut tx: Tx,
+        actor: &Actor,
+        action: &'static str,
+        id: &AuthorityId,
+        detail: &serde_json::Value,
+        now: Timestamp,
+    ) -> Result<RegisteredAuthority, Error> {
+        audit::append(&mut tx, actor, now, action, id.as_str(), detail).await?;
+        tx.commit().await?;
+        self.trust.forget_arrivals();
+        self.reload().await?;
+        self.bus.tell(Event::Trust);
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        self.registered_authority(actor, id).await
+    }
+
+    /// Thirty-two bytes of the generator, in hex: as long as a common name may be (X.520).
+    fn code(&self) -> String {
+        hex::encode(self.entropy.bytes::<32>())
+    }
+
+    /// Refuses a key of our own, one that was blocked, one that another organization has proved to hold, and our own authorities' names (P-7).
+    async fn key_is_free(&self, tx: &mut Tx, actor: &Actor, certificate: &gate::AuthorityCertificate) -> Result<(), Error> {
+        if let Some((kind, org)) = store::key(tx, &certificate.spki_sha256).await? {
+            return Err(match kind.as_str() {
+                "blocked" => Refused::Blocked,
+                "registered" if org == actor.org.as_str() => Refused::Known,
+                "registered" => Refused::Taken,
+                _ => Refused::Ours,
+            }
+            .into());
+        }
+        let ours = self.authorities.load();
+        if ours.iter().any(|a| recognise::authority(&a.der).is_some_and(|(name, ..)| name == certificate.name)) {
+            return Err(Refused::OurName.into());
+        }
+        Ok(())
+    }
+
+    /// The next device of a registered authority that nobody knows; none when the process ends. One listens at a time.
+    pub(crate) async fn next_arrival(&self) -> Option<Arrival> {
+        self.arrivals.lock().await.recv().await
+    }
+
+    /// One that waits now, for those who don't want to wait themselves.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) async fn waiting_arrival(&self) -> Option<Arrival> {
+        self.arrivals.lock().await.try_recv().ok()
+    }
+
+    /// Refuses a key that an authority, another device or a past compromise owns. Takes the trust clock: of two with one key the second waits.
+    pub(crate) async fn registered_key_is_free(&self, tx: &mut Tx, new: &NewRegisteredLeaf<'_>) -> Result<bool, Error> {
+        let _ = super::store::next_trust(tx).await?;
+        Ok(super::store::key_user(tx, &new.certificate.spki_sha256, new.device, new.authority).await?.is_none())
+    }
+
+    /// Writes a device's certificate down inside the caller's transaction; none when its serial number was used by its authority for another one. After
+    /// the commit call [`Pki::reload`].
+    pub(crate) async fn add_registered_leaf(&self, tx: &mut Tx, new: &NewRegisteredLeaf<'_>) -> Result<Option<CertificateId>, Error> {
+        let now = self.clock.now();
+        let id: CertificateId = self.entropy.id(now);
+        let fingerprint = sha256(new.der);
+        let trust_seq = super::store::next_trust(tx).await?;
+        let leaf = store::Leaf {
+            id: &id,
+            org: &new.actor.org,
+            authority: new.authority,
+            device: new.device,
+            device_id: new.device_id,
+            certificate: new.certificate,
+            der: new.der,
+            fingerprint: &fingerprint,
+            enrolled_by: new.enrolled_by,
+            replaces: new.replaces,
+            now,
+            trust_seq,
+        };
+        if !store::insert_leaf(tx, &leaf).await? {
+            return Ok(None);
+        }
+        let detail = json!({
+            "subject": new.device_id,
+            "serial": hex::encode(&new.certificate.serial),
+            "issuer": new.authority,
+            "spki_sha256": hex::encode(new.certificate.spki_sha256),
+            "fingerprint": hex::encode(fingerprint),
+            "by": new.enrolled_by,
+        });
+        audit::append(tx, new.actor, now, "certificate.register", id.as_str(), &detail).await?;
+        Ok(Some(id))
+    }
+}
+
+/// A device's certificate by its own authority, to be written down. The caller has decided that the device may have it.
+pub(crate) struct NewRegisteredLeaf<'a> {
+    /// Who does it.
+    pub actor: &'a Actor,
+    /// The registered authority.
+    pub authority: &'a AuthorityId,
+    /// The device's number.
+    pub device: i64,
+    /// The device's name.
+    pub device_id: &'a DeviceId,
+    /// What was read from it.
+    pub certificate: &'a gate::DeviceCertificate,
+    /// Its bytes.
+    pub der: &'a [u8],
+    /// By what it was admitted, for the books.
+    pub enrolled_by: &'a str,
+    /// The certificate it succeeds.
+    pub replaces: Option<&'a CertificateId>,
+}

@@ -1,0 +1,96 @@
+//! Pure: why a registered authority, its proof or one of its devices is refused, and what the other side gets to see of it.
+
+use super::super::{csr::CsrError, der::DerError};
+use wire::{Fault, FaultKind, registered::RegisteredState};
+
+/// Refusals of registered authorities (pki.md E-10).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Larger than a certificate may be here.
+    #[error("the certificate is larger than {} KiB", super::gate::MAX_DER / 1024)]
+    TooLarge,
+    /// Neither one PEM block nor DER.
+    #[error("not a certificate: send one certificate, as PEM or DER, and never a key")]
+    NotCertificate,
+    /// Not strictly encoded.
+    #[error("the certificate is malformed: {0}")]
+    Der(#[from] DerError),
+    /// Strictly encoded, but no certificate (RFC 5280).
+    #[error("the certificate is malformed: {0}")]
+    Malformed(&'static str),
+    /// A certificate that can't be an authority of devices.
+    #[error("this certificate is no authority for devices: {0}")]
+    NotAuthority(&'static str),
+    /// The key is outside P-1.
+    #[error("{0}")]
+    Key(CsrError),
+    /// Past its end.
+    #[error("the authority's certificate has ended; register one that is valid")]
+    Ended,
+    /// One of this installation's own keys.
+    #[error("this is an authority of Fleetward itself; its devices are believed already")]
+    Ours,
+    /// Another key under the name of one of our own authorities.
+    #[error("this authority has the name of one of Fleetward's own; give it another name")]
+    OurName,
+    /// Somebody else has proved to hold the key.
+    #[error("this authority is registered by another organization; ask its owner to remove it there")]
+    Taken,
+    /// It is here already.
+    #[error("this authority is registered already")]
+    Known,
+    /// Its key was blocked after a compromise.
+    #[error("this key was blocked after a compromise; make a new authority")]
+    Blocked,
+    /// As many as there may be.
+    #[error("an organization has at most {} registered authorities; remove one that is not used", super::MOST)]
+    TooMany,
+    /// The step is not legal from this state.
+    #[error("this can't be done now. {}", super::state::instead(*.0))]
+    State(RegisteredState),
+    /// The code was used, or has ended.
+    #[error("the verification code was used or has ended; make a new one")]
+    NoCode,
+    /// The verification certificate proves nothing.
+    #[error("the verification certificate is refused: {0}")]
+    Proof(&'static str),
+    /// Certificates of it are part of devices' histories.
+    #[error("devices have certificates of it, which stay in their histories; disable it instead")]
+    InUse,
+    /// No such authority in this organization.
+    #[error("no such registered authority")]
+    NotFound,
+}
+
+impl Refused {
+    /// What the other side gets to see.
+    pub fn fault(&self) -> Fault {
+        let (kind, code, field) = match self {
+            Self::TooLarge => (FaultKind::TooLarge, "certificate_too_large", "certificate"),
+            Self::NotCertificate | Self::Der(_) | Self::Malformed(_) => (FaultKind::Invalid, "certificate_malformed", "certificate"),
+            Self::NotAuthority(_) => (FaultKind::Invalid, "not_an_authority", "certificate"),
+            Self::Key(_) => (FaultKind::Invalid, "weak_key", "certificate"),
+            Self::Ended => (FaultKind::Invalid, "authority_ended", "certificate"),
+            Self::Ours => (FaultKind::Conflict, "own_authority", "certificate"),
+            Self::OurName => (FaultKind::Conflict, "own_authority_name", "certificate"),
+            Self::Taken => (FaultKind::Conflict, "authority_taken", "certificate"),
+            Self::Known => (FaultKind::Conflict, "authority_registered", "certificate"),
+            Self::Blocked => (FaultKind::Conflict, "key_blocked", "certificate"),
+            Self::TooMany => (FaultKind::Conflict, "too_many_authorities", ""),
+            Self::State(_) => (FaultKind::Conflict, "authority_state", ""),
+            Self::NoCode => (FaultKind::Conflict, "verification_code_ended", ""),
+            Self::Proof(_) => (FaultKind::Invalid, "verification_failed", "certificate"),
+            Self::InUse => (FaultKind::Conflict, "authority_in_use", ""),
+            Self::NotFound => (FaultKind::NotFound, "authority_not_found", ""),
+        };
+        let mut text = self.to_string();
+        if let Some(first) = text.get(..1).map(str::to_uppercase) {
+            text.replace_range(..1, &first);
+        }
+        if !text.ends_with('.') {
+            text.push('.');
+        }
+        let fault = Fault::new(kind, code, text);
+        if field.is_empty() { fault } else { fault.at(field) }
+    }
+}

@@ -1,0 +1,145 @@
+//! `fleetward ca register|code|verify|enable|disable|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
+//! API. A server that runs beside it follows within seconds.
+
+use super::one_of;
+use anyhow::{Context as _, Result};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::Subcommand;
+use fleet::{Fleet, access::Actor};
+use std::path::{Path, PathBuf};
+use wire::{
+    ids::AuthorityId,
+    registered::{JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, TEMPLATE, verification_lines},
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Registered {
+    /// Register an authority of your own by its certificate; prints the code that proves you hold its key, and how
+    Register {
+        /// The authority's certificate, PEM or DER
+        #[arg(value_name = "FILE")]
+        certificate: PathBuf,
+        /// What people call it
+        #[arg(long)]
+        label: String,
+    },
+    /// Make another verification code for a registered authority
+    Code {
+        /// The authority's id
+        id: AuthorityId,
+    },
+    /// Prove that you hold a registered authority's key, by a certificate that names the code
+    Verify {
+        /// The authority's id
+        id: AuthorityId,
+        /// The verification certificate, PEM or DER
+        #[arg(value_name = "FILE")]
+        certificate: PathBuf,
+    },
+    /// Believe a verified authority's devices; of one that is enabled, change what becomes of new devices
+    Enable(Enable),
+    /// Believe a registered authority's devices no longer; they are cut off until it is enabled again
+    Disable {
+        /// The authority's id
+        id: AuthorityId,
+    },
+    /// Remove a registered authority that has let no device in
+    Remove {
+        /// The authority's id
+        id: AuthorityId,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Enable {
+    /// The authority's id
+    id: AuthorityId,
+    /// What becomes of a device that is seen for the first time
+    #[arg(long, value_name = "POLICY", default_value = "off", value_parser = one_of::<JustInTime>(JustInTime::ALL.iter().map(|p| p.as_str())))]
+    just_in_time: JustInTime,
+    /// Type given to its devices
+    #[arg(long = "type", value_name = "TYPE", default_value = "")]
+    device_type: String,
+    /// A tag given to its devices; may be given again
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// What a device id is made from: {CN}, {serialNumber}, {SAN:URI}
+    #[arg(long, default_value = TEMPLATE)]
+    template: String,
+    /// Device ids it may let in, for example gw-*; any unless given
+    #[arg(long, default_value = "")]
+    pattern: String,
+    /// How many devices it may let in, in all
+    #[arg(long, value_name = "N", default_value_t = JustInTimePolicy::default().max_devices)]
+    max_devices: i64,
+    /// How many within 24 hours; what comes after waits for a person
+    #[arg(long, value_name = "N", default_value_t = JustInTimePolicy::default().per_day)]
+    per_day: i64,
+}
+
+/// What `ca list` says of them.
+pub(super) async fn list(fleet: &Fleet, actor: &Actor) -> Result<()> {
+    for a in fleet.pki().registered_authorities(actor).await? {
+        let policy = a.policy.just_in_time;
+        println!(
+            "{}  registered  {:<10}  new devices {policy:<7}  {:>6} devices  until {}  {} ({})",
+            a.id,
+            a.state.as_str(),
+            a.devices,
+            a.not_after,
+            a.subject,
+            a.label
+        );
+    }
+    Ok(())
+}
+
+pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Result<()> {
+    let (pki, devices) = (fleet.pki(), fleet.devices());
+    match command {
+        Registered::Register { certificate, label } => {
+            let new = NewRegisteredAuthority { label, certificate: text(&read(&certificate)?) };
+            asks(&devices.register_authority(actor, &new).await?);
+        }
+        Registered::Code { id } => asks(&pki.renew_verification_code(actor, &id).await?),
+        Registered::Verify { id, certificate } => {
+            pki.verify_authority(actor, &id, &read(&certificate)?).await?;
+            println!("{id} is verified. Enable it: fleetward ca enable {id} --just-in-time off|pending|auto");
+        }
+        Registered::Enable(e) => {
+            let Enable { id, just_in_time, device_type, tags, template, pattern, max_devices, per_day } = e;
+            let policy = JustInTimePolicy { just_in_time, device_type, tags, template, pattern, max_devices, per_day };
+            devices.enable_authority(actor, &id, policy).await?;
+            println!("Devices of {id} are believed; new ones: {just_in_time}.");
+        }
+        Registered::Disable { id } => {
+            pki.disable_authority(actor, &id).await?;
+            println!("Devices of {id} are cut off until it is enabled again.");
+        }
+        Registered::Remove { id } => {
+            pki.remove_authority(actor, &id).await?;
+            println!("{id} is removed.");
+        }
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("reading {}", file.display()))
+}
+
+/// DER as the base64 that a JSON body would carry.
+fn text(bytes: &[u8]) -> String {
+    str::from_utf8(bytes).map_or_else(|_| STANDARD.encode(bytes), str::to_owned)
+}
+
+fn asks(a: &RegisteredAuthority) {
+    println!("{}", a.id);
+    if let (Some(code), Some(until)) = (&a.code, a.code_until) {
+        println!("Prove by {until} that you hold the key of {}, where ca.pem and ca.key are its certificate and key:", a.subject);
+        for line in verification_lines(code) {
+            println!("  {line}");
+        }
+        println!("  fleetward ca verify {} verify.pem", a.id);
+    }
+}

@@ -1,0 +1,117 @@
+//! Registered authorities: somebody else's, whose devices are believed once possession was proved.
+
+use super::{
+    Answer,
+    input::{Named, Sent},
+    openapi::Refusals,
+};
+use crate::http::guard::Caller;
+use axum::{Json, extract::State, http::StatusCode};
+use fleet::Fleet;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::{
+    ids::AuthorityId,
+    page::Page,
+    registered::{JustInTimePolicy, NewRegisteredAuthority, PossessionProof, RegisteredAuthority},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Fleet> {
+    OpenApiRouter::new()
+        .routes(routes!(list, register))
+        .routes(routes!(read, remove))
+        .routes(routes!(code))
+        .routes(routes!(verify))
+        .routes(routes!(enable))
+        .routes(routes!(disable))
+}
+
+/// Every registered authority, newest first
+#[utoipa::path(
+    get, path = "/registered-authorities", operation_id = "list_registered_authorities", tag = "registered authorities",
+    responses((status = OK, body = Page<RegisteredAuthority>), Refusals)
+)]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<RegisteredAuthority>>> {
+    let items = fleet.pki().registered_authorities(&actor).await?;
+    let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    Ok(Json(Page { items, next: None, total }))
+}
+
+/// Register an authority by its certificate
+///
+/// The answer has the code that a verification certificate has to name. Until one was sent the authority is good for nothing.
+#[utoipa::path(
+    post, path = "/registered-authorities", operation_id = "register_authority", tag = "registered authorities", request_body = NewRegisteredAuthority,
+    responses((status = CREATED, body = RegisteredAuthority), Refusals)
+)]
+async fn register(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Sent(new): Sent<NewRegisteredAuthority>,
+) -> Answer<(StatusCode, Json<RegisteredAuthority>)> {
+    Ok((StatusCode::CREATED, Json(fleet.devices().register_authority(&actor, &new).await?)))
+}
+
+/// One registered authority
+#[utoipa::path(
+    get, path = "/registered-authorities/{id}", operation_id = "read_registered_authority", tag = "registered authorities", params(("id" = AuthorityId, Path)),
+    responses((status = OK, body = RegisteredAuthority), Refusals)
+)]
+async fn read(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<Json<RegisteredAuthority>> {
+    Ok(Json(fleet.pki().registered_authority(&actor, &id).await?))
+}
+
+/// Remove a registered authority that has let no device in
+#[utoipa::path(
+    delete, path = "/registered-authorities/{id}", operation_id = "remove_registered_authority", tag = "registered authorities", params(("id" = AuthorityId, Path)),
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn remove(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<StatusCode> {
+    fleet.pki().remove_authority(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Make another verification code
+#[utoipa::path(
+    post, path = "/registered-authorities/{id}/code", operation_id = "renew_verification_code", tag = "registered authorities", params(("id" = AuthorityId, Path)),
+    responses((status = OK, body = RegisteredAuthority), Refusals)
+)]
+async fn code(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<Json<RegisteredAuthority>> {
+    Ok(Json(fleet.pki().renew_verification_code(&actor, &id).await?))
+}
+
+/// Prove that the authority's key is held: a certificate that names the code and that the authority has signed itself
+#[utoipa::path(
+    post, path = "/registered-authorities/{id}/verify", operation_id = "verify_authority", tag = "registered authorities", params(("id" = AuthorityId, Path)),
+    request_body = PossessionProof, responses((status = OK, body = RegisteredAuthority), Refusals)
+)]
+async fn verify(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<AuthorityId>,
+    Sent(proof): Sent<PossessionProof>,
+) -> Answer<Json<RegisteredAuthority>> {
+    Ok(Json(fleet.pki().verify_authority(&actor, &id, proof.certificate.trim().as_bytes()).await?))
+}
+
+/// Believe a verified authority's devices, new ones as the policy says; of an active one, change the policy
+#[utoipa::path(
+    post, path = "/registered-authorities/{id}/enable", operation_id = "enable_authority", tag = "registered authorities", params(("id" = AuthorityId, Path)),
+    request_body = JustInTimePolicy, responses((status = OK, body = RegisteredAuthority), Refusals)
+)]
+async fn enable(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<AuthorityId>,
+    Sent(policy): Sent<JustInTimePolicy>,
+) -> Answer<Json<RegisteredAuthority>> {
+    Ok(Json(fleet.devices().enable_authority(&actor, &id, policy).await?))
+}
+
+/// Believe an authority's devices no longer: their connections are closed within a second
+#[utoipa::path(
+    post, path = "/registered-authorities/{id}/disable", operation_id = "disable_authority", tag = "registered authorities", params(("id" = AuthorityId, Path)),
+    responses((status = OK, body = RegisteredAuthority), Refusals)
+)]
+async fn disable(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<Json<RegisteredAuthority>> {
+    Ok(Json(fleet.pki().disable_authority(&actor, &id).await?))
+}
