@@ -8,6 +8,7 @@
 use super::{
     DeviceNo, Devices, Error,
     admission::in_scope,
+    entry::{self, NewDevice},
     requests::{LIFE_MS, MOST, RequestRow},
     store, words,
 };
@@ -241,11 +242,19 @@ impl Devices {
             Place::Taken(code) => return Ok(Fate::Refused(code)),
             Place::Own(device, certificate, _) => (device, Some(certificate)),
             Place::Free => {
-                let (id, device_type) = (shown.device_id.as_str(), shown.ca.device_type.as_str());
-                let (org, active) = (actor.org.as_str(), DeviceState::Active.as_str());
-                let made =
-                    row!(tx, (i64,), store::INSERT, org, id, id.to_lowercase(), device_type, "", active, now.0, enrolled_by.as_str())?;
-                let Some((device,)) = made else { return Ok(Fate::Refused("device_exists")) };
+                let (org, id) = (actor.org.as_str(), shown.device_id.as_str());
+                let new = NewDevice {
+                    org,
+                    device_id: id,
+                    lower: &id.to_lowercase(),
+                    device_type: &shown.ca.device_type,
+                    hardware: "",
+                    state: DeviceState::Active.as_str(),
+                    enrolled_at: now.0,
+                    enrolled_by: &enrolled_by,
+                };
+                let made = entry::insert(tx, &[new]).await?.into_values().next();
+                let Some(device) = made else { return Ok(Fate::Refused("device_exists")) };
                 for tag in words::split_tags(&shown.ca.tags) {
                     exec!(tx, store::TAG_INSERT, device, org, tag)?;
                 }
