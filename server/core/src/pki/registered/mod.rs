@@ -273,20 +273,25 @@ impl Pki {
         Ok(super::store::key_user(tx, &new.certificate.spki_sha256, new.device, new.authority).await?.is_none())
     }
 
-    /// Writes a device's certificate down inside the caller's transaction; none when its serial number was used by its authority for another one. After
-    /// the commit call [`Pki::reload`].
+    /// Writes a device's certificate down inside the caller's transaction; none when it is there already. After the commit call
+    /// [`Pki::reload`].
     pub(crate) async fn add_registered_leaf(&self, tx: &mut Tx, new: &NewRegisteredLeaf<'_>) -> Result<Option<CertificateId>, Error> {
         let now = self.clock.now();
         let id: CertificateId = self.entropy.id(now);
         let fingerprint = sha256(new.der);
         let trust_seq = super::store::next_trust(tx).await?;
-        let leaf = store::Leaf {
+        // Numbers are unique under each signer alone (RFC 5280 §4.1.2.2): there may be several under one registered authority, and some makers give one
+        // twice for one key. A number that is taken gets the beginning of the certificate's hash behind it; identity is the hash anyway (P-3).
+        let serial = &new.certificate.serial;
+        let longer = [serial.as_slice(), fingerprint.get(..8).unwrap_or_default()].concat();
+        let leaf = |serial| store::Leaf {
             id: &id,
             org: &new.actor.org,
             authority: new.authority,
             device: new.device,
             device_id: new.device_id,
             certificate: new.certificate,
+            serial,
             der: new.der,
             fingerprint: &fingerprint,
             enrolled_by: new.enrolled_by,
@@ -294,7 +299,7 @@ impl Pki {
             now,
             trust_seq,
         };
-        if !store::insert_leaf(tx, &leaf).await? {
+        if !store::insert_leaf(tx, &leaf(serial)).await? && !store::insert_leaf(tx, &leaf(&longer)).await? {
             return Ok(None);
         }
         let detail = json!({
