@@ -27,6 +27,7 @@ pub(super) const fn kind(purpose: AuthorityUse) -> Kind {
     match purpose {
         AuthorityUse::Device => Kind::DeviceAuthority,
         AuthorityUse::Server => Kind::ServerAuthority,
+        AuthorityUse::Claim => Kind::ClaimAuthority,
         AuthorityUse::Root => Kind::Root,
     }
 }
@@ -54,6 +55,9 @@ impl Pki {
         let all = self.authorities.load_full();
         let root = authorities::active(&all, &actor.org, Kind::Root)?;
         let parent = Parent { id: &root.id, not_after: root.not_after, signer: root.signer()? };
+        if kind == Kind::ClaimAuthority {
+            return Err(Error::AuthorityState("The authority of claims is followed by itself, with the next claim that is made."));
+        }
         let now = self.clock.now();
         // Of two who stage at once the second waits here and then finds the first one's.
         store::next_trust(tx).await?;
