@@ -9,7 +9,8 @@ use crate::{
         approvals::ApprovalsPage,
         audit::AuditPage,
         certificates::{
-            AuthoritiesPage, AuthorityPage, AuthorityRequestsPage, AuthorityStepPage, CertificatePage, CertificatesPage, RulesPage,
+            AuthoritiesPage, AuthorityPage, AuthorityRequestsPage, AuthorityStepPage, CertificatePage, CertificatesPage, ElsewherePage,
+            RulesPage,
         },
         devices,
         enrolment::EnrolmentPage,
@@ -62,6 +63,7 @@ page!(admin, Certificates => CertificatesPage as certificates_view, preload_cert
 page!(admin, Rules => RulesPage as rules_view, preload_rules);
 page!(admin, Certificate => CertificatePage as certificate_view, preload_certificate);
 page!(admin, Authorities => AuthoritiesPage as authorities_view, preload_authorities);
+page!(admin, Elsewhere => ElsewherePage as elsewhere_view, preload_elsewhere);
 page!(admin, Authority => AuthorityPage as authority_view, preload_authority);
 page!(admin, AuthorityRequests => AuthorityRequestsPage as authority_requests_view, preload_authority_requests);
 page!(admin, AuthorityStep => AuthorityStepPage as authority_step_view, preload_authority_step);

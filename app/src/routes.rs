@@ -74,6 +74,7 @@ fn AdminRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
             <Route path=path!("/certificates/rules") view={Lazy::<parts::Rules>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/certificates/authorities") view={Lazy::<parts::Authorities>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/certificates/authorities/requests") view={Lazy::<parts::AuthorityRequests>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/certificates/authorities/elsewhere") view={Lazy::<parts::Elsewhere>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/certificates/authorities/:id") view={Lazy::<parts::Authority>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/certificates/authorities/:id/:verb") view={Lazy::<parts::AuthorityStep>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/certificates/:id") view={Lazy::<parts::Certificate>::new()} ssr=SsrMode::Async/>

@@ -12,6 +12,7 @@ mod own_ca;
 mod publish;
 mod recovery;
 mod rest;
+mod roots;
 mod soak;
 mod stock;
 mod stop;

@@ -56,6 +56,11 @@ impl TestServer {
         format!("http://{}{path}", self.running.operator_addr)
     }
 
+    /// Its data folder.
+    pub fn data(&self) -> &std::path::Path {
+        &self.config.data
+    }
+
     pub fn system(&self) -> Actor {
         Actor::system(self.running.fleet.default_org().clone())
     }

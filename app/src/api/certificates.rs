@@ -3,7 +3,7 @@
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use wire::{
-    pki::{CertificateQuery, RevocationReason},
+    pki::{AuthorityUse, CertificateQuery, RevocationReason},
     states::{AuthorityStep, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -174,5 +174,44 @@ pub async fn accept_time() -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     call.answer(call.fleet.pki().accept_time(&call.actor).await)?;
     call.lead_to("/certificates");
+    Ok(())
+}
+
+/// Makes the key of the next authority for this use, and the request for its certificate.
+#[server(prefix = "/rpc", endpoint = "/authority_request")]
+pub async fn request_authority(kind: AuthorityUse, #[server(default)] own_root: bool) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let new = wire::roots::NewAuthorityRequest { kind, own_root, fresh: false };
+    call.answer(call.fleet.pki().request_authority(&call.actor, new).await)?;
+    call.lead_to("/certificates/authorities/elsewhere");
+    Ok(())
+}
+
+/// Gives a request up; its key is forgotten.
+#[server(prefix = "/rpc", endpoint = "/authority_request_withdraw")]
+pub async fn withdraw_request(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().withdraw_authority_request(&call.actor, &id).await)?;
+    call.lead_to("/certificates/authorities/elsewhere");
+    Ok(())
+}
+
+/// Brings a certificate back that was signed where the root's key is.
+#[server(prefix = "/rpc", endpoint = "/authority_import")]
+pub async fn import_authority(certificates: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.pki().import_authority(&call.actor, &certificates).await)?;
+    call.lead_to("/certificates/authorities");
+    Ok(())
+}
+
+/// Publishes a list of revoked certificates that was signed where the root's key is.
+#[server(prefix = "/rpc", endpoint = "/list_import")]
+pub async fn import_list(id: String, list: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().import_list(&call.actor, &id, list.as_bytes()).await)?;
+    call.lead_to(&format!("/certificates/authorities/{id}"));
     Ok(())
 }

@@ -4,7 +4,9 @@ use super::{
     icon::icon,
     keys,
     number::grouped,
+    page::banner,
     palette::{self, PALETTE, Palette},
+    status::Tone,
     toast::Toasts,
 };
 use crate::{
@@ -58,6 +60,15 @@ pub fn Frame() -> AnyView {
             </Transition>
             <main id="main" tabindex="-1">
                 <ConnectionBanner live/>
+                <Transition fallback=|| ()>
+                    {move || {
+                        let first = untrack(|| viewer.into_future());
+                        Suspend::new(async move {
+                            set_counts.set(read(first.await).map(|v| v.nav).unwrap_or_default());
+                            move || root_banner(&counts.get())
+                        })
+                    }}
+                </Transition>
                 <Outlet/>
             </main>
         </div>
@@ -162,6 +173,19 @@ fn LivePill(live: Live) -> AnyView {
         </button>
     }
     .into_any()
+}
+
+/// What administrators are reminded of until it is done (pki.md P-11).
+fn root_banner(counts: &NavCounts) -> Option<AnyView> {
+    let text = match (counts.root_keys, counts.root_tasks) {
+        (0, 0) => return None,
+        (1.., _) => {
+            "The root's private key is still on this server. Write it into a file, keep that in a safe place, and remove the key here."
+        }
+        _ => "Something is to be signed where a root's private key is kept.",
+    };
+    let links = view! { " "<a href="/certificates/authorities">"What to do"</a>" · "<a href="/docs/roots" rel="external">"The manual"</a> };
+    Some(banner(Tone::Warn, view! { {text}{links} }.into_any()))
 }
 
 /// What the connection's banner says, when there is something to say.

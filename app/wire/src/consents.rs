@@ -75,6 +75,7 @@ impl Deed {
         match self {
             Self::Stage { kind: AuthorityUse::Device } => "Stage the next authority for devices",
             Self::Stage { kind: AuthorityUse::Server } => "Stage the next authority for the listeners",
+            Self::Stage { kind: AuthorityUse::Claim } => "Stage the next authority of claims",
             Self::Stage { kind: AuthorityUse::Root } => "Stage the next root",
             Self::Activate { force: false, .. } => "Activate",
             Self::Activate { force: true, .. } => "Activate by force",

@@ -18,6 +18,7 @@ pub mod pki;
 pub mod registered;
 pub mod releases;
 pub mod rollouts;
+pub mod roots;
 pub mod states;
 pub mod telemetry;
 pub mod time;

@@ -4,6 +4,7 @@ use crate::{
     Timestamp,
     ids::{AuthorityId, CertificateId, DeviceId},
     page::Page,
+    roots::{AuthorityRequest, ListStanding, RootDuty},
     states::{AuthorityState, AuthorityStep, CertificateState, ClonePolicy, KeyPlace, RecoveryPolicy, RekeyPolicy},
 };
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,7 @@ pub struct CertificateRow {
 pub struct AuthorityRow {
     /// Its id.
     pub id: AuthorityId,
-    /// `root`, `device` or `server`.
+    /// `root`, `device`, `server` or `claim`.
     pub kind: String,
     /// The how manieth of its kind it is.
     pub generation: i64,
@@ -60,6 +61,10 @@ pub struct AuthorityRow {
     pub state: AuthorityState,
     /// Where its private key is.
     pub key: KeyPlace,
+    /// Whether its certificate was signed elsewhere and brought here.
+    pub imported: bool,
+    /// When its key was last written into a file that leaves this server; roots only.
+    pub exported_at: Option<Timestamp>,
     /// The certificate, PEM.
     pub pem: String,
 }
@@ -169,6 +174,10 @@ pub struct AuthoritiesPage {
     pub bundle: BundleReach,
     /// Whether the caller may change them.
     pub may_manage: bool,
+    /// What is to be done about roots; empty for those who may not.
+    pub duties: Vec<RootDuty>,
+    /// Keys that wait for a certificate made elsewhere; empty for those who may not.
+    pub requests: Vec<AuthorityRequest>,
     /// When this was read.
     pub at: Timestamp,
 }
@@ -193,6 +202,12 @@ pub struct AuthorityDetail {
     pub actions: Vec<AuthorityAction>,
     /// Whether another admin is asked before it is done (pki.md K-6). Giving an authority up is never held up.
     pub second_person: bool,
+    /// What is to be done about its root's key; empty for those who may not.
+    pub duties: Vec<RootDuty>,
+    /// Its list of revoked certificates as it is served; none when there is none.
+    pub list: Option<ListStanding>,
+    /// When it was retired or given up.
+    pub ended_at: Option<Timestamp>,
     /// When this was read.
     pub at: Timestamp,
 }
@@ -263,6 +278,8 @@ pub enum AuthorityUse {
     Device,
     /// The listeners that devices connect to.
     Server,
+    /// Claims: shared certificates by which devices ask for their own.
+    Claim,
     /// The other authorities: a root.
     Root,
 }

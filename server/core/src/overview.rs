@@ -9,6 +9,7 @@ use wire::{
     devices::DeviceDetail,
     ids::DeviceId,
     overview::{Attention, AttentionKind, FleetCounts, OverviewPage},
+    roots::RootTask,
     states::{Role, RolloutState, UpdateState},
     telemetry::{History, HistoryQuery},
 };
@@ -28,7 +29,11 @@ impl Fleet {
         let devices = self.devices().fleet_size(&actor.org).await?;
         let role = actor.role().unwrap_or(Role::Viewer);
         let approvals = if allowed(actor, Act::Approve) { approvals } else { 0 } + self.pki().consents_waiting(actor).await?;
-        let nav = NavCounts { devices, rollouts: running, approvals };
+        let duties = self.pki().root_duties(actor)?;
+        let leaving = duties.iter().filter(|d| matches!(d.task, RootTask::Export | RootTask::Remove)).count();
+        let (root_keys, root_tasks) =
+            (i64::try_from(leaving).unwrap_or(i64::MAX), i64::try_from(duties.len() - leaving).unwrap_or(i64::MAX));
+        let nav = NavCounts { devices, rollouts: running, approvals, root_keys, root_tasks };
         Ok(Viewer { user: user.id, name: user.name, email: user.email, role, organization, nav })
     }
 

@@ -1,13 +1,19 @@
-//! `fleetward ca`: authorities, one generation after another. A server that runs beside it follows within seconds.
+//! `fleetward ca`: authorities, one generation after another. A server that runs beside it follows within seconds. What is done with roots' keys is in
+//! `roots.rs`.
 
-use super::registered::{self, Registered};
+use super::{
+    registered::{self, Registered},
+    roots::{self, Crl, Issue, Offline, Root},
+};
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
+use std::path::PathBuf;
 use wire::{
     consents::{ConsentCard, ConsentsPage},
     ids::{AuthorityId, ConsentId},
     pki::{AuthorityDetail, AuthorityStanding, AuthorityUse, BundleReach},
+    roots::NewAuthorityRequest,
     states::AuthorityState,
 };
 
@@ -25,6 +31,9 @@ pub(super) enum Ca {
     Show {
         /// The authority's id
         id: AuthorityId,
+        /// Only its certificate, PEM
+        #[arg(long)]
+        pem: bool,
     },
     /// Let a staged authority issue; its predecessor is retiring from then on, and devices are told to renew
     Activate {
@@ -59,6 +68,41 @@ pub(super) enum Ca {
         /// The authority's id
         id: AuthorityId,
     },
+    /// A root's private key: take it away from this server, and sign with it where it is kept
+    #[command(subcommand)]
+    Root(Root),
+    /// Make a key here and write a request for its certificate, to be signed where the root's key is
+    Csr {
+        /// What the authority will issue to
+        #[arg(long = "for", visible_alias = "kind", value_enum, value_name = "USE")]
+        purpose: Purpose,
+        /// A root of your own will sign it, that this server does not know yet
+        #[arg(long)]
+        own_root: bool,
+        /// Begin anew; the certificate of the request before can't be brought back any more
+        #[arg(long)]
+        fresh: bool,
+        /// Where to write the request; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// List the keys that wait for a certificate
+    Csrs,
+    /// Give up a key that waits for a certificate; it is forgotten
+    WithdrawCsr {
+        /// The request's id
+        id: AuthorityId,
+    },
+    /// Sign the certificate of an issuing authority with a root's file; works without network and data folder
+    IssueIntermediate(Issue),
+    /// Bring a certificate back that was signed where the root's key is; a root of your own comes along in the same file
+    Import {
+        /// The certificates, PEM
+        file: PathBuf,
+    },
+    /// Lists of revoked certificates of a root whose key is not here
+    #[command(subcommand)]
+    Crl(Crl),
     #[command(flatten)]
     Registered(Registered),
 }
@@ -80,14 +124,38 @@ pub(super) struct Decision {
     remark: String,
 }
 
+impl Ca {
+    /// What runs where a root's key is, without a fleet.
+    pub(super) fn offline(&self) -> Option<Offline<'_>> {
+        match self {
+            Self::IssueIntermediate(issue) => Some(Offline::Issue(issue)),
+            Self::Root(root) => root.offline(),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Purpose {
     /// Devices
     Device,
     /// The listeners that devices connect to
     Server,
+    /// Claims, by which many devices ask for their own certificates
+    Claim,
     /// The other authorities: the next root, which brings its own issuing authorities along
     Root,
+}
+
+impl From<Purpose> for AuthorityUse {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Device => Self::Device,
+            Purpose::Server => Self::Server,
+            Purpose::Claim => Self::Claim,
+            Purpose::Root => Self::Root,
+        }
+    }
 }
 
 pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
@@ -105,16 +173,19 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             }
             registered::list(fleet, &actor).await?;
             println!("{}", held(&page.bundle));
+            for request in page.requests {
+                println!("{}  waits for its certificate  {}", request.id, request.subject);
+            }
+            roots::say(&page.duties);
+        }
+        Ca::Show { id, pem } => {
+            let authority = pki.authority(&actor, &id).await?;
+            if pem { print!("{}", authority.standing.row.pem) } else { show(&authority) }
         }
         Ca::Registered(command) => registered::run(fleet, &actor, command).await?,
-        Ca::Show { id } => show(&pki.authority(&actor, &id).await?),
         Ca::Stage { purpose } => {
-            let purpose = match purpose {
-                Purpose::Device => AuthorityUse::Device,
-                Purpose::Server => AuthorityUse::Server,
-                Purpose::Root => AuthorityUse::Root,
-            };
-            println!("{}", pki.stage_authority(&actor, purpose).await?.id);
+            println!("{}", pki.stage_authority(&actor, purpose.into()).await.map_err(|e| e.fault())?.id);
+            roots::say(&pki.root_duties(&actor)?);
         }
         Ca::Activate { id, force } => {
             pki.activate_authority(&actor, &id, force).await?;
@@ -123,6 +194,7 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         Ca::Retire { id, force } => {
             pki.retire_authority(&actor, &id, force).await?;
             println!("{id} is retired.");
+            roots::say(&pki.root_duties(&actor)?);
         }
         Ca::Approvals { rule } => {
             pki.set_approvals(&actor, rule == Rule::On).await?;
@@ -144,7 +216,28 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         Ca::Compromise { id } => {
             pki.compromise_authority(&actor, &id).await?;
             println!("Nothing of {id} is believed any more. Make and activate another one, and enrol its devices again.");
+            roots::say(&pki.root_duties(&actor)?);
         }
+        Ca::Root(command) => roots::root(fleet, &actor, command).await?,
+        Ca::Csr { purpose, own_root, fresh, out } => {
+            roots::csr(fleet, &actor, NewAuthorityRequest { kind: purpose.into(), own_root, fresh }, &out).await?;
+        }
+        Ca::Csrs => {
+            for request in pki.authority_requests(&actor).await? {
+                println!(
+                    "{}  {}  key {}  made by {}, {}",
+                    request.id, request.subject, request.key, request.created_by, request.created_at
+                );
+            }
+        }
+        Ca::WithdrawCsr { id } => {
+            pki.withdraw_authority_request(&actor, &id).await.map_err(|e| e.fault())?;
+            println!("{id} is given up and its key forgotten.");
+        }
+        Ca::Import { file } => roots::import(fleet, &actor, &file).await?,
+        Ca::Crl(command) => roots::crl(fleet, &actor, command).await?,
+        // Done before a fleet was opened.
+        Ca::IssueIntermediate(_) => {}
     }
     Ok(())
 }
@@ -186,7 +279,8 @@ fn show(a: &AuthorityDetail) {
     let row = &a.standing.row;
     println!("{}", row.subject);
     println!("  id           {}", row.id);
-    println!("  state        {}, key {}", row.state, row.key);
+    let brought = if row.imported { ", signed elsewhere" } else { "" };
+    println!("  state        {}, key {}{brought}", row.state, row.key);
     println!("  valid        {} to {}", row.not_before, row.not_after);
     println!("  fingerprint  {}", row.fingerprint);
     println!("  in use       {} certificates, {} of them without a successor", a.standing.certificates, a.standing.devices);
@@ -201,5 +295,9 @@ fn show(a: &AuthorityDetail) {
         let forced = if action.forced { format!(" with --force; {} devices are cut off", action.cut) } else { String::new() };
         println!("  {:<11}  {}", action.step, action.blocked.clone().unwrap_or_else(|| format!("possible{forced}")));
     }
+    if let Some(list) = &a.list {
+        println!("  list         number {}, until {}", list.number, list.next_update);
+    }
+    roots::say(&a.duties);
     print!("{}", row.pem);
 }

@@ -9,6 +9,7 @@ mod kek;
 mod key;
 mod people;
 mod registered;
+mod roots;
 mod sign;
 
 use crate::{
@@ -154,6 +155,7 @@ impl Cli {
         // What needs neither configuration nor database must work on a machine that has none, and takes no flags of it.
         let flags = match &self.command {
             Command::Sign(sign) => return sign::run(sign).map(|()| ExitCode::SUCCESS),
+            Command::Ca { command, .. } if let Some(what) = command.offline() => return roots::sign(&what).map(|()| ExitCode::SUCCESS),
             Command::Key(Key::Generate(generate)) => return key::generate(generate).map(|()| ExitCode::SUCCESS),
             Command::Serve(flags)
             | Command::Check(flags)

@@ -8,7 +8,9 @@ mod revoke;
 pub mod rules;
 mod weeks;
 
-pub use authorities::{confirm::AuthorityStepPage, detail::AuthorityPage, list::AuthoritiesPage, requests::AuthorityRequestsPage};
+pub use authorities::{
+    confirm::AuthorityStepPage, detail::AuthorityPage, elsewhere::ElsewherePage, list::AuthoritiesPage, requests::AuthorityRequestsPage,
+};
 pub use detail::CertificatePage;
 pub use list::CertificatesPage;
 pub use rules::RulesPage;

@@ -2,7 +2,7 @@
 //! key has its guard.
 
 use super::{
-    Error,
+    Error, cross,
     csr::sha256,
     guard::{GuardedKey, Held, belongs, guarded},
     keys::{Kek, KeyError},
@@ -24,7 +24,6 @@ use wire::{
     ids::{AuthorityId, OrgId},
     states::AuthorityState,
 };
-use x509_parser::prelude::FromDer as _;
 
 /// How often a first set of authorities is tried before the generator is blamed.
 const ATTEMPTS: usize = 8;
@@ -49,17 +48,29 @@ pub(super) struct Authority {
     pub ski: Vec<u8>,
     /// How OCSP requests name it.
     pub names: IssuerNames,
+    /// When it was retired or given up.
+    pub ended_at: Option<Timestamp>,
     /// Trust clock of when it was retired or given up.
     pub ended_seq: Option<i64>,
     /// The first version of the trust bundle that it is in.
     pub bundle: i64,
+    /// When its key was last written into a file that leaves this machine.
+    pub exported_at: Option<Timestamp>,
+    /// When its key was removed from here after that.
+    pub offline_at: Option<Timestamp>,
+    /// Whether its certificate was signed elsewhere and brought here.
+    pub imported: bool,
     signer: Option<Arc<Issuer<'static, GuardedKey>>>,
 }
 
 impl Authority {
     /// What it signs with, when its key is on this machine.
     pub fn signer(&self) -> Result<&Issuer<'static, GuardedKey>, Error> {
-        self.signer.as_deref().ok_or(Error::NoAuthority(self.kind.as_str()))
+        self.signer.as_deref().ok_or(if self.is_offline() { Error::RootOffline } else { Error::NoAuthority(self.kind.as_str()) })
+    }
+    /// Whether it is a root whose key is kept elsewhere on purpose (K-5).
+    pub fn is_offline(&self) -> bool {
+        self.kind == Kind::Root && self.signer.is_none() && (self.imported || self.offline_at.is_some())
     }
     /// Whether its key is on this machine.
     pub const fn has_key(&self) -> bool {
@@ -69,9 +80,9 @@ impl Authority {
     pub fn on_token(&self) -> bool {
         self.signer.as_ref().is_some_and(|issuer| matches!(issuer.key().key, Held::Token(_)))
     }
-    /// The last word of its name: its root's generation, and its own behind a dash (P-7).
-    pub fn name(&self) -> &str {
-        self.subject.rsplit(' ').next().unwrap_or("G1")
+    /// What the names of those begin with that a root signs: its generation (P-7). One that was brought here may be called anything.
+    pub fn name(&self) -> String {
+        format!("G{}", self.generation)
     }
     /// Where it publishes, if it does.
     pub fn publication(&self) -> Option<Publication<'_>> {
@@ -129,11 +140,19 @@ pub(super) struct Made {
     pub signer: Issuer<'static, GuardedKey>,
 }
 
+/// A key of an authority's own, before it is stored.
+pub(super) struct NewKey {
+    pub held: Held,
+    pub spki_sha256: [u8; 32],
+    /// None when the key is on the token.
+    pub sealed: Option<Vec<u8>>,
+}
+
 /// A made certificate of one root for another's key, before it is stored.
 pub(super) struct MadeCross {
     pub subject: AuthorityId,
     pub issuer: AuthorityId,
-    pub serial: [u8; 20],
+    pub serial: Vec<u8>,
     pub der: CertificateDer<'static>,
     pub until: Timestamp,
 }
@@ -198,16 +217,7 @@ impl Forge<'_> {
         let serial = profile::serial(self.entropy.bytes());
         let published = root.filter(|_| !self.base_url.is_empty()).map(|r| Publication { base_url: self.base_url, issuer: r.id.as_str() });
         let params = profile::parameters(kind, &subject, serial, validity, published)?;
-        // aws-lc draws private keys from its own generator; handing it our bytes would only add a way to hand it bad ones.
-        let held = match self.token {
-            Some(token) => Held::Token(token.generate(id.as_str())?),
-            None => Held::Here(KeyPair::generate()?),
-        };
-        let spki_sha256 = sha256(&held.subject_public_key_info());
-        let sealed = match &held {
-            Held::Here(pair) => Some(self.kek.seal(&aad(&id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?),
-            Held::Token(_) => None,
-        };
+        let NewKey { held, spki_sha256, sealed } = self.new_key(&id)?;
         let ski = params.key_identifier(&held);
         let itself = GuardedKey::of_itself(held);
         let der = match root {
@@ -220,29 +230,33 @@ impl Forge<'_> {
         Ok(Made { id, kind, generation, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
     }
 
+    /// Makes the key of the authority with this id: on the token if there is one.
+    pub fn new_key(&self, id: &AuthorityId) -> Result<NewKey, Error> {
+        // aws-lc draws private keys from its own generator; handing it our bytes would only add a way to hand it bad ones.
+        let held = match self.token {
+            Some(token) => Held::Token(token.generate(id.as_str())?),
+            None => Held::Here(KeyPair::generate()?),
+        };
+        let spki_sha256 = sha256(&held.subject_public_key_info());
+        let sealed = match &held {
+            Held::Here(pair) => Some(self.kek.seal(&aad(id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?),
+            Held::Token(_) => None,
+        };
+        Ok(NewKey { held, spki_sha256, sealed })
+    }
+
     /// Certifies another root's key, under the name it has (R-10, RFC 4210 §4.4). It ends with the first of the two roots.
     pub fn cross(
         &self,
-        slug: &str,
         (subject, certificate, ends): (&AuthorityId, &CertificateDer<'_>, Timestamp),
         by: Parent<'_>,
         now: Timestamp,
     ) -> Result<MadeCross, Error> {
-        let unreadable = || Error::Build("a root's certificate can't be read".to_owned());
-        let (_, parsed) = x509_parser::certificate::X509Certificate::from_der(certificate).map_err(|_| unreadable())?;
-        let word = parsed.subject().iter_common_name().next().and_then(|cn| cn.as_str().ok()).and_then(|cn| cn.rsplit(' ').next());
-        let names = Subject::authority(Kind::Cross, slug, word.ok_or_else(unreadable)?);
-        let key = rcgen::SubjectPublicKeyInfo::from_der(parsed.subject_pki.raw).map_err(|_| unreadable())?;
-        let validity = profile::validity(Kind::Cross, now, Some(ends.min(by.not_after))).ok_or(Error::AuthorityExpiring)?;
+        let until = ends.min(by.not_after);
         let serial = profile::serial(self.entropy.bytes());
         let published = (!self.base_url.is_empty()).then(|| Publication { base_url: self.base_url, issuer: by.id.as_str() });
-        let params = profile::parameters(Kind::Cross, &names, serial, validity, published)?;
-        let der: CertificateDer<'static> = params.signed_by(&key, by.signer)?.into();
-        // A chain finds it by the root's own name and key identifier, so they have to be the same to the byte (P-9).
-        if recognise::authority(&der) != recognise::authority(certificate) {
-            return Err(Error::Build("a root's name can't be repeated".to_owned()));
-        }
-        Ok(MadeCross { subject: subject.clone(), issuer: by.id.clone(), serial, der, until: validity.until })
+        let (der, until) = cross::certify(certificate, by.signer, (now, until), serial, published)?;
+        Ok(MadeCross { subject: subject.clone(), issuer: by.id.clone(), serial: serial.to_vec(), der, until })
     }
 
     async fn store(&self, org: &OrgId, made: &[Made], now: Timestamp) -> Result<(), Error> {
@@ -277,6 +291,8 @@ impl Forge<'_> {
             subject: &subject,
             profile_version: profile::VERSION,
             ski: &a.ski,
+            key_alg: "P-256",
+            sig_alg: store::SIG_ALG,
             spki_sha256: &a.spki_sha256,
             fingerprint: &sha256(&a.der),
             der: &a.der,
@@ -286,6 +302,7 @@ impl Forge<'_> {
             not_after: a.validity.until,
             state,
             now,
+            imported: false,
         };
         store::insert_authority(tx, &row).await?;
         let detail = serde_json::json!({ "kind": a.kind.as_str(), "subject": subject, "fingerprint": hex::encode(sha256(&a.der)) });
@@ -325,8 +342,11 @@ impl Forge<'_> {
     fn open_one(&self, r: store::AuthorityRecord, known: &Authorities) -> Result<Arc<Authority>, Error> {
         let id: AuthorityId = r.id.parse().map_err(crate::db::Error::corrupt)?;
         let state: AuthorityState = r.state.parse().map_err(crate::db::Error::corrupt)?;
-        if let Some(same) = known.iter().find(|a| a.id == id && a.state == state && (a.has_key() == r.sealed_key.is_some() || a.on_token()))
-        {
+        let exported_at = r.exported_at.map(Timestamp);
+        let unchanged = |a: &&Arc<Authority>| {
+            a.id == id && a.state == state && a.exported_at == exported_at && (a.has_key() == r.sealed_key.is_some() || a.on_token())
+        };
+        if let Some(same) = known.iter().find(unchanged) {
             return Ok(Arc::clone(same));
         }
         let kind = match r.kind.as_str() {
@@ -368,8 +388,12 @@ impl Forge<'_> {
             state,
             ski,
             names: IssuerNames::of(&name, &public),
+            ended_at: r.ended_at.map(Timestamp),
             ended_seq: r.ended_seq,
             bundle: r.bundle,
+            exported_at,
+            offline_at: r.offline_at.map(Timestamp),
+            imported: r.imported != 0,
             signer,
         }))
     }

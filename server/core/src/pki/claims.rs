@@ -86,7 +86,7 @@ impl Pki {
         if number > 1 && !all.iter().any(|a| a.org == actor.org && a.kind == Kind::ClaimAuthority) {
             return Ok(Done::default());
         }
-        let name = format!("{}-{number}", root.subject.rsplit(' ').next().unwrap_or("G1"));
+        let name = format!("{}-{number}", root.name());
         let made = self.forge().make(Kind::ClaimAuthority, &root.slug, (&name, number), now, Some(parent))?;
         store::retire_active(tx, &actor.org, kind).await?;
         self.forge().insert(tx, actor, &made, AuthorityState::Active, now).await?;

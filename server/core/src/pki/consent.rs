@@ -192,7 +192,11 @@ pub fn effects(deed: &Deed, all: &[Standing]) -> Result<Vec<ConsentEffect>, &'st
             ["root", "device", "server"].map(|kind| new(kind, Staged)).into()
         }
         Deed::Stage { kind } => {
-            let kind = if *kind == AuthorityUse::Device { Kind::DeviceAuthority } else { Kind::ServerAuthority };
+            let kind = match kind {
+                AuthorityUse::Device => Kind::DeviceAuthority,
+                AuthorityUse::Claim => return Err(super::generations::CLAIMS_FOLLOW),
+                AuthorityUse::Server | AuthorityUse::Root => Kind::ServerAuthority,
+            };
             if staged(kind) {
                 return Err(STAGED_ALREADY);
             }

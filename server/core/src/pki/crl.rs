@@ -5,7 +5,8 @@ use super::{
     Error, Pki,
     authorities::Authority,
     csr::sha256,
-    profile::{HOUR, Kind, instant, second},
+    guard::GuardedKey,
+    profile::{HOUR, Kind, Publication, instant, second},
     statuses::Revocation,
     store,
 };
@@ -13,8 +14,8 @@ use crate::access::{Actor, audit};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use rcgen::{
-    CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, KeyIdMethod, RevocationReason, RevokedCertParams,
-    SerialNumber,
+    CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, Issuer, KeyIdMethod, RevocationReason,
+    RevokedCertParams, SerialNumber,
 };
 use rustls_pki_types::CertificateDer;
 use serde_json::json;
@@ -51,7 +52,7 @@ pub struct PublishedCrl {
 }
 
 impl PublishedCrl {
-    fn of(list: store::CrlRecord) -> Self {
+    pub(super) fn of(list: store::CrlRecord) -> Self {
         let (this_update, next_update) = (Timestamp(list.this_update), Timestamp(list.next_update));
         Self {
             tag: hex::encode(sha256(&list.der)),
@@ -111,7 +112,7 @@ impl Pki {
             })
     }
 
-    fn lags(&self, authority: &Authority, held: &PublishedCrl) -> bool {
+    pub(super) fn lags(&self, authority: &Authority, held: &PublishedCrl) -> bool {
         let all = self.authorities.load();
         let bundles = self.bundles.load();
         let signed = |a: &Authority| {
@@ -136,7 +137,7 @@ impl Pki {
         Ok(())
     }
 
-    fn hold(&self, authority: &AuthorityId, crl: PublishedCrl) {
+    pub(super) fn hold(&self, authority: &AuthorityId, crl: PublishedCrl) {
         let mut published = self.published.write();
         if published.get(authority).is_none_or(|held| held.number < crl.number) {
             published.insert(authority.clone(), Arc::new(crl));
@@ -196,27 +197,52 @@ fn sign(
     revoked: &[store::RevokedRecord],
     ended: &[(Vec<u8>, String, i64)],
 ) -> Result<Vec<u8>, Error> {
-    let mut entries =
-        revoked.iter().map(|r| entry(&r.serial, Revocation::of(&r.reason, r.revoked_at))).collect::<Result<Vec<RevokedCertParams>, _>>()?;
-    // Authorities that this one has signed.
-    for (serial, state, at) in ended {
+    let of = |r: &store::RevokedRecord| {
+        let revocation = Revocation::of(&r.reason, r.revoked_at);
+        CrlEntry { serial: r.serial.clone(), reason: revocation.reason, at: revocation.at }
+    };
+    let entries: Vec<_> = revoked.iter().map(of).chain(ended.iter().map(CrlEntry::ended)).collect();
+    // Without one for the root: it is in none of its own certificate, and a client that checks that one too would find another list's scope.
+    let at = authority.publication().filter(|_| authority.kind != Kind::Root);
+    encode(authority.signer()?, authority.ski.clone(), at, (now, until), number, &entries)
+}
+
+/// What a list says of one certificate.
+pub(super) struct CrlEntry {
+    pub serial: Vec<u8>,
+    /// `CRLReason`.
+    pub reason: u8,
+    pub at: Timestamp,
+}
+
+impl CrlEntry {
+    /// Of an authority that has ended before its time.
+    pub fn ended((serial, state, at): &(Vec<u8>, String, i64)) -> Self {
         let reason = if state == AuthorityState::Compromised.as_str() { CA_COMPROMISE } else { SUPERSEDED };
-        entries.push(entry(serial, Revocation { at: Timestamp(*at), reason })?);
+        Self { serial: serial.clone(), reason, at: Timestamp(*at) }
     }
+}
+
+/// A list with these entries, DER.
+pub(super) fn encode(
+    signer: &Issuer<'static, GuardedKey>,
+    ski: Vec<u8>,
+    at: Option<Publication<'_>>,
+    (now, until): (Timestamp, Timestamp),
+    number: i64,
+    entries: &[CrlEntry],
+) -> Result<Vec<u8>, Error> {
     let params = CertificateRevocationListParams {
         this_update: instant(now)?,
         next_update: instant(until)?,
         crl_number: SerialNumber::from_slice(&number.to_be_bytes()),
-        // Without one for the root: it is in none of its own certificate, and a client that checks that one too would find another list's scope.
-        issuing_distribution_point: authority
-            .publication()
-            .filter(|_| authority.kind != Kind::Root)
+        issuing_distribution_point: at
             .map(|at| CrlIssuingDistributionPoint { distribution_point: CrlDistributionPoint { uris: vec![at.crl()] }, scope: None }),
-        revoked_certs: entries,
+        revoked_certs: entries.iter().map(entry).collect::<Result<_, _>>()?,
         // The builder would make one of its own (P-9).
-        key_identifier_method: KeyIdMethod::PreSpecified(authority.ski.clone()),
+        key_identifier_method: KeyIdMethod::PreSpecified(ski),
     };
-    Ok(params.signed_by(authority.signer()?)?.der().to_vec())
+    Ok(params.signed_by(signer)?.der().to_vec())
 }
 
 // CRLReason, RFC 5280 §5.3.1.
@@ -228,11 +254,11 @@ fn publishes(authority: &Authority, now: Timestamp) -> bool {
     authority.state != AuthorityState::Compromised && now < authority.not_after && authority.signer().is_ok()
 }
 
-fn entry(serial: &[u8], revocation: Revocation) -> Result<RevokedCertParams, Error> {
+fn entry(e: &CrlEntry) -> Result<RevokedCertParams, Error> {
     Ok(RevokedCertParams {
-        serial_number: SerialNumber::from_slice(serial),
-        revocation_time: instant(revocation.at)?,
-        reason_code: match revocation.reason {
+        serial_number: SerialNumber::from_slice(&e.serial),
+        revocation_time: instant(e.at)?,
+        reason_code: match e.reason {
             1 => Some(RevocationReason::KeyCompromise),
             CA_COMPROMISE => Some(RevocationReason::CaCompromise),
             3 => Some(RevocationReason::AffiliationChanged),

@@ -127,12 +127,7 @@ pub fn gate(input: &[u8], expected: Option<&DeviceId>) -> Result<Csr, CsrError> 
 /// The same for a request that may be bound to the connection it came by: `channel` is that connection's `tls-exporter` (RFC 9266 §4.2), which
 /// only TLS 1.3 has. A `challengePassword` that is anything else is refused, whatever it says (RFC 7030 §3.5).
 pub fn gate_over(input: &[u8], expected: Option<&DeviceId>, channel: Option<&[u8; 32]>) -> Result<Csr, CsrError> {
-    let der = decode(input)?;
-    if der.len() > MAX_DER {
-        return Err(CsrError::TooLarge);
-    }
-    der::strict(&der)?;
-    shape(&der)?;
+    let der = decoded(input)?;
     let (rest, request) = X509CertificationRequest::from_der(&der).map_err(|_| CsrError::Malformed("not PKCS#10"))?;
     if !rest.is_empty() || request.as_raw().len() != der.len() {
         return Err(DerError::Trailing.into());
@@ -154,6 +149,17 @@ pub fn gate_over(input: &[u8], expected: Option<&DeviceId>, channel: Option<&[u8
         key_alg,
         ignored,
     })
+}
+
+/// The request as strictly encoded DER of the right shape, from PEM or DER.
+pub(super) fn decoded(input: &[u8]) -> Result<Vec<u8>, CsrError> {
+    let der = decode(input)?;
+    if der.len() > MAX_DER {
+        return Err(CsrError::TooLarge);
+    }
+    der::strict(&der)?;
+    shape(&der)?;
+    Ok(der)
 }
 
 /// The tags of what the signature does not cover (RFC 2986 §4.2); the parser takes any for the algorithm.
@@ -246,7 +252,7 @@ fn rsa(data: &[u8]) -> Result<KeyAlg, CsrError> {
 }
 
 /// An allowed algorithm that fits the key, and proof that whoever asks holds the key.
-fn signature(request: &X509CertificationRequest<'_>, key: KeyAlg) -> Result<(), CsrError> {
+pub(super) fn signature(request: &X509CertificationRequest<'_>, key: KeyAlg) -> Result<(), CsrError> {
     let AlgorithmIdentifier { algorithm, parameters } = &request.signature_algorithm;
     let fits = match key {
         // OpenSSL signs with SHA-256 whatever the curve, unless told otherwise.

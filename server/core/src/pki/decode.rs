@@ -71,7 +71,7 @@ fn name(name: &GeneralName<'_>) -> String {
 }
 
 /// The name of a signature algorithm that a certificate of the profile, or of a registered authority, may have (RFC 5758, 4055, 8410).
-fn signature(oid: &str) -> &str {
+pub(super) fn signature(oid: &str) -> &str {
     match oid {
         "1.2.840.10045.4.3.2" => "ecdsa-with-SHA256",
         "1.2.840.10045.4.3.3" => "ecdsa-with-SHA384",
@@ -84,7 +84,7 @@ fn signature(oid: &str) -> &str {
 }
 
 /// The text with what is not seen written as escapes.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if unseen(c) { out.extend(c.escape_unicode()) } else { out.push(c) }

@@ -30,6 +30,21 @@ pub enum Error {
     /// Two people decide on authorities (pki.md K-6).
     #[error(transparent)]
     Consent(#[from] super::consent::ConsentError),
+    /// The root's key is not on this machine (pki.md K-5).
+    #[error("the root's key is not on this machine")]
+    RootOffline,
+    /// Nobody has shown that they hold the root's file.
+    #[error("the root's file was not shown")]
+    NotHeld,
+    /// A certificate or a list from elsewhere breaks a rule.
+    #[error(transparent)]
+    Unfit(#[from] super::admission::Unfit),
+    /// A root's file can't be made or opened.
+    #[error(transparent)]
+    RootFile(#[from] super::root_file::RootFileError),
+    /// No such open request of an authority.
+    #[error("no such request")]
+    NoSuchRequest,
     /// Leaves of it are in use.
     #[error("{0} certificates of the authority are in use")]
     AuthorityInUse(i64),
@@ -195,6 +210,23 @@ impl Error {
             .retry_after(3600),
             Self::NoSuchAuthority => Fault::new(FaultKind::NotFound, "authority_not_found", "There is no such authority."),
             Self::AuthorityState(what) => Fault::new(FaultKind::Conflict, "authority_state", *what),
+            Self::RootOffline => Fault::new(
+                FaultKind::Conflict,
+                "root_offline",
+                "The root's key is not on this server. Make a request (fleetward ca csr --for device --out ca.csr), sign it where the key is \
+                 (fleetward ca issue-intermediate --root root.age --csr ca.csr --out ca.pem) and bring it back (fleetward ca import ca.pem), or do the \
+                 same on the page of authorities. Lists: fleetward ca crl. The manual has each step: /docs/roots.",
+            ),
+            Self::NotHeld => Fault::new(
+                FaultKind::Forbidden,
+                "not_held",
+                "This is not the root's file. Open the file that fleetward ca root export wrote last, or give its SHA-256; until then the key stays here.",
+            ),
+            Self::Unfit(why) => Fault::new(FaultKind::Invalid, "certificate_refused", why.to_string()).at("certificates"),
+            Self::RootFile(why) => Fault::new(FaultKind::Invalid, "root_file", format!("{why}.")),
+            Self::NoSuchRequest => {
+                Fault::new(FaultKind::NotFound, "authority_request_not_found", "There is no such request, or it is over. Make a new one.")
+            }
             Self::AuthorityInUse(leaves) => Fault::new(
                 FaultKind::Conflict,
                 "authority_in_use",

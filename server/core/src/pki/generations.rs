@@ -22,11 +22,15 @@ use wire::{
     states::AuthorityState::{self, Active, Compromised, Retired, Retiring, Staged},
 };
 
+/// Why nobody stages an authority of claims.
+pub(super) const CLAIMS_FOLLOW: &str = "The authority of claims is followed by itself, with the next claim that is made.";
+
 /// What an authority for this use is.
 pub(super) const fn kind(purpose: AuthorityUse) -> Kind {
     match purpose {
         AuthorityUse::Device => Kind::DeviceAuthority,
         AuthorityUse::Server => Kind::ServerAuthority,
+        AuthorityUse::Claim => Kind::ClaimAuthority,
         AuthorityUse::Root => Kind::Root,
     }
 }
@@ -54,6 +58,9 @@ impl Pki {
         let all = self.authorities.load_full();
         let root = authorities::active(&all, &actor.org, Kind::Root)?;
         let parent = Parent { id: &root.id, not_after: root.not_after, signer: root.signer()? };
+        if kind == Kind::ClaimAuthority {
+            return Err(Error::AuthorityState(CLAIMS_FOLLOW));
+        }
         let now = self.clock.now();
         // Of two who stage at once the second waits here and then finds the first one's.
         store::next_trust(tx).await?;
@@ -82,7 +89,7 @@ impl Pki {
             "root" => Ok(AuthorityUse::Root),
             "server" => Ok(AuthorityUse::Server),
             "device" => Ok(AuthorityUse::Device),
-            _ => Err(Error::AuthorityState("The authority of claims is followed by itself, with the next claim that is made.")),
+            _ => Err(Error::AuthorityState(CLAIMS_FOLLOW)),
         }
     }
 

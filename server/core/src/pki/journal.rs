@@ -43,6 +43,31 @@ pub(super) enum Entry {
         /// When.
         at: Timestamp,
     },
+    /// A root's key was removed: a backup from before still has it.
+    Offline {
+        /// Its organization.
+        org: OrgId,
+        /// Its id.
+        authority: AuthorityId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A list was brought that nobody here can sign again: a backup from before has an older one.
+    List {
+        /// Its organization.
+        org: OrgId,
+        /// Its root.
+        authority: AuthorityId,
+        /// Its number.
+        number: i64,
+        /// When it was made.
+        this_update: Timestamp,
+        /// Until when it holds.
+        next_update: Timestamp,
+        /// DER.
+        #[serde(with = "hexed")]
+        der: Vec<u8>,
+    },
 }
 
 /// A revoked certificate, with all that a list needs of one that the database does not know.
@@ -164,6 +189,22 @@ impl Pki {
         }
     }
 
+    /// The same of a root whose key is removed.
+    pub(super) async fn journal_offline(&self, org: &OrgId, authority: &AuthorityId, at: Timestamp) {
+        if let Some(journal) = &self.journal {
+            self.tell(journal, &[Entry::Offline { org: org.clone(), authority: authority.clone(), at }]).await;
+        }
+    }
+
+    /// The same of a list that was brought.
+    pub(super) async fn journal_list(&self, org: &OrgId, authority: &AuthorityId, list: &super::PublishedCrl) {
+        if let Some(journal) = &self.journal {
+            let (org, authority, der) = (org.clone(), authority.clone(), list.der.to_vec());
+            let (number, this_update, next_update) = (list.number, list.this_update, list.next_update);
+            self.tell(journal, &[Entry::List { org, authority, number, this_update, next_update, der }]).await;
+        }
+    }
+
     async fn tell(&self, journal: &Journal, entries: &[Entry]) {
         if let Err(error) = journal.append(entries).await {
             tracing::error!(%error, "a revocation is not in the journal yet; a backup put back now would not know of it");
@@ -190,6 +231,7 @@ impl Pki {
         let told = journal.read()?;
         let mut known: HashSet<Vec<u8>> = HashSet::with_capacity(told.len());
         let mut given_up: HashSet<AuthorityId> = HashSet::new();
+        let mut roots = super::recall::Told::default();
         let revoked: HashSet<Vec<u8>> = store::revoked_fingerprints(&mut self.db.read().await?, now).await?.into_iter().collect();
         let mut missing = Vec::new();
         for entry in told {
@@ -205,6 +247,7 @@ impl Pki {
                     self.give_up_again(&org, &authority, at).await?;
                     given_up.insert(authority);
                 }
+                Entry::Offline { .. } | Entry::List { .. } => roots.hear(entry),
             }
         }
         for slice in missing.chunks(SLICE) {
@@ -217,6 +260,7 @@ impl Pki {
                 untold.push(Entry::Compromised { org: org.parse().map_err(crate::db::Error::corrupt)?, authority, at: Timestamp(at) });
             }
         }
+        untold.extend(self.recall_roots(roots).await?);
         let all = store::all_revoked(&mut self.db.read().await?, now).await?;
         untold.extend(all.into_iter().filter(|one| !known.contains(&one.fingerprint)).map(Entry::Revoked));
         for slice in untold.chunks(SLICE) {

@@ -4,37 +4,47 @@
 //! Owns X.509 and every private key of the server. Refuses to know who may enrol (the `devices` room decides) and sockets (the listeners ask
 //! [`TrustHandle`]). The rules are in the project's PKI contract and cited by id (`P-3`, `E-4`, `H-5` …).
 
+mod admission;
 mod authorities;
 mod bundle;
 mod claims;
 mod consent;
 mod consents;
 mod crl;
+mod cross;
 pub mod csr;
 mod decode;
 mod der;
+mod duties;
 mod error;
 pub mod est;
 mod generations;
 mod given;
 mod guard;
+mod import;
 mod issue;
 mod journal;
 mod jump;
 mod keys;
 mod listener;
 mod ocsp;
+pub mod offline;
 mod peer;
 mod pending;
 mod profile;
 mod read;
+mod recall;
 mod recognise;
 mod recovery;
 pub mod registered;
 mod renew;
+mod requests;
 mod responder;
 mod revoke;
 mod rollover;
+mod root_file;
+mod root_lists;
+mod roots;
 mod rotation;
 mod rules;
 mod sign;
@@ -67,6 +77,8 @@ pub use profile::Validity;
 pub(crate) use recovery::Proven;
 pub use registered::{Arrival, Refused, RegisteredAnchor};
 pub use responder::OcspAnswer;
+pub use root_file::{Lock, Passphrase, RootFile, RootFileError, Unlock};
+pub use roots::{ExportedRoot, Holding};
 pub use suspicion::{Sign, Suspicion, apart};
 pub use token::TokenSettings;
 pub use trust::TrustHandle;
@@ -78,6 +90,11 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 use wire::ids::OrgId;
+
+/// DER as text (RFC 7468) under this label.
+pub fn pem(label: &str, der: &[u8]) -> String {
+    crate::pem::encode(label, der)
+}
 
 /// What the room has to be told.
 #[derive(Debug, Clone)]

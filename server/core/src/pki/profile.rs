@@ -16,7 +16,7 @@ use wire::{
 pub const VERSION: i64 = 1;
 
 pub(super) const HOUR: i64 = 3_600_000;
-const DAY: i64 = 24 * HOUR;
+pub(super) const DAY: i64 = 24 * HOUR;
 
 /// A device whose clock is this far behind still accepts a fresh certificate (P-6).
 pub const BACKDATE: i64 = HOUR;

@@ -181,6 +181,8 @@ pub(super) fn shown(a: &Arc<super::authorities::Authority>) -> AuthorityRow {
             (true, true) => KeyPlace::Token,
             (false, _) => KeyPlace::Offline,
         },
+        imported: a.imported,
+        exported_at: a.exported_at,
         pem: crate::pem::encode("CERTIFICATE", &a.der),
     }
 }

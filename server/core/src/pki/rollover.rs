@@ -34,7 +34,12 @@ impl Pki {
     pub(super) async fn stage_root(&self, tx: &mut Tx, actor: &Actor) -> Result<Done, Error> {
         let all = self.authorities.load_full();
         let old = authorities::active(&all, &actor.org, Kind::Root)?;
-        let old_parent = Parent { id: &old.id, not_after: old.not_after, signer: old.signer()? };
+        // Without the old root's key what it signs for its successor is made where that key is (K-5).
+        let old_parent = match old.signer() {
+            Ok(signer) => Some(Parent { id: &old.id, not_after: old.not_after, signer }),
+            Err(Error::RootOffline) => None,
+            Err(error) => return Err(error),
+        };
         let now = self.clock.now();
         // Of two who stage at once the second waits here and then finds the first one's.
         store::next_trust(tx).await?;
@@ -57,16 +62,17 @@ impl Pki {
             forge.insert(tx, actor, &made, Staged, now).await?;
         }
         // NewWithOld and OldWithNew (RFC 4210 §4.4).
-        let new_with_old = forge.cross(&old.slug, (&root.id, &root.der, root.validity.until), old_parent, now)?;
-        let old_with_new = forge.cross(&old.slug, (&old.id, &old.der, old.not_after), parent, now)?;
-        for cross in [new_with_old, old_with_new] {
-            self.insert_cross(tx, actor, &cross, now).await?;
+        if let Some(by) = old_parent {
+            let new_with_old = forge.cross((&root.id, &root.der, root.validity.until), by, now)?;
+            self.insert_cross(tx, actor, &new_with_old, now).await?;
         }
+        let old_with_new = forge.cross((&old.id, &old.der, old.not_after), parent, now)?;
+        self.insert_cross(tx, actor, &old_with_new, now).await?;
         bundle::raise(tx, actor, now).await?;
         Ok(Done { made: Some(root.id), ..Done::default() })
     }
 
-    async fn insert_cross(&self, tx: &mut Tx, actor: &Actor, made: &MadeCross, now: Timestamp) -> Result<(), Error> {
+    pub(super) async fn insert_cross(&self, tx: &mut Tx, actor: &Actor, made: &MadeCross, now: Timestamp) -> Result<(), Error> {
         let id: CertificateId = self.entropy.id(now);
         let fingerprint = sha256(&made.der);
         let row = store::NewCross {

@@ -21,6 +21,12 @@ impl Pki {
             store::set_sealed_key(&mut tx, &id, &again).await?;
             count += 1;
         }
+        for key in store::request_keys(&mut tx).await? {
+            let id = key.id.parse().map_err(crate::db::Error::corrupt)?;
+            let again = self.kek.rewrap(to, &authorities::aad(&id, &key.spki_sha256), &key.sealed_key)?;
+            store::set_request_key(&mut tx, &id, &again).await?;
+            count += 1;
+        }
         audit::append(&mut tx, actor, self.clock.now(), "kek.rotate", "", &json!({ "secrets": count })).await?;
         tx.commit().await?;
         Ok(count)

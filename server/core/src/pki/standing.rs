@@ -29,7 +29,8 @@ type Hanging = HashMap<String, (i64, i64)>;
 
 /// Why a step has to wait.
 const ASKED: &str = "It was asked for and waits for another admin. See the requests.";
-const NO_ROOT_KEY: &str = "The root's key is not on this machine. Make the authority where the root is, and import it.";
+const NO_ROOT_KEY: &str = "The root's key is not on this server. Make a request on the page of authorities, sign it where the key is, and bring the certificate back.";
+const TOKEN_OUT_OF_REACH: &str = "The token with the root's key is out of reach.";
 const ONE_STAGED: &str = "There is a staged authority for this use already. Activate or retire it first.";
 const WITH_ROOT: &str = "Its root is staged. Activate the root: this one follows with it.";
 const UNDER_IT: &str = "Authorities that this root has signed are still believed. Retire them first.";
@@ -44,7 +45,9 @@ impl Pki {
         let hanging = self.hanging(&mut on, actor).await?;
         let bundle = self.reach(&mut on, &actor.org, self.trust_bundle(&actor.org).version).await?;
         let authorities = self.authorities_of(&actor.org).into_iter().map(|row| standing(row, &hanging)).collect();
-        Ok(AuthoritiesPage { authorities, bundle, may_manage: allowed(actor, Act::Authorities), at: now })
+        drop(on);
+        let (duties, requests) = (self.root_duties(actor)?, self.requests_for(actor).await?);
+        Ok(AuthoritiesPage { authorities, bundle, may_manage: allowed(actor, Act::Authorities), duties, requests, at: now })
     }
 
     /// One authority: what is written in its certificate, what hangs on it, and the steps of its life.
@@ -94,6 +97,9 @@ impl Pki {
             reach,
             actions,
             second_person,
+            duties: self.root_duties(actor)?.into_iter().filter(|d| authorities::up(&all, id).iter().any(|a| a.id == d.root)).collect(),
+            list: self.list_standing(id),
+            ended_at: found.ended_at,
             at: self.clock.now(),
         })
     }
@@ -179,7 +185,12 @@ impl Offer<'_> {
 
     fn stage_blocked(&self, root: bool) -> Option<&'static str> {
         let mine = |a: &&Arc<Authority>| a.org == self.a.org;
-        if !active_root(self.all, self.a).is_some_and(|root| root.has_key()) {
+        let offline = active_root(self.all, self.a).is_some_and(|root| root.is_offline());
+        if !offline && !active_root(self.all, self.a).is_some_and(|root| root.has_key()) {
+            return Some(TOKEN_OUT_OF_REACH);
+        }
+        // A root makes its successor itself; what it would sign for it is brought later.
+        if offline && !root {
             return Some(NO_ROOT_KEY);
         }
         if root {

@@ -27,6 +27,7 @@ mod openapi;
 mod registered;
 mod releases;
 mod rollouts;
+mod roots;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -87,4 +88,5 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(consents::routes())
         .merge(clock::routes())
         .merge(registered::routes())
+        .merge(roots::routes())
 }

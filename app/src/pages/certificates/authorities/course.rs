@@ -1,49 +1,88 @@
-//! The life of an authority as a line of stations: what was, what is, what will be, with the fleet's numbers at each.
+//! The life of an authority as a line of stations: what was, what is, what will be, with the fleet's numbers at each. Of one that was given up: what
+//! happened, and what is left to do.
 
 use super::list::reach;
 use crate::ui::{
     Tone, banner,
     number::{counted, grouped},
     status::dot,
+    time,
 };
 use leptos::prelude::*;
 use wire::{
     pki::AuthorityDetail as Model,
+    roots::RootTask,
     states::AuthorityState::{self, Active, Compromised, Retired, Retiring, Staged},
 };
 
 /// The stations in their order.
 const STATIONS: [AuthorityState; 4] = [Staged, Active, Retiring, Retired];
 
-/// The line, with what is there instead of it when the authority was given up.
+/// The line of a life that goes on; what happened and what is left to do when it was given up.
 pub fn course(m: &Model) -> AnyView {
-    let state = m.standing.row.state;
-    let given_up = (state == Compromised).then(|| {
-        let text = "Given up: somebody else may have its key. Nothing of it is believed, its devices have to enrol again.";
-        banner(Tone::Bad, text.into_any())
-    });
-    let items = STATIONS
-        .into_iter()
-        .map(|station| {
-            let tone = match station.cmp(&state) {
-                // Where it was when it was given up is not known any more.
-                _ if state == Compromised => Tone::Off,
-                std::cmp::Ordering::Less => Tone::Ok,
-                std::cmp::Ordering::Equal => Tone::Info,
-                std::cmp::Ordering::Greater => Tone::Off,
-            };
-            let current = (station == state).then_some("step");
-            let (title, text) = station_of(m, station);
-            let bar = (station == Staged && state == Staged).then(|| reach(&m.reach));
-            view! { <li aria-current=current>{dot(tone)}<div>{title}<div class="sub">{text}</div>{bar}</div></li> }
-        })
-        .collect_view();
-    let line = view! { <ol class="timeline">{items}</ol> };
+    let line = if m.standing.row.state == Compromised { given_up(m) } else { stations(m) };
     let successor = m.successor.as_ref().map(|s| {
         let word = if s.state == Staged { "is staged to come after it" } else { "has come after it" };
         view! { <p class="mt-2"><a href=format!("/certificates/authorities/{}", s.id)>{s.common_name().to_owned()}</a>" "{word}"."</p> }
     });
-    view! { {given_up}{line}{successor} }.into_any()
+    view! { {line}{successor} }.into_any()
+}
+
+fn stations(m: &Model) -> AnyView {
+    let state = m.standing.row.state;
+    let items = STATIONS.into_iter().map(|station| {
+        let tone = match station.cmp(&state) {
+            std::cmp::Ordering::Less => Tone::Ok,
+            std::cmp::Ordering::Equal => Tone::Info,
+            std::cmp::Ordering::Greater => Tone::Off,
+        };
+        let current = (station == state).then_some("step");
+        let (title, text) = station_of(m, station);
+        let bar = (station == Staged && state == Staged).then(|| reach(&m.reach));
+        view! { <li aria-current=current>{dot(tone)}<div>{title}<div class="sub">{text}</div>{bar}</div></li> }
+    });
+    view! { <ol class="timeline">{items.collect_view()}</ol> }.into_any()
+}
+
+/// Its life does not go on: no stations, but what is done and what is owed.
+fn given_up(m: &Model) -> AnyView {
+    let row = &m.standing.row;
+    let said = "Given up: somebody else may have its key. Nothing of it is believed, for good.";
+    let when = m.ended_at.map(|at| view! { "It was given up "{time::at(at)}". " });
+    let signed = if row.kind == "root" { " Everything that it had signed went with it." } else { "" };
+    let item = |done: bool, title: &'static str, text: AnyView| {
+        let tone = if done { Tone::Ok } else { Tone::Warn };
+        view! { <li>{dot(tone)}<div>{title}<div class="sub">{text}</div></div></li> }
+    };
+    let cut = view! { {when}"The connections that used it were closed, and no listener takes it any more."{signed} }.into_any();
+    let listed = !m.duties.iter().any(|d| d.task == RootTask::SignList);
+    let list = match (row.kind == "root", listed) {
+        (true, _) => None,
+        (false, true) => Some(item(true, "Listed", "Its root's list of revoked certificates says so.".into_any())),
+        (false, false) => {
+            let text = "Its root's key is not here, so nobody outside knows yet: sign the root's list where its key is, and bring it back. See above.";
+            Some(item(false, "To be listed", text.into_any()))
+        }
+    };
+    let follows = m.successor.as_ref().is_some_and(|s| s.state == Active);
+    let next = if follows {
+        item(true, "Followed", "Another authority issues for its use.".into_any())
+    } else {
+        item(false, "To be followed", "Nothing is issued for its use until another authority is staged and activated.".into_any())
+    };
+    let devices = m.standing.devices;
+    let back = (row.kind == "device").then(|| {
+        let text = if devices > 0 {
+            format!(
+                "{} had no other certificate. They enrol again, with a token or by approval, once another authority issues.",
+                counted(devices, "device", "devices")
+            )
+        } else {
+            "No device is left whose only certificate was its.".to_owned()
+        };
+        item(devices == 0, if devices > 0 { "To enrol again" } else { "Enrolled again" }, text.into_any())
+    });
+    view! { {banner(Tone::Bad, said.into_any())}<ol class="timeline">{item(true, "Cut off", cut)}{list}{next}{back}</ol> }.into_any()
 }
 
 fn station_of(m: &Model, station: AuthorityState) -> (&'static str, String) {

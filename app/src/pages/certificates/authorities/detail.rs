@@ -1,7 +1,7 @@
 //! One authority: where it is in its life, what comes next, what is written in it, its chain.
 
 use super::{
-    authorities, authority, course, download, key, purpose,
+    authorities, authority, course, download, duties, key, purpose,
     steps::{self, Asks},
 };
 use crate::{
@@ -38,6 +38,7 @@ fn content(m: &Model, asks: Asks) -> AnyView {
         <PageHead title=a.common_name().to_owned() marks=badge(tone, word) sub=sub.into_any() actions=download(a, "")/>
         <div class="split mt-4">
             <div class="stack">
+                {duties::card_of(&m.duties)}
                 {card("Course", None, course::course(m))}
                 {steps::card_of(m, asks)}
                 {crossed(m)}
@@ -59,9 +60,11 @@ fn written(m: &Model) -> AnyView {
             <dt>"Issuer"</dt><dd>{d.issuer.clone()}</dd>
             <dt>"Generation"</dt><dd>{a.generation}</dd>
             <dt>"Private key"</dt><dd>{key(a.key)}</dd>
+            <dt>"Certificate"</dt><dd>{if a.imported { "Signed elsewhere and brought here" } else { "Made here" }}</dd>
             <dt>"Valid from"</dt><dd>{time::at(a.not_before)}</dd>
             <dt>"Valid until"</dt><dd>{time::at(a.not_after)}" ("{time::ago(a.not_after)}")"</dd>
             <dt>"May be used for"</dt><dd>{d.usages.join(", ")}</dd>
+            {m.list.as_ref().map(|l| view! { <dt>"List of revoked certificates"</dt><dd>"Number "{l.number}", until "{time::at(l.next_update)}</dd> })}
             <dt>"Signature"</dt><dd>{d.signature.clone()}</dd>
             <dt>"SHA-256"</dt><dd>{copyable(a.fingerprint.clone(), "Copy fingerprint")}</dd>
             <dt>"Public key SHA-256"</dt><dd>{copyable(d.public_key_sha256.clone(), "Copy public key digest")}</dd>

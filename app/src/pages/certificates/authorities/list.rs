@@ -1,6 +1,6 @@
 //! All authorities, what hangs on each, and how far the fleet is with the newest trust bundle.
 
-use super::{authority, key, purpose};
+use super::{authority, duties, key, purpose};
 use crate::{
     api::{certificates::ReadAuthorities, packed::reading},
     live,
@@ -34,12 +34,19 @@ fn content(m: &Model) -> AnyView {
     } else {
         "Only an admin can change authorities."
     };
+    let elsewhere = if m.may_manage {
+        view! { <a class="btn" href="/certificates/authorities/elsewhere">"Signed elsewhere"</a> }.into_any()
+    } else {
+        ().into_any()
+    };
     view! {
-        <PageHead title="Authorities" sub=sub.into_any()/>
+        <PageHead title="Authorities" sub=sub.into_any() actions=elsewhere/>
         <p class="lead text-2">{hint}" "<a href="/certificates/authorities/requests">"Requests for a second person"</a></p>
         <div class="stack mt-4">
+            {duties::card_of(&m.duties)}
             {card("What devices trust", None, reach(&m.bundle))}
             {card_flush("Authorities", None, rows(m))}
+
         </div>
     }
     .into_any()

@@ -3,6 +3,8 @@
 pub mod confirm;
 mod course;
 pub mod detail;
+mod duties;
+pub mod elsewhere;
 pub mod list;
 pub mod requests;
 mod steps;
@@ -50,6 +52,7 @@ fn purpose(kind: &str) -> &str {
         "root" => "signs the other authorities",
         "device" => "issues to devices",
         "server" => "issues to our listeners",
+        "claim" => "issues claims",
         other => other,
     }
 }
@@ -69,8 +72,12 @@ fn download(a: &AuthorityRow, size: &'static str) -> AnyView {
 
 /// The PEM as an address of its own (RFC 2397): what the page shows is what is saved.
 fn pem_link(pem: &str) -> String {
-    let escaped = pem.replace('%', "%25").replace('+', "%2B").replace(' ', "%20").replace('\n', "%0A");
-    format!("data:application/x-pem-file,{escaped}")
+    text_link("application/x-pem-file", pem)
+}
+
+fn text_link(kind: &str, text: &str) -> String {
+    let escaped = text.replace('%', "%25").replace('+', "%2B").replace(' ', "%20").replace('\n', "%0A");
+    format!("data:{kind},{escaped}")
 }
 
 const fn authority(state: AuthorityState, left_ms: i64) -> (Tone, &'static str) {

@@ -18,6 +18,7 @@ use wire::{
     states::{
         AuthorityState::{Active, Retiring, Staged},
         AuthorityStep::{self, Activate, Compromise, Retire, Stage},
+        KeyPlace,
     },
 };
 
@@ -188,6 +189,11 @@ fn effect(m: &Model, a: &AuthorityAction) -> String {
     let devices = |n: i64| counted(n, "device", "devices");
     let waits = format!("{} of {} don't hold trust bundle {} yet", m.reach.missing(), devices(m.reach.devices), m.reach.version);
     match (a.step, row.kind.as_str()) {
+        (Stage, "root") if row.key == KeyPlace::Offline => {
+            "Makes a new root here, with authorities for devices and listeners under it. This root's key is elsewhere: what it signs for the new one is \
+             made there and brought back, then devices find their way. Devices get the new root in their trust bundle; nothing else changes for them yet."
+                .to_owned()
+        }
         (Stage, "root") => {
             "Makes a new root with authorities for devices and listeners under it, and the certificates by which both roots vouch for \
                             each other. Devices get the new root in their trust bundle; nothing else changes for them yet."

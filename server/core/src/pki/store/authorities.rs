@@ -10,19 +10,22 @@ use wire::{
 pub(super) const SLUG: Sql = Sql::same("SELECT slug FROM organizations WHERE id = $1");
 pub(super) const AUTHORITY: Sql = Sql::same(
     "INSERT INTO authorities (id, org_id, kind, generation, issuer_id, serial, subject, key_alg, sig_alg, profile_version, ski, spki_sha256, fingerprint, der, \
-     sealed_key, base_url, not_before, not_after, state, created_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+     sealed_key, base_url, not_before, not_after, state, created_at, imported) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
 );
 pub(super) const AUTHORITIES: Sql = Sql::same(
-    "SELECT a.id, a.org_id, o.slug, a.kind, a.generation, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state, a.ended_seq, a.bundle \
+    "SELECT a.id, a.org_id, o.slug, a.kind, a.generation, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state, a.ended_at, a.ended_seq, a.bundle, a.exported_at, a.offline_at, a.imported \
      FROM authorities a JOIN organizations o ON o.id = a.org_id WHERE a.kind <> 'registered' ORDER BY o.created_at, o.id, a.created_at, a.id",
 );
 pub(super) const SEALED_KEYS: Sql =
     Sql::same("SELECT id, spki_sha256, sealed_key FROM authorities WHERE sealed_key IS NOT NULL ORDER BY id");
 pub(super) const SET_SEALED_KEY: Sql = Sql::same("UPDATE authorities SET sealed_key = $2 WHERE id = $1");
 
-pub(super) const GENERATION: Sql =
-    Sql::same("SELECT CAST(COALESCE(MAX(generation), 0) AS BIGINT) FROM authorities WHERE org_id = $1 AND kind = $2");
+/// Also of those that wait for their certificate, or came to nothing: a name is never used twice.
+pub(super) const GENERATION: Sql = Sql::same(
+    "SELECT CAST(COALESCE(MAX(g.generation), 0) AS BIGINT) FROM (SELECT generation FROM authorities WHERE org_id = $1 AND kind = $2 \
+     UNION ALL SELECT generation FROM authority_requests WHERE org_id = $1 AND kind = $2) g",
+);
 pub(super) const IN_STATE: Sql = Sql::same("SELECT COUNT(*) FROM authorities WHERE org_id = $1 AND kind = $2 AND state = $3");
 pub(super) const AUTHORITY_STATE: Sql =
     Sql::same("SELECT kind, state FROM authorities WHERE id = $1 AND org_id = $2 AND kind <> 'registered'");
@@ -65,6 +68,8 @@ pub(in crate::pki) struct NewAuthority<'a> {
     pub subject: &'a str,
     pub profile_version: i64,
     pub ski: &'a [u8],
+    pub key_alg: &'a str,
+    pub sig_alg: &'a str,
     pub spki_sha256: &'a [u8],
     pub fingerprint: &'a [u8],
     pub der: &'a [u8],
@@ -74,6 +79,7 @@ pub(in crate::pki) struct NewAuthority<'a> {
     pub not_after: Timestamp,
     pub state: AuthorityState,
     pub now: Timestamp,
+    pub imported: bool,
 }
 
 pub(in crate::pki) async fn insert_authority(tx: &mut Tx, a: &NewAuthority<'_>) -> Result<(), Error> {
@@ -87,8 +93,8 @@ pub(in crate::pki) async fn insert_authority(tx: &mut Tx, a: &NewAuthority<'_>) 
         a.issuer.as_str(),
         a.serial,
         a.subject,
-        "P-256",
-        SIG_ALG,
+        a.key_alg,
+        a.sig_alg,
         a.profile_version,
         a.ski,
         a.spki_sha256,
@@ -99,7 +105,8 @@ pub(in crate::pki) async fn insert_authority(tx: &mut Tx, a: &NewAuthority<'_>) 
         a.not_before.0,
         a.not_after.0,
         a.state.as_str(),
-        a.now.0
+        a.now.0,
+        i64::from(a.imported)
     )?;
     Ok(())
 }
@@ -193,8 +200,12 @@ pub(in crate::pki) struct AuthorityRecord {
     pub not_before: i64,
     pub not_after: i64,
     pub state: String,
+    pub ended_at: Option<i64>,
     pub ended_seq: Option<i64>,
     pub bundle: i64,
+    pub exported_at: Option<i64>,
+    pub offline_at: Option<i64>,
+    pub imported: i64,
 }
 
 /// Every authority of the instance, the oldest organization's first.

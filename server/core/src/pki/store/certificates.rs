@@ -11,6 +11,7 @@ pub(super) const KEY_USERS: Sql = many!(
     "WITH want AS (SELECT ",
     [bytes spki, int device, text issuer],
     ") SELECT w.spki, 'authority' FROM want w JOIN authorities a ON a.spki_sha256 = w.spki \
+     UNION ALL SELECT w.spki, 'authority' FROM want w JOIN authority_requests q ON q.spki_sha256 = w.spki \
      UNION ALL SELECT w.spki, 'blocked' FROM want w JOIN blocked_keys b ON b.spki_sha256 = w.spki \
      UNION ALL SELECT w.spki, 'device' FROM want w JOIN certificates c ON c.spki_sha256 = w.spki WHERE c.device IS NULL OR c.device <> w.device \
      UNION ALL SELECT w.spki, 'ended' FROM want w JOIN authorities i ON i.id = w.issuer AND i.state IN ('retired', 'compromised')"

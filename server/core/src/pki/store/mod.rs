@@ -7,6 +7,8 @@ mod certificates;
 mod consents;
 mod journal;
 mod publication;
+mod requests;
+mod roots;
 mod rules;
 mod trust;
 
@@ -16,6 +18,8 @@ pub(super) use certificates::*;
 pub(super) use consents::*;
 pub(super) use journal::*;
 pub(super) use publication::*;
+pub(super) use requests::*;
+pub(super) use roots::*;
 pub(super) use rules::*;
 pub(super) use trust::*;
 
@@ -90,6 +94,17 @@ pub(crate) const ALL: &[&Sql] = &[
     &publication::CRLS,
     &publication::CRL,
     &publication::STANDINGS,
+    &requests::REQUEST,
+    &requests::REQUESTS,
+    &requests::END_REQUEST,
+    &requests::REQUEST_KEYS,
+    &requests::SET_REQUEST_KEY,
+    &roots::SEALED_KEY,
+    &roots::EXPORTED,
+    &roots::TAKE_OFFLINE,
+    &roots::OFFLINE,
+    &roots::BROUGHT_LISTS,
+    &roots::KEY_KNOWN,
     &rules::RULES,
     &rules::SET_RULES,
     &rules::REKEY,

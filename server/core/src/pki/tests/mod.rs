@@ -12,4 +12,5 @@ mod races;
 mod requests;
 mod restore;
 mod rollover;
+mod roots;
 mod token;

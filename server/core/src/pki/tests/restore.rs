@@ -15,10 +15,10 @@ use std::{path::Path, sync::Arc};
 use wire::{pki::RevocationReason, states::DeviceStep};
 use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
-const FILES: [&str; 4] = ["fleet.db", "fleet.db-wal", "telemetry.db", "telemetry.db-wal"];
+pub(super) const FILES: [&str; 4] = ["fleet.db", "fleet.db-wal", "telemetry.db", "telemetry.db-wal"];
 
 /// Copies the embedded database's files; what is not there in the source is removed.
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     for file in FILES {
         let _ = std::fs::remove_file(to.join(file));
         if from.join(file).exists() {

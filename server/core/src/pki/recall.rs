@@ -1,0 +1,89 @@
+//! What the journal tells of roots after a database was set back (pki.md K-5, K-7): a key that was removed stays removed, and a list that was brought
+//! is not followed by an older one. Refuses to know how the journal is kept.
+
+use super::{Error, Pki, journal::Entry, store};
+use crate::access::{Actor, audit};
+use serde_json::json;
+use std::collections::HashMap;
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, OrgId},
+};
+
+/// What was told, the newest of each root.
+#[derive(Default)]
+pub(super) struct Told {
+    offline: HashMap<AuthorityId, (OrgId, Timestamp)>,
+    lists: HashMap<AuthorityId, (OrgId, store::CrlRecord)>,
+}
+
+impl Told {
+    /// Takes a line of the journal.
+    pub fn hear(&mut self, entry: Entry) {
+        match entry {
+            Entry::Offline { org, authority, at } => {
+                self.offline.insert(authority, (org, at));
+            }
+            Entry::List { org, authority, number, this_update, next_update, der } => {
+                let newer = self.lists.get(&authority).is_none_or(|(_, held)| held.number < number);
+                if newer {
+                    let list = store::CrlRecord { number, this_update: this_update.0, next_update: next_update.0, trust_seq: 0, der };
+                    self.lists.insert(authority, (org, list));
+                }
+            }
+            Entry::Revoked(_) | Entry::Compromised { .. } => {}
+        }
+    }
+}
+
+impl Pki {
+    /// Does again what the database has forgotten; gives what the journal does not know.
+    pub(super) async fn recall_roots(&self, told: Told) -> Result<Vec<Entry>, Error> {
+        for (authority, (org, at)) in &told.offline {
+            let mut tx = self.db.write().await?;
+            if store::take_offline(&mut tx, authority, org, *at).await? {
+                let system = Actor::system(org.clone());
+                audit::append(&mut tx, &system, self.clock.now(), "authority.offline", authority.as_str(), &json!({ "from": "journal" }))
+                    .await?;
+                tx.commit().await?;
+                tracing::warn!(%authority, "a root's key was removed again: the database was set back");
+            }
+        }
+        for (authority, (org, list)) in &told.lists {
+            let mut tx = self.db.write().await?;
+            let known = store::authority_state(&mut tx, authority, org).await?.is_some();
+            let (before, _) = store::crl_before(&mut tx, authority).await?;
+            if known && before < list.number && store::put_crl(&mut tx, authority, org, list, before).await? {
+                tx.commit().await?;
+                tracing::warn!(%authority, number = list.number, "a root's list was taken from the journal: the database was set back");
+            }
+        }
+        self.untold(&told).await
+    }
+
+    async fn untold(&self, told: &Told) -> Result<Vec<Entry>, Error> {
+        let corrupt = |e: wire::ids::BadId| crate::db::Error::corrupt(e);
+        let mut untold = Vec::new();
+        let mut on = self.db.read().await?;
+        for (org, authority, at) in store::offline(&mut on).await? {
+            let authority: AuthorityId = authority.parse().map_err(corrupt)?;
+            if !told.offline.contains_key(&authority) {
+                untold.push(Entry::Offline { org: org.parse().map_err(corrupt)?, authority, at: Timestamp(at) });
+            }
+        }
+        for list in store::brought_lists(&mut on).await? {
+            let authority: AuthorityId = list.authority_id.parse().map_err(corrupt)?;
+            if told.lists.get(&authority).is_none_or(|(_, held)| held.number < list.number) {
+                untold.push(Entry::List {
+                    org: list.org_id.parse().map_err(corrupt)?,
+                    authority,
+                    number: list.number,
+                    this_update: Timestamp(list.this_update),
+                    next_update: Timestamp(list.next_update),
+                    der: list.der,
+                });
+            }
+        }
+        Ok(untold)
+    }
+}

@@ -1,0 +1,331 @@
+//! `fleetward ca root`, `csr`, `issue-intermediate`, `import` and `crl`: roots whose keys are kept elsewhere (pki.md K-5). What signs with a root's file
+//! runs on a machine without network and data folder; the rest opens the fleet.
+
+use crate::hardening;
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Subcommand};
+use fleet::{
+    Fleet,
+    access::Actor,
+    clock::{Clock as _, SystemClock},
+    entropy::OsEntropy,
+    pki::{Holding, Lock, Passphrase, RootFile, Unlock, offline},
+};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use std::{
+    fs::OpenOptions,
+    io::{Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+use wire::{
+    ids::AuthorityId,
+    roots::{ListRequest, NewAuthorityRequest, RootDuty},
+};
+use zeroize::Zeroizing;
+
+/// A root's file, and what opens it.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RootKey {
+    /// The root's file, as `ca root export` wrote it, or a root's certificate and private key as PEM
+    #[arg(long, value_name = "FILE")]
+    root: PathBuf,
+    #[command(flatten)]
+    open: Open,
+}
+
+/// What opens a locked file.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Open {
+    /// A file with the passphrase; - reads it from the standard input
+    #[arg(long, value_name = "FILE", conflicts_with = "identity_file")]
+    passphrase_file: Option<PathBuf>,
+    /// The age identity that the file is locked to
+    #[arg(long, value_name = "FILE")]
+    identity_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Root {
+    /// Write a root's certificate and private key into an age file, which leaves the server
+    Export {
+        /// The root's id; the active one unless given
+        #[arg(long, value_name = "ID")]
+        authority: Option<AuthorityId>,
+        /// A file with the passphrase that locks it, at least 12 characters; - reads it from the standard input
+        #[arg(long, value_name = "FILE", required_unless_present = "recipient", conflicts_with = "recipient")]
+        passphrase_file: Option<PathBuf>,
+        /// An age recipient instead: only who has its identity opens the file
+        #[arg(long, value_name = "age1…")]
+        recipient: Option<String>,
+        /// Where to write it; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Remove a root's private key from this server, once you have shown that you hold its file
+    Offline {
+        /// The root's id; the active one unless given
+        #[arg(long, value_name = "ID")]
+        authority: Option<AuthorityId>,
+        /// The root's file; it is opened to see that the key is in it
+        #[arg(long, value_name = "FILE", required_unless_present = "sha256", conflicts_with = "sha256")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        open: Open,
+        /// Instead: SHA-256 of the file that was written last, where it is kept (sha256sum root.age)
+        #[arg(long, value_name = "HEX")]
+        sha256: Option<String>,
+    },
+    /// Sign a root's list of revoked certificates; works without network and data folder
+    Crl {
+        #[command(flatten)]
+        key: RootKey,
+        /// What the list has to say, as `ca crl request` wrote it
+        #[arg(long, value_name = "FILE")]
+        request: PathBuf,
+        /// Where to write the list; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Sign the key of the root that follows, so that devices find their way to it; works without network and data folder
+    Cross {
+        #[command(flatten)]
+        key: RootKey,
+        /// The other root's certificate, PEM
+        #[arg(long, value_name = "FILE")]
+        certificate: PathBuf,
+        /// Where to write what is signed; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// A certificate for a request, signed where the root's key is.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Issue {
+    #[command(flatten)]
+    key: RootKey,
+    /// The request, as `ca csr` wrote it
+    #[arg(long, value_name = "FILE")]
+    csr: PathBuf,
+    /// Where to write the certificate and its root's; must not exist
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Crl {
+    /// Write down what the next list of a root must say whose key is not here
+    Request {
+        /// The root's id
+        id: AuthorityId,
+        /// Where to write it; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Publish a list that was signed where the root's key is
+    Import {
+        /// The root's id
+        id: AuthorityId,
+        /// The list, PEM or DER
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// What runs where a root's key is.
+pub(super) enum Offline<'a> {
+    Issue(&'a Issue),
+    Crl { key: &'a RootKey, request: &'a Path, out: &'a Path },
+    Cross { key: &'a RootKey, certificate: &'a Path, out: &'a Path },
+}
+
+impl Root {
+    /// Whether it needs no fleet.
+    pub(super) fn offline(&self) -> Option<Offline<'_>> {
+        match self {
+            Self::Crl { key, request, out } => Some(Offline::Crl { key, request, out }),
+            Self::Cross { key, certificate, out } => Some(Offline::Cross { key, certificate, out }),
+            Self::Export { .. } | Self::Offline { .. } => None,
+        }
+    }
+}
+
+/// Signs with a root's file, and says what.
+pub(super) fn sign(what: &Offline<'_>) -> Result<()> {
+    hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
+    let now = SystemClock.now();
+    match what {
+        Offline::Issue(Issue { key, csr, out }) => {
+            let root = key.open()?;
+            let signed = offline::issue(&root, &read(csr)?, now, &OsEntropy).with_context(|| csr.display().to_string())?;
+            let chain = [pem("CERTIFICATE", &signed.der), pem("CERTIFICATE", &root.certificate)].concat();
+            write(out, chain.as_bytes(), 0o644)?;
+            println!("signed   {}", signed.subject);
+            println!("for      {}s, pathlen 0, valid {} to {}", signed.purpose, signed.validity.from, signed.validity.until);
+            println!("written  {}; bring it back: fleetward ca import {}", out.display(), out.display());
+        }
+        Offline::Crl { key, request, out } => {
+            let root = key.open()?;
+            let wanted: ListRequest =
+                serde_json::from_slice(&read(request)?).with_context(|| format!("{} is no request of a list", request.display()))?;
+            let der = offline::list(&root, &wanted, now).with_context(|| request.display().to_string())?;
+            write(out, pem("X509 CRL", &der).as_bytes(), 0o644)?;
+            println!("signed   a list of {} certificates of {}, for 30 days", wanted.entries.len(), wanted.subject);
+            println!("written  {}; bring it back: fleetward ca crl import {} --file {}", out.display(), wanted.authority, out.display());
+        }
+        Offline::Cross { key, certificate, out } => {
+            let root = key.open()?;
+            let bytes = read(certificate)?;
+            let other =
+                CertificateDer::from_pem_slice(&bytes).ok().with_context(|| format!("{} has no certificate", certificate.display()))?;
+            let signed = offline::cross(&root, &other, now, &OsEntropy).with_context(|| certificate.display().to_string())?;
+            write(out, pem("CERTIFICATE", &signed.der).as_bytes(), 0o644)?;
+            println!("signed   {}, until {}", signed.subject, signed.validity.until);
+            println!("written  {}; bring it back: fleetward ca import {}", out.display(), out.display());
+        }
+    }
+    Ok(())
+}
+
+/// `ca root export` and `offline`.
+pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<()> {
+    let pki = fleet.pki();
+    match command {
+        Root::Export { authority, passphrase_file, recipient, out } => {
+            if out.exists() {
+                bail!("{} exists already; a root's file is never overwritten. Choose another one.", out.display());
+            }
+            let lock = match (passphrase_file, recipient) {
+                (Some(file), _) => Lock::Passphrase(passphrase(&file)?),
+                (None, recipient) => Lock::Recipient(recipient.unwrap_or_default()),
+            };
+            let exported = pki.export_root(actor, authority.as_ref(), lock).await.map_err(|e| e.fault())?;
+            write(&out, &exported.file, 0o600)?;
+            println!("{} with its private key is in {}.", exported.root.subject, out.display());
+            println!("Keep two copies in safe places, and the passphrase elsewhere. Then remove the key from here:");
+            println!("  fleetward ca root offline --authority {} --file {} --passphrase-file FILE", exported.root.id, out.display());
+        }
+        Root::Offline { authority, file, open, sha256 } => {
+            let opened = file.map(|file| open.read(&file)).transpose()?;
+            let holding = match (&opened, sha256) {
+                (Some(file), _) => Holding::Opened(file),
+                (None, digest) => {
+                    let bytes = hex::decode(digest.unwrap_or_default().trim()).ok().and_then(|b| <[u8; 32]>::try_from(b).ok());
+                    Holding::Digest(bytes.context("--sha256 takes 64 hex digits")?)
+                }
+            };
+            let root = pki.take_root_offline(actor, authority.as_ref(), holding).await.map_err(|e| e.fault())?;
+            println!("The private key of {} is not on this server any more. A running server forgets it within 5 seconds.", root.subject);
+            println!("Backups from before still have it, encrypted: destroy them, or the key-encryption key they were made under.");
+            println!("Its list of revoked certificates holds for 30 days; sign the next one with: fleetward ca crl request {}", root.id);
+        }
+        Root::Crl { .. } | Root::Cross { .. } => {}
+    }
+    Ok(())
+}
+
+/// `ca csr`.
+pub(super) async fn csr(fleet: &Fleet, actor: &Actor, new: NewAuthorityRequest, out: &Path) -> Result<()> {
+    let made = fleet.pki().request_authority(actor, new).await.map_err(|e| e.fault())?;
+    write(out, made.csr.as_bytes(), 0o644)?;
+    println!("{}  {}", made.id, made.subject);
+    println!("Where the root's key is:  fleetward ca issue-intermediate --root root.age --csr {} --out ca.pem", out.display());
+    println!("Then here:                fleetward ca import ca.pem");
+    Ok(())
+}
+
+/// `ca import`.
+pub(super) async fn import(fleet: &Fleet, actor: &Actor, file: &Path) -> Result<()> {
+    let text = String::from_utf8(read(file)?).ok().with_context(|| format!("{} is not PEM", file.display()))?;
+    let imported = fleet.pki().import_authority(actor, &text).await.map_err(|e| e.fault())?;
+    if imported.cross {
+        println!("{} is vouched for by another root now.", imported.authority.subject);
+        return Ok(());
+    }
+    if let Some(root) = &imported.root {
+        println!("{}  {} is staged: a root of your own, without a key here.", root.id, root.subject);
+    }
+    println!("{}  {} is staged.", imported.authority.id, imported.authority.subject);
+    Ok(())
+}
+
+/// `ca crl`.
+pub(super) async fn crl(fleet: &Fleet, actor: &Actor, command: Crl) -> Result<()> {
+    match command {
+        Crl::Request { id, out } => {
+            let request = fleet.pki().list_request(actor, &id).await.map_err(|e| e.fault())?;
+            write(&out, serde_json::to_string_pretty(&request)?.as_bytes(), 0o644)?;
+            println!("Where the root's key is:  fleetward ca root crl --root root.age --request {} --out root.crl", out.display());
+            println!("Then here:                fleetward ca crl import {id} --file root.crl");
+        }
+        Crl::Import { id, file } => {
+            let list = fleet.pki().import_list(actor, &id, &read(&file)?).await.map_err(|e| e.fault())?;
+            println!("List {} is published; it holds until {}.", list.number, list.next_update);
+        }
+    }
+    Ok(())
+}
+
+/// What is to be done about roots, with the lines that do it.
+pub(super) fn say(duties: &[RootDuty]) {
+    for duty in duties {
+        println!("To do ({}): {}", duty.task, duty.subject);
+        println!("  {}", duty.text);
+        for line in &duty.commands {
+            println!("    {line}");
+        }
+    }
+}
+
+impl RootKey {
+    fn open(&self) -> Result<RootFile> {
+        self.open.read(&self.root)
+    }
+}
+
+impl Open {
+    fn read(&self, file: &Path) -> Result<RootFile> {
+        let with = match (&self.passphrase_file, &self.identity_file) {
+            (Some(words), _) => Some(Unlock::Passphrase(passphrase(words)?)),
+            (None, Some(identity)) => {
+                let text = Zeroizing::new(std::fs::read_to_string(identity).with_context(|| format!("reading {}", identity.display()))?);
+                Some(Unlock::Identity(Passphrase::new(text)))
+            }
+            (None, None) => None,
+        };
+        RootFile::read(&Zeroizing::new(read(file)?), with.as_ref()).with_context(|| file.display().to_string())
+    }
+}
+
+/// The one line of a file, or of the standard input.
+fn passphrase(file: &Path) -> Result<Passphrase> {
+    let mut text = Zeroizing::new(String::new());
+    if file == Path::new("-") {
+        std::io::stdin().take(4096).read_to_string(&mut text).context("reading the passphrase from the standard input")?;
+    } else {
+        *text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    }
+    let line = text.trim_end_matches(['\r', '\n']);
+    if line.is_empty() {
+        bail!("{} holds no passphrase", file.display());
+    }
+    Ok(Passphrase::new(Zeroizing::new(line.to_owned())))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    std::fs::read(file).with_context(|| format!("reading {}", file.display()))
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    fleet::pki::pem(label, der)
+}
+
+/// Writes a file that must not exist yet, and syncs it.
+fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.with_context(|| format!("writing {}", path.display()))
+}
