@@ -21,7 +21,7 @@ use super::{Error, Pki, csr::sha256, recognise};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
-    db::Tx,
+    db::{Bytes, Tx},
 };
 use serde_json::json;
 use wire::{
@@ -270,7 +270,8 @@ impl Pki {
     /// Refuses a key that an authority, another device or a past compromise owns. Takes the trust clock: of two with one key the second waits.
     pub(crate) async fn registered_key_is_free(&self, tx: &mut Tx, new: &NewRegisteredLeaf<'_>) -> Result<bool, Error> {
         let _ = super::store::next_trust(tx).await?;
-        Ok(super::store::key_user(tx, &new.certificate.spki_sha256, new.device, new.authority).await?.is_none())
+        let wanted = super::store::Wanted { spki: Bytes(&new.certificate.spki_sha256), device: new.device, issuer: new.authority.as_str() };
+        Ok(super::store::key_users(tx, &[wanted]).await?.is_empty())
     }
 
     /// Writes a device's certificate down inside the caller's transaction; none when it is there already. After the commit call
