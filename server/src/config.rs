@@ -68,6 +68,12 @@ pub struct Config {
     pub revocation_journal: Option<PathBuf>,
     /// The trust domain in device certificates, `spiffe://DOMAIN/…`; frozen into certificates when they are issued.
     pub trust_domain: String,
+    /// A renewal by EST must repeat subject and alternative names of the certificate byte for byte (RFC 7030 §4.2.2); without it the common name has to be
+    /// the device's, and alternative names may be left out.
+    pub est_strict_reenroll: bool,
+    /// Make keys for devices that can't make good ones: EST `serverkeygen`, and factory batches whose keys are made here. They are given out once and kept
+    /// nowhere, but whoever reads that answer has them.
+    pub allow_server_keygen: bool,
     /// What is logged: a `tracing` filter such as `info` or `server=debug,info`.
     pub log: String,
     /// `text` for people, `json` for collectors.
@@ -123,6 +129,8 @@ impl Default for Config {
             pkcs11_pin_file: None,
             revocation_journal: None,
             trust_domain: "fleetward.local".into(),
+            est_strict_reenroll: false,
+            allow_server_keygen: false,
             log: "info".into(),
             log_format: LogFormat::Text,
             drain_s: 20,
@@ -236,6 +244,14 @@ pub struct Flags {
     #[arg(long, value_name = "DOMAIN", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust_domain: Option<String>,
+    /// Renewals by EST must repeat the certificate's names byte for byte
+    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub est_strict_reenroll: Option<bool>,
+    /// Make keys for devices: EST serverkeygen and factory batches
+    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_server_keygen: Option<bool>,
     /// Log filter [default: info]
     #[arg(long, value_name = "FILTER", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ use rstest::rstest;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use serde_json::{Value, json};
+use server::config::Config;
 use std::sync::Arc;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -288,5 +289,40 @@ async fn a_request_bound_to_a_connection_is_taken_on_that_one_only() {
     );
     let here = post(first, &token, &der).await;
     assert!(here.starts_with("HTTP/1.1 200"), "{here}");
+    server.stop().await;
+}
+
+/// E-16: RFC 7030 §4.2.2 to the letter, where the installation asks for it. The ordinary rule is tried above.
+#[tokio::test(flavor = "multi_thread")]
+async fn e16_a_strict_server_wants_the_certificates_names_byte_for_byte() {
+    let server = TestServer::start_with(EngineKind::Sqlite, |config| Config { est_strict_reenroll: true, ..config }).await;
+    let stock = Stock::of(&server);
+    let token = enrolment_token(&server, "gw-1", "gateway", 1).await.secret;
+    stock.request("gw-1", "/CN=gw-1").await;
+    let issued = stock.est("simpleenroll", &token, "gw-1.b64", &[]).await;
+    assert_eq!(stock.unpack(&issued, "leaf.pem").await, 1, "a first enrolment is as free as ever");
+    let own = ["--cert", "leaf.pem", "--key", "gw-1.key"];
+    let ask = async |name: &str, subject: &str, names: &str| {
+        let (key, der, names) = (format!("{name}.key"), format!("{name}.der"), format!("subjectAltName={names}"));
+        let new = ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", &key, "-subj", subject];
+        let extension: &[&str] = if names.ends_with('=') { &[] } else { &["-addext", &names] };
+        stock.openssl(&[&new[..], extension, &["-outform", "DER", "-out", &der]].concat()).await;
+        stock.est("simplereenroll", "", &der, &own).await
+    };
+    let uri = "URI:spiffe://fleetward.local/t/default/d/gw-1";
+    for (name, subject, names, says) in [
+        ("short", "/CN=gw-1", "", "subject"),
+        ("turned", "/CN=gw-1/O=default", "", "subject"),
+        ("twice", "/O=default/CN=gw-1", &*format!("{uri},{uri}"), "alternative names"),
+    ] {
+        let refused = ask(name, subject, names).await;
+        assert_eq!((refused.status, refused.text().contains(says)), (403, true), "{name}: {refused:?}");
+    }
+    for (name, names) in [("without", ""), ("with", uri)] {
+        let renewed = ask(name, "/O=default/CN=gw-1", names).await;
+        well_formed(&renewed, CERTIFICATES);
+        assert_eq!(stock.unpack(&renewed, &format!("{name}.pem")).await, 1);
+    }
+    assert_eq!(stock.device("/device/v1/update", &["--cert", "with.pem", "--key", "with.key"]).await.status / 100, 2);
     server.stop().await;
 }

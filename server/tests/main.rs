@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 mod attacks;
+mod codes;
 mod console;
 mod est;
 mod joining;
@@ -13,6 +14,7 @@ mod publish;
 mod recovery;
 mod rest;
 mod roots;
+mod server_keys;
 mod soak;
 mod stock;
 mod stop;

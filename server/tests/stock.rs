@@ -9,7 +9,8 @@ pub struct Stock {
     folder: tempfile::TempDir,
     /// The enrol listener.
     pub enrol: String,
-    device: String,
+    /// The device listener.
+    pub device: String,
     /// Where it comes from, in 127.0.0.0/8.
     pub from: String,
 }

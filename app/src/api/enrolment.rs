@@ -7,10 +7,21 @@
 
 use super::{fault::ApiFault, once::Shown, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
-use wire::enrolment::{CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage};
+use serde::{Deserialize, Serialize};
+use wire::enrolment::{CreatedClaim, CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage};
+use wire::pki::RevocationReason;
 
-/// The enrolment page, and the token that was just made by a form without JavaScript.
-pub type EnrolmentModel = Shown<EnrolmentPage, CreatedEnrolmentToken>;
+/// The enrolment page, and what was just made by a form without JavaScript.
+pub type EnrolmentModel = Shown<EnrolmentPage, Created>;
+
+/// What holds a secret that is shown once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Created {
+    /// A token.
+    Token(CreatedEnrolmentToken),
+    /// A claim of five minutes.
+    Claim(CreatedClaim),
+}
 
 /// All the enrolment page shows: an [`EnrolmentModel`]. `batch` is the one that is asked about; empty means none.
 #[server(prefix = "/rpc", endpoint = "/enrolment", input = GetUrl)]
@@ -22,11 +33,21 @@ pub async fn read_enrolment(#[server(default)] batch: String) -> Result<Packed, 
         let id: wire::ids::EnrolmentBatchId = call.id(&batch)?;
         page.batch = Some(call.answer(call.fleet.devices().batch_detail(&call.actor, &id).await)?);
     }
-    let created = call.shown_once("/enrolment", waiting, |id, secret| {
-        let token = page.tokens.iter().find(|t| t.id.as_str() == id)?.clone();
-        Some(CreatedEnrolmentToken { command: call.fleet.devices().enrolment_line(&token, &secret), token, secret })
-    });
+    let created = match call.taken_once("/enrolment", waiting) {
+        Some((id, secret)) => created(&call, &page, &id, secret).await,
+        None => None,
+    };
     Packed::of(&EnrolmentModel { page, created })
+}
+
+/// What the id names, with its secret; a cookie that names nothing here shows nothing.
+#[cfg(feature = "ssr")]
+async fn created(call: &super::caller::Call, page: &EnrolmentPage, id: &str, secret: String) -> Option<Created> {
+    let devices = call.fleet.devices();
+    if let Some(token) = page.tokens.iter().find(|t| t.id.as_str() == id) {
+        return Some(Created::Token(devices.enrolment_card(token.clone(), secret)));
+    }
+    devices.claim_again(&call.actor, &id.parse().ok()?, &secret).await.ok().map(Created::Claim)
 }
 
 /// Makes an enrolment token. `tags` are separated by blanks or commas.
@@ -99,6 +120,30 @@ pub async fn cancel_batch(id: String) -> Result<(), ApiFault> {
     call.answer(call.fleet.devices().cancel_batch(&call.actor, &id).await)?;
     call.lead_to(&format!("/enrolment?tab=factory&batch={id}"));
     Ok(())
+}
+
+/// Revokes every certificate that a batch made, and those that they were renewed to. `confirm` is the batch's name.
+#[server(prefix = "/rpc", endpoint = "/enrolment_batch_revoke")]
+pub async fn revoke_batch(id: String, reason: RevocationReason, #[server(default)] confirm: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::EnrolmentBatchId = call.id(&id)?;
+    let batch = call.answer(call.fleet.devices().batch(&call.actor, &id).await)?;
+    call.confirmed(&confirm, &batch.label)?;
+    call.answer(call.fleet.devices().revoke_batch(&call.actor, &id, reason).await)?;
+    call.lead_to(&format!("/enrolment?tab=factory&batch={id}"));
+    Ok(())
+}
+
+/// Makes a claim of five minutes for the device that somebody stands at.
+#[server(prefix = "/rpc", endpoint = "/claim_here")]
+pub async fn create_claim_here(label: String, pattern: String) -> Result<CreatedClaim, ApiFault> {
+    let call = super::caller::caller()?;
+    let new = wire::enrolment::NewClaim::here(label, pattern);
+    let made = call.answer(call.fleet.devices().create_claim(&call.actor, new).await)?;
+    // The certificate is read again; base64 of the key fits into a cookie.
+    let key: String = made.key.lines().filter(|line| !line.starts_with('-')).collect();
+    call.hand_over("/enrolment", made.claim.id.as_str(), &key);
+    Ok(made)
 }
 
 /// Disables a claim; devices it let in stay.

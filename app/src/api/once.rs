@@ -48,9 +48,15 @@ fn read(value: &str) -> Option<Waiting> {
 impl Call {
     /// Takes the secret that waits for the page at `path` away from the browser and makes what is shown of it: `of` finds what the id names.
     pub fn shown_once<C>(&self, path: &str, waiting: Option<Waiting>, of: impl FnOnce(&str, String) -> Option<C>) -> Option<C> {
+        let (id, secret) = self.taken_once(path, waiting)?;
+        of(&id, secret)
+    }
+
+    /// The id and the secret that wait for the page at `path`, taken away from the browser.
+    pub fn taken_once(&self, path: &str, waiting: Option<Waiting>) -> Option<(String, String)> {
         let Waiting { id, secret } = waiting?;
         self.set_once(path, "", 0);
-        of(&id, secret)
+        Some((id, secret))
     }
 
     /// Hands the secret of `id` to the page at `path` if the request was a plain form; otherwise the answer itself carries it.

@@ -6,7 +6,7 @@ use wire::{
     enrolment::BatchState,
     overview::AttentionKind,
     registered::RegisteredState,
-    states::{CertificateState, DeviceState, ReleaseState, RolloutState, StageState, UpdateState},
+    states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
 };
 
 /// A device's presence and standing in one word: what matters most of the two.
@@ -34,11 +34,20 @@ pub const fn token_standing(revoked: bool, used_up: bool, expires: Timestamp, no
     }
 }
 
+/// Where a device's key was made.
+pub const fn key_origin(origin: KeyOrigin) -> &'static str {
+    match origin {
+        KeyOrigin::Device => "on the device",
+        KeyOrigin::Server => "by Fleetward, which gave it out once",
+    }
+}
+
 /// A batch of CSRs.
 pub const fn batch(state: BatchState) -> (Tone, &'static str) {
     match state {
         BatchState::Receiving => (Tone::Info, "Coming in"),
         BatchState::Working => (Tone::Info, "Issuing"),
+        BatchState::MakingKeys => (Tone::Info, "Making keys"),
         BatchState::Done => (Tone::Ok, "Done"),
         BatchState::Cancelled => (Tone::Off, "Stopped"),
     }

@@ -5,7 +5,7 @@ use crate::{
     ids::{AuthorityId, CertificateId, DeviceId},
     page::Page,
     roots::{AuthorityRequest, ListStanding, RootDuty},
-    states::{AuthorityState, AuthorityStep, CertificateState, ClonePolicy, KeyPlace, RecoveryPolicy, RekeyPolicy},
+    states::{AuthorityState, AuthorityStep, CertificateState, ClonePolicy, KeyOrigin, KeyPlace, RecoveryPolicy, RekeyPolicy},
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,8 @@ pub struct CertificateRow {
     pub reason: String,
     /// When it was first used.
     pub first_used_at: Option<Timestamp>,
+    /// Where its key was made.
+    pub key_origin: KeyOrigin,
 }
 
 /// An authority.

@@ -139,6 +139,13 @@ words! {
         /// Give it up: somebody else has its key.
         Compromise = "compromise",
     }
+    /// Where a device's key was made (pki.md E-8).
+    KeyOrigin {
+        /// On the device, or by its owner: it was never here.
+        Device = "device",
+        /// Here; it was given out once with the certificate and is kept nowhere.
+        Server = "server",
+    }
     /// Where a private key is.
     KeyPlace {
         /// On a PKCS#11 token.

@@ -157,6 +157,11 @@ impl Claim {
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| Error::Material(e.to_string()))?;
         Ok(Self { chain: self::certificates(certificates)?, key })
     }
+
+    /// Of the certificate alone and the key in PKCS#8, both DER: what an enrolment code holds.
+    pub fn of_der(certificate: Vec<u8>, key: Vec<u8>) -> Self {
+        Self { chain: vec![certificate.into()], key: PrivateKeyDer::Pkcs8(key.into()) }
+    }
 }
 
 impl fmt::Debug for Claim {

@@ -17,6 +17,7 @@ mod live;
 mod overview;
 mod pem;
 pub mod pki;
+pub mod qr;
 mod refused;
 pub mod releases;
 pub mod repeats;

@@ -81,6 +81,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 ("Names", c.decoded.alternatives.join(", ")),
                 ("Usages", c.decoded.usages.join(", ")),
                 ("Key", c.row.key_alg),
+                ("Key made by", c.row.key_origin.to_string()),
                 ("Valid", format!("{} to {}", c.row.not_before, c.row.not_after)),
                 ("Usable until", c.usable_until.to_string()),
                 ("First used", or_never(c.row.first_used_at)),

@@ -1,15 +1,23 @@
 //! `fleetward device`: the steps of a device's life and certificates for a whole batch of devices, for when the console is out of reach.
 
+use super::one_of;
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use fleet::{Fleet, access::Actor, devices::NewBatch};
-use std::path::PathBuf;
+use fleet::{
+    Fleet,
+    access::Actor,
+    devices::{NewBatch, Pieces, Seal},
+};
+use futures::{StreamExt as _, channel::mpsc};
+use std::path::{Path, PathBuf};
 use tokio_util::io::ReaderStream;
 use wire::{
     enrolment::{BatchLineState, BatchState},
-    ids::DeviceId,
+    ids::{DeviceId, EnrolmentBatchId},
+    pki::RevocationReason,
     states::DeviceStep,
 };
+use zeroize::Zeroizing;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Device {
@@ -27,6 +35,14 @@ pub(super) enum Device {
     Clear(Which),
     /// Issue certificates for a file of CSRs: CSV, JSON lines, zip, tar or tar.gz, at most 10,000
     Import(Import),
+    /// Revoke every certificate that a batch made, and those that they were renewed to
+    RevokeBatch {
+        /// The batch's id
+        id: EnrolmentBatchId,
+        /// Why (RFC 5280 §5.3.1)
+        #[arg(long, default_value = "unspecified", value_parser = one_of::<RevocationReason>(RevocationReason::ALL.iter().map(|r| r.as_str())))]
+        reason: RevocationReason,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +62,15 @@ pub(super) struct Import {
     /// Where the certificates go: a zip archive with manifest.csv, certs/ and chain.pem
     #[arg(long, value_name = "ZIP")]
     out: PathBuf,
+    /// Make keys for the lines without a CSR, where the configuration allows it (allow_server_keygen); the archive is an encrypted age file then
+    #[arg(long)]
+    make_keys: bool,
+    /// Encrypt the archive for this age recipient, age1…
+    #[arg(long, value_name = "AGE1…", requires = "make_keys")]
+    recipient: Option<String>,
+    /// A file with the passphrase to encrypt the archive with
+    #[arg(long, value_name = "FILE", requires = "make_keys", conflicts_with = "recipient")]
+    passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -69,6 +94,11 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
             return Ok(());
         }
         Device::Import(import) => return take_in(fleet, &actor, import).await,
+        Device::RevokeBatch { id, reason } => {
+            fleet.devices().revoke_batch(&actor, &id, reason).await?;
+            println!("The certificates of {id} are revoked. A running server closes their connections within seconds.");
+            return Ok(());
+        }
     };
     fleet.devices().change(&actor, &device, step).await?;
     println!("{device}: {step} is done. A running server follows within seconds.");
@@ -76,13 +106,19 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
 }
 
 async fn take_in(fleet: &Fleet, actor: &Actor, import: Import) -> Result<()> {
-    let Import { file, label, device_type, tags, out } = import;
+    let Import { file, label, device_type, tags, out, make_keys, recipient, passphrase_file } = import;
+    let seal = if make_keys { Some(seal(recipient.as_deref(), passphrase_file.as_deref())?) } else { None };
     let label = label.unwrap_or_else(|| file.file_name().unwrap_or_default().to_string_lossy().into_owned());
     let opened = tokio::fs::File::open(&file).await.with_context(|| format!("opening {}", file.display()))?;
     // Before anything is issued: certificates that have no place to go would be lost.
     let mut result = std::fs::File::create_new(&out).with_context(|| format!("making {}", out.display()))?;
     let devices = fleet.devices();
-    let batch = match devices.receive_batch(actor, NewBatch { label, device_type, tags }, ReaderStream::new(opened)).await {
+    let (new, body) = (NewBatch { label, device_type, tags }, ReaderStream::new(opened));
+    let taken = match &seal {
+        None => devices.receive_batch(actor, new, body).await,
+        Some(seal) => devices.receive_batch_for_keys(actor, new, seal, body).await,
+    };
+    let batch = match taken {
         Ok(batch) => batch,
         Err(e) => {
             std::fs::remove_file(&out)?;
@@ -90,19 +126,46 @@ async fn take_in(fleet: &Fleet, actor: &Actor, import: Import) -> Result<()> {
         }
     };
     println!("{}: {} lines.", batch.id, batch.lines);
-    // A server that runs works on it as well; they take turns.
-    let batch = loop {
-        devices.work_batches().await?;
-        let now = devices.batch(actor, &batch.id).await?;
-        if now.state != BatchState::Working {
-            break now;
+    if let Some(seal) = seal {
+        let (to, mut pieces): (Pieces, _) = mpsc::channel(4);
+        // The pieces go with the writing: when it fails, the making learns of it and revokes what it made.
+        let writing = async move {
+            while let Some(piece) = pieces.next().await {
+                let piece = piece?;
+                std::io::Write::write_all(&mut result, &piece)?;
+            }
+            result.sync_all()
+        };
+        let (made, written) = tokio::join!(devices.hand_out_keys(actor, &batch.id, seal, to), writing);
+        written.with_context(|| format!("writing {}; what was made for it is revoked", out.display()))?;
+        made?;
+    } else {
+        // A server that runs works on it as well; they take turns.
+        loop {
+            devices.work_batches().await?;
+            if devices.batch(actor, &batch.id).await?.state != BatchState::Working {
+                break;
+            }
         }
-    };
-    std::io::Write::write_all(&mut result, &devices.batch_result(actor, &batch.id).await?)?;
-    result.sync_all()?;
+        std::io::Write::write_all(&mut result, &devices.batch_result(actor, &batch.id).await?)?;
+        result.sync_all()?;
+    }
+    tell(fleet, actor, &batch.id, &out).await
+}
+
+/// For whom an archive with keys is encrypted.
+fn seal(recipient: Option<&str>, passphrase_file: Option<&Path>) -> Result<Seal> {
+    let passphrase = passphrase_file.map(crate::config::secret).transpose()?.map(Zeroizing::new).unwrap_or_default();
+    Ok(Seal::of(recipient.unwrap_or_default(), &passphrase)?)
+}
+
+/// What became of a batch's lines.
+async fn tell(fleet: &Fleet, actor: &Actor, id: &EnrolmentBatchId, out: &Path) -> Result<()> {
+    let devices = fleet.devices();
+    let batch = devices.batch(actor, id).await?;
     let mut cursor = None;
     loop {
-        let page = devices.batch_lines(actor, &batch.id, Some(BatchLineState::Refused), cursor.as_deref(), Some(200)).await?;
+        let page = devices.batch_lines(actor, id, Some(BatchLineState::Refused), cursor.as_deref(), Some(200)).await?;
         for line in page.items {
             println!("{}: {} ({})", line.label, line.message, line.code);
         }

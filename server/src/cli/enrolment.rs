@@ -1,8 +1,9 @@
 //! `fleetward enrolment-token`: secrets that trade a CSR for a certificate, for when the console is out of reach.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
+use std::io::IsTerminal as _;
 use wire::{
     enrolment::{EnrolmentMode, NewEnrolmentToken},
     ids::EnrolmentTokenId,
@@ -53,6 +54,9 @@ pub(super) struct Create {
     /// A person approves each device
     #[arg(long)]
     approval: bool,
+    /// Show what the device needs as a QR code as well
+    #[arg(long)]
+    qr: bool,
 }
 
 pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
@@ -73,6 +77,9 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
             };
             let created = fleet.devices().create_enrolment_token(&actor, new).await?;
             println!("{}\n{}", created.token.id, created.command);
+            if c.qr {
+                show(&created.code)?;
+            }
         }
         EnrolmentToken::List => {
             let page = fleet.devices().enrolment_page(&actor).await?;
@@ -92,5 +99,13 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
             println!("{id} is revoked.");
         }
     }
+    Ok(())
+}
+
+/// Prints the code for a camera, and as text for whoever has none.
+fn show(code: &str) -> Result<()> {
+    let drawn =
+        fleet::qr::lines(code, std::io::stdout().is_terminal()).context("the code is too long for a QR code; use the line above")?;
+    println!("\n{drawn}\n{code}");
     Ok(())
 }

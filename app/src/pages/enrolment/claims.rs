@@ -2,18 +2,19 @@
 
 use super::guide::{Way, card_of};
 use crate::{
-    api::enrolment::DisableClaim,
+    api::enrolment::{CreateClaimHere, DisableClaim},
     pages::words,
     ui::{
-        Column, Confirm, Control, Tone, badge, card, code_sample, confirm_dialog, dialog, dialog_link, empty, field,
+        Column, Confirm, Control, Tone, badge, card, code_block, code_sample, confirm_dialog, dialog, dialog_link, empty, fault_banner,
+        field,
         form::{ActionForm, FormCall, refusal, text},
         number::{counted, grouped},
         page::card_flush,
-        table, time,
+        qr_code, submit, table, time,
     },
 };
 use leptos::prelude::*;
-use wire::enrolment::{Claim, EnrolmentPage as Page};
+use wire::enrolment::{Claim, CreatedClaim, EnrolmentPage as Page, code_line};
 
 /// What a claim is and what to do with it.
 pub(super) fn steps(p: &Page) -> AnyView {
@@ -36,9 +37,9 @@ pub(super) fn steps(p: &Page) -> AnyView {
 }
 
 /// The two columns of the tab.
-pub(super) fn sides(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
+pub(super) fn sides(p: &Page, disable: FormCall<DisableClaim>, here: FormCall<CreateClaimHere>) -> AnyView {
     let lasting = p.claims.may_make.then(|| card("New claim", None, lasting()));
-    let soon = p.may_edit.then(|| card("You stand at the device?", None, soon()));
+    let soon = p.may_edit.then(|| card("You stand at the device?", None, soon(here)));
     view! {
         <div class="stack">{card_of(p, Way::Claim)}{list(p, disable)}</div>
         <div class="stack">{lasting}{soon}</div>
@@ -63,15 +64,36 @@ fn lasting() -> AnyView {
     .into_any()
 }
 
-fn soon() -> AnyView {
+fn soon(here: FormCall<CreateClaimHere>) -> AnyView {
     view! {
-        <form method="post" action="/enrolment/claims" class="stack">
-            <input type="hidden" name="trusted_user" value="true"/>
-            <p>"A claim for one device that ends in five minutes."</p>
-            {text("pattern", "Device id").id("f-one").required().max_length(64).view()}
-            {text("label", "What it is for").id("f-why").required().max_length(100).view()}
-            <div class="row"><button class="btn" type="submit">"Make and save claim"</button></div>
-        </form>
+        <ActionForm action=here>
+            <div class="stack">
+                <p>"A claim for one device that ends in five minutes, as a code to scan."</p>
+                {move || fault_banner(refusal(here).as_ref())}
+                {text("pattern", "Device id").id("f-one").required().max_length(64).refused(here).view()}
+                {text("label", "What it is for").id("f-why").required().max_length(100).refused(here).view()}
+                <div class="row">{submit("Make claim", "", move || here.pending().get())}</div>
+            </div>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+/// The new claim for the device that somebody stands at.
+pub(super) fn created_card(c: &CreatedClaim) -> AnyView {
+    view! {
+        <section class="card created" aria-live="polite">
+            <header><h2>{format!("Claim for {}", c.claim.pattern)}</h2><span class="push">{badge(Tone::Info, "Ends in five minutes")}</span></header>
+            <div class="body stack">
+                <p>"Use it now: it is shown this once, lets one device in, and ends "{time::ago(c.claim.expires_at)}"."</p>
+                {qr_code(c.qr.as_ref(), &c.code, "Scan it with the device, or with a phone that hands it on: address, root, certificate and key in one, for agent run --code.")}
+                {code_block(code_line(&c.code), "Line to paste on the device")}
+                <details>
+                    <summary>"As a file, for other clients"</summary>
+                    {code_block(format!("{}{}", c.certificate, c.key), "Certificate and key as PEM")}
+                </details>
+            </div>
+        </section>
     }
     .into_any()
 }

@@ -2,21 +2,26 @@
 
 use super::guide::{Way, card_of};
 use crate::{
-    api::enrolment::CancelBatch,
+    api::enrolment::{CancelBatch, RevokeBatch},
     pages::words,
     ui::{
-        Column, card, empty,
+        Column, Control, card, dialog,
+        dialog::buttons,
+        dialog_link, empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, text},
         icon,
         number::{counted, grouped},
-        page::card_flush,
+        page::{card_flush, question},
         progress::progress,
         status::status,
         table, time,
     },
 };
 use leptos::prelude::*;
-use wire::enrolment::{BatchDetail, BatchState, EnrolmentBatch, EnrolmentPage as Page};
+use wire::{
+    enrolment::{BatchDetail, BatchState, EnrolmentBatch, EnrolmentPage as Page},
+    pki::RevocationReason,
+};
 
 /// What the file is and what comes back.
 pub(super) fn steps() -> AnyView {
@@ -31,14 +36,62 @@ pub(super) fn steps() -> AnyView {
 }
 
 /// The two columns of the tab.
-pub(super) fn sides(p: &Page, cancel: FormCall<CancelBatch>) -> AnyView {
+pub(super) fn sides(p: &Page, cancel: FormCall<CancelBatch>, revoke: FormCall<RevokeBatch>, asked: bool) -> AnyView {
     let send = p.may_edit.then(|| card("Send a batch", None, upload()));
-    let shown = p.batch.as_ref().map(|b| detail(b, p.may_edit, cancel));
+    let keys = (p.may_edit && p.makes_keys).then(|| card("Make the keys here", None, upload_for_keys()));
+    let shown = p.batch.as_ref().map(|b| {
+        let revocable = (p.may_revoke && b.batch.issued > 0 && b.batch.revoked_at.is_none()).then_some(revoke);
+        let question = revocable.filter(|_| asked).map(|call| question(format!("Revoke {}", b.batch.label), ask(&b.batch, "page", call)));
+        view! { {question}{detail(b, p.may_edit, cancel, revocable)} }
+    });
     view! {
         <div class="stack">{shown}{card_of(p, Way::Factory)}{list(p)}</div>
-        <div class="stack">{send}</div>
+        <div class="stack">{send}{keys}</div>
     }
     .into_any()
+}
+
+/// A form of the browser's own: its answer is a file to save. The words stand before the file, as they are needed before it is read.
+fn upload_for_keys() -> AnyView {
+    view! {
+        <form method="post" action="/enrolment/batches/keys" enctype="multipart/form-data" class="stack">
+            <p>"For devices that can't make a good key. Lines without a request get a key that is made here, sent to you this once in an encrypted archive (age), and kept nowhere. If the download breaks off, everything in it is revoked: send the batch again."</p>
+            {text("label", "What it is").id("f-keys-label").required().max_length(100).view()}
+            {text("device_type", "Device type").id("f-keys-type").hint("For lines that name none.").max_length(64).view()}
+            {text("tags", "Tags").id("f-keys-tags").hint("Given to its devices, separated by blanks.").view()}
+            {text("recipient", "For this age recipient").hint("age1…, the public line of age-keygen. Its key never comes here.").autocomplete("off").view()}
+            {field("passphrase", "Or with a passphrase", Control::Input("password")).hint("At least 12 characters.").autocomplete("off").view()}
+            <div class="field">
+                <label for="f-keys-file">"File with device ids"</label>
+                <input class="input" id="f-keys-file" type="file" name="file" required accept=".csv,.jsonl,.ndjson"/>
+            </div>
+            <div class="row"><button class="btn" type="submit">"Make keys and save archive"</button></div>
+        </form>
+    }
+    .into_any()
+}
+
+/// The question before all certificates of a batch are revoked; `place` begins the ids of its inputs.
+fn ask(b: &EnrolmentBatch, place: &'static str, call: FormCall<RevokeBatch>) -> AnyView {
+    let label = b.label.clone();
+    let options = RevocationReason::ALL.iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " "))).collect();
+    let text = format!(
+        "{} cut off within seconds, with what their certificates were renewed to, and have to enrol again. This cannot be undone.",
+        counted(b.issued, "device is", "devices are")
+    );
+    let inside = view! {
+        <div class="body">
+            {move || fault_banner(refusal(call).as_ref())}
+            <p>{text}</p>
+            {form::select("reason", "Reason", options).id(format!("{place}-batch-reason")).view()}
+            {form::text("confirm", format!("Type {label} to confirm"))
+                .id(format!("{place}-batch-confirm")).exactly(&label).required().autocomplete("off").refused(call).view()}
+        </div>
+        {buttons("Keep them", format!("/enrolment?tab=factory&batch={}", b.id), form::submit("Revoke all", "danger-solid", move || call.pending().get()))}
+    }
+    .into_any();
+    let id = b.id.to_string();
+    view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{inside}</ActionForm> }.into_any()
 }
 
 /// A form of the browser's own: the file streams to the server, and the answer is the batch's page.
@@ -102,7 +155,7 @@ fn download(b: &EnrolmentBatch) -> AnyView {
     link.into_any()
 }
 
-fn detail(d: &BatchDetail, may_edit: bool, cancel: FormCall<CancelBatch>) -> AnyView {
+fn detail(d: &BatchDetail, may_edit: bool, cancel: FormCall<CancelBatch>, revoke: Option<FormCall<RevokeBatch>>) -> AnyView {
     let b = &d.batch;
     let done = b.issued + b.registered + b.refused;
     let said = format!(
@@ -122,12 +175,26 @@ fn detail(d: &BatchDetail, may_edit: bool, cancel: FormCall<CancelBatch>) -> Any
             </ActionForm>
         }
     });
+    let revoke = revoke.map(|call| {
+        view! {
+            {dialog_link("revoke-batch", format!("/enrolment?tab=factory&batch={}&revoke-batch=1", b.id), "danger", "Revoke all…".into_any())}
+            {dialog("revoke-batch", format!("Revoke {}", b.label), ask(b, "dialog", call))}
+        }
+    });
+    let sealed = match b.sealed_for.as_str() {
+        "" => None,
+        "passphrase" => Some("Its keys were made here and handed out once, in an archive under a passphrase."),
+        _ => Some("Its keys were made here and handed out once, in an archive for an age recipient."),
+    };
+    let revoked = b.revoked_at.map(|at| view! { <p>"Its certificates were revoked "{time::ago(at)}"."</p> });
     let (tone, word) = words::batch(b.state);
     let body = view! {
         <div class="body stack" aria-live="polite">
             {progress("Lines that are done", done, b.lines)}
             <p>{said}</p>
-            <div class="row">{download(b)}{stop}</div>
+            {sealed.map(|text| view! { <p class="text-2">{text}</p> })}
+            {revoked}
+            <div class="row">{download(b)}{stop}{revoke}</div>
         </div>
         {refused(d)}
     };

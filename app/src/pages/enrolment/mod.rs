@@ -12,8 +12,8 @@ use crate::api::packed::reading;
 use crate::ui::form::FormCall;
 use crate::{
     api::enrolment::{
-        ApproveEnrolment, CancelBatch, CreateEnrolmentToken, DisableClaim, EnrolmentModel as Model, OpenEnrolment, ReadEnrolment,
-        RejectEnrolment, RevokeEnrolmentToken,
+        ApproveEnrolment, CancelBatch, CreateClaimHere, CreateEnrolmentToken, Created, DisableClaim, EnrolmentModel as Model,
+        OpenEnrolment, ReadEnrolment, RejectEnrolment, RevokeBatch, RevokeEnrolmentToken,
     },
     api::registered::{DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority},
     live,
@@ -44,7 +44,14 @@ pub fn EnrolmentPage() -> AnyView {
         reject: said::<RejectEnrolment>("Device rejected", model),
         open: said::<OpenEnrolment>("Setting changed", model),
     };
-    let lots = Lots { cancel: said::<CancelBatch>("Batch stopped", model), disable: said::<DisableClaim>("Claim disabled", model) };
+    let here = action::<CreateClaimHere>();
+    on_success(here, move |_| model.refetch());
+    let lots = Lots {
+        cancel: said::<CancelBatch>("Batch stopped", model),
+        disable: said::<DisableClaim>("Claim disabled", model),
+        here,
+        revoke: said::<RevokeBatch>("Batch revoked", model),
+    };
     let own = own::Owns {
         register: said::<RegisterAuthority>("Authority registered", model),
         code: said::<RenewVerificationCode>("Code made", model),
@@ -55,7 +62,12 @@ pub fn EnrolmentPage() -> AnyView {
     };
     let ca = Memo::new(move |_| query.with(|q| q.get("ca")));
     page(model, move |model: Model| {
-        let asked = query.with_untracked(|q| Asked { revoke: q.get("revoke"), reject: q.get("reject"), disable: q.get("disable") });
+        let asked = query.with_untracked(|q| Asked {
+            revoke: q.get("revoke"),
+            reject: q.get("reject"),
+            disable: q.get("disable"),
+            revoke_batch: q.get("revoke-batch").is_some(),
+        });
         content(&model, &asked, (way.get(), ca.get()), calls, (lots, own))
     })
 }
@@ -65,6 +77,8 @@ struct Asked {
     revoke: Option<String>,
     reject: Option<String>,
     disable: Option<String>,
+    /// The batch that is shown is asked about.
+    revoke_batch: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -81,6 +95,8 @@ struct Calls {
 struct Lots {
     cancel: FormCall<CancelBatch>,
     disable: FormCall<DisableClaim>,
+    here: FormCall<CreateClaimHere>,
+    revoke: FormCall<RevokeBatch>,
 }
 
 fn content(model: &Model, asked: &Asked, (way, ca): (guide::Way, Option<String>), calls: Calls, (lots, own): (Lots, own::Owns)) -> AnyView {
@@ -98,8 +114,11 @@ fn content(model: &Model, asked: &Asked, (way, ca): (guide::Way, Option<String>)
     let posted = model.created.clone();
     let shown = p.clone();
     let created = move || {
-        let answered = calls.create.done();
-        answered.or_else(|| posted.clone()).map(|c| tokens::created_card(&c, &shown, way))
+        let answered = calls.create.done().map(Created::Token).or_else(|| lots.here.done().map(Created::Claim));
+        answered.or_else(|| posted.clone()).map(|created| match created {
+            Created::Token(c) => tokens::created_card(&c, &shown, way),
+            Created::Claim(c) => claims::created_card(&c),
+        })
     };
     let disable = asked.disable.as_deref().filter(|_| p.may_edit);
     let disable = disable
@@ -109,8 +128,8 @@ fn content(model: &Model, asked: &Asked, (way, ca): (guide::Way, Option<String>)
     let disable_own = disable_own.and_then(authority).map(|a| page::question(format!("Disable {}", a.label), own::ask(a, own.disable)));
     let sides = match way {
         guide::Way::Own => own::sides(p, ca.as_deref().and_then(authority), own),
-        guide::Way::Factory => factory::sides(p, lots.cancel),
-        guide::Way::Claim => claims::sides(p, lots.disable),
+        guide::Way::Factory => factory::sides(p, lots.cancel, lots.revoke, asked.revoke_batch),
+        guide::Way::Claim => claims::sides(p, lots.disable, lots.here),
         guide::Way::Agent | guide::Way::Est => with_tokens(p, way, calls),
     };
     view! {

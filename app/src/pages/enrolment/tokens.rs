@@ -9,7 +9,7 @@ use crate::{
         form::{self, ActionForm, FormCall, fault_banner, refusal, select},
         number::{counted, grouped},
         page::card_flush,
-        table, text, time,
+        qr_code, table, text, time,
     },
 };
 use leptos::prelude::*;
@@ -83,6 +83,7 @@ pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> Any
             <div class="body stack">
                 <p>"Copy it now: the secret is shown this once. Paste it on the device; it makes its key there and appears in the list by itself."</p>
                 {code}
+                {qr_code(c.qr.as_ref(), &c.code, "Scan it with the device, or with a phone that hands it on: address, root and secret in one, for agent run --code.")}
                 <dl class="kv">
                     <dt>"Secret"</dt><dd>{copyable(c.secret.clone(), "Copy secret")}</dd>
                     <dt>"Valid until"</dt><dd>{time::at(c.token.expires_at)}</dd>

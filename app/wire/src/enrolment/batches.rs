@@ -13,6 +13,8 @@ crate::states::words! {
         Receiving = "receiving",
         /// Its certificates are made.
         Working = "working",
+        /// Its keys and certificates are made while whoever sent it takes them along.
+        MakingKeys = "making_keys",
         /// Every line has come to an end.
         Done = "done",
         /// Stopped by a person; what was made stays.
@@ -59,6 +61,10 @@ pub struct EnrolmentBatch {
     pub created_by: String,
     /// When its last line was done.
     pub ended_at: Option<Timestamp>,
+    /// How the archive with its keys was encrypted, `recipient` or `passphrase`; empty when no keys were made here (pki.md E-8).
+    pub sealed_for: String,
+    /// When its certificates were revoked as one.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// A line of a batch.

@@ -1,5 +1,6 @@
 //! Claims: shared certificates (pki.md E-9).
 
+use super::QrPicture;
 use crate::{
     Timestamp,
     ids::{ClaimId, DeviceId},
@@ -74,6 +75,14 @@ pub struct NewClaim {
     pub csr: String,
 }
 
+impl NewClaim {
+    /// One for the device that somebody stands at.
+    pub fn here(label: String, pattern: String) -> Self {
+        let (device_type, csr) = (String::new(), String::new());
+        Self { label, pattern, device_type, tags: Vec::new(), trusted_user: true, max_uses: 1, hours: 1, per_minute: 1, csr }
+    }
+}
+
 const fn one() -> i64 {
     1
 }
@@ -92,6 +101,10 @@ pub struct CreatedClaim {
     pub certificate: String,
     /// PKCS#8 in PEM; empty when the key is made elsewhere.
     pub key: String,
+    /// All that a device needs to join as one text, for `agent run --code`; empty when the key is made elsewhere.
+    pub code: String,
+    /// The same as a QR code, for a claim of five minutes whose key was made here.
+    pub qr: Option<QrPicture>,
 }
 
 /// A device that a claim let in.

@@ -7,6 +7,11 @@ pub fn agent_line(enrol_url: &str, root_fingerprint: &str, secret: &str, device_
     format!("agent run --enrol {enrol_url} --token {secret} --root-fingerprint {root_fingerprint} --device-id {device_id}{kind}")
 }
 
+/// The same with all that the agent needs in one code, which a phone scans and hands on.
+pub fn code_line(code: &str) -> String {
+    format!("agent run --code {}", shell_word(code))
+}
+
 /// The text as one word of a POSIX shell (§2.2.2): lines are pasted as root by somebody who did not write them.
 fn shell_word(text: &str) -> String {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:/@%+=,".contains(&b));

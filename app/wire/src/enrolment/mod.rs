@@ -6,11 +6,13 @@
 
 mod batches;
 mod claims;
+mod code;
 mod lines;
 mod tokens;
 
 pub use batches::*;
 pub use claims::*;
+pub use code::*;
 pub use lines::*;
 pub use tokens::*;
 
@@ -177,6 +179,10 @@ pub struct EnrolmentPage {
     pub may_open: bool,
     /// Whether the caller may make and revoke tokens.
     pub may_edit: bool,
+    /// Whether the caller may revoke certificates.
+    pub may_revoke: bool,
+    /// Whether the installation makes keys for devices (pki.md E-8).
+    pub makes_keys: bool,
     /// When this was read.
     pub at: Timestamp,
 }

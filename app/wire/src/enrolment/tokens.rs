@@ -110,4 +110,18 @@ pub struct CreatedEnrolmentToken {
     pub secret: String,
     /// The line to paste on a device.
     pub command: String,
+    /// All that a device needs to join as one text, for `agent run --code`.
+    pub code: String,
+    /// The same as a QR code; none when it is longer than one holds.
+    pub qr: Option<QrPicture>,
+}
+
+/// A QR code (ISO/IEC 18004) as a picture: `<svg viewBox="0 0 SIZE SIZE"><path d="PATH"/></svg>`, black on white, with its quiet zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct QrPicture {
+    /// Modules of a side, four of quiet zone at each end among them.
+    pub size: u32,
+    /// The dark modules as an SVG path.
+    pub path: String,
 }

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the agent, in words. Everything is done in the library.
 
+mod code;
 mod run;
 mod simulate;
 mod status;
@@ -26,6 +27,10 @@ const MORE: &str = "\
 The line that the console's enrolment page gives you does all of it:
 
   agent run --enrol https://HOST:8444 --token fet_… --root-fingerprint HEX --device-id $(hostname)
+
+or, with the text of the QR code that stands beside it:
+
+  agent run --code 'fleetward://enrol?…'
 
 It installs firmware once it was told whose: add --trusted-key with the public half of the key that releases are signed with, now or
 at a later start.
@@ -151,6 +156,8 @@ struct EnrolArguments {
     state: StateArguments,
     #[command(flatten)]
     server: ServerArguments,
+    #[command(flatten)]
+    code: code::CodeArguments,
     /// The device's name: up to 64 letters, digits, '.', '_', ':' and '-'. The host's name unless given.
     #[arg(long, value_name = "ID")]
     device_id: Option<String>,
@@ -196,8 +203,15 @@ impl EnrolArguments {
         let state = &self.state.state;
         let folder =
             Folder::open(state).with_context(|| format!("cannot use the state folder {}; choose one with --state", state.display()))?;
-        let (device_type, hardware) = (self.device_type.clone(), self.hardware.clone());
-        let (attributes, enrol_url) = (self.attributes.iter().cloned().collect(), self.server.enrol.clone());
+        let (mut device_type, hardware) = (self.device_type.clone(), self.hardware.clone());
+        let (attributes, mut enrol_url) = (self.attributes.iter().cloned().collect(), self.server.enrol.clone());
+        // Later starts need no code, and its file may be gone.
+        if Store::open(state)?.load()?.is_none()
+            && let Some(code) = self.code.read()?
+        {
+            device_type = device_type.or(code.device_type);
+            enrol_url = Some(code.url);
+        }
         Ok(Settings { device_type, hardware, attributes, enrol_url, ..also }.told(&folder)?)
     }
 
@@ -207,11 +221,16 @@ impl EnrolArguments {
         if let Some(identity) = store.load()? {
             return Ok(identity);
         }
-        let (url, token, trust) = self.server.complete()?;
+        let (url, token, claim, trust, named) = match self.code.read()? {
+            Some(code) => (code.url, code.token, code.claim, code.trust, code.device_id),
+            None => {
+                let (url, token, trust) = self.server.complete()?;
+                (url, token, self.server.claim()?, trust, None)
+            }
+        };
         let Told { device_type, hardware, attributes } = Told::of(settings);
         let host_name = || attributes.get("hostname").cloned();
-        let device_id = self.device_id.clone().or_else(host_name).context("this host has no name: give one with --device-id")?;
-        let claim = self.server.claim()?;
+        let device_id = self.device_id.clone().or(named).or_else(host_name).context("this host has no name: give one with --device-id")?;
         let enrolment = Enrolment { url, token, claim, trust, device_id, device_type, hardware, attributes };
         let mut wait = Duration::from_secs(1);
         loop {
@@ -284,5 +303,10 @@ mod tests {
         Arguments::command().debug_assert();
         let line = format!("agent run --enrol https://h:8444 --token fet_x --root-fingerprint {} --device-id gw-1", "ab".repeat(32));
         assert!(Arguments::try_parse_from(line.split(' ')).is_ok());
+        let code = format!("fleetward://enrol?url=https://h:8444&root={}&token=fet_x", "ab".repeat(32));
+        assert!(Arguments::try_parse_from(["agent", "run", "--code", &code]).is_ok());
+        // Two that may not agree, and something that is no code.
+        assert!(Arguments::try_parse_from(["agent", "run", "--code", &code, "--token", "fet_y"]).is_err());
+        assert!(Arguments::try_parse_from(["agent", "run", "--code", "https://h:8444"]).is_err());
     }
 }

@@ -7,13 +7,20 @@ use crate::{
     bus::Event,
     db::{Sql, exec, row, rows},
     pki::{NewClaimLeaf, csr},
+    qr,
 };
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::json;
 use wire::{
     Timestamp,
-    enrolment::{Claim, ClaimDevice, CreatedClaim, NewClaim},
+    enrolment::{Claim, ClaimDevice, CodeSecret, CreatedClaim, NewClaim},
     ids::ClaimId,
 };
+use zeroize::Zeroizing;
 
 const HOUR_MS: i64 = 3_600_000;
 /// How long a person who stands at the device has.
@@ -87,9 +94,14 @@ pub(super) struct ClaimRow {
 }
 
 impl ClaimRow {
+    /// Whether a person has ended it.
+    pub(super) const fn is_disabled(&self) -> bool {
+        self.disabled_at.is_some()
+    }
+
     /// Whether something new may be asked of it.
     pub(super) fn standing(&self, now: Timestamp) -> Result<(), Error> {
-        if self.disabled_at.is_some() || self.expires_at <= now.0 || self.uses >= self.max_uses {
+        if self.is_disabled() || self.expires_at <= now.0 || self.uses >= self.max_uses {
             return Err(Error::BadClaim);
         }
         if self.window_at > now.plus(-WINDOW_MS).0 && self.window_uses >= self.per_minute {
@@ -180,8 +192,33 @@ impl Devices {
         self.bus.tell(Event::Trust);
         self.bus.tell(Event::Enrolment { org: actor.org.clone() });
         let row = row!(&mut self.db.read().await?, ClaimRow, CLAIM, id.as_str())?.ok_or(Error::NotFound("claim"))?;
-        let key = leaf.key.as_ref().map(|k| k.to_string()).unwrap_or_default();
-        Ok(CreatedClaim { claim: row.shown()?, certificate: leaf.chain, key })
+        self.claim_card(row.shown()?, leaf.chain, leaf.key.as_deref().map_or(&[][..], Vec::as_slice))
+    }
+
+    /// A claim that this actor has just made, with its key (base64 of PKCS#8), which they have kept: for a page that is shown in another request than
+    /// the one that made it.
+    pub async fn claim_again(&self, actor: &Actor, id: &ClaimId, key: &str) -> Result<CreatedClaim, Error> {
+        may(actor, Act::Enrol)?;
+        let key = STANDARD.decode(key).map(Zeroizing::new).map_err(|_| Error::invalid("key", "This is no key."))?;
+        let mut on = self.db.read().await?;
+        let found = row!(&mut on, ClaimRow, CLAIM, id.as_str())?.filter(|c| c.org_id == actor.org.as_str());
+        let found = found.ok_or(Error::NotFound("claim"))?;
+        let certificate = found.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
+        let chain = self.pki.claim_chain(&mut on, &actor.org, &certificate).await?;
+        self.claim_card(found.shown()?, chain, &key)
+    }
+
+    /// A claim with what a person does with it; `key` is empty when it was made elsewhere.
+    fn claim_card(&self, claim: Claim, certificate: String, key: &[u8]) -> Result<CreatedClaim, Error> {
+        if key.is_empty() {
+            return Ok(CreatedClaim { claim, certificate, key: String::new(), code: String::new(), qr: None });
+        }
+        // The listener knows the authority above it, so the leaf is all that a device has to show; a code with more is hard to scan.
+        let leaf = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(crate::db::Error::corrupt)?;
+        let secret = CodeSecret::Claim { certificate: URL_SAFE_NO_PAD.encode(&leaf), key: URL_SAFE_NO_PAD.encode(key) };
+        let code = self.code(secret, &claim.pattern, &claim.device_type);
+        let qr = claim.trusted_user.then(|| qr::picture(&code)).flatten();
+        Ok(CreatedClaim { claim, certificate, key: crate::pem::encode("PRIVATE KEY", key), code, qr })
     }
 
     /// Disables a claim at once; devices it let in stay.

@@ -195,6 +195,10 @@ impl Desk {
 
     async fn again(&self, tx: &mut Tx, a: &Admission, gave: Gave, now: Timestamp) -> Result<Option<CertificateId>, Error> {
         let certificate: CertificateId = gave.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
+        // The same request may have got a key of ours before (E-8); that certificate is not for its own.
+        if !self.pki.is_for(tx, &certificate, &a.csr).await? {
+            return Ok(None);
+        }
         let recent = gave.csr_sha256 == a.csr.csr_sha256 && now.since(Timestamp(gave.at)) < RETRY_MS;
         let again = if recent { self.pki.active(tx, &certificate).await? } else { self.pki.unused(tx, &certificate).await? };
         Ok(again.then_some(certificate))
@@ -357,6 +361,7 @@ pub(super) fn acting(a: &Admission, device: DeviceNo) -> Actor {
 
 /// That a device was let in, for the books.
 pub(super) fn enrolled<'a>(a: &'a Admission, issued: &Issued, actor: &'a Actor) -> audit::Deed<'a> {
-    let detail = json!({ "by": a.enrolled_by, "serial": issued.serial, "ignored_extensions": a.csr.ignored });
+    let detail =
+        json!({ "by": a.enrolled_by, "serial": issued.serial, "key_origin": a.csr.key_origin, "ignored_extensions": a.csr.ignored });
     audit::Deed { actor, action: "device.enrol", object: a.device_id.as_str(), detail }
 }

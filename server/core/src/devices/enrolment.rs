@@ -71,6 +71,11 @@ impl Devices {
     pub async fn enrol_over(&self, attempt: Attempt<'_>, over: Over<'_>) -> Result<Enrolled, Error> {
         let now = self.clock.now();
         let outcome = self.admit_and_issue(attempt, over, now).await;
+        self.counted(attempt, outcome, now)
+    }
+
+    /// The outcome, or that this address has been refused too often.
+    pub(super) fn counted<T>(&self, attempt: Attempt<'_>, outcome: Result<T, Error>, now: Timestamp) -> Result<T, Error> {
         let Err(refusal) = &outcome else { return outcome };
         if matches!(refusal, Error::Pending) {
             return outcome;
@@ -165,7 +170,7 @@ impl Devices {
         self.answer(&admission, &certificate, now).await
     }
 
-    async fn token(&self, secret: &str) -> Result<TokenRow, Error> {
+    pub(super) async fn token(&self, secret: &str) -> Result<TokenRow, Error> {
         let (id, secret) = bearer::read::<EnrolmentTokenId>(PREFIX, secret).ok_or(Error::BadToken)?;
         let found = row!(&mut self.db.read().await?, TokenRow, store::TOKEN, id.as_str())?.ok_or(Error::BadToken)?;
         if bearer::fits(secret, &found.secret_hash) { Ok(found) } else { Err(Error::BadToken) }
@@ -188,12 +193,12 @@ impl Devices {
         Ok(issued.id)
     }
 
-    async fn answer(&self, a: &Admission, certificate: &CertificateId, now: Timestamp) -> Result<Enrolled, Error> {
+    pub(super) async fn answer(&self, a: &Admission, certificate: &CertificateId, now: Timestamp) -> Result<Enrolled, Error> {
         Ok(self.pki.enrolled(&a.org, certificate, &self.urls.device, now).await?)
     }
 
     /// A spent token with a key it never saw is a sign of a stolen token (E-3).
-    async fn note_reuse(
+    pub(super) async fn note_reuse(
         &self,
         books: Books<'_>,
         (org, device_id): (&OrgId, &DeviceId),
@@ -210,7 +215,13 @@ impl Devices {
 
     /// The outcome as it is. A good credential with a request that is refused is an attack, a wrong device profile, or a device that was sent away and
     /// tries; all are for the books (E-4, E-1, A-34).
-    async fn noted<T>(&self, books: Books<'_>, attempt: &Attempt<'_>, outcome: Result<T, Error>, now: Timestamp) -> Result<T, Error> {
+    pub(super) async fn noted<T>(
+        &self,
+        books: Books<'_>,
+        attempt: &Attempt<'_>,
+        outcome: Result<T, Error>,
+        now: Timestamp,
+    ) -> Result<T, Error> {
         let refusal = match outcome {
             Err(refusal) if is_guess(&refusal) || matches!(refusal, Error::NotActive(_)) => refusal,
             other => return other,
@@ -229,10 +240,10 @@ impl Devices {
 
 /// Where a refusal is written down.
 #[derive(Clone, Copy)]
-struct Books<'a> {
-    org: &'a str,
-    credential: &'a Credential,
-    label: &'a str,
+pub(super) struct Books<'a> {
+    pub(super) org: &'a str,
+    pub(super) credential: &'a Credential,
+    pub(super) label: &'a str,
 }
 
 /// Whether a refusal says that somebody tries what they may not. A busy database, a full disk or a suspended device are nobody's guess.

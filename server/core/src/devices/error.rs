@@ -36,6 +36,15 @@ pub enum Error {
     /// No refusal: somebody has to approve it first. Faces answer with 202 and the time to ask again.
     #[error("the enrolment waits for approval")]
     Pending,
+    /// The installation makes no keys for devices (E-8).
+    #[error("no keys are made for devices here")]
+    NoServerKeys,
+    /// A person decides on keys that devices show; one that is made here is none of them.
+    #[error("a server-made key takes a token without approval, or a claim")]
+    ServerKeyWaits,
+    /// The same request is answered at this moment, with a key that only that answer has.
+    #[error("the same request is being answered")]
+    AskedTwice,
     /// Somebody has decided against it.
     #[error("the enrolment of {0} was rejected")]
     Rejected(String),
@@ -126,6 +135,24 @@ impl Error {
             ),
             Self::Pending => Fault::new(K::Busy, PENDING, "The enrolment waits for an operator's approval. Ask again with the same CSR.")
                 .retry_after(super::requests::POLL_S),
+            Self::NoServerKeys => Fault::new(
+                K::NotFound,
+                "server_keys_off",
+                "This server makes no keys for devices. Make the key on the device and send a CSR for it. An administrator can allow it \
+                 (allow_server_keygen).",
+            ),
+            Self::ServerKeyWaits => Fault::new(
+                K::Forbidden,
+                "server_key_approval",
+                "A key is made here only for a token that lets its devices in at once, or for a claim. Make the key on the device, or ask an operator \
+                 for another token.",
+            ),
+            Self::AskedTwice => Fault::new(
+                K::Busy,
+                "asked_twice",
+                "The same request is being answered at this moment, or its certificate was just used. If you have no answer, ask again.",
+            )
+            .retry_after(2),
             Self::Rejected(id) => Fault::new(
                 K::Forbidden,
                 "enrolment_rejected",

@@ -19,6 +19,7 @@ mod recovery;
 mod registry;
 mod requests;
 pub mod selector;
+mod server_keys;
 mod source;
 pub mod state;
 pub(crate) mod store;
@@ -28,11 +29,12 @@ mod tests;
 mod tokens;
 mod words;
 
-pub use batches::{Broken, NewBatch};
+pub use batches::{Broken, NewBatch, Pieces, Seal};
 pub use enrolment::{Attempt, EnrolmentUrls, Over};
 pub use error::{Error, PENDING};
 pub use presence::Connected;
 pub use selector::{Facts, Selector};
+pub use server_keys::EnrolledWithKey;
 
 use crate::{access::Throttle, bus::Bus, clock::Clock, db::Db, entropy::Entropy, pki::Pki};
 use std::sync::Arc;

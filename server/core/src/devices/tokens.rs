@@ -5,11 +5,15 @@ use crate::{
     access::{Act, Actor, allowed, audit, may},
     bearer,
     db::{exec, rows},
+    qr,
 };
 use serde_json::json;
 use wire::{
     Timestamp,
-    enrolment::{Claims, CreatedEnrolmentToken, EnrolmentPage, EnrolmentSettings, EnrolmentToken, NewEnrolmentToken, agent_line},
+    enrolment::{
+        Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentPage, EnrolmentSettings, EnrolmentToken, NewEnrolmentToken,
+        agent_line,
+    },
     ids::EnrolmentTokenId,
     registered::RegisteredAuthorities,
 };
@@ -63,6 +67,11 @@ impl TokenRow {
             connected: self.connected,
         })
     }
+}
+
+/// The one id that a pattern covers, if it is one id.
+fn only(pattern: &str) -> Option<&str> {
+    Some(pattern).filter(|id| !id.is_empty() && !id.contains('*'))
 }
 
 /// A SHA-256 as tools print it, with colons or without; empty means none.
@@ -141,13 +150,22 @@ impl Devices {
             csr_sha256,
             connected: 0,
         };
-        Ok(CreatedEnrolmentToken { command: self.enrolment_line(&token, &secret), token, secret })
+        Ok(self.enrolment_card(token, secret))
     }
 
-    /// The line to paste on a device that joins with this token.
-    pub fn enrolment_line(&self, token: &EnrolmentToken, secret: &str) -> String {
-        let named = Some(token.pattern.as_str()).filter(|id| !id.is_empty() && !id.contains('*'));
-        agent_line(&self.urls.enrol, &self.pki.root_fingerprint(), secret, named, &token.device_type)
+    /// A token with its secret and what a person does with it: the line to paste on a device, and the code that a device or a phone scans.
+    pub fn enrolment_card(&self, token: EnrolmentToken, secret: String) -> CreatedEnrolmentToken {
+        let named = only(&token.pattern);
+        let command = agent_line(&self.urls.enrol, &self.pki.root_fingerprint(), &secret, named, &token.device_type);
+        let code = self.code(CodeSecret::Token(secret.clone()), &token.pattern, &token.device_type);
+        CreatedEnrolmentToken { qr: qr::picture(&code), code, command, token, secret }
+    }
+
+    /// All that a device needs to join, as one text.
+    pub(super) fn code(&self, secret: CodeSecret, pattern: &str, device_type: &str) -> String {
+        let device_type = Some(device_type.to_owned()).filter(|kind| !kind.is_empty());
+        let (url, root) = (self.urls.enrol.clone(), self.pki.root_fingerprint());
+        EnrolCode { url, root, secret, device_id: only(pattern).map(str::to_owned), device_type }.to_string()
     }
 
     /// Withdraws a token at once; devices it let in stay.
@@ -183,6 +201,8 @@ impl Devices {
             may_approve: allowed(actor, Act::ApproveDevices),
             may_open: allowed(actor, Act::OpenEnrolment),
             may_edit: allowed(actor, Act::Enrol),
+            may_revoke: allowed(actor, Act::Revoke),
+            makes_keys: self.pki.makes_keys(),
             at: self.clock.now(),
         })
     }

@@ -6,18 +6,23 @@ use super::{
     authorities::Parent,
     consents::Done,
     csr::{CsrError, KeyAlg},
+    made::ServerKey,
     profile::{Kind, Subject},
     sign::Order,
     store,
 };
-use crate::{access::Actor, db::Tx};
-use rcgen::{KeyPair, PublicKeyData as _, SubjectPublicKeyInfo};
+use crate::{
+    access::Actor,
+    db::{Conn, Tx},
+};
+use rcgen::SubjectPublicKeyInfo;
+use std::collections::BTreeSet;
 use wire::{
     Timestamp,
     consents::Deed,
-    ids::{CertificateId, ClaimId, OrgId},
+    ids::{AuthorityId, CertificateId, ClaimId, OrgId},
     pki::RevocationReason,
-    states::AuthorityState,
+    states::{AuthorityState, KeyOrigin},
 };
 use zeroize::Zeroizing;
 
@@ -45,8 +50,8 @@ pub struct ClaimLeaf {
     pub id: CertificateId,
     /// The certificate and those above it but the root, PEM.
     pub chain: String,
-    /// The key that was made for it, PKCS#8 in PEM; it is kept nowhere.
-    pub key: Option<Zeroizing<String>>,
+    /// The key that was made for it, PKCS#8 in DER; it is kept nowhere.
+    pub key: Option<Zeroizing<Vec<u8>>>,
     /// The number of this change of trust.
     pub trust_seq: i64,
 }
@@ -99,10 +104,12 @@ impl Pki {
         let issuer = authorities::active(&all, new.org, Kind::ClaimAuthority)?;
         let trust_seq = store::next_trust(tx).await?;
         let subject = Subject::claim(&issuer.slug, new.claim);
+        let key_origin = if new.csr.is_some() { KeyOrigin::Device } else { KeyOrigin::Server };
         let order = |key, key_alg: KeyAlg, csr_sha256| Order {
             issuer,
             key,
             kind: Kind::Claim,
+            key_origin,
             device: None,
             subject: &subject,
             shown: new.claim.as_str(),
@@ -118,16 +125,19 @@ impl Pki {
             let key = SubjectPublicKeyInfo::from_der(&csr.spki).map_err(|_| CsrError::WeakKey("its encoding is not supported"))?;
             (self.issue_one(tx, order(key, csr.key_alg, &csr.csr_sha256)).await?, None)
         } else {
-            let pair = KeyPair::generate()?;
-            let key = SubjectPublicKeyInfo::from_der(&pair.subject_public_key_info())?;
-            let leaf = self.issue_one(tx, order(key, KeyAlg::P256, &[])).await?;
-            (leaf, Some(Zeroizing::new(pair.serialize_pem())))
+            let made = ServerKey::generate()?;
+            let leaf = self.issue_one(tx, order(made.public()?, KeyAlg::P256, &[])).await?;
+            (leaf, Some(made.into_pkcs8()))
         };
-        let mut chain = crate::pem::encode("CERTIFICATE", &leaf.der);
-        for authority in authorities::up(&all, &issuer.id).into_iter().filter(|a| a.kind != Kind::Root) {
-            chain.push_str(&crate::pem::encode("CERTIFICATE", &authority.der));
-        }
+        let chain = crate::pem::encode("CERTIFICATE", &leaf.der) + &self.chains(&BTreeSet::from([issuer.id.clone()]));
         Ok(ClaimLeaf { id: leaf.id, chain, key, trust_seq })
+    }
+
+    /// A claim's certificate and those above it but the root, PEM.
+    pub(crate) async fn claim_chain(&self, on: &mut impl Conn, org: &OrgId, id: &CertificateId) -> Result<String, Error> {
+        let (issuer, der) = store::signed_of(on, id, org).await?.ok_or(Error::NotFound)?;
+        let issuer: AuthorityId = issuer.parse().map_err(crate::db::Error::corrupt)?;
+        Ok(crate::pem::encode("CERTIFICATE", &der) + &self.chains(&BTreeSet::from([issuer])))
     }
 
     /// Revokes a claim's certificate inside the caller's transaction, for lists of revoked certificates; gives the number of this change of trust.

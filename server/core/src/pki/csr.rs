@@ -5,7 +5,7 @@ use super::der::{self, DerError};
 pub use crate::hash::sha256;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls_pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
-use wire::{Fault, FaultKind, ids::DeviceId};
+use wire::{Fault, FaultKind, ids::DeviceId, states::KeyOrigin};
 use x509_parser::{
     certification_request::X509CertificationRequest,
     cri_attributes::ParsedCriAttribute,
@@ -31,6 +31,10 @@ pub struct Csr {
     pub common_name: Option<DeviceId>,
     /// URIs it asks for as alternative names; the issuer compares them with what the profile will say.
     pub uris: Vec<String>,
+    /// The subject as it stands there, DER: a strict renewal compares it octet by octet (pki.md E-16).
+    pub subject: Vec<u8>,
+    /// The alternative names it asks for as they stand there (`GeneralNames`, DER), if it asks for any.
+    pub alternatives: Option<Vec<u8>>,
     /// `SubjectPublicKeyInfo`, DER.
     pub spki: Vec<u8>,
     /// SHA-256 of the `SubjectPublicKeyInfo`: the identity of the key.
@@ -39,6 +43,10 @@ pub struct Csr {
     pub csr_sha256: [u8; 32],
     /// Algorithm and size of the key, as lists show it.
     pub key_alg: KeyAlg,
+    /// Where the key was made: what passes the gate was signed by whoever holds it.
+    pub key_origin: KeyOrigin,
+    /// Whether it asks for a private key that is encrypted for itself (RFC 7030 §4.4.1), which only means something where the server makes the key.
+    pub wraps_key: bool,
     /// Requested extensions that were ignored, as dotted OIDs, for the audit log.
     pub ignored: Vec<String>,
 }
@@ -97,6 +105,12 @@ pub enum CsrError {
     /// A name that is not this device's.
     #[error("the CSR names {0}; leave the name out, or use the device's own")]
     Identity(&'static str),
+    /// A strict renewal with other names than the certificate's (pki.md E-16).
+    #[error("the {0} of the CSR must be that of the certificate it renews, byte for byte; copy it from there")]
+    Renamed(&'static str),
+    /// It asks for the private key under a key of its own (RFC 7030 §4.4.1).
+    #[error("the private key is not encrypted beyond TLS here; leave the decryption key out of the CSR's attributes")]
+    WrappedKey,
     /// `challengePassword`: the client binds the CSR to a TLS connection that is not this one, or has no binding to check (pki.md E-12).
     #[error("channel binding is not supported on this connection; leave challengePassword out")]
     ChannelBinding,
@@ -113,6 +127,8 @@ impl CsrError {
             Self::Possession => (FaultKind::Invalid, "pop_failed"),
             Self::ForbiddenExtension(_) => (FaultKind::Invalid, "csr_forbidden_extension"),
             Self::Identity(_) => (FaultKind::Forbidden, "identity_mismatch"),
+            Self::Renamed(_) => (FaultKind::Forbidden, "identity_mismatch"),
+            Self::WrappedKey => (FaultKind::Invalid, "key_encryption"),
             Self::ChannelBinding => (FaultKind::Invalid, "channel_binding"),
         };
         Fault::new(kind, code, format!("{self}.")).at("csr")
@@ -138,16 +154,20 @@ pub fn gate_over(input: &[u8], expected: Option<&DeviceId>, channel: Option<&[u8
     }
     let key_alg = key(&info.subject_pki)?;
     signature(&request, key_alg)?;
-    let (uris, ignored) = attributes(&request, channel)?;
+    let asked = attributes(&request, channel)?;
     let common_name = common_name(&request, expected)?;
     Ok(Csr {
         common_name,
-        uris,
+        uris: asked.uris,
+        subject: info.subject.as_raw().to_vec(),
+        alternatives: asked.alternatives,
         spki: info.subject_pki.raw.to_vec(),
         spki_sha256: sha256(info.subject_pki.raw),
         csr_sha256: sha256(&der),
         key_alg,
-        ignored,
+        key_origin: KeyOrigin::Device,
+        wraps_key: asked.wraps_key,
+        ignored: asked.ignored,
     })
 }
 
@@ -271,9 +291,21 @@ pub(super) fn signature(request: &X509CertificationRequest<'_>, key: KeyAlg) -> 
     request.verify_signature().map_err(|_| CsrError::Possession)
 }
 
+/// id-aa-decryptKeyID and id-aa-asymmDecryptKeyID (RFC 4108 §2.2.5, RFC 7030 §4.4.1.2): a key to encrypt the server-made one with.
+const WRAPPING_KEYS: [&str; 2] = ["1.2.840.113549.1.9.16.2.37", "1.2.840.113549.1.9.16.2.54"];
+
+/// What a request's attributes ask for.
+#[derive(Default)]
+struct Attributes {
+    uris: Vec<String>,
+    alternatives: Option<Vec<u8>>,
+    wraps_key: bool,
+    ignored: Vec<String>,
+}
+
 /// Requested extensions: refused when they claim more than a device is, compared when they are names, otherwise ignored and named.
-fn attributes(request: &X509CertificationRequest<'_>, channel: Option<&[u8; 32]>) -> Result<(Vec<String>, Vec<String>), CsrError> {
-    let mut requested = None;
+fn attributes(request: &X509CertificationRequest<'_>, channel: Option<&[u8; 32]>) -> Result<Attributes, CsrError> {
+    let (mut requested, mut asked) = (None, Attributes::default());
     for attribute in request.certification_request_info.iter_attributes() {
         // The parser reads the first of an attribute's values and says nothing of the others.
         let (set, _) = der::split(attribute.value)?;
@@ -291,10 +323,10 @@ fn attributes(request: &X509CertificationRequest<'_>, channel: Option<&[u8; 32]>
                     return Err(CsrError::ChannelBinding);
                 }
             }
-            ParsedCriAttribute::UnsupportedAttribute => {}
+            ParsedCriAttribute::UnsupportedAttribute => asked.wraps_key |= WRAPPING_KEYS.contains(&attribute.oid.to_id_string().as_str()),
         }
     }
-    let (mut uris, mut ignored, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+    let mut seen = Vec::new();
     for extension in requested.map_or(&[][..], |r| r.extensions.as_slice()) {
         if seen.contains(&&extension.oid) {
             return Err(CsrError::Malformed("an extension is requested twice"));
@@ -317,9 +349,10 @@ fn attributes(request: &X509CertificationRequest<'_>, channel: Option<&[u8; 32]>
                 return Err(CsrError::ForbiddenExtension("constraints that only an authority has"));
             }
             ParsedExtension::SubjectAlternativeName(names) => {
+                asked.alternatives = Some(extension.value.to_vec());
                 for name in &names.general_names {
                     match name {
-                        GeneralName::URI(uri) => uris.push((*uri).to_owned()),
+                        GeneralName::URI(uri) => asked.uris.push((*uri).to_owned()),
                         _ => return Err(CsrError::Identity("something else as an alternative name")),
                     }
                 }
@@ -327,10 +360,10 @@ fn attributes(request: &X509CertificationRequest<'_>, channel: Option<&[u8; 32]>
             ParsedExtension::ParseError { .. } => return Err(CsrError::Malformed("a requested extension can't be read")),
             ParsedExtension::BasicConstraints(_) | ParsedExtension::KeyUsage(_) => {}
             _ if extension.critical => return Err(CsrError::ForbiddenExtension("an unknown critical extension")),
-            _ => ignored.push(extension.oid.to_id_string()),
+            _ => asked.ignored.push(extension.oid.to_id_string()),
         }
     }
-    Ok((uris, ignored))
+    Ok(asked)
 }
 
 /// At most one common name, plain text, exactly a device id (attack list 12: NUL, `BMPString`, spaces, other case).

@@ -8,7 +8,7 @@ use super::{
     profile::{self, Kind, Validity},
     store,
 };
-use crate::db::Conn;
+use crate::db::{Conn, Tx};
 use std::collections::BTreeSet;
 use wire::{
     Timestamp,
@@ -37,6 +37,24 @@ impl Pki {
     /// Whether certificate and device are both active.
     pub async fn active(&self, on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
         Ok(store::is_active(on, id).await?)
+    }
+
+    /// Whether the certificate is active and was never used, not even a moment ago.
+    pub(crate) async fn untouched(&self, on: &mut impl Conn, org: &OrgId, id: &CertificateId) -> Result<bool, Error> {
+        let Some((_, der)) = store::signed_of(on, id, org).await? else { return Ok(false) };
+        Ok(!self.trust.was_used(&sha256(&der)) && self.unused(on, id).await?)
+    }
+
+    /// Whether the certificate is for this key: one that was made here is for another than the request's.
+    pub(crate) async fn is_for(&self, on: &mut impl Conn, id: &CertificateId, csr: &Csr) -> Result<bool, Error> {
+        Ok(store::has_key(on, id, &csr.spki_sha256).await?)
+    }
+
+    /// Supersedes unused certificates of a device whose keys were made here and are lost, inside the caller's transaction, now that it has `issued`; with
+    /// `lost` only that one. Says how many there were. After the commit call [`Pki::reload`].
+    pub(crate) async fn forsake(&self, tx: &mut Tx, issued: &Issued, lost: Option<&CertificateId>) -> Result<u64, Error> {
+        let seq = store::next_trust(tx).await?;
+        Ok(store::forsake(tx, issued.device(), &issued.id, lost, self.clock.now(), seq).await?)
     }
 
     /// What a device gets for its CSR: the certificate, its chain, and the root to trust.

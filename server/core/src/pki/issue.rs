@@ -61,6 +61,11 @@ impl Issued {
         &self.org
     }
 
+    /// Its device's number.
+    pub(super) const fn device(&self) -> i64 {
+        self.device
+    }
+
     pub(super) fn peer(&self) -> DevicePeer {
         DevicePeer {
             org: self.org.clone(),
@@ -149,6 +154,7 @@ impl Pki {
                 issuer: &ready.issuer,
                 key: ready.key.clone(),
                 kind: Kind::Device,
+                key_origin: leaf.csr.key_origin,
                 device: Some(leaf.device),
                 subject: &ready.subject,
                 shown: leaf.device_id.as_str(),

@@ -27,6 +27,7 @@ mod journal;
 mod jump;
 mod keys;
 mod listener;
+mod made;
 mod ocsp;
 pub mod offline;
 mod peer;
@@ -70,6 +71,7 @@ pub use error::Error;
 pub use issue::{Issued, NewLeaf};
 pub use keys::{Kek, KeyError};
 pub use listener::ServerIdentity;
+pub(crate) use made::ServerKey;
 /// The reader behind [`Pki::ocsp`], for those who try it with bytes of their own: the fuzz target.
 pub use ocsp::{CertId as OcspCertId, MOST as MOST_OCSP_CERTIFICATES, Request as OcspRequest, request as read_ocsp_request};
 pub use peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal};
@@ -109,6 +111,10 @@ pub struct PkiSettings {
     pub journal: Option<PathBuf>,
     /// The PKCS#11 token on which authorities' keys are made (pki.md K-4); without it they are sealed in the database.
     pub token: Option<TokenSettings>,
+    /// Whether a renewal by EST must repeat the certificate's names octet by octet (pki.md E-16), as RFC 7030 §4.2.2 has it.
+    pub strict_reenrol: bool,
+    /// Whether keys are made for devices that can't make their own (pki.md E-8).
+    pub server_keygen: bool,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -116,7 +122,15 @@ impl PkiSettings {
     /// Names for tests: everything listens on the loopback.
     pub fn for_tests() -> Self {
         let device_hostnames = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        Self { trust_domain: "fleet.test".to_owned(), device_hostnames, crl_base_url: None, journal: None, token: None }
+        Self {
+            trust_domain: "fleet.test".to_owned(),
+            device_hostnames,
+            crl_base_url: None,
+            journal: None,
+            token: None,
+            strict_reenrol: false,
+            server_keygen: false,
+        }
     }
 }
 
@@ -130,6 +144,8 @@ pub struct Pki {
     trust_domain: String,
     hostnames: Vec<String>,
     base_url: String,
+    strict_reenrol: bool,
+    server_keygen: bool,
     authorities: ArcSwap<authorities::Authorities>,
     bundles: ArcSwap<bundle::Bundles>,
     reloading: tokio::sync::Mutex<()>,
@@ -173,6 +189,8 @@ impl Pki {
             trust_domain: settings.trust_domain,
             hostnames: settings.device_hostnames,
             base_url: settings.crl_base_url.unwrap_or_default().trim_end_matches('/').to_owned(),
+            strict_reenrol: settings.strict_reenrol,
+            server_keygen: settings.server_keygen,
             authorities: ArcSwap::default(),
             bundles: ArcSwap::default(),
             reloading: tokio::sync::Mutex::default(),
@@ -220,6 +238,11 @@ impl Pki {
     /// The next sign of a clone; none when the process ends. One listens at a time.
     pub(crate) async fn next_suspicion(&self) -> Option<Suspicion> {
         self.suspicions.lock().await.recv().await
+    }
+
+    /// Whether this installation makes keys for devices (pki.md E-8).
+    pub const fn makes_keys(&self) -> bool {
+        self.server_keygen
     }
 
     /// What the listeners ask.

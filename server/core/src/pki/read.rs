@@ -199,6 +199,7 @@ fn listed(r: store::ListRecord) -> Result<CertificateRow, Error> {
         not_after: Timestamp(r.not_after),
         state: r.state.parse().map_err(crate::db::Error::corrupt)?,
         reason: r.reason,
+        key_origin: r.key_origin.parse().map_err(crate::db::Error::corrupt)?,
         first_used_at: r.first_used_at.map(Timestamp),
     })
 }

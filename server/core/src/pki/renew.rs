@@ -16,6 +16,7 @@ use wire::{
     ids::{AuthorityId, CertificateId},
     states::RekeyPolicy,
 };
+use x509_parser::{certificate::X509Certificate, oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME, prelude::FromDer as _};
 
 /// How long a certificate stays usable after its successor was first used.
 pub(super) const OVERLAP: i64 = 24 * 3_600_000;
@@ -31,7 +32,8 @@ impl Pki {
     }
 
     /// The same by EST (RFC 7030 §4.2.2), where the CSR says whose certificate is renewed: its common name must be there and be the device's
-    /// own, any alternative name one that the certificate has (pki.md E-16). `channel` as in [`csr::gate_over`].
+    /// own, any alternative name one that the certificate has; where the installation is strict, its names are the certificate's octet by octet
+    /// (pki.md E-16). `channel` as in [`csr::gate_over`].
     pub async fn reenrol(
         &self,
         actor: &Actor,
@@ -43,6 +45,10 @@ impl Pki {
         let csr = csr::gate_over(csr, Some(&peer.device_id), channel)?;
         if csr.common_name.is_none() {
             return Err(CsrError::Identity("nobody, but a renewal names the device whose certificate it renews").into());
+        }
+        if self.strict_reenrol {
+            let current = store::issued(&mut self.db.read().await?, &peer.certificate, &peer.org).await?;
+            repeats(&csr, &current.ok_or(Error::NotUsable(Refusal::Unknown))?.der)?;
         }
         self.renew_with(actor, peer, &csr, device_url).await
     }
@@ -154,4 +160,18 @@ impl Pki {
         }
         Ok(())
     }
+}
+
+/// Whether a request has the subject of the certificate it renews, and its alternative names if it has any, octet by octet (RFC 7030 §4.2.2). Many
+/// clients leave the alternative names out; what a certificate says is the profile's business either way.
+fn repeats(csr: &Csr, current: &[u8]) -> Result<(), Error> {
+    let (_, leaf) = X509Certificate::from_der(current).map_err(crate::db::Error::corrupt)?;
+    if csr.subject != leaf.subject().as_raw() {
+        return Err(CsrError::Renamed("subject").into());
+    }
+    let names = leaf.extensions().iter().find(|e| e.oid == OID_X509_EXT_SUBJECT_ALT_NAME).map(|e| e.value);
+    if csr.alternatives.as_deref().is_some_and(|asked| Some(asked) != names) {
+        return Err(CsrError::Renamed("alternative names").into());
+    }
+    Ok(())
 }

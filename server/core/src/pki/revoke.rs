@@ -7,6 +7,7 @@ use crate::{
     db::Tx,
 };
 use serde_json::json;
+use std::collections::BTreeSet;
 use wire::{ids::CertificateId, pki::RevocationReason};
 
 impl Pki {
@@ -20,6 +21,22 @@ impl Pki {
         self.reload().await?;
         self.bus.tell(Event::Trust);
         if let Some(device) = device {
+            self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        }
+        Ok(())
+    }
+
+    /// Revokes these certificates in one transaction. The caller has asked whether the actor may.
+    pub(crate) async fn revoke_these(&self, actor: &Actor, ids: &[CertificateId], reason: RevocationReason) -> Result<(), Error> {
+        let mut devices = BTreeSet::new();
+        let mut tx = self.db.write().await?;
+        for id in ids {
+            devices.extend(self.revoke_one(&mut tx, actor, id, reason).await?);
+        }
+        tx.commit().await?;
+        self.reload().await?;
+        self.bus.tell(Event::Trust);
+        for device in devices {
             self.bus.tell(Event::Device { org: actor.org.clone(), device });
         }
         Ok(())

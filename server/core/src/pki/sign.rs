@@ -16,7 +16,7 @@ use crate::{
 use rcgen::{PublicKeyData, SubjectPublicKeyInfo};
 use serde_json::json;
 use std::{collections::HashSet, sync::Arc};
-use wire::{Timestamp, ids::CertificateId};
+use wire::{Timestamp, ids::CertificateId, states::KeyOrigin};
 
 /// How often a serial is drawn before giving up: with 158 random bits a second time means a broken generator.
 const DRAWS: usize = 16;
@@ -26,6 +26,7 @@ pub(super) struct Order<'a> {
     pub issuer: &'a Arc<Authority>,
     pub key: SubjectPublicKeyInfo,
     pub kind: Kind,
+    pub key_origin: KeyOrigin,
     pub device: Option<i64>,
     pub subject: &'a Subject,
     pub shown: &'a str,
@@ -62,6 +63,7 @@ impl Pki {
             issuer,
             key: SubjectPublicKeyInfo::from_der(&key.subject_public_key_info())?,
             kind,
+            key_origin: KeyOrigin::Server,
             device: None,
             subject,
             shown: &subject.common_name,
@@ -110,6 +112,7 @@ impl Pki {
                 "spki_sha256": hex::encode(draft.spki_sha256),
                 "fingerprint": hex::encode(leaf.fingerprint),
                 "profile_version": profile::VERSION,
+                "key_origin": draft.order.key_origin,
                 "by": draft.order.enrolled_by,
             }),
         });
@@ -167,6 +170,7 @@ impl Draft<'_> {
             enrolled_by: order.enrolled_by,
             replaces: order.replaces.map(CertificateId::as_str),
             trust_seq: order.trust_seq,
+            key_origin: order.key_origin.as_str(),
         }
     }
 

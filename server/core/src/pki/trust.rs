@@ -239,6 +239,11 @@ impl TrustHandle {
         }
     }
 
+    /// Whether a connection with this certificate was ever made, as far as memory knows: the row learns of it a moment later.
+    pub(super) fn was_used(&self, fingerprint: &Fingerprint) -> bool {
+        self.leaf(fingerprint).is_some_and(|leaf| leaf.used.load(Ordering::Relaxed))
+    }
+
     /// Says that a connection with this certificate was made, from where; its first use ends its predecessor's life (pki.md R-2). One by a
     /// certificate whose successor is in use is a sign of a clone.
     pub fn seen(&self, peer: &DevicePeer, from: Option<IpAddr>) {

@@ -3,47 +3,90 @@
 
 use crate::http::fault;
 use axum::{
+    body::Bytes,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use fleet::{devices::PENDING, pki::est};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use wire::{Fault, FaultKind};
+use zeroize::Zeroizing;
 
 /// Deprecated and harmless; old clients look for it (E-12).
 const TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");
 
+const CERTIFICATES: &str = "application/pkcs7-mime; smime-type=certs-only";
+/// Between the parts of an answer with a key; no base64 has a hyphen.
+const BOUNDARY: &str = "fleetward-serverkeygen";
+
 /// A success.
-pub(super) struct Answer {
-    media: &'static str,
-    der: Vec<u8>,
+pub(super) enum Answer {
+    /// One thing, of this media type.
+    One(&'static str, Vec<u8>),
+    /// A key that was made here, and the certificate for it (RFC 7030 §4.4.2).
+    WithKey(Zeroizing<Vec<u8>>, Vec<u8>),
 }
 
 impl Answer {
     /// Certificates and nothing else.
     pub(super) fn certificates<'a>(all: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        Self { media: "application/pkcs7-mime; smime-type=certs-only", der: est::certs_only(all) }
+        Self::One(CERTIFICATES, est::certs_only(all))
     }
 
     /// Only the issued certificate (RFC 7030 §4.2.3), from PEM.
     pub(super) fn certificate(pem: &str) -> Result<Self, Refusal> {
-        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| {
-            tracing::error!(%error, "an issued certificate can't be read back");
-            Fault::new(FaultKind::Internal, "internal", "Something failed on the server.")
-        })?;
-        Ok(Self::certificates([der.as_ref()]))
+        Ok(Self::One(CERTIFICATES, certs_only(pem)?))
+    }
+
+    /// The issued certificate, from PEM, behind its key (PKCS#8 in DER).
+    pub(super) fn with_key(pem: &str, key: Zeroizing<Vec<u8>>) -> Result<Self, Refusal> {
+        Ok(Self::WithKey(key, certs_only(pem)?))
     }
 
     /// What a CSR should have.
     pub(super) fn attributes() -> Self {
-        Self { media: "application/csrattrs", der: est::CSR_ATTRIBUTES.to_vec() }
+        Self::One("application/csrattrs", est::CSR_ATTRIBUTES.to_vec())
     }
+}
+
+fn certs_only(pem: &str) -> Result<Vec<u8>, Refusal> {
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| {
+        tracing::error!(%error, "an issued certificate can't be read back");
+        Fault::new(FaultKind::Internal, "internal", "Something failed on the server.")
+    })?;
+    Ok(est::certs_only([der.as_ref()]))
+}
+
+/// Key and certificate as `multipart/mixed` (RFC 2046 §5.1). Old clients ask for the transfer encoding of each part, and for exactly this type of the
+/// second one (E-12). The text is wiped once it is sent.
+fn parts(key: &[u8], certificates: &[u8]) -> Bytes {
+    let (key, certificates) = (Zeroizing::new(est::encode(key)), est::encode(certificates));
+    // With room for all of it nothing is moved, and no copy of the key stays behind.
+    let mut text = Zeroizing::new(String::with_capacity(key.len() + certificates.len() + 512));
+    for (media, body) in [("application/pkcs8", key.as_str()), (CERTIFICATES, certificates.as_str())] {
+        for piece in ["--", BOUNDARY, "\r\nContent-Type: ", media, "\r\nContent-Transfer-Encoding: base64\r\n\r\n", body, "\r\n"] {
+            text.push_str(piece);
+        }
+    }
+    for piece in ["--", BOUNDARY, "--\r\n"] {
+        text.push_str(piece);
+    }
+    Bytes::from_owner(Zeroizing::new(std::mem::take(&mut *text).into_bytes()))
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let headers = [(header::CONTENT_TYPE, self.media), (TRANSFER_ENCODING, "base64"), (header::CACHE_CONTROL, "no-store")];
-        (headers, est::encode(&self.der)).into_response()
+        match self {
+            Self::One(media, der) => {
+                let headers = [(header::CONTENT_TYPE, media), (TRANSFER_ENCODING, "base64"), (header::CACHE_CONTROL, "no-store")];
+                (headers, est::encode(&der)).into_response()
+            }
+            Self::WithKey(key, certificates) => {
+                let media = format!("multipart/mixed; boundary={BOUNDARY}");
+                let headers = [(header::CONTENT_TYPE, media), (header::CACHE_CONTROL, "no-store".to_owned())];
+                (headers, parts(&key, &certificates)).into_response()
+            }
+        }
     }
 }
 

@@ -54,6 +54,12 @@ async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answ
             only(&Method::POST, &request)?;
             reenrol(devices, &org, request).await
         }
+        "serverkeygen" if devices.fleet.pki().makes_keys() => {
+            only(&Method::POST, &request)?;
+            let outcome = make_key(devices, &org, label.is_some(), request).await;
+            super::enrol::count(devices, outcome.as_ref().map_err(Refusal::code));
+            outcome
+        }
         // RFC 7030 §6 advises against it, and a key that was never here can't be taken from here (E-8).
         "serverkeygen" => Err(missing("This server makes no keys for devices. Make the key on the device and use simpleenroll.")),
         "fullcmc" => Err(missing("Full CMC is not offered. Use simpleenroll or simplereenroll.")),
@@ -75,15 +81,43 @@ fn only(method: &Method, request: &Request) -> Result<(), Refusal> {
 }
 
 async fn enrol(devices: &Devices, org: &OrgId, labelled: bool, request: Request) -> Result<Answer, Refusal> {
-    let (parts, csr) = asked(request).await?;
-    let claim = parts.extensions.get::<Arc<Claimant>>().map(|c| &c.claim);
-    let secret = credential::secret(&parts.headers).unwrap_or_default();
-    let (device_id, device_type, hardware) = (None, String::new(), String::new());
-    let request = EnrolRequest { csr, device_id, device_type, hardware, attributes: BTreeMap::new() };
-    let attempt = Attempt { secret: &secret, request: &request, address: &address(&parts.extensions) };
-    let over = Over { org: labelled.then_some(org), channel: channel(&parts), claim, open: Some(org) };
-    let enrolled = devices.fleet.devices().enrol_over(attempt, over).await?;
+    let asking = Asking::of(request).await?;
+    let enrolled = devices.fleet.devices().enrol_over(asking.attempt(), asking.over(org, labelled)).await?;
     Answer::certificate(&enrolled.certificate)
+}
+
+/// The same with a key that is made here: the request's own is only there to prove that whoever asks holds one (RFC 7030 §4.4.1, E-8).
+async fn make_key(devices: &Devices, org: &OrgId, labelled: bool, request: Request) -> Result<Answer, Refusal> {
+    let asking = Asking::of(request).await?;
+    let made = devices.fleet.devices().enrol_with_server_key(asking.attempt(), asking.over(org, labelled)).await?;
+    Answer::with_key(&made.enrolled.certificate, made.key)
+}
+
+/// A device that asks for its first certificate.
+struct Asking {
+    parts: Parts,
+    secret: String,
+    address: String,
+    request: EnrolRequest,
+}
+
+impl Asking {
+    async fn of(request: Request) -> Result<Self, Refusal> {
+        let (parts, csr) = asked(request).await?;
+        let (device_id, device_type, hardware) = (None, String::new(), String::new());
+        let request = EnrolRequest { csr, device_id, device_type, hardware, attributes: BTreeMap::new() };
+        let (secret, address) = (credential::secret(&parts.headers).unwrap_or_default(), address(&parts.extensions));
+        Ok(Self { parts, secret, address, request })
+    }
+
+    fn attempt(&self) -> Attempt<'_> {
+        Attempt { secret: &self.secret, request: &self.request, address: &self.address }
+    }
+
+    fn over<'a>(&'a self, org: &'a OrgId, labelled: bool) -> Over<'a> {
+        let claim = self.parts.extensions.get::<Arc<Claimant>>().map(|c| &c.claim);
+        Over { org: labelled.then_some(org), channel: channel(&self.parts), claim, open: Some(org) }
+    }
 }
 
 /// Over the certificate that is renewed; a token alone renews nothing.

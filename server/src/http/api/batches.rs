@@ -2,23 +2,29 @@
 
 use super::{
     Answer,
-    input::{Asked, Named},
+    certificates::Revocation,
+    input::{Asked, Named, Sent},
     openapi::Refusals,
+    sealed,
 };
-use crate::http::guard::Caller;
+use crate::http::{fault::Problem, guard::Caller};
 use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{StatusCode, header},
-    response::IntoResponse,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
 };
-use fleet::{Fleet, devices::NewBatch};
+use fleet::{
+    Fleet,
+    devices::{NewBatch, Seal},
+};
 use futures::TryStreamExt as _;
 use serde::Deserialize;
 use std::io;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
+    FaultKind,
     enrolment::{BatchLine, BatchLineState, EnrolmentBatch},
     ids::EnrolmentBatchId,
     page::Page,
@@ -27,10 +33,12 @@ use wire::{
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
+        .routes(routes!(keys))
         .routes(routes!(look))
         .routes(routes!(lines))
         .routes(routes!(result))
         .routes(routes!(cancel))
+        .routes(routes!(revoke))
 }
 
 /// Batches of CSRs, newest first, at most 50
@@ -71,6 +79,56 @@ async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(about):
     let batch = fleet.devices().receive_batch(&actor, new, body.into_data_stream().map_err(io::Error::other)).await?;
     let place = format!("/api/v1/enrolment-batches/{}", batch.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(batch)))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Sealing {
+    /// What it is, for lists.
+    #[serde(default)]
+    label: String,
+    /// Type of the devices whose line names none.
+    #[serde(default)]
+    device_type: String,
+    /// Tags given to its devices, separated by blanks or commas.
+    #[serde(default)]
+    tags: String,
+    /// The age recipient that the archive is encrypted for, `age1…`. Without one give a passphrase in the header `Archive-Passphrase`.
+    #[serde(default)]
+    recipient: String,
+}
+
+/// Have keys made for a batch of devices: CSV or JSON lines without CSRs
+///
+/// Only where the installation allows it (`allow_server_keygen`). The answer is a zip archive in an age file (age-encryption.org), made while it is sent:
+/// `keys/<device_id>.pem` beside what a batch gives back otherwise. It is sent this once and kept nowhere. If it breaks off, every certificate that was
+/// made for it is revoked, and the same batch can be sent again. It can't be combined with an `Idempotency-Key`.
+#[utoipa::path(
+    post, path = "/enrolment-batches/keys", operation_id = "create_enrolment_batch_with_keys", tag = "enrolment",
+    params(Sealing, ("Archive-Passphrase" = Option<String>, Header, description = "Encrypts the archive, at least 12 characters.")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = OK, content_type = "application/octet-stream", body = Vec<u8>), Refusals)
+)]
+async fn keys(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Asked(about): Asked<Sealing>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<Response> {
+    if headers.contains_key("idempotency-key") {
+        let text = "This answer can't be kept to be given again. Leave Idempotency-Key out; a batch that broke off can be sent again.";
+        return Err(Problem::new(FaultKind::Invalid, "bad_idempotency_key", text));
+    }
+    let passphrase = headers.get("archive-passphrase").map(|v| v.to_str()).transpose();
+    let passphrase =
+        passphrase.map_err(|_| Problem::new(FaultKind::Invalid, "invalid", "Archive-Passphrase has visible ASCII characters only."))?;
+    let seal = Seal::of(&about.recipient, passphrase.unwrap_or_default())?;
+    let new = NewBatch { label: about.label, device_type: about.device_type, tags: wire::devices::words(&about.tags) };
+    let body = body.into_data_stream().map_err(io::Error::other);
+    let batch = fleet.devices().receive_batch_for_keys(&actor, new, &seal, body).await?;
+    Ok(sealed::answer(&fleet, actor, batch.id, seal))
 }
 
 /// How far a batch is
@@ -129,5 +187,20 @@ async fn result(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
 )]
 async fn cancel(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<EnrolmentBatchId>) -> Answer<StatusCode> {
     fleet.devices().cancel_batch(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Revoke every certificate a batch made, and those that they were renewed to
+#[utoipa::path(
+    post, path = "/enrolment-batches/{id}/revoke", operation_id = "revoke_enrolment_batch", tag = "enrolment", params(("id" = EnrolmentBatchId, Path)),
+    request_body = Revocation, responses((status = NO_CONTENT), Refusals)
+)]
+async fn revoke(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<EnrolmentBatchId>,
+    Sent(revocation): Sent<Revocation>,
+) -> Answer<StatusCode> {
+    fleet.devices().revoke_batch(&actor, &id, revocation.reason).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -99,10 +99,10 @@ fn file(media: &'static str, name: &str, bytes: Vec<u8>) -> Response {
 
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Revocation {
+pub(super) struct Revocation {
     /// Why (RFC 5280 §5.3.1).
     #[serde(default = "unspecified")]
-    reason: RevocationReason,
+    pub(super) reason: RevocationReason,
 }
 
 const fn unspecified() -> RevocationReason {

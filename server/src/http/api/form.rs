@@ -11,7 +11,11 @@ use axum::{
     routing::post,
 };
 use bytes::Bytes;
-use fleet::{Fleet, access::Actor, devices::NewBatch};
+use fleet::{
+    Fleet,
+    access::Actor,
+    devices::{NewBatch, Seal},
+};
 use futures::{SinkExt as _, channel::mpsc};
 use serde::Deserialize;
 use std::io;
@@ -21,15 +25,17 @@ use wire::{
     ids::{EnrolmentBatchId, ReleaseId},
     releases::{NewRelease, Upload},
 };
+use zeroize::Zeroizing;
 
 /// Most bytes of a form's word.
 const MOST_OF_WORD: usize = 4096;
 
-/// `POST /releases/upload`, `POST /enrolment/batches` and `POST /enrolment/claims`, to be merged inside the guard, which asks for the same origin.
+/// `POST /releases/upload`, `POST /enrolment/batches`, the same with `/keys` behind it, and `POST /enrolment/claims`, to be merged inside the guard, which asks for the same origin.
 pub fn form(fleet: Fleet) -> Router {
     Router::new()
         .route("/releases/upload", post(upload))
         .route("/enrolment/batches", post(batch))
+        .route("/enrolment/batches/keys", post(keys))
         .layer(DefaultBodyLimit::disable())
         .with_state(fleet.clone())
         .merge(Router::new().route("/enrolment/claims", post(claim)).with_state(fleet))
@@ -44,8 +50,6 @@ struct ClaimForm {
     device_type: String,
     #[serde(default)]
     tags: String,
-    #[serde(default)]
-    trusted_user: bool,
     #[serde(default)]
     max_uses: String,
     #[serde(default)]
@@ -67,7 +71,7 @@ async fn claim(State(fleet): State<Fleet>, Caller(actor): Caller, form: Result<F
             label: form.label,
             pattern: form.pattern,
             device_type: form.device_type,
-            trusted_user: form.trusted_user,
+            trusted_user: false,
             csr: String::new(),
         };
         Ok::<_, Problem>(fleet.devices().create_claim(&actor, new).await?)
@@ -100,21 +104,37 @@ fn told(Problem(fault): Problem) -> Response {
 }
 
 async fn batch(State(fleet): State<Fleet>, Caller(actor): Caller, form: Multipart) -> Response {
-    match receive_batch(&fleet, &actor, form).await {
-        Ok(batch) => Redirect::to(&format!("/enrolment?tab=factory&batch={batch}")).into_response(),
+    match receive_batch(&fleet, &actor, form, false).await {
+        Ok((batch, _)) => Redirect::to(&format!("/enrolment?tab=factory&batch={batch}")).into_response(),
         Err(problem) => told(problem),
     }
 }
 
-/// The words first, the file last: that is the order of the form, and of what a browser sends.
-async fn receive_batch(fleet: &Fleet, actor: &Actor, mut form: Multipart) -> Answer<EnrolmentBatchId> {
+/// A batch whose keys are made here; the answer is the file with them, which is kept nowhere else.
+async fn keys(State(fleet): State<Fleet>, Caller(actor): Caller, form: Multipart) -> Response {
+    match receive_batch(&fleet, &actor, form, true).await {
+        Ok((batch, Some(seal))) => super::sealed::answer(&fleet, actor, batch, seal),
+        Ok((batch, None)) => Redirect::to(&format!("/enrolment?tab=factory&batch={batch}")).into_response(),
+        Err(problem) => told(problem),
+    }
+}
+
+/// The words first, the file last: that is the order of the form, and of what a browser sends. `keys` are sealed for whom the words say.
+async fn receive_batch(fleet: &Fleet, actor: &Actor, mut form: Multipart, keys: bool) -> Answer<(EnrolmentBatchId, Option<Seal>)> {
     let broken = |_| Problem::new(FaultKind::Invalid, "bad_form", "The form was cut off or can't be read.");
-    let mut new = NewBatch::default();
+    let (mut new, mut recipient, mut passphrase) = (NewBatch::default(), String::new(), Zeroizing::new(String::new()));
     while let Some(mut field) = form.next_field().await.map_err(broken)? {
         if field.file_name().is_some() {
+            let seal = if keys { Some(Seal::of(&recipient, &passphrase)?) } else { None };
             let (pieces, body) = mpsc::channel(4);
-            let (taken, ()) = tokio::join!(fleet.devices().receive_batch(actor, new, body), feed(&mut field, pieces));
-            return Ok(taken?.id);
+            let taking = async {
+                match &seal {
+                    Some(seal) => fleet.devices().receive_batch_for_keys(actor, new, seal, body).await,
+                    None => fleet.devices().receive_batch(actor, new, body).await,
+                }
+            };
+            let (taken, ()) = tokio::join!(taking, feed(&mut field, pieces));
+            return Ok((taken?.id, seal));
         }
         let name = field.name().unwrap_or_default().to_owned();
         let mut value = Vec::new();
@@ -129,6 +149,8 @@ async fn receive_batch(fleet: &Fleet, actor: &Actor, mut form: Multipart) -> Ans
             "label" => new.label = value,
             "device_type" => new.device_type = value,
             "tags" => new.tags = wire::devices::words(&value),
+            "recipient" => recipient = value,
+            "passphrase" => passphrase = Zeroizing::new(value),
             _ => {}
         }
     }

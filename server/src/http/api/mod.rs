@@ -28,6 +28,7 @@ mod registered;
 mod releases;
 mod rollouts;
 mod roots;
+mod sealed;
 mod telemetry;
 #[cfg(test)]
 mod tests;

@@ -3,15 +3,22 @@
 //! other way in.
 
 mod archive;
+mod keys;
+#[cfg(test)]
+mod keys_tests;
 mod packed;
 mod read;
+mod revoke;
+mod seal;
 pub(crate) mod store;
 mod table;
 #[cfg(test)]
 mod tests;
 mod work;
 
+pub use keys::Pieces;
 pub use read::Broken;
+pub use seal::Seal;
 
 use super::{Devices, Error, words};
 use crate::{
@@ -30,7 +37,7 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 use wire::{
     Timestamp,
     enrolment::{BatchDetail, BatchLine, BatchLineState, BatchState, EnrolmentBatch},
-    ids::{CertificateId, EnrolmentBatchId},
+    ids::{CertificateId, EnrolmentBatchId, OrgId},
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
 };
 
@@ -67,6 +74,8 @@ struct BatchRow {
     created_at: i64,
     created_by: String,
     ended_at: Option<i64>,
+    sealed_for: String,
+    revoked_at: Option<i64>,
 }
 
 impl BatchRow {
@@ -84,6 +93,8 @@ impl BatchRow {
             created_at: Timestamp(self.created_at),
             created_by: self.created_by,
             ended_at: self.ended_at.map(Timestamp),
+            sealed_for: self.sealed_for,
+            revoked_at: self.revoked_at.map(Timestamp),
         })
     }
 }
@@ -124,6 +135,17 @@ impl Devices {
         new: NewBatch,
         body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
     ) -> Result<EnrolmentBatch, Error> {
+        self.take_in(actor, new, None, body).await
+    }
+
+    /// The same, in whose end the batch waits for nobody, or with a seal for its keys to be handed out.
+    async fn take_in(
+        &self,
+        actor: &Actor,
+        new: NewBatch,
+        seal: Option<&Seal>,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
+    ) -> Result<EnrolmentBatch, Error> {
         may(actor, Act::Enrol)?;
         let (label, device_type) = (words::word("label", &new.label, 100)?, words::device_type(&new.device_type)?);
         words::check_tags(&new.tags)?;
@@ -131,10 +153,12 @@ impl Devices {
         let now = self.clock.now();
         let id: EnrolmentBatchId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
-        let tags = new.tags.join(" ");
-        exec!(&mut tx, store::INSERT, id.as_str(), actor.org.as_str(), label.as_str(), device_type.as_str(), tags, now.0, actor.label())?;
+        let (tags, sealed_for) = (new.tags.join(" "), seal.map_or("", Seal::as_str));
+        let (label, device_type) = (label.as_str(), device_type.as_str());
+        exec!(&mut tx, store::INSERT, id.as_str(), actor.org.as_str(), label, device_type, tags, now.0, actor.label(), sealed_for)?;
         tx.commit().await?;
-        match self.receive(actor, &id, body).await {
+        let then = if seal.is_some() { BatchState::MakingKeys } else { BatchState::Working };
+        match self.receive(actor, &id, then, body).await {
             Ok(()) => self.batch(actor, &id).await,
             Err(e) => {
                 self.forget_batch(&id).await?;
@@ -147,6 +171,7 @@ impl Devices {
         &self,
         actor: &Actor,
         id: &EnrolmentBatchId,
+        then: BatchState,
         body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
     ) -> Result<(), Error> {
         let (send, mut lines) = tokio::sync::mpsc::channel::<Vec<Entry>>(2);
@@ -194,7 +219,7 @@ impl Devices {
         reading.await.map_err(|_| Broken::Cut)??;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        if exec!(&mut tx, store::RECEIVED, id.as_str(), count, refused)? == 0 {
+        if exec!(&mut tx, store::RECEIVED, id.as_str(), count, refused, then.as_str())? == 0 {
             return Err(Broken::Cut.into());
         }
         audit::append(&mut tx, actor, now, "enrolment_batch.create", id.as_str(), &json!({ "lines": count, "refused": refused })).await?;
@@ -253,24 +278,31 @@ impl Devices {
     /// What a batch has made so far, as a zip archive: `manifest.csv`, `certs/<device_id>.pem`, `chain.pem`, and `refused.csv` if lines were refused.
     pub async fn batch_result(&self, actor: &Actor, id: &EnrolmentBatchId) -> Result<Vec<u8>, Error> {
         let batch = self.batch(actor, id).await?;
-        let mut on = self.db.read().await?;
         let mut archive = Archive::new(batch.created_at);
+        self.fill(&actor.org, id, &mut archive).await?;
+        Ok(archive.finish().map_err(Broken::from)?)
+    }
+
+    /// Puts in what a batch has made so far, but for keys.
+    async fn fill<W: io::Write + io::Seek>(&self, org: &OrgId, id: &EnrolmentBatchId, archive: &mut Archive<W>) -> Result<(), Error> {
+        let mut on = self.db.read().await?;
         let mut manifest = csv_line(&["device_id", "serial", "sha256", "not_after"]);
         let mut refused = csv_line(&["line", "label", "device_id", "code", "message"]);
-        let (mut issuers, mut after) = (BTreeSet::new(), 0);
+        let (mut issuers, mut after, mut any) = (BTreeSet::new(), 0, false);
         loop {
             let some = rows!(&mut on, LineRow, store::LINES, id.as_str(), "", after, 500_i64)?;
             let Some(last) = some.last() else { break };
             after = last.line;
             for line in some {
                 if line.state == BatchLineState::Refused.as_str() {
+                    any = true;
                     refused.push_str(&csv_line(&[&line.line.to_string(), &line.label, &line.device_id, &line.code, &line.message]));
                 }
                 if line.state == BatchLineState::Registered.as_str() {
                     manifest.push_str(&csv_line(&[&line.device_id, "", "", ""]));
                 }
                 let Ok(certificate) = line.certificate_id.parse::<CertificateId>() else { continue };
-                let found = self.pki.leaf(&mut on, &actor.org, &certificate).await?;
+                let found = self.pki.leaf(&mut on, org, &certificate).await?;
                 manifest.push_str(&csv_line(&[&line.device_id, &found.serial, &found.fingerprint, &found.not_after.to_string()]));
                 archive.add(&format!("certs/{}.pem", line.device_id), found.pem.as_bytes()).map_err(Broken::from)?;
                 issuers.insert(found.issuer);
@@ -278,10 +310,10 @@ impl Devices {
         }
         archive.add("manifest.csv", manifest.as_bytes()).map_err(Broken::from)?;
         archive.add("chain.pem", self.pki.chains(&issuers).as_bytes()).map_err(Broken::from)?;
-        if batch.refused > 0 {
+        if any {
             archive.add("refused.csv", refused.as_bytes()).map_err(Broken::from)?;
         }
-        Ok(archive.finish().map_err(Broken::from)?)
+        Ok(())
     }
 
     /// Stops a batch: lines that wait are never made, what was made stays.
@@ -302,6 +334,7 @@ impl Devices {
     /// Forgets uploads that were cut off, and batches a month after their end. Their devices and certificates stay.
     pub async fn sweep_batches(&self) -> Result<(), Error> {
         let now = self.clock.now();
+        self.sweep_keys(now).await?;
         let old = rows!(&mut self.db.read().await?, (String,), store::OLD, now.plus(-RECEIVING_MS).0, now.plus(-KEPT_MS).0)?;
         for (id,) in old {
             self.forget_batch(&id.parse().map_err(crate::db::Error::corrupt)?).await?;

@@ -3,18 +3,19 @@
 use crate::db::Sql;
 
 pub(super) const INSERT: Sql = Sql::same(
-    "INSERT INTO enrolment_batches (id, org_id, label, device_type, tags, state, created_at, created_by) VALUES ($1, $2, $3, $4, $5, 'receiving', $6, $7)",
+    "INSERT INTO enrolment_batches (id, org_id, label, device_type, tags, state, created_at, created_by, sealed_for)
+     VALUES ($1, $2, $3, $4, $5, 'receiving', $6, $7, $8)",
 );
 pub(super) const LINE_INSERT: Sql = Sql::same(
     "INSERT INTO enrolment_batch_lines (batch_id, line, label, device_id, device_type, tags, csr, state, code, message, certificate_id)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, '')",
 );
 pub(super) const RECEIVED: Sql =
-    Sql::same("UPDATE enrolment_batches SET state = 'working', lines = $2, refused = $3 WHERE id = $1 AND state = 'receiving'");
+    Sql::same("UPDATE enrolment_batches SET state = $4, lines = $2, refused = $3 WHERE id = $1 AND state = 'receiving'");
 macro_rules! batch {
     ($rest:literal) => {
         Sql::same(concat!(
-            "SELECT id, org_id, label, device_type, tags, state, lines, issued, registered, refused, created_at, created_by, ended_at FROM enrolment_batches ",
+            "SELECT id, org_id, label, device_type, tags, state, lines, issued, registered, refused, created_at, created_by, ended_at, sealed_for, revoked_at FROM enrolment_batches ",
             $rest
         ))
     };
@@ -34,7 +35,25 @@ pub(super) const LINE_DONE: Sql = Sql::same(
 );
 pub(super) const PROGRESS: Sql =
     Sql::same("UPDATE enrolment_batches SET issued = issued + $2, registered = registered + $3, refused = refused + $4 WHERE id = $1");
-pub(super) const END: Sql = Sql::same("UPDATE enrolment_batches SET state = $2, ended_at = $3 WHERE id = $1 AND state = 'working'");
+pub(super) const END: Sql =
+    Sql::same("UPDATE enrolment_batches SET state = $2, ended_at = $3 WHERE id = $1 AND state IN ('working', 'making_keys')");
+pub(super) const REVOKED: Sql = Sql::same("UPDATE enrolment_batches SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL");
+/// Usable certificates of a batch's lines, and those that they were renewed to, after $2.
+pub(super) const USABLE: Sql = Sql::same(
+    "WITH RECURSIVE heirs (id, device) AS (
+         SELECT c.id, c.device FROM enrolment_batch_lines l JOIN certificates c ON c.id = l.certificate_id WHERE l.batch_id = $1
+         UNION SELECT c.id, c.device FROM certificates c JOIN heirs h ON c.device = h.device AND c.replaces_id = h.id)
+     SELECT c.id FROM certificates c JOIN heirs h ON h.id = c.id WHERE c.state = 'active' AND c.id > $2 ORDER BY c.id LIMIT 100",
+);
+/// A device that has nothing but unused certificates whose keys were made here: those of an archive that was lost.
+pub(super) const FORSAKEN: Sql = Sql::same(
+    "SELECT d.number FROM devices d WHERE d.org_id = $1 AND d.device_id = $2 AND d.state = 'active'
+     AND EXISTS (SELECT 1 FROM certificates c WHERE c.device = d.number)
+     AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.device = d.number AND (c.key_origin <> 'server' OR c.first_used_at IS NOT NULL))",
+);
+/// Batches whose keys were being made when the server ended.
+pub(super) const STUCK: Sql =
+    Sql::same("SELECT id, org_id FROM enrolment_batches WHERE state = 'making_keys' AND created_at < $1 ORDER BY id LIMIT 20");
 pub(super) const LINES: Sql = Sql::same(
     "SELECT line, label, device_id, state, code, message, certificate_id FROM enrolment_batch_lines
      WHERE batch_id = $1 AND ($2 = '' OR state = $2) AND line > $3 ORDER BY line LIMIT $4",
@@ -64,4 +83,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &FORGET_LINES,
     &FORGET,
     &OLD,
+    &REVOKED,
+    &USABLE,
+    &FORSAKEN,
+    &STUCK,
 ];

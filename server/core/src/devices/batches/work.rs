@@ -16,7 +16,7 @@ use crate::{
     access::{Actor, audit},
     bus::Event,
     db::{Tx, exec, row, rows},
-    pki::{self, Issued, csr, est},
+    pki::{self, Csr, Issued, ServerKey, csr, est},
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -43,6 +43,18 @@ struct Done {
     certificate: Option<CertificateId>,
     /// The certificate, if it was made just now.
     issued: Option<Issued>,
+    /// Its key, if it was made here.
+    key: Option<ServerKey>,
+}
+
+/// What a look at a batch came to.
+pub(super) enum Worked {
+    /// A line is done; if a key was made for it, for whom and which.
+    Line(Option<(String, ServerKey)>),
+    /// No line waits any more.
+    Through,
+    /// Somebody else is at it, or it was stopped.
+    Gone,
 }
 
 impl Devices {
@@ -60,7 +72,7 @@ impl Devices {
         // One organization without an authority must not hold up the others.
         for batch in rows!(&mut self.db.read().await?, BatchRow, store::NEXT)? {
             match self.work_on(&batch).await {
-                Ok(()) => return Ok(true),
+                Ok(_) => return Ok(true),
                 Err(e) => {
                     tracing::warn!(batch = batch.id, error = %e, "a batch does not go on; it is tried again");
                     failed = Some(e);
@@ -70,17 +82,22 @@ impl Devices {
         failed.map_or(Ok(false), Err)
     }
 
-    async fn work_on(&self, batch: &BatchRow) -> Result<(), Error> {
+    /// Works on its next line, in the state in which it was read.
+    pub(super) async fn work_on(&self, batch: &BatchRow) -> Result<Worked, Error> {
         let org: OrgId = batch.org_id.parse().map_err(crate::db::Error::corrupt)?;
         let now = self.clock.now();
-        let Some(mut tx) = self.hold(batch).await? else { return Ok(()) };
+        let Some(mut tx) = self.hold(batch).await? else { return Ok(Worked::Gone) };
         let Some(line) = row!(&mut tx, Waiting, store::WAITING, batch.id.as_str())? else {
+            // One with keys has ended when they are handed out.
+            if batch.state == BatchState::MakingKeys.as_str() {
+                return Ok(Worked::Through);
+            }
             exec!(&mut tx, store::END, batch.id.as_str(), BatchState::Done.as_str(), now.0)?;
             let detail = json!({ "issued": batch.issued, "registered": batch.registered, "refused": batch.refused });
             audit::append(&mut tx, &Actor::system(org.clone()), now, "enrolment_batch.done", &batch.id, &detail).await?;
             tx.commit().await?;
             self.bus.tell(Event::Enrolment { org });
-            return Ok(());
+            return Ok(Worked::Through);
         };
         let (number, said) = (line.line, line.device_id.clone());
         let outcome = match self.line(&mut tx, &org, batch, line, now).await {
@@ -88,7 +105,7 @@ impl Devices {
             Err(e) if is_the_lines(&e) => {
                 // Nothing of it stays but why.
                 drop(tx);
-                let Some(again) = self.hold(batch).await? else { return Ok(()) };
+                let Some(again) = self.hold(batch).await? else { return Ok(Worked::Gone) };
                 tx = again;
                 Err(e.fault())
             }
@@ -110,7 +127,7 @@ impl Devices {
             exec!(&mut tx, store::LINE_DONE, batch.id.as_str(), number, device_id, state.as_str(), code, message, certificate, nothing)?;
         if changed == 0 {
             // Somebody else was at it between two transactions.
-            return Ok(());
+            return Ok(Worked::Line(None));
         }
         exec!(&mut tx, store::PROGRESS, batch.id.as_str(), made, registered, refused)?;
         tx.commit().await?;
@@ -119,14 +136,14 @@ impl Devices {
             self.bus.tell(Event::Trust);
         }
         self.bus.tell(Event::Enrolment { org });
-        Ok(())
+        Ok(Worked::Line(outcome.ok().and_then(|done| Some((done.device_id, done.key?)))))
     }
 
     /// A transaction that holds the batch; none when there is nothing to do on it any more.
     async fn hold(&self, batch: &BatchRow) -> Result<Option<Tx>, Error> {
         let mut tx = self.db.write().await?;
         let held = row!(&mut tx, (String,), store::HELD, batch.id.as_str())?;
-        Ok(held.is_some_and(|(state,)| state == BatchState::Working.as_str()).then_some(tx))
+        Ok(held.is_some_and(|(state,)| state == batch.state).then_some(tx))
     }
 
     async fn line(&self, tx: &mut Tx, org: &OrgId, batch: &BatchRow, line: Waiting, now: Timestamp) -> Result<Done, Error> {
@@ -137,42 +154,62 @@ impl Devices {
         let mut tags = split_tags(&batch.tags);
         tags.extend(split_tags(&line.tags));
         check_tags(&tags)?;
+        if line.csr.is_empty() && batch.state == BatchState::MakingKeys.as_str() {
+            let device_id = wanted.ok_or_else(|| Error::invalid("device_id", "This line has neither a CSR nor a device id."))?;
+            return self.line_with_key(tx, org, batch, line.line, (device_id, device_type, tags), now).await;
+        }
         if line.csr.is_empty() {
             let device_id = wanted.ok_or_else(|| Error::invalid("device_id", "This line has neither a CSR nor a device id."))?;
             self.preregister(tx, org, batch, &device_id, &device_type, &tags, now).await?;
-            return Ok(Done { device_id: device_id.to_string(), certificate: None, issued: None });
+            return Ok(Done { device_id: device_id.to_string(), certificate: None, issued: None, key: None });
         }
         let pem = est::request(&line.csr).map_err(pki::Error::from)?;
         let csr = csr::gate(pem.as_bytes(), wanted.as_ref()).map_err(pki::Error::from)?;
         let device_id = wanted
             .or_else(|| csr.common_name.clone())
             .ok_or_else(|| Error::invalid("device_id", "Give a device id beside the CSR or as its common name."))?;
-        let admission = Admission {
-            org: org.clone(),
-            credential: Credential::None,
-            label: batch.label.clone(),
-            enrolled_by: format!("batch {}", batch.label),
-            // A person has named these devices, so those that wait for their first certificate get it.
-            replaces: Replaces::Expected,
-            tags,
-            device_id,
-            device_type,
-            hardware: String::new(),
-            attributes: BTreeMap::new(),
-            csr,
-            address: String::new(),
-        };
+        let admission = admitted(org, batch, (device_id, device_type, tags), csr);
         // The same request in a second batch, because the first one's result was lost (E-3).
         if let Some(given) = self.pki.given_to(tx, org, &admission.device_id, &admission.csr).await?
             && row!(&mut *tx, (i64,), store::LINE_OF, batch.id.as_str(), given.as_str())?.is_none()
         {
-            return Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(given), issued: None });
+            return Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(given), issued: None, key: None });
         }
-        let (_, issued) = self.let_in(tx, &admission, now).await?;
-        let detail = json!({ "batch": batch.id, "line": line.line, "serial": issued.serial, "ignored_extensions": admission.csr.ignored });
-        let actor = Actor::system(org.clone());
-        audit::append(tx, &actor, now, "device.enrol", admission.device_id.as_str(), &detail).await?;
-        Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(issued.id.clone()), issued: Some(issued) })
+        let issued = self.admit_line(tx, batch, line.line, &admission, now).await?;
+        Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(issued.id.clone()), issued: Some(issued), key: None })
+    }
+
+    /// A line without a request, whose key is made here (pki.md E-8).
+    async fn line_with_key(
+        &self,
+        tx: &mut Tx,
+        org: &OrgId,
+        batch: &BatchRow,
+        line: i64,
+        named: Named,
+        now: Timestamp,
+    ) -> Result<Done, Error> {
+        let key = ServerKey::generate()?;
+        let mut admission = admitted(org, batch, named, key.request());
+        // The keys of an archive that nobody got are made anew; a device that has ever connected, or has a key of its own, is not replaced.
+        let lost = row!(&mut *tx, (i64,), store::FORSAKEN, org.as_str(), admission.device_id.as_str())?.is_some();
+        if lost {
+            admission.replaces = Replaces::Itself;
+        }
+        let issued = self.admit_line(tx, batch, line, &admission, now).await?;
+        if lost {
+            self.pki.forsake(tx, &issued, None).await?;
+        }
+        Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(issued.id.clone()), issued: Some(issued), key: Some(key) })
+    }
+
+    async fn admit_line(&self, tx: &mut Tx, batch: &BatchRow, line: i64, a: &Admission, now: Timestamp) -> Result<Issued, Error> {
+        let (_, issued) = self.let_in(tx, a, now).await?;
+        let detail = json!({
+            "batch": batch.id, "line": line, "serial": issued.serial, "key_origin": a.csr.key_origin, "ignored_extensions": a.csr.ignored,
+        });
+        audit::append(tx, &Actor::system(a.org.clone()), now, "device.enrol", a.device_id.as_str(), &detail).await?;
+        Ok(issued)
     }
 
     /// Makes a device known that enrols later, with a token made for exactly its id.
@@ -206,6 +243,28 @@ impl Devices {
         let actor = Actor::system(org.clone());
         audit::append(tx, &actor, now, "device.preregister", device_id.as_str(), &json!({ "batch": batch.id })).await?;
         Ok(())
+    }
+}
+
+/// A device's name, type and tags.
+type Named = (DeviceId, String, Vec<String>);
+
+/// What a batch lets in for this request.
+fn admitted(org: &OrgId, batch: &BatchRow, (device_id, device_type, tags): Named, csr: Csr) -> Admission {
+    Admission {
+        org: org.clone(),
+        credential: Credential::None,
+        label: batch.label.clone(),
+        enrolled_by: format!("batch {}", batch.label),
+        // A person has named these devices, so those that wait for their first certificate get it.
+        replaces: Replaces::Expected,
+        tags,
+        device_id,
+        device_type,
+        hardware: String::new(),
+        attributes: BTreeMap::new(),
+        csr,
+        address: String::new(),
     }
 }
 

@@ -11,6 +11,7 @@ mod just_in_time;
 mod life;
 mod presence;
 mod recovery;
+mod server_keys;
 
 use super::{Attempt, Connected, Error, Selector, filter::Filter, store};
 use crate::{

@@ -18,11 +18,11 @@ pub(super) const KEY_USERS: Sql = many!(
 );
 pub(super) const RESERVE: Sql = many!(
     "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256, \
-     not_before, not_after, usable_until, state, issued_at, enrolled_by, replaces_id, trust_seq) \
+     not_before, not_after, usable_until, state, issued_at, enrolled_by, replaces_id, trust_seq, key_origin) \
      SELECT r.id, r.org, r.issuer, r.serial, r.profile, r.profile_version, r.device, r.subject, r.key_alg, r.sig_alg, r.spki_sha256, r.csr_sha256, \
-     r.not_before, r.not_after, r.not_after, 'issuing', r.issued_at, r.enrolled_by, r.replaces, r.trust_seq FROM (SELECT ",
+     r.not_before, r.not_after, r.not_after, 'issuing', r.issued_at, r.enrolled_by, r.replaces, r.trust_seq, r.key_origin FROM (SELECT ",
     [text id, text org, text issuer, bytes serial, text profile, int profile_version, int device, text subject, text key_alg, text sig_alg,
-     bytes spki_sha256, bytes csr_sha256, int not_before, int not_after, int issued_at, text enrolled_by, text replaces, int trust_seq],
+     bytes spki_sha256, bytes csr_sha256, int not_before, int not_after, int issued_at, text enrolled_by, text replaces, int trust_seq, text key_origin],
     ") AS r WHERE TRUE ON CONFLICT (issuer_id, serial) DO NOTHING RETURNING id"
 );
 pub(super) const SIGNED: Sql = many!(
@@ -34,6 +34,7 @@ pub(super) const ISSUED: Sql = Sql::same(
     "SELECT c.issuer_id, d.device_id, c.serial, c.der, c.not_before, c.not_after FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
 );
+pub(super) const SIGNED_OF: Sql = Sql::same("SELECT issuer_id, der FROM certificates WHERE id = $1 AND org_id = $2 AND der IS NOT NULL");
 pub(super) const HAS_KEY: Sql = Sql::same("SELECT id FROM certificates WHERE id = $1 AND spki_sha256 = $2");
 pub(super) const IS_ACTIVE: Sql = Sql::same(
     "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device JOIN authorities a ON a.id = c.issuer_id \
@@ -56,7 +57,7 @@ pub(super) const GIVEN_FOR: Sql = Sql::same(
 );
 pub(super) const GIVEN_TO: Sql = Sql::same(
     "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device \
-     WHERE d.org_id = $1 AND d.device_id = $2 AND c.csr_sha256 = $3 AND c.state = 'active' AND d.state = 'active' AND c.first_used_at IS NULL \
+     WHERE d.org_id = $1 AND d.device_id = $2 AND c.csr_sha256 = $3 AND c.state = 'active' AND d.state = 'active' AND c.first_used_at IS NULL AND c.key_origin = 'device' \
      ORDER BY c.issued_at DESC LIMIT 1",
 );
 pub(super) const FOR_REVOCATION: Sql = Sql::same("SELECT device, state, spki_sha256 FROM certificates WHERE id = $1 AND org_id = $2");
@@ -84,7 +85,7 @@ macro_rules! listed {
     };
 }
 pub(super) const PAGE: Sql = Sql::same(listed!(
-    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at \
+    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at, c.key_origin \
      FROM certificates c JOIN authorities a ON a.id = c.issuer_id",
     " AND (c.not_after > $9 OR (c.not_after = $9 AND c.id > $10)) ORDER BY c.not_after, c.id LIMIT $11"
 ));
@@ -94,7 +95,7 @@ pub(super) const ENDS_BY_WEEK: Sql = Sql::same(
      AND usable_until = not_after AND not_after >= $2 AND not_after < $3 GROUP BY 1 ORDER BY 1",
 );
 pub(super) const DETAIL: Sql = Sql::same(
-    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at, \
+    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at, c.key_origin, \
      c.issuer_id, c.der, c.issued_at, c.enrolled_by, c.usable_until, c.replaces_id, c.revoked_at, c.revoked_by, \
      (SELECT s.id FROM certificates s WHERE s.device = c.device AND s.replaces_id = c.id AND s.fingerprint IS NOT NULL \
      ORDER BY s.issued_at DESC, s.id DESC LIMIT 1) AS replaced_by \
@@ -102,7 +103,7 @@ pub(super) const DETAIL: Sql = Sql::same(
      WHERE c.id = $1 AND c.org_id = $2 AND c.device IS NOT NULL AND c.der IS NOT NULL",
 );
 pub(super) const OF_DEVICE: Sql = Sql::same(
-    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at \
+    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at, c.key_origin \
      FROM certificates c JOIN authorities a ON a.id = c.issuer_id \
      WHERE c.device = $1 AND c.fingerprint IS NOT NULL ORDER BY c.issued_at DESC, c.id DESC LIMIT 50",
 );
@@ -145,6 +146,7 @@ pub(in crate::pki) struct Reservation<'a> {
     pub enrolled_by: &'a str,
     pub replaces: Option<&'a str>,
     pub trust_seq: i64,
+    pub key_origin: &'a str,
 }
 
 /// Takes serials under their unique index; gives the ids of those that were free.
@@ -180,6 +182,11 @@ pub(in crate::pki) struct IssuedRecord {
 /// A device's certificate with its bytes.
 pub(in crate::pki) async fn issued(on: &mut impl Conn, id: &CertificateId, org: &OrgId) -> Result<Option<IssuedRecord>, Error> {
     row!(on, IssuedRecord, ISSUED, id.as_str(), org.as_str())
+}
+
+/// Issuer and bytes of any certificate.
+pub(in crate::pki) async fn signed_of(on: &mut impl Conn, id: &CertificateId, org: &OrgId) -> Result<Option<(String, Vec<u8>)>, Error> {
+    row!(on, (String, Vec<u8>), SIGNED_OF, id.as_str(), org.as_str())
 }
 
 /// Whether the certificate is for this key.
@@ -276,6 +283,7 @@ pub(in crate::pki) struct ListRecord {
     pub state: String,
     pub reason: String,
     pub first_used_at: Option<i64>,
+    pub key_origin: String,
 }
 
 /// What a list is narrowed by; see [`PAGE`].

@@ -54,6 +54,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::RESERVE,
     &certificates::SIGNED,
     &certificates::ISSUED,
+    &certificates::SIGNED_OF,
     &certificates::HAS_KEY,
     &certificates::IS_ACTIVE,
     &certificates::IS_UNUSED,
@@ -119,4 +120,5 @@ pub(crate) const ALL: &[&Sql] = &[
     &trust::EXPIRE,
     &trust::DUE,
     &trust::UNUSED,
+    &trust::FORSAKE,
 ];

@@ -35,6 +35,12 @@ pub(super) const UNUSED: Sql = Sql::same(
      WHERE device = $1 AND replaces_id = $2 AND first_used_at IS NULL AND state = 'active' AND id <> $3",
 );
 
+/// Unused certificates whose keys were made here: all but $2, or if $3 is one of them that one alone.
+pub(super) const FORSAKE: Sql = Sql::same(
+    "UPDATE certificates SET state = 'superseded', revoked_at = $4, revoked_by = 'automatic', reason = 'superseded', trust_seq = $5 \
+     WHERE device = $1 AND id <> $2 AND ($3 = '' OR id = $3) AND key_origin = 'server' AND first_used_at IS NULL AND state = 'active'",
+);
+
 /// The number of this change of trust. Other changes wait until this transaction ends.
 pub(in crate::pki) async fn next_trust(tx: &mut Tx) -> Result<i64, Error> {
     let (seq,) = row!(tx, (i64,), NEXT_TRUST)?.ok_or_else(|| Error::corrupt("trust_clock has no row"))?;
@@ -127,4 +133,17 @@ pub(in crate::pki) async fn drop_unused(
 ) -> Result<(), Error> {
     exec!(tx, UNUSED, device, replaced.as_str(), keep.as_str(), seq, now.0)?;
     Ok(())
+}
+
+/// Supersedes, as revoked with superseded(4), a device's unused certificates whose keys were made here, all but `keep`; with `one` only that. Says how
+/// many there were (pki.md E-8: a lost answer takes its key with it).
+pub(in crate::pki) async fn forsake(
+    tx: &mut Tx,
+    device: i64,
+    keep: &CertificateId,
+    one: Option<&CertificateId>,
+    now: Timestamp,
+    seq: i64,
+) -> Result<u64, Error> {
+    exec!(tx, FORSAKE, device, keep.as_str(), one.map_or("", CertificateId::as_str), now.0, seq)
 }

@@ -1,0 +1,195 @@
+//! Batches with keys on both engines (pki.md E-8): handed out once, kept nowhere, revoked when they did not arrive, and revoked as one.
+
+use super::{super::Error, NewBatch, Seal};
+use crate::{
+    access::Actor,
+    db::EngineKind,
+    pki::PkiSettings,
+    testing::{World, csr, postgres},
+};
+use age::x25519;
+use bytes::Bytes;
+use futures::{StreamExt as _, channel::mpsc};
+use rstest::rstest;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, pem::PemObject as _};
+use std::{
+    collections::BTreeMap,
+    io::{self, Cursor, Read as _},
+};
+use wire::{
+    devices::DeviceQuery,
+    enrolment::{BatchState, EnrolmentBatch},
+    pki::{CertificateQuery, RevocationReason},
+    states::{CertificateState, KeyOrigin},
+};
+
+async fn world(kind: EngineKind) -> World {
+    let postgres = match kind {
+        EngineKind::Sqlite => None,
+        EngineKind::Postgres => Some(postgres().await),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    World::open_with(folder, postgres, 8, |pki| PkiSettings { server_keygen: true, ..pki }).await.unwrap()
+}
+
+async fn send(w: &World, text: &str, seal: &Seal) -> Result<EnrolmentBatch, Error> {
+    let body = futures::stream::iter([Ok(Bytes::from(text.to_owned()))]);
+    let new = NewBatch { label: "lot 1".into(), device_type: "gateway".into(), tags: vec!["eu".into()] };
+    w.fleet.devices().receive_batch_for_keys(&system(w), new, seal, body).await
+}
+
+fn system(w: &World) -> Actor {
+    Actor::system(w.org.clone())
+}
+
+/// The files of the archive that a batch hands out.
+async fn archive(w: &World, text: &str, holder: &x25519::Identity) -> (EnrolmentBatch, BTreeMap<String, String>) {
+    let seal = Seal::of(&holder.to_public().to_string(), "").unwrap();
+    let batch = send(w, text, &seal).await.unwrap();
+    assert_eq!((batch.state, batch.sealed_for.as_str()), (BatchState::MakingKeys, "recipient"));
+    let (to, pieces) = mpsc::channel(2);
+    let actor = system(w);
+    let (made, pieces) =
+        tokio::join!(w.fleet.devices().hand_out_keys(&actor, &batch.id, seal, to), pieces.collect::<Vec<io::Result<Bytes>>>());
+    made.unwrap();
+    let sealed: Vec<u8> = pieces.into_iter().flat_map(|piece| piece.unwrap().to_vec()).collect();
+    let mut zip = zip::ZipArchive::new(Cursor::new(age::decrypt(holder, &sealed).unwrap())).unwrap();
+    let mut files = BTreeMap::new();
+    for at in 0..zip.len() {
+        let mut file = zip.by_index(at).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        files.insert(file.name().unwrap().into_owned(), text);
+    }
+    (w.fleet.devices().batch(&actor, &batch.id).await.unwrap(), files)
+}
+
+async fn in_state(w: &World, state: CertificateState) -> Vec<String> {
+    let query = CertificateQuery { state: Some(state), ..CertificateQuery::default() };
+    let found = w.fleet.pki().certificates_page(&system(w), &query).await.unwrap().certificates.items;
+    let mut ids: Vec<_> = found.into_iter().map(|c| c.device_id.to_string()).collect();
+    ids.sort();
+    ids
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e8_a_batch_hands_its_keys_out_once_and_keeps_none(#[case] kind: EngineKind) {
+    let w = world(kind).await;
+    let holder = x25519::Identity::generate();
+    let own = serde_json::json!({ "device_id": "gw-3", "csr": csr("gw-3") });
+    let lines =
+        format!("{{\"device_id\":\"gw-1\"}}\n{{\"device_id\":\"gw-2\",\"type\":\"camera\"}}\n{own}\n{{\"device_id\":\"=bad\"}}\n{{}}\n");
+    let (batch, files) = archive(&w, &lines, &holder).await;
+    assert_eq!((batch.state, batch.lines, batch.issued, batch.registered, batch.refused), (BatchState::Done, 5, 3, 0, 2));
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    let all = [
+        "certs/gw-1.pem",
+        "certs/gw-2.pem",
+        "certs/gw-3.pem",
+        "chain.pem",
+        "keys/gw-1.pem",
+        "keys/gw-2.pem",
+        "manifest.csv",
+        "refused.csv",
+    ];
+    assert_eq!(names, all, "a device with a key of its own keeps it to itself");
+    for id in ["gw-1", "gw-2"] {
+        let key = PrivatePkcs8KeyDer::from_pem_slice(files[&format!("keys/{id}.pem")].as_bytes()).unwrap();
+        let pair = rcgen::KeyPair::try_from(&key).unwrap();
+        let leaf = CertificateDer::from_pem_slice(files[&format!("certs/{id}.pem")].as_bytes()).unwrap();
+        let spki = rcgen::PublicKeyData::subject_public_key_info(&pair);
+        assert!(leaf.windows(spki.len()).any(|w| w == spki), "the key is the certificate's");
+        assert!(w.fleet.pki().trust().check(&leaf).is_ok());
+    }
+    // Once: neither again nor with the ordinary result, and the worker leaves it alone.
+    let seal = Seal::of("", "correct horse battery").unwrap();
+    let again = w.fleet.devices().hand_out_keys(&system(&w), &batch.id, seal, mpsc::channel(1).0).await;
+    assert!(matches!(again, Err(Error::BatchEnded(_))), "{again:?}");
+    assert_eq!(in_state(&w, CertificateState::Active).await, ["gw-1", "gw-2", "gw-3"], "and that takes nothing back");
+    let plain = w.fleet.devices().batch_result(&system(&w), &batch.id).await.unwrap();
+    assert!(!plain.windows(5).any(|w| w == b"keys/"));
+    assert!(!w.fleet.devices().work_batches().await.unwrap());
+    let found = w.fleet.pki().certificates_page(&system(&w), &CertificateQuery::default()).await.unwrap().certificates.items;
+    let made: Vec<_> = found.iter().filter(|c| c.key_origin == KeyOrigin::Server).map(|c| c.device_id.as_str()).collect();
+    assert!(made.len() == 2 && !made.contains(&"gw-3"), "{made:?}");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e8_an_archive_that_breaks_off_is_revoked_and_can_be_sent_again(#[case] kind: EngineKind) {
+    let w = world(kind).await;
+    let (devices, actor) = (w.fleet.devices(), system(&w));
+    let lines = "device_id\ngw-1\ngw-2\n";
+    let seal = Seal::of("", "correct horse battery").unwrap();
+    let lost = send(&w, lines, &seal).await.unwrap();
+    let (to, pieces) = mpsc::channel(1);
+    drop(pieces);
+    assert!(devices.hand_out_keys(&actor, &lost.id, seal.clone(), to).await.is_err());
+    let after = devices.batch(&actor, &lost.id).await.unwrap();
+    assert!(after.state == BatchState::Cancelled && after.revoked_at.is_some(), "{after:?}");
+    assert!(in_state(&w, CertificateState::Active).await.is_empty());
+    // A server that ended amid it leaves the same behind, an hour later.
+    let stuck = send(&w, lines, &seal).await.unwrap();
+    w.clock.advance(3_600_001);
+    devices.sweep_batches().await.unwrap();
+    assert_eq!(devices.batch(&actor, &stuck.id).await.unwrap().state, BatchState::Cancelled);
+
+    let holder = x25519::Identity::generate();
+    let (batch, files) = archive(&w, lines, &holder).await;
+    assert_eq!((batch.issued, batch.refused), (2, 0), "{files:?}");
+    assert_eq!(in_state(&w, CertificateState::Active).await, ["gw-1", "gw-2"]);
+    // A second archive takes the place of one that was lost on its way later, but not of a device that has connected.
+    let leaf = CertificateDer::from_pem_slice(files["certs/gw-1.pem"].as_bytes()).unwrap();
+    let peer = w.fleet.pki().trust().check(&leaf).unwrap();
+    w.fleet.pki().note_first_use(&peer.certificate).await.unwrap();
+    let (batch, files) = archive(&w, lines, &holder).await;
+    assert_eq!((batch.issued, batch.refused), (1, 1), "{files:?}");
+    assert!(files["refused.csv"].contains("device_exists") && files.contains_key("keys/gw-2.pem"));
+    assert_eq!(in_state(&w, CertificateState::Active).await, ["gw-1", "gw-2"], "one each");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e8_a_batch_is_revoked_as_one_with_what_it_was_renewed_to(#[case] kind: EngineKind) {
+    let w = world(kind).await;
+    let (devices, actor) = (w.fleet.devices(), system(&w));
+    let (batch, files) = archive(&w, "device_id\ngw-1\ngw-2\n", &x25519::Identity::generate()).await;
+    w.device("gw-9", "gateway").await;
+    // Whoever holds the key renews with it to one of their own.
+    let leaf = CertificateDer::from_pem_slice(files["certs/gw-1.pem"].as_bytes()).unwrap();
+    let peer = w.fleet.pki().trust().check(&leaf).unwrap();
+    let renewed = w.fleet.pki().renew(&actor, &peer, csr("gw-1").as_bytes(), "https://d").await.unwrap();
+    assert_eq!(in_state(&w, CertificateState::Active).await, ["gw-1", "gw-1", "gw-2", "gw-9"]);
+    let viewer = w.viewer().await;
+    let reason = RevocationReason::KeyCompromise;
+    assert!(matches!(devices.revoke_batch(&viewer, &batch.id, reason).await, Err(Error::Access(_))));
+    let elsewhere = Actor::system(w.entropy.id(w.clock_now()));
+    assert!(matches!(devices.revoke_batch(&elsewhere, &batch.id, reason).await, Err(Error::NotFound(_))));
+    devices.revoke_batch(&actor, &batch.id, reason).await.unwrap();
+    devices.revoke_batch(&actor, &batch.id, reason).await.unwrap();
+    assert_eq!(in_state(&w, CertificateState::Active).await, ["gw-9"]);
+    assert_eq!(in_state(&w, CertificateState::Revoked).await, ["gw-1", "gw-1", "gw-2"]);
+    let heir = CertificateDer::from_pem_slice(renewed.certificate.as_bytes()).unwrap();
+    assert!(w.fleet.pki().trust().check(&heir).is_err() && w.fleet.pki().trust().check(&leaf).is_err());
+    assert!(devices.batch(&actor, &batch.id).await.unwrap().revoked_at.is_some());
+    let log = w.fleet.access().audit_page(&actor, None).await.unwrap();
+    for action in ["enrolment_batch.keys", "enrolment_batch.revoke", "certificate.revoke"] {
+        assert!(log.entries.items.iter().any(|e| e.action == action), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn e8_no_batch_gets_keys_unless_it_is_allowed() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let seal = Seal::of("", "correct horse battery").unwrap();
+    assert!(matches!(send(&w, "device_id\ngw-1\n", &seal).await, Err(Error::NoServerKeys)));
+    assert!(w.fleet.devices().batches(&system(&w)).await.unwrap().is_empty());
+    assert_eq!(w.fleet.devices().list(&system(&w), &DeviceQuery::default()).await.unwrap().total, 0);
+}

@@ -1,0 +1,176 @@
+//! Enrolment with a key that is made here (pki.md E-8; RFC 7030 §4.4), for devices that can't make a good one. Off unless the installation allows it. The
+//! key goes out with the answer and nowhere else, so a lost answer can't be given again: another key and another certificate take the place of the unused
+//! one, and the use is not counted twice (E-3).
+
+use super::{
+    DeviceNo, Devices, Error,
+    admission::{self, Admission, Credential, Replaces, Standing},
+    claims::{self, ClaimRow},
+    enrolment::{Attempt, Books, Over, RETRY_MS},
+    store,
+};
+use crate::{
+    bus::Event,
+    db::{Conn, Tx, exec, row},
+    pki::{self, ServerKey, csr::CsrError},
+};
+use wire::{
+    Timestamp,
+    enrolment::{Enrolled, EnrolmentMode},
+    ids::CertificateId,
+};
+use zeroize::Zeroizing;
+
+/// A certificate and the key that was made for it. Not printed, not copied.
+pub struct EnrolledWithKey {
+    /// The certificate and what belongs to it.
+    pub enrolled: Enrolled,
+    /// PKCS#8 in DER; wiped when this is dropped.
+    pub key: Zeroizing<Vec<u8>>,
+}
+
+impl Devices {
+    /// Enrols a device with a new key, by a token that lets its devices in at once or by a claim. The request proves that whoever asks holds the request's
+    /// own key; that key is then left alone. The same request again within 15 minutes, while the certificate was not used, gets another key and another
+    /// certificate, which supersedes the first.
+    pub async fn enrol_with_server_key(&self, attempt: Attempt<'_>, over: Over<'_>) -> Result<EnrolledWithKey, Error> {
+        if !self.pki.makes_keys() {
+            return Err(Error::NoServerKeys);
+        }
+        let now = self.clock.now();
+        let outcome = self.admit_and_make(attempt, over, now).await;
+        self.counted(attempt, outcome, now)
+    }
+
+    async fn admit_and_make(&self, attempt: Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<EnrolledWithKey, Error> {
+        if let (true, Some(claim)) = (attempt.secret.is_empty(), over.claim) {
+            let row = row!(&mut self.db.read().await?, ClaimRow, claims::CLAIM, claim.as_str())?.ok_or(Error::BadClaim)?;
+            if over.org.is_some_and(|org| org.as_str() != row.org_id) || row.is_disabled() {
+                return Err(Error::BadClaim);
+            }
+            let books = Books { org: &row.org_id, credential: &Credential::Claim(claim.clone()), label: &row.label };
+            let admission = self.noted(books, &attempt, admission::by_claim(&row, claim, &attempt, over), now).await?;
+            return self.make(books, &attempt, &admission, row.standing(now), now).await;
+        }
+        if attempt.secret.is_empty() {
+            return Err(Error::NoToken);
+        }
+        let token = self.token(attempt.secret).await?;
+        if over.org.is_some_and(|org| org.as_str() != token.org_id) || Standing::of(&token, now) == Standing::Revoked {
+            return Err(Error::BadToken);
+        }
+        let id = token.id.parse().map_err(crate::db::Error::corrupt)?;
+        let books = Books { org: &token.org_id, credential: &Credential::Token(id), label: &token.label };
+        let admission = self.noted(books, &attempt, admission::by_token(&token, &attempt, over), now).await?;
+        // What a person approves is a key that the device shows (E-6), and here is none yet.
+        if token.mode == EnrolmentMode::Approval.as_str() {
+            return Err(Error::ServerKeyWaits);
+        }
+        let standing = if Standing::of(&token, now) == Standing::Usable { Ok(()) } else { Err(Error::BadToken) };
+        self.make(books, &attempt, &admission, standing, now).await
+    }
+
+    /// Makes the key and issues; `standing` is whether the credential is good for something new.
+    async fn make(
+        &self,
+        books: Books<'_>,
+        attempt: &Attempt<'_>,
+        admission: &Admission,
+        standing: Result<(), Error>,
+        now: Timestamp,
+    ) -> Result<EnrolledWithKey, Error> {
+        if admission.csr.wraps_key {
+            return self.noted(books, attempt, Err(pki::Error::from(CsrError::WrappedKey).into()), now).await;
+        }
+        let key = ServerKey::generate()?;
+        let certificate = match (self.lost(admission, now).await?, standing) {
+            (Some(lost), _) => self.make_again(admission, &key, &lost, now).await?,
+            (None, Ok(())) => {
+                let issued = self.make_first(admission, &key, now).await;
+                self.noted(books, attempt, issued, now).await?
+            }
+            (None, Err(refusal)) => {
+                if matches!(refusal, Error::BadToken) && self.guesses.open(attempt.address, now) {
+                    self.note_reuse(books, (&admission.org, &admission.device_id), attempt.address, now).await?;
+                }
+                return Err(refusal);
+            }
+        };
+        Ok(EnrolledWithKey { enrolled: self.answer(admission, &certificate, now).await?, key: key.into_pkcs8() })
+    }
+
+    /// The certificate that the same request was just given with a key of ours, and that nobody has used: the answer was lost.
+    async fn lost(&self, a: &Admission, now: Timestamp) -> Result<Option<CertificateId>, Error> {
+        let mut on = self.db.read().await?;
+        let Some((csr_sha256, certificate, at)) = gave(&mut on, a).await? else { return Ok(None) };
+        let same = csr_sha256 == a.csr.csr_sha256 && now.since(at) < RETRY_MS;
+        let ours = same && !self.pki.is_for(&mut on, &certificate, &a.csr).await?;
+        let lost = ours && self.pki.untouched(&mut on, &a.org, &certificate).await?;
+        Ok(lost.then_some(certificate))
+    }
+
+    /// A key and a certificate for a use of the credential. By itself, not at the desk: what the desk gives may be given again.
+    async fn make_first(&self, a: &Admission, key: &ServerKey, now: Timestamp) -> Result<CertificateId, Error> {
+        let mut tx = self.db.write().await?;
+        take(&mut tx, a, now).await?;
+        let admitted = Admission { csr: key.instead(&a.csr), ..a.clone() };
+        let (device, issued) = self.let_in(&mut tx, &admitted, now).await?;
+        give(&mut tx, a, device, &issued.id, now).await?;
+        self.finish(tx, &admitted, device, issued, now).await
+    }
+
+    /// Another key and certificate in the place of a lost one, without a use of the credential.
+    async fn make_again(&self, a: &Admission, key: &ServerKey, lost: &CertificateId, now: Timestamp) -> Result<CertificateId, Error> {
+        // It is this device's own row: the request has got it before.
+        let again = Admission { csr: key.instead(&a.csr), replaces: Replaces::Itself, ..a.clone() };
+        let mut tx = self.db.write().await?;
+        let (device, issued) = self.let_in(&mut tx, &again, now).await?;
+        if self.pki.forsake(&mut tx, &issued, Some(lost)).await? == 0 {
+            // It was used at this moment, or the same request was sent twice and the other one is answered.
+            return Err(Error::AskedTwice);
+        }
+        give(&mut tx, a, device, &issued.id, now).await?;
+        let certificate = self.finish(tx, &again, device, issued, now).await?;
+        self.pki.reload().await?;
+        self.bus.tell(Event::Trust);
+        Ok(certificate)
+    }
+}
+
+/// Takes a use of the credential.
+async fn take(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<(), Error> {
+    match &a.credential {
+        Credential::Claim(claim) => {
+            if exec!(&mut *tx, claims::USE, claim.as_str(), now.0, claims::window(now))? == 0 {
+                // It may be as good as before, only used too often in this minute: then its device asks again.
+                row!(tx, ClaimRow, claims::CLAIM, claim.as_str())?.ok_or(Error::BadClaim)?.standing(now)?;
+                return Err(Error::BadClaim);
+            }
+        }
+        Credential::Token(_) | Credential::None => {
+            if exec!(tx, store::TOKEN_USE, a.credential.as_str(), now.0)? == 0 {
+                return Err(Error::BadToken);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the credential gave for this request's key and this device: for which request, what, and when.
+async fn gave(on: &mut impl Conn, a: &Admission) -> Result<Option<(Vec<u8>, CertificateId, Timestamp)>, Error> {
+    let sql = if matches!(a.credential, Credential::Claim(_)) { &claims::ENROLMENT } else { &store::ENROLMENT };
+    let found = row!(on, (Vec<u8>, String, i64, String), *sql, a.credential.as_str(), a.csr.spki_sha256.as_slice())?;
+    let Some((csr_sha256, certificate, at, _)) = found.filter(|(.., device_id)| device_id == a.device_id.as_str()) else {
+        return Ok(None);
+    };
+    Ok(Some((csr_sha256, certificate.parse().map_err(crate::db::Error::corrupt)?, Timestamp(at))))
+}
+
+/// Writes down what the credential gives for this request.
+async fn give(tx: &mut Tx, a: &Admission, device: DeviceNo, certificate: &CertificateId, now: Timestamp) -> Result<(), Error> {
+    let sql = if matches!(a.credential, Credential::Claim(_)) { &claims::ENROLMENT_INSERT } else { &store::ENROLMENT_INSERT };
+    let (csr, key) = (a.csr.csr_sha256.as_slice(), a.csr.spki_sha256.as_slice());
+    let (credential, org) = (a.credential.as_str(), a.org.as_str());
+    exec!(tx, *sql, credential, org, csr, key, device, certificate.as_str(), now.0)?;
+    Ok(())
+}
