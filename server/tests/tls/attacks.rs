@@ -15,13 +15,8 @@ use tokio::{
 
 /// `openssl s_client` on a listener that wants no certificate; what it is told goes in when it has shaken hands.
 async fn s_client(rig: &Rig, arguments: &[&str], told: &str) -> String {
-    s_client_of(rig.enrol, arguments, told).await
-}
-
-/// The same on any listener.
-async fn s_client_of(listener: SocketAddr, arguments: &[&str], told: &str) -> String {
     let mut openssl = Command::new("openssl");
-    openssl.args(["s_client", "-connect", &listener.to_string(), "-servername", "localhost"]).args(arguments);
+    openssl.args(["s_client", "-connect", &rig.enrol.to_string(), "-servername", "localhost"]).args(arguments);
     openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut openssl = openssl.spawn().expect("openssl is installed");
     let mut input = openssl.stdin.take().unwrap();
@@ -36,39 +31,69 @@ async fn s_client_of(listener: SocketAddr, arguments: &[&str], told: &str) -> St
     String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()
 }
 
-/// `R` on a line by itself makes `s_client` ask for another handshake within this one (RFC 5246 §7.4.1.1). It may go on without, or end.
+/// Has `openssl s_client` ask for another handshake within the connection (RFC 5246 §7.4.1.1), which `R` on a line by itself does, and says how
+/// many came to their end. It waits for an answer to its question, so it is ended after some seconds.
+async fn handshakes(listener: SocketAddr, arguments: &[&str]) -> usize {
+    let mut openssl = Command::new("timeout");
+    openssl.args(["5", "openssl", "s_client", "-tls1_2", "-state", "-connect", &listener.to_string(), "-servername", "localhost"]);
+    openssl.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut openssl = openssl.spawn().expect("openssl is installed");
+    let mut input = openssl.stdin.take().unwrap();
+    let asking = async {
+        sleep(Duration::from_secs(1)).await;
+        let _ = input.write_all(b"R\n").await;
+        sleep(Duration::from_secs(3)).await;
+        drop(input);
+    };
+    let (said, ()) = tokio::join!(timeout(PATIENCE, openssl.wait_with_output()), asking);
+    let said = said.expect("openssl ends").unwrap();
+    let said = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
+    assert!(said.contains("RENEGOTIATING"), "it has asked: {said}");
+    said.matches("SSL_connect:SSLv3/TLS read finished").count()
+}
+
+/// Writes DER into a PEM file in this folder and gives its path.
+fn pem(folder: &tempfile::TempDir, name: &str, label: &str, ders: &[&[u8]]) -> String {
+    let one = |der: &&[u8]| {
+        let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
+        let lines: Vec<&str> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    };
+    let path = folder.path().join(name);
+    std::fs::write(&path, ders.iter().map(one).collect::<String>()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_07_a_client_that_wants_to_renegotiate_is_refused() {
     let rig = rig().await;
     let one = rig.enrol("gw-1").await;
     let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, label: &str, ders: &[&[u8]]| {
-        let path = folder.path().join(name);
-        let pem = |der: &&[u8]| {
-            let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
-            let lines: Vec<&str> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-            format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
-        };
-        std::fs::write(&path, ders.iter().map(pem).collect::<String>()).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
     let chain: Vec<&[u8]> = one.chain.iter().map(AsRef::as_ref).collect();
-    let (leaf, rest) = (file("leaf.pem", "CERTIFICATE", &chain[..1]), file("chain.pem", "CERTIFICATE", &chain[1..]));
-    let key = file("key.pem", "PRIVATE KEY", &[one.key.secret_der()]);
-    let own = ["-cert", &leaf, "-cert_chain", &rest, "-key", &key];
-    for (listener, identity) in [(rig.enrol, &[][..]), (rig.device, &own[..])] {
-        // Secure renegotiation (RFC 5746), which would be the only one allowed, and the legacy kind.
-        for legacy in [&[][..], &["-legacy_renegotiation"]] {
-            let arguments = [&["-tls1_2", "-state"][..], identity, legacy].concat();
-            let asked = s_client_of(listener, &arguments, "R\n").await;
-            assert!(asked.contains("New, TLSv1.2") && asked.contains("RENEGOTIATING"), "it shook hands, and asked: {asked}");
-            assert!(asked.contains("no renegotiation") || asked.contains("no_renegotiation"), "{arguments:?}: {asked}");
-            let shaken = asked.matches("SSL_connect:SSLv3/TLS read finished").count();
-            assert_eq!(shaken, 1, "one handshake a connection: {asked}");
-            let quiet = s_client_of(listener, &arguments, "Q\n").await;
-            assert!(!quiet.contains("RENEGOTIATING") && !quiet.contains("no renegotiation"), "{quiet}");
-        }
+    let leaf = pem(&folder, "leaf.pem", "CERTIFICATE", &chain[..1]);
+    let above = pem(&folder, "chain.pem", "CERTIFICATE", &chain[1..]);
+    let key = pem(&folder, "key.pem", "PRIVATE KEY", &[one.key.secret_der()]);
+
+    // A server that allows it shows that the question is one.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut allowing = Command::new("openssl");
+    allowing.args(["s_server", "-quiet", "-tls1_2", "-client_renegotiation", "-accept", &port.to_string(), "-cert", &leaf, "-key", &key]);
+    allowing.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let allowing = allowing.spawn().expect("openssl is installed");
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(handshakes(port, &[]).await, 2, "openssl's own server renegotiates when it is told to");
+    drop(allowing);
+
+    let own = ["-cert", &leaf, "-cert_chain", &above, "-key", &key];
+    // Secure renegotiation (RFC 5746), and the legacy kind.
+    let legacy = [&own[..], &["-legacy_renegotiation"]].concat();
+    let asked = [(rig.enrol, &[][..]), (rig.enrol, &["-legacy_renegotiation"]), (rig.device, &own), (rig.device, &legacy)];
+    for (listener, arguments) in asked {
+        assert_eq!(handshakes(listener, arguments).await, 1, "one handshake a connection: {arguments:?}");
     }
+    // Nobody else is hurt by it.
+    let mut other = rig.connect(&one).await;
+    assert!(ask(&mut other, "/who").await.unwrap().ends_with("gw-1 0"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

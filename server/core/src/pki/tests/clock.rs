@@ -19,7 +19,8 @@ async fn a_20_a_server_whose_clock_jumped_issues_nothing_until_it_is_right_again
     for by in [DAY, -DAY, 301_000, -301_000] {
         let w = World::open(kind).await;
         let pki = w.fleet.pki();
-        let (key, _, leaf) = enrol(&w, "gw-1").await;
+        let (_, _, leaf) = enrol(&w, "gw-1").await;
+        let next = KeyPair::generate().unwrap();
         let peer = check(&w, &leaf).unwrap();
         w.clock.jump(by);
         let refused = enrol_with(&w, "gw-2", &KeyPair::generate().unwrap()).await.unwrap_err().fault();
@@ -27,7 +28,7 @@ async fn a_20_a_server_whose_clock_jumped_issues_nothing_until_it_is_right_again
         assert!(refused.message.contains("accepts the new time"), "{}", refused.message);
         let system = Actor::system(w.org.clone());
         assert_eq!(
-            pki.renew(&system, &peer, request("gw-1", &key).as_bytes(), "https://d").await.unwrap_err().fault().code,
+            pki.renew(&system, &peer, request("gw-1", &next).as_bytes(), "https://d").await.unwrap_err().fault().code,
             "clock_jumped"
         );
         assert_eq!(pki.stage_authority(&system, AuthorityUse::Device).await.unwrap_err().fault().code, "clock_jumped");
