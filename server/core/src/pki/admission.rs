@@ -64,7 +64,7 @@ impl<'a> Read<'a> {
         Ok(Self { der, parsed, ski, subject })
     }
 
-    pub fn from(&self) -> Timestamp {
+    pub fn since(&self) -> Timestamp {
         Timestamp(self.parsed.validity().not_before.timestamp().saturating_mul(1000))
     }
 
@@ -155,8 +155,8 @@ impl<'a> Read<'a> {
 
     fn dates(&self, now: Timestamp) -> Result<(), Unfit> {
         let s = &self.subject;
-        if self.from().0 > now.0 + AHEAD {
-            return unfit(format!("{s} is valid from {} only; is the clock where it was signed right?", self.from()));
+        if self.since().0 > now.0 + AHEAD {
+            return unfit(format!("{s} is valid from {} only; is the clock where it was signed right?", self.since()));
         }
         if self.until() <= now {
             return unfit(format!("{s} ended {}.", self.until()));
@@ -213,7 +213,7 @@ impl<'a> Read<'a> {
         }
         self.under(root)?;
         self.dates(now)?;
-        let life = self.until().since(self.from());
+        let life = self.until().since(self.since());
         if life > kind.life() + profile::BACKDATE {
             return unfit(format!("{s} is valid for more than five years (profile of issuing authorities)."));
         }

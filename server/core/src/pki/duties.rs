@@ -27,7 +27,9 @@ impl Pki {
     pub(super) fn duties_of(&self, org: &OrgId) -> Vec<RootDuty> {
         let all = self.authorities.load();
         let mut duties = Vec::new();
-        for root in all.iter().filter(|a| a.org == *org && a.kind == Kind::Root && a.trusted()) {
+        let mut roots: Vec<_> = all.iter().filter(|a| a.org == *org && a.kind == Kind::Root && a.trusted()).collect();
+        roots.sort_by_key(|root| root.generation);
+        for root in roots {
             duties.extend(self.key_duty(root));
             duties.extend(self.list_duty(root));
             duties.extend(self.cross_duty(&all, root));

@@ -219,7 +219,7 @@ impl Pki {
             der: c.der,
             sealed_key: b.sealed,
             base_url: if b.kind == Kind::Root { "" } else { &self.base_url },
-            not_before: c.from(),
+            not_before: c.since(),
             not_after: c.until(),
             state: Staged,
             now,
