@@ -127,7 +127,7 @@ fn content(model: &Model, asked: &Asked, (way, ca): (guide::Way, Option<String>)
     let disable_own = asked.disable.as_deref().filter(|_| p.registered.may_manage);
     let disable_own = disable_own.and_then(authority).map(|a| page::question(format!("Disable {}", a.label), own::ask(a, own.disable)));
     let sides = match way {
-        guide::Way::Own => own::sides(p, ca.as_deref().and_then(authority), own),
+        guide::Way::Own => own::sides(p, ca.as_deref().and_then(authority), &own),
         guide::Way::Factory => factory::sides(p, lots.cancel, lots.revoke, asked.revoke_batch),
         guide::Way::Claim => claims::sides(p, lots.disable, lots.here),
         guide::Way::Agent | guide::Way::Est => with_tokens(p, way, calls),

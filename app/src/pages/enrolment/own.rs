@@ -43,7 +43,7 @@ pub(super) fn steps() -> AnyView {
 }
 
 /// The two columns of the tab; `shown` is the authority that is asked about.
-pub(super) fn sides(p: &Page, shown: Option<&RegisteredAuthority>, calls: Owns) -> AnyView {
+pub(super) fn sides(p: &Page, shown: Option<&RegisteredAuthority>, calls: &Owns) -> AnyView {
     let may = p.registered.may_manage;
     let new = may.then(|| card("Register an authority", None, new_form(calls.register)));
     let detail = shown.map(|a| detail(a, may, calls));
@@ -112,7 +112,7 @@ const fn policy_words(a: &RegisteredAuthority) -> &'static str {
     }
 }
 
-fn detail(a: &RegisteredAuthority, may: bool, calls: Owns) -> AnyView {
+fn detail(a: &RegisteredAuthority, may: bool, calls: &Owns) -> AnyView {
     let (tone, word) = words::registered(a.state);
     let proved = a.state != RegisteredState::Unverified;
     let enabled = a.state == RegisteredState::Active;
@@ -150,7 +150,7 @@ fn detail(a: &RegisteredAuthority, may: bool, calls: Owns) -> AnyView {
 }
 
 /// The code, the lines that use it, and the way to send what they make.
-fn prove(a: &RegisteredAuthority, calls: Owns) -> AnyView {
+fn prove(a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     let (id, again) = (a.id.to_string(), a.id.to_string());
     let renew = view! {
         <ActionForm action=calls.code>
@@ -211,7 +211,7 @@ fn enable_form(a: &RegisteredAuthority, call: FormCall<EnableAuthority>) -> AnyV
 }
 
 /// What ends it for now, or for good.
-fn ends(a: &RegisteredAuthority, calls: Owns) -> AnyView {
+fn ends(a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     let disable = (a.state == RegisteredState::Active).then(|| {
         let id = format!("disable-{}", a.id);
         view! {

@@ -105,7 +105,7 @@ impl FromStr for EnrolCode {
         let mut found: [Option<String>; NAMES.len()] = Default::default();
         for member in members.split('&') {
             let (name, value) = member.split_once('=').unwrap_or((member, ""));
-            let wrong = || CodeError::Member(name.chars().filter(|c| c.is_ascii_alphanumeric()).take(20).collect());
+            let wrong = || CodeError::Member(name.chars().filter(char::is_ascii_alphanumeric).take(20).collect());
             let place = NAMES.iter().position(|known| *known == name).and_then(|at| found.get_mut(at)).ok_or_else(wrong)?;
             let value = unescaped(value).filter(|value| !value.is_empty()).ok_or_else(wrong)?;
             if place.replace(value).is_some() {

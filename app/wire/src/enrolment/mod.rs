@@ -154,6 +154,7 @@ pub struct RenewRequest {
 
 /// All the enrolment page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub struct EnrolmentPage {
     /// Tokens, newest first.
     pub tokens: Vec<EnrolmentToken>,

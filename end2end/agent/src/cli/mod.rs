@@ -221,12 +221,11 @@ impl EnrolArguments {
         if let Some(identity) = store.load()? {
             return Ok(identity);
         }
-        let (url, token, claim, trust, named) = match self.code.read()? {
-            Some(code) => (code.url, code.token, code.claim, code.trust, code.device_id),
-            None => {
-                let (url, token, trust) = self.server.complete()?;
-                (url, token, self.server.claim()?, trust, None)
-            }
+        let (url, token, claim, trust, named) = if let Some(code) = self.code.read()? {
+            (code.url, code.token, code.claim, code.trust, code.device_id)
+        } else {
+            let (url, token, trust) = self.server.complete()?;
+            (url, token, self.server.claim()?, trust, None)
         };
         let Told { device_type, hardware, attributes } = Told::of(settings);
         let host_name = || attributes.get("hostname").cloned();

@@ -208,13 +208,12 @@ impl Devices {
             // It was renewed by its own authority, with the key that it has proved twice now.
             Place::Own(_, _, true) => self.take(tx, actor, &shown, place, now).await,
             _ if policy == JustInTime::Off => Ok(Fate::Refused("just_in_time_off")),
-            // A new key for a device that is there: whoever has the authority could make one for anybody (E-10).
-            Place::Own(_, _, false) => self.ask_about(tx, actor, &shown, now).await,
             Place::Free if ca.admitted >= ca.max_devices => Ok(Fate::Refused("too_many_devices")),
             Place::Free if policy == JustInTime::Auto && (ca.day_at <= now.plus(-DAY_MS).0 || ca.day_admitted < ca.per_day) => {
                 self.take(tx, actor, &shown, place, now).await
             }
-            Place::Free => self.ask_about(tx, actor, &shown, now).await,
+            // Over the day's number; or a new key for a device that is there, as whoever has the authority could make one for anybody (E-10).
+            Place::Free | Place::Own(_, _, false) => self.ask_about(tx, actor, &shown, now).await,
         }
     }
 

@@ -126,8 +126,7 @@ impl CsrError {
             Self::Algorithm => (FaultKind::Invalid, "unsupported_alg"),
             Self::Possession => (FaultKind::Invalid, "pop_failed"),
             Self::ForbiddenExtension(_) => (FaultKind::Invalid, "csr_forbidden_extension"),
-            Self::Identity(_) => (FaultKind::Forbidden, "identity_mismatch"),
-            Self::Renamed(_) => (FaultKind::Forbidden, "identity_mismatch"),
+            Self::Identity(_) | Self::Renamed(_) => (FaultKind::Forbidden, "identity_mismatch"),
             Self::WrappedKey => (FaultKind::Invalid, "key_encryption"),
             Self::ChannelBinding => (FaultKind::Invalid, "channel_binding"),
         };

@@ -30,34 +30,11 @@ impl Pki {
         let mut roots: Vec<_> = all.iter().filter(|a| a.org == *org && a.kind == Kind::Root && a.trusted()).collect();
         roots.sort_by_key(|root| root.generation);
         for root in roots {
-            duties.extend(self.key_duty(root));
+            duties.extend(key_duty(root));
             duties.extend(self.list_duty(root));
             duties.extend(self.cross_duty(&all, root));
         }
         duties
-    }
-
-    fn key_duty(&self, root: &Authority) -> Option<RootDuty> {
-        if !root.has_key() || root.on_token() {
-            return None;
-        }
-        let (id, remove) =
-            (&root.id, format!("fleetward ca root offline --authority {} --file root.age --passphrase-file passphrase", root.id));
-        Some(match root.exported_at {
-            None => duty(
-                root,
-                RootTask::Export,
-                "Its private key is kept on this server only. Write it into a file, keep that in a safe place, and remove the key from the server: \
-                 whoever takes over the server could make authorities of their own otherwise.",
-                vec![format!("fleetward ca root export --authority {id} --passphrase-file passphrase --out root.age"), remove],
-            ),
-            Some(_) => duty(
-                root,
-                RootTask::Remove,
-                "Its private key was written into a file, and is still on this server. Show that you hold the file, and it is removed here.",
-                vec![remove],
-            ),
-        })
     }
 
     /// A list is due when the root's key is elsewhere and something has ended, or the list ends soon.
@@ -114,4 +91,28 @@ impl Pki {
 
 fn duty(root: &Authority, task: RootTask, text: impl Into<String>, commands: Vec<String>) -> RootDuty {
     RootDuty { root: root.id.clone(), subject: root.subject.clone(), task, text: text.into(), commands, due: None }
+}
+
+/// What is to be done with a key that is here.
+fn key_duty(root: &Authority) -> Option<RootDuty> {
+    if !root.has_key() || root.on_token() {
+        return None;
+    }
+    let (id, remove) =
+        (&root.id, format!("fleetward ca root offline --authority {} --file root.age --passphrase-file passphrase", root.id));
+    Some(match root.exported_at {
+        None => duty(
+            root,
+            RootTask::Export,
+            "Its private key is kept on this server only. Write it into a file, keep that in a safe place, and remove the key from the server: \
+             whoever takes over the server could make authorities of their own otherwise.",
+            vec![format!("fleetward ca root export --authority {id} --passphrase-file passphrase --out root.age"), remove],
+        ),
+        Some(_) => duty(
+            root,
+            RootTask::Remove,
+            "Its private key was written into a file, and is still on this server. Show that you hold the file, and it is removed here.",
+            vec![remove],
+        ),
+    })
 }

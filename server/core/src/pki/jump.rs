@@ -20,6 +20,15 @@ impl Reading {
     }
 }
 
+/// What there is to tell of the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// It has jumped by so much.
+    Jump(i64),
+    /// It is right again.
+    Right,
+}
+
 /// What was told of last.
 const NOTHING: i64 = 0;
 
@@ -47,22 +56,25 @@ impl Watch {
         self.right.store(now.apart(), Ordering::SeqCst);
     }
 
-    /// What has not been told yet: a jump with its size, or (`Some(None)`) that the time is right again. A jump that grows is not told again.
-    pub fn news(&self, now: Reading) -> Option<Option<i64>> {
+    /// What has not been told yet. A jump that grows is not told again.
+    pub fn news(&self, now: Reading) -> Option<News> {
         let by = self.jumped(now);
         let before = self.told.swap(by.unwrap_or(NOTHING), Ordering::SeqCst);
-        ((before == NOTHING) != by.is_none()).then_some(by)
+        ((before == NOTHING) != by.is_none()).then(|| by.map_or(News::Right, News::Jump))
     }
 
     /// What was news could not be written down: it is news again.
-    pub fn untold(&self, news: Option<i64>) {
-        self.told.store(if news.is_some() { NOTHING } else { 1 }, Ordering::SeqCst);
+    pub fn untold(&self, news: News) {
+        self.told.store(if news == News::Right { 1 } else { NOTHING }, Ordering::SeqCst);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        News::{Jump, Right},
+        *,
+    };
     use proptest::prelude::*;
 
     const START: Reading = Reading { wall: 1_795_341_600_000, steady: 77 };
@@ -89,12 +101,12 @@ mod tests {
         let day = 86_400_000;
         let told = [later(0, 0), later(day, 0), later(day + 1, 1), later(2, 2), later(3, 3), later(-day, 4), later(5, 5)]
             .map(|now| watch.news(now));
-        assert_eq!(told, [None, Some(Some(day)), None, Some(None), None, Some(Some(-day - 4)), Some(None)]);
-        watch.untold(None);
-        assert_eq!(watch.news(later(6, 6)), Some(None));
-        assert_eq!(watch.news(later(day, 7)), Some(Some(day - 7)));
-        watch.untold(Some(day));
-        assert_eq!(watch.news(later(day, 8)), Some(Some(day - 8)));
+        assert_eq!(told, [None, Some(Jump(day)), None, Some(Right), None, Some(Jump(-day - 4)), Some(Right)]);
+        watch.untold(Right);
+        assert_eq!(watch.news(later(6, 6)), Some(Right));
+        assert_eq!(watch.news(later(day, 7)), Some(Jump(day - 7)));
+        watch.untold(Jump(day));
+        assert_eq!(watch.news(later(day, 8)), Some(Jump(day - 8)));
     }
 
     proptest! {

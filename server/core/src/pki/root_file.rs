@@ -231,6 +231,6 @@ mod tests {
             text(&"ca_00000000000000000000000000000000".parse().unwrap(), "", "", &der, &KeyPair::generate().unwrap().serialize_der());
         assert!(matches!(shut(other.as_bytes(), None), RootFileError::Content(_)));
         assert!(matches!(shut(crate::pem::encode("CERTIFICATE", &der).as_bytes(), None), RootFileError::Content(_)));
-        assert!(matches!(shut(&[b'x'; MAX + 1], None), RootFileError::Content(_)));
+        assert!(matches!(shut(&vec![b'x'; MAX + 1], None), RootFileError::Content(_)));
     }
 }

@@ -21,7 +21,10 @@ use wire::{
     roots::{ListEntry, ListRequest, ListStanding},
 };
 use x509_parser::{
-    certificate::X509Certificate, extensions::ParsedExtension, prelude::FromDer as _, revocation_list::CertificateRevocationList,
+    certificate::X509Certificate,
+    extensions::ParsedExtension,
+    prelude::FromDer as _,
+    revocation_list::{CertificateRevocationList, RevokedCertificate},
 };
 
 /// Largest list.
@@ -84,7 +87,7 @@ impl Pki {
         }
         // The trust clock first: every change up to it can be seen by the statement after it.
         let seq = store::trust_seq(&mut tx).await?;
-        let has: HashSet<&[u8]> = parsed.iter_revoked_certificates().map(|r| r.raw_serial()).collect();
+        let has: HashSet<&[u8]> = parsed.iter_revoked_certificates().map(RevokedCertificate::raw_serial).collect();
         if store::ended_under(&mut tx, id, last).await?.iter().any(|(serial, ..)| !has.contains(serial.as_slice())) {
             return unfit("The list lacks an authority that has ended. Make a new request (fleetward ca crl request) and sign that one.");
         }
@@ -133,11 +136,8 @@ fn judge(root: &Authority, list: &CertificateRevocationList<'_>, now: Timestamp)
     for e in list.extensions() {
         match e.parsed_extension() {
             ParsedExtension::CRLNumber(n) => number = i64::try_from(n.clone()).ok(),
-            ParsedExtension::AuthorityKeyIdentifier(id) => {
-                if id.key_identifier.as_ref().is_none_or(|k| k.0 != root.ski) {
-                    return unfit("The list's authority key identifier is another key's (P-9).");
-                }
-            }
+            ParsedExtension::AuthorityKeyIdentifier(id) if id.key_identifier.as_ref().is_some_and(|k| k.0 == root.ski) => {}
+            ParsedExtension::AuthorityKeyIdentifier(_) => return unfit("The list's authority key identifier is another key's (P-9)."),
             // A list with a narrower scope is not the whole one.
             _ if e.critical => return unfit(format!("The list has a critical extension that is not taken here: {}.", e.oid)),
             _ => {}

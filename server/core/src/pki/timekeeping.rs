@@ -3,7 +3,7 @@
 
 use super::{
     Error, Pki,
-    jump::{Reading, Watch},
+    jump::{News, Reading, Watch},
 };
 use crate::{
     access::{Act, Actor, allowed, audit, may},
@@ -60,13 +60,13 @@ impl Pki {
         written
     }
 
-    async fn tell_of_clock(&self, news: Option<i64>) -> Result<(), Error> {
+    async fn tell_of_clock(&self, news: News) -> Result<(), Error> {
         let (action, detail) = match news {
-            Some(by_ms) => {
+            News::Jump(by_ms) => {
                 tracing::error!(jump = %ClockJump { by_ms }, "the machine's clock has jumped: nothing is issued until it is right, or an admin accepts the new time");
                 ("clock.jump", json!({ "by_ms": by_ms }))
             }
-            None => {
+            News::Right => {
                 tracing::info!("the machine's clock is taken to be right again");
                 ("clock.right", json!(null))
             }

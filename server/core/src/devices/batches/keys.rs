@@ -56,7 +56,7 @@ impl Devices {
         if batch.state != BatchState::MakingKeys.as_str() {
             return Err(Error::BatchEnded(batch.label));
         }
-        let Err(error) = self.make_keys(actor, id, &batch, seal, &mut to).await else { return Ok(()) };
+        let Err(error) = Box::pin(self.make_keys(actor, id, &batch, seal, &mut to)).await else { return Ok(()) };
         // The other side must not take a part for the whole. It may be gone itself.
         let _ = to.send(Err(io::Error::other("the archive is not whole"))).await;
         self.give_up(&actor.org, id).await?;
@@ -79,7 +79,7 @@ impl Devices {
             }
             send(to, &outbox).await?;
         }
-        self.end_archive(&actor.org, id, archive).await?;
+        Box::pin(self.end_archive(&actor.org, id, archive)).await?;
         send(to, &outbox).await?;
         self.keys_done(actor, id).await
     }

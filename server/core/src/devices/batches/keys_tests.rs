@@ -82,7 +82,7 @@ async fn e8_a_batch_hands_its_keys_out_once_and_keeps_none(#[case] kind: EngineK
     let own = serde_json::json!({ "device_id": "gw-3", "csr": csr("gw-3") });
     let lines =
         format!("{{\"device_id\":\"gw-1\"}}\n{{\"device_id\":\"gw-2\",\"type\":\"camera\"}}\n{own}\n{{\"device_id\":\"=bad\"}}\n{{}}\n");
-    let (batch, files) = archive(&w, &lines, &holder).await;
+    let (batch, files) = Box::pin(archive(&w, &lines, &holder)).await;
     assert_eq!((batch.state, batch.lines, batch.issued, batch.registered, batch.refused), (BatchState::Done, 5, 3, 0, 2));
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
     let all = [
@@ -140,14 +140,14 @@ async fn e8_an_archive_that_breaks_off_is_revoked_and_can_be_sent_again(#[case] 
     assert_eq!(devices.batch(&actor, &stuck.id).await.unwrap().state, BatchState::Cancelled);
 
     let holder = x25519::Identity::generate();
-    let (batch, files) = archive(&w, lines, &holder).await;
+    let (batch, files) = Box::pin(archive(&w, lines, &holder)).await;
     assert_eq!((batch.issued, batch.refused), (2, 0), "{files:?}");
     assert_eq!(in_state(&w, CertificateState::Active).await, ["gw-1", "gw-2"]);
     // A second archive takes the place of one that was lost on its way later, but not of a device that has connected.
     let leaf = CertificateDer::from_pem_slice(files["certs/gw-1.pem"].as_bytes()).unwrap();
     let peer = w.fleet.pki().trust().check(&leaf).unwrap();
     w.fleet.pki().note_first_use(&peer.certificate).await.unwrap();
-    let (batch, files) = archive(&w, lines, &holder).await;
+    let (batch, files) = Box::pin(archive(&w, lines, &holder)).await;
     assert_eq!((batch.issued, batch.refused), (1, 1), "{files:?}");
     assert!(files["refused.csv"].contains("device_exists") && files.contains_key("keys/gw-2.pem"));
     assert_eq!(in_state(&w, CertificateState::Active).await, ["gw-1", "gw-2"], "one each");
@@ -160,7 +160,7 @@ async fn e8_an_archive_that_breaks_off_is_revoked_and_can_be_sent_again(#[case] 
 async fn e8_a_batch_is_revoked_as_one_with_what_it_was_renewed_to(#[case] kind: EngineKind) {
     let w = world(kind).await;
     let (devices, actor) = (w.fleet.devices(), system(&w));
-    let (batch, files) = archive(&w, "device_id\ngw-1\ngw-2\n", &x25519::Identity::generate()).await;
+    let (batch, files) = Box::pin(archive(&w, "device_id\ngw-1\ngw-2\n", &x25519::Identity::generate())).await;
     w.device("gw-9", "gateway").await;
     // Whoever holds the key renews with it to one of their own.
     let leaf = CertificateDer::from_pem_slice(files["certs/gw-1.pem"].as_bytes()).unwrap();

@@ -7,6 +7,7 @@ use crate::{
     pki::{Error as PkiError, Refusal, Refused, RegisteredAnchor},
     testing::csr,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{
     BasicConstraints, CertificateParams, CrlDistributionPoint, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
@@ -327,7 +328,6 @@ async fn a_32_what_is_no_authority_of_theirs_is_not_registered(#[case] kind: Eng
     let new = NewRegisteredAuthority { label: " ".into(), certificate: pem(&good.der) };
     assert!(matches!(w.fleet.devices().register_authority(&admin, &new).await, Err(Error::Invalid { field: "label", .. })));
     // DER in base64 is as good as PEM; a policy that makes no sense is refused.
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
     let made = register(STANDARD.encode(&good.der)).await.unwrap();
     w.fleet.pki().verify_authority(&admin, &made.id, &good.proof(&w, &made.code.unwrap())).await.unwrap();
     for bad in [
