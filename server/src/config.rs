@@ -18,6 +18,7 @@ use std::{
 /// Everything that can be configured. In the file it is `key = value` at the top level; in the environment `FLEETWARD_KEY`; as a flag `--key`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Config {
     /// Folder of everything Fleetward keeps: databases, artifacts, the key-encryption key.
     pub data: PathBuf,

@@ -86,10 +86,10 @@ async fn comes_back(kind: EngineKind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r4_an_agent_comes_back_after_its_certificate_has_ended_on_sqlite() {
-    comes_back(EngineKind::Sqlite).await;
+    Box::pin(comes_back(EngineKind::Sqlite)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r4_an_agent_comes_back_after_its_certificate_has_ended_on_postgres() {
-    comes_back(EngineKind::Postgres).await;
+    Box::pin(comes_back(EngineKind::Postgres)).await;
 }

@@ -11,7 +11,7 @@ use wire::states::Role;
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 20] = [
     "/",
     "/devices",
     "/devices?q=tag:eu&sort=-last_seen",
@@ -26,6 +26,9 @@ const PAGES: [&str; 17] = [
     "/enrolment",
     "/certificates",
     "/certificates?week=12&q=gw",
+    "/certificates/authorities",
+    "/certificates/authorities/requests",
+    "/certificates/authorities/elsewhere",
     "/people",
     "/audit",
     "/account",

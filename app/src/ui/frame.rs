@@ -60,15 +60,6 @@ pub fn Frame() -> AnyView {
             </Transition>
             <main id="main" tabindex="-1">
                 <ConnectionBanner live/>
-                <Transition fallback=|| ()>
-                    {move || {
-                        let first = untrack(|| viewer.into_future());
-                        Suspend::new(async move {
-                            set_counts.set(read(first.await).map(|v| v.nav).unwrap_or_default());
-                            move || root_banner(&counts.get())
-                        })
-                    }}
-                </Transition>
                 <Outlet/>
             </main>
         </div>
@@ -104,6 +95,7 @@ fn chrome(viewer: Option<&Viewer>, counts: ReadSignal<NavCounts>, path: Memo<Str
                 {account_menu(viewer)}
             </div>
         </header>
+        {move || counts.with(root_reminder)}
         <dialog class="drawer" id="nav-drawer" aria-label="Menu">
             <nav class="side-links" aria-label="Menu">{nav_links(viewer, counts, path)}</nav>
         </dialog>
@@ -176,7 +168,7 @@ fn LivePill(live: Live) -> AnyView {
 }
 
 /// What administrators are reminded of until it is done (pki.md P-11).
-fn root_banner(counts: &NavCounts) -> Option<AnyView> {
+fn root_reminder(counts: &NavCounts) -> Option<AnyView> {
     let text = match (counts.root_keys, counts.root_tasks) {
         (0, 0) => return None,
         (1.., _) => {
@@ -185,7 +177,8 @@ fn root_banner(counts: &NavCounts) -> Option<AnyView> {
         _ => "Something is to be signed where a root's private key is kept.",
     };
     let links = view! { " "<a href="/certificates/authorities">"What to do"</a>" · "<a href="/docs/roots" rel="external">"The manual"</a> };
-    Some(banner(Tone::Warn, view! { {text}{links} }.into_any()))
+    let told = banner(Tone::Warn, view! { {text}{links} }.into_any());
+    Some(view! { <aside class="reminder" aria-label="Reminder">{told}</aside> }.into_any())
 }
 
 /// What the connection's banner says, when there is something to say.

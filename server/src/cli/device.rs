@@ -62,7 +62,7 @@ pub(super) struct Import {
     /// Where the certificates go: a zip archive with manifest.csv, certs/ and chain.pem
     #[arg(long, value_name = "ZIP")]
     out: PathBuf,
-    /// Make keys for the lines without a CSR, where the configuration allows it (allow_server_keygen); the archive is an encrypted age file then
+    /// Make keys for the lines without a CSR, where the configuration allows it (`allow_server_keygen`); the archive is an encrypted age file then
     #[arg(long)]
     make_keys: bool,
     /// Encrypt the archive for this age recipient, age1…

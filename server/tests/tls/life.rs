@@ -69,12 +69,12 @@ async fn refused_whatever_they_try(kind: EngineKind) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_34_suspended_and_decommissioned_devices_are_refused_everywhere_on_sqlite() {
-    refused_whatever_they_try(EngineKind::Sqlite).await;
+    Box::pin(refused_whatever_they_try(EngineKind::Sqlite)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_34_suspended_and_decommissioned_devices_are_refused_everywhere_on_postgres() {
-    refused_whatever_they_try(EngineKind::Postgres).await;
+    Box::pin(refused_whatever_they_try(EngineKind::Postgres)).await;
 }
 
 fn identity(enrolled: &Enrolled, key: &KeyPair) -> Identity {

@@ -152,11 +152,12 @@ fn detail(a: &RegisteredAuthority, may: bool, calls: &Owns) -> AnyView {
 /// The code, the lines that use it, and the way to send what they make.
 fn prove(a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     let (id, again) = (a.id.to_string(), a.id.to_string());
+    let code = calls.code;
     let renew = view! {
-        <ActionForm action=calls.code>
+        <ActionForm action=code>
             <input type="hidden" name="id" value=again/>
-            {move || fault_banner(refusal(calls.code).as_ref())}
-            {form::submit("Make another code", "", move || calls.code.pending().get())}
+            {move || fault_banner(refusal(code).as_ref())}
+            {form::submit("Make another code", "", move || code.pending().get())}
         </ActionForm>
     };
     let (Some(code), Some(until)) = (a.code.clone(), a.code_until) else {
