@@ -3,7 +3,7 @@
 
 use super::{
     Csr, Error, Pki, authorities,
-    authorities::Parent,
+    authorities::{Authority, Parent},
     consents::Done,
     csr::{CsrError, KeyAlg},
     made::ServerKey,
@@ -16,7 +16,7 @@ use crate::{
     db::{Conn, Tx},
 };
 use rcgen::SubjectPublicKeyInfo;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 use wire::{
     Timestamp,
     consents::Deed,
@@ -87,10 +87,11 @@ impl Pki {
         // Of two who make one at once the second waits here.
         store::next_trust(tx).await?;
         let kind = Kind::ClaimAuthority.as_str();
-        let number = store::generation(tx, &actor.org, kind).await? + 1;
-        if number > 1 && !all.iter().any(|a| a.org == actor.org && a.kind == Kind::ClaimAuthority) {
+        let active = |a: &Arc<Authority>| a.org == actor.org && a.kind == Kind::ClaimAuthority && a.state == AuthorityState::Active;
+        if !all.iter().any(active) && store::in_state(tx, &actor.org, kind, AuthorityState::Active).await? > 0 {
             return Ok(Done::default());
         }
+        let number = store::generation(tx, &actor.org, kind).await? + 1;
         let name = format!("{}-{number}", root.name());
         let made = self.forge().make(Kind::ClaimAuthority, &root.slug, (&name, number), now, Some(parent))?;
         store::retire_active(tx, &actor.org, kind).await?;

@@ -40,6 +40,9 @@ pub enum ConsentError {
     /// Two people are asked for, and this is one.
     #[error("a second person has to agree")]
     Needed,
+    /// Two people are asked for, and this is done on the server's own command line then.
+    #[error("two people decide, so this is done on the server")]
+    AtServer,
     /// One person is enough here.
     #[error("nobody else is asked here")]
     Off,
@@ -88,6 +91,11 @@ impl ConsentError {
                 "second_person",
                 "Two people decide on authorities here. Ask for it first, on the authority's page or by POST /api/v1/authorities/requests; \
                  it is done when another admin approves.",
+            ),
+            Self::AtServer => Fault::new(
+                K::Conflict,
+                "at_server",
+                "Two people decide on authorities here. An authority of your own is enabled on the server's own command line then: fleetward ca enable.",
             ),
             Self::Off => Fault::new(K::Conflict, "no_second_person", "One person is enough for this here. Do it without asking."),
             Self::Nobody => {

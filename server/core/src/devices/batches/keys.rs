@@ -110,6 +110,11 @@ impl Devices {
         let mut tx = self.db.write().await?;
         if exec!(&mut tx, store::END, id.as_str(), BatchState::Cancelled.as_str(), now.0)? == 1 {
             audit::append(&mut tx, &actor, now, "enrolment_batch.keys_lost", id.as_str(), &json!(null)).await?;
+        } else if row!(&mut tx, BatchRow, store::BATCH, org.as_str(), id.as_str())?
+            .is_none_or(|b| b.state != BatchState::Cancelled.as_str())
+        {
+            // It has arrived meanwhile.
+            return Ok(());
         }
         tx.commit().await?;
         self.revoke_lines(&actor, id, RevocationReason::CessationOfOperation).await

@@ -22,7 +22,7 @@ use wire::{
     ids::{AuthorityId, DeviceId, OrgId},
     pki::RevocationReason,
     registered::{JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, RegisteredState},
-    states::{CertificateState, DeviceStep},
+    states::{CertificateState, DeviceStep, Role},
 };
 
 const ORGANIZATION: Sql = Sql::same("INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, $2, $2, 0)");
@@ -553,4 +553,26 @@ async fn p_6_certificates_without_an_end_are_believed_and_a_44_no_address_in_the
     w.clock.advance(31 * 86_400_000);
     assert_eq!(dial(&w, &anchor, &leaf).await, Err(Refusal::Expired));
     assert_eq!(dial(&w, &anchor, &short.fresh(&w, "meter-3")).await, Err(Refusal::Expired));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k_6_one_admin_alone_enables_no_authority(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let admin = w.admin().await;
+    w.person("ben", Role::Admin).await;
+    w.fleet.pki().set_approvals(&admin, true).await.unwrap();
+    let theirs = Theirs::new(&w, "Plant CA");
+    let made = theirs.register(&w, &admin).await.unwrap();
+    let proof = theirs.proof(&w, &made.code.unwrap());
+    w.fleet.pki().verify_authority(&admin, &made.id, &proof).await.unwrap();
+    let enable = async |actor: &Actor| w.fleet.devices().enable_authority(actor, &made.id, policy(JustInTime::Auto)).await;
+    assert_eq!(enable(&admin).await.unwrap_err().fault().code, "at_server");
+    assert!(w.fleet.pki().trust().device_anchors().registered.is_empty());
+    let shell = Actor::shell(w.org.clone());
+    assert_eq!(enable(&shell).await.unwrap().state, RegisteredState::Active);
+    assert_eq!(audited(&w, &admin, "authority.alone").await.len(), 1, "loud in the log");
+    w.fleet.pki().disable_authority(&admin, &made.id).await.unwrap();
 }

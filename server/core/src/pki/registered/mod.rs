@@ -17,7 +17,7 @@ pub use arrivals::Arrival;
 pub(super) use arrivals::{Arrivals, Waiting};
 pub use refused::Refused;
 
-use super::{Error, Pki, csr::sha256, recognise};
+use super::{Error, Pki, consent::ConsentError, csr::sha256, recognise};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -26,6 +26,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
+    consents::Deed,
     ids::{AuthorityId, CertificateId, DeviceId},
     registered::{JustInTimePolicy, RegisteredAuthority, RegisteredState, RegisteredStep},
 };
@@ -160,6 +161,11 @@ impl Pki {
         let row = self.registered_held(&mut tx, actor, id).await?;
         let from = row.state()?;
         let to = state::step(from, RegisteredStep::Enable).ok_or(Refused::State(from))?;
+        // Whoever enables one decides whose devices are believed (K-6).
+        match self.alone(&mut tx, actor, &Deed::Activate { authority: id.clone(), force: false }).await {
+            Err(Error::Consent(ConsentError::Needed)) => return Err(ConsentError::AtServer.into()),
+            other => other?,
+        }
         if now.0 > row.not_after {
             return Err(Refused::Ended.into());
         }

@@ -79,9 +79,9 @@ const ADMITTED: Sql = Sql::same(
      day_admitted = CASE WHEN day_at <= $3 THEN 1 ELSE day_admitted + 1 END, day_at = CASE WHEN day_at <= $3 THEN $2 ELSE day_at END WHERE id = $1",
 );
 const BY_FINGERPRINT: Sql = Sql::same("SELECT id FROM certificates WHERE fingerprint = $1");
-/// The device's certificates of this authority, those for this key first.
+/// The device's certificates of this authority, a usable one for this key first. What an old key is shown for again, a person decides.
 const OF_DEVICE: Sql = Sql::same(
-    "SELECT id, CAST(CASE WHEN spki_sha256 = $3 THEN 1 ELSE 0 END AS BIGINT) AS same_key FROM certificates \
+    "SELECT id, CAST(CASE WHEN spki_sha256 = $3 AND state = 'active' THEN 1 ELSE 0 END AS BIGINT) AS same_key FROM certificates \
      WHERE device = $1 AND issuer_id = $2 AND state IN ('active', 'superseded', 'expired') ORDER BY 2 DESC, issued_at DESC, id DESC LIMIT 1",
 );
 const LEAF: Sql = Sql::same(

@@ -118,6 +118,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &trust::RETIRE_OLDER,
     &trust::SUPERSEDE,
     &trust::EXPIRE,
+    &trust::REVIVE,
     &trust::DUE,
     &trust::UNUSED,
     &trust::FORSAKE,

@@ -29,7 +29,12 @@ pub(super) const SUPERSEDE: Sql = Sql::same(
 );
 pub(super) const EXPIRE: Sql =
     Sql::same("UPDATE certificates SET state = 'expired', trust_seq = $2 WHERE state = 'active' AND not_after <= $1");
-pub(super) const DUE: Sql = Sql::same("SELECT COUNT(*) FROM certificates WHERE state = 'active' AND usable_until <= $1");
+/// Ended by a clock that was wrong: the certificate itself says when it ends.
+pub(super) const REVIVE: Sql =
+    Sql::same("UPDATE certificates SET state = 'active', trust_seq = $2 WHERE state = 'expired' AND not_after > $1");
+pub(super) const DUE: Sql = Sql::same(
+    "SELECT COUNT(*) FROM certificates WHERE (state = 'active' AND usable_until <= $1) OR (state = 'expired' AND not_after > $1)",
+);
 pub(super) const UNUSED: Sql = Sql::same(
     "UPDATE certificates SET state = 'superseded', revoked_at = $5, revoked_by = 'automatic', reason = 'superseded', trust_seq = $4 \
      WHERE device = $1 AND replaces_id = $2 AND first_used_at IS NULL AND state = 'active' AND id <> $3",
@@ -119,6 +124,7 @@ pub(in crate::pki) async fn due(on: &mut impl Conn, now: Timestamp) -> Result<i6
 pub(in crate::pki) async fn settle(tx: &mut Tx, now: Timestamp, seq: i64) -> Result<(), Error> {
     exec!(tx, SUPERSEDE, now.0, seq)?;
     exec!(tx, EXPIRE, now.0, seq)?;
+    exec!(tx, REVIVE, now.0, seq)?;
     Ok(())
 }
 

@@ -523,3 +523,18 @@ async fn p_7_to_p_9_a_certificate_outside_the_profile_does_not_come_in() {
     assert!(matches!(pki.withdraw_authority_request(&admin, &id).await, Err(Error::NoSuchRequest)));
     assert_eq!(pki.authorities_of(&w.org).iter().find(|a| a.id == device.id).unwrap().state, AuthorityState::Staged);
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn p_7_a_request_does_not_take_the_place_of_the_authority_of_claims(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let pki = w.fleet.pki();
+    let new = NewAuthorityRequest { kind: AuthorityUse::Claim, own_root: false, fresh: false };
+    let request = pki.request_authority(&system(&w), new).await.unwrap();
+    pki.withdraw_authority_request(&system(&w), &request.id).await.unwrap();
+    pki.ensure_claim_authority(&system(&w)).await.unwrap();
+    let made = pki.list_authorities(&system(&w)).unwrap().into_iter().find(|a| a.kind == "claim").unwrap();
+    assert_eq!(made.state, AuthorityState::Active);
+}
