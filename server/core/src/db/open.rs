@@ -163,7 +163,9 @@ async fn postgres(url: &str, connections: u32) -> Result<PgPool, Error> {
         .acquire_timeout(PATIENCE)
         // A question before each use would be a trip for each; only one that has rested may have been lost without a word.
         .test_before_acquire(false)
-        .before_acquire(|on, meta| Box::pin(async move { if meta.idle_for < RESTED { Ok(true) } else { on.ping().await.map(|()| true) } }))
+        .before_acquire(|on, meta| {
+            Box::pin(async move { Ok(meta.idle_for < RESTED || matches!(tokio::time::timeout(SLOW, on.ping()).await, Ok(Ok(())))) })
+        })
         .connect_lazy_with(to.clone());
     let connecting = pool.clone();
     let first = async move { connecting.acquire().await.map(drop) };

@@ -63,58 +63,69 @@ impl Desk {
         self.waiting.lock().push(Order { admission, answer });
         let desk = Arc::clone(self);
         // By itself, because the transaction is not this caller's alone.
-        tokio::spawn(async move {
-            let _alone = desk.working.lock().await;
-            let orders = {
-                let mut waiting = desk.waiting.lock();
-                let count = waiting.len().min(MOST);
-                waiting.drain(..count).collect::<Vec<_>>()
-            };
-            desk.serve(orders).await;
-        });
+        tokio::spawn(async move { desk.serve().await });
         // It is dropped unanswered only when the work ended before its time: it may be asked again.
         answered.await.unwrap_or_else(|_| Err(crate::db::Error::Busy.into()))
     }
 
-    async fn serve(&self, mut orders: Vec<Order>) {
-        while !orders.is_empty() {
-            let admissions: Vec<&Admission> = orders.iter().map(|o| &o.admission).collect();
-            match self.pass(&admissions).await {
-                Ok(answers) => {
-                    let mut left = Vec::new();
-                    for (order, answer) in orders.into_iter().zip(answers) {
-                        match answer {
-                            Some(answer) => reply(order, Ok(answer)),
-                            None => left.push(order),
-                        }
+    /// Works until nobody waits. Who has to wait for another pass stands behind those that came meanwhile.
+    async fn serve(&self) {
+        let _alone = self.working.lock().await;
+        loop {
+            let orders: Vec<Order> = {
+                let mut waiting = self.waiting.lock();
+                let count = waiting.len().min(MOST);
+                waiting.drain(..count).collect()
+            };
+            if orders.is_empty() {
+                return;
+            }
+            let left = self.answer(orders).await;
+            self.waiting.lock().extend(left);
+        }
+    }
+
+    /// Answers those that one pass can; gives the others back.
+    async fn answer(&self, mut orders: Vec<Order>) -> Vec<Order> {
+        let admissions: Vec<&Admission> = orders.iter().map(|o| &o.admission).collect();
+        let mut left = Vec::new();
+        match self.pass(&admissions).await {
+            Ok(answers) => {
+                for (order, answer) in orders.into_iter().zip(answers) {
+                    match answer {
+                        Some(answer) => reply(order, Ok(answer)),
+                        None => left.push(order),
                     }
-                    orders = left;
                 }
-                Err(Refused::These(refused)) => {
-                    let mut refused: HashMap<usize, Error> = refused.into_iter().collect();
-                    let mut left = Vec::new();
-                    for (place, order) in orders.into_iter().enumerate() {
-                        match refused.remove(&place) {
-                            Some(e) => reply(order, Err(e)),
-                            None => left.push(order),
-                        }
+            }
+            Err(Refused::These(refused)) => {
+                let mut refused: HashMap<usize, Error> = refused.into_iter().collect();
+                for (place, order) in orders.into_iter().enumerate() {
+                    match refused.remove(&place) {
+                        Some(e) => reply(order, Err(e)),
+                        None => left.push(order),
                     }
-                    orders = left;
                 }
-                Err(Refused::All(e)) => {
-                    let last = orders.pop();
-                    if orders.is_empty() {
-                        return last.into_iter().zip([e]).for_each(|(order, e)| reply(order, Err(e)));
-                    }
+            }
+            Err(Refused::All(e)) => {
+                let last = orders.pop();
+                if orders.is_empty() {
+                    last.into_iter().zip([e]).for_each(|(order, e)| reply(order, Err(e)));
+                } else if let Error::Db(crate::db::Error::Busy | crate::db::Error::Full) = e {
+                    // Each by itself would wait as long, one after the other.
+                    let full = matches!(e, Error::Db(crate::db::Error::Full));
+                    let why = || if full { crate::db::Error::Full } else { crate::db::Error::Busy };
+                    orders.into_iter().chain(last).for_each(|order| reply(order, Err(why().into())));
+                } else {
                     // The database says of all what may be true of one; each by itself finds out.
                     tracing::debug!(error = %e, "enrolments go on one by one");
-                    for order in orders.into_iter().chain(last) {
-                        Box::pin(self.serve(vec![order])).await;
+                    for order in orders.into_iter().chain(last).filter(|order| !order.answer.is_closed()) {
+                        left.extend(Box::pin(self.answer(vec![order])).await);
                     }
-                    return;
                 }
             }
         }
+        left
     }
 
     /// One transaction. An admission has no answer yet when another one of this pass has to be written before it.

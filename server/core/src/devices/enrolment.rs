@@ -130,7 +130,11 @@ impl Devices {
         let (org, device_id) = (admission.org.clone(), admission.device_id.clone());
         match self.desk.enrol(admission).await {
             Ok(Answer::New(issued)) => Ok(self.pki.just_enrolled(&issued, &self.urls.device, now)),
-            Ok(Answer::Again(certificate)) => Ok(self.pki.enrolled(&org, &certificate, &self.urls.device, now).await?),
+            Ok(Answer::Again(certificate)) => {
+                // It may be unknown to memory here: its commit's answer was lost, or another instance has issued it.
+                self.bus.tell(Event::Trust);
+                Ok(self.pki.enrolled(&org, &certificate, &self.urls.device, now).await?)
+            }
             Err(Error::BadToken) => {
                 if self.guesses.open(attempt.address, now) {
                     self.note_reuse(books, (&org, &device_id), attempt.address, now).await?;

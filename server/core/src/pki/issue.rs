@@ -185,6 +185,9 @@ impl Pki {
 
     fn ready(&self, all: &Authorities, new: &NewLeaf<'_>) -> Result<Ready, Error> {
         let issuer = authorities::active(all, new.org, Kind::DeviceAuthority)?;
+        if profile::validity(Kind::Device, self.clock.now(), Some(issuer.not_after)).is_none() {
+            return Err(Error::AuthorityExpiring);
+        }
         let uri = profile::device_uri(&self.trust_domain, &issuer.slug, new.device_id);
         if new.csr.uris.iter().any(|asked| *asked != uri) {
             return Err(CsrError::Identity("another URI than its own").into());
