@@ -55,7 +55,7 @@ pub async fn postgres() -> String {
 }
 
 /// Makes the PostgreSQL database of this URL a copy of another one, in the place of what it was. Nobody may be connected to either.
-pub async fn copy_database(from: &str, to: &str) {
+async fn copy_database(from: &str, to: &str) {
     let (server, _) = from.rsplit_once('/').expect("the URL names a database");
     let name = |url: &str| url.rsplit_once('/').expect("the URL names a database").1.to_owned();
     let mut admin = PgConnection::connect(&format!("{server}/postgres")).await.expect("PostgreSQL answers");
@@ -77,6 +77,59 @@ async fn drop_abandoned(admin: &mut PgConnection) {
             .expect("the databases can be listed");
     for name in found.iter().filter(ended).take(3) {
         let _ = admin.execute(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))).await;
+    }
+}
+
+/// The embedded databases' files.
+const FILES: [&str; 4] = ["fleet.db", "fleet.db-wal", "telemetry.db", "telemetry.db-wal"];
+
+/// A backup of a world's databases, taken and put back while it is closed. What else is in its folder stays as it is: the journal.
+pub struct Backup {
+    folder: tempfile::TempDir,
+    url: Option<String>,
+}
+
+impl Backup {
+    /// For a world on this engine.
+    pub async fn of(kind: EngineKind) -> Self {
+        let url = match kind {
+            EngineKind::Sqlite => None,
+            EngineKind::Postgres => Some(postgres().await),
+        };
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), url }
+    }
+
+    /// The world over this folder; opened twice it is a restart.
+    pub async fn open(&self, folder: tempfile::TempDir, seed: u64) -> World {
+        World::open_at(folder, self.url.clone(), seed).await
+    }
+
+    /// Takes it.
+    pub async fn take(&self, world: &tempfile::TempDir) {
+        match &self.url {
+            Some(url) => copy_database(url, &format!("{url}_backup")).await,
+            None => copy_files(world, &self.folder),
+        }
+    }
+
+    /// Puts it back.
+    pub async fn put_back(&self, world: &tempfile::TempDir) {
+        match &self.url {
+            Some(url) => copy_database(&format!("{url}_backup"), url).await,
+            None => copy_files(&self.folder, world),
+        }
+    }
+}
+
+/// Copies the embedded databases; what is not there in the source is removed.
+fn copy_files(from: &tempfile::TempDir, to: &tempfile::TempDir) {
+    for file in FILES {
+        let (from, to) = (from.path().join(file), to.path().join(file));
+        if from.exists() {
+            std::fs::copy(from, to).expect("a file can be copied");
+        } else {
+            let _ = std::fs::remove_file(to);
+        }
     }
 }
 

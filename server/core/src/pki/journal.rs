@@ -52,6 +52,17 @@ pub(super) enum Entry {
         /// When.
         at: Timestamp,
     },
+    /// A registered authority is believed, or not any more: a backup from before may say otherwise.
+    Registered {
+        /// Its organization.
+        org: OrgId,
+        /// Its id.
+        authority: AuthorityId,
+        /// Whether it is believed from now on.
+        believed: bool,
+        /// When.
+        at: Timestamp,
+    },
     /// A list was brought that nobody here can sign again: a backup from before has an older one.
     List {
         /// Its organization.
@@ -196,6 +207,19 @@ impl Pki {
         }
     }
 
+    /// The same of a registered authority that is not believed any more.
+    pub(super) async fn journal_disabled(&self, org: &OrgId, authority: &AuthorityId, at: Timestamp) {
+        if let Some(journal) = &self.journal {
+            self.tell(journal, &[Entry::Registered { org: org.clone(), authority: authority.clone(), believed: false, at }]).await;
+        }
+    }
+
+    /// The same of one that is believed from now on. It has to be in the journal first: what stands there wins with the next start.
+    pub(super) async fn journal_enabled(&self, org: &OrgId, authority: &AuthorityId, at: Timestamp) -> Result<(), Error> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        journal.append(&[Entry::Registered { org: org.clone(), authority: authority.clone(), believed: true, at }]).await
+    }
+
     /// The same of a list that was brought.
     pub(super) async fn journal_list(&self, org: &OrgId, authority: &AuthorityId, list: &super::PublishedCrl) {
         if let Some(journal) = &self.journal {
@@ -231,7 +255,7 @@ impl Pki {
         let told = journal.read()?;
         let mut known: HashSet<Vec<u8>> = HashSet::with_capacity(told.len());
         let mut given_up: HashSet<AuthorityId> = HashSet::new();
-        let mut roots = super::recall::Told::default();
+        let mut recalled = super::recall::Told::default();
         let revoked: HashSet<Vec<u8>> = store::revoked_fingerprints(&mut self.db.read().await?, now).await?.into_iter().collect();
         let mut missing = Vec::new();
         for entry in told {
@@ -247,7 +271,7 @@ impl Pki {
                     self.give_up_again(&org, &authority, at).await?;
                     given_up.insert(authority);
                 }
-                Entry::Offline { .. } | Entry::List { .. } => roots.hear(entry),
+                Entry::Offline { .. } | Entry::Registered { .. } | Entry::List { .. } => recalled.hear(entry),
             }
         }
         for slice in missing.chunks(SLICE) {
@@ -260,7 +284,7 @@ impl Pki {
                 untold.push(Entry::Compromised { org: org.parse().map_err(crate::db::Error::corrupt)?, authority, at: Timestamp(at) });
             }
         }
-        untold.extend(self.recall_roots(roots).await?);
+        untold.extend(self.recall(recalled).await?);
         let all = store::all_revoked(&mut self.db.read().await?, now).await?;
         untold.extend(all.into_iter().filter(|one| !known.contains(&one.fingerprint)).map(Entry::Revoked));
         for slice in untold.chunks(SLICE) {

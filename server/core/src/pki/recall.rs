@@ -1,7 +1,7 @@
-//! What the journal tells of roots after a database was set back (pki.md K-5, K-7): a key that was removed stays removed, and a list that was brought
-//! is not followed by an older one. Refuses to know how the journal is kept.
+//! What the journal tells of authorities after a database was set back (pki.md K-5, K-7): a root's key that was removed stays removed, a list that was
+//! brought is not followed by an older one, and a registered authority that was disabled stays so. Refuses to know how the journal is kept.
 
-use super::{Error, Pki, journal::Entry, store};
+use super::{Error, Pki, journal::Entry, registered, store};
 use crate::access::{Actor, audit};
 use serde_json::json;
 use std::collections::HashMap;
@@ -10,11 +10,13 @@ use wire::{
     ids::{AuthorityId, OrgId},
 };
 
-/// What was told, the newest of each root.
+/// What was told, the newest of each authority.
 #[derive(Default)]
 pub(super) struct Told {
     offline: HashMap<AuthorityId, (OrgId, Timestamp)>,
     lists: HashMap<AuthorityId, (OrgId, store::CrlRecord)>,
+    /// Whether it is believed.
+    registered: HashMap<AuthorityId, (OrgId, bool)>,
 }
 
 impl Told {
@@ -31,6 +33,9 @@ impl Told {
                     self.lists.insert(authority, (org, list));
                 }
             }
+            Entry::Registered { org, authority, believed, .. } => {
+                self.registered.insert(authority, (org, believed));
+            }
             Entry::Revoked(_) | Entry::Compromised { .. } => {}
         }
     }
@@ -38,7 +43,7 @@ impl Told {
 
 impl Pki {
     /// Does again what the database has forgotten; gives what the journal does not know.
-    pub(super) async fn recall_roots(&self, told: Told) -> Result<Vec<Entry>, Error> {
+    pub(super) async fn recall(&self, told: Told) -> Result<Vec<Entry>, Error> {
         for (authority, (org, at)) in &told.offline {
             let mut tx = self.db.write().await?;
             if store::take_offline(&mut tx, authority, org, *at).await? {
@@ -58,6 +63,11 @@ impl Pki {
                 tracing::warn!(%authority, number = list.number, "a root's list was taken from the journal: the database was set back");
             }
         }
+        for (authority, (org, believed)) in &told.registered {
+            if !believed && self.disable_again(org, authority).await? {
+                tracing::warn!(%authority, "a registered authority was disabled again: the database was set back");
+            }
+        }
         self.untold(&told).await
     }
 
@@ -69,6 +79,11 @@ impl Pki {
             let authority: AuthorityId = authority.parse().map_err(corrupt)?;
             if !told.offline.contains_key(&authority) {
                 untold.push(Entry::Offline { org: org.parse().map_err(corrupt)?, authority, at: Timestamp(at) });
+            }
+        }
+        for (org, authority) in registered::store::disabled(&mut on).await? {
+            if told.registered.get(&authority).is_none_or(|(_, believed)| *believed) {
+                untold.push(Entry::Registered { org, authority, believed: false, at: self.clock.now() });
             }
         }
         for list in store::brought_lists(&mut on).await? {

@@ -27,7 +27,7 @@ use serde_json::json;
 use wire::{
     Timestamp,
     consents::Deed,
-    ids::{AuthorityId, CertificateId, DeviceId},
+    ids::{AuthorityId, CertificateId, DeviceId, OrgId},
     registered::{JustInTimePolicy, RegisteredAuthority, RegisteredState, RegisteredStep},
 };
 
@@ -169,6 +169,7 @@ impl Pki {
         if now.0 > row.not_after {
             return Err(Refused::Ended.into());
         }
+        self.journal_enabled(&actor.org, id, now).await?;
         store::set_policy(&mut tx, id, policy).await?;
         store::set_state(&mut tx, id, from, to, mirror(to)).await?;
         let detail = json!({ "label": row.label, "was": from, "is": to, "policy": policy });
@@ -187,9 +188,24 @@ impl Pki {
             return self.registered_authority(actor, id).await;
         }
         let to = state::step(from, RegisteredStep::Disable).ok_or(Refused::State(from))?;
+        self.journal_disabled(&actor.org, id, now).await;
         store::set_state(&mut tx, id, from, to, mirror(to)).await?;
         let detail = json!({ "label": row.label, "was": from, "is": to });
         self.changed(tx, actor, "registered_authority.disable", id, &detail, now).await
+    }
+
+    /// Disables it as the journal says, in a database that was set back; `false` when it is not believed anyway.
+    pub(super) async fn disable_again(&self, org: &OrgId, id: &AuthorityId) -> Result<bool, Error> {
+        let mut tx = self.db.write().await?;
+        let held = store::held(&mut tx, id).await?.filter(|row| row.org_id == org.as_str());
+        let (from, to) = (RegisteredState::Active, RegisteredState::Disabled);
+        let Some(row) = held.filter(|row| row.state == from.as_str()) else { return Ok(false) };
+        store::set_state(&mut tx, id, from, to, mirror(to)).await?;
+        let detail = json!({ "label": row.label, "was": from, "is": to, "from": "journal" });
+        let system = Actor::system(org.clone());
+        audit::append(&mut tx, &system, self.clock.now(), "registered_authority.disable", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// Removes an authority of which no device has ever had a certificate here, and gives its key free.

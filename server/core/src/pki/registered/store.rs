@@ -63,6 +63,7 @@ const CLAIM_KEY: Sql = Sql::same(
      SELECT $1, $2, 'registered', CAST(COALESCE(MAX(generation), 0) + 1 AS BIGINT), $1, $3, $4, $5, '', 0, $6, $7, $8, $9, NULL, '', $10, $11, 'staged', $12 \
      FROM authorities WHERE org_id = $2 AND kind = 'registered'",
 );
+const DISABLED: Sql = Sql::same("SELECT org_id, id FROM registered_authorities WHERE state = 'disabled'");
 const SET_STATE: Sql = Sql::same("UPDATE registered_authorities SET state = $3 WHERE id = $1 AND state = $2");
 const MIRROR: Sql = Sql::same("UPDATE authorities SET state = $2 WHERE id = $1 AND kind = 'registered'");
 const SET_POLICY: Sql = Sql::same(
@@ -102,6 +103,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &SET_CODE,
     &VERIFIED,
     &CLAIM_KEY,
+    &DISABLED,
     &SET_STATE,
     &MIRROR,
     &SET_POLICY,
@@ -171,7 +173,7 @@ impl RegisteredRow {
             policy: JustInTimePolicy {
                 just_in_time: self.just_in_time()?,
                 device_type: self.device_type,
-                tags: self.tags.split(' ').filter(|t| !t.is_empty()).map(str::to_owned).collect(),
+                tags: wire::devices::words(&self.tags),
                 template: self.template,
                 pattern: self.pattern,
                 max_devices: if unset { offered.max_devices } else { self.max_devices },
@@ -308,6 +310,12 @@ pub(super) async fn claim_key(
         now.0
     )?;
     Ok(())
+}
+
+/// Those that are not believed any more, of every organization.
+pub(in crate::pki) async fn disabled(on: &mut impl Conn) -> Result<Vec<(OrgId, AuthorityId)>, Error> {
+    let found = rows!(on, (String, String), DISABLED)?;
+    found.into_iter().map(|(org, id)| Ok((org.parse().map_err(Error::corrupt)?, id.parse().map_err(Error::corrupt)?))).collect()
 }
 
 /// Moves it on; `false` when it is not where it should come from. `mirror` is the word of its row among the authorities.

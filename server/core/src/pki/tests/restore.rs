@@ -8,24 +8,12 @@ use crate::{
     db::{EngineKind, Store},
     entropy::SeededEntropy,
     pki::{Kek, Pki, PkiSettings, Refusal, der},
-    testing::{START, World, copy_database, postgres, store},
+    testing::{Backup, START, World, store},
 };
 use rstest::rstest;
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 use wire::{pki::RevocationReason, states::DeviceStep};
 use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
-
-pub(super) const FILES: [&str; 4] = ["fleet.db", "fleet.db-wal", "telemetry.db", "telemetry.db-wal"];
-
-/// Copies the embedded database's files; what is not there in the source is removed.
-pub(super) fn copy(from: &Path, to: &Path) {
-    for file in FILES {
-        let _ = std::fs::remove_file(to.join(file));
-        if from.join(file).exists() {
-            std::fs::copy(from.join(file), to.join(file)).unwrap();
-        }
-    }
-}
 
 /// Number and serials of the device authority's list.
 fn list(w: &World) -> (u64, Vec<Vec<u8>>) {
@@ -46,12 +34,8 @@ fn serial(leaf: &[u8]) -> Vec<u8> {
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
 async fn k7_a_backup_put_back_brings_nothing_back_that_was_revoked_since(#[case] kind: EngineKind) {
-    let url = match kind {
-        EngineKind::Sqlite => None,
-        EngineKind::Postgres => Some(postgres().await),
-    };
-    let backup = (tempfile::tempdir().unwrap(), url.as_ref().map(|url| format!("{url}_backup")));
-    let w = World::open_at(tempfile::tempdir().unwrap(), url.clone(), 1).await;
+    let backup = Backup::of(kind).await;
+    let w = backup.open(tempfile::tempdir().unwrap(), 1).await;
     let (_, _, before) = enrol(&w, "gw-0").await;
     let system = Actor::system(w.org.clone());
     let earlier = check(&w, &before).unwrap();
@@ -60,13 +44,10 @@ async fn k7_a_backup_put_back_brings_nothing_back_that_was_revoked_since(#[case]
     let (_, _, gone) = enrol(&w, "gw-2").await;
     let (_, _, kept) = enrol(&w, "gw-3").await;
     let folder = w.close().await;
-    match (&url, &backup.1) {
-        (Some(url), Some(copy)) => copy_database(url, copy).await,
-        _ => copy(folder.path(), backup.0.path()),
-    }
+    backup.take(&folder).await;
 
     // The day after the backup.
-    let w = World::open_at(folder, url.clone(), 2).await;
+    let w = backup.open(folder, 2).await;
     w.clock.advance(DAY);
     let pki = w.fleet.pki();
     pki.tick().await.unwrap();
@@ -81,11 +62,8 @@ async fn k7_a_backup_put_back_brings_nothing_back_that_was_revoked_since(#[case]
     let folder = w.close().await;
 
     // The disk is lost; the backup is put back, and the journal is not.
-    match (&url, &backup.1) {
-        (Some(url), Some(copy)) => copy_database(copy, url).await,
-        _ => copy(backup.0.path(), folder.path()),
-    }
-    let w = World::open_at(folder, url.clone(), 3).await;
+    backup.put_back(&folder).await;
+    let w = backup.open(folder, 3).await;
     let pki = w.fleet.pki();
     assert_eq!(check(&w, &lost), Err(Refusal::Revoked), "before anybody could connect");
     assert_eq!(check(&w, &gone), Err(Refusal::Revoked));
@@ -109,7 +87,7 @@ async fn k7_a_backup_put_back_brings_nothing_back_that_was_revoked_since(#[case]
 
     // A second start has nothing left to do.
     let entries = log.len();
-    let w = World::open_at(w.close().await, url, 4).await;
+    let w = backup.open(w.close().await, 4).await;
     assert_eq!(w.fleet.access().audit_page(&system, None).await.unwrap().entries.items.len(), entries);
 }
 

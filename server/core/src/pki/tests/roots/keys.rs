@@ -1,0 +1,250 @@
+//! Our own root's key: taken away, used where it is, and kept away (P-11, K-1, K-5, K-7, R-7).
+
+use super::{
+    super::{life::check, life::enrol, life::enrol_with},
+    entropy, exported, issued, pem, request, root, system, taken_away, tasks,
+};
+use crate::{
+    clock::Clock as _,
+    db::EngineKind,
+    entropy::Entropy,
+    pki::{Error, Holding, Kek, Lock, Passphrase, offline, profile::DAY},
+    testing::{Backup, World},
+};
+use rcgen::KeyPair;
+use rstest::rstest;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use wire::{
+    pki::AuthorityUse,
+    roots::{NewAuthorityRequest, RootTask},
+    states::{AuthorityState, AuthorityStep, KeyPlace},
+};
+use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
+use zeroize::Zeroizing;
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn p11_a_root_s_key_leaves_when_somebody_shows_that_they_hold_its_file(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, system, admin) = (w.fleet.pki(), system(&w), w.admin().await);
+    let (_, _, leaf) = enrol(&w, "gw-1").await;
+    assert_eq!(tasks(pki, &admin), [RootTask::Export], "a banner until it is done");
+    assert!(tasks(pki, &w.operator().await).is_empty(), "only for those who may");
+    let lock = || Lock::Recipient(age::x25519::Identity::generate().to_public().to_string());
+    assert!(pki.export_root(&admin, None, lock()).await.is_err(), "not into a browser");
+    let short = Lock::Passphrase(Passphrase::new(Zeroizing::new("eleven char".to_owned())));
+    assert_eq!(pki.export_root(&system, None, short).await.unwrap_err().fault().code, "root_file");
+    assert!(pki.export_root(&system, None, Lock::Recipient("age1x".into())).await.is_err());
+
+    let digest = |file: &[u8]| crate::hash::sha256(file);
+    let refused = pki.take_root_offline(&system, None, Holding::Digest([7; 32])).await.unwrap_err();
+    assert!(matches!(refused, Error::AuthorityState(_)), "it was never written into a file");
+    let (first, _) = exported(&w).await;
+    let (last, file) = exported(&w).await;
+    assert_eq!(tasks(pki, &admin), [RootTask::Remove]);
+    assert!(root(pki, &w).exported_at.is_some());
+    for wrong in [Holding::Digest([7; 32]), Holding::Digest(digest(&first.file))] {
+        assert!(matches!(pki.take_root_offline(&system, None, wrong).await, Err(Error::NotHeld)), "not the file that was written last");
+    }
+    let stranger = World::open(EngineKind::Sqlite).await;
+    let (_, other) = exported(&stranger).await;
+    assert!(matches!(pki.take_root_offline(&system, None, Holding::Opened(&other)).await, Err(Error::NotHeld)), "another root's");
+    assert_eq!(root(pki, &w).key, KeyPlace::Here);
+
+    let gone = pki.take_root_offline(&system, None, Holding::Digest(digest(&last.file))).await.unwrap();
+    assert_eq!((gone.key, gone.state), (KeyPlace::Offline, AuthorityState::Active));
+    assert!(tasks(pki, &admin).is_empty());
+    let kept = crate::pki::store::sealed_key(&mut pki.db.read().await.unwrap(), &gone.id, &w.org).await.unwrap().unwrap();
+    assert!(kept.sealed_key.is_none(), "K-5");
+    let list = pki.crl(&gone.id).unwrap();
+    assert_eq!(list.next_update.since(list.this_update), 30 * DAY, "R-7");
+    assert!(matches!(pki.export_root(&system, None, lock()).await, Err(Error::RootOffline)));
+
+    // What needs the key says where it is; everything else goes on.
+    for purpose in [AuthorityUse::Device, AuthorityUse::Server, AuthorityUse::Claim] {
+        let refused = pki.stage_authority(&admin, purpose).await.unwrap_err().fault();
+        assert_eq!(refused.code, "root_offline");
+        assert!(refused.message.contains("issue-intermediate"), "{}", refused.message);
+    }
+    let device = pki.authorities_of(&w.org).into_iter().find(|a| a.kind == "device").unwrap().id;
+    let offered = pki.authority(&admin, &device).await.unwrap();
+    assert!(offered.actions.iter().any(|a| a.step == AuthorityStep::Stage && a.blocked.is_some()));
+    assert!(check(&w, &leaf).is_ok() && enrol_with(&w, "gw-2", &KeyPair::generate().unwrap()).await.is_ok());
+    assert_eq!(hex::encode(file.fingerprint()), gone.fingerprint);
+    assert!(w.fleet.access().verify_audit(&system).await.unwrap().broken_at.is_none());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k5_an_issuing_authority_is_signed_where_the_root_s_key_is(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let file = taken_away(&w).await;
+    let new = NewAuthorityRequest { kind: AuthorityUse::Device, own_root: false, fresh: false };
+    assert!(pki.request_authority(&w.operator().await, new).await.is_err(), "admins only");
+    assert!(pki.request_authority(&admin, NewAuthorityRequest { kind: AuthorityUse::Root, ..new }).await.is_err());
+    let first = pki.request_authority(&admin, new).await.unwrap();
+    assert_eq!(first.subject, "O=default, CN=Fleetward Device CA G1-2");
+    assert_eq!(pki.request_authority(&admin, new).await.unwrap(), first, "the same one while it is open");
+    let lost = issued(&w, &file, &first);
+    let second = pki.request_authority(&admin, NewAuthorityRequest { fresh: true, ..new }).await.unwrap();
+    assert!(second.subject.ends_with("G1-3"), "names are never used again (P-7): {}", second.subject);
+    let refused = pki.import_authority(&admin, &pem(&lost.der)).await.unwrap_err();
+    assert_eq!(refused.fault().code, "certificate_refused", "its key is forgotten");
+
+    let signed = issued(&w, &file, &second);
+    assert_eq!((signed.subject.as_str(), signed.purpose), (second.subject.as_str(), "device"));
+    let imported = pki.import_authority(&admin, &pem(&signed.der)).await.unwrap();
+    assert_eq!((imported.authority.id.clone(), imported.authority.state, imported.root), (second.id.clone(), AuthorityState::Staged, None));
+    assert!(pki.authority_requests(&admin).await.unwrap().is_empty());
+
+    // A new key-encryption key takes waiting keys along (K-6).
+    request(&w, AuthorityUse::Server, false).await;
+    let kek = Kek::new(&[9; 32]).unwrap();
+    assert_eq!(pki.rotate_kek(&system(&w), &kek).await.unwrap(), 5, "three authorities, a request, the key of access tokens");
+    assert_eq!(pki.rotate_kek(&system(&w), &kek).await.unwrap(), 5, "a second run is harmless");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k5_what_was_brought_back_issues_and_a_restart_takes_an_authority_without_a_key(#[case] kind: EngineKind) {
+    let backup = Backup::of(kind).await;
+    let w = backup.open(tempfile::tempdir().unwrap(), 1).await;
+    let (_, _, old_leaf) = enrol(&w, "gw-1").await;
+    let file = taken_away(&w).await;
+    let bundle = w.fleet.pki().trust_bundle(&w.org).version;
+    let waiting = request(&w, AuthorityUse::Device, false).await;
+    let signed = issued(&w, &file, &waiting);
+
+    // K-2: the start tests the keys that there are, and takes a root without one.
+    let w = backup.open(w.close().await, 2).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    assert_eq!(root(pki, &w).key, KeyPlace::Offline);
+    let imported = pki.import_authority(&admin, &pem(&signed.der)).await.unwrap().authority;
+    assert_eq!((imported.state, imported.key, imported.imported), (AuthorityState::Staged, KeyPlace::Here, true));
+    assert_eq!((imported.subject.as_str(), &imported.issuer), ("O=default, CN=Fleetward Device CA G1-2", &root(pki, &w).id));
+    assert_eq!(pki.trust_bundle(&w.org).version, bundle + 1, "believed before it issues (R-9)");
+    pki.activate_authority(&admin, &imported.id, false).await.unwrap();
+    let (_, _, leaf) = enrol(&w, "gw-2").await;
+    let issuer = x509_parser::certificate::X509Certificate::from_der(&leaf).unwrap().1.issuer().to_string();
+    assert!(issuer.contains("G1-2"), "{issuer}");
+    assert!(check(&w, &leaf).is_ok() && check(&w, &old_leaf).is_ok());
+    let again = pki.import_authority(&admin, &pem(&signed.der)).await.unwrap_err();
+    assert_eq!(again.fault().code, "certificate_refused", "once");
+    assert!(w.fleet.access().verify_audit(&admin).await.unwrap().broken_at.is_none());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r7_a_list_of_an_offline_root_is_signed_elsewhere_and_never_goes_back(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let id = root(pki, &w).id;
+    assert!(pki.list_request(&admin, &id).await.is_err(), "its key is here");
+    let file = taken_away(&w).await;
+    let before = pki.crl(&id).unwrap();
+    w.clock.advance(60_000);
+    let early = pki.list_request(&admin, &id).await.unwrap();
+    assert!(early.entries.is_empty() && early.number > before.number);
+
+    // R-11 without the root's key: cut off at once; what is left to do is said.
+    let device = pki.authorities_of(&w.org).into_iter().find(|a| a.kind == "device").unwrap().id;
+    pki.compromise_authority(&admin, &device).await.unwrap();
+    assert_eq!(tasks(pki, &admin), [RootTask::SignList]);
+    assert_eq!(pki.crl(&id).unwrap().number, before.number, "nobody here can sign one");
+    let lacking = offline::list(&file, &early, w.clock.now()).unwrap();
+    assert!(pki.import_list(&admin, &id, &lacking).await.unwrap_err().to_string().contains("lacks"), "it does not say what has ended");
+
+    let asked = pki.list_request(&admin, &id).await.unwrap();
+    assert_eq!(asked.entries.iter().map(|e| e.reason).collect::<Vec<_>>(), [2], "cACompromise");
+    let signed = offline::list(&file, &asked, w.clock.now()).unwrap();
+    assert!(pki.import_list(&w.operator().await, &id, &signed).await.is_err(), "admins only");
+    let text = crate::pem::encode("X509 CRL", &signed);
+    let standing = pki.import_list(&admin, &id, text.as_bytes()).await.unwrap();
+    assert_eq!((standing.number, standing.next_update.since(standing.this_update)), (asked.number, 30 * DAY));
+    assert!(tasks(pki, &admin).is_empty());
+    let (_, list) = CertificateRevocationList::from_der(&signed).unwrap();
+    assert_eq!(list.iter_revoked_certificates().count(), 1);
+    assert!(pki.import_list(&admin, &id, &signed).await.unwrap_err().to_string().contains("numbers only grow"));
+    pki.publish().await.unwrap();
+    assert_eq!(pki.crl(&id).unwrap().der, signed, "it is what is served");
+
+    // Another root's key, a torn list, no list.
+    let stranger = World::open(EngineKind::Sqlite).await;
+    let (_, other) = exported(&stranger).await;
+    let mut theirs = asked.clone();
+    theirs.fingerprint = hex::encode(other.fingerprint());
+    assert!(offline::list(&other, &asked, w.clock.now()).is_err(), "the request is for another root");
+    let forged = offline::list(&other, &theirs, w.clock.now()).unwrap();
+    for bad in [&forged[..], &signed[..signed.len() - 1], b"", b"-----BEGIN X509 CRL-----"] {
+        assert_eq!(pki.import_list(&admin, &id, bad).await.unwrap_err().fault().code, "certificate_refused");
+    }
+    w.clock.advance(21 * DAY);
+    assert_eq!(tasks(pki, &admin), [RootTask::SignList], "it ends within ten days");
+    w.clock.advance(10 * DAY);
+    assert!(pki.import_list(&admin, &id, &forged).await.is_err());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k7_a_root_that_has_left_stays_away_when_a_backup_is_put_back(#[case] kind: EngineKind) {
+    let backup = Backup::of(kind).await;
+    let w = backup.open(tempfile::tempdir().unwrap(), 1).await;
+    let folder = w.close().await;
+    backup.take(&folder).await;
+    let w = backup.open(folder, 2).await;
+    let file = taken_away(&w).await;
+    let pki = w.fleet.pki();
+    let id = root(pki, &w).id;
+    w.clock.advance(DAY);
+    let asked = pki.list_request(&system(&w), &id).await.unwrap();
+    let signed = offline::list(&file, &asked, w.clock.now()).unwrap();
+    pki.import_list(&system(&w), &id, &signed).await.unwrap();
+    let folder = w.close().await;
+    backup.put_back(&folder).await;
+
+    let w = backup.open(folder, 3).await;
+    let pki = w.fleet.pki();
+    assert_eq!(root(pki, &w).key, KeyPlace::Offline, "the backup had the key");
+    let kept = crate::pki::store::sealed_key(&mut pki.db.read().await.unwrap(), &id, &w.org).await.unwrap().unwrap();
+    assert!(kept.sealed_key.is_none());
+    pki.publish().await.unwrap();
+    assert_eq!(pki.crl(&id).unwrap().der, signed, "the newest list, which nobody here can sign again");
+    let entries = w.fleet.access().audit_page(&system(&w), None).await.unwrap().entries.items.len();
+    let w = backup.open(w.close().await, 4).await;
+    assert_eq!(
+        w.fleet.access().audit_page(&system(&w), None).await.unwrap().entries.items.len(),
+        entries,
+        "a second start has nothing left to do"
+    );
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r10_an_offline_root_vouches_for_its_successor_from_its_file(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let file = taken_away(&w).await;
+    let next = pki.stage_authority(&admin, AuthorityUse::Root).await.unwrap();
+    assert_eq!(pki.trust_bundle(&w.org).cross.len(), 1, "what the new root signs for the old one");
+    assert_eq!(tasks(pki, &admin), [RootTask::SignCross, RootTask::Export]);
+    let other = CertificateDer::from_pem_slice(next.pem.as_bytes()).unwrap();
+    let signed = offline::cross(&file, &other, w.clock.now(), &entropy() as &dyn Entropy).unwrap();
+    let imported = pki.import_authority(&admin, &pem(&signed.der)).await.unwrap();
+    assert!(imported.cross && imported.authority.id == next.id);
+    assert_eq!(pki.trust_bundle(&w.org).cross.len(), 2);
+    assert_eq!(tasks(pki, &admin), [RootTask::Export], "the new root's key is here");
+    assert_eq!(pki.import_authority(&admin, &pem(&signed.der)).await.unwrap_err().fault().code, "certificate_refused", "once");
+}
