@@ -9,6 +9,12 @@ pub(crate) enum Refused<E> {
     All(E),
 }
 
+impl<E> From<E> for Refused<E> {
+    fn from(e: E) -> Self {
+        Self::All(e)
+    }
+}
+
 impl<E> Refused<E> {
     /// The reason, when there was but one to refuse.
     pub(crate) fn alone(self) -> Option<E> {

@@ -9,7 +9,7 @@ use fleet::{
     access::Actor,
     clock::{Clock as _, SystemClock},
     entropy::OsEntropy,
-    pki::{Holding, Lock, Passphrase, RootFile, Unlock, offline},
+    pki::{Holding, Lock, Passphrase, RootFile, Unlock, offline, pem},
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::{
@@ -315,10 +315,6 @@ fn passphrase(file: &Path) -> Result<Passphrase> {
 
 fn read(file: &Path) -> Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("reading {}", file.display()))
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    fleet::pki::pem(label, der)
 }
 
 /// Writes a file that must not exist yet, and syncs it.

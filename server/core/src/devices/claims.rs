@@ -5,7 +5,7 @@ use super::{Devices, Error, words};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
-    db::{Sql, exec, row, rows},
+    db::{Sql, Tx, exec, row, rows},
     pki::{NewClaimLeaf, csr},
     qr,
 };
@@ -48,7 +48,7 @@ const CLAIMS: Sql = claim!("WHERE org_id = $1 ORDER BY created_at DESC, id DESC 
 const DISABLE: Sql = Sql::same("UPDATE claims SET disabled_at = $3 WHERE org_id = $1 AND id = $2 AND disabled_at IS NULL");
 const RETRUST: Sql = Sql::same("UPDATE claims SET trust_seq = $2 WHERE id = $1");
 /// $3 is the beginning of the minute before $2.
-pub(super) const USE: Sql = Sql::same(
+const USE: Sql = Sql::same(
     "UPDATE claims SET uses = uses + 1, last_used_at = $2,
             window_uses = CASE WHEN window_at <= $3 THEN 1 ELSE window_uses + 1 END,
             window_at = CASE WHEN window_at <= $3 THEN $2 ELSE window_at END
@@ -131,8 +131,18 @@ impl ClaimRow {
 }
 
 /// The beginning of the minute in which uses are counted.
-pub(super) const fn window(now: Timestamp) -> i64 {
+const fn window(now: Timestamp) -> i64 {
     now.0 - WINDOW_MS
+}
+
+/// Takes one use of a claim, within its bounds.
+pub(super) async fn take(tx: &mut Tx, id: &ClaimId, now: Timestamp) -> Result<(), Error> {
+    if exec!(&mut *tx, USE, id.as_str(), now.0, window(now))? == 1 {
+        return Ok(());
+    }
+    // It may be as good as before, only used too often in this minute: then its device asks again.
+    row!(tx, ClaimRow, CLAIM, id.as_str())?.ok_or(Error::BadClaim)?.standing(now)?;
+    Err(Error::BadClaim)
 }
 
 impl Devices {

@@ -4,20 +4,21 @@
 use super::{
     DeviceNo, Error,
     admission::{Admission, Credential},
-    claims::{self, ClaimRow},
+    claims,
     enrolment::RETRY_MS,
-    entry, store,
+    entry,
+    gave::{Gave, gave, give},
+    store,
 };
 use crate::{
     access::{Actor, Who, audit},
     bus::{Bus, Event},
     clock::Clock,
-    db::{Bytes, Db, Tx, exec, list, row, rows},
+    db::{Db, Tx, exec, list, rows},
     pki::{Issued, Pki},
     refused::Refused,
 };
 use parking_lot::Mutex;
-use serde::Serialize;
 use serde_json::json;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -169,50 +170,24 @@ impl Desk {
 
     /// What each credential already gave for the key, if it may be given again (E-3): a revoked certificate never.
     async fn given(&self, tx: &mut Tx, admissions: &[&Admission], now: Timestamp) -> Result<Vec<Option<CertificateId>>, Error> {
-        let mut found: HashMap<usize, Gave> = HashMap::new();
-        let mut asked = Vec::new();
-        for (place, a) in admissions.iter().enumerate() {
-            let spki = Bytes(&a.csr.spki_sha256);
-            match &a.credential {
-                Credential::Token(token) => {
-                    asked.push(Asked { place: i64::try_from(place).unwrap_or(i64::MAX), token: token.as_str(), spki });
-                }
-                Credential::Claim(claim) => {
-                    if let Some(gave) = row!(&mut *tx, Gave, claims::ENROLMENT, claim.as_str(), a.csr.spki_sha256.as_slice())? {
-                        found.insert(place, gave);
-                    }
-                }
-                Credential::None => {}
-            }
-        }
-        if !asked.is_empty() {
-            for (place, csr_sha256, certificate_id, at, device_id) in
-                rows!(&mut *tx, (i64, Vec<u8>, String, i64, String), store::ENROLMENTS, list(&asked)?)?
-            {
-                let place = usize::try_from(place).map_err(crate::db::Error::corrupt)?;
-                found.insert(place, Gave { csr_sha256, certificate_id, at, device_id });
-            }
-        }
         let mut given = Vec::with_capacity(admissions.len());
-        for (place, a) in admissions.iter().enumerate() {
-            let again = match found.remove(&place) {
-                Some(gave) if gave.device_id == a.device_id.as_str() => self.again(tx, a, gave, now).await?,
-                _ => None,
-            };
-            given.push(again);
+        for (a, gave) in admissions.iter().zip(gave(tx, admissions).await?) {
+            given.push(match gave {
+                Some(gave) => self.again(tx, a, gave, now).await?,
+                None => None,
+            });
         }
         Ok(given)
     }
 
     async fn again(&self, tx: &mut Tx, a: &Admission, gave: Gave, now: Timestamp) -> Result<Option<CertificateId>, Error> {
-        let certificate: CertificateId = gave.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
         // The same request may have got a key of ours before (E-8); that certificate is not for its own.
-        if !self.pki.is_for(tx, &certificate, &a.csr).await? {
+        if !self.pki.is_for(tx, &gave.certificate, &a.csr).await? {
             return Ok(None);
         }
-        let recent = gave.csr_sha256 == a.csr.csr_sha256 && now.since(Timestamp(gave.at)) < RETRY_MS;
-        let again = if recent { self.pki.active(tx, &certificate).await? } else { self.pki.unused(tx, &certificate).await? };
-        Ok(again.then_some(certificate))
+        let recent = gave.csr_sha256 == a.csr.csr_sha256 && now.since(gave.at) < RETRY_MS;
+        let again = if recent { self.pki.active(tx, &gave.certificate).await? } else { self.pki.unused(tx, &gave.certificate).await? };
+        Ok(again.then_some(gave.certificate))
     }
 }
 
@@ -238,22 +213,6 @@ impl<'a> Apart<'a> {
         }
         self.keys.insert(&a.csr.spki_sha256) && self.names.insert(name)
     }
-}
-
-/// What a credential gave for a key.
-#[derive(sqlx::FromRow)]
-struct Gave {
-    csr_sha256: Vec<u8>,
-    certificate_id: String,
-    at: i64,
-    device_id: String,
-}
-
-#[derive(Serialize)]
-struct Asked<'a> {
-    place: i64,
-    token: &'a str,
-    spki: Bytes<'a>,
 }
 
 /// A token's uses: how many are left, and how many this pass takes.
@@ -298,11 +257,7 @@ async fn take(tx: &mut Tx, a: &Admission, uses: &mut BTreeMap<String, Uses>, now
             Ok(true)
         }
         Credential::Claim(claim) => {
-            if exec!(&mut *tx, claims::USE, claim.as_str(), now.0, claims::window(now))? == 0 {
-                // It may be as good as before, only used too often in this minute: then its device asks again.
-                row!(tx, ClaimRow, claims::CLAIM, claim.as_str())?.ok_or(Error::BadClaim)?.standing(now)?;
-                return Err(Error::BadClaim);
-            }
+            claims::take(tx, claim, now).await?;
             Ok(true)
         }
         Credential::None => Err(Error::BadToken),
@@ -317,17 +272,6 @@ fn moved(refused: Refused<Error>, places: &[usize]) -> Refused<Error> {
     }
 }
 
-#[derive(Serialize)]
-struct Enrolment<'a> {
-    token: &'a str,
-    org: &'a str,
-    csr: Bytes<'a>,
-    spki: Bytes<'a>,
-    device: DeviceNo,
-    certificate: &'a str,
-    at: i64,
-}
-
 /// What each credential gave, the uses that it cost, and the books.
 async fn write_down(
     tx: &mut Tx,
@@ -336,28 +280,10 @@ async fn write_down(
     uses: &BTreeMap<String, Uses>,
     now: Timestamp,
 ) -> Result<(), crate::db::Error> {
-    let mut enrolments = Vec::new();
-    for (a, (device, issued)) in let_in.iter().zip(made) {
-        let (csr, spki, certificate) = (a.csr.csr_sha256.as_slice(), a.csr.spki_sha256.as_slice(), issued.id.as_str());
-        match &a.credential {
-            Credential::Token(token) => enrolments.push(Enrolment {
-                token: token.as_str(),
-                org: a.org.as_str(),
-                csr: Bytes(csr),
-                spki: Bytes(spki),
-                device: *device,
-                certificate,
-                at: now.0,
-            }),
-            Credential::Claim(claim) => {
-                exec!(&mut *tx, claims::ENROLMENT_INSERT, claim.as_str(), a.org.as_str(), csr, spki, *device, certificate, now.0)?;
-            }
-            Credential::None => {}
-        }
-    }
+    let given = let_in.iter().zip(made).map(|(a, (device, issued))| (*a, *device, &issued.id));
+    give(tx, &given.collect::<Vec<_>>(), now).await?;
     let taken: Vec<_> = uses.iter().filter(|(_, u)| u.taken > 0).map(|(id, u)| json!({ "id": id, "taken": u.taken })).collect();
     if !taken.is_empty() {
-        exec!(&mut *tx, store::ENROLMENTS_INSERT, list(&enrolments)?)?;
         exec!(&mut *tx, store::TOKENS_USE, list(&taken)?, now.0)?;
     }
     let actors: Vec<Actor> = let_in.iter().zip(made).map(|(a, (device, _))| acting(a, *device)).collect();

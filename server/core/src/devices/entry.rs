@@ -21,12 +21,6 @@ impl From<crate::db::Error> for Refused<Error> {
     }
 }
 
-impl From<Error> for Refused<Error> {
-    fn from(e: Error) -> Self {
-        Self::All(e)
-    }
-}
-
 impl From<Refused<crate::pki::Error>> for Refused<Error> {
     fn from(refused: Refused<crate::pki::Error>) -> Self {
         match refused {

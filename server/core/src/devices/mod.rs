@@ -11,6 +11,7 @@ mod enrolment;
 mod entry;
 mod error;
 mod filter;
+mod gave;
 pub(crate) mod just_in_time;
 mod life;
 mod listing;

@@ -6,7 +6,7 @@ use super::{
     admission::{Admission, Credential, Standing},
     enrolment::RETRY_MS,
     presence::facts,
-    store,
+    store, tokens,
 };
 use crate::{
     access::{Act, Actor, Who, audit, may},
@@ -189,10 +189,8 @@ impl Devices {
             // The same device, asking twice at the same moment.
             return Err(Error::Pending);
         }
-        if let Credential::Token(token) = &a.credential
-            && exec!(&mut tx, store::TOKEN_USE, token.as_str(), now.0)? == 0
-        {
-            return Err(Error::BadToken);
+        if let Credential::Token(token) = &a.credential {
+            tokens::take(&mut tx, token, now).await?;
         }
         let actor = Actor { org: a.org.clone(), who: Who::System, address: a.address.clone() };
         let detail = json!({ "device_id": a.device_id, "code": code(&a.csr.spki_sha256), "token": a.label });

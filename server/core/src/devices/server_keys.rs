@@ -3,15 +3,16 @@
 //! one, and the use is not counted twice (E-3).
 
 use super::{
-    DeviceNo, Devices, Error,
+    Devices, Error,
     admission::{self, Admission, Credential, Replaces, Standing},
     claims::{self, ClaimRow},
     enrolment::{Attempt, Books, Over, RETRY_MS},
-    store,
+    gave::{gave, give},
+    tokens,
 };
 use crate::{
     bus::Event,
-    db::{Conn, Tx, exec, row},
+    db::{Tx, row},
     pki::{self, ServerKey, csr::CsrError},
 };
 use wire::{
@@ -102,11 +103,11 @@ impl Devices {
     /// The certificate that the same request was just given with a key of ours, and that nobody has used: the answer was lost.
     async fn lost(&self, a: &Admission, now: Timestamp) -> Result<Option<CertificateId>, Error> {
         let mut on = self.db.read().await?;
-        let Some((csr_sha256, certificate, at)) = gave(&mut on, a).await? else { return Ok(None) };
-        let same = csr_sha256 == a.csr.csr_sha256 && now.since(at) < RETRY_MS;
-        let ours = same && !self.pki.is_for(&mut on, &certificate, &a.csr).await?;
-        let lost = ours && self.pki.untouched(&mut on, &a.org, &certificate).await?;
-        Ok(lost.then_some(certificate))
+        let Some(gave) = gave(&mut on, &[a]).await?.pop().flatten() else { return Ok(None) };
+        let same = gave.csr_sha256 == a.csr.csr_sha256 && now.since(gave.at) < RETRY_MS;
+        let ours = same && !self.pki.is_for(&mut on, &gave.certificate, &a.csr).await?;
+        let lost = ours && self.pki.untouched(&mut on, &a.org, &gave.certificate).await?;
+        Ok(lost.then_some(gave.certificate))
     }
 
     /// A key and a certificate for a use of the credential. By itself, not at the desk: what the desk gives may be given again.
@@ -115,7 +116,7 @@ impl Devices {
         take(&mut tx, a, now).await?;
         let admitted = Admission { csr: key.instead(&a.csr), ..a.clone() };
         let (device, issued) = self.let_in(&mut tx, &admitted, now).await?;
-        give(&mut tx, a, device, &issued.id, now).await?;
+        give(&mut tx, &[(a, device, &issued.id)], now).await?;
         self.finish(tx, &admitted, device, issued, now).await
     }
 
@@ -129,7 +130,7 @@ impl Devices {
             // It was used at this moment, or the same request was sent twice and the other one is answered.
             return Err(Error::AskedTwice);
         }
-        give(&mut tx, a, device, &issued.id, now).await?;
+        give(&mut tx, &[(a, device, &issued.id)], now).await?;
         let certificate = self.finish(tx, &again, device, issued, now).await?;
         self.pki.reload().await?;
         self.bus.tell(Event::Trust);
@@ -140,37 +141,8 @@ impl Devices {
 /// Takes a use of the credential.
 async fn take(tx: &mut Tx, a: &Admission, now: Timestamp) -> Result<(), Error> {
     match &a.credential {
-        Credential::Claim(claim) => {
-            if exec!(&mut *tx, claims::USE, claim.as_str(), now.0, claims::window(now))? == 0 {
-                // It may be as good as before, only used too often in this minute: then its device asks again.
-                row!(tx, ClaimRow, claims::CLAIM, claim.as_str())?.ok_or(Error::BadClaim)?.standing(now)?;
-                return Err(Error::BadClaim);
-            }
-        }
-        Credential::Token(_) | Credential::None => {
-            if exec!(tx, store::TOKEN_USE, a.credential.as_str(), now.0)? == 0 {
-                return Err(Error::BadToken);
-            }
-        }
+        Credential::Claim(claim) => claims::take(tx, claim, now).await,
+        Credential::Token(token) => tokens::take(tx, token, now).await,
+        Credential::None => Err(Error::BadToken),
     }
-    Ok(())
-}
-
-/// What the credential gave for this request's key and this device: for which request, what, and when.
-async fn gave(on: &mut impl Conn, a: &Admission) -> Result<Option<(Vec<u8>, CertificateId, Timestamp)>, Error> {
-    let sql = if matches!(a.credential, Credential::Claim(_)) { &claims::ENROLMENT } else { &store::ENROLMENT };
-    let found = row!(on, (Vec<u8>, String, i64, String), *sql, a.credential.as_str(), a.csr.spki_sha256.as_slice())?;
-    let Some((csr_sha256, certificate, at, _)) = found.filter(|(.., device_id)| device_id == a.device_id.as_str()) else {
-        return Ok(None);
-    };
-    Ok(Some((csr_sha256, certificate.parse().map_err(crate::db::Error::corrupt)?, Timestamp(at))))
-}
-
-/// Writes down what the credential gives for this request.
-async fn give(tx: &mut Tx, a: &Admission, device: DeviceNo, certificate: &CertificateId, now: Timestamp) -> Result<(), Error> {
-    let sql = if matches!(a.credential, Credential::Claim(_)) { &claims::ENROLMENT_INSERT } else { &store::ENROLMENT_INSERT };
-    let (csr, key) = (a.csr.csr_sha256.as_slice(), a.csr.spki_sha256.as_slice());
-    let (credential, org) = (a.credential.as_str(), a.org.as_str());
-    exec!(tx, *sql, credential, org, csr, key, device, certificate.as_str(), now.0)?;
-    Ok(())
 }

@@ -46,14 +46,6 @@ pub(super) const TOKENS_USE: Sql = many!(
     ") AS w WHERE enrolment_tokens.id = w.id"
 );
 /// What tokens gave for keys, the newest last.
-pub(super) const ENROLMENT: Sql = Sql::same(
-    "SELECT e.csr_sha256, e.certificate_id, e.at, d.device_id FROM enrolments e JOIN devices d ON d.number = e.device
-     WHERE e.token_id = $1 AND e.spki_sha256 = $2 ORDER BY e.at DESC LIMIT 1",
-);
-pub(super) const ENROLMENT_INSERT: Sql = Sql::same(
-    "INSERT INTO enrolments (token_id, org_id, csr_sha256, spki_sha256, device, certificate_id, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-     ON CONFLICT (token_id, spki_sha256, csr_sha256) DO UPDATE SET certificate_id = excluded.certificate_id, at = excluded.at",
-);
 pub(super) const ENROLMENTS: Sql = many!(
     "SELECT w.place, e.csr_sha256, e.certificate_id, e.at, d.device_id FROM (SELECT ",
     [int place, text token, bytes spki],
@@ -255,8 +247,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &TOKEN_USE,
     &TOKENS_HELD,
     &TOKENS_USE,
-    &ENROLMENT,
-    &ENROLMENT_INSERT,
     &ENROLMENTS,
     &ENROLMENTS_INSERT,
     &REQUEST_INSERT,

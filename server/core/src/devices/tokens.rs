@@ -4,7 +4,7 @@ use super::{Devices, Error, source::Source, store, words};
 use crate::{
     access::{Act, Actor, allowed, audit, may},
     bearer,
-    db::{exec, rows},
+    db::{Tx, exec, rows},
     qr,
 };
 use serde_json::json;
@@ -81,6 +81,11 @@ fn digest(field: &'static str, text: &str) -> Result<String, Error> {
         return Ok(bare);
     }
     Err(Error::invalid(field, "Give the SHA-256 as 64 hex digits, or leave it empty."))
+}
+
+/// Takes one use of a token, if there is one left.
+pub(super) async fn take(tx: &mut Tx, id: &EnrolmentTokenId, now: Timestamp) -> Result<(), Error> {
+    if exec!(tx, store::TOKEN_USE, id.as_str(), now.0)? == 1 { Ok(()) } else { Err(Error::BadToken) }
 }
 
 impl Devices {

@@ -84,12 +84,6 @@ impl From<crate::db::Error> for Refused<Error> {
     }
 }
 
-impl From<Error> for Refused<Error> {
-    fn from(e: Error) -> Self {
-        Self::All(e)
-    }
-}
-
 /// No device's number.
 const NOBODY: i64 = -1;
 

@@ -97,7 +97,7 @@ impl Pki {
         self.reload().await?;
         self.bus.tell(Event::Trust);
         self.bus.tell(Event::Device { org: peer.org.clone(), device: peer.device });
-        self.enrolled(&peer.org, &issued.id, device_url, now).await
+        Ok(self.just_enrolled(&issued, device_url, now))
     }
 
     /// Writes first uses down and gives the predecessors a day.
