@@ -75,6 +75,13 @@ pub struct Config {
     /// Make keys for devices that can't make good ones: EST `serverkeygen`, and factory batches whose keys are made here. They are given out once and kept
     /// nowhere, but whoever reads that answer has them.
     pub allow_server_keygen: bool,
+    /// Who is asked before a claim lets a new key in: a URL that gets the question by POST and says yes or no within five seconds. Without an answer nobody
+    /// comes in by a claim.
+    pub claim_hook_url: Option<String>,
+    /// File with the secret that it is asked with, as `Authorization: Bearer`.
+    pub claim_hook_secret_file: Option<PathBuf>,
+    /// File with the certificates (PEM) that its TLS certificate must end in, instead of the machine's.
+    pub claim_hook_ca_file: Option<PathBuf>,
     /// What is logged: a `tracing` filter such as `info` or `server=debug,info`.
     pub log: String,
     /// `text` for people, `json` for collectors.
@@ -132,6 +139,9 @@ impl Default for Config {
             trust_domain: "fleetward.local".into(),
             est_strict_reenroll: false,
             allow_server_keygen: false,
+            claim_hook_url: None,
+            claim_hook_secret_file: None,
+            claim_hook_ca_file: None,
             log: "info".into(),
             log_format: LogFormat::Text,
             drain_s: 20,
@@ -253,6 +263,18 @@ pub struct Flags {
     #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_server_keygen: Option<bool>,
+    /// Who is asked before a claim lets a new key in, https://…
+    #[arg(long, value_name = "URL", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_hook_url: Option<String>,
+    /// File with the secret that it is asked with
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_hook_secret_file: Option<PathBuf>,
+    /// Certificates that its TLS certificate must end in, PEM
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_hook_ca_file: Option<PathBuf>,
     /// Log filter [default: info]
     #[arg(long, value_name = "FILTER", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

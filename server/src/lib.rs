@@ -3,6 +3,7 @@
 //! Owns how the outside reaches the core (`fleet`) and how the process lives and dies. Refuses to know any rule of the domain. [`run::start`]
 //! is the composition root; nothing past it holds everything.
 
+mod claim_hook;
 pub mod cli;
 pub mod config;
 pub mod device;

@@ -1,6 +1,7 @@
 //! The composition root: opens the core, starts listeners and workers, and stops them in order. Nothing past it holds everything.
 
 use crate::{
+    claim_hook,
     config::Config,
     device::{Channels, Devices, device_router, enrol_router},
     http::{self, Operator, ops},
@@ -61,8 +62,16 @@ pub async fn open(config: &Config, serves: bool, clock: Arc<dyn Clock>, entropy:
         server_keygen: config.allow_server_keygen,
         journal: Some(config.revocation_journal.clone().unwrap_or_else(|| config.data.join("revocations.log"))),
     };
-    let settings =
-        Settings { data: config.data.clone(), serves, postgres, postgres_connections: config.database_connections, kek, pki, urls };
+    let settings = Settings {
+        data: config.data.clone(),
+        serves,
+        postgres,
+        postgres_connections: config.database_connections,
+        kek,
+        pki,
+        urls,
+        claim_hook: claim_hook::hook(config)?,
+    };
     Fleet::open(settings, clock, entropy).await.context("opening the fleet")
 }
 

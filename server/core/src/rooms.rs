@@ -6,7 +6,7 @@ use crate::{
     bus::Bus,
     clock::Clock,
     db::{self, Db, Location, Store, row},
-    devices::{Devices, EnrolmentUrls},
+    devices::{Devices, EnrolmentUrls, Hook},
     entropy::Entropy,
     pki::{Kek, Pki, PkiSettings},
     releases::Releases,
@@ -38,6 +38,8 @@ pub struct Settings {
     pub pki: PkiSettings,
     /// Where devices reach us.
     pub urls: EnrolmentUrls,
+    /// Who is asked before a claim lets a new key in (pki.md E-9).
+    pub claim_hook: Option<Hook>,
 }
 
 /// The domain, open. A clone is the same fleet.
@@ -93,7 +95,15 @@ impl Fleet {
         let org = access.ensure_organization().await?;
         let pki =
             Arc::new(Pki::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), settings.kek, settings.pki, &org).await?);
-        let devices = Devices::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), pki.clone(), settings.urls);
+        let devices = Devices::new(
+            fleet_db.clone(),
+            clock.clone(),
+            entropy.clone(),
+            bus.clone(),
+            pki.clone(),
+            settings.urls,
+            settings.claim_hook,
+        );
         let releases = Arc::new(
             Releases::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &settings.data.join("artifacts")).await?,
         );

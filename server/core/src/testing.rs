@@ -165,6 +165,7 @@ impl World {
             kek: Kek::new(&[7; 32]).expect("a key of 32 bytes"),
             pki: change(PkiSettings { journal: Some(folder.path().join("revocations.log")), ..PkiSettings::for_tests() }),
             urls: EnrolmentUrls { enrol: "https://127.0.0.1:8444".into(), device: "https://127.0.0.1:8443".into() },
+            claim_hook: None,
         };
         let fleet = Fleet::open(settings, clock.clone(), entropy.clone()).await?;
         let org = fleet.default_org().clone();

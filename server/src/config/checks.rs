@@ -45,6 +45,7 @@ impl Config {
             }
         }
         self.check_publish_url()?;
+        self.check_claim_hook()?;
         self.check_ports()?;
         let letters = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
         if !(1..=255).contains(&self.trust_domain.len()) || !self.trust_domain.bytes().all(letters) {
@@ -70,6 +71,28 @@ impl Config {
         let plain = rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'~' | b':' | b'/' | b'[' | b']'));
         if host.is_empty() || !plain || url.len() > 200 {
             bail!("publish_url {url:?} must be http://HOST[:PORT][/PATH], without query or fragment, at most 200 characters");
+        }
+        Ok(())
+    }
+
+    /// The hook's address: what devices say of themselves goes there, and who answers decides who comes in, so it is TLS or this machine.
+    fn check_claim_hook(&self) -> Result<()> {
+        let Some(url) = &self.claim_hook_url else {
+            if self.claim_hook_secret_file.is_some() || self.claim_hook_ca_file.is_some() {
+                bail!("claim_hook_secret_file and claim_hook_ca_file belong to claim_hook_url: give that, too");
+            }
+            return Ok(());
+        };
+        let parsed = url.parse::<http::Uri>().ok();
+        let host = parsed.as_ref().and_then(http::Uri::host).unwrap_or_default();
+        let here = host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let scheme = parsed.as_ref().and_then(http::Uri::scheme_str).unwrap_or_default();
+        let named = parsed.as_ref().and_then(http::Uri::authority).is_some_and(|authority| authority.as_str().contains('@'));
+        if host.is_empty() || !(scheme == "https" || (scheme == "http" && here)) || named {
+            bail!(
+                "claim_hook_url must be https://HOST[:PORT][/PATH], or http:// to this machine, without a user name; a secret belongs into \
+                 claim_hook_secret_file"
+            );
         }
         Ok(())
     }
@@ -130,6 +153,7 @@ impl Config {
             }
             Kek::passphrase(&token.pin_file).context("pkcs11_pin_file")?;
         }
+        crate::claim_hook::hook(self)?;
         self.postgres().map(drop)
     }
 
@@ -198,6 +222,10 @@ mod tests {
             (Config { pkcs11_token: Some("fleet".into()), ..good.clone() }, "pkcs11_module"),
             (Config { publish_url: Some("https://pki.example.com".into()), ..good.clone() }, "http://"),
             (Config { publish_url: Some("http://".into()), ..good.clone() }, "publish_url"),
+            (Config { claim_hook_url: Some("http://hook.example/".into()), ..good.clone() }, "claim_hook_url"),
+            (Config { claim_hook_url: Some("https://me:secret@hook.example/".into()), ..good.clone() }, "claim_hook_secret_file"),
+            (Config { claim_hook_url: Some("hook".into()), ..good.clone() }, "claim_hook_url"),
+            (Config { claim_hook_secret_file: Some("x".into()), ..good.clone() }, "claim_hook_url"),
             (Config { publish_url: Some("http://pki.example.com/?a".into()), ..good.clone() }, "publish_url"),
         ] {
             let error = wrong.check().unwrap_err().to_string();

@@ -31,6 +31,9 @@ pub(super) fn steps(p: &Page) -> AnyView {
             <li>"Put the file into the image of many devices. It is good for nothing but asking for a certificate here; it opens no device connection."</li>
             <li>"Each device makes its own key and trades a request for its own certificate. When the file has leaked, disable the claim: it is over at once, and the devices it let in stay."</li>
         </ol>
+        {p.claims.hook.then(|| view! {
+            <p class="dim">"Before a new device comes in by a claim, the server asks a hook that its operator has set up. What the hook refuses is in the audit log."</p>
+        })}
         {code_sample(lines, "With the agent, or with any EST client")}
     }
     .into_any()

@@ -126,4 +126,6 @@ pub struct Claims {
     pub all: Vec<Claim>,
     /// Whether the caller may make some that last.
     pub may_make: bool,
+    /// Whether a hook outside is asked before a device comes in by a claim.
+    pub hook: bool,
 }

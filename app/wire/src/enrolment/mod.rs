@@ -7,12 +7,14 @@
 mod batches;
 mod claims;
 mod code;
+mod hook;
 mod lines;
 mod tokens;
 
 pub use batches::*;
 pub use claims::*;
 pub use code::*;
+pub use hook::*;
 pub use lines::*;
 pub use tokens::*;
 

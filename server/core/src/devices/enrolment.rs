@@ -122,6 +122,8 @@ impl Devices {
         }
         let books = Books { org: &row.org_id, credential: &Credential::Claim(claim.clone()), label: &row.label };
         let admission = self.noted(books, attempt, admission::by_claim(&row, claim, attempt, over), now).await?;
+        let asked = self.ask_hook(&row, claim, &admission, now).await;
+        self.noted(books, attempt, asked, now).await?;
         self.give(books, attempt, admission, now).await
     }
 
@@ -234,7 +236,10 @@ impl Devices {
             let org = books.org.parse().map_err(crate::db::Error::corrupt)?;
             let actor = Actor { org, who: Who::System, address: attempt.address.to_owned() };
             let mut tx = self.db.write().await?;
-            let detail = json!({ "token": books.label, "code": refusal.fault().code });
+            let mut detail = json!({ "token": books.label, "code": refusal.fault().code });
+            if let Error::HookRefused(reason) = &refusal {
+                detail["reason"] = json!(reason);
+            }
             audit::append(&mut tx, &actor, now, books.credential.refused(), books.credential.as_str(), &detail).await?;
             tx.commit().await?;
         }
@@ -252,5 +257,9 @@ pub(super) struct Books<'a> {
 
 /// Whether a refusal says that somebody tries what they may not. A busy database, a full disk or a suspended device are nobody's guess.
 const fn is_guess(refusal: &Error) -> bool {
-    matches!(refusal, Error::BadToken | Error::OutOfScope(_) | Error::Source | Error::Bound(_) | Error::Pki(crate::pki::Error::Csr(_)))
+    use Error as E;
+    matches!(
+        refusal,
+        E::BadToken | E::OutOfScope(_) | E::Source | E::Bound(_) | E::HookRefused(_) | E::Pki(crate::pki::Error::Csr(_))
+    )
 }

@@ -27,6 +27,12 @@ pub enum Error {
     /// The claim was used as often as it may be in a minute.
     #[error("the claim is used too often")]
     ClaimRate,
+    /// The pre-provisioning hook said no; why, for the books alone.
+    #[error("the pre-provisioning hook refuses: {0}")]
+    HookRefused(String),
+    /// The pre-provisioning hook gave no answer that could be understood in time; that is a no, too.
+    #[error("the pre-provisioning hook gives no answer")]
+    HookSilent,
     /// Too many refused enrolments from this address.
     #[error("too many refused enrolments from this address")]
     TooMany,
@@ -124,6 +130,15 @@ impl Error {
                 Fault::new(K::TooMany, "claim_rate", "This claim was used as often as it may be in a minute. Try again in a minute.")
                     .retry_after(60)
             }
+            Self::HookRefused(_) => {
+                Fault::new(K::Forbidden, "hook_refused", "This device is not expected here. Ask an operator; the reason is in the audit log.")
+            }
+            Self::HookSilent => Fault::new(
+                K::Busy,
+                "hook_silent",
+                "Whoever has to agree to new devices gives no answer at the moment. Try again in a minute; if it stays so, tell an operator.",
+            )
+            .retry_after(60),
             Self::TooMany => {
                 Fault::new(K::TooMany, "too_many_attempts", "Too many refused enrolments from this address. Try again in a minute.")
                     .retry_after(60)

@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod filter;
 mod gave;
+mod hook;
 pub(crate) mod just_in_time;
 mod life;
 mod listing;
@@ -33,6 +34,7 @@ mod words;
 pub use batches::{Broken, NewBatch, Pieces, Seal};
 pub use enrolment::{Attempt, EnrolmentUrls, Over};
 pub use error::{Error, PENDING};
+pub use hook::Hook;
 pub use presence::Connected;
 pub use selector::{Facts, Selector};
 pub use server_keys::EnrolledWithKey;
@@ -58,11 +60,20 @@ pub struct Devices {
     turned_away: just_in_time::TurnedAway,
     batches_due: tokio::sync::Notify,
     desk: Arc<desk::Desk>,
+    hook: Option<Hook>,
 }
 
 impl Devices {
-    /// The room over an open store.
-    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, pki: Arc<Pki>, urls: EnrolmentUrls) -> Self {
+    /// The room over an open store; `hook` is asked before a claim lets a new key in.
+    pub fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        bus: Bus,
+        pki: Arc<Pki>,
+        urls: EnrolmentUrls,
+        hook: Option<Hook>,
+    ) -> Self {
         let presence = presence::Presence::new(db.clone(), bus.clone());
         // Ten refused enrolments a minute close an address for the rest of it.
         let guesses = Throttle::new(10, 60_000);
@@ -83,6 +94,7 @@ impl Devices {
             turned_away: just_in_time::TurnedAway::default(),
             batches_due: tokio::sync::Notify::new(),
             desk,
+            hook,
         }
     }
 }

@@ -196,7 +196,7 @@ impl Devices {
             root_fingerprint: self.pki.root_fingerprint(),
             requests: self.enrolment_requests(actor).await?,
             batches: self.batches(actor).await?,
-            claims: Claims { all: self.claims(actor).await?, may_make: allowed(actor, Act::Claims) },
+            claims: Claims { all: self.claims(actor).await?, may_make: allowed(actor, Act::Claims), hook: self.hook.is_some() },
             registered: RegisteredAuthorities {
                 all: self.pki.registered_authorities(actor).await?,
                 may_manage: allowed(actor, Act::Authorities),
