@@ -23,12 +23,16 @@ use serde_json::json;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use wire::{Timestamp, ids::CertificateId};
 
 /// Most that are let in together.
 const MOST: usize = 128;
+/// How long a pass waits for as many as came before. A pass costs about as many trips to the database for one as for all of them, so in a rush it is
+/// sooner over for everybody; who comes alone never waits.
+const GATHER: Duration = Duration::from_millis(3);
 
 /// What an admission became.
 pub(super) enum Answer {
@@ -49,19 +53,21 @@ pub(super) struct Desk {
     bus: Bus,
     pki: Arc<Pki>,
     waiting: Mutex<Vec<Order>>,
-    // One at a time works; whoever comes meanwhile is in its next transaction.
-    working: tokio::sync::Mutex<()>,
+    came: Notify,
+    // One at a time works; whoever comes meanwhile is in its next transaction. What it holds is how many were here at the last one.
+    working: tokio::sync::Mutex<usize>,
 }
 
 impl Desk {
     pub(super) fn new(db: Db, clock: Arc<dyn Clock>, bus: Bus, pki: Arc<Pki>) -> Arc<Self> {
-        Arc::new(Self { db, clock, bus, pki, waiting: Mutex::default(), working: tokio::sync::Mutex::default() })
+        Arc::new(Self { db, clock, bus, pki, waiting: Mutex::default(), came: Notify::new(), working: tokio::sync::Mutex::default() })
     }
 
     /// Lets one in, with whoever else is there. A caller that goes away meanwhile is let in all the same and may ask again.
     pub(super) async fn enrol(self: &Arc<Self>, admission: Admission) -> Result<Answer, Error> {
         let (answer, answered) = oneshot::channel();
         self.waiting.lock().push(Order { admission, answer });
+        self.came.notify_one();
         let desk = Arc::clone(self);
         // By itself, because the transaction is not this caller's alone.
         tokio::spawn(async move { desk.serve().await });
@@ -71,8 +77,9 @@ impl Desk {
 
     /// Works until nobody waits. Who has to wait for another pass stands behind those that came meanwhile.
     async fn serve(&self) {
-        let _alone = self.working.lock().await;
+        let mut crowd = self.working.lock().await;
         loop {
+            self.gather(*crowd).await;
             let orders: Vec<Order> = {
                 let mut waiting = self.waiting.lock();
                 let count = waiting.len().min(MOST);
@@ -81,9 +88,24 @@ impl Desk {
             if orders.is_empty() {
                 return;
             }
+            let served = orders.len();
             let left = self.answer(orders).await;
-            self.waiting.lock().extend(left);
+            let mut waiting = self.waiting.lock();
+            waiting.extend(left);
+            *crowd = served + waiting.len();
         }
+    }
+
+    /// Waits a moment for as many as were here before, if that was more than one and somebody is here now.
+    async fn gather(&self, crowd: usize) {
+        let here = || self.waiting.lock().len();
+        let all = async {
+            while (1..crowd.min(MOST)).contains(&here()) {
+                self.came.notified().await;
+            }
+        };
+        // Who does not come in time is in the next pass.
+        let _late = tokio::time::timeout(GATHER, all).await;
     }
 
     /// Answers those that one pass can; gives the others back.
