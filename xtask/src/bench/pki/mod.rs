@@ -146,9 +146,18 @@ struct Scale {
 const FULL: Scale = Scale { fleet: 10_000, seconds: 4.0, pairs: 5, curve: &[100, 300, 1_000, 3_000, 10_000] };
 const QUICK: Scale = Scale { fleet: 200, seconds: 0.5, pairs: 3, curve: &[50, 100, 200] };
 
+/// What a workload came to: pairs with its peer, or runs of ours alone.
+struct Taken {
+    workload: &'static Workload,
+    alone: Vec<Measured>,
+    pairs: Option<Pairs>,
+}
+
 /// Everything that was measured.
 struct Results {
-    workloads: Vec<(&'static Workload, Vec<Measured>, Option<Pairs>)>,
+    workloads: Vec<Taken>,
+    /// What did not get through, in its own words; everything else is measured all the same.
+    failed: Vec<String>,
     /// What bare rustls does with everybody dialling at once.
     floor: Vec<Measured>,
     raw: Vec<(&'static str, f64)>,
@@ -172,23 +181,49 @@ pub fn run(quick: bool, only: &[String]) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("bench-pki-").tempdir_in(paths::target())?;
     let lab = Lab { program, ground: folder.path().to_path_buf(), database: database.url() };
     lab.prepare(scale.fleet)?;
-    let mut workloads = Vec::new();
-    for workload in WORKLOADS.iter().filter(|w| only.is_empty() || only.iter().any(|name| name == w.name)) {
-        workloads.push(measure(&lab, workload, scale)?);
-    }
+    let mut failed = Vec::new();
+    let chosen = WORKLOADS.iter().filter(|w| only.is_empty() || only.iter().any(|name| name == w.name));
+    let workloads = chosen.map(|workload| measure(&lab, workload, scale, &mut failed)).collect();
     if !only.is_empty() {
-        return Ok(());
+        return all_through(&failed);
     }
-    let floor = (0..3).map(|_| lab.once("join", "floor", scale.fleet, scale.seconds)).collect::<Result<_>>()?;
-    let curve = scale.curve.iter().map(|devices| {
-        println!("curve: {devices} devices");
-        Ok((*devices, lab.once("join", "ours", *devices, scale.seconds)?, lab.once("revoke", "ours", *devices, scale.seconds)?))
-    });
-    let curve = curve.collect::<Result<_>>()?;
-    let raw = RAW.iter().map(|(what, title)| Ok((*title, value(&lab.once("raw", what, 1, scale.seconds)?)))).collect::<Result<_>>()?;
+    let mut one = |what: String, workload: &str, side: &str, devices: usize| {
+        println!("{what}");
+        keep(lab.once(workload, side, devices, scale.seconds), &what, &mut failed)
+    };
+    let floor = (1..=3).filter_map(|run| one(format!("floor of join: {run} of 3"), "join", "floor", scale.fleet)).collect();
+    let mut point = |devices: usize| {
+        let joined = one(format!("curve: {devices} devices join"), "join", "ours", devices)?;
+        Some((devices, joined, one(format!("curve: revoked among {devices} devices"), "revoke", "ours", devices)?))
+    };
+    let curve = scale.curve.iter().filter_map(|devices| point(*devices)).collect();
+    let raw = RAW.iter().filter_map(|(what, title)| Some((*title, value(&one(format!("raw: {title}"), "raw", what, 1)?)))).collect();
     let took = begun_measuring.elapsed();
     println!("measured in {}, {} with the building", span(took), span(begun.elapsed()));
-    page::write(&Results { workloads, floor, raw, curve, quick, took })
+    let results = Results { workloads, failed, floor, raw, curve, quick, took };
+    page::write(&results)?;
+    all_through(&results.failed)
+}
+
+/// A measurement, or nothing and a line of what went wrong.
+fn keep<T>(taken: Result<T>, what: &str, failed: &mut Vec<String>) -> Option<T> {
+    taken
+        .inspect_err(|error| {
+            println!("{what}: {error:#}");
+            failed.push(format!("{what}: {}", said(&format!("{error:#}"))));
+        })
+        .ok()
+}
+
+/// What a program that stopped said of it: the line behind a panic's place, or its last one.
+fn said(output: &str) -> &str {
+    let mut lines = output.lines().map(str::trim).filter(|line| !line.is_empty());
+    let last = lines.clone().next_back().unwrap_or("it said nothing");
+    lines.find(|line| line.contains("panicked at")).and_then(|_| lines.next()).unwrap_or(last)
+}
+
+fn all_through(failed: &[String]) -> Result<()> {
+    if failed.is_empty() { Ok(()) } else { bail!("not everything got through: {}", failed.join("; ")) }
 }
 
 /// Who isn't here is installed.
@@ -250,26 +285,28 @@ impl Lab {
     }
 }
 
-/// In pairs with its peer; a workload without one by itself, as often as there are pairs.
-fn measure(lab: &Lab, workload: &'static Workload, scale: &Scale) -> Result<(&'static Workload, Vec<Measured>, Option<Pairs>)> {
+/// In pairs with its peer; a workload without one by itself, as often as there are pairs. When the two don't get through together, ours is measured alone.
+fn measure(lab: &Lab, workload: &'static Workload, scale: &Scale, failed: &mut Vec<String>) -> Taken {
     let devices = if workload.share == 0 { scale.fleet } else { (scale.fleet * workload.share / 100).max(20) };
     let seconds = scale.seconds;
     let side = |side: &'static str| -> Measure {
         let (lab, name) = (lab.clone(), workload.name);
-        Box::new(move || lab.once(name, side, devices, seconds))
+        Box::new(move || lab.once(name, side, devices, seconds).with_context(|| format!("{name} {side}")))
     };
-    if let Some((peer, _)) = workload.peer {
-        let pairs = Pairs::measure(workload.name, scale.pairs, side("ours"), side(peer))?;
-        println!("{}: ratio {:.3}", workload.name, pairs.ratio());
-        return Ok((workload, Vec::new(), Some(pairs)));
+    if let Some((peer, title)) = workload.peer {
+        let pairs = Pairs::measure(workload.name, scale.pairs, side("ours"), side(peer));
+        if let Some(pairs) = keep(pairs, &format!("{} beside {title}", workload.name), failed) {
+            println!("{}: ratio {:.3}", workload.name, pairs.ratio());
+            return Taken { workload, alone: Vec::new(), pairs: Some(pairs) };
+        }
     }
-    let mut taken = Vec::new();
+    let mut alone = Vec::new();
     for round in 1..=scale.pairs {
-        let measured = lab.once(workload.name, "ours", devices, seconds)?;
+        let Some(measured) = keep(side("ours")(), workload.name, failed) else { break };
         println!("{}: {round} of {}: {:.3} {}", workload.name, scale.pairs, value(&measured), workload.unit);
-        taken.push(measured);
+        alone.push(measured);
     }
-    Ok((workload, taken, None))
+    Taken { workload, alone, pairs: None }
 }
 
 fn value(measured: &Measured) -> f64 {

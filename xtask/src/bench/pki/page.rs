@@ -10,7 +10,7 @@ use anyhow::Result;
 use super::super::pairs::{Measured, median};
 use super::super::report::shown;
 use super::super::workloads::{Limit, VALUE};
-use super::{Results, Workload, chart, value};
+use super::{Results, Taken, Workload, chart, value};
 use crate::{paths, process};
 
 /// In the manual.
@@ -44,18 +44,23 @@ fn markdown(results: &Results, machine: &str, reasons: &str) -> Result<String> {
              Both sides have P-256 certificates, TLS 1.3, AES-256-GCM and X25519, resume nothing, and are asked by the same client. A run counts only if \
              every answer was right. `per_cpu_s` is by second of the server's processor time. Memory is what the process has of its own (`RssAnon`).\n\n";
     text += "| workload | goal | reached | |\n|---|---|---:|---|\n";
-    for (workload, alone, pairs) in &results.workloads {
+    for Taken { workload, alone, pairs } in &results.workloads {
         for goal in workload.goals {
             let figures = pairs.as_ref().map_or_else(|| median_of(alone, goal.figure), |pairs| ours(pairs, goal.figure));
             verdict(&mut text, workload, name(workload, goal.figure), &goal.limit, figures)?;
         }
-        let Some(pairs) = pairs else { continue };
         for (figure, limit) in workload.ratios {
             let what = format!("{} ÷ {}", name(workload, figure), workload.peer.map_or("", |(_, title)| title));
-            verdict(&mut text, workload, &what, limit, pairs.ratio_of(figure).0)?;
+            verdict(&mut text, workload, &what, limit, pairs.as_ref().map_or(f64::NAN, |pairs| pairs.ratio_of(figure).0))?;
         }
     }
-    for (workload, alone, pairs) in &results.workloads {
+    if !results.failed.is_empty() {
+        writeln!(text, "\n**Not everything got through.** What is missing or measured alone below is so because of this:\n")?;
+        for failed in &results.failed {
+            writeln!(text, "- {failed}")?;
+        }
+    }
+    for Taken { workload, alone, pairs } in &results.workloads {
         writeln!(text, "\n## {}\n\n{}\n", workload.title, workload.what)?;
         let Some(pairs) = pairs else {
             text += "| figure | median | each run |\n|---|---:|---|\n";
@@ -101,8 +106,13 @@ fn verdict(text: &mut String, workload: &Workload, what: &str, limit: &Limit, re
         Limit::AtLeast(value) => ("at least", value),
         Limit::AtMost(value) => ("at most", value),
     };
-    let word = if limit.holds(reached) { "reached" } else { "**missed**" };
-    writeln!(text, "| {} | {what}: {than} {value} | {} | {word} |", workload.title, shown(reached))?;
+    let word = match (reached.is_nan(), limit.holds(reached)) {
+        (true, _) => "**not measured**",
+        (false, true) => "reached",
+        (false, false) => "**missed**",
+    };
+    let reached = if reached.is_nan() { "–".to_owned() } else { shown(reached) };
+    writeln!(text, "| {} | {what}: {than} {value} | {reached} | {word} |", workload.title)?;
     Ok(())
 }
 
@@ -189,10 +199,16 @@ mod tests {
     fn a_page_tells_goals_ratios_curves_and_reasons() {
         let figures = |value: f64, cpu: f64| Measured::from([(VALUE.to_owned(), value), ("per_cpu_s".to_owned(), cpu)]);
         let handshake = WORKLOADS.iter().find(|w| w.name == "handshake").unwrap();
+        let issue = WORKLOADS.iter().find(|w| w.name == "issue").unwrap();
         let trips = WORKLOADS.iter().find(|w| w.name == "trips").unwrap();
         let pairs = Pairs::measure("t", 3, Box::new(move || Ok(figures(30.0, 50.0))), Box::new(move || Ok(figures(10.0, 20.0)))).unwrap();
         let results = Results {
-            workloads: vec![(handshake, Vec::new(), Some(pairs)), (trips, vec![figures(12.0, 1.0)], None)],
+            workloads: vec![
+                Taken { workload: handshake, alone: Vec::new(), pairs: Some(pairs) },
+                Taken { workload: trips, alone: vec![figures(12.0, 1.0)], pairs: None },
+                Taken { workload: issue, alone: vec![figures(9.0, 1.0)], pairs: None },
+            ],
+            failed: vec!["issue beside cfssl: a client gave up".to_owned()],
             floor: Vec::new(),
             raw: vec![("signatures", 50_000.0)],
             curve: vec![(100, figures(0.1, 1.0), figures(3.0, 1.0)), (1000, figures(0.4, 1.0), figures(4.0, 1.0))],
@@ -203,6 +219,8 @@ mod tests {
         assert!(text.contains("| handshakes/s ÷ nginx: at least 2 | 3.000 | reached |"), "{text}");
         assert!(text.contains("| by second of the server's CPU ÷ nginx: at least 3 | 2.500 | **missed** |"), "{text}");
         assert!(text.contains("| round trips: at most 3 | 12.0 | **missed** |"), "{text}");
+        assert!(text.contains("| certificates/s ÷ cfssl: at least 1.5 | – | **not measured** |"), "{text}");
+        assert!(text.contains("\n- issue beside cfssl: a client gave up\n"), "{text}");
         assert!(text.contains("| 1000 | 0.400 | NaN |"), "{text}");
         assert!(text.ends_with("## Why a goal was missed\n\nThe database asks too often.\n"), "{text}");
     }
