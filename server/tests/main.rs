@@ -6,6 +6,7 @@ mod attacks;
 mod claim_hook;
 mod codes;
 mod console;
+mod ddi;
 mod est;
 mod joining;
 mod journey;

@@ -48,6 +48,18 @@ pub const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
 /// A sample may be at most this old, in milliseconds (30 days): what a device buffered while it was cut off.
 pub const MAX_AGE_MS: i64 = 30 * 24 * 3600 * 1000;
 
+crate::states::words! {
+    /// How the attributes that a device sends meet those it sent before, where a protocol leaves that to the device.
+    Telling {
+        /// What it names is set, the rest stays.
+        Merge = "merge",
+        /// What it does not name goes.
+        Replace = "replace",
+        /// What it names goes.
+        Remove = "remove",
+    }
+}
+
 /// What a device sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -22,14 +22,23 @@ pub(super) async fn get(
     Path(sha256): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    // What isn't the device's own business looks like what isn't there.
-    let missing = || Problem(Fault::new(FaultKind::NotFound, "not_found", "There is no such artifact for this device."));
     let digest: Digest = sha256.parse().map_err(|_| missing())?;
-    if !devices.fleet.rollouts().may_download(peer.peer.device, &digest).await? {
+    devices.fleet.devices().seen(peer.peer.device);
+    serve(&devices, peer.peer.device, &digest, &method, &headers).await
+}
+
+/// The bytes of an artifact, or its head, if it is of the device's open update.
+pub(super) async fn serve(
+    devices: &Devices,
+    device: i64,
+    digest: &Digest,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    if !devices.fleet.rollouts().may_download(device, digest).await? {
         return Err(missing());
     }
-    devices.fleet.devices().seen(peer.peer.device);
-    let file = devices.fleet.releases().open_artifact(&digest).await?;
+    let file = devices.fleet.releases().open_artifact(digest).await?;
     let etag = format!("\"{digest}\"");
     let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
     let selected = range::select(text(header::RANGE), text(header::IF_RANGE), &etag, file.size);
@@ -51,15 +60,20 @@ pub(super) async fn get(
         }
     };
     answer.insert(header::CONTENT_LENGTH, HeaderValue::from(part.end - part.start));
-    if method == Method::HEAD {
+    if *method == Method::HEAD {
         return Ok((status, answer).into_response());
     }
     let metrics = devices.metrics.clone();
-    let read = file.read_range(part).await.map_err(|e| unreadable(&digest, &e))?;
+    let read = file.read_range(part).await.map_err(|e| unreadable(digest, &e))?;
     let bytes = read.inspect_ok(move |chunk| {
         metrics.download_bytes.inc_by(chunk.len() as u64);
     });
     Ok((status, answer, Body::from_stream(bytes.boxed())).into_response())
+}
+
+/// What isn't the device's own business looks like what isn't there.
+fn missing() -> Problem {
+    Problem(Fault::new(FaultKind::NotFound, "not_found", "There is no such artifact for this device."))
 }
 
 /// A file that should be there and can't be read is our failure, and nothing the device could act on.

@@ -1,9 +1,10 @@
-//! The device listeners' routes: the native protocol and enrolment. Owns how a device's bytes become calls of the core; refuses to know
+//! The device listeners' routes: the native protocol, hawkBit's, and enrolment. Owns how a device's bytes become calls of the core; refuses to know
 //! rules. A device only ever acts on itself: its number comes from the connection's certificate, never from a path or a body (A-30).
 
 mod artifacts;
 mod channel;
 mod channels;
+mod ddi;
 mod enrol;
 mod est;
 mod frame;
@@ -59,6 +60,7 @@ pub fn device_router(devices: Devices) -> Router {
         .route("/device/v1/renew", post(enrol::renew))
         .route("/device/v1/artifacts/{sha256}", get(artifacts::get))
         .route(wire::device::TRUST_BUNDLE, get(enrol::trust_bundle))
+        .merge(ddi::routes())
         .fallback(unknown)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(no_browser))
@@ -91,7 +93,8 @@ async fn unknown() -> Problem {
     Problem(Fault::new(
         FaultKind::NotFound,
         "not_found",
-        "There is no such address. The native protocol is under /device/v1, EST on the enrol listener under /.well-known/est.",
+        "There is no such address. The native protocol is under /device/v1, hawkBit's under /{organization}/controller/v1, EST on the enrol listener \
+         under /.well-known/est.",
     ))
 }
 

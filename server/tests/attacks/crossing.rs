@@ -21,13 +21,19 @@ use wire::{device::Down, states::Role};
 
 /// Where the routes are written down.
 const ROUTES: &str = include_str!("../../src/device/mod.rs");
+const DDI: &str = include_str!("../../src/device/ddi/mod.rs");
 const EST: &str = include_str!("../../src/device/est/mod.rs");
+
+/// What stands first in every `.route(…)` of a file.
+fn routes(file: &'static str) -> impl Iterator<Item = &'static str> {
+    file.lines().filter_map(|line| line.trim().strip_prefix(".route(")?.split(',').next()).map(|text| text.trim_matches('"'))
+}
 
 /// What stands first in every `.route(…)`, and before every arm of EST's operations.
 fn written() -> BTreeSet<String> {
-    let routes = ROUTES.lines().filter_map(|line| line.trim().strip_prefix(".route(")?.split(',').next());
+    let routes = routes(ROUTES).chain(routes(DDI));
     let operations = EST.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>").map(|(word, _)| word));
-    routes.map(|text| text.trim_matches('"').to_owned()).chain(operations.map(|word| format!("est {word}"))).collect()
+    routes.map(str::to_owned).chain(operations.map(|word| format!("est {word}"))).collect()
 }
 
 /// Two devices with certificates: `a` has nothing to install, `b` was offered an update.
@@ -192,6 +198,28 @@ async fn a_30_device_a_gets_and_changes_nothing_of_device_b_by_any_route(#[case]
     assert!(!reply.text().contains("gw-b"));
     let reply = c.enrol("wire::device::TRUST_BUNDLE", "/device/v1/trust-bundle?device_id=gw-b", &[]).await;
     assert_eq!((reply.status, reply.text()), (200, c.stock.read("root.pem")), "the same root for everybody");
+
+    // hawkBit's protocol: B's address by A's certificate, and A's own address with B's action.
+    let base: Value = serde_json::from_str(&c.stock.device("/default/controller/v1/gw-b", &OF_B).await.text()).unwrap();
+    let action = base["_links"]["deploymentBase"]["href"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let body = c.sent(&json!({ "data": { "from": "a" }, "status": { "execution": "closed", "result": { "finished": "failure" } } }));
+    for route in routes(DDI) {
+        let at = |controller: &str| {
+            let own = route.replace("{tenant}", "default").replace("{controller}", controller);
+            own.replace("{action}", &action).replace("{file}", "firmware.bin")
+        };
+        let more = match route.rsplit('/').next() {
+            Some("feedback") => body.clone(),
+            Some("configData") => [&body[..], &["-X", "PUT"]].concat(),
+            _ => Vec::new(),
+        };
+        refused(&c.device(route, &at("gw-b"), &more).await, 403, route);
+        if route.contains("{action}") {
+            refused(&c.device(route, &at("gw-a"), &more).await, 404, route);
+        }
+    }
+    let own = c.device("/{tenant}/controller/v1/{controller}", "/default/controller/v1/gw-a?controller=gw-b", &[]).await;
+    assert!(own.status == 200 && !own.text().contains("deploymentBase"), "{own:?}");
 
     // The channel: hello, samples and reports in B's name.
     c.tried.insert("/device/v1/channel".into());

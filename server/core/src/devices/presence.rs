@@ -4,13 +4,17 @@
 use super::{DeviceNo, Devices, Error, store};
 use crate::{
     bus::{Bus, Event},
-    db::{Db, Tx, exec, rows},
+    db::{Db, Tx, exec, row, rows},
     text::unseen,
 };
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use tokio::sync::Notify;
-use wire::{Timestamp, device::Hello, ids::OrgId};
+use wire::{
+    Timestamp,
+    device::{Hello, Telling},
+    ids::OrgId,
+};
 
 /// A connection that has said who it is.
 #[derive(Debug, Clone)]
@@ -124,6 +128,16 @@ pub(super) async fn set_attributes(tx: &mut Tx, org: &OrgId, device: DeviceNo, a
     Ok(())
 }
 
+/// What is known after a device said more.
+fn told(telling: Telling, mut known: BTreeMap<String, String>, said: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    match telling {
+        Telling::Replace => return said,
+        Telling::Merge => known.extend(said),
+        Telling::Remove => known.retain(|name, _| !said.contains_key(name)),
+    }
+    known
+}
+
 /// What a device says of itself as we keep it, at most [`wire::device::MAX_ATTRIBUTES`] of it.
 pub(super) fn facts(attributes: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let said = attributes.iter().take(wire::device::MAX_ATTRIBUTES).map(|(name, value)| (clean(name), clean(value)));
@@ -169,6 +183,23 @@ impl Devices {
     pub fn seen(&self, device: DeviceNo) {
         let now = self.clock.now();
         self.presence.heard.lock().seen.insert(device, now);
+    }
+
+    /// A device without a channel says what it is. Kept as a hello's attributes are.
+    pub async fn described(&self, org: &OrgId, device: DeviceNo, telling: Telling, said: &BTreeMap<String, String>) -> Result<(), Error> {
+        let mut tx = self.db.write().await?;
+        let known = rows!(&mut tx, (String, String), store::ATTRIBUTES, device)?.into_iter().collect();
+        set_attributes(&mut tx, org, device, &told(telling, known, facts(said))).await?;
+        exec!(&mut tx, store::DESCRIBED, device, self.clock.now().0)?;
+        tx.commit().await?;
+        self.bus.tell(Event::Device { org: org.clone(), device });
+        Ok(())
+    }
+
+    /// Whether a device has ever said what it is, other than in a hello.
+    pub async fn is_described(&self, device: DeviceNo) -> Result<bool, Error> {
+        let said = row!(&mut self.db.read().await?, (Option<i64>,), store::DESCRIBED_AT, device)?;
+        Ok(said.is_some_and(|(at,)| at.is_some()))
     }
 
     /// Closes what a server that died left open: every device's, because one server at a time serves a database. Once, before the device

@@ -179,6 +179,8 @@ pub(super) const ATTRIBUTES_SET: Sql = many!(
     " ON CONFLICT (device, name) DO UPDATE SET value = excluded.value"
 );
 pub(super) const ATTRIBUTE_DROP: Sql = Sql::same("DELETE FROM device_attributes WHERE device = $1 AND name = $2");
+pub(super) const DESCRIBED: Sql = Sql::same("UPDATE devices SET described_at = $2 WHERE number = $1");
+pub(super) const DESCRIBED_AT: Sql = Sql::same("SELECT described_at FROM devices WHERE number = $1");
 
 pub(super) const CONNECTED: Sql = Sql::same(
     "UPDATE devices SET online = TRUE, connected_at = $2, last_seen_at = $2, address = $3, agent = $4, boot_id = $5, version = $6, sequence = $7,
@@ -288,6 +290,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &ATTRIBUTE_SET,
     &ATTRIBUTES_SET,
     &ATTRIBUTE_DROP,
+    &DESCRIBED,
+    &DESCRIBED_AT,
     &CONNECTED,
     &CONNECTION_OPEN,
     &DISCONNECTED,

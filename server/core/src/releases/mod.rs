@@ -8,6 +8,7 @@
 
 mod acceptance;
 mod blobs;
+mod checksums;
 mod deciding;
 mod error;
 mod keys;
@@ -24,6 +25,7 @@ mod turns;
 mod uploading;
 
 pub use blobs::ArtifactFile;
+pub use checksums::Checksums;
 pub use error::Error;
 pub use reading::{RolloutRelease, for_rollout, published};
 
@@ -48,6 +50,8 @@ pub struct Releases {
     turns: Arc<Turns>,
     // Held while content is taken into the store or out of it, so that nothing is removed that is just being used again.
     shelf: Arc<tokio::sync::Mutex<()>>,
+    // Held while a file is read for its older checksums: many devices ask for the same ones at once.
+    summing: Arc<tokio::sync::Mutex<()>>,
     /// When content that nothing needs was looked for last.
     content_swept: Mutex<Option<Timestamp>>,
 }
@@ -59,7 +63,18 @@ impl Releases {
         let folder = folder.to_owned();
         let folders = move || Ok::<_, Error>((Disk::open(&folder.join("blobs"))?, Staging::open(folder.join("staging"))?));
         let (disk, staging) = tokio::task::spawn_blocking(folders).await.map_err(std::io::Error::other)??;
-        Ok(Self { db, clock, entropy, bus, disk, staging, turns: Arc::default(), shelf: Arc::default(), content_swept: Mutex::default() })
+        Ok(Self {
+            db,
+            clock,
+            entropy,
+            bus,
+            disk,
+            staging,
+            turns: Arc::default(),
+            shelf: Arc::default(),
+            summing: Arc::default(),
+            content_swept: Mutex::default(),
+        })
     }
 
     /// Ends uploads that are being received: each syncs and records what it has, and its sender is told to go on later. For a graceful stop;

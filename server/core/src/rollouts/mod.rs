@@ -12,6 +12,7 @@
 
 pub mod control;
 pub mod course;
+pub mod ddi;
 pub mod digest;
 pub mod draw;
 pub mod explain;

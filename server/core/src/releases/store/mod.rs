@@ -1,9 +1,11 @@
 //! The room's SQL: releases and their files, uploads, signing keys.
 
+mod checksums;
 mod keys;
 mod releases;
 mod uploads;
 
+pub(super) use checksums::*;
 pub(super) use keys::*;
 pub(super) use releases::*;
 pub(super) use uploads::*;
@@ -45,4 +47,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &keys::INSERT_KEY,
     &keys::REVOKE_KEY,
     &keys::KEY_EXISTS,
+    &checksums::CHECKSUMS,
+    &checksums::INSERT_CHECKSUMS,
 ];

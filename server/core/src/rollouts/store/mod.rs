@@ -1,7 +1,8 @@
-//! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, and the lists
-//! people read.
+//! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, their numbers
+//! in hawkBit's protocol, and the lists people read.
 
 pub(super) mod courses;
+pub(super) mod ddi;
 pub(super) mod lists;
 pub(super) mod parts;
 pub(super) mod plans;
@@ -59,4 +60,13 @@ pub(crate) const ALL: &[&Sql] = &[
     &lists::DECISION,
     &lists::DECISIONS,
     &lists::VOID,
+    &ddi::ACTION,
+    &ddi::ACTIONS,
+    &ddi::NUMBER,
+    &ddi::INSERT,
+    &ddi::CLOSE,
+    &ddi::ANSWER,
+    &ddi::SAY,
+    &ddi::TRIM,
+    &ddi::SAID,
 ];

@@ -213,6 +213,7 @@ async fn every_statement_of_the_room_is_listed() {
     // A statement that is not in `ALL` is not prepared on both engines.
     let sources = [
         include_str!("../store/courses.rs"),
+        include_str!("../store/ddi.rs"),
         include_str!("../store/lists.rs"),
         include_str!("../store/parts.rs"),
         include_str!("../store/plans.rs"),

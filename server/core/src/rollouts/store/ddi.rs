@@ -1,0 +1,125 @@
+//! Updates under the numbers that hawkBit's protocol knows them by, and what devices said of them.
+
+use crate::{
+    db::{Conn, Error, Sql, Tx, exec, list, many, row, rows},
+    devices::DeviceNo,
+    rollouts::ddi::{Action, Answer},
+};
+use serde::Serialize;
+use wire::{
+    Timestamp,
+    ids::{OrgId, UpdateId},
+};
+
+macro_rules! action {
+    ($which:literal) => {
+        Sql::same(concat!(
+            "SELECT a.number, a.org_id, a.device, a.update_id, a.cancel, a.closed, u.state, u.latest, u.open, u.deadline, x.release_id, x.version, \
+             x.sequence, x.device_type
+             FROM ddi_actions a JOIN updates u ON u.id = a.update_id JOIN rollouts x ON x.id = u.rollout_id ",
+            $which
+        ))
+    };
+}
+pub(super) const ACTION: Sql = action!("WHERE a.device = $1 AND a.number = $2");
+pub(super) const ACTIONS: Sql = action!("WHERE a.device = $1 ORDER BY a.number DESC LIMIT 20");
+pub(super) const NUMBER: Sql = Sql::same("SELECT number FROM ddi_actions WHERE update_id = $1");
+pub(super) const INSERT: Sql = Sql::same("INSERT INTO ddi_actions (org_id, device, update_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+pub(super) const CLOSE: Sql = Sql::same("UPDATE ddi_actions SET closed = TRUE WHERE number = $1");
+pub(super) const ANSWER: Sql = Sql::same("UPDATE ddi_actions SET cancel = $2 WHERE number = $1 AND cancel = ''");
+pub(super) const SAY: Sql =
+    many!("INSERT INTO ddi_messages (org_id, action, at, line) SELECT ", [text org, int action, int at, text line], "");
+pub(super) const TRIM: Sql = Sql::same(
+    "DELETE FROM ddi_messages WHERE action = $1
+     AND id NOT IN (SELECT id FROM ddi_messages WHERE action = $1 ORDER BY id DESC LIMIT $2)",
+);
+pub(super) const SAID: Sql = Sql::same("SELECT line FROM ddi_messages WHERE action = $1 ORDER BY id DESC LIMIT $2");
+
+#[derive(sqlx::FromRow)]
+struct Columns {
+    number: i64,
+    org_id: String,
+    device: i64,
+    update_id: String,
+    cancel: String,
+    closed: bool,
+    state: String,
+    latest: bool,
+    open: bool,
+    deadline: i64,
+    release_id: String,
+    version: String,
+    sequence: i64,
+    device_type: String,
+}
+
+impl Columns {
+    fn read(self) -> Result<Action, Error> {
+        Ok(Action {
+            number: self.number,
+            org: self.org_id.parse().map_err(Error::corrupt)?,
+            device: self.device,
+            update: self.update_id.parse().map_err(Error::corrupt)?,
+            cancel: Answer::read(&self.cancel).ok_or_else(|| Error::corrupt(&self.cancel))?,
+            closed: self.closed,
+            state: self.state.parse().map_err(Error::corrupt)?,
+            latest: self.latest,
+            open: self.open,
+            deadline: Timestamp(self.deadline),
+            release: self.release_id.parse().map_err(Error::corrupt)?,
+            version: self.version,
+            sequence: u64::try_from(self.sequence).map_err(Error::corrupt)?,
+            device_type: self.device_type,
+        })
+    }
+}
+
+/// A device's action of this number.
+pub(in crate::rollouts) async fn action(on: &mut impl Conn, device: DeviceNo, number: i64) -> Result<Option<Action>, Error> {
+    row!(on, Columns, ACTION, device, number)?.map(Columns::read).transpose()
+}
+
+/// A device's newest actions, the newest first.
+pub(in crate::rollouts) async fn actions(on: &mut impl Conn, device: DeviceNo) -> Result<Vec<Action>, Error> {
+    rows!(on, Columns, ACTIONS, device)?.into_iter().map(Columns::read).collect()
+}
+
+/// The number of an update; given once, and none is skipped for an update that has one.
+pub(in crate::rollouts) async fn number(tx: &mut Tx, org: &OrgId, device: DeviceNo, update: &UpdateId) -> Result<i64, Error> {
+    if let Some((number,)) = row!(tx, (i64,), NUMBER, update.as_str())? {
+        return Ok(number);
+    }
+    exec!(tx, INSERT, org.as_str(), device, update.as_str())?;
+    let (number,) = row!(tx, (i64,), NUMBER, update.as_str())?.ok_or_else(|| Error::corrupt(format!("{update} has no number")))?;
+    Ok(number)
+}
+
+/// The device has said its last word on it.
+pub(in crate::rollouts) async fn close(tx: &mut Tx, number: i64) -> Result<(), Error> {
+    exec!(tx, CLOSE, number).map(drop)
+}
+
+/// Keeps the device's first answer to a cancellation.
+pub(in crate::rollouts) async fn answer(tx: &mut Tx, number: i64, answer: Answer) -> Result<(), Error> {
+    exec!(tx, ANSWER, number, answer.word()).map(drop)
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    org: &'a str,
+    action: i64,
+    at: i64,
+    line: &'a str,
+}
+
+/// Keeps what a device said, in its order, and of all it said the newest `most` lines.
+pub(in crate::rollouts) async fn say(tx: &mut Tx, action: &Action, lines: &[String], at: Timestamp, most: i64) -> Result<(), Error> {
+    let lines: Vec<_> = lines.iter().map(|line| Line { org: action.org.as_str(), action: action.number, at: at.0, line }).collect();
+    exec!(tx, SAY, list(&lines)?)?;
+    exec!(tx, TRIM, action.number, most).map(drop)
+}
+
+/// What a device said, the newest first.
+pub(in crate::rollouts) async fn said(on: &mut impl Conn, number: i64, most: i64) -> Result<Vec<String>, Error> {
+    Ok(rows!(on, (String,), SAID, number, most)?.into_iter().map(|r| r.0).collect())
+}

@@ -1,0 +1,193 @@
+//! Pure: what clients send, read with patience. They leave fields out, send numbers as texts and texts as numbers, and put raw control characters
+//! into strings. What is needed must be there; everything else is ignored.
+
+use crate::http::fault::Problem;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use wire::{FaultKind, device::Telling};
+
+/// Most lines of a feedback that are kept.
+const MOST_LINES: usize = 100;
+
+/// What a device does, in hawkBit's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Execution {
+    Closed,
+    Proceeding,
+    Canceled,
+    Scheduled,
+    Rejected,
+    Resumed,
+    Downloaded,
+    Download,
+}
+
+/// What a device says of an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Feedback {
+    pub execution: Execution,
+    /// Whether it says that it failed. A success and nothing are told apart by nobody.
+    pub failed: bool,
+    /// Percent.
+    pub progress: Option<u8>,
+    /// The device maker's own number.
+    pub code: Option<i64>,
+    /// Lines for people, the oldest first.
+    pub details: Vec<String>,
+}
+
+impl Feedback {
+    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
+        let body = json(body)?;
+        let status = &body["status"];
+        let result = &status["result"];
+        let execution = match status["execution"].as_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("closed") => Execution::Closed,
+            Some("proceeding" | "none") => Execution::Proceeding,
+            Some("canceled") => Execution::Canceled,
+            Some("scheduled") => Execution::Scheduled,
+            Some("rejected") => Execution::Rejected,
+            Some("resumed") => Execution::Resumed,
+            Some("downloaded") => Execution::Downloaded,
+            Some("download") => Execution::Download,
+            _ => {
+                return Err(wrong(
+                    "status.execution is closed, proceeding, canceled, scheduled, rejected, resumed, downloaded or download.",
+                ));
+            }
+        };
+        let failed = match result["finished"].as_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("failure") => true,
+            Some("success" | "none") => false,
+            None if result["finished"].is_null() => false,
+            _ => return Err(wrong("status.result.finished is success, failure or none.")),
+        };
+        let progress = match (number(&result["progress"]["cnt"]), number(&result["progress"]["of"])) {
+            (Some(count), Some(of)) if of > 0 && (0..=of).contains(&count) => u8::try_from(i128::from(count) * 100 / i128::from(of)).ok(),
+            _ => None,
+        };
+        let lines: Vec<String> = match &status["details"] {
+            Value::Array(lines) => lines.iter().filter_map(text).take(MOST_LINES).collect(),
+            one => text(one).into_iter().collect(),
+        };
+        let details = lines.into_iter().filter(|line| !line.trim().is_empty()).collect();
+        Ok(Self { execution, failed, progress, code: number(&status["code"]), details })
+    }
+}
+
+/// What a device says of itself.
+pub(super) fn attributes(body: &[u8]) -> Result<(Telling, BTreeMap<String, String>), Problem> {
+    let body = json(body)?;
+    let telling = match &body["mode"] {
+        Value::Null => Telling::Merge,
+        mode => {
+            let word = mode.as_str().unwrap_or_default().to_ascii_lowercase();
+            word.parse().map_err(|_| wrong("mode is merge, replace or remove."))?
+        }
+    };
+    let data = body["data"].as_object().ok_or_else(|| wrong("data is an object of attributes."))?;
+    // A value that is taken away needs none.
+    let said = data.iter().filter_map(|(name, value)| Some((name.clone(), text(value).or_else(|| value.is_null().then(String::new))?)));
+    Ok((telling, said.collect()))
+}
+
+/// SWUpdate ends lines of its log inside strings, which JSON forbids; outside of strings white space means nothing.
+fn json(body: &[u8]) -> Result<Value, Problem> {
+    let printable: Vec<u8> = body.iter().map(|byte| if *byte < 0x20 { b' ' } else { *byte }).collect();
+    serde_json::from_str(&String::from_utf8_lossy(&printable)).map_err(|e| wrong(&format!("The body is no JSON: {e}.")))
+}
+
+/// A scalar as text.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+fn wrong(message: &str) -> Problem {
+    Problem::new(FaultKind::Invalid, "bad_feedback", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(body: &str) -> Result<Feedback, u16> {
+        Feedback::read(body.as_bytes()).map_err(|problem| crate::http::fault::status(problem.0.kind).as_u16())
+    }
+
+    #[test]
+    fn what_real_clients_send() {
+        let swupdate = read(
+            r#"{"id":4711,"time":"20261122T043032","status":{"result":{"progress":{"cnt":0,"of":1},"finished":"none"},"execution":"proceeding","details":["Installing Update Chunk Artifacts."]}}"#,
+        );
+        let expected = Feedback {
+            execution: Execution::Proceeding,
+            failed: false,
+            progress: Some(0),
+            code: None,
+            details: vec!["Installing Update Chunk Artifacts.".into()],
+        };
+        assert_eq!(swupdate, Ok(expected));
+        let rauc = read(
+            r#"{"id":"4711","time":"20261122T043032","status":{"result":{"finished":"success"},"execution":"closed","details":["Software bundle installed successfully."]}}"#,
+        )
+        .unwrap();
+        assert_eq!((rauc.execution, rauc.failed, rauc.details.len()), (Execution::Closed, false, 1));
+        let zephyr = read(r#"{"status":{"execution":"closed","result":{"finished":"failure"}}}"#).unwrap();
+        assert_eq!((zephyr.execution, zephyr.failed, zephyr.details.len()), (Execution::Closed, true, 0));
+    }
+
+    #[test]
+    fn a_log_with_raw_ends_of_lines_is_read() {
+        let failed = read("{\"id\":\"\",\"status\":{\"result\":{\"finished\":\"failure\",\"progress\":null},\"execution\":\"closed\",\n\"details\":[\"one\ntwo\tthree\u{1}\",\"\",7]}}").unwrap();
+        assert_eq!(failed.details, ["one two three ", "7"]);
+        let torn = b"{\"status\":{\"execution\":\"closed\",\"result\":{},\"details\":[\"\xff\xfe\"]}}";
+        assert!(!Feedback::read(torn).unwrap().failed);
+    }
+
+    #[test]
+    fn what_says_nothing_is_refused() {
+        for body in [
+            "",
+            "{",
+            "[]",
+            "null",
+            "{}",
+            r#"{"status":"closed"}"#,
+            r#"{"status":{"execution":"done"}}"#,
+            r#"{"status":{"execution":"closed","result":{"finished":"maybe"}}}"#,
+        ] {
+            assert_eq!(read(body), Err(400), "{body}");
+        }
+    }
+
+    #[test]
+    fn attributes_come_in_three_modes() {
+        let said = |body: &str| attributes(body.as_bytes()).map_err(|problem| problem.0.code);
+        let one = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+        let swupdate = r#"{"id":"","time":"20261122T042704","status":{"result":{"finished":"success"},"execution":"closed","details":[""]},"data":{"hw_revision":"1.0"}}"#;
+        assert_eq!(said(swupdate), Ok((Telling::Merge, one("hw_revision", "1.0"))));
+        assert_eq!(said(r#"{"mode":null,"data":{"n":1}}"#), Ok((Telling::Merge, one("n", "1"))));
+        assert_eq!(said(r#"{"mode":"replace","data":{}}"#), Ok((Telling::Replace, BTreeMap::new())));
+        assert_eq!(said(r#"{"mode":"remove","data":{"n":null,"deep":{}}}"#), Ok((Telling::Remove, one("n", ""))));
+        for wrong in [r#"{"mode":"x","data":{}}"#, r#"{"mode":1,"data":{}}"#, "{}", r#"{"data":[]}"#] {
+            assert_eq!(said(wrong), Err("bad_feedback".to_owned()), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_end_the_reader(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (Feedback::read(&body).is_ok(), attributes(&body).is_ok());
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a device says of a deployment, in the words of our updates.
+
+use super::{
+    Asker,
+    body::{Execution, Feedback},
+};
+use crate::{device::Devices, http::fault::Problem};
+use axum::{body::Bytes, extract::State, http::StatusCode};
+use fleet::rollouts::ddi::{Action, Phase};
+use wire::{
+    FaultKind,
+    device::{Running, StatusReport},
+    states::UpdateState,
+};
+
+/// Most characters of what people read of it.
+const LONGEST: usize = 1000;
+
+/// `POST …/deploymentBase/{action}/feedback`: 200 whatever it says, also late or out of order, as long as the action goes on; then 410.
+pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, body: Bytes) -> Result<StatusCode, Problem> {
+    let action = asker.action(&devices).await?;
+    let feedback = Feedback::read(&body)?;
+    let last = matches!(feedback.execution, Execution::Closed | Execution::Canceled);
+    let ended = action.phase(devices.fleet.clock().now()) == Phase::Ended;
+    // Only what fell silent may still be told how it ended.
+    if ended && !(last && action.latest && !action.closed && action.state == UpdateState::TimedOut) {
+        return Err(gone());
+    }
+    let to = means(&feedback, action.state);
+    let state = match devices.fleet.rollouts().report(action.device, report(&action, &feedback, to)).await {
+        // It only said that it goes on, and another of its words was faster.
+        Err(fleet::Error::Rollouts(fleet::rollouts::Error::NotYours(_))) => action.state,
+        other => other?,
+    };
+    if ended && state == action.state {
+        return Err(gone());
+    }
+    devices.fleet.rollouts().heard_ddi(&action, &feedback.details, last).await?;
+    Ok(StatusCode::OK)
+}
+
+fn gone() -> Problem {
+    Problem::new(FaultKind::Gone, "action_ended", "The action has ended. Ask for the next one.")
+}
+
+/// The state that feedback on an update in state `now` means. Clients have one word, `proceeding`, for all they do: before they have the file it is
+/// the download, after that the installation.
+const fn means(feedback: &Feedback, now: UpdateState) -> UpdateState {
+    use {Execution as E, UpdateState as U};
+    match (feedback.execution, now) {
+        (E::Closed, _) if feedback.failed => U::Failed,
+        (E::Closed, _) => U::Succeeded,
+        (E::Canceled, U::Rebooting | U::Verifying) => U::Failed,
+        (E::Canceled, _) => U::Rejected,
+        (E::Scheduled, U::Offered) => U::AwaitingWindow,
+        (E::Download, _) | (E::Proceeding | E::Resumed, U::Offered | U::AwaitingWindow | U::AwaitingConfirmation) => U::Downloading,
+        (E::Downloaded, _) => U::Downloaded,
+        (E::Proceeding | E::Resumed, U::Downloaded) => U::Installing,
+        // hawkBit takes `rejected` for a warning.
+        (E::Scheduled | E::Rejected | E::Proceeding | E::Resumed, _) => now,
+    }
+}
+
+fn report(action: &Action, feedback: &Feedback, to: UpdateState) -> StatusReport {
+    let code = match (to, feedback.execution, feedback.code) {
+        (UpdateState::Failed | UpdateState::Rejected, _, Some(code)) => Some(format!("code_{code}")),
+        (UpdateState::Failed | UpdateState::Rejected, Execution::Canceled, None) => Some("canceled_by_device".to_owned()),
+        _ => None,
+    };
+    // The protocol has no word for what runs, so its success is taken for this.
+    let firmware = (to == UpdateState::Succeeded).then(|| Running {
+        version: action.version.clone(),
+        sequence: action.sequence,
+        device_type: action.device_type.clone(),
+        hardware: String::new(),
+    });
+    let detail = Some(tail(&feedback.details)).filter(|detail| !detail.is_empty());
+    StatusReport { update_id: action.update.clone(), state: to, progress: feedback.progress, code, detail, firmware }
+}
+
+/// The end of what was said: there is the reason, in a log.
+fn tail(lines: &[String]) -> String {
+    let text = lines.join("; ");
+    let skipped = text.chars().count().saturating_sub(LONGEST);
+    text.chars().skip(skipped).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(execution: Execution, failed: bool) -> Feedback {
+        Feedback { execution, failed, progress: None, code: None, details: Vec::new() }
+    }
+
+    #[test]
+    fn words_mean_states() {
+        use {Execution as E, UpdateState as U};
+        let cases = [
+            (E::Closed, false, U::Offered, U::Succeeded),
+            (E::Closed, false, U::Installing, U::Succeeded),
+            (E::Closed, true, U::Installing, U::Failed),
+            (E::Canceled, false, U::Downloading, U::Rejected),
+            (E::Canceled, false, U::Rebooting, U::Failed),
+            (E::Scheduled, false, U::Offered, U::AwaitingWindow),
+            (E::Scheduled, false, U::Downloading, U::Downloading),
+            (E::Download, false, U::Offered, U::Downloading),
+            (E::Downloaded, false, U::Downloading, U::Downloaded),
+            (E::Proceeding, false, U::Offered, U::Downloading),
+            (E::Proceeding, false, U::Downloading, U::Downloading),
+            (E::Proceeding, false, U::Downloaded, U::Installing),
+            (E::Proceeding, false, U::Installing, U::Installing),
+            (E::Resumed, false, U::AwaitingWindow, U::Downloading),
+            (E::Rejected, false, U::Downloading, U::Downloading),
+            (E::Rejected, true, U::Cancelled, U::Cancelled),
+        ];
+        for (execution, failed, now, expected) in cases {
+            assert_eq!(means(&says(execution, failed), now), expected, "{execution:?} {failed} in {now}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_long_log_is_kept() {
+        let lines: Vec<String> = (0..500).map(|n| format!("Zeile {n} ü")).collect();
+        let kept = tail(&lines);
+        assert!(kept.ends_with("Zeile 499 ü") && kept.chars().count() == LONGEST, "{kept}");
+        assert_eq!(tail(&[]), "");
+    }
+}

@@ -1,0 +1,147 @@
+//! hawkBit's Direct Device Integration (DDI) on the device listener, so that devices with SWUpdate, rauc-hawkbit-updater, Zephyr's client and their
+//! like are updated as any other. Owns addresses, links and who may ask for what; the rules of updates are the core's.
+//!
+//! The path's organization and controller id must be those of the certificate's row; both name nobody, they are only compared. An update is an
+//! action, its id made of its number ([`action`]); the same id stands for its software module. Nothing of its release is written twice.
+
+mod action;
+mod artifacts;
+mod attributes;
+mod body;
+mod cancel;
+mod deployment;
+mod feedback;
+mod polling;
+
+use super::{Devices, Peer};
+use crate::http::fault::Problem;
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, FromRequestParts, Path},
+    http::{
+        HeaderMap, HeaderValue,
+        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST},
+        request::Parts,
+        uri::Authority,
+    },
+    response::{IntoResponse as _, Response},
+    routing::{get, post, put},
+};
+use fleet::rollouts::ddi::Action;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use wire::{Fault, FaultKind};
+
+/// Most bytes of a body: SWUpdate sends its log, about 100 KiB of it.
+const LARGEST_BODY: usize = 256 * 1024;
+
+/// The protocol's addresses, behind mutual TLS.
+pub(super) fn routes() -> Router<Devices> {
+    Router::new()
+        .route("/{tenant}/controller/v1/{controller}", get(polling::base))
+        .route("/{tenant}/controller/v1/{controller}/configData", put(attributes::set))
+        .route("/{tenant}/controller/v1/{controller}/deploymentBase/{action}", get(deployment::deploy))
+        .route("/{tenant}/controller/v1/{controller}/deploymentBase/{action}/feedback", post(feedback::hear))
+        .route("/{tenant}/controller/v1/{controller}/installedBase/{action}", get(deployment::installed))
+        .route("/{tenant}/controller/v1/{controller}/cancelAction/{action}", get(cancel::show))
+        .route("/{tenant}/controller/v1/{controller}/cancelAction/{action}/feedback", post(cancel::hear))
+        .route("/{tenant}/controller/v1/{controller}/softwaremodules/{action}/artifacts", get(artifacts::list))
+        .route("/{tenant}/controller/v1/{controller}/softwaremodules/{action}/artifacts/{file}", get(artifacts::get))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+}
+
+/// A device that asks about itself.
+struct Asker {
+    peer: Peer,
+    /// Its own address, as it wrote it: scheme, host, organization and controller id.
+    base: String,
+    /// The path's variables.
+    path: BTreeMap<String, String>,
+    /// The media type it likes best.
+    media: &'static str,
+}
+
+impl FromRequestParts<Devices> for Asker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, devices: &Devices) -> Result<Self, Problem> {
+        let peer = Peer::from_request_parts(parts, devices).await?;
+        let path = Path::<BTreeMap<String, String>>::from_request_parts(parts, devices).await.map_err(|_| missing())?.0;
+        let word = |name: &str| path.get(name).map(String::as_str).unwrap_or_default();
+        let (tenant, controller) = (word("tenant"), word("controller"));
+        // Clients write the organization in any case.
+        let org = devices.fleet.pki().organization(&tenant.to_ascii_lowercase());
+        if org.as_ref() != Some(&peer.peer.org) || controller != peer.peer.device_id.as_str() {
+            return Err(Problem(Fault::new(
+                FaultKind::Forbidden,
+                "other_device",
+                "The address must be that of the certificate: its organization, and its device id as the controller id.",
+            )));
+        }
+        devices.fleet.devices().seen(peer.peer.device);
+        let base = format!("{}/{tenant}/controller/v1/{controller}", origin(parts, devices));
+        Ok(Self { peer, base, media: media(&parts.headers), path })
+    }
+}
+
+impl Asker {
+    /// Its number in the core.
+    fn device(&self) -> i64 {
+        self.peer.peer.device
+    }
+
+    /// An absolute address of its own.
+    fn url(&self, below: &str) -> String {
+        format!("{}/{below}", self.base)
+    }
+
+    /// Its own action that the path names.
+    async fn action(&self, devices: &Devices) -> Result<Action, Problem> {
+        let number = self.path.get("action").and_then(|id| action::number(id)).ok_or_else(missing)?;
+        devices.fleet.rollouts().action(self.device(), number).await?.ok_or_else(missing)
+    }
+
+    /// A document in the media type it likes best.
+    fn answer(&self, document: &Value) -> Response {
+        let headers = [(CONTENT_TYPE, HeaderValue::from_static(self.media)), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        (headers, document.to_string()).into_response()
+    }
+}
+
+/// The scheme and host under which the device has reached us: that address surely works for it.
+fn origin(parts: &Parts, devices: &Devices) -> String {
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    let host = host.or_else(|| parts.uri.authority().cloned()).filter(|host| !host.as_str().contains('@'));
+    host.map_or_else(|| devices.device_url.trim_end_matches('/').to_owned(), |host| format!("https://{host}"))
+}
+
+/// hawkBit's own type, except for those who ask for plain JSON.
+fn media(headers: &HeaderMap) -> &'static str {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if accept.contains("application/json") && !accept.contains("hal+json") { "application/json" } else { "application/hal+json" }
+}
+
+/// What isn't the device's own business looks like what isn't there.
+fn missing() -> Problem {
+    Problem(Fault::new(FaultKind::NotFound, "not_found", "There is no such thing for this device."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_json_is_for_those_who_ask_for_it() {
+        let cases = [
+            ("", "application/hal+json"),
+            ("*/*", "application/hal+json"),
+            ("application/json;charset=UTF-8", "application/json"),
+            ("application/hal+json, application/json", "application/hal+json"),
+            ("application/octet-stream", "application/hal+json"),
+        ];
+        for (accept, expected) in cases {
+            let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(media(&headers), expected, "{accept}");
+        }
+    }
+}

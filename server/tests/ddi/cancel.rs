@@ -1,0 +1,61 @@
+//! Updates that are taken back.
+
+use super::Rig;
+use fleet::db::EngineKind;
+use rstest::rstest;
+use serde_json::json;
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancellation_is_accepted_and_the_update_comes_again(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    let device = rig.device("gw-1").await;
+    let rollout = rig.roll_out(&rig.rest.release("1.1.0", 2, &[7; 1000]).await).await;
+    let action = device.link("deploymentBase").await;
+    let id = action.rsplit('/').next().unwrap();
+    let cancel = format!("{}/cancelAction/{id}", device.base);
+    assert_eq!(device.get(&cancel).await.status(), 404, "nobody has taken it back");
+    assert_eq!(device.say(&cancel, "closed", "success", &[]).await, 405);
+
+    rig.order(&rollout, "pause").await;
+    let links = device.poll().await;
+    assert_eq!((&links["cancelAction"]["href"], links.get("deploymentBase")), (&json!(cancel), None), "one of both, and it comes first");
+    assert_eq!(device.get(&action).await.status(), 404);
+    assert_eq!(device.read(&cancel).await, json!({ "id": id, "cancelAction": { "stopId": id } }));
+    assert_eq!(device.say(&cancel, "proceeding", "none", &["stopping"]).await, 200);
+    assert_eq!(device.link("cancelAction").await, cancel, "until it has an answer");
+    assert_eq!(device.say(&cancel, "closed", "success", &["cancellation acknowledged."]).await, 200);
+    assert_eq!(device.say(&cancel, "closed", "success", &["cancellation acknowledged."]).await, 200, "an answer may be lost");
+    assert!(device.poll().await.get("cancelAction").is_none());
+    assert_eq!(device.say(&action, "proceeding", "none", &[]).await, 410);
+
+    rig.order(&rollout, "resume").await;
+    let again = device.link("deploymentBase").await;
+    assert_ne!(again, action, "another attempt is another action");
+    assert_eq!(device.say(&again, "closed", "none", &[]).await, 200);
+    assert_eq!(rig.ends(&rollout, "completed").await["row"]["counts"]["succeeded"], 1);
+    rig.server.stop().await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_refuses_goes_on_and_is_believed(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    let device = rig.device("gw-1").await;
+    let rollout = rig.roll_out(&rig.rest.release("1.1.0", 2, &[7; 1000]).await).await;
+    let action = device.link("deploymentBase").await;
+    rig.order(&rollout, "pause").await;
+    let cancel = device.link("cancelAction").await;
+    assert_eq!(device.say(&cancel, "rejected", "success", &["already installing"]).await, 200);
+    assert_eq!(device.link("deploymentBase").await, action, "it is offered until its last word");
+    assert_eq!(device.say(&action, "proceeding", "none", &["Installed Chunk."]).await, 200);
+    assert_eq!(device.say(&action, "closed", "success", &["Update Installed."]).await, 200);
+    assert!(device.poll().await.get("deploymentBase").is_none());
+    assert_eq!(rig.part(&rollout, "gw-1").await["state"], "succeeded");
+    assert_eq!(rig.rest.get("/devices/gw-1").await["row"]["version"], "1.1.0");
+    rig.server.stop().await;
+}
