@@ -150,9 +150,19 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
     assert!(not_on(&["ca", "root", "export", "--passphrase-file", "words", "--out", "root.age"]).await.contains("never overwritten"));
     let offline = ["ca", "root", "offline", "--file", "root.age", "--passphrase-file"];
     assert!(not_on(&[&offline[..], &["wrong"]].concat()).await.contains("does not open"));
-    assert!(not_on(&["ca", "root", "offline", "--sha256", &"0".repeat(64)]).await.contains("not the root's file"));
+    // Where the file is kept: only opening it tells what removes the key here.
+    for file in ["root.age", "words", "wrong"] {
+        std::fs::copy(here.join(file), away.join(file)).unwrap();
+    }
+    let check = ["ca", "root", "check", "--root", "root.age"];
+    assert!(refused(away, &check).await.contains("locked"));
+    assert!(refused(away, &[&check[..], &["--passphrase-file", "wrong"]].concat()).await.contains("does not open"));
+    let said = must(away, &[&check[..], &["--passphrase-file", "words"]].concat()).await;
+    let proof = said.lines().find_map(|line| line.strip_prefix("proof  ")).unwrap().to_owned();
+    assert!(not_on(&["ca", "root", "offline", "--proof", &"0".repeat(64)]).await.contains("not the root's file"));
     assert_eq!(authority_in(&admin, "root", "active").await["key"], "here");
-    on(&[&offline[..], &["words"]].concat()).await;
+    on(&["ca", "root", "offline", "--proof", &proof]).await;
+    assert!(not_on(&[&offline[..], &["words"]].concat()).await.contains("not on this server"));
     let root = authority_until(&admin, "root", "offline").await;
     assert!(admin.get("/root-duties").await.as_array().unwrap().is_empty());
     let (status, answer) = admin.call(reqwest::Method::POST, "/authorities", &json!({ "kind": "device" })).await;
@@ -160,9 +170,7 @@ async fn k5_the_root_leaves_and_signs_where_it_is_kept() {
 
     // The next authority: asked for here, signed there.
     on(&["ca", "csr", "--for", "device", "--out", "ca.csr"]).await;
-    for file in ["root.age", "words", "ca.csr"] {
-        std::fs::copy(here.join(file), away.join(file)).unwrap();
-    }
+    std::fs::copy(here.join("ca.csr"), away.join("ca.csr")).unwrap();
     let key = ["--root", "root.age", "--passphrase-file", "words"];
     let said = must(away, &[&["ca", "issue-intermediate", "--csr", "ca.csr", "--out", "ca.pem"], &key[..]].concat()).await;
     assert!(said.contains("Fleetward Device CA G1-2") && said.contains("pathlen 0"), "{said}");

@@ -14,7 +14,8 @@ use wire::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Registered {
-    /// Register an authority of your own by its certificate; prints the code that proves you hold its key, and how
+    /// Register an authority of your own by its certificate; prints the code that proves you hold its key, and how. For one that is registered, a renewed
+    /// certificate for its key takes the place of the one before
     Register {
         /// The authority's certificate, PEM or DER
         #[arg(value_name = "FILE")]
@@ -141,5 +142,7 @@ fn asks(a: &RegisteredAuthority) {
             println!("  {line}");
         }
         println!("  fleetward ca verify {} verify.pem", a.id);
+    } else if a.verified_at.is_some() {
+        println!("The certificate takes the place of the one before, until {}; it is {} as it was.", a.not_after, a.state.as_str());
     }
 }

@@ -68,14 +68,16 @@ pub(super) enum Root {
         #[arg(long, value_name = "ID")]
         authority: Option<AuthorityId>,
         /// The root's file; it is opened to see that the key is in it
-        #[arg(long, value_name = "FILE", required_unless_present = "sha256", conflicts_with = "sha256")]
+        #[arg(long, value_name = "FILE", required_unless_present = "proof", conflicts_with = "proof")]
         file: Option<PathBuf>,
         #[command(flatten)]
         open: Open,
-        /// Instead: SHA-256 of the file that was written last, where it is kept (sha256sum root.age)
+        /// Instead: what `ca root check` says of the file that was written last, where it is kept
         #[arg(long, value_name = "HEX")]
-        sha256: Option<String>,
+        proof: Option<String>,
     },
+    /// Open a root's file and try its key, and say what proves that; works without network and data folder
+    Check(RootKey),
     /// Sign a root's list of revoked certificates; works without network and data folder
     Crl {
         #[command(flatten)]
@@ -138,6 +140,7 @@ pub(super) enum Offline<'a> {
     Issue(&'a Issue),
     Crl { key: &'a RootKey, request: &'a Path, out: &'a Path },
     Cross { key: &'a RootKey, certificate: &'a Path, out: &'a Path },
+    Check(&'a RootKey),
 }
 
 impl Root {
@@ -146,12 +149,13 @@ impl Root {
         match self {
             Self::Crl { key, request, out } => Some(Offline::Crl { key, request, out }),
             Self::Cross { key, certificate, out } => Some(Offline::Cross { key, certificate, out }),
+            Self::Check(key) => Some(Offline::Check(key)),
             Self::Export { .. } | Self::Offline { .. } => None,
         }
     }
 }
 
-/// Signs with a root's file, and says what.
+/// Signs with a root's file, and says what; or only opens it.
 pub(super) fn sign(what: &Offline<'_>) -> Result<()> {
     hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
     let now = SystemClock.now();
@@ -184,6 +188,13 @@ pub(super) fn sign(what: &Offline<'_>) -> Result<()> {
             println!("signed   {}, until {}", signed.subject, signed.validity.until);
             println!("written  {}; bring it back: fleetward ca import {}", out.display(), out.display());
         }
+        Offline::Check(key) => {
+            let root = key.open()?;
+            println!("opens  {}, with its private key", root.subject());
+            println!("proof  {}", hex::encode(root.proof));
+            let id = root.authority.as_ref().map(|id| format!(" --authority {id}")).unwrap_or_default();
+            println!("Where the key still is as well, this removes it:  fleetward ca root offline{id} --proof {}", hex::encode(root.proof));
+        }
     }
     Ok(())
 }
@@ -206,13 +217,13 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
             println!("Keep two copies in safe places, and the passphrase elsewhere. Then remove the key from here:");
             println!("  fleetward ca root offline --authority {} --file {} --passphrase-file FILE", exported.root.id, out.display());
         }
-        Root::Offline { authority, file, open, sha256 } => {
+        Root::Offline { authority, file, open, proof } => {
             let opened = file.map(|file| open.read(&file)).transpose()?;
-            let holding = match (&opened, sha256) {
+            let holding = match (&opened, proof) {
                 (Some(file), _) => Holding::Opened(file),
-                (None, digest) => {
-                    let bytes = hex::decode(digest.unwrap_or_default().trim()).ok().and_then(|b| <[u8; 32]>::try_from(b).ok());
-                    Holding::Digest(bytes.context("--sha256 takes 64 hex digits")?)
+                (None, proof) => {
+                    let bytes = hex::decode(proof.unwrap_or_default().trim()).ok().and_then(|b| <[u8; 32]>::try_from(b).ok());
+                    Holding::Proof(bytes.context("--proof takes the 64 hex digits that ca root check says")?)
                 }
             };
             let root = pki.take_root_offline(actor, authority.as_ref(), holding).await.map_err(|e| e.fault())?;
@@ -220,7 +231,7 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
             println!("Backups from before still have it, encrypted: destroy them, or the key-encryption key they were made under.");
             println!("Its list of revoked certificates holds for 30 days; sign the next one with: fleetward ca crl request {}", root.id);
         }
-        Root::Crl { .. } | Root::Cross { .. } => {}
+        Root::Crl { .. } | Root::Cross { .. } | Root::Check(_) => {}
     }
     Ok(())
 }

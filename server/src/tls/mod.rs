@@ -6,6 +6,7 @@
 mod accept;
 mod config;
 mod cut;
+mod ends;
 mod listener;
 mod registry;
 mod shedding;

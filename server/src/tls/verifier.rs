@@ -1,8 +1,9 @@
 //! The check of a client certificate inside the handshake: chain, signature, times and purpose by webpki over the live anchors, then our own
 //! state (H-3). Memory only. Refuses to use CRLs: one list in the verifier would fail every authority without one (pki.md fact 8).
 
+use super::ends::Ends;
 use arc_swap::ArcSwapOption;
-use fleet::pki::{Refusal, RegisteredAnchor, TrustHandle, registered};
+use fleet::pki::{Refusal, RegisteredAnchor, TrustHandle};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -36,8 +37,7 @@ const SCHEMES: &[SignatureScheme] = &[
 struct Chains {
     version: u64,
     webpki: Arc<dyn ClientCertVerifier>,
-    /// By registered authority, each alone: a chain is good for one of them and never for another.
-    registered: Vec<(Arc<RegisteredAnchor>, Arc<dyn ClientCertVerifier>)>,
+    registered: Ends,
 }
 
 /// Follows the anchors without a restart of the listener.
@@ -77,39 +77,10 @@ impl DeviceVerifier {
             tracing::error!(%error, "no authority to check devices with");
             Error::InvalidCertificate(CertificateError::UnknownIssuer)
         })?;
-        let registered = anchors.registered.iter().filter_map(|anchor| Some((Arc::clone(anchor), self.alone(anchor)?))).collect();
+        let registered = Ends::of(&anchors.registered, &self.provider);
         let chains = Arc::new(Chains { version: anchors.version, webpki, registered });
         self.chains.store(Some(Arc::clone(&chains)));
         Ok(chains)
-    }
-
-    /// webpki's verifier over one registered authority; none when it can't be an anchor. Somebody else's certificate must not stop the listener.
-    fn alone(&self, anchor: &RegisteredAnchor) -> Option<Arc<dyn ClientCertVerifier>> {
-        let mut roots = RootCertStore::empty();
-        let added = roots.add(anchor.certificate.clone());
-        let built = added.map_err(|e| e.to_string()).and_then(|()| {
-            let provider = Arc::clone(&self.provider);
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|e| e.to_string())
-        });
-        built.inspect_err(|error| tracing::error!(authority = %anchor.id, error, "a registered authority can't be an anchor")).ok()
-    }
-
-    /// The registered authority in which this chain ends, found by its keys (E-10).
-    fn registered(
-        chains: &Chains,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Option<(Arc<RegisteredAnchor>, ClientCertVerified)> {
-        let signed: Vec<&[u8]> = std::iter::once(leaf).chain(intermediates).map(AsRef::as_ref).collect();
-        chains.registered.iter().filter(|(anchor, _)| registered::is_named(anchor, &signed)).find_map(|(anchor, webpki)| {
-            // What it sends of the authority itself is no step of the path, and no more steps count than the authority allows: webpki looks at no
-            // anchor's path length.
-            let steps = intermediates.iter().filter(|step| ***step != *anchor.certificate);
-            let most = anchor.path_len.map_or(MAX_INTERMEDIATES, |most| most as usize);
-            let steps: Vec<_> = steps.take(most).cloned().collect();
-            webpki.verify_client_cert(leaf, &steps, now).ok().map(|verified| (Arc::clone(anchor), verified))
-        })
     }
 
     /// What a registered authority's device may do: prove its key, also when nobody knows it yet. Then it is asked again.
@@ -168,7 +139,7 @@ impl ClientCertVerifier for DeviceVerifier {
                 let claim = (!self.mandatory).then(|| self.trust.claim(leaf)).flatten();
                 (verified, claim.map_or_else(|| self.trust.check(leaf).map(drop), |claim| claim.map(drop)))
             }
-            Err(error) => match Self::registered(&chains, leaf, intermediates, now) {
+            Err(error) => match chains.registered.find(leaf, intermediates, now, self.trust.issuer(leaf).as_ref()) {
                 Some((anchor, verified)) => (verified, self.of_registered(leaf, &anchor)),
                 None => return Err(error),
             },

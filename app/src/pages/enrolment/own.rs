@@ -61,7 +61,7 @@ fn new_form(call: FormCall<RegisterAuthority>) -> AnyView {
                 {move || fault_banner(refusal(call).as_ref())}
                 {text("label", "What you call it").required().max_length(100).placeholder("Plant in Ulm").refused(call).view()}
                 {field("certificate", "Certificate", Control::Area).required().max_length(48_000).placeholder("-----BEGIN CERTIFICATE-----")
-                    .hint("PEM, of the authority that signs the devices' certificates or of one above it.").refused(call).view()}
+                    .hint("PEM, of the authority that signs the devices' certificates or of one above it. A renewed one, for the same key, takes the place of the one before.").refused(call).view()}
                 <div class="row">{form::submit("Register", "primary", move || call.pending().get())}</div>
             </div>
         </ActionForm>

@@ -3,7 +3,7 @@
 //! room's.
 //!
 //! A name that is taken is never taken over: a certificate counts for a device that is there only when the device is this authority's own and
-//! the key is the one it has, or a person has said so.
+//! the key is the one it has, or a person has said so. Of a device whose certificates were revoked, too, only a person lets in another one.
 
 use super::{
     DeviceNo, Devices, Error,
@@ -22,6 +22,7 @@ use crate::{
         registered::{
             self, NewRegisteredLeaf,
             gate::{self, DeviceCertificate},
+            leaves::{self, Has},
             store::RegisteredRow,
             template::Template,
         },
@@ -39,6 +40,8 @@ use wire::{
 
 /// In which devices a day are counted.
 const DAY_MS: i64 = 24 * 3_600_000;
+/// No device's number.
+const NOBODY: DeviceNo = 0;
 /// Refusals of one authority that are written into the books in a minute; the others are counted.
 const BOOKED: u32 = 10;
 
@@ -94,8 +97,8 @@ struct Shown<'a> {
 enum Place {
     /// Nothing.
     Free,
-    /// A device of this authority, and a certificate that it has; whether it is for the same key.
-    Own(DeviceNo, CertificateId, bool),
+    /// A device of this authority, a certificate that it has or had, and which.
+    Own(DeviceNo, CertificateId, Has),
     /// Somebody else.
     Taken(&'static str),
 }
@@ -191,7 +194,7 @@ impl Devices {
         ca: &RegisteredRow,
         now: Timestamp,
     ) -> Result<Fate, Error> {
-        if registered::store::known(tx, &sha256(&arrival.leaf)).await? {
+        if leaves::known(tx, &sha256(&arrival.leaf)).await? {
             return Ok(Fate::Known);
         }
         if ca.state()? != RegisteredState::Active || ca.org_id != arrival.org.as_str() {
@@ -206,14 +209,15 @@ impl Devices {
         match place {
             Place::Taken(code) => Ok(Fate::Refused(code)),
             // It was renewed by its own authority, with the key that it has proved twice now.
-            Place::Own(_, _, true) => self.take(tx, actor, &shown, place, now).await,
+            Place::Own(_, _, Has::SameKey) => self.take(tx, actor, &shown, place, now).await,
             _ if policy == JustInTime::Off => Ok(Fate::Refused("just_in_time_off")),
             Place::Free if ca.admitted >= ca.max_devices => Ok(Fate::Refused("too_many_devices")),
             Place::Free if policy == JustInTime::Auto && (ca.day_at <= now.plus(-DAY_MS).0 || ca.day_admitted < ca.per_day) => {
                 self.take(tx, actor, &shown, place, now).await
             }
-            // Over the day's number; or a new key for a device that is there, as whoever has the authority could make one for anybody (E-10).
-            Place::Free | Place::Own(_, _, false) => self.ask_about(tx, actor, &shown, now).await,
+            // Over the day's number; or a new key for a device that is there, as whoever has the authority could make one for anybody (E-10); or
+            // another certificate for one whose own was revoked.
+            Place::Free | Place::Own(..) => self.ask_about(tx, actor, &shown, &place, now).await,
         }
     }
 
@@ -225,10 +229,10 @@ impl Devices {
         if matches!(state.parse().map_err(crate::db::Error::corrupt)?, DeviceState::Suspended | DeviceState::Decommissioned) {
             return Ok(Place::Taken("device_not_active"));
         }
-        let own = registered::store::of_device(tx, device, shown.authority, &shown.certificate.spki_sha256).await?;
+        let own = leaves::of_device(tx, device, shown.authority, &shown.certificate.spki_sha256).await?;
         Ok(match own {
-            Some((certificate, same)) if state == DeviceState::Active.as_str() && device_id == shown.device_id.as_str() => {
-                Place::Own(device, certificate, same)
+            Some((certificate, has)) if state == DeviceState::Active.as_str() && device_id == shown.device_id.as_str() => {
+                Place::Own(device, certificate, has)
             }
             _ => Place::Taken("device_exists"),
         })
@@ -285,8 +289,17 @@ impl Devices {
     }
 
     /// Writes it down for a person to decide.
-    async fn ask_about(&self, tx: &mut Tx, actor: &Actor, shown: &Shown<'_>, now: Timestamp) -> Result<Fate, Error> {
+    async fn ask_about(&self, tx: &mut Tx, actor: &Actor, shown: &Shown<'_>, place: &Place, now: Timestamp) -> Result<Fate, Error> {
         let org = actor.org.as_str();
+        let (device, why) = match place {
+            Place::Own(device, _, Has::Revoked) => (*device, "revoked_before"),
+            Place::Own(device, ..) => (*device, "new_key"),
+            Place::Free | Place::Taken(_) => (NOBODY, "new_device"),
+        };
+        // What nobody could approve is not asked: the key of a past compromise, or of somebody else.
+        if !registered::may_have(tx, &shown.certificate.spki_sha256, device, shown.authority).await? {
+            return Ok(Fate::Refused("key_in_use"));
+        }
         exec!(tx, store::REQUESTS_FORGET, org, now.0)?;
         if row!(tx, (i64,), ASKING, org, shown.authority.as_str(), now.0)?.is_some_and(|(waiting,)| waiting >= MOST) {
             return Ok(Fate::Refused("too_many_pending"));
@@ -313,7 +326,8 @@ impl Devices {
             // A person has decided about this key before, or it asked under another name.
             return Ok(Fate::Refused("rejected"));
         }
-        let detail = json!({ "device_id": shown.device_id, "authority": shown.authority, "fingerprint": hex::encode(fingerprint) });
+        let detail =
+            json!({ "device_id": shown.device_id, "authority": shown.authority, "fingerprint": hex::encode(fingerprint), "why": why });
         audit::append(tx, actor, now, "enrolment_request.ask", id.as_str(), &detail).await?;
         Ok(Fate::Waits)
     }

@@ -220,7 +220,7 @@ impl Error {
             Self::NotHeld => Fault::new(
                 FaultKind::Forbidden,
                 "not_held",
-                "This is not the root's file. Open the file that fleetward ca root export wrote last, or give its SHA-256; until then the key stays here.",
+                "This is not the root's file. Open the file that fleetward ca root export wrote last, or give what fleetward ca root check says where it is kept; until then the key stays here.",
             ),
             Self::Unfit(why) => Fault::new(FaultKind::Invalid, "certificate_refused", why.to_string()).at("certificates"),
             Self::RootFile(why) => Fault::new(FaultKind::Invalid, "root_file", format!("{why}.")),

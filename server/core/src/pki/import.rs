@@ -197,8 +197,12 @@ impl Pki {
     async fn insert_brought(&self, tx: &mut Tx, actor: &Actor, c: &Read<'_>, b: &Brought<'_>) -> Result<(), Error> {
         let now = self.clock.now();
         let (spki_sha256, fingerprint) = (sha256(c.parsed.public_key().raw), sha256(c.der));
-        if store::key_known(tx, &spki_sha256, &fingerprint).await?.is_some() {
-            return Err(Unfit(format!("The key of {} is an authority's here already.", c.subject)).into());
+        match store::key_known(tx, &spki_sha256, &fingerprint).await? {
+            Some(store::KeyKnown::Blocked) => {
+                return Err(Unfit(format!("The key of {} was blocked after a compromise; make a new one.", c.subject)).into());
+            }
+            Some(store::KeyKnown::Here) => return Err(Unfit(format!("The key of {} is an authority's here already.", c.subject)).into()),
+            None => {}
         }
         let (key_alg, sig_alg) =
             (c.key_alg()?, super::decode::signature(&c.parsed.signature_algorithm.algorithm.to_id_string()).to_owned());

@@ -87,6 +87,6 @@ pub struct Anchors {
     pub certificates: Vec<CertificateDer<'static>>,
     /// Authorities of claims, DER: anchors of the enrol listener alone (E-9, A-9).
     pub claims: Vec<CertificateDer<'static>>,
-    /// Registered authorities whose devices are believed (E-10).
+    /// Registered authorities that decide about their devices (E-10): those that are believed, and those that are disabled.
     pub registered: Vec<Arc<RegisteredAnchor>>,
 }

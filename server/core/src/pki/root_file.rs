@@ -3,6 +3,7 @@
 
 use super::{
     csr::{self, sha256},
+    decode,
     guard::{self, GuardedKey, Held},
     profile::Kind,
     recognise,
@@ -97,6 +98,8 @@ pub struct RootFile {
     pub authority: Option<AuthorityId>,
     /// Where the root publishes, if the file says so (P-10).
     pub base_url: String,
+    /// What only somebody can say who has opened this very file: the key is part of it, and can't be found from it.
+    pub proof: [u8; 32],
     pub(super) not_after: Timestamp,
     pub(super) signer: Issuer<'static, GuardedKey>,
 }
@@ -112,6 +115,11 @@ pub(super) fn text(authority: &AuthorityId, subject: &str, base_url: &str, certi
     let key = Zeroizing::new(crate::pem::encode("PRIVATE KEY", pkcs8));
     let certificate = crate::pem::encode("CERTIFICATE", certificate);
     Zeroizing::new(format!("Root: {subject}\nAuthority: {authority}\nPublished-At: {base_url}\n{certificate}{}", *key))
+}
+
+/// [`RootFile::proof`] of the file with this digest and this key in it, PKCS#8 as it is written there.
+pub(super) fn proof(file_sha256: &[u8], pkcs8: &[u8]) -> [u8; 32] {
+    sha256(&Zeroizing::new([b"fleetward root file opened v1\0".as_slice(), file_sha256, pkcs8].concat()))
 }
 
 /// Locks a text into an age file. Takes about a second with a passphrase: not for the runtime's own threads.
@@ -163,11 +171,12 @@ impl RootFile {
         let text = str::from_utf8(bytes).map_err(|_| RootFileError::Content("it is neither an age file nor PEM"))?;
         let certificate = CertificateDer::from_pem_slice(bytes).map_err(|_| RootFileError::Content("it has no certificate"))?;
         let key = PrivateKeyDer::from_pem_slice(bytes).map_err(|_| RootFileError::Content("it has no private key, or a locked one"))?;
+        let proof = proof(&sha256(file), key.secret_der());
         let key = KeyPair::try_from(&key).map_err(|_| RootFileError::Content("its private key is of no kind that is known here"))?;
-        Self::of(certificate, key, text)
+        Self::of(certificate, key, text, proof)
     }
 
-    fn of(certificate: CertificateDer<'static>, key: KeyPair, text: &str) -> Result<Self, RootFileError> {
+    fn of(certificate: CertificateDer<'static>, key: KeyPair, text: &str, proof: [u8; 32]) -> Result<Self, RootFileError> {
         let unreadable = RootFileError::Content("its certificate can't be read");
         let (_, parsed) = X509Certificate::from_der(&certificate).map_err(|_| unreadable.clone())?;
         if !parsed.is_ca() || parsed.subject().as_raw() != parsed.issuer().as_raw() {
@@ -185,7 +194,12 @@ impl RootFile {
         let signer = guard::guarded(&certificate, Kind::Root, Held::Here(key)).map_err(|_| unreadable)?;
         let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim).unwrap_or_default();
         let base_url = line("Published-At:").to_owned();
-        Ok(Self { authority: line("Authority:").parse().ok(), base_url, not_after, signer, certificate })
+        Ok(Self { authority: line("Authority:").parse().ok(), base_url, proof, not_after, signer, certificate })
+    }
+
+    /// Whose it is, for people.
+    pub fn subject(&self) -> String {
+        decode::decode(&self.certificate).map(|text| text.subject).unwrap_or_default()
     }
 
     /// SHA-256 of the certificate.

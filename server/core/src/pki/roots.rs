@@ -32,8 +32,8 @@ pub struct ExportedRoot {
 pub enum Holding<'a> {
     /// They have opened it.
     Opened(&'a RootFile),
-    /// They give the SHA-256 of the file that was written last.
-    Digest([u8; 32]),
+    /// They say what only opening the file that was written last tells, where it is kept: its [`RootFile::proof`].
+    Proof([u8; 32]),
 }
 
 const ON_TOKEN: &str =
@@ -93,16 +93,18 @@ impl Pki {
             return Err(Error::AuthorityState(ON_TOKEN));
         }
         let record = store::sealed_key(&mut self.db.read().await?, &root.id, &actor.org).await?.ok_or(Error::NoSuchAuthority)?;
-        if record.sealed_key.is_none() {
-            return Err(Error::RootOffline);
-        }
+        let sealed = record.sealed_key.ok_or(Error::RootOffline)?;
         if record.exported_at.is_none() {
             return Err(Error::AuthorityState(NOT_EXPORTED));
         }
         let held = match holding {
             // The file's key was tried against its certificate when it was read.
             Holding::Opened(file) => file.fingerprint() == root.fingerprint,
-            Holding::Digest(digest) => record.export_sha256.as_deref() == Some(&digest),
+            // A digest would show that the file is there, not that anybody can open it: with the wrong passphrase the root would be lost.
+            Holding::Proof(proof) => {
+                let plain = self.kek.open(&aad(&root.id, &record.spki_sha256), &sealed)?;
+                record.export_sha256.is_some_and(|digest| root_file::proof(&digest, &plain) == proof)
+            }
         };
         if !held {
             return Err(Error::NotHeld);

@@ -38,7 +38,8 @@ async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<
 
 /// Register an authority by its certificate
 ///
-/// The answer has the code that a verification certificate has to name. Until one was sent the authority is good for nothing.
+/// The answer has the code that a verification certificate has to name. Until one was sent the authority is good for nothing. For a key that is registered
+/// already, a certificate under the same name that ends later takes the place of the one before, and everything else stays as it is.
 #[utoipa::path(
     post, path = "/registered-authorities", operation_id = "register_authority", tag = "registered authorities", request_body = NewRegisteredAuthority,
     responses((status = CREATED, body = RegisteredAuthority), Refusals)

@@ -267,10 +267,22 @@ pub fn shown_name(certificate: &[u8], most: usize) -> String {
     decode::decode(certificate).map(|text| text.subject.chars().take(most).collect()).unwrap_or_default()
 }
 
-/// The raw name of who signed it; none when these bytes are no certificate.
-pub fn issuer(certificate: &[u8]) -> Option<Vec<u8>> {
+/// What holds a certificate in a chain, raw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// Its key, a `SubjectPublicKeyInfo`.
+    pub key: Vec<u8>,
+    /// Its signer's name.
+    pub by: Vec<u8>,
+}
+
+/// The link that a certificate is; none when these bytes are no certificate. Its signature is not looked at.
+pub fn link(certificate: &[u8]) -> Option<Link> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    Some(parsed.issuer().as_raw().to_vec())
+    let (name, by) = (parsed.subject().as_raw().to_vec(), parsed.issuer().as_raw().to_vec());
+    Some(Link { name, key: parsed.public_key().raw.to_vec(), by })
 }
 
 #[cfg(test)]

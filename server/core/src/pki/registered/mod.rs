@@ -4,30 +4,35 @@
 //! An authority that nobody has proved to hold is no claim to its key: the first organization that proves it has it, for all. Two with the same
 //! name are told apart by their keys. Nothing that a certificate points to is ever fetched.
 
+mod admitted;
 pub(crate) mod anchors;
 mod arrivals;
 pub(crate) mod gate;
+pub(crate) mod leaves;
 mod refused;
+mod renewed;
 mod state;
 pub(crate) mod store;
 pub(crate) mod template;
 
-pub use anchors::{RegisteredAnchor, is_named};
+pub(crate) use admitted::{NewRegisteredLeaf, may_have};
+pub use anchors::RegisteredAnchor;
 pub use arrivals::Arrival;
 pub(super) use arrivals::{Arrivals, Waiting};
+pub use gate::{Link, link};
 pub use refused::Refused;
 
 use super::{Error, Pki, consent::ConsentError, csr::sha256, recognise};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
-    db::{Bytes, Tx},
+    db::Tx,
 };
 use serde_json::json;
 use wire::{
     Timestamp,
     consents::Deed,
-    ids::{AuthorityId, CertificateId, DeviceId, OrgId},
+    ids::{AuthorityId, OrgId},
     registered::{JustInTimePolicy, RegisteredAuthority, RegisteredState, RegisteredStep},
 };
 
@@ -62,13 +67,16 @@ impl Pki {
     }
 
     /// Registers an authority by its certificate, PEM or DER. It is unverified, and says the code that a verification certificate has to name. `label`
-    /// was checked by the caller.
+    /// was checked by the caller. For a key that the organization has registered before, the certificate takes the place of the one that is there.
     pub(crate) async fn register_authority(&self, actor: &Actor, label: &str, certificate: &[u8]) -> Result<RegisteredAuthority, Error> {
         may(actor, Act::Authorities)?;
         let now = self.clock.now();
         let certificate = gate::authority(certificate, now)?;
         let id: AuthorityId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
+        if let Some(id) = store::of_key(&mut tx, &actor.org, &certificate.spki_sha256).await? {
+            return self.replace_certificate(tx, actor, &id, &certificate, now).await;
+        }
         self.key_is_free(&mut tx, actor, &certificate).await?;
         if store::count(&mut tx, &actor.org).await? >= MOST {
             return Err(Refused::TooMany.into());
@@ -288,72 +296,4 @@ impl Pki {
     pub(crate) async fn waiting_arrival(&self) -> Option<Arrival> {
         self.arrivals.lock().await.try_recv().ok()
     }
-
-    /// Refuses a key that an authority, another device or a past compromise owns. Takes the trust clock: of two with one key the second waits.
-    pub(crate) async fn registered_key_is_free(&self, tx: &mut Tx, new: &NewRegisteredLeaf<'_>) -> Result<bool, Error> {
-        let _ = super::store::next_trust(tx).await?;
-        let wanted = super::store::Wanted { spki: Bytes(&new.certificate.spki_sha256), device: new.device, issuer: new.authority.as_str() };
-        Ok(super::store::key_users(tx, &[wanted]).await?.is_empty())
-    }
-
-    /// Writes a device's certificate down inside the caller's transaction; none when it is there already. After the commit call
-    /// [`Pki::reload`].
-    pub(crate) async fn add_registered_leaf(&self, tx: &mut Tx, new: &NewRegisteredLeaf<'_>) -> Result<Option<CertificateId>, Error> {
-        let now = self.clock.now();
-        let id: CertificateId = self.entropy.id(now);
-        let fingerprint = sha256(new.der);
-        let trust_seq = super::store::next_trust(tx).await?;
-        // Numbers are unique under each signer alone (RFC 5280 §4.1.2.2): there may be several under one registered authority, and some makers give one
-        // twice for one key. A number that is taken gets the beginning of the certificate's hash behind it; identity is the hash anyway (P-3).
-        let serial = &new.certificate.serial;
-        let longer = [serial.as_slice(), fingerprint.get(..8).unwrap_or_default()].concat();
-        let leaf = |serial| store::Leaf {
-            id: &id,
-            org: &new.actor.org,
-            authority: new.authority,
-            device: new.device,
-            device_id: new.device_id,
-            certificate: new.certificate,
-            serial,
-            der: new.der,
-            fingerprint: &fingerprint,
-            enrolled_by: new.enrolled_by,
-            replaces: new.replaces,
-            now,
-            trust_seq,
-        };
-        if !store::insert_leaf(tx, &leaf(serial)).await? && !store::insert_leaf(tx, &leaf(&longer)).await? {
-            return Ok(None);
-        }
-        let detail = json!({
-            "subject": new.device_id,
-            "serial": hex::encode(&new.certificate.serial),
-            "issuer": new.authority,
-            "spki_sha256": hex::encode(new.certificate.spki_sha256),
-            "fingerprint": hex::encode(fingerprint),
-            "by": new.enrolled_by,
-        });
-        audit::append(tx, new.actor, now, "certificate.register", id.as_str(), &detail).await?;
-        Ok(Some(id))
-    }
-}
-
-/// A device's certificate by its own authority, to be written down. The caller has decided that the device may have it.
-pub(crate) struct NewRegisteredLeaf<'a> {
-    /// Who does it.
-    pub actor: &'a Actor,
-    /// The registered authority.
-    pub authority: &'a AuthorityId,
-    /// The device's number.
-    pub device: i64,
-    /// The device's name.
-    pub device_id: &'a DeviceId,
-    /// What was read from it.
-    pub certificate: &'a gate::DeviceCertificate,
-    /// Its bytes.
-    pub der: &'a [u8],
-    /// By what it was admitted, for the books.
-    pub enrolled_by: &'a str,
-    /// The certificate it succeeds.
-    pub replaces: Option<&'a CertificateId>,
 }

@@ -39,6 +39,15 @@ pub enum Refused {
     /// It is here already.
     #[error("this authority is registered already")]
     Known,
+    /// The key is here under another name.
+    #[error("this key is registered under another name; a renewed certificate keeps its authority's name")]
+    OtherName,
+    /// What is there ends as late, or later.
+    #[error("this authority is registered already, with a certificate that does not end sooner")]
+    NotLater,
+    /// It would cut its devices off until it begins.
+    #[error("the certificate is not valid yet; bring it when it is")]
+    NotYet,
     /// Its key was blocked after a compromise.
     #[error("this key was blocked after a compromise; make a new authority")]
     Blocked,
@@ -74,7 +83,9 @@ impl Refused {
             Self::Ours => (FaultKind::Conflict, "own_authority", "certificate"),
             Self::OurName => (FaultKind::Conflict, "own_authority_name", "certificate"),
             Self::Taken => (FaultKind::Conflict, "authority_taken", "certificate"),
-            Self::Known => (FaultKind::Conflict, "authority_registered", "certificate"),
+            Self::Known | Self::NotLater => (FaultKind::Conflict, "authority_registered", "certificate"),
+            Self::OtherName => (FaultKind::Conflict, "authority_other_name", "certificate"),
+            Self::NotYet => (FaultKind::Invalid, "authority_not_yet_valid", "certificate"),
             Self::Blocked => (FaultKind::Conflict, "key_blocked", "certificate"),
             Self::TooMany => (FaultKind::Conflict, "too_many_authorities", ""),
             Self::State(_) => (FaultKind::Conflict, "authority_state", ""),

@@ -1,10 +1,10 @@
-//! The SQL of registered authorities. Refuses to decide anything.
+//! The SQL of registered authorities; their devices' certificates are in `leaves.rs`. Refuses to decide anything.
 
-use super::gate::{AuthorityCertificate, DeviceCertificate};
+use super::{gate::AuthorityCertificate, leaves};
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
-    ids::{AuthorityId, CertificateId, DeviceId, OrgId},
+    ids::{AuthorityId, OrgId},
     registered::{JustInTime, JustInTimePolicy, RegisteredAuthority, RegisteredState},
 };
 
@@ -38,18 +38,27 @@ const HELD: Sql = Sql::split(
     registered!("CAST(0 AS BIGINT) AS devices, CAST(NULL AS BIGINT) AS last_seen_at", "WHERE r.id = $1"),
     registered!("CAST(0 AS BIGINT) AS devices, CAST(NULL AS BIGINT) AS last_seen_at", "WHERE r.id = $1 FOR NO KEY UPDATE"),
 );
-const ANCHORS: Sql =
-    Sql::same("SELECT id, org_id, der, state, not_before, not_after FROM registered_authorities WHERE state <> 'unverified' ORDER BY id");
+const ANCHORS: Sql = Sql::same(
+    "SELECT id, org_id, der, state, not_before, not_after FROM registered_authorities WHERE state IN ('active', 'disabled') ORDER BY id",
+);
 const INSERT: Sql = Sql::same(
     "INSERT INTO registered_authorities (id, org_id, label, subject, key_alg, spki_sha256, fingerprint, der, not_before, not_after, state, code, \
      code_until, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'unverified', $11, $12, $13, $14) \
      ON CONFLICT (org_id, spki_sha256) DO NOTHING",
 );
 const COUNT: Sql = Sql::same("SELECT COUNT(*) FROM registered_authorities WHERE org_id = $1");
-/// Whose key it is: an authority's of its kind and organization, or one that was blocked.
+/// Whose key it is: an authority's of its kind and organization, or one that was blocked, which comes first of all kinds.
 const KEY: Sql = Sql::same(
     "SELECT kind, org_id FROM authorities WHERE spki_sha256 = $1 \
-     UNION ALL SELECT 'blocked', org_id FROM blocked_keys WHERE spki_sha256 = $1 LIMIT 1",
+     UNION ALL SELECT 'blocked', org_id FROM blocked_keys WHERE spki_sha256 = $1 ORDER BY 1 LIMIT 1",
+);
+const OF_KEY: Sql = Sql::same("SELECT id FROM registered_authorities WHERE org_id = $1 AND spki_sha256 = $2");
+/// Another certificate for the key it has; only for one that ends later, so of two at once the later end stays.
+const REPLACE: Sql = Sql::same(
+    "UPDATE registered_authorities SET fingerprint = $2, der = $3, not_before = $4, not_after = $5 WHERE id = $1 AND not_after < $5",
+);
+const REPLACE_KEY: Sql = Sql::same(
+    "UPDATE authorities SET serial = $2, ski = $3, fingerprint = $4, der = $5, not_before = $6, not_after = $7 WHERE id = $1 AND kind = 'registered'",
 );
 const SET_CODE: Sql = Sql::same("UPDATE registered_authorities SET code = $2, code_until = $3 WHERE id = $1 AND state = 'unverified'");
 const VERIFIED: Sql = Sql::same(
@@ -79,18 +88,6 @@ const ADMITTED: Sql = Sql::same(
     "UPDATE registered_authorities SET admitted = admitted + 1, last_admitted_at = $2, \
      day_admitted = CASE WHEN day_at <= $3 THEN 1 ELSE day_admitted + 1 END, day_at = CASE WHEN day_at <= $3 THEN $2 ELSE day_at END WHERE id = $1",
 );
-const BY_FINGERPRINT: Sql = Sql::same("SELECT id FROM certificates WHERE fingerprint = $1");
-/// The device's certificates of this authority, a usable one for this key first. What an old key is shown for again, a person decides.
-const OF_DEVICE: Sql = Sql::same(
-    "SELECT id, CAST(CASE WHEN spki_sha256 = $3 AND state = 'active' THEN 1 ELSE 0 END AS BIGINT) AS same_key FROM certificates \
-     WHERE device = $1 AND issuer_id = $2 AND state IN ('active', 'superseded', 'expired') ORDER BY 2 DESC, issued_at DESC, id DESC LIMIT 1",
-);
-const LEAF: Sql = Sql::same(
-    "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256, \
-     fingerprint, der, not_before, not_after, usable_until, state, issued_at, enrolled_by, replaces_id, trust_seq) \
-     VALUES ($1, $2, $3, $4, 'registered', 0, $5, $6, $7, '', $8, $9, $9, $10, $11, $12, $12, 'active', $13, $14, $15, $16) \
-     ON CONFLICT DO NOTHING",
-);
 
 pub(crate) const ALL: &[&Sql] = &[
     &LIST,
@@ -112,9 +109,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &DELETE_KEY,
     &REFUSED,
     &ADMITTED,
-    &BY_FINGERPRINT,
-    &OF_DEVICE,
-    &LEAF,
+    &OF_KEY,
+    &REPLACE,
+    &REPLACE_KEY,
+    &leaves::BY_FINGERPRINT,
+    &leaves::OF_DEVICE,
+    &leaves::LEAF,
 ];
 
 /// A registered authority's row.
@@ -224,7 +224,7 @@ pub(in crate::pki) struct AnchorRecord {
     pub not_after: i64,
 }
 
-/// Those whose possession was proved, of every organization.
+/// Those that were enabled, of every organization.
 pub(in crate::pki) async fn anchors(on: &mut impl Conn) -> Result<Vec<AnchorRecord>, Error> {
     rows!(on, AnchorRecord, ANCHORS)
 }
@@ -273,6 +273,23 @@ pub(super) async fn count(on: &mut impl Conn, org: &OrgId) -> Result<i64, Error>
 /// Kind and organization of whoever has this key already.
 pub(super) async fn key(on: &mut impl Conn, spki_sha256: &[u8]) -> Result<Option<(String, String)>, Error> {
     row!(on, (String, String), KEY, spki_sha256)
+}
+
+/// The organization's authority with this key.
+pub(super) async fn of_key(on: &mut impl Conn, org: &OrgId, spki_sha256: &[u8]) -> Result<Option<AuthorityId>, Error> {
+    let found = row!(on, (String,), OF_KEY, org.as_str(), spki_sha256)?;
+    found.map(|(id,)| id.parse().map_err(Error::corrupt)).transpose()
+}
+
+/// Puts another certificate for the same key and name in the place of the one there is; `false` when that one does not end sooner.
+pub(super) async fn replace(tx: &mut Tx, id: &AuthorityId, c: &AuthorityCertificate, fingerprint: &[u8]) -> Result<bool, Error> {
+    let (der, from, until) = (c.der.as_slice(), c.not_before.0, c.not_after.0);
+    if exec!(tx, REPLACE, id.as_str(), fingerprint, der, from, until)? == 0 {
+        return Ok(false);
+    }
+    // It has a row there once its possession was proved.
+    exec!(tx, REPLACE_KEY, id.as_str(), c.serial.as_slice(), c.ski.as_slice(), fingerprint, der, from, until)?;
+    Ok(true)
 }
 
 pub(super) async fn set_code(tx: &mut Tx, id: &AuthorityId, code: &str, until: Timestamp) -> Result<bool, Error> {
@@ -356,64 +373,4 @@ pub(crate) async fn count_refused(tx: &mut Tx, id: &AuthorityId, refused: i64) -
 pub(crate) async fn count_admitted(tx: &mut Tx, id: &AuthorityId, now: Timestamp, day: Timestamp) -> Result<(), Error> {
     exec!(tx, ADMITTED, id.as_str(), now.0, day.0)?;
     Ok(())
-}
-
-/// Whether this very certificate is in the books.
-pub(crate) async fn known(on: &mut impl Conn, fingerprint: &[u8]) -> Result<bool, Error> {
-    Ok(row!(on, (String,), BY_FINGERPRINT, fingerprint)?.is_some())
-}
-
-/// The device's certificate of this authority, one for this key before others, and whether it is for this key. A revoked one counts for nothing.
-pub(crate) async fn of_device(
-    on: &mut impl Conn,
-    device: i64,
-    authority: &AuthorityId,
-    spki_sha256: &[u8],
-) -> Result<Option<(CertificateId, bool)>, Error> {
-    row!(on, (String, i64), OF_DEVICE, device, authority.as_str(), spki_sha256)?
-        .map(|(id, same)| Ok((id.parse().map_err(Error::corrupt)?, same != 0)))
-        .transpose()
-}
-
-/// A device's certificate as it is written down.
-pub(super) struct Leaf<'a> {
-    pub id: &'a CertificateId,
-    pub org: &'a OrgId,
-    pub authority: &'a AuthorityId,
-    pub device: i64,
-    pub device_id: &'a DeviceId,
-    pub certificate: &'a DeviceCertificate,
-    pub serial: &'a [u8],
-    pub der: &'a [u8],
-    pub fingerprint: &'a [u8],
-    pub enrolled_by: &'a str,
-    pub replaces: Option<&'a CertificateId>,
-    pub now: Timestamp,
-    pub trust_seq: i64,
-}
-
-/// Writes it down; `false` when serial number or fingerprint are taken.
-pub(super) async fn insert_leaf(tx: &mut Tx, l: &Leaf<'_>) -> Result<bool, Error> {
-    let c = l.certificate;
-    let inserted = exec!(
-        tx,
-        LEAF,
-        l.id.as_str(),
-        l.org.as_str(),
-        l.authority.as_str(),
-        l.serial,
-        l.device,
-        l.device_id.as_str(),
-        c.key_alg.to_string(),
-        c.spki_sha256.as_slice(),
-        l.fingerprint,
-        l.der,
-        c.not_before.0,
-        c.not_after.0,
-        l.now.0,
-        l.enrolled_by,
-        l.replaces.map(CertificateId::as_str),
-        l.trust_seq
-    )?;
-    Ok(inserted == 1)
 }

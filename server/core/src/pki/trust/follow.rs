@@ -63,7 +63,6 @@ impl TrustHandle {
             (a.id.clone(), said)
         });
         *self.0.issuers.write() = of(Kind::DeviceAuthority).chain(of(Kind::ClaimAuthority)).map(issuer).chain(foreign).collect();
-        let registered: Vec<_> = registered.into_iter().filter(|a| a.active).collect();
         let (certificates, claims) = (trusted(Kind::DeviceAuthority), trusted(Kind::ClaimAuthority));
         let before = self.0.anchors.load();
         if before.certificates != certificates || before.claims != claims || before.registered != registered {

@@ -181,6 +181,11 @@ impl TrustHandle {
         }
     }
 
+    /// The authority that a certificate's row names; none when nobody knows the certificate. Whatever else its chain may lead to, that one speaks for it.
+    pub fn issuer(&self, leaf_der: &[u8]) -> Option<AuthorityId> {
+        self.leaf(&sha256(leaf_der)).map(|leaf| leaf.issuer.clone())
+    }
+
     /// Brings up a device of a registered authority that nobody knows, once it has proved its key, for a decision; waits for nothing.
     pub fn arrived(&self, leaf_der: &[u8], from: Option<IpAddr>) {
         let Some(anchor) = self.0.arrivals.expected(&sha256(leaf_der)) else { return };

@@ -103,7 +103,7 @@ async fn a_32_a_name_that_is_taken_is_never_taken_over(#[case] kind: EngineKind)
     let device = Actor::system(w.org.clone());
     let asked = w.fleet.pki().renew(&device, &peer, csr("meter-1").as_bytes(), "https://x").await;
     assert_eq!(asked.unwrap_err().fault().code, "renew_at_own_authority");
-    // What was sent away stays away; what was revoked, too.
+    // What was sent away stays away; a certificate that was revoked, too.
     w.fleet.pki().revoke(&admin, &peer.certificate, RevocationReason::Superseded).await.unwrap();
     assert_eq!(dial(&w, &first, &renewed).await, Err(Refusal::Revoked));
     w.fleet.devices().change(&admin, &"meter-1".parse().unwrap(), DeviceStep::Suspend).await.unwrap();

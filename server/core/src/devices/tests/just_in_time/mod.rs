@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod authorities;
+mod later;
 
 use super::{Error, World};
 use crate::{

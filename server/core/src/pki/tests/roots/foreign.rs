@@ -1,7 +1,7 @@
 //! What others sign, and what of it comes in (P-5, P-7 to P-9, R-10).
 
 use super::{
-    super::{life::check, life::enrol},
+    super::{life::check, life::enrol, life::enrol_with, life::leaf},
     entropy, pem, request, system, taken_away,
 };
 use crate::{
@@ -15,7 +15,7 @@ use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose as Eku,
 use rstest::rstest;
 use wire::{
     Timestamp,
-    pki::AuthorityUse,
+    pki::{AuthorityUse, RevocationReason},
     roots::{AuthorityRequest, NewAuthorityRequest},
     states::{AuthorityState, KeyPlace},
 };
@@ -247,4 +247,25 @@ async fn p_7_a_request_does_not_take_the_place_of_the_authority_of_claims(#[case
     pki.ensure_claim_authority(&system(&w)).await.unwrap();
     let made = pki.list_authorities(&system(&w)).unwrap().into_iter().find(|a| a.kind == "claim").unwrap();
     assert_eq!(made.state, AuthorityState::Active);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_5_a_root_whose_key_was_blocked_after_a_compromise_does_not_come_in(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let own = Foreign::of("Acme Root", w.clock.now(), |_| {});
+    let peer = check(&w, &leaf(&enrol_with(&w, "gw-1", own.issuer.key()).await.unwrap())).unwrap();
+    pki.revoke(&admin, &peer.certificate, RevocationReason::KeyCompromise).await.unwrap();
+    let device = request(&w, AuthorityUse::Device, true).await;
+    let import = async |root: &Foreign| {
+        let signed = root.sign(&device, "Acme Device CA", w.clock.now(), |_| {});
+        pki.import_authority(&admin, &[pem(&root.der), pem(&signed)].concat()).await
+    };
+    let refused = import(&own).await.unwrap_err();
+    assert!(refused.fault().code == "certificate_refused" && refused.to_string().contains("blocked after a compromise"), "{refused}");
+    assert_eq!(pki.authorities_of(&w.org).len(), 3, "nothing came in");
+    assert!(import(&Foreign::of("Acme Root", w.clock.now(), |_| {})).await.is_ok(), "under another key it does");
 }

@@ -38,22 +38,24 @@ async fn p11_a_root_s_key_leaves_when_somebody_shows_that_they_hold_its_file(#[c
     assert_eq!(pki.export_root(&system, None, short).await.unwrap_err().fault().code, "root_file");
     assert!(pki.export_root(&system, None, Lock::Recipient("age1x".into())).await.is_err());
 
-    let digest = |file: &[u8]| crate::hash::sha256(file);
-    let refused = pki.take_root_offline(&system, None, Holding::Digest([7; 32])).await.unwrap_err();
+    let refused = pki.take_root_offline(&system, None, Holding::Proof([7; 32])).await.unwrap_err();
     assert!(matches!(refused, Error::AuthorityState(_)), "it was never written into a file");
-    let (first, _) = exported(&w).await;
+    let (_, first) = exported(&w).await;
     let (last, file) = exported(&w).await;
     assert_eq!(tasks(pki, &admin), [RootTask::Remove]);
     assert!(root(pki, &w).exported_at.is_some());
-    for wrong in [Holding::Digest([7; 32]), Holding::Digest(digest(&first.file))] {
-        assert!(matches!(pki.take_root_offline(&system, None, wrong).await, Err(Error::NotHeld)), "not the file that was written last");
+    let digest = crate::hash::sha256(&last.file);
+    for (wrong, why) in
+        [([7; 32], "a guess"), (digest, "the file is there; who can open it?"), (first.proof, "not the file that was written last")]
+    {
+        assert!(matches!(pki.take_root_offline(&system, None, Holding::Proof(wrong)).await, Err(Error::NotHeld)), "{why}");
     }
     let stranger = World::open(EngineKind::Sqlite).await;
     let (_, other) = exported(&stranger).await;
     assert!(matches!(pki.take_root_offline(&system, None, Holding::Opened(&other)).await, Err(Error::NotHeld)), "another root's");
     assert_eq!(root(pki, &w).key, KeyPlace::Here);
 
-    let gone = pki.take_root_offline(&system, None, Holding::Digest(digest(&last.file))).await.unwrap();
+    let gone = pki.take_root_offline(&system, None, Holding::Proof(file.proof)).await.unwrap();
     assert_eq!((gone.key, gone.state), (KeyPlace::Offline, AuthorityState::Active));
     assert!(tasks(pki, &admin).is_empty());
     let kept = crate::pki::store::sealed_key(&mut pki.db.read().await.unwrap(), &gone.id, &w.org).await.unwrap().unwrap();

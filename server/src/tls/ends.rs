@@ -1,0 +1,213 @@
+//! Where the chain of a registered authority's device ends (pki.md E-10, A-33): in the nearest to the device of the authorities to whose keys it leads.
+//! Owns webpki's verifiers over each of them and the way between; refuses to know whether the device may come in.
+//!
+//! The nearest decides, as whoever registers an authority below another one says something about its devices alone.
+
+use fleet::pki::{
+    RegisteredAnchor,
+    registered::{Link, link},
+};
+use rustls::{
+    RootCertStore,
+    crypto::CryptoProvider,
+    server::{
+        WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use std::{collections::HashMap, sync::Arc};
+use wire::ids::AuthorityId;
+
+/// One registered authority, alone: a chain is good for it and never for another.
+struct End {
+    anchor: Arc<RegisteredAnchor>,
+    webpki: Arc<dyn ClientCertVerifier>,
+}
+
+/// All of them by their raw names, so that a handshake reads each certificate once and asks only those that its chain names.
+#[derive(Default)]
+pub(super) struct Ends(HashMap<Vec<u8>, Vec<End>>);
+
+/// A certificate between the device and an authority, and what holds it.
+struct Step<'a> {
+    certificate: &'a CertificateDer<'a>,
+    link: Link,
+}
+
+/// A chain that leads to an authority's key.
+pub(super) type Found = (Arc<RegisteredAnchor>, ClientCertVerified);
+
+impl End {
+    /// None when it can't be an anchor. Somebody else's certificate must not stop the listener.
+    fn of(anchor: &Arc<RegisteredAnchor>, provider: &Arc<CryptoProvider>) -> Option<Self> {
+        let mut roots = RootCertStore::empty();
+        let added = roots.add(anchor.certificate.clone());
+        let built = added.map_err(|e| e.to_string()).and_then(|()| {
+            let provider = Arc::clone(provider);
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|e| e.to_string())
+        });
+        let webpki =
+            built.inspect_err(|error| tracing::error!(authority = %anchor.id, error, "a registered authority can't be an anchor")).ok()?;
+        Some(Self { anchor: Arc::clone(anchor), webpki })
+    }
+
+    /// Whether these steps lead from the device to it.
+    fn leads(&self, leaf: &CertificateDer<'_>, steps: &[Step<'_>], now: UnixTime) -> Option<Found> {
+        // What the device sends of the authority itself is no step of the path, be it the certificate before the present one; and no more steps count than
+        // the authority allows: webpki looks at no anchor's path length.
+        let itself = |step: &&Step<'_>| step.link.name == self.anchor.name && step.link.key == self.anchor.key;
+        let most = self.anchor.path_len.map_or(usize::MAX, |most| most as usize);
+        let steps: Vec<_> = steps.iter().filter(|step| !itself(step)).take(most).map(|step| step.certificate.clone()).collect();
+        self.webpki.verify_client_cert(leaf, &steps, now).ok().map(|verified| (Arc::clone(&self.anchor), verified))
+    }
+}
+
+impl Ends {
+    pub fn of(anchors: &[Arc<RegisteredAnchor>], provider: &Arc<CryptoProvider>) -> Self {
+        let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
+        for end in anchors.iter().filter_map(|anchor| End::of(anchor, provider)) {
+            by_name.entry(end.anchor.name.clone()).or_default().push(end);
+        }
+        Self(by_name)
+    }
+
+    /// The authority in which this chain ends: the one that the device is known to be of, otherwise the nearest.
+    pub fn find<'a>(
+        &self,
+        leaf: &'a CertificateDer<'a>,
+        intermediates: &'a [CertificateDer<'a>],
+        now: UnixTime,
+        known: Option<&AuthorityId>,
+    ) -> Option<Found> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let by = link(leaf)?.by;
+        let steps: Vec<Step<'_>> =
+            intermediates.iter().filter_map(|certificate| Some(Step { certificate, link: link(certificate)? })).collect();
+        let mut names: Vec<&[u8]> = std::iter::once(&by).chain(steps.iter().map(|step| &step.link.by)).map(Vec::as_slice).collect();
+        names.sort_unstable();
+        names.dedup();
+        let named = names.into_iter().filter_map(|name| self.0.get(name)).flatten();
+        let mut found: Vec<(&End, Found)> = named
+            .filter(|end| known.is_none_or(|known| end.anchor.id == *known))
+            .filter_map(|end| Some((end, end.leads(leaf, &steps, now)?)))
+            .collect();
+        if found.len() < 2 {
+            return found.pop().map(|(_, found)| found);
+        }
+        // Of two that are as near, the one that was there first.
+        found.sort_unstable_by(|(a, _), (b, _)| a.anchor.id.as_str().cmp(b.anchor.id.as_str()));
+        nearest(found.into_iter().map(|(end, _)| end).collect(), leaf, by, steps, now)
+    }
+}
+
+/// Of those to which the chain leads, the one to which it does with the fewest steps.
+fn nearest(ends: Vec<&End>, leaf: &CertificateDer<'_>, by: Vec<u8>, mut ahead: Vec<Step<'_>>, now: UnixTime) -> Option<Found> {
+    let (mut names, mut steps) = (vec![by], Vec::new());
+    loop {
+        let found = ends.iter().filter(|end| names.contains(&end.anchor.name)).find_map(|end| end.leads(leaf, &steps, now));
+        if found.is_some() {
+            return found;
+        }
+        let (next, rest): (Vec<_>, Vec<_>) = ahead.into_iter().partition(|step| names.contains(&step.link.name));
+        if next.is_empty() {
+            return None;
+        }
+        names.extend(next.iter().map(|step| step.link.by.clone()));
+        steps.extend(next);
+        ahead = rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+    use std::time::Duration;
+    use wire::Timestamp;
+
+    /// An authority or a device, and what it signs with.
+    struct Party {
+        params: CertificateParams,
+        key: KeyPair,
+        der: CertificateDer<'static>,
+    }
+
+    fn params(name: &str, authority: bool) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = if authority { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+        params
+    }
+
+    impl Party {
+        fn root(name: &str) -> Self {
+            let (params, key) = (params(name, true), KeyPair::generate().unwrap());
+            Self { der: params.self_signed(&key).unwrap().der().clone(), params, key }
+        }
+
+        fn sign(&self, name: &str, authority: bool) -> Self {
+            let (params, key) = (params(name, authority), KeyPair::generate().unwrap());
+            let signed = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).unwrap();
+            Self { der: signed.der().clone(), params, key }
+        }
+
+        /// Registered as the `n`-th.
+        fn registered(&self, n: u32, path_len: Option<u32>) -> Arc<RegisteredAnchor> {
+            let Link { name, key, .. } = link(&self.der).unwrap();
+            let (id, org) = (format!("ca_{n:032}").parse().unwrap(), format!("org_{n:032}").parse().unwrap());
+            let (not_before, not_after) = (Timestamp(0), Timestamp(i64::MAX));
+            let certificate = self.der.clone();
+            Arc::new(RegisteredAnchor { id, org, certificate, name, key, path_len, active: true, not_before, not_after })
+        }
+    }
+
+    fn find(anchors: &[Arc<RegisteredAnchor>], leaf: &Party, between: &[&Party], known: Option<&RegisteredAnchor>) -> Option<AuthorityId> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let between: Vec<_> = between.iter().map(|party| party.der.clone()).collect();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_795_341_600));
+        let found = Ends::of(anchors, &provider).find(&leaf.der, &between, now, known.map(|anchor| &anchor.id));
+        found.map(|(anchor, _)| anchor.id.clone())
+    }
+
+    #[test]
+    fn e_10_the_nearest_decides_in_whatever_order_they_were_registered() {
+        let plant = Party::root("Plant CA");
+        let line = plant.sign("Line CA", true);
+        let cell = line.sign("Cell CA", true);
+        let device = cell.sign("meter-1", false);
+        for (first, second) in [(1, 2), (2, 1)] {
+            let (above, below) = (plant.registered(first, None), line.registered(second, None));
+            let both = [Arc::clone(&above), Arc::clone(&below)];
+            for chain in [&[&cell, &line][..], &[&cell, &line, &plant], &[&line, &cell], &[&cell]] {
+                assert_eq!(find(&both, &device, chain, None), Some(below.id.clone()));
+                // A device that is in stays the one's that let it in, as far as its chain leads there.
+                assert_eq!(find(&both, &device, chain, Some(&below)), Some(below.id.clone()));
+                assert_eq!(find(&both, &device, chain, Some(&above)), (chain.len() > 1).then(|| above.id.clone()));
+            }
+            assert_eq!(find(&both, &device, &[], None), None);
+            assert_eq!(find(&both, &line.sign("meter-2", false), &[&line], None), Some(below.id.clone()));
+            assert_eq!(find(&both, &plant.sign("meter-3", false), &[], None), Some(above.id.clone()));
+            assert_eq!(find(&both, &Party::root("Plant CA").sign("meter-4", false), &[], None), None, "a name is nothing (A-33)");
+        }
+    }
+
+    #[test]
+    fn e_10_a_path_length_counts_what_is_between_and_not_the_authority_itself() {
+        let plant = Party::root("Plant CA");
+        let line = plant.sign("Line CA", true);
+        let cell = line.sign("Cell CA", true);
+        let device = cell.sign("meter-1", false);
+        let chain = [&cell, &line, &plant];
+        assert_eq!(find(&[plant.registered(1, Some(1))], &device, &chain, None), None);
+        assert!(find(&[plant.registered(1, Some(2))], &device, &chain, None).is_some());
+        // Its certificate before the present one, wherever it stands.
+        let mut renewed = plant.registered(1, Some(2));
+        Arc::get_mut(&mut renewed).unwrap().certificate = plant.params.self_signed(&plant.key).unwrap().der().clone();
+        assert!(find(&[Arc::clone(&renewed)], &device, &chain, None).is_some());
+        assert!(find(&[renewed], &device, &[&plant, &cell, &line], None).is_some());
+    }
+}

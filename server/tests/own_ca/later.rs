@@ -1,0 +1,136 @@
+//! What comes later in an own authority's life: another one below it, its certificate renewed, a device back after its certificate was revoked.
+
+use super::{PATIENCE, Rig};
+use crate::support::eventually;
+use fleet::db::EngineKind;
+use reqwest::Method;
+use rstest::rstest;
+use serde_json::{Value, json};
+use std::time::Duration;
+use wire::{pki::RevocationReason, states::Role};
+
+impl Rig {
+    /// A device's certificate by `{by}`, sent with what is between.
+    async fn below(&self, name: &str, by: &str, between: &[&str]) {
+        self.leaf(name, by, "extendedKeyUsage=clientAuth").await;
+        let chain = between.iter().fold(self.stock.read(&format!("{name}.pem")), |chain, file| chain + &self.stock.read(file));
+        self.stock.write(&format!("{name}.pem"), chain);
+    }
+
+    async fn admitted(&self, id: &str) -> i64 {
+        self.call(Method::GET, &format!("/{id}"), json!({})).await.1["admitted"].as_i64().unwrap()
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn e_10_of_two_registered_authorities_the_nearest_to_the_device_decides(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    rig.authority(&[]).await;
+    rig.leaf("line", "ca", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign").await;
+    let plant = rig.enabled(&json!({ "just_in_time": "auto" })).await;
+    rig.below("meter-1", "line", &["line.pem"]).await;
+    rig.let_in("meter-1").await;
+
+    // Registered later, and below: the lines that prove possession name ca.pem.
+    rig.stock.shell("mv ca.pem plant.pem; mv ca.key plant.key; cp line.pem ca.pem; cp line.key ca.key").await;
+    let line = rig.enabled(&json!({ "just_in_time": "auto", "pattern": "meter-*" })).await;
+    rig.below("meter-2", "line", &["line.pem", "plant.pem"]).await;
+    rig.let_in("meter-2").await;
+    assert_eq!((rig.admitted(&plant).await, rig.admitted(&line).await), (1, 1), "the nearest has let it in");
+    // Out of its pattern, though the one above would take it.
+    rig.below("gauge-1", "line", &["line.pem"]).await;
+    assert_eq!(rig.dial("gauge-1").await, 0);
+    let refusals = || async { rig.call(Method::GET, &format!("/{line}"), json!({})).await.1["refused"] == 1 };
+    eventually("the nearest has refused it", PATIENCE, refusals).await;
+    assert_eq!(rig.dial("meter-1").await, 200, "a device that is in stays the one's that let it in");
+    // Its next certificate for its key comes by the nearest.
+    rig.stock.shell("cp meter-1.pem before.pem").await;
+    let sign = ["x509", "-req", "-inform", "DER", "-in", "meter-1.der", "-CA", "line.pem", "-CAkey", "line.key", "-CAcreateserial"];
+    rig.stock.openssl(&[&sign[..], &["-days", "30", "-sha256", "-extfile", "meter-1.ext", "-out", "next.pem"]].concat()).await;
+    rig.stock.shell("cat next.pem line.pem > meter-1.pem").await;
+    rig.let_in("meter-1").await;
+    assert_eq!((rig.admitted(&plant).await, rig.admitted(&line).await), (1, 1), "nobody new");
+
+    // Disabled, it does not leave its devices to the one above.
+    assert_eq!(rig.call(Method::POST, &format!("/{line}/disable"), json!({})).await.0, 200);
+    rig.below("meter-3", "line", &["line.pem"]).await;
+    for name in ["meter-2", "meter-3", "meter-3"] {
+        assert_eq!(rig.dial(name).await, 0, "{name}");
+    }
+    rig.leaf("meter-4", "plant", "extendedKeyUsage=clientAuth").await;
+    rig.let_in("meter-4").await;
+    assert_eq!(rig.admitted(&plant).await, 2, "its own");
+    rig.stock.shell("mv before.pem meter-1.pem").await;
+    assert_eq!(rig.dial("meter-1").await, 200, "by the certificate that the one above has taken");
+    rig.server.stop().await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn e_10_a_renewed_certificate_of_an_authority_takes_the_place_of_the_one_before(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    rig.authority(&["-days", "10"]).await;
+    let id = rig.enabled(&json!({ "just_in_time": "auto" })).await;
+    rig.below("meter-1", "ca", &["ca.pem"]).await;
+    rig.let_in("meter-1").await;
+    let mut live = rig.stays("meter-1").await;
+
+    rig.stock.openssl(&["req", "-x509", "-key", "ca.key", "-subj", "/CN=Plant CA", "-days", "3650", "-out", "renewed.pem"]).await;
+    let (_, before) = rig.call(Method::GET, &format!("/{id}"), json!({})).await;
+    let again = json!({ "label": "Plant", "certificate": rig.stock.read("renewed.pem") });
+    let (status, after) = rig.call(Method::POST, "", again.clone()).await;
+    assert_eq!((status, after["id"].as_str(), after["state"].as_str()), (201, Some(id.as_str()), Some("active")), "{after}");
+    assert!(after["not_after"].as_i64() > before["not_after"].as_i64() && after["code"].is_null(), "{after}");
+    assert_eq!((&after["policy"], &after["admitted"]), (&before["policy"], &before["admitted"]));
+    let (status, refused) = rig.call(Method::POST, "", again).await;
+    assert_eq!((status, refused["code"].as_str()), (409, Some("authority_registered")));
+
+    // Whoever was in is in, also with the certificate before in its chain; and new ones come by either.
+    assert!(tokio::time::timeout(Duration::from_secs(1), live.wait()).await.is_err(), "nobody is cut off");
+    assert_eq!(rig.dial("meter-1").await, 200);
+    rig.stock.shell("mv renewed.pem ca.pem").await;
+    rig.below("meter-2", "ca", &["ca.pem"]).await;
+    rig.let_in("meter-2").await;
+    rig.server.stop().await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn e_10_a_device_whose_certificate_was_revoked_comes_back_when_a_person_says_so(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    rig.authority(&[]).await;
+    rig.enabled(&json!({ "just_in_time": "auto" })).await;
+    rig.leaf("meter-1", "ca", "extendedKeyUsage=clientAuth").await;
+    rig.let_in("meter-1").await;
+    rig.stock.shell("cp meter-1.pem lost.pem; cp meter-1.key lost.key").await;
+    let (system, pki) = (rig.server.system(), rig.server.running.fleet.pki());
+    let leaf = super::pem(&rig.stock.read("lost.pem"));
+    let peer = pki.trust().check(&leaf).unwrap();
+    pki.revoke(&system, &peer.certificate, RevocationReason::KeyCompromise).await.unwrap();
+    assert_eq!(rig.dial("lost").await, 0);
+
+    rig.leaf("meter-1", "ca", "extendedKeyUsage=clientAuth").await;
+    let secret = rig.server.token("oli", Role::Operator).await;
+    let requests = |method: Method, path: String| {
+        let call = rig.server.http.request(method, rig.server.url(&format!("/api/v1/enrolment-requests{path}"))).bearer_auth(&secret);
+        async move { call.send().await.unwrap().json::<Value>().await.unwrap_or_default() }
+    };
+    let waits = || async {
+        assert_eq!(rig.dial("meter-1").await, 0, "not by itself");
+        requests(Method::GET, String::new()).await["total"] == 1
+    };
+    eventually("it waits for a person", PATIENCE, waits).await;
+    let list = requests(Method::GET, String::new()).await;
+    assert_eq!(list["items"][0]["device_id"], "meter-1");
+    requests(Method::POST, format!("/{}/approve", list["items"][0]["id"].as_str().unwrap())).await;
+    rig.let_in("meter-1").await;
+    assert_eq!(rig.dial("lost").await, 0, "what was revoked stays so");
+    rig.server.stop().await;
+}
