@@ -3,6 +3,7 @@
 mod cancel;
 mod course;
 mod refusals;
+mod swupdate;
 
 use crate::{
     journey::enrolment_token,

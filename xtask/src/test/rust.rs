@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::tally::Tally;
+use crate::apt;
 use crate::postgres::Postgres;
 use crate::process::{self, Finished};
 use crate::softhsm::SoftHsm;
@@ -31,6 +32,10 @@ pub fn tests() -> Result<Tally> {
     }
     command.env("CARGO_TERM_COLOR", "never");
     let engine = with_postgres(&mut command);
+    // A device's own update client, which one test drives.
+    if process::on_path(&["swupdate"]).is_none() {
+        apt::install(&["swupdate"]).context("SWUpdate (swupdate) was not found")?;
+    }
     let token = if std::env::var_os("TEST_PKCS11_MODULE").is_some() { None } else { Some(SoftHsm::prepare()?) };
     if let Some(token) = &token {
         token.tell(&mut command);
