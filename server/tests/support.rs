@@ -46,7 +46,8 @@ impl TestServer {
         };
         let on_free_ports = Config::on_free_ports(folder.path().join("data"));
         let config = change(Config { database_url_file, database_connections: 6, drain_s: 10, ..on_free_ports });
-        let running = server::run::start_with(config.clone(), clock, Arc::new(OsEntropy)).await.unwrap();
+        // In a box: it is large, and every test would carry it.
+        let running = Box::pin(server::run::start_with(config.clone(), clock, Arc::new(OsEntropy))).await.unwrap();
         let http = Client::builder().redirect(Policy::none()).cookie_store(true).timeout(Duration::from_secs(30)).build().unwrap();
         Self { running, config, folder, http }
     }

@@ -95,15 +95,8 @@ impl Fleet {
         let org = access.ensure_organization().await?;
         let pki =
             Arc::new(Pki::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), settings.kek, settings.pki, &org).await?);
-        let devices = Devices::new(
-            fleet_db.clone(),
-            clock.clone(),
-            entropy.clone(),
-            bus.clone(),
-            pki.clone(),
-            settings.urls,
-            settings.claim_hook,
-        );
+        let devices =
+            Devices::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), pki.clone(), settings.urls, settings.claim_hook);
         let releases = Arc::new(
             Releases::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &settings.data.join("artifacts")).await?,
         );

@@ -139,7 +139,7 @@ async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks() {
     let file = |name: &str| rig.stock.file(name).display().to_string();
     let settings = [("url", format!("https://{line}")), ("tenant", "DEFAULT".into()), ("id", "gw-1".into()), ("sslcert", file("gw-1.pem"))];
     let settings = settings.into_iter().chain([("sslkey", file("gw-1.key")), ("cafile", file("root.pem"))]);
-    let settings: String = settings.map(|(name, value)| format!("  {name} = \"{value}\";\n")).collect();
+    let settings = settings.map(|(name, value)| format!("  {name} = \"{value}\";\n")).collect::<Vec<_>>().concat();
     let identify = "identify : ( { name = \"board\"; value = \"one\"; } );";
     let settings = format!("globals : {{ verbose = true; }};\nsuricatta : {{\n{settings}}};\n{identify}\n");
     rig.stock.write("swupdate.cfg", settings);
@@ -149,7 +149,7 @@ async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks() {
     let rollout = rig.roll_out(&rig.release_of("update.swu", &image).await).await;
     let first = rig.swupdate("first.log", &["-u", ""]);
     let installed = || async { std::fs::read(rig.stock.file("target")).is_ok_and(|written| written == content) };
-    eventually("the image is installed", Duration::from_secs(60), installed).await;
+    eventually("the image is installed", Duration::from_mins(1), installed).await;
     let state = || async { rig.part(&rollout, "gw-1").await["state"] == "installing" };
     eventually("and the device says so", Duration::from_secs(30), state).await;
     assert!(came.load(Ordering::Relaxed) > CUT + image.len() as u64 / 2, "it was cut and went on");

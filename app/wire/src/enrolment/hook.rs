@@ -22,7 +22,7 @@ pub struct HookQuestion {
     pub hardware: String,
     /// What else it says of itself.
     pub attributes: BTreeMap<String, String>,
-    /// SHA-256 of its public key (SubjectPublicKeyInfo), hexadecimal.
+    /// SHA-256 of its public key (`SubjectPublicKeyInfo`), hexadecimal.
     pub spki_sha256: String,
     /// From where it asks.
     pub address: String,

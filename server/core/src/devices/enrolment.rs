@@ -258,8 +258,5 @@ pub(super) struct Books<'a> {
 /// Whether a refusal says that somebody tries what they may not. A busy database, a full disk or a suspended device are nobody's guess.
 const fn is_guess(refusal: &Error) -> bool {
     use Error as E;
-    matches!(
-        refusal,
-        E::BadToken | E::OutOfScope(_) | E::Source | E::Bound(_) | E::HookRefused(_) | E::Pki(crate::pki::Error::Csr(_))
-    )
+    matches!(refusal, E::BadToken | E::OutOfScope(_) | E::Source | E::Bound(_) | E::HookRefused(_) | E::Pki(crate::pki::Error::Csr(_)))
 }

@@ -105,7 +105,7 @@ pub(in crate::rollouts) async fn answer(tx: &mut Tx, number: i64, answer: Answer
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct Said<'a> {
     org: &'a str,
     action: i64,
     at: i64,
@@ -114,7 +114,7 @@ struct Line<'a> {
 
 /// Keeps what a device said, in its order, and of all it said the newest `most` lines.
 pub(in crate::rollouts) async fn say(tx: &mut Tx, action: &Action, lines: &[String], at: Timestamp, most: i64) -> Result<(), Error> {
-    let lines: Vec<_> = lines.iter().map(|line| Line { org: action.org.as_str(), action: action.number, at: at.0, line }).collect();
+    let lines: Vec<_> = lines.iter().map(|line| Said { org: action.org.as_str(), action: action.number, at: at.0, line }).collect();
     exec!(tx, SAY, list(&lines)?)?;
     exec!(tx, TRIM, action.number, most).map(drop)
 }
