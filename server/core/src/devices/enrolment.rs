@@ -99,15 +99,16 @@ impl Devices {
         if attempt.secret.is_empty() {
             return self.without_token(&attempt, over, now).await;
         }
-        let token = self.token(attempt.secret).await?;
+        let token = self.known_token(attempt.secret).await?;
         if over.org.is_some_and(|org| org.as_str() != token.org_id) {
             return Err(Error::BadToken);
         }
         let id = token.id.parse().map_err(crate::db::Error::corrupt)?;
         let books = Books { org: &token.org_id, credential: &Credential::Token(id), label: &token.label };
         let admission = self.noted(books, &attempt, admission::by_token(&token, &attempt, over), now).await?;
-        let standing = Standing::of(&token, now);
         if token.mode == EnrolmentMode::Approval.as_str() {
+            // What is left of it now: the desk would ask by itself.
+            let standing = Standing::of(&self.token(attempt.secret).await?, now);
             let certificate = self.by_approval(&admission, standing, now).await?;
             return self.answer(&admission, &certificate, now).await;
         }
@@ -176,6 +177,7 @@ impl Devices {
         self.answer(&admission, &certificate, now).await
     }
 
+    /// The token behind this secret, as it is now.
     pub(super) async fn token(&self, secret: &str) -> Result<TokenRow, Error> {
         let (id, secret) = bearer::read::<EnrolmentTokenId>(PREFIX, secret).ok_or(Error::BadToken)?;
         let found = row!(&mut self.db.read().await?, TokenRow, store::TOKEN, id.as_str())?.ok_or(Error::BadToken)?;

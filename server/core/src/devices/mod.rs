@@ -14,6 +14,7 @@ mod filter;
 mod gave;
 mod hook;
 pub(crate) mod just_in_time;
+mod known;
 mod life;
 mod listing;
 mod presence;
@@ -61,6 +62,7 @@ pub struct Devices {
     batches_due: tokio::sync::Notify,
     desk: Arc<desk::Desk>,
     hook: Option<Hook>,
+    known: known::Known,
 }
 
 impl Devices {
@@ -95,6 +97,7 @@ impl Devices {
             batches_due: tokio::sync::Notify::new(),
             desk,
             hook,
+            known: known::Known::default(),
         }
     }
 }

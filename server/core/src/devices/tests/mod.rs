@@ -154,6 +154,30 @@ async fn expired_revoked_and_guessed_tokens_get_the_same_answer(#[case] kind: En
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn a_token_that_was_shown_before_ends_like_any_other(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let mut made = Vec::new();
+    for name in ["revoked", "expired", "spent"] {
+        let token = w.fleet.devices().create_enrolment_token(&operator, new_token("", 2)).await.unwrap();
+        enrol(&w, &token.secret, &request(&csr(name), name)).await.unwrap();
+        made.push(token);
+    }
+    let mut guessed = made[0].secret.clone();
+    guessed.replace_range(guessed.len() - 1.., if guessed.ends_with('A') { "B" } else { "A" });
+    assert!(matches!(enrol(&w, &guessed, &request(&csr("gw-1"), "gw-1")).await, Err(Error::BadToken)));
+    w.fleet.devices().revoke_enrolment_token(&operator, &made[0].token.id).await.unwrap();
+    assert!(matches!(enrol(&w, &made[0].secret, &request(&csr("gw-1"), "gw-1")).await, Err(Error::BadToken)));
+    enrol(&w, &made[2].secret, &request(&csr("gw-2"), "gw-2")).await.unwrap();
+    assert!(matches!(enrol(&w, &made[2].secret, &request(&csr("gw-3"), "gw-3")).await, Err(Error::BadToken)));
+    w.clock.advance(3_600_001);
+    assert!(matches!(enrol(&w, &made[1].secret, &request(&csr("gw-4"), "gw-4")).await, Err(Error::BadToken)));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn pages_visit_every_device_once_in_every_order(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let viewer = w.viewer().await;
