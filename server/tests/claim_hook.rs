@@ -143,6 +143,18 @@ async fn e_9_the_hook_is_asked_once_for_a_key_and_its_no_is_written_down(#[case]
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn e_9_a_claim_in_wrong_hands_keeps_the_hook_from_nobody() {
+    let (hook, at) = hook().await;
+    let (server, stock, _) = asking(EngineKind::Sqlite, format!("http://{at}/ask"), None).await;
+    *hook.mood.lock() = Mood::No;
+    for _ in 0..70 {
+        assert!(matches!(est(&stock, "simpleenroll", "gw-1").await.status, 403 | 429));
+    }
+    assert_eq!(hook.asked.lock().len(), 60, "then it is not asked about this claim any more");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn e_9_whatever_is_no_answer_lets_nobody_in() {
     let (hook, at) = hook().await;
     let (server, stock, _) = asking(EngineKind::Sqlite, format!("http://{at}/ask"), None).await;

@@ -16,7 +16,7 @@ use rustls::{
     },
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
-use std::{collections::HashMap, sync::Arc};
+use std::{cell::LazyCell, collections::HashMap, sync::Arc};
 use wire::ids::AuthorityId;
 
 /// One registered authority, alone: a chain is good for it and never for another.
@@ -54,11 +54,9 @@ impl End {
 
     /// Whether these steps lead from the device to it.
     fn leads(&self, leaf: &CertificateDer<'_>, steps: &[Step<'_>], now: UnixTime) -> Option<Found> {
-        // What the device sends of the authority itself is no step of the path, be it the certificate before the present one; and no more steps count than
-        // the authority allows: webpki looks at no anchor's path length.
+        // What the device sends of the authority itself is no step of the path, be it the certificate before the present one.
         let itself = |step: &&Step<'_>| step.link.name == self.anchor.name && step.link.key == self.anchor.key;
-        let most = self.anchor.path_len.map_or(usize::MAX, |most| most as usize);
-        let steps: Vec<_> = steps.iter().filter(|step| !itself(step)).take(most).map(|step| step.certificate.clone()).collect();
+        let steps: Vec<_> = steps.iter().filter(|step| !itself(step)).map(|step| step.certificate.clone()).collect();
         self.webpki.verify_client_cert(leaf, &steps, now).ok().map(|verified| (Arc::clone(&self.anchor), verified))
     }
 }
@@ -72,53 +70,45 @@ impl Ends {
         Self(by_name)
     }
 
-    /// The authority in which this chain ends: the one that the device is known to be of, otherwise the nearest.
+    /// The authority in which this chain ends: the one that the device is `known` to be of, otherwise the nearest. Goes up from the device by the names
+    /// that certificates give of their signers, so that neither their order nor what stands beside them says anything. No path builder looks at an
+    /// anchor's path length, so the generations are counted here.
     pub fn find<'a>(
         &self,
         leaf: &'a CertificateDer<'a>,
         intermediates: &'a [CertificateDer<'a>],
         now: UnixTime,
-        known: Option<&AuthorityId>,
+        known: impl FnOnce() -> Option<AuthorityId>,
     ) -> Option<Found> {
         if self.0.is_empty() {
             return None;
         }
-        let by = link(leaf)?.by;
-        let steps: Vec<Step<'_>> =
+        let known = LazyCell::new(known);
+        let mut ahead: Vec<Step<'_>> =
             intermediates.iter().filter_map(|certificate| Some(Step { certificate, link: link(certificate)? })).collect();
-        let mut names: Vec<&[u8]> = std::iter::once(&by).chain(steps.iter().map(|step| &step.link.by)).map(Vec::as_slice).collect();
-        names.sort_unstable();
-        names.dedup();
-        let named = names.into_iter().filter_map(|name| self.0.get(name)).flatten();
-        let mut found: Vec<(&End, Found)> = named
-            .filter(|end| known.is_none_or(|known| end.anchor.id == *known))
-            .filter_map(|end| Some((end, end.leads(leaf, &steps, now)?)))
-            .collect();
-        if found.len() < 2 {
-            return found.pop().map(|(_, found)| found);
+        let (mut names, mut steps) = (vec![link(leaf)?.by], Vec::new());
+        for between in 0.. {
+            let mut here: Vec<&End> = names.iter().filter_map(|name| self.0.get(name)).flatten().collect();
+            here.retain(|end| end.anchor.path_len.is_none_or(|most| between <= most));
+            here.retain(|end| known.as_ref().is_none_or(|known| end.anchor.id == *known));
+            // Of two that are as near, the one that was there first.
+            here.sort_unstable_by(|a, b| a.anchor.id.as_str().cmp(b.anchor.id.as_str()));
+            if let Some(found) = here.into_iter().find_map(|end| end.leads(leaf, &steps, now)) {
+                return Some(found);
+            }
+            let (next, rest): (Vec<_>, Vec<_>) = ahead.into_iter().partition(|step| names.contains(&step.link.name));
+            if next.is_empty() {
+                return None;
+            }
+            for step in next {
+                if !names.contains(&step.link.by) {
+                    names.push(step.link.by.clone());
+                }
+                steps.push(step);
+            }
+            ahead = rest;
         }
-        // Of two that are as near, the one that was there first.
-        found.sort_unstable_by(|(a, _), (b, _)| a.anchor.id.as_str().cmp(b.anchor.id.as_str()));
-        let ends: Vec<&End> = found.into_iter().map(|(end, _)| end).collect();
-        nearest(&ends, leaf, by, steps, now)
-    }
-}
-
-/// Of those to which the chain leads, the one to which it does with the fewest steps.
-fn nearest(ends: &[&End], leaf: &CertificateDer<'_>, by: Vec<u8>, mut ahead: Vec<Step<'_>>, now: UnixTime) -> Option<Found> {
-    let (mut names, mut steps) = (vec![by], Vec::new());
-    loop {
-        let found = ends.iter().filter(|end| names.contains(&end.anchor.name)).find_map(|end| end.leads(leaf, &steps, now));
-        if found.is_some() {
-            return found;
-        }
-        let (next, rest): (Vec<_>, Vec<_>) = ahead.into_iter().partition(|step| names.contains(&step.link.name));
-        if next.is_empty() {
-            return None;
-        }
-        names.extend(next.iter().map(|step| step.link.by.clone()));
-        steps.extend(next);
-        ahead = rest;
+        None
     }
 }
 
@@ -170,7 +160,7 @@ mod tests {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let between: Vec<_> = between.iter().map(|party| party.der.clone()).collect();
         let now = UnixTime::since_unix_epoch(Duration::from_hours(498_706));
-        let found = Ends::of(anchors, &provider).find(&leaf.der, &between, now, known.map(|anchor| &anchor.id));
+        let found = Ends::of(anchors, &provider).find(&leaf.der, &between, now, || known.map(|anchor| anchor.id.clone()));
         found.map(|(anchor, _)| anchor.id.clone())
     }
 
@@ -193,6 +183,20 @@ mod tests {
             assert_eq!(find(&both, &line.sign("meter-2", false), &[&line], None), Some(below.id.clone()));
             assert_eq!(find(&both, &plant.sign("meter-3", false), &[], None), Some(above.id.clone()));
             assert_eq!(find(&both, &Party::root("Plant CA").sign("meter-4", false), &[], None), None, "a name is nothing (A-33)");
+        }
+    }
+
+    #[test]
+    fn e_10_what_a_device_sends_beside_its_chain_and_in_which_order_changes_nothing() {
+        let plant = Party::root("Plant CA");
+        let line = plant.sign("Line CA", true);
+        let cell = line.sign("Cell CA", true);
+        let device = cell.sign("meter-1", false);
+        let (above, below) = (plant.registered(1, None), line.registered(2, Some(1)));
+        let both = [above, Arc::clone(&below)];
+        let (stranger, twin) = (Party::root("Stranger"), Party::root("Cell CA"));
+        for chain in [[&stranger, &cell, &line], [&plant, &cell, &line], [&device, &line, &cell], [&twin, &cell, &line]] {
+            assert_eq!(find(&both, &device, &chain, None), Some(below.id.clone()));
         }
     }
 

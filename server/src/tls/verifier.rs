@@ -139,7 +139,7 @@ impl ClientCertVerifier for DeviceVerifier {
                 let claim = (!self.mandatory).then(|| self.trust.claim(leaf)).flatten();
                 (verified, claim.map_or_else(|| self.trust.check(leaf).map(drop), |claim| claim.map(drop)))
             }
-            Err(error) => match chains.registered.find(leaf, intermediates, now, self.trust.issuer(leaf).as_ref()) {
+            Err(error) => match chains.registered.find(leaf, intermediates, now, || self.trust.issuer(leaf)) {
                 Some((anchor, verified)) => (verified, self.of_registered(leaf, &anchor)),
                 None => return Err(error),
             },

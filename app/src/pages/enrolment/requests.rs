@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use wire::enrolment::{EnrolmentPage as Page, EnrolmentRequest};
+use wire::enrolment::{EnrolmentPage as Page, EnrolmentRequest, Returns};
 
 /// The devices that wait; nothing where none does and none could.
 pub(super) fn waiting(p: &Page, calls: Calls) -> AnyView {
@@ -64,7 +64,11 @@ fn row(r: &EnrolmentRequest, may_approve: bool, calls: Calls) -> AnyView {
     let from = if r.recovers {
         "its certificate has ended".to_owned()
     } else if r.authority {
-        format!("authority {}", r.token)
+        match r.returns {
+            None => format!("authority {}", r.token),
+            Some(Returns::NewKey) => format!("authority {}: a device of the fleet with another key", r.token),
+            Some(Returns::RevokedBefore) => format!("authority {}: a device of the fleet whose certificate was revoked", r.token),
+        }
     } else if r.token.is_empty() {
         "no token".to_owned()
     } else {

@@ -22,8 +22,10 @@ pub struct HookQuestion {
     pub hardware: String,
     /// What else it says of itself.
     pub attributes: BTreeMap<String, String>,
-    /// SHA-256 of its public key (`SubjectPublicKeyInfo`), hexadecimal.
+    /// SHA-256 of the request's public key (`SubjectPublicKeyInfo`), hexadecimal.
     pub spki_sha256: String,
+    /// Whether the certificate will be for another key, which the server makes (EST `serverkeygen`).
+    pub key_made_here: bool,
     /// From where it asks.
     pub address: String,
 }

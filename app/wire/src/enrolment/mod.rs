@@ -105,6 +105,9 @@ pub struct EnrolmentRequest {
     /// Whether it came with a certificate of a registered authority, which `token` names then.
     #[serde(default)]
     pub authority: bool,
+    /// Of a device of the fleet with such a certificate: why it asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<Returns>,
     /// Whether it is a device of the fleet whose certificate has ended, and that has proved with its old key who it is.
     #[serde(default)]
     pub recovers: bool,
@@ -114,6 +117,16 @@ pub struct EnrolmentRequest {
     pub asked_at: Timestamp,
     /// When the request ends by itself.
     pub expires_at: Timestamp,
+}
+
+crate::states::words! {
+    /// Why a device that is in the fleet already asks with a certificate of a registered authority.
+    Returns {
+        /// The certificate is for another key than it has.
+        NewKey = "new_key",
+        /// What it had was revoked; whoever approves lets it back in.
+        RevokedBefore = "revoked_before",
+    }
 }
 
 /// How devices may ask to join.

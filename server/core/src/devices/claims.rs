@@ -58,7 +58,7 @@ const USE: Sql = Sql::same(
 );
 pub(super) const ENROLMENT: Sql = Sql::same(
     "SELECT e.csr_sha256, e.certificate_id, e.at, d.device_id FROM claim_enrolments e JOIN devices d ON d.number = e.device
-     WHERE e.claim_id = $1 AND e.spki_sha256 = $2 ORDER BY e.at DESC LIMIT 1",
+     WHERE e.claim_id = $1 AND e.spki_sha256 = $2 AND d.deleted_at IS NULL ORDER BY e.at DESC LIMIT 1",
 );
 pub(super) const ENROLMENT_INSERT: Sql = Sql::same(
     "INSERT INTO claim_enrolments (claim_id, org_id, csr_sha256, spki_sha256, device, certificate_id, at) VALUES ($1, $2, $3, $4, $5, $6, $7)

@@ -31,7 +31,7 @@ use wire::{Timestamp, ids::CertificateId};
 /// Most that are let in together.
 const MOST: usize = 128;
 /// How long a pass waits for as many as came before. A pass costs about as many trips to the database for one as for all of them, so in a rush it is
-/// sooner over for everybody; who comes alone never waits.
+/// sooner over for everybody. Who comes alone does not wait, unless as the first after a rush.
 const GATHER: Duration = Duration::from_millis(3);
 
 /// What an admission became.
@@ -91,8 +91,8 @@ impl Desk {
             let served = orders.len();
             let left = self.answer(orders).await;
             let mut waiting = self.waiting.lock();
+            *crowd = served - left.len() + waiting.len();
             waiting.extend(left);
-            *crowd = served + waiting.len();
         }
     }
 

@@ -15,6 +15,9 @@ type Ask = dyn Fn(HookQuestion) -> BoxFuture<'static, Result<HookAnswer, String>
 
 /// Longest reason that is kept.
 const LONGEST_REASON: usize = 200;
+/// How often in a minute the hook may say no, or nothing, to devices of one claim before nobody is asked about them: whoever has the claim must not keep it
+/// from answering for others.
+pub(super) const REFUSALS: u32 = 60;
 
 /// The way to the hook.
 #[derive(Clone)]
@@ -36,13 +39,23 @@ impl fmt::Debug for Hook {
 impl Devices {
     /// Whether the hook, where there is one, lets this in. It is not asked about a key that this claim gave a certificate already, nor for a claim that is
     /// good for nothing new.
-    pub(super) async fn ask_hook(&self, claim: &ClaimRow, id: &ClaimId, a: &Admission, now: Timestamp) -> Result<(), Error> {
+    pub(super) async fn ask_hook(
+        &self,
+        claim: &ClaimRow,
+        id: &ClaimId,
+        a: &Admission,
+        key_made_here: bool,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let Some(Hook(ask)) = &self.hook else { return Ok(()) };
         let known = gave(&mut self.db.read().await?, &[a]).await?.pop().flatten();
         if known.is_some() {
             return Ok(());
         }
         claim.standing(now)?;
+        if !self.hook_refusals.open(id.as_str(), now) {
+            return Err(Error::ClaimRate);
+        }
         let question = HookQuestion {
             organization: a.org.clone(),
             claim: id.clone(),
@@ -52,9 +65,14 @@ impl Devices {
             hardware: a.hardware.clone(),
             attributes: a.attributes.clone(),
             spki_sha256: hex::encode(a.csr.spki_sha256),
+            key_made_here,
             address: a.address.clone(),
         };
-        match ask(question).await {
+        let answer = ask(question).await;
+        if !matches!(answer, Ok(HookAnswer { allow: true, .. })) {
+            self.hook_refusals.fail(id.as_str(), now);
+        }
+        match answer {
             Ok(HookAnswer { allow: true, .. }) => Ok(()),
             Ok(HookAnswer { allow: false, reason }) => {
                 Err(Error::HookRefused(reason.chars().filter(|c| !c.is_control()).take(LONGEST_REASON).collect()))

@@ -33,6 +33,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use wire::{
     Timestamp,
+    enrolment::Returns,
     ids::{AuthorityId, CertificateId, DeviceId, EnrolmentRequestId},
     registered::{JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, RegisteredState},
     states::DeviceState,
@@ -47,10 +48,10 @@ const BOOKED: u32 = 10;
 
 const ASK: Sql = Sql::same(
     "INSERT INTO enrolment_requests (id, org_id, token_id, spki_sha256, csr_sha256, device_id, device_type, hardware, attributes, key_alg, address,
-                                     state, asked_at, expires_at, leaf)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, '', '{}', $8, $9, 'pending', $10, $11, $12)
+                                     state, asked_at, expires_at, leaf, returns)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, '', '{}', $8, $9, 'pending', $10, $11, $12, $13)
      ON CONFLICT (org_id, token_id, spki_sha256) DO UPDATE SET csr_sha256 = excluded.csr_sha256, leaf = excluded.leaf, device_id = excluded.device_id,
-            state = 'pending', asked_at = excluded.asked_at, expires_at = excluded.expires_at, certificate_id = ''
+            id = excluded.id, returns = excluded.returns, state = 'pending', asked_at = excluded.asked_at, expires_at = excluded.expires_at, certificate_id = ''
      WHERE enrolment_requests.state = 'enrolled' OR (enrolment_requests.state = 'pending' AND enrolment_requests.device_id = excluded.device_id)",
 );
 const ASKING: Sql =
@@ -101,6 +102,17 @@ enum Place {
     Own(DeviceNo, CertificateId, Has),
     /// Somebody else.
     Taken(&'static str),
+}
+
+impl Place {
+    /// Why a device of the fleet would ask a person.
+    const fn returns(&self) -> Option<Returns> {
+        match self {
+            Self::Own(_, _, Has::Revoked) => Some(Returns::RevokedBefore),
+            Self::Own(..) => Some(Returns::NewKey),
+            Self::Free | Self::Taken(_) => None,
+        }
+    }
 }
 
 impl Devices {
@@ -204,6 +216,9 @@ impl Devices {
             Ok(shown) => shown,
             Err(code) => return Ok(Fate::Refused(code)),
         };
+        if leaves::is_revoked(tx, &arrival.authority, &shown.certificate).await? {
+            return Ok(Fate::Refused("revoked"));
+        }
         let policy = ca.just_in_time()?;
         let place = self.place(tx, actor, &shown).await?;
         match place {
@@ -291,11 +306,7 @@ impl Devices {
     /// Writes it down for a person to decide.
     async fn ask_about(&self, tx: &mut Tx, actor: &Actor, shown: &Shown<'_>, place: &Place, now: Timestamp) -> Result<Fate, Error> {
         let org = actor.org.as_str();
-        let (device, why) = match place {
-            Place::Own(device, _, Has::Revoked) => (*device, "revoked_before"),
-            Place::Own(device, ..) => (*device, "new_key"),
-            Place::Free | Place::Taken(_) => (NOBODY, "new_device"),
-        };
+        let device = if let Place::Own(device, ..) = place { *device } else { NOBODY };
         // What nobody could approve is not asked: the key of a past compromise, or of somebody else.
         if !registered::may_have(tx, &shown.certificate.spki_sha256, device, shown.authority).await? {
             return Ok(Fate::Refused("key_in_use"));
@@ -304,15 +315,23 @@ impl Devices {
         if row!(tx, (i64,), ASKING, org, shown.authority.as_str(), now.0)?.is_some_and(|(waiting,)| waiting >= MOST) {
             return Ok(Fate::Refused("too_many_pending"));
         }
+        let (spki, fingerprint, returns) = (shown.certificate.spki_sha256.as_slice(), sha256(shown.der), place.returns());
+        let waiting = row!(tx, RequestRow, store::REQUEST_OF, org, shown.authority.as_str(), spki, now.0)?.filter(|r| r.state() == "pending");
+        if let Some(request) = waiting
+            && request.is_of(&fingerprint, shown.device_id.as_str())
+            && request.returns()? == returns
+        {
+            // It dials while it waits; that is no news.
+            return Ok(Fate::Waits);
+        }
         let id: EnrolmentRequestId = self.entropy.id(now);
-        let fingerprint = sha256(shown.der);
         let asked = exec!(
             tx,
             ASK,
             id.as_str(),
             org,
             shown.authority.as_str(),
-            shown.certificate.spki_sha256.as_slice(),
+            spki,
             fingerprint.as_slice(),
             shown.device_id.as_str(),
             shown.ca.device_type.as_str(),
@@ -320,14 +339,15 @@ impl Devices {
             actor.address.as_str(),
             now.0,
             now.plus(LIFE_MS).0,
-            shown.der
+            shown.der,
+            returns.map_or("", Returns::as_str)
         )?;
         if asked == 0 {
             // A person has decided about this key before, or it asked under another name.
             return Ok(Fate::Refused("rejected"));
         }
         let detail =
-            json!({ "device_id": shown.device_id, "authority": shown.authority, "fingerprint": hex::encode(fingerprint), "why": why });
+            json!({ "device_id": shown.device_id, "authority": shown.authority, "fingerprint": hex::encode(fingerprint), "returns": returns });
         audit::append(tx, actor, now, "enrolment_request.ask", id.as_str(), &detail).await?;
         Ok(Fate::Waits)
     }
@@ -347,6 +367,10 @@ impl Devices {
         let shown =
             read(&authority, &ca, leaf, now).map_err(|_| gone("Its certificate has ended, or no longer fits the authority's policy."))?;
         let place = self.place(tx, actor, &shown).await?;
+        // What was approved is what the person saw.
+        if matches!(place, Place::Free | Place::Own(..)) && place.returns() != request.returns()? {
+            return Err(gone("Since it asked, a device of this name has come in, or its certificate was revoked."));
+        }
         let system = Actor { who: Who::System, address: request.address.clone(), ..actor.clone() };
         match self.take(tx, &system, &shown, place, now).await? {
             Fate::In(device, certificate) => {

@@ -62,6 +62,7 @@ pub struct Devices {
     batches_due: tokio::sync::Notify,
     desk: Arc<desk::Desk>,
     hook: Option<Hook>,
+    hook_refusals: Throttle,
     known: known::Known,
 }
 
@@ -97,6 +98,7 @@ impl Devices {
             batches_due: tokio::sync::Notify::new(),
             desk,
             hook,
+            hook_refusals: Throttle::new(hook::REFUSALS, 60_000),
             known: known::Known::default(),
         }
     }

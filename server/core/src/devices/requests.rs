@@ -17,7 +17,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
-    enrolment::EnrolmentRequest,
+    enrolment::{EnrolmentRequest, Returns},
     ids::{CertificateId, EnrolmentRequestId, OrgId},
     states::DeviceState,
 };
@@ -50,6 +50,7 @@ pub(super) struct RequestRow {
     certificate_id: String,
     issued_at: i64,
     recovers: String,
+    returns: String,
     leaf: Option<Vec<u8>>,
 }
 
@@ -69,13 +70,26 @@ impl RequestRow {
         self.leaf.as_deref()
     }
 
+    /// Of which certificate the request is, by its hash.
+    pub(super) fn is_of(&self, sha256: &[u8], device_id: &str) -> bool {
+        self.csr_sha256 == sha256 && self.device_id == device_id
+    }
+
+    /// Why a device of the fleet asks.
+    pub(super) fn returns(&self) -> Result<Option<Returns>, Error> {
+        let word = Some(self.returns.as_str()).filter(|word| !word.is_empty());
+        Ok(word.map(|word| word.parse().map_err(crate::db::Error::corrupt)).transpose()?)
+    }
+
     /// Where it stands.
     pub(super) fn state(&self) -> &str {
         &self.state
     }
 
     fn shown(self) -> Result<EnrolmentRequest, Error> {
+        let returns = self.returns()?;
         Ok(EnrolmentRequest {
+            returns,
             id: self.id.parse().map_err(crate::db::Error::corrupt)?,
             device_id: self.device_id.parse().map_err(crate::db::Error::corrupt)?,
             code: code(&self.spki_sha256),

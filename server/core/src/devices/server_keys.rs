@@ -51,7 +51,7 @@ impl Devices {
             }
             let books = Books { org: &row.org_id, credential: &Credential::Claim(claim.clone()), label: &row.label };
             let admission = self.noted(books, &attempt, admission::by_claim(&row, claim, &attempt, over), now).await?;
-            let asked = self.ask_hook(&row, claim, &admission, now).await;
+            let asked = self.ask_hook(&row, claim, &admission, true, now).await;
             self.noted(books, &attempt, asked, now).await?;
             return self.make(books, &attempt, &admission, row.standing(now), now).await;
         }

@@ -74,7 +74,7 @@ macro_rules! request {
     ($which:literal) => {
         Sql::same(concat!(
             "SELECT r.id, r.spki_sha256, r.csr_sha256, r.device_id, r.device_type, r.hardware, r.attributes, r.key_alg, COALESCE(t.label, g.label, '') AS token,
-            r.address, r.state, r.asked_at, r.expires_at, r.certificate_id, r.issued_at, r.recovers, r.token_id AS credential, r.leaf
+            r.address, r.state, r.asked_at, r.expires_at, r.certificate_id, r.issued_at, r.recovers, r.returns, r.token_id AS credential, r.leaf
      FROM enrolment_requests r LEFT JOIN enrolment_tokens t ON t.id = r.token_id LEFT JOIN registered_authorities g ON g.id = r.token_id ",
             $which
         ))

@@ -8,7 +8,7 @@ use super::{
     bundle,
     csr::sha256,
     profile::{self, Kind},
-    rollover, store,
+    registered, rollover, store,
 };
 use crate::{
     access::{Act, Actor, audit, may},
@@ -197,12 +197,9 @@ impl Pki {
     async fn insert_brought(&self, tx: &mut Tx, actor: &Actor, c: &Read<'_>, b: &Brought<'_>) -> Result<(), Error> {
         let now = self.clock.now();
         let (spki_sha256, fingerprint) = (sha256(c.parsed.public_key().raw), sha256(c.der));
-        match store::key_known(tx, &spki_sha256, &fingerprint).await? {
-            Some(store::KeyKnown::Blocked) => {
-                return Err(Unfit(format!("The key of {} was blocked after a compromise; make a new one.", c.subject)).into());
-            }
-            Some(store::KeyKnown::Here) => return Err(Unfit(format!("The key of {} is an authority's here already.", c.subject)).into()),
-            None => {}
+        if let Some((whose, _)) = registered::store::key(tx, &spki_sha256).await? {
+            let why = if whose == "blocked" { "was blocked after a compromise; make a new one" } else { "is an authority's here already" };
+            return Err(Unfit(format!("The key of {} {why}.", c.subject)).into());
         }
         let (key_alg, sig_alg) =
             (c.key_alg()?, super::decode::signature(&c.parsed.signature_algorithm.algorithm.to_id_string()).to_owned());

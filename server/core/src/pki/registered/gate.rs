@@ -52,8 +52,6 @@ pub struct AuthorityCertificate {
     pub not_before: Timestamp,
     /// End of validity.
     pub not_after: Timestamp,
-    /// How many authorities may stand between it and a device; none for any.
-    pub path_len: Option<u32>,
 }
 
 /// A device's certificate that passed.
@@ -139,8 +137,9 @@ pub fn authority(input: &[u8], now: Timestamp) -> Result<AuthorityCertificate, R
         return Err(Refused::NotAuthority("its version is not 3"));
     }
     let unreadable = |_| Refused::Malformed("an extension can't be read");
-    let constraints = parsed.basic_constraints().map_err(unreadable)?.filter(|c| c.value.ca);
-    let constraints = constraints.ok_or(Refused::NotAuthority("basicConstraints don't say CA:TRUE"))?;
+    if !parsed.basic_constraints().map_err(unreadable)?.is_some_and(|c| c.value.ca) {
+        return Err(Refused::NotAuthority("basicConstraints don't say CA:TRUE"));
+    }
     if parsed.key_usage().map_err(unreadable)?.is_some_and(|u| !u.value.key_cert_sign()) {
         return Err(Refused::NotAuthority("its keyUsage lacks keyCertSign"));
     }
@@ -168,7 +167,6 @@ pub fn authority(input: &[u8], now: Timestamp) -> Result<AuthorityCertificate, R
         serial: parsed.raw_serial().to_vec(),
         not_before,
         not_after,
-        path_len: constraints.value.path_len_constraint,
         der: der.clone(),
     })
 }
@@ -216,6 +214,12 @@ fn signed_by(parsed: &X509Certificate<'_>, authority: &X509Certificate<'_>) -> b
         OID_SIG_ED25519,
     ];
     ACCEPTED.contains(&parsed.signature_algorithm.algorithm) && parsed.verify_signature(Some(authority.public_key())).is_ok()
+}
+
+/// Whether a certificate that names itself as its signer was signed by its own key; of any other nobody here can tell.
+pub fn stands(certificate: &[u8]) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
+    parsed.subject().as_raw() != parsed.issuer().as_raw() || signed_by(&parsed, &parsed)
 }
 
 /// The gate for a device's certificate, whose chain was checked in the handshake: no authority itself, good

@@ -39,22 +39,23 @@ impl Pki {
         if gate::link(&row.der).is_none_or(|there| there.name != certificate.name) {
             return Err(Refused::OtherName.into());
         }
+        // Possession is not proved anew, so an end that was written by hand must not count.
+        if !gate::stands(&certificate.der) {
+            return Err(Refused::Malformed("it names itself as its signer, but is not signed by its key, or by an algorithm that is not accepted").into());
+        }
         if now < certificate.not_before {
             return Err(Refused::NotYet.into());
         }
         let state = row.state()?;
-        if state == RegisteredState::Active {
-            // It is believed for longer than was decided when it was enabled (K-6).
+        if matches!(state, RegisteredState::Active | RegisteredState::Disabled) {
+            // It decides for longer than was decided when it was enabled, and maybe not for the same chains (K-6).
             match self.alone(&mut tx, actor, &Deed::Activate { authority: id.clone(), force: false }).await {
                 Err(Error::Consent(ConsentError::Needed)) => return Err(ConsentError::AtServer.into()),
                 other => other?,
             }
         }
-        match store::replace(&mut tx, id, certificate, &fingerprint).await {
-            Ok(true) => {}
-            Ok(false) => return Err(Refused::NotLater.into()),
-            Err(e) if e.is_unique() => return Err(Refused::Known.into()),
-            Err(e) => return Err(e.into()),
+        if !store::replace(&mut tx, id, certificate, &fingerprint).await? {
+            return Err(Refused::NotLater.into());
         }
         let detail = json!({
             "label": row.label,

@@ -114,6 +114,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &REPLACE_KEY,
     &leaves::BY_FINGERPRINT,
     &leaves::OF_DEVICE,
+    &leaves::REVOKED,
     &leaves::LEAF,
 ];
 
@@ -271,7 +272,7 @@ pub(super) async fn count(on: &mut impl Conn, org: &OrgId) -> Result<i64, Error>
 }
 
 /// Kind and organization of whoever has this key already.
-pub(super) async fn key(on: &mut impl Conn, spki_sha256: &[u8]) -> Result<Option<(String, String)>, Error> {
+pub(in crate::pki) async fn key(on: &mut impl Conn, spki_sha256: &[u8]) -> Result<Option<(String, String)>, Error> {
     row!(on, (String, String), KEY, spki_sha256)
 }
 

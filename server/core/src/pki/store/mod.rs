@@ -105,7 +105,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &roots::TAKE_OFFLINE,
     &roots::OFFLINE,
     &roots::BROUGHT_LISTS,
-    &roots::KEY_KNOWN,
     &rules::RULES,
     &rules::SET_RULES,
     &rules::REKEY,

@@ -18,12 +18,6 @@ pub(super) const BROUGHT_LISTS: Sql = Sql::same(
     "SELECT c.org_id, c.authority_id, c.number, c.this_update, c.next_update, c.der FROM crls c JOIN authorities a ON a.id = c.authority_id \
      WHERE a.kind = 'root' AND a.sealed_key IS NULL ORDER BY c.authority_id",
 );
-/// An authority's key, or one that was blocked, which comes first.
-pub(super) const KEY_KNOWN: Sql = Sql::same(
-    "SELECT 'blocked' AS whose FROM blocked_keys WHERE spki_sha256 = $1 \
-     UNION ALL SELECT 'here' FROM authorities WHERE spki_sha256 = $1 OR fingerprint = $2 ORDER BY 1 LIMIT 1",
-);
-
 #[derive(sqlx::FromRow)]
 pub(in crate::pki) struct SealedRecord {
     pub spki_sha256: Vec<u8>,
@@ -66,19 +60,4 @@ pub(in crate::pki) struct BroughtList {
 /// The newest list of every root whose key is not sealed here.
 pub(in crate::pki) async fn brought_lists(on: &mut impl Conn) -> Result<Vec<BroughtList>, Error> {
     rows!(on, BroughtList, BROUGHT_LISTS)
-}
-
-/// Why a key can't be a new authority's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::pki) enum KeyKnown {
-    /// It was blocked after a compromise.
-    Blocked,
-    /// It is an authority's of some organization already, or the certificate is.
-    Here,
-}
-
-/// Whether a key or certificate can't be a new authority's, in any organization.
-pub(in crate::pki) async fn key_known(on: &mut impl Conn, spki_sha256: &[u8], fingerprint: &[u8]) -> Result<Option<KeyKnown>, Error> {
-    let found = row!(on, (String,), KEY_KNOWN, spki_sha256, fingerprint)?;
-    Ok(found.map(|(whose,)| if whose == "blocked" { KeyKnown::Blocked } else { KeyKnown::Here }))
 }

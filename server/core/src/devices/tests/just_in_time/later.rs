@@ -13,6 +13,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rstest::rstest;
 use wire::{
     devices::DeviceQuery,
+    enrolment::Returns,
     pki::RevocationReason,
     registered::{JustInTime, RegisteredAuthority, RegisteredState},
     states::Role,
@@ -75,6 +76,50 @@ async fn e_10_only_a_person_lets_a_device_back_in_whose_certificate_was_revoked(
     assert!(w.fleet.access().verify_audit(&admin).await.unwrap().broken_at.is_none());
 }
 
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e_10_a_person_approves_what_they_saw_and_is_asked_once(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, operator) = (w.admin().await, w.operator().await);
+    let devices = w.fleet.devices();
+    let theirs = Theirs::new(&w, "Plant CA");
+    let plant = theirs.enabled(&w, &admin, policy(JustInTime::Auto)).await;
+    let first = theirs.fresh(&w, "meter-1");
+    assert_eq!(dial(&w, &plant, &first).await, Err(Refusal::Arriving));
+    assert!(dial(&w, &plant, &first).await.is_ok());
+    w.clock.advance(1000);
+    let next = theirs.fresh(&w, "meter-1");
+    assert_eq!(dial(&w, &plant, &next).await, Err(Refusal::Arriving));
+    let asked = devices.enrolment_requests(&operator).await.unwrap();
+    assert_eq!(asked[0].returns, Some(Returns::NewKey));
+    // It dials while it waits.
+    w.clock.advance(60_001);
+    assert_eq!(dial(&w, &plant, &next).await, Err(Refusal::Arriving));
+    assert_eq!(devices.enrolment_requests(&operator).await.unwrap(), asked);
+    assert_eq!(audited(&w, &admin, "enrolment_request.ask").await.len(), 1, "what is no news is not in the books");
+
+    // Revoked meanwhile, it is another question.
+    revoke(&w, &first, RevocationReason::CessationOfOperation).await;
+    let refused = devices.approve_enrolment(&operator, &asked[0].id).await.unwrap_err();
+    assert!(refused.fault().message.contains("was revoked"), "{refused}");
+    assert_eq!(dial(&w, &plant, &next).await, Err(Refusal::TurnedAway));
+    w.clock.advance(60_001);
+    assert_eq!(dial(&w, &plant, &next).await, Err(Refusal::Arriving));
+    let now = devices.enrolment_requests(&operator).await.unwrap();
+    assert_eq!(now.iter().map(|r| r.returns).collect::<Vec<_>>(), [Some(Returns::RevokedBefore)]);
+    devices.approve_enrolment(&operator, &now[0].id).await.unwrap();
+    assert!(dial(&w, &plant, &next).await.is_ok());
+
+    // The revoked certificate with its signature written otherwise is the revoked certificate.
+    let mut twin = first.clone();
+    *twin.last_mut().unwrap() ^= 1;
+    assert_eq!(dial(&w, &plant, &twin).await, Err(Refusal::Arriving));
+    assert!(devices.enrolment_requests(&operator).await.unwrap().is_empty());
+    assert!(audited(&w, &admin, "registered_authority.refuse").await[0].contains("\"revoked\""));
+}
+
 /// Its certificate again, changed a little.
 fn renewed(theirs: &Theirs, change: impl FnOnce(&mut CertificateParams)) -> Theirs {
     let mut params = theirs.params.clone();
@@ -116,6 +161,13 @@ async fn e_10_a_renewed_authority_s_certificate_takes_the_place_of_the_one_befor
     ] {
         assert_eq!(turned_down(bad.register(&w, &admin).await), refusal);
     }
+    let mut forged = renewed(&theirs, |p| p.not_after = end);
+    forged.der = {
+        let mut der = forged.der.to_vec();
+        *der.last_mut().unwrap() ^= 1;
+        der.into()
+    };
+    assert!(matches!(turned_down(forged.register(&w, &admin).await), Refused::Malformed(_)), "its own key has not said so");
     assert_eq!(turned_down(best.register(&w, &other_admin).await), Refused::Taken, "the key is still its owner's");
     let version = w.fleet.pki().trust().device_anchors().version;
     let after = best.register(&w, &admin).await.unwrap();
@@ -152,6 +204,9 @@ async fn e_10_a_renewed_authority_s_certificate_takes_the_place_of_the_one_befor
     w.fleet.pki().set_approvals(&admin, true).await.unwrap();
     assert_eq!(more(600).register(&w, &admin).await.unwrap_err().fault().code, "at_server");
     more(600).register(&w, &Actor::shell(w.org.clone())).await.unwrap();
+    // One that is disabled decides about chains as well.
+    w.fleet.pki().disable_authority(&admin, &made.id).await.unwrap();
+    assert_eq!(more(700).register(&w, &admin).await.unwrap_err().fault().code, "at_server");
 }
 
 #[rstest]
