@@ -28,6 +28,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
     ticking("retention", HOUR, |fleet| Box::pin(async move { fleet.telemetry().retention_tick().await.map(drop) }));
     ticking("connections", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().forget_connections().await?) }));
+    ticking("words", HOUR, |fleet| Box::pin(fleet.rollouts().forget_said()));
     ticking("deleted", Duration::from_mins(10), |fleet| Box::pin(fleet.forget_deleted()));
     ticking("answers", HOUR, |fleet| Box::pin(async move { fleet.repeats().sweep().await.map(drop) }));
     ticking("batches", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().sweep_batches().await?) }));

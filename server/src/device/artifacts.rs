@@ -24,20 +24,14 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let digest: Digest = sha256.parse().map_err(|_| missing())?;
     devices.fleet.devices().seen(peer.peer.device);
-    serve(&devices, peer.peer.device, &digest, &method, &headers).await
-}
-
-/// The bytes of an artifact, or its head, if it is of the device's open update.
-pub(super) async fn serve(
-    devices: &Devices,
-    device: i64,
-    digest: &Digest,
-    method: &Method,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
-    if !devices.fleet.rollouts().may_download(device, digest).await? {
+    if !devices.fleet.rollouts().may_download(peer.peer.device, &digest).await? {
         return Err(missing());
     }
+    serve(&devices, &digest, &method, &headers).await
+}
+
+/// The bytes of an artifact, or its head, for a device that may have it.
+pub(super) async fn serve(devices: &Devices, digest: &Digest, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
     let file = devices.fleet.releases().open_artifact(digest).await?;
     let etag = format!("\"{digest}\"");
     let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());

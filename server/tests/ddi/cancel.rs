@@ -52,10 +52,40 @@ async fn a_device_that_refuses_goes_on_and_is_believed(#[case] kind: EngineKind)
     let cancel = device.link("cancelAction").await;
     assert_eq!(device.say(&cancel, "rejected", "success", &["already installing"]).await, 200);
     assert_eq!(device.link("deploymentBase").await, action, "it is offered until its last word");
+    let file = device.file(&action).await;
+    assert_eq!(device.get(&file).await.bytes().await.unwrap().len(), 1000, "and may fetch what it goes on with");
     assert_eq!(device.say(&action, "proceeding", "none", &["Installed Chunk."]).await, 200);
     assert_eq!(device.say(&action, "closed", "success", &["Update Installed."]).await, 200);
     assert!(device.poll().await.get("deploymentBase").is_none());
     assert_eq!(rig.part(&rollout, "gw-1").await["state"], "succeeded");
     assert_eq!(rig.rest.get("/devices/gw-1").await["row"]["version"], "1.1.0");
+    rig.server.stop().await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn who_refuses_a_recall_is_told_what_it_reports_on_and_given_nothing_more(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    let device = rig.device("gw-1").await;
+    let release = rig.rest.release("1.1.0", 2, &[7; 1000]).await;
+    let rollout = rig.roll_out(&release).await;
+    let action = device.link("deploymentBase").await;
+    let file = device.file(&action).await;
+    assert_eq!(device.get(&file).await.bytes().await.unwrap().len(), 1000);
+    let fleet = &rig.server.running.fleet;
+    fleet.releases().recall(&rig.server.system(), &release.parse().unwrap(), "it burns").await.unwrap();
+    rig.pass(0).await;
+    let cancel = device.link("cancelAction").await;
+    assert_eq!(device.get(&action).await.status(), 404);
+    assert_eq!(device.say(&cancel, "closed", "failure", &["already installing"]).await, 200);
+    assert_eq!(device.link("deploymentBase").await, action);
+    assert_eq!(device.file(&action).await, file, "its client looks for the action once more before it reports");
+    assert_eq!(device.get(&file).await.status(), 404);
+    rig.pass(20 * 60).await;
+    assert_eq!(device.link("deploymentBase").await, action, "it has the file, and may restart late");
+    assert_eq!(device.say(&action, "closed", "success", &[]).await, 200);
+    assert_eq!(rig.part(&rollout, "gw-1").await["state"], "succeeded");
     rig.server.stop().await;
 }

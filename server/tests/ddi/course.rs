@@ -102,11 +102,32 @@ async fn a_device_polls_downloads_with_a_cut_and_succeeds(#[case] kind: EngineKi
     assert_eq!(device.say(&action, "proceeding", "none", &[]).await, 410);
     assert_eq!(device.get(&action).await.status(), 404);
     let installed = format!("{}/installedBase/{id}", device.base);
-    assert_eq!(device.poll().await, json!({ "installedBase": { "href": installed } }));
+    let asked = json!({ "installedBase": { "href": installed }, "configData": { "href": format!("{}/configData", device.base) } });
+    assert_eq!(device.poll().await, asked, "and once more for what it is");
     assert_eq!(device.read(&installed).await["deployment"], *deployment);
     let ended = rig.ends(&rollout, "completed").await;
     assert_eq!(ended["row"]["counts"]["succeeded"], 1, "{ended:#}");
     assert_eq!(rig.rest.get("/devices/gw-1").await["row"]["version"], "1.1.0");
+    rig.server.stop().await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_says_what_it_runs_is_offered_nothing_older(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    let (device, other) = (rig.device("gw-1").await, rig.device("gw-2").await);
+    let data = json!({ "firmware_version": "1.2.0", "firmware_sequence": "3", "hardware": "B" });
+    let put = device.http.put(format!("{}/configData", device.base)).json(&json!({ "data": data })).send().await.unwrap();
+    assert_eq!(put.status(), 200);
+    let shown = rig.rest.get("/devices/gw-1").await;
+    assert_eq!([&shown["row"]["version"], &shown["sequence"], &shown["row"]["hardware"]], [&json!("1.2.0"), &json!(3), &json!("B")]);
+    rig.roll_out(&rig.rest.release("1.1.0", 2, &content(1000)).await).await;
+    assert_eq!(device.poll().await, json!({}), "it left the factory with a newer one");
+    other.link("deploymentBase").await;
+    rig.roll_out(&rig.rest.release("1.3.0", 4, &content(1000)).await).await;
+    device.link("deploymentBase").await;
     rig.server.stop().await;
 }
 
@@ -119,8 +140,8 @@ async fn a_failure_with_a_raw_log_is_a_failure(#[case] kind: EngineKind) {
     let device = rig.device("gw-1").await;
     let rollout = rig.roll_out(&rig.rest.release("1.1.0", 2, &content(1000)).await).await;
     let action = device.link("deploymentBase").await;
-    // Not JSON, and what SWUpdate sends: the ends of its log's lines stand raw in the strings. A hundred KiB of them.
-    let log = "[ERROR] : SWUPDATE failed [0] ERROR : no room\n\t".repeat(2_000);
+    // Not JSON, and what SWUpdate sends: ends of lines, quotes and backslashes of its log stand raw in the strings. A hundred KiB of them.
+    let log = "[ERROR] : SWUPDATE failed [0] ERROR : no room at \\dev in [string \"x\"]\n\t".repeat(2_000);
     let body = format!(
         "{{\"id\":{},\"status\":{{\"result\":{{\"finished\":\"failure\"}},\"execution\":\"closed\",\"code\":28,\"details\":[\"{log}\",\"the end\n\"]}}}}",
         action.rsplit('/').next().unwrap()
@@ -129,7 +150,10 @@ async fn a_failure_with_a_raw_log_is_a_failure(#[case] kind: EngineKind) {
     let part = rig.part(&rollout, "gw-1").await;
     assert_eq!(part["state"], "failed");
     let detail = part["detail"].as_str().unwrap();
-    assert!(detail.trim_end().ends_with("the end") && detail.contains("no room") && !detail.contains('\n'), "{detail}");
+    assert!(
+        detail.trim_end().ends_with("the end") && detail.contains("no room at \\dev in [string \"x\"]") && !detail.contains('\n'),
+        "{detail}"
+    );
     assert!(device.poll().await.get("deploymentBase").is_none(), "or it is installed again and again");
     assert_eq!(device.say(&action, "closed", "failure", &[]).await, 410);
     rig.server.stop().await;

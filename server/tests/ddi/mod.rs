@@ -3,6 +3,7 @@
 mod cancel;
 mod course;
 mod refusals;
+mod silence;
 mod swupdate;
 
 use crate::{
@@ -11,10 +12,13 @@ use crate::{
     stock::Stock,
     support::{TestServer, eventually},
 };
-use fleet::db::EngineKind;
+use fleet::{
+    clock::{Clock as _, ManualClock, SystemClock},
+    db::EngineKind,
+};
 use reqwest::{Certificate, Client, Identity, Response};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use wire::states::Role;
 
 /// A server, the people who roll out, and one device that knows only hawkBit's protocol.
@@ -23,6 +27,7 @@ pub struct Rig {
     pub rest: Rest,
     pub stock: Stock,
     admin: String,
+    clock: Arc<ManualClock>,
 }
 
 /// A device's side: its certificate, and its own address.
@@ -33,10 +38,11 @@ pub struct Device {
 
 impl Rig {
     pub async fn start(kind: EngineKind) -> Self {
-        let server = TestServer::start(kind).await;
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let server = TestServer::start_by(kind, clock.clone(), |config| config).await;
         let (rest, stock) = (Rest::of(&server, "gateway").await, Stock::of(&server));
         let admin = server.token("eve", Role::Admin).await;
-        Self { server, rest, stock, admin }
+        Self { server, rest, stock, admin, clock }
     }
 
     /// Enrols a device; its certificate and key are `{name}.pem` and `{name}.key`.
@@ -65,6 +71,12 @@ impl Rig {
         let digest = self.rest.get(&format!("/rollouts/{id}")).await["digest"].clone();
         self.rest.post(&self.admin, &format!("/rollouts/{id}/approve"), &json!({ "digest": digest, "reason": "fine" })).await;
         id
+    }
+
+    /// Lets so many minutes pass, and what is due happen.
+    pub async fn pass(&self, minutes: i64) {
+        self.clock.advance(minutes * 60_000);
+        self.server.running.fleet.rollouts().tick().await.unwrap();
     }
 
     pub async fn order(&self, rollout: &str, verb: &str) {
@@ -112,6 +124,12 @@ impl Device {
     pub async fn link(&self, name: &str) -> String {
         let links = self.poll().await;
         links[name]["href"].as_str().unwrap_or_else(|| panic!("no {name} in {links}")).to_owned()
+    }
+
+    /// The address of the only file of a deployment.
+    pub async fn file(&self, action: &str) -> String {
+        let chunk = self.read(action).await["deployment"]["chunks"][0].clone();
+        chunk["artifacts"][0]["_links"]["download"]["href"].as_str().unwrap_or_else(|| panic!("no file in {chunk}")).to_owned()
     }
 
     /// Posts this as it is; gives the status.

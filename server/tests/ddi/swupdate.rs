@@ -8,6 +8,7 @@ use fleet::{
     db::EngineKind,
     releases::signing::payload,
 };
+use rstest::rstest;
 use serde_json::json;
 use std::{
     fs::File,
@@ -102,13 +103,13 @@ impl Rig {
     }
 
     /// A published release of one file.
-    async fn release_of(&self, name: &str, bytes: &[u8]) -> String {
+    async fn release_of(&self, name: &str, bytes: &[u8], (version, sequence): (&str, u64)) -> String {
         let manifest = Manifest {
             schema: SCHEMA,
             device_type: "gateway".into(),
             hardware: Vec::new(),
-            version: "1.1.0".into(),
-            sequence: 2,
+            version: version.into(),
+            sequence,
             min_sequence: 0,
             payloads: vec![payload(name, "swu", &mut &*bytes).unwrap()],
             created: SystemClock.now(),
@@ -130,8 +131,11 @@ impl Rig {
     }
 }
 
+#[rstest]
+#[case::that_restarts_at_once(false)]
+#[case::that_restarts_late(true)]
 #[tokio::test(flavor = "multi_thread")]
-async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks() {
+async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks(#[case] late: bool) {
     let rig = Rig::start(EngineKind::Sqlite).await;
     let device = rig.device("gw-1").await;
     let (line, came) = breaking_line(rig.server.running.device_addr).await;
@@ -146,7 +150,7 @@ async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks() {
 
     let content: Vec<u8> = (0..4_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let image = rig.image(&content).await;
-    let rollout = rig.roll_out(&rig.release_of("update.swu", &image).await).await;
+    let rollout = rig.roll_out(&rig.release_of("update.swu", &image, ("1.1.0", 2)).await).await;
     let first = rig.swupdate("first.log", &["-u", ""]);
     let installed = || async { std::fs::read(rig.stock.file("target")).is_ok_and(|written| written == content) };
     eventually("the image is installed", Duration::from_mins(1), installed).await;
@@ -157,6 +161,18 @@ async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks() {
     let shown = rig.rest.get("/devices/gw-1").await;
     assert_eq!(shown["attributes"]["board"], "one");
     drop(first);
+    if late {
+        rig.pass(61).await;
+        assert_eq!(rig.part(&rollout, "gw-1").await["state"], "timed_out");
+        let newer = rig.roll_out(&rig.release_of("newer.swu", &image, ("1.2.0", 3)).await).await;
+        let _second = rig.swupdate("second.log", &["-u", "-c 2"]);
+        let state = || async { rig.part(&rollout, "gw-1").await["state"] == "succeeded" };
+        eventually("it ends what it installed", Duration::from_secs(30), state).await;
+        assert_eq!(rig.rest.get("/devices/gw-1").await["row"]["version"], "1.1.0");
+        assert_ne!(rig.part(&newer, "gw-1").await["state"], "succeeded", "and not what it has never seen");
+        rig.server.stop().await;
+        return;
+    }
 
     // After its restart it is told by its boot loader that it tests something new.
     let _second = rig.swupdate("second.log", &["-u", "-c 2"]);

@@ -26,7 +26,11 @@ pub(crate) use users::{admins_beside, is_admin, name_of};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use parking_lot::Mutex;
-use std::sync::{Arc, atomic::AtomicI64};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicI64},
+};
+use wire::ids::OrgId;
 
 /// The room's façade.
 pub struct Access {
@@ -43,6 +47,8 @@ pub struct Access {
     // When old sign-in attempts were last cleared away.
     purged: AtomicI64,
     set_up_code: Mutex<Option<String>>,
+    // They never change, and every poll of a device asks for one.
+    slugs: Mutex<BTreeMap<OrgId, String>>,
 }
 
 impl Access {
@@ -60,6 +66,7 @@ impl Access {
             wrong_secrets: Throttle::new(10, 60_000),
             purged: AtomicI64::new(0),
             set_up_code: Mutex::new(None),
+            slugs: Mutex::default(),
         })
     }
 }

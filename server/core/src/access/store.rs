@@ -5,6 +5,7 @@ use crate::db::{Sql, many};
 pub(super) const ORG_INSERT: Sql =
     Sql::same("INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, $2, $3, $4) ON CONFLICT (slug) DO NOTHING");
 pub(super) const ORG_BY_SLUG: Sql = Sql::same("SELECT id, name FROM organizations WHERE slug = $1");
+pub(super) const ORG_SLUG: Sql = Sql::same("SELECT slug FROM organizations WHERE id = $1");
 pub(super) const ORG_NAME: Sql = Sql::same("SELECT name FROM organizations WHERE id = $1");
 pub(crate) const SECRET: Sql = Sql::same("SELECT sealed FROM sealed_secrets WHERE name = $1");
 pub(crate) const SECRET_INSERT: Sql = Sql::same("INSERT INTO sealed_secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING");
@@ -115,6 +116,7 @@ pub(super) const AUDIT_WALK: Sql = Sql::same(
 pub(crate) const ALL: &[&Sql] = &[
     &ORG_INSERT,
     &ORG_BY_SLUG,
+    &ORG_SLUG,
     &ORG_NAME,
     &SECRET,
     &SECRET_INSERT,

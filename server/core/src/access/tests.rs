@@ -301,3 +301,18 @@ async fn a_device_is_never_a_person() {
     assert!(matches!(w.fleet.access().people_page(&device).await, Err(Error::Denied { .. })));
     assert!(w.fleet.access().create_token(&device, "x", Role::Viewer, 1).await.is_err());
 }
+
+#[tokio::test]
+async fn organizations_are_known_by_their_slug_whatever_it_is() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let access = w.fleet.access();
+    let other: wire::ids::OrgId = format!("org_{}", "7".repeat(32)).parse().unwrap();
+    assert!(matches!(access.slug(&other).await, Err(Error::NotFound(_))));
+    let insert = Sql::same("INSERT INTO organizations (id, slug, name, created_at) VALUES ($1, 'cacerts', 'Other', 0)");
+    let mut tx = access.db.write().await.unwrap();
+    exec!(&mut tx, insert, other.as_str()).unwrap();
+    tx.commit().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!((access.slug(&other).await.unwrap(), access.slug(&w.org).await.unwrap()), ("cacerts".into(), "default".into()));
+    }
+}

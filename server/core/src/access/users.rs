@@ -117,6 +117,17 @@ impl Access {
         parse(&found.ok_or(Error::NotFound("organization"))?.0)
     }
 
+    /// The name of an organization in addresses.
+    pub async fn slug(&self, org: &OrgId) -> Result<String, Error> {
+        if let Some(known) = self.slugs.lock().get(org) {
+            return Ok(known.clone());
+        }
+        let found = row!(&mut self.db.read().await?, (String,), store::ORG_SLUG, org.as_str())?;
+        let (slug,) = found.ok_or(Error::NotFound("organization"))?;
+        self.slugs.lock().insert(org.clone(), slug.clone());
+        Ok(slug)
+    }
+
     /// Whether nobody can sign in yet.
     pub async fn set_up_needed(&self) -> Result<bool, Error> {
         Ok(row!(&mut self.db.read().await?, (i64,), store::USER_COUNT)?.is_none_or(|r| r.0 == 0))

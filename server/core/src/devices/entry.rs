@@ -13,7 +13,7 @@ use crate::{
 };
 use serde::Serialize;
 use std::collections::HashMap;
-use wire::{Timestamp, states::DeviceState};
+use wire::{Timestamp, device::Telling, states::DeviceState};
 
 impl From<crate::db::Error> for Refused<Error> {
     fn from(e: crate::db::Error) -> Self {
@@ -161,7 +161,7 @@ async fn known(tx: &mut Tx, admitted: &[&Admission], names: &[Name], now: Timest
         }
         exec!(tx, store::REENROL, device, a.device_type.as_str(), a.hardware.as_str(), now.0, a.enrolled_by.as_str())?;
         if !a.attributes.is_empty() {
-            set_attributes(tx, &a.org, device, &a.attributes).await?;
+            set_attributes(tx, &a.org, device, Telling::Replace, &a.attributes).await?;
         }
         numbers.insert(name, device);
     }

@@ -316,7 +316,8 @@ impl Devices {
             return Ok(Fate::Refused("too_many_pending"));
         }
         let (spki, fingerprint, returns) = (shown.certificate.spki_sha256.as_slice(), sha256(shown.der), place.returns());
-        let waiting = row!(tx, RequestRow, store::REQUEST_OF, org, shown.authority.as_str(), spki, now.0)?.filter(|r| r.state() == "pending");
+        let waiting =
+            row!(tx, RequestRow, store::REQUEST_OF, org, shown.authority.as_str(), spki, now.0)?.filter(|r| r.state() == "pending");
         if let Some(request) = waiting
             && request.is_of(&fingerprint, shown.device_id.as_str())
             && request.returns()? == returns
@@ -346,8 +347,7 @@ impl Devices {
             // A person has decided about this key before, or it asked under another name.
             return Ok(Fate::Refused("rejected"));
         }
-        let detail =
-            json!({ "device_id": shown.device_id, "authority": shown.authority, "fingerprint": hex::encode(fingerprint), "returns": returns });
+        let detail = json!({ "device_id": shown.device_id, "authority": shown.authority, "fingerprint": hex::encode(fingerprint), "returns": returns });
         audit::append(tx, actor, now, "enrolment_request.ask", id.as_str(), &detail).await?;
         Ok(Fate::Waits)
     }

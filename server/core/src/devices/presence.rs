@@ -16,6 +16,13 @@ use wire::{
     ids::OrgId,
 };
 
+/// The attribute in which a device without a channel says its firmware's version, as in the manifest.
+pub const FIRMWARE_VERSION: &str = "firmware_version";
+/// The same for its sequence. One without the other says nothing.
+pub const FIRMWARE_SEQUENCE: &str = "firmware_sequence";
+/// The same for its hardware revision; taken once.
+pub const HARDWARE: &str = "hardware";
+
 /// A connection that has said who it is.
 #[derive(Debug, Clone)]
 pub struct Connected {
@@ -112,17 +119,23 @@ async fn connect(tx: &mut Tx, c: &Connected, at: Timestamp) -> Result<(), Error>
         c.hello.trust_bundle.max(0)
     )?;
     exec!(tx, store::CONNECTION_OPEN, org, c.device, at.0, c.address.as_str())?;
-    set_attributes(tx, &c.org, c.device, &c.hello.attributes).await
+    set_attributes(tx, &c.org, c.device, Telling::Replace, &c.hello.attributes).await
 }
 
-/// Replaces what a device says of itself.
-pub(super) async fn set_attributes(tx: &mut Tx, org: &OrgId, device: DeviceNo, attributes: &BTreeMap<String, String>) -> Result<(), Error> {
-    let said = facts(attributes);
+/// Keeps what a device says of itself.
+pub(super) async fn set_attributes(
+    tx: &mut Tx,
+    org: &OrgId,
+    device: DeviceNo,
+    telling: Telling,
+    attributes: &BTreeMap<String, String>,
+) -> Result<(), Error> {
     let known: BTreeMap<String, String> = rows!(tx, (String, String), store::ATTRIBUTES, device)?.into_iter().collect();
-    for name in known.keys().filter(|n| !said.contains_key(*n)) {
+    let kept = facts(&told(telling, known.clone(), facts(attributes)));
+    for name in known.keys().filter(|n| !kept.contains_key(*n)) {
         exec!(tx, store::ATTRIBUTE_DROP, device, name.as_str())?;
     }
-    for (name, value) in said.iter().filter(|(n, v)| known.get(*n) != Some(*v)) {
+    for (name, value) in kept.iter().filter(|(n, v)| known.get(*n) != Some(*v)) {
         exec!(tx, store::ATTRIBUTE_SET, device, org.as_str(), name.as_str(), value.as_str())?;
     }
     Ok(())
@@ -136,6 +149,13 @@ fn told(telling: Telling, mut known: BTreeMap<String, String>, said: BTreeMap<St
         Telling::Remove => known.retain(|name, _| !said.contains_key(name)),
     }
     known
+}
+
+/// The firmware that a device says it runs in its attributes, if it says all of it.
+fn runs(own: &BTreeMap<String, String>) -> Option<(&str, i64)> {
+    let version = own.get(FIRMWARE_VERSION).filter(|version| !version.trim().is_empty())?;
+    let sequence = own.get(FIRMWARE_SEQUENCE)?.trim().parse().ok().filter(|sequence| *sequence >= 0)?;
+    Some((version.trim(), sequence))
 }
 
 /// What a device says of itself as we keep it, at most [`wire::device::MAX_ATTRIBUTES`] of it.
@@ -185,18 +205,23 @@ impl Devices {
         self.presence.heard.lock().seen.insert(device, now);
     }
 
-    /// A device without a channel says what it is. Kept as a hello's attributes are.
+    /// A device without a channel says what it is. Kept as a hello's attributes are; of these [`FIRMWARE_VERSION`] with [`FIRMWARE_SEQUENCE`] is
+    /// what it runs and [`HARDWARE`] its revision, as in a hello.
     pub async fn described(&self, org: &OrgId, device: DeviceNo, telling: Telling, said: &BTreeMap<String, String>) -> Result<(), Error> {
+        let own = if telling == Telling::Remove { BTreeMap::new() } else { facts(said) };
+        let hardware = own.get(HARDWARE).map(String::as_str).unwrap_or_default();
         let mut tx = self.db.write().await?;
-        let known = rows!(&mut tx, (String, String), store::ATTRIBUTES, device)?.into_iter().collect();
-        set_attributes(&mut tx, org, device, &told(telling, known, facts(said))).await?;
-        exec!(&mut tx, store::DESCRIBED, device, self.clock.now().0)?;
+        set_attributes(&mut tx, org, device, telling, said).await?;
+        exec!(&mut tx, store::DESCRIBED, device, self.clock.now().0, hardware)?;
+        if let Some((version, sequence)) = runs(&own) {
+            store::set_firmware(&mut tx, device, version, sequence).await?;
+        }
         tx.commit().await?;
         self.bus.tell(Event::Device { org: org.clone(), device });
         Ok(())
     }
 
-    /// Whether a device has ever said what it is, other than in a hello.
+    /// Whether a device has said what it is, other than in a hello, since it last changed itself.
     pub async fn is_described(&self, device: DeviceNo) -> Result<bool, Error> {
         let said = row!(&mut self.db.read().await?, (Option<i64>,), store::DESCRIBED_AT, device)?;
         Ok(said.is_some_and(|(at,)| at.is_some()))

@@ -3,7 +3,10 @@
 use super::{DeviceNo, selector::Facts};
 use crate::db::{Conn, Error, Sql, Tx, exec, many, row, rows};
 use std::collections::BTreeMap;
-use wire::ids::{DeviceId, OrgId};
+use wire::{
+    Timestamp,
+    ids::{DeviceId, OrgId},
+};
 
 pub(super) const TOKEN_INSERT: Sql = Sql::same(
     "INSERT INTO enrolment_tokens (id, org_id, label, pattern, device_type, tags, max_uses, secret_hash, created_at, created_by, expires_at,
@@ -179,7 +182,8 @@ pub(super) const ATTRIBUTES_SET: Sql = many!(
     " ON CONFLICT (device, name) DO UPDATE SET value = excluded.value"
 );
 pub(super) const ATTRIBUTE_DROP: Sql = Sql::same("DELETE FROM device_attributes WHERE device = $1 AND name = $2");
-pub(super) const DESCRIBED: Sql = Sql::same("UPDATE devices SET described_at = $2 WHERE number = $1");
+pub(super) const DESCRIBED: Sql =
+    Sql::same("UPDATE devices SET described_at = $2, hardware = CASE WHEN hardware = '' THEN $3 ELSE hardware END WHERE number = $1");
 pub(super) const DESCRIBED_AT: Sql = Sql::same("SELECT described_at FROM devices WHERE number = $1");
 
 pub(super) const CONNECTED: Sql = Sql::same(
@@ -237,7 +241,15 @@ const FACTS_ATTRIBUTES: Sql =
     Sql::same("SELECT device, name, value FROM device_attributes WHERE org_id = $1 AND device > $2 AND device <= $3");
 const NAME: Sql = Sql::same("SELECT org_id, device_id FROM devices WHERE number = $1");
 const ONLINE: Sql = Sql::same("SELECT online FROM devices WHERE number = $1");
-const SET_UPDATE: Sql = Sql::same("UPDATE devices SET update_state = $2 WHERE number = $1");
+/// Who has changed itself is asked once more what it is.
+const SET_UPDATE: Sql = Sql::same(
+    "UPDATE devices SET update_state = $2, described_at = CASE WHEN $2 = 'succeeded' THEN NULL ELSE described_at END WHERE number = $1",
+);
+/// When a device was heard of last other than by its channel.
+const ASKED_AT: Sql = Sql::same(
+    "SELECT last_seen_at FROM devices d WHERE number = $1 AND NOT EXISTS (
+         SELECT 1 FROM connections c WHERE c.device = d.number AND (c.ended_at IS NULL OR c.ended_at >= d.last_seen_at))",
+);
 const SET_FIRMWARE: Sql = Sql::same("UPDATE devices SET version = $2, sequence = $3 WHERE number = $1");
 
 pub(crate) const ALL: &[&Sql] = &[
@@ -315,6 +327,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &NAME,
     &ONLINE,
     &SET_UPDATE,
+    &ASKED_AT,
     &SET_FIRMWARE,
 ];
 
@@ -385,6 +398,11 @@ pub async fn name(on: &mut impl Conn, device: DeviceNo) -> Result<Option<(OrgId,
 /// Whether a device is connected.
 pub async fn online(on: &mut impl Conn, device: DeviceNo) -> Result<Option<bool>, Error> {
     Ok(row!(on, (bool,), ONLINE, device)?.map(|r| r.0))
+}
+
+/// When a device without a channel was heard of last; none while it has one, and when its channel's end was the last that was heard.
+pub async fn asked_at(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Timestamp>, Error> {
+    Ok(row!(on, (i64,), ASKED_AT, device)?.map(|r| Timestamp(r.0)))
 }
 
 /// Number of the device with this name, whatever its state; none of a deleted one.

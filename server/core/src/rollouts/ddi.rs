@@ -1,12 +1,17 @@
 //! Updates for devices that speak hawkBit's protocol (DDI): a number for each, what was said of it, and cancellations that wait for an answer. Owns
 //! what that protocol remembers and ours doesn't need; refuses to know its words, and moves updates only by [`Rollouts::report`].
 
-use super::{Rollouts, course::may_install, store::ddi};
+use super::{
+    MAX_DETAIL, Rollouts,
+    course::may_install,
+    explain::{Owed, Owes},
+    store::{ddi, updates},
+};
 use crate::{
     Result,
     devices::DeviceNo,
     releases::{self, RolloutRelease},
-    text::unseen,
+    text::spaced,
 };
 use wire::{
     Timestamp,
@@ -16,13 +21,21 @@ use wire::{
 
 /// Most lines that are kept of what a device says of one update.
 const KEPT: i64 = 200;
-/// Most characters of one line.
-const LONGEST: usize = 1000;
+const DAY_MS: i64 = 24 * 3_600_000;
+/// How long lines are kept: as long as connections are.
+const KEPT_MS: i64 = 31 * DAY_MS;
+/// How long a device that has the file finds its update, after that has timed out: some restart days later, at night or by hand, and take
+/// whatever they find then for what they installed.
+const RESTART_MS: i64 = 30 * DAY_MS;
+/// How long a cancellation waits after the update's deadline: who was away that long has nothing running that could be stopped, and who never
+/// answers would be offered nothing for ever.
+const UNANSWERED_MS: i64 = 7 * DAY_MS;
 
 /// A device's answer to a cancellation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// None yet.
+    #[default]
     Awaited,
     /// It has stopped.
     Accepted,
@@ -59,14 +72,24 @@ pub struct Action {
     pub cancel: Answer,
     /// Whether the device has said its last word.
     pub closed: bool,
+    /// Whether the device has the file.
+    pub fetched: bool,
+    /// Whether it is the device's newest action.
+    pub newest: bool,
     /// Where the update is.
     pub state: UpdateState,
     /// Whether it is the device's newest attempt in its rollout.
     pub latest: bool,
+    /// Whether it is to be tried again.
+    pub again: bool,
     /// Whether the update goes on.
     pub open: bool,
     /// When silence becomes a time-out.
     pub deadline: Timestamp,
+    /// After how many milliseconds of it.
+    pub timeout_ms: i64,
+    /// The rollout's name.
+    pub rollout: String,
     /// The release.
     pub release: ReleaseId,
     /// Its version.
@@ -89,17 +112,53 @@ pub enum Phase {
 }
 
 impl Action {
-    /// What it is to its device now. A cancellation that the device refused leaves it active until its last word, at the longest until it would
-    /// have timed out.
+    /// What it is to its device now.
     pub fn phase(&self, now: Timestamp) -> Phase {
-        let taken_back = matches!(self.state, UpdateState::Cancelled | UpdateState::Superseded);
-        match self.cancel {
+        match self.lasts() {
             _ if self.open => Phase::Active,
-            _ if self.closed || !taken_back => Phase::Ended,
-            Answer::Awaited => Phase::Cancelling,
-            Answer::Refused if now < self.deadline => Phase::Active,
-            Answer::Refused | Answer::Accepted => Phase::Ended,
+            Some((phase, until)) if now < until => phase,
+            _ => Phase::Ended,
         }
+    }
+
+    /// What an update that goes on no more still is to its device, and until when: one that the device may have installed before it fell
+    /// silent, and one that was taken back and that it has not stopped.
+    fn lasts(&self) -> Option<(Phase, Timestamp)> {
+        let (phase, after) = match (self.state, self.cancel) {
+            _ if self.open || self.closed => return None,
+            (UpdateState::TimedOut, _) if self.fetched && self.latest && !self.again => (Phase::Active, RESTART_MS),
+            (UpdateState::Cancelled | UpdateState::Superseded, Answer::Awaited) => (Phase::Cancelling, UNANSWERED_MS),
+            (UpdateState::Cancelled | UpdateState::Superseded, Answer::Refused) if self.fetched => (Phase::Active, RESTART_MS),
+            (UpdateState::Cancelled | UpdateState::Superseded, Answer::Refused) => (Phase::Active, 0),
+            _ => return None,
+        };
+        Some((phase, self.deadline.plus(after)))
+    }
+
+    /// What the device owes by it, and is offered nothing else before.
+    fn owes(&self, now: Timestamp) -> Option<Owes> {
+        let (phase, until) = self.lasts().filter(|(_, until)| now < *until)?;
+        let what = match phase {
+            Phase::Cancelling => Owed::Answer,
+            _ if self.state == UpdateState::TimedOut => Owed::Ending,
+            _ => Owed::Stopping,
+        };
+        Some(Owes { rollout: self.rollout.clone(), version: self.version.clone(), what, until })
+    }
+
+    /// Whether it ended because nothing was heard, and the device may still say how.
+    pub const fn fell_silent(&self) -> bool {
+        self.latest && !self.closed && matches!(self.state, UpdateState::TimedOut)
+    }
+
+    /// Whether the device may fetch the files of what [`Rollouts::content`] gave: as long as it is to install them, and never after a recall.
+    pub fn may_fetch(&self, release: &RolloutRelease, now: Timestamp) -> bool {
+        self.phase(now) == Phase::Active && may_install(release.state)
+    }
+
+    /// Whether what it is about is told also after a recall: the device may have begun to change itself, and has to find it to say how it ended.
+    const fn told_always(&self) -> bool {
+        self.installing() || matches!(self.state, UpdateState::Succeeded | UpdateState::TimedOut) || matches!(self.cancel, Answer::Refused)
     }
 
     /// Whether the device changes itself already: from here on it can only go on.
@@ -117,6 +176,19 @@ pub enum Task {
     Install(i64),
     /// To stop this, and to say so.
     Cancel(i64),
+}
+
+/// What one message of a device leaves behind, beside the state it moves.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Notes<'a> {
+    /// Lines for people, the oldest first.
+    pub lines: &'a [String],
+    /// Whether it was the last word on the action.
+    pub last: bool,
+    /// Whether the device has the file.
+    pub fetched: bool,
+    /// Its answer to a cancellation.
+    pub answer: Answer,
 }
 
 /// What a device is to do, and what it installed last.
@@ -167,27 +239,56 @@ impl Rollouts {
     /// What an action installs; none when that was recalled before the device began.
     pub async fn content(&self, action: &Action) -> Result<Option<RolloutRelease>> {
         let release = releases::for_rollout(&mut self.db.read().await?, &action.org, &action.release).await?;
-        Ok(release.filter(|release| may_install(release.state) || action.installing() || action.state == UpdateState::Succeeded))
+        Ok(release.filter(|release| may_install(release.state) || action.told_always()))
     }
 
-    /// Keeps what a device said of an action, without characters that control what is shown; `last` when it was its last word.
-    pub async fn heard_ddi(&self, action: &Action, lines: &[String], last: bool) -> Result<()> {
-        let lines: Vec<String> = lines.iter().map(|line| readable(line)).collect();
+    /// Keeps what a device said of an action, without characters that control what is shown. Its first answer to a cancellation stands.
+    pub async fn heard_ddi(&self, action: &Action, notes: Notes<'_>) -> Result<()> {
+        let lines: Vec<String> = notes.lines.iter().map(|line| spaced(line, MAX_DETAIL).trim().to_owned()).collect();
+        let answers = notes.answer != Answer::Awaited && action.cancel == Answer::Awaited;
+        let news = answers || notes.last && !action.closed || notes.fetched && !action.fetched;
+        if lines.is_empty() && !news {
+            return Ok(());
+        }
         let mut tx = self.db.write().await?;
         if !lines.is_empty() {
             ddi::say(&mut tx, action, &lines, self.clock.now(), KEPT).await?;
         }
-        if last {
-            ddi::close(&mut tx, action.number).await?;
+        if news {
+            ddi::note(&mut tx, action.number, notes).await?;
         }
         tx.commit().await?;
         Ok(())
     }
 
-    /// Keeps a device's answer to a cancellation; its first one stands.
-    pub async fn answer_cancel(&self, action: &Action, answer: Answer) -> Result<()> {
+    /// Bytes flow to the device: its silence begins anew.
+    pub async fn flows(&self, action: &Action) -> Result<()> {
+        if action.open {
+            let mut tx = self.db.write().await?;
+            updates::alive(&mut tx, &action.update, self.clock.now().plus(action.timeout_ms)).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// What a device owes before it is offered anything else, by what it was told first.
+    pub(super) fn owed(actions: &[Action], now: Timestamp) -> Option<Owes> {
+        let oldest = |phase| actions.iter().rev().filter(move |a| a.phase(now) == phase).find_map(|a| a.owes(now));
+        oldest(Phase::Cancelling).or_else(|| oldest(Phase::Active))
+    }
+
+    /// Forgets what devices said more than a month ago. Called every hour.
+    pub async fn forget_said(&self) -> Result<()> {
         let mut tx = self.db.write().await?;
-        ddi::answer(&mut tx, action.number, answer).await?;
+        ddi::forget(&mut tx, self.clock.now().plus(-KEPT_MS)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets what these devices said.
+    pub(crate) async fn forget_said_by(&self, devices: &[DeviceNo]) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        ddi::forget_of(&mut tx, devices).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -196,11 +297,6 @@ impl Rollouts {
     pub async fn said_ddi(&self, action: &Action, most: u32) -> Result<Vec<String>> {
         Ok(ddi::said(&mut self.db.read().await?, action.number, i64::from(most)).await?)
     }
-}
-
-fn readable(line: &str) -> String {
-    let shown = line.chars().map(|c| if unseen(c) { ' ' } else { c }).take(LONGEST);
-    shown.collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -220,10 +316,15 @@ mod tests {
             update: id(),
             cancel,
             closed,
+            fetched: false,
+            newest: true,
             state,
             latest: true,
+            again: false,
             open: !state.finished(),
             deadline: Timestamp(100),
+            timeout_ms: 100,
+            rollout: "spring".into(),
             release: id(),
             version: "2.0".into(),
             sequence: 2,
@@ -238,6 +339,8 @@ mod tests {
             (U::Offered, A::Awaited, false, 0, P::Active),
             (U::Verifying, A::Awaited, false, 0, P::Active),
             (U::Cancelled, A::Awaited, false, 0, P::Cancelling),
+            (U::Cancelled, A::Awaited, false, 99 + UNANSWERED_MS, P::Cancelling),
+            (U::Cancelled, A::Awaited, false, 100 + UNANSWERED_MS, P::Ended),
             (U::Cancelled, A::Awaited, true, 0, P::Ended),
             (U::Cancelled, A::Accepted, false, 0, P::Ended),
             (U::Cancelled, A::Refused, false, 99, P::Active),
@@ -249,6 +352,27 @@ mod tests {
         for (state, cancel, closed, now, phase) in cases {
             assert_eq!(action(state, cancel, closed).phase(Timestamp(now)), phase, "{state} {cancel:?} {closed}");
         }
+    }
+
+    #[test]
+    fn who_has_the_file_finds_its_update_after_a_late_restart() {
+        use {Answer as A, UpdateState as U};
+        let silent = Action { fetched: true, ..action(U::TimedOut, A::Awaited, false) };
+        let refused = Action { fetched: true, ..action(U::Cancelled, A::Refused, false) };
+        let phase = |action: &Action, now: i64| action.phase(Timestamp(now));
+        for action in [&silent, &refused] {
+            assert_eq!([99, 100, 99 + RESTART_MS, 100 + RESTART_MS].map(|now| phase(action, now)), {
+                [Phase::Active, Phase::Active, Phase::Active, Phase::Ended]
+            });
+            assert_eq!(phase(&Action { closed: true, ..action.clone() }, 100), Phase::Ended);
+        }
+        assert_eq!(phase(&Action { again: true, ..silent.clone() }, 100), Phase::Ended, "it is offered as another attempt");
+        assert_eq!(phase(&Action { latest: false, ..silent.clone() }, 100), Phase::Ended);
+        let owed = |action: &Action| Rollouts::owed(std::slice::from_ref(action), Timestamp(100)).map(|owes| (owes.what, owes.until.0));
+        assert_eq!(owed(&silent), Some((Owed::Ending, 100 + RESTART_MS)));
+        assert_eq!(owed(&refused), Some((Owed::Stopping, 100 + RESTART_MS)));
+        assert_eq!(owed(&action(U::Cancelled, A::Awaited, false)), Some((Owed::Answer, 100 + UNANSWERED_MS)));
+        assert_eq!([U::Installing, U::Succeeded, U::TimedOut].map(|state| owed(&action(state, A::Awaited, false))), [None, None, None]);
     }
 
     #[test]

@@ -49,9 +49,44 @@ pub struct UnderWay {
     pub deadline: Option<Timestamp>,
 }
 
+/// What a device that speaks hawkBit's protocol has to say before it is offered anything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owes {
+    /// The rollout's name.
+    pub rollout: String,
+    /// To which version.
+    pub version: String,
+    /// What it has to say.
+    pub what: Owed,
+    /// Until when that is waited for.
+    pub until: Timestamp,
+}
+
+/// What a device has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owed {
+    /// That it has stopped.
+    Answer,
+    /// How it ended with what it did not want to stop.
+    Stopping,
+    /// How it ended with what it had fetched when it fell silent.
+    Ending,
+}
+
+/// How a device stands, beside its facts.
+#[derive(Debug, Clone, Default)]
+pub struct Stand {
+    /// What is going on with it.
+    pub under_way: Option<UnderWay>,
+    /// What it owes.
+    pub owes: Option<Owes>,
+    /// Whether it asks again and again instead of being connected.
+    pub polls: bool,
+}
+
 /// Why the device is or isn't updating, in words; empty when no rollout concerns it. `concerns` newest first.
-pub fn explain(facts: &Facts, under_way: Option<&UnderWay>, concerns: &[Concern], now: Timestamp) -> String {
-    if let Some(update) = under_way {
+pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestamp) -> String {
+    if let Some(update) = &stand.under_way {
         let silence = update
             .deadline
             .map_or_else(String::new, |at| format!(" If it stays silent, it counts as timed out in {}.", duration(at.since(now))));
@@ -61,9 +96,12 @@ pub fn explain(facts: &Facts, under_way: Option<&UnderWay>, concerns: &[Concern]
     if facts.state == DeviceState::Decommissioned.as_str() {
         return String::new();
     }
+    if let Some(owes) = &stand.owes {
+        return owes.words(now);
+    }
     let mut first = String::new();
     for concern in concerns {
-        let blocker = blocker(facts, concern);
+        let blocker = blocker(facts, stand.polls, concern);
         // A rollout that never meant the device says nothing, unless there is nothing else to say.
         let meant = concern.target.check(facts, false) != Err(Miss::NotSelected) && facts.device_type == concern.target.device_type;
         if meant {
@@ -76,8 +114,20 @@ pub fn explain(facts: &Facts, under_way: Option<&UnderWay>, concerns: &[Concern]
     first
 }
 
+impl Owes {
+    fn words(&self, now: Timestamp) -> String {
+        let Self { rollout, version, .. } = self;
+        let (what, before) = match self.what {
+            Owed::Answer => (format!("“{rollout}” was taken back, and the device has not answered that."), "it does"),
+            Owed::Stopping => (format!("“{rollout}” was taken back, but the device goes on to {version}."), "that has ended"),
+            Owed::Ending => (format!("The device has fetched {version} by “{rollout}” and fell silent."), "it says how that ended"),
+        };
+        format!("{what} It is offered nothing else before {before}, for {} at the longest.", duration(self.until.since(now)))
+    }
+}
+
 /// The first rule that keeps the device from being offered the release.
-fn blocker(facts: &Facts, concern: &Concern) -> String {
+fn blocker(facts: &Facts, polls: bool, concern: &Concern) -> String {
     use RolloutState as R;
     if let Some((state, detail)) = &concern.ended {
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
@@ -109,6 +159,7 @@ fn blocker(facts: &Facts, concern: &Concern) -> String {
             format!("stage {} waits for a person to go on; it comes with the next stage.", concern.stage)
         }
         _ if !concern.doors_open => format!("stage {} takes no more devices; it comes with the next stage.", concern.stage),
+        _ if !facts.online && polls => "it is its turn; it gets it when it asks next.".to_owned(),
         _ if !facts.online => "it is its turn, but the device is offline. It gets it when it comes back.".to_owned(),
         _ => "it is its turn; it gets it within a moment.".to_owned(),
     }
@@ -186,41 +237,58 @@ mod tests {
             ended: None,
         };
         let halted = Concern { state: RolloutState::Halted, summary: "Halted in stage 1: 3 of 4 failed".into(), ..running.clone() };
+        let owes = |what| {
+            let owes = Owes { rollout: "winter".into(), version: "1.1.0".into(), what, until: Timestamp(7 * 86_400_000) };
+            Stand { owes: Some(owes), polls: true, ..Stand::default() }
+        };
+        let away = Facts { online: false, ..facts.clone() };
         let mut said = Vec::new();
-        for (name, facts, under_way, concerns) in [
-            ("nothing", facts.clone(), None, vec![]),
-            ("its turn", facts.clone(), None, vec![running.clone()]),
-            ("offline", Facts { online: false, ..facts.clone() }, None, vec![running.clone()]),
-            ("decommissioned", Facts { state: "decommissioned".into(), online: false, ..facts.clone() }, None, vec![running.clone()]),
-            ("later", facts.clone(), None, vec![Concern { device_stage: Some(3), ..running.clone() }]),
+        for (name, facts, stand, concerns) in [
+            ("nothing", facts.clone(), Stand::default(), vec![]),
+            ("its turn", facts.clone(), Stand::default(), vec![running.clone()]),
+            ("offline", away.clone(), Stand::default(), vec![running.clone()]),
+            ("polls", away.clone(), Stand { polls: true, ..Stand::default() }, vec![running.clone()]),
+            ("owes an answer", away.clone(), owes(Owed::Answer), vec![running.clone()]),
+            ("goes on", away.clone(), owes(Owed::Stopping), vec![running.clone()]),
+            ("owes an end", away.clone(), owes(Owed::Ending), vec![]),
+            (
+                "decommissioned",
+                Facts { state: "decommissioned".into(), online: false, ..facts.clone() },
+                owes(Owed::Answer),
+                vec![running.clone()],
+            ),
+            ("later", facts.clone(), Stand::default(), vec![Concern { device_stage: Some(3), ..running.clone() }]),
             (
                 "soaking",
                 facts.clone(),
-                None,
+                Stand::default(),
                 vec![Concern { stage_state: Some(StageState::Soaking), doors_open: false, ..running.clone() }],
             ),
-            ("halted", facts.clone(), None, vec![halted]),
-            ("newer", Facts { sequence: 5, ..facts.clone() }, None, vec![running.clone()]),
+            ("halted", facts.clone(), Stand::default(), vec![halted]),
+            ("newer", Facts { sequence: 5, ..facts.clone() }, Stand::default(), vec![running.clone()]),
             (
                 "failed",
                 facts.clone(),
-                None,
+                Stand::default(),
                 vec![Concern { ended: Some((UpdateState::Failed, "digest_mismatch".into())), ..running.clone() }],
             ),
-            ("other type", Facts { device_type: "sensor".into(), ..facts.clone() }, None, vec![running.clone()]),
+            ("other type", Facts { device_type: "sensor".into(), ..facts.clone() }, Stand::default(), vec![running.clone()]),
             (
                 "under way",
                 facts.clone(),
-                Some(UnderWay {
-                    rollout: "spring".into(),
-                    version: "1.2.0".into(),
-                    state: UpdateState::Downloading,
-                    deadline: Some(Timestamp(600_000)),
-                }),
+                Stand {
+                    under_way: Some(UnderWay {
+                        rollout: "spring".into(),
+                        version: "1.2.0".into(),
+                        state: UpdateState::Downloading,
+                        deadline: Some(Timestamp(600_000)),
+                    }),
+                    ..owes(Owed::Answer)
+                },
                 vec![running],
             ),
         ] {
-            said.push(format!("{name}: {}", explain(&facts, under_way.as_ref(), &concerns, Timestamp(0))));
+            said.push(format!("{name}: {}", explain(&facts, &stand, &concerns, Timestamp(0))));
         }
         insta::assert_snapshot!(said.join("\n"));
     }

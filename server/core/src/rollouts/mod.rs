@@ -42,6 +42,7 @@ mod tests;
 
 pub use error::Error;
 pub use offering::Standing;
+pub use reporting::MAX_DETAIL;
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use std::sync::Arc;

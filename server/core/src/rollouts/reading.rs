@@ -7,12 +7,12 @@ use super::{
     deciding::not_decidable,
     drafting::not_editable,
     draw,
-    explain::{Concern, UnderWay, explain, progress},
+    explain::{Concern, Stand, UnderWay, explain, progress},
     gate,
     moving::not_by,
     state::{ROLLOUT, ended},
     store::{
-        lists, parts,
+        ddi, lists, parts,
         records::{self, Record},
         updates,
     },
@@ -35,6 +35,9 @@ use wire::{
     },
     states::{RolloutState, StageState},
 };
+
+/// How long after a device without a channel has asked it is taken to ask again: three of the pauses that hawkBit's clients make.
+const POLLS_MS: i64 = 15 * 60_000;
 
 impl Rollouts {
     /// A page of so many rollouts, newest first.
@@ -235,7 +238,9 @@ impl Rollouts {
                 ended: last.filter(|l| !l.again).map(|l| (l.state, if l.detail.is_empty() { l.code } else { l.detail })),
             });
         }
-        Ok(explain(&facts, under_way.as_ref(), &concerns, now))
+        let owes = Self::owed(&ddi::actions(&mut on, device).await?, now);
+        let polls = devices::asked_at(&mut on, device).await?.is_some_and(|at| now.since(at) < POLLS_MS);
+        Ok(explain(&facts, &Stand { under_way, owes, polls }, &concerns, now))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     bus::Event,
     db::Tx,
     devices::{DeviceNo, store as devices},
-    text::unseen,
+    text::spaced,
 };
 use wire::{
     device::{Running, StatusReport},
@@ -19,8 +19,8 @@ use wire::{
     states::UpdateState,
 };
 
-/// Most characters of a detail that are kept.
-const MAX_DETAIL: usize = 1000;
+/// Most characters that are kept of a line in which a device says how it goes.
+pub const MAX_DETAIL: usize = 1000;
 /// Most characters of a code that are kept.
 const MAX_CODE: usize = 64;
 
@@ -97,12 +97,11 @@ async fn known(tx: &mut Tx, device: DeviceNo) -> Result<Running> {
 
 /// The report without characters that control or reorder what is shown, and without overlong text: devices may send anything.
 fn readable(report: StatusReport) -> StatusReport {
-    let clean = |text: String, most: usize| -> String { text.chars().map(|c| if unseen(c) { ' ' } else { c }).take(most).collect() };
     StatusReport {
         progress: report.progress.map(|p| p.min(100)),
-        code: report.code.map(|c| clean(c, MAX_CODE)),
-        detail: report.detail.map(|d| clean(d, MAX_DETAIL)),
-        firmware: report.firmware.map(|f| Running { version: clean(f.version, MAX_CODE), ..f }),
+        code: report.code.map(|c| spaced(&c, MAX_CODE)),
+        detail: report.detail.map(|d| spaced(&d, MAX_DETAIL)),
+        firmware: report.firmware.map(|f| Running { version: spaced(&f.version, MAX_CODE), ..f }),
         ..report
     }
 }

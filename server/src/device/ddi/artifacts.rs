@@ -14,12 +14,12 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
-use fleet::rollouts::ddi::Action;
+use fleet::rollouts::ddi::{Action, Notes};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 use wire::{
+    Timestamp,
     device::StatusReport,
-    ids::Digest,
     manifest::{Manifest, Payload},
     states::UpdateState,
 };
@@ -58,7 +58,14 @@ pub(super) async fn get(State(devices): State<Devices>, asker: Asker, method: Me
     let name = asker.path.get("file").map(String::as_str).unwrap_or_default();
     let of_name = |name: &str| release.manifest.payloads.iter().find(|p| p.name == name).map(|p| p.sha256.clone());
     if let Some(digest) = of_name(name) {
-        return download(&devices, &action, &digest, &method, &headers).await;
+        if !action.may_fetch(&release, devices.fleet.clock().now()) {
+            return Err(missing());
+        }
+        let response = serve(&devices, &digest, &method, &headers).await?;
+        if method != Method::GET || !response.status().is_success() {
+            return Ok(response);
+        }
+        return sent(devices, action, release.manifest.payloads.len() == 1, &headers, response).await;
     }
     let stem = name.strip_suffix(MD5SUM).ok_or_else(missing)?;
     let digest = of_name(stem).ok_or_else(missing)?;
@@ -66,36 +73,56 @@ pub(super) async fn get(State(devices): State<Devices>, asker: Asker, method: Me
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{md5}  {stem}")).into_response())
 }
 
-/// The bytes. That a device fetches is its word that it downloads, and that it was given the end is as good as its word that it has all: SWUpdate
-/// says neither.
-async fn download(devices: &Devices, action: &Action, digest: &Digest, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
-    let response = serve(devices, action.device, digest, method, headers).await?;
-    if method != Method::GET || !response.status().is_success() || action.state > UpdateState::Downloading {
-        return Ok(response);
-    }
-    if action.state < UpdateState::Downloading {
-        devices.fleet.rollouts().report(action.device, says(action, UpdateState::Downloading)).await?;
-    }
-    // Who reads here and there, as a streaming install does, has not the whole file when it reads the end.
+/// The bytes. That a device fetches is its word that it downloads, again with each request and as long as they flow; that it was given the end of
+/// a release's only file is as good as its word that it has all: SWUpdate says neither.
+async fn sent(devices: Devices, action: Action, alone: bool, headers: &HeaderMap, response: Response) -> Result<Response, Problem> {
+    // Who reads here and there, as a streaming install does, has not the whole file when it reads the end; and it says itself that it goes on.
     let range = headers.get(RANGE).map(|range| range.to_str().unwrap_or_default().trim());
-    if range.is_some_and(|range| !range.ends_with('-')) {
+    let piece = range.is_some_and(|range| !range.ends_with('-'));
+    if action.state < UpdateState::Downloading {
+        devices.fleet.rollouts().report(action.device, says(&action, UpdateState::Downloading)).await?;
+    } else if !piece {
+        devices.fleet.rollouts().flows(&action).await?;
+    }
+    if piece {
         return Ok(response);
     }
     let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    Ok(watched(response, length.unwrap_or(u64::MAX), devices.clone(), action))
+    Ok(watched(response, Watch { left: length.unwrap_or(u64::MAX), at: devices.fleet.clock().now(), alone, devices, action }))
 }
 
-/// Reports when the last of so many bytes is on its way.
-fn watched(response: Response, length: u64, devices: Devices, action: &Action) -> Response {
+/// A download under way.
+#[derive(Clone)]
+struct Watch {
+    devices: Devices,
+    action: Action,
+    /// Whether the release has no other file.
+    alone: bool,
+    /// So many bytes to its end.
+    left: u64,
+    /// When it was noted last.
+    at: Timestamp,
+}
+
+/// Notes a few times in each time-out that bytes flow, and that the last of them is on its way.
+fn watched(response: Response, mut watch: Watch) -> Response {
     let (head, body) = response.into_parts();
-    let (mut left, device, mut report) = (length, action.device, Some(says(action, UpdateState::Downloaded)));
     let bytes = body.into_data_stream().then(move |piece| {
-        left = left.saturating_sub(piece.as_ref().map_or(0, |bytes| bytes.len() as u64));
-        let report = if left == 0 { report.take() } else { None };
-        let devices = devices.clone();
+        let size = piece.as_ref().map_or(0, |bytes| bytes.len() as u64);
+        let now = watch.devices.fleet.clock().now();
+        let ends = watch.left > 0 && size >= watch.left;
+        watch.left = watch.left.saturating_sub(size);
+        let due = ends || size > 0 && now.since(watch.at) >= watch.action.timeout_ms / 4;
+        let noted = due.then(|| {
+            watch.at = now;
+            watch.clone()
+        });
         async move {
-            if let Some(report) = report {
-                note(&devices, device, report).await;
+            if let Some(watch) = noted
+                && let Err(error) = watch.note().await
+            {
+                // A download does not fail because of it; the device's own words follow.
+                tracing::warn!(update = %watch.action.update, %error, "how a download goes was not noted");
             }
             piece
         }
@@ -103,11 +130,16 @@ fn watched(response: Response, length: u64, devices: Devices, action: &Action) -
     Response::from_parts(head, Body::from_stream(bytes))
 }
 
-/// A download does not fail because its end can't be noted; the device's own words follow.
-async fn note(devices: &Devices, device: i64, report: StatusReport) {
-    let update = report.update_id.clone();
-    if let Err(error) = devices.fleet.rollouts().report(device, report).await {
-        tracing::warn!(%update, %error, "the end of a download was not noted");
+impl Watch {
+    async fn note(&self) -> fleet::Result<()> {
+        let (rollouts, action) = (self.devices.fleet.rollouts(), &self.action);
+        if self.left > 0 {
+            return rollouts.flows(action).await;
+        }
+        if self.alone && action.state <= UpdateState::Downloading {
+            rollouts.report(action.device, says(action, UpdateState::Downloaded)).await?;
+        }
+        rollouts.heard_ddi(action, Notes { fetched: true, ..Notes::default() }).await
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use wire::{FaultKind, device::Telling};
 
-/// Most lines of a feedback that are kept.
+/// Most lines of a feedback that are kept: the last ones, because there is the reason.
 const MOST_LINES: usize = 100;
 
 /// What a device does, in hawkBit's words.
@@ -38,7 +38,7 @@ pub(super) struct Feedback {
 
 impl Feedback {
     pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
-        let body = json(body)?;
+        let body = json(body).or_else(|error| torn(body).ok_or(error))?;
         let status = &body["status"];
         let result = &status["result"];
         let execution = match status["execution"].as_str().map(str::to_ascii_lowercase).as_deref() {
@@ -66,11 +66,12 @@ impl Feedback {
             (Some(count), Some(of)) if of > 0 && (0..=of).contains(&count) => u8::try_from(i128::from(count) * 100 / i128::from(of)).ok(),
             _ => None,
         };
-        let lines: Vec<String> = match &status["details"] {
-            Value::Array(lines) => lines.iter().filter_map(text).take(MOST_LINES).collect(),
+        let mut details: Vec<String> = match &status["details"] {
+            Value::Array(lines) => lines.iter().filter_map(text).collect(),
             one => text(one).into_iter().collect(),
         };
-        let details = lines.into_iter().filter(|line| !line.trim().is_empty()).collect();
+        details.retain(|line| !line.trim().is_empty());
+        details.drain(..details.len().saturating_sub(MOST_LINES));
         Ok(Self { execution, failed, progress, code: number(&status["code"]), details })
     }
 }
@@ -92,9 +93,45 @@ pub(super) fn attributes(body: &[u8]) -> Result<(Telling, BTreeMap<String, Strin
 }
 
 /// SWUpdate ends lines of its log inside strings, which JSON forbids; outside of strings white space means nothing.
-fn json(body: &[u8]) -> Result<Value, Problem> {
+fn printable(body: &[u8]) -> String {
     let printable: Vec<u8> = body.iter().map(|byte| if *byte < 0x20 { b' ' } else { *byte }).collect();
-    serde_json::from_str(&String::from_utf8_lossy(&printable)).map_err(|e| wrong(&format!("The body is no JSON: {e}.")))
+    String::from_utf8_lossy(&printable).into_owned()
+}
+
+fn json(body: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_str(&printable(body)).map_err(|e| wrong(&format!("The body is no JSON: {e}.")))
+}
+
+/// Reads feedback whose details are no JSON: SWUpdate writes its log between quotes as it is, with quotes and backslashes of its own. What stands
+/// before them says how it went; the rest is text, one line where a quote, a comma and a quote stand side by side.
+fn torn(body: &[u8]) -> Option<Value> {
+    const DETAILS: &str = "\"details\"";
+    let body = printable(body);
+    let (head, rest) = body.split_once(DETAILS)?;
+    let rest = rest.trim_start_matches([' ', ':']).trim_start_matches([' ', '[']);
+    let rest = rest.trim_end_matches([' ', '}']);
+    let rest = rest.strip_suffix(']').unwrap_or(rest).trim_end();
+    let rest = rest.strip_prefix('"').unwrap_or(rest);
+    let lines: Vec<&str> = rest.strip_suffix('"').unwrap_or(rest).split("\",\"").collect();
+    let open = depth(head)?;
+    let whole = format!("{head}{DETAILS}:{}{}", Value::from(lines), "}".repeat(open));
+    serde_json::from_str(&whole).ok()
+}
+
+/// How many objects are open at the end of this piece of JSON; none when it ends inside a string.
+fn depth(json: &str) -> Option<usize> {
+    let (mut open, mut inside, mut escaped) = (0_usize, false, false);
+    for c in json.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = inside,
+            '"' => inside = !inside,
+            '{' if !inside => open += 1,
+            '}' if !inside => open = open.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    (!inside).then_some(open)
 }
 
 /// A scalar as text.
@@ -152,6 +189,35 @@ mod tests {
         assert_eq!(failed.details, ["one two three ", "7"]);
         let torn = b"{\"status\":{\"execution\":\"closed\",\"result\":{},\"details\":[\"\xff\xfe\"]}}";
         assert!(!Feedback::read(torn).unwrap().failed);
+    }
+
+    #[test]
+    fn a_log_with_raw_quotes_is_read() {
+        let torn = |details: &str| {
+            let body = format!(
+                "{{\"id\": 4711, \"status\": {{ \"result\": {{ \"progress\": {{ \"cnt\" : 0, \"of\" : 1 }}, \"finished\": \"failure\" }}, \
+                 \"execution\": \"closed\", \"details\" : [ {details} ] }} }}"
+            );
+            let read = read(&body).unwrap();
+            assert_eq!((read.execution, read.failed, read.progress), (Execution::Closed, true, Some(0)), "{details}");
+            read.details
+        };
+        assert_eq!(
+            torn("\"x\",\"[string \"x\"]:1: C:\\windows {\n\",\"the \"end\"\""),
+            ["x", "[string \"x\"]:1: C:\\windows { ", "the \"end\""]
+        );
+        assert_eq!(torn("\"Lua: \"a\" said \"details\": [\"x\"]\""), ["Lua: \"a\" said \"details\": [\"x\"]"]);
+        assert_eq!(torn("\"half of it"), ["half of it"]);
+        assert_eq!(read("{\"status\":{\"details\":[\"a\"b\"],\"execution\":\"closed\"}}"), Err(400), "what follows is text too");
+        assert_eq!(read("{\"note\":\"\"details\":[\"a\"b\"]}"), Err(400));
+    }
+
+    #[test]
+    fn the_last_lines_are_kept() {
+        let lines: Vec<String> = (0..500).map(|n| n.to_string()).collect();
+        let body = serde_json::json!({ "status": { "execution": "proceeding", "details": lines } });
+        let kept = read(&body.to_string()).unwrap().details;
+        assert_eq!((kept.len(), kept[0].as_str(), kept[99].as_str()), (100, "400", "499"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
-use fleet::rollouts::ddi::{Answer, Phase};
+use fleet::rollouts::ddi::{Answer, Notes, Phase};
 use serde_json::json;
 use wire::FaultKind;
 
@@ -30,16 +30,12 @@ pub(super) async fn show(State(devices): State<Devices>, asker: Asker) -> Result
 pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, body: Bytes) -> Result<Response, Problem> {
     let action = asker.action(&devices).await?;
     let feedback = Feedback::read(&body)?;
-    let answered = action.cancel != Answer::Awaited;
-    if !answered && action.phase(devices.fleet.clock().now()) != Phase::Cancelling {
+    if action.cancel == Answer::Awaited && action.phase(devices.fleet.clock().now()) != Phase::Cancelling {
         let problem = Problem::new(FaultKind::Conflict, "not_cancelled", "The action was not taken back, so there is nothing to cancel.");
         return Ok(problem.under(StatusCode::METHOD_NOT_ALLOWED));
     }
-    let answer = means(&feedback);
-    devices.fleet.rollouts().heard_ddi(&action, &feedback.details, answer == Answer::Accepted && !answered).await?;
-    if answer != Answer::Awaited {
-        devices.fleet.rollouts().answer_cancel(&action, answer).await?;
-    }
+    let notes = Notes { lines: &feedback.details, answer: means(&feedback), ..Notes::default() };
+    devices.fleet.rollouts().heard_ddi(&action, notes).await?;
     Ok(StatusCode::OK.into_response())
 }
 

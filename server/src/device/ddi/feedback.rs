@@ -6,15 +6,15 @@ use super::{
 };
 use crate::{device::Devices, http::fault::Problem};
 use axum::{body::Bytes, extract::State, http::StatusCode};
-use fleet::rollouts::ddi::{Action, Phase};
+use fleet::rollouts::{
+    MAX_DETAIL,
+    ddi::{Action, Notes, Phase},
+};
 use wire::{
     FaultKind,
     device::{Running, StatusReport},
     states::UpdateState,
 };
-
-/// Most characters of what people read of it.
-const LONGEST: usize = 1000;
 
 /// `POST …/deploymentBase/{action}/feedback`: 200 whatever it says, also late or out of order, as long as the action goes on; then 410.
 pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, body: Bytes) -> Result<StatusCode, Problem> {
@@ -22,8 +22,8 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, body: Byt
     let feedback = Feedback::read(&body)?;
     let last = matches!(feedback.execution, Execution::Closed | Execution::Canceled);
     let ended = action.phase(devices.fleet.clock().now()) == Phase::Ended;
-    // Only what fell silent may still be told how it ended.
-    if ended && !(last && action.latest && !action.closed && action.state == UpdateState::TimedOut) {
+    // Of what fell silent before it had the file, only the end is heard.
+    if ended && !(last && action.fell_silent()) {
         return Err(gone());
     }
     let to = means(&feedback, action.state);
@@ -35,7 +35,9 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, body: Byt
     if ended && state == action.state {
         return Err(gone());
     }
-    devices.fleet.rollouts().heard_ddi(&action, &feedback.details, last).await?;
+    let fetched = (UpdateState::Downloaded..=UpdateState::Verifying).contains(&state);
+    let notes = Notes { lines: &feedback.details, last, fetched, ..Notes::default() };
+    devices.fleet.rollouts().heard_ddi(&action, notes).await?;
     Ok(StatusCode::OK)
 }
 
@@ -67,8 +69,8 @@ fn report(action: &Action, feedback: &Feedback, to: UpdateState) -> StatusReport
         (UpdateState::Failed | UpdateState::Rejected, Execution::Canceled, None) => Some("canceled_by_device".to_owned()),
         _ => None,
     };
-    // The protocol has no word for what runs, so its success is taken for this.
-    let firmware = (to == UpdateState::Succeeded).then(|| Running {
+    // The protocol has no word for what runs, so its success is taken for this; but not one that comes late, behind a newer update's.
+    let firmware = (to == UpdateState::Succeeded && action.newest).then(|| Running {
         version: action.version.clone(),
         sequence: action.sequence,
         device_type: action.device_type.clone(),
@@ -81,7 +83,7 @@ fn report(action: &Action, feedback: &Feedback, to: UpdateState) -> StatusReport
 /// The end of what was said: there is the reason, in a log.
 fn tail(lines: &[String]) -> String {
     let text = lines.join("; ");
-    let skipped = text.chars().count().saturating_sub(LONGEST);
+    let skipped = text.chars().count().saturating_sub(MAX_DETAIL);
     text.chars().skip(skipped).collect()
 }
 
@@ -123,7 +125,7 @@ mod tests {
     fn the_end_of_a_long_log_is_kept() {
         let lines: Vec<String> = (0..500).map(|n| format!("Zeile {n} ü")).collect();
         let kept = tail(&lines);
-        assert!(kept.ends_with("Zeile 499 ü") && kept.chars().count() == LONGEST, "{kept}");
+        assert!(kept.ends_with("Zeile 499 ü") && kept.chars().count() == MAX_DETAIL, "{kept}");
         assert_eq!(tail(&[]), "");
     }
 }

@@ -70,8 +70,8 @@ impl FromRequestParts<Devices> for Asker {
         let word = |name: &str| path.get(name).map(String::as_str).unwrap_or_default();
         let (tenant, controller) = (word("tenant"), word("controller"));
         // Clients write the organization in any case.
-        let org = devices.fleet.pki().organization(&tenant.to_ascii_lowercase());
-        if org.as_ref() != Some(&peer.peer.org) || controller != peer.peer.device_id.as_str() {
+        let own = devices.fleet.access().slug(&peer.peer.org).await?;
+        if !tenant.eq_ignore_ascii_case(&own) || controller != peer.peer.device_id.as_str() {
             return Err(Problem(Fault::new(
                 FaultKind::Forbidden,
                 "other_device",

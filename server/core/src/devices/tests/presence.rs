@@ -7,7 +7,7 @@ use crate::{
 };
 use rstest::rstest;
 use std::collections::BTreeMap;
-use wire::device::{Hello, Running};
+use wire::device::{Hello, Running, Telling};
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
@@ -106,4 +106,37 @@ async fn a_month_of_connections_is_kept(#[case] kind: EngineKind) {
     devices.forget_connections().await.unwrap();
     let kept = crate::db::row!(&mut devices.db.read().await.unwrap(), (i64,), Sql::same("SELECT COUNT(*) FROM connections")).unwrap();
     assert_eq!(kept, Some((1,)));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn attributes_of_a_device_without_a_channel_say_what_it_runs(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let devices = w.fleet.devices();
+    let device = w.device("gw-1", "gateway").await;
+    let says = async |telling: Telling, said: &[(&str, &str)]| {
+        let said = said.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        devices.described(&w.org, device, telling, &said).await.unwrap();
+        let detail = devices.detail(&crate::access::Actor::system(w.org.clone()), &"gw-1".parse().unwrap()).await.unwrap().1;
+        (detail.row.version, detail.sequence, detail.row.hardware)
+    };
+    let known = |version: &str, sequence: i64| (version.to_owned(), sequence, "A".to_owned());
+    assert_eq!(says(Telling::Merge, &[("firmware_version", "1.2.0")]).await, known("", 0), "the one without the other");
+    assert_eq!(says(Telling::Merge, &[("firmware_sequence", "7")]).await, known("", 0), "each time both");
+    for wrong in ["", "-1", "x", "1.0", "9223372036854775808"] {
+        assert_eq!(says(Telling::Merge, &[("firmware_version", "1.2.0"), ("firmware_sequence", wrong)]).await, known("", 0), "{wrong}");
+    }
+    assert_eq!(says(Telling::Merge, &[("firmware_version", " "), ("firmware_sequence", "1")]).await, known("", 0));
+    let all = [("firmware_version", "1.2.0"), ("firmware_sequence", "7"), ("hardware", "B")];
+    assert_eq!(says(Telling::Replace, &all).await, known("1.2.0", 7), "it was enrolled with a revision");
+    assert_eq!(says(Telling::Remove, &[("firmware_version", "9"), ("firmware_sequence", "9")]).await, known("1.2.0", 7));
+    let kept = devices.detail(&crate::access::Actor::system(w.org.clone()), &"gw-1".parse().unwrap()).await.unwrap().1.attributes;
+    assert_eq!(kept, BTreeMap::from([("hardware".to_owned(), "B".to_owned())]));
+
+    let mut tx = devices.db.write().await.unwrap();
+    exec!(&mut tx, Sql::same("UPDATE devices SET hardware = ''")).unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(says(Telling::Merge, &[("hardware", "C")]).await.2, "C");
 }

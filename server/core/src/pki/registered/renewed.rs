@@ -41,7 +41,10 @@ impl Pki {
         }
         // Possession is not proved anew, so an end that was written by hand must not count.
         if !gate::stands(&certificate.der) {
-            return Err(Refused::Malformed("it names itself as its signer, but is not signed by its key, or by an algorithm that is not accepted").into());
+            return Err(Refused::Malformed(
+                "it names itself as its signer, but is not signed by its key, or by an algorithm that is not accepted",
+            )
+            .into());
         }
         if now < certificate.not_before {
             return Err(Refused::NotYet.into());

@@ -3,7 +3,7 @@
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, list, many, row, rows},
     devices::DeviceNo,
-    rollouts::ddi::{Action, Answer},
+    rollouts::ddi::{Action, Answer, Notes},
 };
 use serde::Serialize;
 use wire::{
@@ -14,8 +14,9 @@ use wire::{
 macro_rules! action {
     ($which:literal) => {
         Sql::same(concat!(
-            "SELECT a.number, a.org_id, a.device, a.update_id, a.cancel, a.closed, u.state, u.latest, u.open, u.deadline, x.release_id, x.version, \
-             x.sequence, x.device_type
+            "SELECT a.number, a.org_id, a.device, a.update_id, a.cancel, a.closed, a.fetched, u.state, u.latest, u.again, u.open, u.deadline, \
+             NOT EXISTS (SELECT 1 FROM ddi_actions n WHERE n.device = a.device AND n.number > a.number) AS newest, \
+             x.name, x.release_id, x.version, x.sequence, x.device_type, x.timeout_ms
              FROM ddi_actions a JOIN updates u ON u.id = a.update_id JOIN rollouts x ON x.id = u.rollout_id ",
             $which
         ))
@@ -25,13 +26,21 @@ pub(super) const ACTION: Sql = action!("WHERE a.device = $1 AND a.number = $2");
 pub(super) const ACTIONS: Sql = action!("WHERE a.device = $1 ORDER BY a.number DESC LIMIT 20");
 pub(super) const NUMBER: Sql = Sql::same("SELECT number FROM ddi_actions WHERE update_id = $1");
 pub(super) const INSERT: Sql = Sql::same("INSERT INTO ddi_actions (org_id, device, update_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
-pub(super) const CLOSE: Sql = Sql::same("UPDATE ddi_actions SET closed = TRUE WHERE number = $1");
-pub(super) const ANSWER: Sql = Sql::same("UPDATE ddi_actions SET cancel = $2 WHERE number = $1 AND cancel = ''");
+pub(super) const NOTE: Sql = Sql::same(
+    "UPDATE ddi_actions SET closed = (closed OR $2), fetched = (fetched OR $3), cancel = CASE WHEN cancel = '' THEN $4 ELSE cancel END
+     WHERE number = $1",
+);
 pub(super) const SAY: Sql =
     many!("INSERT INTO ddi_messages (org_id, action, at, line) SELECT ", [text org, int action, int at, text line], "");
 pub(super) const TRIM: Sql = Sql::same(
     "DELETE FROM ddi_messages WHERE action = $1
      AND id NOT IN (SELECT id FROM ddi_messages WHERE action = $1 ORDER BY id DESC LIMIT $2)",
+);
+pub(super) const FORGET: Sql = Sql::same("DELETE FROM ddi_messages WHERE at < $1");
+pub(super) const FORGET_OF: Sql = many!(
+    "DELETE FROM ddi_messages WHERE action IN (SELECT a.number FROM (SELECT ",
+    [int device],
+    ") AS w JOIN ddi_actions a ON a.device = w.device)"
 );
 pub(super) const SAID: Sql = Sql::same("SELECT line FROM ddi_messages WHERE action = $1 ORDER BY id DESC LIMIT $2");
 
@@ -43,14 +52,19 @@ struct Columns {
     update_id: String,
     cancel: String,
     closed: bool,
+    fetched: bool,
     state: String,
     latest: bool,
+    again: bool,
     open: bool,
     deadline: i64,
+    newest: bool,
+    name: String,
     release_id: String,
     version: String,
     sequence: i64,
     device_type: String,
+    timeout_ms: i64,
 }
 
 impl Columns {
@@ -62,10 +76,15 @@ impl Columns {
             update: self.update_id.parse().map_err(Error::corrupt)?,
             cancel: Answer::read(&self.cancel).ok_or_else(|| Error::corrupt(&self.cancel))?,
             closed: self.closed,
+            fetched: self.fetched,
+            newest: self.newest,
             state: self.state.parse().map_err(Error::corrupt)?,
             latest: self.latest,
+            again: self.again,
             open: self.open,
             deadline: Timestamp(self.deadline),
+            timeout_ms: self.timeout_ms,
+            rollout: self.name,
             release: self.release_id.parse().map_err(Error::corrupt)?,
             version: self.version,
             sequence: u64::try_from(self.sequence).map_err(Error::corrupt)?,
@@ -94,14 +113,9 @@ pub(in crate::rollouts) async fn number(tx: &mut Tx, org: &OrgId, device: Device
     Ok(number)
 }
 
-/// The device has said its last word on it.
-pub(in crate::rollouts) async fn close(tx: &mut Tx, number: i64) -> Result<(), Error> {
-    exec!(tx, CLOSE, number).map(drop)
-}
-
-/// Keeps the device's first answer to a cancellation.
-pub(in crate::rollouts) async fn answer(tx: &mut Tx, number: i64, answer: Answer) -> Result<(), Error> {
-    exec!(tx, ANSWER, number, answer.word()).map(drop)
+/// Notes what is new: whatever was noted before stays, a device's first answer to a cancellation as well.
+pub(in crate::rollouts) async fn note(tx: &mut Tx, number: i64, notes: Notes<'_>) -> Result<(), Error> {
+    exec!(tx, NOTE, number, notes.last, notes.fetched, notes.answer.word()).map(drop)
 }
 
 #[derive(Serialize)]
@@ -117,6 +131,22 @@ pub(in crate::rollouts) async fn say(tx: &mut Tx, action: &Action, lines: &[Stri
     let lines: Vec<_> = lines.iter().map(|line| Said { org: action.org.as_str(), action: action.number, at: at.0, line }).collect();
     exec!(tx, SAY, list(&lines)?)?;
     exec!(tx, TRIM, action.number, most).map(drop)
+}
+
+/// Forgets what was said before then.
+pub(in crate::rollouts) async fn forget(tx: &mut Tx, before: Timestamp) -> Result<(), Error> {
+    exec!(tx, FORGET, before.0).map(drop)
+}
+
+#[derive(Serialize)]
+struct Of {
+    device: DeviceNo,
+}
+
+/// Forgets what these devices said.
+pub(in crate::rollouts) async fn forget_of(tx: &mut Tx, devices: &[DeviceNo]) -> Result<(), Error> {
+    let devices: Vec<Of> = devices.iter().map(|device| Of { device: *device }).collect();
+    exec!(tx, FORGET_OF, list(&devices)?).map(drop)
 }
 
 /// What a device said, the newest first.

@@ -52,6 +52,7 @@ pub(super) const UPDATE: Sql = Sql::split(
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1 FOR UPDATE OF u",
 );
 pub(super) const PROGRESS: Sql = Sql::same("UPDATE updates SET progress = $2, detail = $3, deadline = $4, updated_at = $5 WHERE id = $1");
+pub(super) const ALIVE: Sql = Sql::same("UPDATE updates SET deadline = $2 WHERE id = $1 AND open = TRUE AND deadline < $2");
 pub(super) const MOVE: Sql = Sql::same(
     "UPDATE updates SET state = $2, open = $3, again = FALSE, stage = $4, progress = $5, code = $6, detail = $7, deadline = $8, updated_at = $9,
      ended_at = $10 WHERE id = $1",
@@ -301,6 +302,11 @@ pub(in crate::rollouts) async fn progress(
     now: Timestamp,
 ) -> Result<(), Error> {
     exec!(tx, PROGRESS, id.as_str(), progress, detail, deadline.0, now.0).map(drop)
+}
+
+/// The device is there, though it says nothing: the deadline moves, if the update goes on.
+pub(in crate::rollouts) async fn alive(tx: &mut Tx, id: &UpdateId, deadline: Timestamp) -> Result<(), Error> {
+    exec!(tx, ALIVE, id.as_str(), deadline.0).map(drop)
 }
 
 /// What is written when an update changes its state.

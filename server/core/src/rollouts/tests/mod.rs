@@ -2,6 +2,7 @@
 
 mod approval;
 mod course;
+mod ddi;
 mod faults;
 mod lists;
 mod storm;

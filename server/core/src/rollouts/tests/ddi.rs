@@ -1,0 +1,222 @@
+//! What a device that speaks hawkBit's protocol finds when it asks.
+
+use super::{Scene, says, stage};
+use crate::{
+    db::{EngineKind, Sql, exec},
+    devices::DeviceNo,
+    rollouts::ddi::{Action, Answer, Notes, Task},
+};
+use rstest::rstest;
+use std::time::Duration;
+use tokio::time::timeout;
+use wire::{
+    device::StatusReport,
+    ids::RolloutId,
+    rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
+    states::{DeviceStep, UpdateState},
+};
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+const AWAY: Sql = Sql::same("UPDATE devices SET online = FALSE WHERE number = $1");
+
+impl Scene {
+    async fn asks(&self, device: DeviceNo) -> Task {
+        self.rollouts().ask_ddi(&self.w.org, device).await.unwrap().task
+    }
+
+    async fn action(&self, device: DeviceNo, number: i64) -> Action {
+        self.rollouts().action(device, number).await.unwrap().unwrap()
+    }
+
+    /// A rollout of this release to everybody, whatever is said of it.
+    async fn to_all(&self, name: &str, release: &wire::ids::ReleaseId) -> RolloutId {
+        let gate = GateSpec { error_percent: 100.0, success_percent: 0.0, ..GateSpec::default() };
+        let spec = self.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }]);
+        let id = self.approved(RolloutSpec { name: name.into(), release: release.clone(), ..spec }).await;
+        self.rollouts().tick().await.unwrap();
+        id
+    }
+
+    /// The time-out passes, and nothing is heard.
+    async fn silence(&self) {
+        self.w.clock.advance(2 * HOUR);
+        self.rollouts().tick().await.unwrap();
+    }
+}
+
+fn installs(task: Task) -> i64 {
+    let Task::Install(number) = task else { panic!("{task:?}") };
+    number
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite, true)]
+#[case::postgres(EngineKind::Postgres, true)]
+#[case::without_the_file(EngineKind::Sqlite, false)]
+#[tokio::test]
+async fn who_fell_silent_with_the_file_finds_its_own_update_first(#[case] kind: EngineKind, #[case] fetched: bool) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device) = (s.rollouts(), s.devices[0]);
+    s.to_all("winter", &s.release).await;
+    let first = installs(s.asks(device).await);
+    let action = s.action(device, first).await;
+    s.say(device, &action.update, UpdateState::Downloading).await.unwrap();
+    room.heard_ddi(&action, Notes { fetched, ..Notes::default() }).await.unwrap();
+    s.silence().await;
+    let newer = s.publish("3.0.0", 3).await;
+    s.to_all("spring", &newer).await;
+    let silent = s.action(device, first).await;
+    assert_eq!((silent.state, silent.fetched), (UpdateState::TimedOut, fetched));
+    if !fetched {
+        assert!(installs(s.asks(device).await) > first, "it never had anything to install");
+        return;
+    }
+    let owed = "The device has fetched 2.0.0 by “winter” and fell silent. It is offered nothing else before it says how that ended, for ";
+    assert!(room.explain(device).await.unwrap().starts_with(owed));
+    assert_eq!(installs(s.asks(device).await), first, "a client would take the newer one for what it installed");
+    let release = room.content(&silent).await.unwrap().unwrap();
+    assert!(silent.may_fetch(&release, s.w.clock_now()), "it may have lost it");
+    s.w.fleet.releases().recall(&s.ada, &s.release, "it burns").await.unwrap();
+    assert_eq!(installs(s.asks(device).await), first);
+    let release = room.content(&silent).await.unwrap().expect("it is told what it reports on");
+    assert!(!silent.may_fetch(&release, s.w.clock_now()), "and given nothing");
+
+    assert_eq!(s.succeed(device, &silent.update, "2.0.0", 2).await, UpdateState::Succeeded);
+    room.heard_ddi(&silent, Notes { last: true, ..Notes::default() }).await.unwrap();
+    let second = installs(s.asks(device).await);
+    assert!(second > first);
+    assert!(!s.action(device, first).await.newest && s.action(device, second).await.newest);
+    assert!(room.explain(device).await.unwrap().starts_with("Updating to 3.0.0 by “spring”"));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_never_restarts_is_waited_for_a_month(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let device = s.devices[0];
+    s.to_all("winter", &s.release).await;
+    let first = installs(s.asks(device).await);
+    let action = s.action(device, first).await;
+    s.rollouts().heard_ddi(&action, Notes { fetched: true, ..Notes::default() }).await.unwrap();
+    s.silence().await;
+    s.w.clock.advance(29 * DAY);
+    assert_eq!(installs(s.asks(device).await), first);
+    let newer = s.publish("3.0.0", 3).await;
+    s.to_all("spring", &newer).await;
+    s.w.clock.advance(DAY);
+    assert!(installs(s.asks(device).await) > first);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_cancellation_without_an_answer_ends_by_itself(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device) = (s.rollouts(), s.devices[0]);
+    let winter = s.to_all("winter", &s.release).await;
+    let first = installs(s.asks(device).await);
+    room.pause(&s.oli, &winter, "").await.unwrap();
+    let newer = s.publish("3.0.0", 3).await;
+    s.to_all("spring", &newer).await;
+    assert_eq!(s.asks(device).await, Task::Cancel(first));
+    let owed = "“winter” was taken back, and the device has not answered that. It is offered nothing else before it does, for 7 d";
+    assert!(room.explain(device).await.unwrap().starts_with(owed), "{}", room.explain(device).await.unwrap());
+    s.w.clock.advance(7 * DAY);
+    assert_eq!(s.asks(device).await, Task::Cancel(first));
+    s.w.clock.advance(HOUR);
+    s.rollouts().tick().await.unwrap();
+    assert!(installs(s.asks(device).await) > first);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn answers_and_lines_are_kept_together_and_the_first_answer_stands(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device) = (s.rollouts(), s.devices[0]);
+    let winter = s.to_all("winter", &s.release).await;
+    let number = installs(s.asks(device).await);
+    room.pause(&s.oli, &winter, "").await.unwrap();
+    let action = s.action(device, number).await;
+    let lines = ["no\u{202e}\n".to_owned()];
+    room.heard_ddi(&action, Notes { answer: Answer::Refused, lines: &lines, ..Notes::default() }).await.unwrap();
+    let answer = Notes { answer: Answer::Accepted, ..Notes::default() };
+    room.heard_ddi(&action, answer).await.unwrap();
+    let after = s.action(device, number).await;
+    assert_eq!((after.cancel, after.closed, after.fetched), (Answer::Refused, false, false));
+    assert_eq!(room.said_ddi(&after, 9).await.unwrap(), ["no"]);
+    // What is no news needs no transaction: on SQLite it would wait for the one that is open.
+    let writer = room.db.write().await.unwrap();
+    timeout(Duration::from_secs(5), room.heard_ddi(&after, answer)).await.unwrap().unwrap();
+    drop(writer);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_devices_said_is_forgotten_after_a_month_and_with_the_device(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let room = s.rollouts();
+    s.to_all("winter", &s.release).await;
+    let mut actions = Vec::new();
+    for device in &s.devices {
+        let number = installs(s.asks(*device).await);
+        let action = s.action(*device, number).await;
+        room.heard_ddi(&action, Notes { lines: &["old".into()], ..Notes::default() }).await.unwrap();
+        actions.push(action);
+    }
+    let said = async |n: usize| room.said_ddi(&actions[n], 9).await.unwrap();
+    s.w.clock.advance(30 * DAY);
+    room.heard_ddi(&actions[0], Notes { lines: &["new".into()], ..Notes::default() }).await.unwrap();
+    room.heard_ddi(&actions[1], Notes { lines: &["new".into()], ..Notes::default() }).await.unwrap();
+    room.forget_said().await.unwrap();
+    assert_eq!(said(0).await, ["new", "old"]);
+    s.w.clock.advance(DAY + 1);
+    room.forget_said().await.unwrap();
+    assert_eq!((said(0).await, said(1).await), (vec!["new".to_owned()], vec!["new".to_owned()]));
+
+    s.w.fleet.devices().change(&s.ada, &"gw-1".parse().unwrap(), DeviceStep::Delete).await.unwrap();
+    s.w.fleet.forget_deleted().await.unwrap();
+    assert_eq!((said(0).await, said(1).await), (vec![], vec!["new".to_owned()]));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_polls_is_not_called_offline_and_bytes_that_flow_are_signs_of_life(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device, devices) = (s.rollouts(), s.devices[0], s.w.fleet.devices());
+    s.to_all("winter", &s.release).await;
+    let mut tx = room.db.write().await.unwrap();
+    exec!(&mut tx, AWAY, device).unwrap();
+    tx.commit().await.unwrap();
+    let reason = async || room.explain(device).await.unwrap();
+    assert!(reason().await.contains("the device is offline"));
+    devices.seen(device);
+    devices.flush_presence(true).await.unwrap();
+    assert_eq!(reason().await, "“winter” brings 2.0.0: it is its turn; it gets it when it asks next.");
+    s.w.clock.advance(15 * 60_000);
+    assert!(reason().await.contains("the device is offline"), "it has not asked for a while");
+
+    let number = installs(s.asks(device).await);
+    let downloads = says(&s.action(device, number).await.update, UpdateState::Downloading);
+    room.report(device, StatusReport { progress: Some(7), detail: Some("slow".into()), ..downloads }).await.unwrap();
+    for _ in 0..4 {
+        s.w.clock.advance(50 * 60_000);
+        room.flows(&s.action(device, number).await).await.unwrap();
+        room.tick().await.unwrap();
+    }
+    assert_eq!(s.action(device, number).await.state, UpdateState::Downloading);
+    let row = &room.updates_of(device).await.unwrap()[0];
+    assert_eq!((row.progress, row.detail.as_str()), (Some(7), "slow"), "what the device said stays");
+    s.silence().await;
+    room.flows(&s.action(device, number).await).await.unwrap();
+    assert_eq!(s.action(device, number).await.state, UpdateState::TimedOut);
+}
