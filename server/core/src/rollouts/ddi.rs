@@ -31,6 +31,25 @@ const RESTART_MS: i64 = 30 * DAY_MS;
 /// answers would be offered nothing for ever.
 const UNANSWERED_MS: i64 = 7 * DAY_MS;
 
+/// What an update is among the attempts of its device in its rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// The newest: what comes of it counts.
+    Stands,
+    /// The newest, to be tried again.
+    Again,
+    /// A newer one has taken its place.
+    Replaced,
+}
+
+impl Attempt {
+    pub(super) fn read(word: &str) -> Option<Self> {
+        [("stands", Self::Stands), ("again", Self::Again), ("replaced", Self::Replaced)]
+            .into_iter()
+            .find_map(|(w, a)| (w == word).then_some(a))
+    }
+}
+
 /// A device's answer to a cancellation.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -78,12 +97,8 @@ pub struct Action {
     pub newest: bool,
     /// Where the update is.
     pub state: UpdateState,
-    /// Whether it is the device's newest attempt in its rollout.
-    pub latest: bool,
-    /// Whether it is to be tried again.
-    pub again: bool,
-    /// Whether the update goes on.
-    pub open: bool,
+    /// What this attempt is in its rollout.
+    pub attempt: Attempt,
     /// When silence becomes a time-out.
     pub deadline: Timestamp,
     /// After how many milliseconds of it.
@@ -112,10 +127,15 @@ pub enum Phase {
 }
 
 impl Action {
+    /// Whether the update goes on.
+    pub const fn open(&self) -> bool {
+        !self.state.finished()
+    }
+
     /// What it is to its device now.
     pub fn phase(&self, now: Timestamp) -> Phase {
         match self.lasts() {
-            _ if self.open => Phase::Active,
+            _ if self.open() => Phase::Active,
             Some((phase, until)) if now < until => phase,
             _ => Phase::Ended,
         }
@@ -125,8 +145,8 @@ impl Action {
     /// silent, and one that was taken back and that it has not stopped.
     fn lasts(&self) -> Option<(Phase, Timestamp)> {
         let (phase, after) = match (self.state, self.cancel) {
-            _ if self.open || self.closed => return None,
-            (UpdateState::TimedOut, _) if self.fetched && self.latest && !self.again => (Phase::Active, RESTART_MS),
+            _ if self.open() || self.closed => return None,
+            (UpdateState::TimedOut, _) if self.fetched && self.attempt == Attempt::Stands => (Phase::Active, RESTART_MS),
             (UpdateState::Cancelled | UpdateState::Superseded, Answer::Awaited) => (Phase::Cancelling, UNANSWERED_MS),
             (UpdateState::Cancelled | UpdateState::Superseded, Answer::Refused) if self.fetched => (Phase::Active, RESTART_MS),
             (UpdateState::Cancelled | UpdateState::Superseded, Answer::Refused) => (Phase::Active, 0),
@@ -148,7 +168,7 @@ impl Action {
 
     /// Whether it ended because nothing was heard, and the device may still say how.
     pub const fn fell_silent(&self) -> bool {
-        self.latest && !self.closed && matches!(self.state, UpdateState::TimedOut)
+        !matches!(self.attempt, Attempt::Replaced) && !self.closed && matches!(self.state, UpdateState::TimedOut)
     }
 
     /// Whether the device may fetch the files of what [`Rollouts::content`] gave: as long as it is to install them, and never after a recall.
@@ -212,7 +232,7 @@ impl Rollouts {
             return Ok(Ask { task: Task::Cancel(cancelled.number), installed });
         }
         // One that goes on against its cancellation, or installs what was recalled meanwhile.
-        if let Some(begun) = oldest(Phase::Active).find(|a| !a.open || a.installing()) {
+        if let Some(begun) = oldest(Phase::Active).find(|a| !a.open() || a.installing()) {
             return Ok(Ask { task: Task::Install(begun.number), installed });
         }
         let Some(offer) = self.poll(device).await? else { return Ok(Ask { task: Task::Nothing, installed }) };
@@ -263,7 +283,7 @@ impl Rollouts {
 
     /// Bytes flow to the device: its silence begins anew.
     pub async fn flows(&self, action: &Action) -> Result<()> {
-        if action.open {
+        if action.open() {
             let mut tx = self.db.write().await?;
             updates::alive(&mut tx, &action.update, self.clock.now().plus(action.timeout_ms)).await?;
             tx.commit().await?;
@@ -319,9 +339,7 @@ mod tests {
             fetched: false,
             newest: true,
             state,
-            latest: true,
-            again: false,
-            open: !state.finished(),
+            attempt: Attempt::Stands,
             deadline: Timestamp(100),
             timeout_ms: 100,
             rollout: "spring".into(),
@@ -366,8 +384,8 @@ mod tests {
             });
             assert_eq!(phase(&Action { closed: true, ..action.clone() }, 100), Phase::Ended);
         }
-        assert_eq!(phase(&Action { again: true, ..silent.clone() }, 100), Phase::Ended, "it is offered as another attempt");
-        assert_eq!(phase(&Action { latest: false, ..silent.clone() }, 100), Phase::Ended);
+        assert_eq!(phase(&Action { attempt: Attempt::Again, ..silent.clone() }, 100), Phase::Ended, "it is offered as another attempt");
+        assert_eq!(phase(&Action { attempt: Attempt::Replaced, ..silent.clone() }, 100), Phase::Ended);
         let owed = |action: &Action| Rollouts::owed(std::slice::from_ref(action), Timestamp(100)).map(|owes| (owes.what, owes.until.0));
         assert_eq!(owed(&silent), Some((Owed::Ending, 100 + RESTART_MS)));
         assert_eq!(owed(&refused), Some((Owed::Stopping, 100 + RESTART_MS)));

@@ -3,7 +3,7 @@
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, list, many, row, rows},
     devices::DeviceNo,
-    rollouts::ddi::{Action, Answer, Notes},
+    rollouts::ddi::{Action, Answer, Attempt, Notes},
 };
 use serde::Serialize;
 use wire::{
@@ -14,7 +14,8 @@ use wire::{
 macro_rules! action {
     ($which:literal) => {
         Sql::same(concat!(
-            "SELECT a.number, a.org_id, a.device, a.update_id, a.cancel, a.closed, a.fetched, u.state, u.latest, u.again, u.open, u.deadline, \
+            "SELECT a.number, a.org_id, a.device, a.update_id, a.cancel, a.closed, a.fetched, u.state, u.deadline, \
+             CASE WHEN NOT u.latest THEN 'replaced' WHEN u.again THEN 'again' ELSE 'stands' END AS attempt, \
              NOT EXISTS (SELECT 1 FROM ddi_actions n WHERE n.device = a.device AND n.number > a.number) AS newest, \
              x.name, x.release_id, x.version, x.sequence, x.device_type, x.timeout_ms
              FROM ddi_actions a JOIN updates u ON u.id = a.update_id JOIN rollouts x ON x.id = u.rollout_id ",
@@ -54,9 +55,7 @@ struct Columns {
     closed: bool,
     fetched: bool,
     state: String,
-    latest: bool,
-    again: bool,
-    open: bool,
+    attempt: String,
     deadline: i64,
     newest: bool,
     name: String,
@@ -79,9 +78,7 @@ impl Columns {
             fetched: self.fetched,
             newest: self.newest,
             state: self.state.parse().map_err(Error::corrupt)?,
-            latest: self.latest,
-            again: self.again,
-            open: self.open,
+            attempt: Attempt::read(&self.attempt).ok_or_else(|| Error::corrupt(&self.attempt))?,
             deadline: Timestamp(self.deadline),
             timeout_ms: self.timeout_ms,
             rollout: self.name,
