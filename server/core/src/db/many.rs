@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 /// `many!(head, [kind name, …], tail)` is `head`, the columns of the list in `$1`, and `tail`. A kind is `text`, `int` (NULL where the value is
 /// null) or `bytes` (a [`Bytes`]). With `held` at the end the rows of table `held` keep their state until the transaction ends; SQLite's writer is
-/// alone anyway.
+/// alone anyway. Parsed once (`jsonb_each`, SQLite 3.51): `json_each` writes a row out as text and parses it again for each of its columns.
 macro_rules! many {
     ($head:literal, [$($columns:tt)+], $tail:literal) => { $crate::db::many!(@split $head, [$($columns)+], $tail, "") };
     ($head:literal, [$($columns:tt)+], $tail:literal, held $held:ident) => {
@@ -17,7 +17,7 @@ macro_rules! many {
             concat!(
                 $head,
                 $crate::db::many!(@sqlite $kind $name) $(, ", ", $crate::db::many!(@sqlite $kinds $names))*,
-                " FROM json_each($1) WHERE TRUE",
+                " FROM jsonb_each($1) WHERE TRUE",
                 $tail
             ),
             concat!(

@@ -220,6 +220,9 @@ impl Db {
                     .pragma("cache_size", "-16000")
                     .pragma("temp_store", "MEMORY")
                     .pragma("journal_size_limit", "67108864")
+                    // In pages: the commit that comes across it waits for the file's own sync, so it is rare, and pages that were written often
+                    // meanwhile are copied once.
+                    .pragma("wal_autocheckpoint", "4000")
                     .statement_cache_capacity(512);
                 let writer = SqlitePoolOptions::new()
                     .max_connections(1)

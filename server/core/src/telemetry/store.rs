@@ -8,7 +8,7 @@ const LOG: Sql = Sql::same("INSERT INTO sample_log (org_id, committed_at, sample
 // One statement for all streams of a batch: the list comes as JSON, which each engine unfolds in its own words.
 const ADVANCE: Sql = Sql::split(
     "INSERT INTO streams (device, stream, org_id, seq, prior, updated_at)
-     SELECT value->>'device', value->>'stream', value->>'org', value->>'seq', value->>'prior', $2 FROM json_each($1) WHERE TRUE
+     SELECT value->>'device', value->>'stream', value->>'org', value->>'seq', value->>'prior', $2 FROM jsonb_each($1) WHERE TRUE
      ON CONFLICT (device, stream) DO UPDATE SET seq = excluded.seq, prior = excluded.prior, updated_at = excluded.updated_at
      WHERE streams.seq = excluded.prior",
     "INSERT INTO streams (device, stream, org_id, seq, prior, updated_at)
@@ -25,7 +25,7 @@ const FORGET_STREAMS: Sql = Sql::same(
 );
 const NAME_SERIES: Sql = Sql::split(
     "INSERT INTO series (org_id, device, metric, created_at)
-     SELECT value->>'org', value->>'device', value->>'metric', $2 FROM json_each($1) WHERE TRUE
+     SELECT value->>'org', value->>'device', value->>'metric', $2 FROM jsonb_each($1) WHERE TRUE
      ON CONFLICT (device, metric) DO UPDATE SET metric = excluded.metric RETURNING id, device, metric",
     "INSERT INTO series (org_id, device, metric, created_at)
      SELECT x.org, x.device, x.metric, $2 FROM json_to_recordset(CAST($1 AS JSON)) AS x(org TEXT, device BIGINT, metric TEXT)

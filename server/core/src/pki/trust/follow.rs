@@ -91,7 +91,8 @@ impl TrustHandle {
             for leaf in changed {
                 if let Some(before) = leaves.get(&leaf.peer.fingerprint) {
                     leaf.used.fetch_or(before.used.load(Ordering::Relaxed), Ordering::Relaxed);
-                    tighter = true;
+                    // What was issued here comes back as it is known.
+                    tighter |= !leaf.stands_like(before);
                 }
                 leaves.insert(leaf.peer.fingerprint, Arc::new(leaf));
             }
@@ -121,6 +122,13 @@ impl TrustHandle {
 
     fn changed(&self) {
         self.0.changes.send_modify(|n| *n = n.wrapping_add(1));
+    }
+}
+
+impl Leaf {
+    /// Whether the judgement of a connection is the same by both, as far as this certificate goes.
+    fn stands_like(&self, other: &Self) -> bool {
+        (self.state, self.device_state, self.peer.not_after) == (other.state, other.device_state, other.peer.not_after)
     }
 }
 
