@@ -11,3 +11,12 @@ pub async fn read_approvals() -> Result<Packed, ApiFault> {
     page.authorities = call.answer(call.fleet.pki().consents_waiting(&call.actor).await)?;
     call.model(Ok::<_, fleet::Error>(page))
 }
+
+/// Asks for another number of people who have to approve a rollout. A lower one counts a day later; the present one takes that back.
+#[server(prefix = "/rpc", endpoint = "/rollout_approvals")]
+pub async fn set_quorum(needed: u32) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.rollouts().set_quorum(&call.actor, needed).await)?;
+    call.lead_to("/approvals");
+    Ok(())
+}

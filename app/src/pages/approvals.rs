@@ -10,24 +10,27 @@ use super::{
 use crate::api::packed::reading;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::{approvals::ReadApprovals, rollouts::ActOnRollout},
+    api::{
+        approvals::{ReadApprovals, SetQuorum},
+        rollouts::ActOnRollout,
+    },
     live,
     ui::{
         Column, Confirm, PageHead, Tone, badge, copyable, dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty,
-        form::{action, on_success, refusal},
+        form::{self, action, fault_banner, on_success, refusal, said},
         icon,
         number::counted,
-        page::{banner, card_flush, page},
-        table, time,
+        page::{banner, card, card_flush, page},
+        select, table, time,
         toast::toasts,
     },
 };
 use leptos::prelude::*;
 use wire::{
     live::Topic,
-    rollouts::{ApprovalCard, ApprovalsPage as Model, RolloutRow},
+    rollouts::{ApprovalCard, ApprovalRow, ApprovalsPage as Model, MAX_APPROVALS, RolloutRow},
 };
 
 /// `/approvals`
@@ -36,7 +39,8 @@ pub fn ApprovalsPage() -> AnyView {
     let model = reading(|| ReadApprovals {});
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
     let decisions = Decisions { approve: deciding("Approved", model), reject: deciding("Rejected", model) };
-    page(model, move |model: Model| content(&model, decisions))
+    let rule = said::<SetQuorum>("Changed", model);
+    page(model, move |model: Model| content(&model, decisions, rule))
 }
 
 /// The two calls behind the cards.
@@ -59,7 +63,7 @@ fn deciding(said: &'static str, model: crate::api::packed::Reading) -> FormCall<
     call
 }
 
-fn content(model: &Model, decisions: Decisions) -> AnyView {
+fn content(model: &Model, decisions: Decisions, rule: FormCall<SetQuorum>) -> AnyView {
     let waiting = i64::try_from(model.waiting.len()).unwrap_or(0);
     let mine = model.waiting.iter().filter(|c| c.blocked.is_none()).count();
     let sub = if waiting == 0 {
@@ -81,8 +85,53 @@ fn content(model: &Model, decisions: Decisions) -> AnyView {
         {about_authorities(model.authorities)}
         {cards}
         {decided}
+        <div class="mt-4">{card("How many approve", None, rule_card(model, rule))}</div>
     }
     .into_any()
+}
+
+/// How many people it takes, and the way to another number.
+fn rule_card(model: &Model, rule: FormCall<SetQuorum>) -> AnyView {
+    let quorum = &model.quorum;
+    let now = format!("A rollout needs {} by people other than its author.", approvals(quorum.needed));
+    let falling = quorum.lowered.as_ref().map(|lowered| {
+        let keep = model.may_set_quorum.then(|| {
+            let label = format!("Keep {}", quorum.needed);
+            view! {
+                <ActionForm action=rule>
+                    <input type="hidden" name="needed" value=quorum.needed.to_string()/>
+                    {form::submit(label, "", move || rule.pending().get())}
+                </ActionForm>
+            }
+        });
+        let text = view! { {format!("{} from ", enough(lowered.needed))}{time::at(lowered.from)}"." }.into_any();
+        view! { {banner(Tone::Hold, text)}{keep} }
+    });
+    let change = if model.may_set_quorum {
+        let numbers = (1..=MAX_APPROVALS).map(|n| (n.to_string(), approvals(n))).collect();
+        view! {
+            <ActionForm action=rule>
+                <div class="stack">
+                    {move || fault_banner(refusal(rule).as_ref())}
+                    {select("needed", "Approvals a rollout needs", numbers).id("quorum").value(quorum.needed.to_string())
+                        .hint("A higher number counts at once, a lower one a day later. Rollouts that wait already keep theirs.").refused(rule).view()}
+                    <div class="row">{form::submit("Change", "", move || rule.pending().get())}</div>
+                </div>
+            </ActionForm>
+        }
+        .into_any()
+    } else {
+        view! { <p class="row text-2">{icon("lock")}<span>"Changing that needs the role admin."</span></p> }.into_any()
+    };
+    view! { <div class="stack"><p>{now}</p>{falling}{change}</div> }.into_any()
+}
+
+fn approvals(count: u32) -> String {
+    counted(i64::from(count), "approval", "approvals")
+}
+
+fn enough(count: u32) -> String {
+    if count == 1 { "One approval is enough".to_owned() } else { format!("{count} approvals are enough") }
 }
 
 /// The way to the other page where something waits.
@@ -129,11 +178,22 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
                     <dt>"Digest"</dt><dd>{copyable(c.digest.to_string(), "Copy digest")}</dd>
                 </dl>
                 {figures(&c.preview)}
+                {given(c)}
                 {deciding}
             </div>
         </article>
     }
     .into_any()
+}
+
+/// Who has approved it, where one person is not enough.
+fn given(c: &ApprovalCard) -> Option<AnyView> {
+    (c.needed > 1).then(|| {
+        let words = |a: &ApprovalRow| view! { <li>{a.by_name.clone()}", "{time::ago(a.at)}": "{a.remark.clone()}</li> };
+        let said = c.approved.iter().map(words).collect_view();
+        let count = format!("{} of {}", c.approved.len(), approvals(c.needed));
+        view! { <div><strong>{count}</strong><ul>{said}</ul></div> }.into_any()
+    })
 }
 
 fn decide(c: &ApprovalCard, yes: bool, call: FormCall<ActOnRollout>) -> AnyView {

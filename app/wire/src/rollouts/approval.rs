@@ -29,6 +29,29 @@ pub struct ApprovalRow {
     pub void: bool,
 }
 
+/// Most people that an organization can ask for.
+pub const MAX_APPROVALS: u32 = 5;
+
+/// How many people beside its author have to approve a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Quorum {
+    /// So many of those that are sent for approval now.
+    pub needed: u32,
+    /// Fewer, from some time on.
+    pub lowered: Option<Lowered>,
+}
+
+/// A lower number that does not count yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Lowered {
+    /// The number.
+    pub needed: u32,
+    /// From when on it counts.
+    pub from: Timestamp,
+}
+
 /// The approvals inbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalsPage {
@@ -38,6 +61,10 @@ pub struct ApprovalsPage {
     pub decided: Vec<RolloutRow>,
     /// Whether the caller's role may decide at all.
     pub may_approve: bool,
+    /// How many approvals a rollout needs.
+    pub quorum: Quorum,
+    /// Whether the caller may ask for another number.
+    pub may_set_quorum: bool,
     /// How many requests about authorities wait for the caller, on a page of their own.
     #[serde(default)]
     pub authorities: i64,
@@ -58,6 +85,10 @@ pub struct ApprovalCard {
     pub preview: Preview,
     /// Who signed the release.
     pub signed_by: Vec<String>,
+    /// How many people have to approve it.
+    pub needed: u32,
+    /// Who has approved it already.
+    pub approved: Vec<ApprovalRow>,
     /// Why this caller can't decide; none when they can.
     pub blocked: Option<String>,
 }

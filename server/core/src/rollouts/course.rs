@@ -103,6 +103,11 @@ pub enum Change {
         /// Why, in one sentence.
         summary: String,
     },
+    /// Something is said of it; nothing else happens.
+    Say {
+        /// In one sentence.
+        summary: String,
+    },
     /// It may begin now.
     BeginNow,
     /// Its devices are drawn into the stages.
@@ -232,6 +237,7 @@ impl Course {
                     self.doors_until = Timestamp(0);
                 }
             }
+            Change::Say { summary } => self.summary.clone_from(summary),
             Change::BeginNow => self.begin_at = None,
             Change::Draw { cuts, last_device } => self.draw(cuts, *last_device),
             Change::Begin { stage, doors_until } => self.begin(*stage, *doors_until, now),

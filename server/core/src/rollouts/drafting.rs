@@ -2,8 +2,8 @@
 
 use super::{
     Error, Rollouts,
-    deciding::Turn,
-    digest, previewing,
+    deciding::{Beside, Turn, people},
+    digest, previewing, quorum,
     state::{ROLLOUT, legal},
     store::{
         lists,
@@ -87,20 +87,21 @@ impl Rollouts {
         }
         checked(&mut on, &actor.org, &record.spec, now).await?;
         let found = previewing::draw(&mut on, &record, 0).await?;
-        drop(on);
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
         let problems = validate::problems_of_draw(&record.spec, &devices);
         if !problems.is_empty() {
             return Err(Error::Problems(problems).into());
         }
+        let needed = quorum::of(&mut on, &actor.org, now).await?.needed;
+        drop(on);
         let turn = Turn {
             action: "rollout.submit",
-            to: RolloutState::WaitingForApproval,
-            summary: format!("Waits for somebody else than {} to approve it", record.author_name),
+            to: Some(RolloutState::WaitingForApproval),
+            summary: format!("Waits for {} than {} to approve it", people(needed), record.author_name),
             text: format!("Sent for approval by {}", actor.label()),
             tone: "hold",
         };
-        self.decide(actor, &record, &course, turn, None).await
+        self.decide(actor, &record, &course, turn, Beside::Needs(needed)).await
     }
 }
 

@@ -30,6 +30,7 @@ mod listing;
 mod moving;
 mod offering;
 mod previewing;
+mod quorum;
 mod reading;
 mod reporting;
 pub(crate) mod store;

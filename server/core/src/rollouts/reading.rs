@@ -10,6 +10,7 @@ use super::{
     explain::{Concern, Stand, UnderWay, explain, progress},
     gate,
     moving::not_by,
+    quorum,
     state::{ROLLOUT, ended},
     store::{
         ddi, lists, parts,
@@ -27,7 +28,7 @@ use crate::{
 use wire::{
     Timestamp,
     devices::DeviceUpdate,
-    ids::{OrgId, RolloutId},
+    ids::{OrgId, RolloutId, UserId},
     page::{MAX_ROWS, Page},
     rollouts::{
         Action, ApprovalCard, ApprovalsPage, Call, Counts, RolloutDetail, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView,
@@ -103,6 +104,7 @@ impl Rollouts {
         let now = self.clock.now();
         let release = releases::for_rollout(on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
         let approvals = lists::decisions(on, &record.id).await?;
+        let given: Vec<UserId> = approvals.iter().filter(|a| a.approved && !a.void).map(|a| a.by.clone()).collect();
         let history = lists::events(on, &record.id).await?;
         let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| stage_view(number, stage)).collect();
         let mut counts = course.totals();
@@ -123,7 +125,7 @@ impl Rollouts {
             stages,
             approvals,
             history,
-            actions: actions(actor, record, course, now),
+            actions: actions(actor, record, course, &given, now),
             at: now,
         })
     }
@@ -154,8 +156,11 @@ impl Rollouts {
         for record in lists::waiting(&mut on, &actor.org).await? {
             let preview = self.glimpsed(&record).await?;
             let signed_by = releases::for_rollout(&mut on, &actor.org, &record.release).await?.map(|r| r.row.signed_by).unwrap_or_default();
+            let mut approved = lists::decisions(&mut on, &record.id).await?;
+            approved.retain(|a| a.approved && !a.void);
+            let given: Vec<UserId> = approved.iter().map(|a| a.by.clone()).collect();
             let blocked = if may_approve {
-                not_decidable(&record, actor).map(|e| e.fault().message)
+                not_decidable(&record, actor, &given).map(|e| e.fault().message)
             } else {
                 Some("Deciding needs the role admin.".to_owned())
             };
@@ -167,12 +172,16 @@ impl Rollouts {
                 generation: record.generation(),
                 preview: (*preview).clone(),
                 signed_by,
+                needed: record.needed,
+                approved,
                 blocked,
             });
         }
         let decided = lists::decided(&mut on, &actor.org).await?;
         let decided = self.rows(&mut on, &actor.org, &decided).await?;
-        Ok(ApprovalsPage { waiting: cards, decided, may_approve, authorities: 0 })
+        let quorum = quorum::of(&mut on, &actor.org, self.clock.now()).await?;
+        let may_set_quorum = allowed(actor, Act::People);
+        Ok(ApprovalsPage { waiting: cards, decided, may_approve, quorum, may_set_quorum, authorities: 0 })
     }
 
     /// What the wizard shows. Without a plan it begins with the plan of the rollout being edited.
@@ -301,7 +310,7 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
 }
 
 /// What the caller may do now, and where not, why. Verbs that their role can never use are left out.
-fn actions(actor: &Actor, record: &Record, course: &Course, now: Timestamp) -> Vec<Action> {
+fn actions(actor: &Actor, record: &Record, course: &Course, given: &[UserId], now: Timestamp) -> Vec<Action> {
     use Verb as V;
     let mut out = Vec::new();
     for (verb, act) in [
@@ -322,7 +331,7 @@ fn actions(actor: &Actor, record: &Record, course: &Course, now: Timestamp) -> V
         let blocked = match verb {
             V::Edit => not_editable(record),
             V::Submit => (record.state() != RolloutState::Draft).then(|| "Only a draft can be sent for approval.".to_owned()),
-            V::Approve | V::Reject => not_decidable(record, actor).map(|e| e.fault().message),
+            V::Approve | V::Reject => not_decidable(record, actor, given).map(|e| e.fault().message),
             _ => not_by(verb, record, actor).map(|e| e.fault().message).or_else(|| order(verb, course, "", "", now).err()),
         };
         out.push(Action { verb, blocked });

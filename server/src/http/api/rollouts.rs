@@ -19,13 +19,14 @@ use wire::{
     FaultKind,
     ids::{Digest, RolloutId},
     page::{DEFAULT_ROWS, Page},
-    rollouts::{Preview, RolloutDetail, RolloutRow, RolloutSpec, Show, Tab, UpdateQuery, UpdateRow, Verb},
+    rollouts::{Preview, Quorum, RolloutDetail, RolloutRow, RolloutSpec, Show, Tab, UpdateQuery, UpdateRow, Verb},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
     OpenApiRouter::new()
         .routes(routes!(list, draft))
         .routes(routes!(preview))
+        .routes(routes!(quorum, set_quorum))
         .routes(routes!(detail, edit))
         .routes(routes!(updates))
         .routes(routes!(act))
@@ -66,6 +67,28 @@ async fn draft(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(spec): Se
 #[utoipa::path(post, path = "/rollouts/preview", operation_id = "preview_rollout", tag = "rollouts", request_body = RolloutSpec, responses((status = OK, body = Preview), Refusals))]
 async fn preview(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(spec): Sent<RolloutSpec>) -> Answer<Json<Preview>> {
     Ok(Json(fleet.rollouts().preview(&actor, &spec).await?))
+}
+
+/// How many people have to approve a rollout, besides its author
+#[utoipa::path(get, path = "/rollouts/approvals", operation_id = "get_rollout_approvals", tag = "rollouts", responses((status = OK, body = Quorum), Refusals))]
+async fn quorum(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Quorum>> {
+    Ok(Json(fleet.rollouts().quorum(&actor).await?))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Needed {
+    /// So many, 1 to 5. A lower number counts a day later; the present one takes that back.
+    needed: u32,
+}
+
+/// Ask for another number of approvals
+#[utoipa::path(
+    put, path = "/rollouts/approvals", operation_id = "set_rollout_approvals", tag = "rollouts", request_body = Needed,
+    responses((status = OK, body = Quorum), Refusals)
+)]
+async fn set_quorum(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(sent): Sent<Needed>) -> Answer<Json<Quorum>> {
+    Ok(Json(fleet.rollouts().set_quorum(&actor, sent.needed).await?))
 }
 
 /// One rollout

@@ -36,6 +36,7 @@ pub(super) const WAITING_IDS: Sql =
     Sql::same(select_records!("WHERE x.org_id = $1 AND x.state = 'waiting_for_approval' ORDER BY x.id LIMIT 50"));
 pub(super) const DECIDED: Sql = Sql::same(select_records!(
     "WHERE x.org_id = $1 AND x.id IN (SELECT a.rollout_id FROM approvals a WHERE a.org_id = $1 AND a.void = FALSE ORDER BY a.at DESC LIMIT 40)
+     AND x.state <> 'waiting_for_approval'
      ORDER BY x.updated_at DESC LIMIT 20"
 ));
 pub(super) const ALIVE: Sql = Sql::same(
@@ -43,7 +44,8 @@ pub(super) const ALIVE: Sql = Sql::same(
 );
 pub(super) const NAV: Sql = Sql::same(
     "SELECT COALESCE(CAST(SUM(CASE WHEN state IN ('running', 'paused', 'halted', 'stopping') THEN 1 ELSE 0 END) AS BIGINT), 0),
-     COALESCE(CAST(SUM(CASE WHEN state = 'waiting_for_approval' AND author <> $2 THEN 1 ELSE 0 END) AS BIGINT), 0)
+     COALESCE(CAST(SUM(CASE WHEN state = 'waiting_for_approval' AND author <> $2 AND NOT EXISTS (SELECT 1 FROM approvals a
+     WHERE a.rollout_id = rollouts.id AND a.by_user = $2 AND a.approved = TRUE AND a.void = FALSE) THEN 1 ELSE 0 END) AS BIGINT), 0)
      FROM rollouts WHERE org_id = $1 AND state IN ('running', 'paused', 'halted', 'stopping', 'waiting_for_approval')",
 );
 pub(super) const EVENT: Sql =

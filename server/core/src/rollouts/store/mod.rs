@@ -1,11 +1,12 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, their numbers
-//! in hawkBit's protocol, and the lists people read.
+//! in hawkBit's protocol, how many people approve, and the lists people read.
 
 pub(super) mod courses;
 pub(super) mod ddi;
 pub(super) mod lists;
 pub(super) mod parts;
 pub(super) mod plans;
+pub(super) mod quorum;
 pub(super) mod records;
 pub(super) mod updates;
 
@@ -61,6 +62,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &lists::DECISION,
     &lists::DECISIONS,
     &lists::VOID,
+    &quorum::KEPT,
+    &quorum::KEEP,
+    &quorum::ASK,
+    &quorum::GIVEN,
     &ddi::ACTION,
     &ddi::ACTIONS,
     &ddi::NUMBER,

@@ -21,7 +21,7 @@ macro_rules! select_records { ($rest:literal) => {
     concat!(
         "SELECT x.id, x.org_id, x.name, x.release_id, x.device_type, x.hardware, x.version, x.sequence, x.min_sequence, x.spec, x.digest, ",
         "x.state, x.summary, x.generation, x.author, x.author_name, x.begin_at, x.timeout_ms, x.stage, x.cut, x.doors_until, x.last_device, ",
-        "x.created_at, x.updated_at, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
+        "x.approvals_needed, x.created_at, x.updated_at, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
         $rest
     )
 } }
@@ -50,6 +50,8 @@ pub(in crate::rollouts) struct Record {
     pub digest: Digest,
     pub author: String,
     pub author_name: String,
+    /// How many people have to approve it.
+    pub needed: u32,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The course without its stages.
@@ -116,6 +118,7 @@ pub(super) struct RecordRow {
     cut: i64,
     doors_until: i64,
     last_device: i64,
+    approvals_needed: i64,
     created_at: i64,
     updated_at: i64,
     release_state: String,
@@ -149,6 +152,7 @@ impl RecordRow {
             digest: self.digest.parse().map_err(Error::corrupt)?,
             author: self.author,
             author_name: self.author_name,
+            needed: u32::try_from(self.approvals_needed).map_err(Error::corrupt)?,
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),
         })
