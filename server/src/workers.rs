@@ -163,11 +163,14 @@ async fn rollouts(fleet: Fleet) {
 }
 
 /// Tells open channels that there may be something for them: rollouts opened, an update was taken back, or the device itself changed, its
-/// tags for example. What another instance told comes with the channels' own looks.
+/// tags for example; and the memory of devices that have nothing to do. What another instance told comes with the channels' own looks.
 async fn nudges(fleet: Fleet, channels: Channels) {
     let mut events = fleet.bus().listen();
     loop {
-        match events.recv().await {
+        let event = events.recv().await;
+        // Before anybody is told to ask.
+        fleet.rollouts().hears(event.as_ref().ok());
+        match event {
             Ok(Event::OffersOpen { org, .. }) => channels.nudge_all(&org),
             Ok(Event::Cancelled { org, device, .. } | Event::Device { org, device }) => channels.nudge(&org, device),
             Ok(_) => {}

@@ -26,6 +26,7 @@ pub mod validate;
 mod deciding;
 mod drafting;
 mod error;
+mod idle;
 mod listing;
 mod moving;
 mod offering;
@@ -55,11 +56,12 @@ pub struct Rollouts {
     entropy: Arc<dyn Entropy>,
     bus: Bus,
     glimpses: previewing::Glimpses,
+    idle: idle::Idle,
 }
 
 impl Rollouts {
     /// The room over an open store.
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus) -> Self {
-        Self { db, clock, entropy, bus, glimpses: previewing::Glimpses::default() }
+        Self { db, clock, entropy, bus, glimpses: previewing::Glimpses::default(), idle: idle::Idle::default() }
     }
 }

@@ -52,6 +52,10 @@ impl Rollouts {
 
     async fn ask(&self, device: DeviceNo) -> Result<Option<(Offer, UpdateState)>> {
         let now = self.clock.now();
+        if self.idle.knows(device, now) {
+            return Ok(None);
+        }
+        let look = self.idle.look(device, now);
         let mut on = self.db.read().await?;
         if let Some(open) = updates::open_of(&mut on, device).await? {
             return Ok(offer_of(&mut on, open).await?);
@@ -63,6 +67,7 @@ impl Rollouts {
         }
         let candidates = updates::candidates(&mut on, &org, &facts.device_type, facts.sequence, now).await?;
         drop(on);
+        let mut meant = false;
         for candidate in candidates {
             let mut on = self.db.read().await?;
             if draw::place(&candidate.id, device) > candidate.cut
@@ -79,6 +84,8 @@ impl Rollouts {
                 continue;
             }
             drop(on);
+            // From here on it is a matter of the moment.
+            meant = true;
             if let Some(offer) = self.offer(&org, &candidate.id, device, &facts.version, release).await? {
                 return Ok(Some((offer, UpdateState::Offered)));
             }
@@ -88,6 +95,9 @@ impl Rollouts {
             if let Some(open) = updates::open_of(&mut on, device).await? {
                 return Ok(offer_of(&mut on, open).await?);
             }
+        }
+        if !meant {
+            self.idle.keep(device, look);
         }
         Ok(None)
     }

@@ -218,6 +218,7 @@ async fn every_statement_of_the_room_is_listed() {
         include_str!("../store/lists.rs"),
         include_str!("../store/parts.rs"),
         include_str!("../store/plans.rs"),
+        include_str!("../store/quorum.rs"),
         include_str!("../store/records.rs"),
         include_str!("../store/updates.rs"),
     ];
