@@ -96,10 +96,10 @@ fn rule_card(model: &Model, rule: FormCall<SetQuorum>) -> AnyView {
     let now = format!("A rollout needs {} by people other than its author.", approvals(quorum.needed));
     let falling = quorum.lowered.as_ref().map(|lowered| {
         let keep = model.may_set_quorum.then(|| {
-            let label = format!("Keep {}", quorum.needed);
+            let (label, needed) = (format!("Keep {}", quorum.needed), quorum.needed.to_string());
             view! {
                 <ActionForm action=rule>
-                    <input type="hidden" name="needed" value=quorum.needed.to_string()/>
+                    <input type="hidden" name="needed" value=needed/>
                     {form::submit(label, "", move || rule.pending().get())}
                 </ActionForm>
             }
@@ -109,11 +109,12 @@ fn rule_card(model: &Model, rule: FormCall<SetQuorum>) -> AnyView {
     });
     let change = if model.may_set_quorum {
         let numbers = (1..=MAX_APPROVALS).map(|n| (n.to_string(), approvals(n))).collect();
+        let needed = quorum.needed.to_string();
         view! {
             <ActionForm action=rule>
                 <div class="stack">
                     {move || fault_banner(refusal(rule).as_ref())}
-                    {select("needed", "Approvals a rollout needs", numbers).id("quorum").value(quorum.needed.to_string())
+                    {select("needed", "Approvals a rollout needs", numbers).id("quorum").value(needed)
                         .hint("A higher number counts at once, a lower one a day later. Rollouts that wait already keep theirs.").refused(rule).view()}
                     <div class="row">{form::submit("Change", "", move || rule.pending().get())}</div>
                 </div>
