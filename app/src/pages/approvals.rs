@@ -3,7 +3,7 @@
 use super::{
     rollouts::{
         phrases,
-        preview::{figures, stage_lines},
+        preview::{changes, figures, stage_lines},
     },
     words,
 };
@@ -178,6 +178,7 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
                     <dt>"Signed by"</dt><dd>{signers}</dd>
                     <dt>"Digest"</dt><dd>{copyable(c.digest.to_string(), "Copy digest")}</dd>
                 </dl>
+                {changes(&c.changes)}
                 {figures(&c.preview)}
                 {given(c)}
                 {deciding}

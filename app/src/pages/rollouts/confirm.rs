@@ -1,14 +1,14 @@
 //! The question before something is done to a rollout, on a page of its own: what a dialog is without JavaScript.
 
-use super::actions;
+use super::{actions, preview::changes};
 use crate::api::packed::reading;
 use crate::{
     api::rollouts::ReadRollout,
-    ui::{PageHead, empty, page::page},
+    ui::{PageHead, card, empty, page::page},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
-use wire::rollouts::RolloutDetail;
+use wire::rollouts::{RolloutDetail, Verb};
 
 /// `/rollouts/{id}/{verb}`
 #[component]
@@ -40,5 +40,7 @@ fn content(rollout: &RolloutDetail, word: &str, asks: &actions::Asks) -> AnyView
         Some(Some(why)) => view! { <div class="card">{empty("lock", "Not now", why, Some(way_back))}</div> }.into_any(),
         None => view! { <div class="card">{empty("lock", "Not for you, or not any more", "Your role does not allow this, or the rollout has moved on.", Some(way_back))}</div> }.into_any(),
     };
-    view! { <PageHead title=title/>{body} }.into_any()
+    let changed = rollout.changes.as_ref().filter(|_| verb == Verb::Approve);
+    let changed = changed.map(|c| view! { <div class="mt-4">{card("Against the last approved plan", None, changes(c))}</div> });
+    view! { <PageHead title=title/>{body}{changed} }.into_any()
 }

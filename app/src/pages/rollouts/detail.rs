@@ -3,6 +3,7 @@
 use super::{
     actions::{self, Asks},
     course, phrases,
+    preview::changes,
     updates::{self, Choice},
 };
 use crate::api::packed::reading;
@@ -10,7 +11,7 @@ use crate::{
     api::rollouts::ReadRollout,
     live,
     pages::words,
-    ui::{PageHead, badge, page::page},
+    ui::{PageHead, badge, card, page::page},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -57,6 +58,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
             <div class="stack">
                 {course::gate_card(r, choice)}
                 {course::plan_card(r)}
+                {r.changes.as_ref().map(|c| card("Against the last approved plan", None, changes(c)))}
                 {course::approvals_card(r)}
                 {course::history_card(r)}
             </div>

@@ -5,7 +5,7 @@ use crate::ui::{
     status::Tone,
 };
 use wire::{
-    rollouts::{Counts, GateSpec, Reach, RolloutSpec, StageSpec},
+    rollouts::{Counts, Expected, GateSpec, Reach, RolloutSpec, Span, StageSpec},
     time::duration,
 };
 
@@ -63,6 +63,20 @@ pub fn gate(g: &GateSpec) -> String {
     )
 }
 
+/// A span that is not certain: `12 min, 40 min when it is slow`.
+pub fn span(span: Span) -> String {
+    let (usual, slow) = (duration(span.usual_ms), duration(span.slow_ms));
+    if usual == slow { usual } else { format!("{usual}, {slow} when it is slow") }
+}
+
+/// What an expected span rests on and leaves out.
+pub fn rests_on(expected: &Expected) -> String {
+    format!(
+        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take.",
+        counted(expected.updates, "update", "updates")
+    )
+}
+
 /// The plan in one sentence.
 pub fn sentence(spec: &RolloutSpec, version: &str, total: i64, first: i64) -> String {
     let stages = counted(i64::try_from(spec.stages.len()).unwrap_or(i64::MAX), "stage", "stages");
@@ -86,6 +100,15 @@ mod tests {
         assert_eq!(numbers(&c), "618 of 3,000 done · 6 failed");
         assert_eq!(reach(Reach::Percent(2.5)), "up to 2.5 %");
         assert_eq!(reach(Reach::Count(1)), "up to 1 device");
+    }
+
+    #[test]
+    fn a_span_says_how_sure_it_is() {
+        let whole = Span { usual_ms: 720_000, slow_ms: 2_400_000 };
+        assert_eq!(span(whole), "12 min, 40 min when it is slow");
+        assert_eq!(span(Span { slow_ms: 720_000, ..whole }), "12 min");
+        let expected = Expected { updates: 1, whole, stages: vec![whole] };
+        assert!(rests_on(&expected).starts_with("As the last 1 update of this type went"));
     }
 
     #[test]

@@ -4,10 +4,11 @@ use super::{phrases, steps::Step};
 use crate::ui::{
     icon,
     number::{bytes, counted, grouped},
+    time,
     waffle::waffle,
 };
 use leptos::prelude::*;
-use wire::rollouts::{Preview, Problem, RolloutSpec};
+use wire::rollouts::{PlanChange, PlanChanges, Preview, Problem, RolloutSpec};
 
 /// Device ids of the first stage that are named; the others are a number.
 const NAMED: usize = 12;
@@ -56,6 +57,38 @@ pub fn stage_lines(spec: &RolloutSpec) -> AnyView {
     view! { {rows}{shared} }.into_any()
 }
 
+/// What a plan does otherwise than the one that was approved last, field by field.
+pub fn changes(c: &PlanChanges) -> AnyView {
+    let Some(since) = &c.since else {
+        return view! { <p class="text-2">"The first plan for this device type: there is none that was approved before to compare it with."</p> }.into_any();
+    };
+    let said = if c.lines.is_empty() { "The same plan as " } else { "Otherwise than in " };
+    let line = |c: &PlanChange| {
+        let before = c.before.clone().map(|text| view! { <del>{text}</del> });
+        let after = c.after.clone().map(|text| view! { <ins>{text}</ins> });
+        let arrow = (before.is_some() && after.is_some()).then_some(" → ");
+        view! { <dt>{c.what.clone()}</dt><dd>{before}{arrow}{after}</dd> }
+    };
+    view! {
+        <section class="changes stack">
+            <p>{said}<a href=format!("/rollouts/{}", since.rollout)>{since.name.clone()}</a>{format!(" ({}), approved by {} ", since.version, since.approved_by)}{time::ago(since.approved_at)}</p>
+            <dl class="kv">{c.lines.iter().map(line).collect_view()}</dl>
+        </section>
+    }
+    .into_any()
+}
+
+/// How long it is likely to take, and what that rests on.
+fn takes(p: &Preview) -> Option<AnyView> {
+    (p.total > 0).then(|| {
+        let said = match &p.expected {
+            None => view! { "no history yet: no rollout has updated a device of this type" }.into_any(),
+            Some(e) => view! { {phrases::span(e.whole)}<div class="small text-2">{phrases::rests_on(e)}</div> }.into_any(),
+        };
+        view! { <dt>"Takes about"</dt><dd>{said}</dd> }.into_any()
+    })
+}
+
 /// The figures alone: also on an approval's card.
 pub fn figures(p: &Preview) -> AnyView {
     let parts: Vec<_> = p.stages.iter().map(|s| (s.name.clone(), s.devices)).collect();
@@ -73,5 +106,5 @@ pub fn figures(p: &Preview) -> AnyView {
     let download = (p.total > 0).then(|| {
         view! { <dt>"Download"</dt><dd>{format!("{} in all, {} a device", bytes(p.bytes), bytes(p.bytes / p.total.max(1)))}</dd> }
     });
-    view! { {waffle(&parts, "devices")}{none}<dl class="kv">{first}{excluded}{download}</dl> }.into_any()
+    view! { {waffle(&parts, "devices")}{none}<dl class="kv">{first}{excluded}{download}{takes(p)}</dl> }.into_any()
 }

@@ -3,7 +3,7 @@
 use super::{Preview, RolloutRow, RolloutSpec};
 use crate::{
     Timestamp,
-    ids::{ApprovalId, Digest, UserId},
+    ids::{ApprovalId, Digest, RolloutId, UserId},
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,46 @@ pub struct Lowered {
     pub from: Timestamp,
 }
 
+/// What a plan does otherwise than the plan that was approved last for the same device type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlanChanges {
+    /// The plan it is compared with; none when this is the first one for the device type.
+    pub since: Option<ApprovedPlan>,
+    /// Field by field; empty when it is the same plan.
+    pub lines: Vec<PlanChange>,
+}
+
+/// A plan that was approved, and whose approval still holds for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApprovedPlan {
+    /// The rollout.
+    pub rollout: RolloutId,
+    /// Its name.
+    pub name: String,
+    /// The version it sent.
+    pub version: String,
+    /// When it was approved.
+    pub approved_at: Timestamp,
+    /// By whom.
+    pub approved_by: String,
+}
+
+/// One field that another plan has otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlanChange {
+    /// The input, for example `stages.1.reach`.
+    pub field: String,
+    /// What people call it: `Stage 2 Half, reach`.
+    pub what: String,
+    /// What it was, in words; none when it is new.
+    pub before: Option<String>,
+    /// What it is, in words; none when it is gone.
+    pub after: Option<String>,
+}
+
 /// The approvals inbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApprovalsPage {
@@ -83,6 +123,8 @@ pub struct ApprovalCard {
     pub generation: i64,
     /// What it would do as of now.
     pub preview: Preview,
+    /// What it does otherwise than the plan that was approved last.
+    pub changes: PlanChanges,
     /// Who signed the release.
     pub signed_by: Vec<String>,
     /// How many people have to approve it.

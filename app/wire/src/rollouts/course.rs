@@ -1,6 +1,6 @@
 //! The course, as lists and pages show it: how far it is, how its devices fare, what can be done.
 
-use super::{ApprovalRow, RolloutSpec, Show, StageSpec, Verb};
+use super::{ApprovalRow, PlanChanges, RolloutSpec, Show, StageSpec, Verb};
 use crate::{
     Timestamp,
     ids::{DeviceId, Digest, RolloutId, UpdateId},
@@ -102,6 +102,8 @@ pub struct RolloutDetail {
     pub stages: Vec<StageView>,
     /// Decisions, newest first; void ones stay, marked.
     pub approvals: Vec<ApprovalRow>,
+    /// What the plan does otherwise than the one that was approved last for this device type; none once it has begun.
+    pub changes: Option<PlanChanges>,
     /// What happened, newest first; at most 100.
     pub history: Vec<RolloutEvent>,
     /// What the caller may do now, and where not, why.
@@ -126,8 +128,6 @@ pub struct StageView {
     pub started_at: Option<Timestamp>,
     /// When its soak ends.
     pub soak_until: Option<Timestamp>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
     /// The gate's latest verdict.
     pub verdict: Verdict,
 }
@@ -209,6 +209,8 @@ pub struct UpdateRow {
     pub online: bool,
     /// When it last changed.
     pub updated_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// Which devices of a rollout to list.

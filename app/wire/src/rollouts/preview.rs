@@ -9,7 +9,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// What would happen: who, in which stage, who isn't in it and why.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Preview {
     /// Devices that would get it.
@@ -24,6 +24,32 @@ pub struct Preview {
     pub problems: Vec<Problem>,
     /// Bytes that would be downloaded.
     pub bytes: i64,
+    /// How long it is likely to take; none when no device of this type was updated by a rollout before, or nobody would get it.
+    #[serde(default)]
+    pub expected: Option<Expected>,
+}
+
+/// How long a plan is likely to take, from earlier updates of the same device type. It assumes that every device is online and asks at once, and
+/// leaves out what people take to decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Expected {
+    /// Earlier updates it rests on, at most 200.
+    pub updates: i64,
+    /// From the start to the end of the last stage's soak.
+    pub whole: Span,
+    /// Stage by stage, each with its soak.
+    pub stages: Vec<Span>,
+}
+
+/// A span of time that is not certain, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Span {
+    /// As likely less as more.
+    pub usual_ms: i64,
+    /// Not more in nine of ten cases.
+    pub slow_ms: i64,
 }
 
 /// A stage of a preview.

@@ -5,7 +5,7 @@
 //!
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order, [`gate`] what the evidence says, [`mod@plan`] what to do next,
 //! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`digest`] what an approval
-//! binds, [`validate`] what is wrong with a plan, [`explain`] why a device does or doesn't update. The store applies a list of
+//! binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it changes, [`explain`] why a device does or doesn't update. The store applies a list of
 //! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
 //!
 //! Locks are taken in one order: the rollout's row, its update rows, its stage rows.
@@ -13,8 +13,10 @@
 pub mod control;
 pub mod course;
 pub mod ddi;
+pub mod difference;
 pub mod digest;
 pub mod draw;
+pub mod expecting;
 pub mod explain;
 pub mod gate;
 pub mod hearing;
@@ -23,6 +25,7 @@ pub mod state;
 pub mod survey;
 pub mod validate;
 
+mod comparing;
 mod deciding;
 mod drafting;
 mod error;

@@ -2,7 +2,8 @@
 
 use super::{
     Rollouts,
-    store::records::Record,
+    expecting::expect,
+    store::{history, records::Record},
     survey::{Found, Target, Walk},
     ticking::walk,
     validate,
@@ -24,6 +25,8 @@ use wire::{
 
 /// Devices named of each stage.
 pub(super) const SAMPLE: usize = 100;
+/// Earlier updates that what is expected rests on.
+const HISTORY: usize = 200;
 /// How long what a kept plan would do is shown again.
 const GLIMPSE: Duration = Duration::from_secs(5);
 /// What kept plans would do, by their digests, and when that was looked at.
@@ -64,7 +67,7 @@ impl Rollouts {
         let selector = Selector::parse(&spec.selector);
         let selector_error = selector.as_ref().err().cloned();
         let (Some(release), Ok(selector)) = (release, selector) else {
-            return Ok(Preview { total: 0, stages: Vec::new(), excluded: Vec::new(), selector_error, problems, bytes: 0 });
+            return Ok(Preview { selector_error, problems, ..Preview::default() });
         };
         let target = Target {
             device_type: release.row.device_type.clone(),
@@ -83,7 +86,9 @@ impl Rollouts {
         }
         let size: u64 = release.manifest.payloads.iter().map(|p| p.size).sum();
         let bytes = i64::try_from(size).unwrap_or(i64::MAX).saturating_mul(found.total);
-        Ok(Preview { total: found.total, stages: found.stages, excluded: found.excluded, selector_error, problems, bytes })
+        let took = history::took(&mut on, org, &target.device_type, HISTORY).await?;
+        let expected = if found.total > 0 { expect(&took, &spec.stages, &devices) } else { None };
+        Ok(Preview { total: found.total, stages: found.stages, excluded: found.excluded, selector_error, problems, bytes, expected })
     }
 }
 

@@ -106,6 +106,7 @@ impl Rollouts {
         let approvals = lists::decisions(on, &record.id).await?;
         let given: Vec<UserId> = approvals.iter().filter(|a| a.approved && !a.void).map(|a| a.by.clone()).collect();
         let history = lists::events(on, &record.id).await?;
+        let changes = if before_draw(record.state()) { Some(self.changed(on, record).await?) } else { None };
         let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| stage_view(number, stage)).collect();
         let mut counts = course.totals();
         if before_draw(record.state()) {
@@ -124,6 +125,7 @@ impl Rollouts {
             release: release.row,
             stages,
             approvals,
+            changes,
             history,
             actions: actions(actor, record, course, &given, now),
             at: now,
@@ -171,6 +173,7 @@ impl Rollouts {
                 digest: record.digest.clone(),
                 generation: record.generation(),
                 preview: (*preview).clone(),
+                changes: self.changed(&mut on, &record).await?,
                 signed_by,
                 needed: record.needed,
                 approved,

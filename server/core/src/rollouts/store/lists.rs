@@ -39,6 +39,13 @@ pub(super) const DECIDED: Sql = Sql::same(select_records!(
      AND x.state <> 'waiting_for_approval'
      ORDER BY x.updated_at DESC LIMIT 20"
 ));
+/// The other rollout of this type whose plan, as it stands, was approved last before then.
+pub(super) const APPROVED_BEFORE: Sql = Sql::same(select_records!(
+    "JOIN approvals a ON a.rollout_id = x.id WHERE x.org_id = $1 AND x.device_type = $2 AND x.id <> $3
+     AND a.approved = TRUE AND a.void = FALSE AND a.digest = x.digest AND a.at < $4
+     AND x.state NOT IN ('draft', 'waiting_for_approval', 'rejected') AND x.approvals_needed <= (SELECT COUNT(DISTINCT b.by_user) FROM approvals b
+     WHERE b.rollout_id = x.id AND b.approved = TRUE AND b.void = FALSE AND b.digest = x.digest) ORDER BY a.at DESC, a.id DESC LIMIT 1"
+));
 pub(super) const ALIVE: Sql = Sql::same(
     "SELECT org_id, id FROM rollouts WHERE state IN ('approved', 'scheduled', 'running', 'paused', 'halted', 'stopping') ORDER BY id",
 );
@@ -106,6 +113,13 @@ pub(in crate::rollouts) async fn waiting(on: &mut impl Conn, org: &OrgId) -> Res
 /// Rollouts that were decided on lately, newest first; at most 20.
 pub(in crate::rollouts) async fn decided(on: &mut impl Conn, org: &OrgId) -> Result<Vec<Record>, Error> {
     rows!(on, RecordRow, DECIDED, org.as_str())?.into_iter().map(RecordRow::read).collect()
+}
+
+/// The other rollout for the same device type whose plan was approved last before then.
+pub(in crate::rollouts) async fn approved_before(on: &mut impl Conn, than: &Record, then: Timestamp) -> Result<Option<Record>, Error> {
+    row!(on, RecordRow, APPROVED_BEFORE, than.org.as_str(), than.device_type.as_str(), than.id.as_str(), then.0)?
+        .map(RecordRow::read)
+        .transpose()
 }
 
 /// Every rollout that the planner may have something to do for.

@@ -1,8 +1,9 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, their numbers
-//! in hawkBit's protocol, how many people approve, and the lists people read.
+//! in hawkBit's protocol, how long they took, how many people approve, and the lists people read.
 
 pub(super) mod courses;
 pub(super) mod ddi;
+pub(super) mod history;
 pub(super) mod lists;
 pub(super) mod parts;
 pub(super) mod plans;
@@ -55,6 +56,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &lists::OPEN_IDS,
     &lists::WAITING_IDS,
     &lists::DECIDED,
+    &lists::APPROVED_BEFORE,
     &lists::ALIVE,
     &lists::NAV,
     &lists::EVENT,
@@ -66,6 +68,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &quorum::KEEP,
     &quorum::ASK,
     &quorum::GIVEN,
+    &history::BEGUN,
+    &history::TOOK,
     &ddi::ACTION,
     &ddi::ACTIONS,
     &ddi::NUMBER,

@@ -1,8 +1,10 @@
 //! The room on both engines: four eyes, a course from end to end, faults, lists, and a storm of devices with two controllers.
 
 mod approval;
+mod changes;
 mod course;
 mod ddi;
+mod expected;
 mod faults;
 mod lists;
 mod storm;
@@ -215,6 +217,7 @@ async fn every_statement_of_the_room_is_listed() {
     let sources = [
         include_str!("../store/courses.rs"),
         include_str!("../store/ddi.rs"),
+        include_str!("../store/history.rs"),
         include_str!("../store/lists.rs"),
         include_str!("../store/parts.rs"),
         include_str!("../store/plans.rs"),

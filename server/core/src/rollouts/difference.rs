@@ -1,0 +1,216 @@
+//! Pure: what one plan does otherwise than another, field by field, in words that people compare.
+
+use wire::{
+    Timestamp,
+    rollouts::{GateSpec, PlanChange, Reach, RolloutSpec, StageSpec},
+    time::duration,
+};
+
+/// A plan, with its release as people name it: `gateway 2.0.0`.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan<'a> {
+    /// The plan.
+    pub spec: &'a RolloutSpec,
+    /// Its release.
+    pub release: &'a str,
+}
+
+/// What `after` does otherwise than `before`, in the order of the plan; nothing when they are the same.
+pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
+    let mut lines = Lines(Vec::new());
+    // Every field is named here, so that a new one can't be forgotten.
+    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason } = before.spec;
+    let new = after.spec;
+    lines.differ("name", "Name", name.clone(), new.name.clone());
+    let alike = release != &new.release && before.release == after.release;
+    lines.differ("release", "Release", named(before, alike), named(after, alike));
+    lines.differ("selector", "Devices", whom(selector), whom(&new.selector));
+    for pair in pairs(stages, &new.stages) {
+        lines.stage(pair, stages, &new.stages);
+    }
+    lines.differ("start_at", "Start", start(*start_at), start(new.start_at));
+    let silence = |minutes: u32| format!("{} without a word", duration(i64::from(minutes) * 60_000));
+    lines.differ("timeout_min", "Times out after", silence(*timeout_min), silence(new.timeout_min));
+    let why = |text: &str| if text.is_empty() { "none given".to_owned() } else { text.to_owned() };
+    lines.differ("reason", "Reason", why(reason), why(&new.reason));
+    lines.0
+}
+
+/// Two releases of the same name are told apart by their ids.
+fn named(plan: Plan<'_>, alike: bool) -> String {
+    if alike { format!("{} ({})", plan.release, plan.spec.release) } else { plan.release.to_owned() }
+}
+
+fn whom(selector: &str) -> String {
+    if selector.is_empty() { "every device of the type".to_owned() } else { selector.to_owned() }
+}
+
+fn start(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "at once after the approval".to_owned(), |at| format!("not before {}", at.readable()))
+}
+
+fn reach(reach: Reach) -> String {
+    match reach {
+        Reach::Percent(p) if p >= 100.0 => "all devices".to_owned(),
+        Reach::Percent(p) => format!("up to {p} %"),
+        Reach::Count(1) => "up to 1 device".to_owned(),
+        Reach::Count(n) => format!("up to {n} devices"),
+    }
+}
+
+fn soak(seconds: u32) -> String {
+    if seconds == 0 { "not at all".to_owned() } else { duration(i64::from(seconds) * 1000) }
+}
+
+fn then(confirm: bool) -> String {
+    if confirm { "waits for a person" } else { "goes on" }.to_owned()
+}
+
+fn cap(errors: u32) -> String {
+    if errors == 0 { "no such limit".to_owned() } else { errors.to_string() }
+}
+
+/// A whole stage in a line, for one that the other plan has not.
+fn summary(stage: &StageSpec) -> String {
+    let StageSpec { name: _, reach: to, soak_s, confirm, gate } = stage;
+    let GateSpec { success_percent, error_percent, min_sample, max_errors } = gate;
+    let watched = if *soak_s == 0 { String::new() } else { format!(", watched for {}", soak(*soak_s)) };
+    let capped = if *max_errors == 0 { String::new() } else { format!(", or at {max_errors} errors") };
+    format!(
+        "{}{watched}, then {}; passes at {success_percent} % success, halts above {error_percent} % errors from {min_sample} finished on{capped}",
+        reach(*to),
+        then(*confirm)
+    )
+}
+
+/// Which stage of the one plan stands for which of the other. As many stages are compared one by one; else those of the same name, in their order.
+fn pairs(before: &[StageSpec], after: &[StageSpec]) -> Vec<(Option<usize>, Option<usize>)> {
+    if before.len() == after.len() {
+        return (0..before.len()).map(|i| (Some(i), Some(i))).collect();
+    }
+    let (mut out, mut from) = (Vec::new(), 0);
+    for (j, stage) in after.iter().enumerate() {
+        match before.iter().skip(from).position(|s| s.name == stage.name) {
+            Some(skipped) => {
+                out.extend((from..from + skipped).map(|i| (Some(i), None)));
+                out.push((Some(from + skipped), Some(j)));
+                from += skipped + 1;
+            }
+            None => out.push((None, Some(j))),
+        }
+    }
+    out.extend((from..before.len()).map(|i| (Some(i), None)));
+    out
+}
+
+struct Lines(Vec<PlanChange>);
+
+impl Lines {
+    fn differ(&mut self, field: &str, what: &str, before: String, after: String) {
+        if before != after {
+            self.push(field, what, Some(before), Some(after));
+        }
+    }
+
+    fn push(&mut self, field: &str, what: &str, before: Option<String>, after: Option<String>) {
+        self.0.push(PlanChange { field: field.to_owned(), what: what.to_owned(), before, after });
+    }
+
+    fn stage(&mut self, pair: (Option<usize>, Option<usize>), before: &[StageSpec], after: &[StageSpec]) {
+        let of = |stages: &'_ [StageSpec], i: Option<usize>| i.and_then(|i| stages.get(i).map(|s| (i, s.clone())));
+        match (of(before, pair.0), of(after, pair.1)) {
+            (Some((i, old)), Some((j, new))) => self.both(i, &old, j, &new),
+            (Some((i, old)), None) => self.push(&format!("stages.{i}"), &titled(i, &old.name), Some(summary(&old)), None),
+            (None, Some((j, new))) => self.push(&format!("stages.{j}"), &titled(j, &new.name), None, Some(summary(&new))),
+            (None, None) => {}
+        }
+    }
+
+    fn both(&mut self, i: usize, old: &StageSpec, j: usize, new: &StageSpec) {
+        let stage = titled(j, &new.name);
+        let StageSpec { name, reach: to, soak_s, confirm, gate } = old;
+        let GateSpec { success_percent, error_percent, min_sample, max_errors } = gate;
+        let mut line = |field: &str, what: &str, before: String, after: String| {
+            self.differ(&format!("stages.{j}{field}"), &format!("{stage}, {what}"), before, after);
+        };
+        line("", "place", format!("stage {}", i + 1), format!("stage {}", j + 1));
+        line(".name", "name", name.clone(), new.name.clone());
+        line(".reach", "reach", reach(*to), reach(new.reach));
+        line(".soak_s", "watched for", soak(*soak_s), soak(new.soak_s));
+        line(".confirm", "then", then(*confirm), then(new.confirm));
+        let percent = |x: f64| format!("{x} %");
+        line(".gate.success_percent", "passes at", percent(*success_percent), percent(new.gate.success_percent));
+        line(".gate.error_percent", "halts above", percent(*error_percent), percent(new.gate.error_percent));
+        line(".gate.min_sample", "judged from", min_sample.to_string(), new.gate.min_sample.to_string());
+        line(".gate.max_errors", "halts at errors", cap(*max_errors), cap(new.gate.max_errors));
+    }
+}
+
+fn titled(i: usize, name: &str) -> String {
+    if name.is_empty() { format!("Stage {}", i + 1) } else { format!("Stage {} {name}", i + 1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollouts::testing;
+
+    fn stage(name: &str, reach: Reach) -> StageSpec {
+        StageSpec { name: name.into(), ..testing::stage(reach) }
+    }
+
+    fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
+        RolloutSpec {
+            name: "spring".into(),
+            release: "rel_00000000000000000000000000000001".parse().unwrap(),
+            selector: String::new(),
+            stages,
+            start_at: None,
+            timeout_min: 60,
+            reason: String::new(),
+        }
+    }
+
+    fn lines(before: &RolloutSpec, after: &RolloutSpec) -> Vec<String> {
+        let plan = |spec| Plan { spec, release: "gateway 2.0.0" };
+        let said = |c: PlanChange| {
+            format!("{} | {}: {} → {}", c.field, c.what, c.before.unwrap_or_else(|| "-".into()), c.after.unwrap_or_else(|| "-".into()))
+        };
+        between(plan(before), plan(after)).into_iter().map(said).collect()
+    }
+
+    #[test]
+    fn the_same_plan_has_no_lines_and_every_field_has_one() {
+        let old = spec(vec![stage("Canary", Reach::Percent(10.0)), stage("All", Reach::Percent(100.0))]);
+        assert_eq!(lines(&old, &old), [""; 0]);
+        let gate = GateSpec { success_percent: 90.0, error_percent: 2.5, min_sample: 1, max_errors: 4 };
+        let canary = StageSpec { name: "First".into(), reach: Reach::Count(1), soak_s: 600, confirm: true, gate };
+        let new = RolloutSpec {
+            name: "summer".into(),
+            release: "rel_00000000000000000000000000000002".parse().unwrap(),
+            selector: "tag:eu".into(),
+            stages: vec![canary, stage("All", Reach::Percent(100.0))],
+            start_at: Some(Timestamp(0)),
+            timeout_min: 90,
+            reason: "because".into(),
+        };
+        insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
+    }
+
+    #[test]
+    fn stages_come_and_go_by_their_names() {
+        let (canary, all) = (stage("Canary", Reach::Percent(10.0)), stage("All", Reach::Percent(100.0)));
+        let half = StageSpec { soak_s: 60, ..stage("Half", Reach::Percent(50.0)) };
+        let short = spec(vec![canary.clone(), all.clone()]);
+        let long = spec(vec![canary, half, all]);
+        assert_eq!(
+            lines(&short, &long),
+            [
+                "stages.1 | Stage 2 Half: - → up to 50 %, watched for 1 min, then goes on; passes at 95 % success, halts above 5 % errors from 3 finished on",
+                "stages.2 | Stage 3 All, place: stage 2 → stage 3"
+            ]
+        );
+        assert_eq!(lines(&long, &short).len(), 2);
+        assert!(lines(&long, &short)[0].starts_with("stages.1 | Stage 2 Half: up to 50 %") && lines(&long, &short)[0].ends_with("→ -"));
+    }
+}

@@ -1,0 +1,75 @@
+//! Pure: how long a plan is likely to take, from how long updates took before. It knows neither who is online nor how long people think: it
+//! reckons as if every device asked at once and nobody had to be waited for, and whoever shows the figure says so.
+
+use wire::rollouts::{Expected, Span, StageSpec};
+
+/// What a plan takes when its stages have so many devices each: `took` are the milliseconds of earlier updates, from the offer to the success.
+/// None without any: there is no history to go by.
+///
+/// The devices of a stage update side by side, so a stage takes as long as its slowest device. With `n` devices that is at most `t` with the
+/// probability `p` when one device is at most `t` with `p^(1/n)`; that share of the history, by nearest rank, is what is taken. Where a stage has
+/// far more devices than there is history it is the longest ever seen.
+pub fn expect(took: &[i64], stages: &[StageSpec], devices: &[i64]) -> Option<Expected> {
+    let mut took = took.to_vec();
+    took.sort_unstable();
+    if took.is_empty() {
+        return None;
+    }
+    let spans: Vec<Span> =
+        stages.iter().zip(devices).map(|(stage, devices)| span(&took, i64::from(stage.soak_s) * 1000, *devices)).collect();
+    let sum = |of: fn(&Span) -> i64| spans.iter().map(of).fold(0, i64::saturating_add);
+    Some(Expected {
+        updates: i64::try_from(took.len()).unwrap_or(i64::MAX),
+        whole: Span { usual_ms: sum(|s| s.usual_ms), slow_ms: sum(|s| s.slow_ms) },
+        stages: spans,
+    })
+}
+
+/// A stage nobody is in is skipped, its soak as well.
+fn span(took: &[i64], soak_ms: i64, devices: i64) -> Span {
+    if devices <= 0 {
+        return Span { usual_ms: 0, slow_ms: 0 };
+    }
+    let at = |share: f64| slowest(took, share, devices).saturating_add(soak_ms);
+    Span { usual_ms: at(0.5), slow_ms: at(0.9) }
+}
+
+/// What the slowest of so many devices needs at most, with this probability.
+fn slowest(took: &[i64], probability: f64, devices: i64) -> i64 {
+    #[expect(clippy::cast_precision_loss, reason = "fleets and histories are far below 2⁵³")]
+    let rank = (probability.powf(1.0 / devices as f64) * took.len() as f64 - 1e-9).ceil();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and the length")]
+    let place = (rank as usize).clamp(1, took.len()) - 1;
+    took.get(place).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollouts::testing::stage;
+    use wire::rollouts::Reach;
+
+    #[test]
+    fn one_device_takes_what_one_update_takes() {
+        let took: Vec<i64> = (1..=10).rev().collect();
+        let found = expect(&took, &[stage(Reach::Percent(100.0))], &[1]).unwrap();
+        assert_eq!((found.updates, found.whole), (10, Span { usual_ms: 5, slow_ms: 9 }));
+    }
+
+    #[test]
+    fn many_devices_wait_for_the_slowest_and_every_stage_for_its_soak() {
+        let took: Vec<i64> = (1..=100).collect();
+        let soaking = StageSpec { soak_s: 60, ..stage(Reach::Count(2)) };
+        let found = expect(&took, &[soaking, stage(Reach::Percent(100.0))], &[2, 100_000]).unwrap();
+        // The square roots of 0.5 and 0.9 are 0.707 and 0.949.
+        assert_eq!(found.stages, [Span { usual_ms: 60_071, slow_ms: 60_095 }, Span { usual_ms: 100, slow_ms: 100 }]);
+        assert_eq!(found.whole, Span { usual_ms: 60_171, slow_ms: 60_195 });
+    }
+
+    #[test]
+    fn nobody_takes_no_time_and_no_history_says_nothing() {
+        let soaking = StageSpec { soak_s: 60, ..stage(Reach::Percent(100.0)) };
+        assert_eq!(expect(&[5], std::slice::from_ref(&soaking), &[0]).unwrap().whole, Span { usual_ms: 0, slow_ms: 0 });
+        assert_eq!(expect(&[], &[soaking], &[3]), None);
+    }
+}

@@ -1,0 +1,39 @@
+//! What is expected of a plan, from what the fleet's earlier updates took.
+
+use super::{Scene, stage};
+use crate::db::EngineKind;
+use rstest::rstest;
+use wire::rollouts::{Expected, Reach, Span, StageSpec};
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_a_plan_takes_is_told_from_the_fleets_own_history(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 4).await;
+    let plan = |s: &Scene| s.spec(vec![StageSpec { soak_s: 600, ..stage(Reach::Count(1)) }, stage(Reach::Percent(100.0))]);
+    assert_eq!(s.rollouts().preview(&s.oli, &plan(&s)).await.unwrap().expected, None, "nobody was updated yet");
+
+    s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    for (device, offer) in s.poll_all().await {
+        s.w.clock.advance(60_000);
+        s.succeed(device, &offer.update_id, "2.0.0", 2).await;
+    }
+    s.rollouts().tick().await.unwrap();
+
+    s.release = s.publish("3.0.0", 3).await;
+    let one = Span { usual_ms: 600_000 + 120_000, slow_ms: 600_000 + 240_000 };
+    let rest = Span { usual_ms: 240_000, slow_ms: 240_000 };
+    let whole = Span { usual_ms: one.usual_ms + rest.usual_ms, slow_ms: one.slow_ms + rest.slow_ms };
+    let expected = Some(Expected { updates: 4, whole, stages: vec![one, rest] });
+    assert_eq!(s.rollouts().preview(&s.oli, &plan(&s)).await.unwrap().expected, expected);
+
+    // Who approves sees the same.
+    let id = s.rollouts().draft(&s.oli, plan(&s)).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    assert_eq!(s.rollouts().approvals(&s.ada).await.unwrap().waiting[0].preview.expected, expected);
+
+    // A plan for nobody takes no time at all, and says nothing.
+    let nobody = wire::rollouts::RolloutSpec { selector: "tag:none".into(), ..plan(&s) };
+    assert_eq!(s.rollouts().preview(&s.oli, &nobody).await.unwrap().expected, None);
+}
