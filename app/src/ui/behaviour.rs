@@ -1,7 +1,7 @@
 //! What the page does with script and without Leptos' state: dialogs, copying, times. Delegated from the document, installed once.
 //!
 //! - `a[data-dialog=ID]` opens the dialog with that id instead of following the link; `[data-close]` inside of one closes it.
-//! - `button[data-copy=TEXT]` copies the text.
+//! - `button[data-copy=TEXT]` copies the text; `button[data-print]` prints the page.
 //! - An open `details.facet` closes when something is chosen in it, or with a click beside it.
 //! - `time[data-rel]` becomes "12 s ago", `time[data-abs]` gets the reader's zone; both are looked at every second.
 //! - `html[data-hydrated=1]` says that the page listens.
@@ -57,6 +57,8 @@ mod rim {
         }
         if let Some(button) = near("[data-copy]") {
             copy(&button);
+        } else if near("[data-print]").is_some() {
+            let _ = window().print();
         } else if let Some(opener) = near("[data-dialog]") {
             let plain = !(event.meta_key() || event.ctrl_key() || event.shift_key() || event.alt_key());
             if plain && opener.get_attribute("data-dialog").is_some_and(|id| browser::open_dialog(&id)) {

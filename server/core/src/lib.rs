@@ -7,6 +7,7 @@ pub mod access;
 mod bearer;
 pub mod bus;
 pub mod clock;
+pub mod csv;
 pub mod db;
 pub mod devices;
 pub mod entropy;

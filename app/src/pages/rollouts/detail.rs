@@ -11,11 +11,14 @@ use crate::{
     api::rollouts::ReadRollout,
     live,
     pages::words,
-    ui::{PageHead, badge, card, page::page},
+    ui::{PageHead, badge, card, icon, page::page},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
-use wire::{live::Topic, rollouts::RolloutPage as Model};
+use wire::{
+    live::Topic,
+    rollouts::{RolloutDetail, RolloutPage as Model},
+};
 
 /// `/rollouts/{id}?stage=…&show=…`
 #[component]
@@ -39,6 +42,18 @@ pub fn RolloutPage() -> AnyView {
     page(model, move |model: Model| content(&model, &choice.get_untracked(), &asks))
 }
 
+/// What became of the devices, as a file and on paper; nothing before the first stage has begun.
+fn taken_along(r: &RolloutDetail) -> Option<AnyView> {
+    (r.row.stage > 0).then(|| {
+        let report = format!("/api/v1/rollouts/{}/report", r.row.id);
+        view! {
+            <a class="btn" href=report download="" rel="external">{icon("download")}"Report (CSV)"</a>
+            <button type="button" class="btn needs-script" data-print="">{icon("file-text")}"Print"</button>
+        }
+        .into_any()
+    })
+}
+
 fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
     let r = &model.rollout;
     let (tone, word) = words::rollout(r.row.state);
@@ -49,7 +64,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
     let here = Choice::href(&r.row.id.to_string(), choice.stage, &choice.show);
     let blocked = actions::blocked_note(r).map(|why| view! { <p class="small text-2 mt-2">{why}</p> });
     view! {
-        <PageHead title=r.row.name.clone() marks=badge(tone, word) sub=sub.into_any() actions=actions::buttons(r)/>
+        <PageHead title=r.row.name.clone() marks=badge(tone, word) sub=sub.into_any() actions=view! { {taken_along(r)}{actions::buttons(r)} }.into_any()/>
         {course::stages(r, choice)}
         <div class="mt-4">{course::state_banner(r)}</div>
         {blocked}

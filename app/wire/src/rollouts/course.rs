@@ -128,6 +128,8 @@ pub struct StageView {
     pub started_at: Option<Timestamp>,
     /// When its soak ends.
     pub soak_until: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
     /// The gate's latest verdict.
     pub verdict: Verdict,
 }
@@ -203,10 +205,14 @@ pub struct UpdateRow {
     pub from_version: String,
     /// How often it was tried.
     pub attempts: i64,
+    /// A word for programs, why it ended as it did; empty when there is none.
+    pub code: String,
     /// A line for people.
     pub detail: String,
     /// Whether its channel is open.
     pub online: bool,
+    /// When it was offered.
+    pub offered_at: Option<Timestamp>,
     /// When it last changed.
     pub updated_at: Option<Timestamp>,
     /// When it ended.

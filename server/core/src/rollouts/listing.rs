@@ -5,6 +5,7 @@ use super::{
     course::Course,
     draw,
     store::{parts, records::Record},
+    survey::Target,
     ticking::waits,
 };
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
 };
 use std::collections::HashMap;
 use wire::{
+    ids::RolloutId,
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
     rollouts::{Counts, Show, UpdateQuery, UpdateRow},
     states::UpdateState,
@@ -59,13 +61,11 @@ impl Rollouts {
 
     /// Devices with an update and devices that wait, merged by number.
     async fn merged(&self, on: &mut Read, record: &Record, course: &Course, wanted: &Wanted) -> Result<(Vec<UpdateRow>, Option<DeviceNo>)> {
-        if course.stages.iter().all(|s| s.cut == draw::NOBODY) {
+        let Wanted { after, stage, rows, only_waiting } = *wanted;
+        let turns = Turns::of(record, course)?;
+        if !turns.drawn() {
             return Ok((Vec::new(), None));
         }
-        let Wanted { after, stage, rows, only_waiting } = *wanted;
-        let target = record.target()?;
-        let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
-        let ended = super::state::ended(super::state::ROLLOUT, course.state);
         let (mut found, mut at, mut looked) = (Vec::new(), after, 0);
         while found.len() <= rows && looked < LOOKED_AT {
             let batch = devices::facts_page(on, &record.org, at, BATCH).await?;
@@ -73,23 +73,12 @@ impl Rollouts {
             let mut known: HashMap<DeviceNo, UpdateRow> = parts::listed_between(on, &record.id, at, *last).await?.into_iter().collect();
             (at, looked) = (*last, looked + batch.len());
             for (device, facts) in batch {
-                let row = match known.remove(&device) {
-                    // Devices that wait again come with the stage that runs.
-                    Some(row) if row.state == UpdateState::Queued => UpdateRow { stage: row.stage.max(course.stage), ..row },
-                    Some(row) if only_waiting => {
-                        let _ = row;
-                        continue;
-                    }
-                    Some(row) => row,
-                    None if target.check(&facts, false).is_ok() || waits(&target, &record.id, course, device, &facts) => {
-                        let own = draw::stage_of(draw::place(&record.id, device), &cuts);
-                        match waiting(&facts, if ended { own } else { own.max(course.stage) }) {
-                            Some(row) => row,
-                            None => continue,
-                        }
-                    }
-                    None => continue,
+                let row = match known.remove(&device).map(|row| turns.known(row)) {
+                    Some(row) if only_waiting && row.state != UpdateState::Queued => None,
+                    Some(row) => Some(row),
+                    None => turns.waiting(device, &facts),
                 };
+                let Some(row) = row else { continue };
                 if stage == 0 || row.stage == stage {
                     found.push((device, row));
                 }
@@ -100,6 +89,44 @@ impl Rollouts {
             return Ok((found.into_iter().map(|(_, row)| row).collect(), Some(at)));
         }
         Ok(cut(found, rows))
+    }
+}
+
+/// Whose turn it is in a rollout, and whose is still to come.
+pub(super) struct Turns<'a> {
+    id: &'a RolloutId,
+    course: &'a Course,
+    target: Target,
+    cuts: Vec<i64>,
+}
+
+impl<'a> Turns<'a> {
+    pub(super) fn of(record: &'a Record, course: &'a Course) -> Result<Self> {
+        Ok(Self { id: &record.id, course, target: record.target()?, cuts: course.stages.iter().map(|s| s.cut).collect() })
+    }
+
+    /// Whether it is settled yet who is in which stage.
+    fn drawn(&self) -> bool {
+        self.cuts.iter().any(|cut| *cut != draw::NOBODY)
+    }
+
+    /// Whether nobody comes any more.
+    pub(super) fn over(&self) -> bool {
+        super::state::ended(super::state::ROLLOUT, self.course.state)
+    }
+
+    /// A device that had a turn; those that wait again come with the stage that runs.
+    pub(super) fn known(&self, row: UpdateRow) -> UpdateRow {
+        if row.state == UpdateState::Queued { UpdateRow { stage: row.stage.max(self.course.stage), ..row } } else { row }
+    }
+
+    /// A device that had no turn, if it is one of the rollout's.
+    pub(super) fn waiting(&self, device: DeviceNo, facts: &Facts) -> Option<UpdateRow> {
+        if !self.drawn() || !(self.target.check(facts, false).is_ok() || waits(&self.target, self.id, self.course, device, facts)) {
+            return None;
+        }
+        let own = draw::stage_of(draw::place(self.id, device), &self.cuts);
+        waiting(facts, if self.over() { own } else { own.max(self.course.stage) })
     }
 }
 
@@ -119,9 +146,12 @@ fn waiting(facts: &Facts, stage: u32) -> Option<UpdateRow> {
         progress: None,
         from_version: facts.version.clone(),
         attempts: 0,
+        code: String::new(),
         detail: String::new(),
         online: facts.online,
+        offered_at: None,
         updated_at: None,
+        ended_at: None,
     })
 }
 

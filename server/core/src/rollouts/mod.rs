@@ -36,6 +36,7 @@ mod offering;
 mod previewing;
 mod quorum;
 mod reading;
+mod report;
 mod reporting;
 pub(crate) mod store;
 #[cfg(any(test, feature = "testing"))]
@@ -47,6 +48,7 @@ mod tests;
 
 pub use error::Error;
 pub use offering::Standing;
+pub use report::Part;
 pub use reporting::MAX_DETAIL;
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};

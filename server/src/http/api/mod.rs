@@ -16,6 +16,7 @@ mod certificates;
 mod claims;
 mod clock;
 mod consents;
+mod csv;
 mod devices;
 mod enrolment;
 mod form;

@@ -1,7 +1,7 @@
 //! Rollouts: drafted, previewed, decided on, controlled, watched.
 
 use super::{
-    Answer,
+    Answer, csv,
     input::{Asked, Named, Sent},
     openapi::Refusals,
 };
@@ -10,13 +10,13 @@ use axum::{
     Json,
     extract::State,
     http::{StatusCode, header},
-    response::IntoResponse,
+    response::{IntoResponse, Response},
 };
 use fleet::{Fleet, access::Actor};
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
-    FaultKind,
+    FaultKind, Timestamp,
     ids::{Digest, RolloutId},
     page::{DEFAULT_ROWS, Page},
     rollouts::{Preview, Quorum, RolloutDetail, RolloutRow, RolloutSpec, Show, Tab, UpdateQuery, UpdateRow, Verb},
@@ -29,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(quorum, set_quorum))
         .routes(routes!(detail, edit))
         .routes(routes!(updates))
+        .routes(routes!(report))
         .routes(routes!(act))
 }
 
@@ -152,6 +153,46 @@ async fn updates(
 ) -> Answer<Json<Page<UpdateRow>>> {
     let query = UpdateQuery { stage: asked.stage, show: asked.show, cursor: asked.cursor, rows: asked.rows };
     Ok(Json(fleet.rollouts().updates(&actor, &id, &query).await?))
+}
+
+const REPORT: [&str; 11] = ["device", "stage", "state", "code", "detail", "from", "to", "attempts", "offered_at", "changed_at", "ended_at"];
+
+/// What became of every device of a rollout, as CSV
+///
+/// One line a device, its newest attempt: `device`, `stage`, `state`, `code`, `detail`, `from`, `to`, `attempts`, `offered_at`, `changed_at`,
+/// `ended_at`. A device that still waits is `queued`, without times. Cells that a spreadsheet would take for a formula begin with an apostrophe.
+#[utoipa::path(
+    get, path = "/rollouts/{id}/report", operation_id = "download_rollout_report", tag = "rollouts", params(("id" = RolloutId, Path)),
+    responses((status = OK, content_type = "text/csv", body = String), Refusals)
+)]
+async fn report(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<RolloutId>) -> Answer<Response> {
+    let name = format!("rollout-{id}");
+    let read = move |after: Option<i64>| {
+        let (fleet, actor, id) = (fleet.clone(), actor.clone(), id.clone());
+        async move {
+            let part = fleet.rollouts().report_part(&actor, &id, after.unwrap_or(0)).await?;
+            let text = part.rows.into_iter().map(|row| line(row, &part.version)).collect();
+            Ok::<_, fleet::Error>(csv::Lines { text, next: part.next })
+        }
+    };
+    csv::file(&name, &REPORT, read).await
+}
+
+fn line(row: UpdateRow, version: &str) -> String {
+    let at = |at: Option<Timestamp>| at.map_or_else(String::new, Timestamp::rfc3339);
+    fleet::csv::line(&[
+        row.device_id.to_string(),
+        row.stage.to_string(),
+        row.state.to_string(),
+        row.code,
+        row.detail,
+        row.from_version,
+        version.to_owned(),
+        row.attempts.to_string(),
+        at(row.offered_at),
+        at(row.updated_at),
+        at(row.ended_at),
+    ])
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

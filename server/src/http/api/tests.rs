@@ -328,6 +328,16 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     assert_eq!(approved.ok()["approvals"][0]["approved"], true);
     assert_eq!(s.get("/rollouts").await.ok()["items"][0]["id"], id.as_str());
     assert!(s.get(&format!("/rollouts/{id}/updates?stage=1")).await.ok()["items"].is_array());
+    let report = s.get(&format!("/rollouts/{id}/report")).await;
+    assert_eq!(report.headers["content-type"], "text/csv; charset=utf-8");
+    assert_eq!(report.headers["content-disposition"], format!("attachment; filename=\"rollout-{id}.csv\""));
+    let lines: Vec<&str> = report.ok().as_str().unwrap().split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 2, "a head and a device");
+    assert!(
+        lines[0].starts_with("\"device\",\"stage\",\"state\",\"code\",") && lines[1].starts_with("\"gw-1\",\"1\",\"queued\","),
+        "{lines:?}"
+    );
+    assert_eq!(s.get("/rollouts/rol_00000000000000000000000000000000/report").await.code(), (404, "not_found"));
     assert_eq!(s.post(&format!("/rollouts/{id}/explode"), &json!({})).await.code(), (404, "not_found"));
 }
 

@@ -1,4 +1,4 @@
-//! Pure: what a batch gives back, as a zip archive and as CSV that no spreadsheet takes for formulas (A-24).
+//! Pure: what a batch gives back, as a zip archive.
 
 use std::io::{self, Cursor, Seek, Write};
 use wire::Timestamp;
@@ -53,30 +53,5 @@ impl<W: Write + Seek> Archive<W> {
     pub(super) fn add(&mut self, name: &str, data: &[u8]) -> io::Result<()> {
         self.zip.start_file(name, self.options)?;
         self.zip.write_all(data)
-    }
-}
-
-/// A line of CSV (RFC 4180), every cell in quotes.
-pub(super) fn csv_line(cells: &[&str]) -> String {
-    let mut line = cells.iter().map(|c| format!("\"{}\"", inert(c).replace('"', "\"\""))).collect::<Vec<_>>().join(",");
-    line.push_str("\r\n");
-    line
-}
-
-/// The text so that a spreadsheet shows it and does not reckon with it (A-24).
-fn inert(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_24_no_cell_is_a_formula() {
-        assert_eq!(
-            csv_line(&["=1+1", "+x", "-x", "@x", "gw-1", "say \"hi\", now"]),
-            "\"'=1+1\",\"'+x\",\"'-x\",\"'@x\",\"gw-1\",\"say \"\"hi\"\", now\"\r\n"
-        );
     }
 }

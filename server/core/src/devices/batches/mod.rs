@@ -24,10 +24,11 @@ use super::{Devices, Error, words};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
+    csv,
     db::{exec, row, rows},
     text::unseen,
 };
-use archive::{Archive, csv_line};
+use archive::Archive;
 use bytes::Bytes;
 use futures::Stream;
 use read::Entry;
@@ -286,8 +287,8 @@ impl Devices {
     /// Puts in what a batch has made so far, but for keys.
     async fn fill<W: io::Write + io::Seek>(&self, org: &OrgId, id: &EnrolmentBatchId, archive: &mut Archive<W>) -> Result<(), Error> {
         let mut on = self.db.read().await?;
-        let mut manifest = csv_line(&["device_id", "serial", "sha256", "not_after"]);
-        let mut refused = csv_line(&["line", "label", "device_id", "code", "message"]);
+        let mut manifest = csv::line(&["device_id", "serial", "sha256", "not_after"]);
+        let mut refused = csv::line(&["line", "label", "device_id", "code", "message"]);
         let (mut issuers, mut after, mut any) = (BTreeSet::new(), 0, false);
         loop {
             let some = rows!(&mut on, LineRow, store::LINES, id.as_str(), "", after, 500_i64)?;
@@ -296,14 +297,14 @@ impl Devices {
             for line in some {
                 if line.state == BatchLineState::Refused.as_str() {
                     any = true;
-                    refused.push_str(&csv_line(&[&line.line.to_string(), &line.label, &line.device_id, &line.code, &line.message]));
+                    refused.push_str(&csv::line(&[&line.line.to_string(), &line.label, &line.device_id, &line.code, &line.message]));
                 }
                 if line.state == BatchLineState::Registered.as_str() {
-                    manifest.push_str(&csv_line(&[&line.device_id, "", "", ""]));
+                    manifest.push_str(&csv::line(&[&line.device_id, "", "", ""]));
                 }
                 let Ok(certificate) = line.certificate_id.parse::<CertificateId>() else { continue };
                 let found = self.pki.leaf(&mut on, org, &certificate).await?;
-                manifest.push_str(&csv_line(&[&line.device_id, &found.serial, &found.fingerprint, &found.not_after.to_string()]));
+                manifest.push_str(&csv::line(&[&line.device_id, &found.serial, &found.fingerprint, &found.not_after.to_string()]));
                 archive.add(&format!("certs/{}.pem", line.device_id), found.pem.as_bytes()).map_err(Broken::from)?;
                 issuers.insert(found.issuer);
             }

@@ -20,13 +20,16 @@ pub(super) const BUSY_ELSEWHERE: Sql = Sql::same("SELECT device FROM updates WHE
 pub(super) const SETTLED: Sql = Sql::same("SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE");
 
 /// The columns of [`ListedRow`].
-macro_rules! listed { ($rest:literal) => {
-    concat!(
-        "SELECT u.device, u.id, d.device_id, u.stage, u.state, u.again, u.progress, u.from_version, u.attempts, u.detail, d.online, u.updated_at ",
-        "FROM updates u JOIN devices d ON d.number = u.device WHERE u.rollout_id = $1 AND u.latest = TRUE AND u.device > $2 ",
-        $rest
-    )
-} }
+macro_rules! listed {
+    ($rest:literal) => {
+        concat!(
+            "SELECT u.device, u.id, d.device_id, u.stage, u.state, u.again, u.progress, u.from_version, u.attempts, ",
+            "u.code, u.detail, d.online, u.created_at, u.updated_at, u.ended_at ",
+            "FROM updates u JOIN devices d ON d.number = u.device WHERE u.rollout_id = $1 AND u.latest = TRUE AND u.device > $2 ",
+            $rest
+        )
+    };
+}
 /// Those of a stage (0: all) that fare like this.
 pub(super) const LISTED: Sql = Sql::same(listed!(
     "AND ($3 = 0 OR u.stage = $3) AND (CASE WHEN u.again = TRUE THEN 'waiting' WHEN u.open = TRUE THEN 'updating'
@@ -89,9 +92,12 @@ struct ListedRow {
     progress: Option<i64>,
     from_version: String,
     attempts: i64,
+    code: String,
     detail: String,
     online: bool,
+    created_at: i64,
     updated_at: i64,
+    ended_at: Option<i64>,
 }
 
 fn listed_row(r: ListedRow) -> Result<(DeviceNo, UpdateRow), Error> {
@@ -104,9 +110,12 @@ fn listed_row(r: ListedRow) -> Result<(DeviceNo, UpdateRow), Error> {
         progress: r.progress,
         from_version: r.from_version,
         attempts: r.attempts,
+        code: r.code,
         detail: r.detail,
         online: r.online,
+        offered_at: Some(Timestamp(r.created_at)),
         updated_at: Some(Timestamp(r.updated_at)),
+        ended_at: r.ended_at.map(Timestamp),
     };
     Ok((r.device, row))
 }

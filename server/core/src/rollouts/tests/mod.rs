@@ -7,6 +7,7 @@ mod ddi;
 mod expected;
 mod faults;
 mod lists;
+mod report;
 mod storm;
 
 use super::{
