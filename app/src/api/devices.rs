@@ -85,6 +85,23 @@ pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(),
     Ok(())
 }
 
+/// Adds tags to every device that `q` means and takes others away; both are separated by commas or blanks. `expected` is how many devices the list told of;
+/// when they are another number by now, nothing is changed. Leads to `back`, a path of the console.
+#[server(prefix = "/rpc", endpoint = "/devices/tags")]
+pub async fn tag_devices(
+    #[server(default)] q: String,
+    #[server(default)] add: String,
+    #[server(default)] remove: String,
+    expected: i64,
+    #[server(default)] back: String,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let (add, remove) = (wire::devices::words(&add), wire::devices::words(&remove));
+    call.answer(call.fleet.devices().tag_many(&call.actor, &wire::devices::TagMany { q, add, remove, expected }).await)?;
+    call.lead_to(super::session::local(&back, "/devices"));
+    Ok(())
+}
+
 /// Takes a device a step on in its life; what can't be taken back as easily wants its name repeated in `confirm`. The answer is where to go then.
 #[server(prefix = "/rpc", endpoint = "/device/life")]
 pub async fn change_device(id: String, step: DeviceStep, #[server(default)] confirm: String) -> Result<String, ApiFault> {

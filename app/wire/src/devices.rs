@@ -76,6 +76,31 @@ pub struct DeviceRow {
     pub update: Option<UpdateState>,
 }
 
+/// Tags for every device that a selector means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TagMany {
+    /// The selector; empty means every device that is not decommissioned.
+    pub q: String,
+    /// Tags they get.
+    #[serde(default)]
+    pub add: Vec<String>,
+    /// Tags they lose.
+    #[serde(default)]
+    pub remove: Vec<String>,
+    /// How many devices the selector means, at most 10,000; another number by now is a conflict.
+    pub expected: i64,
+}
+
+/// How many devices were tagged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Tagged {
+    /// Devices that the selector meant.
+    pub devices: i64,
+}
+
 /// The device list's page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DevicesPage {
@@ -93,6 +118,8 @@ pub struct DevicesPage {
     pub fleet: i64,
     /// Whether the caller may enrol devices.
     pub may_enrol: bool,
+    /// Whether the caller may tag devices.
+    pub may_edit: bool,
     /// When this was read.
     pub at: Timestamp,
 }

@@ -139,6 +139,23 @@ async fn what_cannot_be_taken_back_is_only_done_with_its_name() {
 }
 
 #[tokio::test]
+async fn many_devices_are_tagged_without_scripts_as_they_were_counted() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    b.world.device("gw-2", "gateway").await;
+    let (status, _, page) = b.send("GET", "/devices?q=type:gateway&ask=tag", FORM, Vec::new(), "text/html").await;
+    let page = String::from_utf8(page).unwrap();
+    assert!(status.is_success() && page.contains("href=\"/api/v1/devices/export?q=type:gateway\""), "{page}");
+    assert!(page.contains("name=\"expected\" value=\"2\"") && page.contains("Tag all 2") && !page.contains("id=\"tag-all\""), "{page}");
+    let (_, _, page) = b.send("GET", "/devices?q=type:gateway", FORM, Vec::new(), "text/html").await;
+    assert!(String::from_utf8(page).unwrap().contains("id=\"tag-all\""), "with scripts it is a dialog");
+    let form = |expected| [("q", "type:gateway"), ("add", "eu, hall"), ("expected", expected), ("back", "/devices?q=type:gateway")];
+    assert_eq!(b.post("devices/tags", &form("1")).await.unwrap_err(), (409, "other_count".to_owned()));
+    assert_eq!(b.post("devices/tags", &form("2")).await.unwrap(), "/devices?q=type:gateway");
+    assert_eq!(b.api("GET", "/devices?q=tag:eu%20tag:hall", Vec::new()).await["total"], 2);
+}
+
+#[tokio::test]
 async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
     let b = Browser::new().await;
     let (release, _) = b.release().await;

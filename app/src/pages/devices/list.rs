@@ -1,14 +1,14 @@
 //! The device list: search and filters in the address, keyset pages, fresh while devices come and go.
 
-use super::filters;
+use super::{bulk, filters};
 use crate::api::packed::reading;
 use crate::{
-    api::devices::ReadDevices,
+    api::devices::{ReadDevices, TagDevices},
     live,
     pages::words,
     ui::{
         Column, PageHead, empty,
-        form::search_input,
+        form::{FormCall, said, search_input},
         icon,
         number::{counted, grouped},
         page, pager, status,
@@ -40,10 +40,12 @@ pub fn DevicesPage() -> AnyView {
     let before = Memo::new(move |_| address.with(|a| a.get_str("before").and_then(|b| b.parse::<i64>().ok()).unwrap_or(0).max(0)));
     let model = reading(move || ReadDevices { query: query.get() });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    page(model, move |model: Model| content(&model, &query.get_untracked(), before.get_untracked()))
+    let asked = Memo::new(move |_| address.with(|a| a.get_str("ask") == Some("tag")));
+    let tag = said::<TagDevices>("Tagged", model);
+    page(model, move |model: Model| content(&model, &query.get_untracked(), before.get_untracked(), tag, asked.get_untracked()))
 }
 
-fn content(model: &Model, query: &DeviceQuery, before: i64) -> AnyView {
+fn content(model: &Model, query: &DeviceQuery, before: i64, tag: FormCall<TagDevices>, asked: bool) -> AnyView {
     let add =
         model.may_enrol.then(|| view! { <a class="btn" data-v="primary" href="/enrolment">{icon("plus")}"Add device"</a> }.into_any());
     if model.fleet == 0 {
@@ -65,6 +67,7 @@ fn content(model: &Model, query: &DeviceQuery, before: i64) -> AnyView {
     view! {
         <PageHead title="Devices" sub=sub.into_any() actions=add.unwrap_or_else(|| ().into_any())/>
         {filter_bar(model, query)}
+        {bulk::ask(model, query, tag, asked)}
         {rows}
     }
     .into_any()
@@ -116,6 +119,7 @@ fn filter_bar(model: &Model, query: &DeviceQuery) -> AnyView {
             {facet("version", "Firmware", &model.versions, query)}
             {facet("tag", "Tag", &model.tags, query)}
             {chips}
+            {bulk::links(model, query)}
         </form>
     }
     .into_any()

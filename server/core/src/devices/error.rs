@@ -12,6 +12,14 @@ pub const PENDING: &str = "pending";
 /// Why something about a device was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Another number of devices than the caller has seen.
+    #[error("{found} devices match, not {expected}")]
+    OtherCount {
+        /// How many they were told of.
+        expected: i64,
+        /// How many there are.
+        found: i64,
+    },
     /// Rights.
     #[error(transparent)]
     Access(#[from] crate::access::Error),
@@ -216,6 +224,11 @@ impl Error {
                 format!("{device} is {state}: {step} is not possible from there. {}", what_is_possible(*state)),
             ),
             Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
+            Self::OtherCount { expected, found } => Fault::new(
+                K::Conflict,
+                "other_count",
+                format!("The filter matches {found} devices now, not {expected}. Nothing was changed. Look at the list again, and repeat it with {found}."),
+            ),
             Self::Selector(e) => {
                 Fault::new(K::Invalid, "bad_selector", format!("{} at position {}. {}", e.message, e.position + 1, e.hint)).at("q")
             }

@@ -23,6 +23,8 @@ use wire::{
 
 /// What the filter offers may be this old; a page of rows is always fresh.
 const FACETS_MS: i64 = 2000;
+/// Rows of an export that are read at once.
+const EXPORTED: usize = 1000;
 
 /// Types, tags, versions and the size of a fleet.
 #[derive(Debug, Clone, Default)]
@@ -101,7 +103,7 @@ fn position(cursor: &str, sort: DeviceSort) -> Result<(Value, i64), Error> {
 }
 
 /// The condition every list begins with.
-fn base(org: &OrgId, selector: &Selector) -> Filter {
+pub(super) fn base(org: &OrgId, selector: &Selector) -> Filter {
     let mut filter = Filter::default();
     let org = filter.bind(Value::Text(org.to_string()));
     filter.text = format!("d.org_id = {org} AND d.deleted_at IS NULL");
@@ -118,16 +120,28 @@ fn base(org: &OrgId, selector: &Selector) -> Filter {
 /// A page of rows; the ones before and after it may change meanwhile, none is skipped or shown twice.
 async fn page(on: &mut impl Conn, org: &OrgId, selector: &Selector, query: &DeviceQuery, fleet: i64) -> Result<Page<DeviceRow>, Error> {
     let limit = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
-    let (column, backwards) = order(query.sort);
-    let (than, direction) = if backwards { ("<", "DESC") } else { (">", "ASC") };
-    let counted = base(org, selector);
     let total = if *selector == Selector::everything() {
         fleet
     } else {
+        let counted = base(org, selector);
         let text = format!("SELECT COUNT(*) FROM devices d WHERE {}", counted.text);
         select::<(i64,)>(on, text, &counted.values).await?.first().map_or(0, |r| r.0)
     };
-    let mut filter = counted;
+    let (items, next) = part(on, org, selector, query, limit).await?;
+    Ok(Page { items, next, total })
+}
+
+/// At most so many rows from the query's cursor on, and the cursor behind them.
+async fn part(
+    on: &mut impl Conn,
+    org: &OrgId,
+    selector: &Selector,
+    query: &DeviceQuery,
+    limit: usize,
+) -> Result<(Vec<DeviceRow>, Option<String>), Error> {
+    let (column, backwards) = order(query.sort);
+    let (than, direction) = if backwards { ("<", "DESC") } else { (">", "ASC") };
+    let mut filter = base(org, selector);
     if let Some(cursor) = query.cursor.as_deref().filter(|c| !c.is_empty()) {
         let (key, number) = position(cursor, query.sort)?;
         let (key, number) = (filter.bind(key), filter.bind(Value::Int(number)));
@@ -148,7 +162,7 @@ async fn page(on: &mut impl Conn, org: &OrgId, selector: &Selector, query: &Devi
         let tags = tags.remove(&listed.number).unwrap_or_default();
         listed.shown(tags)
     });
-    Ok(Page { items: items.collect::<Result<_, _>>()?, next, total })
+    Ok((items.collect::<Result<_, _>>()?, next))
 }
 
 /// The tags of these devices by their numbers, read at once: a page must not ask for each of its rows.
@@ -212,6 +226,7 @@ impl Devices {
             selector_error,
             fleet: facets.fleet,
             may_enrol: allowed(actor, Act::Enrol),
+            may_edit: allowed(actor, Act::EditDevices),
             at: self.clock.now(),
         })
     }
@@ -223,6 +238,14 @@ impl Devices {
         let mut on = self.db.read().await?;
         let fleet = row!(&mut on, (i64,), store::FLEET_SIZE, actor.org.as_str())?.map_or(0, |r| r.0);
         page(&mut on, &actor.org, &selector, query, fleet).await
+    }
+
+    /// Devices that a selector means, by their ids from `cursor` on, a thousand at once: for a file of all of them.
+    pub async fn export(&self, actor: &Actor, q: &str, cursor: Option<String>) -> Result<(Vec<DeviceRow>, Option<String>), Error> {
+        may(actor, Act::Read)?;
+        let selector = Selector::parse(q).map_err(Error::Selector)?;
+        let query = DeviceQuery { cursor, ..DeviceQuery::default() };
+        part(&mut self.db.read().await?, &actor.org, &selector, &query, EXPORTED).await
     }
 
     /// How many devices the fleet has; at most two seconds old.

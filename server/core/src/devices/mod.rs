@@ -27,6 +27,7 @@ mod source;
 pub mod state;
 pub(crate) mod store;
 mod suspicion;
+mod tagging;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -39,6 +40,7 @@ pub use hook::Hook;
 pub use presence::Connected;
 pub use selector::{Facts, Selector};
 pub use server_keys::EnrolledWithKey;
+pub use tagging::MOST_AT_ONCE;
 
 use crate::{access::Throttle, bus::Bus, clock::Clock, db::Db, entropy::Entropy, pki::Pki};
 use std::sync::Arc;

@@ -170,6 +170,21 @@ pub(super) const TAGS_INSERT: Sql = many!(
     [int device, text org, text tag],
     " ON CONFLICT (device, tag) DO NOTHING"
 );
+/// A tag on these devices, and off them.
+pub(super) const TAG_ON: Sql = many!(
+    "INSERT INTO device_tags (org_id, tag, device) SELECT CAST($2 AS TEXT), CAST($3 AS TEXT), ",
+    [int device],
+    " ON CONFLICT (device, tag) DO NOTHING"
+);
+pub(super) const TAG_OFF: Sql =
+    many!("DELETE FROM device_tags WHERE tag = $2 AND device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
+/// One of these devices that has more tags than so many.
+pub(super) const TAGS_OVER: Sql = many!(
+    "SELECT d.device_id FROM (SELECT ",
+    [int device],
+    ") AS w JOIN device_tags t ON t.device = w.device JOIN devices d ON d.number = w.device
+     GROUP BY d.device_id HAVING COUNT(*) > $2 ORDER BY d.device_id LIMIT 1"
+);
 pub(super) const TAGS_CLEAR: Sql = Sql::same("DELETE FROM device_tags WHERE device = $1");
 pub(super) const ATTRIBUTES: Sql = Sql::same("SELECT name, value FROM device_attributes WHERE device = $1 ORDER BY name");
 pub(super) const ATTRIBUTE_SET: Sql = Sql::same(
@@ -297,6 +312,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &TAGS,
     &TAG_INSERT,
     &TAGS_INSERT,
+    &TAG_ON,
+    &TAG_OFF,
+    &TAGS_OVER,
     &TAGS_CLEAR,
     &ATTRIBUTES,
     &ATTRIBUTE_SET,

@@ -40,6 +40,9 @@ pub(super) fn split_tags(stored: &str) -> Vec<String> {
     stored.split(' ').filter(|t| !t.is_empty()).map(str::to_owned).collect()
 }
 
+/// Most tags of a device.
+pub(super) const MOST_TAGS: usize = 20;
+
 /// Tags are words: they are typed into selectors, so no spaces, commas, quotes or parentheses.
 pub(super) fn check_tags(tags: &[String]) -> Result<(), Error> {
     let word = |t: &String| {
@@ -50,7 +53,7 @@ pub(super) fn check_tags(tags: &[String]) -> Result<(), Error> {
     };
     match tags.iter().find(|t| !word(t)) {
         Some(bad) => Err(Error::invalid("tags", format!("{bad:?} can't be a tag: use letters, digits, - _ . and /, at most 50."))),
-        None if tags.len() > 20 => Err(Error::invalid("tags", "A device has at most 20 tags.")),
+        None if tags.len() > MOST_TAGS => Err(Error::invalid("tags", "A device has at most 20 tags.")),
         None => Ok(()),
     }
 }

@@ -1,17 +1,18 @@
 //! Devices: listed by a selector, looked at, tagged, and led through their life: suspended, resumed, decommissioned, recommissioned.
 
 use super::{
-    Answer,
+    Answer, csv,
     input::{Asked, Named, Sent},
     openapi::Refusals,
 };
 use crate::http::guard::Caller;
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use fleet::Fleet;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
-    devices::{DeviceDetail, DeviceQuery, DeviceRow, DeviceSort},
+    Timestamp,
+    devices::{DeviceDetail, DeviceQuery, DeviceRow, DeviceSort, TagMany, Tagged},
     ids::DeviceId,
     page::Page,
     states::DeviceStep,
@@ -20,6 +21,8 @@ use wire::{
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
     OpenApiRouter::new()
         .routes(routes!(list))
+        .routes(routes!(export))
+        .routes(routes!(tag_many))
         .routes(routes!(detail, decommission))
         .routes(routes!(tag))
         .routes(routes!(step))
@@ -49,6 +52,61 @@ struct Listing {
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<DeviceRow>>> {
     let query = DeviceQuery { q: asked.q, sort: asked.sort, cursor: asked.cursor, rows: asked.rows };
     Ok(Json(fleet.devices().list(&actor, &query).await?))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Exported {
+    /// A selector, for example `type:gateway tag:eu online:yes`; empty means all.
+    #[serde(default)]
+    q: String,
+}
+
+const COLUMNS: [&str; 9] = ["device", "type", "hardware", "state", "online", "firmware", "update", "last_seen", "tags"];
+
+/// Devices, all that a selector means, as CSV
+///
+/// One line a device, by device id: `device`, `type`, `hardware`, `state`, `online`, `firmware`, `update`, `last_seen`, `tags` (separated by
+/// blanks). Cells that a spreadsheet would take for a formula begin with an apostrophe.
+#[utoipa::path(
+    get, path = "/devices/export", operation_id = "export_devices", tag = "devices", params(Exported),
+    responses((status = OK, content_type = "text/csv", body = String), Refusals)
+)]
+async fn export(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Exported>) -> Answer<Response> {
+    let read = move |cursor: Option<String>| {
+        let (fleet, actor, q) = (fleet.clone(), actor.clone(), asked.q.clone());
+        async move {
+            let (rows, next) = fleet.devices().export(&actor, &q, cursor).await?;
+            Ok::<_, fleet::Error>(csv::Lines { text: rows.into_iter().map(line).collect(), next })
+        }
+    };
+    csv::file("devices", &COLUMNS, read).await
+}
+
+fn line(row: DeviceRow) -> String {
+    fleet::csv::line(&[
+        row.device_id.to_string(),
+        row.device_type,
+        row.hardware,
+        row.state.to_string(),
+        if row.online { "yes" } else { "no" }.to_owned(),
+        row.version,
+        row.update.map_or_else(String::new, |update| update.to_string()),
+        row.last_seen_at.map_or_else(String::new, Timestamp::rfc3339),
+        row.tags.join(" "),
+    ])
+}
+
+/// Tag every device that a selector means, all or none
+///
+/// At most 10,000 devices. `expected` is how many it means as the list told; when it means another number by now, the answer is 409 `other_count` and
+/// nothing is changed.
+#[utoipa::path(
+    post, path = "/devices/tags", operation_id = "tag_devices", tag = "devices", request_body = TagMany, responses((status = OK, body = Tagged), Refusals)
+)]
+async fn tag_many(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many): Sent<TagMany>) -> Answer<Json<Tagged>> {
+    Ok(Json(fleet.devices().tag_many(&actor, &many).await?))
 }
 
 /// One device

@@ -12,6 +12,7 @@ mod life;
 mod presence;
 mod recovery;
 mod server_keys;
+mod tagging;
 
 use super::{Attempt, Connected, Error, Selector, filter::Filter, store};
 use crate::{

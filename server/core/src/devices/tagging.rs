@@ -1,0 +1,81 @@
+//! Tags of many devices at once: of exactly those that a filter showed, or of none.
+
+use super::{
+    Devices, Error, Selector,
+    listing::base,
+    store,
+    words::{MOST_TAGS, check_tags},
+};
+use crate::{
+    access::{Act, Actor, audit, may},
+    bus::Event,
+    db::{exec, list, row, select},
+};
+use serde::Serialize;
+use serde_json::json;
+use wire::devices::{TagMany, Tagged};
+
+/// Most devices that are tagged at once.
+pub const MOST_AT_ONCE: i64 = 10_000;
+
+#[derive(Serialize)]
+struct Of {
+    device: i64,
+}
+
+/// Tags as words, or a refusal that says which input they stood in.
+fn checked(field: &'static str, tags: &[String]) -> Result<(), Error> {
+    check_tags(tags).map_err(|refused| match refused {
+        Error::Invalid { message, .. } => Error::Invalid { field, message },
+        other => other,
+    })
+}
+
+impl Devices {
+    /// Adds tags to every device that a selector means and takes others away, all or nothing. `expected` is how many devices the caller has seen it
+    /// mean; when it is another number by now, nothing happens.
+    pub async fn tag_many(&self, actor: &Actor, many: &TagMany) -> Result<Tagged, Error> {
+        may(actor, Act::EditDevices)?;
+        let TagMany { q, add, remove, expected } = many;
+        checked("add", add)?;
+        checked("remove", remove)?;
+        if add.is_empty() && remove.is_empty() {
+            return Err(Error::invalid("add", "Say which tags to add or to remove."));
+        }
+        if let Some(both) = add.iter().find(|tag| remove.contains(tag)) {
+            return Err(Error::invalid("remove", format!("{both:?} can't be added and removed at once.")));
+        }
+        let selector = Selector::parse(q).map_err(Error::Selector)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let filter = base(&actor.org, &selector);
+        let text = format!("SELECT d.number FROM devices d WHERE {} ORDER BY d.number LIMIT {}", filter.text, MOST_AT_ONCE + 1);
+        let found: Vec<(i64,)> = select(&mut tx, text, &filter.values).await?;
+        let devices = i64::try_from(found.len()).unwrap_or(i64::MAX);
+        if devices > MOST_AT_ONCE {
+            return Err(Error::invalid("q", "More than 10,000 devices match, and no more are tagged at once. Narrow the filter."));
+        }
+        if devices != *expected {
+            return Err(Error::OtherCount { expected: *expected, found: devices });
+        }
+        let all = list(&found.iter().map(|(device,)| Of { device: *device }).collect::<Vec<_>>())?;
+        for tag in remove {
+            exec!(&mut tx, store::TAG_OFF, all.as_str(), tag.as_str())?;
+        }
+        for tag in add {
+            exec!(&mut tx, store::TAG_ON, all.as_str(), actor.org.as_str(), tag.as_str())?;
+        }
+        if let Some((device,)) = row!(&mut tx, (String,), store::TAGS_OVER, all.as_str(), i64::try_from(MOST_TAGS).unwrap_or(i64::MAX))? {
+            let text = format!("{device} would have more than {MOST_TAGS} tags, and no device has more. Remove some of its tags first.");
+            return Err(Error::invalid("add", text));
+        }
+        let about = if q.trim().is_empty() { "every device" } else { q.as_str() };
+        let detail = json!({ "q": q, "add": add, "remove": remove, "devices": devices });
+        audit::append(&mut tx, actor, now, "device.tag_many", about, &detail).await?;
+        tx.commit().await?;
+        for (device,) in found {
+            self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        }
+        Ok(Tagged { devices })
+    }
+}
