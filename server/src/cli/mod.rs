@@ -9,6 +9,7 @@ mod kek;
 mod key;
 mod people;
 mod registered;
+mod rollout;
 mod roots;
 mod sign;
 
@@ -77,6 +78,13 @@ enum Command {
         flags: Box<Flags>,
         #[command(subcommand)]
         command: device::Device,
+    },
+    /// Rollouts as YAML files: make drafts of them, compare them, see how they stand
+    Rollout {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: rollout::Rollout,
     },
     /// Keys that release manifests are signed with
     #[command(subcommand)]
@@ -167,6 +175,7 @@ impl Cli {
             | Command::Ca { flags, .. }
             | Command::Cert { flags, .. }
             | Command::Device { flags, .. }
+            | Command::Rollout { flags, .. }
             | Command::EnrolmentToken { flags, .. }
             | Command::Audit { flags, .. }
             | Command::Key(Key::Add { flags, .. }) => flags,
@@ -213,6 +222,7 @@ impl Command {
             Self::Cert { command, .. } => cert::run(&fleet, command).await,
             Self::Token { command, .. } => people::token(&fleet, command).await,
             Self::Device { command, .. } => device::device(&fleet, command).await,
+            Self::Rollout { command, .. } => rollout::run(&fleet, command).await,
             Self::EnrolmentToken { command, .. } => enrolment::run(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
@@ -293,7 +303,9 @@ mod tests {
             let text = help(words);
             assert!(text.contains("--out") && !text.contains("--operator-addr"), "{text}");
         }
-        for words in [&["serve"][..], &["user", "add"], &["key", "add"], &["device", "suspend"], &["audit", "verify"]] {
+        for words in
+            [&["serve"][..], &["user", "add"], &["key", "add"], &["device", "suspend"], &["rollout", "apply"], &["audit", "verify"]]
+        {
             let text = help(words);
             assert!(text.contains("\nConfiguration:\n") && text.contains("--operator-addr"), "{text}");
         }

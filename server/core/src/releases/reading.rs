@@ -76,6 +76,12 @@ impl Releases {
         Ok(Page { next, total: store::count(&mut on, &actor.org).await?, items })
     }
 
+    /// The release of a device type that has this version and was verified; where there are several the published one.
+    pub async fn named(&self, actor: &Actor, device_type: &str, version: &str) -> Result<Option<ReleaseRow>> {
+        may(actor, Act::Read)?;
+        Ok(store::named(&mut self.db.read().await?, &actor.org, device_type, version).await?)
+    }
+
     /// Releases in quarantine, newest first, for the overview of somebody who may read.
     pub(crate) async fn quarantined(&self, org: &OrgId, most: usize) -> Result<Vec<ReleaseRow>> {
         Ok(store::quarantined(&mut self.db.read().await?, org, i64::try_from(most).unwrap_or(i64::MAX)).await?)

@@ -25,6 +25,7 @@ pub mod state;
 pub mod survey;
 pub mod validate;
 
+mod applying;
 mod comparing;
 mod deciding;
 mod drafting;
@@ -46,6 +47,7 @@ mod ticking;
 #[cfg(test)]
 mod tests;
 
+pub use applying::{Against, Applied, Outcome};
 pub use error::Error;
 pub use offering::Standing;
 pub use report::Part;

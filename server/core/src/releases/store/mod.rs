@@ -17,6 +17,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &releases::ROW,
     &releases::PAGE,
     &releases::PUBLISHED,
+    &releases::NAMED,
     &releases::QUARANTINED,
     &releases::COUNT,
     &releases::BODY,

@@ -24,6 +24,10 @@ macro_rules! select_rows {
 pub(super) const ROW: Sql = Sql::same(select_rows!("AND r.id = $2"));
 pub(super) const PAGE: Sql = Sql::same(select_rows!("AND r.id < $2 ORDER BY r.id DESC LIMIT $3"));
 pub(super) const PUBLISHED: Sql = Sql::same(select_rows!("AND r.state = 'published' ORDER BY r.id DESC LIMIT 200"));
+/// One that was verified under this name, the one that may be rolled out first.
+pub(super) const NAMED: Sql = Sql::same(select_rows!(
+    "AND r.device_type = $2 AND r.version = $3 AND r.state <> 'draft' ORDER BY CASE r.state WHEN 'published' THEN 0 ELSE 1 END, r.id DESC LIMIT 1"
+));
 pub(super) const QUARANTINED: Sql = Sql::same(select_rows!("AND r.state = 'draft' AND r.quarantine <> '' ORDER BY r.id DESC LIMIT $2"));
 pub(super) const COUNT: Sql = Sql::same("SELECT COUNT(*) FROM releases WHERE org_id = $1");
 pub(super) const BODY: Sql =
@@ -134,6 +138,15 @@ fn json(list: &[String]) -> String {
 
 pub(in crate::releases) async fn release(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Option<ReleaseRow>, Error> {
     row!(on, StoredRow, ROW, org.as_str(), id.as_str())?.map(StoredRow::read).transpose()
+}
+
+pub(in crate::releases) async fn named(
+    on: &mut impl Conn,
+    org: &OrgId,
+    device_type: &str,
+    version: &str,
+) -> Result<Option<ReleaseRow>, Error> {
+    row!(on, StoredRow, NAMED, org.as_str(), device_type, version)?.map(StoredRow::read).transpose()
 }
 
 pub(in crate::releases) async fn page(on: &mut impl Conn, org: &OrgId, before: &str, limit: i64) -> Result<Vec<ReleaseRow>, Error> {

@@ -17,6 +17,7 @@ use crate::db::Sql;
 pub(crate) const ALL: &[&Sql] = &[
     &records::RECORD,
     &records::OF_TYPE,
+    &records::NAMED,
     &records::STAGES,
     &plans::INSERT,
     &plans::INSERT_STAGE,

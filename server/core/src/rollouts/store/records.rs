@@ -29,6 +29,7 @@ pub(super) use select_records;
 
 pub(super) const RECORD: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.id = $2"));
 pub(super) const OF_TYPE: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.device_type = $2 ORDER BY x.id DESC LIMIT 20"));
+pub(super) const NAMED: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.name = $2 ORDER BY x.id DESC LIMIT 1"));
 pub(super) const STAGES: Sql = Sql::same(
     "SELECT number, state, cut, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out, tally, counted, counted_at,
      seen_finished, seen_succeeded, seen_errors, started_at, soak_until, ended_at, verdict
@@ -188,6 +189,11 @@ struct StageRow {
 /// A rollout of this organization.
 pub(in crate::rollouts) async fn record(on: &mut impl Conn, org: &OrgId, id: &RolloutId) -> Result<Option<Record>, Error> {
     row!(on, RecordRow, RECORD, org.as_str(), id.as_str())?.map(RecordRow::read).transpose()
+}
+
+/// The newest rollout of this name.
+pub(in crate::rollouts) async fn named(on: &mut impl Conn, org: &OrgId, name: &str) -> Result<Option<Record>, Error> {
+    row!(on, RecordRow, NAMED, org.as_str(), name)?.map(RecordRow::read).transpose()
 }
 
 /// The newest rollouts for a device type, newest first; at most 20.

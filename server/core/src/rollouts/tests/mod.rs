@@ -1,5 +1,6 @@
 //! The room on both engines: four eyes, a course from end to end, faults, lists, and a storm of devices with two controllers.
 
+mod applying;
 mod approval;
 mod changes;
 mod course;

@@ -1,0 +1,107 @@
+//! A plan that is kept as a file: it is found again by its name, compared with what is kept here, and drafted or edited where it differs. What has
+//! been approved or has begun is never edited this way.
+
+use super::{
+    Error, Rollouts,
+    difference::{Plan, between},
+    store::records::{self, Record},
+};
+use crate::{
+    Result,
+    access::{Act, Actor, may},
+    releases,
+};
+use wire::{
+    ids::RolloutId,
+    rollouts::{PlanChange, RolloutSpec},
+    states::RolloutState,
+};
+
+/// What became of a plan that was applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was no rollout of this name, or it has ended with another plan: it is a new draft.
+    Drafted,
+    /// The rollout of this name is a draft with this plan now.
+    Edited,
+    /// The rollout of this name has this plan already.
+    Same,
+}
+
+/// A plan that was applied.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// The rollout.
+    pub id: RolloutId,
+    /// Where it is in its life now.
+    pub state: RolloutState,
+    /// What was done.
+    pub outcome: Outcome,
+    /// What it changed, against the rollout of the same name.
+    pub lines: Vec<PlanChange>,
+}
+
+/// The newest rollout of a plan's name, and what the plan would change.
+#[derive(Debug, Clone)]
+pub struct Against {
+    /// The rollout.
+    pub id: RolloutId,
+    /// Where it is in its life.
+    pub state: RolloutState,
+    /// What the plan has otherwise.
+    pub lines: Vec<PlanChange>,
+    generation: i64,
+}
+
+impl Rollouts {
+    /// What a plan has otherwise than the newest rollout of its name; none when there is no such rollout. Changes nothing.
+    pub async fn against(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Option<Against>> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        let Some(record) = records::named(&mut on, &actor.org, &spec.name).await? else { return Ok(None) };
+        let release = releases::for_rollout(&mut on, &actor.org, &spec.release).await?;
+        let label = |device_type: &str, version: &str| format!("{device_type} {version}");
+        let new = release.map_or_else(|| spec.release.to_string(), |r| label(&r.row.device_type, &r.row.version));
+        let old = label(&record.device_type, &record.version);
+        let lines = between(Plan { spec: &record.spec, release: &old }, Plan { spec, release: &new });
+        let (state, generation) = (record.state(), record.generation());
+        let Record { id, .. } = record;
+        Ok(Some(Against { id, state, lines, generation }))
+    }
+
+    /// Keeps a plan under its name: a new draft, or another plan for the one that is not decided on yet.
+    pub async fn apply_plan(&self, actor: &Actor, spec: RolloutSpec) -> Result<Applied> {
+        use RolloutState as S;
+        may(actor, Act::Draft)?;
+        let Some(against) = self.against(actor, &spec).await? else {
+            let id = self.draft(actor, spec).await?;
+            return Ok(Applied { id, state: S::Draft, outcome: Outcome::Drafted, lines: Vec::new() });
+        };
+        let Against { id, state, lines, generation } = against;
+        if lines.is_empty() {
+            return Ok(Applied { id, state, outcome: Outcome::Same, lines });
+        }
+        match state {
+            S::Draft | S::Rejected | S::WaitingForApproval => {
+                self.edit(actor, &id, generation, spec).await?;
+                Ok(Applied { id, state: S::Draft, outcome: Outcome::Edited, lines })
+            }
+            S::Completed | S::Stopped | S::RolledBack => {
+                let id = self.draft(actor, spec).await?;
+                Ok(Applied { id, state: S::Draft, outcome: Outcome::Drafted, lines })
+            }
+            S::Approved | S::Scheduled => {
+                let why = format!(
+                    "{id} is approved with another plan. Edit it in the console, which voids the approval, or give the plan another name."
+                );
+                Err(Error::NotNow(why).into())
+            }
+            S::Running | S::Paused | S::Halted | S::RollingBack | S::Stopping => {
+                let why = format!(
+                    "{id} has begun with another plan, and a plan that runs is never edited. Stop it, or give the plan another name."
+                );
+                Err(Error::NotNow(why).into())
+            }
+        }
+    }
+}

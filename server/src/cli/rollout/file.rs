@@ -1,0 +1,179 @@
+//! Pure: a rollout as a YAML file. The fields are those of the REST API; the release is named by its device type and version, and a start by its date.
+
+use anyhow::{Result, bail};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+use std::path::Path;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use wire::{
+    Timestamp,
+    ids::ReleaseId,
+    rollouts::{Problem, RolloutSpec, StageSpec},
+};
+
+/// The largest file that is read; a plan has at most 50 stages.
+pub(super) const LARGEST: u64 = 256 * 1024;
+
+/// What a file says, with the lines where it says it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlanFile {
+    name: String,
+    /// Which release.
+    pub release: Spanned<Named>,
+    #[serde(default)]
+    selector: String,
+    stages: Vec<Spanned<StageSpec>>,
+    #[serde(default)]
+    start_at: Option<Spanned<String>>,
+    #[serde(default = "default_timeout_min")]
+    timeout_min: u32,
+    #[serde(default)]
+    reason: String,
+}
+
+/// A release as people name it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Named {
+    /// Its device type.
+    pub device_type: String,
+    /// Its version.
+    pub version: String,
+}
+
+const fn default_timeout_min() -> u32 {
+    60
+}
+
+impl PlanFile {
+    /// Reads a file's text. What is wrong is told with its place and the lines around it.
+    pub(super) fn read(path: &Path, text: &str) -> Result<Self> {
+        match serde_saphyr::from_str(text) {
+            Ok(file) => Ok(file),
+            Err(e) => {
+                let at = e.location().map_or_else(String::new, |at| format!(":{}:{}", at.line(), at.column()));
+                bail!(
+                    "{}{at} is not a plan: {}\nThe manual has a whole file to begin with: /docs/rollouts on the console.",
+                    path.display(),
+                    e.render()
+                )
+            }
+        }
+    }
+
+    /// The plan, with the release found.
+    pub(super) fn spec(&self, path: &Path, release: ReleaseId) -> Result<RolloutSpec> {
+        let start_at = match &self.start_at {
+            None => None,
+            Some(at) => match instant(&at.value) {
+                Some(instant) => Some(instant),
+                None => bail!(
+                    "{}:{}:{} start_at is no instant. Write it as RFC 3339 has it, for example 2027-01-15T06:00:00Z.",
+                    path.display(),
+                    at.referenced.line(),
+                    at.referenced.column()
+                ),
+            },
+        };
+        Ok(RolloutSpec {
+            name: self.name.clone(),
+            release,
+            selector: self.selector.clone(),
+            stages: self.stages.iter().map(|s| s.value.clone()).collect(),
+            start_at,
+            timeout_min: self.timeout_min,
+            reason: self.reason.clone(),
+        })
+    }
+
+    /// Problems of the plan, each with its place in the file.
+    pub(super) fn told(&self, path: &Path, text: &str, problems: &[Problem]) -> String {
+        let line = |problem: &Problem| {
+            let at = self.line(text, &problem.field).map_or_else(String::new, |line| format!(":{line}"));
+            format!("{}{at} {}: {}", path.display(), problem.field, problem.message)
+        };
+        problems.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The line on which a field of the plan begins; for a field of a stage, the stage.
+    fn line(&self, text: &str, field: &str) -> Option<u64> {
+        let mut parts = field.split('.');
+        let first = parts.next()?;
+        if let Some(stage) = parts.next().and_then(|n| n.parse::<usize>().ok()).and_then(|n| self.stages.get(n)) {
+            return Some(stage.referenced.line());
+        }
+        let at = text.lines().position(|line| line.strip_prefix(first).is_some_and(|rest| rest.trim_start().starts_with(':')))?;
+        u64::try_from(at + 1).ok()
+    }
+}
+
+fn instant(text: &str) -> Option<Timestamp> {
+    let at = OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?;
+    i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::rollouts::{GateSpec, Reach};
+
+    const EXAMPLE: &str = include_str!("example.yaml");
+
+    fn read(text: &str) -> Result<PlanFile> {
+        PlanFile::read(Path::new("plan.yaml"), text)
+    }
+
+    fn wrong(text: &str) -> String {
+        read(text).unwrap_err().to_string()
+    }
+
+    fn release() -> ReleaseId {
+        "rel_00000000000000000000000000000001".parse().unwrap()
+    }
+
+    #[test]
+    fn the_example_is_the_plan_it_looks_like_and_the_one_of_the_manual() {
+        let file = read(EXAMPLE).unwrap();
+        assert_eq!((file.release.value.device_type.as_str(), file.release.value.version.as_str()), ("gateway", "2.0.0"));
+        let spec = file.spec(Path::new("plan.yaml"), release()).unwrap();
+        assert_eq!((spec.selector.as_str(), spec.timeout_min, spec.start_at), ("tag:eu -tag:lab", 60, None));
+        assert_eq!(spec.stages.iter().map(|s| s.reach).collect::<Vec<_>>(), [Reach::Count(2), Reach::Percent(25.0), Reach::Percent(100.0)]);
+        assert!(spec.stages[0].confirm && spec.stages[0].soak_s == 3600);
+        assert_eq!((spec.stages[0].gate.max_errors, spec.stages[1].gate), (1, GateSpec::default()));
+        assert!(include_str!("../../../../app/docs/rollouts.md").contains(EXAMPLE), "the manual shows another file");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        let misspelt = wrong(&EXAMPLE.replace("soak_s: 3600              #", "soak: 3600 #"));
+        assert!(misspelt.starts_with("plan.yaml:13:") && misspelt.contains("soak"), "{misspelt}");
+        let word = wrong(&EXAMPLE.replace("timeout_min: 60", "timeout_min: an hour"));
+        assert!(word.starts_with("plan.yaml:8:14 "), "{word}");
+        let reach = wrong(&EXAMPLE.replace("{ percent: 25 }", "{ share: 25 }"));
+        assert!(reach.starts_with("plan.yaml:21:") && reach.contains("percent"), "{reach}");
+        let twice = wrong(&format!("{EXAMPLE}name: again\n"));
+        assert!(twice.starts_with("plan.yaml:25:") && twice.contains("name"), "{twice}");
+        let cut = wrong("name: x\nstages: [");
+        assert!(cut.starts_with("plan.yaml:"), "{cut}");
+        assert!(wrong("name: x\n").contains("release"), "a plan without a release");
+    }
+
+    #[test]
+    fn a_start_is_an_instant_and_a_version_is_text() {
+        let spec = |from: &str, to: &str| read(&EXAMPLE.replace(from, to)).unwrap().spec(Path::new("plan.yaml"), release());
+        let line = "# start_at: 2027-01-15T06:00:00Z    at once after the approval unless given";
+        assert_eq!(spec(line, "start_at: 2027-01-15T07:00:00+01:00").unwrap().start_at.unwrap().rfc3339(), "2027-01-15T06:00:00Z");
+        let refused = spec(line, "start_at: tomorrow").unwrap_err().to_string();
+        assert!(refused.starts_with("plan.yaml:9:11 start_at is no instant"), "{refused}");
+        assert_eq!(read(&EXAMPLE.replace("version: 2.0.0", "version: 1.10")).unwrap().release.value.version, "1.10");
+    }
+
+    #[test]
+    fn a_problem_of_the_plan_is_told_with_its_line() {
+        let file = read(EXAMPLE).unwrap();
+        let problem = |field: &str| Problem { field: field.into(), message: "no".into() };
+        let told = file.told(Path::new("plan.yaml"), EXAMPLE, &["selector", "stages.1.reach", "stages", "elsewhere"].map(problem));
+        assert_eq!(told, "plan.yaml:7 selector: no\nplan.yaml:20 stages.1.reach: no\nplan.yaml:10 stages: no\nplan.yaml elsewhere: no");
+    }
+}

@@ -1,0 +1,161 @@
+//! `fleetward rollout`: plans that are kept as YAML files, beside the firmware's sources. What they say becomes drafts; deciding and running stay with
+//! people in the console.
+
+mod file;
+
+use crate::config;
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+use file::{LARGEST, PlanFile};
+use fleet::{
+    Error, Fleet,
+    access::Actor,
+    rollouts::{Against, Applied, Outcome},
+};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+use wire::rollouts::{PlanChange, RolloutDetail, RolloutSpec};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Rollout {
+    /// Make a draft of a plan, or edit the draft of the same name, and say what changed; what is approved or runs is never edited
+    Apply {
+        /// The plan, YAML
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// File with an API token: the draft is its person's, who can't approve it
+        #[arg(long, value_name = "FILE")]
+        token_file: PathBuf,
+    },
+    /// What applying a plan would change; changes nothing
+    Diff {
+        /// The plan, YAML
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// How the rollout of a plan's name stands
+    Status {
+        /// The plan, YAML
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+pub(super) async fn run(fleet: &Fleet, command: Rollout) -> Result<()> {
+    print!("{}", answer(fleet, command).await?);
+    Ok(())
+}
+
+/// What a command says, in whole lines.
+async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
+    let shell = Actor::shell(fleet.default_org().clone());
+    match command {
+        Rollout::Apply { file, token_file } => {
+            let token = config::secret(&token_file)?;
+            let actor = fleet
+                .access()
+                .authenticate_token(&token, "")
+                .await
+                .with_context(|| format!("the token in {} is not taken; `fleetward token create` makes one", token_file.display()))?;
+            let (plan, text, spec) = read(fleet, &actor, &file).await?;
+            match fleet.rollouts().apply_plan(&actor, spec).await {
+                Ok(applied) => Ok(done(&applied)),
+                Err(Error::Rollouts(fleet::rollouts::Error::Problems(problems))) => bail!("{}", plan.told(&file, &text, &problems)),
+                Err(e @ Error::Rollouts(_)) => bail!("{}", e.fault().message),
+                Err(e) => Err(e.into()),
+            }
+        }
+        Rollout::Diff { file } => {
+            let (_, _, spec) = read(fleet, &shell, &file).await?;
+            Ok(match fleet.rollouts().against(&shell, &spec).await? {
+                None => format!("There is no rollout “{}” yet: applying the file drafts it.\n", spec.name),
+                Some(Against { id, state, lines, .. }) if lines.is_empty() => format!("{id} has this plan ({state}).\n"),
+                Some(Against { id, state, lines, .. }) => format!("{id} ({state}) has another plan:\n{}", changes(&lines)),
+            })
+        }
+        Rollout::Status { file } => {
+            let (_, _, spec) = read(fleet, &shell, &file).await?;
+            let Some(against) = fleet.rollouts().against(&shell, &spec).await? else {
+                return Ok(format!("There is no rollout “{}” yet: applying the file drafts it.\n", spec.name));
+            };
+            let detail = fleet.rollouts().detail(&shell, &against.id).await?;
+            Ok(status(&detail, against.lines.len()))
+        }
+    }
+}
+
+/// The plan of a file, its text, and what it means here.
+async fn read(fleet: &Fleet, actor: &Actor, path: &Path) -> Result<(PlanFile, String, RolloutSpec)> {
+    let size = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
+    if size > LARGEST {
+        bail!("{} has {size} bytes; a plan has at most {LARGEST}", path.display());
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let plan = PlanFile::read(path, &text)?;
+    let named = &plan.release.value;
+    let Some(release) = fleet.releases().named(actor, &named.device_type, &named.version).await? else {
+        bail!(
+            "{}:{} there is no release {} for {}. Upload and publish it first, or correct device_type and version.",
+            path.display(),
+            plan.release.referenced.line(),
+            named.version,
+            named.device_type
+        );
+    };
+    let spec = plan.spec(path, release.id)?;
+    Ok((plan, text, spec))
+}
+
+fn done(applied: &Applied) -> String {
+    let Applied { id, state, outcome, lines } = applied;
+    match outcome {
+        Outcome::Same => format!("{id} has this plan already ({state}). Nothing was changed.\n"),
+        Outcome::Drafted if lines.is_empty() => format!("{id} is drafted. Send it for approval in the console.\n"),
+        Outcome::Drafted => format!("{id} is drafted; the rollout of this name before it has ended. Against that one:\n{}", changes(lines)),
+        Outcome::Edited => format!("{id} is edited, and a draft:\n{}", changes(lines)),
+    }
+}
+
+/// Changes as lines: what comes begins with `+`, what goes with `-`.
+fn changes(lines: &[PlanChange]) -> String {
+    let line = |c: &PlanChange| match (&c.before, &c.after) {
+        (Some(before), Some(after)) => format!("  {}: {before} → {after}\n", c.what),
+        (None, Some(after)) => format!("+ {}: {after}\n", c.what),
+        (Some(before), None) => format!("- {}: {before}\n", c.what),
+        (None, None) => format!("  {}\n", c.what),
+    };
+    lines.iter().map(line).collect()
+}
+
+fn status(detail: &RolloutDetail, otherwise: usize) -> String {
+    let row = &detail.row;
+    let mut out = format!("{} “{}”, {} {}: {}\n", row.id, row.name, row.device_type, row.version, row.state);
+    // Writing to a string can't fail.
+    if !row.summary.is_empty() {
+        let _ = writeln!(out, "{}", row.summary);
+    }
+    for stage in &detail.stages {
+        let c = &stage.counts;
+        let _ = writeln!(
+            out,
+            "Stage {} {}: {}; {} of {} succeeded, {} updating, {} in error, {} waiting",
+            stage.number,
+            stage.spec.name,
+            stage.state,
+            c.succeeded,
+            c.total,
+            c.updating,
+            c.errors(),
+            c.waiting
+        );
+    }
+    if otherwise > 0 {
+        let _ = writeln!(out, "The file says something else: `fleetward rollout diff` shows what.");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! The example of the manual, applied to a fleet on both engines.
+
+use super::{Rollout, answer};
+use bytes::Bytes;
+use fleet::{
+    access::Actor,
+    db::EngineKind,
+    entropy::SeededEntropy,
+    releases::signing::{SigningKeyPair, payload},
+    testing::World,
+};
+use rstest::rstest;
+use std::path::PathBuf;
+use wire::{
+    manifest::{Manifest, SCHEMA},
+    releases::{NewRelease, NewUpload},
+    rollouts::Tab,
+    states::Role,
+};
+
+const EXAMPLE: &str = include_str!("example.yaml");
+
+async fn publish(w: &World, admin: &Actor) {
+    let releases = w.fleet.releases();
+    let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
+    releases.add_key(admin, "build", &key.public_pem()).await.unwrap();
+    let manifest = Manifest {
+        schema: SCHEMA,
+        device_type: "gateway".into(),
+        hardware: Vec::new(),
+        version: "2.0.0".into(),
+        sequence: 2,
+        min_sequence: 0,
+        payloads: vec![payload("fw.bin", "raw", &mut b"firmware".as_slice()).unwrap()],
+        created: fleet::testing::START,
+        expires: None,
+        notes: String::new(),
+    };
+    let envelope = key.sign(&manifest).unwrap();
+    let mut uploads = Vec::new();
+    for (name, bytes) in [("fw.bin", b"firmware".as_slice()), ("fw.manifest.json", &envelope)] {
+        let new = NewUpload { name: name.into(), size: i64::try_from(bytes.len()).unwrap(), sha256: None };
+        let upload = releases.begin_upload(admin, new).await.unwrap();
+        let whole = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(bytes))]);
+        releases.append(admin, &upload.id, 0, whole).await.unwrap();
+        uploads.push(upload.id);
+    }
+    let made = releases.create(admin, NewRelease { uploads }).await.unwrap();
+    releases.publish(admin, &made.row.id).await.unwrap();
+}
+
+/// A folder with a plan and a token, and the fleet they are for.
+struct Desk {
+    w: World,
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn file(&self, text: &str) -> PathBuf {
+        let path = self.folder.path().join("plan.yaml");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    async fn apply(&self, text: &str) -> Result<String, String> {
+        let (file, token_file) = (self.file(text), self.folder.path().join("token"));
+        answer(&self.w.fleet, Rollout::Apply { file, token_file }).await.map_err(|e| format!("{e:#}"))
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_example_is_drafted_compared_and_edited(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, oli) = (w.admin().await, w.operator().await);
+    let desk = Desk { w, folder: tempfile::tempdir().unwrap() };
+    let fleet = &desk.w.fleet;
+    let diff = async |text: &str| answer(fleet, Rollout::Diff { file: desk.file(text) }).await.map_err(|e| format!("{e:#}"));
+    assert!(desk.apply(EXAMPLE).await.unwrap_err().contains("token"), "nobody drafts without a token");
+    std::fs::write(desk.folder.path().join("token"), "fat_nonsense").unwrap();
+    assert!(desk.apply(EXAMPLE).await.unwrap_err().contains("`fleetward token create` makes one"));
+    let token = fleet.access().create_token(&oli, "ci", Role::Operator, 1).await.unwrap();
+    std::fs::write(desk.folder.path().join("token"), token.secret).unwrap();
+
+    let missing = desk.apply(EXAMPLE).await.unwrap_err();
+    assert!(missing.contains("plan.yaml:5 there is no release 2.0.0 for gateway."), "{missing}");
+    publish(&desk.w, &admin).await;
+    assert!(diff(EXAMPLE).await.unwrap().starts_with("There is no rollout “Gateway 2.0.0 for Europe” yet"));
+    let drafted = desk.apply(EXAMPLE).await.unwrap();
+    assert!(drafted.contains(" is drafted."), "{drafted}");
+    assert!(desk.apply(EXAMPLE).await.unwrap().contains("has this plan already (draft)"));
+
+    // Somebody else decides: the person of the token is its author.
+    let page = fleet.rollouts().list(&admin, None, Tab::All, 10).await.unwrap().rollouts;
+    assert_eq!((page.total, page.items[0].author.as_str()), (1, oli.label().as_str()));
+
+    let wider = EXAMPLE.replace("percent: 25", "percent: 40");
+    let expected = "  Stage 2 A quarter, reach: up to 25 % → up to 40 %\n";
+    assert!(diff(&wider).await.unwrap().ends_with(&format!("(draft) has another plan:\n{expected}")));
+    let status = answer(fleet, Rollout::Status { file: desk.file(&wider) }).await.unwrap();
+    assert!(
+        status.contains("gateway 2.0.0: draft\n")
+            && status.contains("Stage 2 A quarter: pending")
+            && status.contains("`fleetward rollout diff`"),
+        "{status}"
+    );
+    assert!(desk.apply(&wider).await.unwrap().ends_with(&format!("is edited, and a draft:\n{expected}")));
+    assert!(diff(&wider).await.unwrap().ends_with("has this plan (draft).\n"));
+
+    let wrong = desk.apply(&EXAMPLE.replace("percent: 25", "percent: 250")).await.unwrap_err();
+    assert!(wrong.contains("plan.yaml:20 stages.1.reach: Choose a percentage over 0 and up to 100."), "{wrong}");
+}
