@@ -86,6 +86,9 @@ pub struct ReleaseDetail {
     pub artifacts: Vec<ArtifactRow>,
     /// Rollouts that use it, newest first.
     pub rollouts: Vec<ReleaseUse>,
+    /// How to go back to it, where a newer one was published and the caller may upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub go_back: Option<GoBack>,
     /// Whether the caller may publish it now.
     pub may_publish: bool,
     /// Whether the caller may recall it now.
@@ -108,6 +111,20 @@ pub struct ArtifactRow {
     pub size: i64,
     /// Its digest.
     pub sha256: Digest,
+}
+
+/// How to go back to a release on purpose: its files are signed again under a higher sequence, where the key is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct GoBack {
+    /// The newest version that was published: what devices would go back from.
+    pub from: String,
+    /// The name its manifest is downloaded under.
+    pub manifest: String,
+    /// The version it will have.
+    pub version: String,
+    /// What to run where the key is.
+    pub command: String,
 }
 
 /// A rollout that uses a release.

@@ -106,7 +106,7 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyV
         .collect_view();
     // Who may end a published release's use may also plan with it: an operator.
     let roll = (r.state == wire::states::ReleaseState::Published && m.may_deprecate).then(|| {
-        let href = format!("/rollouts/new?step=devices&release={}&name={}", r.id, title.replace(' ', "+"));
+        let href = format!("/rollouts/new?step=devices&release={}&name={}", r.id, title.replace('+', "%2B").replace(' ', "+"));
         view! { <a class="btn" data-v="primary" href=href>{icon("rocket")}"New rollout with this"</a> }
     });
     let dialogs = offered.iter().map(|v| dialog(format!("ask-{}", v.word()), question_title(m, *v), ask(m, *v, call))).collect_view();
@@ -123,6 +123,7 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyV
             <div class="stack">
                 {artifacts(m)}
                 {rollouts(m)}
+                {going_back(m)}
                 {manifest(m)}
             </div>
             <div class="stack">{facts(m)}{notes(m)}</div>
@@ -195,6 +196,21 @@ fn rollouts(m: &Model) -> AnyView {
         })
         .collect_view();
     card_flush("Rollouts", None, table("Rollouts with this release", vec![Column::text("Rollout"), Column::text("State")], rows.into_any()))
+}
+
+/// Devices never take a lower sequence, so the way back is a new manifest, made where the key is.
+fn going_back(m: &Model) -> AnyView {
+    let Some(back) = m.go_back.clone() else { return ().into_any() };
+    let download = format!("/api/v1/releases/{}/manifest", m.row.id);
+    let body = view! {
+        <div class="stack">
+            <p>{format!("Devices never install a lower sequence than they run. To bring them back from {} to this, sign it again under a higher one:", back.from)}</p>
+            <p>"Fetch "<a href=download download=back.manifest.clone()>{back.manifest.clone()}</a>", and where the signing key is, run:"</p>
+            {crate::ui::code_block(back.command, "Command that signs it again")}
+            <p>"Upload the new manifest alone under "<a href="/firmware">"Firmware"</a>": the files are here already. It becomes "<b>{back.version}</b>", and a rollout with it is like any other."</p>
+        </div>
+    };
+    card("Go back to this release", None, body.into_any())
 }
 
 fn manifest(m: &Model) -> AnyView {

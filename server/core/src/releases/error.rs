@@ -15,6 +15,9 @@ pub enum Error {
     /// No such key here.
     #[error("There is no such signing key.")]
     NoKey,
+    /// It was uploaded without one.
+    #[error("This release has no manifest: it was uploaded without one.")]
+    NoManifest,
     /// No such file here.
     #[error("There is no such file.")]
     NoArtifact,
@@ -136,6 +139,7 @@ impl Error {
             Self::NoRelease => say(K::NotFound, "no_release"),
             Self::NoUpload => say(K::NotFound, "no_upload"),
             Self::NoKey => say(K::NotFound, "no_signing_key"),
+            Self::NoManifest => say(K::NotFound, "no_manifest"),
             Self::NoArtifact => say(K::NotFound, "no_artifact"),
             Self::Value { field, .. } => say(K::Invalid, "bad_value").at(*field),
             Self::TooLarge { .. } => say(K::TooLarge, "file_too_large").at("size"),

@@ -15,6 +15,7 @@ use crate::{
 };
 use serde_json::json;
 use std::collections::BTreeSet;
+use tokio::sync::OwnedMutexGuard;
 use wire::{
     ids::{OrgId, ReleaseId, UploadId},
     manifest::Manifest,
@@ -23,19 +24,23 @@ use wire::{
 };
 
 impl Releases {
-    /// Makes a release of finished uploads, which are used up by it. Wrong content does not fail: the release is kept as a draft whose
+    /// Makes a release of finished uploads, which are used up by it. Files that the manifest names and that a release of the organization has
+    /// already need not be among them: to go back to an older release, only its new manifest is uploaded. Wrong content does not fail: the release is kept as a draft whose
     /// `quarantine` says why it can't be published. Fails with a conflict when what was signed is a release already.
     pub async fn create(&self, actor: &Actor, new: NewRelease) -> Result<ReleaseDetail> {
         may(actor, Act::Upload)?;
-        let (files, sealed) = self.gather(actor, &new.uploads).await?;
+        let (mut files, sealed) = self.gather(actor, &new.uploads).await?;
         let envelope = match &sealed {
             Some(file) => Some(self.envelope(file).await?),
             None => None,
         };
-        let keys = store::active_keys(&mut self.db.read().await?, &actor.org).await?;
-        let now = self.clock.now();
         // An envelope that is too large is judged by its size, and not kept.
         let bytes = envelope.as_ref().map(|e| e.as_ref().map_or(&[][..], Vec::as_slice));
+        let claimed = bytes.and_then(manifest::claims);
+        let sent = files.len();
+        let held = self.take_stored(actor, claimed.as_ref(), &mut files).await?;
+        let keys = store::active_keys(&mut self.db.read().await?, &actor.org).await?;
+        let now = self.clock.now();
         let mut judgement = match &envelope {
             Some(Err(size)) => Err(Quarantine::Manifest(manifest::ManifestError::TooLarge(*size))),
             _ => acceptance::judge(bytes, &keys, &files, now),
@@ -43,7 +48,6 @@ impl Releases {
         let id: ReleaseId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
         self.continues(&mut tx, &actor.org, &mut judgement).await?;
-        let claimed = bytes.and_then(manifest::claims);
         let judged = judged(&judgement, claimed.as_ref());
         let reason = judgement.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let row = NewRow {
@@ -60,11 +64,13 @@ impl Releases {
                 return Err(Error::NoUpload.into());
             }
         }
-        let detail = json!({ "type": judged.device_type, "version": judged.version, "quarantine": reason });
+        let stored = files.len() - sent;
+        let detail = json!({ "type": judged.device_type, "version": judged.version, "quarantine": reason, "files_here_already": stored });
         audit::append(&mut tx, actor, now, "release.create", id.as_str(), &detail).await?;
         // Read before the commit: after it there is nothing to refuse any more, the uploads are used up.
         let made = reading::detail(&mut tx, actor, &id).await?;
         tx.commit().await?;
+        drop(held);
         self.bus.tell(Event::Release { org: actor.org.clone(), id: id.clone() });
         // The envelope is kept with the release; its copy in the store is not needed any more.
         if let Some(file) = sealed {
@@ -171,6 +177,24 @@ impl Releases {
             }
         }
         Ok((files, sealed))
+    }
+
+    /// Adds the files that the manifest names, nobody uploaded, and a release of this organization has already; of other organizations' files
+    /// nothing is told and nothing taken. While what this gives is held, they can't be swept away.
+    async fn take_stored(&self, actor: &Actor, claimed: Option<&Manifest>, files: &mut Vec<File>) -> Result<Option<OwnedMutexGuard<()>>> {
+        let missing: Vec<_> = claimed.into_iter().flat_map(|m| &m.payloads).filter(|p| files.iter().all(|f| f.name != p.name)).collect();
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let held = self.shelf.clone().lock_owned().await;
+        let mut on = self.db.read().await?;
+        for payload in missing {
+            let Some(size) = store::own_content(&mut on, &actor.org, &payload.sha256).await? else { continue };
+            if self.disk.find(&payload.sha256).await.map_err(Error::Store)?.is_some() {
+                files.push(File { name: payload.name.clone(), size, sha256: payload.sha256.clone() });
+            }
+        }
+        Ok(Some(held))
     }
 
     /// The envelope's bytes, or its size where it is too large to be one.

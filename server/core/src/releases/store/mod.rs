@@ -23,6 +23,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &releases::FILES,
     &releases::USES,
     &releases::NEWEST,
+    &releases::LAST_SEQUENCE,
+    &releases::OWN_CONTENT,
     &releases::DRAFTS,
     &releases::INSERT,
     &releases::INSERT_FILE,

@@ -4,7 +4,7 @@ use super::super::acceptance::{File, Newest};
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
-    ids::{OrgId, ReleaseId},
+    ids::{Digest, OrgId, ReleaseId},
     releases::{ReleaseRow, ReleaseUse},
     states::ReleaseState,
 };
@@ -36,6 +36,9 @@ pub(super) const NEWEST: Sql = Sql::same(
     "SELECT version, sequence FROM releases WHERE org_id = $1 AND device_type = $2 \
      AND state IN ('published', 'deprecated', 'recalled') ORDER BY sequence DESC LIMIT 1",
 );
+pub(super) const LAST_SEQUENCE: Sql =
+    Sql::same("SELECT COALESCE(MAX(sequence), 0) FROM releases WHERE org_id = $1 AND device_type = $2 AND state <> 'draft'");
+pub(super) const OWN_CONTENT: Sql = Sql::same("SELECT size FROM release_files WHERE sha256 = $2 AND org_id = $1 LIMIT 1");
 pub(super) const DRAFTS: Sql =
     Sql::same("SELECT id FROM releases WHERE org_id = $1 AND state = 'draft' AND envelope IS NOT NULL ORDER BY id LIMIT 500");
 pub(super) const INSERT: Sql = Sql::same(
@@ -172,6 +175,16 @@ pub(in crate::releases) async fn uses(on: &mut impl Conn, org: &OrgId, id: &Rele
 pub(in crate::releases) async fn newest(on: &mut impl Conn, org: &OrgId, device_type: &str) -> Result<Option<Newest>, Error> {
     let found = row!(on, (String, i64), NEWEST, org.as_str(), device_type)?;
     Ok(found.map(|(version, sequence)| Newest { version, sequence }))
+}
+
+/// The highest sequence that a release of this type owns; 0 when there is none.
+pub(in crate::releases) async fn last_sequence(on: &mut impl Conn, org: &OrgId, device_type: &str) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), LAST_SEQUENCE, org.as_str(), device_type)?.map_or(0, |r| r.0))
+}
+
+/// The size of this content, if a release of this organization has it.
+pub(in crate::releases) async fn own_content(on: &mut impl Conn, org: &OrgId, sha256: &Digest) -> Result<Option<i64>, Error> {
+    Ok(row!(on, (i64,), OWN_CONTENT, org.as_str(), sha256.as_str())?.map(|r| r.0))
 }
 
 pub(in crate::releases) async fn drafts(on: &mut impl Conn, org: &OrgId) -> Result<Vec<ReleaseId>, Error> {

@@ -1,5 +1,6 @@
 //! The room on both engines: uploads that are cut, what goes into quarantine and why, the life of a release.
 
+mod going_back;
 mod life;
 mod quarantine;
 mod uploads;
