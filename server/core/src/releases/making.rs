@@ -3,6 +3,7 @@
 use super::{
     Error, Releases,
     acceptance::{self, File, MANIFEST_ENDING, Quarantine},
+    containers,
     manifest::{self, Verified},
     reading,
     store::{self, Judged, NewRow},
@@ -19,7 +20,7 @@ use tokio::sync::OwnedMutexGuard;
 use wire::{
     ids::{OrgId, ReleaseId, UploadId},
     manifest::Manifest,
-    releases::{NewRelease, ReleaseDetail},
+    releases::{Container, NewRelease, ReleaseDetail},
     states::ReleaseState,
 };
 
@@ -45,6 +46,9 @@ impl Releases {
             Some(Err(size)) => Err(Quarantine::Manifest(manifest::ManifestError::TooLarge(*size))),
             _ => acceptance::judge(bytes, &keys, &files, now),
         };
+        let size = files.iter().map(|f| f.size).sum();
+        let stored = files.len() - sent;
+        let files = self.recognised(files).await?;
         let id: ReleaseId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
         self.continues(&mut tx, &actor.org, &mut judgement).await?;
@@ -52,7 +56,7 @@ impl Releases {
         let reason = judgement.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let row = NewRow {
             id: &id,
-            size: files.iter().map(|f| f.size).sum(),
+            size,
             envelope: bytes.filter(|b| !b.is_empty()),
             envelope_sha256: sealed.as_ref().map(|f| f.sha256.as_str()).unwrap_or_default(),
             created_by: &actor.label(),
@@ -64,7 +68,6 @@ impl Releases {
                 return Err(Error::NoUpload.into());
             }
         }
-        let stored = files.len() - sent;
         let detail = json!({ "type": judged.device_type, "version": judged.version, "quarantine": reason, "files_here_already": stored });
         audit::append(&mut tx, actor, now, "release.create", id.as_str(), &detail).await?;
         // Read before the commit: after it there is nothing to refuse any more, the uploads are used up.
@@ -190,7 +193,8 @@ impl Releases {
         let mut on = self.db.read().await?;
         for payload in missing {
             let Some(size) = store::own_content(&mut on, &actor.org, &payload.sha256).await? else { continue };
-            if self.disk.find(&payload.sha256).await.map_err(Error::Store)?.is_some() {
+            let there = self.disk.find(&payload.sha256).await.map_err(Error::Store)?.is_some();
+            if there && !self.is_damaged(&mut on, &payload.sha256).await? {
                 files.push(File { name: payload.name.clone(), size, sha256: payload.sha256.clone() });
             }
         }
@@ -205,6 +209,19 @@ impl Releases {
             return Ok(Err(size));
         }
         stored.read_all(manifest::MAX_ENVELOPE).await.map(Ok)
+    }
+
+    /// The files with what those say of themselves that are containers. Two ends of each are read.
+    async fn recognised(&self, files: Vec<File>) -> Result<Vec<(File, Option<Container>)>> {
+        let mut all = Vec::with_capacity(files.len());
+        for file in files {
+            let stored = self.disk.find(&file.sha256).await.map_err(Error::Store)?.ok_or(Error::Lost)?;
+            let head = stored.read_part(0..stored.size.min(containers::HEAD as u64)).await?;
+            let tail = stored.read_part(stored.size.saturating_sub(containers::TAIL as u64)..stored.size).await?;
+            let container = containers::recognise(containers::Ends { head: &head, tail: &tail, size: stored.size });
+            all.push((file, container));
+        }
+        Ok(all)
     }
 
     /// Puts what is right in itself into quarantine when its sequence is behind what was published.

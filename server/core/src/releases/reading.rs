@@ -1,6 +1,6 @@
 //! What pages, scripts and rollouts read: lists, details, artifacts.
 
-use super::{ArtifactFile, Error, Releases, label, manifest, state, store};
+use super::{ArtifactFile, Error, Releases, containers, label, manifest, state, store};
 use crate::{
     Result,
     access::{Act, Actor, allowed, may},
@@ -11,7 +11,7 @@ use wire::{
     ids::{Digest, OrgId, ReleaseId},
     manifest::{Envelope, Manifest, version_again},
     page::{DEFAULT_ROWS, Page},
-    releases::{ArtifactRow, GoBack, ReleaseDetail, ReleaseRow, ReleasesPage},
+    releases::{GoBack, ReleaseDetail, ReleaseRow, ReleasesPage},
     states::ReleaseState,
 };
 
@@ -97,8 +97,12 @@ impl Releases {
         Ok((label::manifest_name(&row.device_type, &row.version), envelope))
     }
 
-    /// Opens an artifact for reading. Whether somebody may have it is asked before: for devices by `rollouts().may_download`.
+    /// Opens an artifact for reading; content that is known to be damaged is not given out. Whether somebody may have it is asked before: for
+    /// devices by `rollouts().may_download`.
     pub async fn open_artifact(&self, digest: &Digest) -> Result<ArtifactFile> {
+        if self.is_damaged(&mut self.db.read().await?, digest).await? {
+            return Err(Error::Damaged.into());
+        }
         Ok(self.disk.find(digest).await.map_err(Error::Store)?.ok_or(Error::NoArtifact)?)
     }
 }
@@ -107,17 +111,21 @@ impl Releases {
 pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail, Error> {
     let row = store::release(on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
     let body = store::body(on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
-    let files = store::files(on, &actor.org, id).await?;
+    let artifacts = store::artifacts(on, &actor.org, id).await?;
+    let hardware = body.hardware()?;
+    let warned = artifacts.iter().filter_map(|a| Some((&a.name, a.container.as_ref()?)));
+    let warnings = warned.filter_map(|(name, c)| containers::contradictions(name, c, &row.device_type, &hardware)).collect();
     let rollouts = store::uses(on, &actor.org, id).await?;
     let go_back = go_back(on, actor, &row).await?;
     let can = |act, step| allowed(actor, act) && state::step(row.state, step).is_some();
     Ok(ReleaseDetail {
-        hardware: body.hardware()?,
+        hardware,
+        warnings,
         notes: body.notes,
         min_sequence: body.min_sequence,
         manifest_sha256: body.envelope_sha256,
         manifest: body.envelope.as_deref().map(readable).unwrap_or_default(),
-        artifacts: files.into_iter().map(|f| ArtifactRow { name: f.name, size: f.size, sha256: f.sha256 }).collect(),
+        artifacts,
         rollouts,
         go_back,
         may_publish: can(Act::Publish, state::Step::Publish),

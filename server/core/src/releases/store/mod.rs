@@ -1,10 +1,12 @@
-//! The room's SQL: releases and their files, uploads, signing keys.
+//! The room's SQL: releases and their files, uploads, stored content, signing keys.
 
+mod checks;
 mod checksums;
 mod keys;
 mod releases;
 mod uploads;
 
+pub(super) use checks::*;
 pub(super) use checksums::*;
 pub(super) use keys::*;
 pub(super) use releases::*;
@@ -21,6 +23,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &releases::COUNT,
     &releases::BODY,
     &releases::FILES,
+    &releases::ARTIFACTS,
     &releases::USES,
     &releases::NEWEST,
     &releases::LAST_SEQUENCE,
@@ -49,6 +52,13 @@ pub(crate) const ALL: &[&Sql] = &[
     &keys::INSERT_KEY,
     &keys::REVOKE_KEY,
     &keys::KEY_EXISTS,
+    &checks::CHECK,
+    &checks::DUE,
+    &checks::SET_CHECK,
+    &checks::FORGET_CHECK,
+    &checks::CONTENT_USERS,
+    &checks::COUNT_DAMAGED,
+    &checks::DAMAGED,
     &checksums::CHECKSUMS,
     &checksums::INSERT_CHECKSUMS,
 ];
