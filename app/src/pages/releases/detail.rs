@@ -264,8 +264,13 @@ fn ask(m: &Model, verb: Verb, call: FormCall<ActOnRelease>) -> AnyView {
     let inside = move || {
         let text = match verb {
             Verb::Publish => {
-                let against = warnings.iter().map(|w| format!(" But look: {w}.")).collect::<String>();
-                format!("Rollouts may use it from now on. Nothing is installed by this alone.{against}")
+                let mut text = "Rollouts may use it from now on. Nothing is installed by this alone.".to_owned();
+                for warning in &warnings {
+                    text.push_str(" But look: ");
+                    text.push_str(warning);
+                    text.push('.');
+                }
+                text
             }
             Verb::Recheck => "Its signature and digests are checked again, against the keys of now.".to_owned(),
             Verb::Deprecate => "New rollouts can't use it any more. Devices that run it keep it, and running rollouts go on.".to_owned(),

@@ -71,7 +71,7 @@ fn expect(value: Value<'_>, tag: u8) -> Option<&[u8]> {
     (value.tag == tag).then_some(value.content)
 }
 
-/// A setting of a key file as GLib reads it: sections in brackets, `key=value`.
+/// A setting of a manifest, which is a key file: sections in brackets, `key=value`.
 fn setting<'a>(file: &'a str, section: &str, key: &str) -> Option<&'a str> {
     let mut inside = false;
     for line in file.lines().map(str::trim) {
