@@ -10,7 +10,7 @@ use agent::{
     tls::Trust,
     update::keys::TrustedKeys,
 };
-use fleet::{clock::Clock as _, db::EngineKind};
+use fleet::db::EngineKind;
 use rstest::rstest;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};

@@ -30,17 +30,21 @@ pub(super) fn read(ends: Ends<'_>) -> Option<Container> {
     let plain = squashfs(ends.head).is_some_and(|used| (SUPERBLOCK..=room).contains(&used));
     let mut container = unread(ContainerKind::Rauc);
     container.signature = i64::try_from(size).ok();
-    match content.map(|content| std::str::from_utf8(content).unwrap_or_default()) {
-        Some(manifest) => {
+    match content {
+        Content::Held(manifest) => {
+            let manifest = std::str::from_utf8(manifest).unwrap_or_default();
             let compatible = setting(manifest, "update", "compatible")?;
             container.fits = vec![compatible.to_owned()];
-            container.version = setting(manifest, "update", "version").unwrap_or_default().to_owned();
-            container.name = setting(manifest, "update", "description").unwrap_or_default().to_owned();
+            let update = |key| setting(manifest, "update", key).unwrap_or_default();
+            update("version").clone_into(&mut container.version);
+            update("description").clone_into(&mut container.name);
             container.note = setting(manifest, "bundle", "format").map(|format| format!("format {format}")).unwrap_or_default();
         }
         // Anything may end in a signature; a squashfs that does is a bundle.
-        None if plain => "format plain: what it fits is inside its file system and was not read".clone_into(&mut container.note),
-        None => return None,
+        Content::Elsewhere if plain => {
+            "format plain: what it fits is inside its file system and was not read".clone_into(&mut container.note);
+        }
+        Content::Elsewhere => return None,
     }
     Some(container)
 }
@@ -50,9 +54,16 @@ fn squashfs(head: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(used.try_into().ok()?))
 }
 
-/// The content that is signed data of CMS holds; the inner one is none where the content is elsewhere. The outer is none when it is no CMS. Nothing
-/// is verified: devices do that, with the certificates of their owner.
-fn signed(cms: &[u8]) -> Option<Option<&[u8]>> {
+/// What a signature signs.
+enum Content<'a> {
+    /// The signature holds it.
+    Held(&'a [u8]),
+    /// It stands before the signature.
+    Elsewhere,
+}
+
+/// The content of signed data; none when it is no signed data of CMS. Nothing is verified: devices do that, with the certificates of their owner.
+fn signed(cms: &[u8]) -> Option<Content<'_>> {
     let info = children(expect(split(cms).ok()?.0, SEQUENCE)?).ok()?;
     let [kind, data] = info.as_slice() else { return None };
     if expect(*kind, OBJECT)? != SIGNED_DATA {
@@ -62,8 +73,8 @@ fn signed(cms: &[u8]) -> Option<Option<&[u8]>> {
     let inner = children(expect(*data.get(2)?, SEQUENCE)?).ok()?;
     expect(*inner.first()?, OBJECT)?;
     match inner.get(1) {
-        None => Some(None),
-        Some(held) => Some(Some(expect(split(expect(*held, ZEROTH)?).ok()?.0, OCTETS)?)),
+        None => Some(Content::Elsewhere),
+        Some(held) => Some(Content::Held(expect(split(expect(*held, ZEROTH)?).ok()?.0, OCTETS)?)),
     }
 }
 
