@@ -173,7 +173,7 @@ async fn an_old_release_that_is_signed_again_is_installed_over_a_newer_one(#[cas
     let (fleet, system) = (rig.server.running.fleet.clone(), rig.server.system());
     let run = async |version: &str| {
         let query = DeviceQuery { q: format!("version:{version}"), ..DeviceQuery::default() };
-        eventually(&format!("both run {version}"), Duration::from_secs(60), || async {
+        eventually(&format!("both run {version}"), Duration::from_mins(1), || async {
             fleet.devices().list(&system, &query).await.unwrap().total == 2
         })
         .await;
