@@ -145,6 +145,13 @@ impl Collector for Counted {
         put("sample_commits_held", "1 while commits fail and samples are held, unacknowledged", &level(t.held.into()))?;
         put("sample_blocks_damaged", "Stored blocks that failed their checksum; anything but 0 is an alarm", &count(t.damaged))?;
         put("sample_devices", "Devices whose samples' state is in memory", &level(t.devices))?;
+        let stored = self.fleet.releases().figures();
+        put("artifact_bytes_checked", "Bytes of stored artifacts that were read again and compared", &count(stored.checked_bytes))?;
+        put(
+            "artifacts_damaged",
+            "Stored artifacts that are damaged and not given out; anything but 0 is an alarm",
+            &level(stored.damaged),
+        )?;
         let trust = self.fleet.pki().trust();
         put("certificates_trusted", "Device certificates held in memory", &level(trust.len() as u64))?;
         put(
@@ -218,6 +225,7 @@ mod tests {
         let text = metrics.text().unwrap();
         for line in [
             "fleetward_certificates_trusted 1",
+            "fleetward_artifacts_damaged 0",
             "fleetward_clock_jumped 0",
             "fleetward_certificates_unknown_total 0",
             "fleetward_device_connections 0",

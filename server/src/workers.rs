@@ -24,6 +24,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "rollouts", rollouts(fleet.clone()));
     until_stop(lifecycle, "compaction", compaction(fleet.clone()));
     until_stop(lifecycle, "batches", batches(fleet.clone()));
+    until_stop(lifecycle, "scrubbing", scrubbing(fleet.clone()));
     until_stop(lifecycle, "serving", serving(fleet.clone()));
     let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
     ticking("retention", HOUR, |fleet| Box::pin(async move { fleet.telemetry().retention_tick().await.map(drop) }));
@@ -110,6 +111,20 @@ async fn batches(fleet: Fleet) {
             Err(e) => {
                 tracing::warn!(error = %e, "working on a batch failed; it is tried again");
                 tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        }
+    }
+}
+
+/// Stored content is read again and compared, one after the other at the core's own pace; when nothing is due, it looks again a minute later.
+async fn scrubbing(fleet: Fleet) {
+    loop {
+        match fleet.releases().scrub().await {
+            Ok(true) => {}
+            Ok(false) => tokio::time::sleep(Duration::from_mins(1)).await,
+            Err(e) => {
+                tracing::warn!(error = %e, "comparing stored content failed; it is tried again");
+                tokio::time::sleep(Duration::from_mins(1)).await;
             }
         }
     }

@@ -163,3 +163,42 @@ async fn a_release_that_does_not_boot_is_stopped_in_its_first_stage(#[case] kind
     assert_eq!(rig.rest.get(&format!("/rollouts/{rollout}")).await["row"]["counts"]["waiting"], 4, "nor later");
     rig.stop().await;
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_old_release_that_is_signed_again_is_installed_over_a_newer_one(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind, 2).await;
+    let (fleet, system) = (rig.server.running.fleet.clone(), rig.server.system());
+    let run = async |version: &str| {
+        let query = DeviceQuery { q: format!("version:{version}"), ..DeviceQuery::default() };
+        eventually(&format!("both run {version}"), Duration::from_mins(1), || async {
+            fleet.devices().list(&system, &query).await.unwrap().total == 2
+        })
+        .await;
+    };
+    run("1.0.0").await;
+    // The devices came with 1.0.0, sequence 1; the release of it was published later, and newer ones since.
+    let old = rig.rest.release("1.0.1", 2, &vec![1; 50_000]).await;
+    let new = rig.rest.release("2.0.0", 3, &vec![2; 50_000]).await;
+    let rollout = rig.rest.approved_rollout(&new).await;
+    rig.rollout_ends(&rollout, "completed").await;
+    run("2.0.0").await;
+
+    let page = rig.rest.get(&format!("/releases/{old}")).await;
+    assert_eq!(page["go_back"]["version"], "1.0.1+4", "{page:#}");
+    let envelope = rig.rest.request(reqwest::Method::GET, &format!("/releases/{old}/manifest")).send().await.unwrap();
+    assert_eq!(envelope.headers()["content-disposition"], "attachment; filename=\"gateway-1.0.1.manifest.json\"");
+    let (public, keyid) = (rig.rest.key.public(), rig.rest.key.keyid());
+    let keys = [fleet::releases::manifest::Key { name: "k".into(), keyid, public }];
+    let now = fleet.clock().now();
+    let manifest = fleet::releases::signing::again(&envelope.bytes().await.unwrap(), &keys, 4, None, now).unwrap();
+    let signed = rig.rest.key.sign(&manifest).unwrap();
+    let back = rig.rest.publish(&json!([rig.rest.upload("back.manifest.json", &signed).await])).await;
+    let rollout = rig.rest.approved_rollout(&back).await;
+    let ended = rig.rollout_ends(&rollout, "completed").await;
+    assert_eq!(ended["row"]["counts"]["succeeded"], 2, "{ended:#}");
+    run("1.0.1+4").await;
+    rig.stop().await;
+}

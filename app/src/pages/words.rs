@@ -6,6 +6,7 @@ use wire::{
     enrolment::BatchState,
     overview::AttentionKind,
     registered::RegisteredState,
+    releases::Damage,
     states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
 };
 
@@ -152,9 +153,19 @@ pub const fn attention(kind: AttentionKind) -> Tone {
         | AttentionKind::PossibleClone
         | AttentionKind::UpdateFailed
         | AttentionKind::Quarantined
+        | AttentionKind::Damaged
         | AttentionKind::ClockJump => Tone::Bad,
         AttentionKind::Approval => Tone::Hold,
         AttentionKind::Offline | AttentionKind::Expiring => Tone::Warn,
+    }
+}
+
+/// What is wrong with stored content, for a badge.
+pub const fn damage(damage: Damage) -> &'static str {
+    match damage {
+        Damage::Changed => "damaged",
+        Damage::Missing => "missing",
+        Damage::Unreadable => "unreadable",
     }
 }
 

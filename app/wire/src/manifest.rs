@@ -86,6 +86,13 @@ pub fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+/// What a version is called when its files are signed again under this sequence: the sequence becomes build metadata, which Semantic Versioning
+/// (2.0.0 §10) leaves out of comparisons.
+pub fn version_again(version: &str, sequence: u64) -> String {
+    let join = if version.contains('+') { '.' } else { '+' };
+    format!("{version}{join}{sequence}")
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -93,5 +100,11 @@ mod tests {
         // The example of the DSSE specification, protocol.md.
         let pae = super::pre_authentication("http://example.com/HelloWorld", b"hello world");
         assert_eq!(pae, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
+    }
+
+    #[test]
+    fn a_version_that_comes_again_is_another_one() {
+        assert_eq!(super::version_again("1.0.0", 3), "1.0.0+3");
+        assert_eq!(super::version_again("1.0.0+3", 5), "1.0.0+3.5");
     }
 }

@@ -75,6 +75,8 @@ pub enum AttentionKind {
     Expiring,
     /// An upload was quarantined.
     Quarantined,
+    /// A release's file is damaged in the store.
+    Damaged,
     /// The server's clock has jumped, and nothing is issued.
     ClockJump,
 }

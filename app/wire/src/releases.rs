@@ -24,6 +24,49 @@ crate::states::words! {
     }
 }
 
+crate::states::words! {
+    /// What is wrong with stored content.
+    Damage {
+        /// Its bytes are not what they were.
+        Changed = "changed",
+        /// It is not there any more.
+        Missing = "missing",
+        /// The disk fails to read it.
+        Unreadable = "unreadable",
+    }
+}
+
+crate::states::words! {
+    /// Containers that device updaters install.
+    ContainerKind {
+        /// An image of SWUpdate.
+        Swupdate = "swupdate",
+        /// A bundle of RAUC.
+        Rauc = "rauc",
+        /// An artifact of Mender.
+        Mender = "mender",
+    }
+}
+
+/// What a container says of itself. Nothing of it is verified here: the updater on the device does that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Container {
+    /// What it is.
+    pub kind: ContainerKind,
+    /// Its name or description; empty when it says none.
+    pub name: String,
+    /// Its version; empty when it says none.
+    pub version: String,
+    /// What it is for: hardware revisions (SWUpdate), the `compatible` (RAUC), device types (Mender). Empty when it does not say.
+    pub fits: Vec<String>,
+    /// Bytes of its signature; 0 when it has none, absent when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<i64>,
+    /// More for people: its format, its payloads' types, or what of it could not be read.
+    pub note: String,
+}
+
 /// A release in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -84,8 +127,14 @@ pub struct ReleaseDetail {
     pub manifest: String,
     /// Its files.
     pub artifacts: Vec<ArtifactRow>,
+    /// What in its files speaks against its manifest; it can be published all the same.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Rollouts that use it, newest first.
     pub rollouts: Vec<ReleaseUse>,
+    /// How to go back to it, where a newer one was published and the caller may upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub go_back: Option<GoBack>,
     /// Whether the caller may publish it now.
     pub may_publish: bool,
     /// Whether the caller may recall it now.
@@ -108,6 +157,29 @@ pub struct ArtifactRow {
     pub size: i64,
     /// Its digest.
     pub sha256: Digest,
+    /// When its stored bytes were last read and compared with the digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<Timestamp>,
+    /// What is wrong with its stored bytes: nobody gets them until the same file was uploaded again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Damage>,
+    /// What it says of itself, where it is a container that is recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+}
+
+/// How to go back to a release on purpose: its files are signed again under a higher sequence, where the key is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct GoBack {
+    /// The newest version that was published: what devices would go back from.
+    pub from: String,
+    /// The name its manifest is downloaded under.
+    pub manifest: String,
+    /// The version it will have.
+    pub version: String,
+    /// What to run where the key is.
+    pub command: String,
 }
 
 /// A rollout that uses a release.

@@ -96,6 +96,16 @@ impl Fleet {
                 rollout: None,
             });
         }
+        for file in self.releases().damaged(org, ATTENTION).await? {
+            attention.push(Attention {
+                kind: AttentionKind::Damaged,
+                text: format!("{} of {} {} is {} in the store; upload it again", file.name, file.device_type, file.version, file.damage),
+                href: format!("/firmware/{}", file.release),
+                since: file.since,
+                device: None,
+                rollout: None,
+            });
+        }
         for release in self.releases().quarantined(org, ATTENTION).await? {
             attention.push(Attention {
                 kind: AttentionKind::Quarantined,

@@ -20,7 +20,10 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
-use wire::{live::Topic, releases::ReleaseDetail as Model};
+use wire::{
+    live::Topic,
+    releases::{Container, ContainerKind, ReleaseDetail as Model},
+};
 
 /// What can be done to a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +109,7 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyV
         .collect_view();
     // Who may end a published release's use may also plan with it: an operator.
     let roll = (r.state == wire::states::ReleaseState::Published && m.may_deprecate).then(|| {
-        let href = format!("/rollouts/new?step=devices&release={}&name={}", r.id, title.replace(' ', "+"));
+        let href = format!("/rollouts/new?step=devices&release={}&name={}", r.id, title.replace('+', "%2B").replace(' ', "+"));
         view! { <a class="btn" data-v="primary" href=href>{icon("rocket")}"New rollout with this"</a> }
     });
     let dialogs = offered.iter().map(|v| dialog(format!("ask-{}", v.word()), question_title(m, *v), ask(m, *v, call))).collect_view();
@@ -119,10 +122,13 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyV
         <PageHead title=title marks=badge(tone, word) sub=sub.into_any() actions=view! { {buttons}{roll} }.into_any()/>
         {question}
         {quarantine}
+        {damaged(m)}
+        {m.warnings.iter().map(|w| banner(Tone::Warn, format!("{w}.").into_any())).collect_view()}
         <div class="split mt-4">
             <div class="stack">
                 {artifacts(m)}
                 {rollouts(m)}
+                {going_back(m)}
                 {manifest(m)}
             </div>
             <div class="stack">{facts(m)}{notes(m)}</div>
@@ -171,15 +177,43 @@ fn artifacts(m: &Model) -> AnyView {
         .map(|a| {
             view! {
                 <tr>
-                    <th scope="row" class="mono">{a.name.clone()}</th>
+                    <th scope="row" class="mono">{a.name.clone()}{a.container.as_ref().map(|c| view! { <div class="sub">{container_line(c)}</div> })}</th>
                     <td class="num">{bytes(a.size)}</td>
                     <td>{copyable(a.sha256.to_string(), "Copy SHA-256")}</td>
+                    <td class="dim">{a.damage.map(|d| badge(Tone::Bad, words::damage(d)))}" "{time::ago_or(a.checked_at, "not yet")}</td>
                 </tr>
             }
         })
         .collect_view();
-    let columns = vec![Column::text("File"), Column::number("Size"), Column::text("SHA-256")];
+    let columns = vec![Column::text("File"), Column::number("Size"), Column::text("SHA-256"), Column::text("Compared")];
     card_flush("Files", None, table("Files", columns, rows.into_any()))
+}
+
+/// What a container says of itself, in a line.
+fn container_line(c: &Container) -> String {
+    let (what, fits) = match c.kind {
+        ContainerKind::Swupdate => ("SWUpdate image", "hardware"),
+        ContainerKind::Rauc => ("RAUC bundle", "compatible"),
+        ContainerKind::Mender => ("Mender artifact", "for"),
+    };
+    let signature = match c.signature {
+        Some(0) => "not signed inside".to_owned(),
+        Some(n) => format!("signature of {}, not checked here", bytes(n)),
+        None => String::new(),
+    };
+    let fits = if c.fits.is_empty() { String::new() } else { format!("{fits} {}", c.fits.join(", ")) };
+    let parts = [what.to_owned(), c.name.clone(), c.version.clone(), fits, signature, c.note.clone()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+/// What to do about files whose stored bytes are not what they were.
+fn damaged(m: &Model) -> Option<AnyView> {
+    let names: Vec<&str> = m.artifacts.iter().filter(|a| a.damage.is_some()).map(|a| a.name.as_str()).collect();
+    let text = view! {
+        <b>"Damaged in the store: "</b>{names.join(", ")}". No device gets it. Upload the same file again under "<a href="/firmware">"Firmware"</a>
+        ", without a manifest: it is put back here, and the draft that this makes can be deleted."
+    };
+    (!names.is_empty()).then(|| banner(Tone::Bad, text.into_any()))
 }
 
 fn rollouts(m: &Model) -> AnyView {
@@ -197,6 +231,21 @@ fn rollouts(m: &Model) -> AnyView {
     card_flush("Rollouts", None, table("Rollouts with this release", vec![Column::text("Rollout"), Column::text("State")], rows.into_any()))
 }
 
+/// Devices never take a lower sequence, so the way back is a new manifest, made where the key is.
+fn going_back(m: &Model) -> AnyView {
+    let Some(back) = m.go_back.clone() else { return ().into_any() };
+    let download = format!("/api/v1/releases/{}/manifest", m.row.id);
+    let body = view! {
+        <div class="stack">
+            <p>{format!("Devices never install a lower sequence than they run. To bring them back from {} to this, sign it again under a higher one:", back.from)}</p>
+            <p>"Fetch "<a href=download download=back.manifest.clone()>{back.manifest.clone()}</a>", and where the signing key is, run:"</p>
+            {crate::ui::code_block(back.command, "Command that signs it again")}
+            <p>"Upload the new manifest alone under "<a href="/firmware">"Firmware"</a>": the files are here already. It becomes "<b>{back.version}</b>", and a rollout with it is like any other."</p>
+        </div>
+    };
+    card("Go back to this release", None, body.into_any())
+}
+
 fn manifest(m: &Model) -> AnyView {
     if m.manifest.is_empty() {
         return ().into_any();
@@ -211,9 +260,18 @@ fn question_title(m: &Model, verb: Verb) -> String {
 fn ask(m: &Model, verb: Verb, call: FormCall<ActOnRelease>) -> AnyView {
     let r = &m.row;
     let (id, version, installed, uses) = (r.id.to_string(), r.version.clone(), r.installed, m.rollouts.len());
+    let warnings = m.warnings.clone();
     let inside = move || {
         let text = match verb {
-            Verb::Publish => "Rollouts may use it from now on. Nothing is installed by this alone.".to_owned(),
+            Verb::Publish => {
+                let mut text = "Rollouts may use it from now on. Nothing is installed by this alone.".to_owned();
+                for warning in &warnings {
+                    text.push_str(" But look: ");
+                    text.push_str(warning);
+                    text.push('.');
+                }
+                text
+            }
             Verb::Recheck => "Its signature and digests are checked again, against the keys of now.".to_owned(),
             Verb::Deprecate => "New rollouts can't use it any more. Devices that run it keep it, and running rollouts go on.".to_owned(),
             Verb::Recall => format!(

@@ -75,7 +75,7 @@ pub fn admit(manifest: &Manifest, downloads: &[Download], running: &Running, flo
     if manifest.sequence < newest {
         return Err(reject(
             "sequence_too_old",
-            format!("sequence {} is below {newest}; to go back, sign the old files under a higher sequence", manifest.sequence),
+            format!("sequence {} is below {newest}; to go back, sign the old release again under a higher sequence", manifest.sequence),
         ));
     }
     if running.sequence < manifest.min_sequence {

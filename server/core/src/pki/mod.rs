@@ -14,7 +14,7 @@ mod crl;
 mod cross;
 pub mod csr;
 mod decode;
-mod der;
+pub(crate) mod der;
 mod duties;
 mod error;
 pub mod est;

@@ -35,8 +35,8 @@ pub enum Quarantine {
     /// The manifest is not trusted.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// A payload was not uploaded.
-    #[error("the manifest names {0:?}, which was not uploaded")]
+    /// A payload was not uploaded, and is not here either.
+    #[error("the manifest names {0:?}, which was not uploaded and is in no release here")]
     Missing(String),
     /// A file that nobody signed.
     #[error("{0:?} was uploaded, but the manifest does not name it")]

@@ -62,8 +62,9 @@ impl Releases {
         acceptance::judge(body.envelope.as_deref(), &keys, &files, self.clock.now()).map_err(quarantined)?;
         for file in files {
             let stored = self.disk.find(&file.sha256).await.map_err(Error::Store)?;
-            if stored.is_none_or(|s| i64::try_from(s.size) != Ok(file.size)) {
-                return Err(Error::Quarantined(format!("the content of {:?} is lost; upload it again as a new release", file.name)).into());
+            let wrong = stored.is_none_or(|s| i64::try_from(s.size) != Ok(file.size)) || self.is_damaged(tx, &file.sha256).await?;
+            if wrong {
+                return Err(Error::Quarantined(format!("the content of {:?} is lost or damaged; upload the file again", file.name)).into());
             }
         }
         let newest = store::newest(tx, &actor.org, &row.device_type).await?;

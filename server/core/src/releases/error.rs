@@ -15,9 +15,15 @@ pub enum Error {
     /// No such key here.
     #[error("There is no such signing key.")]
     NoKey,
+    /// It was uploaded without one.
+    #[error("This release has no manifest: it was uploaded without one.")]
+    NoManifest,
     /// No such file here.
     #[error("There is no such file.")]
     NoArtifact,
+    /// It is here, but not as it was.
+    #[error("The file is damaged on the server and is not given out. It comes back when the same file was uploaded again.")]
+    Damaged,
     /// A value out of its bounds; the problem is a clause that follows the field's name.
     #[error("The {field} {problem}.")]
     Value {
@@ -136,7 +142,9 @@ impl Error {
             Self::NoRelease => say(K::NotFound, "no_release"),
             Self::NoUpload => say(K::NotFound, "no_upload"),
             Self::NoKey => say(K::NotFound, "no_signing_key"),
+            Self::NoManifest => say(K::NotFound, "no_manifest"),
             Self::NoArtifact => say(K::NotFound, "no_artifact"),
+            Self::Damaged => say(K::Busy, "artifact_damaged").retry_after(600),
             Self::Value { field, .. } => say(K::Invalid, "bad_value").at(*field),
             Self::TooLarge { .. } => say(K::TooLarge, "file_too_large").at("size"),
             Self::TooManyUploads(_) => say(K::TooMany, "too_many_uploads").retry_after(3600),

@@ -1,5 +1,6 @@
 //! Pure: what a name may be. A name is shown and compared, it never becomes a path (pki.md A-29) and never moves a cursor.
 
+use super::acceptance::MANIFEST_ENDING;
 use crate::text::unseen;
 
 /// Most bytes of a file's name.
@@ -29,6 +30,14 @@ pub fn file_name(name: &str) -> Result<(), String> {
         return Err("is the name of a device on some systems".to_owned());
     }
     Ok(())
+}
+
+/// The name of a manifest's file for this type and version: no sign in it means anything to a shell, and it is not taken for an option.
+pub fn manifest_name(device_type: &str, version: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '-') { c } else { '_' };
+    let name: String = format!("{device_type}-{version}").chars().map(plain).collect();
+    let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    format!("{}{MANIFEST_ENDING}", if name.is_empty() { "release" } else { name })
 }
 
 /// A type, version or revision: 1 to [`MAX_WORD`] bytes without white space.
@@ -100,6 +109,13 @@ mod tests {
     #[case(" x")]
     fn bad_file_names(#[case] name: &str) {
         assert!(file_name(name).is_err(), "{name:?}");
+    }
+
+    #[test]
+    fn a_manifest_is_named_without_signs_that_mean_something() {
+        assert_eq!(manifest_name("gateway", "1.0.0+3"), "gateway-1.0.0+3.manifest.json");
+        assert_eq!(manifest_name("--out", "$(x)/é"), "out-__x___.manifest.json");
+        assert_eq!(manifest_name("東", "é"), "release.manifest.json");
     }
 
     proptest! {

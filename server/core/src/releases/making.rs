@@ -3,6 +3,7 @@
 use super::{
     Error, Releases,
     acceptance::{self, File, MANIFEST_ENDING, Quarantine},
+    containers,
     manifest::{self, Verified},
     reading,
     store::{self, Judged, NewRow},
@@ -15,40 +16,47 @@ use crate::{
 };
 use serde_json::json;
 use std::collections::BTreeSet;
+use tokio::sync::OwnedMutexGuard;
 use wire::{
     ids::{OrgId, ReleaseId, UploadId},
     manifest::Manifest,
-    releases::{NewRelease, ReleaseDetail},
+    releases::{Container, NewRelease, ReleaseDetail},
     states::ReleaseState,
 };
 
 impl Releases {
-    /// Makes a release of finished uploads, which are used up by it. Wrong content does not fail: the release is kept as a draft whose
+    /// Makes a release of finished uploads, which are used up by it. Files that the manifest names and that a release of the organization has
+    /// already need not be among them: to go back to an older release, only its new manifest is uploaded. Wrong content does not fail: the release is kept as a draft whose
     /// `quarantine` says why it can't be published. Fails with a conflict when what was signed is a release already.
     pub async fn create(&self, actor: &Actor, new: NewRelease) -> Result<ReleaseDetail> {
         may(actor, Act::Upload)?;
-        let (files, sealed) = self.gather(actor, &new.uploads).await?;
+        let (mut files, sealed) = self.gather(actor, &new.uploads).await?;
         let envelope = match &sealed {
             Some(file) => Some(self.envelope(file).await?),
             None => None,
         };
-        let keys = store::active_keys(&mut self.db.read().await?, &actor.org).await?;
-        let now = self.clock.now();
         // An envelope that is too large is judged by its size, and not kept.
         let bytes = envelope.as_ref().map(|e| e.as_ref().map_or(&[][..], Vec::as_slice));
+        let claimed = bytes.and_then(manifest::claims);
+        let sent = files.len();
+        let held = self.take_stored(actor, claimed.as_ref(), &mut files).await?;
+        let keys = store::active_keys(&mut self.db.read().await?, &actor.org).await?;
+        let now = self.clock.now();
         let mut judgement = match &envelope {
             Some(Err(size)) => Err(Quarantine::Manifest(manifest::ManifestError::TooLarge(*size))),
             _ => acceptance::judge(bytes, &keys, &files, now),
         };
+        let size = files.iter().map(|f| f.size).sum();
+        let stored = files.len() - sent;
+        let files = self.recognised(files).await?;
         let id: ReleaseId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
         self.continues(&mut tx, &actor.org, &mut judgement).await?;
-        let claimed = bytes.and_then(manifest::claims);
         let judged = judged(&judgement, claimed.as_ref());
         let reason = judgement.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let row = NewRow {
             id: &id,
-            size: files.iter().map(|f| f.size).sum(),
+            size,
             envelope: bytes.filter(|b| !b.is_empty()),
             envelope_sha256: sealed.as_ref().map(|f| f.sha256.as_str()).unwrap_or_default(),
             created_by: &actor.label(),
@@ -60,11 +68,12 @@ impl Releases {
                 return Err(Error::NoUpload.into());
             }
         }
-        let detail = json!({ "type": judged.device_type, "version": judged.version, "quarantine": reason });
+        let detail = json!({ "type": judged.device_type, "version": judged.version, "quarantine": reason, "files_here_already": stored });
         audit::append(&mut tx, actor, now, "release.create", id.as_str(), &detail).await?;
         // Read before the commit: after it there is nothing to refuse any more, the uploads are used up.
         let made = reading::detail(&mut tx, actor, &id).await?;
         tx.commit().await?;
+        drop(held);
         self.bus.tell(Event::Release { org: actor.org.clone(), id: id.clone() });
         // The envelope is kept with the release; its copy in the store is not needed any more.
         if let Some(file) = sealed {
@@ -173,6 +182,25 @@ impl Releases {
         Ok((files, sealed))
     }
 
+    /// Adds the files that the manifest names, nobody uploaded, and a release of this organization has already; of other organizations' files
+    /// nothing is told and nothing taken. While what this gives is held, they can't be swept away.
+    async fn take_stored(&self, actor: &Actor, claimed: Option<&Manifest>, files: &mut Vec<File>) -> Result<Option<OwnedMutexGuard<()>>> {
+        let missing: Vec<_> = claimed.into_iter().flat_map(|m| &m.payloads).filter(|p| files.iter().all(|f| f.name != p.name)).collect();
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let held = self.shelf.clone().lock_owned().await;
+        let mut on = self.db.read().await?;
+        for payload in missing {
+            let Some(size) = store::own_content(&mut on, &actor.org, &payload.sha256).await? else { continue };
+            let there = self.disk.find(&payload.sha256).await.map_err(Error::Store)?.is_some();
+            if there && !self.is_damaged(&mut on, &payload.sha256).await? {
+                files.push(File { name: payload.name.clone(), size, sha256: payload.sha256.clone() });
+            }
+        }
+        Ok(Some(held))
+    }
+
     /// The envelope's bytes, or its size where it is too large to be one.
     async fn envelope(&self, file: &File) -> Result<Result<Vec<u8>, usize>> {
         let stored = self.disk.find(&file.sha256).await.map_err(Error::Store)?.ok_or(Error::Lost)?;
@@ -181,6 +209,19 @@ impl Releases {
             return Ok(Err(size));
         }
         stored.read_all(manifest::MAX_ENVELOPE).await.map(Ok)
+    }
+
+    /// The files with what those say of themselves that are containers. Two ends of each are read.
+    async fn recognised(&self, files: Vec<File>) -> Result<Vec<(File, Option<Container>)>> {
+        let mut all = Vec::with_capacity(files.len());
+        for file in files {
+            let stored = self.disk.find(&file.sha256).await.map_err(Error::Store)?.ok_or(Error::Lost)?;
+            let head = stored.read_part(0..stored.size.min(containers::HEAD as u64)).await?;
+            let tail = stored.read_part(stored.size.saturating_sub(containers::TAIL as u64)..stored.size).await?;
+            let container = containers::recognise(containers::Ends { head: &head, tail: &tail, size: stored.size });
+            all.push((file, container));
+        }
+        Ok(all)
     }
 
     /// Puts what is right in itself into quarantine when its sequence is behind what was published.

@@ -9,6 +9,7 @@
 mod acceptance;
 mod blobs;
 mod checksums;
+mod containers;
 mod deciding;
 mod error;
 mod keys;
@@ -16,6 +17,7 @@ pub mod label;
 mod making;
 pub mod manifest;
 mod reading;
+mod scrubbing;
 pub mod signing;
 pub mod state;
 pub(crate) mod store;
@@ -28,6 +30,7 @@ pub use blobs::ArtifactFile;
 pub use checksums::Checksums;
 pub use error::Error;
 pub use reading::{RolloutRelease, for_rollout, published};
+pub use scrubbing::Figures;
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use blobs::{Disk, Staging};
@@ -54,6 +57,8 @@ pub struct Releases {
     summing: Arc<tokio::sync::Mutex<()>>,
     /// When content that nothing needs was looked for last.
     content_swept: Mutex<Option<Timestamp>>,
+    /// What the machine room is told.
+    scrubbed: scrubbing::Counters,
 }
 
 impl Releases {
@@ -74,6 +79,7 @@ impl Releases {
             shelf: Arc::default(),
             summing: Arc::default(),
             content_swept: Mutex::default(),
+            scrubbed: scrubbing::Counters::default(),
         })
     }
 

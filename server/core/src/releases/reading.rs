@@ -1,6 +1,6 @@
 //! What pages, scripts and rollouts read: lists, details, artifacts.
 
-use super::{ArtifactFile, Error, Releases, manifest, state, store};
+use super::{ArtifactFile, Error, Releases, containers, label, manifest, state, store};
 use crate::{
     Result,
     access::{Act, Actor, allowed, may},
@@ -9,9 +9,9 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use wire::{
     ids::{Digest, OrgId, ReleaseId},
-    manifest::{Envelope, Manifest},
+    manifest::{Envelope, Manifest, version_again},
     page::{DEFAULT_ROWS, Page},
-    releases::{ArtifactRow, ReleaseDetail, ReleaseRow, ReleasesPage},
+    releases::{GoBack, ReleaseDetail, ReleaseRow, ReleasesPage},
     states::ReleaseState,
 };
 
@@ -93,8 +93,22 @@ impl Releases {
         Ok(detail(&mut self.db.read().await?, actor, id).await?)
     }
 
-    /// Opens an artifact for reading. Whether somebody may have it is asked before: for devices by `rollouts().may_download`.
+    /// A release's envelope as it was uploaded, and a name for its file.
+    pub async fn envelope_file(&self, actor: &Actor, id: &ReleaseId) -> Result<(String, Vec<u8>)> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        let row = store::release(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+        let body = store::body(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
+        let envelope = body.envelope.ok_or(Error::NoManifest)?;
+        Ok((label::manifest_name(&row.device_type, &row.version), envelope))
+    }
+
+    /// Opens an artifact for reading; content that is known to be damaged is not given out. Whether somebody may have it is asked before: for
+    /// devices by `rollouts().may_download`.
     pub async fn open_artifact(&self, digest: &Digest) -> Result<ArtifactFile> {
+        if self.is_damaged(&mut self.db.read().await?, digest).await? {
+            return Err(Error::Damaged.into());
+        }
         Ok(self.disk.find(digest).await.map_err(Error::Store)?.ok_or(Error::NoArtifact)?)
     }
 }
@@ -103,17 +117,23 @@ impl Releases {
 pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) -> Result<ReleaseDetail, Error> {
     let row = store::release(on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
     let body = store::body(on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
-    let files = store::files(on, &actor.org, id).await?;
+    let artifacts = store::artifacts(on, &actor.org, id).await?;
+    let hardware = body.hardware()?;
+    let warned = artifacts.iter().filter_map(|a| Some((&a.name, a.container.as_ref()?)));
+    let warnings = warned.filter_map(|(name, c)| containers::contradictions(name, c, &row.device_type, &hardware)).collect();
     let rollouts = store::uses(on, &actor.org, id).await?;
+    let go_back = go_back(on, actor, &row).await?;
     let can = |act, step| allowed(actor, act) && state::step(row.state, step).is_some();
     Ok(ReleaseDetail {
-        hardware: body.hardware()?,
+        hardware,
+        warnings,
         notes: body.notes,
         min_sequence: body.min_sequence,
         manifest_sha256: body.envelope_sha256,
         manifest: body.envelope.as_deref().map(readable).unwrap_or_default(),
-        artifacts: files.into_iter().map(|f| ArtifactRow { name: f.name, size: f.size, sha256: f.sha256 }).collect(),
+        artifacts,
         rollouts,
+        go_back,
         may_publish: can(Act::Publish, state::Step::Publish),
         may_recall: can(Act::Recall, state::Step::Recall),
         may_deprecate: can(Act::Publish, state::Step::Deprecate),
@@ -121,6 +141,22 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
         may_remove: allowed(actor, Act::Publish) && !state::was_published(row.state),
         row,
     })
+}
+
+/// What signs this release again, so that devices with a newer one take it. A recalled one is nothing to go back to.
+async fn go_back(on: &mut impl Conn, actor: &Actor, row: &ReleaseRow) -> Result<Option<GoBack>, Error> {
+    let usable = matches!(row.state, ReleaseState::Published | ReleaseState::Deprecated);
+    if !usable || !allowed(actor, Act::Upload) {
+        return Ok(None);
+    }
+    let newest = store::newest(on, &actor.org, &row.device_type).await?;
+    let Some(newest) = newest.filter(|n| n.sequence > row.sequence) else { return Ok(None) };
+    let sequence = store::last_sequence(on, &actor.org, &row.device_type).await?.saturating_add(1).unsigned_abs();
+    let version = version_again(&row.version, sequence);
+    let manifest = label::manifest_name(&row.device_type, &row.version);
+    let out = label::manifest_name(&row.device_type, &version);
+    let command = format!("fleetward sign --again {manifest} --sequence {sequence} \\\n  --key release.key --out {out}");
+    Ok(Some(GoBack { from: newest.version, manifest, version, command }))
 }
 
 /// SHA-256 of some bytes.

@@ -11,8 +11,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
 use std::fmt;
 use wire::{
+    Timestamp,
     ids::Digest,
-    manifest::{Envelope, Manifest, PAYLOAD_TYPE, Payload, Signature, pre_authentication},
+    manifest::{Envelope, Manifest, PAYLOAD_TYPE, Payload, Signature, pre_authentication, version_again},
 };
 use zeroize::Zeroizing;
 
@@ -34,6 +35,17 @@ pub enum SigningError {
     /// No server would take the manifest.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// What is to be signed again is not what somebody trusted has signed.
+    #[error("what is to be signed again is not trusted: {0}")]
+    Old(ManifestError),
+    /// Devices would refuse it.
+    #[error("sequence {sequence} is not above {old}, the one it was signed with before; devices never go back")]
+    NotAbove {
+        /// What was asked for.
+        sequence: u64,
+        /// The old manifest's.
+        old: u64,
+    },
     /// The envelope can't be written as JSON.
     #[error("writing the envelope: {0}")]
     Json(#[from] serde_json::Error),
@@ -119,6 +131,23 @@ pub fn payload(name: &str, format: &str, content: &mut impl std::io::Read) -> st
         }
     }
     Ok(Payload { name: name.to_owned(), size, sha256: Digest::from_bytes(&hash::finished(context)), format: format.to_owned() })
+}
+
+/// The manifest of the same files under a higher sequence, for going back to them on purpose; without an end, and under a version of its own.
+/// The old envelope must be signed by one of these keys: who signs again vouches for every file it names.
+pub fn again(
+    envelope: &[u8],
+    trusted: &[manifest::Key],
+    sequence: u64,
+    version: Option<&str>,
+    now: Timestamp,
+) -> Result<Manifest, SigningError> {
+    let old = manifest::verify(envelope, trusted).map_err(SigningError::Old)?.manifest;
+    if sequence <= old.sequence {
+        return Err(SigningError::NotAbove { sequence, old: old.sequence });
+    }
+    let version = version.map_or_else(|| version_again(&old.version, sequence), str::to_owned);
+    Ok(Manifest { version, sequence, created: now, expires: None, ..old })
 }
 
 /// SHA-256 (hex) of the 32 key bytes.

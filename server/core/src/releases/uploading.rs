@@ -5,13 +5,14 @@ use super::{
     Error, LARGEST_FILE, Releases,
     blobs::{Disk, Staged, Staging},
     error::is_full,
-    label,
+    label, scrubbing,
     store::{self, StoredUpload},
     turns::{Turn, Turns},
 };
 use crate::{
     Result,
     access::{Act, Actor, may},
+    bus::Bus,
     clock::Clock,
     db::Db,
 };
@@ -48,6 +49,7 @@ struct Receiver {
     staging: Staging,
     turns: Arc<Turns>,
     shelf: Arc<tokio::sync::Mutex<()>>,
+    bus: Bus,
 }
 
 /// Why receiving ended before the upload was whole.
@@ -198,6 +200,9 @@ impl Releases {
             return Ok(false);
         }
         self.disk.remove(sha256).await.map_err(Error::Store)?;
+        let mut tx = self.db.write().await?;
+        store::forget_check(&mut tx, sha256).await?;
+        tx.commit().await?;
         Ok(true)
     }
 
@@ -214,6 +219,7 @@ impl Releases {
             staging: self.staging.clone(),
             turns: self.turns.clone(),
             shelf: self.shelf.clone(),
+            bus: self.bus.clone(),
         }
     }
 }
@@ -376,16 +382,20 @@ impl Receiver {
         let path = self.staging.path(&upload.id);
         let (disk, moved) = (self.disk.clone(), digest.clone());
         let adopted = blocking(move || if path.try_exists()? { disk.adopt(&path, &moved).map(|()| true) } else { Ok(false) }).await;
-        match adopted {
-            Ok(true) => {}
-            Ok(false) if self.disk.find(&digest).await?.is_some() => {}
+        let fresh = match adopted {
+            Ok(true) => true,
+            Ok(false) if self.disk.find(&digest).await?.is_some() => false,
             Ok(false) => return Err(Error::Lost),
             Err(e) if is_full(&e) => return Err(Error::NoSpace { received: upload.received }),
             Err(e) => return Err(Error::Io(e)),
-        }
+        };
+        let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        store::set_stored(&mut tx, &upload.id, self.clock.now()).await?;
+        store::set_stored(&mut tx, &upload.id, now).await?;
+        // Its bytes were compared as they came: what was damaged is whole again.
+        let changed = if fresh { scrubbing::record(&mut tx, &digest, now, None).await? } else { Vec::new() };
         tx.commit().await?;
+        scrubbing::tell(&self.bus, changed);
         upload.stored = true;
         self.turns.forget(&upload.id);
         Ok(seen(upload))

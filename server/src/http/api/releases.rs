@@ -17,6 +17,7 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::ReleaseId,
+    manifest::Envelope,
     page::{DEFAULT_ROWS, Page},
     releases::{NewRelease, ReleaseDetail, ReleaseRow},
 };
@@ -25,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(detail, remove))
+        .routes(routes!(manifest))
         .routes(routes!(recheck))
         .routes(routes!(publish))
         .routes(routes!(deprecate))
@@ -39,7 +41,7 @@ async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(page): As
 
 /// Make a release of finished uploads
 ///
-/// Unsigned or changed files do not fail here: the release is kept as a draft whose `quarantine` says why it can't be published.
+/// Files that the manifest names and that a release of the organization has already need not be uploaded again. Unsigned or changed files do not fail here: the release is kept as a draft whose `quarantine` says why it can't be published.
 #[utoipa::path(
     post, path = "/releases", operation_id = "create_release", tag = "releases", request_body = NewRelease, responses((status = CREATED, body = ReleaseDetail), Refusals)
 )]
@@ -55,6 +57,17 @@ async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Se
 )]
 async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<ReleaseDetail>> {
     Ok(Json(fleet.releases().detail(&actor, &id).await?))
+}
+
+/// A release's signed manifest, byte for byte as it was uploaded
+#[utoipa::path(
+    get, path = "/releases/{id}/manifest", operation_id = "download_manifest", tag = "releases", params(("id" = ReleaseId, Path)),
+    responses((status = OK, body = Envelope), Refusals)
+)]
+async fn manifest(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<impl IntoResponse> {
+    let (name, envelope) = fleet.releases().envelope_file(&actor, &id).await?;
+    let saved = format!("attachment; filename=\"{name}\"");
+    Ok(([(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, saved)], envelope))
 }
 
 /// Remove a release that was never published

@@ -1,4 +1,5 @@
-//! The content-addressed store on the local disk, `sha256/ab/cdef…`, read through `object_store`.
+//! The content-addressed store on the local disk, `sha256/ab/cdef…`, read through `object_store`. Content that was found to be wrong lies in
+//! `damaged/ab/cdef…`, for whoever wants to know what became of it, and is never read again.
 
 use super::super::Error;
 use bytes::Bytes;
@@ -6,11 +7,16 @@ use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
     GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path as Location,
 };
+use parking_lot::Mutex;
 use std::{
+    collections::HashMap,
     io::{self, SeekFrom},
     ops::Range,
-    path::Path,
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
@@ -19,9 +25,17 @@ use wire::ids::Digest;
 /// Bytes a download holds in memory at most.
 const CHUNK: usize = 128 * 1024;
 
+/// The folder of content in its place, and of what was set aside because its bytes were wrong.
+const STORED: &str = "sha256";
+const ASIDE: &str = "damaged";
+
 /// The store.
 #[derive(Debug, Clone)]
-pub struct Disk(Arc<LocalFileSystem>);
+pub struct Disk {
+    store: Arc<LocalFileSystem>,
+    /// What every open file of a content looks at before it gives more of it away: whether it was found to be wrong meanwhile.
+    wrong: Arc<Mutex<HashMap<Digest, Arc<AtomicBool>>>>,
+}
 
 /// A stored file, open for reading any range of it.
 #[derive(Debug, Clone)]
@@ -32,19 +46,21 @@ pub struct ArtifactFile {
     pub etag: String,
     location: Location,
     disk: Disk,
+    wrong: Arc<AtomicBool>,
 }
 
 impl Disk {
     /// Opens the store; the folder is made when it isn't there.
     pub fn open(folder: &Path) -> Result<Self, object_store::Error> {
         std::fs::create_dir_all(folder).map_err(|e| object_store::Error::Generic { store: "disk", source: Box::new(e) })?;
-        Ok(Self(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true))))
+        let store = Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true));
+        Ok(Self { store, wrong: Arc::default() })
     }
 
     /// Moves a whole, synced file into the store. When this returns the file is there also after a power cut. A file that is there already
-    /// is replaced by the same content.
+    /// is replaced by the same content, and so is a copy that was set aside.
     pub fn adopt(&self, staged: &Path, digest: &Digest) -> io::Result<()> {
-        let to = self.0.path_to_filesystem(&location(digest)).map_err(io::Error::other)?;
+        let to = self.path(STORED, digest)?;
         let folder = to.parent().ok_or_else(|| io::Error::other("an artifact's path has a parent"))?;
         std::fs::create_dir_all(folder)?;
         std::fs::rename(staged, &to)?;
@@ -52,14 +68,40 @@ impl Disk {
         for synced in [Some(folder), folder.parent(), staged.parent()].into_iter().flatten() {
             std::fs::File::open(synced)?.sync_all()?;
         }
+        let aside = self.path(ASIDE, digest)?;
+        if aside.try_exists()? { std::fs::remove_file(aside) } else { Ok(()) }
+    }
+
+    /// Moves content whose bytes are wrong out of the way: nobody finds it any more, and who is reading it gets no further.
+    pub fn set_aside(&self, digest: &Digest) -> io::Result<()> {
+        let (from, to) = (self.path(STORED, digest)?, self.path(ASIDE, digest)?);
+        if let Some(folder) = to.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::rename(from, to)?;
+        // Only now: whoever opened it before has got its flag, and nobody opens it after.
+        self.cut(digest);
         Ok(())
+    }
+
+    /// Ends every reading of this content that is under way.
+    pub fn cut(&self, digest: &Digest) {
+        if let Some(wrong) = self.wrong.lock().remove(digest) {
+            wrong.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn path(&self, folder: &str, digest: &Digest) -> io::Result<PathBuf> {
+        self.store.path_to_filesystem(&location(folder, digest)).map_err(io::Error::other)
     }
 
     /// Opens a stored file; none when it isn't there.
     pub async fn find(&self, digest: &Digest) -> Result<Option<ArtifactFile>, object_store::Error> {
-        let location = location(digest);
-        match self.0.head(&location).await {
-            Ok(meta) => Ok(Some(ArtifactFile { size: meta.size, etag: format!("\"{digest}\""), location, disk: self.clone() })),
+        let location = location(STORED, digest);
+        // Before it is looked for: what is set aside after this look is not given out by it.
+        let wrong = self.wrong.lock().entry(digest.clone()).or_default().clone();
+        match self.store.head(&location).await {
+            Ok(meta) => Ok(Some(ArtifactFile { size: meta.size, etag: format!("\"{digest}\""), location, disk: self.clone(), wrong })),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(e) => Err(e),
         }
@@ -71,15 +113,19 @@ impl Disk {
             let text: String = meta.location.parts().skip(1).map(|part| part.as_ref().to_owned()).collect();
             text.parse().ok()
         };
-        self.0.list(None).try_filter_map(|meta| std::future::ready(Ok(read(meta)))).try_collect().await
+        self.store.list(Some(&Location::from(STORED))).try_filter_map(|meta| std::future::ready(Ok(read(meta)))).try_collect().await
     }
 
-    /// Removes a stored file; it is no error when it isn't there.
+    /// Removes a stored file, in its place and set aside; it is no error when it isn't there.
     pub async fn remove(&self, digest: &Digest) -> Result<(), object_store::Error> {
-        match self.0.delete(&location(digest)).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(()),
-            other => other,
+        for folder in [ASIDE, STORED] {
+            match self.store.delete(&location(folder, digest)).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) => return Err(e),
+            }
         }
+        self.wrong.lock().remove(digest);
+        Ok(())
     }
 }
 
@@ -90,18 +136,22 @@ impl ArtifactFile {
             return Ok(futures::stream::empty().boxed());
         }
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let found = self.disk.0.get_opts(&self.location, options).await.map_err(Error::Store)?;
+        let found = self.disk.store.get_opts(&self.location, options).await.map_err(Error::Store)?;
         let range = found.range.clone();
-        match found.payload {
+        let bytes = match found.payload {
             // The store's own stream takes a thread's turn for every 8 KiB; this one for every 128 KiB.
             GetResultPayload::File(file, _) => {
                 let mut file = tokio::fs::File::from_std(file);
                 file.set_max_buf_size(CHUNK);
                 file.seek(SeekFrom::Start(range.start)).await.map_err(Error::Io)?;
-                Ok(ReaderStream::with_capacity(file.take(range.end - range.start), CHUNK).boxed())
+                ReaderStream::with_capacity(file.take(range.end - range.start), CHUNK).boxed()
             }
-            GetResultPayload::Stream(bytes) => Ok(bytes.map(|r| r.map_err(io::Error::other)).boxed()),
-        }
+            GetResultPayload::Stream(bytes) => bytes.map(|r| r.map_err(io::Error::other)).boxed(),
+        };
+        let wrong = self.wrong.clone();
+        let unless_wrong =
+            move |piece| if wrong.load(Ordering::Relaxed) { Err(io::Error::other("the content was found to be wrong")) } else { piece };
+        Ok(bytes.map(unless_wrong).boxed())
     }
 
     /// The whole file, for small ones: an error above `largest` bytes.
@@ -109,8 +159,13 @@ impl ArtifactFile {
         if usize::try_from(self.size).map_or(true, |s| s > largest) {
             return Err(Error::Io(io::Error::other("larger than its reader takes")).into());
         }
+        self.read_part(0..self.size).await
+    }
+
+    /// A part of it at once, for small ones.
+    pub(in crate::releases) async fn read_part(&self, range: Range<u64>) -> crate::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let mut stream = self.read_range(0..self.size).await?;
+        let mut stream = self.read_range(range).await?;
         while let Some(chunk) = stream.next().await {
             bytes.extend_from_slice(&chunk.map_err(Error::Io)?);
         }
@@ -118,7 +173,7 @@ impl ArtifactFile {
     }
 }
 
-fn location(digest: &Digest) -> Location {
+fn location(folder: &str, digest: &Digest) -> Location {
     let (head, tail) = digest.as_str().split_at(2);
-    Location::from_iter(["sha256", head, tail])
+    Location::from_iter([folder, head, tail])
 }

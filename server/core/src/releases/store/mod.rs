@@ -1,10 +1,12 @@
-//! The room's SQL: releases and their files, uploads, signing keys.
+//! The room's SQL: releases and their files, uploads, stored content, signing keys.
 
+mod checks;
 mod checksums;
 mod keys;
 mod releases;
 mod uploads;
 
+pub(super) use checks::*;
 pub(super) use checksums::*;
 pub(super) use keys::*;
 pub(super) use releases::*;
@@ -22,8 +24,11 @@ pub(crate) const ALL: &[&Sql] = &[
     &releases::COUNT,
     &releases::BODY,
     &releases::FILES,
+    &releases::ARTIFACTS,
     &releases::USES,
     &releases::NEWEST,
+    &releases::LAST_SEQUENCE,
+    &releases::OWN_CONTENT,
     &releases::DRAFTS,
     &releases::INSERT,
     &releases::INSERT_FILE,
@@ -48,6 +53,13 @@ pub(crate) const ALL: &[&Sql] = &[
     &keys::INSERT_KEY,
     &keys::REVOKE_KEY,
     &keys::KEY_EXISTS,
+    &checks::CHECK,
+    &checks::DUE,
+    &checks::SET_CHECK,
+    &checks::FORGET_CHECK,
+    &checks::CONTENT_USERS,
+    &checks::COUNT_DAMAGED,
+    &checks::DAMAGED,
     &checksums::CHECKSUMS,
     &checksums::INSERT_CHECKSUMS,
 ];

@@ -4,8 +4,8 @@ use super::super::acceptance::{File, Newest};
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
-    ids::{OrgId, ReleaseId},
-    releases::{ReleaseRow, ReleaseUse},
+    ids::{Digest, OrgId, ReleaseId},
+    releases::{ArtifactRow, Container, ReleaseRow, ReleaseUse},
     states::ReleaseState,
 };
 
@@ -34,12 +34,19 @@ pub(super) const BODY: Sql =
     Sql::same("SELECT hardware, notes, min_sequence, envelope, envelope_sha256 FROM releases WHERE org_id = $1 AND id = $2");
 pub(super) const FILES: Sql =
     Sql::same("SELECT name, size, sha256 FROM release_files WHERE org_id = $1 AND release_id = $2 ORDER BY position");
+pub(super) const ARTIFACTS: Sql = Sql::same(
+    "SELECT f.name, f.size, f.sha256, c.checked_at, COALESCE(c.damage, ''), f.container FROM release_files f \
+     LEFT JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE f.org_id = $1 AND f.release_id = $2 ORDER BY f.position",
+);
 pub(super) const USES: Sql =
     Sql::same("SELECT id, name, state FROM rollouts WHERE org_id = $1 AND release_id = $2 ORDER BY id DESC LIMIT 50");
 pub(super) const NEWEST: Sql = Sql::same(
     "SELECT version, sequence FROM releases WHERE org_id = $1 AND device_type = $2 \
      AND state IN ('published', 'deprecated', 'recalled') ORDER BY sequence DESC LIMIT 1",
 );
+pub(super) const LAST_SEQUENCE: Sql =
+    Sql::same("SELECT COALESCE(MAX(sequence), 0) FROM releases WHERE org_id = $1 AND device_type = $2 AND state <> 'draft'");
+pub(super) const OWN_CONTENT: Sql = Sql::same("SELECT size FROM release_files WHERE sha256 = $2 AND org_id = $1 LIMIT 1");
 pub(super) const DRAFTS: Sql =
     Sql::same("SELECT id FROM releases WHERE org_id = $1 AND state = 'draft' AND envelope IS NOT NULL ORDER BY id LIMIT 500");
 pub(super) const INSERT: Sql = Sql::same(
@@ -47,8 +54,9 @@ pub(super) const INSERT: Sql = Sql::same(
      envelope_sha256, signed_by, created_at, created_by, changed_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $15)",
 );
-pub(super) const INSERT_FILE: Sql =
-    Sql::same("INSERT INTO release_files (org_id, release_id, position, name, size, sha256) VALUES ($1, $2, $3, $4, $5, $6)");
+pub(super) const INSERT_FILE: Sql = Sql::same(
+    "INSERT INTO release_files (org_id, release_id, position, name, size, sha256, container) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+);
 pub(super) const JUDGE: Sql = Sql::same(
     "UPDATE releases SET device_type = $3, version = $4, sequence = $5, min_sequence = $6, hardware = $7, notes = $8, state = $9, \
      quarantine = $10, signed_by = $11, changed_at = $12 WHERE org_id = $1 AND id = $2 AND state = 'draft'",
@@ -174,6 +182,23 @@ pub(in crate::releases) async fn files(on: &mut impl Conn, org: &OrgId, id: &Rel
     found.into_iter().map(|(name, size, sha256)| Ok(File { name, size, sha256: sha256.parse().map_err(Error::corrupt)? })).collect()
 }
 
+/// The files as a release's page shows them.
+pub(in crate::releases) async fn artifacts(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Vec<ArtifactRow>, Error> {
+    type Row = (String, i64, String, Option<i64>, String, String);
+    let found = rows!(on, Row, ARTIFACTS, org.as_str(), id.as_str())?;
+    let read = |(name, size, sha256, checked_at, damage, container): Row| {
+        Ok(ArtifactRow {
+            name,
+            size,
+            sha256: sha256.parse().map_err(Error::corrupt)?,
+            checked_at: checked_at.map(Timestamp),
+            damage: (!damage.is_empty()).then(|| damage.parse().map_err(Error::corrupt)).transpose()?,
+            container: (!container.is_empty()).then(|| serde_json::from_str(&container).map_err(Error::corrupt)).transpose()?,
+        })
+    };
+    found.into_iter().map(read).collect()
+}
+
 pub(in crate::releases) async fn uses(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Vec<ReleaseUse>, Error> {
     let found = rows!(on, (String, String, String), USES, org.as_str(), id.as_str())?;
     let read = |(id, name, state): (String, String, String)| {
@@ -187,6 +212,16 @@ pub(in crate::releases) async fn newest(on: &mut impl Conn, org: &OrgId, device_
     Ok(found.map(|(version, sequence)| Newest { version, sequence }))
 }
 
+/// The highest sequence that a release of this type owns; 0 when there is none.
+pub(in crate::releases) async fn last_sequence(on: &mut impl Conn, org: &OrgId, device_type: &str) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), LAST_SEQUENCE, org.as_str(), device_type)?.map_or(0, |r| r.0))
+}
+
+/// The size of this content, if a release of this organization has it.
+pub(in crate::releases) async fn own_content(on: &mut impl Conn, org: &OrgId, sha256: &Digest) -> Result<Option<i64>, Error> {
+    Ok(row!(on, (i64,), OWN_CONTENT, org.as_str(), sha256.as_str())?.map(|r| r.0))
+}
+
 pub(in crate::releases) async fn drafts(on: &mut impl Conn, org: &OrgId) -> Result<Vec<ReleaseId>, Error> {
     rows!(on, (String,), DRAFTS, org.as_str())?.into_iter().map(|r| r.0.parse().map_err(Error::corrupt)).collect()
 }
@@ -196,7 +231,7 @@ pub(in crate::releases) async fn insert(
     org: &OrgId,
     new: &NewRow<'_>,
     judged: &Judged<'_>,
-    files: &[File],
+    files: &[(File, Option<Container>)],
     now: Timestamp,
 ) -> Result<(), Error> {
     exec!(
@@ -219,8 +254,10 @@ pub(in crate::releases) async fn insert(
         now.0,
         new.created_by
     )?;
-    for (position, file) in (0_i64..).zip(files) {
-        exec!(tx, INSERT_FILE, org.as_str(), new.id.as_str(), position, file.name.as_str(), file.size, file.sha256.as_str())?;
+    for (position, (file, container)) in (0_i64..).zip(files) {
+        let container = container.as_ref().map(serde_json::to_string).transpose().map_err(Error::corrupt)?.unwrap_or_default();
+        let (name, sha256) = (file.name.as_str(), file.sha256.as_str());
+        exec!(tx, INSERT_FILE, org.as_str(), new.id.as_str(), position, name, file.size, sha256, container)?;
     }
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! The room on both engines: uploads that are cut, what goes into quarantine and why, the life of a release.
 
+mod containers;
+mod going_back;
 mod life;
 mod quarantine;
+mod scrubbing;
 mod uploads;
 
 use super::signing::{SigningKeyPair, payload};

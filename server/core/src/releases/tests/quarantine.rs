@@ -31,6 +31,7 @@ async fn every_wrong_upload_is_kept_with_its_reason(#[case] kind: EngineKind) {
     let older = key(1).sign(&manifest("0.9.0", 4, good)).unwrap();
     let same = key(1).sign(&manifest("1.0.1", 5, good)).unwrap();
     let expired = key(1).sign(&Manifest { expires: Some(Timestamp(1_795_341_000_001)), ..next.clone() }).unwrap();
+    let absent = key(1).sign(&manifest("1.1.0", 6, b"never sent")).unwrap();
     let large = vec![b' '; 300 * 1024];
     let cases: &[Case<'_>] = &[
         ("unsigned", &[("fw.bin", good)], "unsigned"),
@@ -41,7 +42,7 @@ async fn every_wrong_upload_is_kept_with_its_reason(#[case] kind: EngineKind) {
         ("large manifest", &[("fw.bin", good), ("m.manifest.json", &large)], "at most 262144"),
         ("cut firmware", &[("fw.bin", &good[..10]), ("m.manifest.json", &envelope)], "has 10 bytes, the manifest says 23"),
         ("tampered firmware", &[("fw.bin", b"firmware of the gatewaY"), ("m.manifest.json", &envelope)], "not the file that was signed"),
-        ("missing firmware", &[("m.manifest.json", &envelope)], "was not uploaded"),
+        ("missing firmware", &[("m.manifest.json", &absent)], "was not uploaded"),
         ("unsigned extra", &[("fw.bin", good), ("more.bin", b"x"), ("m.manifest.json", &envelope)], "does not name it"),
         ("older sequence", &[("fw.bin", good), ("m.manifest.json", &older)], "sequence 4 is not above 5"),
         ("same sequence", &[("fw.bin", good), ("m.manifest.json", &same)], "sequence 5 is not above 5"),

@@ -14,7 +14,7 @@ use rstest::rstest;
 use wire::{FaultKind, states::Role};
 
 /// The same room after a restart: nothing is left but the disk and the database.
-async fn restarted(w: &World) -> Releases {
+pub(super) async fn restarted(w: &World) -> Releases {
     let old = w.fleet.releases();
     Releases::open(old.db.clone(), w.clock.clone(), w.entropy.clone(), old.bus.clone(), &w.folder.path().join("artifacts")).await.unwrap()
 }

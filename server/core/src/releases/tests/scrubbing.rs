@@ -1,0 +1,156 @@
+//! Stored content that goes wrong: found, set aside, said, healed.
+
+use super::*;
+use crate::{
+    db::EngineKind,
+    releases::{Figures, Releases, reading::sha256},
+};
+use futures::StreamExt as _;
+use rstest::rstest;
+use std::path::PathBuf;
+use wire::{
+    FaultKind,
+    ids::{Digest, ReleaseId},
+    overview::AttentionKind,
+    releases::{ArtifactRow, Damage},
+};
+
+const DAY: i64 = 24 * 3600 * 1000;
+
+fn stored(w: &World, digest: &Digest) -> PathBuf {
+    let (head, tail) = digest.as_str().split_at(2);
+    w.folder.path().join("artifacts/blobs/sha256").join(head).join(tail)
+}
+
+fn flip(file: &PathBuf) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[3] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// Reads until nothing is due; how many were read.
+async fn scrub(releases: &Releases) -> usize {
+    let mut read = 0;
+    while releases.scrub().await.unwrap() {
+        read += 1;
+    }
+    read
+}
+
+async fn file_of(w: &World, actor: &Actor, id: &ReleaseId) -> ArtifactRow {
+    w.fleet.releases().detail(actor, id).await.unwrap().artifacts.remove(0)
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_flipped_bit_is_found_kept_from_devices_and_healed(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let id = verified(&w, &oli, "1.0.0", 1).await.row.id;
+    let (content, digest) = (b"firmware 1.0.0", sha256(b"firmware 1.0.0"));
+    assert_eq!(scrub(releases).await, 0, "it was compared when it came");
+    w.clock.advance(7 * DAY);
+    assert_eq!(scrub(releases).await, 1);
+    assert_eq!(scrub(releases).await, 0);
+    let file = file_of(&w, &oli, &id).await;
+    assert_eq!((file.damage, file.checked_at), (None, Some(w.clock.now())));
+
+    flip(&stored(&w, &digest));
+    w.clock.advance(7 * DAY);
+    let mut under_way = {
+        let file = releases.open_artifact(&digest).await.unwrap();
+        file.read_range(0..file.size).await.unwrap()
+    };
+    assert_eq!(scrub(releases).await, 1);
+    assert_eq!(file_of(&w, &oli, &id).await.damage, Some(Damage::Changed));
+    let refused = fault(releases.open_artifact(&digest).await.map(drop));
+    assert_eq!((refused.kind, refused.code.as_str()), (FaultKind::Busy, "artifact_damaged"));
+    assert!(under_way.next().await.unwrap().is_err(), "a download under way ends");
+    assert_eq!(releases.figures(), Figures { checked_bytes: 28, damaged: 1 });
+    let lines = w.fleet.overview(&oli).await.unwrap().attention;
+    let line = lines.iter().find(|a| a.kind == AttentionKind::Damaged).unwrap();
+    assert_eq!(
+        (line.text.as_str(), line.href.as_str()),
+        ("fw.bin of gateway 1.0.0 is changed in the store; upload it again", format!("/firmware/{id}").as_str())
+    );
+    assert!(fault(releases.publish(&oli, &id).await).message.contains("damaged"));
+    // The file is not taken for a new manifest, and not swept away as what nobody needs.
+    let again = key(1).sign(&manifest("1.0.1", 2, content)).unwrap();
+    let made = release_of(&w, &oli, &[("m.manifest.json", &again)]).await.unwrap();
+    assert!(made.row.quarantine.contains("was not uploaded"), "{}", made.row.quarantine);
+    releases.sweep_content().await.unwrap();
+
+    send(&w, &oli, "whatever.bin", content).await;
+    assert_eq!(file_of(&w, &oli, &id).await.damage, None);
+    let file = releases.open_artifact(&digest).await.unwrap();
+    assert_eq!(file.read_all(100).await.unwrap(), content);
+    releases.publish(&oli, &id).await.unwrap();
+    assert!(!w.folder.path().join("artifacts/blobs/damaged").join(&digest.as_str()[..2]).join(&digest.as_str()[2..]).exists());
+    assert_eq!(scrub(releases).await, 0);
+    assert_eq!(releases.figures().damaged, 0);
+    let audit = w.fleet.access().audit_page(&admin, None).await.unwrap().entries.items;
+    let actions: Vec<_> = audit.iter().filter(|e| e.object == id.as_str()).map(|e| e.action.as_str()).collect();
+    assert_eq!(actions, ["release.publish", "release.heal", "release.damage", "release.create"]);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_is_missing_is_found_and_noticed_when_it_is_put_back(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let id = verified(&w, &oli, "1.0.0", 1).await.row.id;
+    let digest = sha256(b"firmware 1.0.0");
+    let (place, elsewhere) = (stored(&w, &digest), w.folder.path().join("backup"));
+    std::fs::rename(&place, &elsewhere).unwrap();
+    w.clock.advance(7 * DAY);
+    scrub(releases).await;
+    assert_eq!(file_of(&w, &oli, &id).await.damage, Some(Damage::Missing));
+    let since = w.fleet.overview(&oli).await.unwrap().attention[0].since;
+    std::fs::rename(&elsewhere, &place).unwrap();
+    assert_eq!(fault(releases.open_artifact(&digest).await.map(drop)).code, "artifact_damaged", "not before it was looked at");
+    assert_eq!(scrub(releases).await, 0);
+    w.clock.advance(3600 * 1000);
+    assert_eq!(w.fleet.overview(&oli).await.unwrap().attention[0].since, since);
+    assert_eq!(scrub(releases).await, 1);
+    assert_eq!(file_of(&w, &oli, &id).await.damage, None);
+    assert!(releases.open_artifact(&digest).await.is_ok());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_order_survives_a_restart_and_content_that_is_gone_is_no_damage(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let mut ids = Vec::new();
+    for n in 1..=4 {
+        ids.push(verified(&w, &oli, &format!("1.{n}.0"), n).await.row.id);
+        w.clock.advance(1);
+    }
+    w.clock.advance(7 * DAY);
+    for (read, _) in ids.iter().enumerate() {
+        // Each look is that of a room that has just been opened.
+        let room = super::uploads::restarted(&w).await;
+        assert!(room.scrub().await.unwrap());
+        let mut checked = 0;
+        for id in &ids {
+            checked += usize::from(file_of(&w, &oli, id).await.checked_at == Some(w.clock.now()));
+        }
+        assert_eq!(checked, read + 1);
+        assert_eq!(file_of(&w, &oli, &ids[read]).await.checked_at, Some(w.clock.now()), "the one that was read longest ago");
+    }
+    w.clock.advance(7 * DAY);
+    for id in &ids {
+        releases.remove(&admin, id).await.unwrap();
+    }
+    assert_eq!(scrub(releases).await, 0);
+    assert!(w.fleet.overview(&oli).await.unwrap().attention.is_empty());
+}
