@@ -105,7 +105,8 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     let number = if choice.stage > 0 { choice.stage } else { r.row.stage.max(1) };
     let Some(s) = r.stages.iter().find(|s| s.number == number) else { return ().into_any() };
     let (g, v) = (&s.spec.gate, &s.verdict);
-    let judged = v.finished >= i64::from(g.min_sample);
+    let sample = sample(s);
+    let judged = v.finished >= sample;
     let tone = |good: bool| match (judged, good) {
         (false, _) => Tone::Off,
         (true, true) => Tone::Ok,
@@ -131,7 +132,7 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
             tone: if judged { Tone::Ok } else { Tone::Off },
             name: "Finished devices",
             value: grouped(v.finished),
-            limit: format!("judged from {} on", g.min_sample),
+            limit: format!("judged from {sample} on"),
         },
     ];
     if g.max_errors > 0 {
@@ -152,6 +153,11 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     card(format!("Gate of stage {}, {}", s.number, s.spec.name), None, view! { {gates(list)}{verdict} }.into_any())
 }
 
+/// From how many finished devices on a stage is judged: as its gate says, or before a verdict as its plan does.
+fn sample(s: &StageView) -> i64 {
+    if s.verdict.sample > 0 { s.verdict.sample } else { i64::from(s.spec.gate.min_sample) }
+}
+
 /// The plan as it was decided on.
 pub fn plan_card(r: &RolloutDetail) -> AnyView {
     let selector = if r.spec.selector.is_empty() { format!("every {}", r.row.device_type) } else { r.spec.selector.clone() };
@@ -161,6 +167,7 @@ pub fn plan_card(r: &RolloutDetail) -> AnyView {
             {reason}
             <dt>"Devices"</dt><dd class="mono">{selector}</dd>
             {stage_lines(&r.spec)}
+            <dt>"Starts"</dt><dd>{phrases::starts(&r.spec)}</dd>
             <dt>"Times out"</dt><dd>{wire::time::duration(i64::from(r.spec.timeout_min) * 60_000)}" without a word"</dd>
             <dt>"Digest"</dt><dd>{crate::ui::copyable(r.digest.to_string(), "Copy digest")}</dd>
         </dl>

@@ -63,6 +63,11 @@ pub fn gate(g: &GateSpec) -> String {
     )
 }
 
+/// When a plan starts.
+pub fn starts(spec: &RolloutSpec) -> String {
+    spec.start_at.map_or_else(|| "as soon as it is approved".to_owned(), |at| format!("not before {}", at.readable()))
+}
+
 /// The plan in one sentence.
 pub fn sentence(spec: &RolloutSpec, version: &str, total: i64, first: i64) -> String {
     let stages = counted(i64::try_from(spec.stages.len()).unwrap_or(i64::MAX), "stage", "stages");
@@ -107,5 +112,8 @@ mod tests {
             sentence(&spec, "4.12.0", 3000, 300),
             "Send 4.12.0 to 3,000 devices in 2 stages. Canary goes first with 300 devices. It starts as soon as it is approved."
         );
+        assert_eq!(starts(&spec), "as soon as it is approved");
+        let later = RolloutSpec { start_at: Some(wire::Timestamp(1_795_341_432_000)), ..spec };
+        assert_eq!(starts(&later), "not before 22 Nov 2026 09:57 UTC");
     }
 }

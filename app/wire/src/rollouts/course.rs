@@ -43,6 +43,10 @@ impl Counts {
     pub const fn errors(&self) -> i64 {
         self.failed + self.reverted + self.timed_out + self.rejected
     }
+    /// Devices that a retry offers it to again. Who refused or went back has decided.
+    pub const fn retriable(&self) -> i64 {
+        self.failed + self.timed_out
+    }
 }
 
 /// A rollout in a list.
@@ -146,6 +150,10 @@ pub struct Verdict {
     pub succeeded: i64,
     /// Of these, errors.
     pub errors: i64,
+    /// From how many finished devices on it judges by rates: the gate's own number, or all that can be judged where there are fewer. 0 where
+    /// nothing was judged.
+    #[serde(default)]
+    pub sample: i64,
 }
 
 /// What a verdict means.

@@ -103,8 +103,7 @@ pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestam
     for concern in concerns {
         let blocker = blocker(facts, stand.polls, concern);
         // A rollout that never meant the device says nothing, unless there is nothing else to say.
-        let meant = concern.target.check(facts, false) != Err(Miss::NotSelected) && facts.device_type == concern.target.device_type;
-        if meant {
+        if concern.means(facts) {
             return format!("“{}” brings {}: {blocker}", concern.name, concern.target.version);
         }
         if first.is_empty() && facts.device_type == concern.target.device_type {
@@ -112,6 +111,13 @@ pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestam
         }
     }
     first
+}
+
+impl Concern {
+    /// Whether the rollout was ever meant for such a device, whatever keeps it back.
+    pub fn means(&self, facts: &Facts) -> bool {
+        facts.device_type == self.target.device_type && self.target.check(facts, false) != Err(Miss::NotSelected)
+    }
 }
 
 impl Owes {

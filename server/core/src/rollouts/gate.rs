@@ -31,7 +31,7 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
     let errors = (counts.errors() - seen.errors).max(0);
     let judged = (counts.total - counts.left_out - seen.finished).max(0);
     let sample = i64::from(gate.min_sample).clamp(1, judged.max(1));
-    let say = |call, text: String| Verdict { call, text, finished, succeeded, errors };
+    let say = |call, text: String| Verdict { call, text, finished, succeeded, errors, sample };
     let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
 
     if gate.max_errors > 0 && errors >= i64::from(gate.max_errors) {
@@ -110,6 +110,12 @@ mod tests {
             said.push(format!("{name}: {:?}: {}", v.call, v.text));
         }
         insta::assert_snapshot!(said.join("\n"));
+    }
+
+    #[test]
+    fn it_says_from_how_many_on_it_judges() {
+        assert_eq!(judge(&GATE, &counts(10, 0, 0), Seen::default(), false).sample, 3);
+        assert_eq!(judge(&GATE, &counts(2, 1, 0), Seen::default(), false).sample, 2, "a stage of two is judged with two");
     }
 
     #[test]

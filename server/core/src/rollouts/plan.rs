@@ -90,13 +90,26 @@ impl Plan {
 /// The reason of a [`Change::TimeOut`], until it is known how many there were.
 pub(super) const SILENT: &str = "devices fell silent";
 
-/// Plans the next step. `overdue` says that an update's deadline has passed; `survey` answers the [`Need`] of a plan made before.
-pub fn plan(course: &Course, overdue: bool, survey: Option<&Survey>, now: Timestamp) -> Plan {
+/// What the updates under way say beside their number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UnderWay {
+    /// The deadline of one has passed.
+    pub overdue: bool,
+    /// One has not begun to install: a recall takes it back.
+    pub retractable: bool,
+}
+
+/// Plans the next step; `survey` answers the [`Need`] of a plan made before.
+pub fn plan(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: Timestamp) -> Plan {
     use RolloutState as R;
-    if overdue {
+    if under_way.overdue {
         return Plan::default().because(SILENT).then(Change::TimeOut);
     }
     match course.state {
+        // A recall that comes after the halt or the stop.
+        R::Halted | R::Stopping if under_way.retractable && !may_install(course.release) => {
+            Plan::default().because(TAKEN_BACK).then(Change::Withdraw { recalled: true, for_good: course.state == R::Stopping })
+        }
         R::Approved | R::Scheduled => before(course, survey, now),
         R::Running => running(course, survey, now),
         R::Paused if !may_install(course.release) => halt(course, None, RECALLED),
@@ -105,6 +118,7 @@ pub fn plan(course: &Course, overdue: bool, survey: Option<&Survey>, now: Timest
     }
 }
 
+const TAKEN_BACK: &str = "The release was recalled: what has not begun to install is taken back";
 const RECALLED: &str = "Halted: the release was recalled, it must not be installed any more";
 
 const fn standing(state: RolloutState) -> &'static str {
@@ -284,6 +298,7 @@ fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan {
             finished: stage.counts.finished(),
             succeeded: stage.counts.succeeded,
             errors: stage.counts.errors(),
+            sample: 0,
         });
         plan = plan.then(Change::Close { stage: course.stage, to: StageState::Failed, verdict: Some(verdict) });
     }

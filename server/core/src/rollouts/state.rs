@@ -161,6 +161,7 @@ pub const fn devices_word(state: UpdateState) -> bool {
             | U::Failed
             | U::Rejected
             | U::Reverted
+            | U::NotApplicable
     )
 }
 

@@ -1,6 +1,6 @@
 //! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
 
-use crate::devices::Selector;
+use crate::{devices::Selector, releases::RolloutRelease};
 use wire::{
     Timestamp,
     devices::SelectorError,
@@ -19,8 +19,31 @@ pub const MAX_SOAK_S: u32 = 2_592_000;
 /// Most minutes of silence: 7 days.
 pub const MAX_TIMEOUT_MIN: u32 = 10_080;
 
-/// The problems of a plan by itself; `release` is the release's state, none when there is no such release.
-pub fn problems(spec: &RolloutSpec, release: Option<ReleaseState>, now: Timestamp) -> Vec<Problem> {
+/// What there is to judge of a plan's release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chosen {
+    /// Where it is in its life.
+    pub state: ReleaseState,
+    /// From when on no device installs it any more; none for never.
+    pub expires: Option<Timestamp>,
+}
+
+impl From<&RolloutRelease> for Chosen {
+    fn from(release: &RolloutRelease) -> Self {
+        Self { state: release.state, expires: release.manifest.expires }
+    }
+}
+
+impl Chosen {
+    /// Why devices would refuse it by now; none while they would not.
+    pub fn expired(self, now: Timestamp) -> Option<String> {
+        let at = self.expires.filter(|at| *at <= now)?;
+        Some(format!("The release's manifest expired {}: no device installs it any more. Choose a newer release.", at.readable()))
+    }
+}
+
+/// The problems of a plan by itself; no `release` means that there is none of this id.
+pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> Vec<Problem> {
     let mut found = Found(Vec::new());
     found.unless(!spec.name.trim().is_empty(), "name", "Give the rollout a name.");
     found.unless(spec.name.chars().count() <= MAX_NAME, "name", "Use at most 100 characters.");
@@ -32,12 +55,20 @@ pub fn problems(spec: &RolloutSpec, release: Option<ReleaseState>, now: Timestam
         "Choose between 1 minute and 10,080 minutes (7 days) of silence.",
     );
     found.unless(spec.start_at.is_none_or(|at| at.since(now) < 366 * 86_400_000), "start_at", "Choose a time within the next year.");
-    match release {
+    match release.map(|r| r.state) {
         Some(ReleaseState::Published) => {}
         None => found.add("release", "There is no such release. Choose one of the list."),
         Some(ReleaseState::Draft | ReleaseState::Verified) => found.add("release", "The release is not published. Publish it first."),
         Some(ReleaseState::Deprecated) => found.add("release", "The release is deprecated. Choose a newer one."),
         Some(ReleaseState::Recalled) => found.add("release", "The release was recalled and must not be installed any more."),
+    }
+    if let Some(text) = release.and_then(|r| r.expired(now)) {
+        found.add("release", text);
+    } else if let (Some(at), Some(start)) = (release.and_then(|r| r.expires), spec.start_at)
+        && at <= start
+    {
+        let text = format!("The release's manifest expires {}, before that. Choose an earlier time, or a newer release.", at.readable());
+        found.add("start_at", text);
     }
     if let Err(e) = Selector::parse(&spec.selector) {
         found.add("selector", sentence(&e));
@@ -167,7 +198,23 @@ mod tests {
     }
 
     fn fields(spec: &RolloutSpec) -> Vec<String> {
-        problems(spec, Some(ReleaseState::Published), Timestamp(0)).into_iter().map(|p| p.field).collect()
+        problems(spec, PUBLISHED, Timestamp(0)).into_iter().map(|p| p.field).collect()
+    }
+
+    const PUBLISHED: Option<Chosen> = Some(Chosen { state: ReleaseState::Published, expires: None });
+
+    #[test]
+    fn a_manifest_that_has_expired_or_will_have_by_the_start_is_refused() {
+        let until = |at: i64| Some(Chosen { state: ReleaseState::Published, expires: Some(Timestamp(at)) });
+        let plan = spec(vec![stage(Reach::Percent(100.0))]);
+        let later = RolloutSpec { start_at: Some(Timestamp(60_000)), ..plan.clone() };
+        let told =
+            |spec: &RolloutSpec, release, now| problems(spec, release, Timestamp(now)).into_iter().map(|p| p.field).collect::<Vec<_>>();
+        assert_eq!(told(&plan, until(1_000), 999), [""; 0]);
+        assert_eq!(told(&plan, until(1_000), 1_000), ["release"]);
+        assert_eq!(told(&later, until(1_000), 1_000), ["release"], "once is enough");
+        assert_eq!(told(&later, until(60_000), 1_000), ["start_at"]);
+        assert_eq!(told(&later, until(60_001), 1_000), [""; 0]);
     }
 
     #[test]
@@ -211,7 +258,8 @@ mod tests {
             assert!(fields(&mistake).iter().any(|f| f == field), "{field}: {:?}", fields(&mistake));
         }
         for state in [None, Some(ReleaseState::Draft), Some(ReleaseState::Deprecated), Some(ReleaseState::Recalled)] {
-            assert_eq!(problems(&spec(vec![all()]), state, Timestamp(0))[0].field, "release");
+            let chosen = state.map(|state| Chosen { state, expires: None });
+            assert_eq!(problems(&spec(vec![all()]), chosen, Timestamp(0))[0].field, "release");
         }
         assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 5])[0].field, "stages.0.reach");
         assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0])[0].field, "selector");
@@ -228,7 +276,7 @@ mod tests {
         #[test]
         fn a_plan_without_problems_covers_everybody(percents in prop::collection::vec(-10i32..130, 0..6), devices in 1usize..200) {
             let spec = spec(percents.into_iter().map(|p| stage(Reach::Percent(f64::from(p)))).collect());
-            if problems(&spec, Some(ReleaseState::Published), Timestamp(0)).is_empty() {
+            if problems(&spec, PUBLISHED, Timestamp(0)).is_empty() {
                 let places: Vec<i64> = (0..devices).map(|n| i64::try_from(n).unwrap()).collect();
                 let cuts = crate::rollouts::draw::cuts(&places, &spec.stages);
                 prop_assert_eq!(usize::try_from(cuts.last().unwrap().reach).unwrap(), devices);

@@ -55,10 +55,12 @@ pub enum Fault {
     Refuses,
     /// Fails the first time only.
     FailsOnce,
+    /// Says that the release is not for it.
+    Unfit,
 }
 
 impl Fault {
-    pub const BAD: [Self; 10] = [
+    pub const BAD: [Self; 11] = [
         Self::Slow,
         Self::Fails,
         Self::Lies,
@@ -69,6 +71,7 @@ impl Fault {
         Self::Dead,
         Self::Refuses,
         Self::FailsOnce,
+        Self::Unfit,
     ];
 }
 
@@ -101,6 +104,7 @@ impl Device {
         }
         Some(match at {
             U::Offered if self.fault == Fault::Refuses => U::Rejected,
+            U::Offered if self.fault == Fault::Unfit => U::NotApplicable,
             U::Offered if dice.percent(10) => U::AwaitingConfirmation,
             U::Offered | U::AwaitingConfirmation => U::Downloading,
             U::Downloading => U::Downloaded,

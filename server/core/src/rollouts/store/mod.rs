@@ -15,7 +15,7 @@ use crate::db::Sql;
 /// Every statement of the room.
 pub(crate) const ALL: &[&Sql] = &[
     &records::RECORD,
-    &records::OF_TYPE,
+    &records::CONCERNING,
     &records::STAGES,
     &plans::INSERT,
     &plans::INSERT_STAGE,
@@ -45,6 +45,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &updates::HAS_ARTIFACT,
     &parts::OF_DEVICE,
     &updates::OVERDUE,
+    &updates::RETRACTABLE,
     &parts::BUSY_ELSEWHERE,
     &parts::SETTLED,
     &parts::LISTED,

@@ -2,7 +2,7 @@
 
 use crate::{
     db::{Conn, Error, Sql, row, rows},
-    devices::Selector,
+    devices::{DeviceNo, Selector},
     rollouts::{
         course::{Course, Stage},
         gate::Seen,
@@ -28,7 +28,14 @@ macro_rules! select_records { ($rest:literal) => {
 pub(super) use select_records;
 
 pub(super) const RECORD: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.id = $2"));
-pub(super) const OF_TYPE: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.device_type = $2 ORDER BY x.id DESC LIMIT 20"));
+/// Rollouts for a device type that were asked for and have not ended, however many, and the ended ones that a device had a part in lately.
+pub(super) const CONCERNING: Sql = Sql::same(select_records!(
+    "WHERE x.org_id = $1 AND x.device_type = $2 AND
+     (x.state IN ('waiting_for_approval', 'approved', 'scheduled', 'running', 'paused', 'halted', 'stopping', 'rolling_back')
+      OR (x.state NOT IN ('draft', 'rejected')
+          AND x.id IN (SELECT u.rollout_id FROM updates u WHERE u.device = $3 AND u.latest = TRUE ORDER BY u.id DESC LIMIT 20)))
+     ORDER BY x.id DESC"
+));
 pub(super) const STAGES: Sql = Sql::same(
     "SELECT number, state, cut, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out, tally, counted, counted_at,
      seen_finished, seen_succeeded, seen_errors, started_at, soak_until, ended_at, verdict
@@ -190,9 +197,14 @@ pub(in crate::rollouts) async fn record(on: &mut impl Conn, org: &OrgId, id: &Ro
     row!(on, RecordRow, RECORD, org.as_str(), id.as_str())?.map(RecordRow::read).transpose()
 }
 
-/// The newest rollouts for a device type, newest first; at most 20.
-pub(in crate::rollouts) async fn of_device_type(on: &mut impl Conn, org: &OrgId, device_type: &str) -> Result<Vec<Record>, Error> {
-    rows!(on, RecordRow, OF_TYPE, org.as_str(), device_type)?.into_iter().map(RecordRow::read).collect()
+/// The rollouts that may say something about a device of this type, newest first.
+pub(in crate::rollouts) async fn concerning(
+    on: &mut impl Conn,
+    org: &OrgId,
+    device_type: &str,
+    device: DeviceNo,
+) -> Result<Vec<Record>, Error> {
+    rows!(on, RecordRow, CONCERNING, org.as_str(), device_type, device)?.into_iter().map(RecordRow::read).collect()
 }
 
 /// A rollout's stages, first to last.

@@ -24,7 +24,7 @@ pub(super) const STATE_OF: Sql = Sql::same("SELECT state FROM updates WHERE id =
 /// Rollouts a device of this type and sequence may be offered now, the newest release first.
 pub(super) const CANDIDATES: Sql = Sql::same(
     "SELECT id, cut FROM rollouts
-     WHERE org_id = $1 AND device_type = $2 AND state = 'running' AND sequence > $3 AND doors_until > $4 ORDER BY sequence DESC, id LIMIT 20",
+     WHERE org_id = $1 AND device_type = $2 AND state = 'running' AND sequence > $3 AND doors_until > $4 ORDER BY sequence DESC, id",
 );
 pub(super) const LAST_IN: Sql =
     Sql::same("SELECT id, again, attempts, state, code, detail FROM updates WHERE rollout_id = $1 AND device = $2 AND latest = TRUE");
@@ -63,6 +63,12 @@ pub(super) const HAS_ARTIFACT: Sql = Sql::same(
      WHERE u.device = $1 AND u.open = TRUE AND f.sha256 = $2 AND r.state IN ('published', 'deprecated')",
 );
 pub(super) const OVERDUE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND open = TRUE AND deadline <= $2");
+
+/// Open updates that a recall takes back.
+pub(super) const RETRACTABLE: Sql = Sql::same(
+    "SELECT COUNT(*) FROM updates
+     WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')",
+);
 
 /// The rollout as it stands while its row is held.
 #[derive(Debug, Clone, Copy)]
@@ -345,4 +351,9 @@ pub(in crate::rollouts) async fn has_artifact(on: &mut impl Conn, device: Device
 /// Whether an update's deadline has passed.
 pub(in crate::rollouts) async fn overdue(on: &mut impl Conn, rollout: &RolloutId, now: Timestamp) -> Result<bool, Error> {
     Ok(row!(on, (i64,), OVERDUE, rollout.as_str(), now.0)?.is_some_and(|r| r.0 > 0))
+}
+
+/// Whether an update is open that a recall takes back.
+pub(in crate::rollouts) async fn retractable(on: &mut impl Conn, rollout: &RolloutId) -> Result<bool, Error> {
+    Ok(row!(on, (i64,), RETRACTABLE, rollout.as_str())?.is_some_and(|r| r.0 > 0))
 }

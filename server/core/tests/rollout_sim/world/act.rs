@@ -131,6 +131,7 @@ impl World {
                 );
                 self.tally.lies += u64::from(lies && to == UpdateState::Failed);
                 self.tally.reverted += u64::from(to == UpdateState::Reverted);
+                self.tally.not_applicable += u64::from(to == UpdateState::NotApplicable);
                 let current = self.runs[run].course.stage;
                 let stage = if row.again {
                     self.take_waiting(run, current);
@@ -168,9 +169,12 @@ impl World {
         if self.runs[run].course.state == RolloutState::WaitingForApproval {
             return self.approve(run);
         }
-        if self.dice.percent(1) && self.runs[run].approved {
+        let held = matches!(self.runs[run].course.state, RolloutState::Halted | RolloutState::Stopping);
+        // Who recalls a release mostly does it after a gate has halted it.
+        if self.dice.percent(if held { 10 } else { 1 }) && self.runs[run].approved {
             self.runs[run].course.release = ReleaseState::Recalled;
             self.tally.recalled += 1;
+            self.tally.recalled_under_way += u64::from(held && self.under_way(run).retractable);
             return self.note(run, "the release is recalled");
         }
         // Stopping ends the fun, so it is rare.

@@ -61,6 +61,12 @@ impl World {
     pub(super) fn settle(&mut self) {
         let mut busy = 0;
         for _ in 0..4000 {
+            for run in 0..self.runs.len() {
+                while let Some(pending) = self.make_plan(run) {
+                    self.apply_pending(pending);
+                }
+                self.recalled_is_taken_back(run);
+            }
             if self.runs.iter().all(|r| ended(ROLLOUT, r.course.state) || r.course.state == RolloutState::Halted) {
                 for run in 0..self.runs.len() {
                     self.recount(run);

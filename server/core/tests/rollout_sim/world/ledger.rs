@@ -6,7 +6,17 @@ use fleet::rollouts::{
     state::{Class, UPDATE, legal},
 };
 use std::collections::BTreeSet;
-use wire::{Timestamp, rollouts::Counts, states::UpdateState};
+use wire::{
+    Timestamp,
+    rollouts::Counts,
+    states::{ReleaseState, UpdateState},
+};
+
+/// Whether a recall takes back an update in this state.
+pub(super) const fn retractable(state: UpdateState) -> bool {
+    use UpdateState as U;
+    matches!(state, U::Offered | U::AwaitingWindow | U::AwaitingConfirmation | U::Downloading | U::Downloaded)
+}
 
 impl World {
     /// What the store does: nothing when the generation or the evidence moved, else everything.
@@ -69,10 +79,8 @@ impl World {
 
     fn withdraw(&mut self, run: usize, recalled: bool, for_good: bool, current: u32) {
         use UpdateState as U;
-        let takes = |r: &Row| {
-            matches!(r.state, U::Offered | U::AwaitingWindow | U::AwaitingConfirmation)
-                || recalled && matches!(r.state, U::Downloading | U::Downloaded)
-        };
+        let begun = |r: &Row| matches!(r.state, U::Downloading | U::Downloaded);
+        let takes = |r: &Row| retractable(r.state) && (recalled || !begun(r));
         for i in self.open_rows(run, takes) {
             let row = &mut self.rows[i];
             (row.state, row.open, row.again) = (U::Cancelled, false, !for_good);
@@ -105,6 +113,12 @@ impl World {
             stage.seen.finished = stage.seen.finished.min(stage.counts.finished());
             stage.seen.errors = stage.seen.errors.min(stage.counts.errors());
         }
+    }
+
+    /// After a recall nothing stays on its way that has not begun to install, whatever the rollout was doing then.
+    pub(super) fn recalled_is_taken_back(&self, run: usize) {
+        let recalled = self.runs[run].course.release == ReleaseState::Recalled;
+        assert!(!recalled || self.open_rows(run, |r| retractable(r.state)).is_empty(), "seed {}: a recalled release goes on", self.seed);
     }
 
     /// The kept counts are what counting would give.

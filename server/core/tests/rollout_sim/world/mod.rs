@@ -41,6 +41,9 @@ pub struct Tally {
     pub stopped: u64,
     pub resumed_after_halt: u64,
     pub recalled: u64,
+    pub recalled_under_way: u64,
+    pub not_applicable: u64,
+    pub clock_jumps: u64,
 }
 
 impl Tally {
@@ -61,6 +64,9 @@ impl Tally {
         self.stopped += o.stopped;
         self.resumed_after_halt += o.resumed_after_halt;
         self.recalled += o.recalled;
+        self.recalled_under_way += o.recalled_under_way;
+        self.not_applicable += o.not_applicable;
+        self.clock_jumps += o.clock_jumps;
     }
 }
 
@@ -260,6 +266,7 @@ impl World {
             70..90 => self.plan_or_apply(),
             90..96 => self.now += 1000 * i64::try_from(self.dice.below(60)).unwrap(),
             96..98 if turmoil => self.change_fleet(),
+            98 if turmoil && self.dice.percent(3) => self.jump(),
             98..100 if turmoil => {
                 if self.dice.percent(15) {
                     self.meddle();
@@ -267,6 +274,13 @@ impl World {
             }
             _ => self.now += 10_000,
         }
+    }
+
+    /// Somebody sets the server's clock: forward or, which planners like less, back.
+    fn jump(&mut self) {
+        let by = 1000 * i64::try_from(self.dice.below(7200)).unwrap();
+        self.now += if self.dice.percent(70) { -by } else { by };
+        self.tally.clock_jumps += 1;
     }
 
     // --- devices -------------------------------------------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
 //! Two planners that act on what they saw some time ago.
 
-use super::{Pending, World};
+use super::{Pending, World, ledger::retractable};
 use fleet::rollouts::{
     course::Change,
     draw,
-    plan::{Need, Plan, Survey, plan},
+    plan::{Need, Plan, Survey, UnderWay, plan},
 };
 use wire::{Timestamp, rollouts::StageSpec};
 
@@ -25,15 +25,20 @@ impl World {
     pub(super) fn make_plan(&mut self, run: usize) -> Option<Pending> {
         let course = self.runs[run].course.clone();
         let now = Timestamp(self.now);
-        let overdue = self.rows.iter().any(|r| r.run == run && r.open && r.deadline <= self.now);
-        let mut made = plan(&course, overdue, None, now);
+        let under_way = self.under_way(run);
+        let mut made = plan(&course, under_way, None, now);
         if let Some(need) = made.need {
             let survey = self.survey(run, need);
-            made = plan(&course, overdue, Some(&survey), now);
+            made = plan(&course, under_way, Some(&survey), now);
             assert!(made.need.is_none(), "a survey answers the need");
         }
-        assert_eq!(made, plan(&course, overdue, self.resurvey(run, &made).as_ref(), now), "a plan is a function of what it is given");
+        assert_eq!(made, plan(&course, under_way, self.resurvey(run, &made).as_ref(), now), "a plan is a function of what it is given");
         if made.changes.is_empty() { None } else { Some(Pending { run, plan: made, generation: course.generation, seen: course }) }
+    }
+
+    pub(super) fn under_way(&self, run: usize) -> UnderWay {
+        let open = || self.rows.iter().filter(|r| r.run == run && r.open);
+        UnderWay { overdue: open().any(|r| r.deadline <= self.now), retractable: open().any(|r| retractable(r.state)) }
     }
 
     /// The survey a plan was made on, once more.
