@@ -87,6 +87,8 @@ fn whatever_a_fleet_does_the_invariants_hold_and_every_rollout_ends() {
         (seen.recalled, "recalls"),
         (seen.recalled_under_way, "recalls of what was under way and held"),
         (seen.not_applicable, "releases that were not for a device"),
+        (seen.held_back, "devices that waited for others"),
+        (seen.dark_halts, "halts over devices that went dark"),
         (seen.clock_jumps, "clocks that were set"),
     ] {
         assert!(n > 0, "no seed had any {what}");

@@ -144,6 +144,19 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
             limit: format!("halts at {}", g.max_errors),
         });
     }
+    for (most, n, name) in [
+        (g.max_reverted, Some(s.counts.reverted), "Went back"),
+        (g.max_timed_out, Some(s.counts.timed_out), "Fell silent"),
+        (g.max_dark, s.dark, "Went dark"),
+    ] {
+        let Some(most) = most else { continue };
+        list.push(Gate {
+            tone: n.map_or(Tone::Off, |n| if n > i64::from(most) { Tone::Bad } else { Tone::Ok }),
+            name,
+            value: n.map_or_else(|| "–".to_owned(), grouped),
+            limit: format!("halts above {most}"),
+        });
+    }
     let call = match v.call {
         Call::Wait => Tone::Off,
         Call::Pass => Tone::Ok,

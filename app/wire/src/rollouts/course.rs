@@ -126,6 +126,8 @@ pub struct StageView {
     pub state: StageState,
     /// Its devices.
     pub counts: Counts,
+    /// How many of those that succeeded were dark at the end of its soak; none where that was not counted.
+    pub dark: Option<i64>,
     /// When it began.
     pub started_at: Option<Timestamp>,
     /// When its soak ends.

@@ -16,6 +16,7 @@ use super::{
         records::{self, Record},
         updates,
     },
+    throttle,
 };
 use crate::{
     Result,
@@ -227,6 +228,13 @@ impl Rollouts {
             let last = updates::last_in(&mut on, &record.id, device).await?;
             let course = record.course(records::stages(&mut on, &record).await?);
             let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
+            let place = draw::place(&record.id, device);
+            let full = if course.may_offer(place, now) {
+                let crowd = updates::crowd(&mut on, &record, device).await?;
+                throttle::full(&record.spec, crowd).map(|full| full.words(&facts))
+            } else {
+                None
+            };
             let drawn = cuts.iter().any(|c| *c != draw::NOBODY);
             concerns.push(Concern {
                 name: record.spec.name.clone(),
@@ -235,8 +243,9 @@ impl Rollouts {
                 summary: course.summary.clone(),
                 stage: course.stage,
                 stage_state: course.current().map(|s| s.state),
-                device_stage: drawn.then(|| draw::stage_of(draw::place(&record.id, device), &cuts)),
+                device_stage: drawn.then(|| draw::stage_of(place, &cuts)),
                 doors_open: now < course.doors_until,
+                full,
                 begin_at: record.begin_at(),
                 ended: last.filter(|l| !l.again).map(|l| (l.state, if l.detail.is_empty() { l.code } else { l.detail })),
             });
@@ -296,6 +305,7 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
         spec: stage.spec.clone(),
         state: stage.state,
         counts: stage.counts,
+        dark: stage.dark,
         started_at: stage.started_at,
         soak_until: stage.soak_until,
         ended_at: stage.ended_at,

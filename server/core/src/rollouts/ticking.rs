@@ -77,6 +77,7 @@ impl Rollouts {
                 let found = walk.finish(&record.spec.stages, 0);
                 Ok(Survey::Targets { cuts: found.cuts, last_device: found.last_device })
             }
+            Need::Dark => Ok(Survey::Dark { devices: parts::dark(on, &record.id, course.stage, self.clock.now()).await? }),
             Need::Remaining => {
                 let settled: HashSet<DeviceNo> = parts::settled(on, &record.id).await?.into_iter().collect();
                 let (mut waiting, mut last_device) = (0, 0);

@@ -1,10 +1,12 @@
 //! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
 
+use super::gate::DARK_WATCH_MS;
 use crate::{devices::Selector, releases::RolloutRelease};
 use wire::{
     Timestamp,
+    device::MAX_ATTRIBUTE,
     devices::SelectorError,
-    rollouts::{GateSpec, Problem, Reach, RolloutSpec, StageSpec},
+    rollouts::{Budget, GateSpec, Problem, Reach, RolloutSpec, StageSpec},
     states::ReleaseState,
 };
 
@@ -69,6 +71,10 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
     {
         let text = format!("The release's manifest expires {}, before that. Choose an earlier time, or a newer release.", at.readable());
         found.add("start_at", text);
+    }
+    found.unless(spec.at_once != Some(0), "at_once", "Let at least 1 device update at a time, or set no such limit.");
+    if let Some(of) = &spec.budget {
+        budget(of, &mut found);
     }
     if let Err(e) = Selector::parse(&spec.selector) {
         found.add("selector", sentence(&e));
@@ -167,7 +173,23 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
             }
         }
         gate(&stage.gate, &at, found);
+        found.unless(
+            stage.gate.max_dark.is_none() || i64::from(stage.soak_s) * 1000 >= DARK_WATCH_MS,
+            &at("soak_s"),
+            "Devices that went dark are counted at the end of this watch: make it at least 30 minutes, or set no limit for them.",
+        );
     }
+}
+
+fn budget(budget: &Budget, found: &mut Found) {
+    let name = budget.attribute.as_str();
+    found.unless(!name.trim().is_empty(), "budget.attribute", "Name the attribute whose values say which devices belong together.");
+    found.unless(
+        name.len() <= MAX_ATTRIBUTE && plain(name),
+        "budget.attribute",
+        "No device has an attribute of this name. Use at most 256 bytes, and no control characters.",
+    );
+    found.unless(budget.at_most > 0, "budget.at_most", "Let at least 1 device of a kind update at a time, or set no budget.");
 }
 
 fn gate(gate: &GateSpec, at: &dyn Fn(&str) -> String, found: &mut Found) {
@@ -194,6 +216,8 @@ mod tests {
             start_at: None,
             timeout_min: 60,
             reason: String::new(),
+            at_once: None,
+            budget: None,
         }
     }
 
@@ -222,6 +246,10 @@ mod tests {
         let stages = vec![stage(Reach::Count(2)), stage(Reach::Percent(20.0)), stage(Reach::Percent(100.0))];
         let mut good = spec(stages);
         good.stages[0].gate.min_sample = 2;
+        good.stages[0].gate = GateSpec { max_reverted: Some(0), max_timed_out: Some(2), max_dark: Some(0), ..good.stages[0].gate };
+        good.stages[0].soak_s = 1800;
+        good.at_once = Some(1);
+        good.budget = Some(Budget { attribute: "site".into(), at_most: 1 });
         assert_eq!(fields(&good), Vec::<String>::new());
     }
 
@@ -233,6 +261,14 @@ mod tests {
             (RolloutSpec { name: " ".into(), ..spec(vec![all()]) }, "name"),
             (RolloutSpec { name: "a\nb".into(), ..spec(vec![all()]) }, "name"),
             (RolloutSpec { timeout_min: 0, ..spec(vec![all()]) }, "timeout_min"),
+            (RolloutSpec { at_once: Some(0), ..spec(vec![all()]) }, "at_once"),
+            (RolloutSpec { budget: Some(Budget { attribute: " ".into(), at_most: 1 }), ..spec(vec![all()]) }, "budget.attribute"),
+            (RolloutSpec { budget: Some(Budget { attribute: "x".repeat(257), at_most: 1 }), ..spec(vec![all()]) }, "budget.attribute"),
+            (RolloutSpec { budget: Some(Budget { attribute: "site".into(), at_most: 0 }), ..spec(vec![all()]) }, "budget.at_most"),
+            (
+                spec(vec![StageSpec { soak_s: 1799, gate: GateSpec { max_dark: Some(1), ..GateSpec::default() }, ..all() }]),
+                "stages.0.soak_s",
+            ),
             (RolloutSpec { selector: "type:(".into(), ..spec(vec![all()]) }, "selector"),
             (spec(vec![]), "stages"),
             (spec(vec![at(50.0), at(20.0), all()]), "stages.1.reach"),

@@ -57,10 +57,12 @@ pub enum Fault {
     FailsOnce,
     /// Says that the release is not for it.
     Unfit,
+    /// Succeeds, and is never heard of again.
+    DiesAfter,
 }
 
 impl Fault {
-    pub const BAD: [Self; 11] = [
+    pub const BAD: [Self; 12] = [
         Self::Slow,
         Self::Fails,
         Self::Lies,
@@ -72,6 +74,7 @@ impl Fault {
         Self::Refuses,
         Self::FailsOnce,
         Self::Unfit,
+        Self::DiesAfter,
     ];
 }
 
@@ -89,11 +92,26 @@ pub struct Device {
     pub tries: u32,
     /// Silent until then.
     pub silent_until: i64,
+    /// When the server heard it last.
+    pub heard_at: i64,
+    /// Where it stands: what a budget looks at.
+    pub site: u64,
 }
 
 impl Device {
-    pub fn new(number: i64, fault: Fault) -> Self {
-        Self { number, fault, online: fault != Fault::Dead, member: true, sequence: 1, work: None, tries: 0, silent_until: 0 }
+    pub fn new(number: i64, fault: Fault, site: u64) -> Self {
+        Self {
+            number,
+            fault,
+            online: fault != Fault::Dead,
+            member: true,
+            sequence: 1,
+            work: None,
+            tries: 0,
+            silent_until: 0,
+            heard_at: 0,
+            site,
+        }
     }
 
     /// The next thing it does and says.

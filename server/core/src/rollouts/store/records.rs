@@ -7,6 +7,7 @@ use crate::{
         course::{Course, Stage},
         gate::Seen,
         survey::Target,
+        throttle::throttled,
     },
 };
 use wire::{
@@ -38,7 +39,7 @@ pub(super) const CONCERNING: Sql = Sql::same(select_records!(
 ));
 pub(super) const STAGES: Sql = Sql::same(
     "SELECT number, state, cut, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out, tally, counted, counted_at,
-     seen_finished, seen_succeeded, seen_errors, started_at, soak_until, ended_at, verdict
+     seen_finished, seen_succeeded, seen_errors, seen_reverted, seen_timed_out, seen_dark, dark, started_at, soak_until, ended_at, verdict
      FROM rollout_stages WHERE rollout_id = $1 ORDER BY number",
 );
 
@@ -133,6 +134,7 @@ pub(super) struct RecordRow {
 
 impl RecordRow {
     pub(super) fn read(self) -> Result<Record, Error> {
+        let spec: RolloutSpec = serde_json::from_str(&self.spec).map_err(Error::corrupt)?;
         Ok(Record {
             course: Course {
                 state: self.state.parse().map_err(Error::corrupt)?,
@@ -144,6 +146,7 @@ impl RecordRow {
                 cut: self.cut,
                 doors_until: Timestamp(self.doors_until),
                 last_device: self.last_device,
+                throttled: throttled(&spec),
                 summary: self.summary,
                 stages: Vec::new(),
             },
@@ -155,7 +158,7 @@ impl RecordRow {
             version: self.version,
             sequence: self.sequence,
             min_sequence: self.min_sequence,
-            spec: serde_json::from_str(&self.spec).map_err(Error::corrupt)?,
+            spec,
             digest: self.digest.parse().map_err(Error::corrupt)?,
             author: self.author,
             author_name: self.author_name,
@@ -186,6 +189,10 @@ struct StageRow {
     seen_finished: i64,
     seen_succeeded: i64,
     seen_errors: i64,
+    seen_reverted: i64,
+    seen_timed_out: i64,
+    seen_dark: i64,
+    dark: Option<i64>,
     started_at: Option<i64>,
     soak_until: Option<i64>,
     ended_at: Option<i64>,
@@ -232,7 +239,15 @@ pub(in crate::rollouts) async fn stages(on: &mut impl Conn, record: &Record) -> 
                 rejected: s.rejected,
                 left_out: s.left_out,
             },
-            seen: Seen { finished: s.seen_finished, succeeded: s.seen_succeeded, errors: s.seen_errors },
+            dark: s.dark,
+            seen: Seen {
+                finished: s.seen_finished,
+                succeeded: s.seen_succeeded,
+                errors: s.seen_errors,
+                reverted: s.seen_reverted,
+                timed_out: s.seen_timed_out,
+                dark: s.seen_dark,
+            },
             tally: s.tally,
             counted: s.counted,
             counted_at: Timestamp(s.counted_at),

@@ -20,7 +20,7 @@ use wire::{
 #[tokio::test]
 async fn a_bad_release_is_stopped_in_its_first_stage_and_says_why(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 20).await;
-    let gate = GateSpec { success_percent: 80.0, error_percent: 20.0, min_sample: 3, max_errors: 0 };
+    let gate = GateSpec { success_percent: 80.0, error_percent: 20.0, min_sample: 3, max_errors: 0, ..GateSpec::default() };
     let first = StageSpec { gate, ..stage(Reach::Count(6)) };
     let id = s.approved(s.spec(vec![first, stage(Reach::Percent(100.0))])).await;
     let offered = s.poll_all().await;
@@ -116,7 +116,7 @@ async fn words_late_repeated_foreign_and_false_change_nothing(#[case] kind: Engi
 #[tokio::test]
 async fn silence_counts_and_a_late_word_corrects_it(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 4).await;
-    let lenient = GateSpec { success_percent: 0.0, error_percent: 100.0, min_sample: 1, max_errors: 0 };
+    let lenient = GateSpec { success_percent: 0.0, error_percent: 100.0, min_sample: 1, max_errors: 0, ..GateSpec::default() };
     let id = s.approved(s.spec(vec![StageSpec { gate: lenient, ..stage(Reach::Percent(100.0)) }])).await;
     let offered = s.poll_all().await;
     s.w.clock.advance(3_000_000);

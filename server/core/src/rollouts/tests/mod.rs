@@ -131,6 +131,8 @@ impl Scene {
             start_at: None,
             timeout_min: 60,
             reason: "because".into(),
+            at_once: None,
+            budget: None,
         }
     }
 

@@ -112,7 +112,17 @@ impl World {
         for stage in &mut self.runs[run].course.stages {
             stage.seen.finished = stage.seen.finished.min(stage.counts.finished());
             stage.seen.errors = stage.seen.errors.min(stage.counts.errors());
+            stage.seen.timed_out = stage.seen.timed_out.min(stage.counts.timed_out);
         }
+    }
+
+    /// Never more at once than the plan allows, of the rollout and of a site.
+    pub(super) fn check_limits(&self, run: usize, device: usize) {
+        let (spec, site) = (&self.runs[run].spec, self.devices[device].site);
+        let open = self.open_rows(run, |_| true).len();
+        let alike = self.rows.iter().filter(|r| r.open && self.devices[r.device].site == site).count();
+        assert!(spec.at_once.is_none_or(|most| open <= most as usize), "seed {}: {open} at once", self.seed);
+        assert!(spec.budget.as_ref().is_none_or(|b| alike <= b.at_most as usize), "seed {}: {alike} of a site at once", self.seed);
     }
 
     /// After a recall nothing stays on its way that has not begun to install, whatever the rollout was doing then.
@@ -133,6 +143,8 @@ impl World {
                 assert_eq!(class.of_counts(kept), class.of_counts(counted), "seed {}: {class:?} in stage {}", self.seed, i + 1);
             }
         }
+        let under_way = self.open_rows(run, |_| true);
+        assert!(r.spec.at_once.is_none_or(|most| under_way.len() <= most as usize), "seed {}: too many at once", self.seed);
         let open: Vec<usize> = self.rows.iter().filter(|r| r.open).map(|r| r.device).collect();
         let unique: BTreeSet<usize> = open.iter().copied().collect();
         assert_eq!(open.len(), unique.len(), "seed {}: two open updates of one device", self.seed);
