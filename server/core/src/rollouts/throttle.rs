@@ -1,7 +1,6 @@
 //! Pure: how many devices a plan lets update at the same time. It is asked in the transaction that makes an offer, and by the explanation of
 //! why a device waits.
 
-use super::plan::devices_of;
 use crate::devices::Facts;
 use wire::rollouts::{Budget, RolloutSpec};
 
@@ -39,15 +38,14 @@ impl Full<'_> {
     /// Why a device waits whose turn it is.
     pub fn words(&self, facts: &Facts) -> String {
         match self {
-            Self::AtOnce(most) => format!(
-                "it is its turn, but {} at once are updating already, as many as the plan allows. It gets it when one of them is done.",
-                devices_of(i64::from(*most))
-            ),
-            Self::Budget(budget) => format!(
-                "it is its turn, but {} with {} “{}” are updating already, as many as the plan's budget allows at once. It gets it when one of them is done.",
-                devices_of(i64::from(budget.at_most)),
-                budget.attribute,
-                facts.attributes.get(&budget.attribute).map_or("", String::as_str)
+            Self::AtOnce(most) => {
+                format!(
+                    "it is its turn, but as many devices are updating already as the plan allows at once ({most}). It gets it when one is done."
+                )
+            }
+            Self::Budget(Budget { attribute, at_most }) => format!(
+                "it is its turn, but as many devices with {attribute} “{}” are updating already as the plan allows at once ({at_most}). It gets it when one is done.",
+                facts.attributes.get(attribute).map_or("", String::as_str)
             ),
         }
     }

@@ -4,6 +4,7 @@ mod approval;
 mod course;
 mod ddi;
 mod faults;
+mod limits;
 mod lists;
 mod storm;
 
