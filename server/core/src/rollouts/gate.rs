@@ -36,9 +36,9 @@ impl Seen {
 
 /// Judges a stage. `closed` means that nobody else will finish, so what is there has to be enough.
 ///
-/// Halts when errors reach the cap, when more went back or fell silent than may, when there are enough finished devices and too many of them are errors, or when the stage is closed and
-/// too few succeeded or too few came at all. Passes only when the stage is closed. The minimum sample is at most the devices that can be
-/// judged, so that a stage of two can pass with two.
+/// Halts when errors reach the cap, when more went back or fell silent than may, when there are enough finished devices and too many of them
+/// are errors, or when the stage is closed and too few succeeded or too few came at all. Passes only when the stage is closed. The minimum
+/// sample is at most the devices that can be judged, so that a stage of two can pass with two.
 pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verdict {
     let finished = (counts.finished() - seen.finished).max(0);
     let succeeded = (counts.succeeded - seen.succeeded).max(0);
