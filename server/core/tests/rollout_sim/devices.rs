@@ -7,8 +7,9 @@ use wire::states::UpdateState;
 pub struct Dice(u64);
 
 impl Dice {
+    /// Seeds are scrambled first: as a multiple of the generator's step, one seed's numbers would be its neighbour's, moved by one.
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(0x1234_5678))
+        Self(Self(seed).next())
     }
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -184,7 +184,7 @@ impl World {
         }
         let held = matches!(self.runs[run].course.state, RolloutState::Halted | RolloutState::Stopping);
         // Who recalls a release mostly does it after a gate has halted it.
-        if self.dice.percent(if held { 10 } else { 1 }) && self.runs[run].approved {
+        if self.dice.percent(if held { 25 } else { 1 }) && self.runs[run].approved {
             self.runs[run].course.release = ReleaseState::Recalled;
             self.tally.recalled += 1;
             self.tally.recalled_under_way += u64::from(held && self.under_way(run).retractable);
