@@ -15,6 +15,7 @@ mod postgres;
 mod process;
 mod progress;
 mod serve;
+mod simulate;
 mod site;
 mod softhsm;
 mod test;
@@ -49,6 +50,8 @@ enum Command {
     Site,
     /// Run the fuzz targets; what they find lies in server/fuzz/artifacts
     Fuzz(fuzz::Options),
+    /// Run a simulation of the tests with many seeds; the first that fails is named
+    Simulate(simulate::Options),
     /// Measure, each workload against its floor or peer in the same run
     Bench(bench::Options),
 }
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Watch(options) => watch::run(&options),
         Command::Site => site::build().map(|_| ()),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Simulate(options) => simulate::run(&options),
         Command::Bench(options) => bench::run(&options),
     });
     match done {

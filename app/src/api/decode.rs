@@ -252,6 +252,8 @@ mod tests {
             start_at: Some(Timestamp(-5)),
             timeout_min: 60,
             reason: "why".into(),
+            at_once: Some(3),
+            budget: Some(wire::rollouts::Budget { attribute: "site".into(), at_most: 1 }),
         });
         round_trips(&Tell::Delta {
             topic: "device/gw-1".parse().unwrap(),

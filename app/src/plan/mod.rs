@@ -12,8 +12,8 @@ pub use stage::{StageDraft, TEMPLATES};
 
 use crate::ui::number::{plain, read_decimal};
 use stage::template;
-use wire::rollouts::{Problem, RolloutSpec};
-use words::{instant, number, problem};
+use wire::rollouts::{Budget, Problem, RolloutSpec};
+use words::{instant, limit_text, number, optional, problem};
 
 /// Stages a plan has at most; more in a query are not read.
 pub const MOST_STAGES: usize = 50;
@@ -33,6 +33,12 @@ pub struct Draft {
     pub timeout_min: String,
     /// Why.
     pub reason: String,
+    /// A number of devices; empty is no limit.
+    pub at_once: String,
+    /// An attribute; empty is no budget.
+    pub budget_attribute: String,
+    /// A number of devices.
+    pub budget_at_most: String,
     /// At least one.
     pub stages: Vec<StageDraft>,
 }
@@ -49,6 +55,9 @@ impl Draft {
                 "start_at" => draft.start_at = value,
                 "timeout_min" => draft.timeout_min = value,
                 "reason" => draft.reason = value,
+                "at_once" => draft.at_once = value,
+                "budget.attribute" => draft.budget_attribute = value,
+                "budget.at_most" => draft.budget_at_most = value,
                 _ => draft.read_stage(&key, value),
             }
         }
@@ -90,6 +99,9 @@ impl Draft {
             ("start_at", &self.start_at),
             ("timeout_min", &self.timeout_min),
             ("reason", &self.reason),
+            ("at_once", &self.at_once),
+            ("budget.attribute", &self.budget_attribute),
+            ("budget.at_most", &self.budget_at_most),
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
@@ -105,6 +117,9 @@ impl Draft {
             start_at: spec.start_at.map(|t| t.rfc3339().chars().take(16).collect()).unwrap_or_default(),
             timeout_min: spec.timeout_min.to_string(),
             reason: spec.reason.clone(),
+            at_once: limit_text(spec.at_once),
+            budget_attribute: spec.budget.as_ref().map(|b| b.attribute.clone()).unwrap_or_default(),
+            budget_at_most: limit_text(spec.budget.as_ref().map(|b| b.at_most)),
             stages: spec.stages.iter().map(StageDraft::of).collect(),
         }
     }
@@ -122,6 +137,8 @@ impl Draft {
             }),
         };
         let timeout_min = number(&self.timeout_min, "timeout_min", "Write a whole number of minutes, for example 60.", &mut wrong);
+        let at_once = optional(&self.at_once, "at_once", "Write a whole number of devices, for example 20, or leave it empty.", &mut wrong);
+        let budget = self.budget(&mut wrong);
         let stages: Vec<_> = self.stages.iter().enumerate().map(|(i, stage)| stage.spec(i, &mut wrong)).collect();
         match release {
             Some(release) if wrong.is_empty() => Ok(RolloutSpec {
@@ -132,8 +149,30 @@ impl Draft {
                 start_at,
                 timeout_min,
                 reason: self.reason.trim().to_owned(),
+                at_once,
+                budget,
             }),
             _ => Err(wrong),
+        }
+    }
+
+    /// The budget; one without the other of its two halves is a problem.
+    fn budget(&self, wrong: &mut Vec<Problem>) -> Option<Budget> {
+        let attribute = self.budget_attribute.trim();
+        match (attribute.is_empty(), self.budget_at_most.trim().is_empty()) {
+            (true, true) => None,
+            (true, false) => {
+                wrong.push(problem(
+                    "budget.attribute",
+                    "Name the attribute that devices of one kind share, for example site, or empty the number.",
+                ));
+                None
+            }
+            (false, _) => {
+                let message = "Write how many devices of one kind may update at once, for example 1.";
+                let at_most = number(&self.budget_at_most, "budget.at_most", message, wrong);
+                Some(Budget { attribute: attribute.to_owned(), at_most })
+            }
         }
     }
 
@@ -184,6 +223,10 @@ mod tests {
         draft.selector = "type:gateway tag:eu".into();
         draft.start_at = "2026-11-22T09:57".into();
         draft.reason = "Fixes 100 % of it".into();
+        draft.at_once = "20".into();
+        (draft.budget_attribute, draft.budget_at_most) = ("site".into(), "1".into());
+        draft.stages[0].max_reverted = "0".into();
+        draft.stages[1].max_dark = "3".into();
         draft
     }
 
@@ -196,6 +239,11 @@ mod tests {
         assert_eq!(spec.stages[0].reach, Reach::Percent(10.0));
         assert_eq!(spec.stages[0].soak_s, 600);
         assert_eq!(spec.start_at, Some(Timestamp(1_795_341_420_000)));
+        assert_eq!((spec.at_once, spec.budget.as_ref().map(|b| (b.attribute.as_str(), b.at_most))), (Some(20), Some(("site", 1))));
+        assert_eq!(
+            (spec.stages[0].gate.max_reverted, spec.stages[0].gate.max_dark, spec.stages[1].gate.max_dark),
+            (Some(0), None, Some(3))
+        );
         assert_eq!(Draft::of(&spec), draft);
     }
 
@@ -208,8 +256,26 @@ mod tests {
         draft.stages[1].reach = "half".into();
         draft.stages[2].soak = "1 week".into();
         draft.stages[2].success = "-".into();
+        draft.stages[2].max_timed_out = "few".into();
+        draft.at_once = "all".into();
+        draft.budget_attribute.clear();
         let fields: Vec<_> = draft.spec().unwrap_err().into_iter().map(|p| p.field).collect();
-        assert_eq!(fields, ["release", "start_at", "timeout_min", "stages.1.reach", "stages.2.soak_s", "stages.2.gate.success_percent"]);
+        assert_eq!(
+            fields,
+            [
+                "release",
+                "start_at",
+                "timeout_min",
+                "at_once",
+                "budget.attribute",
+                "stages.1.reach",
+                "stages.2.soak_s",
+                "stages.2.gate.success_percent",
+                "stages.2.gate.max_timed_out"
+            ]
+        );
+        (draft.budget_attribute, draft.budget_at_most) = ("site".into(), String::new());
+        assert!(draft.spec().unwrap_err().iter().any(|p| p.field == "budget.at_most"), "a budget without a number");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Pure: a stage of a plan in the making, and the plans to start from.
 
-use super::words::{number, percentage, problem, span, span_text};
+use super::words::{limit_text, number, optional, percentage, problem, span, span_text};
 use crate::ui::number::plain;
 use wire::rollouts::{GateSpec, Problem, Reach, StageSpec};
 
@@ -25,6 +25,12 @@ pub struct StageDraft {
     pub sample: String,
     /// A number of devices; 0 is no cap.
     pub max_errors: String,
+    /// A number of devices that may go back; empty is no limit.
+    pub max_reverted: String,
+    /// A number of devices that may fall silent; empty is no limit.
+    pub max_timed_out: String,
+    /// A number of devices that may go dark; empty is no limit.
+    pub max_dark: String,
 }
 
 /// Plans to start from: key, label, and the stages as name, percent, soak, whether to ask.
@@ -54,6 +60,9 @@ impl StageDraft {
             error: plain(gate.error_percent),
             sample: gate.min_sample.to_string(),
             max_errors: gate.max_errors.to_string(),
+            max_reverted: limit_text(gate.max_reverted),
+            max_timed_out: limit_text(gate.max_timed_out),
+            max_dark: limit_text(gate.max_dark),
         }
     }
 
@@ -62,10 +71,13 @@ impl StageDraft {
         self.error.clone_from(&of.error);
         self.sample.clone_from(&of.sample);
         self.max_errors.clone_from(&of.max_errors);
+        self.max_reverted.clone_from(&of.max_reverted);
+        self.max_timed_out.clone_from(&of.max_timed_out);
+        self.max_dark.clone_from(&of.max_dark);
     }
 
     /// The inputs of a stage, by the names the core uses for problems.
-    pub fn fields(&self) -> [(&'static str, &String); 9] {
+    pub fn fields(&self) -> [(&'static str, &String); 12] {
         [
             ("name", &self.name),
             ("reach", &self.reach),
@@ -76,6 +88,9 @@ impl StageDraft {
             ("gate.error_percent", &self.error),
             ("gate.min_sample", &self.sample),
             ("gate.max_errors", &self.max_errors),
+            ("gate.max_reverted", &self.max_reverted),
+            ("gate.max_timed_out", &self.max_timed_out),
+            ("gate.max_dark", &self.max_dark),
         ]
     }
 
@@ -90,6 +105,9 @@ impl StageDraft {
             "gate.error_percent" => &mut self.error,
             "gate.min_sample" => &mut self.sample,
             "gate.max_errors" => &mut self.max_errors,
+            "gate.max_reverted" => &mut self.max_reverted,
+            "gate.max_timed_out" => &mut self.max_timed_out,
+            "gate.max_dark" => &mut self.max_dark,
             _ => return None,
         })
     }
@@ -109,6 +127,9 @@ impl StageDraft {
             error: plain(spec.gate.error_percent),
             sample: spec.gate.min_sample.to_string(),
             max_errors: spec.gate.max_errors.to_string(),
+            max_reverted: limit_text(spec.gate.max_reverted),
+            max_timed_out: limit_text(spec.gate.max_timed_out),
+            max_dark: limit_text(spec.gate.max_dark),
         }
     }
 
@@ -125,11 +146,17 @@ impl StageDraft {
         });
         let percent =
             |text: &str, field: &str, wrong: &mut Vec<Problem>| percentage(text, &at(field), "Write a percentage, for example 95.", wrong);
+        let most = |text: &str, field: &str, wrong: &mut Vec<Problem>| {
+            optional(text, &at(field), "Write how many devices may, for example 2, or leave it empty for no limit.", wrong)
+        };
         let gate = GateSpec {
             success_percent: percent(&self.success, "gate.success_percent", wrong),
             error_percent: percent(&self.error, "gate.error_percent", wrong),
             min_sample: number(&self.sample, &at("gate.min_sample"), "Write a whole number of devices, for example 3.", wrong),
             max_errors: number(&self.max_errors, &at("gate.max_errors"), "Write a whole number of devices; 0 is no limit.", wrong),
+            max_reverted: most(&self.max_reverted, "gate.max_reverted", wrong),
+            max_timed_out: most(&self.max_timed_out, "gate.max_timed_out", wrong),
+            max_dark: most(&self.max_dark, "gate.max_dark", wrong),
         };
         StageSpec { name: self.name.trim().to_owned(), reach, soak_s, confirm: self.then == "ask", gate }
     }

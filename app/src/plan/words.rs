@@ -16,6 +16,20 @@ pub(super) fn number<N: std::str::FromStr + Default>(text: &str, field: &str, me
     })
 }
 
+/// A number of an input that may be empty, which is none; or a problem and none.
+pub(super) fn optional<N: std::str::FromStr>(text: &str, field: &str, message: &str, wrong: &mut Vec<Problem>) -> Option<N> {
+    let text = text.trim();
+    if text.is_empty() {
+        return None;
+    }
+    text.parse().map_err(|_| wrong.push(problem(field, message))).ok()
+}
+
+/// A limit of an input: the text of a number, or nothing.
+pub(super) fn limit_text(limit: Option<u32>) -> String {
+    limit.map_or_else(String::new, |n| n.to_string())
+}
+
 /// A percentage of an input, with or without its sign, or a problem and zero.
 pub(super) fn percentage(text: &str, field: &str, message: &str, wrong: &mut Vec<Problem>) -> f64 {
     read_decimal(text.trim().trim_end_matches('%').trim_end()).unwrap_or_else(|| {

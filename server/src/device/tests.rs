@@ -119,7 +119,17 @@ async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
     releases.publish(oli, &release).await.unwrap();
     let everybody = StageSpec { name: String::new(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
     let (name, selector, reason) = ("all".into(), String::new(), String::new());
-    let spec = RolloutSpec { name, release, selector, stages: vec![everybody], start_at: None, timeout_min: 60, reason };
+    let spec = RolloutSpec {
+        name,
+        release,
+        selector,
+        stages: vec![everybody],
+        start_at: None,
+        timeout_min: 60,
+        reason,
+        at_once: None,
+        budget: None,
+    };
     let rollouts = w.fleet.rollouts();
     let id = rollouts.draft(oli, spec).await.unwrap();
     rollouts.submit(oli, &id).await.unwrap();

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 
+pub use self::rust::HOST;
 use self::tally::Tally;
 use crate::process;
 use crate::progress::span;

@@ -12,7 +12,7 @@ use crate::softhsm::SoftHsm;
 
 /// The host's packages in one selection: whoever builds for the tests uses this one, or cargo compiles everything twice
 /// with other features.
-const HOST: [&str; 3] = ["--workspace", "--exclude", "client"];
+pub const HOST: [&str; 3] = ["--workspace", "--exclude", "client"];
 
 /// Libraries, binaries and test binaries of the dev profile.
 pub fn compile() -> Result<()> {

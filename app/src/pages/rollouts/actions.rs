@@ -16,7 +16,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Action, Call, RolloutDetail, Verb},
+    rollouts::{Action, Call, Counts, RolloutDetail, Verb},
     states::RolloutState,
 };
 
@@ -163,7 +163,6 @@ fn primary(state: RolloutState, actions: &[Action]) -> Option<Verb> {
         S::Running if possible(Verb::Promote) => Verb::Promote,
         S::Running => Verb::Pause,
         S::Paused => Verb::Resume,
-        S::Completed | S::Stopped if possible(Verb::Retry) => Verb::Retry,
         // After a gate said no, nothing should invite to go on.
         S::Halted | S::RollingBack | S::RolledBack | S::Stopping | S::Completed | S::Stopped => return None,
     };
@@ -199,7 +198,7 @@ fn label(rollout: &RolloutDetail, verb: Verb) -> (&'static str, String) {
         Verb::Resume => ("circle-play", text("Resume…")),
         Verb::Promote => ("circle-play", format!("Start stage {}…", rollout.row.stage + 1)),
         Verb::Stop => ("octagon-x", text("Stop…")),
-        Verb::Retry => ("rotate-ccw", format!("Retry {} failed…", rollout.row.counts.errors())),
+        Verb::Retry => ("rotate-ccw", retry_of(&rollout.row.counts)),
     }
 }
 
@@ -234,7 +233,7 @@ const fn manner(verb: Verb, halted: bool) -> (&'static str, bool, Option<(&'stat
 /// What follows from `verb`, in numbers.
 fn consequences(r: &RolloutDetail, verb: Verb) -> String {
     let c = &r.row.counts;
-    let devices = |n: i64| counted(n, "device", "devices");
+    let devices = devices_of;
     match verb {
         Verb::Edit => String::new(),
         Verb::Submit => "Nothing goes out before somebody else has approved exactly this plan.".to_owned(),
@@ -247,9 +246,7 @@ fn consequences(r: &RolloutDetail, verb: Verb) -> String {
         ),
         Verb::Reject => "The rollout does not go out. Its author sees your reason and can change the plan.".to_owned(),
         Verb::Start => "Stage 1 begins now instead of at the planned time.".to_owned(),
-        Verb::Pause => {
-            format!("No further device is offered the release; {} under way will finish. {} wait.", devices(c.updating), devices(c.waiting))
-        }
+        Verb::Pause => pause_says(c),
         Verb::Resume if r.row.state == RolloutState::Halted => {
             let why = r.stages.iter().find(|s| s.verdict.call == Call::Halt).map(|s| format!(" {}.", s.verdict.text.trim_end_matches('.')));
             let why = why.unwrap_or_default();
@@ -261,14 +258,37 @@ fn consequences(r: &RolloutDetail, verb: Verb) -> String {
             |s| format!("Stage {}, {}, begins with {}.", s.number, s.spec.name, devices(s.counts.total)),
         ),
         Verb::Stop => format!(
-            "This ends the rollout for good. {} stay as they are, {} under way will finish, {} keep {}.",
+            "This ends the rollout for good. {} stay as they are. Of {} under way, those that download or install will finish; offers not begun are taken back. {} keep {}.",
             devices(c.waiting),
-            c.updating,
+            devices(c.updating),
             c.succeeded,
             r.row.version
         ),
-        Verb::Retry => format!("The release is offered again to {} that failed, went back or fell silent.", devices(c.errors())),
+        Verb::Retry => retry_says(c),
     }
+}
+
+fn pause_says(c: &Counts) -> String {
+    format!(
+        "No further device is offered the release; {} wait. Of {} under way, those that download or install will finish; offers not begun are taken back, and made again when it is resumed.",
+        devices_of(c.waiting),
+        devices_of(c.updating)
+    )
+}
+
+fn retry_of(c: &Counts) -> String {
+    format!("Retry {}…", devices_of(c.retriable()))
+}
+
+fn retry_says(c: &Counts) -> String {
+    let decided = c.reverted + c.rejected;
+    let left =
+        if decided > 0 { format!(" {} that went back or refused are left as they are.", devices_of(decided)) } else { String::new() };
+    format!("The release is offered again to {} that failed or fell silent.{left}", devices_of(c.retriable()))
+}
+
+fn devices_of(n: i64) -> String {
+    counted(n, "device", "devices")
 }
 
 /// What is asked before `verb`: consequences in numbers, how it is confirmed, and what the way out is called.
@@ -282,5 +302,30 @@ fn question_of(r: &RolloutDetail, verb: Verb, back: &str) -> Confirm {
         danger,
         type_name: asks_for_name(verb, r.row.state).then(|| r.row.name.clone()),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_speaks_of_those_it_tries_again() {
+        let counts = Counts { total: 20, succeeded: 10, failed: 2, timed_out: 1, reverted: 4, rejected: 3, ..Counts::default() };
+        assert_eq!(retry_of(&counts), "Retry 3 devices…");
+        assert_eq!(
+            retry_says(&counts),
+            "The release is offered again to 3 devices that failed or fell silent. 7 devices that went back or refused are left as they are."
+        );
+        assert_eq!(
+            retry_says(&Counts { failed: 1, ..Counts::default() }),
+            "The release is offered again to 1 device that failed or fell silent."
+        );
+    }
+
+    #[test]
+    fn a_pause_says_what_it_takes_back() {
+        let said = pause_says(&Counts { updating: 3, waiting: 1, ..Counts::default() });
+        assert!(said.contains("Of 3 devices under way") && said.contains("offers not begun are taken back"), "{said}");
     }
 }

@@ -105,7 +105,8 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     let number = if choice.stage > 0 { choice.stage } else { r.row.stage.max(1) };
     let Some(s) = r.stages.iter().find(|s| s.number == number) else { return ().into_any() };
     let (g, v) = (&s.spec.gate, &s.verdict);
-    let judged = v.finished >= i64::from(g.min_sample);
+    let sample = sample(s);
+    let judged = v.finished >= sample;
     let tone = |good: bool| match (judged, good) {
         (false, _) => Tone::Off,
         (true, true) => Tone::Ok,
@@ -131,7 +132,7 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
             tone: if judged { Tone::Ok } else { Tone::Off },
             name: "Finished devices",
             value: grouped(v.finished),
-            limit: format!("judged from {} on", g.min_sample),
+            limit: format!("judged from {sample} on"),
         },
     ];
     if g.max_errors > 0 {
@@ -143,6 +144,19 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
             limit: format!("halts at {}", g.max_errors),
         });
     }
+    for (most, n, name) in [
+        (g.max_reverted, Some(s.counts.reverted), "Went back"),
+        (g.max_timed_out, Some(s.counts.timed_out), "Fell silent"),
+        (g.max_dark, s.dark, "Went dark"),
+    ] {
+        let Some(most) = most else { continue };
+        list.push(Gate {
+            tone: n.map_or(Tone::Off, |n| if n > i64::from(most) { Tone::Bad } else { Tone::Ok }),
+            name,
+            value: n.map_or_else(|| "–".to_owned(), grouped),
+            limit: format!("halts above {most}"),
+        });
+    }
     let call = match v.call {
         Call::Wait => Tone::Off,
         Call::Pass => Tone::Ok,
@@ -150,6 +164,11 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     };
     let verdict = (!v.text.is_empty()).then(|| view! { <p class="verdict small">{dot(call)}<span>{v.text.clone()}</span></p> });
     card(format!("Gate of stage {}, {}", s.number, s.spec.name), None, view! { {gates(list)}{verdict} }.into_any())
+}
+
+/// From how many finished devices on a stage is judged: as its gate says, or before a verdict as its plan does.
+fn sample(s: &StageView) -> i64 {
+    if s.verdict.sample > 0 { s.verdict.sample } else { i64::from(s.spec.gate.min_sample) }
 }
 
 /// The plan as it was decided on.
@@ -161,6 +180,7 @@ pub fn plan_card(r: &RolloutDetail) -> AnyView {
             {reason}
             <dt>"Devices"</dt><dd class="mono">{selector}</dd>
             {stage_lines(&r.spec)}
+            <dt>"Starts"</dt><dd>{phrases::starts(&r.spec)}</dd>
             <dt>"Times out"</dt><dd>{wire::time::duration(i64::from(r.spec.timeout_min) * 60_000)}" without a word"</dd>
             <dt>"Digest"</dt><dd>{crate::ui::copyable(r.digest.to_string(), "Copy digest")}</dd>
         </dl>

@@ -4,6 +4,7 @@ use crate::ui::{
     number::{counted, grouped, plain},
     status::Tone,
 };
+use std::fmt::Write as _;
 use wire::{
     rollouts::{Counts, Expected, GateSpec, Reach, RolloutSpec, Span, StageSpec},
     time::duration,
@@ -55,8 +56,14 @@ pub fn then(stage: &StageSpec, last: bool) -> String {
 /// What a gate wants, in a line.
 pub fn gate(g: &GateSpec) -> String {
     let cap = if g.max_errors > 0 { format!(", or at {}", counted(i64::from(g.max_errors), "error", "errors")) } else { String::new() };
+    let mut own = String::new();
+    for (most, what) in [(g.max_reverted, "went back"), (g.max_timed_out, "fell silent"), (g.max_dark, "went dark")] {
+        if let Some(most) = most {
+            let _ = write!(own, "; halts when more than {} {what}", counted(i64::from(most), "device", "devices"));
+        }
+    }
     format!(
-        "passes at {} % success; halts above {} % errors once {} finished{cap}",
+        "passes at {} % success; halts above {} % errors once {} finished{cap}{own}",
         plain(g.success_percent),
         plain(g.error_percent),
         if g.min_sample == 1 { "1 device has".to_owned() } else { format!("{} devices have", g.min_sample) },
@@ -77,6 +84,19 @@ pub fn rests_on(expected: &Expected) -> String {
     )
 }
 
+/// How many devices may update at the same time, as term and words; nothing where the plan has no such limits.
+pub fn limits(spec: &RolloutSpec) -> Vec<(&'static str, String)> {
+    let devices = |n: u32| counted(i64::from(n), "device", "devices");
+    let at_once = spec.at_once.map(|n| ("At once", format!("at most {}", devices(n))));
+    let budget = spec.budget.as_ref().map(|b| ("Budget", format!("at most {} with the same {} at once", devices(b.at_most), b.attribute)));
+    at_once.into_iter().chain(budget).collect()
+}
+
+/// When a plan starts.
+pub fn starts(spec: &RolloutSpec) -> String {
+    spec.start_at.map_or_else(|| "as soon as it is approved".to_owned(), |at| format!("not before {}", at.readable()))
+}
+
 /// The plan in one sentence.
 pub fn sentence(spec: &RolloutSpec, version: &str, total: i64, first: i64) -> String {
     let stages = counted(i64::try_from(spec.stages.len()).unwrap_or(i64::MAX), "stage", "stages");
@@ -93,6 +113,7 @@ pub fn sentence(spec: &RolloutSpec, version: &str, total: i64, first: i64) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::rollouts::Budget;
 
     #[test]
     fn counts_read_like_speech() {
@@ -116,6 +137,11 @@ mod tests {
         let stage = StageSpec { name: "Canary".into(), reach: Reach::Percent(10.0), soak_s: 600, confirm: true, gate: GateSpec::default() };
         assert_eq!(then(&stage, false), "watch for 10 min, then wait for a person");
         assert_eq!(gate(&stage.gate), "passes at 95 % success; halts above 5 % errors once 3 devices have finished");
+        let strict = GateSpec { max_reverted: Some(0), max_dark: Some(1), ..stage.gate };
+        assert_eq!(
+            gate(&strict),
+            "passes at 95 % success; halts above 5 % errors once 3 devices have finished; halts when more than 0 devices went back; halts when more than 1 device went dark"
+        );
         let rest = StageSpec { name: "Rest".into(), reach: Reach::Percent(100.0), ..stage.clone() };
         let spec = RolloutSpec {
             name: "x".into(),
@@ -125,10 +151,21 @@ mod tests {
             start_at: None,
             timeout_min: 60,
             reason: String::new(),
+            at_once: None,
+            budget: None,
         };
         assert_eq!(
             sentence(&spec, "4.12.0", 3000, 300),
             "Send 4.12.0 to 3,000 devices in 2 stages. Canary goes first with 300 devices. It starts as soon as it is approved."
         );
+        assert_eq!(limits(&spec), []);
+        let limited = RolloutSpec { at_once: Some(20), budget: Some(Budget { attribute: "site".into(), at_most: 1 }), ..spec.clone() };
+        assert_eq!(
+            limits(&limited),
+            [("At once", "at most 20 devices".to_owned()), ("Budget", "at most 1 device with the same site at once".to_owned())]
+        );
+        assert_eq!(starts(&spec), "as soon as it is approved");
+        let later = RolloutSpec { start_at: Some(wire::Timestamp(1_795_341_432_000)), ..spec };
+        assert_eq!(starts(&later), "not before 22 Nov 2026 09:57 UTC");
     }
 }

@@ -40,7 +40,7 @@ pub fn pane(preview: Option<&Preview>, problems: &[Problem], link: impl Fn(Step)
     .into_any()
 }
 
-/// The stages of a plan as rows of a list; a gate that all of them share is said once.
+/// The stages of a plan as rows of a list, and what limits them; a gate that all of them share is said once.
 pub fn stage_lines(spec: &RolloutSpec) -> AnyView {
     let (first, last) = (spec.stages.first().map(|s| s.gate), spec.stages.len());
     let same = spec.stages.iter().all(|s| Some(s.gate) == first);
@@ -54,7 +54,8 @@ pub fn stage_lines(spec: &RolloutSpec) -> AnyView {
         })
         .collect_view();
     let shared = first.filter(|_| same).map(|g| view! { <dt>"Every gate"</dt><dd>{phrases::gate(&g)}</dd> });
-    view! { {rows}{shared} }.into_any()
+    let limits = phrases::limits(spec).into_iter().map(|(term, words)| view! { <dt>{term}</dt><dd>{words}</dd> }).collect_view();
+    view! { {rows}{shared}{limits} }.into_any()
 }
 
 /// What a plan does otherwise than the one that was approved last, field by field.

@@ -269,10 +269,30 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
             {timeout.fault(fault_of(problems, "timeout_min").as_ref()).view()}
         </div>
     };
+    let at_once = text("at_once", "At the same time, at most (devices)")
+        .value(draft.at_once.clone())
+        .hint("Of this rollout. Empty: as many as the stage has.");
+    let attribute = text("budget.attribute", "Budget for devices with the same")
+        .value(draft.budget_attribute.clone())
+        .placeholder("site")
+        .max_length(256)
+        .autocomplete("off")
+        .hint("An attribute that devices report, for example site. Empty: no budget. Devices without it are not limited.");
+    let at_most = text("budget.at_most", "Of these at the same time, at most (devices)")
+        .value(draft.budget_at_most.clone())
+        .hint("Updates of other rollouts count as well.");
+    let limits = view! {
+        <div class="grid">
+            {at_once.fault(fault_of(problems, "at_once").as_ref()).view()}
+            {attribute.fault(fault_of(problems, "budget.attribute").as_ref()).view()}
+            {at_most.fault(fault_of(problems, "budget.at_most").as_ref()).view()}
+        </div>
+    };
     view! {
         {whole}
         {card_flush("Stages", None, view! { {table("Stages", columns, rows.into_any())}{footer} }.into_any())}
         <div class="mt-4">{card("When", None, when.into_any())}</div>
+        <div class="mt-4">{card("At the same time", None, limits.into_any())}</div>
     }
     .into_any()
 }
@@ -284,6 +304,9 @@ fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
         Column::text("Halts above, % errors"),
         Column::text("Judged from, devices"),
         Column::text("Halts at, errors"),
+        Column::text("May go back"),
+        Column::text("May fall silent"),
+        Column::text("May go dark"),
     ];
     let rows = draft
         .stages
@@ -301,12 +324,15 @@ fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
                     <td>{rate("error_percent", "Error percentage that halts", &s.error)}</td>
                     <td>{rate("min_sample", "Finished devices before it is judged", &s.sample)}</td>
                     <td>{rate("max_errors", "Errors that halt at once", &s.max_errors)}</td>
+                    <td>{rate("max_reverted", "Devices that may go back by themselves", &s.max_reverted)}</td>
+                    <td>{rate("max_timed_out", "Devices that may fall silent", &s.max_timed_out)}</td>
+                    <td>{rate("max_dark", "Devices that may go dark after they succeeded", &s.max_dark)}</td>
                 </tr>
             }
         })
         .collect_view();
     let footer = view! {
-        <footer>"Rates are over devices that have finished. A stage with fewer devices than that is judged when all of them have finished. An error is an update that failed, went back by itself, was refused or fell silent. 0 errors means no such limit."</footer>
+        <footer>"Rates are over devices that have finished. A stage with fewer devices than that is judged when all of them have finished. An error is an update that failed, went back by itself, was refused or fell silent. 0 errors means no such limit. More devices than may go back by themselves, fall silent in the update, or succeed and then go dark, halt the rollout whatever the rates; empty means no such limit. Who went dark is counted at the end of the watch, which has to be 30 minutes at least: devices that are not connected and were not heard of from 15 minutes after their success on."</footer>
     };
     card_flush("Health gates", None, view! { {table("Health gates", columns, rows.into_any())}{footer} }.into_any())
 }

@@ -43,6 +43,10 @@ impl Counts {
     pub const fn errors(&self) -> i64 {
         self.failed + self.reverted + self.timed_out + self.rejected
     }
+    /// Devices that a retry offers it to again. Who refused or went back has decided.
+    pub const fn retriable(&self) -> i64 {
+        self.failed + self.timed_out
+    }
 }
 
 /// A rollout in a list.
@@ -124,6 +128,8 @@ pub struct StageView {
     pub state: StageState,
     /// Its devices.
     pub counts: Counts,
+    /// How many of those that succeeded were dark at the end of its soak; none where that was not counted.
+    pub dark: Option<i64>,
     /// When it began.
     pub started_at: Option<Timestamp>,
     /// When its soak ends.
@@ -148,6 +154,10 @@ pub struct Verdict {
     pub succeeded: i64,
     /// Of these, errors.
     pub errors: i64,
+    /// From how many finished devices on it judges by rates: the gate's own number, or all that can be judged where there are fewer. 0 where
+    /// nothing was judged.
+    #[serde(default)]
+    pub sample: i64,
 }
 
 /// What a verdict means.

@@ -27,6 +27,24 @@ pub struct RolloutSpec {
     /// Why, for the approver.
     #[serde(default)]
     pub reason: String,
+    /// At most so many of its devices update at the same time, at least 1; none for no such limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<u32>,
+    /// How many devices that belong together may update at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+}
+
+/// How much of what belongs together may be disturbed at once: devices with the same value of an attribute, for example of one site. Updates of
+/// other rollouts count as well. A device that does not have the attribute belongs to nothing and is not limited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// The attribute, as devices report it; at most 256 bytes.
+    pub attribute: String,
+    /// So many devices with the same value, at least 1.
+    pub at_most: u32,
 }
 
 const fn default_timeout_min() -> u32 {
@@ -78,10 +96,28 @@ pub struct GateSpec {
     /// It halts at this many errors whatever the rate; 0 means no such cap.
     #[serde(default)]
     pub max_errors: u32,
+    /// It halts when more devices than this went back by themselves, whatever the rates; none for no limit of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_reverted: Option<u32>,
+    /// The same for devices that fell silent in their update.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_timed_out: Option<u32>,
+    /// The same for devices that succeeded and then went dark: not connected, and not heard of from 15 minutes after their success on. Counted at
+    /// the end of the soak, which has to be 30 minutes at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_dark: Option<u32>,
 }
 
 impl Default for GateSpec {
     fn default() -> Self {
-        Self { success_percent: 95.0, error_percent: 5.0, min_sample: 3, max_errors: 0 }
+        Self {
+            success_percent: 95.0,
+            error_percent: 5.0,
+            min_sample: 3,
+            max_errors: 0,
+            max_reverted: None,
+            max_timed_out: None,
+            max_dark: None,
+        }
     }
 }

@@ -88,7 +88,7 @@ fn promote(course: &Course) -> Result<Vec<Change>, String> {
 fn retry(course: &Course, now: Timestamp) -> Result<Vec<Change>, String> {
     use RolloutState as R;
     let all = course.totals();
-    if all.failed + all.timed_out == 0 {
+    if all.retriable() == 0 {
         return Err("No device has failed or timed out. Devices that refused or went back are not tried again.".to_owned());
     }
     match (course.state, course.current().map(|s| s.state)) {
@@ -102,5 +102,48 @@ fn retry(course: &Course, now: Timestamp) -> Result<Vec<Change>, String> {
         }
         (R::Completed | R::Stopped | R::Stopping, _) => Err("It has ended. Draft a new rollout for the devices that failed.".to_owned()),
         _ => Err("It has not begun.".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rollouts::testing::{approved, stage};
+    use wire::rollouts::{Counts, Reach};
+
+    /// Whether an order can be given in this state, in at least one of the situations a rollout may be in there.
+    fn possible(verb: Verb, state: RolloutState) -> bool {
+        StageState::ALL.iter().any(|of_stage| {
+            let mut course = approved(vec![stage(Reach::Count(5)), stage(Reach::Percent(100.0))]);
+            (course.state, course.stage) = (state, 1);
+            course.stages[0].state = *of_stage;
+            course.stages[0].counts = Counts { total: 5, succeeded: 4, failed: 1, ..Counts::default() };
+            order(verb, &course, "oli", "", Timestamp(0)).is_ok()
+        })
+    }
+
+    #[test]
+    fn the_manual_lists_the_orders_that_can_be_given() {
+        let manual = include_str!("../../../../app/docs/rollouts.md");
+        let (_, table) = manual.split_once("| state | what happens | what a person can do |").unwrap();
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        let mut told = Vec::new();
+        for row in rows {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            for name in cells[0].split(", ") {
+                let state: RolloutState = name.replace(' ', "_").parse().unwrap();
+                told.push(state);
+                for (verb, words) in [
+                    (Verb::Start, "start now"),
+                    (Verb::Pause, "pause"),
+                    (Verb::Resume, "resume"),
+                    (Verb::Stop, "stop"),
+                    (Verb::Retry, "retry"),
+                ] {
+                    assert_eq!(cells[2].contains(words), possible(verb, state), "{words} of a rollout that is {name}");
+                }
+            }
+        }
+        assert_eq!(told.len(), 10, "{told:?}");
     }
 }

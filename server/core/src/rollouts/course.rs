@@ -38,6 +38,8 @@ pub struct Course {
     pub doors_until: Timestamp,
     /// The highest device number when devices were counted last; higher ones joined later.
     pub last_device: i64,
+    /// Its plan limits how many devices update at the same time, so that they wait for each other.
+    pub throttled: bool,
     /// One sentence on the latest change.
     pub summary: String,
     /// First to last.
@@ -53,6 +55,8 @@ pub struct Stage {
     pub state: StageState,
     /// Where it ends.
     pub cut: i64,
+    /// How many of those that succeeded were dark when they were counted at the end of its soak; none before.
+    pub dark: Option<i64>,
     /// Its devices. Devices that were not reached wait in the stage that runs, wherever their place is.
     pub counts: Counts,
     /// What was known when a person went on in spite of the gate.
@@ -80,6 +84,7 @@ impl Stage {
             spec,
             state: StageState::Pending,
             cut: draw::NOBODY,
+            dark: None,
             counts: Counts::default(),
             seen: Seen::default(),
             tally: 0,
@@ -170,6 +175,13 @@ pub enum Change {
         /// The highest device number there is by now.
         last_device: i64,
     },
+    /// Those of a stage's devices that succeeded and went dark were counted.
+    Dark {
+        /// Which stage.
+        stage: u32,
+        /// How many.
+        devices: i64,
+    },
     /// Updates whose deadline has passed have timed out.
     TimeOut,
     /// Updates that have not begun to download are taken back; with `recalled` also those that have not begun to install. They wait again, or
@@ -246,7 +258,7 @@ impl Course {
                 self.doors_until = *doors_until;
                 if let Some(stage) = self.stage_mut(*stage) {
                     move_stage(stage, StageState::Running);
-                    stage.seen = Seen::all(&stage.counts);
+                    stage.seen = Seen::all(&stage.counts, stage.dark.take().unwrap_or(stage.seen.dark));
                     stage.ended_at = None;
                     stage.verdict = None;
                     stage.tally += 1;
@@ -287,6 +299,11 @@ impl Course {
                     stage.tally += 1;
                     stage.counted = stage.tally;
                     stage.counted_at = now;
+                }
+            }
+            Change::Dark { stage, devices } => {
+                if let Some(stage) = self.stage_mut(*stage) {
+                    stage.dark = Some(*devices);
                 }
             }
             Change::TimeOut | Change::Withdraw { .. } | Change::Requeue => {}
@@ -367,6 +384,7 @@ pub fn sound(course: &Course) -> Result<(), String> {
     must(!open || course.current().is_some_and(|s| s.state == StageState::Running), "the doors are open outside a running stage")?;
     let started = !matches!(course.state, R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled);
     must(started || (course.stage == 0 && course.totals() == Counts::default()), "something happened before the start")?;
+    must(course.stages.iter().all(|s| s.dark.is_none_or(|n| n >= 0 && n <= s.counts.total)), "more devices went dark than there are")?;
     must(course.state != R::Halted || !course.summary.is_empty(), "halted without a reason")?;
     let ended = state::ended(ROLLOUT, course.state);
     must(!ended || (busy_stages == 0 && course.totals().updating == 0), "it has ended and something goes on")?;

@@ -12,7 +12,7 @@ use super::{
         quorum,
         records::{self, Record},
     },
-    validate::MAX_REMARK,
+    validate::{Chosen, MAX_REMARK},
 };
 use crate::{
     Result,
@@ -76,6 +76,9 @@ impl Rollouts {
             releases::for_rollout(&mut self.db.read().await?, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
         if record.digest != *digest || digest_of(&actor.org, id, &record.spec, &release) != *digest {
             return Err(Error::OtherDigest.into());
+        }
+        if let Some(why) = Chosen::from(&release).expired(self.clock.now()) {
+            return Err(Error::NotNow(why).into());
         }
         let missing = record.needed.saturating_sub(given + 1);
         self.decision(actor, &record, &course, Word::Yes { missing }, remark).await?;

@@ -2,7 +2,7 @@
 
 use wire::{
     Timestamp,
-    rollouts::{GateSpec, PlanChange, Reach, RolloutSpec, StageSpec},
+    rollouts::{Budget, GateSpec, PlanChange, Reach, RolloutSpec, StageSpec},
     time::duration,
 };
 
@@ -19,7 +19,7 @@ pub struct Plan<'a> {
 pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     let mut lines = Lines(Vec::new());
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason } = before.spec;
+    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason, at_once, budget } = before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
     let alike = release != &new.release && before.release == after.release;
@@ -31,6 +31,9 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     lines.differ("start_at", "Start", start(*start_at), start(new.start_at));
     let silence = |minutes: u32| format!("{} without a word", duration(i64::from(minutes) * 60_000));
     lines.differ("timeout_min", "Times out after", silence(*timeout_min), silence(new.timeout_min));
+    let together = |most: Option<u32>| most.map_or_else(|| "no such limit".to_owned(), |n| format!("at most {n}"));
+    lines.differ("at_once", "Update at the same time", together(*at_once), together(new.at_once));
+    lines.differ("budget", "Budget", shared(budget.as_ref()), shared(new.budget.as_ref()));
     let why = |text: &str| if text.is_empty() { "none given".to_owned() } else { text.to_owned() };
     lines.differ("reason", "Reason", why(reason), why(&new.reason));
     lines.0
@@ -70,14 +73,24 @@ fn cap(errors: u32) -> String {
     if errors == 0 { "no such limit".to_owned() } else { errors.to_string() }
 }
 
+fn shared(budget: Option<&Budget>) -> String {
+    budget.map_or_else(|| "none".to_owned(), |b| format!("at most {} with the same {}", b.at_most, b.attribute))
+}
+
+fn own(most: Option<u32>) -> String {
+    most.map_or_else(|| "no limit of its own".to_owned(), |n| format!("more than {n}"))
+}
+
 /// A whole stage in a line, for one that the other plan has not.
 fn summary(stage: &StageSpec) -> String {
     let StageSpec { name: _, reach: to, soak_s, confirm, gate } = stage;
-    let GateSpec { success_percent, error_percent, min_sample, max_errors } = gate;
+    let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark } = gate;
     let watched = if *soak_s == 0 { String::new() } else { format!(", watched for {}", soak(*soak_s)) };
     let capped = if *max_errors == 0 { String::new() } else { format!(", or at {max_errors} errors") };
+    let limits = [(max_reverted, "went back"), (max_timed_out, "fell silent"), (max_dark, "went dark")];
+    let limits: String = limits.iter().filter_map(|(most, what)| most.map(|n| format!(", or when more than {n} {what}"))).collect();
     format!(
-        "{}{watched}, then {}; passes at {success_percent} % success, halts above {error_percent} % errors from {min_sample} finished on{capped}",
+        "{}{watched}, then {}; passes at {success_percent} % success, halts above {error_percent} % errors from {min_sample} finished on{capped}{limits}",
         reach(*to),
         then(*confirm)
     )
@@ -129,7 +142,7 @@ impl Lines {
     fn both(&mut self, i: usize, old: &StageSpec, j: usize, new: &StageSpec) {
         let stage = titled(j, &new.name);
         let StageSpec { name, reach: to, soak_s, confirm, gate } = old;
-        let GateSpec { success_percent, error_percent, min_sample, max_errors } = gate;
+        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark } = gate;
         let mut line = |field: &str, what: &str, before: String, after: String| {
             self.differ(&format!("stages.{j}{field}"), &format!("{stage}, {what}"), before, after);
         };
@@ -143,6 +156,9 @@ impl Lines {
         line(".gate.error_percent", "halts above", percent(*error_percent), percent(new.gate.error_percent));
         line(".gate.min_sample", "judged from", min_sample.to_string(), new.gate.min_sample.to_string());
         line(".gate.max_errors", "halts at errors", cap(*max_errors), cap(new.gate.max_errors));
+        line(".gate.max_reverted", "halts when so many went back", own(*max_reverted), own(new.gate.max_reverted));
+        line(".gate.max_timed_out", "halts when so many fell silent", own(*max_timed_out), own(new.gate.max_timed_out));
+        line(".gate.max_dark", "halts when so many went dark", own(*max_dark), own(new.gate.max_dark));
     }
 }
 
@@ -168,6 +184,8 @@ mod tests {
             start_at: None,
             timeout_min: 60,
             reason: String::new(),
+            at_once: None,
+            budget: None,
         }
     }
 
@@ -183,7 +201,15 @@ mod tests {
     fn the_same_plan_has_no_lines_and_every_field_has_one() {
         let old = spec(vec![stage("Canary", Reach::Percent(10.0)), stage("All", Reach::Percent(100.0))]);
         assert_eq!(lines(&old, &old), [""; 0]);
-        let gate = GateSpec { success_percent: 90.0, error_percent: 2.5, min_sample: 1, max_errors: 4 };
+        let gate = GateSpec {
+            success_percent: 90.0,
+            error_percent: 2.5,
+            min_sample: 1,
+            max_errors: 4,
+            max_reverted: Some(0),
+            max_timed_out: Some(2),
+            max_dark: Some(1),
+        };
         let canary = StageSpec { name: "First".into(), reach: Reach::Count(1), soak_s: 600, confirm: true, gate };
         let new = RolloutSpec {
             name: "summer".into(),
@@ -193,6 +219,8 @@ mod tests {
             start_at: Some(Timestamp(0)),
             timeout_min: 90,
             reason: "because".into(),
+            at_once: Some(20),
+            budget: Some(Budget { attribute: "site".into(), at_most: 1 }),
         };
         insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
     }

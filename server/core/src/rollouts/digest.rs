@@ -6,15 +6,19 @@
 
 use wire::{
     ids::{Digest, OrgId, RolloutId},
-    rollouts::{Reach, RolloutSpec},
+    rollouts::{GateSpec, Reach, RolloutSpec},
 };
 
 const FORM: &str = "fleetward rollout approval 1";
+/// The form of plans with limits that the first one has no field for. A plan without them keeps its first form, and with it the approvals that
+/// were given before there were such limits.
+const FORM_WITH_LIMITS: &str = "fleetward rollout approval 2";
 
 /// The digest of a rollout: `manifest` is the SHA-256 of the release's signed envelope, which names the payloads; `payloads` are theirs.
 pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Digest, payloads: &[Digest]) -> Digest {
     let mut form = Form(Vec::with_capacity(512));
-    form.text(FORM);
+    let limited = limited(spec);
+    form.text(if limited { FORM_WITH_LIMITS } else { FORM });
     form.text(org.as_str());
     form.text(rollout.as_str());
     form.text(spec.release.as_str());
@@ -24,12 +28,17 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         form.text(payload.as_str());
     }
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release: _, selector, stages, start_at, timeout_min, reason } = spec;
+    let RolloutSpec { name, release: _, selector, stages, start_at, timeout_min, reason, at_once, budget } = spec;
     form.text(name);
     form.text(selector);
     form.text(reason);
     form.number(u64::from(*timeout_min));
     form.text(&start_at.map_or_else(String::new, |at| at.millis().to_string()));
+    if limited {
+        form.optional(*at_once);
+        form.text(budget.as_ref().map_or("", |b| &b.attribute));
+        form.optional(budget.as_ref().map(|b| b.at_most));
+    }
     form.number(stages.len() as u64);
     for stage in stages {
         let wire::rollouts::StageSpec { name, reach, soak_s, confirm, gate } = stage;
@@ -46,13 +55,24 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         }
         form.number(u64::from(*soak_s));
         form.number(u64::from(*confirm));
-        let wire::rollouts::GateSpec { success_percent, error_percent, min_sample, max_errors } = gate;
+        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark } = gate;
         form.float(*success_percent);
         form.float(*error_percent);
         form.number(u64::from(*min_sample));
         form.number(u64::from(*max_errors));
+        if limited {
+            for limit in [max_reverted, max_timed_out, max_dark] {
+                form.optional(*limit);
+            }
+        }
     }
     Digest::from_bytes(&crate::hash::sha256(&form.0))
+}
+
+/// Whether a plan has something that only the second form has a field for.
+fn limited(spec: &RolloutSpec) -> bool {
+    let of_gate = |g: &GateSpec| g.max_reverted.is_some() || g.max_timed_out.is_some() || g.max_dark.is_some();
+    spec.at_once.is_some() || spec.budget.is_some() || spec.stages.iter().any(|s| of_gate(&s.gate))
 }
 
 struct Form(Vec<u8>);
@@ -67,6 +87,10 @@ impl Form {
     }
     fn number(&mut self, n: u64) {
         self.bytes(&n.to_be_bytes());
+    }
+    /// A number, or an empty field for none.
+    fn optional(&mut self, n: Option<u32>) {
+        self.text(&n.map_or_else(String::new, |n| n.to_string()));
     }
     fn float(&mut self, x: f64) {
         let x = if x == 0.0 { 0.0 } else { x };
@@ -84,18 +108,27 @@ mod tests {
     use proptest::prelude::*;
     use wire::{
         Timestamp,
-        rollouts::{GateSpec, StageSpec},
+        rollouts::{Budget, StageSpec},
     };
+
+    /// Often none, so that plans without any limit come up as well.
+    fn any_limit() -> impl Strategy<Value = Option<u32>> {
+        prop_oneof![4 => Just(None), 1 => (0..3u32).prop_map(Some)]
+    }
 
     fn any_stage() -> impl Strategy<Value = StageSpec> {
         // Percentages have at most four decimals (`validate`): those are the same after JSON.
         let percent = || (0..=1_000_000u32).prop_map(|n| f64::from(n) / 1e4);
         let reach = prop_oneof![percent().prop_map(Reach::Percent), any::<u32>().prop_map(Reach::Count)];
-        let gate = (percent(), percent(), any::<u32>(), any::<u32>()).prop_map(|(s, e, m, x)| GateSpec {
+        let limits = (any_limit(), any_limit(), any_limit());
+        let gate = (percent(), percent(), any::<u32>(), any::<u32>(), limits).prop_map(|(s, e, m, x, (r, t, d))| GateSpec {
             success_percent: s,
             error_percent: e,
             min_sample: m,
             max_errors: x,
+            max_reverted: r,
+            max_timed_out: t,
+            max_dark: d,
         });
         (".{0,8}", reach, any::<u32>(), any::<bool>(), gate).prop_map(|(name, reach, soak_s, confirm, gate)| StageSpec {
             name,
@@ -108,8 +141,10 @@ mod tests {
 
     fn any_spec() -> impl Strategy<Value = RolloutSpec> {
         let stages = prop::collection::vec(any_stage(), 0..4);
-        (".{0,8}", ".{0,8}", stages, any::<Option<i64>>(), any::<u32>(), ".{0,8}").prop_map(
-            |(name, selector, stages, start, timeout_min, reason)| RolloutSpec {
+        let budget =
+            prop_oneof![4 => Just(None), 1 => (".{0,4}", 0..3u32).prop_map(|(attribute, at_most)| Some(Budget { attribute, at_most }))];
+        (".{0,8}", ".{0,8}", stages, any::<Option<i64>>(), any::<u32>(), ".{0,8}", any_limit(), budget).prop_map(
+            |(name, selector, stages, start, timeout_min, reason, at_once, budget)| RolloutSpec {
                 name,
                 release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
                 selector,
@@ -117,6 +152,8 @@ mod tests {
                 start_at: start.map(Timestamp),
                 timeout_min,
                 reason,
+                at_once,
+                budget,
             },
         )
     }
@@ -124,6 +161,27 @@ mod tests {
     fn hash(spec: &RolloutSpec) -> Digest {
         let entropy: &dyn Entropy = &SeededEntropy::new(1);
         of(&entropy.id(Timestamp(1)), &rollout_id(1), spec, &Digest::from_bytes(&[1; 32]), &[Digest::from_bytes(&[2; 32])])
+    }
+
+    #[test]
+    fn a_plan_without_limits_keeps_the_digest_it_was_approved_by() {
+        let plan = RolloutSpec {
+            name: "spring".into(),
+            release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
+            selector: "tag:eu".into(),
+            stages: vec![StageSpec { name: "all".into(), soak_s: 600, confirm: true, ..stage(Reach::Percent(100.0)) }],
+            start_at: Some(Timestamp(1_795_341_432_000)),
+            timeout_min: 60,
+            reason: "why".into(),
+            at_once: None,
+            budget: None,
+        };
+        let org = "org_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b1".parse().unwrap();
+        let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b3".parse().unwrap();
+        let digest = |plan: &RolloutSpec| of(&org, &id, plan, &Digest::from_bytes(&[1; 32]), &[Digest::from_bytes(&[2; 32])]);
+        // Made by an independent reckoning of the first form.
+        assert_eq!(digest(&plan).as_str(), "101a20f78208c3a9aa81eda5733c384c1982e18e3ace790c999b60c208b48fe3");
+        assert_ne!(digest(&RolloutSpec { at_once: Some(1), ..plan.clone() }), digest(&plan));
     }
 
     proptest! {
@@ -134,7 +192,7 @@ mod tests {
         }
 
         #[test]
-        fn any_edit_changes_it(spec in any_spec(), what in 0..9usize) {
+        fn any_edit_changes_it(spec in any_spec(), what in 0..12usize) {
             let mut edited = spec.clone();
             match what {
                 0 => edited.name.push('x'),
@@ -145,6 +203,12 @@ mod tests {
                 5 => edited.stages.push(stage(Reach::Percent(100.0))),
                 6 => edited.release = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b3".parse().unwrap(),
                 7 => { edited.stages.insert(0, stage(Reach::Count(1))); }
+                8 => edited.at_once = Some(edited.at_once.map_or(0, |n| n + 1)),
+                9 => edited.budget = Some(Budget { attribute: "site".into(), at_most: 7 }),
+                10 => match edited.stages.last_mut() {
+                    Some(s) => s.gate.max_dark = Some(s.gate.max_dark.map_or(0, |n| n + 1)),
+                    None => edited.name.push('z'),
+                },
                 _ => match edited.stages.first_mut() {
                     Some(s) => s.gate.max_errors = s.gate.max_errors.wrapping_add(1),
                     None => edited.name.push('y'),

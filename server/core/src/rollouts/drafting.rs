@@ -115,7 +115,7 @@ pub(super) fn not_editable(record: &Record) -> Option<String> {
 /// The release of a plan that has no problems by itself.
 async fn checked(on: &mut impl Conn, org: &OrgId, spec: &RolloutSpec, now: Timestamp) -> Result<RolloutRelease> {
     let release = releases::for_rollout(on, org, &spec.release).await?;
-    let problems = validate::problems(spec, release.as_ref().map(|r| r.state), now);
+    let problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
     match release {
         Some(release) if problems.is_empty() => Ok(release),
         _ => Err(Error::Problems(problems).into()),

@@ -30,6 +30,8 @@ pub struct Concern {
     pub device_stage: Option<u32>,
     /// Whether devices may come now.
     pub doors_open: bool,
+    /// Why its turn is not yet enough: what [`throttle`](super::throttle) says of the devices that update at the same time.
+    pub full: Option<String>,
     /// When it begins, if that is set.
     pub begin_at: Option<Timestamp>,
     /// How the device's own update in it went, if there was one and it is not to be tried again.
@@ -103,8 +105,7 @@ pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestam
     for concern in concerns {
         let blocker = blocker(facts, stand.polls, concern);
         // A rollout that never meant the device says nothing, unless there is nothing else to say.
-        let meant = concern.target.check(facts, false) != Err(Miss::NotSelected) && facts.device_type == concern.target.device_type;
-        if meant {
+        if concern.means(facts) {
             return format!("“{}” brings {}: {blocker}", concern.name, concern.target.version);
         }
         if first.is_empty() && facts.device_type == concern.target.device_type {
@@ -112,6 +113,13 @@ pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestam
         }
     }
     first
+}
+
+impl Concern {
+    /// Whether the rollout was ever meant for such a device, whatever keeps it back.
+    pub fn means(&self, facts: &Facts) -> bool {
+        facts.device_type == self.target.device_type && self.target.check(facts, false) != Err(Miss::NotSelected)
+    }
 }
 
 impl Owes {
@@ -159,6 +167,7 @@ fn blocker(facts: &Facts, polls: bool, concern: &Concern) -> String {
             format!("stage {} waits for a person to go on; it comes with the next stage.", concern.stage)
         }
         _ if !concern.doors_open => format!("stage {} takes no more devices; it comes with the next stage.", concern.stage),
+        _ if concern.full.is_some() => concern.full.clone().unwrap_or_default(),
         _ if !facts.online && polls => "it is its turn; it gets it when it asks next.".to_owned(),
         _ if !facts.online => "it is its turn, but the device is offline. It gets it when it comes back.".to_owned(),
         _ => "it is its turn; it gets it within a moment.".to_owned(),
@@ -203,7 +212,8 @@ pub fn progress(stage: u32, stages: usize, state: StageState, finished: i64, tot
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::devices::Selector;
+    use crate::{devices::Selector, rollouts::throttle::Full};
+    use wire::rollouts::Budget;
 
     #[test]
     fn the_first_blocker_is_told() {
@@ -214,6 +224,7 @@ mod tests {
             state: "active".into(),
             online: true,
             sequence: 1,
+            attributes: [("site".to_owned(), "Berlin".to_owned())].into(),
             ..Facts::default()
         };
         let target = Target {
@@ -233,10 +244,14 @@ mod tests {
             stage_state: Some(StageState::Running),
             device_stage: Some(1),
             doors_open: true,
+            full: None,
             begin_at: None,
             ended: None,
         };
         let halted = Concern { state: RolloutState::Halted, summary: "Halted in stage 1: 3 of 4 failed".into(), ..running.clone() };
+        let budget = Budget { attribute: "site".into(), at_most: 2 };
+        let (at_once, of_a_site) = (Full::AtOnce(1), Full::Budget(&budget));
+        let full = |full: Full<'_>| full.words(&facts);
         let owes = |what| {
             let owes = Owes { rollout: "winter".into(), version: "1.1.0".into(), what, until: Timestamp(7 * 86_400_000) };
             Stand { owes: Some(owes), polls: true, ..Stand::default() }
@@ -263,6 +278,13 @@ mod tests {
                 facts.clone(),
                 Stand::default(),
                 vec![Concern { stage_state: Some(StageState::Soaking), doors_open: false, ..running.clone() }],
+            ),
+            ("as many as may at once", facts.clone(), Stand::default(), vec![Concern { full: Some(full(at_once)), ..running.clone() }]),
+            (
+                "as many of its site as may at once",
+                facts.clone(),
+                Stand::default(),
+                vec![Concern { full: Some(full(of_a_site)), ..running.clone() }],
             ),
             ("halted", facts.clone(), Stand::default(), vec![halted]),
             ("newer", Facts { sequence: 5, ..facts.clone() }, Stand::default(), vec![running.clone()]),

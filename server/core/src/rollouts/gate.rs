@@ -1,6 +1,13 @@
 //! Pure: what the evidence says. Rates are over finished devices, a verdict carries the numbers it saw, and too little evidence is never a yes.
 
+use super::plan::devices_of;
 use wire::rollouts::{Call, Counts, GateSpec, Verdict};
+
+/// A device that succeeded is dark when it is not connected and nothing was heard of it from so long after its success on: 15 minutes, three of
+/// the pauses that devices make which only ask now and then.
+pub const DARK_GRACE_MS: i64 = 15 * 60_000;
+/// How long after its success a device is judged at the earliest: it had as long again to be heard.
+pub const DARK_WATCH_MS: i64 = 2 * DARK_GRACE_MS;
 
 /// What a person has seen and gone on in spite of: it is not held against the stage again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,27 +18,34 @@ pub struct Seen {
     pub succeeded: i64,
     /// Of these, errors.
     pub errors: i64,
+    /// Of these, devices that went back.
+    pub reverted: i64,
+    /// And devices that fell silent.
+    pub timed_out: i64,
+    /// Devices that were dark when they were counted last.
+    pub dark: i64,
 }
 
 impl Seen {
     /// All that is known by now.
-    pub const fn all(counts: &Counts) -> Self {
-        Self { finished: counts.finished(), succeeded: counts.succeeded, errors: counts.errors() }
+    pub const fn all(counts: &Counts, dark: i64) -> Self {
+        let Counts { succeeded, reverted, timed_out, .. } = *counts;
+        Self { finished: counts.finished(), succeeded, errors: counts.errors(), reverted, timed_out, dark }
     }
 }
 
 /// Judges a stage. `closed` means that nobody else will finish, so what is there has to be enough.
 ///
-/// Halts when errors reach the cap, when there are enough finished devices and too many of them are errors, or when the stage is closed and
-/// too few succeeded or too few came at all. Passes only when the stage is closed. The minimum sample is at most the devices that can be
-/// judged, so that a stage of two can pass with two.
+/// Halts when errors reach the cap, when more went back or fell silent than may, when there are enough finished devices and too many of them
+/// are errors, or when the stage is closed and too few succeeded or too few came at all. Passes only when the stage is closed. The minimum
+/// sample is at most the devices that can be judged, so that a stage of two can pass with two.
 pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verdict {
     let finished = (counts.finished() - seen.finished).max(0);
     let succeeded = (counts.succeeded - seen.succeeded).max(0);
     let errors = (counts.errors() - seen.errors).max(0);
     let judged = (counts.total - counts.left_out - seen.finished).max(0);
     let sample = i64::from(gate.min_sample).clamp(1, judged.max(1));
-    let say = |call, text: String| Verdict { call, text, finished, succeeded, errors };
+    let say = |call, text: String| Verdict { call, text, finished, succeeded, errors, sample };
     let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
 
     if gate.max_errors > 0 && errors >= i64::from(gate.max_errors) {
@@ -39,6 +53,16 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
             Call::Halt,
             format!("{} of {finished} finished devices failed{so_far}; the limit is {} in all", errors, gate.max_errors),
         );
+    }
+    for (most, n, what) in [
+        (gate.max_reverted, counts.reverted - seen.reverted, "went back to the old version"),
+        (gate.max_timed_out, counts.timed_out - seen.timed_out, "fell silent"),
+    ] {
+        if let Some(most) = most
+            && n > i64::from(most)
+        {
+            return say(Call::Halt, format!("{} {what}{so_far}; {}", devices_of(n), may(most)));
+        }
     }
     let error_rate = percent(errors, finished);
     if finished >= sample && error_rate > gate.error_percent {
@@ -68,6 +92,20 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
     say(Call::Wait, text)
 }
 
+/// Judges, at the end of a soak, those that succeeded and went dark: `verdict` is what the gate said of everything else.
+pub fn judge_dark(most: u32, dark: i64, seen: Seen, verdict: Verdict) -> Verdict {
+    let n = dark - seen.dark;
+    if n <= i64::from(most) {
+        return verdict;
+    }
+    let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
+    Verdict { call: Call::Halt, text: format!("{} succeeded and went dark{so_far}; {}", devices_of(n), may(most)), ..verdict }
+}
+
+fn may(most: u32) -> String {
+    if most == 0 { "none may".to_owned() } else { format!("at most {most} may") }
+}
+
 /// `part` of `whole` in percent; 0 of nothing.
 fn percent(part: i64, whole: i64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵³")]
@@ -85,7 +123,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const GATE: GateSpec = GateSpec { success_percent: 95.0, error_percent: 5.0, min_sample: 3, max_errors: 0 };
+    const GATE: GateSpec = GateSpec {
+        success_percent: 95.0,
+        error_percent: 5.0,
+        min_sample: 3,
+        max_errors: 0,
+        max_reverted: None,
+        max_timed_out: None,
+        max_dark: None,
+    };
 
     fn counts(total: i64, succeeded: i64, failed: i64) -> Counts {
         Counts { total, waiting: total - succeeded - failed, succeeded, failed, ..Counts::default() }
@@ -104,6 +150,9 @@ mod tests {
             ("small stage, one bad", counts(2, 1, 1), GATE, true),
             ("too few came", counts(10, 1, 0), GATE, true),
             ("almost", counts(10_000, 9496, 504), GateSpec { error_percent: 20.0, ..GATE }, true),
+            ("none may revert", Counts { reverted: 1, ..counts(100, 50, 0) }, GateSpec { max_reverted: Some(0), ..GATE }, false),
+            ("one may revert", Counts { reverted: 1, ..counts(100, 50, 0) }, GateSpec { max_reverted: Some(1), ..GATE }, false),
+            ("two silent", Counts { timed_out: 2, ..counts(100, 50, 0) }, GateSpec { max_timed_out: Some(1), ..GATE }, false),
             ("all left out", Counts { total: 2, left_out: 2, ..Counts::default() }, GATE, true),
         ] {
             let v = judge(&gate, &counts, Seen::default(), closed);
@@ -113,13 +162,38 @@ mod tests {
     }
 
     #[test]
+    fn it_says_from_how_many_on_it_judges() {
+        assert_eq!(judge(&GATE, &counts(10, 0, 0), Seen::default(), false).sample, 3);
+        assert_eq!(judge(&GATE, &counts(2, 1, 0), Seen::default(), false).sample, 2, "a stage of two is judged with two");
+    }
+
+    #[test]
     fn what_a_person_has_seen_is_not_held_against_it_again() {
         let then = counts(10, 1, 3);
         assert_eq!(judge(&GATE, &then, Seen::default(), false).call, Call::Halt);
-        assert_eq!(judge(&GATE, &then, Seen::all(&then), false).call, Call::Wait);
+        assert_eq!(judge(&GATE, &then, Seen::all(&then, 0), false).call, Call::Wait);
+        let strict = GateSpec { max_reverted: Some(1), ..GATE };
+        let back = |n| Counts { reverted: n, ..counts(100, 90, 0) };
+        assert_eq!(judge(&strict, &back(2), Seen::default(), false).call, Call::Halt);
+        assert_eq!(judge(&strict, &back(3), Seen::all(&back(2), 0), false).call, Call::Wait);
+        assert_eq!(
+            judge(&strict, &back(4), Seen::all(&back(2), 0), false).text,
+            "2 devices went back to the old version since it was resumed; at most 1 may"
+        );
         let later = counts(10, 1, 6);
-        let verdict = judge(&GATE, &later, Seen::all(&then), false);
+        let verdict = judge(&GATE, &later, Seen::all(&then, 0), false);
         assert_eq!((verdict.call, verdict.errors, verdict.finished), (Call::Halt, 3, 3));
+    }
+
+    #[test]
+    fn devices_that_went_dark_are_judged_beside_the_rest() {
+        let all = counts(10, 10, 0);
+        let passed = judge(&GATE, &all, Seen::default(), true);
+        assert_eq!(judge_dark(1, 1, Seen::default(), passed.clone()), passed);
+        let verdict = judge_dark(1, 2, Seen::default(), passed.clone());
+        assert_eq!((verdict.call, verdict.text.as_str()), (Call::Halt, "2 devices succeeded and went dark; at most 1 may"));
+        assert_eq!(judge_dark(0, 1, Seen::default(), passed.clone()).text, "1 device succeeded and went dark; none may");
+        assert_eq!(judge_dark(1, 3, Seen::all(&all, 2), passed.clone()), passed, "a person went on in spite of two");
     }
 
     fn any_counts() -> impl Strategy<Value = Counts> {
@@ -137,12 +211,18 @@ mod tests {
     }
 
     fn any_gate() -> impl Strategy<Value = GateSpec> {
-        (0.0f64..=100.0, 0.0f64..=100.0, 0u32..30, 0u32..10).prop_map(|(success_percent, error_percent, min_sample, max_errors)| GateSpec {
-            success_percent,
-            error_percent,
-            min_sample,
-            max_errors,
-        })
+        let limits = (prop::option::of(0u32..5), prop::option::of(0u32..5));
+        (0.0f64..=100.0, 0.0f64..=100.0, 0u32..30, 0u32..10, limits).prop_map(
+            |(success_percent, error_percent, min_sample, max_errors, (max_reverted, max_timed_out))| GateSpec {
+                success_percent,
+                error_percent,
+                min_sample,
+                max_errors,
+                max_reverted,
+                max_timed_out,
+                max_dark: None,
+            },
+        )
     }
 
     proptest! {
@@ -183,6 +263,8 @@ mod tests {
                 prop_assert!(rate >= gate.success_percent);
                 prop_assert!(counts.finished() >= i64::from(gate.min_sample).min(judged).max(1));
                 prop_assert!(gate.max_errors == 0 || counts.errors() < i64::from(gate.max_errors));
+                prop_assert!(gate.max_reverted.is_none_or(|most| counts.reverted <= i64::from(most)));
+                prop_assert!(gate.max_timed_out.is_none_or(|most| counts.timed_out <= i64::from(most)));
             }
         }
     }

@@ -114,6 +114,18 @@ mod tests {
         assert_eq!(hear(U::Cancelled, &says(U::Cancelled), &new, BRINGS).unwrap(), Heard::Again);
     }
 
+    #[test]
+    fn a_release_that_is_not_for_the_device_is_no_error() {
+        use UpdateState as U;
+        let old = running("1.0", 1);
+        for state in [U::Offered, U::Downloading, U::Downloaded] {
+            let heard = hear(state, &says(U::NotApplicable), &old, BRINGS).unwrap();
+            let Heard::Moves { to, .. } = heard else { panic!("{heard:?}") };
+            assert_eq!((to, Class::of(to)), (U::NotApplicable, Class::LeftOut));
+        }
+        assert_eq!(hear(U::Installing, &says(U::NotApplicable), &old, BRINGS).unwrap(), Heard::Late, "it has begun");
+    }
+
     proptest! {
         #[test]
         fn whatever_is_said_in_whatever_order_an_update_ends_at_most_once(

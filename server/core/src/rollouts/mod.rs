@@ -4,11 +4,12 @@
 //! tables the names and presence of `devices`, for lists, and the files of `releases`, for what a device may download; it writes to neither.
 //!
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order, [`gate`] what the evidence says, [`mod@plan`] what to do next,
-//! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`digest`] what an approval
-//! binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it changes, [`explain`] why a device does or doesn't update. The store applies a list of
+//! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
+//! once, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it
+//! changes, [`explain`] why a device does or doesn't update. The store applies a list of
 //! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
 //!
-//! Locks are taken in one order: the rollout's row, its update rows, its stage rows.
+//! Locks are taken in one order: the rollout's row, its organization's (for a budget), its update rows, its stage rows.
 
 pub mod control;
 pub mod course;
@@ -23,6 +24,7 @@ pub mod hearing;
 pub mod plan;
 pub mod state;
 pub mod survey;
+pub mod throttle;
 pub mod validate;
 
 mod applying;

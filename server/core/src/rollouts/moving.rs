@@ -169,7 +169,7 @@ fn line(verb: Verb, course: &Course, by: &str, changes: &[Change]) -> String {
     match verb {
         Verb::Start => format!("Started before its time by {by}"),
         Verb::Promote => format!("Stage {} ended by {by}", course.stage),
-        Verb::Retry => format!("{} to try again, by {by}", devices_of(course.totals().failed + course.totals().timed_out)),
+        Verb::Retry => format!("{} to try again, by {by}", devices_of(course.totals().retriable())),
         _ => changes
             .iter()
             .find_map(|c| if let Change::Enter { summary, .. } = c { Some(summary.clone()) } else { None })
@@ -184,6 +184,7 @@ fn tone(changes: &[Change]) -> &'static str {
         tone = match change {
             Change::Enter { to: RolloutState::Halted, .. } => return "bad",
             Change::TimeOut => return "warn",
+            Change::Withdraw { recalled: true, .. } if tone == "info" => "warn",
             Change::Enter { to: RolloutState::Paused | RolloutState::Scheduled, .. } | Change::Hold { .. } => "hold",
             Change::Enter { to: RolloutState::Stopping | RolloutState::Stopped, .. } | Change::Close { to: StageState::Skipped, .. } => {
                 "off"

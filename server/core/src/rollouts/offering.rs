@@ -5,9 +5,10 @@ use super::{
     course::may_install,
     draw,
     store::{
-        records,
+        records::{self, Record},
         updates::{self, NewUpdate, Open},
     },
+    throttle::full,
 };
 use crate::{
     Result,
@@ -18,7 +19,7 @@ use crate::{
 };
 use wire::{
     device::{ARTIFACTS, Download, Offer},
-    ids::{Digest, OrgId, RolloutId, UpdateId},
+    ids::{Digest, RolloutId, UpdateId},
     states::{DeviceState, RolloutState, UpdateState},
 };
 
@@ -83,10 +84,14 @@ impl Rollouts {
             if !may_install(release.state) {
                 continue;
             }
-            drop(on);
             // From here on it is a matter of the moment.
             meant = true;
-            if let Some(offer) = self.offer(&org, &candidate.id, device, &facts.version, release).await? {
+            // Asked again in the offer's transaction; here so that those who wait for others don't queue up for one.
+            if full(&record.spec, updates::crowd(&mut on, &record, device).await?).is_some() {
+                continue;
+            }
+            drop(on);
+            if let Some(offer) = self.offer(&record, device, &facts.version, release).await? {
                 return Ok(Some((offer, UpdateState::Offered)));
             }
             // Somebody else was faster with the same question: the offer is theirs, whichever rollout it is of. Otherwise the rollout was
@@ -102,23 +107,21 @@ impl Rollouts {
         Ok(None)
     }
 
-    /// Makes the offer; none, and nothing is changed, when in the meantime somebody paused the rollout or was faster.
-    async fn offer(
-        &self,
-        org: &OrgId,
-        rollout: &RolloutId,
-        device: DeviceNo,
-        from_version: &str,
-        release: RolloutRelease,
-    ) -> Result<Option<Offer>> {
+    /// Makes the offer; none, and nothing is changed, when in the meantime somebody paused the rollout or was faster, or as many devices
+    /// update as the plan allows at once.
+    async fn offer(&self, record: &Record, device: DeviceNo, from_version: &str, release: RolloutRelease) -> Result<Option<Offer>> {
+        let (org, rollout) = (&record.org, &record.id);
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        let Some(held) = updates::hold_rollout(&mut tx, rollout).await? else { return Ok(None) };
+        let Some(held) = updates::hold_rollout(&mut tx, record).await? else { return Ok(None) };
         if held.state != RolloutState::Running || draw::place(rollout, device) > held.cut || now >= held.doors_until {
             return Ok(None);
         }
         let last = updates::last_in(&mut tx, rollout, device).await?;
         if last.as_ref().is_some_and(|last| !last.again) {
+            return Ok(None);
+        }
+        if full(&record.spec, updates::crowd(&mut tx, record, device).await?).is_some() {
             return Ok(None);
         }
         // An offer that was taken back before the device began was no attempt.

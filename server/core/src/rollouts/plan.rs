@@ -40,6 +40,8 @@ pub enum Need {
     Targets,
     /// Who of the running stage's reach still waits.
     Remaining,
+    /// Who of the stage succeeded and went dark.
+    Dark,
 }
 
 /// What was found out.
@@ -58,6 +60,11 @@ pub enum Survey {
         waiting: i64,
         /// The highest device number there is.
         last_device: i64,
+    },
+    /// Who went dark.
+    Dark {
+        /// How many devices.
+        devices: i64,
     },
 }
 
@@ -90,13 +97,26 @@ impl Plan {
 /// The reason of a [`Change::TimeOut`], until it is known how many there were.
 pub(super) const SILENT: &str = "devices fell silent";
 
-/// Plans the next step. `overdue` says that an update's deadline has passed; `survey` answers the [`Need`] of a plan made before.
-pub fn plan(course: &Course, overdue: bool, survey: Option<&Survey>, now: Timestamp) -> Plan {
+/// What the updates under way say beside their number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UnderWay {
+    /// The deadline of one has passed.
+    pub overdue: bool,
+    /// One has not begun to install: a recall takes it back.
+    pub retractable: bool,
+}
+
+/// Plans the next step; `survey` answers the [`Need`] of a plan made before.
+pub fn plan(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: Timestamp) -> Plan {
     use RolloutState as R;
-    if overdue {
+    if under_way.overdue {
         return Plan::default().because(SILENT).then(Change::TimeOut);
     }
     match course.state {
+        // A recall that comes after the halt or the stop.
+        R::Halted | R::Stopping if under_way.retractable && !may_install(course.release) => {
+            Plan::default().because(TAKEN_BACK).then(Change::Withdraw { recalled: true, for_good: course.state == R::Stopping })
+        }
         R::Approved | R::Scheduled => before(course, survey, now),
         R::Running => running(course, survey, now),
         R::Paused if !may_install(course.release) => halt(course, None, RECALLED),
@@ -105,6 +125,7 @@ pub fn plan(course: &Course, overdue: bool, survey: Option<&Survey>, now: Timest
     }
 }
 
+const TAKEN_BACK: &str = "The release was recalled: what has not begun to install is taken back";
 const RECALLED: &str = "Halted: the release was recalled, it must not be installed any more";
 
 const fn standing(state: RolloutState) -> &'static str {
@@ -152,7 +173,7 @@ fn running(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
         None => next(course, now),
         Some(stage) => match stage.state {
             StageState::Running => in_stage(course, number, stage, survey, now),
-            StageState::Soaking => soaking(course, number, stage, now),
+            StageState::Soaking => soaking(course, number, stage, survey, now),
             StageState::AwaitingPromotion => Plan::default().because(format!("stage {number} passed and waits for a person to go on")),
             StageState::Succeeded | StageState::Skipped => next(course, now).resting_on(number, stage),
             StageState::Failed | StageState::Pending => halt(course, stage.verdict.clone(), "Halted: its stage was stopped"),
@@ -198,6 +219,12 @@ fn in_stage(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>
         return halt_by_gate(course, number, open);
     }
     if counts.updating > 0 {
+        // Where devices wait for each other, nobody's patience ends while something is under way.
+        let patience = course.patience(number);
+        if course.throttled && counts.waiting > 0 && course.doors_until.since(now) < patience / 2 {
+            let until = now.plus(patience);
+            return Plan::default().then(Change::Doors { until }).resting_on(number, stage).until(until);
+        }
         return Plan::default().because(format!("stage {number}: {}; {} under way", open.text, counts.updating));
     }
     // The count of waiting devices drifts when tags change or devices go; before it decides something, they are counted.
@@ -242,16 +269,24 @@ fn in_stage(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>
     pass(course, number, stage, verdict, &not_reached)
 }
 
-fn soaking(course: &Course, number: u32, stage: &Stage, now: Timestamp) -> Plan {
+fn soaking(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>, now: Timestamp) -> Plan {
     // What devices correct after the fact is evidence too.
     let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
     if verdict.call == Call::Halt {
         return halt_by_gate(course, number, verdict);
     }
-    match stage.soak_until.filter(|until| *until > now) {
-        Some(until) => Plan::default().because(format!("stage {number} is watched until {}", until.readable())).until(until),
-        None => pass(course, number, stage, verdict, ""),
+    if let Some(until) = stage.soak_until.filter(|until| *until > now) {
+        return Plan::default().because(format!("stage {number} is watched until {}", until.readable())).until(until);
     }
+    let Some(most) = stage.spec.gate.max_dark else { return pass(course, number, stage, verdict, "") };
+    let Some(Survey::Dark { devices }) = survey else { return Plan::needs(Need::Dark) };
+    let verdict = gate::judge_dark(most, *devices, stage.seen, verdict);
+    let mut plan = match verdict.call {
+        Call::Halt => halt_by_gate(course, number, verdict),
+        _ => pass(course, number, stage, verdict, ""),
+    };
+    plan.changes.insert(0, Change::Dark { stage: number, devices: *devices });
+    plan
 }
 
 fn pass(course: &Course, number: u32, stage: &Stage, verdict: Verdict, not_reached: &str) -> Plan {
@@ -284,6 +319,7 @@ fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan {
             finished: stage.counts.finished(),
             succeeded: stage.counts.succeeded,
             errors: stage.counts.errors(),
+            sample: 0,
         });
         plan = plan.then(Change::Close { stage: course.stage, to: StageState::Failed, verdict: Some(verdict) });
     }

@@ -63,7 +63,7 @@ impl Rollouts {
         let now = self.clock.now();
         let mut on = self.db.read().await?;
         let release = releases::for_rollout(&mut on, org, &spec.release).await?;
-        let mut problems = validate::problems(spec, release.as_ref().map(|r| r.state), now);
+        let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
         let selector = Selector::parse(&spec.selector);
         let selector_error = selector.as_ref().err().cloned();
         let (Some(release), Ok(selector)) = (release, selector) else {

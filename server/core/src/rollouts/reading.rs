@@ -11,12 +11,12 @@ use super::{
     gate,
     moving::not_by,
     quorum,
-    state::{ROLLOUT, ended},
     store::{
         ddi, lists, parts,
         records::{self, Record},
         updates,
     },
+    throttle,
 };
 use crate::{
     Result,
@@ -32,7 +32,7 @@ use wire::{
     page::{MAX_ROWS, Page},
     rollouts::{
         Action, ApprovalCard, ApprovalsPage, Call, Counts, RolloutDetail, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView,
-        Tab, UpdateQuery, UpdateRow, Verb, WizardPage,
+        Tab, UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
     },
     states::{RolloutState, StageState},
 };
@@ -227,15 +227,17 @@ impl Rollouts {
             deadline: Some(open.deadline),
         });
         let mut concerns = Vec::new();
-        for record in records::of_device_type(&mut on, &org, &facts.device_type).await? {
-            // Drafts concern nobody yet, and what ended without the device is history.
+        for record in records::concerning(&mut on, &org, &facts.device_type, device).await? {
             let last = updates::last_in(&mut on, &record.id, device).await?;
-            let over = ended(ROLLOUT, record.state()) && last.is_none();
-            if over || matches!(record.state(), RolloutState::Draft | RolloutState::Rejected) {
-                continue;
-            }
             let course = record.course(records::stages(&mut on, &record).await?);
             let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
+            let place = draw::place(&record.id, device);
+            let full = if course.may_offer(place, now) {
+                let crowd = updates::crowd(&mut on, &record, device).await?;
+                throttle::full(&record.spec, crowd).map(|full| full.words(&facts))
+            } else {
+                None
+            };
             let drawn = cuts.iter().any(|c| *c != draw::NOBODY);
             concerns.push(Concern {
                 name: record.spec.name.clone(),
@@ -244,11 +246,16 @@ impl Rollouts {
                 summary: course.summary.clone(),
                 stage: course.stage,
                 stage_state: course.current().map(|s| s.state),
-                device_stage: drawn.then(|| draw::stage_of(draw::place(&record.id, device), &cuts)),
+                device_stage: drawn.then(|| draw::stage_of(place, &cuts)),
                 doors_open: now < course.doors_until,
+                full,
                 begin_at: record.begin_at(),
                 ended: last.filter(|l| !l.again).map(|l| (l.state, if l.detail.is_empty() { l.code } else { l.detail })),
             });
+            // What is behind the first that means the device is not told.
+            if concerns.last().is_some_and(|c| c.means(&facts)) {
+                break;
+            }
         }
         let owes = Self::owed(&ddi::actions(&mut on, device).await?, now);
         let polls = devices::asked_at(&mut on, device).await?.is_some_and(|at| now.since(at) < POLLS_MS);
@@ -292,12 +299,8 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
     let live = matches!(stage.state, StageState::Pending | StageState::Running);
     let verdict = match &stage.verdict {
         Some(verdict) if !live => verdict.clone(),
-        _ if stage.state == StageState::Pending => {
-            wire::rollouts::Verdict { call: Call::Wait, text: "has not begun".to_owned(), finished: 0, succeeded: 0, errors: 0 }
-        }
-        _ if stage.state == StageState::Skipped => {
-            wire::rollouts::Verdict { call: Call::Wait, text: "skipped".to_owned(), finished: 0, succeeded: 0, errors: 0 }
-        }
+        _ if stage.state == StageState::Pending => unjudged("has not begun"),
+        _ if stage.state == StageState::Skipped => unjudged("skipped"),
         _ => gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false),
     };
     StageView {
@@ -305,11 +308,16 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
         spec: stage.spec.clone(),
         state: stage.state,
         counts: stage.counts,
+        dark: stage.dark,
         started_at: stage.started_at,
         soak_until: stage.soak_until,
         ended_at: stage.ended_at,
         verdict,
     }
+}
+
+fn unjudged(text: &str) -> Verdict {
+    Verdict { call: Call::Wait, text: text.to_owned(), finished: 0, succeeded: 0, errors: 0, sample: 0 }
 }
 
 /// What the caller may do now, and where not, why. Verbs that their role can never use are left out.

@@ -32,6 +32,7 @@ pub fn approved(stages: Vec<StageSpec>) -> Course {
         cut: super::draw::NOBODY,
         doors_until: Timestamp(0),
         last_device: 0,
+        throttled: false,
         summary: String::new(),
         stages: stages.into_iter().map(Stage::pending).collect(),
     }

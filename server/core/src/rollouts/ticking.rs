@@ -2,9 +2,9 @@
 
 use super::{
     Rollouts,
-    course::Course,
+    course::{Course, may_install},
     moving::Move,
-    plan::{Need, Survey, plan},
+    plan::{Need, Survey, UnderWay, plan},
     store::{
         lists, parts,
         records::{self, Record},
@@ -47,8 +47,12 @@ impl Rollouts {
             let mut on = self.db.read().await?;
             let Some((record, course)) = records::course(&mut on, org, id).await? else { return Ok(()) };
             let now = self.clock.now();
-            let overdue = updates::overdue(&mut on, id, now).await?;
-            let plan = plan(&course, overdue, survey.as_ref(), now);
+            let under_way = UnderWay {
+                overdue: updates::overdue(&mut on, id, now).await?,
+                // Only asked when the answer matters.
+                retractable: !may_install(course.release) && updates::retractable(&mut on, id).await?,
+            };
+            let plan = plan(&course, under_way, survey.as_ref(), now);
             if let Some(need) = plan.need {
                 survey = Some(self.survey(&mut on, &record, &course, need).await?);
                 continue;
@@ -73,6 +77,7 @@ impl Rollouts {
                 let found = walk.finish(&record.spec.stages, 0);
                 Ok(Survey::Targets { cuts: found.cuts, last_device: found.last_device })
             }
+            Need::Dark => Ok(Survey::Dark { devices: parts::dark(on, &record.id, course.stage, self.clock.now()).await? }),
             Need::Remaining => {
                 let settled: HashSet<DeviceNo> = parts::settled(on, &record.id).await?.into_iter().collect();
                 let (mut waiting, mut last_device) = (0, 0);

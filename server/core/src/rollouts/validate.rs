@@ -1,10 +1,12 @@
 //! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
 
-use crate::devices::Selector;
+use super::gate::DARK_WATCH_MS;
+use crate::{devices::Selector, releases::RolloutRelease};
 use wire::{
     Timestamp,
+    device::MAX_ATTRIBUTE,
     devices::SelectorError,
-    rollouts::{GateSpec, Problem, Reach, RolloutSpec, StageSpec},
+    rollouts::{Budget, GateSpec, Problem, Reach, RolloutSpec, StageSpec},
     states::ReleaseState,
 };
 
@@ -19,8 +21,31 @@ pub const MAX_SOAK_S: u32 = 2_592_000;
 /// Most minutes of silence: 7 days.
 pub const MAX_TIMEOUT_MIN: u32 = 10_080;
 
-/// The problems of a plan by itself; `release` is the release's state, none when there is no such release.
-pub fn problems(spec: &RolloutSpec, release: Option<ReleaseState>, now: Timestamp) -> Vec<Problem> {
+/// What there is to judge of a plan's release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chosen {
+    /// Where it is in its life.
+    pub state: ReleaseState,
+    /// From when on no device installs it any more; none for never.
+    pub expires: Option<Timestamp>,
+}
+
+impl From<&RolloutRelease> for Chosen {
+    fn from(release: &RolloutRelease) -> Self {
+        Self { state: release.state, expires: release.manifest.expires }
+    }
+}
+
+impl Chosen {
+    /// Why devices would refuse it by now; none while they would not.
+    pub fn expired(self, now: Timestamp) -> Option<String> {
+        let at = self.expires.filter(|at| *at <= now)?;
+        Some(format!("The release's manifest expired {}: no device installs it any more. Choose a newer release.", at.readable()))
+    }
+}
+
+/// The problems of a plan by itself; no `release` means that there is none of this id.
+pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> Vec<Problem> {
     let mut found = Found(Vec::new());
     found.unless(!spec.name.trim().is_empty(), "name", "Give the rollout a name.");
     found.unless(spec.name.chars().count() <= MAX_NAME, "name", "Use at most 100 characters.");
@@ -32,12 +57,24 @@ pub fn problems(spec: &RolloutSpec, release: Option<ReleaseState>, now: Timestam
         "Choose between 1 minute and 10,080 minutes (7 days) of silence.",
     );
     found.unless(spec.start_at.is_none_or(|at| at.since(now) < 366 * 86_400_000), "start_at", "Choose a time within the next year.");
-    match release {
+    match release.map(|r| r.state) {
         Some(ReleaseState::Published) => {}
         None => found.add("release", "There is no such release. Choose one of the list."),
         Some(ReleaseState::Draft | ReleaseState::Verified) => found.add("release", "The release is not published. Publish it first."),
         Some(ReleaseState::Deprecated) => found.add("release", "The release is deprecated. Choose a newer one."),
         Some(ReleaseState::Recalled) => found.add("release", "The release was recalled and must not be installed any more."),
+    }
+    if let Some(text) = release.and_then(|r| r.expired(now)) {
+        found.add("release", text);
+    } else if let (Some(at), Some(start)) = (release.and_then(|r| r.expires), spec.start_at)
+        && at <= start
+    {
+        let text = format!("The release's manifest expires {}, before that. Choose an earlier time, or a newer release.", at.readable());
+        found.add("start_at", text);
+    }
+    found.unless(spec.at_once != Some(0), "at_once", "Let at least 1 device update at a time, or set no such limit.");
+    if let Some(of) = &spec.budget {
+        budget(of, &mut found);
     }
     if let Err(e) = Selector::parse(&spec.selector) {
         found.add("selector", sentence(&e));
@@ -136,7 +173,23 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
             }
         }
         gate(&stage.gate, &at, found);
+        found.unless(
+            stage.gate.max_dark.is_none() || i64::from(stage.soak_s) * 1000 >= DARK_WATCH_MS,
+            &at("soak_s"),
+            "Devices that went dark are counted at the end of this watch: make it at least 30 minutes, or set no limit for them.",
+        );
     }
+}
+
+fn budget(budget: &Budget, found: &mut Found) {
+    let name = budget.attribute.as_str();
+    found.unless(!name.trim().is_empty(), "budget.attribute", "Name the attribute whose values say which devices belong together.");
+    found.unless(
+        name.len() <= MAX_ATTRIBUTE && plain(name),
+        "budget.attribute",
+        "No device has an attribute of this name. Use at most 256 bytes, and no control characters.",
+    );
+    found.unless(budget.at_most > 0, "budget.at_most", "Let at least 1 device of a kind update at a time, or set no budget.");
 }
 
 fn gate(gate: &GateSpec, at: &dyn Fn(&str) -> String, found: &mut Found) {
@@ -163,11 +216,29 @@ mod tests {
             start_at: None,
             timeout_min: 60,
             reason: String::new(),
+            at_once: None,
+            budget: None,
         }
     }
 
     fn fields(spec: &RolloutSpec) -> Vec<String> {
-        problems(spec, Some(ReleaseState::Published), Timestamp(0)).into_iter().map(|p| p.field).collect()
+        problems(spec, PUBLISHED, Timestamp(0)).into_iter().map(|p| p.field).collect()
+    }
+
+    const PUBLISHED: Option<Chosen> = Some(Chosen { state: ReleaseState::Published, expires: None });
+
+    #[test]
+    fn a_manifest_that_has_expired_or_will_have_by_the_start_is_refused() {
+        let until = |at: i64| Some(Chosen { state: ReleaseState::Published, expires: Some(Timestamp(at)) });
+        let plan = spec(vec![stage(Reach::Percent(100.0))]);
+        let later = RolloutSpec { start_at: Some(Timestamp(60_000)), ..plan.clone() };
+        let told =
+            |spec: &RolloutSpec, release, now| problems(spec, release, Timestamp(now)).into_iter().map(|p| p.field).collect::<Vec<_>>();
+        assert_eq!(told(&plan, until(1_000), 999), [""; 0]);
+        assert_eq!(told(&plan, until(1_000), 1_000), ["release"]);
+        assert_eq!(told(&later, until(1_000), 1_000), ["release"], "once is enough");
+        assert_eq!(told(&later, until(60_000), 1_000), ["start_at"]);
+        assert_eq!(told(&later, until(60_001), 1_000), [""; 0]);
     }
 
     #[test]
@@ -175,6 +246,10 @@ mod tests {
         let stages = vec![stage(Reach::Count(2)), stage(Reach::Percent(20.0)), stage(Reach::Percent(100.0))];
         let mut good = spec(stages);
         good.stages[0].gate.min_sample = 2;
+        good.stages[0].gate = GateSpec { max_reverted: Some(0), max_timed_out: Some(2), max_dark: Some(0), ..good.stages[0].gate };
+        good.stages[0].soak_s = 1800;
+        good.at_once = Some(1);
+        good.budget = Some(Budget { attribute: "site".into(), at_most: 1 });
         assert_eq!(fields(&good), Vec::<String>::new());
     }
 
@@ -186,6 +261,14 @@ mod tests {
             (RolloutSpec { name: " ".into(), ..spec(vec![all()]) }, "name"),
             (RolloutSpec { name: "a\nb".into(), ..spec(vec![all()]) }, "name"),
             (RolloutSpec { timeout_min: 0, ..spec(vec![all()]) }, "timeout_min"),
+            (RolloutSpec { at_once: Some(0), ..spec(vec![all()]) }, "at_once"),
+            (RolloutSpec { budget: Some(Budget { attribute: " ".into(), at_most: 1 }), ..spec(vec![all()]) }, "budget.attribute"),
+            (RolloutSpec { budget: Some(Budget { attribute: "x".repeat(257), at_most: 1 }), ..spec(vec![all()]) }, "budget.attribute"),
+            (RolloutSpec { budget: Some(Budget { attribute: "site".into(), at_most: 0 }), ..spec(vec![all()]) }, "budget.at_most"),
+            (
+                spec(vec![StageSpec { soak_s: 1799, gate: GateSpec { max_dark: Some(1), ..GateSpec::default() }, ..all() }]),
+                "stages.0.soak_s",
+            ),
             (RolloutSpec { selector: "type:(".into(), ..spec(vec![all()]) }, "selector"),
             (spec(vec![]), "stages"),
             (spec(vec![at(50.0), at(20.0), all()]), "stages.1.reach"),
@@ -211,7 +294,8 @@ mod tests {
             assert!(fields(&mistake).iter().any(|f| f == field), "{field}: {:?}", fields(&mistake));
         }
         for state in [None, Some(ReleaseState::Draft), Some(ReleaseState::Deprecated), Some(ReleaseState::Recalled)] {
-            assert_eq!(problems(&spec(vec![all()]), state, Timestamp(0))[0].field, "release");
+            let chosen = state.map(|state| Chosen { state, expires: None });
+            assert_eq!(problems(&spec(vec![all()]), chosen, Timestamp(0))[0].field, "release");
         }
         assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 5])[0].field, "stages.0.reach");
         assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0])[0].field, "selector");
@@ -228,7 +312,7 @@ mod tests {
         #[test]
         fn a_plan_without_problems_covers_everybody(percents in prop::collection::vec(-10i32..130, 0..6), devices in 1usize..200) {
             let spec = spec(percents.into_iter().map(|p| stage(Reach::Percent(f64::from(p)))).collect());
-            if problems(&spec, Some(ReleaseState::Published), Timestamp(0)).is_empty() {
+            if problems(&spec, PUBLISHED, Timestamp(0)).is_empty() {
                 let places: Vec<i64> = (0..devices).map(|n| i64::try_from(n).unwrap()).collect();
                 let cuts = crate::rollouts::draw::cuts(&places, &spec.stages);
                 prop_assert_eq!(usize::try_from(cuts.last().unwrap().reach).unwrap(), devices);

@@ -7,8 +7,9 @@ use wire::states::UpdateState;
 pub struct Dice(u64);
 
 impl Dice {
+    /// Seeds are scrambled first: as a multiple of the generator's step, one seed's numbers would be its neighbour's, moved by one.
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(0x1234_5678))
+        Self(Self(seed).next())
     }
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -55,10 +56,14 @@ pub enum Fault {
     Refuses,
     /// Fails the first time only.
     FailsOnce,
+    /// Says that the release is not for it.
+    Unfit,
+    /// Succeeds, and is never heard of again.
+    DiesAfter,
 }
 
 impl Fault {
-    pub const BAD: [Self; 10] = [
+    pub const BAD: [Self; 12] = [
         Self::Slow,
         Self::Fails,
         Self::Lies,
@@ -69,6 +74,8 @@ impl Fault {
         Self::Dead,
         Self::Refuses,
         Self::FailsOnce,
+        Self::Unfit,
+        Self::DiesAfter,
     ];
 }
 
@@ -86,11 +93,26 @@ pub struct Device {
     pub tries: u32,
     /// Silent until then.
     pub silent_until: i64,
+    /// When the server heard it last.
+    pub heard_at: i64,
+    /// Where it stands: what a budget looks at.
+    pub site: u64,
 }
 
 impl Device {
-    pub fn new(number: i64, fault: Fault) -> Self {
-        Self { number, fault, online: fault != Fault::Dead, member: true, sequence: 1, work: None, tries: 0, silent_until: 0 }
+    pub fn new(number: i64, fault: Fault, site: u64) -> Self {
+        Self {
+            number,
+            fault,
+            online: fault != Fault::Dead,
+            member: true,
+            sequence: 1,
+            work: None,
+            tries: 0,
+            silent_until: 0,
+            heard_at: 0,
+            site,
+        }
     }
 
     /// The next thing it does and says.
@@ -101,6 +123,7 @@ impl Device {
         }
         Some(match at {
             U::Offered if self.fault == Fault::Refuses => U::Rejected,
+            U::Offered if self.fault == Fault::Unfit => U::NotApplicable,
             U::Offered if dice.percent(10) => U::AwaitingConfirmation,
             U::Offered | U::AwaitingConfirmation => U::Downloading,
             U::Downloading => U::Downloaded,

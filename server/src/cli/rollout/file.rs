@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Problem, RolloutSpec, StageSpec},
+    rollouts::{Budget, Problem, RolloutSpec, StageSpec},
 };
 
 /// The largest file that is read; a plan has at most 50 stages.
@@ -30,6 +30,10 @@ pub(super) struct PlanFile {
     timeout_min: u32,
     #[serde(default)]
     reason: String,
+    #[serde(default)]
+    at_once: Option<u32>,
+    #[serde(default)]
+    budget: Option<Budget>,
 }
 
 /// A release as people name it.
@@ -84,6 +88,8 @@ impl PlanFile {
             start_at,
             timeout_min: self.timeout_min,
             reason: self.reason.clone(),
+            at_once: self.at_once,
+            budget: self.budget.clone(),
         })
     }
 

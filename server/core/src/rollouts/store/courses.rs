@@ -18,7 +18,8 @@ pub(super) const MOVE: Sql = Sql::same(
 );
 pub(super) const MOVE_STAGE: Sql = Sql::same(
     "UPDATE rollout_stages SET state = $3, cut = $4, total = total + $5, waiting = waiting + $6, tally = tally + $7, counted = $8, counted_at = $9,
-     seen_finished = $10, seen_succeeded = $11, seen_errors = $12, started_at = $13, soak_until = $14, ended_at = $15, verdict = $16
+     seen_finished = $10, seen_succeeded = $11, seen_errors = $12, started_at = $13, soak_until = $14, ended_at = $15, verdict = $16,
+     seen_reverted = $17, seen_timed_out = $18, seen_dark = $19, dark = $20
      WHERE rollout_id = $1 AND number = $2",
 );
 /// Takes the stage's row and proves that nothing was reported since the plan was made.
@@ -30,7 +31,8 @@ pub(super) const CLAMP_SEEN: Sql = Sql::same(
      seen_finished = CASE WHEN seen_finished > succeeded + failed + reverted + timed_out + rejected
                           THEN succeeded + failed + reverted + timed_out + rejected ELSE seen_finished END,
      seen_errors = CASE WHEN seen_errors > failed + reverted + timed_out + rejected
-                        THEN failed + reverted + timed_out + rejected ELSE seen_errors END
+                        THEN failed + reverted + timed_out + rejected ELSE seen_errors END,
+     seen_timed_out = CASE WHEN seen_timed_out > timed_out THEN timed_out ELSE seen_timed_out END
      WHERE rollout_id = $1",
 );
 pub(super) const TIME_OUT: Sql = Sql::same(
@@ -195,7 +197,11 @@ async fn write_stage(tx: &mut Tx, id: &str, number: i64, old: &Stage, new: &Stag
         new.started_at.map(Timestamp::millis),
         new.soak_until.map(Timestamp::millis),
         new.ended_at.map(Timestamp::millis),
-        new.verdict.as_ref().map(json).transpose()?
+        new.verdict.as_ref().map(json).transpose()?,
+        new.seen.reverted,
+        new.seen.timed_out,
+        new.seen.dark,
+        new.dark
     )
     .map(drop)
 }

@@ -1,8 +1,9 @@
 //! Who has which part in what: updates as lists, by device and by rollout.
 
 use crate::{
-    db::{Conn, Error, Sql, rows},
+    db::{Conn, Error, Sql, row, rows},
     devices::DeviceNo,
+    rollouts::gate::{DARK_GRACE_MS, DARK_WATCH_MS},
 };
 use wire::{
     Timestamp,
@@ -18,6 +19,15 @@ pub(super) const OF_DEVICE: Sql = Sql::same(
 );
 pub(super) const BUSY_ELSEWHERE: Sql = Sql::same("SELECT device FROM updates WHERE org_id = $1 AND rollout_id <> $2 AND open = TRUE");
 pub(super) const SETTLED: Sql = Sql::same("SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE");
+
+/// Devices of a stage that succeeded by $3 and were not heard of from $4 milliseconds after that on. A channel that was still open then, or that
+/// a restart of the server closed later, is a word too.
+pub(super) const DARK: Sql = Sql::same(
+    "SELECT COUNT(*) FROM updates u JOIN devices d ON d.number = u.device
+     WHERE u.rollout_id = $1 AND u.stage = $2 AND u.latest = TRUE AND u.again = FALSE AND u.state = 'succeeded' AND u.ended_at <= $3
+     AND d.state = 'active' AND d.online = FALSE AND d.last_seen_at < u.ended_at + $4
+     AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.device = u.device AND (c.ended_at IS NULL OR c.ended_at >= u.ended_at + $4))",
+);
 
 /// The columns of [`ListedRow`].
 macro_rules! listed {
@@ -79,6 +89,12 @@ pub(in crate::rollouts) async fn busy_elsewhere(on: &mut impl Conn, org: &OrgId,
 /// Devices that have had their turn in this rollout and don't come again.
 pub(in crate::rollouts) async fn settled(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<DeviceNo>, Error> {
     Ok(rows!(on, (i64,), SETTLED, rollout.as_str())?.into_iter().map(|r| r.0).collect())
+}
+
+/// How many of a stage's devices succeeded and went dark, as [`gate`](crate::rollouts::gate) means it.
+pub(in crate::rollouts) async fn dark(on: &mut impl Conn, rollout: &RolloutId, stage: u32, now: Timestamp) -> Result<i64, Error> {
+    let by = now.plus(-DARK_WATCH_MS);
+    Ok(row!(on, (i64,), DARK, rollout.as_str(), i64::from(stage), by.0, DARK_GRACE_MS)?.map_or(0, |r| r.0))
 }
 
 #[derive(sqlx::FromRow)]

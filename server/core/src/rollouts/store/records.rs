@@ -2,11 +2,12 @@
 
 use crate::{
     db::{Conn, Error, Sql, row, rows},
-    devices::Selector,
+    devices::{DeviceNo, Selector},
     rollouts::{
         course::{Course, Stage},
         gate::Seen,
         survey::Target,
+        throttle::throttled,
     },
 };
 use wire::{
@@ -28,11 +29,18 @@ macro_rules! select_records { ($rest:literal) => {
 pub(super) use select_records;
 
 pub(super) const RECORD: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.id = $2"));
-pub(super) const OF_TYPE: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.device_type = $2 ORDER BY x.id DESC LIMIT 20"));
 pub(super) const NAMED: Sql = Sql::same(select_records!("WHERE x.org_id = $1 AND x.name = $2 ORDER BY x.id DESC LIMIT 1"));
+/// Rollouts for a device type that were asked for and have not ended, however many, and the ended ones that a device had a part in lately.
+pub(super) const CONCERNING: Sql = Sql::same(select_records!(
+    "WHERE x.org_id = $1 AND x.device_type = $2 AND
+     (x.state IN ('waiting_for_approval', 'approved', 'scheduled', 'running', 'paused', 'halted', 'stopping', 'rolling_back')
+      OR (x.state NOT IN ('draft', 'rejected')
+          AND x.id IN (SELECT u.rollout_id FROM updates u WHERE u.device = $3 AND u.latest = TRUE ORDER BY u.id DESC LIMIT 20)))
+     ORDER BY x.id DESC"
+));
 pub(super) const STAGES: Sql = Sql::same(
     "SELECT number, state, cut, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out, tally, counted, counted_at,
-     seen_finished, seen_succeeded, seen_errors, started_at, soak_until, ended_at, verdict
+     seen_finished, seen_succeeded, seen_errors, seen_reverted, seen_timed_out, seen_dark, dark, started_at, soak_until, ended_at, verdict
      FROM rollout_stages WHERE rollout_id = $1 ORDER BY number",
 );
 
@@ -127,6 +135,7 @@ pub(super) struct RecordRow {
 
 impl RecordRow {
     pub(super) fn read(self) -> Result<Record, Error> {
+        let spec: RolloutSpec = serde_json::from_str(&self.spec).map_err(Error::corrupt)?;
         Ok(Record {
             course: Course {
                 state: self.state.parse().map_err(Error::corrupt)?,
@@ -138,6 +147,7 @@ impl RecordRow {
                 cut: self.cut,
                 doors_until: Timestamp(self.doors_until),
                 last_device: self.last_device,
+                throttled: throttled(&spec),
                 summary: self.summary,
                 stages: Vec::new(),
             },
@@ -149,7 +159,7 @@ impl RecordRow {
             version: self.version,
             sequence: self.sequence,
             min_sequence: self.min_sequence,
-            spec: serde_json::from_str(&self.spec).map_err(Error::corrupt)?,
+            spec,
             digest: self.digest.parse().map_err(Error::corrupt)?,
             author: self.author,
             author_name: self.author_name,
@@ -180,6 +190,10 @@ struct StageRow {
     seen_finished: i64,
     seen_succeeded: i64,
     seen_errors: i64,
+    seen_reverted: i64,
+    seen_timed_out: i64,
+    seen_dark: i64,
+    dark: Option<i64>,
     started_at: Option<i64>,
     soak_until: Option<i64>,
     ended_at: Option<i64>,
@@ -196,9 +210,14 @@ pub(in crate::rollouts) async fn named(on: &mut impl Conn, org: &OrgId, name: &s
     row!(on, RecordRow, NAMED, org.as_str(), name)?.map(RecordRow::read).transpose()
 }
 
-/// The newest rollouts for a device type, newest first; at most 20.
-pub(in crate::rollouts) async fn of_device_type(on: &mut impl Conn, org: &OrgId, device_type: &str) -> Result<Vec<Record>, Error> {
-    rows!(on, RecordRow, OF_TYPE, org.as_str(), device_type)?.into_iter().map(RecordRow::read).collect()
+/// The rollouts that may say something about a device of this type, newest first.
+pub(in crate::rollouts) async fn concerning(
+    on: &mut impl Conn,
+    org: &OrgId,
+    device_type: &str,
+    device: DeviceNo,
+) -> Result<Vec<Record>, Error> {
+    rows!(on, RecordRow, CONCERNING, org.as_str(), device_type, device)?.into_iter().map(RecordRow::read).collect()
 }
 
 /// A rollout's stages, first to last.
@@ -226,7 +245,15 @@ pub(in crate::rollouts) async fn stages(on: &mut impl Conn, record: &Record) -> 
                 rejected: s.rejected,
                 left_out: s.left_out,
             },
-            seen: Seen { finished: s.seen_finished, succeeded: s.seen_succeeded, errors: s.seen_errors },
+            dark: s.dark,
+            seen: Seen {
+                finished: s.seen_finished,
+                succeeded: s.seen_succeeded,
+                errors: s.seen_errors,
+                reverted: s.seen_reverted,
+                timed_out: s.seen_timed_out,
+                dark: s.seen_dark,
+            },
             tally: s.tally,
             counted: s.counted,
             counted_at: Timestamp(s.counted_at),

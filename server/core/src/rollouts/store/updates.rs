@@ -1,8 +1,10 @@
 //! Updates, one row an attempt, and the counts of the stage each belongs to.
 
+use super::records::Record;
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, row, rows},
     devices::DeviceNo,
+    rollouts::throttle::{Crowd, throttled},
 };
 use wire::{
     Timestamp,
@@ -16,6 +18,21 @@ pub(super) const HOLD: Sql = Sql::split(
     "SELECT state, stage, cut, doors_until, last_device, timeout_ms FROM rollouts WHERE id = $1",
     "SELECT state, stage, cut, doors_until, last_device, timeout_ms FROM rollouts WHERE id = $1 FOR SHARE",
 );
+/// The same, for offers of a rollout that come one after the other because its plan limits how many there are at once.
+pub(super) const HOLD_ALONE: Sql = Sql::split(
+    "SELECT state, stage, cut, doors_until, last_device, timeout_ms FROM rollouts WHERE id = $1",
+    "SELECT state, stage, cut, doors_until, last_device, timeout_ms FROM rollouts WHERE id = $1 FOR NO KEY UPDATE",
+);
+/// Offers within a budget come one after the other in the whole organization: other rollouts count as well.
+pub(super) const HOLD_ORG: Sql =
+    Sql::split("SELECT id FROM organizations WHERE id = $1", "SELECT id FROM organizations WHERE id = $1 FOR NO KEY UPDATE");
+/// How many updates of a rollout are under way.
+pub(super) const OPEN_IN: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND open = TRUE");
+/// How many devices are updating that have the same value of attribute $3 as device $2.
+pub(super) const ALIKE: Sql = Sql::same(
+    "SELECT COUNT(*) FROM device_attributes own JOIN device_attributes a ON a.org_id = own.org_id AND a.name = own.name AND a.value = own.value
+     JOIN updates u ON u.device = a.device WHERE own.device = $2 AND own.name = $3 AND own.org_id = $1 AND u.open = TRUE",
+);
 pub(super) const OPEN_OF: Sql = Sql::same(
     "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, x.release_id, x.version, x.name FROM updates u JOIN rollouts x ON x.id = u.rollout_id
      WHERE u.device = $1 AND u.open = TRUE",
@@ -24,7 +41,7 @@ pub(super) const STATE_OF: Sql = Sql::same("SELECT state FROM updates WHERE id =
 /// Rollouts a device of this type and sequence may be offered now, the newest release first.
 pub(super) const CANDIDATES: Sql = Sql::same(
     "SELECT id, cut FROM rollouts
-     WHERE org_id = $1 AND device_type = $2 AND state = 'running' AND sequence > $3 AND doors_until > $4 ORDER BY sequence DESC, id LIMIT 20",
+     WHERE org_id = $1 AND device_type = $2 AND state = 'running' AND sequence > $3 AND doors_until > $4 ORDER BY sequence DESC, id",
 );
 pub(super) const LAST_IN: Sql =
     Sql::same("SELECT id, again, attempts, state, code, detail FROM updates WHERE rollout_id = $1 AND device = $2 AND latest = TRUE");
@@ -64,6 +81,12 @@ pub(super) const HAS_ARTIFACT: Sql = Sql::same(
 );
 pub(super) const OVERDUE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND open = TRUE AND deadline <= $2");
 
+/// Open updates that a recall takes back.
+pub(super) const RETRACTABLE: Sql = Sql::same(
+    "SELECT COUNT(*) FROM updates
+     WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')",
+);
+
 /// The rollout as it stands while its row is held.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::rollouts) struct Held {
@@ -75,8 +98,18 @@ pub(in crate::rollouts) struct Held {
     pub timeout_ms: i64,
 }
 
-pub(in crate::rollouts) async fn hold_rollout(tx: &mut Tx, id: &RolloutId) -> Result<Option<Held>, Error> {
-    row!(tx, (String, i64, i64, i64, i64, i64), HOLD, id.as_str())?
+/// Holds the rollout for an offer; where its plan limits how many there are at once, no other offer is made meanwhile that would count.
+pub(in crate::rollouts) async fn hold_rollout(tx: &mut Tx, record: &Record) -> Result<Option<Held>, Error> {
+    let id = record.id.as_str();
+    let found = if throttled(&record.spec) {
+        row!(tx, (String, i64, i64, i64, i64, i64), HOLD_ALONE, id)?
+    } else {
+        row!(tx, (String, i64, i64, i64, i64, i64), HOLD, id)?
+    };
+    if record.spec.budget.is_some() {
+        row!(tx, (String,), HOLD_ORG, record.org.as_str())?;
+    }
+    found
         .map(|(state, stage, cut, doors_until, last_device, timeout_ms)| {
             Ok(Held {
                 state: state.parse().map_err(Error::corrupt)?,
@@ -88,6 +121,18 @@ pub(in crate::rollouts) async fn hold_rollout(tx: &mut Tx, id: &RolloutId) -> Re
             })
         })
         .transpose()
+}
+
+/// What is under way where the plan has limits; not counted where it has none.
+pub(in crate::rollouts) async fn crowd(on: &mut impl Conn, record: &Record, device: DeviceNo) -> Result<Crowd, Error> {
+    let mut crowd = Crowd::default();
+    if record.spec.at_once.is_some() {
+        crowd.open = row!(on, (i64,), OPEN_IN, record.id.as_str())?.map_or(0, |r| r.0);
+    }
+    if let Some(budget) = &record.spec.budget {
+        crowd.alike = row!(on, (i64,), ALIKE, record.org.as_str(), device, budget.attribute.as_str())?.map_or(0, |r| r.0);
+    }
+    Ok(crowd)
 }
 
 /// A device's open update.
@@ -345,4 +390,9 @@ pub(in crate::rollouts) async fn has_artifact(on: &mut impl Conn, device: Device
 /// Whether an update's deadline has passed.
 pub(in crate::rollouts) async fn overdue(on: &mut impl Conn, rollout: &RolloutId, now: Timestamp) -> Result<bool, Error> {
     Ok(row!(on, (i64,), OVERDUE, rollout.as_str(), now.0)?.is_some_and(|r| r.0 > 0))
+}
+
+/// Whether an update is open that a recall takes back.
+pub(in crate::rollouts) async fn retractable(on: &mut impl Conn, rollout: &RolloutId) -> Result<bool, Error> {
+    Ok(row!(on, (i64,), RETRACTABLE, rollout.as_str())?.is_some_and(|r| r.0 > 0))
 }

@@ -20,7 +20,7 @@ use wire::{
 #[tokio::test]
 async fn a_bad_release_is_stopped_in_its_first_stage_and_says_why(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 20).await;
-    let gate = GateSpec { success_percent: 80.0, error_percent: 20.0, min_sample: 3, max_errors: 0 };
+    let gate = GateSpec { success_percent: 80.0, error_percent: 20.0, min_sample: 3, max_errors: 0, ..GateSpec::default() };
     let first = StageSpec { gate, ..stage(Reach::Count(6)) };
     let id = s.approved(s.spec(vec![first, stage(Reach::Percent(100.0))])).await;
     let offered = s.poll_all().await;
@@ -116,7 +116,7 @@ async fn words_late_repeated_foreign_and_false_change_nothing(#[case] kind: Engi
 #[tokio::test]
 async fn silence_counts_and_a_late_word_corrects_it(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 4).await;
-    let lenient = GateSpec { success_percent: 0.0, error_percent: 100.0, min_sample: 1, max_errors: 0 };
+    let lenient = GateSpec { success_percent: 0.0, error_percent: 100.0, min_sample: 1, max_errors: 0, ..GateSpec::default() };
     let id = s.approved(s.spec(vec![StageSpec { gate: lenient, ..stage(Reach::Percent(100.0)) }])).await;
     let offered = s.poll_all().await;
     s.w.clock.advance(3_000_000);
@@ -166,6 +166,99 @@ async fn a_recalled_release_halts_what_runs(#[case] kind: EngineKind) {
     s.rollouts().tick().await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::Stopped);
     s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_recall_after_a_halt_takes_back_what_is_under_way(#[case] kind: EngineKind, #[values(false, true)] stopped: bool) {
+    let s = Scene::open(kind, 5).await;
+    let gate = GateSpec { max_errors: 1, ..GateSpec::default() };
+    let id = s.approved(s.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }])).await;
+    let offered = s.poll_all().await;
+    for ((device, offer), state) in
+        offered.iter().zip([UpdateState::Failed, UpdateState::Downloading, UpdateState::Downloaded, UpdateState::Installing])
+    {
+        s.say(*device, &offer.update_id, state).await.unwrap();
+    }
+    s.rollouts().tick().await.unwrap();
+    assert_eq!((s.state(&id).await, s.checked(&id).await.totals().updating), (RolloutState::Halted, 3));
+    if stopped {
+        s.rollouts().stop(&s.oli, &id, "enough").await.unwrap();
+    }
+    s.w.fleet.releases().recall(&s.ada, &s.release, "it burns").await.unwrap();
+    let mut events = s.w.fleet.bus().listen();
+    s.rollouts().tick().await.unwrap();
+    let cancelled = Scene::told(&mut events).into_iter().filter(|e| matches!(e, Event::Cancelled { .. })).count();
+    assert_eq!(cancelled, 2, "the two that had not begun to install");
+    let course = s.checked(&id).await;
+    assert_eq!(course.state, if stopped { RolloutState::Stopping } else { RolloutState::Halted });
+    let all = course.totals();
+    // One offer was never begun and had been taken back by the halt.
+    assert_eq!((all.updating, all.waiting, all.left_out), if stopped { (1, 1, 2) } else { (1, 3, 0) });
+    assert!(s.rollouts().standing(offered[1].0, Some(&offered[1].1.update_id)).await.unwrap().taken_back);
+    // Once is enough: the next look changes nothing.
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.checked(&id).await.generation, course.generation);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_device_that_the_release_is_not_for_is_left_out(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    let offered = s.poll_all().await;
+    let (device, offer) = &offered[0];
+    assert_eq!(s.say(*device, &offer.update_id, UpdateState::NotApplicable).await.unwrap(), UpdateState::NotApplicable);
+    assert_eq!(s.rollouts().poll(*device).await.unwrap(), None, "it is not offered again");
+    assert_eq!(s.everybody_updates().await, 2);
+    assert_eq!(s.detail(&id).await.row.summary, "Completed: 2 of 3 succeeded, 1 left out");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_release_that_has_expired_is_not_rolled_out(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 1).await;
+    let end = s.w.clock_now().plus(3_600_000);
+    s.release = s.publish_until("3.0.0", 3, Some(end)).await;
+    let plan = s.spec(vec![stage(Reach::Percent(100.0))]);
+    let late = wire::rollouts::RolloutSpec { start_at: Some(end), ..plan.clone() };
+    assert_eq!(fault(s.rollouts().draft(&s.oli, late).await).field.as_deref(), Some("start_at"));
+    let id = s.rollouts().draft(&s.oli, plan.clone()).await.unwrap();
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    let digest = s.detail(&id).await.digest;
+    s.w.clock.advance(3_600_000);
+    assert_eq!(fault(s.rollouts().approve(&s.ada, &id, &digest, "fine").await).code, "not_now");
+    assert_eq!(s.state(&id).await, RolloutState::WaitingForApproval);
+    assert_eq!(fault(s.rollouts().draft(&s.oli, plan).await).field.as_deref(), Some("release"));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn among_many_rollouts_none_is_overlooked(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 2).await;
+    let to = |s: &Scene, name: &str| {
+        let spec = s.spec(vec![stage(Reach::Percent(100.0))]);
+        wire::rollouts::RolloutSpec { name: name.into(), selector: format!("id:{name}"), ..spec }
+    };
+    // The first is for one device; twenty-one newer ones, of a newer release, for the other, and as many drafts.
+    let first = s.approved(to(&s, "gw-1")).await;
+    s.release = s.publish("3.0.0", 3).await;
+    for _ in 0..21 {
+        s.approved(to(&s, "gw-2")).await;
+        s.rollouts().draft(&s.oli, to(&s, "gw-1")).await.unwrap();
+    }
+    let why = s.rollouts().explain(s.devices[0]).await.unwrap();
+    assert!(why.starts_with("“gw-1” brings 2.0.0: it is its turn"), "{why}");
+    assert_eq!(s.rollouts().poll(s.devices[0]).await.unwrap().unwrap().rollout_id, first);
 }
 
 #[rstest]

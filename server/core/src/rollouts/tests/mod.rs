@@ -7,6 +7,7 @@ mod course;
 mod ddi;
 mod expected;
 mod faults;
+mod limits;
 mod lists;
 mod report;
 mod storm;
@@ -83,6 +84,11 @@ impl Scene {
 
     /// A published release for gateways.
     async fn publish(&self, version: &str, sequence: u64) -> ReleaseId {
+        self.publish_until(version, sequence, None).await
+    }
+
+    /// The same, whose manifest expires then.
+    async fn publish_until(&self, version: &str, sequence: u64, expires: Option<Timestamp>) -> ReleaseId {
         let content = format!("firmware {version}");
         let manifest = Manifest {
             schema: SCHEMA,
@@ -93,7 +99,7 @@ impl Scene {
             min_sequence: 0,
             payloads: vec![payload("fw.bin", "raw", &mut content.as_bytes()).unwrap()],
             created: Timestamp(1_795_341_000_000),
-            expires: None,
+            expires,
             notes: String::new(),
         };
         let key = SigningKeyPair::generate(&crate::entropy::SeededEntropy::new(1)).unwrap();
@@ -130,6 +136,8 @@ impl Scene {
             start_at: None,
             timeout_min: 60,
             reason: "because".into(),
+            at_once: None,
+            budget: None,
         }
     }
 
@@ -253,6 +261,10 @@ fn states_listed_in_statements_are_those_of_the_machines() {
     assert_eq!(counted, [words(|s| !s.finished()), words(error)]);
     let not_begun = words(|s| legal(UPDATE, s, UpdateState::Downloading) && s != UpdateState::Queued);
     let not_installing = words(|s| legal(UPDATE, s, UpdateState::Cancelled) && s != UpdateState::Queued);
+    assert_eq!(
+        lists_in(all, "SELECT COUNT(*) FROM updates\n     WHERE rollout_id = $1 AND open = TRUE AND state IN"),
+        [not_installing.clone()]
+    );
     let withdrawn: BTreeSet<_> = all.iter().filter(|s| s.sqlite.contains("SET state = 'cancelled'")).map(|s| s.sqlite).collect();
     for (sql, expected) in withdrawn.iter().zip([&not_begun, &not_installing]) {
         assert_eq!(lists_in(all, sql), std::slice::from_ref(expected));
@@ -261,6 +273,8 @@ fn states_listed_in_statements_are_those_of_the_machines() {
     let tabs = lists_in(all, "ORDER BY x.id DESC LIMIT $4");
     let tabs: Vec<String> = tabs.into_iter().flatten().collect();
     let alive: BTreeSet<_> = RolloutState::ALL.iter().filter(|s| !ended(ROLLOUT, **s)).map(ToString::to_string).collect();
+    let alive_and_asked: BTreeSet<_> = alive.iter().filter(|s| !["draft", "rejected"].contains(&s.as_str())).cloned().collect();
+    assert_eq!(lists_in(all, "ORDER BY u.id DESC LIMIT 20)))")[0], alive_and_asked);
     assert_eq!((tabs.len(), tabs.into_iter().collect::<BTreeSet<_>>()), (alive.len(), alive));
 }
 

@@ -27,6 +27,7 @@ async fn a_storm_ends_in_order(#[values(EngineKind::Sqlite, EngineKind::Postgres
         error_percent: [30.0, 50.0, 100.0][usize::try_from(seed).unwrap() % 3],
         min_sample: 3,
         max_errors: 0,
+        ..GateSpec::default()
     };
     let of = |reach| StageSpec { gate, soak_s: 30, ..stage(reach) };
     let id = s

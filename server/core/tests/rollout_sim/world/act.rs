@@ -8,6 +8,7 @@ use fleet::rollouts::{
     draw,
     hearing::{Brings, Heard, hear},
     state::{Class, UPDATE, legal},
+    throttle::full,
 };
 use wire::{
     Timestamp,
@@ -27,6 +28,7 @@ impl World {
         if !d.online || !d.member || d.silent_until > now {
             return;
         }
+        d.heard_at = d.heard_at.max(now);
         match d.work {
             None => self.poll(device),
             Some((row, at)) => {
@@ -51,6 +53,10 @@ impl World {
             let last = r.latest.get(&device).copied();
             let had_its_turn = last.is_some_and(|row| !self.rows[row].again);
             if !r.course.may_offer(place, now) || had_its_turn || !self.eligible(run, device) {
+                continue;
+            }
+            if full(&r.spec, self.crowd(run, device)).is_some() {
+                self.tally.held_back += 1;
                 continue;
             }
             // What the invariants say of every offer, asked independently of `may_offer`.
@@ -81,6 +87,7 @@ impl World {
                 latest: true,
                 again: false,
                 deadline: self.now + TIMEOUT,
+                ended_at: 0,
             };
             self.rows.push(row);
             let i = self.rows.len() - 1;
@@ -88,6 +95,7 @@ impl World {
             let d = &mut self.devices[device];
             (d.work, d.tries) = (Some((i, UpdateState::Offered)), d.tries + 1);
             self.tally.offers += 1;
+            self.check_limits(run, device);
             return;
         }
     }
@@ -99,6 +107,9 @@ impl World {
         let lies = says == UpdateState::Succeeded && d.fault == Fault::Lies;
         if says == UpdateState::Succeeded && !lies {
             d.sequence = d.sequence.max(sequence);
+            if d.fault == Fault::DiesAfter {
+                d.silent_until = i64::MAX;
+            }
         }
         if says.finished() {
             d.work = None;
@@ -131,6 +142,7 @@ impl World {
                 );
                 self.tally.lies += u64::from(lies && to == UpdateState::Failed);
                 self.tally.reverted += u64::from(to == UpdateState::Reverted);
+                self.tally.not_applicable += u64::from(to == UpdateState::NotApplicable);
                 let current = self.runs[run].course.stage;
                 let stage = if row.again {
                     self.take_waiting(run, current);
@@ -142,6 +154,7 @@ impl World {
                 self.shift(run, stage, Class::of(to), 1);
                 let kept = &mut self.rows[i];
                 (kept.state, kept.open, kept.again, kept.stage, kept.deadline) = (to, !to.finished(), false, stage, self.now + TIMEOUT);
+                kept.ended_at = self.now;
             }
         }
         self.check_now(run);
@@ -152,7 +165,8 @@ impl World {
     pub(super) fn change_fleet(&mut self) {
         if self.dice.percent(50) {
             let number = i64::try_from(self.devices.len()).unwrap() + 1;
-            self.devices.push(Device::new(number, Fault::None));
+            let site = self.dice.below(self.sites);
+            self.devices.push(Device::new(number, Fault::None, site));
             for run in &mut self.runs {
                 run.places.push(draw::place(&run.id, number));
             }
@@ -168,9 +182,12 @@ impl World {
         if self.runs[run].course.state == RolloutState::WaitingForApproval {
             return self.approve(run);
         }
-        if self.dice.percent(1) && self.runs[run].approved {
+        let held = matches!(self.runs[run].course.state, RolloutState::Halted | RolloutState::Stopping);
+        // Who recalls a release mostly does it after a gate has halted it.
+        if self.dice.percent(if held { 25 } else { 1 }) && self.runs[run].approved {
             self.runs[run].course.release = ReleaseState::Recalled;
             self.tally.recalled += 1;
+            self.tally.recalled_under_way += u64::from(held && self.under_way(run).retractable);
             return self.note(run, "the release is recalled");
         }
         // Stopping ends the fun, so it is rare.

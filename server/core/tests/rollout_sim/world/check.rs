@@ -29,6 +29,11 @@ impl World {
         );
         assert!(after.stage >= before.stage, "seed {}: the stage went back", self.seed);
         for (old, new) in before.stages.iter().zip(&after.stages) {
+            let passed = matches!(new.state, StageState::Succeeded | StageState::AwaitingPromotion) && old.state == StageState::Soaking;
+            if let Some(most) = new.spec.gate.max_dark.filter(|_| passed && by == "automatic") {
+                let dark = new.dark.expect("they were counted");
+                assert!(dark - new.seen.dark <= i64::from(most), "seed {}: {dark} dark devices let a stage pass", self.seed);
+            }
             let reopened = old.state == StageState::Failed && new.state == StageState::Running;
             assert!(!reopened || by != "automatic", "seed {}: the planner reopened a stage", self.seed);
             assert!(
@@ -44,6 +49,7 @@ impl World {
                 RolloutState::Halted => {
                     self.tally.halted += 1;
                     assert!(after.summary.starts_with("Halted"), "seed {}: halted without a reason", self.seed);
+                    self.tally.dark_halts += u64::from(after.summary.contains("went dark"));
                 }
                 RolloutState::Completed => self.tally.completed += 1,
                 RolloutState::Stopped => self.tally.stopped += 1,
@@ -60,7 +66,13 @@ impl World {
     /// No more surprises: people approve, resume what they paused, promote what waits for them. Everything must end, or halt.
     pub(super) fn settle(&mut self) {
         let mut busy = 0;
-        for _ in 0..4000 {
+        for _ in 0..8000 {
+            for run in 0..self.runs.len() {
+                while let Some(pending) = self.make_plan(run) {
+                    self.apply_pending(pending);
+                }
+                self.recalled_is_taken_back(run);
+            }
             if self.runs.iter().all(|r| ended(ROLLOUT, r.course.state) || r.course.state == RolloutState::Halted) {
                 for run in 0..self.runs.len() {
                     self.recount(run);
@@ -88,7 +100,17 @@ impl World {
             }
             // Time flies while nothing else happens, so that the last stage's patience ends too.
             let before = std::mem::replace(&mut busy, self.tally.applied - self.tally.recounts + self.tally.offers + self.words);
-            self.now += if busy == before { 6 * 3_600_000 } else { 30_000 };
+            // … but not past devices that are listened for.
+            let listened_for = self
+                .runs
+                .iter()
+                .filter_map(|r| r.course.current())
+                .any(|s| s.state == StageState::Soaking && s.spec.gate.max_dark.is_some());
+            self.now += match (busy == before, listened_for) {
+                (false, _) => 30_000,
+                (true, true) => 600_000,
+                (true, false) => 6 * 3_600_000,
+            };
         }
         let states: Vec<_> = self.runs.iter().map(|r| (r.course.state, r.course.summary.clone(), r.course.current().cloned())).collect();
         panic!("seed {}: it never ends: {states:#?}", self.seed);

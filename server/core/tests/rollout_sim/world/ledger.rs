@@ -6,7 +6,17 @@ use fleet::rollouts::{
     state::{Class, UPDATE, legal},
 };
 use std::collections::BTreeSet;
-use wire::{Timestamp, rollouts::Counts, states::UpdateState};
+use wire::{
+    Timestamp,
+    rollouts::Counts,
+    states::{ReleaseState, UpdateState},
+};
+
+/// Whether a recall takes back an update in this state.
+pub(super) const fn retractable(state: UpdateState) -> bool {
+    use UpdateState as U;
+    matches!(state, U::Offered | U::AwaitingWindow | U::AwaitingConfirmation | U::Downloading | U::Downloaded)
+}
 
 impl World {
     /// What the store does: nothing when the generation or the evidence moved, else everything.
@@ -69,10 +79,8 @@ impl World {
 
     fn withdraw(&mut self, run: usize, recalled: bool, for_good: bool, current: u32) {
         use UpdateState as U;
-        let takes = |r: &Row| {
-            matches!(r.state, U::Offered | U::AwaitingWindow | U::AwaitingConfirmation)
-                || recalled && matches!(r.state, U::Downloading | U::Downloaded)
-        };
+        let begun = |r: &Row| matches!(r.state, U::Downloading | U::Downloaded);
+        let takes = |r: &Row| retractable(r.state) && (recalled || !begun(r));
         for i in self.open_rows(run, takes) {
             let row = &mut self.rows[i];
             (row.state, row.open, row.again) = (U::Cancelled, false, !for_good);
@@ -104,7 +112,23 @@ impl World {
         for stage in &mut self.runs[run].course.stages {
             stage.seen.finished = stage.seen.finished.min(stage.counts.finished());
             stage.seen.errors = stage.seen.errors.min(stage.counts.errors());
+            stage.seen.timed_out = stage.seen.timed_out.min(stage.counts.timed_out);
         }
+    }
+
+    /// Never more at once than the plan allows, of the rollout and of a site.
+    pub(super) fn check_limits(&self, run: usize, device: usize) {
+        let (spec, site) = (&self.runs[run].spec, self.devices[device].site);
+        let open = self.open_rows(run, |_| true).len();
+        let alike = self.rows.iter().filter(|r| r.open && self.devices[r.device].site == site).count();
+        assert!(spec.at_once.is_none_or(|most| open <= most as usize), "seed {}: {open} at once", self.seed);
+        assert!(spec.budget.as_ref().is_none_or(|b| alike <= b.at_most as usize), "seed {}: {alike} of a site at once", self.seed);
+    }
+
+    /// After a recall nothing stays on its way that has not begun to install, whatever the rollout was doing then.
+    pub(super) fn recalled_is_taken_back(&self, run: usize) {
+        let recalled = self.runs[run].course.release == ReleaseState::Recalled;
+        assert!(!recalled || self.open_rows(run, |r| retractable(r.state)).is_empty(), "seed {}: a recalled release goes on", self.seed);
     }
 
     /// The kept counts are what counting would give.
@@ -119,6 +143,8 @@ impl World {
                 assert_eq!(class.of_counts(kept), class.of_counts(counted), "seed {}: {class:?} in stage {}", self.seed, i + 1);
             }
         }
+        let under_way = self.open_rows(run, |_| true);
+        assert!(r.spec.at_once.is_none_or(|most| under_way.len() <= most as usize), "seed {}: too many at once", self.seed);
         let open: Vec<usize> = self.rows.iter().filter(|r| r.open).map(|r| r.device).collect();
         let unique: BTreeSet<usize> = open.iter().copied().collect();
         assert_eq!(open.len(), unique.len(), "seed {}: two open updates of one device", self.seed);

@@ -10,12 +10,13 @@ use fleet::rollouts::{
     course::{Course, Stage},
     draw,
     plan::Plan,
+    throttle::throttled,
 };
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     ids::RolloutId,
-    rollouts::{GateSpec, Reach, StageSpec},
+    rollouts::{Budget, GateSpec, Reach, RolloutSpec, StageSpec},
     states::{ReleaseState, RolloutState, UpdateState},
 };
 
@@ -41,6 +42,11 @@ pub struct Tally {
     pub stopped: u64,
     pub resumed_after_halt: u64,
     pub recalled: u64,
+    pub recalled_under_way: u64,
+    pub not_applicable: u64,
+    pub clock_jumps: u64,
+    pub held_back: u64,
+    pub dark_halts: u64,
 }
 
 impl Tally {
@@ -61,6 +67,11 @@ impl Tally {
         self.stopped += o.stopped;
         self.resumed_after_halt += o.resumed_after_halt;
         self.recalled += o.recalled;
+        self.recalled_under_way += o.recalled_under_way;
+        self.not_applicable += o.not_applicable;
+        self.clock_jumps += o.clock_jumps;
+        self.held_back += o.held_back;
+        self.dark_halts += o.dark_halts;
     }
 }
 
@@ -75,12 +86,14 @@ struct Row {
     latest: bool,
     again: bool,
     deadline: i64,
+    ended_at: i64,
 }
 
 /// A rollout under test.
 struct Run {
     id: RolloutId,
     course: Course,
+    spec: RolloutSpec,
     sequence: i64,
     places: Vec<i64>,
     /// Newest row of each device.
@@ -101,6 +114,8 @@ pub struct World {
     dice: Dice,
     now: i64,
     devices: Vec<Device>,
+    /// How many places devices stand at.
+    sites: u64,
     runs: Vec<Run>,
     rows: Vec<Row>,
     planners: [Option<Pending>; 2],
@@ -131,17 +146,23 @@ fn stages(dice: &mut Dice) -> Vec<StageSpec> {
         out.push(reach);
     }
     out.push(Reach::Percent(100.0));
-    let spec = |reach| StageSpec {
-        name: String::new(),
-        reach,
-        soak_s: u32::try_from([0, 600, 7200][dice.index(3)]).unwrap(),
-        confirm: dice.percent(25),
-        gate: GateSpec {
-            success_percent: [95.0, 80.0, 50.0][dice.index(3)],
-            error_percent: [5.0, 20.0, 50.0][dice.index(3)],
-            min_sample: u32::try_from(1 + dice.below(5)).unwrap(),
-            max_errors: u32::try_from([0, 0, 3, 10][dice.index(4)]).unwrap(),
-        },
+    let spec = |reach| {
+        let soak_s = [0, 600, 7200][dice.index(3)];
+        StageSpec {
+            name: String::new(),
+            reach,
+            soak_s,
+            confirm: dice.percent(25),
+            gate: GateSpec {
+                success_percent: [95.0, 80.0, 50.0][dice.index(3)],
+                error_percent: [5.0, 20.0, 50.0][dice.index(3)],
+                min_sample: u32::try_from(1 + dice.below(5)).unwrap(),
+                max_errors: u32::try_from([0, 0, 3, 10][dice.index(4)]).unwrap(),
+                max_reverted: [None, None, None, Some(2)][dice.index(4)],
+                max_timed_out: [None, None, None, Some(4)][dice.index(4)],
+                max_dark: if soak_s == 7200 { [None, Some(0), Some(3)][dice.index(3)] } else { None },
+            },
+        }
     };
     out.into_iter().map(spec).collect()
 }
@@ -151,16 +172,18 @@ impl World {
         let mut dice = Dice::new(seed);
         // Mostly small fleets, now and then a large one.
         let size = if seed % 50 == 49 { 2000 } else { 50 + dice.below(200) };
+        let sites = 1 + dice.below(8);
         let mut devices = Vec::new();
         for n in 1..=size {
             let fault = if dice.percent(faults) { Fault::BAD[dice.index(Fault::BAD.len())] } else { Fault::None };
-            devices.push(Device::new(i64::try_from(n).unwrap(), fault));
+            devices.push(Device::new(i64::try_from(n).unwrap(), fault, dice.below(sites)));
         }
         let mut world = Self {
             seed,
             dice,
             now: START,
             devices,
+            sites,
             runs: Vec::new(),
             rows: Vec::new(),
             planners: [None, None],
@@ -174,6 +197,20 @@ impl World {
         for n in 0..rollouts {
             let id: RolloutId = format!("rol_{:032x}", u128::from(seed) << 8 | n as u128).parse().unwrap();
             let specs = stages(&mut world.dice);
+            let least = u32::try_from(size / 20).unwrap();
+            let mut limit = |more: u64| world.dice.percent(30).then(|| least + 1 + u32::try_from(world.dice.below(more)).unwrap());
+            let (at_once, at_most) = (limit(20), limit(8));
+            let spec = RolloutSpec {
+                name: "a run".into(),
+                release: "rel_00000000000000000000000000000001".parse().unwrap(),
+                selector: String::new(),
+                stages: specs.clone(),
+                start_at: None,
+                timeout_min: 60,
+                reason: String::new(),
+                at_once,
+                budget: at_most.map(|at_most| Budget { attribute: "site".into(), at_most }),
+            };
             let begin_at = world.dice.percent(30).then(|| Timestamp(world.now + 1_800_000));
             let course = Course {
                 state: RolloutState::WaitingForApproval,
@@ -185,11 +222,20 @@ impl World {
                 cut: draw::NOBODY,
                 doors_until: Timestamp(0),
                 last_device: 0,
+                throttled: throttled(&spec),
                 summary: String::new(),
                 stages: specs.into_iter().map(Stage::pending).collect(),
             };
             let places = world.devices.iter().map(|d| draw::place(&id, d.number)).collect();
-            world.runs.push(Run { id, course, sequence: 2 + i64::try_from(n).unwrap(), places, latest: BTreeMap::new(), approved: false });
+            world.runs.push(Run {
+                id,
+                course,
+                spec,
+                sequence: 2 + i64::try_from(n).unwrap(),
+                places,
+                latest: BTreeMap::new(),
+                approved: false,
+            });
         }
         world
     }
@@ -260,6 +306,7 @@ impl World {
             70..90 => self.plan_or_apply(),
             90..96 => self.now += 1000 * i64::try_from(self.dice.below(60)).unwrap(),
             96..98 if turmoil => self.change_fleet(),
+            98 if turmoil && self.dice.percent(3) => self.jump(),
             98..100 if turmoil => {
                 if self.dice.percent(15) {
                     self.meddle();
@@ -267,6 +314,13 @@ impl World {
             }
             _ => self.now += 10_000,
         }
+    }
+
+    /// Somebody sets the server's clock: forward or, which planners like less, back.
+    fn jump(&mut self) {
+        let by = 1000 * i64::try_from(self.dice.below(7200)).unwrap();
+        self.now += if self.dice.percent(70) { -by } else { by };
+        self.tally.clock_jumps += 1;
     }
 
     // --- devices -------------------------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 //! Two planners that act on what they saw some time ago.
 
-use super::{Pending, World};
+use super::{Pending, Row, World, ledger::retractable};
 use fleet::rollouts::{
     course::Change,
     draw,
-    plan::{Need, Plan, Survey, plan},
+    gate::{DARK_GRACE_MS, DARK_WATCH_MS},
+    plan::{Need, Plan, Survey, UnderWay, plan},
+    throttle::Crowd,
 };
-use wire::{Timestamp, rollouts::StageSpec};
+use wire::{Timestamp, rollouts::StageSpec, states::UpdateState};
 
 impl World {
     pub(super) fn plan_or_apply(&mut self) {
@@ -25,15 +27,46 @@ impl World {
     pub(super) fn make_plan(&mut self, run: usize) -> Option<Pending> {
         let course = self.runs[run].course.clone();
         let now = Timestamp(self.now);
-        let overdue = self.rows.iter().any(|r| r.run == run && r.open && r.deadline <= self.now);
-        let mut made = plan(&course, overdue, None, now);
+        let under_way = self.under_way(run);
+        let mut made = plan(&course, under_way, None, now);
         if let Some(need) = made.need {
             let survey = self.survey(run, need);
-            made = plan(&course, overdue, Some(&survey), now);
+            made = plan(&course, under_way, Some(&survey), now);
             assert!(made.need.is_none(), "a survey answers the need");
         }
-        assert_eq!(made, plan(&course, overdue, self.resurvey(run, &made).as_ref(), now), "a plan is a function of what it is given");
+        assert_eq!(made, plan(&course, under_way, self.resurvey(run, &made).as_ref(), now), "a plan is a function of what it is given");
         if made.changes.is_empty() { None } else { Some(Pending { run, plan: made, generation: course.generation, seen: course }) }
+    }
+
+    pub(super) fn under_way(&self, run: usize) -> UnderWay {
+        let open = || self.rows.iter().filter(|r| r.run == run && r.open);
+        UnderWay { overdue: open().any(|r| r.deadline <= self.now), retractable: open().any(|r| retractable(r.state)) }
+    }
+
+    /// What is under way where the run's plan has limits.
+    pub(super) fn crowd(&self, run: usize, device: usize) -> Crowd {
+        let count = |wanted: &dyn Fn(&Row) -> bool| i64::try_from(self.rows.iter().filter(|r| r.open && wanted(r)).count()).unwrap();
+        let (spec, site) = (&self.runs[run].spec, self.devices[device].site);
+        Crowd {
+            open: spec.at_once.map_or(0, |_| count(&|r| r.run == run)),
+            alike: spec.budget.as_ref().map_or(0, |_| count(&|r| self.devices[r.device].site == site)),
+        }
+    }
+
+    /// Devices of a stage that succeeded and went dark; nobody here holds a channel.
+    fn dark(&self, run: usize, stage: u32) -> i64 {
+        let gone = |r: &&Row| {
+            let d = &self.devices[r.device];
+            r.run == run
+                && r.stage == stage
+                && r.latest
+                && !r.again
+                && r.state == UpdateState::Succeeded
+                && d.member
+                && r.ended_at + DARK_WATCH_MS <= self.now
+                && d.heard_at < r.ended_at + DARK_GRACE_MS
+        };
+        i64::try_from(self.rows.iter().filter(gone).count()).unwrap()
     }
 
     /// The survey a plan was made on, once more.
@@ -41,6 +74,7 @@ impl World {
         plan.changes.iter().find_map(|c| match c {
             Change::Draw { .. } => Some(self.survey(run, Need::Targets)),
             Change::Recount { .. } => Some(self.survey(run, Need::Remaining)),
+            Change::Dark { .. } => Some(self.survey(run, Need::Dark)),
             _ => None,
         })
     }
@@ -65,6 +99,7 @@ impl World {
                 places.sort_unstable();
                 Survey::Targets { cuts: draw::cuts(&places, &specs), last_device }
             }
+            Need::Dark => Survey::Dark { devices: self.dark(run, r.course.stage) },
             Need::Remaining => {
                 let waits = |d: &usize| {
                     let settled = r.latest.get(d).is_some_and(|row| !self.rows[*row].again);

@@ -1,0 +1,174 @@
+//! How many devices update at once, and gates that count by class, on both engines.
+
+use super::{Scene, stage};
+use crate::{
+    db::{EngineKind, Sql, exec},
+    devices::DeviceNo,
+    rollouts::Rollouts,
+};
+use rstest::rstest;
+use wire::{
+    rollouts::{Budget, GateSpec, Reach, RolloutSpec, StageSpec},
+    states::{RolloutState, StageState, UpdateState},
+};
+
+const ATTRIBUTE: Sql = Sql::same("INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, 'site', $3)");
+const OFFLINE: Sql = Sql::same("UPDATE devices SET online = FALSE, last_seen_at = $2 WHERE number = $1");
+
+impl Scene {
+    async fn stands_at(&self, device: DeviceNo, site: &str) {
+        let mut tx = self.rollouts().db.write().await.unwrap();
+        exec!(&mut tx, ATTRIBUTE, device, self.w.org.as_str(), site).unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    async fn heard_last(&self, device: DeviceNo, at: wire::Timestamp) {
+        let mut tx = self.rollouts().db.write().await.unwrap();
+        exec!(&mut tx, OFFLINE, device, at.0).unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    fn everybody(&self) -> RolloutSpec {
+        self.spec(vec![stage(Reach::Percent(100.0))])
+    }
+
+    /// Everybody asks at the same moment, of two instances.
+    async fn ask_at_once(&self, second: &Rollouts) -> usize {
+        let asks = self.devices.iter().enumerate().map(|(i, device)| if i % 2 == 0 { self.rollouts() } else { second }.poll(*device));
+        futures::future::join_all(asks).await.into_iter().filter(|offer| offer.as_ref().unwrap().is_some()).count()
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn never_more_at_once_than_the_plan_allows(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 12).await;
+    let second = Rollouts::new(s.rollouts().db.clone(), s.w.clock.clone(), s.w.entropy.clone(), s.w.fleet.bus().clone());
+    let id = s.approved(RolloutSpec { at_once: Some(3), ..s.everybody() }).await;
+    assert_eq!(s.ask_at_once(&second).await, 3);
+    assert_eq!(s.checked(&id).await.totals().updating, 3);
+    let mut waiting = Vec::new();
+    for device in &s.devices {
+        if s.rollouts().poll(*device).await.unwrap().is_none() {
+            waiting.push(*device);
+        }
+    }
+    let why = s.rollouts().explain(waiting[0]).await.unwrap();
+    assert!(why.contains("as many devices are updating already as the plan allows at once (3)"), "{why}");
+    // One is done, one has its place.
+    let (done, offer) = s.poll_all().await.remove(0);
+    s.succeed(done, &offer.update_id, "2.0.0", 2).await;
+    s.ask_at_once(&second).await;
+    assert_eq!(s.checked(&id).await.totals().updating, 3);
+    while s.everybody_updates().await > 0 {}
+    assert_eq!(s.detail(&id).await.row.summary, "Completed: 12 of 12 succeeded");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_waits_for_others_does_not_lose_its_turn(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 4).await;
+    let gate = GateSpec { min_sample: 1, ..GateSpec::default() };
+    let first = StageSpec { gate, ..stage(Reach::Count(3)) };
+    let id = s.approved(RolloutSpec { at_once: Some(1), ..s.spec(vec![first, stage(Reach::Percent(100.0))]) }).await;
+    // Each of them takes 50 of the 60 minutes that a stage waits for devices that don't come.
+    for _ in 0..3 {
+        let (device, offer) = s.poll_all().await.remove(0);
+        s.say(device, &offer.update_id, UpdateState::Downloading).await.unwrap();
+        s.w.clock.advance(50 * 60_000);
+        s.rollouts().tick().await.unwrap();
+        s.succeed(device, &offer.update_id, "2.0.0", 2).await;
+    }
+    s.rollouts().tick().await.unwrap();
+    let course = s.checked(&id).await;
+    assert_eq!((course.stage, course.stages[0].counts.succeeded, course.stages[0].state), (2, 3, StageState::Succeeded));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn never_more_of_a_site_than_the_budget_allows_whichever_rollout(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 9).await;
+    let second = Rollouts::new(s.rollouts().db.clone(), s.w.clock.clone(), s.w.entropy.clone(), s.w.fleet.bus().clone());
+    for (device, site) in s.devices.iter().zip(["north", "north", "north", "south", "south", "south"]) {
+        s.stands_at(*device, site).await;
+    }
+    let budget = Some(Budget { attribute: "site".into(), at_most: 1 });
+    let some = RolloutSpec { name: "half".into(), selector: "id:gw-1,gw-4".into(), budget: budget.clone(), ..s.everybody() };
+    let half = s.approved(some).await;
+    let rest = s.approved(RolloutSpec { selector: "-id:gw-1 -id:gw-4".into(), budget, ..s.everybody() }).await;
+    // One of the north, one of the south, and the three that stand nowhere.
+    assert_eq!(s.ask_at_once(&second).await, 5);
+    let mut told = Vec::new();
+    for device in &s.devices {
+        if s.rollouts().poll(*device).await.unwrap().is_none() {
+            told.push(s.rollouts().explain(*device).await.unwrap());
+        }
+    }
+    assert_eq!(told.len(), 4);
+    assert!(told[0].contains("as many devices with site “north” are updating already as the plan allows at once (1)"), "{}", told[0]);
+    let mut rounds = 0;
+    while s.everybody_updates().await > 0 {
+        rounds += 1;
+    }
+    assert_eq!(rounds, 3, "three of each site, one after the other");
+    assert_eq!((s.state(&half).await, s.state(&rest).await), (RolloutState::Completed, RolloutState::Completed));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_gate_counts_who_went_back(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 10).await;
+    let gate = GateSpec { error_percent: 100.0, success_percent: 0.0, max_reverted: Some(1), ..GateSpec::default() };
+    let id = s.approved(s.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }])).await;
+    let offered = s.poll_all().await;
+    for (device, offer) in &offered[..2] {
+        assert_eq!(s.state(&id).await, RolloutState::Running);
+        s.say(*device, &offer.update_id, UpdateState::Reverted).await.unwrap();
+        s.rollouts().tick().await.unwrap();
+    }
+    assert_eq!(s.detail(&id).await.row.summary, "Halted in stage 1: 2 devices went back to the old version; at most 1 may");
+    // A person goes on in spite of these two.
+    s.rollouts().resume(&s.oli, &id, "known").await.unwrap();
+    assert_eq!((s.state(&id).await, s.everybody_updates().await), (RolloutState::Running, 8));
+    assert_eq!(s.state(&id).await, RolloutState::Completed);
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn devices_that_go_dark_after_they_succeeded_halt_it(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 5).await;
+    let gate = GateSpec { max_dark: Some(1), ..GateSpec::default() };
+    let first = StageSpec { gate, soak_s: 1800, ..stage(Reach::Count(4)) };
+    let id = s.approved(s.spec(vec![first, stage(Reach::Percent(100.0))])).await;
+    let updated: Vec<DeviceNo> = s.poll_all().await.into_iter().map(|(device, _)| device).collect();
+    assert_eq!(s.everybody_updates().await, 4);
+    assert_eq!(s.checked(&id).await.stages[0].state, StageState::Soaking);
+    let success = s.w.clock_now();
+    // Two are gone soon after; one asks now and then; one keeps its channel.
+    s.heard_last(updated[0], success.plus(60_000)).await;
+    s.heard_last(updated[1], success.plus(14 * 60_000)).await;
+    s.heard_last(updated[2], success.plus(16 * 60_000)).await;
+    s.w.clock.advance(1_800_000);
+    s.rollouts().tick().await.unwrap();
+    let detail = s.detail(&id).await;
+    assert_eq!(detail.row.summary, "Halted in stage 1: 2 devices succeeded and went dark; at most 1 may");
+    assert_eq!(detail.stages[0].dark, Some(2));
+    // What a person has seen is not held against it again.
+    s.rollouts().resume(&s.oli, &id, "the power is out").await.unwrap();
+    s.w.clock.advance(1_800_000);
+    s.rollouts().tick().await.unwrap();
+    let course = s.checked(&id).await;
+    assert_eq!((course.stage, course.stages[0].state), (2, StageState::Succeeded));
+}
