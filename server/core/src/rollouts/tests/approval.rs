@@ -244,7 +244,7 @@ async fn several_people_approve_where_the_organization_asks_for_it(#[case] kind:
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
 async fn fewer_approvals_are_enough_a_day_later(#[case] kind: EngineKind) {
-    let s = Scene::open(kind, 2).await;
+    let s = Scene::open(kind, 5).await;
     let room = s.rollouts();
     for name in ["eve", "max"] {
         s.w.person(name, Role::Admin).await;
@@ -271,7 +271,7 @@ async fn fewer_approvals_are_enough_a_day_later(#[case] kind: EngineKind) {
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
 async fn an_approval_of_somebody_who_may_not_approve_any_more_does_not_count(#[case] kind: EngineKind) {
-    let s = Scene::open(kind, 2).await;
+    let s = Scene::open(kind, 5).await;
     let room = s.rollouts();
     let (eve, max) = (s.w.person("eve", Role::Admin).await, s.w.person("max", Role::Admin).await);
     room.set_quorum(&s.ada, 2).await.unwrap();
