@@ -45,15 +45,12 @@ pub fn run(options: &Options) -> Result<()> {
     }
     command.arg("test").args(HOST).args(["--test", binary, "--", "--exact", test, "--nocapture"]).env("CARGO_TERM_COLOR", "never");
     command.env_remove("FLEETWARD_SIM_SEED").env_remove("FLEETWARD_SIM_SEEDS");
-    let label = match options.seed {
-        Some(seed) => {
-            command.env("FLEETWARD_SIM_SEED", seed.to_string());
-            format!("simulate {binary}, seed {seed}")
-        }
-        None => {
-            command.env("FLEETWARD_SIM_SEEDS", options.seeds.to_string());
-            format!("simulate {binary}, {} seeds", options.seeds)
-        }
+    let label = if let Some(seed) = options.seed {
+        command.env("FLEETWARD_SIM_SEED", seed.to_string());
+        format!("simulate {binary}, seed {seed}")
+    } else {
+        command.env("FLEETWARD_SIM_SEEDS", options.seeds.to_string());
+        format!("simulate {binary}, {} seeds", options.seeds)
     };
     let finished = process::watch(&label, &mut command)?;
     let output = finished.output()?;
