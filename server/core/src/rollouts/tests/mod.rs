@@ -263,7 +263,7 @@ fn states_listed_in_statements_are_those_of_the_machines() {
     let not_installing = words(|s| legal(UPDATE, s, UpdateState::Cancelled) && s != UpdateState::Queued);
     assert_eq!(
         lists_in(all, "SELECT COUNT(*) FROM updates\n     WHERE rollout_id = $1 AND open = TRUE AND state IN"),
-        [not_installing.clone()]
+        std::slice::from_ref(&not_installing)
     );
     let withdrawn: BTreeSet<_> = all.iter().filter(|s| s.sqlite.contains("SET state = 'cancelled'")).map(|s| s.sqlite).collect();
     for (sql, expected) in withdrawn.iter().zip([&not_begun, &not_installing]) {
