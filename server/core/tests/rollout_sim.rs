@@ -38,12 +38,11 @@ fn run_all(seeds: u64) -> world::Tally {
                     if seed >= seeds || failed.lock().unwrap().is_some() {
                         return;
                     }
-                    match std::panic::catch_unwind(|| World::run(seed, false).tally) {
-                        Ok(tally) => seen.lock().unwrap().add(&tally),
-                        Err(_) => {
-                            let mut failed = failed.lock().unwrap();
-                            *failed = Some(failed.map_or(seed, |other| other.min(seed)));
-                        }
+                    if let Ok(tally) = std::panic::catch_unwind(|| World::run(seed, false).tally) {
+                        seen.lock().unwrap().add(&tally);
+                    } else {
+                        let mut failed = failed.lock().unwrap();
+                        *failed = Some(failed.map_or(seed, |other| other.min(seed)));
                     }
                 }
             });
