@@ -1,16 +1,9 @@
 //! The REST API as a build pipeline and the people behind it use it: uploads, a signed release, a rollout that somebody else approves.
 
 use crate::support::TestServer;
-use fleet::{
-    clock::Clock as _,
-    entropy::OsEntropy,
-    releases::signing::{SigningKeyPair, payload},
-};
+use fleet::{clock::Clock as _, entropy::OsEntropy, releases::signing::SigningKeyPair, testing::manifest};
 use serde_json::{Value, json};
-use wire::{
-    manifest::{Manifest, SCHEMA},
-    states::Role,
-};
+use wire::{manifest::Manifest, states::Role};
 
 /// A pipeline's signing key and two people's tokens.
 pub struct Rest {
@@ -79,18 +72,13 @@ impl Rest {
 
     /// The signed manifest of a release of this content.
     pub fn manifest(&self, version: &str, sequence: u64, content: &[u8]) -> Vec<u8> {
-        let manifest = Manifest {
-            schema: SCHEMA,
-            device_type: self.device_type.into(),
-            hardware: Vec::new(),
-            version: version.into(),
-            sequence,
-            min_sequence: 0,
-            payloads: vec![payload("firmware.bin", "raw", &mut &*content).unwrap()],
-            created: fleet::clock::SystemClock.now(),
-            expires: None,
-            notes: "test".into(),
-        };
+        self.manifest_of(version, sequence, &[("firmware.bin", "raw", content)])
+    }
+
+    /// The same of these files, each with its name and format.
+    pub fn manifest_of(&self, version: &str, sequence: u64, files: &[(&str, &str, &[u8])]) -> Vec<u8> {
+        let (device_type, created) = (self.device_type.into(), fleet::clock::SystemClock.now());
+        let manifest = Manifest { device_type, created, notes: "test".into(), ..manifest(version, sequence, files) };
         self.key.sign(&manifest).unwrap()
     }
 
@@ -105,8 +93,17 @@ impl Rest {
 
     /// A signed release of this content, published.
     pub async fn release(&self, version: &str, sequence: u64, content: &[u8]) -> String {
-        let manifest = self.manifest(version, sequence, content);
-        self.publish(&json!([self.upload("firmware.bin", content).await, self.upload("firmware.manifest.json", &manifest).await])).await
+        self.release_of(version, sequence, &[("firmware.bin", "raw", content)]).await
+    }
+
+    /// The same of these files, each with its name and format.
+    pub async fn release_of(&self, version: &str, sequence: u64, files: &[(&str, &str, &[u8])]) -> String {
+        let mut uploads = Vec::new();
+        for (name, _, content) in files {
+            uploads.push(self.upload(name, content).await);
+        }
+        uploads.push(self.upload("update.manifest.json", &self.manifest_of(version, sequence, files)).await);
+        self.publish(&json!(uploads)).await
     }
 
     /// Drafts a rollout in two stages, has it refused to its author, and approved by somebody else.

@@ -13,13 +13,39 @@ use crate::{
     devices::EnrolmentUrls,
     entropy::{Entropy, SeededEntropy},
     pki::{Kek, PkiSettings},
+    releases::signing::{SigningKeyPair, payload},
 };
+use bytes::Bytes;
+use futures::stream;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
-use wire::{Timestamp, ids::OrgId, states::Role};
+use wire::{
+    Timestamp,
+    ids::{OrgId, ReleaseId},
+    manifest::{Manifest, SCHEMA},
+    releases::{NewRelease, NewUpload},
+    states::Role,
+};
+
+/// What a release of `gateway` says of these files, each with its name and format. Signed at [`START`].
+pub fn manifest(version: &str, sequence: u64, files: &[(&str, &str, &[u8])]) -> Manifest {
+    let payloads = files.iter().map(|(name, format, bytes)| payload(name, format, &mut &**bytes).expect("memory can be read"));
+    Manifest {
+        schema: SCHEMA,
+        device_type: "gateway".into(),
+        hardware: Vec::new(),
+        version: version.into(),
+        sequence,
+        min_sequence: 0,
+        payloads: payloads.collect(),
+        created: START,
+        expires: None,
+        notes: String::new(),
+    }
+}
 
 /// When every world begins: 22 November 2026, 10:00 UTC.
 pub const START: Timestamp = Timestamp(1_795_341_600_000);
@@ -203,6 +229,23 @@ impl World {
     /// A viewer called vic.
     pub async fn viewer(&self) -> Actor {
         self.person("vic", Role::Viewer).await
+    }
+
+    /// A published release of these files and their manifest, signed by this key, which must be trusted already.
+    pub async fn publish(&self, by: &Actor, key: &SigningKeyPair, manifest: &Manifest, files: &[(&str, &[u8])]) -> ReleaseId {
+        let releases = self.fleet.releases();
+        let envelope = key.sign(manifest).expect("a manifest is signed");
+        let mut uploads = Vec::new();
+        for (name, bytes) in files.iter().copied().chain([("fw.manifest.json", envelope.as_slice())]) {
+            let size = i64::try_from(bytes.len()).expect("a size");
+            let upload = releases.begin_upload(by, NewUpload { name: name.into(), size, sha256: None }).await.expect("an upload begins");
+            let whole = stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(bytes))]);
+            releases.append(by, &upload.id, 0, whole).await.expect("an upload ends");
+            uploads.push(upload.id);
+        }
+        let made = releases.create(by, NewRelease { uploads }).await.expect("a release is made");
+        releases.publish(by, &made.row.id).await.expect("a release is published");
+        made.row.id
     }
 
     /// Enrols a device with a key of its own through a real token and CSR, and gives its number.

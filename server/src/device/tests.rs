@@ -8,10 +8,10 @@ use fleet::{
     access::Actor,
     db::{Db, EngineKind, Location, Store},
     pki::DevicePeer,
-    releases::signing::{SigningKeyPair, payload},
-    testing::World,
+    releases::signing::SigningKeyPair,
+    testing::{World, manifest},
 };
-use futures::{SinkExt as _, StreamExt as _, stream};
+use futures::{SinkExt as _, StreamExt as _};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -22,12 +22,9 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::frame::coding::CloseCode},
 };
 use wire::{
-    Timestamp,
     device::{Down, Hello, MAX_FRAME, Running, Sample, Samples, Up},
     ids::RolloutId,
-    manifest::{Manifest, SCHEMA},
     pki::CertificateQuery,
-    releases::{NewRelease, NewUpload},
     rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
 };
 
@@ -92,31 +89,9 @@ impl Device {
 /// A running rollout of a published release to every gateway.
 async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
     let key = SigningKeyPair::generate(&*w.entropy).unwrap();
-    let releases = w.fleet.releases();
-    releases.add_key(ada, "build", &key.public_pem()).await.unwrap();
-    let manifest = Manifest {
-        schema: SCHEMA,
-        device_type: "gateway".into(),
-        hardware: Vec::new(),
-        version: "2.0.0".into(),
-        sequence: 2,
-        min_sequence: 0,
-        payloads: vec![payload("fw.bin", "raw", &mut &b"firmware"[..]).unwrap()],
-        created: Timestamp(1_795_341_000_000),
-        expires: None,
-        notes: String::new(),
-    };
-    let envelope = key.sign(&manifest).unwrap();
-    let mut uploads = Vec::new();
-    for (name, bytes) in [("fw.bin", &b"firmware"[..]), ("fw.manifest.json", &envelope)] {
-        let new = NewUpload { name: name.into(), size: i64::try_from(bytes.len()).unwrap(), sha256: None };
-        let upload = releases.begin_upload(oli, new).await.unwrap();
-        let whole = stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::copy_from_slice(bytes))]);
-        releases.append(oli, &upload.id, 0, whole).await.unwrap();
-        uploads.push(upload.id);
-    }
-    let release = releases.create(oli, NewRelease { uploads }).await.unwrap().row.id;
-    releases.publish(oli, &release).await.unwrap();
+    w.fleet.releases().add_key(ada, "build", &key.public_pem()).await.unwrap();
+    let manifest = manifest("2.0.0", 2, &[("fw.bin", "raw", b"firmware")]);
+    let release = w.publish(oli, &key, &manifest, &[("fw.bin", b"firmware")]).await;
     let everybody = StageSpec { name: String::new(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
     let (name, selector, reason) = ("all".into(), String::new(), String::new());
     let spec = RolloutSpec {

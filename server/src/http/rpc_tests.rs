@@ -15,14 +15,13 @@ use fleet::{
     db::EngineKind,
     devices::{Attempt, Over},
     entropy::SeededEntropy,
-    releases::signing::{SigningKeyPair, payload},
-    testing::World,
+    releases::signing::SigningKeyPair,
+    testing::{World, manifest},
 };
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use wire::{
     enrolment::EnrolRequest,
-    manifest::{Manifest, SCHEMA},
     rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
     states::Role,
 };
@@ -87,18 +86,7 @@ impl Browser {
     async fn release(&self) -> (String, String) {
         let pair = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
         let key = self.world.fleet.releases().add_key(&self.admin, "build", &pair.public_pem()).await.unwrap();
-        let manifest = Manifest {
-            schema: SCHEMA,
-            device_type: "gateway".into(),
-            hardware: Vec::new(),
-            version: "1.0.0".into(),
-            sequence: 1,
-            min_sequence: 0,
-            payloads: vec![payload("fw.bin", "raw", &mut b"firmware".as_slice()).unwrap()],
-            created: fleet::testing::START,
-            expires: None,
-            notes: String::new(),
-        };
+        let manifest = manifest("1.0.0", 1, &[("fw.bin", "raw", b"firmware")]);
         let uploads = [self.upload("fw.bin", b"firmware").await, self.upload("fw.manifest.json", &pair.sign(&manifest).unwrap()).await];
         let made = self.api("POST", "/releases", json!({ "uploads": uploads }).to_string().into_bytes()).await;
         let id = made["row"]["id"].as_str().unwrap().to_owned();

@@ -96,8 +96,7 @@ impl Crossing {
     /// A asks the device listener this, in the name of B as far as headers can say so.
     async fn device(&mut self, route: &str, path: &str, more: &[&str]) -> Reply {
         self.tried.insert(route.to_owned());
-        // A refusal may come before the body was read; over HTTP/2 curl then loses it with the stream.
-        self.stock.device(path, &[&OF_A[..], &NAMING_B, more, &["--http1.1"]].concat()).await
+        self.stock.device(path, &[&OF_A[..], &NAMING_B, more].concat()).await
     }
 
     /// The same of the enrol listener.

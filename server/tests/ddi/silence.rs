@@ -1,15 +1,10 @@
 //! Devices that are not heard of: because they wait for their restart, because they are slow, or because they are gone.
 
 use super::Rig;
-use fleet::{
-    clock::{Clock as _, SystemClock},
-    db::EngineKind,
-    releases::signing::payload,
-};
+use fleet::db::EngineKind;
 use futures::StreamExt as _;
 use rstest::rstest;
 use serde_json::json;
-use wire::manifest::{Manifest, SCHEMA};
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
@@ -101,24 +96,8 @@ async fn one_of_several_files_is_not_all_of_them(#[case] kind: EngineKind) {
     let rig = Rig::start(kind).await;
     let device = rig.device("gw-1").await;
     let (one, two) = ([7; 1000], [8; 1000]);
-    let manifest = Manifest {
-        schema: SCHEMA,
-        device_type: "gateway".into(),
-        hardware: Vec::new(),
-        version: "1.1.0".into(),
-        sequence: 2,
-        min_sequence: 0,
-        payloads: vec![payload("one.swu", "swu", &mut &one[..]).unwrap(), payload("two.bin", "raw", &mut &two[..]).unwrap()],
-        created: SystemClock.now(),
-        expires: None,
-        notes: String::new(),
-    };
-    let signed = rig.rest.key.sign(&manifest).unwrap();
-    let mut uploads = Vec::new();
-    for (name, bytes) in [("one.swu", &one[..]), ("two.bin", &two[..]), ("update.manifest.json", &signed[..])] {
-        uploads.push(rig.rest.upload(name, bytes).await);
-    }
-    let rollout = rig.roll_out(&rig.rest.publish(&json!(uploads)).await).await;
+    let release = rig.rest.release_of("1.1.0", 2, &[("one.swu", "swu", &one), ("two.bin", "raw", &two)]).await;
+    let rollout = rig.roll_out(&release).await;
     let action = device.link("deploymentBase").await;
     assert_eq!(device.get(&device.file(&action).await).await.bytes().await.unwrap().len(), 1000);
     let state = async || rig.part(&rollout, "gw-1").await["state"].clone();

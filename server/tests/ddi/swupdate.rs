@@ -3,11 +3,7 @@
 
 use super::Rig;
 use crate::support::eventually;
-use fleet::{
-    clock::{Clock as _, SystemClock},
-    db::EngineKind,
-    releases::signing::payload,
-};
+use fleet::db::EngineKind;
 use rstest::rstest;
 use serde_json::json;
 use std::{
@@ -25,7 +21,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
 };
-use wire::manifest::{Manifest, SCHEMA};
 
 /// Bytes after which the line is cut, once.
 const CUT: u64 = 1_500_000;
@@ -102,24 +97,6 @@ impl Rig {
         archive(&[("sw-description", description.as_bytes()), ("sw-description.sig", &signature), ("content", content)])
     }
 
-    /// A published release of one file.
-    async fn release_of(&self, name: &str, bytes: &[u8], (version, sequence): (&str, u64)) -> String {
-        let manifest = Manifest {
-            schema: SCHEMA,
-            device_type: "gateway".into(),
-            hardware: Vec::new(),
-            version: version.into(),
-            sequence,
-            min_sequence: 0,
-            payloads: vec![payload(name, "swu", &mut &*bytes).unwrap()],
-            created: SystemClock.now(),
-            expires: None,
-            notes: String::new(),
-        };
-        let signed = self.rest.key.sign(&manifest).unwrap();
-        self.rest.publish(&json!([self.rest.upload(name, bytes).await, self.rest.upload("update.manifest.json", &signed).await])).await
-    }
-
     /// Starts SWUpdate as a device would. All its processes end with what is returned: it kills its main one, and the others follow.
     fn swupdate(&self, log: &str, more: &[&str]) -> Child {
         let log = File::create(self.stock.file(log)).unwrap();
@@ -150,7 +127,7 @@ async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks(#[case
 
     let content: Vec<u8> = (0..4_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let image = rig.image(&content).await;
-    let rollout = rig.roll_out(&rig.release_of("update.swu", &image, ("1.1.0", 2)).await).await;
+    let rollout = rig.roll_out(&rig.rest.release_of("1.1.0", 2, &[("update.swu", "swu", &image)]).await).await;
     let first = rig.swupdate("first.log", &["-u", ""]);
     let installed = || async { std::fs::read(rig.stock.file("target")).is_ok_and(|written| written == content) };
     eventually("the image is installed", Duration::from_mins(1), installed).await;
@@ -164,7 +141,7 @@ async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks(#[case
     if late {
         rig.pass(61).await;
         assert_eq!(rig.part(&rollout, "gw-1").await["state"], "timed_out");
-        let newer = rig.roll_out(&rig.release_of("newer.swu", &image, ("1.2.0", 3)).await).await;
+        let newer = rig.roll_out(&rig.rest.release_of("1.2.0", 3, &[("newer.swu", "swu", &image)]).await).await;
         let _second = rig.swupdate("second.log", &["-u", "-c 2"]);
         let state = || async { rig.part(&rollout, "gw-1").await["state"] == "succeeded" };
         eventually("it ends what it installed", Duration::from_secs(30), state).await;

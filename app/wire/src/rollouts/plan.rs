@@ -108,16 +108,21 @@ pub struct GateSpec {
     pub max_dark: Option<u32>,
 }
 
+impl GateSpec {
+    /// What a stage has unless its plan says otherwise.
+    pub const USUAL: Self = Self {
+        success_percent: 95.0,
+        error_percent: 5.0,
+        min_sample: 3,
+        max_errors: 0,
+        max_reverted: None,
+        max_timed_out: None,
+        max_dark: None,
+    };
+}
+
 impl Default for GateSpec {
     fn default() -> Self {
-        Self {
-            success_percent: 95.0,
-            error_percent: 5.0,
-            min_sample: 3,
-            max_errors: 0,
-            max_reverted: None,
-            max_timed_out: None,
-            max_dark: None,
-        }
+        Self::USUAL
     }
 }

@@ -169,24 +169,10 @@ fn titled(i: usize, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollouts::testing;
+    use crate::rollouts::testing::{self, spec};
 
     fn stage(name: &str, reach: Reach) -> StageSpec {
         StageSpec { name: name.into(), ..testing::stage(reach) }
-    }
-
-    fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
-        RolloutSpec {
-            name: "spring".into(),
-            release: "rel_00000000000000000000000000000001".parse().unwrap(),
-            selector: String::new(),
-            stages,
-            start_at: None,
-            timeout_min: 60,
-            reason: String::new(),
-            at_once: None,
-            budget: None,
-        }
     }
 
     fn lines(before: &RolloutSpec, after: &RolloutSpec) -> Vec<String> {
@@ -199,7 +185,8 @@ mod tests {
 
     #[test]
     fn the_same_plan_has_no_lines_and_every_field_has_one() {
-        let old = spec(vec![stage("Canary", Reach::Percent(10.0)), stage("All", Reach::Percent(100.0))]);
+        let stages = vec![stage("Canary", Reach::Percent(10.0)), stage("All", Reach::Percent(100.0))];
+        let old = RolloutSpec { release: "rel_00000000000000000000000000000001".parse().unwrap(), ..spec(stages) };
         assert_eq!(lines(&old, &old), [""; 0]);
         let gate = GateSpec {
             success_percent: 90.0,

@@ -123,15 +123,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const GATE: GateSpec = GateSpec {
-        success_percent: 95.0,
-        error_percent: 5.0,
-        min_sample: 3,
-        max_errors: 0,
-        max_reverted: None,
-        max_timed_out: None,
-        max_dark: None,
-    };
+    const GATE: GateSpec = GateSpec::USUAL;
 
     fn counts(total: i64, succeeded: i64, failed: i64) -> Counts {
         Counts { total, waiting: total - succeeded - failed, succeeded, failed, ..Counts::default() }

@@ -1,11 +1,13 @@
 //! What the tests of this room share.
 
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "tests may stop at the first surprise")]
+
 use super::course::{Course, Stage};
 use crate::entropy::{Entropy, SeededEntropy};
 use wire::{
     Timestamp,
     ids::RolloutId,
-    rollouts::{GateSpec, Reach, StageSpec},
+    rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
     states::{ReleaseState, RolloutState},
 };
 
@@ -18,6 +20,21 @@ pub fn rollout_id(seed: u64) -> RolloutId {
 /// A stage with this reach and nothing else said.
 pub fn stage(reach: Reach) -> StageSpec {
     StageSpec { name: String::new(), reach, soak_s: 0, confirm: false, gate: GateSpec::default() }
+}
+
+/// A plan of these stages and nothing else said.
+pub fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
+    RolloutSpec {
+        name: "spring".into(),
+        release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().expect("a release id"),
+        selector: String::new(),
+        stages,
+        start_at: None,
+        timeout_min: 60,
+        reason: String::new(),
+        at_once: None,
+        budget: None,
+    }
 }
 
 /// An approved rollout of these stages.

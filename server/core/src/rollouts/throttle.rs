@@ -54,22 +54,12 @@ impl Full<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollouts::testing::stage;
+    use crate::rollouts::testing::{spec, stage};
     use wire::rollouts::Reach;
 
     #[test]
     fn a_plan_is_full_at_its_limits_and_never_without() {
-        let free = RolloutSpec {
-            name: "x".into(),
-            release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
-            selector: String::new(),
-            stages: vec![stage(Reach::Percent(100.0))],
-            start_at: None,
-            timeout_min: 60,
-            reason: String::new(),
-            at_once: None,
-            budget: None,
-        };
+        let free = spec(vec![stage(Reach::Percent(100.0))]);
         let crowd = |open, alike| Crowd { open, alike };
         assert!(!throttled(&free));
         assert_eq!(full(&free, crowd(1_000_000, 1_000_000)), None);

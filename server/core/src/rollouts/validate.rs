@@ -204,22 +204,8 @@ fn gate(gate: &GateSpec, at: &dyn Fn(&str) -> String, found: &mut Found) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollouts::testing::stage;
+    use crate::rollouts::testing::{spec, stage};
     use proptest::prelude::*;
-
-    fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
-        RolloutSpec {
-            name: "1.2.0 to all".into(),
-            release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
-            selector: String::new(),
-            stages,
-            start_at: None,
-            timeout_min: 60,
-            reason: String::new(),
-            at_once: None,
-            budget: None,
-        }
-    }
 
     fn fields(spec: &RolloutSpec) -> Vec<String> {
         problems(spec, PUBLISHED, Timestamp(0)).into_iter().map(|p| p.field).collect()

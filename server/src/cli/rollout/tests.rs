@@ -1,52 +1,23 @@
 //! The example of the manual, applied to a fleet on both engines.
 
 use super::{Rollout, answer};
-use bytes::Bytes;
 use fleet::{
     access::Actor,
     db::EngineKind,
     entropy::SeededEntropy,
-    releases::signing::{SigningKeyPair, payload},
-    testing::World,
+    releases::signing::SigningKeyPair,
+    testing::{World, manifest},
 };
 use rstest::rstest;
 use std::path::PathBuf;
-use wire::{
-    manifest::{Manifest, SCHEMA},
-    releases::{NewRelease, NewUpload},
-    rollouts::Tab,
-    states::Role,
-};
+use wire::{rollouts::Tab, states::Role};
 
 const EXAMPLE: &str = include_str!("example.yaml");
 
 async fn publish(w: &World, admin: &Actor) {
-    let releases = w.fleet.releases();
     let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
-    releases.add_key(admin, "build", &key.public_pem()).await.unwrap();
-    let manifest = Manifest {
-        schema: SCHEMA,
-        device_type: "gateway".into(),
-        hardware: Vec::new(),
-        version: "2.0.0".into(),
-        sequence: 2,
-        min_sequence: 0,
-        payloads: vec![payload("fw.bin", "raw", &mut b"firmware".as_slice()).unwrap()],
-        created: fleet::testing::START,
-        expires: None,
-        notes: String::new(),
-    };
-    let envelope = key.sign(&manifest).unwrap();
-    let mut uploads = Vec::new();
-    for (name, bytes) in [("fw.bin", b"firmware".as_slice()), ("fw.manifest.json", &envelope)] {
-        let new = NewUpload { name: name.into(), size: i64::try_from(bytes.len()).unwrap(), sha256: None };
-        let upload = releases.begin_upload(admin, new).await.unwrap();
-        let whole = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(bytes))]);
-        releases.append(admin, &upload.id, 0, whole).await.unwrap();
-        uploads.push(upload.id);
-    }
-    let made = releases.create(admin, NewRelease { uploads }).await.unwrap();
-    releases.publish(admin, &made.row.id).await.unwrap();
+    w.fleet.releases().add_key(admin, "build", &key.public_pem()).await.unwrap();
+    w.publish(admin, &key, &manifest("2.0.0", 2, &[("fw.bin", "raw", b"firmware")]), &[("fw.bin", b"firmware")]).await;
 }
 
 /// A folder with a plan and a token, and the fleet they are for.

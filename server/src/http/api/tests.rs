@@ -14,17 +14,14 @@ use fleet::{
     access::Actor,
     db::EngineKind,
     entropy::SeededEntropy,
-    releases::signing::{SigningKeyPair, payload},
-    testing::World,
+    releases::signing::SigningKeyPair,
+    testing::{World, manifest},
 };
 use rstest::rstest;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use tower::ServiceExt as _;
-use wire::{
-    manifest::{Manifest, SCHEMA},
-    states::Role,
-};
+use wire::states::Role;
 
 struct Script {
     world: World,
@@ -104,18 +101,7 @@ impl Script {
     async fn release(&self, version: &str, sequence: u64) -> String {
         let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
         let firmware = format!("firmware {version}");
-        let manifest = Manifest {
-            schema: SCHEMA,
-            device_type: "gateway".into(),
-            hardware: Vec::new(),
-            version: version.into(),
-            sequence,
-            min_sequence: 0,
-            payloads: vec![payload("fw.bin", "raw", &mut firmware.as_bytes()).unwrap()],
-            created: fleet::testing::START,
-            expires: None,
-            notes: String::new(),
-        };
+        let manifest = manifest(version, sequence, &[("fw.bin", "raw", firmware.as_bytes())]);
         let uploads =
             [self.upload("fw.bin", firmware.as_bytes()).await, self.upload("fw.manifest.json", &key.sign(&manifest).unwrap()).await];
         let made = self.post("/releases", &json!({ "uploads": uploads })).await;

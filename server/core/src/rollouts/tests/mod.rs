@@ -23,18 +23,16 @@ use crate::{
     bus::Event,
     db::{EngineKind, Sql, exec, row, rows},
     devices::DeviceNo,
-    releases::signing::{SigningKeyPair, payload},
-    testing::World,
+    entropy::SeededEntropy,
+    releases::signing::SigningKeyPair,
+    testing::{self, World},
 };
-use bytes::Bytes;
-use futures::stream;
 use std::collections::BTreeSet;
 use wire::{
     Fault, Timestamp,
     device::{Offer, Running, StatusReport},
     ids::{ReleaseId, RolloutId, UpdateId},
-    manifest::{Manifest, SCHEMA},
-    releases::{NewRelease, NewUpload},
+    manifest::Manifest,
     rollouts::{Counts, GateSpec, Reach, RolloutDetail, RolloutSpec, StageSpec, UpdateQuery},
     states::{RolloutState, UpdateState},
 };
@@ -60,6 +58,10 @@ fn stage(reach: Reach) -> StageSpec {
     StageSpec { name: "a stage".into(), reach, soak_s: 0, confirm: false, gate: GateSpec::default() }
 }
 
+fn key() -> SigningKeyPair {
+    SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap()
+}
+
 fn fault<T: std::fmt::Debug>(result: crate::Result<T>) -> Fault {
     result.expect_err("a refusal").fault()
 }
@@ -68,8 +70,7 @@ impl Scene {
     async fn open(kind: EngineKind, devices: usize) -> Self {
         let w = World::open(kind).await;
         let (ada, oli) = (w.admin().await, w.operator().await);
-        let key = SigningKeyPair::generate(&crate::entropy::SeededEntropy::new(1)).unwrap();
-        w.fleet.releases().add_key(&ada, "build", &key.public_pem()).await.unwrap();
+        w.fleet.releases().add_key(&ada, "build", &key().public_pem()).await.unwrap();
         let mut scene = Self { w, ada, oli, release: "rel_00000000000000000000000000000000".parse().unwrap(), devices: Vec::new() };
         scene.release = scene.publish("2.0.0", 2).await;
         for n in 1..=devices {
@@ -90,32 +91,8 @@ impl Scene {
     /// The same, whose manifest expires then.
     async fn publish_until(&self, version: &str, sequence: u64, expires: Option<Timestamp>) -> ReleaseId {
         let content = format!("firmware {version}");
-        let manifest = Manifest {
-            schema: SCHEMA,
-            device_type: "gateway".into(),
-            hardware: Vec::new(),
-            version: version.into(),
-            sequence,
-            min_sequence: 0,
-            payloads: vec![payload("fw.bin", "raw", &mut content.as_bytes()).unwrap()],
-            created: Timestamp(1_795_341_000_000),
-            expires,
-            notes: String::new(),
-        };
-        let key = SigningKeyPair::generate(&crate::entropy::SeededEntropy::new(1)).unwrap();
-        let envelope = key.sign(&manifest).unwrap();
-        let releases = self.w.fleet.releases();
-        let mut uploads = Vec::new();
-        for (name, bytes) in [("fw.bin", content.as_bytes()), ("fw.manifest.json", &envelope)] {
-            let new = NewUpload { name: name.into(), size: i64::try_from(bytes.len()).unwrap(), sha256: None };
-            let upload = releases.begin_upload(&self.oli, new).await.unwrap();
-            let whole = stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(bytes))]);
-            releases.append(&self.oli, &upload.id, 0, whole).await.unwrap();
-            uploads.push(upload.id);
-        }
-        let made = releases.create(&self.oli, NewRelease { uploads }).await.unwrap();
-        releases.publish(&self.oli, &made.row.id).await.unwrap();
-        made.row.id
+        let manifest = Manifest { expires, ..testing::manifest(version, sequence, &[("fw.bin", "raw", content.as_bytes())]) };
+        self.w.publish(&self.oli, &key(), &manifest, &[("fw.bin", content.as_bytes())]).await
     }
 
     /// One more device.
@@ -128,17 +105,7 @@ impl Scene {
     }
 
     fn spec(&self, stages: Vec<StageSpec>) -> RolloutSpec {
-        RolloutSpec {
-            name: "spring".into(),
-            release: self.release.clone(),
-            selector: String::new(),
-            stages,
-            start_at: None,
-            timeout_min: 60,
-            reason: "because".into(),
-            at_once: None,
-            budget: None,
-        }
+        RolloutSpec { release: self.release.clone(), reason: "because".into(), ..super::testing::spec(stages) }
     }
 
     async fn detail(&self, id: &RolloutId) -> RolloutDetail {
