@@ -1,28 +1,21 @@
 //! Enrolment, renewal and the trust bundle over HTTP (pki.md E-5, R-1). The rules are the core's.
 
-use super::{Devices, Peer, address, json};
+use super::{Devices, Peer, address, json, whole::whole};
 use crate::http::fault::Problem;
 use axum::{
     Json,
-    body::Body,
     extract::{Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use fleet::devices::{Attempt, Over, PENDING};
 use fleet::pki::Claimant;
-use futures::StreamExt as _;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use wire::{
-    Fault, FaultKind,
+    Fault,
     enrolment::{EnrolRequest, RecoverRequest, RenewRequest, Waiting},
     pki::TrustBundle,
 };
-
-/// Most bytes of a refused body that are read.
-const THROWN_AWAY: usize = 4 << 20;
-/// How long a body may take.
-const READING: Duration = Duration::from_secs(5);
 
 /// `GET /device/v1/recover`: what a device signs whose certificate has ended.
 pub(super) async fn recovery_nonce(State(devices): State<Devices>) -> Response {
@@ -75,35 +68,6 @@ async fn admit(devices: &Devices, request: Request) -> Result<wire::enrolment::E
     Ok(devices.fleet.devices().enrol_over(Attempt { secret, request: &request, address: &address }, over).await?)
 }
 
-/// The body of a small request. A larger one is read on for a while and thrown away before it is refused: an answer amid the sending reaches few
-/// clients, most only see their connection break.
-pub(super) async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
-    let mut kept = Vec::new();
-    let mut size = 0;
-    let mut chunks = body.into_data_stream();
-    let reading = async {
-        while let Some(chunk) = chunks.next().await {
-            let Ok(chunk) = chunk else { return Err(Problem(Fault::new(FaultKind::Invalid, "cut", "The request ended amid its body."))) };
-            size += chunk.len();
-            if size <= super::LARGEST_BODY {
-                kept.extend_from_slice(&chunk);
-            } else if size > THROWN_AWAY {
-                break;
-            }
-        }
-        Ok(())
-    };
-    let late = tokio::time::timeout(READING, reading).await;
-    if size > super::LARGEST_BODY {
-        let text = "The request is larger than 64 KiB. A CSR has at most 16 KiB.";
-        return Err(Problem(Fault::new(FaultKind::TooLarge, "too_large", text)));
-    }
-    match late {
-        Ok(read) => read.map(|()| kept),
-        Err(_) => Err(Problem(Fault::new(FaultKind::Invalid, "slow", "The request's body did not come within 5 seconds."))),
-    }
-}
-
 /// `POST /device/v1/renew` over the certificate being renewed.
 pub(super) async fn renew(State(devices): State<Devices>, peer: Peer, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
@@ -121,39 +85,4 @@ pub(super) async fn trust_bundle(State(devices): State<Devices>, peer: Peer) -> 
 /// The same path of the enrol listener: the root in use, PEM. Whoever asks there can't know yet who answers, and compares its fingerprint.
 pub(super) async fn root(State(devices): State<Devices>) -> Response {
     ([(header::CONTENT_TYPE, "application/x-pem-file")], devices.fleet.pki().root_pem()).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::body::Bytes;
-    use std::{
-        convert::Infallible,
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
-    };
-
-    /// A body of so many chunks of 64 KiB, and how many of them were taken.
-    fn body(chunks: usize) -> (Body, Arc<AtomicUsize>) {
-        let taken = Arc::new(AtomicUsize::new(0));
-        let count = taken.clone();
-        let stream = futures::stream::iter(0..chunks).map(move |_| {
-            count.fetch_add(1, Ordering::Relaxed);
-            Ok::<_, Infallible>(Bytes::from(vec![b'a'; 64 * 1024]))
-        });
-        (Body::from_stream(stream), taken)
-    }
-
-    #[tokio::test]
-    async fn a_large_body_is_read_before_it_is_refused() {
-        assert_eq!(whole(body(1).0).await.unwrap_or_default().len(), 64 * 1024);
-        for (chunks, read) in [(2, 2), (16, 16), (1000, 65)] {
-            let (body, taken) = body(chunks);
-            let Err(Problem(fault)) = whole(body).await else { panic!("{chunks} chunks are too many") };
-            assert_eq!(fault.kind, FaultKind::TooLarge);
-            assert_eq!(taken.load(Ordering::Relaxed), read, "of {chunks}");
-        }
-    }
 }

@@ -9,6 +9,7 @@ mod enrol;
 mod est;
 mod frame;
 mod updates;
+mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,6 @@ pub use channels::Channels;
 use crate::{http::fault::Problem, observe::Metrics, tls::peer_address};
 use axum::{
     Router,
-    body::{Body, HttpBody as _, to_bytes},
     extract::{FromRequestParts, Request},
     http::{HeaderMap, StatusCode, request::Parts},
     middleware::{self, Next},
@@ -65,7 +65,7 @@ pub fn device_router(devices: Devices) -> Router {
         .fallback(unknown)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(no_browser))
-        .layer(middleware::from_fn(body_first))
+        .layer(middleware::from_fn(whole::first))
         .with_state(devices)
 }
 
@@ -79,7 +79,6 @@ pub fn enrol_router(devices: Devices) -> Router {
         .fallback(unknown)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(no_browser))
-        .layer(middleware::from_fn(body_first))
         .with_state(devices)
 }
 
@@ -90,20 +89,6 @@ async fn no_browser(request: Request, next: Next) -> Response {
         return Problem(fault).into_response();
     }
     next.run(request).await
-}
-
-/// Takes a small body in before anything is decided. Over HTTP/2 an answer that comes before the body was read is followed by a reset of the stream
-/// (RFC 9113 §8.1), and some clients, curl 7.88 among them, lose the answer with it.
-async fn body_first(request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    let small = body.size_hint().exact().and_then(|size| usize::try_from(size).ok()).is_some_and(|size| (1..=LARGEST_BODY).contains(&size));
-    if !small {
-        return next.run(Request::from_parts(parts, body)).await;
-    }
-    match to_bytes(body, LARGEST_BODY).await {
-        Ok(bytes) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Err(_) => Problem(Fault::new(FaultKind::Invalid, "cut_body", "The body broke off before its end. Send it again.")).into_response(),
-    }
 }
 
 async fn unknown() -> Problem {

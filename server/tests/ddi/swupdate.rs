@@ -5,7 +5,6 @@ use super::Rig;
 use crate::support::eventually;
 use fleet::db::EngineKind;
 use rstest::rstest;
-use serde_json::json;
 use std::{
     fs::File,
     net::SocketAddr,

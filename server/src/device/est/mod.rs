@@ -4,7 +4,7 @@
 mod answer;
 mod credential;
 
-use super::{Devices, address, enrol::whole};
+use super::{Devices, address, whole::whole};
 use crate::tls::ChannelBinding;
 use answer::{Answer, Refusal};
 use axum::{
