@@ -4,7 +4,7 @@ use super::{phrases, preview::stage_lines, wizard::Address};
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
     api::rollouts::SaveRollout,
-    plan::{Draft, TEMPLATES},
+    plan::{Draft, StageDraft, TEMPLATES},
     ui::{
         Column, Control, Tone, banner, empty, field,
         form::{fault_banner, refusal},
@@ -298,43 +298,50 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
 }
 
 fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
-    let columns = vec![
-        Column::text("Stage"),
-        Column::text("Passes at, % success"),
-        Column::text("Halts above, % errors"),
-        Column::text("Judged from, devices"),
-        Column::text("Halts at, errors"),
-        Column::text("May go back"),
-        Column::text("May fall silent"),
-        Column::text("May go dark"),
+    let rates: [GateField; 4] = [
+        ("success_percent", "Passes at, % success", "Success percentage to pass", |s| &s.success),
+        ("error_percent", "Halts above, % errors", "Error percentage that halts", |s| &s.error),
+        ("min_sample", "Judged from, devices", "Finished devices before it is judged", |s| &s.sample),
+        ("max_errors", "Halts at, errors", "Errors that halt at once", |s| &s.max_errors),
     ];
-    let rows = draft
-        .stages
-        .iter()
-        .enumerate()
-        .map(|(i, s)| {
-            let n = i + 1;
-            let rate = |f: &str, label: &str, value: &str| {
-                cell(&format!("stages.{i}.gate.{f}"), &format!("{label}, stage {n}"), value, "short num", problems)
-            };
-            view! {
-                <tr>
-                    <th scope="row">{format!("{n} {}", s.name)}</th>
-                    <td>{rate("success_percent", "Success percentage to pass", &s.success)}</td>
-                    <td>{rate("error_percent", "Error percentage that halts", &s.error)}</td>
-                    <td>{rate("min_sample", "Finished devices before it is judged", &s.sample)}</td>
-                    <td>{rate("max_errors", "Errors that halt at once", &s.max_errors)}</td>
-                    <td>{rate("max_reverted", "Devices that may go back by themselves", &s.max_reverted)}</td>
-                    <td>{rate("max_timed_out", "Devices that may fall silent", &s.max_timed_out)}</td>
-                    <td>{rate("max_dark", "Devices that may go dark after they succeeded", &s.max_dark)}</td>
-                </tr>
-            }
+    let kinds: [GateField; 3] = [
+        ("max_reverted", "May go back", "Devices that may go back by themselves", |s| &s.max_reverted),
+        ("max_timed_out", "May fall silent", "Devices that may fall silent", |s| &s.max_timed_out),
+        ("max_dark", "May go dark", "Devices that may go dark after they succeeded", |s| &s.max_dark),
+    ];
+    let of_rates = view! {
+        {gate_table("Health gates", &rates, draft, problems)}
+        <footer>"Rates are over devices that have finished. A stage with fewer devices than that is judged when all of them have finished. An error is an update that failed, went back by itself, was refused or fell silent. 0 errors means no such limit."</footer>
+    };
+    let of_kinds = view! {
+        {gate_table("Limits of each kind of error", &kinds, draft, problems)}
+        <footer>"More devices than these halt the rollout whatever the rates; empty means no such limit. Who goes dark has succeeded and is then not heard of: that is counted at the end of the watch, which has to be 30 minutes at least, over devices that are not connected and were silent from 15 minutes after their success on."</footer>
+    };
+    view! {
+        {card_flush("Health gates", None, of_rates.into_any())}
+        <div class="mt-4">{card_flush("Limits of each kind of error", None, of_kinds.into_any())}</div>
+    }
+    .into_any()
+}
+
+/// A field of a stage's gate: its name in the form, its heading, its label, and where the draft has it.
+type GateField = (&'static str, &'static str, &'static str, fn(&StageDraft) -> &String);
+
+/// The stages down, some fields of their gates across.
+fn gate_table(title: &'static str, fields: &[GateField], draft: &Draft, problems: &[Problem]) -> AnyView {
+    let columns = std::iter::once("Stage").chain(fields.iter().map(|(_, heading, ..)| *heading)).map(Column::text).collect();
+    let rows = (draft.stages.iter().enumerate())
+        .map(|(i, stage)| {
+            let cells = (fields.iter())
+                .map(|(field, _, label, of)| {
+                    let label = format!("{label}, stage {}", i + 1);
+                    view! { <td>{cell(&format!("stages.{i}.gate.{field}"), &label, of(stage), "short num", problems)}</td> }
+                })
+                .collect_view();
+            view! { <tr><th scope="row">{format!("{} {}", i + 1, stage.name)}</th>{cells}</tr> }
         })
         .collect_view();
-    let footer = view! {
-        <footer>"Rates are over devices that have finished. A stage with fewer devices than that is judged when all of them have finished. An error is an update that failed, went back by itself, was refused or fell silent. 0 errors means no such limit. More devices than may go back by themselves, fall silent in the update, or succeed and then go dark, halt the rollout whatever the rates; empty means no such limit. Who went dark is counted at the end of the watch, which has to be 30 minutes at least: devices that are not connected and were not heard of from 15 minutes after their success on."</footer>
-    };
-    card_flush("Health gates", None, view! { {table("Health gates", columns, rows.into_any())}{footer} }.into_any())
+    table(title, columns, rows.into_any())
 }
 
 /// An input in a table, with its problem under it.
