@@ -146,6 +146,19 @@ enum Audit {
     Verify,
 }
 
+/// Commands whose help shows every setting of the server.
+const SERVERS: [&str; 3] = ["serve", "check", "config"];
+/// What the others need of them: where the fleet is, and what its keys are encrypted under.
+const OF_A_FLEET: [&str; 6] = ["config", "data", "database_url_file", "key_file", "key_passphrase_file", "key_credential"];
+
+/// A command beside a running server takes the same flags, since they may be set all the same, but its help shows those it needs.
+fn beside_a_server(command: clap::Command) -> clap::Command {
+    command.mut_args(|flag| {
+        let shown = flag.get_help_heading() != Some("Configuration") || OF_A_FLEET.contains(&flag.get_id().as_str());
+        flag.hide(!shown)
+    })
+}
+
 impl Cli {
     /// What the process was started with. Ends it after a mistake, or after help was asked for.
     pub fn read() -> Self {
@@ -155,7 +168,9 @@ impl Cli {
 
     /// The flags before the command are not handed down: a command that needs no server would have them as well.
     fn line() -> clap::Command {
-        Self::command().mut_args(|flag| flag.global(false))
+        Self::command().mut_args(|flag| flag.global(false)).mut_subcommands(|command| {
+            if SERVERS.contains(&command.get_name()) { command } else { beside_a_server(command) }
+        })
     }
 
     /// Does what was asked.
@@ -303,11 +318,13 @@ mod tests {
             let text = help(words);
             assert!(text.contains("--out") && !text.contains("--operator-addr"), "{text}");
         }
-        for words in
-            [&["serve"][..], &["user", "add"], &["key", "add"], &["device", "suspend"], &["rollout", "apply"], &["audit", "verify"]]
-        {
+        for words in [&["user", "add"][..], &["key", "add"], &["device", "suspend"], &["rollout", "apply"], &["audit", "verify"]] {
             let text = help(words);
-            assert!(text.contains("\nConfiguration:\n") && text.contains("--operator-addr"), "{text}");
+            assert!(text.contains("\nConfiguration:\n") && text.contains("--data") && text.contains("--key-file"), "{text}");
+            assert!(!text.contains("--operator-addr"), "{text}");
+        }
+        for words in [["serve"], ["check"], ["config"]] {
+            assert!(help(&words).contains("--operator-addr"), "{words:?}");
         }
         let add = help(&["key", "add"]);
         assert!(add.find("      --public") < add.find("\nConfiguration:"), "{add}");

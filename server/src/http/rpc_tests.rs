@@ -133,7 +133,7 @@ async fn many_devices_are_tagged_without_scripts_as_they_were_counted() {
     b.world.device("gw-2", "gateway").await;
     let (status, _, page) = b.send("GET", "/devices?q=type:gateway&ask=tag", FORM, Vec::new(), "text/html").await;
     let page = String::from_utf8(page).unwrap();
-    assert!(status.is_success() && page.contains("href=\"/api/v1/devices/export?q=type:gateway\""), "{page}");
+    assert!(status.is_success() && page.contains("href=\"/api/v1/devices:export?q=type:gateway\""), "{page}");
     assert!(page.contains("name=\"expected\" value=\"2\"") && page.contains("Tag all 2") && !page.contains("id=\"tag-all\""), "{page}");
     let (_, _, page) = b.send("GET", "/devices?q=type:gateway", FORM, Vec::new(), "text/html").await;
     assert!(String::from_utf8(page).unwrap().contains("id=\"tag-all\""), "with scripts it is a dialog");

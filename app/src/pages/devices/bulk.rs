@@ -27,7 +27,7 @@ pub fn links(model: &Model, query: &DeviceQuery) -> AnyView {
         return ().into_any();
     }
     let file =
-        if query.q.is_empty() { "/api/v1/devices/export".to_owned() } else { format!("/api/v1/devices/export?q={}", encoded(&query.q)) };
+        if query.q.is_empty() { "/api/v1/devices:export".to_owned() } else { format!("/api/v1/devices:export?q={}", encoded(&query.q)) };
     let label = view! { {icon("tag")}{format!("Tag {}…", all(total))} }.into_any();
     let tag = if !model.may_edit {
         ().into_any()

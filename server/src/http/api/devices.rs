@@ -70,7 +70,7 @@ const COLUMNS: [&str; 9] = ["device", "type", "hardware", "state", "online", "fi
 /// One line a device, by device id: `device`, `type`, `hardware`, `state`, `online`, `firmware`, `update`, `last_seen`, `tags` (separated by
 /// blanks). Cells that a spreadsheet would take for a formula begin with an apostrophe.
 #[utoipa::path(
-    get, path = "/devices/export", operation_id = "export_devices", tag = "devices", params(Exported),
+    get, path = "/devices:export", operation_id = "export_devices", tag = "devices", params(Exported),
     responses((status = OK, content_type = "text/csv", body = String), Refusals)
 )]
 async fn export(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Exported>) -> Answer<Response> {
@@ -103,7 +103,7 @@ fn line(row: DeviceRow) -> String {
 /// At most 10,000 devices. `expected` is how many it means as the list told; when it means another number by now, the answer is 409 `other_count` and
 /// nothing is changed.
 #[utoipa::path(
-    post, path = "/devices/tags", operation_id = "tag_devices", tag = "devices", request_body = TagMany, responses((status = OK, body = Tagged), Refusals)
+    post, path = "/devices:tag", operation_id = "tag_devices", tag = "devices", request_body = TagMany, responses((status = OK, body = Tagged), Refusals)
 )]
 async fn tag_many(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many): Sent<TagMany>) -> Answer<Json<Tagged>> {
     Ok(Json(fleet.devices().tag_many(&actor, &many).await?))

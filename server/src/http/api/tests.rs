@@ -255,14 +255,14 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
     assert_eq!(s.send(tags.body(Body::from(r#"{"tags":["eu"]}"#)).unwrap()).await.status, StatusCode::NO_CONTENT);
     assert_eq!(s.get("/devices?q=tag:eu").await.ok()["total"], 1);
     let many = |add: &str, expected: i64| json!({ "q": "type:gateway", "add": [add], "remove": ["eu"], "expected": expected });
-    assert_eq!(s.post("/devices/tags", &many("uk", 3)).await.code(), (409, "other_count"));
-    assert_eq!(s.post("/devices/tags", &many("uk", 2)).await.ok(), &json!({ "devices": 2 }));
-    let file = s.get("/devices/export?q=tag:uk").await;
+    assert_eq!(s.post("/devices:tag", &many("uk", 3)).await.code(), (409, "other_count"));
+    assert_eq!(s.post("/devices:tag", &many("uk", 2)).await.ok(), &json!({ "devices": 2 }));
+    let file = s.get("/devices:export?q=tag:uk").await;
     assert_eq!(file.headers["content-disposition"], "attachment; filename=\"devices.csv\"");
     let lines: Vec<&str> = file.ok().as_str().unwrap().split_terminator("\r\n").collect();
     assert_eq!(lines[0], r#""device","type","hardware","state","online","firmware","update","last_seen","tags""#);
     assert!(lines[1].starts_with("\"gw-1\",\"gateway\",") && lines[2].ends_with(",\"uk\"") && lines.len() == 3, "{lines:?}");
-    assert_eq!(s.get("/devices/export?q=colour:red").await.code(), (400, "bad_selector"));
+    assert_eq!(s.get("/devices:export?q=colour:red").await.code(), (400, "bad_selector"));
     let history = s.get("/devices/gw-1/telemetry?from=0&to=1&points=10").await;
     assert_eq!(history.ok()["series"], json!([]));
     let certificates = s.get("/certificates?state=active").await;
