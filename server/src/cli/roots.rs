@@ -14,7 +14,7 @@ use fleet::{
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::{
     fs::OpenOptions,
-    io::{Read as _, Write as _},
+    io::{IsTerminal as _, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
@@ -37,7 +37,7 @@ pub(super) struct RootKey {
 /// What opens a locked file.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Open {
-    /// A file with the passphrase; - reads it from the standard input
+    /// A file with the passphrase; - asks for it, or reads it from the standard input when that is no terminal
     #[arg(long, value_name = "FILE", conflicts_with = "identity_file")]
     passphrase_file: Option<PathBuf>,
     /// The age identity that the file is locked to
@@ -52,7 +52,7 @@ pub(super) enum Root {
         /// The root's id; the active one unless given
         #[arg(long, value_name = "ID")]
         authority: Option<AuthorityId>,
-        /// A file with the passphrase that locks it, at least 12 characters; - reads it from the standard input
+        /// A file with the passphrase that locks it, at least 12 characters; - asks for it, or reads it from the standard input when that is no terminal
         #[arg(long, value_name = "FILE", required_unless_present = "recipient", conflicts_with = "recipient")]
         passphrase_file: Option<PathBuf>,
         /// An age recipient instead: only who has its identity opens the file
@@ -208,7 +208,7 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
                 bail!("{} exists already; a root's file is never overwritten. Choose another one.", out.display());
             }
             let lock = match (passphrase_file, recipient) {
-                (Some(file), _) => Lock::Passphrase(passphrase(&file)?),
+                (Some(file), _) => Lock::Passphrase(passphrase(&file, &["New passphrase: ", "Once more: "])?),
                 (None, recipient) => Lock::Recipient(recipient.unwrap_or_default()),
             };
             let exported = pki.export_root(actor, authority.as_ref(), lock).await.map_err(|e| e.fault())?;
@@ -298,7 +298,7 @@ impl RootKey {
 impl Open {
     fn read(&self, file: &Path) -> Result<RootFile> {
         let with = match (&self.passphrase_file, &self.identity_file) {
-            (Some(words), _) => Some(Unlock::Passphrase(passphrase(words)?)),
+            (Some(words), _) => Some(Unlock::Passphrase(passphrase(words, &["Passphrase: "])?)),
             (None, Some(identity)) => {
                 let text = Zeroizing::new(std::fs::read_to_string(identity).with_context(|| format!("reading {}", identity.display()))?);
                 Some(Unlock::Identity(Passphrase::new(text)))
@@ -309,17 +309,24 @@ impl Open {
     }
 }
 
-/// The one line of a file, or of the standard input.
-fn passphrase(file: &Path) -> Result<Passphrase> {
+/// The one line of a file, or of the standard input; a person at a terminal is asked, unseen, as often as there are questions.
+fn passphrase(file: &Path, questions: &[&str]) -> Result<Passphrase> {
     let mut text = Zeroizing::new(String::new());
-    if file == Path::new("-") {
-        std::io::stdin().take(4096).read_to_string(&mut text).context("reading the passphrase from the standard input")?;
-    } else {
+    if file != Path::new("-") {
         *text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    } else if std::io::stdin().is_terminal() {
+        let ask = |question: &&str| rpassword::prompt_password(question).map(Zeroizing::new).context("asking for the passphrase");
+        let said = questions.iter().map(ask).collect::<Result<Vec<_>>>()?;
+        if said.windows(2).any(|two| two[0] != two[1]) {
+            bail!("these were two passphrases, nothing was written: try again");
+        }
+        *text = said.first().map_or_else(String::new, |first| first.to_string());
+    } else {
+        std::io::stdin().take(4096).read_to_string(&mut text).context("reading the passphrase from the standard input")?;
     }
     let line = text.trim_end_matches(['\r', '\n']);
     if line.is_empty() {
-        bail!("{} holds no passphrase", file.display());
+        bail!("{} holds no passphrase", if file == Path::new("-") { "the standard input".into() } else { file.display().to_string() });
     }
     Ok(Passphrase::new(Zeroizing::new(line.to_owned())))
 }
