@@ -11,39 +11,47 @@ use axum::{
 };
 use futures::StreamExt as _;
 use std::time::Duration;
+use tokio::time::Instant;
 use wire::{Fault, FaultKind};
 
 /// Most bytes of a refused body that are read.
 const THROWN_AWAY: usize = 4 << 20;
-/// How long a body may take.
-const READING: Duration = Duration::from_secs(5);
+/// How long a body may take: so long, and a second more for each KiB that has come (pki.md A-26). A log over a slow line takes its time, a body that
+/// trickles ends.
+const READING: Duration = Duration::from_secs(10);
+const SLOWEST: usize = 1024;
 
 /// The body of a small request. A larger one is read on for a while and thrown away before it is refused.
 pub(super) async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
     let mut kept = Vec::new();
     let mut size = 0;
     let mut chunks = body.into_data_stream();
-    let reading = async {
-        while let Some(chunk) = chunks.next().await {
-            let Ok(chunk) = chunk else { return Err(Problem(Fault::new(FaultKind::Invalid, "cut", "The request ended amid its body."))) };
-            size += chunk.len();
-            if size <= LARGEST_BODY {
-                kept.extend_from_slice(&chunk);
-            } else if size > THROWN_AWAY {
-                break;
+    let begun = Instant::now();
+    let read = loop {
+        let until = begun + READING + Duration::from_secs((size / SLOWEST) as u64);
+        match tokio::time::timeout_at(until, chunks.next()).await {
+            Err(_) => break refuse("slow", "The request's body came too slowly: after 10 seconds at least 1 KiB has to come in each."),
+            Ok(Some(Err(_))) => break refuse("cut", "The request ended amid its body."),
+            Ok(None) => break Ok(()),
+            Ok(Some(Ok(chunk))) => {
+                size += chunk.len();
+                if size <= LARGEST_BODY {
+                    kept.extend_from_slice(&chunk);
+                } else if size > THROWN_AWAY || begun.elapsed() > READING {
+                    break Ok(());
+                }
             }
         }
-        Ok(())
     };
-    let late = tokio::time::timeout(READING, reading).await;
     if size > LARGEST_BODY {
         let text = "The request is larger than 64 KiB. A CSR has at most 16 KiB.";
         return Err(Problem(Fault::new(FaultKind::TooLarge, "too_large", text)));
     }
-    match late {
-        Ok(read) => read.map(|()| kept),
-        Err(_) => Err(Problem(Fault::new(FaultKind::Invalid, "slow", "The request's body did not come within 5 seconds."))),
-    }
+    read.map(|()| kept)
+}
+
+fn refuse(code: &str, text: &str) -> Result<(), Problem> {
+    Err(Problem(Fault::new(FaultKind::Invalid, code, text)))
 }
 
 /// Takes the body in before anything is decided, where it says that it is small: over HTTP/2 an early answer is followed by a reset of the stream

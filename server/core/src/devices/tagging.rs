@@ -1,4 +1,4 @@
-//! Tags of many devices at once: of exactly those that a filter showed, or of none.
+//! Tags of many devices at once: of all that a filter means, or of none when those are more or fewer than were shown.
 
 use super::{
     Devices, Error, Selector,
@@ -17,6 +17,8 @@ use wire::devices::{TagMany, Tagged};
 
 /// Most devices that are tagged at once.
 pub const MOST_AT_ONCE: i64 = 10_000;
+/// Events in a row.
+const TOLD_AT_ONCE: usize = 500;
 
 #[derive(Serialize)]
 struct Of {
@@ -73,8 +75,12 @@ impl Devices {
         let detail = json!({ "q": q, "add": add, "remove": remove, "devices": devices });
         audit::append(&mut tx, actor, now, "device.tag_many", about, &detail).await?;
         tx.commit().await?;
-        for (device,) in found {
-            self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        // The bus holds so many and no more: those who follow it get their turn in between.
+        for some in found.chunks(TOLD_AT_ONCE) {
+            for (device,) in some {
+                self.bus.tell(Event::Device { org: actor.org.clone(), device: *device });
+            }
+            tokio::task::yield_now().await;
         }
         Ok(Tagged { devices })
     }

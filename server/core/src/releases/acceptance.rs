@@ -36,7 +36,7 @@ pub enum Quarantine {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A payload was not uploaded, and is not here either.
-    #[error("the manifest names {0:?}, which was not uploaded and is in no release here")]
+    #[error("the manifest names {0:?}, which was not uploaded and is in no release here, or is damaged there")]
     Missing(String),
     /// A file that nobody signed.
     #[error("{0:?} was uploaded, but the manifest does not name it")]

@@ -2,8 +2,8 @@
 //! nothing here: what may be installed rests on SHA-256 and signatures.
 
 use super::{ArtifactFile, Error, Releases, store};
-use crate::{Result, db::Db};
-use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
+use crate::{Result, db::Db, hash};
+use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use futures::StreamExt as _;
 use md5::{Digest as _, Md5};
 use std::io;
@@ -33,7 +33,7 @@ impl Releases {
             if let Some(known) = known(&db, &digest).await? {
                 return Ok(known);
             }
-            let sums = sum(&file).await?;
+            let sums = sum(&file, &digest).await?;
             let mut tx = db.write().await?;
             store::insert_checksums(&mut tx, &digest, &sums.sha1, &sums.md5).await?;
             tx.commit().await?;
@@ -48,13 +48,19 @@ async fn known(db: &Db, digest: &Digest) -> Result<Option<Checksums>> {
     Ok(kept.map(|(sha1, md5)| Checksums { sha1, md5 }))
 }
 
-async fn sum(file: &ArtifactFile) -> Result<Checksums> {
-    let (mut sha1, mut md5) = (Context::new(&SHA1_FOR_LEGACY_USE_ONLY), Md5::new());
+/// Of bytes that are what they should be: these sums are kept, and clients that compare nothing else would believe them.
+async fn sum(file: &ArtifactFile, digest: &Digest) -> Result<Checksums> {
+    let (mut sha1, mut md5, mut sha256) = (Context::new(&SHA1_FOR_LEGACY_USE_ONLY), Md5::new(), Context::new(&SHA256));
     let mut bytes = file.read_range(0..file.size).await?;
     while let Some(piece) = bytes.next().await {
         let piece = piece.map_err(Error::Io)?;
         sha1.update(&piece);
         md5.update(&piece);
+        sha256.update(&piece);
+    }
+    if Digest::from_bytes(&hash::finished(sha256)) != *digest {
+        tracing::error!(%digest, "stored content is not what it should be; no checksums are made of it");
+        return Err(Error::Damaged.into());
     }
     Ok(Checksums { sha1: hex::encode(sha1.finish()), md5: hex::encode(md5.finalize()) })
 }

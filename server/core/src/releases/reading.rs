@@ -122,7 +122,8 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
     let warned = artifacts.iter().filter_map(|a| Some((&a.name, a.container.as_ref()?)));
     let warnings = warned.filter_map(|(name, c)| containers::contradictions(name, c, &row.device_type, &hardware)).collect();
     let rollouts = store::uses(on, &actor.org, id).await?;
-    let go_back = go_back(on, actor, &row).await?;
+    let whole = artifacts.iter().all(|a| a.damage.is_none());
+    let go_back = if whole { go_back(on, actor, &row).await? } else { None };
     let can = |act, step| allowed(actor, act) && state::step(row.state, step).is_some();
     Ok(ReleaseDetail {
         hardware,
@@ -143,7 +144,8 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
     })
 }
 
-/// What signs this release again, so that devices with a newer one take it. A recalled one is nothing to go back to.
+/// What signs this release again, so that devices with a newer one take it. A recalled one is nothing to go back to; neither is one whose files are
+/// damaged, until they are healed.
 async fn go_back(on: &mut impl Conn, actor: &Actor, row: &ReleaseRow) -> Result<Option<GoBack>, Error> {
     let usable = matches!(row.state, ReleaseState::Published | ReleaseState::Deprecated);
     if !usable || !allowed(actor, Act::Upload) {

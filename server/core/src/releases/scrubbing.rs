@@ -134,12 +134,13 @@ impl Releases {
         }
         match damage {
             Some(Damage::Changed) => {
-                let (disk, digest) = (self.disk.clone(), digest.clone());
-                tokio::task::spawn_blocking(move || disk.set_aside(&digest))
-                    .await
-                    .map_err(io::Error::other)
-                    .flatten()
-                    .map_err(Error::Io)?;
+                let (disk, wrong) = (self.disk.clone(), digest.clone());
+                let moved = tokio::task::spawn_blocking(move || disk.set_aside(&wrong)).await.map_err(io::Error::other).flatten();
+                // What is written down keeps it from everybody, wherever it lies.
+                if let Err(error) = moved {
+                    tracing::warn!(%digest, %error, "damaged content could not be set aside; it stays where it is and is not given out");
+                    self.disk.cut(digest);
+                }
             }
             Some(_) => self.disk.cut(digest),
             None => {}
@@ -162,6 +163,11 @@ impl Releases {
 pub(super) async fn record(tx: &mut Tx, digest: &Digest, now: Timestamp, damage: Option<Damage>) -> Result<Changed, db::Error> {
     let before = store::check(tx, digest).await?.and_then(|known| known.damage);
     let since = before.map_or(now, |(_, since)| since);
+    // What was set aside is missing in its place, but that is not what happened to it.
+    let damage = match (before, damage) {
+        (Some((Damage::Changed, _)), Some(Damage::Missing)) => Some(Damage::Changed),
+        (_, found) => found,
+    };
     store::set_check(tx, digest, &Check { checked_at: now, damage: damage.map(|damage| (damage, since)) }).await?;
     if before.is_some() == damage.is_some() {
         return Ok(Vec::new());

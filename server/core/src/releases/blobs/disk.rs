@@ -107,13 +107,15 @@ impl Disk {
         }
     }
 
-    /// Everything that is stored.
+    /// Everything that is stored, in its place or set aside.
     pub async fn list(&self) -> Result<Vec<Digest>, object_store::Error> {
         let read = |meta: object_store::ObjectMeta| {
             let text: String = meta.location.parts().skip(1).map(|part| part.as_ref().to_owned()).collect();
             text.parse().ok()
         };
-        self.store.list(Some(&Location::from(STORED))).try_filter_map(|meta| std::future::ready(Ok(read(meta)))).try_collect().await
+        let (stored, aside) = (Location::from(STORED), Location::from(ASIDE));
+        let all = self.store.list(Some(&stored)).chain(self.store.list(Some(&aside)));
+        all.try_filter_map(|meta| std::future::ready(Ok(read(meta)))).try_collect().await
     }
 
     /// Removes a stored file, in its place and set aside; it is no error when it isn't there.

@@ -18,7 +18,7 @@ use wire::releases::{Container, ContainerKind};
 pub const HEAD: usize = 1 << 20;
 /// Bytes of a file's end that are looked at: a RAUC signature and its size.
 pub const TAIL: usize = (64 << 10) + 8;
-/// Most things a container is said to fit that are kept, and most characters of each word of it.
+/// Most things a container is said to fit that are judged by, and most characters of each word of it. One more is kept, which says that there are more.
 const MOST_FITS: usize = 64;
 const LONGEST: usize = 200;
 
@@ -42,7 +42,7 @@ pub fn recognise(ends: Ends<'_>) -> Option<Container> {
 /// Fleetward's devices; but what installs the file on them goes by the container, and would refuse it there.
 pub fn contradictions(name: &str, container: &Container, device_type: &str, hardware: &[String]) -> Option<String> {
     let fits = &container.fits;
-    if fits.is_empty() {
+    if fits.is_empty() || fits.len() > MOST_FITS {
         return None;
     }
     let named = fits.join(", ");
@@ -65,7 +65,7 @@ pub fn contradictions(name: &str, container: &Container, device_type: &str, hard
 /// Words of others as they can be kept and shown.
 fn bounded(mut c: Container) -> Container {
     let short = |text: &str| spaced(text.trim(), LONGEST);
-    c.fits.truncate(MOST_FITS);
+    c.fits.truncate(MOST_FITS + 1);
     Container {
         name: short(&c.name),
         version: short(&c.version),
@@ -92,5 +92,5 @@ fn text(value: Option<&serde_json::Value>) -> String {
 /// The texts and numbers of a list.
 fn texts(value: Option<&serde_json::Value>) -> Vec<String> {
     let all = value.and_then(serde_json::Value::as_array).into_iter().flatten();
-    all.map(|v| text(Some(v))).filter(|t| !t.is_empty()).take(MOST_FITS).collect()
+    all.map(|v| text(Some(v))).filter(|t| !t.is_empty()).take(MOST_FITS + 1).collect()
 }

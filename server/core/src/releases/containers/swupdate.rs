@@ -1,7 +1,7 @@
 //! Pure: SWUpdate images (`.swu`): a cpio archive in the new ASCII format (`newc`, also with checksums), whose first member is `sw-description`, in
 //! libconfig or JSON, and whose second is its signature where there is one (SWUpdate's manual, "Images and sw-description").
 
-use super::{libconfig, text, texts, unread};
+use super::{MOST_FITS, libconfig, text, texts, unread};
 use serde_json::Value;
 use wire::releases::{Container, ContainerKind};
 
@@ -77,6 +77,10 @@ fn fill(container: &mut Container, software: &Value) {
     container.fits = texts(software.get(REVISIONS));
     for board in software.as_object().into_iter().flat_map(|map| map.values()) {
         for revision in texts(board.get(REVISIONS)) {
+            // One more than is kept tells that there are more.
+            if container.fits.len() > MOST_FITS {
+                return;
+            }
             if !container.fits.contains(&revision) {
                 container.fits.push(revision);
             }

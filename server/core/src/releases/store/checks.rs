@@ -8,11 +8,12 @@ use wire::{
 };
 
 pub(super) const CHECK: Sql = Sql::same("SELECT checked_at, damage, damaged_at FROM artifact_checks WHERE sha256 = $1");
-// What was never read comes first, then what was read longest ago.
+// What is damaged may have been put right and waits for that; then what was never read, then what was read longest ago.
 pub(super) const DUE: Sql = Sql::same(
     "SELECT f.sha256, MAX(f.size) FROM release_files f LEFT JOIN artifact_checks c ON c.sha256 = f.sha256 \
      WHERE c.sha256 IS NULL OR (c.damaged_at IS NULL AND c.checked_at <= $1) OR (c.damaged_at IS NOT NULL AND c.checked_at <= $2) \
-     GROUP BY f.sha256, c.checked_at ORDER BY COALESCE(c.checked_at, 0), f.sha256 LIMIT 1",
+     GROUP BY f.sha256, c.checked_at, c.damaged_at \
+     ORDER BY CASE WHEN c.damaged_at IS NULL THEN 1 ELSE 0 END, COALESCE(c.checked_at, 0), f.sha256 LIMIT 1",
 );
 pub(super) const SET_CHECK: Sql = Sql::same(
     "INSERT INTO artifact_checks (sha256, checked_at, damage, damaged_at) VALUES ($1, $2, $3, $4) \

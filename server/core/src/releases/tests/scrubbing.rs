@@ -70,6 +70,9 @@ async fn a_flipped_bit_is_found_kept_from_devices_and_healed(#[case] kind: Engin
     assert_eq!((refused.kind, refused.code.as_str()), (FaultKind::Busy, "artifact_damaged"));
     assert!(under_way.next().await.unwrap().is_err(), "a download under way ends");
     assert_eq!(releases.figures(), Figures { checked_bytes: 28, damaged: 1 });
+    w.clock.advance(3600 * 1000);
+    assert_eq!(scrub(releases).await, 1);
+    assert_eq!(file_of(&w, &oli, &id).await.damage, Some(Damage::Changed), "it was set aside, nobody removed it");
     let lines = w.fleet.overview(&oli).await.unwrap().attention;
     let line = lines.iter().find(|a| a.kind == AttentionKind::Damaged).unwrap();
     assert_eq!(
