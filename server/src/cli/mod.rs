@@ -168,9 +168,9 @@ impl Cli {
 
     /// The flags before the command are not handed down: a command that needs no server would have them as well.
     fn line() -> clap::Command {
-        Self::command().mut_args(|flag| flag.global(false)).mut_subcommands(|command| {
-            if SERVERS.contains(&command.get_name()) { command } else { beside_a_server(command) }
-        })
+        Self::command()
+            .mut_args(|flag| flag.global(false))
+            .mut_subcommands(|command| if SERVERS.contains(&command.get_name()) { command } else { beside_a_server(command) })
     }
 
     /// Does what was asked.

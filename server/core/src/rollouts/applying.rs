@@ -51,6 +51,7 @@ pub struct Against {
     /// What the plan has otherwise.
     pub lines: Vec<PlanChange>,
     generation: i64,
+    same: bool,
 }
 
 impl Rollouts {
@@ -64,9 +65,9 @@ impl Rollouts {
         let new = release.map_or_else(|| spec.release.to_string(), |r| label(&r.row.device_type, &r.row.version));
         let old = label(&record.device_type, &record.version);
         let lines = between(Plan { spec: &record.spec, release: &old }, Plan { spec, release: &new });
-        let (state, generation) = (record.state(), record.generation());
+        let (state, generation, same) = (record.state(), record.generation(), record.spec == *spec);
         let Record { id, .. } = record;
-        Ok(Some(Against { id, state, lines, generation }))
+        Ok(Some(Against { id, state, lines, generation, same }))
     }
 
     /// Keeps a plan under its name: a new draft, or another plan for the one that is not decided on yet.
@@ -77,11 +78,15 @@ impl Rollouts {
             let id = self.draft(actor, spec).await?;
             return Ok(Applied { id, state: S::Draft, outcome: Outcome::Drafted, lines: Vec::new() });
         };
-        let Against { id, state, lines, generation } = against;
-        if lines.is_empty() {
-            return Ok(Applied { id, state, outcome: Outcome::Same, lines });
-        }
+        let Against { id, state, lines, generation, same } = against;
         match state {
+            // Nobody would ever run it, and whoever applies it believes that it will be.
+            S::Stopped | S::Rejected if same => {
+                let ended = if state == S::Stopped { "stopped" } else { "rejected" };
+                let why = format!("{id} has this plan and was {ended}. Change the plan, or give it another name.");
+                Err(Error::NotNow(why).into())
+            }
+            _ if same => Ok(Applied { id, state, outcome: Outcome::Same, lines }),
             S::Draft | S::Rejected | S::WaitingForApproval => {
                 self.edit(actor, &id, generation, spec).await?;
                 Ok(Applied { id, state: S::Draft, outcome: Outcome::Edited, lines })

@@ -12,7 +12,7 @@ use super::{
         quorum,
         records::{self, Record},
     },
-    validate::{Chosen, MAX_REMARK},
+    validate::{Chosen, MAX_REMARK, readable_text},
 };
 use crate::{
     Result,
@@ -116,8 +116,9 @@ impl Rollouts {
 
     async fn decision(&self, actor: &Actor, record: &Record, course: &Course, word: Word, remark: &str) -> Result<()> {
         let remark = remark.trim();
-        if remark.is_empty() || remark.chars().count() > MAX_REMARK {
-            return Err(Error::invalid("reason", "Say why, in 1 to 500 characters: it is kept with the decision.").into());
+        if remark.is_empty() || remark.chars().count() > MAX_REMARK || !readable_text(remark) {
+            let why = "Say why, in 1 to 500 characters without control characters: it is kept with the decision.";
+            return Err(Error::invalid("reason", why).into());
         }
         let (Some(by), Who::Session { name, .. } | Who::Token { person: name, .. }) = (actor.user(), &actor.who) else {
             return Err(Error::NotNow("Only a person can decide.".to_owned()).into());

@@ -3,7 +3,6 @@
 use wire::{
     Timestamp,
     rollouts::{Budget, GateSpec, PlanChange, Reach, RolloutSpec, StageSpec},
-    time::duration,
 };
 
 /// A plan, with its release as people name it: `gateway 2.0.0`.
@@ -49,7 +48,21 @@ fn whom(selector: &str) -> String {
 }
 
 fn start(at: Option<Timestamp>) -> String {
-    at.map_or_else(|| "at once after the approval".to_owned(), |at| format!("not before {}", at.readable()))
+    at.map_or_else(
+        || "at once after the approval".to_owned(),
+        |at| match at.0.rem_euclid(60_000) {
+            0 => format!("not before {}", at.readable()),
+            past => format!("not before {}, and {} ms", at.readable(), past),
+        },
+    )
+}
+
+/// A span to the second: two that are not the same never read the same.
+fn duration(millis: i64) -> String {
+    let s = millis / 1000;
+    let parts = [(s / 86_400, "d"), (s / 3600 % 24, "h"), (s / 60 % 60, "min"), (s % 60, "s")];
+    let words: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n} {unit}")).collect();
+    if words.is_empty() { "0 s".to_owned() } else { words.join(" ") }
 }
 
 fn reach(reach: Reach) -> String {
@@ -210,6 +223,20 @@ mod tests {
             budget: Some(Budget { attribute: "site".into(), at_most: 1 }),
         };
         insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
+    }
+
+    #[test]
+    fn what_is_not_the_same_never_reads_the_same() {
+        let plan = |soak_s, timeout_min, start: i64| RolloutSpec {
+            start_at: Some(Timestamp(start)),
+            timeout_min,
+            ..spec(vec![StageSpec { soak_s, ..stage("All", Reach::Percent(100.0)) }])
+        };
+        let old = plan(90, 1440, 60_000);
+        for new in [plan(119, 1440, 60_000), plan(90, 1499, 60_000), plan(90, 1440, 60_001), plan(90, 1440, 119_000)] {
+            assert_eq!(lines(&old, &new).len(), 1, "{new:?}");
+        }
+        assert_eq!(duration(90_061_000), "1 d 1 h 1 min 1 s");
     }
 
     #[test]

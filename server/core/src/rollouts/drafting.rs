@@ -93,7 +93,15 @@ impl Rollouts {
             return Err(Error::Problems(problems).into());
         }
         let needed = quorum::of(&mut on, &actor.org, now).await?.needed;
+        let others = access::admins_beside(&mut on, &actor.org, &record.author).await?;
         drop(on);
+        if needed > 1 && others < i64::from(needed) {
+            let why = format!(
+                "It needs the approval of {}, and beside its author there are {others} admins. Add an admin first.",
+                people(needed)
+            );
+            return Err(Error::NotNow(why).into());
+        }
         let turn = Turn {
             action: "rollout.submit",
             to: Some(RolloutState::WaitingForApproval),

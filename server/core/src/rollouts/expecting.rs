@@ -1,22 +1,23 @@
-//! Pure: how long a plan is likely to take, from how long updates took before. It knows neither who is online nor how long people think: it
-//! reckons as if every device asked at once and nobody had to be waited for, and whoever shows the figure says so.
+//! Pure: how long a plan is likely to take, from how long updates took before. It knows neither who is online nor how long people think nor which
+//! devices share a budget: it reckons as if every device asked at once and nobody had to be waited for, and whoever shows the figure says so.
 
 use wire::rollouts::{Expected, Span, StageSpec};
 
 /// What a plan takes when its stages have so many devices each: `took` are the milliseconds of earlier updates, from the offer to the success.
 /// None without any: there is no history to go by.
 ///
-/// The devices of a stage update side by side, so a stage takes as long as its slowest device. With `n` devices that is at most `t` with the
+/// The devices of a stage update side by side, `at_once` of them where there is such a limit, so a stage takes as long as its slowest device, and
+/// before that as many average updates as have to follow each other. With `n` devices that is at most `t` with the
 /// probability `p` when one device is at most `t` with `p^(1/n)`; that share of the history, by nearest rank, is what is taken. Where a stage has
 /// far more devices than there is history it is the longest ever seen.
-pub fn expect(took: &[i64], stages: &[StageSpec], devices: &[i64]) -> Option<Expected> {
+pub fn expect(took: &[i64], stages: &[StageSpec], devices: &[i64], at_once: Option<u32>) -> Option<Expected> {
     let mut took = took.to_vec();
     took.sort_unstable();
     if took.is_empty() {
         return None;
     }
     let spans: Vec<Span> =
-        stages.iter().zip(devices).map(|(stage, devices)| span(&took, i64::from(stage.soak_s) * 1000, *devices)).collect();
+        stages.iter().zip(devices).map(|(stage, devices)| span(&took, i64::from(stage.soak_s) * 1000, *devices, at_once)).collect();
     let sum = |of: fn(&Span) -> i64| spans.iter().map(of).fold(0, i64::saturating_add);
     Some(Expected {
         updates: i64::try_from(took.len()).unwrap_or(i64::MAX),
@@ -26,11 +27,15 @@ pub fn expect(took: &[i64], stages: &[StageSpec], devices: &[i64]) -> Option<Exp
 }
 
 /// A stage nobody is in is skipped, its soak as well.
-fn span(took: &[i64], soak_ms: i64, devices: i64) -> Span {
+fn span(took: &[i64], soak_ms: i64, devices: i64, at_once: Option<u32>) -> Span {
     if devices <= 0 {
         return Span { usual_ms: 0, slow_ms: 0 };
     }
-    let at = |share: f64| slowest(took, share, devices).saturating_add(soak_ms);
+    let together = at_once.map_or(devices, |most| devices.min(i64::from(most.max(1))));
+    let count = i64::try_from(took.len()).unwrap_or(i64::MAX).max(1);
+    let average = took.iter().fold(0, |sum: i64, one| sum.saturating_add(*one)) / count;
+    let queued = average.saturating_mul((devices - together + (together - 1)) / together);
+    let at = |share: f64| slowest(took, share, together).saturating_add(queued).saturating_add(soak_ms);
     Span { usual_ms: at(0.5), slow_ms: at(0.9) }
 }
 
@@ -52,7 +57,7 @@ mod tests {
     #[test]
     fn one_device_takes_what_one_update_takes() {
         let took: Vec<i64> = (1..=10).rev().collect();
-        let found = expect(&took, &[stage(Reach::Percent(100.0))], &[1]).unwrap();
+        let found = expect(&took, &[stage(Reach::Percent(100.0))], &[1], None).unwrap();
         assert_eq!((found.updates, found.whole), (10, Span { usual_ms: 5, slow_ms: 9 }));
     }
 
@@ -60,7 +65,7 @@ mod tests {
     fn many_devices_wait_for_the_slowest_and_every_stage_for_its_soak() {
         let took: Vec<i64> = (1..=100).collect();
         let soaking = StageSpec { soak_s: 60, ..stage(Reach::Count(2)) };
-        let found = expect(&took, &[soaking, stage(Reach::Percent(100.0))], &[2, 100_000]).unwrap();
+        let found = expect(&took, &[soaking, stage(Reach::Percent(100.0))], &[2, 100_000], None).unwrap();
         // The square roots of 0.5 and 0.9 are 0.707 and 0.949.
         assert_eq!(found.stages, [Span { usual_ms: 60_071, slow_ms: 60_095 }, Span { usual_ms: 100, slow_ms: 100 }]);
         assert_eq!(found.whole, Span { usual_ms: 60_171, slow_ms: 60_195 });
@@ -69,7 +74,14 @@ mod tests {
     #[test]
     fn nobody_takes_no_time_and_no_history_says_nothing() {
         let soaking = StageSpec { soak_s: 60, ..stage(Reach::Percent(100.0)) };
-        assert_eq!(expect(&[5], std::slice::from_ref(&soaking), &[0]).unwrap().whole, Span { usual_ms: 0, slow_ms: 0 });
-        assert_eq!(expect(&[], &[soaking], &[3]), None);
+        assert_eq!(expect(&[5], std::slice::from_ref(&soaking), &[0], None).unwrap().whole, Span { usual_ms: 0, slow_ms: 0 });
+        assert_eq!(expect(&[], &[soaking], &[3], None), None);
+    }
+
+    #[test]
+    fn who_may_not_update_side_by_side_waits_for_the_others() {
+        let all = [stage(Reach::Percent(100.0))];
+        let found = |devices, at_once| expect(&[10, 10], &all, &[devices], at_once).unwrap().whole.usual_ms;
+        assert_eq!((found(1000, None), found(1000, Some(1000)), found(1000, Some(1)), found(3, Some(2))), (10, 10, 10_000, 20));
     }
 }

@@ -38,13 +38,14 @@ impl Seen {
 ///
 /// Halts when errors reach the cap, when more went back or fell silent than may, when there are enough finished devices and too many of them
 /// are errors, or when the stage is closed and too few succeeded or too few came at all. Passes only when the stage is closed. The minimum
-/// sample is at most the devices that can be judged, so that a stage of two can pass with two.
+/// sample is at most the stage's devices, so that a stage of two can pass with two.
 pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verdict {
     let finished = (counts.finished() - seen.finished).max(0);
     let succeeded = (counts.succeeded - seen.succeeded).max(0);
     let errors = (counts.errors() - seen.errors).max(0);
     let judged = (counts.total - counts.left_out - seen.finished).max(0);
-    let sample = i64::from(gate.min_sample).clamp(1, judged.max(1));
+    // Who was left out is no evidence: a stage that most of its devices declined is not judged by the few that are left.
+    let sample = i64::from(gate.min_sample).clamp(1, (counts.total - seen.finished).max(1));
     let say = |call, text: String| Verdict { call, text, finished, succeeded, errors, sample };
     let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
 

@@ -9,7 +9,7 @@ use super::{
         courses, lists,
         records::{self, Record},
     },
-    validate::MAX_REMARK,
+    validate::{MAX_REMARK, readable_text},
 };
 use crate::{
     Result,
@@ -46,8 +46,11 @@ impl Rollouts {
         let by = step.order.map_or_else(|| "automatic".to_owned(), |(actor, ..)| actor.label());
         for reason in step.reasons {
             // How many there were is known only now.
-            let text =
-                if reason == SILENT { format!("{} fell silent and timed out", devices_of(applied.timed_out)) } else { reason.clone() };
+            let text = match step.order {
+                Some((_, Verb::Retry, _)) => format!("{} to try again, by {by}", devices_of(applied.requeued)),
+                None if reason == SILENT => format!("{} fell silent and timed out", devices_of(applied.timed_out)),
+                _ => reason.clone(),
+            };
             lists::add_event(&mut tx, &record.org, &record.id, &text, &by, tone(step.changes), now).await?;
         }
         if let Some((actor, verb, reason)) = step.order {
@@ -118,7 +121,7 @@ impl Rollouts {
     async fn give(&self, actor: &Actor, id: &RolloutId, verb: Verb, reason: &str) -> Result<()> {
         may(actor, Act::Control)?;
         let reason = reason.trim();
-        if reason.chars().count() > MAX_REMARK || reason.chars().any(|c| c.is_control() && c != '\n' && c != '\r') {
+        if reason.chars().count() > MAX_REMARK || !readable_text(reason) {
             return Err(Error::invalid("reason", "Use at most 500 characters, and no control characters.").into());
         }
         for _ in 0..TRIES {
@@ -152,6 +155,10 @@ pub(super) fn not_by(verb: Verb, record: &Record, actor: &Actor) -> Option<Error
         None
     } else if !allowed(actor, Act::Approve) {
         Some(Error::NotNow("It was approved for a later time. Only somebody who may approve it can start it earlier.".to_owned()))
+    } else if record.needed > 1 {
+        // The time is part of what they approved, and one alone does not decide against them.
+        let why = format!("{} people approved it for that time. Edit it for another one; they approve it again.", record.needed);
+        Some(Error::NotNow(why))
     } else if actor.user().is_some_and(|u| u.as_str() == record.author) {
         Some(Error::OwnRollout)
     } else {
@@ -169,7 +176,6 @@ fn line(verb: Verb, course: &Course, by: &str, changes: &[Change]) -> String {
     match verb {
         Verb::Start => format!("Started before its time by {by}"),
         Verb::Promote => format!("Stage {} ended by {by}", course.stage),
-        Verb::Retry => format!("{} to try again, by {by}", devices_of(course.totals().retriable())),
         _ => changes
             .iter()
             .find_map(|c| if let Change::Enter { summary, .. } = c { Some(summary.clone()) } else { None })

@@ -247,6 +247,14 @@ fn in_stage(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>
         return Plan::default().because(text).until(course.doors_until.min(stage.counted_at.plus(RECOUNT_MS)));
     }
     if counts.finished() == 0 && counts.waiting == 0 {
+        if counts.left_out > 0 && !course.is_last(number) {
+            let text = format!("nobody could be judged: {} left out", devices_of(counts.left_out));
+            let verdict = gate::judge(&stage.spec.gate, counts, stage.seen, true);
+            return Plan::default()
+                .because(format!("Stage {number}: {text}; it waits for a person to go on"))
+                .then(Change::Hold { stage: number, verdict: Verdict { call: Call::Wait, text, ..verdict } })
+                .resting_on(number, stage);
+        }
         return Plan::default()
             .because(format!("Stage {number} skipped: nobody was left to update"))
             .then(Change::Close { stage: number, to: StageState::Skipped, verdict: None })

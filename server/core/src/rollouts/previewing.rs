@@ -39,19 +39,19 @@ impl Rollouts {
     /// What a plan would do. Changes nothing. Devices are named only for a plan that is kept: the draw depends on its id.
     pub async fn preview(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Preview> {
         may(actor, Act::Read)?;
-        self.previewed(&actor.org, None, spec).await
+        self.previewed(&mut self.db.read().await?, &actor.org, None, spec).await
     }
 
     /// What a kept plan would do, as of a few seconds ago at most: pages that many look at, and read again with every change, don't each walk
     /// the fleet. The plan itself is never older than its digest.
-    pub(super) async fn glimpsed(&self, record: &Record) -> Result<Arc<Preview>> {
+    pub(super) async fn glimpsed(&self, on: &mut Read, record: &Record) -> Result<Arc<Preview>> {
         let (key, now) = (record.digest.clone(), Instant::now());
         if let Some((at, known)) = self.glimpses.lock().get(&key)
             && now.duration_since(*at) < GLIMPSE
         {
             return Ok(Arc::clone(known));
         }
-        let preview = Arc::new(self.previewed(&record.org, Some(&record.id), &record.spec).await?);
+        let preview = Arc::new(self.previewed(on, &record.org, Some(&record.id), &record.spec).await?);
         let mut glimpses = self.glimpses.lock();
         glimpses.retain(|_, (at, _)| now.duration_since(*at) < GLIMPSE);
         glimpses.insert(key, (now, Arc::clone(&preview)));
@@ -59,10 +59,9 @@ impl Rollouts {
     }
 
     /// What a plan would do, as the rollout of this id.
-    pub(super) async fn previewed(&self, org: &OrgId, id: Option<&RolloutId>, spec: &RolloutSpec) -> Result<Preview> {
+    pub(super) async fn previewed(&self, on: &mut Read, org: &OrgId, id: Option<&RolloutId>, spec: &RolloutSpec) -> Result<Preview> {
         let now = self.clock.now();
-        let mut on = self.db.read().await?;
-        let release = releases::for_rollout(&mut on, org, &spec.release).await?;
+        let release = releases::for_rollout(on, org, &spec.release).await?;
         let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
         let selector = Selector::parse(&spec.selector);
         let selector_error = selector.as_ref().err().cloned();
@@ -78,7 +77,7 @@ impl Rollouts {
             selector,
         };
         let unnamed: RolloutId = UNNAMED.parse().map_err(DbError::corrupt)?;
-        let found = drawn(&mut on, org, id.unwrap_or(&unnamed), &target, spec, if id.is_some() { SAMPLE } else { 0 }).await?;
+        let found = drawn(on, org, id.unwrap_or(&unnamed), &target, spec, if id.is_some() { SAMPLE } else { 0 }).await?;
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
         // Stages that can't be cut have no sizes to complain about.
         if !problems.iter().any(of_stages) {
@@ -86,8 +85,8 @@ impl Rollouts {
         }
         let size: u64 = release.manifest.payloads.iter().map(|p| p.size).sum();
         let bytes = i64::try_from(size).unwrap_or(i64::MAX).saturating_mul(found.total);
-        let took = history::took(&mut on, org, &target.device_type, HISTORY).await?;
-        let expected = if found.total > 0 { expect(&took, &spec.stages, &devices) } else { None };
+        let took = history::took(on, org, &target.device_type, HISTORY).await?;
+        let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, spec.at_once) } else { None };
         Ok(Preview { total: found.total, stages: found.stages, excluded: found.excluded, selector_error, problems, bytes, expected })
     }
 }

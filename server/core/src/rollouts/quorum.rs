@@ -1,5 +1,6 @@
 //! How many people beside the author have to say yes. Owns the organization's number and how it changes: it rises at once and falls a day later, so
-//! that nobody takes away the other pair of eyes and profits from that in one go. Refuses to decide on any rollout: each keeps the number that
+//! that nobody takes away the other pair of eyes and profits from that in one go. Who may make accounts can still make themselves eyes; that is in the
+//! audit log, and nowhere else. Refuses to decide on any rollout: each keeps the number that
 //! was in force when it was sent for approval.
 
 use super::{Error, Rollouts, store::quorum as store};

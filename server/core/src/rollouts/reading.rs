@@ -111,7 +111,7 @@ impl Rollouts {
         let mut counts = course.totals();
         if before_draw(record.state()) {
             // Not drawn yet: what the draw would be as of now.
-            let found = self.glimpsed(record).await?;
+            let found = self.glimpsed(on, record).await?;
             for (view, preview) in stages.iter_mut().zip(&found.stages) {
                 view.counts = Counts { total: preview.devices, waiting: preview.devices, ..Counts::default() };
             }
@@ -156,7 +156,7 @@ impl Rollouts {
         let may_approve = allowed(actor, Act::Approve);
         let mut cards = Vec::new();
         for record in lists::waiting(&mut on, &actor.org).await? {
-            let preview = self.glimpsed(&record).await?;
+            let preview = self.glimpsed(&mut on, &record).await?;
             let signed_by = releases::for_rollout(&mut on, &actor.org, &record.release).await?.map(|r| r.row.signed_by).unwrap_or_default();
             let mut approved = lists::decisions(&mut on, &record.id).await?;
             approved.retain(|a| a.approved && !a.void);
@@ -199,10 +199,9 @@ impl Rollouts {
             return Err(Error::NotNow(why).into());
         }
         let releases = releases::published(&mut on, &actor.org).await?;
-        drop(on);
         let spec = spec.or_else(|| record.as_ref().map(|r| r.spec.clone()));
         let preview = match &spec {
-            Some(spec) => Some(self.previewed(&actor.org, editing, spec).await?),
+            Some(spec) => Some(self.previewed(&mut on, &actor.org, editing, spec).await?),
             None => None,
         };
         Ok(WizardPage { releases, spec, preview, editing: record.map(|r| (r.id.clone(), r.generation())) })

@@ -4,7 +4,10 @@ use super::{
     Error, Rollouts,
     hearing::{Brings, Heard, hear},
     state::Class,
-    store::updates::{self, Moved, Update},
+    store::{
+        courses,
+        updates::{self, Moved, Update},
+    },
 };
 use crate::{
     Result,
@@ -84,6 +87,10 @@ async fn count(tx: &mut Tx, update: &Update, to: UpdateState) -> Result<i64> {
         from.add(&mut delta, -1);
         to.add(&mut delta, 1);
         updates::shift(tx, &update.rollout, update.stage, &delta).await?;
+        // A late success of a device that was an error when a person went on.
+        if from.finished() {
+            courses::clamp_seen(tx, &update.rollout).await?;
+        }
     }
     Ok(update.stage)
 }

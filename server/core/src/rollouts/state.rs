@@ -212,6 +212,10 @@ impl Class {
             U::Cancelled | U::Superseded | U::NotApplicable => Self::LeftOut,
         }
     }
+    /// Whether its devices are evidence: they succeeded, or ended in an error.
+    pub const fn finished(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Reverted | Self::TimedOut | Self::Rejected)
+    }
 
     /// This class's number.
     pub const fn of_counts(self, counts: &Counts) -> i64 {

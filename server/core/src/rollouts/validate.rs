@@ -1,7 +1,7 @@
 //! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
 
 use super::gate::DARK_WATCH_MS;
-use crate::{devices::Selector, releases::RolloutRelease};
+use crate::{devices::Selector, releases::RolloutRelease, text::unseen};
 use wire::{
     Timestamp,
     device::MAX_ATTRIBUTE,
@@ -51,6 +51,7 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
     found.unless(spec.name.chars().count() <= MAX_NAME, "name", "Use at most 100 characters.");
     found.unless(plain(&spec.name), "name", "Leave out line breaks and control characters.");
     found.unless(spec.reason.chars().count() <= MAX_REMARK, "reason", "Use at most 500 characters.");
+    found.unless(readable_text(&spec.reason), "reason", "Leave out control characters.");
     found.unless(
         (1..=MAX_TIMEOUT_MIN).contains(&spec.timeout_min),
         "timeout_min",
@@ -128,7 +129,12 @@ impl Found {
 }
 
 fn plain(text: &str) -> bool {
-    !text.chars().any(char::is_control)
+    !text.chars().any(unseen)
+}
+
+/// Text of several lines that people read, also in a terminal.
+pub(super) fn readable_text(text: &str) -> bool {
+    !text.chars().any(|c| unseen(c) && c != '\n' && c != '\r')
 }
 
 const DECIMALS: &str = "Use at most four decimals.";

@@ -10,7 +10,12 @@ use crate::{
     },
 };
 use std::collections::BTreeMap;
-use wire::{Timestamp, ids::UpdateId, rollouts::Counts, states::UpdateState};
+use wire::{
+    Timestamp,
+    ids::{RolloutId, UpdateId},
+    rollouts::Counts,
+    states::UpdateState,
+};
 
 pub(super) const MOVE: Sql = Sql::same(
     "UPDATE rollouts SET state = $4, summary = $5, begin_at = $6, stage = $7, cut = $8, doors_until = $9, last_device = $10,
@@ -25,13 +30,18 @@ pub(super) const MOVE_STAGE: Sql = Sql::same(
 /// Takes the stage's row and proves that nothing was reported since the plan was made.
 pub(super) const HOLD_STAGE: Sql =
     Sql::same("UPDATE rollout_stages SET tally = tally WHERE rollout_id = $1 AND number = $2 AND tally = $3");
-/// What was seen can't be more than there is, after devices were taken out of it to be tried again.
+/// What was seen can't be more than there is, after devices were taken out of it to be tried again, or an error became a success after all: then the
+/// rest of what was seen were successes, and the next error is a new one.
 pub(super) const CLAMP_SEEN: Sql = Sql::same(
     "UPDATE rollout_stages SET
      seen_finished = CASE WHEN seen_finished > succeeded + failed + reverted + timed_out + rejected
                           THEN succeeded + failed + reverted + timed_out + rejected ELSE seen_finished END,
      seen_errors = CASE WHEN seen_errors > failed + reverted + timed_out + rejected
                         THEN failed + reverted + timed_out + rejected ELSE seen_errors END,
+     seen_succeeded = CASE WHEN seen_finished > succeeded + failed + reverted + timed_out + rejected
+                           THEN succeeded + failed + reverted + timed_out + rejected ELSE seen_finished END
+                    - CASE WHEN seen_errors > failed + reverted + timed_out + rejected
+                           THEN failed + reverted + timed_out + rejected ELSE seen_errors END,
      seen_timed_out = CASE WHEN seen_timed_out > timed_out THEN timed_out ELSE seen_timed_out END
      WHERE rollout_id = $1",
 );
@@ -128,7 +138,7 @@ pub(in crate::rollouts) async fn apply(
                         moved.iter().filter(|r| (r.3 == UpdateState::Failed.as_str()) == (class == Class::Failed)).cloned().collect();
                     recount(tx, record, &of_class, class, None, before.stage).await?;
                 }
-                exec!(tx, CLAMP_SEEN, id)?;
+                clamp_seen(tx, &record.id).await?;
             }
             _ => {}
         }
@@ -144,6 +154,11 @@ pub(in crate::rollouts) async fn apply(
         }
     }
     Ok(Some(applied))
+}
+
+/// Lowers what was seen to what there is, after the stages' counts have moved.
+pub(in crate::rollouts) async fn clamp_seen(tx: &mut Tx, rollout: &RolloutId) -> Result<(), Error> {
+    exec!(tx, CLAMP_SEEN, rollout.as_str()).map(drop)
 }
 
 fn named(moved: &[MovedRow]) -> Result<Vec<(DeviceNo, UpdateId)>, Error> {
