@@ -61,7 +61,7 @@ fn main() {
             ["enrol", side] => issue::fresh(side, size).await,
             ["trips", _] => trips::measure(size).await,
             ["handshake", side] => handshake::measure(side, size).await,
-            ["join", side] => join::measure(side, size).await,
+            ["join" | "storm", side] => join::measure(side, size).await,
             ["revoke", side] => revoke::measure(side, size).await,
             ["crl" | "ocsp", _] => publish::measure(words[0], words[1], size).await,
             ["raw", what] => raw::measure(what, size),

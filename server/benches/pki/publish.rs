@@ -11,13 +11,16 @@ use crate::{
 use std::{fs, net::SocketAddr, process::Command, sync::Arc};
 use tokio::{net::TcpStream, time::Instant};
 
+/// Octets that every list and every answer has. A list may be renewed, and with it grow, while it is asked for.
+const LEAST: usize = 100;
+
 pub async fn measure(what: &str, side: &str, size: Size) -> Outcome {
     let ground = Ground::start().await;
     let request = if what == "crl" { get(&format!("/crl/{}.crl", ground.authority())) } else { question(&ground) };
     let answer = Client::new(TcpStream::connect(ground.publish).await.unwrap()).ask(&request).await.unwrap();
-    assert!(answer.status == 200 && answer.body.len() > 100, "{}", answer.status);
+    assert!(answer.status == 200 && answer.body.len() > LEAST, "{}", answer.status);
     if side == "ours" {
-        return run(&ground.server, ground.publish, request, answer.body.len(), size).await;
+        return run(&ground.server, ground.publish, request, size).await;
     }
     drop(ground);
     let files = Files::new(0);
@@ -25,10 +28,10 @@ pub async fn measure(what: &str, side: &str, size: Size) -> Outcome {
     fs::create_dir(&public).unwrap();
     fs::write(public.join("answer"), &answer.body).unwrap();
     let (server, at) = peers::nginx(&files, false).await;
-    run(&server, at, get("/answer"), answer.body.len(), size).await
+    run(&server, at, get("/answer"), size).await
 }
 
-async fn run(server: &Server, at: SocketAddr, request: Vec<u8>, length: usize, size: Size) -> Outcome {
+async fn run(server: &Server, at: SocketAddr, request: Vec<u8>, size: Size) -> Outcome {
     let (request, before, begun) = (Arc::new(request), server.used(), Instant::now());
     let asking: Vec<_> = (0..IN_FLIGHT)
         .map(|_| {
@@ -38,7 +41,7 @@ async fn run(server: &Server, at: SocketAddr, request: Vec<u8>, length: usize, s
                 while begun.elapsed() < size.time {
                     let asked = Instant::now();
                     let answer = client.ask(&request).await.unwrap();
-                    assert!(answer.status == 200 && answer.body.len() == length);
+                    assert!(answer.status == 200 && answer.body.len() > LEAST, "{} with {} octets", answer.status, answer.body.len());
                     times.push(asked.elapsed());
                 }
                 times

@@ -48,8 +48,8 @@ pub(super) fn speak(devices: Devices, peer: Peer, upgrade: WebSocketUpgrade, per
     upgrade
         .max_message_size(MAX_FRAME)
         .max_frame_size(MAX_FRAME)
-        // The defaults are 128 KiB a connection to read and no limit to write; ten thousand devices must fit.
-        .read_buffer_size(4 * 1024)
+        // The defaults are 128 KiB a connection to read and no limit to write; ten thousand devices must fit. For a frame it grows.
+        .read_buffer_size(1024)
         .write_buffer_size(0)
         .max_write_buffer_size(4 * MAX_FRAME)
         .on_upgrade(move |socket| async move {
@@ -60,6 +60,7 @@ pub(super) fn speak(devices: Devices, peer: Peer, upgrade: WebSocketUpgrade, per
         })
 }
 
+/// What a channel asks the core is boxed where it is asked: the task of an idle device is as large as the largest thing it ever waits for.
 struct Channel<'a> {
     devices: &'a Devices,
     peer: &'a Peer,
@@ -87,7 +88,7 @@ impl Channel<'_> {
             Err(_) => return self.close(1008, "say hello first").await,
         };
         let peer = &self.peer.peer;
-        let intake = match self.devices.fleet.telemetry().intake(&peer.org, peer.device, &peer.device_id, &hello.stream).await {
+        let intake = match Box::pin(self.devices.fleet.telemetry().intake(&peer.org, peer.device, &peer.device_id, &hello.stream)).await {
             Ok(intake) => intake,
             Err(e) => {
                 let fault = e.fault();
@@ -240,7 +241,7 @@ impl Channel<'_> {
 
     async fn report(&mut self, report: StatusReport) -> Result<(), Gone> {
         let update_id = report.update_id.clone();
-        match self.devices.fleet.rollouts().report(self.peer.peer.device, report).await {
+        match Box::pin(self.devices.fleet.rollouts().report(self.peer.peer.device, report)).await {
             Ok(state) => {
                 let over = state.finished();
                 if over && self.told.as_ref() == Some(&update_id) {
@@ -271,7 +272,7 @@ impl Channel<'_> {
     /// Compares what the device was told with what stands: an update that was taken back is cancelled, a new offer is sent. With `again` also
     /// one that the device has not begun: it may have been busy when it came.
     async fn look(&mut self, again: bool) -> Result<(), Gone> {
-        let standing = match self.devices.fleet.rollouts().standing(self.peer.peer.device, self.told.as_ref()).await {
+        let standing = match Box::pin(self.devices.fleet.rollouts().standing(self.peer.peer.device, self.told.as_ref())).await {
             Ok(standing) => standing,
             Err(e) => {
                 tracing::warn!(device = %self.peer.peer.device_id, error = %e, "asking for an offer failed; the next ping asks again");

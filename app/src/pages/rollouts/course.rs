@@ -145,8 +145,8 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
         });
     }
     for (most, n, name) in [
-        (g.max_reverted, Some(s.counts.reverted), "Went back"),
-        (g.max_timed_out, Some(s.counts.timed_out), "Fell silent"),
+        (g.max_reverted, Some(v.reverted), "Went back"),
+        (g.max_timed_out, Some(v.timed_out), "Fell silent"),
         (g.max_dark, s.dark, "Went dark"),
     ] {
         let Some(most) = most else { continue };

@@ -128,7 +128,7 @@ pub struct StageView {
     pub state: StageState,
     /// Its devices.
     pub counts: Counts,
-    /// How many of those that succeeded were dark at the end of its soak; none where that was not counted.
+    /// How many of those that succeeded were dark at the end of its soak, without those a person went on in spite of; none where that was not counted.
     pub dark: Option<i64>,
     /// When it began.
     pub started_at: Option<Timestamp>,
@@ -154,6 +154,12 @@ pub struct Verdict {
     pub succeeded: i64,
     /// Of these, errors.
     pub errors: i64,
+    /// Of the errors, devices that went back by themselves.
+    #[serde(default)]
+    pub reverted: i64,
+    /// And devices that fell silent.
+    #[serde(default)]
+    pub timed_out: i64,
     /// From how many finished devices on it judges by rates: the gate's own number, or all that can be judged where there are fewer. 0 where
     /// nothing was judged.
     #[serde(default)]

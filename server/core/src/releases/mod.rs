@@ -31,6 +31,7 @@ pub use checksums::Checksums;
 pub use error::Error;
 pub use reading::{RolloutRelease, for_rollout, published};
 pub use scrubbing::Figures;
+pub(crate) use store::has_damage;
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use blobs::{Disk, Staging};

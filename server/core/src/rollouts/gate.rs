@@ -46,7 +46,9 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
     let judged = (counts.total - counts.left_out - seen.finished).max(0);
     // Who was left out is no evidence: a stage that most of its devices declined is not judged by the few that are left.
     let sample = i64::from(gate.min_sample).clamp(1, (counts.total - seen.finished).max(1));
-    let say = |call, text: String| Verdict { call, text, finished, succeeded, errors, sample };
+    let reverted = (counts.reverted - seen.reverted).max(0);
+    let timed_out = (counts.timed_out - seen.timed_out).max(0);
+    let say = |call, text: String| Verdict { call, text, finished, succeeded, errors, reverted, timed_out, sample };
     let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
 
     if gate.max_errors > 0 && errors >= i64::from(gate.max_errors) {
@@ -55,10 +57,7 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
             format!("{} of {finished} finished devices failed{so_far}; the limit is {} in all", errors, gate.max_errors),
         );
     }
-    for (most, n, what) in [
-        (gate.max_reverted, counts.reverted - seen.reverted, "went back to the old version"),
-        (gate.max_timed_out, counts.timed_out - seen.timed_out, "fell silent"),
-    ] {
+    for (most, n, what) in [(gate.max_reverted, reverted, "went back to the old version"), (gate.max_timed_out, timed_out, "fell silent")] {
         if let Some(most) = most
             && n > i64::from(most)
         {

@@ -57,6 +57,7 @@ pub use reporting::MAX_DETAIL;
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use std::sync::Arc;
+use wire::Timestamp;
 
 /// The room's façade.
 pub struct Rollouts {
@@ -64,6 +65,7 @@ pub struct Rollouts {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     bus: Bus,
+    began: Timestamp,
     glimpses: previewing::Glimpses,
     idle: idle::Idle,
 }
@@ -71,6 +73,7 @@ pub struct Rollouts {
 impl Rollouts {
     /// The room over an open store.
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus) -> Self {
-        Self { db, clock, entropy, bus, glimpses: previewing::Glimpses::default(), idle: idle::Idle::default() }
+        let began = clock.now();
+        Self { db, clock, entropy, bus, began, glimpses: previewing::Glimpses::default(), idle: idle::Idle::default() }
     }
 }

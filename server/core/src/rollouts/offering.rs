@@ -81,7 +81,8 @@ impl Rollouts {
                 continue;
             }
             let Some(release) = releases::for_rollout(&mut on, &org, &record.release).await? else { continue };
-            if !may_install(release.state) {
+            // What can't be fetched is not offered: the device would try until it gives up, and the gate would take that for the firmware's fault.
+            if !may_install(release.state) || releases::has_damage(&mut on, &record.release).await? {
                 continue;
             }
             // From here on it is a matter of the moment.

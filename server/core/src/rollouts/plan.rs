@@ -327,6 +327,8 @@ fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan {
             finished: stage.counts.finished(),
             succeeded: stage.counts.succeeded,
             errors: stage.counts.errors(),
+            reverted: stage.counts.reverted,
+            timed_out: stage.counts.timed_out,
             sample: 0,
         });
         plan = plan.then(Change::Close { stage: course.stage, to: StageState::Failed, verdict: Some(verdict) });

@@ -231,11 +231,16 @@ impl Rollouts {
             let course = record.course(records::stages(&mut on, &record).await?);
             let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
             let place = draw::place(&record.id, device);
-            let full = if course.may_offer(place, now) {
+            let full = if !course.may_offer(place, now) {
+                None
+            } else if releases::has_damage(&mut on, &record.release).await? {
+                Some(
+                    "it is its turn, but a file of the release is damaged in the store; it gets it once that was uploaded again."
+                        .to_owned(),
+                )
+            } else {
                 let crowd = updates::crowd(&mut on, &record, device).await?;
                 throttle::full(&record.spec, crowd).map(|full| full.words(&facts))
-            } else {
-                None
             };
             let drawn = cuts.iter().any(|c| *c != draw::NOBODY);
             concerns.push(Concern {
@@ -307,7 +312,7 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
         spec: stage.spec.clone(),
         state: stage.state,
         counts: stage.counts,
-        dark: stage.dark,
+        dark: stage.dark.map(|n| (n - stage.seen.dark).max(0)),
         started_at: stage.started_at,
         soak_until: stage.soak_until,
         ended_at: stage.ended_at,
@@ -316,7 +321,7 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
 }
 
 fn unjudged(text: &str) -> Verdict {
-    Verdict { call: Call::Wait, text: text.to_owned(), finished: 0, succeeded: 0, errors: 0, sample: 0 }
+    Verdict { call: Call::Wait, text: text.to_owned(), finished: 0, succeeded: 0, errors: 0, reverted: 0, timed_out: 0, sample: 0 }
 }
 
 /// What the caller may do now, and where not, why. Verbs that their role can never use are left out.

@@ -3,6 +3,7 @@
 use super::{
     Rollouts,
     course::{Course, may_install},
+    gate::DARK_GRACE_MS,
     moving::Move,
     plan::{Need, Survey, UnderWay, plan},
     store::{
@@ -53,6 +54,10 @@ impl Rollouts {
                 retractable: !may_install(course.release) && updates::retractable(&mut on, id).await?,
             };
             let plan = plan(&course, under_way, survey.as_ref(), now);
+            // While this was down nobody could be heard: devices have their time after the start as after their success.
+            if plan.need == Some(Need::Dark) && now < self.began.plus(DARK_GRACE_MS) {
+                return Ok(());
+            }
             if let Some(need) = plan.need {
                 survey = Some(self.survey(&mut on, &record, &course, need).await?);
                 continue;

@@ -68,6 +68,9 @@ fn markdown(results: &Results, machine: &str, reasons: &str) -> Result<String> {
                 let each: Vec<String> = alone.iter().filter_map(|run| run.get(&figure)).map(|v| shown(*v)).collect();
                 writeln!(text, "| {} | {} | {} |", name(workload, &figure), shown(median_of(alone, &figure)), each.join(", "))?;
             }
+            if workload.name == "join" {
+                floor(&mut text, workload, &results.floor)?;
+            }
             continue;
         };
         let peer = workload.peer.map_or("", |(_, title)| title);
@@ -78,10 +81,7 @@ fn markdown(results: &Results, machine: &str, reasons: &str) -> Result<String> {
             writeln!(text, "| {} | {} | {} | {ratio} |", name(workload, figure), shown(a), shown(b))?;
         }
         if workload.name == "join" {
-            text += "\nThe floor, rustls and tokio with a websocket and nothing behind it, in the same run:\n\n| figure | floor |\n|---|---:|\n";
-            for figure in results.floor.first().map(|first| first.keys().cloned().collect::<Vec<_>>()).unwrap_or_default() {
-                writeln!(text, "| {} | {} |", name(workload, &figure), shown(median_of(&results.floor, &figure)))?;
-            }
+            floor(&mut text, workload, &results.floor)?;
         }
     }
     text += "\n## The floor of this machine\n\nWhat the arithmetic alone takes on one core, with the same library; two cores at most do twice as much, and here \
@@ -99,6 +99,17 @@ fn markdown(results: &Results, machine: &str, reasons: &str) -> Result<String> {
         writeln!(text, "\n## Why a goal was missed\n\n{}", reasons.trim())?;
     }
     Ok(text)
+}
+
+/// What everybody dialling at once takes with nothing behind it.
+fn floor(text: &mut String, workload: &Workload, runs: &[Measured]) -> Result<()> {
+    text.push_str(
+        "\nThe floor, rustls and tokio with a websocket and nothing behind it, in the same run:\n\n| figure | floor |\n|---|---:|\n",
+    );
+    for figure in runs.first().map(|first| first.keys().cloned().collect::<Vec<_>>()).unwrap_or_default() {
+        writeln!(text, "| {} | {} |", name(workload, &figure), shown(median_of(runs, &figure)))?;
+    }
+    Ok(())
 }
 
 fn verdict(text: &mut String, workload: &Workload, what: &str, limit: &Limit, reached: f64) -> Result<()> {

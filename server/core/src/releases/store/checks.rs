@@ -25,6 +25,9 @@ pub(super) const CONTENT_USERS: Sql =
 pub(super) const COUNT_DAMAGED: Sql = Sql::same(
     "SELECT COUNT(DISTINCT c.sha256) FROM artifact_checks c JOIN release_files f ON f.sha256 = c.sha256 WHERE c.damaged_at IS NOT NULL",
 );
+pub(super) const HAS_DAMAGE: Sql = Sql::same(
+    "SELECT c.sha256 FROM release_files f JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE f.release_id = $1 AND c.damaged_at IS NOT NULL LIMIT 1",
+);
 pub(super) const DAMAGED: Sql = Sql::same(
     "SELECT r.id, r.device_type, r.version, f.name, c.damage, c.damaged_at FROM artifact_checks c \
      JOIN release_files f ON f.sha256 = c.sha256 JOIN releases r ON r.id = f.release_id \
@@ -80,6 +83,11 @@ pub(in crate::releases) async fn forget_check(tx: &mut Tx, sha256: &Digest) -> R
 pub(in crate::releases) async fn content_users(on: &mut impl Conn, sha256: &Digest) -> Result<Vec<(OrgId, ReleaseId)>, Error> {
     let found = rows!(on, (String, String), CONTENT_USERS, sha256.as_str())?;
     found.into_iter().map(|(org, id)| Ok((org.parse().map_err(Error::corrupt)?, id.parse().map_err(Error::corrupt)?))).collect()
+}
+
+/// Whether a file of this release is damaged.
+pub(crate) async fn has_damage(on: &mut impl Conn, id: &ReleaseId) -> Result<bool, Error> {
+    Ok(row!(on, (String,), HAS_DAMAGE, id.as_str())?.is_some())
 }
 
 /// How much content of releases is damaged, of every organization.

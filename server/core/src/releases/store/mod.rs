@@ -59,6 +59,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &checks::FORGET_CHECK,
     &checks::CONTENT_USERS,
     &checks::COUNT_DAMAGED,
+    &checks::HAS_DAMAGE,
     &checks::DAMAGED,
     &checksums::CHECKSUMS,
     &checksums::INSERT_CHECKSUMS,
