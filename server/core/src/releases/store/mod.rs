@@ -6,6 +6,7 @@ mod keys;
 mod releases;
 mod uploads;
 
+pub(crate) use checks::has_damage;
 pub(super) use checks::*;
 pub(super) use checksums::*;
 pub(super) use keys::*;
