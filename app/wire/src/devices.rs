@@ -2,6 +2,7 @@
 
 use crate::{
     Timestamp,
+    enrolment::TargetToken,
     ids::{DeviceId, RolloutId, UpdateId},
     page::Page,
     pki::CertificateRow,
@@ -176,6 +177,9 @@ pub struct DeviceDetail {
     pub may_edit: bool,
     /// Whether the caller may cut it off.
     pub may_revoke: bool,
+    /// The secret that speaks for it by hawkBit's protocol, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_token: Option<TargetToken>,
     /// The steps of its life that are possible from where it is, and for the caller.
     pub steps: Vec<DeviceStep>,
     /// When this was read.

@@ -209,6 +209,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::store::ALL,
         crate::devices::batches::store::ALL,
         crate::devices::claims::ALL,
+        crate::devices::shared::ALL,
         crate::releases::store::ALL,
         crate::repeats::ALL,
         crate::rollouts::store::ALL,

@@ -5,6 +5,7 @@ mod course;
 mod refusals;
 mod silence;
 mod swupdate;
+mod tokens;
 
 use crate::{
     journey::enrolment_token,

@@ -55,6 +55,7 @@ impl Devices {
             .map(|(from, to, address, reason)| ConnectionSpan { from: Timestamp(from), to: to.map(Timestamp), address, reason })
             .collect();
         connections.reverse();
+        let target_token = super::shared::token_of(&mut on, device).await?;
         let certificates = self.pki.certificates_of(&mut on, device).await?;
         let row = d.listed.shown(tags)?;
         let state = row.state;
@@ -76,6 +77,7 @@ impl Devices {
             may_clear: allowed(actor, Act::Suspend),
             may_edit: allowed(actor, Act::EditDevices),
             may_revoke: allowed(actor, Act::Revoke),
+            target_token,
             steps: super::life::offered(actor, state),
             at: now,
         };

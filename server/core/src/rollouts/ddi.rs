@@ -220,6 +220,11 @@ pub struct Ask {
     pub installed: Option<i64>,
 }
 
+impl Ask {
+    /// For a device that a person has not let in.
+    pub const NOTHING: Self = Self { task: Task::Nothing, installed: None };
+}
+
 impl Rollouts {
     /// What a device is to do now. A cancellation comes first; what was begun is repeated until the device's last word, because some clients
     /// report a success only after they found it once more; only then is there something new.

@@ -30,6 +30,7 @@ mod releases;
 mod rollouts;
 mod roots;
 mod sealed;
+mod shared;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -85,6 +86,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(enrolment::routes())
         .merge(batches::routes())
         .merge(claims::routes())
+        .merge(shared::routes())
         .merge(certificates::routes())
         .merge(authorities::routes())
         .merge(consents::routes())
