@@ -135,7 +135,15 @@ impl Journal {
 
     /// The update under way is at `state`. A report of the same state that still waits is replaced: only the newest progress matters.
     pub fn progress(&mut self, update_id: &UpdateId, state: UpdateState, percent: Option<u8>) {
-        let report = StatusReport { update_id: update_id.clone(), state, progress: percent, code: None, detail: None, firmware: None };
+        let report = StatusReport {
+            update_id: update_id.clone(),
+            state,
+            progress: percent,
+            code: None,
+            detail: None,
+            firmware: None,
+            deferred_until: None,
+        };
         self.push(report);
     }
 
@@ -143,7 +151,15 @@ impl Journal {
     pub fn finish(&mut self, update_id: UpdateId, state: UpdateState, code: Option<&str>, detail: Option<String>) {
         self.phase = Phase::Idle;
         let detail = detail.map(|d| d.chars().take(1000).collect());
-        self.end(StatusReport { update_id, state, progress: None, code: code.map(str::to_owned), detail, firmware: None });
+        self.end(StatusReport {
+            update_id,
+            state,
+            progress: None,
+            code: code.map(str::to_owned),
+            detail,
+            firmware: None,
+            deferred_until: None,
+        });
     }
 
     /// The device refuses the update.
@@ -208,6 +224,7 @@ impl Journal {
             code: None,
             detail: None,
             firmware: Some(firmware),
+            deferred_until: None,
         });
     }
 
@@ -223,6 +240,7 @@ impl Journal {
             code: Some(code.to_owned()),
             detail: Some(detail.chars().take(1000).collect()),
             firmware: Some(firmware),
+            deferred_until: None,
         });
     }
 
@@ -269,6 +287,7 @@ mod tests {
             envelope: Envelope { payload_type: String::new(), payload: String::new(), signatures: vec![] },
             downloads: vec![],
             deadline: Timestamp(0),
+            needs_confirmation: false,
         }
     }
 

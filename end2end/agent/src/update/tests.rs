@@ -81,6 +81,7 @@ fn signed(sequence: u64) -> (Offer, TrustedKeys) {
         },
         downloads: vec![Download { sha256, size: FIRMWARE.len() as u64, path: "/x".into() }],
         deadline: Timestamp(i64::MAX),
+        needs_confirmation: false,
     };
     (offer, keys)
 }

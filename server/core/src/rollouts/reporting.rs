@@ -1,7 +1,7 @@
 //! A device says how its update goes.
 
 use super::{
-    Error, Rollouts,
+    Error, Rollouts, confirming,
     hearing::{Brings, Heard, hear},
     state::Class,
     store::updates::{self, Moved, Update},
@@ -43,7 +43,7 @@ impl Rollouts {
         let brings = Brings { version: &update.version, sequence: update.sequence };
         // An attempt that another one took over from is history.
         let heard = if update.latest { hear(update.state, &report, &runs, brings)? } else { Heard::Late };
-        let deadline = now.plus(update.timeout_ms);
+        let deadline = confirming::deadline(&mut tx, &update.id, &report, now, update.timeout_ms).await?;
         let progress = report.progress.map(i64::from);
         let state = match heard {
             Heard::Late => update.state,

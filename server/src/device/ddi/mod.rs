@@ -10,6 +10,7 @@ mod artifacts;
 mod attributes;
 mod body;
 mod cancel;
+mod confirmation;
 mod deployment;
 mod feedback;
 mod polling;
@@ -29,7 +30,10 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post, put},
 };
-use fleet::rollouts::ddi::Action;
+use fleet::{
+    access::{Actor, Who},
+    rollouts::ddi::Action,
+};
 use serde_json::Value;
 use speaker::Speaker;
 use std::collections::BTreeMap;
@@ -48,6 +52,11 @@ pub(super) fn routes() -> Router<Devices> {
         .route("/{tenant}/controller/v1/{controller}/installedBase/{action}", get(deployment::installed))
         .route("/{tenant}/controller/v1/{controller}/cancelAction/{action}", get(cancel::show))
         .route("/{tenant}/controller/v1/{controller}/cancelAction/{action}/feedback", post(cancel::hear))
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase", get(confirmation::base))
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase/activateAutoConfirm", post(confirmation::activate))
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase/deactivateAutoConfirm", post(confirmation::deactivate))
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase/{action}", get(confirmation::show))
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase/{action}/feedback", post(confirmation::hear))
         .route("/{tenant}/controller/v1/{controller}/softwaremodules/{action}/artifacts", get(artifacts::list))
         .route("/{tenant}/controller/v1/{controller}/softwaremodules/{action}/artifacts/{file}", get(artifacts::get))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -89,6 +98,17 @@ impl Asker {
         &self.speaker.org
     }
 
+    /// Whether a person has not let it in yet.
+    fn waits(&self) -> bool {
+        self.speaker.waits
+    }
+
+    /// The device as an actor.
+    fn actor(&self) -> Actor {
+        let who = Who::Device { device: self.speaker.device, device_id: self.speaker.device_id.clone() };
+        Actor { org: self.speaker.org.clone(), who, address: self.speaker.address.clone() }
+    }
+
     /// An absolute address of its own.
     fn url(&self, below: &str) -> String {
         format!("{}/{below}", self.base)
@@ -96,7 +116,7 @@ impl Asker {
 
     /// Its own action that the path names.
     async fn action(&self, devices: &Devices) -> Result<Action, Problem> {
-        if self.speaker.waits {
+        if self.waits() {
             return Err(Problem(Fault::new(
                 FaultKind::Forbidden,
                 "device_waits",

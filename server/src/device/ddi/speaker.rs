@@ -8,7 +8,10 @@ use fleet::{
     pki::DevicePeer,
 };
 use std::sync::Arc;
-use wire::{Fault, FaultKind, ids::OrgId};
+use wire::{
+    Fault, FaultKind,
+    ids::{DeviceId, OrgId},
+};
 
 /// The device that is spoken for.
 pub(super) struct Speaker {
@@ -16,6 +19,10 @@ pub(super) struct Speaker {
     pub org: OrgId,
     /// Its number in the core.
     pub device: i64,
+    /// Its name.
+    pub device_id: DeviceId,
+    /// From where.
+    pub address: String,
     /// Whether nothing but a secret says so.
     pub by_secret: bool,
     /// A person has not let it in yet.
@@ -25,6 +32,7 @@ pub(super) struct Speaker {
 impl Speaker {
     /// Who speaks for the device that a path names.
     pub async fn of(parts: &Parts, devices: &Devices, tenant: &str, controller: &str) -> Result<Self, Problem> {
+        let address = address(&parts.extensions);
         if let Some(peer) = parts.extensions.get::<Arc<DevicePeer>>() {
             // Clients write the organization in any case.
             let own = devices.fleet.access().slug(&peer.org).await?;
@@ -35,7 +43,8 @@ impl Speaker {
                     "The address must be that of the certificate: its organization, and its device id as the controller id.",
                 )));
             }
-            return Ok(Self { org: peer.org.clone(), device: peer.device, by_secret: false, waits: false });
+            let (org, device_id) = (peer.org.clone(), peer.device_id.clone());
+            return Ok(Self { org, device: peer.device, device_id, address, by_secret: false, waits: false });
         }
         let said = said(&parts.headers).ok_or_else(|| {
             Problem(Fault::new(
@@ -44,9 +53,9 @@ impl Speaker {
                 "Send Authorization: TargetToken … or GatewayToken …, or connect to the device listener with a client certificate.",
             ))
         })?;
-        let spoken = devices.fleet.devices().spoken_for(tenant, controller, said, &address(&parts.extensions)).await?;
-        let Spoken { org, device, waits, .. } = spoken;
-        Ok(Self { org, device, by_secret: true, waits })
+        let spoken = devices.fleet.devices().spoken_for(tenant, controller, said, &address).await?;
+        let Spoken { org, device, device_id, waits } = spoken;
+        Ok(Self { org, device, device_id, address, by_secret: true, waits })
     }
 }
 

@@ -14,7 +14,8 @@ use wire::{
 macro_rules! action {
     ($which:literal) => {
         Sql::same(concat!(
-            "SELECT a.number, a.org_id, a.device, a.update_id, a.cancel, a.closed, a.fetched, u.state, u.deadline, \
+            "SELECT a.number, a.org_id, a.device, a.update_id, a.cancel, a.closed, a.fetched, u.state, u.deadline, x.confirm_at_device AS asks, \
+             (a.confirmed OR EXISTS (SELECT 1 FROM devices d WHERE d.number = a.device AND d.auto_confirm_at IS NOT NULL)) AS confirmed, \
              CASE WHEN NOT u.latest THEN 'replaced' WHEN u.again THEN 'again' ELSE 'stands' END AS attempt, \
              NOT EXISTS (SELECT 1 FROM ddi_actions n WHERE n.device = a.device AND n.number > a.number) AS newest, \
              x.name, x.release_id, x.version, x.sequence, x.device_type, x.timeout_ms
@@ -54,6 +55,8 @@ struct Columns {
     cancel: String,
     closed: bool,
     fetched: bool,
+    asks: bool,
+    confirmed: bool,
     state: String,
     attempt: String,
     deadline: i64,
@@ -76,6 +79,8 @@ impl Columns {
             cancel: Answer::read(&self.cancel).ok_or_else(|| Error::corrupt(&self.cancel))?,
             closed: self.closed,
             fetched: self.fetched,
+            asks: self.asks,
+            confirmed: self.confirmed,
             newest: self.newest,
             state: self.state.parse().map_err(Error::corrupt)?,
             attempt: Attempt::read(&self.attempt).ok_or_else(|| Error::corrupt(&self.attempt))?,
