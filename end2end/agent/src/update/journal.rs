@@ -14,6 +14,7 @@ use crate::slots::Slot;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use wire::{
+    Timestamp,
     device::{Offer, Running, StatusReport},
     ids::UpdateId,
     states::UpdateState,
@@ -147,6 +148,12 @@ impl Journal {
         self.push(report);
     }
 
+    /// The update waits for somebody at the device, who may have put it off until then.
+    pub fn waits_for_person(&mut self, update_id: &UpdateId, until: Option<Timestamp>) {
+        let (update_id, state) = (update_id.clone(), UpdateState::AwaitingConfirmation);
+        self.push(StatusReport { update_id, state, progress: None, code: None, detail: None, firmware: None, deferred_until: until });
+    }
+
     /// The update ended here, before anything was at stake.
     pub fn finish(&mut self, update_id: UpdateId, state: UpdateState, code: Option<&str>, detail: Option<String>) {
         self.phase = Phase::Idle;
@@ -278,7 +285,7 @@ impl Journal {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use wire::{Timestamp, manifest::Envelope};
+    use wire::manifest::Envelope;
 
     fn offer(n: u8) -> Offer {
         Offer {

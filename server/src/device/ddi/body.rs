@@ -101,7 +101,7 @@ pub(super) fn decision(body: &[u8]) -> Result<(Decision, Vec<String>), Problem> 
 /// Who answers once for whatever comes, and why; both may be left out, and the body with them.
 pub(super) fn initiator(body: &[u8]) -> Result<(String, String), Problem> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Default::default());
+        return Ok((String::new(), String::new()));
     }
     let body = json(body)?;
     Ok((text(&body["initiator"]).unwrap_or_default(), text(&body["remark"]).unwrap_or_default()))
@@ -287,7 +287,7 @@ mod tests {
             assert_eq!(read(wrong), Err("bad_feedback".to_owned()), "{wrong}");
         }
         let by = |body: &str| initiator(body.as_bytes()).map_err(|problem| problem.0.code);
-        assert_eq!(by(" "), Ok(Default::default()));
+        assert_eq!(by(" "), Ok((String::new(), String::new())));
         assert_eq!(by(r#"{"initiator":"ann","remark":null}"#), Ok(("ann".to_owned(), String::new())));
         assert!(by("{").is_err());
     }

@@ -3,6 +3,7 @@
 mod applying;
 mod approval;
 mod changes;
+mod confirming;
 mod course;
 mod ddi;
 mod expected;
