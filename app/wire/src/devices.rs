@@ -12,6 +12,32 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// A device without a channel that was heard of within so many milliseconds (a day) is stale; later it is offline.
+pub const PRESENT_MS: i64 = 24 * 3_600_000;
+
+crate::states::words! {
+    /// Whether a device is there.
+    Presence {
+        /// Connected.
+        Online = "online",
+        /// Not connected, and heard of within a day: devices that only poll are never more.
+        Stale = "stale",
+        /// Not heard of for a day, or never.
+        Offline = "offline",
+    }
+    /// How a device's certificate stands.
+    CertificateStanding {
+        /// Good for more than 30 days.
+        Valid = "valid",
+        /// Good, and ends within 30 days.
+        Expiring = "expiring",
+        /// The last one has ended.
+        Expired = "expired",
+        /// It has none, or its only ones were revoked.
+        None = "none",
+    }
+}
+
 /// What to list. The same shape is a page's URL, a REST query and a rollout's target.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DeviceQuery {
@@ -100,6 +126,43 @@ pub struct TagMany {
 pub struct Tagged {
     /// Devices that the selector meant.
     pub devices: i64,
+}
+
+/// Devices that people have put together by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceGroup {
+    /// Its name, as selectors ask for it: `group:NAME`.
+    pub name: String,
+    /// How many devices are in it.
+    pub devices: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+}
+
+/// What a group should be called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewDeviceGroup {
+    /// 1 to 100 characters, without `*`.
+    pub name: String,
+}
+
+/// Which devices go into a group, or out of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct GroupMany {
+    /// The selector; empty means every device that is not decommissioned.
+    pub q: String,
+    /// Out of it instead of into it.
+    #[serde(default)]
+    pub out: bool,
+    /// How many devices the selector means, at most 10,000; another number by now is a conflict.
+    pub expected: i64,
 }
 
 /// The device list's page.

@@ -63,6 +63,8 @@ ids! {
     TargetTokenId = "tgt", "target token id";
     /// A secret that speaks for every device of an organization that has no certificate.
     GatewayTokenId = "gwt", "gateway token id";
+    /// A group of devices.
+    GroupId = "grp", "group id";
     /// A device's request to join that waits for a person.
     EnrolmentRequestId = "enr", "enrolment request id";
     /// A batch of CSRs from a factory.

@@ -210,6 +210,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::batches::store::ALL,
         crate::devices::claims::ALL,
         crate::devices::shared::ALL,
+        crate::devices::groups::ALL,
         crate::releases::store::ALL,
         crate::repeats::ALL,
         crate::rollouts::store::ALL,

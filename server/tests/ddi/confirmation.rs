@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 impl Rig {
     /// Rolls a release out to everybody; somebody at each device agrees first.
-    async fn with_consent(&self, release: &str) -> String {
+    pub async fn with_consent(&self, release: &str) -> String {
         let gate = json!({ "success_percent": 0.0, "error_percent": 100.0, "min_sample": 1, "max_errors": 0 });
         let stage = json!({ "name": "Everyone", "reach": { "percent": 100.0 }, "gate": gate });
         let spec = json!({ "name": "Gateways", "release": release, "stages": [stage], "confirm_at_device": true });

@@ -3,6 +3,7 @@
 mod cancel;
 mod confirmation;
 mod course;
+mod hawkbit_crate;
 mod refusals;
 mod silence;
 mod swupdate;

@@ -38,9 +38,14 @@ impl Rig {
 
     /// A client with a new target token of this device.
     pub async fn target(&self, name: &str) -> Device {
-        let made =
-            self.rest.post(&self.rest.operator, &format!("/devices/{name}/target-token"), &json!({ "device_type": "gateway" })).await;
-        self.with_secret(name, &format!("TargetToken {}", made["secret"].as_str().unwrap()))
+        self.with_secret(name, &format!("TargetToken {}", self.target_secret(name).await))
+    }
+
+    /// A new target token of this device.
+    pub async fn target_secret(&self, name: &str) -> String {
+        let path = format!("/devices/{name}/target-token");
+        let made = self.rest.post(&self.rest.operator, &path, &json!({ "device_type": "gateway" })).await;
+        made["secret"].as_str().unwrap().to_owned()
     }
 
     /// A new gateway token's id and secret.

@@ -2,7 +2,7 @@
 //! in [`super::state`]; certificates are the `pki` room's, which is asked in the same transaction.
 
 use super::{
-    DeviceNo, Devices, Error, shared,
+    DeviceNo, Devices, Error, groups, shared,
     state::{action, goal, step},
     store,
 };
@@ -71,7 +71,7 @@ impl Devices {
             if exec!(&mut tx, store::DELETE, device, now.0)? == 0 {
                 return Err(Error::NotFound("device"));
             }
-            for forgotten in [store::TAGS_CLEAR, store::ATTRIBUTES_CLEAR, store::CONNECTIONS_CLEAR, shared::TARGET_CLEAR] {
+            for forgotten in [store::TAGS_CLEAR, store::ATTRIBUTES_CLEAR, store::CONNECTIONS_CLEAR, shared::TARGET_CLEAR, groups::LEAVE] {
                 exec!(&mut tx, forgotten, device)?;
             }
         }

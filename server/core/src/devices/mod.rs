@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod filter;
 mod gave;
+pub(crate) mod groups;
 mod hook;
 pub(crate) mod just_in_time;
 mod known;

@@ -63,7 +63,7 @@ impl Rollouts {
             return Ok(offer_of(&mut on, open).await?);
         }
         let Some((org, _)) = devices::name(&mut on, device).await? else { return Ok(None) };
-        let Some(facts) = devices::facts(&mut on, device).await? else { return Ok(None) };
+        let Some(facts) = devices::facts(&mut on, device, now).await? else { return Ok(None) };
         if facts.state != DeviceState::Active.as_str() {
             return Ok(None);
         }

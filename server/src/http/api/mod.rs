@@ -20,6 +20,7 @@ mod csv;
 mod devices;
 mod enrolment;
 mod form;
+mod groups;
 mod input;
 mod keys;
 mod limits;
@@ -81,6 +82,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(releases::routes())
         .merge(keys::routes())
         .merge(devices::routes())
+        .merge(groups::routes())
         .merge(telemetry::routes())
         .merge(rollouts::routes())
         .merge(enrolment::routes())
