@@ -43,7 +43,8 @@ pub(super) const TARGET_USED: Sql = Sql::same("UPDATE target_tokens SET last_use
 const SPOKEN: Sql = Sql::same(
     "SELECT d.number, d.device_id, d.state,
             EXISTS (SELECT 1 FROM certificates c WHERE c.device = d.number AND c.state IN ('issuing', 'active') AND c.not_after > $3) AS certified,
-            (SELECT MAX(c.revoked_at) FROM certificates c WHERE c.device = d.number AND c.state = 'revoked') AS revoked_at
+            (SELECT MAX(c.revoked_at) FROM certificates c WHERE c.device = d.number AND c.state = 'revoked'
+             AND c.reason <> 'superseded') AS revoked_at
      FROM devices d WHERE d.org_id = $1 AND d.device_id_lower = $2 AND d.deleted_at IS NULL",
 );
 /// The step that a first word of a device takes; nothing when another was faster.
