@@ -174,6 +174,9 @@ pub struct DevicesPage {
     pub types: Vec<String>,
     /// Tags there are, for the filter.
     pub tags: Vec<String>,
+    /// Groups there are, for the filter.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// Versions there are, for the filter.
     pub versions: Vec<String>,
     /// What is wrong with the selector, if something is; the rows are then empty.

@@ -37,10 +37,12 @@ const PUT_IN: Sql = many!(
 );
 const TAKE_OUT: Sql =
     many!("DELETE FROM group_members WHERE group_id = $2 AND device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
+/// For the filter of a list.
+pub(super) const NAMES: Sql = Sql::same("SELECT name FROM device_groups WHERE org_id = $1 ORDER BY name");
 /// Takes a device out of all its groups.
 pub(super) const LEAVE: Sql = Sql::same("DELETE FROM group_members WHERE device = $1");
 
-pub(crate) const ALL: &[&Sql] = &[&INSERT, &COUNT, &LIST, &BY_NAME, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &LEAVE];
+pub(crate) const ALL: &[&Sql] = &[&INSERT, &COUNT, &LIST, &BY_NAME, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &NAMES, &LEAVE];
 
 #[derive(Serialize)]
 struct Of {

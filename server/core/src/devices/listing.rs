@@ -3,6 +3,7 @@
 use super::{
     Devices, Error,
     filter::{Filter, asks_for_state},
+    groups,
     selector::Selector,
     store,
 };
@@ -31,6 +32,7 @@ const EXPORTED: usize = 1000;
 struct Facets {
     types: Vec<String>,
     tags: Vec<String>,
+    groups: Vec<String>,
     versions: Vec<VersionShare>,
     fleet: i64,
 }
@@ -197,6 +199,7 @@ impl Devices {
         let facets = Facets {
             types: rows!(on, (String, i64), store::TYPES, org.as_str())?.into_iter().map(|r| r.0).filter(|t| !t.is_empty()).collect(),
             tags: rows!(on, (String,), store::ALL_TAGS, org.as_str())?.into_iter().map(|r| r.0).collect(),
+            groups: rows!(on, (String,), groups::NAMES, org.as_str())?.into_iter().map(|r| r.0).collect(),
             versions: rows!(on, (String, String, i64), store::VERSIONS, org.as_str())?
                 .into_iter()
                 .map(|(device_type, version, devices)| VersionShare { device_type, version, devices })
@@ -220,6 +223,7 @@ impl Devices {
             devices,
             types: facets.types,
             tags: facets.tags,
+            groups: facets.groups,
             // Two types may have a version of the same name; to the filter it is one.
             versions: facets
                 .versions

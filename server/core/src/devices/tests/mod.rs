@@ -7,6 +7,7 @@ mod claims;
 mod clones;
 mod deleted;
 mod desk;
+mod groups;
 mod just_in_time;
 mod life;
 mod presence;
