@@ -175,6 +175,8 @@ async fn a_gateway_speaks_for_many_and_lets_nobody_in(#[case] kind: EngineKind) 
         assert!(device.poll().await["deploymentBase"].is_null());
     }
     assert_eq!((rig.state("gw-1").await, rig.audited("device.announce").await), (json!("pending"), 2));
+    // A rollout is for somebody.
+    rig.device("gw-9").await;
     let rollout = rig.roll_out(&rig.rest.release("1.1.0", 2, &[7; 1000]).await).await;
     assert!(one.poll().await["deploymentBase"].is_null(), "it waits for a person");
     assert_eq!(one.get(&format!("{}/deploymentBase/1001", one.base)).await.status(), 403);
