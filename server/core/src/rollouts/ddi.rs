@@ -78,6 +78,7 @@ impl Answer {
 
 /// An update under its number (hawkBit: action).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Action {
     /// Its number, from 1; never given twice.
     pub number: i64,

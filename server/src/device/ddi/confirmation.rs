@@ -17,6 +17,9 @@ use wire::FaultKind;
 
 /// Below the device's own address.
 pub(super) const BASE: &str = "confirmationBase";
+/// hawkBit's words for the two links, which are addresses as well.
+const ACTIVATE: &str = "activateAutoConfirm";
+const DEACTIVATE: &str = "deactivateAutoConfirm";
 
 /// `GET …/confirmationBase`: whether whatever comes counts as confirmed, and what waits.
 pub(super) async fn base(State(devices): State<Devices>, asker: Asker) -> Result<Response, Problem> {
@@ -24,7 +27,8 @@ pub(super) async fn base(State(devices): State<Devices>, asker: Asker) -> Result
     let auto = rollouts.auto_confirm(asker.device()).await?;
     let mut links = Map::new();
     let mut link = |name: &str, below: String| links.insert(name.to_owned(), json!({ "href": asker.url(&format!("{BASE}/{below}")) }));
-    link(if auto.is_some() { DEACTIVATE } else { ACTIVATE }, if auto.is_some() { DEACTIVATE } else { ACTIVATE }.to_owned());
+    let other = if auto.is_some() { DEACTIVATE } else { ACTIVATE };
+    link(other, other.to_owned());
     if !asker.waits()
         && let Task::Confirm(number) = rollouts.ask_ddi(asker.org(), asker.device()).await?.task
     {
@@ -38,10 +42,6 @@ pub(super) async fn base(State(devices): State<Devices>, asker: Asker) -> Result
     };
     Ok(asker.answer(&json!({ "autoConfirm": confirms, "_links": links })))
 }
-
-/// hawkBit's words for the two links, which are addresses as well.
-pub(super) const ACTIVATE: &str = "activateAutoConfirm";
-pub(super) const DEACTIVATE: &str = "deactivateAutoConfirm";
 
 /// `GET …/confirmationBase/{action}`: a deployment under another name, as long as it waits for somebody.
 pub(super) async fn show(

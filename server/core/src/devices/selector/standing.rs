@@ -16,10 +16,12 @@ pub(in crate::devices) const EXPIRING_MS: i64 = 30 * 86_400 * SECOND;
 impl Facts {
     /// Whether the device is there.
     pub fn presence(&self) -> Presence {
-        match self.online {
-            true => Presence::Online,
-            false if self.last_seen_at > self.at.plus(-PRESENT_MS).0 => Presence::Stale,
-            false => Presence::Offline,
+        if self.online {
+            Presence::Online
+        } else if self.last_seen_at > before(self.at, PRESENT_MS) {
+            Presence::Stale
+        } else {
+            Presence::Offline
         }
     }
 
@@ -35,7 +37,7 @@ impl Facts {
 
     /// Whether it was heard of so long ago; one that never was is silent for longer than anything.
     pub(super) fn silent(&self, how: Ordering, ms: i64) -> bool {
-        let since = self.at.plus(-ms).0;
+        let since = before(self.at, ms);
         match how {
             Ordering::Below => self.last_seen_at > since,
             Ordering::AtMost => self.last_seen_at >= since,
@@ -71,6 +73,7 @@ mod tests {
 
     #[test]
     fn the_ends_of_presence_and_certificates() {
+        use CertificateStanding as C;
         let at = Timestamp(100 * 86_400_000);
         let facts = |online, last_seen_at, certificate_until| Facts { at, online, last_seen_at, certificate_until, ..Facts::default() };
         let seen = |ago: i64| facts(false, at.0 - ago, 0).presence();
@@ -78,7 +81,6 @@ mod tests {
         assert_eq!([0, PRESENT_MS - 1, PRESENT_MS].map(seen), [Presence::Stale, Presence::Stale, Presence::Offline]);
         assert_eq!(facts(false, 0, 0).presence(), Presence::Offline, "never heard of");
         let ends = |until: i64| facts(false, 0, until).certificate();
-        use CertificateStanding as C;
         assert_eq!(
             [0, 1, at.0, at.0 + 1, at.0 + EXPIRING_MS, at.0 + EXPIRING_MS + 1].map(ends),
             [C::None, C::Expired, C::Expired, C::Expiring, C::Expiring, C::Valid]

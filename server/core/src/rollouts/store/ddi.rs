@@ -47,6 +47,7 @@ pub(super) const FORGET_OF: Sql = many!(
 pub(super) const SAID: Sql = Sql::same("SELECT line FROM ddi_messages WHERE action = $1 ORDER BY id DESC LIMIT $2");
 
 #[derive(sqlx::FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Columns {
     number: i64,
     org_id: String,
