@@ -211,6 +211,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::claims::ALL,
         crate::devices::shared::ALL,
         crate::devices::groups::ALL,
+        crate::devices::facts::ALL,
         crate::releases::store::ALL,
         crate::repeats::ALL,
         crate::rollouts::store::ALL,

@@ -10,6 +10,7 @@ mod desk;
 mod enrolment;
 mod entry;
 mod error;
+pub(crate) mod facts;
 mod filter;
 mod gave;
 pub(crate) mod groups;
