@@ -3,7 +3,7 @@
 pub use super::facts::{facts, facts_page};
 
 use super::DeviceNo;
-use crate::db::{Conn, Error, Sql, Tx, exec, many, row, rows};
+use crate::db::{Conn, Error, Sql, Tx, exec, many, row};
 use wire::{
     Timestamp,
     ids::{DeviceId, OrgId},
