@@ -243,6 +243,9 @@ pub struct DeviceDetail {
     pub may_edit: bool,
     /// Whether the caller may cut it off.
     pub may_revoke: bool,
+    /// Groups it is in, by their names.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// The secret that speaks for it by hawkBit's protocol, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_token: Option<TargetToken>,

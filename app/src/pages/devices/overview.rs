@@ -144,6 +144,7 @@ fn identity(d: &DeviceDetail) -> AnyView {
                 <dt>"Hardware"</dt><dd>{d.row.hardware.clone()}</dd>
                 <dt>"Enrolled"</dt><dd>{time::at(d.enrolled_at)}</dd>
                 <dt>"By"</dt><dd>{d.enrolled_by.clone()}</dd>
+                {(!d.groups.is_empty()).then(|| view! { <dt>"Groups"</dt><dd>{d.groups.join(", ")}</dd> })}
                 {certificate}
                 {connected}
                 <dt>"Agent"</dt><dd class="mono">{d.agent.clone()}</dd>

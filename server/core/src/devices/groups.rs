@@ -37,12 +37,16 @@ const PUT_IN: Sql = many!(
 );
 const TAKE_OUT: Sql =
     many!("DELETE FROM group_members WHERE group_id = $2 AND device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
+/// A device's groups.
+pub(super) const OF: Sql = Sql::same(
+    "SELECT g.name FROM group_members m JOIN device_groups g ON g.id = m.group_id WHERE m.org_id = $1 AND m.device = $2 ORDER BY g.name",
+);
 /// For the filter of a list.
 pub(super) const NAMES: Sql = Sql::same("SELECT name FROM device_groups WHERE org_id = $1 ORDER BY name");
 /// Takes a device out of all its groups.
 pub(super) const LEAVE: Sql = Sql::same("DELETE FROM group_members WHERE device = $1");
 
-pub(crate) const ALL: &[&Sql] = &[&INSERT, &COUNT, &LIST, &BY_NAME, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &NAMES, &LEAVE];
+pub(crate) const ALL: &[&Sql] = &[&INSERT, &COUNT, &LIST, &BY_NAME, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &OF, &NAMES, &LEAVE];
 
 #[derive(Serialize)]
 struct Of {
