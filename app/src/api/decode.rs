@@ -254,6 +254,7 @@ mod tests {
             reason: "why".into(),
             at_once: Some(3),
             budget: Some(wire::rollouts::Budget { attribute: "site".into(), at_most: 1 }),
+            confirm_at_device: true,
         });
         round_trips(&Tell::Delta {
             topic: "device/gw-1".parse().unwrap(),

@@ -102,6 +102,26 @@ pub async fn tag_devices(
     Ok(())
 }
 
+/// Puts every device that `q` means into a group, which is made where it is not there, or takes them out of it when `out` is `yes`. `expected` is how many
+/// devices the list told of; when they are another number by now, nothing is changed. Leads to `back`, a path of the console.
+#[server(prefix = "/rpc", endpoint = "/devices/group")]
+pub async fn group_devices(
+    #[server(default)] q: String,
+    group: String,
+    #[server(default)] out: String,
+    expected: i64,
+    #[server(default)] back: String,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let (devices, group, out) = (call.fleet.devices(), group.trim(), out == "yes");
+    if !out && !call.answer(devices.groups(&call.actor).await)?.iter().any(|known| known.name == group) {
+        call.answer(devices.create_group(&call.actor, group).await)?;
+    }
+    call.answer(devices.group_many(&call.actor, group, &wire::devices::GroupMany { q, out, expected }).await)?;
+    call.lead_to(super::session::local(&back, "/devices"));
+    Ok(())
+}
+
 /// Takes a device a step on in its life; what can't be taken back as easily wants its name repeated in `confirm`. The answer is where to go then.
 #[server(prefix = "/rpc", endpoint = "/device/life")]
 pub async fn change_device(id: String, step: DeviceStep, #[server(default)] confirm: String) -> Result<String, ApiFault> {

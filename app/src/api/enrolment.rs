@@ -8,7 +8,7 @@
 use super::{fault::ApiFault, once::Shown, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
-use wire::enrolment::{CreatedClaim, CreatedEnrolmentToken, EnrolmentMode, EnrolmentPage};
+use wire::enrolment::{CreatedClaim, CreatedEnrolmentToken, CreatedGatewayToken, CreatedTargetToken, EnrolmentMode, EnrolmentPage};
 use wire::pki::RevocationReason;
 
 /// The enrolment page, and what was just made by a form without JavaScript.
@@ -21,6 +21,10 @@ pub enum Created {
     Token(CreatedEnrolmentToken),
     /// A claim of five minutes.
     Claim(CreatedClaim),
+    /// A gateway's shared secret.
+    Gateway(CreatedGatewayToken),
+    /// A device's shared secret.
+    Target(CreatedTargetToken),
 }
 
 /// All the enrolment page shows: an [`EnrolmentModel`]. `batch` is the one that is asked about; empty means none.
@@ -46,6 +50,12 @@ async fn created(call: &super::caller::Call, page: &EnrolmentPage, id: &str, sec
     let devices = call.fleet.devices();
     if let Some(token) = page.tokens.iter().find(|t| t.id.as_str() == id) {
         return Some(Created::Token(devices.enrolment_card(token.clone(), secret)));
+    }
+    if let Some(token) = page.shared.gateways.iter().find(|t| t.id.as_str() == id) {
+        return Some(Created::Gateway(CreatedGatewayToken { token: token.clone(), secret }));
+    }
+    if let Some(target) = super::shared::target_again(id, &secret) {
+        return Some(Created::Target(target));
     }
     devices.claim_again(&call.actor, &id.parse().ok()?, &secret).await.ok().map(Created::Claim)
 }

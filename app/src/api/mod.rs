@@ -26,4 +26,5 @@ pub mod registered;
 pub mod releases;
 pub mod rollouts;
 pub mod session;
+pub mod shared;
 pub mod telemetry;

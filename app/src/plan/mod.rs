@@ -39,6 +39,8 @@ pub struct Draft {
     pub budget_attribute: String,
     /// A number of devices.
     pub budget_at_most: String,
+    /// `yes` when somebody at each device confirms; anything else is no.
+    pub confirm_at_device: String,
     /// At least one.
     pub stages: Vec<StageDraft>,
 }
@@ -58,6 +60,7 @@ impl Draft {
                 "at_once" => draft.at_once = value,
                 "budget.attribute" => draft.budget_attribute = value,
                 "budget.at_most" => draft.budget_at_most = value,
+                "confirm_at_device" => draft.confirm_at_device = value,
                 _ => draft.read_stage(&key, value),
             }
         }
@@ -102,6 +105,7 @@ impl Draft {
             ("at_once", &self.at_once),
             ("budget.attribute", &self.budget_attribute),
             ("budget.at_most", &self.budget_at_most),
+            ("confirm_at_device", &self.confirm_at_device),
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
@@ -120,6 +124,7 @@ impl Draft {
             at_once: limit_text(spec.at_once),
             budget_attribute: spec.budget.as_ref().map(|b| b.attribute.clone()).unwrap_or_default(),
             budget_at_most: limit_text(spec.budget.as_ref().map(|b| b.at_most)),
+            confirm_at_device: if spec.confirm_at_device { "yes".to_owned() } else { String::new() },
             stages: spec.stages.iter().map(StageDraft::of).collect(),
         }
     }
@@ -151,6 +156,7 @@ impl Draft {
                 reason: self.reason.trim().to_owned(),
                 at_once,
                 budget,
+                confirm_at_device: self.confirm_at_device == "yes",
             }),
             _ => Err(wrong),
         }
@@ -225,6 +231,7 @@ mod tests {
         draft.reason = "Fixes 100 % of it".into();
         draft.at_once = "20".into();
         (draft.budget_attribute, draft.budget_at_most) = ("site".into(), "1".into());
+        draft.confirm_at_device = "yes".into();
         draft.stages[0].max_reverted = "0".into();
         draft.stages[1].max_dark = "3".into();
         draft
@@ -244,6 +251,7 @@ mod tests {
             (spec.stages[0].gate.max_reverted, spec.stages[0].gate.max_dark, spec.stages[1].gate.max_dark),
             (Some(0), None, Some(3))
         );
+        assert!(spec.confirm_at_device);
         assert_eq!(Draft::of(&spec), draft);
     }
 

@@ -146,6 +146,9 @@ pub struct StatusReport {
     /// What runs now, after a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub firmware: Option<Running>,
+    /// With `awaiting_confirmation` or `awaiting_window`: it was put off until then, and is not counted as silent before; at most 7 days from the offer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred_until: Option<Timestamp>,
 }
 
 /// What the server sends.
@@ -223,6 +226,9 @@ pub struct Offer {
     pub downloads: Vec<Download>,
     /// The server counts the device as timed out after this.
     pub deadline: Timestamp,
+    /// Somebody at the device has to agree before it begins; until then it reports `awaiting_confirmation`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_confirmation: bool,
 }
 
 /// One payload's address.

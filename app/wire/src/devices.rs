@@ -2,6 +2,7 @@
 
 use crate::{
     Timestamp,
+    enrolment::TargetToken,
     ids::{DeviceId, RolloutId, UpdateId},
     page::Page,
     pki::CertificateRow,
@@ -10,6 +11,32 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// A device without a channel that was heard of within so many milliseconds (a day) is stale; later it is offline.
+pub const PRESENT_MS: i64 = 24 * 3_600_000;
+
+crate::states::words! {
+    /// Whether a device is there.
+    Presence {
+        /// Connected.
+        Online = "online",
+        /// Not connected, and heard of within a day: devices that only poll are never more.
+        Stale = "stale",
+        /// Not heard of for a day, or never.
+        Offline = "offline",
+    }
+    /// How a device's certificate stands.
+    CertificateStanding {
+        /// Good for more than 30 days.
+        Valid = "valid",
+        /// Good, and ends within 30 days.
+        Expiring = "expiring",
+        /// The last one has ended.
+        Expired = "expired",
+        /// It has none, or its only ones were revoked.
+        None = "none",
+    }
+}
 
 /// What to list. The same shape is a page's URL, a REST query and a rollout's target.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -101,6 +128,43 @@ pub struct Tagged {
     pub devices: i64,
 }
 
+/// Devices that people have put together by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceGroup {
+    /// Its name, as selectors ask for it: `group:NAME`.
+    pub name: String,
+    /// How many devices are in it.
+    pub devices: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+}
+
+/// What a group should be called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewDeviceGroup {
+    /// 1 to 100 characters, without `*`.
+    pub name: String,
+}
+
+/// Which devices go into a group, or out of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct GroupMany {
+    /// The selector; empty means every device that is not decommissioned.
+    pub q: String,
+    /// Out of it instead of into it.
+    #[serde(default)]
+    pub out: bool,
+    /// How many devices the selector means, at most 10,000; another number by now is a conflict.
+    pub expected: i64,
+}
+
 /// The device list's page.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DevicesPage {
@@ -110,6 +174,9 @@ pub struct DevicesPage {
     pub types: Vec<String>,
     /// Tags there are, for the filter.
     pub tags: Vec<String>,
+    /// Groups there are, for the filter.
+    #[serde(default)]
+    pub groups: Vec<String>,
     /// Versions there are, for the filter.
     pub versions: Vec<String>,
     /// What is wrong with the selector, if something is; the rows are then empty.
@@ -176,6 +243,12 @@ pub struct DeviceDetail {
     pub may_edit: bool,
     /// Whether the caller may cut it off.
     pub may_revoke: bool,
+    /// Groups it is in, by their names.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// The secret that speaks for it by hawkBit's protocol, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_token: Option<TargetToken>,
     /// The steps of its life that are possible from where it is, and for the caller.
     pub steps: Vec<DeviceStep>,
     /// When this was read.

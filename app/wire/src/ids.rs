@@ -59,6 +59,12 @@ ids! {
     ApiTokenId = "tok", "API token id";
     /// A secret that trades a CSR for a certificate.
     EnrolmentTokenId = "ent", "enrolment token id";
+    /// A secret that speaks for one device.
+    TargetTokenId = "tgt", "target token id";
+    /// A secret that speaks for every device of an organization that has no certificate.
+    GatewayTokenId = "gwt", "gateway token id";
+    /// A group of devices.
+    GroupId = "grp", "group id";
     /// A device's request to join that waits for a person.
     EnrolmentRequestId = "enr", "enrolment request id";
     /// A batch of CSRs from a factory.

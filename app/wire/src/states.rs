@@ -66,6 +66,8 @@ words! {
     }
     /// What a person does to a device; how one becomes active is the business of enrolment.
     DeviceStep {
+        /// Let in: a device that a gateway has announced and that has no certificate.
+        Admit = "admit",
         /// Cut off for now: its certificates stay as they are and are refused.
         Suspend = "suspend",
         /// Let in again with the certificates it has.

@@ -21,6 +21,8 @@ use zeroize::Zeroizing;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Device {
+    /// Let a device in that a gateway has announced
+    Admit(Which),
     /// Cut a device off for now; its certificates stay as they are
     Suspend(Which),
     /// Let a suspended device in again
@@ -83,6 +85,7 @@ pub(super) struct Which {
 pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
     let actor = Actor::shell(fleet.default_org().clone());
     let (Which { device }, step) = match command {
+        Device::Admit(which) => (which, DeviceStep::Admit),
         Device::Suspend(which) => (which, DeviceStep::Suspend),
         Device::Resume(which) => (which, DeviceStep::Resume),
         Device::Decommission(which) => (which, DeviceStep::Decommission),

@@ -69,12 +69,14 @@ pub fn device_router(devices: Devices) -> Router {
         .with_state(devices)
 }
 
-/// Routes for those that have no certificate yet.
+/// Routes for those that have no certificate yet, or never will.
 pub fn enrol_router(devices: Devices) -> Router {
     Router::new()
         .route("/device/v1/enrol", post(enrol::enrol))
         .route("/device/v1/recover", get(enrol::recovery_nonce).post(enrol::recover))
         .route(est::ROUTE, any(est::serve))
+        // For devices that have nothing but a shared secret, where their organization takes one.
+        .merge(ddi::routes().layer(middleware::from_fn(whole::first)))
         .route(wire::device::TRUST_BUNDLE, get(enrol::root))
         .fallback(unknown)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))

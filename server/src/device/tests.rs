@@ -104,6 +104,7 @@ async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
         reason,
         at_once: None,
         budget: None,
+        confirm_at_device: false,
     };
     let rollouts = w.fleet.rollouts();
     let id = rollouts.draft(oli, spec).await.unwrap();

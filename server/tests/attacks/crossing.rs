@@ -209,7 +209,7 @@ async fn a_30_device_a_gets_and_changes_nothing_of_device_b_by_any_route(#[case]
             own.replace("{action}", &action).replace("{file}", "firmware.bin")
         };
         let more = match route.rsplit('/').next() {
-            Some("feedback") => body.clone(),
+            Some("feedback" | "activateAutoConfirm" | "deactivateAutoConfirm") => body.clone(),
             Some("configData") => [&body[..], &["-X", "PUT"]].concat(),
             _ => Vec::new(),
         };

@@ -1,10 +1,13 @@
 //! hawkBit's DDI over real mutual TLS: what its clients demand of a server, by an HTTP client that says what they say.
 
 mod cancel;
+mod confirmation;
 mod course;
+mod hawkbit_crate;
 mod refusals;
 mod silence;
 mod swupdate;
+mod tokens;
 
 use crate::{
     journey::enrolment_token,
@@ -67,10 +70,15 @@ impl Rig {
         let spec = json!({ "name": "Gateways", "release": release, "stages": [stage], "timeout_min": 60, "reason": "test" });
         let drafted = self.rest.post(&self.rest.operator, "/rollouts", &spec).await;
         let id = drafted["row"]["id"].as_str().unwrap().to_owned();
-        self.order(&id, "submit").await;
+        self.approve(&id).await;
+        id
+    }
+
+    /// Sends a draft for approval, and lets another person approve it.
+    async fn approve(&self, id: &str) {
+        self.order(id, "submit").await;
         let digest = self.rest.get(&format!("/rollouts/{id}")).await["digest"].clone();
         self.rest.post(&self.admin, &format!("/rollouts/{id}/approve"), &json!({ "digest": digest, "reason": "fine" })).await;
-        id
     }
 
     /// Lets so many minutes pass, and what is due happen.

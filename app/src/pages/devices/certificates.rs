@@ -1,14 +1,20 @@
-//! The certificates of a device, newest first.
+//! The certificates of a device, newest first, and the shared secret of one that has none.
 
 use crate::{
+    api::shared::DropTargetToken,
     pages::words,
-    ui::{Column, copyable, empty, page::card_flush, status, table, time},
+    ui::{
+        Column, card, copyable, empty,
+        form::{self, ActionForm, FormCall, fault_banner, refusal},
+        page::card_flush,
+        status, table, time,
+    },
 };
 use leptos::prelude::*;
-use wire::{Timestamp, devices::DeviceDetail, pki::CertificateRow};
+use wire::{Timestamp, devices::DeviceDetail, pki::CertificateRow, states::CertificateState};
 
 /// The tab.
-pub fn tab(d: &DeviceDetail) -> AnyView {
+pub fn tab(d: &DeviceDetail, call: FormCall<DropTargetToken>) -> AnyView {
     let body = if d.certificates.is_empty() {
         empty("shield-check", "No certificate", "The device gets one when it enrols.", None)
     } else {
@@ -25,7 +31,45 @@ pub fn tab(d: &DeviceDetail) -> AnyView {
         ];
         table("Certificates of this device", columns, rows)
     };
-    card_flush("Certificates", Some(view! { <a href="/certificates">"All certificates"</a> }.into_any()), body)
+    let all = card_flush("Certificates", Some(view! { <a href="/certificates">"All certificates"</a> }.into_any()), body);
+    view! { <div class="stack">{all}{secret(d, call)}</div> }.into_any()
+}
+
+/// Its target token; nothing for a device that has a certificate and no token, because none would count.
+fn secret(d: &DeviceDetail, call: FormCall<DropTargetToken>) -> AnyView {
+    let certified = d.certificates.iter().any(|c| c.state == CertificateState::Active && c.not_after.since(d.at) > 0);
+    let id = d.row.device_id.to_string();
+    let make = format!("/enrolment?tab=hawkbit&device={id}");
+    let Some(token) = &d.target_token else {
+        return (d.may_edit && !certified)
+            .then(|| {
+                let text =
+                    "A client of hawkBit that can hold no certificate may speak by a shared secret, where an administrator has allowed it.";
+                card("Target token", None, view! { <div class="stack"><p>{text}</p><p><a href=make>"Make one"</a></p></div> }.into_any())
+            })
+            .into_any();
+    };
+    let counts = certified.then(|| view! { <p>"It does not count: the device has a certificate."</p> });
+    let buttons = d.may_edit.then(|| {
+        view! {
+            {move || fault_banner(refusal(call).as_ref())}
+            <div class="row">
+                {(!certified).then(|| view! { <a class="btn" href=make>"Make a new one"</a> })}
+                <ActionForm action=call>
+                    <input type="hidden" name="device" value=id/>
+                    {form::submit("Revoke", "danger", move || call.pending().get())}
+                </ActionForm>
+            </div>
+        }
+    });
+    let body = view! {
+        <div class="stack">
+            <p>"Made "{time::ago(token.created_at)}" by "{token.created_by.clone()}", last used "{time::ago_or(token.last_used_at, "never")}"."</p>
+            {counts}
+            {buttons}
+        </div>
+    };
+    card("Target token", None, body.into_any())
 }
 
 fn line(c: &CertificateRow, now: Timestamp) -> AnyView {

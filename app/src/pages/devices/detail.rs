@@ -82,7 +82,7 @@ fn content(view: &DeviceView, section: Section, range: telemetry::Range, feed: R
         Section::Overview => overview::tab(view, range, feed, actions),
         Section::Telemetry => telemetry::tab(view, range, feed),
         Section::Firmware => firmware::tab(&view.detail),
-        Section::Certificates => certificates::tab(&view.detail),
+        Section::Certificates => certificates::tab(&view.detail, actions.target),
         Section::Life(step) => life::question(step, &view.detail, actions.life),
         Section::Unknown => {
             let back = view! { <a class="btn" href=format!("/devices/{}", row.device_id)>"Go to the device"</a> }.into_any();

@@ -27,6 +27,15 @@ struct Words {
 
 const fn words(step: DeviceStep) -> Words {
     match step {
+        DeviceStep::Admit => Words {
+            icon: "check",
+            button: "Let in…",
+            verb: "Let in",
+            cancel: "Let it wait",
+            text: "A gateway has announced it with a shared secret; nothing else says who it is. From now on it gets updates.",
+            danger: false,
+            typed: false,
+        },
         DeviceStep::Suspend => Words {
             icon: "pause",
             button: "Suspend…",

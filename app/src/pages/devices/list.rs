@@ -1,9 +1,9 @@
 //! The device list: search and filters in the address, keyset pages, fresh while devices come and go.
 
-use super::{bulk, filters};
+use super::{bulk, filters, grouping};
 use crate::api::packed::reading;
 use crate::{
-    api::devices::{ReadDevices, TagDevices},
+    api::devices::{GroupDevices, ReadDevices, TagDevices},
     live,
     pages::words,
     ui::{
@@ -40,12 +40,20 @@ pub fn DevicesPage() -> AnyView {
     let before = Memo::new(move |_| address.with(|a| a.get_str("before").and_then(|b| b.parse::<i64>().ok()).unwrap_or(0).max(0)));
     let model = reading(move || ReadDevices { query: query.get() });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    let asked = Memo::new(move |_| address.with(|a| a.get_str("ask") == Some("tag")));
-    let tag = said::<TagDevices>("Tagged", model);
-    page(model, move |model: Model| content(&model, &query.get_untracked(), before.get_untracked(), tag, asked.get_untracked()))
+    let asked = Memo::new(move |_| address.with(|a| a.get_str("ask").map(str::to_owned)));
+    let calls = (said::<TagDevices>("Tagged", model), said::<GroupDevices>("Grouped", model));
+    page(model, move |model: Model| {
+        content(&model, &query.get_untracked(), before.get_untracked(), calls, asked.get_untracked().as_deref())
+    })
 }
 
-fn content(model: &Model, query: &DeviceQuery, before: i64, tag: FormCall<TagDevices>, asked: bool) -> AnyView {
+fn content(
+    model: &Model,
+    query: &DeviceQuery,
+    before: i64,
+    (tag, group): (FormCall<TagDevices>, FormCall<GroupDevices>),
+    asked: Option<&str>,
+) -> AnyView {
     let add =
         model.may_enrol.then(|| view! { <a class="btn" data-v="primary" href="/enrolment">{icon("plus")}"Add device"</a> }.into_any());
     if model.fleet == 0 {
@@ -67,7 +75,8 @@ fn content(model: &Model, query: &DeviceQuery, before: i64, tag: FormCall<TagDev
     view! {
         <PageHead title="Devices" sub=sub.into_any() actions=add.unwrap_or_else(|| ().into_any())/>
         {filter_bar(model, query)}
-        {bulk::ask(model, query, tag, asked)}
+        {bulk::ask(model, query, tag, asked == Some("tag"))}
+        {grouping::ask(model, query, group, asked == Some("group"))}
         {rows}
     }
     .into_any()
@@ -118,8 +127,10 @@ fn filter_bar(model: &Model, query: &DeviceQuery) -> AnyView {
             {facet("type", "Type", &model.types, query)}
             {facet("version", "Firmware", &model.versions, query)}
             {facet("tag", "Tag", &model.tags, query)}
+            {facet("group", "Group", &model.groups, query)}
             {chips}
             {bulk::links(model, query)}
+            {grouping::link(model, query)}
         </form>
     }
     .into_any()

@@ -5,6 +5,7 @@ mod certificates;
 pub mod detail;
 pub(super) mod filters;
 mod firmware;
+mod grouping;
 mod life;
 pub mod list;
 mod overview;

@@ -3,7 +3,10 @@
 use super::{detail::with_icon, life, telemetry};
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::devices::{ChangeDevice, ClearSuspicion, DeviceView, SetTags},
+    api::{
+        devices::{ChangeDevice, ClearSuspicion, DeviceView, SetTags},
+        shared::DropTargetToken,
+    },
     pages::words,
     ui::{
         Tone, banner, card, copyable, dialog, dialog::buttons, dialog_link, dot, fault_banner, form, number::percent, status, submit, svg,
@@ -25,12 +28,14 @@ pub struct Actions {
     pub life: FormCall<ChangeDevice>,
     /// A possible clone was looked at.
     pub clear: FormCall<ClearSuspicion>,
+    /// Its shared secret is taken away.
+    pub target: FormCall<DropTargetToken>,
 }
 
 impl Actions {
     /// The actions; after each success the dialog closes and `then` runs.
     pub fn new(then: impl Fn() + Copy + 'static) -> Self {
-        let all = Self { tags: form::action(), life: form::action(), clear: form::action() };
+        let all = Self { tags: form::action(), life: form::action(), clear: form::action(), target: form::action() };
         let navigate = use_navigate();
         let done = move || {
             crate::ui::dialog::close_all();
@@ -38,6 +43,7 @@ impl Actions {
         };
         form::on_success(all.tags, move |()| done());
         form::on_success(all.clear, move |()| done());
+        form::on_success(all.target, move |()| done());
         form::on_success(all.life, move |next: String| {
             // A deleted device has no page to read again.
             if next == "/devices" {
@@ -138,6 +144,7 @@ fn identity(d: &DeviceDetail) -> AnyView {
                 <dt>"Hardware"</dt><dd>{d.row.hardware.clone()}</dd>
                 <dt>"Enrolled"</dt><dd>{time::at(d.enrolled_at)}</dd>
                 <dt>"By"</dt><dd>{d.enrolled_by.clone()}</dd>
+                {(!d.groups.is_empty()).then(|| view! { <dt>"Groups"</dt><dd>{d.groups.join(", ")}</dd> })}
                 {certificate}
                 {connected}
                 <dt>"Agent"</dt><dd class="mono">{d.agent.clone()}</dd>

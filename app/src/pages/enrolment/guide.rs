@@ -1,4 +1,5 @@
-//! How to add a device: our agent, any EST client, many at once in a factory, a shared certificate, or an authority of one's own.
+//! How to add a device: our agent, any EST client, many at once in a factory, a shared certificate, an authority of one's own, or a
+//! shared secret.
 
 use crate::ui::{Tab, code_sample, copyable, page::card, tabs};
 use leptos::prelude::*;
@@ -17,6 +18,8 @@ pub(super) enum Way {
     Claim,
     /// An authority of the owner's.
     Own,
+    /// A shared secret, for clients of hawkBit.
+    HawkBit,
 }
 
 impl Way {
@@ -26,6 +29,7 @@ impl Way {
             "factory" => Self::Factory,
             "claim" => Self::Claim,
             "own" => Self::Own,
+            "hawkbit" => Self::HawkBit,
             _ => Self::Agent,
         }
     }
@@ -42,6 +46,7 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
             tab("/enrolment?tab=factory", "Factory", Way::Factory),
             tab("/enrolment?tab=claim", "Claim", Way::Claim),
             tab("/enrolment?tab=own", "Own CA", Way::Own),
+            tab("/enrolment?tab=hawkbit", "hawkBit", Way::HawkBit),
         ],
     );
     let steps = match way {
@@ -50,6 +55,7 @@ pub(super) fn card_of(p: &Page, way: Way) -> AnyView {
         Way::Factory => super::factory::steps(),
         Way::Claim => super::claims::steps(p),
         Way::Own => super::own::steps(),
+        Way::HawkBit => super::shared::steps(p),
     };
     let local = ["https://localhost", "https://127.", "https://[::1]"].iter().any(|here| p.enrol_url.starts_with(here)).then(|| {
         let text = "Only this machine reaches that address. For devices elsewhere set enrol_url, device_url and device_names before the first one enrols.";

@@ -1,11 +1,12 @@
-//! Enrolment: how a device joins, the tokens it joins with, the devices that wait for a person, batches from a factory, claims, and
-//! authorities of one's own.
+//! Enrolment: how a device joins, the tokens it joins with, the devices that wait for a person, batches from a factory, claims, authorities of one's own, and
+//! shared secrets.
 
 mod claims;
 mod factory;
 mod guide;
 mod own;
 mod requests;
+mod shared;
 mod tokens;
 
 use crate::api::packed::reading;
@@ -16,6 +17,7 @@ use crate::{
         OpenEnrolment, ReadEnrolment, RejectEnrolment, RevokeBatch, RevokeEnrolmentToken,
     },
     api::registered::{DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority},
+    api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     live,
     ui::{
         PageHead, card,
@@ -52,6 +54,14 @@ pub fn EnrolmentPage() -> AnyView {
         here,
         revoke: said::<RevokeBatch>("Batch revoked", model),
     };
+    let shares = shared::Shares {
+        set: said::<SetSharedSecrets>("Setting changed", model),
+        gateway: action::<CreateGatewayToken>(),
+        revoke: said::<RevokeGatewayToken>("Gateway token revoked", model),
+        target: action::<CreateTargetToken>(),
+    };
+    on_success(shares.gateway, move |_| model.refetch());
+    on_success(shares.target, move |_| model.refetch());
     let own = own::Owns {
         register: said::<RegisterAuthority>("Authority registered", model),
         code: said::<RenewVerificationCode>("Code made", model),
@@ -67,8 +77,9 @@ pub fn EnrolmentPage() -> AnyView {
             reject: q.get("reject"),
             disable: q.get("disable"),
             revoke_batch: q.get("revoke-batch").is_some(),
+            device: q.get("device"),
         });
-        content(&model, &asked, (way.get(), ca.get()), calls, (lots, own))
+        content(&model, &asked, (way.get(), ca.get()), calls, (lots, own, shares))
     })
 }
 
@@ -79,6 +90,8 @@ struct Asked {
     disable: Option<String>,
     /// The batch that is shown is asked about.
     revoke_batch: bool,
+    /// The device that a target token is asked for.
+    device: Option<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -99,7 +112,13 @@ struct Lots {
     revoke: FormCall<RevokeBatch>,
 }
 
-fn content(model: &Model, asked: &Asked, (way, ca): (guide::Way, Option<String>), calls: Calls, (lots, own): (Lots, own::Owns)) -> AnyView {
+fn content(
+    model: &Model,
+    asked: &Asked,
+    (way, ca): (guide::Way, Option<String>),
+    calls: Calls,
+    (lots, own, shares): (Lots, own::Owns, shared::Shares),
+) -> AnyView {
     let p = &model.page;
     let authority = |id: &str| p.registered.all.iter().find(|a| a.id.as_str() == id);
     let revoke = asked.revoke.as_deref().filter(|_| p.may_edit);
@@ -115,11 +134,19 @@ fn content(model: &Model, asked: &Asked, (way, ca): (guide::Way, Option<String>)
     let shown = p.clone();
     let created = move || {
         let answered = calls.create.done().map(Created::Token).or_else(|| lots.here.done().map(Created::Claim));
+        let answered =
+            answered.or_else(|| shares.gateway.done().map(Created::Gateway)).or_else(|| shares.target.done().map(Created::Target));
         answered.or_else(|| posted.clone()).map(|created| match created {
             Created::Token(c) => tokens::created_card(&c, &shown, way),
             Created::Claim(c) => claims::created_card(&c),
+            Created::Gateway(c) => shared::gateway_card(&c, &shown),
+            Created::Target(c) => shared::target_card(&c, &shown),
         })
     };
+    let gateway = asked.revoke.as_deref().filter(|_| p.shared.may_manage);
+    let gateway = gateway
+        .and_then(|id| p.shared.gateways.iter().find(|t| t.id.as_str() == id))
+        .map(|t| page::question(format!("Revoke {}", t.label), shared::ask(t, shares.revoke)));
     let disable = asked.disable.as_deref().filter(|_| p.may_edit);
     let disable = disable
         .and_then(|id| p.claims.all.iter().find(|c| c.id.as_str() == id))
@@ -127,6 +154,7 @@ fn content(model: &Model, asked: &Asked, (way, ca): (guide::Way, Option<String>)
     let disable_own = asked.disable.as_deref().filter(|_| p.registered.may_manage);
     let disable_own = disable_own.and_then(authority).map(|a| page::question(format!("Disable {}", a.label), own::ask(a, own.disable)));
     let sides = match way {
+        guide::Way::HawkBit => shared::sides(p, asked.device.clone(), shares),
         guide::Way::Own => own::sides(p, ca.as_deref().and_then(authority), &own),
         guide::Way::Factory => factory::sides(p, lots.cancel, lots.revoke, asked.revoke_batch),
         guide::Way::Claim => claims::sides(p, lots.disable, lots.here),
@@ -135,6 +163,7 @@ fn content(model: &Model, asked: &Asked, (way, ca): (guide::Way, Option<String>)
     view! {
         <PageHead title="Add devices" sub=view! { "A device makes its own key and trades a token for a certificate; where you want it, a person has the last word." }.into_any()/>
         {revoke}
+        {gateway}
         {reject}
         {disable}
         {disable_own}

@@ -70,7 +70,7 @@ pub(super) fn created_card(c: &CreatedEnrolmentToken, p: &Page, way: Way) -> Any
     let used = p.tokens.iter().find(|t| t.id == c.token.id).map_or(0, |t| t.connected);
     let seen = format!("{} of {} connected", grouped(used), counted(c.token.max_uses, "device has", "devices have"));
     let code = match way {
-        Way::Agent | Way::Factory | Way::Claim | Way::Own => code_block(c.command.clone(), "Line to paste on the device"),
+        Way::Agent | Way::Factory | Way::Claim | Way::Own | Way::HawkBit => code_block(c.command.clone(), "Line to paste on the device"),
         Way::Est => {
             let any = c.token.pattern.is_empty() || c.token.pattern.contains('*');
             let named = if any { "$(hostname)" } else { c.token.pattern.as_str() };

@@ -89,7 +89,8 @@ pub fn limits(spec: &RolloutSpec) -> Vec<(&'static str, String)> {
     let devices = |n: u32| counted(i64::from(n), "device", "devices");
     let at_once = spec.at_once.map(|n| ("At once", format!("at most {}", devices(n))));
     let budget = spec.budget.as_ref().map(|b| ("Budget", format!("at most {} with the same {} at once", devices(b.at_most), b.attribute)));
-    at_once.into_iter().chain(budget).collect()
+    let asked = spec.confirm_at_device.then(|| ("At the device", "somebody confirms each update".to_owned()));
+    at_once.into_iter().chain(budget).chain(asked).collect()
 }
 
 /// When a plan starts.
@@ -153,6 +154,7 @@ mod tests {
             reason: String::new(),
             at_once: None,
             budget: None,
+            confirm_at_device: false,
         };
         assert_eq!(
             sentence(&spec, "4.12.0", 3000, 300),

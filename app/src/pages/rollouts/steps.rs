@@ -11,7 +11,7 @@ use crate::{
         icon,
         number::{bytes, grouped},
         page::{card, card_flush},
-        table, text, time,
+        select, table, text, time,
     },
 };
 use leptos::prelude::*;
@@ -281,11 +281,19 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
     let at_most = text("budget.at_most", "Of these at the same time, at most (devices)")
         .value(draft.budget_at_most.clone())
         .hint("Updates of other rollouts count as well.");
+    let at_device = select(
+        "confirm_at_device",
+        "At each device",
+        vec![(String::new(), "Nobody is asked".to_owned()), ("yes".to_owned(), "Somebody confirms the update".to_owned())],
+    )
+    .value(draft.confirm_at_device.clone())
+    .hint("Clients that can't ask, as SWUpdate and RAUC, wait for ever.");
     let limits = view! {
         <div class="grid">
             {at_once.fault(fault_of(problems, "at_once").as_ref()).view()}
             {attribute.fault(fault_of(problems, "budget.attribute").as_ref()).view()}
             {at_most.fault(fault_of(problems, "budget.at_most").as_ref()).view()}
+            {at_device.view()}
         </div>
     };
     view! {

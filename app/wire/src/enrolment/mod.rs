@@ -9,6 +9,7 @@ mod claims;
 mod code;
 mod hook;
 mod lines;
+mod shared;
 mod tokens;
 
 pub use batches::*;
@@ -16,6 +17,7 @@ pub use claims::*;
 pub use code::*;
 pub use hook::*;
 pub use lines::*;
+pub use shared::*;
 pub use tokens::*;
 
 use crate::{
@@ -185,6 +187,8 @@ pub struct EnrolmentPage {
     pub claims: Claims,
     /// Registered authorities.
     pub registered: RegisteredAuthorities,
+    /// Shared secrets of hawkBit's clients.
+    pub shared: SharedSecrets,
     /// The batch that is asked about.
     pub batch: Option<BatchDetail>,
     /// How devices may ask to join.

@@ -33,6 +33,9 @@ pub struct RolloutSpec {
     /// How many devices that belong together may update at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// Somebody at each device agrees before it begins.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm_at_device: bool,
 }
 
 /// How much of what belongs together may be disturbed at once: devices with the same value of an attribute, for example of one site. Updates of

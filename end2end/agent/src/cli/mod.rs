@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the agent, in words. Everything is done in the library.
 
 mod code;
+mod confirm;
 mod run;
 mod simulate;
 mod status;
@@ -57,6 +58,8 @@ enum Command {
     /// Firmware for them can be bad on purpose: a file whose first line is `fleetward-sim fail_boot=0.3` does not start on three devices of
     /// ten, one with `fleetward-sim fail_health=0.3` starts and is not well there. The same devices every time.
     Simulate(Box<simulate::Arguments>),
+    /// Answers for somebody at the device to an update that needs them: it may begin, unless told otherwise.
+    Confirm(confirm::Arguments),
     /// Says who this device is and what it runs.
     Status(status::Arguments),
 }
@@ -72,6 +75,7 @@ impl Arguments {
             Command::Enrol(arguments) => runtime()?.block_on(arguments.enrol_now()),
             Command::Run(arguments) => arguments.run(),
             Command::Simulate(arguments) => arguments.run(),
+            Command::Confirm(arguments) => arguments.answer(),
             Command::Status(arguments) => arguments.print(),
         }
     }

@@ -8,6 +8,7 @@ use agent::{
     update::journal::{Journal, Phase},
 };
 use clap::Args;
+use wire::states::UpdateState;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -48,6 +49,9 @@ impl Arguments {
             println!("floor        nothing below sequence {} is installed", journal.floor);
             match journal.phase() {
                 Phase::Idle => {}
+                Phase::Working { offer } if journal.latest().is_some_and(|r| r.state == UpdateState::AwaitingConfirmation) => {
+                    println!("update       {} waits for somebody to agree: agent confirm", offer.update_id);
+                }
                 Phase::Working { offer } => println!("update       {} is being downloaded or installed", offer.update_id),
                 Phase::Trial { offer, to, .. } => println!("update       {} is on trial in slot {to}", offer.update_id),
             }

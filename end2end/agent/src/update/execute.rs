@@ -36,7 +36,7 @@ pub struct Means<'a> {
 }
 
 /// Why an attempt ended before the switch.
-enum Stop {
+pub(super) enum Stop {
     /// To be reported, and that was it.
     Failed { state: UpdateState, code: &'static str, detail: String },
     /// The journal says why.
@@ -106,6 +106,7 @@ impl Updates {
         let running = self.running()?;
         rules::admit(&manifest, &offer.downloads, &running, self.floor(), means.clock.now()).map_err(refused)?;
 
+        self.unless_taken_back(offer, self.agreed(offer, means.clock)).await?;
         let from = self.slots.active()?;
         let to = from.other();
         self.slots.prepare(to, &manifest)?;

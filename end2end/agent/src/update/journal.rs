@@ -14,6 +14,7 @@ use crate::slots::Slot;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use wire::{
+    Timestamp,
     device::{Offer, Running, StatusReport},
     ids::UpdateId,
     states::UpdateState,
@@ -135,15 +136,19 @@ impl Journal {
 
     /// The update under way is at `state`. A report of the same state that still waits is replaced: only the newest progress matters.
     pub fn progress(&mut self, update_id: &UpdateId, state: UpdateState, percent: Option<u8>) {
-        let report = StatusReport { update_id: update_id.clone(), state, progress: percent, code: None, detail: None, firmware: None };
-        self.push(report);
+        self.push(StatusReport { progress: percent, ..says(update_id.clone(), state) });
+    }
+
+    /// The update waits for somebody at the device, who may have put it off until then.
+    pub fn waits_for_person(&mut self, update_id: &UpdateId, until: Option<Timestamp>) {
+        self.push(StatusReport { deferred_until: until, ..says(update_id.clone(), UpdateState::AwaitingConfirmation) });
     }
 
     /// The update ended here, before anything was at stake.
     pub fn finish(&mut self, update_id: UpdateId, state: UpdateState, code: Option<&str>, detail: Option<String>) {
         self.phase = Phase::Idle;
         let detail = detail.map(|d| d.chars().take(1000).collect());
-        self.end(StatusReport { update_id, state, progress: None, code: code.map(str::to_owned), detail, firmware: None });
+        self.end(StatusReport { code: code.map(str::to_owned), detail, ..says(update_id, state) });
     }
 
     /// The device refuses the update.
@@ -201,14 +206,7 @@ impl Journal {
         let update_id = offer.update_id.clone();
         self.phase = Phase::Idle;
         self.floor = self.floor.max(firmware.sequence);
-        self.end(StatusReport {
-            update_id,
-            state: UpdateState::Succeeded,
-            progress: None,
-            code: None,
-            detail: None,
-            firmware: Some(firmware),
-        });
+        self.end(StatusReport { firmware: Some(firmware), ..says(update_id, UpdateState::Succeeded) });
     }
 
     /// The old slot is current again.
@@ -216,14 +214,8 @@ impl Journal {
         let Phase::Trial { offer, .. } = &self.phase else { return };
         let update_id = offer.update_id.clone();
         self.phase = Phase::Idle;
-        self.end(StatusReport {
-            update_id,
-            state: UpdateState::Reverted,
-            progress: None,
-            code: Some(code.to_owned()),
-            detail: Some(detail.chars().take(1000).collect()),
-            firmware: Some(firmware),
-        });
+        let (code, detail) = (Some(code.to_owned()), Some(detail.chars().take(1000).collect()));
+        self.end(StatusReport { code, detail, firmware: Some(firmware), ..says(update_id, UpdateState::Reverted) });
     }
 
     /// The server has recorded `sent` and holds the update at `state`. Where it counts the update as ended, nothing more is said about it, and
@@ -256,11 +248,16 @@ impl Journal {
     }
 }
 
+/// A report of nothing but the state.
+const fn says(update_id: UpdateId, state: UpdateState) -> StatusReport {
+    StatusReport { update_id, state, progress: None, code: None, detail: None, firmware: None, deferred_until: None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use wire::{Timestamp, manifest::Envelope};
+    use wire::manifest::Envelope;
 
     fn offer(n: u8) -> Offer {
         Offer {
@@ -269,6 +266,7 @@ mod tests {
             envelope: Envelope { payload_type: String::new(), payload: String::new(), signatures: vec![] },
             downloads: vec![],
             deadline: Timestamp(0),
+            needs_confirmation: false,
         }
     }
 

@@ -81,6 +81,7 @@ fn signed(sequence: u64) -> (Offer, TrustedKeys) {
         },
         downloads: vec![Download { sha256, size: FIRMWARE.len() as u64, path: "/x".into() }],
         deadline: Timestamp(i64::MAX),
+        needs_confirmation: false,
     };
     (offer, keys)
 }
@@ -209,6 +210,34 @@ async fn a_trial_that_dies_is_reverted_at_the_next_start_and_says_so() {
     .collect();
     assert_eq!(reports.last(), Some(&(UpdateState::Reverted, Some("boot_failed".to_owned()))));
     assert_eq!(open().boot().unwrap(), Boot::Normal);
+}
+
+#[tokio::test]
+async fn an_update_that_needs_somebody_waits_for_their_word() {
+    use consent::Word;
+    let dir = tempfile::tempdir().unwrap();
+    let (offer, keys) = signed(2);
+    let offer = Offer { needs_confirmation: true, ..offer };
+    let live = || tokio::time::timeout(Duration::from_secs(1), life(dir.path(), i64::MAX, &offer, &keys, true));
+    let folder = Folder::open(dir.path()).unwrap();
+    let open = || Updates::open(folder.clone(), facts(), keys.clone()).unwrap();
+    assert!(live().await.is_err(), "nobody has answered");
+    let stranger: UpdateId = format!("upd_{:032x}", 99).parse().unwrap();
+    Word::Yes.keep(&stranger, &folder).unwrap();
+    assert!(live().await.is_err(), "that was about another update");
+    Word::Later(Timestamp(1000)).keep(&offer.update_id, &folder).unwrap();
+    assert!(live().await.is_err(), "it was put off");
+    assert!(open().working_on(&offer.update_id));
+    assert_eq!(open().slots().seal(Slot::B).unwrap(), None);
+    Word::Yes.keep(&offer.update_id, &folder).unwrap();
+    assert!(live().await.unwrap().unwrap(), "it restarts into the new slot");
+
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::open(dir.path()).unwrap();
+    Word::No.keep(&offer.update_id, &folder).unwrap();
+    assert!(!life(dir.path(), i64::MAX, &offer, &keys, true).await.unwrap());
+    let last = Updates::open(folder, facts(), keys.clone()).unwrap().latest().borrow().clone().unwrap();
+    assert_eq!((last.state, last.code.as_deref()), (UpdateState::Rejected, Some("denied_at_device")));
 }
 
 #[tokio::test]

@@ -117,6 +117,8 @@ acts! {
     Claims = "claim.manage" from Admin,
     /// Let devices without a token ask to join.
     OpenEnrolment = "enrolment.open" from Admin,
+    /// Let shared secrets speak for devices, make and revoke those of gateways.
+    Gateways = "gateway.manage" from Admin,
     /// Change tags, decommission.
     EditDevices = "device.edit" from Operator,
     /// Suspend and resume devices.

@@ -26,6 +26,9 @@ pub enum Error {
     /// The CSR or the issuing.
     #[error(transparent)]
     Pki(#[from] crate::pki::Error),
+    /// A shared secret of hawkBit's clients.
+    #[error(transparent)]
+    Shared(#[from] super::shared::Refusal),
     /// No usable enrolment token. Unknown, expired, revoked and used up get the same answer.
     #[error("enrolment token refused")]
     BadToken,
@@ -126,6 +129,7 @@ impl Error {
         match self {
             Self::Access(e) => e.fault(),
             Self::Pki(e) => e.fault(),
+            Self::Shared(e) => e.fault(),
             Self::BadToken => Fault::new(
                 K::Unauthenticated,
                 "bad_enrolment_token",
@@ -270,7 +274,8 @@ fn sentence(e: &super::Broken) -> String {
 /// What a person can do from this state instead.
 const fn what_is_possible(state: DeviceState) -> &'static str {
     match state {
-        DeviceState::Preregistered | DeviceState::Pending => "Enrol it with a token, or decommission it.",
+        DeviceState::Preregistered => "Enrol it with a token, or decommission it.",
+        DeviceState::Pending => "Let it in, enrol it with a token, or decommission it.",
         DeviceState::Active => "Suspend or decommission it.",
         DeviceState::Suspended => "Resume or decommission it.",
         DeviceState::Decommissioned => "An admin can recommission it; then it can be enrolled anew.",

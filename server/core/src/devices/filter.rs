@@ -1,11 +1,20 @@
 //! Pure: a selector as SQL over `devices d`, every value bound. Holds no statement of its own.
 
-use super::selector::{Field, Selector};
+use super::selector::{
+    Field, Ordering, Selector,
+    standing::{EXPIRING_MS, before},
+};
 use crate::db::{Value, literal};
+use wire::{
+    Timestamp,
+    devices::{CertificateStanding, PRESENT_MS, Presence},
+};
 
 /// A `WHERE` condition and the values of its `$n`.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
+    /// The instant of which presence and the like are asked.
+    pub(super) at: Timestamp,
     pub(super) text: String,
     pub(super) values: Vec<Value>,
 }
@@ -38,6 +47,16 @@ impl Filter {
                 let n = self.bind(Value::Int(*n));
                 format!("(d.sequence {} {n})", how.as_str())
             }
+            Selector::Silent(how, ms) => {
+                let since = self.bind(Value::Int(before(self.at, *ms)));
+                let than = match how {
+                    Ordering::Below => ">",
+                    Ordering::AtMost => ">=",
+                    Ordering::Above => "<",
+                    Ordering::AtLeast => "<=",
+                };
+                format!("(d.last_seen_at {than} {since})")
+            }
             Selector::Is(field, values) => {
                 let parts: Vec<String> = values.iter().map(|v| self.is(field, v)).collect();
                 format!("({})", parts.join(" OR "))
@@ -62,6 +81,14 @@ impl Filter {
                 let yes = self.bind(Value::Bool(value == "yes"));
                 format!("d.online = {yes}")
             }
+            Field::Presence => self.presence(value),
+            Field::Certificate => self.certificate(value),
+            Field::Group => {
+                let group = self.compare("g.name", value);
+                format!(
+                    "EXISTS (SELECT 1 FROM group_members m JOIN device_groups g ON g.id = m.group_id WHERE m.device = d.number AND {group})"
+                )
+            }
             Field::Tag => {
                 let tag = self.compare("t.tag", value);
                 format!("EXISTS (SELECT 1 FROM device_tags t WHERE t.device = d.number AND {tag})")
@@ -72,6 +99,35 @@ impl Filter {
                 format!("EXISTS (SELECT 1 FROM device_attributes a WHERE a.device = d.number AND a.name = {name} AND {value})")
             }
         }
+    }
+
+    fn presence(&mut self, word: &str) -> String {
+        let connected = self.bind(Value::Bool(word == Presence::Online.as_str()));
+        if word == Presence::Online.as_str() {
+            return format!("d.online = {connected}");
+        }
+        let since = self.bind(Value::Int(before(self.at, PRESENT_MS)));
+        let than = if word == Presence::Stale.as_str() { ">" } else { "<=" };
+        format!("(d.online = {connected} AND d.last_seen_at {than} {since})")
+    }
+
+    /// Without NULL, because NOT of it is nothing.
+    fn certificate(&mut self, word: &str) -> String {
+        use CertificateStanding as C;
+        let (now, soon) = (self.at.0, self.at.plus(EXPIRING_MS).0);
+        let (from, to) = match word.parse() {
+            Ok(C::None) => (0, 0),
+            Ok(C::Expired) => (1, now),
+            Ok(C::Expiring) => (now + 1, soon),
+            Ok(C::Valid) => (soon + 1, i64::MAX),
+            // The parser takes no other word.
+            Err(_) => (-1, -1),
+        };
+        let (from, to) = (self.bind(Value::Int(from)), self.bind(Value::Int(to)));
+        format!(
+            "(COALESCE((SELECT MAX(c.not_after) FROM certificates c WHERE c.device = d.number AND c.fingerprint IS NOT NULL \
+             AND c.state <> 'revoked'), 0) BETWEEN {from} AND {to})"
+        )
     }
 
     fn compare(&mut self, column: &str, value: &str) -> String {
@@ -92,6 +148,6 @@ pub(super) fn asks_for_state(selector: &Selector) -> bool {
         Selector::All(parts) | Selector::Any(parts) => parts.iter().any(asks_for_state),
         Selector::Not(part) => asks_for_state(part),
         Selector::Is(field, _) => *field == Field::State,
-        Selector::Sequence(..) | Selector::Word(_) => false,
+        Selector::Sequence(..) | Selector::Silent(..) | Selector::Word(_) => false,
     }
 }

@@ -2,7 +2,7 @@
 //! in [`super::state`]; certificates are the `pki` room's, which is asked in the same transaction.
 
 use super::{
-    DeviceNo, Devices, Error,
+    DeviceNo, Devices, Error, groups, shared,
     state::{action, goal, step},
     store,
 };
@@ -24,6 +24,7 @@ const RESERVED_MS: i64 = 24 * 3_600_000;
 /// The right a step asks for.
 const fn act(step: Step) -> Act {
     match step {
+        Step::Admit => Act::ApproveDevices,
         Step::Suspend | Step::Resume => Act::Suspend,
         Step::Decommission => Act::EditDevices,
         Step::Recommission => Act::Recommission,
@@ -39,7 +40,7 @@ pub(super) fn offered(actor: &Actor, from: DeviceState) -> Vec<Step> {
 impl Devices {
     /// Takes a device a step on in its life. Idempotent: a step that leads to where the device is does nothing.
     ///
-    /// *Suspend*: live connections are closed within a second, new ones refused, nothing is enrolled or renewed; its certificates stay as they are and
+    /// *Admit*: a device that a gateway has announced is in the fleet. *Suspend*: live connections are closed within a second, new ones refused, nothing is enrolled or renewed; its certificates stay as they are and
     /// no CRL says anything. *Resume*: it is let in again with the certificates it has. *Decommission*: its certificates are revoked
     /// (`cessationOfOperation`), its id stays reserved, and enrolment tokens for exactly this id are void. *Recommission*: its id may be enrolled
     /// again; what was revoked or voided stays so, and it comes back with a new token and a new certificate, under its old history. *Delete*: as
@@ -53,7 +54,7 @@ impl Devices {
         let lower = device_id.as_str().to_lowercase();
         let voided = match by {
             Step::Decommission | Step::Delete => exec!(&mut tx, store::TOKENS_VOID, actor.org.as_str(), lower.as_str(), now.0)?,
-            Step::Suspend | Step::Resume | Step::Recommission => 0,
+            Step::Admit | Step::Suspend | Step::Resume | Step::Recommission => 0,
         };
         // A deleted device takes no step any more: its row only keeps its id.
         store::number(&mut tx, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))?;
@@ -70,7 +71,7 @@ impl Devices {
             if exec!(&mut tx, store::DELETE, device, now.0)? == 0 {
                 return Err(Error::NotFound("device"));
             }
-            for forgotten in [store::TAGS_CLEAR, store::ATTRIBUTES_CLEAR, store::CONNECTIONS_CLEAR] {
+            for forgotten in [store::TAGS_CLEAR, store::ATTRIBUTES_CLEAR, store::CONNECTIONS_CLEAR, shared::TARGET_CLEAR, groups::LEAVE] {
                 exec!(&mut tx, forgotten, device)?;
             }
         }
@@ -111,7 +112,7 @@ impl Devices {
     async fn trust_of(&self, tx: &mut Tx, actor: &Actor, device: DeviceNo, by: Step) -> Result<(), Error> {
         match by {
             Step::Decommission | Step::Delete => self.pki.revoke_all_of(tx, actor, device, RevocationReason::CessationOfOperation).await?,
-            Step::Suspend | Step::Resume | Step::Recommission => self.pki.device_changed(tx, device).await?,
+            Step::Admit | Step::Suspend | Step::Resume | Step::Recommission => self.pki.device_changed(tx, device).await?,
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::{
     Devices, Error,
     filter::{Filter, asks_for_state},
+    groups,
     selector::Selector,
     store,
 };
@@ -31,6 +32,7 @@ const EXPORTED: usize = 1000;
 struct Facets {
     types: Vec<String>,
     tags: Vec<String>,
+    groups: Vec<String>,
     versions: Vec<VersionShare>,
     fleet: i64,
 }
@@ -103,8 +105,8 @@ fn position(cursor: &str, sort: DeviceSort) -> Result<(Value, i64), Error> {
 }
 
 /// The condition every list begins with.
-pub(super) fn base(org: &OrgId, selector: &Selector) -> Filter {
-    let mut filter = Filter::default();
+pub(super) fn base(org: &OrgId, selector: &Selector, at: Timestamp) -> Filter {
+    let mut filter = Filter { at, ..Filter::default() };
     let org = filter.bind(Value::Text(org.to_string()));
     filter.text = format!("d.org_id = {org} AND d.deleted_at IS NULL");
     if !asks_for_state(selector) {
@@ -118,16 +120,22 @@ pub(super) fn base(org: &OrgId, selector: &Selector) -> Filter {
 }
 
 /// A page of rows; the ones before and after it may change meanwhile, none is skipped or shown twice.
-async fn page(on: &mut impl Conn, org: &OrgId, selector: &Selector, query: &DeviceQuery, fleet: i64) -> Result<Page<DeviceRow>, Error> {
+async fn page(
+    on: &mut impl Conn,
+    org: &OrgId,
+    (selector, at): (&Selector, Timestamp),
+    query: &DeviceQuery,
+    fleet: i64,
+) -> Result<Page<DeviceRow>, Error> {
     let limit = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
     let total = if *selector == Selector::everything() {
         fleet
     } else {
-        let counted = base(org, selector);
+        let counted = base(org, selector, at);
         let text = format!("SELECT COUNT(*) FROM devices d WHERE {}", counted.text);
         select::<(i64,)>(on, text, &counted.values).await?.first().map_or(0, |r| r.0)
     };
-    let (items, next) = part(on, org, selector, query, limit).await?;
+    let (items, next) = part(on, org, (selector, at), query, limit).await?;
     Ok(Page { items, next, total })
 }
 
@@ -135,13 +143,13 @@ async fn page(on: &mut impl Conn, org: &OrgId, selector: &Selector, query: &Devi
 async fn part(
     on: &mut impl Conn,
     org: &OrgId,
-    selector: &Selector,
+    (selector, at): (&Selector, Timestamp),
     query: &DeviceQuery,
     limit: usize,
 ) -> Result<(Vec<DeviceRow>, Option<String>), Error> {
     let (column, backwards) = order(query.sort);
     let (than, direction) = if backwards { ("<", "DESC") } else { (">", "ASC") };
-    let mut filter = base(org, selector);
+    let mut filter = base(org, selector, at);
     if let Some(cursor) = query.cursor.as_deref().filter(|c| !c.is_empty()) {
         let (key, number) = position(cursor, query.sort)?;
         let (key, number) = (filter.bind(key), filter.bind(Value::Int(number)));
@@ -191,6 +199,7 @@ impl Devices {
         let facets = Facets {
             types: rows!(on, (String, i64), store::TYPES, org.as_str())?.into_iter().map(|r| r.0).filter(|t| !t.is_empty()).collect(),
             tags: rows!(on, (String,), store::ALL_TAGS, org.as_str())?.into_iter().map(|r| r.0).collect(),
+            groups: rows!(on, (String,), groups::NAMES, org.as_str())?.into_iter().map(|r| r.0).collect(),
             versions: rows!(on, (String, String, i64), store::VERSIONS, org.as_str())?
                 .into_iter()
                 .map(|(device_type, version, devices)| VersionShare { device_type, version, devices })
@@ -207,13 +216,14 @@ impl Devices {
         let mut on = self.db.read().await?;
         let facets = self.facets(&mut on, &actor.org).await?;
         let (devices, selector_error) = match Selector::parse(&query.q) {
-            Ok(selector) => (page(&mut on, &actor.org, &selector, query, facets.fleet).await?, None),
+            Ok(selector) => (page(&mut on, &actor.org, (&selector, self.clock.now()), query, facets.fleet).await?, None),
             Err(e) => (Page { items: Vec::new(), next: None, total: 0 }, Some(e)),
         };
         Ok(DevicesPage {
             devices,
             types: facets.types,
             tags: facets.tags,
+            groups: facets.groups,
             // Two types may have a version of the same name; to the filter it is one.
             versions: facets
                 .versions
@@ -237,7 +247,7 @@ impl Devices {
         let selector = Selector::parse(&query.q).map_err(Error::Selector)?;
         let mut on = self.db.read().await?;
         let fleet = row!(&mut on, (i64,), store::FLEET_SIZE, actor.org.as_str())?.map_or(0, |r| r.0);
-        page(&mut on, &actor.org, &selector, query, fleet).await
+        page(&mut on, &actor.org, (&selector, self.clock.now()), query, fleet).await
     }
 
     /// Devices that a selector means, by their ids from `cursor` on, a thousand at once: for a file of all of them.
@@ -245,7 +255,7 @@ impl Devices {
         may(actor, Act::Read)?;
         let selector = Selector::parse(q).map_err(Error::Selector)?;
         let query = DeviceQuery { cursor, ..DeviceQuery::default() };
-        part(&mut self.db.read().await?, &actor.org, &selector, &query, EXPORTED).await
+        part(&mut self.db.read().await?, &actor.org, (&selector, self.clock.now()), &query, EXPORTED).await
     }
 
     /// How many devices the fleet has; at most two seconds old.

@@ -10,8 +10,10 @@ mod desk;
 mod enrolment;
 mod entry;
 mod error;
+pub(crate) mod facts;
 mod filter;
 mod gave;
+pub(crate) mod groups;
 mod hook;
 pub(crate) mod just_in_time;
 mod known;
@@ -23,6 +25,7 @@ mod registry;
 mod requests;
 pub mod selector;
 mod server_keys;
+pub(crate) mod shared;
 mod source;
 pub mod state;
 pub(crate) mod store;
@@ -40,6 +43,7 @@ pub use hook::Hook;
 pub use presence::Connected;
 pub use selector::{Facts, Selector};
 pub use server_keys::EnrolledWithKey;
+pub use shared::{Said, Spoken};
 pub use tagging::MOST_AT_ONCE;
 
 use crate::{access::Throttle, bus::Bus, clock::Clock, db::Db, entropy::Entropy, pki::Pki};
@@ -65,10 +69,16 @@ pub struct Devices {
     desk: Arc<desk::Desk>,
     hook: Option<Hook>,
     hook_refusals: Throttle,
+    shared: shared::Counts,
     known: known::Known,
 }
 
 impl Devices {
+    /// The enrol listener as devices know it, `https://host:port`.
+    pub fn enrol_url(&self) -> &str {
+        &self.urls.enrol
+    }
+
     /// The room over an open store; `hook` is asked before a claim lets a new key in.
     pub fn new(
         db: Db,
@@ -101,6 +111,7 @@ impl Devices {
             desk,
             hook,
             hook_refusals: Throttle::new(hook::REFUSALS, 60_000),
+            shared: shared::Counts::default(),
             known: known::Known::default(),
         }
     }

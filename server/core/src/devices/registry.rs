@@ -1,6 +1,6 @@
 //! One device: what is known of it, and what a person may change.
 
-use super::{DeviceNo, Devices, Error, listing::Listed, store, words::check_tags};
+use super::{DeviceNo, Devices, Error, groups, listing::Listed, store, words::check_tags};
 use crate::{
     access::{Act, Actor, allowed, audit, may},
     bus::Event,
@@ -55,6 +55,8 @@ impl Devices {
             .map(|(from, to, address, reason)| ConnectionSpan { from: Timestamp(from), to: to.map(Timestamp), address, reason })
             .collect();
         connections.reverse();
+        let groups = rows!(&mut on, (String,), groups::OF, actor.org.as_str(), device)?.into_iter().map(|r| r.0).collect();
+        let target_token = super::shared::token_of(&mut on, device).await?;
         let certificates = self.pki.certificates_of(&mut on, device).await?;
         let row = d.listed.shown(tags)?;
         let state = row.state;
@@ -76,6 +78,8 @@ impl Devices {
             may_clear: allowed(actor, Act::Suspend),
             may_edit: allowed(actor, Act::EditDevices),
             may_revoke: allowed(actor, Act::Revoke),
+            groups,
+            target_token,
             steps: super::life::offered(actor, state),
             at: now,
         };

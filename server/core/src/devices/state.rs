@@ -7,6 +7,7 @@ use wire::states::{
 
 /// Every legal transition.
 pub const TRANSITIONS: &[(DeviceState, Step, DeviceState)] = &[
+    (Pending, Step::Admit, Active),
     (Active, Step::Suspend, Suspended),
     (Suspended, Step::Resume, Active),
     (Preregistered, Step::Decommission, Decommissioned),
@@ -24,6 +25,7 @@ pub const TRANSITIONS: &[(DeviceState, Step, DeviceState)] = &[
 /// The word in the audit log.
 pub const fn action(step: Step) -> &'static str {
     match step {
+        Step::Admit => "device.admit",
         Step::Suspend => "device.suspend",
         Step::Resume => "device.resume",
         Step::Decommission => "device.decommission",
@@ -36,7 +38,7 @@ pub const fn action(step: Step) -> &'static str {
 pub const fn goal(step: Step) -> DeviceState {
     match step {
         Step::Suspend => Suspended,
-        Step::Resume => Active,
+        Step::Admit | Step::Resume => Active,
         Step::Decommission | Step::Delete => Decommissioned,
         Step::Recommission => Preregistered,
     }

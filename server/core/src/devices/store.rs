@@ -1,8 +1,9 @@
-//! The SQL of devices, tags, attributes, presence and enrolment, and the reads other rooms need.
+//! The SQL of devices, tags, attributes, presence and enrolment, and the reads other rooms need. What selectors look at is `facts.rs`'s.
 
-use super::{DeviceNo, selector::Facts};
-use crate::db::{Conn, Error, Sql, Tx, exec, many, row, rows};
-use std::collections::BTreeMap;
+pub use super::facts::{facts, facts_page};
+
+use super::DeviceNo;
+use crate::db::{Conn, Error, Sql, Tx, exec, many, row};
 use wire::{
     Timestamp,
     ids::{DeviceId, OrgId},
@@ -244,16 +245,6 @@ pub(super) const LONG_OFFLINE: Sql = Sql::same(
      WHERE org_id = $1 AND state = 'active' AND online = FALSE AND last_seen_at > 0 AND last_seen_at < $2 ORDER BY last_seen_at LIMIT $3",
 );
 
-const FACTS: Sql = Sql::same(
-    "SELECT number, device_id, device_type, hardware, state, version, sequence, online, update_state FROM devices WHERE number = $1",
-);
-const FACTS_PAGE: Sql = Sql::same(
-    "SELECT number, device_id, device_type, hardware, state, version, sequence, online, update_state FROM devices
-     WHERE org_id = $1 AND number > $2 AND state <> 'decommissioned' ORDER BY number LIMIT $3",
-);
-const FACTS_TAGS: Sql = Sql::same("SELECT device, tag FROM device_tags WHERE org_id = $1 AND device > $2 AND device <= $3");
-const FACTS_ATTRIBUTES: Sql =
-    Sql::same("SELECT device, name, value FROM device_attributes WHERE org_id = $1 AND device > $2 AND device <= $3");
 const NAME: Sql = Sql::same("SELECT org_id, device_id FROM devices WHERE number = $1");
 const ONLINE: Sql = Sql::same("SELECT online FROM devices WHERE number = $1");
 /// Who has changed itself is asked once more what it is.
@@ -338,73 +329,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &COUNTS,
     &TROUBLED,
     &LONG_OFFLINE,
-    &FACTS,
-    &FACTS_PAGE,
-    &FACTS_TAGS,
-    &FACTS_ATTRIBUTES,
     &NAME,
     &ONLINE,
     &SET_UPDATE,
     &ASKED_AT,
     &SET_FIRMWARE,
 ];
-
-#[derive(sqlx::FromRow)]
-struct FactsRow {
-    number: DeviceNo,
-    device_id: String,
-    device_type: String,
-    hardware: String,
-    state: String,
-    version: String,
-    sequence: i64,
-    online: bool,
-    update_state: String,
-}
-
-impl From<FactsRow> for Facts {
-    fn from(r: FactsRow) -> Self {
-        Self {
-            device_id: r.device_id,
-            device_type: r.device_type,
-            hardware: r.hardware,
-            state: r.state,
-            version: r.version,
-            sequence: r.sequence,
-            online: r.online,
-            update: r.update_state,
-            tags: Vec::new(),
-            attributes: BTreeMap::new(),
-        }
-    }
-}
-
-/// What a selector looks at, of one device; none when there is no such device.
-pub async fn facts(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Facts>, Error> {
-    let Some(found) = row!(on, FactsRow, FACTS, device)? else { return Ok(None) };
-    let mut facts = Facts::from(found);
-    facts.tags = rows!(on, (String,), TAGS, device)?.into_iter().map(|r| r.0).collect();
-    facts.attributes = rows!(on, (String, String), ATTRIBUTES, device)?.into_iter().collect();
-    Ok(Some(facts))
-}
-
-/// The next devices after this number, in order of number, with their facts; at most `limit`. Decommissioned ones are left out.
-pub async fn facts_page(on: &mut impl Conn, org: &OrgId, after: DeviceNo, limit: i64) -> Result<Vec<(DeviceNo, Facts)>, Error> {
-    let found = rows!(on, FactsRow, FACTS_PAGE, org.as_str(), after, limit)?;
-    let Some(last) = found.last().map(|r| r.number) else { return Ok(Vec::new()) };
-    let mut all: BTreeMap<DeviceNo, Facts> = found.into_iter().map(|r| (r.number, r.into())).collect();
-    for (device, tag) in rows!(on, (i64, String), FACTS_TAGS, org.as_str(), after, last)? {
-        if let Some(facts) = all.get_mut(&device) {
-            facts.tags.push(tag);
-        }
-    }
-    for (device, name, value) in rows!(on, (i64, String, String), FACTS_ATTRIBUTES, org.as_str(), after, last)? {
-        if let Some(facts) = all.get_mut(&device) {
-            facts.attributes.insert(name, value);
-        }
-    }
-    Ok(all.into_iter().collect())
-}
 
 /// Organization and name of a device.
 pub async fn name(on: &mut impl Conn, device: DeviceNo) -> Result<Option<(OrgId, DeviceId)>, Error> {

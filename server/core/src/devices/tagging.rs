@@ -1,7 +1,7 @@
 //! Tags of many devices at once: of all that a filter means, or of none when those are more or fewer than were shown.
 
 use super::{
-    Devices, Error, Selector,
+    DeviceNo, Devices, Error, Selector,
     listing::base,
     store,
     words::{MOST_TAGS, check_tags},
@@ -9,11 +9,15 @@ use super::{
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
-    db::{exec, list, row, select},
+    db::{Tx, exec, list, row, select},
 };
 use serde::Serialize;
 use serde_json::json;
-use wire::devices::{TagMany, Tagged};
+use wire::{
+    Timestamp,
+    devices::{TagMany, Tagged},
+    ids::OrgId,
+};
 
 /// Most devices that are tagged at once.
 pub const MOST_AT_ONCE: i64 = 10_000;
@@ -33,6 +37,22 @@ fn checked(field: &'static str, tags: &[String]) -> Result<(), Error> {
     })
 }
 
+/// The devices that a selector means now, by number: exactly so many as were expected, at most [`MOST_AT_ONCE`].
+pub(super) async fn found(tx: &mut Tx, org: &OrgId, q: &str, expected: i64, now: Timestamp) -> Result<Vec<DeviceNo>, Error> {
+    let selector = Selector::parse(q).map_err(Error::Selector)?;
+    let filter = base(org, &selector, now);
+    let text = format!("SELECT d.number FROM devices d WHERE {} ORDER BY d.number LIMIT {}", filter.text, MOST_AT_ONCE + 1);
+    let found: Vec<(i64,)> = select(&mut *tx, text, &filter.values).await?;
+    let devices = i64::try_from(found.len()).unwrap_or(i64::MAX);
+    if devices > MOST_AT_ONCE {
+        return Err(Error::invalid("q", "More than 10,000 devices match, and no more are changed at once. Narrow the filter."));
+    }
+    if devices != expected {
+        return Err(Error::OtherCount { expected, found: devices });
+    }
+    Ok(found.into_iter().map(|(device,)| device).collect())
+}
+
 impl Devices {
     /// Adds tags to every device that a selector means and takes others away, all or nothing. `expected` is how many devices the caller has seen it
     /// mean; when it is another number by now, nothing happens.
@@ -47,20 +67,10 @@ impl Devices {
         if let Some(both) = add.iter().find(|tag| remove.contains(tag)) {
             return Err(Error::invalid("remove", format!("{both:?} can't be added and removed at once.")));
         }
-        let selector = Selector::parse(q).map_err(Error::Selector)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        let filter = base(&actor.org, &selector);
-        let text = format!("SELECT d.number FROM devices d WHERE {} ORDER BY d.number LIMIT {}", filter.text, MOST_AT_ONCE + 1);
-        let found: Vec<(i64,)> = select(&mut tx, text, &filter.values).await?;
-        let devices = i64::try_from(found.len()).unwrap_or(i64::MAX);
-        if devices > MOST_AT_ONCE {
-            return Err(Error::invalid("q", "More than 10,000 devices match, and no more are tagged at once. Narrow the filter."));
-        }
-        if devices != *expected {
-            return Err(Error::OtherCount { expected: *expected, found: devices });
-        }
-        let all = list(&found.iter().map(|(device,)| Of { device: *device }).collect::<Vec<_>>())?;
+        let found = found(&mut tx, &actor.org, q, *expected, now).await?;
+        let all = list(&found.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
         for tag in remove {
             exec!(&mut tx, store::TAG_OFF, all.as_str(), tag.as_str())?;
         }
@@ -72,12 +82,13 @@ impl Devices {
             return Err(Error::invalid("add", text));
         }
         let about = if q.trim().is_empty() { "every device" } else { q.as_str() };
-        let detail = json!({ "q": q, "add": add, "remove": remove, "devices": devices });
+        let detail = json!({ "q": q, "add": add, "remove": remove, "devices": expected });
         audit::append(&mut tx, actor, now, "device.tag_many", about, &detail).await?;
         tx.commit().await?;
+        let devices = *expected;
         // The bus holds so many and no more: those who follow it get their turn in between.
         for some in found.chunks(TOLD_AT_ONCE) {
-            for (device,) in some {
+            for device in some {
                 self.bus.tell(Event::Device { org: actor.org.clone(), device: *device });
             }
             tokio::task::yield_now().await;

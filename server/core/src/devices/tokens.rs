@@ -201,6 +201,7 @@ impl Devices {
                 all: self.pki.registered_authorities(actor).await?,
                 may_manage: allowed(actor, Act::Authorities),
             },
+            shared: self.shared_secrets(actor).await?,
             batch: None,
             settings: EnrolmentSettings { open: self.askable(&actor.org, self.clock.now()).await?.0 },
             may_approve: allowed(actor, Act::ApproveDevices),

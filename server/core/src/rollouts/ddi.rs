@@ -78,6 +78,7 @@ impl Answer {
 
 /// An update under its number (hawkBit: action).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Action {
     /// Its number, from 1; never given twice.
     pub number: i64,
@@ -93,6 +94,10 @@ pub struct Action {
     pub closed: bool,
     /// Whether the device has the file.
     pub fetched: bool,
+    /// Whether somebody at the device has to agree before it begins.
+    pub asks: bool,
+    /// Whether somebody has, for this one or for whatever comes.
+    pub confirmed: bool,
     /// Whether it is the device's newest action.
     pub newest: bool,
     /// Where the update is.
@@ -173,7 +178,7 @@ impl Action {
 
     /// Whether the device may fetch the files of what [`Rollouts::content`] gave: as long as it is to install them, and never after a recall.
     pub fn may_fetch(&self, release: &RolloutRelease, now: Timestamp) -> bool {
-        self.phase(now) == Phase::Active && may_install(release.state)
+        self.phase(now) == Phase::Active && !self.waits_for_person() && may_install(release.state)
     }
 
     /// Whether what it is about is told also after a recall: the device may have begun to change itself, and has to find it to say how it ended.
@@ -194,6 +199,8 @@ pub enum Task {
     Nothing,
     /// To install this.
     Install(i64),
+    /// To ask somebody there whether it may install this.
+    Confirm(i64),
     /// To stop this, and to say so.
     Cancel(i64),
 }
@@ -220,6 +227,11 @@ pub struct Ask {
     pub installed: Option<i64>,
 }
 
+impl Ask {
+    /// For a device that a person has not let in.
+    pub const NOTHING: Self = Self { task: Task::Nothing, installed: None };
+}
+
 impl Rollouts {
     /// What a device is to do now. A cancellation comes first; what was begun is repeated until the device's last word, because some clients
     /// report a success only after they found it once more; only then is there something new.
@@ -241,6 +253,12 @@ impl Rollouts {
             Some(number) => number,
             None => self.number(org, device, &offer.update_id).await?,
         };
+        if offer.needs_confirmation
+            && let Some(action) = self.asked_for(device, number).await?
+            && self.waits_for_person(&action).await?
+        {
+            return Ok(Ask { task: Task::Confirm(number), installed });
+        }
         Ok(Ask { task: Task::Install(number), installed })
     }
 
@@ -337,6 +355,8 @@ mod tests {
             cancel,
             closed,
             fetched: false,
+            asks: false,
+            confirmed: false,
             newest: true,
             state,
             attempt: Attempt::Stands,

@@ -18,7 +18,7 @@ pub struct Plan<'a> {
 pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     let mut lines = Lines(Vec::new());
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason, at_once, budget } = before.spec;
+    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason, at_once, budget, confirm_at_device } = before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
     let alike = release != &new.release && before.release == after.release;
@@ -33,6 +33,8 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     let together = |most: Option<u32>| most.map_or_else(|| "no such limit".to_owned(), |n| format!("at most {n}"));
     lines.differ("at_once", "Update at the same time", together(*at_once), together(new.at_once));
     lines.differ("budget", "Budget", shared(budget.as_ref()), shared(new.budget.as_ref()));
+    let asked = |asks: bool| if asks { "somebody confirms" } else { "nobody is asked" }.to_owned();
+    lines.differ("confirm_at_device", "At each device", asked(*confirm_at_device), asked(new.confirm_at_device));
     let why = |text: &str| if text.is_empty() { "none given".to_owned() } else { text.to_owned() };
     lines.differ("reason", "Reason", why(reason), why(&new.reason));
     lines.0
@@ -221,6 +223,7 @@ mod tests {
             reason: "because".into(),
             at_once: Some(20),
             budget: Some(Budget { attribute: "site".into(), at_most: 1 }),
+            confirm_at_device: true,
         };
         insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
     }

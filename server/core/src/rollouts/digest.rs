@@ -14,6 +14,9 @@ const FORM: &str = "fleetward rollout approval 1";
 /// were given before there were such limits.
 const FORM_WITH_LIMITS: &str = "fleetward rollout approval 2";
 
+/// What stands behind the last stage of a plan whose updates somebody at each device confirms; other plans end there.
+const CONFIRMED_AT_DEVICE: &str = "confirmed at the device";
+
 /// The digest of a rollout: `manifest` is the SHA-256 of the release's signed envelope, which names the payloads; `payloads` are theirs.
 pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Digest, payloads: &[Digest]) -> Digest {
     let mut form = Form(Vec::with_capacity(512));
@@ -28,7 +31,7 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         form.text(payload.as_str());
     }
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release: _, selector, stages, start_at, timeout_min, reason, at_once, budget } = spec;
+    let RolloutSpec { name, release: _, selector, stages, start_at, timeout_min, reason, at_once, budget, confirm_at_device } = spec;
     form.text(name);
     form.text(selector);
     form.text(reason);
@@ -65,6 +68,9 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
                 form.optional(*limit);
             }
         }
+    }
+    if *confirm_at_device {
+        form.text(CONFIRMED_AT_DEVICE);
     }
     Digest::from_bytes(&crate::hash::sha256(&form.0))
 }
@@ -143,8 +149,8 @@ mod tests {
         let stages = prop::collection::vec(any_stage(), 0..4);
         let budget =
             prop_oneof![4 => Just(None), 1 => (".{0,4}", 0..3u32).prop_map(|(attribute, at_most)| Some(Budget { attribute, at_most }))];
-        (".{0,8}", ".{0,8}", stages, any::<Option<i64>>(), any::<u32>(), ".{0,8}", any_limit(), budget).prop_map(
-            |(name, selector, stages, start, timeout_min, reason, at_once, budget)| RolloutSpec {
+        (".{0,8}", ".{0,8}", stages, any::<Option<i64>>(), any::<u32>(), ".{0,8}", any_limit(), budget, any::<bool>()).prop_map(
+            |(name, selector, stages, start, timeout_min, reason, at_once, budget, confirm_at_device)| RolloutSpec {
                 name,
                 release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
                 selector,
@@ -154,6 +160,7 @@ mod tests {
                 reason,
                 at_once,
                 budget,
+                confirm_at_device,
             },
         )
     }
@@ -175,6 +182,7 @@ mod tests {
             reason: "why".into(),
             at_once: None,
             budget: None,
+            confirm_at_device: false,
         };
         let org = "org_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b1".parse().unwrap();
         let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b3".parse().unwrap();
@@ -192,7 +200,7 @@ mod tests {
         }
 
         #[test]
-        fn any_edit_changes_it(spec in any_spec(), what in 0..12usize) {
+        fn any_edit_changes_it(spec in any_spec(), what in 0..13usize) {
             let mut edited = spec.clone();
             match what {
                 0 => edited.name.push('x'),
@@ -209,6 +217,7 @@ mod tests {
                     Some(s) => s.gate.max_dark = Some(s.gate.max_dark.map_or(0, |n| n + 1)),
                     None => edited.name.push('z'),
                 },
+                11 => edited.confirm_at_device = !edited.confirm_at_device,
                 _ => match edited.stages.first_mut() {
                     Some(s) => s.gate.max_errors = s.gate.max_errors.wrapping_add(1),
                     None => edited.name.push('y'),

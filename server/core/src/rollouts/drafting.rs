@@ -86,7 +86,7 @@ impl Rollouts {
             return Err(Error::NotNow("Only a draft can be sent for approval.".to_owned()).into());
         }
         checked(&mut on, &actor.org, &record.spec, now).await?;
-        let found = previewing::draw(&mut on, &record, 0).await?;
+        let found = previewing::draw(&mut on, &record, 0, self.clock.now()).await?;
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
         let problems = validate::problems_of_draw(&record.spec, &devices);
         if !problems.is_empty() {

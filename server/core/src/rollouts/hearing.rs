@@ -80,7 +80,15 @@ mod tests {
 
     fn says(state: UpdateState) -> StatusReport {
         let entropy: &dyn Entropy = &SeededEntropy::new(1);
-        StatusReport { update_id: entropy.id(Timestamp(1)), state, progress: None, code: None, detail: None, firmware: None }
+        StatusReport {
+            update_id: entropy.id(Timestamp(1)),
+            state,
+            progress: None,
+            code: None,
+            detail: None,
+            firmware: None,
+            deferred_until: None,
+        }
     }
 
     fn running(version: &str, sequence: u64) -> Running {

@@ -68,7 +68,7 @@ impl Rollouts {
         }
         let (mut found, mut at, mut looked) = (Vec::new(), after, 0);
         while found.len() <= rows && looked < LOOKED_AT {
-            let batch = devices::facts_page(on, &record.org, at, BATCH).await?;
+            let batch = devices::facts_page(on, &record.org, at, BATCH, self.clock.now()).await?;
             let Some((last, _)) = batch.last() else { return Ok(cut(found, rows)) };
             let mut known: HashMap<DeviceNo, UpdateRow> = parts::listed_between(on, &record.id, at, *last).await?.into_iter().collect();
             (at, looked) = (*last, looked + batch.len());

@@ -11,6 +11,7 @@
 //!
 //! Locks are taken in one order: the rollout's row, its organization's (for a budget), its update rows, its stage rows.
 
+pub mod confirming;
 pub mod control;
 pub mod course;
 pub mod ddi;

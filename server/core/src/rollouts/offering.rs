@@ -5,6 +5,7 @@ use super::{
     course::may_install,
     draw,
     store::{
+        confirming,
         records::{self, Record},
         updates::{self, NewUpdate, Open},
     },
@@ -62,7 +63,7 @@ impl Rollouts {
             return Ok(offer_of(&mut on, open).await?);
         }
         let Some((org, _)) = devices::name(&mut on, device).await? else { return Ok(None) };
-        let Some(facts) = devices::facts(&mut on, device).await? else { return Ok(None) };
+        let Some(facts) = devices::facts(&mut on, device, now).await? else { return Ok(None) };
         if facts.state != DeviceState::Active.as_str() {
             return Ok(None);
         }
@@ -148,7 +149,7 @@ impl Rollouts {
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: org.clone(), id: rollout.clone() });
         self.bus.tell(Event::Device { org: org.clone(), device });
-        Ok(Some(offer(id, rollout.clone(), release, deadline)))
+        Ok(Some(Offer { needs_confirmation: record.spec.confirm_at_device, ..offer(id, rollout.clone(), release, deadline) }))
     }
 
     /// Whether a device may fetch an artifact: only what its open update is made of, and not after a recall.
@@ -160,11 +161,16 @@ impl Rollouts {
 /// The offer behind an open update; none when its release was recalled.
 async fn offer_of(on: &mut impl Conn, open: Open) -> Result<Option<(Offer, UpdateState)>, db::Error> {
     let Some(release) = releases::for_rollout(on, &open.org, &open.release).await? else { return Ok(None) };
-    Ok(may_install(release.state).then(|| (offer(open.id, open.rollout, release, open.deadline), open.state)))
+    if !may_install(release.state) {
+        return Ok(None);
+    }
+    // Who has begun was told, or needed no telling.
+    let asks = open.state <= UpdateState::AwaitingConfirmation && confirming::asks(on, &open.rollout).await?;
+    Ok(Some((Offer { needs_confirmation: asks, ..offer(open.id, open.rollout, release, open.deadline) }, open.state)))
 }
 
 fn offer(update_id: UpdateId, rollout_id: RolloutId, release: RolloutRelease, deadline: wire::Timestamp) -> Offer {
     let download = |p: wire::manifest::Payload| Download { path: format!("{ARTIFACTS}{}", p.sha256), sha256: p.sha256, size: p.size };
     let downloads = release.manifest.payloads.into_iter().map(download).collect();
-    Offer { update_id, rollout_id, envelope: release.envelope, downloads, deadline }
+    Offer { update_id, rollout_id, envelope: release.envelope, downloads, deadline, needs_confirmation: false }
 }

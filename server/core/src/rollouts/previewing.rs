@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use wire::{
+    Timestamp,
     ids::{Digest, OrgId, RolloutId},
     rollouts::{Preview, Problem, RolloutSpec},
 };
@@ -77,7 +78,7 @@ impl Rollouts {
             selector,
         };
         let unnamed: RolloutId = UNNAMED.parse().map_err(DbError::corrupt)?;
-        let found = drawn(on, org, id.unwrap_or(&unnamed), &target, spec, if id.is_some() { SAMPLE } else { 0 }).await?;
+        let found = drawn(on, org, id.unwrap_or(&unnamed), &target, (spec, if id.is_some() { SAMPLE } else { 0 }), now).await?;
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
         // Stages that can't be cut have no sizes to complain about.
         if !problems.iter().any(of_stages) {
@@ -96,12 +97,19 @@ fn of_stages(problem: &Problem) -> bool {
 }
 
 /// The draw a kept plan would get now.
-pub(super) async fn draw(on: &mut Read, record: &Record, sample: usize) -> Result<Found, DbError> {
-    drawn(on, &record.org, &record.id, &record.target()?, &record.spec, sample).await
+pub(super) async fn draw(on: &mut Read, record: &Record, sample: usize, now: Timestamp) -> Result<Found, DbError> {
+    drawn(on, &record.org, &record.id, &record.target()?, (&record.spec, sample), now).await
 }
 
-async fn drawn(on: &mut Read, org: &OrgId, id: &RolloutId, target: &Target, spec: &RolloutSpec, sample: usize) -> Result<Found, DbError> {
+async fn drawn(
+    on: &mut Read,
+    org: &OrgId,
+    id: &RolloutId,
+    target: &Target,
+    (spec, sample): (&RolloutSpec, usize),
+    now: Timestamp,
+) -> Result<Found, DbError> {
     let mut taken = Walk::new(target, id, sample > 0);
-    walk(on, org, id.as_str(), |device, facts, busy| taken.take(device, facts, busy)).await?;
+    walk(on, org, id.as_str(), now, |device, facts, busy| taken.take(device, facts, busy)).await?;
     Ok(taken.finish(&spec.stages, sample))
 }

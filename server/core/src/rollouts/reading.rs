@@ -216,7 +216,7 @@ impl Rollouts {
     pub(crate) async fn explain(&self, device: DeviceNo) -> Result<String> {
         let now = self.clock.now();
         let mut on = self.db.read().await?;
-        let (Some((org, _)), Some(facts)) = (devices::name(&mut on, device).await?, devices::facts(&mut on, device).await?) else {
+        let (Some((org, _)), Some(facts)) = (devices::name(&mut on, device).await?, devices::facts(&mut on, device, now).await?) else {
             return Ok(String::new());
         };
         let under_way = updates::open_of(&mut on, device).await?.map(|open| UnderWay {

@@ -1,7 +1,7 @@
 //! A device says how its update goes.
 
 use super::{
-    Error, Rollouts,
+    Error, Rollouts, confirming,
     hearing::{Brings, Heard, hear},
     state::Class,
     store::{
@@ -17,6 +17,7 @@ use crate::{
     text::spaced,
 };
 use wire::{
+    Timestamp,
     device::{Running, StatusReport},
     rollouts::Counts,
     states::UpdateState,
@@ -41,12 +42,12 @@ impl Rollouts {
                 devices::set_firmware(&mut tx, device, &runs.version, sequence).await?;
                 runs.clone()
             }
-            None => known(&mut tx, device).await?,
+            None => known(&mut tx, device, now).await?,
         };
         let brings = Brings { version: &update.version, sequence: update.sequence };
         // An attempt that another one took over from is history.
         let heard = if update.latest { hear(update.state, &report, &runs, brings)? } else { Heard::Late };
-        let deadline = now.plus(update.timeout_ms);
+        let deadline = confirming::deadline(&mut tx, &update.id, &report, now, update.timeout_ms).await?;
         let progress = report.progress.map(i64::from);
         let state = match heard {
             Heard::Late => update.state,
@@ -96,8 +97,8 @@ async fn count(tx: &mut Tx, update: &Update, to: UpdateState) -> Result<i64> {
 }
 
 /// What the device said it runs when it connected.
-async fn known(tx: &mut Tx, device: DeviceNo) -> Result<Running> {
-    let facts = devices::facts(tx, device).await?.unwrap_or_default();
+async fn known(tx: &mut Tx, device: DeviceNo, now: Timestamp) -> Result<Running> {
+    let facts = devices::facts(tx, device, now).await?.unwrap_or_default();
     let sequence = u64::try_from(facts.sequence).unwrap_or_default();
     Ok(Running { version: facts.version, sequence, device_type: facts.device_type, hardware: facts.hardware })
 }

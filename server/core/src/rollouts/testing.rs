@@ -34,6 +34,7 @@ pub fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
         reason: String::new(),
         at_once: None,
         budget: None,
+        confirm_at_device: false,
     }
 }
 

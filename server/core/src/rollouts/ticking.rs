@@ -19,7 +19,10 @@ use crate::{
     devices::{DeviceNo, Facts, store as devices},
 };
 use std::collections::HashSet;
-use wire::ids::{OrgId, RolloutId};
+use wire::{
+    Timestamp,
+    ids::{OrgId, RolloutId},
+};
 
 /// Steps taken for one rollout at a time; the rest comes with the next tick.
 const STEPS: usize = 200;
@@ -100,16 +103,22 @@ impl Rollouts {
 
     /// Walks the fleet in order of number. The third value says whether another rollout is updating the device.
     pub(super) async fn walk(&self, on: &mut Read, record: &Record, visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
-        walk(on, &record.org, record.id.as_str(), visit).await
+        walk(on, &record.org, record.id.as_str(), self.clock.now(), visit).await
     }
 }
 
 /// Walks the fleet of an organization in order of number, beside the rollout of this id.
-pub(super) async fn walk(on: &mut Read, org: &OrgId, rollout: &str, mut visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
+pub(super) async fn walk(
+    on: &mut Read,
+    org: &OrgId,
+    rollout: &str,
+    now: Timestamp,
+    mut visit: impl FnMut(DeviceNo, &Facts, bool),
+) -> Result<(), DbError> {
     let busy: HashSet<DeviceNo> = parts::busy_elsewhere(on, org, rollout).await?.into_iter().collect();
     let mut after = 0;
     loop {
-        let page = devices::facts_page(on, org, after, PAGE).await?;
+        let page = devices::facts_page(on, org, after, PAGE, now).await?;
         let Some((last, _)) = page.last() else { return Ok(()) };
         after = *last;
         for (device, facts) in &page {

@@ -34,6 +34,8 @@ pub(super) struct PlanFile {
     at_once: Option<u32>,
     #[serde(default)]
     budget: Option<Budget>,
+    #[serde(default)]
+    confirm_at_device: bool,
 }
 
 /// A release as people name it.
@@ -90,6 +92,7 @@ impl PlanFile {
             reason: self.reason.clone(),
             at_once: self.at_once,
             budget: self.budget.clone(),
+            confirm_at_device: self.confirm_at_device,
         })
     }
 

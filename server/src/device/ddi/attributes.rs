@@ -7,6 +7,6 @@ use axum::{body::Bytes, extract::State, http::StatusCode};
 /// `PUT …/configData`: taken at any time, asked for or not, because SWUpdate sends it at each start.
 pub(super) async fn set(State(devices): State<Devices>, asker: Asker, bytes: Bytes) -> Result<StatusCode, Problem> {
     let (telling, said) = body::attributes(&bytes)?;
-    devices.fleet.devices().described(&asker.peer.peer.org, asker.device(), telling, &said).await?;
+    devices.fleet.devices().described(asker.org(), asker.device(), telling, &said).await?;
     Ok(StatusCode::OK)
 }

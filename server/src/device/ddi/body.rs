@@ -2,6 +2,7 @@
 //! into strings. What is needed must be there; everything else is ignored.
 
 use crate::http::fault::Problem;
+use fleet::rollouts::confirming::Decision;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use wire::{FaultKind, device::Telling};
@@ -66,13 +67,7 @@ impl Feedback {
             (Some(count), Some(of)) if of > 0 && (0..=of).contains(&count) => u8::try_from(i128::from(count) * 100 / i128::from(of)).ok(),
             _ => None,
         };
-        let mut details: Vec<String> = match &status["details"] {
-            Value::Array(lines) => lines.iter().filter_map(text).collect(),
-            one => text(one).into_iter().collect(),
-        };
-        details.retain(|line| !line.trim().is_empty());
-        details.drain(..details.len().saturating_sub(MOST_LINES));
-        Ok(Self { execution, failed, progress, code: number(&status["code"]), details })
+        Ok(Self { execution, failed, progress, code: number(&status["code"]), details: lines(&status["details"]) })
     }
 }
 
@@ -90,6 +85,37 @@ pub(super) fn attributes(body: &[u8]) -> Result<(Telling, BTreeMap<String, Strin
     // A value that is taken away needs none.
     let said = data.iter().filter_map(|(name, value)| Some((name.clone(), text(value).or_else(|| value.is_null().then(String::new))?)));
     Ok((telling, said.collect()))
+}
+
+/// What somebody at the device has decided, and lines for people, the oldest first.
+pub(super) fn decision(body: &[u8]) -> Result<(Decision, Vec<String>), Problem> {
+    let body = json(body)?;
+    let decision = match body["confirmation"].as_str().map(str::to_ascii_lowercase).as_deref() {
+        Some("confirmed") => Decision::Confirmed,
+        Some("denied") => Decision::Denied,
+        _ => return Err(wrong("confirmation is confirmed or denied.")),
+    };
+    Ok((decision, lines(&body["details"])))
+}
+
+/// Who answers once for whatever comes, and why; both may be left out, and the body with them.
+pub(super) fn initiator(body: &[u8]) -> Result<(String, String), Problem> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok((String::new(), String::new()));
+    }
+    let body = json(body)?;
+    Ok((text(&body["initiator"]).unwrap_or_default(), text(&body["remark"]).unwrap_or_default()))
+}
+
+/// Lines for people; the last ones of many.
+fn lines(details: &Value) -> Vec<String> {
+    let mut lines: Vec<String> = match details {
+        Value::Array(lines) => lines.iter().filter_map(text).collect(),
+        one => text(one).into_iter().collect(),
+    };
+    lines.retain(|line| !line.trim().is_empty());
+    lines.drain(..lines.len().saturating_sub(MOST_LINES));
+    lines
 }
 
 /// SWUpdate ends lines of its log inside strings, which JSON forbids; outside of strings white space means nothing.
@@ -248,6 +274,22 @@ mod tests {
         for wrong in [r#"{"mode":"x","data":{}}"#, r#"{"mode":1,"data":{}}"#, "{}", r#"{"data":[]}"#] {
             assert_eq!(said(wrong), Err("bad_feedback".to_owned()), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_decision_is_read_with_patience() {
+        let read = |body: &str| decision(body.as_bytes()).map_err(|problem| problem.0.code);
+        let crate_says = r#"{"confirmation":"confirmed","code":1,"details":[]}"#;
+        assert_eq!(read(crate_says), Ok((Decision::Confirmed, Vec::new())));
+        let denied = r#"{"confirmation":"DENIED","code":-1,"details":["not now",""]}"#;
+        assert_eq!(read(denied), Ok((Decision::Denied, vec!["not now".to_owned()])));
+        for wrong in ["", "{}", r#"{"confirmation":"later"}"#, r#"{"confirmation":1}"#] {
+            assert_eq!(read(wrong), Err("bad_feedback".to_owned()), "{wrong}");
+        }
+        let by = |body: &str| initiator(body.as_bytes()).map_err(|problem| problem.0.code);
+        assert_eq!(by(" "), Ok((String::new(), String::new())));
+        assert_eq!(by(r#"{"initiator":"ann","remark":null}"#), Ok(("ann".to_owned(), String::new())));
+        assert!(by("{").is_err());
     }
 
     proptest! {

@@ -34,10 +34,10 @@ impl Wanted {
 /// `GET …/deploymentBase/{action}`.
 pub(super) async fn deploy(State(devices): State<Devices>, asker: Asker, Query(wanted): Query<Wanted>) -> Result<Response, Problem> {
     let action = asker.action(&devices).await?;
-    if action.phase(devices.fleet.clock().now()) != Phase::Active {
+    if action.phase(devices.fleet.clock().now()) != Phase::Active || action.waits_for_person() {
         return Err(missing());
     }
-    document(&devices, &asker, &action, &wanted).await
+    Ok(asker.answer(&document(&devices, &asker, &action, &wanted).await?))
 }
 
 /// `GET …/installedBase/{action}`.
@@ -46,12 +46,12 @@ pub(super) async fn installed(State(devices): State<Devices>, asker: Asker, Quer
     if action.state != UpdateState::Succeeded {
         return Err(missing());
     }
-    document(&devices, &asker, &action, &wanted).await
+    Ok(asker.answer(&document(&devices, &asker, &action, &wanted).await?))
 }
 
 /// One chunk, whose part is what hawkBit calls an application: the only one that Zephyr installs. Downloading and installing are never `skip`:
 /// SWUpdate answers that with a success.
-async fn document(devices: &Devices, asker: &Asker, action: &Action, wanted: &Wanted) -> Result<Response, Problem> {
+pub(super) async fn document(devices: &Devices, asker: &Asker, action: &Action, wanted: &Wanted) -> Result<Value, Problem> {
     let release = devices.fleet.rollouts().content(action).await?.ok_or_else(missing)?;
     let chunk = json!({
         "part": "bApp",
@@ -67,7 +67,7 @@ async fn document(devices: &Devices, asker: &Asker, action: &Action, wanted: &Wa
         let messages = devices.fleet.rollouts().said_ddi(action, wanted.lines()).await?;
         document["actionHistory"] = json!({ "status": status(action.state), "messages": messages });
     }
-    Ok(asker.answer(&document))
+    Ok(document)
 }
 
 /// An update's state in hawkBit's words.

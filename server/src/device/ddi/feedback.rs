@@ -77,7 +77,7 @@ fn report(action: &Action, feedback: &Feedback, to: UpdateState) -> StatusReport
         hardware: String::new(),
     });
     let detail = Some(tail(&feedback.details)).filter(|detail| !detail.is_empty());
-    StatusReport { update_id: action.update.clone(), state: to, progress: feedback.progress, code, detail, firmware }
+    StatusReport { update_id: action.update.clone(), state: to, progress: feedback.progress, code, detail, firmware, deferred_until: None }
 }
 
 /// The end of what was said: there is the reason, in a log.

@@ -1,7 +1,8 @@
 //! hawkBit's Direct Device Integration (DDI) on the device listener, so that devices with SWUpdate, rauc-hawkbit-updater, Zephyr's client and their
 //! like are updated as any other. Owns addresses, links and who may ask for what; the rules of updates are the core's.
 //!
-//! The path's organization and controller id must be those of the certificate's row; both name nobody, they are only compared. An update is an
+//! Over mutual TLS the path's organization and controller id must be those of the certificate's row; both name nobody, they are only compared. On the
+//! enrol listener, where a certificate is optional, a shared secret speaks for the device that they name, if the core lets it. An update is an
 //! action, its id made of its number ([`action`]); the same id stands for its software module. Nothing of its release is written twice.
 
 mod action;
@@ -9,11 +10,13 @@ mod artifacts;
 mod attributes;
 mod body;
 mod cancel;
+mod confirmation;
 mod deployment;
 mod feedback;
 mod polling;
+mod speaker;
 
-use super::{Devices, Peer};
+use super::Devices;
 use crate::http::fault::Problem;
 use axum::{
     Router,
@@ -27,15 +30,19 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post, put},
 };
-use fleet::rollouts::ddi::Action;
+use fleet::{
+    access::{Actor, Who},
+    rollouts::ddi::Action,
+};
 use serde_json::Value;
+use speaker::Speaker;
 use std::collections::BTreeMap;
-use wire::{Fault, FaultKind};
+use wire::{Fault, FaultKind, ids::OrgId};
 
 /// Most bytes of a body: SWUpdate sends its log, about 100 KiB of it.
 const LARGEST_BODY: usize = 256 * 1024;
 
-/// The protocol's addresses, behind mutual TLS.
+/// The protocol's addresses, behind mutual TLS and for shared secrets.
 pub(super) fn routes() -> Router<Devices> {
     Router::new()
         .route("/{tenant}/controller/v1/{controller}", get(polling::base))
@@ -45,6 +52,11 @@ pub(super) fn routes() -> Router<Devices> {
         .route("/{tenant}/controller/v1/{controller}/installedBase/{action}", get(deployment::installed))
         .route("/{tenant}/controller/v1/{controller}/cancelAction/{action}", get(cancel::show))
         .route("/{tenant}/controller/v1/{controller}/cancelAction/{action}/feedback", post(cancel::hear))
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase", get(confirmation::base))
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase/activateAutoConfirm", post(confirmation::activate))
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase/deactivateAutoConfirm", post(confirmation::deactivate))
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase/{action}", get(confirmation::show))
+        .route("/{tenant}/controller/v1/{controller}/confirmationBase/{action}/feedback", post(confirmation::hear))
         .route("/{tenant}/controller/v1/{controller}/softwaremodules/{action}/artifacts", get(artifacts::list))
         .route("/{tenant}/controller/v1/{controller}/softwaremodules/{action}/artifacts/{file}", get(artifacts::get))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
@@ -52,7 +64,7 @@ pub(super) fn routes() -> Router<Devices> {
 
 /// A device that asks about itself.
 struct Asker {
-    peer: Peer,
+    speaker: Speaker,
     /// Its own address, as it wrote it: scheme, host, organization and controller id.
     base: String,
     /// The path's variables.
@@ -65,29 +77,36 @@ impl FromRequestParts<Devices> for Asker {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, devices: &Devices) -> Result<Self, Problem> {
-        let peer = Peer::from_request_parts(parts, devices).await?;
         let path = Path::<BTreeMap<String, String>>::from_request_parts(parts, devices).await.map_err(|_| missing())?.0;
         let word = |name: &str| path.get(name).map(String::as_str).unwrap_or_default();
         let (tenant, controller) = (word("tenant"), word("controller"));
-        // Clients write the organization in any case.
-        let own = devices.fleet.access().slug(&peer.peer.org).await?;
-        if !tenant.eq_ignore_ascii_case(&own) || controller != peer.peer.device_id.as_str() {
-            return Err(Problem(Fault::new(
-                FaultKind::Forbidden,
-                "other_device",
-                "The address must be that of the certificate: its organization, and its device id as the controller id.",
-            )));
-        }
-        devices.fleet.devices().seen(peer.peer.device);
-        let base = format!("{}/{tenant}/controller/v1/{controller}", origin(parts, devices));
-        Ok(Self { peer, base, media: media(&parts.headers), path })
+        let speaker = Speaker::of(parts, devices, tenant, controller).await?;
+        devices.fleet.devices().seen(speaker.device);
+        let base = format!("{}/{tenant}/controller/v1/{controller}", origin(parts, devices, speaker.by_secret));
+        Ok(Self { speaker, base, media: media(&parts.headers), path })
     }
 }
 
 impl Asker {
     /// Its number in the core.
     fn device(&self) -> i64 {
-        self.peer.peer.device
+        self.speaker.device
+    }
+
+    /// Its organization.
+    fn org(&self) -> &OrgId {
+        &self.speaker.org
+    }
+
+    /// Whether a person has not let it in yet.
+    fn waits(&self) -> bool {
+        self.speaker.waits
+    }
+
+    /// The device as an actor.
+    fn actor(&self) -> Actor {
+        let who = Who::Device { device: self.speaker.device, device_id: self.speaker.device_id.clone() };
+        Actor { org: self.speaker.org.clone(), who, address: self.speaker.address.clone() }
     }
 
     /// An absolute address of its own.
@@ -97,6 +116,13 @@ impl Asker {
 
     /// Its own action that the path names.
     async fn action(&self, devices: &Devices) -> Result<Action, Problem> {
+        if self.waits() {
+            return Err(Problem(Fault::new(
+                FaultKind::Forbidden,
+                "device_waits",
+                "A person has not let this device in yet. It finds what there is for it once that is done.",
+            )));
+        }
         let number = self.path.get("action").and_then(|id| action::number(id)).ok_or_else(missing)?;
         devices.fleet.rollouts().action(self.device(), number).await?.ok_or_else(missing)
     }
@@ -109,10 +135,11 @@ impl Asker {
 }
 
 /// The scheme and host under which the device has reached us: that address surely works for it.
-fn origin(parts: &Parts, devices: &Devices) -> String {
+fn origin(parts: &Parts, devices: &Devices, by_secret: bool) -> String {
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
     let host = host.or_else(|| parts.uri.authority().cloned()).filter(|host| !host.as_str().contains('@'));
-    host.map_or_else(|| devices.device_url.trim_end_matches('/').to_owned(), |host| format!("https://{host}"))
+    let own = || if by_secret { devices.fleet.devices().enrol_url() } else { &devices.device_url };
+    host.map_or_else(|| own().trim_end_matches('/').to_owned(), |host| format!("https://{host}"))
 }
 
 /// hawkBit's own type, except for those who ask for plain JSON.

@@ -1,9 +1,9 @@
 //! The base resource: what a device finds when it asks, and when it asks again.
 
-use super::{Asker, action};
+use super::{Asker, action, confirmation};
 use crate::{device::Devices, http::fault::Problem};
 use axum::{extract::State, response::Response};
-use fleet::rollouts::ddi::Task;
+use fleet::rollouts::ddi::{Ask, Task};
 use serde_json::{Map, json};
 
 /// How long a device sleeps between two polls, `HH:MM:SS`: hawkBit's own default.
@@ -13,12 +13,13 @@ const BUSY: &str = "00:00:30";
 
 /// `GET /{tenant}/controller/v1/{controller}`. Links that do not apply are left out; clients look whether one is there.
 pub(super) async fn base(State(devices): State<Devices>, asker: Asker) -> Result<Response, Problem> {
-    let ask = devices.fleet.rollouts().ask_ddi(&asker.peer.peer.org, asker.device()).await?;
+    let ask = if asker.waits() { Ask::NOTHING } else { devices.fleet.rollouts().ask_ddi(asker.org(), asker.device()).await? };
     let mut links = Map::new();
     let mut link = |name: &str, below: String| links.insert(name.to_owned(), json!({ "href": asker.url(&below) }));
     match ask.task {
         Task::Nothing => None,
         Task::Install(number) => link("deploymentBase", format!("deploymentBase/{}", action::id(number))),
+        Task::Confirm(number) => link(confirmation::BASE, format!("{}/{}", confirmation::BASE, action::id(number))),
         // Clients append to it, so it has no query.
         Task::Cancel(number) => link("cancelAction", format!("cancelAction/{}", action::id(number))),
     };

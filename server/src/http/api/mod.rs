@@ -20,6 +20,7 @@ mod csv;
 mod devices;
 mod enrolment;
 mod form;
+mod groups;
 mod input;
 mod keys;
 mod limits;
@@ -30,6 +31,7 @@ mod releases;
 mod rollouts;
 mod roots;
 mod sealed;
+mod shared;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -80,11 +82,13 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(releases::routes())
         .merge(keys::routes())
         .merge(devices::routes())
+        .merge(groups::routes())
         .merge(telemetry::routes())
         .merge(rollouts::routes())
         .merge(enrolment::routes())
         .merge(batches::routes())
         .merge(claims::routes())
+        .merge(shared::routes())
         .merge(certificates::routes())
         .merge(authorities::routes())
         .merge(consents::routes())

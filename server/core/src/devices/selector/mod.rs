@@ -3,19 +3,25 @@
 //! ```text
 //! selector = any { "or" any }             any = term { term }            (words side by side: all of them)
 //! term     = [ "-" ] ( "(" selector ")" | field ":" value { "," value } | field ("<" | "<=" | ">" | ">=") number | word )
-//! field    = id type hw version tag state online update sequence attr.NAME
+//! field    = id type hw version tag group state online presence certificate update sequence last_seen attr.NAME
 //! value    = bare word, or "quoted", where * stands for any characters
 //! ```
 //!
-//! A word without a field is looked for in the device id; with a * in it, it has to fit the whole id. `online:yes` and `online:no` ask for presence. Device ids compare without case,
+//! A word without a field is looked for in the device id; with a * in it, it has to fit the whole id. `online:yes` and `online:no` ask for presence, as `presence:online`, `presence:stale` and `presence:offline` do more closely;
+//! `last_seen<7d` is heard of within seven days (`s`, `m`, `h`, `d`). What depends on the time is of the instant at which it is asked. Device ids compare without case,
 //! everything else exactly. Refuses to know the database: `filter.rs` makes SQL of the same tree, and a test holds the two together.
 
 mod parse;
 mod print;
+pub(super) mod standing;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use wire::{
+    Timestamp,
+    devices::{CertificateStanding, Presence},
+};
 
 /// A parsed selector. Its [`Display`](std::fmt::Display) form parses to the same tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +36,8 @@ pub enum Selector {
     Is(Field, Vec<String>),
     /// The sequence compares so.
     Sequence(Ordering, i64),
+    /// It was heard of so many milliseconds ago; whole seconds.
+    Silent(Ordering, i64),
     /// The device id contains this, or fits it when there is a `*` in it.
     Word(String),
 }
@@ -49,8 +57,14 @@ pub enum Field {
     Tag,
     /// Its standing.
     State,
+    /// One of the groups it is in.
+    Group,
     /// Presence, `yes` or `no`.
     Online,
+    /// Presence, as a [`Presence`](wire::devices::Presence).
+    Presence,
+    /// How its certificate stands, as a [`CertificateStanding`](wire::devices::CertificateStanding).
+    Certificate,
     /// The state of its newest update.
     Update,
     /// One of its own facts.
@@ -102,9 +116,18 @@ pub struct Facts {
     pub update: String,
     /// Operator's tags.
     pub tags: Vec<String>,
+    /// Groups it is in.
+    pub groups: Vec<String>,
     /// Its own facts.
     pub attributes: BTreeMap<String, String>,
+    /// When it was heard of last, Unix milliseconds; 0 for never.
+    pub last_seen_at: i64,
+    /// When the last certificate that was not revoked ends or ended, Unix milliseconds; 0 for none.
+    pub certificate_until: i64,
+    /// When all this was read.
+    pub at: Timestamp,
 }
+
 impl Selector {
     /// The selector that matches everything.
     pub const fn everything() -> Self {
@@ -125,6 +148,7 @@ impl Selector {
                 Ordering::Above => facts.sequence > *n,
                 Ordering::AtLeast => facts.sequence >= *n,
             },
+            Self::Silent(how, ms) => facts.silent(*how, *ms),
             Self::Is(field, values) => values.iter().any(|v| field.is(v, facts)),
         }
     }
@@ -139,8 +163,21 @@ impl Field {
             Self::State => like(value, &facts.state),
             Self::Update => like(value, &facts.update),
             Self::Tag => facts.tags.iter().any(|t| like(value, t)),
+            Self::Group => facts.groups.iter().any(|g| like(value, g)),
             Self::Online => (value == "yes") == facts.online,
+            Self::Presence => value == facts.presence().as_str(),
+            Self::Certificate => value == facts.certificate().as_str(),
             Self::Attribute(name) => facts.attributes.get(name).is_some_and(|v| like(value, v)),
+        }
+    }
+
+    /// The words that it can have, where not any text will do.
+    fn words(&self) -> Option<Vec<&'static str>> {
+        match self {
+            Self::Online => Some(vec!["yes", "no"]),
+            Self::Presence => Some(Presence::ALL.iter().map(|word| word.as_str()).collect()),
+            Self::Certificate => Some(CertificateStanding::ALL.iter().map(|word| word.as_str()).collect()),
+            _ => None,
         }
     }
 
@@ -152,7 +189,10 @@ impl Field {
             Self::Version => "version".into(),
             Self::Tag => "tag".into(),
             Self::State => "state".into(),
+            Self::Group => "group".into(),
             Self::Online => "online".into(),
+            Self::Presence => "presence".into(),
+            Self::Certificate => "certificate".into(),
             Self::Update => "update".into(),
             Self::Attribute(name) => format!("attr.{name}"),
         }

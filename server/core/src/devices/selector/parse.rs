@@ -1,13 +1,14 @@
 //! Pure: text to tree, by recursive descent. Every refusal names its place and what would be right.
 
-use super::{Field, Ordering, Selector};
+use super::{Field, Ordering, Selector, standing};
 use wire::devices::SelectorError;
 
 /// The longest selector, in bytes.
 const LONGEST: usize = 2000;
 /// The deepest nesting of parentheses.
 const DEEPEST: usize = 16;
-const FIELDS: &str = "Fields are id, type, hw, version, tag, state, online, update, sequence and attr.NAME.";
+const FIELDS: &str =
+    "Fields are id, type, hw, version, tag, group, state, online, presence, certificate, update, sequence, last_seen and attr.NAME.";
 impl Selector {
     /// Parses a text. The error says where it is wrong and what would be right.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
@@ -137,9 +138,19 @@ impl Parser<'_> {
                     format!("Write a value right after it, as in {}:abc.", field.name()),
                 ));
             }
-            let value = if field == Field::Online { value.to_lowercase() } else { value };
-            if field == Field::Online && value != "yes" && value != "no" {
-                return Err(wrong(at, format!("online can't be {value:?}"), "Write online:yes or online:no."));
+            let Some(words) = field.words() else {
+                values.push(value);
+                if !self.rest().starts_with(',') {
+                    return Ok(Selector::Is(field, values));
+                }
+                self.at += 1;
+                continue;
+            };
+            let value = value.to_lowercase();
+            if !words.contains(&value.as_str()) {
+                let name = field.name();
+                let words: Vec<String> = words.into_iter().map(|word| format!("{name}:{word}")).collect();
+                return Err(wrong(at, format!("{name} can't be {value:?}"), format!("Write {}.", words.join(" or "))));
             }
             values.push(value);
             if !self.rest().starts_with(',') {
@@ -150,8 +161,9 @@ impl Parser<'_> {
     }
 
     fn comparison(&mut self, name: &str, start: usize) -> Result<Selector, SelectorError> {
-        if name != "sequence" {
-            return Err(wrong(start, format!("{name:?} can't be compared"), "Only sequence compares with <, <=, > and >=."));
+        if name != "sequence" && name != "last_seen" {
+            let hint = "Only sequence and last_seen compare with <, <=, > and >=; the sequence is the order of versions.";
+            return Err(wrong(start, format!("{name:?} can't be compared"), hint));
         }
         let (how, width) = match self.rest() {
             r if r.starts_with("<=") => (Ordering::AtMost, 2),
@@ -162,6 +174,11 @@ impl Parser<'_> {
         self.at += width;
         let at = self.at;
         let value = self.value()?;
+        if name == "last_seen" {
+            let hint = "Write seconds, minutes, hours or days up to ten years, as in last_seen<90m or last_seen>7d.";
+            let ms = standing::span(&value).ok_or_else(|| wrong(at, format!("{value:?} is not a span of time"), hint))?;
+            return Ok(Selector::Silent(how, ms));
+        }
         let number =
             value.parse().map_err(|_| wrong(at, format!("{value:?} is not a number"), "Write a whole number, as in sequence>=12."))?;
         Ok(Selector::Sequence(how, number))
@@ -198,8 +215,12 @@ fn field(name: &str, at: usize) -> Result<Field, SelectorError> {
         "version" => Field::Version,
         "tag" => Field::Tag,
         "state" => Field::State,
+        "group" => Field::Group,
         "online" => Field::Online,
+        "presence" => Field::Presence,
+        "certificate" => Field::Certificate,
         "update" => Field::Update,
+        "last_seen" => return Err(wrong(at, "last_seen is compared, not matched", "Write last_seen<7d or last_seen>1h.")),
         "sequence" => return Err(wrong(at, "sequence is compared, not matched", "Write sequence>=12 or sequence<12.")),
         _ => match name.split_once('.') {
             Some((attr, rest)) if attr.eq_ignore_ascii_case("attr") && !rest.is_empty() => Field::Attribute(rest.to_owned()),

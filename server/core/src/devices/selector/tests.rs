@@ -8,11 +8,22 @@ fn leaf() -> impl Strategy<Value = Selector> {
     let value = "[a-z*]{1,6}|[ -~]{1,8}".prop_filter("a value is not empty", |v: &String| !v.is_empty());
     prop_oneof![
         (
-            prop_oneof![Just(Field::Id), Just(Field::Tag), Just(Field::Version), "[a-z]{1,5}".prop_map(Field::Attribute)],
+            prop_oneof![
+                Just(Field::Id),
+                Just(Field::Tag),
+                Just(Field::Group),
+                Just(Field::Version),
+                "[a-z]{1,5}".prop_map(Field::Attribute)
+            ],
             prop::collection::vec(value.clone(), 1..3)
         )
             .prop_map(|(f, v)| Selector::Is(f, v)),
         any::<i64>().prop_map(|n| Selector::Sequence(Ordering::AtLeast, n)),
+        (prop_oneof![Just(Ordering::Below), Just(Ordering::Above), Just(Ordering::AtMost)], 1..300_000_000_i64)
+            .prop_map(|(how, s)| Selector::Silent(how, s * 1000)),
+        prop::sample::select(vec!["online", "stale", "offline"]).prop_map(|w| Selector::Is(Field::Presence, vec![w.to_owned()])),
+        prop::sample::select(vec!["valid", "expiring", "expired", "none"])
+            .prop_map(|w| Selector::Is(Field::Certificate, vec![w.to_owned(), "none".to_owned()])),
         value.prop_map(Selector::Word),
     ]
 }
@@ -53,6 +64,10 @@ fn the_language_says_what_it_means() {
         tags: vec!["eu".into(), "beta".into()],
         attributes: BTreeMap::from([("site".into(), "Rotterdam 2".into())]),
         state: "active".into(),
+        groups: vec!["hall 3".into()],
+        at: wire::Timestamp(100_000_000),
+        last_seen_at: 100_000_000 - 3_600_000,
+        certificate_until: 100_000_001,
         ..Facts::default()
     };
     for (text, yes) in [
@@ -71,6 +86,15 @@ fn the_language_says_what_it_means() {
         ("sequence<12", false),
         ("attr.site:\"Rotterdam 2\"", true),
         ("-(tag:eu)", false),
+        ("presence:online", true),
+        ("presence:STALE,offline", false),
+        ("certificate:expiring", true),
+        ("certificate:valid,none", false),
+        ("last_seen<2h", true),
+        ("last_seen<3600s", false),
+        ("last_seen<=60m", true),
+        ("last_seen>=1h -group:lab", true),
+        ("group:*3", true),
     ] {
         assert_eq!(Selector::parse(text).unwrap().matches(&facts), yes, "{text}");
     }
@@ -78,9 +102,21 @@ fn the_language_says_what_it_means() {
 
 #[test]
 fn mistakes_are_shown_with_their_place() {
-    for (text, position) in
-        [("colour:red", 0), ("tag:", 4), ("(tag:a", 0), ("tag:a)", 5), ("online:maybe", 7), ("a or", 0), ("sequence>x", 9), ("tag:\"x", 4)]
-    {
+    for (text, position) in [
+        ("colour:red", 0),
+        ("tag:", 4),
+        ("(tag:a", 0),
+        ("tag:a)", 5),
+        ("online:maybe", 7),
+        ("presence:away", 9),
+        ("certificate:x", 12),
+        ("last_seen<soon", 10),
+        ("last_seen:7d", 0),
+        ("version>1", 0),
+        ("a or", 0),
+        ("sequence>x", 9),
+        ("tag:\"x", 4),
+    ] {
         assert_eq!(Selector::parse(text).unwrap_err().position, position, "{text}");
     }
 }

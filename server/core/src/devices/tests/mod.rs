@@ -7,6 +7,7 @@ mod claims;
 mod clones;
 mod deleted;
 mod desk;
+mod groups;
 mod just_in_time;
 mod life;
 mod presence;
@@ -17,17 +18,24 @@ mod tagging;
 use super::{Attempt, Connected, Error, Selector, filter::Filter, store};
 use crate::{
     access::Actor,
-    db::{EngineKind, Value, select},
+    db::{EngineKind, Sql, Value, exec, select},
     testing::{World, csr},
 };
 use rstest::rstest;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     device::{Hello, Running},
-    devices::{DeviceQuery, DeviceSort},
+    devices::{DeviceQuery, DeviceSort, GroupMany},
     enrolment::{EnrolRequest, Enrolled, NewEnrolmentToken},
     states::DeviceState,
 };
+
+const DAY: i64 = 86_400_000;
+const SHIFT_CERTIFICATE: Sql =
+    Sql::same("UPDATE certificates SET not_after = not_after + $2 WHERE device = (SELECT number FROM devices WHERE device_id = $1)");
+const SHIFT_SEEN: Sql = Sql::same("UPDATE devices SET last_seen_at = last_seen_at + $2 WHERE device_id = $1");
+const REVOKE_CERTIFICATE: Sql =
+    Sql::same("UPDATE certificates SET state = 'revoked' WHERE device = (SELECT number FROM devices WHERE device_id = $1)");
 
 fn new_token(pattern: &str, uses: i64) -> NewEnrolmentToken {
     NewEnrolmentToken {
@@ -234,8 +242,24 @@ async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKi
         }
     }
     w.fleet.devices().flush_presence(true).await.unwrap();
+    for (group, q) in [("north", "gw"), ("hall 3", "id:gw-1,x"), ("south", "id:none")] {
+        w.fleet.devices().create_group(&operator, group).await.unwrap();
+        let expected = w.fleet.devices().list(&operator, &DeviceQuery { q: q.into(), ..DeviceQuery::default() }).await.unwrap().total;
+        let many = GroupMany { q: q.into(), out: false, expected };
+        w.fleet.devices().group_many(&operator, group, &many).await.unwrap();
+    }
+    // Some have ended, some end soon, some have none.
+    for (id, shift) in [("gw-1", -91 * DAY), ("gw-2", -70 * DAY)] {
+        let mut tx = w.fleet.devices().db.write().await.unwrap();
+        exec!(&mut tx, SHIFT_CERTIFICATE, id, shift).unwrap();
+        exec!(&mut tx, SHIFT_SEEN, id, shift / 70).unwrap();
+        tx.commit().await.unwrap();
+    }
+    let mut tx = w.fleet.devices().db.write().await.unwrap();
+    exec!(&mut tx, REVOKE_CERTIFICATE, "x").unwrap();
+    tx.commit().await.unwrap();
     let mut on = w.fleet.devices().db.read().await.unwrap();
-    let all = store::facts_page(&mut on, &w.org, 0, 100).await.unwrap();
+    let all = store::facts_page(&mut on, &w.org, 0, 100, w.clock_now()).await.unwrap();
     assert_eq!(all.len(), 4);
     for text in [
         "",
@@ -273,9 +297,21 @@ async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKi
         "state:active",
         "hw:A",
         "hw:a",
+        "presence:online",
+        "presence:stale",
+        "-presence:offline",
+        "certificate:valid",
+        "certificate:expiring,expired",
+        "-certificate:none",
+        "last_seen<1h",
+        "last_seen>=1d or last_seen<=90m",
+        "-last_seen>1s",
+        "group:north",
+        "-group:n*",
+        "group:\"hall 3\",south",
     ] {
         let selector = Selector::parse(text).unwrap();
-        let mut filter = Filter::default();
+        let mut filter = Filter { at: w.clock_now(), ..Filter::default() };
         let org = filter.bind(Value::Text(w.org.to_string()));
         filter.text = format!("SELECT d.number FROM devices d WHERE d.org_id = {org} AND ");
         filter.push(&selector);

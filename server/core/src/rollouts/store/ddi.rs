@@ -14,7 +14,8 @@ use wire::{
 macro_rules! action {
     ($which:literal) => {
         Sql::same(concat!(
-            "SELECT a.number, a.org_id, a.device, a.update_id, a.cancel, a.closed, a.fetched, u.state, u.deadline, \
+            "SELECT a.number, a.org_id, a.device, a.update_id, a.cancel, a.closed, a.fetched, u.state, u.deadline, x.confirm_at_device AS asks, \
+             (a.confirmed OR EXISTS (SELECT 1 FROM devices d WHERE d.number = a.device AND d.auto_confirm_at IS NOT NULL)) AS confirmed, \
              CASE WHEN NOT u.latest THEN 'replaced' WHEN u.again THEN 'again' ELSE 'stands' END AS attempt, \
              NOT EXISTS (SELECT 1 FROM ddi_actions n WHERE n.device = a.device AND n.number > a.number) AS newest, \
              x.name, x.release_id, x.version, x.sequence, x.device_type, x.timeout_ms
@@ -46,6 +47,7 @@ pub(super) const FORGET_OF: Sql = many!(
 pub(super) const SAID: Sql = Sql::same("SELECT line FROM ddi_messages WHERE action = $1 ORDER BY id DESC LIMIT $2");
 
 #[derive(sqlx::FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Columns {
     number: i64,
     org_id: String,
@@ -54,6 +56,8 @@ struct Columns {
     cancel: String,
     closed: bool,
     fetched: bool,
+    asks: bool,
+    confirmed: bool,
     state: String,
     attempt: String,
     deadline: i64,
@@ -76,6 +80,8 @@ impl Columns {
             cancel: Answer::read(&self.cancel).ok_or_else(|| Error::corrupt(&self.cancel))?,
             closed: self.closed,
             fetched: self.fetched,
+            asks: self.asks,
+            confirmed: self.confirmed,
             newest: self.newest,
             state: self.state.parse().map_err(Error::corrupt)?,
             attempt: Attempt::read(&self.attempt).ok_or_else(|| Error::corrupt(&self.attempt))?,

@@ -1,6 +1,7 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, their numbers
 //! in hawkBit's protocol, how long they took, how many people approve, and the lists people read.
 
+pub(super) mod confirming;
 pub(super) mod courses;
 pub(super) mod ddi;
 pub(super) mod history;
@@ -23,6 +24,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &plans::INSERT_STAGE,
     &plans::DELETE_STAGES,
     &plans::EDIT,
+    &confirming::SET,
+    &confirming::ASKS,
+    &confirming::CONFIRM,
+    &confirming::AUTO,
+    &confirming::SET_AUTO,
+    &confirming::OFFERED_AT,
     &courses::MOVE,
     &courses::MOVE_STAGE,
     &courses::HOLD_STAGE,

@@ -1,5 +1,6 @@
 //! Plans as they are written: new drafts and edits.
 
+use super::confirming;
 use crate::db::{Error, Sql, Tx, exec};
 use wire::{
     Timestamp,
@@ -76,6 +77,7 @@ pub(in crate::rollouts) async fn insert(
         i64::from(spec.timeout_min) * 60_000,
         now.0
     )?;
+    confirming::set(tx, id, spec.confirm_at_device).await?;
     insert_stages(tx, org, id, spec).await
 }
 
@@ -113,6 +115,7 @@ pub(in crate::rollouts) async fn edit(
     )?;
     if done == 1 {
         exec!(tx, DELETE_STAGES, id.as_str())?;
+        confirming::set(tx, id, spec.confirm_at_device).await?;
         insert_stages(tx, org, id, spec).await?;
     }
     Ok(done == 1)

@@ -3,6 +3,7 @@
 mod applying;
 mod approval;
 mod changes;
+mod confirming;
 mod course;
 mod ddi;
 mod expected;
@@ -185,13 +186,14 @@ impl Scene {
 }
 
 fn says(update: &UpdateId, state: UpdateState) -> StatusReport {
-    StatusReport { update_id: update.clone(), state, progress: None, code: None, detail: None, firmware: None }
+    StatusReport { update_id: update.clone(), state, progress: None, code: None, detail: None, firmware: None, deferred_until: None }
 }
 
 #[tokio::test]
 async fn every_statement_of_the_room_is_listed() {
     // A statement that is not in `ALL` is not prepared on both engines.
     let sources = [
+        include_str!("../store/confirming.rs"),
         include_str!("../store/courses.rs"),
         include_str!("../store/ddi.rs"),
         include_str!("../store/history.rs"),

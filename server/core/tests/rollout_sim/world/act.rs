@@ -117,7 +117,15 @@ impl World {
         let runs = Running { version: format!("{}.0", d.sequence), sequence: u64::try_from(d.sequence).unwrap(), ..Running::default() };
         let brings = format!("{sequence}.0");
         let update_id: UpdateId = format!("upd_{i:032x}").parse().unwrap();
-        let word = StatusReport { update_id, state: says, progress: None, code: None, detail: None, firmware: Some(runs.clone()) };
+        let word = StatusReport {
+            update_id,
+            state: says,
+            progress: None,
+            code: None,
+            detail: None,
+            firmware: Some(runs.clone()),
+            deferred_until: None,
+        };
         let row = self.rows[i].clone();
         let heard = if row.latest { hear(row.state, &word, &runs, Brings { version: &brings, sequence }).unwrap() } else { Heard::Late };
         match heard {

@@ -1,0 +1,118 @@
+//! What selectors look at, read for one device or for the next ones of a fleet: the row, and what stands beside it in other tables.
+
+use super::{DeviceNo, selector::Facts};
+use crate::db::{Conn, Error, Sql, row, rows};
+use std::collections::BTreeMap;
+use wire::{Timestamp, ids::OrgId};
+
+const FACTS: Sql = Sql::same(
+    "SELECT number, device_id, device_type, hardware, state, version, sequence, online, update_state, last_seen_at, org_id FROM devices WHERE number = $1",
+);
+const FACTS_PAGE: Sql = Sql::same(
+    "SELECT number, device_id, device_type, hardware, state, version, sequence, online, update_state, last_seen_at, org_id FROM devices
+     WHERE org_id = $1 AND number > $2 AND state <> 'decommissioned' ORDER BY number LIMIT $3",
+);
+const FACTS_TAGS: Sql = Sql::same("SELECT device, tag FROM device_tags WHERE org_id = $1 AND device > $2 AND device <= $3");
+const FACTS_ATTRIBUTES: Sql =
+    Sql::same("SELECT device, name, value FROM device_attributes WHERE org_id = $1 AND device > $2 AND device <= $3");
+const FACTS_GROUPS: Sql = Sql::same(
+    "SELECT m.device, g.name FROM group_members m JOIN device_groups g ON g.id = m.group_id WHERE m.org_id = $1 AND m.device > $2 AND m.device <= $3
+     ORDER BY m.device, g.name",
+);
+/// When the last certificate ends or ended that was not revoked.
+const FACTS_CERTIFICATES: Sql = Sql::same(
+    "SELECT device, MAX(not_after) FROM certificates
+     WHERE org_id = $1 AND device > $2 AND device <= $3 AND fingerprint IS NOT NULL AND state <> 'revoked' GROUP BY device",
+);
+
+pub(crate) const ALL: &[&Sql] = &[&FACTS, &FACTS_PAGE, &FACTS_TAGS, &FACTS_ATTRIBUTES, &FACTS_GROUPS, &FACTS_CERTIFICATES];
+
+#[derive(sqlx::FromRow)]
+struct FactsRow {
+    number: DeviceNo,
+    device_id: String,
+    device_type: String,
+    hardware: String,
+    state: String,
+    version: String,
+    sequence: i64,
+    online: bool,
+    update_state: String,
+    last_seen_at: i64,
+    org_id: String,
+}
+
+impl From<FactsRow> for Facts {
+    fn from(r: FactsRow) -> Self {
+        Self {
+            device_id: r.device_id,
+            device_type: r.device_type,
+            hardware: r.hardware,
+            state: r.state,
+            version: r.version,
+            sequence: r.sequence,
+            online: r.online,
+            update: r.update_state,
+            tags: Vec::new(),
+            groups: Vec::new(),
+            attributes: BTreeMap::new(),
+            last_seen_at: r.last_seen_at,
+            certificate_until: 0,
+            at: Timestamp::default(),
+        }
+    }
+}
+
+/// What a selector looks at, of one device; none when there is no such device.
+pub async fn facts(on: &mut impl Conn, device: DeviceNo, at: Timestamp) -> Result<Option<Facts>, Error> {
+    let Some(found) = row!(on, FactsRow, FACTS, device)? else { return Ok(None) };
+    let org: OrgId = found.org_id.parse().map_err(Error::corrupt)?;
+    let mut all = BTreeMap::from([(device, Facts { at, ..Facts::from(found) })]);
+    beside(on, &org, (device - 1, device), &mut all).await?;
+    Ok(all.remove(&device))
+}
+
+/// The next devices after this number, in order of number, with their facts; at most `limit`. Decommissioned ones are left out.
+pub async fn facts_page(
+    on: &mut impl Conn,
+    org: &OrgId,
+    after: DeviceNo,
+    limit: i64,
+    at: Timestamp,
+) -> Result<Vec<(DeviceNo, Facts)>, Error> {
+    let found = rows!(on, FactsRow, FACTS_PAGE, org.as_str(), after, limit)?;
+    let Some(last) = found.last().map(|r| r.number) else { return Ok(Vec::new()) };
+    let mut all: BTreeMap<DeviceNo, Facts> = found.into_iter().map(|r| (r.number, Facts { at, ..r.into() })).collect();
+    beside(on, org, (after, last), &mut all).await?;
+    Ok(all.into_iter().collect())
+}
+
+/// What stands in other rows, of the devices after one number up to another.
+async fn beside(
+    on: &mut impl Conn,
+    org: &OrgId,
+    (after, last): (DeviceNo, DeviceNo),
+    all: &mut BTreeMap<DeviceNo, Facts>,
+) -> Result<(), Error> {
+    for (device, tag) in rows!(on, (i64, String), FACTS_TAGS, org.as_str(), after, last)? {
+        if let Some(facts) = all.get_mut(&device) {
+            facts.tags.push(tag);
+        }
+    }
+    for (device, name, value) in rows!(on, (i64, String, String), FACTS_ATTRIBUTES, org.as_str(), after, last)? {
+        if let Some(facts) = all.get_mut(&device) {
+            facts.attributes.insert(name, value);
+        }
+    }
+    for (device, group) in rows!(on, (i64, String), FACTS_GROUPS, org.as_str(), after, last)? {
+        if let Some(facts) = all.get_mut(&device) {
+            facts.groups.push(group);
+        }
+    }
+    for (device, until) in rows!(on, (i64, i64), FACTS_CERTIFICATES, org.as_str(), after, last)? {
+        if let Some(facts) = all.get_mut(&device) {
+            facts.certificate_until = until;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Groups: devices that people have put together by hand under a name, for selectors (`group:NAME`). Owns the rows; what a group is used for is said
+//! elsewhere. Who is in it is decided device by device, of exactly those that a filter showed.
+
+use super::{Devices, Error, tagging::found, words};
+use crate::{
+    access::{Act, Actor, audit, may},
+    bus::Event,
+    db::{Sql, exec, list, many, row, rows},
+};
+use serde::Serialize;
+use serde_json::json;
+use wire::{
+    Timestamp,
+    devices::{DeviceGroup, GroupMany, Tagged},
+    ids::GroupId,
+};
+
+/// Most groups of an organization.
+const MOST: i64 = 200;
+
+const INSERT: Sql = Sql::same(
+    "INSERT INTO device_groups (id, org_id, name, created_at, created_by) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (org_id, name) DO NOTHING",
+);
+const COUNT: Sql = Sql::same("SELECT COUNT(*) FROM device_groups WHERE org_id = $1");
+const LIST: Sql = Sql::same(
+    "SELECT g.name, g.created_at, g.created_by, (SELECT COUNT(*) FROM group_members m JOIN devices d ON d.number = m.device
+            WHERE m.group_id = g.id AND d.deleted_at IS NULL) AS devices
+     FROM device_groups g WHERE g.org_id = $1 ORDER BY g.name",
+);
+const BY_NAME: Sql = Sql::same("SELECT id FROM device_groups WHERE org_id = $1 AND name = $2");
+const EMPTY: Sql = Sql::same("DELETE FROM group_members WHERE group_id = $1");
+const DELETE: Sql = Sql::same("DELETE FROM device_groups WHERE id = $1");
+const PUT_IN: Sql = many!(
+    "INSERT INTO group_members (group_id, org_id, device) SELECT CAST($2 AS TEXT), CAST($3 AS TEXT), ",
+    [int device],
+    " ON CONFLICT (group_id, device) DO NOTHING"
+);
+const TAKE_OUT: Sql =
+    many!("DELETE FROM group_members WHERE group_id = $2 AND device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
+/// A device's groups.
+pub(super) const OF: Sql = Sql::same(
+    "SELECT g.name FROM group_members m JOIN device_groups g ON g.id = m.group_id WHERE m.org_id = $1 AND m.device = $2 ORDER BY g.name",
+);
+/// For the filter of a list.
+pub(super) const NAMES: Sql = Sql::same("SELECT name FROM device_groups WHERE org_id = $1 ORDER BY name");
+/// Takes a device out of all its groups.
+pub(super) const LEAVE: Sql = Sql::same("DELETE FROM group_members WHERE device = $1");
+
+pub(crate) const ALL: &[&Sql] = &[&INSERT, &COUNT, &LIST, &BY_NAME, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &OF, &NAMES, &LEAVE];
+
+#[derive(Serialize)]
+struct Of {
+    device: i64,
+}
+
+impl Devices {
+    /// Groups by their names, with how many devices are in each.
+    pub async fn groups(&self, actor: &Actor) -> Result<Vec<DeviceGroup>, Error> {
+        may(actor, Act::Read)?;
+        let all = rows!(&mut self.db.read().await?, (String, i64, String, i64), LIST, actor.org.as_str())?;
+        let shown = |(name, at, created_by, devices)| DeviceGroup { name, devices, created_at: Timestamp(at), created_by };
+        Ok(all.into_iter().map(shown).collect())
+    }
+
+    /// Makes an empty group.
+    pub async fn create_group(&self, actor: &Actor, name: &str) -> Result<DeviceGroup, Error> {
+        may(actor, Act::EditDevices)?;
+        let name = words::word("name", name, 100)?;
+        if name.is_empty() || name.contains('*') {
+            return Err(Error::invalid(
+                "name",
+                "A group has a name of 1 to 100 characters without *, which stands for any characters in selectors.",
+            ));
+        }
+        let now = self.clock.now();
+        let id: GroupId = self.entropy.id(now);
+        let mut tx = self.db.write().await?;
+        if row!(&mut tx, (i64,), COUNT, actor.org.as_str())?.is_some_and(|(n,)| n >= MOST) {
+            return Err(Error::invalid("name", "There are 200 groups, and no more are kept. Delete one, or use tags."));
+        }
+        let by = actor.label();
+        if exec!(&mut tx, INSERT, id.as_str(), actor.org.as_str(), name.as_str(), now.0, by.as_str())? == 0 {
+            return Err(Error::invalid("name", format!("There is a group {name:?} already.")));
+        }
+        audit::append(&mut tx, actor, now, "group.create", &name, &json!({ "id": id })).await?;
+        tx.commit().await?;
+        Ok(DeviceGroup { name, devices: 0, created_at: now, created_by: by })
+    }
+
+    /// Deletes a group; its devices stay.
+    pub async fn delete_group(&self, actor: &Actor, name: &str) -> Result<(), Error> {
+        may(actor, Act::EditDevices)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let (id,) = row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
+        let devices = exec!(&mut tx, EMPTY, id.as_str())?;
+        exec!(&mut tx, DELETE, id.as_str())?;
+        audit::append(&mut tx, actor, now, "group.delete", name, &json!({ "id": id, "devices": devices })).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Puts every device that a selector means into a group, or takes them out, all or nothing. `expected` is how many devices the caller has seen it
+    /// mean; when it is another number by now, nothing happens.
+    pub async fn group_many(&self, actor: &Actor, name: &str, wanted: &GroupMany) -> Result<Tagged, Error> {
+        may(actor, Act::EditDevices)?;
+        let GroupMany { q, out, expected } = wanted;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let (id,) = row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
+        let devices = found(&mut tx, &actor.org, q, *expected, now).await?;
+        let all = list(&devices.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
+        if *out {
+            exec!(&mut tx, TAKE_OUT, all.as_str(), id.as_str())?;
+        } else {
+            exec!(&mut tx, PUT_IN, all.as_str(), id.as_str(), actor.org.as_str())?;
+        }
+        let action = if *out { "group.take_out" } else { "group.put_in" };
+        audit::append(&mut tx, actor, now, action, name, &json!({ "q": q, "devices": devices.len() })).await?;
+        tx.commit().await?;
+        for device in devices {
+            self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        }
+        Ok(Tagged { devices: *expected })
+    }
+}

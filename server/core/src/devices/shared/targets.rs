@@ -1,0 +1,99 @@
+//! Target tokens: a secret for one device, made by operators. Its device need not have been seen.
+
+use super::{Refusal, store};
+use crate::{
+    access::{Act, Actor, audit, may},
+    bearer,
+    bus::Event,
+    db::{Conn, Tx, exec, row},
+    devices::{
+        DeviceNo, Devices, Error,
+        entry::{self, NewDevice},
+        words,
+    },
+};
+use serde_json::json;
+use wire::{
+    Timestamp,
+    enrolment::{CreatedTargetToken, NewTargetToken, TargetToken},
+    ids::{DeviceId, TargetTokenId},
+    states::DeviceState,
+};
+
+/// What secrets of devices begin with.
+pub(super) const PREFIX: &str = "ftt";
+
+impl Devices {
+    /// Makes a device's target token in the place of the one it has. A device that is not there is preregistered, and active with its first word. The
+    /// secret is in the answer and nowhere else. Refused for a device that has a certificate.
+    pub async fn create_target_token(&self, actor: &Actor, id: &DeviceId, new: &NewTargetToken) -> Result<CreatedTargetToken, Error> {
+        may(actor, Act::Enrol)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let found = store::standing(&mut tx, &actor.org, &id.as_str().to_lowercase(), now).await?;
+        let (device, named) = match found {
+            Some(found) if found.certified => return Err(Refusal::Certified(found.device_id).into()),
+            Some(found) if ended(&found.state) => return Err(Refusal::NotActive(found.device_id).into()),
+            Some(found) => (found.number, found.device_id.parse().map_err(crate::db::Error::corrupt)?),
+            None => (preregister(&mut tx, actor, id, new, now).await?, id.clone()),
+        };
+        let token: TargetTokenId = self.entropy.id(now);
+        let (secret, kept) = bearer::mint(PREFIX, &token, &*self.entropy);
+        let (org, by) = (actor.org.as_str(), actor.label());
+        exec!(&mut tx, store::TARGET_SET, device, token.as_str(), org, kept.as_slice(), now.0, by.as_str())?;
+        audit::append(&mut tx, actor, now, "target_token.create", named.as_str(), &json!({ "id": token })).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        Ok(CreatedTargetToken { device_id: named, secret })
+    }
+
+    /// Takes a device's target token away at once.
+    pub async fn drop_target_token(&self, actor: &Actor, id: &DeviceId) -> Result<(), Error> {
+        may(actor, Act::Enrol)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let device = crate::devices::store::number(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("device"))?;
+        if exec!(&mut tx, store::TARGET_CLEAR, device)? == 0 {
+            return Err(Error::NotFound("target token"));
+        }
+        audit::append(&mut tx, actor, now, "target_token.revoke", id.as_str(), &json!(null)).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        Ok(())
+    }
+}
+
+fn ended(state: &str) -> bool {
+    [DeviceState::Suspended.as_str(), DeviceState::Decommissioned.as_str()].contains(&state)
+}
+
+/// A row for a device that nobody has seen.
+async fn preregister(tx: &mut Tx, actor: &Actor, id: &DeviceId, new: &NewTargetToken, now: Timestamp) -> Result<DeviceNo, Error> {
+    let (device_type, hardware) = (words::device_type(&new.device_type)?, words::word("hardware", &new.hardware, 64)?);
+    let lower = id.as_str().to_lowercase();
+    let row = NewDevice {
+        org: actor.org.as_str(),
+        device_id: id.as_str(),
+        lower: &lower,
+        device_type: &device_type,
+        hardware: &hardware,
+        state: DeviceState::Preregistered.as_str(),
+        enrolled_at: now.0,
+        enrolled_by: "target token",
+    };
+    let made = entry::insert(tx, &[row]).await?;
+    // The name of a deleted device is still reserved.
+    let device = made.into_values().next().ok_or_else(|| Error::Exists(id.to_string()))?;
+    let detail = json!({ "device_type": device_type, "hardware": hardware });
+    audit::append(tx, actor, now, "device.preregister", id.as_str(), &detail).await?;
+    Ok(device)
+}
+
+/// A device's target token, if it has one.
+pub(in crate::devices) async fn token_of(on: &mut impl Conn, device: DeviceNo) -> Result<Option<TargetToken>, crate::db::Error> {
+    Ok(row!(on, (i64, String, Option<i64>), store::TARGET_OF, device)?.map(|(created_at, created_by, last_used_at)| TargetToken {
+        created_at: Timestamp(created_at),
+        created_by,
+        last_used_at: last_used_at.map(Timestamp),
+    }))
+}

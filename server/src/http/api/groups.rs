@@ -1,0 +1,67 @@
+//! Groups of devices, for selectors.
+
+use super::{
+    Answer,
+    input::{Named, Sent},
+    openapi::Refusals,
+};
+use crate::http::guard::Caller;
+use axum::{Json, extract::State, http::StatusCode};
+use fleet::Fleet;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::{
+    devices::{DeviceGroup, GroupMany, NewDeviceGroup, Tagged},
+    page::Page,
+};
+
+pub(super) fn routes() -> OpenApiRouter<Fleet> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(delete)).routes(routes!(put))
+}
+
+/// Groups, by their names
+#[utoipa::path(get, path = "/groups", operation_id = "list_groups", tag = "devices", responses((status = OK, body = Page<DeviceGroup>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<DeviceGroup>>> {
+    let items = fleet.devices().groups(&actor).await?;
+    let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    Ok(Json(Page { items, next: None, total }))
+}
+
+/// Make an empty group
+#[utoipa::path(
+    post, path = "/groups", operation_id = "create_group", tag = "devices", request_body = NewDeviceGroup,
+    responses((status = CREATED, body = DeviceGroup), Refusals)
+)]
+async fn create(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Sent(new): Sent<NewDeviceGroup>,
+) -> Answer<(StatusCode, Json<DeviceGroup>)> {
+    Ok((StatusCode::CREATED, Json(fleet.devices().create_group(&actor, &new.name).await?)))
+}
+
+/// Delete a group; its devices stay
+#[utoipa::path(
+    delete, path = "/groups/{name}", operation_id = "delete_group", tag = "devices", params(("name" = String, Path)),
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn delete(State(fleet): State<Fleet>, Caller(actor): Caller, Named(name): Named<String>) -> Answer<StatusCode> {
+    fleet.devices().delete_group(&actor, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Put every device that a selector means into a group, or take them out, all or none
+///
+/// At most 10,000 devices. `expected` is how many it means as the list told; when it means another number by now, the answer is 409 `other_count` and
+/// nothing is changed.
+#[utoipa::path(
+    post, path = "/groups/{name}/devices", operation_id = "group_devices", tag = "devices", params(("name" = String, Path)), request_body = GroupMany,
+    responses((status = OK, body = Tagged), Refusals)
+)]
+async fn put(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(name): Named<String>,
+    Sent(wanted): Sent<GroupMany>,
+) -> Answer<Json<Tagged>> {
+    Ok(Json(fleet.devices().group_many(&actor, &name, &wanted).await?))
+}
