@@ -234,6 +234,23 @@ pub struct Download {
     pub size: u64,
     /// Path and query on the device listener.
     pub path: String,
+    /// A shorter way to the same bytes, offered when the device said that it runs the release it starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<Delta>,
+}
+
+/// A payload told as its difference from an older file: a zstd frame whose prefix is that file, as `zstd --patch-from` makes it. Nobody signed it;
+/// what comes out has to have the payload's digest. A device that has not the older file, or is not sure, fetches the whole payload instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delta {
+    /// Path and query on the device listener, with Range.
+    pub path: String,
+    /// The difference's own digest.
+    pub sha256: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The older file.
+    pub base_sha256: Digest,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Owns `updates.json` (the [`Journal`]) and the order of things; every note is on disk before the step that it announces. Refuses to know how
 //! reports travel.
 
+mod delta;
 mod execute;
 pub mod fetch;
 pub mod journal;

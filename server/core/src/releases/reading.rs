@@ -122,6 +122,7 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
     let warned = artifacts.iter().filter_map(|a| Some((&a.name, a.container.as_ref()?)));
     let warnings = warned.filter_map(|(name, c)| containers::contradictions(name, c, &row.device_type, &hardware)).collect();
     let rollouts = store::uses(on, &actor.org, id).await?;
+    let deltas = store::deltas_of(on, &actor.org, id).await?;
     let go_back = go_back(on, actor, &row).await?;
     let can = |act, step| allowed(actor, act) && state::step(row.state, step).is_some();
     Ok(ReleaseDetail {
@@ -132,6 +133,7 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
         manifest_sha256: body.envelope_sha256,
         manifest: body.envelope.as_deref().map(readable).unwrap_or_default(),
         artifacts,
+        deltas,
         rollouts,
         go_back,
         may_publish: can(Act::Publish, state::Step::Publish),

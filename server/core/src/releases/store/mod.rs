@@ -1,13 +1,15 @@
-//! The room's SQL: releases and their files, uploads, stored content, signing keys.
+//! The room's SQL: releases and their files, uploads, stored content, deltas, signing keys.
 
 mod checks;
 mod checksums;
+mod deltas;
 mod keys;
 mod releases;
 mod uploads;
 
 pub(super) use checks::*;
 pub(super) use checksums::*;
+pub(super) use deltas::*;
 pub(super) use keys::*;
 pub(super) use releases::*;
 pub(super) use uploads::*;
@@ -62,4 +64,13 @@ pub(crate) const ALL: &[&Sql] = &[
     &checks::DAMAGED,
     &checksums::CHECKSUMS,
     &checksums::INSERT_CHECKSUMS,
+    &deltas::WANT,
+    &deltas::NEXT,
+    &deltas::CLAIM,
+    &deltas::GET_ON,
+    &deltas::END,
+    &deltas::MAKE_ANEW,
+    &deltas::OF_RELEASE,
+    &deltas::FORGOTTEN,
+    &deltas::FORGET,
 ];

@@ -77,7 +77,9 @@ pub(super) const MOVE: Sql = Sql::same(
 pub(super) const HAS_ARTIFACT: Sql = Sql::same(
     "SELECT COUNT(*) FROM updates u JOIN rollouts x ON x.id = u.rollout_id JOIN releases r ON r.id = x.release_id
      JOIN release_files f ON f.release_id = r.id
-     WHERE u.device = $1 AND u.open = TRUE AND f.sha256 = $2 AND r.state IN ('published', 'deprecated')",
+     WHERE u.device = $1 AND u.open = TRUE AND (f.sha256 = $2
+         OR EXISTS (SELECT 1 FROM deltas d WHERE d.sha256 = $2 AND d.target_sha256 = f.sha256 AND d.state = 'ready'))
+     AND r.state IN ('published', 'deprecated')",
 );
 pub(super) const OVERDUE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND open = TRUE AND deadline <= $2");
 

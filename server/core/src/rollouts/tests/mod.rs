@@ -5,6 +5,7 @@ mod approval;
 mod changes;
 mod course;
 mod ddi;
+mod deltas;
 mod expected;
 mod faults;
 mod limits;
@@ -194,6 +195,7 @@ async fn every_statement_of_the_room_is_listed() {
     let sources = [
         include_str!("../store/courses.rs"),
         include_str!("../store/ddi.rs"),
+        include_str!("../store/deltas.rs"),
         include_str!("../store/history.rs"),
         include_str!("../store/lists.rs"),
         include_str!("../store/parts.rs"),
