@@ -28,6 +28,8 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "deltas", deltas(fleet.clone()));
     until_stop(lifecycle, "serving", serving(fleet.clone()));
     let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
+    ticking("transfers", Duration::from_secs(2), |fleet| Box::pin(fleet.transfers().write_down()));
+    ticking("data", HOUR, |fleet| Box::pin(fleet.transfers().forget()));
     ticking("retention", HOUR, |fleet| Box::pin(async move { fleet.telemetry().retention_tick().await.map(drop) }));
     ticking("connections", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().forget_connections().await?) }));
     ticking("words", HOUR, |fleet| Box::pin(fleet.rollouts().forget_said()));

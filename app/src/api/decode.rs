@@ -254,6 +254,8 @@ mod tests {
             reason: "why".into(),
             at_once: Some(3),
             budget: Some(wire::rollouts::Budget { attribute: "site".into(), at_most: 1 }),
+            bandwidth: Some(50_000),
+            ignore_data_budget: true,
         });
         round_trips(&Tell::Delta {
             topic: "device/gw-1".parse().unwrap(),

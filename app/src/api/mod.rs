@@ -27,3 +27,4 @@ pub mod releases;
 pub mod rollouts;
 pub mod session;
 pub mod telemetry;
+pub mod transfers;

@@ -5,6 +5,7 @@ use crate::{
     ids::{Digest, ReleaseId, RolloutId, SigningKeyId, UploadId},
     page::Page,
     states::{ReleaseState, RolloutState},
+    transfers::TransfersPage,
 };
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +119,9 @@ pub struct ReleasesPage {
     pub releases: Page<ReleaseRow>,
     /// Keys that manifests are checked against.
     pub keys: Vec<SigningKey>,
+    /// How fast and how much devices may download.
+    #[serde(default)]
+    pub transfers: TransfersPage,
     /// Whether the caller may upload.
     pub may_upload: bool,
     /// Whether the caller may manage keys.

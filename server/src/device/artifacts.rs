@@ -6,12 +6,14 @@ use crate::http::{
     range::{self, Selected},
 };
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures::{StreamExt as _, TryStreamExt as _};
+use fleet::{devices::DeviceNo, transfers::Flow};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use std::{io, sync::Arc};
 use wire::{Fault, FaultKind, ids::Digest};
 
 /// `GET` and `HEAD /device/v1/artifacts/{sha256}`.
@@ -27,11 +29,17 @@ pub(super) async fn get(
     if !devices.fleet.rollouts().may_download(peer.peer.device, &digest).await? {
         return Err(missing());
     }
-    serve(&devices, &digest, &method, &headers).await
+    serve(&devices, peer.peer.device, &digest, &method, &headers).await
 }
 
-/// The bytes of an artifact, or its head, for a device that may have it.
-pub(super) async fn serve(devices: &Devices, digest: &Digest, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
+/// The bytes of an artifact, or its head, for a device that may have it; as fast as the limits it shares allow, and counted.
+pub(super) async fn serve(
+    devices: &Devices,
+    device: DeviceNo,
+    digest: &Digest,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let file = devices.fleet.releases().open_artifact(digest).await?;
     let etag = format!("\"{digest}\"");
     let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
@@ -57,12 +65,37 @@ pub(super) async fn serve(devices: &Devices, digest: &Digest, method: &Method, h
     if *method == Method::HEAD {
         return Ok((status, answer).into_response());
     }
-    let metrics = devices.metrics.clone();
-    let read = file.read_range(part).await.map_err(|e| unreadable(digest, &e))?;
-    let bytes = read.inspect_ok(move |chunk| {
+    let (metrics, flow) = (devices.metrics.clone(), devices.fleet.transfers().begin(device).await?);
+    let read = match flow.piece() {
+        None => file.read_range(part).await,
+        Some(most) => file.read_pieces(part, most).await,
+    };
+    let read = read.map_err(|e| unreadable(digest, &e))?;
+    let paced = flow.piece().is_some();
+    let flow = Arc::new(flow);
+    let counting = Arc::clone(&flow);
+    let count = move |chunk: &Bytes| {
         metrics.download_bytes.inc_by(chunk.len() as u64);
-    });
-    Ok((status, answer, Body::from_stream(bytes.boxed())).into_response())
+        counting.sent(chunk.len());
+    };
+    let bytes = if paced { in_turns(read, flow).inspect_ok(count).boxed() } else { read.inspect_ok(count).boxed() };
+    Ok((status, answer, Body::from_stream(bytes)).into_response())
+}
+
+/// Each piece when its turn comes; the next one is not read before.
+fn in_turns(
+    read: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    flow: Arc<Flow>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    read.then(move |piece| {
+        let flow = Arc::clone(&flow);
+        async move {
+            if let Ok(piece) = &piece {
+                flow.turn(piece.len()).await;
+            }
+            piece
+        }
+    })
 }
 
 /// What isn't the device's own business looks like what isn't there.

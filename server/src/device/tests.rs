@@ -104,6 +104,8 @@ async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
         reason,
         at_once: None,
         budget: None,
+        bandwidth: None,
+        ignore_data_budget: false,
     };
     let rollouts = w.fleet.rollouts();
     let id = rollouts.draft(oli, spec).await.unwrap();

@@ -159,6 +159,8 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
         reason: String::new(),
         at_once: None,
         budget: None,
+        bandwidth: None,
+        ignore_data_budget: false,
     };
     let author = b.world.person("oli", Role::Operator).await;
     let id = b.world.fleet.rollouts().draft(&author, spec).await.unwrap().to_string();

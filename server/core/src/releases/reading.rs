@@ -13,6 +13,7 @@ use wire::{
     page::{DEFAULT_ROWS, Page},
     releases::{GoBack, ReleaseDetail, ReleaseRow, ReleasesPage},
     states::ReleaseState,
+    transfers::TransfersPage,
 };
 
 /// A release as a rollout uses it: its signature was checked when it was verified and again when it was published.
@@ -53,7 +54,9 @@ impl Releases {
     pub async fn releases_page(&self, actor: &Actor, cursor: Option<&str>) -> Result<ReleasesPage> {
         let releases = self.list(actor, cursor, DEFAULT_ROWS).await?;
         let keys = store::keys(&mut self.db.read().await?, &actor.org).await?;
-        Ok(ReleasesPage { releases, keys, may_upload: allowed(actor, Act::Upload), may_edit_keys: allowed(actor, Act::Keys) })
+        // Whose room it is adds its own.
+        let transfers = TransfersPage::default();
+        Ok(ReleasesPage { releases, keys, transfers, may_upload: allowed(actor, Act::Upload), may_edit_keys: allowed(actor, Act::Keys) })
     }
 
     /// A page of releases of so many rows, newest first.

@@ -19,7 +19,7 @@ pub struct Plan<'a> {
 pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     let mut lines = Lines(Vec::new());
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason, at_once, budget } = before.spec;
+    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason, at_once, budget, bandwidth, ignore_data_budget } = before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
     let alike = release != &new.release && before.release == after.release;
@@ -34,6 +34,10 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     let together = |most: Option<u32>| most.map_or_else(|| "no such limit".to_owned(), |n| format!("at most {n}"));
     lines.differ("at_once", "Update at the same time", together(*at_once), together(new.at_once));
     lines.differ("budget", "Budget", shared(budget.as_ref()), shared(new.budget.as_ref()));
+    let speed = |most: Option<u64>| most.map_or_else(|| "no limit of its own".to_owned(), |n| format!("at most {n} bytes a second"));
+    lines.differ("bandwidth", "Bandwidth", speed(*bandwidth), speed(new.bandwidth));
+    let data = |ignored: bool| if ignored { "is not heeded" } else { "is heeded" }.to_owned();
+    lines.differ("ignore_data_budget", "Data budget of devices", data(*ignore_data_budget), data(new.ignore_data_budget));
     let why = |text: &str| if text.is_empty() { "none given".to_owned() } else { text.to_owned() };
     lines.differ("reason", "Reason", why(reason), why(&new.reason));
     lines.0
@@ -208,6 +212,8 @@ mod tests {
             reason: "because".into(),
             at_once: Some(20),
             budget: Some(Budget { attribute: "site".into(), at_most: 1 }),
+            bandwidth: Some(250_000),
+            ignore_data_budget: true,
         };
         insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
     }

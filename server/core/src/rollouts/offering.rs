@@ -17,6 +17,7 @@ use crate::{
     db::{self, Conn},
     devices::{DeviceNo, store as devices},
     releases::{self, RolloutRelease},
+    transfers,
 };
 use std::collections::HashMap;
 use wire::{
@@ -90,6 +91,9 @@ impl Rollouts {
             meant = true;
             // Asked again in the offer's transaction; here so that those who wait for others don't queue up for one.
             if full(&record.spec, updates::crowd(&mut on, &record, device).await?).is_some() {
+                continue;
+            }
+            if !record.spec.ignore_data_budget && transfers::over_budget(&mut on, &org, device, now).await?.is_some() {
                 continue;
             }
             drop(on);

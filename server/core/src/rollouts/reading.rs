@@ -234,7 +234,11 @@ impl Rollouts {
             let place = draw::place(&record.id, device);
             let full = if course.may_offer(place, now) {
                 let crowd = updates::crowd(&mut on, &record, device).await?;
-                throttle::full(&record.spec, crowd).map(|full| full.words(&facts))
+                match throttle::full(&record.spec, crowd) {
+                    Some(full) => Some(full.words(&facts)),
+                    None if record.spec.ignore_data_budget => None,
+                    None => crate::transfers::over_budget(&mut on, &org, device, now).await?,
+                }
             } else {
                 None
             };

@@ -34,6 +34,8 @@ pub fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
         reason: String::new(),
         at_once: None,
         budget: None,
+        bandwidth: None,
+        ignore_data_budget: false,
     }
 }
 

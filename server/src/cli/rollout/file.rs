@@ -34,6 +34,10 @@ pub(super) struct PlanFile {
     at_once: Option<u32>,
     #[serde(default)]
     budget: Option<Budget>,
+    #[serde(default)]
+    bandwidth: Option<u64>,
+    #[serde(default)]
+    ignore_data_budget: bool,
 }
 
 /// A release as people name it.
@@ -90,6 +94,8 @@ impl PlanFile {
             reason: self.reason.clone(),
             at_once: self.at_once,
             budget: self.budget.clone(),
+            bandwidth: self.bandwidth,
+            ignore_data_budget: self.ignore_data_budget,
         })
     }
 

@@ -33,6 +33,7 @@ mod sealed;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod uploads;
 
 pub use form::form;
@@ -78,6 +79,7 @@ fn routes() -> OpenApiRouter<Fleet> {
     openapi::start()
         .merge(uploads::routes())
         .merge(releases::routes())
+        .merge(transfers::routes())
         .merge(keys::routes())
         .merge(devices::routes())
         .merge(telemetry::routes())

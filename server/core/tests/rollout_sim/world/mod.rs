@@ -210,6 +210,8 @@ impl World {
                 reason: String::new(),
                 at_once,
                 budget: at_most.map(|at_most| Budget { attribute: "site".into(), at_most }),
+                bandwidth: None,
+                ignore_data_budget: false,
             };
             let begin_at = world.dice.percent(30).then(|| Timestamp(world.now + 1_800_000));
             let course = Course {
