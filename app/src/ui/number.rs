@@ -159,7 +159,10 @@ mod tests {
         for bytes in [0, 1, 62_500, 10_000, 999_999_999] {
             assert_eq!(read_kilobytes(&kilobytes(bytes)), Some(bytes));
         }
-        assert_eq!((read_kilobytes(" 62.5 "), read_kilobytes("-1"), read_kilobytes("fast"), read_kilobytes("")), (Some(62_500), None, None, None));
+        assert_eq!(
+            (read_kilobytes(" 62.5 "), read_kilobytes("-1"), read_kilobytes("fast"), read_kilobytes("")),
+            (Some(62_500), None, None, None)
+        );
     }
 
     #[test]

@@ -46,7 +46,8 @@ fn data(d: &DeviceDetail) -> AnyView {
     let used = format!("{} MB of files in the last 30 days", mb(d.data.bytes));
     let Some(budget) = d.data.budget else { return view! { <p>{used}"."</p> }.into_any() };
     let used = format!("{used}, of {} MB.", mb(budget));
-    let over = d.data.again.map(|again| view! { <p>"It is offered nothing more before "{time::at(again)}", unless a plan says otherwise."</p> });
+    let over =
+        d.data.again.map(|again| view! { <p>"It is offered nothing more before "{time::at(again)}", unless a plan says otherwise."</p> });
     view! { <div class="stack"><p>{used.clone()}</p>{progress(used, d.data.bytes.min(budget), budget)}{over}</div> }.into_any()
 }
 

@@ -2,13 +2,7 @@
 
 use crate::{
     pages::words,
-    ui::{
-        Column, badge,
-        number::bytes,
-        page::card_flush,
-        progress::progress,
-        table,
-    },
+    ui::{Column, badge, number::bytes, page::card_flush, progress::progress, table},
 };
 use leptos::prelude::*;
 use wire::releases::{DeltaRow, DeltaState};
@@ -19,13 +13,8 @@ pub fn card(deltas: &[DeltaRow]) -> AnyView {
         return ().into_any();
     }
     let rows = deltas.iter().map(row).collect_view();
-    let columns = vec![
-        Column::text("From"),
-        Column::text("File"),
-        Column::number("Download"),
-        Column::number("Saves"),
-        Column::text("State"),
-    ];
+    let columns =
+        vec![Column::text("From"), Column::text("File"), Column::number("Download"), Column::number("Saves"), Column::text("State")];
     card_flush("Deltas", None, table("What devices that run an older release download", columns, rows.into_any()))
 }
 

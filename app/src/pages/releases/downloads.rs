@@ -41,7 +41,9 @@ fn edit(of: &TransferLimits, call: FormCall<SetTransferLimits>) -> AnyView {
 }
 
 fn read_only(of: &TransferLimits) -> AnyView {
-    let speed = |rate: Option<u64>| rate.map_or_else(|| "no limit".to_owned(), |n| format!("{} a second", bytes(i64::try_from(n).unwrap_or(i64::MAX))));
+    let speed = |rate: Option<u64>| {
+        rate.map_or_else(|| "no limit".to_owned(), |n| format!("{} a second", bytes(i64::try_from(n).unwrap_or(i64::MAX))))
+    };
     let site = of.site_bandwidth.map(|_| {
         let name = format!("To devices with the same {}", of.site_attribute);
         view! { <dt>{name}</dt><dd>{speed(of.site_bandwidth)}</dd> }

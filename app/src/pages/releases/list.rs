@@ -61,7 +61,14 @@ where
     call
 }
 
-fn content(model: &Model, before: i64, asked: Option<&str>, calls: keys::Calls, limits: FormCall<SetTransferLimits>, uploader: Uploader) -> AnyView {
+fn content(
+    model: &Model,
+    before: i64,
+    asked: Option<&str>,
+    calls: keys::Calls,
+    limits: FormCall<SetTransferLimits>,
+    uploader: Uploader,
+) -> AnyView {
     let question = asked.filter(|_| model.may_edit_keys).and_then(|id| model.keys.iter().find(|k| k.id.as_str() == id)).map(|k| {
         view! { <section class="card narrow ask"><header><h2>{format!("Revoke {}", k.name)}</h2></header>{keys::ask_revoke(k, calls.revoke)}</section> }
     });

@@ -169,7 +169,8 @@ mod tests {
         apply(&base, &file("delta", &told), &payload, &made).unwrap();
         assert_eq!(std::fs::read(&made).unwrap(), new);
 
-        let fails = |base: &Path, told: &[u8], payload: &Payload| apply(base, &file("delta", told), payload, &made).unwrap_err().to_string();
+        let fails =
+            |base: &Path, told: &[u8], payload: &Payload| apply(base, &file("delta", told), payload, &made).unwrap_err().to_string();
         let mut other = old.clone();
         other[100_000] ^= 1;
         fails(&file("other", &other), &told, &payload);

@@ -19,7 +19,8 @@ pub struct Plan<'a> {
 pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     let mut lines = Lines(Vec::new());
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason, at_once, budget, bandwidth, ignore_data_budget } = before.spec;
+    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason, at_once, budget, bandwidth, ignore_data_budget } =
+        before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
     let alike = release != &new.release && before.release == after.release;

@@ -30,7 +30,8 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         form.text(payload.as_str());
     }
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release: _, selector, stages, start_at, timeout_min, reason, at_once, budget, bandwidth, ignore_data_budget } = spec;
+    let RolloutSpec { name, release: _, selector, stages, start_at, timeout_min, reason, at_once, budget, bandwidth, ignore_data_budget } =
+        spec;
     form.text(name);
     form.text(selector);
     form.text(reason);

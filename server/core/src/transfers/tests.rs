@@ -51,7 +51,8 @@ async fn limits_are_kept_and_in_the_books(#[case] kind: EngineKind) {
 async fn a_download_shares_what_it_is_limited_by(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (admin, room) = (w.admin().await, w.fleet.transfers());
-    let (oslo, other, elsewhere) = (at_site(&w, "gw-1", "oslo").await, at_site(&w, "gw-2", "oslo").await, w.device("gw-3", "gateway").await);
+    let (oslo, other, elsewhere) =
+        (at_site(&w, "gw-1", "oslo").await, at_site(&w, "gw-2", "oslo").await, w.device("gw-3", "gateway").await);
     assert_eq!(room.begin(oslo).await.unwrap().piece(), None);
     room.set_limits(&admin, limited(1_000_000, 50_000)).await.unwrap();
     let flows = [room.begin(oslo).await.unwrap(), room.begin(other).await.unwrap(), room.begin(elsewhere).await.unwrap()];

@@ -24,10 +24,6 @@ async fn limits(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Jso
     put, path = "/transfer-limits", operation_id = "set_transfer_limits", tag = "releases", request_body = TransferLimits,
     responses((status = OK, body = TransferLimits), Refusals)
 )]
-async fn set_limits(
-    State(fleet): State<Fleet>,
-    Caller(actor): Caller,
-    Sent(limits): Sent<TransferLimits>,
-) -> Answer<Json<TransferLimits>> {
+async fn set_limits(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(limits): Sent<TransferLimits>) -> Answer<Json<TransferLimits>> {
     Ok(Json(fleet.transfers().set_limits(&actor, limits).await?))
 }

@@ -30,8 +30,9 @@ pub(super) const END: Sql = Sql::same(
     "UPDATE deltas SET state = $3, why = $4, sha256 = $5, size = $6, changed_at = $7 \
      WHERE target_sha256 = $1 AND base_sha256 = $2 AND state = 'making'",
 );
-pub(super) const MAKE_ANEW: Sql =
-    Sql::same("UPDATE deltas SET state = 'waiting', sha256 = '', size = 0, done = 0, changed_at = $2 WHERE sha256 = $1 AND state = 'ready'");
+pub(super) const MAKE_ANEW: Sql = Sql::same(
+    "UPDATE deltas SET state = 'waiting', sha256 = '', size = 0, done = 0, changed_at = $2 WHERE sha256 = $1 AND state = 'ready'",
+);
 pub(super) const OF_RELEASE: Sql = Sql::same(
     "SELECT f.name, f.size, r.id, r.version, d.state, d.why, d.done, d.size FROM release_files f \
      JOIN deltas d ON d.target_sha256 = f.sha256 JOIN release_files b ON b.sha256 = d.base_sha256 AND b.name = f.name AND b.org_id = f.org_id \
@@ -123,7 +124,8 @@ pub(in crate::releases) async fn deltas_of(on: &mut impl Conn, org: &OrgId, id: 
     let read = |(file, full_size, from, from_version, state, why, done, size): Row| {
         let state: DeltaState = state.parse().map_err(Error::corrupt)?;
         let told = (size > 0).then_some(size);
-        let percent = (state == DeltaState::Making).then(|| u8::try_from(done.saturating_mul(100) / full_size.max(1)).unwrap_or(100).min(100));
+        let percent =
+            (state == DeltaState::Making).then(|| u8::try_from(done.saturating_mul(100) / full_size.max(1)).unwrap_or(100).min(100));
         Ok(DeltaRow { file, full_size, from: from.parse().map_err(Error::corrupt)?, from_version, state, why, size: told, percent })
     };
     rows!(on, Row, OF_RELEASE, org.as_str(), id.as_str())?.into_iter().map(read).collect()

@@ -2,6 +2,7 @@
 
 mod applying;
 mod approval;
+mod budgets;
 mod changes;
 mod course;
 mod ddi;
