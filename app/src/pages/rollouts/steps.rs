@@ -286,7 +286,7 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
         .hint("Of this rollout. Empty: no limit of its own.");
     let over = vec![(String::new(), "wait".to_owned()), ("true".to_owned(), "get it all the same".to_owned())];
     let data = select("ignore_data_budget", "Devices that have used up their data budget", over).value(draft.ignore_data_budget.clone());
-    let bytes = view! {
+    let downloads = view! {
         <div class="grid">
             {bandwidth.fault(fault_of(problems, "bandwidth").as_ref()).view()}
             {data.view()}
@@ -304,7 +304,7 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
         {card_flush("Stages", None, view! { {table("Stages", columns, rows.into_any())}{footer} }.into_any())}
         <div class="mt-4">{card("When", None, when.into_any())}</div>
         <div class="mt-4">{card("At the same time", None, limits.into_any())}</div>
-        <div class="mt-4">{card("Downloads", None, bytes.into_any())}</div>
+        <div class="mt-4">{card("Downloads", None, downloads.into_any())}</div>
     }
     .into_any()
 }

@@ -53,8 +53,8 @@ impl Updates {
         let done = match self.fetched(offer, &delta.path, &told, &part, means, scaled).await {
             Err(error) => Err(error.to_string()),
             Ok(()) => {
-                let (base, part, made, payload) = (base, part, made.clone(), payload.clone());
-                let applied = tokio::task::spawn_blocking(move || apply(&base, &part, &payload, &made)).await;
+                let (out, payload) = (made.clone(), payload.clone());
+                let applied = tokio::task::spawn_blocking(move || apply(&base, &part, &payload, &out)).await;
                 applied.map_err(io::Error::other).flatten().and_then(|()| std::fs::rename(&made, &whole)).map_err(|e| e.to_string())
             }
         };
@@ -159,7 +159,7 @@ mod tests {
             std::fs::write(dir.path().join(name), bytes).unwrap();
             dir.path().join(name)
         };
-        let old: Vec<u8> = (0..200_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let old: Vec<u8> = (0..20_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         let mut new = old.clone();
         new[5_000..5_010].fill(7);
         let payload = Payload { name: "fw".into(), size: new.len() as u64, sha256: digest(&new), format: "raw".into() };
@@ -172,13 +172,13 @@ mod tests {
         let fails =
             |base: &Path, told: &[u8], payload: &Payload| apply(base, &file("delta", told), payload, &made).unwrap_err().to_string();
         let mut other = old.clone();
-        other[100_000] ^= 1;
+        other[50_000] ^= 1;
         fails(&file("other", &other), &told, &payload);
         fails(&base, &told[..told.len() - 3], &payload);
         assert!(fails(&base, &delta(&old, &old), &payload).contains("digest"), "a right delta to something else");
         let short = Payload { size: payload.size - 1, ..payload.clone() };
         assert!(fails(&base, &told, &short).contains("more than"));
-        for at in 0..told.len() {
+        for at in (0..told.len()).step_by(5) {
             let mut broken = told.clone();
             broken[at] ^= 0x10;
             // What does not show in the file is no harm; everything else is an error.

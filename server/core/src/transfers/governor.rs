@@ -105,7 +105,7 @@ mod tests {
             let gone = run(rate, &begin, 9_000_000);
             let pieces = gone.iter().filter(|(_, at)| (from..=from + span).contains(at)).count();
             let bytes = (pieces * piece(rate)) as u64;
-            let allowed = u128::from(rate) * (span + BURST_MICROS).unsigned_abs() as u128 / 1_000_000;
+            let allowed = u128::from(rate) * u128::from((span + BURST_MICROS).unsigned_abs()) / 1_000_000;
             prop_assert!(u128::from(bytes) <= allowed + 2 * piece(rate) as u128, "{bytes} of {allowed}");
         }
 

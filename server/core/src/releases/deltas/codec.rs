@@ -88,7 +88,7 @@ mod tests {
     }
 
     /// Bytes that no compressor makes smaller.
-    pub(in crate::releases) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    fn noise(seed: u64, len: usize) -> Vec<u8> {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         std::iter::repeat_with(|| {
             state ^= state << 13;

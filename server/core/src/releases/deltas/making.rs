@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{Result, hash};
 use aws_lc_rs::digest::{Context, SHA256};
-use futures::StreamExt as _;
 use std::{
     fs::File,
     io::{self, Write},
@@ -116,7 +115,7 @@ impl Releases {
 
     /// Takes what was made into the store, and writes down what became of it.
     async fn end_delta(&self, wanted: &Wanted, made: &Made, draft: &Path) -> Result<()> {
-        let _shelf = self.shelf.lock().await;
+        let shelf = self.shelf.lock().await;
         if let Made::Ready { sha256, .. } = made {
             let (disk, draft, sha256) = (self.disk.clone(), draft.to_owned(), sha256.clone());
             let adopted = tokio::task::spawn_blocking(move || disk.adopt(&draft, &sha256)).await;
@@ -130,8 +129,9 @@ impl Releases {
         }
         let users = store::content_users(&mut tx, &wanted.target).await?;
         tx.commit().await?;
+        drop(shelf);
         if let (false, Made::Ready { sha256, .. }) = (kept, made) {
-            self.disk.remove(sha256).await.map_err(Error::Store)?;
+            self.discard_after(sha256).await;
         }
         match made {
             Made::Ready { size, .. } => tracing::info!(base = %wanted.base, target = %wanted.target, size, "a delta is ready"),
@@ -145,7 +145,7 @@ impl Releases {
 
 /// A file's bytes for blocking work.
 async fn reader(file: &ArtifactFile) -> Result<impl io::Read + Send + use<>> {
-    Ok(SyncIoBridge::new(StreamReader::new(file.read_range(0..file.size).await?.boxed())))
+    Ok(SyncIoBridge::new(StreamReader::new(file.read_range(0..file.size).await?)))
 }
 
 /// How blocking work goes on: as long at rest as at work, until it is told to end.
