@@ -250,6 +250,8 @@ async fn the_second_update_is_downloaded_as_a_delta(#[case] kind: EngineKind) {
     assert_eq!(ended["row"]["counts"]["succeeded"], 2, "{ended:#}");
     let more = sent().await - whole;
     assert!((1..100_000).contains(&more), "two deltas, and what was cut: {more}");
+    let said = fleet.device(&system, &"sim-0001".parse().unwrap()).await.unwrap().updates.remove(0).detail;
+    assert!(said.starts_with("by delta: 3.") && said.ends_with(" KB instead of 402.9 KB"), "{said}");
     let updated = DeviceQuery { q: "version:1.2.0".into(), ..DeviceQuery::default() };
     eventually("both say that they run it", Duration::from_secs(30), || async {
         fleet.devices().list(&system, &updated).await.unwrap().total == 2

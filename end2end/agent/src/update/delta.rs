@@ -62,7 +62,10 @@ impl Updates {
             tracing::debug!(%error, "the delta stays until the slot is prepared again");
         }
         match &done {
-            Ok(()) => tracing::info!(update = %offer.update_id, bytes = delta.size, instead_of = payload.size, "made from a delta"),
+            Ok(()) => {
+                self.note(|journal| journal.shortened(delta.size, payload.size));
+                tracing::info!(update = %offer.update_id, bytes = delta.size, instead_of = payload.size, "made from a delta");
+            }
             Err(error) => tracing::info!(update = %offer.update_id, error, "the delta is of no use; the whole file is fetched"),
         }
         done.is_ok()
