@@ -16,6 +16,9 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use std::{io, sync::Arc};
 use wire::{Fault, FaultKind, ids::Digest};
 
+/// Milliseconds after which it is noted that a download which waits for its turns goes on.
+const NOTE_MS: i64 = 15_000;
+
 /// `GET` and `HEAD /device/v1/artifacts/{sha256}`.
 pub(super) async fn get(
     State(devices): State<Devices>,
@@ -78,18 +81,31 @@ pub(super) async fn serve(
         metrics.download_bytes.inc_by(chunk.len() as u64);
         counting.sent(chunk.len());
     };
-    let bytes = if paced { in_turns(read, flow).inspect_ok(count).boxed() } else { read.inspect_ok(count).boxed() };
+    let bytes =
+        if paced { in_turns(devices.clone(), device, read, flow).inspect_ok(count).boxed() } else { read.inspect_ok(count).boxed() };
     Ok((status, answer, Body::from_stream(bytes)).into_response())
 }
 
-/// Each piece when its turn comes; the next one is not read before.
+/// Each piece when its turn comes; the next one is not read before. What is so slow because of us is not called silent.
 fn in_turns(
+    devices: Devices,
+    device: DeviceNo,
     read: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     flow: Arc<Flow>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let mut noted_at = devices.fleet.clock().steady();
     read.then(move |piece| {
-        let flow = Arc::clone(&flow);
+        let (flow, now) = (Arc::clone(&flow), devices.fleet.clock().steady());
+        let to_note = (now - noted_at >= NOTE_MS).then(|| {
+            noted_at = now;
+            devices.clone()
+        });
         async move {
+            if let Some(devices) = to_note
+                && let Err(error) = devices.fleet.rollouts().downloads_on(device).await
+            {
+                tracing::warn!(%error, "that a slow download goes on was not noted");
+            }
             if let Ok(piece) = &piece {
                 flow.turn(piece.len()).await;
             }

@@ -161,6 +161,13 @@ impl Rollouts {
     pub async fn may_download(&self, device: DeviceNo, artifact: &Digest) -> Result<bool> {
         Ok(updates::has_artifact(&mut self.db.read().await?, device, artifact).await?)
     }
+
+    /// Bytes flow to a device that has to wait for its turns: so slow is not silent.
+    pub async fn downloads_on(&self, device: DeviceNo) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        updates::downloads_on(&mut tx, device, self.clock.now()).await?;
+        Ok(tx.commit().await?)
+    }
 }
 
 /// The offer behind an open update; none when its release was recalled.

@@ -48,6 +48,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &updates::UPDATE,
     &updates::PROGRESS,
     &updates::ALIVE,
+    &updates::DOWNLOADS_ON,
     &updates::MOVE,
     &updates::HAS_ARTIFACT,
     &parts::OF_DEVICE,

@@ -70,6 +70,10 @@ pub(super) const UPDATE: Sql = Sql::split(
 );
 pub(super) const PROGRESS: Sql = Sql::same("UPDATE updates SET progress = $2, detail = $3, deadline = $4, updated_at = $5 WHERE id = $1");
 pub(super) const ALIVE: Sql = Sql::same("UPDATE updates SET deadline = $2 WHERE id = $1 AND open = TRUE AND deadline < $2");
+pub(super) const DOWNLOADS_ON: Sql = Sql::same(
+    "UPDATE updates SET deadline = CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id)
+     WHERE device = $1 AND open = TRUE AND deadline < CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id)",
+);
 pub(super) const MOVE: Sql = Sql::same(
     "UPDATE updates SET state = $2, open = $3, again = FALSE, stage = $4, progress = $5, code = $6, detail = $7, deadline = $8, updated_at = $9,
      ended_at = $10 WHERE id = $1",
@@ -354,6 +358,11 @@ pub(in crate::rollouts) async fn progress(
 /// The device is there, though it says nothing: the deadline moves, if the update goes on.
 pub(in crate::rollouts) async fn alive(tx: &mut Tx, id: &UpdateId, deadline: Timestamp) -> Result<(), Error> {
     exec!(tx, ALIVE, id.as_str(), deadline.0).map(drop)
+}
+
+/// The device downloads what its open update is made of: the deadline moves.
+pub(in crate::rollouts) async fn downloads_on(tx: &mut Tx, device: DeviceNo, now: Timestamp) -> Result<(), Error> {
+    exec!(tx, DOWNLOADS_ON, device, now.0).map(drop)
 }
 
 /// What is written when an update changes its state.

@@ -64,3 +64,26 @@ async fn it_is_offered_when_enough_of_it_is_long_ago(#[case] kind: EngineKind) {
     s.w.fleet.transfers().set_limits(&s.ada, TransferLimits::default()).await.unwrap();
     assert_eq!(s.poll_all().await.len(), 1, "without a budget nobody waits for one");
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_device_that_waits_for_its_bytes_is_not_silent(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    s.rollouts().tick().await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    let offered = s.poll_all().await;
+    let minutes = |n: i64| s.w.clock.advance(n * 60_000);
+    minutes(40);
+    s.rollouts().downloads_on(offered[0].0).await.unwrap();
+    minutes(40);
+    s.rollouts().tick().await.unwrap();
+    let counts = s.checked(&id).await.stages[0].counts;
+    assert_eq!((counts.updating, counts.timed_out), (1, 1), "the other one said nothing for an hour and more");
+    minutes(40);
+    s.rollouts().downloads_on(offered[0].0).await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    assert_eq!(s.checked(&id).await.stages[0].counts.timed_out, 2, "what is over does not begin again");
+}
