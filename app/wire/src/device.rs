@@ -266,6 +266,17 @@ mod tests {
     }
 
     #[test]
+    fn a_download_without_a_delta_is_what_it_was_before_there_were_any() {
+        let whole = Download { sha256: Digest::from_bytes(&[1; 32]), size: 3, path: "/x".into(), delta: None };
+        let text = serde_json::to_string(&whole).unwrap();
+        assert_eq!(text, format!(r#"{{"sha256":"{}","size":3,"path":"/x"}}"#, whole.sha256));
+        assert_eq!(serde_json::from_str::<Download>(&text).unwrap(), whole);
+        let delta = Delta { path: "/y".into(), sha256: Digest::from_bytes(&[2; 32]), size: 1, base_sha256: Digest::from_bytes(&[3; 32]) };
+        let shorter = Download { delta: Some(delta), ..whole };
+        assert_eq!(serde_json::from_str::<Download>(&serde_json::to_string(&shorter).unwrap()).unwrap(), shorter);
+    }
+
+    #[test]
     fn json_has_no_nan() {
         assert!(serde_json::from_str::<Sample>(r#"{"m":"x","t":0,"v":NaN}"#).is_err());
         assert!(serde_json::from_str::<Sample>(r#"{"m":"x","t":0,"v":1e999}"#).is_err());
