@@ -211,14 +211,8 @@ impl Journal {
         let update_id = offer.update_id.clone();
         self.phase = Phase::Idle;
         self.floor = self.floor.max(firmware.sequence);
-        self.end(StatusReport {
-            update_id,
-            state: UpdateState::Succeeded,
-            progress: None,
-            code: None,
-            detail: self.shorter.take().map(|(got, files)| format!("by delta: {} instead of {}", size(got), size(files))),
-            firmware: Some(firmware),
-        });
+        let detail = self.shorter.take().map(|(got, files)| format!("by delta: {} instead of {}", size(got), size(files)));
+        self.end(StatusReport { update_id, state: UpdateState::Succeeded, progress: None, code: None, detail, firmware: Some(firmware) });
     }
 
     /// The old slot is current again.
