@@ -25,8 +25,11 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "compaction", compaction(fleet.clone()));
     until_stop(lifecycle, "batches", batches(fleet.clone()));
     until_stop(lifecycle, "scrubbing", scrubbing(fleet.clone()));
+    until_stop(lifecycle, "deltas", deltas(fleet.clone()));
     until_stop(lifecycle, "serving", serving(fleet.clone()));
     let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
+    ticking("transfers", Duration::from_secs(2), |fleet| Box::pin(fleet.transfers().write_down()));
+    ticking("data", HOUR, |fleet| Box::pin(fleet.transfers().forget()));
     ticking("retention", HOUR, |fleet| Box::pin(async move { fleet.telemetry().retention_tick().await.map(drop) }));
     ticking("connections", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().forget_connections().await?) }));
     ticking("words", HOUR, |fleet| Box::pin(fleet.rollouts().forget_said()));
@@ -124,6 +127,23 @@ async fn scrubbing(fleet: Fleet) {
             Ok(false) => tokio::time::sleep(Duration::from_mins(1)).await,
             Err(e) => {
                 tracing::warn!(error = %e, "comparing stored content failed; it is tried again");
+                tokio::time::sleep(Duration::from_mins(1)).await;
+            }
+        }
+    }
+}
+
+/// Deltas, as soon as a release is published; every minute also what was left or failed.
+async fn deltas(fleet: Fleet) {
+    loop {
+        match fleet.releases().make_delta().await {
+            Ok(true) => {}
+            Ok(false) => {
+                // Either wakes it.
+                let _ = tokio::time::timeout(Duration::from_mins(1), fleet.releases().deltas_due()).await;
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "making a delta failed; it is tried again");
                 tokio::time::sleep(Duration::from_mins(1)).await;
             }
         }

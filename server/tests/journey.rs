@@ -14,9 +14,11 @@ use fleet::db::EngineKind;
 use rstest::rstest;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
+use tokio::time::Instant;
 use wire::{
     devices::DeviceQuery,
     enrolment::{CreatedEnrolmentToken, EnrolRequest, NewEnrolmentToken},
+    transfers::TransferLimits,
 };
 
 const TYPE: &str = "gateway";
@@ -200,5 +202,73 @@ async fn an_old_release_that_is_signed_again_is_installed_over_a_newer_one(#[cas
     let ended = rig.rollout_ends(&rollout, "completed").await;
     assert_eq!(ended["row"]["counts"]["succeeded"], 2, "{ended:#}");
     run("1.0.1+4").await;
+    rig.stop().await;
+}
+
+/// Bytes that no compressor makes smaller, the same for the same seed.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_second_update_is_downloaded_as_a_delta(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind, 2).await;
+    let (fleet, system) = (rig.server.running.fleet.clone(), rig.server.system());
+    let sent = async || {
+        fleet.transfers().write_down().await.unwrap();
+        let mut bytes = 0;
+        for name in ["sim-0001", "sim-0002"] {
+            let device = fleet.devices().find(&system, &name.parse().unwrap()).await.unwrap();
+            bytes += fleet.transfers().data_use(&system, device).await.unwrap().bytes;
+        }
+        bytes
+    };
+    let old = noise(1, 400_000);
+    let first = rig.rest.release("1.1.0", 2, &old).await;
+    let rollout = rig.rest.approved_rollout(&first).await;
+    assert_eq!(rig.rollout_ends(&rollout, "completed").await["row"]["counts"]["succeeded"], 2);
+    let whole = sent().await;
+    assert!(whole >= 800_000, "two whole files: {whole}");
+
+    let mut new = old.clone();
+    new.splice(200_000..200_010, noise(2, 3_000));
+    let second = rig.rest.release("1.2.0", 3, &new).await;
+    let deltas = format!("/releases/{second}/deltas");
+    eventually("the delta is ready", Duration::from_secs(30), || async { rig.rest.get(&deltas).await[0]["state"] == "ready" }).await;
+    let rollout = rig.rest.approved_rollout(&second).await;
+    let ended = rig.rollout_ends(&rollout, "completed").await;
+    assert_eq!(ended["row"]["counts"]["succeeded"], 2, "{ended:#}");
+    let more = sent().await - whole;
+    assert!((1..100_000).contains(&more), "two deltas, and what was cut: {more}");
+    let said = fleet.device(&system, &"sim-0001".parse().unwrap()).await.unwrap().updates.remove(0).detail;
+    assert!(said.starts_with("by delta: 3.") && said.ends_with(" KB instead of 402.9 KB"), "{said}");
+    let updated = DeviceQuery { q: "version:1.2.0".into(), ..DeviceQuery::default() };
+    eventually("both say that they run it", Duration::from_secs(30), || async {
+        fleet.devices().list(&system, &updated).await.unwrap().total == 2
+    })
+    .await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn downloads_are_no_faster_than_their_organization_allows() {
+    let rig = Rig::start(EngineKind::Sqlite, 2).await;
+    let limits = TransferLimits { bandwidth: Some(100_000), ..TransferLimits::default() };
+    rig.server.running.fleet.transfers().set_limits(&rig.server.system(), limits).await.unwrap();
+    let release = rig.rest.release("1.1.0", 2, &vec![7; 300_000]).await;
+    let begun = Instant::now();
+    let rollout = rig.rest.approved_rollout(&release).await;
+    rig.rollout_ends(&rollout, "completed").await;
+    assert!(begun.elapsed() > Duration::from_secs(5), "600,000 bytes at 100,000 a second: {:?}", begun.elapsed());
     rig.stop().await;
 }

@@ -255,6 +255,8 @@ mod tests {
             at_once: Some(3),
             budget: Some(wire::rollouts::Budget { attribute: "site".into(), at_most: 1 }),
             confirm_at_device: true,
+            bandwidth: Some(50_000),
+            ignore_data_budget: true,
         });
         round_trips(&Tell::Delta {
             topic: "device/gw-1".parse().unwrap(),

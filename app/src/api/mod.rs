@@ -28,3 +28,4 @@ pub mod rollouts;
 pub mod session;
 pub mod shared;
 pub mod telemetry;
+pub mod transfers;

@@ -9,7 +9,9 @@ use wire::releases::SigningKey;
 pub async fn read_releases(cursor: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let cursor = (!cursor.is_empty()).then_some(cursor);
-    call.model(call.fleet.releases().releases_page(&call.actor, cursor.as_deref()).await)
+    let mut page = call.answer(call.fleet.releases().releases_page(&call.actor, cursor.as_deref()).await)?;
+    page.transfers = call.answer(call.fleet.transfers().page(&call.actor).await)?;
+    call.model(Ok::<_, fleet::Error>(page))
 }
 
 /// One release: a [`wire::releases::ReleaseDetail`].

@@ -6,7 +6,7 @@ use wire::{
     enrolment::BatchState,
     overview::AttentionKind,
     registered::RegisteredState,
-    releases::Damage,
+    releases::{Damage, DeltaState},
     states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
 };
 
@@ -40,6 +40,17 @@ pub const fn key_origin(origin: KeyOrigin) -> &'static str {
     match origin {
         KeyOrigin::Device => "on the device",
         KeyOrigin::Server => "by Fleetward, which gave it out once",
+    }
+}
+
+/// A delta.
+pub const fn delta(state: DeltaState) -> (Tone, &'static str) {
+    match state {
+        DeltaState::Waiting => (Tone::Off, "To be made"),
+        DeltaState::Making => (Tone::Info, "Being made"),
+        DeltaState::Ready => (Tone::Ok, "Ready"),
+        DeltaState::NotWorth => (Tone::Off, "Not worth it"),
+        DeltaState::Failed => (Tone::Warn, "Failed"),
     }
 }
 

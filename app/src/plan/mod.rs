@@ -13,7 +13,7 @@ pub use stage::{StageDraft, TEMPLATES};
 use crate::ui::number::{plain, read_decimal};
 use stage::template;
 use wire::rollouts::{Budget, Problem, RolloutSpec};
-use words::{instant, limit_text, number, optional, problem};
+use words::{instant, limit_text, number, optional, problem, speed, speed_text};
 
 /// Stages a plan has at most; more in a query are not read.
 pub const MOST_STAGES: usize = 50;
@@ -41,6 +41,10 @@ pub struct Draft {
     pub budget_at_most: String,
     /// `yes` when somebody at each device confirms; anything else is no.
     pub confirm_at_device: String,
+    /// Kilobytes (1,000 bytes) a second; empty is no limit.
+    pub bandwidth: String,
+    /// `true`, or empty.
+    pub ignore_data_budget: String,
     /// At least one.
     pub stages: Vec<StageDraft>,
 }
@@ -61,6 +65,8 @@ impl Draft {
                 "budget.attribute" => draft.budget_attribute = value,
                 "budget.at_most" => draft.budget_at_most = value,
                 "confirm_at_device" => draft.confirm_at_device = value,
+                "bandwidth" => draft.bandwidth = value,
+                "ignore_data_budget" => draft.ignore_data_budget = value,
                 _ => draft.read_stage(&key, value),
             }
         }
@@ -106,6 +112,8 @@ impl Draft {
             ("budget.attribute", &self.budget_attribute),
             ("budget.at_most", &self.budget_at_most),
             ("confirm_at_device", &self.confirm_at_device),
+            ("bandwidth", &self.bandwidth),
+            ("ignore_data_budget", &self.ignore_data_budget),
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
@@ -125,6 +133,8 @@ impl Draft {
             budget_attribute: spec.budget.as_ref().map(|b| b.attribute.clone()).unwrap_or_default(),
             budget_at_most: limit_text(spec.budget.as_ref().map(|b| b.at_most)),
             confirm_at_device: if spec.confirm_at_device { "yes".to_owned() } else { String::new() },
+            bandwidth: speed_text(spec.bandwidth),
+            ignore_data_budget: if spec.ignore_data_budget { "true".to_owned() } else { String::new() },
             stages: spec.stages.iter().map(StageDraft::of).collect(),
         }
     }
@@ -144,6 +154,7 @@ impl Draft {
         let timeout_min = number(&self.timeout_min, "timeout_min", "Write a whole number of minutes, for example 60.", &mut wrong);
         let at_once = optional(&self.at_once, "at_once", "Write a whole number of devices, for example 20, or leave it empty.", &mut wrong);
         let budget = self.budget(&mut wrong);
+        let bandwidth = speed(&self.bandwidth, "bandwidth", &mut wrong);
         let stages: Vec<_> = self.stages.iter().enumerate().map(|(i, stage)| stage.spec(i, &mut wrong)).collect();
         match release {
             Some(release) if wrong.is_empty() => Ok(RolloutSpec {
@@ -157,6 +168,8 @@ impl Draft {
                 at_once,
                 budget,
                 confirm_at_device: self.confirm_at_device == "yes",
+                bandwidth,
+                ignore_data_budget: self.ignore_data_budget == "true",
             }),
             _ => Err(wrong),
         }
@@ -230,6 +243,7 @@ mod tests {
         draft.start_at = "2026-11-22T09:57".into();
         draft.reason = "Fixes 100 % of it".into();
         draft.at_once = "20".into();
+        (draft.bandwidth, draft.ignore_data_budget) = ("62.5".into(), "true".into());
         (draft.budget_attribute, draft.budget_at_most) = ("site".into(), "1".into());
         draft.confirm_at_device = "yes".into();
         draft.stages[0].max_reverted = "0".into();
@@ -252,6 +266,7 @@ mod tests {
             (Some(0), None, Some(3))
         );
         assert!(spec.confirm_at_device);
+        assert_eq!((spec.bandwidth, spec.ignore_data_budget), (Some(62_500), true));
         assert_eq!(Draft::of(&spec), draft);
     }
 
@@ -266,6 +281,7 @@ mod tests {
         draft.stages[2].success = "-".into();
         draft.stages[2].max_timed_out = "few".into();
         draft.at_once = "all".into();
+        draft.bandwidth = "fast".into();
         draft.budget_attribute.clear();
         let fields: Vec<_> = draft.spec().unwrap_err().into_iter().map(|p| p.field).collect();
         assert_eq!(
@@ -276,6 +292,7 @@ mod tests {
                 "timeout_min",
                 "at_once",
                 "budget.attribute",
+                "bandwidth",
                 "stages.1.reach",
                 "stages.2.soak_s",
                 "stages.2.gate.success_percent",

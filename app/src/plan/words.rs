@@ -1,6 +1,6 @@
 //! Pure: numbers, spans and instants as people write them.
 
-use crate::ui::number::read_decimal;
+use crate::ui::number::{kilobytes, read_decimal, read_kilobytes};
 use wire::{Timestamp, rollouts::Problem};
 
 /// What is wrong with an input.
@@ -28,6 +28,23 @@ pub(super) fn optional<N: std::str::FromStr>(text: &str, field: &str, message: &
 /// A limit of an input: the text of a number, or nothing.
 pub(super) fn limit_text(limit: Option<u32>) -> String {
     limit.map_or_else(String::new, |n| n.to_string())
+}
+
+/// Bytes a second of an input in kilobytes (1,000 bytes) that may be empty, which is no limit; or a problem and none.
+pub(super) fn speed(text: &str, field: &str, wrong: &mut Vec<Problem>) -> Option<u64> {
+    let text = text.trim();
+    if text.is_empty() {
+        return None;
+    }
+    read_kilobytes(text).or_else(|| {
+        wrong.push(problem(field, "Write kilobytes a second, for example 500, or leave it empty."));
+        None
+    })
+}
+
+/// Bytes a second as kilobytes, or nothing.
+pub(super) fn speed_text(bytes: Option<u64>) -> String {
+    bytes.map(kilobytes).unwrap_or_default()
 }
 
 /// A percentage of an input, with or without its sign, or a problem and zero.

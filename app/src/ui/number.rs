@@ -137,9 +137,33 @@ pub fn read_decimal(text: &str) -> Option<f64> {
     Some((0..part.len()).fold(1.0, |scale, _| scale * 10.0)).map(|scale| all / scale)
 }
 
+/// Bytes of a number of kilobytes (1,000 bytes) as a person writes it; none where it is no number, or a giant one.
+pub fn read_kilobytes(text: &str) -> Option<u64> {
+    let kilobytes = read_decimal(text.trim()).filter(|kilobytes| *kilobytes < 1e12)?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and far below 2⁵³")]
+    Some((kilobytes * 1000.0).round() as u64)
+}
+
+/// Bytes as a number of kilobytes, as a person would write it.
+pub fn kilobytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a speed, far below 2⁵³")]
+    plain(bytes as f64 / 1000.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kilobytes_come_back() {
+        for bytes in [0, 1, 62_500, 10_000, 999_999_999] {
+            assert_eq!(read_kilobytes(&kilobytes(bytes)), Some(bytes));
+        }
+        assert_eq!(
+            (read_kilobytes(" 62.5 "), read_kilobytes("-1"), read_kilobytes("fast"), read_kilobytes("")),
+            (Some(62_500), None, None, None)
+        );
+    }
 
     #[test]
     fn numbers_read_well() {

@@ -240,6 +240,23 @@ pub struct Download {
     pub size: u64,
     /// Path and query on the device listener.
     pub path: String,
+    /// A shorter way to the same bytes, offered when the device said that it runs the release it starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<Delta>,
+}
+
+/// A payload told as its difference from an older file: a zstd frame whose prefix is that file, as `zstd --patch-from` makes it. Nobody signed it;
+/// what comes out has to have the payload's digest. A device that has not the older file, or is not sure, fetches the whole payload instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delta {
+    /// Path and query on the device listener, with Range.
+    pub path: String,
+    /// The difference's own digest.
+    pub sha256: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The older file.
+    pub base_sha256: Digest,
 }
 
 #[cfg(test)]
@@ -252,6 +269,17 @@ mod tests {
             serde_json::from_str(r#"{"type":"samples","seq":7,"samples":[{"m":"cpu","t":1,"v":0.5,"unit":"x"}],"later":1}"#).unwrap();
         assert_eq!(up, Up::Samples(Samples { seq: 7, samples: vec![Sample { m: "cpu".into(), t: 1, v: 0.5 }] }));
         assert_eq!(serde_json::to_string(&Down::Ack { seq: 7 }).unwrap(), r#"{"type":"ack","seq":7}"#);
+    }
+
+    #[test]
+    fn a_download_without_a_delta_is_what_it_was_before_there_were_any() {
+        let whole = Download { sha256: Digest::from_bytes(&[1; 32]), size: 3, path: "/x".into(), delta: None };
+        let text = serde_json::to_string(&whole).unwrap();
+        assert_eq!(text, format!(r#"{{"sha256":"{}","size":3,"path":"/x"}}"#, whole.sha256));
+        assert_eq!(serde_json::from_str::<Download>(&text).unwrap(), whole);
+        let delta = Delta { path: "/y".into(), sha256: Digest::from_bytes(&[2; 32]), size: 1, base_sha256: Digest::from_bytes(&[3; 32]) };
+        let shorter = Download { delta: Some(delta), ..whole };
+        assert_eq!(serde_json::from_str::<Download>(&serde_json::to_string(&shorter).unwrap()).unwrap(), shorter);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
     pki::CertificateRow,
     states::{DeviceState, DeviceStep, UpdateState},
     telemetry::LatestValue,
+    transfers::DataUse,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -233,6 +234,9 @@ pub struct DeviceDetail {
     pub connections: Vec<ConnectionSpan>,
     /// Why it is or isn't updating, in words; empty when nothing concerns it.
     pub update_reason: String,
+    /// What it was sent of files lately.
+    #[serde(default)]
+    pub data: DataUse,
     /// The sign that somebody else may hold its key, until a person has looked at it.
     #[serde(default)]
     pub suspicion: Option<Suspicion>,

@@ -22,6 +22,7 @@ pub mod roots;
 pub mod states;
 pub mod telemetry;
 pub mod time;
+pub mod transfers;
 
 pub use fault::{Fault, FaultKind};
 pub use time::Timestamp;

@@ -5,6 +5,7 @@ use crate::{
     ids::{Digest, ReleaseId, RolloutId, SigningKeyId, UploadId},
     page::Page,
     states::{ReleaseState, RolloutState},
+    transfers::TransfersPage,
 };
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,22 @@ crate::states::words! {
         Missing = "missing",
         /// The disk fails to read it.
         Unreadable = "unreadable",
+    }
+}
+
+crate::states::words! {
+    /// Where a delta is.
+    DeltaState {
+        /// It will be made.
+        Waiting = "waiting",
+        /// It is being made.
+        Making = "making",
+        /// Devices get it.
+        Ready = "ready",
+        /// It saves too little, or would take too much to make.
+        NotWorth = "not_worth",
+        /// It could not be made; that is tried again a day later.
+        Failed = "failed",
     }
 }
 
@@ -102,6 +119,9 @@ pub struct ReleasesPage {
     pub releases: Page<ReleaseRow>,
     /// Keys that manifests are checked against.
     pub keys: Vec<SigningKey>,
+    /// How fast and how much devices may download.
+    #[serde(default)]
+    pub transfers: TransfersPage,
     /// Whether the caller may upload.
     pub may_upload: bool,
     /// Whether the caller may manage keys.
@@ -127,6 +147,9 @@ pub struct ReleaseDetail {
     pub manifest: String,
     /// Its files.
     pub artifacts: Vec<ArtifactRow>,
+    /// What devices download instead of its files when they run an older release, newest first.
+    #[serde(default)]
+    pub deltas: Vec<DeltaRow>,
     /// What in its files speaks against its manifest; it can be published all the same.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -166,6 +189,37 @@ pub struct ArtifactRow {
     /// What it says of itself, where it is a container that is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
+}
+
+/// A file of a release told as its difference from the same file of an older release: what a device downloads that runs the older one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeltaRow {
+    /// The file's label.
+    pub file: String,
+    /// Bytes of the whole file.
+    pub full_size: i64,
+    /// The older release.
+    pub from: ReleaseId,
+    /// Its version.
+    pub from_version: String,
+    /// Where the delta is.
+    pub state: DeltaState,
+    /// Why there is none; empty unless `not_worth` or `failed`.
+    pub why: String,
+    /// Bytes of the delta; absent while they are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<i64>,
+    /// How much of the file was read, in percent, while it is being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
+}
+
+impl DeltaRow {
+    /// Percent of the download that it saves; none while that is not known.
+    pub fn saving(&self) -> Option<i64> {
+        self.size.map(|size| (self.full_size - size).max(0).saturating_mul(100) / self.full_size.max(1))
+    }
 }
 
 /// How to go back to a release on purpose: its files are signed again under a higher sequence, where the key is.

@@ -131,13 +131,15 @@ impl Slots {
         Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
-    /// Breaks the slot's seal and clears it of everything that the manifest does not name; parts of what it names stay, to be gone on with.
-    pub fn prepare(&self, slot: Slot, manifest: &Manifest) -> Result<(), Error> {
+    /// Breaks the slot's seal and clears it of everything that the manifest does not name; parts of what it names, and of these deltas to it, stay,
+    /// to be gone on with.
+    pub fn prepare(&self, slot: Slot, manifest: &Manifest, deltas: &[&Digest]) -> Result<(), Error> {
         let folder = self.folder(slot);
         folder.remove(SEAL)?;
         for name in folder.names()? {
             let digest = name.strip_suffix(".part").unwrap_or(&name);
-            if !manifest.payloads.iter().any(|p| p.sha256.as_str() == digest) {
+            let coming = name.ends_with(".part") && deltas.iter().any(|delta| delta.as_str() == digest);
+            if !coming && !manifest.payloads.iter().any(|p| p.sha256.as_str() == digest) {
                 folder.remove(&name)?;
             }
         }
@@ -157,6 +159,12 @@ impl Slots {
     /// The part is whole: gives it its name.
     pub fn complete(&self, slot: Slot, digest: &Digest) -> Result<(), Error> {
         Ok(self.folder(slot).rename(&format!("{digest}.part"), digest.as_str())?)
+    }
+
+    /// Removes a delta and what was being made of it.
+    pub fn forget(&self, slot: Slot, delta: &Digest) -> Result<(), Error> {
+        self.folder(slot).remove(&format!("{delta}.part"))?;
+        Ok(self.folder(slot).remove(delta.as_str())?)
     }
 
     /// Reads every payload back from the slot and seals it (pki.md U-3: re-hash slot, A-42). Takes as long as reading them takes.
@@ -251,7 +259,7 @@ mod tests {
 
         let manifest = manifest(b"firmware");
         let digest = &manifest.payloads[0].sha256;
-        slots.prepare(Slot::B, &manifest).unwrap();
+        slots.prepare(Slot::B, &manifest, &[]).unwrap();
         fs::write(slots.part(Slot::B, digest), b"firmwarf").unwrap();
         slots.complete(Slot::B, digest).unwrap();
         assert!(matches!(slots.verify_and_seal(Slot::B, &manifest), Err(Error::Digest { .. })));
@@ -272,8 +280,13 @@ mod tests {
         let manifest = manifest(b"firmware");
         let part = slots.part(Slot::B, &manifest.payloads[0].sha256);
         fs::write(&part, b"firm").unwrap();
+        let deltas = [Digest::from_bytes(&[7; 32]), Digest::from_bytes(&[8; 32])];
+        for (delta, name) in deltas.iter().zip([slots.part(Slot::B, &deltas[0]), slots.part(Slot::B, &deltas[1])]) {
+            fs::write(name, delta.as_str()).unwrap();
+        }
         fs::write(slots.path(Slot::B).join("old"), b"x").unwrap();
-        slots.prepare(Slot::B, &manifest).unwrap();
+        slots.prepare(Slot::B, &manifest, &[&deltas[0]]).unwrap();
         assert!(part.exists() && !slots.path(Slot::B).join("old").exists());
+        assert!(slots.part(Slot::B, &deltas[0]).exists() && !slots.part(Slot::B, &deltas[1]).exists());
     }
 }

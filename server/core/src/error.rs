@@ -20,6 +20,9 @@ pub enum Error {
     /// Rollouts.
     #[error(transparent)]
     Rollouts(#[from] crate::rollouts::Error),
+    /// How fast and how much.
+    #[error(transparent)]
+    Transfers(#[from] crate::transfers::Error),
     /// Samples.
     #[error(transparent)]
     Telemetry(#[from] crate::telemetry::Error),
@@ -40,6 +43,7 @@ impl Error {
             Self::Devices(e) => e.fault(),
             Self::Releases(e) => e.fault(),
             Self::Rollouts(e) => e.fault(),
+            Self::Transfers(e) => e.fault(),
             Self::Telemetry(e) => e.fault(),
             Self::Db(e) => e.fault(),
         }

@@ -28,6 +28,7 @@ pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
+pub mod transfers;
 
 pub use error::{Error, Result};
 pub use rooms::{Fleet, Settings, statements};

@@ -160,6 +160,7 @@ impl Fleet {
         let (device, mut detail) = self.devices().detail(actor, device_id).await?;
         detail.updates = self.rollouts().updates_of(device).await?;
         detail.update_reason = self.rollouts().explain(device).await?;
+        detail.data = self.transfers().data_use(actor, device).await?;
         detail.latest = self.telemetry().latest(&actor.org, device).await?;
         Ok(detail)
     }

@@ -13,6 +13,7 @@ use crate::{
     repeats::Repeats,
     rollouts::Rollouts,
     telemetry::Telemetry,
+    transfers::Transfers,
 };
 use std::{
     fs::File,
@@ -54,6 +55,7 @@ struct Rooms {
     repeats: Repeats,
     rollouts: Rollouts,
     telemetry: Telemetry,
+    transfers: Transfers,
     bus: Bus,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -103,6 +105,7 @@ impl Fleet {
         let repeats = Repeats::new(fleet_db.clone(), clock.clone());
         let rollouts = Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone());
         let telemetry = Telemetry::open(telemetry_db.clone(), clock.clone(), entropy.clone(), bus.clone()).await?;
+        let transfers = Transfers::new(fleet_db.clone(), clock.clone());
         let stores = [fleet_db, telemetry_db];
         Ok(Self(Arc::new(Rooms {
             access,
@@ -112,6 +115,7 @@ impl Fleet {
             repeats,
             rollouts,
             telemetry,
+            transfers,
             bus,
             clock,
             entropy,
@@ -148,6 +152,10 @@ impl Fleet {
     /// Samples and the live hub.
     pub fn telemetry(&self) -> &Telemetry {
         &self.0.telemetry
+    }
+    /// How fast and how much goes to devices.
+    pub fn transfers(&self) -> &Transfers {
+        &self.0.transfers
     }
     /// Wake-ups.
     pub fn bus(&self) -> &Bus {
@@ -186,11 +194,13 @@ impl Fleet {
     pub async fn close(&self) -> Result<()> {
         let drained = self.0.telemetry.drain().await;
         let flushed = self.0.devices.flush_presence(true).await;
+        let counted = self.0.transfers.write_down().await;
         for store in &self.0.stores {
             store.close().await;
         }
         drained?;
         flushed?;
+        counted?;
         Ok(())
     }
 }
@@ -215,6 +225,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::releases::store::ALL,
         crate::repeats::ALL,
         crate::rollouts::store::ALL,
+        crate::transfers::store::ALL,
     ];
     let fleet = fleet.into_iter().flatten().map(|s| (Store::Fleet, *s));
     fleet.chain(crate::telemetry::store::ALL.iter().map(|s| (Store::Telemetry, *s))).collect()

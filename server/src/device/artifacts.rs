@@ -6,13 +6,18 @@ use crate::http::{
     range::{self, Selected},
 };
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures::{StreamExt as _, TryStreamExt as _};
+use fleet::{devices::DeviceNo, transfers::Flow};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use std::{io, sync::Arc};
 use wire::{Fault, FaultKind, ids::Digest};
+
+/// Milliseconds after which it is noted that a download which waits for its turns goes on.
+const NOTE_MS: i64 = 15_000;
 
 /// `GET` and `HEAD /device/v1/artifacts/{sha256}`.
 pub(super) async fn get(
@@ -27,11 +32,17 @@ pub(super) async fn get(
     if !devices.fleet.rollouts().may_download(peer.peer.device, &digest).await? {
         return Err(missing());
     }
-    serve(&devices, &digest, &method, &headers).await
+    serve(&devices, peer.peer.device, &digest, &method, &headers).await
 }
 
-/// The bytes of an artifact, or its head, for a device that may have it.
-pub(super) async fn serve(devices: &Devices, digest: &Digest, method: &Method, headers: &HeaderMap) -> Result<Response, Problem> {
+/// The bytes of an artifact, or its head, for a device that may have it; as fast as the limits it shares allow, and counted.
+pub(super) async fn serve(
+    devices: &Devices,
+    device: DeviceNo,
+    digest: &Digest,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let file = devices.fleet.releases().open_artifact(digest).await?;
     let etag = format!("\"{digest}\"");
     let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
@@ -57,12 +68,50 @@ pub(super) async fn serve(devices: &Devices, digest: &Digest, method: &Method, h
     if *method == Method::HEAD {
         return Ok((status, answer).into_response());
     }
-    let metrics = devices.metrics.clone();
-    let read = file.read_range(part).await.map_err(|e| unreadable(digest, &e))?;
-    let bytes = read.inspect_ok(move |chunk| {
+    let (metrics, flow) = (devices.metrics.clone(), devices.fleet.transfers().begin(device).await?);
+    let read = match flow.piece() {
+        None => file.read_range(part).await,
+        Some(most) => file.read_pieces(part, most).await,
+    };
+    let read = read.map_err(|e| unreadable(digest, &e))?;
+    let paced = flow.piece().is_some();
+    let flow = Arc::new(flow);
+    let counting = Arc::clone(&flow);
+    let count = move |chunk: &Bytes| {
         metrics.download_bytes.inc_by(chunk.len() as u64);
-    });
-    Ok((status, answer, Body::from_stream(bytes.boxed())).into_response())
+        counting.sent(chunk.len());
+    };
+    let bytes =
+        if paced { in_turns(devices.clone(), device, read, flow).inspect_ok(count).boxed() } else { read.inspect_ok(count).boxed() };
+    Ok((status, answer, Body::from_stream(bytes)).into_response())
+}
+
+/// Each piece when its turn comes; the next one is not read before. What is so slow because of us is not called silent.
+fn in_turns(
+    devices: Devices,
+    device: DeviceNo,
+    read: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    flow: Arc<Flow>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let mut noted_at = devices.fleet.clock().steady();
+    read.then(move |piece| {
+        let (flow, now) = (Arc::clone(&flow), devices.fleet.clock().steady());
+        let to_note = (now - noted_at >= NOTE_MS).then(|| {
+            noted_at = now;
+            devices.clone()
+        });
+        async move {
+            if let Some(devices) = to_note
+                && let Err(error) = devices.fleet.rollouts().downloads_on(device).await
+            {
+                tracing::warn!(%error, "that a slow download goes on was not noted");
+            }
+            if let Ok(piece) = &piece {
+                flow.turn(piece.len()).await;
+            }
+            piece
+        }
+    })
 }
 
 /// What isn't the device's own business looks like what isn't there.

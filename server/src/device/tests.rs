@@ -105,6 +105,8 @@ async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
         at_once: None,
         budget: None,
         confirm_at_device: false,
+        bandwidth: None,
+        ignore_data_budget: false,
     };
     let rollouts = w.fleet.rollouts();
     let id = rollouts.draft(oli, spec).await.unwrap();

@@ -160,6 +160,8 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
         at_once: None,
         budget: None,
         confirm_at_device: false,
+        bandwidth: None,
+        ignore_data_budget: false,
     };
     let author = b.world.person("oli", Role::Operator).await;
     let id = b.world.fleet.rollouts().draft(&author, spec).await.unwrap().to_string();

@@ -2,7 +2,13 @@
 
 use crate::{
     pages::words,
-    ui::{Column, Tone, banner, empty, page::card_flush, status, table, time},
+    ui::{
+        Column, Tone, banner, empty,
+        number::grouped,
+        page::{card, card_flush},
+        progress::progress,
+        status, table, time,
+    },
 };
 use leptos::prelude::*;
 use wire::devices::{DeviceDetail, DeviceUpdate};
@@ -28,9 +34,21 @@ pub fn tab(d: &DeviceDetail) -> AnyView {
         <div class="stack">
             {(!d.update_reason.is_empty()).then(|| banner(Tone::Info, d.update_reason.clone().into_any()))}
             {card_flush("Updates", Some(view! { "Runs "<b class="mono">{d.row.version.clone()}</b> }.into_any()), history)}
+            {card("Data", None, data(d))}
         </div>
     }
     .into_any()
+}
+
+/// What it was sent of files, against its budget where there is one.
+fn data(d: &DeviceDetail) -> AnyView {
+    let mb = |bytes: i64| grouped((bytes + 999_999) / 1_000_000);
+    let used = format!("{} MB of files in the last 30 days", mb(d.data.bytes));
+    let Some(budget) = d.data.budget else { return view! { <p>{used}"."</p> }.into_any() };
+    let used = format!("{used}, of {} MB.", mb(budget));
+    let over =
+        d.data.again.map(|again| view! { <p>"It is offered nothing more before "{time::at(again)}", unless a plan says otherwise."</p> });
+    view! { <div class="stack"><p>{used.clone()}</p>{progress(used, d.data.bytes.min(budget), budget)}{over}</div> }.into_any()
 }
 
 fn line(u: &DeviceUpdate) -> AnyView {

@@ -127,6 +127,7 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyV
         <div class="split mt-4">
             <div class="stack">
                 {artifacts(m)}
+                {super::deltas::card(&m.deltas)}
                 {rollouts(m)}
                 {going_back(m)}
                 {manifest(m)}

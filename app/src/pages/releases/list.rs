@@ -1,6 +1,6 @@
 //! The list of releases.
 
-use super::{keys, upload::Uploader};
+use super::{downloads, keys, upload::Uploader};
 use crate::api::packed::reading;
 use crate::ui::form::FormCall;
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
         fault::ApiFault,
         packed::Reading,
         releases::{AddSigningKey, ReadReleases, RevokeSigningKey},
+        transfers::SetTransferLimits,
     },
     live,
     pages::words,
@@ -34,10 +35,11 @@ pub fn ReleasesPage() -> AnyView {
     let model = reading(move || ReadReleases { cursor: query.with(|q| q.get("cur").unwrap_or_default()) });
     live::refetch_on(|| Some(Topic::Releases), 1000, model);
     let calls = keys::Calls { add: said::<AddSigningKey>("Key added", model), revoke: said::<RevokeSigningKey>("Key revoked", model) };
+    let limits = said::<SetTransferLimits>("Limits saved", model);
     let uploader = Uploader::new();
     page(model, move |model: Model| {
         let (before, asked) = query.with_untracked(|q| (q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64), q.get("revoke")));
-        content(&model, before.max(0), asked.as_deref(), calls, uploader)
+        content(&model, before.max(0), asked.as_deref(), calls, limits, uploader)
     })
 }
 
@@ -59,7 +61,14 @@ where
     call
 }
 
-fn content(model: &Model, before: i64, asked: Option<&str>, calls: keys::Calls, uploader: Uploader) -> AnyView {
+fn content(
+    model: &Model,
+    before: i64,
+    asked: Option<&str>,
+    calls: keys::Calls,
+    limits: FormCall<SetTransferLimits>,
+    uploader: Uploader,
+) -> AnyView {
     let question = asked.filter(|_| model.may_edit_keys).and_then(|id| model.keys.iter().find(|k| k.id.as_str() == id)).map(|k| {
         view! { <section class="card narrow ask"><header><h2>{format!("Revoke {}", k.name)}</h2></header>{keys::ask_revoke(k, calls.revoke)}</section> }
     });
@@ -86,6 +95,7 @@ fn content(model: &Model, before: i64, asked: Option<&str>, calls: keys::Calls, 
             <div class="stack">
                 <div>{list}{pager(before, shown, model.releases.total, (before > 0).then(|| "/firmware".to_owned()), next)}</div>
                 {keys::list(model, calls)}
+                {downloads::limits(&model.transfers, limits)}
             </div>
             {aside}
         </div>

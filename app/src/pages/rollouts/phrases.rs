@@ -1,7 +1,7 @@
 //! Pure: a plan and its counts in sentences.
 
 use crate::ui::{
-    number::{counted, grouped, plain},
+    number::{bytes, counted, grouped, plain},
     status::Tone,
 };
 use std::fmt::Write as _;
@@ -84,13 +84,15 @@ pub fn rests_on(expected: &Expected) -> String {
     )
 }
 
-/// How many devices may update at the same time, as term and words; nothing where the plan has no such limits.
+/// How many devices may update at the same time, and how many bytes that may take, as term and words; nothing where the plan has no such limits.
 pub fn limits(spec: &RolloutSpec) -> Vec<(&'static str, String)> {
     let devices = |n: u32| counted(i64::from(n), "device", "devices");
     let at_once = spec.at_once.map(|n| ("At once", format!("at most {}", devices(n))));
     let budget = spec.budget.as_ref().map(|b| ("Budget", format!("at most {} with the same {} at once", devices(b.at_most), b.attribute)));
     let asked = spec.confirm_at_device.then(|| ("At the device", "somebody confirms each update".to_owned()));
-    at_once.into_iter().chain(budget).chain(asked).collect()
+    let bandwidth = spec.bandwidth.map(|n| ("Bandwidth", format!("at most {} a second", bytes(i64::try_from(n).unwrap_or(i64::MAX)))));
+    let data = spec.ignore_data_budget.then(|| ("Data budget", "devices get it over their budgets too".to_owned()));
+    at_once.into_iter().chain(budget).chain(asked).chain(bandwidth).chain(data).collect()
 }
 
 /// When a plan starts.
@@ -155,6 +157,8 @@ mod tests {
             at_once: None,
             budget: None,
             confirm_at_device: false,
+            bandwidth: None,
+            ignore_data_budget: false,
         };
         assert_eq!(
             sentence(&spec, "4.12.0", 3000, 300),

@@ -288,6 +288,17 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
     )
     .value(draft.confirm_at_device.clone())
     .hint("Clients that can't ask, as SWUpdate and RAUC, wait for ever.");
+    let bandwidth = text("bandwidth", "All downloads together, at most (KB a second)")
+        .value(draft.bandwidth.clone())
+        .hint("Of this rollout. Empty: no limit of its own.");
+    let over = vec![(String::new(), "wait".to_owned()), ("true".to_owned(), "get it all the same".to_owned())];
+    let data = select("ignore_data_budget", "Devices that have used up their data budget", over).value(draft.ignore_data_budget.clone());
+    let downloads = view! {
+        <div class="grid">
+            {bandwidth.fault(fault_of(problems, "bandwidth").as_ref()).view()}
+            {data.view()}
+        </div>
+    };
     let limits = view! {
         <div class="grid">
             {at_once.fault(fault_of(problems, "at_once").as_ref()).view()}
@@ -301,6 +312,7 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
         {card_flush("Stages", None, view! { {table("Stages", columns, rows.into_any())}{footer} }.into_any())}
         <div class="mt-4">{card("When", None, when.into_any())}</div>
         <div class="mt-4">{card("At the same time", None, limits.into_any())}</div>
+        <div class="mt-4">{card("Downloads", None, downloads.into_any())}</div>
     }
     .into_any()
 }

@@ -36,6 +36,12 @@ pub struct RolloutSpec {
     /// Somebody at each device agrees before it begins.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confirm_at_device: bool,
+    /// Bytes a second of all downloads of the rollout together, at least 10,000; none for no limit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<u64>,
+    /// Devices that have used up their data budget get it as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_data_budget: bool,
 }
 
 /// How much of what belongs together may be disturbed at once: devices with the same value of an attribute, for example of one site. Updates of

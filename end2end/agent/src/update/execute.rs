@@ -36,6 +36,7 @@ pub struct Means<'a> {
 }
 
 /// Why an attempt ended before the switch.
+#[derive(Debug)]
 pub(super) enum Stop {
     /// To be reported, and that was it.
     Failed { state: UpdateState, code: &'static str, detail: String },
@@ -109,7 +110,8 @@ impl Updates {
         self.unless_taken_back(offer, self.agreed(offer, means.clock)).await?;
         let from = self.slots.active()?;
         let to = from.other();
-        self.slots.prepare(to, &manifest)?;
+        let deltas: Vec<_> = offer.downloads.iter().filter_map(|d| Some(&d.delta.as_ref()?.sha256)).collect();
+        self.slots.prepare(to, &manifest, &deltas)?;
         self.download(offer, &manifest, to, means).await?;
         self.change(|journal| journal.progress(id, UpdateState::Downloaded, None))?;
 
@@ -165,7 +167,8 @@ impl Updates {
         Ok(())
     }
 
-    async fn payload(
+    /// Brings one payload into the slot, by the shorter way where there is one.
+    pub(super) async fn payload(
         &self,
         offer: &Offer,
         payload: &Payload,
@@ -177,6 +180,11 @@ impl Updates {
         let Some(download) = offer.downloads.iter().find(|d| d.sha256 == payload.sha256) else {
             return Err(failed("missing_download", format!("no address for {:?}", payload.name)));
         };
+        if let Some(delta) = &download.delta
+            && self.by_delta((offer, delta, payload), to, means, &progress).await
+        {
+            return Ok(());
+        }
         let part = self.slots.part(to, &payload.sha256);
         let (mut backoff, mut carrier) = (Backoff::reconnect(), means.carrier.clone());
         loop {

@@ -81,6 +81,9 @@ pub struct Journal {
     pub floor: u64,
     #[serde(flatten)]
     phase: Phase,
+    /// Bytes of deltas that were downloaded for the update under way, and of the files that they made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shorter: Option<(u64, u64)>,
     #[serde(default)]
     reports: VecDeque<StatusReport>,
     #[serde(default)]
@@ -131,6 +134,7 @@ impl Journal {
             Phase::Idle => {}
         }
         self.phase = Phase::Working { offer: Box::new(offer.clone()) };
+        self.shorter = None;
         Offered::Begin
     }
 
@@ -142,6 +146,12 @@ impl Journal {
     /// The update waits for somebody at the device, who may have put it off until then.
     pub fn waits_for_person(&mut self, update_id: &UpdateId, until: Option<Timestamp>) {
         self.push(StatusReport { deferred_until: until, ..says(update_id.clone(), UpdateState::AwaitingConfirmation) });
+    }
+
+    /// A delta of `got` bytes took the place of a file; said when the update has succeeded.
+    pub fn shortened(&mut self, got: u64, file: u64) {
+        let (deltas, files) = self.shorter.get_or_insert_default();
+        (*deltas, *files) = (deltas.saturating_add(got), files.saturating_add(file));
     }
 
     /// The update ended here, before anything was at stake.
@@ -206,7 +216,8 @@ impl Journal {
         let update_id = offer.update_id.clone();
         self.phase = Phase::Idle;
         self.floor = self.floor.max(firmware.sequence);
-        self.end(StatusReport { firmware: Some(firmware), ..says(update_id, UpdateState::Succeeded) });
+        let detail = self.shorter.take().map(|(got, files)| format!("by delta: {} instead of {}", size(got), size(files)));
+        self.end(StatusReport { detail, firmware: Some(firmware), ..says(update_id, UpdateState::Succeeded) });
     }
 
     /// The old slot is current again.
@@ -251,6 +262,14 @@ impl Journal {
 /// A report of nothing but the state.
 const fn says(update_id: UpdateId, state: UpdateState) -> StatusReport {
     StatusReport { update_id, state, progress: None, code: None, detail: None, firmware: None, deferred_until: None }
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{}.{} KB", bytes / 1000, bytes % 1000 / 100),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
 }
 
 #[cfg(test)]
@@ -369,6 +388,24 @@ mod tests {
         let sent = journal.report().unwrap().clone();
         journal.acknowledged(&sent, UpdateState::TimedOut);
         assert_eq!((journal.report(), journal.phase()), (None, &Phase::Idle), "the server gave up on it");
+    }
+
+    #[test]
+    fn what_deltas_saved_is_said_with_the_success_and_not_with_the_next() {
+        let mut journal = Journal::default();
+        for n in [1, 2] {
+            journal.offered(&offer(n));
+            if n == 1 {
+                journal.shortened(1_230_000, 40_000_000);
+                journal.shortened(1_999, 2_000_000);
+            }
+            journal.switching(Slot::A);
+            journal = serde_json::from_slice(&serde_json::to_vec(&journal).unwrap()).unwrap();
+            journal.start(Slot::B);
+            journal.confirm(running(u64::from(n)));
+            let said = journal.latest().unwrap().detail.clone();
+            assert_eq!(said.as_deref(), (n == 1).then_some("by delta: 1.2 MB instead of 42.0 MB"));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! reports travel.
 
 pub mod consent;
+mod delta;
 mod execute;
 pub mod fetch;
 pub mod journal;

@@ -122,7 +122,7 @@ mod tests {
     }
 
     fn downloads() -> Vec<Download> {
-        vec![Download { sha256: Digest::from_bytes(&[1; 32]), size: 3, path: "/x".into() }]
+        vec![Download { sha256: Digest::from_bytes(&[1; 32]), size: 3, path: "/x".into(), delta: None }]
     }
 
     fn running() -> Running {

@@ -24,7 +24,7 @@ use std::{
 };
 use wire::{
     Timestamp,
-    device::Download,
+    device::{Delta, Download},
     manifest::{Envelope, Manifest, PAYLOAD_TYPE, Payload, SCHEMA, Signature, pre_authentication},
 };
 
@@ -79,7 +79,7 @@ fn signed(sequence: u64) -> (Offer, TrustedKeys) {
             payload: BASE64.encode(payload),
             signatures: vec![Signature { keyid, sig: BASE64.encode(sig.as_ref()) }],
         },
-        downloads: vec![Download { sha256, size: FIRMWARE.len() as u64, path: "/x".into() }],
+        downloads: vec![Download { sha256, size: FIRMWARE.len() as u64, path: "/x".into(), delta: None }],
         deadline: Timestamp(i64::MAX),
         needs_confirmation: false,
     };
@@ -249,6 +249,92 @@ async fn what_is_not_admitted_changes_nothing_on_disk() {
     let last = updates.latest().borrow().clone().unwrap();
     assert_eq!((last.state, last.code.as_deref()), (UpdateState::Rejected, Some("no_trusted_key")));
     assert_eq!(updates.slots().seal(Slot::B).unwrap(), None);
+}
+
+fn digest_of_bytes(bytes: &[u8]) -> wire::ids::Digest {
+    let mut context = Context::new(&SHA256);
+    context.update(bytes);
+    finish(context)
+}
+
+/// What a device asks for that has `base` in its active slot under the digest of the right one, and is answered like this. Whatever the delta
+/// is, the firmware is there at the end.
+async fn asked(base: Option<&[u8]>, told: &[u8], answers: Vec<Vec<u8>>) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut offer, keys) = signed(2);
+    let base_sha256 = digest_of_bytes(OLD);
+    let delta = Delta { path: "/delta".into(), sha256: digest_of_bytes(told), size: told.len() as u64, base_sha256: base_sha256.clone() };
+    let payload = Payload { name: "fw".into(), size: new().len() as u64, sha256: digest_of_bytes(&new()), format: "raw".into() };
+    offer.downloads = vec![Download { sha256: payload.sha256.clone(), size: payload.size, path: "/whole".into(), delta: Some(delta) }];
+    let updates = Updates::open(Folder::open(dir.path()).unwrap(), facts(), keys).unwrap();
+    if let Some(base) = base {
+        fs::write(updates.slots().payload(Slot::A, &base_sha256), base).unwrap();
+    }
+    let (peer, mut heard) = crate::peer::Peer::saying(answers).await;
+    let (clock, entropy) = (Manual::at(Timestamp(0)), Entropy::seeded(1));
+    let client = || Ok(peer.client());
+    let means = Means {
+        client: &client,
+        platform: &Machine { healthy: true },
+        clock: clock.as_ref(),
+        entropy: &entropy,
+        carrier: Carrier::always(),
+        rate: Rate::Unlimited,
+        confirm_within: Duration::from_secs(5),
+    };
+    updates.payload(&offer, &payload, Slot::B, &means, |_| {}).await.unwrap();
+    let part = updates.slots().part(Slot::B, &payload.sha256);
+    assert_eq!(fs::read(part).unwrap(), new());
+    assert_eq!(fs::read_dir(updates.slots().path(Slot::B)).unwrap().count(), 1, "nothing else stays");
+    let line = |request: String| request.lines().next().unwrap().split(' ').nth(1).unwrap().to_owned();
+    std::iter::from_fn(|| heard.try_recv().ok()).map(line).collect()
+}
+
+const OLD: &[u8] = &[5; 30_000];
+
+fn new() -> Vec<u8> {
+    [OLD, &(0..2_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect::<Vec<_>>()].concat()
+}
+
+fn told(base: &[u8], target: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = zstd::stream::write::Encoder::with_ref_prefix(Vec::new(), 3, base).unwrap();
+    encoder.write_all(target).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn sent(body: &[u8]) -> Vec<u8> {
+    [format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+}
+
+#[tokio::test]
+async fn a_delta_is_enough_where_the_old_file_is() {
+    let told = told(OLD, &new());
+    assert_eq!(asked(Some(OLD), &told, vec![sent(&told)]).await, ["/delta"]);
+    // Cut in the middle it goes on.
+    let rest = format!("HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 100-{}/{}\r\n", told.len() - 1, told.len());
+    let rest = [format!("{rest}content-length: {}\r\n\r\n", told.len() - 100).as_bytes(), &told[100..]].concat();
+    let cut = sent(&told)[..sent(&told).len() - told.len() + 100].to_vec();
+    assert_eq!(asked(Some(OLD), &told, vec![cut, rest]).await, ["/delta", "/delta"]);
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_delta_the_whole_file_is_fetched() {
+    let good = told(OLD, &new());
+    let whole = sent(&new());
+    let mut broken = good.clone();
+    broken[good.len() / 2] ^= 0x40;
+    let both = ["/delta", "/whole"];
+    assert_eq!(asked(None, &good, vec![whole.clone()]).await, ["/whole"], "without the old file it is not even fetched");
+    assert_eq!(asked(Some(&[6; 30_000]), &good, vec![sent(&good), whole.clone()]).await, both, "another file under the old one's name");
+    assert_eq!(asked(Some(OLD), &broken, vec![sent(&broken), whole.clone()]).await, both, "broken where it was made");
+    assert_eq!(asked(Some(OLD), &good, vec![sent(&broken), whole.clone()]).await, both, "broken on its way");
+    let other = told(OLD, b"something else");
+    assert_eq!(asked(Some(OLD), &other, vec![sent(&other), whole.clone()]).await, both, "a delta to something else");
+    let gone = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec();
+    assert_eq!(asked(Some(OLD), &good, vec![gone, whole.clone()]).await, both);
+    let busy = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n".to_vec();
+    assert_eq!(asked(Some(OLD), &good, vec![busy, whole]).await, both, "the whole file does not wait for it");
 }
 
 proptest! {

@@ -139,6 +139,8 @@ acts! {
     Control = "rollout.control" from Operator,
     /// Decide on a rollout that somebody else drafted.
     Approve = "rollout.approve" from Admin,
+    /// Change how fast and how much goes to devices.
+    TransferLimits = "transfer.limits" from Admin,
     /// Revoke certificates.
     Revoke = "certificate.revoke" from Operator,
     /// Change what holds for clones, keys at renewal and ended certificates.

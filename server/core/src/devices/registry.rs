@@ -11,6 +11,7 @@ use wire::{
     Timestamp,
     devices::{ConnectionSpan, DeviceDetail, Suspicion},
     ids::{DeviceId, OrgId},
+    transfers::DataUse,
 };
 
 #[derive(sqlx::FromRow)]
@@ -74,6 +75,7 @@ impl Devices {
             latest: Vec::new(),
             connections,
             update_reason: String::new(),
+            data: DataUse::default(),
             suspicion: d.suspected_at.map(|at| Suspicion { at: Timestamp(at), sign: d.suspicion }),
             may_clear: allowed(actor, Act::Suspend),
             may_edit: allowed(actor, Act::EditDevices),

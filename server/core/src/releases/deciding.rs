@@ -2,6 +2,7 @@
 
 use super::{
     Error, Releases, acceptance,
+    deltas::PREDECESSORS,
     state::{self, Step},
     store,
 };
@@ -89,10 +90,23 @@ impl Releases {
         if !store::advance(&mut tx, &actor.org, id, row.state, to, now).await? {
             return Err(illegal.into());
         }
+        if step == Step::Publish {
+            store::want_deltas(&mut tx, &actor.org, id, (&row.device_type, row.sequence), PREDECESSORS, now).await?;
+        }
         let detail = json!({ "type": row.device_type, "version": row.version, "reason": reason });
         audit::append(&mut tx, actor, now, &format!("release.{step}"), id.as_str(), &detail).await?;
         tx.commit().await?;
         self.bus.tell(Event::Release { org: actor.org.clone(), id: id.clone() });
+        match step {
+            Step::Publish => self.deltas_wanted.notify_one(),
+            // It is done; what stays is swept.
+            Step::Recall => {
+                if let Err(e) = self.forget_deltas().await {
+                    tracing::warn!(release = %id, error = %e, "forgetting the deltas to a recalled release failed; they are swept later");
+                }
+            }
+            _ => {}
+        }
         Ok(())
     }
 }

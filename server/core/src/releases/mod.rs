@@ -11,6 +11,7 @@ mod blobs;
 mod checksums;
 mod containers;
 mod deciding;
+mod deltas;
 mod error;
 mod keys;
 pub mod label;
@@ -56,6 +57,8 @@ pub struct Releases {
     shelf: Arc<tokio::sync::Mutex<()>>,
     // Held while a file is read for its older checksums: many devices ask for the same ones at once.
     summing: Arc<tokio::sync::Mutex<()>>,
+    /// Somebody waits for a delta.
+    deltas_wanted: tokio::sync::Notify,
     /// When content that nothing needs was looked for last.
     content_swept: Mutex<Option<Timestamp>>,
     /// What the machine room is told.
@@ -79,6 +82,7 @@ impl Releases {
             turns: Arc::default(),
             shelf: Arc::default(),
             summing: Arc::default(),
+            deltas_wanted: tokio::sync::Notify::new(),
             content_swept: Mutex::default(),
             scrubbed: scrubbing::Counters::default(),
         })

@@ -13,6 +13,7 @@ use wire::{
     page::{DEFAULT_ROWS, Page},
     releases::{GoBack, ReleaseDetail, ReleaseRow, ReleasesPage},
     states::ReleaseState,
+    transfers::TransfersPage,
 };
 
 /// A release as a rollout uses it: its signature was checked when it was verified and again when it was published.
@@ -53,7 +54,9 @@ impl Releases {
     pub async fn releases_page(&self, actor: &Actor, cursor: Option<&str>) -> Result<ReleasesPage> {
         let releases = self.list(actor, cursor, DEFAULT_ROWS).await?;
         let keys = store::keys(&mut self.db.read().await?, &actor.org).await?;
-        Ok(ReleasesPage { releases, keys, may_upload: allowed(actor, Act::Upload), may_edit_keys: allowed(actor, Act::Keys) })
+        // Whose room it is adds its own.
+        let transfers = TransfersPage::default();
+        Ok(ReleasesPage { releases, keys, transfers, may_upload: allowed(actor, Act::Upload), may_edit_keys: allowed(actor, Act::Keys) })
     }
 
     /// A page of releases of so many rows, newest first.
@@ -122,6 +125,7 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
     let warned = artifacts.iter().filter_map(|a| Some((&a.name, a.container.as_ref()?)));
     let warnings = warned.filter_map(|(name, c)| containers::contradictions(name, c, &row.device_type, &hardware)).collect();
     let rollouts = store::uses(on, &actor.org, id).await?;
+    let deltas = store::deltas_of(on, &actor.org, id).await?;
     let whole = artifacts.iter().all(|a| a.damage.is_none());
     let go_back = if whole { go_back(on, actor, &row).await? } else { None };
     let can = |act, step| allowed(actor, act) && state::step(row.state, step).is_some();
@@ -133,6 +137,7 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
         manifest_sha256: body.envelope_sha256,
         manifest: body.envelope.as_deref().map(readable).unwrap_or_default(),
         artifacts,
+        deltas,
         rollouts,
         go_back,
         may_publish: can(Act::Publish, state::Step::Publish),

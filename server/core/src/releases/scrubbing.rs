@@ -132,6 +132,16 @@ impl Releases {
         if known.is_some_and(|known| known.checked_at > begun) || !store::content_used(&mut tx, digest).await? {
             return Ok(());
         }
+        // A delta is made again from what it was made of; until then devices take whole files.
+        if damage.is_some() && store::make_anew(&mut tx, digest, self.clock.now()).await? {
+            store::forget_check(&mut tx, digest).await?;
+            tx.commit().await?;
+            self.disk.cut(digest);
+            self.disk.remove(digest).await.map_err(Error::Store)?;
+            self.deltas_wanted.notify_one();
+            tracing::warn!(%digest, ?damage, "a stored delta is damaged; it is made again");
+            return Ok(());
+        }
         match damage {
             Some(Damage::Changed) => {
                 let (disk, wrong) = (self.disk.clone(), digest.clone());

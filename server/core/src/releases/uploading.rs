@@ -176,6 +176,7 @@ impl Releases {
 
     /// Removes content that nothing needs: what a crash or a failed removal left behind. Returns how much.
     pub async fn sweep_content(&self) -> Result<usize> {
+        self.forget_deltas().await?;
         let mut gone = 0;
         for sha256 in self.disk.list().await.map_err(Error::Store)? {
             if self.discard(&sha256).await? {

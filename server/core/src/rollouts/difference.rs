@@ -18,7 +18,20 @@ pub struct Plan<'a> {
 pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     let mut lines = Lines(Vec::new());
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason, at_once, budget, confirm_at_device } = before.spec;
+    let RolloutSpec {
+        name,
+        release,
+        selector,
+        stages,
+        start_at,
+        timeout_min,
+        reason,
+        at_once,
+        budget,
+        confirm_at_device,
+        bandwidth,
+        ignore_data_budget,
+    } = before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
     let alike = release != &new.release && before.release == after.release;
@@ -35,6 +48,10 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     lines.differ("budget", "Budget", shared(budget.as_ref()), shared(new.budget.as_ref()));
     let asked = |asks: bool| if asks { "somebody confirms" } else { "nobody is asked" }.to_owned();
     lines.differ("confirm_at_device", "At each device", asked(*confirm_at_device), asked(new.confirm_at_device));
+    let speed = |most: Option<u64>| most.map_or_else(|| "no limit of its own".to_owned(), |n| format!("at most {n} bytes a second"));
+    lines.differ("bandwidth", "Bandwidth", speed(*bandwidth), speed(new.bandwidth));
+    let data = |ignored: bool| if ignored { "is not heeded" } else { "is heeded" }.to_owned();
+    lines.differ("ignore_data_budget", "Data budget of devices", data(*ignore_data_budget), data(new.ignore_data_budget));
     let why = |text: &str| if text.is_empty() { "none given".to_owned() } else { text.to_owned() };
     lines.differ("reason", "Reason", why(reason), why(&new.reason));
     lines.0
@@ -224,6 +241,8 @@ mod tests {
             at_once: Some(20),
             budget: Some(Budget { attribute: "site".into(), at_most: 1 }),
             confirm_at_device: true,
+            bandwidth: Some(250_000),
+            ignore_data_budget: true,
         };
         insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
     }

@@ -13,6 +13,8 @@ const FORM: &str = "fleetward rollout approval 1";
 /// The form of plans with limits that the first one has no field for. A plan without them keeps its first form, and with it the approvals that
 /// were given before there were such limits.
 const FORM_WITH_LIMITS: &str = "fleetward rollout approval 2";
+/// Begins what comes last in the form of a plan that says how its files travel, whichever form it has; other plans end before it.
+const TRANSFERS: &str = "fleetward rollout transfers 1";
 
 /// What stands behind the last stage of a plan whose updates somebody at each device confirms; other plans end there.
 const CONFIRMED_AT_DEVICE: &str = "confirmed at the device";
@@ -31,7 +33,20 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         form.text(payload.as_str());
     }
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release: _, selector, stages, start_at, timeout_min, reason, at_once, budget, confirm_at_device } = spec;
+    let RolloutSpec {
+        name,
+        release: _,
+        selector,
+        stages,
+        start_at,
+        timeout_min,
+        reason,
+        at_once,
+        budget,
+        confirm_at_device,
+        bandwidth,
+        ignore_data_budget,
+    } = spec;
     form.text(name);
     form.text(selector);
     form.text(reason);
@@ -71,6 +86,11 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
     }
     if *confirm_at_device {
         form.text(CONFIRMED_AT_DEVICE);
+    }
+    if bandwidth.is_some() || *ignore_data_budget {
+        form.text(TRANSFERS);
+        form.text(&bandwidth.map_or_else(String::new, |n| n.to_string()));
+        form.number(u64::from(*ignore_data_budget));
     }
     Digest::from_bytes(&crate::hash::sha256(&form.0))
 }
@@ -149,8 +169,19 @@ mod tests {
         let stages = prop::collection::vec(any_stage(), 0..4);
         let budget =
             prop_oneof![4 => Just(None), 1 => (".{0,4}", 0..3u32).prop_map(|(attribute, at_most)| Some(Budget { attribute, at_most }))];
-        (".{0,8}", ".{0,8}", stages, any::<Option<i64>>(), any::<u32>(), ".{0,8}", any_limit(), budget, any::<bool>()).prop_map(
-            |(name, selector, stages, start, timeout_min, reason, at_once, budget, confirm_at_device)| RolloutSpec {
+        let transfers = prop_oneof![4 => Just((None, false)), 1 => (any::<Option<u64>>(), any::<bool>())];
+        let more = (budget, any::<bool>(), transfers);
+        (".{0,8}", ".{0,8}", stages, any::<Option<i64>>(), any::<u32>(), ".{0,8}", any_limit(), more).prop_map(
+            |(
+                name,
+                selector,
+                stages,
+                start,
+                timeout_min,
+                reason,
+                at_once,
+                (budget, confirm_at_device, (bandwidth, ignore_data_budget)),
+            )| RolloutSpec {
                 name,
                 release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
                 selector,
@@ -161,6 +192,8 @@ mod tests {
                 at_once,
                 budget,
                 confirm_at_device,
+                bandwidth,
+                ignore_data_budget,
             },
         )
     }
@@ -183,6 +216,8 @@ mod tests {
             at_once: None,
             budget: None,
             confirm_at_device: false,
+            bandwidth: None,
+            ignore_data_budget: false,
         };
         let org = "org_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b1".parse().unwrap();
         let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b3".parse().unwrap();
@@ -190,6 +225,7 @@ mod tests {
         // Made by an independent reckoning of the first form.
         assert_eq!(digest(&plan).as_str(), "101a20f78208c3a9aa81eda5733c384c1982e18e3ace790c999b60c208b48fe3");
         assert_ne!(digest(&RolloutSpec { at_once: Some(1), ..plan.clone() }), digest(&plan));
+        assert_ne!(digest(&RolloutSpec { ignore_data_budget: true, ..plan.clone() }), digest(&plan));
     }
 
     proptest! {
@@ -200,7 +236,7 @@ mod tests {
         }
 
         #[test]
-        fn any_edit_changes_it(spec in any_spec(), what in 0..13usize) {
+        fn any_edit_changes_it(spec in any_spec(), what in 0..15usize) {
             let mut edited = spec.clone();
             match what {
                 0 => edited.name.push('x'),
@@ -213,11 +249,13 @@ mod tests {
                 7 => { edited.stages.insert(0, stage(Reach::Count(1))); }
                 8 => edited.at_once = Some(edited.at_once.map_or(0, |n| n + 1)),
                 9 => edited.budget = Some(Budget { attribute: "site".into(), at_most: 7 }),
+                11 => edited.bandwidth = Some(edited.bandwidth.map_or(0, |n| n.wrapping_add(1))),
+                12 => edited.ignore_data_budget = !edited.ignore_data_budget,
                 10 => match edited.stages.last_mut() {
                     Some(s) => s.gate.max_dark = Some(s.gate.max_dark.map_or(0, |n| n + 1)),
                     None => edited.name.push('z'),
                 },
-                11 => edited.confirm_at_device = !edited.confirm_at_device,
+                13 => edited.confirm_at_device = !edited.confirm_at_device,
                 _ => match edited.stages.first_mut() {
                     Some(s) => s.gate.max_errors = s.gate.max_errors.wrapping_add(1),
                     None => edited.name.push('y'),

@@ -30,7 +30,8 @@ pub struct Concern {
     pub device_stage: Option<u32>,
     /// Whether devices may come now.
     pub doors_open: bool,
-    /// Why its turn is not yet enough: what [`throttle`](super::throttle) says of the devices that update at the same time, or that its files are damaged.
+    /// Why its turn is not yet enough: what [`throttle`](super::throttle) says of the devices that update at the same time, that its files are damaged,
+    /// or that it has used up its data budget.
     pub full: Option<String>,
     /// When it begins, if that is set.
     pub begin_at: Option<Timestamp>,

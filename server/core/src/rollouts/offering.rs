@@ -5,7 +5,7 @@ use super::{
     course::may_install,
     draw,
     store::{
-        confirming,
+        confirming, deltas,
         records::{self, Record},
         updates::{self, NewUpdate, Open},
     },
@@ -17,9 +17,11 @@ use crate::{
     db::{self, Conn},
     devices::{DeviceNo, store as devices},
     releases::{self, RolloutRelease},
+    transfers,
 };
+use std::collections::HashMap;
 use wire::{
-    device::{ARTIFACTS, Download, Offer},
+    device::{ARTIFACTS, Delta, Download, Offer},
     ids::{Digest, RolloutId, UpdateId},
     states::{DeviceState, RolloutState, UpdateState},
 };
@@ -60,7 +62,7 @@ impl Rollouts {
         let look = self.idle.look(device, now);
         let mut on = self.db.read().await?;
         if let Some(open) = updates::open_of(&mut on, device).await? {
-            return Ok(offer_of(&mut on, open).await?);
+            return Ok(offer_of(&mut on, device, open).await?);
         }
         let Some((org, _)) = devices::name(&mut on, device).await? else { return Ok(None) };
         let Some(facts) = devices::facts(&mut on, device, now).await? else { return Ok(None) };
@@ -92,6 +94,9 @@ impl Rollouts {
             if full(&record.spec, updates::crowd(&mut on, &record, device).await?).is_some() {
                 continue;
             }
+            if !record.spec.ignore_data_budget && transfers::over_budget(&mut on, &org, device, now).await?.is_some() {
+                continue;
+            }
             drop(on);
             if let Some(offer) = self.offer(&record, device, &facts.version, release).await? {
                 return Ok(Some((offer, UpdateState::Offered)));
@@ -100,7 +105,7 @@ impl Rollouts {
             // paused just now, and the next one has its turn.
             let mut on = self.db.read().await?;
             if let Some(open) = updates::open_of(&mut on, device).await? {
-                return Ok(offer_of(&mut on, open).await?);
+                return Ok(offer_of(&mut on, device, open).await?);
             }
         }
         if !meant {
@@ -149,28 +154,52 @@ impl Rollouts {
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: org.clone(), id: rollout.clone() });
         self.bus.tell(Event::Device { org: org.clone(), device });
-        Ok(Some(Offer { needs_confirmation: record.spec.confirm_at_device, ..offer(id, rollout.clone(), release, deadline) }))
+        let mut on = self.db.read().await?;
+        let made = offer(&mut on, device, id, rollout.clone(), release, deadline).await?;
+        Ok(Some(Offer { needs_confirmation: record.spec.confirm_at_device, ..made }))
     }
 
-    /// Whether a device may fetch an artifact: only what its open update is made of, and not after a recall.
+    /// Whether a device may fetch an artifact: only what its open update is made of, a delta to that, and not after a recall.
     pub async fn may_download(&self, device: DeviceNo, artifact: &Digest) -> Result<bool> {
         Ok(updates::has_artifact(&mut self.db.read().await?, device, artifact).await?)
+    }
+
+    /// Bytes flow to a device that has to wait for its turns: so slow is not silent.
+    pub async fn downloads_on(&self, device: DeviceNo) -> Result<()> {
+        let mut tx = self.db.write().await?;
+        updates::downloads_on(&mut tx, device, self.clock.now()).await?;
+        Ok(tx.commit().await?)
     }
 }
 
 /// The offer behind an open update; none when its release was recalled.
-async fn offer_of(on: &mut impl Conn, open: Open) -> Result<Option<(Offer, UpdateState)>, db::Error> {
+async fn offer_of(on: &mut impl Conn, device: DeviceNo, open: Open) -> Result<Option<(Offer, UpdateState)>, db::Error> {
     let Some(release) = releases::for_rollout(on, &open.org, &open.release).await? else { return Ok(None) };
     if !may_install(release.state) {
         return Ok(None);
     }
     // Who has begun was told, or needed no telling.
     let asks = open.state <= UpdateState::AwaitingConfirmation && confirming::asks(on, &open.rollout).await?;
-    Ok(Some((Offer { needs_confirmation: asks, ..offer(open.id, open.rollout, release, open.deadline) }, open.state)))
+    let made = offer(on, device, open.id, open.rollout, release, open.deadline).await?;
+    Ok(Some((Offer { needs_confirmation: asks, ..made }, open.state)))
 }
 
-fn offer(update_id: UpdateId, rollout_id: RolloutId, release: RolloutRelease, deadline: wire::Timestamp) -> Offer {
-    let download = |p: wire::manifest::Payload| Download { path: format!("{ARTIFACTS}{}", p.sha256), sha256: p.sha256, size: p.size };
+/// The offer, with the deltas that start from what the device runs.
+async fn offer(
+    on: &mut impl Conn,
+    device: DeviceNo,
+    update_id: UpdateId,
+    rollout_id: RolloutId,
+    release: RolloutRelease,
+    deadline: wire::Timestamp,
+) -> Result<Offer, db::Error> {
+    let mut shorter: HashMap<Digest, Delta> = deltas::to_device(on, device, &release.row.id).await?.into_iter().collect();
+    let download = |p: wire::manifest::Payload| Download {
+        path: format!("{ARTIFACTS}{}", p.sha256),
+        delta: shorter.remove(&p.sha256),
+        sha256: p.sha256,
+        size: p.size,
+    };
     let downloads = release.manifest.payloads.into_iter().map(download).collect();
-    Offer { update_id, rollout_id, envelope: release.envelope, downloads, deadline, needs_confirmation: false }
+    Ok(Offer { update_id, rollout_id, envelope: release.envelope, downloads, deadline, needs_confirmation: false })
 }

@@ -240,7 +240,11 @@ impl Rollouts {
                 )
             } else {
                 let crowd = updates::crowd(&mut on, &record, device).await?;
-                throttle::full(&record.spec, crowd).map(|full| full.words(&facts))
+                match throttle::full(&record.spec, crowd) {
+                    Some(full) => Some(full.words(&facts)),
+                    None if record.spec.ignore_data_budget => None,
+                    None => crate::transfers::over_budget(&mut on, &org, device, now).await?,
+                }
             };
             let drawn = cuts.iter().any(|c| *c != draw::NOBODY);
             concerns.push(Concern {

@@ -35,6 +35,8 @@ pub fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
         at_once: None,
         budget: None,
         confirm_at_device: false,
+        bandwidth: None,
+        ignore_data_budget: false,
     }
 }
 

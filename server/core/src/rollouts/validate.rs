@@ -8,6 +8,7 @@ use wire::{
     devices::SelectorError,
     rollouts::{Budget, GateSpec, Problem, Reach, RolloutSpec, StageSpec},
     states::ReleaseState,
+    transfers::{LEAST_BANDWIDTH, MOST_BANDWIDTH},
 };
 
 /// Most stages of a plan.
@@ -77,6 +78,11 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
     if let Some(of) = &spec.budget {
         budget(of, &mut found);
     }
+    found.unless(
+        spec.bandwidth.is_none_or(|n| (LEAST_BANDWIDTH..=MOST_BANDWIDTH).contains(&n)),
+        "bandwidth",
+        "Choose at least 10,000 bytes a second, or set no such limit.",
+    );
     if let Err(e) = Selector::parse(&spec.selector) {
         found.add("selector", sentence(&e));
     }
@@ -241,6 +247,8 @@ mod tests {
         good.stages[0].gate = GateSpec { max_reverted: Some(0), max_timed_out: Some(2), max_dark: Some(0), ..good.stages[0].gate };
         good.stages[0].soak_s = 1800;
         good.at_once = Some(1);
+        good.bandwidth = Some(10_000);
+        good.ignore_data_budget = true;
         good.budget = Some(Budget { attribute: "site".into(), at_most: 1 });
         assert_eq!(fields(&good), Vec::<String>::new());
     }
@@ -254,6 +262,7 @@ mod tests {
             (RolloutSpec { name: "a\nb".into(), ..spec(vec![all()]) }, "name"),
             (RolloutSpec { timeout_min: 0, ..spec(vec![all()]) }, "timeout_min"),
             (RolloutSpec { at_once: Some(0), ..spec(vec![all()]) }, "at_once"),
+            (RolloutSpec { bandwidth: Some(9_999), ..spec(vec![all()]) }, "bandwidth"),
             (RolloutSpec { budget: Some(Budget { attribute: " ".into(), at_most: 1 }), ..spec(vec![all()]) }, "budget.attribute"),
             (RolloutSpec { budget: Some(Budget { attribute: "x".repeat(257), at_most: 1 }), ..spec(vec![all()]) }, "budget.attribute"),
             (RolloutSpec { budget: Some(Budget { attribute: "site".into(), at_most: 0 }), ..spec(vec![all()]) }, "budget.at_most"),

@@ -36,6 +36,9 @@ pub(super) struct PlanFile {
     budget: Option<Budget>,
     #[serde(default)]
     confirm_at_device: bool,
+    bandwidth: Option<u64>,
+    #[serde(default)]
+    ignore_data_budget: bool,
 }
 
 /// A release as people name it.
@@ -93,6 +96,8 @@ impl PlanFile {
             at_once: self.at_once,
             budget: self.budget.clone(),
             confirm_at_device: self.confirm_at_device,
+            bandwidth: self.bandwidth,
+            ignore_data_budget: self.ignore_data_budget,
         })
     }
 

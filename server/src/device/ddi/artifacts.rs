@@ -61,7 +61,7 @@ pub(super) async fn get(State(devices): State<Devices>, asker: Asker, method: Me
         if !action.may_fetch(&release, devices.fleet.clock().now()) {
             return Err(missing());
         }
-        let response = serve(&devices, &digest, &method, &headers).await?;
+        let response = serve(&devices, asker.device(), &digest, &method, &headers).await?;
         if method != Method::GET || !response.status().is_success() {
             return Ok(response);
         }

@@ -35,6 +35,7 @@ mod shared;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod uploads;
 
 pub use form::form;
@@ -80,6 +81,7 @@ fn routes() -> OpenApiRouter<Fleet> {
     openapi::start()
         .merge(uploads::routes())
         .merge(releases::routes())
+        .merge(transfers::routes())
         .merge(keys::routes())
         .merge(devices::routes())
         .merge(groups::routes())

@@ -19,7 +19,7 @@ use wire::{
     ids::ReleaseId,
     manifest::Envelope,
     page::{DEFAULT_ROWS, Page},
-    releases::{NewRelease, ReleaseDetail, ReleaseRow},
+    releases::{DeltaRow, NewRelease, ReleaseDetail, ReleaseRow},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(list, create))
         .routes(routes!(detail, remove))
         .routes(routes!(manifest))
+        .routes(routes!(deltas))
         .routes(routes!(recheck))
         .routes(routes!(publish))
         .routes(routes!(deprecate))
@@ -68,6 +69,15 @@ async fn manifest(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): 
     let (name, envelope) = fleet.releases().envelope_file(&actor, &id).await?;
     let saved = format!("attachment; filename=\"{name}\"");
     Ok(([(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, saved)], envelope))
+}
+
+/// What devices download instead of a release's files when they run an older release
+#[utoipa::path(
+    get, path = "/releases/{id}/deltas", operation_id = "list_release_deltas", tag = "releases", params(("id" = ReleaseId, Path)),
+    responses((status = OK, body = Vec<DeltaRow>), Refusals)
+)]
+async fn deltas(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<Json<Vec<DeltaRow>>> {
+    Ok(Json(fleet.releases().deltas(&actor, &id).await?))
 }
 
 /// Remove a release that was never published

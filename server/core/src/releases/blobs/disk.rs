@@ -22,7 +22,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 use wire::ids::Digest;
 
-/// Bytes a download holds in memory at most.
+/// Bytes a download holds in memory at most, unless it is asked for less.
 const CHUNK: usize = 128 * 1024;
 
 /// The folder of content in its place, and of what was set aside because its bytes were wrong.
@@ -134,6 +134,11 @@ impl Disk {
 impl ArtifactFile {
     /// The bytes of this range, which must lie within the file, in pieces of at most 128 KiB. A slow reader slows the disk, not the memory.
     pub async fn read_range(&self, range: Range<u64>) -> crate::Result<BoxStream<'static, io::Result<Bytes>>> {
+        self.read_pieces(range, CHUNK).await
+    }
+
+    /// The same in pieces of at most so many bytes.
+    pub async fn read_pieces(&self, range: Range<u64>, most: usize) -> crate::Result<BoxStream<'static, io::Result<Bytes>>> {
         if range.is_empty() {
             return Ok(futures::stream::empty().boxed());
         }
@@ -144,9 +149,9 @@ impl ArtifactFile {
             // The store's own stream takes a thread's turn for every 8 KiB; this one for every 128 KiB.
             GetResultPayload::File(file, _) => {
                 let mut file = tokio::fs::File::from_std(file);
-                file.set_max_buf_size(CHUNK);
+                file.set_max_buf_size(most);
                 file.seek(SeekFrom::Start(range.start)).await.map_err(Error::Io)?;
-                ReaderStream::with_capacity(file.take(range.end - range.start), CHUNK).boxed()
+                ReaderStream::with_capacity(file.take(range.end - range.start), most).boxed()
             }
             GetResultPayload::Stream(bytes) => bytes.map(|r| r.map_err(io::Error::other)).boxed(),
         };

@@ -37,6 +37,11 @@ impl Staging {
         self.0.join(upload.as_str())
     }
 
+    /// Where something else lies until it is whole, under a name that no upload has.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     /// Removes an upload's bytes; it is no error when there are none.
     pub fn remove(&self, upload: &UploadId) -> io::Result<()> {
         match std::fs::remove_file(self.path(upload)) {

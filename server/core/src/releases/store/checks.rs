@@ -10,8 +10,8 @@ use wire::{
 pub(super) const CHECK: Sql = Sql::same("SELECT checked_at, damage, damaged_at FROM artifact_checks WHERE sha256 = $1");
 // What is damaged may have been put right and waits for that; then what was never read, then what was read longest ago.
 pub(super) const DUE: Sql = Sql::same(
-    "SELECT f.sha256, MAX(f.size) FROM release_files f LEFT JOIN artifact_checks c ON c.sha256 = f.sha256 \
-     WHERE c.sha256 IS NULL OR (c.damaged_at IS NULL AND c.checked_at <= $1) OR (c.damaged_at IS NOT NULL AND c.checked_at <= $2) \
+    "SELECT f.sha256, MAX(f.size) FROM (SELECT sha256, size FROM release_files UNION ALL SELECT sha256, size FROM deltas WHERE state = 'ready') f \
+     LEFT JOIN artifact_checks c ON c.sha256 = f.sha256 WHERE c.sha256 IS NULL OR (c.damaged_at IS NULL AND c.checked_at <= $1) OR (c.damaged_at IS NOT NULL AND c.checked_at <= $2) \
      GROUP BY f.sha256, c.checked_at, c.damaged_at \
      ORDER BY CASE WHEN c.damaged_at IS NULL THEN 1 ELSE 0 END, COALESCE(c.checked_at, 0), f.sha256 LIMIT 1",
 );

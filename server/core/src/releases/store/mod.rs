@@ -1,7 +1,8 @@
-//! The room's SQL: releases and their files, uploads, stored content, signing keys.
+//! The room's SQL: releases and their files, uploads, stored content, deltas, signing keys.
 
 mod checks;
 mod checksums;
+mod deltas;
 mod keys;
 mod releases;
 mod uploads;
@@ -9,6 +10,7 @@ mod uploads;
 pub(crate) use checks::has_damage;
 pub(super) use checks::*;
 pub(super) use checksums::*;
+pub(super) use deltas::*;
 pub(super) use keys::*;
 pub(super) use releases::*;
 pub(super) use uploads::*;
@@ -64,4 +66,13 @@ pub(crate) const ALL: &[&Sql] = &[
     &checks::DAMAGED,
     &checksums::CHECKSUMS,
     &checksums::INSERT_CHECKSUMS,
+    &deltas::WANT,
+    &deltas::NEXT,
+    &deltas::CLAIM,
+    &deltas::GET_ON,
+    &deltas::END,
+    &deltas::MAKE_ANEW,
+    &deltas::OF_RELEASE,
+    &deltas::FORGOTTEN,
+    &deltas::FORGET,
 ];

@@ -20,8 +20,10 @@ pub(super) const DELETE_UPLOAD: Sql = Sql::same("DELETE FROM uploads WHERE id = 
 pub(super) const DELETE_OLD: Sql = Sql::same("DELETE FROM uploads WHERE id = $1 AND touched_at < $2");
 pub(super) const OLD_UPLOADS: Sql = Sql::same("SELECT id, sha256 FROM uploads WHERE touched_at < $1 ORDER BY touched_at LIMIT 500");
 pub(super) const UPLOAD_EXISTS: Sql = Sql::same("SELECT COUNT(*) FROM uploads WHERE id = $1");
-pub(super) const CONTENT_USES: Sql =
-    Sql::same("SELECT (SELECT COUNT(*) FROM release_files WHERE sha256 = $1) + (SELECT COUNT(*) FROM uploads WHERE sha256 = $1)");
+pub(super) const CONTENT_USES: Sql = Sql::same(
+    "SELECT (SELECT COUNT(*) FROM release_files WHERE sha256 = $1) + (SELECT COUNT(*) FROM uploads WHERE sha256 = $1) \
+     + (SELECT COUNT(*) FROM deltas WHERE sha256 = $1)",
+);
 
 /// An upload as it is kept.
 pub(in crate::releases) struct StoredUpload {
@@ -106,7 +108,7 @@ pub(in crate::releases) async fn old_uploads(on: &mut impl Conn, before: Timesta
     found.into_iter().map(read).collect()
 }
 
-/// Whether a release or an upload of any organization needs this content.
+/// Whether a release or an upload of any organization needs this content, or it is a delta between what they have.
 pub(in crate::releases) async fn content_used(on: &mut impl Conn, sha256: &Digest) -> Result<bool, Error> {
     Ok(row!(on, (i64,), CONTENT_USES, sha256.as_str())?.is_some_and(|r| r.0 > 0))
 }

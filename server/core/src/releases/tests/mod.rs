@@ -1,6 +1,7 @@
 //! The room on both engines: uploads that are cut, what goes into quarantine and why, the life of a release.
 
 mod containers;
+mod deltas;
 mod going_back;
 mod life;
 mod quarantine;

@@ -1,9 +1,10 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, their numbers
-//! in hawkBit's protocol, how long they took, how many people approve, and the lists people read.
+//! in hawkBit's protocol, the deltas they can use, how long they took, how many people approve, and the lists people read.
 
 pub(super) mod confirming;
 pub(super) mod courses;
 pub(super) mod ddi;
+pub(super) mod deltas;
 pub(super) mod history;
 pub(super) mod lists;
 pub(super) mod parts;
@@ -54,6 +55,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &updates::UPDATE,
     &updates::PROGRESS,
     &updates::ALIVE,
+    &updates::DOWNLOADS_ON,
     &updates::MOVE,
     &updates::HAS_ARTIFACT,
     &parts::OF_DEVICE,
@@ -84,6 +86,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &quorum::GIVEN,
     &history::BEGUN,
     &history::TOOK,
+    &deltas::TO_DEVICE,
     &ddi::ACTION,
     &ddi::ACTIONS,
     &ddi::NUMBER,

@@ -70,6 +70,10 @@ pub(super) const UPDATE: Sql = Sql::split(
 );
 pub(super) const PROGRESS: Sql = Sql::same("UPDATE updates SET progress = $2, detail = $3, deadline = $4, updated_at = $5 WHERE id = $1");
 pub(super) const ALIVE: Sql = Sql::same("UPDATE updates SET deadline = $2 WHERE id = $1 AND open = TRUE AND deadline < $2");
+pub(super) const DOWNLOADS_ON: Sql = Sql::same(
+    "UPDATE updates SET deadline = CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id)
+     WHERE device = $1 AND open = TRUE AND deadline < CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id)",
+);
 pub(super) const MOVE: Sql = Sql::same(
     "UPDATE updates SET state = $2, open = $3, again = FALSE, stage = $4, progress = $5, code = $6, detail = $7, deadline = $8, updated_at = $9,
      ended_at = $10 WHERE id = $1",
@@ -77,7 +81,9 @@ pub(super) const MOVE: Sql = Sql::same(
 pub(super) const HAS_ARTIFACT: Sql = Sql::same(
     "SELECT COUNT(*) FROM updates u JOIN rollouts x ON x.id = u.rollout_id JOIN releases r ON r.id = x.release_id
      JOIN release_files f ON f.release_id = r.id
-     WHERE u.device = $1 AND u.open = TRUE AND f.sha256 = $2 AND r.state IN ('published', 'deprecated')",
+     WHERE u.device = $1 AND u.open = TRUE AND (f.sha256 = $2
+         OR EXISTS (SELECT 1 FROM deltas d WHERE d.sha256 = $2 AND d.target_sha256 = f.sha256 AND d.state = 'ready'))
+     AND r.state IN ('published', 'deprecated')",
 );
 pub(super) const OVERDUE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND open = TRUE AND deadline <= $2");
 
@@ -352,6 +358,11 @@ pub(in crate::rollouts) async fn progress(
 /// The device is there, though it says nothing: the deadline moves, if the update goes on.
 pub(in crate::rollouts) async fn alive(tx: &mut Tx, id: &UpdateId, deadline: Timestamp) -> Result<(), Error> {
     exec!(tx, ALIVE, id.as_str(), deadline.0).map(drop)
+}
+
+/// The device downloads what its open update is made of: the deadline moves.
+pub(in crate::rollouts) async fn downloads_on(tx: &mut Tx, device: DeviceNo, now: Timestamp) -> Result<(), Error> {
+    exec!(tx, DOWNLOADS_ON, device, now.0).map(drop)
 }
 
 /// What is written when an update changes its state.

@@ -2,10 +2,12 @@
 
 mod applying;
 mod approval;
+mod budgets;
 mod changes;
 mod confirming;
 mod course;
 mod ddi;
+mod deltas;
 mod expected;
 mod faults;
 mod limits;
@@ -196,6 +198,7 @@ async fn every_statement_of_the_room_is_listed() {
         include_str!("../store/confirming.rs"),
         include_str!("../store/courses.rs"),
         include_str!("../store/ddi.rs"),
+        include_str!("../store/deltas.rs"),
         include_str!("../store/history.rs"),
         include_str!("../store/lists.rs"),
         include_str!("../store/parts.rs"),

@@ -211,6 +211,8 @@ impl World {
                 at_once,
                 budget: at_most.map(|at_most| Budget { attribute: "site".into(), at_most }),
                 confirm_at_device: false,
+                bandwidth: None,
+                ignore_data_budget: false,
             };
             let begin_at = world.dice.percent(30).then(|| Timestamp(world.now + 1_800_000));
             let course = Course {

@@ -1,0 +1,173 @@
+//! Deltas: made when a release is published, tried out, kept while somebody can use them.
+
+use super::*;
+use crate::{db::EngineKind, releases::reading::sha256};
+use rstest::rstest;
+use wire::{
+    ids::ReleaseId,
+    releases::{DeltaRow, DeltaState},
+};
+
+const DAY: i64 = 24 * 3600 * 1000;
+
+/// Bytes that no compressor makes smaller, the same for the same seed.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+/// Firmware whose versions share all but their last thousand bytes.
+fn firmware(sequence: u64) -> Vec<u8> {
+    [noise(1, 40_000), noise(sequence + 10, 1_000)].concat()
+}
+
+async fn published(w: &World, actor: &Actor, sequence: u64, content: &[u8]) -> ReleaseId {
+    let envelope = key(1).sign(&manifest(&format!("1.{sequence}.0"), sequence, content)).unwrap();
+    let id = release_of(w, actor, &[("fw.bin", content), ("fw.manifest.json", &envelope)]).await.unwrap().row.id;
+    w.fleet.releases().publish(actor, &id).await.unwrap();
+    w.clock.advance(1);
+    id
+}
+
+async fn make_all(w: &World) -> usize {
+    let mut made = 0;
+    while w.fleet.releases().make_delta().await.unwrap() {
+        made += 1;
+    }
+    made
+}
+
+async fn deltas(w: &World, actor: &Actor, id: &ReleaseId) -> Vec<DeltaRow> {
+    w.fleet.releases().deltas(actor, id).await.unwrap()
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_published_release_gets_deltas_from_the_three_before_it(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin) = (w.operator().await, w.admin().await);
+    trust(&w, &admin, 1).await;
+    for sequence in 1..=4 {
+        published(&w, &oli, sequence, &firmware(sequence)).await;
+    }
+    let last = published(&w, &oli, 5, &firmware(5)).await;
+    let waiting = deltas(&w, &oli, &last).await;
+    assert!(waiting.iter().all(|d| d.state == DeltaState::Waiting && d.size.is_none() && d.percent.is_none()), "{waiting:?}");
+    assert_eq!(make_all(&w).await, 1 + 2 + 3 + 3);
+    let ready = deltas(&w, &oli, &last).await;
+    let seen: Vec<_> = ready.iter().map(|d| (d.file.as_str(), d.from_version.as_str(), d.state)).collect();
+    let is = |version| ("fw.bin", version, DeltaState::Ready);
+    assert_eq!(seen, [is("1.4.0"), is("1.3.0"), is("1.2.0")]);
+    for delta in &ready {
+        assert!(delta.size.unwrap() < 1_500 && delta.saving().unwrap() > 95 && delta.full_size == 41_000, "{delta:?}");
+    }
+    assert_eq!(w.fleet.releases().detail(&oli, &last).await.unwrap().deltas, ready);
+    assert_eq!(make_all(&w).await, 0);
+    // Nothing that is needed is swept away, and nothing else lies about.
+    assert_eq!(w.fleet.releases().sweep_content().await.unwrap(), 0);
+    assert_eq!(std::fs::read_dir(w.folder.path().join("artifacts/staging")).unwrap().count(), 0);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_is_not_worth_it_or_fails_says_why(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin) = (w.operator().await, w.admin().await);
+    trust(&w, &admin, 1).await;
+    published(&w, &oli, 1, &noise(1, 30_000)).await;
+    let other = published(&w, &oli, 2, &noise(2, 30_000)).await;
+    assert_eq!(make_all(&w).await, 1);
+    let found = deltas(&w, &oli, &other).await.remove(0);
+    assert_eq!(found.state, DeltaState::NotWorth);
+    assert!(found.why.contains("saves 0 %") && found.size.unwrap() > 29_000, "{found:?}");
+
+    // The file it starts from is gone from the disk.
+    let digest = sha256(&noise(2, 30_000));
+    let (head, tail) = digest.as_str().split_at(2);
+    let place = w.folder.path().join("artifacts/blobs/sha256").join(head).join(tail);
+    std::fs::rename(&place, w.folder.path().join("away")).unwrap();
+    let third = published(&w, &oli, 3, &[noise(2, 30_000), vec![3; 100]].concat()).await;
+    assert_eq!(make_all(&w).await, 2);
+    let of = async || deltas(&w, &oli, &third).await.into_iter().find(|d| d.from == other).unwrap();
+    assert!(of().await.state == DeltaState::Failed && !of().await.why.is_empty(), "{:?}", of().await);
+    std::fs::rename(w.folder.path().join("away"), &place).unwrap();
+    assert_eq!(make_all(&w).await, 0, "not before a day has passed");
+    w.clock.advance(DAY);
+    assert_eq!(make_all(&w).await, 1);
+    assert_eq!(of().await.state, DeltaState::Ready);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_damaged_delta_is_made_again_and_one_to_a_recalled_release_goes(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    published(&w, &oli, 1, &firmware(1)).await;
+    let second = published(&w, &oli, 2, &firmware(2)).await;
+    make_all(&w).await;
+    let files = || {
+        let folders = std::fs::read_dir(w.folder.path().join("artifacts/blobs/sha256")).unwrap();
+        let inside = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
+        inside.map(|file| file.unwrap().path()).filter(|path| std::fs::metadata(path).unwrap().len() < 2_000).collect::<Vec<_>>()
+    };
+    let [delta] = files().try_into().unwrap();
+    let right = std::fs::read(&delta).unwrap();
+    let mut wrong = right.clone();
+    wrong[20] ^= 1;
+    std::fs::write(&delta, wrong).unwrap();
+    w.clock.advance(7 * DAY);
+    while releases.scrub().await.unwrap() {}
+    assert_eq!(deltas(&w, &oli, &second).await[0].state, DeltaState::Waiting);
+    assert!(files().is_empty());
+    assert_eq!(releases.figures().damaged, 0, "nothing that a person has to put right");
+    assert_eq!(make_all(&w).await, 1);
+    assert_eq!(std::fs::read(&delta).unwrap(), right);
+
+    releases.recall(&admin, &second, "").await.unwrap();
+    assert!(deltas(&w, &oli, &second).await.is_empty() && files().is_empty());
+    // A device may still come from it.
+    let third = published(&w, &oli, 3, &firmware(3)).await;
+    assert_eq!(make_all(&w).await, 2);
+    assert_eq!(deltas(&w, &oli, &third).await.iter().filter(|d| d.from == second && d.state == DeltaState::Ready).count(), 1);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn of_two_makers_one_makes_it_and_who_is_gone_is_replaced(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin) = (w.operator().await, w.admin().await);
+    trust(&w, &admin, 1).await;
+    published(&w, &oli, 1, &firmware(1)).await;
+    let second = published(&w, &oli, 2, &firmware(2)).await;
+    let room = super::uploads::restarted(&w).await;
+    // Given up at its first wait behind the claim.
+    let begun = tokio::time::timeout(std::time::Duration::ZERO, async {
+        loop {
+            room.make_delta().await.unwrap();
+        }
+    });
+    let _ = begun.await;
+    if deltas(&w, &oli, &second).await[0].state == DeltaState::Making {
+        assert_eq!(make_all(&w).await, 0, "somebody is at it");
+        w.clock.advance(5 * 60_000);
+    }
+    let (one, other) = tokio::join!(room.make_delta(), w.fleet.releases().make_delta());
+    assert!(one.unwrap() || other.unwrap());
+    assert_eq!(make_all(&w).await, 0);
+    assert_eq!(deltas(&w, &oli, &second).await[0].state, DeltaState::Ready);
+}

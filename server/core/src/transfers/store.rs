@@ -1,0 +1,119 @@
+//! The room's SQL: limits, what a download shares them with, and bytes by device and day.
+
+use crate::{
+    db::{Conn, Error, Sql, Tx, exec, row, rows},
+    devices::DeviceNo,
+};
+use wire::{
+    ids::{OrgId, RolloutId},
+    transfers::TransferLimits,
+};
+
+/// Every statement of the room.
+pub(crate) const ALL: &[&Sql] = &[&KEPT, &KEEP, &SHARED, &BUDGET, &DAYS, &ADD, &FORGET];
+
+const KEPT: Sql = Sql::same("SELECT bandwidth, site_attribute, site_bandwidth, data_budget_mb FROM organizations WHERE id = $1");
+const KEEP: Sql =
+    Sql::same("UPDATE organizations SET bandwidth = $2, site_attribute = $3, site_bandwidth = $4, data_budget_mb = $5 WHERE id = $1");
+// One row a device: it has at most one open update.
+const SHARED: Sql = Sql::same(
+    "SELECT v.org_id, o.bandwidth, CASE WHEN a.value IS NULL THEN NULL ELSE o.site_bandwidth END AS site_bandwidth, COALESCE(a.value, '') AS site,
+     COALESCE(x.id, '') AS rollout, COALESCE(x.spec, '') AS spec
+     FROM devices v JOIN organizations o ON o.id = v.org_id
+     LEFT JOIN device_attributes a ON a.device = v.number AND a.name = o.site_attribute
+     LEFT JOIN updates u ON u.device = v.number AND u.open = TRUE LEFT JOIN rollouts x ON x.id = u.rollout_id WHERE v.number = $1",
+);
+const BUDGET: Sql = Sql::same("SELECT data_budget_mb FROM organizations WHERE id = $1");
+const DAYS: Sql = Sql::same("SELECT day, bytes FROM device_bytes WHERE device = $1 AND day > $2 ORDER BY day");
+const ADD: Sql = Sql::same(
+    "INSERT INTO device_bytes (device, day, bytes) VALUES ($1, $2, $3)
+     ON CONFLICT (device, day) DO UPDATE SET bytes = device_bytes.bytes + excluded.bytes",
+);
+const FORGET: Sql = Sql::same("DELETE FROM device_bytes WHERE day <= $1");
+
+fn number(n: i64) -> Result<u64, Error> {
+    u64::try_from(n).map_err(Error::corrupt)
+}
+
+fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+pub(super) async fn kept(on: &mut impl Conn, org: &OrgId) -> Result<TransferLimits, Error> {
+    let found = row!(on, (Option<i64>, String, Option<i64>, Option<i64>), KEPT, org.as_str())?;
+    let (bandwidth, site_attribute, site, budget) = found.ok_or_else(|| Error::corrupt(format!("no organization {org}")))?;
+    Ok(TransferLimits {
+        bandwidth: bandwidth.map(number).transpose()?,
+        site_attribute,
+        site_bandwidth: site.map(number).transpose()?,
+        data_budget_mb: budget.map(u32::try_from).transpose().map_err(Error::corrupt)?,
+    })
+}
+
+pub(super) async fn keep(tx: &mut Tx, org: &OrgId, limits: &TransferLimits) -> Result<(), Error> {
+    let (all, site, budget) = (limits.bandwidth.map(count), limits.site_bandwidth.map(count), limits.data_budget_mb.map(i64::from));
+    exec!(tx, KEEP, org.as_str(), all, limits.site_attribute.as_str(), site, budget).map(drop)
+}
+
+/// What a device's download shares limits with.
+pub(super) struct Shared {
+    pub org: OrgId,
+    pub bandwidth: Option<u64>,
+    /// The site's name and its limit.
+    pub site: Option<(String, u64)>,
+    /// The rollout of the open update, with its limit.
+    pub rollout: Option<(RolloutId, u64)>,
+}
+
+#[derive(sqlx::FromRow)]
+struct SharedRow {
+    org_id: String,
+    bandwidth: Option<i64>,
+    site_bandwidth: Option<i64>,
+    site: String,
+    rollout: String,
+    spec: String,
+}
+
+/// Of a plan only what is asked here.
+#[derive(serde::Deserialize)]
+struct Limited {
+    #[serde(default)]
+    bandwidth: Option<u64>,
+}
+
+pub(super) async fn shared(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Shared>, Error> {
+    let Some(found) = row!(on, SharedRow, SHARED, device)? else { return Ok(None) };
+    // Most plans have none; those are not even read.
+    let limit = if found.spec.contains("\"bandwidth\"") {
+        serde_json::from_str::<Limited>(&found.spec).map_err(Error::corrupt)?.bandwidth
+    } else {
+        None
+    };
+    let rollout = limit.map(|limit| Ok::<_, Error>((found.rollout.parse().map_err(Error::corrupt)?, limit))).transpose()?;
+    Ok(Some(Shared {
+        org: found.org_id.parse().map_err(Error::corrupt)?,
+        bandwidth: found.bandwidth.map(number).transpose()?,
+        site: found.site_bandwidth.map(|limit| Ok::<_, Error>((found.site, number(limit)?))).transpose()?,
+        rollout,
+    }))
+}
+
+/// A device's budget in bytes.
+pub(super) async fn budget(on: &mut impl Conn, org: &OrgId) -> Result<Option<i64>, Error> {
+    Ok(row!(on, (Option<i64>,), BUDGET, org.as_str())?.and_then(|found| found.0).map(|mb| mb.saturating_mul(1_000_000)))
+}
+
+/// Bytes of the days after this one.
+pub(super) async fn days(on: &mut impl Conn, device: DeviceNo, after: i64) -> Result<Vec<(i64, i64)>, Error> {
+    rows!(on, (i64, i64), DAYS, device, after)
+}
+
+pub(super) async fn add(tx: &mut Tx, device: DeviceNo, day: i64, bytes: i64) -> Result<(), Error> {
+    exec!(tx, ADD, device, day, bytes).map(drop)
+}
+
+/// Forgets what was sent up to and with this day.
+pub(super) async fn forget(tx: &mut Tx, up_to: i64) -> Result<u64, Error> {
+    exec!(tx, FORGET, up_to)
+}
