@@ -254,6 +254,10 @@ mod tests {
             reason: "why".into(),
             at_once: Some(3),
             budget: Some(wire::rollouts::Budget { attribute: "site".into(), at_most: 1 }),
+            window: None,
+            urgency: wire::rollouts::Urgency::ForcedAfter(Timestamp(7)),
+            download_only: true,
+            during_freeze: true,
         });
         round_trips(&Tell::Delta {
             topic: "device/gw-1".parse().unwrap(),

@@ -6,9 +6,11 @@
 
 pub mod query;
 mod stage;
+mod when;
 mod words;
 
 pub use stage::{StageDraft, TEMPLATES};
+pub use when::WhenDraft;
 
 use crate::ui::number::{plain, read_decimal};
 use stage::template;
@@ -39,6 +41,8 @@ pub struct Draft {
     pub budget_attribute: String,
     /// A number of devices.
     pub budget_at_most: String,
+    /// When devices may install.
+    pub when: WhenDraft,
     /// At least one.
     pub stages: Vec<StageDraft>,
 }
@@ -58,6 +62,7 @@ impl Draft {
                 "at_once" => draft.at_once = value,
                 "budget.attribute" => draft.budget_attribute = value,
                 "budget.at_most" => draft.budget_at_most = value,
+                _ if draft.when.read(&key, &value) => {}
                 _ => draft.read_stage(&key, value),
             }
         }
@@ -105,7 +110,7 @@ impl Draft {
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
-        single.into_iter().map(|(key, text)| (key.to_owned(), text.clone())).chain(stages).collect()
+        single.into_iter().map(|(key, text)| (key.to_owned(), text.clone())).chain(self.when.pairs()).chain(stages).collect()
     }
 
     /// The plan an existing rollout has.
@@ -120,6 +125,7 @@ impl Draft {
             at_once: limit_text(spec.at_once),
             budget_attribute: spec.budget.as_ref().map(|b| b.attribute.clone()).unwrap_or_default(),
             budget_at_most: limit_text(spec.budget.as_ref().map(|b| b.at_most)),
+            when: WhenDraft::of(spec),
             stages: spec.stages.iter().map(StageDraft::of).collect(),
         }
     }
@@ -139,6 +145,7 @@ impl Draft {
         let timeout_min = number(&self.timeout_min, "timeout_min", "Write a whole number of minutes, for example 60.", &mut wrong);
         let at_once = optional(&self.at_once, "at_once", "Write a whole number of devices, for example 20, or leave it empty.", &mut wrong);
         let budget = self.budget(&mut wrong);
+        let (window, urgency) = (self.when.window(&mut wrong), self.when.urgency(&mut wrong));
         let stages: Vec<_> = self.stages.iter().enumerate().map(|(i, stage)| stage.spec(i, &mut wrong)).collect();
         match release {
             Some(release) if wrong.is_empty() => Ok(RolloutSpec {
@@ -151,6 +158,10 @@ impl Draft {
                 reason: self.reason.trim().to_owned(),
                 at_once,
                 budget,
+                window,
+                urgency,
+                download_only: self.when.download_only == "true",
+                during_freeze: self.when.during_freeze == "true",
             }),
             _ => Err(wrong),
         }
@@ -225,6 +236,16 @@ mod tests {
         draft.reason = "Fixes 100 % of it".into();
         draft.at_once = "20".into();
         (draft.budget_attribute, draft.budget_at_most) = ("site".into(), "1".into());
+        draft.when = WhenDraft {
+            days: "sat,sun".into(),
+            from: "22:00".into(),
+            until: "02:00".into(),
+            zone: "Europe/Berlin".into(),
+            urgency: "forced_after".into(),
+            forced_after: "2026-12-01T06:00".into(),
+            during_freeze: "true".into(),
+            ..WhenDraft::default()
+        };
         draft.stages[0].max_reverted = "0".into();
         draft.stages[1].max_dark = "3".into();
         draft
@@ -244,6 +265,8 @@ mod tests {
             (spec.stages[0].gate.max_reverted, spec.stages[0].gate.max_dark, spec.stages[1].gate.max_dark),
             (Some(0), None, Some(3))
         );
+        assert_eq!(spec.window.as_ref().map(|w| (w.days.len(), w.zone.as_str())), Some((2, "Europe/Berlin")));
+        assert!(spec.during_freeze && !spec.download_only);
         assert_eq!(Draft::of(&spec), draft);
     }
 

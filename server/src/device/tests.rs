@@ -104,6 +104,10 @@ async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
         reason,
         at_once: None,
         budget: None,
+        window: None,
+        urgency: wire::rollouts::Urgency::Forced,
+        download_only: false,
+        during_freeze: false,
     };
     let rollouts = w.fleet.rollouts();
     let id = rollouts.draft(oli, spec).await.unwrap();

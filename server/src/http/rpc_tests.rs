@@ -159,6 +159,10 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
         reason: String::new(),
         at_once: None,
         budget: None,
+        window: None,
+        urgency: wire::rollouts::Urgency::Forced,
+        download_only: false,
+        during_freeze: false,
     };
     let author = b.world.person("oli", Role::Operator).await;
     let id = b.world.fleet.rollouts().draft(&author, spec).await.unwrap().to_string();

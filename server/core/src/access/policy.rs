@@ -137,6 +137,8 @@ acts! {
     Control = "rollout.control" from Operator,
     /// Decide on a rollout that somebody else drafted.
     Approve = "rollout.approve" from Admin,
+    /// Make and end freezes.
+    Freeze = "freeze.manage" from Admin,
     /// Revoke certificates.
     Revoke = "certificate.revoke" from Operator,
     /// Change what holds for clones, keys at renewal and ended certificates.

@@ -2,7 +2,7 @@
 
 use wire::{
     Timestamp,
-    rollouts::{Budget, GateSpec, PlanChange, Reach, RolloutSpec, StageSpec},
+    rollouts::{Budget, GateSpec, PlanChange, Reach, RolloutSpec, StageSpec, Urgency, Window},
     time::duration,
 };
 
@@ -19,7 +19,8 @@ pub struct Plan<'a> {
 pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     let mut lines = Lines(Vec::new());
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason, at_once, budget } = before.spec;
+    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason, at_once, budget, window, urgency, download_only, during_freeze } =
+        before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
     let alike = release != &new.release && before.release == after.release;
@@ -34,6 +35,12 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     let together = |most: Option<u32>| most.map_or_else(|| "no such limit".to_owned(), |n| format!("at most {n}"));
     lines.differ("at_once", "Update at the same time", together(*at_once), together(new.at_once));
     lines.differ("budget", "Budget", shared(budget.as_ref()), shared(new.budget.as_ref()));
+    lines.differ("window", "Installs", hours(window.as_ref()), hours(new.window.as_ref()));
+    lines.differ("urgency", "Urgency", urgent(*urgency), urgent(new.urgency));
+    let fetched = |only: bool| if only { "only fetched" } else { "fetched and installed" }.to_owned();
+    lines.differ("download_only", "What is done", fetched(*download_only), fetched(new.download_only));
+    let frozen = |goes_on: bool| if goes_on { "goes on while they hold" } else { "waits until they are over" }.to_owned();
+    lines.differ("during_freeze", "Freezes", frozen(*during_freeze), frozen(new.during_freeze));
     let why = |text: &str| if text.is_empty() { "none given".to_owned() } else { text.to_owned() };
     lines.differ("reason", "Reason", why(reason), why(&new.reason));
     lines.0
@@ -75,6 +82,24 @@ fn cap(errors: u32) -> String {
 
 fn shared(budget: Option<&Budget>) -> String {
     budget.map_or_else(|| "none".to_owned(), |b| format!("at most {} with the same {}", b.at_most, b.attribute))
+}
+
+fn hours(window: Option<&Window>) -> String {
+    window.map_or_else(
+        || "at any time".to_owned(),
+        |w| {
+            let days: Vec<&str> = w.days.iter().map(|day| day.as_str()).collect();
+            format!("{} from {} until {} local time, {} where a device reports no zone", days.join(", "), w.from, w.until, w.zone)
+        },
+    )
+}
+
+fn urgent(urgency: Urgency) -> String {
+    match urgency {
+        Urgency::Soft => "devices may put it off".to_owned(),
+        Urgency::Forced => "at once".to_owned(),
+        Urgency::ForcedAfter(at) => format!("devices may put it off until {}", at.readable()),
+    }
 }
 
 fn own(most: Option<u32>) -> String {
@@ -208,6 +233,15 @@ mod tests {
             reason: "because".into(),
             at_once: Some(20),
             budget: Some(Budget { attribute: "site".into(), at_most: 1 }),
+            window: Some(Window {
+                days: vec![wire::rollouts::Weekday::Sat, wire::rollouts::Weekday::Sun],
+                from: "22:00".parse().unwrap(),
+                until: "02:00".parse().unwrap(),
+                zone: "Europe/Berlin".into(),
+            }),
+            urgency: Urgency::ForcedAfter(Timestamp(0)),
+            download_only: true,
+            during_freeze: true,
         };
         insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
     }

@@ -34,6 +34,10 @@ pub fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
         reason: String::new(),
         at_once: None,
         budget: None,
+        window: None,
+        urgency: wire::rollouts::Urgency::Forced,
+        download_only: false,
+        during_freeze: false,
     }
 }
 
@@ -50,6 +54,7 @@ pub fn approved(stages: Vec<StageSpec>) -> Course {
         doors_until: Timestamp(0),
         last_device: 0,
         throttled: false,
+        windowed: false,
         summary: String::new(),
         stages: stages.into_iter().map(Stage::pending).collect(),
     }

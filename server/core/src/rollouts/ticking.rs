@@ -6,7 +6,7 @@ use super::{
     moving::Move,
     plan::{Need, Survey, UnderWay, plan},
     store::{
-        lists, parts,
+        freezes, lists, parts,
         records::{self, Record},
         updates,
     },
@@ -51,6 +51,7 @@ impl Rollouts {
                 overdue: updates::overdue(&mut on, id, now).await?,
                 // Only asked when the answer matters.
                 retractable: !may_install(course.release) && updates::retractable(&mut on, id).await?,
+                frozen: !record.spec.during_freeze && freezes::not_over(&mut on, org, now).await?.iter().any(|f| f.holds(now)),
             };
             let plan = plan(&course, under_way, survey.as_ref(), now);
             if let Some(need) = plan.need {

@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Budget, Problem, RolloutSpec, StageSpec},
+    rollouts::{Budget, Problem, RolloutSpec, StageSpec, Urgency, Window},
 };
 
 /// The largest file that is read; a plan has at most 50 stages.
@@ -34,6 +34,14 @@ pub(super) struct PlanFile {
     at_once: Option<u32>,
     #[serde(default)]
     budget: Option<Budget>,
+    #[serde(default)]
+    window: Option<Window>,
+    #[serde(default)]
+    urgency: Urgency,
+    #[serde(default)]
+    download_only: bool,
+    #[serde(default)]
+    during_freeze: bool,
 }
 
 /// A release as people name it.
@@ -90,6 +98,10 @@ impl PlanFile {
             reason: self.reason.clone(),
             at_once: self.at_once,
             budget: self.budget.clone(),
+            window: self.window.clone(),
+            urgency: self.urgency,
+            download_only: self.download_only,
+            during_freeze: self.during_freeze,
         })
     }
 

@@ -1,8 +1,9 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, their numbers
-//! in hawkBit's protocol, how long they took, how many people approve, and the lists people read.
+//! in hawkBit's protocol, how long they took, the calendar of freezes, how many people approve, and the lists people read.
 
 pub(super) mod courses;
 pub(super) mod ddi;
+pub(super) mod freezes;
 pub(super) mod history;
 pub(super) mod lists;
 pub(super) mod parts;
@@ -87,4 +88,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &ddi::FORGET,
     &ddi::FORGET_OF,
     &ddi::SAID,
+    &freezes::NOT_OVER,
+    &freezes::LIST,
+    &freezes::ONE,
+    &freezes::ADD,
+    &freezes::END,
 ];

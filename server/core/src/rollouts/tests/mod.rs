@@ -194,6 +194,7 @@ async fn every_statement_of_the_room_is_listed() {
     let sources = [
         include_str!("../store/courses.rs"),
         include_str!("../store/ddi.rs"),
+        include_str!("../store/freezes.rs"),
         include_str!("../store/history.rs"),
         include_str!("../store/lists.rs"),
         include_str!("../store/parts.rs"),

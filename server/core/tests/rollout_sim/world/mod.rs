@@ -223,6 +223,7 @@ impl World {
                 doors_until: Timestamp(0),
                 last_device: 0,
                 throttled: throttled(&spec),
+                windowed: spec.window.is_some(),
                 summary: String::new(),
                 stages: specs.into_iter().map(Stage::pending).collect(),
             };
