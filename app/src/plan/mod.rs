@@ -11,11 +11,13 @@ mod words;
 
 pub use stage::{StageDraft, TEMPLATES};
 pub use when::WhenDraft;
+#[cfg(feature = "ssr")]
+pub(crate) use words::instant;
 
 use crate::ui::number::{plain, read_decimal};
 use stage::template;
 use wire::rollouts::{Budget, Problem, RolloutSpec};
-use words::{instant, limit_text, number, optional, problem};
+use words::{instant as instant_of, limit_text, number, optional, problem};
 
 /// Stages a plan has at most; more in a query are not read.
 pub const MOST_STAGES: usize = 50;
@@ -137,7 +139,7 @@ impl Draft {
             self.release.parse().map_err(|_| problem("release", "Choose the release to roll out.")).map_err(|p| wrong.push(p)).ok();
         let start_at = match self.start_at.trim() {
             "" => None,
-            text => instant(text).or_else(|| {
+            text => instant_of(text).or_else(|| {
                 wrong.push(problem("start_at", "Write date and time in UTC, for example 2026-11-22T09:30, or leave it empty."));
                 None
             }),

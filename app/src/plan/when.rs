@@ -112,7 +112,8 @@ impl WhenDraft {
             "soft" => Urgency::Soft,
             "forced_after" => instant(self.forced_after.trim()).map_or_else(
                 || {
-                    let message = "Write from when on devices may not put it off any more, date and time in UTC, for example 2026-11-22T09:30.";
+                    let message =
+                        "Write from when on devices may not put it off any more, date and time in UTC, for example 2026-11-22T09:30.";
                     wrong.push(problem("urgency", message));
                     Urgency::Soft
                 },
@@ -152,6 +153,10 @@ mod tests {
         let mut wrong = Vec::new();
         assert_eq!((when.window(&mut wrong), when.urgency(&mut wrong)), (None, Urgency::Soft));
         assert_eq!(wrong.iter().map(|p| p.field.as_str()).collect::<Vec<_>>(), ["window.from", "window.until", "window.days", "urgency"]);
-        assert_eq!(WhenDraft { zone: "Europe/Berlin".into(), ..WhenDraft::default() }.window(&mut wrong), None, "a zone alone is no window");
+        assert_eq!(
+            WhenDraft { zone: "Europe/Berlin".into(), ..WhenDraft::default() }.window(&mut wrong),
+            None,
+            "a zone alone is no window"
+        );
     }
 }

@@ -120,8 +120,9 @@ pub fn falls(times: &Times) -> AnyView {
 
 /// What has to catch the eye of whoever approves.
 pub fn warning(spec: &RolloutSpec) -> Option<AnyView> {
-    spec.during_freeze
-        .then(|| banner(Tone::Warn, "This rollout goes on during freezes: devices are offered it while the organization is frozen.".into_any()))
+    spec.during_freeze.then(|| {
+        banner(Tone::Warn, "This rollout goes on during freezes: devices are offered it while the organization is frozen.".into_any())
+    })
 }
 
 #[cfg(test)]

@@ -81,6 +81,10 @@ fn signed(sequence: u64) -> (Offer, TrustedKeys) {
         },
         downloads: vec![Download { sha256, size: FIRMWARE.len() as u64, path: "/x".into() }],
         deadline: Timestamp(i64::MAX),
+        install_from: None,
+        install_until: None,
+        download_only: false,
+        soft: false,
     };
     (offer, keys)
 }

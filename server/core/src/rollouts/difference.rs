@@ -19,8 +19,21 @@ pub struct Plan<'a> {
 pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     let mut lines = Lines(Vec::new());
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release, selector, stages, start_at, timeout_min, reason, at_once, budget, window, urgency, download_only, during_freeze } =
-        before.spec;
+    let RolloutSpec {
+        name,
+        release,
+        selector,
+        stages,
+        start_at,
+        timeout_min,
+        reason,
+        at_once,
+        budget,
+        window,
+        urgency,
+        download_only,
+        during_freeze,
+    } = before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
     let alike = release != &new.release && before.release == after.release;

@@ -31,8 +31,21 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         form.text(payload.as_str());
     }
     // Every field is named here, so that a new one can't be forgotten.
-    let RolloutSpec { name, release: _, selector, stages, start_at, timeout_min, reason, at_once, budget, window: _, urgency: _, download_only: _, during_freeze: _ } =
-        spec;
+    let RolloutSpec {
+        name,
+        release: _,
+        selector,
+        stages,
+        start_at,
+        timeout_min,
+        reason,
+        at_once,
+        budget,
+        window: _,
+        urgency: _,
+        download_only: _,
+        during_freeze: _,
+    } = spec;
     form.text(name);
     form.text(selector);
     form.text(reason);
@@ -179,9 +192,11 @@ mod tests {
             let time = |n| TimeOfDay::of_minutes(n).unwrap();
             Window { days, from: time(from), until: time(until), zone }
         });
-        let urgency = prop_oneof![Just(Urgency::Soft), Just(Urgency::Forced), any::<i64>().prop_map(|at| Urgency::ForcedAfter(Timestamp(at)))];
+        let urgency =
+            prop_oneof![Just(Urgency::Soft), Just(Urgency::Forced), any::<i64>().prop_map(|at| Urgency::ForcedAfter(Timestamp(at)))];
         let said = (prop::option::of(window), urgency, any::<bool>(), any::<bool>());
-        let said = said.prop_map(|(window, urgency, download_only, during_freeze)| Timing { window, urgency, download_only, during_freeze });
+        let said =
+            said.prop_map(|(window, urgency, download_only, during_freeze)| Timing { window, urgency, download_only, during_freeze });
         prop_oneof![2 => Just(Timing::default()), 1 => said]
     }
 

@@ -1,7 +1,11 @@
 //! The calendar of freezes: times in which no rollout of the organization offers anything new, unless its approved plan says that it goes on. Owns who
 //! makes them and ends them; refuses to know offers. What is under way goes on.
 
-use super::{Error, Rollouts, store::freezes as store, validate::{MAX_NAME, MAX_REMARK}};
+use super::{
+    Error, Rollouts,
+    store::freezes as store,
+    validate::{MAX_NAME, MAX_REMARK},
+};
 use crate::{
     Result,
     access::{Act, Actor, allowed, audit, may},

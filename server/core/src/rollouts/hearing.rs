@@ -138,9 +138,11 @@ mod tests {
     fn what_is_only_fetched_ends_when_the_device_has_it() {
         use UpdateState as U;
         let (brings, old) = (Brings { download_only: true, ..BRINGS }, running("1.0", 1));
-        for (now, word, ends) in
-            [(U::Downloading, U::Downloaded, U::Succeeded), (U::Downloading, U::Succeeded, U::Succeeded), (U::Offered, U::Succeeded, U::Failed)]
-        {
+        for (now, word, ends) in [
+            (U::Downloading, U::Downloaded, U::Succeeded),
+            (U::Downloading, U::Succeeded, U::Succeeded),
+            (U::Offered, U::Succeeded, U::Failed),
+        ] {
             let heard = hear(now, &says(word), &old, brings).unwrap();
             assert!(matches!(heard, Heard::Moves { to, .. } if to == ends), "{now} {word}: {heard:?}");
         }

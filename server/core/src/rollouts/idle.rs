@@ -62,7 +62,12 @@ impl Idle {
 
     /// To be taken before the database is asked.
     pub(super) fn look(&self, device: DeviceNo, now: Timestamp) -> Look {
-        Look { fleet: self.fleet.load(Ordering::Acquire), share: self.share(device).load(Ordering::Acquire), at: now, until: Timestamp(i64::MAX) }
+        Look {
+            fleet: self.fleet.load(Ordering::Acquire),
+            share: self.share(device).load(Ordering::Acquire),
+            at: now,
+            until: Timestamp(i64::MAX),
+        }
     }
 
     /// The database had nothing for the device at this look.

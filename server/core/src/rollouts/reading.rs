@@ -226,12 +226,8 @@ impl Rollouts {
         let may_begin = |timing: &Timing| Terms::of(timing, &facts.attributes, &frosts, now).may_begin();
         let open = updates::open_of(&mut on, device).await?;
         let waits = open.as_ref().filter(|open| open.state <= UpdateState::Downloaded).and_then(|open| held(&open.timing));
-        let under_way = open.map(|open| UnderWay {
-            rollout: open.name,
-            version: open.version,
-            state: open.state,
-            deadline: Some(open.deadline),
-        });
+        let under_way =
+            open.map(|open| UnderWay { rollout: open.name, version: open.version, state: open.state, deadline: Some(open.deadline) });
         let mut concerns = Vec::new();
         for record in records::concerning(&mut on, &org, &facts.device_type, device).await? {
             let last = updates::last_in(&mut on, &record.id, device).await?;

@@ -182,12 +182,8 @@ mod tests {
     }
 
     fn timing() -> Timing {
-        let window = Window {
-            days: vec![Weekday::Thu],
-            from: "02:00".parse().unwrap(),
-            until: "04:00".parse().unwrap(),
-            zone: "UTC".into(),
-        };
+        let window =
+            Window { days: vec![Weekday::Thu], from: "02:00".parse().unwrap(), until: "04:00".parse().unwrap(), zone: "UTC".into() };
         Timing { window: Some(window), ..Timing::default() }
     }
 

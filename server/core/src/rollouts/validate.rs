@@ -133,7 +133,11 @@ fn time(spec: &RolloutSpec, now: Timestamp, found: &mut Found) {
     if let Some(Window { days, from, until, zone }) = &spec.window {
         found.unless(!days.is_empty(), "window.days", "Choose the days on which the window opens: without any it never does.");
         found.unless(days.len() <= 7, "window.days", "Name each day once.");
-        found.unless(from != until, "window.until", "The window never opens: let it close later than it opens. A whole day is 00:00 to 24:00.");
+        found.unless(
+            from != until,
+            "window.until",
+            "The window never opens: let it close later than it opens. A whole day is 00:00 to 24:00.",
+        );
         found.unless(from.minutes() < 24 * 60, "window.from", "Let the window open before 24:00; 00:00 is the beginning of a day.");
         if window::zone(zone).is_none() {
             let instead = window::nearest(zone).map_or_else(String::new, |name| format!(" The nearest there is: {name}."));
@@ -239,13 +243,22 @@ mod tests {
 
     fn nights() -> Window {
         use wire::rollouts::Weekday;
-        Window { days: Weekday::ALL.to_vec(), from: "22:00".parse().unwrap(), until: "02:00".parse().unwrap(), zone: "Europe/Berlin".into() }
+        Window {
+            days: Weekday::ALL.to_vec(),
+            from: "22:00".parse().unwrap(),
+            until: "02:00".parse().unwrap(),
+            zone: "Europe/Berlin".into(),
+        }
     }
 
     #[test]
     fn a_window_that_opens_has_no_problems_and_an_unknown_zone_is_told_its_nearest() {
         let of = |window: Window| {
-            let plan = RolloutSpec { window: Some(window), urgency: Urgency::ForcedAfter(Timestamp(1)), ..spec(vec![stage(Reach::Percent(100.0))]) };
+            let plan = RolloutSpec {
+                window: Some(window),
+                urgency: Urgency::ForcedAfter(Timestamp(1)),
+                ..spec(vec![stage(Reach::Percent(100.0))])
+            };
             problems(&plan, PUBLISHED, Timestamp(0))
         };
         assert_eq!(of(nights()), []);

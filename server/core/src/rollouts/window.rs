@@ -237,9 +237,12 @@ mod tests {
 
     #[test]
     fn a_zone_that_is_not_known_has_a_nearest() {
-        for (wrong, nearest_to_it) in
-            [("Berlin", "Europe/Berlin"), ("Europe/Berln", "Europe/Berlin"), ("new york", "America/New_York"), ("america/chicgo", "America/Chicago")]
-        {
+        for (wrong, nearest_to_it) in [
+            ("Berlin", "Europe/Berlin"),
+            ("Europe/Berln", "Europe/Berlin"),
+            ("new york", "America/New_York"),
+            ("america/chicgo", "America/Chicago"),
+        ] {
             assert_eq!(nearest(wrong).unwrap(), nearest_to_it);
         }
         assert!(zone("Europe/Berln").is_none() && zone(" europe/berlin ").is_some());

@@ -87,7 +87,11 @@ fn handling(terms: &Terms, state: UpdateState) -> (&'static str, &'static str, O
     if !terms.windowed() {
         return (urgency, urgency, None);
     }
-    if terms.open() || state > UpdateState::Downloaded { (urgency, urgency, Some("available")) } else { (urgency, "skip", Some("unavailable")) }
+    if terms.open() || state > UpdateState::Downloaded {
+        (urgency, urgency, Some("available"))
+    } else {
+        (urgency, "skip", Some("unavailable"))
+    }
 }
 
 /// What changes in the address of an action with its content, as hawkBit's `c` does; none for a plan that says nothing of time.
@@ -120,13 +124,14 @@ mod tests {
     #[test]
     fn a_window_is_told_in_hawkbits_words() {
         use fleet::rollouts::timing::Timing;
-        use wire::{Timestamp, rollouts::{Urgency, Window}};
+        use wire::{
+            Timestamp,
+            rollouts::{Urgency, Window},
+        };
         let (from, until) = ("02:00".parse().unwrap(), "04:00".parse().unwrap());
         let window = Window { days: wire::rollouts::Weekday::ALL.to_vec(), from, until, zone: "UTC".into() };
         let nightly = Timing { window: Some(window), ..Timing::default() };
-        let at = |timing: &Timing, hour: i64, state| {
-            handling(&Terms::of(timing, &[].into(), &[], Timestamp(hour * 3_600_000)), state)
-        };
+        let at = |timing: &Timing, hour: i64, state| handling(&Terms::of(timing, &[].into(), &[], Timestamp(hour * 3_600_000)), state);
         let offered = UpdateState::Offered;
         assert_eq!(at(&Timing::default(), 1, offered), ("forced", "forced", None));
         assert_eq!(at(&Timing { urgency: Urgency::Soft, ..Timing::default() }, 1, offered), ("attempt", "attempt", None));

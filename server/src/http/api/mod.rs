@@ -20,6 +20,7 @@ mod csv;
 mod devices;
 mod enrolment;
 mod form;
+mod freezes;
 mod input;
 mod keys;
 mod limits;
@@ -82,6 +83,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(devices::routes())
         .merge(telemetry::routes())
         .merge(rollouts::routes())
+        .merge(freezes::routes())
         .merge(enrolment::routes())
         .merge(batches::routes())
         .merge(claims::routes())

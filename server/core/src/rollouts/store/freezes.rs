@@ -11,8 +11,9 @@ use wire::{
 };
 
 /// Those that hold now or later; one that was ended early is over.
-pub(super) const NOT_OVER: Sql =
-    Sql::same("SELECT name, from_at, until_at FROM freezes WHERE org_id = $1 AND until_at > $2 AND ended_at IS NULL ORDER BY from_at, id LIMIT 200");
+pub(super) const NOT_OVER: Sql = Sql::same(
+    "SELECT name, from_at, until_at FROM freezes WHERE org_id = $1 AND until_at > $2 AND ended_at IS NULL ORDER BY from_at, id LIMIT 200",
+);
 pub(super) const LIST: Sql = Sql::same(
     "SELECT id, name, reason, from_at, until_at, made_by, made_at, ended_by, ended_at FROM freezes WHERE org_id = $1 ORDER BY from_at DESC, id DESC LIMIT 200",
 );
@@ -22,9 +23,8 @@ pub(super) const ONE: Sql = Sql::same(
 pub(super) const ADD: Sql = Sql::same(
     "INSERT INTO freezes (id, org_id, name, reason, from_at, until_at, made_by, made_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 );
-pub(super) const END: Sql = Sql::same(
-    "UPDATE freezes SET ended_at = $3, ended_by = $4 WHERE org_id = $1 AND id = $2 AND ended_at IS NULL AND until_at > $3",
-);
+pub(super) const END: Sql =
+    Sql::same("UPDATE freezes SET ended_at = $3, ended_by = $4 WHERE org_id = $1 AND id = $2 AND ended_at IS NULL AND until_at > $3");
 
 /// The freezes of an organization that hold or will.
 pub(in crate::rollouts) async fn not_over(on: &mut impl Conn, org: &OrgId, now: Timestamp) -> Result<Vec<Frost>, Error> {

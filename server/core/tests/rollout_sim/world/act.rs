@@ -119,7 +119,11 @@ impl World {
         let update_id: UpdateId = format!("upd_{i:032x}").parse().unwrap();
         let word = StatusReport { update_id, state: says, progress: None, code: None, detail: None, firmware: Some(runs.clone()) };
         let row = self.rows[i].clone();
-        let heard = if row.latest { hear(row.state, &word, &runs, Brings { version: &brings, sequence, download_only: false }).unwrap() } else { Heard::Late };
+        let heard = if row.latest {
+            hear(row.state, &word, &runs, Brings { version: &brings, sequence, download_only: false }).unwrap()
+        } else {
+            Heard::Late
+        };
         match heard {
             Heard::Late => {
                 self.tally.late_words += 1;
