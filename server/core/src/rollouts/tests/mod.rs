@@ -11,6 +11,7 @@ mod limits;
 mod lists;
 mod report;
 mod storm;
+mod time;
 
 use super::{
     Rollouts,
