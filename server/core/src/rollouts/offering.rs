@@ -62,7 +62,7 @@ impl Rollouts {
         let look = self.idle.look(device, now);
         let mut on = self.db.read().await?;
         if let Some(open) = updates::open_of(&mut on, device).await? {
-            return self.repeated(&mut on, device, open).await;
+            return self.repeated(on, device, open).await;
         }
         let Some((org, _)) = devices::name(&mut on, device).await? else { return Ok(None) };
         let Some(facts) = devices::facts(&mut on, device).await? else { return Ok(None) };
@@ -109,7 +109,7 @@ impl Rollouts {
             // paused just now, and the next one has its turn.
             let mut on = self.db.read().await?;
             if let Some(open) = updates::open_of(&mut on, device).await? {
-                return self.repeated(&mut on, device, open).await;
+                return self.repeated(on, device, open).await;
             }
         }
         if !meant {
@@ -120,22 +120,21 @@ impl Rollouts {
 
     /// The offer of an open update once more, with its window as it is now. A device that has not begun, and would not wait by itself, finds nothing
     /// while its window is closed or a freeze holds; what it has begun goes on.
-    async fn repeated(&self, on: &mut Read, device: DeviceNo, open: Open) -> Result<Option<(Offer, UpdateState)>> {
-        let terms = self.terms_of(on, &open.org, device, &open.timing).await?;
+    async fn repeated(&self, mut on: Read, device: DeviceNo, open: Open) -> Result<Option<(Offer, UpdateState)>> {
+        let terms = self.terms_of(&mut on, &open.org, device, &open.timing).await?;
         let held = open.state <= UpdateState::AwaitingConfirmation && !terms.may_begin();
         // Who asks is there: while it has to wait, its silence does not count.
         let now = self.clock.now();
         let counts_from = if held { terms.wake().unwrap_or(now) } else { terms.waits_from(open.state) };
         let deadline = counts_from.plus(open.timeout_ms);
+        let offer = if held { None } else { offer_of(&mut on, &open, &terms).await? };
+        drop(on);
         if counts_from > now && open.deadline < deadline {
             let mut tx = self.db.write().await?;
             updates::alive(&mut tx, &open.id, deadline).await?;
             tx.commit().await?;
         }
-        if held {
-            return Ok(None);
-        }
-        Ok(offer_of(on, open, &terms).await?)
+        Ok(offer)
     }
 
     /// How a plan's times stand for a device.
@@ -204,9 +203,9 @@ impl Rollouts {
 }
 
 /// The offer behind an open update; none when its release was recalled.
-async fn offer_of(on: &mut impl Conn, open: Open, terms: &Terms) -> Result<Option<(Offer, UpdateState)>, db::Error> {
+async fn offer_of(on: &mut impl Conn, open: &Open, terms: &Terms) -> Result<Option<(Offer, UpdateState)>, db::Error> {
     let Some(release) = releases::for_rollout(on, &open.org, &open.release).await? else { return Ok(None) };
-    Ok(may_install(release.state).then(|| (offer(open.id, open.rollout, release, open.deadline, terms), open.state)))
+    Ok(may_install(release.state).then(|| (offer(open.id.clone(), open.rollout.clone(), release, open.deadline, terms), open.state)))
 }
 
 fn offer(update_id: UpdateId, rollout_id: RolloutId, release: RolloutRelease, deadline: Timestamp, terms: &Terms) -> Offer {

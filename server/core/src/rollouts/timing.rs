@@ -61,6 +61,17 @@ impl Frost {
     }
 }
 
+/// When a plan's updates are offered to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hours {
+    /// At any time: there is no window.
+    Any,
+    /// Within the window.
+    Within,
+    /// Before it as well, because the device waits by itself.
+    Early,
+}
+
 /// How a plan's times stand for one device at one instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
@@ -68,10 +79,7 @@ pub struct Terms {
     pub frozen: Option<Frost>,
     /// When it may install: now, or next. None at any time, or never.
     pub opening: Option<Opening>,
-    /// The plan has a window.
-    windowed: bool,
-    /// The device waits for its window by itself.
-    waits: bool,
+    hours: Hours,
     /// It may put it off.
     pub soft: bool,
     /// It only fetches.
@@ -87,8 +95,11 @@ impl Terms {
         Self {
             frozen: freezes.iter().filter(|f| f.holds(now)).max_by_key(|f| f.until).cloned(),
             opening: local.as_ref().and_then(|local| opening(local, freezes, now)),
-            windowed: local.is_some(),
-            waits: attributes.get(WAITS_FOR_WINDOW).is_some_and(|word| word == "yes"),
+            hours: match local {
+                None => Hours::Any,
+                Some(_) if attributes.get(WAITS_FOR_WINDOW).is_some_and(|word| word == "yes") => Hours::Early,
+                Some(_) => Hours::Within,
+            },
             soft: timing.urgency.soft(now),
             download_only: timing.download_only,
             now,
@@ -97,24 +108,24 @@ impl Terms {
 
     /// Whether it may install now.
     pub fn open(&self) -> bool {
-        self.frozen.is_none() && (!self.windowed || self.opening.is_some_and(|o| o.holds(self.now)))
+        self.frozen.is_none() && (self.hours == Hours::Any || self.opening.is_some_and(|o| o.holds(self.now)))
     }
 
     /// Whether it may be offered something new, or begin what it was offered: within the window; before it only if it waits by itself.
     pub fn may_begin(&self) -> bool {
-        self.open() || self.frozen.is_none() && self.waits
+        self.open() || self.frozen.is_none() && self.hours == Hours::Early
     }
 
     /// Whether there is a window.
-    pub const fn windowed(&self) -> bool {
-        self.windowed
+    pub fn windowed(&self) -> bool {
+        self.hours != Hours::Any
     }
 
     /// The instant at which it may begin, where it may not now; none when nobody knows it.
     pub fn wake(&self) -> Option<Timestamp> {
         let thawed = self.frozen.as_ref().map(|f| f.until);
         let opens = self.opening.map(|o| o.from).filter(|from| *from > self.now);
-        if self.waits { thawed } else { opens.or(thawed) }
+        if self.hours == Hours::Early { thawed } else { opens.or(thawed) }
     }
 
     /// From when on silence counts, for an update in this state: what has to wait for its window does not time out meanwhile.
