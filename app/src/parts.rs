@@ -14,6 +14,7 @@ use crate::{
         },
         devices,
         enrolment::EnrolmentPage,
+        freezes::FreezesPage,
         people::PeoplePage,
         releases, rollouts,
     },
@@ -58,6 +59,7 @@ page!(updates, Rollouts => rollouts::list::RolloutsPage as rollouts_view, preloa
 page!(updates, Rollout => rollouts::detail::RolloutPage as rollout_view, preload_rollout);
 page!(updates, Confirm => rollouts::confirm::ConfirmPage as confirm_view, preload_confirm);
 page!(updates, Approvals => ApprovalsPage as approvals_view, preload_approvals);
+page!(updates, Freezes => FreezesPage as freezes_view, preload_freezes);
 page!(updates, Wizard => rollouts::wizard::WizardPage as wizard_view, preload_wizard);
 page!(admin, Certificates => CertificatesPage as certificates_view, preload_certificates);
 page!(admin, Rules => RulesPage as rules_view, preload_rules);

@@ -14,6 +14,7 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "rollouts", path: async () => "/rollouts", heading: /rollouts/i },
   { name: "rollout", path: async () => `/rollouts/${system().rollout}`, heading: /.+/ },
   { name: "rollout-new", path: async () => "/rollouts/new", heading: /rollout/i },
+  { name: "freezes", path: async () => "/freezes", heading: /^Freezes$/ },
   { name: "approvals", path: async () => "/approvals", heading: /approvals/i },
   { name: "enrolment", path: async () => "/enrolment", heading: /^Add devices$/ },
   { name: "certificates", path: async () => "/certificates", heading: /certificates/i },

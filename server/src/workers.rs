@@ -206,7 +206,7 @@ async fn nudges(fleet: Fleet, channels: Channels) {
         // Before anybody is told to ask.
         fleet.rollouts().hears(event.as_ref().ok());
         match event {
-            Ok(Event::OffersOpen { org, .. }) => channels.nudge_all(&org),
+            Ok(Event::OffersOpen { org, .. } | Event::Frozen { org }) => channels.nudge_all(&org),
             Ok(Event::Cancelled { org, device, .. } | Event::Device { org, device }) => channels.nudge(&org, device),
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => channels.nudge_everybody(),

@@ -257,6 +257,10 @@ mod tests {
             confirm_at_device: true,
             bandwidth: Some(50_000),
             ignore_data_budget: true,
+            window: None,
+            urgency: wire::rollouts::Urgency::ForcedAfter(Timestamp(7)),
+            download_only: true,
+            during_freeze: true,
         });
         round_trips(&Tell::Delta {
             topic: "device/gw-1".parse().unwrap(),

@@ -18,6 +18,7 @@ pub mod enrolment;
 pub mod fault;
 #[cfg(feature = "hydrate")]
 pub mod fetch;
+pub mod freezes;
 pub mod once;
 pub mod overview;
 pub mod packed;

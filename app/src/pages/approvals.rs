@@ -4,6 +4,7 @@ use super::{
     rollouts::{
         phrases,
         preview::{changes, figures, stage_lines},
+        when,
     },
     words,
 };
@@ -170,6 +171,7 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
             <header><h2><a href=href>{r.name.clone()}</a></h2><span class="push">{badge(tone, word)}</span></header>
             <div class="body stack">
                 <p class="lead">{phrases::sentence(&c.spec, &format!("{} {}", r.device_type, r.version), c.preview.total, first)}</p>
+                {when::warning(&c.spec)}
                 <dl class="kv">
                     <dt>"Why"</dt><dd>{if c.spec.reason.is_empty() { "no reason given".to_owned() } else { c.spec.reason.clone() }}</dd>
                     <dt>"Asked by"</dt><dd>{r.author.clone()}", "{time::ago(r.updated_at)}</dd>

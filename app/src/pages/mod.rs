@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod devices;
 pub mod enrolment;
 pub mod errors;
+pub mod freezes;
 pub mod overview;
 pub mod people;
 pub mod releases;

@@ -6,14 +6,18 @@
 
 pub mod query;
 mod stage;
+mod when;
 mod words;
 
 pub use stage::{StageDraft, TEMPLATES};
+pub use when::WhenDraft;
+#[cfg(feature = "ssr")]
+pub(crate) use words::instant;
 
 use crate::ui::number::{plain, read_decimal};
 use stage::template;
 use wire::rollouts::{Budget, Problem, RolloutSpec};
-use words::{instant, limit_text, number, optional, problem, speed, speed_text};
+use words::{instant as instant_of, limit_text, number, optional, problem, speed, speed_text};
 
 /// Stages a plan has at most; more in a query are not read.
 pub const MOST_STAGES: usize = 50;
@@ -45,6 +49,8 @@ pub struct Draft {
     pub bandwidth: String,
     /// `true`, or empty.
     pub ignore_data_budget: String,
+    /// When devices may install.
+    pub when: WhenDraft,
     /// At least one.
     pub stages: Vec<StageDraft>,
 }
@@ -67,6 +73,7 @@ impl Draft {
                 "confirm_at_device" => draft.confirm_at_device = value,
                 "bandwidth" => draft.bandwidth = value,
                 "ignore_data_budget" => draft.ignore_data_budget = value,
+                _ if draft.when.read(&key, &value) => {}
                 _ => draft.read_stage(&key, value),
             }
         }
@@ -117,7 +124,7 @@ impl Draft {
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
-        single.into_iter().map(|(key, text)| (key.to_owned(), text.clone())).chain(stages).collect()
+        single.into_iter().map(|(key, text)| (key.to_owned(), text.clone())).chain(self.when.pairs()).chain(stages).collect()
     }
 
     /// The plan an existing rollout has.
@@ -135,6 +142,7 @@ impl Draft {
             confirm_at_device: if spec.confirm_at_device { "yes".to_owned() } else { String::new() },
             bandwidth: speed_text(spec.bandwidth),
             ignore_data_budget: if spec.ignore_data_budget { "true".to_owned() } else { String::new() },
+            when: WhenDraft::of(spec),
             stages: spec.stages.iter().map(StageDraft::of).collect(),
         }
     }
@@ -146,7 +154,7 @@ impl Draft {
             self.release.parse().map_err(|_| problem("release", "Choose the release to roll out.")).map_err(|p| wrong.push(p)).ok();
         let start_at = match self.start_at.trim() {
             "" => None,
-            text => instant(text).or_else(|| {
+            text => instant_of(text).or_else(|| {
                 wrong.push(problem("start_at", "Write date and time in UTC, for example 2026-11-22T09:30, or leave it empty."));
                 None
             }),
@@ -155,6 +163,7 @@ impl Draft {
         let at_once = optional(&self.at_once, "at_once", "Write a whole number of devices, for example 20, or leave it empty.", &mut wrong);
         let budget = self.budget(&mut wrong);
         let bandwidth = speed(&self.bandwidth, "bandwidth", &mut wrong);
+        let (window, urgency) = (self.when.window(&mut wrong), self.when.urgency(&mut wrong));
         let stages: Vec<_> = self.stages.iter().enumerate().map(|(i, stage)| stage.spec(i, &mut wrong)).collect();
         match release {
             Some(release) if wrong.is_empty() => Ok(RolloutSpec {
@@ -170,6 +179,10 @@ impl Draft {
                 confirm_at_device: self.confirm_at_device == "yes",
                 bandwidth,
                 ignore_data_budget: self.ignore_data_budget == "true",
+                window,
+                urgency,
+                download_only: self.when.download_only == "true",
+                during_freeze: self.when.during_freeze == "true",
             }),
             _ => Err(wrong),
         }
@@ -246,6 +259,16 @@ mod tests {
         (draft.bandwidth, draft.ignore_data_budget) = ("62.5".into(), "true".into());
         (draft.budget_attribute, draft.budget_at_most) = ("site".into(), "1".into());
         draft.confirm_at_device = "yes".into();
+        draft.when = WhenDraft {
+            days: "sat,sun".into(),
+            from: "22:00".into(),
+            until: "02:00".into(),
+            zone: "Europe/Berlin".into(),
+            urgency: "forced_after".into(),
+            forced_after: "2026-12-01T06:00".into(),
+            during_freeze: "true".into(),
+            ..WhenDraft::default()
+        };
         draft.stages[0].max_reverted = "0".into();
         draft.stages[1].max_dark = "3".into();
         draft
@@ -267,6 +290,8 @@ mod tests {
         );
         assert!(spec.confirm_at_device);
         assert_eq!((spec.bandwidth, spec.ignore_data_budget), (Some(62_500), true));
+        assert_eq!(spec.window.as_ref().map(|w| (w.days.len(), w.zone.as_str())), Some((2, "Europe/Berlin")));
+        assert!(spec.during_freeze && !spec.download_only);
         assert_eq!(Draft::of(&spec), draft);
     }
 

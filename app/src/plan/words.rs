@@ -84,7 +84,7 @@ pub(super) fn span_text(seconds: u32) -> String {
 }
 
 /// The instant of `2026-11-22T09:57`, UTC (the value of a `datetime-local` input).
-pub(super) fn instant(text: &str) -> Option<Timestamp> {
+pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     let (date, time) = text.split_once('T')?;
     let mut date = date.splitn(3, '-').map(str::parse::<i64>);
     let (year, month, day) = (date.next()?.ok()?, date.next()?.ok()?, date.next()?.ok()?);

@@ -43,6 +43,11 @@ pub const MAX_METRIC_NAME: usize = 64;
 pub const MAX_ATTRIBUTES: usize = 64;
 /// Most bytes of an attribute's key or value.
 pub const MAX_ATTRIBUTE: usize = 256;
+/// The attribute in which a device says its IANA zone, for example `Europe/Berlin`. A plan's maintenance window is in this zone.
+pub const TIMEZONE: &str = "timezone";
+/// The attribute in which a device says `yes` when it waits for the window of an offer by itself ([`Offer::install_from`]). It is then offered updates
+/// before their window opens, and may fetch them early; every other device is offered them while the window is open only.
+pub const WAITS_FOR_WINDOW: &str = "waits_for_window";
 /// A sample may be at most this far ahead of the server's clock, in milliseconds.
 pub const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
 /// A sample may be at most this old, in milliseconds (30 days): what a device buffered while it was cut off.
@@ -229,6 +234,23 @@ pub struct Offer {
     /// Somebody at the device has to agree before it begins; until then it reports `awaiting_confirmation`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_confirmation: bool,
+    /// It may be fetched at once, and installed from then on; none for at once. An offer that is repeated with other times replaces the ones before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install_from: Option<Timestamp>,
+    /// The installation begins before then, or waits for the times that the server sends next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install_until: Option<Timestamp>,
+    /// It is fetched and not installed: `downloaded` is its end.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub download_only: bool,
+    /// The device may put it off.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub soft: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// One payload's address.

@@ -89,6 +89,8 @@ ids! {
     UpdateId = "upd", "update id";
     /// A decision over a rollout's digest.
     ApprovalId = "app", "approval id";
+    /// A time in which no rollout offers anything new.
+    FreezeId = "frz", "freeze id";
 }
 
 /// The name an owner gave a device: `[A-Za-z0-9][A-Za-z0-9._:-]{0,63}` (pki.md P-3); compared case-sensitively, unique without case.

@@ -67,6 +67,7 @@ impl Host {
             ("kernel", System::kernel_version().ok()),
             ("arch", Some(System::cpu_arch())),
             ("cpus", System::physical_core_count().ok().map(|n| n.to_string())),
+            (wire::device::TIMEZONE, zone()),
         ];
         facts.into_iter().filter_map(|(k, v)| Some((k.to_owned(), v?))).collect()
     }
@@ -138,6 +139,12 @@ fn percent(part: u64, whole: u64) -> f64 {
 /// Two decimals: what a chart can show, and half the bytes on the wire.
 pub(crate) fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
+}
+
+/// The IANA zone of this host, by the file that its local time is a link to.
+fn zone() -> Option<String> {
+    let file = std::fs::read_link("/etc/localtime").ok()?;
+    file.to_str()?.split_once("zoneinfo/").map(|(_, name)| name.to_owned())
 }
 
 #[cfg(test)]

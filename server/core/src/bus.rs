@@ -29,6 +29,11 @@ pub enum Event {
         /// Which.
         id: RolloutId,
     },
+    /// A freeze was made, or ended early: connected devices should ask.
+    Frozen {
+        /// Whose.
+        org: OrgId,
+    },
     /// This device's update was taken back.
     Cancelled {
         /// Whose.

@@ -89,6 +89,7 @@ fn whatever_a_fleet_does_the_invariants_hold_and_every_rollout_ends() {
         (seen.held_back, "devices that waited for others"),
         (seen.dark_halts, "halts over devices that went dark"),
         (seen.clock_jumps, "clocks that were set"),
+        (seen.shut, "devices whose window was closed"),
     ] {
         assert!(n > 0, "no seed had any {what}");
     }

@@ -21,6 +21,7 @@ use futures::{FutureExt as _, StreamExt as _, future::BoxFuture, stream::Futures
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at};
 use wire::{
+    Timestamp,
     device::{Down, Hello, MAX_FRAME, Samples, StatusReport, Up, Welcome},
     ids::UpdateId,
 };
@@ -54,7 +55,7 @@ pub(super) fn speak(devices: Devices, peer: Peer, upgrade: WebSocketUpgrade, per
         .max_write_buffer_size(4 * MAX_FRAME)
         .on_upgrade(move |socket| async move {
             devices.metrics.channels.inc();
-            let ended = Channel { devices: &devices, peer: &peer, socket, period, told: None, bundle: 0 }.run().await;
+            let ended = Channel { devices: &devices, peer: &peer, socket, period, told: None, installs: None, bundle: 0 }.run().await;
             devices.metrics.channels.dec();
             tracing::debug!(device = %peer.peer.device_id, reason = ended, "channel ended");
         })
@@ -68,6 +69,8 @@ struct Channel<'a> {
     period: Duration,
     /// The offer that the device was sent last on this connection, until its update is over.
     told: Option<UpdateId>,
+    /// When it was told to install that at the earliest.
+    installs: Option<Timestamp>,
     /// The version of the trust bundle that the device knows of: what it was welcomed with, or told last.
     bundle: i64,
 }
@@ -285,10 +288,12 @@ impl Channel<'_> {
             self.send(&Down::Cancel { update_id }).await?;
         }
         let Some(offer) = standing.offer else { return Ok(()) };
-        if self.told.as_ref() == Some(&offer.update_id) && !(again && standing.not_begun) {
+        // One window over, the device waits to hear of the next.
+        let known = self.told.as_ref() == Some(&offer.update_id) && self.installs == offer.install_from;
+        if known && !(again && standing.not_begun) {
             return Ok(());
         }
-        self.told = Some(offer.update_id.clone());
+        (self.told, self.installs) = (Some(offer.update_id.clone()), offer.install_from);
         self.send(&Down::Offer(Box::new(offer))).await
     }
 

@@ -107,6 +107,10 @@ async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
         confirm_at_device: false,
         bandwidth: None,
         ignore_data_budget: false,
+        window: None,
+        urgency: wire::rollouts::Urgency::Forced,
+        download_only: false,
+        during_freeze: false,
     };
     let rollouts = w.fleet.rollouts();
     let id = rollouts.draft(oli, spec).await.unwrap();

@@ -162,6 +162,10 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
         confirm_at_device: false,
         bandwidth: None,
         ignore_data_budget: false,
+        window: None,
+        urgency: wire::rollouts::Urgency::Forced,
+        download_only: false,
+        during_freeze: false,
     };
     let author = b.world.person("oli", Role::Operator).await;
     let id = b.world.fleet.rollouts().draft(&author, spec).await.unwrap().to_string();

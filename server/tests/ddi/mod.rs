@@ -8,6 +8,7 @@ mod refusals;
 mod silence;
 mod swupdate;
 mod tokens;
+mod windows;
 
 use crate::{
     journey::enrolment_token,
@@ -65,9 +66,15 @@ impl Rig {
 
     /// Rolls a release out to everybody, in one stage.
     pub async fn roll_out(&self, release: &str) -> String {
+        self.roll_out_with(release, json!({})).await
+    }
+
+    /// The same, with more fields of a plan.
+    pub async fn roll_out_with(&self, release: &str, more: Value) -> String {
         let gate = json!({ "success_percent": 0.0, "error_percent": 100.0, "min_sample": 1, "max_errors": 0 });
         let stage = json!({ "name": "Everyone", "reach": { "percent": 100.0 }, "soak_s": 0, "gate": gate });
-        let spec = json!({ "name": "Gateways", "release": release, "stages": [stage], "timeout_min": 60, "reason": "test" });
+        let mut spec = json!({ "name": "Gateways", "release": release, "stages": [stage], "timeout_min": 60, "reason": "test" });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let drafted = self.rest.post(&self.rest.operator, "/rollouts", &spec).await;
         let id = drafted["row"]["id"].as_str().unwrap().to_owned();
         self.approve(&id).await;

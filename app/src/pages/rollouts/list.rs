@@ -63,7 +63,7 @@ fn content(model: &Model, tab: &str, before: i64) -> AnyView {
     let next = model.rollouts.next.as_ref().map(|cursor| format!("{base}from={}&cur={cursor}", before + shown));
     let first = (before > 0).then(|| base.trim_end_matches(['?', '&']).to_owned());
     view! {
-        <PageHead title="Rollouts" sub=view! { "Releases on their way to devices, stage by stage." }.into_any() actions=new.unwrap_or_else(|| ().into_any())/>
+        <PageHead title="Rollouts" sub=view! { "Releases on their way to devices, stage by stage. "<a href="/freezes">"Freezes"</a>" hold all of them." }.into_any() actions=new.unwrap_or_else(|| ().into_any())/>
         {tabs("Rollouts by state", links)}
         <div class="mt-4">{body}</div>
         {pager(before, shown, model.rollouts.total, first, next)}

@@ -9,4 +9,5 @@ pub mod phrases;
 pub mod preview;
 pub mod steps;
 pub mod updates;
+pub mod when;
 pub mod wizard;

@@ -110,7 +110,7 @@ pub fn sentence(spec: &RolloutSpec, version: &str, total: i64, first: i64) -> St
     };
     let starts =
         spec.start_at.map_or_else(|| " It starts as soon as it is approved.".to_owned(), |at| format!(" It starts at {}.", at.readable()));
-    format!("Send {version} to {devices} in {stages}.{begins}{starts}")
+    format!("Send {version} to {devices} in {stages}.{begins}{starts}{}", super::when::sentences(spec))
 }
 
 #[cfg(test)]
@@ -159,6 +159,10 @@ mod tests {
             confirm_at_device: false,
             bandwidth: None,
             ignore_data_budget: false,
+            window: None,
+            urgency: wire::rollouts::Urgency::Forced,
+            download_only: false,
+            during_freeze: false,
         };
         assert_eq!(
             sentence(&spec, "4.12.0", 3000, 300),

@@ -1,6 +1,6 @@
 //! What a plan would do as of now: who is in which stage, who is left out and why, and what is wrong with it.
 
-use super::{phrases, steps::Step};
+use super::{phrases, steps::Step, when};
 use crate::ui::{
     icon,
     number::{bytes, counted, grouped},
@@ -54,7 +54,11 @@ pub fn stage_lines(spec: &RolloutSpec) -> AnyView {
         })
         .collect_view();
     let shared = first.filter(|_| same).map(|g| view! { <dt>"Every gate"</dt><dd>{phrases::gate(&g)}</dd> });
-    let limits = phrases::limits(spec).into_iter().map(|(term, words)| view! { <dt>{term}</dt><dd>{words}</dd> }).collect_view();
+    let limits = phrases::limits(spec)
+        .into_iter()
+        .chain(when::terms(spec))
+        .map(|(term, words)| view! { <dt>{term}</dt><dd>{words}</dd> })
+        .collect_view();
     view! { {rows}{shared}{limits} }.into_any()
 }
 
@@ -107,5 +111,6 @@ pub fn figures(p: &Preview) -> AnyView {
     let download = (p.total > 0).then(|| {
         view! { <dt>"Download"</dt><dd>{format!("{} in all, {} a device", bytes(p.bytes), bytes(p.bytes / p.total.max(1)))}</dd> }
     });
-    view! { {waffle(&parts, "devices")}{none}<dl class="kv">{first}{excluded}{download}{takes(p)}</dl> }.into_any()
+    view! { {waffle(&parts, "devices")}{none}<dl class="kv">{first}{excluded}{download}{takes(p)}{p.times.as_ref().map(when::falls)}</dl> }
+        .into_any()
 }

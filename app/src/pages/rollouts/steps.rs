@@ -1,6 +1,6 @@
 //! The steps of the wizard, each a form of its own that carries the whole plan.
 
-use super::{phrases, preview::stage_lines, wizard::Address};
+use super::{phrases, preview::stage_lines, when, wizard::Address};
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
     api::rollouts::SaveRollout,
@@ -122,7 +122,7 @@ fn in_both(step: Step, name: &str) -> bool {
 }
 
 /// The problem of an input as the fault that a field knows how to show.
-fn fault_of(problems: &[Problem], name: &str) -> Option<Fault> {
+pub(super) fn fault_of(problems: &[Problem], name: &str) -> Option<Fault> {
     problems.iter().find(|p| p.field == name).map(|p| Fault::new(FaultKind::Invalid, "plan", p.message.clone()).at(name))
 }
 
@@ -311,6 +311,7 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
         {whole}
         {card_flush("Stages", None, view! { {table("Stages", columns, rows.into_any())}{footer} }.into_any())}
         <div class="mt-4">{card("When", None, when.into_any())}</div>
+        {when::cards(&draft.when, problems)}
         <div class="mt-4">{card("At the same time", None, limits.into_any())}</div>
         <div class="mt-4">{card("Downloads", None, downloads.into_any())}</div>
     }

@@ -2,13 +2,17 @@
 
 mod approval;
 mod course;
+mod freeze;
 mod plan;
 mod preview;
+mod when;
 
 pub use approval::*;
 pub use course::*;
+pub use freeze::*;
 pub use plan::*;
 pub use preview::*;
+pub use when::*;
 
 use crate::states::words;
 

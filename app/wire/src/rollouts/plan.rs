@@ -1,5 +1,6 @@
 //! The plan, as people write it.
 
+use super::when::{Urgency, Window};
 use crate::{Timestamp, ids::ReleaseId};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,23 @@ pub struct RolloutSpec {
     /// Devices that have used up their data budget get it as well.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ignore_data_budget: bool,
+    /// When devices may install; none for at any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// Whether devices may put it off.
+    #[serde(default, skip_serializing_if = "Urgency::is_usual")]
+    pub urgency: Urgency,
+    /// Devices only fetch the release; an update has succeeded when that is done, and nothing is installed.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub download_only: bool,
+    /// Goes on while a freeze of the organization holds.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub during_freeze: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// How much of what belongs together may be disturbed at once: devices with the same value of an attribute, for example of one site. Updates of

@@ -2,6 +2,7 @@
 
 use super::RolloutSpec;
 use crate::{
+    Timestamp,
     devices::SelectorError,
     ids::{DeviceId, RolloutId},
     releases::ReleaseRow,
@@ -27,6 +28,23 @@ pub struct Preview {
     /// How long it is likely to take; none when no device of this type was updated by a rollout before, or nobody would get it.
     #[serde(default)]
     pub expected: Option<Expected>,
+    /// How its times fall; none for a plan without a window while no freeze is ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<Times>,
+}
+
+/// How a plan's times fall among its devices.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Times {
+    /// Devices that report no zone, or none that is known: their window is in the plan's.
+    pub zoneless: i64,
+    /// When the window of the first device opens, or its first freeze is over.
+    pub first: Option<Timestamp>,
+    /// By when every device's window has opened once.
+    pub last: Option<Timestamp>,
+    /// Where the plan and freezes are in each other's way, in sentences.
+    pub conflicts: Vec<String>,
 }
 
 /// How long a plan is likely to take, from earlier updates of the same device type. It assumes that every device is online and asks at once, and

@@ -8,10 +8,10 @@ use crate::{
     channel::{self, Channel, Receiver, Sender},
 };
 use parking_lot::Mutex;
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wire::device::{Down, Hello, StatusReport, Up};
+use wire::device::{Down, Hello, StatusReport, Up, WAITS_FOR_WINDOW};
 
 /// Most frames of samples that wait for their acknowledgement: enough to keep a long line full, few enough to be sent again.
 const WINDOW: u64 = 64;
@@ -118,7 +118,7 @@ impl Core {
             agent: AGENT.to_owned(),
             boot_id: self.boot_id.clone(),
             firmware: self.updates.running()?,
-            attributes: self.config.attributes.clone(),
+            attributes: attributes(&self.config.attributes),
             stream: self.buffer.lock().stream().to_owned(),
         };
         let (tls, url) = (Arc::clone(&self.tls.lock()), identity.borrow().device_url().to_owned());
@@ -225,4 +225,11 @@ impl Core {
             }
         }
     }
+}
+
+/// What the device says of itself, and that it waits for the window of an offer.
+fn attributes(of: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut attributes = of.clone();
+    attributes.insert(WAITS_FOR_WINDOW.to_owned(), "yes".to_owned());
+    attributes
 }

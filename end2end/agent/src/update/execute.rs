@@ -10,12 +10,15 @@ use crate::{backoff::Backoff, clock::Clock, device::Carrier, entropy::Entropy, h
 use std::time::Duration;
 use wire::{
     device::Offer,
+    ids::UpdateId,
     manifest::{Manifest, Payload},
     states::UpdateState,
 };
 
 /// Most time that reports have to leave before a restart.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long a device that waits for its window trusts its clock.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// What executing an update takes from the rest of the device.
 pub struct Means<'a> {
@@ -42,6 +45,8 @@ pub(super) enum Stop {
     Failed { state: UpdateState, code: &'static str, detail: String },
     /// The journal says why.
     TakenBack,
+    /// It was fetched, and is not to be installed.
+    Fetched,
     /// The device is broken.
     Broken(Error),
 }
@@ -83,6 +88,10 @@ impl Updates {
                     self.last_words().await;
                     return Ok(());
                 }
+                Err(Stop::Fetched) => {
+                    tracing::info!(update = %offer.update_id, "fetched; it is not to be installed");
+                    self.change(|journal| journal.finish(offer.update_id.clone(), UpdateState::Downloaded, None, None))?;
+                }
                 Err(Stop::TakenBack) => tracing::info!(update = %offer.update_id, "stopped"),
                 Err(Stop::Failed { state, code, detail }) => {
                     tracing::warn!(update = %offer.update_id, %state, code, detail, "the update is not installed");
@@ -113,7 +122,11 @@ impl Updates {
         let deltas: Vec<_> = offer.downloads.iter().filter_map(|d| Some(&d.delta.as_ref()?.sha256)).collect();
         self.slots.prepare(to, &manifest, &deltas)?;
         self.download(offer, &manifest, to, means).await?;
+        if offer.download_only {
+            return Err(Stop::Fetched);
+        }
         self.change(|journal| journal.progress(id, UpdateState::Downloaded, None))?;
+        self.window(id, means).await?;
 
         self.change(|journal| journal.progress(id, UpdateState::Installing, None))?;
         let paths: Vec<_> = manifest.payloads.iter().map(|p| self.slots.payload(to, &p.sha256)).collect();
@@ -141,6 +154,31 @@ impl Updates {
         self.slots.activate(to)?;
         tracing::info!(update = %id, version = manifest.version, slot = %to, "installed; restarting into it");
         Ok(())
+    }
+
+    /// Waits for the window of the update under way, whose times the server may change meanwhile.
+    async fn window(&self, id: &UpdateId, means: &Means<'_>) -> Result<(), Stop> {
+        let mut told = false;
+        loop {
+            let changed = self.work.notified();
+            let times = match self.journal.lock().phase() {
+                Phase::Working { offer } if offer.update_id == *id => (offer.install_from, offer.install_until),
+                _ => return Err(Stop::TakenBack),
+            };
+            let wait = match rules::hours(times.0, times.1, means.clock.now()) {
+                rules::Hours::Open => return Ok(()),
+                rules::Hours::In(millis) => Duration::from_millis(u64::try_from(millis).unwrap_or_default()).min(LOOK_AGAIN),
+                rules::Hours::Over => LOOK_AGAIN,
+            };
+            if !told {
+                told = true;
+                self.change(|journal| journal.progress(id, UpdateState::AwaitingWindow, None))?;
+                tracing::info!(update = %id, "fetched; waiting for the maintenance window");
+                continue;
+            }
+            // Clocks are put right now and then, so long waits are made of short ones.
+            let _ = tokio::time::timeout(wait, changed).await;
+        }
     }
 
     /// Fetches every payload, again and again over cuts and restarts, until it is there, wrong, taken back or too late.

@@ -122,10 +122,13 @@ impl Journal {
             }
             return Offered::Known;
         }
-        match &self.phase {
-            Phase::Working { offer: old } | Phase::Trial { offer: old, .. } if old.update_id == offer.update_id => {
+        match &mut self.phase {
+            // The same with other times: the window has passed, or has another end.
+            Phase::Working { offer: old } if old.update_id == offer.update_id => {
+                (old.install_from, old.install_until, old.deadline) = (offer.install_from, offer.install_until, offer.deadline);
                 return Offered::Known;
             }
+            Phase::Trial { offer: old, .. } if old.update_id == offer.update_id => return Offered::Known,
             Phase::Trial { .. } => return Offered::Busy,
             Phase::Working { offer: old } => {
                 let old = old.update_id.clone();
@@ -286,7 +289,20 @@ mod tests {
             downloads: vec![],
             deadline: Timestamp(0),
             needs_confirmation: false,
+            install_from: None,
+            install_until: None,
+            download_only: false,
+            soft: false,
         }
+    }
+
+    #[test]
+    fn an_offer_that_is_repeated_brings_the_times_of_the_next_window() {
+        let mut journal = Journal::default();
+        assert_eq!(journal.offered(&offer(1)), Offered::Begin);
+        let next = Offer { install_from: Some(Timestamp(5)), install_until: Some(Timestamp(9)), deadline: Timestamp(20), ..offer(1) };
+        assert_eq!(journal.offered(&next), Offered::Known);
+        assert_eq!(journal.phase(), &Phase::Working { offer: Box::new(next) });
     }
 
     fn running(sequence: u64) -> Running {

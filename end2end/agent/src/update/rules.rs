@@ -96,6 +96,26 @@ pub fn admit(manifest: &Manifest, downloads: &[Download], running: &Running, flo
     Ok(())
 }
 
+/// Whether an offer may be installed at an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hours {
+    /// Now.
+    Open,
+    /// In so many milliseconds.
+    In(i64),
+    /// Its window is over: the server says when the next one is.
+    Over,
+}
+
+/// The times of an offer, by the clock of the device.
+pub fn hours(from: Option<Timestamp>, until: Option<Timestamp>, now: Timestamp) -> Hours {
+    match (from, until) {
+        (Some(from), _) if now < from => Hours::In(from.since(now)),
+        (_, Some(until)) if now >= until => Hours::Over,
+        _ => Hours::Open,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,5 +233,12 @@ mod tests {
                 prop_assert!(sequence > runs && sequence >= floor);
             }
         }
+    }
+
+    #[test]
+    fn an_offer_is_installed_within_its_times_only() {
+        let at = |now| hours(Some(Timestamp(5)), Some(Timestamp(9)), Timestamp(now));
+        assert_eq!([at(3), at(5), at(8), at(9)], [Hours::In(2), Hours::Open, Hours::Open, Hours::Over]);
+        assert_eq!(hours(None, None, Timestamp(3)), Hours::Open);
     }
 }

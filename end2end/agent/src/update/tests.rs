@@ -82,6 +82,10 @@ fn signed(sequence: u64) -> (Offer, TrustedKeys) {
         downloads: vec![Download { sha256, size: FIRMWARE.len() as u64, path: "/x".into(), delta: None }],
         deadline: Timestamp(i64::MAX),
         needs_confirmation: false,
+        install_from: None,
+        install_until: None,
+        download_only: false,
+        soft: false,
     };
     (offer, keys)
 }
@@ -335,6 +339,88 @@ async fn whatever_is_wrong_with_a_delta_the_whole_file_is_fetched() {
     assert_eq!(asked(Some(OLD), &good, vec![gone, whole.clone()]).await, both);
     let busy = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n".to_vec();
     assert_eq!(asked(Some(OLD), &good, vec![busy, whole]).await, both, "the whole file does not wait for it");
+}
+
+/// Runs one start, with the payload there, and `then` beside it; returns what was reported, and whether it asked for a restart.
+async fn beside<F: Future<Output = ()>>(
+    updates: &Updates,
+    offer: &Offer,
+    clock: &Manual,
+    then: impl FnOnce() -> F,
+) -> (Vec<UpdateState>, bool) {
+    let boot = updates.boot().unwrap();
+    fs::write(updates.slots().payload(Slot::B, &offer.downloads[0].sha256), FIRMWARE).unwrap();
+    updates.offered(offer).unwrap();
+    let entropy = Entropy::seeded(1);
+    let means = Means {
+        client: &|| Err(http::Error::Silent),
+        platform: &Machine { healthy: true },
+        clock,
+        entropy: &entropy,
+        carrier: Carrier::always(),
+        rate: Rate::Unlimited,
+        confirm_within: Duration::from_secs(5),
+    };
+    let said = Mutex::new(Vec::new());
+    let server = async {
+        loop {
+            if let Some(report) = updates.report() {
+                said.lock().push(report.state);
+                updates.acknowledged(&report, report.state).unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let restarts = tokio::select! {
+        ran = updates.run(boot, &means, async {}) => { ran.unwrap(); true }
+        () = server => false,
+        () = then() => false,
+    };
+    (said.into_inner(), restarts)
+}
+
+/// Lets whatever can happen happen.
+async fn settle() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+#[tokio::test]
+async fn what_is_fetched_early_waits_for_its_window_and_for_the_next_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (offer, keys) = signed(2);
+    let at = |from, until| Offer { install_from: Some(Timestamp(from)), install_until: Some(Timestamp(until)), ..offer.clone() };
+    let updates = Updates::open(Folder::open(dir.path()).unwrap(), facts(), keys).unwrap();
+    let clock = Manual::at(Timestamp(0));
+    let (said, restarts) = beside(&updates, &at(1000, 1500), &clock, || async {
+        settle().await;
+        assert_eq!(updates.latest().borrow().as_ref().unwrap().state, UpdateState::AwaitingWindow);
+        // It was asleep for the whole window.
+        clock.set(Timestamp(2000));
+        updates.offered(&at(3000, 4000)).unwrap();
+        settle().await;
+        assert_eq!(updates.slots().seal(Slot::B).unwrap(), None, "nothing is installed outside a window");
+        clock.set(Timestamp(3000));
+        updates.offered(&at(3000, 5000)).unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    assert!(restarts, "{said:?}");
+    let known = [UpdateState::Downloading, UpdateState::Downloaded, UpdateState::AwaitingWindow, UpdateState::Installing];
+    assert!(said.ends_with(&known) || said.starts_with(&known), "{said:?}");
+}
+
+#[tokio::test]
+async fn what_is_only_fetched_is_not_installed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (offer, keys) = signed(2);
+    let updates = Updates::open(Folder::open(dir.path()).unwrap(), facts(), keys).unwrap();
+    let fetched = Offer { download_only: true, ..offer };
+    let (said, restarts) = beside(&updates, &fetched, &Manual::at(Timestamp(0)), settle).await;
+    assert!(!restarts && said.last() == Some(&UpdateState::Downloaded), "{said:?}");
+    assert_eq!((updates.slots().seal(Slot::B).unwrap(), updates.journal.lock().under_way()), (None, None));
 }
 
 proptest! {

@@ -141,6 +141,8 @@ acts! {
     Approve = "rollout.approve" from Admin,
     /// Change how fast and how much goes to devices.
     TransferLimits = "transfer.limits" from Admin,
+    /// Make and end freezes.
+    Freeze = "freeze.manage" from Admin,
     /// Revoke certificates.
     Revoke = "certificate.revoke" from Operator,
     /// Change what holds for clones, keys at renewal and ended certificates.

@@ -7,6 +7,7 @@ use super::{
     draw::{self, Cut},
     gate::Seen,
     state::{self, ROLLOUT, STAGE},
+    timing::WINDOW_PATIENCE_MS,
 };
 use wire::{
     Timestamp,
@@ -40,6 +41,8 @@ pub struct Course {
     pub last_device: i64,
     /// Its plan limits how many devices update at the same time, so that they wait for each other.
     pub throttled: bool,
+    /// Its plan has a window in which devices install.
+    pub windowed: bool,
     /// One sentence on the latest change.
     pub summary: String,
     /// First to last.
@@ -216,9 +219,15 @@ impl Course {
         usize::try_from(number).is_ok_and(|n| n == self.stages.len())
     }
 
-    /// How long, in milliseconds, a stage waits for devices that don't come. The last one waits longest: nothing stands behind it.
+    /// How long, in milliseconds, a stage waits for devices that don't come. The last one waits longest: nothing stands behind it. With a
+    /// window, every device has to see it open once.
     pub fn patience(&self, number: u32) -> i64 {
-        if self.is_last(number) { self.timeout_ms.max(LAST_PATIENCE_MS) } else { self.timeout_ms }
+        let least = match (self.is_last(number), self.windowed) {
+            (true, _) => LAST_PATIENCE_MS,
+            (false, true) => WINDOW_PATIENCE_MS,
+            (false, false) => 0,
+        };
+        self.timeout_ms.max(least)
     }
 
     /// Whether a device at this place may be offered the release now.

@@ -6,6 +6,7 @@ use super::{
     course::may_install,
     explain::{Owed, Owes},
     store::{ddi, updates},
+    timing::{Terms, Timing},
 };
 use crate::{
     Result,
@@ -108,6 +109,8 @@ pub struct Action {
     pub deadline: Timestamp,
     /// After how many milliseconds of it.
     pub timeout_ms: i64,
+    /// What its plan says of time.
+    pub timing: Timing,
     /// The rollout's name.
     pub rollout: String,
     /// The release.
@@ -225,11 +228,13 @@ pub struct Ask {
     pub task: Task,
     /// The last action that succeeded.
     pub installed: Option<i64>,
+    /// What it is to do waits for its window.
+    pub waits: bool,
 }
 
 impl Ask {
     /// For a device that a person has not let in.
-    pub const NOTHING: Self = Self { task: Task::Nothing, installed: None };
+    pub const NOTHING: Self = Self { task: Task::Nothing, installed: None, waits: false };
 }
 
 impl Rollouts {
@@ -238,16 +243,16 @@ impl Rollouts {
     pub async fn ask_ddi(&self, org: &OrgId, device: DeviceNo) -> Result<Ask> {
         let now = self.clock.now();
         let actions = ddi::actions(&mut self.db.read().await?, device).await?;
-        let installed = actions.iter().find(|a| a.state == UpdateState::Succeeded).map(|a| a.number);
+        let installed = actions.iter().find(|a| a.state == UpdateState::Succeeded && !a.timing.download_only).map(|a| a.number);
         let oldest = |phase: Phase| actions.iter().rev().filter(move |a| a.phase(now) == phase);
         if let Some(cancelled) = oldest(Phase::Cancelling).next() {
-            return Ok(Ask { task: Task::Cancel(cancelled.number), installed });
+            return Ok(Ask { task: Task::Cancel(cancelled.number), installed, waits: false });
         }
         // One that goes on against its cancellation, or installs what was recalled meanwhile.
         if let Some(begun) = oldest(Phase::Active).find(|a| !a.open() || a.installing()) {
-            return Ok(Ask { task: Task::Install(begun.number), installed });
+            return Ok(Ask { task: Task::Install(begun.number), installed, waits: false });
         }
-        let Some(offer) = self.poll(device).await? else { return Ok(Ask { task: Task::Nothing, installed }) };
+        let Some(offer) = self.poll(device).await? else { return Ok(Ask { task: Task::Nothing, installed, waits: false }) };
         let known = actions.iter().find(|a| a.update == offer.update_id).map(|a| a.number);
         let number = match known {
             Some(number) => number,
@@ -257,9 +262,10 @@ impl Rollouts {
             && let Some(action) = self.asked_for(device, number).await?
             && self.waits_for_person(&action).await?
         {
-            return Ok(Ask { task: Task::Confirm(number), installed });
+            return Ok(Ask { task: Task::Confirm(number), installed, waits: false });
         }
-        Ok(Ask { task: Task::Install(number), installed })
+        let waits = offer.install_from.is_some_and(|from| from > now);
+        Ok(Ask { task: Task::Install(number), installed, waits })
     }
 
     async fn number(&self, org: &OrgId, device: DeviceNo, update: &UpdateId) -> Result<i64> {
@@ -272,6 +278,12 @@ impl Rollouts {
     /// A device's own action of this number.
     pub async fn action(&self, device: DeviceNo, number: i64) -> Result<Option<Action>> {
         Ok(ddi::action(&mut self.db.read().await?, device, number).await?)
+    }
+
+    /// How the times of an action's plan stand for its device.
+    pub async fn terms(&self, action: &Action) -> Result<Terms> {
+        let mut on = self.db.read().await?;
+        Ok(self.terms_of(&mut on, &action.org, action.device, &action.timing).await?)
     }
 
     /// What an action installs; none when that was recalled before the device began.
@@ -362,6 +374,7 @@ mod tests {
             attempt: Attempt::Stands,
             deadline: Timestamp(100),
             timeout_ms: 100,
+            timing: Timing::default(),
             rollout: "spring".into(),
             release: id(),
             version: "2.0".into(),

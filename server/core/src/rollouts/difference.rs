@@ -2,7 +2,7 @@
 
 use wire::{
     Timestamp,
-    rollouts::{Budget, GateSpec, PlanChange, Reach, RolloutSpec, StageSpec},
+    rollouts::{Budget, GateSpec, PlanChange, Reach, RolloutSpec, StageSpec, Urgency, Window},
 };
 
 /// A plan, with its release as people name it: `gateway 2.0.0`.
@@ -31,6 +31,10 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
         confirm_at_device,
         bandwidth,
         ignore_data_budget,
+        window,
+        urgency,
+        download_only,
+        during_freeze,
     } = before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
@@ -52,6 +56,12 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     lines.differ("bandwidth", "Bandwidth", speed(*bandwidth), speed(new.bandwidth));
     let data = |ignored: bool| if ignored { "is not heeded" } else { "is heeded" }.to_owned();
     lines.differ("ignore_data_budget", "Data budget of devices", data(*ignore_data_budget), data(new.ignore_data_budget));
+    lines.differ("window", "Installs", hours(window.as_ref()), hours(new.window.as_ref()));
+    lines.differ("urgency", "Urgency", urgent(*urgency), urgent(new.urgency));
+    let fetched = |only: bool| if only { "only fetched" } else { "fetched and installed" }.to_owned();
+    lines.differ("download_only", "What is done", fetched(*download_only), fetched(new.download_only));
+    let frozen = |goes_on: bool| if goes_on { "goes on while they hold" } else { "waits until they are over" }.to_owned();
+    lines.differ("during_freeze", "Freezes", frozen(*during_freeze), frozen(new.during_freeze));
     let why = |text: &str| if text.is_empty() { "none given".to_owned() } else { text.to_owned() };
     lines.differ("reason", "Reason", why(reason), why(&new.reason));
     lines.0
@@ -67,16 +77,18 @@ fn whom(selector: &str) -> String {
 }
 
 fn start(at: Option<Timestamp>) -> String {
-    at.map_or_else(
-        || "at once after the approval".to_owned(),
-        |at| match at.0.rem_euclid(60_000) {
-            0 => format!("not before {}", at.readable()),
-            past => format!("not before {}, and {} ms", at.readable(), past),
-        },
-    )
+    at.map_or_else(|| "at once after the approval".to_owned(), |at| format!("not before {}", instant(at)))
 }
 
-/// A span to the second: two that are not the same never read the same.
+/// Two that are not the same never read the same.
+fn instant(at: Timestamp) -> String {
+    match at.0.rem_euclid(60_000) {
+        0 => at.readable(),
+        past => format!("{}, and {past} ms", at.readable()),
+    }
+}
+
+/// A span, to the second.
 fn duration(millis: i64) -> String {
     let s = millis / 1000;
     let parts = [(s / 86_400, "d"), (s / 3600 % 24, "h"), (s / 60 % 60, "min"), (s % 60, "s")];
@@ -107,6 +119,24 @@ fn cap(errors: u32) -> String {
 
 fn shared(budget: Option<&Budget>) -> String {
     budget.map_or_else(|| "none".to_owned(), |b| format!("at most {} with the same {}", b.at_most, b.attribute))
+}
+
+fn hours(window: Option<&Window>) -> String {
+    window.map_or_else(
+        || "at any time".to_owned(),
+        |w| {
+            let days: Vec<&str> = w.days.iter().map(|day| day.as_str()).collect();
+            format!("{} from {} until {} local time, {} where a device reports no zone", days.join(", "), w.from, w.until, w.zone)
+        },
+    )
+}
+
+fn urgent(urgency: Urgency) -> String {
+    match urgency {
+        Urgency::Soft => "devices may put it off".to_owned(),
+        Urgency::Forced => "at once".to_owned(),
+        Urgency::ForcedAfter(at) => format!("devices may put it off until {}", instant(at)),
+    }
 }
 
 fn own(most: Option<u32>) -> String {
@@ -243,6 +273,15 @@ mod tests {
             confirm_at_device: true,
             bandwidth: Some(250_000),
             ignore_data_budget: true,
+            window: Some(Window {
+                days: vec![wire::rollouts::Weekday::Sat, wire::rollouts::Weekday::Sun],
+                from: "22:00".parse().unwrap(),
+                until: "02:00".parse().unwrap(),
+                zone: "Europe/Berlin".into(),
+            }),
+            urgency: Urgency::ForcedAfter(Timestamp(0)),
+            download_only: true,
+            during_freeze: true,
         };
         insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
     }

@@ -4,9 +4,10 @@
 //! The form is a list of fields, each a length (64 bits, big-endian) and its bytes, beginning with the form's name. Floats are their
 //! IEEE 754 bits with −0 as 0. Name and reason are in it too: they are what the approver read.
 
+use super::timing::Timing;
 use wire::{
     ids::{Digest, OrgId, RolloutId},
-    rollouts::{GateSpec, Reach, RolloutSpec},
+    rollouts::{GateSpec, Reach, RolloutSpec, Urgency, Window},
 };
 
 const FORM: &str = "fleetward rollout approval 1";
@@ -18,6 +19,8 @@ const TRANSFERS: &str = "fleetward rollout transfers 1";
 
 /// What stands behind the last stage of a plan whose updates somebody at each device confirms; other plans end there.
 const CONFIRMED_AT_DEVICE: &str = "confirmed at the device";
+/// What follows behind the form of a plan that says something of time: its window, its urgency, whether it only fetches and whether freezes hold it.
+const TIME: &str = "fleetward rollout approval, time 1";
 
 /// The digest of a rollout: `manifest` is the SHA-256 of the release's signed envelope, which names the payloads; `payloads` are theirs.
 pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Digest, payloads: &[Digest]) -> Digest {
@@ -46,6 +49,10 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         confirm_at_device,
         bandwidth,
         ignore_data_budget,
+        window: _,
+        urgency: _,
+        download_only: _,
+        during_freeze: _,
     } = spec;
     form.text(name);
     form.text(selector);
@@ -92,6 +99,7 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         form.text(&bandwidth.map_or_else(String::new, |n| n.to_string()));
         form.number(u64::from(*ignore_data_budget));
     }
+    form.time(Timing::of(spec));
     Digest::from_bytes(&crate::hash::sha256(&form.0))
 }
 
@@ -118,6 +126,34 @@ impl Form {
     fn optional(&mut self, n: Option<u32>) {
         self.text(&n.map_or_else(String::new, |n| n.to_string()));
     }
+    /// Nothing for a plan that says nothing of time.
+    fn time(&mut self, timing: Timing) {
+        if timing == Timing::default() {
+            return;
+        }
+        let Timing { window, urgency, download_only, during_freeze } = timing;
+        self.text(TIME);
+        self.number(u64::from(window.is_some()));
+        if let Some(Window { days, from, until, zone }) = window {
+            self.number(days.len() as u64);
+            for day in days {
+                self.text(day.as_str());
+            }
+            self.text(&from.to_string());
+            self.text(&until.to_string());
+            self.text(&zone);
+        }
+        match urgency {
+            Urgency::Soft => self.text("soft"),
+            Urgency::Forced => self.text("forced"),
+            Urgency::ForcedAfter(at) => {
+                self.text("forced_after");
+                self.text(&at.millis().to_string());
+            }
+        }
+        self.number(u64::from(download_only));
+        self.number(u64::from(during_freeze));
+    }
     fn float(&mut self, x: f64) {
         let x = if x == 0.0 { 0.0 } else { x };
         self.number(x.to_bits());
@@ -134,7 +170,7 @@ mod tests {
     use proptest::prelude::*;
     use wire::{
         Timestamp,
-        rollouts::{Budget, StageSpec},
+        rollouts::{Budget, StageSpec, TimeOfDay, Weekday},
     };
 
     /// Often none, so that plans without any limit come up as well.
@@ -165,12 +201,27 @@ mod tests {
         })
     }
 
+    /// Often nothing.
+    fn any_timing() -> impl Strategy<Value = Timing> {
+        let days = prop::collection::vec(prop::sample::select(Weekday::ALL), 0..3);
+        let window = (days, 0..3_u16, 0..3_u16, ".{0,2}").prop_map(|(days, from, until, zone)| {
+            let time = |n| TimeOfDay::of_minutes(n).unwrap();
+            Window { days, from: time(from), until: time(until), zone }
+        });
+        let urgency =
+            prop_oneof![Just(Urgency::Soft), Just(Urgency::Forced), any::<i64>().prop_map(|at| Urgency::ForcedAfter(Timestamp(at)))];
+        let said = (prop::option::of(window), urgency, any::<bool>(), any::<bool>());
+        let said =
+            said.prop_map(|(window, urgency, download_only, during_freeze)| Timing { window, urgency, download_only, during_freeze });
+        prop_oneof![2 => Just(Timing::default()), 1 => said]
+    }
+
     fn any_spec() -> impl Strategy<Value = RolloutSpec> {
         let stages = prop::collection::vec(any_stage(), 0..4);
         let budget =
             prop_oneof![4 => Just(None), 1 => (".{0,4}", 0..3u32).prop_map(|(attribute, at_most)| Some(Budget { attribute, at_most }))];
         let transfers = prop_oneof![4 => Just((None, false)), 1 => (any::<Option<u64>>(), any::<bool>())];
-        let more = (budget, any::<bool>(), transfers);
+        let more = (budget, any::<bool>(), transfers, any_timing());
         (".{0,8}", ".{0,8}", stages, any::<Option<i64>>(), any::<u32>(), ".{0,8}", any_limit(), more).prop_map(
             |(
                 name,
@@ -180,7 +231,7 @@ mod tests {
                 timeout_min,
                 reason,
                 at_once,
-                (budget, confirm_at_device, (bandwidth, ignore_data_budget)),
+                (budget, confirm_at_device, (bandwidth, ignore_data_budget), timing),
             )| RolloutSpec {
                 name,
                 release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
@@ -194,6 +245,10 @@ mod tests {
                 confirm_at_device,
                 bandwidth,
                 ignore_data_budget,
+                window: timing.window,
+                urgency: timing.urgency,
+                download_only: timing.download_only,
+                during_freeze: timing.during_freeze,
             },
         )
     }
@@ -218,6 +273,10 @@ mod tests {
             confirm_at_device: false,
             bandwidth: None,
             ignore_data_budget: false,
+            window: None,
+            urgency: wire::rollouts::Urgency::Forced,
+            download_only: false,
+            during_freeze: false,
         };
         let org = "org_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b1".parse().unwrap();
         let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b3".parse().unwrap();
@@ -226,6 +285,7 @@ mod tests {
         assert_eq!(digest(&plan).as_str(), "101a20f78208c3a9aa81eda5733c384c1982e18e3ace790c999b60c208b48fe3");
         assert_ne!(digest(&RolloutSpec { at_once: Some(1), ..plan.clone() }), digest(&plan));
         assert_ne!(digest(&RolloutSpec { ignore_data_budget: true, ..plan.clone() }), digest(&plan));
+        assert_ne!(digest(&RolloutSpec { during_freeze: true, ..plan.clone() }), digest(&plan));
     }
 
     proptest! {
@@ -255,7 +315,10 @@ mod tests {
                     Some(s) => s.gate.max_dark = Some(s.gate.max_dark.map_or(0, |n| n + 1)),
                     None => edited.name.push('z'),
                 },
-                13 => edited.confirm_at_device = !edited.confirm_at_device,
+                16 => edited.confirm_at_device = !edited.confirm_at_device,
+                17 => edited.during_freeze = !edited.during_freeze,
+                18 => edited.download_only = !edited.download_only,
+                19 => edited.urgency = if edited.urgency == Urgency::Soft { Urgency::Forced } else { Urgency::Soft },
                 _ => match edited.stages.first_mut() {
                     Some(s) => s.gate.max_errors = s.gate.max_errors.wrapping_add(1),
                     None => edited.name.push('y'),

@@ -33,6 +33,10 @@ pub struct Concern {
     /// Why its turn is not yet enough: what [`throttle`](super::throttle) says of the devices that update at the same time, that its files are damaged,
     /// or that it has used up its data budget.
     pub full: Option<String>,
+    /// Why it still has to wait for its window or the end of a freeze: what [`timing`](super::timing) says.
+    pub held: Option<String>,
+    /// Its devices only fetch.
+    pub download_only: bool,
     /// When it begins, if that is set.
     pub begin_at: Option<Timestamp>,
     /// How the device's own update in it went, if there was one and it is not to be tried again.
@@ -81,6 +85,8 @@ pub enum Owed {
 pub struct Stand {
     /// What is going on with it.
     pub under_way: Option<UnderWay>,
+    /// What its update waits for, of time.
+    pub held: Option<String>,
     /// What it owes.
     pub owes: Option<Owes>,
     /// Whether it asks again and again instead of being connected.
@@ -93,7 +99,8 @@ pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestam
         let silence = update
             .deadline
             .map_or_else(String::new, |at| format!(" If it stays silent, it counts as timed out in {}.", duration(at.since(now))));
-        return format!("Updating to {} by “{}”: {}.{silence}", update.version, update.rollout, words(update.state));
+        let held = stand.held.as_ref().map_or_else(String::new, |held| format!(" It waits: {held}"));
+        return format!("Updating to {} by “{}”: {}.{held}{silence}", update.version, update.rollout, words(update.state));
     }
     // A device that is out of the fleet for good waits for nothing.
     if facts.state == DeviceState::Decommissioned.as_str() {
@@ -140,7 +147,8 @@ fn blocker(facts: &Facts, polls: bool, concern: &Concern) -> String {
     use RolloutState as R;
     if let Some((state, detail)) = &concern.ended {
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
-        return format!("{}{detail}.", words(*state));
+        let what = if concern.download_only && *state == UpdateState::Succeeded { "the device has fetched it" } else { words(*state) };
+        return format!("{what}{detail}.");
     }
     if let Err(miss) = concern.target.check(facts, false) {
         return format!("{}.", concern.target.words(miss));
@@ -168,6 +176,7 @@ fn blocker(facts: &Facts, polls: bool, concern: &Concern) -> String {
             format!("stage {} waits for a person to go on; it comes with the next stage.", concern.stage)
         }
         _ if !concern.doors_open => format!("stage {} takes no more devices; it comes with the next stage.", concern.stage),
+        _ if concern.held.is_some() => concern.held.clone().unwrap_or_default(),
         _ if concern.full.is_some() => concern.full.clone().unwrap_or_default(),
         _ if !facts.online && polls => "it is its turn; it gets it when it asks next.".to_owned(),
         _ if !facts.online => "it is its turn, but the device is offline. It gets it when it comes back.".to_owned(),
@@ -246,6 +255,8 @@ mod tests {
             device_stage: Some(1),
             doors_open: true,
             full: None,
+            held: None,
+            download_only: false,
             begin_at: None,
             ended: None,
         };
@@ -286,6 +297,18 @@ mod tests {
                 facts.clone(),
                 Stand::default(),
                 vec![Concern { full: Some(full(of_a_site)), ..running.clone() }],
+            ),
+            (
+                "waits for its window",
+                facts.clone(),
+                Stand::default(),
+                vec![Concern { held: Some("its window opens Mon 30 Nov 02:00 (Europe/Berlin).".into()), ..running.clone() }],
+            ),
+            (
+                "has fetched",
+                facts.clone(),
+                Stand::default(),
+                vec![Concern { download_only: true, ended: Some((UpdateState::Succeeded, String::new())), ..running.clone() }],
             ),
             ("halted", facts.clone(), Stand::default(), vec![halted]),
             ("newer", Facts { sequence: 5, ..facts.clone() }, Stand::default(), vec![running.clone()]),

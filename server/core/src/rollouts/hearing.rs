@@ -13,6 +13,9 @@ use wire::{
 /// The word for programs when a device says it succeeded and runs something else.
 pub const RUNS_OLD_VERSION: &str = "runs_old_version";
 
+/// The same when a device says it is done with what it should fetch, and never fetched it.
+pub const NOT_FETCHED: &str = "not_fetched";
+
 /// What a release brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Brings<'a> {
@@ -20,6 +23,8 @@ pub struct Brings<'a> {
     pub version: &'a str,
     /// Its sequence.
     pub sequence: i64,
+    /// It is fetched and not installed.
+    pub download_only: bool,
 }
 
 /// What a report does.
@@ -54,6 +59,9 @@ pub fn hear(now: UpdateState, report: &StatusReport, runs: &Running, brings: Bri
     }
     let code = report.code.clone().unwrap_or_default();
     let detail = report.detail.clone().unwrap_or_default();
+    if brings.download_only {
+        return Ok(fetched(now, report.state, code, detail));
+    }
     let runs_it = runs.version == brings.version && i64::try_from(runs.sequence).is_ok_and(|s| s == brings.sequence);
     if report.state == UpdateState::Succeeded && !runs_it {
         if !legal(UPDATE, now, UpdateState::Failed) {
@@ -66,6 +74,18 @@ pub fn hear(now: UpdateState, report: &StatusReport, runs: &Running, brings: Bri
     Ok(Heard::Moves { to: report.state, code, detail })
 }
 
+/// Of a release that is fetched only: having it is the end, and what runs says nothing. Some clients take `skip the installation` for `skip it`.
+fn fetched(now: UpdateState, to: UpdateState, code: String, detail: String) -> Heard {
+    match (now, to) {
+        (_, UpdateState::Downloaded) => Heard::Moves { to: UpdateState::Succeeded, code, detail },
+        (UpdateState::Offered | UpdateState::AwaitingWindow | UpdateState::AwaitingConfirmation, UpdateState::Succeeded) => {
+            let detail = "it says it is done, and has not fetched the release".to_owned();
+            Heard::Moves { to: UpdateState::Failed, code: NOT_FETCHED.to_owned(), detail }
+        }
+        _ => Heard::Moves { to, code, detail },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,7 +96,7 @@ mod tests {
     use proptest::prelude::*;
     use wire::Timestamp;
 
-    const BRINGS: Brings<'_> = Brings { version: "2.0", sequence: 2 };
+    const BRINGS: Brings<'_> = Brings { version: "2.0", sequence: 2, download_only: false };
 
     fn says(state: UpdateState) -> StatusReport {
         let entropy: &dyn Entropy = &SeededEntropy::new(1);
@@ -120,6 +140,20 @@ mod tests {
         assert_eq!(hear(U::Installing, &says(U::Installing), &new, BRINGS).unwrap(), Heard::Again);
         assert!(hear(U::Installing, &says(U::TimedOut), &new, BRINGS).is_err());
         assert_eq!(hear(U::Cancelled, &says(U::Cancelled), &new, BRINGS).unwrap(), Heard::Again);
+    }
+
+    #[test]
+    fn what_is_only_fetched_ends_when_the_device_has_it() {
+        use UpdateState as U;
+        let (brings, old) = (Brings { download_only: true, ..BRINGS }, running("1.0", 1));
+        for (now, word, ends) in [
+            (U::Downloading, U::Downloaded, U::Succeeded),
+            (U::Downloading, U::Succeeded, U::Succeeded),
+            (U::Offered, U::Succeeded, U::Failed),
+        ] {
+            let heard = hear(now, &says(word), &old, brings).unwrap();
+            assert!(matches!(heard, Heard::Moves { to, .. } if to == ends), "{now} {word}: {heard:?}");
+        }
     }
 
     #[test]

@@ -26,6 +26,14 @@ pub(super) struct Look {
     fleet: u64,
     share: u64,
     at: Timestamp,
+    until: Timestamp,
+}
+
+impl Look {
+    /// The device has nothing before then: its window opens, or a freeze ends. None is not known to end.
+    pub(super) fn until(self, wake: Option<Timestamp>) -> Self {
+        Self { until: wake.unwrap_or(self.until), ..self }
+    }
 }
 
 /// Who has nothing to do.
@@ -49,12 +57,17 @@ impl Idle {
     pub(super) fn knows(&self, device: DeviceNo, now: Timestamp) -> bool {
         let Some(last) = self.devices.read().get(&device).copied() else { return false };
         let present = self.look(device, now);
-        (last.fleet, last.share) == (present.fleet, present.share) && (0..BELIEF_MS).contains(&now.since(last.at))
+        (last.fleet, last.share) == (present.fleet, present.share) && (0..BELIEF_MS).contains(&now.since(last.at)) && now < last.until
     }
 
     /// To be taken before the database is asked.
     pub(super) fn look(&self, device: DeviceNo, now: Timestamp) -> Look {
-        Look { fleet: self.fleet.load(Ordering::Acquire), share: self.share(device).load(Ordering::Acquire), at: now }
+        Look {
+            fleet: self.fleet.load(Ordering::Acquire),
+            share: self.share(device).load(Ordering::Acquire),
+            at: now,
+            until: Timestamp(i64::MAX),
+        }
     }
 
     /// The database had nothing for the device at this look.
@@ -82,7 +95,7 @@ impl Rollouts {
             Some(Event::Device { device, .. } | Event::Cancelled { device, .. }) => {
                 self.idle.share(*device).fetch_add(1, Ordering::AcqRel);
             }
-            None | Some(Event::OffersOpen { .. } | Event::Release { .. }) => {
+            None | Some(Event::OffersOpen { .. } | Event::Release { .. } | Event::Frozen { .. }) => {
                 self.idle.fleet.fetch_add(1, Ordering::AcqRel);
             }
             // A report of one device, or a pause, opens nothing for another; what opens something is told apart.
@@ -111,6 +124,9 @@ mod tests {
         assert!(idle.knows(7, NOW));
         idle.share(7).fetch_add(1, Ordering::AcqRel);
         assert!(!idle.knows(7, NOW));
+
+        idle.keep(7, idle.look(7, NOW).until(Some(NOW.plus(5))));
+        assert!(idle.knows(7, NOW.plus(4)) && !idle.knows(7, NOW.plus(5)), "its window opens");
 
         let under_way = idle.look(7, NOW);
         idle.fleet.fetch_add(1, Ordering::AcqRel);

@@ -5,7 +5,7 @@
 //!
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order, [`gate`] what the evidence says, [`mod@plan`] what to do next,
 //! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
-//! once, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it
+//! once, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it
 //! changes, [`explain`] why a device does or doesn't update. The store applies a list of
 //! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
 //!
@@ -20,19 +20,23 @@ pub mod digest;
 pub mod draw;
 pub mod expecting;
 pub mod explain;
+pub mod foreseeing;
 pub mod gate;
 pub mod hearing;
 pub mod plan;
 pub mod state;
 pub mod survey;
 pub mod throttle;
+pub mod timing;
 pub mod validate;
+pub mod window;
 
 mod applying;
 mod comparing;
 mod deciding;
 mod drafting;
 mod error;
+mod freezes;
 mod idle;
 mod listing;
 mod moving;

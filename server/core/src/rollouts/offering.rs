@@ -5,24 +5,26 @@ use super::{
     course::may_install,
     draw,
     store::{
-        confirming, deltas,
+        confirming, deltas, freezes,
         records::{self, Record},
         updates::{self, NewUpdate, Open},
     },
     throttle::full,
+    timing::{Terms, Timing},
 };
 use crate::{
     Result,
     bus::Event,
-    db::{self, Conn},
-    devices::{DeviceNo, store as devices},
+    db::{self, Conn, Read},
+    devices::{DeviceNo, Facts, store as devices},
     releases::{self, RolloutRelease},
     transfers,
 };
 use std::collections::HashMap;
 use wire::{
+    Timestamp,
     device::{ARTIFACTS, Delta, Download, Offer},
-    ids::{Digest, RolloutId, UpdateId},
+    ids::{Digest, OrgId, RolloutId, UpdateId},
     states::{DeviceState, RolloutState, UpdateState},
 };
 
@@ -62,7 +64,7 @@ impl Rollouts {
         let look = self.idle.look(device, now);
         let mut on = self.db.read().await?;
         if let Some(open) = updates::open_of(&mut on, device).await? {
-            return Ok(offer_of(&mut on, device, open).await?);
+            return self.repeated(on, device, open).await;
         }
         let Some((org, _)) = devices::name(&mut on, device).await? else { return Ok(None) };
         let Some(facts) = devices::facts(&mut on, device, now).await? else { return Ok(None) };
@@ -71,7 +73,8 @@ impl Rollouts {
         }
         let candidates = updates::candidates(&mut on, &org, &facts.device_type, facts.sequence, now).await?;
         drop(on);
-        let mut meant = false;
+        // What holds is a matter of the moment, or of time: of the first nobody knows the end.
+        let (mut meant, mut wake) = (false, None::<Timestamp>);
         for candidate in candidates {
             let mut on = self.db.read().await?;
             if draw::place(&candidate.id, device) > candidate.cut
@@ -88,6 +91,13 @@ impl Rollouts {
             if !may_install(release.state) || releases::has_damage(&mut on, &record.release).await? {
                 continue;
             }
+            let timing = Timing::of(&record.spec);
+            let frosts = freezes::not_over(&mut on, &org, now).await?;
+            let terms = Terms::of(&timing, &facts.attributes, &frosts, now);
+            if !terms.may_begin() {
+                wake = [wake, terms.wake()].into_iter().flatten().min();
+                continue;
+            }
             // From here on it is a matter of the moment.
             meant = true;
             // Asked again in the offer's transaction; here so that those who wait for others don't queue up for one.
@@ -98,25 +108,55 @@ impl Rollouts {
                 continue;
             }
             drop(on);
-            if let Some(offer) = self.offer(&record, device, &facts.version, release).await? {
+            if let Some(offer) = self.offer(&record, device, &facts, release).await? {
                 return Ok(Some((offer, UpdateState::Offered)));
             }
             // Somebody else was faster with the same question: the offer is theirs, whichever rollout it is of. Otherwise the rollout was
             // paused just now, and the next one has its turn.
             let mut on = self.db.read().await?;
             if let Some(open) = updates::open_of(&mut on, device).await? {
-                return Ok(offer_of(&mut on, device, open).await?);
+                return self.repeated(on, device, open).await;
             }
         }
         if !meant {
-            self.idle.keep(device, look);
+            self.idle.keep(device, look.until(wake));
         }
         Ok(None)
     }
 
+    /// The offer of an open update once more, with its window as it is now. A device that has not begun, and would not wait by itself, finds nothing
+    /// while its window is closed or a freeze holds; what it has begun goes on.
+    async fn repeated(&self, mut on: Read, device: DeviceNo, open: Open) -> Result<Option<(Offer, UpdateState)>> {
+        let terms = self.terms_of(&mut on, &open.org, device, &open.timing).await?;
+        let held = open.state <= UpdateState::AwaitingConfirmation && !terms.may_begin();
+        // Who asks is there: while it has to wait, its silence does not count.
+        let now = self.clock.now();
+        let counts_from = if held { terms.wake().unwrap_or(now) } else { terms.waits_from(open.state) };
+        let deadline = counts_from.plus(open.timeout_ms);
+        let offer = if held { None } else { offer_of(&mut on, device, &open, &terms).await? };
+        drop(on);
+        if counts_from > now && open.deadline < deadline {
+            let mut tx = self.db.write().await?;
+            updates::alive(&mut tx, &open.id, deadline).await?;
+            tx.commit().await?;
+        }
+        Ok(offer)
+    }
+
+    /// How a plan's times stand for a device.
+    pub(super) async fn terms_of(&self, on: &mut impl Conn, org: &OrgId, device: DeviceNo, timing: &Timing) -> Result<Terms, db::Error> {
+        let now = self.clock.now();
+        let frosts = freezes::not_over(on, org, now).await?;
+        let attributes = match &timing.window {
+            Some(_) => devices::facts(on, device, now).await?.unwrap_or_default().attributes,
+            None => std::collections::BTreeMap::new(),
+        };
+        Ok(Terms::of(timing, &attributes, &frosts, now))
+    }
+
     /// Makes the offer; none, and nothing is changed, when in the meantime somebody paused the rollout or was faster, or as many devices
     /// update as the plan allows at once.
-    async fn offer(&self, record: &Record, device: DeviceNo, from_version: &str, release: RolloutRelease) -> Result<Option<Offer>> {
+    async fn offer(&self, record: &Record, device: DeviceNo, facts: &Facts, release: RolloutRelease) -> Result<Option<Offer>> {
         let (org, rollout) = (&record.org, &record.id);
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
@@ -131,9 +171,14 @@ impl Rollouts {
         if full(&record.spec, updates::crowd(&mut tx, record, device).await?).is_some() {
             return Ok(None);
         }
+        let frosts = freezes::not_over(&mut tx, org, now).await?;
+        let terms = Terms::of(&Timing::of(&record.spec), &facts.attributes, &frosts, now);
+        if !terms.may_begin() {
+            return Ok(None);
+        }
         // An offer that was taken back before the device began was no attempt.
         let tried = last.as_ref().map_or(0, |last| if last.state == UpdateState::Cancelled { last.attempts - 1 } else { last.attempts });
-        let deadline = now.plus(held.timeout_ms);
+        let deadline = terms.waits_from(UpdateState::Offered).plus(held.timeout_ms);
         let id: UpdateId = self.entropy.id(now);
         let new = NewUpdate {
             id: &id,
@@ -141,7 +186,7 @@ impl Rollouts {
             rollout,
             device,
             stage: held.stage,
-            from_version,
+            from_version: &facts.version,
             attempts: tried + 1,
             deadline,
             after: last.as_ref().map(|last| last.id.as_str()),
@@ -155,7 +200,7 @@ impl Rollouts {
         self.bus.tell(Event::Rollout { org: org.clone(), id: rollout.clone() });
         self.bus.tell(Event::Device { org: org.clone(), device });
         let mut on = self.db.read().await?;
-        let made = offer(&mut on, device, id, rollout.clone(), release, deadline).await?;
+        let made = offer(&mut on, device, (id, rollout.clone()), release, deadline, &terms).await?;
         Ok(Some(Offer { needs_confirmation: record.spec.confirm_at_device, ..made }))
     }
 
@@ -173,14 +218,14 @@ impl Rollouts {
 }
 
 /// The offer behind an open update; none when its release was recalled.
-async fn offer_of(on: &mut impl Conn, device: DeviceNo, open: Open) -> Result<Option<(Offer, UpdateState)>, db::Error> {
+async fn offer_of(on: &mut impl Conn, device: DeviceNo, open: &Open, terms: &Terms) -> Result<Option<(Offer, UpdateState)>, db::Error> {
     let Some(release) = releases::for_rollout(on, &open.org, &open.release).await? else { return Ok(None) };
     if !may_install(release.state) {
         return Ok(None);
     }
     // Who has begun was told, or needed no telling.
     let asks = open.state <= UpdateState::AwaitingConfirmation && confirming::asks(on, &open.rollout).await?;
-    let made = offer(on, device, open.id, open.rollout, release, open.deadline).await?;
+    let made = offer(on, device, (open.id.clone(), open.rollout.clone()), release, open.deadline, terms).await?;
     Ok(Some((Offer { needs_confirmation: asks, ..made }, open.state)))
 }
 
@@ -188,10 +233,10 @@ async fn offer_of(on: &mut impl Conn, device: DeviceNo, open: Open) -> Result<Op
 async fn offer(
     on: &mut impl Conn,
     device: DeviceNo,
-    update_id: UpdateId,
-    rollout_id: RolloutId,
+    (update_id, rollout_id): (UpdateId, RolloutId),
     release: RolloutRelease,
-    deadline: wire::Timestamp,
+    deadline: Timestamp,
+    terms: &Terms,
 ) -> Result<Offer, db::Error> {
     let mut shorter: HashMap<Digest, Delta> = deltas::to_device(on, device, &release.row.id).await?.into_iter().collect();
     let download = |p: wire::manifest::Payload| Download {
@@ -201,5 +246,16 @@ async fn offer(
         size: p.size,
     };
     let downloads = release.manifest.payloads.into_iter().map(download).collect();
-    Ok(Offer { update_id, rollout_id, envelope: release.envelope, downloads, deadline, needs_confirmation: false })
+    Ok(Offer {
+        update_id,
+        rollout_id,
+        envelope: release.envelope,
+        downloads,
+        deadline,
+        needs_confirmation: false,
+        install_from: terms.opening.map(|o| o.from),
+        install_until: terms.opening.map(|o| o.until),
+        download_only: terms.download_only,
+        soft: terms.soft,
+    })
 }

@@ -104,6 +104,8 @@ pub struct UnderWay {
     pub overdue: bool,
     /// One has not begun to install: a recall takes it back.
     pub retractable: bool,
+    /// A freeze holds that the plan obeys: nobody is offered anything, so nobody's patience ends.
+    pub frozen: bool,
 }
 
 /// Plans the next step; `survey` answers the [`Need`] of a plan made before.
@@ -118,7 +120,7 @@ pub fn plan(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: 
             Plan::default().because(TAKEN_BACK).then(Change::Withdraw { recalled: true, for_good: course.state == R::Stopping })
         }
         R::Approved | R::Scheduled => before(course, survey, now),
-        R::Running => running(course, survey, now),
+        R::Running => running(course, under_way.frozen, survey, now),
         R::Paused if !may_install(course.release) => halt(course, None, RECALLED),
         R::Stopping => stopping(course),
         other => Plan::default().because(standing(other)),
@@ -164,7 +166,7 @@ fn before(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
     }
 }
 
-fn running(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
+fn running(course: &Course, frozen: bool, survey: Option<&Survey>, now: Timestamp) -> Plan {
     if !may_install(course.release) {
         return halt(course, None, RECALLED);
     }
@@ -172,6 +174,10 @@ fn running(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
     match course.current() {
         None => next(course, now),
         Some(stage) => match stage.state {
+            StageState::Running if frozen && waits_out(course, stage, now) => {
+                let until = now.plus(course.patience(number));
+                Plan::default().then(Change::Doors { until }).resting_on(number, stage).until(until)
+            }
             StageState::Running => in_stage(course, number, stage, survey, now),
             StageState::Soaking => soaking(course, number, stage, survey, now),
             StageState::AwaitingPromotion => Plan::default().because(format!("stage {number} passed and waits for a person to go on")),
@@ -210,6 +216,12 @@ fn next(course: &Course, now: Timestamp) -> Plan {
         format!("Stage {number} began: {}", devices_of(devices))
     };
     Plan::default().because(text).then(Change::Begin { stage: number, doors_until }).until(doors_until)
+}
+
+/// Whether a stage that a freeze holds would lose patience with those that can't come.
+fn waits_out(course: &Course, stage: &Stage, now: Timestamp) -> bool {
+    let left = course.doors_until.since(now);
+    stage.counts.waiting > 0 && left > 0 && left < course.patience(course.stage) / 2
 }
 
 fn in_stage(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>, now: Timestamp) -> Plan {

@@ -3,9 +3,11 @@
 use super::{
     Rollouts,
     expecting::expect,
-    store::{history, records::Record},
+    foreseeing::{Zones, foresee},
+    store::{freezes, history, records::Record},
     survey::{Found, Target, Walk},
     ticking::walk,
+    timing::Timing,
     validate,
 };
 use crate::{
@@ -78,7 +80,17 @@ impl Rollouts {
             selector,
         };
         let unnamed: RolloutId = UNNAMED.parse().map_err(DbError::corrupt)?;
-        let found = drawn(on, org, id.unwrap_or(&unnamed), &target, (spec, if id.is_some() { SAMPLE } else { 0 }), now).await?;
+        let mut zones = Zones::default();
+        let (id, sample) = (id.unwrap_or(&unnamed), if id.is_some() { SAMPLE } else { 0 });
+        let mut taken = Walk::new(&target, id, sample > 0);
+        walk(on, org, id.as_str(), now, |device, facts, busy| {
+            zones.take(&target, facts, busy);
+            taken.take(device, facts, busy);
+        })
+        .await?;
+        let found = taken.finish(&spec.stages, sample);
+        let frosts = freezes::not_over(on, org, now).await?;
+        let times = foresee(&Timing::of(spec), &zones, &frosts, spec.start_at.unwrap_or(now).max(now));
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
         // Stages that can't be cut have no sizes to complain about.
         if !problems.iter().any(of_stages) {
@@ -88,7 +100,7 @@ impl Rollouts {
         let bytes = i64::try_from(size).unwrap_or(i64::MAX).saturating_mul(found.total);
         let took = history::took(on, org, &target.device_type, HISTORY).await?;
         let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, spec.at_once) } else { None };
-        Ok(Preview { total: found.total, stages: found.stages, excluded: found.excluded, selector_error, problems, bytes, expected })
+        Ok(Preview { total: found.total, stages: found.stages, excluded: found.excluded, selector_error, problems, bytes, expected, times })
     }
 }
 
@@ -98,18 +110,8 @@ fn of_stages(problem: &Problem) -> bool {
 
 /// The draw a kept plan would get now.
 pub(super) async fn draw(on: &mut Read, record: &Record, sample: usize, now: Timestamp) -> Result<Found, DbError> {
-    drawn(on, &record.org, &record.id, &record.target()?, (&record.spec, sample), now).await
-}
-
-async fn drawn(
-    on: &mut Read,
-    org: &OrgId,
-    id: &RolloutId,
-    target: &Target,
-    (spec, sample): (&RolloutSpec, usize),
-    now: Timestamp,
-) -> Result<Found, DbError> {
-    let mut taken = Walk::new(target, id, sample > 0);
-    walk(on, org, id.as_str(), now, |device, facts, busy| taken.take(device, facts, busy)).await?;
-    Ok(taken.finish(&spec.stages, sample))
+    let target = record.target()?;
+    let mut taken = Walk::new(&target, &record.id, sample > 0);
+    walk(on, &record.org, record.id.as_str(), now, |device, facts, busy| taken.take(device, facts, busy)).await?;
+    Ok(taken.finish(&record.spec.stages, sample))
 }

@@ -12,11 +12,12 @@ use super::{
     moving::not_by,
     quorum,
     store::{
-        ddi, lists, parts,
+        ddi, freezes, lists, parts,
         records::{self, Record},
         updates,
     },
     throttle,
+    timing::{self, Terms, Timing},
 };
 use crate::{
     Result,
@@ -34,7 +35,7 @@ use wire::{
         Action, ApprovalCard, ApprovalsPage, Call, Counts, RolloutDetail, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView,
         Tab, UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
     },
-    states::{RolloutState, StageState},
+    states::{RolloutState, StageState, UpdateState},
 };
 
 /// How long after a device without a channel has asked it is taken to ask again: three of the pauses that hawkBit's clients make.
@@ -219,12 +220,13 @@ impl Rollouts {
         let (Some((org, _)), Some(facts)) = (devices::name(&mut on, device).await?, devices::facts(&mut on, device, now).await?) else {
             return Ok(String::new());
         };
-        let under_way = updates::open_of(&mut on, device).await?.map(|open| UnderWay {
-            rollout: open.name,
-            version: open.version,
-            state: open.state,
-            deadline: Some(open.deadline),
-        });
+        let frosts = freezes::not_over(&mut on, &org, now).await?;
+        let held = |timing: &Timing| timing::words(&Terms::of(timing, &facts.attributes, &frosts, now), timing, &facts.attributes);
+        let may_begin = |timing: &Timing| Terms::of(timing, &facts.attributes, &frosts, now).may_begin();
+        let open = updates::open_of(&mut on, device).await?;
+        let waits = open.as_ref().filter(|open| open.state <= UpdateState::Downloaded).and_then(|open| held(&open.timing));
+        let under_way =
+            open.map(|open| UnderWay { rollout: open.name, version: open.version, state: open.state, deadline: Some(open.deadline) });
         let mut concerns = Vec::new();
         for record in records::concerning(&mut on, &org, &facts.device_type, device).await? {
             let last = updates::last_in(&mut on, &record.id, device).await?;
@@ -257,6 +259,8 @@ impl Rollouts {
                 device_stage: drawn.then(|| draw::stage_of(place, &cuts)),
                 doors_open: now < course.doors_until,
                 full,
+                held: held(&Timing::of(&record.spec)).filter(|_| !may_begin(&Timing::of(&record.spec))),
+                download_only: record.spec.download_only,
                 begin_at: record.begin_at(),
                 ended: last.filter(|l| !l.again).map(|l| (l.state, if l.detail.is_empty() { l.code } else { l.detail })),
             });
@@ -267,7 +271,7 @@ impl Rollouts {
         }
         let owes = Self::owed(&ddi::actions(&mut on, device).await?, now);
         let polls = devices::asked_at(&mut on, device).await?.is_some_and(|at| now.since(at) < POLLS_MS);
-        Ok(explain(&facts, &Stand { under_way, owes, polls }, &concerns, now))
+        Ok(explain(&facts, &Stand { under_way, held: waits, owes, polls }, &concerns, now))
     }
 }
 

@@ -44,10 +44,16 @@ impl Rollouts {
             }
             None => known(&mut tx, device, now).await?,
         };
-        let brings = Brings { version: &update.version, sequence: update.sequence };
+        let brings = Brings { version: &update.version, sequence: update.sequence, download_only: update.timing.download_only };
         // An attempt that another one took over from is history.
         let heard = if update.latest { hear(update.state, &report, &runs, brings)? } else { Heard::Late };
-        let deadline = confirming::deadline(&mut tx, &update.id, &report, now, update.timeout_ms).await?;
+        let deferred = confirming::deadline(&mut tx, &update.id, &report, now, update.timeout_ms).await?;
+        // What waits for its window does not time out meanwhile.
+        let counts_from = match update.timing.window {
+            Some(_) => self.terms_of(&mut tx, &update.org, device, &update.timing).await?.waits_from(report.state),
+            None => now,
+        };
+        let deadline = counts_from.plus(update.timeout_ms).max(deferred);
         let progress = report.progress.map(i64::from);
         let state = match heard {
             Heard::Late => update.state,

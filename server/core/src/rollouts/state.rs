@@ -77,7 +77,8 @@ const fn after(state: UpdateState) -> &'static [UpdateState] {
     WAY
 }
 
-/// An update's life. Devices may leave out steps they had nothing to say about, but never go back. The endings that the server made up
+/// An update's life. Devices may leave out steps they had nothing to say about, but never go back, except to wait for a window with what they
+/// have fetched. The endings that the server made up
 /// (`timed_out`, `cancelled`, `superseded`) give way to what the device itself says later.
 pub const UPDATE: Machine<UpdateState> = {
     use UpdateState as U;
@@ -105,7 +106,24 @@ pub const UPDATE: Machine<UpdateState> = {
             ],
         ),
         (U::Downloading, after(U::Downloading)),
-        (U::Downloaded, after(U::Downloaded)),
+        // Who has fetched it early waits for its window then.
+        (
+            U::Downloaded,
+            &[
+                U::AwaitingWindow,
+                U::Installing,
+                U::Rebooting,
+                U::Verifying,
+                U::Succeeded,
+                U::Failed,
+                U::Rejected,
+                U::TimedOut,
+                U::Reverted,
+                U::Cancelled,
+                U::Superseded,
+                U::NotApplicable,
+            ],
+        ),
         (U::Installing, &[U::Rebooting, U::Verifying, U::Succeeded, U::Failed, U::Rejected, U::TimedOut, U::Reverted]),
         (U::Rebooting, &[U::Verifying, U::Succeeded, U::Failed, U::TimedOut, U::Reverted]),
         (U::Verifying, &[U::Succeeded, U::Failed, U::TimedOut, U::Reverted]),
@@ -320,11 +338,11 @@ mod tests {
 
     #[test]
     fn updates_only_go_forward() {
-        // Along the order of the enumeration, except between the two ways of waiting and from what the server made up.
+        // Along the order of the enumeration, except to wait for a window and from what the server made up.
         for (from, next) in UPDATE {
             for to in *next {
                 use UpdateState as U;
-                let sideways = (*from, *to) == (U::AwaitingConfirmation, U::AwaitingWindow);
+                let sideways = matches!(from, U::AwaitingConfirmation | U::Downloaded) && *to == U::AwaitingWindow;
                 let corrected = matches!(from, U::TimedOut | U::Cancelled | U::Superseded);
                 assert!(to > from || sideways || corrected, "{from} → {to}");
             }

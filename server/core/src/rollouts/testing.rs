@@ -37,6 +37,10 @@ pub fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
         confirm_at_device: false,
         bandwidth: None,
         ignore_data_budget: false,
+        window: None,
+        urgency: wire::rollouts::Urgency::Forced,
+        download_only: false,
+        during_freeze: false,
     }
 }
 
@@ -53,6 +57,7 @@ pub fn approved(stages: Vec<StageSpec>) -> Course {
         doors_until: Timestamp(0),
         last_device: 0,
         throttled: false,
+        windowed: false,
         summary: String::new(),
         stages: stages.into_iter().map(Stage::pending).collect(),
     }

@@ -7,7 +7,7 @@ use super::{
     moving::Move,
     plan::{Need, Survey, UnderWay, plan},
     store::{
-        lists, parts,
+        freezes, lists, parts,
         records::{self, Record},
         updates,
     },
@@ -55,6 +55,7 @@ impl Rollouts {
                 overdue: updates::overdue(&mut on, id, now).await?,
                 // Only asked when the answer matters.
                 retractable: !may_install(course.release) && updates::retractable(&mut on, id).await?,
+                frozen: !record.spec.during_freeze && freezes::not_over(&mut on, org, now).await?.iter().any(|f| f.holds(now)),
             };
             let plan = plan(&course, under_way, survey.as_ref(), now);
             // While this was down nobody could be heard: devices have their time after the start as after their success.

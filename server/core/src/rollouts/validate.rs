@@ -1,12 +1,12 @@
 //! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
 
-use super::gate::DARK_WATCH_MS;
+use super::{gate::DARK_WATCH_MS, window};
 use crate::{devices::Selector, releases::RolloutRelease, text::unseen};
 use wire::{
     Timestamp,
     device::MAX_ATTRIBUTE,
     devices::SelectorError,
-    rollouts::{Budget, GateSpec, Problem, Reach, RolloutSpec, StageSpec},
+    rollouts::{Budget, GateSpec, Problem, Reach, RolloutSpec, StageSpec, Urgency, Window},
     states::ReleaseState,
     transfers::{LEAST_BANDWIDTH, MOST_BANDWIDTH},
 };
@@ -83,6 +83,7 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
         "bandwidth",
         "Choose at least 10,000 bytes a second, or set no such limit.",
     );
+    time(spec, now, &mut found);
     if let Err(e) = Selector::parse(&spec.selector) {
         found.add("selector", sentence(&e));
     }
@@ -131,6 +132,33 @@ impl Found {
         if !ok {
             self.add(field, message);
         }
+    }
+}
+
+/// When devices may install, and how urgent it is.
+fn time(spec: &RolloutSpec, now: Timestamp, found: &mut Found) {
+    if let Some(Window { days, from, until, zone }) = &spec.window {
+        found.unless(!days.is_empty(), "window.days", "Choose the days on which the window opens: without any it never does.");
+        found.unless(days.len() <= 7, "window.days", "Name each day once.");
+        found.unless(
+            from != until,
+            "window.until",
+            "The window never opens: let it close later than it opens. A whole day is 00:00 to 24:00.",
+        );
+        found.unless(from.minutes() < 24 * 60, "window.from", "Let the window open before 24:00; 00:00 is the beginning of a day.");
+        if window::zone(zone).is_none() {
+            let instead = window::nearest(zone).map_or_else(String::new, |name| format!(" The nearest there is: {name}."));
+            found.add("window.zone", format!("There is no such time zone.{instead}"));
+        }
+        found.unless(
+            !spec.download_only,
+            "download_only",
+            "A plan that only fetches installs nothing, so no window holds it: leave out one of the two.",
+        );
+    }
+    if let Urgency::ForcedAfter(at) = spec.urgency {
+        let start = spec.start_at.unwrap_or(now).max(now);
+        found.unless(at > start, "urgency", "That is before the start: choose a later time, or force it from the beginning.");
     }
 }
 
@@ -225,6 +253,31 @@ mod tests {
 
     const PUBLISHED: Option<Chosen> = Some(Chosen { state: ReleaseState::Published, expires: None });
 
+    fn nights() -> Window {
+        use wire::rollouts::Weekday;
+        Window {
+            days: Weekday::ALL.to_vec(),
+            from: "22:00".parse().unwrap(),
+            until: "02:00".parse().unwrap(),
+            zone: "Europe/Berlin".into(),
+        }
+    }
+
+    #[test]
+    fn a_window_that_opens_has_no_problems_and_an_unknown_zone_is_told_its_nearest() {
+        let of = |window: Window| {
+            let plan = RolloutSpec {
+                window: Some(window),
+                urgency: Urgency::ForcedAfter(Timestamp(1)),
+                ..spec(vec![stage(Reach::Percent(100.0))])
+            };
+            problems(&plan, PUBLISHED, Timestamp(0))
+        };
+        assert_eq!(of(nights()), []);
+        let wrong = of(Window { zone: "Berlin".into(), ..nights() });
+        assert_eq!(wrong[0].message, "There is no such time zone. The nearest there is: Europe/Berlin.");
+    }
+
     #[test]
     fn a_manifest_that_has_expired_or_will_have_by_the_start_is_refused() {
         let until = |at: i64| Some(Chosen { state: ReleaseState::Published, expires: Some(Timestamp(at)) });
@@ -270,6 +323,12 @@ mod tests {
                 spec(vec![StageSpec { soak_s: 1799, gate: GateSpec { max_dark: Some(1), ..GateSpec::default() }, ..all() }]),
                 "stages.0.soak_s",
             ),
+            (RolloutSpec { window: Some(Window { days: vec![], ..nights() }), ..spec(vec![all()]) }, "window.days"),
+            (RolloutSpec { window: Some(Window { until: nights().from, ..nights() }), ..spec(vec![all()]) }, "window.until"),
+            (RolloutSpec { window: Some(Window { from: "24:00".parse().unwrap(), ..nights() }), ..spec(vec![all()]) }, "window.from"),
+            (RolloutSpec { window: Some(Window { zone: "Berlin".into(), ..nights() }), ..spec(vec![all()]) }, "window.zone"),
+            (RolloutSpec { window: Some(nights()), download_only: true, ..spec(vec![all()]) }, "download_only"),
+            (RolloutSpec { urgency: Urgency::ForcedAfter(Timestamp(5)), start_at: Some(Timestamp(5)), ..spec(vec![all()]) }, "urgency"),
             (RolloutSpec { selector: "type:(".into(), ..spec(vec![all()]) }, "selector"),
             (spec(vec![]), "stages"),
             (spec(vec![at(50.0), at(20.0), all()]), "stages.1.reach"),

@@ -175,7 +175,7 @@ fn note(agenda: &mut Agenda, event: Event) {
         Event::Cancelled { org, .. } => agenda.note(&org, Topic::Fleet),
         Event::Release { org, .. } => agenda.note(&org, Topic::Releases),
         Event::Enrolment { org } | Event::Consent { org } => agenda.note(&org, Topic::Devices),
-        Event::Trust => {}
+        Event::Trust | Event::Frozen { .. } => {}
     }
 }
 

@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Budget, Problem, RolloutSpec, StageSpec},
+    rollouts::{Budget, Problem, RolloutSpec, StageSpec, Urgency, Window},
 };
 
 /// The largest file that is read; a plan has at most 50 stages.
@@ -36,9 +36,18 @@ pub(super) struct PlanFile {
     budget: Option<Budget>,
     #[serde(default)]
     confirm_at_device: bool,
+    #[serde(default)]
     bandwidth: Option<u64>,
     #[serde(default)]
     ignore_data_budget: bool,
+    #[serde(default)]
+    window: Option<Window>,
+    #[serde(default)]
+    urgency: Urgency,
+    #[serde(default)]
+    download_only: bool,
+    #[serde(default)]
+    during_freeze: bool,
 }
 
 /// A release as people name it.
@@ -98,6 +107,10 @@ impl PlanFile {
             confirm_at_device: self.confirm_at_device,
             bandwidth: self.bandwidth,
             ignore_data_budget: self.ignore_data_budget,
+            window: self.window.clone(),
+            urgency: self.urgency,
+            download_only: self.download_only,
+            during_freeze: self.during_freeze,
         })
     }
 

@@ -136,7 +136,8 @@ impl Watch {
         if self.left > 0 {
             return rollouts.flows(action).await;
         }
-        if self.alone && action.state <= UpdateState::Downloading {
+        // What is only fetched has ended when the device says so, after it has looked at it.
+        if self.alone && !action.timing.download_only && action.state <= UpdateState::Downloading {
             rollouts.report(action.device, says(action, UpdateState::Downloaded)).await?;
         }
         rollouts.heard_ddi(action, Notes { fetched: true, ..Notes::default() }).await

@@ -6,7 +6,10 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
-use fleet::rollouts::ddi::{Action, Phase};
+use fleet::rollouts::{
+    ddi::{Action, Phase},
+    timing::Terms,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::states::UpdateState;
@@ -49,8 +52,8 @@ pub(super) async fn installed(State(devices): State<Devices>, asker: Asker, Quer
     Ok(asker.answer(&document(&devices, &asker, &action, &wanted).await?))
 }
 
-/// One chunk, whose part is what hawkBit calls an application: the only one that Zephyr installs. Downloading and installing are never `skip`:
-/// SWUpdate answers that with a success.
+/// One chunk, whose part is what hawkBit calls an application: the only one that Zephyr installs. Installing is `skip` only where the plan installs
+/// nothing, and outside the window for devices that say they wait for it: SWUpdate answers `skip` with a success, and is not offered it then.
 pub(super) async fn document(devices: &Devices, asker: &Asker, action: &Action, wanted: &Wanted) -> Result<Value, Problem> {
     let release = devices.fleet.rollouts().content(action).await?.ok_or_else(missing)?;
     let chunk = json!({
@@ -59,15 +62,43 @@ pub(super) async fn document(devices: &Devices, asker: &Asker, action: &Action, 
         "version": action.version,
         "artifacts": artifacts::described(devices, asker, action, &release.manifest).await?,
     });
+    let terms = devices.fleet.rollouts().terms(action).await?;
+    let (download, update, window) = handling(&terms, action.state);
     let mut document = json!({
         "id": action::id(action.number).to_string(),
-        "deployment": { "download": "forced", "update": "forced", "chunks": [chunk] },
+        "deployment": { "download": download, "update": update, "chunks": [chunk] },
     });
+    if let Some(window) = window {
+        document["deployment"]["maintenanceWindow"] = window.into();
+    }
     if wanted.lines() > 0 {
         let messages = devices.fleet.rollouts().said_ddi(action, wanted.lines()).await?;
         document["actionHistory"] = json!({ "status": status(action.state), "messages": messages });
     }
     Ok(document)
+}
+
+/// How an action is to be downloaded and installed, and whether its window is open; no window where the plan has none. What installs already goes on.
+fn handling(terms: &Terms, state: UpdateState) -> (&'static str, &'static str, Option<&'static str>) {
+    let urgency = if terms.soft { "attempt" } else { "forced" };
+    if terms.download_only {
+        return (urgency, "skip", None);
+    }
+    if !terms.windowed() {
+        return (urgency, urgency, None);
+    }
+    if terms.open() || state > UpdateState::Downloaded {
+        (urgency, urgency, Some("available"))
+    } else {
+        (urgency, "skip", Some("unavailable"))
+    }
+}
+
+/// What changes in the address of an action with its content, as hawkBit's `c` does; none for a plan that says nothing of time.
+pub(super) fn version(action: &Action, terms: &Terms) -> Option<u8> {
+    let (_, update, _) = handling(terms, action.state);
+    let words = ["forced", "attempt", "skip"];
+    action.timing.told().then(|| words.iter().position(|word| *word == update).and_then(|at| u8::try_from(at + 1).ok()).unwrap_or_default())
 }
 
 /// An update's state in hawkBit's words.
@@ -89,6 +120,28 @@ fn status(state: UpdateState) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_is_told_in_hawkbits_words() {
+        use fleet::rollouts::timing::Timing;
+        use wire::{
+            Timestamp,
+            rollouts::{Urgency, Window},
+        };
+        let (from, until) = ("02:00".parse().unwrap(), "04:00".parse().unwrap());
+        let window = Window { days: wire::rollouts::Weekday::ALL.to_vec(), from, until, zone: "UTC".into() };
+        let nightly = Timing { window: Some(window), ..Timing::default() };
+        let at = |timing: &Timing, hour: i64, state| handling(&Terms::of(timing, &[].into(), &[], Timestamp(hour * 3_600_000)), state);
+        let offered = UpdateState::Offered;
+        assert_eq!(at(&Timing::default(), 1, offered), ("forced", "forced", None));
+        assert_eq!(at(&Timing { urgency: Urgency::Soft, ..Timing::default() }, 1, offered), ("attempt", "attempt", None));
+        assert_eq!(at(&Timing { download_only: true, ..Timing::default() }, 1, offered), ("forced", "skip", None));
+        assert_eq!(at(&nightly, 1, offered), ("forced", "skip", Some("unavailable")));
+        assert_eq!(at(&nightly, 2, offered), ("forced", "forced", Some("available")));
+        assert_eq!(at(&nightly, 5, UpdateState::Installing), ("forced", "forced", Some("available")));
+        let late = Timing { urgency: Urgency::ForcedAfter(Timestamp(3 * 3_600_000)), ..nightly };
+        assert_eq!([2, 3].map(|hour| at(&late, hour, offered).1), ["attempt", "forced"]);
+    }
 
     #[test]
     fn history_is_told_when_it_is_asked_for() {

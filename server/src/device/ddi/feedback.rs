@@ -70,7 +70,7 @@ fn report(action: &Action, feedback: &Feedback, to: UpdateState) -> StatusReport
         _ => None,
     };
     // The protocol has no word for what runs, so its success is taken for this; but not one that comes late, behind a newer update's.
-    let firmware = (to == UpdateState::Succeeded && action.newest).then(|| Running {
+    let firmware = (to == UpdateState::Succeeded && action.newest && !action.timing.download_only).then(|| Running {
         version: action.version.clone(),
         sequence: action.sequence,
         device_type: action.device_type.clone(),

@@ -20,6 +20,7 @@ mod csv;
 mod devices;
 mod enrolment;
 mod form;
+mod freezes;
 mod groups;
 mod input;
 mod keys;
@@ -87,6 +88,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(groups::routes())
         .merge(telemetry::routes())
         .merge(rollouts::routes())
+        .merge(freezes::routes())
         .merge(enrolment::routes())
         .merge(batches::routes())
         .merge(claims::routes())

@@ -18,7 +18,7 @@ macro_rules! action {
              (a.confirmed OR EXISTS (SELECT 1 FROM devices d WHERE d.number = a.device AND d.auto_confirm_at IS NOT NULL)) AS confirmed, \
              CASE WHEN NOT u.latest THEN 'replaced' WHEN u.again THEN 'again' ELSE 'stands' END AS attempt, \
              NOT EXISTS (SELECT 1 FROM ddi_actions n WHERE n.device = a.device AND n.number > a.number) AS newest, \
-             x.name, x.release_id, x.version, x.sequence, x.device_type, x.timeout_ms
+             x.name, x.release_id, x.version, x.sequence, x.device_type, x.timeout_ms, x.spec
              FROM ddi_actions a JOIN updates u ON u.id = a.update_id JOIN rollouts x ON x.id = u.rollout_id ",
             $which
         ))
@@ -68,6 +68,7 @@ struct Columns {
     sequence: i64,
     device_type: String,
     timeout_ms: i64,
+    spec: String,
 }
 
 impl Columns {
@@ -87,6 +88,7 @@ impl Columns {
             attempt: Attempt::read(&self.attempt).ok_or_else(|| Error::corrupt(&self.attempt))?,
             deadline: Timestamp(self.deadline),
             timeout_ms: self.timeout_ms,
+            timing: super::updates::timing(&self.spec)?,
             rollout: self.name,
             release: self.release_id.parse().map_err(Error::corrupt)?,
             version: self.version,

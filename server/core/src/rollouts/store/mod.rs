@@ -1,10 +1,11 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, their numbers
-//! in hawkBit's protocol, the deltas they can use, how long they took, how many people approve, and the lists people read.
+//! in hawkBit's protocol, the deltas they can use, how long they took, the calendar of freezes, how many people approve, and the lists people read.
 
 pub(super) mod confirming;
 pub(super) mod courses;
 pub(super) mod ddi;
 pub(super) mod deltas;
+pub(super) mod freezes;
 pub(super) mod history;
 pub(super) mod lists;
 pub(super) mod parts;
@@ -97,4 +98,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &ddi::FORGET,
     &ddi::FORGET_OF,
     &ddi::SAID,
+    &freezes::NOT_OVER,
+    &freezes::LIST,
+    &freezes::ONE,
+    &freezes::ADD,
+    &freezes::END,
 ];

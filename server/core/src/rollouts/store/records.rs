@@ -148,6 +148,7 @@ impl RecordRow {
                 doors_until: Timestamp(self.doors_until),
                 last_device: self.last_device,
                 throttled: throttled(&spec),
+                windowed: spec.window.is_some(),
                 summary: self.summary,
                 stages: Vec::new(),
             },

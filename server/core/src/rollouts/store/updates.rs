@@ -4,7 +4,10 @@ use super::records::Record;
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, row, rows},
     devices::DeviceNo,
-    rollouts::throttle::{Crowd, throttled},
+    rollouts::{
+        throttle::{Crowd, throttled},
+        timing::Timing,
+    },
 };
 use wire::{
     Timestamp,
@@ -34,7 +37,7 @@ pub(super) const ALIKE: Sql = Sql::same(
      JOIN updates u ON u.device = a.device WHERE own.device = $2 AND own.name = $3 AND own.org_id = $1 AND u.open = TRUE",
 );
 pub(super) const OPEN_OF: Sql = Sql::same(
-    "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, x.release_id, x.version, x.name FROM updates u JOIN rollouts x ON x.id = u.rollout_id
+    "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, x.release_id, x.version, x.name, x.spec, x.timeout_ms FROM updates u JOIN rollouts x ON x.id = u.rollout_id
      WHERE u.device = $1 AND u.open = TRUE",
 );
 pub(super) const STATE_OF: Sql = Sql::same("SELECT state FROM updates WHERE id = $1 AND device = $2");
@@ -63,9 +66,9 @@ pub(super) const SHIFT: Sql = Sql::same(
      WHERE rollout_id = $1 AND number = $2",
 );
 pub(super) const UPDATE: Sql = Sql::split(
-    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, x.stage AS current, x.version, x.sequence, x.timeout_ms
+    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1",
-    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, x.stage AS current, x.version, x.sequence, x.timeout_ms
+    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1 FOR UPDATE OF u",
 );
 pub(super) const PROGRESS: Sql = Sql::same("UPDATE updates SET progress = $2, detail = $3, deadline = $4, updated_at = $5 WHERE id = $1");
@@ -152,11 +155,13 @@ pub(in crate::rollouts) struct Open {
     pub release: wire::ids::ReleaseId,
     pub version: String,
     pub name: String,
+    pub timing: Timing,
+    pub timeout_ms: i64,
 }
 
 pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Open>, Error> {
-    row!(on, (String, String, String, String, i64, String, String, String), OPEN_OF, device)?
-        .map(|(id, rollout, org, state, deadline, release, version, name)| {
+    row!(on, (String, String, String, String, i64, String, String, String, String, i64), OPEN_OF, device)?
+        .map(|(id, rollout, org, state, deadline, release, version, name, spec, timeout_ms)| {
             Ok(Open {
                 id: id.parse().map_err(Error::corrupt)?,
                 rollout: rollout.parse().map_err(Error::corrupt)?,
@@ -166,9 +171,16 @@ pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -
                 release: release.parse().map_err(Error::corrupt)?,
                 version,
                 name,
+                timing: timing(&spec)?,
+                timeout_ms,
             })
         })
         .transpose()
+}
+
+/// What a plan says of time; the rest of it is not read.
+pub(in crate::rollouts) fn timing(spec: &str) -> Result<Timing, Error> {
+    serde_json::from_str(spec).map_err(Error::corrupt)
 }
 
 /// The state of a device's update; none when it has no such update.
@@ -304,6 +316,7 @@ pub(in crate::rollouts) struct Update {
     pub version: String,
     pub sequence: i64,
     pub timeout_ms: i64,
+    pub timing: Timing,
 }
 
 #[derive(sqlx::FromRow)]
@@ -320,6 +333,7 @@ struct UpdateRecord {
     version: String,
     sequence: i64,
     timeout_ms: i64,
+    spec: String,
 }
 
 pub(in crate::rollouts) async fn update(tx: &mut Tx, id: &UpdateId) -> Result<Option<Update>, Error> {
@@ -338,6 +352,7 @@ pub(in crate::rollouts) async fn update(tx: &mut Tx, id: &UpdateId) -> Result<Op
                 version: u.version,
                 sequence: u.sequence,
                 timeout_ms: u.timeout_ms,
+                timing: timing(&u.spec)?,
             })
         })
         .transpose()

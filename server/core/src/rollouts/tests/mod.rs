@@ -14,6 +14,7 @@ mod limits;
 mod lists;
 mod report;
 mod storm;
+mod time;
 
 use super::{
     Rollouts,
@@ -199,6 +200,7 @@ async fn every_statement_of_the_room_is_listed() {
         include_str!("../store/courses.rs"),
         include_str!("../store/ddi.rs"),
         include_str!("../store/deltas.rs"),
+        include_str!("../store/freezes.rs"),
         include_str!("../store/history.rs"),
         include_str!("../store/lists.rs"),
         include_str!("../store/parts.rs"),

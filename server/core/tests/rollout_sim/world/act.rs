@@ -1,6 +1,6 @@
 //! What happens in the world: devices ask and report, the fleet changes, people meddle.
 
-use super::{Row, TIMEOUT, World};
+use super::{OPEN_MIN, Row, TIMEOUT, World, ZONES};
 use crate::devices::{Device, Fault};
 use fleet::rollouts::{
     control::order,
@@ -9,6 +9,7 @@ use fleet::rollouts::{
     hearing::{Brings, Heard, hear},
     state::{Class, UPDATE, legal},
     throttle::full,
+    timing::{Terms, Timing},
 };
 use wire::{
     Timestamp,
@@ -54,6 +55,17 @@ impl World {
             let had_its_turn = last.is_some_and(|row| !self.rows[row].again);
             if !r.course.may_offer(place, now) || had_its_turn || !self.eligible(run, device) {
                 continue;
+            }
+            let zone = usize::try_from(self.devices[device].site).ok().and_then(|site| ZONES.get(site));
+            let attributes = zone.map(|(name, _)| ("timezone".to_owned(), (*name).to_owned())).into_iter().collect();
+            if !Terms::of(&Timing::of(&r.spec), &attributes, &[], now).may_begin() {
+                self.tally.shut += 1;
+                continue;
+            }
+            if let Some(window) = &r.spec.window {
+                let local = now.0 / 60_000 + zone.map_or(0, |(_, before)| *before);
+                let open = (local - i64::from(window.from.minutes())).rem_euclid(1440) < i64::from(OPEN_MIN);
+                assert!(open, "seed {}: an offer outside its window", self.seed);
             }
             if full(&r.spec, self.crowd(run, device)).is_some() {
                 self.tally.held_back += 1;
@@ -127,7 +139,11 @@ impl World {
             deferred_until: None,
         };
         let row = self.rows[i].clone();
-        let heard = if row.latest { hear(row.state, &word, &runs, Brings { version: &brings, sequence }).unwrap() } else { Heard::Late };
+        let heard = if row.latest {
+            hear(row.state, &word, &runs, Brings { version: &brings, sequence, download_only: false }).unwrap()
+        } else {
+            Heard::Late
+        };
         match heard {
             Heard::Late => {
                 self.tally.late_words += 1;

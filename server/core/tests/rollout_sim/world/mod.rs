@@ -16,11 +16,15 @@ use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     ids::RolloutId,
-    rollouts::{Budget, GateSpec, Reach, RolloutSpec, StageSpec},
+    rollouts::{Budget, GateSpec, Reach, RolloutSpec, StageSpec, TimeOfDay, Urgency, Weekday, Window},
     states::{ReleaseState, RolloutState, UpdateState},
 };
 
 const TIMEOUT: i64 = 3_600_000;
+/// Zones that never put their clocks forward or back, with their minutes before UTC; devices of the other sites report none.
+const ZONES: [(&str, i64); 3] = [("Asia/Tokyo", 540), ("Asia/Kathmandu", 345), ("America/Phoenix", -420)];
+/// Minutes a day for which a window is open.
+const OPEN_MIN: u16 = 1080;
 const START: i64 = 1_795_341_600_000;
 
 /// What happened, in numbers.
@@ -47,6 +51,7 @@ pub struct Tally {
     pub clock_jumps: u64,
     pub held_back: u64,
     pub dark_halts: u64,
+    pub shut: u64,
 }
 
 impl Tally {
@@ -72,6 +77,7 @@ impl Tally {
         self.clock_jumps += o.clock_jumps;
         self.held_back += o.held_back;
         self.dark_halts += o.dark_halts;
+        self.shut += o.shut;
     }
 }
 
@@ -200,6 +206,11 @@ impl World {
             let least = u32::try_from(size / 20).unwrap();
             let mut limit = |more: u64| world.dice.percent(30).then(|| least + 1 + u32::try_from(world.dice.below(more)).unwrap());
             let (at_once, at_most) = (limit(20), limit(8));
+            let window = world.dice.percent(25).then(|| {
+                let time = |minutes: u16| TimeOfDay::of_minutes(minutes % 1440).unwrap();
+                let from = u16::try_from(world.dice.below(1440)).unwrap();
+                Window { days: Weekday::ALL.to_vec(), from: time(from), until: time(from + OPEN_MIN), zone: "UTC".into() }
+            });
             let spec = RolloutSpec {
                 name: "a run".into(),
                 release: "rel_00000000000000000000000000000001".parse().unwrap(),
@@ -213,6 +224,10 @@ impl World {
                 confirm_at_device: false,
                 bandwidth: None,
                 ignore_data_budget: false,
+                window,
+                urgency: Urgency::Forced,
+                download_only: false,
+                during_freeze: false,
             };
             let begin_at = world.dice.percent(30).then(|| Timestamp(world.now + 1_800_000));
             let course = Course {
@@ -226,6 +241,7 @@ impl World {
                 doors_until: Timestamp(0),
                 last_device: 0,
                 throttled: throttled(&spec),
+                windowed: spec.window.is_some(),
                 summary: String::new(),
                 stages: specs.into_iter().map(Stage::pending).collect(),
             };

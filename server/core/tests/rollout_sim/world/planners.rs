@@ -40,7 +40,7 @@ impl World {
 
     pub(super) fn under_way(&self, run: usize) -> UnderWay {
         let open = || self.rows.iter().filter(|r| r.run == run && r.open);
-        UnderWay { overdue: open().any(|r| r.deadline <= self.now), retractable: open().any(|r| retractable(r.state)) }
+        UnderWay { overdue: open().any(|r| r.deadline <= self.now), retractable: open().any(|r| retractable(r.state)), frozen: false }
     }
 
     /// What is under way where the run's plan has limits.

@@ -1,0 +1,38 @@
+//! The calendar of freezes.
+
+use super::{fault::ApiFault, packed::Packed};
+use leptos::{prelude::*, server_fn::codec::GetUrl};
+
+/// The calendar: a [`wire::rollouts::FreezesPage`].
+#[server(prefix = "/rpc", endpoint = "/freezes", input = GetUrl)]
+pub async fn read_freezes() -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    call.model(call.fleet.rollouts().freezes(&call.actor).await)
+}
+
+/// Freezes the organization for a time; `from` and `until` are `2026-12-20T06:00` in UTC, an empty `from` is now.
+#[server(prefix = "/rpc", endpoint = "/freeze_new")]
+pub async fn create_freeze(name: String, from: String, until: String, #[server(default)] reason: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let time = |text: &str, field: &str| {
+        crate::plan::instant(text.trim()).ok_or_else(|| {
+            let message = "Write date and time in UTC, for example 2026-12-20T06:00.";
+            call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at(field)))
+        })
+    };
+    let from = if from.trim().is_empty() { wire::Timestamp::default() } else { time(&from, "from")? };
+    let new = wire::rollouts::NewFreeze { name, reason, from, until: time(&until, "until")? };
+    call.answer(call.fleet.rollouts().freeze(&call.actor, new).await)?;
+    call.lead_to("/freezes");
+    Ok(())
+}
+
+/// Ends a freeze early.
+#[server(prefix = "/rpc", endpoint = "/freeze_end")]
+pub async fn end_freeze(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::FreezeId = call.id(&id)?;
+    call.answer(call.fleet.rollouts().end_freeze(&call.actor, &id).await)?;
+    call.lead_to("/freezes");
+    Ok(())
+}

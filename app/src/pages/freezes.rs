@@ -1,0 +1,116 @@
+//! The calendar of freezes: what holds, what comes, what was; and the form of a new one.
+
+use crate::{
+    api::{
+        freezes::{CreateFreeze, EndFreeze, ReadFreezes},
+        packed::reading,
+    },
+    ui::{
+        Column, Control, PageHead, Tone, badge, empty, field,
+        form::{self, ActionForm, FormCall, fault_banner, refusal, said},
+        page::{card, card_flush, page},
+        table, text, time,
+    },
+};
+use leptos::prelude::*;
+use wire::{
+    Timestamp,
+    rollouts::{FreezeRow, FreezesPage as Model},
+};
+
+/// `/freezes`
+#[component]
+pub fn FreezesPage() -> AnyView {
+    let model = reading(|| ReadFreezes {});
+    let (create, end) = (said::<CreateFreeze>("Frozen", model), said::<EndFreeze>("Ended", model));
+    page(model, move |model: Model| content(&model, create, end))
+}
+
+fn content(model: &Model, create: FormCall<CreateFreeze>, end: FormCall<EndFreeze>) -> AnyView {
+    let list = if model.freezes.is_empty() {
+        let none = "While a freeze holds, no rollout offers anything new, for example at the end of the year. What is installing goes on.";
+        view! { <div class="card">{empty("calendar", "No freeze", none, None)}</div> }.into_any()
+    } else {
+        card_flush("Calendar", None, rows(model, end))
+    };
+    let new = model.may_freeze.then(|| card("New freeze", None, form_of(create)));
+    view! {
+        <PageHead title="Freezes" sub=view! { "Times in which no rollout offers anything new, unless its approved plan says that it goes on." }.into_any()/>
+        {move || fault_banner(refusal(end).as_ref())}
+        <div class="split"><div class="stack">{list}</div>{new}</div>
+    }
+    .into_any()
+}
+
+fn form_of(create: FormCall<CreateFreeze>) -> AnyView {
+    let instant = |name: &'static str, label: &'static str| field(name, label, Control::Input("datetime-local"));
+    view! {
+        <ActionForm action=create>
+            <div class="stack">
+                {move || fault_banner(refusal(create).as_ref())}
+                {text("name", "Name").required().max_length(100).placeholder("Year's end").refused(create).view()}
+                {instant("from", "From (UTC)").hint("Empty: from now on.").refused(create).view()}
+                {instant("until", "Until (UTC)").required().refused(create).view()}
+                {field("reason", "Why", Control::Area).max_length(500).refused(create).view()}
+                <div class="row">{form::submit("Freeze", "primary", move || create.pending().get())}</div>
+            </div>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+/// How a freeze stands.
+fn standing(f: &FreezeRow, at: Timestamp) -> (Tone, &'static str) {
+    if f.holds(at) {
+        (Tone::Hold, "Holds")
+    } else if f.ended_at.is_some() {
+        (Tone::Off, "Ended early")
+    } else if f.over(at) {
+        (Tone::Off, "Over")
+    } else {
+        (Tone::Info, "To come")
+    }
+}
+
+fn rows(model: &Model, end: FormCall<EndFreeze>) -> AnyView {
+    let columns = vec![
+        Column::text("Freeze"),
+        Column::text("State"),
+        Column::text("From"),
+        Column::text("Until"),
+        Column::text("Why"),
+        Column::text("Made by"),
+        Column::actions("End"),
+    ];
+    let rows = model
+        .freezes
+        .iter()
+        .map(|f| {
+            let (tone, word) = standing(f, model.at);
+            let button = (model.may_freeze && !f.over(model.at)).then(|| {
+                let id = f.id.to_string();
+                let verb = if f.holds(model.at) { "End now" } else { "Take back" };
+                view! {
+                    <ActionForm action=end>
+                        <input type="hidden" name="id" value=id/>
+                        {form::submit(verb, "ghost", move || end.pending().get())}
+                    </ActionForm>
+                }
+            });
+            let until = f.ended_at.unwrap_or(f.until);
+            let by = if f.ended_by.is_empty() { f.made_by.clone() } else { format!("{}, ended by {}", f.made_by, f.ended_by) };
+            view! {
+                <tr>
+                    <th scope="row">{f.name.clone()}</th>
+                    <td>{badge(tone, word)}</td>
+                    <td>{time::at(f.from)}</td>
+                    <td>{time::at(until)}</td>
+                    <td>{f.reason.clone()}</td>
+                    <td>{by}</td>
+                    <td class="act">{button}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    table("Freezes", columns, rows.into_any())
+}

@@ -1,0 +1,85 @@
+//! The calendar of freezes: times in which no rollout of the organization offers anything new, unless its approved plan says that it goes on. Owns who
+//! makes them and ends them; refuses to know offers. What is under way goes on.
+
+use super::{
+    Error, Rollouts,
+    store::freezes as store,
+    validate::{MAX_NAME, MAX_REMARK},
+};
+use crate::{
+    Result,
+    access::{Act, Actor, allowed, audit, may},
+    bus::Event,
+};
+use serde_json::json;
+use wire::{
+    ids::FreezeId,
+    rollouts::{FreezeRow, FreezesPage, NewFreeze},
+};
+
+/// The longest freeze: a year.
+const LONGEST_MS: i64 = 366 * 24 * 3_600_000;
+
+impl Rollouts {
+    /// The calendar.
+    pub async fn freezes(&self, actor: &Actor) -> Result<FreezesPage> {
+        may(actor, Act::Read)?;
+        let freezes = store::list(&mut self.db.read().await?, &actor.org).await?;
+        Ok(FreezesPage { freezes, may_freeze: allowed(actor, Act::Freeze), at: self.clock.now() })
+    }
+
+    /// A new freeze. It holds from its first instant on, whatever runs.
+    pub async fn freeze(&self, actor: &Actor, new: NewFreeze) -> Result<FreezeRow> {
+        may(actor, Act::Freeze)?;
+        let now = self.clock.now();
+        let (name, reason, from) = (new.name.trim().to_owned(), new.reason.trim().to_owned(), new.from.max(now));
+        let plain = |text: &str| !text.chars().any(char::is_control);
+        if name.is_empty() || name.chars().count() > MAX_NAME || !plain(&name) {
+            return Err(Error::invalid("name", "Give the freeze a name of 1 to 100 characters, on one line.").into());
+        }
+        if reason.chars().count() > MAX_REMARK {
+            return Err(Error::invalid("reason", "Use at most 500 characters.").into());
+        }
+        if new.until <= from {
+            return Err(Error::invalid("until", "Let it end after it begins, and after now.").into());
+        }
+        if new.until.since(from) > LONGEST_MS {
+            return Err(Error::invalid("until", "A freeze lasts a year at most: choose an earlier end.").into());
+        }
+        let id: FreezeId = self.entropy.id(now);
+        let row = FreezeRow {
+            id,
+            name,
+            reason,
+            from,
+            until: new.until,
+            made_by: actor.label(),
+            made_at: now,
+            ended_at: None,
+            ended_by: String::new(),
+        };
+        let mut tx = self.db.write().await?;
+        store::add(&mut tx, &actor.org, &row).await?;
+        let detail = json!({ "freeze": row.name, "reason": row.reason, "from": row.from, "until": row.until });
+        audit::append(&mut tx, actor, now, "freeze.make", row.id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Frozen { org: actor.org.clone() });
+        Ok(row)
+    }
+
+    /// Ends a freeze early, or takes back one that has not begun. Devices that waited for its end may be offered something at once.
+    pub async fn end_freeze(&self, actor: &Actor, id: &FreezeId) -> Result<FreezeRow> {
+        may(actor, Act::Freeze)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let before = store::one(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("freeze"))?;
+        if !store::end(&mut tx, &actor.org, id, &actor.label(), now).await? {
+            return Err(Error::NotNow("It is over already.".to_owned()).into());
+        }
+        let detail = json!({ "freeze": before.name, "from": before.from, "until": before.until });
+        audit::append(&mut tx, actor, now, "freeze.end", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Frozen { org: actor.org.clone() });
+        Ok(FreezeRow { ended_at: Some(now), ended_by: actor.label(), ..before })
+    }
+}

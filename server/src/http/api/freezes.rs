@@ -1,0 +1,45 @@
+//! Freezes: times in which no rollout offers anything new.
+
+use super::{
+    Answer,
+    input::{Named, Sent},
+    openapi::Refusals,
+};
+use crate::http::guard::Caller;
+use axum::{Json, extract::State, http::StatusCode};
+use fleet::Fleet;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use wire::{
+    ids::FreezeId,
+    rollouts::{FreezeRow, FreezesPage, NewFreeze},
+};
+
+pub(super) fn routes() -> OpenApiRouter<Fleet> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(end))
+}
+
+/// The calendar of freezes, the latest first
+#[utoipa::path(
+    get, path = "/freezes", operation_id = "list_freezes", tag = "rollouts", responses((status = OK, body = FreezesPage), Refusals)
+)]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<FreezesPage>> {
+    Ok(Json(fleet.rollouts().freezes(&actor).await?))
+}
+
+/// Freeze the organization for a time: no rollout offers anything new, unless its plan says that it goes on
+#[utoipa::path(
+    post, path = "/freezes", operation_id = "create_freeze", tag = "rollouts", request_body = NewFreeze,
+    responses((status = CREATED, body = FreezeRow), Refusals)
+)]
+async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sent<NewFreeze>) -> Answer<(StatusCode, Json<FreezeRow>)> {
+    Ok((StatusCode::CREATED, Json(fleet.rollouts().freeze(&actor, new).await?)))
+}
+
+/// End a freeze early, or take back one that has not begun
+#[utoipa::path(
+    post, path = "/freezes/{id}/end", operation_id = "end_freeze", tag = "rollouts", params(("id" = FreezeId, Path)),
+    responses((status = OK, body = FreezeRow), Refusals)
+)]
+async fn end(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<FreezeId>) -> Answer<Json<FreezeRow>> {
+    Ok(Json(fleet.rollouts().end_freeze(&actor, &id).await?))
+}
