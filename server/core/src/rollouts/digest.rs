@@ -296,7 +296,7 @@ mod tests {
         }
 
         #[test]
-        fn any_edit_changes_it(spec in any_spec(), what in 0..15usize) {
+        fn any_edit_changes_it(spec in any_spec(), what in 0..20usize) {
             let mut edited = spec.clone();
             match what {
                 0 => edited.name.push('x'),
