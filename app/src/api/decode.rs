@@ -254,6 +254,9 @@ mod tests {
             reason: "why".into(),
             at_once: Some(3),
             budget: Some(wire::rollouts::Budget { attribute: "site".into(), at_most: 1 }),
+            way_back: None,
+            retry: Some(wire::rollouts::Retry { classes: vec![wire::rollouts::RetryClass::Failed], times: 2, wait_min: 30 }),
+            priority: 9,
         });
         round_trips(&Tell::Delta {
             topic: "device/gw-1".parse().unwrap(),

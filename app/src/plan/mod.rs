@@ -5,6 +5,7 @@
 //! wizard's steps and the server functions; both read and write plans here.
 
 pub mod query;
+mod retry;
 mod stage;
 mod words;
 
@@ -12,7 +13,10 @@ pub use stage::{StageDraft, TEMPLATES};
 
 use crate::ui::number::{plain, read_decimal};
 use stage::template;
-use wire::rollouts::{Budget, Problem, RolloutSpec};
+use wire::{
+    ids::ReleaseId,
+    rollouts::{Budget, Problem, RolloutSpec},
+};
 use words::{instant, limit_text, number, optional, problem};
 
 /// Stages a plan has at most; more in a query are not read.
@@ -39,6 +43,16 @@ pub struct Draft {
     pub budget_attribute: String,
     /// A number of devices.
     pub budget_at_most: String,
+    /// The id of the release that devices go back to; empty is no way back.
+    pub way_back: String,
+    /// Ends that are tried again, `failed,timed_out`; empty is none.
+    pub retry_classes: String,
+    /// A number.
+    pub retry_times: String,
+    /// Minutes.
+    pub retry_wait: String,
+    /// 0 to 9; empty is 0.
+    pub priority: String,
     /// At least one.
     pub stages: Vec<StageDraft>,
 }
@@ -58,6 +72,11 @@ impl Draft {
                 "at_once" => draft.at_once = value,
                 "budget.attribute" => draft.budget_attribute = value,
                 "budget.at_most" => draft.budget_at_most = value,
+                "way_back" => draft.way_back = value,
+                "retry.classes" => draft.retry_classes = value,
+                "retry.times" => draft.retry_times = value,
+                "retry.wait_min" => draft.retry_wait = value,
+                "priority" => draft.priority = value,
                 _ => draft.read_stage(&key, value),
             }
         }
@@ -102,6 +121,11 @@ impl Draft {
             ("at_once", &self.at_once),
             ("budget.attribute", &self.budget_attribute),
             ("budget.at_most", &self.budget_at_most),
+            ("way_back", &self.way_back),
+            ("retry.classes", &self.retry_classes),
+            ("retry.times", &self.retry_times),
+            ("retry.wait_min", &self.retry_wait),
+            ("priority", &self.priority),
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
@@ -120,6 +144,11 @@ impl Draft {
             at_once: limit_text(spec.at_once),
             budget_attribute: spec.budget.as_ref().map(|b| b.attribute.clone()).unwrap_or_default(),
             budget_at_most: limit_text(spec.budget.as_ref().map(|b| b.at_most)),
+            way_back: spec.way_back.as_ref().map(ToString::to_string).unwrap_or_default(),
+            retry_classes: retry::ends(spec.retry.as_ref()),
+            retry_times: limit_text(spec.retry.as_ref().map(|r| r.times)),
+            retry_wait: limit_text(spec.retry.as_ref().map(|r| r.wait_min)),
+            priority: limit_text((spec.priority > 0).then_some(spec.priority)),
             stages: spec.stages.iter().map(StageDraft::of).collect(),
         }
     }
@@ -139,6 +168,9 @@ impl Draft {
         let timeout_min = number(&self.timeout_min, "timeout_min", "Write a whole number of minutes, for example 60.", &mut wrong);
         let at_once = optional(&self.at_once, "at_once", "Write a whole number of devices, for example 20, or leave it empty.", &mut wrong);
         let budget = self.budget(&mut wrong);
+        let way_back = self.way_back(&mut wrong);
+        let retry = retry::retry(&self.retry_classes, &self.retry_times, &self.retry_wait, &mut wrong);
+        let priority = optional(&self.priority, "priority", "Write a number from 0 to 9, or leave it empty.", &mut wrong).unwrap_or(0);
         let stages: Vec<_> = self.stages.iter().enumerate().map(|(i, stage)| stage.spec(i, &mut wrong)).collect();
         match release {
             Some(release) if wrong.is_empty() => Ok(RolloutSpec {
@@ -151,9 +183,20 @@ impl Draft {
                 reason: self.reason.trim().to_owned(),
                 at_once,
                 budget,
+                way_back,
+                retry,
+                priority,
             }),
             _ => Err(wrong),
         }
+    }
+
+    fn way_back(&self, wrong: &mut Vec<Problem>) -> Option<ReleaseId> {
+        let id = self.way_back.trim();
+        if id.is_empty() {
+            return None;
+        }
+        id.parse().map_err(|_| wrong.push(problem("way_back", "Choose the release that devices go back to, or none."))).ok()
     }
 
     /// The budget; one without the other of its two halves is a problem.
@@ -212,7 +255,10 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::{Timestamp, rollouts::Reach};
+    use wire::{
+        Timestamp,
+        rollouts::{GateAction, Reach},
+    };
 
     const RELEASE: &str = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2";
 
@@ -227,6 +273,10 @@ mod tests {
         (draft.budget_attribute, draft.budget_at_most) = ("site".into(), "1".into());
         draft.stages[0].max_reverted = "0".into();
         draft.stages[1].max_dark = "3".into();
+        draft.stages[0].action = "roll_back".into();
+        draft.way_back = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4".into();
+        (draft.retry_classes, draft.retry_times, draft.retry_wait) = ("failed,timed_out".into(), "3".into(), "30".into());
+        draft.priority = "5".into();
         draft
     }
 
@@ -244,6 +294,8 @@ mod tests {
             (spec.stages[0].gate.max_reverted, spec.stages[0].gate.max_dark, spec.stages[1].gate.max_dark),
             (Some(0), None, Some(3))
         );
+        assert_eq!((spec.stages[0].gate.action, spec.stages[1].gate.action), (GateAction::RollBack, GateAction::Halt));
+        assert_eq!((spec.way_back.is_some(), spec.retry.as_ref().map(|r| r.times), spec.priority), (true, Some(3), 5));
         assert_eq!(Draft::of(&spec), draft);
     }
 

@@ -104,6 +104,9 @@ async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
         reason,
         at_once: None,
         budget: None,
+        way_back: None,
+        retry: None,
+        priority: 0,
     };
     let rollouts = w.fleet.rollouts();
     let id = rollouts.draft(oli, spec).await.unwrap();

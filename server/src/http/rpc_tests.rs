@@ -159,6 +159,9 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
         reason: String::new(),
         at_once: None,
         budget: None,
+        way_back: None,
+        retry: None,
+        priority: 0,
     };
     let author = b.world.person("oli", Role::Operator).await;
     let id = b.world.fleet.rollouts().draft(&author, spec).await.unwrap().to_string();

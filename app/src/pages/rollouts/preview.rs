@@ -54,7 +54,11 @@ pub fn stage_lines(spec: &RolloutSpec) -> AnyView {
         })
         .collect_view();
     let shared = first.filter(|_| same).map(|g| view! { <dt>"Every gate"</dt><dd>{phrases::gate(&g)}</dd> });
-    let limits = phrases::limits(spec).into_iter().map(|(term, words)| view! { <dt>{term}</dt><dd>{words}</dd> }).collect_view();
+    let limits = phrases::limits(spec)
+        .into_iter()
+        .chain(phrases::again(spec))
+        .map(|(term, words)| view! { <dt>{term}</dt><dd>{words}</dd> })
+        .collect_view();
     view! { {rows}{shared}{limits} }.into_any()
 }
 

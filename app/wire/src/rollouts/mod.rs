@@ -1,11 +1,13 @@
 //! Rollouts: their plan as people write it, what it would do, the decisions on it, and its course as pages show it.
 
 mod approval;
+mod back;
 mod course;
 mod plan;
 mod preview;
 
 pub use approval::*;
+pub use back::*;
 pub use course::*;
 pub use plan::*;
 pub use preview::*;
@@ -35,6 +37,8 @@ words! {
         Stop = "stop",
         /// Offer it again to devices that failed or timed out.
         Retry = "retry",
+        /// Take the release back from the devices that run it, by the plan's way back.
+        RollBack = "roll-back",
     }
     /// Which rollouts a list shows.
     Tab {

@@ -1,5 +1,6 @@
 //! The plan, as people write it.
 
+use super::{GateAction, Retry, back::is_zero};
 use crate::{Timestamp, ids::ReleaseId};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,16 @@ pub struct RolloutSpec {
     /// How many devices that belong together may update at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// The way back: a published release of the same device type with a higher sequence, which is the last good firmware signed again. A gate with
+    /// `roll_back`, or a person, sends it to the devices that run this release; none for no way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_back: Option<ReleaseId>,
+    /// What is offered again by itself to devices that did not make it; none for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Which of several rollouts a device gets first: the higher, and of the same the newer release. 0 to 9.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: u32,
 }
 
 /// How much of what belongs together may be disturbed at once: devices with the same value of an attribute, for example of one site. Updates of
@@ -106,6 +117,9 @@ pub struct GateSpec {
     /// the end of the soak, which has to be 30 minutes at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_dark: Option<u32>,
+    /// What it does when it says no.
+    #[serde(default, skip_serializing_if = "GateAction::is_usual")]
+    pub action: GateAction,
 }
 
 impl GateSpec {
@@ -118,6 +132,7 @@ impl GateSpec {
         max_reverted: None,
         max_timed_out: None,
         max_dark: None,
+        action: GateAction::Halt,
     };
 }
 

@@ -233,6 +233,7 @@ mod tests {
             version: "1.2.0".into(),
             sequence: 5,
             min_sequence: 0,
+            runs: None,
             selector: Selector::everything(),
         };
         let running = Concern {

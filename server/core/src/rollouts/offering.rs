@@ -77,6 +77,12 @@ impl Rollouts {
                 continue;
             }
             let Some(record) = records::record(&mut on, &org, &candidate.id).await? else { continue };
+            // A way back is for those that had a part in what it takes back.
+            if let Some(of) = &record.back_of
+                && updates::last_in(&mut on, of, device).await?.is_none()
+            {
+                continue;
+            }
             if record.target()?.check(&facts, false).is_err() {
                 continue;
             }

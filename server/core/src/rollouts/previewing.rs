@@ -2,11 +2,13 @@
 
 use super::{
     Rollouts,
+    drafting::release_back,
     expecting::expect,
+    going_back::known,
     store::{history, records::Record},
     survey::{Found, Target, Walk},
     ticking::walk,
-    validate,
+    validate, way_back,
 };
 use crate::{
     Result,
@@ -64,6 +66,8 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         let release = releases::for_rollout(&mut on, org, &spec.release).await?;
         let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
+        let back = release_back(&mut on, org, spec).await?;
+        problems.extend(way_back::problems(spec, release.as_ref().map(known), back.as_ref().map(known), now));
         let selector = Selector::parse(&spec.selector);
         let selector_error = selector.as_ref().err().cloned();
         let (Some(release), Ok(selector)) = (release, selector) else {
@@ -75,6 +79,7 @@ impl Rollouts {
             version: release.row.version.clone(),
             sequence: release.row.sequence,
             min_sequence: i64::try_from(release.manifest.min_sequence).unwrap_or(i64::MAX),
+            runs: None,
             selector,
         };
         let unnamed: RolloutId = UNNAMED.parse().map_err(DbError::corrupt)?;

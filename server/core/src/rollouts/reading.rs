@@ -12,7 +12,7 @@ use super::{
     moving::not_by,
     quorum,
     store::{
-        ddi, lists, parts,
+        back, ddi, lists, parts,
         records::{self, Record},
         updates,
     },
@@ -109,7 +109,7 @@ impl Rollouts {
         let changes = if before_draw(record.state()) { Some(self.changed(on, record).await?) } else { None };
         let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| stage_view(number, stage)).collect();
         let mut counts = course.totals();
-        if before_draw(record.state()) {
+        if before_draw(record.state()) && record.back_of.is_none() {
             // Not drawn yet: what the draw would be as of now.
             let found = self.glimpsed(record).await?;
             for (view, preview) in stages.iter_mut().zip(&found.stages) {
@@ -126,6 +126,8 @@ impl Rollouts {
             stages,
             approvals,
             changes,
+            way_back: self.way_back_of(on, record).await?,
+            back_of: back::back_of(on, record).await?,
             history,
             actions: actions(actor, record, course, &given, now),
             at: now,
@@ -175,6 +177,7 @@ impl Rollouts {
                 preview: (*preview).clone(),
                 changes: self.changed(&mut on, &record).await?,
                 signed_by,
+                way_back: self.way_back_of(&mut on, &record).await?,
                 needed: record.needed,
                 approved,
                 blocked,
@@ -228,6 +231,11 @@ impl Rollouts {
         });
         let mut concerns = Vec::new();
         for record in records::concerning(&mut on, &org, &facts.device_type, device).await? {
+            if let Some(of) = &record.back_of
+                && updates::last_in(&mut on, of, device).await?.is_none()
+            {
+                continue;
+            }
             let last = updates::last_in(&mut on, &record.id, device).await?;
             let course = record.course(records::stages(&mut on, &record).await?);
             let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
@@ -298,7 +306,8 @@ fn summary(record: &Record, current: Option<(StageState, Counts)>) -> String {
 fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
     let live = matches!(stage.state, StageState::Pending | StageState::Running);
     let verdict = match &stage.verdict {
-        Some(verdict) if !live => verdict.clone(),
+        // Also of a stage that its gate has paused.
+        Some(verdict) if !live || verdict.call == Call::Halt => verdict.clone(),
         _ if stage.state == StageState::Pending => unjudged("has not begun"),
         _ if stage.state == StageState::Skipped => unjudged("skipped"),
         _ => gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false),
@@ -334,6 +343,7 @@ fn actions(actor: &Actor, record: &Record, course: &Course, given: &[UserId], no
         (V::Resume, Act::Control),
         (V::Promote, Act::Control),
         (V::Retry, Act::Control),
+        (V::RollBack, Act::Control),
         (V::Stop, Act::Control),
     ] {
         if !allowed(actor, act) {

@@ -34,6 +34,9 @@ pub fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
         reason: String::new(),
         at_once: None,
         budget: None,
+        way_back: None,
+        retry: None,
+        priority: 0,
     }
 }
 
@@ -50,6 +53,7 @@ pub fn approved(stages: Vec<StageSpec>) -> Course {
         doors_until: Timestamp(0),
         last_device: 0,
         throttled: false,
+        way_back: None,
         summary: String::new(),
         stages: stages.into_iter().map(Stage::pending).collect(),
     }

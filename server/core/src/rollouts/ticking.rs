@@ -2,15 +2,16 @@
 
 use super::{
     Rollouts,
-    course::{Course, may_install},
+    course::{Change, Course, may_install},
     moving::Move,
     plan::{Need, Survey, UnderWay, plan},
     store::{
-        lists, parts,
+        back, lists, parts,
         records::{self, Record},
         updates,
     },
     survey::{Target, Walk},
+    way_back,
 };
 use crate::{
     Result,
@@ -52,10 +53,15 @@ impl Rollouts {
                 // Only asked when the answer matters.
                 retractable: !may_install(course.release) && updates::retractable(&mut on, id).await?,
             };
-            let plan = plan(&course, under_way, survey.as_ref(), now);
+            let mut plan = plan(&course, under_way, survey.as_ref(), now);
             if let Some(need) = plan.need {
                 survey = Some(self.survey(&mut on, &record, &course, need).await?);
                 continue;
+            }
+            if plan.changes.iter().any(|c| matches!(c, Change::SetOut { .. }))
+                && let Some(why) = self.cant_go_back(&mut on, &record).await?
+            {
+                plan = way_back::cant(&why);
             }
             drop(on);
             survey = None;
@@ -77,6 +83,7 @@ impl Rollouts {
                 let found = walk.finish(&record.spec.stages, 0);
                 Ok(Survey::Targets { cuts: found.cuts, last_device: found.last_device })
             }
+            Need::Runs => Ok(Survey::Runs { devices: back::runs(on, record).await? }),
             Need::Dark => Ok(Survey::Dark { devices: parts::dark(on, &record.id, course.stage, self.clock.now()).await? }),
             Need::Remaining => {
                 let settled: HashSet<DeviceNo> = parts::settled(on, &record.id).await?.into_iter().collect();
@@ -93,9 +100,17 @@ impl Rollouts {
         }
     }
 
-    /// Walks the fleet in order of number. The third value says whether another rollout is updating the device.
-    pub(super) async fn walk(&self, on: &mut Read, record: &Record, visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
-        walk(on, &record.org, record.id.as_str(), visit).await
+    /// Walks the fleet in order of number, of a way back those that had a part in what it takes back. The third value says whether another
+    /// rollout is updating the device.
+    pub(super) async fn walk(&self, on: &mut Read, record: &Record, mut visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
+        let members = back::members(on, record.back_of.as_ref()).await?;
+        let meant = |device: DeviceNo| members.as_ref().is_none_or(|m| m.contains(&device));
+        walk(on, &record.org, record.id.as_str(), |device, facts, busy| {
+            if meant(device) {
+                visit(device, facts, busy);
+            }
+        })
+        .await
     }
 }
 

@@ -16,6 +16,8 @@ pub const MAX_STAGES: usize = 50;
 pub const MAX_NAME: usize = 100;
 /// Most characters of a reason or remark.
 pub const MAX_REMARK: usize = 500;
+/// Highest priority.
+pub const MAX_PRIORITY: u32 = 9;
 /// Most seconds of soak: 30 days.
 pub const MAX_SOAK_S: u32 = 2_592_000;
 /// Most minutes of silence: 7 days.
@@ -76,6 +78,10 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
     if let Some(of) = &spec.budget {
         budget(of, &mut found);
     }
+    if let Some(of) = &spec.retry {
+        found.0.extend(super::retry::problems(of));
+    }
+    found.unless(spec.priority <= MAX_PRIORITY, "priority", "Choose a priority from 0 to 9.");
     if let Err(e) = Selector::parse(&spec.selector) {
         found.add("selector", sentence(&e));
     }
@@ -206,6 +212,7 @@ mod tests {
     use super::*;
     use crate::rollouts::testing::{spec, stage};
     use proptest::prelude::*;
+    use wire::rollouts::Retry;
 
     fn fields(spec: &RolloutSpec) -> Vec<String> {
         problems(spec, PUBLISHED, Timestamp(0)).into_iter().map(|p| p.field).collect()
@@ -255,6 +262,8 @@ mod tests {
                 spec(vec![StageSpec { soak_s: 1799, gate: GateSpec { max_dark: Some(1), ..GateSpec::default() }, ..all() }]),
                 "stages.0.soak_s",
             ),
+            (RolloutSpec { priority: 10, ..spec(vec![all()]) }, "priority"),
+            (RolloutSpec { retry: Some(Retry { classes: vec![], times: 1, wait_min: 1 }), ..spec(vec![all()]) }, "retry.classes"),
             (RolloutSpec { selector: "type:(".into(), ..spec(vec![all()]) }, "selector"),
             (spec(vec![]), "stages"),
             (spec(vec![at(50.0), at(20.0), all()]), "stages.1.reach"),

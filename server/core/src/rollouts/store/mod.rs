@@ -1,6 +1,7 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, their numbers
-//! in hawkBit's protocol, how long they took, how many people approve, and the lists people read.
+//! in hawkBit's protocol, how long they took, how many people approve, ways back, and the lists people read.
 
+pub(super) mod back;
 pub(super) mod courses;
 pub(super) mod ddi;
 pub(super) mod history;
@@ -75,6 +76,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &quorum::KEEP,
     &quorum::ASK,
     &quorum::GIVEN,
+    &back::WAY,
+    &back::LINK,
+    &back::BACKWARDS,
+    &back::MEMBERS,
+    &back::RUNS,
+    &back::SET_OUT,
     &history::BEGUN,
     &history::TOOK,
     &ddi::ACTION,

@@ -2,6 +2,7 @@
 
 mod applying;
 mod approval;
+mod back;
 mod changes;
 mod course;
 mod ddi;
@@ -192,6 +193,7 @@ fn says(update: &UpdateId, state: UpdateState) -> StatusReport {
 async fn every_statement_of_the_room_is_listed() {
     // A statement that is not in `ALL` is not prepared on both engines.
     let sources = [
+        include_str!("../store/back.rs"),
         include_str!("../store/courses.rs"),
         include_str!("../store/ddi.rs"),
         include_str!("../store/history.rs"),

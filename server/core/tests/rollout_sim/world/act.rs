@@ -67,6 +67,7 @@ impl World {
             assert_eq!(stage.state, StageState::Running, "seed {}: an offer outside a running stage", self.seed);
             assert!(place <= stage.cut, "seed {}: an offer beyond the cut", self.seed);
             assert!(!self.busy(device), "seed {}: two updates of one device", self.seed);
+            self.check_direction(run, device);
             if place > r.course.stages[0].cut {
                 self.beyond_first += 1;
             }
@@ -155,6 +156,7 @@ impl World {
                 let kept = &mut self.rows[i];
                 (kept.state, kept.open, kept.again, kept.stage, kept.deadline) = (to, !to.finished(), false, stage, self.now + TIMEOUT);
                 kept.ended_at = self.now;
+                self.tally.went_back += u64::from(to == UpdateState::Succeeded && self.runs[run].back_of.is_some());
             }
         }
         self.check_now(run);
@@ -191,7 +193,8 @@ impl World {
             return self.note(run, "the release is recalled");
         }
         // Stopping ends the fun, so it is rare.
-        let verb = [Verb::Pause, Verb::Resume, Verb::Promote, Verb::Retry, Verb::Start, Verb::Resume, Verb::Promote][self.dice.index(7)];
+        let verb = [Verb::Pause, Verb::Resume, Verb::Promote, Verb::Retry, Verb::Start, Verb::Resume, Verb::Promote, Verb::RollBack]
+            [self.dice.index(8)];
         let verb = if self.dice.percent(1) { Verb::Stop } else { verb };
         self.order(run, verb);
     }
@@ -204,7 +207,7 @@ impl World {
     }
 
     pub(super) fn order(&mut self, run: usize, verb: Verb) -> bool {
-        let course = self.runs[run].course.clone();
+        let course = self.with_way_back(run);
         let Ok(changes) = order(verb, &course, "oli", "", Timestamp(self.now)) else { return false };
         let halted = course.state == RolloutState::Halted && verb == Verb::Resume;
         self.tally.resumed_after_halt += u64::from(halted);

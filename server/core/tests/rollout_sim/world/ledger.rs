@@ -34,6 +34,7 @@ impl World {
                 Change::TimeOut => self.time_out(run),
                 Change::Withdraw { recalled, for_good } => self.withdraw(run, *recalled, *for_good, before.stage),
                 Change::Requeue => self.requeue(run, before.stage),
+                Change::SetOut { devices, .. } => self.set_out(run, *devices),
                 Change::Recount { .. } => self.tally.recounts += 1,
                 _ => {}
             }

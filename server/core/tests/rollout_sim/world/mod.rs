@@ -1,6 +1,7 @@
 //! A fleet, one or two rollouts over it, planners, people, and what must hold.
 
 mod act;
+mod back;
 mod check;
 mod ledger;
 mod planners;
@@ -11,12 +12,13 @@ use fleet::rollouts::{
     draw,
     plan::Plan,
     throttle::throttled,
+    way_back::Back,
 };
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     ids::RolloutId,
-    rollouts::{Budget, GateSpec, Reach, RolloutSpec, StageSpec},
+    rollouts::{Budget, GateAction, GateSpec, Reach, RolloutSpec, StageSpec},
     states::{ReleaseState, RolloutState, UpdateState},
 };
 
@@ -47,6 +49,10 @@ pub struct Tally {
     pub clock_jumps: u64,
     pub held_back: u64,
     pub dark_halts: u64,
+    pub paused_by_gate: u64,
+    pub set_out: u64,
+    pub went_back: u64,
+    pub rolled_back: u64,
 }
 
 impl Tally {
@@ -72,6 +78,10 @@ impl Tally {
         self.clock_jumps += o.clock_jumps;
         self.held_back += o.held_back;
         self.dark_halts += o.dark_halts;
+        self.paused_by_gate += o.paused_by_gate;
+        self.set_out += o.set_out;
+        self.went_back += o.went_back;
+        self.rolled_back += o.rolled_back;
     }
 }
 
@@ -99,6 +109,8 @@ struct Run {
     /// Newest row of each device.
     latest: BTreeMap<usize, usize>,
     approved: bool,
+    /// The run that it takes devices back from.
+    back_of: Option<usize>,
 }
 
 /// A plan that was made, and is to be applied some time later.
@@ -160,6 +172,7 @@ fn stages(dice: &mut Dice) -> Vec<StageSpec> {
                 max_errors: u32::try_from([0, 0, 3, 10][dice.index(4)]).unwrap(),
                 max_reverted: [None, None, None, Some(2)][dice.index(4)],
                 max_timed_out: [None, None, None, Some(4)][dice.index(4)],
+                action: [GateAction::Halt, GateAction::Halt, GateAction::Pause, GateAction::RollBack][dice.index(4)],
                 max_dark: if soak_s == 7200 { [None, Some(0), Some(3)][dice.index(3)] } else { None },
             },
         }
@@ -210,6 +223,9 @@ impl World {
                 reason: String::new(),
                 at_once,
                 budget: at_most.map(|at_most| Budget { attribute: "site".into(), at_most }),
+                way_back: world.dice.percent(60).then(|| "rel_00000000000000000000000000000002".parse().unwrap()),
+                retry: None,
+                priority: 0,
             };
             let begin_at = world.dice.percent(30).then(|| Timestamp(world.now + 1_800_000));
             let course = Course {
@@ -223,6 +239,7 @@ impl World {
                 doors_until: Timestamp(0),
                 last_device: 0,
                 throttled: throttled(&spec),
+                way_back: spec.way_back.as_ref().map(|_| Back { release: ReleaseState::Published, going: None }),
                 summary: String::new(),
                 stages: specs.into_iter().map(Stage::pending).collect(),
             };
@@ -235,6 +252,7 @@ impl World {
                 places,
                 latest: BTreeMap::new(),
                 approved: false,
+                back_of: None,
             });
         }
         world

@@ -8,7 +8,11 @@ use fleet::rollouts::{
     plan::{Need, Plan, Survey, UnderWay, plan},
     throttle::Crowd,
 };
-use wire::{Timestamp, rollouts::StageSpec, states::UpdateState};
+use wire::{
+    Timestamp,
+    rollouts::StageSpec,
+    states::{RolloutState, UpdateState},
+};
 
 impl World {
     pub(super) fn plan_or_apply(&mut self) {
@@ -25,7 +29,8 @@ impl World {
     }
 
     pub(super) fn make_plan(&mut self, run: usize) -> Option<Pending> {
-        let course = self.runs[run].course.clone();
+        let seen = self.runs[run].course.clone();
+        let course = self.with_way_back(run);
         let now = Timestamp(self.now);
         let under_way = self.under_way(run);
         let mut made = plan(&course, under_way, None, now);
@@ -35,7 +40,7 @@ impl World {
             assert!(made.need.is_none(), "a survey answers the need");
         }
         assert_eq!(made, plan(&course, under_way, self.resurvey(run, &made).as_ref(), now), "a plan is a function of what it is given");
-        if made.changes.is_empty() { None } else { Some(Pending { run, plan: made, generation: course.generation, seen: course }) }
+        if made.changes.is_empty() { None } else { Some(Pending { run, plan: made, generation: course.generation, seen }) }
     }
 
     pub(super) fn under_way(&self, run: usize) -> UnderWay {
@@ -71,6 +76,9 @@ impl World {
 
     /// The survey a plan was made on, once more.
     fn resurvey(&self, run: usize, plan: &Plan) -> Option<Survey> {
+        if self.runs[run].course.state == RolloutState::RollingBack {
+            return Some(self.survey(run, Need::Runs));
+        }
         plan.changes.iter().find_map(|c| match c {
             Change::Draw { .. } => Some(self.survey(run, Need::Targets)),
             Change::Recount { .. } => Some(self.survey(run, Need::Remaining)),
@@ -81,7 +89,9 @@ impl World {
 
     pub(super) fn eligible(&self, run: usize, device: usize) -> bool {
         let d = &self.devices[device];
-        d.member && d.sequence < self.runs[run].sequence
+        let belongs =
+            self.runs[run].back_of.is_none_or(|of| self.runs[of].latest.contains_key(&device) && d.sequence == self.runs[of].sequence);
+        d.member && belongs && d.sequence < self.runs[run].sequence
     }
 
     pub(super) fn busy(&self, device: usize) -> bool {
@@ -99,6 +109,7 @@ impl World {
                 places.sort_unstable();
                 Survey::Targets { cuts: draw::cuts(&places, &specs), last_device }
             }
+            Need::Runs => Survey::Runs { devices: i64::try_from(self.running_it(run).count()).unwrap() },
             Need::Dark => Survey::Dark { devices: self.dark(run, r.course.stage) },
             Need::Remaining => {
                 let waits = |d: &usize| {
