@@ -90,6 +90,8 @@ fn whatever_a_fleet_does_the_invariants_hold_and_every_rollout_ends() {
         (seen.dark_halts, "halts over devices that went dark"),
         (seen.clock_jumps, "clocks that were set"),
         (seen.paused_by_gate, "gates that paused"),
+        (seen.retried, "retries by themselves"),
+        (seen.superseded, "updates that a newer rollout took over"),
         (seen.set_out, "ways back"),
         (seen.went_back, "devices that went back"),
         (seen.rolled_back, "rollouts that were taken back"),

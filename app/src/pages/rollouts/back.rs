@@ -14,7 +14,10 @@ pub(super) fn action_cell(index: usize, stage: &StageDraft, problems: &[Problem]
     let name = format!("stages.{index}.gate.action");
     let options = GateAction::ALL
         .iter()
-        .map(|action| view! { <option value=action.as_str() selected=stage.action == action.as_str()>{phrases::acts(*action)}</option> })
+        .map(|action| {
+            let chosen = stage.action == action.as_str();
+            view! { <option value=action.as_str() selected=chosen>{phrases::acts(*action)}</option> }
+        })
         .collect_view();
     let wrong = fault_of(problems, &name).map(|f| view! { <span class="cell-err">{f.message}</span> });
     view! { <td><select class="select then" name=name aria-label=format!("When the gate of stage {} says no", index + 1)>{options}</select>{wrong}</td> }.into_any()

@@ -112,6 +112,8 @@ pub struct UnderWay {
     pub overdue: bool,
     /// One has not begun to install: a recall takes it back.
     pub retractable: bool,
+    /// When the first of those that did not make it is offered the release again by itself.
+    pub to_retry: Option<Timestamp>,
 }
 
 /// Plans the next step; `survey` answers the [`Need`] of a plan made before.
@@ -126,8 +128,8 @@ pub fn plan(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: 
             Plan::default().because(TAKEN_BACK).then(Change::Withdraw { recalled: true, for_good: course.state == R::Stopping })
         }
         R::Approved | R::Scheduled => before(course, survey, now),
-        R::Running => running(course, survey, now),
-        R::Paused if !may_install(course.release) => halt(course, None, &recalled(course)),
+        R::Running => running(course, under_way.to_retry, survey, now),
+        R::Paused if !may_install(course.release) => halt(course, None, &way_back::recalled(course)),
         R::RollingBack => way_back::rolling_back(course, survey),
         R::Stopping => stopping(course),
         other => Plan::default().because(standing(other)),
@@ -135,15 +137,6 @@ pub fn plan(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: 
 }
 
 const TAKEN_BACK: &str = "The release was recalled: what has not begun to install is taken back";
-
-/// Why a recall halts, and whether the devices that run the release can go back.
-fn recalled(course: &Course) -> String {
-    let why = "Halted: the release was recalled, it must not be installed any more";
-    match way_back::no_way(course) {
-        None => format!("{why}. The plan has a way back for the devices that run it: roll it back"),
-        Some(no_way) => format!("{why}. It can't be rolled back: {no_way}"),
-    }
-}
 
 const fn standing(state: RolloutState) -> &'static str {
     use RolloutState as R;
@@ -181,15 +174,15 @@ fn before(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
     }
 }
 
-fn running(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
+fn running(course: &Course, to_retry: Option<Timestamp>, survey: Option<&Survey>, now: Timestamp) -> Plan {
     if !may_install(course.release) {
-        return halt(course, None, &recalled(course));
+        return halt(course, None, &way_back::recalled(course));
     }
     let number = course.stage;
     match course.current() {
         None => next(course, now),
         Some(stage) => match stage.state {
-            StageState::Running => in_stage(course, number, stage, survey, now),
+            StageState::Running => in_stage((course, number, stage), to_retry, survey, now),
             StageState::Soaking => soaking(course, number, stage, survey, now),
             StageState::AwaitingPromotion => Plan::default().because(format!("stage {number} passed and waits for a person to go on")),
             StageState::Succeeded | StageState::Skipped => next(course, now).resting_on(number, stage),
@@ -229,7 +222,7 @@ fn next(course: &Course, now: Timestamp) -> Plan {
     Plan::default().because(text).then(Change::Begin { stage: number, doors_until }).until(doors_until)
 }
 
-fn in_stage(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>, now: Timestamp) -> Plan {
+fn in_stage((course, number, stage): (&Course, u32, &Stage), to_retry: Option<Timestamp>, survey: Option<&Survey>, now: Timestamp) -> Plan {
     let counts = &stage.counts;
     let open = gate::judge(&stage.spec.gate, counts, stage.seen, false);
     if open.call == Call::Halt {
@@ -262,6 +255,10 @@ fn in_stage(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>
         let text =
             format!("stage {number}: {}; {} still to come, until {}", open.text, devices_of(counts.waiting), course.doors_until.readable());
         return Plan::default().because(text).until(course.doors_until.min(stage.counted_at.plus(RECOUNT_MS)));
+    }
+    if let Some(at) = to_retry.filter(|_| doors_open) {
+        let text = format!("stage {number}: {}; devices are tried again {}", open.text, at.readable());
+        return Plan::default().because(text).until(at.min(course.doors_until));
     }
     if counts.finished() == 0 && counts.waiting == 0 {
         return Plan::default()

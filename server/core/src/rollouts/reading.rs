@@ -14,7 +14,7 @@ use super::{
     store::{
         back, ddi, lists, parts,
         records::{self, Record},
-        updates,
+        turns, updates,
     },
     throttle,
 };
@@ -223,7 +223,7 @@ impl Rollouts {
         let (Some((org, _)), Some(facts)) = (devices::name(&mut on, device).await?, devices::facts(&mut on, device).await?) else {
             return Ok(String::new());
         };
-        let under_way = updates::open_of(&mut on, device).await?.map(|open| UnderWay {
+        let under_way = turns::open_of(&mut on, device).await?.map(|open| UnderWay {
             rollout: open.name,
             version: open.version,
             state: open.state,
@@ -232,11 +232,11 @@ impl Rollouts {
         let mut concerns = Vec::new();
         for record in records::concerning(&mut on, &org, &facts.device_type, device).await? {
             if let Some(of) = &record.back_of
-                && updates::last_in(&mut on, of, device).await?.is_none()
+                && turns::last_in(&mut on, of, device).await?.is_none()
             {
                 continue;
             }
-            let last = updates::last_in(&mut on, &record.id, device).await?;
+            let last = turns::last_in(&mut on, &record.id, device).await?;
             let course = record.course(records::stages(&mut on, &record).await?);
             let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
             let place = draw::place(&record.id, device);
@@ -258,6 +258,7 @@ impl Rollouts {
                 doors_open: now < course.doors_until,
                 full,
                 begin_at: record.begin_at(),
+                again: last.as_ref().and_then(|l| l.retry_at.map(|at| (l.attempts, at))),
                 ended: last.filter(|l| !l.again).map(|l| (l.state, if l.detail.is_empty() { l.code } else { l.detail })),
             });
             // What is behind the first that means the device is not told.

@@ -8,7 +8,7 @@ use super::{
     store::{
         back, lists, parts,
         records::{self, Record},
-        updates,
+        turns, updates,
     },
     survey::{Target, Walk},
     way_back,
@@ -52,6 +52,7 @@ impl Rollouts {
                 overdue: updates::overdue(&mut on, id, now).await?,
                 // Only asked when the answer matters.
                 retractable: !may_install(course.release) && updates::retractable(&mut on, id).await?,
+                to_retry: if record.spec.retry.is_some() { turns::to_retry(&mut on, id).await? } else { None },
             };
             let mut plan = plan(&course, under_way, survey.as_ref(), now);
             if let Some(need) = plan.need {

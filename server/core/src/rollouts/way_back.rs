@@ -49,6 +49,15 @@ pub fn no_way(course: &Course) -> Option<&'static str> {
     }
 }
 
+/// Why a recall halts, and whether the devices that run the release can go back.
+pub(super) fn recalled(course: &Course) -> String {
+    let why = "Halted: the release was recalled, it must not be installed any more";
+    match no_way(course) {
+        None => format!("{why}. The plan has a way back for the devices that run it: roll it back"),
+        Some(no_way) => format!("{why}. It can't be rolled back: {no_way}"),
+    }
+}
+
 /// Whether a device may run the release, by what is known.
 fn runs_somewhere(course: &Course) -> bool {
     let all = course.totals();

@@ -1,4 +1,4 @@
-//! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, their numbers
+//! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, turns, their numbers
 //! in hawkBit's protocol, how long they took, how many people approve, ways back, and the lists people read.
 
 pub(super) mod back;
@@ -10,6 +10,7 @@ pub(super) mod parts;
 pub(super) mod plans;
 pub(super) mod quorum;
 pub(super) mod records;
+pub(super) mod turns;
 pub(super) mod updates;
 
 use crate::db::Sql;
@@ -32,16 +33,20 @@ pub(crate) const ALL: &[&Sql] = &[
     &courses::WITHDRAW,
     &courses::WITHDRAW_RECALLED,
     &courses::REQUEUE,
+    &courses::ATTEMPTS,
+    &courses::RETRY_AT,
     &updates::HOLD,
     &updates::HOLD_ALONE,
     &updates::HOLD_ORG,
     &updates::OPEN_IN,
     &updates::ALIKE,
-    &updates::OPEN_OF,
-    &updates::STATE_OF,
-    &updates::CANDIDATES,
-    &updates::LAST_IN,
+    &turns::OPEN_OF,
+    &turns::STATE_OF,
+    &turns::CANDIDATES,
+    &turns::LAST_IN,
     &updates::RETIRE,
+    &turns::SUPERSEDE,
+    &turns::TO_RETRY,
     &updates::INSERT,
     &updates::TAKE_WAITING,
     &updates::SHIFT,

@@ -4,7 +4,7 @@ use super::{Scene, fault, stage};
 use crate::{
     db::EngineKind,
     devices::{DeviceNo, store as devices},
-    rollouts::store::updates,
+    rollouts::store::turns,
 };
 use rstest::rstest;
 use std::collections::BTreeSet;
@@ -63,7 +63,7 @@ impl Scene {
     }
 
     async fn stands(&self, device: DeviceNo, update: &UpdateId) -> Option<UpdateState> {
-        updates::state_of(&mut self.rollouts().db.read().await.unwrap(), device, update).await.unwrap()
+        turns::state_of(&mut self.rollouts().db.read().await.unwrap(), device, update).await.unwrap()
     }
 
     async fn runs(&self, device: DeviceNo, version: &str, sequence: i64) {

@@ -1,5 +1,6 @@
 //! The room on both engines: four eyes, a course from end to end, faults, lists, and a storm of devices with two controllers.
 
+mod again;
 mod applying;
 mod approval;
 mod back;
@@ -202,6 +203,7 @@ async fn every_statement_of_the_room_is_listed() {
         include_str!("../store/plans.rs"),
         include_str!("../store/quorum.rs"),
         include_str!("../store/records.rs"),
+        include_str!("../store/turns.rs"),
         include_str!("../store/updates.rs"),
     ];
     let made: usize = sources.iter().map(|s| s.matches(": Sql =").count()).sum();
@@ -238,6 +240,7 @@ fn states_listed_in_statements_are_those_of_the_machines() {
     for (sql, expected) in withdrawn.iter().zip([&not_begun, &not_installing]) {
         assert_eq!(lists_in(all, sql), std::slice::from_ref(expected));
     }
+    assert_eq!(lists_in(all, "SET state = 'superseded'"), std::slice::from_ref(&not_begun));
     // Every state of a rollout is in one tab, and what ended is in the tab that names none.
     let tabs = lists_in(all, "ORDER BY x.id DESC LIMIT $4");
     let tabs: Vec<String> = tabs.into_iter().flatten().collect();

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     ids::RolloutId,
-    rollouts::{Budget, GateAction, GateSpec, Reach, RolloutSpec, StageSpec},
+    rollouts::{Budget, GateAction, GateSpec, Reach, Retry, RetryClass, RolloutSpec, StageSpec},
     states::{ReleaseState, RolloutState, UpdateState},
 };
 
@@ -50,6 +50,8 @@ pub struct Tally {
     pub held_back: u64,
     pub dark_halts: u64,
     pub paused_by_gate: u64,
+    pub retried: u64,
+    pub superseded: u64,
     pub set_out: u64,
     pub went_back: u64,
     pub rolled_back: u64,
@@ -79,6 +81,8 @@ impl Tally {
         self.held_back += o.held_back;
         self.dark_halts += o.dark_halts;
         self.paused_by_gate += o.paused_by_gate;
+        self.retried += o.retried;
+        self.superseded += o.superseded;
         self.set_out += o.set_out;
         self.went_back += o.went_back;
         self.rolled_back += o.rolled_back;
@@ -97,6 +101,8 @@ struct Row {
     again: bool,
     deadline: i64,
     ended_at: i64,
+    retry_at: Option<i64>,
+    attempts: i64,
 }
 
 /// A rollout under test.
@@ -224,7 +230,11 @@ impl World {
                 at_once,
                 budget: at_most.map(|at_most| Budget { attribute: "site".into(), at_most }),
                 way_back: world.dice.percent(60).then(|| "rel_00000000000000000000000000000002".parse().unwrap()),
-                retry: None,
+                retry: world.dice.percent(30).then(|| Retry {
+                    classes: vec![RetryClass::Failed, RetryClass::TimedOut],
+                    times: 2,
+                    wait_min: 20,
+                }),
                 priority: 0,
             };
             let begin_at = world.dice.percent(30).then(|| Timestamp(world.now + 1_800_000));

@@ -45,7 +45,12 @@ impl World {
 
     pub(super) fn under_way(&self, run: usize) -> UnderWay {
         let open = || self.rows.iter().filter(|r| r.run == run && r.open);
-        UnderWay { overdue: open().any(|r| r.deadline <= self.now), retractable: open().any(|r| retractable(r.state)) }
+        let to_retry = self.rows.iter().filter(|r| r.run == run && r.latest).filter_map(|r| r.retry_at).min();
+        UnderWay {
+            overdue: open().any(|r| r.deadline <= self.now),
+            retractable: open().any(|r| retractable(r.state)),
+            to_retry: to_retry.map(Timestamp),
+        }
     }
 
     /// What is under way where the run's plan has limits.
