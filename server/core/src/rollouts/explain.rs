@@ -332,7 +332,10 @@ mod tests {
             Concern { ended: Some((UpdateState::Failed, "flash error".into())), again: Some((2, Timestamp(3_600_000))), ..running() };
         let said = |concern: Concern| explain(&facts, &Stand::default(), &[concern], Timestamp(0));
         let told = "“spring” brings 1.2.0: it could not be installed (flash error).";
-        assert_eq!(said(failed.clone()), format!("{told} Tried 2 times; it is offered again in 1 h, while devices of its stage may come."));
+        assert_eq!(
+            said(failed.clone()),
+            format!("{told} Tried 2 times; it is offered again in 1 h 00 min, while devices of its stage may come.")
+        );
         assert_eq!(said(Concern { state: RolloutState::Stopped, ..failed }), told, "nothing comes after the end");
     }
 }

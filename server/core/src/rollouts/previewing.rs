@@ -5,7 +5,7 @@ use super::{
     drafting::release_back,
     expecting::expect,
     going_back::known,
-    store::{history, records::Record},
+    store::{history, parts::Rank, records::Record},
     survey::{Found, Target, Walk},
     ticking::walk,
     validate, way_back,
@@ -108,6 +108,7 @@ pub(super) async fn draw(on: &mut Read, record: &Record, sample: usize) -> Resul
 
 async fn drawn(on: &mut Read, org: &OrgId, id: &RolloutId, target: &Target, spec: &RolloutSpec, sample: usize) -> Result<Found, DbError> {
     let mut taken = Walk::new(target, id, sample > 0);
-    walk(on, org, id.as_str(), |device, facts, busy| taken.take(device, facts, busy)).await?;
+    let rank = Rank { sequence: target.sequence, priority: spec.priority };
+    walk(on, org, (id.as_str(), rank), |device, facts, busy| taken.take(device, facts, busy)).await?;
     Ok(taken.finish(&spec.stages, sample))
 }

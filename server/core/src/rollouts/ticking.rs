@@ -6,7 +6,8 @@ use super::{
     moving::Move,
     plan::{Need, Survey, UnderWay, plan},
     store::{
-        back, lists, parts,
+        back, lists,
+        parts::{self, Rank},
         records::{self, Record},
         turns, updates,
     },
@@ -106,7 +107,8 @@ impl Rollouts {
     pub(super) async fn walk(&self, on: &mut Read, record: &Record, mut visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
         let members = back::members(on, record.back_of.as_ref()).await?;
         let meant = |device: DeviceNo| members.as_ref().is_none_or(|m| m.contains(&device));
-        walk(on, &record.org, record.id.as_str(), |device, facts, busy| {
+        let rank = Rank { sequence: record.sequence, priority: record.spec.priority };
+        walk(on, &record.org, (record.id.as_str(), rank), |device, facts, busy| {
             if meant(device) {
                 visit(device, facts, busy);
             }
@@ -116,8 +118,13 @@ impl Rollouts {
 }
 
 /// Walks the fleet of an organization in order of number, beside the rollout of this id.
-pub(super) async fn walk(on: &mut Read, org: &OrgId, rollout: &str, mut visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
-    let busy: HashSet<DeviceNo> = parts::busy_elsewhere(on, org, rollout).await?.into_iter().collect();
+pub(super) async fn walk(
+    on: &mut Read,
+    org: &OrgId,
+    (rollout, rank): (&str, Rank),
+    mut visit: impl FnMut(DeviceNo, &Facts, bool),
+) -> Result<(), DbError> {
+    let busy: HashSet<DeviceNo> = parts::busy_elsewhere(on, org, rollout, rank).await?.into_iter().collect();
     let mut after = 0;
     loop {
         let page = devices::facts_page(on, org, after, PAGE).await?;

@@ -19,7 +19,7 @@ use wire::{
 };
 
 /// Whether a newer rollout may take over from an update in this state.
-const fn not_begun(state: UpdateState) -> bool {
+pub(super) const fn not_begun(state: UpdateState) -> bool {
     matches!(state, UpdateState::Offered | UpdateState::AwaitingWindow | UpdateState::AwaitingConfirmation)
 }
 
@@ -135,6 +135,7 @@ impl World {
         }
         if let Some(i) = open {
             self.devices[device].work = Some((i, UpdateState::Offered));
+            self.words += 1;
         }
     }
 

@@ -63,7 +63,7 @@ impl World {
         let sequence = 100 + of.sequence;
         let places = self.devices.iter().map(|d| draw::place(&id, d.number)).collect();
         let latest = std::collections::BTreeMap::new();
-        self.runs.push(Run { id, course, spec, sequence, places, latest, approved: true, back_of: Some(run) });
+        self.runs.push(Run { id, course, spec, sequence, places, latest, approved: true, back_of: Some(run), resumed: 0 });
         self.tally.set_out += 1;
     }
 
@@ -93,7 +93,9 @@ impl World {
     /// Whether nothing happens to a run any more unless a person decides.
     pub(super) fn at_rest(&self, run: usize) -> bool {
         let state = self.runs[run].course.state;
-        let held = || self.backwards(run).is_some_and(|back| self.runs[back].course.state == RolloutState::Halted);
-        ended(ROLLOUT, state) || state == RolloutState::Halted || (state == RolloutState::RollingBack && held())
+        let held = || self.backwards(run).is_some_and(|back| self.at_rest(back) && !ended(ROLLOUT, self.runs[back].course.state));
+        // A gate that pauses for want of devices that never come pauses again and again.
+        let given_up = state == RolloutState::Paused && self.runs[run].resumed > 3;
+        given_up || ended(ROLLOUT, state) || state == RolloutState::Halted || (state == RolloutState::RollingBack && held())
     }
 }

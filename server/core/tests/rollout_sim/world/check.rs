@@ -92,7 +92,8 @@ impl World {
             for run in 0..self.runs.len() {
                 match self.runs[run].course.state {
                     RolloutState::WaitingForApproval => self.approve(run),
-                    RolloutState::Paused => {
+                    RolloutState::Paused if !self.at_rest(run) => {
+                        self.runs[run].resumed += 1;
                         self.order(run, Verb::Resume);
                     }
                     RolloutState::Running if self.runs[run].course.current().is_some_and(|s| s.state == StageState::AwaitingPromotion) => {

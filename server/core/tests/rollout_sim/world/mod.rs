@@ -117,6 +117,8 @@ struct Run {
     approved: bool,
     /// The run that it takes devices back from.
     back_of: Option<usize>,
+    /// How often people have resumed it since the turmoil is over.
+    resumed: u32,
 }
 
 /// A plan that was made, and is to be applied some time later.
@@ -263,6 +265,7 @@ impl World {
                 latest: BTreeMap::new(),
                 approved: false,
                 back_of: None,
+                resumed: 0,
             });
         }
         world

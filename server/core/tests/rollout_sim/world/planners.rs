@@ -1,6 +1,6 @@
 //! Two planners that act on what they saw some time ago.
 
-use super::{Pending, Row, World, ledger::retractable};
+use super::{Pending, Row, World, act::not_begun, ledger::retractable};
 use fleet::rollouts::{
     course::Change,
     draw,
@@ -99,6 +99,12 @@ impl World {
         d.member && belongs && d.sequence < self.runs[run].sequence
     }
 
+    /// Whether another rollout updates a device and this one does not take it over.
+    fn busy_for(&self, run: usize, device: usize) -> bool {
+        let sequence = self.runs[run].sequence;
+        self.rows.iter().any(|r| r.device == device && r.open && !(not_begun(r.state) && self.runs[r.run].sequence < sequence))
+    }
+
     pub(super) fn busy(&self, device: usize) -> bool {
         self.rows.iter().any(|r| r.device == device && r.open)
     }
@@ -110,7 +116,7 @@ impl World {
             Need::Targets => {
                 let specs: Vec<StageSpec> = r.course.stages.iter().map(|s| s.spec.clone()).collect();
                 let mut places: Vec<i64> =
-                    (0..self.devices.len()).filter(|d| self.eligible(run, *d) && !self.busy(*d)).map(|d| r.places[d]).collect();
+                    (0..self.devices.len()).filter(|d| self.eligible(run, *d) && !self.busy_for(run, *d)).map(|d| r.places[d]).collect();
                 places.sort_unstable();
                 Survey::Targets { cuts: draw::cuts(&places, &specs), last_device }
             }
