@@ -272,3 +272,45 @@ async fn downloads_are_no_faster_than_their_organization_allows() {
     assert!(begun.elapsed() > Duration::from_secs(5), "600,000 bytes at 100,000 a second: {:?}", begun.elapsed());
     rig.stop().await;
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn devices_that_run_a_release_are_taken_back_by_the_way_back_of_its_plan(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind, 4).await;
+    let (fleet, system) = (rig.server.running.fleet.clone(), rig.server.system());
+    let run = async |version: &str, devices: i64| {
+        let query = DeviceQuery { q: format!("version:{version}"), ..DeviceQuery::default() };
+        eventually(&format!("{devices} run {version}"), Duration::from_mins(1), || async {
+            fleet.devices().list(&system, &query).await.unwrap().total == devices
+        })
+        .await;
+    };
+    run("1.0.0", 4).await;
+    let bad = rig.rest.release("2.0.0", 2, &vec![2; 50_000]).await;
+    let back = rig.rest.release("1.0.0+3", 3, &vec![1; 50_000]).await;
+    let gate = json!({ "success_percent": 90.0, "error_percent": 20.0, "min_sample": 2, "action": "roll_back" });
+    let first = json!({ "name": "Half", "reach": { "count": 2 }, "confirm": true, "gate": gate });
+    let stages = json!([first, { "name": "All", "reach": { "percent": 100.0 } }]);
+    let spec = json!({ "name": "Heater", "release": bad, "way_back": back, "stages": stages, "timeout_min": 5, "reason": "test" });
+    let rollout = rig.rest.approved(&spec).await;
+    run("2.0.0", 2).await;
+    let path = format!("/rollouts/{rollout}");
+    eventually("the first stage has passed", Duration::from_mins(1), || async {
+        rig.rest.get(&path).await["stages"][0]["state"] == "awaiting_promotion"
+    })
+    .await;
+
+    let order = async |verb: &str| rig.rest.post(&rig.rest.operator, &format!("{path}/{verb}"), &json!({ "reason": "it heats up" })).await;
+    order("pause").await;
+    let going = order("roll-back").await;
+    assert_eq!((&going["row"]["state"], &going["way_back"]["version"]), (&json!("rolling_back"), &json!("1.0.0+3")), "{going:#}");
+    let ended = rig.rollout_ends(&rollout, "rolled_back").await;
+    let way = rig.rest.get(&format!("/rollouts/{}", ended["way_back"]["rollout"]["id"].as_str().unwrap())).await;
+    assert_eq!((&way["row"]["name"], &way["row"]["counts"]["succeeded"]), (&json!("Way back of Heater"), &json!(2)), "{way:#}");
+    assert_eq!(way["approvals"][0]["digest"], ended["digest"], "approved with the plan that it is part of");
+    run("1.0.0+3", 2).await;
+    run("1.0.0", 2).await;
+    rig.stop().await;
+}

@@ -111,7 +111,12 @@ impl Rest {
         let gate = json!({ "success_percent": 90.0, "error_percent": 20.0, "min_sample": 2, "max_errors": 0 });
         let stage = |name: &str, percent: f64| json!({ "name": name, "reach": { "percent": percent }, "soak_s": 1, "gate": gate });
         let spec = json!({ "name": "Gateway", "release": release, "stages": [stage("Canary", 33.0), stage("Everyone", 100.0)], "timeout_min": 5, "reason": "test" });
-        let drafted = self.post(&self.operator, "/rollouts", &spec).await;
+        self.approved(&spec).await
+    }
+
+    /// The same with this plan.
+    pub async fn approved(&self, spec: &Value) -> String {
+        let drafted = self.post(&self.operator, "/rollouts", spec).await;
         let id = drafted["row"]["id"].as_str().unwrap().to_owned();
         self.post(&self.operator, &format!("/rollouts/{id}/submit"), &json!({})).await;
         let waiting = self.get(&format!("/rollouts/{id}")).await;

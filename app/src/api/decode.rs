@@ -261,6 +261,9 @@ mod tests {
             urgency: wire::rollouts::Urgency::ForcedAfter(Timestamp(7)),
             download_only: true,
             during_freeze: true,
+            way_back: None,
+            retry: Some(wire::rollouts::Retry { classes: vec![wire::rollouts::RetryClass::Failed], times: 2, wait_min: 30 }),
+            priority: 9,
         });
         round_trips(&Tell::Delta {
             topic: "device/gw-1".parse().unwrap(),

@@ -2,6 +2,7 @@
 
 use super::{
     rollouts::{
+        back::way_back_line,
         phrases,
         preview::{changes, figures, stage_lines},
         when,
@@ -177,6 +178,7 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
                     <dt>"Asked by"</dt><dd>{r.author.clone()}", "{time::ago(r.updated_at)}</dd>
                     <dt>"Devices"</dt><dd class="mono">{selector}</dd>
                     {stage_lines(&c.spec)}
+                    {way_back_line(c.way_back.as_ref())}
                     <dt>"Signed by"</dt><dd>{signers}</dd>
                     <dt>"Digest"</dt><dd>{copyable(c.digest.to_string(), "Copy digest")}</dd>
                 </dl>

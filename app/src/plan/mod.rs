@@ -5,6 +5,7 @@
 //! wizard's steps and the server functions; both read and write plans here.
 
 pub mod query;
+mod retry;
 mod stage;
 mod when;
 mod words;
@@ -16,7 +17,10 @@ pub(crate) use words::instant;
 
 use crate::ui::number::{plain, read_decimal};
 use stage::template;
-use wire::rollouts::{Budget, Problem, RolloutSpec};
+use wire::{
+    ids::ReleaseId,
+    rollouts::{Budget, Problem, RolloutSpec},
+};
 use words::{instant as instant_of, limit_text, number, optional, problem, speed, speed_text};
 
 /// Stages a plan has at most; more in a query are not read.
@@ -51,6 +55,16 @@ pub struct Draft {
     pub ignore_data_budget: String,
     /// When devices may install.
     pub when: WhenDraft,
+    /// The id of the release that devices go back to; empty is no way back.
+    pub way_back: String,
+    /// Ends that are tried again, `failed,timed_out`; empty is none.
+    pub retry_classes: String,
+    /// A number.
+    pub retry_times: String,
+    /// Minutes.
+    pub retry_wait: String,
+    /// 0 to 9; empty is 0.
+    pub priority: String,
     /// At least one.
     pub stages: Vec<StageDraft>,
 }
@@ -74,6 +88,11 @@ impl Draft {
                 "bandwidth" => draft.bandwidth = value,
                 "ignore_data_budget" => draft.ignore_data_budget = value,
                 _ if draft.when.read(&key, &value) => {}
+                "way_back" => draft.way_back = value,
+                "retry.classes" => draft.retry_classes = value,
+                "retry.times" => draft.retry_times = value,
+                "retry.wait_min" => draft.retry_wait = value,
+                "priority" => draft.priority = value,
                 _ => draft.read_stage(&key, value),
             }
         }
@@ -121,6 +140,11 @@ impl Draft {
             ("confirm_at_device", &self.confirm_at_device),
             ("bandwidth", &self.bandwidth),
             ("ignore_data_budget", &self.ignore_data_budget),
+            ("way_back", &self.way_back),
+            ("retry.classes", &self.retry_classes),
+            ("retry.times", &self.retry_times),
+            ("retry.wait_min", &self.retry_wait),
+            ("priority", &self.priority),
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
@@ -143,6 +167,11 @@ impl Draft {
             bandwidth: speed_text(spec.bandwidth),
             ignore_data_budget: if spec.ignore_data_budget { "true".to_owned() } else { String::new() },
             when: WhenDraft::of(spec),
+            way_back: spec.way_back.as_ref().map(ToString::to_string).unwrap_or_default(),
+            retry_classes: retry::ends(spec.retry.as_ref()),
+            retry_times: limit_text(spec.retry.as_ref().map(|r| r.times)),
+            retry_wait: limit_text(spec.retry.as_ref().map(|r| r.wait_min)),
+            priority: limit_text((spec.priority > 0).then_some(spec.priority)),
             stages: spec.stages.iter().map(StageDraft::of).collect(),
         }
     }
@@ -164,6 +193,9 @@ impl Draft {
         let budget = self.budget(&mut wrong);
         let bandwidth = speed(&self.bandwidth, "bandwidth", &mut wrong);
         let (window, urgency) = (self.when.window(&mut wrong), self.when.urgency(&mut wrong));
+        let way_back = self.way_back(&mut wrong);
+        let retry = retry::retry(&self.retry_classes, &self.retry_times, &self.retry_wait, &mut wrong);
+        let priority = optional(&self.priority, "priority", "Write a number from 0 to 9, or leave it empty.", &mut wrong).unwrap_or(0);
         let stages: Vec<_> = self.stages.iter().enumerate().map(|(i, stage)| stage.spec(i, &mut wrong)).collect();
         match release {
             Some(release) if wrong.is_empty() => Ok(RolloutSpec {
@@ -183,9 +215,20 @@ impl Draft {
                 urgency,
                 download_only: self.when.download_only == "true",
                 during_freeze: self.when.during_freeze == "true",
+                way_back,
+                retry,
+                priority,
             }),
             _ => Err(wrong),
         }
+    }
+
+    fn way_back(&self, wrong: &mut Vec<Problem>) -> Option<ReleaseId> {
+        let id = self.way_back.trim();
+        if id.is_empty() {
+            return None;
+        }
+        id.parse().map_err(|_| wrong.push(problem("way_back", "Choose the release that devices go back to, or none."))).ok()
     }
 
     /// The budget; one without the other of its two halves is a problem.
@@ -244,7 +287,10 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::{Timestamp, rollouts::Reach};
+    use wire::{
+        Timestamp,
+        rollouts::{GateAction, Reach},
+    };
 
     const RELEASE: &str = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2";
 
@@ -271,6 +317,10 @@ mod tests {
         };
         draft.stages[0].max_reverted = "0".into();
         draft.stages[1].max_dark = "3".into();
+        draft.stages[0].action = "roll_back".into();
+        draft.way_back = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4".into();
+        (draft.retry_classes, draft.retry_times, draft.retry_wait) = ("failed,timed_out".into(), "3".into(), "30".into());
+        draft.priority = "5".into();
         draft
     }
 
@@ -292,6 +342,8 @@ mod tests {
         assert_eq!((spec.bandwidth, spec.ignore_data_budget), (Some(62_500), true));
         assert_eq!(spec.window.as_ref().map(|w| (w.days.len(), w.zone.as_str())), Some((2, "Europe/Berlin")));
         assert!(spec.during_freeze && !spec.download_only);
+        assert_eq!((spec.stages[0].gate.action, spec.stages[1].gate.action), (GateAction::RollBack, GateAction::Halt));
+        assert_eq!((spec.way_back.is_some(), spec.retry.as_ref().map(|r| r.times), spec.priority), (true, Some(3), 5));
         assert_eq!(Draft::of(&spec), draft);
     }
 

@@ -1,6 +1,6 @@
 //! Pure: a stage of a plan in the making, and the plans to start from.
 
-use super::words::{limit_text, number, optional, percentage, problem, span, span_text};
+use super::words::{limit_text, number, optional, percentage, problem, span, span_text, word};
 use crate::ui::number::plain;
 use wire::rollouts::{GateSpec, Problem, Reach, StageSpec};
 
@@ -31,6 +31,8 @@ pub struct StageDraft {
     pub max_timed_out: String,
     /// A number of devices that may go dark; empty is no limit.
     pub max_dark: String,
+    /// What the gate does when it says no: a word of [`GateAction`].
+    pub action: String,
 }
 
 /// Plans to start from: key, label, and the stages as name, percent, soak, whether to ask.
@@ -63,6 +65,7 @@ impl StageDraft {
             max_reverted: limit_text(gate.max_reverted),
             max_timed_out: limit_text(gate.max_timed_out),
             max_dark: limit_text(gate.max_dark),
+            action: gate.action.to_string(),
         }
     }
 
@@ -74,10 +77,11 @@ impl StageDraft {
         self.max_reverted.clone_from(&of.max_reverted);
         self.max_timed_out.clone_from(&of.max_timed_out);
         self.max_dark.clone_from(&of.max_dark);
+        self.action.clone_from(&of.action);
     }
 
     /// The inputs of a stage, by the names the core uses for problems.
-    pub fn fields(&self) -> [(&'static str, &String); 12] {
+    pub fn fields(&self) -> [(&'static str, &String); 13] {
         [
             ("name", &self.name),
             ("reach", &self.reach),
@@ -91,6 +95,7 @@ impl StageDraft {
             ("gate.max_reverted", &self.max_reverted),
             ("gate.max_timed_out", &self.max_timed_out),
             ("gate.max_dark", &self.max_dark),
+            ("gate.action", &self.action),
         ]
     }
 
@@ -108,6 +113,7 @@ impl StageDraft {
             "gate.max_reverted" => &mut self.max_reverted,
             "gate.max_timed_out" => &mut self.max_timed_out,
             "gate.max_dark" => &mut self.max_dark,
+            "gate.action" => &mut self.action,
             _ => return None,
         })
     }
@@ -130,6 +136,7 @@ impl StageDraft {
             max_reverted: limit_text(spec.gate.max_reverted),
             max_timed_out: limit_text(spec.gate.max_timed_out),
             max_dark: limit_text(spec.gate.max_dark),
+            action: spec.gate.action.to_string(),
         }
     }
 
@@ -157,6 +164,7 @@ impl StageDraft {
             max_reverted: most(&self.max_reverted, "gate.max_reverted", wrong),
             max_timed_out: most(&self.max_timed_out, "gate.max_timed_out", wrong),
             max_dark: most(&self.max_dark, "gate.max_dark", wrong),
+            action: word(&self.action, &at("gate.action"), "Choose what the gate does: halt, pause or roll_back.", wrong),
         };
         StageSpec { name: self.name.trim().to_owned(), reach, soak_s, confirm: self.then == "ask", gate }
     }

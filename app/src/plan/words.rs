@@ -25,6 +25,11 @@ pub(super) fn optional<N: std::str::FromStr>(text: &str, field: &str, message: &
     text.parse().map_err(|_| wrong.push(problem(field, message))).ok()
 }
 
+/// One of the words of an input, of which nothing is the usual one; or a problem and the usual one.
+pub(super) fn word<W: std::str::FromStr + Default>(text: &str, field: &str, message: &str, wrong: &mut Vec<Problem>) -> W {
+    if text.trim().is_empty() { W::default() } else { number(text, field, message, wrong) }
+}
+
 /// A limit of an input: the text of a number, or nothing.
 pub(super) fn limit_text(limit: Option<u32>) -> String {
     limit.map_or_else(String::new, |n| n.to_string())

@@ -111,6 +111,9 @@ async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
         urgency: wire::rollouts::Urgency::Forced,
         download_only: false,
         during_freeze: false,
+        way_back: None,
+        retry: None,
+        priority: 0,
     };
     let rollouts = w.fleet.rollouts();
     let id = rollouts.draft(oli, spec).await.unwrap();

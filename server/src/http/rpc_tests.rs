@@ -166,6 +166,9 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
         urgency: wire::rollouts::Urgency::Forced,
         download_only: false,
         during_freeze: false,
+        way_back: None,
+        retry: None,
+        priority: 0,
     };
     let author = b.world.person("oli", Role::Operator).await;
     let id = b.world.fleet.rollouts().draft(&author, spec).await.unwrap().to_string();

@@ -21,12 +21,22 @@ use wire::{
 };
 
 /// The verbs that ask before they do; [`Verb::Edit`] is a link to the wizard.
-const ASKING: [Verb; 9] =
-    [Verb::Submit, Verb::Approve, Verb::Reject, Verb::Start, Verb::Pause, Verb::Resume, Verb::Promote, Verb::Stop, Verb::Retry];
+const ASKING: [Verb; 10] = [
+    Verb::Submit,
+    Verb::Approve,
+    Verb::Reject,
+    Verb::Start,
+    Verb::Pause,
+    Verb::Resume,
+    Verb::Promote,
+    Verb::Stop,
+    Verb::Retry,
+    Verb::RollBack,
+];
 
 /// The calls behind the questions of one page, one a verb so that a refusal shows only where it belongs.
 #[derive(Clone, Copy)]
-pub struct Asks([(Verb, FormCall<ActOnRollout>); 9]);
+pub struct Asks([(Verb, FormCall<ActOnRollout>); 10]);
 
 impl Asks {
     /// Makes them; `done` runs in the browser after each success.
@@ -59,7 +69,9 @@ pub fn verb_of(word: &str) -> Option<Verb> {
 /// viewer can't take it: it is off then and says why.
 pub fn buttons(rollout: &RolloutDetail) -> AnyView {
     let first = primary(rollout.row.state, &rollout.actions);
-    let mut all: Vec<&Action> = rollout.actions.iter().filter(|a| a.blocked.is_none() || Some(a.verb) == first).collect();
+    // The way back is shown after a halt also where there is none, and says why.
+    let shown = |verb: Verb| Some(verb) == first || (verb == Verb::RollBack && rollout.row.state == RolloutState::Halted);
+    let mut all: Vec<&Action> = rollout.actions.iter().filter(|a| a.blocked.is_none() || shown(a.verb)).collect();
     all.sort_by_key(|a| (Some(a.verb) == first, order(a.verb)));
     let buttons = all.into_iter().map(|a| button(rollout, a, Some(a.verb) == first)).collect_view();
     let again =
@@ -76,7 +88,7 @@ fn button(rollout: &RolloutDetail, a: &Action, first: bool) -> AnyView {
     let verb = a.verb;
     let variant = match (first, verb) {
         (true, _) => "primary",
-        (false, Verb::Stop | Verb::Reject) => "danger",
+        (false, Verb::Stop | Verb::Reject | Verb::RollBack) => "danger",
         _ => "",
     };
     let (mark, label) = label(rollout, verb);
@@ -172,7 +184,7 @@ fn primary(state: RolloutState, actions: &[Action]) -> Option<Verb> {
 /// Where a button stands: what ends or refuses first, then what changes, then what goes on.
 const fn order(verb: Verb) -> u8 {
     match verb {
-        Verb::Stop => 0,
+        Verb::Stop | Verb::RollBack => 0,
         Verb::Reject => 1,
         Verb::Edit => 2,
         Verb::Retry => 3,
@@ -199,6 +211,7 @@ fn label(rollout: &RolloutDetail, verb: Verb) -> (&'static str, String) {
         Verb::Promote => ("circle-play", format!("Start stage {}…", rollout.row.stage + 1)),
         Verb::Stop => ("octagon-x", text("Stop…")),
         Verb::Retry => ("rotate-ccw", retry_of(&rollout.row.counts)),
+        Verb::RollBack => ("rotate-ccw", text("Roll back…")),
     }
 }
 
@@ -214,6 +227,7 @@ const fn past(verb: Verb) -> &'static str {
         Verb::Promote => "Next stage started",
         Verb::Stop => "Stopping",
         Verb::Retry => "Offered again",
+        Verb::RollBack => "Rolling back",
     }
 }
 
@@ -226,6 +240,7 @@ const fn manner(verb: Verb, halted: bool) -> (&'static str, bool, Option<(&'stat
         Verb::Resume if halted => ("Keep it halted", true, Some(("Reason", true))),
         Verb::Resume => ("Keep it paused", false, Some(("Reason", false))),
         Verb::Stop => ("Don't stop it", true, Some(("Reason", true))),
+        Verb::RollBack => ("Not now", true, Some(("Reason", true))),
         Verb::Edit | Verb::Submit | Verb::Start | Verb::Promote | Verb::Retry => ("Not now", false, None),
     }
 }
@@ -265,6 +280,7 @@ fn consequences(r: &RolloutDetail, verb: Verb) -> String {
             r.row.version
         ),
         Verb::Retry => retry_says(c),
+        Verb::RollBack => back_says(c, &r.row.version, r.way_back.as_ref().map_or("the way back", |b| b.version.as_str())),
     }
 }
 
@@ -273,6 +289,13 @@ fn pause_says(c: &Counts) -> String {
         "No further device is offered the release; {} wait. Of {} under way, those that download or install will finish; offers not begun are taken back, and made again when it is resumed.",
         devices_of(c.waiting),
         devices_of(c.updating)
+    )
+}
+
+fn back_says(c: &Counts, version: &str, back: &str) -> String {
+    format!(
+        "Nobody gets {version} any more, and what has not begun to install is taken back. A rollout of its own sends {back} to the devices that run {version}: {} by now, a few first. It was approved with this plan.",
+        devices_of(c.succeeded)
     )
 }
 
@@ -321,6 +344,12 @@ mod tests {
             retry_says(&Counts { failed: 1, ..Counts::default() }),
             "The release is offered again to 1 device that failed or fell silent."
         );
+    }
+
+    #[test]
+    fn going_back_says_to_what_and_for_how_many() {
+        let said = back_says(&Counts { succeeded: 12, ..Counts::default() }, "2.0.0", "1.0.0+3");
+        assert!(said.contains("sends 1.0.0+3 to the devices that run 2.0.0: 12 devices by now"), "{said}");
     }
 
     #[test]

@@ -180,6 +180,7 @@ pub fn plan_card(r: &RolloutDetail) -> AnyView {
             {reason}
             <dt>"Devices"</dt><dd class="mono">{selector}</dd>
             {stage_lines(&r.spec)}
+            {super::back::way_back_line(r.way_back.as_ref())}
             <dt>"Starts"</dt><dd>{phrases::starts(&r.spec)}</dd>
             <dt>"Times out"</dt><dd>{wire::time::duration(i64::from(r.spec.timeout_min) * 60_000)}" without a word"</dd>
             <dt>"Digest"</dt><dd>{crate::ui::copyable(r.digest.to_string(), "Copy digest")}</dd>

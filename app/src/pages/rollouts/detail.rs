@@ -68,6 +68,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
         {course::stages(r, choice)}
         <div class="mt-4">{course::state_banner(r)}</div>
         {blocked}
+        {super::back::back_of_note(r)}
         <div class="split mt-4">
             {updates::devices(model, choice)}
             <div class="stack">

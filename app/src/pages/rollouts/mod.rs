@@ -1,9 +1,11 @@
 //! Rollouts: the list, the wizard that plans one, the page that shows its course, and the questions before something is done to it.
 
 pub mod actions;
+pub mod back;
 pub mod confirm;
 pub mod course;
 pub mod detail;
+pub mod gates;
 pub mod list;
 pub mod phrases;
 pub mod preview;

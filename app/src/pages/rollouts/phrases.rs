@@ -6,7 +6,7 @@ use crate::ui::{
 };
 use std::fmt::Write as _;
 use wire::{
-    rollouts::{Counts, Expected, GateSpec, Reach, RolloutSpec, Span, StageSpec},
+    rollouts::{Counts, Expected, GateAction, GateSpec, Reach, RetryClass, RolloutSpec, Span, StageSpec},
     time::duration,
 };
 
@@ -62,12 +62,46 @@ pub fn gate(g: &GateSpec) -> String {
             let _ = write!(own, "; halts when more than {} {what}", counted(i64::from(most), "device", "devices"));
         }
     }
+    let acts =
+        if g.action == GateAction::Halt { String::new() } else { format!("; when it says no, it {}", acts(g.action).to_lowercase()) };
     format!(
-        "passes at {} % success; halts above {} % errors once {} finished{cap}{own}",
+        "passes at {} % success; halts above {} % errors once {} finished{cap}{own}{acts}",
         plain(g.success_percent),
         plain(g.error_percent),
         if g.min_sample == 1 { "1 device has".to_owned() } else { format!("{} devices have", g.min_sample) },
     )
+}
+
+/// What a gate does when it says no.
+pub const fn acts(action: GateAction) -> &'static str {
+    match action {
+        GateAction::Halt => "Halts",
+        GateAction::Pause => "Pauses",
+        GateAction::RollBack => "Rolls back",
+    }
+}
+
+/// What is tried again by itself and what comes first, as term and words; nothing where the plan says nothing of it.
+pub fn again(spec: &RolloutSpec) -> Vec<(&'static str, String)> {
+    let end = |class: &RetryClass| match class {
+        RetryClass::Failed => "could not install it",
+        RetryClass::TimedOut => "fell silent",
+        RetryClass::Reverted => "went back",
+        RetryClass::Rejected => "refused it",
+    };
+    let retry = spec.retry.as_ref().map(|r| {
+        let ends = r.classes.iter().map(end).collect::<Vec<_>>().join(" or ");
+        let wait = duration(i64::from(r.wait_min) * 60_000);
+        (
+            "Tried again",
+            format!(
+                "up to {} by devices that {ends}; first after {wait}, then twice as long each time",
+                counted(i64::from(r.times), "time", "times")
+            ),
+        )
+    });
+    let priority = (spec.priority > 0).then(|| ("Priority", spec.priority.to_string()));
+    retry.into_iter().chain(priority).collect()
 }
 
 /// A span that is not certain: `12 min, 40 min when it is slow`.
@@ -163,12 +197,28 @@ mod tests {
             urgency: wire::rollouts::Urgency::Forced,
             download_only: false,
             during_freeze: false,
+            way_back: None,
+            retry: None,
+            priority: 0,
         };
         assert_eq!(
             sentence(&spec, "4.12.0", 3000, 300),
             "Send 4.12.0 to 3,000 devices in 2 stages. Canary goes first with 300 devices. It starts as soon as it is approved."
         );
-        assert_eq!(limits(&spec), []);
+        assert_eq!((limits(&spec), again(&spec)), (vec![], vec![]));
+        let retry = wire::rollouts::Retry { classes: vec![RetryClass::Failed, RetryClass::TimedOut], times: 1, wait_min: 30 };
+        assert_eq!(
+            again(&RolloutSpec { retry: Some(retry), priority: 4, ..spec.clone() }),
+            [
+                (
+                    "Tried again",
+                    "up to 1 time by devices that could not install it or fell silent; first after 30 min, then twice as long each time"
+                        .to_owned()
+                ),
+                ("Priority", "4".to_owned())
+            ]
+        );
+        assert!(gate(&GateSpec { action: GateAction::RollBack, ..strict }).ends_with("; when it says no, it rolls back"));
         let limited = RolloutSpec { at_once: Some(20), budget: Some(Budget { attribute: "site".into(), at_most: 1 }), ..spec.clone() };
         assert_eq!(
             limits(&limited),

@@ -57,6 +57,7 @@ pub fn stage_lines(spec: &RolloutSpec) -> AnyView {
     let limits = phrases::limits(spec)
         .into_iter()
         .chain(when::terms(spec))
+        .chain(phrases::again(spec))
         .map(|(term, words)| view! { <dt>{term}</dt><dd>{words}</dd> })
         .collect_view();
     view! { {rows}{shared}{limits} }.into_any()

@@ -1,10 +1,17 @@
 //! The steps of the wizard, each a form of its own that carries the whole plan.
 
-use super::{phrases, preview::stage_lines, when, wizard::Address};
+use super::{
+    back::{retry_fields, way_back},
+    gates::gates,
+    phrases,
+    preview::stage_lines,
+    when,
+    wizard::Address,
+};
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
     api::rollouts::SaveRollout,
-    plan::{Draft, StageDraft, TEMPLATES},
+    plan::{Draft, TEMPLATES},
     ui::{
         Column, Control, Tone, banner, empty, field,
         form::{fault_banner, refusal},
@@ -69,6 +76,7 @@ impl Step {
             "name" | "release" => Self::Firmware,
             "selector" => Self::Devices,
             "reason" => Self::Review,
+            "way_back" => Self::Gates,
             _ if name.contains(".gate") => Self::Gates,
             _ => Self::Stages,
         }
@@ -87,7 +95,7 @@ pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem]) 
         Step::Firmware => firmware(&at.draft, model, problems),
         Step::Devices => devices(&at.draft, model, problems),
         Step::Stages => stages(&at.draft, model.preview.as_ref(), problems),
-        Step::Gates | Step::Review => gates(&at.draft, problems),
+        Step::Gates | Step::Review => view! { {gates(&at.draft, problems)}{way_back(&at.draft, model, problems)} }.into_any(),
     };
     let hidden = at
         .draft
@@ -314,59 +322,13 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
         {when::cards(&draft.when, problems)}
         <div class="mt-4">{card("At the same time", None, limits.into_any())}</div>
         <div class="mt-4">{card("Downloads", None, downloads.into_any())}</div>
+        <div class="mt-4">{card("Trying again, and what comes first", None, retry_fields(draft, problems))}</div>
     }
     .into_any()
-}
-
-fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
-    let rates: [GateField; 4] = [
-        ("success_percent", "Passes at, % success", "Success percentage to pass", |s| &s.success),
-        ("error_percent", "Halts above, % errors", "Error percentage that halts", |s| &s.error),
-        ("min_sample", "Judged from, devices", "Finished devices before it is judged", |s| &s.sample),
-        ("max_errors", "Halts at, errors", "Errors that halt at once", |s| &s.max_errors),
-    ];
-    let kinds: [GateField; 3] = [
-        ("max_reverted", "May go back", "Devices that may go back by themselves", |s| &s.max_reverted),
-        ("max_timed_out", "May fall silent", "Devices that may fall silent", |s| &s.max_timed_out),
-        ("max_dark", "May go dark", "Devices that may go dark after they succeeded", |s| &s.max_dark),
-    ];
-    let of_rates = view! {
-        {gate_table("Health gates", &rates, draft, problems)}
-        <footer>"Rates are over devices that have finished. A stage with fewer devices than that is judged when all of them have finished. An error is an update that failed, went back by itself, was refused or fell silent. 0 errors means no such limit."</footer>
-    };
-    let of_kinds = view! {
-        {gate_table("Limits of each kind of error", &kinds, draft, problems)}
-        <footer>"More devices than these halt the rollout whatever the rates; empty means no such limit. Who goes dark has succeeded and is then not heard of: that is counted at the end of the watch, which has to be 30 minutes at least, over devices that are not connected and were silent from 15 minutes after their success on."</footer>
-    };
-    view! {
-        {card_flush("Health gates", None, of_rates.into_any())}
-        <div class="mt-4">{card_flush("Limits of each kind of error", None, of_kinds.into_any())}</div>
-    }
-    .into_any()
-}
-
-/// A field of a stage's gate: its name in the form, its heading, its label, and where the draft has it.
-type GateField = (&'static str, &'static str, &'static str, fn(&StageDraft) -> &String);
-
-/// The stages down, some fields of their gates across.
-fn gate_table(title: &'static str, fields: &[GateField], draft: &Draft, problems: &[Problem]) -> AnyView {
-    let columns = std::iter::once("Stage").chain(fields.iter().map(|(_, heading, ..)| *heading)).map(Column::text).collect();
-    let rows = (draft.stages.iter().enumerate())
-        .map(|(i, stage)| {
-            let cells = (fields.iter())
-                .map(|(field, _, label, of)| {
-                    let label = format!("{label}, stage {}", i + 1);
-                    view! { <td>{cell(&format!("stages.{i}.gate.{field}"), &label, of(stage), "short num", problems)}</td> }
-                })
-                .collect_view();
-            view! { <tr><th scope="row">{format!("{} {}", i + 1, stage.name)}</th>{cells}</tr> }
-        })
-        .collect_view();
-    table(title, columns, rows.into_any())
 }
 
 /// An input in a table, with its problem under it.
-fn cell(name: &str, label: &str, value: &str, class: &str, problems: &[Problem]) -> AnyView {
+pub(super) fn cell(name: &str, label: &str, value: &str, class: &str, problems: &[Problem]) -> AnyView {
     view! { {input(name, label, value, class, problems)}{problem_of(name, problems)} }.into_any()
 }
 

@@ -1,6 +1,6 @@
 //! Decisions over a digest, and what waits for one.
 
-use super::{Preview, RolloutRow, RolloutSpec};
+use super::{Preview, RolloutRow, RolloutSpec, WayBack};
 use crate::{
     Timestamp,
     ids::{ApprovalId, Digest, RolloutId, UserId},
@@ -127,6 +127,9 @@ pub struct ApprovalCard {
     pub changes: PlanChanges,
     /// Who signed the release.
     pub signed_by: Vec<String>,
+    /// The plan's way back, which is approved with it.
+    #[serde(default)]
+    pub way_back: Option<WayBack>,
     /// How many people have to approve it.
     pub needed: u32,
     /// Who has approved it already.

@@ -1,6 +1,6 @@
 //! The course, as lists and pages show it: how far it is, how its devices fare, what can be done.
 
-use super::{ApprovalRow, PlanChanges, RolloutSpec, Show, StageSpec, Verb};
+use super::{ApprovalRow, PlanChanges, RolloutLink, RolloutSpec, Show, StageSpec, Verb, WayBack};
 use crate::{
     Timestamp,
     ids::{DeviceId, Digest, RolloutId, UpdateId},
@@ -108,6 +108,12 @@ pub struct RolloutDetail {
     pub approvals: Vec<ApprovalRow>,
     /// What the plan does otherwise than the one that was approved last for this device type; none once it has begun.
     pub changes: Option<PlanChanges>,
+    /// The plan's way back; none where it has none.
+    #[serde(default)]
+    pub way_back: Option<WayBack>,
+    /// The rollout that this one takes devices back from; none for a rollout that somebody planned.
+    #[serde(default)]
+    pub back_of: Option<RolloutLink>,
     /// What happened, newest first; at most 100.
     pub history: Vec<RolloutEvent>,
     /// What the caller may do now, and where not, why.

@@ -1,6 +1,7 @@
 //! Rollouts: their plan as people write it, what it would do, the decisions on it, and its course as pages show it.
 
 mod approval;
+mod back;
 mod course;
 mod freeze;
 mod plan;
@@ -8,6 +9,7 @@ mod preview;
 mod when;
 
 pub use approval::*;
+pub use back::*;
 pub use course::*;
 pub use freeze::*;
 pub use plan::*;
@@ -39,6 +41,8 @@ words! {
         Stop = "stop",
         /// Offer it again to devices that failed or timed out.
         Retry = "retry",
+        /// Take the release back from the devices that run it, by the plan's way back.
+        RollBack = "roll-back",
     }
     /// Which rollouts a list shows.
     Tab {

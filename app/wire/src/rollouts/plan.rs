@@ -1,6 +1,10 @@
 //! The plan, as people write it.
 
-use super::when::{Urgency, Window};
+use super::{
+    GateAction, Retry,
+    back::is_zero,
+    when::{Urgency, Window},
+};
 use crate::{Timestamp, ids::ReleaseId};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +59,16 @@ pub struct RolloutSpec {
     /// Goes on while a freeze of the organization holds.
     #[serde(default, skip_serializing_if = "is_false")]
     pub during_freeze: bool,
+    /// The way back: a published release of the same device type with a higher sequence, which is the last good firmware signed again. A gate with
+    /// `roll_back`, or a person, sends it to the devices that run this release; none for no way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way_back: Option<ReleaseId>,
+    /// What is offered again by itself to devices that did not make it; none for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Which of several rollouts a device gets first: the higher, and of the same the newer release. 0 to 9.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: u32,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -133,6 +147,9 @@ pub struct GateSpec {
     /// the end of the soak, which has to be 30 minutes at least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_dark: Option<u32>,
+    /// What it does when it says no.
+    #[serde(default, skip_serializing_if = "GateAction::is_usual")]
+    pub action: GateAction,
 }
 
 impl GateSpec {
@@ -145,6 +162,7 @@ impl GateSpec {
         max_reverted: None,
         max_timed_out: None,
         max_dark: None,
+        action: GateAction::Halt,
     };
 }
 

@@ -5,6 +5,7 @@ use super::{
     course::{Change, Course, may_install},
     gate,
     plan::devices_of,
+    way_back::{no_way, turn_back},
 };
 use wire::{
     Timestamp,
@@ -14,7 +15,7 @@ use wire::{
 
 /// The changes an order makes, or why it can't be given now. `by` and `reason` go into the summary.
 ///
-/// Only for [`Verb::Start`], [`Verb::Pause`], [`Verb::Resume`], [`Verb::Promote`], [`Verb::Stop`] and [`Verb::Retry`]; decisions before the
+/// Only for [`Verb::Start`], [`Verb::Pause`], [`Verb::Resume`], [`Verb::Promote`], [`Verb::Stop`], [`Verb::Retry`] and [`Verb::RollBack`]; decisions before the
 /// start are not about the course.
 pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp) -> Result<Vec<Change>, String> {
     use RolloutState as R;
@@ -42,6 +43,18 @@ pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp
             _ => Err("It has ended already.".to_owned()),
         },
         Verb::Retry => retry(course, now),
+        Verb::RollBack => match course.state {
+            R::Paused | R::Halted => match no_way(course) {
+                None => Ok(turn_back(format!("Rolling back by {by}{said}")).to_vec()),
+                Some(why) => Err(format!("It can't be rolled back: {why}.")),
+            },
+            R::Running => Err("Pause it first.".to_owned()),
+            R::RollingBack | R::RolledBack => Err("It goes back already.".to_owned()),
+            R::Stopping | R::Stopped | R::Completed => {
+                Err("It has ended. Sign the last good release again, publish it, and draft a rollout of it.".to_owned())
+            }
+            R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled => Err("It has not begun.".to_owned()),
+        },
         Verb::Edit | Verb::Submit | Verb::Approve | Verb::Reject => Err("That is decided before it starts.".to_owned()),
     }
 }
@@ -55,9 +68,14 @@ fn resume(course: &Course, now: Timestamp, running: Change) -> Result<Vec<Change
         return Err("The release was recalled. Stop this rollout and draft one with another release.".to_owned());
     }
     let doors_until = now.plus(course.patience(course.stage));
-    let mut changes = vec![running];
+    let (mut changes, stage) = (vec![running], course.stage);
+    let refused = course.current().and_then(|s| s.verdict.as_ref()).is_some_and(|v| v.call == Call::Halt);
     match course.current().map(|s| s.state) {
-        Some(StageState::Failed) => changes.push(Change::Reopen { stage: course.stage, doors_until }),
+        Some(StageState::Failed) => changes.push(Change::Reopen { stage, doors_until }),
+        // A gate paused it: as after a halt, what is known by now is not held against the stage.
+        Some(StageState::Running | StageState::Soaking) if refused => {
+            changes.extend([Change::Close { stage, to: StageState::Failed, verdict: None }, Change::Reopen { stage, doors_until }]);
+        }
         Some(StageState::Running) => changes.push(Change::Doors { until: doors_until }),
         _ => {}
     }
@@ -108,8 +126,14 @@ fn retry(course: &Course, now: Timestamp) -> Result<Vec<Change>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollouts::testing::{approved, stage};
-    use wire::rollouts::{Counts, Reach};
+    use crate::rollouts::{
+        testing::{approved, stage},
+        way_back::Back,
+    };
+    use wire::{
+        rollouts::{Counts, Reach},
+        states::ReleaseState,
+    };
 
     /// Whether an order can be given in this state, in at least one of the situations a rollout may be in there.
     fn possible(verb: Verb, state: RolloutState) -> bool {
@@ -117,6 +141,7 @@ mod tests {
             let mut course = approved(vec![stage(Reach::Count(5)), stage(Reach::Percent(100.0))]);
             (course.state, course.stage) = (state, 1);
             course.stages[0].state = *of_stage;
+            course.way_back = Some(Back { release: ReleaseState::Published, going: None });
             course.stages[0].counts = Counts { total: 5, succeeded: 4, failed: 1, ..Counts::default() };
             order(verb, &course, "oli", "", Timestamp(0)).is_ok()
         })
@@ -139,11 +164,12 @@ mod tests {
                     (Verb::Resume, "resume"),
                     (Verb::Stop, "stop"),
                     (Verb::Retry, "retry"),
+                    (Verb::RollBack, "roll back"),
                 ] {
                     assert_eq!(cells[2].contains(words), possible(verb, state), "{words} of a rollout that is {name}");
                 }
             }
         }
-        assert_eq!(told.len(), 10, "{told:?}");
+        assert_eq!(told.len(), 12, "{told:?}");
     }
 }

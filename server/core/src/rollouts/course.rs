@@ -8,12 +8,16 @@ use super::{
     gate::Seen,
     state::{self, ROLLOUT, STAGE},
     timing::WINDOW_PATIENCE_MS,
+    way_back::{Back, Going},
 };
+
 use wire::{
     Timestamp,
     rollouts::{Counts, StageSpec, Verdict},
     states::{ReleaseState, RolloutState, StageState},
 };
+
+pub use super::sound::sound;
 
 /// How long the last stage stays open for devices that don't come, at least: 30 days.
 const LAST_PATIENCE_MS: i64 = 30 * 24 * 3600 * 1000;
@@ -43,6 +47,8 @@ pub struct Course {
     pub throttled: bool,
     /// Its plan has a window in which devices install.
     pub windowed: bool,
+    /// What is known of its way back; none where its plan has none.
+    pub way_back: Option<Back>,
     /// One sentence on the latest change.
     pub summary: String,
     /// First to last.
@@ -160,6 +166,13 @@ pub enum Change {
         /// Why.
         verdict: Verdict,
     },
+    /// A gate said no, and the stage stays where it is.
+    Note {
+        /// Which.
+        stage: u32,
+        /// Why.
+        verdict: Verdict,
+    },
     /// A stage ends.
     Close {
         /// Which.
@@ -197,6 +210,13 @@ pub enum Change {
     },
     /// Devices that failed or timed out wait again, in the running stage.
     Requeue,
+    /// The rollout that takes devices back is made.
+    SetOut {
+        /// How many devices are to go back.
+        devices: i64,
+        /// In one sentence.
+        summary: String,
+    },
 }
 
 impl Course {
@@ -288,6 +308,11 @@ impl Course {
                     stage.verdict = Some(verdict.clone());
                 }
             }
+            Change::Note { stage, verdict } => {
+                if let Some(stage) = self.stage_mut(*stage) {
+                    stage.verdict = Some(verdict.clone());
+                }
+            }
             Change::Close { stage, to, verdict } => {
                 if *stage == self.stage {
                     self.doors_until = Timestamp(0);
@@ -313,6 +338,12 @@ impl Course {
             Change::Dark { stage, devices } => {
                 if let Some(stage) = self.stage_mut(*stage) {
                     stage.dark = Some(*devices);
+                }
+            }
+            Change::SetOut { summary, .. } => {
+                self.summary.clone_from(summary);
+                if let Some(back) = &mut self.way_back {
+                    back.going = Some(Going { state: RolloutState::Approved, summary: String::new() });
                 }
             }
             Change::TimeOut | Change::Withdraw { .. } | Change::Requeue => {}
@@ -360,42 +391,4 @@ fn move_stage(stage: &mut Stage, to: StageState) {
 /// Whether a release in this state may still be installed.
 pub const fn may_install(release: ReleaseState) -> bool {
     matches!(release, ReleaseState::Published | ReleaseState::Deprecated)
-}
-
-/// Whether the stage is the one thing going on.
-const fn busy(state: StageState) -> bool {
-    matches!(state, StageState::Running | StageState::Soaking | StageState::AwaitingPromotion)
-}
-
-/// What must hold of a course at every moment. The simulation asks after every step, the store after every change (in debug builds).
-/// The error says what is broken.
-pub fn sound(course: &Course) -> Result<(), String> {
-    use RolloutState as R;
-    let must = |ok: bool, what: &str| if ok { Ok(()) } else { Err(format!("{what}: {course:?}")) };
-    let mut busy_stages = 0;
-    for (i, stage) in course.stages.iter().enumerate() {
-        let number = u32::try_from(i + 1).unwrap_or(u32::MAX);
-        let counts = &stage.counts;
-        let classes = state::Class::ALL.map(|c| c.of_counts(counts));
-        must(classes.iter().all(|n| *n >= 0), "a count is negative")?;
-        must(classes.iter().sum::<i64>() == counts.total, "the classes don't add up to the total")?;
-        must(number == course.stage || counts.updating == 0, "an update is under way outside the current stage")?;
-        must(number >= course.stage || counts.waiting == 0, "a device waits in a stage that has passed")?;
-        must(number <= course.stage || matches!(stage.state, StageState::Pending | StageState::Skipped), "a later stage has begun")?;
-        must(number >= course.stage || state::ended(STAGE, stage.state), "an earlier stage has not ended")?;
-        must(i == 0 || course.stages[i - 1].cut <= stage.cut, "the cuts don't rise")?;
-        busy_stages += i32::from(busy(stage.state));
-    }
-    must(busy_stages <= 1, "two stages at once")?;
-    must(course.stage == 0 || course.current().is_some_and(|s| s.cut == course.cut), "the cut is not the current stage's")?;
-    let open = course.doors_until > Timestamp(0);
-    must(!open || course.state == R::Running, "the doors are open and nothing runs")?;
-    must(!open || course.current().is_some_and(|s| s.state == StageState::Running), "the doors are open outside a running stage")?;
-    let started = !matches!(course.state, R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled);
-    must(started || (course.stage == 0 && course.totals() == Counts::default()), "something happened before the start")?;
-    must(course.stages.iter().all(|s| s.dark.is_none_or(|n| n >= 0 && n <= s.counts.total)), "more devices went dark than there are")?;
-    must(course.state != R::Halted || !course.summary.is_empty(), "halted without a reason")?;
-    let ended = state::ended(ROLLOUT, course.state);
-    must(!ended || (busy_stages == 0 && course.totals().updating == 0), "it has ended and something goes on")?;
-    must(!ended || course.stages.iter().all(|s| s.state != StageState::Pending), "it has ended and a stage is still to come")
 }

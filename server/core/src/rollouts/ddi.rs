@@ -254,6 +254,13 @@ impl Rollouts {
         }
         let Some(offer) = self.poll(device).await? else { return Ok(Ask { task: Task::Nothing, installed, waits: false }) };
         let known = actions.iter().find(|a| a.update == offer.update_id).map(|a| a.number);
+        // What a newer one has just taken over from is stopped first.
+        if known.is_none()
+            && let Some(cancelled) =
+                ddi::actions(&mut self.db.read().await?, device).await?.iter().rev().find(|a| a.phase(now) == Phase::Cancelling)
+        {
+            return Ok(Ask { task: Task::Cancel(cancelled.number), installed });
+        }
         let number = match known {
             Some(number) => number,
             None => self.number(org, device, &offer.update_id).await?,

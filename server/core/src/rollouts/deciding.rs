@@ -3,7 +3,8 @@
 use super::{
     Error, Rollouts,
     course::{Change, Course},
-    drafting::digest_of,
+    drafting::{digest_of, release_back},
+    going_back::known,
     moving::said,
     state::{ROLLOUT, step},
     store::{
@@ -13,6 +14,7 @@ use super::{
         records::{self, Record},
     },
     validate::{Chosen, MAX_REMARK, readable_text},
+    way_back,
 };
 use crate::{
     Result,
@@ -72,13 +74,19 @@ impl Rollouts {
     /// nothing happens.
     pub async fn approve(&self, actor: &Actor, id: &RolloutId, digest: &Digest, remark: &str) -> Result<()> {
         let (record, course, given) = self.decidable(actor, id).await?;
-        let release =
-            releases::for_rollout(&mut self.db.read().await?, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
-        if record.digest != *digest || digest_of(&actor.org, id, &record.spec, &release) != *digest {
+        let mut on = self.db.read().await?;
+        let release = releases::for_rollout(&mut on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
+        let back = release_back(&mut on, &actor.org, &record.spec).await?;
+        drop(on);
+        if record.digest != *digest || digest_of(&actor.org, id, &record.spec, &release, back.as_ref()) != *digest {
             return Err(Error::OtherDigest.into());
         }
         if let Some(why) = Chosen::from(&release).expired(self.clock.now()) {
             return Err(Error::NotNow(why).into());
+        }
+        let problems = way_back::problems(&record.spec, Some(known(&release)), back.as_ref().map(known), self.clock.now());
+        if !problems.is_empty() {
+            return Err(Error::Problems(problems).into());
         }
         let missing = record.needed.saturating_sub(given + 1);
         self.decision(actor, &record, &course, Word::Yes { missing }, remark).await?;

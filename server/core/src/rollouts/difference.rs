@@ -2,7 +2,8 @@
 
 use wire::{
     Timestamp,
-    rollouts::{Budget, GateSpec, PlanChange, Reach, RolloutSpec, StageSpec, Urgency, Window},
+    ids::ReleaseId,
+    rollouts::{Budget, GateAction, GateSpec, PlanChange, Reach, RolloutSpec, StageSpec, Urgency, Window},
 };
 
 /// A plan, with its release as people name it: `gateway 2.0.0`.
@@ -35,6 +36,9 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
         urgency,
         download_only,
         during_freeze,
+        way_back,
+        retry,
+        priority,
     } = before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
@@ -62,6 +66,10 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     lines.differ("download_only", "What is done", fetched(*download_only), fetched(new.download_only));
     let frozen = |goes_on: bool| if goes_on { "goes on while they hold" } else { "waits until they are over" }.to_owned();
     lines.differ("during_freeze", "Freezes", frozen(*during_freeze), frozen(new.during_freeze));
+    let back = |release: Option<&ReleaseId>| release.map_or_else(|| "none".to_owned(), |id| format!("release {id}"));
+    lines.differ("way_back", "Way back", back(way_back.as_ref()), back(new.way_back.as_ref()));
+    lines.differ("retry", "Tried again", super::retry::words(retry.as_ref()), super::retry::words(new.retry.as_ref()));
+    lines.differ("priority", "Priority", priority.to_string(), new.priority.to_string());
     let why = |text: &str| if text.is_empty() { "none given".to_owned() } else { text.to_owned() };
     lines.differ("reason", "Reason", why(reason), why(&new.reason));
     lines.0
@@ -139,6 +147,14 @@ fn urgent(urgency: Urgency) -> String {
     }
 }
 
+fn acts(action: GateAction) -> &'static str {
+    match action {
+        GateAction::Halt => "halts",
+        GateAction::Pause => "pauses",
+        GateAction::RollBack => "rolls back",
+    }
+}
+
 fn own(most: Option<u32>) -> String {
     most.map_or_else(|| "no limit of its own".to_owned(), |n| format!("more than {n}"))
 }
@@ -146,13 +162,14 @@ fn own(most: Option<u32>) -> String {
 /// A whole stage in a line, for one that the other plan has not.
 fn summary(stage: &StageSpec) -> String {
     let StageSpec { name: _, reach: to, soak_s, confirm, gate } = stage;
-    let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark } = gate;
+    let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action } = gate;
     let watched = if *soak_s == 0 { String::new() } else { format!(", watched for {}", soak(*soak_s)) };
     let capped = if *max_errors == 0 { String::new() } else { format!(", or at {max_errors} errors") };
     let limits = [(max_reverted, "went back"), (max_timed_out, "fell silent"), (max_dark, "went dark")];
     let limits: String = limits.iter().filter_map(|(most, what)| most.map(|n| format!(", or when more than {n} {what}"))).collect();
+    let acts = if *action == GateAction::Halt { String::new() } else { format!("; when it says no: {}", acts(*action)) };
     format!(
-        "{}{watched}, then {}; passes at {success_percent} % success, halts above {error_percent} % errors from {min_sample} finished on{capped}{limits}",
+        "{}{watched}, then {}; passes at {success_percent} % success, halts above {error_percent} % errors from {min_sample} finished on{capped}{limits}{acts}",
         reach(*to),
         then(*confirm)
     )
@@ -204,7 +221,7 @@ impl Lines {
     fn both(&mut self, i: usize, old: &StageSpec, j: usize, new: &StageSpec) {
         let stage = titled(j, &new.name);
         let StageSpec { name, reach: to, soak_s, confirm, gate } = old;
-        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark } = gate;
+        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action } = gate;
         let mut line = |field: &str, what: &str, before: String, after: String| {
             self.differ(&format!("stages.{j}{field}"), &format!("{stage}, {what}"), before, after);
         };
@@ -221,6 +238,7 @@ impl Lines {
         line(".gate.max_reverted", "halts when so many went back", own(*max_reverted), own(new.gate.max_reverted));
         line(".gate.max_timed_out", "halts when so many fell silent", own(*max_timed_out), own(new.gate.max_timed_out));
         line(".gate.max_dark", "halts when so many went dark", own(*max_dark), own(new.gate.max_dark));
+        line(".gate.action", "when it says no", acts(*action).to_owned(), acts(new.gate.action).to_owned());
     }
 }
 
@@ -232,6 +250,7 @@ fn titled(i: usize, name: &str) -> String {
 mod tests {
     use super::*;
     use crate::rollouts::testing::{self, spec};
+    use wire::rollouts::{Retry, RetryClass};
 
     fn stage(name: &str, reach: Reach) -> StageSpec {
         StageSpec { name: name.into(), ..testing::stage(reach) }
@@ -258,6 +277,7 @@ mod tests {
             max_reverted: Some(0),
             max_timed_out: Some(2),
             max_dark: Some(1),
+            action: GateAction::RollBack,
         };
         let canary = StageSpec { name: "First".into(), reach: Reach::Count(1), soak_s: 600, confirm: true, gate };
         let new = RolloutSpec {
@@ -282,6 +302,9 @@ mod tests {
             urgency: Urgency::ForcedAfter(Timestamp(0)),
             download_only: true,
             during_freeze: true,
+            way_back: Some("rel_00000000000000000000000000000003".parse().unwrap()),
+            retry: Some(Retry { classes: vec![RetryClass::Failed, RetryClass::TimedOut], times: 2, wait_min: 30 }),
+            priority: 5,
         };
         insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
     }

@@ -7,7 +7,7 @@
 use super::timing::Timing;
 use wire::{
     ids::{Digest, OrgId, RolloutId},
-    rollouts::{GateSpec, Reach, RolloutSpec, Urgency, Window},
+    rollouts::{GateAction, GateSpec, Reach, Retry, RolloutSpec, Urgency, Window},
 };
 
 const FORM: &str = "fleetward rollout approval 1";
@@ -21,9 +21,19 @@ const TRANSFERS: &str = "fleetward rollout transfers 1";
 const CONFIRMED_AT_DEVICE: &str = "confirmed at the device";
 /// What follows behind the form of a plan that says something of time: its window, its urgency, whether it only fetches and whether freezes hold it.
 const TIME: &str = "fleetward rollout approval, time 1";
+/// What follows either form when a plan has what neither has a field for: gates that do more than halt, a way back, retries, a priority.
+const THEN_WAY_BACK: &str = "fleetward rollout approval: actions, way back, retries, priority";
 
-/// The digest of a rollout: `manifest` is the SHA-256 of the release's signed envelope, which names the payloads; `payloads` are theirs.
-pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Digest, payloads: &[Digest]) -> Digest {
+/// The digest of a rollout: `manifest` is the SHA-256 of the release's signed envelope, which names the payloads; `payloads` are theirs;
+/// `way_back` is the SHA-256 of the envelope of the release that devices go back to.
+pub fn of(
+    org: &OrgId,
+    rollout: &RolloutId,
+    spec: &RolloutSpec,
+    manifest: &Digest,
+    payloads: &[Digest],
+    way_back: Option<&Digest>,
+) -> Digest {
     let mut form = Form(Vec::with_capacity(512));
     let limited = limited(spec);
     form.text(if limited { FORM_WITH_LIMITS } else { FORM });
@@ -53,6 +63,9 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         urgency: _,
         download_only: _,
         during_freeze: _,
+        way_back: back,
+        retry,
+        priority,
     } = spec;
     form.text(name);
     form.text(selector);
@@ -80,7 +93,7 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         }
         form.number(u64::from(*soak_s));
         form.number(u64::from(*confirm));
-        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark } = gate;
+        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action: _ } = gate;
         form.float(*success_percent);
         form.float(*error_percent);
         form.number(u64::from(*min_sample));
@@ -100,7 +113,31 @@ pub fn of(org: &OrgId, rollout: &RolloutId, spec: &RolloutSpec, manifest: &Diges
         form.number(u64::from(*ignore_data_budget));
     }
     form.time(Timing::of(spec));
+    if goes_back(spec) {
+        form.text(THEN_WAY_BACK);
+        for stage in stages {
+            form.text(stage.gate.action.as_str());
+        }
+        form.text(back.as_ref().map_or("", |release| release.as_str()));
+        form.text(way_back.map_or("", |manifest| manifest.as_str()));
+        form.number(u64::from(retry.is_some()));
+        if let Some(Retry { classes, times, wait_min }) = retry {
+            form.number(classes.len() as u64);
+            for class in classes {
+                form.text(class.as_str());
+            }
+            form.number(u64::from(*times));
+            form.number(u64::from(*wait_min));
+        }
+        form.number(u64::from(*priority));
+    }
     Digest::from_bytes(&crate::hash::sha256(&form.0))
+}
+
+/// Whether a plan has something that only [`THEN_WAY_BACK`] has fields for.
+fn goes_back(spec: &RolloutSpec) -> bool {
+    let acts = spec.stages.iter().any(|s| s.gate.action != GateAction::Halt);
+    acts || spec.way_back.is_some() || spec.retry.is_some() || spec.priority > 0
 }
 
 /// Whether a plan has something that only the second form has a field for.
@@ -170,7 +207,7 @@ mod tests {
     use proptest::prelude::*;
     use wire::{
         Timestamp,
-        rollouts::{Budget, StageSpec, TimeOfDay, Weekday},
+        rollouts::{Budget, RetryClass, StageSpec, TimeOfDay, Weekday},
     };
 
     /// Often none, so that plans without any limit come up as well.
@@ -183,15 +220,18 @@ mod tests {
         let percent = || (0..=1_000_000u32).prop_map(|n| f64::from(n) / 1e4);
         let reach = prop_oneof![percent().prop_map(Reach::Percent), any::<u32>().prop_map(Reach::Count)];
         let limits = (any_limit(), any_limit(), any_limit());
-        let gate = (percent(), percent(), any::<u32>(), any::<u32>(), limits).prop_map(|(s, e, m, x, (r, t, d))| GateSpec {
-            success_percent: s,
-            error_percent: e,
-            min_sample: m,
-            max_errors: x,
-            max_reverted: r,
-            max_timed_out: t,
-            max_dark: d,
-        });
+        let action = prop_oneof![4 => Just(GateAction::Halt), 1 => prop::sample::select(GateAction::ALL)];
+        let gate =
+            (percent(), percent(), any::<u32>(), any::<u32>(), limits, action).prop_map(|(s, e, m, x, (r, t, d), action)| GateSpec {
+                success_percent: s,
+                error_percent: e,
+                min_sample: m,
+                max_errors: x,
+                max_reverted: r,
+                max_timed_out: t,
+                max_dark: d,
+                action,
+            });
         (".{0,8}", reach, any::<u32>(), any::<bool>(), gate).prop_map(|(name, reach, soak_s, confirm, gate)| StageSpec {
             name,
             reach,
@@ -220,8 +260,13 @@ mod tests {
         let stages = prop::collection::vec(any_stage(), 0..4);
         let budget =
             prop_oneof![4 => Just(None), 1 => (".{0,4}", 0..3u32).prop_map(|(attribute, at_most)| Some(Budget { attribute, at_most }))];
+        let retry = (prop::collection::vec(prop::sample::select(RetryClass::ALL), 0..3), 0..3u32, 0..3u32)
+            .prop_map(|(classes, times, wait_min)| Some(Retry { classes, times, wait_min }));
+        let retry = prop_oneof![4 => Just(None), 1 => retry];
+        let back = prop_oneof![4 => Just(None), 1 => (0..3u32).prop_map(|n| Some(format!("rel_{n:032x}").parse().unwrap()))];
+        let priority = prop_oneof![4 => Just(0), 1 => 0..10u32];
         let transfers = prop_oneof![4 => Just((None, false)), 1 => (any::<Option<u64>>(), any::<bool>())];
-        let more = (budget, any::<bool>(), transfers, any_timing());
+        let more = (budget, any::<bool>(), transfers, any_timing(), (back, retry, priority));
         (".{0,8}", ".{0,8}", stages, any::<Option<i64>>(), any::<u32>(), ".{0,8}", any_limit(), more).prop_map(
             |(
                 name,
@@ -231,7 +276,7 @@ mod tests {
                 timeout_min,
                 reason,
                 at_once,
-                (budget, confirm_at_device, (bandwidth, ignore_data_budget), timing),
+                (budget, confirm_at_device, (bandwidth, ignore_data_budget), timing, (way_back, retry, priority)),
             )| RolloutSpec {
                 name,
                 release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
@@ -249,13 +294,17 @@ mod tests {
                 urgency: timing.urgency,
                 download_only: timing.download_only,
                 during_freeze: timing.during_freeze,
+                way_back,
+                retry,
+                priority,
             },
         )
     }
 
     fn hash(spec: &RolloutSpec) -> Digest {
         let entropy: &dyn Entropy = &SeededEntropy::new(1);
-        of(&entropy.id(Timestamp(1)), &rollout_id(1), spec, &Digest::from_bytes(&[1; 32]), &[Digest::from_bytes(&[2; 32])])
+        let back = spec.way_back.as_ref().map(|_| Digest::from_bytes(&[3; 32]));
+        of(&entropy.id(Timestamp(1)), &rollout_id(1), spec, &Digest::from_bytes(&[1; 32]), &[Digest::from_bytes(&[2; 32])], back.as_ref())
     }
 
     #[test]
@@ -277,15 +326,22 @@ mod tests {
             urgency: wire::rollouts::Urgency::Forced,
             download_only: false,
             during_freeze: false,
+            way_back: None,
+            retry: None,
+            priority: 0,
         };
         let org = "org_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b1".parse().unwrap();
         let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b3".parse().unwrap();
-        let digest = |plan: &RolloutSpec| of(&org, &id, plan, &Digest::from_bytes(&[1; 32]), &[Digest::from_bytes(&[2; 32])]);
+        let digest = |plan: &RolloutSpec| of(&org, &id, plan, &Digest::from_bytes(&[1; 32]), &[Digest::from_bytes(&[2; 32])], None);
         // Made by an independent reckoning of the first form.
         assert_eq!(digest(&plan).as_str(), "101a20f78208c3a9aa81eda5733c384c1982e18e3ace790c999b60c208b48fe3");
         assert_ne!(digest(&RolloutSpec { at_once: Some(1), ..plan.clone() }), digest(&plan));
         assert_ne!(digest(&RolloutSpec { ignore_data_budget: true, ..plan.clone() }), digest(&plan));
         assert_ne!(digest(&RolloutSpec { during_freeze: true, ..plan.clone() }), digest(&plan));
+        // The way back is bound by what was signed, not only by its id.
+        let back = RolloutSpec { way_back: Some("rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4".parse().unwrap()), ..plan };
+        let signed = |manifest: u8| of(&org, &id, &back, &Digest::from_bytes(&[1; 32]), &[], Some(&Digest::from_bytes(&[manifest; 32])));
+        assert_ne!(signed(3), signed(4));
     }
 
     proptest! {
@@ -296,7 +352,7 @@ mod tests {
         }
 
         #[test]
-        fn any_edit_changes_it(spec in any_spec(), what in 0..20usize) {
+        fn any_edit_changes_it(spec in any_spec(), what in 0..24usize) {
             let mut edited = spec.clone();
             match what {
                 0 => edited.name.push('x'),
@@ -311,6 +367,13 @@ mod tests {
                 9 => edited.budget = Some(Budget { attribute: "site".into(), at_most: 7 }),
                 11 => edited.bandwidth = Some(edited.bandwidth.map_or(0, |n| n.wrapping_add(1))),
                 12 => edited.ignore_data_budget = !edited.ignore_data_budget,
+                20 => edited.priority += 1,
+                21 => edited.retry = Some(Retry { classes: vec![RetryClass::Failed], times: 3, wait_min: 3 }),
+                22 => edited.way_back = Some("rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4".parse().unwrap()),
+                23 => match edited.stages.first_mut() {
+                    Some(s) => s.gate.action = if s.gate.action == GateAction::Pause { GateAction::Halt } else { GateAction::Pause },
+                    None => edited.name.push('w'),
+                },
                 10 => match edited.stages.last_mut() {
                     Some(s) => s.gate.max_dark = Some(s.gate.max_dark.map_or(0, |n| n + 1)),
                     None => edited.name.push('z'),

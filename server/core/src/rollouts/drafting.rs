@@ -3,14 +3,16 @@
 use super::{
     Error, Rollouts,
     deciding::{Beside, Turn, people},
-    digest, previewing, quorum,
+    digest,
+    going_back::known,
+    previewing, quorum,
     state::{ROLLOUT, legal},
     store::{
         lists,
         plans::{self, NewRollout},
         records::{self, Record},
     },
-    validate,
+    validate, way_back,
 };
 use crate::{
     Result,
@@ -33,8 +35,8 @@ impl Rollouts {
         may(actor, Act::Draft)?;
         let now = self.clock.now();
         let id: RolloutId = self.entropy.id(now);
-        let release = checked(&mut self.db.read().await?, &actor.org, &spec, now).await?;
-        let digest = digest_of(&actor.org, &id, &spec, &release);
+        let (release, back) = checked(&mut self.db.read().await?, &actor.org, &spec, now).await?;
+        let digest = digest_of(&actor.org, &id, &spec, &release, back.as_ref());
         let mut tx = self.db.write().await?;
         let author = author_name(&mut tx, actor).await?;
         plans::insert(&mut tx, &actor.org, &id, &written(actor, &author, &spec, &release, &digest), now).await?;
@@ -55,9 +57,9 @@ impl Rollouts {
         if let Some(why) = not_editable(&record) {
             return Err(Error::NotNow(why).into());
         }
-        let release = checked(&mut on, &actor.org, &spec, now).await?;
+        let (release, back) = checked(&mut on, &actor.org, &spec, now).await?;
         drop(on);
-        let digest = digest_of(&actor.org, id, &spec, &release);
+        let digest = digest_of(&actor.org, id, &spec, &release, back.as_ref());
         let mut tx = self.db.write().await?;
         let author = author_name(&mut tx, actor).await?;
         if !plans::edit(&mut tx, &actor.org, id, generation, &written(actor, &author, &spec, &release, &digest), now).await? {
@@ -116,24 +118,43 @@ impl Rollouts {
 /// Why a rollout can't be edited any more.
 pub(super) fn not_editable(record: &Record) -> Option<String> {
     let state = record.state();
+    if record.back_of.is_some() {
+        return Some("It is the way back of another rollout and follows from its plan. Stop it, and draft one of your own.".to_owned());
+    }
     (state != RolloutState::Draft && !legal(ROLLOUT, state, RolloutState::Draft))
         .then(|| "It has begun. Stop it, and draft a new one.".to_owned())
 }
 
-/// The release of a plan that has no problems by itself.
-async fn checked(on: &mut impl Conn, org: &OrgId, spec: &RolloutSpec, now: Timestamp) -> Result<RolloutRelease> {
+/// The release of a plan that has no problems by itself, and the one it goes back to.
+async fn checked(on: &mut impl Conn, org: &OrgId, spec: &RolloutSpec, now: Timestamp) -> Result<(RolloutRelease, Option<RolloutRelease>)> {
     let release = releases::for_rollout(on, org, &spec.release).await?;
-    let problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
+    let back = release_back(on, org, spec).await?;
+    let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
+    problems.extend(way_back::problems(spec, release.as_ref().map(known), back.as_ref().map(known), now));
     match release {
-        Some(release) if problems.is_empty() => Ok(release),
+        Some(release) if problems.is_empty() => Ok((release, back)),
         _ => Err(Error::Problems(problems).into()),
     }
 }
 
+/// The release that a plan goes back to; none where it has no way back, or no such release.
+pub(super) async fn release_back(on: &mut impl Conn, org: &OrgId, spec: &RolloutSpec) -> Result<Option<RolloutRelease>> {
+    match &spec.way_back {
+        None => Ok(None),
+        Some(id) => Ok(releases::for_rollout(on, org, id).await?),
+    }
+}
+
 /// What an approval of this plan would bind.
-pub(super) fn digest_of(org: &OrgId, id: &RolloutId, spec: &RolloutSpec, release: &RolloutRelease) -> Digest {
+pub(super) fn digest_of(
+    org: &OrgId,
+    id: &RolloutId,
+    spec: &RolloutSpec,
+    release: &RolloutRelease,
+    back: Option<&RolloutRelease>,
+) -> Digest {
     let payloads: Vec<Digest> = release.manifest.payloads.iter().map(|p| p.sha256.clone()).collect();
-    digest::of(org, id, spec, &release.digest, &payloads)
+    digest::of(org, id, spec, &release.digest, &payloads, back.map(|b| &b.digest))
 }
 
 fn written<'a>(

@@ -41,6 +41,8 @@ pub struct Concern {
     pub begin_at: Option<Timestamp>,
     /// How the device's own update in it went, if there was one and it is not to be tried again.
     pub ended: Option<(UpdateState, String)>,
+    /// When it is offered again by itself, and how often it was tried by then.
+    pub again: Option<(i64, Timestamp)>,
 }
 
 /// What is going on with a device right now.
@@ -111,7 +113,7 @@ pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestam
     }
     let mut first = String::new();
     for concern in concerns {
-        let blocker = blocker(facts, stand.polls, concern);
+        let blocker = blocker(facts, stand.polls, concern, now);
         // A rollout that never meant the device says nothing, unless there is nothing else to say.
         if concern.means(facts) {
             return format!("“{}” brings {}: {blocker}", concern.name, concern.target.version);
@@ -143,12 +145,14 @@ impl Owes {
 }
 
 /// The first rule that keeps the device from being offered the release.
-fn blocker(facts: &Facts, polls: bool, concern: &Concern) -> String {
+fn blocker(facts: &Facts, polls: bool, concern: &Concern, now: Timestamp) -> String {
     use RolloutState as R;
     if let Some((state, detail)) = &concern.ended {
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
         let what = if concern.download_only && *state == UpdateState::Succeeded { "the device has fetched it" } else { words(*state) };
-        return format!("{what}{detail}.");
+        let again = concern.again.filter(|_| matches!(concern.state, R::Running | R::Paused | R::Halted));
+        let again = again.map_or_else(String::new, |(tried, at)| format!(" {}", super::retry::waits(tried, at, now)));
+        return format!("{what}{detail}.{again}");
     }
     if let Err(miss) = concern.target.check(facts, false) {
         return format!("{}.", concern.target.words(miss));
@@ -164,7 +168,7 @@ fn blocker(facts: &Facts, polls: bool, concern: &Concern) -> String {
         R::Paused | R::Halted => return format!("{}.", concern.summary.trim_end_matches('.')),
         R::Stopping | R::Stopped => return "it was stopped.".to_owned(),
         R::Completed => return "it has ended without this device.".to_owned(),
-        R::RollingBack | R::RolledBack => return "it goes back.".to_owned(),
+        R::RollingBack | R::RolledBack => return "it is taken back from the devices that run it.".to_owned(),
         R::Running => {}
     }
     match (concern.device_stage, concern.stage_state) {
@@ -225,6 +229,33 @@ mod tests {
     use crate::{devices::Selector, rollouts::throttle::Full};
     use wire::rollouts::Budget;
 
+    /// A rollout that runs, and whose turn the device is in.
+    fn running() -> Concern {
+        let target = Target {
+            device_type: "gateway".into(),
+            hardware: vec![],
+            version: "1.2.0".into(),
+            sequence: 5,
+            min_sequence: 0,
+            runs: None,
+            selector: Selector::everything(),
+        };
+        Concern {
+            name: "spring".into(),
+            target,
+            state: RolloutState::Running,
+            summary: String::new(),
+            stage: 1,
+            stage_state: Some(StageState::Running),
+            device_stage: Some(1),
+            doors_open: true,
+            full: None,
+            begin_at: None,
+            ended: None,
+            again: None,
+        }
+    }
+
     #[test]
     fn the_first_blocker_is_told() {
         let facts = Facts {
@@ -237,29 +268,7 @@ mod tests {
             attributes: [("site".to_owned(), "Berlin".to_owned())].into(),
             ..Facts::default()
         };
-        let target = Target {
-            device_type: "gateway".into(),
-            hardware: vec![],
-            version: "1.2.0".into(),
-            sequence: 5,
-            min_sequence: 0,
-            selector: Selector::everything(),
-        };
-        let running = Concern {
-            name: "spring".into(),
-            target,
-            state: RolloutState::Running,
-            summary: String::new(),
-            stage: 1,
-            stage_state: Some(StageState::Running),
-            device_stage: Some(1),
-            doors_open: true,
-            full: None,
-            held: None,
-            download_only: false,
-            begin_at: None,
-            ended: None,
-        };
+        let running = running();
         let halted = Concern { state: RolloutState::Halted, summary: "Halted in stage 1: 3 of 4 failed".into(), ..running.clone() };
         let budget = Budget { attribute: "site".into(), at_most: 2 };
         let (at_once, of_a_site) = (Full::AtOnce(1), Full::Budget(&budget));
@@ -337,5 +346,18 @@ mod tests {
             said.push(format!("{name}: {}", explain(&facts, &stand, &concerns, Timestamp(0))));
         }
         insta::assert_snapshot!(said.join("\n"));
+    }
+    #[test]
+    fn who_waits_to_be_tried_again_is_told_when() {
+        let facts = Facts { device_id: "gw-1".into(), device_type: "gateway".into(), sequence: 1, ..Facts::default() };
+        let failed =
+            Concern { ended: Some((UpdateState::Failed, "flash error".into())), again: Some((2, Timestamp(3_600_000))), ..running() };
+        let said = |concern: Concern| explain(&facts, &Stand::default(), &[concern], Timestamp(0));
+        let told = "“spring” brings 1.2.0: it could not be installed (flash error).";
+        assert_eq!(
+            said(failed.clone()),
+            format!("{told} Tried 2 times; it is offered again in 1 h 00 min, while devices of its stage may come.")
+        );
+        assert_eq!(said(Concern { state: RolloutState::Stopped, ..failed }), told, "nothing comes after the end");
     }
 }

@@ -213,6 +213,7 @@ mod tests {
                 max_reverted,
                 max_timed_out,
                 max_dark: None,
+                action: wire::rollouts::GateAction::Halt,
             },
         )
     }

@@ -4,7 +4,7 @@ use super::{
     Error, Rollouts,
     course::Course,
     draw,
-    store::{parts, records::Record},
+    store::{back, parts, records::Record},
     survey::Target,
     ticking::waits,
 };
@@ -13,7 +13,7 @@ use crate::{
     db::Read,
     devices::{DeviceNo, Facts, store as devices},
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use wire::{
     ids::RolloutId,
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
@@ -62,7 +62,7 @@ impl Rollouts {
     /// Devices with an update and devices that wait, merged by number.
     async fn merged(&self, on: &mut Read, record: &Record, course: &Course, wanted: &Wanted) -> Result<(Vec<UpdateRow>, Option<DeviceNo>)> {
         let Wanted { after, stage, rows, only_waiting } = *wanted;
-        let turns = Turns::of(record, course)?;
+        let turns = Turns::of(record, course, back::members(on, record.back_of.as_ref()).await?)?;
         if !turns.drawn() {
             return Ok((Vec::new(), None));
         }
@@ -97,12 +97,14 @@ pub(super) struct Turns<'a> {
     id: &'a RolloutId,
     course: &'a Course,
     target: Target,
+    /// Who may be in it at all; none for everybody.
+    members: Option<HashSet<DeviceNo>>,
     cuts: Vec<i64>,
 }
 
 impl<'a> Turns<'a> {
-    pub(super) fn of(record: &'a Record, course: &'a Course) -> Result<Self> {
-        Ok(Self { id: &record.id, course, target: record.target()?, cuts: course.stages.iter().map(|s| s.cut).collect() })
+    pub(super) fn of(record: &'a Record, course: &'a Course, members: Option<HashSet<DeviceNo>>) -> Result<Self> {
+        Ok(Self { members, id: &record.id, course, target: record.target()?, cuts: course.stages.iter().map(|s| s.cut).collect() })
     }
 
     /// Whether it is settled yet who is in which stage.
@@ -122,6 +124,9 @@ impl<'a> Turns<'a> {
 
     /// A device that had no turn, if it is one of the rollout's.
     pub(super) fn waiting(&self, device: DeviceNo, facts: &Facts) -> Option<UpdateRow> {
+        if self.members.as_ref().is_some_and(|m| !m.contains(&device)) {
+            return None;
+        }
         if !self.drawn() || !(self.target.check(facts, false).is_ok() || waits(&self.target, self.id, self.course, device, facts)) {
             return None;
         }

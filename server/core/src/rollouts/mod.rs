@@ -6,7 +6,7 @@
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order, [`gate`] what the evidence says, [`mod@plan`] what to do next,
 //! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
 //! once, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it
-//! changes, [`explain`] why a device does or doesn't update. The store applies a list of
+//! changes, [`explain`] why a device does or doesn't update, [`way_back`] how a bad release is taken back. The store applies a list of
 //! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
 //!
 //! Locks are taken in one order: the rollout's row, its organization's (for a budget), its update rows, its stage rows.
@@ -24,11 +24,13 @@ pub mod foreseeing;
 pub mod gate;
 pub mod hearing;
 pub mod plan;
+pub mod retry;
 pub mod state;
 pub mod survey;
 pub mod throttle;
 pub mod timing;
 pub mod validate;
+pub mod way_back;
 pub mod window;
 
 mod applying;
@@ -37,6 +39,7 @@ mod deciding;
 mod drafting;
 mod error;
 mod freezes;
+mod going_back;
 mod idle;
 mod listing;
 mod moving;
@@ -46,6 +49,7 @@ mod quorum;
 mod reading;
 mod report;
 mod reporting;
+mod sound;
 pub(crate) mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

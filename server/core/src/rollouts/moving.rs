@@ -57,12 +57,19 @@ impl Rollouts {
             let detail = json!({ "rollout": record.spec.name, "reason": reason });
             audit::append(&mut tx, actor, now, &format!("rollout.{}", verb.as_str()), record.id.as_str(), &detail).await?;
         }
+        let mut made = None;
+        if let Some(devices) = step.changes.iter().find_map(sets_out) {
+            made = Some(self.set_out(&mut tx, record, devices, now).await?);
+        }
         #[cfg(debug_assertions)]
         if let Some((_, after)) = records::course(&mut tx, &record.org, &record.id).await? {
             debug_assert_eq!(super::course::sound(&after), Ok(()), "after {:?}", step.changes);
         }
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: record.org.clone(), id: record.id.clone() });
+        if let Some(id) = made {
+            self.bus.tell(Event::Rollout { org: record.org.clone(), id });
+        }
         for (device, update) in applied.cancelled {
             self.bus.tell(Event::Cancelled { org: record.org.clone(), device, update });
         }
@@ -85,6 +92,7 @@ impl Rollouts {
             Verb::Promote => self.promote(actor, id).await,
             Verb::Stop => self.stop(actor, id, reason).await,
             Verb::Retry => self.retry(actor, id).await,
+            Verb::RollBack => self.roll_back(actor, id, reason).await,
         }
     }
 
@@ -116,6 +124,12 @@ impl Rollouts {
     /// Offers it again to devices that failed or timed out.
     pub async fn retry(&self, actor: &Actor, id: &RolloutId) -> Result<()> {
         self.give(actor, id, Verb::Retry, "").await
+    }
+
+    /// Takes the release back from the devices that run it, by the way back that was approved with the plan. Like going on after a halt it is an
+    /// operator's decision: whoever approved the plan has signed where devices go back to, and a bad release should not have to wait for an admin.
+    pub async fn roll_back(&self, actor: &Actor, id: &RolloutId, reason: &str) -> Result<()> {
+        self.give(actor, id, Verb::RollBack, reason).await
     }
 
     async fn give(&self, actor: &Actor, id: &RolloutId, verb: Verb, reason: &str) -> Result<()> {
@@ -171,6 +185,11 @@ const fn opens(change: &Change) -> bool {
     matches!(change, Change::Begin { .. } | Change::Doors { .. } | Change::Reopen { .. } | Change::Requeue)
 }
 
+/// How many devices a change sends back by a rollout of its own.
+const fn sets_out(change: &Change) -> Option<i64> {
+    if let Change::SetOut { devices, .. } = change { Some(*devices) } else { None }
+}
+
 /// An order in the history.
 fn line(verb: Verb, course: &Course, by: &str, changes: &[Change]) -> String {
     match verb {
@@ -188,8 +207,8 @@ fn tone(changes: &[Change]) -> &'static str {
     let mut tone = "info";
     for change in changes {
         tone = match change {
-            Change::Enter { to: RolloutState::Halted, .. } => return "bad",
-            Change::TimeOut => return "warn",
+            Change::Enter { to: RolloutState::Halted | RolloutState::RollingBack, .. } => return "bad",
+            Change::TimeOut | Change::Enter { to: RolloutState::RolledBack, .. } => return "warn",
             Change::Withdraw { recalled: true, .. } if tone == "info" => "warn",
             Change::Enter { to: RolloutState::Paused | RolloutState::Scheduled, .. } | Change::Hold { .. } => "hold",
             Change::Enter { to: RolloutState::Stopping | RolloutState::Stopped, .. } | Change::Close { to: StageState::Skipped, .. } => {

@@ -7,7 +7,8 @@ use super::{
     store::{
         confirming, deltas, freezes,
         records::{self, Record},
-        updates::{self, NewUpdate, Open},
+        turns::{self, Open},
+        updates::{self, NewUpdate},
     },
     throttle::full,
     timing::{Terms, Timing},
@@ -49,7 +50,10 @@ impl Rollouts {
     /// taken back, whichever instance did it.
     pub async fn standing(&self, device: DeviceNo, told: Option<&UpdateId>) -> Result<Standing> {
         let taken_back = match told {
-            Some(told) => updates::state_of(&mut self.db.read().await?, device, told).await? == Some(UpdateState::Cancelled),
+            Some(told) => {
+                let state = turns::state_of(&mut self.db.read().await?, device, told).await?;
+                matches!(state, Some(UpdateState::Cancelled | UpdateState::Superseded))
+            }
             None => false,
         };
         let (offer, state) = self.ask(device).await?.unzip();
@@ -63,26 +67,41 @@ impl Rollouts {
         }
         let look = self.idle.look(device, now);
         let mut on = self.db.read().await?;
-        if let Some(open) = updates::open_of(&mut on, device).await? {
-            return self.repeated(on, device, open).await;
+        let open = turns::open_of(&mut on, device).await?;
+        if let Some(open) = open.as_ref().filter(|open| open.begun()) {
+            return self.repeated(on, device, open.clone()).await;
         }
         let Some((org, _)) = devices::name(&mut on, device).await? else { return Ok(None) };
         let Some(facts) = devices::facts(&mut on, device, now).await? else { return Ok(None) };
         if facts.state != DeviceState::Active.as_str() {
-            return Ok(None);
+            return match open {
+                Some(open) => self.repeated(on, device, open).await,
+                None => Ok(None),
+            };
         }
-        let candidates = updates::candidates(&mut on, &org, &facts.device_type, facts.sequence, now).await?;
+        let mut candidates = turns::candidates(&mut on, &org, &facts.device_type, facts.sequence, now).await?;
+        // What is on offer and not begun stays, unless something newer takes the device over.
+        candidates.retain(|candidate| open.as_ref().is_none_or(|open| candidate.beats(open)));
         drop(on);
         // What holds is a matter of the moment, or of time: of the first nobody knows the end.
         let (mut meant, mut wake) = (false, None::<Timestamp>);
         for candidate in candidates {
             let mut on = self.db.read().await?;
-            if draw::place(&candidate.id, device) > candidate.cut
-                || updates::last_in(&mut on, &candidate.id, device).await?.is_some_and(|last| !last.again)
-            {
+            if draw::place(&candidate.id, device) > candidate.cut {
+                continue;
+            }
+            if let Some(last) = turns::last_in(&mut on, &candidate.id, device).await?.filter(|last| !last.may_come(now)) {
+                // In its penalty box it is idle only until it is tried again.
+                wake = [wake, last.retry_at].into_iter().flatten().min();
                 continue;
             }
             let Some(record) = records::record(&mut on, &org, &candidate.id).await? else { continue };
+            // A way back is for those that had a part in what it takes back.
+            if let Some(of) = &record.back_of
+                && turns::last_in(&mut on, of, device).await?.is_none()
+            {
+                continue;
+            }
             if record.target()?.check(&facts, false).is_err() {
                 continue;
             }
@@ -101,22 +120,32 @@ impl Rollouts {
             // From here on it is a matter of the moment.
             meant = true;
             // Asked again in the offer's transaction; here so that those who wait for others don't queue up for one.
-            if full(&record.spec, updates::crowd(&mut on, &record, device).await?).is_some() {
+            // What it takes over from counts no more then.
+            if open.is_none() && full(&record.spec, updates::crowd(&mut on, &record, device).await?).is_some() {
                 continue;
             }
             if !record.spec.ignore_data_budget && transfers::over_budget(&mut on, &org, device, now).await?.is_some() {
                 continue;
             }
             drop(on);
-            if let Some(offer) = self.offer(&record, device, &facts, release).await? {
+            if let Some(offer) = self.offer(&record, (device, &facts), open.as_ref(), release).await? {
                 return Ok(Some((offer, UpdateState::Offered)));
             }
             // Somebody else was faster with the same question: the offer is theirs, whichever rollout it is of. Otherwise the rollout was
             // paused just now, and the next one has its turn.
             let mut on = self.db.read().await?;
-            if let Some(open) = updates::open_of(&mut on, device).await? {
-                return self.repeated(on, device, open).await;
+            if let Some(now_open) = turns::open_of(&mut on, device).await?
+                && open.as_ref().is_none_or(|open| open.id != now_open.id)
+            {
+                return self.repeated(on, device, now_open).await;
             }
+        }
+        if open.is_some() {
+            let mut on = self.db.read().await?;
+            return match turns::open_of(&mut on, device).await? {
+                Some(open) => self.repeated(on, device, open).await,
+                None => Ok(None),
+            };
         }
         if !meant {
             self.idle.keep(device, look.until(wake));
@@ -155,8 +184,14 @@ impl Rollouts {
     }
 
     /// Makes the offer; none, and nothing is changed, when in the meantime somebody paused the rollout or was faster, or as many devices
-    /// update as the plan allows at once.
-    async fn offer(&self, record: &Record, device: DeviceNo, facts: &Facts, release: RolloutRelease) -> Result<Option<Offer>> {
+    /// update as the plan allows at once. It takes over from `open`, which the device has not begun.
+    async fn offer(
+        &self,
+        record: &Record,
+        (device, facts): (DeviceNo, &Facts),
+        open: Option<&Open>,
+        release: RolloutRelease,
+    ) -> Result<Option<Offer>> {
         let (org, rollout) = (&record.org, &record.id);
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
@@ -164,8 +199,13 @@ impl Rollouts {
         if held.state != RolloutState::Running || draw::place(rollout, device) > held.cut || now >= held.doors_until {
             return Ok(None);
         }
-        let last = updates::last_in(&mut tx, rollout, device).await?;
-        if last.as_ref().is_some_and(|last| !last.again) {
+        let last = turns::last_in(&mut tx, rollout, device).await?;
+        if last.as_ref().is_some_and(|last| !last.may_come(now)) {
+            return Ok(None);
+        }
+        if let Some(open) = open
+            && !turns::supersede(&mut tx, open, now).await?
+        {
             return Ok(None);
         }
         if full(&record.spec, updates::crowd(&mut tx, record, device).await?).is_some() {
@@ -189,7 +229,7 @@ impl Rollouts {
             from_version: &facts.version,
             attempts: tried + 1,
             deadline,
-            after: last.as_ref().map(|last| last.id.as_str()),
+            after: last.as_ref(),
             newcomer: last.is_none() && device > held.last_device,
         };
         if !updates::offer(&mut tx, &new, now).await? {
@@ -199,6 +239,10 @@ impl Rollouts {
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: org.clone(), id: rollout.clone() });
         self.bus.tell(Event::Device { org: org.clone(), device });
+        if let Some(open) = open {
+            self.bus.tell(Event::Rollout { org: org.clone(), id: open.rollout.clone() });
+            self.bus.tell(Event::Cancelled { org: org.clone(), device, update: open.id.clone() });
+        }
         let mut on = self.db.read().await?;
         let made = offer(&mut on, device, (id, rollout.clone()), release, deadline, &terms).await?;
         Ok(Some(Offer { needs_confirmation: record.spec.confirm_at_device, ..made }))

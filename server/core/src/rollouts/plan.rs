@@ -6,11 +6,12 @@ use super::{
     draw::Cut,
     gate,
     state::{self, ROLLOUT},
+    way_back,
 };
 use std::fmt::Write as _;
 use wire::{
     Timestamp,
-    rollouts::{Call, Verdict},
+    rollouts::{Call, GateAction, Verdict},
     states::{RolloutState, StageState},
     time::duration,
 };
@@ -42,6 +43,8 @@ pub enum Need {
     Remaining,
     /// Who of the stage succeeded and went dark.
     Dark,
+    /// Who had a part in the rollout and runs its release.
+    Runs,
 }
 
 /// What was found out.
@@ -66,21 +69,26 @@ pub enum Survey {
         /// How many devices.
         devices: i64,
     },
+    /// Who runs the release.
+    Runs {
+        /// How many devices.
+        devices: i64,
+    },
 }
 
 impl Plan {
-    fn because(mut self, reason: impl Into<String>) -> Self {
+    pub(super) fn because(mut self, reason: impl Into<String>) -> Self {
         self.reasons.push(reason.into());
         self
     }
-    fn then(mut self, change: Change) -> Self {
+    pub(super) fn then(mut self, change: Change) -> Self {
         self.changes.push(change);
         self
     }
-    fn needs(need: Need) -> Self {
+    pub(super) fn needs(need: Need) -> Self {
         Self { need: Some(need), ..Self::default() }
     }
-    fn resting_on(mut self, number: u32, stage: &Stage) -> Self {
+    pub(super) fn resting_on(mut self, number: u32, stage: &Stage) -> Self {
         self.evidence = Some((number, stage.tally));
         self
     }
@@ -88,7 +96,7 @@ impl Plan {
         self.look_again = Some(at);
         self
     }
-    fn enter(self, to: RolloutState, summary: impl Into<String>) -> Self {
+    pub(super) fn enter(self, to: RolloutState, summary: impl Into<String>) -> Self {
         let summary = summary.into();
         self.because(summary.clone()).then(Change::Enter { to, summary })
     }
@@ -106,6 +114,8 @@ pub struct UnderWay {
     pub retractable: bool,
     /// A freeze holds that the plan obeys: nobody is offered anything, so nobody's patience ends.
     pub frozen: bool,
+    /// When the first of those that did not make it is offered the release again by itself.
+    pub to_retry: Option<Timestamp>,
 }
 
 /// Plans the next step; `survey` answers the [`Need`] of a plan made before.
@@ -120,15 +130,15 @@ pub fn plan(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: 
             Plan::default().because(TAKEN_BACK).then(Change::Withdraw { recalled: true, for_good: course.state == R::Stopping })
         }
         R::Approved | R::Scheduled => before(course, survey, now),
-        R::Running => running(course, under_way.frozen, survey, now),
-        R::Paused if !may_install(course.release) => halt(course, None, RECALLED),
+        R::Running => running(course, under_way, survey, now),
+        R::Paused if !may_install(course.release) => halt(course, None, &way_back::recalled(course)),
+        R::RollingBack => way_back::rolling_back(course, survey),
         R::Stopping => stopping(course),
         other => Plan::default().because(standing(other)),
     }
 }
 
 const TAKEN_BACK: &str = "The release was recalled: what has not begun to install is taken back";
-const RECALLED: &str = "Halted: the release was recalled, it must not be installed any more";
 
 const fn standing(state: RolloutState) -> &'static str {
     use RolloutState as R;
@@ -166,19 +176,19 @@ fn before(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
     }
 }
 
-fn running(course: &Course, frozen: bool, survey: Option<&Survey>, now: Timestamp) -> Plan {
+fn running(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: Timestamp) -> Plan {
     if !may_install(course.release) {
-        return halt(course, None, RECALLED);
+        return halt(course, None, &way_back::recalled(course));
     }
     let number = course.stage;
     match course.current() {
         None => next(course, now),
         Some(stage) => match stage.state {
-            StageState::Running if frozen && waits_out(course, stage, now) => {
+            StageState::Running if under_way.frozen && waits_out(course, stage, now) => {
                 let until = now.plus(course.patience(number));
                 Plan::default().then(Change::Doors { until }).resting_on(number, stage).until(until)
             }
-            StageState::Running => in_stage(course, number, stage, survey, now),
+            StageState::Running => in_stage((course, number, stage), under_way.to_retry, survey, now),
             StageState::Soaking => soaking(course, number, stage, survey, now),
             StageState::AwaitingPromotion => Plan::default().because(format!("stage {number} passed and waits for a person to go on")),
             StageState::Succeeded | StageState::Skipped => next(course, now).resting_on(number, stage),
@@ -224,11 +234,11 @@ fn waits_out(course: &Course, stage: &Stage, now: Timestamp) -> bool {
     stage.counts.waiting > 0 && left > 0 && left < course.patience(course.stage) / 2
 }
 
-fn in_stage(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>, now: Timestamp) -> Plan {
+fn in_stage((course, number, stage): (&Course, u32, &Stage), to_retry: Option<Timestamp>, survey: Option<&Survey>, now: Timestamp) -> Plan {
     let counts = &stage.counts;
     let open = gate::judge(&stage.spec.gate, counts, stage.seen, false);
     if open.call == Call::Halt {
-        return halt_by_gate(course, number, open);
+        return say_no(course, number, open);
     }
     if counts.updating > 0 {
         // Where devices wait for each other, nobody's patience ends while something is under way.
@@ -258,6 +268,10 @@ fn in_stage(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>
             format!("stage {number}: {}; {} still to come, until {}", open.text, devices_of(counts.waiting), course.doors_until.readable());
         return Plan::default().because(text).until(course.doors_until.min(stage.counted_at.plus(RECOUNT_MS)));
     }
+    if let Some(at) = to_retry.filter(|_| doors_open) {
+        let text = format!("stage {number}: {}; devices are tried again {}", open.text, at.readable());
+        return Plan::default().because(text).until(at.min(course.doors_until));
+    }
     if counts.finished() == 0 && counts.waiting == 0 {
         if counts.left_out > 0 && !course.is_last(number) {
             let text = format!("nobody could be judged: {} left out", devices_of(counts.left_out));
@@ -274,7 +288,7 @@ fn in_stage(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>
     }
     let verdict = gate::judge(&stage.spec.gate, counts, stage.seen, true);
     if verdict.call == Call::Halt {
-        return halt_by_gate(course, number, verdict);
+        return say_no(course, number, verdict);
     }
     let not_reached = if counts.waiting > 0 { format!("; {} not reached", devices_of(counts.waiting)) } else { String::new() };
     if stage.spec.soak_s > 0 {
@@ -293,7 +307,7 @@ fn soaking(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>,
     // What devices correct after the fact is evidence too.
     let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
     if verdict.call == Call::Halt {
-        return halt_by_gate(course, number, verdict);
+        return say_no(course, number, verdict);
     }
     if let Some(until) = stage.soak_until.filter(|until| *until > now) {
         return Plan::default().because(format!("stage {number} is watched until {}", until.readable())).until(until);
@@ -302,7 +316,7 @@ fn soaking(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>,
     let Some(Survey::Dark { devices }) = survey else { return Plan::needs(Need::Dark) };
     let verdict = gate::judge_dark(most, *devices, stage.seen, verdict);
     let mut plan = match verdict.call {
-        Call::Halt => halt_by_gate(course, number, verdict),
+        Call::Halt => say_no(course, number, verdict),
         _ => pass(course, number, stage, verdict, ""),
     };
     plan.changes.insert(0, Change::Dark { stage: number, devices: *devices });
@@ -324,9 +338,20 @@ fn pass(course: &Course, number: u32, stage: &Stage, verdict: Verdict, not_reach
     })
 }
 
-fn halt_by_gate(course: &Course, number: u32, verdict: Verdict) -> Plan {
+/// A gate says no, and does what its plan wants of it then.
+fn say_no(course: &Course, number: u32, verdict: Verdict) -> Plan {
+    let action = course.stage_at(number).map_or(GateAction::Halt, |s| s.spec.gate.action);
     let why = format!("Halted in stage {number}: {}", verdict.text);
-    halt(course, Some(verdict), &why)
+    match (action, way_back::no_way(course)) {
+        (GateAction::Halt, _) => halt(course, Some(verdict), &why),
+        (GateAction::Pause, _) => {
+            let why = format!("Paused in stage {number}: {}", verdict.text);
+            let paused = Plan::default().enter(RolloutState::Paused, why).then(Change::Note { stage: number, verdict });
+            paused.then(Change::Withdraw { recalled: false, for_good: false })
+        }
+        (GateAction::RollBack, None) => way_back::by_gate(course, number, verdict),
+        (GateAction::RollBack, Some(no_way)) => halt(course, Some(verdict), &format!("{why}. It can't be rolled back: {no_way}")),
+    }
 }
 
 /// Stops offering and says why. What is not yet downloading is taken back; with a recalled release also what is not yet installing.
@@ -354,13 +379,7 @@ fn stopping(course: &Course) -> Plan {
     if under_way > 0 {
         return Plan::default().because(format!("{} still under way", devices_of(under_way)));
     }
-    let mut plan = Plan::default();
-    for (i, stage) in course.stages.iter().enumerate() {
-        if !matches!(stage.state, StageState::Succeeded | StageState::Failed | StageState::Skipped) {
-            let number = u32::try_from(i + 1).unwrap_or(u32::MAX);
-            plan = plan.then(Change::Close { stage: number, to: StageState::Skipped, verdict: None });
-        }
-    }
+    let mut plan = close_all(course);
     if let Some(stage) = course.current() {
         plan = plan.resting_on(course.stage, stage);
     }
@@ -371,6 +390,18 @@ fn stopping(course: &Course) -> Plan {
         format!("Stopped: {} of {} succeeded", all.succeeded, all.total)
     };
     plan.enter(RolloutState::Stopped, text)
+}
+
+/// Closes every stage that has not ended.
+pub(super) fn close_all(course: &Course) -> Plan {
+    let mut plan = Plan::default();
+    for (i, stage) in course.stages.iter().enumerate() {
+        if !matches!(stage.state, StageState::Succeeded | StageState::Failed | StageState::Skipped) {
+            let number = u32::try_from(i + 1).unwrap_or(u32::MAX);
+            plan = plan.then(Change::Close { stage: number, to: StageState::Skipped, verdict: None });
+        }
+    }
+    plan
 }
 
 /// Whether the planner may have something to do in this state.

@@ -2,13 +2,15 @@
 
 use super::{
     Rollouts,
+    drafting::release_back,
     expecting::expect,
     foreseeing::{Zones, foresee},
-    store::{freezes, history, records::Record},
+    going_back::known,
+    store::{freezes, history, parts::Rank, records::Record},
     survey::{Found, Target, Walk},
     ticking::walk,
     timing::Timing,
-    validate,
+    validate, way_back,
 };
 use crate::{
     Result,
@@ -66,6 +68,8 @@ impl Rollouts {
         let now = self.clock.now();
         let release = releases::for_rollout(on, org, &spec.release).await?;
         let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
+        let back = release_back(&mut on, org, spec).await?;
+        problems.extend(way_back::problems(spec, release.as_ref().map(known), back.as_ref().map(known), now));
         let selector = Selector::parse(&spec.selector);
         let selector_error = selector.as_ref().err().cloned();
         let (Some(release), Ok(selector)) = (release, selector) else {
@@ -77,6 +81,7 @@ impl Rollouts {
             version: release.row.version.clone(),
             sequence: release.row.sequence,
             min_sequence: i64::try_from(release.manifest.min_sequence).unwrap_or(i64::MAX),
+            runs: None,
             selector,
         };
         let unnamed: RolloutId = UNNAMED.parse().map_err(DbError::corrupt)?;
@@ -112,6 +117,7 @@ fn of_stages(problem: &Problem) -> bool {
 pub(super) async fn draw(on: &mut Read, record: &Record, sample: usize, now: Timestamp) -> Result<Found, DbError> {
     let target = record.target()?;
     let mut taken = Walk::new(&target, &record.id, sample > 0);
-    walk(on, &record.org, record.id.as_str(), now, |device, facts, busy| taken.take(device, facts, busy)).await?;
+    let rank = Rank { sequence: record.sequence, priority: record.spec.priority };
+    walk(on, &record.org, (record.id.as_str(), rank), now, |device, facts, busy| taken.take(device, facts, busy)).await?;
     Ok(taken.finish(&record.spec.stages, sample))
 }

@@ -12,9 +12,9 @@ use super::{
     moving::not_by,
     quorum,
     store::{
-        ddi, freezes, lists, parts,
+        back, ddi, freezes, lists, parts,
         records::{self, Record},
-        updates,
+        turns, updates,
     },
     throttle,
     timing::{self, Terms, Timing},
@@ -110,7 +110,7 @@ impl Rollouts {
         let changes = if before_draw(record.state()) { Some(self.changed(on, record).await?) } else { None };
         let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| stage_view(number, stage)).collect();
         let mut counts = course.totals();
-        if before_draw(record.state()) {
+        if before_draw(record.state()) && record.back_of.is_none() {
             // Not drawn yet: what the draw would be as of now.
             let found = self.glimpsed(on, record).await?;
             for (view, preview) in stages.iter_mut().zip(&found.stages) {
@@ -127,6 +127,8 @@ impl Rollouts {
             stages,
             approvals,
             changes,
+            way_back: self.way_back_of(on, record).await?,
+            back_of: back::back_of(on, record).await?,
             history,
             actions: actions(actor, record, course, &given, now),
             at: now,
@@ -176,6 +178,7 @@ impl Rollouts {
                 preview: (*preview).clone(),
                 changes: self.changed(&mut on, &record).await?,
                 signed_by,
+                way_back: self.way_back_of(&mut on, &record).await?,
                 needed: record.needed,
                 approved,
                 blocked,
@@ -223,13 +226,18 @@ impl Rollouts {
         let frosts = freezes::not_over(&mut on, &org, now).await?;
         let held = |timing: &Timing| timing::words(&Terms::of(timing, &facts.attributes, &frosts, now), timing, &facts.attributes);
         let may_begin = |timing: &Timing| Terms::of(timing, &facts.attributes, &frosts, now).may_begin();
-        let open = updates::open_of(&mut on, device).await?;
+        let open = turns::open_of(&mut on, device).await?;
         let waits = open.as_ref().filter(|open| open.state <= UpdateState::Downloaded).and_then(|open| held(&open.timing));
         let under_way =
             open.map(|open| UnderWay { rollout: open.name, version: open.version, state: open.state, deadline: Some(open.deadline) });
         let mut concerns = Vec::new();
         for record in records::concerning(&mut on, &org, &facts.device_type, device).await? {
-            let last = updates::last_in(&mut on, &record.id, device).await?;
+            if let Some(of) = &record.back_of
+                && turns::last_in(&mut on, of, device).await?.is_none()
+            {
+                continue;
+            }
+            let last = turns::last_in(&mut on, &record.id, device).await?;
             let course = record.course(records::stages(&mut on, &record).await?);
             let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
             let place = draw::place(&record.id, device);
@@ -262,6 +270,7 @@ impl Rollouts {
                 held: held(&Timing::of(&record.spec)).filter(|_| !may_begin(&Timing::of(&record.spec))),
                 download_only: record.spec.download_only,
                 begin_at: record.begin_at(),
+                again: last.as_ref().and_then(|l| l.retry_at.map(|at| (l.attempts, at))),
                 ended: last.filter(|l| !l.again).map(|l| (l.state, if l.detail.is_empty() { l.code } else { l.detail })),
             });
             // What is behind the first that means the device is not told.
@@ -310,7 +319,8 @@ fn summary(record: &Record, current: Option<(StageState, Counts)>) -> String {
 fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
     let live = matches!(stage.state, StageState::Pending | StageState::Running);
     let verdict = match &stage.verdict {
-        Some(verdict) if !live => verdict.clone(),
+        // Also of a stage that its gate has paused.
+        Some(verdict) if !live || verdict.call == Call::Halt => verdict.clone(),
         _ if stage.state == StageState::Pending => unjudged("has not begun"),
         _ if stage.state == StageState::Skipped => unjudged("skipped"),
         _ => gate::judge(&stage.spec.gate, &stage.counts, stage.seen, false),
@@ -346,6 +356,7 @@ fn actions(actor: &Actor, record: &Record, course: &Course, given: &[UserId], no
         (V::Resume, Act::Control),
         (V::Promote, Act::Control),
         (V::Retry, Act::Control),
+        (V::RollBack, Act::Control),
         (V::Stop, Act::Control),
     ] {
         if !allowed(actor, act) {

@@ -3,9 +3,10 @@
 use super::{
     Error, Rollouts, confirming,
     hearing::{Brings, Heard, hear},
+    retry,
     state::Class,
     store::{
-        courses,
+        courses, records,
         updates::{self, Moved, Update},
     },
 };
@@ -65,7 +66,8 @@ impl Rollouts {
             }
             Heard::Moves { to, code, detail } => {
                 let stage = count(&mut tx, &update, to).await?;
-                let moved = Moved { to, stage, progress, code: &code, detail: &detail, deadline };
+                let retry_at = retry_at(&mut tx, &update, to, now).await?;
+                let moved = Moved { to, stage, progress, code: &code, detail: &detail, deadline, retry_at };
                 updates::move_to(&mut tx, &update.id, &moved, now).await?;
                 devices::set_update(&mut tx, device, to.as_str()).await?;
                 to
@@ -76,6 +78,15 @@ impl Rollouts {
         self.bus.tell(Event::Device { org: update.org, device });
         Ok(state)
     }
+}
+
+/// When a device that ended like this is offered the release again by itself.
+async fn retry_at(tx: &mut Tx, update: &Update, to: UpdateState, now: Timestamp) -> Result<Option<Timestamp>> {
+    if !matches!(Class::of(to), Class::Failed | Class::Reverted | Class::Rejected) {
+        return Ok(None);
+    }
+    let record = records::record(tx, &update.org, &update.rollout).await?;
+    Ok(record.and_then(|r| retry::at(r.spec.retry.as_ref(), to, update.attempts, now)))
 }
 
 /// Moves the update between the classes of its stage, and says which stage that is: one that waited to be tried again moves to the stage

@@ -22,6 +22,8 @@ pub struct Target {
     pub sequence: i64,
     /// The lowest sequence it can be installed over.
     pub min_sequence: i64,
+    /// The sequence that a device must run, no other; for a way back, what it takes back.
+    pub runs: Option<i64>,
     /// Who should get it.
     pub selector: Selector,
 }
@@ -39,6 +41,8 @@ pub enum Miss {
     Hardware,
     /// Runs it already, or something newer.
     Newer,
+    /// Does not run what is taken back.
+    RunsOther,
     /// Runs something too old to be updated to this directly.
     TooOld,
     /// Another rollout is updating it.
@@ -54,6 +58,7 @@ impl Target {
             (facts.state == DeviceState::Active.as_str(), Miss::NotActive),
             (self.hardware.is_empty() || self.hardware.contains(&facts.hardware), Miss::Hardware),
             (facts.sequence < self.sequence, Miss::Newer),
+            (self.runs.is_none_or(|taken_back| facts.sequence == taken_back), Miss::RunsOther),
             (facts.sequence >= self.min_sequence, Miss::TooOld),
             (!busy, Miss::Busy),
         ];
@@ -68,6 +73,7 @@ impl Target {
             Miss::NotActive => "not active (pending or suspended)".to_owned(),
             Miss::Hardware => format!("hardware other than {}", self.hardware.join(", ")),
             Miss::Newer => format!("already on {} or newer", self.version),
+            Miss::RunsOther => "does not run the firmware that is taken back".to_owned(),
             Miss::TooOld => format!("too old for {}: needs sequence {} first", self.version, self.min_sequence),
             Miss::Busy => "another rollout is updating it".to_owned(),
         }
@@ -163,6 +169,7 @@ mod tests {
             version: "1.2.0".into(),
             sequence: 5,
             min_sequence: 2,
+            runs: None,
             selector: Selector::parse("-tag:lab").unwrap(),
         }
     }
@@ -183,6 +190,9 @@ mod tests {
             assert_eq!(target.check(&facts, busy), Err(miss));
             assert!(!target.words(miss).is_empty());
         }
+        let back = Target { runs: Some(4), ..target };
+        let running = |sequence| Facts { sequence, ..facts("x") };
+        assert_eq!([3, 4, 5].map(|n| back.check(&running(n), false)), [Err(Miss::RunsOther), Ok(()), Err(Miss::Newer)]);
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
         urgency: wire::rollouts::Urgency::Forced,
         download_only: false,
         during_freeze: false,
+        way_back: None,
+        retry: None,
+        priority: 0,
     }
 }
 
@@ -58,6 +61,7 @@ pub fn approved(stages: Vec<StageSpec>) -> Course {
         last_device: 0,
         throttled: false,
         windowed: false,
+        way_back: None,
         summary: String::new(),
         stages: stages.into_iter().map(Stage::pending).collect(),
     }

@@ -2,16 +2,18 @@
 
 use super::{
     Rollouts,
-    course::{Course, may_install},
+    course::{Change, Course, may_install},
     gate::DARK_GRACE_MS,
     moving::Move,
     plan::{Need, Survey, UnderWay, plan},
     store::{
-        freezes, lists, parts,
+        back, freezes, lists,
+        parts::{self, Rank},
         records::{self, Record},
-        updates,
+        turns, updates,
     },
     survey::{Target, Walk},
+    way_back,
 };
 use crate::{
     Result,
@@ -56,8 +58,9 @@ impl Rollouts {
                 // Only asked when the answer matters.
                 retractable: !may_install(course.release) && updates::retractable(&mut on, id).await?,
                 frozen: !record.spec.during_freeze && freezes::not_over(&mut on, org, now).await?.iter().any(|f| f.holds(now)),
+                to_retry: if record.spec.retry.is_some() { turns::to_retry(&mut on, id).await? } else { None },
             };
-            let plan = plan(&course, under_way, survey.as_ref(), now);
+            let mut plan = plan(&course, under_way, survey.as_ref(), now);
             // While this was down nobody could be heard: devices have their time after the start as after their success.
             if plan.need == Some(Need::Dark) && now < self.began.plus(DARK_GRACE_MS) {
                 return Ok(());
@@ -65,6 +68,11 @@ impl Rollouts {
             if let Some(need) = plan.need {
                 survey = Some(self.survey(&mut on, &record, &course, need).await?);
                 continue;
+            }
+            if plan.changes.iter().any(|c| matches!(c, Change::SetOut { .. }))
+                && let Some(why) = self.cant_go_back(&mut on, &record).await?
+            {
+                plan = way_back::cant(&why);
             }
             drop(on);
             survey = None;
@@ -86,6 +94,7 @@ impl Rollouts {
                 let found = walk.finish(&record.spec.stages, 0);
                 Ok(Survey::Targets { cuts: found.cuts, last_device: found.last_device })
             }
+            Need::Runs => Ok(Survey::Runs { devices: back::runs(on, record).await? }),
             Need::Dark => Ok(Survey::Dark { devices: parts::dark(on, &record.id, course.stage, self.clock.now()).await? }),
             Need::Remaining => {
                 let settled: HashSet<DeviceNo> = parts::settled(on, &record.id).await?.into_iter().collect();
@@ -102,9 +111,18 @@ impl Rollouts {
         }
     }
 
-    /// Walks the fleet in order of number. The third value says whether another rollout is updating the device.
-    pub(super) async fn walk(&self, on: &mut Read, record: &Record, visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
-        walk(on, &record.org, record.id.as_str(), self.clock.now(), visit).await
+    /// Walks the fleet in order of number, of a way back those that had a part in what it takes back. The third value says whether another
+    /// rollout is updating the device.
+    pub(super) async fn walk(&self, on: &mut Read, record: &Record, mut visit: impl FnMut(DeviceNo, &Facts, bool)) -> Result<(), DbError> {
+        let members = back::members(on, record.back_of.as_ref()).await?;
+        let meant = |device: DeviceNo| members.as_ref().is_none_or(|m| m.contains(&device));
+        let rank = Rank { sequence: record.sequence, priority: record.spec.priority };
+        walk(on, &record.org, (record.id.as_str(), rank), self.clock.now(), |device, facts, busy| {
+            if meant(device) {
+                visit(device, facts, busy);
+            }
+        })
+        .await
     }
 }
 
@@ -112,11 +130,11 @@ impl Rollouts {
 pub(super) async fn walk(
     on: &mut Read,
     org: &OrgId,
-    rollout: &str,
+    (rollout, rank): (&str, Rank),
     now: Timestamp,
     mut visit: impl FnMut(DeviceNo, &Facts, bool),
 ) -> Result<(), DbError> {
-    let busy: HashSet<DeviceNo> = parts::busy_elsewhere(on, org, rollout).await?.into_iter().collect();
+    let busy: HashSet<DeviceNo> = parts::busy_elsewhere(on, org, rollout, rank).await?.into_iter().collect();
     let mut after = 0;
     loop {
         let page = devices::facts_page(on, org, after, PAGE, now).await?;

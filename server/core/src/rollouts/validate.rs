@@ -17,6 +17,8 @@ pub const MAX_STAGES: usize = 50;
 pub const MAX_NAME: usize = 100;
 /// Most characters of a reason or remark.
 pub const MAX_REMARK: usize = 500;
+/// Highest priority.
+pub const MAX_PRIORITY: u32 = 9;
 /// Most seconds of soak: 30 days.
 pub const MAX_SOAK_S: u32 = 2_592_000;
 /// Most minutes of silence: 7 days.
@@ -84,6 +86,10 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
         "Choose at least 10,000 bytes a second, or set no such limit.",
     );
     time(spec, now, &mut found);
+    if let Some(of) = &spec.retry {
+        found.0.extend(super::retry::problems(of));
+    }
+    found.unless(spec.priority <= MAX_PRIORITY, "priority", "Choose a priority from 0 to 9.");
     if let Err(e) = Selector::parse(&spec.selector) {
         found.add("selector", sentence(&e));
     }
@@ -246,6 +252,7 @@ mod tests {
     use super::*;
     use crate::rollouts::testing::{spec, stage};
     use proptest::prelude::*;
+    use wire::rollouts::Retry;
 
     fn fields(spec: &RolloutSpec) -> Vec<String> {
         problems(spec, PUBLISHED, Timestamp(0)).into_iter().map(|p| p.field).collect()
@@ -329,6 +336,8 @@ mod tests {
             (RolloutSpec { window: Some(Window { zone: "Berlin".into(), ..nights() }), ..spec(vec![all()]) }, "window.zone"),
             (RolloutSpec { window: Some(nights()), download_only: true, ..spec(vec![all()]) }, "download_only"),
             (RolloutSpec { urgency: Urgency::ForcedAfter(Timestamp(5)), start_at: Some(Timestamp(5)), ..spec(vec![all()]) }, "urgency"),
+            (RolloutSpec { priority: 10, ..spec(vec![all()]) }, "priority"),
+            (RolloutSpec { retry: Some(Retry { classes: vec![], times: 1, wait_min: 1 }), ..spec(vec![all()]) }, "retry.classes"),
             (RolloutSpec { selector: "type:(".into(), ..spec(vec![all()]) }, "selector"),
             (spec(vec![]), "stages"),
             (spec(vec![at(50.0), at(20.0), all()]), "stages.1.reach"),

@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Budget, Problem, RolloutSpec, StageSpec, Urgency, Window},
+    rollouts::{Budget, Problem, Retry, RolloutSpec, StageSpec, Urgency, Window},
 };
 
 /// The largest file that is read; a plan has at most 50 stages.
@@ -48,6 +48,13 @@ pub(super) struct PlanFile {
     download_only: bool,
     #[serde(default)]
     during_freeze: bool,
+    /// Which release devices go back to.
+    #[serde(default)]
+    pub way_back: Option<Spanned<Named>>,
+    #[serde(default)]
+    retry: Option<Retry>,
+    #[serde(default)]
+    priority: u32,
 }
 
 /// A release as people name it.
@@ -80,8 +87,8 @@ impl PlanFile {
         }
     }
 
-    /// The plan, with the release found.
-    pub(super) fn spec(&self, path: &Path, release: ReleaseId) -> Result<RolloutSpec> {
+    /// The plan, with the releases found.
+    pub(super) fn spec(&self, path: &Path, release: ReleaseId, way_back: Option<ReleaseId>) -> Result<RolloutSpec> {
         let start_at = match &self.start_at {
             None => None,
             Some(at) => match instant(&at.value) {
@@ -111,6 +118,9 @@ impl PlanFile {
             urgency: self.urgency,
             download_only: self.download_only,
             during_freeze: self.during_freeze,
+            way_back,
+            retry: self.retry.clone(),
+            priority: self.priority,
         })
     }
 
@@ -163,7 +173,7 @@ mod tests {
     fn the_example_is_the_plan_it_looks_like_and_the_one_of_the_manual() {
         let file = read(EXAMPLE).unwrap();
         assert_eq!((file.release.value.device_type.as_str(), file.release.value.version.as_str()), ("gateway", "2.0.0"));
-        let spec = file.spec(Path::new("plan.yaml"), release()).unwrap();
+        let spec = file.spec(Path::new("plan.yaml"), release(), None).unwrap();
         assert_eq!((spec.selector.as_str(), spec.timeout_min, spec.start_at), ("tag:eu -tag:lab", 60, None));
         assert_eq!(spec.stages.iter().map(|s| s.reach).collect::<Vec<_>>(), [Reach::Count(2), Reach::Percent(25.0), Reach::Percent(100.0)]);
         assert!(spec.stages[0].confirm && spec.stages[0].soak_s == 3600);
@@ -188,12 +198,22 @@ mod tests {
 
     #[test]
     fn a_start_is_an_instant_and_a_version_is_text() {
-        let spec = |from: &str, to: &str| read(&EXAMPLE.replace(from, to)).unwrap().spec(Path::new("plan.yaml"), release());
+        let spec = |from: &str, to: &str| read(&EXAMPLE.replace(from, to)).unwrap().spec(Path::new("plan.yaml"), release(), None);
         let line = "# start_at: 2027-01-15T06:00:00Z    at once after the approval unless given";
         assert_eq!(spec(line, "start_at: 2027-01-15T07:00:00+01:00").unwrap().start_at.unwrap().rfc3339(), "2027-01-15T06:00:00Z");
         let refused = spec(line, "start_at: tomorrow").unwrap_err().to_string();
         assert!(refused.starts_with("plan.yaml:9:11 start_at is no instant"), "{refused}");
         assert_eq!(read(&EXAMPLE.replace("version: 2.0.0", "version: 1.10")).unwrap().release.value.version, "1.10");
+    }
+
+    #[test]
+    fn a_way_back_is_named_like_the_release() {
+        let more =
+            "way_back: { device_type: gateway, version: 1.0.0+3 }\nretry: { classes: [failed], times: 2, wait_min: 30 }\npriority: 3\n";
+        let file = read(&format!("{EXAMPLE}{more}")).unwrap();
+        assert_eq!(file.way_back.as_ref().unwrap().value.version, "1.0.0+3");
+        let spec = file.spec(Path::new("plan.yaml"), release(), Some(release())).unwrap();
+        assert_eq!((spec.way_back, spec.retry.unwrap().times, spec.priority), (Some(release()), 2, 3));
     }
 
     #[test]

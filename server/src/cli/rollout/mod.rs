@@ -6,17 +6,21 @@ mod file;
 use crate::config;
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use file::{LARGEST, PlanFile};
+use file::{LARGEST, Named, PlanFile};
 use fleet::{
     Error, Fleet,
     access::Actor,
     rollouts::{Against, Applied, Outcome},
 };
+use serde_saphyr::Spanned;
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
 };
-use wire::rollouts::{PlanChange, RolloutDetail, RolloutSpec};
+use wire::{
+    ids::ReleaseId,
+    rollouts::{PlanChange, RolloutDetail, RolloutSpec},
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Rollout {
@@ -94,18 +98,28 @@ async fn read(fleet: &Fleet, actor: &Actor, path: &Path) -> Result<(PlanFile, St
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     let plan = PlanFile::read(path, &text)?;
-    let named = &plan.release.value;
+    let release = found(fleet, actor, path, &plan.release).await?;
+    let way_back = match &plan.way_back {
+        Some(named) => Some(found(fleet, actor, path, named).await?),
+        None => None,
+    };
+    let spec = plan.spec(path, release, way_back)?;
+    Ok((plan, text, spec))
+}
+
+/// The release of a name in a file.
+async fn found(fleet: &Fleet, actor: &Actor, path: &Path, at: &Spanned<Named>) -> Result<ReleaseId> {
+    let named = &at.value;
     let Some(release) = fleet.releases().named(actor, &named.device_type, &named.version).await? else {
         bail!(
             "{}:{} there is no release {} for {}. Upload and publish it first, or correct device_type and version.",
             path.display(),
-            plan.release.referenced.line(),
+            at.referenced.line(),
             named.version,
             named.device_type
         );
     };
-    let spec = plan.spec(path, release.id)?;
-    Ok((plan, text, spec))
+    Ok(release.id)
 }
 
 fn done(applied: &Applied) -> String {

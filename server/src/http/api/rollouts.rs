@@ -207,7 +207,7 @@ struct Act {
 
 /// Do something to a rollout
 ///
-/// `submit`, `approve` (with `digest` and `reason`), `reject` (with `reason`), `start`, `pause`, `resume`, `promote`, `stop` or `retry`.
+/// `submit`, `approve` (with `digest` and `reason`), `reject` (with `reason`), `start`, `pause`, `resume`, `promote`, `stop`, `retry` or `roll-back` (both after a halt; the last by the way back of the plan).
 #[utoipa::path(
     post, path = "/rollouts/{id}/{verb}", operation_id = "act_on_rollout", tag = "rollouts", params(("id" = RolloutId, Path), ("verb" = Verb, Path)), request_body = Act,
     responses((status = OK, body = RolloutDetail), Refusals)

@@ -2,10 +2,11 @@
 
 use super::{plans::json, records::Record, updates::shift};
 use crate::{
-    db::{Error, Sql, Tx, exec, rows},
+    db::{Error, Sql, Tx, exec, row, rows},
     devices::{DeviceNo, store as devices},
     rollouts::{
         course::{Change, Course, Stage},
+        retry,
         state::Class,
     },
 };
@@ -59,9 +60,12 @@ pub(super) const WITHDRAW_RECALLED: Sql = Sql::same(
      RETURNING id, device, stage, state",
 );
 pub(super) const REQUEUE: Sql = Sql::same(
-    "UPDATE updates SET again = TRUE, updated_at = $2
+    "UPDATE updates SET again = TRUE, retry_at = NULL, updated_at = $2
      WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state IN ('failed', 'timed_out') RETURNING id, device, stage, state",
 );
+
+pub(super) const ATTEMPTS: Sql = Sql::same("SELECT attempts FROM updates WHERE id = $1");
+pub(super) const RETRY_AT: Sql = Sql::same("UPDATE updates SET retry_at = $2 WHERE id = $1");
 
 /// What applying changes did to updates.
 #[derive(Debug, Default)]
@@ -118,6 +122,7 @@ pub(in crate::rollouts) async fn apply(
                 applied.timed_out = i64::try_from(moved.len()).unwrap_or(i64::MAX);
                 recount(tx, record, &moved, Class::Updating, Some(Class::TimedOut), before.stage).await?;
                 note(tx, &moved, UpdateState::TimedOut).await?;
+                retry_silent(tx, record, &moved, now).await?;
             }
             Change::Withdraw { recalled, for_good } => {
                 let moved = if *recalled {
@@ -169,6 +174,21 @@ fn named(moved: &[MovedRow]) -> Result<Vec<(DeviceNo, UpdateId)>, Error> {
 async fn note(tx: &mut Tx, moved: &[MovedRow], state: UpdateState) -> Result<(), Error> {
     for (_, device, ..) in moved {
         devices::set_update(tx, *device, state.as_str()).await?;
+    }
+    Ok(())
+}
+
+/// Those that fell silent are offered it again, where the plan says so.
+async fn retry_silent(tx: &mut Tx, record: &Record, moved: &[MovedRow], now: Timestamp) -> Result<(), Error> {
+    let retry = record.spec.retry.as_ref();
+    if retry.is_none() {
+        return Ok(());
+    }
+    for (id, ..) in moved {
+        let attempts = row!(tx, (i64,), ATTEMPTS, id.as_str())?.map_or(0, |r| r.0);
+        if let Some(at) = retry::at(retry, UpdateState::TimedOut, attempts, now) {
+            exec!(tx, RETRY_AT, id.as_str(), at.0)?;
+        }
     }
     Ok(())
 }

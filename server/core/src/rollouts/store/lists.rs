@@ -47,7 +47,7 @@ pub(super) const APPROVED_BEFORE: Sql = Sql::same(select_records!(
      WHERE b.rollout_id = x.id AND b.approved = TRUE AND b.void = FALSE AND b.digest = x.digest) ORDER BY a.at DESC, a.id DESC LIMIT 1"
 ));
 pub(super) const ALIVE: Sql = Sql::same(
-    "SELECT org_id, id FROM rollouts WHERE state IN ('approved', 'scheduled', 'running', 'paused', 'halted', 'stopping') ORDER BY id",
+    "SELECT org_id, id FROM rollouts WHERE state IN ('approved', 'scheduled', 'running', 'paused', 'halted', 'rolling_back', 'stopping') ORDER BY id",
 );
 pub(super) const NAV: Sql = Sql::same(
     "SELECT COALESCE(CAST(SUM(CASE WHEN state IN ('running', 'paused', 'halted', 'stopping') THEN 1 ELSE 0 END) AS BIGINT), 0),

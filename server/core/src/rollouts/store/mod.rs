@@ -1,6 +1,8 @@
-//! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, their numbers
-//! in hawkBit's protocol, the deltas they can use, how long they took, the calendar of freezes, how many people approve, and the lists people read.
+//! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, turns, their numbers
+//! in hawkBit's protocol, the deltas they can use, how long they took, the calendar of freezes, how many people approve, ways back, and the lists
+//! people read.
 
+pub(super) mod back;
 pub(super) mod confirming;
 pub(super) mod courses;
 pub(super) mod ddi;
@@ -12,6 +14,7 @@ pub(super) mod parts;
 pub(super) mod plans;
 pub(super) mod quorum;
 pub(super) mod records;
+pub(super) mod turns;
 pub(super) mod updates;
 
 use crate::db::Sql;
@@ -40,16 +43,20 @@ pub(crate) const ALL: &[&Sql] = &[
     &courses::WITHDRAW,
     &courses::WITHDRAW_RECALLED,
     &courses::REQUEUE,
+    &courses::ATTEMPTS,
+    &courses::RETRY_AT,
     &updates::HOLD,
     &updates::HOLD_ALONE,
     &updates::HOLD_ORG,
     &updates::OPEN_IN,
     &updates::ALIKE,
-    &updates::OPEN_OF,
-    &updates::STATE_OF,
-    &updates::CANDIDATES,
-    &updates::LAST_IN,
+    &turns::OPEN_OF,
+    &turns::STATE_OF,
+    &turns::CANDIDATES,
+    &turns::LAST_IN,
     &updates::RETIRE,
+    &turns::SUPERSEDE,
+    &turns::TO_RETRY,
     &updates::INSERT,
     &updates::TAKE_WAITING,
     &updates::SHIFT,
@@ -85,6 +92,12 @@ pub(crate) const ALL: &[&Sql] = &[
     &quorum::KEEP,
     &quorum::ASK,
     &quorum::GIVEN,
+    &back::WAY,
+    &back::LINK,
+    &back::BACKWARDS,
+    &back::MEMBERS,
+    &back::RUNS,
+    &back::SET_OUT,
     &history::BEGUN,
     &history::TOOK,
     &deltas::TO_DEVICE,

@@ -17,7 +17,11 @@ pub(super) const OF_DEVICE: Sql = Sql::same(
     "SELECT u.id, u.rollout_id, x.name, u.from_version, x.version, u.state, u.progress, u.detail, u.created_at, u.updated_at
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.device = $1 ORDER BY u.id DESC LIMIT 20",
 );
-pub(super) const BUSY_ELSEWHERE: Sql = Sql::same("SELECT device FROM updates WHERE org_id = $1 AND rollout_id <> $2 AND open = TRUE");
+/// Without those that this rollout takes over: not begun, older, and not more urgent.
+pub(super) const BUSY_ELSEWHERE: Sql = Sql::same(
+    "SELECT u.device FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.org_id = $1 AND u.rollout_id <> $2 AND u.open = TRUE
+     AND NOT (x.sequence < $3 AND x.priority <= $4 AND u.state IN ('offered', 'awaiting_window', 'awaiting_confirmation'))",
+);
 pub(super) const SETTLED: Sql = Sql::same("SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE");
 
 /// Devices of a stage that succeeded by $3 and were not heard of from $4 milliseconds after that on. A channel that was still open then, or that
@@ -81,9 +85,22 @@ pub(in crate::rollouts) async fn of_device(on: &mut impl Conn, device: DeviceNo)
     rows!(on, DeviceUpdateRow, OF_DEVICE, device)?.into_iter().map(read).collect()
 }
 
-/// Devices that other rollouts are updating.
-pub(in crate::rollouts) async fn busy_elsewhere(on: &mut impl Conn, org: &OrgId, rollout: &str) -> Result<Vec<DeviceNo>, Error> {
-    Ok(rows!(on, (i64,), BUSY_ELSEWHERE, org.as_str(), rollout)?.into_iter().map(|r| r.0).collect())
+/// What a rollout stands for beside others: what it brings, and how urgent it is.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::rollouts) struct Rank {
+    pub sequence: i64,
+    pub priority: u32,
+}
+
+/// Devices that other rollouts are updating, and that one of this rank does not take over.
+pub(in crate::rollouts) async fn busy_elsewhere(
+    on: &mut impl Conn,
+    org: &OrgId,
+    rollout: &str,
+    rank: Rank,
+) -> Result<Vec<DeviceNo>, Error> {
+    let found = rows!(on, (i64,), BUSY_ELSEWHERE, org.as_str(), rollout, rank.sequence, i64::from(rank.priority))?;
+    Ok(found.into_iter().map(|r| r.0).collect())
 }
 
 /// Devices that have had their turn in this rollout and don't come again.

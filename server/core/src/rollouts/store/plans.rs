@@ -10,15 +10,15 @@ use wire::{
 
 pub(super) const INSERT: Sql = Sql::same(
     "INSERT INTO rollouts (id, org_id, name, release_id, device_type, hardware, version, sequence, min_sequence, selector, spec, digest, state, summary,
-     generation, author, author_name, begin_at, timeout_ms, stage, cut, doors_until, last_device, created_at, updated_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'draft', '', 1, $13, $14, $15, $16, 0, -1, 0, 0, $17, $17)",
+     generation, author, author_name, begin_at, timeout_ms, stage, cut, doors_until, last_device, created_at, updated_at, priority)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'draft', '', 1, $13, $14, $15, $16, 0, -1, 0, 0, $17, $17, $18)",
 );
 pub(super) const INSERT_STAGE: Sql =
     Sql::same("INSERT INTO rollout_stages (rollout_id, org_id, number, state, cut) VALUES ($1, $2, $3, 'pending', -1)");
 pub(super) const DELETE_STAGES: Sql = Sql::same("DELETE FROM rollout_stages WHERE rollout_id = $1");
 pub(super) const EDIT: Sql = Sql::same(
     "UPDATE rollouts SET name = $4, release_id = $5, device_type = $6, hardware = $7, version = $8, sequence = $9, min_sequence = $10, selector = $11,
-     spec = $12, digest = $13, begin_at = $14, timeout_ms = $15, author = $16, author_name = $17, state = 'draft', summary = '',
+     spec = $12, digest = $13, begin_at = $14, timeout_ms = $15, author = $16, author_name = $17, state = 'draft', summary = '', priority = $19,
      generation = generation + 1, updated_at = $18
      WHERE org_id = $1 AND id = $2 AND generation = $3",
 );
@@ -75,7 +75,8 @@ pub(in crate::rollouts) async fn insert(
         new.author_name,
         spec.start_at.map(Timestamp::millis),
         i64::from(spec.timeout_min) * 60_000,
-        now.0
+        now.0,
+        i64::from(spec.priority)
     )?;
     confirming::set(tx, id, spec.confirm_at_device).await?;
     insert_stages(tx, org, id, spec).await
@@ -111,7 +112,8 @@ pub(in crate::rollouts) async fn edit(
         i64::from(spec.timeout_min) * 60_000,
         new.author,
         new.author_name,
-        now.0
+        now.0,
+        i64::from(spec.priority)
     )?;
     if done == 1 {
         exec!(tx, DELETE_STAGES, id.as_str())?;

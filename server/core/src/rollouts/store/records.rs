@@ -22,7 +22,7 @@ macro_rules! select_records { ($rest:literal) => {
     concat!(
         "SELECT x.id, x.org_id, x.name, x.release_id, x.device_type, x.hardware, x.version, x.sequence, x.min_sequence, x.spec, x.digest, ",
         "x.state, x.summary, x.generation, x.author, x.author_name, x.begin_at, x.timeout_ms, x.stage, x.cut, x.doors_until, x.last_device, ",
-        "x.approvals_needed, x.created_at, x.updated_at, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
+        "x.approvals_needed, x.back_of, x.created_at, x.updated_at, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
         $rest
     )
 } }
@@ -61,6 +61,8 @@ pub(in crate::rollouts) struct Record {
     pub author_name: String,
     /// How many people have to approve it.
     pub needed: u32,
+    /// What it takes devices back from; none for a rollout that somebody planned.
+    pub back_of: Option<RolloutId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     /// The course without its stages.
@@ -93,6 +95,8 @@ impl Record {
             version: self.version.clone(),
             sequence: self.sequence,
             min_sequence: self.min_sequence,
+            // The lowest sequence that is kept of a way back is the one that it takes back.
+            runs: self.back_of.is_some().then_some(self.min_sequence),
             selector,
         })
     }
@@ -128,6 +132,7 @@ pub(super) struct RecordRow {
     doors_until: i64,
     last_device: i64,
     approvals_needed: i64,
+    back_of: Option<String>,
     created_at: i64,
     updated_at: i64,
     release_state: String,
@@ -149,6 +154,7 @@ impl RecordRow {
                 last_device: self.last_device,
                 throttled: throttled(&spec),
                 windowed: spec.window.is_some(),
+                way_back: None,
                 summary: self.summary,
                 stages: Vec::new(),
             },
@@ -165,6 +171,7 @@ impl RecordRow {
             author: self.author,
             author_name: self.author_name,
             needed: u32::try_from(self.approvals_needed).map_err(Error::corrupt)?,
+            back_of: self.back_of.map(|id| id.parse().map_err(Error::corrupt)).transpose()?,
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),
         })
@@ -271,6 +278,6 @@ pub(in crate::rollouts) async fn stages(on: &mut impl Conn, record: &Record) -> 
 pub(in crate::rollouts) async fn course(on: &mut impl Conn, org: &OrgId, id: &RolloutId) -> Result<Option<(Record, Course)>, Error> {
     let Some(record) = record(on, org, id).await? else { return Ok(None) };
     let stages = stages(on, &record).await?;
-    let course = record.course(stages);
+    let course = Course { way_back: super::back::way(on, &record).await?, ..record.course(stages) };
     Ok(Some((record, course)))
 }

@@ -1,10 +1,11 @@
 //! Updates, one row an attempt, and the counts of the stage each belongs to.
 
-use super::records::Record;
+use super::{courses::CLAMP_SEEN, records::Record, turns::Last};
 use crate::{
-    db::{Conn, Error, Sql, Tx, exec, row, rows},
+    db::{Conn, Error, Sql, Tx, exec, row},
     devices::DeviceNo,
     rollouts::{
+        state::Class,
         throttle::{Crowd, throttled},
         timing::Timing,
     },
@@ -36,20 +37,10 @@ pub(super) const ALIKE: Sql = Sql::same(
     "SELECT COUNT(*) FROM device_attributes own JOIN device_attributes a ON a.org_id = own.org_id AND a.name = own.name AND a.value = own.value
      JOIN updates u ON u.device = a.device WHERE own.device = $2 AND own.name = $3 AND own.org_id = $1 AND u.open = TRUE",
 );
-pub(super) const OPEN_OF: Sql = Sql::same(
-    "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, x.release_id, x.version, x.name, x.spec, x.timeout_ms FROM updates u JOIN rollouts x ON x.id = u.rollout_id
-     WHERE u.device = $1 AND u.open = TRUE",
+pub(super) const RETIRE: Sql = Sql::same(
+    "UPDATE updates SET latest = FALSE, again = FALSE, retry_at = NULL
+         WHERE id = $1 AND latest = TRUE AND state = $3 AND (again = TRUE OR retry_at <= $2)",
 );
-pub(super) const STATE_OF: Sql = Sql::same("SELECT state FROM updates WHERE id = $1 AND device = $2");
-/// Rollouts a device of this type and sequence may be offered now, the newest release first.
-pub(super) const CANDIDATES: Sql = Sql::same(
-    "SELECT id, cut FROM rollouts
-     WHERE org_id = $1 AND device_type = $2 AND state = 'running' AND sequence > $3 AND doors_until > $4 ORDER BY sequence DESC, id",
-);
-pub(super) const LAST_IN: Sql =
-    Sql::same("SELECT id, again, attempts, state, code, detail FROM updates WHERE rollout_id = $1 AND device = $2 AND latest = TRUE");
-pub(super) const RETIRE: Sql =
-    Sql::same("UPDATE updates SET latest = FALSE, again = FALSE WHERE id = $1 AND latest = TRUE AND again = TRUE");
 /// The unique indexes decide: a device that has an open update, or a part in this rollout, gets no other.
 pub(super) const INSERT: Sql = Sql::same(
     "INSERT INTO updates (id, org_id, rollout_id, device, stage, state, open, latest, again, from_version, attempts, deadline, created_at, updated_at)
@@ -66,9 +57,9 @@ pub(super) const SHIFT: Sql = Sql::same(
      WHERE rollout_id = $1 AND number = $2",
 );
 pub(super) const UPDATE: Sql = Sql::split(
-    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
+    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, u.attempts, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1",
-    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
+    "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, u.attempts, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1 FOR UPDATE OF u",
 );
 pub(super) const PROGRESS: Sql = Sql::same("UPDATE updates SET progress = $2, detail = $3, deadline = $4, updated_at = $5 WHERE id = $1");
@@ -79,7 +70,7 @@ pub(super) const DOWNLOADS_ON: Sql = Sql::same(
 );
 pub(super) const MOVE: Sql = Sql::same(
     "UPDATE updates SET state = $2, open = $3, again = FALSE, stage = $4, progress = $5, code = $6, detail = $7, deadline = $8, updated_at = $9,
-     ended_at = $10 WHERE id = $1",
+     ended_at = $10, retry_at = $11 WHERE id = $1",
 );
 pub(super) const HAS_ARTIFACT: Sql = Sql::same(
     "SELECT COUNT(*) FROM updates u JOIN rollouts x ON x.id = u.rollout_id JOIN releases r ON r.id = x.release_id
@@ -144,85 +135,9 @@ pub(in crate::rollouts) async fn crowd(on: &mut impl Conn, record: &Record, devi
     Ok(crowd)
 }
 
-/// A device's open update.
-#[derive(Debug, Clone)]
-pub(in crate::rollouts) struct Open {
-    pub id: UpdateId,
-    pub rollout: RolloutId,
-    pub org: OrgId,
-    pub state: UpdateState,
-    pub deadline: Timestamp,
-    pub release: wire::ids::ReleaseId,
-    pub version: String,
-    pub name: String,
-    pub timing: Timing,
-    pub timeout_ms: i64,
-}
-
-pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Open>, Error> {
-    row!(on, (String, String, String, String, i64, String, String, String, String, i64), OPEN_OF, device)?
-        .map(|(id, rollout, org, state, deadline, release, version, name, spec, timeout_ms)| {
-            Ok(Open {
-                id: id.parse().map_err(Error::corrupt)?,
-                rollout: rollout.parse().map_err(Error::corrupt)?,
-                org: org.parse().map_err(Error::corrupt)?,
-                state: state.parse().map_err(Error::corrupt)?,
-                deadline: Timestamp(deadline),
-                release: release.parse().map_err(Error::corrupt)?,
-                version,
-                name,
-                timing: timing(&spec)?,
-                timeout_ms,
-            })
-        })
-        .transpose()
-}
-
 /// What a plan says of time; the rest of it is not read.
 pub(in crate::rollouts) fn timing(spec: &str) -> Result<Timing, Error> {
     serde_json::from_str(spec).map_err(Error::corrupt)
-}
-
-/// The state of a device's update; none when it has no such update.
-pub(in crate::rollouts) async fn state_of(on: &mut impl Conn, device: DeviceNo, id: &UpdateId) -> Result<Option<UpdateState>, Error> {
-    row!(on, (String,), STATE_OF, id.as_str(), device)?.map(|(state,)| state.parse().map_err(Error::corrupt)).transpose()
-}
-
-/// A rollout that may have something for a device.
-#[derive(Debug, Clone)]
-pub(in crate::rollouts) struct Candidate {
-    pub id: RolloutId,
-    pub cut: i64,
-}
-
-pub(in crate::rollouts) async fn candidates(
-    on: &mut impl Conn,
-    org: &OrgId,
-    device_type: &str,
-    sequence: i64,
-    now: Timestamp,
-) -> Result<Vec<Candidate>, Error> {
-    let found = rows!(on, (String, i64), CANDIDATES, org.as_str(), device_type, sequence, now.0)?;
-    found.into_iter().map(|(id, cut)| Ok(Candidate { id: id.parse().map_err(Error::corrupt)?, cut })).collect()
-}
-
-/// A device's newest attempt in a rollout.
-#[derive(Debug, Clone)]
-pub(in crate::rollouts) struct Last {
-    pub id: String,
-    pub again: bool,
-    pub attempts: i64,
-    pub state: UpdateState,
-    pub code: String,
-    pub detail: String,
-}
-
-pub(in crate::rollouts) async fn last_in(on: &mut impl Conn, rollout: &RolloutId, device: DeviceNo) -> Result<Option<Last>, Error> {
-    row!(on, (String, bool, i64, String, String, String), LAST_IN, rollout.as_str(), device)?
-        .map(|(id, again, attempts, state, code, detail)| {
-            Ok(Last { id, again, attempts, state: state.parse().map_err(Error::corrupt)?, code, detail })
-        })
-        .transpose()
 }
 
 /// What is written of an offer.
@@ -236,7 +151,7 @@ pub(in crate::rollouts) struct NewUpdate<'a> {
     pub attempts: i64,
     pub deadline: Timestamp,
     /// The attempt that this one takes over from.
-    pub after: Option<&'a str>,
+    pub after: Option<&'a Last>,
     /// Whether the device joined after the last count.
     pub newcomer: bool,
 }
@@ -244,7 +159,7 @@ pub(in crate::rollouts) struct NewUpdate<'a> {
 /// Offers; false, and nothing is changed but what the transaction must undo, when the device already has an open update.
 pub(in crate::rollouts) async fn offer(tx: &mut Tx, new: &NewUpdate<'_>, now: Timestamp) -> Result<bool, Error> {
     if let Some(after) = new.after
-        && exec!(tx, RETIRE, after)? != 1
+        && exec!(tx, RETIRE, after.id.as_str(), now.0, after.state.as_str())? != 1
     {
         return Ok(false);
     }
@@ -265,10 +180,17 @@ pub(in crate::rollouts) async fn offer(tx: &mut Tx, new: &NewUpdate<'_>, now: Ti
         return Ok(false);
     }
     let mut delta = Counts { updating: 1, ..Counts::default() };
-    if new.newcomer {
-        delta.total = 1;
-    } else {
-        take_waiting(tx, new.rollout, new.stage).await?;
+    match new.after.filter(|after| !after.again) {
+        // It counted as it ended until now, in the stage it was offered in.
+        Some(after) => {
+            let mut ended = Counts::default();
+            Class::of(after.state).add(&mut ended, -1);
+            shift(tx, new.rollout, after.stage, &ended).await?;
+            exec!(tx, CLAMP_SEEN, new.rollout.as_str())?;
+            delta.total = 1;
+        }
+        None if new.newcomer => delta.total = 1,
+        None => take_waiting(tx, new.rollout, new.stage).await?,
     }
     shift(tx, new.rollout, new.stage, &delta).await?;
     Ok(true)
@@ -310,6 +232,7 @@ pub(in crate::rollouts) struct Update {
     pub state: UpdateState,
     pub latest: bool,
     pub again: bool,
+    pub attempts: i64,
     /// The rollout's current stage.
     pub current: i64,
     /// What the release brings.
@@ -329,6 +252,7 @@ struct UpdateRecord {
     state: String,
     latest: bool,
     again: bool,
+    attempts: i64,
     current: i64,
     version: String,
     sequence: i64,
@@ -348,6 +272,7 @@ pub(in crate::rollouts) async fn update(tx: &mut Tx, id: &UpdateId) -> Result<Op
                 state: u.state.parse().map_err(Error::corrupt)?,
                 latest: u.latest,
                 again: u.again,
+                attempts: u.attempts,
                 current: u.current,
                 version: u.version,
                 sequence: u.sequence,
@@ -388,6 +313,8 @@ pub(in crate::rollouts) struct Moved<'a> {
     pub code: &'a str,
     pub detail: &'a str,
     pub deadline: Timestamp,
+    /// When it is offered again by itself.
+    pub retry_at: Option<Timestamp>,
 }
 
 pub(in crate::rollouts) async fn move_to(tx: &mut Tx, id: &UpdateId, moved: &Moved<'_>, now: Timestamp) -> Result<(), Error> {
@@ -404,7 +331,8 @@ pub(in crate::rollouts) async fn move_to(tx: &mut Tx, id: &UpdateId, moved: &Mov
         moved.detail,
         moved.deadline.0,
         now.0,
-        ended
+        ended,
+        moved.retry_at.map(Timestamp::millis)
     )
     .map(drop)
 }

@@ -1,7 +1,9 @@
 //! The room on both engines: four eyes, a course from end to end, faults, lists, and a storm of devices with two controllers.
 
+mod again;
 mod applying;
 mod approval;
+mod back;
 mod budgets;
 mod changes;
 mod confirming;
@@ -197,6 +199,7 @@ async fn every_statement_of_the_room_is_listed() {
     // A statement that is not in `ALL` is not prepared on both engines.
     let sources = [
         include_str!("../store/confirming.rs"),
+        include_str!("../store/back.rs"),
         include_str!("../store/courses.rs"),
         include_str!("../store/ddi.rs"),
         include_str!("../store/deltas.rs"),
@@ -207,6 +210,7 @@ async fn every_statement_of_the_room_is_listed() {
         include_str!("../store/plans.rs"),
         include_str!("../store/quorum.rs"),
         include_str!("../store/records.rs"),
+        include_str!("../store/turns.rs"),
         include_str!("../store/updates.rs"),
     ];
     let made: usize = sources.iter().map(|s| s.matches(": Sql =").count()).sum();
@@ -242,6 +246,9 @@ fn states_listed_in_statements_are_those_of_the_machines() {
     let withdrawn: BTreeSet<_> = all.iter().filter(|s| s.sqlite.contains("SET state = 'cancelled'")).map(|s| s.sqlite).collect();
     for (sql, expected) in withdrawn.iter().zip([&not_begun, &not_installing]) {
         assert_eq!(lists_in(all, sql), std::slice::from_ref(expected));
+    }
+    for text in ["SET state = 'superseded'", "AND NOT (x.sequence < $3"] {
+        assert_eq!(lists_in(all, text), std::slice::from_ref(&not_begun));
     }
     // Every state of a rollout is in one tab, and what ended is in the tab that names none.
     let tabs = lists_in(all, "ORDER BY x.id DESC LIMIT $4");

@@ -19,6 +19,11 @@ use wire::{
     states::{ReleaseState, RolloutState, StageState, UpdateState},
 };
 
+/// Whether a newer rollout may take over from an update in this state.
+pub(super) const fn not_begun(state: UpdateState) -> bool {
+    matches!(state, UpdateState::Offered | UpdateState::AwaitingWindow | UpdateState::AwaitingConfirmation)
+}
+
 impl World {
     pub(super) fn act(&mut self, device: usize) {
         let now = self.now;
@@ -32,6 +37,8 @@ impl World {
         d.heard_at = d.heard_at.max(now);
         match d.work {
             None => self.poll(device),
+            // It asks once more before it begins.
+            Some((row, UpdateState::Offered)) if self.rows[row].open && self.dice.percent(20) => self.poll(device),
             Some((row, at)) => {
                 if let Some(next) = self.devices[device].next(at, &mut self.dice, now) {
                     self.devices[device].work = Some((row, next));
@@ -43,7 +50,8 @@ impl World {
 
     pub(super) fn poll(&mut self, device: usize) {
         // A device that lost its state asks again and gets the same offer.
-        if let Some(i) = (0..self.rows.len()).rev().find(|i| self.rows[*i].device == device && self.rows[*i].open) {
+        let open = (0..self.rows.len()).rev().find(|i| self.rows[*i].device == device && self.rows[*i].open);
+        if let Some(i) = open.filter(|i| !not_begun(self.rows[*i].state)) {
             self.devices[device].work = Some((i, UpdateState::Offered));
             return;
         }
@@ -52,7 +60,10 @@ impl World {
             let r = &self.runs[run];
             let place = r.places[device];
             let last = r.latest.get(&device).copied();
-            let had_its_turn = last.is_some_and(|row| !self.rows[row].again);
+            let had_its_turn = last.is_some_and(|row| !self.rows[row].again && self.rows[row].retry_at.is_none_or(|at| at > now.0));
+            if open.is_some_and(|i| self.runs[self.rows[i].run].sequence >= r.sequence) {
+                continue;
+            }
             if !r.course.may_offer(place, now) || had_its_turn || !self.eligible(run, device) {
                 continue;
             }
@@ -67,10 +78,22 @@ impl World {
                 let open = (local - i64::from(window.from.minutes())).rem_euclid(1440) < i64::from(OPEN_MIN);
                 assert!(open, "seed {}: an offer outside its window", self.seed);
             }
-            if full(&r.spec, self.crowd(run, device)).is_some() {
+            if open.is_none() && full(&r.spec, self.crowd(run, device)).is_some() {
                 self.tally.held_back += 1;
                 continue;
             }
+            if let Some(i) = open {
+                // What it takes over from counts no more then.
+                self.rows[i].open = false;
+                let no_room = full(&self.runs[run].spec, self.crowd(run, device)).is_some();
+                self.rows[i].open = true;
+                if no_room {
+                    self.tally.held_back += 1;
+                    continue;
+                }
+                self.supersede(i);
+            }
+            let r = &self.runs[run];
             // What the invariants say of every offer, asked independently of `may_offer`.
             assert!(r.approved, "seed {}: an offer without approval", self.seed);
             assert_eq!(r.course.state, RolloutState::Running, "seed {}: an offer outside running", self.seed);
@@ -79,14 +102,24 @@ impl World {
             assert_eq!(stage.state, StageState::Running, "seed {}: an offer outside a running stage", self.seed);
             assert!(place <= stage.cut, "seed {}: an offer beyond the cut", self.seed);
             assert!(!self.busy(device), "seed {}: two updates of one device", self.seed);
+            self.check_direction(run, device);
             if place > r.course.stages[0].cut {
                 self.beyond_first += 1;
             }
             let (current, newcomer) = (r.course.stage, last.is_none() && self.devices[device].number > r.course.last_device);
-            if let Some(row) = last {
-                (self.rows[row].latest, self.rows[row].again) = (false, false);
+            let mut retried = false;
+            if let Some(i) = last {
+                let row = &mut self.rows[i];
+                retried = !row.again;
+                let (stage, class) = (row.stage, Class::of(row.state));
+                (row.latest, row.again, row.retry_at) = (false, false, None);
+                if retried {
+                    self.shift(run, stage, class, -1);
+                    self.clamp_seen(run);
+                    self.tally.retried += 1;
+                }
             }
-            if !newcomer {
+            if !newcomer && !retried {
                 self.take_waiting(run, current);
             }
             self.shift(run, current, Class::Updating, 1);
@@ -100,6 +133,8 @@ impl World {
                 again: false,
                 deadline: self.now + TIMEOUT,
                 ended_at: 0,
+                retry_at: None,
+                attempts: last.map_or(0, |i| self.rows[i].attempts) + 1,
             };
             self.rows.push(row);
             let i = self.rows.len() - 1;
@@ -110,6 +145,21 @@ impl World {
             self.check_limits(run, device);
             return;
         }
+        if let Some(i) = open {
+            self.devices[device].work = Some((i, UpdateState::Offered));
+            self.words += 1;
+        }
+    }
+
+    /// A newer rollout takes a device over that has not begun.
+    fn supersede(&mut self, i: usize) {
+        let (run, stage) = (self.rows[i].run, self.rows[i].stage);
+        assert!(legal(UPDATE, self.rows[i].state, UpdateState::Superseded));
+        (self.rows[i].state, self.rows[i].open, self.rows[i].ended_at) = (UpdateState::Superseded, false, self.now);
+        self.shift(run, stage, Class::Updating, -1);
+        self.shift(run, stage, Class::LeftOut, 1);
+        self.devices[self.rows[i].device].work = None;
+        self.tally.superseded += 1;
     }
 
     pub(super) fn report(&mut self, device: usize, i: usize, says: UpdateState) {
@@ -176,9 +226,12 @@ impl World {
                     row.stage
                 };
                 self.shift(run, stage, Class::of(to), 1);
+                let retry_at = self.retry_at(i, to);
                 let kept = &mut self.rows[i];
+                kept.retry_at = retry_at;
                 (kept.state, kept.open, kept.again, kept.stage, kept.deadline) = (to, !to.finished(), false, stage, self.now + TIMEOUT);
                 kept.ended_at = self.now;
+                self.tally.went_back += u64::from(to == UpdateState::Succeeded && self.runs[run].back_of.is_some());
             }
         }
         self.check_now(run);
@@ -215,7 +268,8 @@ impl World {
             return self.note(run, "the release is recalled");
         }
         // Stopping ends the fun, so it is rare.
-        let verb = [Verb::Pause, Verb::Resume, Verb::Promote, Verb::Retry, Verb::Start, Verb::Resume, Verb::Promote][self.dice.index(7)];
+        let verb = [Verb::Pause, Verb::Resume, Verb::Promote, Verb::Retry, Verb::Start, Verb::Resume, Verb::Promote, Verb::RollBack]
+            [self.dice.index(8)];
         let verb = if self.dice.percent(1) { Verb::Stop } else { verb };
         self.order(run, verb);
     }
@@ -228,7 +282,7 @@ impl World {
     }
 
     pub(super) fn order(&mut self, run: usize, verb: Verb) -> bool {
-        let course = self.runs[run].course.clone();
+        let course = self.with_way_back(run);
         let Ok(changes) = order(verb, &course, "oli", "", Timestamp(self.now)) else { return false };
         let halted = course.state == RolloutState::Halted && verb == Verb::Resume;
         self.tally.resumed_after_halt += u64::from(halted);

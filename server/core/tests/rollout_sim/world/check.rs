@@ -3,7 +3,7 @@
 use super::World;
 use fleet::rollouts::{
     course::{Course, sound},
-    state::{ROLLOUT, STAGE, ended, legal},
+    state::{ROLLOUT, STAGE, legal},
 };
 use wire::{
     rollouts::Verb,
@@ -37,7 +37,11 @@ impl World {
             let reopened = old.state == StageState::Failed && new.state == StageState::Running;
             assert!(!reopened || by != "automatic", "seed {}: the planner reopened a stage", self.seed);
             assert!(
-                old.state == new.state || legal(STAGE, old.state, new.state) || old.state == StageState::Pending,
+                old.state == new.state
+                    || legal(STAGE, old.state, new.state)
+                    || old.state == StageState::Pending
+                    // A person goes on with a stage that its gate paused while it was watched.
+                    || (by != "automatic" && old.state == StageState::Soaking && new.state == StageState::Running),
                 "seed {}: stage {} → {}",
                 self.seed,
                 old.state,
@@ -50,6 +54,11 @@ impl World {
                     self.tally.halted += 1;
                     assert!(after.summary.starts_with("Halted"), "seed {}: halted without a reason", self.seed);
                     self.tally.dark_halts += u64::from(after.summary.contains("went dark"));
+                }
+                RolloutState::Paused => self.tally.paused_by_gate += u64::from(by == "automatic"),
+                RolloutState::RolledBack => {
+                    self.tally.rolled_back += 1;
+                    self.check_rolled_back(run);
                 }
                 RolloutState::Completed => self.tally.completed += 1,
                 RolloutState::Stopped => self.tally.stopped += 1,
@@ -73,7 +82,7 @@ impl World {
                 }
                 self.recalled_is_taken_back(run);
             }
-            if self.runs.iter().all(|r| ended(ROLLOUT, r.course.state) || r.course.state == RolloutState::Halted) {
+            if (0..self.runs.len()).all(|run| self.at_rest(run)) {
                 for run in 0..self.runs.len() {
                     self.recount(run);
                 }
@@ -83,7 +92,8 @@ impl World {
             for run in 0..self.runs.len() {
                 match self.runs[run].course.state {
                     RolloutState::WaitingForApproval => self.approve(run),
-                    RolloutState::Paused => {
+                    RolloutState::Paused if !self.at_rest(run) => {
+                        self.runs[run].resumed += 1;
                         self.order(run, Verb::Resume);
                     }
                     RolloutState::Running if self.runs[run].course.current().is_some_and(|s| s.state == StageState::AwaitingPromotion) => {

@@ -3,6 +3,7 @@
 use super::{Row, World};
 use fleet::rollouts::{
     course::Change,
+    retry,
     state::{Class, UPDATE, legal},
 };
 use std::collections::BTreeSet;
@@ -34,6 +35,7 @@ impl World {
                 Change::TimeOut => self.time_out(run),
                 Change::Withdraw { recalled, for_good } => self.withdraw(run, *recalled, *for_good, before.stage),
                 Change::Requeue => self.requeue(run, before.stage),
+                Change::SetOut { devices, .. } => self.set_out(run, *devices),
                 Change::Recount { .. } => self.tally.recounts += 1,
                 _ => {}
             }
@@ -70,6 +72,7 @@ impl World {
         for i in self.open_rows(run, |r| r.deadline <= now) {
             assert!(legal(UPDATE, self.rows[i].state, UpdateState::TimedOut));
             (self.rows[i].state, self.rows[i].open) = (UpdateState::TimedOut, false);
+            self.rows[i].retry_at = self.retry_at(i, UpdateState::TimedOut);
             let stage = self.rows[i].stage;
             self.shift(run, stage, Class::Updating, -1);
             self.shift(run, stage, Class::TimedOut, 1);
@@ -103,12 +106,22 @@ impl World {
             if row.again || !matches!(class, Class::Failed | Class::TimedOut) {
                 continue;
             }
-            row.again = true;
+            (row.again, row.retry_at) = (true, None);
             let stage = row.stage;
             self.shift(run, stage, class, -1);
             self.shift(run, current, Class::Waiting, 1);
             self.tally.requeued += 1;
         }
+        self.clamp_seen(run);
+    }
+
+    /// When a device whose row ended like this is offered the release again by itself.
+    pub(super) fn retry_at(&self, i: usize, ended: UpdateState) -> Option<i64> {
+        let row = &self.rows[i];
+        retry::at(self.runs[row.run].spec.retry.as_ref(), ended, row.attempts, Timestamp(self.now)).map(|t| t.0)
+    }
+
+    pub(super) fn clamp_seen(&mut self, run: usize) {
         for stage in &mut self.runs[run].course.stages {
             stage.seen.finished = stage.seen.finished.min(stage.counts.finished());
             stage.seen.errors = stage.seen.errors.min(stage.counts.errors());

@@ -1,6 +1,7 @@
 //! A fleet, one or two rollouts over it, planners, people, and what must hold.
 
 mod act;
+mod back;
 mod check;
 mod ledger;
 mod planners;
@@ -11,12 +12,13 @@ use fleet::rollouts::{
     draw,
     plan::Plan,
     throttle::throttled,
+    way_back::Back,
 };
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     ids::RolloutId,
-    rollouts::{Budget, GateSpec, Reach, RolloutSpec, StageSpec, TimeOfDay, Urgency, Weekday, Window},
+    rollouts::{Budget, GateAction, GateSpec, Reach, Retry, RetryClass, RolloutSpec, StageSpec, TimeOfDay, Urgency, Weekday, Window},
     states::{ReleaseState, RolloutState, UpdateState},
 };
 
@@ -52,6 +54,12 @@ pub struct Tally {
     pub held_back: u64,
     pub dark_halts: u64,
     pub shut: u64,
+    pub paused_by_gate: u64,
+    pub retried: u64,
+    pub superseded: u64,
+    pub set_out: u64,
+    pub went_back: u64,
+    pub rolled_back: u64,
 }
 
 impl Tally {
@@ -78,6 +86,12 @@ impl Tally {
         self.held_back += o.held_back;
         self.dark_halts += o.dark_halts;
         self.shut += o.shut;
+        self.paused_by_gate += o.paused_by_gate;
+        self.retried += o.retried;
+        self.superseded += o.superseded;
+        self.set_out += o.set_out;
+        self.went_back += o.went_back;
+        self.rolled_back += o.rolled_back;
     }
 }
 
@@ -93,6 +107,8 @@ struct Row {
     again: bool,
     deadline: i64,
     ended_at: i64,
+    retry_at: Option<i64>,
+    attempts: i64,
 }
 
 /// A rollout under test.
@@ -105,6 +121,10 @@ struct Run {
     /// Newest row of each device.
     latest: BTreeMap<usize, usize>,
     approved: bool,
+    /// The run that it takes devices back from.
+    back_of: Option<usize>,
+    /// How often people have resumed it since the turmoil is over.
+    resumed: u32,
 }
 
 /// A plan that was made, and is to be applied some time later.
@@ -166,6 +186,7 @@ fn stages(dice: &mut Dice) -> Vec<StageSpec> {
                 max_errors: u32::try_from([0, 0, 3, 10][dice.index(4)]).unwrap(),
                 max_reverted: [None, None, None, Some(2)][dice.index(4)],
                 max_timed_out: [None, None, None, Some(4)][dice.index(4)],
+                action: [GateAction::Halt, GateAction::Halt, GateAction::Pause, GateAction::RollBack][dice.index(4)],
                 max_dark: if soak_s == 7200 { [None, Some(0), Some(3)][dice.index(3)] } else { None },
             },
         }
@@ -228,6 +249,13 @@ impl World {
                 urgency: Urgency::Forced,
                 download_only: false,
                 during_freeze: false,
+                way_back: world.dice.percent(60).then(|| "rel_00000000000000000000000000000002".parse().unwrap()),
+                retry: world.dice.percent(30).then(|| Retry {
+                    classes: vec![RetryClass::Failed, RetryClass::TimedOut],
+                    times: 2,
+                    wait_min: 20,
+                }),
+                priority: 0,
             };
             let begin_at = world.dice.percent(30).then(|| Timestamp(world.now + 1_800_000));
             let course = Course {
@@ -242,6 +270,7 @@ impl World {
                 last_device: 0,
                 throttled: throttled(&spec),
                 windowed: spec.window.is_some(),
+                way_back: spec.way_back.as_ref().map(|_| Back { release: ReleaseState::Published, going: None }),
                 summary: String::new(),
                 stages: specs.into_iter().map(Stage::pending).collect(),
             };
@@ -254,6 +283,8 @@ impl World {
                 places,
                 latest: BTreeMap::new(),
                 approved: false,
+                back_of: None,
+                resumed: 0,
             });
         }
         world

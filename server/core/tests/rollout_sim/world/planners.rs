@@ -1,6 +1,6 @@
 //! Two planners that act on what they saw some time ago.
 
-use super::{Pending, Row, World, ledger::retractable};
+use super::{Pending, Row, World, act::not_begun, ledger::retractable};
 use fleet::rollouts::{
     course::Change,
     draw,
@@ -8,7 +8,11 @@ use fleet::rollouts::{
     plan::{Need, Plan, Survey, UnderWay, plan},
     throttle::Crowd,
 };
-use wire::{Timestamp, rollouts::StageSpec, states::UpdateState};
+use wire::{
+    Timestamp,
+    rollouts::StageSpec,
+    states::{RolloutState, UpdateState},
+};
 
 impl World {
     pub(super) fn plan_or_apply(&mut self) {
@@ -25,7 +29,8 @@ impl World {
     }
 
     pub(super) fn make_plan(&mut self, run: usize) -> Option<Pending> {
-        let course = self.runs[run].course.clone();
+        let seen = self.runs[run].course.clone();
+        let course = self.with_way_back(run);
         let now = Timestamp(self.now);
         let under_way = self.under_way(run);
         let mut made = plan(&course, under_way, None, now);
@@ -35,12 +40,18 @@ impl World {
             assert!(made.need.is_none(), "a survey answers the need");
         }
         assert_eq!(made, plan(&course, under_way, self.resurvey(run, &made).as_ref(), now), "a plan is a function of what it is given");
-        if made.changes.is_empty() { None } else { Some(Pending { run, plan: made, generation: course.generation, seen: course }) }
+        if made.changes.is_empty() { None } else { Some(Pending { run, plan: made, generation: course.generation, seen }) }
     }
 
     pub(super) fn under_way(&self, run: usize) -> UnderWay {
         let open = || self.rows.iter().filter(|r| r.run == run && r.open);
-        UnderWay { overdue: open().any(|r| r.deadline <= self.now), retractable: open().any(|r| retractable(r.state)), frozen: false }
+        let to_retry = self.rows.iter().filter(|r| r.run == run && r.latest).filter_map(|r| r.retry_at).min();
+        UnderWay {
+            overdue: open().any(|r| r.deadline <= self.now),
+            retractable: open().any(|r| retractable(r.state)),
+            to_retry: to_retry.map(Timestamp),
+            frozen: false,
+        }
     }
 
     /// What is under way where the run's plan has limits.
@@ -71,6 +82,9 @@ impl World {
 
     /// The survey a plan was made on, once more.
     fn resurvey(&self, run: usize, plan: &Plan) -> Option<Survey> {
+        if self.runs[run].course.state == RolloutState::RollingBack {
+            return Some(self.survey(run, Need::Runs));
+        }
         plan.changes.iter().find_map(|c| match c {
             Change::Draw { .. } => Some(self.survey(run, Need::Targets)),
             Change::Recount { .. } => Some(self.survey(run, Need::Remaining)),
@@ -81,7 +95,15 @@ impl World {
 
     pub(super) fn eligible(&self, run: usize, device: usize) -> bool {
         let d = &self.devices[device];
-        d.member && d.sequence < self.runs[run].sequence
+        let belongs =
+            self.runs[run].back_of.is_none_or(|of| self.runs[of].latest.contains_key(&device) && d.sequence == self.runs[of].sequence);
+        d.member && belongs && d.sequence < self.runs[run].sequence
+    }
+
+    /// Whether another rollout updates a device and this one does not take it over.
+    fn busy_for(&self, run: usize, device: usize) -> bool {
+        let sequence = self.runs[run].sequence;
+        self.rows.iter().any(|r| r.device == device && r.open && !(not_begun(r.state) && self.runs[r.run].sequence < sequence))
     }
 
     pub(super) fn busy(&self, device: usize) -> bool {
@@ -95,10 +117,11 @@ impl World {
             Need::Targets => {
                 let specs: Vec<StageSpec> = r.course.stages.iter().map(|s| s.spec.clone()).collect();
                 let mut places: Vec<i64> =
-                    (0..self.devices.len()).filter(|d| self.eligible(run, *d) && !self.busy(*d)).map(|d| r.places[d]).collect();
+                    (0..self.devices.len()).filter(|d| self.eligible(run, *d) && !self.busy_for(run, *d)).map(|d| r.places[d]).collect();
                 places.sort_unstable();
                 Survey::Targets { cuts: draw::cuts(&places, &specs), last_device }
             }
+            Need::Runs => Survey::Runs { devices: i64::try_from(self.running_it(run).count()).unwrap() },
             Need::Dark => Survey::Dark { devices: self.dark(run, r.course.stage) },
             Need::Remaining => {
                 let waits = |d: &usize| {

@@ -1,0 +1,171 @@
+//! Whose turn it is: what is open of a device, what it had before, what may come next, and what is tried again.
+
+use super::updates::{shift, timing};
+use crate::{
+    db::{Conn, Error, Sql, Tx, exec, row, rows},
+    devices::DeviceNo,
+    rollouts::timing::Timing,
+};
+use wire::{
+    Timestamp,
+    ids::{OrgId, RolloutId, UpdateId},
+    rollouts::Counts,
+    states::UpdateState,
+};
+
+pub(super) const OPEN_OF: Sql = Sql::same(
+    "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, u.stage, x.release_id, x.version, x.name, x.sequence, x.priority, x.spec, x.timeout_ms FROM updates u JOIN rollouts x ON x.id = u.rollout_id
+     WHERE u.device = $1 AND u.open = TRUE",
+);
+pub(super) const STATE_OF: Sql = Sql::same("SELECT state FROM updates WHERE id = $1 AND device = $2");
+/// Rollouts a device of this type and sequence may be offered now, the most urgent first, and of these the newest release.
+pub(super) const CANDIDATES: Sql = Sql::same(
+    "SELECT id, cut, sequence, priority FROM rollouts
+     WHERE org_id = $1 AND device_type = $2 AND state = 'running' AND sequence > $3 AND doors_until > $4 ORDER BY priority DESC, sequence DESC, id",
+);
+pub(super) const LAST_IN: Sql = Sql::same(
+    "SELECT id, stage, again, retry_at, attempts, state, code, detail FROM updates WHERE rollout_id = $1 AND device = $2 AND latest = TRUE",
+);
+/// An update that its device has not begun to download ends, because a newer rollout has something for the device.
+pub(super) const SUPERSEDE: Sql = Sql::same(
+    "UPDATE updates SET state = 'superseded', open = FALSE, ended_at = $2, updated_at = $2
+     WHERE id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation')",
+);
+/// When the first device of a rollout that did not make it is offered it again.
+pub(super) const TO_RETRY: Sql =
+    Sql::same("SELECT MIN(retry_at) FROM updates WHERE rollout_id = $1 AND latest = TRUE AND retry_at IS NOT NULL");
+
+/// A device's open update.
+#[derive(Debug, Clone)]
+pub(in crate::rollouts) struct Open {
+    pub id: UpdateId,
+    pub rollout: RolloutId,
+    pub org: OrgId,
+    pub state: UpdateState,
+    pub deadline: Timestamp,
+    pub stage: i64,
+    pub release: wire::ids::ReleaseId,
+    pub version: String,
+    pub name: String,
+    pub sequence: i64,
+    pub priority: i64,
+    pub timing: Timing,
+    pub timeout_ms: i64,
+}
+
+impl Open {
+    /// Whether its device has begun: what is begun ends before anything else comes.
+    pub fn begun(&self) -> bool {
+        use UpdateState as U;
+        !matches!(self.state, U::Offered | U::AwaitingWindow | U::AwaitingConfirmation)
+    }
+}
+
+pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Open>, Error> {
+    row!(on, (String, String, String, String, i64, i64, String, String, String, i64, i64, String, i64), OPEN_OF, device)?
+        .map(|(id, rollout, org, state, deadline, stage, release, version, name, sequence, priority, spec, timeout_ms)| {
+            Ok(Open {
+                id: id.parse().map_err(Error::corrupt)?,
+                rollout: rollout.parse().map_err(Error::corrupt)?,
+                org: org.parse().map_err(Error::corrupt)?,
+                state: state.parse().map_err(Error::corrupt)?,
+                deadline: Timestamp(deadline),
+                stage,
+                release: release.parse().map_err(Error::corrupt)?,
+                version,
+                name,
+                sequence,
+                priority,
+                timing: timing(&spec)?,
+                timeout_ms,
+            })
+        })
+        .transpose()
+}
+
+/// The state of a device's update; none when it has no such update.
+pub(in crate::rollouts) async fn state_of(on: &mut impl Conn, device: DeviceNo, id: &UpdateId) -> Result<Option<UpdateState>, Error> {
+    row!(on, (String,), STATE_OF, id.as_str(), device)?.map(|(state,)| state.parse().map_err(Error::corrupt)).transpose()
+}
+
+/// A rollout that may have something for a device.
+#[derive(Debug, Clone)]
+pub(in crate::rollouts) struct Candidate {
+    pub id: RolloutId,
+    pub cut: i64,
+    sequence: i64,
+    priority: i64,
+}
+
+impl Candidate {
+    /// Whether it takes a device over from an update that has not begun: it is newer and not less urgent.
+    pub const fn beats(&self, open: &Open) -> bool {
+        self.sequence > open.sequence && self.priority >= open.priority
+    }
+}
+
+pub(in crate::rollouts) async fn candidates(
+    on: &mut impl Conn,
+    org: &OrgId,
+    device_type: &str,
+    sequence: i64,
+    now: Timestamp,
+) -> Result<Vec<Candidate>, Error> {
+    let found = rows!(on, (String, i64, i64, i64), CANDIDATES, org.as_str(), device_type, sequence, now.0)?;
+    let read = |(id, cut, sequence, priority): (String, i64, i64, i64)| {
+        Ok(Candidate { id: id.parse().map_err(Error::corrupt)?, cut, sequence, priority })
+    };
+    found.into_iter().map(read).collect()
+}
+
+/// A device's newest attempt in a rollout.
+#[derive(Debug, Clone)]
+pub(in crate::rollouts) struct Last {
+    pub id: String,
+    pub stage: i64,
+    pub again: bool,
+    /// When it is offered again by itself; until then it counts as it ended.
+    pub retry_at: Option<Timestamp>,
+    pub attempts: i64,
+    pub state: UpdateState,
+    pub code: String,
+    pub detail: String,
+}
+
+impl Last {
+    /// Whether the device may be offered the release once more.
+    pub fn may_come(&self, now: Timestamp) -> bool {
+        self.again || self.retry_at.is_some_and(|at| at <= now)
+    }
+}
+
+pub(in crate::rollouts) async fn last_in(on: &mut impl Conn, rollout: &RolloutId, device: DeviceNo) -> Result<Option<Last>, Error> {
+    row!(on, (String, i64, bool, Option<i64>, i64, String, String, String), LAST_IN, rollout.as_str(), device)?
+        .map(|(id, stage, again, retry_at, attempts, state, code, detail)| {
+            Ok(Last {
+                id,
+                stage,
+                again,
+                retry_at: retry_at.map(Timestamp),
+                attempts,
+                state: state.parse().map_err(Error::corrupt)?,
+                code,
+                detail,
+            })
+        })
+        .transpose()
+}
+
+/// Ends an update that has not begun, for a newer one; false, and nothing is changed, when its device has begun by now.
+pub(in crate::rollouts) async fn supersede(tx: &mut Tx, open: &Open, now: Timestamp) -> Result<bool, Error> {
+    if exec!(tx, SUPERSEDE, open.id.as_str(), now.0)? != 1 {
+        return Ok(false);
+    }
+    shift(tx, &open.rollout, open.stage, &Counts { updating: -1, left_out: 1, ..Counts::default() }).await?;
+    Ok(true)
+}
+
+/// When the first of those that did not make it is to be offered it again; none when nobody is.
+pub(in crate::rollouts) async fn to_retry(on: &mut impl Conn, rollout: &RolloutId) -> Result<Option<Timestamp>, Error> {
+    Ok(row!(on, (Option<i64>,), TO_RETRY, rollout.as_str())?.and_then(|r| r.0).map(Timestamp))
+}
