@@ -137,8 +137,9 @@ impl Slots {
         let folder = self.folder(slot);
         folder.remove(SEAL)?;
         for name in folder.names()? {
-            let digest = name.strip_suffix(".part").unwrap_or(&name);
-            let coming = name.ends_with(".part") && deltas.iter().any(|delta| delta.as_str() == digest);
+            let part = name.strip_suffix(".part");
+            let digest = part.unwrap_or(&name);
+            let coming = part.is_some() && deltas.iter().any(|delta| delta.as_str() == digest);
             if !coming && !manifest.payloads.iter().any(|p| p.sha256.as_str() == digest) {
                 folder.remove(&name)?;
             }

@@ -20,16 +20,17 @@ pub fn limits(model: &Model, call: FormCall<SetTransferLimits>) -> AnyView {
 
 fn edit(of: &TransferLimits, call: FormCall<SetTransferLimits>) -> AnyView {
     let speed = |rate: Option<u64>| rate.map(kilobytes).unwrap_or_default();
+    let (all, attribute, site) = (speed(of.bandwidth), of.site_attribute.clone(), speed(of.site_bandwidth));
     let budget = of.data_budget_mb.map(|mb| mb.to_string()).unwrap_or_default();
     view! {
         <ActionForm action=call>
             <div class="stack">
                 {move || fault_banner(refusal(call).as_ref())}
-                {text("bandwidth", "All downloads together, at most (KB a second)").id("limit-all").value(speed(of.bandwidth)).refused(call)
+                {text("bandwidth", "All downloads together, at most (KB a second)").id("limit-all").value(all).refused(call)
                     .hint("Shared fairly by the devices that download. Empty: no limit. Of several servers each has it for itself.").view()}
-                {text("site_attribute", "Devices at one site have the same").id("limit-attribute").value(of.site_attribute.clone()).placeholder("site")
+                {text("site_attribute", "Devices at one site have the same").id("limit-attribute").value(attribute).placeholder("site")
                     .max_length(256).autocomplete("off").refused(call).hint("An attribute that devices report, for example site.").view()}
-                {text("site_bandwidth", "All downloads to one site, at most (KB a second)").id("limit-site").value(speed(of.site_bandwidth)).refused(call)
+                {text("site_bandwidth", "All downloads to one site, at most (KB a second)").id("limit-site").value(site).refused(call)
                     .hint("Empty: no limit. Devices without the attribute belong to no site.").view()}
                 {text("data_budget_mb", "Files for one device in 30 days, at most (MB)").id("limit-data").value(budget).refused(call)
                     .hint("A device that has used it up is offered nothing until part of it is 30 days ago, unless a plan says otherwise. Empty: no budget.").view()}

@@ -50,13 +50,12 @@ impl Updates {
         let told = Payload { name: payload.name.clone(), size: delta.size, sha256: delta.sha256.clone(), format: "zstd".into() };
         let (part, made) = (self.slots().part(to, &delta.sha256), self.slots().payload(to, &delta.sha256));
         let scaled = |got: u64| progress(got.saturating_mul(payload.size) / delta.size.max(1));
-        let done = match self.fetched(offer, &delta.path, &told, &part, means, scaled).await {
-            Err(error) => Err(error.to_string()),
-            Ok(()) => {
-                let (out, payload) = (made.clone(), payload.clone());
-                let applied = tokio::task::spawn_blocking(move || apply(&base, &part, &payload, &out)).await;
-                applied.map_err(io::Error::other).flatten().and_then(|()| std::fs::rename(&made, &whole)).map_err(|e| e.to_string())
-            }
+        let done = if let Err(error) = self.fetched(offer, &delta.path, &told, &part, means, scaled).await {
+            Err(error.to_string())
+        } else {
+            let (out, payload) = (made.clone(), payload.clone());
+            let applied = tokio::task::spawn_blocking(move || apply(&base, &part, &payload, &out)).await;
+            applied.map_err(io::Error::other).flatten().and_then(|()| std::fs::rename(&made, &whole)).map_err(|e| e.to_string())
         };
         if let Err(error) = self.slots().forget(to, &delta.sha256) {
             tracing::debug!(%error, "the delta stays until the slot is prepared again");

@@ -330,7 +330,7 @@ async fn whatever_is_wrong_with_a_delta_the_whole_file_is_fetched() {
     broken[good.len() / 2] ^= 0x40;
     let both = ["/delta", "/whole"];
     assert_eq!(asked(None, &good, vec![whole.clone()]).await, ["/whole"], "without the old file it is not even fetched");
-    assert_eq!(asked(Some(&[6; 30_000]), &good, vec![sent(&good), whole.clone()]).await, both, "another file under the old one's name");
+    assert_eq!(asked(Some(&vec![6; 30_000]), &good, vec![sent(&good), whole.clone()]).await, both, "another file under the old one's name");
     assert_eq!(asked(Some(OLD), &broken, vec![sent(&broken), whole.clone()]).await, both, "broken where it was made");
     assert_eq!(asked(Some(OLD), &good, vec![sent(&broken), whole.clone()]).await, both, "broken on its way");
     let other = told(OLD, b"something else");
