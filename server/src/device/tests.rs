@@ -12,7 +12,7 @@ use fleet::{
     testing::{World, manifest},
 };
 use futures::{SinkExt as _, StreamExt as _};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::timeout,
@@ -25,7 +25,7 @@ use wire::{
     device::{Down, Hello, MAX_FRAME, Running, Sample, Samples, Up},
     ids::RolloutId,
     pki::CertificateQuery,
-    rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
+    rollouts::{GateSpec, Reach, RolloutSpec, StageSpec, Weekday, Window},
 };
 
 const PERIOD: Duration = Duration::from_millis(50);
@@ -68,9 +68,12 @@ impl Device {
     }
 
     async fn hello(&mut self) {
+        self.hello_with(BTreeMap::new()).await;
+    }
+
+    async fn hello_with(&mut self, attributes: BTreeMap<String, String>) {
         let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
-        let hello =
-            Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes: [].into(), stream: "s".into(), trust_bundle: 0 };
+        let hello = Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0 };
         self.say(&Up::Hello(hello)).await;
         assert!(matches!(self.hear().await, Down::Welcome(_)));
     }
@@ -88,6 +91,11 @@ impl Device {
 
 /// A running rollout of a published release to every gateway.
 async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
+    rollout_in(w, ada, oli, None).await
+}
+
+/// The same, with a window.
+async fn rollout_in(w: &World, ada: &Actor, oli: &Actor, window: Option<Window>) -> RolloutId {
     let key = SigningKeyPair::generate(&*w.entropy).unwrap();
     w.fleet.releases().add_key(ada, "build", &key.public_pem()).await.unwrap();
     let manifest = manifest("2.0.0", 2, &[("fw.bin", "raw", b"firmware")]);
@@ -107,7 +115,7 @@ async fn rollout(w: &World, ada: &Actor, oli: &Actor) -> RolloutId {
         confirm_at_device: false,
         bandwidth: None,
         ignore_data_budget: false,
-        window: None,
+        window,
         urgency: wire::rollouts::Urgency::Forced,
         download_only: false,
         during_freeze: false,
@@ -228,4 +236,29 @@ async fn a_device_that_stays_connected_is_told_of_another_trust_bundle() {
     let system = Actor::system(w.org.clone());
     w.fleet.pki().stage_authority(&system, wire::pki::AuthorityUse::Server).await.unwrap();
     assert_eq!(device.hear().await, Down::TrustBundle { version: 2 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_waits_for_its_window_is_told_the_next_one_when_it_has_passed() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let (ada, oli) = (w.admin().await, w.operator().await);
+    let mut device = connect(&w, PERIOD).await;
+    let waits = BTreeMap::from([(wire::device::WAITS_FOR_WINDOW.to_owned(), "yes".to_owned())]);
+    device.hello_with(waits.clone()).await;
+    w.fleet.devices().described(&w.org, 1, wire::device::Telling::Merge, &waits).await.unwrap();
+    // The clock of this world stands at ten.
+    let (from, until) = ("12:00".parse().unwrap(), "13:00".parse().unwrap());
+    let window = Window { days: Weekday::ALL.to_vec(), from, until, zone: "UTC".into() };
+    rollout_in(&w, &ada, &oli, Some(window)).await;
+    let Down::Offer(early) = device.hear().await else { panic!("no offer") };
+    let noon = early.install_from.unwrap();
+    assert_eq!((noon.rfc3339().as_str(), early.install_until), ("2026-11-22T12:00:00Z", Some(noon.plus(3_600_000))));
+    w.clock.advance(4 * 3_600_000);
+    loop {
+        let Down::Offer(next) = device.hear().await else { panic!("no offer") };
+        assert_eq!(next.update_id, early.update_id);
+        if next.install_from != early.install_from {
+            break assert_eq!(next.install_from, Some(noon.plus(24 * 3_600_000)));
+        }
+    }
 }

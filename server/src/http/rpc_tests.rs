@@ -373,3 +373,39 @@ async fn a_20_the_console_says_that_the_clock_jumped_and_takes_the_new_time() {
     assert_eq!(b.post("clock_accept", &[]).await.unwrap(), "/certificates");
     assert!(!page("/certificates").await.contains("has jumped"));
 }
+
+#[tokio::test]
+async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_window() {
+    let b = Browser::new().await;
+    let page = async |path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    assert!(page("/freezes").await.contains("No freeze"));
+    let refused = b.post("freeze_new", &[("name", "Year's end"), ("from", ""), ("until", "soon")]).await;
+    assert_eq!(refused.unwrap_err(), (400, "invalid".to_owned()));
+    let freeze = [("name", "Year's end"), ("from", ""), ("until", "2026-12-31T06:00"), ("reason", "nobody is there")];
+    assert_eq!(b.post("freeze_new", &freeze).await.unwrap(), "/freezes");
+    let shown = page("/freezes").await;
+    assert!(shown.contains("Holds") && shown.contains("nobody is there") && shown.contains("/rpc/freeze_end"));
+
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let plan = |until: &str| {
+        format!(
+            "/rollouts/new?step=stages&name=Radio&release={release}&window.days=sat&window.days=sun&window.from=22:00&window.until={until}"
+        )
+    };
+    assert!(page(&plan("22:00")).await.contains("The window never opens"));
+    let shown = page(&plan("02:00")).await;
+    assert!(
+        shown.contains("First opens") && shown.contains("It starts in the freeze") && shown.contains("no zone of their own"),
+        "{shown}"
+    );
+    assert!(page(&format!("{}&window.zone=Berlin", plan("02:00"))).await.contains("The nearest there is: Europe/Berlin."));
+
+    let id = b.api("GET", "/freezes", Vec::new()).await["freezes"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(b.post("freeze_end", &[("id", &id)]).await.unwrap(), "/freezes");
+    assert!(page("/freezes").await.contains("Ended early"));
+}

@@ -396,7 +396,7 @@ async fn what_is_fetched_early_waits_for_its_window_and_for_the_next_one() {
     let clock = Manual::at(Timestamp(0));
     let (said, restarts) = beside(&updates, &at(1000, 1500), &clock, || async {
         settle().await;
-        assert_eq!(updates.latest().borrow().as_ref().unwrap().state, UpdateState::AwaitingWindow);
+        assert_eq!(updates.slots().seal(Slot::B).unwrap(), None, "it waits");
         // It was asleep for the whole window.
         clock.set(Timestamp(2000));
         updates.offered(&at(3000, 4000)).unwrap();

@@ -242,12 +242,8 @@ impl Course {
     /// How long, in milliseconds, a stage waits for devices that don't come. The last one waits longest: nothing stands behind it. With a
     /// window, every device has to see it open once.
     pub fn patience(&self, number: u32) -> i64 {
-        let least = match (self.is_last(number), self.windowed) {
-            (true, _) => LAST_PATIENCE_MS,
-            (false, true) => WINDOW_PATIENCE_MS,
-            (false, false) => 0,
-        };
-        self.timeout_ms.max(least)
+        let unhurried = if self.windowed { WINDOW_PATIENCE_MS } else { 0 };
+        self.timeout_ms.max(if self.is_last(number) { LAST_PATIENCE_MS } else { unhurried })
     }
 
     /// Whether a device at this place may be offered the release now.

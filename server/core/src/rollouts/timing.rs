@@ -113,7 +113,12 @@ impl Terms {
 
     /// Whether it may be offered something new, or begin what it was offered: within the window; before it only if it waits by itself.
     pub fn may_begin(&self) -> bool {
-        self.open() || self.frozen.is_none() && self.hours == Hours::Early
+        self.open() || self.frozen.is_none() && self.early()
+    }
+
+    /// Whether the device waits for its window by itself.
+    pub fn early(&self) -> bool {
+        self.hours == Hours::Early
     }
 
     /// Whether there is a window.
@@ -125,7 +130,7 @@ impl Terms {
     pub fn wake(&self) -> Option<Timestamp> {
         let thawed = self.frozen.as_ref().map(|f| f.until);
         let opens = self.opening.map(|o| o.from).filter(|from| *from > self.now);
-        if self.hours == Hours::Early { thawed } else { opens.or(thawed) }
+        if self.early() { thawed } else { opens.or(thawed) }
     }
 
     /// From when on silence counts, for an update in this state: what has to wait for its window does not time out meanwhile.

@@ -34,17 +34,16 @@ pub fn nearest(name: &str) -> Option<String> {
     })
 }
 
-/// How many letters have to be put in, taken out or exchanged to make one of the other (Levenshtein).
-fn changes(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
+/// How many letters have to be put in, taken out or exchanged to make one text of the other (Levenshtein).
+fn changes(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, letter) in one.bytes().enumerate() {
+        let (mut diagonal, mut left) = (above, above + 1);
         if let Some(first) = row.first_mut() {
-            *first = i + 1;
+            *first = left;
         }
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b.bytes()) {
-            let exchanged = diagonal + usize::from(x != y);
+        for (cell, wanted) in row.iter_mut().skip(1).zip(other.bytes()) {
+            let exchanged = diagonal + usize::from(letter != wanted);
             diagonal = *cell;
             *cell = exchanged.min(*cell + 1).min(left + 1);
             left = *cell;

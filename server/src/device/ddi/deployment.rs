@@ -40,6 +40,10 @@ pub(super) async fn deploy(State(devices): State<Devices>, asker: Asker, Query(w
     if action.phase(devices.fleet.clock().now()) != Phase::Active || action.waits_for_person() {
         return Err(missing());
     }
+    // What it has not begun it does not find while its window is closed, at an address that it kept either.
+    if action.open() && action.state <= UpdateState::AwaitingConfirmation && !devices.fleet.rollouts().terms(&action).await?.may_begin() {
+        return Err(missing());
+    }
     Ok(asker.answer(&document(&devices, &asker, &action, &wanted).await?))
 }
 
@@ -87,7 +91,8 @@ fn handling(terms: &Terms, state: UpdateState) -> (&'static str, &'static str, O
     if !terms.windowed() {
         return (urgency, urgency, None);
     }
-    if terms.open() || state > UpdateState::Downloaded {
+    // Who knows no windows is not told to skip what it has begun.
+    if terms.open() || !terms.early() || state > UpdateState::Downloaded {
         (urgency, urgency, Some("available"))
     } else {
         (urgency, "skip", Some("unavailable"))
@@ -131,13 +136,16 @@ mod tests {
         let (from, until) = ("02:00".parse().unwrap(), "04:00".parse().unwrap());
         let window = Window { days: wire::rollouts::Weekday::ALL.to_vec(), from, until, zone: "UTC".into() };
         let nightly = Timing { window: Some(window), ..Timing::default() };
-        let at = |timing: &Timing, hour: i64, state| handling(&Terms::of(timing, &[].into(), &[], Timestamp(hour * 3_600_000)), state);
+        let waits = [("waits_for_window".to_owned(), "yes".to_owned())].into();
+        let at = |timing: &Timing, hour: i64, state| handling(&Terms::of(timing, &waits, &[], Timestamp(hour * 3_600_000)), state);
         let offered = UpdateState::Offered;
         assert_eq!(at(&Timing::default(), 1, offered), ("forced", "forced", None));
         assert_eq!(at(&Timing { urgency: Urgency::Soft, ..Timing::default() }, 1, offered), ("attempt", "attempt", None));
         assert_eq!(at(&Timing { download_only: true, ..Timing::default() }, 1, offered), ("forced", "skip", None));
         assert_eq!(at(&nightly, 1, offered), ("forced", "skip", Some("unavailable")));
         assert_eq!(at(&nightly, 2, offered), ("forced", "forced", Some("available")));
+        let unaware = Terms::of(&nightly, &[].into(), &[], Timestamp(0));
+        assert_eq!(handling(&unaware, UpdateState::Downloaded), ("forced", "forced", Some("available")), "it has begun");
         assert_eq!(at(&nightly, 5, UpdateState::Installing), ("forced", "forced", Some("available")));
         let late = Timing { urgency: Urgency::ForcedAfter(Timestamp(3 * 3_600_000)), ..nightly };
         assert_eq!([2, 3].map(|hour| at(&late, hour, offered).1), ["attempt", "forced"]);
