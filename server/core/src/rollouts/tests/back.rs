@@ -66,7 +66,8 @@ impl Scene {
         turns::state_of(&mut self.rollouts().db.read().await.unwrap(), device, update).await.unwrap()
     }
 
-    async fn runs(&self, device: DeviceNo, version: &str, sequence: i64) {
+    /// The device says that it runs this.
+    pub(super) async fn runs(&self, device: DeviceNo, version: &str, sequence: i64) {
         let mut tx = self.rollouts().db.write().await.unwrap();
         devices::set_firmware(&mut tx, device, version, sequence).await.unwrap();
         tx.commit().await.unwrap();

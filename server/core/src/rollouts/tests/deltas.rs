@@ -4,18 +4,11 @@ use super::*;
 use rstest::rstest;
 use wire::ids::Digest;
 
-const RUNS: Sql = Sql::same("UPDATE devices SET version = $2, sequence = $3 WHERE number = $1");
 
 impl Scene {
     async fn publish_content(&self, version: &str, sequence: u64, content: &[u8]) -> ReleaseId {
         let manifest = testing::manifest(version, sequence, &[("fw.bin", "raw", content)]);
         self.w.publish(&self.oli, &key(), &manifest, &[("fw.bin", content)]).await
-    }
-
-    async fn runs(&self, device: DeviceNo, version: &str, sequence: i64) {
-        let mut tx = self.rollouts().db.write().await.unwrap();
-        exec!(&mut tx, RUNS, device, version, sequence).unwrap();
-        tx.commit().await.unwrap();
     }
 }
 

@@ -31,7 +31,7 @@ impl Scene {
         Window { days: Weekday::ALL.to_vec(), from: time(now + minutes), until: time(now + minutes + 60), zone: "UTC".into() }
     }
 
-    async fn runs(&self, spec: RolloutSpec) -> wire::ids::RolloutId {
+    async fn launches(&self, spec: RolloutSpec) -> wire::ids::RolloutId {
         let id = self.approved(spec).await;
         self.rollouts().tick().await.unwrap();
         id
@@ -66,7 +66,7 @@ async fn nothing_is_offered_outside_the_window_of_a_device(#[case] kind: EngineK
     room.hears(None);
     s.reports(s.devices[1], "timezone", "Asia/Kathmandu").await;
     s.reports(s.devices[2], "timezone", "Mars/Phobos").await;
-    let id = s.runs(RolloutSpec { window: Some(s.opens_in(5)), ..s.all() }).await;
+    let id = s.launches(RolloutSpec { window: Some(s.opens_in(5)), ..s.all() }).await;
     assert!(s.poll_all().await.is_empty());
     let why = room.explain(s.devices[0]).await.unwrap();
     assert!(why.contains("brings 2.0.0: its window opens ") && why.ends_with("(UTC)."), "{why}");
@@ -101,7 +101,7 @@ async fn who_waits_by_itself_fetches_early_and_does_not_time_out(#[case] kind: E
     let s = Scene::open(kind, 1).await;
     let (room, device) = (s.rollouts(), s.devices[0]);
     s.reports(device, "waits_for_window", "yes").await;
-    let id = s.runs(RolloutSpec { window: Some(s.opens_in(6 * 60)), ..s.all() }).await;
+    let id = s.launches(RolloutSpec { window: Some(s.opens_in(6 * 60)), ..s.all() }).await;
     let offer = room.poll(device).await.unwrap().expect("early");
     assert_eq!((offer.install_from, offer.install_until), (Some(s.later(6 * HOUR)), Some(s.later(7 * HOUR))));
     assert_eq!(offer.deadline, s.later(7 * HOUR), "the time-out counts from the opening on");
@@ -129,7 +129,7 @@ async fn a_stage_waits_until_every_window_of_a_week_has_opened(#[case] kind: Eng
     let s = Scene::open(kind, 4).await;
     let window = Window { days: vec![Weekday::Mon], ..s.opens_in(0) };
     let stages = vec![stage(Reach::Percent(50.0)), stage(Reach::Percent(100.0))];
-    let id = s.runs(RolloutSpec { window: Some(window), ..s.spec(stages) }).await;
+    let id = s.launches(RolloutSpec { window: Some(window), ..s.spec(stages) }).await;
     for _ in 0..7 {
         s.pass(24 * HOUR).await;
         assert_eq!(s.detail(&id).await.stages[0].state, StageState::Running);
@@ -143,7 +143,7 @@ async fn a_stage_waits_until_every_window_of_a_week_has_opened(#[case] kind: Eng
 async fn what_is_only_fetched_succeeds_when_it_is_there(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 1).await;
     let (room, device) = (s.rollouts(), s.devices[0]);
-    let id = s.runs(RolloutSpec { download_only: true, ..s.all() }).await;
+    let id = s.launches(RolloutSpec { download_only: true, ..s.all() }).await;
     let offer = room.poll(device).await.unwrap().unwrap();
     assert!(offer.download_only && !offer.soft);
     s.say(device, &offer.update_id, UpdateState::Downloading).await.unwrap();
@@ -175,7 +175,7 @@ async fn a_freeze_holds_new_offers_until_it_ends(#[case] kind: EngineKind) {
         assert_eq!(fault(room.freeze(&s.ada, wrong).await).field.as_deref(), Some(field));
     }
     let stages = vec![stage(Reach::Count(1)), stage(Reach::Percent(100.0))];
-    let id = s.runs(s.spec(stages)).await;
+    let id = s.launches(s.spec(stages)).await;
     let begun = s.poll_all().await;
     assert_eq!(begun.len(), 1);
     s.say(begun[0].0, &begun[0].1.update_id, UpdateState::Downloading).await.unwrap();
@@ -213,8 +213,8 @@ async fn a_plan_may_go_on_in_a_freeze_and_the_next_device_waits_for_its_end(#[ca
     room.hears(None);
     room.freeze(&s.ada, freeze(Timestamp(0), s.later(5 * MINUTE))).await.unwrap();
     let urgent = RolloutSpec { name: "urgent".into(), during_freeze: true, selector: "id:gw-1".into(), ..s.all() };
-    s.runs(urgent).await;
-    s.runs(RolloutSpec { selector: "-id:gw-1".into(), ..s.all() }).await;
+    s.launches(urgent).await;
+    s.launches(RolloutSpec { selector: "-id:gw-1".into(), ..s.all() }).await;
     assert_eq!(s.poll_all().await.iter().map(|(device, _)| *device).collect::<Vec<_>>(), [s.devices[0]]);
     s.pass(5 * MINUTE).await;
     assert!(room.poll(s.devices[1]).await.unwrap().is_some(), "the memory of who has nothing ends with the freeze");
