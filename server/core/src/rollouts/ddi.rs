@@ -259,7 +259,7 @@ impl Rollouts {
             && let Some(cancelled) =
                 ddi::actions(&mut self.db.read().await?, device).await?.iter().rev().find(|a| a.phase(now) == Phase::Cancelling)
         {
-            return Ok(Ask { task: Task::Cancel(cancelled.number), installed });
+            return Ok(Ask { task: Task::Cancel(cancelled.number), installed, waits: false });
         }
         let number = match known {
             Some(number) => number,

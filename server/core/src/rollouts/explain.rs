@@ -250,6 +250,8 @@ mod tests {
             device_stage: Some(1),
             doors_open: true,
             full: None,
+            held: None,
+            download_only: false,
             begin_at: None,
             ended: None,
             again: None,

@@ -68,7 +68,7 @@ impl Rollouts {
         let now = self.clock.now();
         let release = releases::for_rollout(on, org, &spec.release).await?;
         let mut problems = validate::problems(spec, release.as_ref().map(validate::Chosen::from), now);
-        let back = release_back(&mut on, org, spec).await?;
+        let back = release_back(on, org, spec).await?;
         problems.extend(way_back::problems(spec, release.as_ref().map(known), back.as_ref().map(known), now));
         let selector = Selector::parse(&spec.selector);
         let selector_error = selector.as_ref().err().cloned();
@@ -88,7 +88,8 @@ impl Rollouts {
         let mut zones = Zones::default();
         let (id, sample) = (id.unwrap_or(&unnamed), if id.is_some() { SAMPLE } else { 0 });
         let mut taken = Walk::new(&target, id, sample > 0);
-        walk(on, org, id.as_str(), now, |device, facts, busy| {
+        let rank = Rank { sequence: target.sequence, priority: spec.priority };
+        walk(on, org, (id.as_str(), rank), now, |device, facts, busy| {
             zones.take(&target, facts, busy);
             taken.take(device, facts, busy);
         })

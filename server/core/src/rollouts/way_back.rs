@@ -11,7 +11,7 @@ use super::{
 };
 use wire::{
     Timestamp,
-    rollouts::{GateAction, GateSpec, Problem, Reach, RolloutSpec, StageSpec, Verdict},
+    rollouts::{GateAction, GateSpec, Problem, Reach, RolloutSpec, StageSpec, Urgency, Verdict},
     states::{ReleaseState, RolloutState, StageState},
 };
 
@@ -150,6 +150,13 @@ pub fn plan_of(of: &RolloutSpec, devices: i64) -> Option<RolloutSpec> {
         reason: format!("Takes {} back from the devices that run it, as its approved plan says.", of.name),
         at_once: of.at_once,
         budget: of.budget.clone(),
+        confirm_at_device: of.confirm_at_device,
+        bandwidth: of.bandwidth,
+        ignore_data_budget: of.ignore_data_budget,
+        window: of.window.clone(),
+        urgency: Urgency::Forced,
+        download_only: false,
+        during_freeze: of.during_freeze,
         way_back: None,
         retry: of.retry.clone(),
         // Nothing is more urgent than to get rid of a bad release.

@@ -4,7 +4,6 @@ use super::*;
 use rstest::rstest;
 use wire::ids::Digest;
 
-
 impl Scene {
     async fn publish_content(&self, version: &str, sequence: u64, content: &[u8]) -> ReleaseId {
         let manifest = testing::manifest(version, sequence, &[("fw.bin", "raw", content)]);
