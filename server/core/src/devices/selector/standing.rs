@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn the_ends_of_presence_and_certificates() {
         use CertificateStanding as C;
-        let at = Timestamp(100 * 86_400_000);
+        let at = Timestamp(1_795_341_600_000);
         let facts = |online, last_seen_at, certificate_until| Facts { at, online, last_seen_at, certificate_until, ..Facts::default() };
         let seen = |ago: i64| facts(false, at.0 - ago, 0).presence();
         assert_eq!(facts(true, 0, 0).presence(), Presence::Online);

@@ -83,6 +83,7 @@ async fn a_device_that_waits_for_its_bytes_is_not_silent(#[case] kind: EngineKin
     let counts = s.checked(&id).await.stages[0].counts;
     assert_eq!((counts.updating, counts.timed_out), (1, 1), "the other one said nothing for an hour and more");
     minutes(40);
+    s.rollouts().tick().await.unwrap();
     s.rollouts().downloads_on(offered[0].0).await.unwrap();
     s.rollouts().tick().await.unwrap();
     assert_eq!(s.checked(&id).await.stages[0].counts.timed_out, 2, "what is over does not begin again");
