@@ -23,6 +23,7 @@ export const PAGES: { name: string; path: () => Promise<string>; heading: RegExp
   { name: "enrolment-factory", path: async () => "/enrolment?tab=factory", heading: /^Add devices$/ },
   { name: "enrolment-claim", path: async () => "/enrolment?tab=claim", heading: /^Add devices$/ },
   { name: "enrolment-own", path: async () => "/enrolment?tab=own", heading: /^Add devices$/ },
+  { name: "enrolment-hawkbit", path: async () => "/enrolment?tab=hawkbit", heading: /^Add devices$/ },
   { name: "authorities", path: async () => "/certificates/authorities", heading: /authorities/i },
   { name: "authority-requests", path: async () => "/certificates/authorities/requests", heading: /requests about authorities/i },
   { name: "authorities-elsewhere", path: async () => "/certificates/authorities/elsewhere", heading: /^Signed elsewhere$/ },

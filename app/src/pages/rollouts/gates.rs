@@ -22,16 +22,16 @@ pub(super) fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
         ("max_dark", "May go dark", "Devices that may go dark after they succeeded", |s| &s.max_dark),
     ];
     let of_rates = view! {
-        {gate_table("Health gates", &rates, true, draft, problems)}
-        <footer>"Rates are over devices that have finished. A stage with fewer devices than that is judged when all of them have finished. An error is an update that failed, went back by itself, was refused or fell silent. 0 errors means no such limit. A gate that says no halts the rollout, pauses it in its stage, or takes the release back by the way back below."</footer>
+        {gate_table("Health gates", &rates, false, draft, problems)}
+        <footer>"Rates are over devices that have finished. A stage with fewer devices than that is judged when all of them have finished. An error is an update that failed, went back by itself, was refused or fell silent. 0 errors means no such limit."</footer>
     };
     let of_kinds = view! {
-        {gate_table("Limits of each kind of error", &kinds, false, draft, problems)}
-        <footer>"More devices than these halt the rollout whatever the rates; empty means no such limit. Who goes dark has succeeded and is then not heard of: that is counted at the end of the watch, which has to be 30 minutes at least, over devices that are not connected and were silent from 15 minutes after their success on."</footer>
+        {gate_table("Limits of each kind of error", &kinds, true, draft, problems)}
+        <footer>"More devices than these halt the rollout whatever the rates; empty means no such limit. Who goes dark has succeeded and is then not heard of: that is counted at the end of the watch, which has to be 30 minutes at least, over devices that are not connected and were silent from 15 minutes after their success on. A gate that says no, for whatever reason, halts the rollout, pauses it in its stage, or takes the release back by the way back below."</footer>
     };
     view! {
         {card_flush("Health gates", None, of_rates.into_any())}
-        <div class="mt-4">{card_flush("Limits of each kind of error", None, of_kinds.into_any())}</div>
+        <div class="mt-4">{card_flush("Limits of each kind of error, and what follows", None, of_kinds.into_any())}</div>
     }
     .into_any()
 }
