@@ -153,10 +153,11 @@ const OF_A_FLEET: [&str; 6] = ["config", "data", "database_url_file", "key_file"
 
 /// A command beside a running server takes the same flags, since they may be set all the same, but its help shows those it needs.
 fn beside_a_server(command: clap::Command) -> clap::Command {
-    command.mut_args(|flag| {
+    let command = command.mut_args(|flag| {
         let shown = flag.get_help_heading() != Some("Configuration") || OF_A_FLEET.contains(&flag.get_id().as_str());
         flag.hide(!shown)
-    })
+    });
+    command.mut_subcommands(beside_a_server)
 }
 
 impl Cli {

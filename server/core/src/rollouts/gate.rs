@@ -38,14 +38,15 @@ impl Seen {
 ///
 /// Halts when errors reach the cap, when more went back or fell silent than may, when there are enough finished devices and too many of them
 /// are errors, or when the stage is closed and too few succeeded or too few came at all. Passes only when the stage is closed. The minimum
-/// sample is at most the stage's devices, so that a stage of two can pass with two.
+/// sample is at most the devices that can be judged, so that a stage of two can pass with two; but where most were left out, at least half of all.
 pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verdict {
     let finished = (counts.finished() - seen.finished).max(0);
     let succeeded = (counts.succeeded - seen.succeeded).max(0);
     let errors = (counts.errors() - seen.errors).max(0);
     let judged = (counts.total - counts.left_out - seen.finished).max(0);
     // Who was left out is no evidence: a stage that most of its devices declined is not judged by the few that are left.
-    let sample = i64::from(gate.min_sample).clamp(1, (counts.total - seen.finished).max(1));
+    let half = (counts.total - seen.finished + 1) / 2;
+    let sample = i64::from(gate.min_sample).clamp(1, judged.max(half).max(1));
     let reverted = (counts.reverted - seen.reverted).max(0);
     let timed_out = (counts.timed_out - seen.timed_out).max(0);
     let say = |call, text: String| Verdict { call, text, finished, succeeded, errors, reverted, timed_out, sample };
@@ -72,6 +73,11 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
     if closed {
         if judged == 0 {
             return say(Call::Pass, "nobody is left to judge".to_owned());
+        }
+        if finished < sample && finished == judged {
+            let text =
+                format!("only {finished} of {} devices could be judged, the others were left out; the gate needs {sample}", counts.total);
+            return say(Call::Halt, text);
         }
         if finished < sample {
             return say(
@@ -157,6 +163,18 @@ mod tests {
     fn it_says_from_how_many_on_it_judges() {
         assert_eq!(judge(&GATE, &counts(10, 0, 0), Seen::default(), false).sample, 3);
         assert_eq!(judge(&GATE, &counts(2, 1, 0), Seen::default(), false).sample, 2, "a stage of two is judged with two");
+    }
+
+    #[test]
+    fn the_few_that_are_left_do_not_speak_for_a_stage() {
+        let left = |left_out, succeeded| Counts { total: 5, left_out, succeeded, ..Counts::default() };
+        assert_eq!(judge(&GATE, &left(2, 3), Seen::default(), true).call, Call::Pass);
+        let declined = judge(&GATE, &left(4, 1), Seen::default(), true);
+        assert_eq!(
+            (declined.call, declined.text.as_str()),
+            (Call::Halt, "only 1 of 5 devices could be judged, the others were left out; the gate needs 3")
+        );
+        assert_eq!(judge(&GATE, &left(4, 1), Seen::all(&left(4, 1), 0), true).call, Call::Pass, "a person went on");
     }
 
     #[test]
