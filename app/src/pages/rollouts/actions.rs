@@ -235,12 +235,11 @@ const fn past(verb: Verb) -> &'static str {
 const fn manner(verb: Verb, halted: bool) -> (&'static str, bool, Option<(&'static str, bool)>) {
     match verb {
         Verb::Approve => ("Not now", false, Some(("Remark", true))),
-        Verb::Reject => ("Not now", true, Some(("Reason", true))),
+        Verb::Reject | Verb::RollBack => ("Not now", true, Some(("Reason", true))),
         Verb::Pause => ("Keep it running", false, Some(("Reason", false))),
         Verb::Resume if halted => ("Keep it halted", true, Some(("Reason", true))),
         Verb::Resume => ("Keep it paused", false, Some(("Reason", false))),
         Verb::Stop => ("Don't stop it", true, Some(("Reason", true))),
-        Verb::RollBack => ("Not now", true, Some(("Reason", true))),
         Verb::Edit | Verb::Submit | Verb::Start | Verb::Promote | Verb::Retry => ("Not now", false, None),
     }
 }

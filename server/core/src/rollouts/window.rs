@@ -138,7 +138,7 @@ impl<'a> Local<'a> {
             let before = meant.earlier().ok()?;
             return self.zone.following(before).next().map(|change| Meant::Skipped(millis(change.timestamp())));
         }
-        Some(Meant::Once { first: millis(meant.clone().earlier().ok()?), last: millis(meant.later().ok()?) })
+        Some(Meant::Once { first: millis(meant.earlier().ok()?), last: millis(meant.later().ok()?) })
     }
 
     /// An instant as its people read it: `Mon 30 Nov 02:00 (Europe/Berlin)`.

@@ -17,6 +17,7 @@ pub(super) const LARGEST: u64 = 256 * 1024;
 /// What a file says, with the lines where it says it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "as the plan has them")]
 pub(super) struct PlanFile {
     name: String,
     /// Which release.

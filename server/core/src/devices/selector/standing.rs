@@ -75,7 +75,7 @@ mod tests {
     fn the_ends_of_presence_and_certificates() {
         use CertificateStanding as C;
         let at = Timestamp(1_795_341_600_000);
-        let facts = |online, last_seen_at, certificate_until| Facts { at, online, last_seen_at, certificate_until, ..Facts::default() };
+        let facts = |online, last_seen_at, certificate_until| Facts { online, last_seen_at, certificate_until, at, ..Facts::default() };
         let seen = |ago: i64| facts(false, at.0 - ago, 0).presence();
         assert_eq!(facts(true, 0, 0).presence(), Presence::Online);
         assert_eq!([0, PRESENT_MS - 1, PRESENT_MS].map(seen), [Presence::Stale, Presence::Stale, Presence::Offline]);
