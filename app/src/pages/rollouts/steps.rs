@@ -299,7 +299,7 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
     let bandwidth = text("bandwidth", "All downloads together, at most (KB a second)")
         .value(draft.bandwidth.clone())
         .hint("Of this rollout. Empty: no limit of its own.");
-    let over = vec![(String::new(), "wait".to_owned()), ("true".to_owned(), "get it all the same".to_owned())];
+    let over = vec![(String::new(), "Wait".to_owned()), ("true".to_owned(), "Get it all the same".to_owned())];
     let data = select("ignore_data_budget", "Devices that have used up their data budget", over).value(draft.ignore_data_budget.clone());
     let downloads = view! {
         <div class="grid">
