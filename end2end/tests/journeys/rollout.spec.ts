@@ -61,6 +61,8 @@ test("its author drafts a rollout in the wizard, sees who is in which stage, and
   await expect(author.getByRole("heading", { name: `Preview, ${system().devices} devices` })).toBeVisible();
   await author.getByRole("button", { name: "Continue to stages" }).click();
   await author.getByRole("button", { name: "Canary, then all" }).click();
+  // What is typed before the stages are there is theirs no more.
+  await expect(author.getByLabel("How long stage 3 is watched")).toHaveCount(0);
   await author.getByLabel("How long stage 1 is watched").fill("1 s");
   await author.getByRole("button", { name: "Continue to health gates" }).click();
   await picture(author, "journey-wizard-gates");
