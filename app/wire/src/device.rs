@@ -241,16 +241,11 @@ pub struct Offer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub install_until: Option<Timestamp>,
     /// It is fetched and not installed: `downloaded` is its end.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub download_only: bool,
     /// The device may put it off.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub soft: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
 }
 
 /// One payload's address.

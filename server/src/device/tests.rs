@@ -101,28 +101,7 @@ async fn rollout_in(w: &World, ada: &Actor, oli: &Actor, window: Option<Window>)
     let manifest = manifest("2.0.0", 2, &[("fw.bin", "raw", b"firmware")]);
     let release = w.publish(oli, &key, &manifest, &[("fw.bin", b"firmware")]).await;
     let everybody = StageSpec { name: String::new(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
-    let (name, selector, reason) = ("all".into(), String::new(), String::new());
-    let spec = RolloutSpec {
-        name,
-        release,
-        selector,
-        stages: vec![everybody],
-        start_at: None,
-        timeout_min: 60,
-        reason,
-        at_once: None,
-        budget: None,
-        confirm_at_device: false,
-        bandwidth: None,
-        ignore_data_budget: false,
-        window,
-        urgency: wire::rollouts::Urgency::Forced,
-        download_only: false,
-        during_freeze: false,
-        way_back: None,
-        retry: None,
-        priority: 0,
-    };
+    let spec = RolloutSpec { window, ..RolloutSpec::new("all".into(), release, vec![everybody]) };
     let rollouts = w.fleet.rollouts();
     let id = rollouts.draft(oli, spec).await.unwrap();
     rollouts.submit(oli, &id).await.unwrap();

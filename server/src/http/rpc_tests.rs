@@ -149,27 +149,7 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
     let (release, _) = b.release().await;
     b.world.device("gw-1", "gateway").await;
     let stage = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
-    let spec = RolloutSpec {
-        name: "Radio fix".into(),
-        release: release.parse().unwrap(),
-        selector: String::new(),
-        stages: vec![stage],
-        start_at: None,
-        timeout_min: 60,
-        reason: String::new(),
-        at_once: None,
-        budget: None,
-        confirm_at_device: false,
-        bandwidth: None,
-        ignore_data_budget: false,
-        window: None,
-        urgency: wire::rollouts::Urgency::Forced,
-        download_only: false,
-        during_freeze: false,
-        way_back: None,
-        retry: None,
-        priority: 0,
-    };
+    let spec = RolloutSpec::new("Radio fix".into(), release.parse().unwrap(), vec![stage]);
     let author = b.world.person("oli", Role::Operator).await;
     let id = b.world.fleet.rollouts().draft(&author, spec).await.unwrap().to_string();
     let submit = [("id", id.as_str()), ("verb", "submit"), ("back", "/\\evil.example")];

@@ -180,27 +180,7 @@ mod tests {
             "passes at 95 % success; halts above 5 % errors once 3 devices have finished; halts when more than 0 devices went back; halts when more than 1 device went dark"
         );
         let rest = StageSpec { name: "Rest".into(), reach: Reach::Percent(100.0), ..stage.clone() };
-        let spec = RolloutSpec {
-            name: "x".into(),
-            release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
-            selector: String::new(),
-            stages: vec![stage, rest],
-            start_at: None,
-            timeout_min: 60,
-            reason: String::new(),
-            at_once: None,
-            budget: None,
-            confirm_at_device: false,
-            bandwidth: None,
-            ignore_data_budget: false,
-            window: None,
-            urgency: wire::rollouts::Urgency::Forced,
-            download_only: false,
-            during_freeze: false,
-            way_back: None,
-            retry: None,
-            priority: 0,
-        };
+        let spec = RolloutSpec::new("x".into(), "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(), vec![stage, rest]);
         assert_eq!(
             sentence(&spec, "4.12.0", 3000, 300),
             "Send 4.12.0 to 3,000 devices in 2 stages. Canary goes first with 300 devices. It starts as soon as it is approved."

@@ -55,10 +55,10 @@ pub struct RolloutSpec {
     #[serde(default, skip_serializing_if = "Urgency::is_usual")]
     pub urgency: Urgency,
     /// Devices only fetch the release; an update has succeeded when that is done, and nothing is installed.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub download_only: bool,
     /// Goes on while a freeze of the organization holds.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub during_freeze: bool,
     /// The way back: a published release of the same device type with a higher sequence, which is the last good firmware signed again. A gate with
     /// `roll_back`, or a person, sends it to the devices that run this release; none for no way back.
@@ -72,9 +72,31 @@ pub struct RolloutSpec {
     pub priority: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-const fn is_false(flag: &bool) -> bool {
-    !*flag
+impl RolloutSpec {
+    /// A plan that says no more than this: every device of the release's type, at once after the approval.
+    pub const fn new(name: String, release: ReleaseId, stages: Vec<StageSpec>) -> Self {
+        Self {
+            name,
+            release,
+            selector: String::new(),
+            stages,
+            start_at: None,
+            timeout_min: default_timeout_min(),
+            reason: String::new(),
+            at_once: None,
+            budget: None,
+            confirm_at_device: false,
+            bandwidth: None,
+            ignore_data_budget: false,
+            window: None,
+            urgency: Urgency::Forced,
+            download_only: false,
+            during_freeze: false,
+            way_back: None,
+            retry: None,
+            priority: 0,
+        }
+    }
 }
 
 /// How much of what belongs together may be disturbed at once: devices with the same value of an attribute, for example of one site. Updates of

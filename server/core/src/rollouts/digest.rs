@@ -202,7 +202,7 @@ mod tests {
     use super::*;
     use crate::{
         entropy::{Entropy, SeededEntropy},
-        rollouts::testing::{rollout_id, stage},
+        rollouts::testing::{rollout_id, spec, stage},
     };
     use proptest::prelude::*;
     use wire::{
@@ -309,27 +309,9 @@ mod tests {
 
     #[test]
     fn a_plan_without_limits_keeps_the_digest_it_was_approved_by() {
-        let plan = RolloutSpec {
-            name: "spring".into(),
-            release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
-            selector: "tag:eu".into(),
-            stages: vec![StageSpec { name: "all".into(), soak_s: 600, confirm: true, ..stage(Reach::Percent(100.0)) }],
-            start_at: Some(Timestamp(1_795_341_432_000)),
-            timeout_min: 60,
-            reason: "why".into(),
-            at_once: None,
-            budget: None,
-            confirm_at_device: false,
-            bandwidth: None,
-            ignore_data_budget: false,
-            window: None,
-            urgency: wire::rollouts::Urgency::Forced,
-            download_only: false,
-            during_freeze: false,
-            way_back: None,
-            retry: None,
-            priority: 0,
-        };
+        let stages = vec![StageSpec { name: "all".into(), soak_s: 600, confirm: true, ..stage(Reach::Percent(100.0)) }];
+        let plan =
+            RolloutSpec { selector: "tag:eu".into(), start_at: Some(Timestamp(1_795_341_432_000)), reason: "why".into(), ..spec(stages) };
         let org = "org_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b1".parse().unwrap();
         let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b3".parse().unwrap();
         let digest = |plan: &RolloutSpec| of(&org, &id, plan, &Digest::from_bytes(&[1; 32]), &[Digest::from_bytes(&[2; 32])], None);

@@ -82,6 +82,7 @@ impl Rollouts {
         let mut candidates = turns::candidates(&mut on, &org, &facts.device_type, facts.sequence, now).await?;
         // What is on offer and not begun stays, unless something newer takes the device over.
         candidates.retain(|candidate| open.as_ref().is_none_or(|open| candidate.beats(open)));
+        let frosts = if candidates.is_empty() { Vec::new() } else { freezes::not_over(&mut on, &org, now).await? };
         drop(on);
         // What holds is a matter of the moment, or of time: of the first nobody knows the end.
         let (mut meant, mut wake) = (false, None::<Timestamp>);
@@ -110,9 +111,7 @@ impl Rollouts {
             if !may_install(release.state) || releases::has_damage(&mut on, &record.release).await? {
                 continue;
             }
-            let timing = Timing::of(&record.spec);
-            let frosts = freezes::not_over(&mut on, &org, now).await?;
-            let terms = Terms::of(&timing, &facts.attributes, &frosts, now);
+            let terms = Terms::of(&Timing::of(&record.spec), &facts.attributes, &frosts, now);
             if !terms.may_begin() {
                 wake = [wake, terms.wake()].into_iter().flatten().min();
                 continue;

@@ -24,27 +24,7 @@ pub fn stage(reach: Reach) -> StageSpec {
 
 /// A plan of these stages and nothing else said.
 pub fn spec(stages: Vec<StageSpec>) -> RolloutSpec {
-    RolloutSpec {
-        name: "spring".into(),
-        release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().expect("a release id"),
-        selector: String::new(),
-        stages,
-        start_at: None,
-        timeout_min: 60,
-        reason: String::new(),
-        at_once: None,
-        budget: None,
-        confirm_at_device: false,
-        bandwidth: None,
-        ignore_data_budget: false,
-        window: None,
-        urgency: wire::rollouts::Urgency::Forced,
-        download_only: false,
-        during_freeze: false,
-        way_back: None,
-        retry: None,
-        priority: 0,
-    }
+    RolloutSpec::new("spring".into(), "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().expect("a release id"), stages)
 }
 
 /// An approved rollout of these stages.

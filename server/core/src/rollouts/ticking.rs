@@ -24,6 +24,7 @@ use std::collections::HashSet;
 use wire::{
     Timestamp,
     ids::{OrgId, RolloutId},
+    states::RolloutState,
 };
 
 /// Steps taken for one rollout at a time; the rest comes with the next tick.
@@ -57,7 +58,9 @@ impl Rollouts {
                 overdue: updates::overdue(&mut on, id, now).await?,
                 // Only asked when the answer matters.
                 retractable: !may_install(course.release) && updates::retractable(&mut on, id).await?,
-                frozen: !record.spec.during_freeze && freezes::not_over(&mut on, org, now).await?.iter().any(|f| f.holds(now)),
+                frozen: course.state == RolloutState::Running
+                    && !record.spec.during_freeze
+                    && freezes::not_over(&mut on, org, now).await?.iter().any(|f| f.holds(now)),
                 to_retry: if record.spec.retry.is_some() { turns::to_retry(&mut on, id).await? } else { None },
             };
             let mut plan = plan(&course, under_way, survey.as_ref(), now);

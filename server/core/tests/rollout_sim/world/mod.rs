@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     ids::RolloutId,
-    rollouts::{Budget, GateAction, GateSpec, Reach, Retry, RetryClass, RolloutSpec, StageSpec, TimeOfDay, Urgency, Weekday, Window},
+    rollouts::{Budget, GateAction, GateSpec, Reach, Retry, RetryClass, RolloutSpec, StageSpec, TimeOfDay, Weekday, Window},
     states::{ReleaseState, RolloutState, UpdateState},
 };
 
@@ -233,29 +233,16 @@ impl World {
                 Window { days: Weekday::ALL.to_vec(), from: time(from), until: time(from + OPEN_MIN), zone: "UTC".into() }
             });
             let spec = RolloutSpec {
-                name: "a run".into(),
-                release: "rel_00000000000000000000000000000001".parse().unwrap(),
-                selector: String::new(),
-                stages: specs.clone(),
-                start_at: None,
-                timeout_min: 60,
-                reason: String::new(),
                 at_once,
                 budget: at_most.map(|at_most| Budget { attribute: "site".into(), at_most }),
-                confirm_at_device: false,
-                bandwidth: None,
-                ignore_data_budget: false,
                 window,
-                urgency: Urgency::Forced,
-                download_only: false,
-                during_freeze: false,
                 way_back: world.dice.percent(60).then(|| "rel_00000000000000000000000000000002".parse().unwrap()),
                 retry: world.dice.percent(30).then(|| Retry {
                     classes: vec![RetryClass::Failed, RetryClass::TimedOut],
                     times: 2,
                     wait_min: 20,
                 }),
-                priority: 0,
+                ..RolloutSpec::new("a run".into(), "rel_00000000000000000000000000000001".parse().unwrap(), specs.clone())
             };
             let begin_at = world.dice.percent(30).then(|| Timestamp(world.now + 1_800_000));
             let course = Course {
