@@ -5,7 +5,7 @@ use super::{
     course::may_install,
     draw,
     store::{
-        confirming, deltas, freezes,
+        deltas, freezes,
         records::{self, Record},
         turns::{self, Open},
         updates::{self, NewUpdate},
@@ -267,7 +267,7 @@ async fn offer_of(on: &mut impl Conn, device: DeviceNo, open: &Open, terms: &Ter
         return Ok(None);
     }
     // Who has begun was told, or needed no telling.
-    let asks = open.state <= UpdateState::AwaitingConfirmation && confirming::asks(on, &open.rollout).await?;
+    let asks = open.asks && open.state <= UpdateState::AwaitingConfirmation;
     let made = offer(on, device, (open.id.clone(), open.rollout.clone()), release, open.deadline, terms).await?;
     Ok(Some((Offer { needs_confirmation: asks, ..made }, open.state)))
 }

@@ -11,7 +11,6 @@ use wire::{
 };
 
 pub(super) const SET: Sql = Sql::same("UPDATE rollouts SET confirm_at_device = $2 WHERE id = $1");
-pub(super) const ASKS: Sql = Sql::same("SELECT confirm_at_device FROM rollouts WHERE id = $1");
 pub(super) const CONFIRM: Sql = Sql::same("UPDATE ddi_actions SET confirmed = TRUE WHERE number = $1");
 pub(super) const AUTO: Sql = Sql::same(
     "SELECT auto_confirm_at, auto_confirm_by, auto_confirm_remark FROM devices WHERE number = $1 AND auto_confirm_at IS NOT NULL",
@@ -23,11 +22,6 @@ pub(super) const OFFERED_AT: Sql = Sql::same("SELECT created_at FROM updates WHE
 /// Keeps whether a plan asks for a person at the device.
 pub(in crate::rollouts) async fn set(tx: &mut Tx, id: &RolloutId, asks: bool) -> Result<(), Error> {
     exec!(tx, SET, id.as_str(), asks).map(drop)
-}
-
-/// Whether a rollout asks for a person at the device.
-pub(in crate::rollouts) async fn asks(on: &mut impl Conn, id: &RolloutId) -> Result<bool, Error> {
-    Ok(row!(on, (bool,), ASKS, id.as_str())?.is_some_and(|r| r.0))
 }
 
 /// Somebody has confirmed this action.

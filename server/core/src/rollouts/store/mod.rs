@@ -30,7 +30,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &plans::DELETE_STAGES,
     &plans::EDIT,
     &confirming::SET,
-    &confirming::ASKS,
     &confirming::CONFIRM,
     &confirming::AUTO,
     &confirming::SET_AUTO,

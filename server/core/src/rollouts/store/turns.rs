@@ -14,7 +14,7 @@ use wire::{
 };
 
 pub(super) const OPEN_OF: Sql = Sql::same(
-    "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, u.stage, x.release_id, x.version, x.name, x.sequence, x.priority, x.spec, x.timeout_ms FROM updates u JOIN rollouts x ON x.id = u.rollout_id
+    "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, u.stage, x.release_id, x.version, x.name, x.sequence, x.priority, x.spec, x.timeout_ms, x.confirm_at_device FROM updates u JOIN rollouts x ON x.id = u.rollout_id
      WHERE u.device = $1 AND u.open = TRUE",
 );
 pub(super) const STATE_OF: Sql = Sql::same("SELECT state FROM updates WHERE id = $1 AND device = $2");
@@ -51,6 +51,8 @@ pub(in crate::rollouts) struct Open {
     pub priority: i64,
     pub timing: Timing,
     pub timeout_ms: i64,
+    /// Somebody at the device has to agree.
+    pub asks: bool,
 }
 
 impl Open {
@@ -62,8 +64,8 @@ impl Open {
 }
 
 pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Open>, Error> {
-    row!(on, (String, String, String, String, i64, i64, String, String, String, i64, i64, String, i64), OPEN_OF, device)?
-        .map(|(id, rollout, org, state, deadline, stage, release, version, name, sequence, priority, spec, timeout_ms)| {
+    row!(on, (String, String, String, String, i64, i64, String, String, String, i64, i64, String, i64, bool), OPEN_OF, device)?
+        .map(|(id, rollout, org, state, deadline, stage, release, version, name, sequence, priority, spec, timeout_ms, asks)| {
             Ok(Open {
                 id: id.parse().map_err(Error::corrupt)?,
                 rollout: rollout.parse().map_err(Error::corrupt)?,
@@ -78,6 +80,7 @@ pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -
                 priority,
                 timing: timing(&spec)?,
                 timeout_ms,
+                asks,
             })
         })
         .transpose()
