@@ -42,7 +42,10 @@ pub async fn create_target_token(
     #[server(default)] hardware: String,
 ) -> Result<CreatedTargetToken, ApiFault> {
     let call = super::caller::caller()?;
-    let id: wire::ids::DeviceId = call.id(device.trim())?;
+    // It is a name that somebody has just thought of, so it can be wrong; in an address it would name nothing.
+    let unfit =
+        |bad: wire::ids::BadId| wire::Fault::new(wire::FaultKind::Invalid, "bad_device_id", format!("Use {}.", bad.expected)).at("device");
+    let id: wire::ids::DeviceId = device.trim().parse().map_err(|bad| call.refuse(unfit(bad).into()))?;
     let new = wire::enrolment::NewTargetToken { device_type, hardware };
     let made = call.answer(call.fleet.devices().create_target_token(&call.actor, &id, &new).await)?;
     // It belongs to a device, whose name may hold what a cookie's id may not.

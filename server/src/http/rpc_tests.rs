@@ -127,6 +127,12 @@ async fn what_cannot_be_taken_back_is_only_done_with_its_name() {
 }
 
 #[tokio::test]
+async fn a_new_name_that_no_device_can_have_is_refused_as_such() {
+    let b = Browser::new().await;
+    assert_eq!(b.post("target_token_new", &[("device", "../etc")]).await.unwrap_err(), (400, "bad_device_id".to_owned()));
+}
+
+#[tokio::test]
 async fn many_devices_are_tagged_without_scripts_as_they_were_counted() {
     let b = Browser::new().await;
     b.world.device("gw-1", "gateway").await;
