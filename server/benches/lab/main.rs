@@ -1,26 +1,24 @@
-//! What the certificate authority does under load, measured beside peers that do the same work. The server under test is always a process of its
-//! own, so that its processor time and its memory are its own; it shares this machine's cores with the clients in here.
+//! What Fleetward does under load, measured beside peers that do the same work: the certificate authority in `pki`, releases and rollouts in
+//! `rollouts`. The server under test is always a process of its own, so that its processor time and its memory are its own; it shares this machine's
+//! cores with the clients in here.
 //!
-//! `pki prepare FOLDER --devices N` makes the folder that Fleetward is started over; `BENCH_GROUND` names it from then on.
-//! `pki WORKLOAD SIDE [--devices N] [--seconds S]` measures once and prints one line of JSON: `value` and whatever else was seen, by name.
-//! `cargo xtask bench pki` takes the sides in turn and judges them.
+//! `lab prepare FOLDER --devices N` makes the folder that Fleetward is started over, of enrolled devices; `lab prepare-fleet FOLDER --devices N` one whose
+//! devices are only written down, but for a few that are enrolled. `BENCH_GROUND` names it from then on.
+//! `lab WORKLOAD SIDE [--devices N] [--seconds S]` measures once and prints one line of JSON: `value` and whatever else was seen, by name.
+//! `cargo xtask bench pki` and `cargo xtask bench rollouts` take the sides in turn and judge them.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a measurement may stop at the first surprise")]
 #![expect(clippy::disallowed_methods, reason = "a measurement is about the machine's own time")]
 
 mod ground;
-mod handshake;
 mod http;
-mod issue;
-mod join;
 mod machine;
 mod peers;
-mod publish;
+mod pki;
 mod raw;
-mod revoke;
+mod rollouts;
 mod serve;
 mod tls;
-mod trips;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -57,16 +55,14 @@ fn main() {
     let outcome = runtime.block_on(async {
         match words.as_slice() {
             ["prepare", folder] => ground::prepare(folder, size).await,
-            ["issue", side] => issue::kept_alive(side, size).await,
-            ["enrol", side] => issue::fresh(side, size).await,
-            ["trips", _] => trips::measure(size).await,
-            ["handshake", side] => handshake::measure(side, size).await,
-            ["join" | "storm", side] => join::measure(side, size).await,
-            ["revoke", side] => revoke::measure(side, size).await,
-            ["crl" | "ocsp", _] => publish::measure(words[0], words[1], size).await,
+            ["prepare-fleet", folder] => rollouts::fleet::prepare(folder, size).await,
             ["raw", what] => raw::measure(what, size),
             // The floor's servers, started by the workloads themselves.
             ["serve", what, folder] => serve::run(what, folder).await,
+            [workload, side] => match pki::measure(workload, side, size).await {
+                Some(outcome) => outcome,
+                None => rollouts::measure(workload, side, size).await.unwrap_or_else(|| panic!("there is no workload {workload}")),
+            },
             // `cargo bench` without words compiles and passes.
             _ => Outcome::new(),
         }

@@ -24,7 +24,7 @@ pub async fn measure(side: &str, size: Size) -> Outcome {
         return run(&ground.server, ground.device, &ground.trust(), &ground.identities(clients), size).await;
     }
     let files = Files::new(clients);
-    let (server, at) = peers::nginx(&files, true).await;
+    let (server, at) = peers::nginx(&files).await;
     run(&server, at, &files.trust(), &files.clients, size).await
 }
 

@@ -35,6 +35,8 @@ const USES: usize = 10_000;
 #[derive(Serialize, Deserialize)]
 struct Notes {
     token: String,
+    /// Of another admin, who approves.
+    approver: String,
     authority: String,
     roots: Vec<String>,
     /// What follows the leaf in every device's chain.
@@ -51,8 +53,8 @@ pub struct Ground {
     pub publish: SocketAddr,
     operator: SocketAddr,
     notes: Notes,
-    // Removed after the server is killed.
-    _copy: tempfile::TempDir,
+    // Removed after the server is killed; none when it runs over the folder itself.
+    _copy: Option<tempfile::TempDir>,
 }
 
 /// With its permissions: a key that others may read is refused.
@@ -82,6 +84,8 @@ pub async fn prepare(folder: &str, size: Size) -> Outcome {
     let access = running.fleet.access();
     access.create_user(&system, "bench@example.com", "Bench", Role::Admin, "a long enough password").await.unwrap();
     let token = access.create_token_for(&system, "bench@example.com", "bench", Role::Admin, 1).await.unwrap().secret;
+    access.create_user(&system, "second@example.com", "Second", Role::Admin, "a long enough password").await.unwrap();
+    let approver = access.create_token_for(&system, "second@example.com", "bench", Role::Admin, 1).await.unwrap().secret;
     let mut enrolled = Vec::new();
     let begun = Instant::now();
     for first in (0..size.devices).step_by(USES) {
@@ -97,7 +101,7 @@ pub async fn prepare(folder: &str, size: Size) -> Outcome {
     let (first, _) = enrolled.first().unwrap();
     let (roots, chain) = (first.trust_bundle.clone(), first.chain.clone());
     let devices = enrolled.into_iter().map(|(answer, key)| (answer.certificate, hex::encode(key))).collect();
-    let notes = Notes { token, authority, roots, chain, devices };
+    let notes = Notes { token, approver, authority, roots, chain, devices };
     fs::write(folder.join("notes.json"), serde_json::to_vec(&notes).unwrap()).unwrap();
     running.stop().await.unwrap();
     Outcome::from([("value", rate)])
@@ -143,9 +147,19 @@ impl Ground {
         // Every measurement begins with the same: what an earlier one left behind would weigh on it.
         let copy = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         copy_folder(&folder.join("data"), &copy.path().join("data"));
+        Self::run(notes, &copy.path().join("data"), Some(copy)).await
+    }
+
+    /// Starts it over the folder itself, so that what is done there stays.
+    pub async fn over(folder: &Path) -> Self {
+        let notes = serde_json::from_slice(&fs::read(folder.join("notes.json")).unwrap()).unwrap();
+        Self::run(notes, &folder.join("data"), None).await
+    }
+
+    async fn run(notes: Notes, data: &Path, copy: Option<tempfile::TempDir>) -> Self {
         let [operator, device, enrol, publish, ops] = [(); 5].map(|()| free_address());
         let mut serve = Command::new(env!("CARGO_BIN_EXE_fleetward"));
-        serve.args(["serve", "--log", "warn", "--data"]).arg(copy.path().join("data"));
+        serve.args(["serve", "--log", "warn", "--data"]).arg(data);
         for (key, address) in [("OPERATOR", operator), ("DEVICE", device), ("ENROL", enrol), ("PUBLISH", publish), ("OPS", ops)] {
             serve.env(format!("FLEETWARD_{key}_ADDR"), address.to_string());
         }
@@ -209,6 +223,11 @@ impl Ground {
         (0..count).map(one).collect()
     }
 
+    /// The first admin at the API, who drafts, or the second, who approves.
+    pub async fn admin(&self, second: bool) -> http::Rest {
+        http::Rest::new(self.operator, if second { &self.notes.approver } else { &self.notes.token }).await
+    }
+
     /// A connection to the console's listener.
     pub async fn api(&self) -> http::Client<TcpStream> {
         http::Client::new(TcpStream::connect(self.operator).await.unwrap())
@@ -228,6 +247,11 @@ impl Ground {
         let path = format!("/api/v1/certificates/{certificate}/revoke");
         let answer = api.ask(&http::post(&path, &self.notes.token, r#"{"reason":"superseded"}"#)).await.unwrap();
         assert_eq!(answer.status, 204, "{}", String::from_utf8_lossy(&answer.body));
+    }
+
+    /// The first root, as a certificate.
+    pub fn root(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(self.notes.roots[0].as_bytes()).unwrap()
     }
 
     /// The authority of devices, by its id.

@@ -4,7 +4,7 @@ use crate::{
     Outcome, Size, figure,
     ground::{Ground, csr, request},
     http::{Client, post},
-    join::{Speech, hold, join},
+    pki::join::{Speech, hold, join},
     percentiles, tls,
 };
 use futures::{StreamExt as _, stream};

@@ -191,7 +191,8 @@ async fn talk(mut joined: Joined, stormy: Arc<AtomicBool>, heard: mpsc::Unbounde
     }
 }
 
-async fn say(joined: &mut Joined, number: u16) -> io::Result<()> {
+/// Says one thing and waits until it is acknowledged.
+pub async fn say(joined: &mut Joined, number: u16) -> io::Result<()> {
     match joined {
         Joined::Channel(channel) => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();

@@ -27,7 +27,7 @@ pub async fn measure(what: &str, side: &str, size: Size) -> Outcome {
     let public = files.path().join("public");
     fs::create_dir(&public).unwrap();
     fs::write(public.join("answer"), &answer.body).unwrap();
-    let (server, at) = peers::nginx(&files, false).await;
+    let (server, at) = peers::nginx_files(&files, false).await;
     run(&server, at, get("/answer"), size).await
 }
 

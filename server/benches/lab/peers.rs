@@ -60,29 +60,44 @@ impl Files {
         Trust::new([self.root.clone()])
     }
 
+    pub fn root(&self) -> CertificateDer<'static> {
+        self.root.clone()
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 }
 
-/// nginx with two workers: over TLS with client certificates it answers as Fleetward does when there is no update, without it serves the folder.
-pub async fn nginx(files: &Files, tls: bool) -> (Server, SocketAddr) {
+/// nginx over TLS with client certificates, which answers as Fleetward does when there is no update.
+pub async fn nginx(files: &Files) -> (Server, SocketAddr) {
+    start_nginx(files, true, "location / { return 204; }".to_owned()).await
+}
+
+/// nginx that serves the folder `public`, over TLS with client certificates or plain.
+pub async fn nginx_files(files: &Files, tls: bool) -> (Server, SocketAddr) {
+    let folder = files.path().display();
+    start_nginx(files, tls, format!("root {folder}/public; open_file_cache max=100; keepalive_requests 1000000000;")).await
+}
+
+/// nginx with two workers.
+async fn start_nginx(files: &Files, tls: bool, serves: String) -> (Server, SocketAddr) {
     let (at, folder) = (free_address(), files.path().display());
-    let server = if tls {
+    let listens = if tls {
         format!(
             "listen {at} ssl backlog=4096; ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key; \
              ssl_client_certificate {folder}/root.pem; ssl_verify_client on; ssl_verify_depth 3; ssl_protocols TLSv1.3; \
-             ssl_ecdh_curve X25519; ssl_session_cache off; ssl_session_tickets off; location / {{ return 204; }}"
+             ssl_ecdh_curve X25519; ssl_session_cache off; ssl_session_tickets off;"
         )
     } else {
-        format!("listen {at} backlog=4096; root {folder}/public; open_file_cache max=100; keepalive_requests 1000000000;")
+        format!("listen {at} backlog=4096;")
     };
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let config = format!(
         "{user} worker_processes 2; daemon off; pid {folder}/nginx.pid; error_log stderr error; worker_rlimit_nofile 20000; \
          events {{ worker_connections 16384; }} \
          http {{ access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi; \
-         uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; server {{ {server} }} }}"
+         uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; server {{ {listens} {serves} }} }}"
     );
     let file = files.path().join("nginx.conf");
     fs::write(&file, config).unwrap();
