@@ -222,6 +222,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::shared::ALL,
         crate::devices::groups::ALL,
         crate::devices::facts::ALL,
+        crate::devices::narrowing::ALL,
         crate::releases::store::ALL,
         crate::repeats::ALL,
         crate::rollouts::store::ALL,

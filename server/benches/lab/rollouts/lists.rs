@@ -36,7 +36,7 @@ const QUESTIONS: [(&str, &str); 14] = [
     ("filter", "/devices?q=type:gw%20version:1.1.0&sort=-last_seen"),
     ("filter", "/devices?q=tag:canary"),
     ("filter", "/devices?q=update:failed&sort=-last_seen"),
-    ("filter", "/devices?q=site:site-07%20type:gw"),
+    ("filter", "/devices?q=attr.site:site-07%20type:gw"),
     ("filter", "/devices?q=version:9.9.9"),
     ("search", "/devices?q=0079190"),
     ("search", "/devices?q=north-00"),

@@ -15,6 +15,8 @@ use wire::{
 pub(super) struct Filter {
     /// The instant of which presence and the like are asked.
     pub(super) at: Timestamp,
+    /// All that match are counted, so what stands in other tables is read from there; a page asks for each device that it meets.
+    pub(super) counting: bool,
     pub(super) text: String,
     pub(super) values: Vec<Value>,
 }
@@ -85,19 +87,26 @@ impl Filter {
             Field::Certificate => self.certificate(value),
             Field::Group => {
                 let group = self.compare("g.name", value);
-                format!(
-                    "EXISTS (SELECT 1 FROM group_members m JOIN device_groups g ON g.id = m.group_id WHERE m.device = d.number AND {group})"
-                )
+                self.beside("group_members s JOIN device_groups g ON g.id = s.group_id", &group)
             }
             Field::Tag => {
-                let tag = self.compare("t.tag", value);
-                format!("EXISTS (SELECT 1 FROM device_tags t WHERE t.device = d.number AND {tag})")
+                let tag = self.compare("s.tag", value);
+                self.beside("device_tags s", &tag)
             }
             Field::Attribute(name) => {
                 let name = self.bind(Value::Text(name.clone()));
-                let value = self.compare("a.value", value);
-                format!("EXISTS (SELECT 1 FROM device_attributes a WHERE a.device = d.number AND a.name = {name} AND {value})")
+                let value = self.compare("s.value", value);
+                self.beside("device_attributes s", &format!("s.name = {name} AND {value}"))
             }
+        }
+    }
+
+    /// What stands in rows `s` beside the device. `$1` is the organization.
+    fn beside(&self, rows: &str, condition: &str) -> String {
+        if self.counting {
+            format!("d.number IN (SELECT s.device FROM {rows} WHERE s.org_id = $1 AND {condition})")
+        } else {
+            format!("EXISTS (SELECT 1 FROM {rows} WHERE s.device = d.number AND {condition})")
         }
     }
 

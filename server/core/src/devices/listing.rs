@@ -1,9 +1,11 @@
 //! The device list: a selector, an order, and keyset pages of it. The same query serves the page, REST and counts.
 
 use super::{
-    Devices, Error,
+    DeviceNo, Devices, Error,
     filter::{Filter, asks_for_state},
     groups,
+    kept::Kept,
+    narrowing,
     selector::Selector,
     store,
 };
@@ -12,7 +14,6 @@ use crate::{
     db::{Conn, Value, row, rows, select},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use wire::{
     Timestamp,
@@ -22,14 +23,16 @@ use wire::{
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
 };
 
-/// What the filter offers may be this old; a page of rows is always fresh.
+/// What the filter offers may be this old at least; a page of rows is always fresh.
 const FACETS_MS: i64 = 2000;
+/// Most types and versions that are offered.
+const OFFERED: usize = 100;
 /// Rows of an export that are read at once.
 const EXPORTED: usize = 1000;
 
 /// Types, tags, versions and the size of a fleet.
 #[derive(Debug, Clone, Default)]
-struct Facets {
+pub(super) struct Facets {
     types: Vec<String>,
     tags: Vec<String>,
     groups: Vec<String>,
@@ -37,8 +40,10 @@ struct Facets {
     fleet: i64,
 }
 
-#[derive(Default)]
-pub(super) struct FacetCache(Mutex<HashMap<OrgId, (Timestamp, Facets)>>);
+/// By organization, what its filter offers.
+pub(super) type KeptFacets = Kept<OrgId, Facets>;
+/// By organization and selector, how many it means.
+pub(super) type KeptTotals = Kept<(OrgId, String), i64>;
 
 #[derive(sqlx::FromRow)]
 pub(super) struct Listed {
@@ -106,11 +111,19 @@ fn position(cursor: &str, sort: DeviceSort) -> Result<(Value, i64), Error> {
 
 /// The condition every list begins with.
 pub(super) fn base(org: &OrgId, selector: &Selector, at: Timestamp) -> Filter {
-    let mut filter = Filter { at, ..Filter::default() };
+    condition(org, selector, None, Filter { at, ..Filter::default() })
+}
+
+/// The same, among these devices when they are known.
+fn condition(org: &OrgId, selector: &Selector, few: Option<&[DeviceNo]>, mut filter: Filter) -> Filter {
     let org = filter.bind(Value::Text(org.to_string()));
     filter.text = format!("d.org_id = {org} AND d.deleted_at IS NULL");
     if !asks_for_state(selector) {
         filter.text.push_str(" AND d.state <> 'decommissioned'");
+    }
+    if let Some(few) = few {
+        let numbers: Vec<String> = few.iter().map(i64::to_string).collect();
+        filter.text.push_str(&if few.is_empty() { " AND 1 = 0".to_owned() } else { format!(" AND d.number IN ({})", numbers.join(", ")) });
     }
     if *selector != Selector::everything() {
         filter.text.push_str(" AND ");
@@ -119,37 +132,36 @@ pub(super) fn base(org: &OrgId, selector: &Selector, at: Timestamp) -> Filter {
     filter
 }
 
-/// A page of rows; the ones before and after it may change meanwhile, none is skipped or shown twice.
-async fn page(
-    on: &mut impl Conn,
-    org: &OrgId,
-    (selector, at): (&Selector, Timestamp),
-    query: &DeviceQuery,
-    fleet: i64,
-) -> Result<Page<DeviceRow>, Error> {
-    let limit = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
-    let total = if *selector == Selector::everything() {
-        fleet
-    } else {
-        let counted = base(org, selector, at);
-        let text = format!("SELECT COUNT(*) FROM devices d WHERE {}", counted.text);
-        select::<(i64,)>(on, text, &counted.values).await?.first().map_or(0, |r| r.0)
-    };
-    let (items, next) = part(on, org, (selector, at), query, limit).await?;
-    Ok(Page { items, next, total })
+/// What a list is about: who is meant, as of when, and among whom they are when that is known.
+struct Meant {
+    selector: Selector,
+    at: Timestamp,
+    few: Option<Vec<DeviceNo>>,
+}
+
+impl Meant {
+    async fn new(on: &mut impl Conn, org: &OrgId, selector: Selector, at: Timestamp) -> Result<Self, Error> {
+        Ok(Self { few: narrowing::few(on, org, &selector).await?, selector, at })
+    }
+
+    fn filter(&self, org: &OrgId, counting: bool) -> Filter {
+        // What is in other tables is only looked up for a few.
+        let counting = counting && self.few.is_none();
+        condition(org, &self.selector, self.few.as_deref(), Filter { at: self.at, counting, ..Filter::default() })
+    }
 }
 
 /// At most so many rows from the query's cursor on, and the cursor behind them.
 async fn part(
     on: &mut impl Conn,
     org: &OrgId,
-    (selector, at): (&Selector, Timestamp),
+    meant: &Meant,
     query: &DeviceQuery,
     limit: usize,
 ) -> Result<(Vec<DeviceRow>, Option<String>), Error> {
     let (column, backwards) = order(query.sort);
     let (than, direction) = if backwards { ("<", "DESC") } else { (">", "ASC") };
-    let mut filter = base(org, selector, at);
+    let mut filter = meant.filter(org, false);
     if let Some(cursor) = query.cursor.as_deref().filter(|c| !c.is_empty()) {
         let (key, number) = position(cursor, query.sort)?;
         let (key, number) = (filter.bind(key), filter.bind(Value::Int(number)));
@@ -191,23 +203,49 @@ async fn tags_of(on: &mut impl Conn, found: &[Listed]) -> Result<HashMap<i64, Ve
 impl Devices {
     async fn facets(&self, on: &mut impl Conn, org: &OrgId) -> Result<Facets, Error> {
         let now = self.clock.now();
-        if let Some((at, facets)) = self.facets.0.lock().get(org)
-            && (0..FACETS_MS).contains(&now.since(*at))
-        {
-            return Ok(facets.clone());
+        if let Some(facets) = self.facets.fresh(org, now) {
+            return Ok(facets);
         }
+        let versions: Vec<VersionShare> = rows!(on, (String, String, i64), store::VERSIONS, org.as_str())?
+            .into_iter()
+            .map(|(device_type, version, devices)| VersionShare { device_type, version, devices })
+            .collect();
+        let types: BTreeSet<&str> = versions.iter().map(|v| v.device_type.as_str()).filter(|t| !t.is_empty()).collect();
         let facets = Facets {
-            types: rows!(on, (String, i64), store::TYPES, org.as_str())?.into_iter().map(|r| r.0).filter(|t| !t.is_empty()).collect(),
+            types: types.into_iter().take(OFFERED).map(str::to_owned).collect(),
             tags: rows!(on, (String,), store::ALL_TAGS, org.as_str())?.into_iter().map(|r| r.0).collect(),
             groups: rows!(on, (String,), groups::NAMES, org.as_str())?.into_iter().map(|r| r.0).collect(),
-            versions: rows!(on, (String, String, i64), store::VERSIONS, org.as_str())?
-                .into_iter()
-                .map(|(device_type, version, devices)| VersionShare { device_type, version, devices })
-                .collect(),
-            fleet: row!(on, (i64,), store::FLEET_SIZE, org.as_str())?.map_or(0, |r| r.0),
+            fleet: versions.iter().map(|v| v.devices).sum(),
+            versions: versions.into_iter().take(OFFERED).collect(),
         };
-        self.facets.0.lock().insert(org.clone(), (now, facets.clone()));
+        self.facets.keep(org.clone(), facets.clone(), now, self.clock.now(), FACETS_MS);
         Ok(facets)
+    }
+
+    /// A page of rows; the ones before and after it may change meanwhile, none is skipped or shown twice.
+    async fn rows(&self, on: &mut impl Conn, org: &OrgId, selector: Selector, query: &DeviceQuery) -> Result<Page<DeviceRow>, Error> {
+        let limit = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
+        let meant = Meant::new(on, org, selector, self.clock.now()).await?;
+        let total = self.total(on, org, &meant).await?;
+        let (items, next) = part(on, org, &meant, query, limit).await?;
+        Ok(Page { items, next, total })
+    }
+
+    /// How many devices are meant; where counting them takes long, as it was a while ago.
+    async fn total(&self, on: &mut impl Conn, org: &OrgId, meant: &Meant) -> Result<i64, Error> {
+        let (key, now) = ((org.clone(), meant.selector.to_string()), self.clock.now());
+        if meant.few.is_none()
+            && let Some(total) = self.totals.fresh(&key, now)
+        {
+            return Ok(total);
+        }
+        let counted = meant.filter(org, true);
+        let text = format!("SELECT COUNT(*) FROM devices d WHERE {}", counted.text);
+        let total = select::<(i64,)>(on, text, &counted.values).await?.first().map_or(0, |r| r.0);
+        if meant.few.is_none() {
+            self.totals.keep(key, total, now, self.clock.now(), 0);
+        }
+        Ok(total)
     }
 
     /// A page of the list with what its filter offers. A mistake in the selector is part of the page, not an error.
@@ -216,7 +254,7 @@ impl Devices {
         let mut on = self.db.read().await?;
         let facets = self.facets(&mut on, &actor.org).await?;
         let (devices, selector_error) = match Selector::parse(&query.q) {
-            Ok(selector) => (page(&mut on, &actor.org, (&selector, self.clock.now()), query, facets.fleet).await?, None),
+            Ok(selector) => (self.rows(&mut on, &actor.org, selector, query).await?, None),
             Err(e) => (Page { items: Vec::new(), next: None, total: 0 }, Some(e)),
         };
         Ok(DevicesPage {
@@ -246,8 +284,7 @@ impl Devices {
         may(actor, Act::Read)?;
         let selector = Selector::parse(&query.q).map_err(Error::Selector)?;
         let mut on = self.db.read().await?;
-        let fleet = row!(&mut on, (i64,), store::FLEET_SIZE, actor.org.as_str())?.map_or(0, |r| r.0);
-        page(&mut on, &actor.org, (&selector, self.clock.now()), query, fleet).await
+        self.rows(&mut on, &actor.org, selector, query).await
     }
 
     /// Devices that a selector means, by their ids from `cursor` on, a thousand at once: for a file of all of them.
@@ -255,7 +292,9 @@ impl Devices {
         may(actor, Act::Read)?;
         let selector = Selector::parse(q).map_err(Error::Selector)?;
         let query = DeviceQuery { cursor, ..DeviceQuery::default() };
-        part(&mut self.db.read().await?, &actor.org, (&selector, self.clock.now()), &query, EXPORTED).await
+        // Read along their order to the end: nothing is to be found sooner.
+        let meant = Meant { selector, at: self.clock.now(), few: None };
+        part(&mut self.db.read().await?, &actor.org, &meant, &query, EXPORTED).await
     }
 
     /// How many devices the fleet has; at most two seconds old.
@@ -270,7 +309,13 @@ impl Devices {
 
     /// Counts of the fleet; `expiring` is the pki room's and left at 0.
     pub(crate) async fn counts(&self, org: &OrgId) -> Result<FleetCounts, Error> {
+        let now = self.clock.now();
+        if let Some(counts) = self.counts.fresh(org, now) {
+            return Ok(counts);
+        }
         let found = row!(&mut self.db.read().await?, (i64, i64, i64, i64), store::COUNTS, org.as_str())?.unwrap_or_default();
-        Ok(FleetCounts { devices: found.0, online: found.1, updating: found.2, failed: found.3, expiring: 0 })
+        let counts = FleetCounts { devices: found.0, online: found.1, updating: found.2, failed: found.3, expiring: 0 };
+        self.counts.keep(org.clone(), counts, now, self.clock.now(), 0);
+        Ok(counts)
     }
 }

@@ -16,9 +16,11 @@ mod gave;
 pub(crate) mod groups;
 mod hook;
 pub(crate) mod just_in_time;
+mod kept;
 mod known;
 mod life;
 mod listing;
+pub(crate) mod narrowing;
 mod presence;
 mod recovery;
 mod registry;
@@ -61,7 +63,9 @@ pub struct Devices {
     pki: Arc<Pki>,
     urls: EnrolmentUrls,
     presence: presence::Presence,
-    facets: listing::FacetCache,
+    facets: listing::KeptFacets,
+    totals: listing::KeptTotals,
+    counts: kept::Kept<wire::ids::OrgId, wire::overview::FleetCounts>,
     guesses: Throttle,
     asks: Throttle,
     turned_away: just_in_time::TurnedAway,
@@ -103,7 +107,9 @@ impl Devices {
             pki,
             urls,
             presence,
-            facets: listing::FacetCache::default(),
+            facets: listing::KeptFacets::default(),
+            totals: listing::KeptTotals::default(),
+            counts: kept::Kept::default(),
             guesses,
             asks,
             turned_away: just_in_time::TurnedAway::default(),

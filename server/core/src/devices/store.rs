@@ -221,13 +221,10 @@ pub(super) const CONNECTIONS: Sql = Sql::same(
 );
 pub(super) const CONNECTIONS_FORGET: Sql = Sql::same("DELETE FROM connections WHERE ended_at < $1");
 
-pub(super) const FLEET_SIZE: Sql = Sql::same("SELECT COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned'");
-pub(super) const TYPES: Sql = Sql::same(
-    "SELECT device_type, COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY device_type ORDER BY 1 LIMIT 100",
-);
+/// How many of each type run each version, most first: read from an index that holds just that.
 pub(super) const VERSIONS: Sql = Sql::same(
-    "SELECT device_type, version, COUNT(*) FROM devices WHERE org_id = $1 AND state <> 'decommissioned' GROUP BY device_type, version
-     ORDER BY COUNT(*) DESC, device_type, version LIMIT 100",
+    "SELECT device_type, version, COUNT(*) FROM devices WHERE org_id = $1 AND deleted_at IS NULL AND state <> 'decommissioned'
+     GROUP BY device_type, version ORDER BY COUNT(*) DESC, device_type, version",
 );
 pub(super) const ALL_TAGS: Sql = Sql::same("SELECT DISTINCT tag FROM device_tags WHERE org_id = $1 ORDER BY tag LIMIT 100");
 pub(super) const COUNTS: Sql = Sql::same(
@@ -322,8 +319,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &ALL_CLOSED,
     &CONNECTIONS,
     &CONNECTIONS_FORGET,
-    &FLEET_SIZE,
-    &TYPES,
     &VERSIONS,
     &ALL_TAGS,
     &COUNTS,

@@ -9,6 +9,7 @@ mod deleted;
 mod desk;
 mod groups;
 mod just_in_time;
+mod large;
 mod life;
 mod presence;
 mod recovery;

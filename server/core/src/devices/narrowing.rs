@@ -1,0 +1,128 @@
+//! Which devices a selector can mean at most, asked of indexes before a list is read: what few match must not be looked for along the list's order through
+//! a fleet of a million. Owns those questions and what stays true of their answers; what a selector means is the filter's, which checks each device all the same.
+
+use super::{
+    DeviceNo,
+    selector::{Field, Selector},
+};
+use crate::db::{Conn, Error, Sql, literal, rows};
+use wire::ids::OrgId;
+
+/// Where more match, the list's own order meets enough of them soon.
+const FEW: usize = 1000;
+const MORE: i64 = 1001;
+/// Letters of a piece that the index of words knows.
+const PIECE: usize = 3;
+
+const TAGGED: Sql = Sql::same("SELECT device FROM device_tags WHERE org_id = $1 AND tag = $2 LIMIT $3");
+const ATTRIBUTED: Sql = Sql::same("SELECT device FROM device_attributes WHERE org_id = $1 AND name = $2 AND value = $3 LIMIT $4");
+const GROUPED: Sql = Sql::same(
+    "SELECT m.device FROM device_groups g JOIN group_members m ON m.group_id = g.id WHERE g.org_id = $1 AND g.name = $2 LIMIT $3",
+);
+const VERSION: Sql = Sql::same("SELECT number FROM devices WHERE org_id = $1 AND version = $2 LIMIT $3");
+const UPDATE: Sql = Sql::same("SELECT number FROM devices WHERE org_id = $1 AND update_state = $2 AND update_state <> '' LIMIT $3");
+/// SQLite's index knows pieces of three letters and asks for all of `$3`, PostgreSQL's the whole pattern `$2`.
+const WORD: Sql = Sql::split(
+    "SELECT rowid FROM device_words WHERE device_words MATCH $3 AND $1 <> '' AND $2 <> '' LIMIT $4",
+    "SELECT number FROM devices WHERE org_id = $1 AND device_id_lower LIKE $2 ESCAPE '\\' AND CAST($3 AS TEXT) <> '' LIMIT $4",
+);
+
+pub(crate) const ALL: &[&Sql] = &[&TAGGED, &ATTRIBUTED, &GROUPED, &VERSION, &UPDATE, &WORD];
+
+/// At most a thousand devices, among which are all that the selector means; none where it may mean more, or where no index knows.
+pub(super) async fn few(on: &mut impl Conn, org: &OrgId, selector: &Selector) -> Result<Option<Vec<DeviceNo>>, Error> {
+    let parts = match selector {
+        Selector::All(parts) => parts.as_slice(),
+        other => std::slice::from_ref(other),
+    };
+    for part in parts {
+        if let Some(found) = of_part(on, org, part).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// The same of one condition that must hold.
+async fn of_part(on: &mut impl Conn, org: &OrgId, part: &Selector) -> Result<Option<Vec<DeviceNo>>, Error> {
+    match part {
+        Selector::Word(word) => named(on, org, word).await,
+        Selector::Is(field, values) => {
+            let mut all = Vec::new();
+            for value in values {
+                let Some(found) = of_value(on, org, field, value).await? else { return Ok(None) };
+                all.extend(found);
+            }
+            Ok((all.len() <= FEW).then_some(all))
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn of_value(on: &mut impl Conn, org: &OrgId, field: &Field, value: &str) -> Result<Option<Vec<DeviceNo>>, Error> {
+    if *field == Field::Id {
+        return named(on, org, value).await;
+    }
+    if value.is_empty() || value.contains('*') {
+        return Ok(None);
+    }
+    let org = org.as_str();
+    let found = match field {
+        Field::Tag => rows!(on, (i64,), TAGGED, org, value, MORE)?,
+        Field::Attribute(name) => rows!(on, (i64,), ATTRIBUTED, org, name.as_str(), value, MORE)?,
+        Field::Group => rows!(on, (i64,), GROUPED, org, value, MORE)?,
+        Field::Version => rows!(on, (i64,), VERSION, org, value, MORE)?,
+        Field::Update => rows!(on, (i64,), UPDATE, org, value, MORE)?,
+        _ => return Ok(None),
+    };
+    Ok(few_enough(found))
+}
+
+/// Devices whose id has the word in it, or every piece of it between stars.
+async fn named(on: &mut impl Conn, org: &OrgId, word: &str) -> Result<Option<Vec<DeviceNo>>, Error> {
+    let word = word.to_lowercase();
+    let pattern =
+        if word.contains('*') { word.split('*').map(literal).collect::<Vec<_>>().join("%") } else { format!("%{}%", literal(&word)) };
+    for pieces in questions(&word) {
+        let found = rows!(on, (i64,), WORD, org.as_str(), pattern.as_str(), pieces, MORE)?;
+        if let Some(found) = few_enough(found) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+fn few_enough(found: Vec<(DeviceNo,)>) -> Option<Vec<DeviceNo>> {
+    (found.len() <= FEW).then(|| found.into_iter().map(|(number,)| number).collect())
+}
+
+/// What the index of words is asked, one after the other: the last letters and the first, because many ids have the rest in common, and then all.
+fn questions(word: &str) -> Vec<String> {
+    let longest = word.split('*').max_by_key(|part| part.chars().count()).unwrap_or_default();
+    let letters: Vec<char> = longest.chars().collect();
+    let pieces: Vec<String> = letters.windows(PIECE).map(|piece| format!("\"{}\"", String::from_iter(piece).replace('"', "\"\""))).collect();
+    let Some(last) = pieces.len().checked_sub(1) else { return Vec::new() };
+    let ends = [vec![last.saturating_sub(PIECE), last], vec![0, PIECE.min(last)], (0..=last).collect()];
+    let mut asked: Vec<String> = Vec::new();
+    for mut places in ends {
+        places.dedup();
+        let question = places.into_iter().map(|at| pieces[at].as_str()).collect::<Vec<_>>().join(" AND ");
+        if !asked.contains(&question) {
+            asked.push(question);
+        }
+    }
+    asked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_asked_for_by_its_ends_first() {
+        assert_eq!(questions("ab"), [""; 0]);
+        assert_eq!(questions("abc"), [r#""abc""#]);
+        assert_eq!(questions("ab-0123"), [r#""b-0" AND "123""#, r#""ab-" AND "012""#, r#""ab-" AND "b-0" AND "-01" AND "012" AND "123""#]);
+        assert_eq!(questions("x*a\"bc"), [r#""a""b" AND """bc""#]);
+    }
+}

@@ -1,0 +1,116 @@
+//! Lists of a fleet in which some filters mean few and some mean many: narrowed by indexes or not, the same devices in the same order.
+
+use crate::{
+    db::{EngineKind, Sql, exec},
+    devices::{Selector, store},
+    testing::World,
+};
+use rstest::rstest;
+use std::ops::RangeInclusive;
+use wire::devices::{DeviceQuery, DeviceSort};
+
+/// Devices of five versions, one in a hundred failed, one in four hundred tagged, of a hundred sites.
+const WRITE_DOWN: Sql = Sql::same(
+    "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by, version, sequence, last_seen_at, update_state)
+     SELECT org_id, 'Unit-' || (10000 + n.i * 7), 'unit-' || (10000 + n.i * 7), CASE n.i % 5 WHEN 0 THEN 'cam' ELSE 'gw' END, 'A', 'active', 1, 'test',
+            '1.' || (n.i % 5) || '.0', n.i % 5, n.i * 31 % 1009, CASE n.i % 100 WHEN 0 THEN 'failed' ELSE '' END
+     FROM devices CROSS JOIN (WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < 2400) SELECT i FROM n) AS n",
+);
+const TAG: Sql = Sql::same("INSERT INTO device_tags (device, org_id, tag) SELECT number, org_id, 'canary' FROM devices WHERE number % 400 = 0");
+const TAG_MANY: Sql = Sql::same("INSERT INTO device_tags (device, org_id, tag) SELECT number, org_id, 'most' FROM devices WHERE number % 10 <> 0");
+const SITES: Sql = Sql::same(
+    "INSERT INTO device_attributes (device, org_id, name, value) SELECT number, org_id, 'site', 's' || (number % 100) FROM devices",
+);
+
+/// What an index is believed of, and what is too many for that.
+const FEW: RangeInclusive<usize> = 0..=1000;
+const MANY: RangeInclusive<usize> = 1001..=2401;
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_narrowed_list_is_the_whole_list(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    w.device("seed", "gw").await;
+    let devices = w.fleet.devices();
+    let mut tx = devices.db.write().await.unwrap();
+    for statement in [WRITE_DOWN, TAG, TAG_MANY, SITES] {
+        exec!(&mut tx, statement).unwrap();
+    }
+    tx.commit().await.unwrap();
+    let viewer = w.viewer().await;
+    let all = store::facts_page(&mut devices.db.read().await.unwrap(), &w.org, 0, 10_000, w.clock_now()).await.unwrap();
+    assert_eq!(all.len(), 2401);
+    for (q, how_many) in [
+        ("", MANY),
+        ("unit-1", MANY),
+        ("0707", FEW),
+        ("UNIT-26800", FEW),
+        ("UNIT", MANY),
+        ("un", MANY),
+        ("nobody", FEW),
+        ("id:Unit-107*", FEW),
+        ("id:*-*99", FEW),
+        ("id:unit-10707,seed", FEW),
+        ("tag:canary", FEW),
+        ("tag:most", MANY),
+        ("tag:canary,most", MANY),
+        ("-tag:most", FEW),
+        ("update:failed", FEW),
+        ("attr.site:s7 type:gw", FEW),
+        ("attr.site:s7,s8", FEW),
+        ("version:9.9", FEW),
+        ("version:1.0.0", FEW),
+        ("version:1.0.0,1.1.0,1.2.0", MANY),
+        ("type:cam update:failed", FEW),
+        ("tag:canary or update:failed", FEW),
+        ("group:none", FEW),
+    ] {
+        let selector = Selector::parse(q).unwrap();
+        let mut meant: Vec<_> = all.iter().filter(|(_, facts)| selector.matches(facts)).collect();
+        assert!(how_many.contains(&meant.len()), "{q}: {}", meant.len());
+        for sort in [DeviceSort::DeviceId, DeviceSort::DeviceIdDesc, DeviceSort::LastSeenDesc, DeviceSort::Version] {
+            match sort {
+                DeviceSort::LastSeenDesc => meant.sort_by_key(|(number, f)| std::cmp::Reverse((f.last_seen_at, *number))),
+                DeviceSort::Version => meant.sort_by_key(|(number, f)| (f.version.clone(), *number)),
+                _ => meant.sort_by_key(|(_, f)| f.device_id.to_lowercase()),
+            }
+            if sort == DeviceSort::DeviceIdDesc {
+                meant.reverse();
+            }
+            let (mut listed, mut cursor) = (Vec::new(), None);
+            loop {
+                let query = DeviceQuery { q: q.into(), sort, cursor, rows: Some(200) };
+                let page = devices.list(&viewer, &query).await.unwrap();
+                assert_eq!(page.total, i64::try_from(meant.len()).unwrap(), "{q}");
+                listed.extend(page.items.into_iter().map(|device| device.device_id.to_string()));
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            let wanted: Vec<_> = meant.iter().map(|(_, facts)| facts.device_id.clone()).collect();
+            assert_eq!(listed, wanted, "{q} by {sort:?}");
+        }
+    }
+    let shown = devices.page(&viewer, &DeviceQuery::default()).await.unwrap();
+    assert_eq!((shown.fleet, shown.types.as_slice(), shown.versions.len()), (2401, ["cam".to_owned(), "gw".to_owned()].as_slice(), 5));
+}
+
+#[tokio::test]
+async fn the_index_of_words_follows_ids_that_are_given_free() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let device = w.device("Pump-0815", "gw").await;
+    let devices = w.fleet.devices();
+    let found = async || {
+        let mut on = devices.db.read().await.unwrap();
+        crate::devices::narrowing::few(&mut on, &w.org, &Selector::parse("ump-08").unwrap()).await.unwrap()
+    };
+    assert_eq!(found().await, Some(vec![device]));
+    const FREE: Sql = Sql::same("UPDATE devices SET device_id_lower = '~1' WHERE number = $1");
+    let mut tx = devices.db.write().await.unwrap();
+    exec!(&mut tx, FREE, device).unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(found().await, Some(Vec::new()));
+}
