@@ -157,9 +157,9 @@ async fn of_two_makers_one_makes_it_and_who_is_gone_is_replaced(#[case] kind: En
     let room = super::uploads::restarted(&w).await;
     // A maker that was gone right behind its claim.
     let now = w.clock.now();
-    let wanted = store::next_delta(&mut room.db.read().await.unwrap(), now, now).await.unwrap().unwrap();
+    let wanted = crate::releases::store::next_delta(&mut room.db.read().await.unwrap(), now, now).await.unwrap().unwrap();
     let mut tx = room.db.write().await.unwrap();
-    assert!(store::claim_delta(&mut tx, &wanted, now).await.unwrap());
+    assert!(crate::releases::store::claim_delta(&mut tx, &wanted, now).await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(deltas(&w, &oli, &second).await[0].state, DeltaState::Making);
     assert_eq!(make_all(&w).await, 0, "somebody is at it");
