@@ -63,6 +63,17 @@ impl Fleet {
                 rollout: None,
             });
         }
+        for g in self.rollouts().glass_breaks(actor).await?.into_iter().filter(|g| g.settled_at.is_none()) {
+            let late = if g.overdue { ", and the time to review that is over" } else { ": two people review that" };
+            attention.push(Attention {
+                kind: AttentionKind::GlassBroken,
+                text: format!("{} was started by {} without approval{late}", g.rollout_name, g.by_name),
+                href: "/approvals".to_owned(),
+                since: g.at,
+                device: None,
+                rollout: Some(g.rollout),
+            });
+        }
         for asked in self.pki().consents_to_decide(actor).await? {
             attention.push(Attention {
                 kind: AttentionKind::Approval,
