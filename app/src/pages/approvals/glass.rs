@@ -100,12 +100,14 @@ fn review(g: &GlassBreak, call: FormCall<ReviewGlass>) -> AnyView {
         };
         say("stop", label, "danger-solid", call)
     });
+    let id = g.id.to_string();
+    let remark = field("remark", "Remark (required)", Control::Area).id(format!("remark-{id}")).max_length(500).required();
     view! {
         <ActionForm action=call>
-            <input type="hidden" name="id" value=g.id.to_string()/>
+            <input type="hidden" name="id" value=id/>
             <div class="stack">
                 {move || fault_banner(refusal(call).as_ref())}
-                {field("remark", "Remark (required)", Control::Area).id(format!("remark-{}", g.id)).max_length(500).required().refused(call).view()}
+                {remark.refused(call).view()}
                 <div class="row">{say("accept", "Accept", "primary", call)}{say("object", "Object", "danger", call)}{stop}</div>
             </div>
         </ActionForm>

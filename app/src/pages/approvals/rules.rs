@@ -13,7 +13,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::rollouts::{
-    ApprovalRule, ApprovalsPage as Model, Approver, ApproverGroup, MAX_APPROVAL_DAYS, MAX_APPROVALS, MAX_REVIEW_HOURS, RuleRow,
+    ApprovalRule, ApprovalsPage as Model, Approver, ApproverGroup, MAX_APPROVAL_DAYS, MAX_APPROVALS, MAX_REVIEW_HOURS, RuleRow, Share,
 };
 
 /// The calls behind the forms.
@@ -86,23 +86,27 @@ fn rule(model: &Model, row: &RuleRow, calls: Calls) -> AnyView {
         let what = w.rule.as_ref().map_or_else(|| "No rule of its own".to_owned(), |rule| words(model, rule));
         let text = view! { {format!("{what} from ")}{time::at(w.from)}"." }.into_any();
         let keep = model.may_set_rules.then(|| {
-            let from = row.rule.from.iter().map(|s| view! { <input type="hidden" name="from[]" value=format!("{}={}", s.group, s.at_least)/> });
+            let share = |s: &Share| view! { <input type="hidden" name="from[]" value=format!("{}={}", s.group, s.at_least)/> };
+            let from = row.rule.from.iter().map(share).collect_view();
+            let (device_type, needed) = (row.device_type.clone(), row.rule.needed.to_string());
+            let label = format!("Keep {}", words(model, &row.rule));
             view! {
                 <ActionForm action=calls.rule>
-                    <input type="hidden" name="device_type" value=row.device_type.clone()/>
-                    <input type="hidden" name="needed" value=row.rule.needed.to_string()/>
-                    {from.collect_view()}
-                    {form::submit(format!("Keep {}", words(model, &row.rule)), "", move || calls.rule.pending().get())}
+                    <input type="hidden" name="device_type" value=device_type/>
+                    <input type="hidden" name="needed" value=needed/>
+                    {from}
+                    {form::submit(label, "", move || calls.rule.pending().get())}
                 </ActionForm>
             }
         });
         view! { {banner(Tone::Hold, text)}{keep} }
     });
     let ends = (model.may_set_rules && !row.device_type.is_empty() && row.weaker.as_ref().is_none_or(|w| w.rule.is_some())).then(|| {
+        let (device_type, label) = (row.device_type.clone(), format!("Drop the rule for {}", row.device_type));
         view! {
             <ActionForm action=calls.dropped>
-                <input type="hidden" name="device_type" value=row.device_type.clone()/>
-                {form::submit(format!("Drop the rule for {}", row.device_type), "ghost", move || calls.dropped.pending().get())}
+                <input type="hidden" name="device_type" value=device_type/>
+                {form::submit(label, "ghost", move || calls.dropped.pending().get())}
             </ActionForm>
         }
     });
@@ -128,13 +132,18 @@ fn rule_form(model: &Model, present: &ApprovalRule, of_type: bool, calls: Calls)
         text("device_type", "Device type").id("rule-type").required().max_length(100).placeholder("gateway")
             .hint("What the rule for every rollout asks for holds beside it.").refused(calls.rule).view()
     });
+    let needed = select("needed", "Approvals a rollout needs", numbers)
+        .id(if of_type { "quorum-type" } else { "quorum" })
+        .value(present.needed.to_string())
+        .hint("What is asked for more counts at once, what is asked for less a day later. Rollouts that wait keep theirs.")
+        .refused(calls.rule)
+        .view();
     view! {
         <ActionForm action=calls.rule>
             <div class="stack">
                 {move || fault_banner(refusal(calls.rule).as_ref())}
                 {device_type}
-                {select("needed", "Approvals a rollout needs", numbers).id(if of_type { "quorum-type" } else { "quorum" }).value(present.needed.to_string())
-                    .hint("What is asked for more counts at once, what is asked for less a day later. Rollouts that wait keep theirs.").refused(calls.rule).view()}
+                {needed}
                 {shares}
                 <div class="row">{form::submit("Change", "", move || calls.rule.pending().get())}</div>
             </div>
@@ -149,6 +158,7 @@ fn groups(model: &Model, calls: Calls) -> AnyView {
     });
     let all = model.groups.iter().map(|g| group(model, g, calls)).collect_view();
     let new = if model.may_set_rules {
+        let people = choice(&model.approvers, |_| false);
         view! {
             <details>
                 <summary>"New group"</summary>
@@ -156,7 +166,7 @@ fn groups(model: &Model, calls: Calls) -> AnyView {
                     <div class="stack">
                         {move || fault_banner(refusal(calls.group).as_ref())}
                         {text("name", "Name").id("approvers-name").required().max_length(100).placeholder("safety").refused(calls.group).view()}
-                        {choice(&model.approvers, |_| false)}
+                        {people}
                         <div class="row">{form::submit("Make group", "", move || calls.group.pending().get())}</div>
                     </div>
                 </ActionForm>
@@ -199,7 +209,8 @@ fn group(model: &Model, g: &ApproverGroup, calls: Calls) -> AnyView {
         .collect_view();
     let nobody = g.members.is_empty().then(|| view! { <p class="text-2">"Nobody is in it."</p> });
     let change = model.may_set_rules.then(|| {
-        let id = g.id.to_string();
+        let (id, delete_id) = (g.id.to_string(), g.id.to_string());
+        let people = choice(&model.approvers, |a| g.members.iter().any(|m| m.user == a.user));
         let delete = if g.named {
             view! {
                 <button type="button" class="btn" data-v="ghost" aria-disabled="true" aria-describedby=format!("named-{}", g.id)>"Delete group"</button>
@@ -209,7 +220,7 @@ fn group(model: &Model, g: &ApproverGroup, calls: Calls) -> AnyView {
         } else {
             view! {
                 <ActionForm action=calls.gone>
-                    <input type="hidden" name="id" value=id.clone()/>
+                    <input type="hidden" name="id" value=delete_id/>
                     {form::submit("Delete group", "ghost", move || calls.gone.pending().get())}
                 </ActionForm>
             }
@@ -222,7 +233,7 @@ fn group(model: &Model, g: &ApproverGroup, calls: Calls) -> AnyView {
                 <ActionForm action=calls.members>
                     <input type="hidden" name="id" value=id/>
                     <div class="stack">
-                        {choice(&model.approvers, |a| g.members.iter().any(|m| m.user == a.user))}
+                        {people}
                         {hint}
                         <div class="row">{form::submit("Save", "", move || calls.members.pending().get())}</div>
                     </div>
@@ -258,17 +269,22 @@ fn terms(model: &Model, calls: Calls) -> AnyView {
         let number = |name: &'static str, label: &'static str, value: u32, least: i64, most: u32| {
             field(name, label, Control::Input("number")).value(value.to_string()).bounds(least, i64::from(most)).required().refused(calls.terms)
         };
+        let request = number("request_days", "Days to decide", t.request_days, 0, MAX_APPROVAL_DAYS);
+        let start = number("start_days", "Days to begin after the approval", t.start_days, 0, MAX_APPROVAL_DAYS);
+        let review = number("review_hours", "Hours to review a broken glass", t.review_hours, 1, MAX_REVIEW_HOURS);
+        let glass = field("break_glass", "Admins may break the glass", Control::Check)
+            .value(if on { "true" } else { "" })
+            .hint("Switching it on counts a day later and takes three admins; switching it off counts at once.");
         view! {
             <details>
                 <summary>"Change"</summary>
                 <ActionForm action=calls.terms>
                     <div class="stack">
                         {move || fault_banner(refusal(calls.terms).as_ref())}
-                        {number("request_days", "Days to decide", t.request_days, 0, MAX_APPROVAL_DAYS).hint("Then it is a draft again. 0 is for ever.").view()}
-                        {number("start_days", "Days to begin after the approval", t.start_days, 0, MAX_APPROVAL_DAYS).hint("Then it is a draft again. 0 is for ever.").view()}
-                        {number("review_hours", "Hours to review a broken glass", t.review_hours, 1, MAX_REVIEW_HOURS).view()}
-                        {field("break_glass", "Admins may break the glass", Control::Check).value(if on { "true" } else { "" })
-                            .hint("Switching it on counts a day later and takes three admins; switching it off counts at once.").view()}
+                        {request.hint("Then it is a draft again. 0 is for ever.").view()}
+                        {start.hint("Then it is a draft again. 0 is for ever.").view()}
+                        {review.view()}
+                        {glass.view()}
                         <div class="row">{form::submit("Save", "", move || calls.terms.pending().get())}</div>
                     </div>
                 </ActionForm>
