@@ -63,11 +63,11 @@ impl Fleet {
                 rollout: None,
             });
         }
-        for g in self.rollouts().glass_breaks(actor).await?.into_iter().filter(|g| g.settled_at.is_none()) {
+        for g in self.rollouts().unreviewed(org).await? {
             let late = if g.overdue { ", and the time to review that is over" } else { ": two people review that" };
             attention.push(Attention {
                 kind: AttentionKind::GlassBroken,
-                text: format!("{} was started by {} without approval{late}", g.rollout_name, g.by_name),
+                text: format!("{} was started by {} without approval{late}", g.name, g.by),
                 href: "/approvals".to_owned(),
                 since: g.at,
                 device: None,

@@ -90,7 +90,7 @@ impl Rollouts {
         let (mut on, now) = (self.db.read().await?, self.clock.now());
         let record = records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let standing = Standing::read(&mut on, &record, now).await?;
-        match not_decidable(&record, actor, &standing, word, now) {
+        match not_decidable(&record, actor, Some(&standing), word, now) {
             Some(e) => Err(e.into()),
             None => Ok(record.generation()),
         }
@@ -120,7 +120,7 @@ impl Rollouts {
         let mut tx = self.db.write().await?;
         let (record, course) = held(&mut tx, &actor.org, id, Some(generation)).await?;
         let standing = Standing::read(&mut tx, &record, now).await?;
-        if let Some(e) = not_decidable(&record, actor, &standing, word, now) {
+        if let Some(e) = not_decidable(&record, actor, Some(&standing), word, now) {
             return Err(e.into());
         }
         let yes = word == Word::Yes;
@@ -216,17 +216,17 @@ pub(super) fn people(count: u32) -> String {
     }
 }
 
-/// Why this person can't decide on a rollout, though their role may.
-pub(super) fn not_decidable(record: &Record, actor: &Actor, standing: &Standing, word: Word, now: Timestamp) -> Option<Error> {
+/// Why this person can't decide on a rollout, though their role may. Of one that waits it takes how its approval stands.
+pub(super) fn not_decidable(record: &Record, actor: &Actor, standing: Option<&Standing>, word: Word, now: Timestamp) -> Option<Error> {
     match record.state() {
         RolloutState::WaitingForApproval => match actor.user() {
             Some(user) if user.as_str() == record.author => Some(Error::OwnRollout),
             _ if late(record, now).is_some() => late(record, now).map(super::expiring::Late::refusal),
-            Some(user) if standing.approved_by(user) => {
+            Some(user) if standing.is_some_and(|s| s.approved_by(user)) => {
                 Some(Error::NotNow("You have approved it; it waits for somebody else's word.".to_owned()))
             }
             // A no needs no standing: it takes nothing from anybody.
-            Some(user) if word == Word::Yes => standing.not_of(user),
+            Some(user) if word == Word::Yes => standing.and_then(|s| s.not_of(user)),
             _ => None,
         },
         RolloutState::Draft => Some(Error::NotNow("It has not been sent for approval yet.".to_owned())),

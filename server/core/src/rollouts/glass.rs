@@ -58,6 +58,18 @@ impl Figures {
     }
 }
 
+/// A start without approval that nobody has reviewed yet.
+pub(crate) struct Unreviewed {
+    pub rollout: RolloutId,
+    /// The rollout's name.
+    pub name: String,
+    /// Who did it.
+    pub by: String,
+    pub at: Timestamp,
+    /// The time to review it is over.
+    pub overdue: bool,
+}
+
 /// Who may review a break, and what was said.
 struct Reviewing {
     made: Break,
@@ -69,8 +81,15 @@ struct Reviewing {
 impl Reviewing {
     async fn read(on: &mut impl Conn, org: &OrgId, made: Break) -> Result<Self> {
         let admins = access::admins(on, org).await?;
-        let then = store::reviewers(on, &made.id).await?;
+        Self::among(on, &admins, made).await
+    }
+
+    async fn among(on: &mut impl Conn, admins: &[(UserId, String)], made: Break) -> Result<Self> {
         let reviews = store::reviews(on, &made.id).await?;
+        if made.settled_at.is_some() {
+            return Ok(Self { made, able: Vec::new(), reviews });
+        }
+        let then = store::reviewers(on, &made.id).await?;
         let others = || admins.iter().map(|(user, _)| user).filter(|user| **user != made.by && user.as_str() != made.author);
         let mut able: Vec<UserId> = others().filter(|user| then.contains(user)).cloned().collect();
         if able.len() < GLASS_REVIEWS as usize {
@@ -295,11 +314,26 @@ impl Rollouts {
     }
 
     pub(super) async fn breaks(&self, on: &mut impl Conn, actor: &Actor) -> Result<Vec<GlassBreak>> {
+        let admins = access::admins(on, &actor.org).await?;
         let mut shown = Vec::new();
         for made in store::list(on, &actor.org, MOST).await? {
-            shown.push(Reviewing::read(on, &actor.org, made).await?.shown(actor));
+            shown.push(Reviewing::among(on, &admins, made).await?.shown(actor));
         }
         Ok(shown)
+    }
+
+    /// Starts without approval that nobody has reviewed yet, for the overview.
+    pub(crate) async fn unreviewed(&self, org: &OrgId) -> Result<Vec<Unreviewed>> {
+        let all = store::list(&mut self.db.read().await?, org, MOST).await?;
+        let open = all.into_iter().filter(|made| made.settled_at.is_none());
+        let shown = |made: Break| Unreviewed {
+            rollout: made.rollout,
+            name: made.rollout_name,
+            by: made.by_name,
+            at: made.at,
+            overdue: made.overdue,
+        };
+        Ok(open.map(shown).collect())
     }
 
     /// A rollout's newest start without approval.

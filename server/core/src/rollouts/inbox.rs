@@ -32,7 +32,7 @@ impl Rollouts {
             approved.retain(|a| a.approved && !a.void);
             standing.mark(&mut approved);
             let blocked = if may_approve {
-                not_decidable(&record, actor, &standing, Word::Yes, now).map(|e| e.fault().message)
+                not_decidable(&record, actor, Some(&standing), Word::Yes, now).map(|e| e.fault().message)
             } else {
                 Some("Deciding needs the role admin.".to_owned())
             };

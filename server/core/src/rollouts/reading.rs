@@ -109,9 +109,9 @@ impl Rollouts {
         let now = self.clock.now();
         let release = releases::for_rollout(on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
         let mut approvals = lists::decisions(on, &record.id).await?;
-        let standing = Standing::read(on, record, now).await?;
         let waits = record.state() == RolloutState::WaitingForApproval;
-        if waits {
+        let standing = if waits { Some(Standing::read(on, record, now).await?) } else { None };
+        if let Some(standing) = &standing {
             standing.mark(&mut approvals);
         }
         let broken = self.broken(on, actor, &record.id).await?;
@@ -140,8 +140,8 @@ impl Rollouts {
             way_back: self.way_back_of(on, record).await?,
             back_of: back::back_of(on, record).await?,
             history,
-            actions: actions(actor, record, course, &Around { standing: &standing, glass: broken.as_ref(), breakable }, now),
-            standing: waits.then(|| standing.view()),
+            actions: actions(actor, record, course, &Around { standing: standing.as_ref(), glass: broken.as_ref(), breakable }, now),
+            standing: standing.as_ref().map(Standing::view),
             start_by: record.start_by.filter(|_| matches!(record.state(), RolloutState::Approved | RolloutState::Scheduled)),
             glass: broken,
             at: now,
@@ -318,7 +318,8 @@ fn unjudged(text: &str) -> Verdict {
 
 /// What stands around a rollout's course when it is asked who may do what.
 struct Around<'a> {
-    standing: &'a Standing,
+    /// How its approval stands, while it waits for that.
+    standing: Option<&'a Standing>,
     /// Its newest start without approval.
     glass: Option<&'a GlassBreak>,
     /// Whether the organization lets the glass be broken.
