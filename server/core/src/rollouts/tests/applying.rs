@@ -94,6 +94,8 @@ async fn of_many_who_apply_a_new_plan_at_once_one_drafts_it(#[case] kind: Engine
     room.stop(&s.oli, &id, "enough").await.unwrap();
     room.tick().await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::Stopped);
+    // What is newer has a later id.
+    s.w.clock.advance(1);
     let at_once = futures::future::join_all(["b", "b", "c", "c"].map(|reason| room.apply_plan(&s.oli, plan(reason)))).await;
     drafted(&at_once.into_iter().map(Result::unwrap).collect::<Vec<_>>());
     assert_eq!(room.list(&s.oli, None, wire::rollouts::Tab::All, 50).await.unwrap().rollouts.total, 2);

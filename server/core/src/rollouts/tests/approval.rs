@@ -105,6 +105,7 @@ async fn an_edit_makes_every_decision_void(#[case] kind: EngineKind) {
     assert_eq!(s.state(&id).await, RolloutState::Rejected);
     assert_eq!(fault(s.rollouts().submit(&s.oli, &id).await).code, "not_now");
     // Whoever edits is the author then.
+    s.w.person("eve", Role::Admin).await;
     let rejected = s.detail(&id).await;
     s.rollouts().edit(&s.ada, &id, rejected.generation, rejected.spec.clone()).await.unwrap();
     s.rollouts().submit(&s.ada, &id).await.unwrap();
