@@ -152,6 +152,13 @@ impl Collector for Counted {
             "Stored artifacts that are damaged and not given out; anything but 0 is an alarm",
             &level(stored.damaged),
         )?;
+        let glass = self.fleet.rollouts().glass_figures();
+        put("rollouts_without_approval", "Rollouts started without approval that are to be reviewed", &ConstGauge::new(glass.open()))?;
+        put(
+            "rollouts_without_approval_overdue",
+            "Those of them whose time for that is over; anything but 0 is an alarm",
+            &ConstGauge::new(glass.overdue()),
+        )?;
         let trust = self.fleet.pki().trust();
         put("certificates_trusted", "Device certificates held in memory", &level(trust.len() as u64))?;
         put(
@@ -227,6 +234,8 @@ mod tests {
             "fleetward_certificates_trusted 1",
             "fleetward_artifacts_damaged 0",
             "fleetward_clock_jumped 0",
+            "fleetward_rollouts_without_approval 0",
+            "fleetward_rollouts_without_approval_overdue 0",
             "fleetward_certificates_unknown_total 0",
             "fleetward_device_connections 0",
             "fleetward_samples_stored_total 0",

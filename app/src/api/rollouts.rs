@@ -81,7 +81,7 @@ pub async fn save_rollout(plan: String, reason: String, id: String, generation: 
 
 /// Whether the rollout's name is typed before `verb` is done to it in this state.
 pub const fn asks_for_name(verb: Verb, state: RolloutState) -> bool {
-    matches!((verb, state), (Verb::Stop | Verb::RollBack, _) | (Verb::Resume, RolloutState::Halted))
+    matches!((verb, state), (Verb::Stop | Verb::RollBack | Verb::BreakGlass, _) | (Verb::Resume, RolloutState::Halted))
 }
 
 /// Does `verb` to a rollout. A decision is about `digest`, the plan as it was read; `reason` is its remark; `confirm` repeats the name where
@@ -101,7 +101,7 @@ pub async fn act_on_rollout(
     let unknown =
         || call.refuse(ApiFault::new(wire::FaultKind::Invalid, "unknown_verb", "There is nothing of this name to do to a rollout."));
     let verb: Verb = verb.parse().map_err(|_| unknown())?;
-    if matches!(verb, Verb::Stop | Verb::Resume | Verb::RollBack) {
+    if matches!(verb, Verb::Stop | Verb::Resume | Verb::RollBack | Verb::BreakGlass) {
         let row = call.answer(rollouts.detail(actor, &id).await)?.row;
         if asks_for_name(verb, row.state) {
             call.confirmed(&confirm, &row.name)?;

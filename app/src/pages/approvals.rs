@@ -1,4 +1,7 @@
-//! The approvals inbox: what waits for a second person, with everything a decision needs.
+//! The approvals inbox: what waits for a second person, with everything a decision needs; first what was started without one.
+
+pub mod glass;
+mod rules;
 
 use super::{
     rollouts::{
@@ -13,7 +16,7 @@ use crate::api::packed::reading;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::{
-        approvals::{ReadApprovals, SetQuorum},
+        approvals::{ReadApprovals, ReviewGlass},
         rollouts::ActOnRollout,
     },
     live,
@@ -21,18 +24,18 @@ use crate::{
         Column, Confirm, PageHead, Tone, badge, copyable, dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty,
-        form::{self, action, fault_banner, on_success, refusal, said},
+        form::{action, on_success, refusal, said},
         icon,
         number::counted,
         page::{banner, card, card_flush, page},
-        select, table, time,
+        table, time,
         toast::toasts,
     },
 };
 use leptos::prelude::*;
 use wire::{
     live::Topic,
-    rollouts::{ApprovalCard, ApprovalRow, ApprovalsPage as Model, MAX_APPROVALS, RolloutRow},
+    rollouts::{ApprovalCard, ApprovalRow, ApprovalStanding, ApprovalsPage as Model, RolloutRow},
 };
 
 /// `/approvals`
@@ -41,8 +44,16 @@ pub fn ApprovalsPage() -> AnyView {
     let model = reading(|| ReadApprovals {});
     live::refetch_on(|| Some(Topic::Rollouts), 1000, model);
     let decisions = Decisions { approve: deciding("Approved", model), reject: deciding("Rejected", model) };
-    let rule = said::<SetQuorum>("Changed", model);
-    page(model, move |model: Model| content(&model, decisions, rule))
+    let review = said::<ReviewGlass>("Reviewed", model);
+    let calls = rules::Calls {
+        rule: said("Changed", model),
+        dropped: said("Dropped", model),
+        group: said("Group made", model),
+        members: said("Saved", model),
+        gone: said("Group deleted", model),
+        terms: said("Saved", model),
+    };
+    page(model, move |model: Model| content(&model, decisions, review, calls))
 }
 
 /// The two calls behind the cards.
@@ -65,7 +76,7 @@ fn deciding(said: &'static str, model: crate::api::packed::Reading) -> FormCall<
     call
 }
 
-fn content(model: &Model, decisions: Decisions, rule: FormCall<SetQuorum>) -> AnyView {
+fn content(model: &Model, decisions: Decisions, review: FormCall<ReviewGlass>, calls: rules::Calls) -> AnyView {
     let waiting = i64::try_from(model.waiting.len()).unwrap_or(0);
     let mine = model.waiting.iter().filter(|c| c.blocked.is_none()).count();
     let sub = if waiting == 0 {
@@ -84,57 +95,14 @@ fn content(model: &Model, decisions: Decisions, rule: FormCall<SetQuorum>) -> An
         .then(|| view! { <div class="mt-4">{card_flush("Decided lately", None, decided(&model.decided))}</div> });
     view! {
         <PageHead title="Approvals" sub=sub.into_any()/>
+        {glass::open_ones(&model.glass, review)}
         {about_authorities(model.authorities)}
         {cards}
         {decided}
-        <div class="mt-4">{card("How many approve", None, rule_card(model, rule))}</div>
+        {glass::settled_ones(&model.glass).map(|settled| view! { <div class="mt-4">{card("Started without approval lately", None, settled)}</div> })}
+        {rules::cards(model, calls)}
     }
     .into_any()
-}
-
-/// How many people it takes, and the way to another number.
-fn rule_card(model: &Model, rule: FormCall<SetQuorum>) -> AnyView {
-    let quorum = &model.quorum;
-    let now = format!("A rollout needs {} by people other than its author.", approvals(quorum.needed));
-    let falling = quorum.lowered.as_ref().map(|lowered| {
-        let keep = model.may_set_quorum.then(|| {
-            let (label, needed) = (format!("Keep {}", quorum.needed), quorum.needed.to_string());
-            view! {
-                <ActionForm action=rule>
-                    <input type="hidden" name="needed" value=needed/>
-                    {form::submit(label, "", move || rule.pending().get())}
-                </ActionForm>
-            }
-        });
-        let text = view! { {format!("{} from ", enough(lowered.needed))}{time::at(lowered.from)}"." }.into_any();
-        view! { {banner(Tone::Hold, text)}{keep} }
-    });
-    let change = if model.may_set_quorum {
-        let numbers = (1..=MAX_APPROVALS).map(|n| (n.to_string(), approvals(n))).collect();
-        let needed = quorum.needed.to_string();
-        view! {
-            <ActionForm action=rule>
-                <div class="stack">
-                    {move || fault_banner(refusal(rule).as_ref())}
-                    {select("needed", "Approvals a rollout needs", numbers).id("quorum").value(needed)
-                        .hint("A higher number counts at once, a lower one a day later. Rollouts that wait already keep theirs.").refused(rule).view()}
-                    <div class="row">{form::submit("Change", "", move || rule.pending().get())}</div>
-                </div>
-            </ActionForm>
-        }
-        .into_any()
-    } else {
-        view! { <p class="row text-2">{icon("lock")}<span>"Changing that needs the role admin."</span></p> }.into_any()
-    };
-    view! { <div class="stack"><p>{now}</p>{falling}{change}</div> }.into_any()
-}
-
-fn approvals(count: u32) -> String {
-    counted(i64::from(count), "approval", "approvals")
-}
-
-fn enough(count: u32) -> String {
-    if count == 1 { "One approval is enough".to_owned() } else { format!("{count} approvals are enough") }
 }
 
 /// The way to the other page where something waits.
@@ -192,14 +160,25 @@ fn one(c: &ApprovalCard, decisions: Decisions) -> AnyView {
     .into_any()
 }
 
-/// Who has approved it, where one person is not enough.
-fn given(c: &ApprovalCard) -> Option<AnyView> {
-    (c.needed > 1).then(|| {
-        let words = |a: &ApprovalRow| view! { <li>{a.by_name.clone()}", "{time::ago(a.at)}": "{a.remark.clone()}</li> };
-        let said = c.approved.iter().map(words).collect_view();
-        let count = format!("{} of {}", c.approved.len(), approvals(c.needed));
-        view! { <div><strong>{count}</strong><ul>{said}</ul></div> }.into_any()
-    })
+/// How far its approval is, by the rule that it was sent with, and who has approved it.
+fn given(c: &ApprovalCard) -> AnyView {
+    let standing = &c.standing;
+    let words = |a: &ApprovalRow| {
+        let uncounted = a.uncounted.clone().map(|why| view! { <span class="text-2">" – does not count: "{why}</span> });
+        view! { <li>{a.by_name.clone()}", "{time::ago(a.at)}": "{a.remark.clone()}{uncounted}</li> }
+    };
+    let said = c.approved.iter().map(words).collect_view();
+    let shown = standing.needed > 1 || !standing.from.is_empty() || !c.approved.is_empty();
+    let count = shown.then(|| view! { <div><strong>{progress(standing)}</strong><ul>{said}</ul></div> });
+    let stuck = standing.stuck.clone().map(|why| banner(Tone::Warn, why.into_any()));
+    let left = standing.decide_by.map(|at| view! { <p class="small text-2">"The request expires "{time::ago(at)}"."</p> });
+    view! { {count}{stuck}{left} }.into_any()
+}
+
+/// `1 of 2 approvals, 0 of 1 by safety`.
+pub fn progress(standing: &ApprovalStanding) -> String {
+    let of: Vec<String> = standing.from.iter().map(|s| format!(", {} of {} by {}", s.given, s.at_least, s.name)).collect();
+    format!("{} of {}{}", standing.given, counted(i64::from(standing.needed), "approval", "approvals"), of.concat())
 }
 
 fn decide(c: &ApprovalCard, yes: bool, call: FormCall<ActOnRollout>) -> AnyView {

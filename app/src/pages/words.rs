@@ -164,6 +164,7 @@ pub const fn attention(kind: AttentionKind) -> Tone {
         | AttentionKind::PossibleClone
         | AttentionKind::UpdateFailed
         | AttentionKind::Quarantined
+        | AttentionKind::GlassBroken
         | AttentionKind::Damaged
         | AttentionKind::ClockJump => Tone::Bad,
         AttentionKind::Approval => Tone::Hold,

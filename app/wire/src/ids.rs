@@ -91,6 +91,10 @@ ids! {
     ApprovalId = "app", "approval id";
     /// A time in which no rollout offers anything new.
     FreezeId = "frz", "freeze id";
+    /// People who approve, put together under a name.
+    ApproverGroupId = "apg", "approver group id";
+    /// A rollout's start without its approvals.
+    GlassId = "brk", "break glass id";
 }
 
 /// The name an owner gave a device: `[A-Za-z0-9][A-Za-z0-9._:-]{0,63}` (pki.md P-3); compared case-sensitively, unique without case.

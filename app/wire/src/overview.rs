@@ -65,6 +65,8 @@ pub enum AttentionKind {
     Halted,
     /// A rollout waits for approval.
     Approval,
+    /// A rollout was started without approval, and that is to be reviewed.
+    GlassBroken,
     /// A device's update failed or was reverted.
     UpdateFailed,
     /// A device is offline for long.

@@ -63,6 +63,17 @@ impl Fleet {
                 rollout: None,
             });
         }
+        for g in self.rollouts().unreviewed(org).await? {
+            let late = if g.overdue { ", and the time to review that is over" } else { ": two people review that" };
+            attention.push(Attention {
+                kind: AttentionKind::GlassBroken,
+                text: format!("{} was started by {} without approval{late}", g.name, g.by),
+                href: "/approvals".to_owned(),
+                since: g.at,
+                device: None,
+                rollout: Some(g.rollout),
+            });
+        }
         for asked in self.pki().consents_to_decide(actor).await? {
             attention.push(Attention {
                 kind: AttentionKind::Approval,

@@ -1,6 +1,7 @@
 //! The command line of `fleetward`. Owns its words; each command is a few lines over the core. Commands beside a running server open the same
 //! folder without serving it.
 
+mod approval;
 mod ca;
 mod cert;
 mod device;
@@ -85,6 +86,13 @@ enum Command {
         flags: Box<Flags>,
         #[command(subcommand)]
         command: rollout::Rollout,
+    },
+    /// Who approves rollouts, for how long that is waited for, and what was started without it
+    Approval {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: approval::Approval,
     },
     /// Keys that release manifests are signed with
     #[command(subcommand)]
@@ -193,6 +201,7 @@ impl Cli {
             | Command::Device { flags, .. }
             | Command::Rollout { flags, .. }
             | Command::EnrolmentToken { flags, .. }
+            | Command::Approval { flags, .. }
             | Command::Audit { flags, .. }
             | Command::Key(Key::Add { flags, .. }) => flags,
         };
@@ -240,6 +249,7 @@ impl Command {
             Self::Device { command, .. } => device::device(&fleet, command).await,
             Self::Rollout { command, .. } => rollout::run(&fleet, command).await,
             Self::EnrolmentToken { command, .. } => enrolment::run(&fleet, command).await,
+            Self::Approval { command, .. } => approval::run(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
             Self::Audit { command: Audit::Verify, .. } => return verify(&fleet).await,

@@ -81,9 +81,9 @@ impl Crossing {
         let spec = json!({ "name": "Radios", "release": release, "stages": [stage], "timeout_min": 60, "reason": "test" });
         let drafted = rest.post(&rest.operator, "/rollouts", &spec).await;
         let rollout = drafted["row"]["id"].as_str().unwrap().to_owned();
+        let eve = server.token("eve", Role::Admin).await;
         rest.post(&rest.operator, &format!("/rollouts/{rollout}/submit"), &json!({})).await;
         let digest = rest.get(&format!("/rollouts/{rollout}")).await["digest"].clone();
-        let eve = server.token("eve", Role::Admin).await;
         rest.post(&eve, &format!("/rollouts/{rollout}/approve"), &json!({ "digest": digest, "remark": "fine" })).await;
         let offer = stock.device("/device/v1/update", &OF_B).await;
         assert_eq!(offer.status, 200, "{offer:?}");

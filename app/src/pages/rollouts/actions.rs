@@ -21,7 +21,7 @@ use wire::{
 };
 
 /// The verbs that ask before they do; [`Verb::Edit`] is a link to the wizard.
-const ASKING: [Verb; 10] = [
+const ASKING: [Verb; 11] = [
     Verb::Submit,
     Verb::Approve,
     Verb::Reject,
@@ -32,11 +32,12 @@ const ASKING: [Verb; 10] = [
     Verb::Stop,
     Verb::Retry,
     Verb::RollBack,
+    Verb::BreakGlass,
 ];
 
 /// The calls behind the questions of one page, one a verb so that a refusal shows only where it belongs.
 #[derive(Clone, Copy)]
-pub struct Asks([(Verb, FormCall<ActOnRollout>); 10]);
+pub struct Asks([(Verb, FormCall<ActOnRollout>); 11]);
 
 impl Asks {
     /// Makes them; `done` runs in the browser after each success.
@@ -88,7 +89,7 @@ fn button(rollout: &RolloutDetail, a: &Action, first: bool) -> AnyView {
     let verb = a.verb;
     let variant = match (first, verb) {
         (true, _) => "primary",
-        (false, Verb::Stop | Verb::Reject | Verb::RollBack) => "danger",
+        (false, Verb::Stop | Verb::Reject | Verb::RollBack | Verb::BreakGlass) => "danger",
         _ => "",
     };
     let (mark, label) = label(rollout, verb);
@@ -184,7 +185,7 @@ fn primary(state: RolloutState, actions: &[Action]) -> Option<Verb> {
 /// Where a button stands: what ends or refuses first, then what changes, then what goes on.
 const fn order(verb: Verb) -> u8 {
     match verb {
-        Verb::Stop | Verb::RollBack => 0,
+        Verb::Stop | Verb::RollBack | Verb::BreakGlass => 0,
         Verb::Reject => 1,
         Verb::Edit => 2,
         Verb::Retry => 3,
@@ -212,6 +213,7 @@ fn label(rollout: &RolloutDetail, verb: Verb) -> (&'static str, String) {
         Verb::Stop => ("octagon-x", text("Stop…")),
         Verb::Retry => ("rotate-ccw", retry_of(&rollout.row.counts)),
         Verb::RollBack => ("rotate-ccw", text("Roll back…")),
+        Verb::BreakGlass => ("octagon-x", text("Break glass…")),
     }
 }
 
@@ -228,6 +230,7 @@ const fn past(verb: Verb) -> &'static str {
         Verb::Stop => "Stopping",
         Verb::Retry => "Offered again",
         Verb::RollBack => "Rolling back",
+        Verb::BreakGlass => "Started without approval",
     }
 }
 
@@ -235,7 +238,7 @@ const fn past(verb: Verb) -> &'static str {
 const fn manner(verb: Verb, halted: bool) -> (&'static str, bool, Option<(&'static str, bool)>) {
     match verb {
         Verb::Approve => ("Not now", false, Some(("Remark", true))),
-        Verb::Reject | Verb::RollBack => ("Not now", true, Some(("Reason", true))),
+        Verb::Reject | Verb::RollBack | Verb::BreakGlass => ("Not now", true, Some(("Reason", true))),
         Verb::Pause => ("Keep it running", false, Some(("Reason", false))),
         Verb::Resume if halted => ("Keep it halted", true, Some(("Reason", true))),
         Verb::Resume => ("Keep it paused", false, Some(("Reason", false))),
@@ -259,6 +262,10 @@ fn consequences(r: &RolloutDetail, verb: Verb) -> String {
             r.spec.start_at.map_or_else(|| "It starts at once.".to_owned(), |at| format!("It starts at {}.", at.readable())),
         ),
         Verb::Reject => "The rollout does not go out. Its author sees your reason and can change the plan.".to_owned(),
+        Verb::BreakGlass => format!(
+            "An emergency: you start exactly this plan, digest {}, without its approvals. Everybody sees that, it stays in the audit log, and two other admins review it afterwards. Gates, freezes, windows and its planned time hold as ever.",
+            r.digest.short()
+        ),
         Verb::Start => "Stage 1 begins now instead of at the planned time.".to_owned(),
         Verb::Pause => pause_says(c),
         Verb::Resume if r.row.state == RolloutState::Halted => {

@@ -64,14 +64,18 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
     let waiting = r.stages.iter().find(|s| s.state == StageState::AwaitingPromotion);
     match r.row.state {
         S::WaitingForApproval => {
-            banner(Tone::Hold, strong("Waits for approval.", format!("An admin other than {} has to decide.", r.row.author)))
+            let far = r.standing.as_ref().map_or_else(String::new, |s| format!(" {}.", crate::pages::approvals::progress(s)));
+            let left = r.standing.as_ref().and_then(|s| s.decide_by).map(|at| view! { " The request expires "{time::ago(at)}"." });
+            let text = format!(" An admin other than {} has to decide.{far}", r.row.author);
+            banner(Tone::Hold, view! { <b>"Waits for approval."</b>{text}{left} }.into_any())
         }
         S::Halted => {
             let verdict = r.stages.iter().find(|s| s.verdict.call == Call::Halt || s.state == StageState::Failed);
             let text = verdict.map_or(summary, |s| {
                 format!("Stage {}, {}: {}. No further device gets it.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.'))
             });
-            banner(Tone::Bad, strong("Halted by a gate.", text))
+            let objected = r.glass.as_ref().is_some_and(|g| g.holds && g.reviews.iter().any(|v| !v.accepted));
+            banner(Tone::Bad, strong(if objected { "Halted." } else { "Halted by a gate." }, text))
         }
         S::Rejected => {
             let why = r.approvals.iter().find(|a| !a.approved && !a.void).map_or(summary, |a| format!("{}: “{}”", a.by_name, a.remark));
@@ -189,7 +193,7 @@ pub fn plan_card(r: &RolloutDetail) -> AnyView {
     card("Plan", None, body.into_any())
 }
 
-/// Decisions; those an edit made worthless stay, marked.
+/// Decisions; those that an edit or the end of their time made worthless stay, marked.
 pub fn approvals_card(r: &RolloutDetail) -> AnyView {
     if r.approvals.is_empty() {
         return ().into_any();
@@ -199,12 +203,14 @@ pub fn approvals_card(r: &RolloutDetail) -> AnyView {
         .iter()
         .map(|a| {
             let (tone, word) = match (a.void, a.approved) {
-                (true, _) => (Tone::Off, "Void after an edit"),
+                (true, _) => (Tone::Off, "Void"),
+                (false, true) if a.uncounted.is_some() => (Tone::Off, "Approved, does not count"),
                 (false, true) => (Tone::Ok, "Approved"),
                 (false, false) => (Tone::Bad, "Rejected"),
             };
+            let uncounted = a.uncounted.clone().map(|why| format!(" · {why}"));
             view! {
-                <li>{dot(tone)}<div>{word}" by "{a.by_name.clone()}<div class="sub">"“"{a.remark.clone()}"” · digest "<span class="mono">{a.digest.short().to_owned()}</span></div></div>{time::ago(a.at)}</li>
+                <li>{dot(tone)}<div>{word}" by "{a.by_name.clone()}<div class="sub">"“"{a.remark.clone()}"” · digest "<span class="mono">{a.digest.short().to_owned()}</span>{uncounted}</div></div>{time::ago(a.at)}</li>
             }
         })
         .collect_view();

@@ -65,6 +65,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
     let blocked = actions::blocked_note(r).map(|why| view! { <p class="small text-2 mt-2">{why}</p> });
     view! {
         <PageHead title=r.row.name.clone() marks=badge(tone, word) sub=sub.into_any() actions=view! { {taken_along(r)}{actions::buttons(r)} }.into_any()/>
+        {crate::pages::approvals::glass::note(r.glass.as_ref())}
         {course::stages(r, choice)}
         <div class="mt-4">{course::state_banner(r)}</div>
         {blocked}

@@ -1,6 +1,6 @@
 //! Decisions over a digest, and what waits for one.
 
-use super::{Preview, RolloutRow, RolloutSpec, WayBack};
+use super::{ApprovalStanding, ApprovalTerms, Approver, ApproverGroup, GlassBreak, Preview, RolloutRow, RolloutSpec, RuleRow, WayBack};
 use crate::{
     Timestamp,
     ids::{ApprovalId, Digest, RolloutId, UserId},
@@ -25,8 +25,11 @@ pub struct ApprovalRow {
     pub at: Timestamp,
     /// The digest it is over.
     pub digest: Digest,
-    /// Set when an edit made it worthless.
+    /// Set when an edit or the end of its time made it worthless.
     pub void: bool,
+    /// Why it does not count though it is not void; none when it counts, and of rollouts that don't wait.
+    #[serde(default)]
+    pub uncounted: Option<String>,
 }
 
 /// Most people that an organization can ask for.
@@ -101,13 +104,23 @@ pub struct ApprovalsPage {
     pub decided: Vec<RolloutRow>,
     /// Whether the caller's role may decide at all.
     pub may_approve: bool,
-    /// How many approvals a rollout needs.
-    pub quorum: Quorum,
-    /// Whether the caller may ask for another number.
-    pub may_set_quorum: bool,
+    /// Whether the caller may change rules, groups and terms.
+    pub may_set_rules: bool,
     /// How many requests about authorities wait for the caller, on a page of their own.
     #[serde(default)]
     pub authorities: i64,
+    /// Rollouts that were started without their approvals: those that are to be reviewed, overdue ones first, then the last settled ones.
+    pub glass: Vec<GlassBreak>,
+    /// The rules, the one for every rollout first.
+    pub rules: Vec<RuleRow>,
+    /// The groups that rules may name.
+    pub groups: Vec<ApproverGroup>,
+    /// Who could be in them.
+    pub approvers: Vec<Approver>,
+    /// For how long approvals are waited for and hold.
+    pub terms: ApprovalTerms,
+    /// When this was read.
+    pub at: Timestamp,
 }
 
 /// A rollout waiting for a decision, with what would run.
@@ -130,9 +143,9 @@ pub struct ApprovalCard {
     /// The plan's way back, which is approved with it.
     #[serde(default)]
     pub way_back: Option<WayBack>,
-    /// How many people have to approve it.
-    pub needed: u32,
-    /// Who has approved it already.
+    /// How far its approval is.
+    pub standing: ApprovalStanding,
+    /// Who has approved it already; those that don't count say why.
     pub approved: Vec<ApprovalRow>,
     /// Why this caller can't decide; none when they can.
     pub blocked: Option<String>,

@@ -1,6 +1,6 @@
 //! The course, as lists and pages show it: how far it is, how its devices fare, what can be done.
 
-use super::{ApprovalRow, PlanChanges, RolloutLink, RolloutSpec, Show, StageSpec, Verb, WayBack};
+use super::{ApprovalRow, ApprovalStanding, GlassBreak, PlanChanges, RolloutLink, RolloutSpec, Show, StageSpec, Verb, WayBack};
 use crate::{
     Timestamp,
     ids::{DeviceId, Digest, RolloutId, UpdateId},
@@ -114,6 +114,15 @@ pub struct RolloutDetail {
     /// The rollout that this one takes devices back from; none for a rollout that somebody planned.
     #[serde(default)]
     pub back_of: Option<RolloutLink>,
+    /// How far its approval is; none unless it waits for that.
+    #[serde(default)]
+    pub standing: Option<ApprovalStanding>,
+    /// Until when it has to begin, or its approval expires; none when that is for ever, and once it has begun.
+    #[serde(default)]
+    pub start_by: Option<Timestamp>,
+    /// Its newest start without approvals; none where there was none.
+    #[serde(default)]
+    pub glass: Option<GlassBreak>,
     /// What happened, newest first; at most 100.
     pub history: Vec<RolloutEvent>,
     /// What the caller may do now, and where not, why.

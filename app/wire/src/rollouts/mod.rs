@@ -1,17 +1,21 @@
 //! Rollouts: their plan as people write it, what it would do, the decisions on it, and its course as pages show it.
 
 mod approval;
+mod approvers;
 mod back;
 mod course;
 mod freeze;
+mod glass;
 mod plan;
 mod preview;
 mod when;
 
 pub use approval::*;
+pub use approvers::*;
 pub use back::*;
 pub use course::*;
 pub use freeze::*;
+pub use glass::*;
 pub use plan::*;
 pub use preview::*;
 pub use when::*;
@@ -43,6 +47,8 @@ words! {
         Retry = "retry",
         /// Take the release back from the devices that run it, by the plan's way back.
         RollBack = "roll-back",
+        /// Start it in an emergency without its approvals; two other people review that afterwards.
+        BreakGlass = "break-glass",
     }
     /// Which rollouts a list shows.
     Tab {

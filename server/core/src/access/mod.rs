@@ -22,7 +22,7 @@ pub use error::Error;
 pub use policy::{Act, Actor, Who, allowed, may};
 pub use sessions::{Origin, SignedIn};
 pub(crate) use throttle::Throttle;
-pub(crate) use users::{admins_beside, is_admin, name_of};
+pub(crate) use users::{admins, admins_beside, is_admin, name_of};
 
 use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use parking_lot::Mutex;

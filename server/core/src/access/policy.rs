@@ -139,6 +139,8 @@ acts! {
     Control = "rollout.control" from Operator,
     /// Decide on a rollout that somebody else drafted.
     Approve = "rollout.approve" from Admin,
+    /// Start a rollout in an emergency without its approvals.
+    BreakGlass = "rollout.break_glass" from Admin,
     /// Change how fast and how much goes to devices.
     TransferLimits = "transfer.limits" from Admin,
     /// Make and end freezes.

@@ -44,6 +44,8 @@ pub(super) const USER_DISABLE: Sql = Sql::same("UPDATE users SET disabled = TRUE
 pub(super) const USER_SET_PASSWORD: Sql = Sql::same("UPDATE users SET password_hash = $3 WHERE org_id = $1 AND id = $2");
 pub(super) const OTHER_ADMINS: Sql =
     Sql::same("SELECT COUNT(*) FROM users WHERE org_id = $1 AND id <> $2 AND role = 'admin' AND disabled = FALSE");
+pub(super) const ADMINS: Sql =
+    Sql::same("SELECT id, name FROM users WHERE org_id = $1 AND role = 'admin' AND disabled = FALSE ORDER BY name, id");
 
 pub(super) const SESSION_INSERT: Sql = Sql::same(
     "INSERT INTO sessions (id, org_id, user_id, refresh_hash, rotated_at, created_at, last_seen_at, expires_at, address, user_agent)
@@ -138,6 +140,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &USER_DISABLE,
     &USER_SET_PASSWORD,
     &OTHER_ADMINS,
+    &ADMINS,
     &SESSION_INSERT,
     &SESSION_LIVE,
     &SESSION_SEEN,

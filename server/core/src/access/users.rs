@@ -69,6 +69,12 @@ pub(crate) async fn is_admin(on: &mut impl Conn, org: &OrgId, id: &UserId) -> Re
     Ok(find(on, org, id).await.is_ok_and(|p| p.shown.role == Role::Admin && !p.shown.disabled))
 }
 
+/// Every admin who can sign in, with their names.
+pub(crate) async fn admins(on: &mut impl Conn, org: &OrgId) -> Result<Vec<(UserId, String)>, Error> {
+    let found = rows!(on, (String, String), store::ADMINS, org.as_str())?;
+    found.into_iter().map(|(id, name)| Ok((parse(&id)?, name))).collect()
+}
+
 /// The person of this organization with this address.
 pub(super) async fn by_email(on: &mut impl Conn, org: &OrgId, email: &str) -> Result<UserId, Error> {
     let found = row!(on, (String,), store::USER_BY_EMAIL, org.as_str(), email.trim().to_lowercase())?;

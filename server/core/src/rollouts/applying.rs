@@ -17,6 +17,9 @@ use wire::{
     states::RolloutState,
 };
 
+/// How often a plan is looked at anew when somebody else was faster.
+const TRIES: usize = 8;
+
 /// What became of a plan that was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -70,14 +73,27 @@ impl Rollouts {
         Ok(Some(Against { id, state, lines, generation, same }))
     }
 
-    /// Keeps a plan under its name: a new draft, or another plan for the one that is not decided on yet.
+    /// Keeps a plan under its name: a new draft, or another plan for the one that is not decided on yet. Of two who apply at once the second is told
+    /// what the first has left.
     pub async fn apply_plan(&self, actor: &Actor, spec: RolloutSpec) -> Result<Applied> {
-        use RolloutState as S;
         may(actor, Act::Draft)?;
-        let Some(against) = self.against(actor, &spec).await? else {
-            let id = self.draft(actor, spec).await?;
-            return Ok(Applied { id, state: S::Draft, outcome: Outcome::Drafted, lines: Vec::new() });
-        };
+        for _ in 0..TRIES {
+            let against = self.against(actor, &spec).await?;
+            match self.apply_once(actor, &spec, against).await {
+                Ok(Some(applied)) => return Ok(applied),
+                // Somebody was faster: what they have left is looked at anew.
+                Ok(None) | Err(crate::Error::Rollouts(Error::Stale)) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(Error::Stale.into())
+    }
+
+    /// None when another rollout of this name was drafted since it was looked for.
+    async fn apply_once(&self, actor: &Actor, spec: &RolloutSpec, against: Option<Against>) -> Result<Option<Applied>> {
+        use RolloutState as S;
+        let drafted = |id| Applied { id, state: S::Draft, outcome: Outcome::Drafted, lines: Vec::new() };
+        let Some(against) = against else { return Ok(self.draft_unless(actor, spec.clone(), Some(None)).await?.map(drafted)) };
         let Against { id, state, lines, generation, same } = against;
         match state {
             // Nobody would ever run it, and whoever applies it believes that it will be.
@@ -86,14 +102,14 @@ impl Rollouts {
                 let why = format!("{id} has this plan and was {ended}. Change the plan, or give it another name.");
                 Err(Error::NotNow(why).into())
             }
-            _ if same => Ok(Applied { id, state, outcome: Outcome::Same, lines }),
+            _ if same => Ok(Some(Applied { id, state, outcome: Outcome::Same, lines })),
             S::Draft | S::Rejected | S::WaitingForApproval => {
-                self.edit(actor, &id, generation, spec).await?;
-                Ok(Applied { id, state: S::Draft, outcome: Outcome::Edited, lines })
+                self.edit(actor, &id, generation, spec.clone()).await?;
+                Ok(Some(Applied { id, state: S::Draft, outcome: Outcome::Edited, lines }))
             }
             S::Completed | S::Stopped | S::RolledBack => {
-                let id = self.draft(actor, spec).await?;
-                Ok(Applied { id, state: S::Draft, outcome: Outcome::Drafted, lines })
+                let made = self.draft_unless(actor, spec.clone(), Some(Some(&id))).await?;
+                Ok(made.map(|id| Applied { lines, ..drafted(id) }))
             }
             S::Approved | S::Scheduled => {
                 let why = format!(

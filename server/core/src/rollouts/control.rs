@@ -4,7 +4,7 @@
 use super::{
     course::{Change, Course, may_install},
     gate,
-    plan::devices_of,
+    plan::{self, devices_of},
     way_back::{no_way, turn_back},
 };
 use wire::{
@@ -55,8 +55,13 @@ pub fn order(verb: Verb, course: &Course, by: &str, reason: &str, now: Timestamp
             }
             R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled => Err("It has not begun.".to_owned()),
         },
-        Verb::Edit | Verb::Submit | Verb::Approve | Verb::Reject => Err("That is decided before it starts.".to_owned()),
+        Verb::Edit | Verb::Submit | Verb::Approve | Verb::Reject | Verb::BreakGlass => Err("That is decided before it starts.".to_owned()),
     }
+}
+
+/// The changes by which a person halts what runs or is paused, as a gate would.
+pub fn halted(course: &Course, why: &str) -> Vec<Change> {
+    plan::halt(course, None, why).changes
 }
 
 fn resume(course: &Course, now: Timestamp, running: Change) -> Result<Vec<Change>, String> {

@@ -4,8 +4,10 @@ use super::{
     Error, Rollouts,
     course::{Change, Course},
     drafting::{digest_of, release_back},
+    expiring::{late, terms},
     going_back::known,
     moving::said,
+    standing::Standing,
     state::{ROLLOUT, step},
     store::{
         courses,
@@ -18,66 +20,88 @@ use super::{
 };
 use crate::{
     Result,
-    access::{self, Act, Actor, Who, audit, may},
+    access::{Act, Actor, Who, audit, may},
     bus::Event,
+    db::Tx,
     releases,
 };
 use serde_json::json;
 use wire::{
-    ids::{ApprovalId, Digest, RolloutId, UserId},
+    Timestamp,
+    ids::{ApprovalId, Digest, OrgId, RolloutId, UserId},
     states::RolloutState,
 };
 
-/// A decision to be kept beside the change of state.
-pub(super) struct Choice<'a> {
-    by: &'a UserId,
-    by_name: &'a str,
-    approved: bool,
-    remark: &'a str,
-}
-
 /// What somebody says.
-#[derive(Clone, Copy)]
-enum Word {
-    /// Yes; so many others have to say so, too.
-    Yes {
-        missing: u32,
-    },
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    /// Yes.
+    Yes,
+    /// No.
     No,
-}
-
-/// What is kept beside a change before the start.
-pub(super) enum Beside<'a> {
-    /// A decision.
-    Decision(Choice<'a>),
-    /// How many people have to approve it.
-    Needs(u32),
 }
 
 /// A change before the start.
 pub(super) struct Turn<'a> {
     /// The word in the audit log.
     pub action: &'a str,
-    /// The state it leads to; none when it stays.
-    pub to: Option<RolloutState>,
+    /// The states it leads through; none when it stays.
+    pub through: &'a [RolloutState],
     /// The rollout's sentence from now on.
     pub summary: String,
     /// The line in its history.
     pub text: String,
     /// How that is meant.
     pub tone: &'a str,
+    /// More for the audit log.
+    pub detail: serde_json::Value,
 }
 
 impl Rollouts {
-    /// Says yes to this digest: when as many people as it needs have said so, the plan runs as it was read, at once or at its time. The author of the
+    /// Says yes to this digest: when all have said so whom its rule asks for, the plan runs as it was read, at once or at its time. The author of the
     /// plan can't, also not through an API token, nobody can twice, and a remark is required. When somebody else decided or edited in the meantime,
     /// nothing happens.
     pub async fn approve(&self, actor: &Actor, id: &RolloutId, digest: &Digest, remark: &str) -> Result<()> {
-        let (record, course, given) = self.decidable(actor, id).await?;
+        let generation = self.decidable(actor, id, Word::Yes).await?;
+        self.intact(actor, id, digest).await?;
+        let missing = self.decision(actor, id, generation, Word::Yes, remark).await?;
+        if missing == 0 {
+            self.go_on(&actor.org, id).await;
+        }
+        Ok(())
+    }
+
+    /// Says no. The author can edit it and ask again. A remark is required.
+    pub async fn reject(&self, actor: &Actor, id: &RolloutId, remark: &str) -> Result<()> {
+        let generation = self.decidable(actor, id, Word::No).await?;
+        self.decision(actor, id, generation, Word::No, remark).await.map(drop)
+    }
+
+    /// What follows at once is seen at once; if this fails, the next tick does it.
+    pub(super) async fn go_on(&self, org: &OrgId, id: &RolloutId) {
+        if let Err(e) = self.advance(org, id).await {
+            tracing::warn!(rollout = %id, error = %e, "advancing after a decision failed; the next tick tries again");
+        }
+    }
+
+    /// An error where this person can't decide; the generation that was looked at.
+    async fn decidable(&self, actor: &Actor, id: &RolloutId, word: Word) -> Result<i64> {
+        may(actor, Act::Approve)?;
+        let (mut on, now) = (self.db.read().await?, self.clock.now());
+        let record = records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        let standing = Standing::read(&mut on, &record, now).await?;
+        match not_decidable(&record, actor, Some(&standing), word, now) {
+            Some(e) => Err(e.into()),
+            None => Ok(record.generation()),
+        }
+    }
+
+    /// An error unless this digest is what would run, and it still may.
+    pub(super) async fn intact(&self, actor: &Actor, id: &RolloutId, digest: &Digest) -> Result<()> {
         let mut on = self.db.read().await?;
+        let record = records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let release = releases::for_rollout(&mut on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
         let back = release_back(&mut on, &actor.org, &record.spec).await?;
-        drop(on);
         if record.digest != *digest || digest_of(&actor.org, id, &record.spec, &release, back.as_ref()) != *digest {
             return Err(Error::OtherDigest.into());
         }
@@ -85,111 +109,102 @@ impl Rollouts {
             return Err(Error::NotNow(why).into());
         }
         let problems = way_back::problems(&record.spec, Some(known(&release)), back.as_ref().map(known), self.clock.now());
-        if !problems.is_empty() {
-            return Err(Error::Problems(problems).into());
-        }
-        let missing = record.needed.saturating_sub(given + 1);
-        self.decision(actor, &record, &course, Word::Yes { missing }, remark).await?;
-        if missing > 0 {
-            return Ok(());
-        }
-        if let Err(e) = self.advance(&actor.org, id).await {
-            tracing::warn!(rollout = %id, error = %e, "advancing after the approval failed; the next tick tries again");
-        }
-        Ok(())
+        if problems.is_empty() { Ok(()) } else { Err(Error::Problems(problems).into()) }
     }
 
-    /// Says no. The author can edit it and ask again. A remark is required.
-    pub async fn reject(&self, actor: &Actor, id: &RolloutId, remark: &str) -> Result<()> {
-        let (record, course, _) = self.decidable(actor, id).await?;
-        self.decision(actor, &record, &course, Word::No, remark).await
-    }
-
-    /// With how many people have approved it who still may. They are read after the course: every approval raises its generation, so one that comes
-    /// later makes this one a conflict.
-    async fn decidable(&self, actor: &Actor, id: &RolloutId) -> Result<(Record, Course, u32)> {
-        may(actor, Act::Approve)?;
-        let mut on = self.db.read().await?;
-        let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
-        let given = quorum::given(&mut on, id).await?;
-        if let Some(e) = not_decidable(&record, actor, &given) {
-            return Err(e.into());
-        }
-        let mut counts = 0;
-        for person in &given {
-            counts += u32::from(access::is_admin(&mut on, &actor.org, person).await?);
-        }
-        Ok((record, course, counts))
-    }
-
-    async fn decision(&self, actor: &Actor, record: &Record, course: &Course, word: Word, remark: &str) -> Result<()> {
-        let remark = remark.trim();
-        if remark.is_empty() || remark.chars().count() > MAX_REMARK || !readable_text(remark) {
-            let why = "Say why, in 1 to 500 characters without control characters: it is kept with the decision.";
-            return Err(Error::invalid("reason", why).into());
-        }
-        let (Some(by), Who::Session { name, .. } | Who::Token { person: name, .. }) = (actor.user(), &actor.who) else {
-            return Err(Error::NotNow("Only a person can decide.".to_owned()).into());
-        };
-        let approved = matches!(word, Word::Yes { .. });
-        let text = said(if approved { "Approved" } else { "Rejected" }, &actor.label(), remark);
-        let (to, summary) = match word {
-            Word::Yes { missing: 0 } => (Some(RolloutState::Approved), text.clone()),
-            Word::Yes { missing } => (None, format!("{text}; waits for {}", people(missing))),
-            Word::No => (Some(RolloutState::Rejected), text.clone()),
-        };
-        let turn = Turn {
-            action: if approved { "rollout.approve" } else { "rollout.reject" },
-            to,
-            summary,
-            text,
-            tone: if approved { "ok" } else { "bad" },
-        };
-        self.decide(actor, record, course, turn, Beside::Decision(Choice { by, by_name: name, approved, remark })).await
-    }
-
-    /// A change before the start, with its history, audit entry and what is kept beside it. One generation, one decision: the second of two gets a
-    /// conflict.
-    pub(super) async fn decide(&self, actor: &Actor, record: &Record, course: &Course, turn: Turn<'_>, beside: Beside<'_>) -> Result<()> {
-        let Turn { action, to, summary, text, tone } = turn;
-        let change = match to {
-            Some(to) => {
-                step(ROLLOUT, course.state, to).map_err(|e| Error::NotNow(e.to_string()))?;
-                Change::Enter { to, summary }
-            }
-            None => Change::Say { summary },
-        };
+    /// Keeps a decision, counted with the people as they are in its own transaction; how many approvals are missing then.
+    async fn decision(&self, actor: &Actor, id: &RolloutId, generation: i64, word: Word, remark: &str) -> Result<u32> {
+        let remark = remark_of("reason", remark)?;
+        let (by, by_name) = person(actor)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        if courses::apply(&mut tx, record, course, &[change], None, now).await?.is_none() {
+        let (record, course) = held(&mut tx, &actor.org, id, Some(generation)).await?;
+        let standing = Standing::read(&mut tx, &record, now).await?;
+        if let Some(e) = not_decidable(&record, actor, Some(&standing), word, now) {
+            return Err(e.into());
+        }
+        let yes = word == Word::Yes;
+        let missing = if yes { standing.tally(Some(by)).missing } else { 0 };
+        let text = said(if yes { "Approved" } else { "Rejected" }, &actor.label(), remark);
+        let through: &[RolloutState] = match (word, missing) {
+            (Word::No, _) => &[RolloutState::Rejected],
+            (Word::Yes, 0) => &[RolloutState::Approved],
+            (Word::Yes, _) => &[],
+        };
+        let turn = Turn {
+            action: if yes { "rollout.approve" } else { "rollout.reject" },
+            through,
+            summary: if missing > 0 { format!("{text}; waits for {}", people(missing)) } else { text.clone() },
+            text,
+            tone: if yes { "ok" } else { "bad" },
+            detail: json!({ "remark": remark, "missing": missing }),
+        };
+        self.turn(&mut tx, actor, &record, &course, turn).await?;
+        let approval: ApprovalId = self.entropy.id(now);
+        let decision =
+            Decision { id: &approval, by, by_name, approved: yes, remark, digest: &record.digest, generation: course.generation };
+        lists::add_decision(&mut tx, &record.org, id, &decision, now).await?;
+        if through == [RolloutState::Approved] {
+            let start_by = terms(&mut tx, &record.org).await?.start_by(now);
+            quorum::may_start(&mut tx, id, start_by, None).await?;
+        }
+        tx.commit().await?;
+        self.bus.tell(Event::Rollout { org: record.org.clone(), id: id.clone() });
+        Ok(missing)
+    }
+
+    /// A change before the start, with its history and audit entry. One generation, one change: the second of two gets a conflict.
+    pub(super) async fn turn(&self, tx: &mut Tx, actor: &Actor, record: &Record, course: &Course, turn: Turn<'_>) -> Result<()> {
+        let Turn { action, through, summary, text, tone, detail } = turn;
+        let (mut changes, mut from) = (Vec::new(), course.state);
+        for to in through {
+            from = step(ROLLOUT, from, *to).map_err(|e| Error::NotNow(e.to_string()))?;
+            changes.push(Change::Enter { to: *to, summary: summary.clone() });
+        }
+        if changes.is_empty() {
+            changes.push(Change::Say { summary });
+        }
+        let now = self.clock.now();
+        if courses::apply(tx, record, course, &changes, None, now).await?.is_none() {
             return Err(Error::Stale.into());
         }
-        let mut detail = json!({ "rollout": record.spec.name, "digest": record.digest, "generation": course.generation });
-        match beside {
-            Beside::Needs(needed) => {
-                quorum::ask(&mut tx, &record.id, needed).await?;
-                detail["approvals_needed"] = json!(needed);
-            }
-            Beside::Decision(v) => {
-                detail["remark"] = json!(v.remark);
-                let id: ApprovalId = self.entropy.id(now);
-                let decision = Decision {
-                    id: &id,
-                    by: v.by,
-                    by_name: v.by_name,
-                    approved: v.approved,
-                    remark: v.remark,
-                    digest: &record.digest,
-                    generation: course.generation,
-                };
-                lists::add_decision(&mut tx, &record.org, &record.id, &decision, now).await?;
-            }
+        lists::add_event(tx, &record.org, &record.id, &text, &actor.label(), tone, now).await?;
+        let mut all = json!({ "rollout": record.spec.name, "digest": record.digest, "generation": course.generation });
+        if let (Some(all), serde_json::Value::Object(more)) = (all.as_object_mut(), detail) {
+            all.extend(more);
         }
-        lists::add_event(&mut tx, &record.org, &record.id, &text, &actor.label(), tone, now).await?;
-        audit::append(&mut tx, actor, now, action, record.id.as_str(), &detail).await?;
-        tx.commit().await?;
-        self.bus.tell(Event::Rollout { org: record.org.clone(), id: record.id.clone() });
+        audit::append(tx, actor, now, action, record.id.as_str(), &all).await?;
         Ok(())
+    }
+}
+
+/// Takes a rollout and the organization's people until the transaction ends, so that who is counted stays who they are; the rollout as it is now. An
+/// error when it is not at this generation any more.
+pub(super) async fn held(tx: &mut Tx, org: &OrgId, id: &RolloutId, generation: Option<i64>) -> Result<(Record, Course)> {
+    let now = quorum::hold(tx, org, id).await?.ok_or(Error::NotFound("rollout"))?;
+    if generation.is_some_and(|seen| seen != now) {
+        return Err(Error::Stale.into());
+    }
+    // Roles, groups and rules are changed by whoever holds this.
+    audit::hold(tx, org).await?;
+    Ok(records::course(tx, org, id).await?.ok_or(Error::NotFound("rollout"))?)
+}
+
+/// A remark that is kept with a decision.
+pub(super) fn remark_of<'a>(field: &'static str, remark: &'a str) -> Result<&'a str> {
+    let remark = remark.trim();
+    if remark.is_empty() || remark.chars().count() > MAX_REMARK || !readable_text(remark) {
+        let why = "Say why, in 1 to 500 characters without control characters: it is kept with the decision.";
+        return Err(Error::invalid(field, why).into());
+    }
+    Ok(remark)
+}
+
+/// The person who decides, also through a token of theirs.
+pub(super) fn person(actor: &Actor) -> Result<(&UserId, &str)> {
+    match (actor.user(), &actor.who) {
+        (Some(by), Who::Session { name, .. } | Who::Token { person: name, .. }) => Ok((by, name)),
+        _ => Err(Error::NotNow("Only a person can decide.".to_owned()).into()),
     }
 }
 
@@ -201,14 +216,17 @@ pub(super) fn people(count: u32) -> String {
     }
 }
 
-/// Why this person can't decide on a rollout, though their role may.
-pub(super) fn not_decidable(record: &Record, actor: &Actor, given: &[UserId]) -> Option<Error> {
+/// Why this person can't decide on a rollout, though their role may. Of one that waits it takes how its approval stands.
+pub(super) fn not_decidable(record: &Record, actor: &Actor, standing: Option<&Standing>, word: Word, now: Timestamp) -> Option<Error> {
     match record.state() {
         RolloutState::WaitingForApproval => match actor.user() {
             Some(user) if user.as_str() == record.author => Some(Error::OwnRollout),
-            Some(user) if given.contains(user) => {
+            _ if late(record, now).is_some() => late(record, now).map(super::expiring::Late::refusal),
+            Some(user) if standing.is_some_and(|s| s.approved_by(user)) => {
                 Some(Error::NotNow("You have approved it; it waits for somebody else's word.".to_owned()))
             }
+            // A no needs no standing: it takes nothing from anybody.
+            Some(user) if word == Word::Yes => standing.and_then(|s| s.not_of(user)),
             _ => None,
         },
         RolloutState::Draft => Some(Error::NotNow("It has not been sent for approval yet.".to_owned())),

@@ -2,14 +2,18 @@
 
 use super::{
     Error, Rollouts,
-    deciding::{Beside, Turn, people},
+    deciding::{Turn, held, people},
     digest,
+    expiring::terms,
     going_back::known,
-    previewing, quorum,
+    previewing,
+    quorum::rule_for,
+    standing::{Asked, People},
     state::{ROLLOUT, legal},
     store::{
         lists,
         plans::{self, NewRollout},
+        quorum as asking,
         records::{self, Record},
     },
     validate, way_back,
@@ -25,7 +29,7 @@ use serde_json::json;
 use wire::{
     Timestamp,
     ids::{Digest, OrgId, RolloutId},
-    rollouts::RolloutSpec,
+    rollouts::{Problem, RolloutSpec},
     states::RolloutState,
 };
 
@@ -33,11 +37,32 @@ impl Rollouts {
     /// A new draft. It must be a plan that could run; how many devices it reaches is checked when it is submitted.
     pub async fn draft(&self, actor: &Actor, spec: RolloutSpec) -> Result<RolloutId> {
         may(actor, Act::Draft)?;
+        match self.draft_unless(actor, spec, None).await? {
+            Some(id) => Ok(id),
+            None => Err(Error::Stale.into()),
+        }
+    }
+
+    /// The same, and none when the newest rollout of this name is not the one that is expected, where one is (an inner none: there is no such rollout).
+    pub(super) async fn draft_unless(
+        &self,
+        actor: &Actor,
+        spec: RolloutSpec,
+        expected: Option<Option<&RolloutId>>,
+    ) -> Result<Option<RolloutId>> {
         let now = self.clock.now();
         let id: RolloutId = self.entropy.id(now);
         let (release, back) = checked(&mut self.db.read().await?, &actor.org, &spec, now).await?;
         let digest = digest_of(&actor.org, &id, &spec, &release, back.as_ref());
         let mut tx = self.db.write().await?;
+        if let Some(expected) = expected {
+            // Of two who draft this name at once the second sees what the first has drafted.
+            audit::hold(&mut tx, &actor.org).await?;
+            let newest = records::named(&mut tx, &actor.org, &spec.name).await?;
+            if newest.as_ref().map(|r| &r.id) != expected {
+                return Ok(None);
+            }
+        }
         let author = author_name(&mut tx, actor).await?;
         plans::insert(&mut tx, &actor.org, &id, &written(actor, &author, &spec, &release, &digest), now).await?;
         lists::add_event(&mut tx, &actor.org, &id, &format!("Drafted by {}", actor.label()), &actor.label(), "off", now).await?;
@@ -45,7 +70,7 @@ impl Rollouts {
         audit::append(&mut tx, actor, now, "rollout.draft", id.as_str(), &detail).await?;
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: actor.org.clone(), id: id.clone() });
-        Ok(id)
+        Ok(Some(id))
     }
 
     /// Another plan for a rollout that has not begun. Whoever edits is its author then; what was decided on the old plan is void.
@@ -65,7 +90,7 @@ impl Rollouts {
         if !plans::edit(&mut tx, &actor.org, id, generation, &written(actor, &author, &spec, &release, &digest), now).await? {
             return Err(Error::Stale.into());
         }
-        lists::void_decisions(&mut tx, id).await?;
+        asking::void(&mut tx, id).await?;
         let text = match record.state() {
             RolloutState::Draft => format!("Edited by {}", actor.label()),
             _ => format!("Edited by {}: what was decided before is void", actor.label()),
@@ -78,40 +103,61 @@ impl Rollouts {
         Ok(())
     }
 
-    /// Asks for approval. Every stage must reach somebody by now.
+    /// Asks for approval, by the rule that is in force now. Every stage must reach somebody by now, and the people there are must be able to fulfil the
+    /// rule without the author.
     pub async fn submit(&self, actor: &Actor, id: &RolloutId) -> Result<()> {
         may(actor, Act::Draft)?;
         let now = self.clock.now();
+        let record = self.sendable(actor, id).await?;
+        let mut tx = self.db.write().await?;
+        let (record, course) = held(&mut tx, &actor.org, id, Some(record.generation())).await?;
+        let rule = rule_for(&mut tx, &actor.org, &record.device_type, now).await?;
+        let people_there = People::read(&mut tx, &actor.org).await?;
+        let electors = people_there.electors(&rule, &record.author, now);
+        if let Some(why) = people_there.short_of(&rule, &electors, "its author") {
+            return Err(Error::NotNow(format!("{why} Add an admin first, or ask for another rule.")).into());
+        }
+        let asked = Asked::of(&rule, &people_there);
+        let by = if rule.from.is_empty() { String::new() } else { format!(": {}", asked.words()) };
+        let turn = Turn {
+            action: "rollout.submit",
+            through: &[RolloutState::WaitingForApproval],
+            summary: format!("Waits for {} than {} to approve it{by}", people(rule.needed), record.author_name),
+            text: format!("Sent for approval by {}", actor.label()),
+            tone: "hold",
+            detail: json!({ "approvals_needed": rule.needed, "rule": asked }),
+        };
+        self.turn(&mut tx, actor, &record, &course, turn).await?;
+        let decide_by = terms(&mut tx, &actor.org).await?.decide_by(now);
+        let rule_kept = plans::json(&asked)?;
+        let sent = asking::Asked { needed: rule.needed, rule: &rule_kept, electors: &electors, decide_by };
+        asking::ask(&mut tx, &actor.org, id, &sent).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Rollout { org: actor.org.clone(), id: id.clone() });
+        Ok(())
+    }
+
+    /// A draft that could go out: its plan has no problems, every stage reaches somebody by now, and its approval would not expire before its start.
+    pub(super) async fn sendable(&self, actor: &Actor, id: &RolloutId) -> Result<Record> {
+        let now = self.clock.now();
         let mut on = self.db.read().await?;
-        let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        let record = records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         if record.state() != RolloutState::Draft {
             return Err(Error::NotNow("Only a draft can be sent for approval.".to_owned()).into());
         }
         checked(&mut on, &actor.org, &record.spec, now).await?;
-        let found = previewing::draw(&mut on, &record, 0, self.clock.now()).await?;
+        let found = previewing::draw(&mut on, &record, 0, now).await?;
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
-        let problems = validate::problems_of_draw(&record.spec, &devices);
-        if !problems.is_empty() {
-            return Err(Error::Problems(problems).into());
+        let mut problems = validate::problems_of_draw(&record.spec, &devices);
+        let terms = terms(&mut on, &actor.org).await?;
+        if let (Some(at), Some(until)) = (record.spec.start_at, terms.start_by(now))
+            && at >= until
+        {
+            let days = terms.start_days;
+            let message = format!("An approval holds for {days} days here, and it begins later. Send it for approval nearer to its start.");
+            problems.push(Problem { field: "start_at".to_owned(), message });
         }
-        let needed = quorum::of(&mut on, &actor.org, now).await?.needed;
-        let others = access::admins_beside(&mut on, &actor.org, &record.author).await?;
-        drop(on);
-        if needed > 1 && others < i64::from(needed) {
-            let why = format!(
-                "It needs the approval of {}, and beside its author there are {others} admins. Add an admin first.",
-                people(needed)
-            );
-            return Err(Error::NotNow(why).into());
-        }
-        let turn = Turn {
-            action: "rollout.submit",
-            to: Some(RolloutState::WaitingForApproval),
-            summary: format!("Waits for {} than {} to approve it", people(needed), record.author_name),
-            text: format!("Sent for approval by {}", actor.label()),
-            tone: "hold",
-        };
-        self.decide(actor, &record, &course, turn, Beside::Needs(needed)).await
+        if problems.is_empty() { Ok(record) } else { Err(Error::Problems(problems).into()) }
     }
 }
 

@@ -58,7 +58,8 @@ impl Rollouts {
             author_name: AUTHOR,
         };
         plans::insert(tx, &of.org, &id, &new, now).await?;
-        let summary = format!("Approved with “{}”", of.spec.name);
+        let how = if of.glass.is_some() { "Part of the plan, started without approval, of" } else { "Approved with" };
+        let summary = format!("{how} “{}”", of.spec.name);
         back::set_out(tx, &id, of, &summary, now).await?;
         let approved: Vec<_> =
             lists::decisions(tx, &of.id).await?.into_iter().filter(|d| d.approved && !d.void && d.digest == of.digest).collect();

@@ -6,7 +6,7 @@
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order, [`gate`] what the evidence says, [`mod@plan`] what to do next,
 //! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
 //! once, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it
-//! changes, [`explain`] why a device does or doesn't update, [`way_back`] how a bad release is taken back. The store applies a list of
+//! changes, [`explain`] why a device does or doesn't update, [`rule`] whose approvals it takes and how far those are that were given, [`way_back`] how a bad release is taken back. The store applies a list of
 //! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
 //!
 //! Locks are taken in one order: the rollout's row, its organization's (for a budget), its update rows, its stage rows.
@@ -25,6 +25,7 @@ pub mod gate;
 pub mod hearing;
 pub mod plan;
 pub mod retry;
+pub mod rule;
 pub mod state;
 pub mod survey;
 pub mod throttle;
@@ -34,13 +35,17 @@ pub mod way_back;
 pub mod window;
 
 mod applying;
+mod approvers;
 mod comparing;
 mod deciding;
 mod drafting;
 mod error;
+mod expiring;
 mod freezes;
+mod glass;
 mod going_back;
 mod idle;
+mod inbox;
 mod listing;
 mod moving;
 mod offering;
@@ -50,6 +55,7 @@ mod reading;
 mod report;
 mod reporting;
 mod sound;
+mod standing;
 pub(crate) mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -60,6 +66,7 @@ mod tests;
 
 pub use applying::{Against, Applied, Outcome};
 pub use error::Error;
+pub use glass::Figures;
 pub use offering::Standing;
 pub use report::Part;
 pub use reporting::MAX_DETAIL;
@@ -77,12 +84,13 @@ pub struct Rollouts {
     began: Timestamp,
     glimpses: previewing::Glimpses,
     idle: idle::Idle,
+    glass: Figures,
 }
 
 impl Rollouts {
     /// The room over an open store.
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus) -> Self {
         let began = clock.now();
-        Self { db, clock, entropy, bus, began, glimpses: previewing::Glimpses::default(), idle: idle::Idle::default() }
+        Self { db, clock, entropy, bus, began, glimpses: previewing::Glimpses::default(), idle: idle::Idle::default(), glass: Figures::default() }
     }
 }

@@ -4,6 +4,8 @@ use super::{
     Error, Rollouts,
     control::order,
     course::{Change, Course},
+    expiring::late,
+    glass::not_resumed_by,
     plan::{SILENT, devices_of},
     store::{
         courses, lists,
@@ -18,8 +20,9 @@ use crate::{
 };
 use serde_json::json;
 use wire::{
+    Timestamp,
     ids::{Digest, RolloutId},
-    rollouts::Verb,
+    rollouts::{GlassBreak, Verb},
     states::{RolloutState, StageState},
 };
 
@@ -93,6 +96,7 @@ impl Rollouts {
             Verb::Stop => self.stop(actor, id, reason).await,
             Verb::Retry => self.retry(actor, id).await,
             Verb::RollBack => self.roll_back(actor, id, reason).await,
+            Verb::BreakGlass => self.break_glass(actor, id, digest.ok_or(Error::NoDigest)?, reason).await.map(drop),
         }
     }
 
@@ -139,11 +143,14 @@ impl Rollouts {
             return Err(Error::invalid("reason", "Use at most 500 characters, and no control characters.").into());
         }
         for _ in 0..TRIES {
-            let (record, course) = records::course(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
-            if let Some(why) = not_by(verb, &record, actor) {
+            let mut on = self.db.read().await?;
+            let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+            let glass = if verb == Verb::Resume { self.broken(&mut on, actor, id).await? } else { None };
+            drop(on);
+            let now = self.clock.now();
+            if let Some(why) = not_by(verb, &record, actor, glass.as_ref(), now) {
                 return Err(why.into());
             }
-            let now = self.clock.now();
             let changes = order(verb, &course, &actor.label(), reason, now).map_err(Error::NotNow)?;
             // A person who promotes has looked at this evidence; other orders hold whatever devices have said since.
             let evidence = course.current().filter(|_| verb == Verb::Promote).map(|s| (course.stage, s.tally));
@@ -161,14 +168,23 @@ impl Rollouts {
     }
 }
 
-/// Why this person may not, though their role may.
-pub(super) fn not_by(verb: Verb, record: &Record, actor: &Actor) -> Option<Error> {
-    // Starting before the approved time is a decision of its own.
-    let decides = verb == Verb::Start && record.state() == RolloutState::Scheduled && actor.who != Who::System;
-    if !decides {
-        None
-    } else if !allowed(actor, Act::Approve) {
+/// Why this person may not, though their role may. `glass` is the newest start without approval.
+pub(super) fn not_by(verb: Verb, record: &Record, actor: &Actor, glass: Option<&GlassBreak>, now: Timestamp) -> Option<Error> {
+    match (verb, record.state()) {
+        (Verb::Start, _) if late(record, now).is_some() => late(record, now).map(super::expiring::Late::refusal),
+        // Starting before the approved time is a decision of its own.
+        (Verb::Start, RolloutState::Scheduled) if actor.who != Who::System => not_before_its_time(record, actor),
+        (Verb::Resume, RolloutState::Halted) => not_resumed_by(actor, &record.author, glass),
+        _ => None,
+    }
+}
+
+fn not_before_its_time(record: &Record, actor: &Actor) -> Option<Error> {
+    if !allowed(actor, Act::Approve) {
         Some(Error::NotNow("It was approved for a later time. Only somebody who may approve it can start it earlier.".to_owned()))
+    } else if record.glass.is_some() {
+        // Breaking the glass goes around approvals, and around nothing else.
+        Some(Error::NotNow("The glass was broken for a plan that begins at that time. Edit it for another one.".to_owned()))
     } else if record.needed > 1 {
         // The time is part of what they approved, and one alone does not decide against them.
         let why = format!("{} people approved it for that time. Edit it for another one; they approve it again.", record.needed);

@@ -355,7 +355,7 @@ fn say_no(course: &Course, number: u32, verdict: Verdict) -> Plan {
 }
 
 /// Stops offering and says why. What is not yet downloading is taken back; with a recalled release also what is not yet installing.
-fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan {
+pub(super) fn halt(course: &Course, verdict: Option<Verdict>, why: &str) -> Plan {
     let mut plan = Plan::default();
     if let Some(stage) = course.current().filter(|s| state::legal(state::STAGE, s.state, StageState::Failed)) {
         let verdict = verdict.unwrap_or_else(|| Verdict {

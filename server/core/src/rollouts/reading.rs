@@ -4,15 +4,17 @@ use super::{
     Error, Rollouts,
     control::order,
     course::Course,
-    deciding::not_decidable,
+    deciding::{Word, not_decidable},
     drafting::not_editable,
     draw,
+    expiring::terms,
     explain::{Concern, Stand, UnderWay, explain, progress},
     gate,
+    glass::not_breakable,
     moving::not_by,
-    quorum,
+    standing::Standing,
     store::{
-        back, ddi, freezes, lists, parts,
+        back, ddi, freezes, glass, lists, parts,
         records::{self, Record},
         turns, updates,
     },
@@ -29,10 +31,10 @@ use crate::{
 use wire::{
     Timestamp,
     devices::DeviceUpdate,
-    ids::{OrgId, RolloutId, UserId},
+    ids::{OrgId, RolloutId},
     page::{MAX_ROWS, Page},
     rollouts::{
-        Action, ApprovalCard, ApprovalsPage, Call, Counts, RolloutDetail, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView,
+        Action, Call, Counts, GlassBreak, RolloutDetail, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView,
         Tab, UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
     },
     states::{RolloutState, StageState, UpdateState},
@@ -72,7 +74,9 @@ impl Rollouts {
     pub async fn nav_counts(&self, actor: &Actor) -> Result<(i64, i64)> {
         may(actor, Act::Read)?;
         let user = actor.user().map_or("", |u| u.as_str());
-        Ok(lists::nav_counts(&mut self.db.read().await?, &actor.org, user).await?)
+        let mut on = self.db.read().await?;
+        let (running, waiting) = lists::nav_counts(&mut on, &actor.org, user).await?;
+        Ok((running, waiting + glass::waiting_for(&mut on, &actor.org, user).await?))
     }
 
     /// A rollout and a page of its devices.
@@ -104,8 +108,14 @@ impl Rollouts {
     async fn shown(&self, on: &mut Read, actor: &Actor, record: &Record, course: &Course) -> Result<RolloutDetail> {
         let now = self.clock.now();
         let release = releases::for_rollout(on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
-        let approvals = lists::decisions(on, &record.id).await?;
-        let given: Vec<UserId> = approvals.iter().filter(|a| a.approved && !a.void).map(|a| a.by.clone()).collect();
+        let mut approvals = lists::decisions(on, &record.id).await?;
+        let waits = record.state() == RolloutState::WaitingForApproval;
+        let standing = if waits { Some(Standing::read(on, record, now).await?) } else { None };
+        if let Some(standing) = &standing {
+            standing.mark(&mut approvals);
+        }
+        let broken = self.broken(on, actor, &record.id).await?;
+        let breakable = terms(on, &actor.org).await?.breakable(now);
         let history = lists::events(on, &record.id).await?;
         let changes = if before_draw(record.state()) { Some(self.changed(on, record).await?) } else { None };
         let mut stages: Vec<StageView> = (1..).zip(&course.stages).map(|(number, stage)| stage_view(number, stage)).collect();
@@ -130,13 +140,16 @@ impl Rollouts {
             way_back: self.way_back_of(on, record).await?,
             back_of: back::back_of(on, record).await?,
             history,
-            actions: actions(actor, record, course, &given, now),
+            actions: actions(actor, record, course, &Around { standing: standing.as_ref(), glass: broken.as_ref(), breakable }, now),
+            standing: standing.as_ref().map(Standing::view),
+            start_by: record.start_by.filter(|_| matches!(record.state(), RolloutState::Approved | RolloutState::Scheduled)),
+            glass: broken,
             at: now,
         })
     }
 
     /// Rows with their counts. Rollouts that were not drawn yet have none: a list doesn't walk the fleet.
-    async fn rows(&self, on: &mut Read, org: &OrgId, records: &[Record]) -> Result<Vec<RolloutRow>> {
+    pub(super) async fn rows(&self, on: &mut Read, org: &OrgId, records: &[Record]) -> Result<Vec<RolloutRow>> {
         let mut sums = lists::sums(on, org, records).await?;
         let mut rows = Vec::with_capacity(records.len());
         for record in records {
@@ -150,45 +163,6 @@ impl Rollouts {
             rows.push(row(record, &summary(record, current), counts));
         }
         Ok(rows)
-    }
-
-    /// The approvals inbox.
-    pub async fn approvals(&self, actor: &Actor) -> Result<ApprovalsPage> {
-        may(actor, Act::Read)?;
-        let mut on = self.db.read().await?;
-        let may_approve = allowed(actor, Act::Approve);
-        let mut cards = Vec::new();
-        for record in lists::waiting(&mut on, &actor.org).await? {
-            let preview = self.glimpsed(&mut on, &record).await?;
-            let signed_by = releases::for_rollout(&mut on, &actor.org, &record.release).await?.map(|r| r.row.signed_by).unwrap_or_default();
-            let mut approved = lists::decisions(&mut on, &record.id).await?;
-            approved.retain(|a| a.approved && !a.void);
-            let given: Vec<UserId> = approved.iter().map(|a| a.by.clone()).collect();
-            let blocked = if may_approve {
-                not_decidable(&record, actor, &given).map(|e| e.fault().message)
-            } else {
-                Some("Deciding needs the role admin.".to_owned())
-            };
-            let counts = Counts { total: preview.total, waiting: preview.total, ..Counts::default() };
-            cards.push(ApprovalCard {
-                rollout: row(&record, &summary(&record, None), counts),
-                spec: record.spec.clone(),
-                digest: record.digest.clone(),
-                generation: record.generation(),
-                preview: (*preview).clone(),
-                changes: self.changed(&mut on, &record).await?,
-                signed_by,
-                way_back: self.way_back_of(&mut on, &record).await?,
-                needed: record.needed,
-                approved,
-                blocked,
-            });
-        }
-        let decided = lists::decided(&mut on, &actor.org).await?;
-        let decided = self.rows(&mut on, &actor.org, &decided).await?;
-        let quorum = quorum::of(&mut on, &actor.org, self.clock.now()).await?;
-        let may_set_quorum = allowed(actor, Act::People);
-        Ok(ApprovalsPage { waiting: cards, decided, may_approve, quorum, may_set_quorum, authorities: 0 })
     }
 
     /// What the wizard shows. Without a plan it begins with the plan of the rollout being edited.
@@ -289,7 +263,7 @@ const fn before_draw(state: RolloutState) -> bool {
     matches!(state, R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled)
 }
 
-fn row(record: &Record, summary: &str, counts: Counts) -> RolloutRow {
+pub(super) fn row(record: &Record, summary: &str, counts: Counts) -> RolloutRow {
     RolloutRow {
         id: record.id.clone(),
         name: record.spec.name.clone(),
@@ -307,7 +281,7 @@ fn row(record: &Record, summary: &str, counts: Counts) -> RolloutRow {
 }
 
 /// One sentence: how far it is while it runs, else what happened last.
-fn summary(record: &Record, current: Option<(StageState, Counts)>) -> String {
+pub(super) fn summary(record: &Record, current: Option<(StageState, Counts)>) -> String {
     match current.filter(|_| record.state() == RolloutState::Running) {
         Some((state, counts)) => {
             progress(record.stage(), record.spec.stages.len(), state, counts.finished(), counts.total, counts.errors())
@@ -342,8 +316,18 @@ fn unjudged(text: &str) -> Verdict {
     Verdict { call: Call::Wait, text: text.to_owned(), finished: 0, succeeded: 0, errors: 0, reverted: 0, timed_out: 0, sample: 0 }
 }
 
+/// What stands around a rollout's course when it is asked who may do what.
+struct Around<'a> {
+    /// How its approval stands, while it waits for that.
+    standing: Option<&'a Standing>,
+    /// Its newest start without approval.
+    glass: Option<&'a GlassBreak>,
+    /// Whether the organization lets the glass be broken.
+    breakable: bool,
+}
+
 /// What the caller may do now, and where not, why. Verbs that their role can never use are left out.
-fn actions(actor: &Actor, record: &Record, course: &Course, given: &[UserId], now: Timestamp) -> Vec<Action> {
+fn actions(actor: &Actor, record: &Record, course: &Course, around: &Around<'_>, now: Timestamp) -> Vec<Action> {
     use Verb as V;
     let mut out = Vec::new();
     for (verb, act) in [
@@ -351,6 +335,7 @@ fn actions(actor: &Actor, record: &Record, course: &Course, given: &[UserId], no
         (V::Submit, Act::Draft),
         (V::Approve, Act::Approve),
         (V::Reject, Act::Approve),
+        (V::BreakGlass, Act::BreakGlass),
         (V::Start, Act::Control),
         (V::Pause, Act::Control),
         (V::Resume, Act::Control),
@@ -362,11 +347,16 @@ fn actions(actor: &Actor, record: &Record, course: &Course, given: &[UserId], no
         if !allowed(actor, act) {
             continue;
         }
+        let decidable = |word| not_decidable(record, actor, around.standing, word, now).map(|e| e.fault().message);
         let blocked = match verb {
             V::Edit => not_editable(record),
             V::Submit => (record.state() != RolloutState::Draft).then(|| "Only a draft can be sent for approval.".to_owned()),
-            V::Approve | V::Reject => not_decidable(record, actor, given).map(|e| e.fault().message),
-            _ => not_by(verb, record, actor).map(|e| e.fault().message).or_else(|| order(verb, course, "", "", now).err()),
+            V::Approve => decidable(Word::Yes),
+            V::Reject => decidable(Word::No),
+            V::BreakGlass => not_breakable(record, around.breakable, now),
+            _ => not_by(verb, record, actor, around.glass, now)
+                .map(|e| e.fault().message)
+                .or_else(|| order(verb, course, "", "", now).err()),
         };
         out.push(Action { verb, blocked });
     }

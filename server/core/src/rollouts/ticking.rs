@@ -3,12 +3,14 @@
 use super::{
     Rollouts,
     course::{Change, Course, may_install},
+    expiring::late,
     gate::DARK_GRACE_MS,
     moving::Move,
     plan::{Need, Survey, UnderWay, plan},
     store::{
         back, freezes, lists,
         parts::{self, Rank},
+        quorum,
         records::{self, Record},
         turns, updates,
     },
@@ -33,11 +35,17 @@ const STEPS: usize = 200;
 const PAGE: i64 = 2000;
 
 impl Rollouts {
-    /// Moves every rollout on as far as it goes now. Takes no input, may be called at any time by any instance, and when it fails for one
+    /// Moves every rollout on as far as it goes now, and ends what has outlived its request or its approval. Takes no input, may be called at any time by any instance, and when it fails for one
     /// rollout it goes on with the others.
     pub async fn tick(&self) -> Result<()> {
-        let alive = lists::alive(&mut self.db.read().await?).await?;
-        let mut failed = Ok(());
+        let mut on = self.db.read().await?;
+        let mut alive = lists::alive(&mut on).await?;
+        alive.extend(quorum::late(&mut on, self.clock.now()).await?);
+        drop(on);
+        let mut failed = self.watch_glass().await;
+        if let Err(e) = &failed {
+            tracing::error!(error = %e, "looking for starts without approval that nobody has reviewed failed");
+        }
         for (org, id) in alive {
             if let Err(e) = self.advance(&org, &id).await {
                 tracing::error!(rollout = %id, error = %e, "moving a rollout on failed");
@@ -54,6 +62,10 @@ impl Rollouts {
             let mut on = self.db.read().await?;
             let Some((record, course)) = records::course(&mut on, org, id).await? else { return Ok(()) };
             let now = self.clock.now();
+            if let Some(late) = late(&record, now) {
+                drop(on);
+                return self.expire(&record, &course, late).await;
+            }
             let under_way = UnderWay {
                 overdue: updates::overdue(&mut on, id, now).await?,
                 // Only asked when the answer matters.

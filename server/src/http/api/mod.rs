@@ -10,6 +10,7 @@
 //! | repeated requests | a `POST` with an `Idempotency-Key` is carried out once and answered the same way for 24 hours |
 //! | too many requests | 429 with `Retry-After`, counted per token and per session |
 
+mod approvals;
 mod authorities;
 mod batches;
 mod certificates;
@@ -89,6 +90,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(telemetry::routes())
         .merge(rollouts::routes())
         .merge(freezes::routes())
+        .merge(approvals::routes())
         .merge(enrolment::routes())
         .merge(batches::routes())
         .merge(claims::routes())

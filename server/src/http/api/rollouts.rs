@@ -207,7 +207,8 @@ struct Act {
 
 /// Do something to a rollout
 ///
-/// `submit`, `approve` (with `digest` and `reason`), `reject` (with `reason`), `start`, `pause`, `resume`, `promote`, `stop`, `retry` or `roll-back` (both after a halt; the last by the way back of the plan).
+/// `submit`, `approve` (with `digest` and `reason`), `reject` (with `reason`), `start`, `pause`, `resume`, `promote`, `stop`, `retry` or `roll-back` (both after a halt; the last by the way back of the plan),
+/// or `break-glass` (with `digest` and `reason`): in an emergency it starts without its approvals, and two other people review that afterwards.
 #[utoipa::path(
     post, path = "/rollouts/{id}/{verb}", operation_id = "act_on_rollout", tag = "rollouts", params(("id" = RolloutId, Path), ("verb" = Verb, Path)), request_body = Act,
     responses((status = OK, body = RolloutDetail), Refusals)

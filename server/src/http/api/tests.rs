@@ -311,12 +311,14 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     };
     assert_eq!(edit(&drafted.body["generation"], &renamed).await.ok()["row"]["name"], "Gateway one");
     assert_eq!(edit(&drafted.body["generation"], &spec).await.status, StatusCode::CONFLICT, "a stale edit");
+    let alone = s.post(&format!("/rollouts/{id}/submit"), &json!({})).await;
+    assert_eq!(alone.code(), (409, "not_now"), "nobody could approve it");
+    let other = s.world.person("second", Role::Admin).await;
     let submitted = s.post(&format!("/rollouts/{id}/submit"), &json!({})).await;
     assert_eq!(submitted.ok()["row"]["state"], "waiting_for_approval");
     let decision = json!({ "digest": submitted.body["digest"], "remark": "looks right" });
     let own = s.post(&format!("/rollouts/{id}/approve"), &decision).await;
     assert!(!own.status.is_success(), "its author can't approve it");
-    let other = s.world.person("second", Role::Admin).await;
     s.secret = token(&s.world, &other, Role::Admin).await;
     assert_eq!(s.post(&format!("/rollouts/{id}/approve"), &json!({ "reason": "x" })).await.code(), (400, "no_digest"));
     let approved = s.post(&format!("/rollouts/{id}/approve"), &decision).await;

@@ -43,7 +43,7 @@ pub(super) const DECIDED: Sql = Sql::same(select_records!(
 pub(super) const APPROVED_BEFORE: Sql = Sql::same(select_records!(
     "JOIN approvals a ON a.rollout_id = x.id WHERE x.org_id = $1 AND x.device_type = $2 AND x.id <> $3
      AND a.approved = TRUE AND a.void = FALSE AND a.digest = x.digest AND a.at < $4
-     AND x.state NOT IN ('draft', 'waiting_for_approval', 'rejected') AND x.approvals_needed <= (SELECT COUNT(DISTINCT b.by_user) FROM approvals b
+     AND x.glass IS NULL AND x.state NOT IN ('draft', 'waiting_for_approval', 'rejected') AND x.approvals_needed <= (SELECT COUNT(DISTINCT b.by_user) FROM approvals b
      WHERE b.rollout_id = x.id AND b.approved = TRUE AND b.void = FALSE AND b.digest = x.digest) ORDER BY a.at DESC, a.id DESC LIMIT 1"
 ));
 pub(super) const ALIVE: Sql = Sql::same(
@@ -51,7 +51,8 @@ pub(super) const ALIVE: Sql = Sql::same(
 );
 pub(super) const NAV: Sql = Sql::same(
     "SELECT COALESCE(CAST(SUM(CASE WHEN state IN ('running', 'paused', 'halted', 'stopping') THEN 1 ELSE 0 END) AS BIGINT), 0),
-     COALESCE(CAST(SUM(CASE WHEN state = 'waiting_for_approval' AND author <> $2 AND NOT EXISTS (SELECT 1 FROM approvals a
+     COALESCE(CAST(SUM(CASE WHEN state = 'waiting_for_approval' AND author <> $2 AND EXISTS (SELECT 1 FROM rollout_approvers e
+     WHERE e.rollout_id = rollouts.id AND e.user_id = $2) AND NOT EXISTS (SELECT 1 FROM approvals a
      WHERE a.rollout_id = rollouts.id AND a.by_user = $2 AND a.approved = TRUE AND a.void = FALSE) THEN 1 ELSE 0 END) AS BIGINT), 0)
      FROM rollouts WHERE org_id = $1 AND state IN ('running', 'paused', 'halted', 'stopping', 'waiting_for_approval')",
 );
@@ -66,7 +67,6 @@ pub(super) const DECISION: Sql = Sql::same(
 pub(super) const DECISIONS: Sql = Sql::same(
     "SELECT id, by_user, by_name, approved, remark, at, digest, void FROM approvals WHERE rollout_id = $1 ORDER BY id DESC LIMIT 100",
 );
-pub(super) const VOID: Sql = Sql::same("UPDATE approvals SET void = TRUE WHERE rollout_id = $1 AND void = FALSE");
 
 /// Rollouts of a tab before this id, newest first.
 pub(in crate::rollouts) async fn page_in(
@@ -130,7 +130,7 @@ pub(in crate::rollouts) async fn alive(on: &mut impl Conn) -> Result<Vec<(OrgId,
         .collect()
 }
 
-/// How many run, and how many wait for a decision by somebody who is not `user`.
+/// How many run, and how many wait for a decision that `user` can make.
 pub(in crate::rollouts) async fn nav_counts(on: &mut impl Conn, org: &OrgId, user: &str) -> Result<(i64, i64), Error> {
     Ok(row!(on, (i64, i64), NAV, org.as_str(), user)?.unwrap_or_default())
 }
@@ -203,12 +203,8 @@ pub(in crate::rollouts) async fn decisions(on: &mut impl Conn, rollout: &Rollout
             at: Timestamp(at),
             digest: digest.parse().map_err(Error::corrupt)?,
             void,
+            uncounted: None,
         })
     };
     found.into_iter().map(read).collect()
-}
-
-/// Makes every decision on a rollout worthless.
-pub(in crate::rollouts) async fn void_decisions(tx: &mut Tx, rollout: &RolloutId) -> Result<(), Error> {
-    exec!(tx, VOID, rollout.as_str()).map(drop)
 }

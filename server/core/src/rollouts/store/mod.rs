@@ -1,13 +1,15 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, turns, their numbers
-//! in hawkBit's protocol, the deltas they can use, how long they took, the calendar of freezes, how many people approve, ways back, and the lists
-//! people read.
+//! in hawkBit's protocol, the deltas they can use, how long they took, the calendar of freezes, who approves, ways back, starts without approval,
+//! and the lists people read.
 
+pub(super) mod approvers;
 pub(super) mod back;
 pub(super) mod confirming;
 pub(super) mod courses;
 pub(super) mod ddi;
 pub(super) mod deltas;
 pub(super) mod freezes;
+pub(super) mod glass;
 pub(super) mod history;
 pub(super) mod lists;
 pub(super) mod parts;
@@ -86,11 +88,19 @@ pub(crate) const ALL: &[&Sql] = &[
     &lists::EVENTS,
     &lists::DECISION,
     &lists::DECISIONS,
-    &lists::VOID,
-    &quorum::KEPT,
+    &quorum::RULES,
+    &quorum::RULE,
     &quorum::KEEP,
+    &quorum::DROP,
+    &quorum::HOLD,
     &quorum::ASK,
-    &quorum::GIVEN,
+    &quorum::MAY_START,
+    &quorum::VOID,
+    &quorum::CLEAR,
+    &quorum::ELECT,
+    &quorum::ELECTED,
+    &quorum::DISMISS,
+    &quorum::LATE,
     &back::WAY,
     &back::LINK,
     &back::BACKWARDS,
@@ -115,4 +125,27 @@ pub(crate) const ALL: &[&Sql] = &[
     &freezes::ONE,
     &freezes::ADD,
     &freezes::END,
+    &approvers::GROUPS,
+    &approvers::GROUP,
+    &approvers::INSERT,
+    &approvers::DELETE,
+    &approvers::MEMBERS,
+    &approvers::ENTER,
+    &approvers::LEAVE,
+    &approvers::EMPTY,
+    &approvers::TERMS,
+    &approvers::KEEP_TERMS,
+    &glass::INSERT,
+    &glass::MAY_REVIEW,
+    &glass::REVIEWERS,
+    &glass::REVIEW,
+    &glass::REVIEWS,
+    &glass::SETTLE,
+    &glass::OVERDUE,
+    &glass::ONE,
+    &glass::LAST_OF,
+    &glass::LIST,
+    &glass::NOW_OVERDUE,
+    &glass::OPEN,
+    &glass::FOR,
 ];

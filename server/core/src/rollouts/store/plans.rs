@@ -36,7 +36,7 @@ pub(in crate::rollouts) struct NewRollout<'a> {
     pub author_name: &'a str,
 }
 
-pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Error> {
+pub(in crate::rollouts) fn json(value: &impl serde::Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(Error::corrupt)
 }
 

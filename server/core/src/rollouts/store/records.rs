@@ -12,7 +12,7 @@ use crate::{
 };
 use wire::{
     Timestamp,
-    ids::{Digest, OrgId, ReleaseId, RolloutId},
+    ids::{Digest, GlassId, OrgId, ReleaseId, RolloutId},
     rollouts::{Counts, RolloutSpec},
     states::{RolloutState, StageState},
 };
@@ -22,7 +22,7 @@ macro_rules! select_records { ($rest:literal) => {
     concat!(
         "SELECT x.id, x.org_id, x.name, x.release_id, x.device_type, x.hardware, x.version, x.sequence, x.min_sequence, x.spec, x.digest, ",
         "x.state, x.summary, x.generation, x.author, x.author_name, x.begin_at, x.timeout_ms, x.stage, x.cut, x.doors_until, x.last_device, ",
-        "x.approvals_needed, x.back_of, x.created_at, x.updated_at, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
+        "x.approvals_needed, x.approval_rule, x.decide_by, x.start_by, x.glass, x.back_of, x.created_at, x.updated_at, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
         $rest
     )
 } }
@@ -61,6 +61,14 @@ pub(in crate::rollouts) struct Record {
     pub author_name: String,
     /// How many people have to approve it.
     pub needed: u32,
+    /// The rule that it was sent for approval with, JSON; none where it was sent before there were rules.
+    pub rule: Option<String>,
+    /// Until when it is decided on; none is for ever.
+    pub decide_by: Option<Timestamp>,
+    /// Until when it has to begin once it is approved; none is for ever.
+    pub start_by: Option<Timestamp>,
+    /// By which break glass it goes; none when it was approved, or is to be.
+    pub glass: Option<GlassId>,
     /// What it takes devices back from; none for a rollout that somebody planned.
     pub back_of: Option<RolloutId>,
     pub created_at: Timestamp,
@@ -132,6 +140,10 @@ pub(super) struct RecordRow {
     doors_until: i64,
     last_device: i64,
     approvals_needed: i64,
+    approval_rule: Option<String>,
+    decide_by: Option<i64>,
+    start_by: Option<i64>,
+    glass: Option<String>,
     back_of: Option<String>,
     created_at: i64,
     updated_at: i64,
@@ -171,6 +183,10 @@ impl RecordRow {
             author: self.author,
             author_name: self.author_name,
             needed: u32::try_from(self.approvals_needed).map_err(Error::corrupt)?,
+            rule: self.approval_rule,
+            decide_by: self.decide_by.map(Timestamp),
+            start_by: self.start_by.map(Timestamp),
+            glass: self.glass.map(|id| id.parse().map_err(Error::corrupt)).transpose()?,
             back_of: self.back_of.map(|id| id.parse().map_err(Error::corrupt)).transpose()?,
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),

@@ -68,3 +68,35 @@ async fn what_is_approved_is_edited_by_hand_only(#[case] kind: EngineKind) {
     let refused = fault(s.rollouts().apply_plan(&s.oli, plan("b")).await);
     assert!(refused.message.contains("is approved with another plan"), "{}", refused.message);
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn of_many_who_apply_a_new_plan_at_once_one_drafts_it(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 2).await;
+    let room = s.rollouts();
+    let plan = |reason: &str| RolloutSpec { reason: reason.into(), ..s.spec(vec![stage(Reach::Percent(100.0))]) };
+    let drafted = |all: &[crate::rollouts::Applied]| {
+        let made: Vec<_> = all.iter().filter(|a| a.outcome == Outcome::Drafted).map(|a| a.id.clone()).collect();
+        assert_eq!(made.len(), 1, "{all:?}");
+        assert!(all.iter().all(|a| a.id == made[0]), "everybody speaks of the same one: {all:?}");
+        made[0].clone()
+    };
+    let at_once = futures::future::join_all((0..4).map(|_| room.apply_plan(&s.oli, plan("a")))).await;
+    let id = drafted(&at_once.into_iter().map(Result::unwrap).collect::<Vec<_>>());
+    // Two files of the same name at once: one drafts, the other edits that draft.
+    assert_eq!(room.list(&s.oli, None, wire::rollouts::Tab::All, 50).await.unwrap().rollouts.total, 1);
+    // The same when the one before has ended.
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    let digest = s.detail(&id).await.digest;
+    room.approve(&s.ada, &id, &digest, "fine").await.unwrap();
+    room.stop(&s.oli, &id, "enough").await.unwrap();
+    room.tick().await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Stopped);
+    // What is newer has a later id.
+    s.w.clock.advance(1);
+    let at_once = futures::future::join_all(["b", "b", "c", "c"].map(|reason| room.apply_plan(&s.oli, plan(reason)))).await;
+    drafted(&at_once.into_iter().map(Result::unwrap).collect::<Vec<_>>());
+    assert_eq!(room.list(&s.oli, None, wire::rollouts::Tab::All, 50).await.unwrap().rollouts.total, 2);
+}

@@ -26,6 +26,9 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     let id = room.draft(&s.ada, s.spec(two_stages())).await.unwrap();
     let digest = s.detail(&id).await.digest;
     assert_eq!(fault(room.approve(&s.ada, &id, &digest, "fine").await).code, "not_now", "a draft is not decided on");
+    let refused = fault(room.submit(&s.ada, &id).await);
+    assert!(refused.message.starts_with("It needs 1 approval; beside its author there are 0 admins."), "{refused:?}");
+    let eve = s.w.person("eve", Role::Admin).await;
     room.submit(&s.ada, &id).await.unwrap();
 
     // The author can't, neither in person nor through a token of theirs.
@@ -42,7 +45,6 @@ async fn somebody_else_decides_on_exactly_what_will_run(#[case] kind: EngineKind
     assert_eq!(fault(room.approve(&s.oli, &id, &digest, "fine").await).kind, FaultKind::Forbidden);
     assert_eq!(fault(room.approve(&Actor::system(s.w.org.clone()), &id, &digest, "fine").await).code, "not_now");
 
-    let eve = s.w.person("eve", Role::Admin).await;
     assert_eq!(room.nav_counts(&eve).await.unwrap(), (0, 1));
     assert_eq!(room.nav_counts(&s.ada).await.unwrap(), (0, 0), "one's own is not waiting for oneself");
     assert_eq!(fault(room.approve(&eve, &id, &digest, "  ").await).field.as_deref(), Some("reason"));
@@ -103,6 +105,7 @@ async fn an_edit_makes_every_decision_void(#[case] kind: EngineKind) {
     assert_eq!(s.state(&id).await, RolloutState::Rejected);
     assert_eq!(fault(s.rollouts().submit(&s.oli, &id).await).code, "not_now");
     // Whoever edits is the author then.
+    s.w.person("eve", Role::Admin).await;
     let rejected = s.detail(&id).await;
     s.rollouts().edit(&s.ada, &id, rejected.generation, rejected.spec.clone()).await.unwrap();
     s.rollouts().submit(&s.ada, &id).await.unwrap();
@@ -204,7 +207,7 @@ async fn several_people_approve_where_the_organization_asks_for_it(#[case] kind:
         assert_eq!(fault(room.set_quorum(&s.ada, wrong).await).field.as_deref(), Some("needed"));
     }
     let refused = fault(room.set_quorum(&s.ada, 2).await);
-    assert!(refused.message.contains("take 3 admins") && refused.message.contains("there are"), "{refused:?}");
+    assert!(refused.message.contains("take 3 admins") && refused.message.contains("there is 1"), "{refused:?}");
     let (eve, max) = (s.w.person("eve", Role::Admin).await, s.w.person("max", Role::Admin).await);
     let waits = room.draft(&s.oli, s.spec(two_stages())).await.unwrap();
     room.submit(&s.oli, &waits).await.unwrap();
@@ -225,7 +228,7 @@ async fn several_people_approve_where_the_organization_asks_for_it(#[case] kind:
     let inbox = room.approvals(&max).await.unwrap();
     let card = inbox.waiting.iter().find(|c| c.rollout.id == id).unwrap();
     let names: Vec<_> = card.approved.iter().map(|a| (a.by_name.as_str(), a.remark.as_str())).collect();
-    assert_eq!((card.needed, names, card.blocked.clone()), (2, vec![("eve", "looks good")], None));
+    assert_eq!((card.standing.needed, names, card.blocked.clone()), (2, vec![("eve", "looks good")], None));
     assert!(inbox.decided.iter().all(|r| r.id != id));
     // Two at once: of one generation only one counts.
     let (one, two) = tokio::join!(room.approve(&max, &id, &digest, "and me"), room.approve(&s.ada, &id, &digest, "and me"));
@@ -255,7 +258,7 @@ async fn fewer_approvals_are_enough_a_day_later(#[case] kind: EngineKind) {
     let needed = async || {
         let id = room.draft(&s.oli, s.spec(two_stages())).await.unwrap();
         room.submit(&s.oli, &id).await.unwrap();
-        room.approvals(&s.ada).await.unwrap().waiting.iter().find(|c| c.rollout.id == id).unwrap().needed
+        room.approvals(&s.ada).await.unwrap().waiting.iter().find(|c| c.rollout.id == id).unwrap().standing.needed
     };
     assert_eq!(needed().await, 2);
     s.w.clock.advance(24 * 3_600_000 - 1);
@@ -279,9 +282,48 @@ async fn an_approval_of_somebody_who_may_not_approve_any_more_does_not_count(#[c
     room.submit(&s.oli, &id).await.unwrap();
     let digest = s.detail(&id).await.digest;
     room.approve(&eve, &id, &digest, "looks good").await.unwrap();
+    let shown = async || s.detail(&id).await.standing.unwrap();
+    assert_eq!((shown().await.given, shown().await.missing), (1, 1));
     s.w.fleet.access().set_role(&s.ada, eve.user().unwrap(), Role::Operator).await.unwrap();
+    assert_eq!((shown().await.given, shown().await.missing), (0, 2), "what is shown is what counts");
+    let inbox = room.approvals(&max).await.unwrap();
+    assert_eq!(inbox.waiting[0].approved[0].uncounted.as_deref(), Some("not an admin any more"));
     room.approve(&max, &id, &digest, "me too").await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::WaitingForApproval);
+    // Nor does one who is switched off.
+    s.w.fleet.access().disable_user(&s.ada, max.user().unwrap()).await.unwrap();
+    assert!(shown().await.stuck.is_some(), "too few are left");
+    s.w.fleet.access().set_role(&s.ada, eve.user().unwrap(), Role::Admin).await.unwrap();
+    assert_eq!((shown().await.given, shown().await.stuck), (1, None), "eve is what she was");
     room.approve(&s.ada, &id, &digest, "and me").await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Running);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_is_made_an_admin_afterwards_does_not_approve_what_was_sent_before(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 5).await;
+    let room = s.rollouts();
+    let id = room.draft(&s.oli, s.spec(two_stages())).await.unwrap();
+    room.submit(&s.oli, &id).await.unwrap();
+    let digest = s.detail(&id).await.digest;
+    let puppet = s.w.person("puppet", Role::Admin).await;
+    assert_eq!(room.nav_counts(&puppet).await.unwrap().1, 0);
+    let refused = fault(room.approve(&puppet, &id, &digest, "fine").await);
+    assert!(refused.message.starts_with("You became an admin after it was sent"), "{refused:?}");
+    let action = |detail: &wire::rollouts::RolloutDetail, verb| detail.actions.iter().find(|a| a.verb == verb).unwrap().blocked.clone();
+    let theirs = room.detail(&puppet, &id).await.unwrap();
+    assert!(action(&theirs, Verb::Approve).is_some() && action(&theirs, Verb::Reject).is_none(), "a no needs no standing");
+    // Also not through the author's second account, when the author's own was switched off meanwhile.
+    s.w.fleet.access().disable_user(&puppet, s.ada.user().unwrap()).await.unwrap();
+    assert!(s.detail(&id).await.standing.unwrap().stuck.is_some());
+    assert_eq!(fault(room.approve(&puppet, &id, &digest, "fine").await).code, "not_now");
+    // Sent again, it is theirs to decide.
+    let detail = s.detail(&id).await;
+    room.edit(&s.oli, &id, detail.generation, detail.spec.clone()).await.unwrap();
+    room.submit(&s.oli, &id).await.unwrap();
+    room.approve(&puppet, &id, &digest, "fine").await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::Running);
 }

@@ -3,6 +3,7 @@
 mod again;
 mod applying;
 mod approval;
+mod approvers;
 mod back;
 mod budgets;
 mod changes;
@@ -11,7 +12,9 @@ mod course;
 mod ddi;
 mod deltas;
 mod expected;
+mod expiring;
 mod faults;
+mod glass;
 mod limits;
 mod lists;
 mod report;
@@ -199,11 +202,13 @@ async fn every_statement_of_the_room_is_listed() {
     // A statement that is not in `ALL` is not prepared on both engines.
     let sources = [
         include_str!("../store/confirming.rs"),
+        include_str!("../store/approvers.rs"),
         include_str!("../store/back.rs"),
         include_str!("../store/courses.rs"),
         include_str!("../store/ddi.rs"),
         include_str!("../store/deltas.rs"),
         include_str!("../store/freezes.rs"),
+        include_str!("../store/glass.rs"),
         include_str!("../store/history.rs"),
         include_str!("../store/lists.rs"),
         include_str!("../store/parts.rs"),

@@ -1,0 +1,402 @@
+//! Break glass: an admin, also the author, starts a rollout in an emergency without its approvals. Owns what that takes and what it leaves behind: a
+//! reason, a record that everybody sees, and two people who have to look at it afterwards. Refuses to go around anything else: the digest is the
+//! one that was read, an edit voids it, and gates, freezes, windows, recalls and the planned time hold as ever.
+//!
+//! Neither who broke the glass nor who wrote the plan reviews it, and who became an admin afterwards doesn't either, unless fewer than two are left of
+//! those who were.
+
+use super::{
+    Error, Rollouts,
+    control::halted,
+    course::Change,
+    deciding::{Turn, held, person, remark_of},
+    expiring::{late, terms},
+    quorum::rule_for,
+    standing::{Asked, People, Standing},
+    store::{
+        courses,
+        glass::{self as store, Break},
+        lists, plans,
+        quorum::{self as asking, Elector},
+        records,
+    },
+};
+use crate::{
+    Result, access,
+    access::{Act, Actor, audit, may},
+    bus::Event,
+    db::Conn,
+};
+use serde_json::json;
+use std::sync::atomic::{AtomicI64, Ordering};
+use wire::{
+    Timestamp,
+    ids::{Digest, GlassId, OrgId, RolloutId, UserId},
+    rollouts::{GLASS_REVIEWS, GlassBreak, GlassReview, GlassStop, NewGlassReview},
+    states::RolloutState,
+};
+
+/// Breaks that a list shows at most.
+const MOST: i64 = 50;
+
+/// How many starts without approval nobody has reviewed yet, in all organizations, as of the last tick.
+#[derive(Debug, Default)]
+pub struct Figures {
+    open: AtomicI64,
+    overdue: AtomicI64,
+}
+
+impl Figures {
+    /// Those that are to be reviewed.
+    pub fn open(&self) -> i64 {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Those of them whose time is over.
+    pub fn overdue(&self) -> i64 {
+        self.overdue.load(Ordering::Relaxed)
+    }
+}
+
+/// A start without approval that nobody has reviewed yet.
+pub(crate) struct Unreviewed {
+    pub rollout: RolloutId,
+    /// The rollout's name.
+    pub name: String,
+    /// Who did it.
+    pub by: String,
+    pub at: Timestamp,
+    /// The time to review it is over.
+    pub overdue: bool,
+}
+
+/// Who may review a break, and what was said.
+struct Reviewing {
+    made: Break,
+    /// Those who can as of now.
+    able: Vec<UserId>,
+    reviews: Vec<GlassReview>,
+}
+
+impl Reviewing {
+    async fn read(on: &mut impl Conn, org: &OrgId, made: Break) -> Result<Self> {
+        let admins = access::admins(on, org).await?;
+        Self::among(on, &admins, made).await
+    }
+
+    async fn among(on: &mut impl Conn, admins: &[(UserId, String)], made: Break) -> Result<Self> {
+        let reviews = store::reviews(on, &made.id).await?;
+        if made.settled_at.is_some() {
+            return Ok(Self { made, able: Vec::new(), reviews });
+        }
+        let then = store::reviewers(on, &made.id).await?;
+        let others = || admins.iter().map(|(user, _)| user).filter(|user| **user != made.by && user.as_str() != made.author);
+        let mut able: Vec<UserId> = others().filter(|user| then.contains(user)).cloned().collect();
+        if able.len() < GLASS_REVIEWS as usize {
+            able = others().cloned().collect();
+        }
+        Ok(Self { made, able, reviews })
+    }
+
+    /// How many more people have to review it. What somebody said who is not an admin any more does not count.
+    fn missing(&self) -> u32 {
+        let counted = self.reviews.iter().filter(|r| self.able.contains(&r.by)).count();
+        let left = GLASS_REVIEWS.saturating_sub(u32::try_from(counted).unwrap_or(u32::MAX));
+        if self.made.settled_at.is_some() { 0 } else { left }
+    }
+
+    /// Why this person can't review it, though their role may.
+    fn not_by(&self, actor: &Actor) -> Option<Error> {
+        let Some(user) = actor.user() else { return Some(Error::NotNow("Only a person can decide.".to_owned())) };
+        let why = if self.made.settled_at.is_some() {
+            "It has been reviewed."
+        } else if *user == self.made.by {
+            "You broke the glass: two other people review that."
+        } else if user.as_str() == self.made.author {
+            "It is your plan: two other people review that it went without approval."
+        } else if self.reviews.iter().any(|r| r.by == *user) {
+            "You have reviewed it; it waits for somebody else."
+        } else if !self.able.contains(user) {
+            "You became an admin after the glass was broken; those who were admins then review it."
+        } else {
+            return None;
+        };
+        Some(Error::NotNow(why.to_owned()))
+    }
+
+    fn shown(self, actor: &Actor) -> GlassBreak {
+        let blocked = match may(actor, Act::Approve) {
+            Ok(()) => self.not_by(actor).map(|e| e.fault().message),
+            Err(_) => Some("Reviewing needs the role admin.".to_owned()),
+        };
+        let missing = self.missing();
+        let Self { made, reviews, .. } = self;
+        GlassBreak {
+            stops: stops(&made),
+            id: made.id,
+            rollout: made.rollout,
+            rollout_name: made.rollout_name,
+            rollout_state: made.rollout_state,
+            by: made.by,
+            by_name: made.by_name,
+            reason: made.reason,
+            digest: made.digest,
+            given: made.given,
+            needed: made.needed,
+            at: made.at,
+            review_by: made.review_by,
+            overdue: made.overdue,
+            settled_at: made.settled_at,
+            reviews,
+            missing,
+            holds: made.holds,
+            blocked,
+        }
+    }
+}
+
+/// What an objection may do at once.
+fn stops(made: &Break) -> Option<GlassStop> {
+    match made.rollout_state {
+        RolloutState::Running | RolloutState::Paused if made.holds => Some(GlassStop::Halt),
+        RolloutState::Approved | RolloutState::Scheduled if made.holds => Some(GlassStop::Draft),
+        _ => None,
+    }
+}
+
+impl Rollouts {
+    /// How many starts without approval wait for a review, for the machine room.
+    pub fn glass_figures(&self) -> &Figures {
+        &self.glass
+    }
+
+    /// Starts a rollout without its approvals: one that waits for them, or a draft that could be sent. Says why, and binds this digest as an approval
+    /// does. Only where the organization allows it, and two other admins are there to review it.
+    pub async fn break_glass(&self, actor: &Actor, id: &RolloutId, digest: &Digest, reason: &str) -> Result<GlassId> {
+        may(actor, Act::BreakGlass)?;
+        let (by, by_name) = person(actor)?;
+        let mut on = self.db.read().await?;
+        let record = records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        let now = self.clock.now();
+        let allowed = terms(&mut on, &actor.org).await?.breakable(now);
+        drop(on);
+        if let Some(why) = not_breakable(&record, allowed, now) {
+            return Err(Error::NotNow(why).into());
+        }
+        if record.state() == RolloutState::Draft {
+            self.sendable(actor, id).await?;
+        }
+        self.intact(actor, id, digest).await?;
+        let reason = remark_of("reason", reason)?;
+
+        let mut tx = self.db.write().await?;
+        let (record, course) = held(&mut tx, &actor.org, id, Some(record.generation())).await?;
+        let terms = terms(&mut tx, &actor.org).await?;
+        if let Some(why) = not_breakable(&record, terms.breakable(now), now) {
+            return Err(Error::NotNow(why).into());
+        }
+        let people = People::read(&mut tx, &actor.org).await?;
+        let reviewers: Vec<UserId> =
+            people.admins.iter().map(|(user, _)| user).filter(|u| *u != by && u.as_str() != record.author).cloned().collect();
+        if reviewers.len() < GLASS_REVIEWS as usize {
+            let why = format!(
+                "{GLASS_REVIEWS} admins other than you and the plan's author have to review it afterwards; there are {}.",
+                reviewers.len()
+            );
+            return Err(Error::NotNow(why).into());
+        }
+        let drafted = record.state() == RolloutState::Draft;
+        let (given, needed) = if drafted {
+            let rule = rule_for(&mut tx, &actor.org, &record.device_type, now).await?;
+            let (kept, electors) = (plans::json(&Asked::of(&rule, &people))?, Vec::<Elector>::new());
+            let asked = asking::Asked { needed: rule.needed, rule: &kept, electors: &electors, decide_by: None };
+            asking::ask(&mut tx, &actor.org, id, &asked).await?;
+            (0, rule.needed)
+        } else {
+            let standing = Standing::read(&mut tx, &record, now).await?.view();
+            (standing.given, standing.needed)
+        };
+        let text = format!("Glass broken: started without approval by {}: {reason}", actor.label());
+        let made = Break {
+            id: self.entropy.id(now),
+            rollout: id.clone(),
+            rollout_name: record.spec.name.clone(),
+            rollout_state: RolloutState::Approved,
+            by: by.clone(),
+            by_name: by_name.to_owned(),
+            author: record.author.clone(),
+            reason: reason.to_owned(),
+            digest: digest.clone(),
+            given,
+            needed,
+            at: now,
+            review_by: terms.review_by(now),
+            overdue: false,
+            settled_at: None,
+            holds: true,
+        };
+        let through: &[RolloutState] =
+            if drafted { &[RolloutState::WaitingForApproval, RolloutState::Approved] } else { &[RolloutState::Approved] };
+        let detail = json!({
+            "break": made.id, "reason": reason, "approvals_given": given, "approvals_needed": needed, "review_by": made.review_by
+        });
+        let turn = Turn { action: "rollout.break_glass", through, summary: text.clone(), text, tone: "bad", detail };
+        self.turn(&mut tx, actor, &record, &course, turn).await?;
+        store::add(&mut tx, &actor.org, &made, &reviewers).await?;
+        asking::may_start(&mut tx, id, terms.start_by(now), Some(made.id.as_str())).await?;
+        tx.commit().await?;
+        tracing::warn!(rollout = %id, by = %by, "started without approval: the glass was broken");
+        self.bus.tell(Event::Rollout { org: actor.org.clone(), id: id.clone() });
+        self.go_on(&actor.org, id).await;
+        Ok(made.id)
+    }
+
+    /// Reviews a start without approval: accepts it or objects, with a remark. An objection may stop it at once, in the same step. When two people
+    /// have said something it is settled.
+    pub async fn review_glass(&self, actor: &Actor, id: &GlassId, new: &NewGlassReview) -> Result<GlassBreak> {
+        may(actor, Act::Approve)?;
+        let (by, by_name) = person(actor)?;
+        let remark = remark_of("remark", &new.remark)?;
+        if new.stop && new.accept {
+            return Err(Error::invalid("stop", "Only who objects stops it.").into());
+        }
+        let made = store::one(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Error::NotFound("break glass"))?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let (record, course) = held(&mut tx, &actor.org, &made.rollout, None).await?;
+        let made = store::one(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("break glass"))?;
+        let reviewing = Reviewing::read(&mut tx, &actor.org, made).await?;
+        if let Some(e) = reviewing.not_by(actor) {
+            return Err(e.into());
+        }
+        let review = GlassReview { by: by.clone(), by_name: by_name.to_owned(), accepted: new.accept, remark: remark.to_owned(), at: now };
+        if !store::review(&mut tx, &actor.org, id, &review).await? {
+            return Err(Error::NotNow("You have reviewed it.".to_owned()).into());
+        }
+        if reviewing.missing() <= 1 {
+            store::settle(&mut tx, id, now).await?;
+        }
+        let what = if new.accept { "Start without approval accepted" } else { "Start without approval objected to" };
+        let text = format!("{what} by {}: {remark}", actor.label());
+        let mut cancelled = Vec::new();
+        if new.stop {
+            let summary = format!("{} by {}, who objects to the start without approval: {remark}", stop_word(&reviewing.made)?, actor.label());
+            let changes = match stops(&reviewing.made) {
+                Some(GlassStop::Halt) => halted(&course, &summary),
+                Some(GlassStop::Draft) => vec![Change::Enter { to: RolloutState::Draft, summary }],
+                None => return Err(nothing_to_stop().into()),
+            };
+            let applied = courses::apply(&mut tx, &record, &course, &changes, None, now).await?.ok_or(Error::Stale)?;
+            cancelled = applied.cancelled;
+            if stops(&reviewing.made) == Some(GlassStop::Draft) {
+                asking::void(&mut tx, &record.id).await?;
+            }
+        }
+        let tone = if new.accept { "ok" } else { "bad" };
+        lists::add_event(&mut tx, &record.org, &record.id, &text, &actor.label(), tone, now).await?;
+        let action = if new.accept { "rollout.break_glass_accept" } else { "rollout.break_glass_object" };
+        let detail = json!({ "rollout": record.spec.name, "break": id, "remark": remark, "stop": new.stop });
+        audit::append(&mut tx, actor, now, action, record.id.as_str(), &detail).await?;
+        let made = store::one(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("break glass"))?;
+        let shown = Reviewing::read(&mut tx, &actor.org, made).await?.shown(actor);
+        tx.commit().await?;
+        self.bus.tell(Event::Rollout { org: record.org.clone(), id: record.id.clone() });
+        for (device, update) in cancelled {
+            self.bus.tell(Event::Cancelled { org: record.org.clone(), device, update });
+        }
+        Ok(shown)
+    }
+
+    /// Starts without approval: those that are to be reviewed first, then the last settled ones; at most 50.
+    pub async fn glass_breaks(&self, actor: &Actor) -> Result<Vec<GlassBreak>> {
+        may(actor, Act::Read)?;
+        self.breaks(&mut self.db.read().await?, actor).await
+    }
+
+    pub(super) async fn breaks(&self, on: &mut impl Conn, actor: &Actor) -> Result<Vec<GlassBreak>> {
+        let admins = access::admins(on, &actor.org).await?;
+        let mut shown = Vec::new();
+        for made in store::list(on, &actor.org, MOST).await? {
+            shown.push(Reviewing::among(on, &admins, made).await?.shown(actor));
+        }
+        Ok(shown)
+    }
+
+    /// Starts without approval that nobody has reviewed yet, for the overview.
+    pub(crate) async fn unreviewed(&self, org: &OrgId) -> Result<Vec<Unreviewed>> {
+        let all = store::list(&mut self.db.read().await?, org, MOST).await?;
+        let open = all.into_iter().filter(|made| made.settled_at.is_none());
+        let shown = |made: Break| Unreviewed {
+            rollout: made.rollout,
+            name: made.rollout_name,
+            by: made.by_name,
+            at: made.at,
+            overdue: made.overdue,
+        };
+        Ok(open.map(shown).collect())
+    }
+
+    /// A rollout's newest start without approval.
+    pub(super) async fn broken(&self, on: &mut impl Conn, actor: &Actor, rollout: &RolloutId) -> Result<Option<GlassBreak>> {
+        match store::last_of(on, rollout).await? {
+            Some(made) => Ok(Some(Reviewing::read(on, &actor.org, made).await?.shown(actor))),
+            None => Ok(None),
+        }
+    }
+
+    /// Marks what nobody has reviewed in its time, and counts.
+    pub(super) async fn watch_glass(&self) -> Result<()> {
+        let now = self.clock.now();
+        let due = store::now_overdue(&mut self.db.read().await?, now).await?;
+        for (org, id) in due {
+            let Some(made) = store::one(&mut self.db.read().await?, &org, &id).await? else { continue };
+            let mut tx = self.db.write().await?;
+            let (record, _) = held(&mut tx, &org, &made.rollout, None).await?;
+            if !store::mark_overdue(&mut tx, &id, now).await? {
+                continue;
+            }
+            let text = "Nobody has reviewed in time that it was started without approval";
+            lists::add_event(&mut tx, &org, &record.id, text, "automatic", "bad", now).await?;
+            let detail = json!({ "rollout": record.spec.name, "break": id, "by": made.by_name, "review_by": made.review_by });
+            audit::append(&mut tx, &Actor::system(org.clone()), now, "rollout.break_glass_overdue", record.id.as_str(), &detail).await?;
+            tx.commit().await?;
+            self.bus.tell(Event::Rollout { org, id: record.id });
+        }
+        let (open, overdue) = store::open(&mut self.db.read().await?).await?;
+        self.glass.open.store(open, Ordering::Relaxed);
+        self.glass.overdue.store(overdue, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn nothing_to_stop() -> Error {
+    Error::NotNow("There is nothing to stop: it does not run any more, or goes by another plan. Object without stopping it.".to_owned())
+}
+
+fn stop_word(made: &Break) -> Result<&'static str, Error> {
+    match stops(made) {
+        Some(GlassStop::Halt) => Ok("Halted"),
+        Some(GlassStop::Draft) => Ok("Taken back"),
+        None => Err(nothing_to_stop()),
+    }
+}
+
+/// Why the glass can't be broken for a rollout now; `allowed` says whether the organization lets it be broken at all.
+pub(super) fn not_breakable(record: &records::Record, allowed: bool, now: Timestamp) -> Option<String> {
+    match record.state() {
+        _ if !allowed => Some("Break glass is not switched on here. An admin switches it on under Approvals; that counts a day later.".to_owned()),
+        RolloutState::WaitingForApproval => late(record, now).map(|l| l.refusal().fault().message),
+        RolloutState::Draft => None,
+        RolloutState::Rejected => Some("Somebody has rejected this plan. Edit it first.".to_owned()),
+        RolloutState::Approved | RolloutState::Scheduled => Some("It may begin already.".to_owned()),
+        _ => Some("It has begun already.".to_owned()),
+    }
+}
+
+/// Why this person can't resume what somebody halted who objected; none when they can, or nobody did.
+pub(super) fn not_resumed_by(actor: &Actor, author: &str, glass: Option<&GlassBreak>) -> Option<Error> {
+    let objected = glass.filter(|g| g.holds && g.reviews.iter().any(|r| !r.accepted))?;
+    let concerned = |user: &UserId| *user == objected.by || user.as_str() == author;
+    let why = "Somebody objected to its start without approval. Somebody who neither broke the glass nor wrote the plan has to resume it.";
+    actor.user().is_some_and(concerned).then(|| Error::NotNow(why.to_owned()))
+}

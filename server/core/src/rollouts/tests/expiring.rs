@@ -1,0 +1,127 @@
+//! Requests that nobody decides on, and approvals of what does not begin.
+
+use super::{Scene, fault, stage};
+use crate::{access::Act, db::EngineKind};
+use rstest::rstest;
+use wire::{
+    FaultKind,
+    rollouts::{NewApprovalTerms, Reach, RolloutSpec, Verb},
+    states::{Role, RolloutState},
+};
+
+const DAY: i64 = 24 * 3_600_000;
+
+const TERMS: NewApprovalTerms = NewApprovalTerms { request_days: 7, start_days: 30, review_hours: 24, break_glass: false };
+
+fn spec(s: &Scene) -> RolloutSpec {
+    s.spec(vec![stage(Reach::Percent(100.0))])
+}
+
+impl Scene {
+    /// The actions in the audit log, newest first.
+    pub(super) async fn audited(&self) -> Vec<String> {
+        let page = self.w.fleet.access().audit_page(&self.ada, None).await.unwrap();
+        page.entries.items.into_iter().map(|e| e.action).collect()
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_request_that_nobody_decides_on_is_a_draft_again(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    let (eve, _) = (s.w.person("eve", Role::Admin).await, s.w.person("max", Role::Admin).await);
+    room.set_quorum(&s.ada, 2).await.unwrap();
+    let id = room.draft(&s.oli, spec(&s)).await.unwrap();
+    room.submit(&s.oli, &id).await.unwrap();
+    let sent = s.detail(&id).await;
+    let left = room.approvals(&s.ada).await.unwrap().waiting[0].standing.decide_by.unwrap();
+    assert_eq!(left, s.w.clock_now().plus(7 * DAY));
+    // One of two is no decision, and gives no more time.
+    s.w.clock.advance(6 * DAY);
+    room.approve(&eve, &id, &sent.digest, "fine").await.unwrap();
+    s.w.clock.advance(DAY - 1);
+    room.tick().await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::WaitingForApproval);
+    s.w.clock.advance(1);
+    // Before any worker has come by, an approval is too late already.
+    let refused = fault(room.approve(&s.ada, &id, &sent.digest, "just in time").await);
+    assert!(refused.message.starts_with("The time to decide on it is over"), "{refused:?}");
+    let blocked = s.detail(&id).await.actions.into_iter().find(|a| a.verb == Verb::Approve).unwrap().blocked;
+    assert_eq!(blocked.as_deref(), Some(refused.message.as_str()), "the button says what the order answers");
+    let (one, two) = tokio::join!(room.tick(), room.tick());
+    assert!(one.is_ok() && two.is_ok());
+    let expired = s.detail(&id).await;
+    assert_eq!((expired.row.state, expired.row.summary.contains("has expired")), (RolloutState::Draft, true));
+    assert!(expired.approvals.iter().all(|a| a.void), "what was given is void");
+    assert_eq!(s.audited().await.iter().filter(|a| *a == "rollout.request_expired").count(), 1);
+    // Sent again, it begins anew: with its own time, and without the old approval.
+    room.submit(&s.oli, &id).await.unwrap();
+    room.approve(&s.ada, &id, &sent.digest, "fine").await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::WaitingForApproval);
+    assert_eq!(s.detail(&id).await.standing.unwrap().decide_by, Some(s.w.clock_now().plus(7 * DAY)));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn an_approval_of_what_does_not_begin_expires(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    let at = s.w.clock_now().plus(20 * DAY);
+    let late = RolloutSpec { start_at: Some(s.w.clock_now().plus(30 * DAY)), ..spec(&s) };
+    let id = room.draft(&s.oli, late).await.unwrap();
+    assert_eq!(fault(room.submit(&s.oli, &id).await).field.as_deref(), Some("start_at"), "its approval would expire before it begins");
+    let id = s.approved(RolloutSpec { start_at: Some(at), ..spec(&s) }).await;
+    let scheduled = s.detail(&id).await;
+    assert_eq!((scheduled.row.state, scheduled.start_by), (RolloutState::Scheduled, Some(s.w.clock_now().plus(30 * DAY))));
+    // The server was away at its time, and comes back behind the end of its approval.
+    s.w.clock.advance(30 * DAY);
+    let refused = fault(room.start(&s.ada, &id).await);
+    assert!(refused.message.contains("has expired"), "{refused:?}");
+    assert_eq!(s.poll_all().await.len(), 0);
+    room.tick().await.unwrap();
+    let expired = s.detail(&id).await;
+    assert_eq!((expired.row.state, expired.start_by), (RolloutState::Draft, None));
+    assert!(expired.approvals.iter().all(|a| a.void));
+    assert!(s.audited().await.contains(&"rollout.approval_expired".to_owned()));
+    assert_eq!(s.poll_all().await.len(), 0, "what is not approved does not run");
+    s.checked(&id).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_has_begun_never_expires_and_zero_is_for_ever(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    let running = s.approved(spec(&s)).await;
+    assert_eq!(fault(room.set_approval_terms(&s.oli, TERMS).await).kind, FaultKind::Forbidden);
+    for (wrong, field) in [
+        (NewApprovalTerms { request_days: 366, ..TERMS }, "request_days"),
+        (NewApprovalTerms { start_days: 366, ..TERMS }, "start_days"),
+        (NewApprovalTerms { review_hours: 0, ..TERMS }, "review_hours"),
+    ] {
+        assert_eq!(fault(room.set_approval_terms(&s.ada, wrong).await).field.as_deref(), Some(field));
+    }
+    let before = room.draft(&s.oli, spec(&s)).await.unwrap();
+    room.submit(&s.oli, &before).await.unwrap();
+    let terms = room.set_approval_terms(&s.ada, NewApprovalTerms { request_days: 0, start_days: 0, ..TERMS }).await.unwrap();
+    assert_eq!((terms.request_days, terms.break_glass, terms.break_glass_from), (0, false, None));
+    let waits = room.draft(&s.oli, spec(&s)).await.unwrap();
+    room.submit(&s.oli, &waits).await.unwrap();
+    assert_eq!(s.detail(&waits).await.standing.unwrap().decide_by, None);
+    let at = s.w.clock_now().plus(300 * DAY);
+    let scheduled = s.approved(RolloutSpec { start_at: Some(at), ..spec(&s) }).await;
+    s.w.clock.advance(200 * DAY);
+    room.tick().await.unwrap();
+    assert_eq!(s.state(&waits).await, RolloutState::WaitingForApproval);
+    assert_eq!(s.state(&scheduled).await, RolloutState::Scheduled);
+    assert_eq!(s.state(&before).await, RolloutState::Draft, "it keeps the time that it was sent with");
+    assert_ne!(s.state(&running).await, RolloutState::Draft);
+    assert_eq!(Act::BreakGlass.least(), Role::Admin);
+}
