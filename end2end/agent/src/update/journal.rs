@@ -9,7 +9,7 @@
 //!   └──finish─────────┘◀───not switched────────┘                       └──revert──▶ idle, the old slot, `reverted`
 //! ```
 
-use super::rules::Refusal;
+use super::{assignment::Seen, rules::Refusal};
 use crate::slots::Slot;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -71,6 +71,10 @@ pub enum Offered {
     Known,
     /// A trial is under way; the server will offer it again.
     Busy,
+    /// It is not for this device, or not for now; why stands in the report.
+    Refused(&'static str),
+    /// It can't be judged yet; the server will offer it again.
+    Later(&'static str),
 }
 
 /// The memory.
@@ -79,6 +83,9 @@ pub struct Journal {
     /// The highest sequence that was ever confirmed; nothing below it is installed again.
     #[serde(default)]
     pub floor: u64,
+    /// The newest assignment that was taken; once there is one, there is no offer without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    assigned: Option<Seen>,
     #[serde(flatten)]
     phase: Phase,
     /// Bytes of deltas that were downloaded for the update under way, and of the files that they made.
@@ -114,6 +121,25 @@ impl Journal {
         self.reports.back().or(self.ended.back())
     }
 
+    /// The newest assignment that was taken.
+    pub fn assigned(&self) -> Option<&Seen> {
+        self.assigned.as_ref()
+    }
+
+    /// An offer whose assignment is right.
+    pub fn assigned_by(&mut self, seen: Option<Seen>) {
+        self.assigned = seen.or_else(|| self.assigned.take());
+    }
+
+    /// An offer whose assignment is not right: the server hears why, and whatever is under way goes on.
+    pub fn turned_down(&mut self, update_id: &UpdateId, refusal: Refusal) {
+        if self.under_way() == Some(update_id) || self.ended.iter().any(|r| r.update_id == *update_id) {
+            return;
+        }
+        let (code, detail) = (Some(refusal.code.to_owned()), Some(refusal.detail));
+        self.end(StatusReport { code, detail, ..says(update_id.clone(), refusal.state) });
+    }
+
     /// The server offers an update.
     pub fn offered(&mut self, offer: &Offer) -> Offered {
         if let Some(end) = self.ended.iter().find(|r| r.update_id == offer.update_id).cloned() {
@@ -123,8 +149,13 @@ impl Journal {
             return Offered::Known;
         }
         match &mut self.phase {
-            // The same with other times: the window has passed, or has another end.
+            // The same with other times, a newer assignment or more signatures. What it is about stays.
             Phase::Working { offer: old } if old.update_id == offer.update_id => {
+                if old.envelope.payload != offer.envelope.payload {
+                    return Offered::Known;
+                }
+                old.envelope.clone_from(&offer.envelope);
+                (old.assignment, old.key_set) = (offer.assignment.clone(), offer.key_set);
                 (old.install_from, old.install_until, old.deadline) = (offer.install_from, offer.install_until, offer.deadline);
                 return Offered::Known;
             }
@@ -293,7 +324,36 @@ mod tests {
             install_until: None,
             download_only: false,
             soft: false,
+            assignment: None,
+            key_set: 0,
         }
+    }
+
+    #[test]
+    fn an_offer_that_is_turned_down_ends_nothing_but_itself() {
+        let mut journal = Journal::default();
+        journal.offered(&offer(1));
+        let refusal = || Refusal { state: UpdateState::Rejected, code: "assignment_expired", detail: "late".into() };
+        journal.turned_down(&offer(1).update_id, refusal());
+        assert_eq!((journal.report(), journal.under_way()), (None, Some(&offer(1).update_id)), "what goes on is not talked out of it");
+        journal.turned_down(&offer(2).update_id, refusal());
+        assert_eq!(journal.report().map(|r| (r.update_id.clone(), r.state)), Some((offer(2).update_id, UpdateState::Rejected)));
+        assert_eq!(journal.under_way(), Some(&offer(1).update_id));
+        journal.turned_down(&offer(2).update_id, refusal());
+        assert_eq!(journal.reports.len(), 1);
+    }
+
+    #[test]
+    fn a_repeated_offer_renews_its_assignment_and_never_changes_what_it_is_about() {
+        let mut journal = Journal::default();
+        journal.offered(&offer(1));
+        let envelope = Envelope { payload_type: "t".into(), payload: String::new(), signatures: vec![] };
+        let renewed = Offer { assignment: Some(envelope.clone()), key_set: 2, ..offer(1) };
+        assert_eq!(journal.offered(&renewed), Offered::Known);
+        assert_eq!(journal.phase(), &Phase::Working { offer: Box::new(renewed.clone()) });
+        let other = Offer { envelope: Envelope { payload: "eHg=".into(), ..envelope }, key_set: 9, ..offer(1) };
+        assert_eq!(journal.offered(&other), Offered::Known);
+        assert_eq!(journal.phase(), &Phase::Working { offer: Box::new(renewed) });
     }
 
     #[test]
