@@ -78,6 +78,11 @@ impl TrustedKeys {
         if ids.is_empty() { "none".to_owned() } else { ids.join(" ") }
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Whether none is trusted.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

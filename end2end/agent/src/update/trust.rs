@@ -40,6 +40,11 @@ impl Trust {
         Ok(Self { seed, set: same.then_some(kept.set) })
     }
 
+    /// What the owner said.
+    pub const fn seed(&self) -> &TrustedKeys {
+        &self.seed
+    }
+
     /// The version of the key set that holds; none while it is what the owner said.
     pub fn version(&self) -> Option<u64> {
         self.set.as_ref().map(|set| set.version)

@@ -1,7 +1,7 @@
 //! Assignments on both engines.
 
 use super::*;
-use crate::{db::EngineKind, testing::World};
+use crate::{clock::Clock as _, db::EngineKind, testing::World};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use rstest::rstest;
 
