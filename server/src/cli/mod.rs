@@ -375,7 +375,15 @@ mod tests {
             let text = help(words);
             assert!(text.contains("--out") && !text.contains("--operator-addr"), "{text}");
         }
-        for words in [&["user", "add"][..], &["key", "add"], &["key", "set", "publish"], &["release", "add-signature"], &["device", "suspend"], &["rollout", "apply"], &["audit", "verify"]] {
+        for words in [
+            &["user", "add"][..],
+            &["key", "add"],
+            &["key", "set", "publish"],
+            &["release", "add-signature"],
+            &["device", "suspend"],
+            &["rollout", "apply"],
+            &["audit", "verify"],
+        ] {
             let text = help(words);
             assert!(text.contains("\nConfiguration:\n") && text.contains("--data") && text.contains("--key-file"), "{text}");
             assert!(!text.contains("--operator-addr"), "{text}");

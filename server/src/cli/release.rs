@@ -79,7 +79,13 @@ pub async fn add_signature(args: &AddSignature, fleet: &Fleet) -> Result<()> {
     let actor = Actor::shell(fleet.default_org().clone());
     let now = fleet.releases().add_signatures(&actor, &args.release, &given).await.map_err(|e| e.fault())?;
     let standing = now.signatures.unwrap_or_default();
-    println!("{} of {} signatures; {}{}", standing.have, standing.need, now.row.state, if now.row.quarantine.is_empty() { "" } else { ":" });
+    println!(
+        "{} of {} signatures; {}{}",
+        standing.have,
+        standing.need,
+        now.row.state,
+        if now.row.quarantine.is_empty() { "" } else { ":" }
+    );
     if !now.row.quarantine.is_empty() {
         println!("{}", now.row.quarantine);
     }
@@ -93,7 +99,9 @@ pub(super) fn key_of(file: &Path) -> Result<SigningKeyPair> {
 
 fn compare(file: &Path, manifest: &Manifest) -> Result<()> {
     let name = file.file_name().and_then(|n| n.to_str()).with_context(|| format!("{} has no name in UTF-8", file.display()))?;
-    let Some(signed) = manifest.payloads.iter().find(|p| p.name == name) else { bail!("the manifest names no file {name:?}; nothing was signed") };
+    let Some(signed) = manifest.payloads.iter().find(|p| p.name == name) else {
+        bail!("the manifest names no file {name:?}; nothing was signed")
+    };
     let mut content = std::fs::File::open(file).with_context(|| format!("reading {}", file.display()))?;
     let here = payload(name, &signed.format, &mut content).with_context(|| format!("reading {}", file.display()))?;
     if here != *signed {

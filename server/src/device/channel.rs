@@ -55,7 +55,10 @@ pub(super) fn speak(devices: Devices, peer: Peer, upgrade: WebSocketUpgrade, per
         .max_write_buffer_size(4 * MAX_FRAME)
         .on_upgrade(move |socket| async move {
             devices.metrics.channels.inc();
-            let ended = Channel { devices: &devices, peer: &peer, socket, period, told: None, installs: None, renews: Timestamp(0), bundle: 0 }.run().await;
+            let ended =
+                Channel { devices: &devices, peer: &peer, socket, period, told: None, installs: None, renews: Timestamp(0), bundle: 0 }
+                    .run()
+                    .await;
             devices.metrics.channels.dec();
             tracing::debug!(device = %peer.peer.device_id, reason = ended, "channel ended");
         })

@@ -71,7 +71,10 @@ pub fn judge(offer: &Offer, director: &Director, seen: Option<&Seen>, now: Times
         return Err(wrong("bad_assignment", format!("schema {} is not {SCHEMA}; update the agent first", assignment.schema)));
     }
     if assignment.device_id.as_str() != director.device_id {
-        return Err(wrong("assignment_of_another", format!("the assignment is for {:?}, this is {:?}", assignment.device_id.as_str(), director.device_id)));
+        return Err(wrong(
+            "assignment_of_another",
+            format!("the assignment is for {:?}, this is {:?}", assignment.device_id.as_str(), director.device_id),
+        ));
     }
     if assignment.update_id != offer.update_id || assignment.rollout_id != offer.rollout_id {
         return Err(wrong("assignment_of_another", format!("the assignment is for update {}", assignment.update_id)));
@@ -253,9 +256,8 @@ pub(super) mod tests {
     fn what_stands_twice_or_is_cut_is_no_assignment() {
         let (of, me) = (offer(1, b"m"), director("gw-1", &[7]));
         let payload = BASE64.decode(assigned(&of, 7, |_| {}).assignment.unwrap().payload).unwrap();
-        let judged = |payload: &[u8]| {
-            code(judge(&Offer { assignment: Some(seal(payload, &pair(7))), ..of.clone() }, &me, None, Timestamp(0)))
-        };
+        let judged =
+            |payload: &[u8]| code(judge(&Offer { assignment: Some(seal(payload, &pair(7))), ..of.clone() }, &me, None, Timestamp(0)));
         assert_eq!(judged(&payload), "ok");
         let text = String::from_utf8(payload.clone()).unwrap();
         let twice = text.replacen("\"device_id\":\"gw-1\"", "\"device_id\":\"gw-2\",\"device_id\":\"gw-1\"", 1);

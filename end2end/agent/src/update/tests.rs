@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    clock::Manual,
+    clock::{Clock as _, Manual},
     device::Carrier,
     entropy::Entropy,
     http,
@@ -517,7 +517,10 @@ async fn u_2_what_is_for_another_device_or_another_day_touches_nothing() {
     let rejected = |code: &str| vec![(UpdateState::Rejected, code.to_owned())];
     assert_eq!(refused(&assigned(&offer, 7, |a| a.device_id = "gw-2".parse().unwrap())).await, rejected("assignment_of_another"));
     assert_eq!(refused(&assigned(&offer, 7, |a| a.expires = Timestamp(1))).await, rejected("assignment_expired"));
-    assert_eq!(refused(&Offer { assignment: assigned(&signed(3).0, 7, |_| {}).assignment, ..offer.clone() }).await, rejected("assignment_of_another"));
+    assert_eq!(
+        refused(&Offer { assignment: assigned(&signed(3).0, 7, |_| {}).assignment, ..offer.clone() }).await,
+        rejected("assignment_of_another")
+    );
     assert_eq!(refused(&offer).await, rejected("assignment_missing"), "a server that has keys for it");
     assert_eq!(refused(&assigned(&offer, 8, |_| {})).await, vec![], "by a key that nobody has told of: it is not even answered");
 }

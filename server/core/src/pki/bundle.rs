@@ -70,12 +70,7 @@ struct Content {
 impl Content {
     /// What the organization's devices are to trust: the listeners' roots, which are the oldest organization's, and its own; and the keys of its
     /// assignments.
-    async fn of(
-        on: &mut impl Conn,
-        org: &str,
-        all: &[store::AuthorityRecord],
-        crosses: &[store::CrossRecord],
-    ) -> Result<Self, Error> {
+    async fn of(on: &mut impl Conn, org: &str, all: &[store::AuthorityRecord], crosses: &[store::CrossRecord]) -> Result<Self, Error> {
         let listeners = all.first().map(|a| a.org_id.as_str()).unwrap_or_default();
         let (mut roots, mut ids, mut issuing) = (Vec::new(), Vec::new(), Vec::new());
         for a in all {

@@ -38,7 +38,9 @@ impl Releases {
             let Some(key) = keys.iter().find(|k| k.keyid == signature.keyid) else { continue };
             quorum::is_by(key, &envelope, &payload, signature).map_err(|problem| match problem {
                 quorum::Problem::Base64 => Error::BadSignature("it is not base64".to_owned()),
-                quorum::Problem::Wrong(name) => Error::BadSignature(format!("the signature of {name:?} does not fit the release's manifest")),
+                quorum::Problem::Wrong(name) => {
+                    Error::BadSignature(format!("the signature of {name:?} does not fit the release's manifest"))
+                }
             })?;
             if envelope.signatures.iter().any(|s| s.keyid == signature.keyid) {
                 continue;

@@ -25,8 +25,8 @@ mod reading;
 mod scrubbing;
 pub mod signing;
 pub mod state;
-pub mod succession;
 pub(crate) mod store;
+pub mod succession;
 #[cfg(test)]
 mod tests;
 mod turns;

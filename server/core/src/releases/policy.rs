@@ -1,13 +1,7 @@
 //! How many trusted keys have to sign a release (pki.md U-1): set here until the organization publishes a key set, from then on by key sets alone.
 //! What was published under a lower threshold stays published, and everybody is shown that it falls short.
 
-use super::{
-    Error, Releases,
-    acceptance::count,
-    key_sets, manifest, quorum,
-    state::was_published,
-    store,
-};
+use super::{Error, Releases, acceptance::count, key_sets, manifest, quorum, state::was_published, store};
 use crate::{
     Result,
     access::{Act, Actor, audit, may},

@@ -11,8 +11,7 @@ use wire::{
 };
 
 /// Every statement of the part.
-pub(crate) const ALL: &[&Sql] =
-    &[&KEYS, &ACTIVE, &SEALED, &PUBLIC, &INSERT, &RETIRE, &SET_SEALED, &OF_DEVICE, &NEXT_COUNTER, &KEEP];
+pub(crate) const ALL: &[&Sql] = &[&KEYS, &ACTIVE, &SEALED, &PUBLIC, &INSERT, &RETIRE, &SET_SEALED, &OF_DEVICE, &NEXT_COUNTER, &KEEP];
 
 const KEYS: Sql = Sql::same(
     "SELECT id, public_key, created_at, created_by, retired_at FROM assignment_keys WHERE org_id = $1 ORDER BY created_at DESC, id DESC",
@@ -24,9 +23,8 @@ const ACTIVE: Sql = Sql::same(
 const SEALED: Sql = Sql::same("SELECT id, public_key, sealed_key FROM assignment_keys ORDER BY id");
 const PUBLIC: Sql =
     Sql::same("SELECT public_key FROM assignment_keys WHERE org_id = $1 AND retired_at IS NULL ORDER BY created_at DESC, id DESC");
-const INSERT: Sql = Sql::same(
-    "INSERT INTO assignment_keys (id, org_id, public_key, sealed_key, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6)",
-);
+const INSERT: Sql =
+    Sql::same("INSERT INTO assignment_keys (id, org_id, public_key, sealed_key, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6)");
 const RETIRE: Sql = Sql::same("UPDATE assignment_keys SET retired_at = $3 WHERE org_id = $1 AND id = $2 AND retired_at IS NULL");
 const SET_SEALED: Sql = Sql::same("UPDATE assignment_keys SET sealed_key = $2 WHERE id = $1");
 const OF_DEVICE: Sql =

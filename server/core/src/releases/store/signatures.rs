@@ -14,8 +14,7 @@ use wire::{
 pub(super) const THRESHOLDS: Sql =
     Sql::same("SELECT device_type, threshold FROM signing_thresholds WHERE org_id = $1 ORDER BY device_type");
 pub(super) const DROP_THRESHOLDS: Sql = Sql::same("DELETE FROM signing_thresholds WHERE org_id = $1");
-pub(super) const INSERT_THRESHOLD: Sql =
-    Sql::same("INSERT INTO signing_thresholds (org_id, device_type, threshold) VALUES ($1, $2, $3)");
+pub(super) const INSERT_THRESHOLD: Sql = Sql::same("INSERT INTO signing_thresholds (org_id, device_type, threshold) VALUES ($1, $2, $3)");
 pub(super) const ADDED: Sql = Sql::same(
     "SELECT keyid, sig, added_at, added_by FROM release_signatures WHERE org_id = $1 AND release_id = $2 ORDER BY added_at, keyid",
 );
@@ -28,8 +27,7 @@ pub(super) const SET_SIGNERS: Sql = Sql::same("UPDATE releases SET signed_by = $
 /// Those that devices may be told of; a fleet that keeps more than so many published is shown the newest.
 pub(super) const SHOWN_PUBLISHED: Sql =
     Sql::same("SELECT id, envelope FROM releases WHERE org_id = $1 AND state = 'published' ORDER BY id DESC LIMIT 200");
-pub(super) const NEWEST_KEY_SET: Sql =
-    Sql::same("SELECT version, envelope FROM key_sets WHERE org_id = $1 ORDER BY version DESC LIMIT 1");
+pub(super) const NEWEST_KEY_SET: Sql = Sql::same("SELECT version, envelope FROM key_sets WHERE org_id = $1 ORDER BY version DESC LIMIT 1");
 pub(super) const KEY_SET: Sql = Sql::same("SELECT envelope FROM key_sets WHERE org_id = $1 AND version = $2");
 pub(super) const ALL_KEY_SETS: Sql =
     Sql::same("SELECT envelope, published_at, published_by FROM key_sets WHERE org_id = $1 ORDER BY version DESC LIMIT 100");

@@ -109,7 +109,8 @@ async fn u_1_no_signature_counts_that_is_not_another_trusted_keys_over_these_byt
     // The same JSON written otherwise is another payload: signatures are over bytes.
     let payload = STANDARD.decode(&once.payload).unwrap();
     let spaced = serde_json::to_vec_pretty(&serde_json::from_slice::<serde_json::Value>(&payload).unwrap()).unwrap();
-    let respelt = Envelope { payload: STANDARD.encode(&spaced), signatures: vec![key(2).signature(PAYLOAD_TYPE, &spaced).unwrap()], ..once };
+    let respelt =
+        Envelope { payload: STANDARD.encode(&spaced), signatures: vec![key(2).signature(PAYLOAD_TYPE, &spaced).unwrap()], ..once };
     assert!(add(&written(&respelt).unwrap()).await.message.contains("another manifest"));
     assert_eq!(releases.detail(&oli, &id).await.unwrap().signatures.unwrap().have, 1, "nothing of all that has changed anything");
 
@@ -158,7 +159,11 @@ async fn u_1_raising_a_threshold_is_written_down_and_says_what_falls_short(#[cas
     let draft = verified(&w, &oli, "1.2.0", 3).await;
     assert_eq!(draft.row.state, ReleaseState::Draft);
     releases.set_thresholds(&admin, every(1)).await.unwrap();
-    assert_eq!(releases.detail(&oli, &draft.row.id).await.unwrap().row.state, ReleaseState::Verified, "lowered: nothing is missing any more");
+    assert_eq!(
+        releases.detail(&oli, &draft.row.id).await.unwrap().row.state,
+        ReleaseState::Verified,
+        "lowered: nothing is missing any more"
+    );
     releases.set_thresholds(&admin, every(1)).await.unwrap();
     let said = w.fleet.access().search_audit(&admin, "key.threshold", None).await.unwrap();
     assert_eq!(said.entries.items.len(), 2, "what changes nothing is not written down");
