@@ -2,6 +2,7 @@
 //! a fleet, whose devices fetch them.
 
 use super::release::key_of;
+use crate::config::Flags;
 use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fleet::{
@@ -19,6 +20,24 @@ use wire::{
     manifest::Envelope,
     signing::{KEY_SET_TYPE, KeySet, ListedKey, SCHEMA, Thresholds, TypeThreshold},
 };
+
+/// What can be done with key sets.
+#[derive(Debug, clap::Subcommand)]
+pub enum KeySets {
+    /// Make a key set; works without a data folder
+    Make(MakeSet),
+    /// Sign a key set; works without a data folder
+    Sign(SignSet),
+    /// Publish a key set that enough keys have signed
+    Publish {
+        /// Which.
+        #[command(flatten)]
+        publish: PublishSet,
+        /// Where the fleet is.
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+}
 
 /// Make a key set; works without a data folder. It counts once enough of the keys before it and enough of its own have signed it.
 #[derive(Debug, Clone, clap::Args)]

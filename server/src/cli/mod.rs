@@ -25,6 +25,8 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use fleet::{Fleet, access::Actor, clock::SystemClock, entropy::OsEntropy};
+use key_set::KeySets;
+use release::Release;
 use std::{process::ExitCode, str::FromStr, sync::Arc};
 use wire::states::UnknownState;
 
@@ -146,35 +148,7 @@ enum Key {
     },
     /// Key sets: which keys devices trust, signed by those before
     #[command(subcommand)]
-    Set(KeySet),
-}
-
-#[derive(Debug, Subcommand)]
-enum KeySet {
-    /// Make a key set; works without a data folder
-    Make(key_set::MakeSet),
-    /// Sign a key set; works without a data folder
-    Sign(key_set::SignSet),
-    /// Publish a key set that enough keys have signed
-    Publish {
-        #[command(flatten)]
-        publish: key_set::PublishSet,
-        #[command(flatten)]
-        flags: Box<Flags>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum Release {
-    /// Add a signature to a manifest that others have signed, offline
-    Sign(release::SignRelease),
-    /// Add a signature to a release of the fleet
-    AddSignature {
-        #[command(flatten)]
-        add: release::AddSignature,
-        #[command(flatten)]
-        flags: Box<Flags>,
-    },
+    Set(KeySets),
 }
 
 #[derive(Debug, Subcommand)]
@@ -224,8 +198,8 @@ impl Cli {
             Command::Sign(sign) => return sign::run(sign).map(|()| ExitCode::SUCCESS),
             Command::Ca { command, .. } if let Some(what) = command.offline() => return roots::sign(&what).map(|()| ExitCode::SUCCESS),
             Command::Key(Key::Generate(generate)) => return key::generate(generate).map(|()| ExitCode::SUCCESS),
-            Command::Key(Key::Set(KeySet::Make(make))) => return key_set::make(make).map(|()| ExitCode::SUCCESS),
-            Command::Key(Key::Set(KeySet::Sign(sign))) => return key_set::sign(sign).map(|()| ExitCode::SUCCESS),
+            Command::Key(Key::Set(KeySets::Make(make))) => return key_set::make(make).map(|()| ExitCode::SUCCESS),
+            Command::Key(Key::Set(KeySets::Sign(sign))) => return key_set::sign(sign).map(|()| ExitCode::SUCCESS),
             Command::Release(Release::Sign(sign)) => return release::sign(sign).map(|()| ExitCode::SUCCESS),
             Command::Serve(flags)
             | Command::Check(flags)
@@ -240,7 +214,7 @@ impl Cli {
             | Command::Rollout { flags, .. }
             | Command::EnrolmentToken { flags, .. }
             | Command::Audit { flags, .. }
-            | Command::Key(Key::Add { flags, .. } | Key::Threshold { flags, .. } | Key::Set(KeySet::Publish { flags, .. }))
+            | Command::Key(Key::Add { flags, .. } | Key::Threshold { flags, .. } | Key::Set(KeySets::Publish { flags, .. }))
             | Command::Release(Release::AddSignature { flags, .. }) => flags,
         };
         hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
@@ -289,7 +263,7 @@ impl Command {
             Self::EnrolmentToken { command, .. } => enrolment::run(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
             Self::Key(Key::Threshold { threshold, .. }) => key_set::threshold(&threshold, &fleet).await,
-            Self::Key(Key::Set(KeySet::Publish { publish, .. })) => key_set::publish(&publish, &fleet).await,
+            Self::Key(Key::Set(KeySets::Publish { publish, .. })) => key_set::publish(&publish, &fleet).await,
             Self::Release(Release::AddSignature { add, .. }) => release::add_signature(&add, &fleet).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
             Self::Audit { command: Audit::Verify, .. } => return verify(&fleet).await,
@@ -300,7 +274,7 @@ impl Command {
             | Self::Config(_)
             | Self::Sign(_)
             | Self::Release(Release::Sign(_))
-            | Self::Key(Key::Generate(_) | Key::Set(KeySet::Make(_) | KeySet::Sign(_))) => Ok(()),
+            | Self::Key(Key::Generate(_) | Key::Set(KeySets::Make(_) | KeySets::Sign(_))) => Ok(()),
         };
         fleet.close().await.context("closing the databases")?;
         outcome.map(|()| ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! `fleetward release`: signatures of releases. Signing needs a key and the manifest, no server and no data folder.
 
+use crate::config::Flags;
 use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fleet::{
@@ -13,6 +14,22 @@ use fleet::{
 use std::path::{Path, PathBuf};
 use wire::{ids::ReleaseId, manifest::Manifest};
 use zeroize::Zeroizing;
+
+/// What can be done with signatures.
+#[derive(Debug, clap::Subcommand)]
+pub enum Release {
+    /// Add a signature to a manifest that others have signed, offline
+    Sign(SignRelease),
+    /// Add a signature to a release of the fleet
+    AddSignature {
+        /// Which, and to what.
+        #[command(flatten)]
+        add: AddSignature,
+        /// Where the fleet is.
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+}
 
 /// Add a signature to a manifest that others have signed: where a release needs more than one.
 #[derive(Debug, Clone, clap::Args)]

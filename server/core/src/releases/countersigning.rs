@@ -56,7 +56,11 @@ impl Releases {
             let known = |s: &Signature| keys.iter().any(|k| k.keyid == s.keyid);
             return Err(if given.iter().any(known) { Error::SignedAlready } else { Error::NotTrusted }.into());
         }
-        if let Ok(verified) = manifest::verify(&manifest::written(&envelope).map_err(db_error)?, &keys) {
+        let whole = manifest::written(&envelope).map_err(db_error)?;
+        if whole.len() > manifest::MAX_ENVELOPE {
+            return Err(Error::BadSignature(manifest::ManifestError::TooLarge(whole.len()).to_string()).into());
+        }
+        if let Ok(verified) = manifest::verify(&whole, &keys) {
             store::set_signers(&mut tx, &actor.org, id, &verified.signed_by).await?;
         }
         audit::append(&mut tx, actor, now, "release.sign", id.as_str(), &json!({ "by": names })).await?;

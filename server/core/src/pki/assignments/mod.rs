@@ -54,7 +54,10 @@ impl Pki {
         let mut keys = store::active(&mut on, org).await?;
         if keys.is_empty() {
             drop(on);
+            // An organization that is younger than this start; its devices hear of the key with the bundle.
             self.ensure_assignment_key(org).await?;
+            self.ensure_bundle(org).await?;
+            self.reload().await?;
             on = self.db.read().await?;
             keys = store::active(&mut on, org).await?;
         }
