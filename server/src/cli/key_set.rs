@@ -30,10 +30,8 @@ pub enum KeySets {
     Sign(SignSet),
     /// Publish a key set that enough keys have signed
     Publish {
-        /// Which.
         #[command(flatten)]
         publish: PublishSet,
-        /// Where the fleet is.
         #[command(flatten)]
         flags: Box<Flags>,
     },

@@ -22,10 +22,8 @@ pub enum Release {
     Sign(SignRelease),
     /// Add a signature to a release of the fleet
     AddSignature {
-        /// Which, and to what.
         #[command(flatten)]
         add: AddSignature,
-        /// Where the fleet is.
         #[command(flatten)]
         flags: Box<Flags>,
     },
