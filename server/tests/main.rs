@@ -17,6 +17,7 @@ mod recovery;
 mod rest;
 mod roots;
 mod server_keys;
+mod signing;
 mod soak;
 mod stock;
 mod stop;

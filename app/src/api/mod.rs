@@ -28,5 +28,6 @@ pub mod releases;
 pub mod rollouts;
 pub mod session;
 pub mod shared;
+pub mod signing;
 pub mod telemetry;
 pub mod transfers;

@@ -10,6 +10,7 @@ pub async fn read_releases(cursor: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let cursor = (!cursor.is_empty()).then_some(cursor);
     let mut page = call.answer(call.fleet.releases().releases_page(&call.actor, cursor.as_deref()).await)?;
+    page.assignment_keys = call.answer(call.fleet.pki().assignment_keys(&call.actor).await)?;
     page.transfers = call.answer(call.fleet.transfers().page(&call.actor).await)?;
     call.model(Ok::<_, fleet::Error>(page))
 }

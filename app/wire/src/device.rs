@@ -246,6 +246,18 @@ pub struct Offer {
     /// The device may put it off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub soft: bool,
+    /// What the server has signed for this device alone: an [`Assignment`](crate::signing::Assignment) in an envelope (pki.md U-2). A repeated offer
+    /// renews it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<Envelope>,
+    /// The version of the newest key set, to be fetched from [`KEY_SETS`](crate::signing::KEY_SETS); 0 when there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub key_set: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// One payload's address.

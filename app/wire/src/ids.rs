@@ -77,6 +77,8 @@ ids! {
     ConsentId = "con", "request id";
     /// An issued certificate.
     CertificateId = "crt", "certificate id";
+    /// A key that the server signs assignments with.
+    AssignmentKeyId = "ask", "assignment key id";
     /// A public key that release manifests are checked against.
     SigningKeyId = "key", "signing key id";
     /// An upload in progress.

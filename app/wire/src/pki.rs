@@ -134,6 +134,9 @@ pub struct TrustBundle {
     pub cross: Vec<String>,
     /// Issuing authorities of the device's organization, PEM: what chains are made of, no anchors.
     pub issuing: Vec<String>,
+    /// The Ed25519 public keys that assignments are signed with, 64 hex digits each (pki.md U-2).
+    #[serde(default)]
+    pub assignment_keys: Vec<String>,
 }
 
 /// A certificate by which one root vouches for another's key (RFC 4210 §4.4).

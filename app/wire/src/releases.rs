@@ -4,6 +4,7 @@ use crate::{
     Timestamp,
     ids::{Digest, ReleaseId, RolloutId, SigningKeyId, UploadId},
     page::Page,
+    signing::{AssignmentKey, KeySetRow, SignatureStanding, SigningPolicy},
     states::{ReleaseState, RolloutState},
     transfers::TransfersPage,
 };
@@ -119,6 +120,15 @@ pub struct ReleasesPage {
     pub releases: Page<ReleaseRow>,
     /// Keys that manifests are checked against.
     pub keys: Vec<SigningKey>,
+    /// How many of them have to sign.
+    #[serde(default)]
+    pub policy: SigningPolicy,
+    /// What devices are told of them, newest first.
+    #[serde(default)]
+    pub key_sets: Vec<KeySetRow>,
+    /// The server's own keys that say which device an offer is for, newest first.
+    #[serde(default)]
+    pub assignment_keys: Vec<AssignmentKey>,
     /// How fast and how much devices may download.
     #[serde(default)]
     pub transfers: TransfersPage,
@@ -150,6 +160,12 @@ pub struct ReleaseDetail {
     /// What devices download instead of its files when they run an older release, newest first.
     #[serde(default)]
     pub deltas: Vec<DeltaRow>,
+    /// How its signatures stand now; absent when it has no manifest that can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signatures: Option<SignatureStanding>,
+    /// Whether the caller may add a signature.
+    #[serde(default)]
+    pub may_sign: bool,
     /// What in its files speaks against its manifest; it can be published all the same.
     #[serde(default)]
     pub warnings: Vec<String>,

@@ -68,6 +68,7 @@ impl Authority {
             chain: vec![],
             trust_bundle: vec![self.root_pem.clone()],
             trust_bundle_version: 0,
+            assignment_keys: vec![],
             not_before: Timestamp(0),
             not_after: Timestamp(i64::MAX),
             renew_after: Timestamp(i64::MAX),

@@ -16,6 +16,14 @@ pub enum Error {
     /// The file does not hold settings.
     #[error("{FILE} in the state folder is damaged ({0}); remove it and start once with all the flags")]
     Damaged(serde_json::Error),
+    /// Nothing could ever be installed.
+    #[error("{threshold} signatures are asked for, and {keys} keys are trusted; give --trusted-key for each, or a lower --threshold")]
+    Threshold {
+        /// How many must have signed.
+        threshold: u32,
+        /// How many can.
+        keys: usize,
+    },
 }
 
 /// What was told; what never was is none or empty.
@@ -32,6 +40,8 @@ pub struct Settings {
     pub attributes: BTreeMap<String, String>,
     /// Whose firmware it installs.
     pub trusted_keys: TrustedKeys,
+    /// How many of these keys must have signed; one unless told otherwise.
+    pub threshold: Option<u32>,
     /// The enrol listener it was sent to.
     pub enrol_url: Option<String>,
     /// Makes a verified payload startable.
@@ -56,15 +66,30 @@ impl Settings {
             factory_version: self.factory_version.or_else(|| before.factory_version.clone()),
             attributes: if self.attributes.is_empty() { before.attributes.clone() } else { self.attributes },
             trusted_keys: if self.trusted_keys.is_empty() { before.trusted_keys.clone() } else { self.trusted_keys },
+            threshold: self.threshold.or(before.threshold),
             enrol_url: self.enrol_url.or_else(|| before.enrol_url.clone()),
             install_hook: self.install_hook.or_else(|| before.install_hook.clone()),
             reboot_hook: self.reboot_hook.or_else(|| before.reboot_hook.clone()),
             health_hook: self.health_hook.or_else(|| before.health_hook.clone()),
         };
+        let keys = now.trusted_keys.count();
+        if keys > 0 && usize::try_from(now.threshold()).unwrap_or(usize::MAX) > keys {
+            return Err(Error::Threshold { threshold: now.threshold(), keys });
+        }
         if now != before {
             folder.write(FILE, &serde_json::to_vec_pretty(&now).map_err(io::Error::from)?)?;
         }
         Ok(now)
+    }
+
+    /// How many of the trusted keys must have signed.
+    pub fn threshold(&self) -> u32 {
+        self.threshold.unwrap_or(1)
+    }
+
+    /// The keys and how many of them must have signed.
+    pub fn trust(&self) -> TrustedKeys {
+        self.trusted_keys.clone().with_threshold(self.threshold())
     }
 }
 
@@ -94,6 +119,19 @@ mod tests {
         let again = Settings { trusted_keys: other.clone(), hardware: Some("B".into()), ..Settings::default() }.told(&folder).unwrap();
         assert_eq!((again.trusted_keys, again.hardware.as_deref()), (other, Some("B")), "what is said replaces what was kept");
         assert_eq!(again.device_type.as_deref(), Some("gateway"));
+    }
+
+    #[test]
+    fn a_threshold_is_kept_and_can_be_met() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let mut keys = TrustedKeys::none();
+        keys.add([7; 32]);
+        let told = Settings { trusted_keys: keys.clone(), threshold: Some(2), ..Settings::default() };
+        assert!(matches!(told.clone().told(&folder), Err(Error::Threshold { threshold: 2, keys: 1 })));
+        keys.add([8; 32]);
+        Settings { trusted_keys: keys, ..told }.told(&folder).unwrap();
+        assert_eq!(Settings::default().told(&folder).unwrap().trust().threshold(), 2);
     }
 
     #[test]

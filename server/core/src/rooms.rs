@@ -215,6 +215,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         access::store::ALL,
         crate::pki::store::ALL,
         crate::pki::registered::store::ALL,
+        crate::pki::assignments::store::ALL,
         crate::devices::just_in_time::ALL,
         crate::devices::store::ALL,
         crate::devices::batches::store::ALL,

@@ -8,8 +8,10 @@ mod device;
 mod enrolment;
 mod kek;
 mod key;
+mod key_set;
 mod people;
 mod registered;
+mod release;
 mod rollout;
 mod roots;
 mod sign;
@@ -24,6 +26,8 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use fleet::{Fleet, access::Actor, clock::SystemClock, entropy::OsEntropy};
+use key_set::KeySets;
+use release::Release;
 use std::{process::ExitCode, str::FromStr, sync::Arc};
 use wire::states::UnknownState;
 
@@ -99,6 +103,9 @@ enum Command {
     Key(Key),
     /// Sign a release: writes the manifest that is uploaded along with the files, offline
     Sign(sign::Sign),
+    /// Signatures of releases that need more than one
+    #[command(subcommand)]
+    Release(Release),
     /// The key that other keys are encrypted under
     Kek {
         #[command(flatten)]
@@ -140,6 +147,16 @@ enum Key {
         #[command(flatten)]
         flags: Box<Flags>,
     },
+    /// How many keys must have signed a release
+    Threshold {
+        #[command(flatten)]
+        threshold: key_set::Threshold,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// Key sets: which keys devices trust, signed by those before
+    #[command(subcommand)]
+    Set(KeySets),
 }
 
 #[derive(Debug, Subcommand)]
@@ -189,6 +206,9 @@ impl Cli {
             Command::Sign(sign) => return sign::run(sign).map(|()| ExitCode::SUCCESS),
             Command::Ca { command, .. } if let Some(what) = command.offline() => return roots::sign(&what).map(|()| ExitCode::SUCCESS),
             Command::Key(Key::Generate(generate)) => return key::generate(generate).map(|()| ExitCode::SUCCESS),
+            Command::Key(Key::Set(KeySets::Make(make))) => return key_set::make(make).map(|()| ExitCode::SUCCESS),
+            Command::Key(Key::Set(KeySets::Sign(sign))) => return key_set::sign(sign).map(|()| ExitCode::SUCCESS),
+            Command::Release(Release::Sign(sign)) => return release::sign(sign).map(|()| ExitCode::SUCCESS),
             Command::Serve(flags)
             | Command::Check(flags)
             | Command::Config(flags)
@@ -203,7 +223,8 @@ impl Cli {
             | Command::EnrolmentToken { flags, .. }
             | Command::Approval { flags, .. }
             | Command::Audit { flags, .. }
-            | Command::Key(Key::Add { flags, .. }) => flags,
+            | Command::Key(Key::Add { flags, .. } | Key::Threshold { flags, .. } | Key::Set(KeySets::Publish { flags, .. }))
+            | Command::Release(Release::AddSignature { flags, .. }) => flags,
         };
         hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
         let config = Config::load(&self.flags, flags)?;
@@ -251,10 +272,19 @@ impl Command {
             Self::EnrolmentToken { command, .. } => enrolment::run(&fleet, command).await,
             Self::Approval { command, .. } => approval::run(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
+            Self::Key(Key::Threshold { threshold, .. }) => key_set::threshold(&threshold, &fleet).await,
+            Self::Key(Key::Set(KeySets::Publish { publish, .. })) => key_set::publish(&publish, &fleet).await,
+            Self::Release(Release::AddSignature { add, .. }) => release::add_signature(&add, &fleet).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
             Self::Audit { command: Audit::Verify, .. } => return verify(&fleet).await,
             // Opening it has migrated it; the rest never comes here.
-            Self::Migrate(_) | Self::Serve(_) | Self::Check(_) | Self::Config(_) | Self::Sign(_) | Self::Key(Key::Generate(_)) => Ok(()),
+            Self::Migrate(_)
+            | Self::Serve(_)
+            | Self::Check(_)
+            | Self::Config(_)
+            | Self::Sign(_)
+            | Self::Release(Release::Sign(_))
+            | Self::Key(Key::Generate(_) | Key::Set(KeySets::Make(_) | KeySets::Sign(_))) => Ok(()),
         };
         fleet.close().await.context("closing the databases")?;
         outcome.map(|()| ExitCode::SUCCESS)
@@ -325,11 +355,19 @@ mod tests {
     #[test]
     fn what_needs_no_server_takes_no_flags_of_it() {
         Cli::line().debug_assert();
-        for words in [&["sign"][..], &["key", "generate"]] {
+        for words in [&["sign"][..], &["key", "generate"], &["key", "set", "make"], &["release", "sign"]] {
             let text = help(words);
             assert!(text.contains("--out") && !text.contains("--operator-addr"), "{text}");
         }
-        for words in [&["user", "add"][..], &["key", "add"], &["device", "suspend"], &["rollout", "apply"], &["audit", "verify"]] {
+        for words in [
+            &["user", "add"][..],
+            &["key", "add"],
+            &["key", "set", "publish"],
+            &["release", "add-signature"],
+            &["device", "suspend"],
+            &["rollout", "apply"],
+            &["audit", "verify"],
+        ] {
             let text = help(words);
             assert!(text.contains("\nConfiguration:\n") && text.contains("--data") && text.contains("--key-file"), "{text}");
             assert!(!text.contains("--operator-addr"), "{text}");

@@ -55,7 +55,10 @@ pub(super) fn speak(devices: Devices, peer: Peer, upgrade: WebSocketUpgrade, per
         .max_write_buffer_size(4 * MAX_FRAME)
         .on_upgrade(move |socket| async move {
             devices.metrics.channels.inc();
-            let ended = Channel { devices: &devices, peer: &peer, socket, period, told: None, installs: None, bundle: 0 }.run().await;
+            let ended =
+                Channel { devices: &devices, peer: &peer, socket, period, told: None, installs: None, renews: Timestamp(0), bundle: 0 }
+                    .run()
+                    .await;
             devices.metrics.channels.dec();
             tracing::debug!(device = %peer.peer.device_id, reason = ended, "channel ended");
         })
@@ -71,6 +74,8 @@ struct Channel<'a> {
     told: Option<UpdateId>,
     /// When it was told to install that at the earliest.
     installs: Option<Timestamp>,
+    /// When its assignment is to be renewed (pki.md U-2).
+    renews: Timestamp,
     /// The version of the trust bundle that the device knows of: what it was welcomed with, or told last.
     bundle: i64,
 }
@@ -290,10 +295,20 @@ impl Channel<'_> {
         let Some(offer) = standing.offer else { return Ok(()) };
         // One window over, the device waits to hear of the next.
         let known = self.told.as_ref() == Some(&offer.update_id) && self.installs == offer.install_from;
-        if known && !(again && standing.not_begun) {
+        let holds = self.devices.fleet.clock().now() < self.renews;
+        if known && holds && !(again && standing.not_begun) {
             return Ok(());
         }
-        (self.told, self.installs) = (Some(offer.update_id.clone()), offer.install_from);
+        let peer = &self.peer.peer;
+        let assigned = match Box::pin(self.devices.fleet.pki().assign(&peer.org, (peer.device, &peer.device_id), offer)).await {
+            Ok(assigned) => assigned,
+            Err(e) => {
+                tracing::warn!(device = %peer.device_id, error = %e, "signing an assignment failed; the next ping asks again");
+                return Ok(());
+            }
+        };
+        let offer = assigned.offer;
+        (self.told, self.installs, self.renews) = (Some(offer.update_id.clone()), offer.install_from, assigned.renew_at);
         self.send(&Down::Offer(Box::new(offer))).await
     }
 

@@ -58,6 +58,7 @@ pub fn device_router(devices: Devices) -> Router {
         .route("/device/v1/channel", get(channel::open))
         .route("/device/v1/update", get(updates::poll))
         .route("/device/v1/status", post(updates::report))
+        .route("/device/v1/key-sets/{version}", get(updates::key_set))
         .route("/device/v1/renew", post(enrol::renew))
         .route("/device/v1/artifacts/{sha256}", get(artifacts::get))
         .route(wire::device::TRUST_BUNDLE, get(enrol::trust_bundle))

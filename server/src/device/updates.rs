@@ -5,7 +5,7 @@ use crate::http::fault::Problem;
 use axum::{
     Json,
     body::Bytes,
-    extract::State,
+    extract::{Path, State},
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
@@ -14,8 +14,16 @@ use wire::device::StatusReport;
 /// `GET /device/v1/update`: 200 with the offer, or 204.
 pub(super) async fn poll(State(devices): State<Devices>, peer: Peer) -> Result<Response, Problem> {
     devices.fleet.devices().seen(peer.peer.device);
-    let offer = devices.fleet.rollouts().poll(peer.peer.device).await?;
-    Ok(offer.map_or_else(|| DONE.into_response(), |o| Json(o).into_response()))
+    let Some(offer) = devices.fleet.rollouts().poll(peer.peer.device).await? else { return Ok(DONE.into_response()) };
+    let peer = &peer.peer;
+    let assigned = devices.fleet.pki().assign(&peer.org, (peer.device, &peer.device_id), offer).await.map_err(fleet::Error::from)?;
+    Ok(Json(assigned.offer).into_response())
+}
+
+/// `GET /device/v1/key-sets/{version}`: one of the documents that say whose firmware to install (pki.md U-1), as it was signed.
+pub(super) async fn key_set(State(devices): State<Devices>, peer: Peer, Path(version): Path<i64>) -> Result<Response, Problem> {
+    let envelope = devices.fleet.releases().key_set_for_device(&peer.peer.org, version).await?;
+    Ok(Json(envelope).into_response())
 }
 
 /// `POST /device/v1/status`: 200 with the state as it is held now.

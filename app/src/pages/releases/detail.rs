@@ -3,7 +3,10 @@
 use crate::api::packed::reading;
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::releases::{ActOnRelease, ReadRelease, asks_for_version},
+    api::{
+        releases::{ActOnRelease, ReadRelease, asks_for_version},
+        signing::SignRelease,
+    },
     live,
     pages::words,
     ui::{
@@ -89,13 +92,20 @@ pub fn ReleasePage() -> AnyView {
         }
         model.refetch();
     });
+    let sign = action::<SignRelease>();
+    on_success(sign, move |()| {
+        if let Some(notes) = notes {
+            notes.say(Tone::Ok, "Signature added");
+        }
+        model.refetch();
+    });
     page(model, move |model: Model| {
         let asked = query.with_untracked(|q| q.get("ask")).and_then(|word| VERBS.into_iter().find(|v| v.word() == word));
-        content(&model, asked, call)
+        content(&model, asked, call, sign)
     })
 }
 
-fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyView {
+fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>, sign: FormCall<SignRelease>) -> AnyView {
     let r = &m.row;
     let (tone, word) = words::release(r.state, !r.quarantine.is_empty());
     let title = if r.version.is_empty() { "Upload without a manifest".to_owned() } else { format!("{} {}", r.device_type, r.version) };
@@ -127,6 +137,7 @@ fn content(m: &Model, asked: Option<Verb>, call: FormCall<ActOnRelease>) -> AnyV
         <div class="split mt-4">
             <div class="stack">
                 {artifacts(m)}
+                {super::signing::of_release(m, sign)}
                 {super::deltas::card(&m.deltas)}
                 {rollouts(m)}
                 {going_back(m)}

@@ -96,7 +96,9 @@ pub fn ask_revoke(k: &SigningKey, call: FormCall<RevokeSigningKey>) -> AnyView {
     let (form_id, name) = (format!("key-{}", k.id), k.name.clone());
     let inside = move || {
         let confirm = Confirm {
-            text: "New uploads that only this key has signed will be quarantined. Releases that are published stay as they are.".to_owned(),
+            text: "Its signatures count no more: new uploads that too few other keys have signed will be quarantined. Releases that are published stay, \
+                   and say where they fall short."
+                .to_owned(),
             verb: "Revoke key".to_owned(),
             cancel: "Keep it",
             back: "/firmware#keys".to_owned(),

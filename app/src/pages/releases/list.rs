@@ -1,6 +1,6 @@
 //! The list of releases.
 
-use super::{downloads, keys, upload::Uploader};
+use super::{downloads, keys, signing, upload::Uploader};
 use crate::api::packed::reading;
 use crate::ui::form::FormCall;
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
         fault::ApiFault,
         packed::Reading,
         releases::{AddSigningKey, ReadReleases, RevokeSigningKey},
+        signing::{MakeAssignmentKey, PublishKeySet, RetireAssignmentKey, SetSigningThresholds},
         transfers::SetTransferLimits,
     },
     live,
@@ -36,10 +37,16 @@ pub fn ReleasesPage() -> AnyView {
     live::refetch_on(|| Some(Topic::Releases), 1000, model);
     let calls = keys::Calls { add: said::<AddSigningKey>("Key added", model), revoke: said::<RevokeSigningKey>("Key revoked", model) };
     let limits = said::<SetTransferLimits>("Limits saved", model);
+    let signing = signing::Calls {
+        thresholds: said::<SetSigningThresholds>("Saved", model),
+        publish: said::<PublishKeySet>("Key set published", model),
+        make: said::<MakeAssignmentKey>("Key made", model),
+        retire: said::<RetireAssignmentKey>("Key retired", model),
+    };
     let uploader = Uploader::new();
     page(model, move |model: Model| {
         let (before, asked) = query.with_untracked(|q| (q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64), q.get("revoke")));
-        content(&model, before.max(0), asked.as_deref(), calls, limits, uploader)
+        content(&model, before.max(0), asked.as_deref(), calls, (signing, limits), uploader)
     })
 }
 
@@ -66,7 +73,7 @@ fn content(
     before: i64,
     asked: Option<&str>,
     calls: keys::Calls,
-    limits: FormCall<SetTransferLimits>,
+    (signing, limits): (signing::Calls, FormCall<SetTransferLimits>),
     uploader: Uploader,
 ) -> AnyView {
     let question = asked.filter(|_| model.may_edit_keys).and_then(|id| model.keys.iter().find(|k| k.id.as_str() == id)).map(|k| {
@@ -84,7 +91,7 @@ fn content(
         view! {
             <div class="stack">
                 {model.may_upload.then(|| uploader.view())}
-                {model.may_edit_keys.then(|| keys::add_form(calls.add))}
+                {(model.may_edit_keys && model.policy.key_set.is_none()).then(|| keys::add_form(calls.add))}
             </div>
         }
     });
@@ -95,6 +102,7 @@ fn content(
             <div class="stack">
                 <div>{list}{pager(before, shown, model.releases.total, (before > 0).then(|| "/firmware".to_owned()), next)}</div>
                 {keys::list(model, calls)}
+                {signing::cards(model, signing)}
                 {downloads::limits(&model.transfers, limits)}
             </div>
             {aside}

@@ -7,6 +7,7 @@ pub mod keys;
 pub mod list;
 #[cfg(feature = "hydrate")]
 mod sending;
+mod signing;
 pub mod upload;
 
 pub use detail::ReleasePage;

@@ -61,6 +61,9 @@ pub struct Enrolled {
     /// The version of the trust bundle that they are of; 0 when the server has none.
     #[serde(default)]
     pub trust_bundle_version: i64,
+    /// The keys of that bundle that assignments are signed with, 64 hex digits each.
+    #[serde(default)]
+    pub assignment_keys: Vec<String>,
     /// Start of validity.
     pub not_before: Timestamp,
     /// End of validity.

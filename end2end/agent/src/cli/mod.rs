@@ -277,6 +277,10 @@ struct KeyArguments {
     /// update is installed. Kept for later starts; what is given then replaces it.
     #[arg(long = "trusted-key", value_name = "FILE")]
     trusted_keys: Vec<PathBuf>,
+    /// How many of the trusted keys must have signed firmware; one unless it was ever given. The server can't lower it: key sets, which so many of
+    /// these keys have signed, can. Kept for later starts.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    threshold: Option<u32>,
 }
 
 impl KeyArguments {

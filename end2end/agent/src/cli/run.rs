@@ -55,6 +55,7 @@ impl Arguments {
         let settings = self.enrol.settings(Settings {
             factory_version: self.factory_version.clone(),
             trusted_keys: self.keys.read()?,
+            threshold: self.keys.threshold,
             install_hook: self.install_hook.clone(),
             reboot_hook: self.reboot_hook.clone(),
             health_hook: self.health_hook.clone(),
@@ -105,7 +106,7 @@ impl Arguments {
         device::Config {
             facts: Facts { device_type, hardware, factory_version },
             attributes,
-            keys: settings.trusted_keys.clone(),
+            keys: settings.trust(),
             interval: Duration::from_millis(self.interval_ms),
             buffer_bytes: self.buffer_mib << 20,
             rate: self.download_kib_s.map_or(Rate::Unlimited, |kib| Rate::Bytes(kib << 10)),

@@ -69,7 +69,7 @@ impl Arguments {
             device_type: self.device_type,
             hardware: self.hardware,
             factory_version: self.factory_version,
-            keys: self.keys.read()?,
+            keys: self.keys.read()?.with_threshold(self.keys.threshold.unwrap_or(1)),
             interval: Duration::from_millis(self.interval_ms),
             pace: Duration::try_from_secs_f64(self.pace_s)?,
             ..Config::new(enrol_url, token, trust, self.state, count)

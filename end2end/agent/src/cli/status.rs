@@ -46,6 +46,9 @@ impl Arguments {
         }
         if let Some(bytes) = folder.read("updates.json")? {
             let journal: Journal = serde_json::from_slice(&bytes)?;
+            if let Some(seen) = journal.assigned() {
+                println!("assignments  taken up to counter {}; none without", seen.counter);
+            }
             println!("floor        nothing below sequence {} is installed", journal.floor);
             match journal.phase() {
                 Phase::Idle => {}

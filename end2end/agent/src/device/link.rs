@@ -206,7 +206,10 @@ impl Core {
                         self.wake.notify_one();
                     }
                 }
-                Down::Offer(offer) => self.updates.offered(&offer)?,
+                Down::Offer(offer) => {
+                    let identity = Arc::clone(&self.identity.borrow());
+                    self.updates.offered(&offer, identity.director(), self.clock.now())?;
+                }
                 Down::Cancel { update_id } => self.updates.cancelled(&update_id)?,
                 Down::Renew => self.renew.notify_one(),
                 Down::TrustBundle { version } => drop(self.bundle.send_replace(version)),

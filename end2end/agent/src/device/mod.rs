@@ -295,8 +295,10 @@ impl Core {
     /// Takes updates. Returns when the machine has to be restarted.
     async fn update(&self, boot: Boot) -> Result<(), Error> {
         let client = || http::Client::new(Arc::clone(&self.tls.lock()), self.identity.borrow().device_url());
+        let director = || self.identity.borrow().director().clone();
         let means = Means {
             client: &client,
+            director: &director,
             platform: self.platform.as_ref(),
             clock: self.clock.as_ref(),
             entropy: &self.entropy,

@@ -14,7 +14,7 @@ pub use recover::recover;
 pub use renew::renew;
 pub use trust::{fetch, proven};
 
-use crate::{clock::Clock, files::Folder, http, tls};
+use crate::{clock::Clock, files::Folder, http, tls, update::assignment::Director};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -61,6 +61,7 @@ pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
     roots: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    director: Director,
 }
 
 impl Identity {
@@ -76,7 +77,14 @@ impl Identity {
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| Error::Key(e.to_string()))?;
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         rustls::sign::CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider).map_err(|e| Error::Foreign(e.to_string()))?;
-        Ok(Self { enrolled, chain, roots, key })
+        let keys = enrolled.assignment_keys.clone().try_into().map_err(|reason| Error::Damaged { file: IDENTITY, reason })?;
+        let director = Director { device_id: enrolled.device_id.as_str().to_owned(), keys };
+        Ok(Self { enrolled, chain, roots, key, director })
+    }
+
+    /// Whose assignments the device takes (pki.md U-2).
+    pub fn director(&self) -> &Director {
+        &self.director
     }
 
     /// The name it was enrolled under.

@@ -30,6 +30,7 @@ impl Store {
     pub fn keep_trust(&self, identity: &Identity, bundle: TrustBundle) -> Result<Identity, Error> {
         let mut enrolled = identity.enrolled.clone();
         (enrolled.trust_bundle, enrolled.trust_bundle_version) = (bundle.roots, bundle.version);
+        enrolled.assignment_keys = bundle.assignment_keys;
         self.keep(enrolled)
     }
 }

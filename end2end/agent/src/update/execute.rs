@@ -2,6 +2,7 @@
 
 use super::{
     Boot, Error, Updates,
+    assignment::{self, Director, Problem},
     fetch::{self, Rate, fetch},
     journal::Phase,
     rules,
@@ -24,6 +25,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 pub struct Means<'a> {
     /// Makes a client with the identity of the moment.
     pub client: &'a (dyn Fn() -> Result<http::Client, http::Error> + Send + Sync),
+    /// Who this device is, and whose assignments it takes, at the moment.
+    pub director: &'a (dyn Fn() -> Director + Send + Sync),
     /// The machine.
     pub platform: &'a dyn Platform,
     /// For expiry and deadlines.
@@ -112,7 +115,10 @@ impl Updates {
     async fn attempt(&self, offer: &Offer, means: &Means<'_>) -> Result<(), Stop> {
         let id = &offer.update_id;
         let refused = |r: rules::Refusal| Stop::Failed { state: r.state, code: r.code, detail: r.detail };
-        let manifest = rules::open(&offer.envelope, &self.keys).map_err(refused)?;
+        self.assigned(id, means).await?;
+        self.unless_taken_back(offer, self.follow_key_sets(offer, means)).await?;
+        let keys = self.trust.lock().keys(&self.facts.device_type);
+        let manifest = rules::open(&offer.envelope, &keys).map_err(refused)?;
         let running = self.running()?;
         rules::admit(&manifest, &offer.downloads, &running, self.floor(), means.clock.now()).map_err(refused)?;
 
@@ -127,6 +133,8 @@ impl Updates {
         }
         self.change(|journal| journal.progress(id, UpdateState::Downloaded, None))?;
         self.window(id, means).await?;
+        // The download may have taken days.
+        self.assigned(id, means).await?;
 
         self.change(|journal| journal.progress(id, UpdateState::Installing, None))?;
         let paths: Vec<_> = manifest.payloads.iter().map(|p| self.slots.payload(to, &p.sha256)).collect();
@@ -154,6 +162,33 @@ impl Updates {
         self.slots.activate(to)?;
         tracing::info!(update = %id, version = manifest.version, slot = %to, "installed; restarting into it");
         Ok(())
+    }
+
+    /// Goes on while the assignment of the update under way holds (pki.md U-2), and waits for the server to renew one that has ended meanwhile.
+    async fn assigned(&self, id: &UpdateId, means: &Means<'_>) -> Result<(), Stop> {
+        let mut told = false;
+        loop {
+            let changed = self.work.notified();
+            let judged = {
+                let journal = self.journal.lock();
+                let Phase::Working { offer } = journal.phase() else { return Err(Stop::TakenBack) };
+                if offer.update_id != *id {
+                    return Err(Stop::TakenBack);
+                }
+                assignment::judge(offer, &(means.director)(), journal.assigned(), means.clock.now())
+            };
+            let why = match judged {
+                Ok(_) => return Ok(()),
+                Err(Problem::Wrong(r)) => return Err(Stop::Failed { state: r.state, code: r.code, detail: r.detail }),
+                Err(Problem::Stale(r)) => r.detail,
+                Err(Problem::Passing(why)) => why.to_owned(),
+            };
+            if !told {
+                told = true;
+                tracing::warn!(update = %id, why, "waiting for the server to renew the assignment");
+            }
+            let _ = tokio::time::timeout(LOOK_AGAIN, changed).await;
+        }
     }
 
     /// Waits for the window of the update under way, whose times the server may change meanwhile.
@@ -251,7 +286,7 @@ impl Updates {
     }
 
     /// Runs `step` unless or until the update is taken back.
-    async fn unless_taken_back(&self, offer: &Offer, step: impl Future<Output = Result<(), Stop>> + Send) -> Result<(), Stop> {
+    pub(super) async fn unless_taken_back(&self, offer: &Offer, step: impl Future<Output = Result<(), Stop>> + Send) -> Result<(), Stop> {
         let taken_back = async {
             loop {
                 let changed = self.work.notified();

@@ -9,7 +9,7 @@
 //!   └──finish─────────┘◀───not switched────────┘                       └──revert──▶ idle, the old slot, `reverted`
 //! ```
 
-use super::rules::Refusal;
+use super::{assignment::Seen, rules::Refusal};
 use crate::slots::Slot;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -71,6 +71,10 @@ pub enum Offered {
     Known,
     /// A trial is under way; the server will offer it again.
     Busy,
+    /// It is not for this device, or not for now; why stands in the report.
+    Refused(&'static str),
+    /// It can't be judged yet; the server will offer it again.
+    Later(&'static str),
 }
 
 /// The memory.
@@ -79,6 +83,9 @@ pub struct Journal {
     /// The highest sequence that was ever confirmed; nothing below it is installed again.
     #[serde(default)]
     pub floor: u64,
+    /// The newest assignment that was taken; once there is one, there is no offer without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    assigned: Option<Seen>,
     #[serde(flatten)]
     phase: Phase,
     /// Bytes of deltas that were downloaded for the update under way, and of the files that they made.
@@ -114,6 +121,25 @@ impl Journal {
         self.reports.back().or(self.ended.back())
     }
 
+    /// The newest assignment that was taken.
+    pub fn assigned(&self) -> Option<&Seen> {
+        self.assigned.as_ref()
+    }
+
+    /// An offer whose assignment is right.
+    pub fn assigned_by(&mut self, seen: Option<Seen>) {
+        self.assigned = seen.or_else(|| self.assigned.take());
+    }
+
+    /// An offer whose assignment is not right: the server hears why, and whatever is under way goes on.
+    pub fn turned_down(&mut self, update_id: &UpdateId, refusal: Refusal) {
+        if self.under_way() == Some(update_id) || self.ended.iter().any(|r| r.update_id == *update_id) {
+            return;
+        }
+        let (code, detail) = (Some(refusal.code.to_owned()), Some(refusal.detail));
+        self.end(StatusReport { code, detail, ..says(update_id.clone(), refusal.state) });
+    }
+
     /// The server offers an update.
     pub fn offered(&mut self, offer: &Offer) -> Offered {
         if let Some(end) = self.ended.iter().find(|r| r.update_id == offer.update_id).cloned() {
@@ -123,8 +149,13 @@ impl Journal {
             return Offered::Known;
         }
         match &mut self.phase {
-            // The same with other times: the window has passed, or has another end.
+            // The same with other times, a newer assignment or more signatures. What it is about stays.
             Phase::Working { offer: old } if old.update_id == offer.update_id => {
+                if old.envelope.payload != offer.envelope.payload {
+                    return Offered::Known;
+                }
+                old.envelope.clone_from(&offer.envelope);
+                (old.assignment, old.key_set) = (offer.assignment.clone(), offer.key_set);
                 (old.install_from, old.install_until, old.deadline) = (offer.install_from, offer.install_until, offer.deadline);
                 return Offered::Known;
             }
@@ -276,163 +307,4 @@ fn size(bytes: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use wire::manifest::Envelope;
-
-    fn offer(n: u8) -> Offer {
-        Offer {
-            update_id: format!("upd_{n:032x}").parse().unwrap(),
-            rollout_id: format!("rol_{n:032x}").parse().unwrap(),
-            envelope: Envelope { payload_type: String::new(), payload: String::new(), signatures: vec![] },
-            downloads: vec![],
-            deadline: Timestamp(0),
-            needs_confirmation: false,
-            install_from: None,
-            install_until: None,
-            download_only: false,
-            soft: false,
-        }
-    }
-
-    #[test]
-    fn an_offer_that_is_repeated_brings_the_times_of_the_next_window() {
-        let mut journal = Journal::default();
-        assert_eq!(journal.offered(&offer(1)), Offered::Begin);
-        let next = Offer { install_from: Some(Timestamp(5)), install_until: Some(Timestamp(9)), deadline: Timestamp(20), ..offer(1) };
-        assert_eq!(journal.offered(&next), Offered::Known);
-        assert_eq!(journal.phase(), &Phase::Working { offer: Box::new(next) });
-    }
-
-    fn running(sequence: u64) -> Running {
-        Running { sequence, ..Running::default() }
-    }
-
-    /// What an agent process may do, and what may happen to it.
-    #[derive(Debug, Clone, Copy)]
-    enum Event {
-        Offer(u8),
-        Cancel(u8),
-        Switch,
-        Link,
-        Start,
-        Confirm,
-        Revert,
-        Acknowledge,
-        TakenBack,
-    }
-
-    fn events() -> impl Strategy<Value = Vec<Event>> {
-        use Event as E;
-        let one = prop_oneof![
-            2 => (0u8..4).prop_map(E::Offer),
-            1 => (0u8..4).prop_map(E::Cancel),
-            2 => Just(E::Switch),
-            2 => Just(E::Link),
-            3 => Just(E::Start),
-            1 => Just(E::Confirm),
-            1 => Just(E::Revert),
-            2 => Just(E::Acknowledge),
-            1 => Just(E::TakenBack),
-        ];
-        prop::collection::vec(one, 0..80)
-    }
-
-    proptest! {
-        /// The link is the device's real place; the journal has to be right about it whatever happens in whatever order.
-        #[test]
-        fn a_trial_starts_once_and_only_a_confirmation_raises_the_floor(events in events()) {
-            let (mut journal, mut active, mut trial_starts, mut sequence) = (Journal::default(), Slot::A, 0, 1);
-            for event in events {
-                let floor = journal.floor;
-                match event {
-                    Event::Offer(n) => {
-                        let known = journal.ended.iter().any(|r| r.update_id == offer(n).update_id);
-                        let answer = journal.offered(&offer(n));
-                        prop_assert!(!known || answer == Offered::Known, "an ended update began again");
-                    }
-                    Event::Cancel(n) => { journal.cancel(&offer(n).update_id); }
-                    Event::Switch => { journal.switching(active); trial_starts = 0; }
-                    Event::Link => if let Phase::Trial { to, boots: 0, .. } = journal.phase { active = to },
-                    Event::Start => match journal.start(active) {
-                        Start::Normal => prop_assert!(journal.fallback().is_none()),
-                        Start::Prove => { trial_starts += 1; prop_assert_eq!(trial_starts, 1); }
-                        Start::GoBack { to } => {
-                            active = to;
-                            journal.reverted("boot_failed", "", running(0));
-                            prop_assert_eq!(journal.reports.back().unwrap().state, UpdateState::Reverted);
-                        }
-                    },
-                    Event::Confirm => if matches!(journal.phase, Phase::Trial { boots: 1, .. }) {
-                        sequence += 1;
-                        journal.confirm(running(sequence));
-                        prop_assert_eq!(journal.floor, sequence);
-                        continue;
-                    },
-                    Event::Revert => if let Phase::Trial { from, boots: 1, .. } = journal.phase {
-                        active = from;
-                        journal.reverted("health_check_failed", "", running(0));
-                    },
-                    Event::Acknowledge => if let Some(report) = journal.report().cloned() { journal.acknowledged(&report, report.state) },
-                    Event::TakenBack => if let Some(report) = journal.report().cloned() {
-                        journal.acknowledged(&report, UpdateState::Cancelled);
-                    },
-                }
-                prop_assert_eq!(journal.floor, floor);
-                let again: Journal = serde_json::from_slice(&serde_json::to_vec(&journal).unwrap()).unwrap();
-                prop_assert_eq!(&again, &journal);
-                prop_assert!(journal.ended.len() <= REMEMBERED);
-            }
-        }
-    }
-
-    #[test]
-    fn reports_leave_in_order_and_only_the_newest_progress_waits() {
-        let mut journal = Journal::default();
-        let id = offer(1).update_id;
-        assert_eq!(journal.offered(&offer(1)), Offered::Begin);
-        journal.progress(&id, UpdateState::Downloading, Some(10));
-        let sent = journal.report().unwrap().clone();
-        journal.progress(&id, UpdateState::Downloading, Some(20));
-        journal.progress(&id, UpdateState::Downloaded, None);
-        journal.acknowledged(&sent, UpdateState::Downloading);
-        assert_eq!(journal.report().unwrap().progress, Some(20), "the newer progress is still to be said");
-        let sent = journal.report().unwrap().clone();
-        journal.acknowledged(&sent, UpdateState::Downloading);
-        assert_eq!(journal.report().unwrap().state, UpdateState::Downloaded);
-        let sent = journal.report().unwrap().clone();
-        journal.acknowledged(&sent, UpdateState::TimedOut);
-        assert_eq!((journal.report(), journal.phase()), (None, &Phase::Idle), "the server gave up on it");
-    }
-
-    #[test]
-    fn what_deltas_saved_is_said_with_the_success_and_not_with_the_next() {
-        let mut journal = Journal::default();
-        for n in [1, 2] {
-            journal.offered(&offer(n));
-            if n == 1 {
-                journal.shortened(1_230_000, 40_000_000);
-                journal.shortened(1_999, 2_000_000);
-            }
-            journal.switching(Slot::A);
-            journal = serde_json::from_slice(&serde_json::to_vec(&journal).unwrap()).unwrap();
-            journal.start(Slot::B);
-            journal.confirm(running(u64::from(n)));
-            let said = journal.latest().unwrap().detail.clone();
-            assert_eq!(said.as_deref(), (n == 1).then_some("by delta: 1.2 MB instead of 42.0 MB"));
-        }
-    }
-
-    #[test]
-    fn an_offer_that_crossed_its_answer_is_answered_again() {
-        let mut journal = Journal::default();
-        journal.offered(&offer(1));
-        journal.finish(offer(1).update_id, UpdateState::Failed, Some("x"), None);
-        let sent = journal.report().unwrap().clone();
-        journal.acknowledged(&sent, UpdateState::Failed);
-        assert_eq!(journal.report(), None);
-        assert_eq!(journal.offered(&offer(1)), Offered::Known);
-        assert_eq!(journal.report(), Some(&sent));
-    }
-}
+mod tests;

@@ -4,15 +4,29 @@ use aws_lc_rs::{digest, signature};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject as _};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+use wire::manifest::Signature;
 
 /// What precedes the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410 §4).
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// Ed25519 public keys by their id: the SHA-256 (hex) of their 32 bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Ed25519 public keys by their id, the SHA-256 (hex) of their 32 bytes, and how many of them must have signed. Written down, it is the keys alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
-pub struct TrustedKeys(BTreeMap<String, [u8; 32]>);
+pub struct TrustedKeys {
+    keys: BTreeMap<String, [u8; 32]>,
+    threshold: u32,
+}
+
+impl Default for TrustedKeys {
+    fn default() -> Self {
+        Self { keys: BTreeMap::new(), threshold: 1 }
+    }
+}
 
 impl TrustedKeys {
     /// No key: a device that installs nothing.
@@ -37,35 +51,58 @@ impl TrustedKeys {
 
     /// Trusts one more key.
     pub fn add(&mut self, key: [u8; 32]) {
-        self.0.insert(hex::encode(digest::digest(&digest::SHA256, &key)), key);
+        self.keys.insert(hex::encode(digest::digest(&digest::SHA256, &key)), key);
+    }
+
+    /// The same keys, of which so many must have signed; never fewer than one.
+    #[must_use]
+    pub fn with_threshold(self, threshold: u32) -> Self {
+        Self { threshold: threshold.max(1), ..self }
+    }
+
+    /// How many of them must have signed.
+    pub const fn threshold(&self) -> u32 {
+        self.threshold
+    }
+
+    /// How many different ones of them have made a right signature over these bytes (pki.md U-1). One that has signed twice counts once.
+    pub fn signers(&self, signatures: &[Signature], message: &[u8]) -> u32 {
+        let good = signatures.iter().filter(|s| BASE64.decode(&s.sig).is_ok_and(|sig| self.verifies(&s.keyid, message, &sig)));
+        let different: BTreeSet<&str> = good.map(|s| s.keyid.as_str()).collect();
+        u32::try_from(different.len()).unwrap_or(u32::MAX)
     }
 
     /// The ids of those trusted, in words for people; `none` without any.
     pub fn named(&self) -> String {
-        let ids: Vec<&str> = self.0.keys().filter_map(|id| id.get(..16)).collect();
+        let ids: Vec<&str> = self.keys.keys().filter_map(|id| id.get(..16)).collect();
         if ids.is_empty() { "none".to_owned() } else { ids.join(" ") }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.keys.len()
     }
 
     /// Whether none is trusted.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 
     /// Whether a key of this id is trusted.
     pub fn knows(&self, id: &str) -> bool {
-        self.0.contains_key(id)
+        self.keys.contains_key(id)
     }
 
     /// Whether the trusted key of this id made this signature over these bytes.
     pub fn verifies(&self, id: &str, message: &[u8], signature: &[u8]) -> bool {
-        self.0.get(id).is_some_and(|key| signature::UnparsedPublicKey::new(&signature::ED25519, key).verify(message, signature).is_ok())
+        self.keys.get(id).is_some_and(|key| signature::UnparsedPublicKey::new(&signature::ED25519, key).verify(message, signature).is_ok())
     }
 }
 
 /// As they are kept: 32 bytes in hex each.
 impl From<TrustedKeys> for Vec<String> {
     fn from(keys: TrustedKeys) -> Self {
-        keys.0.values().map(hex::encode).collect()
+        keys.keys.values().map(hex::encode).collect()
     }
 }
 

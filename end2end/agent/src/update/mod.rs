@@ -3,13 +3,16 @@
 //! Owns `updates.json` (the [`Journal`]) and the order of things; every note is on disk before the step that it announces. Refuses to know how
 //! reports travel.
 
+pub mod assignment;
 pub mod consent;
 mod delta;
 mod execute;
 pub mod fetch;
+mod following;
 pub mod journal;
 pub mod keys;
 pub mod rules;
+pub mod trust;
 
 pub use execute::Means;
 
@@ -17,12 +20,15 @@ use crate::{
     files::Folder,
     slots::{self, Slots},
 };
+use assignment::{Director, Problem};
 use journal::{Journal, Offered, Start};
 use keys::TrustedKeys;
 use parking_lot::Mutex;
 use std::io;
 use tokio::sync::{Notify, watch};
+use trust::Trust;
 use wire::{
+    Timestamp,
     device::{Offer, Running, StatusReport},
     ids::UpdateId,
     states::UpdateState,
@@ -69,7 +75,7 @@ pub struct Updates {
     folder: Folder,
     slots: Slots,
     facts: Facts,
-    keys: TrustedKeys,
+    trust: Mutex<Trust>,
     journal: Mutex<Journal>,
     /// The executor has something to look at.
     work: Notify,
@@ -86,7 +92,8 @@ impl Updates {
         };
         let slots = Slots::open(folder.clone(), &facts.factory_version)?;
         let latest = watch::Sender::new(journal.latest().cloned());
-        Ok(Self { folder, slots, facts, keys, journal: Mutex::new(journal), work: Notify::new(), latest })
+        let trust = Mutex::new(Trust::open(&folder, keys)?);
+        Ok(Self { folder, slots, facts, trust, journal: Mutex::new(journal), work: Notify::new(), latest })
     }
 
     /// To be called once when the agent starts, before anything else.
@@ -129,11 +136,25 @@ impl Updates {
         self.latest.subscribe()
     }
 
-    /// The server offers an update.
-    pub fn offered(&self, offer: &Offer) -> Result<(), Error> {
-        match self.change(|journal| journal.offered(offer))? {
+    /// The server offers an update. Taken is what is meant for this device and for now (pki.md U-2).
+    pub fn offered(&self, offer: &Offer, director: &Director, now: Timestamp) -> Result<(), Error> {
+        let taken = self.change(|journal| match assignment::judge(offer, director, journal.assigned(), now) {
+            Ok(seen) => {
+                journal.assigned_by(seen);
+                journal.offered(offer)
+            }
+            Err(Problem::Passing(why)) => Offered::Later(why),
+            Err(Problem::Stale(refusal) | Problem::Wrong(refusal)) => {
+                let code = refusal.code;
+                journal.turned_down(&offer.update_id, refusal);
+                Offered::Refused(code)
+            }
+        })?;
+        match taken {
             Offered::Begin => tracing::info!(update = %offer.update_id, "an update is offered"),
             Offered::Known => tracing::debug!(update = %offer.update_id, "offered again"),
+            Offered::Later(why) => tracing::warn!(update = %offer.update_id, why, "not taken yet"),
+            Offered::Refused(code) => tracing::warn!(update = %offer.update_id, code, "the offer is refused"),
             Offered::Busy => tracing::info!(update = %offer.update_id, "offered while another one is on trial; not taken"),
         }
         Ok(())

@@ -27,7 +27,7 @@ fn reject(code: &'static str, detail: impl Into<String>) -> Refusal {
     Refusal { state: UpdateState::Rejected, code, detail: detail.into() }
 }
 
-/// The manifest in the envelope, if a trusted key signed exactly these bytes. Nothing of an envelope is looked at before that.
+/// The manifest in the envelope, if enough trusted keys signed exactly these bytes. Nothing of an envelope is looked at before that.
 pub fn open(envelope: &Envelope, keys: &TrustedKeys) -> Result<Manifest, Refusal> {
     if keys.is_empty() {
         return Err(reject("no_trusted_key", "no signing key is trusted on this device; start the agent with --trusted-key"));
@@ -36,14 +36,17 @@ pub fn open(envelope: &Envelope, keys: &TrustedKeys) -> Result<Manifest, Refusal
         return Err(reject("bad_envelope", format!("payload type {:?} is not {PAYLOAD_TYPE}", envelope.payload_type)));
     }
     let payload = BASE64.decode(&envelope.payload).map_err(|e| reject("bad_envelope", format!("payload: {e}")))?;
-    let known: Vec<_> = envelope.signatures.iter().filter(|s| keys.knows(&s.keyid)).collect();
-    if known.is_empty() {
+    if !envelope.signatures.iter().any(|s| keys.knows(&s.keyid)) {
         return Err(reject("unknown_signer", "no signature is by a key that this device trusts"));
     }
     let message = pre_authentication(&envelope.payload_type, &payload);
-    let good = known.iter().any(|s| BASE64.decode(&s.sig).is_ok_and(|sig| keys.verifies(&s.keyid, &message, &sig)));
-    if !good {
-        return Err(reject("bad_signature", "the signature does not fit the manifest: it was changed after it was signed"));
+    match keys.signers(&envelope.signatures, &message) {
+        0 => return Err(reject("bad_signature", "the signature does not fit the manifest: it was changed after it was signed")),
+        have if have < keys.threshold() => {
+            let need = keys.threshold();
+            return Err(reject("too_few_signatures", format!("{have} of {need} signatures by keys that this device trusts")));
+        }
+        _ => {}
     }
     let manifest: Manifest =
         serde_json::from_slice(&payload).map_err(|e| reject("bad_manifest", format!("the manifest is not understood: {e}")))?;
@@ -190,6 +193,27 @@ mod tests {
         assert_eq!(code(open(&unsigned, &keys)), "unknown_signer");
         let later = serde_json::to_vec(&Manifest { schema: 2, ..manifest() }).unwrap();
         assert_eq!(code(open(&sign(&pair, &later), &keys)), "bad_manifest");
+    }
+
+    #[test]
+    fn u_1_as_many_different_trusted_keys_as_the_threshold_asks_for() {
+        use super::super::trust::tests::{seed, sign};
+        let payload = serde_json::to_vec(&manifest()).unwrap();
+        let of = |by: &[u8]| sign(PAYLOAD_TYPE, &payload, by);
+        let two = seed(&[1, 2, 3], 2);
+        assert_eq!(open(&of(&[1, 3]), &two).unwrap(), manifest());
+        assert_eq!(code(open(&of(&[1]), &two)), "too_few_signatures");
+        assert_eq!(code(open(&of(&[1, 1, 1]), &two)), "too_few_signatures", "one key twice is one");
+        assert_eq!(code(open(&of(&[1, 9]), &two)), "too_few_signatures", "a stranger is nobody");
+        let mut other = of(&[1]);
+        other.signatures.extend(sign(PAYLOAD_TYPE, b"{}", &[2]).signatures);
+        assert_eq!(code(open(&other, &two)), "too_few_signatures", "over other bytes");
+        let mut renamed = of(&[1, 9]);
+        renamed.signatures[1].keyid.clone_from(&of(&[2]).signatures[0].keyid);
+        assert_eq!(code(open(&renamed, &two)), "too_few_signatures", "a stranger under a trusted name");
+        let twice = String::from_utf8(payload.clone()).unwrap().replacen("\"sequence\":20", "\"sequence\":30,\"sequence\":20", 1);
+        assert_eq!(code(open(&sign(PAYLOAD_TYPE, twice.as_bytes(), &[1, 2]), &two)), "bad_manifest", "a field that stands twice");
+        assert_eq!(code(open(&sign(PAYLOAD_TYPE, &payload[..payload.len() - 1], &[1, 2]), &two)), "bad_manifest", "cut");
     }
 
     #[test]

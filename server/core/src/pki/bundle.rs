@@ -40,8 +40,8 @@ impl Bundles {
         let mut newest = HashMap::new();
         for (org, version, content) in store::bundles(&mut on).await? {
             let org: OrgId = org.parse().map_err(crate::db::Error::corrupt)?;
-            let Content { roots, cross, issuing } = serde_json::from_str(&content).map_err(crate::db::Error::corrupt)?;
-            newest.insert(org, Arc::new(TrustBundle { version, roots, cross, issuing }));
+            let Content { roots, cross, issuing, assignment_keys } = serde_json::from_str(&content).map_err(crate::db::Error::corrupt)?;
+            newest.insert(org, Arc::new(TrustBundle { version, roots, cross, issuing, assignment_keys }));
         }
         let crosses = store::crosses(&mut on).await?.into_iter().map(|r| {
             Ok(Cross {
@@ -63,11 +63,14 @@ struct Content {
     roots: Vec<String>,
     cross: Vec<String>,
     issuing: Vec<String>,
+    #[serde(default)]
+    assignment_keys: Vec<String>,
 }
 
 impl Content {
-    /// What the organization's devices are to trust: the listeners' roots, which are the oldest organization's, and its own.
-    fn of(org: &str, all: &[store::AuthorityRecord], crosses: &[store::CrossRecord]) -> Result<Self, Error> {
+    /// What the organization's devices are to trust: the listeners' roots, which are the oldest organization's, and its own; and the keys of its
+    /// assignments.
+    async fn of(on: &mut impl Conn, org: &str, all: &[store::AuthorityRecord], crosses: &[store::CrossRecord]) -> Result<Self, Error> {
         let listeners = all.first().map(|a| a.org_id.as_str()).unwrap_or_default();
         let (mut roots, mut ids, mut issuing) = (Vec::new(), Vec::new(), Vec::new());
         for a in all {
@@ -84,7 +87,7 @@ impl Content {
         }
         let both = |c: &&store::CrossRecord| ids.contains(&c.subject_id.as_str()) && ids.contains(&c.issuer_id.as_str());
         let cross = crosses.iter().filter(both).map(|c| pem(&c.der)).collect();
-        Ok(Self { roots, cross, issuing })
+        Ok(Self { roots, cross, issuing, assignment_keys: super::assignments::store::public(on, org).await? })
     }
 }
 
@@ -99,7 +102,7 @@ pub(super) async fn raise(tx: &mut Tx, actor: &Actor, now: Timestamp) -> Result<
     let mut orgs: Vec<&str> = all.iter().map(|a| a.org_id.as_str()).collect();
     orgs.dedup();
     for org in orgs {
-        let content = serde_json::to_string(&Content::of(org, &all, &crosses)?).map_err(|e| Error::Build(e.to_string()))?;
+        let content = serde_json::to_string(&Content::of(tx, org, &all, &crosses).await?).map_err(|e| Error::Build(e.to_string()))?;
         let org: OrgId = org.parse().map_err(crate::db::Error::corrupt)?;
         let (version, before) = store::newest_bundle(tx, &org).await?.unwrap_or_default();
         if content != before {
@@ -113,9 +116,11 @@ pub(super) async fn raise(tx: &mut Tx, actor: &Actor, now: Timestamp) -> Result<
 }
 
 impl Pki {
-    /// Makes the first bundle of a fleet that is older than bundles are.
+    /// Makes the first bundle of a fleet that is older than bundles are, and the next one of a fleet that is older than assignments are.
     pub(super) async fn ensure_bundle(&self, org: &OrgId) -> Result<(), Error> {
-        if store::newest_bundle(&mut self.db.read().await?, org).await?.is_some() {
+        if let Some((_, content)) = store::newest_bundle(&mut self.db.read().await?, org).await?
+            && serde_json::from_str::<Content>(&content).is_ok_and(|content| !content.assignment_keys.is_empty())
+        {
             return Ok(());
         }
         let mut tx = self.db.write().await?;

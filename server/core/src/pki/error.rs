@@ -87,6 +87,12 @@ pub enum Error {
     /// No such certificate in this organization.
     #[error("no such certificate")]
     NotFound,
+    /// No such key of assignments here.
+    #[error("no such assignment key")]
+    NoAssignmentKey,
+    /// Too many keys of assignments, or too few; what to do about it.
+    #[error("{0}")]
+    AssignmentKeys(&'static str),
     /// A cursor that this room did not make.
     #[error("bad cursor")]
     Cursor,
@@ -151,6 +157,8 @@ impl Error {
                 "This public key can't be used: make a new key on the device and send a CSR for it.",
             ),
             Self::NotFound => Fault::new(FaultKind::NotFound, "certificate_not_found", "There is no such certificate."),
+            Self::NoAssignmentKey => Fault::new(FaultKind::NotFound, "no_assignment_key", "There is no such assignment key."),
+            Self::AssignmentKeys(what) => Fault::new(FaultKind::Conflict, "assignment_keys", *what),
             Self::Cursor => Fault::new(FaultKind::Invalid, "bad_cursor", "This page's address is out of date. Start from the first page."),
             Self::RenewTooEarly(at) => Fault::new(
                 FaultKind::Conflict,

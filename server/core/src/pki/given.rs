@@ -90,6 +90,7 @@ impl Pki {
             chain,
             trust_bundle: bundle.roots.clone(),
             trust_bundle_version: bundle.version,
+            assignment_keys: bundle.assignment_keys.clone(),
             not_before: validity.from,
             not_after: validity.until,
             renew_after: profile::renew_after(validity, &device_id),

@@ -5,6 +5,7 @@
 //! [`TrustHandle`]). The rules are in the project's PKI contract and cited by id (`P-3`, `E-4`, `H-5` …).
 
 mod admission;
+pub(crate) mod assignments;
 mod authorities;
 mod bundle;
 mod claims;
@@ -63,6 +64,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+pub use assignments::Assigned;
 pub use claims::{ClaimLeaf, NewClaimLeaf};
 pub use consent::ConsentError;
 pub use crl::PublishedCrl;
@@ -215,6 +217,8 @@ impl Pki {
 
     /// Makes the organization's root, device and server authority when it has none. Idempotent, also on several instances at once.
     pub async fn ensure_authorities(&self, org: &OrgId) -> Result<(), Error> {
+        // Before the first bundle, which has it.
+        self.ensure_assignment_key(org).await?;
         self.forge().ensure(org).await?;
         self.ensure_bundle(org).await?;
         self.reload().await

@@ -21,6 +21,7 @@ impl Pki {
             store::set_sealed_key(&mut tx, &id, &again).await?;
             count += 1;
         }
+        count += self.rewrap_assignment_keys(&mut tx, to).await?;
         for key in store::request_keys(&mut tx).await? {
             let id = key.id.parse().map_err(crate::db::Error::corrupt)?;
             let again = self.kek.rewrap(to, &authorities::aad(&id, &key.spki_sha256), &key.sealed_key)?;
@@ -51,10 +52,10 @@ mod tests {
         let w = World::open(kind).await;
         let (pki, new) = (w.fleet.pki(), Kek::new(&[9; 32]).unwrap());
         assert!(pki.rotate_kek(&w.operator().await, &new).await.is_err(), "admins only");
-        // Three authorities and the key of access tokens.
+        // Three authorities, the key of access tokens and that of assignments.
         let system = Actor::system(w.org.clone());
-        assert_eq!(pki.rotate_kek(&system, &new).await.unwrap(), 4);
-        assert_eq!(pki.rotate_kek(&system, &new).await.unwrap(), 4, "a second run is harmless");
+        assert_eq!(pki.rotate_kek(&system, &new).await.unwrap(), 5);
+        assert_eq!(pki.rotate_kek(&system, &new).await.unwrap(), 5, "a second run is harmless");
         let closed = pki.forge().open(&Vec::new()).await.map(drop);
         assert!(matches!(closed, Err(Error::Key(KeyError::WrongKek))));
         let mut forge = pki.forge();

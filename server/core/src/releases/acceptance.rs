@@ -1,7 +1,7 @@
 //! Pure: whether what was uploaded is what its manifest says (pki.md U-5). Whatever isn't is kept in quarantine with the reason.
 
 use super::manifest::{self, Key, ManifestError, Verified};
-use wire::{Timestamp, ids::Digest, manifest::Manifest};
+use wire::{Timestamp, ids::Digest, manifest::Manifest, signing::Thresholds};
 
 /// The ending of a manifest's file name.
 pub const MANIFEST_ENDING: &str = ".manifest.json";
@@ -35,6 +35,16 @@ pub enum Quarantine {
     /// The manifest is not trusted.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// Everything is right, and too few have signed it.
+    #[error("{have} of {need} signatures: by {}; add another trusted key's, made with `fleetward release sign`", by.join(", "))]
+    Signatures {
+        /// How many different trusted keys have signed.
+        have: u32,
+        /// How many have to.
+        need: u32,
+        /// Their names.
+        by: Vec<String>,
+    },
     /// A payload was not uploaded, and is not here either.
     #[error("the manifest names {0:?}, which was not uploaded and is in no release here, or is damaged there")]
     Missing(String),
@@ -76,8 +86,14 @@ pub enum Quarantine {
     },
 }
 
-/// Judges an upload: the signature first, then the files against what was signed.
-pub fn judge(envelope: Option<&[u8]>, keys: &[Key], files: &[File], now: Timestamp) -> Result<Verified, Quarantine> {
+/// Judges an upload: the signature first, then the files against what was signed, and last whether enough keys have signed (pki.md U-1): whoever is
+/// asked for another signature is asked for the only thing that is missing.
+pub fn judge(
+    envelope: Option<&[u8]>,
+    (keys, thresholds): (&[Key], &Thresholds),
+    files: &[File],
+    now: Timestamp,
+) -> Result<Verified, Quarantine> {
     let verified = manifest::verify(envelope.ok_or(Quarantine::Unsigned)?, keys)?;
     if manifest::expired(&verified.manifest, now) {
         return Err(Quarantine::Expired(verified.manifest.expires.unwrap_or_default()));
@@ -93,8 +109,18 @@ pub fn judge(envelope: Option<&[u8]>, keys: &[Key], files: &[File], now: Timesta
     }
     match files.iter().find(|f| verified.manifest.payloads.iter().all(|p| p.name != f.name)) {
         Some(file) => Err(Quarantine::Unnamed(file.name.clone())),
-        None => Ok(verified),
+        None => enough(verified, thresholds),
     }
+}
+
+fn enough(verified: Verified, thresholds: &Thresholds) -> Result<Verified, Quarantine> {
+    let (have, need) = (count(&verified.signed_by), thresholds.of(&verified.manifest.device_type));
+    if have < need { Err(Quarantine::Signatures { have, need, by: verified.signed_by }) } else { Ok(verified) }
+}
+
+/// How many there are, for comparing with a threshold.
+pub fn count<T>(of: &[T]) -> u32 {
+    u32::try_from(of.len()).unwrap_or(u32::MAX)
 }
 
 /// Whether its sequence goes on from what was published (RFC 9124 REQ.SEC.SEQUENCE).

@@ -58,9 +58,10 @@ impl Releases {
         }
         let body = store::body(tx, &actor.org, &row.id).await?.ok_or(Error::NoRelease)?;
         let files = store::files(tx, &actor.org, &row.id).await?;
-        let keys = store::active_keys(tx, &actor.org).await?;
+        let (keys, thresholds) = (store::active_keys(tx, &actor.org).await?, store::thresholds(tx, &actor.org).await?);
+        let signed = store::signed(tx, &actor.org, &row.id, body.envelope.as_deref()).await?;
         let quarantined = |reason: acceptance::Quarantine| Error::Quarantined(reason.to_string());
-        acceptance::judge(body.envelope.as_deref(), &keys, &files, self.clock.now()).map_err(quarantined)?;
+        acceptance::judge(signed.as_deref(), (&keys, &thresholds), &files, self.clock.now()).map_err(quarantined)?;
         for file in files {
             let stored = self.disk.find(&file.sha256).await.map_err(Error::Store)?;
             let wrong = stored.is_none_or(|s| i64::try_from(s.size) != Ok(file.size)) || self.is_damaged(tx, &file.sha256).await?;

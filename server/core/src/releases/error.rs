@@ -116,6 +116,27 @@ pub enum Error {
         /// Whether it was revoked.
         revoked: bool,
     },
+    /// Signatures that can't be taken.
+    #[error("The signature can't be taken: {0}.")]
+    BadSignature(String),
+    /// By a key that nobody here trusts.
+    #[error("No signature of it is by a key that is trusted here.")]
+    NotTrusted,
+    /// A key signs once.
+    #[error("This key has signed the release already; another one has to.")]
+    SignedAlready,
+    /// No such key set here.
+    #[error("There is no key set of this version.")]
+    NoKeySet,
+    /// A key set that does not follow on what is trusted.
+    #[error("The key set {0}.")]
+    KeySet(super::succession::KeySetError),
+    /// A key of it was revoked here.
+    #[error("The key set has {0:?}, which was revoked here; a revoked key does not come back.")]
+    RevokedInSet(String),
+    /// People don't decide one by one any more.
+    #[error("Key set {0} says which keys are trusted and how many must sign. Publish the next one, signed by its quorum.")]
+    KeySetDecides(i64),
     /// The disk is full.
     #[error("The server's disk is full. {received} bytes of the upload are safe; free some space and go on at that offset.")]
     NoSpace {
@@ -161,6 +182,13 @@ impl Error {
             Self::Kept => say(K::Conflict, "release_kept"),
             Self::BadKey(_) => say(K::Invalid, "bad_key").at("public"),
             Self::KeyExists { .. } => say(K::Conflict, "key_exists").at("public"),
+            Self::BadSignature(_) => say(K::Invalid, "bad_signature").at("signature"),
+            Self::NotTrusted => say(K::Invalid, "unknown_signer").at("signature"),
+            Self::SignedAlready => say(K::Conflict, "signed_already").at("signature"),
+            Self::NoKeySet => say(K::NotFound, "no_key_set"),
+            Self::KeySet(_) => say(K::Invalid, "bad_key_set").at("key_set"),
+            Self::RevokedInSet(_) => say(K::Conflict, "revoked_key").at("key_set"),
+            Self::KeySetDecides(_) => say(K::Conflict, "key_set_decides"),
             Self::NoSpace { .. } => say(K::NoSpace, "disk_full"),
             Self::Io(e) if is_full(e) => crate::db::Error::Full.fault(),
             Self::Io(_) | Self::Store(_) => {

@@ -30,6 +30,8 @@ impl Releases {
             revoked_at: None,
         };
         let mut tx = self.db.write().await?;
+        audit::hold(&mut tx, &actor.org).await?;
+        super::key_sets::none_decides(&mut tx, &actor.org).await?;
         // Of two who add the same key at once the second waits here, and then finds it.
         if !store::insert_key(&mut tx, &actor.org, &key, &public).await? {
             let known = store::key_by_keyid(&mut tx, &actor.org, &key.keyid).await?;
@@ -44,7 +46,8 @@ impl Releases {
         Ok(key)
     }
 
-    /// Stops trusting a key for uploads and publications from now on. What was published with it stays; recall it if the key was stolen.
+    /// Stops trusting a key for uploads and publications from now on: its signatures count no more. What was published with it stays; recall it if the
+    /// key was stolen.
     pub async fn revoke_key(&self, actor: &Actor, id: &SigningKeyId) -> Result<()> {
         may(actor, Act::Keys)?;
         let now = self.clock.now();

@@ -40,11 +40,13 @@ impl Releases {
         let claimed = bytes.and_then(manifest::claims);
         let sent = files.len();
         let held = self.take_stored(actor, claimed.as_ref(), &mut files).await?;
-        let keys = store::active_keys(&mut self.db.read().await?, &actor.org).await?;
+        let mut on = self.db.read().await?;
+        let (keys, thresholds) = (store::active_keys(&mut on, &actor.org).await?, store::thresholds(&mut on, &actor.org).await?);
+        drop(on);
         let now = self.clock.now();
         let mut judgement = match &envelope {
             Some(Err(size)) => Err(Quarantine::Manifest(manifest::ManifestError::TooLarge(*size))),
-            _ => acceptance::judge(bytes, &keys, &files, now),
+            _ => acceptance::judge(bytes, (&keys, &thresholds), &files, now),
         };
         let size = files.iter().map(|f| f.size).sum();
         let stored = files.len() - sent;
@@ -123,18 +125,19 @@ impl Releases {
         Ok(())
     }
 
-    async fn judge_again(&self, actor: &Actor, id: &ReleaseId) -> Result<()> {
+    pub(super) async fn judge_again(&self, actor: &Actor, id: &ReleaseId) -> Result<()> {
         let mut on = self.db.read().await?;
         let row = store::release(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
         let body = store::body(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
         let files = store::files(&mut on, &actor.org, id).await?;
-        let keys = store::active_keys(&mut on, &actor.org).await?;
+        let (keys, thresholds) = (store::active_keys(&mut on, &actor.org).await?, store::thresholds(&mut on, &actor.org).await?);
+        let signed = store::signed(&mut on, &actor.org, id, body.envelope.as_deref()).await?;
         drop(on);
         if row.state != ReleaseState::Draft {
             return Ok(());
         }
         let now = self.clock.now();
-        let mut judgement = acceptance::judge(body.envelope.as_deref(), &keys, &files, now);
+        let mut judgement = acceptance::judge(signed.as_deref(), (&keys, &thresholds), &files, now);
         let mut tx = self.db.write().await?;
         self.continues(&mut tx, &actor.org, &mut judgement).await?;
         let reason = judgement.as_ref().err().map(ToString::to_string).unwrap_or_default();

@@ -3,13 +3,12 @@
 //! The signature is checked over the bytes as they were uploaded, before a word of the payload is read. Refuses to know where keys, files and
 //! releases are kept.
 
-use super::label;
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use super::{label, quorum};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::collections::BTreeSet;
 use wire::{
     Timestamp,
-    manifest::{Envelope, Manifest, PAYLOAD_TYPE, SCHEMA, pre_authentication},
+    manifest::{Envelope, Manifest, PAYLOAD_TYPE, SCHEMA, Signature},
 };
 
 /// Most bytes of an envelope.
@@ -39,7 +38,7 @@ pub struct Key {
 pub struct Verified {
     /// What it says.
     pub manifest: Manifest,
-    /// Names of the keys whose signatures were right; at least one.
+    /// Names of the keys whose signatures were right, one for each key however often it has signed; at least one.
     pub signed_by: Vec<String>,
 }
 
@@ -99,24 +98,40 @@ pub fn open(bytes: &[u8]) -> Result<Envelope, ManifestError> {
 }
 
 /// Verifies an envelope against the organization's keys. At least one signature is by a key given here, and every signature by such a key
-/// is right; signatures by others are passed over.
+/// is right; signatures by others are passed over. Whether they are enough is asked by who knows the threshold.
 pub fn verify(bytes: &[u8], keys: &[Key]) -> Result<Verified, ManifestError> {
     let envelope = open(bytes)?;
     let payload = STANDARD.decode(&envelope.payload).map_err(|_| ManifestError::Base64("payload"))?;
-    let signed = pre_authentication(&envelope.payload_type, &payload);
-    let mut signed_by = BTreeSet::new();
-    for signature in &envelope.signatures {
-        let Some(key) = keys.iter().find(|k| k.keyid == signature.keyid) else { continue };
-        let sig = STANDARD.decode(&signature.sig).map_err(|_| ManifestError::Base64("signature"))?;
-        UnparsedPublicKey::new(&ED25519, key.public).verify(&signed, &sig).map_err(|_| ManifestError::WrongSignature(key.name.clone()))?;
-        signed_by.insert(key.name.clone());
-    }
-    if signed_by.is_empty() {
+    let signers = quorum::signers(&envelope, &payload, keys).map_err(|problem| match problem {
+        quorum::Problem::Base64 => ManifestError::Base64("signature"),
+        quorum::Problem::Wrong(name) => ManifestError::WrongSignature(name),
+    })?;
+    if signers.is_empty() {
         let ids: Vec<String> =
             envelope.signatures.iter().map(|s| s.keyid.chars().take(12).filter(char::is_ascii_hexdigit).collect()).collect();
         return Err(ManifestError::UnknownSigner(ids.join(", ")));
     }
-    Ok(Verified { manifest: read(&payload)?, signed_by: signed_by.into_iter().collect() })
+    let mut signed_by: Vec<String> = signers.into_iter().map(|key| key.name.clone()).collect();
+    signed_by.sort();
+    Ok(Verified { manifest: read(&payload)?, signed_by })
+}
+
+/// The envelope with signatures that were added later; what can't be read stays as it is.
+pub fn merged(bytes: &[u8], added: impl IntoIterator<Item = Signature>) -> Vec<u8> {
+    let mut added = added.into_iter().peekable();
+    if added.peek().is_none() {
+        return bytes.to_vec();
+    }
+    let Ok(mut envelope) = open(bytes) else { return bytes.to_vec() };
+    envelope.signatures.extend(added);
+    written(&envelope).unwrap_or_else(|_| bytes.to_vec())
+}
+
+/// An envelope as the text of a file.
+pub fn written(envelope: &Envelope) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(envelope)?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// What an envelope claims, whoever signed it: for showing an upload that is in quarantine, never for trusting it.

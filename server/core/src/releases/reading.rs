@@ -1,6 +1,6 @@
 //! What pages, scripts and rollouts read: lists, details, artifacts.
 
-use super::{ArtifactFile, Error, Releases, containers, label, manifest, state, store};
+use super::{ArtifactFile, Error, Releases, containers, label, manifest, policy, state, store};
 use crate::{
     Result,
     access::{Act, Actor, allowed, may},
@@ -25,8 +25,10 @@ pub struct RolloutRelease {
     pub manifest: Manifest,
     /// The envelope, for devices.
     pub envelope: Envelope,
-    /// SHA-256 of the envelope's bytes as they were uploaded: what an approval binds.
+    /// SHA-256 of the envelope's bytes as they were uploaded: what an approval binds. Signatures that were added since change nothing of it.
     pub digest: Digest,
+    /// The version of the organization's newest key set; 0 when it has none.
+    pub key_set: u64,
     /// Where it is in its life.
     pub state: ReleaseState,
 }
@@ -44,9 +46,11 @@ pub async fn for_rollout(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Res
     }
     let body = store::body(on, org, id).await?.ok_or_else(|| db::Error::corrupt(format!("{id} has no body")))?;
     let bytes = body.envelope.ok_or_else(|| db::Error::corrupt(format!("{id} is {} without an envelope", row.state)))?;
-    let envelope = manifest::open(&bytes).map_err(db::Error::corrupt)?;
+    let mut envelope = manifest::open(&bytes).map_err(db::Error::corrupt)?;
     let manifest = manifest::claims(&bytes).ok_or_else(|| db::Error::corrupt(format!("the manifest of {id}")))?;
-    Ok(Some(RolloutRelease { state: row.state, row, manifest, envelope, digest: sha256(&bytes) }))
+    envelope.signatures.extend(store::added(on, org, id).await?.into_iter().map(|s| s.signature));
+    let key_set = store::newest_key_set(on, org).await?.map_or(0, |(version, _)| version.unsigned_abs());
+    Ok(Some(RolloutRelease { state: row.state, row, manifest, envelope, digest: sha256(&bytes), key_set }))
 }
 
 impl Releases {
@@ -54,9 +58,11 @@ impl Releases {
     pub async fn releases_page(&self, actor: &Actor, cursor: Option<&str>) -> Result<ReleasesPage> {
         let releases = self.list(actor, cursor, DEFAULT_ROWS).await?;
         let keys = store::keys(&mut self.db.read().await?, &actor.org).await?;
-        // Whose room it is adds its own.
-        let transfers = TransfersPage::default();
-        Ok(ReleasesPage { releases, keys, transfers, may_upload: allowed(actor, Act::Upload), may_edit_keys: allowed(actor, Act::Keys) })
+        let (policy, key_sets) = (self.signing_policy(actor).await?, self.key_sets(actor).await?);
+        // Whose rooms they are add their own.
+        let (transfers, assignment_keys) = (TransfersPage::default(), Vec::new());
+        let (may_upload, may_edit_keys) = (allowed(actor, Act::Upload), allowed(actor, Act::Keys));
+        Ok(ReleasesPage { releases, keys, policy, key_sets, assignment_keys, transfers, may_upload, may_edit_keys })
     }
 
     /// A page of releases of so many rows, newest first.
@@ -96,13 +102,13 @@ impl Releases {
         Ok(detail(&mut self.db.read().await?, actor, id).await?)
     }
 
-    /// A release's envelope as it was uploaded, and a name for its file.
+    /// A release's envelope as it was uploaded, with the signatures that were added since, and a name for its file.
     pub async fn envelope_file(&self, actor: &Actor, id: &ReleaseId) -> Result<(String, Vec<u8>)> {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
         let row = store::release(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
         let body = store::body(&mut on, &actor.org, id).await?.ok_or(Error::NoRelease)?;
-        let envelope = body.envelope.ok_or(Error::NoManifest)?;
+        let envelope = store::signed(&mut on, &actor.org, id, body.envelope.as_deref()).await?.ok_or(Error::NoManifest)?;
         Ok((label::manifest_name(&row.device_type, &row.version), envelope))
     }
 
@@ -123,7 +129,10 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
     let artifacts = store::artifacts(on, &actor.org, id).await?;
     let hardware = body.hardware()?;
     let warned = artifacts.iter().filter_map(|a| Some((&a.name, a.container.as_ref()?)));
-    let warnings = warned.filter_map(|(name, c)| containers::contradictions(name, c, &row.device_type, &hardware)).collect();
+    let mut warnings: Vec<String> =
+        warned.filter_map(|(name, c)| containers::contradictions(name, c, &row.device_type, &hardware)).collect();
+    let signatures = policy::standing(on, &actor.org, &row, body.envelope.as_deref()).await?;
+    warnings.extend(signatures.as_ref().and_then(|s| policy::falls_short(row.state, s)));
     let rollouts = store::uses(on, &actor.org, id).await?;
     let deltas = store::deltas_of(on, &actor.org, id).await?;
     let whole = artifacts.iter().all(|a| a.damage.is_none());
@@ -132,6 +141,8 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
     Ok(ReleaseDetail {
         hardware,
         warnings,
+        may_sign: allowed(actor, Act::Upload) && signatures.is_some() && row.state != ReleaseState::Recalled,
+        signatures,
         notes: body.notes,
         min_sequence: body.min_sequence,
         manifest_sha256: body.envelope_sha256,

@@ -46,6 +46,9 @@ pub enum SigningError {
         /// The old manifest's.
         old: u64,
     },
+    /// A second signature by one key says nothing.
+    #[error("this key has signed it already; another one has to")]
+    Twice,
     /// The envelope can't be written as JSON.
     #[error("writing the envelope: {0}")]
     Json(#[from] serde_json::Error),
@@ -100,18 +103,37 @@ impl SigningKeyPair {
     pub fn sign(&self, manifest: &Manifest) -> Result<Vec<u8>, SigningError> {
         manifest::check(manifest)?;
         let payload = serde_json::to_vec(manifest)?;
-        let sig = self.0.try_sign(&pre_authentication(PAYLOAD_TYPE, &payload)).map_err(|_| SigningError::Crypto)?;
         let envelope = Envelope {
             payload_type: PAYLOAD_TYPE.to_owned(),
             payload: STANDARD.encode(&payload),
-            signatures: vec![Signature { keyid: self.keyid(), sig: STANDARD.encode(sig.as_ref()) }],
+            signatures: vec![self.signature(PAYLOAD_TYPE, &payload)?],
         };
-        let mut bytes = serde_json::to_vec_pretty(&envelope)?;
-        bytes.push(b'\n');
+        let bytes = manifest::written(&envelope)?;
         if bytes.len() > manifest::MAX_ENVELOPE {
             return Err(ManifestError::TooLarge(bytes.len()).into());
         }
         Ok(bytes)
+    }
+
+    /// The signature of a payload of this type.
+    pub fn signature(&self, payload_type: &str, payload: &[u8]) -> Result<Signature, SigningError> {
+        let sig = self.0.try_sign(&pre_authentication(payload_type, payload)).map_err(|_| SigningError::Crypto)?;
+        Ok(Signature { keyid: self.keyid(), sig: STANDARD.encode(sig.as_ref()) })
+    }
+
+    /// The envelope with this key's signature beside those it has (pki.md U-1). The same payload, byte for byte. A key signs once.
+    pub fn countersign(&self, envelope: &Envelope) -> Result<Envelope, SigningError> {
+        let keyid = self.keyid();
+        if envelope.signatures.iter().any(|s| s.keyid == keyid) {
+            return Err(SigningError::Twice);
+        }
+        let payload = STANDARD.decode(&envelope.payload).map_err(|_| ManifestError::Base64("payload"))?;
+        let mut signed = envelope.clone();
+        signed.signatures.push(self.signature(&envelope.payload_type, &payload)?);
+        if signed.signatures.len() > manifest::MAX_SIGNATURES {
+            return Err(ManifestError::Signatures(signed.signatures.len()).into());
+        }
+        Ok(signed)
     }
 }
 

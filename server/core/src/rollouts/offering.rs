@@ -300,5 +300,8 @@ async fn offer(
         install_until: terms.opening.map(|o| o.until),
         download_only: terms.download_only,
         soft: terms.soft,
+        // Who hands it over has it signed for the device.
+        assignment: None,
+        key_set: release.key_set,
     })
 }

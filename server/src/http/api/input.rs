@@ -3,7 +3,7 @@
 use super::MAX_JSON;
 use crate::http::fault::Problem;
 use axum::{
-    body::to_bytes,
+    body::{Bytes, to_bytes},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{header, request::Parts},
 };
@@ -42,18 +42,32 @@ pub(super) struct Sent<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let media = request.headers().get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or_default().to_ascii_lowercase());
-        let bytes = to_bytes(request.into_body(), MAX_JSON)
-            .await
-            .map_err(|_| Problem::new(FaultKind::TooLarge, "body_too_large", format!("A JSON body has at most {MAX_JSON} bytes.")))?;
-        if bytes.is_empty() {
-            return read(b"{}");
-        }
-        // A page of another origin can send a form without asking first, but no JSON.
-        if !media.is_some_and(|m| m.split(';').next().is_some_and(|m| m.trim() == "application/json" || m.trim().ends_with("+json"))) {
-            return Err(Problem::new(FaultKind::Unsupported, "not_json", "Send the body as application/json."));
-        }
-        read(&bytes)
+        let bytes = json(request).await?;
+        if bytes.is_empty() { read(b"{}") } else { read(&bytes) }
+    }
+}
+
+/// A JSON body as it came: of a signed document every byte counts.
+pub(super) struct Unread(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Unread {
+    type Rejection = Problem;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        json(request).await.map(Self)
+    }
+}
+
+async fn json(request: Request) -> Result<Bytes, Problem> {
+    let media = request.headers().get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or_default().to_ascii_lowercase());
+    let bytes = to_bytes(request.into_body(), MAX_JSON)
+        .await
+        .map_err(|_| Problem::new(FaultKind::TooLarge, "body_too_large", format!("A JSON body has at most {MAX_JSON} bytes.")))?;
+    // A page of another origin can send a form without asking first, but no JSON.
+    let is_json = media.is_some_and(|m| m.split(';').next().is_some_and(|m| m.trim() == "application/json" || m.trim().ends_with("+json")));
+    if is_json || bytes.is_empty() {
+        Ok(bytes)
+    } else {
+        Err(Problem::new(FaultKind::Unsupported, "not_json", "Send the body as application/json."))
     }
 }
 

@@ -2,18 +2,36 @@
 
 use super::{
     Answer,
-    input::{Named, Sent},
+    input::{Named, Sent, Unread},
     openapi::Refusals,
 };
 use crate::http::guard::Caller;
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
 use fleet::Fleet;
 use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use wire::{ids::SigningKeyId, page::Page, releases::SigningKey};
+use wire::{
+    ids::{AssignmentKeyId, SigningKeyId},
+    manifest::Envelope,
+    page::Page,
+    releases::SigningKey,
+    signing::{AssignmentKey, KeySetRow, SigningPolicy, Thresholds},
+};
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(revoke))
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .routes(routes!(revoke))
+        .routes(routes!(policy, set_policy))
+        .routes(routes!(key_sets, publish))
+        .routes(routes!(key_set))
+        .routes(routes!(assignment_keys, make_assignment_key))
+        .routes(routes!(retire_assignment_key))
 }
 
 /// Every signing key, newest first
@@ -49,5 +67,80 @@ async fn add(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Sent<
 )]
 async fn revoke(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<SigningKeyId>) -> Answer<StatusCode> {
     fleet.releases().revoke_key(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// How many keys must have signed a release, and which published ones fall short
+#[utoipa::path(get, path = "/signing-policy", operation_id = "get_signing_policy", tag = "signing keys", responses((status = OK, body = SigningPolicy), Refusals))]
+async fn policy(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<SigningPolicy>> {
+    Ok(Json(fleet.releases().signing_policy(&actor).await?))
+}
+
+/// Ask for another number of signatures
+///
+/// Published releases stay published; the answer names those that have fewer. Refused once a key set decides.
+#[utoipa::path(
+    put, path = "/signing-policy", operation_id = "set_signing_policy", tag = "signing keys", request_body = Thresholds,
+    responses((status = OK, body = SigningPolicy), Refusals)
+)]
+async fn set_policy(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(to): Sent<Thresholds>) -> Answer<Json<SigningPolicy>> {
+    Ok(Json(fleet.releases().set_thresholds(&actor, to).await?))
+}
+
+/// Published key sets, newest first
+#[utoipa::path(get, path = "/key-sets", operation_id = "list_key_sets", tag = "signing keys", responses((status = OK, body = Vec<KeySetRow>), Refusals))]
+async fn key_sets(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<KeySetRow>>> {
+    Ok(Json(fleet.releases().key_sets(&actor).await?))
+}
+
+/// Publish the next key set
+///
+/// An envelope that enough of the keys before it and enough of its own have signed. From then on its keys are trusted and no others, and its thresholds
+/// hold; devices follow it by themselves.
+#[utoipa::path(
+    post, path = "/key-sets", operation_id = "publish_key_set", tag = "signing keys", request_body = Envelope,
+    responses((status = CREATED, body = KeySetRow), Refusals)
+)]
+async fn publish(State(fleet): State<Fleet>, Caller(actor): Caller, Unread(envelope): Unread) -> Answer<impl IntoResponse> {
+    Ok((StatusCode::CREATED, Json(fleet.releases().publish_key_set(&actor, &envelope).await?)))
+}
+
+/// A key set, byte for byte as it was published
+#[utoipa::path(
+    get, path = "/key-sets/{version}", operation_id = "download_key_set", tag = "signing keys", params(("version" = i64, Path)),
+    responses((status = OK, body = Envelope), Refusals)
+)]
+async fn key_set(State(fleet): State<Fleet>, Caller(actor): Caller, Named(version): Named<i64>) -> Answer<impl IntoResponse> {
+    let envelope = fleet.releases().key_set_file(&actor, version).await?;
+    let saved = format!("attachment; filename=\"key-set-{version}.json\"");
+    Ok(([(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, saved)], envelope))
+}
+
+/// The keys that assignments are signed with, newest first
+#[utoipa::path(
+    get, path = "/assignment-keys", operation_id = "list_assignment_keys", tag = "signing keys", responses((status = OK, body = Vec<AssignmentKey>), Refusals)
+)]
+async fn assignment_keys(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Vec<AssignmentKey>>> {
+    Ok(Json(fleet.pki().assignment_keys(&actor).await.map_err(fleet::Error::from)?))
+}
+
+/// Make another key for assignments
+///
+/// It is made here and never leaves the server. Assignments are signed with it and with those before until they are retired.
+#[utoipa::path(
+    post, path = "/assignment-keys", operation_id = "make_assignment_key", tag = "signing keys", responses((status = CREATED, body = AssignmentKey), Refusals)
+)]
+async fn make_assignment_key(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<impl IntoResponse> {
+    let made = fleet.pki().make_assignment_key(&actor).await.map_err(fleet::Error::from)?;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// Retire a key of assignments
+#[utoipa::path(
+    delete, path = "/assignment-keys/{id}", operation_id = "retire_assignment_key", tag = "signing keys", params(("id" = AssignmentKeyId, Path)),
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn retire_assignment_key(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AssignmentKeyId>) -> Answer<StatusCode> {
+    fleet.pki().retire_assignment_key(&actor, &id).await.map_err(fleet::Error::from)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Answer,
-    input::{Asked, Named, PageQuery, Sent},
+    input::{Asked, Named, PageQuery, Sent, Unread},
     openapi::Refusals,
 };
 use crate::http::guard::Caller;
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::ReleaseId,
-    manifest::Envelope,
+    manifest::{Envelope, Signature},
     page::{DEFAULT_ROWS, Page},
     releases::{DeltaRow, NewRelease, ReleaseDetail, ReleaseRow},
 };
@@ -28,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(detail, remove))
         .routes(routes!(manifest))
         .routes(routes!(deltas))
+        .routes(routes!(sign))
         .routes(routes!(recheck))
         .routes(routes!(publish))
         .routes(routes!(deprecate))
@@ -60,7 +61,7 @@ async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
     Ok(Json(fleet.releases().detail(&actor, &id).await?))
 }
 
-/// A release's signed manifest, byte for byte as it was uploaded
+/// A release's signed manifest, byte for byte as it was uploaded, with the signatures that were added since
 #[utoipa::path(
     get, path = "/releases/{id}/manifest", operation_id = "download_manifest", tag = "releases", params(("id" = ReleaseId, Path)),
     responses((status = OK, body = Envelope), Refusals)
@@ -85,6 +86,23 @@ async fn deltas(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
 async fn remove(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ReleaseId>) -> Answer<StatusCode> {
     fleet.releases().remove(&actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Add a signature to a release
+///
+/// A signature by itself, or an envelope over the same payload with one that is new. A release that waits for it is looked at again; to a published one
+/// it may be added as well. A key signs once, and only keys that are trusted count.
+#[utoipa::path(
+    post, path = "/releases/{id}/signatures", operation_id = "sign_release", tag = "releases", params(("id" = ReleaseId, Path)), request_body = Signature,
+    responses((status = OK, body = ReleaseDetail), Refusals)
+)]
+async fn sign(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<ReleaseId>,
+    Unread(given): Unread,
+) -> Answer<Json<ReleaseDetail>> {
+    Ok(Json(fleet.releases().add_signatures(&actor, &id, &given).await?))
 }
 
 /// Look at a quarantined release again

@@ -5,6 +5,7 @@ mod checksums;
 mod deltas;
 mod keys;
 mod releases;
+mod signatures;
 mod uploads;
 
 pub(crate) use checks::has_damage;
@@ -13,6 +14,7 @@ pub(super) use checksums::*;
 pub(super) use deltas::*;
 pub(super) use keys::*;
 pub(super) use releases::*;
+pub(super) use signatures::*;
 pub(super) use uploads::*;
 
 use crate::db::Sql;
@@ -75,4 +77,16 @@ pub(crate) const ALL: &[&Sql] = &[
     &deltas::OF_RELEASE,
     &deltas::FORGOTTEN,
     &deltas::FORGET,
+    &signatures::THRESHOLDS,
+    &signatures::DROP_THRESHOLDS,
+    &signatures::INSERT_THRESHOLD,
+    &signatures::ADDED,
+    &signatures::INSERT_ADDED,
+    &signatures::DELETE_ADDED,
+    &signatures::SET_SIGNERS,
+    &signatures::SHOWN_PUBLISHED,
+    &signatures::NEWEST_KEY_SET,
+    &signatures::KEY_SET,
+    &signatures::ALL_KEY_SETS,
+    &signatures::INSERT_KEY_SET,
 ];

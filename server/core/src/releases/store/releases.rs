@@ -304,5 +304,6 @@ pub(in crate::releases) async fn advance(
 /// False when the release was published.
 pub(in crate::releases) async fn delete(tx: &mut Tx, org: &OrgId, id: &ReleaseId) -> Result<bool, Error> {
     exec!(tx, DELETE_FILES, org.as_str(), id.as_str())?;
+    exec!(tx, super::signatures::DELETE_ADDED, org.as_str(), id.as_str())?;
     Ok(exec!(tx, DELETE, org.as_str(), id.as_str())? == 1)
 }

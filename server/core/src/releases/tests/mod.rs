@@ -3,9 +3,11 @@
 mod containers;
 mod deltas;
 mod going_back;
+mod key_sets;
 mod life;
 mod quarantine;
 mod scrubbing;
+mod signatures;
 mod uploads;
 
 use super::signing::{SigningKeyPair, payload};

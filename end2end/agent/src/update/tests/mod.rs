@@ -1,8 +1,10 @@
 //! Whole updates on a machine whose power goes after any change to its disk, as often as it likes.
 
+mod directed;
+
 use super::*;
 use crate::{
-    clock::Manual,
+    clock::{Clock as _, Manual},
     device::Carrier,
     entropy::Entropy,
     http,
@@ -86,6 +88,8 @@ fn signed(sequence: u64) -> (Offer, TrustedKeys) {
         install_until: None,
         download_only: false,
         soft: false,
+        assignment: None,
+        key_set: 0,
     };
     (offer, keys)
 }
@@ -102,11 +106,12 @@ async fn life(dir: &Path, power: i64, offer: &Offer, keys: &TrustedKeys, healthy
     let other = updates.slots().active()?.other();
     if boot == Boot::Normal {
         fs::write(updates.slots().payload(other, &offer.downloads[0].sha256), FIRMWARE).unwrap();
-        updates.offered(offer)?;
+        updates.offered(offer, &Director::default(), Timestamp(0))?;
     }
     let (clock, entropy) = (Manual::at(Timestamp(0)), Entropy::seeded(1));
     let means = Means {
         client: &|| Err(http::Error::Silent),
+        director: &Director::default,
         platform: &Machine { healthy },
         clock: clock.as_ref(),
         entropy: &entropy,
@@ -279,6 +284,7 @@ async fn asked(base: Option<&[u8]>, told: &[u8], answers: Vec<Vec<u8>>) -> Vec<S
     let client = || Ok(peer.client());
     let means = Means {
         client: &client,
+        director: &Director::default,
         platform: &Machine { healthy: true },
         clock: clock.as_ref(),
         entropy: &entropy,
@@ -353,10 +359,11 @@ async fn beside<F: Future<Output = ()>>(
 ) -> (Vec<UpdateState>, bool) {
     let boot = updates.boot().unwrap();
     fs::write(updates.slots().payload(Slot::B, &offer.downloads[0].sha256), FIRMWARE).unwrap();
-    updates.offered(offer).unwrap();
+    updates.offered(offer, &Director::default(), Timestamp(0)).unwrap();
     let entropy = Entropy::seeded(1);
     let means = Means {
         client: &|| Err(http::Error::Silent),
+        director: &Director::default,
         platform: &Machine { healthy: true },
         clock,
         entropy: &entropy,
@@ -402,11 +409,11 @@ async fn what_is_fetched_early_waits_for_its_window_and_for_the_next_one() {
         assert_eq!(updates.slots().seal(Slot::B).unwrap(), None, "it waits");
         // It was asleep for the whole window.
         clock.set(Timestamp(2000));
-        updates.offered(&at(3000, 4000)).unwrap();
+        updates.offered(&at(3000, 4000), &Director::default(), Timestamp(2000)).unwrap();
         settle().await;
         assert_eq!(updates.slots().seal(Slot::B).unwrap(), None, "nothing is installed outside a window");
         clock.set(Timestamp(3000));
-        updates.offered(&at(3000, 5000)).unwrap();
+        updates.offered(&at(3000, 5000), &Director::default(), Timestamp(3000)).unwrap();
         std::future::pending::<()>().await;
     })
     .await;
