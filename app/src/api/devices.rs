@@ -117,7 +117,7 @@ pub async fn group_devices(
     if !out && !call.answer(devices.groups(&call.actor).await)?.iter().any(|known| known.name == group) {
         call.answer(devices.create_group(&call.actor, group).await)?;
     }
-    call.answer(devices.group_many(&call.actor, group, &wire::devices::GroupMany { q, out, expected }).await)?;
+    call.answer(devices.group_many(&call.actor, group, &wire::devices::GroupMany { q, devices: Vec::new(), out, expected }).await)?;
     call.lead_to(super::session::local(&back, "/devices"));
     Ok(())
 }

@@ -5,6 +5,7 @@ mod ca;
 mod cert;
 mod device;
 mod enrolment;
+mod group;
 mod kek;
 mod key;
 mod people;
@@ -72,12 +73,19 @@ enum Command {
         #[command(subcommand)]
         command: enrolment::EnrolmentToken,
     },
-    /// Devices: suspend, resume, decommission, recommission, delete, import
+    /// Devices: suspend, resume, decommission, recommission, delete, import, why they don't update
     Device {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: device::Device,
+    },
+    /// Groups of devices: list, create, rename, delete, fill
+    Group {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: group::Group,
     },
     /// Rollouts as YAML files: make drafts of them, compare them, see how they stand
     Rollout {
@@ -191,6 +199,7 @@ impl Cli {
             | Command::Ca { flags, .. }
             | Command::Cert { flags, .. }
             | Command::Device { flags, .. }
+            | Command::Group { flags, .. }
             | Command::Rollout { flags, .. }
             | Command::EnrolmentToken { flags, .. }
             | Command::Audit { flags, .. }
@@ -238,6 +247,7 @@ impl Command {
             Self::Cert { command, .. } => cert::run(&fleet, command).await,
             Self::Token { command, .. } => people::token(&fleet, command).await,
             Self::Device { command, .. } => device::device(&fleet, command).await,
+            Self::Group { command, .. } => group::run(&fleet, command).await,
             Self::Rollout { command, .. } => rollout::run(&fleet, command).await,
             Self::EnrolmentToken { command, .. } => enrolment::run(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,

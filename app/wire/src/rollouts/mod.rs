@@ -7,6 +7,7 @@ mod freeze;
 mod plan;
 mod preview;
 mod when;
+mod why;
 
 pub use approval::*;
 pub use back::*;
@@ -15,6 +16,7 @@ pub use freeze::*;
 pub use plan::*;
 pub use preview::*;
 pub use when::*;
+pub use why::*;
 
 use crate::states::words;
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use wire::{
     Timestamp,
     ids::{ApprovalId, Digest, OrgId, RolloutId, UserId},
-    rollouts::{ApprovalRow, Counts, RolloutEvent, Tab},
+    rollouts::{ApprovalRow, Counts, RolloutEvent, RolloutLink, RolloutSpec, Tab},
 };
 
 pub(super) const PAGE: Sql = Sql::same(select_records!(
@@ -32,6 +32,11 @@ pub(super) const OPEN_IDS: Sql = Sql::same(select_records!(
     "WHERE x.org_id = $1 AND x.state IN ('running', 'paused', 'halted', 'stopping', 'rolling_back', 'waiting_for_approval', 'approved', 'scheduled')
      ORDER BY CASE x.state WHEN 'halted' THEN 0 WHEN 'running' THEN 1 WHEN 'waiting_for_approval' THEN 2 ELSE 3 END, x.updated_at DESC, x.id LIMIT $2"
 ));
+/// Rollouts that have not ended and whose selector may ask for a group.
+pub(super) const BY_GROUP: Sql = Sql::same(
+    "SELECT id, name, state, spec FROM rollouts
+     WHERE org_id = $1 AND state NOT IN ('completed', 'stopped', 'rolled_back') AND spec LIKE '%group:%' ORDER BY id DESC",
+);
 pub(super) const WAITING_IDS: Sql =
     Sql::same(select_records!("WHERE x.org_id = $1 AND x.state = 'waiting_for_approval' ORDER BY x.id LIMIT 50"));
 pub(super) const DECIDED: Sql = Sql::same(select_records!(
@@ -211,4 +216,14 @@ pub(in crate::rollouts) async fn decisions(on: &mut impl Conn, rollout: &Rollout
 /// Makes every decision on a rollout worthless.
 pub(in crate::rollouts) async fn void_decisions(tx: &mut Tx, rollout: &RolloutId) -> Result<(), Error> {
     exec!(tx, VOID, rollout.as_str()).map(drop)
+}
+
+/// Rollouts that have not ended and whose selector may ask for a group, each with that selector; newest first.
+pub(in crate::rollouts) async fn by_group(on: &mut impl Conn, org: &OrgId) -> Result<Vec<(RolloutLink, String)>, Error> {
+    let read = |(id, name, state, spec): (String, String, String, String)| {
+        let spec: RolloutSpec = serde_json::from_str(&spec).map_err(Error::corrupt)?;
+        let link = RolloutLink { id: id.parse().map_err(Error::corrupt)?, name, state: state.parse().map_err(Error::corrupt)? };
+        Ok((link, spec.selector))
+    };
+    rows!(on, (String, String, String, String), BY_GROUP, org.as_str())?.into_iter().map(read).collect()
 }

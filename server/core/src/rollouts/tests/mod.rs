@@ -1,6 +1,7 @@
 //! The room on both engines: four eyes, a course from end to end, faults, lists, and a storm of devices with two controllers.
 
 mod again;
+mod agreeing;
 mod applying;
 mod approval;
 mod back;

@@ -18,26 +18,26 @@ const HOUR: i64 = 60 * MINUTE;
 const ATTRIBUTE: Sql = Sql::same("INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, $3, $4)");
 
 impl Scene {
-    async fn reports(&self, device: DeviceNo, name: &str, value: &str) {
+    pub(super) async fn reports(&self, device: DeviceNo, name: &str, value: &str) {
         let mut tx = self.rollouts().db.write().await.unwrap();
         exec!(&mut tx, ATTRIBUTE, device, self.w.org.as_str(), name, value).unwrap();
         tx.commit().await.unwrap();
     }
 
     /// A window of every day that opens in so many minutes and is open for an hour, in UTC.
-    fn opens_in(&self, minutes: i64) -> Window {
+    pub(super) fn opens_in(&self, minutes: i64) -> Window {
         let now = self.w.clock_now().0 / MINUTE;
         let time = |at: i64| TimeOfDay::of_minutes(u16::try_from(at % 1440).unwrap()).unwrap();
         Window { days: Weekday::ALL.to_vec(), from: time(now + minutes), until: time(now + minutes + 60), zone: "UTC".into() }
     }
 
-    async fn launches(&self, spec: RolloutSpec) -> wire::ids::RolloutId {
+    pub(super) async fn launches(&self, spec: RolloutSpec) -> wire::ids::RolloutId {
         let id = self.approved(spec).await;
         self.rollouts().tick().await.unwrap();
         id
     }
 
-    fn all(&self) -> RolloutSpec {
+    pub(super) fn all(&self) -> RolloutSpec {
         self.spec(vec![stage(Reach::Percent(100.0))])
     }
 
