@@ -145,3 +145,14 @@ pub async fn clear_suspicion(id: String) -> Result<(), ApiFault> {
     call.lead_to(&format!("/devices/{device}"));
     Ok(())
 }
+
+/// Confirms a rollout's update of a device that asks nobody itself.
+#[server(prefix = "/rpc", endpoint = "/device/confirm")]
+pub async fn confirm_update(id: String, rollout: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let device: wire::ids::DeviceId = call.id(&id)?;
+    let rollout: wire::ids::RolloutId = call.id(&rollout)?;
+    call.answer(call.fleet.rollouts().confirm_in_console(&call.actor, &rollout, &device).await)?;
+    call.lead_to(&format!("/devices/{device}/firmware"));
+    Ok(())
+}

@@ -336,6 +336,9 @@ pub struct DeviceUpdate {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// The states it was in before, in the order of a life; not known of old updates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<UpdateState>,
 }
 
 /// A stretch of time a device was connected.

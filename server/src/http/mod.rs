@@ -14,5 +14,6 @@ mod refusal;
 mod rpc_tests;
 mod serve;
 mod session;
+pub mod tags;
 
 pub use serve::{Operator, router, serve, tls};

@@ -10,7 +10,7 @@ use crate::api::packed::reading;
 use crate::{
     api::rollouts::ReadRollout,
     live,
-    pages::words,
+    pages::{machines, words},
     ui::{PageHead, badge, card, icon, page::page},
 };
 use leptos::prelude::*;
@@ -77,6 +77,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
                 {r.changes.as_ref().map(|c| card("Against the last approved plan", None, changes(c)))}
                 {course::approvals_card(r)}
                 {course::history_card(r)}
+                {machines::rollout(r)}
             </div>
         </div>
         {actions::dialogs(r, *asks, &here)}

@@ -1,7 +1,12 @@
 //! The devices of a rollout, of all stages or one: where each of them is.
 
 use crate::pages::words;
-use crate::ui::{Column, empty, number::grouped, page::card_flush, pager, status, table, time};
+use crate::ui::{
+    Column, empty,
+    number::{counted, grouped},
+    page::card_flush,
+    pager, status, table, time,
+};
 use leptos::prelude::*;
 use wire::{
     rollouts::{Counts, RolloutPage, UpdateRow},
@@ -40,7 +45,7 @@ pub fn devices(model: &RolloutPage, choice: &Choice) -> AnyView {
     let r = &model.rollout;
     let id = r.row.id.to_string();
     let stage = r.stages.iter().find(|s| s.number == choice.stage);
-    let counts = stage.map_or(r.row.counts, |s| s.counts);
+    let counts = in_the_fleet(stage.map_or(r.row.counts, |s| s.counts), &model.gone);
     let title = stage.map_or_else(|| "Devices of all stages".to_owned(), |s| format!("Devices of stage {}, {}", s.number, s.spec.name));
     let all = stage.is_some().then(|| view! { <a href=Choice::href(&id, 0, &choice.show)>"All stages"</a> });
     let aside = view! { {all}{filter(&id, choice, &counts)} }.into_any();
@@ -59,13 +64,33 @@ pub fn devices(model: &RolloutPage, choice: &Choice) -> AnyView {
     let joint = if here.contains('?') { '&' } else { '?' };
     let next = model.updates.next.as_ref().map(|cursor| format!("{here}{joint}from={}&cur={cursor}", choice.before + shown));
     let first = (choice.before > 0).then(|| here.clone());
+    let gone = (model.gone.total > 0).then(|| {
+        let text = format!("{} left the fleet since and {} not listed; they count in the stages, and are in the report.", counted(model.gone.total, "device", "devices"), if model.gone.total == 1 { "is" } else { "are" });
+        view! { <p class="small text-2">{text}</p> }
+    });
     view! {
         <div>
             {card_flush(title.clone(), Some(aside), body)}
+            {gone}
             {pager(choice.before, shown, model.updates.total, first, next)}
         </div>
     }
     .into_any()
+}
+
+/// Pure: counts without the devices that have left the fleet.
+fn in_the_fleet(c: Counts, gone: &Counts) -> Counts {
+    let less = |n: i64, gone: i64| (n - gone).max(0);
+    Counts {
+        total: less(c.total, gone.total),
+        updating: less(c.updating, gone.updating),
+        succeeded: less(c.succeeded, gone.succeeded),
+        failed: less(c.failed, gone.failed),
+        reverted: less(c.reverted, gone.reverted),
+        timed_out: less(c.timed_out, gone.timed_out),
+        rejected: less(c.rejected, gone.rejected),
+        ..c
+    }
 }
 
 fn filter(id: &str, choice: &Choice, c: &Counts) -> AnyView {

@@ -197,6 +197,9 @@ pub struct RolloutEvent {
     pub by: String,
     /// How it is meant: `ok`, `info`, `warn`, `bad`, `hold`, `off`.
     pub tone: String,
+    /// The state of the rollout after it; none of old lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RolloutState>,
 }
 
 /// Something that can be done to a rollout.
@@ -265,4 +268,7 @@ pub struct RolloutPage {
     pub rollout: RolloutDetail,
     /// The devices asked for.
     pub updates: Page<UpdateRow>,
+    /// Devices of the stage asked for that have left the fleet since their turn: in the counts, and in no list.
+    #[serde(default)]
+    pub gone: Counts,
 }

@@ -28,7 +28,7 @@ const INSERT: Sql = Sql::same(
 const COUNT: Sql = Sql::same("SELECT COUNT(*) FROM device_groups WHERE org_id = $1");
 const LIST: Sql = Sql::same(
     "SELECT g.name, g.created_at, g.created_by, (SELECT COUNT(*) FROM group_members m JOIN devices d ON d.number = m.device
-            WHERE m.group_id = g.id AND d.deleted_at IS NULL) AS devices
+            WHERE m.group_id = g.id AND d.deleted_at IS NULL AND d.state <> 'decommissioned') AS devices
      FROM device_groups g WHERE g.org_id = $1 ORDER BY g.name",
 );
 const BY_NAME: Sql = Sql::same("SELECT id FROM device_groups WHERE org_id = $1 AND name = $2");

@@ -74,8 +74,9 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let updates = self.listed(&mut on, &record, &course, query).await?;
+        let gone = parts::gone(&mut on, &actor.org, id, query.stage.unwrap_or(0)).await?;
         let rollout = self.shown(&mut on, actor, &record, &course).await?;
-        Ok(RolloutPage { rollout, updates })
+        Ok(RolloutPage { rollout, updates, gone })
     }
 
     /// A rollout.

@@ -36,6 +36,7 @@ impl Rollouts {
     /// Moves every rollout on as far as it goes now. Takes no input, may be called at any time by any instance, and when it fails for one
     /// rollout it goes on with the others.
     pub async fn tick(&self) -> Result<()> {
+        self.look_at_calendar().await?;
         let alive = lists::alive(&mut self.db.read().await?).await?;
         let mut failed = Ok(());
         for (org, id) in alive {

@@ -61,9 +61,11 @@ pub(super) const NAV: Sql = Sql::same(
      FROM rollouts WHERE org_id = $1 AND state IN ('running', 'paused', 'halted', 'stopping', 'waiting_for_approval')",
 );
 pub(super) const EVENT: Sql =
-    Sql::same("INSERT INTO rollout_events (org_id, rollout_id, at, text, actor, tone) VALUES ($1, $2, $3, $4, $5, $6)");
+    Sql::same("INSERT INTO rollout_events (org_id, rollout_id, at, text, actor, tone, state)
+     SELECT CAST($1 AS TEXT), x.id, CAST($3 AS BIGINT), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), x.state
+     FROM rollouts x WHERE x.id = $2");
 pub(super) const EVENTS: Sql =
-    Sql::same("SELECT at, text, actor, tone FROM rollout_events WHERE rollout_id = $1 ORDER BY id DESC LIMIT 100");
+    Sql::same("SELECT at, text, actor, tone, state FROM rollout_events WHERE rollout_id = $1 ORDER BY id DESC LIMIT 100");
 pub(super) const DECISION: Sql = Sql::same(
     "INSERT INTO approvals (id, org_id, rollout_id, by_user, by_name, approved, remark, digest, generation, void, at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, FALSE, $10)",
@@ -155,8 +157,11 @@ pub(in crate::rollouts) async fn add_event(
 
 /// A rollout's history, newest first; at most 100.
 pub(in crate::rollouts) async fn events(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<RolloutEvent>, Error> {
-    let found = rows!(on, (i64, String, String, String), EVENTS, rollout.as_str())?;
-    Ok(found.into_iter().map(|(at, text, by, tone)| RolloutEvent { at: Timestamp(at), text, by, tone }).collect())
+    let read = |(at, text, by, tone, state): (i64, String, String, String, String)| {
+        let state = if state.is_empty() { None } else { Some(state.parse().map_err(Error::corrupt)?) };
+        Ok(RolloutEvent { at: Timestamp(at), text, by, tone, state })
+    };
+    rows!(on, (i64, String, String, String, String), EVENTS, rollout.as_str())?.into_iter().map(read).collect()
 }
 
 /// A decision as it is written.

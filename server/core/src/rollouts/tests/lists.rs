@@ -66,6 +66,31 @@ async fn pages_of_devices_hold_each_once(#[case] kind: EngineKind) {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn who_has_left_the_fleet_is_in_no_list_nor_total(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 6).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    for (i, (device, offer)) in s.poll_all().await.into_iter().enumerate() {
+        if i < 4 {
+            s.succeed(device, &offer.update_id, "2.0.0", 2).await;
+        }
+    }
+    s.set_device_state(s.devices[0], "decommissioned").await;
+    s.set_device_state(s.devices[5], "decommissioned").await;
+    for (show, expected) in [(Show::All, 4), (Show::Succeeded, 3), (Show::Updating, 1), (Show::Failed, 0)] {
+        let query = UpdateQuery { show, ..UpdateQuery::default() };
+        let page = s.rollouts().page(&s.oli, &id, &query).await.unwrap();
+        assert_eq!((page.updates.total, page.updates.items.len()), (expected, usize::try_from(expected).unwrap()), "{show}");
+        assert_eq!((page.gone.total, page.gone.succeeded, page.gone.updating), (2, 1, 1));
+        assert_eq!(page.rollout.row.counts.total, 6, "as evidence it stays");
+    }
+    let other = UpdateQuery { stage: Some(2), ..UpdateQuery::default() };
+    assert_eq!(s.rollouts().page(&s.oli, &id, &other).await.unwrap().gone.total, 0);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn lists_tabs_wizard_and_reasons(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 3).await;
     let room = s.rollouts();

@@ -2,9 +2,10 @@
 
 use super::{Scene, fault, stage};
 use crate::{
-    bus::Event,
+    bus::{Bus, Event},
     db::{EngineKind, Sql, exec},
     devices::DeviceNo,
+    rollouts::Rollouts,
 };
 use rstest::rstest;
 use wire::{
@@ -240,4 +241,35 @@ async fn the_preview_says_how_times_fall(#[case] kind: EngineKind) {
     let broken = RolloutSpec { window: Some(Window { zone: "Berlin".into(), ..s.opens_in(1) }), ..s.spec(vec![wrong]) };
     let problems = room.preview(&s.oli, &broken).await.unwrap().problems;
     assert_eq!(problems[0].field, "window.zone");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_freeze_that_another_process_ended_is_noticed_with_the_next_tick(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device) = (s.rollouts(), s.devices[0]);
+    room.hears(None);
+    let elsewhere = Rollouts::new(room.db.clone(), s.w.clock.clone(), s.w.entropy.clone(), Bus::default());
+    let mut events = s.w.fleet.bus().listen();
+    let hear = |events: &mut tokio::sync::broadcast::Receiver<Event>| {
+        let told = Scene::told(events);
+        told.iter().for_each(|event| room.hears(Some(event)));
+        told.into_iter().filter(|event| matches!(event, Event::Frozen { .. })).count()
+    };
+    room.tick().await.unwrap();
+    let freeze = elsewhere.freeze(&s.ada, freeze(Timestamp(0), s.later(40 * 24 * HOUR))).await.unwrap();
+    room.tick().await.unwrap();
+    assert_eq!(hear(&mut events), 1);
+    s.launches(s.all()).await;
+    hear(&mut events);
+    assert!(room.poll(device).await.unwrap().is_none());
+    elsewhere.end_freeze(&s.ada, &freeze.id).await.unwrap();
+    assert!(room.poll(device).await.unwrap().is_none(), "nobody has told it yet, and it is known to have nothing");
+    room.tick().await.unwrap();
+    assert_eq!(hear(&mut events), 1);
+    assert!(room.poll(device).await.unwrap().is_some());
+    room.tick().await.unwrap();
+    assert_eq!(hear(&mut events), 0, "told once");
 }
