@@ -1,6 +1,6 @@
 //! `fleetward device`: the steps of a device's life and certificates for a whole batch of devices, for when the console is out of reach.
 
-use super::one_of;
+use super::{one_of, selected};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use fleet::{
@@ -39,6 +39,8 @@ pub(super) enum Device {
     Delete(Which),
     /// Say that the sign of a possible clone was looked at
     Clear(Which),
+    #[command(flatten)]
+    Selected(selected::Selected),
     /// Why a device is, or is not, updating: rule by rule, and when each is looked at again
     Why(Which),
     /// Confirm a rollout's update of a device that asks nobody itself
@@ -110,6 +112,7 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
             println!("{device}: the next sign of a clone will be told again.");
             return Ok(());
         }
+        Device::Selected(command) => return selected::run(fleet, &actor, command).await,
         Device::Why(Which { device }) => {
             print!("{}", told(&fleet.why(&actor, &device).await?));
             return Ok(());

@@ -12,6 +12,7 @@ mod people;
 mod registered;
 mod rollout;
 mod roots;
+mod selected;
 mod sign;
 
 use crate::{
@@ -73,7 +74,7 @@ enum Command {
         #[command(subcommand)]
         command: enrolment::EnrolmentToken,
     },
-    /// Devices: suspend, resume, decommission, recommission, delete, import, why they don't update
+    /// Devices: list, tag, suspend, resume, decommission, recommission, delete, import, why they don't update
     Device {
         #[command(flatten)]
         flags: Box<Flags>,

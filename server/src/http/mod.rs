@@ -12,6 +12,8 @@ pub mod range;
 mod refusal;
 #[cfg(test)]
 mod rpc_tests;
+#[cfg(test)]
+mod rpc_views_tests;
 mod serve;
 mod session;
 pub mod tags;

@@ -70,7 +70,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
         {blocked}
         {super::back::back_of_note(r)}
         <div class="split mt-4">
-            {updates::devices(model, choice)}
+            <div class="stack">{updates::failures(model, choice)}{updates::devices(model, choice)}</div>
             <div class="stack">
                 {course::gate_card(r, choice)}
                 {course::plan_card(r)}

@@ -78,6 +78,32 @@ pub fn devices(model: &RolloutPage, choice: &Choice) -> AnyView {
     .into_any()
 }
 
+/// Why devices of the chosen stage did not make it, the most frequent reason first; nothing while all go well.
+pub fn failures(model: &RolloutPage, choice: &Choice) -> AnyView {
+    if model.failures.is_empty() {
+        return ().into_any();
+    }
+    let columns = vec![Column::text("How it ended"), Column::text("Code"), Column::text("One of them said"), Column::number("Devices")];
+    let rows = model
+        .failures
+        .iter()
+        .map(|f| {
+            let (tone, word) = words::update(f.state);
+            let code = if f.code.is_empty() { "–".to_owned() } else { f.code.clone() };
+            view! {
+                <tr>
+                    <th scope="row">{status(tone, word)}</th>
+                    <td class="mono">{code}</td>
+                    <td class="dim clip" title=f.detail.clone()>{f.detail.clone()}</td>
+                    <td class="num">{grouped(f.devices)}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    let all = view! { <a href=Choice::href(&model.rollout.row.id.to_string(), choice.stage, "failed")>"Show them"</a> };
+    card_flush("Why devices did not make it", Some(all.into_any()), table("Failures by reason", columns, rows.into_any()))
+}
+
 /// Pure: counts without the devices that have left the fleet.
 fn in_the_fleet(c: Counts, gone: &Counts) -> Counts {
     let less = |n: i64, gone: i64| (n - gone).max(0);
@@ -130,6 +156,9 @@ fn rows(items: &[UpdateRow], version: &str, caption: &str) -> AnyView {
                 (false, Some(word)) => format!("{} · {word}", u.detail),
                 (_, None) => u.detail.clone(),
             };
+            let why = (u.state == UpdateState::Queued).then(|| {
+                view! { <a href=format!("/devices/{}/firmware", u.device_id)>"Why it waits"</a>" " }
+            });
             view! {
                 <tr>
                     <th scope="row"><a class="main mono" href=format!("/devices/{}", u.device_id)>{u.device_id.to_string()}</a></th>
@@ -138,7 +167,7 @@ fn rows(items: &[UpdateRow], version: &str, caption: &str) -> AnyView {
                     <td class="mono nowrap">{format!("{from} → {version}")}</td>
                     <td class="num">{u.attempts}</td>
                     <td>{bar(u)}</td>
-                    <td class="dim clip" title=detail.clone()>{detail.clone()}</td>
+                    <td class="dim clip" title=detail.clone()>{why}{detail.clone()}</td>
                     <td class="dim">{time::ago_or(u.updated_at, "–")}</td>
                 </tr>
             }

@@ -271,4 +271,20 @@ pub struct RolloutPage {
     /// Devices of the stage asked for that have left the fleet since their turn: in the counts, and in no list.
     #[serde(default)]
     pub gone: Counts,
+    /// Why devices of that stage did not make it, the most frequent first; at most 12.
+    #[serde(default)]
+    pub failures: Vec<Failures>,
+}
+
+/// Devices that did not make it for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failures {
+    /// How it ended.
+    pub state: UpdateState,
+    /// The word for programs; empty when there is none.
+    pub code: String,
+    /// What one of them said.
+    pub detail: String,
+    /// How many.
+    pub devices: i64,
 }

@@ -74,9 +74,11 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let updates = self.listed(&mut on, &record, &course, query).await?;
-        let gone = parts::gone(&mut on, &actor.org, id, query.stage.unwrap_or(0)).await?;
+        let stage = query.stage.unwrap_or(0);
+        let gone = parts::gone(&mut on, &actor.org, id, stage).await?;
+        let failures = parts::failures(&mut on, id, stage).await?;
         let rollout = self.shown(&mut on, actor, &record, &course).await?;
-        Ok(RolloutPage { rollout, updates, gone })
+        Ok(RolloutPage { rollout, updates, gone, failures })
     }
 
     /// A rollout.

@@ -66,7 +66,8 @@ struct Exported {
     q: String,
 }
 
-const COLUMNS: [&str; 9] = ["device", "type", "hardware", "state", "online", "firmware", "update", "last_seen", "tags"];
+/// The columns of a file of devices.
+pub(crate) const COLUMNS: [&str; 9] = ["device", "type", "hardware", "state", "online", "firmware", "update", "last_seen", "tags"];
 
 /// Devices, all that a selector means, as CSV
 ///
@@ -87,7 +88,8 @@ async fn export(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked):
     csv::file("devices", &COLUMNS, read).await
 }
 
-fn line(row: DeviceRow) -> String {
+/// A device as a line of such a file.
+pub(crate) fn line(row: DeviceRow) -> String {
     fleet::csv::line(&[
         row.device_id.to_string(),
         row.device_type,

@@ -75,6 +75,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &parts::DARK,
     &parts::LISTED,
     &parts::GONE,
+    &parts::FAILURES,
     &parts::LISTED_BETWEEN,
     &lists::PAGE,
     &lists::COUNT,

@@ -13,7 +13,7 @@ use wire::{
     Timestamp,
     devices::DeviceUpdate,
     ids::{DeviceId, OrgId, RolloutId},
-    rollouts::{Counts, UpdateRow},
+    rollouts::{Counts, Failures, UpdateRow},
     states::UpdateState,
 };
 
@@ -59,6 +59,12 @@ pub(super) const LISTED: Sql = Sql::same(listed!(
 pub(super) const GONE: Sql = Sql::same(
     "SELECT u.state, COUNT(*) FROM devices d JOIN updates u ON u.device = d.number AND u.rollout_id = $2
      WHERE d.org_id = $1 AND d.state = 'decommissioned' AND u.latest = TRUE AND u.again = FALSE AND ($3 = 0 OR u.stage = $3) GROUP BY u.state",
+);
+/// Those of a stage (0: all) that did not make it, by why.
+pub(super) const FAILURES: Sql = Sql::same(
+    "SELECT u.state, u.code, MAX(u.detail), COUNT(*) FROM updates u
+     WHERE u.rollout_id = $1 AND ($2 = 0 OR u.stage = $2) AND u.latest = TRUE AND u.again = FALSE
+     AND u.state IN ('failed', 'reverted', 'timed_out', 'rejected') GROUP BY u.state, u.code ORDER BY COUNT(*) DESC, u.state, u.code LIMIT 12",
 );
 pub(super) const LISTED_BETWEEN: Sql = Sql::same(listed!("AND u.device <= $3 ORDER BY u.device"));
 
@@ -177,6 +183,14 @@ pub(in crate::rollouts) async fn listed(
 ) -> Result<Vec<(DeviceNo, UpdateRow)>, Error> {
     let found = rows!(on, ListedRow, LISTED, rollout.as_str(), after, i64::from(stage), fares, limit)?;
     found.into_iter().map(listed_row).collect()
+}
+
+/// Devices of a stage, 0 for all, that did not make it, by why; the most frequent first, at most 12.
+pub(in crate::rollouts) async fn failures(on: &mut impl Conn, rollout: &RolloutId, stage: u32) -> Result<Vec<Failures>, Error> {
+    let read = |(state, code, detail, devices): (String, String, String, i64)| {
+        Ok(Failures { state: state.parse().map_err(Error::corrupt)?, code, detail, devices })
+    };
+    rows!(on, (String, String, String, i64), FAILURES, rollout.as_str(), i64::from(stage))?.into_iter().map(read).collect()
 }
 
 /// Devices of a stage, 0 for all, that have left the fleet since they had their turn, by how that went.

@@ -1,11 +1,12 @@
 //! What people read.
 
-use super::{Scene, fault, stage};
+use super::{Scene, fault, says, stage};
 use crate::db::EngineKind;
 use rstest::rstest;
 use std::collections::BTreeSet;
 use wire::{
-    rollouts::{Reach, Show, Tab, UpdateQuery},
+    device::StatusReport,
+    rollouts::{GateSpec, Reach, Show, StageSpec, Tab, UpdateQuery},
     states::{RolloutState, UpdateState},
 };
 
@@ -85,6 +86,36 @@ async fn who_has_left_the_fleet_is_in_no_list_nor_total(#[case] kind: EngineKind
     }
     let other = UpdateQuery { stage: Some(2), ..UpdateQuery::default() };
     assert_eq!(s.rollouts().page(&s.oli, &id, &other).await.unwrap().gone.total, 0);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn failures_are_told_by_why_the_most_frequent_first(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 5).await;
+    let gate = GateSpec { error_percent: 100.0, success_percent: 0.0, ..GateSpec::default() };
+    let id = s.approved(s.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }])).await;
+    let offered = s.poll_all().await;
+    for (i, code) in [(0, "digest_mismatch"), (1, "flash_error"), (2, "flash_error")] {
+        let (device, offer) = &offered[i];
+        let report = StatusReport { code: Some(code.into()), detail: Some(format!("said {code}")), ..says(&offer.update_id, UpdateState::Failed) };
+        s.rollouts().report(*device, report).await.unwrap();
+    }
+    s.say(offered[3].0, &offered[3].1.update_id, UpdateState::Rejected).await.unwrap();
+    s.succeed(offered[4].0, &offered[4].1.update_id, "2.0.0", 2).await;
+    let failures = async |stage| {
+        let page = s.rollouts().page(&s.oli, &id, &UpdateQuery { stage, ..UpdateQuery::default() }).await.unwrap();
+        page.failures.into_iter().map(|f| (f.state, f.code, f.devices)).collect::<Vec<_>>()
+    };
+    let expected = [
+        (UpdateState::Failed, "flash_error".to_owned(), 2),
+        (UpdateState::Failed, "digest_mismatch".to_owned(), 1),
+        (UpdateState::Rejected, String::new(), 1),
+    ];
+    assert_eq!(failures(None).await, expected);
+    assert_eq!(failures(Some(1)).await, expected);
+    assert!(failures(Some(2)).await.is_empty());
 }
 
 #[rstest]
