@@ -4,8 +4,8 @@
 use super::{
     MAX_DETAIL, Rollouts,
     course::may_install,
-    explain::{Owed, Owes},
     offering::Speaks,
+    stand::{Owed, Owes},
     store::{ddi, updates},
     timing::{Terms, Timing},
 };

@@ -3,16 +3,16 @@
 use super::{
     confirming::Agreement,
     plan::devices_of,
+    stand::Stand,
     survey::{Miss, Target},
-    why::{self, blocks, met},
+    why,
 };
 use crate::devices::Facts;
 use wire::{
     Timestamp,
     ids::RolloutId,
-    rollouts::{Outlook, Reason, Rule, Why, WhyRollout},
+    rollouts::{Outlook, Rule, Says, Why, WhyRollout},
     states::{DeviceState, ReleaseState, RolloutState, StageState, UpdateState},
-    time::duration,
 };
 
 /// A rollout as far as one device is concerned.
@@ -73,58 +73,6 @@ pub struct Concern {
     pub again: Option<(i64, Timestamp)>,
 }
 
-/// What is going on with a device right now.
-#[derive(Debug, Clone)]
-pub struct UnderWay {
-    /// The rollout.
-    pub id: RolloutId,
-    /// The rollout's name.
-    pub rollout: String,
-    /// To which version.
-    pub version: String,
-    /// How far.
-    pub state: UpdateState,
-    /// When it counts as timed out.
-    pub deadline: Option<Timestamp>,
-}
-
-/// What a device that speaks hawkBit's protocol has to say before it is offered anything else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owes {
-    /// The rollout's name.
-    pub rollout: String,
-    /// To which version.
-    pub version: String,
-    /// What it has to say.
-    pub what: Owed,
-    /// Until when that is waited for.
-    pub until: Timestamp,
-}
-
-/// What a device has to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owed {
-    /// That it has stopped.
-    Answer,
-    /// How it ended with what it did not want to stop.
-    Stopping,
-    /// How it ended with what it had fetched when it fell silent.
-    Ending,
-}
-
-/// How a device stands, beside its facts.
-#[derive(Debug, Clone, Default)]
-pub struct Stand {
-    /// What is going on with it.
-    pub under_way: Option<UnderWay>,
-    /// What its update waits for, of time.
-    pub held: Option<String>,
-    /// What it owes.
-    pub owes: Option<Owes>,
-    /// Whether it asks again and again instead of being connected.
-    pub polls: bool,
-}
-
 /// Why the device is or isn't updating; the answer is empty when no rollout concerns it. `concerns` newest first.
 pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestamp) -> Why {
     if let Some(update) = &stand.under_way {
@@ -171,45 +119,8 @@ impl Concern {
         let rules = self.rules(facts, stand, now);
         let outlook = why::outlook(&rules, facts.online);
         let (id, name, version) = (self.id.clone(), self.name.clone(), self.target.version.clone());
-        WhyRollout { id, name, version, outlook, rules, may_confirm: false }
-    }
-}
-
-impl UnderWay {
-    fn explained(&self, held: Option<&String>, now: Timestamp) -> Why {
-        let silence = self
-            .deadline
-            .map_or_else(String::new, |at| format!(" If it stays silent, it counts as timed out in {}.", duration(at.since(now))));
-        let waits = held.map_or_else(String::new, |held| format!(" It waits: {held}"));
-        let answer = format!("Updating to {} by “{}”: {}.{waits}{silence}", self.version, self.rollout, words(self.state));
-        let time = match held {
-            Some(held) => blocks(Rule::Time, held.clone(), "When its window opens, or the freeze ends."),
-            None => met(Rule::Time, "nothing of time holds it."),
-        };
-        let agreed = if self.state == UpdateState::AwaitingConfirmation {
-            blocks(Rule::Agreed, "somebody at the device has to confirm.", "When somebody there answers.")
-        } else {
-            met(Rule::Agreed, "nobody is waited for.")
-        };
-        let again = if self.deadline.is_some() { "If it stays silent, it counts as timed out." } else { "" };
-        let reports = Reason { again: again.to_owned(), again_at: self.deadline, ..met(Rule::Reports, format!("{}.", words(self.state))) };
-        let (id, name, version) = (self.id.clone(), self.rollout.clone(), self.version.clone());
-        let rules = vec![time, agreed, reports];
-        let rollout = WhyRollout { id, name, version, outlook: Outlook::UnderWay, rules, may_confirm: false };
-        Why { outlook: Outlook::UnderWay, answer, rollouts: vec![rollout] }
-    }
-}
-
-impl Owes {
-    /// Why the device is offered nothing else.
-    pub fn words(&self, now: Timestamp) -> String {
-        let Self { rollout, version, .. } = self;
-        let (what, before) = match self.what {
-            Owed::Answer => (format!("“{rollout}” was taken back, and the device has not answered that."), "it does"),
-            Owed::Stopping => (format!("“{rollout}” was taken back, but the device goes on to {version}."), "that has ended"),
-            Owed::Ending => (format!("The device has fetched {version} by “{rollout}” and fell silent."), "it says how that ended"),
-        };
-        format!("{what} It is offered nothing else before {before}, for {} at the longest.", duration(self.until.since(now)))
+        let may_confirm = rules.iter().find(|r| r.says == Says::Blocks).is_some_and(|first| first.rule == Rule::Agreed);
+        WhyRollout { id, name, version, outlook, rules, may_confirm }
     }
 }
 
@@ -251,7 +162,13 @@ pub fn progress(stage: u32, stages: usize, state: StageState, finished: i64, tot
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{devices::Selector, rollouts::throttle::Full};
+    use crate::{
+        devices::Selector,
+        rollouts::{
+            stand::{Owed, Owes, UnderWay},
+            throttle::Full,
+        },
+    };
     use wire::rollouts::Budget;
 
     /// A rollout that runs, and whose turn the device is in.
@@ -377,6 +294,7 @@ mod tests {
                         version: "1.2.0".into(),
                         state: UpdateState::Downloading,
                         deadline: Some(Timestamp(600_000)),
+                        confirmable: false,
                     }),
                     ..owes(Owed::Answer)
                 },

@@ -25,6 +25,7 @@ pub mod gate;
 pub mod hearing;
 pub mod plan;
 pub mod retry;
+pub mod stand;
 pub mod state;
 pub mod survey;
 pub mod throttle;

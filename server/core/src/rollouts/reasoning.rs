@@ -2,9 +2,10 @@
 
 use super::{
     Rollouts,
-    confirming,
+    confirming::{self, Agreement},
     draw,
-    explain::{Concern, Stand, UnderWay, explain},
+    explain::{Concern, explain},
+    stand::{Stand, UnderWay},
     store::{
         ddi, freezes,
         records::{self, Record},
@@ -22,7 +23,7 @@ use crate::{
 };
 use wire::{
     Timestamp,
-    rollouts::{Outlook, Rule, Why},
+    rollouts::Why,
     states::{RolloutState, UpdateState},
     transfers::DataUse,
 };
@@ -53,7 +54,7 @@ impl Rollouts {
         let mut why = self.explained(device).await?;
         let may = allowed(actor, Act::Control);
         for rollout in &mut why.rollouts {
-            rollout.may_confirm = may && rollout.blocker().is_some_and(|blocker| blocker.rule == Rule::Agreed) && rollout.outlook != Outlook::UnderWay;
+            rollout.may_confirm &= may;
         }
         Ok(why)
     }
@@ -80,6 +81,7 @@ impl Rollouts {
             timing::words(&terms, &open.timing, &facts.attributes)
         });
         let under_way = open.map(|open| UnderWay {
+            confirmable: open.asks && !open.begun() && Agreement::of(true, &facts, false, false) == Agreement::InConsole(false),
             id: open.rollout,
             rollout: open.name,
             version: open.version,

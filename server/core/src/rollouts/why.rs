@@ -4,8 +4,9 @@
 use super::{
     confirming::Agreement,
     course::may_install,
-    explain::{Concern, Stand, words},
+    explain::{Concern, words},
     retry,
+    stand::Stand,
     survey::Miss,
 };
 use crate::devices::Facts;

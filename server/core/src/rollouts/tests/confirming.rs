@@ -180,7 +180,9 @@ async fn who_asks_nobody_waits_for_a_confirmation_in_the_console(#[case] kind: E
     assert!(room.poll(s.devices[1]).await.unwrap().is_none(), "each for itself");
     // By hawkBit's protocol the server asks at the device; a confirmation in the console stands for that too.
     let Task::Confirm(number) = room.ask_ddi(&s.w.org, s.devices[1]).await.unwrap().task else { panic!("nobody is asked") };
+    assert!(room.why(&s.oli, s.devices[1]).await.unwrap().rollouts[0].may_confirm);
     room.confirm_in_console(&s.oli, &id, &names[1]).await.unwrap();
+    assert!(!room.why(&s.oli, s.devices[1]).await.unwrap().rollouts[0].may_confirm, "once is enough");
     assert_eq!(room.ask_ddi(&s.w.org, s.devices[1]).await.unwrap().task, Task::Install(number));
     assert_eq!(s.succeed(s.devices[0], &offer.update_id, "2.0.0", 2).await, U::Succeeded);
     assert_eq!(fault(room.confirm_in_console(&s.oli, &id, &names[0]).await).kind, FaultKind::Conflict, "it has had its turn");
