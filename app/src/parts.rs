@@ -53,6 +53,7 @@ macro_rules! page {
 
 page!(devices, Devices => devices::list::DevicesPage as devices_view, preload_devices);
 page!(devices, Device => devices::detail::DevicePage as device_view, preload_device);
+page!(devices, Groups => devices::groups::GroupsPage as groups_view, preload_groups);
 page!(updates, Releases => releases::ReleasesPage as releases_view, preload_releases);
 page!(updates, Release => releases::ReleasePage as release_view, preload_release);
 page!(updates, Rollouts => rollouts::list::RolloutsPage as rollouts_view, preload_rollouts);

@@ -60,6 +60,7 @@ fn UpdateRoutes() -> impl leptos_router::MatchNestedRoutes + Clone {
             <Route path=path!("/rollouts/:id/edit") view={Lazy::<parts::Wizard>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/rollouts/:id/:verb") view={Lazy::<parts::Confirm>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/freezes") view={Lazy::<parts::Freezes>::new()} ssr=SsrMode::Async/>
+            <Route path=path!("/groups") view={Lazy::<parts::Groups>::new()} ssr=SsrMode::Async/>
             <Route path=path!("/approvals") view={Lazy::<parts::Approvals>::new()} ssr=SsrMode::Async/>
         </ParentRoute>
     }

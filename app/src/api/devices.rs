@@ -117,7 +117,7 @@ pub async fn group_devices(
     if !out && !call.answer(devices.groups(&call.actor).await)?.iter().any(|known| known.name == group) {
         call.answer(devices.create_group(&call.actor, group).await)?;
     }
-    call.answer(devices.group_many(&call.actor, group, &wire::devices::GroupMany { q, out, expected }).await)?;
+    call.answer(devices.group_many(&call.actor, group, &wire::devices::GroupMany { q, devices: Vec::new(), out, expected }).await)?;
     call.lead_to(super::session::local(&back, "/devices"));
     Ok(())
 }
@@ -143,5 +143,16 @@ pub async fn clear_suspicion(id: String) -> Result<(), ApiFault> {
     let device: wire::ids::DeviceId = call.id(&id)?;
     call.answer(call.fleet.devices().clear_suspicion(&call.actor, &device).await)?;
     call.lead_to(&format!("/devices/{device}"));
+    Ok(())
+}
+
+/// Confirms a rollout's update of a device that asks nobody itself.
+#[server(prefix = "/rpc", endpoint = "/device/confirm")]
+pub async fn confirm_update(id: String, rollout: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let device: wire::ids::DeviceId = call.id(&id)?;
+    let rollout: wire::ids::RolloutId = call.id(&rollout)?;
+    call.answer(call.fleet.rollouts().confirm_in_console(&call.actor, &rollout, &device).await)?;
+    call.lead_to(&format!("/devices/{device}/firmware"));
     Ok(())
 }

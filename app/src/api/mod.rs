@@ -19,6 +19,7 @@ pub mod fault;
 #[cfg(feature = "hydrate")]
 pub mod fetch;
 pub mod freezes;
+pub mod groups;
 pub mod once;
 pub mod overview;
 pub mod packed;

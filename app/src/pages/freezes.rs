@@ -103,8 +103,8 @@ fn rows(model: &Model, end: FormCall<EndFreeze>) -> AnyView {
                 <tr>
                     <th scope="row">{f.name.clone()}</th>
                     <td>{badge(tone, word)}</td>
-                    <td>{time::at(f.from)}</td>
-                    <td>{time::at(until)}</td>
+                    <td>{time::minute(f.from)}</td>
+                    <td>{time::minute(until)}</td>
                     <td>{f.reason.clone()}</td>
                     <td>{by}</td>
                     <td class="act">{button}</td>

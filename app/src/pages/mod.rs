@@ -8,6 +8,7 @@ pub mod devices;
 pub mod enrolment;
 pub mod errors;
 pub mod freezes;
+pub mod machines;
 pub mod overview;
 pub mod people;
 pub mod releases;

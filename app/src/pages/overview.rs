@@ -80,7 +80,7 @@ fn stats(first: FleetCounts, live: RwSignal<Option<FleetCounts>>) -> AnyView {
         <div class="grid stats">
             {stat(Tone::Ok, "Connected", "/devices?q=online:yes", |c| c.online, |c| format!("{} of {}", percent(c.online, c.devices), grouped(c.devices)))}
             {stat(Tone::Off, "Offline", "/devices?q=online:no", |c| c.devices - c.online, |c| format!("{} of {}", percent(c.devices - c.online, c.devices), grouped(c.devices)))}
-            {stat(Tone::Info, "Updating", "/devices?q=update:queued,offered,downloading,downloaded,installing,rebooting,verifying", |c| c.updating, |_| "an update is under way".to_owned())}
+            {stat(Tone::Info, "Updating", "/devices?q=update:queued,offered,awaiting_window,awaiting_confirmation,downloading,downloaded,installing,rebooting,verifying", |c| c.updating, |_| "an update is under way".to_owned())}
             {stat(Tone::Bad, "Last update failed", "/devices?q=update:failed,reverted,timed_out,rejected", |c| c.failed, |_| "or went back by itself".to_owned())}
             {stat(Tone::Warn, "Certificates ≤ 30 days", "/certificates?within=30", |c| c.expiring, |_| "end within 30 days".to_owned())}
         </div>

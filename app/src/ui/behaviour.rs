@@ -112,7 +112,7 @@ mod rim {
             let Some(stamp) = element.get_attribute("datetime") else { continue };
             let at = js_sys::Date::new(&JsValue::from_str(&stamp));
             #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds well within the range")]
-            let text = if element.has_attribute("data-rel") { time::relative(at.get_time() as i64, now) } else { local(&at) };
+            let text = if element.has_attribute("data-rel") { time::relative(at.get_time() as i64, now) } else { local(&at, &element) };
             // The server's text stays the first child: hydration looks for it there.
             if let Some(node) = element.first_child()
                 && node.node_value().as_deref() != Some(&text)
@@ -122,9 +122,11 @@ mod rim {
         }
     }
 
-    fn local(at: &js_sys::Date) -> String {
+    fn local(at: &js_sys::Date, element: &Element) -> String {
         const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let month = MONTHS.get(at.get_month() as usize).copied().unwrap_or_default();
-        format!("{} {month} {} {:02}:{:02}:{:02}", at.get_date(), at.get_full_year(), at.get_hours(), at.get_minutes(), at.get_seconds())
+        let minute = format!("{} {month} {} {:02}:{:02}", at.get_date(), at.get_full_year(), at.get_hours(), at.get_minutes());
+        // What people have set is to the minute.
+        if element.get_attribute("data-abs").as_deref() == Some("minute") { minute } else { format!("{minute}:{:02}", at.get_seconds()) }
     }
 }

@@ -108,7 +108,7 @@ fn nav_links(viewer: Option<&Viewer>, counts: ReadSignal<NavCounts>, path: Memo<
     let runs = viewer.is_some_and(|v| v.role >= Role::Operator);
     let organization = viewer.map_or_else(|| "Fleetward".to_owned(), |v| v.organization.clone());
     let link = move |href: &'static str, name: &'static str, label: &'static str, count: fn(&NavCounts) -> i64| {
-        let current = move || path.with(|path| within(path, href)).then_some("page");
+        let current = move || path.with(|path| belongs(path, href)).then_some("page");
         let count = move || {
             let count = counts.with(count);
             (count > 0).then(|| view! { <span class="count">{grouped(count)}</span> })
@@ -233,7 +233,12 @@ fn initials(name: &str) -> String {
     first.into_iter().chain(last).map(|c| c.to_ascii_uppercase()).collect()
 }
 
-/// Pure: whether a path belongs to a link of the rail.
+/// Pure: whether a path belongs to a link of the rail: it is below it, or is a page that is reached from there.
+fn belongs(path: &str, href: &str) -> bool {
+    const ASIDE: [(&str, &str); 2] = [("/freezes", "/rollouts"), ("/groups", "/devices")];
+    within(path, href) || ASIDE.iter().any(|(aside, link)| *link == href && within(path, aside))
+}
+
 fn within(path: &str, href: &str) -> bool {
     path == href || (href != "/" && path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')))
 }
@@ -305,6 +310,8 @@ mod tests {
         assert!(within("/devices/gw-1", "/devices"));
         assert!(!within("/devices-old", "/devices"));
         assert!(!within("/devices", "/"));
+        assert!(belongs("/freezes", "/rollouts") && belongs("/groups", "/devices") && belongs("/rollouts/new", "/rollouts"));
+        assert!(!belongs("/freezes", "/devices") && !belongs("/freezes", "/") && !belongs("/devices", "/rollouts"));
         assert_eq!(initials("Ada Lovelace Park"), "AP");
         assert_eq!(initials(""), "");
     }

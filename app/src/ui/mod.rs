@@ -15,6 +15,7 @@ pub mod frame;
 pub mod gates;
 pub mod icon;
 pub mod keys;
+pub mod machine;
 pub mod number;
 pub mod page;
 pub mod pager;

@@ -9,6 +9,11 @@ pub fn at(t: Timestamp) -> AnyView {
     view! { <time datetime=t.rfc3339() data-abs="" title=t.readable()>{t.readable()}</time> }.into_any()
 }
 
+/// The same to the minute: for what people have set.
+pub fn minute(t: Timestamp) -> AnyView {
+    view! { <time datetime=t.rfc3339() data-abs="minute" title=t.readable()>{t.readable()}</time> }.into_any()
+}
+
 /// An instant as "12 s ago" once hydrated: for what is recent. Without JavaScript it reads as date and time.
 pub fn ago(t: Timestamp) -> AnyView {
     view! { <time datetime=t.rfc3339() data-rel="" title=t.readable()>{t.readable()}</time> }.into_any()

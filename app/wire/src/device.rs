@@ -48,6 +48,9 @@ pub const TIMEZONE: &str = "timezone";
 /// The attribute in which a device says `yes` when it waits for the window of an offer by itself ([`Offer::install_from`]). It is then offered updates
 /// before their window opens, and may fetch them early; every other device is offered them while the window is open only.
 pub const WAITS_FOR_WINDOW: &str = "waits_for_window";
+/// The attribute in which a device says `yes` when it asks somebody before it begins an offer that wants that ([`Offer::needs_confirmation`]). Every other
+/// device is offered such an update only after somebody has confirmed it in the console.
+pub const CONFIRMS_UPDATES: &str = "confirms_updates";
 /// A sample may be at most this far ahead of the server's clock, in milliseconds.
 pub const MAX_AHEAD_MS: i64 = 5 * 60 * 1000;
 /// A sample may be at most this old, in milliseconds (30 days): what a device buffered while it was cut off.

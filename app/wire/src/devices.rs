@@ -6,6 +6,7 @@ use crate::{
     ids::{DeviceId, RolloutId, UpdateId},
     page::Page,
     pki::CertificateRow,
+    rollouts::{RolloutLink, Why},
     states::{DeviceState, DeviceStep, UpdateState},
     telemetry::LatestValue,
     transfers::DataUse,
@@ -141,6 +142,35 @@ pub struct DeviceGroup {
     pub created_at: Timestamp,
     /// Who made it.
     pub created_by: String,
+    /// Rollouts that have not ended and whose selector names it.
+    #[serde(default)]
+    pub used_by: Vec<RolloutLink>,
+}
+
+/// The groups, and what the caller may do with them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupsPage {
+    /// By their names; at most 200.
+    pub groups: Vec<DeviceGroup>,
+    /// Whether the caller may make, fill and delete groups.
+    pub may_edit: bool,
+    /// When this was read.
+    pub at: Timestamp,
+}
+
+/// A group with the first of its devices, and what a selector would put into it or take out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupPage {
+    /// The group.
+    pub group: DeviceGroup,
+    /// A page of its devices.
+    pub devices: Page<DeviceRow>,
+    /// How many devices the selector means that was asked about; none where none was.
+    pub meant: Option<i64>,
+    /// What is wrong with it, if something is.
+    pub selector_error: Option<SelectorError>,
+    /// Whether the caller may change the group.
+    pub may_edit: bool,
 }
 
 /// What a group should be called.
@@ -158,11 +188,16 @@ pub struct NewDeviceGroup {
 #[serde(deny_unknown_fields)]
 pub struct GroupMany {
     /// The selector; empty means every device that is not decommissioned.
+    #[serde(default)]
     pub q: String,
+    /// These devices instead of a selector, at most 10,000.
+    #[serde(default)]
+    pub devices: Vec<DeviceId>,
     /// Out of it instead of into it.
     #[serde(default)]
     pub out: bool,
-    /// How many devices the selector means, at most 10,000; another number by now is a conflict.
+    /// How many devices the selector means, at most 10,000; another number by now is a conflict. Not asked of devices that are named.
+    #[serde(default)]
     pub expected: i64,
 }
 
@@ -234,6 +269,9 @@ pub struct DeviceDetail {
     pub connections: Vec<ConnectionSpan>,
     /// Why it is or isn't updating, in words; empty when nothing concerns it.
     pub update_reason: String,
+    /// The same, rule by rule.
+    #[serde(default)]
+    pub why: Why,
     /// What it was sent of files lately.
     #[serde(default)]
     pub data: DataUse,
@@ -298,6 +336,9 @@ pub struct DeviceUpdate {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// The states it was in before, in the order of a life; not known of old updates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed: Vec<UpdateState>,
 }
 
 /// A stretch of time a device was connected.

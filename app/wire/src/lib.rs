@@ -11,6 +11,7 @@ pub mod enrolment;
 pub mod fault;
 pub mod ids;
 pub mod live;
+pub mod machines;
 pub mod manifest;
 pub mod overview;
 pub mod page;

@@ -13,6 +13,7 @@ pub mod devices;
 pub mod entropy;
 mod error;
 mod forgetting;
+mod grouping;
 mod hash;
 mod live;
 mod overview;

@@ -9,6 +9,7 @@ use wire::{
     devices::DeviceDetail,
     ids::DeviceId,
     overview::{Attention, AttentionKind, FleetCounts, OverviewPage},
+    rollouts::Why,
     roots::RootTask,
     states::{Role, RolloutState, UpdateState},
     telemetry::{History, HistoryQuery},
@@ -166,11 +167,18 @@ impl Fleet {
         self.telemetry().history(actor, query, device).await
     }
 
+    /// Why a device is, or is not, updating, rule by rule.
+    pub async fn why(&self, actor: &Actor, device_id: &DeviceId) -> Result<Why> {
+        let device = self.devices().find(actor, device_id).await?;
+        self.rollouts().why(actor, device).await
+    }
+
     /// All a device's page shows.
     pub async fn device(&self, actor: &Actor, device_id: &DeviceId) -> Result<DeviceDetail> {
         let (device, mut detail) = self.devices().detail(actor, device_id).await?;
         detail.updates = self.rollouts().updates_of(device).await?;
-        detail.update_reason = self.rollouts().explain(device).await?;
+        detail.why = self.rollouts().why(actor, device).await?;
+        detail.update_reason.clone_from(&detail.why.answer);
         detail.data = self.transfers().data_use(actor, device).await?;
         detail.latest = self.telemetry().latest(&actor.org, device).await?;
         Ok(detail)

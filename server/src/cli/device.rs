@@ -1,6 +1,6 @@
 //! `fleetward device`: the steps of a device's life and certificates for a whole batch of devices, for when the console is out of reach.
 
-use super::one_of;
+use super::{one_of, selected};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use fleet::{
@@ -9,12 +9,16 @@ use fleet::{
     devices::{NewBatch, Pieces, Seal},
 };
 use futures::{StreamExt as _, channel::mpsc};
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 use tokio_util::io::ReaderStream;
 use wire::{
     enrolment::{BatchLineState, BatchState},
-    ids::{DeviceId, EnrolmentBatchId},
+    ids::{DeviceId, EnrolmentBatchId, RolloutId},
     pki::RevocationReason,
+    rollouts::Why,
     states::DeviceStep,
 };
 use zeroize::Zeroizing;
@@ -35,6 +39,18 @@ pub(super) enum Device {
     Delete(Which),
     /// Say that the sign of a possible clone was looked at
     Clear(Which),
+    #[command(flatten)]
+    Selected(selected::Selected),
+    /// Why a device is, or is not, updating: rule by rule, and when each is looked at again
+    Why(Which),
+    /// Confirm a rollout's update of a device that asks nobody itself
+    Confirm {
+        #[command(flatten)]
+        which: Which,
+        /// The rollout's id
+        #[arg(long)]
+        rollout: RolloutId,
+    },
     /// Issue certificates for a file of CSRs: CSV, JSON lines, zip, tar or tar.gz, at most 10,000
     Import(Import),
     /// Revoke every certificate that a batch made, and those that they were renewed to
@@ -96,6 +112,16 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
             println!("{device}: the next sign of a clone will be told again.");
             return Ok(());
         }
+        Device::Selected(command) => return selected::run(fleet, &actor, command).await,
+        Device::Why(Which { device }) => {
+            print!("{}", told(&fleet.why(&actor, &device).await?));
+            return Ok(());
+        }
+        Device::Confirm { which: Which { device }, rollout } => {
+            fleet.rollouts().confirm_in_console(&actor, &rollout, &device).await?;
+            println!("{device}: confirmed. It is offered the update when its turn has come.");
+            return Ok(());
+        }
         Device::Import(import) => return take_in(fleet, &actor, import).await,
         Device::RevokeBatch { id, reason } => {
             fleet.devices().revoke_batch(&actor, &id, reason).await?;
@@ -106,6 +132,24 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
     fleet.devices().change(&actor, &device, step).await?;
     println!("{device}: {step} is done. A running server follows within seconds.");
     Ok(())
+}
+
+/// Pure: an explanation in lines: the answer, then the rules of each rollout, the one that keeps the device back marked.
+fn told(why: &Why) -> String {
+    let answer = if why.answer.is_empty() { "No rollout concerns this device." } else { &why.answer };
+    let mut out = format!("{answer}\n");
+    for rollout in &why.rollouts {
+        // Writing to a string can't fail.
+        let _ = writeln!(out, "\n{} ({}, {}): {}", rollout.name, rollout.version, rollout.id, rollout.outlook);
+        let first = rollout.blocker();
+        for reason in &rollout.rules {
+            let mark = if Some(reason) == first { ">" } else { " " };
+            let at = reason.again_at.map_or_else(String::new, |at| format!(" ({})", at.readable()));
+            let again = if reason.again.is_empty() { String::new() } else { format!(" [{}{at}]", reason.again.trim_end_matches('.')) };
+            let _ = writeln!(out, "{mark} {:<12} {:<10} {}{again}", reason.rule.as_str(), reason.says.as_str(), reason.fact);
+        }
+    }
+    out
 }
 
 async fn take_in(fleet: &Fleet, actor: &Actor, import: Import) -> Result<()> {
@@ -182,4 +226,33 @@ async fn tell(fleet: &Fleet, actor: &Actor, id: &EnrolmentBatchId, out: &Path) -
         bail!("{} lines were refused; the others are done", batch.refused);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::{
+        Timestamp,
+        rollouts::{Outlook, Reason, Rule, Says, WhyRollout},
+    };
+
+    #[test]
+    fn the_first_rule_that_blocks_is_marked() {
+        let reason = |rule, says, fact: &str| Reason { rule, says, fact: fact.into(), again: String::new(), again_at: None };
+        let waits = Reason {
+            again: "When its window opens.".into(),
+            again_at: Some(Timestamp(7_200_000)),
+            ..reason(Rule::Time, Says::Blocks, "its window opens later.")
+        };
+        let rules = vec![reason(Rule::Stage, Says::Met, "it is in it."), waits, reason(Rule::Asks, Says::Blocks, "offline.")];
+        let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap();
+        let rollout =
+            WhyRollout { id, name: "spring".into(), version: "2.0.0".into(), outlook: Outlook::Blocked, rules, may_confirm: false };
+        let why = Why { outlook: Outlook::Blocked, answer: "its window opens later.".into(), rollouts: vec![rollout] };
+        let lines: Vec<String> = told(&why).lines().map(str::to_owned).collect();
+        assert_eq!(lines[2], "spring (2.0.0, rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2): blocked");
+        assert_eq!(lines[4], "> time         blocks     its window opens later. [When its window opens (1 Jan 1970 02:00 UTC)]");
+        assert!(lines[3].starts_with("  stage") && lines[5].starts_with("  asks"));
+        assert_eq!(told(&Why::default()), "No rollout concerns this device.\n");
+    }
 }

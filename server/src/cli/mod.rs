@@ -6,6 +6,7 @@ mod ca;
 mod cert;
 mod device;
 mod enrolment;
+mod group;
 mod kek;
 mod key;
 mod key_set;
@@ -14,6 +15,7 @@ mod registered;
 mod release;
 mod rollout;
 mod roots;
+mod selected;
 mod sign;
 
 use crate::{
@@ -77,12 +79,19 @@ enum Command {
         #[command(subcommand)]
         command: enrolment::EnrolmentToken,
     },
-    /// Devices: suspend, resume, decommission, recommission, delete, import
+    /// Devices: list, tag, suspend, resume, decommission, recommission, delete, import, why they don't update
     Device {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: device::Device,
+    },
+    /// Groups of devices: list, create, rename, delete, fill
+    Group {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: group::Group,
     },
     /// Rollouts as YAML files: make drafts of them, compare them, see how they stand
     Rollout {
@@ -219,6 +228,7 @@ impl Cli {
             | Command::Ca { flags, .. }
             | Command::Cert { flags, .. }
             | Command::Device { flags, .. }
+            | Command::Group { flags, .. }
             | Command::Rollout { flags, .. }
             | Command::EnrolmentToken { flags, .. }
             | Command::Approval { flags, .. }
@@ -268,6 +278,7 @@ impl Command {
             Self::Cert { command, .. } => cert::run(&fleet, command).await,
             Self::Token { command, .. } => people::token(&fleet, command).await,
             Self::Device { command, .. } => device::device(&fleet, command).await,
+            Self::Group { command, .. } => group::run(&fleet, command).await,
             Self::Rollout { command, .. } => rollout::run(&fleet, command).await,
             Self::EnrolmentToken { command, .. } => enrolment::run(&fleet, command).await,
             Self::Approval { command, .. } => approval::run(&fleet, command).await,

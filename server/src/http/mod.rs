@@ -12,7 +12,10 @@ pub mod range;
 mod refusal;
 #[cfg(test)]
 mod rpc_tests;
+#[cfg(test)]
+mod rpc_views_tests;
 mod serve;
 mod session;
+pub mod tags;
 
 pub use serve::{Operator, router, serve, tls};

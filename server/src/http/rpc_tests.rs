@@ -26,17 +26,17 @@ use wire::{
     states::Role,
 };
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 
-struct Browser {
-    world: World,
+pub(super) struct Browser {
+    pub(super) world: World,
     router: Router,
-    admin: Actor,
+    pub(super) admin: Actor,
     session: String,
 }
 
 impl Browser {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let world = World::open(EngineKind::Sqlite).await;
         let admin = world.admin().await;
         let signed_in = world.fleet.access().sign_in("ada@example.com", "a long enough password", &Origin::default()).await.unwrap();
@@ -45,7 +45,7 @@ impl Browser {
         Self { world, router, admin, session: format!("fw_access={}", signed_in.access) }
     }
 
-    async fn send(&self, method: &str, path: &str, kind: &str, body: Vec<u8>, accept: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
+    pub(super) async fn send(&self, method: &str, path: &str, kind: &str, body: Vec<u8>, accept: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -59,7 +59,7 @@ impl Browser {
     }
 
     /// Posts a form as the wasm does, for the status and the code of a refusal, or where the answer leads.
-    async fn post(&self, function: &str, form: &[(&str, &str)]) -> Result<String, (u16, String)> {
+    pub(super) async fn post(&self, function: &str, form: &[(&str, &str)]) -> Result<String, (u16, String)> {
         let body = form.iter().map(|(k, v)| format!("{k}={}", super::guard::encode(v))).collect::<Vec<_>>().join("&");
         let (status, headers, body) = self.send("POST", &format!("/rpc/{function}"), FORM, body.into_bytes(), "application/json").await;
         if status.is_success() {
@@ -69,7 +69,7 @@ impl Browser {
         Err((status.as_u16(), fault["code"].as_str().unwrap_or_default().to_owned()))
     }
 
-    async fn api(&self, method: &str, path: &str, body: Vec<u8>) -> Value {
+    pub(super) async fn api(&self, method: &str, path: &str, body: Vec<u8>) -> Value {
         let (status, _, body) = self.send(method, &format!("/api/v1{path}"), "application/json", body, "application/json").await;
         assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&body));
         serde_json::from_slice(&body).unwrap_or_default()
@@ -83,7 +83,7 @@ impl Browser {
     }
 
     /// A published release for gateways, and the id of the key that signed it.
-    async fn release(&self) -> (String, String) {
+    pub(super) async fn release(&self) -> (String, String) {
         let pair = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
         let key = self.world.fleet.releases().add_key(&self.admin, "build", &pair.public_pem()).await.unwrap();
         let manifest = manifest("1.0.0", 1, &[("fw.bin", "raw", b"firmware")]);

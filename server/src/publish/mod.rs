@@ -8,7 +8,7 @@ mod tests;
 
 pub use serve::serve;
 
-use crate::observe::Metrics;
+use crate::{http::tags, observe::Metrics};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -85,15 +85,10 @@ async fn crl(State(publisher): State<Publisher>, Path(file): Path<String>, heade
     let Some(crl) = named(&file, ".crl").and_then(|id| publisher.fleet.pki().crl(&id)) else { return missing() };
     let tag = format!("\"{}\"", crl.tag);
     let fresh = [(header::CACHE_CONTROL, kept(publisher.fleet.clock().now(), crl.next_issue)), (header::ETAG, tag.clone())];
-    if headers.get_all(header::IF_NONE_MATCH).iter().any(|held| matches(held, &tag)) {
+    if tags::held(&headers, &tag) {
         return (StatusCode::NOT_MODIFIED, fresh).into_response();
     }
     (fresh, [(header::CONTENT_TYPE, "application/pkix-crl")], crl.der.clone()).into_response()
-}
-
-/// `If-None-Match` compares weakly (RFC 9110 §13.1.2).
-fn matches(held: &HeaderValue, tag: &str) -> bool {
-    held.to_str().is_ok_and(|held| held.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag))
 }
 
 async fn authority(State(publisher): State<Publisher>, Path(file): Path<String>) -> Response {

@@ -7,6 +7,7 @@ mod hawkbit_crate;
 mod refusals;
 mod silence;
 mod swupdate;
+mod tags;
 mod tokens;
 mod windows;
 

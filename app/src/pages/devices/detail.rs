@@ -81,7 +81,7 @@ fn content(view: &DeviceView, section: Section, range: telemetry::Range, feed: R
     let body = match section {
         Section::Overview => overview::tab(view, range, feed, actions),
         Section::Telemetry => telemetry::tab(view, range, feed),
-        Section::Firmware => firmware::tab(&view.detail),
+        Section::Firmware => firmware::tab(&view.detail, actions.confirm),
         Section::Certificates => certificates::tab(&view.detail, actions.target),
         Section::Life(step) => life::question(step, &view.detail, actions.life),
         Section::Unknown => {

@@ -1,9 +1,12 @@
-//! The updates of a device: what it runs, and every rollout it was part of.
+//! The updates of a device: what it runs, why it does or doesn't update, and every rollout it was part of.
 
+use super::why;
 use crate::{
-    pages::words,
+    api::devices::ConfirmUpdate,
+    pages::{machines, words},
     ui::{
-        Column, Tone, banner, empty,
+        Column, empty,
+        form::FormCall,
         number::grouped,
         page::{card, card_flush},
         progress::progress,
@@ -14,7 +17,7 @@ use leptos::prelude::*;
 use wire::devices::{DeviceDetail, DeviceUpdate};
 
 /// The tab.
-pub fn tab(d: &DeviceDetail) -> AnyView {
+pub fn tab(d: &DeviceDetail, confirm: FormCall<ConfirmUpdate>) -> AnyView {
     let history = if d.updates.is_empty() {
         empty("package", "Not updated yet", "Rollouts that reach this device appear here, with every step it reports.", None)
     } else {
@@ -32,8 +35,9 @@ pub fn tab(d: &DeviceDetail) -> AnyView {
     };
     view! {
         <div class="stack">
-            {(!d.update_reason.is_empty()).then(|| banner(Tone::Info, d.update_reason.clone().into_any()))}
+            {why::explanation(&d.row.device_id, &d.why, confirm)}
             {card_flush("Updates", Some(view! { "Runs "<b class="mono">{d.row.version.clone()}</b> }.into_any()), history)}
+            {d.updates.first().map(machines::update)}
             {card("Data", None, data(d))}
         </div>
     }

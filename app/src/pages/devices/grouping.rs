@@ -25,10 +25,18 @@ fn possible(model: &Model) -> bool {
     model.may_edit && (1..=MOST).contains(&model.devices.total)
 }
 
-/// The way to it; nothing where no device is shown, or too many are.
+/// The way to it; nothing where no device is shown, and where too many are, why not.
 pub fn link(model: &Model, query: &DeviceQuery) -> AnyView {
-    if !possible(model) {
+    if !model.may_edit || model.devices.total == 0 {
         return ().into_any();
+    }
+    if !possible(model) {
+        let why = "At most 10,000 devices are grouped at once. Narrow the filter.";
+        return view! {
+            <button type="button" class="btn" aria-disabled="true" aria-describedby="why-group-all" title=why>{icon("bookmark")}"Group…"</button>
+            <span class="sr" id="why-group-all">{why}</span>
+        }
+        .into_any();
     }
     let list = href(&DeviceQuery { cursor: None, ..query.clone() }, 0);
     let asked = format!("{list}{}ask=group", if list.contains('?') { '&' } else { '?' });

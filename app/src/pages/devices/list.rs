@@ -72,8 +72,9 @@ fn content(
     } else {
         rows(model, query, before)
     };
+    let groups = view! { <a class="btn" href="/groups">{icon("bookmark")}"Groups"</a> };
     view! {
-        <PageHead title="Devices" sub=sub.into_any() actions=add.unwrap_or_else(|| ().into_any())/>
+        <PageHead title="Devices" sub=sub.into_any() actions=view! { {groups}{add} }.into_any()/>
         {filter_bar(model, query)}
         {bulk::ask(model, query, tag, asked == Some("tag"))}
         {grouping::ask(model, query, group, asked == Some("group"))}

@@ -4,7 +4,7 @@ use super::{detail::with_icon, life, telemetry};
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::{
-        devices::{ChangeDevice, ClearSuspicion, DeviceView, SetTags},
+        devices::{ChangeDevice, ClearSuspicion, ConfirmUpdate, DeviceView, SetTags},
         shared::DropTargetToken,
     },
     pages::words,
@@ -30,12 +30,14 @@ pub struct Actions {
     pub clear: FormCall<ClearSuspicion>,
     /// Its shared secret is taken away.
     pub target: FormCall<DropTargetToken>,
+    /// A rollout's update of it is confirmed.
+    pub confirm: FormCall<ConfirmUpdate>,
 }
 
 impl Actions {
     /// The actions; after each success the dialog closes and `then` runs.
     pub fn new(then: impl Fn() + Copy + 'static) -> Self {
-        let all = Self { tags: form::action(), life: form::action(), clear: form::action(), target: form::action() };
+        let all = Self { tags: form::action(), life: form::action(), clear: form::action(), target: form::action(), confirm: form::action() };
         let navigate = use_navigate();
         let done = move || {
             crate::ui::dialog::close_all();
@@ -44,6 +46,7 @@ impl Actions {
         form::on_success(all.tags, move |()| done());
         form::on_success(all.clear, move |()| done());
         form::on_success(all.target, move |()| done());
+        form::on_success(all.confirm, move |()| done());
         form::on_success(all.life, move |next: String| {
             // A deleted device has no page to read again.
             if next == "/devices" {
@@ -64,7 +67,10 @@ pub fn tab(view: &DeviceView, range: telemetry::Range, feed: RwSignal<Option<Dev
     let aside = view! { {range.switch(&path)}<a href=telemetry::path(&d.row.device_id)>"All metrics"</a> }.into_any();
     let pictures = telemetry::zoomable(&path, telemetry::charts(view, range, feed, 2));
     view! {
-        {(!d.update_reason.is_empty()).then(|| banner(Tone::Info, d.update_reason.clone().into_any()))}
+        {(!d.update_reason.is_empty()).then(|| {
+            let href = format!("/devices/{}/firmware", d.row.device_id);
+            banner(Tone::Info, view! { {d.update_reason.clone()}" "<a href=href>"Why, rule by rule"</a> }.into_any())
+        })}
         <div class="split">
             <div class="stack">
                 {card("Telemetry", Some(aside), pictures)}
@@ -144,7 +150,7 @@ fn identity(d: &DeviceDetail) -> AnyView {
                 <dt>"Hardware"</dt><dd>{d.row.hardware.clone()}</dd>
                 <dt>"Enrolled"</dt><dd>{time::at(d.enrolled_at)}</dd>
                 <dt>"By"</dt><dd>{d.enrolled_by.clone()}</dd>
-                {(!d.groups.is_empty()).then(|| view! { <dt>"Groups"</dt><dd>{d.groups.join(", ")}</dd> })}
+                {(!d.groups.is_empty()).then(|| view! { <dt>"Groups"</dt><dd>{d.groups.iter().map(|name| view! { <a href=super::groups::href(name)>{name.clone()}</a>" " }).collect_view()}</dd> })}
                 {certificate}
                 {connected}
                 <dt>"Agent"</dt><dd class="mono">{d.agent.clone()}</dd>

@@ -10,7 +10,7 @@ use crate::api::packed::reading;
 use crate::{
     api::rollouts::ReadRollout,
     live,
-    pages::words,
+    pages::{machines, words},
     ui::{PageHead, badge, card, icon, page::page},
 };
 use leptos::prelude::*;
@@ -71,13 +71,14 @@ fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
         {blocked}
         {super::back::back_of_note(r)}
         <div class="split mt-4">
-            {updates::devices(model, choice)}
+            <div class="stack">{updates::failures(model, choice)}{updates::devices(model, choice)}</div>
             <div class="stack">
                 {course::gate_card(r, choice)}
                 {course::plan_card(r)}
                 {r.changes.as_ref().map(|c| card("Against the last approved plan", None, changes(c)))}
                 {course::approvals_card(r)}
                 {course::history_card(r)}
+                {machines::rollout(r)}
             </div>
         </div>
         {actions::dialogs(r, *asks, &here)}

@@ -1,7 +1,12 @@
 //! The devices of a rollout, of all stages or one: where each of them is.
 
 use crate::pages::words;
-use crate::ui::{Column, empty, number::grouped, page::card_flush, pager, status, table, time};
+use crate::ui::{
+    Column, empty,
+    number::{counted, grouped},
+    page::card_flush,
+    pager, status, table, time,
+};
 use leptos::prelude::*;
 use wire::{
     rollouts::{Counts, RolloutPage, UpdateRow},
@@ -40,7 +45,7 @@ pub fn devices(model: &RolloutPage, choice: &Choice) -> AnyView {
     let r = &model.rollout;
     let id = r.row.id.to_string();
     let stage = r.stages.iter().find(|s| s.number == choice.stage);
-    let counts = stage.map_or(r.row.counts, |s| s.counts);
+    let counts = in_the_fleet(stage.map_or(r.row.counts, |s| s.counts), &model.gone);
     let title = stage.map_or_else(|| "Devices of all stages".to_owned(), |s| format!("Devices of stage {}, {}", s.number, s.spec.name));
     let all = stage.is_some().then(|| view! { <a href=Choice::href(&id, 0, &choice.show)>"All stages"</a> });
     let aside = view! { {all}{filter(&id, choice, &counts)} }.into_any();
@@ -59,13 +64,59 @@ pub fn devices(model: &RolloutPage, choice: &Choice) -> AnyView {
     let joint = if here.contains('?') { '&' } else { '?' };
     let next = model.updates.next.as_ref().map(|cursor| format!("{here}{joint}from={}&cur={cursor}", choice.before + shown));
     let first = (choice.before > 0).then(|| here.clone());
+    let gone = (model.gone.total > 0).then(|| {
+        let text = format!("{} left the fleet since and {} not listed; they count in the stages, and are in the report.", counted(model.gone.total, "device", "devices"), if model.gone.total == 1 { "is" } else { "are" });
+        view! { <p class="small text-2">{text}</p> }
+    });
     view! {
         <div>
             {card_flush(title.clone(), Some(aside), body)}
+            {gone}
             {pager(choice.before, shown, model.updates.total, first, next)}
         </div>
     }
     .into_any()
+}
+
+/// Why devices of the chosen stage did not make it, the most frequent reason first; nothing while all go well.
+pub fn failures(model: &RolloutPage, choice: &Choice) -> AnyView {
+    if model.failures.is_empty() {
+        return ().into_any();
+    }
+    let columns = vec![Column::text("How it ended"), Column::text("Code"), Column::text("One of them said"), Column::number("Devices")];
+    let rows = model
+        .failures
+        .iter()
+        .map(|f| {
+            let (tone, word) = words::update(f.state);
+            let code = if f.code.is_empty() { "–".to_owned() } else { f.code.clone() };
+            view! {
+                <tr>
+                    <th scope="row">{status(tone, word)}</th>
+                    <td class="mono">{code}</td>
+                    <td class="dim clip" title=f.detail.clone()>{f.detail.clone()}</td>
+                    <td class="num">{grouped(f.devices)}</td>
+                </tr>
+            }
+        })
+        .collect_view();
+    let all = view! { <a href=Choice::href(&model.rollout.row.id.to_string(), choice.stage, "failed")>"Show them"</a> };
+    card_flush("Why devices did not make it", Some(all.into_any()), table("Failures by reason", columns, rows.into_any()))
+}
+
+/// Pure: counts without the devices that have left the fleet.
+fn in_the_fleet(c: Counts, gone: &Counts) -> Counts {
+    let less = |n: i64, gone: i64| (n - gone).max(0);
+    Counts {
+        total: less(c.total, gone.total),
+        updating: less(c.updating, gone.updating),
+        succeeded: less(c.succeeded, gone.succeeded),
+        failed: less(c.failed, gone.failed),
+        reverted: less(c.reverted, gone.reverted),
+        timed_out: less(c.timed_out, gone.timed_out),
+        rejected: less(c.rejected, gone.rejected),
+        ..c
+    }
 }
 
 fn filter(id: &str, choice: &Choice, c: &Counts) -> AnyView {
@@ -105,6 +156,9 @@ fn rows(items: &[UpdateRow], version: &str, caption: &str) -> AnyView {
                 (false, Some(word)) => format!("{} · {word}", u.detail),
                 (_, None) => u.detail.clone(),
             };
+            let why = (u.state == UpdateState::Queued).then(|| {
+                view! { <a href=format!("/devices/{}/firmware", u.device_id)>"Why it waits"</a>" " }
+            });
             view! {
                 <tr>
                     <th scope="row"><a class="main mono" href=format!("/devices/{}", u.device_id)>{u.device_id.to_string()}</a></th>
@@ -113,7 +167,7 @@ fn rows(items: &[UpdateRow], version: &str, caption: &str) -> AnyView {
                     <td class="mono nowrap">{format!("{from} → {version}")}</td>
                     <td class="num">{u.attempts}</td>
                     <td>{bar(u)}</td>
-                    <td class="dim clip" title=detail.clone()>{detail.clone()}</td>
+                    <td class="dim clip" title=detail.clone()>{why}{detail.clone()}</td>
                     <td class="dim">{time::ago_or(u.updated_at, "–")}</td>
                 </tr>
             }

@@ -206,6 +206,9 @@ pub struct RolloutEvent {
     pub by: String,
     /// How it is meant: `ok`, `info`, `warn`, `bad`, `hold`, `off`.
     pub tone: String,
+    /// The state of the rollout after it; none of old lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RolloutState>,
 }
 
 /// Something that can be done to a rollout.
@@ -274,4 +277,23 @@ pub struct RolloutPage {
     pub rollout: RolloutDetail,
     /// The devices asked for.
     pub updates: Page<UpdateRow>,
+    /// Devices of the stage asked for that have left the fleet since their turn: in the counts, and in no list.
+    #[serde(default)]
+    pub gone: Counts,
+    /// Why devices of that stage did not make it, the most frequent first; at most 12.
+    #[serde(default)]
+    pub failures: Vec<Failures>,
+}
+
+/// Devices that did not make it for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failures {
+    /// How it ended.
+    pub state: UpdateState,
+    /// The word for programs; empty when there is none.
+    pub code: String,
+    /// What one of them said.
+    pub detail: String,
+    /// How many.
+    pub devices: i64,
 }

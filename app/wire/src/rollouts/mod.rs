@@ -9,6 +9,7 @@ mod glass;
 mod plan;
 mod preview;
 mod when;
+mod why;
 
 pub use approval::*;
 pub use approvers::*;
@@ -19,6 +20,7 @@ pub use glass::*;
 pub use plan::*;
 pub use preview::*;
 pub use when::*;
+pub use why::*;
 
 use crate::states::words;
 

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wire::device::{Down, Hello, StatusReport, Up, WAITS_FOR_WINDOW};
+use wire::device::{CONFIRMS_UPDATES, Down, Hello, StatusReport, Up, WAITS_FOR_WINDOW};
 
 /// Most frames of samples that wait for their acknowledgement: enough to keep a long line full, few enough to be sent again.
 const WINDOW: u64 = 64;
@@ -230,9 +230,11 @@ impl Core {
     }
 }
 
-/// What the device says of itself, and that it waits for the window of an offer.
+/// What the device says of itself, that it waits for the window of an offer, and that it asks somebody where an offer wants that.
 fn attributes(of: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut attributes = of.clone();
-    attributes.insert(WAITS_FOR_WINDOW.to_owned(), "yes".to_owned());
+    for can in [WAITS_FOR_WINDOW, CONFIRMS_UPDATES] {
+        attributes.insert(can.to_owned(), "yes".to_owned());
+    }
     attributes
 }

@@ -20,6 +20,9 @@ pub enum Error {
         /// How many there are.
         found: i64,
     },
+    /// A plan asks for this group; why, and what to do.
+    #[error("{0}")]
+    GroupInUse(String),
     /// Rights.
     #[error(transparent)]
     Access(#[from] crate::access::Error),
@@ -233,6 +236,7 @@ impl Error {
                 "other_count",
                 format!("The filter matches {found} devices now, not {expected}. Nothing was changed. Look at the list again, and repeat it with {found}."),
             ),
+            Self::GroupInUse(message) => Fault::new(K::Conflict, "group_in_use", message.clone()),
             Self::Selector(e) => {
                 Fault::new(K::Invalid, "bad_selector", format!("{} at position {}. {}", e.message, e.position + 1, e.hint)).at("q")
             }

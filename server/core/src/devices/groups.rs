@@ -1,18 +1,22 @@
 //! Groups: devices that people have put together by hand under a name, for selectors (`group:NAME`). Owns the rows; what a group is used for is said
 //! elsewhere. Who is in it is decided device by device, of exactly those that a filter showed.
 
-use super::{Devices, Error, tagging::found, words};
+use super::{
+    DeviceNo, Devices, Error, MOST_AT_ONCE, store,
+    tagging::found,
+    words,
+};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
-    db::{Sql, exec, list, many, row, rows},
+    db::{Sql, Tx, exec, list, many, row, rows},
 };
 use serde::Serialize;
 use serde_json::json;
 use wire::{
     Timestamp,
     devices::{DeviceGroup, GroupMany, Tagged},
-    ids::GroupId,
+    ids::{DeviceId, GroupId, OrgId},
 };
 
 /// Most groups of an organization.
@@ -24,10 +28,12 @@ const INSERT: Sql = Sql::same(
 const COUNT: Sql = Sql::same("SELECT COUNT(*) FROM device_groups WHERE org_id = $1");
 const LIST: Sql = Sql::same(
     "SELECT g.name, g.created_at, g.created_by, (SELECT COUNT(*) FROM group_members m JOIN devices d ON d.number = m.device
-            WHERE m.group_id = g.id AND d.deleted_at IS NULL) AS devices
+            WHERE m.group_id = g.id AND d.deleted_at IS NULL AND d.state <> 'decommissioned') AS devices
      FROM device_groups g WHERE g.org_id = $1 ORDER BY g.name",
 );
 const BY_NAME: Sql = Sql::same("SELECT id FROM device_groups WHERE org_id = $1 AND name = $2");
+const RENAME: Sql = Sql::same("UPDATE device_groups SET name = $2 WHERE id = $1");
+const IN_IT: Sql = Sql::same("SELECT device FROM group_members WHERE group_id = $1 ORDER BY device");
 const EMPTY: Sql = Sql::same("DELETE FROM group_members WHERE group_id = $1");
 const DELETE: Sql = Sql::same("DELETE FROM device_groups WHERE id = $1");
 const PUT_IN: Sql = many!(
@@ -46,7 +52,7 @@ pub(super) const NAMES: Sql = Sql::same("SELECT name FROM device_groups WHERE or
 /// Takes a device out of all its groups.
 pub(super) const LEAVE: Sql = Sql::same("DELETE FROM group_members WHERE device = $1");
 
-pub(crate) const ALL: &[&Sql] = &[&INSERT, &COUNT, &LIST, &BY_NAME, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &OF, &NAMES, &LEAVE];
+pub(crate) const ALL: &[&Sql] = &[&INSERT, &COUNT, &LIST, &BY_NAME, &RENAME, &IN_IT, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &OF, &NAMES, &LEAVE];
 
 #[derive(Serialize)]
 struct Of {
@@ -58,20 +64,14 @@ impl Devices {
     pub async fn groups(&self, actor: &Actor) -> Result<Vec<DeviceGroup>, Error> {
         may(actor, Act::Read)?;
         let all = rows!(&mut self.db.read().await?, (String, i64, String, i64), LIST, actor.org.as_str())?;
-        let shown = |(name, at, created_by, devices)| DeviceGroup { name, devices, created_at: Timestamp(at), created_by };
+        let shown = |(name, at, created_by, devices)| DeviceGroup { name, devices, created_at: Timestamp(at), created_by, used_by: Vec::new() };
         Ok(all.into_iter().map(shown).collect())
     }
 
     /// Makes an empty group.
     pub async fn create_group(&self, actor: &Actor, name: &str) -> Result<DeviceGroup, Error> {
         may(actor, Act::EditDevices)?;
-        let name = words::word("name", name, 100)?;
-        if name.is_empty() || name.contains('*') {
-            return Err(Error::invalid(
-                "name",
-                "A group has a name of 1 to 100 characters without *, which stands for any characters in selectors.",
-            ));
-        }
+        let name = named(name)?;
         let now = self.clock.now();
         let id: GroupId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
@@ -80,15 +80,38 @@ impl Devices {
         }
         let by = actor.label();
         if exec!(&mut tx, INSERT, id.as_str(), actor.org.as_str(), name.as_str(), now.0, by.as_str())? == 0 {
-            return Err(Error::invalid("name", format!("There is a group {name:?} already.")));
+            return Err(taken(&name));
         }
         audit::append(&mut tx, actor, now, "group.create", &name, &json!({ "id": id })).await?;
         tx.commit().await?;
-        Ok(DeviceGroup { name, devices: 0, created_at: now, created_by: by })
+        Ok(DeviceGroup { name, devices: 0, created_at: now, created_by: by, used_by: Vec::new() })
     }
 
-    /// Deletes a group; its devices stay.
-    pub async fn delete_group(&self, actor: &Actor, name: &str) -> Result<(), Error> {
+    /// Gives a group another name; its devices stay in it. Whether a selector that still asks for the old name may lose it is said elsewhere.
+    pub(crate) async fn rename_group(&self, actor: &Actor, name: &str, to: &str) -> Result<(), Error> {
+        may(actor, Act::EditDevices)?;
+        let to = named(to)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let (id,) = row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
+        if to == name {
+            return Ok(());
+        }
+        if row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), to.as_str())?.is_some() {
+            return Err(taken(&to));
+        }
+        exec!(&mut tx, RENAME, id.as_str(), to.as_str())?;
+        let devices = rows!(&mut tx, (i64,), IN_IT, id.as_str())?;
+        audit::append(&mut tx, actor, now, "group.rename", name, &json!({ "id": id, "to": to })).await?;
+        tx.commit().await?;
+        for (device,) in devices {
+            self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        }
+        Ok(())
+    }
+
+    /// Deletes a group; its devices stay. The same holds for selectors that ask for it.
+    pub(crate) async fn delete_group(&self, actor: &Actor, name: &str) -> Result<(), Error> {
         may(actor, Act::EditDevices)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
@@ -100,15 +123,22 @@ impl Devices {
         Ok(())
     }
 
-    /// Puts every device that a selector means into a group, or takes them out, all or nothing. `expected` is how many devices the caller has seen it
-    /// mean; when it is another number by now, nothing happens.
+    /// Puts every device that a selector means into a group, or those that are named, or takes them out, all or nothing. `expected` is how many devices
+    /// the caller has seen the selector mean; when it is another number by now, nothing happens.
     pub async fn group_many(&self, actor: &Actor, name: &str, wanted: &GroupMany) -> Result<Tagged, Error> {
         may(actor, Act::EditDevices)?;
-        let GroupMany { q, out, expected } = wanted;
+        let GroupMany { q, devices: named, out, expected } = wanted;
+        if !named.is_empty() && !q.trim().is_empty() {
+            return Err(Error::invalid("devices", "Name devices or give a selector, not both."));
+        }
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         let (id,) = row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
-        let devices = found(&mut tx, &actor.org, q, *expected, now).await?;
+        let devices = if named.is_empty() {
+            found(&mut tx, &actor.org, q, *expected, now).await?
+        } else {
+            listed(&mut tx, &actor.org, named).await?
+        };
         let all = list(&devices.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
         if *out {
             exec!(&mut tx, TAKE_OUT, all.as_str(), id.as_str())?;
@@ -116,11 +146,40 @@ impl Devices {
             exec!(&mut tx, PUT_IN, all.as_str(), id.as_str(), actor.org.as_str())?;
         }
         let action = if *out { "group.take_out" } else { "group.put_in" };
-        audit::append(&mut tx, actor, now, action, name, &json!({ "q": q, "devices": devices.len() })).await?;
+        audit::append(&mut tx, actor, now, action, name, &json!({ "q": q, "named": named, "devices": devices.len() })).await?;
         tx.commit().await?;
+        let changed = i64::try_from(devices.len()).unwrap_or(i64::MAX);
         for device in devices {
             self.bus.tell(Event::Device { org: actor.org.clone(), device });
         }
-        Ok(Tagged { devices: *expected })
+        Ok(Tagged { devices: changed })
     }
+}
+
+/// A group's name as it is kept.
+fn named(name: &str) -> Result<String, Error> {
+    let name = words::word("name", name, 100)?;
+    if name.is_empty() || name.contains('*') {
+        return Err(Error::invalid("name", "A group has a name of 1 to 100 characters without *, which stands for any characters in selectors."));
+    }
+    Ok(name)
+}
+
+fn taken(name: &str) -> Error {
+    Error::invalid("name", format!("There is a group {name:?} already."))
+}
+
+/// The devices of these names, by number; each of them is there, or none is meant.
+async fn listed(tx: &mut Tx, org: &OrgId, named: &[DeviceId]) -> Result<Vec<DeviceNo>, Error> {
+    if i64::try_from(named.len()).unwrap_or(i64::MAX) > MOST_AT_ONCE {
+        return Err(Error::invalid("devices", "At most 10,000 devices are changed at once. Name fewer."));
+    }
+    let mut numbers = Vec::with_capacity(named.len());
+    for id in named {
+        let number = store::number(tx, org, id).await?;
+        numbers.push(number.ok_or_else(|| Error::invalid("devices", format!("There is no device {id}. Nothing was changed.")))?);
+    }
+    numbers.sort_unstable();
+    numbers.dedup();
+    Ok(numbers)
 }

@@ -11,6 +11,7 @@ use wire::{
     Timestamp,
     devices::{ConnectionSpan, DeviceDetail, Suspicion},
     ids::{DeviceId, OrgId},
+    rollouts::Why,
     transfers::DataUse,
 };
 
@@ -75,6 +76,7 @@ impl Devices {
             latest: Vec::new(),
             connections,
             update_reason: String::new(),
+            why: Why::default(),
             data: DataUse::default(),
             suspicion: d.suspected_at.map(|at| Suspicion { at: Timestamp(at), sign: d.suspicion }),
             may_clear: allowed(actor, Act::Suspend),

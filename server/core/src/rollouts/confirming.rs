@@ -1,18 +1,29 @@
-//! Confirmation by a person at the device, and putting an update off there. The native protocol's agents ask by themselves; for devices that speak
-//! hawkBit's the answer is kept here. Refuses to know either protocol's words.
+//! Confirmation by a person, at the device or in the console, and putting an update off there. The native protocol's agents ask by themselves; for
+//! devices that speak hawkBit's the answer is kept here, and for those that ask nobody somebody confirms in the console. Refuses to know either
+//! protocol's words.
 
 use super::{
-    Rollouts,
+    Error, Rollouts,
     ddi::{Action, Notes},
-    store::{confirming, ddi},
+    store::{confirming, ddi, records, turns},
 };
-use crate::{Result, access::audit, db::Tx, devices::DeviceNo, text::spaced};
+use crate::{
+    Result,
+    access::{Act, Actor, audit, may},
+    bus::Event,
+    db::{self, Conn, Tx},
+    devices::{DeviceNo, Facts, store as devices},
+    text::spaced,
+};
 use serde_json::json;
 use wire::{
     Timestamp,
-    device::StatusReport,
-    ids::UpdateId,
-    states::UpdateState::{self, AwaitingConfirmation, AwaitingWindow, Offered},
+    device::{CONFIRMS_UPDATES, StatusReport},
+    ids::{DeviceId, RolloutId, UpdateId},
+    states::{
+        RolloutState,
+        UpdateState::{self, AwaitingConfirmation, AwaitingWindow, Offered},
+    },
 };
 
 /// How long after its offer an update may be put off at the device.
@@ -38,6 +49,47 @@ pub enum Decision {
     Confirmed,
     /// Not now: it goes on waiting, and may be asked again.
     Denied,
+}
+
+/// Who agrees before a device is updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agreement {
+    /// Nobody has to.
+    NotAsked,
+    /// Somebody there: the device asks, or the server asks for it.
+    AtDevice,
+    /// Somebody in the console, because nobody there would be asked; and whether they have.
+    InConsole(bool),
+}
+
+impl Agreement {
+    /// For a plan that asks or not, and a device that says this of itself; `asked_for` when the server asks for it, by hawkBit's protocol.
+    pub fn of(plan_asks: bool, facts: &Facts, asked_for: bool, confirmed: bool) -> Self {
+        let asks = asked_for || facts.attributes.get(CONFIRMS_UPDATES).is_some_and(|word| word == "yes");
+        match (plan_asks, asks) {
+            (false, _) => Self::NotAsked,
+            (true, _) if confirmed => Self::InConsole(true),
+            (true, true) => Self::AtDevice,
+            (true, false) => Self::InConsole(false),
+        }
+    }
+
+    /// Whether the device may be offered the update.
+    pub const fn lets_offer(self) -> bool {
+        !matches!(self, Self::InConsole(false))
+    }
+}
+
+/// Who has to agree before this device is updated by this rollout.
+pub(super) async fn agreement(
+    on: &mut impl Conn,
+    record: &records::Record,
+    (device, facts): (DeviceNo, &Facts),
+    asked_for: bool,
+) -> Result<Agreement, db::Error> {
+    let asks = record.spec.confirm_at_device;
+    let confirmed = asks && confirming::in_console(on, &record.id, device).await?;
+    Ok(Agreement::of(asks, facts, asked_for, confirmed))
 }
 
 impl Action {
@@ -90,6 +142,36 @@ impl Rollouts {
         }
         self.heard_ddi(action, Notes { lines, ..Notes::default() }).await?;
         Ok(true)
+    }
+
+    /// Confirms a rollout's update of one device in the console, where its plan asks for somebody at the device and this one asks nobody. It may be
+    /// repeated. The device is offered the update when its turn has come.
+    pub async fn confirm_in_console(&self, actor: &Actor, id: &RolloutId, device_id: &DeviceId) -> Result<()> {
+        may(actor, Act::Control)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let record = records::record(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        let device = devices::number(&mut tx, &actor.org, device_id).await?.ok_or(Error::NotFound("device"))?;
+        let facts = devices::facts(&mut tx, device, now).await?.ok_or(Error::NotFound("device"))?;
+        if !record.spec.confirm_at_device {
+            return Err(Error::NotNow("The plan asks for nobody's confirmation.".to_owned()).into());
+        }
+        if !matches!(record.state(), RolloutState::Running | RolloutState::Paused | RolloutState::Halted) {
+            return Err(Error::NotNow("Updates are confirmed while their rollout goes out.".to_owned()).into());
+        }
+        if Agreement::of(true, &facts, false, false) == Agreement::AtDevice {
+            return Err(Error::NotNow("This device asks somebody itself: confirm it there.".to_owned()).into());
+        }
+        if turns::last_in(&mut tx, id, device).await?.is_some_and(|last| last.state.finished() && !last.may_come(now)) {
+            return Err(Error::NotNow("The device has had its turn in this rollout.".to_owned()).into());
+        }
+        if confirming::confirm_in_console(&mut tx, &actor.org, id, device, &actor.label(), now).await? {
+            let detail = json!({ "rollout": id, "name": record.spec.name });
+            audit::append(&mut tx, actor, now, "device.confirm_update", device_id.as_str(), &detail).await?;
+        }
+        tx.commit().await?;
+        self.bus.tell(Event::Device { org: actor.org.clone(), device });
+        Ok(())
     }
 
     /// Whether whatever comes counts as confirmed on this device.

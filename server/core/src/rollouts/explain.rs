@@ -1,21 +1,30 @@
-//! Pure: why a device is, or is not, updating. The rules in the order they bind, the first blocker in words.
+//! Pure: why a device is, or is not, updating, from the rules of each rollout that concerns it ([`why`]): the answer in words, and the rules behind it.
 
 use super::{
+    confirming::Agreement,
     plan::devices_of,
+    stand::Stand,
     survey::{Miss, Target},
+    why,
 };
 use crate::devices::Facts;
 use wire::{
     Timestamp,
-    states::{DeviceState, RolloutState, StageState, UpdateState},
-    time::duration,
+    ids::RolloutId,
+    rollouts::{Outlook, Rule, Says, Why, WhyRollout},
+    states::{DeviceState, ReleaseState, RolloutState, StageState, UpdateState},
 };
 
 /// A rollout as far as one device is concerned.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Concern {
+    /// Its id.
+    pub id: RolloutId,
     /// Its name.
     pub name: String,
+    /// How urgent it is.
+    pub priority: u32,
     /// What it asks of a device.
     pub target: Target,
     /// Where it is in its life.
@@ -28,101 +37,76 @@ pub struct Concern {
     pub stage_state: Option<StageState>,
     /// The stage the device's place is in, from 1; none before the draw.
     pub device_stage: Option<u32>,
-    /// Whether devices may come now.
-    pub doors_open: bool,
-    /// Why its turn is not yet enough: what [`throttle`](super::throttle) says of the devices that update at the same time, that its files are damaged,
-    /// or that it has used up its data budget.
+    /// Whether the device's place is within what the stages reach by now.
+    pub reached: bool,
+    /// Until when devices may come.
+    pub doors_until: Timestamp,
+    /// Where its release is in its life.
+    pub release: ReleaseState,
+    /// A file of its release is damaged.
+    pub damaged: bool,
+    /// It limits how many update at the same time.
+    pub limited: bool,
+    /// Why there is no room beside them: what [`throttle`](super::throttle) says.
     pub full: Option<String>,
+    /// There is a data budget, and the plan keeps to it.
+    pub budgeted: bool,
+    /// That the device has used it up, and until when.
+    pub over_budget: Option<(String, Option<Timestamp>)>,
+    /// It has a window.
+    pub windowed: bool,
     /// Why it still has to wait for its window or the end of a freeze: what [`timing`](super::timing) says.
     pub held: Option<String>,
+    /// When that may end.
+    pub wake: Option<Timestamp>,
+    /// Who has to agree.
+    pub agreement: Agreement,
     /// Its devices only fetch.
     pub download_only: bool,
     /// When it begins, if that is set.
     pub begin_at: Option<Timestamp>,
-    /// How the device's own update in it went, if there was one and it is not to be tried again.
+    /// How the device's own update in it went, if there was one and nobody has it tried again.
     pub ended: Option<(UpdateState, String)>,
+    /// A person has it tried again.
+    pub waits_again: bool,
     /// When it is offered again by itself, and how often it was tried by then.
     pub again: Option<(i64, Timestamp)>,
 }
 
-/// What is going on with a device right now.
-#[derive(Debug, Clone)]
-pub struct UnderWay {
-    /// The rollout's name.
-    pub rollout: String,
-    /// To which version.
-    pub version: String,
-    /// How far.
-    pub state: UpdateState,
-    /// When it counts as timed out.
-    pub deadline: Option<Timestamp>,
-}
-
-/// What a device that speaks hawkBit's protocol has to say before it is offered anything else.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owes {
-    /// The rollout's name.
-    pub rollout: String,
-    /// To which version.
-    pub version: String,
-    /// What it has to say.
-    pub what: Owed,
-    /// Until when that is waited for.
-    pub until: Timestamp,
-}
-
-/// What a device has to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owed {
-    /// That it has stopped.
-    Answer,
-    /// How it ended with what it did not want to stop.
-    Stopping,
-    /// How it ended with what it had fetched when it fell silent.
-    Ending,
-}
-
-/// How a device stands, beside its facts.
-#[derive(Debug, Clone, Default)]
-pub struct Stand {
-    /// What is going on with it.
-    pub under_way: Option<UnderWay>,
-    /// What its update waits for, of time.
-    pub held: Option<String>,
-    /// What it owes.
-    pub owes: Option<Owes>,
-    /// Whether it asks again and again instead of being connected.
-    pub polls: bool,
-}
-
-/// Why the device is or isn't updating, in words; empty when no rollout concerns it. `concerns` newest first.
-pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestamp) -> String {
+/// Why the device is or isn't updating; the answer is empty when no rollout concerns it. `concerns` newest first.
+pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestamp) -> Why {
     if let Some(update) = &stand.under_way {
-        let silence = update
-            .deadline
-            .map_or_else(String::new, |at| format!(" If it stays silent, it counts as timed out in {}.", duration(at.since(now))));
-        let held = stand.held.as_ref().map_or_else(String::new, |held| format!(" It waits: {held}"));
-        return format!("Updating to {} by “{}”: {}.{held}{silence}", update.version, update.rollout, words(update.state));
+        return update.explained(stand.held.as_ref(), now);
     }
     // A device that is out of the fleet for good waits for nothing.
     if facts.state == DeviceState::Decommissioned.as_str() {
-        return String::new();
+        return Why::default();
     }
-    if let Some(owes) = &stand.owes {
-        return owes.words(now);
-    }
-    let mut first = String::new();
-    for concern in concerns {
-        let blocker = blocker(facts, stand.polls, concern, now);
-        // A rollout that never meant the device says nothing, unless there is nothing else to say.
-        if concern.means(facts) {
-            return format!("“{}” brings {}: {blocker}", concern.name, concern.target.version);
-        }
-        if first.is_empty() && facts.device_type == concern.target.device_type {
-            first = format!("“{}” brings {}: {blocker}", concern.name, concern.target.version);
-        }
-    }
-    first
+    let all: Vec<WhyRollout> = concerns.iter().map(|concern| concern.explained(facts, stand, now)).collect();
+    let first = first(facts, concerns, &all);
+    let answer = match (&stand.owes, first) {
+        (Some(owes), _) => owes.words(now),
+        (None, Some(at)) => format!("“{}” brings {}: {}", all[at].name, all[at].version, why::answer(&all[at].rules, facts.online)),
+        (None, None) => String::new(),
+    };
+    let outlook = first.map_or(if stand.owes.is_some() { Outlook::Blocked } else { Outlook::Nothing }, |at| all[at].outlook);
+    // A rollout that never meant the device says nothing, unless there is nothing else to say.
+    let told = |at: usize| Some(at) == first || concerns[at].means(facts);
+    let mut rollouts: Vec<(usize, WhyRollout)> = all.into_iter().enumerate().filter(|(at, _)| told(*at)).collect();
+    rollouts.sort_by_key(|(at, _)| Some(*at) != first);
+    Why { outlook, answer, rollouts: rollouts.into_iter().map(|(_, rollout)| rollout).collect() }
+}
+
+/// Which rollout the answer is about: the one whose offer the device gets, or the newest that means it, or else the newest for its type.
+fn first(facts: &Facts, concerns: &[Concern], all: &[WhyRollout]) -> Option<usize> {
+    let gets = |at: &usize| matches!(all[*at].outlook, Outlook::Now | Outlook::WhenItAsks);
+    // In the order in which offers are looked for.
+    let urgent = |at: &usize| (std::cmp::Reverse((concerns[*at].priority, concerns[*at].target.sequence)), concerns[*at].id.clone());
+    (0..all.len())
+        .filter(gets)
+        .min_by_key(urgent)
+        .or_else(|| concerns.iter().position(|concern| concern.means(facts)))
+        .or_else(|| concerns.iter().position(|concern| concern.target.device_type == facts.device_type))
 }
 
 impl Concern {
@@ -130,61 +114,13 @@ impl Concern {
     pub fn means(&self, facts: &Facts) -> bool {
         facts.device_type == self.target.device_type && self.target.check(facts, false) != Err(Miss::NotSelected)
     }
-}
 
-impl Owes {
-    fn words(&self, now: Timestamp) -> String {
-        let Self { rollout, version, .. } = self;
-        let (what, before) = match self.what {
-            Owed::Answer => (format!("“{rollout}” was taken back, and the device has not answered that."), "it does"),
-            Owed::Stopping => (format!("“{rollout}” was taken back, but the device goes on to {version}."), "that has ended"),
-            Owed::Ending => (format!("The device has fetched {version} by “{rollout}” and fell silent."), "it says how that ended"),
-        };
-        format!("{what} It is offered nothing else before {before}, for {} at the longest.", duration(self.until.since(now)))
-    }
-}
-
-/// The first rule that keeps the device from being offered the release.
-fn blocker(facts: &Facts, polls: bool, concern: &Concern, now: Timestamp) -> String {
-    use RolloutState as R;
-    if let Some((state, detail)) = &concern.ended {
-        let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
-        let what = if concern.download_only && *state == UpdateState::Succeeded { "the device has fetched it" } else { words(*state) };
-        let again = concern.again.filter(|_| matches!(concern.state, R::Running | R::Paused | R::Halted));
-        let again = again.map_or_else(String::new, |(tried, at)| format!(" {}", super::retry::waits(tried, at, now)));
-        return format!("{what}{detail}.{again}");
-    }
-    if let Err(miss) = concern.target.check(facts, false) {
-        return format!("{}.", concern.target.words(miss));
-    }
-    match concern.state {
-        R::Draft => return "it is still a draft.".to_owned(),
-        R::WaitingForApproval => return "it waits for approval.".to_owned(),
-        R::Rejected => return "it was rejected.".to_owned(),
-        R::Approved => return "it is approved and starts in a moment.".to_owned(),
-        R::Scheduled => {
-            return concern.begin_at.map_or_else(|| "it is scheduled.".to_owned(), |at| format!("it starts {}.", at.readable()));
-        }
-        R::Paused | R::Halted => return format!("{}.", concern.summary.trim_end_matches('.')),
-        R::Stopping | R::Stopped => return "it was stopped.".to_owned(),
-        R::Completed => return "it has ended without this device.".to_owned(),
-        R::RollingBack | R::RolledBack => return "it is taken back from the devices that run it.".to_owned(),
-        R::Running => {}
-    }
-    match (concern.device_stage, concern.stage_state) {
-        (Some(own), _) if own > concern.stage => {
-            format!("its turn comes in stage {own}; stage {} is running.", concern.stage)
-        }
-        (_, Some(StageState::Soaking)) => format!("stage {} is being watched; it comes with the next stage.", concern.stage),
-        (_, Some(StageState::AwaitingPromotion)) => {
-            format!("stage {} waits for a person to go on; it comes with the next stage.", concern.stage)
-        }
-        _ if !concern.doors_open => format!("stage {} takes no more devices; it comes with the next stage.", concern.stage),
-        _ if concern.held.is_some() => concern.held.clone().unwrap_or_default(),
-        _ if concern.full.is_some() => concern.full.clone().unwrap_or_default(),
-        _ if !facts.online && polls => "it is its turn; it gets it when it asks next.".to_owned(),
-        _ if !facts.online => "it is its turn, but the device is offline. It gets it when it comes back.".to_owned(),
-        _ => "it is its turn; it gets it within a moment.".to_owned(),
+    fn explained(&self, facts: &Facts, stand: &Stand, now: Timestamp) -> WhyRollout {
+        let rules = self.rules(facts, stand, now);
+        let outlook = why::outlook(&rules, facts.online);
+        let (id, name, version) = (self.id.clone(), self.name.clone(), self.target.version.clone());
+        let may_confirm = rules.iter().find(|r| r.says == Says::Blocks).is_some_and(|first| first.rule == Rule::Agreed);
+        WhyRollout { id, name, version, outlook, rules, may_confirm }
     }
 }
 
@@ -226,7 +162,13 @@ pub fn progress(stage: u32, stages: usize, state: StageState, finished: i64, tot
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{devices::Selector, rollouts::throttle::Full};
+    use crate::{
+        devices::Selector,
+        rollouts::{
+            stand::{Owed, Owes, UnderWay},
+            throttle::Full,
+        },
+    };
     use wire::rollouts::Budget;
 
     /// A rollout that runs, and whose turn the device is in.
@@ -241,19 +183,31 @@ mod tests {
             selector: Selector::everything(),
         };
         Concern {
+            id: crate::rollouts::testing::rollout_id(1),
             name: "spring".into(),
+            priority: 50,
             target,
             state: RolloutState::Running,
             summary: String::new(),
             stage: 1,
             stage_state: Some(StageState::Running),
             device_stage: Some(1),
-            doors_open: true,
+            reached: true,
+            doors_until: Timestamp(i64::MAX),
+            release: ReleaseState::Published,
+            damaged: false,
+            limited: false,
             full: None,
+            budgeted: false,
+            over_budget: None,
+            windowed: false,
             held: None,
+            wake: None,
+            agreement: Agreement::NotAsked,
             download_only: false,
             begin_at: None,
             ended: None,
+            waits_again: false,
             again: None,
         }
     }
@@ -300,7 +254,7 @@ mod tests {
                 "soaking",
                 facts.clone(),
                 Stand::default(),
-                vec![Concern { stage_state: Some(StageState::Soaking), doors_open: false, ..running.clone() }],
+                vec![Concern { stage_state: Some(StageState::Soaking), doors_until: Timestamp(0), ..running.clone() }],
             ),
             ("as many as may at once", facts.clone(), Stand::default(), vec![Concern { full: Some(full(at_once)), ..running.clone() }]),
             (
@@ -335,17 +289,19 @@ mod tests {
                 facts.clone(),
                 Stand {
                     under_way: Some(UnderWay {
+                        id: crate::rollouts::testing::rollout_id(1),
                         rollout: "spring".into(),
                         version: "1.2.0".into(),
                         state: UpdateState::Downloading,
                         deadline: Some(Timestamp(600_000)),
+                        confirmable: false,
                     }),
                     ..owes(Owed::Answer)
                 },
                 vec![running],
             ),
         ] {
-            said.push(format!("{name}: {}", explain(&facts, &stand, &concerns, Timestamp(0))));
+            said.push(format!("{name}: {}", explain(&facts, &stand, &concerns, Timestamp(0)).answer));
         }
         insta::assert_snapshot!(said.join("\n"));
     }
@@ -354,7 +310,7 @@ mod tests {
         let facts = Facts { device_id: "gw-1".into(), device_type: "gateway".into(), sequence: 1, ..Facts::default() };
         let failed =
             Concern { ended: Some((UpdateState::Failed, "flash error".into())), again: Some((2, Timestamp(3_600_000))), ..running() };
-        let said = |concern: Concern| explain(&facts, &Stand::default(), &[concern], Timestamp(0));
+        let said = |concern: Concern| explain(&facts, &Stand::default(), &[concern], Timestamp(0)).answer;
         let told = "“spring” brings 1.2.0: it could not be installed (flash error).";
         assert_eq!(
             said(failed.clone()),

@@ -11,16 +11,39 @@ use crate::{
     access::{Act, Actor, allowed, audit, may},
     bus::Event,
 };
+use parking_lot::Mutex;
 use serde_json::json;
+use std::collections::HashMap;
 use wire::{
-    ids::FreezeId,
+    ids::{FreezeId, OrgId},
     rollouts::{FreezeRow, FreezesPage, NewFreeze},
 };
 
 /// The longest freeze: a year.
 const LONGEST_MS: i64 = 366 * 24 * 3_600_000;
 
+/// How the calendar of each organization looked last, so that a change by another process is noticed: its wake-ups don't come here.
+#[derive(Default)]
+pub(super) struct Calendar(Mutex<Option<Seen>>);
+
+/// How many freezes an organization has, and when the last was made and ended.
+type Seen = HashMap<OrgId, (i64, i64, i64)>;
+
 impl Rollouts {
+    /// Wakes whoever waits for a freeze where the calendar has changed since the last look. Called with every tick.
+    pub(super) async fn look_at_calendar(&self) -> Result<()> {
+        let now: Seen = store::marks(&mut self.db.read().await?).await?.into_iter().collect();
+        let before = self.calendar.0.lock().replace(now.clone());
+        // Before the first look nobody was found to wait.
+        let Some(before) = before else { return Ok(()) };
+        for (org, mark) in now {
+            if before.get(&org) != Some(&mark) {
+                self.bus.tell(Event::Frozen { org });
+            }
+        }
+        Ok(())
+    }
+
     /// The calendar.
     pub async fn freezes(&self, actor: &Actor) -> Result<FreezesPage> {
         may(actor, Act::Read)?;

@@ -36,7 +36,8 @@ struct Wanted {
 }
 
 impl Rollouts {
-    /// A page of a rollout's devices, by device number. The total is of the whole stage and class.
+    /// A page of a rollout's devices, by device number. The total is of the whole stage and class. Devices that have left the fleet since are in
+    /// neither; they stay in the counts, which are evidence, and in the report.
     pub(super) async fn listed(&self, on: &mut Read, record: &Record, course: &Course, query: &UpdateQuery) -> Result<Page<UpdateRow>> {
         let after: DeviceNo = match query.cursor.as_deref() {
             None => 0,
@@ -45,7 +46,8 @@ impl Rollouts {
         let rows = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
         let stage = query.stage.unwrap_or(0);
         let counts = if stage == 0 { course.totals() } else { course.stage_at(stage).map(|s| s.counts).unwrap_or_default() };
-        let total = total(&counts, query.show);
+        let gone = parts::gone(on, &record.org, &record.id, stage).await?;
+        let total = (total(&counts, query.show) - total(&gone, query.show)).max(0);
         let (items, next) = match query.show {
             Show::Updating | Show::Failed | Show::Succeeded => {
                 let limit = i64::try_from(rows).unwrap_or(i64::MAX).saturating_add(1);

@@ -6,7 +6,7 @@
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order, [`gate`] what the evidence says, [`mod@plan`] what to do next,
 //! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
 //! once, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it
-//! changes, [`explain`] why a device does or doesn't update, [`rule`] whose approvals it takes and how far those are that were given, [`way_back`] how a bad release is taken back. The store applies a list of
+//! changes, [`explain`] and [`why`] why a device does or doesn't update, [`rule`] whose approvals it takes and how far those are that were given, [`way_back`] how a bad release is taken back. The store applies a list of
 //! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
 //!
 //! Locks are taken in one order: the rollout's row, its organization's (for a budget), its update rows, its stage rows.
@@ -26,12 +26,14 @@ pub mod hearing;
 pub mod plan;
 pub mod retry;
 pub mod rule;
+pub mod stand;
 pub mod state;
 pub mod survey;
 pub mod throttle;
 pub mod timing;
 pub mod validate;
 pub mod way_back;
+pub mod why;
 pub mod window;
 
 mod applying;
@@ -52,6 +54,7 @@ mod offering;
 mod previewing;
 mod quorum;
 mod reading;
+mod reasoning;
 mod report;
 mod reporting;
 mod sound;
@@ -85,12 +88,14 @@ pub struct Rollouts {
     glimpses: previewing::Glimpses,
     idle: idle::Idle,
     glass: Figures,
+    calendar: freezes::Calendar,
 }
 
 impl Rollouts {
     /// The room over an open store.
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus) -> Self {
         let began = clock.now();
-        Self { db, clock, entropy, bus, began, glimpses: previewing::Glimpses::default(), idle: idle::Idle::default(), glass: Figures::default() }
+        let (glimpses, idle) = (previewing::Glimpses::default(), idle::Idle::default());
+        Self { db, clock, entropy, bus, began, glimpses, idle, glass: Figures::default(), calendar: freezes::Calendar::default() }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Rollouts,
+    confirming::{Agreement, agreement},
     course::may_install,
     draw,
     store::{
@@ -29,6 +30,15 @@ use wire::{
     states::{DeviceState, RolloutState, UpdateState},
 };
 
+/// How a device asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// By the native protocol: who asks somebody before an update says so.
+    Native,
+    /// By hawkBit's, where the server asks.
+    Hawkbit,
+}
+
 /// What stands for a device that was told something before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
@@ -43,7 +53,12 @@ pub struct Standing {
 impl Rollouts {
     /// What is on offer for a device. Repeating the question gives the same offer while the update is open; a device has at most one.
     pub async fn poll(&self, device: DeviceNo) -> Result<Option<Offer>> {
-        Ok(self.ask(device).await?.map(|(offer, _)| offer))
+        self.offered(device, Speaks::Native).await
+    }
+
+    /// The same for a device that asks like this.
+    pub(super) async fn offered(&self, device: DeviceNo, speaks: Speaks) -> Result<Option<Offer>> {
+        Ok(self.ask(device, speaks).await?.map(|(offer, _)| offer))
     }
 
     /// What is on offer for a device, and what became of the update it was told of before. Asked again and again it misses nothing that was
@@ -56,11 +71,11 @@ impl Rollouts {
             }
             None => false,
         };
-        let (offer, state) = self.ask(device).await?.unzip();
+        let (offer, state) = self.ask(device, Speaks::Native).await?.unzip();
         Ok(Standing { offer, not_begun: state == Some(UpdateState::Offered), taken_back })
     }
 
-    async fn ask(&self, device: DeviceNo) -> Result<Option<(Offer, UpdateState)>> {
+    async fn ask(&self, device: DeviceNo, speaks: Speaks) -> Result<Option<(Offer, UpdateState)>> {
         let now = self.clock.now();
         if self.idle.knows(device, now) {
             return Ok(None);
@@ -106,6 +121,11 @@ impl Rollouts {
             if record.target()?.check(&facts, false).is_err() {
                 continue;
             }
+            // Who would ask nobody waits until somebody has confirmed it in the console; that wakes it.
+            let agreement = agreement(&mut on, &record, (device, &facts), speaks == Speaks::Hawkbit).await?;
+            if !agreement.lets_offer() {
+                continue;
+            }
             let Some(release) = releases::for_rollout(&mut on, &org, &record.release).await? else { continue };
             // What can't be fetched is not offered: the device would try until it gives up, and the gate would take that for the firmware's fault.
             if !may_install(release.state) || releases::has_damage(&mut on, &record.release).await? {
@@ -127,7 +147,9 @@ impl Rollouts {
                 continue;
             }
             drop(on);
-            if let Some(offer) = self.offer(&record, (device, &facts), open.as_ref(), release).await? {
+            let made = self.offer(&record, (device, &facts), open.as_ref(), release).await?;
+            if let Some(offer) = made {
+                let offer = Offer { needs_confirmation: agreement == Agreement::AtDevice, ..offer };
                 return Ok(Some((offer, UpdateState::Offered)));
             }
             // Somebody else was faster with the same question: the offer is theirs, whichever rollout it is of. Otherwise the rollout was
@@ -243,8 +265,7 @@ impl Rollouts {
             self.bus.tell(Event::Cancelled { org: org.clone(), device, update: open.id.clone() });
         }
         let mut on = self.db.read().await?;
-        let made = offer(&mut on, device, (id, rollout.clone()), release, deadline, &terms).await?;
-        Ok(Some(Offer { needs_confirmation: record.spec.confirm_at_device, ..made }))
+        Ok(Some(offer(&mut on, device, (id, rollout.clone()), release, deadline, &terms).await?))
     }
 
     /// Whether a device may fetch an artifact: only what its open update is made of, a delta to that, and not after a recall.

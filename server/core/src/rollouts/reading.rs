@@ -6,26 +6,22 @@ use super::{
     course::Course,
     deciding::{Word, not_decidable},
     drafting::not_editable,
-    draw,
     expiring::terms,
-    explain::{Concern, Stand, UnderWay, explain, progress},
+    explain::progress,
     gate,
     glass::not_breakable,
     moving::not_by,
     standing::Standing,
     store::{
-        back, ddi, freezes, glass, lists, parts,
+        back, glass, lists, parts,
         records::{self, Record},
-        turns, updates,
     },
-    throttle,
-    timing::{self, Terms, Timing},
 };
 use crate::{
     Result,
     access::{Act, Actor, allowed, may},
     db::Read,
-    devices::{DeviceNo, store as devices},
+    devices::{DeviceNo, Selector},
     releases,
 };
 use wire::{
@@ -34,14 +30,11 @@ use wire::{
     ids::{OrgId, RolloutId},
     page::{MAX_ROWS, Page},
     rollouts::{
-        Action, Call, Counts, GlassBreak, RolloutDetail, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView,
+        Action, Call, Counts, GlassBreak, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView,
         Tab, UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
     },
-    states::{RolloutState, StageState, UpdateState},
+    states::{RolloutState, StageState},
 };
-
-/// How long after a device without a channel has asked it is taken to ask again: three of the pauses that hawkBit's clients make.
-const POLLS_MS: i64 = 15 * 60_000;
 
 impl Rollouts {
     /// A page of so many rollouts, newest first.
@@ -85,8 +78,11 @@ impl Rollouts {
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
         let updates = self.listed(&mut on, &record, &course, query).await?;
+        let stage = query.stage.unwrap_or(0);
+        let gone = parts::gone(&mut on, &actor.org, id, stage).await?;
+        let failures = parts::failures(&mut on, id, stage).await?;
         let rollout = self.shown(&mut on, actor, &record, &course).await?;
-        Ok(RolloutPage { rollout, updates })
+        Ok(RolloutPage { rollout, updates, gone, failures })
     }
 
     /// A rollout.
@@ -185,76 +181,17 @@ impl Rollouts {
         Ok(WizardPage { releases, spec, preview, editing: record.map(|r| (r.id.clone(), r.generation())) })
     }
 
+    /// Rollouts that have not ended and whose selector may ask for a group, newest first.
+    pub(crate) async fn asking_for_groups(&self, actor: &Actor) -> Result<Vec<(RolloutLink, Selector)>> {
+        may(actor, Act::Read)?;
+        let found = lists::by_group(&mut self.db.read().await?, &actor.org).await?;
+        // What can't be parsed any more means nobody.
+        Ok(found.into_iter().filter_map(|(link, q)| Some((link, Selector::parse(&q).ok()?))).collect())
+    }
+
     /// A device's updates, newest first; at most 20.
     pub(crate) async fn updates_of(&self, device: DeviceNo) -> Result<Vec<DeviceUpdate>> {
         Ok(parts::of_device(&mut self.db.read().await?, device).await?)
-    }
-
-    /// Why a device is or isn't updating, in words; empty when no rollout concerns it.
-    pub(crate) async fn explain(&self, device: DeviceNo) -> Result<String> {
-        let now = self.clock.now();
-        let mut on = self.db.read().await?;
-        let (Some((org, _)), Some(facts)) = (devices::name(&mut on, device).await?, devices::facts(&mut on, device, now).await?) else {
-            return Ok(String::new());
-        };
-        let frosts = freezes::not_over(&mut on, &org, now).await?;
-        let held = |timing: &Timing| timing::words(&Terms::of(timing, &facts.attributes, &frosts, now), timing, &facts.attributes);
-        let may_begin = |timing: &Timing| Terms::of(timing, &facts.attributes, &frosts, now).may_begin();
-        let open = turns::open_of(&mut on, device).await?;
-        let waits = open.as_ref().filter(|open| open.state <= UpdateState::Downloaded).and_then(|open| held(&open.timing));
-        let under_way =
-            open.map(|open| UnderWay { rollout: open.name, version: open.version, state: open.state, deadline: Some(open.deadline) });
-        let mut concerns = Vec::new();
-        for record in records::concerning(&mut on, &org, &facts.device_type, device).await? {
-            if let Some(of) = &record.back_of
-                && turns::last_in(&mut on, of, device).await?.is_none()
-            {
-                continue;
-            }
-            let last = turns::last_in(&mut on, &record.id, device).await?;
-            let course = record.course(records::stages(&mut on, &record).await?);
-            let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
-            let place = draw::place(&record.id, device);
-            let full = if !course.may_offer(place, now) {
-                None
-            } else if releases::has_damage(&mut on, &record.release).await? {
-                Some(
-                    "it is its turn, but a file of the release is damaged in the store; it gets it once that was uploaded again."
-                        .to_owned(),
-                )
-            } else {
-                let crowd = updates::crowd(&mut on, &record, device).await?;
-                match throttle::full(&record.spec, crowd) {
-                    Some(full) => Some(full.words(&facts)),
-                    None if record.spec.ignore_data_budget => None,
-                    None => crate::transfers::over_budget(&mut on, &org, device, now).await?,
-                }
-            };
-            let drawn = cuts.iter().any(|c| *c != draw::NOBODY);
-            concerns.push(Concern {
-                name: record.spec.name.clone(),
-                target: record.target()?,
-                state: course.state,
-                summary: course.summary.clone(),
-                stage: course.stage,
-                stage_state: course.current().map(|s| s.state),
-                device_stage: drawn.then(|| draw::stage_of(place, &cuts)),
-                doors_open: now < course.doors_until,
-                full,
-                held: held(&Timing::of(&record.spec)).filter(|_| !may_begin(&Timing::of(&record.spec))),
-                download_only: record.spec.download_only,
-                begin_at: record.begin_at(),
-                again: last.as_ref().and_then(|l| l.retry_at.map(|at| (l.attempts, at))),
-                ended: last.filter(|l| !l.again).map(|l| (l.state, if l.detail.is_empty() { l.code } else { l.detail })),
-            });
-            // What is behind the first that means the device is not told.
-            if concerns.last().is_some_and(|c| c.means(&facts)) {
-                break;
-            }
-        }
-        let owes = Self::owed(&ddi::actions(&mut on, device).await?, now);
-        let polls = devices::asked_at(&mut on, device).await?.is_some_and(|at| now.since(at) < POLLS_MS);
-        Ok(explain(&facts, &Stand { under_way, held: waits, owes, polls }, &concerns, now))
     }
 }
 

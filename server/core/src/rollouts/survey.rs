@@ -49,20 +49,29 @@ pub enum Miss {
     Busy,
 }
 
+/// What is asked of a device's facts, in this order.
+const RULES: [Miss; 7] =
+    [Miss::NotSelected, Miss::OtherType, Miss::NotActive, Miss::Hardware, Miss::Newer, Miss::RunsOther, Miss::TooOld];
+
 impl Target {
     /// Whether a device is in; `busy` when another rollout is updating it. The first reason against it otherwise.
     pub fn check(&self, facts: &Facts, busy: bool) -> Result<(), Miss> {
-        let rules = [
-            (self.selector.matches(facts), Miss::NotSelected),
-            (facts.device_type == self.device_type, Miss::OtherType),
-            (facts.state == DeviceState::Active.as_str(), Miss::NotActive),
-            (self.hardware.is_empty() || self.hardware.contains(&facts.hardware), Miss::Hardware),
-            (facts.sequence < self.sequence, Miss::Newer),
-            (self.runs.is_none_or(|taken_back| facts.sequence == taken_back), Miss::RunsOther),
-            (facts.sequence >= self.min_sequence, Miss::TooOld),
-            (!busy, Miss::Busy),
-        ];
-        rules.into_iter().find(|(ok, _)| !ok).map_or(Ok(()), |(_, miss)| Err(miss))
+        let found = RULES.into_iter().find(|miss| self.misses(facts, *miss)).or(busy.then_some(Miss::Busy));
+        found.map_or(Ok(()), Err)
+    }
+
+    /// Whether this reason is against a device, whatever else is; [`Miss::Busy`] is not known of its facts and never is.
+    pub fn misses(&self, facts: &Facts, miss: Miss) -> bool {
+        match miss {
+            Miss::NotSelected => !self.selector.matches(facts),
+            Miss::OtherType => facts.device_type != self.device_type,
+            Miss::NotActive => facts.state != DeviceState::Active.as_str(),
+            Miss::Hardware => !self.hardware.is_empty() && !self.hardware.contains(&facts.hardware),
+            Miss::Newer => facts.sequence >= self.sequence,
+            Miss::RunsOther => self.runs.is_some_and(|taken_back| facts.sequence != taken_back),
+            Miss::TooOld => facts.sequence < self.min_sequence,
+            Miss::Busy => false,
+        }
     }
 
     /// A reason in words.

@@ -38,6 +38,7 @@ impl Rollouts {
     /// Moves every rollout on as far as it goes now, and ends what has outlived its request or its approval. Takes no input, may be called at any time by any instance, and when it fails for one
     /// rollout it goes on with the others.
     pub async fn tick(&self) -> Result<()> {
+        self.look_at_calendar().await?;
         let mut on = self.db.read().await?;
         let mut alive = lists::alive(&mut on).await?;
         alive.extend(quorum::late(&mut on, self.clock.now()).await?);

@@ -17,13 +17,13 @@ mod polling;
 mod speaker;
 
 use super::Devices;
-use crate::http::fault::Problem;
+use crate::http::{fault::Problem, tags};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRequestParts, Path},
     http::{
-        HeaderMap, HeaderValue,
-        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HOST},
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, VARY},
         request::Parts,
         uri::Authority,
     },
@@ -71,6 +71,8 @@ struct Asker {
     path: BTreeMap<String, String>,
     /// The media type it likes best.
     media: &'static str,
+    /// The documents that it holds already.
+    held: HeaderMap,
 }
 
 impl FromRequestParts<Devices> for Asker {
@@ -83,7 +85,8 @@ impl FromRequestParts<Devices> for Asker {
         let speaker = Speaker::of(parts, devices, tenant, controller).await?;
         devices.fleet.devices().seen(speaker.device);
         let base = format!("{}/{tenant}/controller/v1/{controller}", origin(parts, devices, speaker.by_secret));
-        Ok(Self { speaker, base, media: media(&parts.headers), path })
+        let held = parts.headers.get_all(IF_NONE_MATCH).iter().map(|tag| (IF_NONE_MATCH, tag.clone())).collect();
+        Ok(Self { speaker, base, media: media(&parts.headers), path, held })
     }
 }
 
@@ -127,10 +130,17 @@ impl Asker {
         devices.fleet.rollouts().action(self.device(), number).await?.ok_or_else(missing)
     }
 
-    /// A document in the media type it likes best.
+    /// A document in the media type it likes best, with a strong tag; nothing but that for a device that holds it already. It was seen all the same.
     fn answer(&self, document: &Value) -> Response {
-        let headers = [(CONTENT_TYPE, HeaderValue::from_static(self.media)), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-        (headers, document.to_string()).into_response()
+        let body = document.to_string();
+        // The same content in another type is another representation.
+        let tag = tags::of(format!("{}\n{body}", self.media).as_bytes());
+        // It may keep it, and asks each time whether it is still that.
+        let fresh = [(ETAG, tag.clone()), (CACHE_CONTROL, "private, no-cache".to_owned()), (VARY, "accept".to_owned())];
+        if tags::held(&self.held, &tag) {
+            return (StatusCode::NOT_MODIFIED, fresh).into_response();
+        }
+        (fresh, [(CONTENT_TYPE, self.media)], body).into_response()
     }
 }
 
@@ -156,6 +166,7 @@ fn missing() -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
 
     #[test]
     fn plain_json_is_for_those_who_ask_for_it() {

@@ -13,8 +13,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     Timestamp,
     devices::{DeviceDetail, DeviceQuery, DeviceRow, DeviceSort, TagMany, Tagged},
-    ids::DeviceId,
+    ids::{DeviceId, RolloutId},
     page::Page,
+    rollouts::Why,
     states::DeviceStep,
 };
 
@@ -24,6 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(export))
         .routes(routes!(tag_many))
         .routes(routes!(detail, decommission))
+        .routes(routes!(why))
+        .routes(routes!(confirm))
         .routes(routes!(tag))
         .routes(routes!(step))
         .routes(routes!(clear))
@@ -63,7 +66,8 @@ struct Exported {
     q: String,
 }
 
-const COLUMNS: [&str; 9] = ["device", "type", "hardware", "state", "online", "firmware", "update", "last_seen", "tags"];
+/// The columns of a file of devices.
+pub(crate) const COLUMNS: [&str; 9] = ["device", "type", "hardware", "state", "online", "firmware", "update", "last_seen", "tags"];
 
 /// Devices, all that a selector means, as CSV
 ///
@@ -84,7 +88,8 @@ async fn export(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked):
     csv::file("devices", &COLUMNS, read).await
 }
 
-fn line(row: DeviceRow) -> String {
+/// A device as a line of such a file.
+pub(crate) fn line(row: DeviceRow) -> String {
     fleet::csv::line(&[
         row.device_id.to_string(),
         row.device_type,
@@ -116,6 +121,43 @@ async fn tag_many(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many):
 )]
 async fn detail(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>) -> Answer<Json<DeviceDetail>> {
     Ok(Json(fleet.device(&actor, &id).await?))
+}
+
+/// Why a device is, or is not, updating
+///
+/// Every rule of each rollout that concerns it, in the order in which they are asked: what it says, what it looked at, and when it is looked at again. The
+/// first rule that `blocks` is the reason. `outlook` is `now` or `when_it_asks` exactly when the device is offered the release of the first rollout.
+#[utoipa::path(
+    get, path = "/devices/{device_id}/why", operation_id = "explain_device", tag = "devices", params(("device_id" = DeviceId, Path)),
+    responses((status = OK, body = Why), Refusals)
+)]
+async fn why(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<DeviceId>) -> Answer<Json<Why>> {
+    Ok(Json(fleet.why(&actor, &id).await?))
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Confirmed {
+    /// The rollout whose update of this device is confirmed.
+    rollout: RolloutId,
+}
+
+/// Confirm a rollout's update of one device
+///
+/// Where the plan asks for somebody at the device (`confirm_at_device`) and the device does not say that it asks (the attribute `confirms_updates` =
+/// `yes`). May be repeated.
+#[utoipa::path(
+    post, path = "/devices/{device_id}/confirm", operation_id = "confirm_device_update", tag = "devices", params(("device_id" = DeviceId, Path)), request_body = Confirmed,
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn confirm(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<DeviceId>,
+    Sent(sent): Sent<Confirmed>,
+) -> Answer<StatusCode> {
+    fleet.rollouts().confirm_in_console(&actor, &sent.rollout, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

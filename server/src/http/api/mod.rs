@@ -40,6 +40,7 @@ mod tests;
 mod transfers;
 mod uploads;
 
+pub(crate) use devices::{COLUMNS as DEVICE_COLUMNS, line as device_line};
 pub use form::form;
 
 use crate::http::fault::Problem;

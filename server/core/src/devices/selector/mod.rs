@@ -153,6 +153,19 @@ impl Selector {
         }
     }
 }
+
+impl Selector {
+    /// Whether what it means depends on who is in this group.
+    pub fn asks_for_group(&self, name: &str) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.asks_for_group(name)),
+            Self::Not(part) => part.asks_for_group(name),
+            Self::Is(Field::Group, values) => values.iter().any(|value| like(value, name)),
+            Self::Is(..) | Self::Sequence(..) | Self::Silent(..) | Self::Word(_) => false,
+        }
+    }
+}
+
 impl Field {
     fn is(&self, value: &str, facts: &Facts) -> bool {
         match self {

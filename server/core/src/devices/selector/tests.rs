@@ -120,3 +120,17 @@ fn mistakes_are_shown_with_their_place() {
         assert_eq!(Selector::parse(text).unwrap_err().position, position, "{text}");
     }
 }
+
+#[test]
+fn a_group_is_asked_for_wherever_it_stands() {
+    for (q, asks) in [
+        ("group:north", true),
+        ("type:a (tag:x or -group:nor*)", true),
+        ("group:south,north", true),
+        ("group:south", false),
+        ("tag:north north", false),
+        ("", false),
+    ] {
+        assert_eq!(Selector::parse(q).unwrap().asks_for_group("north"), asks, "{q}");
+    }
+}

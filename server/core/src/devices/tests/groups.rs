@@ -1,14 +1,23 @@
 //! Groups of devices, on both engines.
 
-use crate::{access::Actor, db::EngineKind, devices::Error, testing::World};
+use crate::{
+    access::Actor,
+    db::EngineKind,
+    devices::Error,
+    entropy::SeededEntropy,
+    releases::signing::SigningKeyPair,
+    testing::{self, World},
+};
 use rstest::rstest;
 use wire::{
+    FaultKind,
     devices::{DeviceQuery, GroupMany},
+    rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
     states::DeviceStep,
 };
 
 fn many(q: &str, out: bool, expected: i64) -> GroupMany {
-    GroupMany { q: q.into(), out, expected }
+    GroupMany { q: q.into(), devices: Vec::new(), out, expected }
 }
 
 #[rstest]
@@ -55,4 +64,62 @@ async fn a_group_is_filled_by_a_filter_and_asked_for_by_its_name(#[case] kind: E
     devices.delete_group(&operator, "Hall 3").await.unwrap();
     assert!(devices.groups(&viewer).await.unwrap().is_empty());
     assert_eq!(devices.list(&viewer, &DeviceQuery::default()).await.unwrap().total, 3, "its devices stay");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_group_is_filled_by_names_renamed_and_kept_while_a_plan_asks_for_it(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (operator, viewer) = (w.operator().await, w.viewer().await);
+    let (fleet, devices) = (&w.fleet, w.fleet.devices());
+    for id in ["gw-1", "gw-2", "gw-3"] {
+        w.device(id, "gateway").await;
+    }
+    devices.create_group(&operator, "north").await.unwrap();
+    devices.create_group(&operator, "south").await.unwrap();
+    let named = |ids: &[&str], out| GroupMany {
+        q: String::new(),
+        devices: ids.iter().map(|id| id.parse().unwrap()).collect(),
+        out,
+        expected: 0,
+    };
+    let unknown = devices.group_many(&operator, "north", &named(&["gw-1", "gw-9"], false)).await;
+    assert!(matches!(unknown, Err(Error::Invalid { field: "devices", .. })));
+    let both = GroupMany { q: "gw".into(), ..named(&["gw-1"], false) };
+    assert!(matches!(devices.group_many(&operator, "north", &both).await, Err(Error::Invalid { field: "devices", .. })));
+    assert_eq!(fleet.groups(&viewer).await.unwrap()[0].devices, 0, "all or none");
+    let put = devices.group_many(&operator, "north", &named(&["gw-2", "GW-1", "gw-1"], false)).await.unwrap();
+    assert_eq!(put.devices, 2, "each once");
+
+    for (to, field) in [("south", "name"), (" ", "name"), ("a*", "name")] {
+        assert_eq!(fleet.rename_group(&operator, "north", to).await.unwrap_err().fault().field.as_deref(), Some(field), "{to:?}");
+    }
+    assert_eq!(fleet.rename_group(&viewer, "north", "east").await.unwrap_err().fault().kind, FaultKind::Forbidden);
+    fleet.rename_group(&operator, "north", "east").await.unwrap();
+    let page = fleet.group_page(&viewer, "east", None, Some("gw")).await.unwrap();
+    assert_eq!((page.devices.total, page.meant, page.may_edit), (2, Some(3), false));
+    let page = fleet.group_page(&viewer, "east", None, Some("bad:thing")).await.unwrap();
+    assert!(page.meant.is_none() && page.selector_error.is_some());
+    assert_eq!(fleet.group_page(&viewer, "north", None, None).await.unwrap_err().fault().kind, FaultKind::NotFound);
+
+    let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
+    fleet.releases().add_key(&w.admin().await, "build", &key.public_pem()).await.unwrap();
+    let manifest = testing::manifest("2.0.0", 2, &[("fw.bin", "raw", b"firmware")]);
+    let release = w.publish(&operator, &key, &manifest, &[("fw.bin", b"firmware")]).await;
+    let stage = StageSpec { name: "all".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+    let spec = RolloutSpec { selector: "group:east".into(), ..RolloutSpec::new("spring".into(), release, vec![stage]) };
+    let rollout = fleet.rollouts().draft(&operator, spec).await.unwrap();
+    let groups = fleet.groups_page(&viewer).await.unwrap().groups;
+    assert_eq!(groups.iter().map(|g| (g.name.as_str(), g.used_by.len())).collect::<Vec<_>>(), [("east", 1), ("south", 0)]);
+    assert_eq!((&groups[0].used_by[0].id, groups[0].used_by[0].name.as_str()), (&rollout, "spring"));
+    for refused in [fleet.rename_group(&operator, "east", "west").await, fleet.delete_group(&operator, "east").await] {
+        let fault = refused.unwrap_err().fault();
+        assert_eq!((fault.kind, fault.code.as_str()), (FaultKind::Conflict, "group_in_use"));
+        assert!(fault.message.contains("“spring”"), "{}", fault.message);
+    }
+    fleet.delete_group(&operator, "south").await.unwrap();
+    devices.group_many(&operator, "east", &named(&["gw-2"], true)).await.unwrap();
+    assert_eq!(fleet.groups(&viewer).await.unwrap()[0].devices, 1);
 }

@@ -246,7 +246,7 @@ async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKi
     for (group, q) in [("north", "gw"), ("hall 3", "id:gw-1,x"), ("south", "id:none")] {
         w.fleet.devices().create_group(&operator, group).await.unwrap();
         let expected = w.fleet.devices().list(&operator, &DeviceQuery { q: q.into(), ..DeviceQuery::default() }).await.unwrap().total;
-        let many = GroupMany { q: q.into(), out: false, expected };
+        let many = GroupMany { q: q.into(), devices: Vec::new(), out: false, expected };
         w.fleet.devices().group_many(&operator, group, &many).await.unwrap();
     }
     // Some have ended, some end soon, some have none.

@@ -14,7 +14,8 @@ use wire::{
 macro_rules! action {
     ($which:literal) => {
         Sql::same(concat!(
-            "SELECT a.number, a.org_id, a.device, a.update_id, a.cancel, a.closed, a.fetched, u.state, u.deadline, x.confirm_at_device AS asks, \
+            "SELECT a.number, a.org_id, a.device, a.update_id, a.cancel, a.closed, a.fetched, u.state, u.deadline, \
+             (x.confirm_at_device AND NOT EXISTS (SELECT 1 FROM console_confirmations k WHERE k.rollout_id = x.id AND k.device = a.device)) AS asks, \
              (a.confirmed OR EXISTS (SELECT 1 FROM devices d WHERE d.number = a.device AND d.auto_confirm_at IS NOT NULL)) AS confirmed, \
              CASE WHEN NOT u.latest THEN 'replaced' WHEN u.again THEN 'again' ELSE 'stands' END AS attempt, \
              NOT EXISTS (SELECT 1 FROM ddi_actions n WHERE n.device = a.device AND n.number > a.number) AS newest, \

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use wire::{
     Timestamp,
     ids::{ApprovalId, Digest, OrgId, RolloutId, UserId},
-    rollouts::{ApprovalRow, Counts, RolloutEvent, Tab},
+    rollouts::{ApprovalRow, Counts, RolloutEvent, RolloutLink, RolloutSpec, Tab},
 };
 
 pub(super) const PAGE: Sql = Sql::same(select_records!(
@@ -32,6 +32,11 @@ pub(super) const OPEN_IDS: Sql = Sql::same(select_records!(
     "WHERE x.org_id = $1 AND x.state IN ('running', 'paused', 'halted', 'stopping', 'rolling_back', 'waiting_for_approval', 'approved', 'scheduled')
      ORDER BY CASE x.state WHEN 'halted' THEN 0 WHEN 'running' THEN 1 WHEN 'waiting_for_approval' THEN 2 ELSE 3 END, x.updated_at DESC, x.id LIMIT $2"
 ));
+/// Rollouts that have not ended and whose selector may ask for a group.
+pub(super) const BY_GROUP: Sql = Sql::same(
+    "SELECT id, name, state, spec FROM rollouts
+     WHERE org_id = $1 AND state NOT IN ('completed', 'stopped', 'rolled_back') AND spec LIKE '%group:%' ORDER BY id DESC",
+);
 pub(super) const WAITING_IDS: Sql =
     Sql::same(select_records!("WHERE x.org_id = $1 AND x.state = 'waiting_for_approval' ORDER BY x.id LIMIT 50"));
 pub(super) const DECIDED: Sql = Sql::same(select_records!(
@@ -57,9 +62,11 @@ pub(super) const NAV: Sql = Sql::same(
      FROM rollouts WHERE org_id = $1 AND state IN ('running', 'paused', 'halted', 'stopping', 'waiting_for_approval')",
 );
 pub(super) const EVENT: Sql =
-    Sql::same("INSERT INTO rollout_events (org_id, rollout_id, at, text, actor, tone) VALUES ($1, $2, $3, $4, $5, $6)");
+    Sql::same("INSERT INTO rollout_events (org_id, rollout_id, at, text, actor, tone, state)
+     SELECT CAST($1 AS TEXT), x.id, CAST($3 AS BIGINT), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), x.state
+     FROM rollouts x WHERE x.id = $2");
 pub(super) const EVENTS: Sql =
-    Sql::same("SELECT at, text, actor, tone FROM rollout_events WHERE rollout_id = $1 ORDER BY id DESC LIMIT 100");
+    Sql::same("SELECT at, text, actor, tone, state FROM rollout_events WHERE rollout_id = $1 ORDER BY id DESC LIMIT 100");
 pub(super) const DECISION: Sql = Sql::same(
     "INSERT INTO approvals (id, org_id, rollout_id, by_user, by_name, approved, remark, digest, generation, void, at)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, FALSE, $10)",
@@ -150,8 +157,11 @@ pub(in crate::rollouts) async fn add_event(
 
 /// A rollout's history, newest first; at most 100.
 pub(in crate::rollouts) async fn events(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<RolloutEvent>, Error> {
-    let found = rows!(on, (i64, String, String, String), EVENTS, rollout.as_str())?;
-    Ok(found.into_iter().map(|(at, text, by, tone)| RolloutEvent { at: Timestamp(at), text, by, tone }).collect())
+    let read = |(at, text, by, tone, state): (i64, String, String, String, String)| {
+        let state = if state.is_empty() { None } else { Some(state.parse().map_err(Error::corrupt)?) };
+        Ok(RolloutEvent { at: Timestamp(at), text, by, tone, state })
+    };
+    rows!(on, (i64, String, String, String, String), EVENTS, rollout.as_str())?.into_iter().map(read).collect()
 }
 
 /// A decision as it is written.
@@ -207,4 +217,206 @@ pub(in crate::rollouts) async fn decisions(on: &mut impl Conn, rollout: &Rollout
         })
     };
     found.into_iter().map(read).collect()
+}
+
+/// Rollouts that have not ended and whose selector may ask for a group.
+pub(super) const BY_GROUP: Sql = Sql::same(
+    "SELECT id, name, state, spec FROM rollouts
+     WHERE org_id = $1 AND state NOT IN ('completed', 'stopped', 'rolled_back') AND spec LIKE '%group:%' ORDER BY id DESC",
+);
+pub(super) const WAITING_IDS: Sql =
+    Sql::same(select_records!("WHERE x.org_id = $1 AND x.state = 'waiting_for_approval' ORDER BY x.id LIMIT 50"));
+pub(super) const DECIDED: Sql = Sql::same(select_records!(
+    "WHERE x.org_id = $1 AND x.id IN (SELECT a.rollout_id FROM approvals a WHERE a.org_id = $1 AND a.void = FALSE ORDER BY a.at DESC LIMIT 40)
+     AND x.state <> 'waiting_for_approval'
+     ORDER BY x.updated_at DESC LIMIT 20"
+));
+/// The other rollout of this type whose plan, as it stands, was approved last before then.
+pub(super) const APPROVED_BEFORE: Sql = Sql::same(select_records!(
+    "JOIN approvals a ON a.rollout_id = x.id WHERE x.org_id = $1 AND x.device_type = $2 AND x.id <> $3
+     AND a.approved = TRUE AND a.void = FALSE AND a.digest = x.digest AND a.at < $4
+     AND x.glass IS NULL AND x.state NOT IN ('draft', 'waiting_for_approval', 'rejected') AND x.approvals_needed <= (SELECT COUNT(DISTINCT b.by_user) FROM approvals b
+     WHERE b.rollout_id = x.id AND b.approved = TRUE AND b.void = FALSE AND b.digest = x.digest) ORDER BY a.at DESC, a.id DESC LIMIT 1"
+));
+pub(super) const ALIVE: Sql = Sql::same(
+    "SELECT org_id, id FROM rollouts WHERE state IN ('approved', 'scheduled', 'running', 'paused', 'halted', 'rolling_back', 'stopping') ORDER BY id",
+);
+pub(super) const NAV: Sql = Sql::same(
+    "SELECT COALESCE(CAST(SUM(CASE WHEN state IN ('running', 'paused', 'halted', 'stopping') THEN 1 ELSE 0 END) AS BIGINT), 0),
+     COALESCE(CAST(SUM(CASE WHEN state = 'waiting_for_approval' AND author <> $2 AND EXISTS (SELECT 1 FROM rollout_approvers e
+     WHERE e.rollout_id = rollouts.id AND e.user_id = $2) AND NOT EXISTS (SELECT 1 FROM approvals a
+     WHERE a.rollout_id = rollouts.id AND a.by_user = $2 AND a.approved = TRUE AND a.void = FALSE) THEN 1 ELSE 0 END) AS BIGINT), 0)
+     FROM rollouts WHERE org_id = $1 AND state IN ('running', 'paused', 'halted', 'stopping', 'waiting_for_approval')",
+);
+pub(super) const EVENT: Sql =
+    Sql::same("INSERT INTO rollout_events (org_id, rollout_id, at, text, actor, tone, state)
+     SELECT CAST($1 AS TEXT), x.id, CAST($3 AS BIGINT), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), x.state
+     FROM rollouts x WHERE x.id = $2");
+pub(super) const EVENTS: Sql =
+    Sql::same("SELECT at, text, actor, tone, state FROM rollout_events WHERE rollout_id = $1 ORDER BY id DESC LIMIT 100");
+pub(super) const DECISION: Sql = Sql::same(
+    "INSERT INTO approvals (id, org_id, rollout_id, by_user, by_name, approved, remark, digest, generation, void, at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, FALSE, $10)",
+);
+pub(super) const DECISIONS: Sql = Sql::same(
+    "SELECT id, by_user, by_name, approved, remark, at, digest, void FROM approvals WHERE rollout_id = $1 ORDER BY id DESC LIMIT 100",
+);
+
+/// Rollouts of a tab before this id, newest first.
+pub(in crate::rollouts) async fn page_in(
+    on: &mut impl Conn,
+    org: &OrgId,
+    before: &str,
+    tab: Tab,
+    limit: i64,
+) -> Result<Vec<Record>, Error> {
+    rows!(on, RecordRow, PAGE, org.as_str(), before, tab.as_str(), limit)?.into_iter().map(RecordRow::read).collect()
+}
+
+/// How many rollouts a tab has.
+pub(in crate::rollouts) async fn count_in(on: &mut impl Conn, org: &OrgId, tab: Tab) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), COUNT, org.as_str(), tab.as_str())?.map_or(0, |r| r.0))
+}
+
+type SumRow = (String, i64, i64, i64, i64, i64, i64, i64, i64, i64);
+
+/// The counts of these rollouts, over their stages.
+pub(in crate::rollouts) async fn sums(on: &mut impl Conn, org: &OrgId, of: &[Record]) -> Result<HashMap<RolloutId, Counts>, Error> {
+    let (Some(first), Some(last)) = (of.iter().map(|r| &r.id).min(), of.iter().map(|r| &r.id).max()) else { return Ok(HashMap::new()) };
+    let mut sums = HashMap::new();
+    for (id, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out) in
+        rows!(on, SumRow, SUMS, org.as_str(), first.as_str(), last.as_str())?
+    {
+        let counts = Counts { total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out };
+        debug_assert_eq!(Class::ALL.iter().map(|c| c.of_counts(&counts)).sum::<i64>(), total);
+        sums.insert(id.parse().map_err(Error::corrupt)?, counts);
+    }
+    Ok(sums)
+}
+
+/// Rollouts that run or wait for something, the most urgent first.
+pub(in crate::rollouts) async fn open_records(on: &mut impl Conn, org: &OrgId, limit: i64) -> Result<Vec<Record>, Error> {
+    rows!(on, RecordRow, OPEN_IDS, org.as_str(), limit)?.into_iter().map(RecordRow::read).collect()
+}
+
+/// Rollouts that wait for approval, oldest first; at most 50.
+pub(in crate::rollouts) async fn waiting(on: &mut impl Conn, org: &OrgId) -> Result<Vec<Record>, Error> {
+    rows!(on, RecordRow, WAITING_IDS, org.as_str())?.into_iter().map(RecordRow::read).collect()
+}
+
+/// Rollouts that were decided on lately, newest first; at most 20.
+pub(in crate::rollouts) async fn decided(on: &mut impl Conn, org: &OrgId) -> Result<Vec<Record>, Error> {
+    rows!(on, RecordRow, DECIDED, org.as_str())?.into_iter().map(RecordRow::read).collect()
+}
+
+/// The other rollout for the same device type whose plan was approved last before then.
+pub(in crate::rollouts) async fn approved_before(on: &mut impl Conn, than: &Record, then: Timestamp) -> Result<Option<Record>, Error> {
+    row!(on, RecordRow, APPROVED_BEFORE, than.org.as_str(), than.device_type.as_str(), than.id.as_str(), then.0)?
+        .map(RecordRow::read)
+        .transpose()
+}
+
+/// Every rollout that the planner may have something to do for.
+pub(in crate::rollouts) async fn alive(on: &mut impl Conn) -> Result<Vec<(OrgId, RolloutId)>, Error> {
+    rows!(on, (String, String), ALIVE)?
+        .into_iter()
+        .map(|(org, id)| Ok((org.parse().map_err(Error::corrupt)?, id.parse().map_err(Error::corrupt)?)))
+        .collect()
+}
+
+/// How many run, and how many wait for a decision that `user` can make.
+pub(in crate::rollouts) async fn nav_counts(on: &mut impl Conn, org: &OrgId, user: &str) -> Result<(i64, i64), Error> {
+    Ok(row!(on, (i64, i64), NAV, org.as_str(), user)?.unwrap_or_default())
+}
+
+/// Appends to a rollout's history.
+pub(in crate::rollouts) async fn add_event(
+    tx: &mut Tx,
+    org: &OrgId,
+    rollout: &RolloutId,
+    text: &str,
+    actor: &str,
+    tone: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    exec!(tx, EVENT, org.as_str(), rollout.as_str(), now.0, text, actor, tone).map(drop)
+}
+
+/// A rollout's history, newest first; at most 100.
+pub(in crate::rollouts) async fn events(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<RolloutEvent>, Error> {
+    let read = |(at, text, by, tone, state): (i64, String, String, String, String)| {
+        let state = if state.is_empty() { None } else { Some(state.parse().map_err(Error::corrupt)?) };
+        Ok(RolloutEvent { at: Timestamp(at), text, by, tone, state })
+    };
+    rows!(on, (i64, String, String, String, String), EVENTS, rollout.as_str())?.into_iter().map(read).collect()
+}
+
+/// A decision as it is written.
+pub(in crate::rollouts) struct Decision<'a> {
+    pub id: &'a ApprovalId,
+    pub by: &'a UserId,
+    pub by_name: &'a str,
+    pub approved: bool,
+    pub remark: &'a str,
+    pub digest: &'a Digest,
+    pub generation: i64,
+}
+
+/// Keeps a decision.
+pub(in crate::rollouts) async fn add_decision(
+    tx: &mut Tx,
+    org: &OrgId,
+    rollout: &RolloutId,
+    decision: &Decision<'_>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    exec!(
+        tx,
+        DECISION,
+        decision.id.as_str(),
+        org.as_str(),
+        rollout.as_str(),
+        decision.by.as_str(),
+        decision.by_name,
+        decision.approved,
+        decision.remark,
+        decision.digest.as_str(),
+        decision.generation,
+        now.0
+    )
+    .map(drop)
+}
+
+/// A rollout's decisions, newest first.
+pub(in crate::rollouts) async fn decisions(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<ApprovalRow>, Error> {
+    let found = rows!(on, (String, String, String, bool, String, i64, String, bool), DECISIONS, rollout.as_str())?;
+    let read = |(id, by, by_name, approved, remark, at, digest, void): (String, String, String, bool, String, i64, String, bool)| {
+        Ok(ApprovalRow {
+            id: id.parse().map_err(Error::corrupt)?,
+            by: by.parse().map_err(Error::corrupt)?,
+            by_name,
+            approved,
+            remark,
+            at: Timestamp(at),
+            digest: digest.parse().map_err(Error::corrupt)?,
+            void,
+            uncounted: None,
+        })
+    };
+    found.into_iter().map(read).collect()
+}
+
+/// Makes every decision on a rollout worthless.
+pub(in crate::rollouts) async fn void_decisions(tx: &mut Tx, rollout: &RolloutId) -> Result<(), Error> {
+    exec!(tx, VOID, rollout.as_str()).map(drop)
+}
+
+/// Rollouts that have not ended and whose selector may ask for a group, each with that selector; newest first.
+pub(in crate::rollouts) async fn by_group(on: &mut impl Conn, org: &OrgId) -> Result<Vec<(RolloutLink, String)>, Error> {
+    let read = |(id, name, state, spec): (String, String, String, String)| {
+        let spec: RolloutSpec = serde_json::from_str(&spec).map_err(Error::corrupt)?;
+        let link = RolloutLink { id: id.parse().map_err(Error::corrupt)?, name, state: state.parse().map_err(Error::corrupt)? };
+        Ok((link, spec.selector))
+    };
+    rows!(on, (String, String, String, String), BY_GROUP, org.as_str())?.into_iter().map(read).collect()
 }

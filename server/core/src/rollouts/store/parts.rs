@@ -1,20 +1,24 @@
 //! Who has which part in what: updates as lists, by device and by rollout.
 
+use super::updates::bit;
 use crate::{
     db::{Conn, Error, Sql, row, rows},
     devices::DeviceNo,
-    rollouts::gate::{DARK_GRACE_MS, DARK_WATCH_MS},
+    rollouts::{
+        gate::{DARK_GRACE_MS, DARK_WATCH_MS},
+        state::Class,
+    },
 };
 use wire::{
     Timestamp,
     devices::DeviceUpdate,
     ids::{DeviceId, OrgId, RolloutId},
-    rollouts::UpdateRow,
+    rollouts::{Counts, Failures, UpdateRow},
     states::UpdateState,
 };
 
 pub(super) const OF_DEVICE: Sql = Sql::same(
-    "SELECT u.id, u.rollout_id, x.name, u.from_version, x.version, u.state, u.progress, u.detail, u.created_at, u.updated_at
+    "SELECT u.id, u.rollout_id, x.name, u.from_version, x.version, u.state, u.progress, u.detail, u.created_at, u.updated_at, u.passed
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.device = $1 ORDER BY u.id DESC LIMIT 20",
 );
 /// Without those that this rollout takes over: not begun, older, and not more urgent.
@@ -48,8 +52,20 @@ macro_rules! listed {
 pub(super) const LISTED: Sql = Sql::same(listed!(
     "AND ($3 = 0 OR u.stage = $3) AND (CASE WHEN u.again = TRUE THEN 'waiting' WHEN u.open = TRUE THEN 'updating'
      WHEN u.state = 'succeeded' THEN 'succeeded' WHEN u.state IN ('failed', 'reverted', 'timed_out', 'rejected') THEN 'failed' ELSE 'left_out' END) = $4
+     AND d.state <> 'decommissioned'
      ORDER BY u.device LIMIT $5"
 ));
+/// How those of a stage (0: all) fared that have left the fleet since. What is to be tried again counts as waiting, and who waits is counted anew.
+pub(super) const GONE: Sql = Sql::same(
+    "SELECT u.state, COUNT(*) FROM devices d JOIN updates u ON u.device = d.number AND u.rollout_id = $2
+     WHERE d.org_id = $1 AND d.state = 'decommissioned' AND u.latest = TRUE AND u.again = FALSE AND ($3 = 0 OR u.stage = $3) GROUP BY u.state",
+);
+/// Those of a stage (0: all) that did not make it, by why.
+pub(super) const FAILURES: Sql = Sql::same(
+    "SELECT u.state, u.code, MAX(u.detail), COUNT(*) FROM updates u
+     WHERE u.rollout_id = $1 AND ($2 = 0 OR u.stage = $2) AND u.latest = TRUE AND u.again = FALSE
+     AND u.state IN ('failed', 'reverted', 'timed_out', 'rejected') GROUP BY u.state, u.code ORDER BY COUNT(*) DESC, u.state, u.code LIMIT 12",
+);
 pub(super) const LISTED_BETWEEN: Sql = Sql::same(listed!("AND u.device <= $3 ORDER BY u.device"));
 
 #[derive(sqlx::FromRow)]
@@ -64,22 +80,25 @@ struct DeviceUpdateRow {
     detail: String,
     created_at: i64,
     updated_at: i64,
+    passed: i64,
 }
 
 /// A device's updates, newest first; at most 20.
 pub(in crate::rollouts) async fn of_device(on: &mut impl Conn, device: DeviceNo) -> Result<Vec<DeviceUpdate>, Error> {
     let read = |r: DeviceUpdateRow| {
+        let state = r.state.parse().map_err(Error::corrupt)?;
         Ok(DeviceUpdate {
             id: r.id.parse().map_err(Error::corrupt)?,
             rollout: r.rollout_id.parse().map_err(Error::corrupt)?,
             rollout_name: r.name,
             from_version: r.from_version,
             to_version: r.version,
-            state: r.state.parse().map_err(Error::corrupt)?,
+            state,
             progress: r.progress,
             detail: r.detail,
             created_at: Timestamp(r.created_at),
             updated_at: Timestamp(r.updated_at),
+            passed: UpdateState::ALL.iter().copied().filter(|passed| *passed != state && r.passed & bit(*passed) != 0).collect(),
         })
     };
     rows!(on, DeviceUpdateRow, OF_DEVICE, device)?.into_iter().map(read).collect()
@@ -164,6 +183,23 @@ pub(in crate::rollouts) async fn listed(
 ) -> Result<Vec<(DeviceNo, UpdateRow)>, Error> {
     let found = rows!(on, ListedRow, LISTED, rollout.as_str(), after, i64::from(stage), fares, limit)?;
     found.into_iter().map(listed_row).collect()
+}
+
+/// Devices of a stage, 0 for all, that did not make it, by why; the most frequent first, at most 12.
+pub(in crate::rollouts) async fn failures(on: &mut impl Conn, rollout: &RolloutId, stage: u32) -> Result<Vec<Failures>, Error> {
+    let read = |(state, code, detail, devices): (String, String, String, i64)| {
+        Ok(Failures { state: state.parse().map_err(Error::corrupt)?, code, detail, devices })
+    };
+    rows!(on, (String, String, String, i64), FAILURES, rollout.as_str(), i64::from(stage))?.into_iter().map(read).collect()
+}
+
+/// Devices of a stage, 0 for all, that have left the fleet since they had their turn, by how that went.
+pub(in crate::rollouts) async fn gone(on: &mut impl Conn, org: &OrgId, rollout: &RolloutId, stage: u32) -> Result<Counts, Error> {
+    let mut counts = Counts::default();
+    for (state, devices) in rows!(on, (String, i64), GONE, org.as_str(), rollout.as_str(), i64::from(stage))? {
+        Class::of(state.parse().map_err(Error::corrupt)?).add(&mut counts, devices);
+    }
+    Ok(counts)
 }
 
 /// Updates of a rollout for device numbers after `after` up to `until`.

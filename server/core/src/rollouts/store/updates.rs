@@ -43,8 +43,8 @@ pub(super) const RETIRE: Sql = Sql::same(
 );
 /// The unique indexes decide: a device that has an open update, or a part in this rollout, gets no other.
 pub(super) const INSERT: Sql = Sql::same(
-    "INSERT INTO updates (id, org_id, rollout_id, device, stage, state, open, latest, again, from_version, attempts, deadline, created_at, updated_at)
-     VALUES ($1, $2, $3, $4, $5, 'offered', TRUE, TRUE, FALSE, $6, $7, $8, $9, $9) ON CONFLICT DO NOTHING",
+    "INSERT INTO updates (id, org_id, rollout_id, device, stage, state, open, latest, again, from_version, attempts, deadline, created_at, updated_at, passed)
+     VALUES ($1, $2, $3, $4, $5, 'offered', TRUE, TRUE, FALSE, $6, $7, $8, $9, $9, 2) ON CONFLICT DO NOTHING",
 );
 /// A waiting device stops waiting; when none was counted as waiting, it joins.
 pub(super) const TAKE_WAITING: Sql = Sql::same(
@@ -70,7 +70,7 @@ pub(super) const DOWNLOADS_ON: Sql = Sql::same(
 );
 pub(super) const MOVE: Sql = Sql::same(
     "UPDATE updates SET state = $2, open = $3, again = FALSE, stage = $4, progress = $5, code = $6, detail = $7, deadline = $8, updated_at = $9,
-     ended_at = $10, retry_at = $11 WHERE id = $1",
+     ended_at = $10, retry_at = $11, passed = (passed | $12) WHERE id = $1",
 );
 pub(super) const HAS_ARTIFACT: Sql = Sql::same(
     "SELECT COUNT(*) FROM updates u JOIN rollouts x ON x.id = u.rollout_id JOIN releases r ON r.id = x.release_id
@@ -317,6 +317,11 @@ pub(in crate::rollouts) struct Moved<'a> {
     pub retry_at: Option<Timestamp>,
 }
 
+/// The bit of a state among those that an update has been in; [`INSERT`] writes that of `offered`. What the server ends stays without one: that is the last.
+pub(super) const fn bit(state: UpdateState) -> i64 {
+    1 << state as u8
+}
+
 pub(in crate::rollouts) async fn move_to(tx: &mut Tx, id: &UpdateId, moved: &Moved<'_>, now: Timestamp) -> Result<(), Error> {
     let ended = moved.to.finished().then_some(now.0);
     exec!(
@@ -332,7 +337,8 @@ pub(in crate::rollouts) async fn move_to(tx: &mut Tx, id: &UpdateId, moved: &Mov
         moved.deadline.0,
         now.0,
         ended,
-        moved.retry_at.map(Timestamp::millis)
+        moved.retry_at.map(Timestamp::millis),
+        bit(moved.to)
     )
     .map(drop)
 }

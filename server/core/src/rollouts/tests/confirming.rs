@@ -1,6 +1,6 @@
 //! Somebody at the device agrees first, and may put it off.
 
-use super::{Scene, says, stage};
+use super::{Scene, fault, says, stage};
 use crate::{
     access::{Actor, Who},
     db::EngineKind,
@@ -9,9 +9,10 @@ use crate::{
 };
 use rstest::rstest;
 use wire::{
-    device::StatusReport,
-    ids::RolloutId,
-    rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
+    FaultKind,
+    device::{CONFIRMS_UPDATES, StatusReport},
+    ids::{DeviceId, RolloutId},
+    rollouts::{GateSpec, Outlook, Reach, RolloutSpec, Rule, StageSpec},
     states::UpdateState as U,
 };
 
@@ -26,6 +27,13 @@ impl Scene {
         let id = self.approved(RolloutSpec { confirm_at_device: true, timeout_min: 60, ..spec }).await;
         self.rollouts().tick().await.unwrap();
         id
+    }
+
+    /// Every device says that it asks somebody.
+    async fn all_ask(&self) {
+        for device in &self.devices {
+            self.reports(*device, CONFIRMS_UPDATES, "yes").await;
+        }
     }
 
     async fn state_of(&self, device: DeviceNo) -> U {
@@ -45,6 +53,7 @@ impl Scene {
 async fn an_offer_says_that_it_needs_somebody_until_it_has_begun(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 2).await;
     s.with_consent().await;
+    s.all_ask().await;
     let offers = s.poll_all().await;
     assert!(offers.iter().all(|(_, offer)| offer.needs_confirmation));
     let (device, offer) = &offers[0];
@@ -63,6 +72,7 @@ async fn an_offer_says_that_it_needs_somebody_until_it_has_begun(#[case] kind: E
 async fn who_put_it_off_is_not_silent_for_a_week_at_most(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 3).await;
     s.with_consent().await;
+    s.all_ask().await;
     let offers = s.poll_all().await;
     let begun = s.w.clock_now();
     let wait = |n: usize, until: Option<i64>| {
@@ -130,4 +140,50 @@ async fn hawkbits_devices_wait_as_long_as_they_ask(#[case] kind: EngineKind) {
     assert_eq!((auto.by.as_str(), auto.remark.as_str()), ("ann", "kiosk"));
     room.set_auto_confirm(&actor, other, None).await.unwrap();
     assert_eq!(ask(other).await, Task::Confirm(second));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_asks_nobody_waits_for_a_confirmation_in_the_console(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    let plain = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    let names: Vec<DeviceId> = ["gw-1", "gw-2", "gw-3"].map(|name| name.parse().unwrap()).into();
+    let viewer = s.w.viewer().await;
+    assert_eq!(fault(room.confirm_in_console(&viewer, &plain, &names[0]).await).kind, FaultKind::Forbidden);
+    assert_eq!(fault(room.confirm_in_console(&s.oli, &plain, &names[0]).await).kind, FaultKind::Conflict, "its plan asks for nobody");
+    room.stop(&s.ada, &plain, "not this one").await.unwrap();
+    room.tick().await.unwrap();
+
+    let id = s.with_consent().await;
+    room.hears(None);
+    s.reports(s.devices[2], CONFIRMS_UPDATES, "yes").await;
+    assert_eq!(s.poll_all().await.iter().map(|(device, _)| *device).collect::<Vec<_>>(), [s.devices[2]], "it asks somebody itself");
+    assert_eq!(fault(room.confirm_in_console(&s.oli, &id, &names[2]).await).kind, FaultKind::Conflict);
+    let why = room.why(&s.oli, s.devices[0]).await.unwrap();
+    let blocker = why.rollouts[0].blocker().unwrap();
+    assert_eq!((why.outlook, blocker.rule, why.rollouts[0].may_confirm), (Outlook::Blocked, Rule::Agreed, true));
+    assert!(!room.why(&viewer, s.devices[0]).await.unwrap().rollouts[0].may_confirm);
+
+    let mut events = s.w.fleet.bus().listen();
+    for _ in 0..2 {
+        room.confirm_in_console(&s.oli, &id, &names[0]).await.unwrap();
+    }
+    for event in Scene::told(&mut events) {
+        room.hears(Some(&event));
+    }
+    let offer = room.poll(s.devices[0]).await.unwrap().expect("confirmed");
+    assert!(!offer.needs_confirmation, "somebody has agreed already");
+    assert_eq!(room.poll(s.devices[0]).await.unwrap().unwrap(), offer, "and asked again it is the same");
+    assert!(room.poll(s.devices[1]).await.unwrap().is_none(), "each for itself");
+    // By hawkBit's protocol the server asks at the device; a confirmation in the console stands for that too.
+    let Task::Confirm(number) = room.ask_ddi(&s.w.org, s.devices[1]).await.unwrap().task else { panic!("nobody is asked") };
+    assert!(room.why(&s.oli, s.devices[1]).await.unwrap().rollouts[0].may_confirm);
+    room.confirm_in_console(&s.oli, &id, &names[1]).await.unwrap();
+    assert!(!room.why(&s.oli, s.devices[1]).await.unwrap().rollouts[0].may_confirm, "once is enough");
+    assert_eq!(room.ask_ddi(&s.w.org, s.devices[1]).await.unwrap().task, Task::Install(number));
+    assert_eq!(s.succeed(s.devices[0], &offer.update_id, "2.0.0", 2).await, U::Succeeded);
+    assert_eq!(fault(room.confirm_in_console(&s.oli, &id, &names[0]).await).kind, FaultKind::Conflict, "it has had its turn");
 }

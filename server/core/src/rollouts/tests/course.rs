@@ -40,6 +40,15 @@ async fn it_goes_out_in_stages_to_the_end(#[case] kind: EngineKind) {
         }
         assert_eq!(s.succeed(*device, &offer.update_id, "2.0.0", 2).await, U::Succeeded);
     }
+    {
+        use UpdateState as U;
+        let passed = [U::Offered, U::Downloading, U::Downloaded, U::Installing, U::Rebooting, U::Verifying];
+        assert_eq!(s.rollouts().updates_of(*device).await.unwrap()[0].passed, passed, "the way it came");
+        let way: Vec<RolloutState> = s.detail(&id).await.history.into_iter().rev().filter_map(|event| event.state).collect();
+        assert_eq!(way.first(), Some(&RolloutState::Draft));
+        assert_eq!(way.last(), Some(&RolloutState::Running));
+        assert!(way.contains(&RolloutState::WaitingForApproval) && way.contains(&RolloutState::Approved), "{way:?}");
+    }
     assert!(!s.rollouts().may_download(*device, &offer.downloads[0].sha256).await.unwrap(), "an ended update opens nothing");
     s.rollouts().tick().await.unwrap();
     let detail = s.detail(&id).await;

@@ -1,11 +1,12 @@
 //! What people read.
 
-use super::{Scene, fault, stage};
+use super::{Scene, fault, says, stage};
 use crate::db::EngineKind;
 use rstest::rstest;
 use std::collections::BTreeSet;
 use wire::{
-    rollouts::{Reach, Show, Tab, UpdateQuery},
+    device::StatusReport,
+    rollouts::{GateSpec, Reach, Show, StageSpec, Tab, UpdateQuery},
     states::{RolloutState, UpdateState},
 };
 
@@ -60,6 +61,61 @@ async fn pages_of_devices_hold_each_once(#[case] kind: EngineKind) {
         let query = UpdateQuery { show: *show, cursor: Some("nonsense".into()), ..UpdateQuery::default() };
         assert_eq!(fault(s.rollouts().updates(&s.oli, &id, &query).await).field.as_deref(), Some("cursor"), "{show}");
     }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_has_left_the_fleet_is_in_no_list_nor_total(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 6).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    for (i, (device, offer)) in s.poll_all().await.into_iter().enumerate() {
+        if i < 4 {
+            s.succeed(device, &offer.update_id, "2.0.0", 2).await;
+        }
+    }
+    s.set_device_state(s.devices[0], "decommissioned").await;
+    s.set_device_state(s.devices[5], "decommissioned").await;
+    for (show, expected) in [(Show::All, 4), (Show::Succeeded, 3), (Show::Updating, 1), (Show::Failed, 0)] {
+        let query = UpdateQuery { show, ..UpdateQuery::default() };
+        let page = s.rollouts().page(&s.oli, &id, &query).await.unwrap();
+        assert_eq!((page.updates.total, page.updates.items.len()), (expected, usize::try_from(expected).unwrap()), "{show}");
+        assert_eq!((page.gone.total, page.gone.succeeded, page.gone.updating), (2, 1, 1));
+        assert_eq!(page.rollout.row.counts.total, 6, "as evidence it stays");
+    }
+    let other = UpdateQuery { stage: Some(2), ..UpdateQuery::default() };
+    assert_eq!(s.rollouts().page(&s.oli, &id, &other).await.unwrap().gone.total, 0);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn failures_are_told_by_why_the_most_frequent_first(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 5).await;
+    let gate = GateSpec { error_percent: 100.0, success_percent: 0.0, ..GateSpec::default() };
+    let id = s.approved(s.spec(vec![StageSpec { gate, ..stage(Reach::Percent(100.0)) }])).await;
+    let offered = s.poll_all().await;
+    for (i, code) in [(0, "digest_mismatch"), (1, "flash_error"), (2, "flash_error")] {
+        let (device, offer) = &offered[i];
+        let report = StatusReport { code: Some(code.into()), detail: Some(format!("said {code}")), ..says(&offer.update_id, UpdateState::Failed) };
+        s.rollouts().report(*device, report).await.unwrap();
+    }
+    s.say(offered[3].0, &offered[3].1.update_id, UpdateState::Rejected).await.unwrap();
+    s.succeed(offered[4].0, &offered[4].1.update_id, "2.0.0", 2).await;
+    let failures = async |stage| {
+        let page = s.rollouts().page(&s.oli, &id, &UpdateQuery { stage, ..UpdateQuery::default() }).await.unwrap();
+        page.failures.into_iter().map(|f| (f.state, f.code, f.devices)).collect::<Vec<_>>()
+    };
+    let expected = [
+        (UpdateState::Failed, "flash_error".to_owned(), 2),
+        (UpdateState::Failed, "digest_mismatch".to_owned(), 1),
+        (UpdateState::Rejected, String::new(), 1),
+    ];
+    assert_eq!(failures(None).await, expected);
+    assert_eq!(failures(Some(1)).await, expected);
+    assert!(failures(Some(2)).await.is_empty());
 }
 
 #[rstest]

@@ -1,6 +1,7 @@
 //! The room on both engines: four eyes, a course from end to end, faults, lists, and a storm of devices with two controllers.
 
 mod again;
+mod agreeing;
 mod applying;
 mod approval;
 mod approvers;
@@ -240,6 +241,7 @@ fn states_listed_in_statements_are_those_of_the_machines() {
     let all = super::store::ALL;
     let error = |s| matches!(Class::of(s), Class::Failed | Class::Reverted | Class::TimedOut | Class::Rejected);
     assert_eq!(lists_in(all, "AND ($3 = 0 OR u.stage = $3)"), [words(error)]);
+    assert_eq!(lists_in(all, "GROUP BY u.state, u.code"), [words(error)]);
     let counted = lists_in(crate::devices::store::ALL, "SUM(CASE WHEN update_state IN");
     assert_eq!(counted, [words(|s| !s.finished()), words(error)]);
     let not_begun = words(|s| legal(UPDATE, s, UpdateState::Downloading) && s != UpdateState::Queued);

@@ -2,9 +2,10 @@
 
 use super::{Scene, fault, stage};
 use crate::{
-    bus::Event,
+    bus::{Bus, Event},
     db::{EngineKind, Sql, exec},
     devices::DeviceNo,
+    rollouts::Rollouts,
 };
 use rstest::rstest;
 use wire::{
@@ -18,26 +19,26 @@ const HOUR: i64 = 60 * MINUTE;
 const ATTRIBUTE: Sql = Sql::same("INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, $3, $4)");
 
 impl Scene {
-    async fn reports(&self, device: DeviceNo, name: &str, value: &str) {
+    pub(super) async fn reports(&self, device: DeviceNo, name: &str, value: &str) {
         let mut tx = self.rollouts().db.write().await.unwrap();
         exec!(&mut tx, ATTRIBUTE, device, self.w.org.as_str(), name, value).unwrap();
         tx.commit().await.unwrap();
     }
 
     /// A window of every day that opens in so many minutes and is open for an hour, in UTC.
-    fn opens_in(&self, minutes: i64) -> Window {
+    pub(super) fn opens_in(&self, minutes: i64) -> Window {
         let now = self.w.clock_now().0 / MINUTE;
         let time = |at: i64| TimeOfDay::of_minutes(u16::try_from(at % 1440).unwrap()).unwrap();
         Window { days: Weekday::ALL.to_vec(), from: time(now + minutes), until: time(now + minutes + 60), zone: "UTC".into() }
     }
 
-    async fn launches(&self, spec: RolloutSpec) -> wire::ids::RolloutId {
+    pub(super) async fn launches(&self, spec: RolloutSpec) -> wire::ids::RolloutId {
         let id = self.approved(spec).await;
         self.rollouts().tick().await.unwrap();
         id
     }
 
-    fn all(&self) -> RolloutSpec {
+    pub(super) fn all(&self) -> RolloutSpec {
         self.spec(vec![stage(Reach::Percent(100.0))])
     }
 
@@ -240,4 +241,35 @@ async fn the_preview_says_how_times_fall(#[case] kind: EngineKind) {
     let broken = RolloutSpec { window: Some(Window { zone: "Berlin".into(), ..s.opens_in(1) }), ..s.spec(vec![wrong]) };
     let problems = room.preview(&s.oli, &broken).await.unwrap().problems;
     assert_eq!(problems[0].field, "window.zone");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_freeze_that_another_process_ended_is_noticed_with_the_next_tick(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 1).await;
+    let (room, device) = (s.rollouts(), s.devices[0]);
+    room.hears(None);
+    let elsewhere = Rollouts::new(room.db.clone(), s.w.clock.clone(), s.w.entropy.clone(), Bus::default());
+    let mut events = s.w.fleet.bus().listen();
+    let hear = |events: &mut tokio::sync::broadcast::Receiver<Event>| {
+        let told = Scene::told(events);
+        told.iter().for_each(|event| room.hears(Some(event)));
+        told.into_iter().filter(|event| matches!(event, Event::Frozen { .. })).count()
+    };
+    room.tick().await.unwrap();
+    let freeze = elsewhere.freeze(&s.ada, freeze(Timestamp(0), s.later(40 * 24 * HOUR))).await.unwrap();
+    room.tick().await.unwrap();
+    assert_eq!(hear(&mut events), 1);
+    s.launches(s.all()).await;
+    hear(&mut events);
+    assert!(room.poll(device).await.unwrap().is_none());
+    elsewhere.end_freeze(&s.ada, &freeze.id).await.unwrap();
+    assert!(room.poll(device).await.unwrap().is_none(), "nobody has told it yet, and it is known to have nothing");
+    room.tick().await.unwrap();
+    assert_eq!(hear(&mut events), 1);
+    assert!(room.poll(device).await.unwrap().is_some());
+    room.tick().await.unwrap();
+    assert_eq!(hear(&mut events), 0, "told once");
 }

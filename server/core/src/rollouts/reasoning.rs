@@ -1,0 +1,160 @@
+//! Reads what [`explain`] looks at: the device, what is open of it, and every rollout that may say something about it.
+
+use super::{
+    Rollouts,
+    confirming::{self, Agreement},
+    draw,
+    explain::{Concern, explain},
+    stand::{Stand, UnderWay},
+    store::{
+        ddi, freezes,
+        records::{self, Record},
+        turns, updates,
+    },
+    throttle,
+    timing::{self, Frost, Terms, Timing},
+};
+use crate::{
+    Result,
+    access::{Act, Actor, allowed},
+    db::Read,
+    devices::{DeviceNo, Facts, store as devices},
+    releases, transfers,
+};
+use wire::{
+    Timestamp,
+    rollouts::Why,
+    states::{RolloutState, UpdateState},
+    transfers::DataUse,
+};
+
+/// How long after a device without a channel has asked it is taken to ask again: three of the pauses that hawkBit's clients make.
+const POLLS_MS: i64 = 15 * 60_000;
+
+/// What holds of a device whatever the rollout.
+struct Own<'a> {
+    device: DeviceNo,
+    facts: &'a Facts,
+    frosts: &'a [Frost],
+    /// The server asks somebody there for it, by hawkBit's protocol.
+    asked_for: bool,
+    data: DataUse,
+    now: Timestamp,
+}
+
+impl Own<'_> {
+    fn terms(&self, timing: &Timing) -> Terms {
+        Terms::of(timing, &self.facts.attributes, self.frosts, self.now)
+    }
+}
+
+impl Rollouts {
+    /// Why a device is or isn't updating; nothing when no rollout concerns it. The actor's role says what they may do about it.
+    pub(crate) async fn why(&self, actor: &Actor, device: DeviceNo) -> Result<Why> {
+        let mut why = self.explained(device).await?;
+        let may = allowed(actor, Act::Control);
+        for rollout in &mut why.rollouts {
+            rollout.may_confirm &= may;
+        }
+        Ok(why)
+    }
+
+    /// The answer in words; empty when no rollout concerns it.
+    #[cfg(test)]
+    pub(crate) async fn explain(&self, device: DeviceNo) -> Result<String> {
+        Ok(self.explained(device).await?.answer)
+    }
+
+    pub(super) async fn explained(&self, device: DeviceNo) -> Result<Why> {
+        let now = self.clock.now();
+        let mut on = self.db.read().await?;
+        let (Some((org, _)), Some(facts)) = (devices::name(&mut on, device).await?, devices::facts(&mut on, device, now).await?) else {
+            return Ok(Why::default());
+        };
+        let frosts = freezes::not_over(&mut on, &org, now).await?;
+        let actions = ddi::actions(&mut on, device).await?;
+        let data = transfers::used(&mut on, &org, device, now).await?;
+        let own = Own { device, facts: &facts, frosts: &frosts, asked_for: !actions.is_empty(), data, now };
+        let open = turns::open_of(&mut on, device).await?;
+        let held = open.as_ref().filter(|open| open.state <= UpdateState::Downloaded).and_then(|open| {
+            let terms = own.terms(&open.timing);
+            timing::words(&terms, &open.timing, &facts.attributes)
+        });
+        let under_way = open.map(|open| UnderWay {
+            confirmable: open.asks && !open.begun() && Agreement::of(true, &facts, false, false) == Agreement::InConsole(false),
+            id: open.rollout,
+            rollout: open.name,
+            version: open.version,
+            state: open.state,
+            deadline: Some(open.deadline),
+        });
+        let mut concerns: Vec<Concern> = Vec::new();
+        let mut meant = under_way.is_some();
+        for record in records::concerning(&mut on, &org, &facts.device_type, device).await? {
+            // Of what does not go out, the newest that means the device says enough.
+            if meant && record.state() != RolloutState::Running {
+                continue;
+            }
+            if let Some(of) = &record.back_of
+                && turns::last_in(&mut on, of, device).await?.is_none()
+            {
+                continue;
+            }
+            let concern = concern(&mut on, &record, &own).await?;
+            meant |= concern.means(&facts);
+            concerns.push(concern);
+        }
+        let polls = devices::asked_at(&mut on, device).await?.is_some_and(|at| now.since(at) < POLLS_MS);
+        let stand = Stand { under_way, held, owes: Self::owed(&actions, now), polls };
+        Ok(explain(&facts, &stand, &concerns, now))
+    }
+}
+
+/// A rollout as it stands for a device.
+async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concern> {
+    let device = own.device;
+    let last = turns::last_in(on, &record.id, device).await?;
+    let course = record.course(records::stages(on, record).await?);
+    let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
+    let place = draw::place(&record.id, device);
+    let drawn = cuts.iter().any(|c| *c != draw::NOBODY);
+    let timing = Timing::of(&record.spec);
+    let terms = own.terms(&timing);
+    let runs = course.state == RolloutState::Running;
+    let full = if runs && throttle::throttled(&record.spec) {
+        let crowd = updates::crowd(on, record, device).await?;
+        throttle::full(&record.spec, crowd).map(|full| full.words(own.facts))
+    } else {
+        None
+    };
+    let budgeted = own.data.budget.is_some() && !record.spec.ignore_data_budget;
+    let over = if budgeted { transfers::budget::words(&own.data) } else { None };
+    Ok(Concern {
+        id: record.id.clone(),
+        name: record.spec.name.clone(),
+        priority: record.spec.priority,
+        target: record.target()?,
+        state: course.state,
+        summary: course.summary.clone(),
+        stage: course.stage,
+        stage_state: course.current().map(|s| s.state),
+        device_stage: drawn.then(|| draw::stage_of(place, &cuts)),
+        reached: place <= course.cut,
+        doors_until: course.doors_until,
+        release: course.release,
+        damaged: runs && releases::has_damage(on, &record.release).await?,
+        limited: throttle::throttled(&record.spec),
+        full,
+        budgeted,
+        over_budget: over.map(|words| (words, own.data.again)),
+        windowed: timing.window.is_some(),
+        held: timing::words(&terms, &timing, &own.facts.attributes).filter(|_| !terms.may_begin()),
+        wake: terms.wake(),
+        agreement: confirming::agreement(on, record, (device, own.facts), own.asked_for).await?,
+        download_only: record.spec.download_only,
+        begin_at: record.begin_at(),
+        again: last.as_ref().and_then(|l| l.retry_at.map(|at| (l.attempts, at))),
+        waits_again: last.as_ref().is_some_and(|l| l.again),
+        ended: last.filter(|l| !l.again).map(|l| (l.state, if l.detail.is_empty() { l.code } else { l.detail })),
+    })
+}

@@ -1,0 +1,245 @@
+//! Pure: the rules of one rollout for one device, in the order in which they bind: what each looked at, and when it is looked at again. The same
+//! facts, the same pure functions as when an offer is made.
+
+use super::{
+    confirming::Agreement,
+    course::may_install,
+    explain::{Concern, words},
+    retry,
+    stand::Stand,
+    survey::Miss,
+};
+use crate::devices::Facts;
+use wire::{
+    Timestamp,
+    rollouts::{Outlook, Reason, Rule, Says},
+    states::{RolloutState, StageState, UpdateState},
+};
+
+fn reason(rule: Rule, says: Says, fact: impl Into<String>) -> Reason {
+    Reason { rule, says, fact: fact.into(), again: String::new(), again_at: None }
+}
+
+/// A rule that keeps nothing back.
+pub(super) fn met(rule: Rule, fact: impl Into<String>) -> Reason {
+    reason(rule, Says::Met, fact)
+}
+
+/// A rule that keeps the device back, and when it is looked at again.
+pub(super) fn blocks(rule: Rule, fact: impl Into<String>, again: &str) -> Reason {
+    Reason { again: again.to_owned(), ..reason(rule, Says::Blocks, fact) }
+}
+
+fn no_matter(rule: Rule, fact: &str) -> Reason {
+    reason(rule, Says::NoMatter, fact)
+}
+
+impl Concern {
+    /// Every rule, as it stands for a device.
+    pub fn rules(&self, facts: &Facts, stand: &Stand, now: Timestamp) -> Vec<Reason> {
+        let mut all = vec![last_word(stand, now), self.own_turn(now)];
+        all.extend(self.target_rules(facts));
+        all.push(self.goes_out());
+        if self.state == RolloutState::Running {
+            all.extend([self.stage_rule(now), self.time(), self.release_rule(), self.at_once(), self.data_budget()]);
+        } else {
+            let later = [Rule::Stage, Rule::Time, Rule::Release, Rule::AtOnce, Rule::DataBudget];
+            all.extend(later.map(|rule| no_matter(rule, "asked once it goes out.")));
+        }
+        all.extend([self.agreed(), asks(facts, stand.polls)]);
+        all
+    }
+
+    fn own_turn(&self, now: Timestamp) -> Reason {
+        use RolloutState as R;
+        let rule = Rule::OwnTurn;
+        let Some((state, detail)) = &self.ended else {
+            return met(rule, if self.waits_again { "it is to be tried again." } else { "it had no turn in this rollout yet." });
+        };
+        let again = self.again.filter(|_| matches!(self.state, R::Running | R::Paused | R::Halted));
+        if let Some((tried, at)) = again
+            && at <= now
+        {
+            return met(rule, retry::waits(tried, at, now));
+        }
+        let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+        let what = if self.download_only && *state == UpdateState::Succeeded { "the device has fetched it" } else { words(*state) };
+        let retried = again.map_or_else(String::new, |(tried, at)| format!(" {}", retry::waits(tried, at, now)));
+        let by_people = if matches!(state, UpdateState::Failed | UpdateState::TimedOut) { "When a person has it tried again." } else { "" };
+        let next = if again.is_some() { "When its wait is over." } else { by_people };
+        Reason { again_at: again.map(|(_, at)| at), ..blocks(rule, format!("{what}{detail}.{retried}"), next) }
+    }
+
+    /// What the release and the plan ask of the device itself.
+    fn target_rules(&self, facts: &Facts) -> Vec<Reason> {
+        let t = &self.target;
+        let selector = t.selector.to_string();
+        let selected = if selector.is_empty() { "it means every device.".to_owned() } else { format!("it is one of {selector}.") };
+        let hardware = if facts.hardware.is_empty() { "unknown hardware" } else { &facts.hardware };
+        let own = facts.sequence;
+        let all = [
+            (Miss::NotSelected, selected, "When its tags, groups or attributes change."),
+            (Miss::OtherType, format!("it is a {}.", facts.device_type), ""),
+            (Miss::NotActive, "it is active.".to_owned(), "When a person lets it in."),
+            (Miss::Hardware, format!("it has {hardware}."), "When the device reports other hardware."),
+            (Miss::Newer, format!("it runs sequence {own}, and this is {}.", t.sequence), "When the device reports older firmware."),
+            (Miss::RunsOther, format!("it runs sequence {own}."), "When the device reports that it runs it."),
+            (Miss::TooOld, format!("it runs sequence {own}, and {} is enough.", t.min_sequence), "When the device reports newer firmware."),
+        ];
+        all.into_iter()
+            .map(|(miss, fact, again)| {
+                let rule = rule_of(miss);
+                if t.misses(facts, miss) {
+                    return blocks(rule, format!("{}.", t.words(miss)), again);
+                }
+                match miss {
+                    Miss::Hardware if t.hardware.is_empty() => no_matter(rule, "the release runs on all hardware."),
+                    Miss::RunsOther if t.runs.is_none() => no_matter(rule, "this is no way back."),
+                    Miss::TooOld if t.min_sequence == 0 => no_matter(rule, "the release goes over any firmware."),
+                    _ => met(rule, fact),
+                }
+            })
+            .collect()
+    }
+
+    fn goes_out(&self) -> Reason {
+        use RolloutState as R;
+        let (fact, again): (String, &str) = match self.state {
+            R::Running => return met(Rule::GoesOut, "it goes out."),
+            R::Draft => ("it is still a draft.".to_owned(), "When it is sent for approval and approved."),
+            R::WaitingForApproval => ("it waits for approval.".to_owned(), "When it is approved."),
+            R::Rejected => ("it was rejected.".to_owned(), "When it is changed and approved."),
+            R::Approved => ("it is approved and starts in a moment.".to_owned(), "Within a second."),
+            R::Scheduled => {
+                let fact = self.begin_at.map_or_else(|| "it is scheduled.".to_owned(), |at| format!("it starts {}.", at.readable()));
+                return Reason { again_at: self.begin_at, ..blocks(Rule::GoesOut, fact, "When it starts.") };
+            }
+            R::Paused | R::Halted => (format!("{}.", self.summary.trim_end_matches('.')), "When a person resumes it."),
+            R::Stopping | R::Stopped => ("it was stopped.".to_owned(), ""),
+            R::Completed => ("it has ended without this device.".to_owned(), ""),
+            R::RollingBack | R::RolledBack => ("it is taken back from the devices that run it.".to_owned(), ""),
+        };
+        blocks(Rule::GoesOut, fact, again)
+    }
+
+    fn stage_rule(&self, now: Timestamp) -> Reason {
+        let (rule, stage) = (Rule::Stage, self.stage);
+        let next = "When the next stage begins.";
+        match (self.device_stage, self.stage_state) {
+            (Some(own), _) if own > stage => {
+                let again = format!("When stage {own} begins.");
+                blocks(rule, format!("its turn comes in stage {own}; stage {stage} is running."), &again)
+            }
+            (_, Some(StageState::Soaking)) => blocks(rule, format!("stage {stage} is being watched; it comes with the next stage."), next),
+            (_, Some(StageState::AwaitingPromotion)) => {
+                blocks(rule, format!("stage {stage} waits for a person to go on; it comes with the next stage."), next)
+            }
+            _ if now >= self.doors_until => blocks(rule, format!("stage {stage} takes no more devices; it comes with the next stage."), next),
+            _ if !self.reached => blocks(rule, format!("its turn comes after stage {stage}."), next),
+            _ => met(rule, format!("stage {stage} is running, and it is in it.")),
+        }
+    }
+
+    fn time(&self) -> Reason {
+        match &self.held {
+            Some(held) => Reason { again_at: self.wake, ..blocks(Rule::Time, held.clone(), "When its window opens, or the freeze ends.") },
+            None if self.windowed => met(Rule::Time, "its window is open, or it waits for it by itself."),
+            None => no_matter(Rule::Time, "the plan has no window, and no freeze holds it."),
+        }
+    }
+
+    fn release_rule(&self) -> Reason {
+        if !may_install(self.release) {
+            return blocks(Rule::Release, "the release may not be installed any more.", "");
+        }
+        if self.damaged {
+            let fact = "it is its turn, but a file of the release is damaged in the store; it gets it once that was uploaded again.";
+            return blocks(Rule::Release, fact, "When the file was uploaded again.");
+        }
+        met(Rule::Release, "its files are there.")
+    }
+
+    fn at_once(&self) -> Reason {
+        match &self.full {
+            Some(full) => blocks(Rule::AtOnce, full.clone(), "When one of the others is done."),
+            None if self.limited => met(Rule::AtOnce, "fewer update at the same time than may."),
+            None => no_matter(Rule::AtOnce, "the plan has no such limit."),
+        }
+    }
+
+    fn data_budget(&self) -> Reason {
+        match &self.over_budget {
+            Some((over, at)) => Reason { again_at: *at, ..blocks(Rule::DataBudget, over.clone(), "When enough of it is 30 days ago.") },
+            None if self.budgeted => met(Rule::DataBudget, "it is below its budget."),
+            None => no_matter(Rule::DataBudget, "there is no budget, or the plan passes over it."),
+        }
+    }
+
+    fn agreed(&self) -> Reason {
+        let rule = Rule::Agreed;
+        match self.agreement {
+            Agreement::NotAsked => no_matter(rule, "the plan asks nobody."),
+            Agreement::AtDevice => met(rule, "the device asks somebody before it begins."),
+            Agreement::InConsole(true) => met(rule, "somebody has confirmed it in the console."),
+            Agreement::InConsole(false) => blocks(
+                rule,
+                "the plan asks for somebody at the device, and the device does not say that it asks. It gets it once somebody has confirmed it here.",
+                "When somebody confirms it in the console.",
+            ),
+        }
+    }
+}
+
+fn last_word(stand: &Stand, now: Timestamp) -> Reason {
+    match &stand.owes {
+        Some(owes) => {
+            let again = "When the device says so, or has been waited for long enough.";
+            Reason { again_at: Some(owes.until), ..blocks(Rule::LastWord, owes.words(now), again) }
+        }
+        None => met(Rule::LastWord, "nothing is open with the device."),
+    }
+}
+
+fn asks(facts: &Facts, polls: bool) -> Reason {
+    match (facts.online, polls) {
+        (true, _) => met(Rule::Asks, "it is connected."),
+        (false, true) => met(Rule::Asks, "it asks every few minutes."),
+        (false, false) => {
+            let fact = "it is its turn, but the device is offline. It gets it when it comes back.";
+            blocks(Rule::Asks, fact, "When it connects or asks.")
+        }
+    }
+}
+
+const fn rule_of(miss: Miss) -> Rule {
+    match miss {
+        Miss::NotSelected => Rule::Selected,
+        Miss::OtherType => Rule::DeviceType,
+        Miss::NotActive => Rule::Active,
+        Miss::Hardware => Rule::Hardware,
+        Miss::Newer => Rule::Older,
+        Miss::RunsOther => Rule::TakenBack,
+        Miss::TooOld => Rule::Direct,
+        Miss::Busy => Rule::LastWord,
+    }
+}
+
+/// What follows from rules for a device that is, or is not, connected.
+pub(super) fn outlook(rules: &[Reason], online: bool) -> Outlook {
+    let keeps = |r: &&Reason| r.says == Says::Blocks;
+    match rules.iter().find(keeps) {
+        None if online => Outlook::Now,
+        None => Outlook::WhenItAsks,
+        Some(first) if first.rule == Rule::Asks => Outlook::WhenItAsks,
+        Some(_) => Outlook::Blocked,
+    }
+}
+
+/// What is answered: the first rule that keeps the device back, in its words.
+pub(super) fn answer(rules: &[Reason], online: bool) -> String {
+    match rules.iter().find(|r| r.says == Says::Blocks) {
+        Some(first) => first.fact.clone(),
+        None if online => "it is its turn; it gets it within a moment.".to_owned(),
+        None => "it is its turn; it gets it when it asks next.".to_owned(),
+    }
+}

@@ -1,0 +1,111 @@
+//! Groups, the explanation of a device and the drawing of states, as a browser without JavaScript gets them.
+
+use super::rpc_tests::{Browser, FORM};
+use serde_json::json;
+use wire::{
+    rollouts::{GateSpec, Reach, RolloutSpec, StageSpec, Verb},
+    states::Role,
+};
+
+impl Browser {
+    async fn page(&self, path: &str) -> String {
+        let (status, _, page) = self.send("GET", path, FORM, Vec::new(), "text/html").await;
+        let page = String::from_utf8(page).unwrap();
+        assert!(status.is_success(), "{path}: {status} {page}");
+        page
+    }
+
+    /// A rollout of this plan that somebody else has approved and that runs.
+    async fn runs(&self, change: impl FnOnce(RolloutSpec) -> RolloutSpec) -> String {
+        let (release, _) = self.release().await;
+        let author = self.world.person("oli", Role::Operator).await;
+        let stage = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+        let spec = change(RolloutSpec { reason: "because".into(), ..RolloutSpec::new("Radio fix".into(), release.parse().unwrap(), vec![stage]) });
+        let rollouts = self.world.fleet.rollouts();
+        let id = rollouts.draft(&author, spec).await.unwrap();
+        rollouts.submit(&author, &id).await.unwrap();
+        let digest = rollouts.detail(&self.admin, &id).await.unwrap().digest;
+        rollouts.act(&self.admin, &id, Verb::Approve, Some(&digest), "fine").await.unwrap();
+        rollouts.tick().await.unwrap();
+        id.to_string()
+    }
+}
+
+#[tokio::test]
+async fn a_group_is_made_filled_renamed_and_deleted_without_scripts() {
+    let b = Browser::new().await;
+    let page = b.page("/groups").await;
+    assert!(page.contains("No group yet") && page.contains("href=\"/devices\" aria-current=\"page\""), "{page}");
+    assert_eq!(b.post("group/new", &[("name", "Hall 3")]).await.unwrap(), "/groups?name=Hall%203");
+    assert_eq!(b.post("group/new", &[("name", "Hall 3")]).await.unwrap_err().0, 400);
+    assert!(b.page("/groups?name=Hall%203").await.contains("No device in it"));
+    for id in ["gw-1", "gw-2", "gw-3"] {
+        b.world.device(id, "gateway").await;
+    }
+    let listed = |devices| [("name", "Hall 3"), ("devices", devices)];
+    assert_eq!(b.post("group/members", &listed("gw-1, ../x")).await.unwrap_err().0, 400);
+    assert_eq!(b.post("group/members", &listed("")).await.unwrap_err().0, 400);
+    assert_eq!(b.post("group/members", &listed("gw-1\ngw-2")).await.unwrap(), "/groups?name=Hall%203");
+    let page = b.page("/groups?name=Hall%203&q=gw").await;
+    assert!(page.contains("3 devices now.") && page.contains("name=\"expected\" value=\"3\""), "{page}");
+    assert!(page.contains("/devices:export?q=group:%22Hall%203%22"), "{page}");
+    assert!(b.page("/groups?name=Hall%203&q=bad:x").await.contains("Not understood at character"));
+    let meant = |expected, out| [("name", "Hall 3"), ("q", "gw"), ("expected", expected), ("out", out)];
+    assert_eq!(b.post("group/members", &meant("2", "")).await.unwrap_err(), (409, "other_count".to_owned()));
+    b.post("group/members", &meant("3", "")).await.unwrap();
+    assert_eq!(b.api("GET", "/groups", Vec::new()).await["items"][0]["devices"], 3);
+    b.post("group/members", &[("name", "Hall 3"), ("devices", "gw-3"), ("out", "yes")]).await.unwrap();
+
+    assert!(b.page("/groups?name=Hall%203&ask=rename").await.contains("Rename Hall 3"));
+    assert_eq!(b.post("group/rename", &[("name", "Hall 3"), ("to", "North")]).await.unwrap(), "/groups?name=North");
+    b.runs(|spec| RolloutSpec { selector: "group:North".into(), ..spec }).await;
+    let page = b.page("/groups?name=North").await;
+    assert!(page.contains("Radio fix") && page.contains("aria-describedby=\"why-delete\"") && !page.contains("id=\"delete-group\""), "{page}");
+    assert_eq!(b.post("group/delete", &[("name", "North"), ("confirm", "North")]).await.unwrap_err(), (409, "group_in_use".to_owned()));
+    let used = b.api("GET", "/groups", Vec::new()).await;
+    assert_eq!((&used["items"][0]["devices"], &used["items"][0]["used_by"][0]["name"]), (&json!(2), &json!("Radio fix")));
+    b.post("group/new", &[("name", "South")]).await.unwrap();
+    assert_eq!(b.post("group/delete", &[("name", "South"), ("confirm", "x")]).await.unwrap_err(), (400, "not_confirmed".to_owned()));
+    assert_eq!(b.post("group/delete", &[("name", "South"), ("confirm", "South")]).await.unwrap(), "/groups");
+    let (status, ..) = b.send("GET", "/groups?name=South", FORM, Vec::new(), "text/html").await;
+    assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn a_device_says_rule_by_rule_why_it_waits_and_is_confirmed_there() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let page = b.page("/devices/gw-1/firmware").await;
+    assert!(page.contains("Nothing is to come"), "{page}");
+    let rollout = b.runs(|spec| RolloutSpec { confirm_at_device: true, ..spec }).await;
+    let why = b.api("GET", "/devices/gw-1/why", Vec::new()).await;
+    let rules = why["rollouts"][0]["rules"].as_array().unwrap();
+    let first = rules.iter().find(|rule| rule["says"] == "blocks").unwrap();
+    assert_eq!((&why["outlook"], &first["rule"]), (&json!("blocked"), &json!("agreed")), "{why}");
+    assert_eq!(first["fact"].as_str().unwrap(), why["answer"].as_str().unwrap().split_once(": ").unwrap().1);
+    let page = b.page("/devices/gw-1/firmware").await;
+    assert_eq!(page.matches("aria-selected=\"true\"").count(), 1, "one row is the reason: {page}");
+    assert!(page.contains("The reason: ") && page.contains("Confirm 1.0.0 for this device"), "{page}");
+    let confirm = [("id", "gw-1"), ("rollout", rollout.as_str())];
+    assert_eq!(b.post("device/confirm", &confirm).await.unwrap(), "/devices/gw-1/firmware");
+    let why = b.api("GET", "/devices/gw-1/why", Vec::new()).await;
+    assert_eq!(why["outlook"], "when_it_asks", "{why}");
+    let device = b.world.fleet.devices().find(&b.admin, &"gw-1".parse().unwrap()).await.unwrap();
+    assert!(b.world.fleet.rollouts().poll(device).await.unwrap().is_some(), "and so it is");
+    let page = b.page("/devices/gw-1/firmware").await;
+    assert!(page.contains("The update: Offered. May follow: "), "its states are drawn");
+}
+
+#[tokio::test]
+async fn the_page_of_a_rollout_draws_its_states_and_the_way_it_came() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let rollout = b.runs(|spec| spec).await;
+    let page = b.page(&format!("/rollouts/{rollout}")).await;
+    let said = "The rollout: Running. Before: Draft, Waiting for approval, Approved. May follow: Paused, Halted, Rolling back, Completed, Stopping.";
+    assert_eq!(page.matches(said).count(), 2, "for the eye and for who can't see it: {page}");
+    let arcs: usize = fleet::rollouts::state::ROLLOUT.iter().map(|(_, next)| next.len()).sum();
+    let drawing = page.split("<svg viewBox=\"0 0 360 ").nth(1).unwrap().split("</svg>").next().unwrap();
+    assert_eq!(drawing.matches("<path").count(), arcs, "each transition of the table");
+    assert!(b.page("/freezes").await.contains("href=\"/rollouts\" aria-current=\"page\""), "where freezes are found");
+}
