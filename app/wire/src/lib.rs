@@ -19,6 +19,7 @@ pub mod registered;
 pub mod releases;
 pub mod rollouts;
 pub mod roots;
+pub mod selector;
 pub mod states;
 pub mod telemetry;
 pub mod time;

@@ -1,7 +1,7 @@
 //! Groups: devices that people have put together by hand under a name, for selectors (`group:NAME`). Owns the rows; what a group is used for is said
 //! elsewhere. Who is in it is decided device by device, of exactly those that a filter showed.
 
-use super::{Devices, Error, tagging::found, words};
+use super::{Devices, Error, Selector, tagging::found, words};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -106,9 +106,11 @@ impl Devices {
         may(actor, Act::EditDevices)?;
         let GroupMany { q, out, expected } = wanted;
         let now = self.clock.now();
+        let selector = Selector::parse(q).map_err(Error::Selector)?;
+        let asked = self.asked(&actor.org, &selector).await?;
         let mut tx = self.db.write().await?;
         let (id,) = row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
-        let devices = found(&mut tx, &actor.org, q, *expected, now).await?;
+        let devices = found(&mut tx, &actor.org, (&selector, &asked), *expected).await?;
         let all = list(&devices.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
         if *out {
             exec!(&mut tx, TAKE_OUT, all.as_str(), id.as_str())?;

@@ -2,7 +2,7 @@
 
 use super::{
     Devices, Error,
-    filter::{Filter, asks_for_state},
+    filter::{Asked, Filter, asks_for_state},
     groups,
     selector::Selector,
     store,
@@ -105,8 +105,8 @@ fn position(cursor: &str, sort: DeviceSort) -> Result<(Value, i64), Error> {
 }
 
 /// The condition every list begins with.
-pub(super) fn base(org: &OrgId, selector: &Selector, at: Timestamp) -> Filter {
-    let mut filter = Filter { at, ..Filter::default() };
+pub(super) fn base(org: &OrgId, selector: &Selector, asked: &Asked) -> Filter {
+    let mut filter = Filter { asked: asked.clone(), ..Filter::default() };
     let org = filter.bind(Value::Text(org.to_string()));
     filter.text = format!("d.org_id = {org} AND d.deleted_at IS NULL");
     if !asks_for_state(selector) {
@@ -123,7 +123,7 @@ pub(super) fn base(org: &OrgId, selector: &Selector, at: Timestamp) -> Filter {
 async fn page(
     on: &mut impl Conn,
     org: &OrgId,
-    (selector, at): (&Selector, Timestamp),
+    (selector, asked): (&Selector, &Asked),
     query: &DeviceQuery,
     fleet: i64,
 ) -> Result<Page<DeviceRow>, Error> {
@@ -131,11 +131,11 @@ async fn page(
     let total = if *selector == Selector::everything() {
         fleet
     } else {
-        let counted = base(org, selector, at);
+        let counted = base(org, selector, asked);
         let text = format!("SELECT COUNT(*) FROM devices d WHERE {}", counted.text);
         select::<(i64,)>(on, text, &counted.values).await?.first().map_or(0, |r| r.0)
     };
-    let (items, next) = part(on, org, (selector, at), query, limit).await?;
+    let (items, next) = part(on, org, (selector, asked), query, limit).await?;
     Ok(Page { items, next, total })
 }
 
@@ -143,13 +143,13 @@ async fn page(
 async fn part(
     on: &mut impl Conn,
     org: &OrgId,
-    (selector, at): (&Selector, Timestamp),
+    (selector, asked): (&Selector, &Asked),
     query: &DeviceQuery,
     limit: usize,
 ) -> Result<(Vec<DeviceRow>, Option<String>), Error> {
     let (column, backwards) = order(query.sort);
     let (than, direction) = if backwards { ("<", "DESC") } else { (">", "ASC") };
-    let mut filter = base(org, selector, at);
+    let mut filter = base(org, selector, asked);
     if let Some(cursor) = query.cursor.as_deref().filter(|c| !c.is_empty()) {
         let (key, number) = position(cursor, query.sort)?;
         let (key, number) = (filter.bind(key), filter.bind(Value::Int(number)));
@@ -189,6 +189,11 @@ async fn tags_of(on: &mut impl Conn, found: &[Listed]) -> Result<HashMap<i64, Ve
 }
 
 impl Devices {
+    /// What a selector asks of now.
+    pub(super) async fn asked(&self, org: &OrgId, selector: &Selector) -> Result<Asked, Error> {
+        Ok(Asked::of(selector, self.last.as_ref(), (self.db.kind(), org, self.clock.now())).await?)
+    }
+
     async fn facets(&self, on: &mut impl Conn, org: &OrgId) -> Result<Facets, Error> {
         let now = self.clock.now();
         if let Some((at, facets)) = self.facets.0.lock().get(org)
@@ -216,7 +221,10 @@ impl Devices {
         let mut on = self.db.read().await?;
         let facets = self.facets(&mut on, &actor.org).await?;
         let (devices, selector_error) = match Selector::parse(&query.q) {
-            Ok(selector) => (page(&mut on, &actor.org, (&selector, self.clock.now()), query, facets.fleet).await?, None),
+            Ok(selector) => {
+                let asked = self.asked(&actor.org, &selector).await?;
+                (page(&mut on, &actor.org, (&selector, &asked), query, facets.fleet).await?, None)
+            }
             Err(e) => (Page { items: Vec::new(), next: None, total: 0 }, Some(e)),
         };
         Ok(DevicesPage {
@@ -247,7 +255,8 @@ impl Devices {
         let selector = Selector::parse(&query.q).map_err(Error::Selector)?;
         let mut on = self.db.read().await?;
         let fleet = row!(&mut on, (i64,), store::FLEET_SIZE, actor.org.as_str())?.map_or(0, |r| r.0);
-        page(&mut on, &actor.org, (&selector, self.clock.now()), query, fleet).await
+        let asked = self.asked(&actor.org, &selector).await?;
+        page(&mut on, &actor.org, (&selector, &asked), query, fleet).await
     }
 
     /// Devices that a selector means, by their ids from `cursor` on, a thousand at once: for a file of all of them.
@@ -255,7 +264,8 @@ impl Devices {
         may(actor, Act::Read)?;
         let selector = Selector::parse(q).map_err(Error::Selector)?;
         let query = DeviceQuery { cursor, ..DeviceQuery::default() };
-        part(&mut self.db.read().await?, &actor.org, (&selector, self.clock.now()), &query, EXPORTED).await
+        let asked = self.asked(&actor.org, &selector).await?;
+        part(&mut self.db.read().await?, &actor.org, (&selector, &asked), &query, EXPORTED).await
     }
 
     /// How many devices the fleet has; at most two seconds old.

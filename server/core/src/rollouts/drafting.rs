@@ -2,6 +2,7 @@
 
 use super::{
     Error, Rollouts,
+    arranging::arranged,
     deciding::{Beside, Turn, people},
     digest,
     going_back::known,
@@ -35,7 +36,10 @@ impl Rollouts {
         may(actor, Act::Draft)?;
         let now = self.clock.now();
         let id: RolloutId = self.entropy.id(now);
-        let (release, back) = checked(&mut self.db.read().await?, &actor.org, &spec, now).await?;
+        let mut on = self.db.read().await?;
+        let spec = arranged(&mut on, &actor.org, spec).await?;
+        let (release, back) = checked(&mut on, &actor.org, &spec, now).await?;
+        drop(on);
         let digest = digest_of(&actor.org, &id, &spec, &release, back.as_ref());
         let mut tx = self.db.write().await?;
         let author = author_name(&mut tx, actor).await?;
@@ -57,6 +61,7 @@ impl Rollouts {
         if let Some(why) = not_editable(&record) {
             return Err(Error::NotNow(why).into());
         }
+        let spec = arranged(&mut on, &actor.org, spec).await?;
         let (release, back) = checked(&mut on, &actor.org, &spec, now).await?;
         drop(on);
         let digest = digest_of(&actor.org, id, &spec, &release, back.as_ref());
@@ -88,9 +93,9 @@ impl Rollouts {
             return Err(Error::NotNow("Only a draft can be sent for approval.".to_owned()).into());
         }
         checked(&mut on, &actor.org, &record.spec, now).await?;
-        let found = previewing::draw(&mut on, &record, 0, self.clock.now()).await?;
+        let found = previewing::draw(&mut on, &record, self.last.as_ref(), self.clock.now()).await?;
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
-        let problems = validate::problems_of_draw(&record.spec, &devices);
+        let problems = validate::problems_of_draw(&record.spec, &devices, &found.overlaps);
         if !problems.is_empty() {
             return Err(Error::Problems(problems).into());
         }

@@ -2,11 +2,11 @@
 
 use super::{
     Error, Rollouts,
+    arranging::arranged,
     control::order,
     course::Course,
     deciding::not_decidable,
     drafting::not_editable,
-    draw,
     explain::{Concern, Stand, UnderWay, explain, progress},
     gate,
     moving::not_by,
@@ -14,7 +14,7 @@ use super::{
     store::{
         back, ddi, freezes, lists, parts,
         records::{self, Record},
-        turns, updates,
+        strata, turns, updates,
     },
     throttle,
     timing::{self, Terms, Timing},
@@ -205,7 +205,10 @@ impl Rollouts {
         let releases = releases::published(&mut on, &actor.org).await?;
         let spec = spec.or_else(|| record.as_ref().map(|r| r.spec.clone()));
         let preview = match &spec {
-            Some(spec) => Some(self.previewed(&mut on, &actor.org, editing, spec).await?),
+            Some(spec) => {
+                let kept = arranged(&mut on, &actor.org, spec.clone()).await?;
+                Some(self.previewed(&mut on, &actor.org, editing, &kept).await?)
+            }
             None => None,
         };
         Ok(WizardPage { releases, spec, preview, editing: record.map(|r| (r.id.clone(), r.generation())) })
@@ -239,9 +242,13 @@ impl Rollouts {
             }
             let last = turns::last_in(&mut on, &record.id, device).await?;
             let course = record.course(records::stages(&mut on, &record).await?);
+            let (target, lot) = (record.target()?, record.lot()?);
+            let mut facts = facts.clone();
+            self.learn(&org, (&target, &lot), device, &mut facts).await?;
             let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
-            let place = draw::place(&record.id, device);
-            let full = if !course.may_offer(place, now) {
+            let kept = strata::one(&mut on, &record.id, lot, cuts, &facts).await?;
+            let own = if kept.drawn() { kept.stage_of(&record.id, device, &facts) } else { None };
+            let full = if !course.may_offer(own, now) {
                 None
             } else if releases::has_damage(&mut on, &record.release).await? {
                 Some(
@@ -249,22 +256,21 @@ impl Rollouts {
                         .to_owned(),
                 )
             } else {
-                let crowd = updates::crowd(&mut on, &record, device).await?;
+                let crowd = updates::crowd(&mut on, &record, device, now).await?;
                 match throttle::full(&record.spec, crowd) {
                     Some(full) => Some(full.words(&facts)),
                     None if record.spec.ignore_data_budget => None,
                     None => crate::transfers::over_budget(&mut on, &org, device, now).await?,
                 }
             };
-            let drawn = cuts.iter().any(|c| *c != draw::NOBODY);
             concerns.push(Concern {
                 name: record.spec.name.clone(),
-                target: record.target()?,
+                target,
                 state: course.state,
                 summary: course.summary.clone(),
                 stage: course.stage,
                 stage_state: course.current().map(|s| s.state),
-                device_stage: drawn.then(|| draw::stage_of(place, &cuts)),
+                device_stage: own,
                 doors_open: now < course.doors_until,
                 full,
                 held: held(&Timing::of(&record.spec)).filter(|_| !may_begin(&Timing::of(&record.spec))),

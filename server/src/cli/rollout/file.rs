@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Budget, Problem, Retry, RolloutSpec, StageSpec, Urgency, Window},
+    rollouts::{Budget, Order, Problem, Rate, Retry, RolloutSpec, StageSpec, Urgency, Window},
 };
 
 /// The largest file that is read; a plan has at most 50 stages.
@@ -56,6 +56,10 @@ pub(super) struct PlanFile {
     retry: Option<Retry>,
     #[serde(default)]
     priority: u32,
+    #[serde(default)]
+    order: Option<Order>,
+    #[serde(default)]
+    rate: Option<Rate>,
 }
 
 /// A release as people name it.
@@ -122,6 +126,8 @@ impl PlanFile {
             way_back,
             retry: self.retry.clone(),
             priority: self.priority,
+            order: self.order.clone(),
+            rate: self.rate.clone(),
         })
     }
 
@@ -176,7 +182,7 @@ mod tests {
         assert_eq!((file.release.value.device_type.as_str(), file.release.value.version.as_str()), ("gateway", "2.0.0"));
         let spec = file.spec(Path::new("plan.yaml"), release(), None).unwrap();
         assert_eq!((spec.selector.as_str(), spec.timeout_min, spec.start_at), ("tag:eu -tag:lab", 60, None));
-        assert_eq!(spec.stages.iter().map(|s| s.reach).collect::<Vec<_>>(), [Reach::Count(2), Reach::Percent(25.0), Reach::Percent(100.0)]);
+        assert_eq!(spec.stages.iter().map(|s| s.reach.clone()).collect::<Vec<_>>(), [Reach::Count(2), Reach::Percent(25.0), Reach::Percent(100.0)]);
         assert!(spec.stages[0].confirm && spec.stages[0].soak_s == 3600);
         assert_eq!((spec.stages[0].gate.max_errors, spec.stages[1].gate), (1, GateSpec::default()));
         assert!(include_str!("../../../../app/docs/rollouts.md").contains(EXAMPLE), "the manual shows another file");

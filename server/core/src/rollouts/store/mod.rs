@@ -1,5 +1,5 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, turns, their numbers
-//! in hawkBit's protocol, the deltas they can use, how long they took, the calendar of freezes, how many people approve, ways back, and the lists
+//! in hawkBit's protocol, the deltas they can use, how long they took, the calendar of freezes, how many people approve, ways back, where the stages of a draw end, and the lists
 //! people read.
 
 pub(super) mod back;
@@ -14,6 +14,7 @@ pub(super) mod parts;
 pub(super) mod plans;
 pub(super) mod quorum;
 pub(super) mod records;
+pub(super) mod strata;
 pub(super) mod turns;
 pub(super) mod updates;
 
@@ -34,6 +35,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &confirming::AUTO,
     &confirming::SET_AUTO,
     &confirming::OFFERED_AT,
+    &strata::INSERT,
+    &strata::OF,
+    &strata::ONE,
+    &strata::REPORTED,
     &courses::MOVE,
     &courses::MOVE_STAGE,
     &courses::HOLD_STAGE,
@@ -49,6 +54,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &updates::HOLD_ORG,
     &updates::OPEN_IN,
     &updates::ALIKE,
+    &updates::KIN,
+    &updates::BEGUN,
+    &updates::SUCCEEDED,
     &turns::OPEN_OF,
     &turns::STATE_OF,
     &turns::CANDIDATES,

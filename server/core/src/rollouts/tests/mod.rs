@@ -210,6 +210,7 @@ async fn every_statement_of_the_room_is_listed() {
         include_str!("../store/plans.rs"),
         include_str!("../store/quorum.rs"),
         include_str!("../store/records.rs"),
+        include_str!("../store/strata.rs"),
         include_str!("../store/turns.rs"),
         include_str!("../store/updates.rs"),
     ];

@@ -61,9 +61,9 @@ impl World {
             ..of.course.clone()
         };
         let sequence = 100 + of.sequence;
-        let places = self.devices.iter().map(|d| draw::place(&id, d.number)).collect();
+        let kept = undrawn(&spec);
         let latest = std::collections::BTreeMap::new();
-        self.runs.push(Run { id, course, spec, sequence, places, latest, approved: true, back_of: Some(run), resumed: 0 });
+        self.runs.push(Run { id, course, spec, sequence, kept, latest, approved: true, back_of: Some(run), resumed: 0 });
         self.tally.set_out += 1;
     }
 
