@@ -16,6 +16,7 @@ pub use stage::{StageDraft, TEMPLATES};
 pub use when::WhenDraft;
 #[cfg(feature = "ssr")]
 pub(crate) use words::instant;
+pub(crate) use words::misread;
 
 use crate::ui::number::{plain, read_decimal};
 use stage::template;
@@ -186,6 +187,7 @@ impl Draft {
         let mut wrong = Vec::new();
         let release =
             self.release.parse().map_err(|_| problem("release", "Choose the release to roll out.")).map_err(|p| wrong.push(p)).ok();
+        words::selector(&self.selector, "selector", &mut wrong);
         let start_at = match self.start_at.trim() {
             "" => None,
             text => instant_of(text).or_else(|| {
@@ -341,6 +343,7 @@ mod tests {
     fn what_is_wrong_is_said_at_its_input() {
         let mut draft = plan();
         draft.release.clear();
+        draft.selector = "tag:".into();
         draft.start_at = "2026-11-31T09:57".into();
         draft.timeout_min = "an hour".into();
         draft.stages[1].reach = "half".into();
@@ -355,6 +358,7 @@ mod tests {
             fields,
             [
                 "release",
+                "selector",
                 "start_at",
                 "timeout_min",
                 "at_once",

@@ -1,6 +1,6 @@
 //! Pure: a stage of a plan in the making, and the plans to start from.
 
-use super::words::{limit_text, number, optional, percentage, problem, span, span_text, word};
+use super::words::{limit_text, number, optional, percentage, problem, selector, span, span_text, word};
 use crate::ui::number::plain;
 use wire::rollouts::{GateSpec, Problem, Reach, StageSpec};
 
@@ -144,6 +144,7 @@ impl StageDraft {
     pub(super) fn spec(&self, index: usize, wrong: &mut Vec<Problem>) -> StageSpec {
         let at = |field: &str| format!("stages.{index}.{field}");
         let reach = if self.unit == "matching" {
+            selector(&self.reach, &at("reach"), wrong);
             Reach::Matching(self.reach.trim().to_owned())
         } else if self.unit == "count" {
             Reach::Count(number(&self.reach, &at("reach"), "Write a whole number of devices, for example 5.", wrong))

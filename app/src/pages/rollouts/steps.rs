@@ -12,7 +12,7 @@ use super::{
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
     api::rollouts::SaveRollout,
-    plan::{Draft, TEMPLATES},
+    plan::{Draft, TEMPLATES, misread},
     ui::{
         Column, Control, Tone, banner, empty, field,
         form::{fault_banner, refusal},
@@ -187,19 +187,14 @@ fn devices(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
     let error = model.preview.as_ref().and_then(|p| p.selector_error.as_ref());
     let fault = error
         .map(|e| {
-            Fault::new(
-                FaultKind::Invalid,
-                "selector",
-                format!("At character {}: {}. {}", e.position + 1, e.message.trim_end_matches('.'), e.hint),
-            )
-            .at("selector")
+            Fault::new(FaultKind::Invalid, "selector", misread(e)).at("selector")
         })
         .or_else(|| fault_of(problems, "selector"));
     let device_type = model.releases.iter().find(|r| r.id.as_str() == draft.release).map(|r| r.device_type.clone());
     let input = text("selector", "Which devices")
         .value(draft.selector.clone())
         .placeholder("tag:eu online:yes")
-        .hint("Words that all have to match, for example tag:eu -tag:lab version:1.1.0. Empty means every device of the release's type.")
+        .hint("Words that all have to match, for example tag:eu -tag:lab version<2.1.0 metric.battery>20. Empty means every device of the release's type.")
         .autocomplete("off")
         .fault(fault.as_ref());
     let fits = device_type.map(

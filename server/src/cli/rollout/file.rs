@@ -224,6 +224,24 @@ mod tests {
     }
 
     #[test]
+    fn order_rate_and_a_stage_of_its_own_are_written_as_the_manual_has_them() {
+        let of = |order: &str| {
+            let more = format!("order: {order}\nrate: {{ per_minute: 10, growth: {{ factor: 2, successes: 50, at_most: 1000 }} }}\n");
+            let text = EXAMPLE.replace("reach: { count: 2 }       #", "reach: { matching: \"tag:lab\" } #");
+            let text = format!("{text}budget: {{ attribute: site, at_most_percent: 10 }}\n{more}");
+            read(&text).unwrap().spec(Path::new("plan.yaml"), release(), None).unwrap()
+        };
+        let spec = of("random");
+        assert_eq!((spec.order, spec.stages[0].reach.clone()), (Some(Order::Random), Reach::Matching("tag:lab".into())));
+        let (rate, budget) = (spec.rate.unwrap(), spec.budget.unwrap());
+        assert_eq!((rate.per_minute, rate.growth.map(|g| g.at_most), budget.at_most_percent), (10, Some(1000), Some(10.0)));
+        assert_eq!(of("{ spread: site }").order, Some(Order::Spread("site".into())));
+        let listed = ["gw-7", "gw-2"].map(|id| id.parse().unwrap()).to_vec();
+        assert_eq!(of("{ listed: [gw-7, gw-2] }").order, Some(Order::Listed(listed)));
+        assert!(wrong(&format!("{EXAMPLE}order: alphabetical\n")).starts_with("plan.yaml:25:"));
+    }
+
+    #[test]
     fn a_problem_of_the_plan_is_told_with_its_line() {
         let file = read(EXAMPLE).unwrap();
         let problem = |field: &str| Problem { field: field.into(), message: "no".into() };

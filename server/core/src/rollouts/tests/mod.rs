@@ -14,6 +14,7 @@ mod expected;
 mod faults;
 mod limits;
 mod lists;
+mod order;
 mod report;
 mod storm;
 mod time;

@@ -1,6 +1,6 @@
 //! Going back in the world: the rollouts that take devices back, and what must hold of them.
 
-use super::{Run, World};
+use super::{Run, World, undrawn};
 use fleet::rollouts::{
     course::{Course, Stage},
     draw,

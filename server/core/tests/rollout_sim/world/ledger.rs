@@ -9,7 +9,7 @@ use fleet::rollouts::{
 use std::collections::BTreeSet;
 use wire::{
     Timestamp,
-    rollouts::Counts,
+    rollouts::{Budget, Counts},
     states::{ReleaseState, UpdateState},
 };
 

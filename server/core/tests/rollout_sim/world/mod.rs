@@ -10,6 +10,7 @@ use crate::devices::{Device, Dice, Fault};
 use fleet::rollouts::{
     course::{Course, Stage},
     draw,
+    lot::{Kept, Lot},
     plan::Plan,
     throttle::throttled,
     way_back::Back,
@@ -107,6 +108,7 @@ struct Row {
     again: bool,
     deadline: i64,
     ended_at: i64,
+    made_at: i64,
     retry_at: Option<i64>,
     attempts: i64,
 }
@@ -125,6 +127,11 @@ struct Run {
     back_of: Option<usize>,
     /// How often people have resumed it since the turmoil is over.
     resumed: u32,
+}
+
+/// The arrangement of a plan whose devices are not drawn yet.
+fn undrawn(spec: &RolloutSpec) -> Kept {
+    Kept { lot: Lot::of(spec).unwrap(), strata: std::collections::HashMap::new(), cuts: vec![draw::NOBODY; spec.stages.len()] }
 }
 
 /// A plan that was made, and is to be applied some time later.
