@@ -265,7 +265,10 @@ mod tests {
             retry: Some(wire::rollouts::Retry { classes: vec![wire::rollouts::RetryClass::Failed], times: 2, wait_min: 30 }),
             priority: 9,
             order: Some(wire::rollouts::Order::Listed(vec!["gw-1".parse().unwrap()])),
-            rate: Some(wire::rollouts::Rate { per_minute: 5, growth: Some(wire::rollouts::Growth { factor: 1.5, successes: 2, at_most: 9 }) }),
+            rate: Some(wire::rollouts::Rate {
+                per_minute: 5,
+                growth: Some(wire::rollouts::Growth { factor: 1.5, successes: 2, at_most: 9 }),
+            }),
         });
         round_trips(&Tell::Delta {
             topic: "device/gw-1".parse().unwrap(),

@@ -153,7 +153,13 @@ impl Draft {
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
-        single.into_iter().map(|(key, text)| (key.to_owned(), text.clone())).chain(self.when.pairs()).chain(self.order.pairs()).chain(stages).collect()
+        single
+            .into_iter()
+            .map(|(key, text)| (key.to_owned(), text.clone()))
+            .chain(self.when.pairs())
+            .chain(self.order.pairs())
+            .chain(stages)
+            .collect()
     }
 
     /// The plan an existing rollout has.

@@ -129,7 +129,10 @@ pub(super) fn budget(attribute: &str, at_most: &str, wrong: &mut Vec<Problem>) -
     match (attribute.is_empty(), at_most.is_empty()) {
         (true, true) => None,
         (true, false) => {
-            wrong.push(problem("budget.attribute", "Name the attribute that devices of one kind share, for example site, or empty the number."));
+            wrong.push(problem(
+                "budget.attribute",
+                "Name the attribute that devices of one kind share, for example site, or empty the number.",
+            ));
             None
         }
         (false, _) => {
@@ -180,10 +183,7 @@ mod tests {
         OrderDraft { factor: "2".into(), ..OrderDraft::default() }.rate(&mut wrong);
         OrderDraft { per_minute: "fast".into(), ..OrderDraft::default() }.rate(&mut wrong);
         let fields: Vec<_> = wrong.iter().map(|p| p.field.as_str()).collect();
-        assert_eq!(
-            fields,
-            ["order", "order", "rate.per_minute", "rate.growth.successes", "rate.growth.at_most", "rate.per_minute"]
-        );
+        assert_eq!(fields, ["order", "order", "rate.per_minute", "rate.growth.successes", "rate.growth.at_most", "rate.per_minute"]);
     }
 
     #[test]

@@ -105,8 +105,8 @@ fn selector_error(error: &SelectorError) -> AnyView {
 }
 
 /// What stands in the search after a key; nothing when another input of the form was changed.
-fn typed(event: &web_sys::Event) -> Option<String> {
-    let input: web_sys::HtmlInputElement = event_target(event);
+fn typed(event: &leptos::web_sys::Event) -> Option<String> {
+    let input: leptos::web_sys::HtmlInputElement = event_target(event);
     (input.name() == "q").then(|| input.value())
 }
 

@@ -24,9 +24,9 @@ pub(super) fn order_fields(draft: &OrderDraft, problems: &[Problem]) -> AnyView 
         ("listed", "A list first, then by lot"),
     ];
     let orders = orders.into_iter().map(|(value, label)| (value.to_owned(), label.to_owned())).collect();
-    let order = select("order", "Devices come", orders)
-        .value(draft.order.clone())
-        .hint("Usual is spread over the attribute that names a site here, or over site, gateway or customer, whichever devices report first.");
+    let order = select("order", "Devices come", orders).value(draft.order.clone()).hint(
+        "Usual is spread over the attribute that names a site here, or over site, gateway or customer, whichever devices report first.",
+    );
     let spread = text("order.spread", "Spread over the attribute")
         .value(draft.spread.clone())
         .placeholder("site")
@@ -142,7 +142,8 @@ mod tests {
                 ("Order", "by lot, of each site the same share in every stage".to_owned()),
                 (
                     "Rate",
-                    "at most 10 devices begin within a minute; 1.5 times as many with every 100 that succeed, up to 1,000 a minute".to_owned()
+                    "at most 10 devices begin within a minute; 1.5 times as many with every 100 that succeed, up to 1,000 a minute"
+                        .to_owned()
                 )
             ]
         );

@@ -114,7 +114,7 @@ pub fn span(span: Span) -> String {
 /// What an expected span rests on and leaves out.
 pub fn rests_on(expected: &Expected) -> String {
     format!(
-        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take and who has to wait for a budget.",
+        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take and who has to wait for a budget or a rate.",
         counted(expected.updates, "update", "updates")
     )
 }
@@ -200,7 +200,11 @@ mod tests {
             ]
         );
         assert!(gate(&GateSpec { action: GateAction::RollBack, ..strict }).ends_with("; when it says no, it rolls back"));
-        let limited = RolloutSpec { at_once: Some(20), budget: Some(Budget { attribute: "site".into(), at_most: Some(1), at_most_percent: None }), ..spec.clone() };
+        let limited = RolloutSpec {
+            at_once: Some(20),
+            budget: Some(Budget { attribute: "site".into(), at_most: Some(1), at_most_percent: None }),
+            ..spec.clone()
+        };
         assert_eq!(
             limits(&limited),
             [("At once", "at most 20 devices".to_owned()), ("Budget", "at most 1 device with the same site at once".to_owned())]

@@ -185,11 +185,8 @@ fn firmware(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
 
 fn devices(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
     let error = model.preview.as_ref().and_then(|p| p.selector_error.as_ref());
-    let fault = error
-        .map(|e| {
-            Fault::new(FaultKind::Invalid, "selector", misread(e)).at("selector")
-        })
-        .or_else(|| fault_of(problems, "selector"));
+    let fault =
+        error.map(|e| Fault::new(FaultKind::Invalid, "selector", misread(e)).at("selector")).or_else(|| fault_of(problems, "selector"));
     let device_type = model.releases.iter().find(|r| r.id.as_str() == draft.release).map(|r| r.device_type.clone());
     let input = text("selector", "Which devices")
         .value(draft.selector.clone())

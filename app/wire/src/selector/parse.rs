@@ -7,8 +7,7 @@ use crate::devices::SelectorError;
 const LONGEST: usize = 2000;
 /// The deepest nesting of parentheses.
 const DEEPEST: usize = 16;
-const FIELDS: &str =
-    "Fields are id, type, hw, version, tag, group, state, online, presence, certificate, update, sequence, last_seen, attr.NAME and metric.NAME.";
+const FIELDS: &str = "Fields are id, type, hw, version, tag, group, state, online, presence, certificate, update, sequence, last_seen, attr.NAME and metric.NAME.";
 const SPANS: &str = "Write seconds, minutes, hours or days up to ten years";
 
 impl Selector {
@@ -165,7 +164,8 @@ impl Parser<'_> {
     fn comparison(&mut self, name: &str, start: usize) -> Result<Selector, SelectorError> {
         let metric = metric_name(name);
         if metric.is_none() && !["sequence", "last_seen", "version"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
-            let hint = "Only version, sequence, last_seen and metric.NAME compare with <, <=, > and >=; the sequence is the order of releases.";
+            let hint =
+                "Only version, sequence, last_seen and metric.NAME compare with <, <=, > and >=; the sequence is the order of releases.";
             return Err(wrong(start, format!("{name:?} can't be compared"), hint));
         }
         let (how, width) = match self.rest() {
@@ -188,7 +188,8 @@ impl Parser<'_> {
             }
             "version" => {
                 let hint = "Write numbers with dots between them, as in version<2.1.0 or version>=2.1.0-rc.1; version:2.* compares texts.";
-                let version = Version::parse(&value).ok_or_else(|| wrong(at, format!("{value:?} has no place in the order of versions"), hint))?;
+                let version =
+                    Version::parse(&value).ok_or_else(|| wrong(at, format!("{value:?} has no place in the order of versions"), hint))?;
                 Ok(Selector::Version(how, version))
             }
             _ => {

@@ -27,9 +27,8 @@ fn leaf() -> impl Strategy<Value = Selector> {
             .prop_map(|(how, s)| Selector::Silent(how, s * 1000)),
         (any_ordering(), prop::sample::select(vec!["2.1.0", "0.0.1-rc.1", "10.2.30-a-b.7"]))
             .prop_map(|(how, v)| Selector::Version(how, Version::parse(v).unwrap())),
-        (any_ordering(), "[a-z][a-z0-9_./-]{0,8}", -1e12..1e12f64, prop::option::of(1..300_000_000_i64)).prop_map(|(how, name, value, s)| {
-            Selector::Metric(Metric { name, how, value, within: s.map(|s| s * 1000) })
-        }),
+        (any_ordering(), "[a-z][a-z0-9_./-]{0,8}", -1e12..1e12f64, prop::option::of(1..300_000_000_i64))
+            .prop_map(|(how, name, value, s)| { Selector::Metric(Metric { name, how, value, within: s.map(|s| s * 1000) }) }),
         prop::sample::select(vec!["online", "stale", "offline"]).prop_map(|w| Selector::Is(Field::Presence, vec![w.to_owned()])),
         prop::sample::select(vec!["valid", "expiring", "expired", "none"])
             .prop_map(|w| Selector::Is(Field::Certificate, vec![w.to_owned(), "none".to_owned()])),

@@ -155,7 +155,9 @@ mod tests {
     fn what_is_missing_is_zero_and_what_is_no_version_is_none() {
         assert_eq!(Version::parse("v2.1").unwrap().to_string(), "2.1.0");
         assert_eq!(Version::parse("2"), Version::parse("2.0.0+build.5"));
-        for text in ["", "v", "1.2.3.4", "1..2", "a.b.c", "1.2.x", "1.0.0-", "1.0.0-a..b", "-1", "1.0.0+", "99999999999999999999999", "1.0-ü"] {
+        for text in
+            ["", "v", "1.2.3.4", "1..2", "a.b.c", "1.2.x", "1.0.0-", "1.0.0-a..b", "-1", "1.0.0+", "99999999999999999999999", "1.0-ü"]
+        {
             assert_eq!(Version::parse(text), None, "{text}");
             assert_eq!(order_of(text), "");
         }

@@ -92,7 +92,12 @@ pub async fn facts_page(
 }
 
 /// Adds the last values of these metrics to devices in order of number.
-pub async fn measured(last: Option<&LastValues>, org: &OrgId, metrics: &BTreeSet<&str>, all: &mut [(DeviceNo, Facts)]) -> Result<(), Error> {
+pub async fn measured(
+    last: Option<&LastValues>,
+    org: &OrgId,
+    metrics: &BTreeSet<&str>,
+    all: &mut [(DeviceNo, Facts)],
+) -> Result<(), Error> {
     let (Some(last), [(first, _), ..], Some((end, _))) = (last, &*all, all.last()) else { return Ok(()) };
     let range = (first - 1, *end);
     for metric in metrics {

@@ -7,8 +7,8 @@ use crate::{
 };
 use wire::{
     Timestamp,
-    ids::OrgId,
     devices::{CertificateStanding, PRESENT_MS, Presence},
+    ids::OrgId,
 };
 
 /// What a condition needs beside its selector: what stands elsewhere than in the fleet's store, and how lists are unfolded.

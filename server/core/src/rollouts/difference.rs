@@ -155,9 +155,10 @@ fn arranged(order: Option<&Order>) -> String {
 
 fn paced(rate: Option<&Rate>) -> String {
     let Some(rate) = rate else { return "no such limit".to_owned() };
-    let grows = rate.growth.as_ref().map_or_else(String::new, |g| {
-        format!(", times {} with every {} that succeed, up to {}", g.factor, g.successes, g.at_most)
-    });
+    let grows = rate
+        .growth
+        .as_ref()
+        .map_or_else(String::new, |g| format!(", times {} with every {} that succeed, up to {}", g.factor, g.successes, g.at_most));
     format!("at most {}{grows}", rate.per_minute)
 }
 

@@ -303,13 +303,15 @@ mod tests {
 
     fn any_spec() -> impl Strategy<Value = RolloutSpec> {
         let stages = prop::collection::vec(any_stage(), 0..4);
-        let budget =
-            prop_oneof![4 => Just(None), 1 => (".{0,4}", prop::option::of(0..3u32), prop::option::of((0..30u32).prop_map(f64::from)))
+        let budget = prop_oneof![4 => Just(None), 1 => (".{0,4}", prop::option::of(0..3u32), prop::option::of((0..30u32).prop_map(f64::from)))
                 .prop_map(|(attribute, at_most, at_most_percent)| Some(Budget { attribute, at_most, at_most_percent }))];
         let ids = prop::collection::vec(prop::sample::select(vec!["gw-1", "gw-2"]).prop_map(|id| id.parse().unwrap()), 0..3);
         let order = prop_oneof![Just(Order::Random), ".{0,3}".prop_map(Order::Spread), ids.prop_map(Order::Listed)];
-        let growth = ((1..4u32).prop_map(f64::from), 0..3u32, 0..3u32)
-            .prop_map(|(factor, successes, at_most)| Growth { factor, successes, at_most });
+        let growth = ((1..4u32).prop_map(f64::from), 0..3u32, 0..3u32).prop_map(|(factor, successes, at_most)| Growth {
+            factor,
+            successes,
+            at_most,
+        });
         let rate = (0..3u32, prop::option::of(growth)).prop_map(|(per_minute, growth)| Rate { per_minute, growth });
         let arranged = (prop::option::weighted(0.3, order), prop::option::weighted(0.3, rate));
         let retry = (prop::collection::vec(prop::sample::select(RetryClass::ALL), 0..3), 0..3u32, 0..3u32)

@@ -135,7 +135,9 @@ impl<'a> Turns<'a> {
         if self.members.as_ref().is_some_and(|m| !m.contains(&device)) {
             return None;
         }
-        if !self.drawn() || !(self.target.check(facts, false).is_ok() || waits(&self.target, (self.id, &self.kept), self.course, device, facts)) {
+        if !self.drawn()
+            || !(self.target.check(facts, false).is_ok() || waits(&self.target, (self.id, &self.kept), self.course, device, facts))
+        {
             return None;
         }
         let own = self.kept.stage_of(self.id, device, facts)?;

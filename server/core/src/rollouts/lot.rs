@@ -155,11 +155,8 @@ impl Kept {
     /// The stage (from 1) that a device is in; none when no stage takes it.
     pub fn stage_of(&self, rollout: &RolloutId, device: DeviceNo, facts: &Facts) -> Option<u32> {
         let place = self.lot.place(rollout, device, facts);
-        let cuts = if self.lot.plain() {
-            &self.cuts
-        } else {
-            self.strata.get(&self.lot.stratum(facts)).or_else(|| self.strata.get(ANYBODY))?
-        };
+        let cuts =
+            if self.lot.plain() { &self.cuts } else { self.strata.get(&self.lot.stratum(facts)).or_else(|| self.strata.get(ANYBODY))? };
         self.lot.stage_of(place, cuts, facts)
     }
 }

@@ -157,7 +157,11 @@ impl<'a> Walk<'a> {
         let strata = self.lot.kept(&drawn, names);
         let bounds = if strata.is_empty() { drawn.cuts.iter().map(|c| c.place).collect() } else { self.lot.bounds(&drawn, &strata) };
         let named = |who: &[usize]| who.iter().filter_map(|i| self.names.get(*i).cloned().flatten()).take(sample).collect();
-        let preview = |(spec, who): (&StageSpec, &Vec<usize>)| PreviewStage { name: spec.name.clone(), devices: count(who.len()), sample: named(who) };
+        let preview = |(spec, who): (&StageSpec, &Vec<usize>)| PreviewStage {
+            name: spec.name.clone(),
+            devices: count(who.len()),
+            sample: named(who),
+        };
         let previews = stages.iter().zip(&drawn.stages).map(preview).collect();
         let mut excluded: Vec<Excluded> =
             self.missed.iter().map(|(miss, n)| Excluded { reason: self.target.words(*miss), devices: *n }).collect();
@@ -272,6 +276,10 @@ mod tests {
         for cuts in found.strata.values().skip(1) {
             assert!(cuts[0] == draw::NOBODY && cuts[1] > draw::NOBODY && cuts[2] == cuts[1]);
         }
-        assert_eq!(found.cuts.iter().map(|c| c.place).collect::<Vec<_>>(), [draw::EVERYBODY; 3], "no place leaves out whom a selector takes");
+        assert_eq!(
+            found.cuts.iter().map(|c| c.place).collect::<Vec<_>>(),
+            [draw::EVERYBODY; 3],
+            "no place leaves out whom a selector takes"
+        );
     }
 }

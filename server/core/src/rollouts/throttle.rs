@@ -141,5 +141,4 @@ mod tests {
             prop_assert!(pace(&rate, n) <= pace(&rate, n + 1) && pace(&rate, n) <= i64::from(per_minute + more));
         }
     }
-
 }

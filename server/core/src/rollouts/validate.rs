@@ -118,7 +118,9 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -
     for (i, n) in devices.iter().enumerate() {
         let what = match spec.stages.get(i).map(|s| &s.reach) {
             Some(Reach::Count(_)) => "raise its number, or remove it",
-            Some(Reach::Matching(_)) => "none of the rollout's devices matches that is in no earlier stage. Change its selector, or remove it",
+            Some(Reach::Matching(_)) => {
+                "none of the rollout's devices matches that is in no earlier stage. Change its selector, or remove it"
+            }
             _ => "raise its percentage, or remove it",
         };
         found.unless(*n > 0, &format!("stages.{i}.reach"), &format!("Stage {} has no devices: {what}.", i + 1));
@@ -215,11 +217,17 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
             Reach::Percent(p) => {
                 found.unless(readable(p), &at("reach"), DECIMALS);
                 found.unless(p > percent, &at("reach"), "Percentages are cumulative: choose more than in the stage before.");
-                found.unless(!last || p >= 100.0, &at("reach"), "The last stage has to reach everybody: choose 100 %, or those that match a selector.");
+                found.unless(
+                    !last || p >= 100.0,
+                    &at("reach"),
+                    "The last stage has to reach everybody: choose 100 %, or those that match a selector.",
+                );
                 found.unless(last || p < 100.0, &at("reach"), "100 % leaves nothing for the stages after it. Choose less, or remove them.");
                 percent = p;
             }
-            Reach::Count(_) if last => found.add(&at("reach"), "The last stage has to reach everybody: choose 100 %, or those that match a selector."),
+            Reach::Count(_) if last => {
+                found.add(&at("reach"), "The last stage has to reach everybody: choose 100 %, or those that match a selector.")
+            }
             Reach::Count(n) => {
                 found.unless(
                     n > devices,

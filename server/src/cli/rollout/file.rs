@@ -182,7 +182,10 @@ mod tests {
         assert_eq!((file.release.value.device_type.as_str(), file.release.value.version.as_str()), ("gateway", "2.0.0"));
         let spec = file.spec(Path::new("plan.yaml"), release(), None).unwrap();
         assert_eq!((spec.selector.as_str(), spec.timeout_min, spec.start_at), ("tag:eu -tag:lab", 60, None));
-        assert_eq!(spec.stages.iter().map(|s| s.reach.clone()).collect::<Vec<_>>(), [Reach::Count(2), Reach::Percent(25.0), Reach::Percent(100.0)]);
+        assert_eq!(
+            spec.stages.iter().map(|s| s.reach.clone()).collect::<Vec<_>>(),
+            [Reach::Count(2), Reach::Percent(25.0), Reach::Percent(100.0)]
+        );
         assert!(spec.stages[0].confirm && spec.stages[0].soak_s == 3600);
         assert_eq!((spec.stages[0].gate.max_errors, spec.stages[1].gate), (1, GateSpec::default()));
         assert!(include_str!("../../../../app/docs/rollouts.md").contains(EXAMPLE), "the manual shows another file");

@@ -35,8 +35,13 @@ fn any_device() -> impl Strategy<Value = Made> {
 fn any_leaf() -> impl Strategy<Value = Selector> {
     let how = || prop::sample::select(vec![Ordering::Below, Ordering::AtMost, Ordering::Above, Ordering::AtLeast]);
     let version = prop::sample::select(VERSIONS.to_vec()).prop_filter_map("has a place in the order", Version::parse);
-    let value = || prop::sample::select(vec!["*", "gateway", "gate*", "eu", "a_b", "aXb", "North*", "north", "s%uth", "1.*", "*0", "nightly", "gw-*a", "active"]);
-    let field = prop::sample::select(vec![Field::Id, Field::Type, Field::Version, Field::Tag, Field::State, Field::Attribute("site".into())]);
+    let value = || {
+        prop::sample::select(vec![
+            "*", "gateway", "gate*", "eu", "a_b", "aXb", "North*", "north", "s%uth", "1.*", "*0", "nightly", "gw-*a", "active",
+        ])
+    };
+    let field =
+        prop::sample::select(vec![Field::Id, Field::Type, Field::Version, Field::Tag, Field::State, Field::Attribute("site".into())]);
     let metric = (prop::sample::select(vec!["temperature", "none"]), how(), -3..4i32, prop::option::of(1..3 * SPAN_S));
     prop_oneof![
         (field, prop::collection::vec(value().prop_map(str::to_owned), 1..3)).prop_map(|(field, values)| Selector::Is(field, values)),
@@ -76,8 +81,9 @@ async fn chance_selectors_mean_the_same_in_sql_and_in_memory(#[case] kind: Engin
         let seen = now.0 - ago * 1000;
         let mut tx = w.fleet.devices().db.write().await.unwrap();
         let order = order_of(version);
-        let (device,) =
-            row!(&mut tx, (i64,), DEVICE, org, id.as_str(), id.to_lowercase(), kind, version, order, sequence, online, seen).unwrap().unwrap();
+        let (device,) = row!(&mut tx, (i64,), DEVICE, org, id.as_str(), id.to_lowercase(), kind, version, order, sequence, online, seen)
+            .unwrap()
+            .unwrap();
         for tag in tags {
             exec!(&mut tx, TAG, device, org, tag).unwrap();
         }

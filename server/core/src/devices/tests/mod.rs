@@ -1,11 +1,11 @@
 //! Enrolment, lists and presence on both engines.
 
 mod admission;
+mod agree;
 mod approval;
 mod bounds;
 mod claims;
 mod clones;
-mod agree;
 mod deleted;
 mod desk;
 mod groups;
@@ -16,7 +16,11 @@ mod recovery;
 mod server_keys;
 mod tagging;
 
-use super::{Attempt, Connected, Error, Selector, filter::{Asked, Filter}, store};
+use super::{
+    Attempt, Connected, Error, Selector,
+    filter::{Asked, Filter},
+    store,
+};
 use crate::{
     access::Actor,
     db::{EngineKind, Sql, Value, exec, row, select},

@@ -15,9 +15,8 @@ pub(super) const INSERT: Sql =
 pub(super) const OF: Sql = Sql::same("SELECT stratum, cuts FROM rollout_strata WHERE rollout_id = $1");
 pub(super) const ONE: Sql = Sql::same("SELECT stratum, cuts FROM rollout_strata WHERE rollout_id = $1 AND stratum IN ($2, '')");
 
-pub(super) const REPORTED: Sql = Sql::same(
-    "SELECT DISTINCT name FROM device_attributes WHERE org_id = $1 AND name IN ('site', 'gateway', 'customer')",
-);
+pub(super) const REPORTED: Sql =
+    Sql::same("SELECT DISTINCT name FROM device_attributes WHERE org_id = $1 AND name IN ('site', 'gateway', 'customer')");
 
 /// Rows that are written at once.
 const AT_ONCE: usize = 5_000;
@@ -60,11 +59,7 @@ pub(in crate::rollouts) async fn one(
     cuts: Vec<i64>,
     facts: &Facts,
 ) -> Result<Kept, Error> {
-    let strata = if lot.plain() {
-        HashMap::new()
-    } else {
-        read(rows!(on, (String, String), ONE, rollout.as_str(), lot.stratum(facts))?)?
-    };
+    let strata = if lot.plain() { HashMap::new() } else { read(rows!(on, (String, String), ONE, rollout.as_str(), lot.stratum(facts))?)? };
     Ok(Kept { lot, strata, cuts })
 }
 

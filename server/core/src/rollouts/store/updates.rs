@@ -44,8 +44,7 @@ pub(super) const KIN: Sql = Sql::same(
 );
 /// How many offers of a rollout were made after then.
 pub(super) const BEGUN: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND created_at > $2");
-pub(super) const SUCCEEDED: Sql =
-    Sql::same("SELECT CAST(COALESCE(SUM(succeeded), 0) AS BIGINT) FROM rollout_stages WHERE rollout_id = $1");
+pub(super) const SUCCEEDED: Sql = Sql::same("SELECT CAST(COALESCE(SUM(succeeded), 0) AS BIGINT) FROM rollout_stages WHERE rollout_id = $1");
 pub(super) const RETIRE: Sql = Sql::same(
     "UPDATE updates SET latest = FALSE, again = FALSE, retry_at = NULL
          WHERE id = $1 AND latest = TRUE AND state = $3 AND (again = TRUE OR retry_at <= $2)",

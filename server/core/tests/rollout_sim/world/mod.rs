@@ -19,7 +19,9 @@ use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     ids::RolloutId,
-    rollouts::{Budget, GateAction, GateSpec, Growth, Order, Rate, Reach, Retry, RetryClass, RolloutSpec, StageSpec, TimeOfDay, Weekday, Window},
+    rollouts::{
+        Budget, GateAction, GateSpec, Growth, Order, Rate, Reach, Retry, RetryClass, RolloutSpec, StageSpec, TimeOfDay, Weekday, Window,
+    },
     states::{ReleaseState, RolloutState, UpdateState},
 };
 

@@ -1,6 +1,7 @@
 //! Two planners that act on what they saw some time ago.
 
 use super::{Pending, Row, World, act::not_begun, ledger::retractable};
+use fleet::devices::{Facts, Selector};
 use fleet::rollouts::{
     course::Change,
     gate::{DARK_GRACE_MS, DARK_WATCH_MS},
@@ -8,7 +9,6 @@ use fleet::rollouts::{
     survey::{Target, Walk},
     throttle::Crowd,
 };
-use fleet::devices::{Facts, Selector};
 use wire::{
     Timestamp,
     states::{RolloutState, UpdateState},
