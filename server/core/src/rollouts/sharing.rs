@@ -1,6 +1,7 @@
-//! Pure: what is wrong with a plan's order, its rate and its budget.
+//! Pure: what is wrong with a plan's order, its rate, its budget, and the own selectors of its stages.
 
-use super::validate::{DECIMALS, Found, plain, readable};
+use super::validate::{DECIMALS, Found, plain, readable, sentence};
+use crate::devices::Selector;
 use std::collections::HashSet;
 use wire::{
     device::MAX_ATTRIBUTE,
@@ -25,6 +26,24 @@ pub(super) fn problems(spec: &RolloutSpec) -> Vec<Problem> {
         rate(of, spec.timeout_min, &mut found);
     }
     found.0
+}
+
+/// What is wrong with a stage's own selector.
+pub(super) fn own_selector(text: &str, field: &str, found: &mut Found) {
+    if text.trim().is_empty() {
+        found.add(field, "Write which devices the stage takes, for example tag:lab.");
+    } else if let Err(e) = Selector::parse(text) {
+        found.add(field, sentence(&e));
+    }
+}
+
+/// Stages whose own selectors match devices that an earlier stage takes by its own.
+pub(super) fn overlaps(devices: &[i64], found: &mut Found) {
+    for (i, n) in devices.iter().enumerate().filter(|(_, n)| **n > 0) {
+        let those = if *n == 1 { "1 device that matches is".to_owned() } else { format!("{n} devices that match are") };
+        let text = format!("{those} in an earlier stage by its selector: leave them out here, with - before what that stage takes.");
+        found.add(&format!("stages.{i}.reach"), text);
+    }
 }
 
 fn budget(budget: &Budget, found: &mut Found) {

@@ -1,6 +1,6 @@
 //! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
 
-use super::{gate::DARK_WATCH_MS, window};
+use super::{gate::DARK_WATCH_MS, sharing, window};
 use crate::{devices::Selector, releases::RolloutRelease, text::unseen};
 use wire::{
     Timestamp,
@@ -76,7 +76,7 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
         found.add("start_at", text);
     }
     found.unless(spec.at_once != Some(0), "at_once", "Let at least 1 device update at a time, or set no such limit.");
-    found.0.extend(super::sharing::problems(spec));
+    found.0.extend(sharing::problems(spec));
     found.unless(
         spec.bandwidth.is_none_or(|n| (LEAST_BANDWIDTH..=MOST_BANDWIDTH).contains(&n)),
         "bandwidth",
@@ -110,11 +110,7 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -
         found.add(&format!("stages.{i}.reach"), text);
         return found.0;
     }
-    for (i, n) in overlaps.iter().enumerate().filter(|(_, n)| **n > 0) {
-        let those = if *n == 1 { "1 device that matches is".to_owned() } else { format!("{n} devices that match are") };
-        let text = format!("{those} in an earlier stage by its selector: leave them out here, with - before what that stage takes.");
-        found.add(&format!("stages.{i}.reach"), text);
-    }
+    sharing::overlaps(overlaps, &mut found);
     for (i, n) in devices.iter().enumerate() {
         let what = match spec.stages.get(i).map(|s| &s.reach) {
             Some(Reach::Count(_)) => "raise its number, or remove it",
@@ -203,14 +199,7 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
         found.unless(plain(&stage.name), &at("name"), "Leave out line breaks and control characters.");
         found.unless(stage.soak_s <= MAX_SOAK_S, &at("soak_s"), "Watch a stage for at most 30 days.");
         match stage.reach {
-            Reach::Matching(ref own) if own.trim().is_empty() => {
-                found.add(&at("reach"), "Write which devices the stage takes, for example tag:lab.");
-            }
-            Reach::Matching(ref own) => {
-                if let Err(e) = Selector::parse(own) {
-                    found.add(&at("reach"), sentence(&e));
-                }
-            }
+            Reach::Matching(ref own) => sharing::own_selector(own, &at("reach"), found),
             Reach::Percent(p) if !p.is_finite() || p <= 0.0 || p > 100.0 => {
                 found.add(&at("reach"), "Choose a percentage over 0 and up to 100.");
             }
