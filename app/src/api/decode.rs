@@ -253,7 +253,7 @@ mod tests {
             timeout_min: 60,
             reason: "why".into(),
             at_once: Some(3),
-            budget: Some(wire::rollouts::Budget { attribute: "site".into(), at_most: 1 }),
+            budget: Some(wire::rollouts::Budget { attribute: "site".into(), at_most: Some(1), at_most_percent: None }),
             confirm_at_device: true,
             bandwidth: Some(50_000),
             ignore_data_budget: true,
@@ -264,6 +264,11 @@ mod tests {
             way_back: None,
             retry: Some(wire::rollouts::Retry { classes: vec![wire::rollouts::RetryClass::Failed], times: 2, wait_min: 30 }),
             priority: 9,
+            order: Some(wire::rollouts::Order::Listed(vec!["gw-1".parse().unwrap()])),
+            rate: Some(wire::rollouts::Rate {
+                per_minute: 5,
+                growth: Some(wire::rollouts::Growth { factor: 1.5, successes: 2, at_most: 9 }),
+            }),
         });
         round_trips(&Tell::Delta {
             topic: "device/gw-1".parse().unwrap(),

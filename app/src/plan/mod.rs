@@ -4,22 +4,25 @@
 //! names of the inputs are the names that the core uses for problems (`stages.1.reach`), so each problem finds its input. Refuses to know the
 //! wizard's steps and the server functions; both read and write plans here.
 
+mod order;
 pub mod query;
 mod retry;
 mod stage;
 mod when;
 mod words;
 
+pub use order::OrderDraft;
 pub use stage::{StageDraft, TEMPLATES};
 pub use when::WhenDraft;
 #[cfg(feature = "ssr")]
 pub(crate) use words::instant;
+pub(crate) use words::misread;
 
 use crate::ui::number::{plain, read_decimal};
 use stage::template;
 use wire::{
     ids::ReleaseId,
-    rollouts::{Budget, Problem, RolloutSpec},
+    rollouts::{Problem, RolloutSpec},
 };
 use words::{instant as instant_of, limit_text, number, optional, problem, speed, speed_text};
 
@@ -45,7 +48,7 @@ pub struct Draft {
     pub at_once: String,
     /// An attribute; empty is no budget.
     pub budget_attribute: String,
-    /// A number of devices.
+    /// A number of devices, or a percentage with its sign.
     pub budget_at_most: String,
     /// `yes` when somebody at each device confirms; anything else is no.
     pub confirm_at_device: String,
@@ -65,6 +68,8 @@ pub struct Draft {
     pub retry_wait: String,
     /// 0 to 9; empty is 0.
     pub priority: String,
+    /// In which order devices come, and how fast.
+    pub order: OrderDraft,
     /// At least one.
     pub stages: Vec<StageDraft>,
 }
@@ -87,7 +92,7 @@ impl Draft {
                 "confirm_at_device" => draft.confirm_at_device = value,
                 "bandwidth" => draft.bandwidth = value,
                 "ignore_data_budget" => draft.ignore_data_budget = value,
-                _ if draft.when.read(&key, &value) => {}
+                _ if draft.when.read(&key, &value) || draft.order.read(&key, &value) => {}
                 "way_back" => draft.way_back = value,
                 "retry.classes" => draft.retry_classes = value,
                 "retry.times" => draft.retry_times = value,
@@ -148,7 +153,13 @@ impl Draft {
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
-        single.into_iter().map(|(key, text)| (key.to_owned(), text.clone())).chain(self.when.pairs()).chain(stages).collect()
+        single
+            .into_iter()
+            .map(|(key, text)| (key.to_owned(), text.clone()))
+            .chain(self.when.pairs())
+            .chain(self.order.pairs())
+            .chain(stages)
+            .collect()
     }
 
     /// The plan an existing rollout has.
@@ -162,7 +173,7 @@ impl Draft {
             reason: spec.reason.clone(),
             at_once: limit_text(spec.at_once),
             budget_attribute: spec.budget.as_ref().map(|b| b.attribute.clone()).unwrap_or_default(),
-            budget_at_most: limit_text(spec.budget.as_ref().map(|b| b.at_most)),
+            budget_at_most: order::room_text(spec.budget.as_ref()),
             confirm_at_device: if spec.confirm_at_device { "yes".to_owned() } else { String::new() },
             bandwidth: speed_text(spec.bandwidth),
             ignore_data_budget: if spec.ignore_data_budget { "true".to_owned() } else { String::new() },
@@ -172,6 +183,7 @@ impl Draft {
             retry_times: limit_text(spec.retry.as_ref().map(|r| r.times)),
             retry_wait: limit_text(spec.retry.as_ref().map(|r| r.wait_min)),
             priority: limit_text((spec.priority > 0).then_some(spec.priority)),
+            order: OrderDraft::of(spec),
             stages: spec.stages.iter().map(StageDraft::of).collect(),
         }
     }
@@ -181,6 +193,7 @@ impl Draft {
         let mut wrong = Vec::new();
         let release =
             self.release.parse().map_err(|_| problem("release", "Choose the release to roll out.")).map_err(|p| wrong.push(p)).ok();
+        words::selector(&self.selector, "selector", &mut wrong);
         let start_at = match self.start_at.trim() {
             "" => None,
             text => instant_of(text).or_else(|| {
@@ -190,7 +203,8 @@ impl Draft {
         };
         let timeout_min = number(&self.timeout_min, "timeout_min", "Write a whole number of minutes, for example 60.", &mut wrong);
         let at_once = optional(&self.at_once, "at_once", "Write a whole number of devices, for example 20, or leave it empty.", &mut wrong);
-        let budget = self.budget(&mut wrong);
+        let budget = order::budget(&self.budget_attribute, &self.budget_at_most, &mut wrong);
+        let (order, rate) = (self.order.order(&mut wrong), self.order.rate(&mut wrong));
         let bandwidth = speed(&self.bandwidth, "bandwidth", &mut wrong);
         let (window, urgency) = (self.when.window(&mut wrong), self.when.urgency(&mut wrong));
         let way_back = self.way_back(&mut wrong);
@@ -218,6 +232,8 @@ impl Draft {
                 way_back,
                 retry,
                 priority,
+                order,
+                rate,
             }),
             _ => Err(wrong),
         }
@@ -229,26 +245,6 @@ impl Draft {
             return None;
         }
         id.parse().map_err(|_| wrong.push(problem("way_back", "Choose the release that devices go back to, or none."))).ok()
-    }
-
-    /// The budget; one without the other of its two halves is a problem.
-    fn budget(&self, wrong: &mut Vec<Problem>) -> Option<Budget> {
-        let attribute = self.budget_attribute.trim();
-        match (attribute.is_empty(), self.budget_at_most.trim().is_empty()) {
-            (true, true) => None,
-            (true, false) => {
-                wrong.push(problem(
-                    "budget.attribute",
-                    "Name the attribute that devices of one kind share, for example site, or empty the number.",
-                ));
-                None
-            }
-            (false, _) => {
-                let message = "Write how many devices of one kind may update at once, for example 1.";
-                let at_most = number(&self.budget_at_most, "budget.at_most", message, wrong);
-                Some(Budget { attribute: attribute.to_owned(), at_most })
-            }
-        }
     }
 
     /// Does what a button of the form asks for: `add`, `remove.N`, `template.KEY`; anything else changes nothing.
@@ -274,7 +270,7 @@ impl Draft {
         let reach = |stage: Option<&StageDraft>, or: f64| {
             stage.filter(|s| s.unit == "percent").and_then(|s| read_decimal(s.reach.trim())).unwrap_or(or)
         };
-        let before = if at == 0 { 0.0 } else { reach(self.stages.get(at - 1), 0.0) };
+        let before = reach(self.stages.iter().take(at).rfind(|s| s.unit == "percent"), 0.0);
         let middle = f64::midpoint(before, reach(self.stages.last(), 100.0)).round();
         let mut stage = StageDraft::new(&format!("Stage {}", at + 1), &plain(middle), "10 min", false);
         if let Some(model) = self.stages.get(at) {
@@ -321,6 +317,8 @@ mod tests {
         draft.way_back = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4".into();
         (draft.retry_classes, draft.retry_times, draft.retry_wait) = ("failed,timed_out".into(), "3".into(), "30".into());
         draft.priority = "5".into();
+        draft.order = OrderDraft { order: "spread".into(), spread: "site".into(), per_minute: "50".into(), ..OrderDraft::default() };
+        (draft.stages[1].reach, draft.stages[1].unit) = ("tag:half -tag:lab".into(), "matching".into());
         draft
     }
 
@@ -333,7 +331,7 @@ mod tests {
         assert_eq!(spec.stages[0].reach, Reach::Percent(10.0));
         assert_eq!(spec.stages[0].soak_s, 600);
         assert_eq!(spec.start_at, Some(Timestamp(1_795_341_420_000)));
-        assert_eq!((spec.at_once, spec.budget.as_ref().map(|b| (b.attribute.as_str(), b.at_most))), (Some(20), Some(("site", 1))));
+        assert_eq!((spec.at_once, spec.budget.as_ref().map(|b| (b.attribute.as_str(), b.at_most))), (Some(20), Some(("site", Some(1)))));
         assert_eq!(
             (spec.stages[0].gate.max_reverted, spec.stages[0].gate.max_dark, spec.stages[1].gate.max_dark),
             (Some(0), None, Some(3))
@@ -351,6 +349,7 @@ mod tests {
     fn what_is_wrong_is_said_at_its_input() {
         let mut draft = plan();
         draft.release.clear();
+        draft.selector = "tag:".into();
         draft.start_at = "2026-11-31T09:57".into();
         draft.timeout_min = "an hour".into();
         draft.stages[1].reach = "half".into();
@@ -365,6 +364,7 @@ mod tests {
             fields,
             [
                 "release",
+                "selector",
                 "start_at",
                 "timeout_min",
                 "at_once",
@@ -384,7 +384,7 @@ mod tests {
     fn buttons_change_the_stages() {
         let mut draft = plan();
         draft.apply("add");
-        assert_eq!(draft.stages.iter().map(|s| s.reach.as_str()).collect::<Vec<_>>(), ["10", "50", "75", "100"]);
+        assert_eq!(draft.stages.iter().map(|s| s.reach.as_str()).collect::<Vec<_>>(), ["10", "tag:half -tag:lab", "55", "100"]);
         draft.apply("remove.0");
         assert_eq!(draft.stages.len(), 3);
         draft.apply("remove.9");

@@ -1,6 +1,6 @@
 //! Pure: a stage of a plan in the making, and the plans to start from.
 
-use super::words::{limit_text, number, optional, percentage, problem, span, span_text, word};
+use super::words::{limit_text, number, optional, percentage, problem, selector, span, span_text, word};
 use crate::ui::number::plain;
 use wire::rollouts::{GateSpec, Problem, Reach, StageSpec};
 
@@ -9,9 +9,9 @@ use wire::rollouts::{GateSpec, Problem, Reach, StageSpec};
 pub struct StageDraft {
     /// Its name.
     pub name: String,
-    /// A number.
+    /// A number, or a selector.
     pub reach: String,
-    /// `percent` or `count`.
+    /// `percent`, `count`, or `matching` where the reach is a selector.
     pub unit: String,
     /// A span: `90 s`, `10 min`, `2 h`, `1 d`.
     pub soak: String,
@@ -122,6 +122,7 @@ impl StageDraft {
         let (reach, unit) = match spec.reach {
             Reach::Percent(p) => (plain(p), "percent"),
             Reach::Count(n) => (n.to_string(), "count"),
+            Reach::Matching(ref own) => (own.clone(), "matching"),
         };
         Self {
             name: spec.name.clone(),
@@ -142,7 +143,10 @@ impl StageDraft {
 
     pub(super) fn spec(&self, index: usize, wrong: &mut Vec<Problem>) -> StageSpec {
         let at = |field: &str| format!("stages.{index}.{field}");
-        let reach = if self.unit == "count" {
+        let reach = if self.unit == "matching" {
+            selector(&self.reach, &at("reach"), wrong);
+            Reach::Matching(self.reach.trim().to_owned())
+        } else if self.unit == "count" {
             Reach::Count(number(&self.reach, &at("reach"), "Write a whole number of devices, for example 5.", wrong))
         } else {
             Reach::Percent(percentage(&self.reach, &at("reach"), "Write a percentage, for example 10.", wrong))

@@ -8,6 +8,18 @@ pub(super) fn problem(field: &str, message: &str) -> Problem {
     Problem { field: field.to_owned(), message: message.to_owned() }
 }
 
+/// A selector of an input, read by the parser that the core uses, so that a mistake is said while it is typed.
+pub(super) fn selector(text: &str, field: &str, wrong: &mut Vec<Problem>) {
+    if let Err(e) = wire::selector::Selector::parse(text.trim()) {
+        wrong.push(problem(field, &misread(&e)));
+    }
+}
+
+/// What is wrong with a selector, in a line.
+pub(crate) fn misread(e: &wire::devices::SelectorError) -> String {
+    format!("At character {}: {}. {}", e.position + 1, e.message.trim_end_matches('.'), e.hint)
+}
+
 /// A number of an input, or a problem and the type's zero.
 pub(super) fn number<N: std::str::FromStr + Default>(text: &str, field: &str, message: &str, wrong: &mut Vec<Problem>) -> N {
     text.trim().parse().unwrap_or_else(|_| {

@@ -21,6 +21,7 @@ pub mod releases;
 pub mod rollouts;
 pub mod roots;
 pub mod signing;
+pub mod selector;
 pub mod states;
 pub mod telemetry;
 pub mod time;

@@ -12,7 +12,7 @@ use crate::{
     releases::Releases,
     repeats::Repeats,
     rollouts::Rollouts,
-    telemetry::Telemetry,
+    telemetry::{LastValues, Telemetry},
     transfers::Transfers,
 };
 use std::{
@@ -97,13 +97,16 @@ impl Fleet {
         let org = access.ensure_organization().await?;
         let pki =
             Arc::new(Pki::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), settings.kek, settings.pki, &org).await?);
+        let last = LastValues::new(telemetry_db.clone());
         let devices =
-            Devices::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), pki.clone(), settings.urls, settings.claim_hook);
+            Devices::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), pki.clone(), settings.urls, settings.claim_hook)
+                .measured_by(last.clone());
+        devices.order_versions().await?;
         let releases = Arc::new(
             Releases::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &settings.data.join("artifacts")).await?,
         );
         let repeats = Repeats::new(fleet_db.clone(), clock.clone());
-        let rollouts = Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone());
+        let rollouts = Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone()).measured_by(last);
         let telemetry = Telemetry::open(telemetry_db.clone(), clock.clone(), entropy.clone(), bus.clone()).await?;
         let transfers = Transfers::new(fleet_db.clone(), clock.clone());
         let stores = [fleet_db, telemetry_db];

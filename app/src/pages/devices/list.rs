@@ -6,6 +6,7 @@ use crate::{
     api::devices::{GroupDevices, ReadDevices, TagDevices},
     live,
     pages::words,
+    plan::misread,
     ui::{
         Column, PageHead, empty,
         form::{FormCall, said, search_input},
@@ -104,6 +105,17 @@ fn selector_error(error: &SelectorError) -> AnyView {
     view! { <div class="card">{empty("circle-alert", format!("The search is not understood at character {}", error.position + 1), text, Some(clear))}</div> }.into_any()
 }
 
+/// What stands in the search after a key; nothing when another input of the form was changed.
+fn typed(event: &leptos::web_sys::Event) -> Option<String> {
+    let input: leptos::web_sys::HtmlInputElement = event_target(event);
+    (input.name() == "q").then(|| input.value())
+}
+
+/// What is wrong with a search, if anything is.
+fn misread_query(q: &str) -> Option<String> {
+    wire::selector::Selector::parse(q).err().as_ref().map(misread)
+}
+
 fn filter_bar(model: &Model, query: &DeviceQuery) -> AnyView {
     let q = query.q.as_str();
     let online = ["yes", "no"].map(str::to_owned);
@@ -120,8 +132,10 @@ fn filter_bar(model: &Model, query: &DeviceQuery) -> AnyView {
             view! { <span class="chip">{key}<b>{value}</b><a href=href aria-label=format!("Remove {term}")>{icon("x")}</a></span> }
         })
         .collect_view();
+    let wrong = RwSignal::new(None::<String>);
     view! {
-        <form class="filters" method="get" action="/devices" role="search">
+        // Said while it is typed, by the parser that the core uses; without scripts the page says it after it was sent.
+        <form class="filters" method="get" action="/devices" role="search" on:input=move |event| if let Some(q) = typed(&event) { wrong.set(misread_query(&q)) }>
             {search_input("Search devices", "Search, or filter: type:gateway tag:eu online:yes", q)}
             {(query.sort != DeviceSort::DeviceId).then(|| view! { <input type="hidden" name="sort" value=filters::sort_word(query.sort)/> })}
             {facet("online", "Online", &online, query)}
@@ -130,6 +144,7 @@ fn filter_bar(model: &Model, query: &DeviceQuery) -> AnyView {
             {facet("tag", "Tag", &model.tags, query)}
             {facet("group", "Group", &model.groups, query)}
             {chips}
+            <span class="err" role="status">{move || wrong.get()}</span>
             {bulk::links(model, query)}
             {grouping::link(model, query)}
         </form>

@@ -37,7 +37,7 @@ pub fn stages(r: &RolloutDetail, choice: &Choice) -> AnyView {
                 numbers: if s.counts.total > 0 || s.state != StageState::Pending {
                     phrases::numbers(&s.counts)
                 } else {
-                    phrases::reach(s.spec.reach)
+                    phrases::reach(&s.spec.reach)
                 },
                 parts: phrases::parts(&s.counts),
                 note: note(s, word),

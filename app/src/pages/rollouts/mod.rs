@@ -7,6 +7,7 @@ pub mod course;
 pub mod detail;
 pub mod gates;
 pub mod list;
+mod order;
 pub mod phrases;
 pub mod preview;
 pub mod steps;

@@ -33,12 +33,13 @@ pub fn numbers(c: &Counts) -> String {
     out
 }
 
-/// How far a stage reaches: `up to 10 %`, `up to 5 devices`.
-pub fn reach(reach: Reach) -> String {
+/// How far a stage reaches: `up to 10 %`, `up to 5 devices`, `those that match tag:lab`.
+pub fn reach(reach: &Reach) -> String {
     match reach {
-        Reach::Percent(p) if p >= 100.0 => "all devices".to_owned(),
-        Reach::Percent(p) => format!("up to {} %", plain(p)),
-        Reach::Count(n) => format!("up to {}", counted(i64::from(n), "device", "devices")),
+        Reach::Matching(own) => format!("those that match {own}"),
+        Reach::Percent(p) if *p >= 100.0 => "all devices".to_owned(),
+        Reach::Percent(p) => format!("up to {} %", plain(*p)),
+        Reach::Count(n) => format!("up to {}", counted(i64::from(*n), "device", "devices")),
     }
 }
 
@@ -113,7 +114,7 @@ pub fn span(span: Span) -> String {
 /// What an expected span rests on and leaves out.
 pub fn rests_on(expected: &Expected) -> String {
     format!(
-        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take and who has to wait for a budget.",
+        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take and who has to wait for a budget or a rate.",
         counted(expected.updates, "update", "updates")
     )
 }
@@ -122,11 +123,11 @@ pub fn rests_on(expected: &Expected) -> String {
 pub fn limits(spec: &RolloutSpec) -> Vec<(&'static str, String)> {
     let devices = |n: u32| counted(i64::from(n), "device", "devices");
     let at_once = spec.at_once.map(|n| ("At once", format!("at most {}", devices(n))));
-    let budget = spec.budget.as_ref().map(|b| ("Budget", format!("at most {} with the same {} at once", devices(b.at_most), b.attribute)));
+    let budget = spec.budget.as_ref().map(|b| ("Budget", super::order::budget_words(b)));
     let asked = spec.confirm_at_device.then(|| ("At the device", "somebody confirms each update".to_owned()));
     let bandwidth = spec.bandwidth.map(|n| ("Bandwidth", format!("at most {} a second", bytes(i64::try_from(n).unwrap_or(i64::MAX)))));
     let data = spec.ignore_data_budget.then(|| ("Data budget", "devices get it over their budgets too".to_owned()));
-    at_once.into_iter().chain(budget).chain(asked).chain(bandwidth).chain(data).collect()
+    at_once.into_iter().chain(budget).chain(super::order::arranged(spec)).chain(asked).chain(bandwidth).chain(data).collect()
 }
 
 /// When a plan starts.
@@ -156,8 +157,8 @@ mod tests {
     fn counts_read_like_speech() {
         let c = Counts { total: 3000, succeeded: 618, failed: 6, waiting: 2376, ..Counts::default() };
         assert_eq!(numbers(&c), "618 of 3,000 done · 6 failed");
-        assert_eq!(reach(Reach::Percent(2.5)), "up to 2.5 %");
-        assert_eq!(reach(Reach::Count(1)), "up to 1 device");
+        assert_eq!(reach(&Reach::Percent(2.5)), "up to 2.5 %");
+        assert_eq!(reach(&Reach::Count(1)), "up to 1 device");
     }
 
     #[test]
@@ -199,7 +200,11 @@ mod tests {
             ]
         );
         assert!(gate(&GateSpec { action: GateAction::RollBack, ..strict }).ends_with("; when it says no, it rolls back"));
-        let limited = RolloutSpec { at_once: Some(20), budget: Some(Budget { attribute: "site".into(), at_most: 1 }), ..spec.clone() };
+        let limited = RolloutSpec {
+            at_once: Some(20),
+            budget: Some(Budget { attribute: "site".into(), at_most: Some(1), at_most_percent: None }),
+            ..spec.clone()
+        };
         assert_eq!(
             limits(&limited),
             [("At once", "at most 20 devices".to_owned()), ("Budget", "at most 1 device with the same site at once".to_owned())]

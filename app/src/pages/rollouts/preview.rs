@@ -50,7 +50,7 @@ pub fn stage_lines(spec: &RolloutSpec) -> AnyView {
         .enumerate()
         .map(|(i, s)| {
             let gate = (!same).then(|| view! { <div class="small text-2">{phrases::gate(&s.gate)}</div> });
-            view! { <dt>{format!("{} {}", i + 1, s.name)}</dt><dd>{phrases::reach(s.reach)}"; "{phrases::then(s, i + 1 == last)}{gate}</dd> }
+            view! { <dt>{format!("{} {}", i + 1, s.name)}</dt><dd>{phrases::reach(&s.reach)}"; "{phrases::then(s, i + 1 == last)}{gate}</dd> }
         })
         .collect_view();
     let shared = first.filter(|_| same).map(|g| view! { <dt>"Every gate"</dt><dd>{phrases::gate(&g)}</dd> });

@@ -3,6 +3,7 @@
 use super::{
     back::{retry_fields, way_back},
     gates::gates,
+    order::{budget_fields, order_fields, rate_fields},
     phrases,
     preview::stage_lines,
     when,
@@ -11,7 +12,7 @@ use super::{
 use crate::ui::form::{ActionForm, FormCall, QueryForm};
 use crate::{
     api::rollouts::SaveRollout,
-    plan::{Draft, TEMPLATES},
+    plan::{Draft, TEMPLATES, misread},
     ui::{
         Column, Control, Tone, banner, empty, field,
         form::{fault_banner, refusal},
@@ -184,21 +185,13 @@ fn firmware(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
 
 fn devices(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
     let error = model.preview.as_ref().and_then(|p| p.selector_error.as_ref());
-    let fault = error
-        .map(|e| {
-            Fault::new(
-                FaultKind::Invalid,
-                "selector",
-                format!("At character {}: {}. {}", e.position + 1, e.message.trim_end_matches('.'), e.hint),
-            )
-            .at("selector")
-        })
-        .or_else(|| fault_of(problems, "selector"));
+    let fault =
+        error.map(|e| Fault::new(FaultKind::Invalid, "selector", misread(e)).at("selector")).or_else(|| fault_of(problems, "selector"));
     let device_type = model.releases.iter().find(|r| r.id.as_str() == draft.release).map(|r| r.device_type.clone());
     let input = text("selector", "Which devices")
         .value(draft.selector.clone())
         .placeholder("tag:eu online:yes")
-        .hint("Words that all have to match, for example tag:eu -tag:lab version:1.1.0. Empty means every device of the release's type.")
+        .hint("Words that all have to match, for example tag:eu -tag:lab version<2.1.0 metric.battery>20. Empty means every device of the release's type.")
         .autocomplete("off")
         .fault(fault.as_ref());
     let fits = device_type.map(
@@ -225,16 +218,18 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
             let n = i + 1;
             let devices = preview.and_then(|p| p.stages.get(i)).map_or_else(|| "–".to_owned(), |s| grouped(s.devices));
             let at = |f: &str| format!("stages.{i}.{f}");
-            let (percent, ask) = (s.unit != "count", s.then == "ask");
+            let (count, own, ask) = (s.unit == "count", s.unit == "matching", s.then == "ask");
+            let (percent, width) = (!count && !own, if own { "name" } else { "short num" });
             view! {
                 <tr>
                     <th scope="row">{cell(&at("name"), &format!("Name of stage {n}"), &s.name, "name", problems)}</th>
                     <td>
                         <div class="row nowrap">
-                            {input(&at("reach"), &format!("Reach of stage {n}"), &s.reach, "short num", problems)}
+                            {input(&at("reach"), &format!("Reach of stage {n}"), &s.reach, width, problems)}
                             <select class="select unit" name=at("unit") aria-label=format!("Unit of stage {n}")>
                                 <option value="percent" selected=percent>"%"</option>
-                                <option value="count" selected=!percent>"devices"</option>
+                                <option value="count" selected=count>"devices"</option>
+                                <option value="matching" selected=own>"that match"</option>
                             </select>
                         </div>
                         {problem_of(&at("reach"), problems)}
@@ -280,15 +275,6 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
     let at_once = text("at_once", "At the same time, at most (devices)")
         .value(draft.at_once.clone())
         .hint("Of this rollout. Empty: as many as the stage has.");
-    let attribute = text("budget.attribute", "Budget for devices with the same")
-        .value(draft.budget_attribute.clone())
-        .placeholder("site")
-        .max_length(256)
-        .autocomplete("off")
-        .hint("An attribute that devices report, for example site. Empty: no budget. Devices without it are not limited.");
-    let at_most = text("budget.at_most", "Of these at the same time, at most (devices)")
-        .value(draft.budget_at_most.clone())
-        .hint("Updates of other rollouts count as well.");
     let at_device = select(
         "confirm_at_device",
         "At each device",
@@ -310,8 +296,7 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
     let limits = view! {
         <div class="grid">
             {at_once.fault(fault_of(problems, "at_once").as_ref()).view()}
-            {attribute.fault(fault_of(problems, "budget.attribute").as_ref()).view()}
-            {at_most.fault(fault_of(problems, "budget.at_most").as_ref()).view()}
+            {budget_fields(draft, problems)}
             {at_device.view()}
         </div>
     };
@@ -320,7 +305,8 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
         {card_flush("Stages", None, view! { {table("Stages", columns, rows.into_any())}{footer} }.into_any())}
         <div class="mt-4">{card("When", None, when.into_any())}</div>
         {when::cards(&draft.when, problems)}
-        <div class="mt-4">{card("At the same time", None, limits.into_any())}</div>
+        <div class="mt-4">{card("Order", None, order_fields(&draft.order, problems))}</div>
+        <div class="mt-4">{card("At the same time", None, view! { {limits}<div class="mt-4">{rate_fields(&draft.order, problems)}</div> }.into_any())}</div>
         <div class="mt-4">{card("Downloads", None, downloads.into_any())}</div>
         <div class="mt-4">{card("Trying again, and what comes first", None, retry_fields(draft, problems))}</div>
     }

@@ -1,7 +1,7 @@
 //! The plan, as people write it.
 
 use super::{
-    GateAction, Retry,
+    Budget, GateAction, Order, Rate, Retry,
     back::is_zero,
     when::{Urgency, Window},
 };
@@ -21,7 +21,8 @@ pub struct RolloutSpec {
     /// Who gets it, in the selector language; empty means every device of the release's type.
     #[serde(default)]
     pub selector: String,
-    /// In which order; 1 to 50 stages. Together they must reach every device: the last stage is `percent: 100`.
+    /// In which order; 1 to 50 stages. A device is in the first stage that takes it. The last stage is `percent: 100` and takes the rest, or names its
+    /// own devices, and then what no stage takes is left out.
     pub stages: Vec<StageSpec>,
     /// Start then instead of at once after the approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +71,13 @@ pub struct RolloutSpec {
     /// Which of several rollouts a device gets first: the higher, and of the same the newer release. 0 to 9.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: u32,
+    /// In which order devices come. A plan that is kept without one gets the organization's: spread over the attribute that it names, or over the first
+    /// of `site`, `gateway` and `customer` that devices report. Where they report none, and in what was kept before there were orders, it is by lot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// How many devices a minute may begin; none for no such limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 }
 
 impl RolloutSpec {
@@ -95,20 +103,10 @@ impl RolloutSpec {
             way_back: None,
             retry: None,
             priority: 0,
+            order: None,
+            rate: None,
         }
     }
-}
-
-/// How much of what belongs together may be disturbed at once: devices with the same value of an attribute, for example of one site. Updates of
-/// other rollouts count as well. A device that does not have the attribute belongs to nothing and is not limited.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Budget {
-    /// The attribute, as devices report it; at most 256 bytes.
-    pub attribute: String,
-    /// So many devices with the same value, at least 1.
-    pub at_most: u32,
 }
 
 const fn default_timeout_min() -> u32 {
@@ -135,8 +133,8 @@ pub struct StageSpec {
     pub gate: GateSpec,
 }
 
-/// How far a stage reaches. Both are cumulative, so percentages read as "up to".
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// How far a stage reaches. Percentages and numbers are cumulative, so they read as "up to".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
@@ -144,6 +142,8 @@ pub enum Reach {
     Percent(f64),
     /// A number of devices, in all stages so far.
     Count(u32),
+    /// Those of the rollout's devices that also match this selector and are in no earlier stage.
+    Matching(String),
 }
 
 /// The rule that promotes or halts a stage on evidence: rates over *finished* devices.

@@ -1,8 +1,11 @@
 //! What selectors look at, read for one device or for the next ones of a fleet: the row, and what stands beside it in other tables.
 
 use super::{DeviceNo, selector::Facts};
-use crate::db::{Conn, Error, Sql, row, rows};
-use std::collections::BTreeMap;
+use crate::{
+    db::{Conn, Error, Sql, row, rows},
+    telemetry::LastValues,
+};
+use std::collections::{BTreeMap, BTreeSet};
 use wire::{Timestamp, ids::OrgId};
 
 const FACTS: Sql = Sql::same(
@@ -56,6 +59,7 @@ impl From<FactsRow> for Facts {
             tags: Vec::new(),
             groups: Vec::new(),
             attributes: BTreeMap::new(),
+            metrics: BTreeMap::new(),
             last_seen_at: r.last_seen_at,
             certificate_until: 0,
             at: Timestamp::default(),
@@ -85,6 +89,25 @@ pub async fn facts_page(
     let mut all: BTreeMap<DeviceNo, Facts> = found.into_iter().map(|r| (r.number, Facts { at, ..r.into() })).collect();
     beside(on, org, (after, last), &mut all).await?;
     Ok(all.into_iter().collect())
+}
+
+/// Adds the last values of these metrics to devices in order of number.
+pub async fn measured(
+    last: Option<&LastValues>,
+    org: &OrgId,
+    metrics: &BTreeSet<&str>,
+    all: &mut [(DeviceNo, Facts)],
+) -> Result<(), Error> {
+    let (Some(last), [(first, _), ..], Some((end, _))) = (last, &*all, all.last()) else { return Ok(()) };
+    let range = (first - 1, *end);
+    for metric in metrics {
+        for (device, t, v) in last.of(org, metric, range).await? {
+            if let Ok(i) = all.binary_search_by_key(&device, |(number, _)| *number) {
+                all[i].1.metrics.insert((*metric).to_owned(), (t, v));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What stands in other rows, of the devices after one number up to another.

@@ -1,20 +1,55 @@
 //! Pure: a selector as SQL over `devices d`, every value bound. Holds no statement of its own.
 
-use super::selector::{
-    Field, Ordering, Selector,
-    standing::{EXPIRING_MS, before},
+use super::selector::{EXPIRING_MS, Field, Metric, Ordering, Selector, before};
+use crate::{
+    db::{EngineKind, Error, Value, literal},
+    telemetry::LastValues,
 };
-use crate::db::{Value, literal};
 use wire::{
     Timestamp,
     devices::{CertificateStanding, PRESENT_MS, Presence},
+    ids::OrgId,
 };
+
+/// What a condition needs beside its selector: what stands elsewhere than in the fleet's store, and how lists are unfolded.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Asked {
+    /// The instant of which presence and the like are asked.
+    pub(super) at: Timestamp,
+    postgres: bool,
+    /// The numbers of the devices whose last value is asked for, as a JSON list.
+    having: Vec<(Metric, String)>,
+}
+
+impl Asked {
+    /// Looks up what the selector asks of metrics.
+    pub(super) async fn of(
+        selector: &Selector,
+        last: Option<&LastValues>,
+        (kind, org, at): (EngineKind, &OrgId, Timestamp),
+    ) -> Result<Self, Error> {
+        let mut metrics = Vec::new();
+        selector.visit(&mut |part| {
+            if let Selector::Metric(metric) = part {
+                metrics.push(metric);
+            }
+        });
+        let mut having = Vec::new();
+        for metric in metrics {
+            let found = match last {
+                Some(last) => last.having(org, metric, at).await?,
+                None => Vec::new(),
+            };
+            having.push((metric.clone(), serde_json::to_string(&found).map_err(Error::corrupt)?));
+        }
+        Ok(Self { at, postgres: kind == EngineKind::Postgres, having })
+    }
+}
 
 /// A `WHERE` condition and the values of its `$n`.
 #[derive(Debug, Default)]
 pub(super) struct Filter {
-    /// The instant of which presence and the like are asked.
-    pub(super) at: Timestamp,
+    pub(super) asked: Asked,
     /// All that match are counted, so what stands in other tables is read from there; a page asks for each device that it meets.
     pub(super) counting: bool,
     pub(super) text: String,
@@ -49,8 +84,24 @@ impl Filter {
                 let n = self.bind(Value::Int(*n));
                 format!("(d.sequence {} {n})", how.as_str())
             }
+            Selector::Version(how, version) => {
+                let order = self.bind(Value::Text(version.order()));
+                // One without a place in the order is neither older nor newer.
+                format!("(d.version_order <> '' AND d.version_order {} {order})", how.as_str())
+            }
+            Selector::Metric(metric) => {
+                // Nobody where it was not looked up.
+                let of = self.asked.having.iter().find(|(asked, _)| asked == metric).map_or_else(|| "[]".to_owned(), |(_, of)| of.clone());
+                let list = self.bind(Value::Text(of));
+                let numbers = if self.asked.postgres {
+                    format!("SELECT CAST(n.value AS BIGINT) FROM json_array_elements_text(CAST({list} AS JSON)) n")
+                } else {
+                    format!("SELECT n.value FROM json_each({list}) n")
+                };
+                format!("(d.number IN ({numbers}))")
+            }
             Selector::Silent(how, ms) => {
-                let since = self.bind(Value::Int(before(self.at, *ms)));
+                let since = self.bind(Value::Int(before(self.asked.at, *ms)));
                 let than = match how {
                     Ordering::Below => ">",
                     Ordering::AtMost => ">=",
@@ -115,7 +166,7 @@ impl Filter {
         if word == Presence::Online.as_str() {
             return format!("d.online = {connected}");
         }
-        let since = self.bind(Value::Int(before(self.at, PRESENT_MS)));
+        let since = self.bind(Value::Int(before(self.asked.at, PRESENT_MS)));
         let than = if word == Presence::Stale.as_str() { ">" } else { "<=" };
         format!("(d.online = {connected} AND d.last_seen_at {than} {since})")
     }
@@ -123,7 +174,7 @@ impl Filter {
     /// Without NULL, because NOT of it is nothing.
     fn certificate(&mut self, word: &str) -> String {
         use CertificateStanding as C;
-        let (now, soon) = (self.at.0, self.at.plus(EXPIRING_MS).0);
+        let (now, soon) = (self.asked.at.0, self.asked.at.plus(EXPIRING_MS).0);
         let (from, to) = match word.parse() {
             Ok(C::None) => (0, 0),
             Ok(C::Expired) => (1, now),
@@ -157,6 +208,6 @@ pub(super) fn asks_for_state(selector: &Selector) -> bool {
         Selector::All(parts) | Selector::Any(parts) => parts.iter().any(asks_for_state),
         Selector::Not(part) => asks_for_state(part),
         Selector::Is(field, _) => *field == Field::State,
-        Selector::Sequence(..) | Selector::Silent(..) | Selector::Word(_) => false,
+        Selector::Sequence(..) | Selector::Version(..) | Selector::Metric(_) | Selector::Silent(..) | Selector::Word(_) => false,
     }
 }

@@ -1,11 +1,7 @@
 //! Groups: devices that people have put together by hand under a name, for selectors (`group:NAME`). Owns the rows; what a group is used for is said
 //! elsewhere. Who is in it is decided device by device, of exactly those that a filter showed.
 
-use super::{
-    DeviceNo, Devices, Error, MOST_AT_ONCE, store,
-    tagging::found,
-    words,
-};
+use super::{DeviceNo, Devices, Error, MOST_AT_ONCE, Selector, store, tagging::found, words};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -132,10 +128,12 @@ impl Devices {
             return Err(Error::invalid("devices", "Name devices or give a selector, not both."));
         }
         let now = self.clock.now();
+        let selector = Selector::parse(q).map_err(Error::Selector)?;
+        let asked = self.asked(&actor.org, &selector).await?;
         let mut tx = self.db.write().await?;
         let (id,) = row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
         let devices = if named.is_empty() {
-            found(&mut tx, &actor.org, q, *expected, now).await?
+            found(&mut tx, &actor.org, (&selector, &asked), *expected).await?
         } else {
             listed(&mut tx, &actor.org, named).await?
         };

@@ -2,7 +2,7 @@
 
 use super::{
     DeviceNo, Devices, Error,
-    filter::{Filter, asks_for_state},
+    filter::{Asked, Filter, asks_for_state},
     groups,
     kept::Kept,
     narrowing,
@@ -110,8 +110,8 @@ fn position(cursor: &str, sort: DeviceSort) -> Result<(Value, i64), Error> {
 }
 
 /// The condition every list begins with.
-pub(super) fn base(org: &OrgId, selector: &Selector, at: Timestamp) -> Filter {
-    condition(org, selector, None, Filter { at, ..Filter::default() })
+pub(super) fn base(org: &OrgId, selector: &Selector, asked: &Asked) -> Filter {
+    condition(org, selector, None, Filter { asked: asked.clone(), ..Filter::default() })
 }
 
 /// The same, among these devices when they are known.
@@ -132,22 +132,22 @@ fn condition(org: &OrgId, selector: &Selector, few: Option<&[DeviceNo]>, mut fil
     filter
 }
 
-/// What a list is about: who is meant, as of when, and among whom they are when that is known.
+/// What a list is about: who is meant, by what is known now, and among whom they are when that is known.
 struct Meant {
     selector: Selector,
-    at: Timestamp,
+    asked: Asked,
     few: Option<Vec<DeviceNo>>,
 }
 
 impl Meant {
-    async fn new(on: &mut impl Conn, org: &OrgId, selector: Selector, at: Timestamp) -> Result<Self, Error> {
-        Ok(Self { few: narrowing::few(on, org, &selector).await?, selector, at })
+    async fn new(on: &mut impl Conn, org: &OrgId, selector: Selector, asked: Asked) -> Result<Self, Error> {
+        Ok(Self { few: narrowing::few(on, org, &selector).await?, selector, asked })
     }
 
     fn filter(&self, org: &OrgId, counting: bool) -> Filter {
         // What is in other tables is only looked up for a few.
         let counting = counting && self.few.is_none();
-        condition(org, &self.selector, self.few.as_deref(), Filter { at: self.at, counting, ..Filter::default() })
+        condition(org, &self.selector, self.few.as_deref(), Filter { asked: self.asked.clone(), counting, ..Filter::default() })
     }
 }
 
@@ -201,6 +201,11 @@ async fn tags_of(on: &mut impl Conn, found: &[Listed]) -> Result<HashMap<i64, Ve
 }
 
 impl Devices {
+    /// What a selector asks of now.
+    pub(super) async fn asked(&self, org: &OrgId, selector: &Selector) -> Result<Asked, Error> {
+        Ok(Asked::of(selector, self.last.as_ref(), (self.db.kind(), org, self.clock.now())).await?)
+    }
+
     async fn facets(&self, on: &mut impl Conn, org: &OrgId) -> Result<Facets, Error> {
         let now = self.clock.now();
         if let Some(facets) = self.facets.fresh(org, now) {
@@ -225,7 +230,8 @@ impl Devices {
     /// A page of rows; the ones before and after it may change meanwhile, none is skipped or shown twice.
     async fn rows(&self, on: &mut impl Conn, org: &OrgId, selector: Selector, query: &DeviceQuery) -> Result<Page<DeviceRow>, Error> {
         let limit = query.rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS) as usize;
-        let meant = Meant::new(on, org, selector, self.clock.now()).await?;
+        let asked = self.asked(org, &selector).await?;
+        let meant = Meant::new(on, org, selector, asked).await?;
         let total = self.total(on, org, &meant).await?;
         let (items, next) = part(on, org, &meant, query, limit).await?;
         Ok(Page { items, next, total })
@@ -293,7 +299,7 @@ impl Devices {
         let selector = Selector::parse(q).map_err(Error::Selector)?;
         let query = DeviceQuery { cursor, ..DeviceQuery::default() };
         // Read along their order to the end: nothing is to be found sooner.
-        let meant = Meant { selector, at: self.clock.now(), few: None };
+        let meant = Meant { asked: self.asked(&actor.org, &selector).await?, selector, few: None };
         part(&mut self.db.read().await?, &actor.org, &meant, &query, EXPORTED).await
     }
 

@@ -25,7 +25,7 @@ mod presence;
 mod recovery;
 mod registry;
 mod requests;
-pub mod selector;
+pub use wire::selector;
 mod server_keys;
 pub(crate) mod shared;
 mod source;
@@ -36,6 +36,7 @@ mod tagging;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod versions;
 mod words;
 
 pub use batches::{Broken, NewBatch, Pieces, Seal};
@@ -48,7 +49,7 @@ pub use server_keys::EnrolledWithKey;
 pub use shared::{Said, Spoken};
 pub use tagging::MOST_AT_ONCE;
 
-use crate::{access::Throttle, bus::Bus, clock::Clock, db::Db, entropy::Entropy, pki::Pki};
+use crate::{access::Throttle, bus::Bus, clock::Clock, db::Db, entropy::Entropy, pki::Pki, telemetry::LastValues};
 use std::sync::Arc;
 
 /// The key of a device inside Fleetward. Its owner's name for it is [`wire::ids::DeviceId`].
@@ -75,6 +76,7 @@ pub struct Devices {
     hook_refusals: Throttle,
     shared: shared::Counts,
     known: known::Known,
+    last: Option<LastValues>,
 }
 
 impl Devices {
@@ -119,6 +121,12 @@ impl Devices {
             hook_refusals: Throttle::new(hook::REFUSALS, 60_000),
             shared: shared::Counts::default(),
             known: known::Known::default(),
+            last: None,
         }
+    }
+
+    /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.
+    pub fn measured_by(self, last: LastValues) -> Self {
+        Self { last: Some(last), ..self }
     }
 }

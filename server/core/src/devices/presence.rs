@@ -14,6 +14,7 @@ use wire::{
     Timestamp,
     device::{Hello, Telling},
     ids::OrgId,
+    selector::order_of,
 };
 
 /// The attribute in which a device without a channel says its firmware's version, as in the manifest.
@@ -116,7 +117,8 @@ async fn connect(tx: &mut Tx, c: &Connected, at: Timestamp) -> Result<(), Error>
         i64::try_from(firmware.sequence).unwrap_or(i64::MAX),
         clean(&firmware.device_type),
         clean(&firmware.hardware),
-        c.hello.trust_bundle.max(0)
+        c.hello.trust_bundle.max(0),
+        order_of(&clean(&firmware.version))
     )?;
     exec!(tx, store::CONNECTION_OPEN, org, c.device, at.0, c.address.as_str())?;
     set_attributes(tx, &c.org, c.device, Telling::Replace, &c.hello.attributes).await

@@ -1,12 +1,13 @@
 //! The SQL of devices, tags, attributes, presence and enrolment, and the reads other rooms need. What selectors look at is `facts.rs`'s.
 
-pub use super::facts::{facts, facts_page};
+pub use super::facts::{facts, facts_page, measured};
 
 use super::DeviceNo;
 use crate::db::{Conn, Error, Sql, Tx, exec, many, row};
 use wire::{
     Timestamp,
     ids::{DeviceId, OrgId},
+    selector::order_of,
 };
 
 pub(super) const TOKEN_INSERT: Sql = Sql::same(
@@ -205,7 +206,7 @@ pub(super) const DESCRIBED_AT: Sql = Sql::same("SELECT described_at FROM devices
 pub(super) const CONNECTED: Sql = Sql::same(
     "UPDATE devices SET online = TRUE, connected_at = $2, last_seen_at = $2, address = $3, agent = $4, boot_id = $5, version = $6, sequence = $7,
             device_type = CASE WHEN device_type = '' THEN $8 ELSE device_type END,
-            hardware = CASE WHEN hardware = '' THEN $9 ELSE hardware END, trust_bundle = $10
+            hardware = CASE WHEN hardware = '' THEN $9 ELSE hardware END, trust_bundle = $10, version_order = $11
      WHERE number = $1",
 );
 pub(super) const CONNECTION_OPEN: Sql = Sql::same("INSERT INTO connections (org_id, device, started_at, address) VALUES ($1, $2, $3, $4)");
@@ -253,7 +254,9 @@ const ASKED_AT: Sql = Sql::same(
     "SELECT last_seen_at FROM devices d WHERE number = $1 AND NOT EXISTS (
          SELECT 1 FROM connections c WHERE c.device = d.number AND (c.ended_at IS NULL OR c.ended_at >= d.last_seen_at))",
 );
-const SET_FIRMWARE: Sql = Sql::same("UPDATE devices SET version = $2, sequence = $3 WHERE number = $1");
+const SET_FIRMWARE: Sql = Sql::same("UPDATE devices SET version = $2, sequence = $3, version_order = $4 WHERE number = $1");
+pub(super) const UNORDERED: Sql = Sql::same("SELECT DISTINCT version FROM devices WHERE version_order = '' AND version <> ''");
+pub(super) const ORDER: Sql = Sql::same("UPDATE devices SET version_order = $2 WHERE version = $1 AND version_order = ''");
 
 pub(crate) const ALL: &[&Sql] = &[
     &TOKEN_INSERT,
@@ -329,6 +332,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &SET_UPDATE,
     &ASKED_AT,
     &SET_FIRMWARE,
+    &UNORDERED,
+    &ORDER,
 ];
 
 /// Organization and name of a device.
@@ -361,5 +366,5 @@ pub async fn set_update(tx: &mut Tx, device: DeviceNo, state: &str) -> Result<()
 
 /// Notes what a device says it runs.
 pub async fn set_firmware(tx: &mut Tx, device: DeviceNo, version: &str, sequence: i64) -> Result<(), Error> {
-    exec!(tx, SET_FIRMWARE, device, version, sequence).map(drop)
+    exec!(tx, SET_FIRMWARE, device, version, sequence, order_of(version)).map(drop)
 }

@@ -2,6 +2,7 @@
 
 use super::{
     DeviceNo, Devices, Error, Selector,
+    filter::Asked,
     listing::base,
     store,
     words::{MOST_TAGS, check_tags},
@@ -14,7 +15,6 @@ use crate::{
 use serde::Serialize;
 use serde_json::json;
 use wire::{
-    Timestamp,
     devices::{TagMany, Tagged},
     ids::OrgId,
 };
@@ -38,9 +38,8 @@ fn checked(field: &'static str, tags: &[String]) -> Result<(), Error> {
 }
 
 /// The devices that a selector means now, by number: exactly so many as were expected, at most [`MOST_AT_ONCE`].
-pub(super) async fn found(tx: &mut Tx, org: &OrgId, q: &str, expected: i64, now: Timestamp) -> Result<Vec<DeviceNo>, Error> {
-    let selector = Selector::parse(q).map_err(Error::Selector)?;
-    let filter = base(org, &selector, now);
+pub(super) async fn found(tx: &mut Tx, org: &OrgId, (selector, asked): (&Selector, &Asked), expected: i64) -> Result<Vec<DeviceNo>, Error> {
+    let filter = base(org, selector, asked);
     let text = format!("SELECT d.number FROM devices d WHERE {} ORDER BY d.number LIMIT {}", filter.text, MOST_AT_ONCE + 1);
     let found: Vec<(i64,)> = select(&mut *tx, text, &filter.values).await?;
     let devices = i64::try_from(found.len()).unwrap_or(i64::MAX);
@@ -68,8 +67,10 @@ impl Devices {
             return Err(Error::invalid("remove", format!("{both:?} can't be added and removed at once.")));
         }
         let now = self.clock.now();
+        let selector = Selector::parse(q).map_err(Error::Selector)?;
+        let asked = self.asked(&actor.org, &selector).await?;
         let mut tx = self.db.write().await?;
-        let found = found(&mut tx, &actor.org, q, *expected, now).await?;
+        let found = found(&mut tx, &actor.org, (&selector, &asked), *expected).await?;
         let all = list(&found.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
         for tag in remove {
             exec!(&mut tx, store::TAG_OFF, all.as_str(), tag.as_str())?;

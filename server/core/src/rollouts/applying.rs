@@ -3,6 +3,7 @@
 
 use super::{
     Error, Rollouts,
+    arranging::arranged,
     difference::{Plan, between},
     store::records::{self, Record},
 };
@@ -62,6 +63,7 @@ impl Rollouts {
     pub async fn against(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Option<Against>> {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
+        let spec = &arranged(&mut on, &actor.org, spec.clone()).await?;
         let Some(record) = records::named(&mut on, &actor.org, &spec.name).await? else { return Ok(None) };
         let release = releases::for_rollout(&mut on, &actor.org, &spec.release).await?;
         let label = |device_type: &str, version: &str| format!("{device_type} {version}");

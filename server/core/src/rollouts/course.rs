@@ -11,6 +11,7 @@ use super::{
     way_back::{Back, Going},
 };
 
+use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     rollouts::{Counts, StageSpec, Verdict},
@@ -37,7 +38,7 @@ pub struct Course {
     pub timeout_ms: i64,
     /// The stage that runs or ran last, from 1; 0 before the first.
     pub stage: u32,
-    /// Devices at or before this place may be offered it.
+    /// Devices at or before this place may be offered it; where the plan arranges them otherwise, no others may.
     pub cut: i64,
     /// Until when; in the past while nobody may.
     pub doors_until: Timestamp,
@@ -128,6 +129,8 @@ pub enum Change {
     Draw {
         /// One a stage.
         cuts: Vec<Cut>,
+        /// Where stages end by stratum, where the cuts alone don't say it.
+        strata: BTreeMap<String, Vec<i64>>,
         /// The highest device number there is.
         last_device: i64,
     },
@@ -246,9 +249,10 @@ impl Course {
         self.timeout_ms.max(if self.is_last(number) { LAST_PATIENCE_MS } else { unhurried })
     }
 
-    /// Whether a device at this place may be offered the release now.
-    pub fn may_offer(&self, place: i64, now: Timestamp) -> bool {
-        self.state == RolloutState::Running && may_install(self.release) && place <= self.cut && now < self.doors_until
+    /// Whether a device of this stage (from 1) may be offered the release now; none is one that no stage takes.
+    pub fn may_offer(&self, own: Option<u32>, now: Timestamp) -> bool {
+        let its_turn = own.is_some_and(|own| own <= self.stage);
+        self.state == RolloutState::Running && may_install(self.release) && its_turn && now < self.doors_until
     }
 
     /// The counts of all stages.
@@ -276,7 +280,7 @@ impl Course {
             }
             Change::Say { summary } => self.summary.clone_from(summary),
             Change::BeginNow => self.begin_at = None,
-            Change::Draw { cuts, last_device } => self.draw(cuts, *last_device),
+            Change::Draw { cuts, strata: _, last_device } => self.draw(cuts, *last_device),
             Change::Begin { stage, doors_until } => self.begin(*stage, *doors_until, now),
             Change::Doors { until } => self.doors_until = *until,
             Change::Reopen { stage, doors_until } => {

@@ -3,7 +3,7 @@
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Budget, GateAction, GateSpec, PlanChange, Reach, RolloutSpec, StageSpec, Urgency, Window},
+    rollouts::{Budget, GateAction, GateSpec, Order, PlanChange, Rate, Reach, RolloutSpec, StageSpec, Urgency, Window},
 };
 
 /// A plan, with its release as people name it: `gateway 2.0.0`.
@@ -39,6 +39,8 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
         way_back,
         retry,
         priority,
+        order,
+        rate,
     } = before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
@@ -70,6 +72,8 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     lines.differ("way_back", "Way back", back(way_back.as_ref()), back(new.way_back.as_ref()));
     lines.differ("retry", "Tried again", super::retry::words(retry.as_ref()), super::retry::words(new.retry.as_ref()));
     lines.differ("priority", "Priority", priority.to_string(), new.priority.to_string());
+    lines.differ("order", "Order", arranged(order.as_ref()), arranged(new.order.as_ref()));
+    lines.differ("rate", "Begin within a minute", paced(rate.as_ref()), paced(new.rate.as_ref()));
     let why = |text: &str| if text.is_empty() { "none given".to_owned() } else { text.to_owned() };
     lines.differ("reason", "Reason", why(reason), why(&new.reason));
     lines.0
@@ -104,9 +108,10 @@ fn duration(millis: i64) -> String {
     if words.is_empty() { "0 s".to_owned() } else { words.join(" ") }
 }
 
-fn reach(reach: Reach) -> String {
+fn reach(reach: &Reach) -> String {
     match reach {
-        Reach::Percent(p) if p >= 100.0 => "all devices".to_owned(),
+        Reach::Matching(selector) => format!("those that match {selector}"),
+        Reach::Percent(p) if *p >= 100.0 => "all devices".to_owned(),
         Reach::Percent(p) => format!("up to {p} %"),
         Reach::Count(1) => "up to 1 device".to_owned(),
         Reach::Count(n) => format!("up to {n} devices"),
@@ -126,7 +131,35 @@ fn cap(errors: u32) -> String {
 }
 
 fn shared(budget: Option<&Budget>) -> String {
-    budget.map_or_else(|| "none".to_owned(), |b| format!("at most {} with the same {}", b.at_most, b.attribute))
+    budget.map_or_else(
+        || "none".to_owned(),
+        |b| {
+            let number = b.at_most.map(|n| n.to_string());
+            let share = b.at_most_percent.map(|p| format!("{p} % of those"));
+            let most: Vec<String> = number.into_iter().chain(share).collect();
+            format!("at most {} with the same {}", most.join(" and "), b.attribute)
+        },
+    )
+}
+
+fn arranged(order: Option<&Order>) -> String {
+    match order {
+        None | Some(Order::Random) => "by lot".to_owned(),
+        Some(Order::Spread(attribute)) => format!("by lot, spread over {attribute}"),
+        Some(Order::Listed(ids)) => {
+            let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+            format!("{} first, then by lot", ids.join(", "))
+        }
+    }
+}
+
+fn paced(rate: Option<&Rate>) -> String {
+    let Some(rate) = rate else { return "no such limit".to_owned() };
+    let grows = rate
+        .growth
+        .as_ref()
+        .map_or_else(String::new, |g| format!(", times {} with every {} that succeed, up to {}", g.factor, g.successes, g.at_most));
+    format!("at most {}{grows}", rate.per_minute)
 }
 
 fn hours(window: Option<&Window>) -> String {
@@ -170,7 +203,7 @@ fn summary(stage: &StageSpec) -> String {
     let acts = if *action == GateAction::Halt { String::new() } else { format!("; when it says no: {}", acts(*action)) };
     format!(
         "{}{watched}, then {}; passes at {success_percent} % success, halts above {error_percent} % errors from {min_sample} finished on{capped}{limits}{acts}",
-        reach(*to),
+        reach(to),
         then(*confirm)
     )
 }
@@ -227,7 +260,7 @@ impl Lines {
         };
         line("", "place", format!("stage {}", i + 1), format!("stage {}", j + 1));
         line(".name", "name", name.clone(), new.name.clone());
-        line(".reach", "reach", reach(*to), reach(new.reach));
+        line(".reach", "reach", reach(to), reach(&new.reach));
         line(".soak_s", "watched for", soak(*soak_s), soak(new.soak_s));
         line(".confirm", "then", then(*confirm), then(new.confirm));
         let percent = |x: f64| format!("{x} %");
@@ -289,7 +322,7 @@ mod tests {
             timeout_min: 90,
             reason: "because".into(),
             at_once: Some(20),
-            budget: Some(Budget { attribute: "site".into(), at_most: 1 }),
+            budget: Some(Budget { attribute: "site".into(), at_most: None, at_most_percent: Some(12.5) }),
             confirm_at_device: true,
             bandwidth: Some(250_000),
             ignore_data_budget: true,
@@ -305,6 +338,8 @@ mod tests {
             way_back: Some("rel_00000000000000000000000000000003".parse().unwrap()),
             retry: Some(Retry { classes: vec![RetryClass::Failed, RetryClass::TimedOut], times: 2, wait_min: 30 }),
             priority: 5,
+            order: Some(Order::Spread("site".into())),
+            rate: Some(Rate { per_minute: 10, growth: Some(wire::rollouts::Growth { factor: 1.5, successes: 20, at_most: 100 }) }),
         };
         insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
     }

@@ -7,7 +7,7 @@
 use super::timing::Timing;
 use wire::{
     ids::{Digest, OrgId, RolloutId},
-    rollouts::{GateAction, GateSpec, Reach, Retry, RolloutSpec, Urgency, Window},
+    rollouts::{GateAction, GateSpec, Growth, Order, Rate, Reach, Retry, RolloutSpec, Urgency, Window},
 };
 
 const FORM: &str = "fleetward rollout approval 1";
@@ -23,6 +23,9 @@ const CONFIRMED_AT_DEVICE: &str = "confirmed at the device";
 const TIME: &str = "fleetward rollout approval, time 1";
 /// What follows either form when a plan has what neither has a field for: gates that do more than halt, a way back, retries, a priority.
 const THEN_WAY_BACK: &str = "fleetward rollout approval: actions, way back, retries, priority";
+
+/// What comes last in the form of a plan that says in which order devices come, how fast, or which share of those that belong together update at once.
+const ORDER: &str = "fleetward rollout approval: order, rate, share 1";
 
 /// The digest of a rollout: `manifest` is the SHA-256 of the release's signed envelope, which names the payloads; `payloads` are theirs;
 /// `way_back` is the SHA-256 of the envelope of the release that devices go back to.
@@ -66,6 +69,8 @@ pub fn of(
         way_back: back,
         retry,
         priority,
+        order,
+        rate,
     } = spec;
     form.text(name);
     form.text(selector);
@@ -75,7 +80,7 @@ pub fn of(
     if limited {
         form.optional(*at_once);
         form.text(budget.as_ref().map_or("", |b| &b.attribute));
-        form.optional(budget.as_ref().map(|b| b.at_most));
+        form.optional(budget.as_ref().and_then(|b| b.at_most));
     }
     form.number(stages.len() as u64);
     for stage in stages {
@@ -89,6 +94,10 @@ pub fn of(
             Reach::Count(n) => {
                 form.text("count");
                 form.number(u64::from(*n));
+            }
+            Reach::Matching(selector) => {
+                form.text("matching");
+                form.text(selector);
             }
         }
         form.number(u64::from(*soak_s));
@@ -130,6 +139,23 @@ pub fn of(
             form.number(u64::from(*wait_min));
         }
         form.number(u64::from(*priority));
+    }
+    let share = budget.as_ref().and_then(|b| b.at_most_percent);
+    if order.is_some() || rate.is_some() || share.is_some() {
+        form.text(ORDER);
+        form.order(order.as_ref());
+        form.number(u64::from(rate.is_some()));
+        if let Some(Rate { per_minute, growth }) = rate {
+            form.number(u64::from(*per_minute));
+            form.number(u64::from(growth.is_some()));
+            if let Some(Growth { factor, successes, at_most }) = growth {
+                form.float(*factor);
+                form.number(u64::from(*successes));
+                form.number(u64::from(*at_most));
+            }
+        }
+        form.number(u64::from(share.is_some()));
+        share.into_iter().for_each(|percent| form.float(percent));
     }
     Digest::from_bytes(&crate::hash::sha256(&form.0))
 }
@@ -191,6 +217,21 @@ impl Form {
         self.number(u64::from(download_only));
         self.number(u64::from(during_freeze));
     }
+    fn order(&mut self, order: Option<&Order>) {
+        match order {
+            None => self.text(""),
+            Some(Order::Random) => self.text("random"),
+            Some(Order::Spread(attribute)) => {
+                self.text("spread");
+                self.text(attribute);
+            }
+            Some(Order::Listed(ids)) => {
+                self.text("listed");
+                self.number(ids.len() as u64);
+                ids.iter().for_each(|id| self.text(id.as_str()));
+            }
+        }
+    }
     fn float(&mut self, x: f64) {
         let x = if x == 0.0 { 0.0 } else { x };
         self.number(x.to_bits());
@@ -218,7 +259,11 @@ mod tests {
     fn any_stage() -> impl Strategy<Value = StageSpec> {
         // Percentages have at most four decimals (`validate`): those are the same after JSON.
         let percent = || (0..=1_000_000u32).prop_map(|n| f64::from(n) / 1e4);
-        let reach = prop_oneof![percent().prop_map(Reach::Percent), any::<u32>().prop_map(Reach::Count)];
+        let reach = prop_oneof![
+            3 => percent().prop_map(Reach::Percent),
+            3 => any::<u32>().prop_map(Reach::Count),
+            1 => ".{0,3}".prop_map(Reach::Matching)
+        ];
         let limits = (any_limit(), any_limit(), any_limit());
         let action = prop_oneof![4 => Just(GateAction::Halt), 1 => prop::sample::select(GateAction::ALL)];
         let gate =
@@ -258,15 +303,24 @@ mod tests {
 
     fn any_spec() -> impl Strategy<Value = RolloutSpec> {
         let stages = prop::collection::vec(any_stage(), 0..4);
-        let budget =
-            prop_oneof![4 => Just(None), 1 => (".{0,4}", 0..3u32).prop_map(|(attribute, at_most)| Some(Budget { attribute, at_most }))];
+        let budget = prop_oneof![4 => Just(None), 1 => (".{0,4}", prop::option::of(0..3u32), prop::option::of((0..30u32).prop_map(f64::from)))
+                .prop_map(|(attribute, at_most, at_most_percent)| Some(Budget { attribute, at_most, at_most_percent }))];
+        let ids = prop::collection::vec(prop::sample::select(vec!["gw-1", "gw-2"]).prop_map(|id| id.parse().unwrap()), 0..3);
+        let order = prop_oneof![Just(Order::Random), ".{0,3}".prop_map(Order::Spread), ids.prop_map(Order::Listed)];
+        let growth = ((1..4u32).prop_map(f64::from), 0..3u32, 0..3u32).prop_map(|(factor, successes, at_most)| Growth {
+            factor,
+            successes,
+            at_most,
+        });
+        let rate = (0..3u32, prop::option::of(growth)).prop_map(|(per_minute, growth)| Rate { per_minute, growth });
+        let arranged = (prop::option::weighted(0.3, order), prop::option::weighted(0.3, rate));
         let retry = (prop::collection::vec(prop::sample::select(RetryClass::ALL), 0..3), 0..3u32, 0..3u32)
             .prop_map(|(classes, times, wait_min)| Some(Retry { classes, times, wait_min }));
         let retry = prop_oneof![4 => Just(None), 1 => retry];
         let back = prop_oneof![4 => Just(None), 1 => (0..3u32).prop_map(|n| Some(format!("rel_{n:032x}").parse().unwrap()))];
         let priority = prop_oneof![4 => Just(0), 1 => 0..10u32];
         let transfers = prop_oneof![4 => Just((None, false)), 1 => (any::<Option<u64>>(), any::<bool>())];
-        let more = (budget, any::<bool>(), transfers, any_timing(), (back, retry, priority));
+        let more = (budget, any::<bool>(), transfers, any_timing(), (back, retry, priority), arranged);
         (".{0,8}", ".{0,8}", stages, any::<Option<i64>>(), any::<u32>(), ".{0,8}", any_limit(), more).prop_map(
             |(
                 name,
@@ -276,7 +330,7 @@ mod tests {
                 timeout_min,
                 reason,
                 at_once,
-                (budget, confirm_at_device, (bandwidth, ignore_data_budget), timing, (way_back, retry, priority)),
+                (budget, confirm_at_device, (bandwidth, ignore_data_budget), timing, (way_back, retry, priority), (order, rate)),
             )| RolloutSpec {
                 name,
                 release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
@@ -297,6 +351,8 @@ mod tests {
                 way_back,
                 retry,
                 priority,
+                order,
+                rate,
             },
         )
     }
@@ -320,6 +376,7 @@ mod tests {
         assert_ne!(digest(&RolloutSpec { at_once: Some(1), ..plan.clone() }), digest(&plan));
         assert_ne!(digest(&RolloutSpec { ignore_data_budget: true, ..plan.clone() }), digest(&plan));
         assert_ne!(digest(&RolloutSpec { during_freeze: true, ..plan.clone() }), digest(&plan));
+        assert_ne!(digest(&RolloutSpec { order: Some(Order::Random), ..plan.clone() }), digest(&plan));
         // The way back is bound by what was signed, not only by its id.
         let back = RolloutSpec { way_back: Some("rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4".parse().unwrap()), ..plan };
         let signed = |manifest: u8| of(&org, &id, &back, &Digest::from_bytes(&[1; 32]), &[], Some(&Digest::from_bytes(&[manifest; 32])));
@@ -334,7 +391,7 @@ mod tests {
         }
 
         #[test]
-        fn any_edit_changes_it(spec in any_spec(), what in 0..24usize) {
+        fn any_edit_changes_it(spec in any_spec(), what in 0..28usize) {
             let mut edited = spec.clone();
             match what {
                 0 => edited.name.push('x'),
@@ -346,7 +403,7 @@ mod tests {
                 6 => edited.release = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b3".parse().unwrap(),
                 7 => { edited.stages.insert(0, stage(Reach::Count(1))); }
                 8 => edited.at_once = Some(edited.at_once.map_or(0, |n| n + 1)),
-                9 => edited.budget = Some(Budget { attribute: "site".into(), at_most: 7 }),
+                9 => edited.budget = Some(Budget { attribute: "site".into(), at_most: Some(7), at_most_percent: None }),
                 11 => edited.bandwidth = Some(edited.bandwidth.map_or(0, |n| n.wrapping_add(1))),
                 12 => edited.ignore_data_budget = !edited.ignore_data_budget,
                 20 => edited.priority += 1,
@@ -355,6 +412,32 @@ mod tests {
                 23 => match edited.stages.first_mut() {
                     Some(s) => s.gate.action = if s.gate.action == GateAction::Pause { GateAction::Halt } else { GateAction::Pause },
                     None => edited.name.push('w'),
+                },
+                24 => {
+                    edited.order = match edited.order.take() {
+                        Some(Order::Spread(mut attribute)) => {
+                            attribute.push('x');
+                            Some(Order::Spread(attribute))
+                        }
+                        Some(Order::Listed(mut ids)) => {
+                            ids.push("gw-3".parse().unwrap());
+                            Some(Order::Listed(ids))
+                        }
+                        Some(Order::Random) => None,
+                        None => Some(Order::Random),
+                    };
+                }
+                25 => match &mut edited.rate {
+                    Some(rate) => rate.per_minute += 1,
+                    None => edited.rate = Some(Rate { per_minute: 0, growth: None }),
+                },
+                26 => match &mut edited.rate {
+                    Some(Rate { growth: Some(growth), .. }) => growth.factor += 0.5,
+                    _ => edited.rate = Some(Rate { per_minute: 7, growth: Some(Growth { factor: 2.0, successes: 1, at_most: 2 }) }),
+                },
+                27 => match &mut edited.budget {
+                    Some(budget) => budget.at_most_percent = Some(budget.at_most_percent.map_or(0.0, |p| p + 1.0)),
+                    None => edited.budget = Some(Budget { attribute: "site".into(), at_most: None, at_most_percent: Some(1.0) }),
                 },
                 10 => match edited.stages.last_mut() {
                     Some(s) => s.gate.max_dark = Some(s.gate.max_dark.map_or(0, |n| n + 1)),

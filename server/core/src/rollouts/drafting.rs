@@ -2,6 +2,7 @@
 
 use super::{
     Error, Rollouts,
+    arranging::arranged,
     deciding::{Turn, held, people},
     digest,
     expiring::terms,
@@ -52,7 +53,10 @@ impl Rollouts {
     ) -> Result<Option<RolloutId>> {
         let now = self.clock.now();
         let id: RolloutId = self.entropy.id(now);
-        let (release, back) = checked(&mut self.db.read().await?, &actor.org, &spec, now).await?;
+        let mut on = self.db.read().await?;
+        let spec = arranged(&mut on, &actor.org, spec).await?;
+        let (release, back) = checked(&mut on, &actor.org, &spec, now).await?;
+        drop(on);
         let digest = digest_of(&actor.org, &id, &spec, &release, back.as_ref());
         let mut tx = self.db.write().await?;
         if let Some(expected) = expected {
@@ -82,6 +86,7 @@ impl Rollouts {
         if let Some(why) = not_editable(&record) {
             return Err(Error::NotNow(why).into());
         }
+        let spec = arranged(&mut on, &actor.org, spec).await?;
         let (release, back) = checked(&mut on, &actor.org, &spec, now).await?;
         drop(on);
         let digest = digest_of(&actor.org, id, &spec, &release, back.as_ref());
@@ -146,9 +151,9 @@ impl Rollouts {
             return Err(Error::NotNow("Only a draft can be sent for approval.".to_owned()).into());
         }
         checked(&mut on, &actor.org, &record.spec, now).await?;
-        let found = previewing::draw(&mut on, &record, 0, now).await?;
+        let found = previewing::draw(&mut on, &record, self.last.as_ref(), now).await?;
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
-        let mut problems = validate::problems_of_draw(&record.spec, &devices);
+        let mut problems = validate::problems_of_draw(&record.spec, &devices, &found.overlaps);
         let terms = terms(&mut on, &actor.org).await?;
         if let (Some(at), Some(until)) = (record.spec.start_at, terms.start_by(now))
             && at >= until

@@ -35,7 +35,7 @@ pub struct Concern {
     pub stage: u32,
     /// That stage's state.
     pub stage_state: Option<StageState>,
-    /// The stage the device's place is in, from 1; none before the draw.
+    /// The stage that takes the device, from 1; none before the draw, and when no stage does.
     pub device_stage: Option<u32>,
     /// Whether the device's place is within what the stages reach by now.
     pub reached: bool,
@@ -226,8 +226,8 @@ mod tests {
         };
         let running = running();
         let halted = Concern { state: RolloutState::Halted, summary: "Halted in stage 1: 3 of 4 failed".into(), ..running.clone() };
-        let budget = Budget { attribute: "site".into(), at_most: 2 };
-        let (at_once, of_a_site) = (Full::AtOnce(1), Full::Budget(&budget));
+        let budget = Budget { attribute: "site".into(), at_most: Some(2), at_most_percent: None };
+        let (at_once, of_a_site) = (Full::AtOnce(1), Full::Budget(&budget, 2));
         let full = |full: Full<'_>| full.words(&facts);
         let owes = |what| {
             let owes = Owes { rollout: "winter".into(), version: "1.1.0".into(), what, until: Timestamp(7 * 86_400_000) };

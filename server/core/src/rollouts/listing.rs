@@ -3,17 +3,17 @@
 use super::{
     Error, Rollouts,
     course::Course,
-    draw,
-    store::{back, parts, records::Record},
+    lot::Kept,
+    store::{back, parts, records::Record, strata},
     survey::Target,
-    ticking::waits,
+    ticking::{asked, waits},
 };
 use crate::{
     Result,
     db::Read,
     devices::{DeviceNo, Facts, store as devices},
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use wire::{
     ids::RolloutId,
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
@@ -64,13 +64,14 @@ impl Rollouts {
     /// Devices with an update and devices that wait, merged by number.
     async fn merged(&self, on: &mut Read, record: &Record, course: &Course, wanted: &Wanted) -> Result<(Vec<UpdateRow>, Option<DeviceNo>)> {
         let Wanted { after, stage, rows, only_waiting } = *wanted;
-        let turns = Turns::of(record, course, back::members(on, record.back_of.as_ref()).await?)?;
+        let turns = Turns::of(on, record, course).await?;
         if !turns.drawn() {
             return Ok((Vec::new(), None));
         }
         let (mut found, mut at, mut looked) = (Vec::new(), after, 0);
         while found.len() <= rows && looked < LOOKED_AT {
-            let batch = devices::facts_page(on, &record.org, at, BATCH, self.clock.now()).await?;
+            let mut batch = devices::facts_page(on, &record.org, at, BATCH, self.clock.now()).await?;
+            devices::measured(self.last.as_ref(), &record.org, &turns.asked(), &mut batch).await?;
             let Some((last, _)) = batch.last() else { return Ok(cut(found, rows)) };
             let mut known: HashMap<DeviceNo, UpdateRow> = parts::listed_between(on, &record.id, at, *last).await?.into_iter().collect();
             (at, looked) = (*last, looked + batch.len());
@@ -101,17 +102,24 @@ pub(super) struct Turns<'a> {
     target: Target,
     /// Who may be in it at all; none for everybody.
     members: Option<HashSet<DeviceNo>>,
-    cuts: Vec<i64>,
+    kept: Kept,
 }
 
 impl<'a> Turns<'a> {
-    pub(super) fn of(record: &'a Record, course: &'a Course, members: Option<HashSet<DeviceNo>>) -> Result<Self> {
-        Ok(Self { members, id: &record.id, course, target: record.target()?, cuts: course.stages.iter().map(|s| s.cut).collect() })
+    pub(super) async fn of(on: &mut Read, record: &'a Record, course: &'a Course) -> Result<Self> {
+        let members = back::members(on, record.back_of.as_ref()).await?;
+        let kept = strata::of(on, record, course.stages.iter().map(|s| s.cut).collect()).await?;
+        Ok(Self { members, id: &record.id, course, target: record.target()?, kept })
+    }
+
+    /// The metrics that it asks for.
+    pub(super) fn asked(&self) -> BTreeSet<&str> {
+        asked(&self.target, &self.kept.lot)
     }
 
     /// Whether it is settled yet who is in which stage.
     fn drawn(&self) -> bool {
-        self.cuts.iter().any(|cut| *cut != draw::NOBODY)
+        self.kept.drawn()
     }
 
     /// Whether nobody comes any more.
@@ -129,10 +137,12 @@ impl<'a> Turns<'a> {
         if self.members.as_ref().is_some_and(|m| !m.contains(&device)) {
             return None;
         }
-        if !self.drawn() || !(self.target.check(facts, false).is_ok() || waits(&self.target, self.id, self.course, device, facts)) {
+        if !self.drawn()
+            || !(self.target.check(facts, false).is_ok() || waits(&self.target, (self.id, &self.kept), self.course, device, facts))
+        {
             return None;
         }
-        let own = draw::stage_of(draw::place(self.id, device), &self.cuts);
+        let own = self.kept.stage_of(self.id, device, facts)?;
         waiting(facts, if self.over() { own } else { own.max(self.course.stage) })
     }
 }

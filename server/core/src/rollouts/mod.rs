@@ -3,7 +3,7 @@
 //! Owns plans, approvals, stages, updates and their counts. Refuses to know bytes (releases), sockets and pages. Its SQL reads beside its own
 //! tables the names and presence of `devices`, for lists, and the files of `releases`, for what a device may download; it writes to neither.
 //!
-//! The pure core says what happens: [`survey`] who is in, [`draw`] in which order, [`gate`] what the evidence says, [`mod@plan`] what to do next,
+//! The pure core says what happens: [`survey`] who is in, [`draw`] in which order ([`lot`] as the plan arranges it, [`fair`] shared out), [`gate`] what the evidence says, [`mod@plan`] what to do next,
 //! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
 //! once, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it
 //! changes, [`explain`] and [`why`] why a device does or doesn't update, [`rule`] whose approvals it takes and how far those are that were given, [`way_back`] how a bad release is taken back. The store applies a list of
@@ -20,9 +20,11 @@ pub mod digest;
 pub mod draw;
 pub mod expecting;
 pub mod explain;
+pub mod fair;
 pub mod foreseeing;
 pub mod gate;
 pub mod hearing;
+pub mod lot;
 pub mod plan;
 pub mod retry;
 pub mod rule;
@@ -38,6 +40,7 @@ pub mod window;
 
 mod applying;
 mod approvers;
+mod arranging;
 mod comparing;
 mod deciding;
 mod drafting;
@@ -57,6 +60,7 @@ mod reading;
 mod reasoning;
 mod report;
 mod reporting;
+mod sharing;
 mod sound;
 mod standing;
 pub(crate) mod store;
@@ -74,7 +78,7 @@ pub use offering::Standing;
 pub use report::Part;
 pub use reporting::MAX_DETAIL;
 
-use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
+use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy, telemetry::LastValues};
 use std::sync::Arc;
 use wire::Timestamp;
 
@@ -89,6 +93,7 @@ pub struct Rollouts {
     idle: idle::Idle,
     glass: Figures,
     calendar: freezes::Calendar,
+    last: Option<LastValues>,
 }
 
 impl Rollouts {
@@ -96,6 +101,12 @@ impl Rollouts {
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus) -> Self {
         let began = clock.now();
         let (glimpses, idle) = (previewing::Glimpses::default(), idle::Idle::default());
-        Self { db, clock, entropy, bus, began, glimpses, idle, glass: Figures::default(), calendar: freezes::Calendar::default() }
+        let (glass, calendar) = (Figures::default(), freezes::Calendar::default());
+        Self { db, clock, entropy, bus, began, glimpses, idle, glass, calendar, last: None }
+    }
+
+    /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.
+    pub fn measured_by(self, last: LastValues) -> Self {
+        Self { last: Some(last), ..self }
     }
 }

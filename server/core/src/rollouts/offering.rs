@@ -8,6 +8,7 @@ use super::{
     store::{
         deltas, freezes,
         records::{self, Record},
+        strata,
         turns::{self, Open},
         updates::{self, NewUpdate},
     },
@@ -118,13 +119,25 @@ impl Rollouts {
             {
                 continue;
             }
-            if record.target()?.check(&facts, false).is_err() {
+            let (target, lot) = (record.target()?, record.lot()?);
+            let mut facts = facts.clone();
+            self.learn(&org, (&target, &lot), device, &mut facts).await?;
+            if target.check(&facts, false).is_err() {
                 continue;
             }
             // Who would ask nobody waits until somebody has confirmed it in the console; that wakes it.
             let agreement = agreement(&mut on, &record, (device, &facts), speaks == Speaks::Hawkbit).await?;
             if !agreement.lets_offer() {
                 continue;
+            }
+            // Where its place alone does not say it: the stage that takes it.
+            let mut own = None;
+            if !lot.plain() {
+                let kept = strata::one(&mut on, &record.id, lot, Vec::new(), &facts).await?;
+                own = kept.stage_of(&record.id, device, &facts);
+                if own.is_none_or(|own| own > record.stage()) {
+                    continue;
+                }
             }
             let Some(release) = releases::for_rollout(&mut on, &org, &record.release).await? else { continue };
             // What can't be fetched is not offered: the device would try until it gives up, and the gate would take that for the firmware's fault.
@@ -140,14 +153,14 @@ impl Rollouts {
             meant = true;
             // Asked again in the offer's transaction; here so that those who wait for others don't queue up for one.
             // What it takes over from counts no more then.
-            if open.is_none() && full(&record.spec, updates::crowd(&mut on, &record, device).await?).is_some() {
+            if open.is_none() && full(&record.spec, updates::crowd(&mut on, &record, device, now).await?).is_some() {
                 continue;
             }
             if !record.spec.ignore_data_budget && transfers::over_budget(&mut on, &org, device, now).await?.is_some() {
                 continue;
             }
             drop(on);
-            let made = self.offer(&record, (device, &facts), open.as_ref(), release).await?;
+            let made = self.offer(&record, (device, &facts, own), open.as_ref(), release).await?;
             if let Some(offer) = made {
                 let offer = Offer { needs_confirmation: agreement == Agreement::AtDevice, ..offer };
                 return Ok(Some((offer, UpdateState::Offered)));
@@ -205,11 +218,11 @@ impl Rollouts {
     }
 
     /// Makes the offer; none, and nothing is changed, when in the meantime somebody paused the rollout or was faster, or as many devices
-    /// update as the plan allows at once. It takes over from `open`, which the device has not begun.
+    /// update as the plan allows at once. `own` is the stage that takes the device, where its place alone does not say it. It takes over from `open`, which the device has not begun.
     async fn offer(
         &self,
         record: &Record,
-        (device, facts): (DeviceNo, &Facts),
+        (device, facts, own): (DeviceNo, &Facts, Option<u32>),
         open: Option<&Open>,
         release: RolloutRelease,
     ) -> Result<Option<Offer>> {
@@ -218,6 +231,9 @@ impl Rollouts {
         let mut tx = self.db.write().await?;
         let Some(held) = updates::hold_rollout(&mut tx, record).await? else { return Ok(None) };
         if held.state != RolloutState::Running || draw::place(rollout, device) > held.cut || now >= held.doors_until {
+            return Ok(None);
+        }
+        if own.is_some_and(|own| i64::from(own) > held.stage) {
             return Ok(None);
         }
         let last = turns::last_in(&mut tx, rollout, device).await?;
@@ -229,7 +245,7 @@ impl Rollouts {
         {
             return Ok(None);
         }
-        if full(&record.spec, updates::crowd(&mut tx, record, device).await?).is_some() {
+        if full(&record.spec, updates::crowd(&mut tx, record, device, now).await?).is_some() {
             return Ok(None);
         }
         let frosts = freezes::not_over(&mut tx, org, now).await?;

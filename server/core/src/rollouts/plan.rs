@@ -8,7 +8,7 @@ use super::{
     state::{self, ROLLOUT},
     way_back,
 };
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 use wire::{
     Timestamp,
     rollouts::{Call, GateAction, Verdict},
@@ -54,6 +54,8 @@ pub enum Survey {
     Targets {
         /// One a stage.
         cuts: Vec<Cut>,
+        /// Where stages end by stratum, where the cuts alone don't say it.
+        strata: BTreeMap<String, Vec<i64>>,
         /// The highest device number there is.
         last_device: i64,
     },
@@ -166,10 +168,10 @@ fn before(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
         return if course.state == RolloutState::Approved { plan.enter(RolloutState::Scheduled, text) } else { plan.because(text) };
     }
     match survey {
-        Some(Survey::Targets { cuts, last_device }) => {
+        Some(Survey::Targets { cuts, strata, last_device }) => {
             let devices = cuts.last().map_or(0, |c| c.reach);
             Plan::default()
-                .then(Change::Draw { cuts: cuts.clone(), last_device: *last_device })
+                .then(Change::Draw { cuts: cuts.clone(), strata: strata.clone(), last_device: *last_device })
                 .enter(RolloutState::Running, format!("Started: {} in {} stages", devices_of(devices), course.stages.len()))
         }
         _ => Plan::needs(Need::Targets),

@@ -2,13 +2,15 @@
 
 use super::{
     Rollouts,
+    arranging::arranged,
     drafting::release_back,
     expecting::expect,
     foreseeing::{Zones, foresee},
     going_back::known,
+    lot::Lot,
     store::{freezes, history, parts::Rank, records::Record},
     survey::{Found, Target, Walk},
-    ticking::walk,
+    ticking::{asked, walk},
     timing::Timing,
     validate, way_back,
 };
@@ -18,6 +20,7 @@ use crate::{
     db::{Error as DbError, Read},
     devices::Selector,
     releases,
+    telemetry::LastValues,
 };
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -44,7 +47,9 @@ impl Rollouts {
     /// What a plan would do. Changes nothing. Devices are named only for a plan that is kept: the draw depends on its id.
     pub async fn preview(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Preview> {
         may(actor, Act::Read)?;
-        self.previewed(&mut self.db.read().await?, &actor.org, None, spec).await
+        let mut on = self.db.read().await?;
+        let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
+        self.previewed(&mut on, &actor.org, None, &spec).await
     }
 
     /// What a kept plan would do, as of a few seconds ago at most: pages that many look at, and read again with every change, don't each walk
@@ -87,9 +92,12 @@ impl Rollouts {
         let unnamed: RolloutId = UNNAMED.parse().map_err(DbError::corrupt)?;
         let mut zones = Zones::default();
         let (id, sample) = (id.unwrap_or(&unnamed), if id.is_some() { SAMPLE } else { 0 });
-        let mut taken = Walk::new(&target, id, sample > 0);
+        // A stage's selector that can't be read is one of the problems.
+        let Ok(lot) = Lot::of(spec) else { return Ok(Preview { selector_error, problems, ..Preview::default() }) };
+        let mut taken = Walk::new(&target, &lot, id, sample > 0);
         let rank = Rank { sequence: target.sequence, priority: spec.priority };
-        walk(on, org, (id.as_str(), rank), now, |device, facts, busy| {
+        let measured = (self.last.as_ref(), &asked(&target, &lot));
+        walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
             zones.take(&target, facts, busy);
             taken.take(device, facts, busy);
         })
@@ -100,7 +108,7 @@ impl Rollouts {
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
         // Stages that can't be cut have no sizes to complain about.
         if !problems.iter().any(of_stages) {
-            problems.extend(validate::problems_of_draw(spec, &devices));
+            problems.extend(validate::problems_of_draw(spec, &devices, &found.overlaps));
         }
         let size: u64 = release.manifest.payloads.iter().map(|p| p.size).sum();
         let bytes = i64::try_from(size).unwrap_or(i64::MAX).saturating_mul(found.total);
@@ -115,10 +123,14 @@ fn of_stages(problem: &Problem) -> bool {
 }
 
 /// The draw a kept plan would get now.
-pub(super) async fn draw(on: &mut Read, record: &Record, sample: usize, now: Timestamp) -> Result<Found, DbError> {
+pub(super) async fn draw(on: &mut Read, record: &Record, last: Option<&LastValues>, now: Timestamp) -> Result<Found, DbError> {
     let target = record.target()?;
-    let mut taken = Walk::new(&target, &record.id, sample > 0);
+    let lot = record.lot()?;
+    let mut taken = Walk::new(&target, &lot, &record.id, false);
     let rank = Rank { sequence: record.sequence, priority: record.spec.priority };
-    walk(on, &record.org, (record.id.as_str(), rank), now, |device, facts, busy| taken.take(device, facts, busy)).await?;
-    Ok(taken.finish(&record.spec.stages, sample))
+    walk(on, &record.org, (record.id.as_str(), rank), (now, (last, &asked(&target, &lot))), |device, facts, busy| {
+        taken.take(device, facts, busy)
+    })
+    .await?;
+    Ok(taken.finish(&record.spec.stages, 0))
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Error, Rollouts,
+    arranging::arranged,
     control::order,
     course::Course,
     deciding::{Word, not_decidable},
@@ -175,7 +176,10 @@ impl Rollouts {
         let releases = releases::published(&mut on, &actor.org).await?;
         let spec = spec.or_else(|| record.as_ref().map(|r| r.spec.clone()));
         let preview = match &spec {
-            Some(spec) => Some(self.previewed(&mut on, &actor.org, editing, spec).await?),
+            Some(spec) => {
+                let kept = arranged(&mut on, &actor.org, spec.clone()).await?;
+                Some(self.previewed(&mut on, &actor.org, editing, &kept).await?)
+            }
             None => None,
         };
         Ok(WizardPage { releases, spec, preview, editing: record.map(|r| (r.id.clone(), r.generation())) })

@@ -9,7 +9,7 @@ use super::{
     store::{
         ddi, freezes,
         records::{self, Record},
-        turns, updates,
+        strata, turns, updates,
     },
     throttle,
     timing::{self, Frost, Terms, Timing},
@@ -68,9 +68,13 @@ impl Rollouts {
     pub(super) async fn explained(&self, device: DeviceNo) -> Result<Why> {
         let now = self.clock.now();
         let mut on = self.db.read().await?;
-        let (Some((org, _)), Some(facts)) = (devices::name(&mut on, device).await?, devices::facts(&mut on, device, now).await?) else {
+        let (Some((org, _)), Some(mut facts)) = (devices::name(&mut on, device).await?, devices::facts(&mut on, device, now).await?) else {
             return Ok(Why::default());
         };
+        let concerning = records::concerning(&mut on, &org, &facts.device_type, device).await?;
+        for record in &concerning {
+            self.learn(&org, (&record.target()?, &record.lot()?), device, &mut facts).await?;
+        }
         let frosts = freezes::not_over(&mut on, &org, now).await?;
         let actions = ddi::actions(&mut on, device).await?;
         let data = transfers::used(&mut on, &org, device, now).await?;
@@ -90,7 +94,7 @@ impl Rollouts {
         });
         let mut concerns: Vec<Concern> = Vec::new();
         let mut meant = under_way.is_some();
-        for record in records::concerning(&mut on, &org, &facts.device_type, device).await? {
+        for record in concerning {
             // Of what does not go out, the newest that means the device says enough.
             if meant && record.state() != RolloutState::Running {
                 continue;
@@ -116,13 +120,13 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
     let last = turns::last_in(on, &record.id, device).await?;
     let course = record.course(records::stages(on, record).await?);
     let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
-    let place = draw::place(&record.id, device);
-    let drawn = cuts.iter().any(|c| *c != draw::NOBODY);
+    let kept = strata::one(on, &record.id, record.lot()?, cuts, own.facts).await?;
+    let device_stage = if kept.drawn() { kept.stage_of(&record.id, device, own.facts) } else { None };
     let timing = Timing::of(&record.spec);
     let terms = own.terms(&timing);
     let runs = course.state == RolloutState::Running;
     let full = if runs && throttle::throttled(&record.spec) {
-        let crowd = updates::crowd(on, record, device).await?;
+        let crowd = updates::crowd(on, record, device, own.now).await?;
         throttle::full(&record.spec, crowd).map(|full| full.words(own.facts))
     } else {
         None
@@ -138,8 +142,8 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
         summary: course.summary.clone(),
         stage: course.stage,
         stage_state: course.current().map(|s| s.state),
-        device_stage: drawn.then(|| draw::stage_of(place, &cuts)),
-        reached: place <= course.cut,
+        device_stage,
+        reached: draw::place(&record.id, device) <= course.cut,
         doors_until: course.doors_until,
         release: course.release,
         damaged: runs && releases::has_damage(on, &record.release).await?,

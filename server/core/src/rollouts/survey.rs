@@ -1,8 +1,11 @@
 //! Pure: who is in a rollout. One function says for one device, and a fold over the fleet makes the draw, the preview and the recount.
 
-use super::draw::{self, Cut};
+use super::{
+    draw::{self, Cut, Entry},
+    lot::Lot,
+};
 use crate::devices::{DeviceNo, Facts, Selector};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use wire::{
     ids::{DeviceId, RolloutId},
     rollouts::{Excluded, PreviewStage, StageSpec},
@@ -10,7 +13,7 @@ use wire::{
 };
 
 /// What a release and a plan ask of a device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     /// The type it is for.
     pub device_type: String,
@@ -93,9 +96,13 @@ impl Target {
 #[derive(Debug)]
 pub struct Walk<'a> {
     target: &'a Target,
+    lot: &'a Lot,
     rollout: &'a RolloutId,
     named: bool,
-    places: Vec<(i64, Option<DeviceId>)>,
+    entries: Vec<Entry>,
+    names: Vec<Option<DeviceId>>,
+    strata: HashMap<String, usize>,
+    overlaps: BTreeMap<usize, i64>,
     missed: BTreeMap<Miss, i64>,
     last_device: DeviceNo,
 }
@@ -103,8 +110,12 @@ pub struct Walk<'a> {
 /// What a walk found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Where each stage ends.
+    /// Where each stage ends: no device behind its place is in it.
     pub cuts: Vec<Cut>,
+    /// Where it ends by stratum, where [`Lot::plain`] is not enough.
+    pub strata: BTreeMap<String, Vec<i64>>,
+    /// For each stage, how many of the devices that its own selector matches are an earlier one's by its own selector.
+    pub overlaps: Vec<i64>,
     /// The highest device number there is.
     pub last_device: DeviceNo,
     /// Stage by stage, with some of their devices.
@@ -117,8 +128,9 @@ pub struct Found {
 
 impl<'a> Walk<'a> {
     /// Begins a walk. `named` keeps the names of devices for [`Found::stages`]; without a name for its rollout there is no draw yet and thus no names.
-    pub const fn new(target: &'a Target, rollout: &'a RolloutId, named: bool) -> Self {
-        Self { target, rollout, named, places: Vec::new(), missed: BTreeMap::new(), last_device: 0 }
+    pub fn new(target: &'a Target, lot: &'a Lot, rollout: &'a RolloutId, named: bool) -> Self {
+        let (entries, names, strata) = (Vec::new(), Vec::new(), HashMap::new());
+        Self { target, lot, rollout, named, entries, names, strata, overlaps: BTreeMap::new(), missed: BTreeMap::new(), last_device: 0 }
     }
 
     /// Takes the next device.
@@ -126,8 +138,17 @@ impl<'a> Walk<'a> {
         self.last_device = self.last_device.max(device);
         match self.target.check(facts, busy) {
             Ok(()) => {
-                let name = if self.named { facts.device_id.parse().ok() } else { None };
-                self.places.push((draw::place(self.rollout, device), name));
+                if self.named {
+                    self.names.push(facts.device_id.parse().ok());
+                }
+                let strata = self.strata.len();
+                let stratum = *self.strata.entry(self.lot.stratum(facts)).or_insert(strata);
+                let mut matched = self.lot.matched(facts).into_iter();
+                let first = matched.next();
+                for also in matched {
+                    *self.overlaps.entry(also).or_default() += 1;
+                }
+                self.entries.push(Entry { place: self.lot.place(self.rollout, device, facts), stratum, matched: first });
             }
             Err(Miss::NotSelected) => {}
             Err(miss) => *self.missed.entry(miss).or_default() += 1,
@@ -135,30 +156,46 @@ impl<'a> Walk<'a> {
     }
 
     /// Draws the stages.
-    pub fn finish(mut self, stages: &[StageSpec], sample: usize) -> Found {
-        self.places.sort_unstable();
-        let sorted: Vec<i64> = self.places.iter().map(|(place, _)| *place).collect();
-        let cuts = draw::cuts(&sorted, stages);
-        let mut from = 0;
-        let mut previews = Vec::with_capacity(stages.len());
-        for (spec, cut) in stages.iter().zip(&cuts) {
-            let to = usize::try_from(cut.reach).unwrap_or(from);
-            let names = self.places.get(from..to).unwrap_or_default().iter().filter_map(|(_, name)| name.clone());
-            let devices = i64::try_from(to - from).unwrap_or(i64::MAX);
-            previews.push(PreviewStage { name: spec.name.clone(), devices, sample: names.take(sample).collect() });
-            from = to;
+    pub fn finish(self, stages: &[StageSpec], sample: usize) -> Found {
+        let mut names = vec![String::new(); self.strata.len()];
+        for (name, stratum) in self.strata {
+            names[stratum] = name;
         }
-        let excluded = self.missed.iter().map(|(miss, n)| Excluded { reason: self.target.words(*miss), devices: *n }).collect();
-        let total = i64::try_from(sorted.len()).unwrap_or(i64::MAX);
-        Found { cuts, last_device: self.last_device, stages: previews, excluded, total }
+        let ties: Vec<i64> = names.iter().map(|name| draw::tie(self.rollout, name)).collect();
+        let drawn = draw::draw(&self.entries, &ties, stages);
+        let strata = self.lot.kept(&drawn, names);
+        let bounds = if strata.is_empty() { drawn.cuts.iter().map(|c| c.place).collect() } else { self.lot.bounds(&drawn, &strata) };
+        let named = |who: &[usize]| who.iter().filter_map(|i| self.names.get(*i).cloned().flatten()).take(sample).collect();
+        let preview = |(spec, who): (&StageSpec, &Vec<usize>)| PreviewStage {
+            name: spec.name.clone(),
+            devices: count(who.len()),
+            sample: named(who),
+        };
+        let previews = stages.iter().zip(&drawn.stages).map(preview).collect();
+        let mut excluded: Vec<Excluded> =
+            self.missed.iter().map(|(miss, n)| Excluded { reason: self.target.words(*miss), devices: *n }).collect();
+        if !drawn.left_out.is_empty() {
+            excluded.push(Excluded { reason: LEFT_OUT.to_owned(), devices: count(drawn.left_out.len()) });
+        }
+        let total = drawn.cuts.last().map_or(0, |c| c.reach);
+        let cuts = drawn.cuts.into_iter().zip(bounds).map(|(cut, place)| Cut { place, ..cut }).collect();
+        let overlaps = (0..stages.len()).map(|i| self.overlaps.get(&i).copied().unwrap_or(0)).collect();
+        Found { cuts, strata, overlaps, last_device: self.last_device, stages: previews, excluded, total }
     }
+}
+
+/// Said of devices that no stage takes.
+const LEFT_OUT: &str = "in no stage: none of their selectors matches";
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollouts::testing::{rollout_id, stage};
-    use wire::rollouts::Reach;
+    use crate::rollouts::testing::{rollout_id, spec, stage};
+    use wire::rollouts::{Order, Reach, RolloutSpec};
 
     fn facts(id: &str) -> Facts {
         Facts {
@@ -208,7 +245,8 @@ mod tests {
     fn a_walk_counts_everybody_once() {
         let (target, id) = (target(), rollout_id(3));
         let stages = [stage(Reach::Percent(10.0)), stage(Reach::Count(6)), stage(Reach::Percent(100.0))];
-        let mut walk = Walk::new(&target, &id, true);
+        let lot = Lot::of(&spec(stages.to_vec())).unwrap();
+        let mut walk = Walk::new(&target, &lot, &id, true);
         for n in 1..=20 {
             walk.take(n, &facts(&format!("gw-{n}")), false);
         }
@@ -219,5 +257,38 @@ mod tests {
         assert_eq!(found.stages.iter().map(|s| s.sample.len()).collect::<Vec<_>>(), [2, 3, 3]);
         assert_eq!((found.total, found.last_device), (20, 22));
         assert_eq!(found.excluded, [Excluded { reason: "already on 1.2.0 or newer".into(), devices: 1 }]);
+        assert_eq!((found.strata.len(), found.overlaps), (0, vec![0, 0, 0]));
+    }
+
+    #[test]
+    fn a_walk_spreads_and_says_who_is_taken_twice_or_not_at_all() {
+        let (target, id) = (target(), rollout_id(3));
+        let own = |text: &str| stage(Reach::Matching(text.into()));
+        let stages = [own("tag:lab"), stage(Reach::Count(6)), own("tag:lab or site")];
+        let target = Target { selector: Selector::everything(), ..target };
+        let lot = Lot::of(&RolloutSpec { order: Some(Order::Spread("site".into())), ..spec(stages.to_vec()) }).unwrap();
+        let mut walk = Walk::new(&target, &lot, &id, true);
+        for n in 1..=22 {
+            let tags = if n <= 2 { vec!["lab".into()] } else { Vec::new() };
+            let attributes = [("site".to_owned(), format!("site {}", n % 4))].into();
+            let name = if n > 20 { format!("site-{n}") } else { format!("gw-{n}") };
+            walk.take(n, &Facts { tags, attributes, ..facts(&name) }, false);
+        }
+        let found = walk.finish(&stages, 3);
+        assert_eq!(found.stages[..2].iter().map(|s| s.devices).collect::<Vec<_>>(), [2, 4], "the second reaches 6 in all");
+        assert_eq!(found.overlaps, [0, 0, 2]);
+        let left_out = found.excluded.iter().map(|e| e.devices).sum::<i64>();
+        assert_eq!(found.total + left_out, 22);
+        assert!(left_out > 0 && found.excluded[0].reason.starts_with("in no stage"));
+        assert_eq!(found.strata.keys().collect::<Vec<_>>(), ["", "=site 0", "=site 1", "=site 2", "=site 3"]);
+        // One of each of four sites of nearly the same size.
+        for cuts in found.strata.values().skip(1) {
+            assert!(cuts[0] == draw::NOBODY && cuts[1] > draw::NOBODY && cuts[2] == cuts[1]);
+        }
+        assert_eq!(
+            found.cuts.iter().map(|c| c.place).collect::<Vec<_>>(),
+            [draw::EVERYBODY; 3],
+            "no place leaves out whom a selector takes"
+        );
     }
 }

@@ -5,6 +5,7 @@ use super::{
     course::{Change, Course, may_install},
     expiring::late,
     gate::DARK_GRACE_MS,
+    lot::{Kept, Lot},
     moving::Move,
     plan::{Need, Survey, UnderWay, plan},
     store::{
@@ -12,7 +13,7 @@ use super::{
         parts::{self, Rank},
         quorum,
         records::{self, Record},
-        turns, updates,
+        strata, turns, updates,
     },
     survey::{Target, Walk},
     way_back,
@@ -21,8 +22,9 @@ use crate::{
     Result,
     db::{Error as DbError, Read},
     devices::{DeviceNo, Facts, store as devices},
+    telemetry::LastValues,
 };
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use wire::{
     Timestamp,
     ids::{OrgId, RolloutId},
@@ -105,19 +107,21 @@ impl Rollouts {
         let target = record.target()?;
         match need {
             Need::Targets => {
-                let mut walk = Walk::new(&target, &record.id, false);
+                let lot = record.lot()?;
+                let mut walk = Walk::new(&target, &lot, &record.id, false);
                 self.walk(on, record, |device, facts, busy| walk.take(device, facts, busy)).await?;
                 let found = walk.finish(&record.spec.stages, 0);
-                Ok(Survey::Targets { cuts: found.cuts, last_device: found.last_device })
+                Ok(Survey::Targets { cuts: found.cuts, strata: found.strata, last_device: found.last_device })
             }
             Need::Runs => Ok(Survey::Runs { devices: back::runs(on, record).await? }),
             Need::Dark => Ok(Survey::Dark { devices: parts::dark(on, &record.id, course.stage, self.clock.now()).await? }),
             Need::Remaining => {
+                let kept = strata::of(on, record, course.stages.iter().map(|s| s.cut).collect()).await?;
                 let settled: HashSet<DeviceNo> = parts::settled(on, &record.id).await?.into_iter().collect();
                 let (mut waiting, mut last_device) = (0, 0);
                 self.walk(on, record, |device, facts, _| {
                     last_device = device;
-                    if waits(&target, &record.id, course, device, facts) && !settled.contains(&device) {
+                    if waits(&target, (&record.id, &kept), course, device, facts) && !settled.contains(&device) {
                         waiting += 1;
                     }
                 })
@@ -133,7 +137,9 @@ impl Rollouts {
         let members = back::members(on, record.back_of.as_ref()).await?;
         let meant = |device: DeviceNo| members.as_ref().is_none_or(|m| m.contains(&device));
         let rank = Rank { sequence: record.sequence, priority: record.spec.priority };
-        walk(on, &record.org, (record.id.as_str(), rank), self.clock.now(), |device, facts, busy| {
+        let (target, lot) = (record.target()?, record.lot()?);
+        let measured = (self.last.as_ref(), &asked(&target, &lot));
+        walk(on, &record.org, (record.id.as_str(), rank), (self.clock.now(), measured), |device, facts, busy| {
             if meant(device) {
                 visit(device, facts, busy);
             }
@@ -142,18 +148,41 @@ impl Rollouts {
     }
 }
 
-/// Walks the fleet of an organization in order of number, beside the rollout of this id.
+/// The metrics that a rollout asks for.
+pub(super) fn asked<'a>(target: &'a Target, lot: &'a Lot) -> BTreeSet<&'a str> {
+    target.selector.metrics().into_iter().chain(lot.metrics()).collect()
+}
+
+impl Rollouts {
+    /// Adds to what is known of a device the last values of what a rollout asks for.
+    pub(super) async fn learn(
+        &self,
+        org: &OrgId,
+        (target, lot): (&Target, &Lot),
+        device: DeviceNo,
+        facts: &mut Facts,
+    ) -> Result<(), DbError> {
+        let mut one = [(device, std::mem::take(facts))];
+        let learned = devices::measured(self.last.as_ref(), org, &asked(target, lot), &mut one).await;
+        let [(_, known)] = one;
+        *facts = known;
+        learned
+    }
+}
+
+/// Walks the fleet of an organization in order of number, beside the rollout of this id, with the last values of these metrics.
 pub(super) async fn walk(
     on: &mut Read,
     org: &OrgId,
     (rollout, rank): (&str, Rank),
-    now: Timestamp,
+    (now, (last_values, metrics)): (Timestamp, (Option<&LastValues>, &BTreeSet<&str>)),
     mut visit: impl FnMut(DeviceNo, &Facts, bool),
 ) -> Result<(), DbError> {
     let busy: HashSet<DeviceNo> = parts::busy_elsewhere(on, org, rollout, rank).await?.into_iter().collect();
     let mut after = 0;
     loop {
-        let page = devices::facts_page(on, org, after, PAGE, now).await?;
+        let mut page = devices::facts_page(on, org, after, PAGE, now).await?;
+        devices::measured(last_values, org, metrics, &mut page).await?;
         let Some((last, _)) = page.last() else { return Ok(()) };
         after = *last;
         for (device, facts) in &page {
@@ -164,6 +193,6 @@ pub(super) async fn walk(
 
 /// Whether a device that has had no turn may still have one in the running stage. A device that another rollout is updating may: it is free
 /// again before this one ends.
-pub(super) fn waits(target: &Target, rollout: &RolloutId, course: &Course, device: DeviceNo, facts: &Facts) -> bool {
-    target.check(facts, false).is_ok() && super::draw::place(rollout, device) <= course.cut
+pub(super) fn waits(target: &Target, (rollout, kept): (&RolloutId, &Kept), course: &Course, device: DeviceNo, facts: &Facts) -> bool {
+    target.check(facts, false).is_ok() && kept.stage_of(rollout, device, facts).is_some_and(|stage| stage <= course.stage)
 }

@@ -1,12 +1,11 @@
 //! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
 
-use super::{gate::DARK_WATCH_MS, window};
+use super::{gate::DARK_WATCH_MS, sharing, window};
 use crate::{devices::Selector, releases::RolloutRelease, text::unseen};
 use wire::{
     Timestamp,
-    device::MAX_ATTRIBUTE,
     devices::SelectorError,
-    rollouts::{Budget, GateSpec, Problem, Reach, RolloutSpec, StageSpec, Urgency, Window},
+    rollouts::{GateSpec, Problem, Reach, RolloutSpec, StageSpec, Urgency, Window},
     states::ReleaseState,
     transfers::{LEAST_BANDWIDTH, MOST_BANDWIDTH},
 };
@@ -77,9 +76,7 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
         found.add("start_at", text);
     }
     found.unless(spec.at_once != Some(0), "at_once", "Let at least 1 device update at a time, or set no such limit.");
-    if let Some(of) = &spec.budget {
-        budget(of, &mut found);
-    }
+    found.0.extend(sharing::problems(spec));
     found.unless(
         spec.bandwidth.is_none_or(|n| (LEAST_BANDWIDTH..=MOST_BANDWIDTH).contains(&n)),
         "bandwidth",
@@ -97,8 +94,8 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
     found.0
 }
 
-/// The problems that only the fleet shows: `devices` a stage.
-pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64]) -> Vec<Problem> {
+/// The problems that only the fleet shows: `devices` a stage, and `overlaps` with the own selectors of earlier ones.
+pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -> Vec<Problem> {
     let mut found = Found(Vec::new());
     let all = devices.iter().sum::<i64>();
     if all == 0 {
@@ -113,9 +110,13 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64]) -> Vec<Problem> {
         found.add(&format!("stages.{i}.reach"), text);
         return found.0;
     }
+    sharing::overlaps(overlaps, &mut found);
     for (i, n) in devices.iter().enumerate() {
-        let what = match spec.stages.get(i).map(|s| s.reach) {
+        let what = match spec.stages.get(i).map(|s| &s.reach) {
             Some(Reach::Count(_)) => "raise its number, or remove it",
+            Some(Reach::Matching(_)) => {
+                "none of the rollout's devices matches that is in no earlier stage. Change its selector, or remove it"
+            }
             _ => "raise its percentage, or remove it",
         };
         found.unless(*n > 0, &format!("stages.{i}.reach"), &format!("Stage {} has no devices: {what}.", i + 1));
@@ -128,13 +129,13 @@ pub fn sentence(e: &SelectorError) -> String {
     format!("At position {}: {}. {}", e.position, e.message, e.hint)
 }
 
-struct Found(Vec<Problem>);
+pub(super) struct Found(pub(super) Vec<Problem>);
 
 impl Found {
-    fn add(&mut self, field: &str, message: impl Into<String>) {
+    pub(super) fn add(&mut self, field: &str, message: impl Into<String>) {
         self.0.push(Problem { field: field.to_owned(), message: message.into() });
     }
-    fn unless(&mut self, ok: bool, field: &str, message: &str) {
+    pub(super) fn unless(&mut self, ok: bool, field: &str, message: &str) {
         if !ok {
             self.add(field, message);
         }
@@ -168,7 +169,7 @@ fn time(spec: &RolloutSpec, now: Timestamp, found: &mut Found) {
     }
 }
 
-fn plain(text: &str) -> bool {
+pub(super) fn plain(text: &str) -> bool {
     !text.chars().any(unseen)
 }
 
@@ -177,10 +178,10 @@ pub(super) fn readable_text(text: &str) -> bool {
     !text.chars().any(|c| unseen(c) && c != '\n' && c != '\r')
 }
 
-const DECIMALS: &str = "Use at most four decimals.";
+pub(super) const DECIMALS: &str = "Use at most four decimals.";
 
 /// Whether a percentage is the same after it was written down and read again, as an approval's digest needs; four decimals always are.
-fn readable(percent: f64) -> bool {
+pub(super) fn readable(percent: f64) -> bool {
     !percent.is_finite() || ((percent * 1e4).round() / 1e4).to_bits() == percent.to_bits()
 }
 
@@ -190,7 +191,7 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
         return;
     }
     found.unless(stages.len() <= MAX_STAGES, "stages", "Use at most 50 stages.");
-    let (mut percent, mut devices) = (0.0, 0);
+    let (mut percent, mut devices) = (0.0, 0_u32);
     for (i, stage) in stages.iter().enumerate() {
         let at = |field: &str| format!("stages.{i}.{field}");
         let last = i + 1 == stages.len();
@@ -198,17 +199,24 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
         found.unless(plain(&stage.name), &at("name"), "Leave out line breaks and control characters.");
         found.unless(stage.soak_s <= MAX_SOAK_S, &at("soak_s"), "Watch a stage for at most 30 days.");
         match stage.reach {
+            Reach::Matching(ref own) => sharing::own_selector(own, &at("reach"), found),
             Reach::Percent(p) if !p.is_finite() || p <= 0.0 || p > 100.0 => {
                 found.add(&at("reach"), "Choose a percentage over 0 and up to 100.");
             }
             Reach::Percent(p) => {
                 found.unless(readable(p), &at("reach"), DECIMALS);
                 found.unless(p > percent, &at("reach"), "Percentages are cumulative: choose more than in the stage before.");
-                found.unless(!last || p >= 100.0, &at("reach"), "The last stage has to reach everybody: choose 100 %.");
+                found.unless(
+                    !last || p >= 100.0,
+                    &at("reach"),
+                    "The last stage has to reach everybody: choose 100 %, or those that match a selector.",
+                );
                 found.unless(last || p < 100.0, &at("reach"), "100 % leaves nothing for the stages after it. Choose less, or remove them.");
                 percent = p;
             }
-            Reach::Count(_) if last => found.add(&at("reach"), "The last stage has to reach everybody: choose 100 %."),
+            Reach::Count(_) if last => {
+                found.add(&at("reach"), "The last stage has to reach everybody: choose 100 %, or those that match a selector.")
+            }
             Reach::Count(n) => {
                 found.unless(
                     n > devices,
@@ -227,17 +235,6 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
     }
 }
 
-fn budget(budget: &Budget, found: &mut Found) {
-    let name = budget.attribute.as_str();
-    found.unless(!name.trim().is_empty(), "budget.attribute", "Name the attribute whose values say which devices belong together.");
-    found.unless(
-        name.len() <= MAX_ATTRIBUTE && plain(name),
-        "budget.attribute",
-        "No device has an attribute of this name. Use at most 256 bytes, and no control characters.",
-    );
-    found.unless(budget.at_most > 0, "budget.at_most", "Let at least 1 device of a kind update at a time, or set no budget.");
-}
-
 fn gate(gate: &GateSpec, at: &dyn Fn(&str) -> String, found: &mut Found) {
     let rate = |x: f64| x.is_finite() && (0.0..=100.0).contains(&x);
     found.unless(readable(gate.success_percent), &at("gate.success_percent"), DECIMALS);
@@ -252,7 +249,7 @@ mod tests {
     use super::*;
     use crate::rollouts::testing::{spec, stage};
     use proptest::prelude::*;
-    use wire::rollouts::Retry;
+    use wire::rollouts::{Budget, Retry};
 
     fn fields(spec: &RolloutSpec) -> Vec<String> {
         problems(spec, PUBLISHED, Timestamp(0)).into_iter().map(|p| p.field).collect()
@@ -309,7 +306,13 @@ mod tests {
         good.at_once = Some(1);
         good.bandwidth = Some(10_000);
         good.ignore_data_budget = true;
-        good.budget = Some(Budget { attribute: "site".into(), at_most: 1 });
+        good.budget = Some(Budget { attribute: "site".into(), at_most: Some(1), at_most_percent: None });
+        assert_eq!(fields(&good), Vec::<String>::new());
+        // Who matches no stage is left out, which the preview says.
+        good.stages.push(stage(Reach::Matching("tag:late".into())));
+        good.stages.swap(2, 3);
+        assert_eq!(fields(&good), Vec::<String>::new());
+        good.stages.remove(3);
         assert_eq!(fields(&good), Vec::<String>::new());
     }
 
@@ -323,9 +326,8 @@ mod tests {
             (RolloutSpec { timeout_min: 0, ..spec(vec![all()]) }, "timeout_min"),
             (RolloutSpec { at_once: Some(0), ..spec(vec![all()]) }, "at_once"),
             (RolloutSpec { bandwidth: Some(9_999), ..spec(vec![all()]) }, "bandwidth"),
-            (RolloutSpec { budget: Some(Budget { attribute: " ".into(), at_most: 1 }), ..spec(vec![all()]) }, "budget.attribute"),
-            (RolloutSpec { budget: Some(Budget { attribute: "x".repeat(257), at_most: 1 }), ..spec(vec![all()]) }, "budget.attribute"),
-            (RolloutSpec { budget: Some(Budget { attribute: "site".into(), at_most: 0 }), ..spec(vec![all()]) }, "budget.at_most"),
+            (spec(vec![stage(Reach::Matching(" ".into())), all()]), "stages.0.reach"),
+            (spec(vec![stage(Reach::Matching("tag:(".into())), all()]), "stages.0.reach"),
             (
                 spec(vec![StageSpec { soak_s: 1799, gate: GateSpec { max_dark: Some(1), ..GateSpec::default() }, ..all() }]),
                 "stages.0.soak_s",
@@ -366,15 +368,19 @@ mod tests {
             let chosen = state.map(|state| Chosen { state, expires: None });
             assert_eq!(problems(&spec(vec![all()]), chosen, Timestamp(0))[0].field, "release");
         }
-        assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 5])[0].field, "stages.0.reach");
-        assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0])[0].field, "selector");
+        assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 5], &[0, 0])[0].field, "stages.0.reach");
+        assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0], &[0, 0])[0].field, "selector");
         let greedy = spec(vec![stage(Reach::Count(2)), stage(Reach::Count(9)), all()]);
-        let blamed = problems_of_draw(&greedy, &[2, 3, 0]);
+        let blamed = problems_of_draw(&greedy, &[2, 3, 0], &[0, 0, 0]);
         assert_eq!(
             (blamed.len(), blamed[0].field.as_str()),
             (1, "stages.1.reach"),
             "the number is too large, not the stage after it empty"
         );
+        let twice = spec(vec![stage(Reach::Matching("tag:lab".into())), stage(Reach::Matching("gw".into())), all()]);
+        let told = problems_of_draw(&twice, &[2, 3, 4], &[0, 2, 0]);
+        assert_eq!((told.len(), told[0].field.as_str()), (1, "stages.1.reach"));
+        assert!(told[0].message.starts_with("2 devices that match are in an earlier stage"), "{}", told[0].message);
     }
 
     proptest! {

@@ -161,6 +161,8 @@ pub fn plan_of(of: &RolloutSpec, devices: i64) -> Option<RolloutSpec> {
         retry: of.retry.clone(),
         // Nothing is more urgent than to get rid of a bad release.
         priority: super::validate::MAX_PRIORITY,
+        order: of.order.clone(),
+        rate: of.rate.clone(),
     })
 }
 

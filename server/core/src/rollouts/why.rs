@@ -126,6 +126,7 @@ impl Concern {
         let (rule, stage) = (Rule::Stage, self.stage);
         let next = "When the next stage begins.";
         match (self.device_stage, self.stage_state) {
+            (None, _) => blocks(rule, "none of its stages takes the device.", "When its tags, groups or attributes change."),
             (Some(own), _) if own > stage => {
                 let again = format!("When stage {own} begins.");
                 blocks(rule, format!("its turn comes in stage {own}; stage {stage} is running."), &again)

@@ -23,6 +23,7 @@ mod folding;
 mod history;
 mod hub;
 mod ingest;
+mod latest;
 mod relay;
 mod retention;
 mod rollup;
@@ -36,6 +37,7 @@ pub use error::{DamagedBlock, Error};
 pub use feed::{Feed, MAX_TOPICS};
 pub use hub::Hub;
 pub use ingest::{Ingested, Intake, Receipt, Refusal};
+pub use latest::LastValues;
 pub use relay::{Answer, Reads};
 pub use retention::{ROLLUPS_MS, SAMPLES_MS};
 

@@ -32,6 +32,9 @@ const NAME_SERIES: Sql = Sql::split(
      ON CONFLICT (device, metric) DO UPDATE SET metric = excluded.metric RETURNING id, device, metric",
 );
 const SERIES_OF: Sql = Sql::same("SELECT id, metric, last_t, last_v FROM series WHERE device = $1 AND org_id = $2 ORDER BY id");
+const LAST_OF: Sql = Sql::same(
+    "SELECT device, last_t, last_v FROM series WHERE org_id = $1 AND metric = $2 AND device > $3 AND device <= $4 AND last_t IS NOT NULL ORDER BY device",
+);
 const NEWEST: Sql = Sql::same("UPDATE series SET last_t = $2, last_v = $3 WHERE id = $1 AND (last_t IS NULL OR last_t <= $2)");
 
 const FOLDING: Sql = Sql::same("SELECT generation, cursor FROM folding WHERE id = 1");
@@ -112,6 +115,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &FORGET_STREAMS,
     &NAME_SERIES,
     &SERIES_OF,
+    &LAST_OF,
     &NEWEST,
     &FOLDING,
     &FOLDED_TO,
@@ -203,6 +207,17 @@ pub(super) async fn name_series(tx: &mut Tx, now: Timestamp, new: &[NewSeries<'_
 
 pub(super) async fn series_of(on: &mut impl Conn, org: &OrgId, device: i64) -> Result<Vec<SeriesRow>, Error> {
     rows!(on, SeriesRow, SERIES_OF, device, org.as_str())
+}
+
+/// The newest folded sample of a metric, of devices after one number up to another.
+pub(super) async fn last_of(
+    on: &mut impl Conn,
+    org: &OrgId,
+    metric: &str,
+    (after, last): (i64, i64),
+) -> Result<Vec<(i64, Timestamp, f64)>, Error> {
+    let found = rows!(on, (i64, i64, f64), LAST_OF, org.as_str(), metric, after, last)?;
+    Ok(found.into_iter().map(|(device, t, v)| (device, Timestamp(t), v)).collect())
 }
 
 /// Keeps a series' newest sample, unless a newer one is kept.

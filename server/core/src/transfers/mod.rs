@@ -72,6 +72,11 @@ pub(crate) async fn used(on: &mut impl Conn, org: &OrgId, device: DeviceNo, now:
     Ok(budget::used(&store::days(on, device, budget::gone(now)).await?, budget, now))
 }
 
+/// The attribute whose value says at which site a device is; empty where the organization names none.
+pub(crate) async fn site_attribute(on: &mut impl Conn, org: &OrgId) -> Result<String, db::Error> {
+    Ok(store::kept(on, org).await?.site_attribute)
+}
+
 /// Why a device gets nothing whose turn it is: it has used up its budget. Does not even count where there is none.
 pub(crate) async fn over_budget(on: &mut impl Conn, org: &OrgId, device: DeviceNo, now: Timestamp) -> Result<Option<String>, db::Error> {
     let Some(budget) = store::budget(on, org).await? else { return Ok(None) };

@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Budget, Problem, Retry, RolloutSpec, StageSpec, Urgency, Window},
+    rollouts::{Budget, Order, Problem, Rate, Retry, RolloutSpec, StageSpec, Urgency, Window},
 };
 
 /// The largest file that is read; a plan has at most 50 stages.
@@ -56,6 +56,10 @@ pub(super) struct PlanFile {
     retry: Option<Retry>,
     #[serde(default)]
     priority: u32,
+    #[serde(default)]
+    order: Option<Order>,
+    #[serde(default)]
+    rate: Option<Rate>,
 }
 
 /// A release as people name it.
@@ -122,6 +126,8 @@ impl PlanFile {
             way_back,
             retry: self.retry.clone(),
             priority: self.priority,
+            order: self.order.clone(),
+            rate: self.rate.clone(),
         })
     }
 
@@ -176,7 +182,10 @@ mod tests {
         assert_eq!((file.release.value.device_type.as_str(), file.release.value.version.as_str()), ("gateway", "2.0.0"));
         let spec = file.spec(Path::new("plan.yaml"), release(), None).unwrap();
         assert_eq!((spec.selector.as_str(), spec.timeout_min, spec.start_at), ("tag:eu -tag:lab", 60, None));
-        assert_eq!(spec.stages.iter().map(|s| s.reach).collect::<Vec<_>>(), [Reach::Count(2), Reach::Percent(25.0), Reach::Percent(100.0)]);
+        assert_eq!(
+            spec.stages.iter().map(|s| s.reach.clone()).collect::<Vec<_>>(),
+            [Reach::Count(2), Reach::Percent(25.0), Reach::Percent(100.0)]
+        );
         assert!(spec.stages[0].confirm && spec.stages[0].soak_s == 3600);
         assert_eq!((spec.stages[0].gate.max_errors, spec.stages[1].gate), (1, GateSpec::default()));
         assert!(include_str!("../../../../app/docs/rollouts.md").contains(EXAMPLE), "the manual shows another file");
@@ -215,6 +224,24 @@ mod tests {
         assert_eq!(file.way_back.as_ref().unwrap().value.version, "1.0.0+3");
         let spec = file.spec(Path::new("plan.yaml"), release(), Some(release())).unwrap();
         assert_eq!((spec.way_back, spec.retry.unwrap().times, spec.priority), (Some(release()), 2, 3));
+    }
+
+    #[test]
+    fn order_rate_and_a_stage_of_its_own_are_written_as_the_manual_has_them() {
+        let of = |order: &str| {
+            let more = format!("order: {order}\nrate: {{ per_minute: 10, growth: {{ factor: 2, successes: 50, at_most: 1000 }} }}\n");
+            let text = EXAMPLE.replace("reach: { count: 2 }       #", "reach: { matching: \"tag:lab\" } #");
+            let text = format!("{text}budget: {{ attribute: site, at_most_percent: 10 }}\n{more}");
+            read(&text).unwrap().spec(Path::new("plan.yaml"), release(), None).unwrap()
+        };
+        let spec = of("random");
+        assert_eq!((spec.order, spec.stages[0].reach.clone()), (Some(Order::Random), Reach::Matching("tag:lab".into())));
+        let (rate, budget) = (spec.rate.unwrap(), spec.budget.unwrap());
+        assert_eq!((rate.per_minute, rate.growth.map(|g| g.at_most), budget.at_most_percent), (10, Some(1000), Some(10.0)));
+        assert_eq!(of("{ spread: site }").order, Some(Order::Spread("site".into())));
+        let listed = ["gw-7", "gw-2"].map(|id| id.parse().unwrap()).to_vec();
+        assert_eq!(of("{ listed: [gw-7, gw-2] }").order, Some(Order::Listed(listed)));
+        assert!(wrong(&format!("{EXAMPLE}order: alphabetical\n")).starts_with("plan.yaml:25:"));
     }
 
     #[test]

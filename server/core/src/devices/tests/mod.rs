@@ -1,6 +1,7 @@
 //! Enrolment, lists and presence on both engines.
 
 mod admission;
+mod agree;
 mod approval;
 mod bounds;
 mod claims;
@@ -16,10 +17,14 @@ mod recovery;
 mod server_keys;
 mod tagging;
 
-use super::{Attempt, Connected, Error, Selector, filter::Filter, store};
+use super::{
+    Attempt, Connected, Error, Selector,
+    filter::{Asked, Filter},
+    store,
+};
 use crate::{
     access::Actor,
-    db::{EngineKind, Sql, Value, exec, select},
+    db::{EngineKind, Sql, Value, exec, row, select},
     testing::{World, csr},
 };
 use rstest::rstest;
@@ -289,6 +294,8 @@ async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKi
         "sequence<2",
         "version:1.0.0,1.2.0",
         "version:1.*",
+        "version<1.2",
+        "-version>=1.2.0",
         "attr.site:\"site 2\"",
         "attr.site:*2",
         "attr.none:x",
@@ -312,7 +319,8 @@ async fn the_selector_means_the_same_in_sql_and_in_memory(#[case] kind: EngineKi
         "group:\"hall 3\",south",
     ] {
         let selector = Selector::parse(text).unwrap();
-        let mut filter = Filter { at: w.clock_now(), ..Filter::default() };
+        let asked = Asked::of(&selector, None, (kind, &w.org, w.clock_now())).await.unwrap();
+        let mut filter = Filter { asked, ..Filter::default() };
         let org = filter.bind(Value::Text(w.org.to_string()));
         filter.text = format!("SELECT d.number FROM devices d WHERE d.org_id = {org} AND ");
         filter.push(&selector);

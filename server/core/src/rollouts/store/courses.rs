@@ -135,6 +135,7 @@ pub(in crate::rollouts) async fn apply(
                 note(tx, &moved, UpdateState::Cancelled).await?;
                 applied.cancelled.extend(named(&moved)?);
             }
+            Change::Draw { strata, .. } => super::strata::keep(tx, &record.id, strata).await?,
             Change::Requeue => {
                 let moved = rows!(tx, MovedRow, REQUEUE, id, now.0)?;
                 applied.requeued = i64::try_from(moved.len()).unwrap_or(i64::MAX);

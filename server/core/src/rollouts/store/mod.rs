@@ -1,6 +1,6 @@
 //! The room's SQL, by concern: rollouts as read, plans as written, courses as changed, updates, turns, their numbers
 //! in hawkBit's protocol, the deltas they can use, how long they took, the calendar of freezes, who approves, ways back, starts without approval,
-//! and the lists people read.
+//! where the stages of a draw end, and the lists people read.
 
 pub(super) mod approvers;
 pub(super) mod back;
@@ -16,6 +16,7 @@ pub(super) mod parts;
 pub(super) mod plans;
 pub(super) mod quorum;
 pub(super) mod records;
+pub(super) mod strata;
 pub(super) mod turns;
 pub(super) mod updates;
 
@@ -38,6 +39,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &confirming::IN_CONSOLE,
     &confirming::CONFIRM_IN_CONSOLE,
     &confirming::OFFERED_AT,
+    &strata::INSERT,
+    &strata::OF,
+    &strata::ONE,
+    &strata::REPORTED,
     &courses::MOVE,
     &courses::MOVE_STAGE,
     &courses::HOLD_STAGE,
@@ -53,6 +58,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &updates::HOLD_ORG,
     &updates::OPEN_IN,
     &updates::ALIKE,
+    &updates::KIN,
+    &updates::BEGUN,
+    &updates::SUCCEEDED,
     &turns::OPEN_OF,
     &turns::STATE_OF,
     &turns::CANDIDATES,

@@ -6,6 +6,7 @@ use crate::{
     rollouts::{
         course::{Course, Stage},
         gate::Seen,
+        lot::Lot,
         survey::Target,
         throttle::throttled,
     },
@@ -107,6 +108,10 @@ impl Record {
             runs: self.back_of.is_some().then_some(self.min_sequence),
             selector,
         })
+    }
+    /// How its plan arranges devices. An error when a stage's selector can't be parsed any more.
+    pub fn lot(&self) -> Result<Lot, Error> {
+        Lot::of(&self.spec).map_err(|e| Error::corrupt(format!("a stage's selector of {}: {}", self.id, e.message)))
     }
     /// The course, with these stages.
     pub fn course(&self, stages: Vec<Stage>) -> Course {

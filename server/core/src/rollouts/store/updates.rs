@@ -37,6 +37,14 @@ pub(super) const ALIKE: Sql = Sql::same(
     "SELECT COUNT(*) FROM device_attributes own JOIN device_attributes a ON a.org_id = own.org_id AND a.name = own.name AND a.value = own.value
      JOIN updates u ON u.device = a.device WHERE own.device = $2 AND own.name = $3 AND own.org_id = $1 AND u.open = TRUE",
 );
+/// How many active devices have the same value of attribute $3 as device $2.
+pub(super) const KIN: Sql = Sql::same(
+    "SELECT COUNT(*) FROM device_attributes own JOIN device_attributes a ON a.org_id = own.org_id AND a.name = own.name AND a.value = own.value
+     JOIN devices d ON d.number = a.device WHERE own.device = $2 AND own.name = $3 AND own.org_id = $1 AND d.state = 'active'",
+);
+/// How many offers of a rollout were made after then.
+pub(super) const BEGUN: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND created_at > $2");
+pub(super) const SUCCEEDED: Sql = Sql::same("SELECT CAST(COALESCE(SUM(succeeded), 0) AS BIGINT) FROM rollout_stages WHERE rollout_id = $1");
 pub(super) const RETIRE: Sql = Sql::same(
     "UPDATE updates SET latest = FALSE, again = FALSE, retry_at = NULL
          WHERE id = $1 AND latest = TRUE AND state = $3 AND (again = TRUE OR retry_at <= $2)",
@@ -98,6 +106,9 @@ pub(in crate::rollouts) struct Held {
     pub timeout_ms: i64,
 }
 
+/// What a rate is counted over.
+const MINUTE_MS: i64 = 60_000;
+
 /// Holds the rollout for an offer; where its plan limits how many there are at once, no other offer is made meanwhile that would count.
 pub(in crate::rollouts) async fn hold_rollout(tx: &mut Tx, record: &Record) -> Result<Option<Held>, Error> {
     let id = record.id.as_str();
@@ -123,14 +134,23 @@ pub(in crate::rollouts) async fn hold_rollout(tx: &mut Tx, record: &Record) -> R
         .transpose()
 }
 
-/// What is under way where the plan has limits; not counted where it has none.
-pub(in crate::rollouts) async fn crowd(on: &mut impl Conn, record: &Record, device: DeviceNo) -> Result<Crowd, Error> {
+/// What is under way now where the plan has limits; not counted where it has none.
+pub(in crate::rollouts) async fn crowd(on: &mut impl Conn, record: &Record, device: DeviceNo, now: Timestamp) -> Result<Crowd, Error> {
     let mut crowd = Crowd::default();
     if record.spec.at_once.is_some() {
         crowd.open = row!(on, (i64,), OPEN_IN, record.id.as_str())?.map_or(0, |r| r.0);
     }
     if let Some(budget) = &record.spec.budget {
         crowd.alike = row!(on, (i64,), ALIKE, record.org.as_str(), device, budget.attribute.as_str())?.map_or(0, |r| r.0);
+        if budget.at_most_percent.is_some() {
+            crowd.kin = row!(on, (i64,), KIN, record.org.as_str(), device, budget.attribute.as_str())?.map_or(0, |r| r.0);
+        }
+    }
+    if let Some(rate) = &record.spec.rate {
+        crowd.begun = row!(on, (i64,), BEGUN, record.id.as_str(), now.plus(-MINUTE_MS).0)?.map_or(0, |r| r.0);
+        if rate.growth.is_some() {
+            crowd.succeeded = row!(on, (i64,), SUCCEEDED, record.id.as_str())?.map_or(0, |r| r.0);
+        }
     }
     Ok(crowd)
 }

@@ -99,7 +99,7 @@ async fn never_more_of_a_site_than_the_budget_allows_whichever_rollout(#[case] k
     for (device, site) in s.devices.iter().zip(["north", "north", "north", "south", "south", "south"]) {
         s.stands_at(*device, site).await;
     }
-    let budget = Some(Budget { attribute: "site".into(), at_most: 1 });
+    let budget = Some(Budget { attribute: "site".into(), at_most: Some(1), at_most_percent: None });
     let some = RolloutSpec { name: "half".into(), selector: "id:gw-1,gw-4".into(), budget: budget.clone(), ..s.everybody() };
     let half = s.approved(some).await;
     let rest = s.approved(RolloutSpec { selector: "-id:gw-1 -id:gw-4".into(), budget, ..s.everybody() }).await;

@@ -18,6 +18,7 @@ mod faults;
 mod glass;
 mod limits;
 mod lists;
+mod order;
 mod report;
 mod storm;
 mod time;
@@ -216,6 +217,7 @@ async fn every_statement_of_the_room_is_listed() {
         include_str!("../store/plans.rs"),
         include_str!("../store/quorum.rs"),
         include_str!("../store/records.rs"),
+        include_str!("../store/strata.rs"),
         include_str!("../store/turns.rs"),
         include_str!("../store/updates.rs"),
     ];

@@ -58,13 +58,13 @@ impl World {
         let now = Timestamp(self.now);
         for run in 0..self.runs.len() {
             let r = &self.runs[run];
-            let place = r.places[device];
+            let own = self.own(run, device);
             let last = r.latest.get(&device).copied();
             let had_its_turn = last.is_some_and(|row| !self.rows[row].again && self.rows[row].retry_at.is_none_or(|at| at > now.0));
             if open.is_some_and(|i| self.runs[self.rows[i].run].sequence >= r.sequence) {
                 continue;
             }
-            if !r.course.may_offer(place, now) || had_its_turn || !self.eligible(run, device) {
+            if !r.course.may_offer(own, now) || had_its_turn || !self.eligible(run, device) {
                 continue;
             }
             let zone = usize::try_from(self.devices[device].site).ok().and_then(|site| ZONES.get(site));
@@ -100,10 +100,13 @@ impl World {
             assert_eq!(r.course.release, ReleaseState::Published, "seed {}: an offer of a recalled release", self.seed);
             let stage = r.course.current().expect("a running stage");
             assert_eq!(stage.state, StageState::Running, "seed {}: an offer outside a running stage", self.seed);
-            assert!(place <= stage.cut, "seed {}: an offer beyond the cut", self.seed);
+            let own = own.expect("a stage that takes it");
+            assert!(own <= r.course.stage, "seed {}: an offer before its turn", self.seed);
+            let place = draw::place(&r.id, self.devices[device].number);
+            assert!(place <= stage.cut, "seed {}: the cut leaves out whom a stage takes", self.seed);
             assert!(!self.busy(device), "seed {}: two updates of one device", self.seed);
             self.check_direction(run, device);
-            if place > r.course.stages[0].cut {
+            if own > 1 {
                 self.beyond_first += 1;
             }
             let (current, newcomer) = (r.course.stage, last.is_none() && self.devices[device].number > r.course.last_device);
@@ -133,6 +136,7 @@ impl World {
                 again: false,
                 deadline: self.now + TIMEOUT,
                 ended_at: 0,
+                made_at: self.now,
                 retry_at: None,
                 attempts: last.map_or(0, |i| self.rows[i].attempts) + 1,
             };
@@ -244,9 +248,6 @@ impl World {
             let number = i64::try_from(self.devices.len()).unwrap() + 1;
             let site = self.dice.below(self.sites);
             self.devices.push(Device::new(number, Fault::None, site));
-            for run in &mut self.runs {
-                run.places.push(draw::place(&run.id, number));
-            }
         } else {
             let device = self.dice.index(self.devices.len());
             let member = self.devices[device].member;

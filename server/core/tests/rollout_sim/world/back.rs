@@ -1,6 +1,6 @@
 //! Going back in the world: the rollouts that take devices back, and what must hold of them.
 
-use super::{Run, World};
+use super::{Run, World, undrawn};
 use fleet::rollouts::{
     course::{Course, Stage},
     draw,
@@ -61,9 +61,9 @@ impl World {
             ..of.course.clone()
         };
         let sequence = 100 + of.sequence;
-        let places = self.devices.iter().map(|d| draw::place(&id, d.number)).collect();
+        let kept = undrawn(&spec);
         let latest = std::collections::BTreeMap::new();
-        self.runs.push(Run { id, course, spec, sequence, places, latest, approved: true, back_of: Some(run), resumed: 0 });
+        self.runs.push(Run { id, course, spec, sequence, kept, latest, approved: true, back_of: Some(run), resumed: 0 });
         self.tally.set_out += 1;
     }
 

@@ -9,7 +9,7 @@ use fleet::rollouts::{
 use std::collections::BTreeSet;
 use wire::{
     Timestamp,
-    rollouts::Counts,
+    rollouts::{Budget, Counts},
     states::{ReleaseState, UpdateState},
 };
 
@@ -37,6 +37,11 @@ impl World {
                 Change::Requeue => self.requeue(run, before.stage),
                 Change::SetOut { devices, .. } => self.set_out(run, *devices),
                 Change::Recount { .. } => self.tally.recounts += 1,
+                Change::Draw { cuts, strata, .. } => {
+                    let kept = &mut self.runs[run].kept;
+                    kept.strata = strata.clone().into_iter().collect();
+                    kept.cuts = cuts.iter().map(|c| c.place).collect();
+                }
                 _ => {}
             }
             self.runs[run].course.apply(change, now);
@@ -135,7 +140,14 @@ impl World {
         let open = self.open_rows(run, |_| true).len();
         let alike = self.rows.iter().filter(|r| r.open && self.devices[r.device].site == site).count();
         assert!(spec.at_once.is_none_or(|most| open <= most as usize), "seed {}: {open} at once", self.seed);
-        assert!(spec.budget.as_ref().is_none_or(|b| alike <= b.at_most as usize), "seed {}: {alike} of a site at once", self.seed);
+        let kin = self.devices.iter().filter(|d| d.site == site).count();
+        let most = |b: &Budget| b.at_most.map_or_else(|| (b.at_most_percent.unwrap() / 100.0 * kin as f64).max(1.0), f64::from);
+        assert!(spec.budget.as_ref().is_none_or(|b| alike as f64 <= most(b) + 1e-6), "seed {}: {alike} of a site at once", self.seed);
+        if let Some(rate) = &spec.rate {
+            let begun = self.rows.iter().filter(|r| r.run == run && r.made_at > self.now - 60_000).count();
+            let most = rate.growth.as_ref().map_or(rate.per_minute, |g| g.at_most);
+            assert!(begun <= most as usize, "seed {}: {begun} within a minute", self.seed);
+        }
     }
 
     /// After a recall nothing stays on its way that has not begun to install, whatever the rollout was doing then.

@@ -10,6 +10,7 @@ use crate::devices::{Device, Dice, Fault};
 use fleet::rollouts::{
     course::{Course, Stage},
     draw,
+    lot::{Kept, Lot},
     plan::Plan,
     throttle::throttled,
     way_back::Back,
@@ -18,7 +19,9 @@ use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     ids::RolloutId,
-    rollouts::{Budget, GateAction, GateSpec, Reach, Retry, RetryClass, RolloutSpec, StageSpec, TimeOfDay, Weekday, Window},
+    rollouts::{
+        Budget, GateAction, GateSpec, Growth, Order, Rate, Reach, Retry, RetryClass, RolloutSpec, StageSpec, TimeOfDay, Weekday, Window,
+    },
     states::{ReleaseState, RolloutState, UpdateState},
 };
 
@@ -107,6 +110,7 @@ struct Row {
     again: bool,
     deadline: i64,
     ended_at: i64,
+    made_at: i64,
     retry_at: Option<i64>,
     attempts: i64,
 }
@@ -117,7 +121,7 @@ struct Run {
     course: Course,
     spec: RolloutSpec,
     sequence: i64,
-    places: Vec<i64>,
+    kept: Kept,
     /// Newest row of each device.
     latest: BTreeMap<usize, usize>,
     approved: bool,
@@ -125,6 +129,11 @@ struct Run {
     back_of: Option<usize>,
     /// How often people have resumed it since the turmoil is over.
     resumed: u32,
+}
+
+/// The arrangement of a plan whose devices are not drawn yet.
+fn undrawn(spec: &RolloutSpec) -> Kept {
+    Kept { lot: Lot::of(spec).unwrap(), strata: std::collections::HashMap::new(), cuts: vec![draw::NOBODY; spec.stages.len()] }
 }
 
 /// A plan that was made, and is to be applied some time later.
@@ -234,7 +243,15 @@ impl World {
             });
             let spec = RolloutSpec {
                 at_once,
-                budget: at_most.map(|at_most| Budget { attribute: "site".into(), at_most }),
+                budget: at_most.map(|n| {
+                    let (at_most, at_most_percent) = if n % 2 == 0 { (Some(n), None) } else { (None, Some(f64::from(n * 10).min(100.0))) };
+                    Budget { attribute: "site".into(), at_most, at_most_percent }
+                }),
+                order: world.dice.percent(60).then(|| Order::Spread("site".into())),
+                rate: world.dice.percent(20).then(|| Rate {
+                    per_minute: least + 2,
+                    growth: world.dice.percent(50).then(|| Growth { factor: 2.0, successes: 3, at_most: 4 * least + 8 }),
+                }),
                 window,
                 way_back: world.dice.percent(60).then(|| "rel_00000000000000000000000000000002".parse().unwrap()),
                 retry: world.dice.percent(30).then(|| Retry {
@@ -261,13 +278,13 @@ impl World {
                 summary: String::new(),
                 stages: specs.into_iter().map(Stage::pending).collect(),
             };
-            let places = world.devices.iter().map(|d| draw::place(&id, d.number)).collect();
+            let kept = undrawn(&spec);
             world.runs.push(Run {
                 id,
                 course,
                 spec,
                 sequence: 2 + i64::try_from(n).unwrap(),
-                places,
+                kept,
                 latest: BTreeMap::new(),
                 approved: false,
                 back_of: None,

@@ -1,18 +1,25 @@
 //! Two planners that act on what they saw some time ago.
 
 use super::{Pending, Row, World, act::not_begun, ledger::retractable};
+use fleet::devices::{Facts, Selector};
 use fleet::rollouts::{
     course::Change,
-    draw,
     gate::{DARK_GRACE_MS, DARK_WATCH_MS},
     plan::{Need, Plan, Survey, UnderWay, plan},
+    survey::{Target, Walk},
     throttle::Crowd,
 };
 use wire::{
     Timestamp,
-    rollouts::StageSpec,
     states::{RolloutState, UpdateState},
 };
+
+/// Who is eligible is the world's to say.
+fn everybody() -> Target {
+    let selector = Selector::everything();
+    let (device_type, hardware, version) = (String::new(), Vec::new(), String::new());
+    Target { device_type, hardware, version, sequence: i64::MAX, min_sequence: 0, runs: None, selector }
+}
 
 impl World {
     pub(super) fn plan_or_apply(&mut self) {
@@ -58,10 +65,27 @@ impl World {
     pub(super) fn crowd(&self, run: usize, device: usize) -> Crowd {
         let count = |wanted: &dyn Fn(&Row) -> bool| i64::try_from(self.rows.iter().filter(|r| r.open && wanted(r)).count()).unwrap();
         let (spec, site) = (&self.runs[run].spec, self.devices[device].site);
+        let begun = self.rows.iter().filter(|r| r.run == run && r.made_at > self.now - 60_000).count();
         Crowd {
             open: spec.at_once.map_or(0, |_| count(&|r| r.run == run)),
             alike: spec.budget.as_ref().map_or(0, |_| count(&|r| self.devices[r.device].site == site)),
+            kin: i64::try_from(self.devices.iter().filter(|d| d.site == site).count()).unwrap(),
+            begun: i64::try_from(begun).unwrap(),
+            succeeded: self.runs[run].course.totals().succeeded,
         }
+    }
+
+    /// What a selector and an order look at.
+    fn facts(&self, device: usize) -> Facts {
+        let d = &self.devices[device];
+        let attributes = [("site".to_owned(), d.site.to_string())].into();
+        Facts { device_id: format!("d{}", d.number), state: "active".into(), attributes, ..Facts::default() }
+    }
+
+    /// The stage that takes a device, by the draw as it is kept.
+    pub(super) fn own(&self, run: usize, device: usize) -> Option<u32> {
+        let r = &self.runs[run];
+        if r.kept.drawn() { r.kept.stage_of(&r.id, self.devices[device].number, &self.facts(device)) } else { None }
     }
 
     /// Devices of a stage that succeeded and went dark; nobody here holds a channel.
@@ -115,18 +139,20 @@ impl World {
         let r = &self.runs[run];
         match need {
             Need::Targets => {
-                let specs: Vec<StageSpec> = r.course.stages.iter().map(|s| s.spec.clone()).collect();
-                let mut places: Vec<i64> =
-                    (0..self.devices.len()).filter(|d| self.eligible(run, *d) && !self.busy_for(run, *d)).map(|d| r.places[d]).collect();
-                places.sort_unstable();
-                Survey::Targets { cuts: draw::cuts(&places, &specs), last_device }
+                let everybody = everybody();
+                let mut walk = Walk::new(&everybody, &r.kept.lot, &r.id, false);
+                for device in (0..self.devices.len()).filter(|d| self.eligible(run, *d) && !self.busy_for(run, *d)) {
+                    walk.take(self.devices[device].number, &self.facts(device), false);
+                }
+                let found = walk.finish(&r.spec.stages, 0);
+                Survey::Targets { cuts: found.cuts, strata: found.strata, last_device }
             }
             Need::Runs => Survey::Runs { devices: i64::try_from(self.running_it(run).count()).unwrap() },
             Need::Dark => Survey::Dark { devices: self.dark(run, r.course.stage) },
             Need::Remaining => {
                 let waits = |d: &usize| {
                     let settled = r.latest.get(d).is_some_and(|row| !self.rows[*row].again);
-                    self.eligible(run, *d) && r.places[*d] <= r.course.cut && !settled
+                    self.eligible(run, *d) && self.own(run, *d).is_some_and(|own| own <= r.course.stage) && !settled
                 };
                 let waiting = i64::try_from((0..self.devices.len()).filter(waits).count()).unwrap();
                 Survey::Remaining { waiting, last_device }

@@ -1,6 +1,6 @@
 //! Pure: tree to text that parses to the same tree.
 
-use super::{Selector, standing};
+use super::{Metric, Selector, standing};
 use std::fmt;
 
 fn quoted(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
@@ -35,6 +35,11 @@ impl fmt::Display for Selector {
             },
             Self::Word(word) => quoted(f, word),
             Self::Sequence(how, n) => write!(f, "sequence{}{n}", how.as_str()),
+            Self::Version(how, version) => write!(f, "version{}{version}", how.as_str()),
+            Self::Metric(Metric { name, how, value, within }) => {
+                write!(f, "metric.{name}{}{value}", how.as_str())?;
+                within.map_or(Ok(()), |ms| write!(f, "@{}", standing::written(ms)))
+            }
             Self::Silent(how, ms) => write!(f, "last_seen{}{}", how.as_str(), standing::written(*ms)),
             Self::Is(field, values) => {
                 write!(f, "{}:", field.name())?;

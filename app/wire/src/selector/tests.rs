@@ -4,6 +4,10 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
+fn any_ordering() -> impl Strategy<Value = Ordering> {
+    prop::sample::select(vec![Ordering::Below, Ordering::AtMost, Ordering::Above, Ordering::AtLeast])
+}
+
 fn leaf() -> impl Strategy<Value = Selector> {
     let value = "[a-z*]{1,6}|[ -~]{1,8}".prop_filter("a value is not empty", |v: &String| !v.is_empty());
     prop_oneof![
@@ -21,6 +25,10 @@ fn leaf() -> impl Strategy<Value = Selector> {
         any::<i64>().prop_map(|n| Selector::Sequence(Ordering::AtLeast, n)),
         (prop_oneof![Just(Ordering::Below), Just(Ordering::Above), Just(Ordering::AtMost)], 1..300_000_000_i64)
             .prop_map(|(how, s)| Selector::Silent(how, s * 1000)),
+        (any_ordering(), prop::sample::select(vec!["2.1.0", "0.0.1-rc.1", "10.2.30-a-b.7"]))
+            .prop_map(|(how, v)| Selector::Version(how, Version::parse(v).unwrap())),
+        (any_ordering(), "[a-z][a-z0-9_./-]{0,8}", -1e12..1e12f64, prop::option::of(1..300_000_000_i64))
+            .prop_map(|(how, name, value, s)| { Selector::Metric(Metric { name, how, value, within: s.map(|s| s * 1000) }) }),
         prop::sample::select(vec!["online", "stale", "offline"]).prop_map(|w| Selector::Is(Field::Presence, vec![w.to_owned()])),
         prop::sample::select(vec!["valid", "expiring", "expired", "none"])
             .prop_map(|w| Selector::Is(Field::Certificate, vec![w.to_owned(), "none".to_owned()])),
@@ -65,9 +73,10 @@ fn the_language_says_what_it_means() {
         attributes: BTreeMap::from([("site".into(), "Rotterdam 2".into())]),
         state: "active".into(),
         groups: vec!["hall 3".into()],
-        at: wire::Timestamp(100_000_000),
+        at: crate::Timestamp(100_000_000),
         last_seen_at: 100_000_000 - 3_600_000,
         certificate_until: 100_000_001,
+        metrics: BTreeMap::from([("temperature".into(), (crate::Timestamp(100_000_000 - 600_000), 80.5))]),
         ..Facts::default()
     };
     for (text, yes) in [
@@ -95,6 +104,13 @@ fn the_language_says_what_it_means() {
         ("last_seen<=60m", true),
         ("last_seen>=1h -group:lab", true),
         ("group:*3", true),
+        ("version<2.0 version>=1.2.0 version>1.2.0-rc.1", true),
+        ("version>1.2.0 or version<1.2", false),
+        ("metric.temperature>80", true),
+        ("metric.temperature>80@10m metric.temperature>=8.05e1", true),
+        ("metric.temperature>80@9m", false),
+        ("metric.humidity<80 or metric.temperature<80.5", false),
+        ("-metric.humidity<80", true),
     ] {
         assert_eq!(Selector::parse(text).unwrap().matches(&facts), yes, "{text}");
     }
@@ -112,7 +128,13 @@ fn mistakes_are_shown_with_their_place() {
         ("certificate:x", 12),
         ("last_seen<soon", 10),
         ("last_seen:7d", 0),
-        ("version>1", 0),
+        ("hw>1", 0),
+        ("version>new", 8),
+        ("metric.t>hot", 9),
+        ("metric.t>1@soon", 11),
+        ("metric.t>inf", 9),
+        ("metric.t:1", 0),
+        ("metric.>1", 0),
         ("a or", 0),
         ("sequence>x", 9),
         ("tag:\"x", 4),
@@ -133,4 +155,11 @@ fn a_group_is_asked_for_wherever_it_stands() {
     ] {
         assert_eq!(Selector::parse(q).unwrap().asks_for_group("north"), asks, "{q}");
     }
+}
+
+#[test]
+fn a_version_without_a_place_is_neither_older_nor_newer() {
+    let odd = Facts { version: "nightly".into(), ..Facts::default() };
+    let matches = |text: &str| Selector::parse(text).unwrap().matches(&odd);
+    assert!(!matches("version<2.0.0") && !matches("version>=2.0.0") && matches("-version<2.0.0") && matches("version:nightly"));
 }

@@ -3,28 +3,35 @@
 //! ```text
 //! selector = any { "or" any }             any = term { term }            (words side by side: all of them)
 //! term     = [ "-" ] ( "(" selector ")" | field ":" value { "," value } | field ("<" | "<=" | ">" | ">=") number | word )
-//! field    = id type hw version tag group state online presence certificate update sequence last_seen attr.NAME
+//! field    = id type hw version tag group state online presence certificate update sequence last_seen attr.NAME metric.NAME
 //! value    = bare word, or "quoted", where * stands for any characters
 //! ```
 //!
 //! A word without a field is looked for in the device id; with a * in it, it has to fit the whole id. `online:yes` and `online:no` ask for presence, as `presence:online`, `presence:stale` and `presence:offline` do more closely;
-//! `last_seen<7d` is heard of within seven days (`s`, `m`, `h`, `d`). What depends on the time is of the instant at which it is asked. Device ids compare without case,
-//! everything else exactly. Refuses to know the database: `filter.rs` makes SQL of the same tree, and a test holds the two together.
+//! `last_seen<7d` is heard of within seven days (`s`, `m`, `h`, `d`). `version<2.1.0` is older than that, in the order of Semantic Versioning; a version
+//! that has no place in that order is neither older nor newer than any. `metric.temperature>80` is about the last value that was kept of a metric,
+//! `metric.temperature>80@15m` only where that is at most 15 minutes old. What depends on the time is of the instant at which it is asked. Device ids
+//! compare without case, everything else exactly. Refuses to know the database: the core makes SQL of the same tree, and a test holds the two together.
+//! The browser parses with the same code.
 
 mod parse;
 mod print;
-pub(super) mod standing;
+mod standing;
 #[cfg(test)]
 mod tests;
+mod version;
 
-use std::collections::BTreeMap;
-use wire::{
+pub use standing::{EXPIRING_MS, before};
+pub use version::{Version, order_of};
+
+use crate::{
     Timestamp,
     devices::{CertificateStanding, Presence},
 };
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A parsed selector. Its [`Display`](std::fmt::Display) form parses to the same tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Selector {
     /// All of these; none of them is everything.
     All(Vec<Selector>),
@@ -38,8 +45,25 @@ pub enum Selector {
     Sequence(Ordering, i64),
     /// It was heard of so many milliseconds ago; whole seconds.
     Silent(Ordering, i64),
+    /// The version that it runs compares so.
+    Version(Ordering, Version),
+    /// The last value of a metric compares so.
+    Metric(Metric),
     /// The device id contains this, or fits it when there is a `*` in it.
     Word(String),
+}
+
+/// What is asked of the last value of a metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// How it compares …
+    pub how: Ordering,
+    /// … with this; a number, neither infinite nor NaN.
+    pub value: f64,
+    /// How old it may be, milliseconds, whole seconds; none for any age.
+    pub within: Option<i64>,
 }
 
 /// What can be asked of a device.
@@ -85,7 +109,18 @@ pub enum Ordering {
 }
 
 impl Ordering {
-    pub(super) const fn as_str(self) -> &'static str {
+    /// Whether two that stand so to each other compare so.
+    pub const fn holds(self, found: std::cmp::Ordering) -> bool {
+        match self {
+            Self::Below => found.is_lt(),
+            Self::AtMost => found.is_le(),
+            Self::Above => found.is_gt(),
+            Self::AtLeast => found.is_ge(),
+        }
+    }
+
+    /// The sign.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Below => "<",
             Self::AtMost => "<=",
@@ -96,7 +131,7 @@ impl Ordering {
 }
 
 /// What a selector looks at.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Facts {
     /// Its name.
     pub device_id: String,
@@ -120,6 +155,8 @@ pub struct Facts {
     pub groups: Vec<String>,
     /// Its own facts.
     pub attributes: BTreeMap<String, String>,
+    /// The last values of metrics, each with its instant: of those that a selector asks for.
+    pub metrics: BTreeMap<String, (Timestamp, f64)>,
     /// When it was heard of last, Unix milliseconds; 0 for never.
     pub last_seen_at: i64,
     /// When the last certificate that was not revoked ends or ended, Unix milliseconds; 0 for none.
@@ -142,14 +179,32 @@ impl Selector {
             Self::Not(part) => !part.matches(facts),
             Self::Word(word) if word.contains('*') => Field::Id.is(word, facts),
             Self::Word(word) => facts.device_id.to_lowercase().contains(&word.to_lowercase()),
-            Self::Sequence(how, n) => match how {
-                Ordering::Below => facts.sequence < *n,
-                Ordering::AtMost => facts.sequence <= *n,
-                Ordering::Above => facts.sequence > *n,
-                Ordering::AtLeast => facts.sequence >= *n,
-            },
+            Self::Sequence(how, n) => how.holds(facts.sequence.cmp(n)),
+            Self::Version(how, version) => Version::parse(&facts.version).is_some_and(|runs| how.holds(runs.cmp(version))),
+            Self::Metric(asked) => facts.metrics.get(&asked.name).is_some_and(|(t, v)| asked.holds(*t, *v, facts.at)),
             Self::Silent(how, ms) => facts.silent(*how, *ms),
             Self::Is(field, values) => values.iter().any(|v| field.is(v, facts)),
+        }
+    }
+
+    /// The metrics that it asks for.
+    pub fn metrics(&self) -> BTreeSet<&str> {
+        let mut found = BTreeSet::new();
+        self.visit(&mut |part| {
+            if let Self::Metric(asked) = part {
+                found.insert(asked.name.as_str());
+            }
+        });
+        found
+    }
+
+    /// Shows it every part, the whole first.
+    pub fn visit<'a>(&'a self, see: &mut impl FnMut(&'a Self)) {
+        see(self);
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.visit(see)),
+            Self::Not(part) => part.visit(see),
+            _ => {}
         }
     }
 }
@@ -161,8 +216,16 @@ impl Selector {
             Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.asks_for_group(name)),
             Self::Not(part) => part.asks_for_group(name),
             Self::Is(Field::Group, values) => values.iter().any(|value| like(value, name)),
-            Self::Is(..) | Self::Sequence(..) | Self::Silent(..) | Self::Word(_) => false,
+            _ => false,
         }
+    }
+}
+
+impl Metric {
+    /// Whether a value of then is what is asked for now.
+    pub fn holds(&self, then: Timestamp, value: f64, now: Timestamp) -> bool {
+        let fresh = self.within.is_none_or(|ms| then.0 >= before(now, ms));
+        fresh && value.partial_cmp(&self.value).is_some_and(|found| self.how.holds(found))
     }
 }
 

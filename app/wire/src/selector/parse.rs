@@ -1,14 +1,15 @@
 //! Pure: text to tree, by recursive descent. Every refusal names its place and what would be right.
 
-use super::{Field, Ordering, Selector, standing};
-use wire::devices::SelectorError;
+use super::{Field, Metric, Ordering, Selector, Version, standing};
+use crate::devices::SelectorError;
 
 /// The longest selector, in bytes.
 const LONGEST: usize = 2000;
 /// The deepest nesting of parentheses.
 const DEEPEST: usize = 16;
-const FIELDS: &str =
-    "Fields are id, type, hw, version, tag, group, state, online, presence, certificate, update, sequence, last_seen and attr.NAME.";
+const FIELDS: &str = "Fields are id, type, hw, version, tag, group, state, online, presence, certificate, update, sequence, last_seen, attr.NAME and metric.NAME.";
+const SPANS: &str = "Write seconds, minutes, hours or days up to ten years";
+
 impl Selector {
     /// Parses a text. The error says where it is wrong and what would be right.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
@@ -161,8 +162,10 @@ impl Parser<'_> {
     }
 
     fn comparison(&mut self, name: &str, start: usize) -> Result<Selector, SelectorError> {
-        if name != "sequence" && name != "last_seen" {
-            let hint = "Only sequence and last_seen compare with <, <=, > and >=; the sequence is the order of versions.";
+        let metric = metric_name(name);
+        if metric.is_none() && !["sequence", "last_seen", "version"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            let hint =
+                "Only version, sequence, last_seen and metric.NAME compare with <, <=, > and >=; the sequence is the order of releases.";
             return Err(wrong(start, format!("{name:?} can't be compared"), hint));
         }
         let (how, width) = match self.rest() {
@@ -174,14 +177,27 @@ impl Parser<'_> {
         self.at += width;
         let at = self.at;
         let value = self.value()?;
-        if name == "last_seen" {
-            let hint = "Write seconds, minutes, hours or days up to ten years, as in last_seen<90m or last_seen>7d.";
-            let ms = standing::span(&value).ok_or_else(|| wrong(at, format!("{value:?} is not a span of time"), hint))?;
-            return Ok(Selector::Silent(how, ms));
+        if let Some(metric) = metric {
+            return read_metric(metric, how, &value, at);
         }
-        let number =
-            value.parse().map_err(|_| wrong(at, format!("{value:?} is not a number"), "Write a whole number, as in sequence>=12."))?;
-        Ok(Selector::Sequence(how, number))
+        match name.to_lowercase().as_str() {
+            "last_seen" => {
+                let hint = format!("{SPANS}, as in last_seen<90m or last_seen>7d.");
+                let ms = standing::span(&value).ok_or_else(|| wrong(at, format!("{value:?} is not a span of time"), hint))?;
+                Ok(Selector::Silent(how, ms))
+            }
+            "version" => {
+                let hint = "Write numbers with dots between them, as in version<2.1.0 or version>=2.1.0-rc.1; version:2.* compares texts.";
+                let version =
+                    Version::parse(&value).ok_or_else(|| wrong(at, format!("{value:?} has no place in the order of versions"), hint))?;
+                Ok(Selector::Version(how, version))
+            }
+            _ => {
+                let hint = "Write a whole number, as in sequence>=12.";
+                let number = value.parse().map_err(|_| wrong(at, format!("{value:?} is not a number"), hint))?;
+                Ok(Selector::Sequence(how, number))
+            }
+        }
     }
 
     fn value(&mut self) -> Result<String, SelectorError> {
@@ -224,7 +240,33 @@ fn field(name: &str, at: usize) -> Result<Field, SelectorError> {
         "sequence" => return Err(wrong(at, "sequence is compared, not matched", "Write sequence>=12 or sequence<12.")),
         _ => match name.split_once('.') {
             Some((attr, rest)) if attr.eq_ignore_ascii_case("attr") && !rest.is_empty() => Field::Attribute(rest.to_owned()),
+            _ if metric_name(name).is_some() => {
+                return Err(wrong(at, "a metric is compared, not matched", format!("Write {name}>80 or {name}<=0.5@15m.")));
+            }
             _ => return Err(wrong(at, format!("there is no field {name:?}"), FIELDS)),
         },
     })
+}
+
+/// The metric of `metric.temperature`; none for another field.
+fn metric_name(name: &str) -> Option<&str> {
+    name.split_once('.').filter(|(field, rest)| field.eq_ignore_ascii_case("metric") && !rest.is_empty()).map(|(_, rest)| rest)
+}
+
+fn read_metric(name: &str, how: Ordering, value: &str, at: usize) -> Result<Selector, SelectorError> {
+    let (number, within) = value.split_once('@').map_or((value, None), |(number, span)| (number, Some(span)));
+    let hint = format!("Write a number, as in metric.{name}{}80.", how.as_str());
+    // Rust also reads inf and nan.
+    let plain = number.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    let read: Option<f64> = number.parse().ok().filter(|n: &f64| plain && n.is_finite());
+    let value = read.ok_or_else(|| wrong(at, format!("{number:?} is not a number"), hint))?;
+    let within = match within {
+        None => None,
+        Some(span) => {
+            let hint = format!("{SPANS} behind the @: how old the value may be, as in metric.{name}{}{number}@15m.", how.as_str());
+            Some(standing::span(span).ok_or_else(|| wrong(at + number.len() + 1, format!("{span:?} is not a span of time"), hint))?)
+        }
+    };
+    // Both zeros are one.
+    Ok(Selector::Metric(Metric { name: name.to_owned(), how, value: if value == 0.0 { 0.0 } else { value }, within }))
 }

@@ -1,7 +1,7 @@
 //! Pure: what a selector may ask of an instant: presence, how long a device is silent, and how its certificate stands.
 
 use super::{Facts, Ordering};
-use wire::{
+use crate::{
     Timestamp,
     devices::{CertificateStanding, PRESENT_MS, Presence},
 };
@@ -11,7 +11,7 @@ const UNITS: [(&str, i64); 4] = [("d", 86_400 * SECOND), ("h", 3600 * SECOND), (
 /// The longest span that can be asked for: ten years.
 const LONGEST_MS: i64 = 3650 * 86_400 * SECOND;
 /// A certificate that ends so soon is expiring, as in the console.
-pub(in crate::devices) const EXPIRING_MS: i64 = 30 * 86_400 * SECOND;
+pub const EXPIRING_MS: i64 = 30 * 86_400 * SECOND;
 
 impl Facts {
     /// Whether the device is there.
@@ -62,7 +62,7 @@ pub(super) fn written(ms: i64) -> String {
 }
 
 /// The instant that a span before `now` leads to.
-pub(in crate::devices) const fn before(now: Timestamp, ms: i64) -> i64 {
+pub const fn before(now: Timestamp, ms: i64) -> i64 {
     now.0 - ms
 }
 

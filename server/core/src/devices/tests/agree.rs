@@ -1,0 +1,144 @@
+//! A selector made by chance means the same in SQL and in memory, over a fleet made by chance.
+
+use super::*;
+use crate::{
+    devices::filter::Asked,
+    devices::selector::{Field, Metric, Ordering, Version, order_of},
+};
+use proptest::{
+    prelude::*,
+    strategy::ValueTree,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use wire::device::Sample;
+
+const DEVICE: Sql = Sql::same(
+    "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by, version, version_order, sequence, online, last_seen_at)
+     VALUES ($1, $2, $3, $4, 'A', 'active', 0, 'test', $5, $6, $7, $8, $9) RETURNING number",
+);
+const TAG: Sql = Sql::same("INSERT INTO device_tags (device, org_id, tag) VALUES ($1, $2, $3)");
+const ATTRIBUTE: Sql = Sql::same("INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, $3, $4)");
+
+const VERSIONS: [&str; 8] = ["", "1.0.0", "1.2.0-rc.1", "1.2.0", "1.10.0", "v2.0", "nightly", "10.0.0"];
+const SPAN_S: i64 = 3600;
+
+/// Id's end, type, version, sequence, online, seconds since it was heard of, tags, site, temperature and its age in seconds.
+type Made = (String, bool, &'static str, i64, bool, i64, Vec<&'static str>, Option<&'static str>, Option<(i32, i64)>);
+
+fn any_device() -> impl Strategy<Value = Made> {
+    let tags = prop::sample::subsequence(vec!["eu", "us", "a_b"], 0..=3);
+    let site = prop::option::of(prop::sample::select(vec!["North 1", "north", "s%uth"]));
+    let measured = prop::option::of((-3..4i32, 0..3 * SPAN_S));
+    ("[aA_%]{1,2}", any::<bool>(), prop::sample::select(VERSIONS.to_vec()), 0..4i64, any::<bool>(), 0..3 * SPAN_S, tags, site, measured)
+}
+
+fn any_leaf() -> impl Strategy<Value = Selector> {
+    let how = || prop::sample::select(vec![Ordering::Below, Ordering::AtMost, Ordering::Above, Ordering::AtLeast]);
+    let version = prop::sample::select(VERSIONS.to_vec()).prop_filter_map("has a place in the order", Version::parse);
+    let value = || {
+        prop::sample::select(vec![
+            "*", "gateway", "gate*", "eu", "a_b", "aXb", "North*", "north", "s%uth", "1.*", "*0", "nightly", "gw-*a", "active",
+        ])
+    };
+    let field =
+        prop::sample::select(vec![Field::Id, Field::Type, Field::Version, Field::Tag, Field::State, Field::Attribute("site".into())]);
+    let metric = (prop::sample::select(vec!["temperature", "none"]), how(), -3..4i32, prop::option::of(1..3 * SPAN_S));
+    prop_oneof![
+        (field, prop::collection::vec(value().prop_map(str::to_owned), 1..3)).prop_map(|(field, values)| Selector::Is(field, values)),
+        (how(), version).prop_map(|(how, version)| Selector::Version(how, version)),
+        (how(), 0..4i64).prop_map(|(how, n)| Selector::Sequence(how, n)),
+        (how(), 1..3 * SPAN_S).prop_map(|(how, s)| Selector::Silent(how, s * 1000)),
+        metric.prop_map(|(name, how, value, s)| {
+            Selector::Metric(Metric { name: name.into(), how, value: f64::from(value), within: s.map(|s| s * 1000) })
+        }),
+        prop::sample::select(vec!["online", "stale", "offline"]).prop_map(|w| Selector::Is(Field::Presence, vec![w.to_owned()])),
+        "[gwA_%*-]{1,3}".prop_map(Selector::Word),
+    ]
+}
+
+fn any_selector() -> impl Strategy<Value = Selector> {
+    any_leaf().prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Selector::All),
+            prop::collection::vec(inner.clone(), 2..4).prop_map(Selector::Any),
+            inner.prop_map(|s| Selector::Not(Box::new(s))),
+        ]
+    })
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn chance_selectors_mean_the_same_in_sql_and_in_memory(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let mut by_chance = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let (org, now) = (w.org.as_str(), w.clock_now());
+    let fleet = prop::collection::vec(any_device(), 40).new_tree(&mut by_chance).unwrap().current();
+    for (i, (end, gateway, version, sequence, online, ago, tags, site, measured)) in fleet.into_iter().enumerate() {
+        let id = format!("gw-{i}{end}");
+        let kind = if gateway { "gateway" } else { "Camera" };
+        let seen = now.0 - ago * 1000;
+        let mut tx = w.fleet.devices().db.write().await.unwrap();
+        let order = order_of(version);
+        let (device,) = row!(&mut tx, (i64,), DEVICE, org, id.as_str(), id.to_lowercase(), kind, version, order, sequence, online, seen)
+            .unwrap()
+            .unwrap();
+        for tag in tags {
+            exec!(&mut tx, TAG, device, org, tag).unwrap();
+        }
+        if let Some(site) = site {
+            exec!(&mut tx, ATTRIBUTE, device, org, "site", site).unwrap();
+        }
+        tx.commit().await.unwrap();
+        if let Some((value, age)) = measured {
+            let sample = Sample { t: now.0 - age * 1000, m: "temperature".into(), v: f64::from(value) };
+            w.fleet.telemetry().ingest(&w.org, device, &"gw".parse().unwrap(), "t", 1, vec![sample]).await.unwrap();
+        }
+    }
+    while w.fleet.telemetry().compact_tick().await.unwrap() > 0 {}
+    let room = w.fleet.devices();
+    let mut on = room.db.read().await.unwrap();
+    let mut all = store::facts_page(&mut on, &w.org, 0, 100, now).await.unwrap();
+    store::measured(room.last.as_ref(), &w.org, &["none", "temperature"].into(), &mut all).await.unwrap();
+    assert!(all.iter().any(|(_, f)| !f.metrics.is_empty()));
+    let (mut some, mut none) = (0, 0);
+    for _ in 0..400 {
+        let selector = any_selector().new_tree(&mut by_chance).unwrap().current();
+        let asked = Asked::of(&selector, room.last.as_ref(), (room.db.kind(), &w.org, now)).await.unwrap();
+        let mut filter = Filter { asked, ..Filter::default() };
+        let bound = filter.bind(Value::Text(w.org.to_string()));
+        filter.text = format!("SELECT d.number FROM devices d WHERE d.org_id = {bound} AND ");
+        filter.push(&selector);
+        let by_sql: BTreeSet<i64> =
+            select::<(i64,)>(&mut on, filter.text, &filter.values).await.unwrap().into_iter().map(|r| r.0).collect();
+        let by_facts: BTreeSet<i64> = all.iter().filter(|(_, f)| selector.matches(f)).map(|(n, _)| *n).collect();
+        assert_eq!(by_sql, by_facts, "{selector}");
+        // What is printed is what people save and send: it means the same.
+        let printed = Selector::parse(&selector.to_string()).unwrap();
+        assert_eq!(all.iter().filter(|(_, f)| printed.matches(f)).count(), by_facts.len(), "{selector}");
+        if by_facts.is_empty() { none += 1 } else { some += 1 }
+    }
+    assert!(some > 100 && none > 20, "{some} selectors that match, {none} that don't");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn versions_of_before_get_their_order(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let viewer = w.viewer().await;
+    let org = w.org.as_str();
+    for (id, version) in [("a", "1.2.0"), ("b", "1.10.0"), ("c", "nightly")] {
+        let mut tx = w.fleet.devices().db.write().await.unwrap();
+        row!(&mut tx, (i64,), DEVICE, org, id, id, "gateway", version, "", 1_i64, false, 0_i64).unwrap();
+        tx.commit().await.unwrap();
+    }
+    let older = DeviceQuery { q: "version<1.3".into(), ..DeviceQuery::default() };
+    assert_eq!(w.fleet.devices().list(&viewer, &older).await.unwrap().total, 0);
+    w.fleet.devices().order_versions().await.unwrap();
+    assert_eq!(w.fleet.devices().list(&viewer, &older).await.unwrap().items[0].device_id.as_str(), "a");
+    let newer = DeviceQuery { q: "version>=1.3".into(), ..DeviceQuery::default() };
+    assert_eq!(w.fleet.devices().list(&viewer, &newer).await.unwrap().items[0].device_id.as_str(), "b");
+}

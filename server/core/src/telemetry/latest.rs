@@ -1,0 +1,34 @@
+//! The last values of metrics over many devices, for selectors: as far as samples are folded, which is half a minute behind at the most. What a page
+//! shows of one device is [`Telemetry::latest`](super::Telemetry::latest).
+
+use super::store;
+use crate::db::{Db, Error};
+use wire::{Timestamp, ids::OrgId, selector::Metric};
+
+/// A way to read them.
+#[derive(Clone)]
+pub struct LastValues(Db);
+
+impl std::fmt::Debug for LastValues {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LastValues")
+    }
+}
+
+impl LastValues {
+    /// Over the telemetry store.
+    pub const fn new(db: Db) -> Self {
+        Self(db)
+    }
+
+    /// The last value of a metric and its instant, of the devices after one number up to another that ever sent it.
+    pub(crate) async fn of(&self, org: &OrgId, metric: &str, (after, last): (i64, i64)) -> Result<Vec<(i64, Timestamp, f64)>, Error> {
+        store::last_of(&mut self.0.read().await?, org, metric, (after, last)).await
+    }
+
+    /// The devices whose last value is what is asked for.
+    pub(crate) async fn having(&self, org: &OrgId, asked: &Metric, now: Timestamp) -> Result<Vec<i64>, Error> {
+        let all = self.of(org, &asked.name, (0, i64::MAX)).await?;
+        Ok(all.into_iter().filter(|(_, t, v)| asked.holds(*t, *v, now)).map(|(device, ..)| device).collect())
+    }
+}
