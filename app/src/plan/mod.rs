@@ -4,12 +4,14 @@
 //! names of the inputs are the names that the core uses for problems (`stages.1.reach`), so each problem finds its input. Refuses to know the
 //! wizard's steps and the server functions; both read and write plans here.
 
+mod metric;
 pub mod query;
 mod retry;
 mod stage;
 mod when;
 mod words;
 
+pub use metric::{MetricDraft, StepsDraft};
 pub use stage::{StageDraft, TEMPLATES};
 pub use when::WhenDraft;
 #[cfg(feature = "ssr")]
@@ -65,6 +67,10 @@ pub struct Draft {
     pub retry_wait: String,
     /// 0 to 9; empty is 0.
     pub priority: String,
+    /// The gate of the whole rollout; none where all its inputs are empty.
+    pub whole: StageDraft,
+    /// How long an update may be in one step.
+    pub steps: StepsDraft,
     /// At least one.
     pub stages: Vec<StageDraft>,
 }
@@ -93,6 +99,12 @@ impl Draft {
                 "retry.times" => draft.retry_times = value,
                 "retry.wait_min" => draft.retry_wait = value,
                 "priority" => draft.priority = value,
+                _ if draft.steps.read(&key, &value) => {}
+                _ if key.starts_with("gate.") => {
+                    if let Some(text) = draft.whole.field_mut(&key) {
+                        *text = value;
+                    }
+                }
                 _ => draft.read_stage(&key, value),
             }
         }
@@ -148,7 +160,12 @@ impl Draft {
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
-        single.into_iter().map(|(key, text)| (key.to_owned(), text.clone())).chain(self.when.pairs()).chain(stages).collect()
+        let metrics = self.stages.iter().enumerate().flat_map(|(i, s)| {
+            s.metric_fields().map(move |(field, text)| (format!("stages.{i}.{field}"), text.clone()))
+        });
+        let whole = self.whole.fields().into_iter().filter(|(key, _)| key.starts_with("gate.")).map(|(key, text)| (key.to_owned(), text.clone()));
+        let single = single.into_iter().map(|(key, text)| (key.to_owned(), text.clone()));
+        single.chain(self.when.pairs()).chain(whole).chain(self.steps.pairs()).chain(stages).chain(metrics).collect()
     }
 
     /// The plan an existing rollout has.
@@ -172,6 +189,8 @@ impl Draft {
             retry_times: limit_text(spec.retry.as_ref().map(|r| r.times)),
             retry_wait: limit_text(spec.retry.as_ref().map(|r| r.wait_min)),
             priority: limit_text((spec.priority > 0).then_some(spec.priority)),
+            whole: spec.gate.as_ref().map(StageDraft::of_gate).unwrap_or_default(),
+            steps: StepsDraft::of(&spec.steps),
             stages: spec.stages.iter().map(StageDraft::of).collect(),
         }
     }
@@ -196,6 +215,7 @@ impl Draft {
         let way_back = self.way_back(&mut wrong);
         let retry = retry::retry(&self.retry_classes, &self.retry_times, &self.retry_wait, &mut wrong);
         let priority = optional(&self.priority, "priority", "Write a number from 0 to 9, or leave it empty.", &mut wrong).unwrap_or(0);
+        let (gate, steps) = (self.whole.whole(&mut wrong), self.steps.limits(&mut wrong));
         let stages: Vec<_> = self.stages.iter().enumerate().map(|(i, stage)| stage.spec(i, &mut wrong)).collect();
         match release {
             Some(release) if wrong.is_empty() => Ok(RolloutSpec {
@@ -218,6 +238,8 @@ impl Draft {
                 way_back,
                 retry,
                 priority,
+                gate,
+                steps,
             }),
             _ => Err(wrong),
         }
@@ -321,6 +343,9 @@ mod tests {
         draft.way_back = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4".into();
         (draft.retry_classes, draft.retry_times, draft.retry_wait) = ("failed,timed_out".into(), "3".into(), "30".into());
         draft.priority = "5".into();
+        draft.stages[0].metrics = vec![MetricDraft { metric: "cpu.load".into(), shift: "0.5".into(), ..MetricDraft::empty() }];
+        draft.whole = StageDraft::of_gate(&wire::rollouts::GateSpec { max_errors: 20, ..wire::rollouts::GateSpec::USUAL });
+        draft.steps.installing = "30".into();
         draft
     }
 
@@ -344,7 +369,11 @@ mod tests {
         assert!(spec.during_freeze && !spec.download_only);
         assert_eq!((spec.stages[0].gate.action, spec.stages[1].gate.action), (GateAction::RollBack, GateAction::Halt));
         assert_eq!((spec.way_back.is_some(), spec.retry.as_ref().map(|r| r.times), spec.priority), (true, Some(3), 5));
+        assert_eq!(spec.stages[0].gate.metrics.iter().map(|m| (m.metric.as_str(), m.min_shift)).collect::<Vec<_>>(), [("cpu.load", Some(0.5))]);
+        assert_eq!((spec.gate.as_ref().map(|g| g.max_errors), spec.steps.installing_min), (Some(20), Some(30)));
         assert_eq!(Draft::of(&spec), draft);
+        let none = Draft { whole: StageDraft::default(), ..draft };
+        assert_eq!(none.spec().unwrap().gate, None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod approval;
 mod back;
 mod course;
+mod evidence;
 mod freeze;
 mod plan;
 mod preview;
@@ -11,6 +12,7 @@ mod when;
 pub use approval::*;
 pub use back::*;
 pub use course::*;
+pub use evidence::*;
 pub use freeze::*;
 pub use plan::*;
 pub use preview::*;

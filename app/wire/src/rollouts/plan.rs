@@ -1,7 +1,7 @@
 //! The plan, as people write it.
 
 use super::{
-    GateAction, Retry,
+    GateAction, MetricGate, Retry, StepLimits,
     back::is_zero,
     when::{Urgency, Window},
 };
@@ -70,6 +70,13 @@ pub struct RolloutSpec {
     /// Which of several rollouts a device gets first: the higher, and of the same the newer release. 0 to 9.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: u32,
+    /// The gate of the whole rollout, over all devices that have finished in any stage; none for none. It names no metrics: these are compared
+    /// stage by stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateSpec>,
+    /// How long an update may be in one step.
+    #[serde(default, skip_serializing_if = "StepLimits::is_none")]
+    pub steps: StepLimits,
 }
 
 impl RolloutSpec {
@@ -95,6 +102,8 @@ impl RolloutSpec {
             way_back: None,
             retry: None,
             priority: 0,
+            gate: None,
+            steps: StepLimits { downloading_min: None, installing_min: None, rebooting_min: None, verifying_min: None },
         }
     }
 }
@@ -147,7 +156,7 @@ pub enum Reach {
 }
 
 /// The rule that promotes or halts a stage on evidence: rates over *finished* devices.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GateSpec {
@@ -173,6 +182,10 @@ pub struct GateSpec {
     /// What it does when it says no.
     #[serde(default, skip_serializing_if = "GateAction::is_usual")]
     pub action: GateAction,
+    /// Metrics that are compared with devices not updated yet while the stage is watched; at most 8. The watch has to be 10 minutes at least,
+    /// and the last stage has none: nobody is left to compare with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricGate>,
 }
 
 impl GateSpec {
@@ -186,6 +199,7 @@ impl GateSpec {
         max_timed_out: None,
         max_dark: None,
         action: GateAction::Halt,
+        metrics: Vec::new(),
     };
 }
 

@@ -3,7 +3,7 @@
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Budget, GateAction, GateSpec, PlanChange, Reach, RolloutSpec, StageSpec, Urgency, Window},
+    rollouts::{Budget, GateAction, GateSpec, MetricGate, PlanChange, Reach, RolloutSpec, StageSpec, TooFew, Urgency, Window, Worse},
 };
 
 /// A plan, with its release as people name it: `gateway 2.0.0`.
@@ -39,6 +39,8 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
         way_back,
         retry,
         priority,
+        gate,
+        steps,
     } = before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
@@ -70,6 +72,9 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     lines.differ("way_back", "Way back", back(way_back.as_ref()), back(new.way_back.as_ref()));
     lines.differ("retry", "Tried again", super::retry::words(retry.as_ref()), super::retry::words(new.retry.as_ref()));
     lines.differ("priority", "Priority", priority.to_string(), new.priority.to_string());
+    let whole = |gate: Option<&GateSpec>| gate.map_or_else(|| "none".to_owned(), gate_words);
+    lines.differ("gate", "Gate of the whole rollout", whole(gate.as_ref()), whole(new.gate.as_ref()));
+    lines.differ("steps", "Time for each step", super::steps::words(steps), super::steps::words(&new.steps));
     let why = |text: &str| if text.is_empty() { "none given".to_owned() } else { text.to_owned() };
     lines.differ("reason", "Reason", why(reason), why(&new.reason));
     lines.0
@@ -162,17 +167,35 @@ fn own(most: Option<u32>) -> String {
 /// A whole stage in a line, for one that the other plan has not.
 fn summary(stage: &StageSpec) -> String {
     let StageSpec { name: _, reach: to, soak_s, confirm, gate } = stage;
-    let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action } = gate;
     let watched = if *soak_s == 0 { String::new() } else { format!(", watched for {}", soak(*soak_s)) };
+    format!("{}{watched}, then {}; {}", reach(*to), then(*confirm), gate_words(gate))
+}
+
+/// A whole gate in a line.
+fn gate_words(gate: &GateSpec) -> String {
+    let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action, metrics } = gate;
     let capped = if *max_errors == 0 { String::new() } else { format!(", or at {max_errors} errors") };
     let limits = [(max_reverted, "went back"), (max_timed_out, "fell silent"), (max_dark, "went dark")];
     let limits: String = limits.iter().filter_map(|(most, what)| most.map(|n| format!(", or when more than {n} {what}"))).collect();
     let acts = if *action == GateAction::Halt { String::new() } else { format!("; when it says no: {}", acts(*action)) };
+    let compared = if metrics.is_empty() { String::new() } else { format!("; compares {}", compares(metrics)) };
     format!(
-        "{}{watched}, then {}; passes at {success_percent} % success, halts above {error_percent} % errors from {min_sample} finished on{capped}{limits}{acts}",
-        reach(*to),
-        then(*confirm)
+        "passes at {success_percent} % success, halts above {error_percent} % errors from {min_sample} finished on{capped}{limits}{compared}{acts}"
     )
+}
+
+/// The metrics of a gate in a line.
+fn compares(metrics: &[MetricGate]) -> String {
+    let one = |m: &MetricGate| {
+        let MetricGate { metric, worse, min_devices, effect_percent, min_shift, confidence_percent, too_few } = m;
+        let worse = if *worse == Worse::Higher { "higher" } else { "lower" };
+        let shift = min_shift.map_or_else(String::new, |s| format!(", shifted by {s} or more"));
+        let few = if *too_few == TooFew::Ask { "asks" } else { "passes" };
+        format!(
+            "{metric} ({worse} is worse, {min_devices} devices each, effect of {effect_percent} %{shift}, {confidence_percent} % sure, {few} when there are too few)"
+        )
+    };
+    if metrics.is_empty() { "none".to_owned() } else { metrics.iter().map(one).collect::<Vec<_>>().join(", ") }
 }
 
 /// Which stage of the one plan stands for which of the other. As many stages are compared one by one; else those of the same name, in their order.
@@ -221,7 +244,7 @@ impl Lines {
     fn both(&mut self, i: usize, old: &StageSpec, j: usize, new: &StageSpec) {
         let stage = titled(j, &new.name);
         let StageSpec { name, reach: to, soak_s, confirm, gate } = old;
-        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action } = gate;
+        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action, metrics } = gate;
         let mut line = |field: &str, what: &str, before: String, after: String| {
             self.differ(&format!("stages.{j}{field}"), &format!("{stage}, {what}"), before, after);
         };
@@ -238,6 +261,7 @@ impl Lines {
         line(".gate.max_reverted", "halts when so many went back", own(*max_reverted), own(new.gate.max_reverted));
         line(".gate.max_timed_out", "halts when so many fell silent", own(*max_timed_out), own(new.gate.max_timed_out));
         line(".gate.max_dark", "halts when so many went dark", own(*max_dark), own(new.gate.max_dark));
+        line(".gate.metrics", "compares", compares(metrics), compares(&new.gate.metrics));
         line(".gate.action", "when it says no", acts(*action).to_owned(), acts(new.gate.action).to_owned());
     }
 }
@@ -250,7 +274,7 @@ fn titled(i: usize, name: &str) -> String {
 mod tests {
     use super::*;
     use crate::rollouts::testing::{self, spec};
-    use wire::rollouts::{Retry, RetryClass};
+    use wire::rollouts::{Retry, RetryClass, StepLimits};
 
     fn stage(name: &str, reach: Reach) -> StageSpec {
         StageSpec { name: name.into(), ..testing::stage(reach) }
@@ -278,6 +302,7 @@ mod tests {
             max_timed_out: Some(2),
             max_dark: Some(1),
             action: GateAction::RollBack,
+            metrics: vec![MetricGate { min_shift: Some(0.5), ..MetricGate::new("cpu.load".into(), Worse::Higher) }],
         };
         let canary = StageSpec { name: "First".into(), reach: Reach::Count(1), soak_s: 600, confirm: true, gate };
         let new = RolloutSpec {
@@ -305,6 +330,8 @@ mod tests {
             way_back: Some("rel_00000000000000000000000000000003".parse().unwrap()),
             retry: Some(Retry { classes: vec![RetryClass::Failed, RetryClass::TimedOut], times: 2, wait_min: 30 }),
             priority: 5,
+            gate: Some(GateSpec { min_sample: 50, max_errors: 20, action: GateAction::Pause, ..GateSpec::USUAL }),
+            steps: StepLimits { installing_min: Some(30), ..StepLimits::default() },
         };
         insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
     }

@@ -1,10 +1,10 @@
 //! Rollouts: one release to a part of the fleet, in stages, with somebody else's approval, stopped by evidence.
 //!
-//! Owns plans, approvals, stages, updates and their counts. Refuses to know bytes (releases), sockets and pages. Its SQL reads beside its own
+//! Owns plans, approvals, stages, updates and their counts. Refuses to know bytes (releases), sockets and pages. It asks `telemetry` for one figure a device. Its SQL reads beside its own
 //! tables the names and presence of `devices`, for lists, and the files of `releases`, for what a device may download; it writes to neither.
 //!
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order, [`gate`] what the evidence says, [`mod@plan`] what to do next,
-//! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
+//! [`evidence`] what metrics say beside counts and [`ranks`] how they are compared, [`steps`] how long an update may be in one step, [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
 //! once, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it
 //! changes, [`explain`] why a device does or doesn't update, [`way_back`] how a bad release is taken back. The store applies a list of
 //! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
@@ -18,14 +18,17 @@ pub mod ddi;
 pub mod difference;
 pub mod digest;
 pub mod draw;
+pub mod evidence;
 pub mod expecting;
 pub mod explain;
 pub mod foreseeing;
 pub mod gate;
 pub mod hearing;
 pub mod plan;
+pub mod ranks;
 pub mod retry;
 pub mod state;
+pub mod steps;
 pub mod survey;
 pub mod throttle;
 pub mod timing;
@@ -49,11 +52,13 @@ mod quorum;
 mod reading;
 mod report;
 mod reporting;
+mod soak;
 mod sound;
 pub(crate) mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod ticking;
+mod watching;
 
 #[cfg(test)]
 mod tests;
@@ -64,7 +69,7 @@ pub use offering::Standing;
 pub use report::Part;
 pub use reporting::MAX_DETAIL;
 
-use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
+use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy, telemetry::Means};
 use std::sync::Arc;
 use wire::Timestamp;
 
@@ -77,12 +82,13 @@ pub struct Rollouts {
     began: Timestamp,
     glimpses: previewing::Glimpses,
     idle: idle::Idle,
+    means: Means,
 }
 
 impl Rollouts {
-    /// The room over an open store.
-    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus) -> Self {
+    /// The room over an open store; `means` is what it learns of metrics.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, means: Means) -> Self {
         let began = clock.now();
-        Self { db, clock, entropy, bus, began, glimpses: previewing::Glimpses::default(), idle: idle::Idle::default() }
+        Self { db, clock, entropy, bus, began, glimpses: previewing::Glimpses::default(), idle: idle::Idle::default(), means }
     }
 }

@@ -88,7 +88,7 @@ impl Rollouts {
         Ok(())
     }
 
-    async fn survey(&self, on: &mut Read, record: &Record, course: &Course, need: Need) -> Result<Survey, DbError> {
+    async fn survey(&self, on: &mut Read, record: &Record, course: &Course, need: Need) -> Result<Survey> {
         let target = record.target()?;
         match need {
             Need::Targets => {
@@ -99,6 +99,7 @@ impl Rollouts {
             }
             Need::Runs => Ok(Survey::Runs { devices: back::runs(on, record).await? }),
             Need::Dark => Ok(Survey::Dark { devices: parts::dark(on, &record.id, course.stage, self.clock.now()).await? }),
+            Need::Figures(look) => self.figures(on, record, course, look).await,
             Need::Remaining => {
                 let settled: HashSet<DeviceNo> = parts::settled(on, &record.id).await?.into_iter().collect();
                 let (mut waiting, mut last_device) = (0, 0);

@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Budget, Problem, Retry, RolloutSpec, StageSpec, Urgency, Window},
+    rollouts::{Budget, GateSpec, Problem, Retry, RolloutSpec, StageSpec, StepLimits, Urgency, Window},
 };
 
 /// The largest file that is read; a plan has at most 50 stages.
@@ -56,6 +56,10 @@ pub(super) struct PlanFile {
     retry: Option<Retry>,
     #[serde(default)]
     priority: u32,
+    #[serde(default)]
+    gate: Option<GateSpec>,
+    #[serde(default)]
+    steps: StepLimits,
 }
 
 /// A release as people name it.
@@ -122,6 +126,8 @@ impl PlanFile {
             way_back,
             retry: self.retry.clone(),
             priority: self.priority,
+            gate: self.gate.clone(),
+            steps: self.steps,
         })
     }
 
@@ -154,7 +160,7 @@ fn instant(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::rollouts::{GateSpec, Reach};
+    use wire::rollouts::{Reach, TooFew, Worse};
 
     const EXAMPLE: &str = include_str!("example.yaml");
 
@@ -178,7 +184,7 @@ mod tests {
         assert_eq!((spec.selector.as_str(), spec.timeout_min, spec.start_at), ("tag:eu -tag:lab", 60, None));
         assert_eq!(spec.stages.iter().map(|s| s.reach).collect::<Vec<_>>(), [Reach::Count(2), Reach::Percent(25.0), Reach::Percent(100.0)]);
         assert!(spec.stages[0].confirm && spec.stages[0].soak_s == 3600);
-        assert_eq!((spec.stages[0].gate.max_errors, spec.stages[1].gate), (1, GateSpec::default()));
+        assert_eq!((spec.stages[0].gate.max_errors, &spec.stages[1].gate), (1, &GateSpec::default()));
         assert!(include_str!("../../../../app/docs/rollouts.md").contains(EXAMPLE), "the manual shows another file");
     }
 
@@ -215,6 +221,19 @@ mod tests {
         assert_eq!(file.way_back.as_ref().unwrap().value.version, "1.0.0+3");
         let spec = file.spec(Path::new("plan.yaml"), release(), Some(release())).unwrap();
         assert_eq!((spec.way_back, spec.retry.unwrap().times, spec.priority), (Some(release()), 2, 3));
+    }
+
+    #[test]
+    fn metrics_the_whole_gate_and_steps_are_fields_of_the_file() {
+        let metric = "{ metric: cpu.load, worse: higher, min_devices: 20, min_shift: 0.5, too_few: pass }";
+        let text = EXAMPLE.replace("      max_errors: 1\n", &format!("      max_errors: 1\n      metrics:\n        - {metric}\n"));
+        let more = "gate: { success_percent: 90, error_percent: 10, min_sample: 50, action: pause }\nsteps: { installing_min: 30 }\n";
+        let spec = read(&format!("{text}{more}")).unwrap().spec(Path::new("plan.yaml"), release(), None).unwrap();
+        let compared = &spec.stages[0].gate.metrics[0];
+        assert_eq!((compared.metric.as_str(), compared.worse, compared.too_few), ("cpu.load", Worse::Higher, TooFew::Pass));
+        assert_eq!((compared.min_devices, compared.min_shift), (20, Some(0.5)));
+        assert_eq!((spec.gate.unwrap().min_sample, spec.steps.installing_min, spec.steps.verifying_min), (50, Some(30), None));
+        assert!(wrong(&text.replace("worse: higher", "worse: more")).contains("worse"));
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &parts::BUSY_ELSEWHERE,
     &parts::SETTLED,
     &parts::DARK,
+    &parts::UPDATED,
+    &parts::TOUCHED,
     &parts::LISTED,
     &parts::LISTED_BETWEEN,
     &lists::PAGE,

@@ -10,6 +10,7 @@ mod confirming;
 mod course;
 mod ddi;
 mod deltas;
+mod evidence;
 mod expected;
 mod faults;
 mod limits;

@@ -37,6 +37,11 @@ impl World {
                 Change::Requeue => self.requeue(run, before.stage),
                 Change::SetOut { devices, .. } => self.set_out(run, *devices),
                 Change::Recount { .. } => self.tally.recounts += 1,
+                Change::Look { findings, .. } => {
+                    self.tally.looks += 1;
+                    self.tally.too_few += findings.iter().filter(|f| f.compared.is_none()).count() as u64;
+                }
+                Change::Judged { .. } => self.tally.whole_halts += 1,
                 _ => {}
             }
             self.runs[run].course.apply(change, now);
@@ -77,6 +82,7 @@ impl World {
             self.shift(run, stage, Class::Updating, -1);
             self.shift(run, stage, Class::TimedOut, 1);
             self.tally.timed_out += 1;
+            self.tally.stuck += u64::from(self.rows[i].step_deadline.is_some_and(|step| step <= now));
         }
     }
 
