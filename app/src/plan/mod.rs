@@ -5,6 +5,7 @@
 //! wizard's steps and the server functions; both read and write plans here.
 
 mod order;
+mod metric;
 pub mod query;
 mod retry;
 mod stage;
@@ -12,6 +13,7 @@ mod when;
 mod words;
 
 pub use order::OrderDraft;
+pub use metric::{MetricDraft, StepsDraft};
 pub use stage::{StageDraft, TEMPLATES};
 pub use when::WhenDraft;
 #[cfg(feature = "ssr")]
@@ -70,6 +72,10 @@ pub struct Draft {
     pub priority: String,
     /// In which order devices come, and how fast.
     pub order: OrderDraft,
+    /// The gate of the whole rollout; none where all its inputs are empty.
+    pub whole: StageDraft,
+    /// How long an update may be in one step.
+    pub steps: StepsDraft,
     /// At least one.
     pub stages: Vec<StageDraft>,
 }
@@ -98,6 +104,12 @@ impl Draft {
                 "retry.times" => draft.retry_times = value,
                 "retry.wait_min" => draft.retry_wait = value,
                 "priority" => draft.priority = value,
+                _ if draft.steps.read(&key, &value) => {}
+                _ if key.starts_with("gate.") => {
+                    if let Some(text) = draft.whole.field_mut(&key) {
+                        *text = value;
+                    }
+                }
                 _ => draft.read_stage(&key, value),
             }
         }
@@ -153,13 +165,12 @@ impl Draft {
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
-        single
-            .into_iter()
-            .map(|(key, text)| (key.to_owned(), text.clone()))
-            .chain(self.when.pairs())
-            .chain(self.order.pairs())
-            .chain(stages)
-            .collect()
+        let metrics = self.stages.iter().enumerate().flat_map(|(i, s)| {
+            s.metric_fields().map(move |(field, text)| (format!("stages.{i}.{field}"), text.clone()))
+        });
+        let whole = self.whole.fields().into_iter().filter(|(key, _)| key.starts_with("gate.")).map(|(key, text)| (key.to_owned(), text.clone()));
+        let single = single.into_iter().map(|(key, text)| (key.to_owned(), text.clone()));
+        single.chain(self.when.pairs()).chain(self.order.pairs()).chain(whole).chain(self.steps.pairs()).chain(stages).chain(metrics).collect()
     }
 
     /// The plan an existing rollout has.
@@ -184,6 +195,8 @@ impl Draft {
             retry_wait: limit_text(spec.retry.as_ref().map(|r| r.wait_min)),
             priority: limit_text((spec.priority > 0).then_some(spec.priority)),
             order: OrderDraft::of(spec),
+            whole: spec.gate.as_ref().map(StageDraft::of_gate).unwrap_or_default(),
+            steps: StepsDraft::of(&spec.steps),
             stages: spec.stages.iter().map(StageDraft::of).collect(),
         }
     }
@@ -210,6 +223,7 @@ impl Draft {
         let way_back = self.way_back(&mut wrong);
         let retry = retry::retry(&self.retry_classes, &self.retry_times, &self.retry_wait, &mut wrong);
         let priority = optional(&self.priority, "priority", "Write a number from 0 to 9, or leave it empty.", &mut wrong).unwrap_or(0);
+        let (gate, steps) = (self.whole.whole(&mut wrong), self.steps.limits(&mut wrong));
         let stages: Vec<_> = self.stages.iter().enumerate().map(|(i, stage)| stage.spec(i, &mut wrong)).collect();
         match release {
             Some(release) if wrong.is_empty() => Ok(RolloutSpec {
@@ -234,6 +248,8 @@ impl Draft {
                 priority,
                 order,
                 rate,
+                gate,
+                steps,
             }),
             _ => Err(wrong),
         }
@@ -319,6 +335,9 @@ mod tests {
         draft.priority = "5".into();
         draft.order = OrderDraft { order: "spread".into(), spread: "site".into(), per_minute: "50".into(), ..OrderDraft::default() };
         (draft.stages[1].reach, draft.stages[1].unit) = ("tag:half -tag:lab".into(), "matching".into());
+        draft.stages[0].metrics = vec![MetricDraft { metric: "cpu.load".into(), shift: "0.5".into(), ..MetricDraft::empty() }];
+        draft.whole = StageDraft::of_gate(&wire::rollouts::GateSpec { max_errors: 20, ..wire::rollouts::GateSpec::USUAL });
+        draft.steps.installing = "30".into();
         draft
     }
 
@@ -342,7 +361,11 @@ mod tests {
         assert!(spec.during_freeze && !spec.download_only);
         assert_eq!((spec.stages[0].gate.action, spec.stages[1].gate.action), (GateAction::RollBack, GateAction::Halt));
         assert_eq!((spec.way_back.is_some(), spec.retry.as_ref().map(|r| r.times), spec.priority), (true, Some(3), 5));
+        assert_eq!(spec.stages[0].gate.metrics.iter().map(|m| (m.metric.as_str(), m.min_shift)).collect::<Vec<_>>(), [("cpu.load", Some(0.5))]);
+        assert_eq!((spec.gate.as_ref().map(|g| g.max_errors), spec.steps.installing_min), (Some(20), Some(30)));
         assert_eq!(Draft::of(&spec), draft);
+        let none = Draft { whole: StageDraft::default(), ..draft };
+        assert_eq!(none.spec().unwrap().gate, None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Pure: a stage of a plan in the making, and the plans to start from.
 
+use super::metric::{MOST, MetricDraft};
 use super::words::{limit_text, number, optional, percentage, problem, selector, span, span_text, word};
 use crate::ui::number::plain;
 use wire::rollouts::{GateSpec, Problem, Reach, StageSpec};
@@ -33,6 +34,8 @@ pub struct StageDraft {
     pub max_dark: String,
     /// What the gate does when it says no: a word of [`GateAction`].
     pub action: String,
+    /// Metrics it compares; those without a name are none.
+    pub metrics: Vec<MetricDraft>,
 }
 
 /// Plans to start from: key, label, and the stages as name, percent, soak, whether to ask.
@@ -51,21 +54,13 @@ pub const TEMPLATES: [Template; 4] = [
 
 impl StageDraft {
     pub(super) fn new(name: &str, percent: &str, soak: &str, ask: bool) -> Self {
-        let gate = GateSpec::default();
         Self {
             name: name.into(),
             reach: percent.into(),
             unit: "percent".into(),
             soak: soak.into(),
             then: if ask { "ask" } else { "go_on" }.into(),
-            success: plain(gate.success_percent),
-            error: plain(gate.error_percent),
-            sample: gate.min_sample.to_string(),
-            max_errors: gate.max_errors.to_string(),
-            max_reverted: limit_text(gate.max_reverted),
-            max_timed_out: limit_text(gate.max_timed_out),
-            max_dark: limit_text(gate.max_dark),
-            action: gate.action.to_string(),
+            ..Self::of_gate(&GateSpec::default())
         }
     }
 
@@ -99,7 +94,20 @@ impl StageDraft {
         ]
     }
 
+    /// The inputs of its metrics, by the names the core uses for problems.
+    pub fn metric_fields(&self) -> impl Iterator<Item = (String, &String)> {
+        let named = self.metrics.iter().filter(|m| !m.metric.trim().is_empty()).enumerate();
+        named.flat_map(|(i, m)| m.fields().map(|(field, text)| (format!("gate.metrics.{i}.{field}"), text)))
+    }
+
     pub(super) fn field_mut(&mut self, name: &str) -> Option<&mut String> {
+        if let Some((number, field)) = name.strip_prefix("gate.metrics.").and_then(|rest| rest.split_once('.')) {
+            let index = number.parse::<usize>().ok().filter(|i| *i < MOST)?;
+            while self.metrics.len() <= index {
+                self.metrics.push(MetricDraft::empty());
+            }
+            return self.metrics.get_mut(index)?.field_mut(field);
+        }
         Some(match name {
             "name" => &mut self.name,
             "reach" => &mut self.reach,
@@ -118,6 +126,32 @@ impl StageDraft {
         })
     }
 
+    /// A gate of the whole rollout: its inputs and nothing of a stage.
+    pub(super) fn of_gate(gate: &GateSpec) -> Self {
+        Self {
+            success: plain(gate.success_percent),
+            error: plain(gate.error_percent),
+            sample: gate.min_sample.to_string(),
+            max_errors: gate.max_errors.to_string(),
+            max_reverted: limit_text(gate.max_reverted),
+            max_timed_out: limit_text(gate.max_timed_out),
+            max_dark: limit_text(gate.max_dark),
+            action: gate.action.to_string(),
+            metrics: gate.metrics.iter().map(MetricDraft::of).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// The gate of the whole rollout; none where nothing but what it would do is said.
+    pub(super) fn whole(&self, wrong: &mut Vec<Problem>) -> Option<GateSpec> {
+        let said = self.fields().into_iter().any(|(key, text)| key.starts_with("gate.") && key != "gate.action" && !text.trim().is_empty());
+        said.then(|| {
+            let usual = |text: &str, usual: &str| if text.trim().is_empty() { usual.to_owned() } else { text.to_owned() };
+            let filled = Self { max_errors: usual(&self.max_errors, "0"), ..self.clone() };
+            filled.gate(&|field| field.to_owned(), wrong)
+        })
+    }
+
     pub(super) fn of(spec: &StageSpec) -> Self {
         let (reach, unit) = match spec.reach {
             Reach::Percent(p) => (plain(p), "percent"),
@@ -130,14 +164,7 @@ impl StageDraft {
             unit: unit.into(),
             soak: span_text(spec.soak_s),
             then: if spec.confirm { "ask" } else { "go_on" }.into(),
-            success: plain(spec.gate.success_percent),
-            error: plain(spec.gate.error_percent),
-            sample: spec.gate.min_sample.to_string(),
-            max_errors: spec.gate.max_errors.to_string(),
-            max_reverted: limit_text(spec.gate.max_reverted),
-            max_timed_out: limit_text(spec.gate.max_timed_out),
-            max_dark: limit_text(spec.gate.max_dark),
-            action: spec.gate.action.to_string(),
+            ..Self::of_gate(&spec.gate)
         }
     }
 
@@ -155,12 +182,20 @@ impl StageDraft {
             wrong.push(problem(&at("soak_s"), "Write a span, for example 90 s, 10 min, 2 h or 1 d."));
             0
         });
+        let gate = self.gate(&at, wrong);
+        StageSpec { name: self.name.trim().to_owned(), reach, soak_s, confirm: self.then == "ask", gate }
+    }
+
+    /// The gate alone.
+    pub(super) fn gate(&self, at: &dyn Fn(&str) -> String, wrong: &mut Vec<Problem>) -> GateSpec {
         let percent =
             |text: &str, field: &str, wrong: &mut Vec<Problem>| percentage(text, &at(field), "Write a percentage, for example 95.", wrong);
         let most = |text: &str, field: &str, wrong: &mut Vec<Problem>| {
             optional(text, &at(field), "Write how many devices may, for example 2, or leave it empty for no limit.", wrong)
         };
-        let gate = GateSpec {
+        let named = self.metrics.iter().filter(|m| !m.metric.trim().is_empty()).enumerate();
+        let metrics = named.map(|(i, m)| m.gate(&at(&format!("gate.metrics.{i}")), wrong)).collect();
+        GateSpec {
             success_percent: percent(&self.success, "gate.success_percent", wrong),
             error_percent: percent(&self.error, "gate.error_percent", wrong),
             min_sample: number(&self.sample, &at("gate.min_sample"), "Write a whole number of devices, for example 3.", wrong),
@@ -169,8 +204,8 @@ impl StageDraft {
             max_timed_out: most(&self.max_timed_out, "gate.max_timed_out", wrong),
             max_dark: most(&self.max_dark, "gate.max_dark", wrong),
             action: word(&self.action, &at("gate.action"), "Choose what the gate does: halt, pause or roll_back.", wrong),
-        };
-        StageSpec { name: self.name.trim().to_owned(), reach, soak_s, confirm: self.then == "ask", gate }
+            metrics,
+        }
     }
 }
 

@@ -42,6 +42,18 @@ pub(super) fn word<W: std::str::FromStr + Default>(text: &str, field: &str, mess
     if text.trim().is_empty() { W::default() } else { number(text, field, message, wrong) }
 }
 
+/// A decimal of an input that may be empty, which is none; or a problem and none.
+pub(super) fn decimal(text: &str, field: &str, message: &str, wrong: &mut Vec<Problem>) -> Option<f64> {
+    let text = text.trim();
+    if text.is_empty() {
+        return None;
+    }
+    read_decimal(text).or_else(|| {
+        wrong.push(problem(field, message));
+        None
+    })
+}
+
 /// A limit of an input: the text of a number, or nothing.
 pub(super) fn limit_text(limit: Option<u32>) -> String {
     limit.map_or_else(String::new, |n| n.to_string())

@@ -106,8 +106,8 @@ impl Fleet {
             Releases::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &settings.data.join("artifacts")).await?,
         );
         let repeats = Repeats::new(fleet_db.clone(), clock.clone());
-        let rollouts = Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone()).measured_by(last);
         let telemetry = Telemetry::open(telemetry_db.clone(), clock.clone(), entropy.clone(), bus.clone()).await?;
+        let rollouts = Rollouts::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), telemetry.means()).measured_by(last);
         let transfers = Transfers::new(fleet_db.clone(), clock.clone());
         let stores = [fleet_db, telemetry_db];
         Ok(Self(Arc::new(Rooms {

@@ -96,6 +96,11 @@ fn whatever_a_fleet_does_the_invariants_hold_and_every_rollout_ends() {
         (seen.set_out, "ways back"),
         (seen.went_back, "devices that went back"),
         (seen.rolled_back, "rollouts that were taken back"),
+        (seen.looks, "looks at metrics"),
+        (seen.metric_halts, "halts over a metric"),
+        (seen.too_few, "looks with too few devices"),
+        (seen.stuck, "devices that were stuck in a step"),
+        (seen.whole_halts, "gates of the whole rollout that said no"),
     ] {
         assert!(n > 0, "no seed had any {what}");
     }
@@ -128,6 +133,26 @@ fn a_release_that_fails_everywhere_never_leaves_its_first_stage() {
         assert_eq!((world.tally.halted + world.tally.rolled_back, world.tally.completed), (1, 0), "seed {seed}");
         assert!(world.offered_beyond_first_stage() == 0, "seed {seed}");
     }
+}
+
+#[test]
+fn firmware_that_makes_devices_fare_worse_is_stopped_while_its_first_stage_is_watched() {
+    let stopped = (0..60).filter(|seed| {
+        let world = World::measured(*seed, true, 99.0, 65.0);
+        assert!(!world.halted_by_a_metric() || world.offered_beyond_first_stage() == 0, "seed {seed}");
+        world.halted_by_a_metric()
+    });
+    assert_eq!(stopped.count(), 60);
+}
+
+#[test]
+fn firmware_that_changes_nothing_is_stopped_no_more_often_than_the_confidence_says() {
+    // Any effect counts here, so that only the level holds; four looks share it. 10 % of 200 are 20; four standard deviations above that is 37.
+    let stopped = (0..200).filter(|seed| World::measured(*seed, false, 90.0, 50.0).halted_by_a_metric()).count();
+    assert!(stopped <= 37, "{stopped} of 200");
+    // As plans are usually written it is rare.
+    let stopped = (0..200).filter(|seed| World::measured(*seed, false, 99.0, 65.0).halted_by_a_metric()).count();
+    assert!(stopped <= 6, "{stopped} of 200");
 }
 
 #[test]

@@ -12,6 +12,12 @@ use wire::rollouts::{GateAction, Problem, RolloutDetail, WayBack, WizardPage as 
 /// What a gate of a stage does when it says no, as a choice in its table.
 pub(super) fn action_cell(index: usize, stage: &StageDraft, problems: &[Problem]) -> AnyView {
     let name = format!("stages.{index}.gate.action");
+    let label = format!("When the gate of stage {} says no", index + 1);
+    view! { <td>{action_choice(name, label, stage, problems)}</td> }.into_any()
+}
+
+/// The choice alone.
+pub(super) fn action_choice(name: String, label: String, stage: &StageDraft, problems: &[Problem]) -> AnyView {
     let options = GateAction::ALL
         .iter()
         .map(|action| {
@@ -20,7 +26,7 @@ pub(super) fn action_cell(index: usize, stage: &StageDraft, problems: &[Problem]
         })
         .collect_view();
     let wrong = fault_of(problems, &name).map(|f| view! { <span class="cell-err">{f.message}</span> });
-    view! { <td><select class="select then" name=name aria-label=format!("When the gate of stage {} says no", index + 1)>{options}</select>{wrong}</td> }.into_any()
+    view! { <select class="select then" name=name aria-label=label>{options}</select>{wrong} }.into_any()
 }
 
 /// The release that devices go back to. Those that can be chosen are published, of the same type, and newer than the one that is rolled out.

@@ -70,6 +70,10 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
             banner(Tone::Hold, view! { <b>"Waits for approval."</b>{text}{left} }.into_any())
         }
         S::Halted => {
+            if let Some(v) = r.verdict.as_ref().filter(|v| v.call == Call::Halt) {
+                let text = format!("Over the whole rollout: {}. No further device gets it.", v.text.trim_end_matches('.'));
+                return banner(Tone::Bad, strong("Halted by a gate.", text));
+            }
             let verdict = r.stages.iter().find(|s| s.verdict.call == Call::Halt || s.state == StageState::Failed);
             let text = verdict.map_or(summary, |s| {
                 format!("Stage {}, {}: {}. No further device gets it.", s.number, s.spec.name, s.verdict.text.trim_end_matches('.'))
@@ -167,7 +171,8 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
         Call::Halt => Tone::Bad,
     };
     let verdict = (!v.text.is_empty()).then(|| view! { <p class="verdict small">{dot(call)}<span>{v.text.clone()}</span></p> });
-    card(format!("Gate of stage {}, {}", s.number, s.spec.name), None, view! { {gates(list)}{verdict} }.into_any())
+    let card = card(format!("Gate of stage {}, {}", s.number, s.spec.name), None, view! { {gates(list)}{verdict} }.into_any());
+    view! { {card}{super::evidence::findings(s)}{super::evidence::whole_card(r)} }.into_any()
 }
 
 /// From how many finished devices on a stage is judged: as its gate says, or before a verdict as its plan does.

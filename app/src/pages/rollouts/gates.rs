@@ -1,6 +1,6 @@
 //! The wizard's step of the health gates: when a stage passes, what stops it, and what happens then.
 
-use super::{back::action_cell, steps::cell};
+use super::{back::action_cell, evidence, steps::cell};
 use crate::{
     plan::{Draft, StageDraft},
     ui::{Column, page::card_flush, table},
@@ -32,6 +32,8 @@ pub(super) fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
     view! {
         {card_flush("Health gates", None, of_rates.into_any())}
         <div class="mt-4">{card_flush("Limits of each kind of error, and what follows", None, of_kinds.into_any())}</div>
+        {evidence::metrics(draft, problems)}
+        {evidence::whole(draft, problems)}
     }
     .into_any()
 }

@@ -5,6 +5,7 @@ pub mod back;
 pub mod confirm;
 pub mod course;
 pub mod detail;
+mod evidence;
 pub mod gates;
 pub mod list;
 mod order;

@@ -6,7 +6,7 @@ use crate::ui::{
 };
 use std::fmt::Write as _;
 use wire::{
-    rollouts::{Counts, Expected, GateAction, GateSpec, Reach, RetryClass, RolloutSpec, Span, StageSpec},
+    rollouts::{Counts, Expected, GateAction, GateSpec, MetricGate, Reach, RetryClass, RolloutSpec, Span, StageSpec, TooFew, Worse},
     time::duration,
 };
 
@@ -63,6 +63,9 @@ pub fn gate(g: &GateSpec) -> String {
             let _ = write!(own, "; halts when more than {} {what}", counted(i64::from(most), "device", "devices"));
         }
     }
+    for metric in &g.metrics {
+        let _ = write!(own, "; {}", metric_words(metric));
+    }
     let acts =
         if g.action == GateAction::Halt { String::new() } else { format!("; when it says no, it {}", acts(g.action).to_lowercase()) };
     format!(
@@ -70,6 +73,20 @@ pub fn gate(g: &GateSpec) -> String {
         plain(g.success_percent),
         plain(g.error_percent),
         if g.min_sample == 1 { "1 device has".to_owned() } else { format!("{} devices have", g.min_sample) },
+    )
+}
+
+/// What is compared of a metric, in a line.
+fn metric_words(m: &MetricGate) -> String {
+    let worse = if m.worse == Worse::Higher { "higher" } else { "lower" };
+    let shift = m.min_shift.map_or_else(String::new, |s| format!(" and is shifted by {} or more", plain(s)));
+    let few = if m.too_few == TooFew::Ask { "waits for a person" } else { "goes on" };
+    format!(
+        "compares {} while it is watched: says no when an updated device has a {worse} one with {} % probability or more{shift}, {} % sure, from {} devices of each group on, and {few} when there are fewer",
+        m.metric,
+        plain(m.effect_percent),
+        plain(m.confidence_percent),
+        m.min_devices,
     )
 }
 
@@ -102,7 +119,11 @@ pub fn again(spec: &RolloutSpec) -> Vec<(&'static str, String)> {
         )
     });
     let priority = (spec.priority > 0).then(|| ("Priority", spec.priority.to_string()));
-    retry.into_iter().chain(priority).collect()
+    let whole = spec.gate.as_ref().map(|g| ("Gate of the whole", gate(g)));
+    let steps: Vec<String> =
+        spec.steps.each().into_iter().filter_map(|(step, minutes)| Some(format!("{step} within {} min", minutes?))).collect();
+    let steps = (!steps.is_empty()).then(|| ("Steps", steps.join(", ")));
+    retry.into_iter().chain(priority).chain(whole).chain(steps).collect()
 }
 
 /// A span that is not certain: `12 min, 40 min when it is slow`.
@@ -175,7 +196,7 @@ mod tests {
         let stage = StageSpec { name: "Canary".into(), reach: Reach::Percent(10.0), soak_s: 600, confirm: true, gate: GateSpec::default() };
         assert_eq!(then(&stage, false), "watch for 10 min, then wait for a person");
         assert_eq!(gate(&stage.gate), "passes at 95 % success; halts above 5 % errors once 3 devices have finished");
-        let strict = GateSpec { max_reverted: Some(0), max_dark: Some(1), ..stage.gate };
+        let strict = GateSpec { max_reverted: Some(0), max_dark: Some(1), ..stage.gate.clone() };
         assert_eq!(
             gate(&strict),
             "passes at 95 % success; halts above 5 % errors once 3 devices have finished; halts when more than 0 devices went back; halts when more than 1 device went dark"
@@ -200,6 +221,13 @@ mod tests {
             ]
         );
         assert!(gate(&GateSpec { action: GateAction::RollBack, ..strict }).ends_with("; when it says no, it rolls back"));
+        let compared = GateSpec { metrics: vec![MetricGate::new("cpu.load".into(), Worse::Higher)], ..GateSpec::default() };
+        assert!(gate(&compared).ends_with(
+            "; compares cpu.load while it is watched: says no when an updated device has a higher one with 65 % probability or more, 99 % sure, from 10 devices of each group on, and waits for a person when there are fewer"
+        ));
+        let steps = wire::rollouts::StepLimits { installing_min: Some(30), ..Default::default() };
+        let terms = again(&RolloutSpec { gate: Some(GateSpec::default()), steps, ..spec.clone() });
+        assert_eq!((terms[0].0, terms[1].1.as_str()), ("Gate of the whole", "installing within 30 min"));
         let limited = RolloutSpec {
             at_once: Some(20),
             budget: Some(Budget { attribute: "site".into(), at_most: Some(1), at_most_percent: None }),

@@ -42,8 +42,8 @@ pub fn pane(preview: Option<&Preview>, problems: &[Problem], link: impl Fn(Step)
 
 /// The stages of a plan as rows of a list, and what limits them; a gate that all of them share is said once.
 pub fn stage_lines(spec: &RolloutSpec) -> AnyView {
-    let (first, last) = (spec.stages.first().map(|s| s.gate), spec.stages.len());
-    let same = spec.stages.iter().all(|s| Some(s.gate) == first);
+    let (first, last) = (spec.stages.first().map(|s| &s.gate), spec.stages.len());
+    let same = spec.stages.iter().all(|s| Some(&s.gate) == first);
     let rows = spec
         .stages
         .iter()
@@ -53,7 +53,7 @@ pub fn stage_lines(spec: &RolloutSpec) -> AnyView {
             view! { <dt>{format!("{} {}", i + 1, s.name)}</dt><dd>{phrases::reach(&s.reach)}"; "{phrases::then(s, i + 1 == last)}{gate}</dd> }
         })
         .collect_view();
-    let shared = first.filter(|_| same).map(|g| view! { <dt>"Every gate"</dt><dd>{phrases::gate(&g)}</dd> });
+    let shared = first.filter(|_| same).map(|g| view! { <dt>"Every gate"</dt><dd>{phrases::gate(g)}</dd> });
     let limits = phrases::limits(spec)
         .into_iter()
         .chain(when::terms(spec))

@@ -78,7 +78,7 @@ impl Step {
             "selector" => Self::Devices,
             "reason" => Self::Review,
             "way_back" => Self::Gates,
-            _ if name.contains(".gate") => Self::Gates,
+            _ if name.contains(".gate") || name.starts_with("gate") => Self::Gates,
             _ => Self::Stages,
         }
     }
@@ -266,11 +266,13 @@ fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> Any
     let timeout = text("timeout_min", "Times out after (minutes)")
         .value(draft.timeout_min.clone())
         .hint("So long without a word from a device, and its update counts as an error.");
+    let steps = super::evidence::step_fields(&draft.steps, problems);
     let when = view! {
         <div class="grid">
             {start.fault(fault_of(problems, "start_at").as_ref()).view()}
             {timeout.fault(fault_of(problems, "timeout_min").as_ref()).view()}
         </div>
+        {steps}
     };
     let at_once = text("at_once", "At the same time, at most (devices)")
         .value(draft.at_once.clone())

@@ -227,7 +227,7 @@ mod tests {
         let draft = Draft::read("");
         for (name, _) in draft.pairs() {
             let step = Step::of_field(&name);
-            assert_eq!(step == Step::Gates, name.contains(".gate.") || name == "way_back", "{name}");
+            assert_eq!(step == Step::Gates, name.contains(".gate.") || name.starts_with("gate.") || name == "way_back", "{name}");
         }
     }
 }

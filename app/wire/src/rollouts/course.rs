@@ -1,6 +1,6 @@
 //! The course, as lists and pages show it: how far it is, how its devices fare, what can be done.
 
-use super::{ApprovalRow, ApprovalStanding, GlassBreak, PlanChanges, RolloutLink, RolloutSpec, Show, StageSpec, Verb, WayBack};
+use super::{ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, RolloutLink, RolloutSpec, Show, StageSpec, Verb, WayBack};
 use crate::{
     Timestamp,
     ids::{DeviceId, Digest, RolloutId, UpdateId},
@@ -123,6 +123,9 @@ pub struct RolloutDetail {
     /// Its newest start without approvals; none where there was none.
     #[serde(default)]
     pub glass: Option<GlassBreak>,
+    /// What the gate of the whole rollout says; none where the plan has none.
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
     /// What happened, newest first; at most 100.
     pub history: Vec<RolloutEvent>,
     /// What the caller may do now, and where not, why.
@@ -153,6 +156,9 @@ pub struct StageView {
     pub ended_at: Option<Timestamp>,
     /// The gate's latest verdict.
     pub verdict: Verdict,
+    /// What its looks at metrics found, the latest last.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
 }
 
 /// What a gate says, with the numbers it saw.

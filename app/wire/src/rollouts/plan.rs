@@ -1,7 +1,7 @@
 //! The plan, as people write it.
 
 use super::{
-    Budget, GateAction, Order, Rate, Retry,
+    Budget, GateAction, MetricGate, Order, Rate, Retry, StepLimits,
     back::is_zero,
     when::{Urgency, Window},
 };
@@ -78,6 +78,13 @@ pub struct RolloutSpec {
     /// How many devices a minute may begin; none for no such limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    /// The gate of the whole rollout, over all devices that have finished in any stage; none for none. It names no metrics: these are compared
+    /// stage by stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateSpec>,
+    /// How long an update may be in one step.
+    #[serde(default, skip_serializing_if = "StepLimits::is_none")]
+    pub steps: StepLimits,
 }
 
 impl RolloutSpec {
@@ -105,6 +112,8 @@ impl RolloutSpec {
             priority: 0,
             order: None,
             rate: None,
+            gate: None,
+            steps: StepLimits { downloading_min: None, installing_min: None, rebooting_min: None, verifying_min: None },
         }
     }
 }
@@ -147,7 +156,7 @@ pub enum Reach {
 }
 
 /// The rule that promotes or halts a stage on evidence: rates over *finished* devices.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GateSpec {
@@ -173,6 +182,10 @@ pub struct GateSpec {
     /// What it does when it says no.
     #[serde(default, skip_serializing_if = "GateAction::is_usual")]
     pub action: GateAction,
+    /// Metrics that are compared with devices not updated yet while the stage is watched; at most 8. The watch has to be 10 minutes at least,
+    /// and the last stage has none: nobody is left to compare with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<MetricGate>,
 }
 
 impl GateSpec {
@@ -186,6 +199,7 @@ impl GateSpec {
         max_timed_out: None,
         max_dark: None,
         action: GateAction::Halt,
+        metrics: Vec::new(),
     };
 }
 

@@ -74,6 +74,9 @@ fn resume(course: &Course, now: Timestamp, running: Change) -> Result<Vec<Change
     }
     let doors_until = now.plus(course.patience(course.stage));
     let (mut changes, stage) = (vec![running], course.stage);
+    if course.verdict.is_some() {
+        changes.push(Change::GoOn);
+    }
     let refused = course.current().and_then(|s| s.verdict.as_ref()).is_some_and(|v| v.call == Call::Halt);
     match course.current().map(|s| s.state) {
         Some(StageState::Failed) => changes.push(Change::Reopen { stage, doors_until }),

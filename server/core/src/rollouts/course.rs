@@ -5,6 +5,7 @@
 
 use super::{
     draw::{self, Cut},
+    evidence,
     gate::Seen,
     state::{self, ROLLOUT, STAGE},
     timing::WINDOW_PATIENCE_MS,
@@ -14,7 +15,7 @@ use super::{
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
-    rollouts::{Counts, StageSpec, Verdict},
+    rollouts::{Call, Counts, Finding, GateSpec, StageSpec, Verdict},
     states::{ReleaseState, RolloutState, StageState},
 };
 
@@ -48,6 +49,10 @@ pub struct Course {
     pub throttled: bool,
     /// Its plan has a window in which devices install.
     pub windowed: bool,
+    /// The gate of the whole rollout; none where its plan has none.
+    pub gate: Option<GateSpec>,
+    /// What that gate said when it said no, until a person went on.
+    pub verdict: Option<Verdict>,
     /// What is known of its way back; none where its plan has none.
     pub way_back: Option<Back>,
     /// One sentence on the latest change.
@@ -85,6 +90,10 @@ pub struct Stage {
     pub ended_at: Option<Timestamp>,
     /// The verdict that moved it last.
     pub verdict: Option<Verdict>,
+    /// Looks at metrics that were taken in its watch.
+    pub looks: u32,
+    /// What they found, the latest last.
+    pub findings: Vec<Finding>,
 }
 
 impl Stage {
@@ -104,7 +113,14 @@ impl Stage {
             soak_until: None,
             ended_at: None,
             verdict: None,
+            looks: 0,
+            findings: Vec::new(),
         }
+    }
+
+    /// What is known by now is not held against it again.
+    fn forgive(&mut self) {
+        self.seen = Seen::all(&self.counts, self.dark.unwrap_or(self.seen.dark));
     }
 }
 
@@ -201,6 +217,22 @@ pub enum Change {
         /// How many.
         devices: i64,
     },
+    /// The metrics of a stage were looked at.
+    Look {
+        /// Which stage.
+        stage: u32,
+        /// Which look of its watch, from 1.
+        look: u32,
+        /// What was found.
+        findings: Vec<Finding>,
+    },
+    /// The gate of the whole rollout said no.
+    Judged {
+        /// Why.
+        verdict: Verdict,
+    },
+    /// A person goes on in spite of that: what is known by now of any stage is not held against the rollout again.
+    GoOn,
     /// Updates whose deadline has passed have timed out.
     TimeOut,
     /// Updates that have not begun to download are taken back; with `recalled` also those that have not begun to install. They wait again, or
@@ -266,6 +298,25 @@ impl Course {
         sum
     }
 
+    /// What a person has seen, in all stages.
+    pub fn seen(&self) -> Seen {
+        let mut sum = Seen::default();
+        for Seen { finished, succeeded, errors, reverted, timed_out, dark } in self.stages.iter().map(|s| s.seen) {
+            sum.finished += finished;
+            sum.succeeded += succeeded;
+            sum.errors += errors;
+            sum.reverted += reverted;
+            sum.timed_out += timed_out;
+            sum.dark += dark;
+        }
+        sum
+    }
+
+    /// How many of those that succeeded were dark when their stages were counted last.
+    pub fn dark(&self) -> i64 {
+        self.stages.iter().filter_map(|s| s.dark).sum()
+    }
+
     /// Applies a change to everything but the updates: [`Change::TimeOut`], [`Change::Withdraw`] and [`Change::Requeue`] are about them, and
     /// whoever keeps the updates keeps their counts.
     pub fn apply(&mut self, change: &Change, now: Timestamp) {
@@ -287,7 +338,9 @@ impl Course {
                 self.doors_until = *doors_until;
                 if let Some(stage) = self.stage_mut(*stage) {
                     move_stage(stage, StageState::Running);
-                    stage.seen = Seen::all(&stage.counts, stage.dark.take().unwrap_or(stage.seen.dark));
+                    stage.forgive();
+                    stage.dark = None;
+                    stage.findings.iter_mut().filter(|f| f.call == Call::Halt).for_each(|f| f.seen = true);
                     stage.ended_at = None;
                     stage.verdict = None;
                     stage.tally += 1;
@@ -298,6 +351,7 @@ impl Course {
                 if let Some(stage) = self.stage_mut(*stage) {
                     move_stage(stage, StageState::Soaking);
                     stage.soak_until = Some(*until);
+                    stage.looks = 0;
                     stage.verdict = Some(verdict.clone());
                 }
             }
@@ -339,6 +393,17 @@ impl Course {
                 if let Some(stage) = self.stage_mut(*stage) {
                     stage.dark = Some(*devices);
                 }
+            }
+            Change::Look { stage, look, findings } => {
+                if let Some(stage) = self.stage_mut(*stage) {
+                    stage.looks = *look;
+                    evidence::keep(&mut stage.findings, findings);
+                }
+            }
+            Change::Judged { verdict } => self.verdict = Some(verdict.clone()),
+            Change::GoOn => {
+                self.verdict = None;
+                self.stages.iter_mut().for_each(Stage::forgive);
             }
             Change::SetOut { summary, .. } => {
                 self.summary.clone_from(summary);

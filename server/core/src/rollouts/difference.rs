@@ -3,7 +3,7 @@
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Budget, GateAction, GateSpec, Order, PlanChange, Rate, Reach, RolloutSpec, StageSpec, Urgency, Window},
+    rollouts::{Budget, GateAction, GateSpec, MetricGate, Order, PlanChange, Rate, Reach, RolloutSpec, StageSpec, TooFew, Urgency, Window, Worse},
 };
 
 /// A plan, with its release as people name it: `gateway 2.0.0`.
@@ -41,6 +41,8 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
         priority,
         order,
         rate,
+        gate,
+        steps,
     } = before.spec;
     let new = after.spec;
     lines.differ("name", "Name", name.clone(), new.name.clone());
@@ -74,6 +76,9 @@ pub fn between(before: Plan<'_>, after: Plan<'_>) -> Vec<PlanChange> {
     lines.differ("priority", "Priority", priority.to_string(), new.priority.to_string());
     lines.differ("order", "Order", arranged(order.as_ref()), arranged(new.order.as_ref()));
     lines.differ("rate", "Begin within a minute", paced(rate.as_ref()), paced(new.rate.as_ref()));
+    let whole = |gate: Option<&GateSpec>| gate.map_or_else(|| "none".to_owned(), gate_words);
+    lines.differ("gate", "Gate of the whole rollout", whole(gate.as_ref()), whole(new.gate.as_ref()));
+    lines.differ("steps", "Time for each step", super::steps::words(steps), super::steps::words(&new.steps));
     let why = |text: &str| if text.is_empty() { "none given".to_owned() } else { text.to_owned() };
     lines.differ("reason", "Reason", why(reason), why(&new.reason));
     lines.0
@@ -195,17 +200,35 @@ fn own(most: Option<u32>) -> String {
 /// A whole stage in a line, for one that the other plan has not.
 fn summary(stage: &StageSpec) -> String {
     let StageSpec { name: _, reach: to, soak_s, confirm, gate } = stage;
-    let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action } = gate;
     let watched = if *soak_s == 0 { String::new() } else { format!(", watched for {}", soak(*soak_s)) };
+    format!("{}{watched}, then {}; {}", reach(to), then(*confirm), gate_words(gate))
+}
+
+/// A whole gate in a line.
+fn gate_words(gate: &GateSpec) -> String {
+    let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action, metrics } = gate;
     let capped = if *max_errors == 0 { String::new() } else { format!(", or at {max_errors} errors") };
     let limits = [(max_reverted, "went back"), (max_timed_out, "fell silent"), (max_dark, "went dark")];
     let limits: String = limits.iter().filter_map(|(most, what)| most.map(|n| format!(", or when more than {n} {what}"))).collect();
     let acts = if *action == GateAction::Halt { String::new() } else { format!("; when it says no: {}", acts(*action)) };
+    let compared = if metrics.is_empty() { String::new() } else { format!("; compares {}", compares(metrics)) };
     format!(
-        "{}{watched}, then {}; passes at {success_percent} % success, halts above {error_percent} % errors from {min_sample} finished on{capped}{limits}{acts}",
-        reach(to),
-        then(*confirm)
+        "passes at {success_percent} % success, halts above {error_percent} % errors from {min_sample} finished on{capped}{limits}{compared}{acts}"
     )
+}
+
+/// The metrics of a gate in a line.
+fn compares(metrics: &[MetricGate]) -> String {
+    let one = |m: &MetricGate| {
+        let MetricGate { metric, worse, min_devices, effect_percent, min_shift, confidence_percent, too_few } = m;
+        let worse = if *worse == Worse::Higher { "higher" } else { "lower" };
+        let shift = min_shift.map_or_else(String::new, |s| format!(", shifted by {s} or more"));
+        let few = if *too_few == TooFew::Ask { "asks" } else { "passes" };
+        format!(
+            "{metric} ({worse} is worse, {min_devices} devices each, effect of {effect_percent} %{shift}, {confidence_percent} % sure, {few} when there are too few)"
+        )
+    };
+    if metrics.is_empty() { "none".to_owned() } else { metrics.iter().map(one).collect::<Vec<_>>().join(", ") }
 }
 
 /// Which stage of the one plan stands for which of the other. As many stages are compared one by one; else those of the same name, in their order.
@@ -254,7 +277,7 @@ impl Lines {
     fn both(&mut self, i: usize, old: &StageSpec, j: usize, new: &StageSpec) {
         let stage = titled(j, &new.name);
         let StageSpec { name, reach: to, soak_s, confirm, gate } = old;
-        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action } = gate;
+        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action, metrics } = gate;
         let mut line = |field: &str, what: &str, before: String, after: String| {
             self.differ(&format!("stages.{j}{field}"), &format!("{stage}, {what}"), before, after);
         };
@@ -271,6 +294,7 @@ impl Lines {
         line(".gate.max_reverted", "halts when so many went back", own(*max_reverted), own(new.gate.max_reverted));
         line(".gate.max_timed_out", "halts when so many fell silent", own(*max_timed_out), own(new.gate.max_timed_out));
         line(".gate.max_dark", "halts when so many went dark", own(*max_dark), own(new.gate.max_dark));
+        line(".gate.metrics", "compares", compares(metrics), compares(&new.gate.metrics));
         line(".gate.action", "when it says no", acts(*action).to_owned(), acts(new.gate.action).to_owned());
     }
 }
@@ -283,7 +307,7 @@ fn titled(i: usize, name: &str) -> String {
 mod tests {
     use super::*;
     use crate::rollouts::testing::{self, spec};
-    use wire::rollouts::{Retry, RetryClass};
+    use wire::rollouts::{Retry, RetryClass, StepLimits};
 
     fn stage(name: &str, reach: Reach) -> StageSpec {
         StageSpec { name: name.into(), ..testing::stage(reach) }
@@ -311,6 +335,7 @@ mod tests {
             max_timed_out: Some(2),
             max_dark: Some(1),
             action: GateAction::RollBack,
+            metrics: vec![MetricGate { min_shift: Some(0.5), ..MetricGate::new("cpu.load".into(), Worse::Higher) }],
         };
         let canary = StageSpec { name: "First".into(), reach: Reach::Count(1), soak_s: 600, confirm: true, gate };
         let new = RolloutSpec {
@@ -340,6 +365,8 @@ mod tests {
             priority: 5,
             order: Some(Order::Spread("site".into())),
             rate: Some(Rate { per_minute: 10, growth: Some(wire::rollouts::Growth { factor: 1.5, successes: 20, at_most: 100 }) }),
+            gate: Some(GateSpec { min_sample: 50, max_errors: 20, action: GateAction::Pause, ..GateSpec::USUAL }),
+            steps: StepLimits { installing_min: Some(30), ..StepLimits::default() },
         };
         insta::assert_snapshot!("every_field_of_a_plan", lines(&old, &new).join("\n"));
     }

@@ -7,7 +7,7 @@
 use super::timing::Timing;
 use wire::{
     ids::{Digest, OrgId, RolloutId},
-    rollouts::{GateAction, GateSpec, Growth, Order, Rate, Reach, Retry, RolloutSpec, Urgency, Window},
+    rollouts::{GateAction, GateSpec, Growth, MetricGate, Order, Rate, Reach, Retry, RolloutSpec, StepLimits, Urgency, Window},
 };
 
 const FORM: &str = "fleetward rollout approval 1";
@@ -26,6 +26,8 @@ const THEN_WAY_BACK: &str = "fleetward rollout approval: actions, way back, retr
 
 /// What comes last in the form of a plan that says in which order devices come, how fast, or which share of those that belong together update at once.
 const ORDER: &str = "fleetward rollout approval: order, rate, share 1";
+/// What follows behind all of that when a plan compares metrics, has a gate of the whole rollout, or limits steps.
+const EVIDENCE: &str = "fleetward rollout approval: metrics, whole gate, steps";
 
 /// The digest of a rollout: `manifest` is the SHA-256 of the release's signed envelope, which names the payloads; `payloads` are theirs;
 /// `way_back` is the SHA-256 of the envelope of the release that devices go back to.
@@ -71,6 +73,8 @@ pub fn of(
         priority,
         order,
         rate,
+        gate: whole,
+        steps,
     } = spec;
     form.text(name);
     form.text(selector);
@@ -102,16 +106,7 @@ pub fn of(
         }
         form.number(u64::from(*soak_s));
         form.number(u64::from(*confirm));
-        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action: _ } = gate;
-        form.float(*success_percent);
-        form.float(*error_percent);
-        form.number(u64::from(*min_sample));
-        form.number(u64::from(*max_errors));
-        if limited {
-            for limit in [max_reverted, max_timed_out, max_dark] {
-                form.optional(*limit);
-            }
-        }
+        form.gate(gate, limited);
     }
     if *confirm_at_device {
         form.text(CONFIRMED_AT_DEVICE);
@@ -157,6 +152,22 @@ pub fn of(
         form.number(u64::from(share.is_some()));
         share.into_iter().for_each(|percent| form.float(percent));
     }
+    if stages.iter().any(|s| !s.gate.metrics.is_empty()) || whole.is_some() || !steps.is_none() {
+        form.text(EVIDENCE);
+        for stage in stages {
+            form.metrics(&stage.gate.metrics);
+        }
+        form.number(u64::from(whole.is_some()));
+        if let Some(gate) = whole {
+            form.gate(gate, true);
+            form.text(gate.action.as_str());
+            form.metrics(&gate.metrics);
+        }
+        let StepLimits { downloading_min, installing_min, rebooting_min, verifying_min } = steps;
+        for limit in [downloading_min, installing_min, rebooting_min, verifying_min] {
+            form.optional(*limit);
+        }
+    }
     Digest::from_bytes(&crate::hash::sha256(&form.0))
 }
 
@@ -188,6 +199,33 @@ impl Form {
     /// A number, or an empty field for none.
     fn optional(&mut self, n: Option<u32>) {
         self.text(&n.map_or_else(String::new, |n| n.to_string()));
+    }
+    /// A gate without its action and its metrics.
+    fn gate(&mut self, gate: &GateSpec, limited: bool) {
+        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action: _, metrics: _ } =
+            gate;
+        self.float(*success_percent);
+        self.float(*error_percent);
+        self.number(u64::from(*min_sample));
+        self.number(u64::from(*max_errors));
+        if limited {
+            for limit in [max_reverted, max_timed_out, max_dark] {
+                self.optional(*limit);
+            }
+        }
+    }
+    fn metrics(&mut self, metrics: &[MetricGate]) {
+        self.number(metrics.len() as u64);
+        for MetricGate { metric, worse, min_devices, effect_percent, min_shift, confidence_percent, too_few } in metrics {
+            self.text(metric);
+            self.text(worse.as_str());
+            self.number(u64::from(*min_devices));
+            self.float(*effect_percent);
+            self.number(u64::from(min_shift.is_some()));
+            self.float(min_shift.unwrap_or_default());
+            self.float(*confidence_percent);
+            self.text(too_few.as_str());
+        }
     }
     /// Nothing for a plan that says nothing of time.
     fn time(&mut self, timing: Timing) {
@@ -248,7 +286,7 @@ mod tests {
     use proptest::prelude::*;
     use wire::{
         Timestamp,
-        rollouts::{Budget, RetryClass, StageSpec, TimeOfDay, Weekday},
+        rollouts::{Budget, RetryClass, StageSpec, TimeOfDay, TooFew, Weekday, Worse},
     };
 
     /// Often none, so that plans without any limit come up as well.
@@ -256,8 +294,25 @@ mod tests {
         prop_oneof![4 => Just(None), 1 => (0..3u32).prop_map(Some)]
     }
 
-    fn any_stage() -> impl Strategy<Value = StageSpec> {
-        // Percentages have at most four decimals (`validate`): those are the same after JSON.
+    /// Often none.
+    fn any_metrics() -> impl Strategy<Value = Vec<MetricGate>> {
+        let tenths = || (0..=100_000u32).prop_map(|n| f64::from(n) / 1e4);
+        let more = (prop::option::of(tenths()), tenths(), prop::sample::select(TooFew::ALL));
+        let one = (".{0,2}", prop::sample::select(Worse::ALL), 0..3u32, tenths(), more).prop_map(
+            |(metric, worse, min_devices, effect_percent, (min_shift, confidence_percent, too_few))| MetricGate {
+                metric,
+                worse,
+                min_devices,
+                effect_percent,
+                min_shift,
+                confidence_percent,
+                too_few,
+            },
+        );
+        prop_oneof![4 => Just(Vec::new()), 1 => prop::collection::vec(one, 1..3)]
+    }
+
+    fn any_gate() -> impl Strategy<Value = GateSpec> {
         let percent = || (0..=1_000_000u32).prop_map(|n| f64::from(n) / 1e4);
         let reach = prop_oneof![
             3 => percent().prop_map(Reach::Percent),
@@ -266,8 +321,8 @@ mod tests {
         ];
         let limits = (any_limit(), any_limit(), any_limit());
         let action = prop_oneof![4 => Just(GateAction::Halt), 1 => prop::sample::select(GateAction::ALL)];
-        let gate =
-            (percent(), percent(), any::<u32>(), any::<u32>(), limits, action).prop_map(|(s, e, m, x, (r, t, d), action)| GateSpec {
+        (percent(), percent(), any::<u32>(), any::<u32>(), limits, action, any_metrics()).prop_map(
+            |(s, e, m, x, (r, t, d), action, metrics)| GateSpec {
                 success_percent: s,
                 error_percent: e,
                 min_sample: m,
@@ -276,8 +331,16 @@ mod tests {
                 max_timed_out: t,
                 max_dark: d,
                 action,
-            });
-        (".{0,8}", reach, any::<u32>(), any::<bool>(), gate).prop_map(|(name, reach, soak_s, confirm, gate)| StageSpec {
+                metrics,
+            },
+        )
+    }
+
+    fn any_stage() -> impl Strategy<Value = StageSpec> {
+        // Percentages have at most four decimals (`validate`): those are the same after JSON.
+        let percent = || (0..=1_000_000u32).prop_map(|n| f64::from(n) / 1e4);
+        let reach = prop_oneof![percent().prop_map(Reach::Percent), any::<u32>().prop_map(Reach::Count)];
+        (".{0,8}", reach, any::<u32>(), any::<bool>(), any_gate()).prop_map(|(name, reach, soak_s, confirm, gate)| StageSpec {
             name,
             reach,
             soak_s,
@@ -320,7 +383,11 @@ mod tests {
         let back = prop_oneof![4 => Just(None), 1 => (0..3u32).prop_map(|n| Some(format!("rel_{n:032x}").parse().unwrap()))];
         let priority = prop_oneof![4 => Just(0), 1 => 0..10u32];
         let transfers = prop_oneof![4 => Just((None, false)), 1 => (any::<Option<u64>>(), any::<bool>())];
-        let more = (budget, any::<bool>(), transfers, any_timing(), (back, retry, priority), arranged);
+        let whole = prop_oneof![4 => Just(None), 1 => any_gate().prop_map(Some)];
+        let steps = prop_oneof![4 => Just(StepLimits::default()), 1 => (any_limit(), any_limit(), any_limit(), any_limit()).prop_map(
+            |(d, i, r, v)| StepLimits { downloading_min: d, installing_min: i, rebooting_min: r, verifying_min: v }
+        )];
+        let more = (budget, any::<bool>(), transfers, any_timing(), (back, retry, priority, whole, steps), arranged);
         (".{0,8}", ".{0,8}", stages, any::<Option<i64>>(), any::<u32>(), ".{0,8}", any_limit(), more).prop_map(
             |(
                 name,
@@ -330,7 +397,7 @@ mod tests {
                 timeout_min,
                 reason,
                 at_once,
-                (budget, confirm_at_device, (bandwidth, ignore_data_budget), timing, (way_back, retry, priority), (order, rate)),
+                (budget, confirm_at_device, (bandwidth, ignore_data_budget), timing, (way_back, retry, priority, gate, steps), (order, rate)),
             )| RolloutSpec {
                 name,
                 release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
@@ -353,6 +420,8 @@ mod tests {
                 priority,
                 order,
                 rate,
+                gate,
+                steps,
             },
         )
     }
@@ -377,6 +446,7 @@ mod tests {
         assert_ne!(digest(&RolloutSpec { ignore_data_budget: true, ..plan.clone() }), digest(&plan));
         assert_ne!(digest(&RolloutSpec { during_freeze: true, ..plan.clone() }), digest(&plan));
         assert_ne!(digest(&RolloutSpec { order: Some(Order::Random), ..plan.clone() }), digest(&plan));
+        assert_ne!(digest(&RolloutSpec { gate: Some(GateSpec::USUAL), ..plan.clone() }), digest(&plan));
         // The way back is bound by what was signed, not only by its id.
         let back = RolloutSpec { way_back: Some("rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4".parse().unwrap()), ..plan };
         let signed = |manifest: u8| of(&org, &id, &back, &Digest::from_bytes(&[1; 32]), &[], Some(&Digest::from_bytes(&[manifest; 32])));
@@ -391,7 +461,7 @@ mod tests {
         }
 
         #[test]
-        fn any_edit_changes_it(spec in any_spec(), what in 0..28usize) {
+        fn any_edit_changes_it(spec in any_spec(), what in 0..32usize) {
             let mut edited = spec.clone();
             match what {
                 0 => edited.name.push('x'),
@@ -438,6 +508,16 @@ mod tests {
                 27 => match &mut edited.budget {
                     Some(budget) => budget.at_most_percent = Some(budget.at_most_percent.map_or(0.0, |p| p + 1.0)),
                     None => edited.budget = Some(Budget { attribute: "site".into(), at_most: None, at_most_percent: Some(1.0) }),
+                },
+                28 => edited.gate = Some(GateSpec { min_sample: edited.gate.map_or(7, |g| g.min_sample.wrapping_add(1)), ..GateSpec::USUAL }),
+                29 => edited.steps.verifying_min = Some(edited.steps.verifying_min.map_or(0, |n| n + 1)),
+                30 => match edited.stages.first_mut() {
+                    Some(s) => s.gate.metrics.push(MetricGate::new("cpu".into(), Worse::Higher)),
+                    None => edited.name.push('m'),
+                },
+                31 => match edited.stages.first_mut().and_then(|s| s.gate.metrics.first_mut()) {
+                    Some(m) => m.too_few = if m.too_few == TooFew::Ask { TooFew::Pass } else { TooFew::Ask },
+                    None => edited.name.push('t'),
                 },
                 10 => match edited.stages.last_mut() {
                     Some(s) => s.gate.max_dark = Some(s.gate.max_dark.map_or(0, |n| n + 1)),

@@ -1,7 +1,7 @@
 //! Pure: what the evidence says. Rates are over finished devices, a verdict carries the numbers it saw, and too little evidence is never a yes.
 
 use super::plan::devices_of;
-use wire::rollouts::{Call, Counts, GateSpec, Verdict};
+use wire::rollouts::{Call, Counts, GateSpec, StageSpec, Verdict};
 
 /// A device that succeeded is dark when it is not connected and nothing was heard of it from so long after its success on: 15 minutes, three of
 /// the pauses that devices make which only ask now and then.
@@ -96,6 +96,28 @@ pub fn judge(gate: &GateSpec, counts: &Counts, seen: Seen, closed: bool) -> Verd
         format!("{finished} of {judged} finished, {errors} failed ({} %, limit {} %)", number(error_rate), number(gate.error_percent))
     };
     say(Call::Wait, text)
+}
+
+/// Whether a stage is watched for so long that devices which go dark can be counted.
+pub fn counts_dark(stage: &StageSpec) -> bool {
+    i64::from(stage.soak_s) * 1000 >= DARK_WATCH_MS
+}
+
+/// Judges the whole rollout, over the devices of all stages that have finished so far. While a stage runs only the limits of errors hold; `between` stages, and at
+/// the end, enough of those that have finished must have succeeded. Too few finished devices are no reason to halt: each stage has its own gate for that.
+pub fn judge_whole(gate: &GateSpec, counts: &Counts, seen: Seen, between: bool) -> Verdict {
+    let open = judge(gate, counts, seen, false);
+    if !between || open.call == Call::Halt || open.finished < open.sample || open.finished == 0 {
+        return open;
+    }
+    let rate = percent(open.succeeded, open.finished);
+    if rate >= gate.success_percent {
+        return open;
+    }
+    let so_far = if seen == Seen::default() { "" } else { " since it was resumed" };
+    let (rate, limit) = (number(rate), number(gate.success_percent));
+    let text = format!("{} of {} finished devices succeeded{so_far} ({rate} %, needed {limit} %)", open.succeeded, open.finished);
+    Verdict { call: Call::Halt, text, ..open }
 }
 
 /// Judges, at the end of a soak, those that succeeded and went dark: `verdict` is what the gate said of everything else.
@@ -196,6 +218,23 @@ mod tests {
     }
 
     #[test]
+    fn the_whole_is_judged_by_all_that_have_finished() {
+        let strict = GateSpec { success_percent: 90.0, error_percent: 20.0, min_sample: 20, ..GATE };
+        let whole = |counts: &Counts, between| judge_whole(&strict, counts, Seen::default(), between).call;
+        assert_eq!(whole(&counts(1000, 2, 2), true), Call::Wait, "too few to judge, and no reason to halt");
+        assert_eq!(whole(&counts(1000, 17, 3), false), Call::Wait);
+        assert_eq!(
+            judge_whole(&strict, &counts(1000, 17, 3), Seen::default(), true).text,
+            "17 of 20 finished devices succeeded (85 %, needed 90 %)"
+        );
+        assert_eq!(whole(&counts(1000, 19, 1), true), Call::Wait);
+        assert_eq!(whole(&counts(1000, 15, 5), false), Call::Halt, "too many errors halt it at once");
+        let then = counts(1000, 15, 5);
+        assert_eq!(judge_whole(&strict, &then, Seen::all(&then, 0), true).call, Call::Wait, "a person went on");
+        assert_eq!(judge_whole(&strict, &counts(0, 0, 0), Seen::default(), true).call, Call::Wait);
+    }
+
+    #[test]
     fn devices_that_went_dark_are_judged_beside_the_rest() {
         let all = counts(10, 10, 0);
         let passed = judge(&GATE, &all, Seen::default(), true);
@@ -232,6 +271,7 @@ mod tests {
                 max_timed_out,
                 max_dark: None,
                 action: wire::rollouts::GateAction::Halt,
+                metrics: Vec::new(),
             },
         )
     }

@@ -1,10 +1,10 @@
 //! Rollouts: one release to a part of the fleet, in stages, with somebody else's approval, stopped by evidence.
 //!
-//! Owns plans, approvals, stages, updates and their counts. Refuses to know bytes (releases), sockets and pages. Its SQL reads beside its own
+//! Owns plans, approvals, stages, updates and their counts. Refuses to know bytes (releases), sockets and pages. It asks `telemetry` for one figure a device. Its SQL reads beside its own
 //! tables the names and presence of `devices`, for lists, and the files of `releases`, for what a device may download; it writes to neither.
 //!
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order ([`lot`] as the plan arranges it, [`fair`] shared out), [`gate`] what the evidence says, [`mod@plan`] what to do next,
-//! [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
+//! [`evidence`] what metrics say beside counts and [`ranks`] how they are compared, [`steps`] how long an update may be in one step, [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
 //! once, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it
 //! changes, [`explain`] and [`why`] why a device does or doesn't update, [`rule`] whose approvals it takes and how far those are that were given, [`way_back`] how a bad release is taken back. The store applies a list of
 //! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
@@ -18,6 +18,7 @@ pub mod ddi;
 pub mod difference;
 pub mod digest;
 pub mod draw;
+pub mod evidence;
 pub mod expecting;
 pub mod explain;
 pub mod fair;
@@ -26,10 +27,12 @@ pub mod gate;
 pub mod hearing;
 pub mod lot;
 pub mod plan;
+pub mod ranks;
 pub mod retry;
 pub mod rule;
 pub mod stand;
 pub mod state;
+pub mod steps;
 pub mod survey;
 pub mod throttle;
 pub mod timing;
@@ -61,12 +64,14 @@ mod reasoning;
 mod report;
 mod reporting;
 mod sharing;
+mod soak;
 mod sound;
 mod standing;
 pub(crate) mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod ticking;
+mod watching;
 
 #[cfg(test)]
 mod tests;
@@ -78,7 +83,7 @@ pub use offering::Standing;
 pub use report::Part;
 pub use reporting::MAX_DETAIL;
 
-use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy, telemetry::LastValues};
+use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy, telemetry::{LastValues, Means}};
 use std::sync::Arc;
 use wire::Timestamp;
 
@@ -94,15 +99,16 @@ pub struct Rollouts {
     glass: Figures,
     calendar: freezes::Calendar,
     last: Option<LastValues>,
+    means: Means,
 }
 
 impl Rollouts {
-    /// The room over an open store.
-    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus) -> Self {
+    /// The room over an open store; `means` is what it learns of metrics.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, means: Means) -> Self {
         let began = clock.now();
         let (glimpses, idle) = (previewing::Glimpses::default(), idle::Idle::default());
         let (glass, calendar) = (Figures::default(), freezes::Calendar::default());
-        Self { db, clock, entropy, bus, began, glimpses, idle, glass, calendar, last: None }
+        Self { db, clock, entropy, bus, began, glimpses, idle, glass, calendar, last: None, means }
     }
 
     /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.

@@ -4,7 +4,9 @@
 use super::{
     course::{Change, Course, Stage, may_install},
     draw::Cut,
+    evidence::{Groups, Look},
     gate,
+    soak::{soaking, whole, whole_says_no},
     state::{self, ROLLOUT},
     way_back,
 };
@@ -45,10 +47,12 @@ pub enum Need {
     Dark,
     /// Who had a part in the rollout and runs its release.
     Runs,
+    /// What the metrics of the stage are, on updated devices and on others, since the watch began.
+    Figures(Look),
 }
 
 /// What was found out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Survey {
     /// The draw.
     Targets {
@@ -76,6 +80,13 @@ pub enum Survey {
         /// How many devices.
         devices: i64,
     },
+    /// What the metrics are.
+    Figures {
+        /// For which look.
+        look: Look,
+        /// One for each metric that is looked at, in the order of [`super::evidence::open`].
+        groups: Vec<Groups>,
+    },
 }
 
 impl Plan {
@@ -94,7 +105,7 @@ impl Plan {
         self.evidence = Some((number, stage.tally));
         self
     }
-    const fn until(mut self, at: Timestamp) -> Self {
+    pub(super) const fn until(mut self, at: Timestamp) -> Self {
         self.look_again = Some(at);
         self
     }
@@ -183,6 +194,9 @@ fn running(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: T
         return halt(course, None, &way_back::recalled(course));
     }
     let number = course.stage;
+    if let Some(verdict) = whole(course, false) {
+        return whole_says_no(course, verdict);
+    }
     match course.current() {
         None => next(course, now),
         Some(stage) => match stage.state {
@@ -201,6 +215,9 @@ fn running(course: &Course, under_way: UnderWay, survey: Option<&Survey>, now: T
 
 /// Begins the next stage, or ends the rollout after the last.
 fn next(course: &Course, now: Timestamp) -> Plan {
+    if let Some(verdict) = whole(course, true) {
+        return whole_says_no(course, verdict);
+    }
     let Some(i) = course.stages.iter().position(|s| s.state == StageState::Pending) else {
         let all = course.totals();
         let mut text = format!("Completed: {} of {} succeeded", all.succeeded, all.total);
@@ -305,27 +322,7 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), to_retry: Option<Ti
     pass(course, number, stage, verdict, &not_reached)
 }
 
-fn soaking(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>, now: Timestamp) -> Plan {
-    // What devices correct after the fact is evidence too.
-    let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
-    if verdict.call == Call::Halt {
-        return say_no(course, number, verdict);
-    }
-    if let Some(until) = stage.soak_until.filter(|until| *until > now) {
-        return Plan::default().because(format!("stage {number} is watched until {}", until.readable())).until(until);
-    }
-    let Some(most) = stage.spec.gate.max_dark else { return pass(course, number, stage, verdict, "") };
-    let Some(Survey::Dark { devices }) = survey else { return Plan::needs(Need::Dark) };
-    let verdict = gate::judge_dark(most, *devices, stage.seen, verdict);
-    let mut plan = match verdict.call {
-        Call::Halt => say_no(course, number, verdict),
-        _ => pass(course, number, stage, verdict, ""),
-    };
-    plan.changes.insert(0, Change::Dark { stage: number, devices: *devices });
-    plan
-}
-
-fn pass(course: &Course, number: u32, stage: &Stage, verdict: Verdict, not_reached: &str) -> Plan {
+pub(super) fn pass(course: &Course, number: u32, stage: &Stage, verdict: Verdict, not_reached: &str) -> Plan {
     let text = &verdict.text;
     let plan = Plan::default().resting_on(number, stage);
     if stage.spec.confirm && !course.is_last(number) {
@@ -341,7 +338,7 @@ fn pass(course: &Course, number: u32, stage: &Stage, verdict: Verdict, not_reach
 }
 
 /// A gate says no, and does what its plan wants of it then.
-fn say_no(course: &Course, number: u32, verdict: Verdict) -> Plan {
+pub(super) fn say_no(course: &Course, number: u32, verdict: Verdict) -> Plan {
     let action = course.stage_at(number).map_or(GateAction::Halt, |s| s.spec.gate.action);
     let why = format!("Halted in stage {number}: {}", verdict.text);
     match (action, way_back::no_way(course)) {

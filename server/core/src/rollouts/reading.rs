@@ -136,6 +136,7 @@ impl Rollouts {
             changes,
             way_back: self.way_back_of(on, record).await?,
             back_of: back::back_of(on, record).await?,
+            verdict: whole_view(course),
             history,
             actions: actions(actor, record, course, &Around { standing: standing.as_ref(), glass: broken.as_ref(), breakable }, now),
             standing: standing.as_ref().map(Standing::view),
@@ -250,7 +251,15 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
         soak_until: stage.soak_until,
         ended_at: stage.ended_at,
         verdict,
+        findings: stage.findings.clone(),
     }
+}
+
+/// What the gate of the whole rollout says as of now.
+fn whole_view(course: &Course) -> Option<Verdict> {
+    let gate = course.gate.as_ref()?;
+    let verdict = course.verdict.clone().unwrap_or_else(|| gate::judge_whole(gate, &course.totals(), course.seen(), false));
+    Some(if course.stage == 0 { unjudged("has not begun") } else { verdict })
 }
 
 fn unjudged(text: &str) -> Verdict {

@@ -41,6 +41,8 @@ pub fn approved(stages: Vec<StageSpec>) -> Course {
         last_device: 0,
         throttled: false,
         windowed: false,
+        gate: None,
+        verdict: None,
         way_back: None,
         summary: String::new(),
         stages: stages.into_iter().map(Stage::pending).collect(),

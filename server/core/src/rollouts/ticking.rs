@@ -103,7 +103,7 @@ impl Rollouts {
         Ok(())
     }
 
-    async fn survey(&self, on: &mut Read, record: &Record, course: &Course, need: Need) -> Result<Survey, DbError> {
+    async fn survey(&self, on: &mut Read, record: &Record, course: &Course, need: Need) -> Result<Survey> {
         let target = record.target()?;
         match need {
             Need::Targets => {
@@ -115,6 +115,7 @@ impl Rollouts {
             }
             Need::Runs => Ok(Survey::Runs { devices: back::runs(on, record).await? }),
             Need::Dark => Ok(Survey::Dark { devices: parts::dark(on, &record.id, course.stage, self.clock.now()).await? }),
+            Need::Figures(look) => self.figures(on, record, course, look).await,
             Need::Remaining => {
                 let kept = strata::of(on, record, course.stages.iter().map(|s| s.cut).collect()).await?;
                 let settled: HashSet<DeviceNo> = parts::settled(on, &record.id).await?.into_iter().collect();

@@ -1,6 +1,6 @@
 //! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
 
-use super::{gate::DARK_WATCH_MS, sharing, window};
+use super::{evidence, gate::counts_dark, sharing, steps, window};
 use crate::{devices::Selector, releases::RolloutRelease, text::unseen};
 use wire::{
     Timestamp,
@@ -91,7 +91,21 @@ pub fn problems(spec: &RolloutSpec, release: Option<Chosen>, now: Timestamp) -> 
         found.add("selector", sentence(&e));
     }
     stages(&spec.stages, &mut found);
+    whole(spec, &mut found);
+    found.0.extend(steps::problems(spec));
     found.0
+}
+
+/// The gate of the whole rollout.
+fn whole(spec: &RolloutSpec, found: &mut Found) {
+    let Some(of) = &spec.gate else { return };
+    gate(of, &|field| field.to_owned(), found);
+    found.unless(of.metrics.is_empty(), "gate.metrics", "Metrics are compared stage by stage: name them in the gates of stages.");
+    found.unless(
+        of.max_dark.is_none() || spec.stages.iter().any(counts_dark),
+        "gate.max_dark",
+        "Devices that went dark are counted at the end of a stage's watch: watch a stage for at least 30 minutes, or set no limit for them.",
+    );
 }
 
 /// The problems that only the fleet shows: `devices` a stage, and `overlaps` with the own selectors of earlier ones.
@@ -120,6 +134,10 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -
             _ => "raise its percentage, or remove it",
         };
         found.unless(*n > 0, &format!("stages.{i}.reach"), &format!("Stage {} has no devices: {what}.", i + 1));
+        if let Some(stage) = spec.stages.get(i) {
+            let after = devices.iter().skip(i + 1).sum();
+            found.metrics(i, evidence::problems_of_draw(&stage.gate, *n, after));
+        }
     }
     found.0
 }
@@ -134,6 +152,13 @@ pub(super) struct Found(pub(super) Vec<Problem>);
 impl Found {
     pub(super) fn add(&mut self, field: &str, message: impl Into<String>) {
         self.0.push(Problem { field: field.to_owned(), message: message.into() });
+    }
+    /// Problems of a stage's metrics, whose fields begin below these; nothing is all of them.
+    fn metrics(&mut self, stage: usize, problems: Vec<Problem>) {
+        for Problem { field, message } in problems {
+            let below = if field.is_empty() { String::new() } else { format!(".{field}") };
+            self.add(&format!("stages.{stage}.gate.metrics{below}"), message);
+        }
     }
     pub(super) fn unless(&mut self, ok: bool, field: &str, message: &str) {
         if !ok {
@@ -227,8 +252,9 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
             }
         }
         gate(&stage.gate, &at, found);
+        found.metrics(i, evidence::problems(stage, last));
         found.unless(
-            stage.gate.max_dark.is_none() || i64::from(stage.soak_s) * 1000 >= DARK_WATCH_MS,
+            stage.gate.max_dark.is_none() || counts_dark(stage),
             &at("soak_s"),
             "Devices that went dark are counted at the end of this watch: make it at least 30 minutes, or set no limit for them.",
         );
@@ -249,7 +275,7 @@ mod tests {
     use super::*;
     use crate::rollouts::testing::{spec, stage};
     use proptest::prelude::*;
-    use wire::rollouts::{Budget, Retry};
+    use wire::rollouts::{Budget, MetricGate, Retry, StepLimits, Worse};
 
     fn fields(spec: &RolloutSpec) -> Vec<String> {
         problems(spec, PUBLISHED, Timestamp(0)).into_iter().map(|p| p.field).collect()
@@ -301,8 +327,11 @@ mod tests {
         let stages = vec![stage(Reach::Count(2)), stage(Reach::Percent(20.0)), stage(Reach::Percent(100.0))];
         let mut good = spec(stages);
         good.stages[0].gate.min_sample = 2;
-        good.stages[0].gate = GateSpec { max_reverted: Some(0), max_timed_out: Some(2), max_dark: Some(0), ..good.stages[0].gate };
+        good.stages[0].gate = GateSpec { max_reverted: Some(0), max_timed_out: Some(2), max_dark: Some(0), ..good.stages[0].gate.clone() };
         good.stages[0].soak_s = 1800;
+        good.stages[0].gate.metrics = vec![MetricGate::new("cpu.load".into(), Worse::Higher)];
+        good.gate = Some(GateSpec { max_dark: Some(3), ..GateSpec::USUAL });
+        good.steps = StepLimits { installing_min: Some(30), ..StepLimits::default() };
         good.at_once = Some(1);
         good.bandwidth = Some(10_000);
         good.ignore_data_budget = true;
@@ -314,6 +343,10 @@ mod tests {
         assert_eq!(fields(&good), Vec::<String>::new());
         good.stages.remove(3);
         assert_eq!(fields(&good), Vec::<String>::new());
+    }
+
+    fn compares() -> GateSpec {
+        GateSpec { metrics: vec![MetricGate::new("cpu.load".into(), Worse::Higher)], ..GateSpec::USUAL }
     }
 
     #[test]
@@ -339,6 +372,12 @@ mod tests {
             (RolloutSpec { window: Some(nights()), download_only: true, ..spec(vec![all()]) }, "download_only"),
             (RolloutSpec { urgency: Urgency::ForcedAfter(Timestamp(5)), start_at: Some(Timestamp(5)), ..spec(vec![all()]) }, "urgency"),
             (RolloutSpec { priority: 10, ..spec(vec![all()]) }, "priority"),
+            (RolloutSpec { gate: Some(GateSpec { error_percent: -1.0, ..GateSpec::USUAL }), ..spec(vec![all()]) }, "gate.error_percent"),
+            (RolloutSpec { gate: Some(GateSpec { max_dark: Some(0), ..GateSpec::USUAL }), ..spec(vec![all()]) }, "gate.max_dark"),
+            (RolloutSpec { gate: Some(compares()), ..spec(vec![all()]) }, "gate.metrics"),
+            (RolloutSpec { steps: StepLimits { rebooting_min: Some(0), ..StepLimits::default() }, ..spec(vec![all()]) }, "steps.rebooting_min"),
+            (spec(vec![StageSpec { gate: compares(), soak_s: 600, ..all() }]), "stages.0.gate.metrics"),
+            (spec(vec![StageSpec { gate: compares(), ..at(10.0) }, all()]), "stages.0.gate.metrics"),
             (RolloutSpec { retry: Some(Retry { classes: vec![], times: 1, wait_min: 1 }), ..spec(vec![all()]) }, "retry.classes"),
             (RolloutSpec { selector: "type:(".into(), ..spec(vec![all()]) }, "selector"),
             (spec(vec![]), "stages"),
@@ -370,6 +409,8 @@ mod tests {
         }
         assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 5], &[0, 0])[0].field, "stages.0.reach");
         assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0], &[0, 0])[0].field, "selector");
+        let compared = spec(vec![StageSpec { gate: compares(), soak_s: 600, ..at(1.0) }, all()]);
+        assert_eq!(problems_of_draw(&compared, &[9, 90], &[0, 0])[0].field, "stages.0.gate.metrics.0.min_devices");
         let greedy = spec(vec![stage(Reach::Count(2)), stage(Reach::Count(9)), all()]);
         let blamed = problems_of_draw(&greedy, &[2, 3, 0], &[0, 0, 0]);
         assert_eq!(

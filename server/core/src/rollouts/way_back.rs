@@ -163,6 +163,8 @@ pub fn plan_of(of: &RolloutSpec, devices: i64) -> Option<RolloutSpec> {
         priority: super::validate::MAX_PRIORITY,
         order: of.order.clone(),
         rate: of.rate.clone(),
+        gate: None,
+        steps: of.steps,
     })
 }
 
@@ -189,7 +191,7 @@ pub struct Known<'a> {
 pub fn problems(spec: &RolloutSpec, release: Option<Known<'_>>, back: Option<Known<'_>>, now: Timestamp) -> Vec<Problem> {
     let told = |message: String| vec![Problem { field: "way_back".to_owned(), message }];
     if spec.way_back.is_none() {
-        let wanted = spec.stages.iter().any(|s| s.gate.action == GateAction::RollBack);
+        let wanted = spec.stages.iter().map(|s| &s.gate).chain(&spec.gate).any(|g| g.action == GateAction::RollBack);
         let next = release.map_or_else(|| "N".to_owned(), |r| (r.sequence + 1).to_string());
         return if wanted {
             told(format!(

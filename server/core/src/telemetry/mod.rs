@@ -24,6 +24,7 @@ mod history;
 mod hub;
 mod ingest;
 mod latest;
+mod means;
 mod relay;
 mod retention;
 mod rollup;
@@ -38,6 +39,7 @@ pub use feed::{Feed, MAX_TOPICS};
 pub use hub::Hub;
 pub use ingest::{Ingested, Intake, Receipt, Refusal};
 pub use latest::LastValues;
+pub use means::Means;
 pub use relay::{Answer, Reads};
 pub use retention::{ROLLUPS_MS, SAMPLES_MS};
 
@@ -208,6 +210,11 @@ impl Telemetry {
     /// The newest value of each of a device's series, by metric.
     pub async fn latest(&self, org: &OrgId, device: i64) -> Result<Vec<LatestValue>> {
         self.core.latest(org, device).await
+    }
+
+    /// One figure a device, for whoever compares devices.
+    pub fn means(&self) -> Means {
+        Means::over(&self.core)
     }
 
     /// The live hub.

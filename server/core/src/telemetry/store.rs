@@ -93,6 +93,28 @@ const HOURS_OF: Sql = Sql::same(
      WHERE g.id = 1 ORDER BY s.metric, r.hour",
 );
 
+// Whole hours of one metric are added up by the store; of the two hours in which a range begins and ends the minutes are read.
+const SUMS_OF: Sql = Sql::split(
+    "SELECT g.generation, s.id, s.device, CAST(SUM(r.samples) AS BIGINT), SUM(r.total) FROM folding g
+     LEFT JOIN series s ON s.org_id = $2 AND s.metric = $3 AND s.device IN (SELECT value FROM json_each($1))
+     LEFT JOIN rollups r ON r.series = s.id AND r.hour > $4 AND r.hour < $5
+     WHERE g.id = 1 GROUP BY g.generation, s.id, s.device",
+    "SELECT g.generation, s.id, s.device, CAST(SUM(r.samples) AS BIGINT), SUM(r.total) FROM folding g
+     LEFT JOIN series s ON s.org_id = $2 AND s.metric = $3
+         AND s.device IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST($1 AS JSON)))
+     LEFT JOIN rollups r ON r.series = s.id AND r.hour > $4 AND r.hour < $5
+     WHERE g.id = 1 GROUP BY g.generation, s.id, s.device",
+);
+const EDGES_OF: Sql = Sql::split(
+    "SELECT g.generation, s.device, r.hour, r.minutes FROM folding g
+     LEFT JOIN series s ON s.org_id = $2 AND s.metric = $3 AND s.device IN (SELECT value FROM json_each($1))
+     LEFT JOIN rollups r ON r.series = s.id AND (r.hour = $4 OR r.hour = $5) WHERE g.id = 1",
+    "SELECT g.generation, s.device, r.hour, r.minutes FROM folding g
+     LEFT JOIN series s ON s.org_id = $2 AND s.metric = $3
+         AND s.device IN (SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST($1 AS JSON)))
+     LEFT JOIN rollups r ON r.series = s.id AND (r.hour = $4 OR r.hour = $5) WHERE g.id = 1",
+);
+
 const OLD_CHUNKS: Sql =
     Sql::same("DELETE FROM chunks WHERE (series, hour, part) IN (SELECT series, hour, part FROM chunks WHERE hour < $1 LIMIT $2)");
 const OLD_ROLLUPS: Sql =
@@ -132,6 +154,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &CHUNKS_OF,
     &MINUTES_OF,
     &HOURS_OF,
+    &SUMS_OF,
+    &EDGES_OF,
     &OLD_CHUNKS,
     &OLD_ROLLUPS,
     &OLD_ASIDE,
@@ -327,6 +351,32 @@ pub(super) async fn minutes_of(on: &mut impl Conn, r: Range<'_>) -> Result<Vec<P
 pub(super) async fn hours_of(on: &mut impl Conn, r: Range<'_>) -> Result<Vec<Piece>, Error> {
     rows!(on, Piece, HOURS_OF, r.device, r.org.as_str(), r.first, r.last, r.metric)
 }
+
+/// Some devices' range of hours, both ends included, of one metric.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Band<'a> {
+    pub org: &'a OrgId,
+    pub devices: &'a [i64],
+    pub first: i64,
+    pub last: i64,
+    pub metric: &'a str,
+}
+
+/// What the hours between the first and the last come to: generation, series, device, samples, sum. A series without any is there, too.
+pub(super) async fn sums_of(on: &mut impl Conn, b: Band<'_>) -> Result<Vec<SumRow>, Error> {
+    rows!(on, SumRow, SUMS_OF, json(&b.devices)?, b.org.as_str(), b.metric, b.first, b.last)
+}
+
+/// A row of [`sums_of`].
+pub(super) type SumRow = (i64, Option<i64>, Option<i64>, Option<i64>, Option<f64>);
+
+/// The minutes of the first and the last hour: generation, device, hour, minutes.
+pub(super) async fn edges_of(on: &mut impl Conn, b: Band<'_>) -> Result<Vec<EdgeRow>, Error> {
+    rows!(on, EdgeRow, EDGES_OF, json(&b.devices)?, b.org.as_str(), b.metric, b.first, b.last)
+}
+
+/// A row of [`edges_of`].
+pub(super) type EdgeRow = (i64, Option<i64>, Option<i64>, Option<Vec<u8>>);
 
 /// Deletes up to `most` chunks of hours before this one.
 pub(super) async fn old_chunks(tx: &mut Tx, hour: i64, most: i64) -> Result<u64, Error> {

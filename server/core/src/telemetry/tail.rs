@@ -76,6 +76,18 @@ impl Tail {
         (inner.generation, segments)
     }
 
+    /// The unfolded samples of some devices from `from` on and before `to`, and the generation they belong to.
+    pub fn between(&self, devices: &[i64], from: i64, to: i64) -> (i64, Vec<(i64, Point)>) {
+        let inner = self.0.lock();
+        let mut out = Vec::new();
+        for device in devices {
+            for segment in inner.devices.get(device).into_iter().flatten() {
+                out.extend(segment.points.iter().filter(|p| (from..to).contains(&p.t)).map(|p| (*device, *p)));
+            }
+        }
+        (inner.generation, out)
+    }
+
     /// The next devices behind `cursor` with samples in the round under way, until they have `enough` samples.
     pub fn in_round(&self, cursor: i64, enough: usize) -> Vec<(i64, Vec<Segment>)> {
         let inner = self.0.lock();

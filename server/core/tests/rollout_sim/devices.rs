@@ -60,10 +60,12 @@ pub enum Fault {
     Unfit,
     /// Succeeds, and is never heard of again.
     DiesAfter,
+    /// Says again and again that it installs, for hours, and then nothing any more.
+    Stuck,
 }
 
 impl Fault {
-    pub const BAD: [Self; 12] = [
+    pub const BAD: [Self; 13] = [
         Self::Slow,
         Self::Fails,
         Self::Lies,
@@ -76,6 +78,7 @@ impl Fault {
         Self::FailsOnce,
         Self::Unfit,
         Self::DiesAfter,
+        Self::Stuck,
     ];
 }
 
@@ -97,6 +100,8 @@ pub struct Device {
     pub heard_at: i64,
     /// Where it stands: what a budget looks at.
     pub site: u64,
+    /// How often it has said that it still installs.
+    pub repeated: u32,
 }
 
 impl Device {
@@ -112,6 +117,7 @@ impl Device {
             silent_until: 0,
             heard_at: 0,
             site,
+            repeated: 0,
         }
     }
 
@@ -131,7 +137,11 @@ impl Device {
             U::Installing => match self.fault {
                 Fault::Fails => U::Failed,
                 Fault::FailsOnce if self.tries <= 1 => U::Failed,
-                Fault::GoesDark => {
+                Fault::Stuck if self.repeated < 100 => {
+                    self.repeated += 1;
+                    U::Installing
+                }
+                Fault::GoesDark | Fault::Stuck => {
                     self.silent_until = i64::MAX;
                     return None;
                 }

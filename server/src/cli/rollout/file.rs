@@ -8,7 +8,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
     Timestamp,
     ids::ReleaseId,
-    rollouts::{Budget, Order, Problem, Rate, Retry, RolloutSpec, StageSpec, Urgency, Window},
+    rollouts::{Budget, GateSpec, Order, Problem, Rate, Retry, RolloutSpec, StageSpec, StepLimits, Urgency, Window},
 };
 
 /// The largest file that is read; a plan has at most 50 stages.
@@ -60,6 +60,9 @@ pub(super) struct PlanFile {
     order: Option<Order>,
     #[serde(default)]
     rate: Option<Rate>,
+    gate: Option<GateSpec>,
+    #[serde(default)]
+    steps: StepLimits,
 }
 
 /// A release as people name it.
@@ -128,6 +131,8 @@ impl PlanFile {
             priority: self.priority,
             order: self.order.clone(),
             rate: self.rate.clone(),
+            gate: self.gate.clone(),
+            steps: self.steps,
         })
     }
 
@@ -160,7 +165,7 @@ fn instant(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::rollouts::{GateSpec, Reach};
+    use wire::rollouts::{Reach, TooFew, Worse};
 
     const EXAMPLE: &str = include_str!("example.yaml");
 
@@ -187,7 +192,7 @@ mod tests {
             [Reach::Count(2), Reach::Percent(25.0), Reach::Percent(100.0)]
         );
         assert!(spec.stages[0].confirm && spec.stages[0].soak_s == 3600);
-        assert_eq!((spec.stages[0].gate.max_errors, spec.stages[1].gate), (1, GateSpec::default()));
+        assert_eq!((spec.stages[0].gate.max_errors, &spec.stages[1].gate), (1, &GateSpec::default()));
         assert!(include_str!("../../../../app/docs/rollouts.md").contains(EXAMPLE), "the manual shows another file");
     }
 
@@ -242,6 +247,19 @@ mod tests {
         let listed = ["gw-7", "gw-2"].map(|id| id.parse().unwrap()).to_vec();
         assert_eq!(of("{ listed: [gw-7, gw-2] }").order, Some(Order::Listed(listed)));
         assert!(wrong(&format!("{EXAMPLE}order: alphabetical\n")).starts_with("plan.yaml:25:"));
+    }
+
+    #[test]
+    fn metrics_the_whole_gate_and_steps_are_fields_of_the_file() {
+        let metric = "{ metric: cpu.load, worse: higher, min_devices: 20, min_shift: 0.5, too_few: pass }";
+        let text = EXAMPLE.replace("      max_errors: 1\n", &format!("      max_errors: 1\n      metrics:\n        - {metric}\n"));
+        let more = "gate: { success_percent: 90, error_percent: 10, min_sample: 50, action: pause }\nsteps: { installing_min: 30 }\n";
+        let spec = read(&format!("{text}{more}")).unwrap().spec(Path::new("plan.yaml"), release(), None).unwrap();
+        let compared = &spec.stages[0].gate.metrics[0];
+        assert_eq!((compared.metric.as_str(), compared.worse, compared.too_few), ("cpu.load", Worse::Higher, TooFew::Pass));
+        assert_eq!((compared.min_devices, compared.min_shift), (20, Some(0.5)));
+        assert_eq!((spec.gate.unwrap().min_sample, spec.steps.installing_min, spec.steps.verifying_min), (50, Some(30), None));
+        assert!(wrong(&text.replace("worse: higher", "worse: more")).contains("worse"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::{
         course::{Change, Course, Stage},
         retry,
         state::Class,
+        steps,
     },
 };
 use std::collections::BTreeMap;
@@ -20,12 +21,12 @@ use wire::{
 
 pub(super) const MOVE: Sql = Sql::same(
     "UPDATE rollouts SET state = $4, summary = $5, begin_at = $6, stage = $7, cut = $8, doors_until = $9, last_device = $10,
-     generation = generation + 1, updated_at = $11 WHERE org_id = $1 AND id = $2 AND generation = $3",
+     generation = generation + 1, updated_at = $11, verdict = $12 WHERE org_id = $1 AND id = $2 AND generation = $3",
 );
 pub(super) const MOVE_STAGE: Sql = Sql::same(
     "UPDATE rollout_stages SET state = $3, cut = $4, total = total + $5, waiting = waiting + $6, tally = tally + $7, counted = $8, counted_at = $9,
      seen_finished = $10, seen_succeeded = $11, seen_errors = $12, started_at = $13, soak_until = $14, ended_at = $15, verdict = $16,
-     seen_reverted = $17, seen_timed_out = $18, seen_dark = $19, dark = $20
+     seen_reverted = $17, seen_timed_out = $18, seen_dark = $19, dark = $20, looks = $21, findings = $22
      WHERE rollout_id = $1 AND number = $2",
 );
 /// Takes the stage's row and proves that nothing was reported since the plan was made.
@@ -46,8 +47,13 @@ pub(super) const CLAMP_SEEN: Sql = Sql::same(
      seen_timed_out = CASE WHEN seen_timed_out > timed_out THEN timed_out ELSE seen_timed_out END
      WHERE rollout_id = $1",
 );
+/// Who was too long in a step is told which: the code ends with it.
 pub(super) const TIME_OUT: Sql = Sql::same(
-    "UPDATE updates SET state = 'timed_out', open = FALSE, code = 'timed_out', detail = $3, ended_at = $2, updated_at = $2
+    "UPDATE updates SET open = FALSE, ended_at = $2, updated_at = $2,
+     code = CASE WHEN step_deadline <= $2 THEN 'timed_out_' || state ELSE 'timed_out' END,
+     detail = CASE WHEN step_deadline IS NULL OR step_deadline > $2 THEN $3 WHEN state = 'downloading' THEN $4 WHEN state = 'installing' THEN $5
+              WHEN state = 'rebooting' THEN $6 ELSE $7 END,
+     state = 'timed_out'
      WHERE rollout_id = $1 AND open = TRUE AND deadline <= $2 RETURNING id, device, stage, state",
 );
 pub(super) const WITHDRAW: Sql = Sql::same(
@@ -108,7 +114,8 @@ pub(in crate::rollouts) async fn apply(
         after.cut,
         after.doors_until.0,
         after.last_device,
-        now.0
+        now.0,
+        after.verdict.as_ref().map(json).transpose()?
     )?;
     if moved != 1 {
         return Ok(None);
@@ -118,7 +125,10 @@ pub(in crate::rollouts) async fn apply(
         match change {
             Change::TimeOut => {
                 let silence = format!("no word for {}", wire::time::duration(before.timeout_ms));
-                let moved = rows!(tx, MovedRow, TIME_OUT, id, now.0, silence)?;
+                let stuck = |step| steps::stuck(&record.spec.steps, step);
+                let (fetching, writing) = (stuck(UpdateState::Downloading), stuck(UpdateState::Installing));
+                let (starting, checking) = (stuck(UpdateState::Rebooting), stuck(UpdateState::Verifying));
+                let moved = rows!(tx, MovedRow, TIME_OUT, id, now.0, silence, fetching, writing, starting, checking)?;
                 applied.timed_out = i64::try_from(moved.len()).unwrap_or(i64::MAX);
                 recount(tx, record, &moved, Class::Updating, Some(Class::TimedOut), before.stage).await?;
                 note(tx, &moved, UpdateState::TimedOut).await?;
@@ -237,7 +247,9 @@ async fn write_stage(tx: &mut Tx, id: &str, number: i64, old: &Stage, new: &Stag
         new.seen.reverted,
         new.seen.timed_out,
         new.seen.dark,
-        new.dark
+        new.dark,
+        i64::from(new.looks),
+        json(&new.findings)?
     )
     .map(drop)
 }

@@ -83,6 +83,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &parts::BUSY_ELSEWHERE,
     &parts::SETTLED,
     &parts::DARK,
+    &parts::UPDATED,
+    &parts::TOUCHED,
     &parts::LISTED,
     &parts::GONE,
     &parts::FAILURES,

@@ -37,6 +37,13 @@ pub(super) const DARK: Sql = Sql::same(
      AND NOT EXISTS (SELECT 1 FROM connections c WHERE c.device = u.device AND (c.ended_at IS NULL OR c.ended_at >= u.ended_at + $4))",
 );
 
+/// Devices of a stage that run the release since an instant.
+pub(super) const UPDATED: Sql = Sql::same(
+    "SELECT device FROM updates WHERE rollout_id = $1 AND stage = $2 AND latest = TRUE AND again = FALSE AND state = 'succeeded' AND ended_at <= $3",
+);
+/// Devices that had a turn in a rollout, however it went.
+pub(super) const TOUCHED: Sql = Sql::same("SELECT DISTINCT device FROM updates WHERE rollout_id = $1");
+
 /// The columns of [`ListedRow`].
 macro_rules! listed {
     ($rest:literal) => {
@@ -125,6 +132,16 @@ pub(in crate::rollouts) async fn busy_elsewhere(
 /// Devices that have had their turn in this rollout and don't come again.
 pub(in crate::rollouts) async fn settled(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<DeviceNo>, Error> {
     Ok(rows!(on, (i64,), SETTLED, rollout.as_str())?.into_iter().map(|r| r.0).collect())
+}
+
+/// Devices of a stage that had succeeded by then and run the release since.
+pub(in crate::rollouts) async fn updated(on: &mut impl Conn, rollout: &RolloutId, stage: u32, by: Timestamp) -> Result<Vec<DeviceNo>, Error> {
+    Ok(rows!(on, (i64,), UPDATED, rollout.as_str(), i64::from(stage), by.0)?.into_iter().map(|r| r.0).collect())
+}
+
+/// Devices that were ever offered something by this rollout.
+pub(in crate::rollouts) async fn touched(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<DeviceNo>, Error> {
+    Ok(rows!(on, (i64,), TOUCHED, rollout.as_str())?.into_iter().map(|r| r.0).collect())
 }
 
 /// How many of a stage's devices succeeded and went dark, as [`gate`](crate::rollouts::gate) means it.

@@ -23,7 +23,7 @@ macro_rules! select_records { ($rest:literal) => {
     concat!(
         "SELECT x.id, x.org_id, x.name, x.release_id, x.device_type, x.hardware, x.version, x.sequence, x.min_sequence, x.spec, x.digest, ",
         "x.state, x.summary, x.generation, x.author, x.author_name, x.begin_at, x.timeout_ms, x.stage, x.cut, x.doors_until, x.last_device, ",
-        "x.approvals_needed, x.approval_rule, x.decide_by, x.start_by, x.glass, x.back_of, x.created_at, x.updated_at, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
+        "x.approvals_needed, x.approval_rule, x.decide_by, x.start_by, x.glass, x.back_of, x.verdict, x.created_at, x.updated_at, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
         $rest
     )
 } }
@@ -41,7 +41,7 @@ pub(super) const CONCERNING: Sql = Sql::same(select_records!(
 ));
 pub(super) const STAGES: Sql = Sql::same(
     "SELECT number, state, cut, total, waiting, updating, succeeded, failed, reverted, timed_out, rejected, left_out, tally, counted, counted_at,
-     seen_finished, seen_succeeded, seen_errors, seen_reverted, seen_timed_out, seen_dark, dark, started_at, soak_until, ended_at, verdict
+     seen_finished, seen_succeeded, seen_errors, seen_reverted, seen_timed_out, seen_dark, dark, started_at, soak_until, ended_at, verdict, looks, findings
      FROM rollout_stages WHERE rollout_id = $1 ORDER BY number",
 );
 
@@ -150,6 +150,7 @@ pub(super) struct RecordRow {
     start_by: Option<i64>,
     glass: Option<String>,
     back_of: Option<String>,
+    verdict: Option<String>,
     created_at: i64,
     updated_at: i64,
     release_state: String,
@@ -171,6 +172,8 @@ impl RecordRow {
                 last_device: self.last_device,
                 throttled: throttled(&spec),
                 windowed: spec.window.is_some(),
+                gate: spec.gate.clone(),
+                verdict: self.verdict.map(|v| serde_json::from_str(&v)).transpose().map_err(Error::corrupt)?,
                 way_back: None,
                 summary: self.summary,
                 stages: Vec::new(),
@@ -227,6 +230,8 @@ struct StageRow {
     soak_until: Option<i64>,
     ended_at: Option<i64>,
     verdict: Option<String>,
+    looks: i64,
+    findings: String,
 }
 
 /// A rollout of this organization.
@@ -290,6 +295,8 @@ pub(in crate::rollouts) async fn stages(on: &mut impl Conn, record: &Record) -> 
             soak_until: s.soak_until.map(Timestamp),
             ended_at: s.ended_at.map(Timestamp),
             verdict: s.verdict.map(|v| serde_json::from_str(&v)).transpose().map_err(Error::corrupt)?,
+            looks: u32::try_from(s.looks).map_err(Error::corrupt)?,
+            findings: serde_json::from_str(&s.findings).map_err(Error::corrupt)?,
         })
     };
     found.into_iter().zip(&record.spec.stages).enumerate().map(read).collect()

@@ -6,6 +6,7 @@ use crate::{
     devices::DeviceNo,
     rollouts::{
         state::Class,
+        steps::Steps,
         throttle::{Crowd, throttled},
         timing::Timing,
     },
@@ -70,15 +71,25 @@ pub(super) const UPDATE: Sql = Sql::split(
     "SELECT u.id, u.org_id, u.rollout_id, u.device, u.stage, u.state, u.open, u.latest, u.again, u.attempts, x.stage AS current, x.version, x.sequence, x.timeout_ms, x.spec
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.id = $1 FOR UPDATE OF u",
 );
-pub(super) const PROGRESS: Sql = Sql::same("UPDATE updates SET progress = $2, detail = $3, deadline = $4, updated_at = $5 WHERE id = $1");
-pub(super) const ALIVE: Sql = Sql::same("UPDATE updates SET deadline = $2 WHERE id = $1 AND open = TRUE AND deadline < $2");
+/// A word moves the deadline, but never behind that of the step.
+pub(super) const PROGRESS: Sql = Sql::same(
+    "UPDATE updates SET progress = $2, detail = $3, updated_at = $5,
+     deadline = CASE WHEN step_deadline < $4 THEN step_deadline ELSE $4 END WHERE id = $1",
+);
+pub(super) const ALIVE: Sql = Sql::same(
+    "UPDATE updates SET deadline = CASE WHEN step_deadline < $2 THEN step_deadline ELSE $2 END
+     WHERE id = $1 AND open = TRUE AND deadline < $2 AND (step_deadline IS NULL OR deadline < step_deadline)",
+);
 pub(super) const DOWNLOADS_ON: Sql = Sql::same(
-    "UPDATE updates SET deadline = CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id)
-     WHERE device = $1 AND open = TRUE AND deadline < CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id)",
+    "UPDATE updates SET deadline = CASE
+         WHEN step_deadline < CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id) THEN step_deadline
+         ELSE CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id) END
+     WHERE device = $1 AND open = TRUE AND deadline < CAST($2 AS BIGINT) + (SELECT x.timeout_ms FROM rollouts x WHERE x.id = updates.rollout_id)
+       AND (step_deadline IS NULL OR deadline < step_deadline)",
 );
 pub(super) const MOVE: Sql = Sql::same(
     "UPDATE updates SET state = $2, open = $3, again = FALSE, stage = $4, progress = $5, code = $6, detail = $7, deadline = $8, updated_at = $9,
-     ended_at = $10, retry_at = $11, passed = (passed | $12) WHERE id = $1",
+     ended_at = $10, retry_at = $11, passed = (passed | $12), step_deadline = $13 WHERE id = $1",
 );
 pub(super) const HAS_ARTIFACT: Sql = Sql::same(
     "SELECT COUNT(*) FROM updates u JOIN rollouts x ON x.id = u.rollout_id JOIN releases r ON r.id = x.release_id
@@ -157,6 +168,11 @@ pub(in crate::rollouts) async fn crowd(on: &mut impl Conn, record: &Record, devi
 
 /// What a plan says of time; the rest of it is not read.
 pub(in crate::rollouts) fn timing(spec: &str) -> Result<Timing, Error> {
+    serde_json::from_str(spec).map_err(Error::corrupt)
+}
+
+/// What a plan says of steps.
+fn steps(spec: &str) -> Result<Steps, Error> {
     serde_json::from_str(spec).map_err(Error::corrupt)
 }
 
@@ -260,6 +276,7 @@ pub(in crate::rollouts) struct Update {
     pub sequence: i64,
     pub timeout_ms: i64,
     pub timing: Timing,
+    pub steps: Steps,
 }
 
 #[derive(sqlx::FromRow)]
@@ -298,6 +315,7 @@ pub(in crate::rollouts) async fn update(tx: &mut Tx, id: &UpdateId) -> Result<Op
                 sequence: u.sequence,
                 timeout_ms: u.timeout_ms,
                 timing: timing(&u.spec)?,
+                steps: steps(&u.spec)?,
             })
         })
         .transpose()
@@ -335,6 +353,8 @@ pub(in crate::rollouts) struct Moved<'a> {
     pub deadline: Timestamp,
     /// When it is offered again by itself.
     pub retry_at: Option<Timestamp>,
+    /// When it has been too long in this step.
+    pub step_deadline: Option<Timestamp>,
 }
 
 /// The bit of a state among those that an update has been in; [`INSERT`] writes that of `offered`. What the server ends stays without one: that is the last.
@@ -354,11 +374,12 @@ pub(in crate::rollouts) async fn move_to(tx: &mut Tx, id: &UpdateId, moved: &Mov
         moved.progress,
         moved.code,
         moved.detail,
-        moved.deadline.0,
+        moved.step_deadline.map_or(moved.deadline, |step| moved.deadline.min(step)).0,
         now.0,
         ended,
         moved.retry_at.map(Timestamp::millis),
-        bit(moved.to)
+        bit(moved.to),
+        moved.step_deadline.map(Timestamp::millis)
     )
     .map(drop)
 }

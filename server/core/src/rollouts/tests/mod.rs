@@ -12,6 +12,7 @@ mod confirming;
 mod course;
 mod ddi;
 mod deltas;
+mod evidence;
 mod expected;
 mod expiring;
 mod faults;

@@ -29,12 +29,12 @@ async fn a_storm_ends_in_order(#[values(EngineKind::Sqlite, EngineKind::Postgres
         max_errors: 0,
         ..GateSpec::default()
     };
-    let of = |reach| StageSpec { gate, soak_s: 30, ..stage(reach) };
+    let of = |reach| StageSpec { gate: gate.clone(), soak_s: 30, ..stage(reach) };
     let id = s
         .approved(s.spec(vec![of(Reach::Count(5)), StageSpec { confirm: true, ..of(Reach::Percent(50.0)) }, of(Reach::Percent(100.0))]))
         .await;
     // A second instance over the same database.
-    let second = Rollouts::new(s.rollouts().db.clone(), s.w.clock.clone(), s.w.entropy.clone(), s.w.fleet.bus().clone());
+    let second = Rollouts::new(s.rollouts().db.clone(), s.w.clock.clone(), s.w.entropy.clone(), s.w.fleet.bus().clone(), s.w.fleet.telemetry().means());
     let rooms = [s.rollouts(), &second];
 
     for round in 0..60u64 {

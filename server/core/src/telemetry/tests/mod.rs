@@ -6,6 +6,7 @@ mod crash;
 mod folding;
 mod ingest;
 mod live;
+mod means;
 mod reading;
 
 use super::*;

@@ -135,6 +135,7 @@ impl World {
                 latest: true,
                 again: false,
                 deadline: self.now + TIMEOUT,
+                step_deadline: None,
                 ended_at: 0,
                 made_at: self.now,
                 retry_at: None,
@@ -208,7 +209,8 @@ impl World {
             }
             Heard::Again => {
                 self.words += 1;
-                self.rows[i].deadline = self.now + TIMEOUT;
+                let row = &mut self.rows[i];
+                row.deadline = row.step_deadline.map_or(self.now + TIMEOUT, |step| step.min(self.now + TIMEOUT));
             }
             Heard::Moves { to, .. } => {
                 self.words += 1;
@@ -230,10 +232,12 @@ impl World {
                     row.stage
                 };
                 self.shift(run, stage, Class::of(to), 1);
-                let retry_at = self.retry_at(i, to);
+                let (retry_at, step) = (self.retry_at(i, to), self.step_deadline(run, to));
                 let kept = &mut self.rows[i];
                 kept.retry_at = retry_at;
-                (kept.state, kept.open, kept.again, kept.stage, kept.deadline) = (to, !to.finished(), false, stage, self.now + TIMEOUT);
+                (kept.state, kept.open, kept.again, kept.stage, kept.deadline) = 
+                    (to, !to.finished(), false, stage, step.map_or(self.now + TIMEOUT, |step| step.min(self.now + TIMEOUT)));
+                kept.step_deadline = step;
                 kept.ended_at = self.now;
                 self.tally.went_back += u64::from(to == UpdateState::Succeeded && self.runs[run].back_of.is_some());
             }

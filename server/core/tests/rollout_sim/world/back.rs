@@ -56,6 +56,8 @@ impl World {
             last_device: 0,
             throttled: throttled(&spec),
             way_back: None,
+            gate: spec.gate.clone(),
+            verdict: None,
             summary: "Approved".into(),
             stages: spec.stages.iter().cloned().map(Stage::pending).collect(),
             ..of.course.clone()
@@ -63,7 +65,7 @@ impl World {
         let sequence = 100 + of.sequence;
         let kept = undrawn(&spec);
         let latest = std::collections::BTreeMap::new();
-        self.runs.push(Run { id, course, spec, sequence, kept, latest, approved: true, back_of: Some(run), resumed: 0 });
+        self.runs.push(Run { id, course, spec, sequence, kept, latest, approved: true, back_of: Some(run), resumed: 0, worse: false });
         self.tally.set_out += 1;
     }
 

@@ -6,7 +6,7 @@ use fleet::rollouts::{
     state::{ROLLOUT, STAGE, legal},
 };
 use wire::{
-    rollouts::Verb,
+    rollouts::{Call, Verb},
     states::{RolloutState, StageState},
 };
 
@@ -34,6 +34,9 @@ impl World {
                 let dark = new.dark.expect("they were counted");
                 assert!(dark - new.seen.dark <= i64::from(most), "seed {}: {dark} dark devices let a stage pass", self.seed);
             }
+            // What a metric showed stops a stage unless a person goes on in spite of it.
+            let shown = new.findings.iter().any(|f| f.call == Call::Halt && !f.seen);
+            assert!(!(shown && passed && by == "automatic"), "seed {}: a worse metric let a stage pass", self.seed);
             let reopened = old.state == StageState::Failed && new.state == StageState::Running;
             assert!(!reopened || by != "automatic", "seed {}: the planner reopened a stage", self.seed);
             assert!(
@@ -54,6 +57,7 @@ impl World {
                     self.tally.halted += 1;
                     assert!(after.summary.starts_with("Halted"), "seed {}: halted without a reason", self.seed);
                     self.tally.dark_halts += u64::from(after.summary.contains("went dark"));
+                    self.tally.metric_halts += u64::from(after.summary.contains("load is worse"));
                 }
                 RolloutState::Paused => self.tally.paused_by_gate += u64::from(by == "automatic"),
                 RolloutState::RolledBack => {
@@ -115,7 +119,7 @@ impl World {
                 .runs
                 .iter()
                 .filter_map(|r| r.course.current())
-                .any(|s| s.state == StageState::Soaking && s.spec.gate.max_dark.is_some());
+                .any(|s| s.state == StageState::Soaking && (s.spec.gate.max_dark.is_some() || !s.spec.gate.metrics.is_empty()));
             self.now += match (busy == before, listened_for) {
                 (false, _) => 30_000,
                 (true, true) => 600_000,

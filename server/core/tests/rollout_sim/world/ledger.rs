@@ -42,6 +42,11 @@ impl World {
                     kept.strata = strata.clone().into_iter().collect();
                     kept.cuts = cuts.iter().map(|c| c.place).collect();
                 }
+                Change::Look { findings, .. } => {
+                    self.tally.looks += 1;
+                    self.tally.too_few += findings.iter().filter(|f| f.compared.is_none()).count() as u64;
+                }
+                Change::Judged { .. } => self.tally.whole_halts += 1,
                 _ => {}
             }
             self.runs[run].course.apply(change, now);
@@ -82,6 +87,7 @@ impl World {
             self.shift(run, stage, Class::Updating, -1);
             self.shift(run, stage, Class::TimedOut, 1);
             self.tally.timed_out += 1;
+            self.tally.stuck += u64::from(self.rows[i].step_deadline.is_some_and(|step| step <= now));
         }
     }
 

@@ -12,6 +12,7 @@ use fleet::rollouts::{
     draw,
     lot::{Kept, Lot},
     plan::Plan,
+    steps::Steps,
     throttle::throttled,
     way_back::Back,
 };
@@ -20,7 +21,8 @@ use wire::{
     Timestamp,
     ids::RolloutId,
     rollouts::{
-        Budget, GateAction, GateSpec, Growth, Order, Rate, Reach, Retry, RetryClass, RolloutSpec, StageSpec, TimeOfDay, Weekday, Window,
+        Budget, GateAction, GateSpec, Growth, MetricGate, Order, Rate, Reach, Retry, RetryClass, RolloutSpec, StageSpec, StepLimits, TimeOfDay, TooFew, Weekday,
+        Window, Worse,
     },
     states::{ReleaseState, RolloutState, UpdateState},
 };
@@ -63,6 +65,11 @@ pub struct Tally {
     pub set_out: u64,
     pub went_back: u64,
     pub rolled_back: u64,
+    pub looks: u64,
+    pub metric_halts: u64,
+    pub too_few: u64,
+    pub stuck: u64,
+    pub whole_halts: u64,
 }
 
 impl Tally {
@@ -95,6 +102,11 @@ impl Tally {
         self.set_out += o.set_out;
         self.went_back += o.went_back;
         self.rolled_back += o.rolled_back;
+        self.looks += o.looks;
+        self.metric_halts += o.metric_halts;
+        self.too_few += o.too_few;
+        self.stuck += o.stuck;
+        self.whole_halts += o.whole_halts;
     }
 }
 
@@ -109,6 +121,8 @@ struct Row {
     latest: bool,
     again: bool,
     deadline: i64,
+    /// When it has been too long in its step.
+    step_deadline: Option<i64>,
     ended_at: i64,
     made_at: i64,
     retry_at: Option<i64>,
@@ -129,6 +143,8 @@ struct Run {
     back_of: Option<usize>,
     /// How often people have resumed it since the turmoil is over.
     resumed: u32,
+    /// Its firmware makes devices fare worse.
+    worse: bool,
 }
 
 /// The arrangement of a plan whose devices are not drawn yet.
@@ -165,6 +181,11 @@ pub struct World {
     pub history: Vec<String>,
 }
 
+/// The metric that a worse firmware raises.
+fn load(too_few: TooFew) -> MetricGate {
+    MetricGate { min_devices: 6, too_few, ..MetricGate::new("load".into(), Worse::Higher) }
+}
+
 fn stages(dice: &mut Dice) -> Vec<StageSpec> {
     let mut out = Vec::new();
     let mut percent = 0.0;
@@ -197,6 +218,7 @@ fn stages(dice: &mut Dice) -> Vec<StageSpec> {
                 max_timed_out: [None, None, None, Some(4)][dice.index(4)],
                 action: [GateAction::Halt, GateAction::Halt, GateAction::Pause, GateAction::RollBack][dice.index(4)],
                 max_dark: if soak_s == 7200 { [None, Some(0), Some(3)][dice.index(3)] } else { None },
+                metrics: if soak_s == 7200 && dice.percent(50) { vec![load([TooFew::Ask, TooFew::Pass][dice.index(2)])] } else { Vec::new() },
             },
         }
     };
@@ -259,6 +281,8 @@ impl World {
                     times: 2,
                     wait_min: 20,
                 }),
+                gate: world.dice.percent(25).then(|| GateSpec { error_percent: 15.0, success_percent: 80.0, min_sample: 10, ..GateSpec::USUAL }),
+                steps: StepLimits { installing_min: world.dice.percent(40).then_some(10), ..StepLimits::default() },
                 ..RolloutSpec::new("a run".into(), "rel_00000000000000000000000000000001".parse().unwrap(), specs.clone())
             };
             let begin_at = world.dice.percent(30).then(|| Timestamp(world.now + 1_800_000));
@@ -274,6 +298,8 @@ impl World {
                 last_device: 0,
                 throttled: throttled(&spec),
                 windowed: spec.window.is_some(),
+                gate: spec.gate.clone(),
+                verdict: None,
                 way_back: spec.way_back.as_ref().map(|_| Back { release: ReleaseState::Published, going: None }),
                 summary: String::new(),
                 stages: specs.into_iter().map(Stage::pending).collect(),
@@ -289,6 +315,7 @@ impl World {
                 approved: false,
                 back_of: None,
                 resumed: 0,
+                worse: world.dice.percent(30),
             });
         }
         world
@@ -332,6 +359,48 @@ impl World {
         }
         world.settle();
         world
+    }
+
+    /// Nothing is wrong with any device; a first stage of 30 is watched and its metric compared, with this confidence and smallest effect. `worse` firmware
+    /// makes devices fare worse by as much as they differ by themselves.
+    pub fn measured(seed: u64, worse: bool, confidence_percent: f64, effect_percent: f64) -> Self {
+        let mut world = Self::new(seed, 0, 1, false);
+        while world.devices.len() < 150 {
+            let number = i64::try_from(world.devices.len()).unwrap() + 1;
+            world.devices.push(Device::new(number, Fault::None, 0));
+        }
+        let metric = MetricGate { confidence_percent, effect_percent, ..load(TooFew::Ask) };
+        let watched = GateSpec { metrics: vec![metric], ..GateSpec::USUAL };
+        let stage = |reach, soak_s, gate| StageSpec { name: String::new(), reach, soak_s, confirm: false, gate };
+        let stages = vec![stage(Reach::Count(30), 7200, watched), stage(Reach::Percent(100.0), 0, GateSpec::USUAL)];
+        let run = &mut world.runs[0];
+        run.spec = RolloutSpec::new("a run".into(), run.spec.release.clone(), stages.clone());
+        run.places = world.devices.iter().map(|d| draw::place(&run.id, d.number)).collect();
+        run.course = Course {
+            begin_at: None,
+            throttled: false,
+            windowed: false,
+            gate: None,
+            way_back: None,
+            stages: stages.into_iter().map(Stage::pending).collect(),
+            ..run.course.clone()
+        };
+        run.worse = worse;
+        world.settle();
+        world
+    }
+
+    /// Whether its first run was halted by what a metric showed.
+    pub fn halted_by_a_metric(&self) -> bool {
+        let course = &self.runs[0].course;
+        course.state == RolloutState::Halted && course.summary.contains("load is worse on updated devices")
+    }
+
+    /// When an update of this run that enters a state now has been too long in it.
+    fn step_deadline(&self, run: usize, state: UpdateState) -> Option<i64> {
+        let spec = serde_json::to_string(&self.runs[run].spec).unwrap();
+        let steps: Steps = serde_json::from_str(&spec).unwrap();
+        steps.deadline(state, Timestamp(self.now)).map(|t| t.0)
     }
 
     pub fn everybody_runs_the_release(&self) -> bool {

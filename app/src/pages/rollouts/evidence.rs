@@ -1,0 +1,178 @@
+//! Evidence beside counts: the wizard's inputs for metrics, for the gate of the whole rollout and for the time of each step, and what the looks at metrics found.
+
+use super::{
+    back::action_choice,
+    steps::{cell, fault_of},
+};
+use crate::{
+    plan::{Draft, MetricDraft, StepsDraft},
+    ui::{Column, Tone, badge, card, dot, page::card_flush, table, text, time},
+};
+use leptos::prelude::*;
+use wire::rollouts::{Call, Compared, Finding, Problem, RolloutDetail, StageView, Worse, figure, probability};
+
+/// The metrics that the gates of stages compare: those of the plan, and an empty row for one more in each stage but the last.
+pub(super) fn metrics(draft: &Draft, problems: &[Problem]) -> AnyView {
+    let last = draft.stages.len().saturating_sub(1);
+    let mut rows = Vec::new();
+    for (i, stage) in draft.stages.iter().enumerate() {
+        let named: Vec<&MetricDraft> = stage.metrics.iter().filter(|m| !m.metric.trim().is_empty()).collect();
+        let empty = MetricDraft::empty();
+        let more = (i < last).then_some(&empty);
+        let title = format!("{} {}", i + 1, stage.name);
+        let whole = problems.iter().find(|p| p.field == format!("stages.{i}.gate.metrics")).map(|p| p.message.clone());
+        for (k, metric) in named.into_iter().chain(more).enumerate() {
+            let wrong = (k == 0).then(|| whole.clone()).flatten().map(|w| view! { <span class="cell-err">{w}</span> });
+            rows.push(view! { <tr><th scope="row">{title.clone()}{wrong}</th>{cells(i, k, metric, problems)}</tr> }.into_any());
+        }
+    }
+    let columns = ["Stage", "Metric", "Worse is", "Devices each", "Effect, %", "Shift", "Confidence, %", "Too few"];
+    let body = view! {
+        {table("Metrics", columns.into_iter().map(Column::text).collect(), rows.collect_view().into_any())}
+        <footer>"While a stage is watched, its updated devices are compared with devices that have not been updated yet and are connected, at four looks, at the quarters of the watch (10 minutes at least). Each device counts with the mean of its samples since the watch began; of more than 2,000 devices the same 2,000 each time. The gate says no when the difference is beyond chance at the confidence, which all looks share, and at least as large as matters: the effect is how likely an updated device fares worse (50 % is no difference), the shift is in the metric's unit and may be empty. A row without a metric counts for nothing; preview for another row. The last stage leaves nobody to compare with."</footer>
+    };
+    view! { <div class="mt-4">{card_flush("Metrics beside devices that are not updated", None, body.into_any())}</div> }.into_any()
+}
+
+fn cells(i: usize, k: usize, metric: &MetricDraft, problems: &[Problem]) -> AnyView {
+    let name = |field: &str| format!("stages.{i}.gate.metrics.{k}.{field}");
+    let of = |label: &str| format!("{label}, stage {}, metric {}", i + 1, k + 1);
+    let input = |field: &str, label: &str, value: &str, class: &str| view! { <td>{cell(&name(field), &of(label), value, class, problems)}</td> };
+    let choice = |field: &str, label: &str, value: &str, of_words: [(&'static str, &'static str); 2]| {
+        let options = of_words.into_iter().map(|(word, said)| view! { <option value=word selected=value == word>{said}</option> }).collect_view();
+        view! { <td><select class="select" name=name(field) aria-label=of(label)>{options}</select></td> }
+    };
+    view! {
+        {input("metric", "Metric", &metric.metric, "name")}
+        {choice("worse", "Which way is worse", &metric.worse, [("higher", "Higher"), ("lower", "Lower")])}
+        {input("min_devices", "Devices of each group", &metric.devices, "short num")}
+        {input("effect_percent", "Smallest effect", &metric.effect, "short num")}
+        {input("min_shift", "Smallest shift", &metric.shift, "short num")}
+        {input("confidence_percent", "Confidence", &metric.confidence, "short num")}
+        {choice("too_few", "When there are too few", &metric.too_few, [("ask", "Wait for a person"), ("pass", "Go on")])}
+    }
+    .into_any()
+}
+
+/// The gate of the whole rollout.
+pub(super) fn whole(draft: &Draft, problems: &[Problem]) -> AnyView {
+    let of = &draft.whole;
+    let input = |field: &str, label: &str, value: &str, hint: &'static str| {
+        let name = format!("gate.{field}");
+        text(&name, label).value(value.to_owned()).autocomplete("off").hint(hint).fault(fault_of(problems, &name).as_ref()).view()
+    };
+    let body = view! {
+        <div class="grid">
+            {input("success_percent", "Needs, % success", &of.success, "Asked whenever a stage has ended.")}
+            {input("error_percent", "Says no above, % errors", &of.error, "As soon as it is exceeded.")}
+            {input("min_sample", "Judged from, finished devices", &of.sample, "With fewer it says nothing.")}
+            {input("max_errors", "Says no at, errors", &of.max_errors, "Whatever the rates; 0 or empty is no such limit.")}
+            {input("max_reverted", "May go back", &of.max_reverted, "Empty: no limit of its own.")}
+            {input("max_timed_out", "May fall silent", &of.max_timed_out, "Empty: no limit of its own.")}
+            {input("max_dark", "May go dark", &of.max_dark, "Counted at the end of each watch of 30 minutes or more.")}
+            <div class="field"><span class="label">"When it says no"</span>{action_choice("gate.action".to_owned(), "When the gate of the whole rollout says no".to_owned(), of, problems)}</div>
+        </div>
+        <p class="small text-2 mt-2">"Over all devices that have finished so far, in whatever stage. Leave the numbers empty for no gate of the whole."</p>
+    };
+    view! { <div class="mt-4">{card("Gate of the whole rollout", None, body.into_any())}</div> }.into_any()
+}
+
+/// How long an update may be in one step.
+pub(super) fn step_fields(of: &StepsDraft, problems: &[Problem]) -> AnyView {
+    let input = |step: &str, label: &str, value: &str, hint: &'static str| {
+        let name = format!("steps.{step}_min");
+        text(&name, label).value(value.to_owned()).autocomplete("off").hint(hint).fault(fault_of(problems, &name).as_ref()).view()
+    };
+    view! {
+        <div class="grid mt-4">
+            {input("downloading", "Downloading within (minutes)", &of.downloading, "Also while it waits for its turns. Empty: no limit of its own.")}
+            {input("installing", "Installing within (minutes)", &of.installing, "However often the device reports.")}
+            {input("rebooting", "Restarting within (minutes)", &of.rebooting, "A device that is not back by then has timed out.")}
+            {input("verifying", "Verifying within (minutes)", &of.verifying, "From its first word after the restart.")}
+        </div>
+    }
+    .into_any()
+}
+
+/// What the looks at a stage's metrics found: the latest of each metric, and the earlier ones a press away.
+pub(super) fn findings(s: &StageView) -> AnyView {
+    if s.spec.gate.metrics.is_empty() {
+        return ().into_any();
+    }
+    let mut latest: Vec<&Finding> = Vec::new();
+    let mut earlier: Vec<&Finding> = Vec::new();
+    for f in s.findings.iter().rev() {
+        let known = latest.iter().any(|l| l.metric == f.metric && l.worse == f.worse);
+        if known { earlier.push(f) } else { latest.push(f) }
+    }
+    latest.reverse();
+    let body = if latest.is_empty() {
+        view! { <p class="text-2 small">"Metrics are compared while the stage is watched. There was no look yet."</p> }.into_any()
+    } else {
+        let more = (!earlier.is_empty()).then(|| {
+            let lines = earlier.into_iter().map(|f| view! { <li>{badge(tone(f), word(f))}<div>{f.text.clone()}</div>{time::ago(f.at)}</li> }).collect_view();
+            view! { <details><summary>"Earlier looks"</summary><ol class="timeline">{lines}</ol></details> }
+        });
+        view! { {latest.into_iter().map(finding).collect_view()}{more} }.into_any()
+    };
+    view! { <div class="mt-4">{card(format!("Metrics of stage {}, {}", s.number, s.spec.name), None, body)}</div> }.into_any()
+}
+
+fn tone(f: &Finding) -> Tone {
+    match (f.call, f.seen) {
+        (Call::Halt, false) => Tone::Bad,
+        (Call::Halt, true) | (Call::Wait, _) => Tone::Hold,
+        (Call::Pass, _) => Tone::Ok,
+    }
+}
+
+fn word(f: &Finding) -> &'static str {
+    match (f.call, f.seen) {
+        (Call::Halt, false) => "Worse",
+        (Call::Halt, true) => "Worse, a person went on",
+        (Call::Wait, _) => "Not enough to compare",
+        (Call::Pass, _) => "Nothing that matters",
+    }
+}
+
+/// A look at one metric, with the numbers it saw.
+fn finding(f: &Finding) -> AnyView {
+    let direction = if f.worse == Worse::Higher { "higher is worse" } else { "lower is worse" };
+    let sampled = f.sampled.then_some(" The groups are larger; the same part of each is compared every time.");
+    let numbers = f.compared.as_ref().map(numbers);
+    view! {
+        <div class="stack">
+            <p><b class="mono">{f.metric.clone()}</b>{format!(" ({direction}) ")}{badge(tone(f), word(f))}<span class="text-2 small">{format!(" look {} of {}, ", f.look, f.looks)}{time::ago(f.at)}</span></p>
+            <dl class="kv">
+                <dt>"Devices"</dt><dd>{format!("{} updated, {} not updated; {} each are needed.", f.updated, f.control, f.needed)}{sampled}</dd>
+                {numbers}
+            </dl>
+        </div>
+    }
+    .into_any()
+}
+
+fn numbers(c: &Compared) -> AnyView {
+    let sure = figure(c.confidence_percent);
+    let how = if c.exact { "every division of the devices counted" } else { "by the normal distribution, corrected for ties" };
+    view! {
+        <dt>"Medians"</dt><dd>{format!("{} updated, {} not updated", figure(c.updated_median), figure(c.control_median))}</dd>
+        <dt>"Effect"</dt><dd>{format!("an updated device fares worse with {} % probability ({sure} % interval {} to {} %)", figure(c.effect_percent), figure(c.effect_low), figure(c.effect_high))}</dd>
+        <dt>"Shift"</dt><dd>{format!("{} ({sure} % interval {} to {})", figure(c.shift), figure(c.shift_low), figure(c.shift_high))}</dd>
+        <dt>"Chance"</dt><dd>{format!("p {}, this look needed {}; Mann–Whitney, one-sided, {how}", probability(c.p), probability(c.level))}</dd>
+    }
+    .into_any()
+}
+
+/// What the gate of the whole rollout says; nothing where the plan has none.
+pub(super) fn whole_card(r: &RolloutDetail) -> AnyView {
+    let (Some(_), Some(v)) = (&r.spec.gate, &r.verdict) else { return ().into_any() };
+    let call = match v.call {
+        Call::Wait => Tone::Off,
+        Call::Pass => Tone::Ok,
+        Call::Halt => Tone::Bad,
+    };
+    let gate = r.spec.gate.as_ref().map(super::phrases::gate);
+    let body = view! { <p class="verdict small">{dot(call)}<span>{v.text.clone()}</span></p><p class="small text-2 mt-2">{gate}</p> };
+    view! { <div class="mt-4">{card("Gate of the whole rollout", None, body.into_any())}</div> }.into_any()
+}

@@ -1,0 +1,411 @@
+//! Pure: two groups of numbers compared by their ranks.
+//!
+//! The test is Mann and Whitney's U, one-sided, with midranks for ties: up to 40 numbers in all by counting every way to divide them, beyond that by
+//! the normal distribution with the correction for ties and for continuity. It asks nothing of how the numbers are distributed, and a monotone change of their scale
+//! changes nothing. The effect is the probability that one of the first group is greater than one of the second (Vargha and Delaney's A), with Newcombe's
+//! interval (Statistics in Medicine 25, 2006, method 5), which holds where all of a group are greater as well. The shift is Hodges and Lehmann's median of all
+//! differences, with the interval that belongs to the test.
+
+#![expect(clippy::float_cmp, reason = "numbers are tied only when they are the same")]
+
+use std::cmp::Ordering;
+
+/// Numbers of both groups together up to which every division is counted.
+const COUNTED: usize = 40;
+
+/// What a comparison says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ranked {
+    /// The first group's median.
+    pub median: f64,
+    /// The second group's.
+    pub other_median: f64,
+    /// How likely one of the first is greater than one of the second, 0 to 1; equal ones count half.
+    pub greater: f64,
+    /// The interval of that.
+    pub greater_within: (f64, f64),
+    /// How far the first group lies above the second.
+    pub shift: f64,
+    /// The interval of that.
+    pub shift_within: (f64, f64),
+    /// The probability of so great a difference or a greater one upwards when there is none.
+    pub p: f64,
+    /// Every division was counted.
+    pub exact: bool,
+}
+
+/// Whether the first group lies above the second; the intervals are two-sided at `confidence` (0 to 1). None when a group is empty or has something that
+/// is no number.
+pub fn compare(first: &[f64], second: &[f64], confidence: f64) -> Option<Ranked> {
+    let (a, b) = (sorted(first)?, sorted(second)?);
+    let (n, m) = (real(a.len()), real(b.len()));
+    let u = wins(&a, &b);
+    let spread = spread(&a, &b);
+    let exact = a.len() + b.len() <= COUNTED;
+    let p = if exact { counted(&a, &b) } else { approximated(u, n * m, spread) };
+    let z = quantile((1.0 - confidence) / 2.0);
+    let greater = u / (n * m);
+    Some(Ranked {
+        median: median(&a),
+        other_median: median(&b),
+        greater,
+        greater_within: newcombe(greater, n, m, z),
+        shift: shift(&a, &b),
+        shift_within: shift_within(&a, &b, z * spread),
+        p,
+        exact,
+    })
+}
+
+/// The smallest probability that groups of these sizes can have: all of the first above all of the second.
+pub fn least_p(first: u32, second: u32) -> f64 {
+    let (n, m) = (f64::from(first.min(second)), f64::from(first.max(second)));
+    let mut divisions = 1.0_f64;
+    let mut k = 1.0;
+    while k <= n && divisions < 1e18 {
+        divisions *= (m + k) / k;
+        k += 1.0;
+    }
+    1.0 / divisions
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers of devices, far below 2⁵³")]
+const fn real(n: usize) -> f64 {
+    n as f64
+}
+
+/// In order, held so far from the ends of the numbers that a difference is one, too.
+fn sorted(values: &[f64]) -> Option<Vec<f64>> {
+    if values.is_empty() || values.iter().any(|v| !v.is_finite()) {
+        return None;
+    }
+    let mut out: Vec<f64> = values.iter().map(|v| v.clamp(f64::MIN / 4.0, f64::MAX / 4.0) + 0.0).collect();
+    out.sort_unstable_by(f64::total_cmp);
+    Some(out)
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    match (sorted.len() % 2, sorted.get(middle.wrapping_sub(1)), sorted.get(middle)) {
+        (0, Some(low), Some(high)) => f64::midpoint(*low, *high),
+        (_, _, Some(one)) => *one,
+        _ => 0.0,
+    }
+}
+
+/// U: pairs in which the first is greater, equal ones half.
+fn wins(a: &[f64], b: &[f64]) -> f64 {
+    let (mut below, mut up_to) = (0, 0);
+    let mut u = 0.0;
+    for x in a {
+        while b.get(below).is_some_and(|y| y < x) {
+            below += 1;
+        }
+        up_to = up_to.max(below);
+        while b.get(up_to).is_some_and(|y| y <= x) {
+            up_to += 1;
+        }
+        u += f64::midpoint(real(below), real(up_to));
+    }
+    u
+}
+
+/// Both groups in order, and for each number whether it is of the first.
+fn pooled(a: &[f64], b: &[f64]) -> Vec<(f64, bool)> {
+    let mut all: Vec<(f64, bool)> = a.iter().map(|v| (*v, true)).chain(b.iter().map(|v| (*v, false))).collect();
+    all.sort_by(|x, y| x.0.partial_cmp(&y.0).unwrap_or(Ordering::Equal));
+    all
+}
+
+/// The standard deviation of U when there is no difference, with the correction for ties.
+fn spread(a: &[f64], b: &[f64]) -> f64 {
+    let all = pooled(a, b);
+    let size = real(all.len());
+    if all.len() < 2 {
+        return 0.0;
+    }
+    let ties: f64 = all.chunk_by(|x, y| x.0 == y.0).map(|tied| real(tied.len()).powi(3) - real(tied.len())).sum();
+    (real(a.len()) * real(b.len()) / 12.0 * ((size + 1.0) - ties / (size * (size - 1.0)))).max(0.0).sqrt()
+}
+
+fn approximated(u: f64, pairs: f64, spread: f64) -> f64 {
+    if spread <= 0.0 {
+        return 1.0;
+    }
+    above((u - pairs / 2.0 - 0.5) / spread)
+}
+
+/// The share of all divisions whose first group has a sum of ranks as great or greater. Ranks are doubled, so that midranks are whole.
+fn counted(a: &[f64], b: &[f64]) -> f64 {
+    let all = pooled(a, b);
+    let (mut ranks, mut before, mut held) = (Vec::with_capacity(all.len()), 0, 0);
+    for tied in all.chunk_by(|x, y| x.0 == y.0) {
+        let rank = 2 * before + tied.len() + 1;
+        before += tied.len();
+        held += rank * tied.iter().filter(|t| t.1).count();
+        ranks.extend(std::iter::repeat_n(rank, tied.len()));
+    }
+    // ways[k][s]: how many choices of k ranks add up to s.
+    let (size, greatest) = (a.len(), ranks.iter().sum::<usize>());
+    let mut ways = vec![vec![0.0_f64; greatest + 1]; size + 1];
+    ways[0][0] = 1.0;
+    for (taken, rank) in ranks.iter().enumerate() {
+        for k in (1..=size.min(taken + 1)).rev() {
+            let (fewer, more) = ways.split_at_mut(k);
+            let (Some(fewer), Some(more)) = (fewer.last(), more.first_mut()) else { continue };
+            for (with, without) in more.iter_mut().skip(*rank).zip(fewer) {
+                *with += without;
+            }
+        }
+    }
+    let row = &ways[size];
+    row.iter().skip(held).sum::<f64>() / row.iter().sum::<f64>()
+}
+
+/// Newcombe's interval of a probability of being greater.
+fn newcombe(greater: f64, n: f64, m: f64, z: f64) -> (f64, f64) {
+    let more = f64::midpoint(n, m) - 1.0;
+    let variance = |t: f64| t * (1.0 - t) * (1.0 + more * ((1.0 - t) / (2.0 - t) + t / (1.0 + t))) / (n * m);
+    let within = |t: f64| (greater - t).abs() <= z * variance(t).sqrt();
+    let (mut low, mut inside) = (0.0, greater);
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, inside);
+        if within(middle) { inside = middle } else { low = middle }
+    }
+    let (mut high, mut under) = (1.0, greater);
+    for _ in 0..60 {
+        let middle = f64::midpoint(high, under);
+        if within(middle) { under = middle } else { high = middle }
+    }
+    (inside, under)
+}
+
+/// The median of all differences.
+fn shift(a: &[f64], b: &[f64]) -> f64 {
+    let pairs = a.len() * b.len();
+    f64::midpoint(difference(a, b, (pairs - 1) / 2), difference(a, b, pairs / 2))
+}
+
+/// The differences that are `far` pairs from the middle one.
+fn shift_within(a: &[f64], b: &[f64], far: f64) -> (f64, f64) {
+    let pairs = a.len() * b.len();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1, at most half of the pairs")]
+    let first = (real(pairs) / 2.0 - far).floor().max(1.0) as usize;
+    (difference(a, b, first - 1), difference(a, b, pairs - first))
+}
+
+/// The difference at this place of all, in their order, from 0. They are not written down: a place is found by halving between the smallest and the greatest,
+/// in as many passes over the groups as a number has bits.
+fn difference(a: &[f64], b: &[f64], place: usize) -> f64 {
+    let (Some(least), Some(most)) = (a.first().zip(b.last()), a.last().zip(b.first())) else { return 0.0 };
+    let (mut low, mut high) = (order(least.0 - least.1), order(most.0 - most.1));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if up_to(a, b, number(middle)) > place { high = middle } else { low = middle + 1 }
+    }
+    number(low) + 0.0
+}
+
+/// How many differences are at most this.
+fn up_to(a: &[f64], b: &[f64], most: f64) -> usize {
+    let (mut from, mut found) = (0, 0);
+    for x in a {
+        while b.get(from).is_some_and(|y| x - y > most) {
+            from += 1;
+        }
+        found += b.len() - from;
+    }
+    found
+}
+
+/// Numbers in the order of whole ones (IEEE 754, total order).
+const fn order(x: f64) -> u64 {
+    let bits = x.to_bits();
+    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
+}
+
+const fn number(order: u64) -> f64 {
+    f64::from_bits(if order >> 63 == 1 { order & !(1 << 63) } else { !order })
+}
+
+/// The probability that a standard normal number is above `z`: near the middle by Marsaglia's series, far out by Laplace's continued fraction.
+fn above(z: f64) -> f64 {
+    if z < 0.0 {
+        return 1.0 - above(-z);
+    }
+    let density = (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    if z < 3.0 {
+        let (mut term, mut sum, mut k) = (z, z, 1.0);
+        while term > sum * 1e-17 {
+            k += 2.0;
+            term *= z * z / k;
+            sum += term;
+        }
+        return 0.5 - density * sum;
+    }
+    let fraction = (1..=80).rev().fold(z, |tail, k| z + f64::from(k) / tail);
+    density / fraction
+}
+
+/// The number above which a standard normal one is with this probability, up to a half.
+fn quantile(p: f64) -> f64 {
+    let (mut low, mut high) = (0.0, 40.0);
+    for _ in 0..100 {
+        let middle = f64::midpoint(low, high);
+        if above(middle) > p { low = middle } else { high = middle }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn near(a: f64, b: f64, within: f64) {
+        assert!((a - b).abs() <= within, "{a} is not {b}");
+    }
+
+    /// A small generator, so that a thousand groups cost nothing.
+    struct Dice(u64);
+
+    impl Dice {
+        fn unit(&mut self) -> f64 {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            f64::from(u32::try_from((z ^ (z >> 31)) >> 32).unwrap()) / f64::from(u32::MAX)
+        }
+        /// Skewed, as what devices measure mostly is.
+        fn group(&mut self, size: usize, shift: f64, steps: f64) -> Vec<f64> {
+            (0..size).map(|_| ((-(1.0 - self.unit() * 0.999).ln() + shift) * steps).round() / steps).collect()
+        }
+    }
+
+    #[test]
+    fn it_agrees_with_what_is_published() {
+        // Hollander and Wolfe, Nonparametric Statistical Methods, permeability of membranes; as R 4's wilcox.test has it: W = 35, p = 0.1272.
+        let term = [0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46];
+        let early = [1.15, 0.88, 0.90, 0.74, 1.21];
+        let found = compare(&term, &early, 0.95).unwrap();
+        near(found.p, 0.127_206_127_206, 1e-9);
+        near(found.greater, 35.0 / 50.0, 1e-12);
+        near(found.shift, 0.305, 1e-9);
+        near(found.shift_within.0, -0.17, 1e-9);
+        near(found.shift_within.1, 0.76, 1e-9);
+        near(found.greater_within.0, 0.389_277_783, 1e-6);
+        near(found.greater_within.1, 0.888_964_548, 1e-6);
+        assert!(found.exact);
+        // R's example of wilcox.test: ozone in New York, May and August 1973, with ties: W = 127.5, p = 0.0001208 for both sides.
+        let may = [
+            41., 36., 12., 18., 28., 23., 19., 8., 7., 16., 11., 14., 18., 14., 34., 6., 30., 11., 1., 11., 4., 32., 23., 45., 115., 37.,
+        ];
+        let august = [
+            39., 9., 16., 78., 35., 66., 122., 89., 110., 44., 28., 65., 22., 59., 23., 31., 44., 21., 9., 45., 168., 73., 76., 118., 84.,
+            85.,
+        ];
+        let found = compare(&august, &may, 0.95).unwrap();
+        near(found.p * 2.0, 0.000_120_8, 5e-8);
+        near((1.0 - found.greater) * 676.0, 127.5, 1e-9);
+        near(found.shift, 32.0, 1e-9);
+        assert!(!found.exact);
+        // Ties in a small group, by counting all 924 divisions elsewhere.
+        let tied = compare(&[1., 2., 2., 3., 5., 5.], &[1., 1., 2., 2., 4., 0.], 0.95).unwrap();
+        near(tied.p, 0.084_415_584_415, 1e-9);
+        // All above all: one division in 252.
+        near(compare(&[6., 7., 8., 9., 10.], &[1., 2., 3., 4., 5.], 0.95).unwrap().p, 1.0 / 252.0, 1e-12);
+        near(least_p(5, 5), 1.0 / 252.0, 1e-12);
+        near(least_p(2, 3), 0.1, 1e-12);
+        assert!(least_p(2000, 2000) < 1e-15);
+    }
+
+    #[test]
+    fn the_normal_distribution_is_the_one_of_the_tables() {
+        for (z, p) in [(0.0, 0.5), (1.0, 0.158_655_253_931), (1.96, 0.024_997_895_148), (3.0, 0.001_349_898_032), (6.0, 9.865_876_45e-10)] {
+            near(above(z) / p, 1.0, 1e-9);
+            near(above(-z), 1.0 - p, 1e-11);
+        }
+        near(quantile(0.025), 1.959_963_984_54, 1e-9);
+        near(quantile(0.005), 2.575_829_303_55, 1e-9);
+    }
+
+    #[test]
+    fn where_nothing_differs_nothing_is_found() {
+        let same = compare(&[3.0; 30], &[3.0; 30], 0.99).unwrap();
+        assert_eq!((same.p.to_bits(), same.shift.to_bits(), same.median.to_bits()), (1f64.to_bits(), 0f64.to_bits(), 3f64.to_bits()));
+        near(same.greater, 0.5, 1e-12);
+        let few = compare(&[3.0; 3], &[3.0; 3], 0.99).unwrap();
+        near(few.p, 1.0, 1e-12);
+        assert_eq!((compare(&[], &[1.0], 0.9), compare(&[f64::NAN], &[1.0], 0.9)), (None, None));
+        let far = compare(&[f64::MAX; 5], &[f64::MIN; 5], 0.9).unwrap();
+        assert!(far.shift.is_finite() && far.shift_within.1.is_finite());
+    }
+
+    #[test]
+    fn false_alarms_are_as_rare_as_the_level_says_and_a_shift_is_found() {
+        let mut dice = Dice(7);
+        // Small groups are counted, large ones approximated; coarse values bring ties.
+        for (n, m, steps) in [(8, 12, 1000.0), (8, 12, 2.0), (30, 90, 1000.0), (30, 90, 2.0)] {
+            let (mut alarms, mut found, mut covered) = (0, 0, 0);
+            for _ in 0..1500 {
+                let (a, b) = (dice.group(n, 0.0, steps), dice.group(m, 0.0, steps));
+                let nothing = compare(&a, &b, 0.9).unwrap();
+                alarms += i32::from(nothing.p <= 0.05);
+                covered += i32::from(nothing.greater_within.0 <= 0.5 && 0.5 <= nothing.greater_within.1);
+                found += i32::from(compare(&dice.group(n, 1.2, steps), &b, 0.9).unwrap().p <= 0.05);
+            }
+            // 75 expected; four standard deviations above that is 109.
+            assert!(alarms <= 109, "{n} and {m}: {alarms} false alarms of 1,500 at 5 %");
+            assert!(covered >= 1300, "{n} and {m}: {covered} of 1,500 intervals hold no difference");
+            assert!(found >= if n == 8 { 1000 } else { 1450 }, "{n} and {m}: {found} of 1,500 shifts were found");
+        }
+    }
+
+    fn group() -> impl Strategy<Value = Vec<f64>> {
+        prop::collection::vec((-40..40i32).prop_map(f64::from), 1..30)
+    }
+
+    proptest! {
+        #[test]
+        fn groups_change_places(a in group(), b in group()) {
+            let (there, back) = (compare(&a, &b, 0.95).unwrap(), compare(&b, &a, 0.95).unwrap());
+            prop_assert!((there.greater + back.greater - 1.0).abs() < 1e-12);
+            prop_assert!((there.shift + back.shift).abs() < 1e-9);
+            prop_assert!((there.shift_within.0 + back.shift_within.1).abs() < 1e-9);
+            prop_assert!((there.greater_within.0 + back.greater_within.1 - 1.0).abs() < 1e-6);
+            // Both sides hold the case itself.
+            prop_assert!(there.p + back.p >= 1.0 - 1e-9);
+            prop_assert!((0.0..=1.0 + 1e-12).contains(&there.p));
+            prop_assert!(there.greater_within.0 <= there.greater && there.greater <= there.greater_within.1);
+            prop_assert!(there.shift_within.0 <= there.shift && there.shift <= there.shift_within.1);
+        }
+
+        #[test]
+        fn another_scale_changes_nothing(a in group(), b in group()) {
+            let scaled = |of: &[f64]| of.iter().map(|v| (v / 10.0).exp()).collect::<Vec<_>>();
+            let (plain, other) = (compare(&a, &b, 0.95).unwrap(), compare(&scaled(&a), &scaled(&b), 0.95).unwrap());
+            prop_assert!((plain.p - other.p).abs() < 1e-12 && (plain.greater - other.greater).abs() < 1e-12);
+        }
+
+        #[test]
+        fn its_numbers_are_those_of_the_definition(a in group(), b in group()) {
+            let mut all: Vec<f64> = a.iter().flat_map(|x| b.iter().map(move |y| x - y)).collect();
+            all.sort_unstable_by(f64::total_cmp);
+            let found = compare(&a, &b, 0.95).unwrap();
+            let wins: f64 = all.iter().map(|d| if *d > 0.0 { 1.0 } else if *d < 0.0 { 0.0 } else { 0.5 }).sum();
+            prop_assert!((found.greater - wins / real(all.len())).abs() < 1e-12);
+            prop_assert!((found.shift - median(&all)).abs() < 1e-12);
+            let (x, y) = (sorted(&a).unwrap(), sorted(&b).unwrap());
+            for place in [0, all.len() / 3, all.len() - 1] {
+                prop_assert!((difference(&x, &y, place) - all[place]).abs() < 1e-12);
+            }
+        }
+
+        #[test]
+        fn a_greater_first_group_is_never_less_likely(a in group(), b in group(), by in 0..20i32) {
+            let raised: Vec<f64> = a.iter().map(|v| v + f64::from(by)).collect();
+            prop_assert!(compare(&raised, &b, 0.95).unwrap().greater >= compare(&a, &b, 0.95).unwrap().greater);
+        }
+    }
+}

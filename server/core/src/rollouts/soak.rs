@@ -1,0 +1,103 @@
+//! Pure: what the planner does about a stage that is watched, and what the gate of the whole rollout says.
+
+use super::{
+    course::{Change, Course, Stage},
+    evidence::{self, Groups, Look},
+    gate,
+    plan::{Need, Plan, Survey, halt, pass, say_no},
+    way_back,
+};
+use wire::{
+    Timestamp,
+    rollouts::{Call, Finding, GateAction, Verdict},
+    states::RolloutState,
+};
+
+/// What to do about a stage that is watched.
+pub(super) fn soaking(course: &Course, number: u32, stage: &Stage, survey: Option<&Survey>, now: Timestamp) -> Plan {
+    // What devices correct after the fact is evidence too.
+    let verdict = gate::judge(&stage.spec.gate, &stage.counts, stage.seen, true);
+    if verdict.call == Call::Halt {
+        return say_no(course, number, verdict);
+    }
+    if let Some(look) = evidence::due(stage, now) {
+        return match survey {
+            Some(Survey::Figures { look: of, groups }) if *of == look => looked(course, (number, stage), (look, groups), verdict, now),
+            _ => Plan::needs(Need::Figures(look)),
+        };
+    }
+    if let Some(until) = stage.soak_until.filter(|until| *until > now) {
+        let wake = evidence::next(stage).map_or(until, |at| until.min(at));
+        return Plan::default().because(format!("stage {number} is watched until {}", until.readable())).until(wake);
+    }
+    let own = stage.spec.gate.max_dark;
+    let of_all = course.gate.as_ref().filter(|_| gate::counts_dark(&stage.spec)).and_then(|g| Some((g, g.max_dark?)));
+    if own.is_none() && of_all.is_none() {
+        return passes(course, number, stage, verdict);
+    }
+    let Some(Survey::Dark { devices }) = survey else { return Plan::needs(Need::Dark) };
+    let counted = Change::Dark { stage: number, devices: *devices };
+    let verdict = own.map_or(verdict.clone(), |most| gate::judge_dark(most, *devices, stage.seen, verdict));
+    let whole = of_all.and_then(|(g, most)| {
+        let dark = course.dark() - stage.dark.unwrap_or(0) + devices;
+        let open = gate::judge_whole(g, &course.totals(), course.seen(), false);
+        Some(gate::judge_dark(most, dark, course.seen(), open)).filter(|v| v.call == Call::Halt)
+    });
+    let mut plan = match (verdict.call, whole) {
+        (Call::Halt, _) => say_no(course, number, verdict),
+        (_, Some(whole)) => whole_says_no(course, whole),
+        _ => passes(course, number, stage, verdict),
+    };
+    plan.changes.insert(0, counted);
+    plan
+}
+
+/// A look at metrics: what was found is kept, and may say no.
+fn looked(course: &Course, (number, stage): (u32, &Stage), (look, groups): (Look, &[Groups]), verdict: Verdict, now: Timestamp) -> Plan {
+    let findings: Vec<Finding> =
+        evidence::open(stage).zip(groups).map(|(metric, groups)| evidence::judge(metric, groups, look, now)).collect();
+    let bad: Vec<&str> = findings.iter().filter(|f| f.call == Call::Halt).map(|f| f.text.as_str()).collect();
+    let mut plan = if bad.is_empty() {
+        Plan::default()
+    } else {
+        say_no(course, number, Verdict { call: Call::Halt, text: bad.join("; "), ..verdict })
+    };
+    for finding in findings.iter().rev().filter(|f| f.call != Call::Halt) {
+        plan.reasons.insert(0, format!("Stage {number}, look {} of {}: {}", finding.look, finding.looks, finding.text));
+    }
+    plan.changes.insert(0, Change::Look { stage: number, look: look.number, findings });
+    plan
+}
+
+/// A watched stage may pass, unless there was too little to compare and its plan wants a person to say so.
+fn passes(course: &Course, number: u32, stage: &Stage, verdict: Verdict) -> Plan {
+    let Some(why) = evidence::asks(stage).filter(|_| !course.is_last(number)) else { return pass(course, number, stage, verdict, "") };
+    let text = format!("{}; {why}", verdict.text);
+    Plan::default()
+        .because(format!("Stage {number}: {text}; it waits for a person to go on"))
+        .then(Change::Hold { stage: number, verdict: Verdict { call: Call::Wait, text, ..verdict } })
+        .resting_on(number, stage)
+}
+
+/// What the gate of the whole rollout says, when it says no; `between` stages it asks for successes as well.
+pub(super) fn whole(course: &Course, between: bool) -> Option<Verdict> {
+    let gate = course.gate.as_ref()?;
+    Some(gate::judge_whole(gate, &course.totals(), course.seen(), between)).filter(|v| v.call == Call::Halt)
+}
+
+/// The gate of the whole rollout says no, and does what its plan wants of it then.
+pub(super) fn whole_says_no(course: &Course, verdict: Verdict) -> Plan {
+    let action = course.gate.as_ref().map_or(GateAction::Halt, |g| g.action);
+    let (text, judged) = (verdict.text.clone(), Change::Judged { verdict: verdict.clone() });
+    let why = format!("Halted by the gate of the whole rollout: {text}");
+    let mut plan = match (action, way_back::no_way(course)) {
+        (GateAction::Halt, _) => halt(course, None, &why),
+        (GateAction::Pause, _) => Plan::default()
+            .enter(RolloutState::Paused, format!("Paused by the gate of the whole rollout: {text}"))
+            .then(Change::Withdraw { recalled: false, for_good: false }),
+        (GateAction::RollBack, None) => way_back::by_gate(course, course.stage, verdict),
+        (GateAction::RollBack, Some(no_way)) => halt(course, None, &format!("{why}. It can't be rolled back: {no_way}")),
+    };
+    plan.changes.insert(0, judged);
+    plan
+}
