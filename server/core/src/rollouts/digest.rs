@@ -314,11 +314,6 @@ mod tests {
 
     fn any_gate() -> impl Strategy<Value = GateSpec> {
         let percent = || (0..=1_000_000u32).prop_map(|n| f64::from(n) / 1e4);
-        let reach = prop_oneof![
-            3 => percent().prop_map(Reach::Percent),
-            3 => any::<u32>().prop_map(Reach::Count),
-            1 => ".{0,3}".prop_map(Reach::Matching)
-        ];
         let limits = (any_limit(), any_limit(), any_limit());
         let action = prop_oneof![4 => Just(GateAction::Halt), 1 => prop::sample::select(GateAction::ALL)];
         (percent(), percent(), any::<u32>(), any::<u32>(), limits, action, any_metrics()).prop_map(
@@ -339,7 +334,11 @@ mod tests {
     fn any_stage() -> impl Strategy<Value = StageSpec> {
         // Percentages have at most four decimals (`validate`): those are the same after JSON.
         let percent = || (0..=1_000_000u32).prop_map(|n| f64::from(n) / 1e4);
-        let reach = prop_oneof![percent().prop_map(Reach::Percent), any::<u32>().prop_map(Reach::Count)];
+        let reach = prop_oneof![
+            3 => percent().prop_map(Reach::Percent),
+            3 => any::<u32>().prop_map(Reach::Count),
+            1 => ".{0,3}".prop_map(Reach::Matching)
+        ];
         (".{0,8}", reach, any::<u32>(), any::<bool>(), any_gate()).prop_map(|(name, reach, soak_s, confirm, gate)| StageSpec {
             name,
             reach,

@@ -73,7 +73,7 @@ impl Turmoil {
             release: self.pick(&self.releases).unwrap(),
             selector: self.pick(&["", "", "site:north", "-site:north", "id:gw-1,gw-2"]).unwrap().to_owned(),
             at_once: self.chance(25).then_some(1),
-            budget: self.chance(25).then(|| Budget { attribute: "site".into(), at_most: 1 }),
+            budget: self.chance(25).then(|| Budget { attribute: "site".into(), at_most: Some(1), at_most_percent: None }),
             confirm_at_device: self.chance(30),
             ignore_data_budget: self.chance(60),
             window: self.chance(30).then(|| self.s.opens_in(i64::try_from(self.roll(300)).unwrap())),

@@ -43,7 +43,7 @@ async fn a_device_is_the_mean_of_its_whole_minutes(#[case] kind: EngineKind) {
     }
     let nobody = means.of(&room.org, "cpu", &devices, Timestamp(START.0 - 60_000), Timestamp(START.0)).await.unwrap();
     assert_eq!(nobody, [0.0; 0], "who sent nothing is no figure");
-    let stranger: OrgId = SeededEntropy::new(9).id(Timestamp(5));
+    let stranger: OrgId = crate::entropy::Entropy::id(&SeededEntropy::new(9), Timestamp(5));
     assert_eq!(means.of(&stranger, "cpu", &devices, Timestamp(from), Timestamp(START.0)).await.unwrap(), [0.0; 0]);
     assert_eq!(means.of(&room.org, "cpu", &devices, Timestamp(from), Timestamp(from)).await.unwrap(), [0.0; 0]);
 }
