@@ -375,7 +375,7 @@ mod tests {
         draft.selector = "tag:".into();
         draft.start_at = "2026-11-31T09:57".into();
         draft.timeout_min = "an hour".into();
-        draft.stages[1].reach = "half".into();
+        (draft.stages[1].reach, draft.stages[1].unit) = ("half".into(), "percent".into());
         draft.stages[2].soak = "1 week".into();
         draft.stages[2].success = "-".into();
         draft.stages[2].max_timed_out = "few".into();

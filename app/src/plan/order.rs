@@ -2,7 +2,10 @@
 
 use super::words::{limit_text, number, optional, percentage, problem};
 use crate::ui::number::{plain, read_decimal};
-use wire::rollouts::{Budget, Growth, Order, Problem, Rate, RolloutSpec};
+use wire::{
+    ids::DeviceId,
+    rollouts::{Budget, Growth, Order, Problem, Rate, RolloutSpec},
+};
 
 /// What is typed of the order and the rate of a plan. Every text may still be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,7 +60,7 @@ impl OrderDraft {
             Some(Order::Spread(attribute)) => (draft.order, draft.spread) = ("spread".to_owned(), attribute.clone()),
             Some(Order::Listed(ids)) => {
                 draft.order = "listed".to_owned();
-                draft.listed = ids.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(" ");
+                draft.listed = ids.iter().map(DeviceId::as_str).collect::<Vec<_>>().join(" ");
             }
         }
         if let Some(Rate { per_minute, growth }) = &spec.rate {

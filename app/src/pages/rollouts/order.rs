@@ -10,7 +10,10 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use wire::rollouts::{Budget, Order, Problem, Rate, RolloutSpec};
+use wire::{
+    ids::DeviceId,
+    rollouts::{Budget, Order, Problem, Rate, RolloutSpec},
+};
 
 /// Listed devices that are named in words; the others are a number.
 const NAMED: usize = 5;
@@ -102,7 +105,7 @@ fn order_words(order: &Order) -> String {
         Order::Random => "by lot".to_owned(),
         Order::Spread(attribute) => format!("by lot, of each {attribute} the same share in every stage"),
         Order::Listed(ids) => {
-            let named: Vec<&str> = ids.iter().take(NAMED).map(|id| id.as_str()).collect();
+            let named: Vec<&str> = ids.iter().take(NAMED).map(DeviceId::as_str).collect();
             let more = ids.len() - named.len();
             let more = if more > 0 { format!(" and {} more", grouped(i64::try_from(more).unwrap_or(i64::MAX))) } else { String::new() };
             format!("{}{more} first, then by lot", named.join(", "))

@@ -2,7 +2,7 @@
 
 use wire::{
     Timestamp,
-    ids::ReleaseId,
+    ids::{DeviceId, ReleaseId},
     rollouts::{Budget, GateAction, GateSpec, MetricGate, Order, PlanChange, Rate, Reach, RolloutSpec, StageSpec, TooFew, Urgency, Window, Worse},
 };
 
@@ -152,7 +152,7 @@ fn arranged(order: Option<&Order>) -> String {
         None | Some(Order::Random) => "by lot".to_owned(),
         Some(Order::Spread(attribute)) => format!("by lot, spread over {attribute}"),
         Some(Order::Listed(ids)) => {
-            let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+            let ids: Vec<&str> = ids.iter().map(DeviceId::as_str).collect();
             format!("{} first, then by lot", ids.join(", "))
         }
     }

@@ -196,12 +196,6 @@ fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// The stage (from 1) a place falls in by these cuts; the last one when it is behind every cut.
-pub fn stage_of(place: i64, cuts: &[i64]) -> u32 {
-    let i = cuts.iter().position(|cut| place <= *cut).unwrap_or(cuts.len().saturating_sub(1));
-    u32::try_from(i + 1).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +207,12 @@ mod tests {
         let mut out: Vec<i64> = (1..=devices).map(|d| place(&id, d)).collect();
         out.sort_unstable();
         out
+    }
+
+    /// The stage (from 1) a place falls in by these cuts; the last one when it is behind every cut.
+    fn stage_of(place: i64, cuts: &[i64]) -> u32 {
+        let i = cuts.iter().position(|cut| place <= *cut).unwrap_or(cuts.len().saturating_sub(1));
+        u32::try_from(i + 1).unwrap_or(u32::MAX)
     }
 
     #[test]

@@ -116,6 +116,7 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -
         found.add("selector", "No device would get it. Widen the selector, or see below why the matching devices are left out.");
         return found.0;
     }
+    sharing::overlaps(overlaps, &mut found);
     // A number that takes everybody empties the stages after it; they are not to blame.
     let greedy = |s: &StageSpec| matches!(s.reach, Reach::Count(n) if i64::from(n) >= all);
     if let Some(i) = spec.stages.iter().position(greedy) {
@@ -124,7 +125,6 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -
         found.add(&format!("stages.{i}.reach"), text);
         return found.0;
     }
-    sharing::overlaps(overlaps, &mut found);
     for (i, n) in devices.iter().enumerate() {
         let what = match spec.stages.get(i).map(|s| &s.reach) {
             Some(Reach::Count(_)) => "raise its number, or remove it",

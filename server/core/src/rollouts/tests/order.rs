@@ -45,15 +45,18 @@ fn names(ids: &[&str]) -> BTreeSet<String> {
 #[tokio::test]
 async fn stages_take_those_that_match_and_the_rest_is_left_out_or_comes_last(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 10).await;
-    let some = s.spec(vec![own("id:gw-1,gw-2"), stage(Reach::Count(4)), own("id:gw-1*")]);
+    let some = s.spec(vec![own("id:gw-1,gw-2"), own("id:gw-1*"), stage(Reach::Percent(100.0))]);
     let preview = s.rollouts().preview(&s.oli, &some).await.unwrap();
-    // gw-1 is in the first stage; gw-10 is in the second or the third.
+    // gw-1 is in the first stage, gw-10 alone in the second.
     let sizes: Vec<i64> = preview.stages.iter().map(|s| s.devices).collect();
-    assert_eq!((&sizes[..2], preview.problems.len()), (&[2, 2][..], 1), "{:?}", preview.problems);
-    assert_eq!(preview.problems[0].field, "stages.2.reach");
+    assert_eq!((sizes, preview.problems.len()), (vec![2, 1, 7], 1), "{:?}", preview.problems);
+    assert_eq!(preview.problems[0].field, "stages.1.reach");
     assert!(preview.problems[0].message.starts_with("1 device that matches is in an earlier stage"), "{}", preview.problems[0].message);
-    let refused = fault(s.rollouts().submit(&s.oli, &s.rollouts().draft(&s.oli, some.clone()).await.unwrap()).await);
-    assert_eq!(refused.field.as_deref(), Some("stages.2.reach"));
+    let refused = fault(s.rollouts().submit(&s.oli, &s.rollouts().draft(&s.oli, some).await.unwrap()).await);
+    assert_eq!(refused.field.as_deref(), Some("stages.1.reach"));
+    let nobody = s.spec(vec![own("id:gw-99"), stage(Reach::Percent(100.0))]);
+    let preview = s.rollouts().preview(&s.oli, &nobody).await.unwrap();
+    assert!(preview.problems[0].message.starts_with("Stage 1 has no devices: none of the rollout's devices matches"), "{:?}", preview.problems);
 
     let plan = s.spec(vec![own("id:gw-1,gw-2"), own("id:gw-3"), own("id:gw-4,gw-5")]);
     let preview = s.rollouts().preview(&s.oli, &RolloutSpec { name: "three".into(), ..plan.clone() }).await.unwrap();

@@ -146,9 +146,10 @@ impl World {
         let open = self.open_rows(run, |_| true).len();
         let alike = self.rows.iter().filter(|r| r.open && self.devices[r.device].site == site).count();
         assert!(spec.at_once.is_none_or(|most| open <= most as usize), "seed {}: {open} at once", self.seed);
+        let number = |n: usize| f64::from(u32::try_from(n).unwrap());
         let kin = self.devices.iter().filter(|d| d.site == site).count();
-        let most = |b: &Budget| b.at_most.map_or_else(|| (b.at_most_percent.unwrap() / 100.0 * kin as f64).max(1.0), f64::from);
-        assert!(spec.budget.as_ref().is_none_or(|b| alike as f64 <= most(b) + 1e-6), "seed {}: {alike} of a site at once", self.seed);
+        let most = |b: &Budget| b.at_most.map_or_else(|| (b.at_most_percent.unwrap() / 100.0 * number(kin)).max(1.0), f64::from);
+        assert!(spec.budget.as_ref().is_none_or(|b| number(alike) <= most(b) + 1e-6), "seed {}: {alike} of a site at once", self.seed);
         if let Some(rate) = &spec.rate {
             let begun = self.rows.iter().filter(|r| r.run == run && r.made_at > self.now - 60_000).count();
             let most = rate.growth.as_ref().map_or(rate.per_minute, |g| g.at_most);
