@@ -18,7 +18,6 @@ use agent::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fleet::{
-    clock::Clock as _,
     db::EngineKind,
     entropy::SeededEntropy,
     releases::{manifest::written, signing::SigningKeyPair},

@@ -78,7 +78,7 @@ pub struct PublishSet {
 
 /// How many keys must have signed a release, where no key set decides; without flags, what holds.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Threshold {
+pub struct SetThreshold {
     /// Of every device type that has none of its own.
     #[arg(long, value_name = "N")]
     pub threshold: Option<u32>,
@@ -145,7 +145,7 @@ pub async fn publish(args: &PublishSet, fleet: &Fleet) -> Result<()> {
 }
 
 /// Changes the thresholds of the default organization, or prints them.
-pub async fn threshold(args: &Threshold, fleet: &Fleet) -> Result<()> {
+pub async fn threshold(args: &SetThreshold, fleet: &Fleet) -> Result<()> {
     let (actor, releases) = (Actor::shell(fleet.default_org().clone()), fleet.releases());
     let policy = match args.threshold {
         Some(threshold) => releases.set_thresholds(&actor, Thresholds { threshold, device_types: args.device_types.clone() }).await,

@@ -159,7 +159,7 @@ enum Key {
     /// How many keys must have signed a release
     Threshold {
         #[command(flatten)]
-        threshold: key_set::Threshold,
+        threshold: key_set::SetThreshold,
         #[command(flatten)]
         flags: Box<Flags>,
     },

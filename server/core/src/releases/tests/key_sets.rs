@@ -30,7 +30,7 @@ async fn u_1_keys_are_rolled_over_by_the_quorum_and_by_nobody_else(#[case] kind:
     trust(&w, &admin, 2).await;
     releases.set_thresholds(&admin, Thresholds { threshold: 2, device_types: Vec::new() }).await.unwrap();
     let refused = async |bytes: &[u8]| fault(releases.publish_key_set(&admin, bytes).await).message;
-    assert_eq!(fault(releases.publish_key_set(&oli, &set(1, 2, &[1, 2, 3], &[1, 2])).await).code, "forbidden");
+    assert_eq!(fault(releases.publish_key_set(&oli, &set(1, 2, &[1, 2, 3], &[1, 2])).await).code, "denied");
     assert!(refused(&set(1, 2, &[1, 2, 3], &[1, 3])).await.contains("1 of 2 signatures by the keys that are trusted before it"));
     assert!(refused(&set(1, 2, &[3, 4], &[1, 2])).await.contains("0 of 2 signatures by its own keys"));
     assert!(refused(b"{}").await.contains("can't be read"));

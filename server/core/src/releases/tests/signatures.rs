@@ -32,7 +32,7 @@ async fn u_1_a_release_waits_for_as_many_keys_as_its_type_asks_for(#[case] kind:
         trust(&w, &admin, seed).await;
     }
     let gateways = Thresholds { threshold: 1, device_types: vec![TypeThreshold { device_type: "gateway".into(), threshold: 3 }] };
-    assert_eq!(fault(releases.set_thresholds(&oli, gateways.clone()).await).code, "forbidden");
+    assert_eq!(fault(releases.set_thresholds(&oli, gateways.clone()).await).code, "denied");
     releases.set_thresholds(&admin, gateways.clone()).await.unwrap();
     let content = b"firmware 1.0.0";
     let bytes = key(1).sign(&manifest("1.0.0", 1, content)).unwrap();
@@ -92,7 +92,7 @@ async fn u_1_no_signature_counts_that_is_not_another_trusted_keys_over_these_byt
     assert_eq!((standing.have, standing.signatures[1].why.as_str()), (1, "the key has signed twice"));
 
     let add = async |given: &[u8]| fault(releases.add_signatures(&oli, &id, given).await);
-    assert_eq!(fault(releases.add_signatures(&vic, &id, &bytes).await).code, "forbidden");
+    assert_eq!(fault(releases.add_signatures(&vic, &id, &bytes).await).code, "denied");
     assert_eq!(add(&detached(1, &release, &bytes)).await.code, "signed_already");
     assert_eq!(add(&bytes).await.code, "signed_already");
     assert_eq!(add(&detached(9, &release, &bytes)).await.code, "unknown_signer", "by a stranger");
