@@ -84,8 +84,8 @@ async fn a_device_says_rule_by_rule_why_it_waits_and_is_confirmed_there() {
     assert_eq!((&why["outlook"], &first["rule"]), (&json!("blocked"), &json!("agreed")), "{why}");
     assert_eq!(first["fact"].as_str().unwrap(), why["answer"].as_str().unwrap().split_once(": ").unwrap().1);
     let page = b.page("/devices/gw-1/firmware").await;
-    assert_eq!(page.matches("aria-selected=\"true\"").count(), 1, "one row is the reason: {page}");
-    assert!(page.contains("The reason: ") && page.contains("Confirm 1.0.0 for this device"), "{page}");
+    assert_eq!(page.matches("The reason: ").count(), 1, "one row: {page}");
+    assert!(page.contains("Confirm 1.0.0 for this device"), "{page}");
     let confirm = [("id", "gw-1"), ("rollout", rollout.as_str())];
     assert_eq!(b.post("device/confirm", &confirm).await.unwrap(), "/devices/gw-1/firmware");
     let why = b.api("GET", "/devices/gw-1/why", Vec::new()).await;

@@ -90,7 +90,8 @@ fn devices_of(name: &str) -> String {
 
 fn list(model: &List, calls: Calls) -> AnyView {
     let body = if model.groups.is_empty() {
-        let text = "A group is a set of devices that people put together by hand. Selectors ask for it by its name, for example group:north.";
+        let text =
+            "A group is a set of devices that people put together by hand. Selectors ask for it by its name, for example group:north.";
         view! { <div class="card">{empty("bookmark", "No group yet", text, None)}</div> }.into_any()
     } else {
         card_flush("Groups", Some(grouped(i64::try_from(model.groups.len()).unwrap_or(0)).into_any()), rows(&model.groups))
@@ -98,7 +99,11 @@ fn list(model: &List, calls: Calls) -> AnyView {
     let new = if model.may_edit {
         card("New group", None, create_form(calls.create))
     } else {
-        card("New group", None, view! { <p>"Making and filling groups needs the role operator. An admin can give it to you."</p> }.into_any())
+        card(
+            "New group",
+            None,
+            view! { <p>"Making and filling groups needs the role operator. An admin can give it to you."</p> }.into_any(),
+        )
     };
     view! {
         <PageHead title="Groups" sub=view! { "Devices put together by hand. "<a href="/devices">"Devices"</a>" that share tags or attributes need none: a selector finds them." }.into_any()/>
@@ -108,13 +113,8 @@ fn list(model: &List, calls: Calls) -> AnyView {
 }
 
 fn rows(groups: &[DeviceGroup]) -> AnyView {
-    let columns = vec![
-        Column::text("Group"),
-        Column::number("Devices"),
-        Column::text("Asked for by"),
-        Column::text("Made by"),
-        Column::text("Made"),
-    ];
+    let columns =
+        vec![Column::text("Group"), Column::number("Devices"), Column::text("Asked for by"), Column::text("Made by"), Column::text("Made")];
     let rows = groups
         .iter()
         .map(|g| {
@@ -239,7 +239,10 @@ fn delete_form(g: &DeviceGroup, call: FormCall<DeleteGroup>) -> AnyView {
     let hidden = name.clone();
     let inside = move || {
         let confirm = Confirm {
-            text: format!("The group goes; its {} stay as they are. Selectors that ask for it find nothing then.", counted(devices, "device", "devices")),
+            text: format!(
+                "The group goes; its {} stay as they are. Selectors that ask for it find nothing then.",
+                counted(devices, "device", "devices")
+            ),
             verb: "Delete group".to_owned(),
             cancel: "Keep it",
             back: href(&name),
@@ -258,7 +261,8 @@ fn members(model: &GroupPage, asked: &Asked) -> AnyView {
     let body = if model.devices.items.is_empty() {
         empty("cpu", "No device in it", "Put devices in by a selector or by their ids.", None)
     } else {
-        let columns = vec![Column::text("Device"), Column::text("Status"), Column::text("Firmware"), Column::text("Type"), Column::text("Last seen")];
+        let columns =
+            vec![Column::text("Device"), Column::text("Status"), Column::text("Firmware"), Column::text("Type"), Column::text("Last seen")];
         table(format!("Devices of {}", g.name), columns, model.devices.items.iter().map(line).collect_view().into_any())
     };
     let here = href(&g.name);

@@ -37,7 +37,8 @@ pub struct Actions {
 impl Actions {
     /// The actions; after each success the dialog closes and `then` runs.
     pub fn new(then: impl Fn() + Copy + 'static) -> Self {
-        let all = Self { tags: form::action(), life: form::action(), clear: form::action(), target: form::action(), confirm: form::action() };
+        let all =
+            Self { tags: form::action(), life: form::action(), clear: form::action(), target: form::action(), confirm: form::action() };
         let navigate = use_navigate();
         let done = move || {
             crate::ui::dialog::close_all();

@@ -19,11 +19,8 @@ use wire::{
 /// The box: the answer, then the rules behind it.
 pub fn explanation(device: &DeviceId, why: &Why, confirm: FormCall<ConfirmUpdate>) -> AnyView {
     let Some((first, others)) = why.rollouts.split_first() else {
-        let none = if why.answer.is_empty() {
-            "No rollout that goes out or waits means this device.".to_owned()
-        } else {
-            why.answer.clone()
-        };
+        let none =
+            if why.answer.is_empty() { "No rollout that goes out or waits means this device.".to_owned() } else { why.answer.clone() };
         return card("Why", None, empty("info", "Nothing is to come", none, None));
     };
     let (tone, word) = outlook(why.outlook);
@@ -90,8 +87,7 @@ const fn title(rule: Rule) -> &'static str {
 }
 
 fn rules(rollout: &WhyRollout) -> AnyView {
-    let columns =
-        vec![Column::text("Rule"), Column::text("It says"), Column::text("What it looked at"), Column::text("Looked at again")];
+    let columns = vec![Column::text("Rule"), Column::text("It says"), Column::text("What it looked at"), Column::text("Looked at again")];
     let first = rollout.blocker();
     let rows = rollout.rules.iter().map(|reason| row(reason, Some(reason) == first)).collect_view();
     table(format!("Rules of {} for this device", rollout.name), columns, rows.into_any())
@@ -103,7 +99,7 @@ fn row(reason: &Reason, first: bool) -> AnyView {
     let dim = (reason.says == Says::NoMatter).then_some("dim");
     let at = reason.again_at.map(|at| view! { <div class="sub">{time::ago(at)}</div> });
     view! {
-        <tr aria-selected=first.then_some("true") class=dim>
+        <tr data-reason=first.then_some("") class=dim>
             <th scope="row">{mark}{title(reason.rule)}</th>
             <td class="nowrap">{status(tone, word)}</td>
             <td>{reason.fact.clone()}</td>
