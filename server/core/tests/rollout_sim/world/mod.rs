@@ -375,7 +375,7 @@ impl World {
         let stages = vec![stage(Reach::Count(30), 7200, watched), stage(Reach::Percent(100.0), 0, GateSpec::USUAL)];
         let run = &mut world.runs[0];
         run.spec = RolloutSpec::new("a run".into(), run.spec.release.clone(), stages.clone());
-        run.places = world.devices.iter().map(|d| draw::place(&run.id, d.number)).collect();
+        run.kept = undrawn(&run.spec);
         run.course = Course {
             begin_at: None,
             throttled: false,
