@@ -264,6 +264,11 @@ mod tests {
             way_back: None,
             retry: Some(wire::rollouts::Retry { classes: vec![wire::rollouts::RetryClass::Failed], times: 2, wait_min: 30 }),
             priority: 9,
+            gate: Some(GateSpec {
+                metrics: vec![wire::rollouts::MetricGate::new("cpu.load".into(), wire::rollouts::Worse::Lower)],
+                ..GateSpec::USUAL
+            }),
+            steps: wire::rollouts::StepLimits { installing_min: Some(30), ..Default::default() },
         });
         round_trips(&Tell::Delta {
             topic: "device/gw-1".parse().unwrap(),

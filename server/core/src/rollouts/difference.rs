@@ -244,7 +244,8 @@ impl Lines {
     fn both(&mut self, i: usize, old: &StageSpec, j: usize, new: &StageSpec) {
         let stage = titled(j, &new.name);
         let StageSpec { name, reach: to, soak_s, confirm, gate } = old;
-        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action, metrics } = gate;
+        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action, metrics } =
+            gate;
         let mut line = |field: &str, what: &str, before: String, after: String| {
             self.differ(&format!("stages.{j}{field}"), &format!("{stage}, {what}"), before, after);
         };

@@ -177,8 +177,17 @@ impl Form {
     }
     /// A gate without its action and its metrics.
     fn gate(&mut self, gate: &GateSpec, limited: bool) {
-        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action: _, metrics: _ } =
-            gate;
+        let GateSpec {
+            success_percent,
+            error_percent,
+            min_sample,
+            max_errors,
+            max_reverted,
+            max_timed_out,
+            max_dark,
+            action: _,
+            metrics: _,
+        } = gate;
         self.float(*success_percent);
         self.float(*error_percent);
         self.number(u64::from(*min_sample));

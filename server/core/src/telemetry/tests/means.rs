@@ -18,7 +18,8 @@ async fn a_device_is_the_mean_of_its_whole_minutes(#[case] kind: EngineKind) {
     }
     let means = room.telemetry.means();
     let expected = |device: i64, begin: i64, end: i64| {
-        let within: Vec<f64> = (0..47 * 6).map(|n| from + n * 600_000).filter(|t| (begin..end).contains(t)).map(|t| value(device, t)).collect();
+        let within: Vec<f64> =
+            (0..47 * 6).map(|n| from + n * 600_000).filter(|t| (begin..end).contains(t)).map(|t| value(device, t)).collect();
         within.iter().sum::<f64>() / within.len() as f64
     };
     let ranges = [(0, 47 * HOUR), (1_800_000, 5 * HOUR + 600_000), (2 * HOUR, 3 * HOUR), (600_000, 1_260_000), (0, 600_000)];
@@ -43,7 +44,8 @@ async fn a_device_is_the_mean_of_its_whole_minutes(#[case] kind: EngineKind) {
     }
     let nobody = means.of(&room.org, "cpu", &devices, Timestamp(START.0 - 60_000), Timestamp(START.0)).await.unwrap();
     assert_eq!(nobody, [0.0; 0], "who sent nothing is no figure");
-    let stranger: OrgId = SeededEntropy::new(9).id(Timestamp(5));
+    let other: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(9));
+    let stranger: OrgId = other.id(Timestamp(5));
     assert_eq!(means.of(&stranger, "cpu", &devices, Timestamp(from), Timestamp(START.0)).await.unwrap(), [0.0; 0]);
     assert_eq!(means.of(&room.org, "cpu", &devices, Timestamp(from), Timestamp(from)).await.unwrap(), [0.0; 0]);
 }
