@@ -269,7 +269,10 @@ mod tests {
                 per_minute: 5,
                 growth: Some(wire::rollouts::Growth { factor: 1.5, successes: 2, at_most: 9 }),
             }),
-            gate: Some(GateSpec { metrics: vec![wire::rollouts::MetricGate::new("cpu".into(), wire::rollouts::Worse::Higher)], ..GateSpec::USUAL }),
+            gate: Some(GateSpec {
+                metrics: vec![wire::rollouts::MetricGate::new("cpu".into(), wire::rollouts::Worse::Higher)],
+                ..GateSpec::USUAL
+            }),
             steps: wire::rollouts::StepLimits { installing_min: Some(30), ..wire::rollouts::StepLimits::default() },
         });
         round_trips(&Tell::Delta {

@@ -135,7 +135,8 @@ impl StepsDraft {
     }
 
     pub(super) fn limits(&self, wrong: &mut Vec<Problem>) -> StepLimits {
-        let mut read = |text: &str, field: &str| optional(text, field, "Write a whole number of minutes, for example 30, or leave it empty.", wrong);
+        let mut read =
+            |text: &str, field: &str| optional(text, field, "Write a whole number of minutes, for example 30, or leave it empty.", wrong);
         StepLimits {
             downloading_min: read(&self.downloading, "steps.downloading_min"),
             installing_min: read(&self.installing, "steps.installing_min"),

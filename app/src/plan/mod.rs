@@ -4,16 +4,16 @@
 //! names of the inputs are the names that the core uses for problems (`stages.1.reach`), so each problem finds its input. Refuses to know the
 //! wizard's steps and the server functions; both read and write plans here.
 
-mod order;
 mod metric;
+mod order;
 pub mod query;
 mod retry;
 mod stage;
 mod when;
 mod words;
 
-pub use order::OrderDraft;
 pub use metric::{MetricDraft, StepsDraft};
+pub use order::OrderDraft;
 pub use stage::{StageDraft, TEMPLATES};
 pub use when::WhenDraft;
 #[cfg(feature = "ssr")]
@@ -165,12 +165,22 @@ impl Draft {
         ];
         let stages =
             self.stages.iter().enumerate().flat_map(|(i, s)| s.fields().map(|(field, text)| (format!("stages.{i}.{field}"), text.clone())));
-        let metrics = self.stages.iter().enumerate().flat_map(|(i, s)| {
-            s.metric_fields().map(move |(field, text)| (format!("stages.{i}.{field}"), text.clone()))
-        });
-        let whole = self.whole.fields().into_iter().filter(|(key, _)| key.starts_with("gate.")).map(|(key, text)| (key.to_owned(), text.clone()));
+        let metrics = self
+            .stages
+            .iter()
+            .enumerate()
+            .flat_map(|(i, s)| s.metric_fields().map(move |(field, text)| (format!("stages.{i}.{field}"), text.clone())));
+        let whole =
+            self.whole.fields().into_iter().filter(|(key, _)| key.starts_with("gate.")).map(|(key, text)| (key.to_owned(), text.clone()));
         let single = single.into_iter().map(|(key, text)| (key.to_owned(), text.clone()));
-        single.chain(self.when.pairs()).chain(self.order.pairs()).chain(whole).chain(self.steps.pairs()).chain(stages).chain(metrics).collect()
+        single
+            .chain(self.when.pairs())
+            .chain(self.order.pairs())
+            .chain(whole)
+            .chain(self.steps.pairs())
+            .chain(stages)
+            .chain(metrics)
+            .collect()
     }
 
     /// The plan an existing rollout has.
@@ -361,7 +371,10 @@ mod tests {
         assert!(spec.during_freeze && !spec.download_only);
         assert_eq!((spec.stages[0].gate.action, spec.stages[1].gate.action), (GateAction::RollBack, GateAction::Halt));
         assert_eq!((spec.way_back.is_some(), spec.retry.as_ref().map(|r| r.times), spec.priority), (true, Some(3), 5));
-        assert_eq!(spec.stages[0].gate.metrics.iter().map(|m| (m.metric.as_str(), m.min_shift)).collect::<Vec<_>>(), [("cpu.load", Some(0.5))]);
+        assert_eq!(
+            spec.stages[0].gate.metrics.iter().map(|m| (m.metric.as_str(), m.min_shift)).collect::<Vec<_>>(),
+            [("cpu.load", Some(0.5))]
+        );
         assert_eq!((spec.gate.as_ref().map(|g| g.max_errors), spec.steps.installing_min), (Some(20), Some(30)));
         assert_eq!(Draft::of(&spec), draft);
         let none = Draft { whole: StageDraft::default(), ..draft };

@@ -8,7 +8,9 @@ use fleet::{Fleet, access::Actor};
 use std::{fmt::Write as _, path::PathBuf};
 use wire::{
     ids::{ApproverGroupId, Digest, GlassId, RolloutId, UserId},
-    rollouts::{ApprovalRule, ApprovalTerms, ApproverGroup, GlassBreak, NewApprovalTerms, NewApproverGroup, NewGlassReview, RuleRow, Share},
+    rollouts::{
+        ApprovalRule, ApprovalTerms, ApproverGroup, GlassBreak, NewApprovalTerms, NewApproverGroup, NewGlassReview, RuleRow, Share,
+    },
 };
 
 #[derive(Debug, Subcommand)]

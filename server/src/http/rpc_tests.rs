@@ -406,7 +406,9 @@ async fn rules_groups_and_a_broken_glass_are_seen_and_decided_on_without_scripts
         String::from_utf8(body).unwrap().replace("<!>", "")
     };
     let shown = page("/approvals").await;
-    assert!(shown.contains("Every rollout needs 1 approval, by people other than its author.") && shown.contains("1 approval takes 2 admins"));
+    assert!(
+        shown.contains("Every rollout needs 1 approval, by people other than its author.") && shown.contains("1 approval takes 2 admins")
+    );
     assert!(shown.contains("There is no group yet") && shown.contains("Nobody may start a rollout without its approvals."));
 
     let (eve, max) = (b.world.person("eve", Role::Admin).await, b.world.person("max", Role::Admin).await);
@@ -457,7 +459,8 @@ async fn rules_groups_and_a_broken_glass_are_seen_and_decided_on_without_scripts
     assert!(question.contains("two other admins review it afterwards") && question.contains("Type Radio fix to confirm"), "{question}");
 
     let (id, digest) = (rollout.to_string(), rollouts.detail(&b.admin, &rollout).await.unwrap().digest.to_string());
-    let order = [("id", id.as_str()), ("verb", "break-glass"), ("digest", digest.as_str()), ("reason", "the field burns"), ("back", here.as_str())];
+    let order =
+        [("id", id.as_str()), ("verb", "break-glass"), ("digest", digest.as_str()), ("reason", "the field burns"), ("back", here.as_str())];
     unconfirmed(b.post("rollout_act", &order).await);
     assert_eq!(b.post("rollout_act", &[&order[..], &[("confirm", "Radio fix")]].concat()).await.unwrap(), here);
     let shown = page(&here).await;

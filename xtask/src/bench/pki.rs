@@ -18,11 +18,11 @@ pub static SUITE: Suite = Suite {
     quick: Scale { fleet: 200, seconds: 0.5, pairs: 3, curve: &[50, 100, 200] },
     floor: Some(("join", "floor")),
     raw: &[
-    ("signatures", "ECDSA P-256 signatures"),
-    ("verifications", "ECDSA P-256 verifications"),
-    ("certificates", "certificates from CSRs, P-256"),
-    ("handshakes", "full mutual-TLS handshakes, the server's half"),
-],
+        ("signatures", "ECDSA P-256 signatures"),
+        ("verifications", "ECDSA P-256 verifications"),
+        ("certificates", "certificates from CSRs, P-256"),
+        ("handshakes", "full mutual-TLS handshakes, the server's half"),
+    ],
     curve: &[
         Column { workload: "join", figure: VALUE, title: "all joined, s", drawn: true, growth: None },
         Column { workload: "join", figure: "refused", title: "refused", drawn: false, growth: None },

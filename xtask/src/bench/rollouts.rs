@@ -20,7 +20,13 @@ pub static SUITE: Suite = Suite {
     floor: None,
     raw: &[],
     curve: &[
-        Column { workload: "advance", figure: "p50_ms", title: "a stage advanced, median, ms", drawn: true, growth: Some(Limit::AtMost(1.5)) },
+        Column {
+            workload: "advance",
+            figure: "p50_ms",
+            title: "a stage advanced, median, ms",
+            drawn: true,
+            growth: Some(Limit::AtMost(1.5)),
+        },
         Column { workload: "advance", figure: VALUE, title: "a stage advanced, p99, ms", drawn: false, growth: None },
         Column { workload: "advance", figure: "pause_p99_ms", title: "paused or resumed, p99, ms", drawn: false, growth: None },
         Column { workload: "advance", figure: "start_s", title: "drafted, approved and begun, s", drawn: true, growth: None },

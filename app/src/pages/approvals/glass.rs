@@ -17,7 +17,10 @@ use wire::rollouts::{GlassBreak, GlassReview, GlassStop};
 pub fn open_ones(all: &[GlassBreak], call: FormCall<ReviewGlass>) -> Option<AnyView> {
     let open: Vec<&GlassBreak> = all.iter().filter(|g| g.settled_at.is_none()).collect();
     (!open.is_empty()).then(|| {
-        let text = format!("{} without approval. Two people review each.", counted(count(open.len()), "rollout was started", "rollouts were started"));
+        let text = format!(
+            "{} without approval. Two people review each.",
+            counted(count(open.len()), "rollout was started", "rollouts were started")
+        );
         let cards = open.into_iter().map(|g| one(g, call)).collect_view();
         view! { {banner(Tone::Bad, text.into_any())}<div class="grid approvals mt-4 mb-4">{cards}</div> }.into_any()
     })

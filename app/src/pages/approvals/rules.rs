@@ -76,11 +76,8 @@ fn rules(model: &Model, calls: Calls) -> AnyView {
 }
 
 fn rule(model: &Model, row: &RuleRow, calls: Calls) -> AnyView {
-    let of = if row.device_type.is_empty() {
-        "Every rollout needs ".to_owned()
-    } else {
-        format!("Rollouts for {} also need ", row.device_type)
-    };
+    let of =
+        if row.device_type.is_empty() { "Every rollout needs ".to_owned() } else { format!("Rollouts for {} also need ", row.device_type) };
     let sentence = format!("{of}{}, by people other than its author.", words(model, &row.rule));
     let weaker = row.weaker.as_ref().map(|w| {
         let what = w.rule.as_ref().map_or_else(|| "No rule of its own".to_owned(), |rule| words(model, rule));
@@ -129,8 +126,14 @@ fn rule_form(model: &Model, present: &ApprovalRule, of_type: bool, calls: Calls)
         })
         .collect_view();
     let device_type = of_type.then(|| {
-        text("device_type", "Device type").id("rule-type").required().max_length(100).placeholder("gateway")
-            .hint("What the rule for every rollout asks for holds beside it.").refused(calls.rule).view()
+        text("device_type", "Device type")
+            .id("rule-type")
+            .required()
+            .max_length(100)
+            .placeholder("gateway")
+            .hint("What the rule for every rollout asks for holds beside it.")
+            .refused(calls.rule)
+            .view()
     });
     let needed = select("needed", "Approvals a rollout needs", numbers)
         .id(if of_type { "quorum-type" } else { "quorum" })
@@ -253,7 +256,9 @@ fn terms(model: &Model, calls: Calls) -> AnyView {
     let t = &model.terms;
     let glass = match (t.break_glass, t.break_glass_from) {
         (true, _) => view! { "An admin may start a rollout in an emergency without its approvals." }.into_any(),
-        (false, Some(from)) => view! { "From "{time::at(from)}" on an admin may start a rollout in an emergency without its approvals." }.into_any(),
+        (false, Some(from)) => {
+            view! { "From "{time::at(from)}" on an admin may start a rollout in an emergency without its approvals." }.into_any()
+        }
         (false, None) => view! { "Nobody may start a rollout without its approvals." }.into_any(),
     };
     let shown = view! {
@@ -267,7 +272,11 @@ fn terms(model: &Model, calls: Calls) -> AnyView {
     let change = if model.may_set_rules {
         let on = t.break_glass || t.break_glass_from.is_some();
         let number = |name: &'static str, label: &'static str, value: u32, least: i64, most: u32| {
-            field(name, label, Control::Input("number")).value(value.to_string()).bounds(least, i64::from(most)).required().refused(calls.terms)
+            field(name, label, Control::Input("number"))
+                .value(value.to_string())
+                .bounds(least, i64::from(most))
+                .required()
+                .refused(calls.terms)
         };
         let request = number("request_days", "Days to decide", t.request_days, 0, MAX_APPROVAL_DAYS);
         let start = number("start_days", "Days to begin after the approval", t.start_days, 0, MAX_APPROVAL_DAYS);

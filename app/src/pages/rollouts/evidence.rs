@@ -37,9 +37,11 @@ pub(super) fn metrics(draft: &Draft, problems: &[Problem]) -> AnyView {
 fn cells(i: usize, k: usize, metric: &MetricDraft, problems: &[Problem]) -> AnyView {
     let name = |field: &str| format!("stages.{i}.gate.metrics.{k}.{field}");
     let of = |label: &str| format!("{label}, stage {}, metric {}", i + 1, k + 1);
-    let input = |field: &str, label: &str, value: &str, class: &str| view! { <td>{cell(&name(field), &of(label), value, class, problems)}</td> };
+    let input =
+        |field: &str, label: &str, value: &str, class: &str| view! { <td>{cell(&name(field), &of(label), value, class, problems)}</td> };
     let choice = |field: &str, label: &str, value: &str, of_words: [(&'static str, &'static str); 2]| {
-        let options = of_words.into_iter().map(|(word, said)| view! { <option value=word selected=value == word>{said}</option> }).collect_view();
+        let options =
+            of_words.into_iter().map(|(word, said)| view! { <option value=word selected=value == word>{said}</option> }).collect_view();
         view! { <td><select class="select" name=name(field) aria-label=of(label)>{options}</select></td> }
     };
     view! {
@@ -110,7 +112,10 @@ pub(super) fn findings(s: &StageView) -> AnyView {
         view! { <p class="text-2 small">"Metrics are compared while the stage is watched. There was no look yet."</p> }.into_any()
     } else {
         let more = (!earlier.is_empty()).then(|| {
-            let lines = earlier.into_iter().map(|f| view! { <li>{badge(tone(f), word(f))}<div>{f.text.clone()}</div>{time::ago(f.at)}</li> }).collect_view();
+            let lines = earlier
+                .into_iter()
+                .map(|f| view! { <li>{badge(tone(f), word(f))}<div>{f.text.clone()}</div>{time::ago(f.at)}</li> })
+                .collect_view();
             view! { <details><summary>"Earlier looks"</summary><ol class="timeline">{lines}</ol></details> }
         });
         view! { {latest.into_iter().map(finding).collect_view()}{more} }.into_any()

@@ -4,8 +4,9 @@ use crate::{
     Outcome, Size, figure,
     ground::{Ground, csr, request},
     http::{Client, post},
+    percentiles,
     pki::join::{Speech, hold, join},
-    percentiles, tls,
+    tls,
 };
 use futures::{StreamExt as _, stream};
 use std::time::Duration;

@@ -144,7 +144,8 @@ pub async fn cut(_: Size) -> Outcome {
     let (mut whole, begun) = (0_u32, Instant::now());
     for (device, percent) in [10, 50, 90].into_iter().enumerate() {
         let file = side.folder.path().join(format!("cut-{percent}"));
-        let out = curl(&side, device).arg("--output").arg(&file).args(["--range", &format!("0-{}", FIRMWARE * percent / 100)]).status().unwrap();
+        let out =
+            curl(&side, device).arg("--output").arg(&file).args(["--range", &format!("0-{}", FIRMWARE * percent / 100)]).status().unwrap();
         assert!(out.success());
         // Torn in the middle of what had arrived.
         let torn = fs::metadata(&file).unwrap().len() - 1234;

@@ -44,7 +44,19 @@ async fn publish(folder: &Path) {
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     fleetward(&["key", "generate", "--out", &text(&key)]);
     fleetward(&[
-        "sign", "--key", &text(&key), "--type", "gw", "--version", "2.0.0", "--sequence", "1000", "--payload", &text(&file), "--out", &text(&manifest),
+        "sign",
+        "--key",
+        &text(&key),
+        "--type",
+        "gw",
+        "--version",
+        "2.0.0",
+        "--sequence",
+        "1000",
+        "--payload",
+        &text(&file),
+        "--out",
+        &text(&manifest),
     ]);
     let ground = Ground::over(folder).await;
     let mut admin = ground.admin(false).await;

@@ -73,11 +73,18 @@ pub async fn pages(size: Size) -> Outcome {
     reporting.iter().for_each(tokio::task::JoinHandle::abort);
     let mut all: Vec<Duration> = times.values().flatten().copied().collect();
     let mut p99 = |kind: &str| percentiles(times.get_mut(kind).unwrap()).1;
-    let kinds = [("list_p99_ms", p99("list")), ("deep_p99_ms", p99("deep")), ("filter_p99_ms", p99("filter")), ("search_p99_ms", p99("search"))];
+    let kinds =
+        [("list_p99_ms", p99("list")), ("deep_p99_ms", p99("deep")), ("filter_p99_ms", p99("filter")), ("search_p99_ms", p99("search"))];
     let asked = figure(all.len()) / begun.elapsed().as_secs_f64();
     let (p50, p99) = percentiles(&mut all);
     let mut outcome = Outcome::from(kinds);
-    outcome.extend([("value", p99), ("p50_ms", p50), ("asked_per_s", asked), ("reports_per_s", reported), ("first_s", first.as_secs_f64())]);
+    outcome.extend([
+        ("value", p99),
+        ("p50_ms", p50),
+        ("asked_per_s", asked),
+        ("reports_per_s", reported),
+        ("first_s", first.as_secs_f64()),
+    ]);
     outcome
 }
 

@@ -94,7 +94,8 @@ async fn first(tls: &mut (impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Un
         let text = String::from_utf8_lossy(&answer);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             assert!(head.starts_with("HTTP/1.1 200"), "{text}");
-            let length = head.to_ascii_lowercase().lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+            let length =
+                head.to_ascii_lowercase().lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
             if body.len() == length.expect("an answer has a length") {
                 return answer.len();
             }

@@ -36,12 +36,13 @@ async fn both_engines_have_the_same_schema() {
         Db::open(&Location::Sqlite(file.clone()), which).await.unwrap().close().await;
         Db::open(&Location::Postgres { url: url.clone(), connections: 2 }, which).await.unwrap().close().await;
         let mut on = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
-        let tables: Vec<(String,)> =
-            sqlx::query_as("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_sqlx%'
-                            AND name NOT LIKE 'device_words%'")
-                .fetch_all(&mut on)
-                .await
-                .unwrap();
+        let tables: Vec<(String,)> = sqlx::query_as(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '_sqlx%'
+                            AND name NOT LIKE 'device_words%'",
+        )
+        .fetch_all(&mut on)
+        .await
+        .unwrap();
         for (table,) in tables {
             let columns: Vec<(String, String, bool, i64)> =
                 sqlx::query_as(AssertSqlSafe(format!("SELECT name, type, \"notnull\", pk FROM pragma_table_info('{table}')")))

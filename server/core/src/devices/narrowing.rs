@@ -100,7 +100,8 @@ fn few_enough(found: Vec<(DeviceNo,)>) -> Option<Vec<DeviceNo>> {
 fn questions(word: &str) -> Vec<String> {
     let longest = word.split('*').max_by_key(|part| part.chars().count()).unwrap_or_default();
     let letters: Vec<char> = longest.chars().collect();
-    let pieces: Vec<String> = letters.windows(PIECE).map(|piece| format!("\"{}\"", String::from_iter(piece).replace('"', "\"\""))).collect();
+    let pieces: Vec<String> =
+        letters.windows(PIECE).map(|piece| format!("\"{}\"", String::from_iter(piece).replace('"', "\"\""))).collect();
     let Some(last) = pieces.len().checked_sub(1) else { return Vec::new() };
     let ends = [vec![last.saturating_sub(PIECE), last], vec![0, PIECE.min(last)], (0..=last).collect()];
     let mut asked: Vec<String> = Vec::new();

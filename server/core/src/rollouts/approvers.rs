@@ -88,7 +88,9 @@ impl Rollouts {
         audit::hold(&mut tx, &actor.org).await?;
         let group = store::group(&mut tx, &actor.org, id).await?.ok_or(Error::NotFound("group of approvers"))?;
         if named(&mut tx, &actor.org, now).await?.contains(id) {
-            return Err(Error::NotNow("A rule asks for approvals from it. Change the rule first; that counts a day later.".to_owned()).into());
+            return Err(
+                Error::NotNow("A rule asks for approvals from it. Change the rule first; that counts a day later.".to_owned()).into()
+            );
         }
         store::delete(&mut tx, &actor.org, id).await?;
         audit::append(&mut tx, actor, now, "approver_group.delete", id.as_str(), &json!({ "group": group.name })).await?;

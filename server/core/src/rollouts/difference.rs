@@ -3,7 +3,9 @@
 use wire::{
     Timestamp,
     ids::{DeviceId, ReleaseId},
-    rollouts::{Budget, GateAction, GateSpec, MetricGate, Order, PlanChange, Rate, Reach, RolloutSpec, StageSpec, TooFew, Urgency, Window, Worse},
+    rollouts::{
+        Budget, GateAction, GateSpec, MetricGate, Order, PlanChange, Rate, Reach, RolloutSpec, StageSpec, TooFew, Urgency, Window, Worse,
+    },
 };
 
 /// A plan, with its release as people name it: `gateway 2.0.0`.
@@ -277,7 +279,8 @@ impl Lines {
     fn both(&mut self, i: usize, old: &StageSpec, j: usize, new: &StageSpec) {
         let stage = titled(j, &new.name);
         let StageSpec { name, reach: to, soak_s, confirm, gate } = old;
-        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action, metrics } = gate;
+        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action, metrics } =
+            gate;
         let mut line = |field: &str, what: &str, before: String, after: String| {
             self.differ(&format!("stages.{j}{field}"), &format!("{stage}, {what}"), before, after);
         };

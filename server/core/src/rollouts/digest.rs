@@ -202,8 +202,17 @@ impl Form {
     }
     /// A gate without its action and its metrics.
     fn gate(&mut self, gate: &GateSpec, limited: bool) {
-        let GateSpec { success_percent, error_percent, min_sample, max_errors, max_reverted, max_timed_out, max_dark, action: _, metrics: _ } =
-            gate;
+        let GateSpec {
+            success_percent,
+            error_percent,
+            min_sample,
+            max_errors,
+            max_reverted,
+            max_timed_out,
+            max_dark,
+            action: _,
+            metrics: _,
+        } = gate;
         self.float(*success_percent);
         self.float(*error_percent);
         self.number(u64::from(*min_sample));
@@ -396,7 +405,14 @@ mod tests {
                 timeout_min,
                 reason,
                 at_once,
-                (budget, confirm_at_device, (bandwidth, ignore_data_budget), timing, (way_back, retry, priority, gate, steps), (order, rate)),
+                (
+                    budget,
+                    confirm_at_device,
+                    (bandwidth, ignore_data_budget),
+                    timing,
+                    (way_back, retry, priority, gate, steps),
+                    (order, rate),
+                ),
             )| RolloutSpec {
                 name,
                 release: "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),

@@ -280,7 +280,8 @@ impl Rollouts {
         let text = format!("{what} by {}: {remark}", actor.label());
         let mut cancelled = Vec::new();
         if new.stop {
-            let summary = format!("{} by {}, who objects to the start without approval: {remark}", stop_word(&reviewing.made)?, actor.label());
+            let summary =
+                format!("{} by {}, who objects to the start without approval: {remark}", stop_word(&reviewing.made)?, actor.label());
             let changes = match stops(&reviewing.made) {
                 Some(GlassStop::Halt) => halted(&course, &summary),
                 Some(GlassStop::Draft) => vec![Change::Enter { to: RolloutState::Draft, summary }],
@@ -384,7 +385,9 @@ fn stop_word(made: &Break) -> Result<&'static str, Error> {
 /// Why the glass can't be broken for a rollout now; `allowed` says whether the organization lets it be broken at all.
 pub(super) fn not_breakable(record: &records::Record, allowed: bool, now: Timestamp) -> Option<String> {
     match record.state() {
-        _ if !allowed => Some("Break glass is not switched on here. An admin switches it on under Approvals; that counts a day later.".to_owned()),
+        _ if !allowed => {
+            Some("Break glass is not switched on here. An admin switches it on under Approvals; that counts a day later.".to_owned())
+        }
         RolloutState::WaitingForApproval => late(record, now).map(|l| l.refusal().fault().message),
         RolloutState::Draft => None,
         RolloutState::Rejected => Some("Somebody has rejected this plan. Edit it first.".to_owned()),

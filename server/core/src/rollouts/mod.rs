@@ -4,7 +4,7 @@
 //! tables the names and presence of `devices`, for lists, and the files of `releases`, for what a device may download; it writes to neither.
 //!
 //! The pure core says what happens: [`survey`] who is in, [`draw`] in which order ([`lot`] as the plan arranges it, [`fair`] shared out), [`gate`] what the evidence says, [`mod@plan`] what to do next,
-//! [`evidence`] what metrics say beside counts and [`ranks`] how they are compared, [`steps`] how long an update may be in one step, [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
+//! [`evidence`] what metrics say beside counts, `comparable` which never could, and [`ranks`] how they are compared, [`steps`] how long an update may be in one step, [`control`] what people may do, [`hearing`] what a device's word does, [`state`] which states may follow which, [`throttle`] how many may update at
 //! once, [`timing`] whether a device may install now, by a [`window`] and the calendar of freezes, [`digest`] what an approval binds, [`validate`] what is wrong with a plan, [`expecting`] how long it may take, [`difference`] what it
 //! changes, [`explain`] and [`why`] why a device does or doesn't update, [`rule`] whose approvals it takes and how far those are that were given, [`way_back`] how a bad release is taken back. The store applies a list of
 //! [`course::Change`]s in one transaction, guarded by the generation they were made on; any instance may plan, a stale plan never applies.
@@ -44,6 +44,7 @@ pub mod window;
 mod applying;
 mod approvers;
 mod arranging;
+mod comparable;
 mod comparing;
 mod deciding;
 mod drafting;
@@ -83,7 +84,13 @@ pub use offering::Standing;
 pub use report::Part;
 pub use reporting::MAX_DETAIL;
 
-use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy, telemetry::{LastValues, Means}};
+use crate::{
+    bus::Bus,
+    clock::Clock,
+    db::Db,
+    entropy::Entropy,
+    telemetry::{LastValues, Means},
+};
 use std::sync::Arc;
 use wire::Timestamp;
 

@@ -31,8 +31,8 @@ use wire::{
     ids::{OrgId, RolloutId},
     page::{MAX_ROWS, Page},
     rollouts::{
-        Action, Call, Counts, GlassBreak, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView,
-        Tab, UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
+        Action, Call, Counts, GlassBreak, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView, Tab,
+        UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
     },
     states::{RolloutState, StageState},
 };
@@ -304,9 +304,9 @@ fn actions(actor: &Actor, record: &Record, course: &Course, around: &Around<'_>,
             V::Approve => decidable(Word::Yes),
             V::Reject => decidable(Word::No),
             V::BreakGlass => not_breakable(record, around.breakable, now),
-            _ => not_by(verb, record, actor, around.glass, now)
-                .map(|e| e.fault().message)
-                .or_else(|| order(verb, course, "", "", now).err()),
+            _ => {
+                not_by(verb, record, actor, around.glass, now).map(|e| e.fault().message).or_else(|| order(verb, course, "", "", now).err())
+            }
         };
         out.push(Action { verb, blocked });
     }

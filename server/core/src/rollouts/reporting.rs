@@ -67,7 +67,16 @@ impl Rollouts {
             Heard::Moves { to, code, detail } => {
                 let stage = count(&mut tx, &update, to).await?;
                 let retry_at = retry_at(&mut tx, &update, to, now).await?;
-                let moved = Moved { to, stage, progress, code: &code, detail: &detail, deadline, retry_at, step_deadline: update.steps.deadline(to, now) };
+                let moved = Moved {
+                    to,
+                    stage,
+                    progress,
+                    code: &code,
+                    detail: &detail,
+                    deadline,
+                    retry_at,
+                    step_deadline: update.steps.deadline(to, now),
+                };
                 updates::move_to(&mut tx, &update.id, &moved, now).await?;
                 devices::set_update(&mut tx, device, to.as_str()).await?;
                 to

@@ -98,8 +98,7 @@ struct AskedShare {
 impl Asked {
     /// A rule with the names of its groups.
     pub(super) fn of(rule: &ApprovalRule, people: &People) -> Self {
-        let named =
-            |s: &Share| AskedShare { group: s.group.clone(), name: people.name(&s.group).to_owned(), at_least: s.at_least };
+        let named = |s: &Share| AskedShare { group: s.group.clone(), name: people.name(&s.group).to_owned(), at_least: s.at_least };
         Self { needed: rule.needed, from: rule.from.iter().map(named).collect() }
     }
 
@@ -175,11 +174,8 @@ impl Standing {
     /// Says of each approval that is not void why it does not count.
     pub(super) fn mark(&self, rows: &mut [ApprovalRow]) {
         for row in rows.iter_mut().filter(|r| r.approved && !r.void && !self.now.iter().any(|e| e.user == r.by)) {
-            let why = if self.then.iter().any(|e| e.user == row.by) {
-                "not an admin any more"
-            } else {
-                "could not approve when it was sent"
-            };
+            let why =
+                if self.then.iter().any(|e| e.user == row.by) { "not an admin any more" } else { "could not approve when it was sent" };
             row.uncounted = Some(why.to_owned());
         }
     }

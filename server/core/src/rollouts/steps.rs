@@ -42,11 +42,8 @@ pub fn stuck(limits: &StepLimits, step: UpdateState) -> String {
 
 /// The limits of a plan in a line.
 pub fn words(limits: &StepLimits) -> String {
-    let said: Vec<String> = limits
-        .each()
-        .into_iter()
-        .filter_map(|(step, minutes)| Some(format!("{step} within {} min", minutes?)))
-        .collect();
+    let said: Vec<String> =
+        limits.each().into_iter().filter_map(|(step, minutes)| Some(format!("{step} within {} min", minutes?))).collect();
     if said.is_empty() { "no limits of their own".to_owned() } else { said.join(", ") }
 }
 

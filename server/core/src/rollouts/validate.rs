@@ -1,6 +1,6 @@
 //! Pure: what is wrong with a plan, field by field, and what to do about it. A plan without problems can be judged at every stage.
 
-use super::{evidence, gate::counts_dark, sharing, steps, window};
+use super::{comparable, gate::counts_dark, sharing, steps, window};
 use crate::{devices::Selector, releases::RolloutRelease, text::unseen};
 use wire::{
     Timestamp,
@@ -136,7 +136,7 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -
         found.unless(*n > 0, &format!("stages.{i}.reach"), &format!("Stage {} has no devices: {what}.", i + 1));
         if let Some(stage) = spec.stages.get(i) {
             let after = devices.iter().skip(i + 1).sum();
-            found.metrics(i, evidence::problems_of_draw(&stage.gate, *n, after));
+            found.metrics(i, comparable::problems_of_draw(&stage.gate, *n, after));
         }
     }
     found.0
@@ -252,7 +252,7 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
             }
         }
         gate(&stage.gate, &at, found);
-        found.metrics(i, evidence::problems(stage, last));
+        found.metrics(i, comparable::problems(stage, last));
         found.unless(
             stage.gate.max_dark.is_none() || counts_dark(stage),
             &at("soak_s"),
@@ -375,7 +375,10 @@ mod tests {
             (RolloutSpec { gate: Some(GateSpec { error_percent: -1.0, ..GateSpec::USUAL }), ..spec(vec![all()]) }, "gate.error_percent"),
             (RolloutSpec { gate: Some(GateSpec { max_dark: Some(0), ..GateSpec::USUAL }), ..spec(vec![all()]) }, "gate.max_dark"),
             (RolloutSpec { gate: Some(compares()), ..spec(vec![all()]) }, "gate.metrics"),
-            (RolloutSpec { steps: StepLimits { rebooting_min: Some(0), ..StepLimits::default() }, ..spec(vec![all()]) }, "steps.rebooting_min"),
+            (
+                RolloutSpec { steps: StepLimits { rebooting_min: Some(0), ..StepLimits::default() }, ..spec(vec![all()]) },
+                "steps.rebooting_min",
+            ),
             (spec(vec![StageSpec { gate: compares(), soak_s: 600, ..all() }]), "stages.0.gate.metrics"),
             (spec(vec![StageSpec { gate: compares(), ..at(10.0) }, all()]), "stages.0.gate.metrics"),
             (RolloutSpec { retry: Some(Retry { classes: vec![], times: 1, wait_min: 1 }), ..spec(vec![all()]) }, "retry.classes"),

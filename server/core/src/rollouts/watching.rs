@@ -2,10 +2,11 @@
 //! since the watch began.
 
 use super::{
-    Rollouts, draw,
+    Rollouts,
+    course::Course,
+    draw,
     evidence::{self, Groups, Look, MOST},
     plan::Survey,
-    course::Course,
     store::{parts, records::Record},
 };
 use crate::{Result, db::Read, devices::DeviceNo};

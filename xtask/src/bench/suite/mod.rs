@@ -136,10 +136,13 @@ impl Suite {
         for devices in scale.curve {
             let mut names: Vec<&str> = self.curve.iter().map(|column| column.workload).collect();
             names.dedup();
-            let taken = names.into_iter().filter_map(|name| Some((name, one(format!("curve: {name} with {devices} devices"), name, "ours", *devices)?)));
+            let taken = names
+                .into_iter()
+                .filter_map(|name| Some((name, one(format!("curve: {name} with {devices} devices"), name, "ours", *devices)?)));
             curve.push((*devices, taken.collect()));
         }
-        let raw = self.raw.iter().filter_map(|(what, title)| Some((*title, value(&one(format!("raw: {title}"), "raw", what, 1)?)))).collect();
+        let raw =
+            self.raw.iter().filter_map(|(what, title)| Some((*title, value(&one(format!("raw: {title}"), "raw", what, 1)?)))).collect();
         let took = begun_measuring.elapsed();
         println!("measured in {}, {} with the building", span(took), span(begun.elapsed()));
         let results = Results { suite: self, workloads, failed, floor, raw, curve, quick, took };

@@ -16,7 +16,8 @@ use crate::{paths, process};
 /// Writes the page; a quick run's is for trying it out and lands in `target/bench`.
 pub fn write(results: &Results) -> Result<()> {
     let suite = results.suite;
-    let path = if results.quick { paths::target().join("bench").join(suite.name).with_extension("md") } else { paths::root().join(suite.page) };
+    let path =
+        if results.quick { paths::target().join("bench").join(suite.name).with_extension("md") } else { paths::root().join(suite.page) };
     let folder = path.parent().map_or_else(paths::root, std::path::Path::to_path_buf);
     fs::create_dir_all(&folder)?;
     let reasons = fs::read_to_string(paths::root().join(suite.reasons)).unwrap_or_default();

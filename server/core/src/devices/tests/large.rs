@@ -16,8 +16,10 @@ const WRITE_DOWN: Sql = Sql::same(
             '1.' || (n.i % 5) || '.0', n.i % 5, n.i * 31 % 1009, CASE n.i % 100 WHEN 0 THEN 'failed' ELSE '' END
      FROM devices CROSS JOIN (WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < 2400) SELECT i FROM n) AS n",
 );
-const TAG: Sql = Sql::same("INSERT INTO device_tags (device, org_id, tag) SELECT number, org_id, 'canary' FROM devices WHERE number % 400 = 0");
-const TAG_MANY: Sql = Sql::same("INSERT INTO device_tags (device, org_id, tag) SELECT number, org_id, 'most' FROM devices WHERE number % 10 <> 0");
+const TAG: Sql =
+    Sql::same("INSERT INTO device_tags (device, org_id, tag) SELECT number, org_id, 'canary' FROM devices WHERE number % 400 = 0");
+const TAG_MANY: Sql =
+    Sql::same("INSERT INTO device_tags (device, org_id, tag) SELECT number, org_id, 'most' FROM devices WHERE number % 10 <> 0");
 const SITES: Sql = Sql::same(
     "INSERT INTO device_attributes (device, org_id, name, value) SELECT number, org_id, 'site', 's' || (number % 100) FROM devices",
 );

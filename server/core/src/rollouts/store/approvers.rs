@@ -6,7 +6,8 @@ use wire::{
     ids::{ApproverGroupId, OrgId, UserId},
 };
 
-pub(super) const GROUPS: Sql = Sql::same("SELECT id, name, created_at, created_by FROM approver_groups WHERE org_id = $1 ORDER BY name, id");
+pub(super) const GROUPS: Sql =
+    Sql::same("SELECT id, name, created_at, created_by FROM approver_groups WHERE org_id = $1 ORDER BY name, id");
 pub(super) const GROUP: Sql = Sql::same("SELECT id, name, created_at, created_by FROM approver_groups WHERE org_id = $1 AND id = $2");
 pub(super) const INSERT: Sql = Sql::same(
     "INSERT INTO approver_groups (id, org_id, name, created_at, created_by) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (org_id, name) DO NOTHING",

@@ -135,7 +135,12 @@ pub(in crate::rollouts) async fn settled(on: &mut impl Conn, rollout: &RolloutId
 }
 
 /// Devices of a stage that had succeeded by then and run the release since.
-pub(in crate::rollouts) async fn updated(on: &mut impl Conn, rollout: &RolloutId, stage: u32, by: Timestamp) -> Result<Vec<DeviceNo>, Error> {
+pub(in crate::rollouts) async fn updated(
+    on: &mut impl Conn,
+    rollout: &RolloutId,
+    stage: u32,
+    by: Timestamp,
+) -> Result<Vec<DeviceNo>, Error> {
     Ok(rows!(on, (i64,), UPDATED, rollout.as_str(), i64::from(stage), by.0)?.into_iter().map(|r| r.0).collect())
 }
 

@@ -29,12 +29,12 @@ pub(super) const MAY_START: Sql = Sql::same("UPDATE rollouts SET start_by = $2, 
 pub(super) const VOID: Sql = Sql::same("UPDATE approvals SET void = TRUE WHERE rollout_id = $1 AND void = FALSE");
 pub(super) const CLEAR: Sql =
     Sql::same("UPDATE rollouts SET approval_rule = NULL, decide_by = NULL, start_by = NULL, glass = NULL WHERE id = $1");
-pub(super) const ELECT: Sql =
-    Sql::same("INSERT INTO rollout_approvers (rollout_id, user_id, org_id, in_groups) VALUES ($1, $2, $3, $4)");
+pub(super) const ELECT: Sql = Sql::same("INSERT INTO rollout_approvers (rollout_id, user_id, org_id, in_groups) VALUES ($1, $2, $3, $4)");
 pub(super) const ELECTED: Sql = Sql::same("SELECT user_id, in_groups FROM rollout_approvers WHERE rollout_id = $1 ORDER BY user_id");
 pub(super) const DISMISS: Sql = Sql::same("DELETE FROM rollout_approvers WHERE rollout_id = $1");
 /// Requests that nobody has decided on in their time. What is approved is looked at by every tick.
-pub(super) const LATE: Sql = Sql::same("SELECT org_id, id FROM rollouts WHERE state = 'waiting_for_approval' AND decide_by <= $1 ORDER BY id");
+pub(super) const LATE: Sql =
+    Sql::same("SELECT org_id, id FROM rollouts WHERE state = 'waiting_for_approval' AND decide_by <= $1 ORDER BY id");
 
 /// Somebody who could approve a rollout when it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -53,7 +53,10 @@ async fn an_approval_of_a_group_is_one_of_somebody_in_it(#[case] kind: EngineKin
     let room = s.rollouts();
     let (eve, max, sam) =
         (s.w.person("eve", Role::Admin).await, s.w.person("max", Role::Admin).await, s.w.person("sam", Role::Admin).await);
-    assert_eq!(fault(room.create_approver_group(&s.oli, NewApproverGroup { name: "x".into(), members: vec![] }).await).kind, FaultKind::Forbidden);
+    assert_eq!(
+        fault(room.create_approver_group(&s.oli, NewApproverGroup { name: "x".into(), members: vec![] }).await).kind,
+        FaultKind::Forbidden
+    );
     let safety = s.group("safety", &[&sam]).await;
     for wrong in [rule(0, &[]), rule(6, &[]), rule(1, &[(&safety, 2)]), rule(2, &[(&safety, 0)]), rule(3, &[(&safety, 1), (&safety, 1)])] {
         assert_eq!(fault(room.set_rule(&s.ada, "", wrong).await).kind, FaultKind::Invalid);
@@ -213,7 +216,8 @@ async fn of_two_approvers_at_once_and_of_one_who_clicks_twice_each_counts_once(#
     assert_eq!(s.detail(&id).await.standing.map(|t| (t.given, t.missing)), Some((1, 1)));
     // Whoever is demoted while the last approval comes: either counts before, or not at all.
     let access = s.w.fleet.access();
-    let (approved, demoted) = tokio::join!(room.approve(&max, &id, &digest, "yes"), access.set_role(&s.ada, eve.user().unwrap(), Role::Viewer));
+    let (approved, demoted) =
+        tokio::join!(room.approve(&max, &id, &digest, "yes"), access.set_role(&s.ada, eve.user().unwrap(), Role::Viewer));
     demoted.unwrap();
     approved.unwrap();
     let detail = s.detail(&id).await;

@@ -1,15 +1,14 @@
 //! Metrics beside devices that are not updated, the gate of the whole rollout, and the time of each step, on both engines.
 
 use super::{Scene, stage};
-use crate::{
-    db::EngineKind,
-    devices::DeviceNo,
-    rollouts::state::Class,
-};
+use crate::{db::EngineKind, devices::DeviceNo, rollouts::state::Class};
 use rstest::rstest;
 use wire::{
     device::Sample,
-    rollouts::{Call, GateAction, GateSpec, MetricGate, Reach, Retry, RetryClass, RolloutSpec, Show, StageSpec, StepLimits, TooFew, UpdateQuery, Worse},
+    rollouts::{
+        Call, GateAction, GateSpec, MetricGate, Reach, Retry, RetryClass, RolloutSpec, Show, StageSpec, StepLimits, TooFew, UpdateQuery,
+        Worse,
+    },
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -21,7 +20,11 @@ impl Scene {
         let now = self.w.clock_now();
         for (i, device) in self.devices.iter().enumerate() {
             let value = value(i, *device);
-            let samples = (1..=10).map(|n| Sample { m: "cpu.load".into(), t: now.0 - n * 60_000, v: value + f64::from(u8::try_from(n % 2).unwrap()) / 10.0 });
+            let samples = (1..=10).map(|n| Sample {
+                m: "cpu.load".into(),
+                t: now.0 - n * 60_000,
+                v: value + f64::from(u8::try_from(n % 2).unwrap()) / 10.0,
+            });
             let id = format!("gw-{}", i + 1).parse().unwrap();
             self.w.fleet.telemetry().ingest(&self.w.org, *device, &id, "a", seq, samples.collect()).await.unwrap();
         }
@@ -92,7 +95,10 @@ async fn a_metric_that_shows_nothing_is_looked_at_four_times(#[case] kind: Engin
     assert_eq!(looks, [1, 2, 3, 4].map(|n| (n, Call::Pass, true)));
     assert_eq!((course.stage, course.stages[0].state), (2, StageState::Succeeded));
     let history = s.detail(&id).await.history;
-    assert!(history.iter().any(|e| e.text.starts_with("Stage 1, look 3 of 4: cpu.load shows nothing that matters: median ")), "{history:?}");
+    assert!(
+        history.iter().any(|e| e.text.starts_with("Stage 1, look 3 of 4: cpu.load shows nothing that matters: median ")),
+        "{history:?}"
+    );
 }
 
 #[rstest]
@@ -134,7 +140,9 @@ async fn what_can_never_be_judged_is_refused(#[case] kind: EngineKind) {
     let problems: Vec<String> = wizard.preview.unwrap().problems.into_iter().map(|p| format!("{}: {}", p.field, p.message)).collect();
     assert_eq!(
         problems,
-        ["stages.0.gate.metrics.0.min_devices: 8 devices come after the stage, and cpu.load is compared from 10 of each group on: it could never be judged."]
+        [
+            "stages.0.gate.metrics.0.min_devices: 8 devices come after the stage, and cpu.load is compared from 10 of each group on: it could never be judged."
+        ]
     );
 }
 
@@ -146,7 +154,8 @@ async fn the_whole_rollout_has_a_gate_over_all_stages(#[case] kind: EngineKind) 
     let s = Scene::open(kind, 20).await;
     let lenient = GateSpec { error_percent: 100.0, success_percent: 0.0, ..GateSpec::default() };
     let of = |reach| StageSpec { gate: lenient.clone(), ..stage(reach) };
-    let whole = GateSpec { max_errors: 3, error_percent: 100.0, success_percent: 0.0, min_sample: 5, action: GateAction::Halt, ..GateSpec::USUAL };
+    let whole =
+        GateSpec { max_errors: 3, error_percent: 100.0, success_percent: 0.0, min_sample: 5, action: GateAction::Halt, ..GateSpec::USUAL };
     let id = s.approved(RolloutSpec { gate: Some(whole), ..s.spec(vec![of(Reach::Count(10)), of(Reach::Percent(100.0))]) }).await;
     for failures in [2, 1] {
         for (n, (device, offer)) in s.poll_all().await.into_iter().enumerate() {
@@ -188,7 +197,10 @@ async fn a_device_that_is_stuck_in_a_step_times_out_however_often_it_reports(#[c
     let spec = RolloutSpec {
         steps: StepLimits { installing_min: Some(10), ..StepLimits::default() },
         retry: Some(Retry { classes: vec![RetryClass::TimedOut], times: 1, wait_min: 30 }),
-        ..s.spec(vec![StageSpec { gate: GateSpec { error_percent: 100.0, success_percent: 0.0, ..GateSpec::default() }, ..stage(Reach::Percent(100.0)) }])
+        ..s.spec(vec![StageSpec {
+            gate: GateSpec { error_percent: 100.0, success_percent: 0.0, ..GateSpec::default() },
+            ..stage(Reach::Percent(100.0))
+        }])
     };
     let id = s.approved(spec).await;
     let offered = s.poll_all().await;

@@ -45,7 +45,13 @@ impl Scene {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn never_more_at_once_than_the_plan_allows(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 12).await;
-    let second = Rollouts::new(s.rollouts().db.clone(), s.w.clock.clone(), s.w.entropy.clone(), s.w.fleet.bus().clone(), s.w.fleet.telemetry().means());
+    let second = Rollouts::new(
+        s.rollouts().db.clone(),
+        s.w.clock.clone(),
+        s.w.entropy.clone(),
+        s.w.fleet.bus().clone(),
+        s.w.fleet.telemetry().means(),
+    );
     let id = s.approved(RolloutSpec { at_once: Some(3), ..s.everybody() }).await;
     assert_eq!(s.ask_at_once(&second).await, 3);
     assert_eq!(s.checked(&id).await.totals().updating, 3);
@@ -95,7 +101,13 @@ async fn who_waits_for_others_does_not_lose_its_turn(#[case] kind: EngineKind) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn never_more_of_a_site_than_the_budget_allows_whichever_rollout(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 9).await;
-    let second = Rollouts::new(s.rollouts().db.clone(), s.w.clock.clone(), s.w.entropy.clone(), s.w.fleet.bus().clone(), s.w.fleet.telemetry().means());
+    let second = Rollouts::new(
+        s.rollouts().db.clone(),
+        s.w.clock.clone(),
+        s.w.entropy.clone(),
+        s.w.fleet.bus().clone(),
+        s.w.fleet.telemetry().means(),
+    );
     for (device, site) in s.devices.iter().zip(["north", "north", "north", "south", "south", "south"]) {
         s.stands_at(*device, site).await;
     }

@@ -34,7 +34,13 @@ async fn a_storm_ends_in_order(#[values(EngineKind::Sqlite, EngineKind::Postgres
         .approved(s.spec(vec![of(Reach::Count(5)), StageSpec { confirm: true, ..of(Reach::Percent(50.0)) }, of(Reach::Percent(100.0))]))
         .await;
     // A second instance over the same database.
-    let second = Rollouts::new(s.rollouts().db.clone(), s.w.clock.clone(), s.w.entropy.clone(), s.w.fleet.bus().clone(), s.w.fleet.telemetry().means());
+    let second = Rollouts::new(
+        s.rollouts().db.clone(),
+        s.w.clock.clone(),
+        s.w.entropy.clone(),
+        s.w.fleet.bus().clone(),
+        s.w.fleet.telemetry().means(),
+    );
     let rooms = [s.rollouts(), &second];
 
     for round in 0..60u64 {

@@ -235,7 +235,7 @@ impl World {
                 let (retry_at, step) = (self.retry_at(i, to), self.step_deadline(run, to));
                 let kept = &mut self.rows[i];
                 kept.retry_at = retry_at;
-                (kept.state, kept.open, kept.again, kept.stage, kept.deadline) = 
+                (kept.state, kept.open, kept.again, kept.stage, kept.deadline) =
                     (to, !to.finished(), false, stage, step.map_or(self.now + TIMEOUT, |step| step.min(self.now + TIMEOUT)));
                 kept.step_deadline = step;
                 kept.ended_at = self.now;

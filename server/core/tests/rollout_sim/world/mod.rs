@@ -21,8 +21,8 @@ use wire::{
     Timestamp,
     ids::RolloutId,
     rollouts::{
-        Budget, GateAction, GateSpec, Growth, MetricGate, Order, Rate, Reach, Retry, RetryClass, RolloutSpec, StageSpec, StepLimits, TimeOfDay, TooFew, Weekday,
-        Window, Worse,
+        Budget, GateAction, GateSpec, Growth, MetricGate, Order, Rate, Reach, Retry, RetryClass, RolloutSpec, StageSpec, StepLimits,
+        TimeOfDay, TooFew, Weekday, Window, Worse,
     },
     states::{ReleaseState, RolloutState, UpdateState},
 };
@@ -218,7 +218,11 @@ fn stages(dice: &mut Dice) -> Vec<StageSpec> {
                 max_timed_out: [None, None, None, Some(4)][dice.index(4)],
                 action: [GateAction::Halt, GateAction::Halt, GateAction::Pause, GateAction::RollBack][dice.index(4)],
                 max_dark: if soak_s == 7200 { [None, Some(0), Some(3)][dice.index(3)] } else { None },
-                metrics: if soak_s == 7200 && dice.percent(50) { vec![load([TooFew::Ask, TooFew::Pass][dice.index(2)])] } else { Vec::new() },
+                metrics: if soak_s == 7200 && dice.percent(50) {
+                    vec![load([TooFew::Ask, TooFew::Pass][dice.index(2)])]
+                } else {
+                    Vec::new()
+                },
             },
         }
     };
@@ -281,7 +285,12 @@ impl World {
                     times: 2,
                     wait_min: 20,
                 }),
-                gate: world.dice.percent(25).then(|| GateSpec { error_percent: 15.0, success_percent: 80.0, min_sample: 10, ..GateSpec::USUAL }),
+                gate: world.dice.percent(25).then(|| GateSpec {
+                    error_percent: 15.0,
+                    success_percent: 80.0,
+                    min_sample: 10,
+                    ..GateSpec::USUAL
+                }),
                 steps: StepLimits { installing_min: world.dice.percent(40).then_some(10), ..StepLimits::default() },
                 ..RolloutSpec::new("a run".into(), "rel_00000000000000000000000000000001".parse().unwrap(), specs.clone())
             };

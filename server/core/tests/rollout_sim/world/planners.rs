@@ -170,7 +170,8 @@ impl World {
     /// What devices measure: each has its own level, a little noise, and more of it where the firmware is worse.
     fn load(&self, device: usize) -> f64 {
         let d = &self.devices[device];
-        let (mut own, mut noise) = (Dice::new(self.seed << 20 | device as u64), Dice::new((self.seed << 20 | device as u64) ^ self.now.unsigned_abs() << 1));
+        let (mut own, mut noise) =
+            (Dice::new(self.seed << 20 | device as u64), Dice::new((self.seed << 20 | device as u64) ^ self.now.unsigned_abs() << 1));
         let part = |dice: &mut Dice| f64::from(u32::try_from(dice.below(1000)).unwrap()) / 1000.0;
         let worse = self.runs.iter().any(|r| r.worse && r.sequence == d.sequence);
         part(&mut own) + part(&mut own) + 0.2 * part(&mut noise) + if worse { 1.0 } else { 0.0 }
@@ -180,9 +181,12 @@ impl World {
         let r = &self.runs[run];
         let stage = r.course.current().expect("a stage that is watched");
         let there = |d: usize| self.devices[d].online && self.devices[d].member && self.devices[d].silent_until <= self.now;
-        let since = |row: &Row| row.state == UpdateState::Succeeded && !row.again && row.stage == r.course.stage && row.ended_at <= look.from.0;
-        let updated: Vec<f64> = r.latest.iter().filter(|(d, row)| there(**d) && since(&self.rows[**row])).map(|(d, _)| self.load(*d)).collect();
-        let others = (0..self.devices.len()).filter(|d| there(*d) && !r.latest.contains_key(d) && self.eligible(run, *d) && !self.busy_for(run, *d));
+        let since =
+            |row: &Row| row.state == UpdateState::Succeeded && !row.again && row.stage == r.course.stage && row.ended_at <= look.from.0;
+        let updated: Vec<f64> =
+            r.latest.iter().filter(|(d, row)| there(**d) && since(&self.rows[**row])).map(|(d, _)| self.load(*d)).collect();
+        let others =
+            (0..self.devices.len()).filter(|d| there(*d) && !r.latest.contains_key(d) && self.eligible(run, *d) && !self.busy_for(run, *d));
         let control: Vec<f64> = others.map(|d| self.load(d)).collect();
         let groups = Groups { updated, control, sampled: false };
         Survey::Figures { look, groups: evidence::open(stage).map(|_| groups.clone()).collect() }

@@ -107,7 +107,11 @@ async fn k5_an_issuing_authority_is_signed_where_the_root_s_key_is(#[case] kind:
     // A new key-encryption key takes waiting keys along (K-6).
     request(&w, AuthorityUse::Server, false).await;
     let kek = Kek::new(&[9; 32]).unwrap();
-    assert_eq!(pki.rotate_kek(&system(&w), &kek).await.unwrap(), 6, "three authorities, a request, the keys of access tokens and of assignments");
+    assert_eq!(
+        pki.rotate_kek(&system(&w), &kek).await.unwrap(),
+        6,
+        "three authorities, a request, the keys of access tokens and of assignments"
+    );
     assert_eq!(pki.rotate_kek(&system(&w), &kek).await.unwrap(), 6, "a second run is harmless");
 }
 
