@@ -37,21 +37,20 @@ pub struct Ranked {
 /// Whether the first group lies above the second; the intervals are two-sided at `confidence` (0 to 1). None when a group is empty or has something that
 /// is no number.
 pub fn compare(first: &[f64], second: &[f64], confidence: f64) -> Option<Ranked> {
-    let (a, b) = (sorted(first)?, sorted(second)?);
-    let (n, m) = (real(a.len()), real(b.len()));
-    let u = wins(&a, &b);
-    let spread = spread(&a, &b);
-    let exact = a.len() + b.len() <= COUNTED;
-    let p = if exact { counted(&a, &b) } else { approximated(u, n * m, spread) };
-    let z = quantile((1.0 - confidence) / 2.0);
-    let greater = u / (n * m);
+    let (first, second) = (sorted(first)?, sorted(second)?);
+    let (n, m) = (real(first.len()), real(second.len()));
+    let (wins, spread) = (wins(&first, &second), spread(&first, &second));
+    let exact = first.len() + second.len() <= COUNTED;
+    let p = if exact { counted(&first, &second) } else { approximated(wins, n * m, spread) };
+    let far = quantile((1.0 - confidence) / 2.0);
+    let greater = wins / (n * m);
     Some(Ranked {
-        median: median(&a),
-        other_median: median(&b),
+        median: median(&first),
+        other_median: median(&second),
         greater,
-        greater_within: newcombe(greater, n, m, z),
-        shift: shift(&a, &b),
-        shift_within: shift_within(&a, &b, z * spread),
+        greater_within: newcombe(greater, (n, m), far),
+        shift: shift(&first, &second),
+        shift_within: shift_within(&first, &second, far * spread),
         p,
         exact,
     })
@@ -163,7 +162,7 @@ fn counted(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Newcombe's interval of a probability of being greater.
-fn newcombe(greater: f64, n: f64, m: f64, z: f64) -> (f64, f64) {
+fn newcombe(greater: f64, (n, m): (f64, f64), z: f64) -> (f64, f64) {
     let more = f64::midpoint(n, m) - 1.0;
     let variance = |t: f64| t * (1.0 - t) * (1.0 + more * ((1.0 - t) / (2.0 - t) + t / (1.0 + t))) / (n * m);
     let within = |t: f64| (greater - t).abs() <= z * variance(t).sqrt();
