@@ -20,7 +20,8 @@ impl Browser {
         let (release, _) = self.release().await;
         let author = self.world.person("oli", Role::Operator).await;
         let stage = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
-        let spec = change(RolloutSpec { reason: "because".into(), ..RolloutSpec::new("Radio fix".into(), release.parse().unwrap(), vec![stage]) });
+        let spec =
+            change(RolloutSpec { reason: "because".into(), ..RolloutSpec::new("Radio fix".into(), release.parse().unwrap(), vec![stage]) });
         let rollouts = self.world.fleet.rollouts();
         let id = rollouts.draft(&author, spec).await.unwrap();
         rollouts.submit(&author, &id).await.unwrap();
@@ -60,7 +61,10 @@ async fn a_group_is_made_filled_renamed_and_deleted_without_scripts() {
     assert_eq!(b.post("group/rename", &[("name", "Hall 3"), ("to", "North")]).await.unwrap(), "/groups?name=North");
     b.runs(|spec| RolloutSpec { selector: "group:North".into(), ..spec }).await;
     let page = b.page("/groups?name=North").await;
-    assert!(page.contains("Radio fix") && page.contains("aria-describedby=\"why-delete\"") && !page.contains("id=\"delete-group\""), "{page}");
+    assert!(
+        page.contains("Radio fix") && page.contains("aria-describedby=\"why-delete\"") && !page.contains("id=\"delete-group\""),
+        "{page}"
+    );
     assert_eq!(b.post("group/delete", &[("name", "North"), ("confirm", "North")]).await.unwrap_err(), (409, "group_in_use".to_owned()));
     let used = b.api("GET", "/groups", Vec::new()).await;
     assert_eq!((&used["items"][0]["devices"], &used["items"][0]["used_by"][0]["name"]), (&json!(2), &json!("Radio fix")));

@@ -31,7 +31,8 @@ mod tests {
     #[test]
     fn what_is_held_is_compared_weakly_and_in_lists() {
         let tag = of(b"x");
-        let cases = [(tag.clone(), true), (format!("W/{tag}"), true), (format!("\"y\", {tag}"), true), ("*".into(), true), ("\"y\"".into(), false)];
+        let cases =
+            [(tag.clone(), true), (format!("W/{tag}"), true), (format!("\"y\", {tag}"), true), ("*".into(), true), ("\"y\"".into(), false)];
         for (line, expected) in cases {
             let headers = HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_str(&line).unwrap())]);
             assert_eq!(held(&headers, &tag), expected, "{line}");

@@ -65,7 +65,11 @@ pub fn devices(model: &RolloutPage, choice: &Choice) -> AnyView {
     let next = model.updates.next.as_ref().map(|cursor| format!("{here}{joint}from={}&cur={cursor}", choice.before + shown));
     let first = (choice.before > 0).then(|| here.clone());
     let gone = (model.gone.total > 0).then(|| {
-        let text = format!("{} left the fleet since and {} not listed; they count in the stages, and are in the report.", counted(model.gone.total, "device", "devices"), if model.gone.total == 1 { "is" } else { "are" });
+        let text = format!(
+            "{} left the fleet since and {} not listed; they count in the stages, and are in the report.",
+            counted(model.gone.total, "device", "devices"),
+            if model.gone.total == 1 { "is" } else { "are" }
+        );
         view! { <p class="small text-2">{text}</p> }
     });
     view! {

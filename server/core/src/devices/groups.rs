@@ -1,11 +1,7 @@
 //! Groups: devices that people have put together by hand under a name, for selectors (`group:NAME`). Owns the rows; what a group is used for is said
 //! elsewhere. Who is in it is decided device by device, of exactly those that a filter showed.
 
-use super::{
-    DeviceNo, Devices, Error, MOST_AT_ONCE, store,
-    tagging::found,
-    words,
-};
+use super::{DeviceNo, Devices, Error, MOST_AT_ONCE, store, tagging::found, words};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -52,7 +48,8 @@ pub(super) const NAMES: Sql = Sql::same("SELECT name FROM device_groups WHERE or
 /// Takes a device out of all its groups.
 pub(super) const LEAVE: Sql = Sql::same("DELETE FROM group_members WHERE device = $1");
 
-pub(crate) const ALL: &[&Sql] = &[&INSERT, &COUNT, &LIST, &BY_NAME, &RENAME, &IN_IT, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &OF, &NAMES, &LEAVE];
+pub(crate) const ALL: &[&Sql] =
+    &[&INSERT, &COUNT, &LIST, &BY_NAME, &RENAME, &IN_IT, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &OF, &NAMES, &LEAVE];
 
 #[derive(Serialize)]
 struct Of {
@@ -64,7 +61,8 @@ impl Devices {
     pub async fn groups(&self, actor: &Actor) -> Result<Vec<DeviceGroup>, Error> {
         may(actor, Act::Read)?;
         let all = rows!(&mut self.db.read().await?, (String, i64, String, i64), LIST, actor.org.as_str())?;
-        let shown = |(name, at, created_by, devices)| DeviceGroup { name, devices, created_at: Timestamp(at), created_by, used_by: Vec::new() };
+        let shown =
+            |(name, at, created_by, devices)| DeviceGroup { name, devices, created_at: Timestamp(at), created_by, used_by: Vec::new() };
         Ok(all.into_iter().map(shown).collect())
     }
 
@@ -160,7 +158,10 @@ impl Devices {
 fn named(name: &str) -> Result<String, Error> {
     let name = words::word("name", name, 100)?;
     if name.is_empty() || name.contains('*') {
-        return Err(Error::invalid("name", "A group has a name of 1 to 100 characters without *, which stands for any characters in selectors."));
+        return Err(Error::invalid(
+            "name",
+            "A group has a name of 1 to 100 characters without *, which stands for any characters in selectors.",
+        ));
     }
     Ok(name)
 }

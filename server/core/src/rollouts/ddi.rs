@@ -253,7 +253,9 @@ impl Rollouts {
         if let Some(begun) = oldest(Phase::Active).find(|a| !a.open() || a.installing()) {
             return Ok(Ask { task: Task::Install(begun.number), installed, waits: false });
         }
-        let Some(offer) = self.offered(device, Speaks::Hawkbit).await? else { return Ok(Ask { task: Task::Nothing, installed, waits: false }) };
+        let Some(offer) = self.offered(device, Speaks::Hawkbit).await? else {
+            return Ok(Ask { task: Task::Nothing, installed, waits: false });
+        };
         let known = actions.iter().find(|a| a.update == offer.update_id).map(|a| a.number);
         // What a newer one has just taken over from is stopped first.
         if known.is_none()

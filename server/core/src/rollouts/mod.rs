@@ -87,6 +87,15 @@ impl Rollouts {
     /// The room over an open store.
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus) -> Self {
         let began = clock.now();
-        Self { db, clock, entropy, bus, began, glimpses: previewing::Glimpses::default(), idle: idle::Idle::default(), calendar: freezes::Calendar::default() }
+        Self {
+            db,
+            clock,
+            entropy,
+            bus,
+            began,
+            glimpses: previewing::Glimpses::default(),
+            idle: idle::Idle::default(),
+            calendar: freezes::Calendar::default(),
+        }
     }
 }

@@ -28,8 +28,8 @@ use wire::{
     ids::{OrgId, RolloutId, UserId},
     page::{MAX_ROWS, Page},
     rollouts::{
-        Action, ApprovalCard, ApprovalsPage, Call, Counts, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView,
-        Tab, UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
+        Action, ApprovalCard, ApprovalsPage, Call, Counts, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage,
+        StageView, Tab, UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
     },
     states::{RolloutState, StageState},
 };

@@ -50,8 +50,7 @@ pub enum Miss {
 }
 
 /// What is asked of a device's facts, in this order.
-const RULES: [Miss; 7] =
-    [Miss::NotSelected, Miss::OtherType, Miss::NotActive, Miss::Hardware, Miss::Newer, Miss::RunsOther, Miss::TooOld];
+const RULES: [Miss; 7] = [Miss::NotSelected, Miss::OtherType, Miss::NotActive, Miss::Hardware, Miss::Newer, Miss::RunsOther, Miss::TooOld];
 
 impl Target {
     /// Whether a device is in; `busy` when another rollout is updating it. The first reason against it otherwise.

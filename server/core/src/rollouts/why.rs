@@ -134,7 +134,9 @@ impl Concern {
             (_, Some(StageState::AwaitingPromotion)) => {
                 blocks(rule, format!("stage {stage} waits for a person to go on; it comes with the next stage."), next)
             }
-            _ if now >= self.doors_until => blocks(rule, format!("stage {stage} takes no more devices; it comes with the next stage."), next),
+            _ if now >= self.doors_until => {
+                blocks(rule, format!("stage {stage} takes no more devices; it comes with the next stage."), next)
+            }
             _ if !self.reached => blocks(rule, format!("its turn comes after stage {stage}."), next),
             _ => met(rule, format!("stage {stage} is running, and it is in it.")),
         }

@@ -79,12 +79,8 @@ async fn a_group_is_filled_by_names_renamed_and_kept_while_a_plan_asks_for_it(#[
     }
     devices.create_group(&operator, "north").await.unwrap();
     devices.create_group(&operator, "south").await.unwrap();
-    let named = |ids: &[&str], out| GroupMany {
-        q: String::new(),
-        devices: ids.iter().map(|id| id.parse().unwrap()).collect(),
-        out,
-        expected: 0,
-    };
+    let named =
+        |ids: &[&str], out| GroupMany { q: String::new(), devices: ids.iter().map(|id| id.parse().unwrap()).collect(), out, expected: 0 };
     let unknown = devices.group_many(&operator, "north", &named(&["gw-1", "gw-9"], false)).await;
     assert!(matches!(unknown, Err(Error::Invalid { field: "devices", .. })));
     let both = GroupMany { q: "gw".into(), ..named(&["gw-1"], false) };

@@ -27,9 +27,7 @@ pub(super) const END: Sql =
     Sql::same("UPDATE freezes SET ended_at = $3, ended_by = $4 WHERE org_id = $1 AND id = $2 AND ended_at IS NULL AND until_at > $3");
 
 /// What changes with every change of a calendar.
-pub(super) const MARKS: Sql = Sql::same(
-    "SELECT org_id, COUNT(*), MAX(made_at), COALESCE(MAX(ended_at), 0) FROM freezes GROUP BY org_id",
-);
+pub(super) const MARKS: Sql = Sql::same("SELECT org_id, COUNT(*), MAX(made_at), COALESCE(MAX(ended_at), 0) FROM freezes GROUP BY org_id");
 
 /// How many freezes each organization has, and when the last was made and ended.
 pub(in crate::rollouts) async fn marks(on: &mut impl Conn) -> Result<Vec<(OrgId, (i64, i64, i64))>, Error> {

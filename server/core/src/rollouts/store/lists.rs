@@ -60,10 +60,11 @@ pub(super) const NAV: Sql = Sql::same(
      WHERE a.rollout_id = rollouts.id AND a.by_user = $2 AND a.approved = TRUE AND a.void = FALSE) THEN 1 ELSE 0 END) AS BIGINT), 0)
      FROM rollouts WHERE org_id = $1 AND state IN ('running', 'paused', 'halted', 'stopping', 'waiting_for_approval')",
 );
-pub(super) const EVENT: Sql =
-    Sql::same("INSERT INTO rollout_events (org_id, rollout_id, at, text, actor, tone, state)
+pub(super) const EVENT: Sql = Sql::same(
+    "INSERT INTO rollout_events (org_id, rollout_id, at, text, actor, tone, state)
      SELECT CAST($1 AS TEXT), x.id, CAST($3 AS BIGINT), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS TEXT), x.state
-     FROM rollouts x WHERE x.id = $2");
+     FROM rollouts x WHERE x.id = $2",
+);
 pub(super) const EVENTS: Sql =
     Sql::same("SELECT at, text, actor, tone, state FROM rollout_events WHERE rollout_id = $1 ORDER BY id DESC LIMIT 100");
 pub(super) const DECISION: Sql = Sql::same(

@@ -22,8 +22,9 @@ const SAYS: Sql = Sql::same(
     "INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, $3, $4) ON CONFLICT (device, name) DO UPDATE SET value = excluded.value",
 );
 const ONLINE: Sql = Sql::same("UPDATE devices SET online = $2 WHERE number = $1");
-const SENT: Sql =
-    Sql::same("INSERT INTO device_bytes (device, day, bytes) VALUES ($1, $2, $3) ON CONFLICT (device, day) DO UPDATE SET bytes = excluded.bytes");
+const SENT: Sql = Sql::same(
+    "INSERT INTO device_bytes (device, day, bytes) VALUES ($1, $2, $3) ON CONFLICT (device, day) DO UPDATE SET bytes = excluded.bytes",
+);
 
 struct Turmoil {
     s: Scene,

@@ -99,7 +99,8 @@ async fn failures_are_told_by_why_the_most_frequent_first(#[case] kind: EngineKi
     let offered = s.poll_all().await;
     for (i, code) in [(0, "digest_mismatch"), (1, "flash_error"), (2, "flash_error")] {
         let (device, offer) = &offered[i];
-        let report = StatusReport { code: Some(code.into()), detail: Some(format!("said {code}")), ..says(&offer.update_id, UpdateState::Failed) };
+        let report =
+            StatusReport { code: Some(code.into()), detail: Some(format!("said {code}")), ..says(&offer.update_id, UpdateState::Failed) };
         s.rollouts().report(*device, report).await.unwrap();
     }
     s.say(offered[3].0, &offered[3].1.update_id, UpdateState::Rejected).await.unwrap();
