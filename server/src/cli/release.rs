@@ -23,7 +23,7 @@ pub enum Release {
     /// Add a signature to a release of the fleet
     AddSignature {
         #[command(flatten)]
-        add: AddSignature,
+        add: NewSignature,
         #[command(flatten)]
         flags: Box<Flags>,
     },
@@ -51,7 +51,7 @@ pub struct SignRelease {
 
 /// Add a signature to a release of the fleet.
 #[derive(Debug, Clone, clap::Args)]
-pub struct AddSignature {
+pub struct NewSignature {
     /// The release.
     #[arg(long, value_name = "rel_…")]
     pub release: ReleaseId,
@@ -89,7 +89,7 @@ pub fn sign(args: &SignRelease) -> Result<()> {
 }
 
 /// Adds what is in the file and says how the release stands.
-pub async fn add_signature(args: &AddSignature, fleet: &Fleet) -> Result<()> {
+pub async fn add_signature(args: &NewSignature, fleet: &Fleet) -> Result<()> {
     let given = std::fs::read(&args.signature).with_context(|| format!("reading {}", args.signature.display()))?;
     let actor = Actor::shell(fleet.default_org().clone());
     let now = fleet.releases().add_signatures(&actor, &args.release, &given).await.map_err(|e| e.fault())?;

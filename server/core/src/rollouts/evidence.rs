@@ -257,7 +257,7 @@ mod tests {
         let strict = MetricGate { effect_percent: 55.0, ..gate() };
         assert_eq!(judge(&strict, &groups(updated, control), LOOK, Timestamp(1)).call, Call::Halt);
         // The same figures are enough at the last look and not at the first.
-        let close = groups(line(14, 14), line(0, 20));
+        let close = groups(line(8, 14), line(0, 20));
         let by = |number| judge(&MetricGate { confidence_percent: 97.0, ..gate() }, &close, Look { number, ..LOOK }, Timestamp(1));
         assert_eq!([1, 4].map(|n| by(n).call), [Call::Pass, Call::Halt], "{:?}", by(1));
         let spent: f64 = (1..=LOOKS).map(|n| level(&gate(), n)).sum();

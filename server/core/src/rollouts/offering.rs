@@ -125,9 +125,10 @@ impl Rollouts {
             if target.check(&facts, false).is_err() {
                 continue;
             }
-            // Who would ask nobody waits until somebody has confirmed it in the console; that wakes it.
+            // Who would ask nobody waits until somebody has confirmed it in the console. By another protocol it may be asked, so it is not idle.
             let agreement = agreement(&mut on, &record, (device, &facts), speaks == Speaks::Hawkbit).await?;
             if !agreement.lets_offer() {
+                meant = true;
                 continue;
             }
             // Where its place alone does not say it: the stage that takes it.

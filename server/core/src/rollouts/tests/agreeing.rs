@@ -80,7 +80,7 @@ impl Turmoil {
             window: self.chance(30).then(|| self.s.opens_in(i64::try_from(self.roll(300)).unwrap())),
             during_freeze: self.chance(20),
             retry: self.chance(50).then_some(retry),
-            priority: if self.chance(30) { 60 } else { 50 },
+            priority: if self.chance(30) { 6 } else { 5 },
             ..self.s.spec(stages)
         }
     }

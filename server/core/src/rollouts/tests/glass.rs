@@ -248,7 +248,7 @@ async fn it_goes_around_approvals_and_around_nothing_else(#[case] kind: EngineKi
     assert_eq!(fault(room.break_glass(&s.ada, &id, &digest, "once more").await).code, "other_digest");
 
     // A freeze holds.
-    let until = s.w.clock_now().plus(DAY);
+    let until = s.w.clock_now().plus(HOUR / 2);
     let freeze = wire::rollouts::NewFreeze { name: "end of year".into(), reason: String::new(), from: s.w.clock_now(), until };
     room.freeze(&s.ada, freeze).await.unwrap();
     let digest = s.detail(&id).await.digest;
@@ -256,7 +256,8 @@ async fn it_goes_around_approvals_and_around_nothing_else(#[case] kind: EngineKi
     assert_ne!(again, glass);
     assert_eq!(s.state(&id).await, RolloutState::Running, "a draft that could be sent");
     assert_eq!(s.poll_all().await.len(), 0, "it runs, and the freeze holds");
-    s.w.clock.advance(DAY);
+    s.w.clock.advance(HOUR / 2);
+    room.tick().await.unwrap();
     assert_eq!(s.poll_all().await.len(), 1, "then the first stage, and no more");
 
     // So does a recall.

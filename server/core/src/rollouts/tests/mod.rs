@@ -243,7 +243,7 @@ fn states_listed_in_statements_are_those_of_the_machines() {
     use super::state::{ROLLOUT, UPDATE, ended, legal};
     let all = super::store::ALL;
     let error = |s| matches!(Class::of(s), Class::Failed | Class::Reverted | Class::TimedOut | Class::Rejected);
-    assert_eq!(lists_in(all, "AND ($3 = 0 OR u.stage = $3)"), [words(error)]);
+    assert_eq!(lists_in(all, "AND ($3 = 0 OR u.stage = $3) AND (CASE WHEN u.again"), [words(error)]);
     assert_eq!(lists_in(all, "GROUP BY u.state, u.code"), [words(error)]);
     let counted = lists_in(crate::devices::store::ALL, "SUM(CASE WHEN update_state IN");
     assert_eq!(counted, [words(|s| !s.finished()), words(error)]);
