@@ -199,6 +199,11 @@ async fn a_30_device_a_gets_and_changes_nothing_of_device_b_by_any_route(#[case]
     let reply = c.enrol("wire::device::TRUST_BUNDLE", "/device/v1/trust-bundle?device_id=gw-b", &[]).await;
     assert_eq!((reply.status, reply.text()), (200, c.stock.read("root.pem")), "the same root for everybody");
 
+    // Key sets are the organization's as well; there is none here, whoever asks for whom.
+    for path in ["/device/v1/key-sets/1", "/device/v1/key-sets/1?device_id=gw-b&org=other"] {
+        refused(&c.device("/device/v1/key-sets/{version}", path, &[]).await, 404, path);
+    }
+
     // hawkBit's protocol: B's address by A's certificate, and A's own address with B's action.
     let base: Value = serde_json::from_str(&c.stock.device("/default/controller/v1/gw-b", &OF_B).await.text()).unwrap();
     let action = base["_links"]["deploymentBase"]["href"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
