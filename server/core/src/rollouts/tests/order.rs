@@ -56,7 +56,11 @@ async fn stages_take_those_that_match_and_the_rest_is_left_out_or_comes_last(#[c
     assert_eq!(refused.field.as_deref(), Some("stages.1.reach"));
     let nobody = s.spec(vec![own("id:gw-99"), stage(Reach::Percent(100.0))]);
     let preview = s.rollouts().preview(&s.oli, &nobody).await.unwrap();
-    assert!(preview.problems[0].message.starts_with("Stage 1 has no devices: none of the rollout's devices matches"), "{:?}", preview.problems);
+    assert!(
+        preview.problems[0].message.starts_with("Stage 1 has no devices: none of the rollout's devices matches"),
+        "{:?}",
+        preview.problems
+    );
 
     let plan = s.spec(vec![own("id:gw-1,gw-2"), own("id:gw-3"), own("id:gw-4,gw-5")]);
     let preview = s.rollouts().preview(&s.oli, &RolloutSpec { name: "three".into(), ..plan.clone() }).await.unwrap();
