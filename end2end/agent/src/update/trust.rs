@@ -128,7 +128,9 @@ pub(super) mod tests {
 
     pub fn seed(of: &[u8], threshold: u32) -> TrustedKeys {
         let mut keys = TrustedKeys::none().with_threshold(threshold);
-        of.iter().for_each(|n| keys.add(public(*n)));
+        for n in of {
+            keys.add(public(*n));
+        }
         keys
     }
 

@@ -122,8 +122,9 @@ fn condition(org: &OrgId, selector: &Selector, few: Option<&[DeviceNo]>, mut fil
         filter.text.push_str(" AND d.state <> 'decommissioned'");
     }
     if let Some(few) = few {
-        let numbers: Vec<String> = few.iter().map(i64::to_string).collect();
-        filter.text.push_str(&if few.is_empty() { " AND 1 = 0".to_owned() } else { format!(" AND d.number IN ({})", numbers.join(", ")) });
+        // No device has the number 0, so the list is never empty.
+        let numbers: Vec<String> = std::iter::once(&0).chain(few).map(i64::to_string).collect();
+        filter.text.extend([" AND d.number IN (", &numbers.join(", "), ")"]);
     }
     if *selector != Selector::everything() {
         filter.text.push_str(" AND ");

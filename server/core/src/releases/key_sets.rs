@@ -52,18 +52,15 @@ impl Releases {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         audit::hold(&mut tx, &actor.org).await?;
-        let set = match store::newest_key_set(&mut tx, &actor.org).await? {
-            Some((_, before)) => {
-                let before = kept(&before)?;
-                // As devices count: what was revoked here since is trusted there until this one comes.
-                let (keys, quorum) = (succession::keys(&before), before.thresholds.quorum());
-                succession::follows(envelope, &Before { keys: &keys, quorum, version: Some(before.version) })
-            }
-            None => {
-                let keys = store::active_keys(&mut tx, &actor.org).await?;
-                let quorum = store::thresholds(&mut tx, &actor.org).await?.quorum();
-                succession::follows(envelope, &Before { keys: &keys, quorum, version: None })
-            }
+        let set = if let Some((_, before)) = store::newest_key_set(&mut tx, &actor.org).await? {
+            let before = kept(&before)?;
+            // As devices count: what was revoked here since is trusted there until this one comes.
+            let (keys, quorum) = (succession::keys(&before), before.thresholds.quorum());
+            succession::follows(envelope, &Before { keys: &keys, quorum, version: Some(before.version) })
+        } else {
+            let keys = store::active_keys(&mut tx, &actor.org).await?;
+            let quorum = store::thresholds(&mut tx, &actor.org).await?.quorum();
+            succession::follows(envelope, &Before { keys: &keys, quorum, version: None })
         };
         let set = set.map_err(Error::KeySet)?;
         let version = i64::try_from(set.version).unwrap_or(i64::MAX);

@@ -150,7 +150,9 @@ pub fn of(
             }
         }
         form.number(u64::from(share.is_some()));
-        share.into_iter().for_each(|percent| form.float(percent));
+        if let Some(percent) = share {
+            form.float(percent);
+        }
     }
     if stages.iter().any(|s| !s.gate.metrics.is_empty()) || whole.is_some() || !steps.is_none() {
         form.text(EVIDENCE);
@@ -275,7 +277,9 @@ impl Form {
             Some(Order::Listed(ids)) => {
                 self.text("listed");
                 self.number(ids.len() as u64);
-                ids.iter().for_each(|id| self.text(id.as_str()));
+                for id in ids {
+                    self.text(id.as_str());
+                }
             }
         }
     }

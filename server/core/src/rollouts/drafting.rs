@@ -34,23 +34,28 @@ use wire::{
     states::RolloutState,
 };
 
+/// Which rollout has to be the newest of its name when another one is drafted.
+pub(super) enum Newest<'a> {
+    /// Whichever.
+    Any,
+    /// There is none.
+    Missing,
+    /// This one.
+    Is(&'a RolloutId),
+}
+
 impl Rollouts {
     /// A new draft. It must be a plan that could run; how many devices it reaches is checked when it is submitted.
     pub async fn draft(&self, actor: &Actor, spec: RolloutSpec) -> Result<RolloutId> {
         may(actor, Act::Draft)?;
-        match self.draft_unless(actor, spec, None).await? {
+        match self.draft_while(actor, spec, Newest::Any).await? {
             Some(id) => Ok(id),
             None => Err(Error::Stale.into()),
         }
     }
 
-    /// The same, and none when the newest rollout of this name is not the one that is expected, where one is (an inner none: there is no such rollout).
-    pub(super) async fn draft_unless(
-        &self,
-        actor: &Actor,
-        spec: RolloutSpec,
-        expected: Option<Option<&RolloutId>>,
-    ) -> Result<Option<RolloutId>> {
+    /// The same, and none when the newest rollout of this name is not the one that is expected.
+    pub(super) async fn draft_while(&self, actor: &Actor, spec: RolloutSpec, expected: Newest<'_>) -> Result<Option<RolloutId>> {
         let now = self.clock.now();
         let id: RolloutId = self.entropy.id(now);
         let mut on = self.db.read().await?;
@@ -59,6 +64,11 @@ impl Rollouts {
         drop(on);
         let digest = digest_of(&actor.org, &id, &spec, &release, back.as_ref());
         let mut tx = self.db.write().await?;
+        let expected = match expected {
+            Newest::Any => None,
+            Newest::Missing => Some(None),
+            Newest::Is(id) => Some(Some(id)),
+        };
         if let Some(expected) = expected {
             // Of two who draft this name at once the second sees what the first has drafted.
             audit::hold(&mut tx, &actor.org).await?;

@@ -124,7 +124,9 @@ impl<'a> Pools<'a> {
         for (i, entry) in entries.iter().enumerate() {
             sorted[entry.stratum].push(i);
         }
-        sorted.iter_mut().for_each(|pool| pool.sort_unstable_by_key(|i| (entries[*i].place, *i)));
+        for pool in &mut sorted {
+            pool.sort_unstable_by_key(|i| (entries[*i].place, *i));
+        }
         Self { entries, taken: vec![false; entries.len()], sorted, at: vec![0; strata], cuts: vec![NOBODY; strata] }
     }
 
@@ -136,7 +138,9 @@ impl<'a> Pools<'a> {
     fn take(&mut self, wanted: impl Fn(&Entry) -> bool) -> Vec<usize> {
         let mut came: Vec<usize> = (0..self.entries.len()).filter(|i| !self.taken[*i] && wanted(&self.entries[*i])).collect();
         came.sort_unstable_by_key(|i| (self.entries[*i].place, *i));
-        came.iter().for_each(|i| self.taken[*i] = true);
+        for i in &came {
+            self.taken[*i] = true;
+        }
         came
     }
 

@@ -119,6 +119,7 @@ impl Rollouts {
     }
 
     /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.
+    #[must_use]
     pub fn measured_by(self, last: LastValues) -> Self {
         Self { last: Some(last), ..self }
     }

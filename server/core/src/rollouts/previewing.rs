@@ -129,7 +129,7 @@ pub(super) async fn draw(on: &mut Read, record: &Record, last: Option<&LastValue
     let mut taken = Walk::new(&target, &lot, &record.id, false);
     let rank = Rank { sequence: record.sequence, priority: record.spec.priority };
     walk(on, &record.org, (record.id.as_str(), rank), (now, (last, &asked(&target, &lot))), |device, facts, busy| {
-        taken.take(device, facts, busy)
+        taken.take(device, facts, busy);
     })
     .await?;
     Ok(taken.finish(&record.spec.stages, 0))

@@ -22,7 +22,7 @@ pub(super) fn soaking(course: &Course, number: u32, stage: &Stage, survey: Optio
     }
     if let Some(look) = evidence::due(stage, now) {
         return match survey {
-            Some(Survey::Figures { look: of, groups }) if *of == look => looked(course, (number, stage), (look, groups), verdict, now),
+            Some(Survey::Figures { look: of, groups }) if *of == look => looked(course, (number, stage), (look, groups), &verdict, now),
             _ => Plan::needs(Need::Figures(look)),
         };
     }
@@ -53,14 +53,14 @@ pub(super) fn soaking(course: &Course, number: u32, stage: &Stage, survey: Optio
 }
 
 /// A look at metrics: what was found is kept, and may say no.
-fn looked(course: &Course, (number, stage): (u32, &Stage), (look, groups): (Look, &[Groups]), verdict: Verdict, now: Timestamp) -> Plan {
+fn looked(course: &Course, (number, stage): (u32, &Stage), (look, groups): (Look, &[Groups]), verdict: &Verdict, now: Timestamp) -> Plan {
     let findings: Vec<Finding> =
         evidence::open(stage).zip(groups).map(|(metric, groups)| evidence::judge(metric, groups, look, now)).collect();
     let bad: Vec<&str> = findings.iter().filter(|f| f.call == Call::Halt).map(|f| f.text.as_str()).collect();
     let mut plan = if bad.is_empty() {
         Plan::default()
     } else {
-        say_no(course, number, Verdict { call: Call::Halt, text: bad.join("; "), ..verdict })
+        say_no(course, number, Verdict { call: Call::Halt, text: bad.join("; "), ..verdict.clone() })
     };
     for finding in findings.iter().rev().filter(|f| f.call != Call::Halt) {
         plan.reasons.insert(0, format!("Stage {number}, look {} of {}: {}", finding.look, finding.looks, finding.text));

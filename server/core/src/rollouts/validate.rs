@@ -240,7 +240,7 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
                 percent = p;
             }
             Reach::Count(_) if last => {
-                found.add(&at("reach"), "The last stage has to reach everybody: choose 100 %, or those that match a selector.")
+                found.add(&at("reach"), "The last stage has to reach everybody: choose 100 %, or those that match a selector.");
             }
             Reach::Count(n) => {
                 found.unless(
@@ -350,6 +350,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::large_stack_arrays, reason = "a plan for each mistake")]
     fn each_mistake_is_told_at_its_field() {
         let all = || stage(Reach::Percent(100.0));
         let at = |p| stage(Reach::Percent(p));

@@ -20,6 +20,7 @@ const TAG: Sql =
     Sql::same("INSERT INTO device_tags (device, org_id, tag) SELECT number, org_id, 'canary' FROM devices WHERE number % 400 = 0");
 const TAG_MANY: Sql =
     Sql::same("INSERT INTO device_tags (device, org_id, tag) SELECT number, org_id, 'most' FROM devices WHERE number % 10 <> 0");
+const FREE: Sql = Sql::same("UPDATE devices SET device_id_lower = '~1' WHERE number = $1");
 const SITES: Sql = Sql::same(
     "INSERT INTO device_attributes (device, org_id, name, value) SELECT number, org_id, 'site', 's' || (number % 100) FROM devices",
 );
@@ -110,7 +111,6 @@ async fn the_index_of_words_follows_ids_that_are_given_free() {
         crate::devices::narrowing::few(&mut on, &w.org, &Selector::parse("ump-08").unwrap()).await.unwrap()
     };
     assert_eq!(found().await, Some(vec![device]));
-    const FREE: Sql = Sql::same("UPDATE devices SET device_id_lower = '~1' WHERE number = $1");
     let mut tx = devices.db.write().await.unwrap();
     exec!(&mut tx, FREE, device).unwrap();
     tx.commit().await.unwrap();

@@ -255,7 +255,9 @@ async fn a_freeze_that_another_process_ended_is_noticed_with_the_next_tick(#[cas
     let mut events = s.w.fleet.bus().listen();
     let hear = |events: &mut tokio::sync::broadcast::Receiver<Event>| {
         let told = Scene::told(events);
-        told.iter().for_each(|event| room.hears(Some(event)));
+        for event in &told {
+            room.hears(Some(event));
+        }
         told.into_iter().filter(|event| matches!(event, Event::Frozen { .. })).count()
     };
     room.tick().await.unwrap();
