@@ -53,7 +53,7 @@ pub fn ApprovalsPage() -> AnyView {
         gone: said("Group deleted", model),
         terms: said("Saved", model),
     };
-    page(model, move |model: Model| content(&model, decisions, review, calls))
+    page(model, move |model: Model| content(&model, decisions, review, &calls))
 }
 
 /// The two calls behind the cards.
@@ -76,7 +76,7 @@ fn deciding(said: &'static str, model: crate::api::packed::Reading) -> FormCall<
     call
 }
 
-fn content(model: &Model, decisions: Decisions, review: FormCall<ReviewGlass>, calls: rules::Calls) -> AnyView {
+fn content(model: &Model, decisions: Decisions, review: FormCall<ReviewGlass>, calls: &rules::Calls) -> AnyView {
     let waiting = i64::try_from(model.waiting.len()).unwrap_or(0);
     let mine = model.waiting.iter().filter(|c| c.blocked.is_none()).count();
     let sub = if waiting == 0 {

@@ -56,10 +56,10 @@ impl OrderDraft {
         let mut draft = Self::default();
         match &spec.order {
             None => {}
-            Some(Order::Random) => draft.order = "random".to_owned(),
+            Some(Order::Random) => "random".clone_into(&mut draft.order),
             Some(Order::Spread(attribute)) => (draft.order, draft.spread) = ("spread".to_owned(), attribute.clone()),
             Some(Order::Listed(ids)) => {
-                draft.order = "listed".to_owned();
+                "listed".clone_into(&mut draft.order);
                 draft.listed = ids.iter().map(DeviceId::as_str).collect::<Vec<_>>().join(" ");
             }
         }

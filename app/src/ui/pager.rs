@@ -12,13 +12,12 @@ pub fn pager(before: i64, shown: i64, total: i64, first: Option<String>, next: O
     let link = |href: Option<String>, label: &'static str, after: bool| {
         let mark = icon(if after { "chevron-right" } else { "chevron-left" });
         let (front, back) = if after { (None, Some(mark)) } else { (Some(mark), None) };
-        match href {
-            Some(href) => view! { <a class="btn" data-s="sm" href=href>{front}{label}{back}</a> }.into_any(),
-            None => {
-                let why = if after { "These are the last rows." } else { "These are the first rows." };
-                view! { <span class="btn" data-s="sm" aria-disabled="true" title=why>{front}{label}{back}<span class="sr">{format!(". {why}")}</span></span> }
-                    .into_any()
-            }
+        if let Some(href) = href {
+            view! { <a class="btn" data-s="sm" href=href>{front}{label}{back}</a> }.into_any()
+        } else {
+            let why = if after { "These are the last rows." } else { "These are the first rows." };
+            view! { <span class="btn" data-s="sm" aria-disabled="true" title=why>{front}{label}{back}<span class="sr">{format!(". {why}")}</span></span> }
+                .into_any()
         }
     };
     let range = format!("Rows {}–{} of {}", grouped(before + shown.min(1)), grouped(before + shown), grouped(total));

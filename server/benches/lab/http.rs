@@ -52,13 +52,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Client<IO> {
         let mut lines = 0;
         loop {
             self.more().await?;
-            lines += self.buffer.iter().filter(|byte| **byte == b'\n').count();
+            lines += ends(&self.buffer);
             if self.buffer.ends_with(b"\r\n0\r\n\r\n") {
                 return Ok(lines);
             }
             // The end may come in two parts.
             let kept = self.buffer.len().saturating_sub(6);
-            lines -= self.buffer[kept..].iter().filter(|byte| **byte == b'\n').count();
+            lines -= ends(&self.buffer[kept..]);
             self.buffer.drain(..kept);
         }
     }
@@ -69,6 +69,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Client<IO> {
             _ => Ok(()),
         }
     }
+}
+
+/// How many lines end in these bytes.
+fn ends(bytes: &[u8]) -> usize {
+    bytes.split(|byte| *byte == b'\n').count() - 1
 }
 
 /// A request with a JSON body.

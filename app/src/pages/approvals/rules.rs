@@ -34,12 +34,13 @@ pub struct Calls {
 }
 
 /// The three cards.
-pub fn cards(model: &Model, calls: Calls) -> AnyView {
+pub fn cards(model: &Model, calls: &Calls) -> AnyView {
+    let calls = *calls;
     view! {
         <div class="grid approvals mt-4">
-            {card("Who approves", None, rules(model, calls))}
-            {card("Groups of approvers", None, groups(model, calls))}
-            {card("For how long", None, terms(model, calls))}
+            {card("Who approves", None, rules(model, &calls))}
+            {card("Groups of approvers", None, groups(model, &calls))}
+            {card("For how long", None, terms(model, &calls))}
         </div>
     }
     .into_any()
@@ -59,13 +60,14 @@ fn words(model: &Model, rule: &ApprovalRule) -> String {
     format!("{}{}", counted(i64::from(rule.needed), "approval", "approvals"), of.concat())
 }
 
-fn rules(model: &Model, calls: Calls) -> AnyView {
-    let all = model.rules.iter().map(|row| rule(model, row, calls)).collect_view();
+fn rules(model: &Model, calls: &Calls) -> AnyView {
+    let calls = *calls;
+    let all = model.rules.iter().map(|row| rule(model, row, &calls)).collect_view();
     let change = if model.may_set_rules {
         let every = model.rules.first().map_or_else(|| ApprovalRule::plain(1), |r| r.rule.clone());
         view! {
-            <details><summary>"Change the rule for every rollout"</summary>{rule_form(model, &every, false, calls)}</details>
-            <details><summary>"A rule for one device type"</summary>{rule_form(model, &ApprovalRule::plain(2), true, calls)}</details>
+            <details><summary>"Change the rule for every rollout"</summary>{rule_form(model, &every, false, &calls)}</details>
+            <details><summary>"A rule for one device type"</summary>{rule_form(model, &ApprovalRule::plain(2), true, &calls)}</details>
         }
         .into_any()
     } else {
@@ -75,7 +77,8 @@ fn rules(model: &Model, calls: Calls) -> AnyView {
     view! { <div class="stack">{fault}{all}{change}</div> }.into_any()
 }
 
-fn rule(model: &Model, row: &RuleRow, calls: Calls) -> AnyView {
+fn rule(model: &Model, row: &RuleRow, calls: &Calls) -> AnyView {
+    let calls = *calls;
     let of =
         if row.device_type.is_empty() { "Every rollout needs ".to_owned() } else { format!("Rollouts for {} also need ", row.device_type) };
     let sentence = format!("{of}{}, by people other than its author.", words(model, &row.rule));
@@ -111,7 +114,8 @@ fn rule(model: &Model, row: &RuleRow, calls: Calls) -> AnyView {
     view! { <div class="stack"><p>{sentence}</p>{short}{weaker}{ends}</div> }.into_any()
 }
 
-fn rule_form(model: &Model, present: &ApprovalRule, of_type: bool, calls: Calls) -> AnyView {
+fn rule_form(model: &Model, present: &ApprovalRule, of_type: bool, calls: &Calls) -> AnyView {
+    let calls = *calls;
     let id = if of_type { "type" } else { "every" };
     let numbers = (1..=MAX_APPROVALS).map(|n| (n.to_string(), counted(i64::from(n), "approval", "approvals"))).collect();
     let shares = model
@@ -155,11 +159,12 @@ fn rule_form(model: &Model, present: &ApprovalRule, of_type: bool, calls: Calls)
     .into_any()
 }
 
-fn groups(model: &Model, calls: Calls) -> AnyView {
+fn groups(model: &Model, calls: &Calls) -> AnyView {
+    let calls = *calls;
     let none = model.groups.is_empty().then(|| {
         view! { <p class="text-2">"There is no group yet. A rule can ask that some approvals come from one, for example from safety."</p> }
     });
-    let all = model.groups.iter().map(|g| group(model, g, calls)).collect_view();
+    let all = model.groups.iter().map(|g| group(model, g, &calls)).collect_view();
     let new = if model.may_set_rules {
         let people = choice(&model.approvers, |_| false);
         view! {
@@ -195,7 +200,8 @@ fn choice(approvers: &[Approver], chosen: impl Fn(&Approver) -> bool) -> AnyView
     view! { <fieldset class="field"><legend>"Who is in it"</legend>{all}</fieldset> }.into_any()
 }
 
-fn group(model: &Model, g: &ApproverGroup, calls: Calls) -> AnyView {
+fn group(model: &Model, g: &ApproverGroup, calls: &Calls) -> AnyView {
+    let calls = *calls;
     let members = g
         .members
         .iter()
@@ -252,7 +258,8 @@ fn days(n: u32, never: &str) -> String {
     if n == 0 { never.to_owned() } else { counted(i64::from(n), "day", "days") }
 }
 
-fn terms(model: &Model, calls: Calls) -> AnyView {
+fn terms(model: &Model, calls: &Calls) -> AnyView {
+    let calls = *calls;
     let t = &model.terms;
     let glass = match (t.break_glass, t.break_glass_from) {
         (true, _) => view! { "An admin may start a rollout in an emergency without its approvals." }.into_any(),

@@ -285,7 +285,7 @@ impl World {
                     times: 2,
                     wait_min: 20,
                 }),
-                gate: world.dice.percent(25).then(|| GateSpec {
+                gate: world.dice.percent(25).then_some(GateSpec {
                     error_percent: 15.0,
                     success_percent: 80.0,
                     min_sample: 10,
