@@ -258,7 +258,7 @@ pub struct Offer {
     pub key_set: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+#[cfg_attr(not(target_arch = "wasm32"), expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so"))]
 const fn is_zero(n: &u64) -> bool {
     *n == 0
 }
