@@ -164,6 +164,15 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
             c.errors(),
             c.waiting
         );
+        for (i, found) in stage.findings.iter().enumerate() {
+            // The latest of each metric.
+            if !stage.findings[i + 1..].iter().any(|later| later.metric == found.metric && later.worse == found.worse) {
+                let _ = writeln!(out, "  look {} of {}: {}", found.look, found.looks, found.text);
+            }
+        }
+    }
+    if let Some(whole) = &detail.verdict {
+        let _ = writeln!(out, "Whole rollout: {}", whole.text);
     }
     if otherwise > 0 {
         let _ = writeln!(out, "The file says something else: `fleetward rollout diff` shows what.");

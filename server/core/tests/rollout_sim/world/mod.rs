@@ -356,6 +356,7 @@ impl World {
     /// Nothing is wrong and nobody interferes.
     pub fn healthy(seed: u64) -> Self {
         let mut world = Self::new(seed, 0, 1, false);
+        world.runs[0].worse = false;
         world.settle();
         world
     }
@@ -374,6 +375,7 @@ impl World {
     /// makes devices fare worse by as much as they differ by themselves.
     pub fn measured(seed: u64, worse: bool, confidence_percent: f64, effect_percent: f64) -> Self {
         let mut world = Self::new(seed, 0, 1, false);
+        world.devices.truncate(150);
         while world.devices.len() < 150 {
             let number = i64::try_from(world.devices.len()).unwrap() + 1;
             world.devices.push(Device::new(number, Fault::None, 0));
