@@ -146,7 +146,7 @@ impl ListedKey {
             _ => None,
         };
         for (to, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-            *to = value(pair[0])? << 4 | value(pair[1])?;
+            *to = (value(pair[0])? << 4) | value(pair[1])?;
         }
         Some(out)
     }

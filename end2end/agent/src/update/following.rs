@@ -8,7 +8,7 @@ use crate::{backoff::Backoff, http};
 use wire::{device::Offer, manifest::Envelope, signing::KEY_SETS};
 
 /// Most sets that are asked for in one go; there is one in a change of keys.
-const MOST: u64 = 1000;
+const MOST: usize = 1000;
 
 impl Updates {
     /// Believes every key set up to the one that the offer names, as far as they follow on one another. What does not follow changes nothing, and the
@@ -16,7 +16,7 @@ impl Updates {
     pub(super) async fn follow_key_sets(&self, offer: &Offer, means: &Means<'_>) -> Result<(), Stop> {
         let believed = self.trust.lock().version();
         let first = believed.map_or(1, |v| v.saturating_add(1));
-        for version in (first..=offer.key_set).take(usize::try_from(MOST).unwrap_or(usize::MAX)) {
+        for version in (first..=offer.key_set).take(MOST) {
             let Some(envelope) = self.key_set(version, offer, means).await? else { return Ok(()) };
             let followed = self.trust.lock().follow(&envelope);
             match followed {

@@ -99,7 +99,9 @@ impl Trust {
 
 fn listed(set: &KeySet, threshold: u32) -> TrustedKeys {
     let mut keys = TrustedKeys::none().with_threshold(threshold);
-    set.keys.iter().filter_map(wire::signing::ListedKey::bytes).for_each(|key| keys.add(key));
+    for key in set.keys.iter().filter_map(wire::signing::ListedKey::bytes) {
+        keys.add(key);
+    }
     keys
 }
 
