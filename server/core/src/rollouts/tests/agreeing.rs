@@ -72,7 +72,7 @@ impl Turmoil {
         let retry = Retry { classes: vec![RetryClass::Failed], times: 2, wait_min: 30 };
         RolloutSpec {
             release: self.pick(&self.releases).unwrap(),
-            selector: self.pick(&["", "", "site:north", "-site:north", "id:gw-1,gw-2"]).unwrap().to_owned(),
+            selector: self.pick(&["", "", "attr.site:north", "-attr.site:north", "id:gw-1,gw-2"]).unwrap().to_owned(),
             at_once: self.chance(25).then_some(1),
             budget: self.chance(25).then(|| Budget { attribute: "site".into(), at_most: Some(1), at_most_percent: None }),
             confirm_at_device: self.chance(30),
