@@ -46,6 +46,8 @@ pub struct Metrics {
     pub requests: Family<Labels, Counter>,
     /// Enrolments by outcome.
     pub enrolments: Family<Labels, Counter>,
+    /// Renewals by outcome, refusals among them.
+    pub renewals: Family<Labels, Counter>,
     /// Channels that are open.
     pub channels: Gauge,
     /// Samples acknowledged after their commit.
@@ -73,17 +75,19 @@ impl Metrics {
     }
 
     fn in_registry(mut registry: Registry) -> Self {
-        let (requests, enrolments, published) = (Family::default(), Family::default(), Family::default());
+        let (requests, published) = (Family::default(), Family::default());
+        let (enrolments, renewals) = (Family::default(), Family::default());
         let (channels, live_sockets) = (Gauge::default(), Gauge::default());
         let (samples, download_bytes) = (Counter::default(), Counter::default());
         registry.register("http_requests", "Requests on the operator listener by status", Family::clone(&requests));
         registry.register("enrolments", "Enrolments by outcome", Family::clone(&enrolments));
+        registry.register("renewals", "Renewals by outcome", Family::clone(&renewals));
         registry.register("device_channels", "Device channels that are open", Gauge::clone(&channels));
         registry.register("samples_acknowledged", "Samples acknowledged after their commit", Counter::clone(&samples));
         registry.register("download_bytes", "Bytes of artifacts sent to devices", Counter::clone(&download_bytes));
         registry.register("live_sockets", "Live sockets of browsers", Gauge::clone(&live_sockets));
         registry.register("published", "Requests of third parties by what they asked for and status", Family::clone(&published));
-        Self { registry: Arc::new(registry), requests, enrolments, channels, samples, download_bytes, live_sockets, published }
+        Self { registry: Arc::new(registry), requests, enrolments, renewals, channels, samples, download_bytes, live_sockets, published }
     }
 
     /// All of them in the `OpenMetrics` text form.

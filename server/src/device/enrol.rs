@@ -1,7 +1,7 @@
 //! Enrolment, renewal and the trust bundle over HTTP (pki.md E-5, R-1). The rules are the core's.
 
 use super::{Devices, Peer, address, json, whole::whole};
-use crate::http::fault::Problem;
+use crate::http::{fault::Problem, guard::bearer};
 use axum::{
     Json,
     extract::{Request, State},
@@ -56,10 +56,15 @@ pub(super) fn count<T>(devices: &Devices, outcome: Result<T, &str>) {
     devices.metrics.enrolments.get_or_create(&vec![("outcome", word)]).inc();
 }
 
+/// Counts a renewal by what it came to.
+pub(super) fn count_renewal<T>(devices: &Devices, outcome: Result<T, &str>) {
+    let word = outcome.err().unwrap_or("issued").to_owned();
+    devices.metrics.renewals.get_or_create(&vec![("outcome", word)]).inc();
+}
+
 async fn admit(devices: &Devices, request: Request) -> Result<wire::enrolment::Enrolled, Problem> {
     let (parts, body) = request.into_parts();
-    let secret = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
-    let secret = secret.unwrap_or_default();
+    let secret = bearer(&parts.headers).unwrap_or_default();
     let body = whole(body).await?;
     let request: EnrolRequest = json(&parts.headers, &body)?;
     let address = address(&parts.extensions);
@@ -70,10 +75,14 @@ async fn admit(devices: &Devices, request: Request) -> Result<wire::enrolment::E
 
 /// `POST /device/v1/renew` over the certificate being renewed.
 pub(super) async fn renew(State(devices): State<Devices>, peer: Peer, request: Request) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let request: RenewRequest = json(&parts.headers, &whole(body).await?)?;
-    let answer = devices.fleet.pki().renew(&peer.actor(), &peer.peer, request.csr.as_bytes(), &devices.device_url).await?;
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    let outcome = async {
+        let (parts, body) = request.into_parts();
+        let request: RenewRequest = json(&parts.headers, &whole(body).await?)?;
+        Ok::<_, Problem>(devices.fleet.pki().renew(&peer.actor(), &peer.peer, request.csr.as_bytes(), &devices.device_url).await?)
+    };
+    let outcome = outcome.await;
+    count_renewal(&devices, outcome.as_ref().map_err(|problem| problem.0.code.as_str()));
+    Ok((StatusCode::CREATED, Json(outcome?)).into_response())
 }
 
 /// `GET /device/v1/trust-bundle` of the device listener: what the device should trust from now on. That it comes over mutual TLS is its

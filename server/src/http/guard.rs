@@ -79,7 +79,7 @@ pub async fn guard(State(guard): State<Guard>, mut request: Request, next: Next)
     request.extensions_mut().insert(PeerAddress(address.clone()));
     name_the_host(&mut request);
     let headers = request.headers();
-    let bearer = headers.get(header::AUTHORIZATION).map(|v| v.to_str().ok().and_then(|v| v.strip_prefix("Bearer ")).unwrap_or_default());
+    let bearer = headers.contains_key(header::AUTHORIZATION).then(|| bearer(headers).unwrap_or_default());
     let by_token = bearer.is_some();
     let path = request.uri().path();
     let found = match bearer {
@@ -176,6 +176,12 @@ pub async fn unknown() -> Response {
     (StatusCode::NOT_FOUND, Problem(Fault::new(FaultKind::NotFound, "not_found", "There is no such address."))).into_response()
 }
 
+/// What follows the scheme `Bearer` (RFC 6750 §2.1), whose case does not matter (RFC 9110 §11.1).
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim_start())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +203,17 @@ mod tests {
     }
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(k, v)| (axum::http::HeaderName::from_static(k), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn a_bearer_is_one_in_any_case() {
+        let said = |line: &'static str| bearer(&headers(&[("authorization", line)])).map(str::to_owned);
+        for line in ["Bearer fat_1", "bearer fat_1", "BEARER  fat_1", " Bearer fat_1 "] {
+            assert_eq!(said(line).as_deref(), Some("fat_1"), "{line}");
+        }
+        for none in ["Basic fat_1", "Bearer", "fat_1", ""] {
+            assert_eq!(said(none), None, "{none}");
+        }
     }
 
     #[test]

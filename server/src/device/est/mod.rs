@@ -52,7 +52,9 @@ async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answ
         }
         "simplereenroll" => {
             only(&Method::POST, &request)?;
-            reenrol(devices, &org, request).await
+            let outcome = reenrol(devices, &org, request).await;
+            super::enrol::count_renewal(devices, outcome.as_ref().map_err(Refusal::code));
+            outcome
         }
         "serverkeygen" if devices.fleet.pki().makes_keys() => {
             only(&Method::POST, &request)?;
