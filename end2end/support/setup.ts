@@ -11,7 +11,7 @@ export default async function setup(config: FullConfig) {
   mkdirSync(results, { recursive: true });
   const stop = process.env.END2END_SYSTEM ? undefined : await startSystem();
   addPeople();
-  await draftForNextYear();
+  await draftForLater();
   await quarantined();
   const { launchOptions } = config.projects[0]!.use;
   const browser = await chromium.launch(launchOptions);
@@ -49,7 +49,7 @@ function addPeople() {
   writeFileSync(process.env.END2END_SYSTEM!, JSON.stringify({ ...known, approver, viewer }));
 }
 
-async function draftForNextYear() {
+async function draftForLater() {
   const known = (await rest("GET", "/rollouts")).items as { name: string }[];
   if (known.some((rollout) => rollout.name === NOSCRIPT_ROLLOUT)) return;
   const releases = (await rest("GET", "/releases")).items as { id: string; version: string }[];
@@ -57,7 +57,7 @@ async function draftForNextYear() {
     name: NOSCRIPT_ROLLOUT,
     release: releases.find((release) => release.version === "1.1.0")!.id,
     stages: [{ name: "Everyone", reach: { percent: 100 } }],
-    start_at: Date.now() + 300 * 86_400_000,
+    start_at: Date.now() + 20 * 86_400_000,
     reason: "So that the form has something to decide on.",
   });
   await rest("POST", `/rollouts/${drafted.row.id}/submit`, {});

@@ -82,7 +82,8 @@ async fn a_stock_client_enrols_renews_and_is_let_in(#[case] kind: EngineKind) {
     stock.openssl(&[&verify[..], &["next.pem"]].concat()).await;
     assert_eq!(stock.device("/device/v1/update", &["--cert", "next.pem", "--key", "next.key"]).await.status / 100, 2);
     let counted = reqwest::get(format!("http://{}/metrics", server.running.ops_addr)).await.unwrap().text().await.unwrap();
-    for line in ["renewals_total{outcome=\"issued\"} 1", "renewals_total{outcome=\"renew_too_early\"} 1", "enrolments_total{outcome=\"issued\"} 2"]
+    for line in
+        ["renewals_total{outcome=\"issued\"} 1", "renewals_total{outcome=\"renew_too_early\"} 1", "enrolments_total{outcome=\"issued\"} 2"]
     {
         assert!(counted.contains(&format!("fleetward_{line}\n")), "{line}: {counted}");
     }
