@@ -14,7 +14,7 @@ use wire::rollouts::{Call, Compared, Finding, Problem, RolloutDetail, StageView,
 /// The metrics that the gates of stages compare: those of the plan, and an empty row for one more in each stage but the last.
 pub(super) fn metrics(draft: &Draft, problems: &[Problem]) -> AnyView {
     let last = draft.stages.len().saturating_sub(1);
-    let mut rows = Vec::new();
+    let (mut which, mut how) = (Vec::new(), Vec::new());
     for (i, stage) in draft.stages.iter().enumerate() {
         let named: Vec<&MetricDraft> = stage.metrics.iter().filter(|m| !m.metric.trim().is_empty()).collect();
         let empty = MetricDraft::empty();
@@ -23,18 +23,26 @@ pub(super) fn metrics(draft: &Draft, problems: &[Problem]) -> AnyView {
         let whole = problems.iter().find(|p| p.field == format!("stages.{i}.gate.metrics")).map(|p| p.message.clone());
         for (k, metric) in named.into_iter().chain(more).enumerate() {
             let wrong = (k == 0).then(|| whole.clone()).flatten().map(|w| view! { <span class="cell-err">{w}</span> });
-            rows.push(view! { <tr><th scope="row">{title.clone()}{wrong}</th>{cells(i, k, metric, problems)}</tr> }.into_any());
+            let (first, second) = cells(i, k, metric, problems);
+            which.push(view! { <tr><th scope="row">{title.clone()}{wrong}</th>{first}</tr> }.into_any());
+            how.push(view! { <tr><th scope="row">{format!("{title}, metric {}", k + 1)}</th>{second}</tr> }.into_any());
         }
     }
-    let columns = ["Stage", "Metric", "Worse is", "Devices each", "Effect, %", "Shift", "Confidence, %", "Too few"];
+    let columns = |of: &[&'static str]| of.iter().copied().map(Column::text).collect();
     let body = view! {
-        {table("Metrics", columns.into_iter().map(Column::text).collect(), rows.collect_view().into_any())}
+        {table("Metrics", columns(&["Stage", "Metric", "Worse is", "With too few"]), which.collect_view().into_any())}
+        {table(
+            "How metrics are compared",
+            columns(&["Stage and metric", "Devices each", "Effect, %", "Shift", "Confidence, %"]),
+            how.collect_view().into_any(),
+        )}
         <footer>"While a stage is watched, its updated devices are compared with devices that have not been updated yet and are connected, at four looks, at the quarters of the watch (10 minutes at least). Each device counts with the mean of its samples since the watch began; of more than 2,000 devices the same 2,000 each time. The gate says no when the difference is beyond chance at the confidence, which all looks share, and at least as large as matters: the effect is how likely an updated device fares worse (50 % is no difference), the shift is in the metric's unit and may be empty. A row without a metric counts for nothing; preview for another row. The last stage leaves nobody to compare with."</footer>
     };
     view! { <div class="mt-4">{card_flush("Metrics beside devices that are not updated", None, body.into_any())}</div> }.into_any()
 }
 
-fn cells(i: usize, k: usize, metric: &MetricDraft, problems: &[Problem]) -> AnyView {
+/// Which metric it is, and how it is compared.
+fn cells(i: usize, k: usize, metric: &MetricDraft, problems: &[Problem]) -> (AnyView, AnyView) {
     let name = |field: &str| format!("stages.{i}.gate.metrics.{k}.{field}");
     let of = |label: &str| format!("{label}, stage {}, metric {}", i + 1, k + 1);
     let input =
@@ -44,16 +52,18 @@ fn cells(i: usize, k: usize, metric: &MetricDraft, problems: &[Problem]) -> AnyV
             of_words.into_iter().map(|(word, said)| view! { <option value=word selected=value == word>{said}</option> }).collect_view();
         view! { <td><select class="select" name=name(field) aria-label=of(label)>{options}</select></td> }
     };
-    view! {
+    let which = view! {
         {input("metric", "Metric", &metric.metric, "name")}
         {choice("worse", "Which way is worse", &metric.worse, [("higher", "Higher"), ("lower", "Lower")])}
+        {choice("too_few", "When there are too few", &metric.too_few, [("ask", "Wait for a person"), ("pass", "Go on")])}
+    };
+    let how = view! {
         {input("min_devices", "Devices of each group", &metric.devices, "short num")}
         {input("effect_percent", "Smallest effect", &metric.effect, "short num")}
         {input("min_shift", "Smallest shift", &metric.shift, "short num")}
         {input("confidence_percent", "Confidence", &metric.confidence, "short num")}
-        {choice("too_few", "When there are too few", &metric.too_few, [("ask", "Wait for a person"), ("pass", "Go on")])}
-    }
-    .into_any()
+    };
+    (which.into_any(), how.into_any())
 }
 
 /// The gate of the whole rollout.
