@@ -297,7 +297,8 @@ fn seconds(ms: f64) -> u32 {
     (ms / 1000.0) as u32
 }
 
-/// Calls at most once in a while: at once, then at the end of the pause if it was asked for again meanwhile.
+/// Calls at most once in a while: at once, then at the end of the pause if it was asked for again meanwhile. While somebody answers a dialog or has a
+/// menu open it waits, because what is read again is shown again, and what they have typed would be gone.
 pub(super) struct Throttle {
     every: Duration,
     state: Rc<Cell<(bool, bool)>>,
@@ -310,9 +311,12 @@ impl Throttle {
     }
     pub(super) fn call(&self) {
         let (resting, _) = self.state.get();
-        self.state.set((true, resting));
-        if !resting {
+        let put_off = resting || at_work();
+        self.state.set((true, put_off));
+        if !put_off {
             (self.call)();
+        }
+        if !resting {
             let again = Self { every: self.every, state: self.state.clone(), call: self.call.clone() };
             set_timeout(
                 move || {
@@ -325,4 +329,9 @@ impl Throttle {
             );
         }
     }
+}
+
+/// Whether a dialog or a menu is open.
+fn at_work() -> bool {
+    document().query_selector("dialog[open], :popover-open").ok().flatten().is_some()
 }
