@@ -52,6 +52,8 @@ pub(super) struct Filter {
     pub(super) asked: Asked,
     /// All that match are counted, so what stands in other tables is read from there; a page asks for each device that it meets.
     pub(super) counting: bool,
+    /// Where the devices `d` are read from.
+    pub(super) from: String,
     pub(super) text: String,
     pub(super) values: Vec<Value>,
 }
@@ -92,13 +94,7 @@ impl Filter {
             Selector::Metric(metric) => {
                 // Nobody where it was not looked up.
                 let of = self.asked.having.iter().find(|(asked, _)| asked == metric).map_or_else(|| "[]".to_owned(), |(_, of)| of.clone());
-                let list = self.bind(Value::Text(of));
-                let numbers = if self.asked.postgres {
-                    format!("SELECT CAST(n.value AS BIGINT) FROM json_array_elements_text(CAST({list} AS JSON)) n")
-                } else {
-                    format!("SELECT n.value FROM json_each({list}) n")
-                };
-                format!("(d.number IN ({numbers}))")
+                format!("({})", self.among("d.number", of))
             }
             Selector::Silent(how, ms) => {
                 let since = self.bind(Value::Int(before(self.asked.at, *ms)));
@@ -149,6 +145,16 @@ impl Filter {
                 let value = self.compare("s.value", value);
                 self.beside("device_attributes s", &format!("s.name = {name} AND {value}"))
             }
+        }
+    }
+
+    /// That a number is one of a JSON list.
+    pub(super) fn among(&mut self, column: &str, numbers: String) -> String {
+        let list = self.bind(Value::Text(numbers));
+        if self.asked.postgres {
+            format!("{column} IN (SELECT CAST(n.value AS BIGINT) FROM json_array_elements_text(CAST({list} AS JSON)) n)")
+        } else {
+            format!("{column} IN (SELECT n.value FROM json_each({list}) n)")
         }
     }
 

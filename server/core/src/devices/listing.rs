@@ -117,14 +117,14 @@ pub(super) fn base(org: &OrgId, selector: &Selector, asked: &Asked) -> Filter {
 /// The same, among these devices when they are known.
 fn condition(org: &OrgId, selector: &Selector, few: Option<&[DeviceNo]>, mut filter: Filter) -> Filter {
     let org = filter.bind(Value::Text(org.to_string()));
+    filter.from = match few {
+        None => "devices d".to_owned(),
+        // The limit is what keeps the planner from walking the list's order all the same.
+        Some(few) => format!("(SELECT * FROM devices WHERE {} LIMIT {}) d", filter.among("number", format!("{few:?}")), narrowing::FEW),
+    };
     filter.text = format!("d.org_id = {org} AND d.deleted_at IS NULL");
     if !asks_for_state(selector) {
         filter.text.push_str(" AND d.state <> 'decommissioned'");
-    }
-    if let Some(few) = few {
-        // No device has the number 0, so the list is never empty.
-        let numbers: Vec<String> = std::iter::once(&0).chain(few).map(i64::to_string).collect();
-        filter.text.extend([" AND d.number IN (", &numbers.join(", "), ")"]);
     }
     if *selector != Selector::everything() {
         filter.text.push_str(" AND ");
@@ -134,22 +134,33 @@ fn condition(org: &OrgId, selector: &Selector, few: Option<&[DeviceNo]>, mut fil
 }
 
 /// What a list is about: who is meant, by what is known now, and among whom they are when that is known.
-struct Meant {
+pub(super) struct Meant {
     selector: Selector,
     asked: Asked,
     few: Option<Vec<DeviceNo>>,
 }
 
 impl Meant {
-    async fn new(on: &mut impl Conn, org: &OrgId, selector: Selector, asked: Asked) -> Result<Self, Error> {
+    pub(super) async fn new(on: &mut impl Conn, org: &OrgId, selector: Selector, asked: Asked) -> Result<Self, Error> {
         Ok(Self { few: narrowing::few(on, org, &selector).await?, selector, asked })
     }
 
-    fn filter(&self, org: &OrgId, counting: bool) -> Filter {
+    pub(super) fn filter(&self, org: &OrgId, counting: bool) -> Filter {
         // What is in other tables is only looked up for a few.
         let counting = counting && self.few.is_none();
         condition(org, &self.selector, self.few.as_deref(), Filter { asked: self.asked.clone(), counting, ..Filter::default() })
     }
+}
+
+/// What reads at most so many rows in this order.
+pub(super) fn statement(filter: &Filter, sort: DeviceSort, limit: usize) -> String {
+    let (column, backwards) = order(sort);
+    let direction = if backwards { "DESC" } else { "ASC" };
+    format!(
+        "SELECT d.number, d.device_id, d.device_type, d.hardware, d.state, d.online, d.version, d.last_seen_at, d.update_state
+         FROM {} WHERE {} ORDER BY {column} {direction}, d.number {direction} LIMIT {limit}",
+        filter.from, filter.text
+    )
 }
 
 /// At most so many rows from the query's cursor on, and the cursor behind them.
@@ -161,20 +172,14 @@ async fn part(
     limit: usize,
 ) -> Result<(Vec<DeviceRow>, Option<String>), Error> {
     let (column, backwards) = order(query.sort);
-    let (than, direction) = if backwards { ("<", "DESC") } else { (">", "ASC") };
+    let than = if backwards { "<" } else { ">" };
     let mut filter = meant.filter(org, false);
     if let Some(cursor) = query.cursor.as_deref().filter(|c| !c.is_empty()) {
         let (key, number) = position(cursor, query.sort)?;
         let (key, number) = (filter.bind(key), filter.bind(Value::Int(number)));
         filter.text = format!("{} AND ({column}, d.number) {than} ({key}, {number})", filter.text);
     }
-    let text = format!(
-        "SELECT d.number, d.device_id, d.device_type, d.hardware, d.state, d.online, d.version, d.last_seen_at, d.update_state
-         FROM devices d WHERE {} ORDER BY {column} {direction}, d.number {direction} LIMIT {}",
-        filter.text,
-        limit + 1
-    );
-    let mut found: Vec<Listed> = select(on, text, &filter.values).await?;
+    let mut found: Vec<Listed> = select(on, statement(&filter, query.sort, limit + 1), &filter.values).await?;
     let more = found.len() > limit;
     found.truncate(limit);
     let next = if more { found.last().map(|r| r.cursor(query.sort)) } else { None };
@@ -247,7 +252,7 @@ impl Devices {
             return Ok(total);
         }
         let counted = meant.filter(org, true);
-        let text = format!("SELECT COUNT(*) FROM devices d WHERE {}", counted.text);
+        let text = format!("SELECT COUNT(*) FROM {} WHERE {}", counted.from, counted.text);
         let total = select::<(i64,)>(on, text, &counted.values).await?.first().map_or(0, |r| r.0);
         if meant.few.is_none() {
             self.totals.keep(key, total, now, self.clock.now(), 0);

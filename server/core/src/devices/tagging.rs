@@ -40,7 +40,7 @@ fn checked(field: &'static str, tags: &[String]) -> Result<(), Error> {
 /// The devices that a selector means now, by number: exactly so many as were expected, at most [`MOST_AT_ONCE`].
 pub(super) async fn found(tx: &mut Tx, org: &OrgId, (selector, asked): (&Selector, &Asked), expected: i64) -> Result<Vec<DeviceNo>, Error> {
     let filter = base(org, selector, asked);
-    let text = format!("SELECT d.number FROM devices d WHERE {} ORDER BY d.number LIMIT {}", filter.text, MOST_AT_ONCE + 1);
+    let text = format!("SELECT d.number FROM {} WHERE {} ORDER BY d.number LIMIT {}", filter.from, filter.text, MOST_AT_ONCE + 1);
     let found: Vec<(i64,)> = select(&mut *tx, text, &filter.values).await?;
     let devices = i64::try_from(found.len()).unwrap_or(i64::MAX);
     if devices > MOST_AT_ONCE {
