@@ -258,6 +258,32 @@ pub struct Offer {
     pub key_set: u64,
 }
 
+impl Offer {
+    /// An offer that says no more than this: to be fetched and installed at once, with nobody asked and nothing to go with it.
+    pub const fn new(
+        update_id: UpdateId,
+        rollout_id: RolloutId,
+        envelope: Envelope,
+        downloads: Vec<Download>,
+        deadline: Timestamp,
+    ) -> Self {
+        Self {
+            update_id,
+            rollout_id,
+            envelope,
+            downloads,
+            deadline,
+            needs_confirmation: false,
+            install_from: None,
+            install_until: None,
+            download_only: false,
+            soft: false,
+            assignment: None,
+            key_set: 0,
+        }
+    }
+}
+
 #[cfg_attr(not(target_arch = "wasm32"), expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so"))]
 const fn is_zero(n: &u64) -> bool {
     *n == 0

@@ -168,20 +168,13 @@ pub(super) mod tests {
     }
 
     pub fn offer(n: u8, manifest: &[u8]) -> Offer {
-        Offer {
-            update_id: format!("upd_{n:032x}").parse().unwrap(),
-            rollout_id: format!("rol_{n:032x}").parse().unwrap(),
-            envelope: Envelope { payload_type: String::new(), payload: BASE64.encode(manifest), signatures: vec![] },
-            downloads: vec![],
-            deadline: Timestamp(0),
-            needs_confirmation: false,
-            install_from: None,
-            install_until: None,
-            download_only: false,
-            soft: false,
-            assignment: None,
-            key_set: 0,
-        }
+        Offer::new(
+            format!("upd_{n:032x}").parse().unwrap(),
+            format!("rol_{n:032x}").parse().unwrap(),
+            Envelope { payload_type: String::new(), payload: BASE64.encode(manifest), signatures: vec![] },
+            vec![],
+            Timestamp(0),
+        )
     }
 
     fn code(result: Result<Option<Seen>, Problem>) -> &'static str {

@@ -328,18 +328,12 @@ async fn offer(
     };
     let downloads = release.manifest.payloads.into_iter().map(download).collect();
     Ok(Offer {
-        update_id,
-        rollout_id,
-        envelope: release.envelope,
-        downloads,
-        deadline,
-        needs_confirmation: false,
         install_from: terms.opening.map(|o| o.from),
         install_until: terms.opening.map(|o| o.until),
         download_only: terms.download_only,
         soft: terms.soft,
-        // Who hands it over has it signed for the device.
-        assignment: None,
         key_set: release.key_set,
+        // Who hands it over has it signed for the device.
+        ..Offer::new(update_id, rollout_id, release.envelope, downloads, deadline)
     })
 }

@@ -5,20 +5,13 @@ use proptest::prelude::*;
 use wire::manifest::Envelope;
 
 fn offer(n: u8) -> Offer {
-    Offer {
-        update_id: format!("upd_{n:032x}").parse().unwrap(),
-        rollout_id: format!("rol_{n:032x}").parse().unwrap(),
-        envelope: Envelope { payload_type: String::new(), payload: String::new(), signatures: vec![] },
-        downloads: vec![],
-        deadline: Timestamp(0),
-        needs_confirmation: false,
-        install_from: None,
-        install_until: None,
-        download_only: false,
-        soft: false,
-        assignment: None,
-        key_set: 0,
-    }
+    Offer::new(
+        format!("upd_{n:032x}").parse().unwrap(),
+        format!("rol_{n:032x}").parse().unwrap(),
+        Envelope { payload_type: String::new(), payload: String::new(), signatures: vec![] },
+        vec![],
+        Timestamp(0),
+    )
 }
 
 #[test]

@@ -73,24 +73,18 @@ fn signed(sequence: u64) -> (Offer, TrustedKeys) {
     let payload = serde_json::to_vec(&manifest).unwrap();
     let sig = pair.sign(&pre_authentication(PAYLOAD_TYPE, &payload));
     let keyid = hex::encode(digest(&SHA256, pair.public_key().as_ref()));
-    let offer = Offer {
-        update_id: format!("upd_{sequence:032x}").parse().unwrap(),
-        rollout_id: format!("rol_{:032x}", 1).parse().unwrap(),
-        envelope: Envelope {
-            payload_type: PAYLOAD_TYPE.into(),
-            payload: BASE64.encode(payload),
-            signatures: vec![Signature { keyid, sig: BASE64.encode(sig.as_ref()) }],
-        },
-        downloads: vec![Download { sha256, size: FIRMWARE.len() as u64, path: "/x".into(), delta: None }],
-        deadline: Timestamp(i64::MAX),
-        needs_confirmation: false,
-        install_from: None,
-        install_until: None,
-        download_only: false,
-        soft: false,
-        assignment: None,
-        key_set: 0,
+    let envelope = Envelope {
+        payload_type: PAYLOAD_TYPE.into(),
+        payload: BASE64.encode(payload),
+        signatures: vec![Signature { keyid, sig: BASE64.encode(sig.as_ref()) }],
     };
+    let offer = Offer::new(
+        format!("upd_{sequence:032x}").parse().unwrap(),
+        format!("rol_{:032x}", 1).parse().unwrap(),
+        envelope,
+        vec![Download { sha256, size: FIRMWARE.len() as u64, path: "/x".into(), delta: None }],
+        Timestamp(i64::MAX),
+    );
     (offer, keys)
 }
 

@@ -6,20 +6,13 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use rstest::rstest;
 
 fn offer(n: u8, manifest: &[u8]) -> Offer {
-    Offer {
-        update_id: format!("upd_{n:032x}").parse().unwrap(),
-        rollout_id: format!("rol_{n:032x}").parse().unwrap(),
-        envelope: Envelope { payload_type: "t".into(), payload: STANDARD.encode(manifest), signatures: Vec::new() },
-        downloads: Vec::new(),
-        deadline: Timestamp(0),
-        needs_confirmation: false,
-        install_from: None,
-        install_until: None,
-        download_only: false,
-        soft: false,
-        assignment: None,
-        key_set: 0,
-    }
+    Offer::new(
+        format!("upd_{n:032x}").parse().unwrap(),
+        format!("rol_{n:032x}").parse().unwrap(),
+        Envelope { payload_type: "t".into(), payload: STANDARD.encode(manifest), signatures: Vec::new() },
+        Vec::new(),
+        Timestamp(0),
+    )
 }
 
 /// What is in it, if one of the keys that devices are told of has signed it.
