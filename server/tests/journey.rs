@@ -12,7 +12,7 @@ use agent::{
 };
 use fleet::db::EngineKind;
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 use wire::{
@@ -51,6 +51,22 @@ pub async fn enrol(server: &TestServer, device_id: &str, device_type: &str) {
     server.running.fleet.devices().enrol(attempt).await.unwrap();
 }
 
+/// Simulated devices of a type, with a token and the folder of their own; the rest of how they are is said by `shape`.
+pub async fn simulated(
+    server: &TestServer,
+    device_type: &str,
+    count: usize,
+    shape: impl FnOnce(Config) -> Config,
+) -> (Fleet, tempfile::TempDir) {
+    let token = enrolment_token(server, "sim-*", device_type, i64::try_from(count).unwrap()).await;
+    let root = server.running.fleet.pki().root_fingerprint().parse().unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let enrol_url = format!("https://127.0.0.1:{}", server.running.enrol_addr.port());
+    let config =
+        Config { device_type: device_type.into(), ..Config::new(enrol_url, token.secret, Trust::Pinned(root), state.path(), count) };
+    (Fleet::start(shape(config), clock::System::new()).await.unwrap(), state)
+}
+
 /// A server, simulated devices that trust its signing key, and the people who roll out.
 struct Rig {
     server: TestServer,
@@ -63,35 +79,18 @@ impl Rig {
     async fn start(kind: EngineKind, count: usize) -> Self {
         let server = TestServer::start(kind).await;
         let rest = Rest::of(&server, TYPE).await;
-        let token = enrolment_token(&server, "sim-*", TYPE, i64::try_from(count).unwrap()).await;
-        let root = server.running.fleet.pki().root_fingerprint().parse().unwrap();
-        let state = tempfile::tempdir().unwrap();
-        let enrol_url = format!("https://127.0.0.1:{}", server.running.enrol_addr.port());
         let mut keys = TrustedKeys::none();
         keys.add(rest.key.public());
-        let config = Config {
-            device_type: TYPE.into(),
+        let (devices, state) = simulated(&server, TYPE, count, |config| Config {
             keys,
             interval: Duration::from_millis(200),
             pace: Duration::from_millis(200),
             flaky: 1,
             cut_every: Duration::from_secs(5),
-            ..Config::new(enrol_url, token.secret, Trust::Pinned(root), state.path(), count)
-        };
-        let devices = Fleet::start(config, clock::System::new()).await.unwrap();
-        Self { server, rest, devices, _state: state }
-    }
-
-    async fn rollout_ends(&self, id: &str, wanted: &str) -> Value {
-        let path = format!("/rollouts/{id}");
-        eventually(&format!("the rollout is {wanted}"), Duration::from_secs(90), || async {
-            let now = self.rest.get(&path).await;
-            let state = now["row"]["state"].as_str().unwrap_or_default().to_owned();
-            assert!(state == wanted || !matches!(state.as_str(), "completed" | "halted" | "stopped" | "rejected"), "{now:#}");
-            state == wanted
+            ..config
         })
         .await;
-        self.rest.get(&path).await
+        Self { server, rest, devices, _state: state }
     }
 
     async fn stop(self) {
@@ -121,7 +120,7 @@ async fn six_devices_stream_and_update_in_two_stages(#[case] kind: EngineKind) {
 
     let release = rig.rest.release("1.1.0", 2, &vec![7; 300_000]).await;
     let rollout = rig.rest.approved_rollout(&release).await;
-    let ended = rig.rollout_ends(&rollout, "completed").await;
+    let ended = rig.rest.rollout_ends(&rollout, "completed").await;
     assert_eq!(ended["row"]["counts"]["succeeded"], 6, "{ended:#}");
     assert_eq!(ended["stages"].as_array().unwrap().len(), 2);
     assert!(ended["stages"].as_array().unwrap().iter().all(|s| s["state"] == "succeeded"), "{ended:#}");
@@ -147,7 +146,7 @@ async fn a_release_that_does_not_boot_is_stopped_in_its_first_stage(#[case] kind
     content.resize(100_000, 1);
     let release = rig.rest.release("1.1.0", 2, &content).await;
     let rollout = rig.rest.approved_rollout(&release).await;
-    let halted = rig.rollout_ends(&rollout, "halted").await;
+    let halted = rig.rest.rollout_ends(&rollout, "halted").await;
     let counts = &halted["row"]["counts"];
     assert_eq!((&counts["reverted"], &counts["succeeded"]), (&json!(2), &json!(0)), "{halted:#}");
     assert_eq!(counts["waiting"], 4, "nobody else got it");
@@ -185,7 +184,7 @@ async fn an_old_release_that_is_signed_again_is_installed_over_a_newer_one(#[cas
     let old = rig.rest.release("1.0.1", 2, &vec![1; 50_000]).await;
     let new = rig.rest.release("2.0.0", 3, &vec![2; 50_000]).await;
     let rollout = rig.rest.approved_rollout(&new).await;
-    rig.rollout_ends(&rollout, "completed").await;
+    rig.rest.rollout_ends(&rollout, "completed").await;
     run("2.0.0").await;
 
     let page = rig.rest.get(&format!("/releases/{old}")).await;
@@ -199,7 +198,7 @@ async fn an_old_release_that_is_signed_again_is_installed_over_a_newer_one(#[cas
     let signed = rig.rest.key.sign(&manifest).unwrap();
     let back = rig.rest.publish(&json!([rig.rest.upload("back.manifest.json", &signed).await])).await;
     let rollout = rig.rest.approved_rollout(&back).await;
-    let ended = rig.rollout_ends(&rollout, "completed").await;
+    let ended = rig.rest.rollout_ends(&rollout, "completed").await;
     assert_eq!(ended["row"]["counts"]["succeeded"], 2, "{ended:#}");
     run("1.0.1+4").await;
     rig.stop().await;
@@ -236,7 +235,7 @@ async fn the_second_update_is_downloaded_as_a_delta(#[case] kind: EngineKind) {
     let old = noise(1, 400_000);
     let first = rig.rest.release("1.1.0", 2, &old).await;
     let rollout = rig.rest.approved_rollout(&first).await;
-    assert_eq!(rig.rollout_ends(&rollout, "completed").await["row"]["counts"]["succeeded"], 2);
+    assert_eq!(rig.rest.rollout_ends(&rollout, "completed").await["row"]["counts"]["succeeded"], 2);
     let whole = sent().await;
     assert!(whole >= 800_000, "two whole files: {whole}");
 
@@ -246,7 +245,7 @@ async fn the_second_update_is_downloaded_as_a_delta(#[case] kind: EngineKind) {
     let deltas = format!("/releases/{second}/deltas");
     eventually("the delta is ready", Duration::from_secs(30), || async { rig.rest.get(&deltas).await[0]["state"] == "ready" }).await;
     let rollout = rig.rest.approved_rollout(&second).await;
-    let ended = rig.rollout_ends(&rollout, "completed").await;
+    let ended = rig.rest.rollout_ends(&rollout, "completed").await;
     assert_eq!(ended["row"]["counts"]["succeeded"], 2, "{ended:#}");
     let more = sent().await - whole;
     assert!((1..100_000).contains(&more), "two deltas, and what was cut: {more}");
@@ -268,7 +267,7 @@ async fn downloads_are_no_faster_than_their_organization_allows() {
     let release = rig.rest.release("1.1.0", 2, &vec![7; 300_000]).await;
     let begun = Instant::now();
     let rollout = rig.rest.approved_rollout(&release).await;
-    rig.rollout_ends(&rollout, "completed").await;
+    rig.rest.rollout_ends(&rollout, "completed").await;
     assert!(begun.elapsed() > Duration::from_secs(5), "600,000 bytes at 100,000 a second: {:?}", begun.elapsed());
     rig.stop().await;
 }
@@ -306,7 +305,7 @@ async fn devices_that_run_a_release_are_taken_back_by_the_way_back_of_its_plan(#
     order("pause").await;
     let going = order("roll-back").await;
     assert_eq!((&going["row"]["state"], &going["way_back"]["version"]), (&json!("rolling_back"), &json!("1.0.0+3")), "{going:#}");
-    let ended = rig.rollout_ends(&rollout, "rolled_back").await;
+    let ended = rig.rest.rollout_ends(&rollout, "rolled_back").await;
     let way = rig.rest.get(&format!("/rollouts/{}", ended["way_back"]["rollout"]["id"].as_str().unwrap())).await;
     assert_eq!((&way["row"]["name"], &way["row"]["counts"]["succeeded"]), (&json!("Way back of Heater"), &json!(2)), "{way:#}");
     assert_eq!(way["approvals"][0]["digest"], ended["digest"], "approved with the plan that it is part of");

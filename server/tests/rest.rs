@@ -1,8 +1,9 @@
 //! The REST API as a build pipeline and the people behind it use it: uploads, a signed release, a rollout that somebody else approves.
 
-use crate::support::TestServer;
+use crate::support::{TestServer, eventually};
 use fleet::{clock::Clock as _, entropy::OsEntropy, releases::signing::SigningKeyPair, testing::manifest};
 use serde_json::{Value, json};
+use std::time::Duration;
 use wire::{manifest::Manifest, states::Role};
 
 /// A pipeline's signing key and two people's tokens.
@@ -129,5 +130,18 @@ impl Rest {
         assert_eq!(self.call(&self.admin, reqwest::Method::POST, &path, &stale).await.0, 409, "another digest");
         self.post(&self.admin, &path, &decision).await;
         id
+    }
+
+    /// Waits until a rollout has ended like this; that it ended otherwise is told at once.
+    pub async fn rollout_ends(&self, id: &str, wanted: &str) -> Value {
+        let path = format!("/rollouts/{id}");
+        eventually(&format!("the rollout is {wanted}"), Duration::from_secs(90), || async {
+            let now = self.get(&path).await;
+            let state = now["row"]["state"].as_str().unwrap_or_default().to_owned();
+            assert!(state == wanted || !matches!(state.as_str(), "completed" | "halted" | "stopped" | "rejected"), "{now:#}");
+            state == wanted
+        })
+        .await;
+        self.get(&path).await
     }
 }

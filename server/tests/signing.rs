@@ -2,7 +2,7 @@
 //! device (pki.md U-1, U-2).
 
 use crate::{
-    journey::enrolment_token,
+    journey::simulated,
     rest::Rest,
     support::{TestServer, eventually},
 };
@@ -10,7 +10,6 @@ use agent::{
     clock,
     identity::Store,
     simulate::{Config, Fleet},
-    tls::Trust,
     update::{
         assignment::{self, Problem},
         keys::TrustedKeys,
@@ -52,21 +51,16 @@ impl Rig {
         let server = TestServer::start(kind).await;
         let rest = Rest::of(&server, TYPE).await;
         server.running.fleet.releases().add_key(&server.system(), "second", &key(2).public_pem()).await.unwrap();
-        let token = enrolment_token(&server, "sim-*", TYPE, 2).await;
-        let root = server.running.fleet.pki().root_fingerprint().parse().unwrap();
-        let state = tempfile::tempdir().unwrap();
-        let enrol_url = format!("https://127.0.0.1:{}", server.running.enrol_addr.port());
         let mut keys = TrustedKeys::none().with_threshold(threshold);
         keys.add(rest.key.public());
         keys.add(key(2).public());
-        let config = Config {
-            device_type: TYPE.into(),
+        let (devices, state) = simulated(&server, TYPE, 2, |config| Config {
             keys,
             interval: Duration::from_millis(500),
             pace: Duration::from_millis(100),
-            ..Config::new(enrol_url, token.secret, Trust::Pinned(root), state.path(), 2)
-        };
-        let devices = Fleet::start(config, clock::System::new()).await.unwrap();
+            ..config
+        })
+        .await;
         Self { server, rest, devices, state }
     }
 
@@ -82,15 +76,6 @@ impl Rig {
         let id = release["row"]["id"].as_str().unwrap().to_owned();
         self.rest.post(&self.rest.operator, &format!("/releases/{id}/publish"), &json!({})).await;
         id
-    }
-
-    async fn ends(&self, rollout: &str, wanted: &str) -> Value {
-        let path = format!("/rollouts/{rollout}");
-        eventually(&format!("the rollout is {wanted}"), Duration::from_secs(90), || async {
-            self.rest.get(&path).await["row"]["state"] == wanted
-        })
-        .await;
-        self.rest.get(&path).await
     }
 
     async fn run(&self, version: &str) {
@@ -139,7 +124,7 @@ async fn u_1_a_release_waits_for_its_second_signature_and_is_installed_with_it(#
     assert_eq!((&signed["row"]["state"], &signed["signatures"]["have"]), (&json!("verified"), &json!(2)), "{signed:#}");
     let published = rig.publish(&signed).await;
     let rollout = rig.rest.approved_rollout(&published).await;
-    let ended = rig.ends(&rollout, "completed").await;
+    let ended = rig.rest.rollout_ends(&rollout, "completed").await;
     assert_eq!(ended["row"]["counts"]["succeeded"], 2, "{ended:#}");
     rig.run("1.1.0").await;
     // Each had an assignment of its own, and will never do without again.
@@ -158,7 +143,7 @@ async fn u_1_a_server_that_asks_for_less_than_the_devices_installs_nothing(#[cas
     let release = rig.uploaded("1.1.0", 2, |signed| signed).await;
     assert_eq!(release["row"]["state"], "verified", "one is enough for this server");
     let rollout = rig.rest.approved_rollout(&rig.publish(&release).await).await;
-    let halted = rig.ends(&rollout, "halted").await;
+    let halted = rig.rest.rollout_ends(&rollout, "halted").await;
     assert_eq!(halted["row"]["counts"]["succeeded"], 0, "{halted:#}");
     assert!(rig.said("sim-0001").await.contains("1 of 2 signatures") || rig.said("sim-0002").await.contains("1 of 2 signatures"));
     rig.run("1.0.0").await;
@@ -193,7 +178,7 @@ async fn u_1_devices_follow_two_key_sets_to_keys_they_never_had(#[case] kind: En
     };
     let release = rig.uploaded("1.1.0", 2, by_new).await;
     let rollout = rig.rest.approved_rollout(&rig.publish(&release).await).await;
-    let ended = rig.ends(&rollout, "completed").await;
+    let ended = rig.rest.rollout_ends(&rollout, "completed").await;
     assert_eq!(ended["row"]["counts"]["succeeded"], 2, "{ended:#}");
     assert_eq!(rig.file("sim-0001", "keys.json")["set"]["version"], 2);
     rig.run("1.1.0").await;

@@ -55,7 +55,7 @@ async fn nothing_begins_before_somebody_agrees(#[case] kind: EngineKind) {
     assert_eq!(device.get(&asked).await.status(), 404);
     assert_eq!(device.get(file).await.bytes().await.unwrap(), vec![7; 1000]);
     assert_eq!(device.say(&action, "closed", "success", &[]).await, 200);
-    rig.ends(&rollout, "completed").await;
+    rig.rest.rollout_ends(&rollout, "completed").await;
     assert_eq!(device.post(&feedback, answer("confirmed")).await, 410);
     rig.server.stop().await;
 }
@@ -80,7 +80,7 @@ async fn a_device_may_answer_once_for_whatever_comes(#[case] kind: EngineKind) {
     assert_eq!(device.post(&activate, "").await, 200, "hawkBit's body is optional");
     let action = device.link("deploymentBase").await;
     assert_eq!(device.say(&action, "closed", "success", &[]).await, 200);
-    rig.ends(&rollout, "completed").await;
+    rig.rest.rollout_ends(&rollout, "completed").await;
     assert_ne!(rig.rest.get(&format!("/rollouts/{rollout}")).await["spec"]["confirm_at_device"], Value::Null);
     rig.server.stop().await;
 }

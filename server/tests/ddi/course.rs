@@ -105,7 +105,7 @@ async fn a_device_polls_downloads_with_a_cut_and_succeeds(#[case] kind: EngineKi
     let asked = json!({ "installedBase": { "href": installed }, "configData": { "href": format!("{}/configData", device.base) } });
     assert_eq!(device.poll().await, asked, "and once more for what it is");
     assert_eq!(device.read(&installed).await["deployment"], *deployment);
-    let ended = rig.ends(&rollout, "completed").await;
+    let ended = rig.rest.rollout_ends(&rollout, "completed").await;
     assert_eq!(ended["row"]["counts"]["succeeded"], 1, "{ended:#}");
     assert_eq!(rig.rest.get("/devices/gw-1").await["row"]["version"], "1.1.0");
     rig.server.stop().await;

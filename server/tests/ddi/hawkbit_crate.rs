@@ -48,7 +48,7 @@ async fn it_polls_describes_itself_downloads_and_says_how_it_went(#[case] kind: 
     update.send_feedback_with_progress(Execution::Proceeding, Finished::None, json!({ "cnt": 1, "of": 2 }), vec!["writes"]).await.unwrap();
     assert_eq!(rig.part(&rollout, "gw-1").await["state"], "installing");
     update.send_feedback(Execution::Closed, Finished::Success, vec!["done"]).await.unwrap();
-    rig.ends(&rollout, "completed").await;
+    rig.rest.rollout_ends(&rollout, "completed").await;
     assert!(client.poll().await.unwrap().update().is_none());
     assert!(update.send_feedback(Execution::Closed, Finished::Success, vec![]).await.is_err(), "410: it has ended");
     rig.server.stop().await;
@@ -94,6 +94,6 @@ async fn it_asks_somebody_first(#[case] kind: EngineKind) {
     client.poll().await.unwrap().confirmation_base().expect("it may be asked again").confirm().await.unwrap();
     let update = client.poll().await.unwrap().update().expect("it may begin").fetch().await.unwrap();
     update.send_feedback(Execution::Closed, Finished::Success, vec![]).await.unwrap();
-    rig.ends(&rollout, "completed").await;
+    rig.rest.rollout_ends(&rollout, "completed").await;
     rig.server.stop().await;
 }

@@ -11,12 +11,7 @@ mod tags;
 mod tokens;
 mod windows;
 
-use crate::{
-    journey::enrolment_token,
-    rest::Rest,
-    stock::Stock,
-    support::{TestServer, eventually},
-};
+use crate::{journey::enrolment_token, rest::Rest, stock::Stock, support::TestServer};
 use fleet::{
     clock::{Clock as _, ManualClock, SystemClock},
     db::EngineKind,
@@ -103,12 +98,6 @@ impl Rig {
     pub async fn part(&self, rollout: &str, device: &str) -> Value {
         let parts = self.rest.get(&format!("/rollouts/{rollout}/updates")).await;
         parts["items"].as_array().unwrap().iter().find(|part| part["device_id"] == device).cloned().unwrap_or_default()
-    }
-
-    pub async fn ends(&self, rollout: &str, wanted: &str) -> Value {
-        let path = format!("/rollouts/{rollout}");
-        eventually(wanted, Duration::from_secs(30), || async { self.rest.get(&path).await["row"]["state"] == wanted }).await;
-        self.rest.get(&path).await
     }
 }
 

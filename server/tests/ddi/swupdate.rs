@@ -152,7 +152,7 @@ async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks(#[case
 
     // After its restart it is told by its boot loader that it tests something new.
     let _second = rig.swupdate("second.log", &["-u", "-c 2"]);
-    let ended = rig.ends(&rollout, "completed").await;
+    let ended = rig.rest.rollout_ends(&rollout, "completed").await;
     assert_eq!(ended["row"]["counts"]["succeeded"], 1, "{ended:#}\n{}", rig.stock.read("second.log"));
     assert!(device.poll().await.get("deploymentBase").is_none());
     rig.server.stop().await;

@@ -102,7 +102,7 @@ async fn a_target_token_takes_one_device_through_an_update(#[case] kind: EngineK
     let bytes = device.get(&device.file(&action).await).await.bytes().await.unwrap();
     assert_eq!(bytes, firmware);
     assert_eq!(device.say(&action, "closed", "success", &["done"]).await, 200);
-    rig.ends(&rollout, "completed").await;
+    rig.rest.rollout_ends(&rollout, "completed").await;
     assert_eq!(rig.rest.get("/devices/gw-1").await["attributes"]["site"], "hall-3");
 
     // Another's address, its own in other letters, the scheme in other letters, another's secret.
