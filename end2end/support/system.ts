@@ -74,8 +74,13 @@ export async function quarantined() {
   if (known.some((release) => release.quarantine.includes("SHA-256"))) return;
   const { payload, manifest } = signedFirmware("7.7.7", 77, "what was signed");
   writeFileSync(payload, "something else.");
+  await uploaded([payload, manifest]);
+}
+
+/** A release as a pipeline uploads it. */
+export async function uploaded(files: string[]) {
   const uploads = [];
-  for (const file of [payload, manifest]) {
+  for (const file of files) {
     const bytes = readFileSync(file);
     const { id } = await rest("POST", "/uploads", { name: basename(file), size: bytes.length });
     const sent = await fetch(`${system().operator_url}/api/v1/uploads/${id}?offset=0`, {

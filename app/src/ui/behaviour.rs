@@ -4,6 +4,7 @@
 //! - `button[data-copy=TEXT]` copies the text; `button[data-print]` prints the page.
 //! - An open `details.facet` closes when something is chosen in it, or with a click beside it.
 //! - `time[data-rel]` becomes "12 s ago", `time[data-abs]` gets the reader's zone; both are looked at every second.
+//! - What was chosen in a file input stays chosen when the page is shown again: the browser forgets it when the input's attributes are set anew.
 //! - `html[data-hydrated=1]` says that the page listens.
 
 /// Installs all of it. Browser only, after hydration.
@@ -16,9 +17,21 @@ pub fn install() {
 mod rim {
     use crate::ui::{browser, time};
     use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*};
-    use std::time::Duration;
+    use std::{cell::RefCell, time::Duration};
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
-    use web_sys::{Element, HtmlDialogElement, MouseEvent, MutationObserver, MutationObserverInit};
+    use web_sys::{DataTransfer, Element, Event, HtmlDialogElement, HtmlInputElement, MouseEvent, MutationObserver, MutationObserverInit};
+
+    /// The file input that was chosen in last, what was chosen, and who watches it.
+    struct Chosen {
+        input: HtmlInputElement,
+        files: DataTransfer,
+        observer: MutationObserver,
+        _seen: Closure<dyn FnMut()>,
+    }
+
+    thread_local! {
+        static CHOSEN: RefCell<Option<Chosen>> = const { RefCell::new(None) };
+    }
 
     pub(super) fn install() {
         // In the capturing phase, before the router takes a link for a way to another page. It lives as long as the tab.
@@ -26,6 +39,10 @@ mod rim {
         let listens = document().add_event_listener_with_callback_and_bool("click", on_click.unchecked_ref(), true);
         if listens.is_err() {
             leptos::logging::error!("dialogs open as pages: the document takes no listener");
+        }
+        let on_change = Closure::<dyn FnMut(Event)>::new(|event: Event| chosen(&event)).into_js_value();
+        if document().add_event_listener_with_callback("change", on_change.unchecked_ref()).is_err() {
+            leptos::logging::error!("chosen files may get lost: the document takes no listener");
         }
         if set_interval_with_handle(tick, Duration::from_secs(1)).is_err() {
             leptos::logging::error!("times stand still: the browser gives no timer");
@@ -74,6 +91,42 @@ mod rim {
                 dialog.close();
             }
         }
+    }
+
+    /// Keeps what was chosen in a file input, and gives it back in the moment in which the browser has dropped it.
+    fn chosen(event: &Event) {
+        let Some(input) = event.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()).filter(|i| i.type_() == "file") else {
+            return;
+        };
+        if let Some(before) = CHOSEN.take() {
+            before.observer.disconnect();
+        }
+        let Some(files) = kept(&input) else { return };
+        let seen = Closure::<dyn FnMut()>::new(|| {
+            CHOSEN.with_borrow(|chosen| {
+                if let Some(Chosen { input, files, .. }) = chosen
+                    && input.files().is_none_or(|files| files.length() == 0)
+                {
+                    input.set_files(files.files().as_ref());
+                }
+            });
+        });
+        let watch = MutationObserverInit::new();
+        watch.set_attributes(true);
+        if let Ok(observer) = MutationObserver::new(seen.as_ref().unchecked_ref())
+            && observer.observe_with_options(&input, &watch).is_ok()
+        {
+            CHOSEN.set(Some(Chosen { input, files, observer, _seen: seen }));
+        }
+    }
+
+    /// A list of one's own: the input's is emptied with it.
+    fn kept(input: &HtmlInputElement) -> Option<DataTransfer> {
+        let (files, kept) = (input.files()?, DataTransfer::new().ok()?);
+        for file in (0..files.length()).filter_map(|i| files.get(i)) {
+            kept.items().add_with_file(&file).ok()?;
+        }
+        (files.length() > 0).then_some(kept)
     }
 
     fn copy(button: &Element) {

@@ -1,6 +1,6 @@
 // The main job: firmware is uploaded, a rollout is drafted, its author cannot approve it, someone else does, devices
 // take it stage by stage while the page shows it, and a bad one stops in its first stage.
-import { rest, signedFirmware, foreignKey, system } from "../../support/system";
+import { foreignKey, rest, signedFirmware, system, uploaded } from "../../support/system";
 import { decide, expect, open, picture, someoneElse, state, test } from "../../support/test";
 import type { Page } from "@playwright/test";
 
@@ -30,9 +30,15 @@ test("the waiting rollout is approved by the admin and runs to its end before ev
 test("a release is uploaded by hand with its signed manifest and published", async ({ page }) => {
   const { payload, manifest } = signedFirmware("1.2.0", 3, "steady firmware 1.2.0\n".repeat(4096));
   await open(page, "/firmware");
-  await upload(page, [payload, manifest]);
+  await choose(page, [payload, manifest]);
+  // A pipeline's upload makes the page show itself again: what was chosen stays chosen.
+  const other = signedFirmware("0.9.0", 98, "by somebody else meanwhile", foreignKey());
+  await uploaded([other.payload, other.manifest]);
+  await expect(page.getByRole("link", { name: "0.9.0" })).toBeVisible();
+  expect(await page.locator("input[type=file]").evaluate((input: HTMLInputElement) => input.files!.length)).toBe(2);
+  await page.getByRole("button", { name: "Upload release" }).click();
   const release = await releaseOf("1.2.0");
-  await open(page, `/firmware/${release.id}`);
+  await page.waitForURL(`**/firmware/${release.id}`);
   if (release.state === "verified") {
     await page.getByRole("link", { name: "Publish…" }).click();
     await page.getByRole("button", { name: "Publish", exact: true }).click();
@@ -115,11 +121,11 @@ test("a release that does not boot halts in its first stage and says why", async
   await admin.context().close();
 });
 
+const choose = (page: Page, files: string[]) => page.locator("input[type=file]").setInputFiles(files);
+
 async function upload(page: Page, files: string[]) {
-  await page.locator("input[type=file]").setInputFiles(files);
-  const button = page.getByRole("button", { name: "Upload release" });
-  // Choosing files may already have begun it.
-  if (await button.isVisible()) await button.click();
+  await choose(page, files);
+  await page.getByRole("button", { name: "Upload release" }).click();
 }
 
 const releases = async () => (await rest("GET", "/releases")).items as { id: string; version: string; state: string }[];

@@ -1,12 +1,9 @@
 //! The list of releases.
 
 use super::{downloads, keys, signing, upload::Uploader};
-use crate::api::packed::reading;
-use crate::ui::form::FormCall;
 use crate::{
     api::{
-        fault::ApiFault,
-        packed::Reading,
+        packed::reading,
         releases::{AddSigningKey, ReadReleases, RevokeSigningKey},
         signing::{MakeAssignmentKey, PublishKeySet, RetireAssignmentKey, SetSigningThresholds},
         transfers::SetTransferLimits,
@@ -14,15 +11,14 @@ use crate::{
     live,
     pages::words,
     ui::{
-        Column, PageHead, Tone, badge, empty,
-        form::{action, on_success},
+        Column, PageHead, badge, empty,
+        form::{FormCall, said},
         number::{bytes, grouped},
         page::{card_flush, page},
         pager, table, time,
-        toast::toasts,
     },
 };
-use leptos::{prelude::*, server_fn::ServerFn};
+use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
     live::Topic,
@@ -48,24 +44,6 @@ pub fn ReleasesPage() -> AnyView {
         let (before, asked) = query.with_untracked(|q| (q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64), q.get("revoke")));
         content(&model, before.max(0), asked.as_deref(), calls, (signing, limits), uploader)
     })
-}
-
-/// A call that says so when it is done, closes its dialog and reads the page again.
-fn said<S>(word: &'static str, model: Reading) -> FormCall<S>
-where
-    S: ServerFn<Error = ApiFault> + 'static,
-    S::Output: serde::de::DeserializeOwned,
-{
-    let call = action::<S>();
-    let notes = toasts();
-    on_success(call, move |_| {
-        crate::ui::dialog::close_all();
-        if let Some(notes) = notes {
-            notes.say(Tone::Ok, word);
-        }
-        model.refetch();
-    });
-    call
 }
 
 fn content(

@@ -161,7 +161,7 @@ fn assignments(model: &Model, calls: Calls) -> AnyView {
         }
     });
     let text = "The server says with these for which device an offer is, and for how long. They can install nothing that your signing keys have not signed. \
-                While there are two, devices take both.";
+                While there are two, devices take both; the only one stays.";
     let body =
         view! { <div class="stack"><p class="text-2">{text}</p>{table("Keys for assignments", columns, rows.into_any())}{make}</div> };
     card("Keys for assignments", None, body.into_any())
@@ -170,8 +170,7 @@ fn assignments(model: &Model, calls: Calls) -> AnyView {
 fn assignment_key(k: &AssignmentKey, may: bool, in_use: usize, call: FormCall<RetireAssignmentKey>) -> AnyView {
     let mark = if k.retired_at.is_some() { badge(Tone::Off, "Retired") } else { badge(Tone::Ok, "In use") };
     let button = match (k.retired_at, in_use) {
-        (None, 0 | 1) => view! { <span class="dim small">"The only one stays."</span> }.into_any(),
-        (None, _) if may => {
+        (None, 2..) if may => {
             let id = k.id.to_string();
             view! { <ActionForm action=call><input type="hidden" name="id" value=id/>{form::submit("Retire", "ghost", move || call.pending().get())}</ActionForm> }.into_any()
         }
