@@ -189,3 +189,39 @@ async fn a_store_exists_after_it_was_opened_and_takes_small_writes() {
     }
     assert!(Location::postgres("mysql://localhost/x", 2).is_err());
 }
+
+/// Tables with a row or more for each device.
+const GROWING: [&str; 14] = [
+    "devices", "device_tags", "device_attributes", "device_words", "group_members", "certificates", "updates", "audit", "series", "chunks", "rollups",
+    "enrolment_requests", "batch_lines", "commands",
+];
+
+/// What SQLite would do for each statement, seen before a fleet is large: which ones walk a table that grows with it, in whole or for a whole
+/// organization. Each of them is on this list because it is meant to; a new one is either given an index or a reason.
+#[tokio::test]
+async fn the_statements_that_walk_a_fleet_are_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut walks = Vec::new();
+    for which in [Store::Fleet, Store::Telemetry] {
+        let file = folder.path().join(format!("{which:?}.db"));
+        Db::open(&Location::Sqlite(file.clone()), which).await.unwrap().close().await;
+        let mut on = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+        for (_, sql) in crate::rooms::statements().into_iter().filter(|(s, _)| *s == which) {
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.sqlite));
+            let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(&mut on).await.unwrap();
+            let text = sql.sqlite.split_whitespace().collect::<Vec<_>>().join(" ");
+            for (.., step) in steps {
+                let mut words = step.split(' ');
+                let (verb, name) = (words.next().unwrap(), words.next().unwrap_or_default());
+                let table = GROWING.iter().find(|t| **t == name || text.contains(&format!(" {t} {name} ")) || text.contains(&format!(" {t} AS {name} ")));
+                let whole = verb == "SCAN" || (verb == "SEARCH" && (step.ends_with("(org_id=?)") || step.contains("(org_id=?) ")));
+                if whole && table.is_some() {
+                    walks.push(format!("{}\n    {step}", text.chars().take(150).collect::<String>()));
+                }
+            }
+        }
+    }
+    walks.sort();
+    walks.dedup();
+    insta::assert_snapshot!(walks.join("\n"));
+}

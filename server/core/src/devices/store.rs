@@ -227,7 +227,13 @@ pub(super) const VERSIONS: Sql = Sql::same(
     "SELECT device_type, version, COUNT(*) FROM devices WHERE org_id = $1 AND deleted_at IS NULL AND state <> 'decommissioned'
      GROUP BY device_type, version ORDER BY COUNT(*) DESC, device_type, version",
 );
-pub(super) const ALL_TAGS: Sql = Sql::same("SELECT DISTINCT tag FROM device_tags WHERE org_id = $1 ORDER BY tag LIMIT 100");
+/// From one tag to the next: there may be millions of rows of a few.
+pub(super) const ALL_TAGS: Sql = Sql::same(
+    "WITH RECURSIVE t(tag) AS (
+         SELECT MIN(tag) FROM device_tags WHERE org_id = $1
+         UNION ALL SELECT (SELECT MIN(n.tag) FROM device_tags n WHERE n.org_id = $1 AND n.tag > t.tag) FROM t WHERE t.tag IS NOT NULL
+     ) SELECT tag FROM t WHERE tag IS NOT NULL LIMIT 100",
+);
 pub(super) const COUNTS: Sql = Sql::same(
     "SELECT COUNT(*), CAST(COALESCE(SUM(CASE WHEN online THEN 1 ELSE 0 END), 0) AS BIGINT),
             CAST(COALESCE(SUM(CASE WHEN update_state IN ('queued','offered','awaiting_window','awaiting_confirmation','downloading','downloaded','installing','rebooting','verifying') THEN 1 ELSE 0 END), 0) AS BIGINT),
@@ -236,7 +242,8 @@ pub(super) const COUNTS: Sql = Sql::same(
 );
 pub(super) const TROUBLED: Sql = Sql::same(
     "SELECT device_id, update_state, last_seen_at FROM devices
-     WHERE org_id = $1 AND state = 'active' AND update_state IN ('failed','rejected','timed_out','reverted') ORDER BY last_seen_at DESC LIMIT $2",
+     WHERE org_id = $1 AND state = 'active' AND update_state <> '' AND update_state IN ('failed','rejected','timed_out','reverted')
+     ORDER BY last_seen_at DESC LIMIT $2",
 );
 pub(super) const LONG_OFFLINE: Sql = Sql::same(
     "SELECT device_id, last_seen_at FROM devices

@@ -70,7 +70,7 @@ const PUT_ROLLUP: Sql = Sql::same(
 // Reads carry the folding generation in the same statement, so that chunks and generation are of one snapshot on either engine.
 const WEIGH: Sql = Sql::same(
     "SELECT g.generation, s.metric, CAST(SUM(r.samples) AS BIGINT) FROM folding g
-     LEFT JOIN series s ON s.device = $1 AND s.org_id = $2
+     LEFT JOIN series s ON s.device = $1 AND (s.org_id = $2) = TRUE
      LEFT JOIN rollups r ON r.series = s.id AND r.hour >= $3 AND r.hour <= $4
      WHERE g.id = 1 GROUP BY g.generation, s.metric",
 );
