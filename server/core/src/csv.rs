@@ -2,15 +2,32 @@
 
 /// A line of CSV, every cell in quotes.
 pub fn line<T: AsRef<str>>(cells: &[T]) -> String {
-    let quoted = |cell: &T| format!("\"{}\"", inert(cell.as_ref()).replace('"', "\"\""));
-    let mut line = cells.iter().map(quoted).collect::<Vec<_>>().join(",");
-    line.push_str("\r\n");
-    line
+    let mut text = String::new();
+    push_line(&mut text, cells);
+    text
 }
 
-/// The text so that a spreadsheet shows it and does not reckon with it (A-24).
-fn inert(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{cell}") } else { cell.to_owned() }
+/// The same, behind the lines there are.
+pub fn push_line<T: AsRef<str>>(text: &mut String, cells: &[T]) {
+    for (number, cell) in cells.iter().enumerate() {
+        text.push_str(if number == 0 { "\"" } else { ",\"" });
+        push_inert(text, cell.as_ref());
+        text.push('"');
+    }
+    text.push_str("\r\n");
+}
+
+/// The cell so that a spreadsheet shows it and does not reckon with it (A-24), quotes doubled.
+fn push_inert(text: &mut String, cell: &str) {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {
+        text.push('\'');
+    }
+    for (number, part) in cell.split('"').enumerate() {
+        if number > 0 {
+            text.push_str("\"\"");
+        }
+        text.push_str(part);
+    }
 }
 
 #[cfg(test)]

@@ -223,6 +223,8 @@ impl Db {
                     // In pages: the commit that comes across it waits for the file's own sync, so it is rare, and pages that were written often
                     // meanwhile are copied once.
                     .pragma("wal_autocheckpoint", "4000")
+                    // Rows on their way from the engine's thread: with few, long lists are read one hand-over at a time.
+                    .row_buffer_size(512)
                     .statement_cache_capacity(512);
                 let writer = SqlitePoolOptions::new()
                     .max_connections(1)

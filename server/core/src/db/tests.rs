@@ -192,8 +192,20 @@ async fn a_store_exists_after_it_was_opened_and_takes_small_writes() {
 
 /// Tables with a row or more for each device.
 const GROWING: [&str; 14] = [
-    "devices", "device_tags", "device_attributes", "device_words", "group_members", "certificates", "updates", "audit", "series", "chunks", "rollups",
-    "enrolment_requests", "batch_lines", "commands",
+    "devices",
+    "device_tags",
+    "device_attributes",
+    "device_words",
+    "group_members",
+    "certificates",
+    "updates",
+    "audit",
+    "series",
+    "chunks",
+    "rollups",
+    "enrolment_requests",
+    "batch_lines",
+    "commands",
 ];
 
 /// What SQLite would do for each statement, seen before a fleet is large: which ones walk a table that grows with it, in whole or for a whole
@@ -213,7 +225,9 @@ async fn the_statements_that_walk_a_fleet_are_known() {
             for (.., step) in steps {
                 let mut words = step.split(' ');
                 let (verb, name) = (words.next().unwrap(), words.next().unwrap_or_default());
-                let table = GROWING.iter().find(|t| **t == name || text.contains(&format!(" {t} {name} ")) || text.contains(&format!(" {t} AS {name} ")));
+                let table = GROWING
+                    .iter()
+                    .find(|t| **t == name || text.contains(&format!(" {t} {name} ")) || text.contains(&format!(" {t} AS {name} ")));
                 let whole = verb == "SCAN" || (verb == "SEARCH" && (step.ends_with("(org_id=?)") || step.contains("(org_id=?) ")));
                 if whole && table.is_some() {
                     walks.push(format!("{}\n    {step}", text.chars().take(150).collect::<String>()));

@@ -58,6 +58,15 @@ pub(super) struct Listed {
     update_state: String,
 }
 
+/// Its columns in their order: read by place, they cost half of what they cost by name.
+type Columns = (i64, String, String, String, String, bool, String, i64, String);
+
+impl From<Columns> for Listed {
+    fn from((number, device_id, device_type, hardware, state, online, version, last_seen_at, update_state): Columns) -> Self {
+        Self { number, device_id, device_type, hardware, state, online, version, last_seen_at, update_state }
+    }
+}
+
 impl Listed {
     pub(super) fn shown(self, tags: Vec<String>) -> Result<DeviceRow, Error> {
         let update = if self.update_state.is_empty() { None } else { Some(self.update_state.parse().map_err(crate::db::Error::corrupt)?) };
@@ -179,7 +188,8 @@ async fn part(
         let (key, number) = (filter.bind(key), filter.bind(Value::Int(number)));
         filter.text = format!("{} AND ({column}, d.number) {than} ({key}, {number})", filter.text);
     }
-    let mut found: Vec<Listed> = select(on, statement(&filter, query.sort, limit + 1), &filter.values).await?;
+    let found: Vec<Columns> = select(on, statement(&filter, query.sort, limit + 1), &filter.values).await?;
+    let mut found: Vec<Listed> = found.into_iter().map(Listed::from).collect();
     let more = found.len() > limit;
     found.truncate(limit);
     let next = if more { found.last().map(|r| r.cursor(query.sort)) } else { None };

@@ -82,25 +82,34 @@ async fn export(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked):
         let (fleet, actor, q) = (fleet.clone(), actor.clone(), asked.q.clone());
         async move {
             let (rows, next) = fleet.devices().export(&actor, &q, cursor).await?;
-            Ok::<_, fleet::Error>(csv::Lines { text: rows.into_iter().map(line).collect(), next })
+            Ok::<_, fleet::Error>(csv::Part { rows, next })
         }
     };
-    csv::file("devices", &COLUMNS, read).await
+    csv::file("devices", &COLUMNS, read, push_line).await
 }
 
 /// A device as a line of such a file.
 pub(crate) fn line(row: DeviceRow) -> String {
-    fleet::csv::line(&[
-        row.device_id.to_string(),
-        row.device_type,
-        row.hardware,
-        row.state.to_string(),
-        if row.online { "yes" } else { "no" }.to_owned(),
-        row.version,
-        row.update.map_or_else(String::new, |update| update.to_string()),
-        row.last_seen_at.map_or_else(String::new, Timestamp::rfc3339),
-        row.tags.join(" "),
-    ])
+    let mut text = String::new();
+    push_line(&mut text, row);
+    text
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a file takes each of its rows once")]
+fn push_line(text: &mut String, row: DeviceRow) {
+    let (seen, tags) = (row.last_seen_at.map_or_else(String::new, Timestamp::rfc3339), row.tags.join(" "));
+    let cells = [
+        row.device_id.as_str(),
+        &row.device_type,
+        &row.hardware,
+        row.state.as_str(),
+        if row.online { "yes" } else { "no" },
+        &row.version,
+        row.update.map_or("", |update| update.as_str()),
+        &seen,
+        &tags,
+    ];
+    fleet::csv::push_line(text, &cells);
 }
 
 /// Tag every device that a selector means, all or none

@@ -14,6 +14,7 @@ use axum::{
 };
 use fleet::{Fleet, access::Actor};
 use serde::Deserialize;
+use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     FaultKind, Timestamp,
@@ -171,28 +172,30 @@ async fn report(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
         let (fleet, actor, id) = (fleet.clone(), actor.clone(), id.clone());
         async move {
             let part = fleet.rollouts().report_part(&actor, &id, after.unwrap_or(0)).await?;
-            let text = part.rows.into_iter().map(|row| line(row, &part.version)).collect();
-            Ok::<_, fleet::Error>(csv::Lines { text, next: part.next })
+            let version: Arc<str> = part.version.into();
+            let rows = part.rows.into_iter().map(|row| (row, Arc::clone(&version))).collect();
+            Ok::<_, fleet::Error>(csv::Part { rows, next: part.next })
         }
     };
-    csv::file(&name, &REPORT, read).await
+    csv::file(&name, &REPORT, read, push_line).await
 }
 
-fn line(row: UpdateRow, version: &str) -> String {
+fn push_line(text: &mut String, (row, version): (UpdateRow, Arc<str>)) {
     let at = |at: Option<Timestamp>| at.map_or_else(String::new, Timestamp::rfc3339);
-    fleet::csv::line(&[
+    let cells = [
         row.device_id.to_string(),
         row.stage.to_string(),
         row.state.to_string(),
         row.code,
         row.detail,
         row.from_version,
-        version.to_owned(),
+        version.to_string(),
         row.attempts.to_string(),
         at(row.offered_at),
         at(row.updated_at),
         at(row.ended_at),
-    ])
+    ];
+    fleet::csv::push_line(text, &cells);
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

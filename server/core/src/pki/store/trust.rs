@@ -27,8 +27,9 @@ pub(super) const SUPERSEDE: Sql = Sql::same(
     "UPDATE certificates SET state = 'superseded', revoked_at = $1, revoked_by = 'automatic', reason = 'superseded', trust_seq = $2 \
      WHERE state = 'active' AND usable_until <= $1 AND usable_until < not_after",
 );
-pub(super) const EXPIRE: Sql =
-    Sql::same("UPDATE certificates SET state = 'expired', trust_seq = $2 WHERE state = 'active' AND usable_until <= $1 AND not_after <= $1");
+pub(super) const EXPIRE: Sql = Sql::same(
+    "UPDATE certificates SET state = 'expired', trust_seq = $2 WHERE state = 'active' AND usable_until <= $1 AND not_after <= $1",
+);
 /// Ended by a clock that was wrong: the certificate itself says when it ends.
 pub(super) const REVIVE: Sql =
     Sql::same("UPDATE certificates SET state = 'active', trust_seq = $2 WHERE state = 'expired' AND not_after > $1");
