@@ -94,6 +94,7 @@ async fn h4_what_another_instance_has_issued_is_no_alarm(#[case] kind: EngineKin
     let other = room(&pki.db, &w.org, SeededEntropy::new(77), 7).await.unwrap();
     let second = sign(&other, &w, device, "gw-1", true).await;
     assert_eq!(check(&w, &second), Err(Refusal::NotYetKnown));
+    pki.trust().unknown_from(&second, "198.51.100.7".parse().unwrap());
     w.clock.advance(7 * SECOND);
     pki.judge_strangers().await.unwrap();
     pki.reload().await.unwrap();
@@ -157,6 +158,7 @@ async fn h4_a_signature_that_anybody_can_write_otherwise_is_no_stolen_key(#[case
     }
     w.clock.advance(120 * SECOND);
     assert_eq!(check(&w, &twin), Err(Refusal::Unknown), "and it is another certificate (P-3)");
+    pki.trust().unknown_from(&twin, "198.51.100.7".parse().unwrap());
     pki.judge_strangers().await.unwrap();
     assert_eq!(pki.trust().unknown_seen(), 0);
     assert!(w.fleet.overview(&w.operator().await).await.unwrap().attention.is_empty());

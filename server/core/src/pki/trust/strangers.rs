@@ -71,19 +71,15 @@ impl Strangers {
         });
         stranger.shown += 1;
         stranger.last = now;
-        if young && !stranger.forged {
-            return Refusal::NotYetKnown;
-        }
-        drop(all);
-        self.told.notify_one();
-        Refusal::Unknown
+        if young && !stranger.forged { Refusal::NotYetKnown } else { Refusal::Unknown }
     }
 
-    /// From where it was shown.
+    /// From where it was shown: all that can be known of it is known then.
     pub fn from(&self, fingerprint: &Fingerprint, from: IpAddr) {
         if let Some(stranger) = self.all.lock().get_mut(fingerprint) {
             stranger.from = Some(from);
         }
+        self.told.notify_one();
     }
 
     /// Waits until the database may be asked about one.
@@ -95,7 +91,9 @@ impl Strangers {
     pub fn due(&self, now: Timestamp) -> Vec<Stranger> {
         let mut all = self.all.lock();
         all.retain(|_, s| s.shown > 0 || now.since(s.last).abs() < FORGOTTEN);
-        let waited = |s: &&Stranger| s.shown > 0 && (now >= s.ask_at || now < s.ask_at.plus(-GRACE));
+        // One that nobody has said the address of yet may be in the middle of its handshake.
+        let ask_at = |s: &Stranger| if s.from.is_some() { s.ask_at } else { s.ask_at.plus(GRACE) };
+        let waited = |s: &&Stranger| s.shown > 0 && (now >= ask_at(s) || now < s.ask_at.plus(-GRACE));
         all.values().filter(waited).take(AT_ONCE).cloned().collect()
     }
 
@@ -158,6 +156,8 @@ mod tests {
         let strangers = Strangers::default();
         let (fingerprint, der) = leaf(NOW.plus(-86_400_000));
         assert_eq!(strangers.see(fingerprint, &der, NOW), Refusal::Unknown);
+        assert!(strangers.due(NOW).is_empty(), "its handshake is not over");
+        strangers.from(&fingerprint, "192.0.2.1".parse().unwrap());
         assert_eq!(strangers.due(NOW).len(), 1);
         strangers.known(&fingerprint);
         assert!(strangers.due(NOW).is_empty() && strangers.forged() == 0);
@@ -173,7 +173,7 @@ mod tests {
             assert_eq!(strangers.see(fingerprint, &der, NOW), Refusal::Unknown);
         }
         assert_eq!(strangers.all.lock().len(), MOST);
-        assert_eq!(strangers.due(NOW).len(), AT_ONCE);
+        assert_eq!(strangers.due(NOW.plus(GRACE)).len(), AT_ONCE);
         assert!(strangers.due(NOW.plus(FORGOTTEN)).len() == AT_ONCE, "nobody is forgotten before the database was asked");
     }
 }
