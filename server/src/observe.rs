@@ -180,18 +180,24 @@ impl Collector for Counted {
         put("device_connections", "Connections of devices that are open", &level(self.connections.len() as u64))?;
         let mut handshakes = Vec::new();
         for (listener, stats) in &self.listeners {
-            let mut one = |outcome: &str, n: &AtomicU64| {
-                let labels: Labels = vec![("listener", (*listener).to_owned()), ("outcome", outcome.to_owned())];
-                handshakes.push((labels, n.load(Ordering::Relaxed)));
+            let mut one = |outcome: &str, reason: Option<tls::Reason>, n: u64| {
+                let mut labels: Labels = vec![("listener", (*listener).to_owned()), ("outcome", outcome.to_owned())];
+                labels.extend(reason.map(|reason| ("reason", reason.as_str().to_owned())));
+                handshakes.push((labels, n));
             };
-            one("accepted", &stats.accepted);
-            one("shed", &stats.shed);
-            one("failed", &stats.failed);
-            one("timed_out", &stats.timed_out);
-            one("refused", &stats.refused);
-            one("established", &stats.established);
+            let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
+            one("accepted", None, read(&stats.accepted));
+            one("shed", None, read(&stats.shed));
+            one("established", None, read(&stats.established));
+            one("timed_out", Some(tls::Reason::Timeout), read(&stats.timed_out));
+            stats.failed.all().for_each(|(reason, n)| one("failed", Some(reason), n));
+            stats.refused.all().for_each(|(reason, n)| one("refused", Some(reason), n));
         }
-        put("tls_connections", "Connections of the TLS listeners by how far they got", &handshakes)
+        put("tls_connections", "Connections of the TLS listeners by how far they got, and why no further", &handshakes)?;
+        let attacks = self.fleet.attacks();
+        let seen: Vec<_> = attacks.seen().map(|(kind, n)| (vec![("kind", kind.code().to_owned())], n)).collect();
+        put("attack_signs", "Signs of attack by what was seen; the audit log has them", &seen)?;
+        put("attack_signs_dropped", "Signs of attack that are in no row of the audit log", &count(attacks.dropped()))
     }
 }
 
@@ -243,7 +249,10 @@ mod tests {
             "fleetward_certificates_unknown_total 0",
             "fleetward_device_connections 0",
             "fleetward_samples_stored_total 0",
-            "fleetward_tls_connections_total{listener=\"device\",outcome=\"timed_out\"} 3",
+            "fleetward_tls_connections_total{listener=\"device\",outcome=\"timed_out\",reason=\"timeout\"} 3",
+            "fleetward_tls_connections_total{listener=\"enrol\",outcome=\"failed\",reason=\"revoked\"} 0",
+            "fleetward_attack_signs_total{kind=\"never_issued\"} 0",
+            "fleetward_attack_signs_dropped_total 0",
             "fleetward_live_sockets 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");

@@ -19,6 +19,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "cut", follow(registry.clone(), fleet.pki().trust()));
     until_stop(lifecycle, "clones", clones(fleet.clone()));
     until_stop(lifecycle, "arrivals", arrivals(fleet.clone()));
+    until_stop(lifecycle, "attacks", attacks(fleet.clone()));
     until_stop(lifecycle, "presence", presence(fleet.clone()));
     until_stop(lifecycle, "nudges", nudges(fleet.clone(), channels.clone()));
     until_stop(lifecycle, "rollouts", rollouts(fleet.clone()));
@@ -88,6 +89,19 @@ async fn clones(fleet: Fleet) {
 /// Decides about devices of registered authorities that are seen for the first time.
 async fn arrivals(fleet: Fleet) {
     fleet.devices().watch_arrivals().await;
+}
+
+/// Writes signs of attack into the audit log, those of a moment together; every five seconds also how many came since.
+async fn attacks(fleet: Fleet) {
+    loop {
+        // Either wakes it.
+        let _ = tokio::time::timeout(Duration::from_secs(5), fleet.attacks().told()).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if let Err(e) = fleet.attacks().write_down().await {
+            tracing::warn!(error = %e, "writing signs of attack down failed; it is tried again");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
 }
 
 /// The samples' log is folded when it has gathered for a while, or much.

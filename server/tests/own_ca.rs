@@ -1,6 +1,7 @@
 //! An owner's authority over real sockets (pki.md E-10): everything their side does is openssl's and curl's, as it is pasted.
 
 mod later;
+mod nothing_fetched;
 
 use crate::{
     stock::Stock,

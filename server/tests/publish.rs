@@ -199,7 +199,7 @@ async fn openssl_believes_our_lists_and_our_answers(#[case] kind: EngineKind) {
 
 /// Attack list 43: another issuer's certificate, a thousand requests, a giant nonce, a path with two slashes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a43_what_is_not_ours_or_too_much_is_refused() {
+async fn a_43_what_is_not_ours_or_too_much_is_refused() {
     let rig = Rig::start(EngineKind::Sqlite).await;
     rig.enrol("gw-1").await;
     let foreign = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

@@ -104,6 +104,16 @@ pub async fn step_authority(
     Ok(())
 }
 
+/// Says that the alarm about an authority was looked at.
+#[server(prefix = "/rpc", endpoint = "/authority_clear")]
+pub async fn clear_alarm(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().clear_alarm(&call.actor, &id).await)?;
+    call.lead_to(&format!("/certificates/authorities/{id}"));
+    Ok(())
+}
+
 /// Requests for a second person, and the rule: a [`wire::consents::ConsentsPage`].
 #[server(prefix = "/rpc", endpoint = "/authority_requests", input = GetUrl)]
 pub async fn read_consents() -> Result<Packed, ApiFault> {

@@ -162,6 +162,7 @@ pub const fn attention(kind: AttentionKind) -> Tone {
     match kind {
         AttentionKind::Halted
         | AttentionKind::PossibleClone
+        | AttentionKind::NeverIssued
         | AttentionKind::UpdateFailed
         | AttentionKind::Quarantined
         | AttentionKind::GlassBroken

@@ -73,6 +73,8 @@ pub enum AttentionKind {
     Offline,
     /// Somebody else may hold a device's key.
     PossibleClone,
+    /// An authority has signed what was never issued here: its key is stolen, or the database was set back.
+    NeverIssued,
     /// A certificate ends soon.
     Expiring,
     /// An upload was quarantined.

@@ -213,7 +213,21 @@ pub struct AuthorityDetail {
     pub list: Option<ListStanding>,
     /// When it was retired or given up.
     pub ended_at: Option<Timestamp>,
+    /// A certificate with its signature that was never issued here, until a person has looked at it.
+    pub alarm: Option<AuthorityAlarm>,
+    /// Whether the caller may say so.
+    pub may_clear: bool,
     /// When this was read.
+    pub at: Timestamp,
+}
+
+/// Somebody else may have an authority's key, or the database was set back (pki.md H-4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthorityAlarm {
+    /// What was seen, in words.
+    pub sign: String,
+    /// When.
     pub at: Timestamp,
 }
 

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_read_back_right_can_be_started() {
+    fn a_42_only_what_was_read_back_right_can_be_started() {
         let dir = tempfile::tempdir().unwrap();
         let slots = Slots::open(Folder::open(dir.path()).unwrap(), "1.0").unwrap();
         assert_eq!(slots.active().unwrap(), Slot::A);

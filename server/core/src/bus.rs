@@ -55,7 +55,7 @@ pub enum Event {
         /// Whose.
         org: OrgId,
     },
-    /// A request for a second person, or whether there must be one.
+    /// A request for a second person, or whether there must be one; an alarm about an authority.
     Consent {
         /// Whose.
         org: OrgId,

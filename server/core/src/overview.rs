@@ -64,6 +64,16 @@ impl Fleet {
                 rollout: None,
             });
         }
+        for (id, subject, alarm) in self.pki().alarms(org, 8).await? {
+            attention.push(Attention {
+                kind: AttentionKind::NeverIssued,
+                text: format!("The key of {subject} may be in other hands, or the database was set back. {}", alarm.sign),
+                href: format!("/certificates/authorities/{id}"),
+                since: alarm.at,
+                device: None,
+                rollout: None,
+            });
+        }
         for g in self.rollouts().unreviewed(org).await? {
             let late = if g.overdue { ", and the time to review that is over" } else { ": two people review that" };
             attention.push(Attention {

@@ -3,6 +3,7 @@
 use crate::{
     Result,
     access::{self, Access},
+    attacks::Attacks,
     bus::Bus,
     clock::Clock,
     db::{self, Db, Location, Store, row},
@@ -136,6 +137,10 @@ impl Fleet {
     pub fn pki(&self) -> &Arc<Pki> {
         &self.0.pki
     }
+    /// Signs of attack, on their way into the audit log.
+    pub fn attacks(&self) -> &Attacks {
+        self.0.pki.attacks()
+    }
     /// Devices and enrolment.
     pub fn devices(&self) -> &Devices {
         &self.0.devices
@@ -198,12 +203,14 @@ impl Fleet {
         let drained = self.0.telemetry.drain().await;
         let flushed = self.0.devices.flush_presence(true).await;
         let counted = self.0.transfers.write_down().await;
+        let seen = self.attacks().write_down().await;
         for store in &self.0.stores {
             store.close().await;
         }
         drained?;
         flushed?;
         counted?;
+        seen?;
         Ok(())
     }
 }

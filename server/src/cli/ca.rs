@@ -298,6 +298,9 @@ fn show(a: &AuthorityDetail) {
     if let Some(list) = &a.list {
         println!("  list         number {}, until {}", list.number, list.next_update);
     }
+    if let Some(alarm) = &a.alarm {
+        println!("  ALARM        {} {}", alarm.at, alarm.sign);
+    }
     roots::say(&a.duties);
     print!("{}", row.pem);
 }

@@ -4,8 +4,10 @@
 use super::{
     accept::{Accepted, accept},
     cut::Cut,
+    reason::Reason,
     registry::{Registration, Registry},
     shedding::{Gate, Limits, Place, Stats},
+    witness::{Seen, watched},
 };
 use axum::{Router, body::Body, extract::ConnectInfo};
 use fleet::pki::{Claimant, DevicePeer, TrustHandle};
@@ -135,13 +137,12 @@ impl Endpoint {
         }
         let token = stop.hard.child_token();
         let socket = Cut::new(socket, token.clone(), Held { _place: place, registration: None });
-        let handshake = TlsAcceptor::from(Arc::clone(&self.config)).accept(socket);
+        let handshake = watched(TlsAcceptor::from(Arc::clone(&self.config)).accept(socket));
         let mut stream = tokio::select! {
             done = tokio::time::timeout(self.limits.handshake, handshake) => match done {
-                Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => {
-                    Stats::count(&self.stats.failed);
-                    tracing::debug!(%address, %error, "handshake failed");
+                Ok((Ok(stream), _)) => stream,
+                Ok((Err(error), seen)) => {
+                    self.failed(address, &error, seen.get());
                     return;
                 }
                 Err(_) => {
@@ -162,7 +163,7 @@ impl Endpoint {
                     self.http(stream, address, Shown::Claim(Arc::new(claim)), &token, &stop).await;
                 }
                 Err(refusal) => {
-                    Stats::count(&self.stats.refused);
+                    self.stats.refused.count(Reason::of_refusal(refusal));
                     tracing::info!(%address, %refusal, "claim refused after the handshake");
                 }
             }
@@ -171,13 +172,27 @@ impl Endpoint {
         let peer = match self.admit(&mut stream, address.ip(), &token) {
             Ok(peer) => peer,
             Err(refusal) => {
-                Stats::count(&self.stats.refused);
+                self.stats.refused.count(Reason::of_refusal(refusal));
                 tracing::info!(%address, %refusal, "device refused after the handshake");
                 return;
             }
         };
         Stats::count(&self.stats.established);
         self.http(stream, address, peer.map_or(Shown::Nothing, Shown::Device), &token, &stop).await;
+    }
+
+    /// Counts a handshake that failed, and tells of it where that is a sign of attack. Waits for nothing.
+    fn failed(&self, address: SocketAddr, error: &std::io::Error, seen: Option<&Seen>) {
+        let reason = seen.map_or_else(|| Reason::of_failure(error), |seen| seen.reason);
+        self.stats.failed.count(reason);
+        tracing::debug!(%address, reason = reason.as_str(), %error, "handshake failed");
+        let Some(seen) = seen else { return };
+        if matches!(reason, Reason::NeverIssued | Reason::NotYetKnown) {
+            // Whether it is one, the database is asked first.
+            self.trust.unknown_from(&seen.leaf, address.ip());
+        } else if let Some(kind) = reason.sign() {
+            self.trust.refused(kind, &seen.leaf, address.ip(), seen.listener);
+        }
     }
 
     /// Registers first, then checks: a revocation that comes in between finds the connection in the registry, one that came before is seen

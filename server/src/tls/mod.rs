@@ -8,14 +8,17 @@ mod config;
 mod cut;
 mod ends;
 mod listener;
+mod reason;
 mod registry;
 mod shedding;
 mod verifier;
+mod witness;
 
 pub(crate) use accept::{Accepted, accept};
 pub use config::{Error, device, enrol};
 pub use cut::Cut;
 pub use listener::{ChannelBinding, Endpoint, PeerAddr, Stop, peer_address, serve};
+pub use reason::{Reason, Reasons};
 pub use registry::{Registry, follow};
 pub(crate) use shedding::Gate;
 pub use shedding::{Limits, Stats};

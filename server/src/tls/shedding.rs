@@ -1,5 +1,6 @@
 //! What a listener takes on at once, decided before any TLS work (attack list 26, 27). Connections that are through are never touched by it.
 
+use super::reason::Reasons;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -41,12 +42,12 @@ pub struct Stats {
     pub accepted: AtomicU64,
     /// Closed unread because a limit was reached.
     pub shed: AtomicU64,
-    /// Handshakes that failed, with whatever alert.
-    pub failed: AtomicU64,
+    /// Handshakes that failed, by why.
+    pub failed: Reasons,
     /// Handshakes that ran out of time.
     pub timed_out: AtomicU64,
-    /// Devices refused after the handshake: trust changed while it ran.
-    pub refused: AtomicU64,
+    /// Devices and claims refused after the handshake, by why: trust changed while it ran, or it is decided about them.
+    pub refused: Reasons,
     /// Handshakes that succeeded.
     pub established: AtomicU64,
 }

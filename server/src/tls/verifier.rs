@@ -1,7 +1,11 @@
 //! The check of a client certificate inside the handshake: chain, signature, times and purpose by webpki over the live anchors, then our own
 //! state (H-3). Memory only. Refuses to use CRLs: one list in the verifier would fail every authority without one (pki.md fact 8).
 
-use super::ends::Ends;
+use super::{
+    ends::Ends,
+    reason::Reason,
+    witness::{self, Seen},
+};
 use arc_swap::ArcSwapOption;
 use fleet::pki::{Refusal, RegisteredAnchor, TrustHandle};
 use rustls::{
@@ -91,6 +95,21 @@ impl DeviceVerifier {
         }
     }
 
+    /// Says to the handshake's own task why it fails.
+    fn refuse(&self, leaf: &CertificateDer<'_>, reason: Reason, error: Error) -> Error {
+        let listener = if self.mandatory { "device" } else { "enrol" };
+        witness::note(Seen { reason, leaf: leaf.to_vec(), listener });
+        error
+    }
+
+    /// A signature that does not fit the certificate: it was shown by somebody who has no key for it.
+    fn proved(&self, leaf: &CertificateDer<'_>, checked: Result<HandshakeSignatureValid, Error>) -> Result<HandshakeSignatureValid, Error> {
+        checked.map_err(|error| match error {
+            Error::InvalidCertificate(CertificateError::BadSignature) => self.refuse(leaf, Reason::KeyNotProved, error),
+            other => other,
+        })
+    }
+
     fn advertised(dss: &DigitallySignedStruct) -> Result<(), Error> {
         if SCHEMES.contains(&dss.scheme) { Ok(()) } else { Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into()) }
     }
@@ -131,7 +150,9 @@ impl ClientCertVerifier for DeviceVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         if leaf.len() > MAX_LEAF || intermediates.len() > MAX_INTERMEDIATES {
-            return Err(CertificateError::BadEncoding.into());
+            // Not kept: nobody knows how large it is.
+            let nothing = CertificateDer::from_slice(&[]);
+            return Err(self.refuse(&nothing, Reason::Malformed, CertificateError::BadEncoding.into()));
         }
         let chains = self.chains()?;
         let (verified, allowed) = match chains.webpki.verify_client_cert(leaf, intermediates, now) {
@@ -141,14 +162,14 @@ impl ClientCertVerifier for DeviceVerifier {
             }
             Err(error) => match chains.registered.find(leaf, intermediates, now, || self.trust.issuer(leaf)) {
                 Some((anchor, verified)) => (verified, self.of_registered(leaf, &anchor)),
-                None => return Err(error),
+                None => return Err(self.refuse(leaf, Reason::of_chain(&error), error)),
             },
         };
         match allowed {
             Ok(()) => Ok(verified),
             Err(refusal) => {
                 tracing::info!(%refusal, "device refused in the handshake");
-                Err(alert(refusal).into())
+                Err(self.refuse(leaf, Reason::of_refusal(refusal), alert(refusal).into()))
             }
         }
     }
@@ -160,7 +181,8 @@ impl ClientCertVerifier for DeviceVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         Self::advertised(dss)?;
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let checked = rustls::crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms);
+        self.proved(cert, checked)
     }
 
     fn verify_tls13_signature(
@@ -170,7 +192,8 @@ impl ClientCertVerifier for DeviceVerifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         Self::advertised(dss)?;
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let checked = rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms);
+        self.proved(cert, checked)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -3,3 +3,4 @@
 
 mod crossing;
 mod enrolment;
+mod logs;

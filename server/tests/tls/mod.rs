@@ -10,5 +10,6 @@ mod rig;
 mod rollover;
 mod rotation;
 mod shedding;
+mod signs;
 
 pub use rig::presents;

@@ -83,7 +83,7 @@ fn leaks(log: &str) -> Vec<&str> {
     const SECRET: usize = 43;
     let bearer = |word: &str| {
         let mut parts = word.splitn(3, '_');
-        matches!(parts.next(), Some("fat" | "fet")) && parts.nth(1).is_some_and(|secret| secret.len() >= SECRET)
+        matches!(parts.next(), Some("fat" | "fet" | "fgt" | "ftt")) && parts.nth(1).is_some_and(|secret| secret.len() >= SECRET)
     };
     let token = |word: &str| word.starts_with("eyJ") && word.split('.').count() == 3;
     let mark = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-' | '.');

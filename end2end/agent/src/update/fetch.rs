@@ -222,7 +222,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_not_signed_does_not_stay() {
+    async fn a_41_endless_data_ends_at_the_size_that_was_signed() {
+        // Neither a length nor an end; and one that lies about its length.
+        let endless = [b"ab".repeat(1 << 20), BODY.to_vec()].concat();
+        let chunk = [format!("{:x}\r\n", endless.len()).as_bytes(), &endless, b"\r\n"].concat();
+        let (ends, _) = attempts(vec![
+            answer("200 OK\r\nconnection: close", &endless),
+            answer("200 OK\r\ntransfer-encoding: chunked", &chunk.repeat(3)),
+            answer(&format!("200 OK\r\ncontent-length: {}", 1_u64 << 40), &endless),
+        ])
+        .await;
+        let codes: Vec<_> = ends.iter().map(|(end, _)| end.as_ref().map_err(Error::code).unwrap_err()).collect();
+        assert_eq!(codes, ["size_mismatch"; 3]);
+        assert!(ends.iter().all(|(_, left)| left.is_none()), "nothing of it stays on the disk");
+    }
+
+    #[tokio::test]
+    async fn a_40_what_was_not_signed_does_not_stay() {
         let (ends, _) = attempts(vec![
             answer("200 OK\r\ncontent-length: 11", b"0123456789X"),
             answer("200 OK\r\ncontent-length: 10", b"012345678X"),

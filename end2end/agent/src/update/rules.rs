@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_envelope_opens_for_a_trusted_signature_only() {
+    fn a_39_an_envelope_opens_for_a_trusted_signature_only() {
         let ((pair, keys), (stranger, _)) = (key(1), key(2));
         let payload = serde_json::to_vec(&manifest()).unwrap();
         let good = sign(&pair, &payload);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_has_its_refusal() {
+    fn a_38_each_rule_has_its_refusal() {
         let try_with = |change: fn(&mut Manifest)| {
             let mut m = manifest();
             change(&mut m);
@@ -250,7 +250,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_at_or_below_the_floor_is_ever_admitted(sequence: u64, floor: u64, runs: u64) {
+        fn a_38_nothing_at_or_below_the_floor_is_ever_admitted(sequence: u64, floor: u64, runs: u64) {
             let m = Manifest { sequence, min_sequence: 0, ..manifest() };
             let running = Running { sequence: runs, ..running() };
             if admit(&m, &downloads(), &running, floor, Timestamp(0)).is_ok() {

@@ -15,13 +15,13 @@ use crate::{
     bearer,
     bus::Event,
     db::{Tx, row},
-    pki::Issued,
+    pki::{self, Issued},
 };
 use serde_json::json;
 use wire::{
     Timestamp,
     enrolment::{EnrolRequest, Enrolled, EnrolmentMode},
-    ids::{CertificateId, ClaimId, DeviceId, EnrolmentTokenId, OrgId},
+    ids::{CertificateId, ClaimId, EnrolmentTokenId, OrgId},
 };
 
 /// A lost answer can be asked for again this long (E-3).
@@ -71,11 +71,17 @@ impl Devices {
     pub async fn enrol_over(&self, attempt: Attempt<'_>, over: Over<'_>) -> Result<Enrolled, Error> {
         let now = self.clock.now();
         let outcome = self.admit_and_issue(attempt, over, now).await;
-        self.counted(attempt, outcome, now)
+        self.counted(attempt, over, outcome, now).await
     }
 
     /// The outcome, or that this address has been refused too often.
-    pub(super) fn counted<T>(&self, attempt: Attempt<'_>, outcome: Result<T, Error>, now: Timestamp) -> Result<T, Error> {
+    pub(super) async fn counted<T>(
+        &self,
+        attempt: Attempt<'_>,
+        over: Over<'_>,
+        outcome: Result<T, Error>,
+        now: Timestamp,
+    ) -> Result<T, Error> {
         let Err(refusal) = &outcome else { return outcome };
         if matches!(refusal, Error::Pending) {
             return outcome;
@@ -84,6 +90,7 @@ impl Devices {
         if !is_guess(refusal) {
             return outcome;
         }
+        self.tell_refused(attempt, over, refusal, now).await;
         // Only after a refusal: behind one address may be a whole factory, and those who hold a right token pay for nobody's guesses.
         if !self.guesses.open(attempt.address, now) {
             return Err(Error::TooMany);
@@ -130,7 +137,7 @@ impl Devices {
 
     /// What the desk gives for an admission.
     async fn give(&self, books: Books<'_>, attempt: &Attempt<'_>, admission: Admission, now: Timestamp) -> Result<Enrolled, Error> {
-        let (org, device_id) = (admission.org.clone(), admission.device_id.clone());
+        let org = admission.org.clone();
         match self.desk.enrol(admission).await {
             Ok(Answer::New(issued)) => Ok(self.pki.just_enrolled(&issued, &self.urls.device, now)),
             Ok(Answer::Again(certificate)) => {
@@ -138,13 +145,8 @@ impl Devices {
                 self.bus.tell(Event::Trust);
                 Ok(self.pki.enrolled(&org, &certificate, &self.urls.device, now).await?)
             }
-            Err(Error::BadToken) => {
-                if self.guesses.open(attempt.address, now) {
-                    self.note_reuse(books, (&org, &device_id), attempt.address, now).await?;
-                }
-                Err(Error::BadToken)
-            }
-            Err(e @ (Error::BadClaim | Error::Exists(_))) => Err(e),
+            // Told by whoever counts it.
+            Err(e @ (Error::BadToken | Error::BadClaim | Error::Exists(_) | Error::Pki(pki::Error::KeyInUse(_)))) => Err(e),
             Err(e) => self.noted(books, attempt, Err(e), now).await,
         }
     }
@@ -205,22 +207,6 @@ impl Devices {
         Ok(self.pki.enrolled(&a.org, certificate, &self.urls.device, now).await?)
     }
 
-    /// A spent token with a key it never saw is a sign of a stolen token (E-3).
-    pub(super) async fn note_reuse(
-        &self,
-        books: Books<'_>,
-        (org, device_id): (&OrgId, &DeviceId),
-        address: &str,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let actor = Actor { org: org.clone(), who: Who::System, address: address.to_owned() };
-        let mut tx = self.db.write().await?;
-        let detail = json!({ "token": books.label, "device_id": device_id });
-        audit::append(&mut tx, &actor, now, "enrolment_token.reuse", books.credential.as_str(), &detail).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
     /// The outcome as it is. A good credential with a request that is refused is an attack, a wrong device profile, or a device that was sent away and
     /// tries; all are for the books (E-4, E-1, A-34).
     pub(super) async fn noted<T>(
@@ -260,5 +246,8 @@ pub(super) struct Books<'a> {
 /// Whether a refusal says that somebody tries what they may not. A busy database, a full disk or a suspended device are nobody's guess.
 const fn is_guess(refusal: &Error) -> bool {
     use Error as E;
-    matches!(refusal, E::BadToken | E::OutOfScope(_) | E::Source | E::Bound(_) | E::HookRefused(_) | E::Pki(crate::pki::Error::Csr(_)))
+    matches!(
+        refusal,
+        E::BadToken | E::OutOfScope(_) | E::Source | E::Bound(_) | E::HookRefused(_) | E::Pki(pki::Error::Csr(_) | pki::Error::KeyInUse(_))
+    )
 }

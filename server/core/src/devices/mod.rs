@@ -28,6 +28,7 @@ mod requests;
 pub use wire::selector;
 mod server_keys;
 pub(crate) mod shared;
+mod signs;
 mod source;
 pub mod state;
 pub(crate) mod store;

@@ -12,7 +12,7 @@ use crate::{
     db::{exec, row},
     pki::{self, Proven},
 };
-use serde_json::json;
+use serde_json::{Map, json};
 use wire::{
     Timestamp,
     enrolment::{Enrolled, RecoverRequest, RecoveryNonce},
@@ -50,7 +50,15 @@ impl Devices {
         };
         let certificate = match self.pki.replaced_by(&proven).await? {
             Some(given) => given,
-            None => self.replace(&proven, address, now).await?,
+            None => match self.replace(&proven, address, now).await {
+                Err(Error::Pki(pki::Error::KeyInUse(whose))) => {
+                    let object = proven.device_id.to_string();
+                    self.pki.tell_key_in_use(Some(proven.org.clone()), address, object, Some(&proven.csr), whose, Map::new()).await;
+                    self.guesses.fail(address, now);
+                    return Err(pki::Error::KeyInUse(whose).into());
+                }
+                outcome => outcome?,
+            },
         };
         Ok(self.pki.enrolled(&proven.org, &certificate, &self.urls.device, now).await?)
     }

@@ -5,6 +5,7 @@
 //! [`TrustHandle`]). The rules are in the project's PKI contract and cited by id (`P-3`, `E-4`, `H-5` …).
 
 mod admission;
+mod alarms;
 pub(crate) mod assignments;
 mod authorities;
 mod bundle;
@@ -87,7 +88,7 @@ pub use suspicion::{Sign, Suspicion, apart};
 pub use token::TokenSettings;
 pub use trust::TrustHandle;
 
-use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
+use crate::{attacks::Attacks, bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::{
     path::PathBuf,
@@ -153,6 +154,7 @@ pub struct Pki {
     reloading: tokio::sync::Mutex<()>,
     identity: ArcSwapOption<ServerIdentity>,
     trust: TrustHandle,
+    attacks: Attacks,
     statuses: statuses::Statuses,
     published: crl::Published,
     responder: responder::Responder,
@@ -179,7 +181,8 @@ impl Pki {
         settings: PkiSettings,
         org: &OrgId,
     ) -> Result<Self, Error> {
-        let (trust, first_uses, suspicions, arrivals) = TrustHandle::new(clock.clone());
+        let attacks = Attacks::new(db.clone(), clock.clone(), org.clone());
+        let (trust, first_uses, suspicions, arrivals) = TrustHandle::new(clock.clone(), attacks.clone());
         let opened_at = clock.now();
         let pki = Self {
             db,
@@ -198,6 +201,7 @@ impl Pki {
             reloading: tokio::sync::Mutex::default(),
             identity: ArcSwapOption::empty(),
             trust,
+            attacks,
             statuses: statuses::Statuses::default(),
             published: crl::Published::default(),
             responder: responder::Responder::default(),
@@ -247,6 +251,11 @@ impl Pki {
     /// Whether this installation makes keys for devices (pki.md E-8).
     pub const fn makes_keys(&self) -> bool {
         self.server_keygen
+    }
+
+    /// Where signs of attack are told.
+    pub const fn attacks(&self) -> &Attacks {
+        &self.attacks
     }
 
     /// What the listeners ask.

@@ -2,6 +2,7 @@
 //! elsewhere can't mint an authority (pki.md K-3); the device listener asks which names a leaf carries.
 
 use super::{
+    decode::escaped,
     der,
     profile::{BACKDATE, CLAIM_USAGE, Kind, NO_CHECK},
 };
@@ -165,6 +166,31 @@ pub fn names(leaf: &[u8]) -> Option<Names> {
     let sans = leaf.subject_alternative_name().ok()??;
     let [GeneralName::URI(uri)] = sans.value.general_names.as_slice() else { return None };
     Some(Names { common_name: cn.as_str().ok()?.to_owned(), uri: (*uri).to_owned() })
+}
+
+/// Most of a name that is kept for the books.
+const LONGEST_NAME: usize = 200;
+
+/// What a certificate says of itself, for the books: its subject and issuer with what is not seen escaped, its serial number, its beginning.
+pub fn describe(certificate: &[u8], into: &mut serde_json::Map<String, serde_json::Value>) {
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return };
+    let name = |name: String| serde_json::Value::String(escaped(&name).chars().take(LONGEST_NAME).collect());
+    into.insert("subject".into(), name(certificate.subject().to_string()));
+    into.insert("issuer".into(), name(certificate.issuer().to_string()));
+    into.insert("serial".into(), hex::encode(certificate.raw_serial().iter().take(20).copied().collect::<Vec<_>>()).into());
+    into.insert("not_before".into(), certificate.validity().not_before.timestamp().saturating_mul(1000).into());
+}
+
+/// The raw name of a certificate's issuer, and its serial number.
+pub fn issued_by(certificate: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    Some((certificate.issuer().as_raw().to_vec(), certificate.raw_serial().to_vec()))
+}
+
+/// Whether two certificates say the same, whatever their signatures look like.
+pub fn say_the_same(one: &[u8], other: &[u8]) -> bool {
+    let (Ok((_, one)), Ok((_, other))) = (X509Certificate::from_der(one), X509Certificate::from_der(other)) else { return false };
+    one.tbs_certificate.as_ref() == other.tbs_certificate.as_ref()
 }
 
 /// The beginning of a certificate's validity.

@@ -9,6 +9,7 @@ use super::{
     store,
 };
 use crate::{access::Actor, bus::Event};
+use serde_json::Map;
 use std::collections::VecDeque;
 use wire::{
     Timestamp,
@@ -90,7 +91,15 @@ impl Pki {
             enrolled_by: &enrolled_by,
             replaces: Some(&peer.certificate),
         };
-        let issued = self.issue_device(&mut tx, new).await?;
+        let issued = match self.issue_device(&mut tx, new).await {
+            Err(Error::KeyInUse(whose)) => {
+                drop(tx);
+                let object = peer.device_id.to_string();
+                self.tell_key_in_use(Some(peer.org.clone()), &actor.address, object, Some(csr), whose, Map::new()).await;
+                return Err(Error::KeyInUse(whose));
+            }
+            outcome => outcome?,
+        };
         store::drop_unused(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;
         tx.commit().await?;
         self.admit(&issued);

@@ -15,9 +15,10 @@ use super::{
 use crate::access::{Act, Actor, allowed, may};
 use std::{collections::HashMap, sync::Arc};
 use wire::{
+    Timestamp,
     consents::Deed,
     ids::AuthorityId,
-    pki::{AuthoritiesPage, AuthorityAction, AuthorityDetail, AuthorityStanding, BundleReach, CrossCertificate},
+    pki::{AuthoritiesPage, AuthorityAction, AuthorityAlarm, AuthorityDetail, AuthorityStanding, BundleReach, CrossCertificate},
     states::{
         AuthorityState::{Active, Compromised, Retired, Retiring, Staged},
         AuthorityStep::{self, Activate, Compromise, Retire, Stage},
@@ -74,6 +75,7 @@ impl Pki {
         let successor = all.iter().filter(later).find(|a| matches!(a.state, Staged | Active)).map(shown);
         let standing = standing(shown(found), &hanging);
         let second_person = store::approvals(&mut on, &actor.org).await?;
+        let alarm = store::alarm_of(&mut on, id, &actor.org).await?.map(|(sign, at)| AuthorityAlarm { sign, at: Timestamp(at) });
         let asked: Vec<Deed> =
             store::consents_waiting(&mut on, &actor.org, self.clock.now()).await?.into_iter().map(|row| row.deed).collect();
         let actions = if allowed(actor, Act::Authorities) {
@@ -100,6 +102,8 @@ impl Pki {
             duties: self.root_duties(actor)?.into_iter().filter(|d| authorities::up(&all, id).iter().any(|a| a.id == d.root)).collect(),
             list: self.list_standing(id),
             ended_at: found.ended_at,
+            alarm,
+            may_clear: allowed(actor, Act::Authorities),
             at: self.clock.now(),
         })
     }

@@ -45,9 +45,10 @@ impl Pki {
                     Err(RecvError::Closed) => return,
                 },
                 _ = follow.tick() => match self.reload().await {
-                    Ok(()) => self.first_uses(&mut owed).await.and(self.watch_clock().await),
+                    Ok(()) => self.first_uses(&mut owed).await.and(self.watch_clock().await).and(self.judge_strangers().await),
                     failed => failed,
                 },
+                () = self.trust.strangers().told() => self.judge_strangers().await,
                 used = first_uses.recv() => match used {
                     Some(certificate) => {
                         owed.push_back(certificate);

@@ -22,6 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(activate))
         .routes(routes!(retire))
         .routes(routes!(compromise))
+        .routes(routes!(clear))
         .routes(routes!(bundle))
         .routes(routes!(reach))
 }
@@ -126,5 +127,15 @@ async fn retire(
 )]
 async fn compromise(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<StatusCode> {
     fleet.pki().compromise_authority(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Say that the alarm about a certificate that was never issued here was looked at
+#[utoipa::path(
+    delete, path = "/authorities/{id}/alarm", operation_id = "clear_authority_alarm", tag = "authorities", params(("id" = AuthorityId, Path)),
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn clear(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<StatusCode> {
+    fleet.pki().clear_alarm(&actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

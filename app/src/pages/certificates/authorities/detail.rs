@@ -1,14 +1,18 @@
 //! One authority: where it is in its life, what comes next, what is written in it, its chain.
 
 use super::{
-    authorities, authority, course, download, duties, key, purpose,
+    alarm, authorities, authority, course, download, duties, key, purpose,
     steps::{self, Asks},
 };
 use crate::{
-    api::{certificates::ReadAuthority, packed::reading},
+    api::{
+        certificates::{ClearAlarm, ReadAuthority},
+        packed::reading,
+    },
     live,
     ui::{
         PageHead, badge, code_block, copyable,
+        form::{self, FormCall},
         page::{card, card_flush, page},
         time,
     },
@@ -24,11 +28,13 @@ pub fn AuthorityPage() -> AnyView {
     let model = reading(move || ReadAuthority { id: params.with(|p| p.get("id").unwrap_or_default()) });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let asks = Asks::new(move || model.refetch());
-    let content = page(model, move |model: Model| content(&model, asks));
+    let clear = form::action();
+    form::on_success(clear, move |()| model.refetch());
+    let content = page(model, move |model: Model| content(&model, asks, clear));
     view! { {content}{steps::step_dialog(asks)} }.into_any()
 }
 
-fn content(m: &Model, asks: Asks) -> AnyView {
+fn content(m: &Model, asks: Asks, clear: FormCall<ClearAlarm>) -> AnyView {
     let a = &m.standing.row;
     let (tone, word) = authority(a.state, a.not_after.since(m.at));
     let sub = view! { <a href="/certificates/authorities">"Authorities"</a>" · "{purpose(&a.kind).to_owned()} };
@@ -36,6 +42,7 @@ fn content(m: &Model, asks: Asks) -> AnyView {
         .then(|| view! { <div class="mt-4">{card_flush("Chain, from its issuer to the root", None, authorities(&m.chain, m.at))}</div> });
     view! {
         <PageHead title=a.common_name().to_owned() marks=badge(tone, word) sub=sub.into_any() actions=download(a, "")/>
+        {alarm::banner_of(m, clear)}
         <div class="split mt-4">
             <div class="stack">
                 {duties::card_of(&m.duties)}

@@ -38,7 +38,7 @@ async fn directed(updates: &Updates, offer: &Offer, clock: &Manual, director: &D
 
 /// U-2, U-3: checked when it comes, before the download and before the installation.
 #[tokio::test]
-async fn u_2_an_assignment_that_ended_meanwhile_waits_to_be_renewed() {
+async fn a_41_an_assignment_that_ended_meanwhile_waits_to_be_renewed() {
     use assignment::tests::{assigned, director};
     let dir = tempfile::tempdir().unwrap();
     let (offer, keys) = signed(2);

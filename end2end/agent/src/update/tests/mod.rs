@@ -244,7 +244,7 @@ async fn an_update_that_needs_somebody_waits_for_their_word() {
 }
 
 #[tokio::test]
-async fn what_is_not_admitted_changes_nothing_on_disk() {
+async fn a_39_what_is_not_admitted_changes_nothing_on_disk() {
     let dir = tempfile::tempdir().unwrap();
     let (offer, _) = signed(2);
     assert!(!life(dir.path(), i64::MAX, &offer, &TrustedKeys::none(), true).await.unwrap());

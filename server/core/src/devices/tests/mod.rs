@@ -15,6 +15,7 @@ mod life;
 mod presence;
 mod recovery;
 mod server_keys;
+mod signs;
 mod tagging;
 
 use super::{
@@ -84,6 +85,7 @@ async fn a_token_enrols_exactly_as_often_as_it_says(#[case] kind: EngineKind) {
     assert_eq!(first.certificate, again.certificate);
     // Another key on a spent token is refused, and noted.
     assert!(matches!(enrol(&w, &token.secret, &request(&csr("gw-2"), "gw-2")).await, Err(Error::BadToken)));
+    w.fleet.attacks().write_down().await.unwrap();
     let log = w.fleet.access().audit_page(&operator, None).await.unwrap();
     assert!(log.entries.items.iter().any(|e| e.action == "enrolment_token.reuse"));
     let page = w.fleet.devices().enrolment_page(&operator).await.unwrap();

@@ -52,6 +52,18 @@ pub(super) const HANGING: Sql = Sql::same(
      WHERE org_id = $1 AND (device IS NOT NULL OR profile = 'claim') AND state = 'active' AND not_after > $2 GROUP BY issuer_id",
 );
 
+pub(super) const ISSUED_AS: Sql = Sql::same("SELECT der FROM certificates WHERE issuer_id = $1 AND serial = $2 AND der IS NOT NULL");
+/// The first sign stays until a person has looked at it.
+pub(super) const ALARM: Sql = Sql::same("UPDATE authorities SET alarmed_at = $2, alarm = $3 WHERE id = $1 AND alarmed_at IS NULL");
+pub(super) const ALARM_OF: Sql = Sql::same("SELECT alarm, alarmed_at FROM authorities WHERE id = $1 AND org_id = $2 AND alarmed_at IS NOT NULL");
+pub(super) const ALARM_CLEAR: Sql =
+    Sql::same("UPDATE authorities SET alarmed_at = NULL, alarm = '' WHERE id = $1 AND org_id = $2 AND alarmed_at IS NOT NULL");
+/// One that is believed no more can do no harm.
+pub(super) const ALARMED: Sql = Sql::same(
+    "SELECT id, subject, alarm, alarmed_at FROM authorities WHERE org_id = $1 AND alarmed_at IS NOT NULL AND state IN ('staged', 'active', 'retiring') \
+     ORDER BY alarmed_at DESC, id LIMIT $2",
+);
+
 /// The organization's slug.
 pub(in crate::pki) async fn slug(on: &mut impl Conn, org: &OrgId) -> Result<Option<String>, Error> {
     Ok(row!(on, (String,), SLUG, org.as_str())?.map(|(slug,)| slug))
@@ -228,4 +240,28 @@ pub(in crate::pki) async fn sealed_keys(on: &mut impl Conn) -> Result<Vec<KeyRec
 pub(in crate::pki) async fn set_sealed_key(tx: &mut Tx, id: &AuthorityId, sealed: &[u8]) -> Result<(), Error> {
     exec!(tx, SET_SEALED_KEY, id.as_str(), sealed)?;
     Ok(())
+}
+
+/// The certificate, DER, that an authority has issued with this serial number.
+pub(in crate::pki) async fn issued_as(on: &mut impl Conn, issuer: &AuthorityId, serial: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    Ok(row!(on, (Vec<u8>,), ISSUED_AS, issuer.as_str(), serial)?.map(|(der,)| der))
+}
+
+/// Notes that the authority's key may be in other hands, unless that was noted before.
+pub(in crate::pki) async fn alarm(tx: &mut Tx, id: &AuthorityId, now: Timestamp, sign: &str) -> Result<bool, Error> {
+    Ok(exec!(tx, ALARM, id.as_str(), now.0, sign)? == 1)
+}
+
+/// What was noted of it.
+pub(in crate::pki) async fn alarm_of(on: &mut impl Conn, id: &AuthorityId, org: &OrgId) -> Result<Option<(String, i64)>, Error> {
+    row!(on, (String, i64), ALARM_OF, id.as_str(), org.as_str())
+}
+
+pub(in crate::pki) async fn clear_alarm(tx: &mut Tx, id: &AuthorityId, org: &OrgId) -> Result<bool, Error> {
+    Ok(exec!(tx, ALARM_CLEAR, id.as_str(), org.as_str())? == 1)
+}
+
+/// Authorities that are believed and of which something was noted, the newest first: id, subject, what, when.
+pub(in crate::pki) async fn alarmed(on: &mut impl Conn, org: &OrgId, limit: i64) -> Result<Vec<(String, String, String, i64)>, Error> {
+    rows!(on, (String, String, String, i64), ALARMED, org.as_str(), limit)
 }

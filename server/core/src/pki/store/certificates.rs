@@ -16,6 +16,9 @@ pub(super) const KEY_USERS: Sql = many!(
      UNION ALL SELECT w.spki, 'device' FROM want w JOIN certificates c ON c.spki_sha256 = w.spki WHERE c.device IS NULL OR c.device <> w.device \
      UNION ALL SELECT w.spki, 'ended' FROM want w JOIN authorities i ON i.id = w.issuer AND i.state IN ('retired', 'compromised')"
 );
+pub(super) const HOLDER: Sql = Sql::same(
+    "SELECT d.device_id FROM certificates c JOIN devices d ON d.number = c.device WHERE c.org_id = $1 AND c.spki_sha256 = $2 ORDER BY c.issued_at DESC LIMIT 1",
+);
 pub(super) const RESERVE: Sql = many!(
     "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256, \
      not_before, not_after, usable_until, state, issued_at, enrolled_by, replaces_id, trust_seq, key_origin) \
@@ -118,6 +121,11 @@ pub(in crate::pki) struct Wanted<'a> {
     pub spki: Bytes<'a>,
     pub device: i64,
     pub issuer: &'a str,
+}
+
+/// The organization's device that has, or had, a certificate for this key.
+pub(in crate::pki) async fn holder(on: &mut impl Conn, org: &OrgId, spki_sha256: &[u8]) -> Result<Option<String>, Error> {
+    Ok(row!(on, (String,), HOLDER, org.as_str(), spki_sha256)?.map(|(id,)| id))
 }
 
 /// Why devices may not have keys: `authority`, `blocked`, `device`, or `ended` when it is the issuer that may not.

@@ -1,6 +1,7 @@
 //! Tests of the room: the gate and the profile by themselves, the life of a certificate on both engines, what is published, and what happens
 //! side by side.
 
+mod alarms;
 mod clock;
 mod consents;
 mod generations;

@@ -315,7 +315,7 @@ async fn r8_serials_are_good_revoked_or_unknown(#[case] kind: EngineKind) {
 
 /// Attack list 43.
 #[tokio::test]
-async fn a43_foreign_issuers_many_requests_and_giant_nonces_are_refused() {
+async fn a_43_foreign_issuers_many_requests_and_giant_nonces_are_refused() {
     let w = World::open(EngineKind::Sqlite).await;
     let pki = w.fleet.pki();
     pki.publish().await.unwrap();

@@ -2,6 +2,9 @@
 //! the trust clock: a change is read by every instance within seconds, and at once where it was made. Refuses to know sockets.
 
 mod follow;
+mod strangers;
+
+pub(super) use strangers::Stranger;
 
 use super::{
     csr::sha256,
@@ -12,9 +15,13 @@ use super::{
     renew::OVERLAP,
     suspicion::{GRACE, Sign, Suspicion},
 };
-use crate::clock::Clock;
+use crate::{
+    attacks::{Attacks, Kind, Sign as Attack},
+    clock::Clock,
+};
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
+use serde_json::{Map, Value, json};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -33,9 +40,6 @@ use wire::{
 
 /// An instance that could not read the database for so long refuses new connections: it may have missed a revocation (pki.md H-6).
 pub const STALE: Duration = Duration::from_mins(1);
-
-/// A leaf of ours that is unknown here may be this young without being a sign of a stolen key: another instance has just issued it.
-const JUST_ISSUED: i64 = 60_000;
 
 /// How long after the opening of its window a device is told to renew.
 const OVERDUE: i64 = 24 * 3_600_000;
@@ -85,7 +89,8 @@ struct Shared {
     changes: watch::Sender<u64>,
     first_uses: tokio::sync::mpsc::UnboundedSender<CertificateId>,
     suspicions: tokio::sync::mpsc::Sender<Suspicion>,
-    unknown: AtomicU64,
+    strangers: strangers::Strangers,
+    attacks: Attacks,
     arrivals: Arrivals,
     turned_away: AtomicU64,
 }
@@ -110,7 +115,7 @@ pub(super) type Suspicions = tokio::sync::mpsc::Receiver<Suspicion>;
 const SIGNS: usize = 256;
 
 impl TrustHandle {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> (Self, FirstUses, Suspicions, Waiting) {
+    pub(super) fn new(clock: Arc<dyn Clock>, attacks: Attacks) -> (Self, FirstUses, Suspicions, Waiting) {
         let (first_uses, receiver) = tokio::sync::mpsc::unbounded_channel();
         let (suspicions, signs) = tokio::sync::mpsc::channel(SIGNS);
         let (arrivals, waiting) = Arrivals::new();
@@ -126,7 +131,8 @@ impl TrustHandle {
             changes: watch::Sender::new(0),
             first_uses,
             suspicions,
-            unknown: AtomicU64::new(0),
+            strangers: strangers::Strangers::default(),
+            attacks,
             arrivals,
             turned_away: AtomicU64::new(0),
         };
@@ -138,7 +144,7 @@ impl TrustHandle {
         let fingerprint = sha256(leaf_der);
         let Some(leaf) = self.leaf(&fingerprint) else {
             let arriving = self.0.arrivals.expected(&fingerprint).is_some();
-            return Err(if arriving { Refusal::Arriving } else { self.unknown_leaf(leaf_der) });
+            return Err(if arriving { Refusal::Arriving } else { self.0.strangers.see(fingerprint, leaf_der, self.0.clock.now()) });
         };
         self.judge(&leaf)?;
         if self.registered(&leaf.issuer) {
@@ -307,9 +313,15 @@ impl TrustHandle {
         self.0.changes.subscribe()
     }
 
-    /// How many certificates of ours without a row were shown since the start; anything but zero is an alarm (pki.md H-4).
+    /// How often certificates of ours were shown since the start of which the database, when it was asked, knew nothing; anything but zero is an alarm
+    /// (pki.md H-4).
     pub fn unknown_seen(&self) -> u64 {
-        self.0.unknown.load(Ordering::Relaxed)
+        self.0.strangers.forged()
+    }
+
+    /// Those that nobody here knows, and whether the database does.
+    pub(super) fn strangers(&self) -> &strangers::Strangers {
+        &self.0.strangers
     }
 
     /// How many certificates are held in memory.
@@ -356,16 +368,31 @@ impl TrustHandle {
         self.0.followed.load(Ordering::Relaxed) && self.0.heard.read().elapsed() > STALE
     }
 
-    fn unknown_leaf(&self, der: &[u8]) -> Refusal {
-        let issued = recognise::not_before(der).map(|from| from.plus(profile::BACKDATE));
-        if issued.is_some_and(|at| self.0.clock.now().since(at).abs() < JUST_ISSUED) {
-            return Refusal::NotYetKnown;
+    /// What is known of a certificate that was refused at this listener, told as a sign of attack. `kind` is what the listener saw; whose certificate it
+    /// is, memory knows. Waits for nothing.
+    pub fn refused(&self, kind: Kind, leaf_der: &[u8], from: IpAddr, listener: &'static str) {
+        let fingerprint = sha256(leaf_der);
+        let known = self.leaf(&fingerprint);
+        let mut detail = Map::new();
+        detail.insert("listener".into(), json!(listener));
+        recognise::describe(leaf_der, &mut detail);
+        if let Some(leaf) = &known {
+            detail.insert("device_id".into(), json!(leaf.peer.device_id));
+            detail.insert("certificate".into(), json!(leaf.peer.certificate));
         }
-        self.0.unknown.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(
-            fingerprint = hex::encode(sha256(der)),
-            "a certificate signed by one of our authorities has no row: the database was set back, or an authority's key is stolen"
-        );
-        Refusal::Unknown
+        let claim = self.0.claims.read().get(&fingerprint).map(|claim| claim.who.clone());
+        if let Some(claim) = &claim {
+            detail.insert("claim".into(), json!(claim.claim));
+        }
+        let org = known.as_ref().map(|leaf| leaf.peer.org.clone()).or_else(|| claim.map(|claim| claim.org));
+        let fingerprint = hex::encode(fingerprint);
+        let object = known.map_or_else(|| fingerprint.clone(), |leaf| leaf.peer.device_id.to_string());
+        detail.insert("fingerprint".into(), Value::String(fingerprint));
+        self.0.attacks.tell(Attack { kind, org, from: from.to_canonical().to_string(), object, detail });
+    }
+
+    /// From where a certificate with the signature of one of our authorities was shown that nobody knows (H-4); what becomes of that, the worker decides.
+    pub fn unknown_from(&self, leaf_der: &[u8], from: IpAddr) {
+        self.0.strangers.from(&sha256(leaf_der), from.to_canonical());
     }
 }

@@ -49,7 +49,7 @@ async fn from_verified_to_recalled(#[case] kind: EngineKind) {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn versions_and_sequences_are_used_once_and_go_up(#[case] kind: EngineKind) {
+async fn a_38_versions_and_sequences_are_used_once_and_go_up(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
     trust(&w, &admin, 1).await;

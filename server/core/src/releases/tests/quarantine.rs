@@ -12,7 +12,7 @@ type Case<'a> = (&'a str, &'a [(&'a str, &'a [u8])], &'a str);
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn every_wrong_upload_is_kept_with_its_reason(#[case] kind: EngineKind) {
+async fn a_39_every_wrong_upload_is_kept_with_its_reason(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
     trust(&w, &admin, 1).await;
@@ -93,7 +93,7 @@ async fn a_key_that_is_added_later_lifts_the_quarantine(#[case] kind: EngineKind
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn a_revoked_key_signs_nothing_any_more(#[case] kind: EngineKind) {
+async fn a_39_a_revoked_key_signs_nothing_any_more(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
     let build = trust(&w, &admin, 1).await;

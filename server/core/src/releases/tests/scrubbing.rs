@@ -45,7 +45,7 @@ async fn file_of(w: &World, actor: &Actor, id: &ReleaseId) -> ArtifactRow {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn a_flipped_bit_is_found_kept_from_devices_and_healed(#[case] kind: EngineKind) {
+async fn a_40_a_flipped_bit_is_found_kept_from_devices_and_healed(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
     trust(&w, &admin, 1).await;

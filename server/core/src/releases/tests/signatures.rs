@@ -25,7 +25,7 @@ fn detached(seed: u64, of: &ReleaseDetail, bytes: &[u8]) -> Vec<u8> {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
-async fn u_1_a_release_waits_for_as_many_keys_as_its_type_asks_for(#[case] kind: EngineKind) {
+async fn a_39_a_release_waits_for_as_many_keys_as_its_type_asks_for(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
     let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
     for seed in [1, 2, 3] {

@@ -1,0 +1,3 @@
+-- When a certificate was first shown that an authority has signed and nobody has issued here, and what was seen then; until a person has looked at it.
+ALTER TABLE authorities ADD COLUMN alarmed_at INTEGER;
+ALTER TABLE authorities ADD COLUMN alarm TEXT NOT NULL DEFAULT '';

@@ -1,0 +1,90 @@
+//! What a refused enrolment says of whoever made it (pki.md E-3, A-14, A-15): told as a sign of attack, in the books of whom it concerns. Whoever is
+//! refused learns nothing of it: every secret that is no good gets the same answer after the same look into the database.
+
+use super::{
+    Devices, Error,
+    admission::Standing,
+    claims::{self, ClaimRow},
+    enrolment::{Attempt, Over},
+    store,
+    tokens::{PREFIX, TokenRow},
+};
+use crate::{
+    attacks::{Kind, Sign},
+    bearer,
+    db::row,
+    pki::{self, csr},
+};
+use serde_json::{Map, json};
+use wire::{
+    Timestamp,
+    ids::{DeviceId, EnrolmentTokenId, OrgId},
+};
+
+/// Whose credential an attempt came with.
+#[derive(Default)]
+struct Brought {
+    org: Option<OrgId>,
+    /// Token or claim.
+    id: String,
+    label: String,
+    /// A token with its right secret.
+    right: Option<TokenRow>,
+}
+
+impl Devices {
+    /// Tells of a refusal that is a sign of attack. What can't be found out for the books is left out of them.
+    pub(super) async fn tell_refused(&self, attempt: Attempt<'_>, over: Over<'_>, refusal: &Error, now: Timestamp) {
+        let guessed = matches!(refusal, Error::BadToken) && !attempt.secret.is_empty();
+        if !guessed && !matches!(refusal, Error::Pki(pki::Error::KeyInUse(_))) {
+            return;
+        }
+        let brought = self.brought(attempt, over).await.unwrap_or_default();
+        let org = brought.org.or_else(|| over.org.cloned()).or_else(|| over.open.cloned());
+        let mut detail = Map::new();
+        if !brought.label.is_empty() {
+            detail.insert("token".into(), json!(brought.label));
+        }
+        if let Some(device_id) = attempt.request.device_id.as_deref().and_then(|id| id.parse::<DeviceId>().ok()) {
+            detail.insert("device_id".into(), json!(device_id));
+        }
+        let object = if brought.id.is_empty() { "enrolment".to_owned() } else { brought.id };
+        if let Error::Pki(pki::Error::KeyInUse(whose)) = refusal {
+            let asked = csr::gate_over(attempt.request.csr.as_bytes(), None, over.channel).ok();
+            self.pki.tell_key_in_use(org, attempt.address, object, asked.as_ref(), whose, detail).await;
+            return;
+        }
+        let kind = match brought.right {
+            None => Kind::GuessedToken,
+            Some(token) => {
+                detail.insert("code".into(), json!(why(&token, now)));
+                Kind::SpentToken
+            }
+        };
+        self.pki.attacks().tell(Sign { kind, org, from: attempt.address.to_owned(), object, detail });
+    }
+
+    async fn brought(&self, attempt: Attempt<'_>, over: Over<'_>) -> Result<Brought, Error> {
+        if let Some((id, secret)) = bearer::read::<EnrolmentTokenId>(PREFIX, attempt.secret) {
+            let Some(token) = row!(&mut self.db.read().await?, TokenRow, store::TOKEN, id.as_str())? else { return Ok(Brought::default()) };
+            let org = Some(token.org_id.parse().map_err(crate::db::Error::corrupt)?);
+            let (label, right) = (token.label.clone(), bearer::fits(secret, &token.secret_hash));
+            return Ok(Brought { org, id: token.id.clone(), label, right: right.then_some(token) });
+        }
+        let Some(claim) = over.claim.filter(|_| attempt.secret.is_empty()) else { return Ok(Brought::default()) };
+        let Some(row) = row!(&mut self.db.read().await?, ClaimRow, claims::CLAIM, claim.as_str())? else { return Ok(Brought::default()) };
+        let org = Some(row.org_id.parse().map_err(crate::db::Error::corrupt)?);
+        Ok(Brought { org, id: claim.to_string(), label: row.label, right: None })
+    }
+}
+
+/// Why a token with its right secret was refused.
+fn why(token: &TokenRow, now: Timestamp) -> &'static str {
+    match Standing::of(token, now) {
+        Standing::Revoked => "revoked_token",
+        Standing::Spent if token.expires_at <= now.0 => "expired_token",
+        Standing::Spent => "spent_token",
+        // Good, but not where it was shown.
+        Standing::Usable => "foreign_token",
+    }
+}

@@ -1,0 +1,112 @@
+//! Refused enrolments that are signs of attack: what stands in the books of them, and that the throttle knows them all (E-3, A-14, A-15).
+
+use super::{new_token, request};
+use crate::{
+    access::Actor,
+    db::EngineKind,
+    devices::{Attempt, Error, Over},
+    testing::{World, csr},
+};
+use rcgen::KeyPair;
+use rstest::rstest;
+use serde_json::Value;
+use wire::{access::AuditEntry, enrolment::Enrolled};
+
+const MINUTE: i64 = 60_000;
+
+async fn enrol(w: &World, secret: &str, csr: &str, id: &str, address: &str) -> Result<Enrolled, Error> {
+    let over = Over { open: Some(&w.org), ..Over::default() };
+    w.fleet.devices().enrol_over(Attempt { secret, request: &request(csr, id), address }, over).await
+}
+
+/// All rows of this action, oldest first.
+async fn booked(w: &World, action: &str) -> Vec<(AuditEntry, Value)> {
+    w.fleet.attacks().write_down().await.unwrap();
+    let log = w.fleet.access().search_audit(&Actor::system(w.org.clone()), action, None).await.unwrap().entries.items;
+    let read = |e: AuditEntry| (e.clone(), serde_json::from_str(&e.detail).unwrap());
+    log.into_iter().rev().filter(|e| e.action == action).map(read).collect()
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_15_guessed_spent_expired_and_revoked_secrets_are_in_the_books_and_look_alike(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let devices = w.fleet.devices();
+    let spent = devices.create_enrolment_token(&operator, new_token("gw-1", 1)).await.unwrap();
+    enrol(&w, &spent.secret, &csr("gw-1"), "gw-1", "192.0.2.1").await.unwrap();
+    let revoked = devices.create_enrolment_token(&operator, new_token("gw-2", 1)).await.unwrap();
+    devices.revoke_enrolment_token(&operator, &revoked.token.id).await.unwrap();
+    let expired = devices.create_enrolment_token(&operator, new_token("gw-3", 1)).await.unwrap();
+    let mut guessed = spent.secret.clone();
+    guessed.replace_range(guessed.len() - 2.., "zz");
+    let unknown = format!("fet_{}_{}", "0".repeat(32), "A".repeat(43));
+    // Each from an address of its own, as one has one row a minute.
+    for (at, secret) in [&spent.secret, &revoked.secret, &expired.secret, &guessed, &unknown, &"nonsense".to_owned()].iter().enumerate() {
+        if at == 2 {
+            w.clock.advance(2 * 60 * MINUTE);
+        }
+        let refused = enrol(&w, secret, &csr("gw-9"), "gw-9", &format!("198.51.100.{at}")).await;
+        assert!(matches!(refused, Err(Error::BadToken)), "{at}");
+    }
+    let codes: Vec<_> = booked(&w, "enrolment_token.reuse").await.into_iter().map(|(e, d)| (e.object, d["code"].clone())).collect();
+    let expected = [(&spent, "spent_token"), (&revoked, "revoked_token"), (&expired, "expired_token")];
+    assert_eq!(codes, expected.map(|(made, code)| (made.token.id.to_string(), code.into())));
+    let rows = booked(&w, "enrolment.guess").await;
+    let objects: Vec<_> = rows.iter().map(|(e, _)| e.object.as_str()).collect();
+    assert_eq!(objects, [spent.token.id.as_str(), "enrolment", "enrolment"], "a wrong secret of a token that there is, and of none");
+    assert!(rows.iter().all(|(_, d)| d["device_id"] == "gw-9" && d["code"] == "guessed_token"));
+    let log = format!("{rows:?}");
+    assert!(!log.contains(&guessed[guessed.len() - 43..]) && !log.contains(&"A".repeat(43)), "no secret is in the books");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_15_a_flood_of_guesses_costs_a_few_rows_and_every_guess_is_counted(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    for n in 0..300 {
+        let refused = enrol(&w, "fet_x", "", "gw-1", &format!("198.51.100.{}", n % 30)).await;
+        assert!(matches!(refused, Err(Error::BadToken | Error::TooMany)), "{refused:?}");
+    }
+    let rows = booked(&w, "enrolment.guess").await;
+    assert_eq!(rows.len(), 10, "so many in a minute, from however many addresses");
+    w.clock.advance(MINUTE);
+    booked(&w, "enrolment.guess").await;
+    w.clock.advance(MINUTE);
+    let rows = booked(&w, "enrolment.guess").await;
+    assert!(rows.len() <= 21, "{}", rows.len());
+    let count = |d: &Value| d["times"].as_u64().unwrap() + d["elsewhere"].as_u64().unwrap_or_default();
+    assert_eq!(rows.iter().map(|(_, d)| count(d)).sum::<u64>(), 300);
+    assert_eq!(w.fleet.access().verify_audit(&Actor::system(w.org.clone())).await.unwrap().broken_at, None);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_14_a_key_of_another_device_is_in_the_books_and_counts_as_a_guess(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let token = w.fleet.devices().create_enrolment_token(&operator, new_token("gw-*", 50)).await.unwrap();
+    let key = KeyPair::generate().unwrap();
+    let of = |id: &str| {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, id);
+        params.serialize_request(&key).unwrap().pem().unwrap()
+    };
+    enrol(&w, &token.secret, &of("gw-1"), "gw-1", "192.0.2.1").await.unwrap();
+    for n in 0..12 {
+        let refused = enrol(&w, &token.secret, &of("gw-2"), "gw-2", "198.51.100.1").await.unwrap_err().fault().code;
+        assert_eq!(refused, if n < 10 { "key_in_use" } else { "too_many_attempts" }, "{n}");
+    }
+    let [(row, detail)] = booked(&w, "certificate.refuse").await.try_into().unwrap();
+    assert_eq!((row.object.as_str(), row.address.as_str()), (token.token.id.as_str(), "198.51.100.1"));
+    assert_eq!((detail["code"].as_str(), detail["device_id"].as_str(), detail["key_of"].as_str()), (Some("key_in_use"), Some("gw-2"), Some("gw-1")));
+    // Who has a right request pays for nobody's guesses.
+    enrol(&w, &token.secret, &csr("gw-3"), "gw-3", "198.51.100.1").await.unwrap();
+}

@@ -1,0 +1,162 @@
+//! Pure: why a connection came to nothing, as a closed set of words, and which of them are signs of attack. Refuses to decide whether it does.
+
+use fleet::{attacks::Kind, pki::Refusal};
+use rustls::{CertificateError, Error};
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+macro_rules! reasons { ($($(#[$doc:meta])* $name:ident = $word:literal,)*) => {
+    /// Why a handshake failed, or a connection was refused after it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum Reason { $($(#[$doc])* $name,)* }
+    impl Reason {
+        /// Every reason.
+        pub const ALL: &'static [Self] = &[$(Self::$name),*];
+        /// The word in metrics.
+        pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $word),* } }
+    }
+} }
+
+reasons! {
+    /// No client certificate where one is a must.
+    NoCertificate = "no_certificate",
+    /// Signed by itself, or by nobody who is believed.
+    UnknownIssuer = "unknown_issuer",
+    /// By an authority that is no longer believed, or not any more for this.
+    Authority = "authority_not_trusted",
+    /// Revoked.
+    Revoked = "revoked",
+    /// Its successor is in use.
+    Superseded = "superseded",
+    /// Past its end.
+    Expired = "expired",
+    /// Before its beginning.
+    NotYetValid = "not_yet_valid",
+    /// Good for something else.
+    WrongPurpose = "wrong_purpose",
+    /// Its device is suspended, or out of the fleet.
+    Suspended = "suspended",
+    /// By one of our authorities, and never issued here.
+    NeverIssued = "never_issued",
+    /// The same, but it may have been issued a moment ago by another instance.
+    NotYetKnown = "not_yet_known",
+    /// The names in it are not those that it was issued with.
+    Names = "names",
+    /// Of a registered authority: being decided about.
+    Arriving = "arriving",
+    /// Of a registered authority: not let in.
+    TurnedAway = "turned_away",
+    /// Whoever showed it has not proved its key.
+    KeyNotProved = "key_not_proved",
+    /// Too large, too long a chain, or unreadable.
+    Malformed = "malformed",
+    /// The server could not judge: it has not heard from its database.
+    Stale = "stale",
+    /// No version, suite or key exchange in common.
+    Incompatible = "incompatible",
+    /// The other side refused us, by an alert.
+    RefusedByPeer = "refused_by_peer",
+    /// Broken or forbidden messages.
+    Protocol = "protocol",
+    /// It took too long.
+    Timeout = "timeout",
+    /// The other side went away.
+    Disconnected = "disconnected",
+}
+
+impl Reason {
+    /// Of a certificate whose chain is good.
+    pub(super) const fn of_refusal(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown => Self::NeverIssued,
+            Refusal::NotYetKnown => Self::NotYetKnown,
+            Refusal::Revoked => Self::Revoked,
+            Refusal::Superseded => Self::Superseded,
+            Refusal::Expired => Self::Expired,
+            Refusal::NotYetValid => Self::NotYetValid,
+            Refusal::DeviceInactive => Self::Suspended,
+            Refusal::Authority => Self::Authority,
+            Refusal::Arriving => Self::Arriving,
+            Refusal::TurnedAway => Self::TurnedAway,
+            Refusal::Names => Self::Names,
+            Refusal::Stale => Self::Stale,
+        }
+    }
+
+    /// Of a certificate whose chain is none. One with the name of an authority and another's signature is by nobody.
+    pub(super) fn of_chain(error: &Error) -> Self {
+        match error {
+            Error::InvalidCertificate(CertificateError::BadSignature) => Self::UnknownIssuer,
+            other => Self::of_tls(other),
+        }
+    }
+
+    fn of_tls(error: &Error) -> Self {
+        use CertificateError as C;
+        match error {
+            Error::NoCertificatesPresented => Self::NoCertificate,
+            Error::InvalidCertificate(certificate) => match certificate {
+                C::UnknownIssuer => Self::UnknownIssuer,
+                C::Expired | C::ExpiredContext { .. } => Self::Expired,
+                C::NotValidYet | C::NotValidYetContext { .. } => Self::NotYetValid,
+                C::Revoked => Self::Revoked,
+                // webpki's own words are behind `Other`: an authority's certificate in the place of a device's, among them.
+                C::InvalidPurpose | C::InvalidPurposeContext { .. } | C::Other(_) => Self::WrongPurpose,
+                C::BadSignature => Self::KeyNotProved,
+                _ => Self::Malformed,
+            },
+            Error::PeerIncompatible(_) => Self::Incompatible,
+            Error::AlertReceived(_) => Self::RefusedByPeer,
+            _ => Self::Protocol,
+        }
+    }
+
+    /// Of a handshake that failed.
+    pub(super) fn of_failure(error: &io::Error) -> Self {
+        error.get_ref().and_then(|e| e.downcast_ref()).map_or(Self::Disconnected, Self::of_tls)
+    }
+
+    /// The sign of attack that it is. What happens to honest devices is none: no certificate, or one that has ended. Certificates that were never issued
+    /// are told by who asks the database.
+    pub(super) const fn sign(self) -> Option<Kind> {
+        match self {
+            Self::UnknownIssuer => Some(Kind::UnknownIssuer),
+            Self::Revoked => Some(Kind::RevokedCertificate),
+            Self::Superseded => Some(Kind::SupersededCertificate),
+            Self::Suspended => Some(Kind::InactiveDevice),
+            Self::WrongPurpose => Some(Kind::WrongPurpose),
+            Self::KeyNotProved => Some(Kind::KeyNotProved),
+            _ => None,
+        }
+    }
+}
+
+/// A counter of each reason.
+#[derive(Debug)]
+pub struct Reasons([AtomicU64; Reason::ALL.len()]);
+
+impl Default for Reasons {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Reason::ALL.len()])
+    }
+}
+
+impl Reasons {
+    pub(super) fn count(&self, reason: Reason) {
+        if let Some(counter) = self.0.get(reason as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often it was this one.
+    pub fn of(&self, reason: Reason) -> u64 {
+        self.0.get(reason as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// All of them with their counts.
+    pub fn all(&self) -> impl Iterator<Item = (Reason, u64)> {
+        Reason::ALL.iter().map(|reason| (*reason, self.of(*reason)))
+    }
+}
