@@ -40,7 +40,7 @@ impl Devices {
         }
         let now = self.clock.now();
         let outcome = self.admit_and_make(attempt, over, now).await;
-        self.counted(attempt, outcome, now)
+        self.counted(attempt, over, outcome, now).await
     }
 
     async fn admit_and_make(&self, attempt: Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<EnrolledWithKey, Error> {
@@ -93,7 +93,7 @@ impl Devices {
                 self.noted(books, attempt, issued, now).await?
             }
             (None, Err(refusal)) => {
-                if matches!(refusal, Error::BadToken) && self.guesses.open(attempt.address, now) {
+                if matches!(refusal, Error::BadToken) && self.is_booked(books, attempt, now) {
                     self.note_reuse(books, (&admission.org, &admission.device_id), attempt.address, now).await?;
                 }
                 return Err(refusal);
