@@ -121,7 +121,7 @@ async fn every_listener_refuses_in_its_own_form() {
     let browser = server.browser("ada", Role::Admin).await;
     for (path, media, words) in [
         ("/releases/upload", "text/plain", "something in its path, its query, its headers or its body is malformed"),
-        ("/enrolment/batches", "multipart/form-data; boundary=x", "The form was cut off or can&#39;t be read."),
+        ("/enrolment/batches", "multipart/form-data; boundary=x", "The form was cut off or can't be read."),
         ("/enrolment/claims", "application/x-www-form-urlencoded", "The form can"),
     ] {
         let form = browser.post(server.url(path)).header("content-type", media).header("accept", "text/html");
@@ -129,7 +129,7 @@ async fn every_listener_refuses_in_its_own_form() {
         let answer = form.body("--x").send().await.unwrap();
         assert!(answer.status().is_client_error() && answer.headers()["content-type"] == "text/html; charset=utf-8", "{path}: {answer:?}");
         let page = answer.text().await.unwrap();
-        assert!(page.contains(words.split('&').next().unwrap()) && page.contains("href=\"/enrolment\">Go back"), "{path}: {page}");
+        assert!(page.contains(words) && page.contains("href=\"/enrolment\">Go back"), "{path}: {page}");
     }
     server.stop().await;
 }

@@ -154,6 +154,12 @@ fn told(why: &Why) -> String {
 
 async fn take_in(fleet: &Fleet, actor: &Actor, import: Import) -> Result<()> {
     let Import { file, label, device_type, tags, out, make_keys, recipient, passphrase_file } = import;
+    if make_keys && !fleet.pki().makes_keys() {
+        bail!(
+            "keys are made for devices only where allow_server_keygen is true: in the configuration file, as FLEETWARD_ALLOW_SERVER_KEYGEN=true, or with \
+             --allow-server-keygen"
+        );
+    }
     let seal = if make_keys { Some(seal(recipient.as_deref(), passphrase_file.as_deref())?) } else { None };
     let label = label.unwrap_or_else(|| file.file_name().unwrap_or_default().to_string_lossy().into_owned());
     let opened = tokio::fs::File::open(&file).await.with_context(|| format!("opening {}", file.display()))?;

@@ -2,11 +2,14 @@
 //! folder without serving it.
 
 mod approval;
+mod assignment_key;
 mod ca;
 mod cert;
+mod clock;
 mod device;
 mod enrolment;
 mod group;
+mod joining;
 mod kek;
 mod key;
 mod key_set;
@@ -17,6 +20,8 @@ mod rollout;
 mod roots;
 mod selected;
 mod sign;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     config::{Config, Flags},
@@ -31,7 +36,7 @@ use fleet::{Fleet, access::Actor, clock::SystemClock, entropy::OsEntropy};
 use key_set::KeySets;
 use release::Release;
 use std::{process::ExitCode, str::FromStr, sync::Arc};
-use wire::states::UnknownState;
+use wire::{Fault, FaultKind, states::UnknownState};
 
 /// Device fleet manager: certificates, releases, rollouts that a second person approves, live telemetry.
 #[derive(Debug, Parser)]
@@ -79,6 +84,27 @@ enum Command {
         #[command(subcommand)]
         command: enrolment::EnrolmentToken,
     },
+    /// Devices that wait for approval before they join: list, approve, reject
+    EnrolmentRequest {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: joining::EnrolmentRequest,
+    },
+    /// Show whether devices without a token may ask to join, or change it
+    EnrolmentSettings {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(flatten)]
+        change: joining::Settings,
+    },
+    /// Claims: shared certificates by which devices ask for their own
+    Claim {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: joining::Claim,
+    },
     /// Devices: list, tag, suspend, resume, decommission, recommission, delete, import, why they don't update
     Device {
         #[command(flatten)]
@@ -115,6 +141,13 @@ enum Command {
     /// Signatures of releases that need more than one
     #[command(subcommand)]
     Release(Release),
+    /// The server's own keys, which say for which device an offer is: list, make, retire
+    AssignmentKey {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: assignment_key::AssignmentKey,
+    },
     /// The key that other keys are encrypted under
     Kek {
         #[command(flatten)]
@@ -136,7 +169,9 @@ enum Command {
         #[command(subcommand)]
         command: cert::Cert,
     },
-    /// The audit log
+    /// Show whether a server has found its clock to have jumped, after which it issues no certificates
+    Clock(Box<Flags>),
+    /// The audit log: verify that nothing in it was changed
     Audit {
         #[command(flatten)]
         flags: Box<Flags>,
@@ -222,6 +257,7 @@ impl Cli {
             | Command::Check(flags)
             | Command::Config(flags)
             | Command::Migrate(flags)
+            | Command::Clock(flags)
             | Command::User { flags, .. }
             | Command::Token { flags, .. }
             | Command::Kek { flags, .. }
@@ -231,6 +267,10 @@ impl Cli {
             | Command::Group { flags, .. }
             | Command::Rollout { flags, .. }
             | Command::EnrolmentToken { flags, .. }
+            | Command::EnrolmentRequest { flags, .. }
+            | Command::EnrolmentSettings { flags, .. }
+            | Command::Claim { flags, .. }
+            | Command::AssignmentKey { flags, .. }
             | Command::Approval { flags, .. }
             | Command::Audit { flags, .. }
             | Command::Key(Key::Add { flags, .. } | Key::Threshold { flags, .. } | Key::Set(KeySets::Publish { flags, .. }))
@@ -254,7 +294,7 @@ impl Cli {
         // Rendering needs some workers even on one core, or a page that waits for itself would wait for ever (leptos#4647).
         let threads = std::thread::available_parallelism().map_or(4, usize::from).max(4);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-        runtime.block_on(self.command.run(config))
+        runtime.block_on(self.command.run(config)).map_err(in_words)
     }
 }
 
@@ -281,6 +321,11 @@ impl Command {
             Self::Group { command, .. } => group::run(&fleet, command).await,
             Self::Rollout { command, .. } => rollout::run(&fleet, command).await,
             Self::EnrolmentToken { command, .. } => enrolment::run(&fleet, command).await,
+            Self::EnrolmentRequest { command, .. } => shown(joining::request(&fleet, command).await),
+            Self::EnrolmentSettings { change, .. } => shown(joining::settings(&fleet, &change).await),
+            Self::Claim { command, .. } => shown(joining::claim(&fleet, command).await),
+            Self::AssignmentKey { command, .. } => shown(assignment_key::run(&fleet, command).await),
+            Self::Clock(_) => shown(clock::run(&fleet).await),
             Self::Approval { command, .. } => approval::run(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
             Self::Key(Key::Threshold { threshold, .. }) => key_set::threshold(&threshold, &fleet).await,
@@ -323,18 +368,43 @@ where
     PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
 }
 
+/// Prints what a command says, in whole lines.
+fn shown(said: Result<String>) -> Result<()> {
+    print!("{}", said?);
+    Ok(())
+}
+
+/// What the core refuses, in the words that it has for people: the rule and what to do. What failed keeps its cause, which whoever runs this may see.
+fn in_words(error: anyhow::Error) -> anyhow::Error {
+    let refused: [Option<(Fault, String)>; 6] = [
+        error.downcast_ref().map(|e: &fleet::Error| (e.fault(), e.to_string())),
+        error.downcast_ref().map(|e: &fleet::access::Error| (e.fault(), e.to_string())),
+        error.downcast_ref().map(|e: &fleet::pki::Error| (e.fault(), e.to_string())),
+        error.downcast_ref().map(|e: &fleet::devices::Error| (e.fault(), e.to_string())),
+        error.downcast_ref().map(|e: &fleet::releases::Error| (e.fault(), e.to_string())),
+        error.downcast_ref().map(|e: &fleet::rollouts::Error| (e.fault(), e.to_string())),
+    ];
+    let Some((fault, said)) = refused.into_iter().flatten().find(|(fault, _)| fault.kind != FaultKind::Internal) else { return error };
+    let outermost = error.to_string();
+    let refused = anyhow::Error::new(fault);
+    if outermost == said { refused } else { refused.context(outermost) }
+}
+
 /// Prints rows in columns as wide as their widest cell.
 fn print_table(head: &[&str], rows: &[Vec<String>]) {
+    print!("{}", table(head, rows));
+}
+
+/// The same as text.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(String::len).chain([head.get(at).map_or(0, |h| h.len())]).max();
     let widths: Vec<usize> = (0..head.len()).map(|at| width(at).unwrap_or(0)).collect();
-    let print = |cells: &mut dyn Iterator<Item = &str>| {
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
         let line: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        println!("{}", line.join("  ").trim_end());
+        format!("{}\n", line.join("  ").trim_end())
     };
-    print(&mut head.iter().copied());
-    for row in rows {
-        print(&mut row.iter().map(String::as_str));
-    }
+    let rows = rows.iter().map(|row| line(&mut row.iter().map(String::as_str)));
+    std::iter::once(line(&mut head.iter().copied())).chain(rows).collect()
 }
 
 async fn verify(fleet: &Fleet) -> Result<ExitCode> {
@@ -352,60 +422,4 @@ async fn verify(fleet: &Fleet) -> Result<ExitCode> {
             ExitCode::FAILURE
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn help(words: &[&str]) -> String {
-        let asked = ["fleetward"].iter().chain(words).chain(&["--help"]);
-        Cli::line().try_get_matches_from(asked).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn what_needs_no_server_takes_no_flags_of_it() {
-        Cli::line().debug_assert();
-        for words in [&["sign"][..], &["key", "generate"], &["key", "set", "make"], &["release", "sign"]] {
-            let text = help(words);
-            assert!(text.contains("--out") && !text.contains("--operator-addr"), "{text}");
-        }
-        for words in [
-            &["user", "add"][..],
-            &["key", "add"],
-            &["key", "set", "publish"],
-            &["release", "add-signature"],
-            &["device", "suspend"],
-            &["rollout", "apply"],
-            &["audit", "verify"],
-        ] {
-            let text = help(words);
-            assert!(text.contains("\nConfiguration:\n") && text.contains("--data") && text.contains("--key-file"), "{text}");
-            assert!(!text.contains("--operator-addr"), "{text}");
-        }
-        for words in [["serve"], ["check"], ["config"]] {
-            assert!(help(&words).contains("--operator-addr"), "{words:?}");
-        }
-        let add = help(&["key", "add"]);
-        assert!(add.find("      --public") < add.find("\nConfiguration:"), "{add}");
-        assert!(help(&["user"]).starts_with("People who can sign in"));
-    }
-
-    #[test]
-    fn flags_stand_before_or_after_the_command() {
-        for words in [&["--data", "a", "user", "password"][..], &["user", "--data", "a", "password"], &["user", "password", "--data", "a"]]
-        {
-            let all = ["fleetward"].iter().chain(words).chain(&["--email", "e", "--password-file", "f"]);
-            let cli = Cli::from_arg_matches(&Cli::line().get_matches_from(all)).unwrap();
-            let Command::User { flags, .. } = &cli.command else { panic!("{cli:?}") };
-            assert_eq!(Config::load(&cli.flags, flags).unwrap().data, std::path::PathBuf::from("a"), "{words:?}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_role_is_answered_with_the_right_ones() {
-        let words = ["fleetward", "token", "create", "--email", "e", "--name", "n", "--role", "god"];
-        let says = Cli::line().try_get_matches_from(words).unwrap_err().to_string();
-        assert!(says.contains("viewer, operator, admin"), "{says}");
-    }
 }
