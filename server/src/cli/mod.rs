@@ -18,6 +18,7 @@ mod registered;
 mod release;
 mod rollout;
 mod roots;
+mod said;
 mod selected;
 mod sign;
 #[cfg(test)]
@@ -28,15 +29,13 @@ use crate::{
     hardening, lifecycle, observe, run,
 };
 use anyhow::{Context as _, Result, bail};
-use clap::{
-    CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use fleet::{Fleet, access::Actor, clock::SystemClock, entropy::OsEntropy};
 use key_set::KeySets;
 use release::Release;
-use std::{process::ExitCode, str::FromStr, sync::Arc};
-use wire::{Fault, FaultKind, states::UnknownState};
+use said::{in_words, one_of, print_table, shown, table};
+use std::{process::ExitCode, sync::Arc};
+use wire::ids::SigningKeyId;
 
 /// Device fleet manager: certificates, releases, rollouts that a second person approves, live telemetry.
 #[derive(Debug, Parser)]
@@ -44,7 +43,8 @@ use wire::{Fault, FaultKind, states::UnknownState};
     name = "fleetward",
     version,
     after_help = "Configuration is defaults < file (--config) < environment (FLEETWARD_…) < flags; `fleetward config` prints what holds.\n\
-                  Secrets come from files, never from flags. The manual is at /docs on the console."
+                  Secrets come from files, never from flags. A command beside a running server works on the same --data (or database_url_file).\n\
+                  Names are those of the REST API. The manual is at /docs on the console; `fleetward serve` says where that is."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server
+    /// Run the server; after its first start open the console and set up the first admin
     Serve(Box<Flags>),
     /// Check the configuration and say what is wrong with it
     Check(Box<Flags>),
@@ -63,21 +63,21 @@ enum Command {
     Config(Box<Flags>),
     /// Bring the database's schema up to date and end
     Migrate(Box<Flags>),
-    /// People who can sign in
+    /// People who can sign in: add, set a password
     User {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: people::User,
     },
-    /// API tokens for scripts
+    /// API tokens for scripts: create, list, revoke
     Token {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: people::Token,
     },
-    /// Enrolment tokens: secrets by which devices join
+    /// Enrolment tokens, the secrets by which devices join: create, list, revoke
     EnrolmentToken {
         #[command(flatten)]
         flags: Box<Flags>,
@@ -98,7 +98,7 @@ enum Command {
         #[command(flatten)]
         change: joining::Settings,
     },
-    /// Claims: shared certificates by which devices ask for their own
+    /// Claims, shared certificates by which devices ask for their own: create, list, disable
     Claim {
         #[command(flatten)]
         flags: Box<Flags>,
@@ -133,7 +133,7 @@ enum Command {
         #[command(subcommand)]
         command: approval::Approval,
     },
-    /// Keys that release manifests are signed with
+    /// Keys that release manifests are signed with: make, trust, revoke, key sets
     #[command(subcommand)]
     Key(Key),
     /// Sign a release: writes the manifest that is uploaded along with the files, offline
@@ -148,21 +148,21 @@ enum Command {
         #[command(subcommand)]
         command: assignment_key::AssignmentKey,
     },
-    /// The key that other keys are encrypted under
+    /// The key that other keys are encrypted under: change it
     Kek {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: KekCommand,
     },
-    /// Authorities, one generation after another, and registered ones of your own
+    /// Certificate authorities: make, activate and retire the next one, keep roots' keys elsewhere, register your own
     Ca {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: ca::Ca,
     },
-    /// Certificates of devices: list, show, download, revoke
+    /// Certificates of devices: list, show, download, revoke, and the rules for them
     Cert {
         #[command(flatten)]
         flags: Box<Flags>,
@@ -188,6 +188,15 @@ enum Key {
     Add {
         #[command(flatten)]
         add: key::AddKey,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// List the keys that releases are trusted by, newest first
+    List(Box<Flags>),
+    /// Stop trusting a key for uploads and publications from now on
+    Revoke {
+        /// The key's id, as the list shows it
+        id: SigningKeyId,
         #[command(flatten)]
         flags: Box<Flags>,
     },
@@ -273,7 +282,13 @@ impl Cli {
             | Command::AssignmentKey { flags, .. }
             | Command::Approval { flags, .. }
             | Command::Audit { flags, .. }
-            | Command::Key(Key::Add { flags, .. } | Key::Threshold { flags, .. } | Key::Set(KeySets::Publish { flags, .. }))
+            | Command::Key(
+                Key::Add { flags, .. }
+                | Key::List(flags)
+                | Key::Revoke { flags, .. }
+                | Key::Threshold { flags, .. }
+                | Key::Set(KeySets::Publish { flags, .. } | KeySets::List(flags)),
+            )
             | Command::Release(Release::AddSignature { flags, .. }) => flags,
         };
         hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
@@ -328,6 +343,9 @@ impl Command {
             Self::Clock(_) => shown(clock::run(&fleet).await),
             Self::Approval { command, .. } => approval::run(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
+            Self::Key(Key::List(_)) => shown(key::list(&fleet).await),
+            Self::Key(Key::Revoke { id, .. }) => shown(key::revoke(&fleet, &id).await),
+            Self::Key(Key::Set(KeySets::List(_))) => shown(key_set::list(&fleet).await),
             Self::Key(Key::Threshold { threshold, .. }) => key_set::threshold(&threshold, &fleet).await,
             Self::Key(Key::Set(KeySets::Publish { publish, .. })) => key_set::publish(&publish, &fleet).await,
             Self::Release(Release::AddSignature { add, .. }) => release::add_signature(&add, &fleet).await,
@@ -358,53 +376,6 @@ async fn serve(config: Config) -> Result<ExitCode> {
 async fn beside(config: &Config, alone: bool) -> Result<Fleet> {
     let urls = run::urls(config, config.device_addr, config.enrol_addr);
     run::open(config, alone, Arc::new(SystemClock), Arc::new(OsEntropy), urls).await
-}
-
-/// One of these words, which help and refusals list.
-fn one_of<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
-where
-    T: FromStr<Err = UnknownState> + Clone + Send + Sync + 'static,
-{
-    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
-}
-
-/// Prints what a command says, in whole lines.
-fn shown(said: Result<String>) -> Result<()> {
-    print!("{}", said?);
-    Ok(())
-}
-
-/// What the core refuses, in the words that it has for people: the rule and what to do. What failed keeps its cause, which whoever runs this may see.
-fn in_words(error: anyhow::Error) -> anyhow::Error {
-    let refused: [Option<(Fault, String)>; 6] = [
-        error.downcast_ref().map(|e: &fleet::Error| (e.fault(), e.to_string())),
-        error.downcast_ref().map(|e: &fleet::access::Error| (e.fault(), e.to_string())),
-        error.downcast_ref().map(|e: &fleet::pki::Error| (e.fault(), e.to_string())),
-        error.downcast_ref().map(|e: &fleet::devices::Error| (e.fault(), e.to_string())),
-        error.downcast_ref().map(|e: &fleet::releases::Error| (e.fault(), e.to_string())),
-        error.downcast_ref().map(|e: &fleet::rollouts::Error| (e.fault(), e.to_string())),
-    ];
-    let Some((fault, said)) = refused.into_iter().flatten().find(|(fault, _)| fault.kind != FaultKind::Internal) else { return error };
-    let outermost = error.to_string();
-    let refused = anyhow::Error::new(fault);
-    if outermost == said { refused } else { refused.context(outermost) }
-}
-
-/// Prints rows in columns as wide as their widest cell.
-fn print_table(head: &[&str], rows: &[Vec<String>]) {
-    print!("{}", table(head, rows));
-}
-
-/// The same as text.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(String::len).chain([head.get(at).map_or(0, |h| h.len())]).max();
-    let widths: Vec<usize> = (0..head.len()).map(|at| width(at).unwrap_or(0)).collect();
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let line: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        format!("{}\n", line.join("  ").trim_end())
-    };
-    let rows = rows.iter().map(|row| line(&mut row.iter().map(String::as_str)));
-    std::iter::once(line(&mut head.iter().copied())).chain(rows).collect()
 }
 
 async fn verify(fleet: &Fleet) -> Result<ExitCode> {
