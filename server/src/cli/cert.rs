@@ -146,7 +146,10 @@ async fn rules(fleet: &Fleet, actor: &Actor, change: &Rules) -> Result<String> {
     if change.clones.is_some() || change.rekey.is_some() || change.recovery.is_some() || change.recovery_days.is_some() {
         fleet.pki().set_rules(actor, to).await?;
     }
-    Ok(format!("clones         {}\nrekey          {}\nrecovery       {}\nrecovery_days  {}\n", to.clones, to.rekey, to.recovery, to.recovery_days))
+    Ok(format!(
+        "clones         {}\nrekey          {}\nrecovery       {}\nrecovery_days  {}\n",
+        to.clones, to.rekey, to.recovery, to.recovery_days
+    ))
 }
 
 fn line(c: &CertificateRow) -> Vec<String> {
@@ -170,7 +173,10 @@ mod tests {
         let before = say(Rules::default()).await.unwrap();
         assert!(before.contains("clones         alert\n") && before.contains("recovery       off\n"), "{before}");
         let changed = say(Rules { recovery: Some(RecoveryPolicy::Approval), recovery_days: Some(7), ..Rules::default() }).await.unwrap();
-        assert!(changed.contains("clones         alert\n") && changed.ends_with("recovery       approval\nrecovery_days  7\n"), "{changed}");
+        assert!(
+            changed.contains("clones         alert\n") && changed.ends_with("recovery       approval\nrecovery_days  7\n"),
+            "{changed}"
+        );
         assert_eq!(say(Rules::default()).await.unwrap(), changed);
         let refused = say(Rules { recovery_days: Some(0), ..Rules::default() }).await.unwrap_err();
         assert!(refused.contains("365"), "{refused}");

@@ -261,4 +261,25 @@ mod tests {
         assert!(lines[3].starts_with("  stage") && lines[5].starts_with("  asks"));
         assert_eq!(told(&Why::default()), "No rollout concerns this device.\n");
     }
+
+    #[tokio::test]
+    async fn keys_that_may_not_be_made_name_the_setting() {
+        let w = fleet::testing::World::open(fleet::db::EngineKind::Sqlite).await;
+        let folder = tempfile::tempdir().unwrap();
+        let (file, out) = (folder.path().join("lot.csv"), folder.path().join("lot.zip.age"));
+        std::fs::write(&file, "device_id,device_type,csr\ngw-1,gateway,\n").unwrap();
+        let import = Import {
+            file,
+            label: None,
+            device_type: String::new(),
+            tags: Vec::new(),
+            out: out.clone(),
+            make_keys: true,
+            recipient: None,
+            passphrase_file: None,
+        };
+        let refused = device(&w.fleet, Device::Import(import)).await.unwrap_err().to_string();
+        assert!(refused.contains("allow_server_keygen is true") && refused.contains("--allow-server-keygen"), "{refused}");
+        assert!(!out.exists());
+    }
 }

@@ -217,7 +217,8 @@ async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String>
             return Err(refused.into());
         }
     };
-    let written = file.write_all(made.certificate.as_bytes()).and_then(|()| file.write_all(made.key.as_bytes())).and_then(|()| file.sync_all());
+    let written =
+        file.write_all(made.certificate.as_bytes()).and_then(|()| file.write_all(made.key.as_bytes())).and_then(|()| file.sync_all());
     if written.is_err() {
         // What nobody has is of no use to anybody.
         devices.disable_claim(actor, &made.claim.id).await?;
@@ -226,7 +227,12 @@ async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String>
     let mut out = format!("{}\n", made.claim.id);
     let what = if made.key.is_empty() { "certificate is" } else { "certificate and key are" };
     // Writing to a string can't fail.
-    let _ = writeln!(out, "Its {what} in {}, until {}. Put the file on the devices, or use it with EST.", new.out.display(), made.claim.expires_at.readable());
+    let _ = writeln!(
+        out,
+        "Its {what} in {}, until {}. Put the file on the devices, or use it with EST.",
+        new.out.display(),
+        made.claim.expires_at.readable()
+    );
     Ok(out)
 }
 
@@ -260,9 +266,8 @@ mod tests {
     async fn e_6_who_waits_is_let_in_or_sent_away_beside_the_server(#[case] kind: EngineKind) {
         let w = World::open(kind).await;
         let over = Over { open: Some(&w.org), ..Over::default() };
-        let knock = async |request: &EnrolRequest| {
-            w.fleet.devices().enrol_over(Attempt { secret: "", request, address: "192.0.2.1" }, over).await
-        };
+        let knock =
+            async |request: &EnrolRequest| w.fleet.devices().enrol_over(Attempt { secret: "", request, address: "192.0.2.1" }, over).await;
         let (one, two) = (asks("gw-1"), asks("gw-2"));
         assert!(matches!(knock(&one).await, Err(Error::NoToken)));
         assert!(settings(&w.fleet, &Settings { open: None }).await.unwrap().starts_with("open: off."));

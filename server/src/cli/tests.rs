@@ -37,8 +37,7 @@ fn what_needs_no_server_takes_no_flags_of_it() {
 
 #[test]
 fn flags_stand_before_or_after_the_command() {
-    for words in [&["--data", "a", "user", "password"][..], &["user", "--data", "a", "password"], &["user", "password", "--data", "a"]]
-    {
+    for words in [&["--data", "a", "user", "password"][..], &["user", "--data", "a", "password"], &["user", "password", "--data", "a"]] {
         let all = ["fleetward"].iter().chain(words).chain(&["--email", "e", "--password-file", "f"]);
         let cli = Cli::from_arg_matches(&Cli::line().get_matches_from(all)).unwrap();
         let Command::User { flags, .. } = &cli.command else { panic!("{cli:?}") };

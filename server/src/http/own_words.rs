@@ -151,9 +151,11 @@ impl Face {
     fn words(&self, status: StatusCode, uri: &Uri, allow: Option<&str>) -> Fault {
         use FaultKind as K;
         let (kind, code, text) = match status {
-            _ if uri.path() == self.websocket && status != StatusCode::NOT_FOUND && status.is_client_error() => {
-                (K::Invalid, "websocket_expected", "This address is a websocket: ask for it by GET with `Upgrade: websocket` (RFC 6455).".to_owned())
-            }
+            _ if uri.path() == self.websocket && status != StatusCode::NOT_FOUND && status.is_client_error() => (
+                K::Invalid,
+                "websocket_expected",
+                "This address is a websocket: ask for it by GET with `Upgrade: websocket` (RFC 6455).".to_owned(),
+            ),
             StatusCode::NOT_FOUND => (K::NotFound, "not_found", format!("There is nothing at this address. {}", self.hint)),
             StatusCode::METHOD_NOT_ALLOWED => {
                 let takes = allow.filter(|a| !a.is_empty()).map_or_else(String::new, |a| format!("; it takes {}", a.replace(',', ", ")));
@@ -163,7 +165,9 @@ impl Face {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 (K::TooLarge, "too_large", "The request's body is larger than what is taken at this address. Send less.".to_owned())
             }
-            StatusCode::RANGE_NOT_SATISFIABLE => (K::Invalid, "bad_range", "The file has no such range; Content-Range says how long it is.".to_owned()),
+            StatusCode::RANGE_NOT_SATISFIABLE => {
+                (K::Invalid, "bad_range", "The file has no such range; Content-Range says how long it is.".to_owned())
+            }
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 (K::Unsupported, "media_type", format!("This address takes a body of another media type. {}", self.hint))
             }
@@ -174,7 +178,10 @@ impl Face {
             _ => (
                 K::Invalid,
                 "bad_request",
-                format!("The request can't be read as it was sent: something in its path, its query, its headers or its body is malformed. {}", self.hint),
+                format!(
+                    "The request can't be read as it was sent: something in its path, its query, its headers or its body is malformed. {}",
+                    self.hint
+                ),
             ),
         };
         Fault::new(kind, code, text)
@@ -267,7 +274,8 @@ mod tests {
     async fn a_person_gets_a_page() {
         let operator = routes(Face::operator(app::Assets::default()));
         let browser = |path: &str| {
-            let asked = Request::get(path).header("accept", "text/html,*/*;q=0.8").header("referer", "https://fleet.example/firmware/upload?x");
+            let asked =
+                Request::get(path).header("accept", "text/html,*/*;q=0.8").header("referer", "https://fleet.example/firmware/upload?x");
             asked.header("cookie", "theme=dark").body(Body::empty()).unwrap()
         };
         let (status, headers, page) = ask(&operator, browser("/own")).await;

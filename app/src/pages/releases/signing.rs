@@ -145,7 +145,8 @@ fn key_sets(model: &Model) -> AnyView {
             }
         })
         .collect_view();
-    let columns = vec![Column::text("Version"), Column::text("Keys"), Column::text("Must sign"), Column::text("Ends"), Column::text("Published")];
+    let columns =
+        vec![Column::text("Version"), Column::text("Keys"), Column::text("Must sign"), Column::text("Ends"), Column::text("Published")];
     card_flush("Key sets", None, table("Key sets", columns, rows.into_any()))
 }
 

@@ -158,7 +158,8 @@ pub(super) mod tests {
     pub fn ending(version: u64, threshold: u32, of: &[u8], by: &[u8], expires: Option<Timestamp>) -> Envelope {
         let keys = of.iter().map(|n| ListedKey { name: format!("key {n}"), public: hex::encode(public(*n)) }).collect();
         let device_types = vec![TypeThreshold { device_type: "lamp".into(), threshold: 1 }];
-        let set = KeySet { schema: SCHEMA, version, created: Timestamp(0), expires, keys, thresholds: Thresholds { threshold, device_types } };
+        let set =
+            KeySet { schema: SCHEMA, version, created: Timestamp(0), expires, keys, thresholds: Thresholds { threshold, device_types } };
         sign(KEY_SET_TYPE, &serde_json::to_vec(&set).unwrap(), by)
     }
 

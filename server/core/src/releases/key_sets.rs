@@ -82,7 +82,8 @@ impl Releases {
         }
         let (added, revoked) = self.trust_exactly(&mut tx, actor, &set, now).await?;
         store::set_thresholds(&mut tx, &actor.org, &set.thresholds).await?;
-        let detail = json!({ "version": version, "added": added, "revoked": revoked, "thresholds": set.thresholds, "expires": set.expires });
+        let detail =
+            json!({ "version": version, "added": added, "revoked": revoked, "thresholds": set.thresholds, "expires": set.expires });
         audit::append(&mut tx, actor, now, "key_set.publish", &version.to_string(), &detail).await?;
         tx.commit().await?;
         self.policy_changed(actor).await;

@@ -34,7 +34,8 @@ async fn guesses_shut_out_guessers_and_nobody_else(#[case] kind: EngineKind) {
     }
     let booked = w.fleet.access().search_audit(&w.admin().await, "enrolment_token.refuse", None).await.unwrap();
     assert_eq!(booked.entries.items.len(), 10);
-    let elsewhere = w.fleet.devices().create_enrolment_token(&operator, NewEnrolmentToken { source: "198.51.100.0/24".into(), ..new_token("", 1) });
+    let elsewhere =
+        w.fleet.devices().create_enrolment_token(&operator, NewEnrolmentToken { source: "198.51.100.0/24".into(), ..new_token("", 1) });
     let elsewhere = elsewhere.await.unwrap();
     assert!(matches!(enrol(&w, &elsewhere.secret, &request(&csr("gw-3"), "gw-3")).await, Err(Error::Source)));
     assert!(matches!(enrol(&w, "fet_x", &request(&csr("gw-1"), "gw-1")).await, Err(Error::TooMany)), "still closed to guesses");
