@@ -14,6 +14,7 @@ mod live;
 mod own_ca;
 mod publish;
 mod recovery;
+mod refusals;
 mod rest;
 mod roots;
 mod server_keys;

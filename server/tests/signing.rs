@@ -153,7 +153,14 @@ async fn u_1_a_server_that_asks_for_less_than_the_devices_installs_nothing(#[cas
 /// A key set of these keys, signed by those.
 fn key_set(version: u64, of: &[&SigningKeyPair], by: &[&SigningKeyPair]) -> Vec<u8> {
     let keys = of.iter().map(|k| ListedKey { name: k.keyid()[..8].to_owned(), public: hex::encode(k.public()) }).collect();
-    let set = KeySet { schema: 1, version, created: Timestamp(0), keys, thresholds: Thresholds { threshold: 2, device_types: Vec::new() } };
+    let set = KeySet {
+        schema: 1,
+        version,
+        created: Timestamp(0),
+        expires: None,
+        keys,
+        thresholds: Thresholds { threshold: 2, device_types: Vec::new() },
+    };
     let payload = serde_json::to_vec(&set).unwrap();
     let signatures = by.iter().map(|k| k.signature(KEY_SET_TYPE, &payload).unwrap()).collect();
     written(&Envelope { payload_type: KEY_SET_TYPE.into(), payload: STANDARD.encode(&payload), signatures }).unwrap()

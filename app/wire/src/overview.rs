@@ -83,6 +83,8 @@ pub enum AttentionKind {
     Damaged,
     /// The server's clock has jumped, and nothing is issued.
     ClockJump,
+    /// The key set that devices follow ends soon or has ended.
+    KeySetEnds,
 }
 
 /// How many devices of a type run a version: the same version of two types is two firmwares.

@@ -115,6 +115,10 @@ pub struct KeySet {
     pub version: u64,
     /// When it was made.
     pub created: Timestamp,
+    /// From then on no device installs anything by it, until the next set came; that may follow on it all the same (as TUF has it of its root). Without
+    /// one it never ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
     /// The keys.
     pub keys: Vec<ListedKey>,
     /// How many of them must sign.
@@ -153,6 +157,11 @@ impl ListedKey {
 }
 
 impl KeySet {
+    /// Whether it has ended.
+    pub fn ended(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|end| end <= now)
+    }
+
     /// The first thing that is wrong with it, as a clause; the same for who makes, who publishes and who believes it.
     pub fn problem(&self) -> Option<String> {
         if self.schema != SCHEMA {
@@ -160,6 +169,9 @@ impl KeySet {
         }
         if self.version == 0 || i64::try_from(self.version).is_err() {
             return Some("has a version out of range: they start at 1".to_owned());
+        }
+        if self.ended(self.created) {
+            return Some("ends before it was made".to_owned());
         }
         if self.keys.is_empty() || self.keys.len() > MAX_KEYS {
             return Some(format!("has {} keys; 1 to {MAX_KEYS} are taken", self.keys.len()));
@@ -261,6 +273,9 @@ pub struct KeySetRow {
     pub thresholds: Thresholds,
     /// Names of its keys.
     pub keys: Vec<String>,
+    /// When it ends, if it does: devices install nothing by it from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
     /// When it was published here.
     pub published_at: Timestamp,
     /// By whom.
@@ -306,7 +321,7 @@ mod tests {
     fn set() -> KeySet {
         let key = |n: u8| ListedKey { name: format!("key {n}"), public: format!("{n:02x}").repeat(32) };
         let thresholds = Thresholds { threshold: 1, device_types: vec![TypeThreshold { device_type: "gw".into(), threshold: 2 }] };
-        KeySet { schema: SCHEMA, version: 1, created: Timestamp(0), keys: vec![key(1), key(0xab)], thresholds }
+        KeySet { schema: SCHEMA, version: 1, created: Timestamp(0), expires: None, keys: vec![key(1), key(0xab)], thresholds }
     }
 
     #[test]
@@ -328,6 +343,7 @@ mod tests {
         };
         says(|s| s.schema = 2, "schema 2");
         says(|s| s.version = 0, "start at 1");
+        says(|s| s.expires = Some(s.created), "ends before it was made");
         says(|s| s.keys.clear(), "has 0 keys");
         says(|s| s.keys[0].name.clear(), "names a key");
         says(|s| s.keys[0].public.pop().map_or((), drop), "64 lower-case hex digits");
@@ -338,6 +354,14 @@ mod tests {
         says(|s| s.thresholds.device_types[0].threshold = 17, "1 to 16");
         says(|s| s.thresholds.device_types.push(s.thresholds.device_types[0].clone()), "\"gw\" twice");
         says(|s| s.thresholds.device_types[0].device_type = "a b".into(), "no manifest can have");
+    }
+
+    #[test]
+    fn it_ends_only_where_it_says_so() {
+        let (never, ends) = (set(), KeySet { expires: Some(Timestamp(5)), ..set() });
+        assert!(!never.ended(Timestamp(i64::MAX)) && !ends.ended(Timestamp(4)) && ends.ended(Timestamp(5)));
+        assert!(!serde_json::to_string(&never).unwrap().contains("expires"), "older agents know no such word");
+        assert_eq!(ends.problem(), None);
     }
 
     #[test]

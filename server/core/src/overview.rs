@@ -74,6 +74,20 @@ impl Fleet {
                 rollout: None,
             });
         }
+        if let Some((version, end, since)) = self.releases().key_set_ending(org, now.plus(EXPIRING_MS)).await? {
+            let when = if end <= now { "has ended" } else { "ends" };
+            attention.push(Attention {
+                kind: AttentionKind::KeySetEnds,
+                text: format!(
+                    "Key set {version} {when} on {}: devices install nothing by it after that. Publish the next one, signed by its keys",
+                    end.readable()
+                ),
+                href: "/firmware#signing".to_owned(),
+                since,
+                device: None,
+                rollout: None,
+            });
+        }
         for g in self.rollouts().unreviewed(org).await? {
             let late = if g.overdue { ", and the time to review that is over" } else { ": two people review that" };
             attention.push(Attention {

@@ -51,7 +51,7 @@ pub(super) enum Ca {
         #[arg(long)]
         force: bool,
     },
-    /// Say whether two people decide on authorities; here one is enough to say so, and the audit log tells of it
+    /// Say whether a second person has to approve what is done with authorities; saying so here takes one, and the audit log tells of it
     Approvals {
         /// on or off
         #[arg(value_enum)]
@@ -86,9 +86,9 @@ pub(super) enum Ca {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// List the keys that wait for a certificate
+    /// List the requests that wait for their certificate
     Csrs,
-    /// Give up a key that waits for a certificate; it is forgotten
+    /// Give up a request that waits for its certificate; its key is forgotten
     WithdrawCsr {
         /// The request's id
         id: AuthorityId,

@@ -7,8 +7,8 @@ use fleet::{Fleet, access::Actor};
 use std::path::PathBuf;
 use wire::{
     ids::CertificateId,
-    pki::{CertificateQuery, CertificateRow, RevocationReason},
-    states::CertificateState,
+    pki::{CertificateQuery, CertificateRow, IdentityRules, RevocationReason},
+    states::{CertificateState, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +38,8 @@ pub(super) enum Cert {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Show what holds for clones, keys at renewal and certificates that have ended, or change what is named
+    Rules(Rules),
     /// Revoke a certificate: connections that use it are closed within seconds, and it can't be taken back
     Revoke {
         /// The certificate's id
@@ -46,6 +48,23 @@ pub(super) enum Cert {
         #[arg(long, default_value = "unspecified", value_parser = one_of::<RevocationReason>(RevocationReason::ALL.iter().map(|r| r.as_str())))]
         reason: RevocationReason,
     },
+}
+
+/// What is to be changed; nothing shows what holds.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Rules {
+    /// When two seem to hold one device's key: tell people, or suspend the device as well
+    #[arg(long, value_name = "POLICY", value_parser = one_of::<ClonePolicy>(ClonePolicy::ALL.iter().map(|p| p.as_str())))]
+    clones: Option<ClonePolicy>,
+    /// Whether a device must, may or must not change its key with a renewal
+    #[arg(long, value_name = "POLICY", value_parser = one_of::<RekeyPolicy>(RekeyPolicy::ALL.iter().map(|p| p.as_str())))]
+    rekey: Option<RekeyPolicy>,
+    /// Whether a device whose certificate has ended may come back by its old key
+    #[arg(long, value_name = "POLICY", value_parser = one_of::<RecoveryPolicy>(RecoveryPolicy::ALL.iter().map(|p| p.as_str())))]
+    recovery: Option<RecoveryPolicy>,
+    /// For how many days after its end, 1 to 365
+    #[arg(long, value_name = "N")]
+    recovery_days: Option<u32>,
 }
 
 pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
@@ -105,6 +124,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 None => print!("{text}"),
             }
         }
+        Cert::Rules(change) => print!("{}", rules(fleet, &actor, &change).await?),
         Cert::Revoke { id, reason } => {
             let c = pki.certificate(&actor, &id).await?;
             pki.revoke(&actor, &id, reason).await?;
@@ -114,6 +134,51 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
     Ok(())
 }
 
+async fn rules(fleet: &Fleet, actor: &Actor, change: &Rules) -> Result<String> {
+    let now = fleet.pki().rules(actor).await?.rules;
+    let to = IdentityRules {
+        clones: change.clones.unwrap_or(now.clones),
+        rekey: change.rekey.unwrap_or(now.rekey),
+        recovery: change.recovery.unwrap_or(now.recovery),
+        recovery_days: change.recovery_days.unwrap_or(now.recovery_days),
+    };
+    // Also what stays as it is goes to the books, once somebody has said so.
+    if change.clones.is_some() || change.rekey.is_some() || change.recovery.is_some() || change.recovery_days.is_some() {
+        fleet.pki().set_rules(actor, to).await?;
+    }
+    Ok(format!(
+        "clones         {}\nrekey          {}\nrecovery       {}\nrecovery_days  {}\n",
+        to.clones, to.rekey, to.recovery, to.recovery_days
+    ))
+}
+
 fn line(c: &CertificateRow) -> Vec<String> {
     vec![c.id.to_string(), c.device_id.to_string(), c.state.to_string(), c.not_after.to_string(), c.key_alg.clone(), c.serial.clone()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::{db::EngineKind, testing::World};
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::sqlite(EngineKind::Sqlite)]
+    #[case::postgres(EngineKind::Postgres)]
+    #[tokio::test]
+    async fn r_4_rules_are_shown_and_changed_beside_the_server(#[case] kind: EngineKind) {
+        let w = World::open(kind).await;
+        let actor = Actor::shell(w.org.clone());
+        let say = async |change| rules(&w.fleet, &actor, &change).await.map_err(|e| super::super::in_words(e).to_string());
+        let before = say(Rules::default()).await.unwrap();
+        assert!(before.contains("clones         alert\n") && before.contains("recovery       off\n"), "{before}");
+        let changed = say(Rules { recovery: Some(RecoveryPolicy::Approval), recovery_days: Some(7), ..Rules::default() }).await.unwrap();
+        assert!(
+            changed.contains("clones         alert\n") && changed.ends_with("recovery       approval\nrecovery_days  7\n"),
+            "{changed}"
+        );
+        assert_eq!(say(Rules::default()).await.unwrap(), changed);
+        let refused = say(Rules { recovery_days: Some(0), ..Rules::default() }).await.unwrap_err();
+        assert!(refused.contains("365"), "{refused}");
+    }
 }

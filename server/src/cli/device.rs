@@ -154,6 +154,12 @@ fn told(why: &Why) -> String {
 
 async fn take_in(fleet: &Fleet, actor: &Actor, import: Import) -> Result<()> {
     let Import { file, label, device_type, tags, out, make_keys, recipient, passphrase_file } = import;
+    if make_keys && !fleet.pki().makes_keys() {
+        bail!(
+            "keys are made for devices only where allow_server_keygen is true: in the configuration file, as FLEETWARD_ALLOW_SERVER_KEYGEN=true, or with \
+             --allow-server-keygen"
+        );
+    }
     let seal = if make_keys { Some(seal(recipient.as_deref(), passphrase_file.as_deref())?) } else { None };
     let label = label.unwrap_or_else(|| file.file_name().unwrap_or_default().to_string_lossy().into_owned());
     let opened = tokio::fs::File::open(&file).await.with_context(|| format!("opening {}", file.display()))?;
@@ -254,5 +260,26 @@ mod tests {
         assert_eq!(lines[4], "> time         blocks     its window opens later. [When its window opens (1 Jan 1970 02:00 UTC)]");
         assert!(lines[3].starts_with("  stage") && lines[5].starts_with("  asks"));
         assert_eq!(told(&Why::default()), "No rollout concerns this device.\n");
+    }
+
+    #[tokio::test]
+    async fn keys_that_may_not_be_made_name_the_setting() {
+        let w = fleet::testing::World::open(fleet::db::EngineKind::Sqlite).await;
+        let folder = tempfile::tempdir().unwrap();
+        let (file, out) = (folder.path().join("lot.csv"), folder.path().join("lot.zip.age"));
+        std::fs::write(&file, "device_id,device_type,csr\ngw-1,gateway,\n").unwrap();
+        let import = Import {
+            file,
+            label: None,
+            device_type: String::new(),
+            tags: Vec::new(),
+            out: out.clone(),
+            make_keys: true,
+            recipient: None,
+            passphrase_file: None,
+        };
+        let refused = device(&w.fleet, Device::Import(import)).await.unwrap_err().to_string();
+        assert!(refused.contains("allow_server_keygen is true") && refused.contains("--allow-server-keygen"), "{refused}");
+        assert!(!out.exists());
     }
 }

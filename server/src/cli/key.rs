@@ -1,5 +1,6 @@
 //! `fleetward key`: signing keys. A private key is made and stays where manifests are signed; the fleet gets its public half only.
 
+use super::table;
 use anyhow::{Context as _, Result, bail};
 use fleet::{Fleet, access::Actor, entropy::OsEntropy, releases::signing::SigningKeyPair};
 use std::{
@@ -8,6 +9,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
+use wire::{ids::SigningKeyId, releases::SigningKey};
 
 /// Make a key pair for signing releases; works without a data folder.
 #[derive(Debug, Clone, clap::Args)]
@@ -54,6 +56,25 @@ pub async fn add(args: &AddKey, fleet: &Fleet) -> Result<()> {
     Ok(())
 }
 
+/// The keys of the default organization.
+pub(super) async fn list(fleet: &Fleet) -> Result<String> {
+    let keys = fleet.releases().keys(&Actor::shell(fleet.default_org().clone())).await?;
+    if keys.is_empty() {
+        return Ok("No key is trusted. fleetward key generate makes one, key add has it trusted.\n".to_owned());
+    }
+    let line = |key: &SigningKey| {
+        let state = key.revoked_at.map_or_else(|| "trusted".to_owned(), |at| format!("revoked {}", at.readable()));
+        vec![key.id.to_string(), state, key.created_at.readable(), key.name.clone(), key.keyid.clone()]
+    };
+    Ok(table(&["ID", "STATE", "ADDED", "NAME", "KEY ID"], &keys.iter().map(line).collect::<Vec<_>>()))
+}
+
+/// Stops trusting one of them.
+pub(super) async fn revoke(fleet: &Fleet, id: &SigningKeyId) -> Result<String> {
+    fleet.releases().revoke_key(&Actor::shell(fleet.default_org().clone()), id).await?;
+    Ok(format!("{id} is revoked: nothing new is published by it. What was published stays; recall it if the key was stolen.\n"))
+}
+
 /// `FILE.pub`, whatever FILE's own extension is.
 fn beside(private: &Path) -> PathBuf {
     let mut name = private.as_os_str().to_owned();
@@ -72,6 +93,7 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fleet::{db::EngineKind, testing::World};
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
@@ -85,5 +107,22 @@ mod tests {
         let before = std::fs::read(&args.out).unwrap();
         assert!(generate(&args).unwrap_err().to_string().contains("exists already"));
         assert_eq!(std::fs::read(&args.out).unwrap(), before);
+    }
+
+    #[tokio::test]
+    async fn keys_are_listed_and_revoked_beside_the_server() {
+        let w = World::open(EngineKind::Sqlite).await;
+        assert!(list(&w.fleet).await.unwrap().starts_with("No key is trusted."));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("build.key");
+        generate(&GenerateKey { out: file.clone() }).unwrap();
+        add(&AddKey { name: "build".into(), public: beside(&file) }, &w.fleet).await.unwrap();
+        let listed = list(&w.fleet).await.unwrap();
+        assert!(listed.contains("trusted") && listed.contains("build"), "{listed}");
+        let id = listed.lines().nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+        revoke(&w.fleet, &id).await.unwrap();
+        assert!(list(&w.fleet).await.unwrap().contains("revoked 22 Nov 2026"));
+        let again = add(&AddKey { name: "build".into(), public: beside(&file) }, &w.fleet).await.unwrap_err().to_string();
+        assert!(again.contains("does not come back"), "{again}");
     }
 }

@@ -1,7 +1,7 @@
 //! `fleetward key set`: documents that say which keys devices trust and how many of them must sign (pki.md U-1). Made and signed offline; published to
 //! a fleet, whose devices fetch them.
 
-use super::release::key_of;
+use super::{release::key_of, table};
 use crate::config::Flags;
 use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -17,9 +17,12 @@ use fleet::{
 };
 use std::path::{Path, PathBuf};
 use wire::{
+    Timestamp,
     manifest::Envelope,
-    signing::{KEY_SET_TYPE, KeySet, ListedKey, SCHEMA, Thresholds, TypeThreshold},
+    signing::{KEY_SET_TYPE, KeySet, KeySetRow, ListedKey, SCHEMA, Thresholds, TypeThreshold},
 };
+
+const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// What can be done with key sets.
 #[derive(Debug, clap::Subcommand)]
@@ -28,6 +31,8 @@ pub enum KeySets {
     Make(MakeSet),
     /// Sign a key set; works without a data folder
     Sign(SignSet),
+    /// List the key sets that were published, newest first
+    List(Box<Flags>),
     /// Publish a key set that enough keys have signed
     Publish {
         #[command(flatten)]
@@ -52,6 +57,9 @@ pub struct MakeSet {
     /// How many must sign a release for one device type; may be given several times.
     #[arg(long = "type", value_name = "TYPE=N", value_parser = typed)]
     pub device_types: Vec<TypeThreshold>,
+    /// After how many days it ends; never unless given. Devices then install nothing until the next one came, which can still follow on it.
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub expires: Option<u32>,
     /// Where to write it.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -108,7 +116,9 @@ pub fn make(args: &MakeSet) -> Result<()> {
         keys.push(ListedKey { name: name.clone(), public: hex::encode(public) });
     }
     let thresholds = Thresholds { threshold: args.threshold, device_types: args.device_types.clone() };
-    let set = KeySet { schema: SCHEMA, version: args.version, created: SystemClock.now(), keys, thresholds };
+    let created = SystemClock.now();
+    let expires = args.expires.map(|days| created.plus(i64::from(days) * DAY_MS));
+    let set = KeySet { schema: SCHEMA, version: args.version, created, expires, keys, thresholds };
     if let Some(problem) = set.problem() {
         bail!("the key set {problem}");
     }
@@ -124,7 +134,8 @@ pub fn sign(args: &SignSet) -> Result<()> {
     let key = key_of(&args.key)?;
     let signed = key.countersign(&envelope)?;
     write(&args.set, &signed)?;
-    println!("key set {}: {} of {} keys must sign", set.version, set.thresholds.threshold, set.keys.len());
+    let end = set.expires.map_or_else(|| "it never ends".to_owned(), |end| format!("it ends on {}", end.readable()));
+    println!("key set {}: {} of {} keys must sign; {end}", set.version, set.thresholds.threshold, set.keys.len());
     for of in &set.thresholds.device_types {
         println!("  {} for {}", of.threshold, of.device_type);
     }
@@ -142,6 +153,20 @@ pub async fn publish(args: &PublishSet, fleet: &Fleet) -> Result<()> {
     let row = fleet.releases().publish_key_set(&actor, &bytes).await.map_err(|e| e.fault())?;
     println!("key set {} holds: {}", row.version, row.keys.join(", "));
     Ok(())
+}
+
+/// The published ones of the default organization.
+pub(super) async fn list(fleet: &Fleet) -> Result<String> {
+    let sets = fleet.releases().key_sets(&Actor::shell(fleet.default_org().clone())).await?;
+    if sets.is_empty() {
+        return Ok("There is no key set: keys are added and revoked one by one.\n".to_owned());
+    }
+    let line = |set: &KeySetRow| {
+        let end = set.expires.map_or_else(|| "never".to_owned(), Timestamp::readable);
+        let must = format!("{} of {}", set.thresholds.threshold, set.keys.len());
+        vec![set.version.to_string(), must, end, set.published_at.readable(), set.keys.join(", ")]
+    };
+    Ok(table(&["VERSION", "MUST SIGN", "ENDS", "PUBLISHED", "KEYS"], &sets.iter().map(line).collect::<Vec<_>>()))
 }
 
 /// Changes the thresholds of the default organization, or prints them.
@@ -178,7 +203,11 @@ fn write(file: &Path, envelope: &Envelope) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::{super::key, *};
-    use fleet::releases::succession::{Before, KeySetError, follows, keys};
+    use fleet::{
+        db::EngineKind,
+        releases::succession::{Before, KeySetError, follows, keys},
+        testing::World,
+    };
 
     #[test]
     fn u_1_a_set_that_is_made_and_signed_offline_follows_on_the_one_before() {
@@ -193,6 +222,7 @@ mod tests {
             keys: of(names),
             threshold: 2,
             device_types: vec![typed("lamp=1").unwrap()],
+            expires: Some(365),
             out: at(out),
         };
         let signs = |by: &str, set: &str| sign(&SignSet { key: at(by), set: at(set) });
@@ -213,5 +243,24 @@ mod tests {
         signs("a", "two.json").unwrap();
         let next = follows(&bytes("two.json"), &before).unwrap();
         assert_eq!((next.version, next.thresholds.of("lamp"), next.keys[0].name.as_str()), (2, 1, "b"));
+        assert_eq!(next.expires.map(|end| end.since(next.created)), Some(365 * DAY_MS));
+    }
+
+    #[tokio::test]
+    async fn u_1_published_sets_are_listed_beside_the_server() {
+        let w = World::open(EngineKind::Sqlite).await;
+        assert!(list(&w.fleet).await.unwrap().starts_with("There is no key set"));
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        key::generate(&key::GenerateKey { out: at("a") }).unwrap();
+        key::add(&key::AddKey { name: "a".into(), public: at("a.pub") }, &w.fleet).await.unwrap();
+        let keys = vec![("a".to_owned(), at("a.pub"))];
+        make(&MakeSet { version: 1, keys, threshold: 1, device_types: Vec::new(), expires: None, out: at("one.json") }).unwrap();
+        let unsigned = publish(&PublishSet { set: at("one.json") }, &w.fleet).await.unwrap_err().to_string();
+        assert!(unsigned.contains("0 of 1 signatures"), "{unsigned}");
+        sign(&SignSet { key: at("a"), set: at("one.json") }).unwrap();
+        publish(&PublishSet { set: at("one.json") }, &w.fleet).await.unwrap();
+        let listed = list(&w.fleet).await.unwrap();
+        assert!(listed.contains("1 of 1") && listed.contains("never") && listed.trim_end().ends_with('a'), "{listed}");
     }
 }

@@ -2,11 +2,14 @@
 //! folder without serving it.
 
 mod approval;
+mod assignment_key;
 mod ca;
 mod cert;
+mod clock;
 mod device;
 mod enrolment;
 mod group;
+mod joining;
 mod kek;
 mod key;
 mod key_set;
@@ -15,23 +18,24 @@ mod registered;
 mod release;
 mod rollout;
 mod roots;
+mod said;
 mod selected;
 mod sign;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     config::{Config, Flags},
     hardening, lifecycle, observe, run,
 };
 use anyhow::{Context as _, Result, bail};
-use clap::{
-    CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use fleet::{Fleet, access::Actor, clock::SystemClock, entropy::OsEntropy};
 use key_set::KeySets;
 use release::Release;
-use std::{process::ExitCode, str::FromStr, sync::Arc};
-use wire::states::UnknownState;
+use said::{in_words, one_of, print_table, shown, table};
+use std::{process::ExitCode, sync::Arc};
+use wire::ids::SigningKeyId;
 
 /// Device fleet manager: certificates, releases, rollouts that a second person approves, live telemetry.
 #[derive(Debug, Parser)]
@@ -39,7 +43,8 @@ use wire::states::UnknownState;
     name = "fleetward",
     version,
     after_help = "Configuration is defaults < file (--config) < environment (FLEETWARD_…) < flags; `fleetward config` prints what holds.\n\
-                  Secrets come from files, never from flags. The manual is at /docs on the console."
+                  Secrets come from files, never from flags. A command beside a running server works on the same --data (or database_url_file).\n\
+                  Names are those of the REST API. The manual is at /docs on the console; `fleetward serve` says where that is."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -50,7 +55,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server
+    /// Run the server; after its first start open the console and set up the first admin
     Serve(Box<Flags>),
     /// Check the configuration and say what is wrong with it
     Check(Box<Flags>),
@@ -58,26 +63,47 @@ enum Command {
     Config(Box<Flags>),
     /// Bring the database's schema up to date and end
     Migrate(Box<Flags>),
-    /// People who can sign in
+    /// People who can sign in: add, set a password
     User {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: people::User,
     },
-    /// API tokens for scripts
+    /// API tokens for scripts: create, list, revoke
     Token {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: people::Token,
     },
-    /// Enrolment tokens: secrets by which devices join
+    /// Enrolment tokens, the secrets by which devices join: create, list, revoke
     EnrolmentToken {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: enrolment::EnrolmentToken,
+    },
+    /// Devices that wait for approval before they join: list, approve, reject
+    EnrolmentRequest {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: joining::EnrolmentRequest,
+    },
+    /// Show whether devices without a token may ask to join, or change it
+    EnrolmentSettings {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(flatten)]
+        change: joining::Settings,
+    },
+    /// Claims, shared certificates by which devices ask for their own: create, list, disable
+    Claim {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: joining::Claim,
     },
     /// Devices: list, tag, suspend, resume, decommission, recommission, delete, import, why they don't update
     Device {
@@ -107,7 +133,7 @@ enum Command {
         #[command(subcommand)]
         command: approval::Approval,
     },
-    /// Keys that release manifests are signed with
+    /// Keys that release manifests are signed with: make, trust, revoke, key sets
     #[command(subcommand)]
     Key(Key),
     /// Sign a release: writes the manifest that is uploaded along with the files, offline
@@ -115,28 +141,37 @@ enum Command {
     /// Signatures of releases that need more than one
     #[command(subcommand)]
     Release(Release),
-    /// The key that other keys are encrypted under
+    /// The server's own keys, which say for which device an offer is: list, make, retire
+    AssignmentKey {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: assignment_key::AssignmentKey,
+    },
+    /// The key that other keys are encrypted under: change it
     Kek {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: KekCommand,
     },
-    /// Authorities, one generation after another, and registered ones of your own
+    /// Certificate authorities: make, activate and retire the next one, keep roots' keys elsewhere, register your own
     Ca {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: ca::Ca,
     },
-    /// Certificates of devices: list, show, download, revoke
+    /// Certificates of devices: list, show, download, revoke, and the rules for them
     Cert {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: cert::Cert,
     },
-    /// The audit log
+    /// Show whether a server has found its clock to have jumped, after which it issues no certificates
+    Clock(Box<Flags>),
+    /// The audit log: verify that nothing in it was changed
     Audit {
         #[command(flatten)]
         flags: Box<Flags>,
@@ -153,6 +188,15 @@ enum Key {
     Add {
         #[command(flatten)]
         add: key::AddKey,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// List the keys that releases are trusted by, newest first
+    List(Box<Flags>),
+    /// Stop trusting a key for uploads and publications from now on
+    Revoke {
+        /// The key's id, as the list shows it
+        id: SigningKeyId,
         #[command(flatten)]
         flags: Box<Flags>,
     },
@@ -222,6 +266,7 @@ impl Cli {
             | Command::Check(flags)
             | Command::Config(flags)
             | Command::Migrate(flags)
+            | Command::Clock(flags)
             | Command::User { flags, .. }
             | Command::Token { flags, .. }
             | Command::Kek { flags, .. }
@@ -231,9 +276,19 @@ impl Cli {
             | Command::Group { flags, .. }
             | Command::Rollout { flags, .. }
             | Command::EnrolmentToken { flags, .. }
+            | Command::EnrolmentRequest { flags, .. }
+            | Command::EnrolmentSettings { flags, .. }
+            | Command::Claim { flags, .. }
+            | Command::AssignmentKey { flags, .. }
             | Command::Approval { flags, .. }
             | Command::Audit { flags, .. }
-            | Command::Key(Key::Add { flags, .. } | Key::Threshold { flags, .. } | Key::Set(KeySets::Publish { flags, .. }))
+            | Command::Key(
+                Key::Add { flags, .. }
+                | Key::List(flags)
+                | Key::Revoke { flags, .. }
+                | Key::Threshold { flags, .. }
+                | Key::Set(KeySets::Publish { flags, .. } | KeySets::List(flags)),
+            )
             | Command::Release(Release::AddSignature { flags, .. }) => flags,
         };
         hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
@@ -254,7 +309,7 @@ impl Cli {
         // Rendering needs some workers even on one core, or a page that waits for itself would wait for ever (leptos#4647).
         let threads = std::thread::available_parallelism().map_or(4, usize::from).max(4);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-        runtime.block_on(self.command.run(config))
+        runtime.block_on(self.command.run(config)).map_err(in_words)
     }
 }
 
@@ -281,8 +336,16 @@ impl Command {
             Self::Group { command, .. } => group::run(&fleet, command).await,
             Self::Rollout { command, .. } => rollout::run(&fleet, command).await,
             Self::EnrolmentToken { command, .. } => enrolment::run(&fleet, command).await,
+            Self::EnrolmentRequest { command, .. } => shown(joining::request(&fleet, command).await),
+            Self::EnrolmentSettings { change, .. } => shown(joining::settings(&fleet, &change).await),
+            Self::Claim { command, .. } => shown(joining::claim(&fleet, command).await),
+            Self::AssignmentKey { command, .. } => shown(assignment_key::run(&fleet, command).await),
+            Self::Clock(_) => shown(clock::run(&fleet).await),
             Self::Approval { command, .. } => approval::run(&fleet, command).await,
             Self::Key(Key::Add { add, .. }) => key::add(&add, &fleet).await,
+            Self::Key(Key::List(_)) => shown(key::list(&fleet).await),
+            Self::Key(Key::Revoke { id, .. }) => shown(key::revoke(&fleet, &id).await),
+            Self::Key(Key::Set(KeySets::List(_))) => shown(key_set::list(&fleet).await),
             Self::Key(Key::Threshold { threshold, .. }) => key_set::threshold(&threshold, &fleet).await,
             Self::Key(Key::Set(KeySets::Publish { publish, .. })) => key_set::publish(&publish, &fleet).await,
             Self::Release(Release::AddSignature { add, .. }) => release::add_signature(&add, &fleet).await,
@@ -315,28 +378,6 @@ async fn beside(config: &Config, alone: bool) -> Result<Fleet> {
     run::open(config, alone, Arc::new(SystemClock), Arc::new(OsEntropy), urls).await
 }
 
-/// One of these words, which help and refusals list.
-fn one_of<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
-where
-    T: FromStr<Err = UnknownState> + Clone + Send + Sync + 'static,
-{
-    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
-}
-
-/// Prints rows in columns as wide as their widest cell.
-fn print_table(head: &[&str], rows: &[Vec<String>]) {
-    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(String::len).chain([head.get(at).map_or(0, |h| h.len())]).max();
-    let widths: Vec<usize> = (0..head.len()).map(|at| width(at).unwrap_or(0)).collect();
-    let print = |cells: &mut dyn Iterator<Item = &str>| {
-        let line: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        println!("{}", line.join("  ").trim_end());
-    };
-    print(&mut head.iter().copied());
-    for row in rows {
-        print(&mut row.iter().map(String::as_str));
-    }
-}
-
 async fn verify(fleet: &Fleet) -> Result<ExitCode> {
     let found = fleet.access().verify_audit(&Actor::shell(fleet.default_org().clone())).await?;
     Ok(match found.broken_at {
@@ -352,60 +393,4 @@ async fn verify(fleet: &Fleet) -> Result<ExitCode> {
             ExitCode::FAILURE
         }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn help(words: &[&str]) -> String {
-        let asked = ["fleetward"].iter().chain(words).chain(&["--help"]);
-        Cli::line().try_get_matches_from(asked).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn what_needs_no_server_takes_no_flags_of_it() {
-        Cli::line().debug_assert();
-        for words in [&["sign"][..], &["key", "generate"], &["key", "set", "make"], &["release", "sign"]] {
-            let text = help(words);
-            assert!(text.contains("--out") && !text.contains("--operator-addr"), "{text}");
-        }
-        for words in [
-            &["user", "add"][..],
-            &["key", "add"],
-            &["key", "set", "publish"],
-            &["release", "add-signature"],
-            &["device", "suspend"],
-            &["rollout", "apply"],
-            &["audit", "verify"],
-        ] {
-            let text = help(words);
-            assert!(text.contains("\nConfiguration:\n") && text.contains("--data") && text.contains("--key-file"), "{text}");
-            assert!(!text.contains("--operator-addr"), "{text}");
-        }
-        for words in [["serve"], ["check"], ["config"]] {
-            assert!(help(&words).contains("--operator-addr"), "{words:?}");
-        }
-        let add = help(&["key", "add"]);
-        assert!(add.find("      --public") < add.find("\nConfiguration:"), "{add}");
-        assert!(help(&["user"]).starts_with("People who can sign in"));
-    }
-
-    #[test]
-    fn flags_stand_before_or_after_the_command() {
-        for words in [&["--data", "a", "user", "password"][..], &["user", "--data", "a", "password"], &["user", "password", "--data", "a"]]
-        {
-            let all = ["fleetward"].iter().chain(words).chain(&["--email", "e", "--password-file", "f"]);
-            let cli = Cli::from_arg_matches(&Cli::line().get_matches_from(all)).unwrap();
-            let Command::User { flags, .. } = &cli.command else { panic!("{cli:?}") };
-            assert_eq!(Config::load(&cli.flags, flags).unwrap().data, std::path::PathBuf::from("a"), "{words:?}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_role_is_answered_with_the_right_ones() {
-        let words = ["fleetward", "token", "create", "--email", "e", "--name", "n", "--role", "god"];
-        let says = Cli::line().try_get_matches_from(words).unwrap_err().to_string();
-        assert!(says.contains("viewer, operator, admin"), "{says}");
-    }
 }

@@ -1,11 +1,12 @@
 //! `fleetward user` and `fleetward token`: for the first start, for scripts that set a server up, and for a forgotten password.
 
+use super::table;
 use crate::config;
 use anyhow::Result;
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
 use std::path::PathBuf;
-use wire::states::Role;
+use wire::{Timestamp, access::ApiToken, ids::ApiTokenId, states::Role};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
@@ -52,6 +53,13 @@ pub(super) enum Token {
         #[arg(long, default_value_t = 90)]
         days: u32,
     },
+    /// List the API tokens, newest first
+    List,
+    /// Revoke an API token at once
+    Revoke {
+        /// The token's id
+        id: ApiTokenId,
+    },
 }
 
 /// A role by its word, or which there are.
@@ -78,8 +86,63 @@ pub(super) async fn user(fleet: &Fleet, command: User) -> Result<()> {
 
 pub(super) async fn token(fleet: &Fleet, command: Token) -> Result<()> {
     let actor = Actor::shell(fleet.default_org().clone());
-    let Token::Create { email, name, role, days } = command;
-    let created = fleet.access().create_token_for(&actor, &email, &name, role, days).await?;
-    println!("{}", created.secret);
+    print!("{}", answer(fleet, &actor, command).await?);
     Ok(())
+}
+
+/// What a command about tokens says, in whole lines.
+async fn answer(fleet: &Fleet, actor: &Actor, command: Token) -> Result<String> {
+    Ok(match command {
+        Token::Create { email, name, role, days } => {
+            let created = fleet.access().create_token_for(actor, &email, &name, role, days).await?;
+            format!("{}\n", created.secret)
+        }
+        Token::List => {
+            let page = fleet.access().people_page(actor).await?;
+            if page.tokens.is_empty() {
+                return Ok("There is no API token.\n".to_owned());
+            }
+            let rows: Vec<Vec<String>> = page.tokens.iter().map(|token| line(token, page.at)).collect();
+            table(&["ID", "STATE", "ROLE", "OF", "UNTIL", "NAME"], &rows)
+        }
+        Token::Revoke { id } => {
+            fleet.access().revoke_token(actor, &id).await?;
+            format!("{id} is revoked.\n")
+        }
+    })
+}
+
+fn line(token: &ApiToken, at: Timestamp) -> Vec<String> {
+    let state = match token.revoked_at {
+        Some(_) => "revoked",
+        None if token.expires_at <= at => "expired",
+        None => "usable",
+    };
+    let (id, until) = (token.id.to_string(), token.expires_at.readable());
+    vec![id, state.to_owned(), token.role.to_string(), token.created_by.clone(), until, token.name.clone()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::{db::EngineKind, testing::World};
+
+    #[tokio::test]
+    async fn a_token_is_made_listed_and_revoked_beside_the_server() {
+        let w = World::open(EngineKind::Sqlite).await;
+        w.person("ada", Role::Admin).await;
+        let actor = Actor::shell(w.org.clone());
+        let say = async |command| answer(&w.fleet, &actor, command).await.map_err(|e| super::super::in_words(e).to_string());
+        assert_eq!(say(Token::List).await.unwrap(), "There is no API token.\n");
+        let new = Token::Create { email: "ada@example.com".into(), name: "ci".into(), role: Role::Operator, days: 7 };
+        let secret = say(new).await.unwrap();
+        assert!(w.fleet.access().authenticate_token(secret.trim(), "").await.is_ok());
+        let list = say(Token::List).await.unwrap();
+        assert!(list.contains("usable") && list.contains("operator") && list.trim_end().ends_with("ci"), "{list}");
+        let id: ApiTokenId = list.lines().nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+        say(Token::Revoke { id: id.clone() }).await.unwrap();
+        assert!(say(Token::List).await.unwrap().contains("revoked"));
+        assert!(w.fleet.access().authenticate_token(secret.trim(), "").await.is_err());
+        assert!(say(Token::Revoke { id }).await.unwrap_err().ends_with('.'));
+    }
 }

@@ -59,7 +59,7 @@ pub struct Sign {
     /// A file of the release; may be given several times.
     #[arg(long, value_name = "FILE", required_unless_present = "again", num_args = 1..)]
     pub payload: Vec<PathBuf>,
-    /// How devices treat the files.
+    /// How devices treat the files: a word that they know; most take them as they are.
     #[arg(long, default_value = "raw")]
     pub format: String,
     /// Where to write the manifest; its name must end in `.manifest.json`.

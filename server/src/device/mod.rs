@@ -16,7 +16,11 @@ mod tests;
 
 pub use channels::Channels;
 
-use crate::{http::fault::Problem, observe::Metrics, tls::peer_address};
+use crate::{
+    http::{fault::Problem, own_words::Face},
+    observe::Metrics,
+    tls::peer_address,
+};
 use axum::{
     Router,
     extract::{FromRequestParts, Request},
@@ -54,7 +58,7 @@ pub struct Devices {
 
 /// Routes behind mutual TLS.
 pub fn device_router(devices: Devices) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/device/v1/channel", get(channel::open))
         .route("/device/v1/update", get(updates::poll))
         .route("/device/v1/status", post(updates::report))
@@ -66,13 +70,13 @@ pub fn device_router(devices: Devices) -> Router {
         .fallback(unknown)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(no_browser))
-        .layer(middleware::from_fn(whole::first))
-        .with_state(devices)
+        .layer(middleware::from_fn(whole::first));
+    Face::devices(whole::THROWN_AWAY).over(routes).with_state(devices)
 }
 
 /// Routes for those that have no certificate yet, or never will.
 pub fn enrol_router(devices: Devices) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/device/v1/enrol", post(enrol::enrol))
         .route("/device/v1/recover", get(enrol::recovery_nonce).post(enrol::recover))
         .route(est::ROUTE, any(est::serve))
@@ -81,8 +85,8 @@ pub fn enrol_router(devices: Devices) -> Router {
         .route(wire::device::TRUST_BUNDLE, get(enrol::root))
         .fallback(unknown)
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(middleware::from_fn(no_browser))
-        .with_state(devices)
+        .layer(middleware::from_fn(no_browser));
+    Face::devices(whole::THROWN_AWAY).over(routes).with_state(devices)
 }
 
 /// A browser on a machine that holds a device certificate must not be led here by a web page.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use wire::{Fault, FaultKind};
 
 /// Most bytes of a refused body that are read.
-const THROWN_AWAY: usize = 4 << 20;
+pub(super) const THROWN_AWAY: u64 = 4 << 20;
 /// How long a body may take: so long, and a second more for each KiB that has come (pki.md A-26). A log over a slow line takes its time, a body that
 /// trickles ends.
 const READING: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ pub(super) async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
                 size += chunk.len();
                 if size <= LARGEST_BODY {
                     kept.extend_from_slice(&chunk);
-                } else if size > THROWN_AWAY || begun.elapsed() > READING {
+                } else if size as u64 > THROWN_AWAY || begun.elapsed() > READING {
                     break Ok(());
                 }
             }

@@ -2,17 +2,18 @@
 //!
 //! Owns how the Markdown becomes a page. `/docs/NAME` is the page, `/docs/NAME.md` the text as it was written.
 
-use super::pages::theme;
+use super::{fault::Problem, pages::theme};
 use axum::{
     Router,
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{Html, IntoResponse as _, Redirect, Response},
     routing::get,
 };
 use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 use rust_embed::RustEmbed;
 use std::{fmt::Write as _, sync::Arc};
+use wire::FaultKind;
 
 #[derive(RustEmbed)]
 #[folder = "../app/docs"]
@@ -56,8 +57,8 @@ fn picture(name: &str) -> Response {
     file.map_or_else(|| missing().into_response(), axum::response::IntoResponse::into_response)
 }
 
-fn missing() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "There is no such page of the manual. /docs lists them.\n")
+fn missing() -> Problem {
+    Problem::new(FaultKind::NotFound, "not_found", "There is no such page of the manual. /docs lists them.")
 }
 
 fn page(name: &str, look: &app::Assets, headers: &HeaderMap) -> Response {

@@ -60,11 +60,14 @@ impl Problem {
 
     /// The response under a status that no kind of fault has, for example 405.
     pub fn under(self, status: StatusCode) -> Response {
+        // A listener that has another form for it, or a person before it, gets the same words (`own_words.rs`).
+        let fault = self.0.clone();
         let Fault { kind, code, message, field, retry_after } = self.0;
         let title = status.canonical_reason().unwrap_or_default().to_owned();
         let body =
             ProblemBody { r#type: format!("urn:fleetward:problem:{code}"), title, status: status.as_u16(), detail: message, code, field };
         let mut response = (status, axum::Json(body)).into_response();
+        response.extensions_mut().insert(fault);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

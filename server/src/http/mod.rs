@@ -2,11 +2,13 @@
 
 pub mod api;
 mod assets;
+mod bodies;
 mod docs;
 pub mod fault;
 pub mod guard;
 pub mod live;
 pub mod ops;
+pub mod own_words;
 mod pages;
 pub mod range;
 mod refusal;

@@ -1,5 +1,6 @@
 //! The machine room's listener: health, readiness, metrics. Loopback only; no secrets, no names.
 
+use super::own_words::{Face, line};
 use crate::observe::Metrics;
 use axum::{
     Router,
@@ -25,7 +26,8 @@ pub struct Ops {
 
 /// The routes.
 pub fn router(ops: Ops) -> Router {
-    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(metrics)).with_state(ops)
+    let routes = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(metrics));
+    Face::lines("Here are /healthz, /readyz and /metrics.", 1024).over(routes).with_state(ops)
 }
 
 /// Serves until the hard stop.
@@ -38,17 +40,17 @@ pub async fn serve(listener: TcpListener, ops: Ops, hard: CancellationToken) {
 
 async fn ready(State(ops): State<Ops>) -> Response {
     if ops.stopping.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response();
+        return line(StatusCode::SERVICE_UNAVAILABLE, "stopping");
     }
     match ops.fleet.ready().await {
         Ok(()) => match ops.fleet.pki().clock_jump() {
             None => "ready\n".into_response(),
-            Some(jump) => (StatusCode::SERVICE_UNAVAILABLE, format!("the clock has jumped by {jump}: nothing is issued\n")).into_response(),
+            Some(jump) => line(StatusCode::SERVICE_UNAVAILABLE, &format!("the clock has jumped by {jump}: nothing is issued")),
         },
         Err(e) => {
             tracing::warn!(error = %e, "not ready");
-            let why = if matches!(e, Error::Db(db::Error::Full)) { "the disk is full\n" } else { "the database does not answer\n" };
-            (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+            let why = if matches!(e, Error::Db(db::Error::Full)) { "the disk is full" } else { "the database does not answer" };
+            line(StatusCode::SERVICE_UNAVAILABLE, why)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The console's pages and server functions: what Leptos needs of a request is put together here. Refuses to know any page.
 
 use super::{
+    bodies,
     fault::{Problem, status},
     guard::{Guard, PeerAddress},
     refusal::Refusals,
@@ -13,7 +14,7 @@ use app::{
 };
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse as _, Redirect, Response},
@@ -116,7 +117,7 @@ async fn page(State(pages): State<Pages>, request: Request) -> Response {
 async fn rpc(State(pages): State<Pages>, request: Request<Body>) -> Response {
     let context = pages.context(&request);
     let (parts, body) = request.into_parts();
-    let Ok(form) = to_bytes(body, LARGEST_FORM).await else {
+    let Some(form) = bodies::whole(body, LARGEST_FORM).await else {
         let fault = Fault::new(FaultKind::TooLarge, "form_too_large", format!("A form has at most {LARGEST_FORM} bytes."));
         return Problem(fault).into_response();
     };

@@ -2,8 +2,10 @@
 
 use super::{
     api, assets,
+    fault::Problem,
     guard::{self, Guard, guard},
     live,
+    own_words::Face,
     pages::{self, Pages},
     refusal::Refusals,
     session,
@@ -17,7 +19,7 @@ use app::api::cookies::Cookies;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
@@ -35,6 +37,7 @@ use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
 };
+use wire::{Fault, FaultKind};
 
 /// A page that is not ready by then is answered with 503 instead of half a page.
 const SLOWEST_PAGE: Duration = Duration::from_secs(15);
@@ -61,13 +64,14 @@ pub fn router(operator: &Operator) -> Router {
     let guard_state = Guard { fleet: operator.fleet.clone(), cookies: Cookies { secure: operator.secure }, forwarded: operator.forwarded };
     let names = assets::names();
     let manual = super::docs::router(&names);
+    let face = Face::operator(names.clone());
     let refusals = Refusals::new(&(&OsEntropy as &dyn Entropy).bytes());
     let pages = Pages { guard: guard_state.clone(), assets: names, refusals, options: pages::options() };
     let console = pages::router(pages).layer(DefaultBodyLimit::max(LARGEST_FORM)).layer(middleware::from_fn(in_time));
     let header = |name: &'static str, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
     };
-    Router::new()
+    let routes = Router::new()
         .nest("/api/v1", api::router(operator.fleet.clone()))
         .merge(api::form(operator.fleet.clone()))
         .route("/api/{*rest}", axum::routing::any(guard::unknown))
@@ -93,14 +97,15 @@ pub fn router(operator: &Operator) -> Router {
         .layer(middleware::from_fn_with_state(operator.metrics.clone(), count))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .layer(CatchPanicLayer::new())
+        .layer(CatchPanicLayer::new());
+    face.over(routes)
 }
 
 /// Pages and server functions have a deadline; uploads and live sockets have their own.
 async fn in_time(request: Request, next: Next) -> Response {
     tokio::time::timeout(SLOWEST_PAGE, next.run(request)).await.unwrap_or_else(|_| {
         tracing::error!("a page took longer than {SLOWEST_PAGE:?}");
-        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")], "The page took too long. Try again.\n").into_response()
+        Problem(Fault::new(FaultKind::Busy, "slow_page", "The page took too long. Try again.").retry_after(5)).into_response()
     })
 }
 

@@ -8,7 +8,13 @@ mod tests;
 
 pub use serve::serve;
 
-use crate::{http::tags, observe::Metrics};
+use crate::{
+    http::{
+        own_words::{Face, line},
+        tags,
+    },
+    observe::Metrics,
+};
 use axum::{
     Router,
     body::{Body, Bytes},
@@ -41,12 +47,14 @@ pub struct Publisher {
 
 /// The routes.
 pub fn router(publisher: Publisher) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route("/crl/{file}", get(crl))
         .route("/ca/{file}", get(authority))
         .route("/ocsp", post(ocsp_post))
         .route("/ocsp/{*request}", get(ocsp_get))
-        .layer(DefaultBodyLimit::max(LARGEST))
+        .layer(DefaultBodyLimit::max(LARGEST));
+    Face::lines("Here are /crl/{id}.crl, /ca/{id}.cer and /ocsp.", LARGEST as u64)
+        .over(routes)
         .layer(middleware::from_fn_with_state(publisher.metrics.clone(), counted))
         .with_state(publisher)
 }
@@ -60,7 +68,7 @@ async fn counted(State(metrics): State<Metrics>, request: Request, next: Next) -
         _ => "other",
     };
     let answered = tokio::time::timeout(SLOWEST, next.run(request)).await;
-    let mut response = answered.unwrap_or_else(|_| (StatusCode::REQUEST_TIMEOUT, "The request came too slowly.\n").into_response());
+    let mut response = answered.unwrap_or_else(|_| line(StatusCode::REQUEST_TIMEOUT, "The request came too slowly."));
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let labels = vec![("what", what.to_owned()), ("status", response.status().as_u16().to_string())];
     metrics.published.get_or_create(&labels).inc();
@@ -68,7 +76,7 @@ async fn counted(State(metrics): State<Metrics>, request: Request, next: Next) -
 }
 
 fn missing() -> Response {
-    (StatusCode::NOT_FOUND, "There is no such file here.\n").into_response()
+    line(StatusCode::NOT_FOUND, "There is no such file here.")
 }
 
 /// The id in a file name with this ending.
@@ -101,7 +109,7 @@ async fn authority(State(publisher): State<Publisher>, Path(file): Path<String>)
 async fn ocsp_post(State(publisher): State<Publisher>, headers: HeaderMap, body: Bytes) -> Response {
     let media = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     if !media.split(';').next().is_some_and(|m| m.trim().eq_ignore_ascii_case("application/ocsp-request")) {
-        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the request as application/ocsp-request.\n").into_response();
+        return line(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the request as application/ocsp-request.");
     }
     answered(&publisher, publisher.fleet.pki().ocsp(&body))
 }
@@ -110,7 +118,7 @@ async fn ocsp_post(State(publisher): State<Publisher>, headers: HeaderMap, body:
 async fn ocsp_get(State(publisher): State<Publisher>, request: Request<Body>) -> Response {
     let path = request.uri().path();
     if path.len() > LARGEST {
-        return (StatusCode::URI_TOO_LONG, "Send long requests with POST.\n").into_response();
+        return line(StatusCode::URI_TOO_LONG, "Send long requests with POST.");
     }
     // A responder's address that ends in a slash makes two; no request begins with one.
     let encoded = path.strip_prefix("/ocsp/").unwrap_or_default().trim_start_matches('/');

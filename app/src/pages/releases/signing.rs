@@ -139,12 +139,14 @@ fn key_sets(model: &Model) -> AnyView {
                     <th scope="row"><a href=href download=name>{s.version}</a></th>
                     <td>{s.keys.join(", ")}</td>
                     <td>{needs.join(", ")}</td>
+                    <td>{s.expires.map_or_else(|| "never".into_any(), time::ago)}</td>
                     <td class="dim">{time::ago(s.published_at)}" by "{s.published_by.clone()}</td>
                 </tr>
             }
         })
         .collect_view();
-    let columns = vec![Column::text("Version"), Column::text("Keys"), Column::text("Must sign"), Column::text("Published")];
+    let columns =
+        vec![Column::text("Version"), Column::text("Keys"), Column::text("Must sign"), Column::text("Ends"), Column::text("Published")];
     card_flush("Key sets", None, table("Key sets", columns, rows.into_any()))
 }
 

@@ -117,7 +117,11 @@ impl Updates {
         let refused = |r: rules::Refusal| Stop::Failed { state: r.state, code: r.code, detail: r.detail };
         self.assigned(id, means).await?;
         self.unless_taken_back(offer, self.follow_key_sets(offer, means)).await?;
-        let keys = self.trust.lock().keys(&self.facts.device_type);
+        let (keys, ended) = {
+            let trust = self.trust.lock();
+            (trust.keys(&self.facts.device_type), trust.ended(means.clock.now()))
+        };
+        rules::in_time(ended).map_err(refused)?;
         let manifest = rules::open(&offer.envelope, &keys).map_err(refused)?;
         let running = self.running()?;
         rules::admit(&manifest, &offer.downloads, &running, self.floor(), means.clock.now()).map_err(refused)?;

@@ -24,6 +24,10 @@ impl Updates {
                     next.keep(&self.folder)?;
                     *self.trust.lock() = next;
                     tracing::info!(version, "another key set is believed");
+                    // Those in between may have ended: it is the last one that counts.
+                    if let (true, Some((_, end))) = (version == offer.key_set, self.trust.lock().ended(means.clock.now())) {
+                        tracing::warn!(version, %end, "the newest key set has ended: nothing is installed until the next one came");
+                    }
                 }
                 // Keys given by hand may be those of any set: the ones before it say nothing here.
                 Err(why) if self.trust.lock().version().is_none() => tracing::debug!(version, why, "not a key set for the keys given here"),

@@ -27,6 +27,21 @@ fn reject(code: &'static str, detail: impl Into<String>) -> Refusal {
     Refusal { state: UpdateState::Rejected, code, detail: detail.into() }
 }
 
+/// Refuses while the newest key set that there is has ended (pki.md U-1; TUF 5.3.10): a server that holds the next one back would keep this device with
+/// keys that their owner has left behind.
+pub fn in_time(ended: Option<(u64, Timestamp)>) -> Result<(), Refusal> {
+    match ended {
+        None => Ok(()),
+        Some((version, end)) => Err(reject(
+            "key_set_expired",
+            format!(
+                "key set {version}, which says whose firmware this device installs, has ended on {}; publish the next one, and look at this device's clock",
+                end.readable()
+            ),
+        )),
+    }
+}
+
 /// The manifest in the envelope, if enough trusted keys signed exactly these bytes. Nothing of an envelope is looked at before that.
 pub fn open(envelope: &Envelope, keys: &TrustedKeys) -> Result<Manifest, Refusal> {
     if keys.is_empty() {

@@ -10,6 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Serialize};
 use std::io;
 use wire::{
+    Timestamp,
     manifest::{Envelope, pre_authentication},
     signing::{KEY_SET_TYPE, KeySet},
 };
@@ -48,6 +49,12 @@ impl Trust {
     /// The version of the key set that holds; none while it is what the owner said.
     pub fn version(&self) -> Option<u64> {
         self.set.as_ref().map(|set| set.version)
+    }
+
+    /// The version and the end of the key set that holds, if it has ended: by it no firmware is judged any more, but the next set still is.
+    pub fn ended(&self, now: Timestamp) -> Option<(u64, Timestamp)> {
+        let set = self.set.as_ref()?;
+        set.expires.filter(|_| set.ended(now)).map(|end| (set.version, end))
     }
 
     /// The keys, and how many of them must have signed firmware for this type.
@@ -115,7 +122,6 @@ pub(super) mod tests {
     use super::*;
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
     use wire::{
-        Timestamp,
         manifest::Signature,
         signing::{ListedKey, SCHEMA, Thresholds, TypeThreshold},
     };
@@ -146,9 +152,14 @@ pub(super) mod tests {
     }
 
     pub fn set(version: u64, threshold: u32, of: &[u8], by: &[u8]) -> Envelope {
+        ending(version, threshold, of, by, None)
+    }
+
+    pub fn ending(version: u64, threshold: u32, of: &[u8], by: &[u8], expires: Option<Timestamp>) -> Envelope {
         let keys = of.iter().map(|n| ListedKey { name: format!("key {n}"), public: hex::encode(public(*n)) }).collect();
         let device_types = vec![TypeThreshold { device_type: "lamp".into(), threshold: 1 }];
-        let set = KeySet { schema: SCHEMA, version, created: Timestamp(0), keys, thresholds: Thresholds { threshold, device_types } };
+        let set =
+            KeySet { schema: SCHEMA, version, created: Timestamp(0), expires, keys, thresholds: Thresholds { threshold, device_types } };
         sign(KEY_SET_TYPE, &serde_json::to_vec(&set).unwrap(), by)
     }
 
@@ -166,6 +177,15 @@ pub(super) mod tests {
         assert_eq!((trust.keys("gw").threshold(), trust.keys("gw").named()), (1, seed(&[4], 1).named()));
         let two = bare(&[1], 1).follow(&set(7, 2, &[1, 2], &[1, 2])).unwrap();
         assert_eq!((two.version(), two.keys("gw").threshold(), two.keys("lamp").threshold()), (Some(7), 2, 1), "a type has its own");
+    }
+
+    #[test]
+    fn u_1_a_set_that_has_ended_is_followed_on_all_the_same() {
+        let first = bare(&[1], 1).follow(&ending(1, 1, &[2], &[1, 2], Some(Timestamp(5)))).unwrap();
+        assert_eq!((first.ended(Timestamp(4)), first.ended(Timestamp(5))), (None, Some((1, Timestamp(5)))));
+        let next = first.follow(&set(2, 1, &[3], &[2, 3])).unwrap();
+        assert_eq!((next.version(), next.ended(Timestamp(i64::MAX))), (Some(2), None));
+        assert_eq!(bare(&[1], 1).ended(Timestamp(i64::MAX)), None, "what the owner said holds until the owner says something else");
     }
 
     #[test]

@@ -74,7 +74,12 @@ impl Devices {
         self.counted(attempt, over, outcome, now).await
     }
 
-    /// The outcome, or that this address has been refused too often.
+    /// The outcome, or that this address has guessed too often. Behind one address may be a whole factory, so only those wait who have proved nothing:
+    /// who holds a right secret, or a claim's key, hears why they were refused however much a neighbour guesses.
+    ///
+    /// While an address is closed that tells a right secret from a wrong one, as an enrolment that goes well always did. Guessing gets no cheaper by
+    /// it: each wrong one counts, and there are 256 bits to guess. A right secret of a spent or revoked token gets the words of an unknown one;
+    /// that it is not told to wait says no more than its holder knows.
     pub(super) async fn counted<T>(
         &self,
         attempt: Attempt<'_>,
@@ -91,12 +96,28 @@ impl Devices {
             return outcome;
         }
         self.tell_refused(attempt, over, refusal, now).await;
-        // Only after a refusal: behind one address may be a whole factory, and those who hold a right token pay for nobody's guesses.
+        if self.has_proved(attempt, over).await {
+            return outcome;
+        }
+        // Only after a refusal: those who hold a right token pay for nobody's guesses.
         if !self.guesses.open(attempt.address, now) {
             return Err(Error::TooMany);
         }
         self.guesses.fail(attempt.address, now);
         outcome
+    }
+
+    /// Whether whoever asks holds a secret that was made here, or the key of a claim. A token of another organization than the address names is unknown there.
+    async fn has_proved(&self, attempt: Attempt<'_>, over: Over<'_>) -> bool {
+        if attempt.secret.is_empty() {
+            return over.claim.is_some();
+        }
+        self.known_token(attempt.secret).await.is_ok_and(|token| over.org.is_none_or(|org| org.as_str() == token.org_id))
+    }
+
+    /// Whether a refusal of this credential from there is still written down: ten a minute are enough for the books.
+    pub(super) fn is_booked(&self, books: Books<'_>, attempt: &Attempt<'_>, now: Timestamp) -> bool {
+        self.booked.take(&format!("{} {}", books.credential.as_str(), attempt.address), now)
     }
 
     async fn admit_and_issue(&self, attempt: Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<Enrolled, Error> {
@@ -220,7 +241,7 @@ impl Devices {
             Err(refusal) if is_guess(&refusal) || matches!(refusal, Error::NotActive(_)) => refusal,
             other => return other,
         };
-        if self.guesses.open(attempt.address, now) {
+        if self.is_booked(books, attempt, now) {
             let org = books.org.parse().map_err(crate::db::Error::corrupt)?;
             let actor = Actor { org, who: Who::System, address: attempt.address.to_owned() };
             let mut tx = self.db.write().await?;

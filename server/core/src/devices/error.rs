@@ -47,8 +47,8 @@ pub enum Error {
     /// The pre-provisioning hook gave no answer that could be understood in time; that is a no, too.
     #[error("the pre-provisioning hook gives no answer")]
     HookSilent,
-    /// Too many refused enrolments from this address.
-    #[error("too many refused enrolments from this address")]
+    /// Too many wrong secrets from this address.
+    #[error("too many wrong enrolment secrets from this address")]
     TooMany,
     /// There is no token, and the organization takes nobody without one (E-6).
     #[error("no enrolment token")]
@@ -155,7 +155,7 @@ impl Error {
             )
             .retry_after(60),
             Self::TooMany => {
-                Fault::new(K::TooMany, "too_many_attempts", "Too many refused enrolments from this address. Try again in a minute.")
+                Fault::new(K::TooMany, "too_many_attempts", "Too many wrong enrolment secrets from this address. Try again in a minute; a right one is not held up.")
                     .retry_after(60)
             }
             Self::NoToken => Fault::new(

@@ -69,6 +69,7 @@ pub struct Devices {
     totals: listing::KeptTotals,
     counts: kept::Kept<wire::ids::OrgId, wire::overview::FleetCounts>,
     guesses: Throttle,
+    booked: Throttle,
     asks: Throttle,
     turned_away: just_in_time::TurnedAway,
     batches_due: tokio::sync::Notify,
@@ -97,8 +98,10 @@ impl Devices {
         hook: Option<Hook>,
     ) -> Self {
         let presence = presence::Presence::new(db.clone(), bus.clone());
-        // Ten refused enrolments a minute close an address for the rest of it.
+        // Ten wrong secrets a minute close an address for the rest of it.
         let guesses = Throttle::new(10, 60_000);
+        // As many refusals of a right one are written down.
+        let booked = Throttle::new(10, 60_000);
         // As many new requests to join a minute come from one address (E-6).
         let asks = Throttle::new(10, 60_000);
         let desk = desk::Desk::new(db.clone(), clock.clone(), bus.clone(), pki.clone());
@@ -114,6 +117,7 @@ impl Devices {
             totals: listing::KeptTotals::default(),
             counts: kept::Kept::default(),
             guesses,
+            booked,
             asks,
             turned_away: just_in_time::TurnedAway::default(),
             batches_due: tokio::sync::Notify::new(),

@@ -28,9 +28,18 @@ impl Releases {
             let set = kept(&envelope)?;
             let version = i64::try_from(set.version).unwrap_or(i64::MAX);
             let keys = set.keys.into_iter().map(|k| k.name).collect();
-            out.push(KeySetRow { version, thresholds: set.thresholds, keys, published_at, published_by });
+            out.push(KeySetRow { version, thresholds: set.thresholds, keys, expires: set.expires, published_at, published_by });
         }
         Ok(out)
+    }
+
+    /// Version, end and publication of the newest key set, if it ends until then or has ended.
+    pub(crate) async fn key_set_ending(&self, org: &OrgId, until: Timestamp) -> Result<Option<(u64, Timestamp, Timestamp)>> {
+        let Some((envelope, published_at, _)) = store::key_sets(&mut self.db.read().await?, org).await?.into_iter().next() else {
+            return Ok(None);
+        };
+        let set = kept(&envelope)?;
+        Ok(set.expires.filter(|end| *end <= until).map(|end| (set.version, end, published_at)))
     }
 
     /// The envelope of a key set as it was published.
@@ -63,18 +72,24 @@ impl Releases {
             succession::follows(envelope, &Before { keys: &keys, quorum, version: None })
         };
         let set = set.map_err(Error::KeySet)?;
+        // The one before may have ended: that must not keep the next one away. A set that has ended itself is of no use to any device.
+        if let Some(end) = set.expires.filter(|_| set.ended(now)) {
+            return Err(Error::KeySet(succession::KeySetError::Ended(end)).into());
+        }
         let version = i64::try_from(set.version).unwrap_or(i64::MAX);
         if !store::insert_key_set(&mut tx, &actor.org, version, envelope, (&actor.label(), now)).await? {
             return Err(Error::KeySet(succession::KeySetError::Version { version: set.version, expected: set.version + 1 }).into());
         }
         let (added, revoked) = self.trust_exactly(&mut tx, actor, &set, now).await?;
         store::set_thresholds(&mut tx, &actor.org, &set.thresholds).await?;
-        let detail = json!({ "version": version, "added": added, "revoked": revoked, "thresholds": set.thresholds });
+        let detail =
+            json!({ "version": version, "added": added, "revoked": revoked, "thresholds": set.thresholds, "expires": set.expires });
         audit::append(&mut tx, actor, now, "key_set.publish", &version.to_string(), &detail).await?;
         tx.commit().await?;
         self.policy_changed(actor).await;
         let keys = set.keys.into_iter().map(|k| k.name).collect();
-        Ok(KeySetRow { version, thresholds: set.thresholds, keys, published_at: now, published_by: actor.label() })
+        let (thresholds, expires) = (set.thresholds, set.expires);
+        Ok(KeySetRow { version, thresholds, keys, expires, published_at: now, published_by: actor.label() })
     }
 
     /// Names of the keys that are new, and of those that are not trusted any more.

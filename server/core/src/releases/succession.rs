@@ -52,6 +52,9 @@ pub enum KeySetError {
         /// How many it needs.
         need: u32,
     },
+    /// Its time is over.
+    #[error("has ended at {0}; make one that ends later, or never")]
+    Ended(wire::Timestamp),
     /// Too few signatures by its own keys.
     #[error("has {have} of {need} signatures by its own keys")]
     Own {
@@ -133,7 +136,7 @@ mod tests {
     fn set(version: u64, threshold: u32, of: &[u64]) -> KeySet {
         let key = |seed: &u64| ListedKey { name: format!("key {seed}"), public: hex::encode(pair(*seed).public()) };
         let thresholds = Thresholds { threshold, device_types: Vec::new() };
-        KeySet { schema: SCHEMA, version, created: Timestamp(0), keys: of.iter().map(key).collect(), thresholds }
+        KeySet { schema: SCHEMA, version, created: Timestamp(0), expires: None, keys: of.iter().map(key).collect(), thresholds }
     }
 
     fn signed(set: &KeySet, by: &[u64]) -> Vec<u8> {

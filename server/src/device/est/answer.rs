@@ -1,7 +1,7 @@
 //! What an EST client gets: base64 in lines of 64 columns with the headers old stacks look for, and refusals as one line of text. The one table
 //! of its status codes is [`status`] (pki.md E-15).
 
-use crate::http::fault;
+use crate::http::{fault, own_words::Said};
 use axum::{
     body::Bytes,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
@@ -146,6 +146,7 @@ impl IntoResponse for Refusal {
         };
         let line = format!("{}\n", message.replace(['\r', '\n'], " "));
         let mut response = (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], line).into_response();
+        response.extensions_mut().insert(Said);
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"est\""));

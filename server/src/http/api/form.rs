@@ -86,27 +86,21 @@ async fn claim(State(fleet): State<Fleet>, Caller(actor): Caller, form: Result<F
             ];
             (headers, format!("{}{}", made.certificate, made.key)).into_response()
         }
-        Err(problem) => told(problem),
+        Err(problem) => problem.into_response(),
     }
 }
 
 async fn upload(State(fleet): State<Fleet>, Caller(actor): Caller, files: Multipart) -> Response {
     match receive(&fleet, &actor, files).await {
         Ok(release) => Redirect::to(&format!("/firmware/{release}")).into_response(),
-        Err(problem) => told(problem),
+        Err(problem) => problem.into_response(),
     }
-}
-
-/// For a person, who sees this instead of a page.
-fn told(Problem(fault): Problem) -> Response {
-    let text = format!("{}\n\nGo back and try again.\n", fault.message);
-    (crate::http::fault::status(fault.kind), text).into_response()
 }
 
 async fn batch(State(fleet): State<Fleet>, Caller(actor): Caller, form: Multipart) -> Response {
     match receive_batch(&fleet, &actor, form, false).await {
         Ok((batch, _)) => Redirect::to(&format!("/enrolment?tab=factory&batch={batch}")).into_response(),
-        Err(problem) => told(problem),
+        Err(problem) => problem.into_response(),
     }
 }
 
@@ -115,7 +109,7 @@ async fn keys(State(fleet): State<Fleet>, Caller(actor): Caller, form: Multipart
     match receive_batch(&fleet, &actor, form, true).await {
         Ok((batch, Some(seal))) => super::sealed::answer(&fleet, actor, batch, seal),
         Ok((batch, None)) => Redirect::to(&format!("/enrolment?tab=factory&batch={batch}")).into_response(),
-        Err(problem) => told(problem),
+        Err(problem) => problem.into_response(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! What comes in with a request: ids in the path, queries, JSON bodies. Whatever can't be read becomes a problem document that says why.
 
 use super::MAX_JSON;
-use crate::http::fault::Problem;
+use crate::http::{bodies, fault::Problem};
 use axum::{
-    body::{Bytes, to_bytes},
+    body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{header, request::Parts},
 };
@@ -31,7 +31,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(query)) => Ok(Self(query)),
-            Err(e) => Err(Problem::new(FaultKind::Invalid, "bad_query", format!("The query can't be read: {}.", e.body_text()))),
+            Err(e) => {
+                // Behind the framework's words stands which parameter it is, and what it may be.
+                let said = e.body_text();
+                let why = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(&said);
+                Err(Problem::new(FaultKind::Invalid, "bad_query", format!("The query can't be read: {why}. See /api/v1/openapi.json.")))
+            }
         }
     }
 }
@@ -59,9 +64,7 @@ impl<S: Send + Sync> FromRequest<S> for Unread {
 
 async fn json(request: Request) -> Result<Bytes, Problem> {
     let media = request.headers().get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or_default().to_ascii_lowercase());
-    let bytes = to_bytes(request.into_body(), MAX_JSON)
-        .await
-        .map_err(|_| Problem::new(FaultKind::TooLarge, "body_too_large", format!("A JSON body has at most {MAX_JSON} bytes.")))?;
+    let bytes = bodies::whole(request.into_body(), MAX_JSON).await.ok_or_else(too_large)?;
     // A page of another origin can send a form without asking first, but no JSON.
     let is_json = media.is_some_and(|m| m.split(';').next().is_some_and(|m| m.trim() == "application/json" || m.trim().ends_with("+json")));
     if is_json || bytes.is_empty() {
@@ -69,6 +72,11 @@ async fn json(request: Request) -> Result<Bytes, Problem> {
     } else {
         Err(Problem::new(FaultKind::Unsupported, "not_json", "Send the body as application/json."))
     }
+}
+
+/// Said of a body before anything in it is looked at.
+pub(super) fn too_large() -> Problem {
+    Problem::new(FaultKind::TooLarge, "body_too_large", format!("A JSON body has at most {MAX_JSON} bytes."))
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Sent<T>, Problem> {

@@ -3,8 +3,8 @@
 //! Only successes are kept; a refused request gives its key back, so that it can be sent again once the cause is gone. An answer that holds a
 //! secret is never kept.
 
-use super::{MAX_JSON, limits::caller};
-use crate::http::fault::Problem;
+use super::{MAX_JSON, input::too_large, limits::caller};
+use crate::http::{bodies, fault::Problem};
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
@@ -50,8 +50,7 @@ async fn carry_out(fleet: &Fleet, actor: &Actor, key: &HeaderValue, request: Req
     let key =
         key.ok_or_else(|| Problem::new(FaultKind::Invalid, "bad_idempotency_key", "An Idempotency-Key has 1 to 255 visible characters."))?;
     let (parts, body) = request.into_parts();
-    let too_large = |_| Problem::new(FaultKind::TooLarge, "body_too_large", format!("A JSON body has at most {MAX_JSON} bytes."));
-    let body = to_bytes(body, MAX_JSON).await.map_err(too_large)?;
+    let body = bodies::whole(body, MAX_JSON).await.ok_or_else(too_large)?;
     let target = parts.uri.path_and_query().map_or("", |p| p.as_str());
     let repeated = Repeated::new(caller(actor), key, &[target.as_bytes(), &body]);
     let claim = match fleet.repeats().begin(actor, &repeated).await? {

@@ -108,6 +108,10 @@ async fn u_2_no_start_forgets_that_there_were_assignments() {
 
 /// What a device with these keys ends with that is offered firmware signed by these, and a chain of key sets to fetch.
 async fn followed(keys: TrustedKeys, by: &[u8], sets: Vec<Envelope>) -> (Option<u64>, String) {
+    followed_at(Timestamp(0), keys, by, sets).await
+}
+
+async fn followed_at(now: Timestamp, keys: TrustedKeys, by: &[u8], sets: Vec<Envelope>) -> (Option<u64>, String) {
     let dir = tempfile::tempdir().unwrap();
     let (offer, _) = signed(2);
     let payload = BASE64.decode(&offer.envelope.payload).unwrap();
@@ -118,8 +122,8 @@ async fn followed(keys: TrustedKeys, by: &[u8], sets: Vec<Envelope>) -> (Option<
     let updates = Updates::open(Folder::open(dir.path()).unwrap(), facts(), keys).unwrap();
     let boot = updates.boot().unwrap();
     fs::write(updates.slots().payload(Slot::B, &offer.downloads[0].sha256), FIRMWARE).unwrap();
-    updates.offered(&offer, &Director::default(), Timestamp(0)).unwrap();
-    let (clock, entropy) = (Manual::at(Timestamp(0)), Entropy::seeded(1));
+    updates.offered(&offer, &Director::default(), now).unwrap();
+    let (clock, entropy) = (Manual::at(now), Entropy::seeded(1));
     let client = || Ok(peer.client());
     let means = Means {
         client: &client,
@@ -164,4 +168,15 @@ async fn u_1_keys_are_followed_before_firmware_is_judged_and_a_threshold_is_not_
     // It leaves one out of the chain.
     let gap = vec![set(1, 2, &[1, 2], &[1, 2]), set(3, 1, &[1], &[1, 2])];
     assert_eq!(followed(seed(&[1, 2], 2), &[1], gap).await, (Some(1), "too_few_signatures".into()));
+}
+
+/// U-1, TUF 5.3: sets in between may have ended, the newest may not.
+#[tokio::test]
+async fn u_1_nothing_is_installed_by_a_key_set_that_has_ended_until_the_next_one_comes() {
+    use trust::tests::{ending, seed, set};
+    let over = || ending(1, 1, &[2], &[1, 2], Some(Timestamp(5)));
+    assert_eq!(followed_at(Timestamp(4), seed(&[1], 1), &[2], vec![over()]).await, (Some(1), "rebooting".into()));
+    assert_eq!(followed_at(Timestamp(5), seed(&[1], 1), &[2], vec![over()]).await, (Some(1), "key_set_expired".into()));
+    let next = vec![over(), set(2, 1, &[3], &[2, 3])];
+    assert_eq!(followed_at(Timestamp(5), seed(&[1], 1), &[3], next).await, (Some(2), "rebooting".into()));
 }

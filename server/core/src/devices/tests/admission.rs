@@ -9,7 +9,10 @@ use crate::{
 };
 use rstest::rstest;
 use std::collections::BTreeMap;
-use wire::pki::{CertificateQuery, RevocationReason};
+use wire::{
+    enrolment::NewEnrolmentToken,
+    pki::{CertificateQuery, RevocationReason},
+};
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
@@ -25,6 +28,17 @@ async fn guesses_shut_out_guessers_and_nobody_else(#[case] kind: EngineKind) {
     assert!(matches!(enrol(&w, "fet_x", &request(&csr("gw-1"), "gw-1")).await, Err(Error::TooMany)));
     // The same address, the right token: a factory behind one address goes on.
     assert!(enrol(&w, &token.secret, &request(&csr("gw-1"), "gw-1")).await.is_ok());
+    // And it hears the reason of its own refusals, not its neighbour's; the books keep ten of them.
+    for _ in 0..12 {
+        assert!(matches!(enrol(&w, &token.secret, &request(&csr("other"), "other")).await, Err(Error::OutOfScope(_))));
+    }
+    let booked = w.fleet.access().search_audit(&w.admin().await, "enrolment_token.refuse", None).await.unwrap();
+    assert_eq!(booked.entries.items.len(), 10);
+    let elsewhere =
+        w.fleet.devices().create_enrolment_token(&operator, NewEnrolmentToken { source: "198.51.100.0/24".into(), ..new_token("", 1) });
+    let elsewhere = elsewhere.await.unwrap();
+    assert!(matches!(enrol(&w, &elsewhere.secret, &request(&csr("gw-3"), "gw-3")).await, Err(Error::Source)));
+    assert!(matches!(enrol(&w, "fet_x", &request(&csr("gw-1"), "gw-1")).await, Err(Error::TooMany)), "still closed to guesses");
 
     // A refusal that is nobody's guess costs nothing.
     w.clock.advance(60_001);

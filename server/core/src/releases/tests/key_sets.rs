@@ -6,14 +6,19 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rstest::rstest;
 use wire::{
     manifest::Envelope,
+    overview::AttentionKind,
     signing::{KEY_SET_TYPE, KeySet, ListedKey, Thresholds},
     states::ReleaseState,
 };
 
 fn set(version: u64, threshold: u32, of: &[u64], by: &[u64]) -> Vec<u8> {
+    ending(version, threshold, of, by, None)
+}
+
+fn ending(version: u64, threshold: u32, of: &[u64], by: &[u64], expires: Option<Timestamp>) -> Vec<u8> {
     let listed = |seed: &u64| ListedKey { name: format!("build {seed}"), public: hex::encode(key(*seed).public()) };
     let thresholds = Thresholds { threshold, device_types: Vec::new() };
-    let set = KeySet { schema: 1, version, created: Timestamp(0), keys: of.iter().map(listed).collect(), thresholds };
+    let set = KeySet { schema: 1, version, created: Timestamp(0), expires, keys: of.iter().map(listed).collect(), thresholds };
     let payload = serde_json::to_vec(&set).unwrap();
     let signatures = by.iter().map(|seed| key(*seed).signature(KEY_SET_TYPE, &payload).unwrap()).collect();
     written(&Envelope { payload_type: KEY_SET_TYPE.into(), payload: STANDARD.encode(&payload), signatures }).unwrap()
@@ -78,4 +83,32 @@ async fn u_1_keys_are_rolled_over_by_the_quorum_and_by_nobody_else(#[case] kind:
     assert_eq!(next.row.state, ReleaseState::Draft, "by a key that is gone");
     assert!(w.fleet.access().verify_audit(&admin).await.unwrap().broken_at.is_none());
     assert_eq!(releases.key_sets(&oli).await.unwrap().iter().map(|s| s.version).collect::<Vec<_>>(), [3, 2, 1]);
+}
+
+/// As TUF has it of its root: what has ended can still be followed on, and only what is not over is published.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn u_1_a_key_set_ends_and_people_are_told_a_month_before(#[case] kind: EngineKind) {
+    const DAY: i64 = 24 * 3_600_000;
+    let w = World::open(kind).await;
+    let (admin, releases) = (w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let in_days = |days: i64| Some(w.clock_now().plus(days * DAY));
+    let over = fault(releases.publish_key_set(&admin, &ending(1, 1, &[1], &[1], in_days(0))).await);
+    assert!(over.code == "bad_key_set" && over.message.contains("has ended at 2026-11-22"), "{over:?}");
+    let first = releases.publish_key_set(&admin, &ending(1, 1, &[1], &[1], in_days(40))).await.unwrap();
+    assert_eq!((first.expires, releases.key_sets(&admin).await.unwrap()[0].expires), (in_days(40), in_days(40)));
+    let told = async || {
+        let all = w.fleet.overview(&admin).await.unwrap().attention;
+        all.into_iter().find(|a| a.kind == AttentionKind::KeySetEnds).map(|a| a.text)
+    };
+    assert_eq!(told().await, None);
+    w.clock.advance(11 * DAY);
+    assert!(told().await.unwrap().starts_with("Key set 1 ends on 1 Jan 2027"), "{:?}", told().await);
+    w.clock.advance(40 * DAY);
+    assert!(told().await.unwrap().starts_with("Key set 1 has ended"), "{:?}", told().await);
+    releases.publish_key_set(&admin, &set(2, 1, &[1], &[1])).await.unwrap();
+    assert_eq!(told().await, None, "one that never ends");
 }

@@ -1,0 +1,53 @@
+//! How commands read and speak: words out of a list, tables, and refusals in the core's words for people.
+
+use anyhow::Result;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::str::FromStr;
+use wire::{Fault, FaultKind, states::UnknownState};
+
+/// One of these words, which help and refusals list.
+pub(super) fn one_of<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = UnknownState> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
+}
+
+/// Prints what a command says, in whole lines.
+pub(super) fn shown(said: Result<String>) -> Result<()> {
+    print!("{}", said?);
+    Ok(())
+}
+
+/// What the core refuses, in the words that it has for people: the rule and what to do. What failed keeps its cause, which whoever runs this may see.
+pub(super) fn in_words(error: anyhow::Error) -> anyhow::Error {
+    let refused: [Option<(Fault, String)>; 6] = [
+        error.downcast_ref().map(|e: &fleet::Error| (e.fault(), e.to_string())),
+        error.downcast_ref().map(|e: &fleet::access::Error| (e.fault(), e.to_string())),
+        error.downcast_ref().map(|e: &fleet::pki::Error| (e.fault(), e.to_string())),
+        error.downcast_ref().map(|e: &fleet::devices::Error| (e.fault(), e.to_string())),
+        error.downcast_ref().map(|e: &fleet::releases::Error| (e.fault(), e.to_string())),
+        error.downcast_ref().map(|e: &fleet::rollouts::Error| (e.fault(), e.to_string())),
+    ];
+    let Some((fault, said)) = refused.into_iter().flatten().find(|(fault, _)| fault.kind != FaultKind::Internal) else { return error };
+    let outermost = error.to_string();
+    let refused = anyhow::Error::new(fault);
+    if outermost == said { refused } else { refused.context(outermost) }
+}
+
+/// Prints rows in columns as wide as their widest cell.
+pub(super) fn print_table(head: &[&str], rows: &[Vec<String>]) {
+    print!("{}", table(head, rows));
+}
+
+/// The same as text.
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(String::len).chain([head.get(at).map_or(0, |h| h.len())]).max();
+    let widths: Vec<usize> = (0..head.len()).map(|at| width(at).unwrap_or(0)).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let line: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("{}\n", line.join("  ").trim_end())
+    };
+    let rows = rows.iter().map(|row| line(&mut row.iter().map(String::as_str)));
+    std::iter::once(line(&mut head.iter().copied())).chain(rows).collect()
+}

@@ -1,0 +1,101 @@
+//! The command line as a whole: what help shows, where flags may stand, how refusals read.
+
+use super::*;
+
+fn help(words: &[&str]) -> String {
+    let asked = ["fleetward"].iter().chain(words).chain(&["--help"]);
+    Cli::line().try_get_matches_from(asked).unwrap_err().to_string()
+}
+
+#[test]
+fn what_needs_no_server_takes_no_flags_of_it() {
+    Cli::line().debug_assert();
+    for words in [&["sign"][..], &["key", "generate"], &["key", "set", "make"], &["release", "sign"]] {
+        let text = help(words);
+        assert!(text.contains("--out") && !text.contains("--operator-addr"), "{text}");
+    }
+    for words in [
+        &["user", "add"][..],
+        &["key", "add"],
+        &["key", "set", "publish"],
+        &["release", "add-signature"],
+        &["device", "suspend"],
+        &["rollout", "apply"],
+        &["audit", "verify"],
+    ] {
+        let text = help(words);
+        assert!(text.contains("\nConfiguration:\n") && text.contains("--data") && text.contains("--key-file"), "{text}");
+        assert!(!text.contains("--operator-addr"), "{text}");
+    }
+    for words in [["serve"], ["check"], ["config"]] {
+        assert!(help(&words).contains("--operator-addr"), "{words:?}");
+    }
+    let add = help(&["key", "add"]);
+    assert!(add.find("      --public") < add.find("\nConfiguration:"), "{add}");
+    assert!(help(&["user"]).starts_with("People who can sign in"));
+}
+
+#[test]
+fn flags_stand_before_or_after_the_command() {
+    for words in [&["--data", "a", "user", "password"][..], &["user", "--data", "a", "password"], &["user", "password", "--data", "a"]] {
+        let all = ["fleetward"].iter().chain(words).chain(&["--email", "e", "--password-file", "f"]);
+        let cli = Cli::from_arg_matches(&Cli::line().get_matches_from(all)).unwrap();
+        let Command::User { flags, .. } = &cli.command else { panic!("{cli:?}") };
+        assert_eq!(Config::load(&cli.flags, flags).unwrap().data, std::path::PathBuf::from("a"), "{words:?}");
+    }
+}
+
+#[test]
+fn a_wrong_role_is_answered_with_the_right_ones() {
+    let words = ["fleetward", "token", "create", "--email", "e", "--name", "n", "--role", "god"];
+    let says = Cli::line().try_get_matches_from(words).unwrap_err().to_string();
+    assert!(says.contains("viewer, operator, admin"), "{says}");
+}
+
+/// Whoever reads help learns what each command and each flag is for.
+#[test]
+fn nothing_in_help_is_without_words() {
+    fn walk(command: &clap::Command, path: &str) {
+        let path = format!("{path} {}", command.get_name());
+        assert!(command.get_about().is_some(), "{path} says nothing");
+        for flag in command.get_arguments().filter(|flag| !flag.is_hide_set()) {
+            assert!(flag.get_help().is_some(), "{path}: {} says nothing", flag.get_id());
+        }
+        command.get_subcommands().for_each(|below| walk(below, &path));
+    }
+    walk(&Cli::line(), "");
+}
+
+/// The words of the REST API are those of the command line.
+#[test]
+fn what_the_api_has_is_here_under_its_name() {
+    for (words, says) in [
+        (&["enrolment-request"][..], &["list", "approve", "reject"][..]),
+        (&["enrolment-token"], &["create", "list", "revoke"]),
+        (&["enrolment-settings"], &["--open"]),
+        (&["claim"], &["create", "list", "disable", "devices"]),
+        (&["claim", "create"], &["--trusted-user", "--max-uses", "--per-minute", "--hours", "--csr"]),
+        (&["cert", "rules"], &["--clones", "--rekey", "--recovery", "--recovery-days"]),
+        (&["ca", "stage"], &["--for", "--kind"]),
+        (&["ca", "csr"], &["--kind", "--own-root", "--fresh"]),
+        (&["assignment-key"], &["list", "make", "retire"]),
+        (&["key"], &["add", "list", "revoke", "threshold"]),
+        (&["key", "set"], &["make", "sign", "list", "publish"]),
+        (&["token"], &["create", "list", "revoke"]),
+        (&["clock"], &["clock"]),
+    ] {
+        let text = help(words);
+        assert!(says.iter().all(|word| text.contains(word)), "{words:?}: {text}");
+    }
+}
+
+#[test]
+fn a_refusal_says_the_rule_and_a_failure_its_cause() {
+    let refused = in_words(fleet::devices::Error::NoServerKeys.into());
+    assert!(refused.to_string().contains("allow_server_keygen"), "{refused}");
+    let behind = anyhow::Error::from(fleet::devices::Error::BadToken).context("nothing was changed");
+    let said = format!("{:#}", in_words(behind));
+    assert!(said.starts_with("nothing was changed: The enrolment token is unknown"), "{said}");
+    let failed = in_words(fleet::Error::Db(fleet::db::Error::Corrupt("row 7".into())).into()).to_string();
+    assert!(failed.contains("row 7"), "{failed}");
+}
