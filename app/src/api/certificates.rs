@@ -3,7 +3,7 @@
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use wire::{
-    pki::{AuthorityUse, CertificateQuery, RevocationReason},
+    pki::{AuthorityUse, CertificateQuery, Revocation, RevocationReason},
     states::{AuthorityStep, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -22,9 +22,16 @@ pub async fn read_certificate(id: String) -> Result<Packed, ApiFault> {
     call.model(call.fleet.pki().certificate(&call.actor, &id).await)
 }
 
-/// Revokes a certificate for good; its device's connection is cut within a second. `confirm` repeats the device's id.
+/// Revokes a certificate for good; its device's connection is cut within a second. `confirm` repeats the device's id; `invalidity_date` is
+/// `2026-11-22T09:57` in UTC, or empty.
 #[server(prefix = "/rpc", endpoint = "/certificate_revoke")]
-pub async fn revoke_certificate(id: String, reason: RevocationReason, #[server(default)] confirm: String) -> Result<(), ApiFault> {
+pub async fn revoke_certificate(
+    id: String,
+    reason: RevocationReason,
+    #[server(default)] confirm: String,
+    #[server(default)] invalidity_date: String,
+    #[server(default)] note: String,
+) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::CertificateId = call.id(&id)?;
     let device: wire::ids::DeviceId = confirm.trim().parse().map_err(|_| call.unconfirmed("the device's id"))?;
@@ -33,7 +40,14 @@ pub async fn revoke_certificate(id: String, reason: RevocationReason, #[server(d
     if typed.row.device_id != device || typed.certificates.iter().all(|c| c.id != id) {
         return Err(call.unconfirmed("the device's id"));
     }
-    call.answer(call.fleet.pki().revoke(&call.actor, &id, reason).await)?;
+    let invalidity_date = match invalidity_date.trim() {
+        "" => None,
+        text => Some(crate::plan::instant(text).ok_or_else(|| {
+            let message = "Write date and time in UTC, for example 2026-11-22T09:57.";
+            call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at("invalidity_date")))
+        })?),
+    };
+    call.answer(call.fleet.pki().revoke(&call.actor, &id, Revocation { reason, invalidity_date, note }).await)?;
     call.lead_to("/certificates");
     Ok(())
 }

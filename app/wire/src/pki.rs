@@ -374,6 +374,10 @@ pub struct CertificateDetail {
     pub revoked_at: Option<Timestamp>,
     /// Who revoked it.
     pub revoked_by: String,
+    /// Since when it is known or suspected to be wrong, if that was said.
+    pub invalidity_date: Option<Timestamp>,
+    /// What whoever revoked it has noted.
+    pub revocation_note: String,
     /// What is written in it.
     pub decoded: DecodedCertificate,
     /// PEM.
@@ -401,6 +405,31 @@ crate::states::words! {
         CessationOfOperation = "cessation_of_operation",
         /// 9
         PrivilegeWithdrawn = "privilege_withdrawn",
+    }
+}
+
+/// Most characters of a revocation's note.
+pub const MAX_REVOCATION_NOTE: u32 = 500;
+
+/// A revocation as a person asks for it (pki.md R-5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// Why (RFC 5280 §5.3.1). Has to be said: `unspecified` is a reason too.
+    pub reason: RevocationReason,
+    /// Since when the key is known or suspected to be in other hands, or the certificate wrong for another reason (RFC 5280 §5.3.2): Unix
+    /// milliseconds, not later than now. Published in the list of revoked certificates, in whole seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invalidity_date: Option<Timestamp>,
+    /// For those who look at it later; at most [`MAX_REVOCATION_NOTE`] characters. Never published.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+}
+
+impl From<RevocationReason> for Revocation {
+    fn from(reason: RevocationReason) -> Self {
+        Self { reason, invalidity_date: None, note: String::new() }
     }
 }
 

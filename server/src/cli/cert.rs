@@ -5,9 +5,11 @@ use anyhow::{Result, bail};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
 use std::path::PathBuf;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
+    Timestamp,
     ids::CertificateId,
-    pki::{CertificateQuery, CertificateRow, RevocationReason},
+    pki::{CertificateQuery, CertificateRow, Revocation, RevocationReason},
     states::CertificateState,
 };
 
@@ -43,8 +45,14 @@ pub(super) enum Cert {
         /// The certificate's id
         id: CertificateId,
         /// Why (RFC 5280 §5.3.1)
-        #[arg(long, default_value = "unspecified", value_parser = one_of::<RevocationReason>(RevocationReason::ALL.iter().map(|r| r.as_str())))]
+        #[arg(long, value_parser = one_of::<RevocationReason>(RevocationReason::ALL.iter().map(|r| r.as_str())))]
         reason: RevocationReason,
+        /// Since when it is known or suspected to be wrong, for example 2026-11-22T09:57:00Z; published with the revocation
+        #[arg(long, value_name = "TIME", value_parser = instant)]
+        invalid_since: Option<Timestamp>,
+        /// For those who look at it later; never published
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        note: String,
     },
 }
 
@@ -86,6 +94,9 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 ("Usable until", c.usable_until.to_string()),
                 ("First used", or_never(c.row.first_used_at)),
                 ("Enrolled by", c.enrolled_by),
+                ("Revoked", c.revoked_at.map(|at| format!("{at} by {}", c.revoked_by)).unwrap_or_default()),
+                ("Invalid since", c.invalidity_date.map(|at| at.to_string()).unwrap_or_default()),
+                ("Note", c.revocation_note),
                 ("Serial", c.row.serial),
                 ("SHA-256", c.row.fingerprint),
                 ("Published at", c.decoded.addresses.join(", ")),
@@ -105,13 +116,19 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 None => print!("{text}"),
             }
         }
-        Cert::Revoke { id, reason } => {
+        Cert::Revoke { id, reason, invalid_since, note } => {
             let c = pki.certificate(&actor, &id).await?;
-            pki.revoke(&actor, &id, reason).await?;
+            pki.revoke(&actor, &id, Revocation { reason, invalidity_date: invalid_since, note }).await?;
             println!("{id} of {} is revoked. A running server closes its connections within seconds.", c.row.device_id);
         }
     }
     Ok(())
+}
+
+/// RFC 3339.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let at = OffsetDateTime::parse(text.trim(), &Rfc3339).map_err(|_| "write it like 2026-11-22T09:57:00Z".to_owned())?;
+    at.unix_timestamp().checked_mul(1000).map(Timestamp).ok_or_else(|| "that is too far away".to_owned())
 }
 
 fn line(c: &CertificateRow) -> Vec<String> {

@@ -115,8 +115,11 @@ async fn what_cannot_be_taken_back_is_only_done_with_its_name() {
     for typed in ["", "gw-2", "gw-9", "the device's id"] {
         unconfirmed(b.post("certificate_revoke", &[("id", &id), ("reason", "key_compromise"), ("confirm", typed)]).await);
     }
-    let revoke = [("id", id.as_str()), ("reason", "key_compromise"), ("confirm", "gw-1")];
+    let revoke = [("id", id.as_str()), ("reason", "key_compromise"), ("confirm", "gw-1"), ("note", "stolen"), ("invalidity_date", "")];
+    let wrong = [&revoke[..4], &[("invalidity_date", "yesterday")]].concat();
+    assert_eq!(b.post("certificate_revoke", &wrong).await.unwrap_err(), (400, "invalid".to_owned()));
     assert_eq!(b.post("certificate_revoke", &revoke).await.unwrap(), "/certificates");
+    assert_eq!(b.world.fleet.pki().certificate(&b.admin, &row.id).await.unwrap().revocation_note, "stolen");
 
     let (release, key) = b.release().await;
     let recall = [("id", release.as_str()), ("verb", "recall"), ("reason", "bricks the radio")];

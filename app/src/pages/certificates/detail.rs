@@ -108,6 +108,8 @@ fn standing(m: &Model) -> AnyView {
             <dt>"Revoked"</dt><dd>{time::at(at)}</dd>
             <dt>"Reason"</dt><dd>{why}</dd>
             <dt>"By"</dt><dd>{m.revoked_by.clone()}</dd>
+            {m.invalidity_date.map(|since| view! { <dt>"Wrong since"</dt><dd>{time::at(since)}</dd> })}
+            {(!m.revocation_note.is_empty()).then(|| view! { <dt>"Note"</dt><dd>{m.revocation_note.clone()}</dd> })}
         }
     });
     let body = view! {

@@ -63,6 +63,12 @@ pub enum Error {
     /// The organization wants devices to keep their key (pki.md R-3).
     #[error("the key must stay")]
     RekeyForbidden,
+    /// More than a note may have.
+    #[error("the note is too long")]
+    RevocationNote,
+    /// Not a time at which something can have become wrong.
+    #[error("invalidity_date is out of bounds")]
+    InvalidityDate,
     /// Not a number of days.
     #[error("recovery_days is out of bounds")]
     RecoveryDays,
@@ -177,6 +183,16 @@ impl Error {
                 "This organization wants devices to keep their key: send a CSR for the key of the certificate that is renewed.",
             )
             .at("csr"),
+            Self::RevocationNote => {
+                let text = format!("A note has at most {} characters.", wire::pki::MAX_REVOCATION_NOTE);
+                Fault::new(FaultKind::Invalid, "invalid", text).at("note")
+            }
+            Self::InvalidityDate => Fault::new(
+                FaultKind::Invalid,
+                "invalid",
+                "Give the time since which the certificate is known or suspected to be wrong: not later than now.",
+            )
+            .at("invalidity_date"),
             Self::RecoveryDays => {
                 let text = format!("Give 1 to {} days.", wire::pki::MAX_RECOVERY_DAYS);
                 Fault::new(FaultKind::Invalid, "invalid", text).at("recovery_days")

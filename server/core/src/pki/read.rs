@@ -71,6 +71,8 @@ impl Pki {
             replaced_by: id_of(found.replaced_by)?,
             revoked_at: found.revoked_at.map(Timestamp),
             revoked_by: found.revoked_by,
+            invalidity_date: found.invalidity_date.map(Timestamp),
+            revocation_note: found.revocation_note,
             decoded: decode(&found.der).ok_or_else(|| crate::db::Error::corrupt("a certificate that is none"))?,
             pem: crate::pem::encode("CERTIFICATE", &found.der),
             chain: authorities::up(&self.authorities.load(), &issuer).into_iter().map(shown).collect(),

@@ -268,9 +268,14 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
     let certificates = s.get("/certificates?state=active").await;
     assert_eq!(certificates.ok()["total"], 2);
     let id = certificates.body["items"][0]["id"].as_str().unwrap();
-    let revoked = s.post(&format!("/certificates/{id}/revoke"), &json!({ "reason": "key_compromise" })).await;
+    let none = s.post(&format!("/certificates/{id}/revoke"), &json!({})).await;
+    assert_eq!(none.status, StatusCode::BAD_REQUEST, "a reason has to be said: {}", none.body);
+    let since = json!({ "reason": "key_compromise", "invalidity_date": 9_000_000_000_000_i64 });
+    assert_eq!(s.post(&format!("/certificates/{id}/revoke"), &since).await.code(), (400, "invalid"), "not known yet");
+    let revoked = s.post(&format!("/certificates/{id}/revoke"), &json!({ "reason": "key_compromise", "note": "stolen" })).await;
     assert_eq!(revoked.status, StatusCode::NO_CONTENT, "{}", revoked.body);
     assert_eq!(s.get("/certificates?state=revoked").await.ok()["items"][0]["id"], id);
+    assert_eq!(s.get(&format!("/certificates/{id}")).await.ok()["revocation_note"], "stolen");
     for (step, state) in [("suspend", "suspended"), ("suspend", "suspended"), ("resume", "active"), ("decommission", "decommissioned")] {
         let done = s.post("/devices/gw-1/life", &json!({ "step": step })).await;
         assert_eq!(done.status, StatusCode::NO_CONTENT, "{}", done.body);

@@ -5,6 +5,7 @@ use serde::Serialize;
 use wire::{
     Timestamp,
     ids::{CertificateId, DeviceId, OrgId},
+    pki::Revocation,
 };
 
 pub(super) const KEY_USERS: Sql = many!(
@@ -64,8 +65,8 @@ pub(super) const FOR_REVOCATION: Sql = Sql::same("SELECT device, state, spki_sha
 pub(super) const USABLE_OF: Sql =
     Sql::same("SELECT id FROM certificates WHERE device = $1 AND org_id = $2 AND state IN ('active', 'superseded') ORDER BY issued_at, id");
 pub(super) const REVOKE: Sql = Sql::same(
-    "UPDATE certificates SET state = 'revoked', revoked_at = $3, revoked_by = $4, reason = $5, trust_seq = $6 \
-     WHERE id = $1 AND org_id = $2 AND state <> 'revoked'",
+    "UPDATE certificates SET state = 'revoked', revoked_at = $3, revoked_by = $4, reason = $5, trust_seq = $6, \
+     invalidity_date = $7, revocation_note = $8 WHERE id = $1 AND org_id = $2 AND state <> 'revoked'",
 );
 pub(super) const BLOCK: Sql = Sql::same(
     "INSERT INTO blocked_keys (spki_sha256, org_id, reason, blocked_at) VALUES ($1, $2, $3, $4) ON CONFLICT (spki_sha256) DO NOTHING",
@@ -97,6 +98,7 @@ pub(super) const ENDS_BY_WEEK: Sql = Sql::same(
 pub(super) const DETAIL: Sql = Sql::same(
     "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at, c.key_origin, \
      c.issuer_id, c.der, c.issued_at, c.enrolled_by, c.usable_until, c.replaces_id, c.revoked_at, c.revoked_by, \
+     c.invalidity_date, c.revocation_note, \
      (SELECT s.id FROM certificates s WHERE s.device = c.device AND s.replaces_id = c.id AND s.fingerprint IS NOT NULL \
      ORDER BY s.issued_at DESC, s.id DESC LIMIT 1) AS replaced_by \
      FROM certificates c JOIN authorities a ON a.id = c.issuer_id \
@@ -259,10 +261,11 @@ pub(in crate::pki) async fn revoke(
     org: &OrgId,
     now: Timestamp,
     by: &str,
-    reason: &str,
+    how: &Revocation,
     seq: i64,
 ) -> Result<bool, Error> {
-    Ok(exec!(tx, REVOKE, id.as_str(), org.as_str(), now.0, by, reason, seq)? == 1)
+    let (reason, since, note) = (how.reason.as_str(), how.invalidity_date.map(|at| at.0), how.note.as_str());
+    Ok(exec!(tx, REVOKE, id.as_str(), org.as_str(), now.0, by, reason, seq, since, note)? == 1)
 }
 
 pub(in crate::pki) async fn block_key(tx: &mut Tx, spki_sha256: &[u8], org: &OrgId, reason: &str, now: Timestamp) -> Result<(), Error> {
@@ -335,6 +338,8 @@ pub(in crate::pki) struct DetailRecord {
     pub replaced_by: Option<String>,
     pub revoked_at: Option<i64>,
     pub revoked_by: String,
+    pub invalidity_date: Option<i64>,
+    pub revocation_note: String,
 }
 
 /// One device certificate with all that is kept of it.
