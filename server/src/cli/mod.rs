@@ -2,6 +2,7 @@
 //! folder without serving it.
 
 mod approval;
+mod audit;
 mod ca;
 mod cert;
 mod device;
@@ -27,7 +28,7 @@ use clap::{
     CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use fleet::{Fleet, access::Actor, clock::SystemClock, entropy::OsEntropy};
+use fleet::{Fleet, clock::SystemClock, entropy::OsEntropy};
 use key_set::KeySets;
 use release::Release;
 use std::{process::ExitCode, str::FromStr, sync::Arc};
@@ -136,12 +137,12 @@ enum Command {
         #[command(subcommand)]
         command: cert::Cert,
     },
-    /// The audit log
+    /// The audit log: check its chain, export it
     Audit {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
-        command: Audit,
+        command: audit::Audit,
     },
 }
 
@@ -172,12 +173,6 @@ enum Key {
 enum KekCommand {
     /// Encrypt everything under another key; stop the server before
     Rotate(kek::RotateKek),
-}
-
-#[derive(Debug, Subcommand)]
-enum Audit {
-    /// Recompute the whole hash chain and say whether it holds
-    Verify,
 }
 
 /// Commands whose help shows every setting of the server.
@@ -214,6 +209,7 @@ impl Cli {
         let flags = match &self.command {
             Command::Sign(sign) => return sign::run(sign).map(|()| ExitCode::SUCCESS),
             Command::Ca { command, .. } if let Some(what) = command.offline() => return roots::sign(&what).map(|()| ExitCode::SUCCESS),
+            Command::Audit { command, .. } if let Some(file) = command.offline() => return audit::verify(file),
             Command::Key(Key::Generate(generate)) => return key::generate(generate).map(|()| ExitCode::SUCCESS),
             Command::Key(Key::Set(KeySets::Make(make))) => return key_set::make(make).map(|()| ExitCode::SUCCESS),
             Command::Key(Key::Set(KeySets::Sign(sign))) => return key_set::sign(sign).map(|()| ExitCode::SUCCESS),
@@ -287,7 +283,7 @@ impl Command {
             Self::Key(Key::Set(KeySets::Publish { publish, .. })) => key_set::publish(&publish, &fleet).await,
             Self::Release(Release::AddSignature { add, .. }) => release::add_signature(&add, &fleet).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
-            Self::Audit { command: Audit::Verify, .. } => return verify(&fleet).await,
+            Self::Audit { command, .. } => return audit::run(&fleet, command).await,
             // Opening it has migrated it; the rest never comes here.
             Self::Migrate(_)
             | Self::Serve(_)
@@ -335,23 +331,6 @@ fn print_table(head: &[&str], rows: &[Vec<String>]) {
     for row in rows {
         print(&mut row.iter().map(String::as_str));
     }
-}
-
-async fn verify(fleet: &Fleet) -> Result<ExitCode> {
-    let found = fleet.access().verify_audit(&Actor::shell(fleet.default_org().clone())).await?;
-    Ok(match found.broken_at {
-        None => {
-            println!("{} entries, the chain holds.", found.entries);
-            ExitCode::SUCCESS
-        }
-        Some(at) => {
-            println!(
-                "The chain is broken at entry {at}: it, or one after it, was changed or removed. {} entries before it hold.",
-                found.entries
-            );
-            ExitCode::FAILURE
-        }
-    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! | too many requests | 429 with `Retry-After`, counted per token and per session |
 
 mod approvals;
+mod audit;
 mod authorities;
 mod batches;
 mod certificates;
@@ -102,4 +103,5 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(clock::routes())
         .merge(registered::routes())
         .merge(roots::routes())
+        .merge(audit::routes())
 }
