@@ -1,3 +1,19 @@
 -- What was known when a certificate was revoked: since when it is wrong (RFC 5280 section 5.3.2), and in whoever did it's words.
 ALTER TABLE certificates ADD COLUMN invalidity_date BIGINT;
 ALTER TABLE certificates ADD COLUMN revocation_note TEXT NOT NULL DEFAULT '';
+
+-- What certificates an enrolment token gives: kinds of device certificates that an organization has named. An empty name stands for none of them.
+CREATE TABLE certificate_profiles (
+    org_id     TEXT   NOT NULL REFERENCES organizations (id),
+    name       TEXT   NOT NULL,
+    hours      BIGINT NOT NULL,
+    -- Separated by blanks; empty means every type there is.
+    key_types  TEXT   NOT NULL,
+    -- Empty means what holds in the organization.
+    rekey      TEXT   NOT NULL,
+    changed_at BIGINT NOT NULL,
+    changed_by TEXT   NOT NULL,
+    PRIMARY KEY (org_id, name)
+);
+ALTER TABLE enrolment_tokens ADD COLUMN profile TEXT NOT NULL DEFAULT '';
+ALTER TABLE certificates ADD COLUMN validity_profile TEXT NOT NULL DEFAULT '';

@@ -69,6 +69,34 @@ pub async fn set_rules(clones: ClonePolicy, rekey: RekeyPolicy, recovery: Recove
     Ok(())
 }
 
+/// Makes a certificate profile of this name, or changes it. `keys` are its types of keys, separated by blanks or commas; `rekey` may be empty.
+#[server(prefix = "/rpc", endpoint = "/certificate_profile_set")]
+pub async fn set_profile(
+    name: String,
+    hours: u32,
+    #[server(default)] keys: String,
+    #[server(default)] rekey: String,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let unknown = |field: &str, message: String| call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at(field)));
+    let keys = wire::devices::words(&keys).iter().map(|word| word.to_lowercase().parse()).collect::<Result<Vec<wire::pki::KeyType>, _>>();
+    let keys = keys.map_err(|e| unknown("keys", format!("{e}.")))?;
+    let rekey = Some(rekey.trim()).filter(|word| !word.is_empty()).map(str::parse::<RekeyPolicy>).transpose();
+    let rekey = rekey.map_err(|e| unknown("rekey", format!("{e}.")))?;
+    call.answer(call.fleet.pki().set_profile(&call.actor, name.trim(), wire::pki::ProfileRules { hours, keys, rekey }).await)?;
+    call.lead_to("/certificates/rules");
+    Ok(())
+}
+
+/// Removes a certificate profile that nothing is of any more.
+#[server(prefix = "/rpc", endpoint = "/certificate_profile_remove")]
+pub async fn remove_profile(name: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.pki().remove_profile(&call.actor, &name).await)?;
+    call.lead_to("/certificates/rules");
+    Ok(())
+}
+
 /// The authorities and how far the fleet is with the newest trust bundle, as [`wire::pki::AuthoritiesPage`].
 #[server(prefix = "/rpc", endpoint = "/authorities", input = GetUrl)]
 pub async fn read_authorities() -> Result<Packed, ApiFault> {

@@ -1,6 +1,9 @@
 //! `fleetward cert`: the certificates of devices, for when the console is out of reach. The words are those of the REST API.
 
-use super::{one_of, print_table};
+use super::{
+    one_of, print_table,
+    profile::{self, Profile},
+};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
@@ -40,6 +43,9 @@ pub(super) enum Cert {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Profiles: kinds of device certificates that enrolment tokens give
+    #[command(subcommand)]
+    Profile(Profile),
     /// Revoke a certificate: connections that use it are closed within seconds, and it can't be taken back
     Revoke {
         /// The certificate's id
@@ -94,6 +100,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 ("Usable until", c.usable_until.to_string()),
                 ("First used", or_never(c.row.first_used_at)),
                 ("Enrolled by", c.enrolled_by),
+                ("Profile", c.profile),
                 ("Revoked", c.revoked_at.map(|at| format!("{at} by {}", c.revoked_by)).unwrap_or_default()),
                 ("Invalid since", c.invalidity_date.map(|at| at.to_string()).unwrap_or_default()),
                 ("Note", c.revocation_note),
@@ -107,6 +114,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 }
             }
         }
+        Cert::Profile(command) => profile::run(fleet, &actor, command).await?,
         Cert::Pem { id, out } => {
             let c = pki.certificate(&actor, &id).await?;
             let text: String = std::iter::once(c.pem).chain(c.chain.into_iter().map(|a| a.pem)).collect();

@@ -12,6 +12,7 @@ mod kek;
 mod key;
 mod key_set;
 mod people;
+mod profile;
 mod registered;
 mod release;
 mod rollout;

@@ -116,6 +116,7 @@ fn standing(m: &Model) -> AnyView {
         <dl class="kv">
             <dt>"Issued"</dt><dd>{time::at(m.issued_at)}</dd>
             <dt>"Through"</dt><dd>{m.enrolled_by.clone()}</dd>
+            {(!m.profile.is_empty()).then(|| view! { <dt>"Profile"</dt><dd>{m.profile.clone()}</dd> })}
             <dt>"Key made"</dt><dd>{words::key_origin(m.row.key_origin)}</dd>
             <dt>"First used"</dt><dd>{time::ago_or(m.row.first_used_at, "not yet")}</dd>
             {overlap}

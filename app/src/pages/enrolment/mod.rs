@@ -176,7 +176,7 @@ fn content(
 
 /// The ways in that begin with a token: how, which there are, and a new one.
 fn with_tokens(p: &Page, way: guide::Way, calls: Calls) -> AnyView {
-    let new = p.may_edit.then(|| card("New token", None, tokens::new_form(calls.create)));
+    let new = p.may_edit.then(|| card("New token", None, tokens::new_form(p, calls.create)));
     view! {
         <div class="stack">{guide::card_of(p, way)}{tokens::list(p, calls.revoke)}</div>
         <div class="stack">{new}{requests::setting(p, calls.open)}</div>

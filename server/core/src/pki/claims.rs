@@ -119,7 +119,9 @@ impl Pki {
             enrolled_by: new.enrolled_by,
             replaces: None,
             trust_seq,
+            life: None,
             until: Some(new.until),
+            profile: "",
         };
         let (leaf, key) = if let Some(csr) = new.csr {
             self.may_have_key(tx, new.org, csr).await?;

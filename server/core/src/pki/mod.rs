@@ -34,6 +34,7 @@ pub mod offline;
 mod peer;
 mod pending;
 mod profile;
+mod profiles;
 mod read;
 mod recall;
 mod recognise;

@@ -66,6 +66,7 @@ impl Pki {
             row: listed(found.listed)?,
             issued_at: Timestamp(found.issued_at),
             enrolled_by: found.enrolled_by,
+            profile: found.validity_profile,
             usable_until: Timestamp(found.usable_until),
             replaces: id_of(found.replaces_id)?,
             replaced_by: id_of(found.replaced_by)?,

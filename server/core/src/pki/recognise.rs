@@ -71,7 +71,7 @@ pub fn kind(tbs: &[u8]) -> Result<Kind, Foreign> {
     };
 
     let life = tbs.validity.not_after.timestamp() - tbs.validity.not_before.timestamp();
-    if life <= 0 || life * 1000 > kind.life() + BACKDATE {
+    if life <= 0 || life * 1000 > kind.longest() + BACKDATE {
         return Err(Foreign("validity"));
     }
     let no_check = |e: &X509Extension<'_>| e.oid.iter().is_some_and(|arcs| arcs.eq(NO_CHECK.iter().copied()));

@@ -69,7 +69,7 @@ impl Pki {
         // The server asked for it when the authority is retiring.
         let early = now < due && !self.trust.retiring(&issuer);
         let same_key = store::has_key(&mut tx, &peer.certificate, &csr.spki_sha256).await?;
-        match store::rekey(&mut tx, &peer.org).await? {
+        match store::rekey(&mut tx, &peer.org, &current.validity_profile).await? {
             RekeyPolicy::Required if same_key => return Err(Error::RekeyRequired),
             RekeyPolicy::Forbidden if !same_key => return Err(Error::RekeyForbidden),
             RekeyPolicy::Required | RekeyPolicy::Allowed | RekeyPolicy::Forbidden => {}
@@ -89,6 +89,7 @@ impl Pki {
             csr,
             enrolled_by: &enrolled_by,
             replaces: Some(&peer.certificate),
+            profile: &current.validity_profile,
         };
         let issued = self.issue_device(&mut tx, new).await?;
         store::drop_unused(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;

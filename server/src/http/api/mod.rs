@@ -29,6 +29,7 @@ mod keys;
 mod limits;
 mod once;
 mod openapi;
+mod profiles;
 mod registered;
 mod releases;
 mod rollouts;
@@ -98,6 +99,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(claims::routes())
         .merge(shared::routes())
         .merge(certificates::routes())
+        .merge(profiles::routes())
         .merge(authorities::routes())
         .merge(consents::routes())
         .merge(clock::routes())

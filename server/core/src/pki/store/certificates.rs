@@ -19,11 +19,11 @@ pub(super) const KEY_USERS: Sql = many!(
 );
 pub(super) const RESERVE: Sql = many!(
     "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256, \
-     not_before, not_after, usable_until, state, issued_at, enrolled_by, replaces_id, trust_seq, key_origin) \
+     not_before, not_after, usable_until, state, issued_at, enrolled_by, replaces_id, trust_seq, key_origin, validity_profile) \
      SELECT r.id, r.org, r.issuer, r.serial, r.profile, r.profile_version, r.device, r.subject, r.key_alg, r.sig_alg, r.spki_sha256, r.csr_sha256, \
-     r.not_before, r.not_after, r.not_after, 'issuing', r.issued_at, r.enrolled_by, r.replaces, r.trust_seq, r.key_origin FROM (SELECT ",
+     r.not_before, r.not_after, r.not_after, 'issuing', r.issued_at, r.enrolled_by, r.replaces, r.trust_seq, r.key_origin, r.validity_profile FROM (SELECT ",
     [text id, text org, text issuer, bytes serial, text profile, int profile_version, int device, text subject, text key_alg, text sig_alg,
-     bytes spki_sha256, bytes csr_sha256, int not_before, int not_after, int issued_at, text enrolled_by, text replaces, int trust_seq, text key_origin],
+     bytes spki_sha256, bytes csr_sha256, int not_before, int not_after, int issued_at, text enrolled_by, text replaces, int trust_seq, text key_origin, text validity_profile],
     ") AS r WHERE TRUE ON CONFLICT (issuer_id, serial) DO NOTHING RETURNING id"
 );
 pub(super) const SIGNED: Sql = many!(
@@ -32,7 +32,7 @@ pub(super) const SIGNED: Sql = many!(
     ") AS s WHERE certificates.id = s.id AND certificates.state = 'issuing'"
 );
 pub(super) const ISSUED: Sql = Sql::same(
-    "SELECT c.issuer_id, d.device_id, c.serial, c.der, c.not_before, c.not_after FROM certificates c JOIN devices d ON d.number = c.device \
+    "SELECT c.issuer_id, d.device_id, c.serial, c.der, c.not_before, c.not_after, c.validity_profile FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
 );
 pub(super) const SIGNED_OF: Sql = Sql::same("SELECT issuer_id, der FROM certificates WHERE id = $1 AND org_id = $2 AND der IS NOT NULL");
@@ -47,7 +47,7 @@ pub(super) const IS_UNUSED: Sql = Sql::same(
 );
 /// `has_successor`: a certificate of the device that was issued later and is no unused answer to this very one.
 pub(super) const TO_RECOVER: Sql = Sql::same(
-    "SELECT c.id, c.org_id, c.device, d.device_id, d.state AS device_state, c.state, c.not_after, a.state IN ('retired', 'compromised') AS ended_issuer, \
+    "SELECT c.id, c.org_id, c.device, d.device_id, d.state AS device_state, c.state, c.not_after, c.validity_profile, a.state IN ('retired', 'compromised') AS ended_issuer, \
      EXISTS (SELECT 1 FROM certificates s WHERE s.device = c.device AND s.state = 'active' AND s.id <> c.id AND s.issued_at >= c.issued_at \
      AND (s.replaces_id IS NULL OR s.replaces_id <> c.id OR s.first_used_at IS NOT NULL)) AS has_successor \
      FROM certificates c JOIN devices d ON d.number = c.device JOIN authorities a ON a.id = c.issuer_id \
@@ -98,7 +98,7 @@ pub(super) const ENDS_BY_WEEK: Sql = Sql::same(
 pub(super) const DETAIL: Sql = Sql::same(
     "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at, c.key_origin, \
      c.issuer_id, c.der, c.issued_at, c.enrolled_by, c.usable_until, c.replaces_id, c.revoked_at, c.revoked_by, \
-     c.invalidity_date, c.revocation_note, \
+     c.invalidity_date, c.revocation_note, c.validity_profile, \
      (SELECT s.id FROM certificates s WHERE s.device = c.device AND s.replaces_id = c.id AND s.fingerprint IS NOT NULL \
      ORDER BY s.issued_at DESC, s.id DESC LIMIT 1) AS replaced_by \
      FROM certificates c JOIN authorities a ON a.id = c.issuer_id \
@@ -149,6 +149,7 @@ pub(in crate::pki) struct Reservation<'a> {
     pub replaces: Option<&'a str>,
     pub trust_seq: i64,
     pub key_origin: &'a str,
+    pub validity_profile: &'a str,
 }
 
 /// Takes serials under their unique index; gives the ids of those that were free.
@@ -179,6 +180,7 @@ pub(in crate::pki) struct IssuedRecord {
     pub der: Vec<u8>,
     pub not_before: i64,
     pub not_after: i64,
+    pub validity_profile: String,
 }
 
 /// A device's certificate with its bytes.
@@ -216,6 +218,7 @@ pub(in crate::pki) struct RecoveryRecord {
     pub device_state: String,
     pub state: String,
     pub not_after: i64,
+    pub validity_profile: String,
     pub ended_issuer: bool,
     pub has_successor: bool,
 }
@@ -340,6 +343,7 @@ pub(in crate::pki) struct DetailRecord {
     pub revoked_by: String,
     pub invalidity_date: Option<i64>,
     pub revocation_note: String,
+    pub validity_profile: String,
 }
 
 /// One device certificate with all that is kept of it.
