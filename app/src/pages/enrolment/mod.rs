@@ -16,7 +16,7 @@ use crate::{
         ApproveEnrolment, CancelBatch, CreateClaimHere, CreateEnrolmentToken, Created, DisableClaim, EnrolmentModel as Model,
         OpenEnrolment, ReadEnrolment, RejectEnrolment, RevokeBatch, RevokeEnrolmentToken,
     },
-    api::registered::{DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority},
+    api::registered::{BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority},
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     live,
     ui::{
@@ -68,6 +68,7 @@ pub fn EnrolmentPage() -> AnyView {
         verify: said::<VerifyAuthority>("Possession proved", model),
         enable: said::<EnableAuthority>("Authority enabled", model),
         disable: said::<DisableAuthority>("Authority disabled", model),
+        list: said::<BringList>("List brought", model),
         remove: said::<RemoveAuthority>("Authority removed", model),
     };
     let ca = Memo::new(move |_| query.with(|q| q.get("ca")));

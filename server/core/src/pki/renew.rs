@@ -3,6 +3,7 @@
 use super::{
     Csr, Error, Pki,
     csr::{self, CsrError},
+    exchange::AGAIN,
     issue::NewLeaf,
     peer::{DevicePeer, Refusal},
     profile::{self, Validity},
@@ -80,6 +81,12 @@ impl Pki {
         // Asked again inside the transaction: a revocation that was committed since the handshake wins.
         if !store::is_active(&mut tx, &peer.certificate).await? {
             return Err(Error::NotUsable(self.trust.still(&peer.fingerprint).err().unwrap_or(Refusal::Revoked)));
+        }
+        // A lost answer: the same request gets the same certificate (E-3).
+        let again = store::renewed_for(&mut tx, &peer.certificate, &csr.spki_sha256, &csr.csr_sha256, now.plus(-AGAIN)).await?;
+        if let Some(given) = again {
+            drop(tx);
+            return self.enrolled(&peer.org, &given.parse().map_err(crate::db::Error::corrupt)?, device_url, now).await;
         }
         let enrolled_by = format!("renewal from {}", if actor.address.is_empty() { "here" } else { &actor.address });
         let new = NewLeaf {

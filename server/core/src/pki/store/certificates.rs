@@ -56,6 +56,11 @@ pub(super) const TO_RECOVER: Sql = Sql::same(
 pub(super) const GIVEN_FOR: Sql = Sql::same(
     "SELECT id FROM certificates WHERE replaces_id = $1 AND spki_sha256 = $2 AND state = 'active' ORDER BY issued_at DESC LIMIT 1",
 );
+/// The certificate that this one was renewed to by this very request, after $4.
+pub(super) const RENEWED_FOR: Sql = Sql::same(
+    "SELECT id FROM certificates WHERE replaces_id = $1 AND spki_sha256 = $2 AND csr_sha256 = $3 AND issued_at > $4 AND state = 'active' \
+     ORDER BY issued_at DESC LIMIT 1",
+);
 pub(super) const GIVEN_TO: Sql = Sql::same(
     "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE d.org_id = $1 AND d.device_id = $2 AND c.csr_sha256 = $3 AND c.state = 'active' AND d.state = 'active' AND c.first_used_at IS NULL AND c.key_origin = 'device' \
@@ -230,6 +235,17 @@ pub(in crate::pki) async fn to_recover(on: &mut impl Conn, fingerprint: &[u8]) -
 /// The active certificate for this key that replaces this one.
 pub(in crate::pki) async fn given_for(on: &mut impl Conn, replaced: &CertificateId, spki_sha256: &[u8]) -> Result<Option<String>, Error> {
     Ok(row!(on, (String,), GIVEN_FOR, replaced.as_str(), spki_sha256)?.map(|(id,)| id))
+}
+
+/// The active certificate that this one was renewed to by this very request, after `since`.
+pub(in crate::pki) async fn renewed_for(
+    on: &mut impl Conn,
+    replaced: &CertificateId,
+    spki_sha256: &[u8],
+    csr_sha256: &[u8],
+    since: Timestamp,
+) -> Result<Option<String>, Error> {
+    Ok(row!(on, (String,), RENEWED_FOR, replaced.as_str(), spki_sha256, csr_sha256, since.0)?.map(|(id,)| id))
 }
 
 /// The device's unused certificate for this request.

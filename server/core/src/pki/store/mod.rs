@@ -62,6 +62,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::IS_UNUSED,
     &certificates::TO_RECOVER,
     &certificates::GIVEN_FOR,
+    &certificates::RENEWED_FOR,
     &certificates::GIVEN_TO,
     &certificates::FOR_REVOCATION,
     &certificates::USABLE_OF,

@@ -109,7 +109,7 @@ async fn a_profile_has_bounds_and_takes_its_types_of_keys_alone(#[case] kind: En
     pki.set_profile(&admin, "strong", ProfileRules { keys, ..rules(720) }).await.unwrap();
     assert_eq!(pki.profiles(&admin).await.unwrap()[0].rules.keys, [KeyType::P384, KeyType::Ed25519]);
     let p256 = enrol(&w, "strong", "gw-1", &KeyPair::generate().unwrap()).await.unwrap_err().fault();
-    assert_eq!((p256.code.as_ref(), p256.field.as_deref()), ("unsupported_alg", Some("csr")));
+    assert_eq!((p256.code.as_str(), p256.field.as_deref()), ("unsupported_alg", Some("csr")));
     assert!(p256.message.contains("p-384, ed25519"), "{}", p256.message);
     let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
     let enrolled = enrol(&w, "strong", "gw-1", &ed25519).await.unwrap();
