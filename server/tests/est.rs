@@ -53,11 +53,12 @@ async fn a_stock_client_enrols_renews_and_is_let_in(#[case] kind: EngineKind) {
     assert_eq!(first, root, "the root comes first");
     let attributes = stock.enrol("/.well-known/est/csrattrs", &[]).await;
     well_formed(&attributes, "application/csrattrs");
+    // curl writes the head where a body would be.
     for (path, whole) in [("cacerts", &authorities), ("csrattrs", &attributes)] {
         for more in [&["--head"][..], &["--head", "--tls-max", "1.2", "--http1.0"]] {
             let asked = stock.enrol(&format!("/.well-known/est/{path}"), more).await;
             let length = format!("\r\nContent-Length: {}", whole.body.len());
-            assert!(asked.status == 200 && asked.body.is_empty() && asked.head.contains(&length), "{path}: {asked:?}");
+            assert!(asked.status == 200 && asked.text().ends_with("\r\n\r\n") && asked.head.contains(&length), "{path}: {asked:?}");
         }
     }
     assert_eq!(stock.enrol("/.well-known/est/simpleenroll", &["--head"]).await.status, 405);
