@@ -9,6 +9,11 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use crate::{
+    profiles::{CertificateProfile, KeyType, MAX_PROFILE_HOURS, ProfileRules},
+    revocation::{MAX_REVOCATION_NOTE, Revocation, RevocationReason},
+};
+
 /// A certificate in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -265,54 +270,6 @@ pub struct IdentityRules {
     pub recovery_days: u32,
 }
 
-/// Longest life of a device's certificate, in hours: 825 days.
-pub const MAX_PROFILE_HOURS: u32 = 825 * 24;
-
-crate::states::words! {
-    /// Types of keys that devices may have (pki.md P-1).
-    KeyType {
-        /// NIST P-256.
-        P256 = "p-256",
-        /// NIST P-384.
-        P384 = "p-384",
-        /// Ed25519.
-        Ed25519 = "ed25519",
-        /// RSA with 2048 to 4096 bits.
-        Rsa = "rsa",
-    }
-}
-
-/// What a profile says of its certificates.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ProfileRules {
-    /// For how many hours they hold, 1 to [`MAX_PROFILE_HOURS`]; never longer than their authority.
-    pub hours: u32,
-    /// Types of keys they are for; empty means every type there is.
-    #[serde(default)]
-    pub keys: Vec<KeyType>,
-    /// Whether the key may or must change with a renewal; what holds in the organization unless given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rekey: Option<RekeyPolicy>,
-}
-
-/// A kind of device certificates that an organization has named (pki.md E-1). An enrolment token gives one, and a renewal stays what it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct CertificateProfile {
-    /// Its name: 1 to 40 lower-case letters, digits and `-`, beginning with a letter or digit.
-    pub name: String,
-    /// What it says.
-    pub rules: ProfileRules,
-    /// How many active certificates are of it.
-    pub active: i64,
-    /// When it was last changed.
-    pub changed_at: Timestamp,
-    /// Who changed it.
-    pub changed_by: String,
-}
-
 /// The rules as a page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulesPage {
@@ -440,61 +397,4 @@ pub struct CertificateDetail {
     pub may_revoke: bool,
     /// When this was read.
     pub at: Timestamp,
-}
-
-crate::states::words! {
-    /// Reasons a person may revoke with (RFC 5280 §5.3.1; pki.md R-5), in the order of their codes.
-    RevocationReason {
-        /// 0
-        Unspecified = "unspecified",
-        /// 1
-        KeyCompromise = "key_compromise",
-        /// 3
-        AffiliationChanged = "affiliation_changed",
-        /// 4
-        Superseded = "superseded",
-        /// 5
-        CessationOfOperation = "cessation_of_operation",
-        /// 9
-        PrivilegeWithdrawn = "privilege_withdrawn",
-    }
-}
-
-/// Most characters of a revocation's note.
-pub const MAX_REVOCATION_NOTE: u32 = 500;
-
-/// A revocation as a person asks for it (pki.md R-5).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(deny_unknown_fields)]
-pub struct Revocation {
-    /// Why (RFC 5280 §5.3.1). Has to be said: `unspecified` is a reason too.
-    pub reason: RevocationReason,
-    /// Since when the key is known or suspected to be in other hands, or the certificate wrong for another reason (RFC 5280 §5.3.2): Unix
-    /// milliseconds, not later than now. Published in the list of revoked certificates, in whole seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub invalidity_date: Option<Timestamp>,
-    /// For those who look at it later; at most [`MAX_REVOCATION_NOTE`] characters. Never published.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub note: String,
-}
-
-impl From<RevocationReason> for Revocation {
-    fn from(reason: RevocationReason) -> Self {
-        Self { reason, invalidity_date: None, note: String::new() }
-    }
-}
-
-impl RevocationReason {
-    /// The `CRLReason` code of RFC 5280 §5.3.1.
-    pub const fn code(self) -> u8 {
-        match self {
-            Self::Unspecified => 0,
-            Self::KeyCompromise => 1,
-            Self::AffiliationChanged => 3,
-            Self::Superseded => 4,
-            Self::CessationOfOperation => 5,
-            Self::PrivilegeWithdrawn => 9,
-        }
-    }
 }
