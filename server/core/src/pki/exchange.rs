@@ -2,8 +2,7 @@
 //! policy lets it. The device stays the same; its own certificate ends a day after the first use of ours.
 
 use super::{
-    Error, Pki,
-    csr,
+    Csr, Error, Pki, csr,
     issue::NewLeaf,
     peer::{DevicePeer, Refusal},
     registered::{self, Refused},
@@ -12,9 +11,15 @@ use super::{
 use crate::{
     access::{Actor, audit},
     bus::Event,
+    db::Tx,
 };
 use serde_json::json;
-use wire::{enrolment::Enrolled, ids::AuthorityId, registered::RegisteredState};
+use wire::{
+    Timestamp,
+    enrolment::Enrolled,
+    ids::{AuthorityId, CertificateId},
+    registered::RegisteredState,
+};
 
 /// A lost answer can be asked for again this long (E-3).
 pub(super) const AGAIN: i64 = 15 * 60 * 1000;
@@ -52,14 +57,9 @@ impl Pki {
         if !store::is_active(&mut tx, &peer.certificate).await? {
             return Err(Error::NotUsable(self.trust.still(&peer.fingerprint).err().unwrap_or(Refusal::Revoked)));
         }
-        let same_key = store::given_for(&mut tx, &peer.certificate, &csr.spki_sha256).await?;
-        let recent = store::renewed_for(&mut tx, &peer.certificate, &csr.spki_sha256, &csr.csr_sha256, now.plus(-AGAIN)).await?;
-        for given in [recent.clone(), same_key].into_iter().flatten() {
-            let id = given.parse().map_err(crate::db::Error::corrupt)?;
-            if recent.is_some() || store::is_unused(&mut tx, &id).await? {
-                drop(tx);
-                return self.enrolled(&peer.org, &id, device_url, now).await;
-            }
+        if let Some(given) = self.given_again(&mut tx, peer, &csr, now).await? {
+            drop(tx);
+            return self.enrolled(&peer.org, &given, device_url, now).await;
         }
         let enrolled_by = format!("exchange for a certificate of authority {}", row.label);
         let new = NewLeaf {
@@ -81,5 +81,17 @@ impl Pki {
         self.bus.tell(Event::Trust);
         self.bus.tell(Event::Device { org: peer.org.clone(), device: peer.device });
         Ok(self.just_enrolled(&issued, device_url, now))
+    }
+
+    /// The certificate that this one was traded for before, if it may be given again.
+    async fn given_again(&self, tx: &mut Tx, peer: &DevicePeer, csr: &Csr, now: Timestamp) -> Result<Option<CertificateId>, Error> {
+        let (spki, since) = (csr.spki_sha256.as_slice(), now.plus(-AGAIN));
+        let id = |text: String| text.parse::<CertificateId>().map_err(crate::db::Error::corrupt);
+        if let Some(same) = store::renewed_for(tx, &peer.certificate, spki, &csr.csr_sha256, since).await? {
+            return Ok(Some(id(same)?));
+        }
+        let Some(same_key) = store::given_for(tx, &peer.certificate, spki).await? else { return Ok(None) };
+        let same_key = id(same_key)?;
+        Ok(store::is_unused(tx, &same_key).await?.then_some(same_key))
     }
 }

@@ -25,6 +25,8 @@ const MAX_PEM: usize = MAX_DER / 2 * 3;
 const AHEAD: i64 = 5 * 60_000;
 /// How long after its end a list still counts for an authority that is closed then.
 pub const GRACE: i64 = 24 * 3_600_000;
+/// deltaCRLIndicator, 2.5.29.27.
+const DELTA: &[u8] = &[0x55, 0x1d, 0x1b];
 /// Octets of a list's number at most (RFC 5280 §5.2.3).
 const NUMBER: usize = 20;
 
@@ -171,8 +173,8 @@ fn of_list(e: &X509Extension<'_>) -> Result<Option<String>, Refused> {
             Err(Refused::List("it is a part of a list (issuingDistributionPoint); bring the whole one"))
         }
         ParsedExtension::IssuingDistributionPoint(_) => Ok(None),
-        // deltaCRLIndicator is one of them (RFC 5280 §5.2.4).
-        _ if e.critical => Err(Refused::List("it has a critical extension that is not taken here; bring a whole list, not a delta")),
+        // One that a delta's maker forgot to mark must not pass for a whole list (RFC 5280 §5.2.4).
+        _ if e.critical || e.oid.as_bytes() == DELTA => Err(Refused::List("it has a critical extension that is not taken here; bring a whole list, not a delta")),
         _ => Ok(None),
     }
 }

@@ -184,7 +184,8 @@ async fn a_32_a_list_is_its_authoritys_own_and_whole_or_refused() {
     says(theirs.list(&good), "has ended").await;
     w.clock.advance(-DAY);
     bring(&w, &admin, &id, theirs.list(&scoped(Some(CrlScope::UserCertsOnly)))).await.unwrap();
-    let silent = rcgen::CertificateParams { key_usages: vec![rcgen::KeyUsagePurpose::KeyCertSign], ..authority_params(&w, "Mute CA") };
+    let mut silent = authority_params(&w, "Mute CA");
+    silent.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
     let mute = Theirs::with(silent);
     let made = mute.register(&w, &admin).await.unwrap();
     w.fleet.pki().verify_authority(&admin, &made.id, &mute.proof(&w, &made.code.unwrap())).await.unwrap();
@@ -202,7 +203,8 @@ async fn a_33_a_list_speaks_for_what_its_authority_has_signed_itself() {
     // One below it numbers its certificates as it likes.
     let line = Theirs::with(authority_params(&w, "Line CA"));
     let same_number = |name: &str, by: &Theirs| {
-        let numbered = rcgen::CertificateParams { serial_number: Some(SerialNumber::from(7_u64)), ..params(&w, name) };
+        let mut numbered = params(&w, name);
+        numbered.serial_number = Some(SerialNumber::from(7_u64));
         by.sign(&numbered, &KeyPair::generate().unwrap())
     };
     let (direct, below) = (same_number("meter-1", &theirs), same_number("meter-2", &line));
