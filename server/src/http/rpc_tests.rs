@@ -130,6 +130,27 @@ async fn what_cannot_be_taken_back_is_only_done_with_its_name() {
 }
 
 #[tokio::test]
+async fn profiles_are_made_given_by_tokens_and_removed_by_forms() {
+    let b = Browser::new().await;
+    let set = |keys, rekey| [("name", "month"), ("hours", "720"), ("keys", keys), ("rekey", rekey)];
+    for (keys, rekey) in [("dsa", ""), ("", "sometimes")] {
+        assert_eq!(b.post("certificate_profile_set", &set(keys, rekey)).await.unwrap_err(), (400, "invalid".to_owned()), "{keys}{rekey}");
+    }
+    assert_eq!(b.post("certificate_profile_set", &set("P-256, ed25519", "forbidden")).await.unwrap(), "/certificates/rules");
+    let made = b.world.fleet.pki().profiles(&b.admin).await.unwrap();
+    assert_eq!((made[0].rules.keys.len(), made[0].rules.rekey), (2, Some(wire::states::RekeyPolicy::Forbidden)));
+    let token = |profile| {
+        [("label", "t"), ("pattern", ""), ("device_type", ""), ("tags", ""), ("max_uses", "1"), ("hours", "1"), ("profile", profile)]
+    };
+    assert_eq!(b.post("enrolment_token_new", &token("year")).await.unwrap_err(), (404, "profile_not_found".to_owned()));
+    b.post("enrolment_token_new", &token("month")).await.unwrap();
+    let used = b.post("certificate_profile_remove", &[("name", "month")]).await.unwrap_err();
+    assert_eq!(used, (409, "profile_in_use".to_owned()));
+    b.post("certificate_profile_set", &[&[("name", "spare")][..], &set("", "")[1..]].concat()).await.unwrap();
+    assert_eq!(b.post("certificate_profile_remove", &[("name", "spare")]).await.unwrap(), "/certificates/rules");
+}
+
+#[tokio::test]
 async fn a_new_name_that_no_device_can_have_is_refused_as_such() {
     let b = Browser::new().await;
     assert_eq!(b.post("target_token_new", &[("device", "../etc")]).await.unwrap_err(), (400, "bad_device_id".to_owned()));
