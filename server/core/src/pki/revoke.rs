@@ -33,7 +33,7 @@ impl Pki {
 
     /// Revokes these certificates in one transaction. The caller has asked whether the actor may.
     pub(crate) async fn revoke_these(&self, actor: &Actor, ids: &[CertificateId], reason: RevocationReason) -> Result<(), Error> {
-        let (mut devices, how) = (BTreeSet::new(), reason.into());
+        let (mut devices, how) = (BTreeSet::new(), Revocation::from(reason));
         let mut tx = self.db.write().await?;
         for id in ids {
             devices.extend(self.revoke_one(&mut tx, actor, id, &how).await?);
@@ -54,7 +54,7 @@ impl Pki {
         self.device_changed(tx, device).await?;
         for (id,) in store::usable_of(tx, device, &actor.org).await? {
             let id: CertificateId = id.parse().map_err(crate::db::Error::corrupt)?;
-            self.revoke_one(tx, actor, &id, &reason.into()).await?;
+            self.revoke_one(tx, actor, &id, &Revocation::from(reason)).await?;
         }
         Ok(())
     }

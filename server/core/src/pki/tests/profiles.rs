@@ -13,6 +13,7 @@ use rstest::rstest;
 use std::collections::BTreeMap;
 use wire::{
     enrolment::{EnrolRequest, Enrolled, NewEnrolmentToken},
+    ids::CertificateId,
     pki::{KeyType, MAX_PROFILE_HOURS, ProfileRules},
     states::RekeyPolicy,
 };
@@ -64,7 +65,7 @@ async fn e1_a_token_gives_its_profile_and_a_renewal_keeps_it(#[case] kind: Engin
     let month = enrol(&w, "month", "gw-1", &key).await.unwrap();
     assert_eq!(holds(&w, &month), 720);
     let peer = check(&w, &leaf(&month)).unwrap();
-    let of = async |id| pki.certificate(&admin, id).await.unwrap().profile;
+    let of = async |id: &CertificateId| pki.certificate(&admin, id).await.unwrap().profile;
     assert_eq!(of(&peer.certificate).await, "month");
     assert_eq!(holds(&w, &enrol(&w, "long", "gw-2", &KeyPair::generate().unwrap()).await.unwrap()), i64::from(MAX_PROFILE_HOURS));
     assert_eq!(holds(&w, &enrol(&w, "hour", "gw-3", &KeyPair::generate().unwrap()).await.unwrap()), 1);

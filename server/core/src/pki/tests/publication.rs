@@ -67,7 +67,7 @@ async fn revoke_with_what_is_known(w: &World, id: &CertificateId) {
         invalidity_date: Some(since),
         note: note.to_owned(),
     };
-    let field = async |how| pki.revoke(&admin, id, how).await.unwrap_err().fault().field;
+    let field = async |how: Revocation| pki.revoke(&admin, id, how).await.unwrap_err().fault().field;
     assert_eq!(field(how("", w.clock.now().plus(1))).await.as_deref(), Some("invalidity_date"), "nobody knows it yet");
     assert_eq!(field(how("", Timestamp(-1))).await.as_deref(), Some("invalidity_date"));
     assert_eq!(field(how(&"x".repeat(501), since)).await.as_deref(), Some("note"));
