@@ -78,7 +78,8 @@ pub async fn set_profile(
     #[server(default)] rekey: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let unknown = |field: &str, message: String| call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at(field)));
+    let unknown =
+        |field: &str, message: String| call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at(field)));
     let keys = wire::devices::words(&keys).iter().map(|word| word.to_lowercase().parse()).collect::<Result<Vec<wire::pki::KeyType>, _>>();
     let keys = keys.map_err(|e| unknown("keys", format!("{e}.")))?;
     let rekey = Some(rekey.trim()).filter(|word| !word.is_empty()).map(str::parse::<RekeyPolicy>).transpose();

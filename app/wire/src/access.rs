@@ -2,7 +2,7 @@
 
 use crate::{
     Timestamp,
-    ids::{ApiTokenId, SessionId, UserId},
+    ids::{ApiTokenId, OrgId, SessionId, UserId},
     states::Role,
 };
 use serde::{Deserialize, Serialize};

@@ -84,7 +84,14 @@ async fn export(fleet: &Fleet, actor: &Actor, mut after: i64, mut to: impl Write
 pub(super) fn verify(path: &Path) -> Result<ExitCode> {
     let file = File::open(path).with_context(|| format!("{}", path.display()))?;
     let (export, found) = verify_export(BufReader::new(file)).with_context(|| format!("{}", path.display()))?;
-    println!("{}, entries {} to {}, exported at {}, ends with {}", export.organization, export.after + 1, export.last, export.exported_at, export.head);
+    println!(
+        "{}, entries {} to {}, exported at {}, ends with {}",
+        export.organization,
+        export.after + 1,
+        export.last,
+        export.exported_at,
+        export.head
+    );
     if export.after > 0 {
         println!("It follows entry {} with the hash {}: compare that with the export before.", export.after, export.before);
     }

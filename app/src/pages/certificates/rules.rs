@@ -24,7 +24,8 @@ use wire::{
 pub fn RulesPage() -> AnyView {
     let model = reading(|| ReadRules {});
     let call = said::<SetRules>("Rules saved", model);
-    let calls = profiles::Calls { set: said::<SetProfile>("Profile saved", model), remove: said::<RemoveProfile>("Profile removed", model) };
+    let calls =
+        profiles::Calls { set: said::<SetProfile>("Profile saved", model), remove: said::<RemoveProfile>("Profile removed", model) };
     page(model, move |model: Model| {
         view! {
             <PageHead title="Certificate rules" sub=view! { "What holds for the certificates of all devices. "<a href="/certificates">"All certificates"</a> }.into_any()/>

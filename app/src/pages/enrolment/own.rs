@@ -2,7 +2,9 @@
 
 use super::guide::{Way, card_of};
 use crate::{
-    api::registered::{BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority},
+    api::registered::{
+        BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority,
+    },
     pages::words,
     ui::{
         Column, Confirm, Control, badge, card, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,

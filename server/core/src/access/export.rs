@@ -64,8 +64,7 @@ impl Access {
         may(actor, Act::ExportAudit)?;
         let mut on = self.db.read().await?;
         let (org, last) = (actor.org.as_str(), export.last);
-        let found =
-            rows!(&mut on, (i64, i64, String, String, String, String, String, Vec<u8>), store::AUDIT_WALK, org, cursor, last)?;
+        let found = rows!(&mut on, (i64, i64, String, String, String, String, String, Vec<u8>), store::AUDIT_WALK, org, cursor, last)?;
         let line = |(seq, at, actor, address, action, object, detail, hash): (_, _, _, _, _, _, _, Vec<u8>)| ExportedEntry {
             entry: AuditEntry { seq, at: Timestamp(at), actor, address, action, object, detail },
             hash: hex::encode(hash),
@@ -98,15 +97,7 @@ pub fn verify_export(file: impl BufRead) -> Result<(AuditExport, Verified), Expo
         let Ok(ExportedEntry { entry: e, hash }) = serde_json::from_str::<ExportedEntry>(&line) else {
             return Ok((export.clone(), broken(seq)));
         };
-        let of = Entry {
-            seq: e.seq,
-            at: e.at.0,
-            actor: e.actor,
-            address: e.address,
-            action: e.action,
-            object: e.object,
-            detail: e.detail,
-        };
+        let of = Entry { seq: e.seq, at: e.at.0, actor: e.actor, address: e.address, action: e.action, object: e.object, detail: e.detail };
         let counted = of.hash(&previous);
         if of.seq != seq + 1 || hash != hex::encode(&counted) {
             return Ok((export.clone(), broken(seq)));

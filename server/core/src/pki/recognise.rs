@@ -116,7 +116,9 @@ pub fn list(tbs: &[u8], name: &[u8], ski: &[u8]) -> Result<(), Foreign> {
     if !life.is_some_and(|life| (1..=LONGEST_LIST / 1000).contains(&life)) {
         return Err(Foreign("validity"));
     }
-    let of_entry = |e: &X509Extension<'_>| !e.critical && matches!(e.parsed_extension(), ParsedExtension::ReasonCode(_) | ParsedExtension::InvalidityDate(_));
+    let of_entry = |e: &X509Extension<'_>| {
+        !e.critical && matches!(e.parsed_extension(), ParsedExtension::ReasonCode(_) | ParsedExtension::InvalidityDate(_))
+    };
     if !list.revoked_certificates.iter().all(|entry| entry.extensions().iter().all(of_entry)) {
         return Err(Foreign("an entry"));
     }

@@ -1,10 +1,6 @@
 //! The audit log: read page by page, and taken out as a file that can be checked without the server.
 
-use super::{
-    Answer,
-    input::Asked,
-    openapi::Refusals,
-};
+use super::{Answer, input::Asked, openapi::Refusals};
 use crate::http::guard::Caller;
 use axum::{
     Json,

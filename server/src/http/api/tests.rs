@@ -206,7 +206,14 @@ async fn refusals_are_problem_documents(#[case] kind: EngineKind) {
 async fn the_audit_log_is_read_and_taken_out(#[case] kind: EngineKind) {
     let s = Script::new(kind, Role::Admin).await;
     let profile = json!({ "hours": 24, "keys": ["p-256"] });
-    let made = s.send(s.request(Method::PUT, "/certificate-profiles/day").header("content-type", "application/json").body(Body::from(profile.to_string())).unwrap()).await;
+    let made = s
+        .send(
+            s.request(Method::PUT, "/certificate-profiles/day")
+                .header("content-type", "application/json")
+                .body(Body::from(profile.to_string()))
+                .unwrap(),
+        )
+        .await;
     assert_eq!(made.status, StatusCode::NO_CONTENT, "{}", made.body);
     assert_eq!(s.get("/certificate-profiles").await.ok()["items"][0]["rules"]["hours"], 24);
     assert_eq!(s.get("/audit?q=certificate_profile.set").await.ok()["items"][0]["object"], "day");

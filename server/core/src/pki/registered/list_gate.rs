@@ -1,11 +1,7 @@
 //! Pure: the gate that a registered authority's list of revoked certificates passes (pki.md E-10; RFC 5280 §5, §6.3.3), and what of it handshakes need.
 //! Refuses to fetch one: it is brought.
 
-use super::{
-    super::der,
-    gate::ACCEPTED,
-    refused::Refused,
-};
+use super::{super::der, gate::ACCEPTED, refused::Refused};
 use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject as _};
 use std::collections::HashSet;
 use wire::Timestamp;
@@ -106,7 +102,9 @@ fn bytes(input: &[u8]) -> Result<Vec<u8>, Refused> {
     } else if input.len() > MAX_PEM {
         return Err(Refused::ListTooLarge);
     } else {
-        CertificateRevocationListDer::from_pem_slice(input).map_err(|_| Refused::List("it is neither PEM (-----BEGIN X509 CRL-----) nor DER"))?.to_vec()
+        CertificateRevocationListDer::from_pem_slice(input)
+            .map_err(|_| Refused::List("it is neither PEM (-----BEGIN X509 CRL-----) nor DER"))?
+            .to_vec()
     };
     if der.len() > MAX_DER {
         return Err(Refused::ListTooLarge);
@@ -121,7 +119,9 @@ pub fn list(input: &[u8], authority: &[u8], now: Timestamp) -> Result<ListRead, 
     let (_, list) = CertificateRevocationList::from_der(&der).map_err(|_| Refused::List("it is no list of revoked certificates"))?;
     let (_, ca) = X509Certificate::from_der(authority).map_err(|_| Refused::Malformed("not X.509"))?;
     if list.issuer().as_raw() != ca.subject().as_raw() {
-        return Err(Refused::List("it is not from this authority; a list of one below it belongs to that one, which can be registered too"));
+        return Err(Refused::List(
+            "it is not from this authority; a list of one below it belongs to that one, which can be registered too",
+        ));
     }
     if ca.key_usage().map_err(|_| Refused::Malformed("an extension can't be read"))?.is_some_and(|u| !u.value.crl_sign()) {
         return Err(Refused::List("the authority's keyUsage lacks cRLSign, so it can't sign lists (RFC 5280 §6.3.3)"));
@@ -174,7 +174,9 @@ fn of_list(e: &X509Extension<'_>) -> Result<Option<String>, Refused> {
         }
         ParsedExtension::IssuingDistributionPoint(_) => Ok(None),
         // One that a delta's maker forgot to mark must not pass for a whole list (RFC 5280 §5.2.4).
-        _ if e.critical || e.oid.as_bytes() == DELTA => Err(Refused::List("it has a critical extension that is not taken here; bring a whole list, not a delta")),
+        _ if e.critical || e.oid.as_bytes() == DELTA => {
+            Err(Refused::List("it has a critical extension that is not taken here; bring a whole list, not a delta"))
+        }
         _ => Ok(None),
     }
 }
@@ -182,7 +184,9 @@ fn of_list(e: &X509Extension<'_>) -> Result<Option<String>, Refused> {
 fn of_entry(e: &X509Extension<'_>) -> Result<(), Refused> {
     match e.parsed_extension() {
         ParsedExtension::ReasonCode(ReasonCode::RemoveFromCRL) => Err(Refused::List("it is a delta; bring a whole list")),
-        _ if e.critical => Err(Refused::List("an entry has a critical extension that is not taken here; certificates of other issuers can't be on it")),
+        _ if e.critical => {
+            Err(Refused::List("an entry has a critical extension that is not taken here; certificates of other issuers can't be on it"))
+        }
         _ => Ok(()),
     }
 }

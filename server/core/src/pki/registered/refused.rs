@@ -64,7 +64,9 @@ pub enum Refused {
     #[error("the verification certificate is refused: {0}")]
     Proof(&'static str),
     /// Its devices may not have a certificate of ours.
-    #[error("devices of this authority get no certificate of Fleetward's for theirs; an administrator can allow it with the authority's policy")]
+    #[error(
+        "devices of this authority get no certificate of Fleetward's for theirs; an administrator can allow it with the authority's policy"
+    )]
     NoExchange,
     /// The list of revoked certificates can't be taken.
     #[error("the list is refused: {0}")]

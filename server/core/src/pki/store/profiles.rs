@@ -38,7 +38,11 @@ struct ProfileRecord {
 fn rules(hours: i64, key_types: &str, rekey: &str) -> Result<ProfileRules, Error> {
     Ok(ProfileRules {
         hours: u32::try_from(hours).map_err(Error::corrupt)?,
-        keys: key_types.split(' ').filter(|word| !word.is_empty()).map(|word| word.parse().map_err(Error::corrupt)).collect::<Result<_, _>>()?,
+        keys: key_types
+            .split(' ')
+            .filter(|word| !word.is_empty())
+            .map(|word| word.parse().map_err(Error::corrupt))
+            .collect::<Result<_, _>>()?,
         rekey: Some(rekey).filter(|word| !word.is_empty()).map(|word| word.parse().map_err(Error::corrupt)).transpose()?,
     })
 }

@@ -1,13 +1,7 @@
 //! Profiles of devices' certificates on both engines (E-1, P-1, P-6, R-3): a token gives them, a renewal keeps them.
 
 use super::life::{DAY, check, leaf, request};
-use crate::{
-    access::Actor,
-    db::EngineKind,
-    devices::Attempt,
-    pki::Error,
-    testing::World,
-};
+use crate::{access::Actor, db::EngineKind, devices::Attempt, pki::Error, testing::World};
 use rcgen::KeyPair;
 use rstest::rstest;
 use std::collections::BTreeMap;

@@ -54,7 +54,8 @@ async fn k7_a_backup_put_back_brings_nothing_back_that_was_revoked_since(#[case]
     w.clock.advance(DAY);
     let pki = w.fleet.pki();
     pki.tick().await.unwrap();
-    let suspected = Revocation { invalidity_date: Some(w.clock.now()), note: "stolen".to_owned(), ..RevocationReason::KeyCompromise.into() };
+    let suspected =
+        Revocation { invalidity_date: Some(w.clock.now()), note: "stolen".to_owned(), ..RevocationReason::KeyCompromise.into() };
     let lost_id = check(&w, &lost).unwrap().certificate;
     pki.revoke(&system, &lost_id, suspected).await.unwrap();
     w.fleet.devices().change(&system, &"gw-2".parse().unwrap(), DeviceStep::Decommission).await.unwrap();
