@@ -53,6 +53,15 @@ async fn a_stock_client_enrols_renews_and_is_let_in(#[case] kind: EngineKind) {
     assert_eq!(first, root, "the root comes first");
     let attributes = stock.enrol("/.well-known/est/csrattrs", &[]).await;
     well_formed(&attributes, "application/csrattrs");
+    // curl writes the head where a body would be.
+    for (path, whole) in [("cacerts", &authorities), ("csrattrs", &attributes)] {
+        for more in [&["--head"][..], &["--head", "--tls-max", "1.2", "--http1.0"]] {
+            let asked = stock.enrol(&format!("/.well-known/est/{path}"), more).await;
+            let length = format!("\r\nContent-Length: {}", whole.body.len());
+            assert!(asked.status == 200 && asked.text().ends_with("\r\n\r\n") && asked.head.contains(&length), "{path}: {asked:?}");
+        }
+    }
+    assert_eq!(stock.enrol("/.well-known/est/simpleenroll", &["--head"]).await.status, 405);
     assert_eq!(attributes.text(), "MCEwFQYHKoZIzj0CATEKBggqhkjOPQMBBwYIKoZIzj0EAwI=\n");
 
     stock.request("gw-1", "/CN=gw-1").await;
@@ -79,11 +88,13 @@ async fn a_stock_client_enrols_renews_and_is_let_in(#[case] kind: EngineKind) {
     let renewed = stock.est(renewal, "", "next.b64", &own).await;
     well_formed(&renewed, CERTIFICATES);
     assert_eq!(stock.unpack(&renewed, "next.pem").await, 1);
+    let again = stock.est(renewal, "", "next.b64", &own).await;
+    assert_eq!((again.status, &again.body), (200, &renewed.body), "a lost answer is given again (E-3)");
     stock.openssl(&[&verify[..], &["next.pem"]].concat()).await;
     assert_eq!(stock.device("/device/v1/update", &["--cert", "next.pem", "--key", "next.key"]).await.status / 100, 2);
     let counted = reqwest::get(format!("http://{}/metrics", server.running.ops_addr)).await.unwrap().text().await.unwrap();
     for line in
-        ["renewals_total{outcome=\"issued\"} 1", "renewals_total{outcome=\"renew_too_early\"} 1", "enrolments_total{outcome=\"issued\"} 2"]
+        ["renewals_total{outcome=\"issued\"} 2", "renewals_total{outcome=\"renew_too_early\"} 1", "enrolments_total{outcome=\"issued\"} 2"]
     {
         assert!(counted.contains(&format!("fleetward_{line}\n")), "{line}: {counted}");
     }

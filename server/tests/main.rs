@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 mod attacks;
+mod audit;
 mod claim_hook;
 mod codes;
 mod console;

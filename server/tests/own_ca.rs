@@ -284,6 +284,10 @@ async fn the_tab_of_own_authorities_works_without_a_script() {
     rig.server.post_form(&browser, "/rpc/registered_authority_enable", &[&words[..], &numbers[..]].concat()).await;
     let shown = rig.call(Method::GET, &format!("/{id}"), json!({})).await.1;
     assert_eq!((shown["state"].as_str(), &shown["policy"]["tags"]), (Some("active"), &json!(["a", "b"])));
+    assert_eq!((&shown["policy"]["exchange"], &shown["policy"]["ended_list"]), (&json!(false), &json!("closed")));
+    assert!(page(&led).await.contains("Bring its list of revoked certificates"));
+    let none = rig.server.post_form(&browser, "/rpc/registered_authority_list", &[("id", &id), ("list", "x")]).await;
+    assert!(none.headers()["location"].to_str().unwrap().contains("__err="), "{none:?}");
     assert!(page(&format!("{led}&disable={id}")).await.contains("cut off within a second"));
     rig.server.post_form(&browser, "/rpc/registered_authority_disable", &[("id", &id)]).await;
     assert!(page(&led).await.contains("Disabled"));

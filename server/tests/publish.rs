@@ -16,7 +16,7 @@ use std::{
 use tokio::process::Command;
 use wire::{
     enrolment::{EnrolRequest, Enrolled},
-    pki::{CertificateQuery, RevocationReason},
+    pki::{CertificateQuery, Revocation, RevocationReason},
 };
 
 /// A server whose certificates say where it publishes, and files for programs.
@@ -87,7 +87,10 @@ impl Rig {
         let pki = self.server.running.fleet.pki();
         let page = pki.certificates_page(&self.server.system(), &CertificateQuery::default()).await.unwrap();
         let row = page.certificates.items.into_iter().find(|c| c.device_id.as_str() == name).unwrap();
-        pki.revoke(&self.server.system(), &row.id, RevocationReason::KeyCompromise).await.unwrap();
+        // RFC 5280 §5.3.2, 2026-01-02T03:04:05Z.
+        let since = Some(wire::Timestamp(1_767_323_045_000));
+        let how = Revocation { invalidity_date: since, note: "stolen".to_owned(), ..RevocationReason::KeyCompromise.into() };
+        pki.revoke(&self.server.system(), &row.id, how).await.unwrap();
     }
 
     /// Whether it succeeded, and all it said.
@@ -170,6 +173,9 @@ async fn openssl_believes_our_lists_and_our_answers(#[case] kind: EngineKind) {
 
     // And within seconds by the list: together with what is revoked meanwhile.
     eventually("the list has it", Duration::from_secs(20), || async { rig.lists().await.contains("Key Compromise") }).await;
+    let text = rig.lists().await;
+    assert!(text.contains("Invalidity Date") && text.contains("Jan  2 03:04:05 2026 GMT"), "{text}");
+    assert!(!text.contains("stolen"), "a note is not published");
     assert!(rig.verify("gw-1.pem").await.0);
     let (ok, said) = rig.verify("gw-2.pem").await;
     assert!(!ok && said.contains("certificate revoked"), "{said}");

@@ -3,7 +3,7 @@
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use wire::{
-    pki::{AuthorityUse, CertificateQuery, RevocationReason},
+    pki::{AuthorityUse, CertificateQuery, Revocation, RevocationReason},
     states::{AuthorityStep, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -22,9 +22,16 @@ pub async fn read_certificate(id: String) -> Result<Packed, ApiFault> {
     call.model(call.fleet.pki().certificate(&call.actor, &id).await)
 }
 
-/// Revokes a certificate for good; its device's connection is cut within a second. `confirm` repeats the device's id.
+/// Revokes a certificate for good; its device's connection is cut within a second. `confirm` repeats the device's id; `invalidity_date` is
+/// `2026-11-22T09:57` in UTC, or empty.
 #[server(prefix = "/rpc", endpoint = "/certificate_revoke")]
-pub async fn revoke_certificate(id: String, reason: RevocationReason, #[server(default)] confirm: String) -> Result<(), ApiFault> {
+pub async fn revoke_certificate(
+    id: String,
+    reason: RevocationReason,
+    #[server(default)] confirm: String,
+    #[server(default)] invalidity_date: String,
+    #[server(default)] note: String,
+) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::CertificateId = call.id(&id)?;
     let device: wire::ids::DeviceId = confirm.trim().parse().map_err(|_| call.unconfirmed("the device's id"))?;
@@ -33,7 +40,14 @@ pub async fn revoke_certificate(id: String, reason: RevocationReason, #[server(d
     if typed.row.device_id != device || typed.certificates.iter().all(|c| c.id != id) {
         return Err(call.unconfirmed("the device's id"));
     }
-    call.answer(call.fleet.pki().revoke(&call.actor, &id, reason).await)?;
+    let invalidity_date = match invalidity_date.trim() {
+        "" => None,
+        text => Some(crate::plan::instant(text).ok_or_else(|| {
+            let message = "Write date and time in UTC, for example 2026-11-22T09:57.";
+            call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at("invalidity_date")))
+        })?),
+    };
+    call.answer(call.fleet.pki().revoke(&call.actor, &id, Revocation { reason, invalidity_date, note }).await)?;
     call.lead_to("/certificates");
     Ok(())
 }
@@ -51,6 +65,35 @@ pub async fn set_rules(clones: ClonePolicy, rekey: RekeyPolicy, recovery: Recove
     let call = super::caller::caller()?;
     let rules = wire::pki::IdentityRules { clones, rekey, recovery, recovery_days };
     call.answer(call.fleet.pki().set_rules(&call.actor, rules).await)?;
+    call.lead_to("/certificates/rules");
+    Ok(())
+}
+
+/// Makes a certificate profile of this name, or changes it. `keys` are its types of keys, separated by blanks or commas; `rekey` may be empty.
+#[server(prefix = "/rpc", endpoint = "/certificate_profile_set")]
+pub async fn set_profile(
+    name: String,
+    hours: u32,
+    #[server(default)] keys: String,
+    #[server(default)] rekey: String,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let unknown =
+        |field: &str, message: String| call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at(field)));
+    let keys = wire::devices::words(&keys).iter().map(|word| word.to_lowercase().parse()).collect::<Result<Vec<wire::pki::KeyType>, _>>();
+    let keys = keys.map_err(|e| unknown("keys", format!("{e}.")))?;
+    let rekey = Some(rekey.trim()).filter(|word| !word.is_empty()).map(str::parse::<RekeyPolicy>).transpose();
+    let rekey = rekey.map_err(|e| unknown("rekey", format!("{e}.")))?;
+    call.answer(call.fleet.pki().set_profile(&call.actor, name.trim(), wire::pki::ProfileRules { hours, keys, rekey }).await)?;
+    call.lead_to("/certificates/rules");
+    Ok(())
+}
+
+/// Removes a certificate profile that nothing is of any more.
+#[server(prefix = "/rpc", endpoint = "/certificate_profile_remove")]
+pub async fn remove_profile(name: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.pki().remove_profile(&call.actor, &name).await)?;
     call.lead_to("/certificates/rules");
     Ok(())
 }

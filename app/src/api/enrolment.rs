@@ -73,11 +73,23 @@ pub async fn create_enrolment_token(
     #[server(default)] source: String,
     #[server(default)] spki_sha256: String,
     #[server(default)] csr_sha256: String,
+    #[server(default)] profile: String,
 ) -> Result<CreatedEnrolmentToken, ApiFault> {
     let call = super::caller::caller()?;
     let tags = wire::devices::words(&tags);
-    let new =
-        wire::enrolment::NewEnrolmentToken { label, pattern, device_type, tags, max_uses, hours, source, mode, spki_sha256, csr_sha256 };
+    let new = wire::enrolment::NewEnrolmentToken {
+        label,
+        pattern,
+        device_type,
+        tags,
+        max_uses,
+        hours,
+        source,
+        mode,
+        spki_sha256,
+        csr_sha256,
+        profile,
+    };
     let created = call.answer(call.fleet.devices().create_enrolment_token(&call.actor, new).await)?;
     call.hand_over("/enrolment", created.token.id.as_str(), &created.secret);
     Ok(created)

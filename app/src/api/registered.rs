@@ -7,7 +7,7 @@
 
 use super::fault::ApiFault;
 use leptos::prelude::*;
-use wire::registered::{JustInTime, RegisteredAuthority};
+use wire::registered::{EndedList, JustInTime, RegisteredAuthority};
 
 /// Registers an authority by its certificate, PEM.
 #[server(prefix = "/rpc", endpoint = "/registered_authority_new")]
@@ -50,11 +50,25 @@ pub async fn enable_authority(
     pattern: String,
     max_devices: i64,
     per_day: i64,
+    #[server(default)] ended_list: String,
+    #[server(default)] exchange: bool,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::AuthorityId = call.id(&id)?;
     let tags = wire::devices::words(&tags);
-    let policy = wire::registered::JustInTimePolicy { just_in_time, device_type, tags, template, pattern, max_devices, per_day };
+    // A word that is none closes.
+    let ended_list = ended_list.parse().unwrap_or(EndedList::Closed);
+    let policy = wire::registered::JustInTimePolicy {
+        just_in_time,
+        device_type,
+        tags,
+        template,
+        pattern,
+        max_devices,
+        per_day,
+        ended_list,
+        exchange,
+    };
     call.answer(call.fleet.devices().enable_authority(&call.actor, &id, policy).await)?;
     call.lead_to(&wire::registered::page(&id));
     Ok(())
@@ -66,6 +80,16 @@ pub async fn disable_authority(id: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().disable_authority(&call.actor, &id).await)?;
+    call.lead_to(&wire::registered::page(&id));
+    Ok(())
+}
+
+/// Takes its list of revoked certificates, PEM.
+#[server(prefix = "/rpc", endpoint = "/registered_authority_list")]
+pub async fn bring_list(id: String, list: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().bring_list(&call.actor, &id, list.trim().as_bytes().to_vec()).await)?;
     call.lead_to(&wire::registered::page(&id));
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! The audit log, page by page. The chain behind it can be checked with `fleetward audit verify`.
+//! The audit log, page by page, and as a file. The chain behind it can be checked with `fleetward audit verify`.
 
 use crate::api::packed::reading;
 use crate::{
     api::audit::ReadAudit,
     plan::query::push,
-    ui::{Column, PageHead, empty, form::search, page::page, pager, table, time},
+    ui::{Column, PageHead, empty, form::search, icon, page::page, pager, table, time},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -41,9 +41,13 @@ fn content(model: &Model, q: &str, before: i64) -> AnyView {
         if query.is_empty() { "/audit".to_owned() } else { format!("/audit?{query}") }
     };
     let next = model.entries.next.as_ref().map(|cursor| address(&[("q", q), ("from", &(before + shown).to_string()), ("cur", cursor)]));
+    let export = model
+        .may_export
+        .then(|| view! { <a class="btn" href="/api/v1/audit/export" download="" rel="external">{icon("download")}"Export"</a> });
     let first = (before > 0).then(|| address(&[("q", q)]));
     view! {
-        <PageHead title="Audit log" sub=view! { "Every change, who made it and from where; a chain of hashes that shows if a line was altered." }.into_any()/>
+        <PageHead title="Audit log" sub=view! { "Every change, who made it and from where; a chain of hashes that shows if a line was altered." }.into_any()
+            actions=view! { {export} }.into_any()/>
         {search("/audit", "Search the audit log", "Person, action, id or address", q)}
         {body}
         {pager(before, shown, model.entries.total, first, next)}

@@ -2,7 +2,7 @@
 
 use crate::{
     Timestamp,
-    ids::{ApiTokenId, SessionId, UserId},
+    ids::{ApiTokenId, OrgId, SessionId, UserId},
     states::Role,
 };
 use serde::{Deserialize, Serialize};
@@ -157,9 +157,46 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
+/// The form of an exported audit log, as its first line names it.
+pub const AUDIT_EXPORT_FORMAT: &str = "fleetward-audit/1";
+
+/// The first line of an exported audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditExport {
+    /// [`AUDIT_EXPORT_FORMAT`].
+    pub format: String,
+    /// Whose log it is.
+    pub organization: OrgId,
+    /// When it was exported.
+    pub exported_at: Timestamp,
+    /// The entry that its first one follows; 0 when it begins with the log.
+    pub after: i64,
+    /// That entry's hash, hex; empty when it begins with the log.
+    pub before: String,
+    /// Its last entry.
+    pub last: i64,
+    /// That entry's hash, hex.
+    pub head: String,
+}
+
+/// Every other line of an exported audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ExportedEntry {
+    /// The entry.
+    #[serde(flatten)]
+    pub entry: AuditEntry,
+    /// Its hash, hex: SHA-256 over the hash of the entry before, `seq` and `at` as eight octets each, and `actor`, `address`, `action`, `object` and
+    /// `detail` as UTF-8, each after its length in eight octets; numbers are big-endian.
+    pub hash: String,
+}
+
 /// All the audit page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditPage {
     /// Entries, newest first.
     pub entries: crate::page::Page<AuditEntry>,
+    /// Whether the caller may export it.
+    pub may_export: bool,
 }

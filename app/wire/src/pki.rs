@@ -9,6 +9,11 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use crate::{
+    profiles::{CertificateProfile, KeyType, MAX_PROFILE_HOURS, ProfileRules},
+    revocation::{MAX_REVOCATION_NOTE, Revocation, RevocationReason},
+};
+
 /// A certificate in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -284,6 +289,8 @@ pub struct IdentityRules {
 pub struct RulesPage {
     /// As they are.
     pub rules: IdentityRules,
+    /// The profiles, by name.
+    pub profiles: Vec<CertificateProfile>,
     /// Whether the caller may change them.
     pub may_edit: bool,
 }
@@ -378,6 +385,8 @@ pub struct CertificateDetail {
     pub issued_at: Timestamp,
     /// By what its device was let in, or which renewal it is.
     pub enrolled_by: String,
+    /// The profile it is of; empty for none.
+    pub profile: String,
     /// When it stops being usable: its end, or earlier once a successor was used.
     pub usable_until: Timestamp,
     /// The certificate it succeeds.
@@ -388,6 +397,10 @@ pub struct CertificateDetail {
     pub revoked_at: Option<Timestamp>,
     /// Who revoked it.
     pub revoked_by: String,
+    /// Since when it is known or suspected to be wrong, if that was said.
+    pub invalidity_date: Option<Timestamp>,
+    /// What whoever revoked it has noted.
+    pub revocation_note: String,
     /// What is written in it.
     pub decoded: DecodedCertificate,
     /// PEM.
@@ -398,36 +411,4 @@ pub struct CertificateDetail {
     pub may_revoke: bool,
     /// When this was read.
     pub at: Timestamp,
-}
-
-crate::states::words! {
-    /// Reasons a person may revoke with (RFC 5280 §5.3.1; pki.md R-5), in the order of their codes.
-    RevocationReason {
-        /// 0
-        Unspecified = "unspecified",
-        /// 1
-        KeyCompromise = "key_compromise",
-        /// 3
-        AffiliationChanged = "affiliation_changed",
-        /// 4
-        Superseded = "superseded",
-        /// 5
-        CessationOfOperation = "cessation_of_operation",
-        /// 9
-        PrivilegeWithdrawn = "privilege_withdrawn",
-    }
-}
-
-impl RevocationReason {
-    /// The `CRLReason` code of RFC 5280 §5.3.1.
-    pub const fn code(self) -> u8 {
-        match self {
-            Self::Unspecified => 0,
-            Self::KeyCompromise => 1,
-            Self::AffiliationChanged => 3,
-            Self::Superseded => 4,
-            Self::CessationOfOperation => 5,
-            Self::PrivilegeWithdrawn => 9,
-        }
-    }
 }

@@ -33,6 +33,13 @@ crate::states::words! {
         /// It is in the fleet.
         Auto = "auto",
     }
+    /// What becomes of a registered authority's devices when its list of revoked certificates has ended for more than 24 hours.
+    EndedList {
+        /// They are refused until a newer one is brought.
+        Closed = "closed",
+        /// They go on by the list that has ended.
+        Open = "open",
+    }
 }
 
 /// What a device id is made from unless the policy says otherwise.
@@ -63,6 +70,16 @@ pub struct JustInTimePolicy {
     /// How many of them within 24 hours; what comes after waits for a person: 1 to 100,000.
     #[serde(default = "daily")]
     pub per_day: i64,
+    /// What becomes of its devices when its list of revoked certificates has ended for more than 24 hours. Without a list it says nothing.
+    #[serde(default = "closed")]
+    pub ended_list: EndedList,
+    /// Whether one of its devices gets a certificate of ours when it asks for one over its own, by EST `simpleenroll` (802.1AR: an LDevID for its IDevID).
+    #[serde(default)]
+    pub exchange: bool,
+}
+
+const fn closed() -> EndedList {
+    EndedList::Closed
 }
 
 fn template() -> String {
@@ -87,8 +104,30 @@ impl Default for JustInTimePolicy {
             pattern: String::new(),
             max_devices: most(),
             per_day: daily(),
+            ended_list: closed(),
+            exchange: false,
         }
     }
+}
+
+/// A registered authority's list of revoked certificates as it was brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OwnersListStanding {
+    /// Its number (RFC 5280 §5.2.3), `0x` and hex; empty when it has none.
+    pub number: String,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// Until when it holds.
+    pub next_update: Timestamp,
+    /// How many certificates are on it.
+    pub entries: i64,
+    /// SHA-256 of it, hex.
+    pub sha256: String,
+    /// When it was brought.
+    pub received_at: Timestamp,
+    /// By whom.
+    pub received_by: String,
 }
 
 /// An authority of somebody else's whose devices may be believed (pki.md E-10).
@@ -119,6 +158,8 @@ pub struct RegisteredAuthority {
     pub code_until: Option<Timestamp>,
     /// What becomes of its new devices.
     pub policy: JustInTimePolicy,
+    /// Its list of revoked certificates, if one was brought.
+    pub list: Option<OwnersListStanding>,
     /// How many devices have a usable certificate of it.
     pub devices: i64,
     /// How many it has let in since it is here.

@@ -1,13 +1,18 @@
 //! `fleetward cert`: the certificates of devices, for when the console is out of reach. The words are those of the REST API.
 
-use super::{one_of, print_table};
+use super::{
+    one_of, print_table,
+    profile::{self, Profile},
+};
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
 use std::path::PathBuf;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
+    Timestamp,
     ids::CertificateId,
-    pki::{CertificateQuery, CertificateRow, IdentityRules, RevocationReason},
+    pki::{CertificateQuery, CertificateRow, IdentityRules, Revocation, RevocationReason},
     states::{CertificateState, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -40,13 +45,22 @@ pub(super) enum Cert {
     },
     /// Show what holds for clones, keys at renewal and certificates that have ended, or change what is named
     Rules(Rules),
+    /// Profiles: kinds of device certificates that enrolment tokens give
+    #[command(subcommand)]
+    Profile(Profile),
     /// Revoke a certificate: connections that use it are closed within seconds, and it can't be taken back
     Revoke {
         /// The certificate's id
         id: CertificateId,
         /// Why (RFC 5280 §5.3.1)
-        #[arg(long, default_value = "unspecified", value_parser = one_of::<RevocationReason>(RevocationReason::ALL.iter().map(|r| r.as_str())))]
+        #[arg(long, value_parser = one_of::<RevocationReason>(RevocationReason::ALL.iter().map(|r| r.as_str())))]
         reason: RevocationReason,
+        /// Since when it is known or suspected to be wrong, for example 2026-11-22T09:57:00Z; published with the revocation
+        #[arg(long, value_name = "TIME", value_parser = instant)]
+        invalid_since: Option<Timestamp>,
+        /// For those who look at it later; never published
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        note: String,
     },
 }
 
@@ -105,6 +119,10 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 ("Usable until", c.usable_until.to_string()),
                 ("First used", or_never(c.row.first_used_at)),
                 ("Enrolled by", c.enrolled_by),
+                ("Profile", c.profile),
+                ("Revoked", c.revoked_at.map(|at| format!("{at} by {}", c.revoked_by)).unwrap_or_default()),
+                ("Invalid since", c.invalidity_date.map(|at| at.to_string()).unwrap_or_default()),
+                ("Note", c.revocation_note),
                 ("Serial", c.row.serial),
                 ("SHA-256", c.row.fingerprint),
                 ("Published at", c.decoded.addresses.join(", ")),
@@ -115,6 +133,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 }
             }
         }
+        Cert::Profile(command) => profile::run(fleet, &actor, command).await?,
         Cert::Pem { id, out } => {
             let c = pki.certificate(&actor, &id).await?;
             let text: String = std::iter::once(c.pem).chain(c.chain.into_iter().map(|a| a.pem)).collect();
@@ -125,9 +144,9 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
             }
         }
         Cert::Rules(change) => print!("{}", rules(fleet, &actor, &change).await?),
-        Cert::Revoke { id, reason } => {
+        Cert::Revoke { id, reason, invalid_since, note } => {
             let c = pki.certificate(&actor, &id).await?;
-            pki.revoke(&actor, &id, reason).await?;
+            pki.revoke(&actor, &id, Revocation { reason, invalidity_date: invalid_since, note }).await?;
             println!("{id} of {} is revoked. A running server closes its connections within seconds.", c.row.device_id);
         }
     }
@@ -150,6 +169,12 @@ async fn rules(fleet: &Fleet, actor: &Actor, change: &Rules) -> Result<String> {
         "clones         {}\nrekey          {}\nrecovery       {}\nrecovery_days  {}\n",
         to.clones, to.rekey, to.recovery, to.recovery_days
     ))
+}
+
+/// RFC 3339.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    let at = OffsetDateTime::parse(text.trim(), &Rfc3339).map_err(|_| "write it like 2026-11-22T09:57:00Z".to_owned())?;
+    at.unix_timestamp().checked_mul(1000).map(Timestamp).ok_or_else(|| "that is too far away".to_owned())
 }
 
 fn line(c: &CertificateRow) -> Vec<String> {

@@ -51,6 +51,9 @@ pub(super) struct Create {
     /// SHA-256 of the only CSR it is for, 64 hex digits
     #[arg(long, value_name = "HEX", default_value = "")]
     csr_sha256: String,
+    /// The profile of the certificates it gives: see cert profile list
+    #[arg(long, value_name = "NAME", default_value = "")]
+    profile: String,
     /// A person approves each device
     #[arg(long)]
     approval: bool,
@@ -74,6 +77,7 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
                 mode: if c.approval { EnrolmentMode::Approval } else { EnrolmentMode::Auto },
                 spki_sha256: c.spki_sha256,
                 csr_sha256: c.csr_sha256,
+                profile: c.profile,
             };
             let created = fleet.devices().create_enrolment_token(&actor, new).await?;
             println!("{}\n{}", created.token.id, created.command);
@@ -91,7 +95,8 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
                     None => "usable",
                 };
                 let uses = format!("{} of {} used, {} connected", t.uses, t.max_uses, t.connected);
-                println!("{}  {standing:<8}  {uses}  until {}  {}", t.id, t.expires_at, t.label);
+                let profile = if t.profile.is_empty() { String::new() } else { format!("  profile {}", t.profile) };
+                println!("{}  {standing:<8}  {uses}  until {}  {}{profile}", t.id, t.expires_at, t.label);
             }
         }
         EnrolmentToken::Revoke { id } => {

@@ -3,6 +3,7 @@
 
 mod approval;
 mod assignment_key;
+mod audit;
 mod ca;
 mod cert;
 mod clock;
@@ -14,6 +15,7 @@ mod kek;
 mod key;
 mod key_set;
 mod people;
+mod profile;
 mod registered;
 mod release;
 mod rollout;
@@ -30,7 +32,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use fleet::{Fleet, access::Actor, clock::SystemClock, entropy::OsEntropy};
+use fleet::{Fleet, clock::SystemClock, entropy::OsEntropy};
 use key_set::KeySets;
 use release::Release;
 use said::{in_words, one_of, print_table, shown, table};
@@ -171,12 +173,12 @@ enum Command {
     },
     /// Show whether a server has found its clock to have jumped, after which it issues no certificates
     Clock(Box<Flags>),
-    /// The audit log: verify that nothing in it was changed
+    /// The audit log: check its chain, export it
     Audit {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
-        command: Audit,
+        command: audit::Audit,
     },
 }
 
@@ -218,12 +220,6 @@ enum KekCommand {
     Rotate(kek::RotateKek),
 }
 
-#[derive(Debug, Subcommand)]
-enum Audit {
-    /// Recompute the whole hash chain and say whether it holds
-    Verify,
-}
-
 /// Commands whose help shows every setting of the server.
 const SERVERS: [&str; 3] = ["serve", "check", "config"];
 /// What the others need of them: where the fleet is, and what its keys are encrypted under.
@@ -258,6 +254,7 @@ impl Cli {
         let flags = match &self.command {
             Command::Sign(sign) => return sign::run(sign).map(|()| ExitCode::SUCCESS),
             Command::Ca { command, .. } if let Some(what) = command.offline() => return roots::sign(&what).map(|()| ExitCode::SUCCESS),
+            Command::Audit { command, .. } if let Some(file) = command.offline() => return audit::verify(file),
             Command::Key(Key::Generate(generate)) => return key::generate(generate).map(|()| ExitCode::SUCCESS),
             Command::Key(Key::Set(KeySets::Make(make))) => return key_set::make(make).map(|()| ExitCode::SUCCESS),
             Command::Key(Key::Set(KeySets::Sign(sign))) => return key_set::sign(sign).map(|()| ExitCode::SUCCESS),
@@ -350,7 +347,7 @@ impl Command {
             Self::Key(Key::Set(KeySets::Publish { publish, .. })) => key_set::publish(&publish, &fleet).await,
             Self::Release(Release::AddSignature { add, .. }) => release::add_signature(&add, &fleet).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
-            Self::Audit { command: Audit::Verify, .. } => return verify(&fleet).await,
+            Self::Audit { command, .. } => return audit::run(&fleet, command).await,
             // Opening it has migrated it; the rest never comes here.
             Self::Migrate(_)
             | Self::Serve(_)
@@ -376,21 +373,4 @@ async fn serve(config: Config) -> Result<ExitCode> {
 async fn beside(config: &Config, alone: bool) -> Result<Fleet> {
     let urls = run::urls(config, config.device_addr, config.enrol_addr);
     run::open(config, alone, Arc::new(SystemClock), Arc::new(OsEntropy), urls).await
-}
-
-async fn verify(fleet: &Fleet) -> Result<ExitCode> {
-    let found = fleet.access().verify_audit(&Actor::shell(fleet.default_org().clone())).await?;
-    Ok(match found.broken_at {
-        None => {
-            println!("{} entries, the chain holds.", found.entries);
-            ExitCode::SUCCESS
-        }
-        Some(at) => {
-            println!(
-                "The chain is broken at entry {at}: it, or one after it, was changed or removed. {} entries before it hold.",
-                found.entries
-            );
-            ExitCode::FAILURE
-        }
-    })
 }

@@ -1,4 +1,4 @@
-//! `fleetward ca register|code|verify|enable|disable|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
+//! `fleetward ca register|code|verify|enable|disable|upload-crl|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
 //! API. A server that runs beside it follows within seconds.
 
 use super::one_of;
@@ -9,7 +9,7 @@ use fleet::{Fleet, access::Actor};
 use std::path::{Path, PathBuf};
 use wire::{
     ids::AuthorityId,
-    registered::{JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, TEMPLATE, verification_lines},
+    registered::{EndedList, JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, TEMPLATE, verification_lines},
 };
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +44,14 @@ pub(super) enum Registered {
         /// The authority's id
         id: AuthorityId,
     },
+    /// Bring a registered authority's list of revoked certificates: what is on it is cut off, and the next one takes its place
+    UploadCrl {
+        /// The authority's id
+        id: AuthorityId,
+        /// The list, PEM or DER
+        #[arg(value_name = "FILE")]
+        list: PathBuf,
+    },
     /// Remove a registered authority that has let no device in
     Remove {
         /// The authority's id
@@ -76,6 +84,12 @@ pub(super) struct Enable {
     /// How many within 24 hours; what comes after waits for a person
     #[arg(long, value_name = "N", default_value_t = JustInTimePolicy::default().per_day)]
     per_day: i64,
+    /// What becomes of its devices when its list of revoked certificates has ended for more than a day
+    #[arg(long, value_name = "POLICY", default_value = "closed", value_parser = one_of::<EndedList>(EndedList::ALL.iter().map(|p| p.as_str())))]
+    ended_list: EndedList,
+    /// Let its devices trade their certificate for one of ours by EST
+    #[arg(long)]
+    exchange: bool,
 }
 
 /// What `ca list` says of them.
@@ -108,14 +122,21 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Re
             println!("{id} is verified. Enable it: fleetward ca enable {id} --just-in-time off|pending|auto");
         }
         Registered::Enable(e) => {
-            let Enable { id, just_in_time, device_type, tags, template, pattern, max_devices, per_day } = e;
-            let policy = JustInTimePolicy { just_in_time, device_type, tags, template, pattern, max_devices, per_day };
+            let Enable { id, just_in_time, device_type, tags, template, pattern, max_devices, per_day, ended_list, exchange } = e;
+            let policy =
+                JustInTimePolicy { just_in_time, device_type, tags, template, pattern, max_devices, per_day, ended_list, exchange };
             devices.enable_authority(actor, &id, policy).await?;
             println!("Devices of {id} are believed; new ones: {just_in_time}.");
         }
         Registered::Disable { id } => {
             pki.disable_authority(actor, &id).await?;
             println!("Devices of {id} are cut off until it is enabled again.");
+        }
+        Registered::UploadCrl { id, list } => {
+            let shown = pki.bring_list(actor, &id, read(&list)?).await?;
+            if let Some(list) = shown.list {
+                println!("{} certificates of {id} are revoked by its list, which holds until {}.", list.entries, list.next_update);
+            }
         }
         Registered::Remove { id } => {
             pki.remove_authority(actor, &id).await?;

@@ -115,8 +115,11 @@ async fn what_cannot_be_taken_back_is_only_done_with_its_name() {
     for typed in ["", "gw-2", "gw-9", "the device's id"] {
         unconfirmed(b.post("certificate_revoke", &[("id", &id), ("reason", "key_compromise"), ("confirm", typed)]).await);
     }
-    let revoke = [("id", id.as_str()), ("reason", "key_compromise"), ("confirm", "gw-1")];
+    let revoke = [("id", id.as_str()), ("reason", "key_compromise"), ("confirm", "gw-1"), ("note", "stolen"), ("invalidity_date", "")];
+    let wrong = [&revoke[..4], &[("invalidity_date", "yesterday")]].concat();
+    assert_eq!(b.post("certificate_revoke", &wrong).await.unwrap_err(), (400, "invalid".to_owned()));
     assert_eq!(b.post("certificate_revoke", &revoke).await.unwrap(), "/certificates");
+    assert_eq!(b.world.fleet.pki().certificate(&b.admin, &row.id).await.unwrap().revocation_note, "stolen");
 
     let (release, key) = b.release().await;
     let recall = [("id", release.as_str()), ("verb", "recall"), ("reason", "bricks the radio")];
@@ -124,6 +127,27 @@ async fn what_cannot_be_taken_back_is_only_done_with_its_name() {
     unconfirmed(b.post("signing_key_revoke", &[("id", &key), ("confirm", "")]).await);
     assert_eq!(b.post("signing_key_revoke", &[("id", &key), ("confirm", "build")]).await.unwrap(), "/firmware#keys");
     assert!(b.post("release_act", &[&recall[..], &[("confirm", "1.0.0")]].concat()).await.is_ok());
+}
+
+#[tokio::test]
+async fn profiles_are_made_given_by_tokens_and_removed_by_forms() {
+    let b = Browser::new().await;
+    let set = |keys, rekey| [("name", "month"), ("hours", "720"), ("keys", keys), ("rekey", rekey)];
+    for (keys, rekey) in [("dsa", ""), ("", "sometimes")] {
+        assert_eq!(b.post("certificate_profile_set", &set(keys, rekey)).await.unwrap_err(), (400, "invalid".to_owned()), "{keys}{rekey}");
+    }
+    assert_eq!(b.post("certificate_profile_set", &set("P-256, ed25519", "forbidden")).await.unwrap(), "/certificates/rules");
+    let made = b.world.fleet.pki().profiles(&b.admin).await.unwrap();
+    assert_eq!((made[0].rules.keys.len(), made[0].rules.rekey), (2, Some(wire::states::RekeyPolicy::Forbidden)));
+    let token = |profile| {
+        [("label", "t"), ("pattern", ""), ("device_type", ""), ("tags", ""), ("max_uses", "1"), ("hours", "1"), ("profile", profile)]
+    };
+    assert_eq!(b.post("enrolment_token_new", &token("year")).await.unwrap_err(), (404, "profile_not_found".to_owned()));
+    b.post("enrolment_token_new", &token("month")).await.unwrap();
+    let used = b.post("certificate_profile_remove", &[("name", "month")]).await.unwrap_err();
+    assert_eq!(used, (409, "profile_in_use".to_owned()));
+    b.post("certificate_profile_set", &[&[("name", "spare")][..], &set("", "")[1..]].concat()).await.unwrap();
+    assert_eq!(b.post("certificate_profile_remove", &[("name", "spare")]).await.unwrap(), "/certificates/rules");
 }
 
 #[tokio::test]

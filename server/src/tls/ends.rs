@@ -152,7 +152,8 @@ mod tests {
             let (id, org) = (format!("ca_{n:032}").parse().unwrap(), format!("org_{n:032}").parse().unwrap());
             let (not_before, not_after) = (Timestamp(0), Timestamp(i64::MAX));
             let certificate = self.der.clone();
-            Arc::new(RegisteredAnchor { id, org, certificate, name, key, path_len, active: true, not_before, not_after })
+            let (active, list, closed) = (true, None, true);
+            Arc::new(RegisteredAnchor { id, org, certificate, name, key, path_len, active, not_before, not_after, list, closed })
         }
     }
 

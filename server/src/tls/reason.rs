@@ -48,6 +48,8 @@ reasons! {
     Arriving = "arriving",
     /// Of a registered authority: not let in.
     TurnedAway = "turned_away",
+    /// Of a registered authority whose list of what it has revoked is too old, where that lets nobody in.
+    ListEnded = "list_ended",
     /// Whoever showed it has not proved its key.
     KeyNotProved = "key_not_proved",
     /// Too large, too long a chain, or unreadable.
@@ -81,6 +83,7 @@ impl Reason {
             Refusal::Arriving => Self::Arriving,
             Refusal::TurnedAway => Self::TurnedAway,
             Refusal::Names => Self::Names,
+            Refusal::ListEnded => Self::ListEnded,
             Refusal::Stale => Self::Stale,
         }
     }

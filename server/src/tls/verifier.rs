@@ -88,7 +88,16 @@ impl DeviceVerifier {
     }
 
     /// What a registered authority's device may do: prove its key, also when nobody knows it yet. Then it is asked again.
-    fn of_registered(&self, leaf: &CertificateDer<'_>, anchor: &Arc<RegisteredAnchor>) -> Result<(), Refusal> {
+    fn of_registered(
+        &self,
+        leaf: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        anchor: &Arc<RegisteredAnchor>,
+    ) -> Result<(), Refusal> {
+        // What its owner has revoked above the device lets nobody in either.
+        if between.iter().any(|certificate| anchor.lists(certificate)) {
+            return Err(Refusal::Revoked);
+        }
         match self.trust.check_registered(leaf, anchor) {
             Ok(_) | Err(Refusal::Arriving) => Ok(()),
             Err(refusal) => Err(refusal),
@@ -129,6 +138,7 @@ fn alert(refusal: Refusal) -> CertificateError {
         | Refusal::Arriving
         | Refusal::TurnedAway
         | Refusal::Names
+        | Refusal::ListEnded
         | Refusal::Stale => CertificateError::ApplicationVerificationFailure,
     }
 }
@@ -161,7 +171,7 @@ impl ClientCertVerifier for DeviceVerifier {
                 (verified, claim.map_or_else(|| self.trust.check(leaf).map(drop), |claim| claim.map(drop)))
             }
             Err(error) => match chains.registered.find(leaf, intermediates, now, || self.trust.issuer(leaf)) {
-                Some((anchor, verified)) => (verified, self.of_registered(leaf, &anchor)),
+                Some((anchor, verified)) => (verified, self.of_registered(leaf, intermediates, &anchor)),
                 None => return Err(self.refuse(leaf, Reason::of_chain(&error), error)),
             },
         };

@@ -134,3 +134,57 @@ async fn e_10_a_device_whose_certificate_was_revoked_comes_back_when_a_person_sa
     assert_eq!(rig.dial("lost").await, 0, "what was revoked stays so");
     rig.server.stop().await;
 }
+
+/// E-10 by their own tools: a list that `openssl ca` makes cuts off what is on it; and EST gives a device one of our certificates for its own.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn e_10_an_owners_list_cuts_off_and_est_gives_a_certificate_of_ours(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    rig.authority(&[]).await;
+    let id = rig.enabled(&json!({ "just_in_time": "auto" })).await;
+    for name in ["meter-1", "meter-2"] {
+        rig.leaf(name, "ca", "extendedKeyUsage=clientAuth").await;
+        rig.let_in(name).await;
+    }
+    let own = ["--cert", "meter-2.pem", "--key", "meter-2.key"];
+    rig.stock.request("ours", "/CN=meter-2").await;
+    assert_eq!(rig.stock.est("simpleenroll", "", "ours.b64", &own).await.status, 403, "off unless the policy says so");
+    let policy = json!({ "just_in_time": "auto", "exchange": true });
+    assert_eq!(rig.call(Method::POST, &format!("/{id}/enable"), policy).await.0, 200);
+    let given = rig.stock.est("simpleenroll", "", "ours.b64", &own).await;
+    assert_eq!((given.status, rig.stock.unpack(&given, "ours.pem").await), (200, 1), "{given:?}");
+    let issuer = rig.stock.openssl(&["x509", "-in", "ours.pem", "-noout", "-issuer", "-subject"]).await;
+    assert!(issuer.contains("Fleetward Device CA") && issuer.contains("meter-2"), "{issuer}");
+    assert_eq!(rig.dial("ours").await, 200);
+    assert_eq!(rig.dial("meter-2").await, 200, "for a day still");
+
+    let config = "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ncrlnumber=crlnumber\ndefault_md=sha256\ndefault_crl_days=1\ncrl_extensions=x\n\
+                  [x]\nauthorityKeyIdentifier=keyid\n";
+    for (file, content) in [("crl.cnf", config), ("index.txt", ""), ("crlnumber", "1000\n")] {
+        rig.stock.write(file, content);
+    }
+    let by = ["ca", "-config", "crl.cnf", "-keyfile", "ca.key", "-cert", "ca.pem"];
+    let bring = async |file: &str| {
+        let url = rig.server.url(&format!("/api/v1/registered-authorities/{id}/list"));
+        let sent = rig.server.http.put(url).bearer_auth(&rig.secret).body(rig.stock.read(file)).send().await.unwrap();
+        let status = sent.status().as_u16();
+        (status, sent.json::<Value>().await.unwrap())
+    };
+    rig.stock.openssl(&[&by[..], &["-gencrl", "-out", "none.crl"]].concat()).await;
+    assert_eq!(bring("none.crl").await.0, 200);
+    assert_eq!(rig.dial("meter-1").await, 200);
+    let mut live = rig.stays("meter-1").await;
+    rig.stock.openssl(&[&by[..], &["-revoke", "meter-1.pem", "-crl_reason", "keyCompromise"]].concat()).await;
+    rig.stock.openssl(&[&by[..], &["-gencrl", "-out", "one.crl"]].concat()).await;
+    let (status, shown) = bring("one.crl").await;
+    assert_eq!((status, &shown["list"]["entries"], &shown["list"]["number"]), (200, &json!(1), &json!("0x1001")), "{shown}");
+    tokio::time::timeout(Duration::from_secs(1), live.wait()).await.expect("cut within a second").unwrap();
+    assert_eq!(rig.dial("meter-1").await, 0);
+    assert_eq!(rig.dial("meter-2").await, 200);
+    let (status, refused) = bring("none.crl").await;
+    assert_eq!((status, refused["code"].as_str()), (409, Some("list_not_newer")));
+    assert_eq!(rig.dial("meter-1").await, 0);
+    rig.server.stop().await;
+}

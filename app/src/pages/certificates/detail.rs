@@ -108,12 +108,15 @@ fn standing(m: &Model) -> AnyView {
             <dt>"Revoked"</dt><dd>{time::at(at)}</dd>
             <dt>"Reason"</dt><dd>{why}</dd>
             <dt>"By"</dt><dd>{m.revoked_by.clone()}</dd>
+            {m.invalidity_date.map(|since| view! { <dt>"Wrong since"</dt><dd>{time::at(since)}</dd> })}
+            {(!m.revocation_note.is_empty()).then(|| view! { <dt>"Note"</dt><dd>{m.revocation_note.clone()}</dd> })}
         }
     });
     let body = view! {
         <dl class="kv">
             <dt>"Issued"</dt><dd>{time::at(m.issued_at)}</dd>
             <dt>"Through"</dt><dd>{m.enrolled_by.clone()}</dd>
+            {(!m.profile.is_empty()).then(|| view! { <dt>"Profile"</dt><dd>{m.profile.clone()}</dd> })}
             <dt>"Key made"</dt><dd>{words::key_origin(m.row.key_origin)}</dd>
             <dt>"First used"</dt><dd>{time::ago_or(m.row.first_used_at, "not yet")}</dd>
             {overlap}

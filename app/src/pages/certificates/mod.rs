@@ -3,6 +3,7 @@
 pub mod authorities;
 pub mod detail;
 pub mod list;
+mod profiles;
 mod query;
 mod revoke;
 pub mod rules;

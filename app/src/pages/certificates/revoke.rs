@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use leptos::prelude::*;
-use wire::pki::{CertificateRow, RevocationReason};
+use wire::pki::{CertificateRow, MAX_REVOCATION_NOTE, RevocationReason};
 
 /// The call, and the certificate its dialog asks about: one dialog serves all rows.
 #[derive(Clone, Copy)]
@@ -56,12 +56,18 @@ fn question_title(c: &CertificateRow) -> String {
 /// The form that asks; `place` begins the ids of its inputs.
 fn ask(c: &CertificateRow, place: &'static str, call: FormCall<RevokeCertificate>) -> AnyView {
     let device = c.device_id.to_string();
-    let options = RevocationReason::ALL.iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " "))).collect();
+    // Nothing is chosen at first: a reason that nobody thought of is none.
+    let reasons = RevocationReason::ALL.iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " ")));
+    let options = std::iter::once((String::new(), "Choose one".to_owned())).chain(reasons).collect();
     let inside = view! {
             <div class="body">
                 {move || fault_banner(refusal(call).as_ref())}
                 <p><b class="mono">{device.clone()}</b>" is cut off within a second and cannot come back with this certificate. It has to enrol again. This cannot be undone."</p>
-                {select("reason", "Reason", options).id(format!("{place}-reason")).view()}
+                {select("reason", "Reason", options).id(format!("{place}-reason")).required().refused(call).view()}
+                {form::field("invalidity_date", "Wrong since (UTC)", Control::Input("datetime-local")).id(format!("{place}-since"))
+                    .hint("When its key got into other hands, if you know. It is published with the revocation.").refused(call).view()}
+                {form::field("note", "Note", Control::Area).id(format!("{place}-note")).max_length(MAX_REVOCATION_NOTE)
+                    .hint("For those who look at it later; it stays here.").refused(call).view()}
                 {form::field("confirm", format!("Type {device} to confirm"), Control::Input("text"))
                     .id(format!("{place}-confirm")).exactly(&device).required().autocomplete("off").refused(call).view()}
             </div>

@@ -1,8 +1,9 @@
 //! What an organization wants of its devices' certificates: clones, keys at renewal, and certificates that have ended.
 
+use super::profiles;
 use crate::{
     api::{
-        certificates::{ReadRules, SetRules},
+        certificates::{ReadRules, RemoveProfile, SetProfile, SetRules},
         packed::reading,
     },
     ui::{
@@ -23,10 +24,13 @@ use wire::{
 pub fn RulesPage() -> AnyView {
     let model = reading(|| ReadRules {});
     let call = said::<SetRules>("Rules saved", model);
+    let calls =
+        profiles::Calls { set: said::<SetProfile>("Profile saved", model), remove: said::<RemoveProfile>("Profile removed", model) };
     page(model, move |model: Model| {
         view! {
             <PageHead title="Certificate rules" sub=view! { "What holds for the certificates of all devices. "<a href="/certificates">"All certificates"</a> }.into_any()/>
             {if model.may_edit { card("Rules", None, edit(&model, call)) } else { read_only(&model) }}
+            {profiles::section(&model, calls)}
         }
         .into_any()
     })

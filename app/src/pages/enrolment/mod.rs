@@ -16,7 +16,9 @@ use crate::{
         ApproveEnrolment, CancelBatch, CreateClaimHere, CreateEnrolmentToken, Created, DisableClaim, EnrolmentModel as Model,
         OpenEnrolment, ReadEnrolment, RejectEnrolment, RevokeBatch, RevokeEnrolmentToken,
     },
-    api::registered::{DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority},
+    api::registered::{
+        BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority,
+    },
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     live,
     ui::{
@@ -68,6 +70,7 @@ pub fn EnrolmentPage() -> AnyView {
         verify: said::<VerifyAuthority>("Possession proved", model),
         enable: said::<EnableAuthority>("Authority enabled", model),
         disable: said::<DisableAuthority>("Authority disabled", model),
+        list: said::<BringList>("List brought", model),
         remove: said::<RemoveAuthority>("Authority removed", model),
     };
     let ca = Memo::new(move |_| query.with(|q| q.get("ca")));
@@ -176,7 +179,7 @@ fn content(
 
 /// The ways in that begin with a token: how, which there are, and a new one.
 fn with_tokens(p: &Page, way: guide::Way, calls: Calls) -> AnyView {
-    let new = p.may_edit.then(|| card("New token", None, tokens::new_form(calls.create)));
+    let new = p.may_edit.then(|| card("New token", None, tokens::new_form(p, calls.create)));
     view! {
         <div class="stack">{guide::card_of(p, way)}{tokens::list(p, calls.revoke)}</div>
         <div class="stack">{new}{requests::setting(p, calls.open)}</div>

@@ -2,7 +2,9 @@
 
 use super::guide::{Way, card_of};
 use crate::{
-    api::registered::{DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority},
+    api::registered::{
+        BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority,
+    },
     pages::words,
     ui::{
         Column, Confirm, Control, badge, card, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
@@ -16,7 +18,7 @@ use crate::{
 use leptos::prelude::*;
 use wire::{
     enrolment::EnrolmentPage as Page,
-    registered::{JustInTime, RegisteredAuthority, RegisteredState, page, verification_lines},
+    registered::{EndedList, JustInTime, RegisteredAuthority, RegisteredState, page, verification_lines},
 };
 
 /// The calls of the tab.
@@ -27,6 +29,7 @@ pub(super) struct Owns {
     pub(super) verify: FormCall<VerifyAuthority>,
     pub(super) enable: FormCall<EnableAuthority>,
     pub(super) disable: FormCall<DisableAuthority>,
+    pub(super) list: FormCall<BringList>,
     pub(super) remove: FormCall<RemoveAuthority>,
 }
 
@@ -46,7 +49,7 @@ pub(super) fn steps() -> AnyView {
 pub(super) fn sides(p: &Page, shown: Option<&RegisteredAuthority>, calls: &Owns) -> AnyView {
     let may = p.registered.may_manage;
     let new = may.then(|| card("Register an authority", None, new_form(calls.register)));
-    let detail = shown.map(|a| detail(a, may, calls));
+    let detail = shown.map(|a| detail(p, a, calls));
     view! {
         <div class="stack">{detail}{card_of(p, Way::Own)}{list(p)}</div>
         <div class="stack">{new}</div>
@@ -112,7 +115,8 @@ const fn policy_words(a: &RegisteredAuthority) -> &'static str {
     }
 }
 
-fn detail(a: &RegisteredAuthority, may: bool, calls: &Owns) -> AnyView {
+fn detail(p: &Page, a: &RegisteredAuthority, calls: &Owns) -> AnyView {
+    let may = p.registered.may_manage;
     let (tone, word) = words::registered(a.state);
     let proved = a.state != RegisteredState::Unverified;
     let enabled = a.state == RegisteredState::Active;
@@ -128,6 +132,7 @@ fn detail(a: &RegisteredAuthority, may: bool, calls: &Owns) -> AnyView {
         RegisteredState::Verified | RegisteredState::Active | RegisteredState::Disabled => enable_form(a, calls.enable),
     });
     let ends = may.then(|| ends(a, calls));
+    let list = (p.may_revoke && proved).then(|| list_form(a, calls.list));
     let body = view! {
         <div class="body stack" aria-live="polite">
             {way}
@@ -141,8 +146,10 @@ fn detail(a: &RegisteredAuthority, may: bool, calls: &Owns) -> AnyView {
                 <dd>{format!("{} with a usable certificate, {} let in, {} refused", grouped(a.devices), grouped(a.admitted), grouped(a.refused))}</dd>
                 <dt>"Last let in"</dt><dd>{time::ago_or(a.last_admitted_at, "none yet")}</dd>
                 <dt>"Last seen"</dt><dd>{time::ago_or(a.last_seen_at, "never")}</dd>
+                {owners_list(a, p.at)}
                 <dt>"Registered"</dt><dd>{time::at(a.created_at)}" by "{a.created_by.clone()}</dd>
             </dl>
+            {list}
             {ends}
         </div>
     };
@@ -183,11 +190,49 @@ fn prove(a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     .into_any()
 }
 
+/// Its list of revoked certificates, where there is one.
+fn owners_list(a: &RegisteredAuthority, now: wire::Timestamp) -> AnyView {
+    let Some(list) = &a.list else {
+        return view! { <dt>"Its list of revoked certificates"</dt><dd class="dim">"none was brought"</dd> }.into_any();
+    };
+    let said = format!("{} on it, ", counted(list.entries, "certificate", "certificates"));
+    let ended = (list.next_update < now).then(|| match a.policy.ended_list {
+        EndedList::Closed => "; its devices are refused a day after that",
+        EndedList::Open => "; its devices go on by it",
+    });
+    view! {
+        <dt>"Its list of revoked certificates"</dt>
+        <dd>{said}"made "{time::at(list.this_update)}", holds until "{time::at(list.next_update)}{ended}"; brought by "{list.received_by.clone()}</dd>
+    }
+    .into_any()
+}
+
+fn list_form(a: &RegisteredAuthority, call: FormCall<BringList>) -> AnyView {
+    let id = a.id.to_string();
+    view! {
+        <details open=move || refusal(call).is_some()>
+            <summary>"Bring its list of revoked certificates"</summary>
+            <ActionForm action=call>
+                <div class="stack mt-4">
+                    <input type="hidden" name="id" value=id/>
+                    {move || fault_banner(refusal(call).as_ref())}
+                    {field("list", "List", Control::Area).required().max_length(200_000).placeholder("-----BEGIN X509 CRL-----")
+                        .hint("PEM. What is on it is cut off within a second. A long one goes by the API or by fleetward ca upload-crl.").refused(call).view()}
+                    <div class="row">{form::submit("Bring list", "", move || call.pending().get())}</div>
+                </div>
+            </ActionForm>
+        </details>
+    }
+    .into_any()
+}
+
 fn enable_form(a: &RegisteredAuthority, call: FormCall<EnableAuthority>) -> AnyView {
     let p = &a.policy;
     let kinds =
         [(JustInTime::Off, "Refuse them"), (JustInTime::Pending, "A person approves each"), (JustInTime::Auto, "Let them in at once")];
     let kinds = kinds.into_iter().map(|(kind, label)| (kind.to_string(), label.to_owned())).collect();
+    let ended = [(EndedList::Closed, "Refuse its devices"), (EndedList::Open, "Go on by the list that has ended")];
+    let ended = ended.into_iter().map(|(kind, label)| (kind.to_string(), label.to_owned())).collect();
     let (id, verb) = (a.id.to_string(), if a.state == RegisteredState::Active { "Change policy" } else { "Enable" });
     let fields = view! {
         <input type="hidden" name="id" value=id/>
@@ -202,6 +247,9 @@ fn enable_form(a: &RegisteredAuthority, call: FormCall<EnableAuthority>) -> AnyV
         {field("max_devices", "Devices it may let in", Control::Input("number")).value(p.max_devices.to_string()).bounds(1, 1_000_000).required().refused(call).view()}
         {field("per_day", "Devices a day", Control::Input("number")).value(p.per_day.to_string()).bounds(1, 100_000).required()
             .hint("What comes after waits for a person.").refused(call).view()}
+        {select("ended_list", "When its list of revoked certificates has ended", ended).value(p.ended_list.to_string())
+            .hint("For more than a day, and only where one was brought.").refused(call).view()}
+        {field("exchange", "Its devices may trade their certificate for one of ours, by EST", Control::Check).value(p.exchange.to_string()).view()}
     };
     view! {
         <ActionForm action=call>

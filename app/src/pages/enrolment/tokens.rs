@@ -25,7 +25,7 @@ pub(super) fn list(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView 
 }
 
 /// The form of a new token.
-pub(super) fn new_form(create: FormCall<CreateEnrolmentToken>) -> AnyView {
+pub(super) fn new_form(p: &Page, create: FormCall<CreateEnrolmentToken>) -> AnyView {
     // Only the refusals are built again: devices join while somebody types here, and the page is read again each time.
     let fields = view! {
         {move || fault_banner(refusal(create).as_ref())}
@@ -35,7 +35,7 @@ pub(super) fn new_form(create: FormCall<CreateEnrolmentToken>) -> AnyView {
         {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").refused(create).view()}
         {text("tags", "Tags").hint("Given to its devices, separated by blanks.").placeholder("eu hall-3").refused(create).view()}
         {text("pattern", "Device ids").hint("Which ids it may enrol, for example gw-*; empty means any.").refused(create).view()}
-        {more(create)}
+        {more(p, create)}
     };
     view! {
         <ActionForm action=create>
@@ -46,16 +46,22 @@ pub(super) fn new_form(create: FormCall<CreateEnrolmentToken>) -> AnyView {
 }
 
 /// What few tokens need; open when something in it was refused.
-fn more(create: FormCall<CreateEnrolmentToken>) -> AnyView {
-    const INSIDE: [&str; 4] = ["mode", "source", "spki_sha256", "csr_sha256"];
+fn more(p: &Page, create: FormCall<CreateEnrolmentToken>) -> AnyView {
+    const INSIDE: [&str; 5] = ["mode", "profile", "source", "spki_sha256", "csr_sha256"];
     let open = move || refusal(create).and_then(|f| f.field).is_some_and(|field| INSIDE.contains(&field.as_str()));
     let modes = [(EnrolmentMode::Auto, "Nobody: it is in at once"), (EnrolmentMode::Approval, "A person approves each device")];
     let modes = modes.into_iter().map(|(mode, label)| (mode.to_string(), label.to_owned())).collect();
+    let profile = (!p.profiles.is_empty()).then(|| {
+        let none = (String::new(), "None: 90 days, every type of key".to_owned());
+        let options = std::iter::once(none).chain(p.profiles.iter().map(|name| (name.clone(), name.clone()))).collect();
+        select("profile", "Certificate profile", options).hint("Admins make profiles under Certificates, Rules.").refused(create).view()
+    });
     view! {
         <details open=open>
             <summary>"More"</summary>
             <div class="stack mt-4">
                 {select("mode", "Who decides", modes).refused(create).view()}
+                {profile}
                 {text("source", "Network").hint("Where it may be used from, for example 192.0.2.0/24; empty means anywhere.").refused(create).view()}
                 {text("spki_sha256", "Only this public key").hint("SHA-256 of the key, 64 hex digits.").refused(create).view()}
                 {text("csr_sha256", "Only this request").hint("SHA-256 of the CSR in DER, 64 hex digits.").refused(create).view()}
@@ -144,7 +150,8 @@ fn bounds(t: &EnrolmentToken) -> Vec<String> {
     let approval = (t.mode == EnrolmentMode::Approval).then(|| "with approval".to_owned());
     let source = (!t.source.is_empty()).then(|| format!("from {}", t.source));
     let key = (!t.spki_sha256.is_empty() || !t.csr_sha256.is_empty()).then(|| "one key".to_owned());
-    [approval, source, key].into_iter().flatten().collect()
+    let profile = (!t.profile.is_empty()).then(|| format!("profile {}", t.profile));
+    [approval, profile, source, key].into_iter().flatten().collect()
 }
 
 /// The question before a token is revoked.

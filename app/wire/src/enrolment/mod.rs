@@ -196,6 +196,8 @@ pub struct EnrolmentPage {
     pub batch: Option<BatchDetail>,
     /// How devices may ask to join.
     pub settings: EnrolmentSettings,
+    /// Names of the profiles that a token's certificates may be of.
+    pub profiles: Vec<String>,
     /// Whether the caller may decide on requests.
     pub may_approve: bool,
     /// Whether the caller may change the settings.

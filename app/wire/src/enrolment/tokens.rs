@@ -61,6 +61,9 @@ pub struct EnrolmentToken {
     /// SHA-256 of the only CSR it is for, hex; empty means any.
     #[serde(default)]
     pub csr_sha256: String,
+    /// The profile of the certificates it gives; empty means none.
+    #[serde(default)]
+    pub profile: String,
     /// How many devices have connected with a certificate that it gave.
     #[serde(default)]
     pub connected: i64,
@@ -98,6 +101,9 @@ pub struct NewEnrolmentToken {
     /// SHA-256 of the only CSR (DER) it is for, 64 hex digits; empty means any.
     #[serde(default)]
     pub csr_sha256: String,
+    /// The profile of the certificates it gives, by name; empty means none: 90 days, and every type of key.
+    #[serde(default)]
+    pub profile: String,
 }
 
 /// A new enrolment token with its secret: the only time the secret is seen.

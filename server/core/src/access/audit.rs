@@ -1,6 +1,6 @@
 //! The audit log: one hash chain an organization, `h(n) = SHA-256(h(n-1) ‖ row)` (pki.md K-8), written in the transaction of what it tells.
 
-use super::{Access, Act, Actor, Error, may, store};
+use super::{Access, Act, Actor, Error, allowed, may, store};
 use crate::{
     db::{self, Tx, containing, exec, row, rows},
     hash::sha256,
@@ -87,19 +87,19 @@ struct Written<'a> {
 }
 
 #[derive(sqlx::FromRow, Serialize)]
-struct Entry {
-    seq: i64,
-    at: i64,
-    actor: String,
-    address: String,
-    action: String,
-    object: String,
-    detail: String,
+pub(super) struct Entry {
+    pub(super) seq: i64,
+    pub(super) at: i64,
+    pub(super) actor: String,
+    pub(super) address: String,
+    pub(super) action: String,
+    pub(super) object: String,
+    pub(super) detail: String,
 }
 
 impl Entry {
     /// Length-prefixed fields, so that no two entries have the same bytes.
-    fn hash(&self, previous: &[u8]) -> Vec<u8> {
+    pub(super) fn hash(&self, previous: &[u8]) -> Vec<u8> {
         let mut bytes = previous.to_vec();
         bytes.extend(self.seq.to_be_bytes());
         bytes.extend(self.at.to_be_bytes());
@@ -157,7 +157,7 @@ impl Access {
             })
             .collect();
         let next = if more { items.last().map(|e| e.seq.to_string()) } else { None };
-        Ok(AuditPage { entries: Page { items, next, total } })
+        Ok(AuditPage { entries: Page { items, next, total }, may_export: allowed(actor, Act::ExportAudit) })
     }
 
     /// Walks the whole chain of the actor's organization, as it is now, and recomputes every hash. What a running server adds meanwhile is not

@@ -5,6 +5,7 @@
 
 pub mod audit;
 mod error;
+mod export;
 mod hashing;
 mod jwt;
 pub(crate) mod keyring;
@@ -19,6 +20,7 @@ mod tokens;
 mod users;
 
 pub use error::Error;
+pub use export::{ExportError, verify_export};
 pub use policy::{Act, Actor, Who, allowed, may};
 pub use sessions::{Origin, SignedIn};
 pub(crate) use throttle::Throttle;

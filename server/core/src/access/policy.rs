@@ -159,6 +159,8 @@ acts! {
     Tokens = "token.manage" from Operator,
     /// Read the audit log.
     Audit = "audit.read" from Operator,
+    /// Take the audit log out as a file.
+    ExportAudit = "audit.export" from Admin,
 }
 
 /// Whether the actor may. Devices may nothing of this: what a device does has methods of its own that take its number from the connection.

@@ -102,6 +102,7 @@ pub(super) const AUDIT_INSERT: Sql = many!(
 );
 pub(super) const AUDIT_SET_HEAD: Sql = Sql::same("UPDATE audit_heads SET hash = $2 WHERE org_id = $1");
 pub(super) const AUDIT_HEAD: Sql = Sql::same("SELECT seq, hash FROM audit_heads WHERE org_id = $1");
+pub(super) const AUDIT_HASH: Sql = Sql::same("SELECT hash FROM audit WHERE org_id = $1 AND seq = $2");
 pub(super) const AUDIT_PAGE: Sql = Sql::same(
     "SELECT seq, at, actor, address, action, object, detail FROM audit WHERE org_id = $1 AND seq < $2 AND ($3 = '' OR LOWER(actor) LIKE $3 ESCAPE '\\'
      OR LOWER(action) LIKE $3 ESCAPE '\\' OR LOWER(object) LIKE $3 ESCAPE '\\' OR address LIKE $3 ESCAPE '\\') ORDER BY seq DESC LIMIT $4",
@@ -161,6 +162,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &AUDIT_INSERT,
     &AUDIT_SET_HEAD,
     &AUDIT_HEAD,
+    &AUDIT_HASH,
     &AUDIT_PAGE,
     &AUDIT_COUNT,
     &AUDIT_WALK,

@@ -74,6 +74,8 @@ pub(super) struct Admission {
     pub(super) hardware: String,
     pub(super) attributes: BTreeMap<String, String>,
     pub(super) csr: Csr,
+    /// The profile of its certificate; empty for none.
+    pub(super) profile: String,
     pub(super) address: String,
 }
 
@@ -148,6 +150,7 @@ pub(super) fn by_token(token: &TokenRow, attempt: &Attempt<'_>, over: Over<'_>) 
         hardware: clean(&request.hardware),
         attributes: request.attributes.clone(),
         csr,
+        profile: token.profile.clone(),
         address: attempt.address.to_owned(),
     })
 }
@@ -169,6 +172,7 @@ pub(super) fn by_claim(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, ov
         hardware: clean(&request.hardware),
         attributes: request.attributes.clone(),
         csr,
+        profile: String::new(),
         address: attempt.address.to_owned(),
     })
 }

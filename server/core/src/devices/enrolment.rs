@@ -193,6 +193,7 @@ impl Devices {
             hardware: clean(&attempt.request.hardware),
             attributes: attempt.request.attributes.clone(),
             csr,
+            profile: String::new(),
             address: attempt.address.to_owned(),
         };
         let standing = if open { Standing::Usable } else { Standing::Spent };

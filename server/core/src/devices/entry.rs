@@ -79,6 +79,7 @@ pub(super) async fn let_in(
             csr: &a.csr,
             enrolled_by: &a.enrolled_by,
             replaces: None,
+            profile: &a.profile,
         })
         .collect();
     let issued = pki.issue_devices(tx, &leaves).await?;

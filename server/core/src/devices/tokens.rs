@@ -42,6 +42,7 @@ pub(super) struct TokenRow {
     pub(super) mode: String,
     pub(super) spki_sha256: String,
     pub(super) csr_sha256: String,
+    pub(super) profile: String,
     connected: i64,
 }
 
@@ -64,6 +65,7 @@ impl TokenRow {
             mode: self.mode.parse().map_err(crate::db::Error::corrupt)?,
             spki_sha256: self.spki_sha256,
             csr_sha256: self.csr_sha256,
+            profile: self.profile,
             connected: self.connected,
         })
     }
@@ -110,7 +112,9 @@ impl Devices {
         let id: EnrolmentTokenId = self.entropy.id(now);
         let (secret, kept) = bearer::mint(PREFIX, &id, &*self.entropy);
         let expires_at = now.plus(new.hours * HOUR_MS);
+        let profile = new.profile.trim().to_owned();
         let mut tx = self.db.write().await?;
+        self.pki.profile_is_there(&mut tx, &actor.org, &profile).await?;
         exec!(
             &mut tx,
             store::TOKEN_INSERT,
@@ -128,11 +132,12 @@ impl Devices {
             source.as_str(),
             new.mode.as_str(),
             spki_sha256.as_str(),
-            csr_sha256.as_str()
+            csr_sha256.as_str(),
+            profile.as_str()
         )?;
         let detail = json!({
             "label": label, "pattern": pattern, "max_uses": new.max_uses, "hours": new.hours, "mode": new.mode, "source": source,
-            "bound": !spki_sha256.is_empty() || !csr_sha256.is_empty(),
+            "profile": profile, "bound": !spki_sha256.is_empty() || !csr_sha256.is_empty(),
         });
         audit::append(&mut tx, actor, now, "enrolment_token.create", id.as_str(), &detail).await?;
         tx.commit().await?;
@@ -153,6 +158,7 @@ impl Devices {
             mode: new.mode,
             spki_sha256,
             csr_sha256,
+            profile,
             connected: 0,
         };
         Ok(self.enrolment_card(token, secret))
@@ -203,6 +209,7 @@ impl Devices {
             },
             shared: self.shared_secrets(actor).await?,
             batch: None,
+            profiles: self.pki.profile_names(&mut self.db.read().await?, &actor.org).await?,
             settings: EnrolmentSettings { open: self.askable(&actor.org, self.clock.now()).await?.0 },
             may_approve: allowed(actor, Act::ApproveDevices),
             may_open: allowed(actor, Act::OpenEnrolment),

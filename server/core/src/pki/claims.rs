@@ -119,7 +119,9 @@ impl Pki {
             enrolled_by: new.enrolled_by,
             replaces: None,
             trust_seq,
+            life: None,
             until: Some(new.until),
+            profile: "",
         };
         let (leaf, key) = if let Some(csr) = new.csr {
             self.may_have_key(tx, new.org, csr).await?;
@@ -145,8 +147,8 @@ impl Pki {
     /// After the commit call [`Pki::reload`].
     pub async fn revoke_claim(&self, tx: &mut Tx, actor: &Actor, id: &CertificateId) -> Result<i64, Error> {
         let seq = store::next_trust(tx).await?;
-        let reason = RevocationReason::CessationOfOperation.as_str();
-        if store::revoke(tx, id, &actor.org, self.clock.now(), &actor.label(), reason, seq).await? {
+        let how = RevocationReason::CessationOfOperation.into();
+        if store::revoke(tx, id, &actor.org, self.clock.now(), &actor.label(), &how, seq).await? {
             self.journal_revoked(tx, id).await?;
         }
         Ok(seq)

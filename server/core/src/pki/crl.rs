@@ -199,7 +199,7 @@ fn sign(
 ) -> Result<Vec<u8>, Error> {
     let of = |r: &store::RevokedRecord| {
         let revocation = Revocation::of(&r.reason, r.revoked_at);
-        CrlEntry { serial: r.serial.clone(), reason: revocation.reason, at: revocation.at }
+        CrlEntry { serial: r.serial.clone(), reason: revocation.reason, at: revocation.at, invalid_since: r.invalidity_date.map(Timestamp) }
     };
     let entries: Vec<_> = revoked.iter().map(of).chain(ended.iter().map(CrlEntry::ended)).collect();
     // Without one for the root: it is in none of its own certificate, and a client that checks that one too would find another list's scope.
@@ -213,13 +213,15 @@ pub(super) struct CrlEntry {
     /// `CRLReason`.
     pub reason: u8,
     pub at: Timestamp,
+    /// `InvalidityDate` (RFC 5280 §5.3.2).
+    pub invalid_since: Option<Timestamp>,
 }
 
 impl CrlEntry {
     /// Of an authority that has ended before its time.
     pub fn ended((serial, state, at): &(Vec<u8>, String, i64)) -> Self {
         let reason = if state == AuthorityState::Compromised.as_str() { CA_COMPROMISE } else { SUPERSEDED };
-        Self { serial: serial.clone(), reason, at: Timestamp(*at) }
+        Self { serial: serial.clone(), reason, at: Timestamp(*at), invalid_since: None }
     }
 }
 
@@ -268,6 +270,6 @@ fn entry(e: &CrlEntry) -> Result<RevokedCertParams, Error> {
             // Unspecified is left out (RFC 5280 §5.3.1).
             _ => None,
         },
-        invalidity_date: None,
+        invalidity_date: e.invalid_since.map(instant).transpose()?,
     })
 }

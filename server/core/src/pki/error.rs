@@ -63,6 +63,35 @@ pub enum Error {
     /// The organization wants devices to keep their key (pki.md R-3).
     #[error("the key must stay")]
     RekeyForbidden,
+    /// More than a note may have.
+    #[error("the note is too long")]
+    RevocationNote,
+    /// Not a time at which something can have become wrong.
+    #[error("invalidity_date is out of bounds")]
+    InvalidityDate,
+    /// The profile of the certificate is for other types of keys.
+    #[error("the profile is for keys of the types {0}")]
+    KeyType(String),
+    /// No such profile in this organization.
+    #[error("no such certificate profile")]
+    NoProfile,
+    /// Not a name that a profile may have.
+    #[error("not a profile's name")]
+    ProfileName,
+    /// Not a life that a device's certificate may have.
+    #[error("hours is out of bounds")]
+    ProfileHours,
+    /// More profiles than an organization may have.
+    #[error("too many certificate profiles")]
+    ProfilesFull,
+    /// Something is of it.
+    #[error("{tokens} tokens and {certificates} active certificates are of the profile")]
+    ProfileInUse {
+        /// Tokens that may still give certificates.
+        tokens: i64,
+        /// Active certificates.
+        certificates: i64,
+    },
     /// Not a number of days.
     #[error("recovery_days is out of bounds")]
     RecoveryDays,
@@ -177,6 +206,42 @@ impl Error {
                 "This organization wants devices to keep their key: send a CSR for the key of the certificate that is renewed.",
             )
             .at("csr"),
+            Self::RevocationNote => {
+                let text = format!("A note has at most {} characters.", wire::pki::MAX_REVOCATION_NOTE);
+                Fault::new(FaultKind::Invalid, "invalid", text).at("note")
+            }
+            Self::InvalidityDate => Fault::new(
+                FaultKind::Invalid,
+                "invalid",
+                "Give the time since which the certificate is known or suspected to be wrong: not later than now.",
+            )
+            .at("invalidity_date"),
+            Self::KeyType(types) => {
+                let text = format!("The certificate's profile is for keys of these types: {types}. Make such a key and send a CSR for it.");
+                Fault::new(FaultKind::Invalid, "unsupported_alg", text).at("csr")
+            }
+            Self::NoProfile => {
+                let text = "There is no such certificate profile. Choose one that there is, or none.";
+                Fault::new(FaultKind::NotFound, "profile_not_found", text).at("profile")
+            }
+            Self::ProfileName => {
+                let text = "A profile's name has 1 to 40 lower-case letters, digits and -, and begins with a letter or digit.";
+                Fault::new(FaultKind::Invalid, "invalid", text).at("name")
+            }
+            Self::ProfileHours => {
+                let most = wire::pki::MAX_PROFILE_HOURS;
+                Fault::new(FaultKind::Invalid, "invalid", format!("Give 1 to {most} hours ({} days).", most / 24)).at("hours")
+            }
+            Self::ProfilesFull => {
+                Fault::new(FaultKind::Conflict, "profiles_full", "An organization has at most 50 certificate profiles. Remove one first.")
+            }
+            Self::ProfileInUse { tokens, certificates } => {
+                let text = format!(
+                    "{tokens} enrolment tokens may still give certificates of this profile, and {certificates} active ones are of it. Revoke the tokens, and remove it \
+                     when its devices have certificates of another one."
+                );
+                Fault::new(FaultKind::Conflict, "profile_in_use", text)
+            }
             Self::RecoveryDays => {
                 let text = format!("Give 1 to {} days.", wire::pki::MAX_RECOVERY_DAYS);
                 Fault::new(FaultKind::Invalid, "invalid", text).at("recovery_days")

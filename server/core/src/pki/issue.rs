@@ -7,6 +7,7 @@ use super::{
     csr::CsrError,
     peer::{DevicePeer, Fingerprint},
     profile::{self, Kind, Subject, Validity},
+    profiles::{self, Asked},
     sign::Order,
     store,
 };
@@ -33,6 +34,8 @@ pub struct NewLeaf<'a> {
     pub enrolled_by: &'a str,
     /// The certificate it succeeds.
     pub replaces: Option<&'a CertificateId>,
+    /// The organization's profile that it is of; empty for none.
+    pub profile: &'a str,
 }
 
 /// A signed certificate. It counts from the commit of the transaction it was made in; hand it to [`Pki::admit`] then.
@@ -93,6 +96,7 @@ struct Ready {
     uri: String,
     subject: Subject,
     key: SubjectPublicKeyInfo,
+    life: Option<i64>,
 }
 
 /// A key that another device, an authority or a past compromise owns, or an issuer that has ended, by what the database says.
@@ -119,10 +123,11 @@ impl Pki {
     /// The same for several devices at once, whose keys and names differ: all of them, or it says who may not have one.
     pub(crate) async fn issue_devices(&self, tx: &mut Tx, new: &[NewLeaf<'_>]) -> Result<Vec<Issued>, Refused<Error>> {
         let all = self.authorities.load_full();
+        let profiles = self.profiles_of(tx, new).await?;
         let mut refused = Vec::new();
         let mut ready = Vec::with_capacity(new.len());
         for (place, leaf) in new.iter().enumerate() {
-            match self.ready(&all, leaf) {
+            match self.ready(&all, &profiles, leaf) {
                 Ok(one) => ready.push(one),
                 Err(e) => refused.push((place, e)),
             }
@@ -157,7 +162,9 @@ impl Pki {
                 enrolled_by: leaf.enrolled_by,
                 replaces: leaf.replaces,
                 trust_seq,
+                life: ready.life,
                 until: None,
+                profile: leaf.profile,
             })
             .collect();
         let leaves = self.issue(tx, &orders).await?;
@@ -177,9 +184,16 @@ impl Pki {
         Ok(issued.collect())
     }
 
-    fn ready(&self, all: &Authorities, new: &NewLeaf<'_>) -> Result<Ready, Error> {
+    fn ready(&self, all: &Authorities, profiles: &Asked, new: &NewLeaf<'_>) -> Result<Ready, Error> {
         let issuer = authorities::active(all, new.org, Kind::DeviceAuthority)?;
-        if profile::validity(Kind::Device, self.clock.now(), Some(issuer.not_after)).is_none() {
+        let rules = if new.profile.is_empty() { None } else { profiles.get(&(new.org.clone(), new.profile.to_owned())) };
+        match rules {
+            Some(rules) => profiles::takes(rules, new.csr)?,
+            None if !new.profile.is_empty() && new.replaces.is_none() => return Err(Error::NoProfile),
+            None => {}
+        }
+        let life = rules.map(profiles::life);
+        if profile::validity_for(life.unwrap_or(Kind::Device.life()), self.clock.now(), Some(issuer.not_after)).is_none() {
             return Err(Error::AuthorityExpiring);
         }
         let uri = profile::device_uri(&self.trust_domain, &issuer.slug, new.device_id);
@@ -191,7 +205,7 @@ impl Pki {
         }
         let key = SubjectPublicKeyInfo::from_der(&new.csr.spki).map_err(|_| CsrError::WeakKey("its encoding is not supported"))?;
         let subject = Subject::device(&self.trust_domain, &issuer.slug, new.device_id)?;
-        Ok(Ready { issuer: Arc::clone(issuer), uri, subject, key })
+        Ok(Ready { issuer: Arc::clone(issuer), uri, subject, key, life })
     }
 
     /// Whether a key may become that of a device that is not in the fleet yet. Asked before a person is asked.

@@ -100,6 +100,11 @@ pub(super) struct Revoked {
     pub revoked_at: i64,
     pub revoked_by: String,
     pub reason: String,
+    // Not in the lines of earlier versions.
+    #[serde(default)]
+    pub invalidity_date: Option<i64>,
+    #[serde(default)]
+    pub revocation_note: String,
 }
 
 /// Bytes as hex.
@@ -354,6 +359,8 @@ mod tests {
             revoked_at: 2,
             revoked_by: "ada".into(),
             reason: "key_compromise".into(),
+            invalidity_date: Some(1),
+            revocation_note: "stolen".into(),
         })
     }
 

@@ -20,6 +20,7 @@ pub(crate) mod der;
 mod duties;
 mod error;
 pub mod est;
+mod exchange;
 mod generations;
 mod given;
 mod guard;
@@ -35,6 +36,7 @@ pub mod offline;
 mod peer;
 mod pending;
 mod profile;
+mod profiles;
 mod read;
 mod recall;
 mod recognise;
@@ -235,7 +237,7 @@ impl Pki {
             let _turn = self.reloading.lock().await;
             let all = self.forge().open(&self.authorities.load()).await?;
             self.bundles.store(Arc::new(bundle::Bundles::read(&self.db).await?));
-            let registered = registered::anchors::read(&mut self.db.read().await?).await?;
+            let registered = registered::anchors::read(&mut self.db.read().await?, &self.trust.device_anchors().registered).await?;
             self.trust.set_authorities(&all, registered);
             self.authorities.store(Arc::new(all));
         }

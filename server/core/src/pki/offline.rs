@@ -146,8 +146,11 @@ pub fn list(root: &RootFile, request: &ListRequest, now: Timestamp) -> Result<Ve
         return Err(NotSigned::Clock);
     }
     let serial = |e: &wire::roots::ListEntry| hex::decode(&e.serial).ok().filter(|s| (1..=20).contains(&s.len()));
-    let entries =
-        request.entries.iter().map(|e| Some(CrlEntry { serial: serial(e)?, reason: e.reason, at: e.at })).collect::<Option<Vec<_>>>();
+    let entries = request
+        .entries
+        .iter()
+        .map(|e| Some(CrlEntry { serial: serial(e)?, reason: e.reason, at: e.at, invalid_since: None }))
+        .collect::<Option<Vec<_>>>();
     let entries = entries.ok_or(NotSigned::Request("a serial number is not one"))?;
     let (_, ski, _) = recognise::authority(&root.certificate).ok_or(NotSigned::NoRoot("it can't be read"))?;
     let until = profile::second(now).plus(LIST).min(root.not_after);

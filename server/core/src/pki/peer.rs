@@ -52,6 +52,9 @@ pub enum Refusal {
     /// The device is suspended, decommissioned or was never active.
     #[error("device not active")]
     DeviceInactive,
+    /// The list of revoked certificates that its owner's authority gave has ended for more than a day (pki.md E-10).
+    #[error("the authority's list of revoked certificates has ended")]
+    ListEnded,
     /// Its authority is retired or compromised.
     #[error("authority not trusted")]
     Authority,

@@ -74,6 +74,14 @@ impl Kind {
         }
     }
 
+    /// The longest life in milliseconds that a profile may give (P-6, table (a)).
+    pub const fn longest(self) -> i64 {
+        match self {
+            Self::Device => 825 * DAY,
+            _ => self.life(),
+        }
+    }
+
     /// Whether certificates of this kind sign others.
     pub const fn is_authority(self) -> bool {
         matches!(self, Self::Root | Self::Cross | Self::DeviceAuthority | Self::ServerAuthority | Self::ClaimAuthority)
@@ -115,7 +123,12 @@ pub(super) fn instant(t: Timestamp) -> Result<time::OffsetDateTime, rcgen::Error
 
 /// The validity of a certificate made now under an issuer that ends then; none when less than [`SHORTEST`] would remain (P-6).
 pub fn validity(kind: Kind, now: Timestamp, issuer_ends: Option<Timestamp>) -> Option<Validity> {
-    let until = issuer_ends.map_or(now.plus(kind.life()), |end| now.plus(kind.life()).min(end));
+    validity_for(kind.life(), now, issuer_ends)
+}
+
+/// The same of a certificate that would hold for so many milliseconds.
+pub fn validity_for(life: i64, now: Timestamp, issuer_ends: Option<Timestamp>) -> Option<Validity> {
+    let until = issuer_ends.map_or(now.plus(life), |end| now.plus(life).min(end));
     let (from, until) = (second(now.plus(-BACKDATE)), second(until));
     (until.since(now) >= SHORTEST).then_some(Validity { from, until })
 }

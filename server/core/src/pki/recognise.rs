@@ -72,7 +72,7 @@ pub fn kind(tbs: &[u8]) -> Result<Kind, Foreign> {
     };
 
     let life = tbs.validity.not_after.timestamp() - tbs.validity.not_before.timestamp();
-    if life <= 0 || life * 1000 > kind.life() + BACKDATE {
+    if life <= 0 || life * 1000 > kind.longest() + BACKDATE {
         return Err(Foreign("validity"));
     }
     let no_check = |e: &X509Extension<'_>| e.oid.iter().is_some_and(|arcs| arcs.eq(NO_CHECK.iter().copied()));
@@ -103,7 +103,7 @@ fn named(tbs: &TbsCertificate<'_>, what: &str) -> bool {
 }
 
 /// Whether a to-be-signed message is a certificate revocation list (RFC 5280 §5.1.2) of the issuer with this name and key identifier: version 2,
-/// our signature algorithm, an end within [`LONGEST_LIST`], entries with a reason at most, and of the list's own extensions the three of R-7.
+/// our signature algorithm, an end within [`LONGEST_LIST`], entries with a reason and the date of R-5 at most, and of the list's own extensions the three of R-7.
 pub fn list(tbs: &[u8], name: &[u8], ski: &[u8]) -> Result<(), Foreign> {
     der::strict(tbs).map_err(|_| Foreign("not strictly encoded"))?;
     let (_, list) = TbsCertList::from_der(tbs).map_err(|_| Foreign("unreadable"))?;
@@ -117,7 +117,9 @@ pub fn list(tbs: &[u8], name: &[u8], ski: &[u8]) -> Result<(), Foreign> {
     if !life.is_some_and(|life| (1..=LONGEST_LIST / 1000).contains(&life)) {
         return Err(Foreign("validity"));
     }
-    let of_entry = |e: &X509Extension<'_>| !e.critical && matches!(e.parsed_extension(), ParsedExtension::ReasonCode(_));
+    let of_entry = |e: &X509Extension<'_>| {
+        !e.critical && matches!(e.parsed_extension(), ParsedExtension::ReasonCode(_) | ParsedExtension::InvalidityDate(_))
+    };
     if !list.revoked_certificates.iter().all(|entry| entry.extensions().iter().all(of_entry)) {
         return Err(Foreign("an entry"));
     }

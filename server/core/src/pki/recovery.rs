@@ -83,7 +83,7 @@ impl Pki {
             return Err(Error::NoRecovery);
         }
         let same_key = spki_sha256(&leaf) == Some(csr.spki_sha256);
-        match rules.rekey {
+        match store::rekey(&mut on, &org, &found.validity_profile).await? {
             RekeyPolicy::Required if same_key => return Err(Error::RekeyRequired),
             RekeyPolicy::Forbidden if !same_key => return Err(Error::RekeyForbidden),
             RekeyPolicy::Required | RekeyPolicy::Allowed | RekeyPolicy::Forbidden => {}
@@ -118,6 +118,7 @@ impl Pki {
             csr: &proven.csr,
             enrolled_by: by,
             replaces: Some(&proven.certificate),
+            profile: &found.validity_profile,
         };
         let issued = self.issue_device(tx, new).await?;
         store::drop_unused(tx, proven.device, &proven.certificate, &issued.id, now, seq).await?;

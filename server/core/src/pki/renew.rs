@@ -3,6 +3,7 @@
 use super::{
     Csr, Error, Pki,
     csr::{self, CsrError},
+    exchange::AGAIN,
     issue::NewLeaf,
     peer::{DevicePeer, Refusal},
     profile::{self, Validity},
@@ -70,7 +71,7 @@ impl Pki {
         // The server asked for it when the authority is retiring.
         let early = now < due && !self.trust.retiring(&issuer);
         let same_key = store::has_key(&mut tx, &peer.certificate, &csr.spki_sha256).await?;
-        match store::rekey(&mut tx, &peer.org).await? {
+        match store::rekey(&mut tx, &peer.org, &current.validity_profile).await? {
             RekeyPolicy::Required if same_key => return Err(Error::RekeyRequired),
             RekeyPolicy::Forbidden if !same_key => return Err(Error::RekeyForbidden),
             RekeyPolicy::Required | RekeyPolicy::Allowed | RekeyPolicy::Forbidden => {}
@@ -82,6 +83,12 @@ impl Pki {
         if !store::is_active(&mut tx, &peer.certificate).await? {
             return Err(Error::NotUsable(self.trust.still(&peer.fingerprint).err().unwrap_or(Refusal::Revoked)));
         }
+        // A lost answer: the same request gets the same certificate (E-3).
+        let again = store::renewed_for(&mut tx, &peer.certificate, &csr.spki_sha256, &csr.csr_sha256, now.plus(-AGAIN)).await?;
+        if let Some(given) = again {
+            drop(tx);
+            return self.enrolled(&peer.org, &given.parse().map_err(crate::db::Error::corrupt)?, device_url, now).await;
+        }
         let enrolled_by = format!("renewal from {}", if actor.address.is_empty() { "here" } else { &actor.address });
         let new = NewLeaf {
             org: &peer.org,
@@ -90,6 +97,7 @@ impl Pki {
             csr,
             enrolled_by: &enrolled_by,
             replaces: Some(&peer.certificate),
+            profile: &current.validity_profile,
         };
         let issued = match self.issue_device(&mut tx, new).await {
             Err(Error::KeyInUse(whose)) => {

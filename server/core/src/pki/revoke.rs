@@ -1,6 +1,6 @@
 //! Revocation (pki.md R-5): committed, then taken into memory, then told; the listeners cut live connections on the way (H-5, H-6).
 
-use super::{Error, Pki, store};
+use super::{Error, Pki, profile::second, store};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -8,15 +8,20 @@ use crate::{
 };
 use serde_json::json;
 use std::collections::BTreeSet;
-use wire::{ids::CertificateId, pki::RevocationReason};
+use wire::{
+    Timestamp,
+    ids::CertificateId,
+    pki::{MAX_REVOCATION_NOTE, Revocation, RevocationReason},
+};
 
 impl Pki {
     /// Revokes a certificate for good. When this returns no handshake with it passes on this instance, and its connections are being cut.
-    /// Idempotent: the first reason stands. A compromised key is blocked forever.
-    pub async fn revoke(&self, actor: &Actor, id: &CertificateId, reason: RevocationReason) -> Result<(), Error> {
+    /// Idempotent: the first reason, date and note stand. A compromised key is blocked forever.
+    pub async fn revoke(&self, actor: &Actor, id: &CertificateId, how: impl Into<Revocation>) -> Result<(), Error> {
         may(actor, Act::Revoke)?;
+        let how = checked(how.into(), self.clock.now())?;
         let mut tx = self.db.write().await?;
-        let device = self.revoke_one(&mut tx, actor, id, reason).await?;
+        let device = self.revoke_one(&mut tx, actor, id, &how).await?;
         tx.commit().await?;
         self.reload().await?;
         self.bus.tell(Event::Trust);
@@ -28,10 +33,10 @@ impl Pki {
 
     /// Revokes these certificates in one transaction. The caller has asked whether the actor may.
     pub(crate) async fn revoke_these(&self, actor: &Actor, ids: &[CertificateId], reason: RevocationReason) -> Result<(), Error> {
-        let mut devices = BTreeSet::new();
+        let (mut devices, how) = (BTreeSet::new(), Revocation::from(reason));
         let mut tx = self.db.write().await?;
         for id in ids {
-            devices.extend(self.revoke_one(&mut tx, actor, id, reason).await?);
+            devices.extend(self.revoke_one(&mut tx, actor, id, &how).await?);
         }
         tx.commit().await?;
         self.reload().await?;
@@ -49,7 +54,7 @@ impl Pki {
         self.device_changed(tx, device).await?;
         for (id,) in store::usable_of(tx, device, &actor.org).await? {
             let id: CertificateId = id.parse().map_err(crate::db::Error::corrupt)?;
-            self.revoke_one(tx, actor, &id, reason).await?;
+            self.revoke_one(tx, actor, &id, &Revocation::from(reason)).await?;
         }
         Ok(())
     }
@@ -61,20 +66,39 @@ impl Pki {
         Ok(())
     }
 
-    async fn revoke_one(&self, tx: &mut Tx, actor: &Actor, id: &CertificateId, reason: RevocationReason) -> Result<Option<i64>, Error> {
+    async fn revoke_one(&self, tx: &mut Tx, actor: &Actor, id: &CertificateId, how: &Revocation) -> Result<Option<i64>, Error> {
         let now = self.clock.now();
         let seq = store::next_trust(tx).await?;
         let record = store::for_revocation(tx, id, &actor.org).await?.ok_or(Error::NotFound)?;
         // Listeners' certificates are replaced, not revoked by hand: nobody would know where the connection went.
         let device = record.device.ok_or(Error::NotFound)?;
-        if store::revoke(tx, id, &actor.org, now, &actor.label(), reason.as_str(), seq).await? {
+        if store::revoke(tx, id, &actor.org, now, &actor.label(), how, seq).await? {
             self.journal_revoked(tx, id).await?;
-            let detail = json!({ "reason": reason.as_str(), "was": record.state });
+            let mut detail = json!({ "reason": how.reason.as_str(), "was": record.state });
+            if let Some(since) = how.invalidity_date {
+                detail["invalid_since"] = json!(since);
+            }
+            if !how.note.is_empty() {
+                detail["note"] = json!(how.note);
+            }
             audit::append(tx, actor, now, "certificate.revoke", id.as_str(), &detail).await?;
-            if reason == RevocationReason::KeyCompromise {
-                store::block_key(tx, &record.spki_sha256, &actor.org, reason.as_str(), now).await?;
+            if how.reason == RevocationReason::KeyCompromise {
+                store::block_key(tx, &record.spki_sha256, &actor.org, how.reason.as_str(), now).await?;
             }
         }
         Ok(Some(device))
     }
+}
+
+/// A revocation as it is written down: whole seconds, as the list has them, and a note without blanks around it.
+fn checked(how: Revocation, now: Timestamp) -> Result<Revocation, Error> {
+    let note = how.note.trim().to_owned();
+    if note.chars().count() > MAX_REVOCATION_NOTE as usize {
+        return Err(Error::RevocationNote);
+    }
+    // A list tells of what was; GeneralizedTime knows no instant before our clocks' zero that a person would mean.
+    if how.invalidity_date.is_some_and(|since| since > now || since.0 < 0) {
+        return Err(Error::InvalidityDate);
+    }
+    Ok(Revocation { invalidity_date: how.invalidity_date.map(second), note, ..how })
 }

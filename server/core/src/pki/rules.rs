@@ -16,8 +16,10 @@ impl Pki {
     /// The rules as they are, and whether the actor may change them.
     pub async fn rules(&self, actor: &Actor) -> Result<RulesPage, Error> {
         may(actor, Act::Read)?;
-        let rules = self.rules_of(&mut self.db.read().await?, &actor.org).await?;
-        Ok(RulesPage { rules, may_edit: allowed(actor, Act::Rules) })
+        let mut on = self.db.read().await?;
+        let rules = self.rules_of(&mut on, &actor.org).await?;
+        let profiles = store::profiles(&mut on, &actor.org).await?;
+        Ok(RulesPage { rules, profiles, may_edit: allowed(actor, Act::Rules) })
     }
 
     /// The rules of an organization, for rooms that apply them.

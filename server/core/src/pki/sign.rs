@@ -35,8 +35,12 @@ pub(super) struct Order<'a> {
     pub enrolled_by: &'a str,
     pub replaces: Option<&'a CertificateId>,
     pub trust_seq: i64,
+    /// Another life than that of its kind, in milliseconds.
+    pub life: Option<i64>,
     /// An end before that of its kind.
     pub until: Option<Timestamp>,
+    /// The organization's profile that it is of; empty for none.
+    pub profile: &'a str,
 }
 
 /// A signed leaf.
@@ -72,7 +76,9 @@ impl Pki {
             enrolled_by: purpose,
             replaces: None,
             trust_seq: store::next_trust(&mut tx).await?,
+            life: None,
             until: None,
+            profile: "",
         };
         let leaf = self.issue_one(&mut tx, order).await?;
         tx.commit().await?;
@@ -92,7 +98,8 @@ impl Pki {
         let mut drafts = Vec::with_capacity(orders.len());
         for order in orders {
             let ends = order.until.map_or(order.issuer.not_after, |end| end.min(order.issuer.not_after));
-            let validity = profile::validity(order.kind, now, Some(ends)).ok_or(Error::AuthorityExpiring)?;
+            let life = order.life.unwrap_or(order.kind.life()).min(order.kind.longest());
+            let validity = profile::validity_for(life, now, Some(ends)).ok_or(Error::AuthorityExpiring)?;
             let spki_sha256 = sha256(&order.key.subject_public_key_info());
             drafts.push(Draft { order, id: self.entropy.id(now), validity, spki_sha256, serial: [0; 20] });
         }
@@ -111,6 +118,7 @@ impl Pki {
                 "issuer": draft.order.issuer.id,
                 "spki_sha256": hex::encode(draft.spki_sha256),
                 "fingerprint": hex::encode(leaf.fingerprint),
+                "profile": draft.order.profile,
                 "profile_version": profile::VERSION,
                 "key_origin": draft.order.key_origin,
                 "by": draft.order.enrolled_by,
@@ -171,6 +179,7 @@ impl Draft<'_> {
             replaces: order.replaces.map(CertificateId::as_str),
             trust_seq: order.trust_seq,
             key_origin: order.key_origin.as_str(),
+            validity_profile: order.profile,
         }
     }
 

@@ -154,8 +154,10 @@ impl IntoResponse for Refusal {
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(Ok(allowed)) = allow.map(|method| HeaderValue::from_str(method.as_str())) {
-            headers.insert(header::ALLOW, allowed);
+        if let Some(allowed) = allow {
+            // What may be read may be asked about (RFC 9110 §9.3.2).
+            let allowed = if allowed == Method::GET { "GET, HEAD" } else { "POST" };
+            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
         response
     }
@@ -192,6 +194,6 @@ mod tests {
         let waits = Refusal::from(fleet::devices::Error::Pending).into_response();
         assert!(waits.status() == 202 && waits.headers().contains_key("retry-after"));
         let other = Refusal::Method(Method::GET).into_response();
-        assert_eq!((other.status().as_u16(), &other.headers()["allow"]), (405, &HeaderValue::from_static("GET")));
+        assert_eq!((other.status().as_u16(), &other.headers()["allow"]), (405, &HeaderValue::from_static("GET, HEAD")));
     }
 }

@@ -8,6 +8,7 @@ use super::{Devices, address, whole::whole};
 use crate::tls::ChannelBinding;
 use answer::{Answer, Refusal};
 use axum::{
+    body::{Body, HttpBody as _},
     extract::{Path, Request, State},
     http::{Method, header, request::Parts},
     response::{IntoResponse as _, Response},
@@ -25,10 +26,12 @@ pub(super) const ROUTE: &str = "/.well-known/est/{*operation}";
 
 /// `/.well-known/est/[label/]operation`; a label is the slug of an organization, without one it is the installation's own.
 pub(super) async fn serve(State(devices): State<Devices>, Path(path): Path<String>, request: Request) -> Response {
-    match operate(&devices, &path, request).await {
+    let asked_about = request.method() == Method::HEAD;
+    let response = match operate(&devices, &path, request).await {
         Ok(answer) => answer.into_response(),
         Err(refusal) => refusal.into_response(),
-    }
+    };
+    if asked_about { without_body(response) } else { response }
 }
 
 async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answer, Refusal> {
@@ -36,12 +39,12 @@ async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answ
     let org = organization(devices, label)?;
     match operation {
         "cacerts" => {
-            only(&Method::GET, &request)?;
+            to_read(&request)?;
             let all = devices.fleet.pki().ca_certificates(&org);
             Ok(Answer::certificates(all.iter().map(AsRef::as_ref)))
         }
         "csrattrs" => {
-            only(&Method::GET, &request)?;
+            to_read(&request)?;
             Ok(Answer::attributes())
         }
         "simpleenroll" => {
@@ -82,8 +85,27 @@ fn only(method: &Method, request: &Request) -> Result<(), Refusal> {
     if request.method() == method { Ok(()) } else { Err(Refusal::Method(method.clone())) }
 }
 
+/// What is read may be asked about, too (RFC 9110 §9.3.2).
+fn to_read(request: &Request) -> Result<(), Refusal> {
+    if request.method() == Method::HEAD { Ok(()) } else { only(&Method::GET, request) }
+}
+
+/// An answer to HEAD: all of it but the body, the length of which is said.
+fn without_body(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(parts, Body::empty())
+}
+
 async fn enrol(devices: &Devices, org: &OrgId, labelled: bool, request: Request) -> Result<Answer, Refusal> {
+    let peer = request.extensions().get::<Arc<DevicePeer>>().cloned();
     let asking = Asking::of(request).await?;
+    // A token counts before a certificate, as with claims.
+    if let Some(peer) = peer.filter(|peer| asking.secret.is_empty() && devices.fleet.pki().is_foreign(peer)) {
+        return exchange(devices, org, &peer, &asking).await;
+    }
     let enrolled = devices.fleet.devices().enrol_over(asking.attempt(), asking.over(org, labelled)).await?;
     Answer::certificate(&enrolled.certificate)
 }
@@ -122,6 +144,22 @@ impl Asking {
     }
 }
 
+/// A certificate of ours for a device that shows its own authority's (802.1AR; E-10).
+async fn exchange(devices: &Devices, org: &OrgId, peer: &Arc<DevicePeer>, asking: &Asking) -> Result<Answer, Refusal> {
+    if peer.org != *org {
+        return Err(missing("There is no such label for this device. Leave it out."));
+    }
+    let actor = acting(peer, &asking.address);
+    let csr = asking.request.csr.as_bytes();
+    let enrolled = devices.fleet.pki().exchange(&actor, peer, csr, channel(&asking.parts), &devices.device_url).await?;
+    Answer::certificate(&enrolled.certificate)
+}
+
+fn acting(peer: &DevicePeer, address: &str) -> Actor {
+    let who = Who::Device { device: peer.device, device_id: peer.device_id.clone() };
+    Actor { org: peer.org.clone(), who, address: address.to_owned() }
+}
+
 /// Over the certificate that is renewed; a token alone renews nothing.
 async fn reenrol(devices: &Devices, org: &OrgId, request: Request) -> Result<Answer, Refusal> {
     let peer = request.extensions().get::<Arc<DevicePeer>>().cloned().ok_or_else(|| {
@@ -131,8 +169,7 @@ async fn reenrol(devices: &Devices, org: &OrgId, request: Request) -> Result<Ans
         return Err(missing("There is no such label for this device. Leave it out."));
     }
     let (parts, csr) = asked(request).await?;
-    let who = Who::Device { device: peer.device, device_id: peer.device_id.clone() };
-    let actor = Actor { org: peer.org.clone(), who, address: address(&parts.extensions) };
+    let actor = acting(&peer, &address(&parts.extensions));
     let enrolled = devices.fleet.pki().reenrol(&actor, &peer, csr.as_bytes(), channel(&parts), &devices.device_url).await?;
     Answer::certificate(&enrolled.certificate)
 }

@@ -2,7 +2,6 @@
 
 use super::{
     Answer,
-    certificates::Revocation,
     input::{Asked, Named, Sent},
     openapi::Refusals,
     sealed,
@@ -28,6 +27,7 @@ use wire::{
     enrolment::{BatchLine, BatchLineState, EnrolmentBatch},
     ids::EnrolmentBatchId,
     page::Page,
+    pki::RevocationReason,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -190,16 +190,23 @@ async fn cancel(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct BatchRevocation {
+    /// Why (RFC 5280 §5.3.1).
+    reason: RevocationReason,
+}
+
 /// Revoke every certificate a batch made, and those that they were renewed to
 #[utoipa::path(
     post, path = "/enrolment-batches/{id}/revoke", operation_id = "revoke_enrolment_batch", tag = "enrolment", params(("id" = EnrolmentBatchId, Path)),
-    request_body = Revocation, responses((status = NO_CONTENT), Refusals)
+    request_body = BatchRevocation, responses((status = NO_CONTENT), Refusals)
 )]
 async fn revoke(
     State(fleet): State<Fleet>,
     Caller(actor): Caller,
     Named(id): Named<EnrolmentBatchId>,
-    Sent(revocation): Sent<Revocation>,
+    Sent(revocation): Sent<BatchRevocation>,
 ) -> Answer<StatusCode> {
     fleet.devices().revoke_batch(&actor, &id, revocation.reason).await?;
     Ok(StatusCode::NO_CONTENT)

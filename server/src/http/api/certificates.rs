@@ -18,7 +18,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::CertificateId,
     page::Page,
-    pki::{CertificateDetail, CertificateQuery, CertificateRow, IdentityRules, RevocationReason},
+    pki::{CertificateDetail, CertificateQuery, CertificateRow, IdentityRules, Revocation},
     states::CertificateState,
 };
 
@@ -97,19 +97,9 @@ fn file(media: &'static str, name: &str, bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, media.to_owned()), (header::CONTENT_DISPOSITION, saved)], bytes).into_response()
 }
 
-#[derive(Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Revocation {
-    /// Why (RFC 5280 §5.3.1).
-    #[serde(default = "unspecified")]
-    pub(super) reason: RevocationReason,
-}
-
-const fn unspecified() -> RevocationReason {
-    RevocationReason::Unspecified
-}
-
 /// Revoke a certificate: connections that use it are closed within a second
+///
+/// Said a second time it is answered in the same way, and changes nothing: the first reason, date and note stand.
 #[utoipa::path(
     post, path = "/certificates/{id}/revoke", operation_id = "revoke_certificate", tag = "certificates", params(("id" = CertificateId, Path)), request_body = Revocation,
     responses((status = NO_CONTENT), Refusals)
@@ -120,7 +110,7 @@ async fn revoke(
     Named(id): Named<CertificateId>,
     Sent(revocation): Sent<Revocation>,
 ) -> Answer<StatusCode> {
-    fleet.pki().revoke(&actor, &id, revocation.reason).await?;
+    fleet.pki().revoke(&actor, &id, revocation).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -11,6 +11,7 @@
 //! | too many requests | 429 with `Retry-After`, counted per token and per session |
 
 mod approvals;
+mod audit;
 mod authorities;
 mod batches;
 mod certificates;
@@ -28,6 +29,7 @@ mod keys;
 mod limits;
 mod once;
 mod openapi;
+mod profiles;
 mod registered;
 mod releases;
 mod rollouts;
@@ -97,9 +99,11 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(claims::routes())
         .merge(shared::routes())
         .merge(certificates::routes())
+        .merge(profiles::routes())
         .merge(authorities::routes())
         .merge(consents::routes())
         .merge(clock::routes())
         .merge(registered::routes())
         .merge(roots::routes())
+        .merge(audit::routes())
 }

@@ -5,11 +5,18 @@ use super::{
     input::{Named, Sent},
     openapi::Refusals,
 };
+use crate::http::fault::Problem;
 use crate::http::guard::Caller;
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    body::{Body, to_bytes},
+    extract::State,
+    http::StatusCode,
+};
 use fleet::Fleet;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
+    FaultKind,
     ids::AuthorityId,
     page::Page,
     registered::{JustInTimePolicy, NewRegisteredAuthority, PossessionProof, RegisteredAuthority},
@@ -23,7 +30,11 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(verify))
         .routes(routes!(enable))
         .routes(routes!(disable))
+        .routes(routes!(bring_list))
 }
+
+/// Most bytes of a list: PEM is half as long again as DER.
+const MAX_LIST: usize = 16 * 1024 * 1024;
 
 /// Every registered authority, newest first
 #[utoipa::path(
@@ -115,4 +126,24 @@ async fn enable(
 )]
 async fn disable(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<Json<RegisteredAuthority>> {
     Ok(Json(fleet.pki().disable_authority(&actor, &id).await?))
+}
+
+/// Bring the authority's list of revoked certificates, DER or PEM, at most 10 MiB
+///
+/// It has to be signed by the authority's key and be its whole list. What is on it is refused, and live connections by it are closed, within a second; the
+/// next list takes its place, with a greater number and no earlier time. Bringing the same one again changes nothing. `ended_list` of the policy says what
+/// holds when it has ended for more than a day.
+#[utoipa::path(
+    put, path = "/registered-authorities/{id}/list", operation_id = "bring_registered_list", tag = "registered authorities", params(("id" = AuthorityId, Path)),
+    request_body(content = Vec<u8>, content_type = "application/pkix-crl"), responses((status = OK, body = RegisteredAuthority), Refusals)
+)]
+async fn bring_list(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<AuthorityId>,
+    body: Body,
+) -> Answer<Json<RegisteredAuthority>> {
+    let list = to_bytes(body, MAX_LIST).await;
+    let list = list.map_err(|_| Problem::new(FaultKind::TooLarge, "list_too_large", "The list is larger than 10 MiB."))?;
+    Ok(Json(fleet.pki().bring_list(&actor, &id, list.to_vec()).await?))
 }

@@ -203,6 +203,39 @@ async fn refusals_are_problem_documents(#[case] kind: EngineKind) {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn the_audit_log_is_read_and_taken_out(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    let profile = json!({ "hours": 24, "keys": ["p-256"] });
+    let made = s
+        .send(
+            s.request(Method::PUT, "/certificate-profiles/day")
+                .header("content-type", "application/json")
+                .body(Body::from(profile.to_string()))
+                .unwrap(),
+        )
+        .await;
+    assert_eq!(made.status, StatusCode::NO_CONTENT, "{}", made.body);
+    assert_eq!(s.get("/certificate-profiles").await.ok()["items"][0]["rules"]["hours"], 24);
+    assert_eq!(s.get("/audit?q=certificate_profile.set").await.ok()["items"][0]["object"], "day");
+    let gone = s.send(s.request(Method::DELETE, "/certificate-profiles/day").body(Body::empty()).unwrap()).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+
+    let file = s.get("/audit/export").await;
+    assert_eq!((file.headers["content-type"].as_str(), file.headers["cache-control"].as_str()), ("application/x-ndjson", "no-store"));
+    let (head, found) = fleet::access::verify_export(file.ok().as_str().unwrap().as_bytes()).unwrap();
+    assert_eq!((found.entries, found.broken_at), (head.last, None));
+    assert_eq!(file.headers["content-disposition"], format!("attachment; filename=\"audit-1-{}.jsonl\"", head.last));
+    let next = s.get(&format!("/audit/export?after={}", head.last)).await;
+    let (next, found) = fleet::access::verify_export(next.ok().as_str().unwrap().as_bytes()).unwrap();
+    assert_eq!((next.before, found.entries, found.broken_at), (head.head, 1, None));
+    assert_eq!(s.get("/audit/export?after=99999").await.code(), (400, "invalid"));
+    assert_eq!(Script::new(kind, Role::Operator).await.get("/audit/export").await.code(), (403, "denied"));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn a_repeated_post_is_carried_out_once(#[case] kind: EngineKind) {
     let s = Script::new(kind, Role::Operator).await;
     let body = json!({ "name": "fw.bin", "size": 3 });
@@ -268,9 +301,14 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
     let certificates = s.get("/certificates?state=active").await;
     assert_eq!(certificates.ok()["total"], 2);
     let id = certificates.body["items"][0]["id"].as_str().unwrap();
-    let revoked = s.post(&format!("/certificates/{id}/revoke"), &json!({ "reason": "key_compromise" })).await;
+    let none = s.post(&format!("/certificates/{id}/revoke"), &json!({})).await;
+    assert_eq!(none.status, StatusCode::BAD_REQUEST, "a reason has to be said: {}", none.body);
+    let since = json!({ "reason": "key_compromise", "invalidity_date": 9_000_000_000_000_i64 });
+    assert_eq!(s.post(&format!("/certificates/{id}/revoke"), &since).await.code(), (400, "invalid"), "not known yet");
+    let revoked = s.post(&format!("/certificates/{id}/revoke"), &json!({ "reason": "key_compromise", "note": "stolen" })).await;
     assert_eq!(revoked.status, StatusCode::NO_CONTENT, "{}", revoked.body);
     assert_eq!(s.get("/certificates?state=revoked").await.ok()["items"][0]["id"], id);
+    assert_eq!(s.get(&format!("/certificates/{id}")).await.ok()["revocation_note"], "stolen");
     for (step, state) in [("suspend", "suspended"), ("suspend", "suspended"), ("resume", "active"), ("decommission", "decommissioned")] {
         let done = s.post("/devices/gw-1/life", &json!({ "step": step })).await;
         assert_eq!(done.status, StatusCode::NO_CONTENT, "{}", done.body);

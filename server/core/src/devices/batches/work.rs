@@ -264,6 +264,7 @@ fn admitted(org: &OrgId, batch: &BatchRow, (device_id, device_type, tags): Named
         hardware: String::new(),
         attributes: BTreeMap::new(),
         csr,
+        profile: String::new(),
         address: String::new(),
     }
 }

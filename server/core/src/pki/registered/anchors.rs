@@ -1,14 +1,18 @@
 //! Registered authorities as handshakes need them, in memory: whose chains may end in them, and which organization they speak for. Refuses to know
 //! their policies.
 
-use super::{super::Error, store};
+use super::{
+    super::{Error, peer::Refusal},
+    list_gate::{self, OwnersList, Signed},
+    list_store, store,
+};
 use crate::db::{self, Conn};
 use rustls_pki_types::CertificateDer;
 use std::sync::Arc;
 use wire::{
     Timestamp,
     ids::{AuthorityId, OrgId},
-    registered::RegisteredState,
+    registered::{EndedList, RegisteredState},
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
@@ -33,21 +37,62 @@ pub struct RegisteredAnchor {
     pub not_before: Timestamp,
     /// End of its validity.
     pub not_after: Timestamp,
+    /// Its owner's list of revoked certificates, if one was brought.
+    pub list: Option<Arc<OwnersList>>,
+    /// Whether its devices are refused once that list has ended for a day.
+    pub closed: bool,
 }
 
 impl RegisteredAnchor {
+    /// What its list says of a certificate; nothing without a list. One that somebody between it and the device has signed is not on it, whatever its
+    /// number: that one is looked at by [`RegisteredAnchor::lists`].
+    pub(in crate::pki) fn says(&self, certificate: Option<&Signed>, now: Timestamp) -> Result<(), Refusal> {
+        let Some(list) = &self.list else { return Ok(()) };
+        if certificate.is_some_and(|certificate| list_gate::on(list, &self.name, certificate)) {
+            return Err(Refusal::Revoked);
+        }
+        if self.closed && now.since(list.next_update) > list_gate::GRACE { Err(Refusal::ListEnded) } else { Ok(()) }
+    }
+
+    /// Whether these bytes are a certificate that is on its list: of an authority between it and a device, for example.
+    pub fn lists(&self, certificate: &[u8]) -> bool {
+        let on = |list: &Arc<OwnersList>| list_gate::signed(certificate).is_some_and(|signed| list_gate::on(list, &self.name, &signed));
+        self.list.as_ref().is_some_and(on)
+    }
+
     /// Whether its certificate counts now.
     pub(in crate::pki) fn valid(&self, now: Timestamp) -> bool {
         (self.not_before..=self.not_after).contains(&now)
     }
 }
 
-/// All of them, of every organization.
-pub(in crate::pki) async fn read(on: &mut impl Conn) -> Result<Vec<Arc<RegisteredAnchor>>, Error> {
-    store::anchors(on).await?.into_iter().map(anchor).collect()
+/// All of them, of every organization. A list that is known from `before` is not read again.
+pub(in crate::pki) async fn read(on: &mut impl Conn, before: &[Arc<RegisteredAnchor>]) -> Result<Vec<Arc<RegisteredAnchor>>, Error> {
+    let mut all = Vec::new();
+    for record in store::anchors(on).await? {
+        let list = match &record.list_sha256 {
+            None => None,
+            Some(sha256) => {
+                let known = before.iter().find(|a| a.id.as_str() == record.id).and_then(|a| a.list.clone());
+                match known.filter(|list| list.sha256 == *sha256) {
+                    Some(list) => Some(list),
+                    None => list(on, &record.id, sha256).await?,
+                }
+            }
+        };
+        all.push(anchor(record, list)?);
+    }
+    Ok(all)
 }
 
-fn anchor(r: store::AnchorRecord) -> Result<Arc<RegisteredAnchor>, Error> {
+/// A list from the database; none when a newer one has just taken its place, which the next look finds.
+async fn list(on: &mut impl Conn, authority: &str, sha256: &[u8]) -> Result<Option<Arc<OwnersList>>, Error> {
+    let Some(der) = list_store::list_der(on, authority, sha256).await? else { return Ok(None) };
+    let read = OwnersList::of(&der, sha256.to_vec()).ok_or_else(|| db::Error::corrupt("a registered authority's list"))?;
+    Ok(Some(Arc::new(read)))
+}
+
+fn anchor(r: store::AnchorRecord, list: Option<Arc<OwnersList>>) -> Result<Arc<RegisteredAnchor>, Error> {
     let state: RegisteredState = r.state.parse().map_err(db::Error::corrupt)?;
     let unreadable = || db::Error::corrupt("a registered authority's certificate");
     let (name, key, path_len) = {
@@ -66,5 +111,7 @@ fn anchor(r: store::AnchorRecord) -> Result<Arc<RegisteredAnchor>, Error> {
         active: state == RegisteredState::Active,
         not_before: Timestamp(r.not_before),
         not_after: Timestamp(r.not_after),
+        list,
+        closed: r.ended_list != EndedList::Open.as_str(),
     }))
 }

@@ -203,16 +203,18 @@ pub fn proof(input: &[u8], authority: &[u8], code: &str, now: Timestamp) -> Resu
     }
 }
 
-/// Whether this key has signed it, by an algorithm that counts: the parser would take SHA-1.
+/// Signature algorithms that count: the parser would take SHA-1.
+pub(super) const ACCEPTED: [Oid<'static>; 6] = [
+    OID_SIG_ECDSA_WITH_SHA256,
+    OID_SIG_ECDSA_WITH_SHA384,
+    OID_PKCS1_SHA256WITHRSA,
+    OID_PKCS1_SHA384WITHRSA,
+    OID_PKCS1_SHA512WITHRSA,
+    OID_SIG_ED25519,
+];
+
+/// Whether this key has signed it, by an algorithm that counts.
 fn signed_by(parsed: &X509Certificate<'_>, authority: &X509Certificate<'_>) -> bool {
-    const ACCEPTED: [Oid<'static>; 6] = [
-        OID_SIG_ECDSA_WITH_SHA256,
-        OID_SIG_ECDSA_WITH_SHA384,
-        OID_PKCS1_SHA256WITHRSA,
-        OID_PKCS1_SHA384WITHRSA,
-        OID_PKCS1_SHA512WITHRSA,
-        OID_SIG_ED25519,
-    ];
     ACCEPTED.contains(&parsed.signature_algorithm.algorithm) && parsed.verify_signature(Some(authority.public_key())).is_ok()
 }
 

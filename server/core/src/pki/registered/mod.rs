@@ -9,6 +9,9 @@ pub(crate) mod anchors;
 mod arrivals;
 pub(crate) mod gate;
 pub(crate) mod leaves;
+mod list_gate;
+mod list_store;
+mod lists;
 mod refused;
 mod renewed;
 mod state;
@@ -20,6 +23,7 @@ pub use anchors::RegisteredAnchor;
 pub use arrivals::Arrival;
 pub(super) use arrivals::{Arrivals, Waiting};
 pub use gate::{Link, link};
+pub(super) use list_gate::{Signed, signed};
 pub use refused::Refused;
 
 use super::{Error, Pki, consent::ConsentError, csr::sha256, recognise};
@@ -55,15 +59,21 @@ impl Pki {
     pub async fn registered_authorities(&self, actor: &Actor) -> Result<Vec<RegisteredAuthority>, Error> {
         may(actor, Act::Read)?;
         let now = self.clock.now();
-        let found = store::list(&mut self.db.read().await?, &actor.org).await?;
-        Ok(found.into_iter().map(|row| row.shown(now)).collect::<Result<_, _>>()?)
+        let mut on = self.db.read().await?;
+        let mut lists = list_store::lists(&mut on, &actor.org).await?;
+        let found = store::list(&mut on, &actor.org).await?;
+        let shown = |row: store::RegisteredRow| {
+            let list = lists.remove(&row.id);
+            row.shown(now).map(|shown| RegisteredAuthority { list, ..shown })
+        };
+        Ok(found.into_iter().map(shown).collect::<Result<_, _>>()?)
     }
 
     /// One of them.
     pub async fn registered_authority(&self, actor: &Actor, id: &AuthorityId) -> Result<RegisteredAuthority, Error> {
         may(actor, Act::Read)?;
-        let found = store::one(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Refused::NotFound)?;
-        Ok(found.shown(self.clock.now())?)
+        let all = self.registered_authorities(actor).await?;
+        Ok(all.into_iter().find(|a| a.id == *id).ok_or(Refused::NotFound)?)
     }
 
     /// Registers an authority by its certificate, PEM or DER. It is unverified, and says the code that a verification certificate has to name. `label`

@@ -63,6 +63,20 @@ pub enum Refused {
     /// The verification certificate proves nothing.
     #[error("the verification certificate is refused: {0}")]
     Proof(&'static str),
+    /// Its devices may not have a certificate of ours.
+    #[error(
+        "devices of this authority get no certificate of Fleetward's for theirs; an administrator can allow it with the authority's policy"
+    )]
+    NoExchange,
+    /// The list of revoked certificates can't be taken.
+    #[error("the list is refused: {0}")]
+    List(&'static str),
+    /// Larger than a list may be here.
+    #[error("the list is larger than {} MiB", super::list_gate::MAX_DER / 1024 / 1024)]
+    ListTooLarge,
+    /// Older than the one there is, or as old.
+    #[error("a list that is as new, or newer, is here already: numbers and times only grow")]
+    ListNotNewer,
     /// Certificates of it are part of devices' histories.
     #[error("devices have certificates of it, which stay in their histories; disable it instead")]
     InUse,
@@ -91,6 +105,10 @@ impl Refused {
             Self::State(_) => (FaultKind::Conflict, "authority_state", ""),
             Self::NoCode => (FaultKind::Conflict, "verification_code_ended", ""),
             Self::Proof(_) => (FaultKind::Invalid, "verification_failed", "certificate"),
+            Self::NoExchange => (FaultKind::Forbidden, "exchange_off", ""),
+            Self::List(_) => (FaultKind::Invalid, "list_refused", "list"),
+            Self::ListTooLarge => (FaultKind::TooLarge, "list_too_large", "list"),
+            Self::ListNotNewer => (FaultKind::Conflict, "list_not_newer", "list"),
             Self::InUse => (FaultKind::Conflict, "authority_in_use", ""),
             Self::NotFound => (FaultKind::NotFound, "authority_not_found", ""),
         };

@@ -1,6 +1,6 @@
 //! The SQL of registered authorities; their devices' certificates are in `leaves.rs`. Refuses to decide anything.
 
-use super::{gate::AuthorityCertificate, leaves};
+use super::{gate::AuthorityCertificate, leaves, list_store};
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
@@ -13,7 +13,7 @@ macro_rules! registered {
     ($counts:literal, $which:literal) => {
         concat!(
             "SELECT r.id, r.org_id, r.label, r.subject, r.key_alg, r.spki_sha256, r.fingerprint, r.der, r.not_before, r.not_after, r.state, r.code, \
-             r.code_until, r.just_in_time, r.device_type, r.tags, r.template, r.pattern, r.max_devices, r.per_day, r.admitted, r.day_at, \
+             r.code_until, r.just_in_time, r.device_type, r.tags, r.template, r.pattern, r.max_devices, r.per_day, r.ended_list, r.exchange, r.admitted, r.day_at, \
              r.day_admitted, r.last_admitted_at, r.refused, r.created_at, r.created_by, r.verified_at, ",
             $counts,
             " FROM registered_authorities r ",
@@ -32,14 +32,14 @@ macro_rules! counted {
     };
 }
 const LIST: Sql = counted!("WHERE r.org_id = $1 ORDER BY r.created_at DESC, r.id DESC");
-const ONE: Sql = counted!("WHERE r.org_id = $1 AND r.id = $2");
 /// Without the counts, and the row stays as it is until the transaction ends. SQLite's writer is alone anyway.
 const HELD: Sql = Sql::split(
     registered!("CAST(0 AS BIGINT) AS devices, CAST(NULL AS BIGINT) AS last_seen_at", "WHERE r.id = $1"),
     registered!("CAST(0 AS BIGINT) AS devices, CAST(NULL AS BIGINT) AS last_seen_at", "WHERE r.id = $1 FOR NO KEY UPDATE"),
 );
 const ANCHORS: Sql = Sql::same(
-    "SELECT id, org_id, der, state, not_before, not_after FROM registered_authorities WHERE state IN ('active', 'disabled') ORDER BY id",
+    "SELECT r.id, r.org_id, r.der, r.state, r.not_before, r.not_after, r.ended_list, l.sha256 AS list_sha256 FROM registered_authorities r \
+     LEFT JOIN registered_lists l ON l.authority_id = r.id WHERE r.state IN ('active', 'disabled') ORDER BY r.id",
 );
 const INSERT: Sql = Sql::same(
     "INSERT INTO registered_authorities (id, org_id, label, subject, key_alg, spki_sha256, fingerprint, der, not_before, not_after, state, code, \
@@ -76,8 +76,8 @@ const DISABLED: Sql = Sql::same("SELECT org_id, id FROM registered_authorities W
 const SET_STATE: Sql = Sql::same("UPDATE registered_authorities SET state = $3 WHERE id = $1 AND state = $2");
 const MIRROR: Sql = Sql::same("UPDATE authorities SET state = $2 WHERE id = $1 AND kind = 'registered'");
 const SET_POLICY: Sql = Sql::same(
-    "UPDATE registered_authorities SET just_in_time = $2, device_type = $3, tags = $4, template = $5, pattern = $6, max_devices = $7, per_day = $8 \
-     WHERE id = $1",
+    "UPDATE registered_authorities SET just_in_time = $2, device_type = $3, tags = $4, template = $5, pattern = $6, max_devices = $7, per_day = $8, \
+     ended_list = $9, exchange = $10 WHERE id = $1",
 );
 const USED: Sql = Sql::same("SELECT COUNT(*) FROM (SELECT id FROM certificates WHERE issuer_id = $1 LIMIT 1) AS one");
 const DELETE: Sql = Sql::same("DELETE FROM registered_authorities WHERE id = $1");
@@ -91,7 +91,6 @@ const ADMITTED: Sql = Sql::same(
 
 pub(crate) const ALL: &[&Sql] = &[
     &LIST,
-    &ONE,
     &HELD,
     &ANCHORS,
     &INSERT,
@@ -112,6 +111,11 @@ pub(crate) const ALL: &[&Sql] = &[
     &OF_KEY,
     &REPLACE,
     &REPLACE_KEY,
+    &list_store::LISTS,
+    &list_store::HELD_LIST,
+    &list_store::LIST_DER,
+    &list_store::PUT_LIST,
+    &list_store::DELETE_LIST,
     &leaves::BY_FINGERPRINT,
     &leaves::OF_DEVICE,
     &leaves::REVOKED,
@@ -141,6 +145,8 @@ pub(crate) struct RegisteredRow {
     pub pattern: String,
     pub max_devices: i64,
     pub per_day: i64,
+    pub ended_list: String,
+    pub exchange: bool,
     pub admitted: i64,
     pub day_at: i64,
     pub day_admitted: i64,
@@ -179,6 +185,8 @@ impl RegisteredRow {
                 pattern: self.pattern,
                 max_devices: if unset { offered.max_devices } else { self.max_devices },
                 per_day: if unset { offered.per_day } else { self.per_day },
+                ended_list: self.ended_list.parse().map_err(Error::corrupt)?,
+                exchange: self.exchange,
             },
             label: self.label,
             subject: self.subject,
@@ -188,6 +196,7 @@ impl RegisteredRow {
             not_before: Timestamp(self.not_before),
             not_after: Timestamp(self.not_after),
             code: asks.then_some(self.code),
+            list: None,
             devices: self.devices,
             admitted: self.admitted,
             last_admitted_at: self.last_admitted_at.map(Timestamp),
@@ -206,10 +215,6 @@ pub(super) async fn list(on: &mut impl Conn, org: &OrgId) -> Result<Vec<Register
     rows!(on, RegisteredRow, LIST, org.as_str())
 }
 
-pub(super) async fn one(on: &mut impl Conn, org: &OrgId, id: &AuthorityId) -> Result<Option<RegisteredRow>, Error> {
-    row!(on, RegisteredRow, ONE, org.as_str(), id.as_str())
-}
-
 /// The row, which nobody else changes until the transaction ends.
 pub(crate) async fn held(tx: &mut Tx, id: &AuthorityId) -> Result<Option<RegisteredRow>, Error> {
     row!(tx, RegisteredRow, HELD, id.as_str())
@@ -223,6 +228,8 @@ pub(in crate::pki) struct AnchorRecord {
     pub state: String,
     pub not_before: i64,
     pub not_after: i64,
+    pub ended_list: String,
+    pub list_sha256: Option<Vec<u8>>,
 }
 
 /// Those that were enabled, of every organization.
@@ -351,7 +358,8 @@ pub(super) async fn set_state(
 
 pub(super) async fn set_policy(tx: &mut Tx, id: &AuthorityId, p: &JustInTimePolicy) -> Result<(), Error> {
     let (kind, template, pattern) = (p.just_in_time.as_str(), p.template.as_str(), p.pattern.as_str());
-    exec!(tx, SET_POLICY, id.as_str(), kind, p.device_type.as_str(), p.tags.join(" "), template, pattern, p.max_devices, p.per_day)?;
+    let (tags, most, ended) = (p.tags.join(" "), p.max_devices, p.ended_list.as_str());
+    exec!(tx, SET_POLICY, id.as_str(), kind, p.device_type.as_str(), tags, template, pattern, most, p.per_day, ended, p.exchange)?;
     Ok(())
 }
 
@@ -361,6 +369,7 @@ pub(super) async fn used(on: &mut impl Conn, id: &AuthorityId) -> Result<bool, E
 }
 
 pub(super) async fn delete(tx: &mut Tx, id: &AuthorityId) -> Result<(), Error> {
+    list_store::delete_list(tx, id).await?;
     exec!(tx, DELETE_KEY, id.as_str())?;
     exec!(tx, DELETE, id.as_str())?;
     Ok(())

@@ -5,6 +5,7 @@ use serde::Serialize;
 use wire::{
     Timestamp,
     ids::{CertificateId, DeviceId, OrgId},
+    pki::Revocation,
 };
 
 pub(super) const KEY_USERS: Sql = many!(
@@ -21,11 +22,11 @@ pub(super) const HOLDER: Sql = Sql::same(
 );
 pub(super) const RESERVE: Sql = many!(
     "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256, \
-     not_before, not_after, usable_until, state, issued_at, enrolled_by, replaces_id, trust_seq, key_origin) \
+     not_before, not_after, usable_until, state, issued_at, enrolled_by, replaces_id, trust_seq, key_origin, validity_profile) \
      SELECT r.id, r.org, r.issuer, r.serial, r.profile, r.profile_version, r.device, r.subject, r.key_alg, r.sig_alg, r.spki_sha256, r.csr_sha256, \
-     r.not_before, r.not_after, r.not_after, 'issuing', r.issued_at, r.enrolled_by, r.replaces, r.trust_seq, r.key_origin FROM (SELECT ",
+     r.not_before, r.not_after, r.not_after, 'issuing', r.issued_at, r.enrolled_by, r.replaces, r.trust_seq, r.key_origin, r.validity_profile FROM (SELECT ",
     [text id, text org, text issuer, bytes serial, text profile, int profile_version, int device, text subject, text key_alg, text sig_alg,
-     bytes spki_sha256, bytes csr_sha256, int not_before, int not_after, int issued_at, text enrolled_by, text replaces, int trust_seq, text key_origin],
+     bytes spki_sha256, bytes csr_sha256, int not_before, int not_after, int issued_at, text enrolled_by, text replaces, int trust_seq, text key_origin, text validity_profile],
     ") AS r WHERE TRUE ON CONFLICT (issuer_id, serial) DO NOTHING RETURNING id"
 );
 pub(super) const SIGNED: Sql = many!(
@@ -34,7 +35,7 @@ pub(super) const SIGNED: Sql = many!(
     ") AS s WHERE certificates.id = s.id AND certificates.state = 'issuing'"
 );
 pub(super) const ISSUED: Sql = Sql::same(
-    "SELECT c.issuer_id, d.device_id, c.serial, c.der, c.not_before, c.not_after FROM certificates c JOIN devices d ON d.number = c.device \
+    "SELECT c.issuer_id, d.device_id, c.serial, c.der, c.not_before, c.not_after, c.validity_profile FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
 );
 pub(super) const SIGNED_OF: Sql = Sql::same("SELECT issuer_id, der FROM certificates WHERE id = $1 AND org_id = $2 AND der IS NOT NULL");
@@ -49,7 +50,7 @@ pub(super) const IS_UNUSED: Sql = Sql::same(
 );
 /// `has_successor`: a certificate of the device that was issued later and is no unused answer to this very one.
 pub(super) const TO_RECOVER: Sql = Sql::same(
-    "SELECT c.id, c.org_id, c.device, d.device_id, d.state AS device_state, c.state, c.not_after, a.state IN ('retired', 'compromised') AS ended_issuer, \
+    "SELECT c.id, c.org_id, c.device, d.device_id, d.state AS device_state, c.state, c.not_after, c.validity_profile, a.state IN ('retired', 'compromised') AS ended_issuer, \
      EXISTS (SELECT 1 FROM certificates s WHERE s.device = c.device AND s.state = 'active' AND s.id <> c.id AND s.issued_at >= c.issued_at \
      AND (s.replaces_id IS NULL OR s.replaces_id <> c.id OR s.first_used_at IS NOT NULL)) AS has_successor \
      FROM certificates c JOIN devices d ON d.number = c.device JOIN authorities a ON a.id = c.issuer_id \
@@ -57,6 +58,11 @@ pub(super) const TO_RECOVER: Sql = Sql::same(
 );
 pub(super) const GIVEN_FOR: Sql = Sql::same(
     "SELECT id FROM certificates WHERE replaces_id = $1 AND spki_sha256 = $2 AND state = 'active' ORDER BY issued_at DESC LIMIT 1",
+);
+/// The certificate that this one was renewed to by this very request, after $4.
+pub(super) const RENEWED_FOR: Sql = Sql::same(
+    "SELECT id FROM certificates WHERE replaces_id = $1 AND spki_sha256 = $2 AND csr_sha256 = $3 AND issued_at > $4 AND state = 'active' \
+     ORDER BY issued_at DESC LIMIT 1",
 );
 pub(super) const GIVEN_TO: Sql = Sql::same(
     "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device \
@@ -67,8 +73,8 @@ pub(super) const FOR_REVOCATION: Sql = Sql::same("SELECT device, state, spki_sha
 pub(super) const USABLE_OF: Sql =
     Sql::same("SELECT id FROM certificates WHERE device = $1 AND org_id = $2 AND state IN ('active', 'superseded') ORDER BY issued_at, id");
 pub(super) const REVOKE: Sql = Sql::same(
-    "UPDATE certificates SET state = 'revoked', revoked_at = $3, revoked_by = $4, reason = $5, trust_seq = $6 \
-     WHERE id = $1 AND org_id = $2 AND state <> 'revoked'",
+    "UPDATE certificates SET state = 'revoked', revoked_at = $3, revoked_by = $4, reason = $5, trust_seq = $6, \
+     invalidity_date = $7, revocation_note = $8 WHERE id = $1 AND org_id = $2 AND state <> 'revoked'",
 );
 pub(super) const BLOCK: Sql = Sql::same(
     "INSERT INTO blocked_keys (spki_sha256, org_id, reason, blocked_at) VALUES ($1, $2, $3, $4) ON CONFLICT (spki_sha256) DO NOTHING",
@@ -100,6 +106,7 @@ pub(super) const ENDS_BY_WEEK: Sql = Sql::same(
 pub(super) const DETAIL: Sql = Sql::same(
     "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at, c.key_origin, \
      c.issuer_id, c.der, c.issued_at, c.enrolled_by, c.usable_until, c.replaces_id, c.revoked_at, c.revoked_by, \
+     c.invalidity_date, c.revocation_note, c.validity_profile, \
      (SELECT s.id FROM certificates s WHERE s.device = c.device AND s.replaces_id = c.id AND s.fingerprint IS NOT NULL \
      ORDER BY s.issued_at DESC, s.id DESC LIMIT 1) AS replaced_by \
      FROM certificates c JOIN authorities a ON a.id = c.issuer_id \
@@ -155,6 +162,7 @@ pub(in crate::pki) struct Reservation<'a> {
     pub replaces: Option<&'a str>,
     pub trust_seq: i64,
     pub key_origin: &'a str,
+    pub validity_profile: &'a str,
 }
 
 /// Takes serials under their unique index; gives the ids of those that were free.
@@ -185,6 +193,7 @@ pub(in crate::pki) struct IssuedRecord {
     pub der: Vec<u8>,
     pub not_before: i64,
     pub not_after: i64,
+    pub validity_profile: String,
 }
 
 /// A device's certificate with its bytes.
@@ -222,6 +231,7 @@ pub(in crate::pki) struct RecoveryRecord {
     pub device_state: String,
     pub state: String,
     pub not_after: i64,
+    pub validity_profile: String,
     pub ended_issuer: bool,
     pub has_successor: bool,
 }
@@ -233,6 +243,17 @@ pub(in crate::pki) async fn to_recover(on: &mut impl Conn, fingerprint: &[u8]) -
 /// The active certificate for this key that replaces this one.
 pub(in crate::pki) async fn given_for(on: &mut impl Conn, replaced: &CertificateId, spki_sha256: &[u8]) -> Result<Option<String>, Error> {
     Ok(row!(on, (String,), GIVEN_FOR, replaced.as_str(), spki_sha256)?.map(|(id,)| id))
+}
+
+/// The active certificate that this one was renewed to by this very request, after `since`.
+pub(in crate::pki) async fn renewed_for(
+    on: &mut impl Conn,
+    replaced: &CertificateId,
+    spki_sha256: &[u8],
+    csr_sha256: &[u8],
+    since: Timestamp,
+) -> Result<Option<String>, Error> {
+    Ok(row!(on, (String,), RENEWED_FOR, replaced.as_str(), spki_sha256, csr_sha256, since.0)?.map(|(id,)| id))
 }
 
 /// The device's unused certificate for this request.
@@ -267,10 +288,11 @@ pub(in crate::pki) async fn revoke(
     org: &OrgId,
     now: Timestamp,
     by: &str,
-    reason: &str,
+    how: &Revocation,
     seq: i64,
 ) -> Result<bool, Error> {
-    Ok(exec!(tx, REVOKE, id.as_str(), org.as_str(), now.0, by, reason, seq)? == 1)
+    let (reason, since, note) = (how.reason.as_str(), how.invalidity_date.map(|at| at.0), how.note.as_str());
+    Ok(exec!(tx, REVOKE, id.as_str(), org.as_str(), now.0, by, reason, seq, since, note)? == 1)
 }
 
 pub(in crate::pki) async fn block_key(tx: &mut Tx, spki_sha256: &[u8], org: &OrgId, reason: &str, now: Timestamp) -> Result<(), Error> {
@@ -343,6 +365,9 @@ pub(in crate::pki) struct DetailRecord {
     pub replaced_by: Option<String>,
     pub revoked_at: Option<i64>,
     pub revoked_by: String,
+    pub invalidity_date: Option<i64>,
+    pub revocation_note: String,
+    pub validity_profile: String,
 }
 
 /// One device certificate with all that is kept of it.

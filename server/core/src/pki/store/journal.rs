@@ -8,7 +8,8 @@ macro_rules! revoked {
     ($which:literal) => {
         Sql::same(concat!(
             "SELECT id, org_id, issuer_id, serial, fingerprint, spki_sha256, subject, not_before, not_after, \
-             COALESCE(revoked_at, 0) AS revoked_at, revoked_by, reason FROM certificates WHERE state = 'revoked' AND fingerprint IS NOT NULL AND ",
+             COALESCE(revoked_at, 0) AS revoked_at, revoked_by, reason, invalidity_date, revocation_note \
+             FROM certificates WHERE state = 'revoked' AND fingerprint IS NOT NULL AND ",
             $which
         ))
     };
@@ -20,14 +21,15 @@ pub(super) const REVOKED_FINGERPRINTS: Sql =
 pub(super) const COMPROMISED: Sql =
     Sql::same("SELECT org_id, id, CAST(COALESCE(ended_at, 0) AS BIGINT) FROM authorities WHERE state = 'compromised'");
 pub(super) const REVOKE_KNOWN: Sql = Sql::same(
-    "UPDATE certificates SET state = 'revoked', revoked_at = $2, revoked_by = $3, reason = $4, trust_seq = $5 WHERE fingerprint = $1",
+    "UPDATE certificates SET state = 'revoked', revoked_at = $2, revoked_by = $3, reason = $4, trust_seq = $5, invalidity_date = $6, \
+     revocation_note = $7 WHERE fingerprint = $1",
 );
 /// A certificate of which only its revocation is left; of no device, so that no list of devices' certificates has it. Inserted only where its
 /// issuer is known.
 pub(super) const REVOKE_LOST: Sql = Sql::same(
     "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, subject, key_alg, sig_alg, spki_sha256, csr_sha256, fingerprint, \
-     not_before, not_after, usable_until, state, issued_at, enrolled_by, revoked_at, revoked_by, reason, trust_seq) \
-     SELECT $1, a.org_id, a.id, $3, 'lost', 0, $4, '', '', $5, $5, $6, $7, $8, $8, 'revoked', $7, 'journal', $9, $10, $11, $12 \
+     not_before, not_after, usable_until, state, issued_at, enrolled_by, revoked_at, revoked_by, reason, trust_seq, invalidity_date, revocation_note) \
+     SELECT $1, a.org_id, a.id, $3, 'lost', 0, $4, '', '', $5, $5, $6, $7, $8, $8, 'revoked', $7, 'journal', $9, $10, $11, $12, $13, $14 \
      FROM authorities a WHERE a.id = $2",
 );
 
@@ -51,7 +53,9 @@ pub(in crate::pki) async fn compromised(on: &mut impl Conn) -> Result<Vec<(Strin
 
 /// Revokes a certificate as it was revoked before, known or not; `false` when its issuer is not known either.
 pub(in crate::pki) async fn revoke_again(tx: &mut Tx, one: &Revoked, seq: i64) -> Result<bool, Error> {
-    let known = exec!(tx, REVOKE_KNOWN, one.fingerprint.as_slice(), one.revoked_at, one.revoked_by.as_str(), one.reason.as_str(), seq)?;
+    let (since, note) = (one.invalidity_date, one.revocation_note.as_str());
+    let (by, reason) = (one.revoked_by.as_str(), one.reason.as_str());
+    let known = exec!(tx, REVOKE_KNOWN, one.fingerprint.as_slice(), one.revoked_at, by, reason, seq, since, note)?;
     if known > 0 {
         return Ok(true);
     }
@@ -67,9 +71,11 @@ pub(in crate::pki) async fn revoke_again(tx: &mut Tx, one: &Revoked, seq: i64) -
         one.not_before,
         one.not_after,
         one.revoked_at,
-        one.revoked_by.as_str(),
-        one.reason.as_str(),
-        seq
+        by,
+        reason,
+        seq,
+        since,
+        note
     )?;
     Ok(inserted > 0)
 }

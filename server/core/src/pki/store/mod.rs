@@ -6,6 +6,7 @@ mod bundles;
 mod certificates;
 mod consents;
 mod journal;
+mod profiles;
 mod publication;
 mod requests;
 mod roots;
@@ -17,6 +18,7 @@ pub(super) use bundles::*;
 pub(super) use certificates::*;
 pub(super) use consents::*;
 pub(super) use journal::*;
+pub(super) use profiles::*;
 pub(super) use publication::*;
 pub(super) use requests::*;
 pub(super) use roots::*;
@@ -66,6 +68,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::IS_UNUSED,
     &certificates::TO_RECOVER,
     &certificates::GIVEN_FOR,
+    &certificates::RENEWED_FOR,
     &certificates::GIVEN_TO,
     &certificates::FOR_REVOCATION,
     &certificates::USABLE_OF,
@@ -94,6 +97,11 @@ pub(crate) const ALL: &[&Sql] = &[
     &journal::COMPROMISED,
     &journal::REVOKE_KNOWN,
     &journal::REVOKE_LOST,
+    &profiles::PROFILES,
+    &profiles::PROFILE,
+    &profiles::PROFILE_PUT,
+    &profiles::PROFILE_REMOVE,
+    &profiles::PROFILE_USERS,
     &publication::CRL_BEFORE,
     &publication::PUT_CRL,
     &publication::REVOKED,

@@ -22,7 +22,7 @@ macro_rules! standing {
 }
 
 pub(super) const REVOKED: Sql = standing!(
-    "serial",
+    "serial, invalidity_date",
     "issuer_id = $1 AND state IN ('revoked', 'superseded') AND not_after >= $2 AND fingerprint IS NOT NULL ORDER BY not_after, serial"
 );
 pub(super) const ENDED_UNDER: Sql = Sql::same(
@@ -52,6 +52,7 @@ pub(in crate::pki) async fn crl_before(on: &mut impl Conn, authority: &Authority
 #[derive(sqlx::FromRow)]
 pub(in crate::pki) struct RevokedRecord {
     pub serial: Vec<u8>,
+    pub invalidity_date: Option<i64>,
     pub reason: String,
     pub revoked_at: Option<i64>,
 }

@@ -6,7 +6,10 @@ use wire::{ids::OrgId, pki::IdentityRules, states::RekeyPolicy};
 pub(super) const RULES: Sql = Sql::same("SELECT clones, rekey, recovery, recovery_days FROM organizations WHERE id = $1");
 pub(super) const SET_RULES: Sql =
     Sql::same("UPDATE organizations SET clones = $2, rekey = $3, recovery = $4, recovery_days = $5 WHERE id = $1");
-pub(super) const REKEY: Sql = Sql::same("SELECT rekey FROM organizations WHERE id = $1");
+pub(super) const REKEY: Sql = Sql::same(
+    "SELECT COALESCE((SELECT p.rekey FROM certificate_profiles p WHERE p.org_id = o.id AND p.name = $2 AND p.rekey <> ''), o.rekey) \
+     FROM organizations o WHERE o.id = $1",
+);
 
 pub(in crate::pki) async fn rules(on: &mut impl Conn, org: &OrgId) -> Result<Option<IdentityRules>, Error> {
     row!(on, (String, String, String, i64), RULES, org.as_str())?
@@ -26,8 +29,8 @@ pub(in crate::pki) async fn set_rules(tx: &mut Tx, org: &OrgId, rules: &Identity
     exec!(tx, SET_RULES, org.as_str(), clones, rekey, recovery, i64::from(rules.recovery_days)).map(drop)
 }
 
-/// What the organization wants of keys at renewal.
-pub(in crate::pki) async fn rekey(on: &mut impl Conn, org: &OrgId) -> Result<RekeyPolicy, Error> {
-    let (word,) = row!(on, (String,), REKEY, org.as_str())?.ok_or_else(|| Error::corrupt("a device without an organization"))?;
+/// What is wanted of keys at the renewal of a certificate of this profile: by the profile, or else by the organization.
+pub(in crate::pki) async fn rekey(on: &mut impl Conn, org: &OrgId, profile: &str) -> Result<RekeyPolicy, Error> {
+    let (word,) = row!(on, (String,), REKEY, org.as_str(), profile)?.ok_or_else(|| Error::corrupt("a device without an organization"))?;
     word.parse().map_err(Error::corrupt)
 }

@@ -6,7 +6,7 @@ use wire::{Timestamp, ids::CertificateId};
 pub(super) const NEXT_TRUST: Sql = Sql::same("UPDATE trust_clock SET seq = seq + 1 WHERE id = 1 RETURNING seq");
 pub(super) const LEAVES: Sql = Sql::same(
     "SELECT c.id, c.org_id, c.device, d.device_id, d.state AS device_state, o.slug, c.issuer_id, c.fingerprint, c.state, c.not_before, c.not_after, c.usable_until, \
-     CAST(CASE WHEN c.first_used_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS used \
+     CASE WHEN c.profile = 'registered' THEN c.der ELSE NULL END AS foreign_der, CAST(CASE WHEN c.first_used_at IS NULL THEN 0 ELSE 1 END AS BIGINT) AS used \
      FROM certificates c JOIN devices d ON d.number = c.device JOIN organizations o ON o.id = c.org_id \
      WHERE c.trust_seq > $1 AND c.fingerprint IS NOT NULL AND c.not_after > $2 ORDER BY c.trust_seq",
 );
@@ -68,6 +68,7 @@ pub(in crate::pki) struct LeafRecord {
     pub not_before: i64,
     pub not_after: i64,
     pub usable_until: i64,
+    pub foreign_der: Option<Vec<u8>>,
     pub used: i64,
 }
 

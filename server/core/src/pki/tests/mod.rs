@@ -8,6 +8,7 @@ mod generations;
 mod life;
 mod listing;
 mod profile;
+mod profiles;
 mod publication;
 mod races;
 mod requests;

@@ -17,8 +17,8 @@ use rcgen::{CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, Seria
 use rstest::rstest;
 use wire::{
     Timestamp,
-    ids::{AuthorityId, OrgId},
-    pki::RevocationReason,
+    ids::{AuthorityId, CertificateId, OrgId},
+    pki::{Revocation, RevocationReason},
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
@@ -58,6 +58,41 @@ fn read(pki: &Pki, id: &AuthorityId) -> Read {
     }
 }
 
+/// what was known goes into the books, the date also into the list; nothing of it is taken back by saying it again.
+async fn revoke_with_what_is_known(w: &World, id: &CertificateId) {
+    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let since = w.clock.now().plus(-HOUR);
+    let how = |note: &str, since: Timestamp| Revocation {
+        reason: RevocationReason::KeyCompromise,
+        invalidity_date: Some(since),
+        note: note.to_owned(),
+    };
+    let field = async |how: Revocation| pki.revoke(&admin, id, how).await.unwrap_err().fault().field;
+    assert_eq!(field(how("", w.clock.now().plus(1))).await.as_deref(), Some("invalidity_date"), "nobody knows it yet");
+    assert_eq!(field(how("", Timestamp(-1))).await.as_deref(), Some("invalidity_date"));
+    assert_eq!(field(how(&"x".repeat(501), since)).await.as_deref(), Some("note"));
+    pki.revoke(&admin, id, how(" stolen with the van ", since.plus(999))).await.unwrap();
+    pki.revoke(&admin, id, how("again", since.plus(-HOUR))).await.unwrap();
+    let shown = pki.certificate(&admin, id).await.unwrap();
+    assert_eq!((shown.invalidity_date, shown.revocation_note.as_str()), (Some(since), "stolen with the van"), "the first stands");
+    let log = w.fleet.access().search_audit(&admin, "certificate.revoke", None).await.unwrap().entries.items;
+    let told = log.iter().filter(|e| e.object == id.as_str()).map(|e| e.detail.as_str()).collect::<Vec<_>>();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("stolen with the van") && told[0].contains(&format!("\"invalid_since\":{}", since.0)), "{told:?}");
+}
+
+/// Serials whose entry has an `InvalidityDate`, and that.
+fn dates(pki: &Pki, id: &AuthorityId) -> Vec<(Vec<u8>, i64)> {
+    let crl = pki.crl(id).unwrap();
+    let (_, list) = CertificateRevocationList::from_der(&crl.der).unwrap();
+    let of = |e: &x509_parser::revocation_list::RevokedCertificate<'_>| {
+        let (critical, date) = e.invalidity_date()?;
+        assert!(!critical);
+        Some((e.raw_serial().to_vec(), date.timestamp() * 1000))
+    };
+    list.iter_revoked_certificates().filter_map(of).collect()
+}
+
 fn serial(leaf: &[u8]) -> Vec<u8> {
     X509Certificate::from_der(leaf).unwrap().1.raw_serial().to_vec()
 }
@@ -83,9 +118,8 @@ async fn r7_a_list_has_every_revocation_with_its_reason_until_it_was_published_p
     let (_, _, two) = enrol(&w, "gw-2").await;
     let (_, _, three) = enrol(&w, "gw-3").await;
     let admin = w.admin().await;
-    for (leaf, reason) in [(&one, RevocationReason::Unspecified), (&two, RevocationReason::KeyCompromise)] {
-        pki.revoke(&admin, &check(&w, leaf).unwrap().certificate, reason).await.unwrap();
-    }
+    pki.revoke(&admin, &check(&w, &one).unwrap().certificate, RevocationReason::Unspecified).await.unwrap();
+    revoke_with_what_is_known(&w, &check(&w, &two).unwrap().certificate).await;
     assert!(pki.crl_outdated(), "a revocation asks for a new list");
     pki.publish().await.unwrap();
     assert!(!pki.crl_outdated());
@@ -96,6 +130,7 @@ async fn r7_a_list_has_every_revocation_with_its_reason_until_it_was_published_p
     let mut entries = second.entries.clone();
     entries.sort();
     assert_eq!(entries, expected, "reason 0 is left out (R-5)");
+    assert_eq!(dates(pki, &device), [(serial(&two), START.0 - HOUR)], "only where it was said");
     assert!(!entries.iter().any(|(s, _)| *s == serial(&three)));
 
     pki.publish().await.unwrap();
@@ -198,7 +233,14 @@ fn a_list_is_recognised_as_its_issuers_own_or_refused() {
         invalidity_date: Some(now),
     };
     let dated = CertificateRevocationListParams { revoked_certs: vec![entry], ..good };
-    assert!(judge(&dated, &ours).unwrap_err().contains("entry"), "nothing that this version does not write");
+    judge(&dated, &ours).unwrap();
+    // The same entry with certificateIssuer (2.5.29.29) in the place of invalidityDate (2.5.29.24).
+    let signed = dated.signed_by(&Issuer::from_ca_cert_der(ours.der(), &key).unwrap()).unwrap();
+    let (_, parsed) = CertificateRevocationList::from_der(signed.der()).unwrap();
+    let mut tbs = parsed.tbs_cert_list.as_ref().to_vec();
+    let at = tbs.windows(5).position(|w| w == [0x06, 0x03, 0x55, 0x1d, 0x18]).unwrap();
+    tbs[at + 4] = 0x1d;
+    assert!(recognise::list(&tbs, &name, &ski).unwrap_err().0.contains("entry"), "nothing that this version does not write");
     assert!(recognise::list(b"fleetward key self-test", &name, &ski).is_err());
     assert!(recognise::list(&[], &name, &ski).is_err());
 }

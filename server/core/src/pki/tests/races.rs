@@ -81,7 +81,7 @@ async fn two_devices_do_not_get_one_key_at_once() {
     let id: DeviceId = "gw-1".parse().unwrap();
     let gated = csr::gate(request("gw-1", &key).as_bytes(), None).unwrap();
     let mut first = pki.db.write().await.unwrap();
-    let new = NewLeaf { org: &w.org, device, device_id: &id, csr: &gated, enrolled_by: "test", replaces: None };
+    let new = NewLeaf { org: &w.org, device, device_id: &id, csr: &gated, enrolled_by: "test", replaces: None, profile: "" };
     pki.issue_device(&mut first, new).await.unwrap();
     let second = async {
         somebody_waits(&pki.db).await;

@@ -12,7 +12,10 @@ use crate::{
 };
 use rstest::rstest;
 use std::sync::Arc;
-use wire::{pki::RevocationReason, states::DeviceStep};
+use wire::{
+    pki::{Revocation, RevocationReason},
+    states::DeviceStep,
+};
 use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
 /// Number and serials of the device authority's list.
@@ -51,10 +54,14 @@ async fn k7_a_backup_put_back_brings_nothing_back_that_was_revoked_since(#[case]
     w.clock.advance(DAY);
     let pki = w.fleet.pki();
     pki.tick().await.unwrap();
-    pki.revoke(&system, &check(&w, &lost).unwrap().certificate, RevocationReason::KeyCompromise).await.unwrap();
+    let suspected =
+        Revocation { invalidity_date: Some(w.clock.now()), note: "stolen".to_owned(), ..RevocationReason::KeyCompromise.into() };
+    let lost_id = check(&w, &lost).unwrap().certificate;
+    pki.revoke(&system, &lost_id, suspected).await.unwrap();
     w.fleet.devices().change(&system, &"gw-2".parse().unwrap(), DeviceStep::Decommission).await.unwrap();
     let (_, _, unknown) = enrol(&w, "gw-4").await;
-    pki.revoke(&system, &check(&w, &unknown).unwrap().certificate, RevocationReason::PrivilegeWithdrawn).await.unwrap();
+    let noted = Revocation { note: "sold".to_owned(), ..RevocationReason::PrivilegeWithdrawn.into() };
+    pki.revoke(&system, &check(&w, &unknown).unwrap().certificate, noted).await.unwrap();
     let (_, _, never_revoked) = enrol(&w, "gw-5").await;
     pki.publish().await.unwrap();
     let (number, serials) = list(&w);
@@ -67,6 +74,8 @@ async fn k7_a_backup_put_back_brings_nothing_back_that_was_revoked_since(#[case]
     let pki = w.fleet.pki();
     assert_eq!(check(&w, &lost), Err(Refusal::Revoked), "before anybody could connect");
     assert_eq!(check(&w, &gone), Err(Refusal::Revoked));
+    let told = pki.certificate(&system, &lost_id).await.unwrap();
+    assert_eq!((told.revocation_note.as_str(), told.invalidity_date.is_some()), ("stolen", true), "and what was known of it");
     assert!(check(&w, &kept).is_ok());
     w.clock.advance(DAY + 3_600_000);
     assert_eq!(check(&w, &unknown), Err(Refusal::Unknown), "issued after the backup");

@@ -8,7 +8,7 @@ use super::{
         issue::Issued,
         peer::{Anchors, Claimant, DevicePeer, Fingerprint},
         profile::{self, Kind},
-        registered::RegisteredAnchor,
+        registered::{RegisteredAnchor, signed},
         store,
     },
     Claim, Issuer, Leaf, TrustHandle,
@@ -37,6 +37,7 @@ impl TrustHandle {
             device_state: DeviceState::Active,
             not_before: issued.validity.from,
             ends: issued.validity.until,
+            signed: None,
             used: AtomicBool::new(false),
             suspected: AtomicBool::new(false),
         };
@@ -149,6 +150,7 @@ fn leaf(r: store::LeafRecord, trust_domain: &str) -> Result<Leaf, Error> {
         device_state: r.device_state.parse().map_err(crate::db::Error::corrupt)?,
         not_before: Timestamp(r.not_before),
         ends: Timestamp(r.not_after),
+        signed: r.foreign_der.as_deref().and_then(signed),
         used: AtomicBool::new(r.used != 0),
         suspected: AtomicBool::new(false),
         peer: DevicePeer {

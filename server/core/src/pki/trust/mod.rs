@@ -11,7 +11,7 @@ use super::{
     peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal},
     profile::{self, Validity},
     recognise,
-    registered::{Arrival, Arrivals, RegisteredAnchor, Waiting},
+    registered::{Arrival, Arrivals, RegisteredAnchor, Signed, Waiting, signed},
     renew::OVERLAP,
     suspicion::{GRACE, Sign, Suspicion},
 };
@@ -62,6 +62,8 @@ struct Leaf {
     not_before: Timestamp,
     /// When the certificate itself ends; its usable time may end sooner, with its successor's first use.
     ends: Timestamp,
+    /// Of a registered authority's: what that one's list would know it by.
+    signed: Option<Signed>,
     used: AtomicBool,
     suspected: AtomicBool,
 }
@@ -176,6 +178,7 @@ impl TrustHandle {
         if !anchor.valid(now) {
             return Err(Refusal::Expired);
         }
+        anchor.says(signed(leaf_der).as_ref(), now)?;
         if self.is_stale() {
             return Err(Refusal::Stale);
         }
@@ -214,6 +217,11 @@ impl TrustHandle {
     /// The same for one that nobody could decide about.
     pub(crate) fn forget_arrival(&self, leaf: &[u8]) {
         self.0.arrivals.forget_one(leaf);
+    }
+
+    /// Whether this certificate is somebody else's authority's.
+    pub(super) fn of_registered(&self, fingerprint: &Fingerprint) -> bool {
+        self.leaf(fingerprint).is_some_and(|leaf| self.registered(&leaf.issuer))
     }
 
     /// Whether the issuer is somebody else's authority.
@@ -360,6 +368,11 @@ impl TrustHandle {
         }
         if now < leaf.not_before || now < issuer.not_before {
             return Err(Refusal::NotYetValid);
+        }
+        if issuer.registered {
+            let anchors = self.0.anchors.load();
+            let anchor = anchors.registered.iter().find(|a| a.id == leaf.issuer).ok_or(Refusal::Authority)?;
+            anchor.says(leaf.signed.as_ref(), now)?;
         }
         if self.is_stale() { Err(Refusal::Stale) } else { Ok(()) }
     }

@@ -3,6 +3,7 @@
 mod arrivals;
 mod authorities;
 mod later;
+mod lists;
 
 use super::{Error, World};
 use crate::{

@@ -1,0 +1,52 @@
+//! Profiles: kinds of device certificates that an organization has named.
+
+use crate::{Timestamp, states::RekeyPolicy};
+use serde::{Deserialize, Serialize};
+
+/// Longest life of a device's certificate, in hours: 825 days.
+pub const MAX_PROFILE_HOURS: u32 = 825 * 24;
+
+crate::states::words! {
+    /// Types of keys that devices may have (pki.md P-1).
+    KeyType {
+        /// NIST P-256.
+        P256 = "p-256",
+        /// NIST P-384.
+        P384 = "p-384",
+        /// Ed25519.
+        Ed25519 = "ed25519",
+        /// RSA with 2048 to 4096 bits.
+        Rsa = "rsa",
+    }
+}
+
+/// What a profile says of its certificates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ProfileRules {
+    /// For how many hours they hold, 1 to [`MAX_PROFILE_HOURS`]; never longer than their authority.
+    pub hours: u32,
+    /// Types of keys they are for; empty means every type there is.
+    #[serde(default)]
+    pub keys: Vec<KeyType>,
+    /// Whether the key may or must change with a renewal; what holds in the organization unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rekey: Option<RekeyPolicy>,
+}
+
+/// A kind of device certificates that an organization has named (pki.md E-1). An enrolment token gives one, and a renewal stays what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CertificateProfile {
+    /// Its name: 1 to 40 lower-case letters, digits and `-`, beginning with a letter or digit.
+    pub name: String,
+    /// What it says.
+    pub rules: ProfileRules,
+    /// How many active certificates are of it.
+    pub active: i64,
+    /// When it was last changed.
+    pub changed_at: Timestamp,
+    /// Who changed it.
+    pub changed_by: String,
+}

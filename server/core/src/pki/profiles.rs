@@ -1,0 +1,129 @@
+//! Profiles of devices' certificates that an organization has named (pki.md E-1, P-1, P-6, R-3): how long they hold, for which keys, and what a renewal
+//! may bring. Owns the settings and their bounds; `issue.rs` and `renew.rs` apply them. What a certificate looks like is `profile.rs`'s business.
+
+use super::{
+    Error, Pki,
+    csr::{Csr, KeyAlg},
+    issue::NewLeaf,
+    profile::{DAY, HOUR},
+    store,
+};
+use crate::{
+    access::{Act, Actor, audit, may},
+    db::Conn,
+};
+use serde_json::json;
+use std::collections::HashMap;
+use wire::{
+    ids::OrgId,
+    pki::{CertificateProfile, KeyType, MAX_PROFILE_HOURS, ProfileRules},
+};
+
+/// Most profiles of an organization.
+const MOST: usize = 50;
+/// For how long what a token has let ask may be collected after the token's end.
+const COLLECTED: i64 = 14 * DAY;
+
+/// The rules of the profiles that are asked for, by organization and name.
+pub(super) type Asked = HashMap<(OrgId, String), ProfileRules>;
+
+/// The word for a key's type.
+pub(super) const fn key_type(key: KeyAlg) -> KeyType {
+    match key {
+        KeyAlg::P256 => KeyType::P256,
+        KeyAlg::P384 => KeyType::P384,
+        KeyAlg::Ed25519 => KeyType::Ed25519,
+        KeyAlg::Rsa(_) => KeyType::Rsa,
+    }
+}
+
+/// The life of certificates of a profile, in milliseconds.
+pub(super) fn life(rules: &ProfileRules) -> i64 {
+    i64::from(rules.hours) * HOUR
+}
+
+/// Refuses a key of a type that the profile is not for.
+pub(super) fn takes(rules: &ProfileRules, csr: &Csr) -> Result<(), Error> {
+    if rules.keys.is_empty() || rules.keys.contains(&key_type(csr.key_alg)) {
+        return Ok(());
+    }
+    Err(Error::KeyType(rules.keys.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", ")))
+}
+
+impl Pki {
+    /// The organization's profiles, by name.
+    pub async fn profiles(&self, actor: &Actor) -> Result<Vec<CertificateProfile>, Error> {
+        may(actor, Act::Read)?;
+        Ok(store::profiles(&mut self.db.read().await?, &actor.org).await?)
+    }
+
+    /// Their names, for those who choose one.
+    pub(crate) async fn profile_names(&self, on: &mut impl Conn, org: &OrgId) -> Result<Vec<String>, Error> {
+        Ok(store::profiles(on, org).await?.into_iter().map(|p| p.name).collect())
+    }
+
+    /// Makes a profile of this name, or changes it: what is issued from now on follows it, renewals too.
+    pub async fn set_profile(&self, actor: &Actor, name: &str, mut rules: ProfileRules) -> Result<(), Error> {
+        may(actor, Act::Rules)?;
+        let begins = name.bytes().next().is_some_and(|b| b != b'-');
+        let letters = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !begins || !letters || name.len() > 40 {
+            return Err(Error::ProfileName);
+        }
+        if !(1..=MAX_PROFILE_HOURS).contains(&rules.hours) {
+            return Err(Error::ProfileHours);
+        }
+        rules.keys.sort_unstable();
+        rules.keys.dedup();
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        store::put_profile(&mut tx, &actor.org, name, &rules, now, &actor.label()).await?;
+        if store::profiles(&mut tx, &actor.org).await?.len() > MOST {
+            return Err(Error::ProfilesFull);
+        }
+        audit::append(&mut tx, actor, now, "certificate_profile.set", name, &json!(rules)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Removes a profile that nothing is of: no active certificate, and no token that may still give one.
+    pub async fn remove_profile(&self, actor: &Actor, name: &str) -> Result<(), Error> {
+        may(actor, Act::Rules)?;
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        // First, because it takes the row's lock: a token that is made meanwhile finds it or doesn't.
+        if !store::remove_profile(&mut tx, &actor.org, name).await? {
+            return Err(Error::NoProfile);
+        }
+        let (tokens, certificates) = store::profile_users(&mut tx, &actor.org, name, now.plus(-COLLECTED)).await?;
+        if tokens + certificates > 0 {
+            return Err(Error::ProfileInUse { tokens, certificates });
+        }
+        audit::append(&mut tx, actor, now, "certificate_profile.remove", name, &json!(null)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Refuses a name that is no profile of the organization; an empty one is none and always right.
+    pub(crate) async fn profile_is_there(&self, on: &mut impl Conn, org: &OrgId, name: &str) -> Result<(), Error> {
+        if name.is_empty() || store::profile(on, org, name).await?.is_some() { Ok(()) } else { Err(Error::NoProfile) }
+    }
+
+    /// The profiles that these ask for; no question when none does. A renewal of a certificate whose profile is gone goes on without: its device must not
+    /// be stranded.
+    pub(super) async fn profiles_of(&self, on: &mut impl Conn, new: &[NewLeaf<'_>]) -> Result<Asked, Error> {
+        let mut asked = Asked::new();
+        for leaf in new.iter().filter(|leaf| !leaf.profile.is_empty()) {
+            let key = (leaf.org.clone(), leaf.profile.to_owned());
+            if asked.contains_key(&key) {
+                continue;
+            }
+            match store::profile(on, leaf.org, leaf.profile).await? {
+                Some(rules) => drop(asked.insert(key, rules)),
+                None if leaf.replaces.is_some() => tracing::warn!(profile = leaf.profile, "a renewal's profile is gone"),
+                None => {}
+            }
+        }
+        Ok(asked)
+    }
+}

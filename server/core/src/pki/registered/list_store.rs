@@ -1,0 +1,92 @@
+//! The SQL of registered authorities' lists of revoked certificates. Refuses to decide anything.
+
+use super::list_gate::ListRead;
+use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use std::collections::HashMap;
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, OrgId},
+    registered::OwnersListStanding,
+};
+
+macro_rules! standing {
+    ($which:literal) => {
+        Sql::same(concat!(
+            "SELECT authority_id, number, this_update, next_update, entries, sha256, received_at, received_by FROM registered_lists ",
+            $which
+        ))
+    };
+}
+pub(super) const LISTS: Sql = standing!("WHERE org_id = $1");
+pub(super) const HELD_LIST: Sql = standing!("WHERE authority_id = $1");
+pub(super) const LIST_DER: Sql = Sql::same("SELECT der FROM registered_lists WHERE authority_id = $1 AND sha256 = $2");
+pub(super) const PUT_LIST: Sql = Sql::same(
+    "INSERT INTO registered_lists (authority_id, org_id, number, this_update, next_update, entries, sha256, der, received_at, received_by) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (authority_id) DO UPDATE SET number = excluded.number, \
+     this_update = excluded.this_update, next_update = excluded.next_update, entries = excluded.entries, sha256 = excluded.sha256, \
+     der = excluded.der, received_at = excluded.received_at, received_by = excluded.received_by",
+);
+pub(super) const DELETE_LIST: Sql = Sql::same("DELETE FROM registered_lists WHERE authority_id = $1");
+
+/// A list's row without its bytes.
+#[derive(sqlx::FromRow)]
+pub(super) struct ListRow {
+    authority_id: String,
+    pub number: String,
+    pub this_update: i64,
+    next_update: i64,
+    entries: i64,
+    pub sha256: Vec<u8>,
+    received_at: i64,
+    received_by: String,
+}
+
+impl ListRow {
+    fn shown(self) -> (String, OwnersListStanding) {
+        let number = self.number.trim_start_matches('0');
+        let standing = OwnersListStanding {
+            number: if self.number.is_empty() { String::new() } else { format!("0x{}", if number.is_empty() { "0" } else { number }) },
+            this_update: Timestamp(self.this_update),
+            next_update: Timestamp(self.next_update),
+            entries: self.entries,
+            sha256: hex::encode(&self.sha256),
+            received_at: Timestamp(self.received_at),
+            received_by: self.received_by,
+        };
+        (self.authority_id, standing)
+    }
+}
+
+/// The lists of the organization's authorities, by their ids.
+pub(super) async fn lists(on: &mut impl Conn, org: &OrgId) -> Result<HashMap<String, OwnersListStanding>, Error> {
+    Ok(rows!(on, ListRow, LISTS, org.as_str())?.into_iter().map(ListRow::shown).collect())
+}
+
+/// The authority's list.
+pub(super) async fn held_list(on: &mut impl Conn, authority: &AuthorityId) -> Result<Option<ListRow>, Error> {
+    row!(on, ListRow, HELD_LIST, authority.as_str())
+}
+
+/// The bytes of this very list.
+pub(super) async fn list_der(on: &mut impl Conn, authority: &str, sha256: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    Ok(row!(on, (Vec<u8>,), LIST_DER, authority, sha256)?.map(|(der,)| der))
+}
+
+/// Puts a list in the place of the one there is.
+pub(super) async fn put_list(
+    tx: &mut Tx,
+    authority: &AuthorityId,
+    org: &OrgId,
+    list: &ListRead,
+    sha256: &[u8],
+    received: (Timestamp, &str),
+) -> Result<(), Error> {
+    let entries = i64::try_from(list.entries).map_err(Error::corrupt)?;
+    let (authority, org, number) = (authority.as_str(), org.as_str(), list.number.as_str());
+    let (from, until, der) = (list.this_update.0, list.next_update.0, list.der.as_slice());
+    exec!(tx, PUT_LIST, authority, org, number, from, until, entries, sha256, der, received.0.0, received.1).map(drop)
+}
+
+pub(super) async fn delete_list(tx: &mut Tx, authority: &AuthorityId) -> Result<(), Error> {
+    exec!(tx, DELETE_LIST, authority.as_str()).map(drop)
+}

@@ -1,0 +1,86 @@
+//! Profiles of devices' certificates.
+
+use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use wire::{
+    Timestamp,
+    ids::OrgId,
+    pki::{CertificateProfile, KeyType, ProfileRules},
+};
+
+pub(super) const PROFILES: Sql = Sql::same(
+    "SELECT p.name, p.hours, p.key_types, p.rekey, p.changed_at, p.changed_by, \
+     (SELECT COUNT(*) FROM certificates c WHERE c.org_id = p.org_id AND c.validity_profile = p.name AND c.state = 'active') AS active \
+     FROM certificate_profiles p WHERE p.org_id = $1 ORDER BY p.name",
+);
+pub(super) const PROFILE: Sql = Sql::same("SELECT hours, key_types, rekey FROM certificate_profiles WHERE org_id = $1 AND name = $2");
+pub(super) const PROFILE_PUT: Sql = Sql::same(
+    "INSERT INTO certificate_profiles (org_id, name, hours, key_types, rekey, changed_at, changed_by) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+     ON CONFLICT (org_id, name) DO UPDATE SET hours = excluded.hours, key_types = excluded.key_types, rekey = excluded.rekey, \
+     changed_at = excluded.changed_at, changed_by = excluded.changed_by",
+);
+pub(super) const PROFILE_REMOVE: Sql = Sql::same("DELETE FROM certificate_profiles WHERE org_id = $1 AND name = $2");
+pub(super) const PROFILE_USERS: Sql = Sql::same(
+    "SELECT (SELECT COUNT(*) FROM enrolment_tokens WHERE org_id = $1 AND profile = $2 AND revoked_at IS NULL AND expires_at > $3), \
+     (SELECT COUNT(*) FROM certificates WHERE org_id = $1 AND validity_profile = $2 AND state = 'active')",
+);
+
+#[derive(sqlx::FromRow)]
+struct ProfileRecord {
+    name: String,
+    hours: i64,
+    key_types: String,
+    rekey: String,
+    changed_at: i64,
+    changed_by: String,
+    active: i64,
+}
+
+fn rules(hours: i64, key_types: &str, rekey: &str) -> Result<ProfileRules, Error> {
+    Ok(ProfileRules {
+        hours: u32::try_from(hours).map_err(Error::corrupt)?,
+        keys: key_types
+            .split(' ')
+            .filter(|word| !word.is_empty())
+            .map(|word| word.parse().map_err(Error::corrupt))
+            .collect::<Result<_, _>>()?,
+        rekey: Some(rekey).filter(|word| !word.is_empty()).map(|word| word.parse().map_err(Error::corrupt)).transpose()?,
+    })
+}
+
+/// The organization's profiles, by name.
+pub(in crate::pki) async fn profiles(on: &mut impl Conn, org: &OrgId) -> Result<Vec<CertificateProfile>, Error> {
+    let shown = |r: ProfileRecord| {
+        let rules = rules(r.hours, &r.key_types, &r.rekey)?;
+        Ok(CertificateProfile { name: r.name, rules, active: r.active, changed_at: Timestamp(r.changed_at), changed_by: r.changed_by })
+    };
+    rows!(on, ProfileRecord, PROFILES, org.as_str())?.into_iter().map(shown).collect()
+}
+
+/// What the profile says; none when there is no such one.
+pub(in crate::pki) async fn profile(on: &mut impl Conn, org: &OrgId, name: &str) -> Result<Option<ProfileRules>, Error> {
+    row!(on, (i64, String, String), PROFILE, org.as_str(), name)?.map(|(hours, keys, rekey)| rules(hours, &keys, &rekey)).transpose()
+}
+
+/// Makes a profile, or changes it.
+pub(in crate::pki) async fn put_profile(
+    tx: &mut Tx,
+    org: &OrgId,
+    name: &str,
+    rules: &ProfileRules,
+    now: Timestamp,
+    by: &str,
+) -> Result<(), Error> {
+    let keys = rules.keys.iter().map(|k| KeyType::as_str(*k)).collect::<Vec<_>>().join(" ");
+    let rekey = rules.rekey.map_or("", wire::states::RekeyPolicy::as_str);
+    exec!(tx, PROFILE_PUT, org.as_str(), name, i64::from(rules.hours), keys, rekey, now.0, by).map(drop)
+}
+
+/// Removes one; `false` when there is none.
+pub(in crate::pki) async fn remove_profile(tx: &mut Tx, org: &OrgId, name: &str) -> Result<bool, Error> {
+    Ok(exec!(tx, PROFILE_REMOVE, org.as_str(), name)? == 1)
+}
+
+/// How many tokens that end after `since`, and how many active certificates, are of the profile.
+pub(in crate::pki) async fn profile_users(tx: &mut Tx, org: &OrgId, name: &str, since: Timestamp) -> Result<(i64, i64), Error> {
+    Ok(row!(tx, (i64, i64), PROFILE_USERS, org.as_str(), name, since.0)?.unwrap_or_default())
+}
