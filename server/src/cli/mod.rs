@@ -376,6 +376,7 @@ mod tests {
             &["key", "set", "publish"],
             &["release", "add-signature"],
             &["device", "suspend"],
+            &["device", "suspend-all"],
             &["rollout", "apply"],
             &["audit", "verify"],
         ] {

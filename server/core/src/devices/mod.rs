@@ -30,6 +30,7 @@ mod server_keys;
 pub(crate) mod shared;
 mod source;
 pub mod state;
+mod stepping;
 pub(crate) mod store;
 mod suspicion;
 mod tagging;

@@ -159,6 +159,15 @@ pub(super) const FREE: Sql = Sql::same(
      AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.device = devices.number AND c.fingerprint IS NOT NULL AND c.not_after > $1)",
 );
 pub(super) const SET_STATE: Sql = Sql::same("UPDATE devices SET state = $2 WHERE number = $1");
+/// Devices whose state stays as it is until the transaction ends, and another state for those of them that get one.
+pub(super) const STATES_HELD: Sql = many!(
+    "SELECT d.number, d.device_id, d.state FROM (SELECT ",
+    [int device],
+    ") AS w JOIN devices d ON d.number = w.device ORDER BY d.number",
+    held d
+);
+pub(super) const SET_STATES: Sql =
+    many!("UPDATE devices SET state = $2 WHERE number IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
 pub(super) const DETAIL: Sql = Sql::same(
     "SELECT number, device_id, device_type, hardware, state, online, version, last_seen_at, update_state, sequence, enrolled_at, enrolled_by,
             connected_at, address, agent, suspected_at, suspicion
@@ -299,6 +308,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &DELETED,
     &FREE,
     &SET_STATE,
+    &STATES_HELD,
+    &SET_STATES,
     &DETAIL,
     &TAGS,
     &TAG_INSERT,

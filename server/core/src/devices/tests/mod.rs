@@ -15,6 +15,7 @@ mod life;
 mod presence;
 mod recovery;
 mod server_keys;
+mod stepping;
 mod tagging;
 
 use super::{
