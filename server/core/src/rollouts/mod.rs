@@ -42,6 +42,7 @@ pub mod way_back;
 pub mod why;
 pub mod window;
 
+mod ahead;
 mod applying;
 mod approvers;
 mod arranging;
