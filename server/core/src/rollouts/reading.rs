@@ -187,7 +187,11 @@ impl Rollouts {
             }
             None => None,
         };
-        Ok(WizardPage { releases, spec, preview, editing: record.map(|r| (r.id.clone(), r.generation())) })
+        let metrics = match &self.last {
+            Some(last) => last.names(&actor.org).await?,
+            None => Vec::new(),
+        };
+        Ok(WizardPage { releases, spec, preview, metrics, editing: record.map(|r| (r.id.clone(), r.generation())) })
     }
 
     /// Rollouts that have not ended and whose selector may ask for a group, newest first.

@@ -1,5 +1,11 @@
 //! The SQL of the telemetry room. Every statement runs on the telemetry store.
 
+mod names;
+
+#[cfg(test)]
+pub(super) use names::NAMES_OF;
+pub(super) use names::names_of;
+
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{Timestamp, ids::OrgId};
 
@@ -138,6 +144,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &NAME_SERIES,
     &SERIES_OF,
     &LAST_OF,
+    &names::NAMES_OF,
     &NEWEST,
     &FOLDING,
     &FOLDED_TO,
