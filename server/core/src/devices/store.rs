@@ -3,7 +3,7 @@
 pub use super::facts::{facts, facts_page, measured};
 
 use super::DeviceNo;
-use crate::db::{Conn, Error, Sql, Tx, exec, many, row};
+use crate::db::{Conn, Error, Sql, Tx, exec, list, many, row};
 use wire::{
     Timestamp,
     ids::{DeviceId, OrgId},
@@ -258,6 +258,13 @@ const ONLINE: Sql = Sql::same("SELECT online FROM devices WHERE number = $1");
 const SET_UPDATE: Sql = Sql::same(
     "UPDATE devices SET update_state = $2, described_at = CASE WHEN $2 = 'succeeded' THEN NULL ELSE described_at END WHERE number = $1",
 );
+/// The same of many devices.
+const SET_UPDATES: Sql = many!(
+    "UPDATE devices SET update_state = $2, described_at = CASE WHEN $2 = 'succeeded' THEN NULL ELSE described_at END
+     WHERE number IN (SELECT w.device FROM (SELECT ",
+    [int device],
+    ") AS w)"
+);
 /// When a device was heard of last other than by its channel.
 const ASKED_AT: Sql = Sql::same(
     "SELECT last_seen_at FROM devices d WHERE number = $1 AND NOT EXISTS (
@@ -341,6 +348,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &NAME,
     &ONLINE,
     &SET_UPDATE,
+    &SET_UPDATES,
     &ASKED_AT,
     &SET_FIRMWARE,
     &UNORDERED,
@@ -373,6 +381,16 @@ pub async fn number(on: &mut impl Conn, org: &OrgId, device_id: &DeviceId) -> Re
 /// Notes the state of a device's newest update, in the update's own transaction.
 pub async fn set_update(tx: &mut Tx, device: DeviceNo, state: &str) -> Result<(), Error> {
     exec!(tx, SET_UPDATE, device, state).map(drop)
+}
+
+/// Notes the same state of the newest update of many devices, in the updates' own transaction.
+pub async fn set_updates(tx: &mut Tx, devices: &[DeviceNo], state: &str) -> Result<(), Error> {
+    #[derive(serde::Serialize)]
+    struct Of {
+        device: DeviceNo,
+    }
+    let all = list(&devices.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
+    exec!(tx, SET_UPDATES, all, state).map(drop)
 }
 
 /// Notes what a device says it runs.

@@ -31,7 +31,7 @@ impl LastValues {
 
     /// The metrics that devices ever sent, the first 200 by name, each with the last value of the device that came last.
     pub(crate) async fn names(&self, org: &OrgId) -> Result<Vec<KnownMetric>, Error> {
-        let found = store::names_of(&mut self.0.read().await?, org, NAMES).await?;
+        let found = store::names::names_of(&mut self.0.read().await?, org, NAMES).await?;
         let last = |t: Option<i64>, v: Option<f64>| t.zip(v).map(|(t, v)| (Timestamp(t), v));
         Ok(found.into_iter().map(|(name, t, v)| KnownMetric { name, last: last(t, v) }).collect())
     }

@@ -1,10 +1,6 @@
 //! The SQL of the telemetry room. Every statement runs on the telemetry store.
 
-mod names;
-
-#[cfg(test)]
-pub(super) use names::NAMES_OF;
-pub(super) use names::names_of;
+pub(super) mod names;
 
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{Timestamp, ids::OrgId};

@@ -37,7 +37,7 @@ async fn names_of_metrics_are_those_that_devices_sent_and_so_many_at_most(#[case
 async fn names_of_metrics_are_read_along_their_index() {
     let room = Room::open(EngineKind::Sqlite).await;
     let mut on = room.db.read().await.unwrap();
-    let text = format!("EXPLAIN QUERY PLAN {}", store::NAMES_OF.sqlite);
+    let text = format!("EXPLAIN QUERY PLAN {}", store::names::NAMES_OF.sqlite);
     let values = [Value::Text(room.org.to_string()), Value::Int(200)];
     let plan: Vec<(i64, i64, i64, String)> = select(&mut on, text, &values).await.unwrap();
     let reads = plan.iter().filter(|step| step.3.starts_with("SCAN") || step.3.starts_with("SEARCH")).filter(|step| !step.3.contains("names"));
