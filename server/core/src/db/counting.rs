@@ -61,6 +61,10 @@ impl Subscriber for Listener {
         let Some(work) = WITHIN.with_borrow(|within| within.last().copied()) else { return };
         let mut ran = Ran::default();
         event.record(&mut ran);
+        // After a statement that changes nothing SQLite tells what the one before it has changed.
+        if !["INSERT", "UPDATE", "DELETE"].iter().any(|verb| ran.sql.starts_with(verb)) {
+            ran.affected = 0;
+        }
         book().lock().unwrap().entry(work).or_default().push(ran);
     }
     fn enter(&self, span: &Id) {

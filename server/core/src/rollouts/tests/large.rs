@@ -98,7 +98,7 @@ impl Scene {
         let mut on = self.rollouts().db.read().await.unwrap();
         for statement in ran.iter().filter(|r| r.sql.starts_with("SELECT")) {
             let plan: Vec<(i64, i64, i64, String)> = select(&mut on, format!("EXPLAIN QUERY PLAN {}", statement.sql), &[]).await.unwrap();
-            let scans = |step: &str| ["SCAN devices", "SCAN d", "SCAN updates", "SCAN u", "SCAN device_"].iter().any(|scan| step.starts_with(scan));
+            let scans = |step: &str| ["SCAN d", "SCAN updates", "SCAN u"].iter().any(|scan| step.starts_with(scan));
             let wrong: Vec<_> = plan.iter().filter(|step| scans(&step.3)).collect();
             assert!(wrong.is_empty(), "{}: {wrong:?}", statement.sql);
         }
@@ -126,10 +126,10 @@ async fn a_rollout_to_a_hundred_thousand_devices_moves_by_a_few_rows(#[case] kin
     s.rollouts().submit(&s.oli, &id).await.unwrap();
     let digest = s.detail(&id).await.digest;
 
-    // The draw walks the fleet, once, in pages; what it writes is the cuts.
+    // The draw walks the fleet, once, in pages; what it writes is the cuts, and where each of the hundred sites ends.
     let (approved, ran) = counting::counted(s.rollouts().approve(&s.ada, &id, &digest, "looks good")).await;
     approved.unwrap();
-    assert!(returned(&ran) <= 2_000 && affected(&ran) <= FEW, "{} read at once, {} written", returned(&ran), affected(&ran));
+    assert!(returned(&ran) <= 2_000 && affected(&ran) <= 500, "{} read at once, {} written", returned(&ran), affected(&ran));
     let course = s.checked(&id).await;
     assert_eq!((course.state, course.stage, course.totals().total), (RolloutState::Running, 1, FLEET));
     let shares: Vec<i64> = course.stages.iter().map(|s| s.counts.total).collect();
