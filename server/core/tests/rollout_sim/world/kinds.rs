@@ -3,7 +3,7 @@
 use super::{World, load, undrawn};
 use crate::devices::{Device, Fault};
 use fleet::rollouts::course::{Course, Stage};
-use wire::rollouts::{GateSpec, Reach, RolloutSpec, StageSpec, TooFew};
+use wire::rollouts::{GateSpec, MetricGate, Reach, RolloutSpec, StageSpec, TooFew};
 
 impl World {
     /// A whole run: turmoil, then calm until everything has ended.
