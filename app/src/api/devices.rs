@@ -122,6 +122,21 @@ pub async fn group_devices(
     Ok(())
 }
 
+/// Suspends or resumes every device that `q` means. `expected` is how many devices the list told of; when they are another number by now, or one of them
+/// can't take the step, nothing is changed. Leads to `back`, a path of the console.
+#[server(prefix = "/rpc", endpoint = "/devices/life")]
+pub async fn change_devices(
+    #[server(default)] q: String,
+    step: DeviceStep,
+    expected: i64,
+    #[server(default)] back: String,
+) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    call.answer(call.fleet.devices().change_many(&call.actor, &wire::devices::StepMany { q, step, expected }).await)?;
+    call.lead_to(super::session::local(&back, "/devices"));
+    Ok(())
+}
+
 /// Takes a device a step on in its life; what can't be taken back as easily wants its name repeated in `confirm`. The answer is where to go then.
 #[server(prefix = "/rpc", endpoint = "/device/life")]
 pub async fn change_device(id: String, step: DeviceStep, #[server(default)] confirm: String) -> Result<String, ApiFault> {

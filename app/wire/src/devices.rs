@@ -130,6 +130,29 @@ pub struct Tagged {
     pub devices: i64,
 }
 
+/// A step for every device that a selector means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct StepMany {
+    /// The selector; empty means every device that is not decommissioned.
+    pub q: String,
+    /// `suspend` or `resume`; the other steps are taken one by one.
+    pub step: DeviceStep,
+    /// How many devices the selector means, at most 10,000; another number by now is a conflict.
+    pub expected: i64,
+}
+
+/// How many devices took a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Stepped {
+    /// Devices that the selector meant.
+    pub devices: i64,
+    /// Those of them that were not there already.
+    pub changed: i64,
+}
+
 /// Devices that people have put together by hand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -223,6 +246,9 @@ pub struct DevicesPage {
     pub may_enrol: bool,
     /// Whether the caller may tag devices.
     pub may_edit: bool,
+    /// Whether the caller may suspend and resume them.
+    #[serde(default)]
+    pub may_suspend: bool,
     /// When this was read.
     pub at: Timestamp,
 }

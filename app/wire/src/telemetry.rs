@@ -15,6 +15,15 @@ pub struct LatestValue {
     pub value: f64,
 }
 
+/// A metric that devices report, as forms suggest it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownMetric {
+    /// Its name.
+    pub name: String,
+    /// When one of them sent it last, and what; none where that is not known any more.
+    pub last: Option<(Timestamp, f64)>,
+}
+
 /// What history to read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryQuery {

@@ -1,11 +1,14 @@
-//! `fleetward device list` and `tag`: every device that a selector means.
+//! `fleetward device list`, `tag`, `suspend-all` and `resume-all`: every device that a selector means.
 
 use super::print_table;
 use crate::http::api::{DEVICE_COLUMNS, device_line};
 use anyhow::Result;
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
-use wire::devices::{DeviceQuery, DeviceRow, TagMany};
+use wire::{
+    devices::{DeviceQuery, DeviceRow, StepMany, TagMany},
+    states::DeviceStep,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Selected {
@@ -30,6 +33,20 @@ pub(super) enum Selected {
         #[arg(long, value_name = "TAG")]
         remove: Vec<String>,
     },
+    /// Cut every device off for now that a selector means; all or none
+    SuspendAll(Meant),
+    /// Let every suspended device in again that a selector means; all or none
+    ResumeAll(Meant),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Meant {
+    /// For example 'type:gateway tag:eu'
+    #[arg(long, value_name = "SELECTOR")]
+    select: String,
+    /// Do it. Without it you are told how many devices that are, and nothing is changed
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Selected) -> Result<()> {
@@ -42,7 +59,21 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Selected) -> Resu
             println!("{} tagged.", tagged.devices);
             Ok(())
         }
+        Selected::SuspendAll(meant) => step(fleet, actor, meant, DeviceStep::Suspend).await,
+        Selected::ResumeAll(meant) => step(fleet, actor, meant, DeviceStep::Resume).await,
     }
+}
+
+async fn step(fleet: &Fleet, actor: &Actor, Meant { select, yes }: Meant, step: DeviceStep) -> Result<()> {
+    let query = DeviceQuery { q: select.clone(), rows: Some(1), ..DeviceQuery::default() };
+    let expected = fleet.devices().list(actor, &query).await?.total;
+    if !yes {
+        println!("{select:?} means {expected} devices. Nothing was changed. Say --yes to {step} them.");
+        return Ok(());
+    }
+    let done = fleet.devices().change_many(actor, &StepMany { q: select, step, expected }).await?;
+    println!("{step} is done to {} of {} devices. A running server follows within seconds.", done.changed, done.devices);
+    Ok(())
 }
 
 async fn list(fleet: &Fleet, actor: &Actor, select: &str, csv: bool) -> Result<()> {

@@ -20,6 +20,7 @@ fn what_needs_no_server_takes_no_flags_of_it() {
         &["key", "set", "publish"],
         &["release", "add-signature"],
         &["device", "suspend"],
+        &["device", "suspend-all"],
         &["rollout", "apply"],
         &["audit", "verify"],
     ] {

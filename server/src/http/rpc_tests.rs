@@ -174,6 +174,26 @@ async fn many_devices_are_tagged_without_scripts_as_they_were_counted() {
 }
 
 #[tokio::test]
+async fn many_devices_are_suspended_without_scripts_as_they_were_counted() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    b.world.device("gw-2", "gateway").await;
+    let (status, _, page) = b.send("GET", "/devices?q=type:gateway&ask=suspend", FORM, Vec::new(), "text/html").await;
+    let page = String::from_utf8(page).unwrap();
+    assert!(status.is_success() && page.contains("Suspend or resume 2 devices") && !page.contains("id=\"suspend-all\""), "{page}");
+    assert!(page.contains("name=\"expected\" value=\"2\"") && page.contains("name=\"step\""), "{page}");
+    let (_, _, page) = b.send("GET", "/devices?q=type:gateway", FORM, Vec::new(), "text/html").await;
+    assert!(String::from_utf8(page).unwrap().contains("id=\"suspend-all\""), "with scripts it is a dialog");
+    let form = |step, expected| [("q", "type:gateway"), ("step", step), ("expected", expected), ("back", "/devices?q=type:gateway")];
+    assert_eq!(b.post("devices/life", &form("suspend", "1")).await.unwrap_err(), (409, "other_count".to_owned()));
+    assert_eq!(b.post("devices/life", &form("decommission", "2")).await.unwrap_err(), (400, "invalid".to_owned()));
+    assert_eq!(b.post("devices/life", &form("suspend", "2")).await.unwrap(), "/devices?q=type:gateway");
+    assert_eq!(b.api("GET", "/devices?q=state:suspended", Vec::new()).await["total"], 2);
+    assert_eq!(b.post("devices/life", &form("resume", "2")).await.unwrap(), "/devices?q=type:gateway");
+    assert_eq!(b.api("GET", "/devices?q=state:active", Vec::new()).await["total"], 2);
+}
+
+#[tokio::test]
 async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
     let b = Browser::new().await;
     let (release, _) = b.release().await;

@@ -9,6 +9,7 @@ use server::tls::Limits;
 use std::time::Duration;
 use tokio::time::timeout;
 use wire::{
+    devices::StepMany,
     enrolment::Enrolled,
     states::{CertificateState, DeviceStep as Step},
 };
@@ -75,6 +76,42 @@ async fn a_34_suspended_and_decommissioned_devices_are_refused_everywhere_on_sql
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_34_suspended_and_decommissioned_devices_are_refused_everywhere_on_postgres() {
     Box::pin(refused_whatever_they_try(EngineKind::Postgres)).await;
+}
+
+async fn many_are_cut_as_one_is(kind: EngineKind) {
+    let rig = rig_with(kind, Limits::default()).await;
+    let mut open = Vec::new();
+    for id in ["gw-1", "gw-2", "gw-3"] {
+        let identity = rig.enrol(id).await;
+        let mut conn = rig.connect(&identity).await;
+        ask(&mut conn, "/who").await.unwrap();
+        open.push((identity, conn));
+    }
+    let (bystander, mut other) = open.pop().unwrap();
+    let system = Actor::system(rig.world.org.clone());
+    let step = |step| StepMany { q: "id:gw-1,gw-2".into(), step, expected: 2 };
+    let devices = rig.world.fleet.devices();
+    devices.change_many(&system, &step(Step::Suspend)).await.unwrap();
+    let ends = futures::future::join_all(open.iter_mut().map(|(_, conn)| drain(conn)));
+    timeout(SECOND, ends).await.expect("all of their connections are closed within a second");
+    for (identity, _) in &open {
+        assert_eq!(rig.alert(Some(identity), BOTH[0]).await, Some(AlertDescription::AccessDenied));
+    }
+    assert!(ask(&mut other, "/who").await.unwrap().ends_with("gw-3 0"), "others don't notice");
+    devices.change_many(&system, &step(Step::Resume)).await.unwrap();
+    for (identity, _) in open.iter().chain([&(bystander, other)]) {
+        ask(&mut rig.connect(identity).await, "/who").await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_34_many_suspended_at_once_lose_their_connections_on_sqlite() {
+    Box::pin(many_are_cut_as_one_is(EngineKind::Sqlite)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_34_many_suspended_at_once_lose_their_connections_on_postgres() {
+    Box::pin(many_are_cut_as_one_is(EngineKind::Postgres)).await;
 }
 
 fn identity(enrolled: &Enrolled, key: &KeyPair) -> Identity {

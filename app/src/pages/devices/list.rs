@@ -1,9 +1,9 @@
 //! The device list: search and filters in the address, keyset pages, fresh while devices come and go.
 
-use super::{bulk, filters, grouping};
+use super::{bulk, filters, grouping, stepping};
 use crate::api::packed::reading;
 use crate::{
-    api::devices::{GroupDevices, ReadDevices, TagDevices},
+    api::devices::{ChangeDevices, GroupDevices, ReadDevices, TagDevices},
     live,
     pages::words,
     plan::misread,
@@ -42,7 +42,7 @@ pub fn DevicesPage() -> AnyView {
     let model = reading(move || ReadDevices { query: query.get() });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let asked = Memo::new(move |_| address.with(|a| a.get_str("ask").map(str::to_owned)));
-    let calls = (said::<TagDevices>("Tagged", model), said::<GroupDevices>("Grouped", model));
+    let calls = (said::<TagDevices>("Tagged", model), said::<GroupDevices>("Grouped", model), said::<ChangeDevices>("Done", model));
     page(model, move |model: Model| {
         content(&model, &query.get_untracked(), before.get_untracked(), calls, asked.get_untracked().as_deref())
     })
@@ -52,7 +52,7 @@ fn content(
     model: &Model,
     query: &DeviceQuery,
     before: i64,
-    (tag, group): (FormCall<TagDevices>, FormCall<GroupDevices>),
+    (tag, group, step): (FormCall<TagDevices>, FormCall<GroupDevices>, FormCall<ChangeDevices>),
     asked: Option<&str>,
 ) -> AnyView {
     let add =
@@ -79,6 +79,7 @@ fn content(
         {filter_bar(model, query)}
         {bulk::ask(model, query, tag, asked == Some("tag"))}
         {grouping::ask(model, query, group, asked == Some("group"))}
+        {stepping::ask(model, query, step, asked == Some("suspend"))}
         {rows}
     }
     .into_any()
@@ -147,6 +148,7 @@ fn filter_bar(model: &Model, query: &DeviceQuery) -> AnyView {
             <span class="err" role="status">{move || wrong.get()}</span>
             {bulk::links(model, query)}
             {grouping::link(model, query)}
+            {stepping::link(model, query)}
         </form>
     }
     .into_any()

@@ -10,5 +10,6 @@ pub mod groups;
 mod life;
 pub mod list;
 mod overview;
+mod stepping;
 mod telemetry;
 mod why;

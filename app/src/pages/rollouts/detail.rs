@@ -2,7 +2,7 @@
 
 use super::{
     actions::{self, Asks},
-    course, phrases,
+    ahead, course, phrases,
     preview::changes,
     updates::{self, Choice},
 };
@@ -74,6 +74,7 @@ fn content(model: &Model, choice: &Choice, asks: &Asks) -> AnyView {
             <div class="stack">{updates::failures(model, choice)}{updates::devices(model, choice)}</div>
             <div class="stack">
                 {course::gate_card(r, choice)}
+                {ahead::card_of(r.ahead.as_ref())}
                 {course::plan_card(r)}
                 {r.changes.as_ref().map(|c| card("Against the last approved plan", None, changes(c)))}
                 {course::approvals_card(r)}

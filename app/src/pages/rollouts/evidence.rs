@@ -2,17 +2,20 @@
 
 use super::{
     back::action_choice,
-    steps::{cell, fault_of},
+    steps::{cell, fault_of, suggested_cell},
 };
 use crate::{
     plan::{Draft, MetricDraft, StepsDraft},
     ui::{Column, Tone, badge, card, dot, page::card_flush, table, text, time},
 };
 use leptos::prelude::*;
-use wire::rollouts::{Call, Compared, Finding, Problem, RolloutDetail, StageView, Worse, figure, probability};
+use wire::{
+    rollouts::{Call, Compared, Finding, Problem, RolloutDetail, StageView, Worse, figure, probability},
+    telemetry::KnownMetric,
+};
 
 /// The metrics that the gates of stages compare: those of the plan, and an empty row for one more in each stage but the last.
-pub(super) fn metrics(draft: &Draft, problems: &[Problem]) -> AnyView {
+pub(super) fn metrics(draft: &Draft, known: &[KnownMetric], problems: &[Problem]) -> AnyView {
     let last = draft.stages.len().saturating_sub(1);
     let (mut which, mut how) = (Vec::new(), Vec::new());
     for (i, stage) in draft.stages.iter().enumerate() {
@@ -30,6 +33,7 @@ pub(super) fn metrics(draft: &Draft, problems: &[Problem]) -> AnyView {
     }
     let columns = |of: &[&'static str]| of.iter().copied().map(Column::text).collect();
     let body = view! {
+        {suggestions(known)}
         {table("Metrics", columns(&["Stage", "Metric", "Worse is", "With too few"]), which.collect_view().into_any())}
         {table(
             "How metrics are compared",
@@ -39,6 +43,36 @@ pub(super) fn metrics(draft: &Draft, problems: &[Problem]) -> AnyView {
         <footer>"While a stage is watched, its updated devices are compared with devices that have not been updated yet and are connected, at four looks, at the quarters of the watch (10 minutes at least). Each device counts with the mean of its samples since the watch began; of more than 2,000 devices the same 2,000 each time. The gate says no when the difference is beyond chance at the confidence, which all looks share, and at least as large as matters: the effect is how likely an updated device fares worse (50 % is no difference), the shift is in the metric's unit and may be empty. A row without a metric counts for nothing; preview for another row. The last stage leaves nobody to compare with."</footer>
     };
     view! { <div class="mt-4">{card_flush("Metrics beside devices that are not updated", None, body.into_any())}</div> }.into_any()
+}
+
+/// The id of the list of metrics that devices report.
+const KNOWN: &str = "known-metrics";
+/// Metrics that are named beside a selector.
+const NAMED: usize = 20;
+
+/// What the inputs of metrics suggest: what devices report, with a value that one of them sent last.
+fn suggestions(known: &[KnownMetric]) -> AnyView {
+    let option = |m: &KnownMetric| {
+        let seen = m.last.map(|(_, value)| format!("last seen: {}", figure(value)));
+        view! { <option value=m.name.clone()>{seen}</option> }
+    };
+    view! { <datalist id=KNOWN>{known.iter().map(option).collect_view()}</datalist> }.into_any()
+}
+
+/// The metrics that a selector may ask for, as it asks for them; nothing where devices report none.
+pub(super) fn known(metrics: &[KnownMetric]) -> AnyView {
+    if metrics.is_empty() {
+        return ().into_any();
+    }
+    let said = |m: &KnownMetric| match m.last {
+        Some((_, value)) => format!("metric.{} ({})", m.name, figure(value)),
+        None => format!("metric.{}", m.name),
+    };
+    let named: Vec<_> = metrics.iter().take(NAMED).map(said).collect();
+    let more = metrics.len() - named.len();
+    let more = (more > 0).then(|| format!(" and {more} more"));
+    view! { <p class="small text-2 mt-2">"Devices report, with a value that one of them sent last: "<span class="mono">{named.join(", ")}</span>{more}"."</p> }
+        .into_any()
 }
 
 /// Which metric it is, and how it is compared.
@@ -53,7 +87,7 @@ fn cells(i: usize, k: usize, metric: &MetricDraft, problems: &[Problem]) -> (Any
         view! { <td><select class="select" name=name(field) aria-label=of(label)>{options}</select></td> }
     };
     let which = view! {
-        {input("metric", "Metric", &metric.metric, "name")}
+        <td>{suggested_cell(&name("metric"), &of("Metric"), &metric.metric, KNOWN, problems)}</td>
         {choice("worse", "Which way is worse", &metric.worse, [("higher", "Higher"), ("lower", "Lower")])}
         {choice("too_few", "When there are too few", &metric.too_few, [("ask", "Wait for a person"), ("pass", "Go on")])}
     };

@@ -6,10 +6,10 @@ use crate::{
     ui::{Column, page::card_flush, table},
 };
 use leptos::prelude::*;
-use wire::rollouts::Problem;
+use wire::{rollouts::Problem, telemetry::KnownMetric};
 
 /// The gates of all stages.
-pub(super) fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
+pub(super) fn gates(draft: &Draft, known: &[KnownMetric], problems: &[Problem]) -> AnyView {
     let rates: [GateField; 4] = [
         ("success_percent", "Passes at, % success", "Success percentage to pass", |s| &s.success),
         ("error_percent", "Halts above, % errors", "Error percentage that halts", |s| &s.error),
@@ -32,7 +32,7 @@ pub(super) fn gates(draft: &Draft, problems: &[Problem]) -> AnyView {
     view! {
         {card_flush("Health gates", None, of_rates.into_any())}
         <div class="mt-4">{card_flush("Limits of each kind of error, and what follows", None, of_kinds.into_any())}</div>
-        {evidence::metrics(draft, problems)}
+        {evidence::metrics(draft, known, problems)}
         {evidence::whole(draft, problems)}
     }
     .into_any()

@@ -1,6 +1,7 @@
 //! Rollouts: the list, the wizard that plans one, the page that shows its course, and the questions before something is done to it.
 
 pub mod actions;
+pub mod ahead;
 pub mod back;
 pub mod confirm;
 pub mod course;

@@ -135,7 +135,7 @@ pub fn span(span: Span) -> String {
 /// What an expected span rests on and leaves out.
 pub fn rests_on(expected: &Expected) -> String {
     format!(
-        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take and who has to wait for a budget or a rate.",
+        "As the last {} of this type went, with its soaks. It assumes that everybody is online, and leaves out the time people take and who has to wait for a budget.",
         counted(expected.updates, "update", "updates")
     )
 }

@@ -96,7 +96,7 @@ pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem]) 
         Step::Firmware => firmware(&at.draft, model, problems),
         Step::Devices => devices(&at.draft, model, problems),
         Step::Stages => stages(&at.draft, model.preview.as_ref(), problems),
-        Step::Gates | Step::Review => view! { {gates(&at.draft, problems)}{way_back(&at.draft, model, problems)} }.into_any(),
+        Step::Gates | Step::Review => view! { {gates(&at.draft, &model.metrics, problems)}{way_back(&at.draft, model, problems)} }.into_any(),
     };
     let hidden = at
         .draft
@@ -197,7 +197,7 @@ fn devices(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
     let fits = device_type.map(
         |t| view! { <p class="text-2 mt-2">"The release fits devices of the type "<b>{t}</b>"; others are left out by themselves."</p> },
     );
-    card("Devices", None, view! { {input.view()}{fits} }.into_any())
+    card("Devices", None, view! { {input.view()}{fits}{super::evidence::known(&model.metrics)} }.into_any())
 }
 
 fn stages(draft: &Draft, preview: Option<&Preview>, problems: &[Problem]) -> AnyView {
@@ -320,10 +320,19 @@ pub(super) fn cell(name: &str, label: &str, value: &str, class: &str, problems: 
     view! { {input(name, label, value, class, problems)}{problem_of(name, problems)} }.into_any()
 }
 
+/// The same with the id of a list of suggestions; anything else may be typed as well.
+pub(super) fn suggested_cell(name: &str, label: &str, value: &str, list: &'static str, problems: &[Problem]) -> AnyView {
+    view! { {input_of(name, label, value, "name", Some(list), problems)}{problem_of(name, problems)} }.into_any()
+}
+
 fn input(name: &str, label: &str, value: &str, class: &str, problems: &[Problem]) -> AnyView {
+    input_of(name, label, value, class, None, problems)
+}
+
+fn input_of(name: &str, label: &str, value: &str, class: &str, list: Option<&'static str>, problems: &[Problem]) -> AnyView {
     let wrong = problems.iter().any(|p| p.field == name);
     view! {
-        <input class=format!("input {class}") name=name.to_owned() value=value.to_owned() aria-label=label.to_owned() autocomplete="off"
+        <input class=format!("input {class}") name=name.to_owned() value=value.to_owned() aria-label=label.to_owned() autocomplete="off" list=list
             aria-invalid=wrong.then_some("true") aria-describedby=wrong.then(|| format!("{name}-err"))/>
     }
     .into_any()

@@ -154,6 +154,44 @@ pub struct ShareStanding {
     pub given: u32,
 }
 
+/// Which approval a draft takes when it is sent now, by the rule that is in force and the people there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApprovalAhead {
+    /// So many people in all, none of them the author.
+    pub needed: u32,
+    /// The groups of the rule.
+    pub from: Vec<ShareAhead>,
+    /// How many people's approvals would count.
+    pub people: u32,
+    /// The first 50 of them.
+    pub approvers: Vec<ApproverAhead>,
+    /// Why they are too few, so that the plan can't be sent, and what to do; none when they are enough.
+    pub unfulfillable: Option<String>,
+}
+
+/// A group's part in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ShareAhead {
+    /// What the group is called.
+    pub name: String,
+    /// So many approvals from it.
+    pub at_least: u32,
+    /// How many of those who count are in it.
+    pub people: u32,
+}
+
+/// Somebody whose approval would count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApproverAhead {
+    /// Their name.
+    pub name: String,
+    /// The groups of the rule that they count for, by their names.
+    pub groups: Vec<String>,
+}
+
 /// For how long approvals are waited for and hold, and whether they can be gone without in an emergency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

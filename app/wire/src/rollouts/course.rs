@@ -1,6 +1,8 @@
 //! The course, as lists and pages show it: how far it is, how its devices fare, what can be done.
 
-use super::{ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, RolloutLink, RolloutSpec, Show, StageSpec, Verb, WayBack};
+use super::{
+    ApprovalAhead, ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, RolloutLink, RolloutSpec, Show, StageSpec, Verb, WayBack,
+};
 use crate::{
     Timestamp,
     ids::{DeviceId, Digest, RolloutId, UpdateId},
@@ -117,6 +119,9 @@ pub struct RolloutDetail {
     /// How far its approval is; none unless it waits for that.
     #[serde(default)]
     pub standing: Option<ApprovalStanding>,
+    /// Which approval it takes when it is sent now; none unless it is a draft.
+    #[serde(default)]
+    pub ahead: Option<ApprovalAhead>,
     /// Until when it has to begin, or its approval expires; none when that is for ever, and once it has begun.
     #[serde(default)]
     pub start_by: Option<Timestamp>,

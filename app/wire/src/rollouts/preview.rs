@@ -6,6 +6,7 @@ use crate::{
     devices::SelectorError,
     ids::{DeviceId, RolloutId},
     releases::ReleaseRow,
+    telemetry::KnownMetric,
 };
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +112,9 @@ pub struct WizardPage {
     pub spec: Option<RolloutSpec>,
     /// What it would do.
     pub preview: Option<Preview>,
+    /// The metrics that devices report, the first 200 by name.
+    #[serde(default)]
+    pub metrics: Vec<KnownMetric>,
     /// The rollout being edited, with its generation.
     pub editing: Option<(RolloutId, i64)>,
 }

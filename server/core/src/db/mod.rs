@@ -8,6 +8,8 @@
 //!
 //! Every statement is listed in its room's `ALL`, which one test prepares on both engines.
 
+#[cfg(test)]
+pub(crate) mod counting;
 mod dynamic;
 mod many;
 mod migrate;

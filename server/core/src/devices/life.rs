@@ -22,7 +22,7 @@ use wire::{
 const RESERVED_MS: i64 = 24 * 3_600_000;
 
 /// The right a step asks for.
-const fn act(step: Step) -> Act {
+pub(super) const fn act(step: Step) -> Act {
     match step {
         Step::Admit => Act::ApproveDevices,
         Step::Suspend | Step::Resume => Act::Suspend,

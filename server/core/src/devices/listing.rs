@@ -297,6 +297,7 @@ impl Devices {
             fleet: facets.fleet,
             may_enrol: allowed(actor, Act::Enrol),
             may_edit: allowed(actor, Act::EditDevices),
+            may_suspend: allowed(actor, Act::Suspend),
             at: self.clock.now(),
         })
     }

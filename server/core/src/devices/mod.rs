@@ -31,6 +31,7 @@ pub(crate) mod shared;
 mod signs;
 mod source;
 pub mod state;
+mod stepping;
 pub(crate) mod store;
 mod suspicion;
 mod tagging;

@@ -3,7 +3,7 @@
 pub use super::facts::{facts, facts_page, measured};
 
 use super::DeviceNo;
-use crate::db::{Conn, Error, Sql, Tx, exec, many, row};
+use crate::db::{Conn, Error, Sql, Tx, exec, list, many, row};
 use wire::{
     Timestamp,
     ids::{DeviceId, OrgId},
@@ -159,6 +159,15 @@ pub(super) const FREE: Sql = Sql::same(
      AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.device = devices.number AND c.fingerprint IS NOT NULL AND c.not_after > $1)",
 );
 pub(super) const SET_STATE: Sql = Sql::same("UPDATE devices SET state = $2 WHERE number = $1");
+/// Devices whose state stays as it is until the transaction ends, and another state for those of them that get one.
+pub(super) const STATES_HELD: Sql = many!(
+    "SELECT d.number, d.device_id, d.state FROM (SELECT ",
+    [int device],
+    ") AS w JOIN devices d ON d.number = w.device ORDER BY d.number",
+    held d
+);
+pub(super) const SET_STATES: Sql =
+    many!("UPDATE devices SET state = $2 WHERE number IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
 pub(super) const DETAIL: Sql = Sql::same(
     "SELECT number, device_id, device_type, hardware, state, online, version, last_seen_at, update_state, sequence, enrolled_at, enrolled_by,
             connected_at, address, agent, suspected_at, suspicion
@@ -256,6 +265,13 @@ const ONLINE: Sql = Sql::same("SELECT online FROM devices WHERE number = $1");
 const SET_UPDATE: Sql = Sql::same(
     "UPDATE devices SET update_state = $2, described_at = CASE WHEN $2 = 'succeeded' THEN NULL ELSE described_at END WHERE number = $1",
 );
+/// The same of many devices.
+const SET_UPDATES: Sql = many!(
+    "UPDATE devices SET update_state = $2, described_at = CASE WHEN $2 = 'succeeded' THEN NULL ELSE described_at END
+     WHERE number IN (SELECT w.device FROM (SELECT ",
+    [int device],
+    ") AS w)"
+);
 /// When a device was heard of last other than by its channel.
 const ASKED_AT: Sql = Sql::same(
     "SELECT last_seen_at FROM devices d WHERE number = $1 AND NOT EXISTS (
@@ -306,6 +322,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &DELETED,
     &FREE,
     &SET_STATE,
+    &STATES_HELD,
+    &SET_STATES,
     &DETAIL,
     &TAGS,
     &TAG_INSERT,
@@ -337,6 +355,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &NAME,
     &ONLINE,
     &SET_UPDATE,
+    &SET_UPDATES,
     &ASKED_AT,
     &SET_FIRMWARE,
     &UNORDERED,
@@ -369,6 +388,16 @@ pub async fn number(on: &mut impl Conn, org: &OrgId, device_id: &DeviceId) -> Re
 /// Notes the state of a device's newest update, in the update's own transaction.
 pub async fn set_update(tx: &mut Tx, device: DeviceNo, state: &str) -> Result<(), Error> {
     exec!(tx, SET_UPDATE, device, state).map(drop)
+}
+
+/// Notes the same state of the newest update of many devices, in the updates' own transaction.
+pub async fn set_updates(tx: &mut Tx, devices: &[DeviceNo], state: &str) -> Result<(), Error> {
+    #[derive(serde::Serialize)]
+    struct Of {
+        device: DeviceNo,
+    }
+    let all = list(&devices.iter().map(|device| Of { device: *device }).collect::<Vec<_>>())?;
+    exec!(tx, SET_UPDATES, all, state).map(drop)
 }
 
 /// Notes what a device says it runs.

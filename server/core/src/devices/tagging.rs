@@ -22,7 +22,7 @@ use wire::{
 /// Most devices that are tagged at once.
 pub const MOST_AT_ONCE: i64 = 10_000;
 /// Events in a row.
-const TOLD_AT_ONCE: usize = 500;
+pub(super) const TOLD_AT_ONCE: usize = 500;
 
 #[derive(Serialize)]
 struct Of {

@@ -66,6 +66,13 @@ impl Pki {
         Ok(())
     }
 
+    /// The same of many devices: a list for `many!`, each with its number as `device`.
+    pub(crate) async fn devices_changed(&self, tx: &mut Tx, devices: &str) -> Result<(), Error> {
+        let seq = store::next_trust(tx).await?;
+        store::touch_devices(tx, devices, seq).await?;
+        Ok(())
+    }
+
     async fn revoke_one(&self, tx: &mut Tx, actor: &Actor, id: &CertificateId, how: &Revocation) -> Result<Option<i64>, Error> {
         let now = self.clock.now();
         let seq = store::next_trust(tx).await?;

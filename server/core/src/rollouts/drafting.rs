@@ -2,14 +2,13 @@
 
 use super::{
     Error, Rollouts,
+    ahead::Ahead,
     arranging::arranged,
     deciding::{Turn, held, people},
     digest,
     expiring::terms,
     going_back::known,
     previewing,
-    quorum::rule_for,
-    standing::{Asked, People},
     state::{ROLLOUT, legal},
     store::{
         lists,
@@ -126,13 +125,10 @@ impl Rollouts {
         let record = self.sendable(actor, id).await?;
         let mut tx = self.db.write().await?;
         let (record, course) = held(&mut tx, &actor.org, id, Some(record.generation())).await?;
-        let rule = rule_for(&mut tx, &actor.org, &record.device_type, now).await?;
-        let people_there = People::read(&mut tx, &actor.org).await?;
-        let electors = people_there.electors(&rule, &record.author, now);
-        if let Some(why) = people_there.short_of(&rule, &electors, "its author") {
-            return Err(Error::NotNow(format!("{why} Add an admin first, or ask for another rule.")).into());
+        let Ahead { rule, asked, electors, short, .. } = Ahead::read(&mut tx, &record, now).await?;
+        if let Some(why) = short {
+            return Err(Error::NotNow(why).into());
         }
-        let asked = Asked::of(&rule, &people_there);
         let by = if rule.from.is_empty() { String::new() } else { format!(": {}", asked.words()) };
         let turn = Turn {
             action: "rollout.submit",

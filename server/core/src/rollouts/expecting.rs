@@ -1,23 +1,47 @@
 //! Pure: how long a plan is likely to take, from how long updates took before. It knows neither who is online nor how long people think nor which
 //! devices share a budget: it reckons as if every device asked at once and nobody had to be waited for, and whoever shows the figure says so.
 
-use wire::rollouts::{Expected, Span, StageSpec};
+use super::turn;
+use wire::rollouts::{Expected, Rate, RolloutSpec, Span, StageSpec};
+
+/// What a plan says of how many devices update beside and after each other, whoever they are.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Limits<'a> {
+    /// So many at the same time.
+    pub at_once: Option<u32>,
+    /// So many begin within a minute.
+    pub rate: Option<&'a Rate>,
+}
+
+impl<'a> Limits<'a> {
+    /// Of a plan.
+    pub const fn of(spec: &'a RolloutSpec) -> Self {
+        Self { at_once: spec.at_once, rate: spec.rate.as_ref() }
+    }
+}
 
 /// What a plan takes when its stages have so many devices each: `took` are the milliseconds of earlier updates, from the offer to the success.
 /// None without any: there is no history to go by.
 ///
 /// The devices of a stage update side by side, `at_once` of them where there is such a limit, so a stage takes as long as its slowest device, and
-/// before that as many average updates as have to follow each other. With `n` devices that is at most `t` with the
+/// before that as many average updates as have to follow each other, or as the rate lets its devices begin, whatever is longer; a rate grows with the
+/// devices of earlier stages as well. With `n` devices that is at most `t` with the
 /// probability `p` when one device is at most `t` with `p^(1/n)`; that share of the history, by nearest rank, is what is taken. Where a stage has
 /// far more devices than there is history it is the longest ever seen.
-pub fn expect(took: &[i64], stages: &[StageSpec], devices: &[i64], at_once: Option<u32>) -> Option<Expected> {
+pub fn expect(took: &[i64], stages: &[StageSpec], devices: &[i64], limits: Limits<'_>) -> Option<Expected> {
     let mut took = took.to_vec();
     took.sort_unstable();
-    if took.is_empty() {
-        return None;
-    }
-    let spans: Vec<Span> =
-        stages.iter().zip(devices).map(|(stage, devices)| span(&took, i64::from(stage.soak_s) * 1000, *devices, at_once)).collect();
+    let average = average(&took)?;
+    let mut before = 0_i64;
+    let spans: Vec<Span> = stages
+        .iter()
+        .zip(devices)
+        .map(|(stage, devices)| {
+            let span = span((&took, average), i64::from(stage.soak_s) * 1000, *devices, (limits, before));
+            before = before.saturating_add((*devices).max(0));
+            span
+        })
+        .collect();
     let sum = |of: fn(&Span) -> i64| spans.iter().map(of).fold(0, i64::saturating_add);
     Some(Expected {
         updates: i64::try_from(took.len()).unwrap_or(i64::MAX),
@@ -26,15 +50,26 @@ pub fn expect(took: &[i64], stages: &[StageSpec], devices: &[i64], at_once: Opti
     })
 }
 
-/// A stage nobody is in is skipped, its soak as well.
-fn span(took: &[i64], soak_ms: i64, devices: i64, at_once: Option<u32>) -> Span {
+/// How long an update took on average; none without any.
+pub fn average(took: &[i64]) -> Option<i64> {
+    let count = i64::try_from(took.len()).unwrap_or(i64::MAX);
+    (count > 0).then(|| took.iter().fold(0, |sum: i64, one| sum.saturating_add(*one)) / count)
+}
+
+/// A stage nobody is in is skipped, its soak as well. `before` devices are in the stages before it.
+fn span((took, average): (&[i64], i64), soak_ms: i64, devices: i64, (limits, before): (Limits<'_>, i64)) -> Span {
     if devices <= 0 {
         return Span { usual_ms: 0, slow_ms: 0 };
     }
-    let together = at_once.map_or(devices, |most| devices.min(i64::from(most.max(1))));
-    let count = i64::try_from(took.len()).unwrap_or(i64::MAX).max(1);
-    let average = took.iter().fold(0, |sum: i64, one| sum.saturating_add(*one)) / count;
-    let queued = average.saturating_mul((devices - together + (together - 1)) / together);
+    let mut together = limits.at_once.map_or(devices, |most| devices.min(i64::from(most.max(1))));
+    let mut queued = average.saturating_mul((devices - together + (together - 1)) / together);
+    if let Some(rate) = limits.rate {
+        let begun = turn::begin(rate, devices, before, Some(average));
+        queued = queued.max(begun.last_ms);
+        // As many are under way in the end as begin while one updates.
+        let minutes = average.max(0) / 60_000 + 1;
+        together = together.min(begun.per_minute.saturating_mul(minutes)).max(1);
+    }
     let at = |share: f64| slowest(took, share, together).saturating_add(queued).saturating_add(soak_ms);
     Span { usual_ms: at(0.5), slow_ms: at(0.9) }
 }
@@ -57,7 +92,7 @@ mod tests {
     #[test]
     fn one_device_takes_what_one_update_takes() {
         let took: Vec<i64> = (1..=10).rev().collect();
-        let found = expect(&took, &[stage(Reach::Percent(100.0))], &[1], None).unwrap();
+        let found = expect(&took, &[stage(Reach::Percent(100.0))], &[1], Limits::default()).unwrap();
         assert_eq!((found.updates, found.whole), (10, Span { usual_ms: 5, slow_ms: 9 }));
     }
 
@@ -65,7 +100,7 @@ mod tests {
     fn many_devices_wait_for_the_slowest_and_every_stage_for_its_soak() {
         let took: Vec<i64> = (1..=100).collect();
         let soaking = StageSpec { soak_s: 60, ..stage(Reach::Count(2)) };
-        let found = expect(&took, &[soaking, stage(Reach::Percent(100.0))], &[2, 100_000], None).unwrap();
+        let found = expect(&took, &[soaking, stage(Reach::Percent(100.0))], &[2, 100_000], Limits::default()).unwrap();
         // The square roots of 0.5 and 0.9 are 0.707 and 0.949.
         assert_eq!(found.stages, [Span { usual_ms: 60_071, slow_ms: 60_095 }, Span { usual_ms: 100, slow_ms: 100 }]);
         assert_eq!(found.whole, Span { usual_ms: 60_171, slow_ms: 60_195 });
@@ -74,14 +109,42 @@ mod tests {
     #[test]
     fn nobody_takes_no_time_and_no_history_says_nothing() {
         let soaking = StageSpec { soak_s: 60, ..stage(Reach::Percent(100.0)) };
-        assert_eq!(expect(&[5], std::slice::from_ref(&soaking), &[0], None).unwrap().whole, Span { usual_ms: 0, slow_ms: 0 });
-        assert_eq!(expect(&[], &[soaking], &[3], None), None);
+        assert_eq!(expect(&[5], std::slice::from_ref(&soaking), &[0], Limits::default()).unwrap().whole, Span { usual_ms: 0, slow_ms: 0 });
+        assert_eq!(expect(&[], &[soaking], &[3], Limits::default()), None);
     }
 
     #[test]
     fn who_may_not_update_side_by_side_waits_for_the_others() {
         let all = [stage(Reach::Percent(100.0))];
-        let found = |devices, at_once| expect(&[10, 10], &all, &[devices], at_once).unwrap().whole.usual_ms;
+        let found = |devices, at_once| expect(&[10, 10], &all, &[devices], Limits { at_once, rate: None }).unwrap().whole.usual_ms;
         assert_eq!((found(1000, None), found(1000, Some(1000)), found(1000, Some(1)), found(3, Some(2))), (10, 10, 10_000, 20));
+    }
+
+    #[test]
+    fn a_rate_lets_devices_begin_one_minute_after_the_other_and_grows_over_the_stages() {
+        let minute = 60_000;
+        let stages = [stage(Reach::Count(20)), stage(Reach::Percent(100.0))];
+        let minutes = |rate: &Rate, at_once| {
+            let found = expect(&[minute / 2], &stages, &[20, 100], Limits { at_once, rate: Some(rate) }).unwrap();
+            let stages: Vec<i64> = found.stages.iter().map(|s| s.usual_ms - minute / 2).collect();
+            (stages[0] / minute, stages[1] / minute)
+        };
+        let steady = Rate { per_minute: 10, growth: None };
+        assert_eq!(minutes(&steady, None), (1, 9));
+        // 20 have succeeded when the second stage begins: 40 at once, and then as many as are left.
+        let growing = Rate { growth: Some(wire::rollouts::Growth { factor: 2.0, successes: 10, at_most: 1000 }), ..steady.clone() };
+        assert_eq!(minutes(&growing, None), (1, 1));
+        // The limit that holds more is the one that counts.
+        assert_eq!(minutes(&steady, Some(1)), (9, 49));
+        assert_eq!(minutes(&steady, Some(1000)), (1, 9));
+    }
+
+    #[test]
+    fn few_that_begin_in_a_minute_have_fewer_beside_them_to_be_slow() {
+        let took: Vec<i64> = (1..=100).map(|n| n * 1000).collect();
+        let all = [stage(Reach::Percent(100.0))];
+        let rate = Rate { per_minute: 1, growth: None };
+        let one = expect(&took, &all, &[100], Limits { at_once: None, rate: Some(&rate) }).unwrap().whole;
+        assert_eq!(one, Span { usual_ms: 99 * 60_000 + 50_000, slow_ms: 99 * 60_000 + 90_000 });
     }
 }

@@ -49,6 +49,8 @@ pub struct Concern {
     pub limited: bool,
     /// Why there is no room beside them: what [`throttle`](super::throttle) says.
     pub full: Option<String>,
+    /// By when it is estimated to have its turn all the same: what [`turn`](super::turn) says.
+    pub turn: Option<Timestamp>,
     /// There is a data budget, and the plan keeps to it.
     pub budgeted: bool,
     /// That the device has used it up, and until when.
@@ -198,6 +200,7 @@ mod tests {
             damaged: false,
             limited: false,
             full: None,
+            turn: None,
             budgeted: false,
             over_budget: None,
             windowed: false,
@@ -228,7 +231,7 @@ mod tests {
         let halted = Concern { state: RolloutState::Halted, summary: "Halted in stage 1: 3 of 4 failed".into(), ..running.clone() };
         let budget = Budget { attribute: "site".into(), at_most: Some(2), at_most_percent: None };
         let (at_once, of_a_site) = (Full::AtOnce(1), Full::Budget(&budget, 2));
-        let full = |full: Full<'_>| full.words(&facts);
+        let full = |full: Full<'_>| full.words(&facts, None);
         let owes = |what| {
             let owes = Owes { rollout: "winter".into(), version: "1.1.0".into(), what, until: Timestamp(7 * 86_400_000) };
             Stand { owes: Some(owes), polls: true, ..Stand::default() }
@@ -257,6 +260,22 @@ mod tests {
                 vec![Concern { stage_state: Some(StageState::Soaking), doors_until: Timestamp(0), ..running.clone() }],
             ),
             ("as many as may at once", facts.clone(), Stand::default(), vec![Concern { full: Some(full(at_once)), ..running.clone() }]),
+            (
+                "as many as may at once, and by when",
+                facts.clone(),
+                Stand::default(),
+                vec![Concern {
+                    full: Some(Full::AtOnce(1).words(&facts, Some(Timestamp(7_200_000)))),
+                    turn: Some(Timestamp(7_200_000)),
+                    ..running.clone()
+                }],
+            ),
+            (
+                "as many as may begin in a minute",
+                facts.clone(),
+                Stand::default(),
+                vec![Concern { full: Some(Full::Rate(10).words(&facts, Some(Timestamp(540_000)))), ..running.clone() }],
+            ),
             (
                 "as many of its site as may at once",
                 facts.clone(),

@@ -36,6 +36,10 @@ use wire::{
     states::RolloutState,
 };
 
+mod reviewing;
+
+use reviewing::{Reviewing, stops};
+
 /// Breaks that a list shows at most.
 const MOST: i64 = 50;
 
@@ -68,100 +72,6 @@ pub(crate) struct Unreviewed {
     pub at: Timestamp,
     /// The time to review it is over.
     pub overdue: bool,
-}
-
-/// Who may review a break, and what was said.
-struct Reviewing {
-    made: Break,
-    /// Those who can as of now.
-    able: Vec<UserId>,
-    reviews: Vec<GlassReview>,
-}
-
-impl Reviewing {
-    async fn read(on: &mut impl Conn, org: &OrgId, made: Break) -> Result<Self> {
-        let admins = access::admins(on, org).await?;
-        Self::among(on, &admins, made).await
-    }
-
-    async fn among(on: &mut impl Conn, admins: &[(UserId, String)], made: Break) -> Result<Self> {
-        let reviews = store::reviews(on, &made.id).await?;
-        if made.settled_at.is_some() {
-            return Ok(Self { made, able: Vec::new(), reviews });
-        }
-        let then = store::reviewers(on, &made.id).await?;
-        let others = || admins.iter().map(|(user, _)| user).filter(|user| **user != made.by && user.as_str() != made.author);
-        let mut able: Vec<UserId> = others().filter(|user| then.contains(user)).cloned().collect();
-        if able.len() < GLASS_REVIEWS as usize {
-            able = others().cloned().collect();
-        }
-        Ok(Self { made, able, reviews })
-    }
-
-    /// How many more people have to review it. What somebody said who is not an admin any more does not count.
-    fn missing(&self) -> u32 {
-        let counted = self.reviews.iter().filter(|r| self.able.contains(&r.by)).count();
-        let left = GLASS_REVIEWS.saturating_sub(u32::try_from(counted).unwrap_or(u32::MAX));
-        if self.made.settled_at.is_some() { 0 } else { left }
-    }
-
-    /// Why this person can't review it, though their role may.
-    fn not_by(&self, actor: &Actor) -> Option<Error> {
-        let Some(user) = actor.user() else { return Some(Error::NotNow("Only a person can decide.".to_owned())) };
-        let why = if self.made.settled_at.is_some() {
-            "It has been reviewed."
-        } else if *user == self.made.by {
-            "You broke the glass: two other people review that."
-        } else if user.as_str() == self.made.author {
-            "It is your plan: two other people review that it went without approval."
-        } else if self.reviews.iter().any(|r| r.by == *user) {
-            "You have reviewed it; it waits for somebody else."
-        } else if !self.able.contains(user) {
-            "You became an admin after the glass was broken; those who were admins then review it."
-        } else {
-            return None;
-        };
-        Some(Error::NotNow(why.to_owned()))
-    }
-
-    fn shown(self, actor: &Actor) -> GlassBreak {
-        let blocked = match may(actor, Act::Approve) {
-            Ok(()) => self.not_by(actor).map(|e| e.fault().message),
-            Err(_) => Some("Reviewing needs the role admin.".to_owned()),
-        };
-        let missing = self.missing();
-        let Self { made, reviews, .. } = self;
-        GlassBreak {
-            stops: stops(&made),
-            id: made.id,
-            rollout: made.rollout,
-            rollout_name: made.rollout_name,
-            rollout_state: made.rollout_state,
-            by: made.by,
-            by_name: made.by_name,
-            reason: made.reason,
-            digest: made.digest,
-            given: made.given,
-            needed: made.needed,
-            at: made.at,
-            review_by: made.review_by,
-            overdue: made.overdue,
-            settled_at: made.settled_at,
-            reviews,
-            missing,
-            holds: made.holds,
-            blocked,
-        }
-    }
-}
-
-/// What an objection may do at once.
-fn stops(made: &Break) -> Option<GlassStop> {
-    match made.rollout_state {
-        RolloutState::Running | RolloutState::Paused if made.holds => Some(GlassStop::Halt),
-        RolloutState::Approved | RolloutState::Scheduled if made.holds => Some(GlassStop::Draft),
-        _ => None,
-    }
 }
 
 impl Rollouts {

@@ -28,6 +28,8 @@ use wire::{
 
 /// How often an order is tried again when the planner was faster.
 const TRIES: usize = 8;
+/// Events in a row.
+const TOLD_AT_ONCE: usize = 500;
 
 /// Changes with what goes into the history and the audit log beside them.
 pub(super) struct Move<'a> {
@@ -73,8 +75,12 @@ impl Rollouts {
         if let Some(id) = made {
             self.bus.tell(Event::Rollout { org: record.org.clone(), id });
         }
-        for (device, update) in applied.cancelled {
-            self.bus.tell(Event::Cancelled { org: record.org.clone(), device, update });
+        // The bus holds so many and no more: those who follow it get their turn in between.
+        for some in applied.cancelled.chunks(TOLD_AT_ONCE) {
+            for (device, update) in some {
+                self.bus.tell(Event::Cancelled { org: record.org.clone(), device: *device, update: update.clone() });
+            }
+            tokio::task::yield_now().await;
         }
         if step.changes.iter().any(opens) {
             self.bus.tell(Event::OffersOpen { org: record.org.clone(), id: record.id.clone() });

@@ -4,7 +4,7 @@ use super::{
     Rollouts,
     arranging::arranged,
     drafting::release_back,
-    expecting::expect,
+    expecting::{Limits, expect},
     foreseeing::{Zones, foresee},
     going_back::known,
     lot::Lot,
@@ -34,7 +34,7 @@ use wire::{
 /// Devices named of each stage.
 pub(super) const SAMPLE: usize = 100;
 /// Earlier updates that what is expected rests on.
-const HISTORY: usize = 200;
+pub(super) const HISTORY: usize = 200;
 /// How long what a kept plan would do is shown again.
 const GLIMPSE: Duration = Duration::from_secs(5);
 /// What kept plans would do, by their digests, and when that was looked at.
@@ -113,7 +113,7 @@ impl Rollouts {
         let size: u64 = release.manifest.payloads.iter().map(|p| p.size).sum();
         let bytes = i64::try_from(size).unwrap_or(i64::MAX).saturating_mul(found.total);
         let took = history::took(on, org, &target.device_type, HISTORY).await?;
-        let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, spec.at_once) } else { None };
+        let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, Limits::of(spec)) } else { None };
         Ok(Preview { total: found.total, stages: found.stages, excluded: found.excluded, selector_error, problems, bytes, expected, times })
     }
 }

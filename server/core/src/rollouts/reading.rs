@@ -2,6 +2,7 @@
 
 use super::{
     Error, Rollouts,
+    ahead::Ahead,
     arranging::arranged,
     control::order,
     course::Course,
@@ -111,6 +112,8 @@ impl Rollouts {
         if let Some(standing) = &standing {
             standing.mark(&mut approvals);
         }
+        let draft = record.state() == RolloutState::Draft && record.back_of.is_none();
+        let ahead = if draft { Some(Ahead::read(on, record, now).await?.view()) } else { None };
         let broken = self.broken(on, actor, &record.id).await?;
         let breakable = terms(on, &actor.org).await?.breakable(now);
         let history = lists::events(on, &record.id).await?;
@@ -140,6 +143,7 @@ impl Rollouts {
             history,
             actions: actions(actor, record, course, &Around { standing: standing.as_ref(), glass: broken.as_ref(), breakable }, now),
             standing: standing.as_ref().map(Standing::view),
+            ahead,
             start_by: record.start_by.filter(|_| matches!(record.state(), RolloutState::Approved | RolloutState::Scheduled)),
             glass: broken,
             at: now,
@@ -183,7 +187,11 @@ impl Rollouts {
             }
             None => None,
         };
-        Ok(WizardPage { releases, spec, preview, editing: record.map(|r| (r.id.clone(), r.generation())) })
+        let metrics = match &self.last {
+            Some(last) => last.names(&actor.org).await?,
+            None => Vec::new(),
+        };
+        Ok(WizardPage { releases, spec, preview, metrics, editing: record.map(|r| (r.id.clone(), r.generation())) })
     }
 
     /// Rollouts that have not ended and whose selector may ask for a group, newest first.

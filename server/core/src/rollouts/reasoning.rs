@@ -3,16 +3,18 @@
 use super::{
     Rollouts,
     confirming::{self, Agreement},
-    draw,
+    draw, expecting,
     explain::{Concern, explain},
+    previewing::HISTORY,
     stand::{Stand, UnderWay},
     store::{
-        ddi, freezes,
+        ddi, freezes, history,
         records::{self, Record},
         strata, turns, updates,
     },
     throttle,
     timing::{self, Frost, Terms, Timing},
+    turn,
 };
 use crate::{
     Result,
@@ -125,11 +127,19 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
     let timing = Timing::of(&record.spec);
     let terms = own.terms(&timing);
     let runs = course.state == RolloutState::Running;
-    let full = if runs && throttle::throttled(&record.spec) {
+    let (full, turn) = if runs && throttle::throttled(&record.spec) {
         let crowd = updates::crowd(on, record, device, own.now).await?;
-        throttle::full(&record.spec, crowd).map(|full| full.words(own.facts))
+        match throttle::full(&record.spec, crowd) {
+            Some(full) => {
+                let took = expecting::average(&history::took(on, &record.org, &record.device_type, HISTORY).await?);
+                let waiting = course.current().map_or(0, |stage| stage.counts.waiting);
+                let turn = turn::last_turn(&record.spec, &full, crowd, waiting, took).map(|ms| own.now.plus(ms));
+                (Some(full.words(own.facts, turn)), turn)
+            }
+            None => (None, None),
+        }
     } else {
-        None
+        (None, None)
     };
     let budgeted = own.data.budget.is_some() && !record.spec.ignore_data_budget;
     let over = if budgeted { transfers::budget::words(&own.data) } else { None };
@@ -149,6 +159,7 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
         damaged: runs && releases::has_damage(on, &record.release).await?,
         limited: throttle::throttled(&record.spec),
         full,
+        turn,
         budgeted,
         over_budget: over.map(|words| (words, own.data.again)),
         windowed: timing.window.is_some(),

@@ -2,7 +2,10 @@
 //! why a device waits.
 
 use crate::devices::Facts;
-use wire::rollouts::{Budget, Rate, RolloutSpec};
+use wire::{
+    Timestamp,
+    rollouts::{Budget, Rate, RolloutSpec},
+};
 
 /// What is under way where a plan has limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,21 +74,25 @@ pub fn full(spec: &RolloutSpec, crowd: Crowd) -> Option<Full<'_>> {
 }
 
 impl Full<'_> {
-    /// Why a device waits whose turn it is.
-    pub fn words(&self, facts: &Facts) -> String {
-        match self {
+    /// Why a device waits whose turn it is, and by when it is estimated to have it, where that can be told.
+    pub fn words(&self, facts: &Facts, turn: Option<Timestamp>) -> String {
+        let why = match self {
             Self::AtOnce(most) => {
                 format!(
                     "it is its turn, but as many devices are updating already as the plan allows at once ({most}). It gets it when one is done."
                 )
             }
             Self::Rate(most) => format!(
-                "it is its turn, but as many devices have begun within a minute as the plan allows by now ({most}). It gets it within a minute or a few."
+                "it is its turn, but as many devices have begun within a minute as the plan allows by now ({most}). It gets it when its minute comes."
             ),
             Self::Budget(Budget { attribute, .. }, at_most) => format!(
                 "it is its turn, but as many devices with {attribute} “{}” are updating already as the plan allows at once ({at_most}). It gets it when one is done.",
                 facts.attributes.get(attribute).map_or("", String::as_str)
             ),
+        };
+        match turn {
+            Some(at) => format!("{why} By the devices that wait, its turn is estimated by {} at the latest.", at.readable()),
+            None => why,
         }
     }
 }

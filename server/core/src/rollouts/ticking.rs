@@ -24,7 +24,7 @@ use crate::{
     devices::{DeviceNo, Facts, store as devices},
     telemetry::LastValues,
 };
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use wire::{
     Timestamp,
     ids::{OrgId, RolloutId},
@@ -118,7 +118,7 @@ impl Rollouts {
             Need::Figures(look) => self.figures(on, record, course, look).await,
             Need::Remaining => {
                 let kept = strata::of(on, record, course.stages.iter().map(|s| s.cut).collect()).await?;
-                let settled: HashSet<DeviceNo> = parts::settled(on, &record.id).await?.into_iter().collect();
+                let settled = parts::settled(on, &record.id).await?;
                 let (mut waiting, mut last_device) = (0, 0);
                 self.walk(on, record, |device, facts, _| {
                     last_device = device;
@@ -179,7 +179,7 @@ pub(super) async fn walk(
     (now, (last_values, metrics)): (Timestamp, (Option<&LastValues>, &BTreeSet<&str>)),
     mut visit: impl FnMut(DeviceNo, &Facts, bool),
 ) -> Result<(), DbError> {
-    let busy: HashSet<DeviceNo> = parts::busy_elsewhere(on, org, rollout, rank).await?.into_iter().collect();
+    let busy = parts::busy_elsewhere(on, org, rollout, rank).await?;
     let mut after = 0;
     loop {
         let mut page = devices::facts_page(on, org, after, PAGE, now).await?;

@@ -3,7 +3,10 @@
 
 use super::store;
 use crate::db::{Db, Error};
-use wire::{Timestamp, ids::OrgId, selector::Metric};
+use wire::{Timestamp, ids::OrgId, selector::Metric, telemetry::KnownMetric};
+
+/// Names that are told at most.
+const NAMES: i64 = 200;
 
 /// A way to read them.
 #[derive(Clone)]
@@ -24,6 +27,13 @@ impl LastValues {
     /// The last value of a metric and its instant, of the devices after one number up to another that ever sent it.
     pub(crate) async fn of(&self, org: &OrgId, metric: &str, (after, last): (i64, i64)) -> Result<Vec<(i64, Timestamp, f64)>, Error> {
         store::last_of(&mut self.0.read().await?, org, metric, (after, last)).await
+    }
+
+    /// The metrics that devices ever sent, the first 200 by name, each with the last value of the device that came last.
+    pub(crate) async fn names(&self, org: &OrgId) -> Result<Vec<KnownMetric>, Error> {
+        let found = store::names::names_of(&mut self.0.read().await?, org, NAMES).await?;
+        let last = |t: Option<i64>, v: Option<f64>| t.zip(v).map(|(t, v)| (Timestamp(t), v));
+        Ok(found.into_iter().map(|(name, t, v)| KnownMetric { name, last: last(t, v) }).collect())
     }
 
     /// The devices whose last value is what is asked for.

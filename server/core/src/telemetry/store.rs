@@ -1,5 +1,7 @@
 //! The SQL of the telemetry room. Every statement runs on the telemetry store.
 
+pub(super) mod names;
+
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{Timestamp, ids::OrgId};
 
@@ -138,6 +140,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &NAME_SERIES,
     &SERIES_OF,
     &LAST_OF,
+    &names::NAMES_OF,
     &NEWEST,
     &FOLDING,
     &FOLDED_TO,

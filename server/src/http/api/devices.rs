@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     Timestamp,
-    devices::{DeviceDetail, DeviceQuery, DeviceRow, DeviceSort, TagMany, Tagged},
+    devices::{DeviceDetail, DeviceQuery, DeviceRow, DeviceSort, StepMany, Stepped, TagMany, Tagged},
     ids::{DeviceId, RolloutId},
     page::Page,
     rollouts::Why,
@@ -24,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(list))
         .routes(routes!(export))
         .routes(routes!(tag_many))
+        .routes(routes!(step_many))
         .routes(routes!(detail, decommission))
         .routes(routes!(why))
         .routes(routes!(confirm))
@@ -121,6 +122,18 @@ fn push_line(text: &mut String, row: DeviceRow) {
 )]
 async fn tag_many(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many): Sent<TagMany>) -> Answer<Json<Tagged>> {
     Ok(Json(fleet.devices().tag_many(&actor, &many).await?))
+}
+
+/// Suspend or resume every device that a selector means, all or none
+///
+/// At most 10,000 devices. `expected` is how many it means as the list told; when it means another number by now, the answer is 409 `other_count`, and when the
+/// step is not possible for one of them, it is named; then nothing is changed. Those that are there already stay there. Each device that is changed is in the
+/// audit log, and live connections of suspended devices are closed within a second.
+#[utoipa::path(
+    post, path = "/devices:life", operation_id = "change_devices", tag = "devices", request_body = StepMany, responses((status = OK, body = Stepped), Refusals)
+)]
+async fn step_many(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(many): Sent<StepMany>) -> Answer<Json<Stepped>> {
+    Ok(Json(fleet.devices().change_many(&actor, &many).await?))
 }
 
 /// One device

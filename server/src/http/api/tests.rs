@@ -290,6 +290,12 @@ async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
     let many = |add: &str, expected: i64| json!({ "q": "type:gateway", "add": [add], "remove": ["eu"], "expected": expected });
     assert_eq!(s.post("/devices:tag", &many("uk", 3)).await.code(), (409, "other_count"));
     assert_eq!(s.post("/devices:tag", &many("uk", 2)).await.ok(), &json!({ "devices": 2 }));
+    let step = |step: &str, expected: i64| json!({ "q": "type:gateway", "step": step, "expected": expected });
+    assert_eq!(s.post("/devices:life", &step("suspend", 3)).await.code(), (409, "other_count"));
+    assert_eq!(s.post("/devices:life", &step("delete", 2)).await.code(), (400, "invalid"));
+    assert_eq!(s.post("/devices:life", &step("suspend", 2)).await.ok(), &json!({ "devices": 2, "changed": 2 }));
+    assert_eq!(s.get("/devices?q=state:suspended").await.ok()["total"], 2);
+    assert_eq!(s.post("/devices:life", &step("resume", 2)).await.ok(), &json!({ "devices": 2, "changed": 2 }));
     let file = s.get("/devices:export?q=tag:uk").await;
     assert_eq!(file.headers["content-disposition"], "attachment; filename=\"devices.csv\"");
     let lines: Vec<&str> = file.ok().as_str().unwrap().split_terminator("\r\n").collect();

@@ -16,6 +16,7 @@ mod presence;
 mod recovery;
 mod server_keys;
 mod signs;
+mod stepping;
 mod tagging;
 
 use super::{

@@ -127,6 +127,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &trust::CLAIMS,
     &trust::TRUST_SEQ,
     &trust::TOUCH_DEVICE,
+    &trust::TOUCH_DEVICES,
     &trust::FIRST_USE,
     &trust::RETIRE_OLDER,
     &trust::SUPERSEDE,

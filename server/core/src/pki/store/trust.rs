@@ -1,6 +1,6 @@
 //! The trust clock, and what changes with it: who may connect, first uses, ends.
 
-use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use crate::db::{Conn, Error, Sql, Tx, exec, many, row, rows};
 use wire::{Timestamp, ids::CertificateId};
 
 pub(super) const NEXT_TRUST: Sql = Sql::same("UPDATE trust_clock SET seq = seq + 1 WHERE id = 1 RETURNING seq");
@@ -17,6 +17,8 @@ pub(super) const CLAIMS: Sql = Sql::same(
 );
 pub(super) const TRUST_SEQ: Sql = Sql::same("SELECT seq FROM trust_clock WHERE id = 1");
 pub(super) const TOUCH_DEVICE: Sql = Sql::same("UPDATE certificates SET trust_seq = $2 WHERE device = $1");
+pub(super) const TOUCH_DEVICES: Sql =
+    many!("UPDATE certificates SET trust_seq = $2 WHERE device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
 pub(super) const FIRST_USE: Sql =
     Sql::same("UPDATE certificates SET first_used_at = $2 WHERE id = $1 AND first_used_at IS NULL RETURNING device, issued_at");
 pub(super) const RETIRE_OLDER: Sql = Sql::same(
@@ -98,6 +100,12 @@ pub(in crate::pki) async fn trust_seq(on: &mut impl Conn) -> Result<i64, Error> 
 
 pub(in crate::pki) async fn touch_device(tx: &mut Tx, device: i64, seq: i64) -> Result<(), Error> {
     exec!(tx, TOUCH_DEVICE, device, seq)?;
+    Ok(())
+}
+
+/// The same for a list of devices, each with its number as `device`.
+pub(in crate::pki) async fn touch_devices(tx: &mut Tx, devices: &str, seq: i64) -> Result<(), Error> {
+    exec!(tx, TOUCH_DEVICES, devices, seq)?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use super::{plans::json, records::Record, updates::shift};
 use crate::{
-    db::{Error, Sql, Tx, exec, row, rows},
+    db::{Error, Sql, Tx, exec, list, many, rows},
     devices::{DeviceNo, store as devices},
     rollouts::{
         course::{Change, Course, Stage},
@@ -11,6 +11,7 @@ use crate::{
         steps,
     },
 };
+use serde::Serialize;
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
@@ -47,31 +48,36 @@ pub(super) const CLAMP_SEEN: Sql = Sql::same(
      seen_timed_out = CASE WHEN seen_timed_out > timed_out THEN timed_out ELSE seen_timed_out END
      WHERE rollout_id = $1",
 );
-/// Who was too long in a step is told which: the code ends with it.
+/// Those that have been silent the longest, so many at a time: a fleet that falls silent at once does not hold the writer for as long as it is large. Who was too
+/// long in a step is told which: the code ends with it.
 pub(super) const TIME_OUT: Sql = Sql::same(
     "UPDATE updates SET open = FALSE, ended_at = $2, updated_at = $2,
      code = CASE WHEN step_deadline <= $2 THEN 'timed_out_' || state ELSE 'timed_out' END,
      detail = CASE WHEN step_deadline IS NULL OR step_deadline > $2 THEN $3 WHEN state = 'downloading' THEN $4 WHEN state = 'installing' THEN $5
               WHEN state = 'rebooting' THEN $6 ELSE $7 END,
      state = 'timed_out'
-     WHERE rollout_id = $1 AND open = TRUE AND deadline <= $2 RETURNING id, device, stage, state",
+     WHERE id IN (SELECT o.id FROM updates o WHERE o.rollout_id = $1 AND o.open = TRUE AND o.deadline <= $2 ORDER BY o.deadline LIMIT $8)
+         AND open = TRUE AND deadline <= $2 RETURNING id, device, stage, state, attempts",
 );
 pub(super) const WITHDRAW: Sql = Sql::same(
     "UPDATE updates SET state = 'cancelled', open = FALSE, again = $3, ended_at = $2, updated_at = $2
-     WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation') RETURNING id, device, stage, state",
+     WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation')
+     RETURNING id, device, stage, state, attempts",
 );
 pub(super) const WITHDRAW_RECALLED: Sql = Sql::same(
     "UPDATE updates SET state = 'cancelled', open = FALSE, again = $3, ended_at = $2, updated_at = $2
      WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')
-     RETURNING id, device, stage, state",
+     RETURNING id, device, stage, state, attempts",
 );
 pub(super) const REQUEUE: Sql = Sql::same(
     "UPDATE updates SET again = TRUE, retry_at = NULL, updated_at = $2
-     WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state IN ('failed', 'timed_out') RETURNING id, device, stage, state",
+     WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND state IN ('failed', 'timed_out') RETURNING id, device, stage, state, attempts",
 );
 
-pub(super) const ATTEMPTS: Sql = Sql::same("SELECT attempts FROM updates WHERE id = $1");
-pub(super) const RETRY_AT: Sql = Sql::same("UPDATE updates SET retry_at = $2 WHERE id = $1");
+pub(super) const RETRY_AT: Sql =
+    many!("UPDATE updates SET retry_at = w.at FROM (SELECT ", [text id, int at], ") AS w WHERE updates.id = w.id");
+/// Updates that time out in one transaction, and devices that one statement is about; the planner looks again for the rest.
+pub(in crate::rollouts) const AT_ONCE: usize = 5_000;
 
 /// What applying changes did to updates.
 #[derive(Debug, Default)]
@@ -84,7 +90,8 @@ pub(in crate::rollouts) struct Applied {
     pub requeued: i64,
 }
 
-type MovedRow = (String, i64, i64, String);
+/// An update that was moved: its id, device, stage, new state and attempts.
+type MovedRow = (String, i64, i64, String, i64);
 
 /// Applies changes to a course as it was read. None, and nothing is changed, when it is at another generation by now, or when the evidence
 /// (stage and tally) the changes rest on has moved.
@@ -124,11 +131,12 @@ pub(in crate::rollouts) async fn apply(
     for change in changes {
         match change {
             Change::TimeOut => {
+                let most = i64::try_from(AT_ONCE).map_err(Error::corrupt)?;
                 let silence = format!("no word for {}", wire::time::duration(before.timeout_ms));
                 let stuck = |step| steps::stuck(&record.spec.steps, step);
                 let (fetching, writing) = (stuck(UpdateState::Downloading), stuck(UpdateState::Installing));
                 let (starting, checking) = (stuck(UpdateState::Rebooting), stuck(UpdateState::Verifying));
-                let moved = rows!(tx, MovedRow, TIME_OUT, id, now.0, silence, fetching, writing, starting, checking)?;
+                let moved = rows!(tx, MovedRow, TIME_OUT, id, now.0, silence, fetching, writing, starting, checking, most)?;
                 applied.timed_out = i64::try_from(moved.len()).unwrap_or(i64::MAX);
                 recount(tx, record, &moved, Class::Updating, Some(Class::TimedOut), before.stage).await?;
                 note(tx, &moved, UpdateState::TimedOut).await?;
@@ -183,10 +191,18 @@ fn named(moved: &[MovedRow]) -> Result<Vec<(DeviceNo, UpdateId)>, Error> {
 
 /// Notes with the devices how their newest update stands.
 async fn note(tx: &mut Tx, moved: &[MovedRow], state: UpdateState) -> Result<(), Error> {
-    for (_, device, ..) in moved {
-        devices::set_update(tx, *device, state.as_str()).await?;
+    let numbers: Vec<DeviceNo> = moved.iter().map(|r| r.1).collect();
+    for some in numbers.chunks(AT_ONCE) {
+        devices::set_updates(tx, some, state.as_str()).await?;
     }
     Ok(())
+}
+
+/// When an update is tried again.
+#[derive(Serialize)]
+struct Again {
+    id: String,
+    at: i64,
 }
 
 /// Those that fell silent are offered it again, where the plan says so.
@@ -195,11 +211,10 @@ async fn retry_silent(tx: &mut Tx, record: &Record, moved: &[MovedRow], now: Tim
     if retry.is_none() {
         return Ok(());
     }
-    for (id, ..) in moved {
-        let attempts = row!(tx, (i64,), ATTEMPTS, id.as_str())?.map_or(0, |r| r.0);
-        if let Some(at) = retry::at(retry, UpdateState::TimedOut, attempts, now) {
-            exec!(tx, RETRY_AT, id.as_str(), at.0)?;
-        }
+    let again = |(id, .., attempts): &MovedRow| Some(Again { id: id.clone(), at: retry::at(retry, UpdateState::TimedOut, *attempts, now)?.0 });
+    let again: Vec<Again> = moved.iter().filter_map(again).collect();
+    if !again.is_empty() {
+        exec!(tx, RETRY_AT, list(&again)?)?;
     }
     Ok(())
 }
@@ -207,7 +222,7 @@ async fn retry_silent(tx: &mut Tx, record: &Record, moved: &[MovedRow], now: Tim
 /// Moves the counts of updates from one class to another in their stage; without another they wait in the current stage.
 async fn recount(tx: &mut Tx, record: &Record, moved: &[MovedRow], from: Class, to: Option<Class>, current: u32) -> Result<(), Error> {
     let mut stages: BTreeMap<i64, i64> = BTreeMap::new();
-    for (_, _, stage, _) in moved {
+    for (_, _, stage, ..) in moved {
         *stages.entry(*stage).or_default() += 1;
     }
     let mut deltas: BTreeMap<i64, Counts> = BTreeMap::new();

@@ -51,7 +51,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &courses::WITHDRAW,
     &courses::WITHDRAW_RECALLED,
     &courses::REQUEUE,
-    &courses::ATTEMPTS,
     &courses::RETRY_AT,
     &updates::HOLD,
     &updates::HOLD_ALONE,

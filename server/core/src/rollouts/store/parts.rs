@@ -9,6 +9,7 @@ use crate::{
         state::Class,
     },
 };
+use std::collections::HashSet;
 use wire::{
     Timestamp,
     devices::DeviceUpdate,
@@ -24,9 +25,13 @@ pub(super) const OF_DEVICE: Sql = Sql::same(
 /// Without those that this rollout takes over: not begun, older, and not more urgent.
 pub(super) const BUSY_ELSEWHERE: Sql = Sql::same(
     "SELECT u.device FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.org_id = $1 AND u.rollout_id <> $2 AND u.open = TRUE
-     AND NOT (x.sequence < $3 AND x.priority <= $4 AND u.state IN ('offered', 'awaiting_window', 'awaiting_confirmation'))",
+     AND NOT (x.sequence < $3 AND x.priority <= $4 AND u.state IN ('offered', 'awaiting_window', 'awaiting_confirmation'))
+     AND u.device > $5 ORDER BY u.device LIMIT $6",
 );
-pub(super) const SETTLED: Sql = Sql::same("SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE");
+pub(super) const SETTLED: Sql =
+    Sql::same("SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND device > $2 ORDER BY device LIMIT $3");
+/// Devices that one statement gives.
+const PAGE: i64 = 2000;
 
 /// Devices of a stage that succeeded by $3 and were not heard of from $4 milliseconds after that on. A channel that was still open then, or that
 /// a restart of the server closed later, is a word too.
@@ -124,14 +129,25 @@ pub(in crate::rollouts) async fn busy_elsewhere(
     org: &OrgId,
     rollout: &str,
     rank: Rank,
-) -> Result<Vec<DeviceNo>, Error> {
-    let found = rows!(on, (i64,), BUSY_ELSEWHERE, org.as_str(), rollout, rank.sequence, i64::from(rank.priority))?;
-    Ok(found.into_iter().map(|r| r.0).collect())
+) -> Result<HashSet<DeviceNo>, Error> {
+    let (mut all, mut after) = (HashSet::new(), 0);
+    loop {
+        let some = rows!(on, (i64,), BUSY_ELSEWHERE, org.as_str(), rollout, rank.sequence, i64::from(rank.priority), after, PAGE)?;
+        let Some((last,)) = some.last() else { return Ok(all) };
+        after = *last;
+        all.extend(some.into_iter().map(|r| r.0));
+    }
 }
 
 /// Devices that have had their turn in this rollout and don't come again.
-pub(in crate::rollouts) async fn settled(on: &mut impl Conn, rollout: &RolloutId) -> Result<Vec<DeviceNo>, Error> {
-    Ok(rows!(on, (i64,), SETTLED, rollout.as_str())?.into_iter().map(|r| r.0).collect())
+pub(in crate::rollouts) async fn settled(on: &mut impl Conn, rollout: &RolloutId) -> Result<HashSet<DeviceNo>, Error> {
+    let (mut all, mut after) = (HashSet::new(), 0);
+    loop {
+        let some = rows!(on, (i64,), SETTLED, rollout.as_str(), after, PAGE)?;
+        let Some((last,)) = some.last() else { return Ok(all) };
+        after = *last;
+        all.extend(some.into_iter().map(|r| r.0));
+    }
 }
 
 /// Devices of a stage that had succeeded by then and run the release since.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use wire::{
     device::{CONFIRMS_UPDATES, WAITS_FOR_WINDOW},
     ids::{FreezeId, ReleaseId, RolloutId},
-    rollouts::{Budget, NewFreeze, Outlook, Reach, Retry, RetryClass, RolloutSpec, Rule},
+    rollouts::{Budget, Growth, NewFreeze, Outlook, Rate, Reach, Retry, RetryClass, RolloutSpec, Rule},
     states::UpdateState,
     transfers::TransferLimits,
 };
@@ -74,7 +74,8 @@ impl Turmoil {
             release: self.pick(&self.releases).unwrap(),
             selector: self.pick(&["", "", "attr.site:north", "-attr.site:north", "id:gw-1,gw-2"]).unwrap().to_owned(),
             at_once: self.chance(25).then_some(1),
-            budget: self.chance(25).then(|| Budget { attribute: "site".into(), at_most: Some(1), at_most_percent: None }),
+            budget: self.chance(25).then(|| self.budget()),
+            rate: self.chance(25).then(|| self.rate()),
             confirm_at_device: self.chance(30),
             ignore_data_budget: self.chance(60),
             window: self.chance(30).then(|| self.s.opens_in(i64::try_from(self.roll(300)).unwrap())),
@@ -83,6 +84,18 @@ impl Turmoil {
             priority: if self.chance(30) { 6 } else { 5 },
             ..self.s.spec(stages)
         }
+    }
+
+    /// A number of a site's devices, or a share of them.
+    fn budget(&self) -> Budget {
+        let percent = self.pick(&[None, Some(1.0), Some(40.0), Some(100.0)]).flatten();
+        Budget { attribute: "site".into(), at_most: percent.is_none().then_some(1), at_most_percent: percent }
+    }
+
+    /// So few a minute that devices wait, and it grows so fast that they don't for long.
+    fn rate(&self) -> Rate {
+        let growth = Growth { factor: 2.0, successes: 1, at_most: 4 };
+        Rate { per_minute: 1, growth: self.chance(50).then_some(growth) }
     }
 
     /// Somebody does something; a refusal is as good as any other answer.
@@ -183,6 +196,18 @@ impl Turmoil {
             }
             Outlook::Nothing => assert!(offered.is_none() && why.answer.is_empty() && why.rollouts.is_empty(), "{why:?}"),
         }
+        // Who waits for a rate is told by when its turn comes, and never a time that has passed.
+        let waits = why.rollouts.iter().filter_map(|rollout| rollout.blocker()).filter(|blocker| blocker.rule == Rule::AtOnce);
+        for blocker in waits {
+            assert!(blocker.again_at.is_none_or(|at| at >= room.clock.now()), "{why:?}");
+            if blocker.fact.contains("begun within a minute") {
+                assert!(blocker.again_at.is_some() && blocker.fact.contains("its turn is estimated by"), "{why:?}");
+                *self.seen.entry("rate".to_owned()).or_default() += 1;
+            }
+            if blocker.fact.contains("devices with site") {
+                *self.seen.entry("budget".to_owned()).or_default() += 1;
+            }
+        }
         let blocker = why.rollouts.first().and_then(|rollout| rollout.blocker()).map(|blocker| blocker.rule.to_string());
         *self.seen.entry(why.outlook.to_string()).or_default() += 1;
         if why.outlook == Outlook::Blocked {
@@ -227,7 +252,8 @@ async fn what_is_explained_is_what_is_offered(#[case] kind: EngineKind, #[case] 
             Rule::Agreed,
         ];
         let outlooks = [Outlook::Nothing, Outlook::UnderWay, Outlook::Now, Outlook::WhenItAsks, Outlook::Blocked];
-        let expected = rules.iter().map(ToString::to_string).chain(outlooks.iter().map(ToString::to_string));
+        let limits = ["rate", "budget"].map(str::to_owned);
+        let expected = rules.iter().map(ToString::to_string).chain(outlooks.iter().map(ToString::to_string)).chain(limits);
         for what in expected {
             assert!(seen.contains_key(&what), "{what} never came: {seen:?}");
         }

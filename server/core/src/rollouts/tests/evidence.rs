@@ -232,3 +232,17 @@ async fn a_device_that_is_stuck_in_a_step_times_out_however_often_it_reports(#[c
     assert_eq!(s.succeed(stuck.0, &again.update_id, "2.0.0", 2).await, UpdateState::Succeeded);
     s.checked(&id).await;
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_wizard_knows_the_metrics_that_devices_report(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    assert_eq!(s.rollouts().wizard(&s.oli, None, None).await.unwrap().metrics, []);
+    s.send(1, |_, _| 2.0).await;
+    s.w.fleet.telemetry().compact_tick().await.unwrap();
+    let known = s.rollouts().wizard(&s.oli, None, None).await.unwrap().metrics;
+    let last = known.iter().map(|m| (m.name.as_str(), m.last.map(|l| l.1))).collect::<Vec<_>>();
+    assert_eq!(last, [("cpu.load", Some(2.1))]);
+}

@@ -17,6 +17,7 @@ mod expected;
 mod expiring;
 mod faults;
 mod glass;
+mod large;
 mod limits;
 mod lists;
 mod order;

@@ -7,6 +7,7 @@ mod folding;
 mod ingest;
 mod live;
 mod means;
+mod names;
 mod reading;
 
 use super::*;

@@ -3,8 +3,10 @@
 mod act;
 mod back;
 mod check;
+mod kinds;
 mod ledger;
 mod planners;
+mod tally;
 
 use crate::devices::{Device, Dice, Fault};
 use fleet::rollouts::{
@@ -17,6 +19,7 @@ use fleet::rollouts::{
     way_back::Back,
 };
 use std::collections::BTreeMap;
+pub use tally::Tally;
 use wire::{
     Timestamp,
     ids::RolloutId,
@@ -33,82 +36,6 @@ const ZONES: [(&str, i64); 3] = [("Asia/Tokyo", 540), ("Asia/Kathmandu", 345), (
 /// Minutes a day for which a window is open.
 const OPEN_MIN: u16 = 1080;
 const START: i64 = 1_795_341_600_000;
-
-/// What happened, in numbers.
-#[derive(Debug, Clone, Default)]
-pub struct Tally {
-    pub steps: u64,
-    pub offers: u64,
-    pub applied: u64,
-    pub stale: u64,
-    pub timed_out: u64,
-    pub lies: u64,
-    pub reverted: u64,
-    pub withdrawn: u64,
-    pub requeued: u64,
-    pub late_words: u64,
-    pub recounts: u64,
-    pub halted: u64,
-    pub completed: u64,
-    pub stopped: u64,
-    pub resumed_after_halt: u64,
-    pub recalled: u64,
-    pub recalled_under_way: u64,
-    pub not_applicable: u64,
-    pub clock_jumps: u64,
-    pub held_back: u64,
-    pub dark_halts: u64,
-    pub shut: u64,
-    pub paused_by_gate: u64,
-    pub retried: u64,
-    pub superseded: u64,
-    pub set_out: u64,
-    pub went_back: u64,
-    pub rolled_back: u64,
-    pub looks: u64,
-    pub metric_halts: u64,
-    pub too_few: u64,
-    pub stuck: u64,
-    pub whole_halts: u64,
-}
-
-impl Tally {
-    pub fn add(&mut self, o: &Self) {
-        self.steps += o.steps;
-        self.offers += o.offers;
-        self.applied += o.applied;
-        self.stale += o.stale;
-        self.timed_out += o.timed_out;
-        self.lies += o.lies;
-        self.reverted += o.reverted;
-        self.withdrawn += o.withdrawn;
-        self.requeued += o.requeued;
-        self.late_words += o.late_words;
-        self.recounts += o.recounts;
-        self.halted += o.halted;
-        self.completed += o.completed;
-        self.stopped += o.stopped;
-        self.resumed_after_halt += o.resumed_after_halt;
-        self.recalled += o.recalled;
-        self.recalled_under_way += o.recalled_under_way;
-        self.not_applicable += o.not_applicable;
-        self.clock_jumps += o.clock_jumps;
-        self.held_back += o.held_back;
-        self.dark_halts += o.dark_halts;
-        self.shut += o.shut;
-        self.paused_by_gate += o.paused_by_gate;
-        self.retried += o.retried;
-        self.superseded += o.superseded;
-        self.set_out += o.set_out;
-        self.went_back += o.went_back;
-        self.rolled_back += o.rolled_back;
-        self.looks += o.looks;
-        self.metric_halts += o.metric_halts;
-        self.too_few += o.too_few;
-        self.stuck += o.stuck;
-        self.whole_halts += o.whole_halts;
-    }
-}
 
 /// An update's row, as the store keeps it.
 #[derive(Debug, Clone)]
@@ -330,77 +257,6 @@ impl World {
         world
     }
 
-    /// A whole run: turmoil, then calm until everything has ended.
-    pub fn run(seed: u64, talk: bool) -> Self {
-        let faults = [0, 5, 15, 40][usize::try_from(seed % 4).unwrap()];
-        let mut world = Self::new(seed, faults, if seed.is_multiple_of(3) { 2 } else { 1 }, talk);
-        let steps = 12 * world.devices.len() as u64;
-        for _ in 0..steps {
-            world.step(true);
-        }
-        world.settle();
-        world
-    }
-
-    /// The same with a store that applies stale plans.
-    pub fn sloppy(seed: u64) -> Self {
-        let mut world = Self::new(seed, 15, 1, false);
-        world.sloppy = true;
-        for _ in 0..12 * world.devices.len() {
-            world.step(true);
-        }
-        world.settle();
-        world
-    }
-
-    /// Nothing is wrong and nobody interferes.
-    pub fn healthy(seed: u64) -> Self {
-        let mut world = Self::new(seed, 0, 1, false);
-        world.runs[0].worse = false;
-        world.settle();
-        world
-    }
-
-    /// Every device reverts.
-    pub fn doomed(seed: u64) -> Self {
-        let mut world = Self::new(seed, 0, 1, false);
-        for device in &mut world.devices {
-            device.fault = Fault::Reverts;
-        }
-        world.settle();
-        world
-    }
-
-    /// Nothing is wrong with any device; a first stage of 30 is watched and its metric compared, with this confidence and smallest effect. `worse` firmware
-    /// makes devices fare worse by as much as they differ by themselves.
-    pub fn measured(seed: u64, worse: bool, confidence_percent: f64, effect_percent: f64) -> Self {
-        let mut world = Self::new(seed, 0, 1, false);
-        world.devices.truncate(150);
-        while world.devices.len() < 150 {
-            let number = i64::try_from(world.devices.len()).unwrap() + 1;
-            world.devices.push(Device::new(number, Fault::None, 0));
-        }
-        let metric = MetricGate { confidence_percent, effect_percent, ..load(TooFew::Ask) };
-        let watched = GateSpec { metrics: vec![metric], ..GateSpec::USUAL };
-        let stage = |reach, soak_s, gate| StageSpec { name: String::new(), reach, soak_s, confirm: false, gate };
-        let stages = vec![stage(Reach::Count(30), 7200, watched), stage(Reach::Percent(100.0), 0, GateSpec::USUAL)];
-        let run = &mut world.runs[0];
-        run.spec = RolloutSpec::new("a run".into(), run.spec.release.clone(), stages.clone());
-        run.kept = undrawn(&run.spec);
-        run.course = Course {
-            begin_at: None,
-            throttled: false,
-            windowed: false,
-            gate: None,
-            way_back: None,
-            stages: stages.into_iter().map(Stage::pending).collect(),
-            ..run.course.clone()
-        };
-        run.worse = worse;
-        world.settle();
-        world
-    }
-
     /// Whether its first run was halted by what a metric showed.
     pub fn halted_by_a_metric(&self) -> bool {
         let course = &self.runs[0].course;
@@ -456,6 +312,4 @@ impl World {
         self.now += if self.dice.percent(70) { -by } else { by };
         self.tally.clock_jumps += 1;
     }
-
-    // --- devices -------------------------------------------------------------------------------------------------------------------
 }

@@ -1,0 +1,136 @@
+//! A plan through the address and back, and what is wrong with one.
+
+use super::*;
+use wire::{
+    Timestamp,
+    rollouts::{GateAction, Reach},
+};
+
+const RELEASE: &str = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2";
+
+fn plan() -> Draft {
+    let mut draft = Draft::read("");
+    draft.name = "Gateway 4.12 & more".into();
+    draft.release = RELEASE.into();
+    draft.selector = "type:gateway tag:eu".into();
+    draft.start_at = "2026-11-22T09:57".into();
+    draft.reason = "Fixes 100 % of it".into();
+    draft.at_once = "20".into();
+    (draft.bandwidth, draft.ignore_data_budget) = ("62.5".into(), "true".into());
+    (draft.budget_attribute, draft.budget_at_most) = ("site".into(), "1".into());
+    draft.confirm_at_device = "yes".into();
+    draft.when = WhenDraft {
+        days: "sat,sun".into(),
+        from: "22:00".into(),
+        until: "02:00".into(),
+        zone: "Europe/Berlin".into(),
+        urgency: "forced_after".into(),
+        forced_after: "2026-12-01T06:00".into(),
+        during_freeze: "true".into(),
+        ..WhenDraft::default()
+    };
+    draft.stages[0].max_reverted = "0".into();
+    draft.stages[1].max_dark = "3".into();
+    draft.stages[0].action = "roll_back".into();
+    draft.way_back = "rel_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b4".into();
+    (draft.retry_classes, draft.retry_times, draft.retry_wait) = ("failed,timed_out".into(), "3".into(), "30".into());
+    draft.priority = "5".into();
+    draft.order = OrderDraft { order: "spread".into(), spread: "site".into(), per_minute: "50".into(), ..OrderDraft::default() };
+    (draft.stages[1].reach, draft.stages[1].unit) = ("tag:half -tag:lab".into(), "matching".into());
+    draft.stages[0].metrics = vec![MetricDraft { metric: "cpu.load".into(), shift: "0.5".into(), ..MetricDraft::empty() }];
+    draft.whole = StageDraft::of_gate(&wire::rollouts::GateSpec { max_errors: 20, ..wire::rollouts::GateSpec::USUAL });
+    draft.steps.installing = "30".into();
+    draft
+}
+
+#[test]
+fn a_plan_survives_the_address_and_the_wire() {
+    let draft = plan();
+    assert_eq!(Draft::read(&draft.write()), draft);
+    let spec = draft.spec().unwrap();
+    assert_eq!(spec.stages.len(), 3);
+    assert_eq!(spec.stages[0].reach, Reach::Percent(10.0));
+    assert_eq!(spec.stages[0].soak_s, 600);
+    assert_eq!(spec.start_at, Some(Timestamp(1_795_341_420_000)));
+    assert_eq!((spec.at_once, spec.budget.as_ref().map(|b| (b.attribute.as_str(), b.at_most))), (Some(20), Some(("site", Some(1)))));
+    assert_eq!(
+        (spec.stages[0].gate.max_reverted, spec.stages[0].gate.max_dark, spec.stages[1].gate.max_dark),
+        (Some(0), None, Some(3))
+    );
+    assert!(spec.confirm_at_device);
+    assert_eq!((spec.bandwidth, spec.ignore_data_budget), (Some(62_500), true));
+    assert_eq!(spec.window.as_ref().map(|w| (w.days.len(), w.zone.as_str())), Some((2, "Europe/Berlin")));
+    assert!(spec.during_freeze && !spec.download_only);
+    assert_eq!((spec.stages[0].gate.action, spec.stages[1].gate.action), (GateAction::RollBack, GateAction::Halt));
+    assert_eq!((spec.way_back.is_some(), spec.retry.as_ref().map(|r| r.times), spec.priority), (true, Some(3), 5));
+    assert_eq!(
+        spec.stages[0].gate.metrics.iter().map(|m| (m.metric.as_str(), m.min_shift)).collect::<Vec<_>>(),
+        [("cpu.load", Some(0.5))]
+    );
+    assert_eq!((spec.gate.as_ref().map(|g| g.max_errors), spec.steps.installing_min), (Some(20), Some(30)));
+    assert_eq!(Draft::of(&spec), draft);
+    let none = Draft { whole: StageDraft::default(), ..draft };
+    assert_eq!(none.spec().unwrap().gate, None);
+}
+
+#[test]
+fn what_is_wrong_is_said_at_its_input() {
+    let mut draft = plan();
+    draft.release.clear();
+    draft.selector = "tag:".into();
+    draft.start_at = "2026-11-31T09:57".into();
+    draft.timeout_min = "an hour".into();
+    (draft.stages[1].reach, draft.stages[1].unit) = ("half".into(), "percent".into());
+    draft.stages[2].soak = "1 week".into();
+    draft.stages[2].success = "-".into();
+    draft.stages[2].max_timed_out = "few".into();
+    draft.at_once = "all".into();
+    draft.bandwidth = "fast".into();
+    draft.budget_attribute.clear();
+    let fields: Vec<_> = draft.spec().unwrap_err().into_iter().map(|p| p.field).collect();
+    assert_eq!(
+        fields,
+        [
+            "release",
+            "selector",
+            "start_at",
+            "timeout_min",
+            "at_once",
+            "budget.attribute",
+            "bandwidth",
+            "stages.1.reach",
+            "stages.2.soak_s",
+            "stages.2.gate.success_percent",
+            "stages.2.gate.max_timed_out"
+        ]
+    );
+    (draft.budget_attribute, draft.budget_at_most) = ("site".into(), String::new());
+    assert!(draft.spec().unwrap_err().iter().any(|p| p.field == "budget.at_most"), "a budget without a number");
+}
+
+#[test]
+fn buttons_change_the_stages() {
+    let mut draft = plan();
+    draft.apply("add");
+    assert_eq!(draft.stages.iter().map(|s| s.reach.as_str()).collect::<Vec<_>>(), ["10", "tag:half -tag:lab", "55", "100"]);
+    draft.apply("remove.0");
+    assert_eq!(draft.stages.len(), 3);
+    draft.apply("remove.9");
+    draft.apply("remove.x");
+    draft.apply("template.unknown");
+    assert_eq!(draft.stages.len(), 3);
+    draft.apply("template.all");
+    draft.apply("remove.0");
+    assert_eq!(draft.stages.len(), 1, "the last stage stays");
+    for _ in 0..80 {
+        draft.apply("add");
+    }
+    assert_eq!(draft.stages.len(), MOST_STAGES);
+}
+
+#[test]
+fn a_hostile_query_makes_no_giant_plan() {
+    let draft = Draft::read("stages.4000000000.name=x&stages.49.name=last&stages.-1.name=y&stages.1.nothing=z&do=add");
+    assert_eq!(draft.stages.len(), 50);
+    assert_eq!(draft.stages[49].name, "last");
+}

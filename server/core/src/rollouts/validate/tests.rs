@@ -1,0 +1,169 @@
+//! Plans that are fine, and each mistake at its field.
+
+use super::*;
+use crate::rollouts::testing::{spec, stage};
+use proptest::prelude::*;
+use wire::rollouts::{Budget, MetricGate, Retry, StepLimits, Worse};
+
+fn fields(spec: &RolloutSpec) -> Vec<String> {
+    problems(spec, PUBLISHED, Timestamp(0)).into_iter().map(|p| p.field).collect()
+}
+
+const PUBLISHED: Option<Chosen> = Some(Chosen { state: ReleaseState::Published, expires: None });
+
+fn nights() -> Window {
+    use wire::rollouts::Weekday;
+    Window {
+        days: Weekday::ALL.to_vec(),
+        from: "22:00".parse().unwrap(),
+        until: "02:00".parse().unwrap(),
+        zone: "Europe/Berlin".into(),
+    }
+}
+
+#[test]
+fn a_window_that_opens_has_no_problems_and_an_unknown_zone_is_told_its_nearest() {
+    let of = |window: Window| {
+        let plan = RolloutSpec {
+            window: Some(window),
+            urgency: Urgency::ForcedAfter(Timestamp(1)),
+            ..spec(vec![stage(Reach::Percent(100.0))])
+        };
+        problems(&plan, PUBLISHED, Timestamp(0))
+    };
+    assert_eq!(of(nights()), []);
+    let wrong = of(Window { zone: "Berlin".into(), ..nights() });
+    assert_eq!(wrong[0].message, "There is no such time zone. The nearest there is: Europe/Berlin.");
+}
+
+#[test]
+fn a_manifest_that_has_expired_or_will_have_by_the_start_is_refused() {
+    let until = |at: i64| Some(Chosen { state: ReleaseState::Published, expires: Some(Timestamp(at)) });
+    let plan = spec(vec![stage(Reach::Percent(100.0))]);
+    let later = RolloutSpec { start_at: Some(Timestamp(60_000)), ..plan.clone() };
+    let told =
+        |spec: &RolloutSpec, release, now| problems(spec, release, Timestamp(now)).into_iter().map(|p| p.field).collect::<Vec<_>>();
+    assert_eq!(told(&plan, until(1_000), 999), [""; 0]);
+    assert_eq!(told(&plan, until(1_000), 1_000), ["release"]);
+    assert_eq!(told(&later, until(1_000), 1_000), ["release"], "once is enough");
+    assert_eq!(told(&later, until(60_000), 1_000), ["start_at"]);
+    assert_eq!(told(&later, until(60_001), 1_000), [""; 0]);
+}
+
+#[test]
+fn a_good_plan_has_no_problems() {
+    let stages = vec![stage(Reach::Count(2)), stage(Reach::Percent(20.0)), stage(Reach::Percent(100.0))];
+    let mut good = spec(stages);
+    good.stages[0].gate.min_sample = 2;
+    good.stages[0].gate = GateSpec { max_reverted: Some(0), max_timed_out: Some(2), max_dark: Some(0), ..good.stages[0].gate.clone() };
+    good.stages[0].soak_s = 1800;
+    good.stages[0].gate.metrics = vec![MetricGate::new("cpu.load".into(), Worse::Higher)];
+    good.gate = Some(GateSpec { max_dark: Some(3), ..GateSpec::USUAL });
+    good.steps = StepLimits { installing_min: Some(30), ..StepLimits::default() };
+    good.at_once = Some(1);
+    good.bandwidth = Some(10_000);
+    good.ignore_data_budget = true;
+    good.budget = Some(Budget { attribute: "site".into(), at_most: Some(1), at_most_percent: None });
+    assert_eq!(fields(&good), Vec::<String>::new());
+    // Who matches no stage is left out, which the preview says.
+    good.stages.push(stage(Reach::Matching("tag:late".into())));
+    good.stages.swap(2, 3);
+    assert_eq!(fields(&good), Vec::<String>::new());
+    good.stages.remove(3);
+    assert_eq!(fields(&good), Vec::<String>::new());
+}
+
+fn compares() -> GateSpec {
+    GateSpec { metrics: vec![MetricGate::new("cpu.load".into(), Worse::Higher)], ..GateSpec::USUAL }
+}
+
+#[test]
+#[expect(clippy::large_stack_arrays, reason = "a plan for each mistake")]
+fn each_mistake_is_told_at_its_field() {
+    let all = || stage(Reach::Percent(100.0));
+    let at = |p| stage(Reach::Percent(p));
+    for (mistake, field) in [
+        (RolloutSpec { name: " ".into(), ..spec(vec![all()]) }, "name"),
+        (RolloutSpec { name: "a\nb".into(), ..spec(vec![all()]) }, "name"),
+        (RolloutSpec { timeout_min: 0, ..spec(vec![all()]) }, "timeout_min"),
+        (RolloutSpec { at_once: Some(0), ..spec(vec![all()]) }, "at_once"),
+        (RolloutSpec { bandwidth: Some(9_999), ..spec(vec![all()]) }, "bandwidth"),
+        (spec(vec![stage(Reach::Matching(" ".into())), all()]), "stages.0.reach"),
+        (spec(vec![stage(Reach::Matching("tag:(".into())), all()]), "stages.0.reach"),
+        (
+            spec(vec![StageSpec { soak_s: 1799, gate: GateSpec { max_dark: Some(1), ..GateSpec::default() }, ..all() }]),
+            "stages.0.soak_s",
+        ),
+        (RolloutSpec { window: Some(Window { days: vec![], ..nights() }), ..spec(vec![all()]) }, "window.days"),
+        (RolloutSpec { window: Some(Window { until: nights().from, ..nights() }), ..spec(vec![all()]) }, "window.until"),
+        (RolloutSpec { window: Some(Window { from: "24:00".parse().unwrap(), ..nights() }), ..spec(vec![all()]) }, "window.from"),
+        (RolloutSpec { window: Some(Window { zone: "Berlin".into(), ..nights() }), ..spec(vec![all()]) }, "window.zone"),
+        (RolloutSpec { window: Some(nights()), download_only: true, ..spec(vec![all()]) }, "download_only"),
+        (RolloutSpec { urgency: Urgency::ForcedAfter(Timestamp(5)), start_at: Some(Timestamp(5)), ..spec(vec![all()]) }, "urgency"),
+        (RolloutSpec { priority: 10, ..spec(vec![all()]) }, "priority"),
+        (RolloutSpec { gate: Some(GateSpec { error_percent: -1.0, ..GateSpec::USUAL }), ..spec(vec![all()]) }, "gate.error_percent"),
+        (RolloutSpec { gate: Some(GateSpec { max_dark: Some(0), ..GateSpec::USUAL }), ..spec(vec![all()]) }, "gate.max_dark"),
+        (RolloutSpec { gate: Some(compares()), ..spec(vec![all()]) }, "gate.metrics"),
+        (
+            RolloutSpec { steps: StepLimits { rebooting_min: Some(0), ..StepLimits::default() }, ..spec(vec![all()]) },
+            "steps.rebooting_min",
+        ),
+        (spec(vec![StageSpec { gate: compares(), soak_s: 600, ..all() }]), "stages.0.gate.metrics"),
+        (spec(vec![StageSpec { gate: compares(), ..at(10.0) }, all()]), "stages.0.gate.metrics"),
+        (RolloutSpec { retry: Some(Retry { classes: vec![], times: 1, wait_min: 1 }), ..spec(vec![all()]) }, "retry.classes"),
+        (RolloutSpec { selector: "type:(".into(), ..spec(vec![all()]) }, "selector"),
+        (spec(vec![]), "stages"),
+        (spec(vec![at(50.0), at(20.0), all()]), "stages.1.reach"),
+        (spec(vec![at(f64::NAN), all()]), "stages.0.reach"),
+        (spec(vec![at(120.0)]), "stages.0.reach"),
+        (spec(vec![at(0.0), all()]), "stages.0.reach"),
+        (spec(vec![at(50.0)]), "stages.0.reach"),
+        (spec(vec![all(), all()]), "stages.0.reach"),
+        (spec(vec![at(100.0 / 3.0), all()]), "stages.0.reach"),
+        (spec(vec![stage(Reach::Count(0)), all()]), "stages.0.reach"),
+        (spec(vec![stage(Reach::Count(5))]), "stages.0.reach"),
+        (spec(vec![StageSpec { soak_s: MAX_SOAK_S + 1, ..all() }]), "stages.0.soak_s"),
+        (
+            spec(vec![StageSpec { gate: GateSpec { error_percent: f64::INFINITY, ..GateSpec::default() }, ..all() }]),
+            "stages.0.gate.error_percent",
+        ),
+        (
+            spec(vec![StageSpec { gate: GateSpec { success_percent: -1.0, ..GateSpec::default() }, ..all() }]),
+            "stages.0.gate.success_percent",
+        ),
+        (spec(vec![StageSpec { gate: GateSpec { min_sample: 0, ..GateSpec::default() }, ..all() }]), "stages.0.gate.min_sample"),
+    ] {
+        assert!(fields(&mistake).iter().any(|f| f == field), "{field}: {:?}", fields(&mistake));
+    }
+    for state in [None, Some(ReleaseState::Draft), Some(ReleaseState::Deprecated), Some(ReleaseState::Recalled)] {
+        let chosen = state.map(|state| Chosen { state, expires: None });
+        assert_eq!(problems(&spec(vec![all()]), chosen, Timestamp(0))[0].field, "release");
+    }
+    assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 5], &[0, 0])[0].field, "stages.0.reach");
+    assert_eq!(problems_of_draw(&spec(vec![at(1.0), all()]), &[0, 0], &[0, 0])[0].field, "selector");
+    let compared = spec(vec![StageSpec { gate: compares(), soak_s: 600, ..at(1.0) }, all()]);
+    assert_eq!(problems_of_draw(&compared, &[9, 90], &[0, 0])[0].field, "stages.0.gate.metrics.0.min_devices");
+    let greedy = spec(vec![stage(Reach::Count(2)), stage(Reach::Count(9)), all()]);
+    let blamed = problems_of_draw(&greedy, &[2, 3, 0], &[0, 0, 0]);
+    assert_eq!(
+        (blamed.len(), blamed[0].field.as_str()),
+        (1, "stages.1.reach"),
+        "the number is too large, not the stage after it empty"
+    );
+    let twice = spec(vec![stage(Reach::Matching("tag:lab".into())), stage(Reach::Matching("gw".into())), all()]);
+    let told = problems_of_draw(&twice, &[2, 3, 4], &[0, 2, 0]);
+    assert_eq!((told.len(), told[0].field.as_str()), (1, "stages.1.reach"));
+    assert!(told[0].message.starts_with("2 devices that match are in an earlier stage"), "{}", told[0].message);
+}
+
+proptest! {
+    #[test]
+    fn a_plan_without_problems_covers_everybody(percents in prop::collection::vec(-10i32..130, 0..6), devices in 1usize..200) {
+        let spec = spec(percents.into_iter().map(|p| stage(Reach::Percent(f64::from(p)))).collect());
+        if problems(&spec, PUBLISHED, Timestamp(0)).is_empty() {
+            let places: Vec<i64> = (0..devices).map(|n| i64::try_from(n).unwrap()).collect();
+            let cuts = crate::rollouts::draw::cuts(&places, &spec.stages);
+            prop_assert_eq!(usize::try_from(cuts.last().unwrap().reach).unwrap(), devices);
+        }
+    }
+}
