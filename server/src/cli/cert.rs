@@ -38,7 +38,7 @@ pub(super) enum Cert {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Revoke a certificate: connections that use it are closed within seconds, and it can't be taken back
+    /// Revoke a certificate: connections that use it are closed within a second, and it can't be taken back
     Revoke {
         /// The certificate's id
         id: CertificateId,
@@ -71,7 +71,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
         }
         Cert::Show { id } => {
             let c = pki.certificate(&actor, &id).await?;
-            let state = if c.row.reason.is_empty() { c.row.state.to_string() } else { format!("{} ({})", c.row.state, c.row.reason) };
+            let state = if c.row.reason.is_empty() || c.row.reason == c.row.state.as_str() { c.row.state.to_string() } else { format!("{} ({})", c.row.state, c.row.reason) };
             let or_never = |at: Option<wire::Timestamp>| at.map_or_else(|| "not yet".to_owned(), |at| at.to_string());
             for (name, value) in [
                 ("Device", c.row.device_id.to_string()),
@@ -108,7 +108,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
         Cert::Revoke { id, reason } => {
             let c = pki.certificate(&actor, &id).await?;
             pki.revoke(&actor, &id, reason).await?;
-            println!("{id} of {} is revoked. A running server closes its connections within seconds.", c.row.device_id);
+            println!("{id} of {} is revoked. A running server closes its connections within a second.", c.row.device_id);
         }
     }
     Ok(())

@@ -100,6 +100,7 @@ impl Pki {
             duties: self.root_duties(actor)?.into_iter().filter(|d| authorities::up(&all, id).iter().any(|a| a.id == d.root)).collect(),
             list: self.list_standing(id),
             ended_at: found.ended_at,
+            aftermath: self.aftermath(&mut on, actor, found).await?,
             at: self.clock.now(),
         })
     }

@@ -1,7 +1,7 @@
 //! One authority: where it is in its life, what comes next, what is written in it, its chain.
 
 use super::{
-    authorities, authority, course, download, duties, key, purpose,
+    aftermath, authorities, authority, course, download, duties, key, purpose,
     steps::{self, Asks},
 };
 use crate::{
@@ -24,11 +24,12 @@ pub fn AuthorityPage() -> AnyView {
     let model = reading(move || ReadAuthority { id: params.with(|p| p.get("id").unwrap_or_default()) });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let asks = Asks::new(move || model.refetch());
-    let content = page(model, move |model: Model| content(&model, asks));
+    let after = aftermath::Calls::new(model);
+    let content = page(model, move |model: Model| content(&model, asks, after));
     view! { {content}{steps::step_dialog(asks)} }.into_any()
 }
 
-fn content(m: &Model, asks: Asks) -> AnyView {
+fn content(m: &Model, asks: Asks, after: aftermath::Calls) -> AnyView {
     let a = &m.standing.row;
     let (tone, word) = authority(a.state, a.not_after.since(m.at));
     let sub = view! { <a href="/certificates/authorities">"Authorities"</a>" · "{purpose(&a.kind).to_owned()} };
@@ -40,6 +41,7 @@ fn content(m: &Model, asks: Asks) -> AnyView {
             <div class="stack">
                 {duties::card_of(&m.duties)}
                 {card("Course", None, course::course(m))}
+                {aftermath::card_of(m, after)}
                 {steps::card_of(m, asks)}
                 {crossed(m)}
                 {card("PEM", None, code_block(a.pem.clone(), "The certificate as PEM"))}

@@ -1,6 +1,14 @@
 //! The room's SQL. Refuses to decide anything. Devices' rows are read for their names and states, which certificates are judged by; they are
 //! written by the `devices` room alone.
 
+/// The authorities of which nothing is believed: retired, given up, or own ones that are not enabled.
+macro_rules! unbelieved {
+    () => {
+        "(SELECT x.id FROM authorities x WHERE x.state NOT IN ('staged', 'active', 'retiring'))"
+    };
+}
+pub(crate) use unbelieved;
+
 mod authorities;
 mod bundles;
 mod certificates;
@@ -43,6 +51,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &authorities::LIVE_UNDER,
     &authorities::STAGED_UNDER,
     &authorities::HANGING,
+    &authorities::FREEZE,
+    &authorities::THAW,
+    &authorities::WAY_BACK,
+    &authorities::LEFT_BEHIND,
     &bundles::BUNDLE_NEWEST,
     &bundles::BUNDLES,
     &bundles::BUNDLE_RAISE,
