@@ -3,6 +3,7 @@
 
 mod clock;
 mod consents;
+mod follow;
 mod generations;
 mod life;
 mod listing;
