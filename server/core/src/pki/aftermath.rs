@@ -32,17 +32,31 @@ pub(super) async fn freeze(tx: &mut Tx, id: &AuthorityId, org: &OrgId, was: Auth
     Ok(())
 }
 
-/// How devices may come back and until when, as the database has it.
-pub(super) fn way_back(word: &str, until: i64) -> Result<Option<(RecoveryPolicy, Timestamp)>, crate::db::Error> {
-    match word {
-        "" => Ok(None),
-        word => Ok(Some((word.parse().map_err(crate::db::Error::corrupt)?, Timestamp(until)))),
+/// What an authority leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Tokens and claims made until then count for nothing.
+    frozen_at: Option<Timestamp>,
+    /// How its devices may come back by their keys, and until when.
+    way_back: Option<(RecoveryPolicy, Timestamp)>,
+}
+
+impl Left {
+    /// As the database has it.
+    pub fn of(frozen_at: Option<i64>, way_back: &str, until: i64) -> Result<Self, crate::db::Error> {
+        let how = Some(way_back).filter(|word| !word.is_empty()).map(str::parse).transpose().map_err(crate::db::Error::corrupt)?;
+        Ok(Self { frozen_at: frozen_at.map(Timestamp), way_back: how.map(|how| (how, Timestamp(until))) })
+    }
+
+    /// How a device with a certificate of it may come back now, and until when.
+    fn open(self, now: Timestamp) -> Option<(RecoveryPolicy, Timestamp)> {
+        self.way_back.filter(|(_, until)| now < *until)
     }
 }
 
 /// How a device with a certificate of an authority that has ended may come back now.
 pub(super) fn open_way(found: &store::RecoveryRecord, now: Timestamp) -> Result<RecoveryPolicy, Error> {
-    let open = way_back(&found.way_back, found.way_back_until)?.filter(|(_, until)| now < *until);
+    let open = Left::of(None, &found.way_back, found.way_back_until)?.open(now);
     Ok(open.map_or(RecoveryPolicy::Off, |(how, _)| how))
 }
 
@@ -50,7 +64,7 @@ impl Pki {
     /// By which authority's end a token or claim made at this instant is frozen, if it is: its common name.
     pub(crate) fn frozen(&self, org: &OrgId, made_at: Timestamp) -> Option<String> {
         let all = self.authorities.load();
-        let by = all.iter().find(|a| a.org == *org && a.frozen_at.is_some_and(|at| made_at <= at))?;
+        let by = all.iter().find(|a| a.org == *org && a.left.frozen_at.is_some_and(|at| made_at <= at))?;
         Some(common_name(&by.subject).to_owned())
     }
 
@@ -101,9 +115,9 @@ impl Pki {
             return Ok(None);
         }
         let now = self.clock.now();
-        let open = a.way_back.filter(|(_, until)| now < *until);
+        let open = a.left.open(now);
         Ok(Some(Aftermath {
-            frozen_at: a.frozen_at,
+            frozen_at: a.left.frozen_at,
             left_behind: store::left_behind(on, &a.id, now).await?,
             way_back: open.map_or(RecoveryPolicy::Off, |(how, _)| how),
             until: open.map(|(_, until)| until),

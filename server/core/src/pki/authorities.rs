@@ -2,7 +2,9 @@
 //! key has its guard.
 
 use super::{
-    Error, aftermath, cross,
+    Error,
+    aftermath::Left,
+    cross,
     csr::sha256,
     guard::{GuardedKey, Held, belongs, guarded},
     keys::{Kek, KeyError},
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use wire::{
     Timestamp,
     ids::{AuthorityId, OrgId},
-    states::{AuthorityState, RecoveryPolicy},
+    states::AuthorityState,
 };
 
 /// How often a first set of authorities is tried before the generator is blamed.
@@ -60,10 +62,8 @@ pub(super) struct Authority {
     pub offline_at: Option<Timestamp>,
     /// Whether its certificate was signed elsewhere and brought here.
     pub imported: bool,
-    /// Tokens and claims made until then count for nothing, because it was given up (pki.md R-11).
-    pub frozen_at: Option<Timestamp>,
-    /// How its devices may come back by their keys, and until when.
-    pub way_back: Option<(RecoveryPolicy, Timestamp)>,
+    /// What it leaves behind, once it was given up.
+    pub left: Left,
     signer: Option<Arc<Issuer<'static, GuardedKey>>>,
 }
 
@@ -354,13 +354,12 @@ impl Forge<'_> {
         let id: AuthorityId = r.id.parse().map_err(crate::db::Error::corrupt)?;
         let state: AuthorityState = r.state.parse().map_err(crate::db::Error::corrupt)?;
         let exported_at = r.exported_at.map(Timestamp);
-        let way_back = aftermath::way_back(&r.way_back, r.way_back_until)?;
-        let after = (r.frozen_at.map(Timestamp), way_back);
+        let left = Left::of(r.frozen_at, &r.way_back, r.way_back_until)?;
         let unchanged = |a: &&Arc<Authority>| {
             a.id == id
                 && a.state == state
                 && a.exported_at == exported_at
-                && (a.frozen_at, a.way_back) == after
+                && a.left == left
                 && (a.has_key() == r.sealed_key.is_some() || a.on_token())
         };
         if let Some(same) = known.iter().find(unchanged) {
@@ -411,8 +410,7 @@ impl Forge<'_> {
             exported_at,
             offline_at: r.offline_at.map(Timestamp),
             imported: r.imported != 0,
-            frozen_at: after.0,
-            way_back,
+            left,
             signer,
         }))
     }

@@ -33,9 +33,10 @@ impl Calls {
     }
 }
 
-/// The card; nothing for an authority that has not ended.
+/// The card; nothing for an authority that has not ended, or has left nothing behind.
 pub fn card_of(m: &Model, calls: Calls) -> AnyView {
-    let Some(after) = &m.aftermath else { return ().into_any() };
+    let left = |a: &&Aftermath| a.left_behind > 0 || a.frozen_at.is_some() || a.until.is_some();
+    let Some(after) = m.aftermath.as_ref().filter(left) else { return ().into_any() };
     let id = m.standing.row.id.to_string();
     let body = view! { <div class="stack">{devices(after, id.clone(), calls.recover)}{frozen(after, id, calls.thaw)}</div> };
     card("Its devices", None, body.into_any())
