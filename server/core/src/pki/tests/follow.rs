@@ -7,7 +7,7 @@ use crate::{
     db::EngineKind,
     devices::EnrolmentUrls,
     entropy::SeededEntropy,
-    pki::{Kek, PkiSettings, Refusal},
+    pki::{Holding, Kek, Lock, Passphrase, PkiSettings, Refusal, RootFile, Unlock},
     testing::{World, postgres},
 };
 use rstest::rstest;
@@ -15,7 +15,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use wire::{
     pki::{AuthorityUse, RevocationReason},
-    states::DeviceStep,
+    states::{AuthorityState, DeviceStep, KeyPlace},
 };
 
 /// A second process on the world's folder and database, as the command line opens it.
@@ -86,6 +86,13 @@ async fn r6_a_server_follows_within_a_second_what_a_command_beside_it_does(#[cas
     let lost = cli.pki().list_authorities(&shell).unwrap().into_iter().find(|a| a.kind == "device").unwrap();
     cli.pki().compromise_authority(&shell, &lost.id).await.unwrap();
     within_a_second("nothing of an authority that was given up is believed", || check(&w, &two) == Err(Refusal::Authority)).await;
+    let root = cli.pki().list_authorities(&shell).unwrap().into_iter().find(|a| a.kind == "root" && a.state == AuthorityState::Active).unwrap();
+    let words = || Passphrase::new("correct horse battery".to_owned().into());
+    let file = cli.pki().export_root(&shell, Some(&root.id), Lock::Passphrase(words())).await.unwrap().file;
+    let opened = RootFile::read(&file, Some(&Unlock::Passphrase(words()))).unwrap();
+    cli.pki().take_root_offline(&shell, Some(&root.id), Holding::Opened(&opened)).await.unwrap();
+    let place = || pki.list_authorities(&shell).unwrap().into_iter().find(|a| a.id == root.id).unwrap().key;
+    within_a_second("a root's key that was taken away is forgotten", || place() == KeyPlace::Offline).await;
     server.abort();
     cli.close().await.unwrap();
 }
