@@ -111,7 +111,7 @@ async fn r11_agents_come_back_by_themselves_after_their_authority_was_given_up(#
         let query = DeviceQuery { q: q.into(), ..DeviceQuery::default() };
         fleet.devices().list(&system, &query).await.unwrap().items.len()
     };
-    eventually("both are connected", Duration::from_secs(30), async || are("online:yes certificate:valid").await == 2).await;
+    eventually("both are connected", Duration::from_secs(30), || async { are("online:yes certificate:valid").await == 2 }).await;
     let pki = fleet.pki();
     let lost = pki.list_authorities(&system).unwrap().into_iter().find(|a| a.kind == "device").unwrap();
     let next = pki.stage_authority(&system, AuthorityUse::Device).await.unwrap();
@@ -120,7 +120,7 @@ async fn r11_agents_come_back_by_themselves_after_their_authority_was_given_up(#
     pki.activate_authority(&system, &next.id, false).await.unwrap();
     pki.recover_devices(&system, &lost.id, WayBack { how: RecoveryPolicy::Auto, days: 1 }).await.unwrap();
     // One that asked before that was said asks again within minutes.
-    eventually("both are back", Duration::from_mins(4), async || are("online:yes certificate:valid").await == 2).await;
+    eventually("both are back", Duration::from_mins(4), || async { are("online:yes certificate:valid").await == 2 }).await;
     assert_eq!(pki.authority(&system, &next.id).await.unwrap().standing.devices, 2, "by the authority that issues now");
     devices.stop().await;
     server.stop().await;

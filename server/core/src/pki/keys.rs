@@ -173,7 +173,7 @@ impl Kek {
         Ok(text)
     }
 
-    /// Whether the passphrase of a file is one that a fleet may stand on: at least [`SHORTEST_PASSPHRASE`] characters. A shorter one still opens what
+    /// Whether the passphrase of a file is one that a fleet may stand on: at least 12 characters. A shorter one still opens what
     /// it has sealed, so that its fleet can be moved to another key.
     pub fn check_passphrase(file: &Path) -> Result<(), KeyError> {
         if String::from_utf8_lossy(&Self::passphrase(file)?).chars().count() < SHORTEST_PASSPHRASE {

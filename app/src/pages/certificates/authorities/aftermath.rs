@@ -58,6 +58,8 @@ fn devices(after: &Aftermath, id: String, call: FormCall<RecoverDevices>) -> Any
 }
 
 fn way_back(id: String, now: RecoveryPolicy, call: FormCall<RecoverDevices>) -> AnyView {
+    // Whoever saves wants to let them back, unless they say otherwise.
+    let chosen = if now == RecoveryPolicy::Off { RecoveryPolicy::Approval } else { now };
     let ways = [
         (RecoveryPolicy::Approval, "When a person has approved each"),
         (RecoveryPolicy::Auto, "At once"),
@@ -69,7 +71,7 @@ fn way_back(id: String, now: RecoveryPolicy, call: FormCall<RecoverDevices>) -> 
             <input type="hidden" name="id" value=id/>
             <div class="stack">
                 {move || fault_banner(refusal(call).as_ref())}
-                {select("how", "They come back", ways).value(now.to_string()).refused(call)
+                {select("how", "They come back", ways).value(chosen.to_string()).refused(call)
                     .hint("Their own keys were not lost with the authority's: each proves by its key who it is, and gets a certificate of the authority that issues now.").view()}
                 {field("days", "For so many days", Control::Input("number")).value("30").bounds(1, i64::from(MAX_WAY_BACK_DAYS)).required().refused(call).view()}
                 <div class="row">{form::submit("Save", "", move || call.pending().get())}</div>

@@ -196,10 +196,11 @@ async fn r11_devices_of_an_authority_that_was_given_up_come_back_by_their_keys(#
     for id in ["gw-1", "gw-2", "gw-3", "gw-4"] {
         let key = KeyPair::generate().unwrap();
         let certificate = w.enrol(id, "sim", by(&key, id)).await.unwrap().certificate;
-        had.push((id, key, certificate));
+        let csr = by(&key, id);
+        had.push((key, certificate, csr));
     }
-    let ask = async |n: usize, csr: &str| recover(&w, &signed(&w, &had[n].1, &had[n].2, csr)).await;
-    let with_same = async |n: usize| ask(n, &by(&had[n].1, had[n].0)).await;
+    let ask = async |n: usize, csr: &str| recover(&w, &signed(&w, &had[n].0, &had[n].1, csr)).await;
+    let with_same = async |n: usize| ask(n, &had[n].2).await;
     let lost = pki.list_authorities(&admin).unwrap().into_iter().find(|a| a.kind == "device").unwrap();
     let way = |how, days| pki.recover_devices(&admin, &lost.id, WayBack { how, days });
     assert!(matches!(way(RecoveryPolicy::Auto, 1).await, Err(pki::Error::AuthorityState(_))), "it has not ended");

@@ -1,6 +1,5 @@
 //! Authorities and their sealed keys.
 
-use super::unbelieved;
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,

@@ -1,6 +1,5 @@
 //! Certificates: reserved, signed, revoked, listed; and the keys that nobody may have.
 
-use super::unbelieved;
 use crate::db::{Bytes, Conn, Error, Sql, Tx, exec, list, many, row, rows};
 use serde::Serialize;
 use wire::{
