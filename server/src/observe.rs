@@ -27,7 +27,8 @@ use tracing_subscriber::{EnvFilter, fmt as lines, prelude::*};
 
 /// Starts logging to standard error. Once a process.
 pub fn log(config: &Config) -> Result<()> {
-    let filter = EnvFilter::try_new(&config.log)?;
+    // PostgreSQL says at every start that the migrations' books are there already; its warnings are heard.
+    let filter = EnvFilter::try_new(format!("sqlx::postgres::notice=warn,{}", config.log))?;
     let registry = tracing_subscriber::registry().with(filter);
     match config.log_format {
         LogFormat::Text => registry.with(lines::layer().with_writer(std::io::stderr).with_ansi(false)).try_init()?,

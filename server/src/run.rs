@@ -99,6 +99,7 @@ async fn kek(config: &Config, postgres: Option<&str>, entropy: &dyn Entropy) -> 
     let own = config.data.join(if config.key_passphrase_file.is_some() { "kek.salt" } else { "kek" });
     if !own.exists() && !Fleet::exists(&config.data, postgres).await? {
         if config.key_passphrase_file.is_some() {
+            config.check_passphrase()?;
             Kek::make_salt(&own, entropy)?;
         } else {
             Kek::make_file(&own, entropy)?;
@@ -128,6 +129,7 @@ pub async fn start(config: Config) -> Result<Running> {
 pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Running> {
     config.check()?;
     config.check_files()?;
+    config.check_passphrase()?;
     let bind = async |what: &str, at: SocketAddr| -> Result<(TcpListener, SocketAddr)> {
         let listener = TcpListener::bind(at).await.with_context(|| format!("listening on {at} ({what})"))?;
         let at = listener.local_addr()?;

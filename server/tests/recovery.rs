@@ -1,6 +1,9 @@
-//! A device that was away too long comes back by its old key: the real agent against the real listeners.
+//! A device that was away too long, or whose authority was given up, comes back by its old key: the real agent against the real listeners.
 
-use crate::{journey::enrolment_token, support::TestServer};
+use crate::{
+    journey::{enrolment_token, simulated},
+    support::{TestServer, eventually},
+};
 use agent::{
     clock::{Clock as AgentClock, System},
     identity::{Enrolment, Error, Store, enrol, recover, renew},
@@ -10,9 +13,11 @@ use fleet::{
     clock::{Clock as _, ManualClock, SystemClock},
     db::EngineKind,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use rstest::rstest;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use wire::{
-    pki::IdentityRules,
+    devices::DeviceQuery,
+    pki::{AuthorityUse, IdentityRules, WayBack},
     states::{ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -92,4 +97,31 @@ async fn r4_an_agent_comes_back_after_its_certificate_has_ended_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r4_an_agent_comes_back_after_its_certificate_has_ended_on_postgres() {
     Box::pin(comes_back(EngineKind::Postgres)).await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r11_agents_come_back_by_themselves_after_their_authority_was_given_up(#[case] kind: EngineKind) {
+    let server = TestServer::start(kind).await;
+    let (fleet, system) = (server.running.fleet.clone(), server.system());
+    let (devices, _state) = simulated(&server, "gateway", 2, |config| config).await;
+    let are = async |q: &str| {
+        let query = DeviceQuery { q: q.into(), ..DeviceQuery::default() };
+        fleet.devices().list(&system, &query).await.unwrap().items.len()
+    };
+    eventually("both are connected", Duration::from_secs(30), || async { are("online:yes certificate:valid").await == 2 }).await;
+    let pki = fleet.pki();
+    let lost = pki.list_authorities(&system).unwrap().into_iter().find(|a| a.kind == "device").unwrap();
+    let next = pki.stage_authority(&system, AuthorityUse::Device).await.unwrap();
+    pki.compromise_authority(&system, &lost.id).await.unwrap();
+    assert_eq!(are("certificate:untrusted").await, 2);
+    pki.activate_authority(&system, &next.id, false).await.unwrap();
+    pki.recover_devices(&system, &lost.id, WayBack { how: RecoveryPolicy::Auto, days: 1 }).await.unwrap();
+    // One that asked before that was said asks again within minutes.
+    eventually("both are back", Duration::from_mins(4), || async { are("online:yes certificate:valid").await == 2 }).await;
+    assert_eq!(pki.authority(&system, &next.id).await.unwrap().standing.devices, 2, "by the authority that issues now");
+    devices.stop().await;
+    server.stop().await;
 }

@@ -157,6 +157,26 @@ pub async fn clear_alarm(id: String) -> Result<(), ApiFault> {
     Ok(())
 }
 
+/// Lets enrolment tokens and claims count again that were frozen when an authority was given up.
+#[server(prefix = "/rpc", endpoint = "/authority_thaw")]
+pub async fn thaw_tokens(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().thaw_tokens(&call.actor, &id).await)?;
+    call.lead_to(&format!("/certificates/authorities/{id}"));
+    Ok(())
+}
+
+/// Lets the devices of an authority that has ended come back by the keys they have, or ends that.
+#[server(prefix = "/rpc", endpoint = "/authority_recover")]
+pub async fn recover_devices(id: String, how: RecoveryPolicy, #[server(default)] days: u32) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().recover_devices(&call.actor, &id, wire::pki::WayBack { how, days }).await)?;
+    call.lead_to(&format!("/certificates/authorities/{id}"));
+    Ok(())
+}
+
 /// Requests for a second person, and the rule: a [`wire::consents::ConsentsPage`].
 #[server(prefix = "/rpc", endpoint = "/authority_requests", input = GetUrl)]
 pub async fn read_consents() -> Result<Packed, ApiFault> {

@@ -5,6 +5,7 @@ use wire::{
     Timestamp,
     enrolment::BatchState,
     overview::AttentionKind,
+    pki::CertificateRow,
     registered::RegisteredState,
     releases::{Damage, DeltaState},
     states::{CertificateState, DeviceState, KeyOrigin, ReleaseState, RolloutState, StageState, UpdateState},
@@ -33,6 +34,11 @@ pub const fn token_standing(revoked: bool, used_up: bool, expires: Timestamp, no
     } else {
         (Tone::Ok, "Usable")
     }
+}
+
+/// The same of one that may be frozen since an authority was given up; that says nothing of one that is over.
+pub fn credential_standing(standing: (Tone, &'static str), frozen_by: Option<&String>) -> (Tone, &'static str) {
+    if standing.0 == Tone::Ok && frozen_by.is_some() { (Tone::Warn, "Frozen") } else { standing }
 }
 
 /// Where a device's key was made.
@@ -154,7 +160,13 @@ pub const fn certificate(state: CertificateState, left_ms: i64) -> (Tone, &'stat
         CertificateState::Superseded => (Tone::Off, "Superseded"),
         CertificateState::Revoked => (Tone::Bad, "Revoked"),
         CertificateState::Expired => (Tone::Bad, "Expired"),
+        CertificateState::Untrusted => (Tone::Bad, "Not trusted"),
     }
+}
+
+/// Why a certificate is what its state says, where that says more than the state.
+pub fn certificate_reason(c: &CertificateRow) -> Option<String> {
+    (!c.reason.is_empty() && c.reason != c.state.as_str()).then(|| c.reason.replace('_', " "))
 }
 
 /// What needs a person.

@@ -53,20 +53,14 @@ fn a_plan_survives_the_address_and_the_wire() {
     assert_eq!(spec.stages[0].soak_s, 600);
     assert_eq!(spec.start_at, Some(Timestamp(1_795_341_420_000)));
     assert_eq!((spec.at_once, spec.budget.as_ref().map(|b| (b.attribute.as_str(), b.at_most))), (Some(20), Some(("site", Some(1)))));
-    assert_eq!(
-        (spec.stages[0].gate.max_reverted, spec.stages[0].gate.max_dark, spec.stages[1].gate.max_dark),
-        (Some(0), None, Some(3))
-    );
+    assert_eq!((spec.stages[0].gate.max_reverted, spec.stages[0].gate.max_dark, spec.stages[1].gate.max_dark), (Some(0), None, Some(3)));
     assert!(spec.confirm_at_device);
     assert_eq!((spec.bandwidth, spec.ignore_data_budget), (Some(62_500), true));
     assert_eq!(spec.window.as_ref().map(|w| (w.days.len(), w.zone.as_str())), Some((2, "Europe/Berlin")));
     assert!(spec.during_freeze && !spec.download_only);
     assert_eq!((spec.stages[0].gate.action, spec.stages[1].gate.action), (GateAction::RollBack, GateAction::Halt));
     assert_eq!((spec.way_back.is_some(), spec.retry.as_ref().map(|r| r.times), spec.priority), (true, Some(3), 5));
-    assert_eq!(
-        spec.stages[0].gate.metrics.iter().map(|m| (m.metric.as_str(), m.min_shift)).collect::<Vec<_>>(),
-        [("cpu.load", Some(0.5))]
-    );
+    assert_eq!(spec.stages[0].gate.metrics.iter().map(|m| (m.metric.as_str(), m.min_shift)).collect::<Vec<_>>(), [("cpu.load", Some(0.5))]);
     assert_eq!((spec.gate.as_ref().map(|g| g.max_errors), spec.steps.installing_min), (Some(20), Some(30)));
     assert_eq!(Draft::of(&spec), draft);
     let none = Draft { whole: StageDraft::default(), ..draft };

@@ -33,6 +33,8 @@ crate::states::words! {
         Valid = "valid",
         /// Good, and ends within 30 days.
         Expiring = "expiring",
+        /// It would be good, but its authority is not believed any more.
+        Untrusted = "untrusted",
         /// The last one has ended.
         Expired = "expired",
         /// It has none, or its only ones were revoked.

@@ -36,7 +36,7 @@ pub struct CertificateRow {
     pub not_after: Timestamp,
     /// Where it is in its life.
     pub state: CertificateState,
-    /// Why it was revoked, if it was.
+    /// Why it was revoked, or why its authority is not believed; empty for neither.
     pub reason: String,
     /// When it was first used.
     pub first_used_at: Option<Timestamp>,
@@ -192,6 +192,45 @@ pub struct AuthoritiesPage {
     pub at: Timestamp,
 }
 
+/// Longest time in which devices of an authority that has ended may come back by their keys, in days.
+pub const MAX_WAY_BACK_DAYS: u32 = 90;
+
+/// How devices of an authority that was given up may come back by the keys they have (pki.md R-11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WayBack {
+    /// By a person's approval, at once, or not any more.
+    pub how: RecoveryPolicy,
+    /// For how many days from now on, 1 to [`MAX_WAY_BACK_DAYS`]; means nothing when it is off.
+    #[serde(default)]
+    pub days: u32,
+}
+
+/// What is left to do about an authority for devices that has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Aftermath {
+    /// Enrolment tokens and claims made until then are frozen; none when nothing is.
+    pub frozen_at: Option<Timestamp>,
+    /// Active devices that have a certificate of it and none that is believed.
+    pub left_behind: i64,
+    /// How they may come back by their keys now.
+    pub way_back: RecoveryPolicy,
+    /// Until when.
+    pub until: Option<Timestamp>,
+    /// Whether the caller may change that.
+    pub may_manage: bool,
+}
+
+/// How many devices may come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LeftBehind {
+    /// Active devices that have a certificate of the authority and none that is believed.
+    pub devices: i64,
+}
+
 /// All an authority's page shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -222,6 +261,8 @@ pub struct AuthorityDetail {
     pub alarm: Option<AuthorityAlarm>,
     /// Whether the caller may say so.
     pub may_clear: bool,
+    /// What is left to do about it since, if it was for devices.
+    pub aftermath: Option<Aftermath>,
     /// When this was read.
     pub at: Timestamp,
 }

@@ -116,6 +116,9 @@ words! {
         Revoked = "revoked",
         /// Past its end.
         Expired = "expired",
+        /// Its authority is not believed any more: given up, retired by force, or an own one that was disabled. A view, like what expires soon: the
+        /// certificate itself stays as it is.
+        Untrusted = "untrusted",
     }
     /// An issuing authority's life.
     AuthorityState {

@@ -1,20 +1,21 @@
-//! `fleetward ca`: authorities, one generation after another. A server that runs beside it follows within seconds. What is done with roots' keys is in
+//! `fleetward ca`: authorities, one generation after another. A server that runs beside it follows within a second. What is done with roots' keys is in
 //! `roots.rs`.
 
 use super::{
+    one_of,
     registered::{self, Registered},
     roots::{self, Crl, Issue, Offline, Root},
 };
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
-use fleet::{Fleet, access::Actor};
+use fleet::{Fleet, access::Actor, pki::Error as PkiError};
 use std::path::PathBuf;
 use wire::{
     consents::{ConsentCard, ConsentsPage},
     ids::{AuthorityId, ConsentId},
-    pki::{AuthorityDetail, AuthorityStanding, AuthorityUse, BundleReach},
+    pki::{AuthorityDetail, AuthorityStanding, AuthorityUse, BundleReach, WayBack},
     roots::NewAuthorityRequest,
-    states::AuthorityState,
+    states::{AuthorityState, RecoveryPolicy},
 };
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +68,22 @@ pub(super) enum Ca {
     Compromise {
         /// The authority's id
         id: AuthorityId,
+    },
+    /// Let enrolment tokens and claims count again that were frozen when an authority was given up; look through them before
+    ThawTokens {
+        /// The id of the authority that was given up
+        id: AuthorityId,
+    },
+    /// Let the devices of an authority that was given up or retired come back by the keys they have, over the enrol listener
+    RecoverDevices {
+        /// The id of the authority that has ended
+        id: AuthorityId,
+        /// approval: a person approves each; auto: at once; off: not any more
+        #[arg(long, default_value = "approval", value_parser = one_of::<RecoveryPolicy>(RecoveryPolicy::ALL.iter().map(|p| p.as_str())))]
+        how: RecoveryPolicy,
+        /// For so many days
+        #[arg(long, default_value_t = 30)]
+        days: u32,
     },
     /// A root's private key: take it away from this server, and sign with it where it is kept
     #[command(subcommand)]
@@ -184,8 +201,9 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         }
         Ca::Registered(command) => registered::run(fleet, &actor, command).await?,
         Ca::Stage { purpose } => {
-            println!("{}", pki.stage_authority(&actor, purpose.into()).await.map_err(|e| e.fault())?.id);
-            roots::say(&pki.root_duties(&actor)?);
+            let staged = pki.stage_authority(&actor, purpose.into()).await.map_err(said)?;
+            println!("{}", staged.id);
+            roots::say_beside(&pki.root_duties(&actor)?);
         }
         Ca::Activate { id, force } => {
             pki.activate_authority(&actor, &id, force).await?;
@@ -215,8 +233,23 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         }
         Ca::Compromise { id } => {
             pki.compromise_authority(&actor, &id).await?;
-            println!("Nothing of {id} is believed any more. Make and activate another one, and enrol its devices again.");
+            println!("Nothing of {id} is believed any more. A running server closes its connections within a second.");
+            given_up(&pki.authority(&actor, &id).await?);
             roots::say(&pki.root_duties(&actor)?);
+        }
+        Ca::ThawTokens { id } => {
+            pki.thaw_tokens(&actor, &id).await.map_err(|e| e.fault())?;
+            println!("Enrolment tokens and claims made before {id} was given up count again.");
+        }
+        Ca::RecoverDevices { id, how, days } => {
+            let left = pki.recover_devices(&actor, &id, WayBack { how, days }).await.map_err(|e| e.fault())?;
+            match how {
+                RecoveryPolicy::Off => println!("Devices of {id} don't come back by their keys any more."),
+                RecoveryPolicy::Approval => {
+                    println!("{left} devices may come back by their keys for {days} days; each waits for a person's approval.");
+                }
+                RecoveryPolicy::Auto => println!("{left} devices may come back by their keys for {days} days, at once."),
+            }
         }
         Ca::Root(command) => roots::root(fleet, &actor, command).await?,
         Ca::Csr { purpose, own_root, fresh, out } => {
@@ -240,6 +273,14 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
         Ca::IssueIntermediate(_) => {}
     }
     Ok(())
+}
+
+/// A refusal in the words for people; what only this machine's operator can mend, as it is.
+fn said(refusal: PkiError) -> anyhow::Error {
+    match refusal {
+        PkiError::KeyOnToken { .. } => refusal.into(),
+        other => other.fault().into(),
+    }
 }
 
 fn requests(page: &ConsentsPage) {
@@ -271,6 +312,17 @@ fn requests(page: &ConsentsPage) {
     }
 }
 
+/// What comes after an authority for devices was given up.
+fn given_up(a: &AuthorityDetail) {
+    let Some(aftermath) = &a.aftermath else { return };
+    let id = &a.standing.row.id;
+    if aftermath.frozen_at.is_some() {
+        println!("Enrolment tokens and claims made until now are frozen. To let them count again:  fleetward ca thaw-tokens {id}");
+    }
+    println!("Make and activate another authority:  fleetward ca stage --for device");
+    println!("Then let its {} devices come back by their keys:  fleetward ca recover-devices {id}", aftermath.left_behind);
+}
+
 fn held(reach: &BundleReach) -> String {
     format!("{} of {} active devices hold trust bundle {}", reach.holders, reach.devices, reach.version)
 }
@@ -294,6 +346,15 @@ fn show(a: &AuthorityDetail) {
     for action in &a.actions {
         let forced = if action.forced { format!(" with --force; {} devices are cut off", action.cut) } else { String::new() };
         println!("  {:<11}  {}", action.step, action.blocked.clone().unwrap_or_else(|| format!("possible{forced}")));
+    }
+    if let Some(after) = &a.aftermath {
+        println!("  left behind  {} devices", after.left_behind);
+        if let Some(at) = after.frozen_at {
+            println!("  frozen       enrolment tokens and claims made until {at}");
+        }
+        if let Some(until) = after.until {
+            println!("  way back     {}, until {until}", after.way_back);
+        }
     }
     if let Some(list) = &a.list {
         println!("  list         number {}, until {}", list.number, list.next_update);

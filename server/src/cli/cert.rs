@@ -48,7 +48,7 @@ pub(super) enum Cert {
     /// Profiles: kinds of device certificates that enrolment tokens give
     #[command(subcommand)]
     Profile(Profile),
-    /// Revoke a certificate: connections that use it are closed within seconds, and it can't be taken back
+    /// Revoke a certificate: connections that use it are closed within a second, and it can't be taken back
     Revoke {
         /// The certificate's id
         id: CertificateId,
@@ -104,7 +104,11 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
         }
         Cert::Show { id } => {
             let c = pki.certificate(&actor, &id).await?;
-            let state = if c.row.reason.is_empty() { c.row.state.to_string() } else { format!("{} ({})", c.row.state, c.row.reason) };
+            let state = if c.row.reason.is_empty() || c.row.reason == c.row.state.as_str() {
+                c.row.state.to_string()
+            } else {
+                format!("{} ({})", c.row.state, c.row.reason)
+            };
             let or_never = |at: Option<wire::Timestamp>| at.map_or_else(|| "not yet".to_owned(), |at| at.to_string());
             for (name, value) in [
                 ("Device", c.row.device_id.to_string()),
@@ -147,7 +151,7 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
         Cert::Revoke { id, reason, invalid_since, note } => {
             let c = pki.certificate(&actor, &id).await?;
             pki.revoke(&actor, &id, Revocation { reason, invalidity_date: invalid_since, note }).await?;
-            println!("{id} of {} is revoked. A running server closes its connections within seconds.", c.row.device_id);
+            println!("{id} of {} is revoked. A running server closes its connections within a second.", c.row.device_id);
         }
     }
     Ok(())

@@ -125,12 +125,12 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
         Device::Import(import) => return take_in(fleet, &actor, import).await,
         Device::RevokeBatch { id, reason } => {
             fleet.devices().revoke_batch(&actor, &id, reason).await?;
-            println!("The certificates of {id} are revoked. A running server closes their connections within seconds.");
+            println!("The certificates of {id} are revoked. A running server closes their connections within a second.");
             return Ok(());
         }
     };
     fleet.devices().change(&actor, &device, step).await?;
-    println!("{device}: {step} is done. A running server follows within seconds.");
+    println!("{device}: {step} is done. A running server follows within a second.");
     Ok(())
 }
 

@@ -92,6 +92,7 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
                     Some(_) => "revoked",
                     None if t.uses >= t.max_uses => "used up",
                     None if t.expires_at <= page.at => "expired",
+                    None if t.frozen_by.is_some() => "frozen",
                     None => "usable",
                 };
                 let uses = format!("{} of {} used, {} connected", t.uses, t.max_uses, t.connected);

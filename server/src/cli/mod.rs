@@ -223,7 +223,17 @@ enum KekCommand {
 /// Commands whose help shows every setting of the server.
 const SERVERS: [&str; 3] = ["serve", "check", "config"];
 /// What the others need of them: where the fleet is, and what its keys are encrypted under.
-const OF_A_FLEET: [&str; 6] = ["config", "data", "database_url_file", "key_file", "key_passphrase_file", "key_credential"];
+const OF_A_FLEET: [&str; 9] = [
+    "config",
+    "data",
+    "database_url_file",
+    "key_file",
+    "key_passphrase_file",
+    "key_credential",
+    "pkcs11_module",
+    "pkcs11_token",
+    "pkcs11_pin_file",
+];
 
 /// A command beside a running server takes the same flags, since they may be set all the same, but its help shows those it needs.
 fn beside_a_server(command: clap::Command) -> clap::Command {
@@ -293,6 +303,7 @@ impl Cli {
         match self.command {
             Command::Check(_) => {
                 config.check_files()?;
+                config.check_passphrase()?;
                 println!("The configuration is right.");
                 return Ok(ExitCode::SUCCESS);
             }

@@ -1,5 +1,5 @@
 //! `fleetward ca register|code|verify|enable|disable|upload-crl|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
-//! API. A server that runs beside it follows within seconds.
+//! API. A server that runs beside it follows within a second.
 
 use super::one_of;
 use anyhow::{Context as _, Result};

@@ -227,7 +227,7 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
                 }
             };
             let root = pki.take_root_offline(actor, authority.as_ref(), holding).await.map_err(|e| e.fault())?;
-            println!("The private key of {} is not on this server any more. A running server forgets it within 5 seconds.", root.subject);
+            println!("The private key of {} is not on this server any more. A running server forgets it within a second.", root.subject);
             println!("Backups from before still have it, encrypted: destroy them, or the key-encryption key they were made under.");
             println!("Its list of revoked certificates holds for 30 days; sign the next one with: fleetward ca crl request {}", root.id);
         }
@@ -280,13 +280,17 @@ pub(super) async fn crl(fleet: &Fleet, actor: &Actor, command: Crl) -> Result<()
 
 /// What is to be done about roots, with the lines that do it.
 pub(super) fn say(duties: &[RootDuty]) {
-    for duty in duties {
-        println!("To do ({}): {}", duty.task, duty.subject);
-        println!("  {}", duty.text);
-        for line in &duty.commands {
-            println!("    {line}");
-        }
-    }
+    duties.iter().flat_map(lines).for_each(|line| println!("{line}"));
+}
+
+/// The same beside an answer that scripts read.
+pub(super) fn say_beside(duties: &[RootDuty]) {
+    duties.iter().flat_map(lines).for_each(|line| eprintln!("{line}"));
+}
+
+fn lines(duty: &RootDuty) -> Vec<String> {
+    let head = [format!("To do ({}): {}", duty.task, duty.subject), format!("  {}", duty.text)];
+    head.into_iter().chain(duty.commands.iter().map(|line| format!("    {line}"))).collect()
 }
 
 impl RootKey {

@@ -157,6 +157,11 @@ impl Config {
         self.postgres().map(drop)
     }
 
+    /// Refuses a passphrase that is too short for a fleet to stand on. Commands beside a server go on with it, or nobody could move that fleet to another key.
+    pub fn check_passphrase(&self) -> Result<()> {
+        self.key_passphrase_file.as_deref().map_or(Ok(()), Kek::check_passphrase).context("key_passphrase_file")
+    }
+
     /// The file of the credential that holds the key-encryption key, in the folder that the service manager names in `CREDENTIALS_DIRECTORY`
     /// (systemd.exec(5)).
     pub fn credential(&self, folder: Option<OsString>) -> Result<Option<PathBuf>> {
@@ -279,6 +284,9 @@ mod tests {
             let error = format!("{:#}", wrong.check_files().unwrap_err());
             assert!(error.contains(says), "{error}");
         }
+        let short = Config { key_file: None, key_passphrase_file: file("words", "elevenchars\n", 0o600), ..good.clone() };
+        assert!(format!("{:#}", short.check_passphrase().unwrap_err()).contains("kek rotate"));
+        assert!(short.check_files().is_ok() && good.check_passphrase().is_ok());
         let open = Config { database_url_file: file("peer", "postgres://u@localhost/f", 0o644), ..good };
         assert!(open.check_files().is_ok(), "there is no secret in it");
         assert!(!folder.path().join("missing").exists());

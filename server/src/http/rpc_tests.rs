@@ -336,6 +336,39 @@ async fn authorities_are_led_from_one_to_the_next_without_javascript() {
 }
 
 #[tokio::test]
+async fn r_11_what_is_left_of_an_authority_is_done_without_javascript() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let token = wire::enrolment::NewEnrolmentToken { label: "line 3".into(), max_uses: 5, hours: 24, ..Default::default() };
+    b.world.fleet.devices().create_enrolment_token(&b.admin, token).await.unwrap();
+    let page = async |path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let all = b.world.fleet.pki().list_authorities(&b.admin).unwrap();
+    let device = all.iter().find(|a| a.kind == "device").unwrap();
+    let (id, here) = (device.id.to_string(), format!("/certificates/authorities/{}", device.id));
+    assert!(!page(&here).await.contains("Its devices"), "nothing is left of one that is believed");
+    let step = [("id", id.as_str()), ("step", "compromise"), ("confirm", device.common_name())];
+    assert_eq!(b.post("authority_step", &step).await.unwrap(), here);
+    let after = page(&here).await;
+    for part in ["1 device has a certificate of it", "Lift the freeze", "Their own keys were not lost", "certificate%3Auntrusted"] {
+        assert!(after.contains(part), "{part} is not on the page");
+    }
+    let list = page("/certificates?state=untrusted").await;
+    assert!(list.contains("Not trusted") && list.contains("authority compromised"));
+    assert!(page("/enrolment").await.contains("Frozen"));
+
+    let way = [("id", id.as_str()), ("how", "auto")];
+    assert_eq!(b.post("authority_recover", &[&way[..], &[("days", "91")]].concat()).await.unwrap_err().1, "invalid");
+    assert_eq!(b.post("authority_recover", &[&way[..], &[("days", "7")]].concat()).await.unwrap(), here);
+    assert!(page(&here).await.contains("They come back by themselves"));
+    assert_eq!(b.post("authority_thaw", &[("id", &id)]).await.unwrap(), here);
+    assert!(!page(&here).await.contains("Lift the freeze"));
+}
+
+#[tokio::test]
 async fn k_6_a_second_person_is_asked_and_answers_without_javascript() {
     let mut b = Browser::new().await;
     b.world.person("eve", Role::Admin).await;

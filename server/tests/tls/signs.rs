@@ -61,7 +61,10 @@ async fn a_01_strangers_are_in_the_books_with_what_is_known_of_them() {
     }
     counted(&rig, Reason::KeyNotProved, 2).await;
     let (row, detail) = booked(&rig, "handshake.refuse").await.pop().unwrap();
-    assert_eq!((row.object.as_str(), detail["code"].as_str(), detail["device_id"].as_str()), ("gw-1", Some("key_not_proved"), Some("gw-1")));
+    assert_eq!(
+        (row.object.as_str(), detail["code"].as_str(), detail["device_id"].as_str()),
+        ("gw-1", Some("key_not_proved"), Some("gw-1"))
+    );
     assert_eq!(rig.world.fleet.attacks().dropped(), 0);
 }
 

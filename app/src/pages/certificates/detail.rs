@@ -102,11 +102,14 @@ fn standing(m: &Model) -> AnyView {
     let replaces = m.replaces.as_ref().map(|id| view! { <dt>"Replaces"</dt><dd>{link(id, "the certificate before")}</dd> });
     let replaced = m.replaced_by.as_ref().map(|id| view! { <dt>"Replaced by"</dt><dd>{link(id, "its successor")}</dd> });
     let overlap = (m.usable_until < m.row.not_after).then(|| view! { <dt>"Usable until"</dt><dd>{time::at(m.usable_until)}</dd> });
+    let untrusted =
+        (m.row.state == CertificateState::Untrusted).then(|| view! { <dt>"Not trusted"</dt><dd>{words::certificate_reason(&m.row)}</dd> });
     let revoked = m.revoked_at.map(|at| {
-        let why = m.row.reason.replace('_', " ");
+        let head = if m.row.state == CertificateState::Superseded { "Superseded" } else { "Revoked" };
+        let why = words::certificate_reason(&m.row).map(|why| view! { <dt>"Reason"</dt><dd>{why}</dd> });
         view! {
-            <dt>"Revoked"</dt><dd>{time::at(at)}</dd>
-            <dt>"Reason"</dt><dd>{why}</dd>
+            <dt>{head}</dt><dd>{time::at(at)}</dd>
+            {why}
             <dt>"By"</dt><dd>{m.revoked_by.clone()}</dd>
             {m.invalidity_date.map(|since| view! { <dt>"Wrong since"</dt><dd>{time::at(since)}</dd> })}
             {(!m.revocation_note.is_empty()).then(|| view! { <dt>"Note"</dt><dd>{m.revocation_note.clone()}</dd> })}
@@ -122,6 +125,7 @@ fn standing(m: &Model) -> AnyView {
             {overlap}
             {replaces}
             {replaced}
+            {untrusted}
             {revoked}
         </dl>
     };

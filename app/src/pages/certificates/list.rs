@@ -107,7 +107,7 @@ fn content(model: &Model, query: &CertificateQuery, before: i64, asked: &str, re
 
 fn filter_bar(query: &CertificateQuery) -> AnyView {
     use CertificateState as S;
-    let states = [S::Active, S::Superseded, S::Revoked, S::Expired];
+    let states = [S::Active, S::Superseded, S::Revoked, S::Expired, S::Untrusted];
     let links = states
         .into_iter()
         .map(|state| {
@@ -164,7 +164,7 @@ fn rows(model: &Model, query: &CertificateQuery, before: i64, chosen: RwSignal<O
         .iter()
         .map(|c| {
             let (tone, word) = words::certificate(c.state, c.not_after.since(model.at));
-            let reason = (!c.reason.is_empty()).then(|| view! { " "<span class="dim">{c.reason.replace('_', " ")}</span> });
+            let reason = words::certificate_reason(c).map(|why| view! { " "<span class="dim">{why}</span> });
             let usable = matches!(c.state, CertificateState::Active | CertificateState::Superseded);
             let button = (model.may_revoke && usable).then(|| {
                 let href = format!("{here}{}revoke={}", if here.contains('?') { '&' } else { '?' }, c.id);

@@ -37,7 +37,9 @@ pub fn tab(d: &DeviceDetail, call: FormCall<DropTargetToken>) -> AnyView {
 
 /// Its target token; nothing for a device that has a certificate and no token, because none would count.
 fn secret(d: &DeviceDetail, call: FormCall<DropTargetToken>) -> AnyView {
-    let certified = d.certificates.iter().any(|c| c.state == CertificateState::Active && c.not_after.since(d.at) > 0);
+    // One of an authority that was given up is none less: a shared secret must not take its place by itself.
+    let counts = |state| matches!(state, CertificateState::Active | CertificateState::Untrusted);
+    let certified = d.certificates.iter().any(|c| counts(c.state) && c.not_after.since(d.at) > 0);
     let id = d.row.device_id.to_string();
     let make = format!("/enrolment?tab=hawkbit&device={id}");
     let Some(token) = &d.target_token else {
@@ -74,7 +76,7 @@ fn secret(d: &DeviceDetail, call: FormCall<DropTargetToken>) -> AnyView {
 
 fn line(c: &CertificateRow, now: Timestamp) -> AnyView {
     let (tone, word) = words::certificate(c.state, c.not_after.since(now));
-    let word = if c.reason.is_empty() { word.to_owned() } else { format!("{word}: {}", c.reason.replace('_', " ")) };
+    let word = words::certificate_reason(c).map_or_else(|| word.to_owned(), |why| format!("{word}: {why}"));
     view! {
         <tr>
             <th scope="row"><a class="main mono" href=format!("/certificates/{}", c.id)>{c.serial.get(..12).unwrap_or_default().to_owned()}"…"</a></th>

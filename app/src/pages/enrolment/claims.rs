@@ -121,9 +121,10 @@ fn list(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
 }
 
 fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
-    let (tone, word) = words::token_standing(c.disabled_at.is_some(), c.uses >= c.max_uses, c.expires_at, p.at);
+    let standing = words::token_standing(c.disabled_at.is_some(), c.uses >= c.max_uses, c.expires_at, p.at);
+    let (tone, word) = words::credential_standing(standing, c.frozen_by.as_ref());
     let word = if c.disabled_at.is_some() { "Disabled" } else { word };
-    let button = (p.may_edit && tone == Tone::Ok).then(|| {
+    let button = (p.may_edit && standing.0 == Tone::Ok).then(|| {
         let id = format!("disable-{}", c.id);
         view! {
             {dialog_link(id.clone(), format!("/enrolment?tab=claim&disable={}", c.id), "ghost", "Disable…".into_any())}
@@ -135,7 +136,7 @@ fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
     view! {
         <tr>
             <th scope="row">{c.label.clone()}</th>
-            <td>{badge(tone, word)}</td>
+            <td>{badge(tone, word)}{super::tokens::frozen_since(c.frozen_by.as_ref().filter(|_| standing.0 == Tone::Ok))}</td>
             <td class="num">{format!("{} of {}", grouped((c.max_uses - c.uses).max(0)), grouped(c.max_uses))}</td>
             <td>{time::ago(c.expires_at)}</td>
             <td>{crate::ui::status::tags(&gives)}</td>

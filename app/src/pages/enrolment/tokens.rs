@@ -116,9 +116,10 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
         .tokens
         .iter()
         .map(|t| {
-            let (tone, word) = words::token_standing(t.revoked_at.is_some(), t.uses >= t.max_uses, t.expires_at, p.at);
+            let standing = words::token_standing(t.revoked_at.is_some(), t.uses >= t.max_uses, t.expires_at, p.at);
+            let (tone, word) = words::credential_standing(standing, t.frozen_by.as_ref());
             let left = (t.max_uses - t.uses).max(0);
-            let button = (p.may_edit && tone == Tone::Ok).then(|| {
+            let button = (p.may_edit && standing.0 == Tone::Ok).then(|| {
                 let id = format!("revoke-{}", t.id);
                 view! {
                     {dialog_link(id.clone(), format!("/enrolment?revoke={}", t.id), "ghost", "Revoke…".into_any())}
@@ -130,7 +131,7 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
             view! {
                 <tr>
                     <th scope="row">{t.label.clone()}</th>
-                    <td>{badge(tone, word)}</td>
+                    <td>{badge(tone, word)}{frozen_since(t.frozen_by.as_ref().filter(|_| standing.0 == Tone::Ok))}</td>
                     <td class="num">{format!("{} of {}", grouped(left), grouped(t.max_uses))}</td>
                     <td class="num">{grouped(t.connected)}</td>
                     <td>{time::ago(t.expires_at)}</td>
@@ -143,6 +144,11 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
         })
         .collect_view();
     table("Enrolment tokens", columns, rows.into_any())
+}
+
+/// Since when a token or claim is frozen; nothing for others.
+pub(super) fn frozen_since(by: Option<&String>) -> AnyView {
+    by.map(|authority| view! { <div class="small dim">{format!("since {authority} was given up")}</div> }).into_any()
 }
 
 /// What a token is bound to beside names, in words.

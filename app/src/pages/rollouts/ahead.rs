@@ -54,8 +54,15 @@ mod tests {
 
     #[test]
     fn who_may_is_named_with_the_groups_they_count_for() {
-        let of = |name: &str, groups: &[&str]| ApproverAhead { name: name.into(), groups: groups.iter().map(|g| (*g).to_owned()).collect() };
-        let mut ahead = ApprovalAhead { needed: 2, from: vec![], people: 3, approvers: vec![of("ada", &["safety"]), of("max", &[])], unfulfillable: None };
+        let of =
+            |name: &str, groups: &[&str]| ApproverAhead { name: name.into(), groups: groups.iter().map(|g| (*g).to_owned()).collect() };
+        let mut ahead = ApprovalAhead {
+            needed: 2,
+            from: vec![],
+            people: 3,
+            approvers: vec![of("ada", &["safety"]), of("max", &[])],
+            unfulfillable: None,
+        };
         assert_eq!((takes(&ahead).as_str(), may(&ahead).as_str()), ("2 other people than its author", "ada (safety), max and 1 more"));
         ahead.approvers.clear();
         (ahead.needed, ahead.people) = (1, 0);

@@ -40,6 +40,9 @@ pub struct Claim {
     pub disabled_at: Option<Timestamp>,
     /// Last use.
     pub last_used_at: Option<Timestamp>,
+    /// The authority that was given up as compromised since it was made; it counts for nothing until an admin lifts that.
+    #[serde(default)]
+    pub frozen_by: Option<String>,
 }
 
 /// What a new claim should be.

@@ -67,6 +67,9 @@ pub struct EnrolmentToken {
     /// How many devices have connected with a certificate that it gave.
     #[serde(default)]
     pub connected: i64,
+    /// The authority that was given up as compromised since it was made; it counts for nothing until an admin lifts that.
+    #[serde(default)]
+    pub frozen_by: Option<String>,
 }
 
 /// What a new enrolment token should be.

@@ -1,7 +1,8 @@
 //! The course, as lists and pages show it: how far it is, how its devices fare, what can be done.
 
 use super::{
-    ApprovalAhead, ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, RolloutLink, RolloutSpec, Show, StageSpec, Verb, WayBack,
+    ApprovalAhead, ApprovalRow, ApprovalStanding, Finding, GlassBreak, PlanChanges, RolloutLink, RolloutSpec, Show, StageSpec, Verb,
+    WayBack,
 };
 use crate::{
     Timestamp,

@@ -159,8 +159,10 @@ pub struct Facts {
     pub metrics: BTreeMap<String, (Timestamp, f64)>,
     /// When it was heard of last, Unix milliseconds; 0 for never.
     pub last_seen_at: i64,
-    /// When the last certificate that was not revoked ends or ended, Unix milliseconds; 0 for none.
+    /// When the last certificate ends or ended that was not revoked and whose authority is believed, Unix milliseconds; 0 for none.
     pub certificate_until: i64,
+    /// The same of those whose authority is not believed any more.
+    pub untrusted_until: i64,
     /// When all this was read.
     pub at: Timestamp,
 }

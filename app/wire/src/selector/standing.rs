@@ -27,11 +27,12 @@ impl Facts {
 
     /// How its certificate stands.
     pub fn certificate(&self) -> CertificateStanding {
-        match self.certificate_until {
-            0 => CertificateStanding::None,
-            until if until <= self.at.0 => CertificateStanding::Expired,
-            until if until <= self.at.plus(EXPIRING_MS).0 => CertificateStanding::Expiring,
-            _ => CertificateStanding::Valid,
+        match (self.certificate_until, self.untrusted_until) {
+            (0, 0) => CertificateStanding::None,
+            (until, _) if until > self.at.plus(EXPIRING_MS).0 => CertificateStanding::Valid,
+            (until, _) if until > self.at.0 => CertificateStanding::Expiring,
+            (_, untrusted) if untrusted > self.at.0 => CertificateStanding::Untrusted,
+            _ => CertificateStanding::Expired,
         }
     }
 
@@ -81,6 +82,11 @@ mod tests {
         assert_eq!([0, PRESENT_MS - 1, PRESENT_MS].map(seen), [Presence::Stale, Presence::Stale, Presence::Offline]);
         assert_eq!(facts(false, 0, 0).presence(), Presence::Offline, "never heard of");
         let ends = |until: i64| facts(false, 0, until).certificate();
+        let given_up = |until, untrusted_until| Facts { untrusted_until, ..facts(false, 0, until) }.certificate();
+        assert_eq!(given_up(0, at.0 + 1), C::Untrusted);
+        assert_eq!(given_up(at.0, at.0 + 1), C::Untrusted, "the one that was believed has ended");
+        assert_eq!(given_up(at.0 + 1, at.0 + EXPIRING_MS * 2), C::Expiring, "what is believed counts");
+        assert_eq!(given_up(0, at.0), C::Expired);
         assert_eq!(
             [0, 1, at.0, at.0 + 1, at.0 + EXPIRING_MS, at.0 + EXPIRING_MS + 1].map(ends),
             [C::None, C::Expired, C::Expired, C::Expiring, C::Expiring, C::Valid]

@@ -8,7 +8,12 @@ use crate::{
     channel::{self, Channel, Receiver, Sender},
 };
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wire::device::{CONFIRMS_UPDATES, Down, Hello, StatusReport, Up, WAITS_FOR_WINDOW};
@@ -92,6 +97,11 @@ impl Core {
                     backoff.wait(self.entropy.unit())
                 }
                 End::Channel(error) => {
+                    if matches!(error, channel::Error::Refused) && self.config.enrol_url.is_some() {
+                        // There may be a way back by the key.
+                        self.turned_away.store(true, Ordering::Relaxed);
+                        self.renew.notify_one();
+                    }
                     let wait = backoff.wait(self.entropy.unit());
                     tracing::warn!(%error, ?wait, "not connected");
                     wait
@@ -127,6 +137,7 @@ impl Core {
             () = stop.cancelled() => return Ok(End::Stopped),
         };
         backoff.reset();
+        self.turned_away.store(false, Ordering::Relaxed);
         self.clock.raise(welcome.server_time);
         self.buffer.lock().welcome(welcome.acked)?;
         self.look(|view| (view.connected, view.welcomes) = (true, view.welcomes + 1));

@@ -23,7 +23,14 @@ use crate::{
 };
 use parking_lot::Mutex;
 use rustls::ClientConfig;
-use std::{collections::BTreeMap, fs::TryLockError, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::TryLockError,
+    io,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, MissedTickBehavior, interval_at, timeout},
@@ -55,7 +62,7 @@ pub struct Config {
     pub rate: Rate,
     /// Most time from a start on trial to the server's welcome.
     pub confirm_within: Duration,
-    /// The enrol listener, `https://host:port`, for coming back after the certificate has ended; without it the device has to be enrolled again.
+    /// The enrol listener, `https://host:port`, for coming back after the certificate has ended or is refused; without it the device has to be enrolled again.
     pub enrol_url: Option<String>,
 }
 
@@ -160,8 +167,10 @@ struct Core {
     _lock: std::fs::File,
     /// There may be something to send.
     wake: Notify,
-    /// The server asked for a renewal.
+    /// The server asked for a renewal, or refuses the certificate there is.
     renew: Notify,
+    /// Whether it was refused since the last welcome: its authority may have been given up (pki.md R-11).
+    turned_away: AtomicBool,
     /// The version of the trust bundle that the server has; 0 while it has said none.
     bundle: watch::Sender<i64>,
     view: watch::Sender<View>,
@@ -197,6 +206,7 @@ impl Device {
             updates,
             wake: Notify::new(),
             renew: Notify::new(),
+            turned_away: AtomicBool::new(false),
             bundle: watch::Sender::new(0),
             view: watch::Sender::new(view),
         };

@@ -1,4 +1,5 @@
-//! A new certificate in time: when its window opens or the server asks (pki.md R-1); and after its end, where the server lets devices come back.
+//! A new certificate in time: when its window opens or the server asks (pki.md R-1); and after its end, or when it is refused, where the server lets
+//! devices come back.
 
 use super::{Core, Ending, Error};
 use crate::{
@@ -7,7 +8,10 @@ use crate::{
     identity::{self, recover, renew},
 };
 use ::http::StatusCode;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 /// Clocks of devices jump; the window is looked at this often instead of slept for.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
@@ -28,7 +32,7 @@ impl Core {
             }
             self.carrier.clone().up().await;
             let current = Arc::clone(&self.identity.borrow());
-            let ended = self.clock.now() > current.not_after();
+            let ended = self.clock.now() > current.not_after() || self.turned_away.load(Ordering::Relaxed);
             let outcome = match self.config.enrol_url.as_deref().filter(|_| ended) {
                 Some(url) => recover(&self.store, &current, url, Arc::clone(&self.clock)).await,
                 None => renew(&self.store, &current, Arc::clone(&self.clock)).await,

@@ -78,6 +78,7 @@ impl Life {
             interval: self.config.interval,
             buffer_bytes: self.config.buffer_bytes,
             rate: rate(&self.config),
+            enrol_url: Some(self.config.enrol_url.clone()),
             ..device::Config::new(self.config.state.join(device_id), self.config.device_type.clone())
         }
     }

@@ -86,7 +86,7 @@ pub(super) struct ClaimRow {
     per_minute: i64,
     window_at: i64,
     window_uses: i64,
-    created_at: i64,
+    pub(super) created_at: i64,
     created_by: String,
     expires_at: i64,
     disabled_at: Option<i64>,
@@ -110,7 +110,8 @@ impl ClaimRow {
         Ok(())
     }
 
-    fn shown(self) -> Result<Claim, Error> {
+    /// As people see it; `frozen` is by which authority's end.
+    fn shown(self, frozen: Option<String>) -> Result<Claim, Error> {
         Ok(Claim {
             id: self.id.parse().map_err(crate::db::Error::corrupt)?,
             label: self.label,
@@ -126,6 +127,7 @@ impl ClaimRow {
             expires_at: Timestamp(self.expires_at),
             disabled_at: self.disabled_at.map(Timestamp),
             last_used_at: self.last_used_at.map(Timestamp),
+            frozen_by: frozen,
         })
     }
 }
@@ -202,7 +204,7 @@ impl Devices {
         self.bus.tell(Event::Trust);
         self.bus.tell(Event::Enrolment { org: actor.org.clone() });
         let row = row!(&mut self.db.read().await?, ClaimRow, CLAIM, id.as_str())?.ok_or(Error::NotFound("claim"))?;
-        self.claim_card(row.shown()?, leaf.chain, leaf.key.as_deref().map_or(&[][..], Vec::as_slice))
+        self.claim_card(row.shown(None)?, leaf.chain, leaf.key.as_deref().map_or(&[][..], Vec::as_slice))
     }
 
     /// A claim that this actor has just made, with its key (base64 of PKCS#8), which they have kept: for a page that is shown in another request than
@@ -215,7 +217,7 @@ impl Devices {
         let found = found.ok_or(Error::NotFound("claim"))?;
         let certificate = found.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
         let chain = self.pki.claim_chain(&mut on, &actor.org, &certificate).await?;
-        self.claim_card(found.shown()?, chain, &key)
+        self.claim_card(found.shown(None)?, chain, &key)
     }
 
     /// A claim with what a person does with it; `key` is empty when it was made elsewhere.
@@ -258,7 +260,11 @@ impl Devices {
     pub async fn claims(&self, actor: &Actor) -> Result<Vec<Claim>, Error> {
         may(actor, Act::Read)?;
         let found = rows!(&mut self.db.read().await?, ClaimRow, CLAIMS, actor.org.as_str())?;
-        found.into_iter().map(ClaimRow::shown).collect()
+        let shown = |row: ClaimRow| {
+            let frozen = self.pki.frozen(&actor.org, Timestamp(row.created_at));
+            row.shown(frozen)
+        };
+        found.into_iter().map(shown).collect()
     }
 
     /// The devices that a claim let in, in the order they came, at most 1,000.

@@ -131,6 +131,7 @@ impl Devices {
         if over.org.is_some_and(|org| org.as_str() != token.org_id) {
             return Err(Error::BadToken);
         }
+        self.not_frozen(&token.org_id, token.created_at)?;
         let id = token.id.parse().map_err(crate::db::Error::corrupt)?;
         let books = Books { org: &token.org_id, credential: &Credential::Token(id), label: &token.label };
         let admission = self.noted(books, &attempt, admission::by_token(&token, &attempt, over), now).await?;
@@ -149,11 +150,18 @@ impl Devices {
         if over.org.is_some_and(|org| org.as_str() != row.org_id) {
             return Err(Error::BadClaim);
         }
+        self.not_frozen(&row.org_id, row.created_at)?;
         let books = Books { org: &row.org_id, credential: &Credential::Claim(claim.clone()), label: &row.label };
         let admission = self.noted(books, attempt, admission::by_claim(&row, claim, attempt, over), now).await?;
         let asked = self.ask_hook(&row, claim, &admission, false, now).await;
         self.noted(books, attempt, asked, now).await?;
         self.give(books, attempt, admission, now).await
+    }
+
+    /// Refuses what was handed out before the authority was given up that it would have led to (pki.md R-11).
+    pub(super) fn not_frozen(&self, org: &str, made_at: i64) -> Result<(), Error> {
+        let org = org.parse().map_err(crate::db::Error::corrupt)?;
+        self.pki.frozen(&org, Timestamp(made_at)).map_or(Ok(()), |authority| Err(Error::Frozen(authority)))
     }
 
     /// What the desk gives for an admission.

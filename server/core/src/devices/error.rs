@@ -38,6 +38,9 @@ pub enum Error {
     /// The claim is unknown, expired, disabled or used up.
     #[error("claim refused")]
     BadClaim,
+    /// The token or claim was made before this authority was given up, and nobody has said that it still counts (pki.md R-11).
+    #[error("frozen since {0} was given up")]
+    Frozen(String),
     /// The claim was used as often as it may be in a minute.
     #[error("the claim is used too often")]
     ClaimRate,
@@ -141,6 +144,14 @@ impl Error {
             Self::BadClaim => {
                 Fault::new(K::Unauthenticated, "bad_claim", "The claim is expired, disabled or used up. Ask an operator for a new one.")
             }
+            Self::Frozen(authority) => Fault::new(
+                K::Forbidden,
+                "enrolment_frozen",
+                format!(
+                    "Tokens and claims made before the authority {authority} was given up as compromised are frozen. Ask for a new one, or ask an \
+                     administrator to lift the freeze."
+                ),
+            ),
             Self::ClaimRate => {
                 Fault::new(K::TooMany, "claim_rate", "This claim was used as often as it may be in a minute. Try again in a minute.")
                     .retry_after(60)

@@ -3,6 +3,7 @@
 use super::{DeviceNo, selector::Facts};
 use crate::{
     db::{Conn, Error, Sql, row, rows},
+    pki::store::unbelieved,
     telemetry::LastValues,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,12 +29,16 @@ const FACTS_GROUPS: Sql = Sql::same(
     "SELECT m.device, g.name FROM group_members m JOIN device_groups g ON g.id = m.group_id WHERE m.org_id = $1 AND m.device > $2 AND m.device <= $3
      ORDER BY m.device, g.name",
 );
-/// When the last certificate ends or ended that was not revoked.
-const FACTS_CERTIFICATES: Sql = Sql::same(
-    "SELECT c.device, MAX(c.not_after) FROM devices d CROSS JOIN certificates c
+/// When the last certificate ends or ended that was not revoked: of authorities that are believed, and of the others.
+const FACTS_CERTIFICATES: Sql = Sql::same(concat!(
+    "SELECT c.device, COALESCE(MAX(CASE WHEN c.issuer_id NOT IN ",
+    unbelieved!(),
+    " THEN c.not_after END), 0), COALESCE(MAX(CASE WHEN c.issuer_id IN ",
+    unbelieved!(),
+    " THEN c.not_after END), 0) FROM devices d CROSS JOIN certificates c
      WHERE c.device = d.number AND d.org_id = $1 AND d.number > $2 AND d.number <= $3 AND c.fingerprint IS NOT NULL AND c.state <> 'revoked'
-     GROUP BY c.device",
-);
+     GROUP BY c.device"
+));
 
 pub(crate) const ALL: &[&Sql] = &[&FACTS, &FACTS_PAGE, &FACTS_TAGS, &FACTS_ATTRIBUTES, &FACTS_GROUPS, &FACTS_CERTIFICATES];
 
@@ -69,6 +74,7 @@ impl From<FactsRow> for Facts {
             metrics: BTreeMap::new(),
             last_seen_at: r.last_seen_at,
             certificate_until: 0,
+            untrusted_until: 0,
             at: Timestamp::default(),
         }
     }
@@ -139,9 +145,9 @@ async fn beside(
             facts.groups.push(group);
         }
     }
-    for (device, until) in rows!(on, (i64, i64), FACTS_CERTIFICATES, org.as_str(), after, last)? {
+    for (device, until, untrusted) in rows!(on, (i64, i64, i64), FACTS_CERTIFICATES, org.as_str(), after, last)? {
         if let Some(facts) = all.get_mut(&device) {
-            facts.certificate_until = until;
+            (facts.certificate_until, facts.untrusted_until) = (until, untrusted);
         }
     }
     Ok(())

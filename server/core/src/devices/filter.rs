@@ -3,6 +3,7 @@
 use super::selector::{EXPIRING_MS, Field, Metric, Ordering, Selector, before};
 use crate::{
     db::{EngineKind, Error, Value, literal},
+    pki::store::unbelieved,
     telemetry::LastValues,
 };
 use wire::{
@@ -181,18 +182,29 @@ impl Filter {
     fn certificate(&mut self, word: &str) -> String {
         use CertificateStanding as C;
         let (now, soon) = (self.asked.at.0, self.asked.at.plus(EXPIRING_MS).0);
-        let (from, to) = match word.parse() {
-            Ok(C::None) => (0, 0),
-            Ok(C::Expired) => (1, now),
-            Ok(C::Expiring) => (now + 1, soon),
-            Ok(C::Valid) => (soon + 1, i64::MAX),
+        match word.parse() {
+            Ok(C::Valid) => self.ends("NOT IN", soon + 1, i64::MAX),
+            Ok(C::Expiring) => self.ends("NOT IN", now + 1, soon),
+            Ok(C::Untrusted) => format!("({} AND {})", self.ends("NOT IN", 0, now), self.ends("IN", now + 1, i64::MAX)),
+            Ok(C::Expired) => {
+                let (over, none) =
+                    ((self.ends("NOT IN", 0, now), self.ends("IN", 0, now)), (self.ends("NOT IN", 0, 0), self.ends("IN", 0, 0)));
+                format!("({} AND {} AND NOT ({} AND {}))", over.0, over.1, none.0, none.1)
+            }
+            Ok(C::None) => format!("({} AND {})", self.ends("NOT IN", 0, 0), self.ends("IN", 0, 0)),
             // The parser takes no other word.
-            Err(_) => (-1, -1),
-        };
+            Err(_) => "(1 = 0)".to_owned(),
+        }
+    }
+
+    /// Whether the last certificate that was not revoked ends between two instants, 0 for none, of those whose authority is not among, or is among,
+    /// the ones that are not believed.
+    fn ends(&mut self, among: &str, from: i64, to: i64) -> String {
         let (from, to) = (self.bind(Value::Int(from)), self.bind(Value::Int(to)));
         format!(
             "(COALESCE((SELECT MAX(c.not_after) FROM certificates c WHERE c.device = d.number AND c.fingerprint IS NOT NULL \
-             AND c.state <> 'revoked'), 0) BETWEEN {from} AND {to})"
+             AND c.state <> 'revoked' AND c.issuer_id {among} {}), 0) BETWEEN {from} AND {to})",
+            unbelieved!()
         )
     }
 

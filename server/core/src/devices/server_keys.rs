@@ -49,6 +49,7 @@ impl Devices {
             if over.org.is_some_and(|org| org.as_str() != row.org_id) || row.is_disabled() {
                 return Err(Error::BadClaim);
             }
+            self.not_frozen(&row.org_id, row.created_at)?;
             let books = Books { org: &row.org_id, credential: &Credential::Claim(claim.clone()), label: &row.label };
             let admission = self.noted(books, &attempt, admission::by_claim(&row, claim, &attempt, over), now).await?;
             let asked = self.ask_hook(&row, claim, &admission, true, now).await;
@@ -62,6 +63,7 @@ impl Devices {
         if over.org.is_some_and(|org| org.as_str() != token.org_id) || Standing::of(&token, now) == Standing::Revoked {
             return Err(Error::BadToken);
         }
+        self.not_frozen(&token.org_id, token.created_at)?;
         let id = token.id.parse().map_err(crate::db::Error::corrupt)?;
         let books = Books { org: &token.org_id, credential: &Credential::Token(id), label: &token.label };
         let admission = self.noted(books, &attempt, admission::by_token(&token, &attempt, over), now).await?;

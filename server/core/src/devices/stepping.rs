@@ -58,7 +58,9 @@ impl Devices {
             }
             if step(state, by).is_none() {
                 let narrower = if by == Step::Suspend { DeviceState::Active } else { DeviceState::Suspended };
-                let text = format!("{known} is {state}: {by} is not possible from there. Nothing was changed. Narrow the filter with state:{narrower}.");
+                let text = format!(
+                    "{known} is {state}: {by} is not possible from there. Nothing was changed. Narrow the filter with state:{narrower}."
+                );
                 return Err(Error::invalid("q", text));
             }
             changed.push((device, known, state));

@@ -33,7 +33,7 @@ pub(super) struct TokenRow {
     pub(super) max_uses: i64,
     pub(super) uses: i64,
     pub(super) secret_hash: Vec<u8>,
-    created_at: i64,
+    pub(super) created_at: i64,
     created_by: String,
     pub(super) expires_at: i64,
     pub(super) revoked_at: Option<i64>,
@@ -47,7 +47,8 @@ pub(super) struct TokenRow {
 }
 
 impl TokenRow {
-    fn shown(self) -> Result<EnrolmentToken, Error> {
+    /// As people see it; `frozen` is by which authority's end.
+    fn shown(self, frozen: Option<String>) -> Result<EnrolmentToken, Error> {
         Ok(EnrolmentToken {
             id: self.id.parse().map_err(crate::db::Error::corrupt)?,
             label: self.label,
@@ -67,6 +68,7 @@ impl TokenRow {
             csr_sha256: self.csr_sha256,
             profile: self.profile,
             connected: self.connected,
+            frozen_by: frozen,
         })
     }
 }
@@ -160,6 +162,7 @@ impl Devices {
             csr_sha256,
             profile,
             connected: 0,
+            frozen_by: None,
         };
         Ok(self.enrolment_card(token, secret))
     }
@@ -197,7 +200,13 @@ impl Devices {
         may(actor, Act::Read)?;
         let found = rows!(&mut self.db.read().await?, TokenRow, store::TOKENS, actor.org.as_str())?;
         Ok(EnrolmentPage {
-            tokens: found.into_iter().map(TokenRow::shown).collect::<Result<_, _>>()?,
+            tokens: found
+                .into_iter()
+                .map(|row| {
+                    let frozen = self.pki.frozen(&actor.org, Timestamp(row.created_at));
+                    row.shown(frozen)
+                })
+                .collect::<Result<_, _>>()?,
             enrol_url: self.urls.enrol.clone(),
             root_fingerprint: self.pki.root_fingerprint(),
             requests: self.enrolment_requests(actor).await?,

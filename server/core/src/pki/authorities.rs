@@ -2,7 +2,9 @@
 //! key has its guard.
 
 use super::{
-    Error, cross,
+    Error,
+    aftermath::Left,
+    cross,
     csr::sha256,
     guard::{GuardedKey, Held, belongs, guarded},
     keys::{Kek, KeyError},
@@ -60,13 +62,17 @@ pub(super) struct Authority {
     pub offline_at: Option<Timestamp>,
     /// Whether its certificate was signed elsewhere and brought here.
     pub imported: bool,
+    /// What it leaves behind, once it was given up.
+    pub left: Left,
     signer: Option<Arc<Issuer<'static, GuardedKey>>>,
 }
 
 impl Authority {
     /// What it signs with, when its key is on this machine.
     pub fn signer(&self) -> Result<&Issuer<'static, GuardedKey>, Error> {
-        self.signer.as_deref().ok_or(if self.is_offline() { Error::RootOffline } else { Error::NoAuthority(self.kind.as_str()) })
+        self.signer.as_deref().ok_or_else(|| {
+            if self.is_offline() { Error::RootOffline } else { Error::KeyOnToken { authority: self.subject.clone(), id: self.id.clone() } }
+        })
     }
     /// Whether it is a root whose key is kept elsewhere on purpose (K-5).
     pub fn is_offline(&self) -> bool {
@@ -267,7 +273,8 @@ impl Forge<'_> {
         }
         super::bundle::raise(&mut tx, &system, now).await?;
         tx.commit().await?;
-        tracing::info!(%org, "root, device and server authority made; the root's key is sealed in the database");
+        let place = if self.token.is_some() { "on the PKCS#11 token" } else { "encrypted in the database" };
+        tracing::info!(%org, "root, device and server authority made; their keys are {place}");
         Ok(())
     }
 
@@ -343,8 +350,13 @@ impl Forge<'_> {
         let id: AuthorityId = r.id.parse().map_err(crate::db::Error::corrupt)?;
         let state: AuthorityState = r.state.parse().map_err(crate::db::Error::corrupt)?;
         let exported_at = r.exported_at.map(Timestamp);
+        let left = Left::of(r.frozen_at, &r.way_back, r.way_back_until)?;
         let unchanged = |a: &&Arc<Authority>| {
-            a.id == id && a.state == state && a.exported_at == exported_at && (a.has_key() == r.sealed_key.is_some() || a.on_token())
+            a.id == id
+                && a.state == state
+                && a.exported_at == exported_at
+                && a.left == left
+                && (a.has_key() == r.sealed_key.is_some() || a.on_token())
         };
         if let Some(same) = known.iter().find(unchanged) {
             return Ok(Arc::clone(same));
@@ -394,6 +406,7 @@ impl Forge<'_> {
             exported_at,
             offline_at: r.offline_at.map(Timestamp),
             imported: r.imported != 0,
+            left,
             signer,
         }))
     }

@@ -33,6 +33,17 @@ pub enum Error {
     /// The root's key is not on this machine (pki.md K-5).
     #[error("the root's key is not on this machine")]
     RootOffline,
+    /// The authority's key is on a PKCS#11 token that was not given, or does not answer (pki.md K-4).
+    #[error(
+        "the key of {authority} is on a PKCS#11 token, under the id {id}, and out of reach: give pkcs11_module (the vendor's library), pkcs11_token (the \
+         label of the token that has this key) and pkcs11_pin_file, and see that the token answers"
+    )]
+    KeyOnToken {
+        /// Its subject.
+        authority: String,
+        /// What its key is called on the token.
+        id: wire::ids::AuthorityId,
+    },
     /// Nobody has shown that they hold the root's file.
     #[error("the root's file was not shown")]
     NotHeld,
@@ -95,6 +106,9 @@ pub enum Error {
     /// Not a number of days.
     #[error("recovery_days is out of bounds")]
     RecoveryDays,
+    /// Not a number of days.
+    #[error("the days of a way back are out of bounds")]
+    WayBackDays,
     /// The nonce is not ours, or too old (pki.md R-4).
     #[error("recovery nonce refused")]
     RecoveryNonce,
@@ -246,6 +260,10 @@ impl Error {
                 let text = format!("Give 1 to {} days.", wire::pki::MAX_RECOVERY_DAYS);
                 Fault::new(FaultKind::Invalid, "invalid", text).at("recovery_days")
             }
+            Self::WayBackDays => {
+                let text = format!("Give 1 to {} days.", wire::pki::MAX_WAY_BACK_DAYS);
+                Fault::new(FaultKind::Invalid, "invalid", text).at("days")
+            }
             Self::RecoveryNonce => Fault::new(
                 FaultKind::Invalid,
                 "recovery_nonce",
@@ -270,7 +288,8 @@ impl Error {
             Self::NotRecoverable => Fault::new(
                 FaultKind::Forbidden,
                 "not_recoverable",
-                "The certificate was revoked or replaced, ended too long ago, or its device is not active. Enrol the device again.",
+                "The certificate was revoked or replaced, ended too long ago, its authority was given up, or its device is not active. Enrol the device \
+                 again, or ask an administrator whether devices of this authority may come back.",
             ),
             Self::NotUsable(_) => {
                 Fault::new(FaultKind::Forbidden, "certificate_not_usable", "This certificate can't be renewed. Enrol the device again.")
@@ -318,8 +337,8 @@ impl Error {
                     reach.missing()
                 ),
             ),
-            Self::NoAuthority(kind) => {
-                tracing::error!(kind, "no authority issues");
+            Self::NoAuthority(_) | Self::KeyOnToken { .. } => {
+                tracing::error!(error = %self, "no authority issues");
                 Fault::new(
                     FaultKind::Busy,
                     "no_authority",

@@ -2,7 +2,7 @@
 //! left. And the end of one whose key somebody else has. A root goes the way of `rollover.rs`.
 
 use super::{
-    Error, Pki,
+    Error, Pki, aftermath,
     authorities::{self, Parent},
     bundle,
     consents::Done,
@@ -153,7 +153,8 @@ impl Pki {
     }
 
     /// Gives up an issuing authority whose key somebody else may have: nothing of it is believed from now on, its connections are cut, the root's
-    /// list says so. With a root everything that it has signed and that is still believed goes, too. When it was the one that issues, nothing is issued for its use until another one is active. Idempotent.
+    /// list says so. With a root everything that it has signed and that is still believed goes, too. When it was the one that issues, nothing is issued for its use until another one is active,
+    /// and tokens and claims made so far are frozen (`aftermath.rs`). Idempotent.
     pub async fn compromise_authority(&self, actor: &Actor, id: &AuthorityId) -> Result<(), Error> {
         may(actor, Act::Authorities)?;
         let now = self.clock.now();
@@ -172,6 +173,7 @@ impl Pki {
             let child: AuthorityId = child.parse().map_err(crate::db::Error::corrupt)?;
             let was: AuthorityState = was.parse().map_err(crate::db::Error::corrupt)?;
             store::set_state(&mut tx, &child, &actor.org, was, Compromised, Some((now, seq))).await?;
+            aftermath::freeze(&mut tx, &child, &actor.org, was, now).await?;
             self.journal_compromised(&actor.org, &child, now).await;
             let detail = json!({ "was": was.as_str(), "with": id });
             audit::append(&mut tx, actor, now, "authority.compromise", child.as_str(), &detail).await?;
@@ -179,6 +181,7 @@ impl Pki {
         if !store::set_state(&mut tx, id, &actor.org, state, Compromised, Some((now, seq))).await? {
             return Err(Error::AuthorityState("It has just been changed by somebody else. Look again."));
         }
+        aftermath::freeze(&mut tx, id, &actor.org, state, now).await?;
         self.journal_compromised(&actor.org, id, now).await;
         audit::append(&mut tx, actor, now, "authority.compromise", id.as_str(), &json!({ "was": state.as_str() })).await?;
         bundle::raise(&mut tx, actor, now).await?;
@@ -187,7 +190,7 @@ impl Pki {
     }
 
     /// Kind and state of an authority, read while every other change of trust waits, and the number of this one.
-    async fn standing_of(&self, tx: &mut Tx, actor: &Actor, id: &AuthorityId) -> Result<(String, AuthorityState, i64), Error> {
+    pub(super) async fn standing_of(&self, tx: &mut Tx, actor: &Actor, id: &AuthorityId) -> Result<(String, AuthorityState, i64), Error> {
         let seq = store::next_trust(tx).await?;
         let (kind, state) = store::authority_state(tx, id, &actor.org).await?.ok_or(Error::NoSuchAuthority)?;
         Ok((kind, state.parse().map_err(crate::db::Error::corrupt)?, seq))

@@ -332,6 +332,8 @@ impl Pki {
             return Ok(());
         }
         store::set_state(&mut tx, authority, org, state, AuthorityState::Compromised, Some((at, seq))).await?;
+        // Up to now: what the backup has of tokens was made before.
+        super::aftermath::freeze(&mut tx, authority, org, state, self.clock.now()).await?;
         let detail = json!({ "was": state.as_str(), "from": "journal" });
         audit::append(&mut tx, &Actor::system(org.clone()), self.clock.now(), "authority.compromise", authority.as_str(), &detail).await?;
         super::bundle::raise(&mut tx, &Actor::system(org.clone()), self.clock.now()).await?;

@@ -1,6 +1,7 @@
 //! Secrets at rest (pki.md K-1, K-2): each under a data key of its own, which is wrapped by the key-encryption key (KEK); the KEK is never in the
 //! database. Refuses to know what the secrets are for. Nothing here has `Debug` or `Serialize` that shows a key.
 
+use super::root_file::SHORTEST_PASSPHRASE;
 use crate::entropy::Entropy;
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey},
@@ -21,6 +22,10 @@ const KEK_ID: usize = 8;
 const WRAPPED: usize = NONCE + KEY + TAG;
 const HEADER: usize = 1 + KEK_ID + WRAPPED;
 
+const TOO_SHORT: &str = "holds a passphrase of fewer than 12 characters, which whoever has the database could guess. For a fleet that is new write a longer one \
+                         into it. One that began with it is moved to a key file first, with the server stopped: fleetward kek rotate --to FILE; then give \
+                         key_file instead";
+
 /// Why a secret can't be sealed or opened. Every one of them stops the start (K-2).
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -38,7 +43,19 @@ pub enum KeyError {
     /// Others may read it.
     #[error("key file {0} can be read by others than its owner; run: chmod 0600 {0}")]
     Permissions(PathBuf),
-    /// Not 32 bytes, or an empty passphrase.
+    /// Somebody else's: whoever owns it may know it, or put another one in its place.
+    #[error(
+        "key file {path} belongs to another user (uid {owner}): run Fleetward as that user, or give the file to the one it runs as: chown {own} {path}"
+    )]
+    Owner {
+        /// Which.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        own: u32,
+    },
+    /// Not 32 bytes, or a passphrase that is none.
     #[error("key file {path} {problem}")]
     Content {
         /// Which.
@@ -156,6 +173,15 @@ impl Kek {
         Ok(text)
     }
 
+    /// Whether the passphrase of a file is one that a fleet may stand on: at least 12 characters. A shorter one still opens what
+    /// it has sealed, so that its fleet can be moved to another key.
+    pub fn check_passphrase(file: &Path) -> Result<(), KeyError> {
+        if String::from_utf8_lossy(&Self::passphrase(file)?).chars().count() < SHORTEST_PASSPHRASE {
+            return Err(KeyError::Content { path: file.to_owned(), problem: TOO_SHORT });
+        }
+        Ok(())
+    }
+
     /// Seals a secret. It opens only with the same `aad`: say what it is and whose, so that it can't be moved elsewhere.
     pub fn seal(&self, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeyError> {
         let mut data_key = Zeroizing::new([0; KEY]);
@@ -241,6 +267,12 @@ fn create(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
 const OTHERS_AND_GROUP: u32 = 0o077;
 const OTHERS: u32 = 0o007;
 
+/// Whether a file of this owner is neither ours nor the machine's.
+#[cfg(unix)]
+const fn foreign(owner: u32, own: u32) -> bool {
+    owner != own && owner != 0
+}
+
 fn read(path: &Path, closed_to: u32) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let failed = |error| KeyError::File { path: path.to_owned(), error };
     let mut file = match std::fs::File::open(path) {
@@ -251,9 +283,13 @@ fn read(path: &Path, closed_to: u32) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     };
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt as _;
-        if file.metadata().map_err(failed)?.permissions().mode() & closed_to != 0 {
+        use std::os::unix::fs::MetadataExt as _;
+        let (found, own) = (file.metadata().map_err(failed)?, rustix::process::geteuid().as_raw());
+        if found.mode() & closed_to != 0 {
             return Err(KeyError::Permissions(path.to_owned()));
+        }
+        if foreign(found.uid(), own) {
+            return Err(KeyError::Owner { path: path.to_owned(), owner: found.uid(), own });
         }
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
@@ -314,6 +350,17 @@ mod tests {
             assert!(matches!(Kek::of_credential(&path), Err(KeyError::Permissions(_))));
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
+        // Only the superuser can give a file away.
+        #[cfg(unix)]
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(12_345), None).unwrap();
+            let refused = Kek::of_file(&path).unwrap_err();
+            assert!(matches!(refused, KeyError::Owner { owner: 12_345, own: 0, .. }), "{refused}");
+            assert!(Kek::of_credential(&path).is_err());
+            std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+        }
+        #[cfg(unix)]
+        assert_eq!([(0, 0), (0, 7), (7, 7), (7, 0), (7, 8)].map(|(owner, own)| foreign(owner, own)), [false, false, false, true, true]);
         std::fs::write(&path, b"short").unwrap();
         assert!(matches!(Kek::of_file(&path), Err(KeyError::Content { .. })));
     }
@@ -327,6 +374,19 @@ mod tests {
         Kek::make_salt(&salt, &SeededEntropy::new(1)).unwrap();
         let sealed = Kek::of_passphrase(&words, &salt).unwrap().seal(b"x", b"y").unwrap();
         assert!(Kek::of_passphrase(&words, &salt).unwrap().open(b"x", &sealed).is_ok());
+        Kek::check_passphrase(&words).unwrap();
+        for (text, enough) in [
+            ("1", false),
+            ("elevenchars", false),
+            ("elevenchars\n", false),
+            ("twelve chars", true),
+            ("zwölf Zeichen", true),
+            ("öööööö", false),
+        ] {
+            std::fs::write(&words, text).unwrap();
+            assert_eq!(Kek::check_passphrase(&words).is_ok(), enough, "{text:?}");
+        }
+        assert!(Kek::of_passphrase(&words, &salt).is_ok(), "a short one opens what it has sealed");
         std::fs::write(&words, b"wrong horse").unwrap();
         assert!(matches!(Kek::of_passphrase(&words, &salt).unwrap().open(b"x", &sealed), Err(KeyError::WrongKek)));
     }

@@ -5,6 +5,7 @@
 //! [`TrustHandle`]). The rules are in the project's PKI contract and cited by id (`P-3`, `E-4`, `H-5` …).
 
 mod admission;
+mod aftermath;
 mod alarms;
 pub(crate) mod assignments;
 mod authorities;

@@ -1,11 +1,11 @@
-//! Coming back after the end (pki.md R-4): a device whose certificate has ended proves with its old key who it is. Owns the proof; whether a person
+//! Coming back after the end (pki.md R-4), of the certificate or of its authority: a device proves with its old key who it is. Owns the proof; whether a person
 //! has to approve it, and the new certificate, are the `devices` room's business.
 //!
 //! The nonce is not kept: it is the time, randomness and a tag that only instances of this fleet can make, so any of them may be asked. It may be
 //! used again within its life; what is signed names one CSR, and the same CSR gets the same certificate.
 
 use super::{
-    Csr, Error, Pki,
+    Csr, Error, Pki, aftermath,
     csr::{self, KeyAlg, sha256},
     issue::{Issued, NewLeaf},
     store,
@@ -78,9 +78,13 @@ impl Pki {
             return Err(csr::CsrError::Identity("another device").into());
         }
         let org: OrgId = found.org_id.parse().map_err(crate::db::Error::corrupt)?;
-        let rules = self.rules_of(&mut on, &org).await?;
+        let mut rules = self.rules_of(&mut on, &org).await?;
+        if found.ended_issuer {
+            // An admin's word about this authority counts, whatever holds for certificates that end by themselves.
+            rules.recovery = aftermath::open_way(&found, now)?;
+        }
         if rules.recovery == RecoveryPolicy::Off {
-            return Err(Error::NoRecovery);
+            return Err(if found.ended_issuer { Error::NotRecoverable } else { Error::NoRecovery });
         }
         let same_key = spki_sha256(&leaf) == Some(csr.spki_sha256);
         match store::rekey(&mut on, &org, &found.validity_profile).await? {
@@ -134,13 +138,17 @@ impl Pki {
     }
 }
 
-/// Whether a certificate may still be replaced after its end.
+/// Whether a certificate may still be replaced after its end, or that of its authority.
 fn replaceable(found: &store::RecoveryRecord, rules: IdentityRules, now: Timestamp) -> Result<(), Error> {
     let state: CertificateState = found.state.parse().map_err(crate::db::Error::corrupt)?;
     let device: DeviceState = found.device_state.parse().map_err(crate::db::Error::corrupt)?;
     let ended = Timestamp(found.not_after);
-    if !matches!(state, CertificateState::Active | CertificateState::Expired) || device != DeviceState::Active || found.ended_issuer {
+    if !matches!(state, CertificateState::Active | CertificateState::Expired) || device != DeviceState::Active {
         return Err(Error::NotRecoverable);
+    }
+    if found.ended_issuer {
+        let closed = aftermath::open_way(found, now)? == RecoveryPolicy::Off;
+        return if closed || found.has_successor { Err(Error::NotRecoverable) } else { Ok(()) };
     }
     if now.0 <= ended.0 {
         return Err(Error::NotEnded);

@@ -85,7 +85,7 @@ impl Pki {
     }
 
     /// Removes a root's key from here, after a last list that holds for 30 days. Whoever asks shows that they hold its file. From here on what needs
-    /// the key is made elsewhere and brought back. Other processes forget the key within seconds.
+    /// the key is made elsewhere and brought back. Other processes forget the key within a second.
     pub async fn take_root_offline(&self, actor: &Actor, id: Option<&AuthorityId>, holding: Holding<'_>) -> Result<AuthorityRow, Error> {
         Self::shell_only(actor)?;
         let root = self.a_root(actor, id)?;
@@ -112,6 +112,8 @@ impl Pki {
         self.publish_list(&root).await?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
+        // Other processes look when the trust clock has moved.
+        store::next_trust(&mut tx).await?;
         if !store::take_offline(&mut tx, &root.id, &actor.org, now).await? {
             return Err(Error::RootOffline);
         }

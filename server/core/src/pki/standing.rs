@@ -104,6 +104,7 @@ impl Pki {
             ended_at: found.ended_at,
             alarm,
             may_clear: allowed(actor, Act::Authorities),
+            aftermath: self.aftermath(&mut on, actor, found).await?,
             at: self.clock.now(),
         })
     }

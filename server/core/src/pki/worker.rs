@@ -2,7 +2,7 @@
 //! published. Every step is idempotent
 //! and any instance may do it.
 
-use super::Pki;
+use super::{Pki, store};
 use crate::bus::Event;
 use std::{collections::VecDeque, time::Duration};
 use tokio::{
@@ -10,8 +10,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-/// The longest a change made by another instance stays unseen here.
+/// How often everything is read again, whatever the trust clock says.
 const FOLLOW: Duration = Duration::from_secs(5);
+/// How often the trust clock is read: a command beside the server, or another instance, has no other way to wake this one (pki.md R-6).
+const GLANCE: Duration = Duration::from_millis(200);
 /// How often ends are looked for.
 const SETTLE: Duration = Duration::from_mins(1);
 /// How long a change of trust waits for others before it is read: whoever made it here has told memory already.
@@ -26,11 +28,14 @@ impl Pki {
         self.trust.follow();
         let mut events = self.bus.listen();
         let mut follow = tokio::time::interval(FOLLOW);
+        let mut glance = tokio::time::interval(GLANCE);
         let mut settle = tokio::time::interval(SETTLE);
         follow.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        glance.set_missed_tick_behavior(MissedTickBehavior::Delay);
         settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut first_uses = self.first_uses.lock().await;
         let mut owed = VecDeque::new();
+        let mut seen = 0;
         let mut publish_at: Option<Instant> = None;
         let mut reload_at: Option<Instant> = None;
         loop {
@@ -49,6 +54,7 @@ impl Pki {
                     failed => failed,
                 },
                 () = self.trust.strangers().told() => self.judge_strangers().await,
+                _ = glance.tick() => self.glance(&mut seen).await,
                 used = first_uses.recv() => match used {
                     Some(certificate) => {
                         owed.push_back(certificate);
@@ -76,6 +82,23 @@ impl Pki {
                 publish_at = Some(Instant::now() + DEBOUNCE);
             }
         }
+    }
+
+    /// Follows what somebody else has changed, if the trust clock says that there is something; `seen` is where it stood when that was read last.
+    async fn glance(&self, seen: &mut i64) -> Result<(), super::Error> {
+        let clock = store::trust_seq(&mut self.db.read().await?).await?;
+        if clock == *seen {
+            self.trust.heard();
+            return Ok(());
+        }
+        self.reload().await?;
+        // Not where it stands now: what came meanwhile may have been read in part.
+        *seen = clock;
+        // Another authority may issue to listeners now, or be believed no more; what the listeners present follows in memory.
+        if self.server_identity().is_some() {
+            self.renew_identity().await?;
+        }
+        Ok(())
     }
 
     /// One round of the slow work, for [`Pki::work`] and for tests.

@@ -38,7 +38,8 @@ impl Ahead {
     /// Pure: of this rule, among these people, for a plan of this author.
     pub(super) fn of(rule: ApprovalRule, people: People, author: &str, now: Timestamp) -> Self {
         let electors = people.electors(&rule, author, now);
-        let short = people.short_of(&rule, &electors, "its author").map(|why| format!("{why} Add an admin first, or ask for another rule."));
+        let short =
+            people.short_of(&rule, &electors, "its author").map(|why| format!("{why} Add an admin first, or ask for another rule."));
         Self { asked: Asked::of(&rule, &people), rule, electors, short, people }
     }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     ids::AuthorityId,
-    pki::{AuthorityDetail, AuthorityRow, AuthorityUse, BundleReach, TrustBundle},
+    pki::{AuthorityDetail, AuthorityRow, AuthorityUse, BundleReach, LeftBehind, TrustBundle, WayBack},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -23,6 +23,8 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(retire))
         .routes(routes!(compromise))
         .routes(routes!(clear))
+        .routes(routes!(thaw_tokens))
+        .routes(routes!(recover_devices))
         .routes(routes!(bundle))
         .routes(routes!(reach))
 }
@@ -138,4 +140,28 @@ async fn compromise(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id)
 async fn clear(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<StatusCode> {
     fleet.pki().clear_alarm(&actor, &id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Let enrolment tokens and claims count again that were frozen when this authority was given up
+#[utoipa::path(
+    post, path = "/authorities/{id}/thaw-tokens", operation_id = "thaw_tokens", tag = "authorities", params(("id" = AuthorityId, Path)),
+    responses((status = NO_CONTENT), Refusals)
+)]
+async fn thaw_tokens(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<StatusCode> {
+    fleet.pki().thaw_tokens(&actor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Let the devices of an authority that was given up or retired come back by the keys they have, over the enrol listener; or end that
+#[utoipa::path(
+    post, path = "/authorities/{id}/recover-devices", operation_id = "recover_devices", tag = "authorities", params(("id" = AuthorityId, Path)), request_body = WayBack,
+    responses((status = OK, body = LeftBehind), Refusals)
+)]
+async fn recover_devices(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<AuthorityId>,
+    Sent(way): Sent<WayBack>,
+) -> Answer<Json<LeftBehind>> {
+    Ok(Json(LeftBehind { devices: fleet.pki().recover_devices(&actor, &id, way).await? }))
 }

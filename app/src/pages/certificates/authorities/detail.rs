@@ -1,7 +1,7 @@
 //! One authority: where it is in its life, what comes next, what is written in it, its chain.
 
 use super::{
-    alarm, authorities, authority, course, download, duties, key, purpose,
+    aftermath, alarm, authorities, authority, course, download, duties, key, purpose,
     steps::{self, Asks},
 };
 use crate::{
@@ -30,11 +30,12 @@ pub fn AuthorityPage() -> AnyView {
     let asks = Asks::new(move || model.refetch());
     let clear = form::action();
     form::on_success(clear, move |()| model.refetch());
-    let content = page(model, move |model: Model| content(&model, asks, clear));
+    let after = aftermath::Calls::new(model);
+    let content = page(model, move |model: Model| content(&model, asks, clear, after));
     view! { {content}{steps::step_dialog(asks)} }.into_any()
 }
 
-fn content(m: &Model, asks: Asks, clear: FormCall<ClearAlarm>) -> AnyView {
+fn content(m: &Model, asks: Asks, clear: FormCall<ClearAlarm>, after: aftermath::Calls) -> AnyView {
     let a = &m.standing.row;
     let (tone, word) = authority(a.state, a.not_after.since(m.at));
     let sub = view! { <a href="/certificates/authorities">"Authorities"</a>" · "{purpose(&a.kind).to_owned()} };
@@ -47,6 +48,7 @@ fn content(m: &Model, asks: Asks, clear: FormCall<ClearAlarm>) -> AnyView {
             <div class="stack">
                 {duties::card_of(&m.duties)}
                 {card("Course", None, course::course(m))}
+                {aftermath::card_of(m, after)}
                 {steps::card_of(m, asks)}
                 {crossed(m)}
                 {card("PEM", None, code_block(a.pem.clone(), "The certificate as PEM"))}

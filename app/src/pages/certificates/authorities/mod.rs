@@ -1,5 +1,6 @@
 //! The authorities that issue and publish: a table of them, a page of all, a page of each with its steps.
 
+mod aftermath;
 mod alarm;
 pub mod confirm;
 mod course;

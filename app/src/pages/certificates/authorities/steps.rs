@@ -237,9 +237,16 @@ fn effect(m: &Model, a: &AuthorityAction) -> String {
             )
         }
         (Compromise, _) => {
-            let after = if row.state == Active { " Until another one is active, nothing is issued for its use." } else { "" };
+            let after = match (row.state, row.kind.as_str()) {
+                (Active, "device") => {
+                    " Until another one is active nothing is issued to devices, and the enrolment tokens and claims there are now stay frozen until you lift that."
+                }
+                (Active, _) => " Until another one is active, nothing is issued for its use.",
+                _ => "",
+            };
+            let back = if row.kind == "device" { ", until they enrol again or you let them back by their keys" } else { "" };
             format!(
-                "For an authority whose key somebody else may have: nothing of it is believed any more. The connections of {} are cut, and their devices have to enrol again.{after} This can't be undone.",
+                "For an authority whose key somebody else may have: nothing of it is believed any more. The connections of {} are cut{back}.{after} This can't be undone.",
                 counted(s.certificates, "certificate", "certificates")
             )
         }

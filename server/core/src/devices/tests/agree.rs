@@ -10,7 +10,7 @@ use proptest::{
     strategy::ValueTree,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
-use wire::device::Sample;
+use wire::{device::Sample, devices::CertificateStanding, pki::AuthorityUse, selector::EXPIRING_MS};
 
 const DEVICE: Sql = Sql::same(
     "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by, version, version_order, sequence, online, last_seen_at)
@@ -19,17 +19,30 @@ const DEVICE: Sql = Sql::same(
 const TAG: Sql = Sql::same("INSERT INTO device_tags (device, org_id, tag) VALUES ($1, $2, $3)");
 const ATTRIBUTE: Sql = Sql::same("INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, $3, $4)");
 
+/// Of device $5, ends at $6, in state $7.
+const CERTIFICATE: Sql = Sql::same(
+    "INSERT INTO certificates (id, org_id, issuer_id, serial, profile, profile_version, device, subject, key_alg, sig_alg, spki_sha256, csr_sha256, fingerprint, der,
+                               not_before, not_after, usable_until, state, issued_at, enrolled_by, trust_seq)
+     VALUES ($1, $2, $3, $4, 'device', 1, $5, 'gw', 'P-256', 'ecdsa', $4, $4, $4, $4, 0, $6, $6, $7, 0, 'test', 0)",
+);
+
 const VERSIONS: [&str; 8] = ["", "1.0.0", "1.2.0-rc.1", "1.2.0", "1.10.0", "v2.0", "nightly", "10.0.0"];
 const SPAN_S: i64 = 3600;
 
-/// Id's end, type, version, sequence, online, seconds since it was heard of, tags, site, temperature and its age in seconds.
-type Made = (String, bool, &'static str, i64, bool, i64, Vec<&'static str>, Option<&'static str>, Option<(i32, i64)>);
+/// A certificate: whether its authority is believed, its state, and in how many milliseconds it ends.
+type Certificate = (bool, &'static str, i64);
+/// Id's end, type, version, sequence, online, seconds since it was heard of, tags, site, temperature and its age in seconds, certificates.
+type Made = (String, bool, &'static str, i64, bool, i64, Vec<&'static str>, Option<&'static str>, Option<(i32, i64)>, Vec<Certificate>);
 
 fn any_device() -> impl Strategy<Value = Made> {
     let tags = prop::sample::subsequence(vec!["eu", "us", "a_b"], 0..=3);
     let site = prop::option::of(prop::sample::select(vec!["North 1", "north", "s%uth"]));
     let measured = prop::option::of((-3..4i32, 0..3 * SPAN_S));
-    ("[aA_%]{1,2}", any::<bool>(), prop::sample::select(VERSIONS.to_vec()), 0..4i64, any::<bool>(), 0..3 * SPAN_S, tags, site, measured)
+    let states = prop::sample::select(vec!["active", "active", "superseded", "expired", "revoked"]);
+    let ends = prop::sample::select(vec![-DAY, 0, 1, DAY, EXPIRING_MS, EXPIRING_MS + 1, 90 * DAY]);
+    let certificates = prop::collection::vec((any::<bool>(), states, ends), 0..3);
+    let version = prop::sample::select(VERSIONS.to_vec());
+    ("[aA_%]{1,2}", any::<bool>(), version, 0..4i64, any::<bool>(), 0..3 * SPAN_S, tags, site, measured, certificates)
 }
 
 fn any_leaf() -> impl Strategy<Value = Selector> {
@@ -51,6 +64,8 @@ fn any_leaf() -> impl Strategy<Value = Selector> {
         metric.prop_map(|(name, how, value, s)| {
             Selector::Metric(Metric { name: name.into(), how, value: f64::from(value), within: s.map(|s| s * 1000) })
         }),
+        prop::sample::select(CertificateStanding::ALL.to_vec())
+            .prop_map(|standing| Selector::Is(Field::Certificate, vec![standing.to_string()])),
         prop::sample::select(vec!["online", "stale", "offline"]).prop_map(|w| Selector::Is(Field::Presence, vec![w.to_owned()])),
         "[gwA_%*-]{1,3}".prop_map(Selector::Word),
     ]
@@ -74,8 +89,12 @@ async fn chance_selectors_mean_the_same_in_sql_and_in_memory(#[case] kind: Engin
     let w = World::open(kind).await;
     let mut by_chance = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let (org, now) = (w.org.as_str(), w.clock_now());
+    let (system, pki) = (Actor::system(w.org.clone()), w.fleet.pki());
+    let given_up = pki.list_authorities(&system).unwrap().into_iter().find(|a| a.kind == "device").unwrap().id;
+    let believed = pki.stage_authority(&system, AuthorityUse::Device).await.unwrap().id;
+    pki.compromise_authority(&system, &given_up).await.unwrap();
     let fleet = prop::collection::vec(any_device(), 40).new_tree(&mut by_chance).unwrap().current();
-    for (i, (end, gateway, version, sequence, online, ago, tags, site, measured)) in fleet.into_iter().enumerate() {
+    for (i, (end, gateway, version, sequence, online, ago, tags, site, measured, certificates)) in fleet.into_iter().enumerate() {
         let id = format!("gw-{i}{end}");
         let kind = if gateway { "gateway" } else { "Camera" };
         let seen = now.0 - ago * 1000;
@@ -86,6 +105,10 @@ async fn chance_selectors_mean_the_same_in_sql_and_in_memory(#[case] kind: Engin
             .unwrap();
         for tag in tags {
             exec!(&mut tx, TAG, device, org, tag).unwrap();
+        }
+        for (n, (trusted, state, ends)) in certificates.into_iter().enumerate() {
+            let (issuer, serial) = (if trusted { &believed } else { &given_up }, [i.to_be_bytes(), n.to_be_bytes()].concat());
+            exec!(&mut tx, CERTIFICATE, format!("{i}-{n}"), org, issuer.as_str(), serial.as_slice(), device, now.0 + ends, state).unwrap();
         }
         if let Some(site) = site {
             exec!(&mut tx, ATTRIBUTE, device, org, "site", site).unwrap();

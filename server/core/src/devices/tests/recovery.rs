@@ -12,7 +12,7 @@ use rcgen::{KeyPair, SigningKey as _};
 use rstest::rstest;
 use wire::{
     enrolment::{Enrolled, RecoverRequest},
-    pki::{IdentityRules, RevocationReason},
+    pki::{AuthorityUse, IdentityRules, RevocationReason, WayBack},
     states::{CertificateState, ClonePolicy, DeviceStep, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -182,4 +182,72 @@ async fn guesses_are_throttled_and_rules_are_an_admins() {
     assert!(matches!(w.fleet.pki().set_rules(&operator, OFF).await, Err(pki::Error::Access(_))));
     let never = IdentityRules { recovery_days: 0, ..OFF };
     assert!(matches!(w.fleet.pki().set_rules(&admin, never).await, Err(pki::Error::RecoveryDays)));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r11_devices_of_an_authority_that_was_given_up_come_back_by_their_keys(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let admin = w.admin().await;
+    let (pki, devices) = (w.fleet.pki(), w.fleet.devices());
+    let mut had = Vec::new();
+    for id in ["gw-1", "gw-2", "gw-3", "gw-4"] {
+        let key = KeyPair::generate().unwrap();
+        let certificate = w.enrol(id, "sim", by(&key, id)).await.unwrap().certificate;
+        let csr = by(&key, id);
+        had.push((key, certificate, csr));
+    }
+    let ask = async |n: usize, csr: &str| recover(&w, &signed(&w, &had[n].0, &had[n].1, csr)).await;
+    let with_same = async |n: usize| ask(n, &had[n].2).await;
+    let lost = pki.list_authorities(&admin).unwrap().into_iter().find(|a| a.kind == "device").unwrap();
+    let way = |how, days| pki.recover_devices(&admin, &lost.id, WayBack { how, days });
+    assert!(matches!(way(RecoveryPolicy::Auto, 1).await, Err(pki::Error::AuthorityState(_))), "it has not ended");
+    pki.compromise_authority(&admin, &lost.id).await.unwrap();
+    assert_eq!(with_same(0).await.unwrap_err(), "not_recoverable", "nobody has said so");
+    for days in [0, 91] {
+        assert!(matches!(way(RecoveryPolicy::Auto, days).await, Err(pki::Error::WayBackDays)));
+    }
+    let operator = w.operator().await;
+    let denied = pki.recover_devices(&operator, &lost.id, WayBack { how: RecoveryPolicy::Auto, days: 1 }).await;
+    assert!(matches!(denied, Err(pki::Error::Access(_))));
+
+    assert_eq!(way(RecoveryPolicy::Approval, 10).await.unwrap(), 4);
+    assert_eq!(with_same(0).await.unwrap_err(), "pending", "also while no authority issues");
+    let next = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
+    pki.activate_authority(&admin, &next.id, false).await.unwrap();
+    let waiting = devices.enrolment_requests(&admin).await.unwrap();
+    assert!(waiting.len() == 1 && waiting[0].recovers);
+    devices.approve_enrolment(&admin, &waiting[0].id).await.unwrap();
+    let back = with_same(0).await.unwrap();
+    let leaf: rustls_pki_types::CertificateDer<'static> =
+        rustls_pki_types::pem::PemObject::from_pem_slice(back.certificate.as_bytes()).unwrap();
+    let peer = pki.trust().check(&leaf).unwrap();
+    assert_eq!(pki.certificate(&admin, &peer.certificate).await.unwrap().row.issuer, next.subject);
+    assert_eq!(with_same(0).await.unwrap().certificate, back.certificate, "a lost answer is given again");
+
+    // At once, also with another key.
+    assert_eq!(way(RecoveryPolicy::Auto, 10).await.unwrap(), 3, "one is back");
+    ask(1, &by(&KeyPair::generate().unwrap(), "gw-2")).await.unwrap();
+    // Whoever has the authority's key can sign for any device, and nobody has issued that here.
+    let (stranger, (_, stolen)) = (KeyPair::generate().unwrap(), pki.stolen(&lost).await);
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "gw-3");
+    let forged = params.signed_by(&stranger, &stolen).unwrap().pem();
+    assert_eq!(recover(&w, &signed(&w, &stranger, &forged, &by(&stranger, "gw-3"))).await.unwrap_err(), "recovery_refused");
+    let id = devices.detail(&admin, &"gw-3".parse().unwrap()).await.unwrap().1.certificates[0].id.clone();
+    pki.revoke(&admin, &id, RevocationReason::Unspecified).await.unwrap();
+    assert_eq!(with_same(2).await.unwrap_err(), "not_recoverable", "revoked");
+
+    assert_eq!(way(RecoveryPolicy::Off, 0).await.unwrap(), 1);
+    assert_eq!(with_same(3).await.unwrap_err(), "not_recoverable", "it was ended");
+    way(RecoveryPolicy::Auto, 10).await.unwrap();
+    let shown = pki.authority(&admin, &lost.id).await.unwrap().aftermath.unwrap();
+    assert_eq!((shown.way_back, shown.until), (RecoveryPolicy::Auto, Some(w.clock_now().plus(10 * DAY))));
+    w.clock.advance(10 * DAY);
+    assert_eq!(with_same(3).await.unwrap_err(), "not_recoverable", "the days are over");
+    assert_eq!(pki.authority(&admin, &lost.id).await.unwrap().aftermath.unwrap().way_back, RecoveryPolicy::Off);
+    assert!(w.fleet.access().verify_audit(&admin).await.unwrap().broken_at.is_none());
 }

@@ -106,7 +106,10 @@ async fn a_14_a_key_of_another_device_is_in_the_books_and_counts_as_a_guess(#[ca
     }
     let [(row, detail)] = booked(&w, "certificate.refuse").await.try_into().unwrap();
     assert_eq!((row.object.as_str(), row.address.as_str()), (token.token.id.as_str(), "198.51.100.1"));
-    assert_eq!((detail["code"].as_str(), detail["device_id"].as_str(), detail["key_of"].as_str()), (Some("key_in_use"), Some("gw-2"), Some("gw-1")));
+    assert_eq!(
+        (detail["code"].as_str(), detail["device_id"].as_str(), detail["key_of"].as_str()),
+        (Some("key_in_use"), Some("gw-2"), Some("gw-1"))
+    );
     // Who has a right request pays for nobody's guesses.
     enrol(&w, &token.secret, &csr("gw-3"), "gw-3", "198.51.100.1").await.unwrap();
 }

@@ -75,7 +75,10 @@ async fn exactly_the_devices_that_were_shown_are_cut_off_and_let_in_again(#[case
     // The order and every device that it changed.
     let log = w.fleet.access().audit_page(&operator, None).await.unwrap().entries.items;
     let of = |action: &str| log.iter().rev().filter(|e| e.action == action).map(|e| e.object.clone()).collect::<Vec<_>>();
-    assert_eq!((of("device.suspend_many"), of("device.suspend")), (vec!["type:gateway".to_owned()], ["gw-2", "gw-1", "gw-3"].map(str::to_owned).to_vec()));
+    assert_eq!(
+        (of("device.suspend_many"), of("device.suspend")),
+        (vec!["type:gateway".to_owned()], ["gw-2", "gw-1", "gw-3"].map(str::to_owned).to_vec())
+    );
     assert_eq!((of("device.resume_many").len(), of("device.resume").len()), (1, 3));
     assert_eq!(w.fleet.access().verify_audit(&operator).await.unwrap().broken_at, None);
 }

@@ -264,6 +264,8 @@ impl Pki {
         detail: &serde_json::Value,
         now: Timestamp,
     ) -> Result<RegisteredAuthority, Error> {
+        // Other processes look when the trust clock has moved.
+        super::store::next_trust(&mut tx).await?;
         audit::append(&mut tx, actor, now, action, id.as_str(), detail).await?;
         tx.commit().await?;
         self.trust.forget_arrivals();

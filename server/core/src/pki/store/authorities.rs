@@ -14,7 +14,7 @@ pub(super) const AUTHORITY: Sql = Sql::same(
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
 );
 pub(super) const AUTHORITIES: Sql = Sql::same(
-    "SELECT a.id, a.org_id, o.slug, a.kind, a.generation, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state, a.ended_at, a.ended_seq, a.bundle, a.exported_at, a.offline_at, a.imported \
+    "SELECT a.id, a.org_id, o.slug, a.kind, a.generation, a.issuer_id, a.subject, a.spki_sha256, a.fingerprint, a.der, a.sealed_key, a.base_url, a.not_before, a.not_after, a.state, a.ended_at, a.ended_seq, a.bundle, a.exported_at, a.offline_at, a.imported, a.frozen_at, a.way_back, a.way_back_until \
      FROM authorities a JOIN organizations o ON o.id = a.org_id WHERE a.kind <> 'registered' ORDER BY o.created_at, o.id, a.created_at, a.id",
 );
 pub(super) const SEALED_KEYS: Sql =
@@ -47,15 +47,32 @@ pub(super) const BELIEVED_UNDER: Sql = Sql::same(
 );
 pub(super) const STAGED_UNDER: Sql =
     Sql::same("SELECT id, kind FROM authorities WHERE issuer_id = $1 AND id <> issuer_id AND state = 'staged' ORDER BY id");
-pub(super) const HANGING: Sql = Sql::same(
+pub(super) const HANGING: Sql = Sql::same(concat!(
     "SELECT issuer_id, COUNT(*), CAST(COALESCE(SUM(CASE WHEN usable_until = not_after THEN 1 ELSE 0 END), 0) AS BIGINT) FROM certificates \
-     WHERE org_id = $1 AND (device IS NOT NULL OR profile = 'claim') AND state = 'active' AND not_after > $2 GROUP BY issuer_id",
+     WHERE org_id = $1 AND (device IS NOT NULL OR profile = 'claim') AND state = 'active' AND not_after > $2 AND issuer_id NOT IN ",
+    unbelieved!(),
+    " GROUP BY issuer_id"
+));
+/// What was handed out so far, where this one was what it would have led to.
+pub(super) const FREEZE: Sql = Sql::same("UPDATE authorities SET frozen_at = $3 WHERE id = $1 AND org_id = $2 AND kind = 'device'");
+pub(super) const THAW: Sql = Sql::same("UPDATE authorities SET frozen_at = NULL WHERE id = $1 AND org_id = $2 AND frozen_at IS NOT NULL");
+pub(super) const WAY_BACK: Sql = Sql::same(
+    "UPDATE authorities SET way_back = $3, way_back_until = $4 WHERE id = $1 AND org_id = $2 AND kind = 'device' AND state IN ('retired', 'compromised')",
 );
+/// Active devices that have a certificate of it, and none by which they get in.
+pub(super) const LEFT_BEHIND: Sql = Sql::same(concat!(
+    "SELECT COUNT(DISTINCT c.device) FROM certificates c JOIN devices d ON d.number = c.device \
+     WHERE c.issuer_id = $1 AND c.state IN ('active', 'expired') AND d.state = 'active' AND d.deleted_at IS NULL \
+     AND NOT EXISTS (SELECT 1 FROM certificates s WHERE s.device = c.device AND s.state = 'active' AND s.not_after > $2 AND s.issuer_id NOT IN ",
+    unbelieved!(),
+    ")"
+));
 
 pub(super) const ISSUED_AS: Sql = Sql::same("SELECT der FROM certificates WHERE issuer_id = $1 AND serial = $2 AND der IS NOT NULL");
 /// The first sign stays until a person has looked at it.
 pub(super) const ALARM: Sql = Sql::same("UPDATE authorities SET alarmed_at = $2, alarm = $3 WHERE id = $1 AND alarmed_at IS NULL");
-pub(super) const ALARM_OF: Sql = Sql::same("SELECT alarm, alarmed_at FROM authorities WHERE id = $1 AND org_id = $2 AND alarmed_at IS NOT NULL");
+pub(super) const ALARM_OF: Sql =
+    Sql::same("SELECT alarm, alarmed_at FROM authorities WHERE id = $1 AND org_id = $2 AND alarmed_at IS NOT NULL");
 pub(super) const ALARM_CLEAR: Sql =
     Sql::same("UPDATE authorities SET alarmed_at = NULL, alarm = '' WHERE id = $1 AND org_id = $2 AND alarmed_at IS NOT NULL");
 /// One that is believed no more can do no harm.
@@ -192,6 +209,27 @@ pub(in crate::pki) async fn hanging(on: &mut impl Conn, org: &OrgId, now: Timest
     rows!(on, (String, i64, i64), HANGING, org.as_str(), now.0)
 }
 
+/// Freezes tokens and claims made until now, where the authority issues to devices.
+pub(in crate::pki) async fn freeze(tx: &mut Tx, id: &AuthorityId, org: &OrgId, now: Timestamp) -> Result<(), Error> {
+    exec!(tx, FREEZE, id.as_str(), org.as_str(), now.0)?;
+    Ok(())
+}
+
+/// Lifts that; `false` when nothing was frozen.
+pub(in crate::pki) async fn thaw(tx: &mut Tx, id: &AuthorityId, org: &OrgId) -> Result<bool, Error> {
+    Ok(exec!(tx, THAW, id.as_str(), org.as_str())? == 1)
+}
+
+/// How devices of an authority that has ended may come back, and until when; `false` when it is none that has.
+pub(in crate::pki) async fn set_way_back(tx: &mut Tx, id: &AuthorityId, org: &OrgId, how: &str, until: Timestamp) -> Result<bool, Error> {
+    Ok(exec!(tx, WAY_BACK, id.as_str(), org.as_str(), how, until.0)? == 1)
+}
+
+/// How many active devices have a certificate of it and none that is believed.
+pub(in crate::pki) async fn left_behind(on: &mut impl Conn, id: &AuthorityId, now: Timestamp) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), LEFT_BEHIND, id.as_str(), now.0)?.map_or(0, |(n,)| n))
+}
+
 /// How every authority of profile version 1 signs.
 pub(in crate::pki) const SIG_ALG: &str = "ecdsa-with-SHA256";
 
@@ -218,6 +256,9 @@ pub(in crate::pki) struct AuthorityRecord {
     pub exported_at: Option<i64>,
     pub offline_at: Option<i64>,
     pub imported: i64,
+    pub frozen_at: Option<i64>,
+    pub way_back: String,
+    pub way_back_until: i64,
 }
 
 /// Every authority of the instance, the oldest organization's first.

@@ -51,7 +51,7 @@ pub(super) const IS_UNUSED: Sql = Sql::same(
 /// `has_successor`: a certificate of the device that was issued later and is no unused answer to this very one.
 pub(super) const TO_RECOVER: Sql = Sql::same(
     "SELECT c.id, c.org_id, c.device, d.device_id, d.state AS device_state, c.state, c.not_after, c.validity_profile, a.state IN ('retired', 'compromised') AS ended_issuer, \
-     EXISTS (SELECT 1 FROM certificates s WHERE s.device = c.device AND s.state = 'active' AND s.id <> c.id AND s.issued_at >= c.issued_at \
+     a.way_back, a.way_back_until, EXISTS (SELECT 1 FROM certificates s WHERE s.device = c.device AND s.state = 'active' AND s.id <> c.id AND s.issued_at >= c.issued_at \
      AND (s.replaces_id IS NULL OR s.replaces_id <> c.id OR s.first_used_at IS NOT NULL)) AS has_successor \
      FROM certificates c JOIN devices d ON d.number = c.device JOIN authorities a ON a.id = c.issuer_id \
      WHERE c.fingerprint = $1 AND a.kind <> 'registered'",
@@ -79,48 +79,71 @@ pub(super) const REVOKE: Sql = Sql::same(
 pub(super) const BLOCK: Sql = Sql::same(
     "INSERT INTO blocked_keys (spki_sha256, org_id, reason, blocked_at) VALUES ($1, $2, $3, $4) ON CONFLICT (spki_sha256) DO NOTHING",
 );
+/// A certificate `c` of an authority `a` as it is shown: one whose authority is not believed is not called active (pki.md R-11), and the reason says why.
+macro_rules! shown_columns {
+    () => {
+        "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, \
+         CASE WHEN c.state = 'active' AND a.state NOT IN ('staged', 'active', 'retiring') THEN 'untrusted' ELSE c.state END AS state, \
+         CASE WHEN c.state = 'active' AND a.state NOT IN ('staged', 'active', 'retiring') THEN 'authority_' || a.state ELSE c.reason END AS reason, \
+         c.first_used_at, c.key_origin"
+    };
+}
+macro_rules! joined {
+    () => {
+        " FROM certificates c JOIN authorities a ON a.id = c.issuer_id "
+    };
+}
 /// What a list may be narrowed by: state ($2), a window of ends ($3, $4], in which only what has no successor in use counts ($5), a part of the
 /// device's id ($6), the beginning of serial number or fingerprint ([$7, $8)).
-macro_rules! listed {
-    ($head:literal, $tail:literal) => {
+macro_rules! narrowed {
+    () => {
         concat!(
-            $head,
-            " WHERE c.org_id = $1 AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL AND ($2 = '' OR c.state = $2) \
-             AND c.not_after > $3 AND c.not_after <= $4 AND ($5 = 0 OR (c.state = 'active' AND c.usable_until = c.not_after)) \
-             AND ($6 = '' OR LOWER(c.subject) LIKE $6 ESCAPE '\\' OR (c.serial >= $7 AND c.serial < $8) \
-             OR (c.fingerprint >= $7 AND c.fingerprint < $8))",
-            $tail
+            "WHERE c.org_id = $1 AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL \
+             AND ($2 = '' OR CASE WHEN c.state = 'active' AND c.issuer_id IN ",
+            unbelieved!(),
+            " THEN 'untrusted' ELSE c.state END = $2) AND c.not_after > $3 AND c.not_after <= $4 \
+             AND ($5 = 0 OR (c.state = 'active' AND c.usable_until = c.not_after AND c.issuer_id NOT IN ",
+            unbelieved!(),
+            ")) AND ($6 = '' OR LOWER(c.subject) LIKE $6 ESCAPE '\\' OR (c.serial >= $7 AND c.serial < $8) \
+             OR (c.fingerprint >= $7 AND c.fingerprint < $8))"
         )
     };
 }
-pub(super) const PAGE: Sql = Sql::same(listed!(
-    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at, c.key_origin \
-     FROM certificates c JOIN authorities a ON a.id = c.issuer_id",
+pub(super) const PAGE: Sql = Sql::same(concat!(
+    shown_columns!(),
+    joined!(),
+    narrowed!(),
     " AND (c.not_after > $9 OR (c.not_after = $9 AND c.id > $10)) ORDER BY c.not_after, c.id LIMIT $11"
 ));
-pub(super) const COUNT: Sql = Sql::same(listed!("SELECT COUNT(*) FROM certificates c", ""));
-pub(super) const ENDS_BY_WEEK: Sql = Sql::same(
-    "SELECT (not_after - $2) / 604800000 AS week, COUNT(*) FROM certificates WHERE org_id = $1 AND device IS NOT NULL AND state = 'active' \
-     AND usable_until = not_after AND not_after >= $2 AND not_after < $3 GROUP BY 1 ORDER BY 1",
-);
-pub(super) const DETAIL: Sql = Sql::same(
-    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at, c.key_origin, \
-     c.issuer_id, c.der, c.issued_at, c.enrolled_by, c.usable_until, c.replaces_id, c.revoked_at, c.revoked_by, \
+pub(super) const COUNT: Sql = Sql::same(concat!("SELECT COUNT(*) FROM certificates c ", narrowed!()));
+/// In use, and without a successor in use: their ends are what matters.
+macro_rules! ending {
+    ($head:literal, $tail:literal) => {
+        Sql::same(concat!(
+            $head,
+            " FROM certificates WHERE org_id = $1 AND device IS NOT NULL AND state = 'active' AND usable_until = not_after AND issuer_id NOT IN ",
+            unbelieved!(),
+            $tail
+        ))
+    };
+}
+pub(super) const ENDS_BY_WEEK: Sql =
+    ending!("SELECT (not_after - $2) / 604800000 AS week, COUNT(*)", " AND not_after >= $2 AND not_after < $3 GROUP BY 1 ORDER BY 1");
+pub(super) const DETAIL: Sql = Sql::same(concat!(
+    shown_columns!(),
+    ", c.issuer_id, c.der, c.issued_at, c.enrolled_by, c.usable_until, c.replaces_id, c.revoked_at, c.revoked_by, \
      c.invalidity_date, c.revocation_note, c.validity_profile, \
      (SELECT s.id FROM certificates s WHERE s.device = c.device AND s.replaces_id = c.id AND s.fingerprint IS NOT NULL \
-     ORDER BY s.issued_at DESC, s.id DESC LIMIT 1) AS replaced_by \
-     FROM certificates c JOIN authorities a ON a.id = c.issuer_id \
-     WHERE c.id = $1 AND c.org_id = $2 AND c.device IS NOT NULL AND c.der IS NOT NULL",
-);
-pub(super) const OF_DEVICE: Sql = Sql::same(
-    "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, c.state, c.reason, c.first_used_at, c.key_origin \
-     FROM certificates c JOIN authorities a ON a.id = c.issuer_id \
-     WHERE c.device = $1 AND c.fingerprint IS NOT NULL ORDER BY c.issued_at DESC, c.id DESC LIMIT 50",
-);
-pub(super) const EXPIRING: Sql = Sql::same(
-    "SELECT COUNT(*) FROM certificates WHERE org_id = $1 AND device IS NOT NULL AND state = 'active' AND usable_until = not_after \
-     AND not_after > $2 AND not_after <= $3",
-);
+     ORDER BY s.issued_at DESC, s.id DESC LIMIT 1) AS replaced_by",
+    joined!(),
+    "WHERE c.id = $1 AND c.org_id = $2 AND c.device IS NOT NULL AND c.der IS NOT NULL"
+));
+pub(super) const OF_DEVICE: Sql = Sql::same(concat!(
+    shown_columns!(),
+    joined!(),
+    "WHERE c.device = $1 AND c.fingerprint IS NOT NULL ORDER BY c.issued_at DESC, c.id DESC LIMIT 50"
+));
+pub(super) const EXPIRING: Sql = ending!("SELECT COUNT(*)", " AND not_after > $2 AND not_after <= $3");
 
 /// A key that a device is to have from an issuer.
 #[derive(Serialize)]
@@ -233,6 +256,8 @@ pub(in crate::pki) struct RecoveryRecord {
     pub not_after: i64,
     pub validity_profile: String,
     pub ended_issuer: bool,
+    pub way_back: String,
+    pub way_back_until: i64,
     pub has_successor: bool,
 }
 

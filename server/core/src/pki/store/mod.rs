@@ -1,6 +1,14 @@
 //! The room's SQL. Refuses to decide anything. Devices' rows are read for their names and states, which certificates are judged by; they are
 //! written by the `devices` room alone.
 
+/// The authorities of which nothing is believed: retired, given up, or own ones that are not enabled.
+macro_rules! unbelieved {
+    () => {
+        "(SELECT x.id FROM authorities x WHERE x.state NOT IN ('staged', 'active', 'retiring'))"
+    };
+}
+pub(crate) use unbelieved;
+
 mod authorities;
 mod bundles;
 mod certificates;
@@ -50,6 +58,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &authorities::ALARM_OF,
     &authorities::ALARM_CLEAR,
     &authorities::ALARMED,
+    &authorities::FREEZE,
+    &authorities::THAW,
+    &authorities::WAY_BACK,
+    &authorities::LEFT_BEHIND,
     &bundles::BUNDLE_NEWEST,
     &bundles::BUNDLES,
     &bundles::BUNDLE_RAISE,

@@ -4,6 +4,7 @@
 mod alarms;
 mod clock;
 mod consents;
+mod follow;
 mod generations;
 mod life;
 mod listing;

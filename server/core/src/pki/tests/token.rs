@@ -81,6 +81,8 @@ async fn k4_authorities_sign_with_keys_that_never_leave_the_token(#[case] kind: 
     let w = World::open_with(w.close().await, url.clone(), 3, |pki| pki).await.unwrap();
     assert_eq!(places(&w), [KeyPlace::Offline; 4]);
     assert!(check(&w, &second).is_ok());
+    let said = w.fleet.pki().renew_identity().await.unwrap_err().to_string();
+    assert!(said.contains("Server CA G1-1") && said.contains("pkcs11_token"), "which key is missing, and what to give: {said}");
     let refused = w.enrol("gw-3", "sim", request("gw-3", &key)).await.unwrap_err();
     assert!(["no_authority", "key_in_use"].contains(&refused.fault().code.as_str()), "{refused}");
 

@@ -107,6 +107,11 @@ impl TrustHandle {
         Ok(())
     }
 
+    /// The database was heard, and had nothing new.
+    pub(in crate::pki) fn heard(&self) {
+        *self.0.heard.write() = Instant::now();
+    }
+
     /// From now on a worker keeps this up to date, and silence means trouble.
     pub(in crate::pki) fn follow(&self) {
         *self.0.heard.write() = Instant::now();

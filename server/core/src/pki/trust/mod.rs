@@ -354,6 +354,8 @@ impl TrustHandle {
             CertificateState::Superseded => return Err(Refusal::Superseded),
             CertificateState::Expired => return Err(Refusal::Expired),
             CertificateState::Issuing => return Err(Refusal::Unknown),
+            // A view of lists; the issuer is looked at below.
+            CertificateState::Untrusted => return Err(Refusal::Authority),
         }
         if leaf.device_state != DeviceState::Active {
             return Err(Refusal::DeviceInactive);

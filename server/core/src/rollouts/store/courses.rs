@@ -211,7 +211,8 @@ async fn retry_silent(tx: &mut Tx, record: &Record, moved: &[MovedRow], now: Tim
     if retry.is_none() {
         return Ok(());
     }
-    let again = |(id, .., attempts): &MovedRow| Some(Again { id: id.clone(), at: retry::at(retry, UpdateState::TimedOut, *attempts, now)?.0 });
+    let again =
+        |(id, .., attempts): &MovedRow| Some(Again { id: id.clone(), at: retry::at(retry, UpdateState::TimedOut, *attempts, now)?.0 });
     let again: Vec<Again> = moved.iter().filter_map(again).collect();
     if !again.is_empty() {
         exec!(tx, RETRY_AT, list(&again)?)?;

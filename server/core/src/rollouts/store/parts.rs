@@ -28,8 +28,9 @@ pub(super) const BUSY_ELSEWHERE: Sql = Sql::same(
      AND NOT (x.sequence < $3 AND x.priority <= $4 AND u.state IN ('offered', 'awaiting_window', 'awaiting_confirmation'))
      AND u.device > $5 ORDER BY u.device LIMIT $6",
 );
-pub(super) const SETTLED: Sql =
-    Sql::same("SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND device > $2 ORDER BY device LIMIT $3");
+pub(super) const SETTLED: Sql = Sql::same(
+    "SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND device > $2 ORDER BY device LIMIT $3",
+);
 /// Devices that one statement gives.
 const PAGE: i64 = 2000;
 

@@ -35,8 +35,9 @@ const OFFER: Sql = Sql::same(
             CASE d.number % 2 WHEN 0 THEN CAST($3 AS BIGINT) ELSE CAST($4 AS BIGINT) END, CAST($5 AS BIGINT), CAST($5 AS BIGINT), 2
      FROM devices d WHERE NOT EXISTS (SELECT 1 FROM updates u WHERE u.rollout_id = $1 AND u.device = d.number)",
 );
-const COUNT_OFFERS: Sql =
-    Sql::same("UPDATE rollout_stages SET updating = updating + waiting, waiting = 0, tally = tally + 1 WHERE rollout_id = $1 AND number = $2");
+const COUNT_OFFERS: Sql = Sql::same(
+    "UPDATE rollout_stages SET updating = updating + waiting, waiting = 0, tally = tally + 1 WHERE rollout_id = $1 AND number = $2",
+);
 
 /// Stages of one device in a hundred, a tenth, a half, and the rest; each goes on on the evidence of one device.
 fn stages() -> Vec<StageSpec> {

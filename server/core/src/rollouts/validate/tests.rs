@@ -13,22 +13,14 @@ const PUBLISHED: Option<Chosen> = Some(Chosen { state: ReleaseState::Published, 
 
 fn nights() -> Window {
     use wire::rollouts::Weekday;
-    Window {
-        days: Weekday::ALL.to_vec(),
-        from: "22:00".parse().unwrap(),
-        until: "02:00".parse().unwrap(),
-        zone: "Europe/Berlin".into(),
-    }
+    Window { days: Weekday::ALL.to_vec(), from: "22:00".parse().unwrap(), until: "02:00".parse().unwrap(), zone: "Europe/Berlin".into() }
 }
 
 #[test]
 fn a_window_that_opens_has_no_problems_and_an_unknown_zone_is_told_its_nearest() {
     let of = |window: Window| {
-        let plan = RolloutSpec {
-            window: Some(window),
-            urgency: Urgency::ForcedAfter(Timestamp(1)),
-            ..spec(vec![stage(Reach::Percent(100.0))])
-        };
+        let plan =
+            RolloutSpec { window: Some(window), urgency: Urgency::ForcedAfter(Timestamp(1)), ..spec(vec![stage(Reach::Percent(100.0))]) };
         problems(&plan, PUBLISHED, Timestamp(0))
     };
     assert_eq!(of(nights()), []);
@@ -41,8 +33,7 @@ fn a_manifest_that_has_expired_or_will_have_by_the_start_is_refused() {
     let until = |at: i64| Some(Chosen { state: ReleaseState::Published, expires: Some(Timestamp(at)) });
     let plan = spec(vec![stage(Reach::Percent(100.0))]);
     let later = RolloutSpec { start_at: Some(Timestamp(60_000)), ..plan.clone() };
-    let told =
-        |spec: &RolloutSpec, release, now| problems(spec, release, Timestamp(now)).into_iter().map(|p| p.field).collect::<Vec<_>>();
+    let told = |spec: &RolloutSpec, release, now| problems(spec, release, Timestamp(now)).into_iter().map(|p| p.field).collect::<Vec<_>>();
     assert_eq!(told(&plan, until(1_000), 999), [""; 0]);
     assert_eq!(told(&plan, until(1_000), 1_000), ["release"]);
     assert_eq!(told(&later, until(1_000), 1_000), ["release"], "once is enough");
@@ -90,10 +81,7 @@ fn each_mistake_is_told_at_its_field() {
         (RolloutSpec { bandwidth: Some(9_999), ..spec(vec![all()]) }, "bandwidth"),
         (spec(vec![stage(Reach::Matching(" ".into())), all()]), "stages.0.reach"),
         (spec(vec![stage(Reach::Matching("tag:(".into())), all()]), "stages.0.reach"),
-        (
-            spec(vec![StageSpec { soak_s: 1799, gate: GateSpec { max_dark: Some(1), ..GateSpec::default() }, ..all() }]),
-            "stages.0.soak_s",
-        ),
+        (spec(vec![StageSpec { soak_s: 1799, gate: GateSpec { max_dark: Some(1), ..GateSpec::default() }, ..all() }]), "stages.0.soak_s"),
         (RolloutSpec { window: Some(Window { days: vec![], ..nights() }), ..spec(vec![all()]) }, "window.days"),
         (RolloutSpec { window: Some(Window { until: nights().from, ..nights() }), ..spec(vec![all()]) }, "window.until"),
         (RolloutSpec { window: Some(Window { from: "24:00".parse().unwrap(), ..nights() }), ..spec(vec![all()]) }, "window.from"),
@@ -104,10 +92,7 @@ fn each_mistake_is_told_at_its_field() {
         (RolloutSpec { gate: Some(GateSpec { error_percent: -1.0, ..GateSpec::USUAL }), ..spec(vec![all()]) }, "gate.error_percent"),
         (RolloutSpec { gate: Some(GateSpec { max_dark: Some(0), ..GateSpec::USUAL }), ..spec(vec![all()]) }, "gate.max_dark"),
         (RolloutSpec { gate: Some(compares()), ..spec(vec![all()]) }, "gate.metrics"),
-        (
-            RolloutSpec { steps: StepLimits { rebooting_min: Some(0), ..StepLimits::default() }, ..spec(vec![all()]) },
-            "steps.rebooting_min",
-        ),
+        (RolloutSpec { steps: StepLimits { rebooting_min: Some(0), ..StepLimits::default() }, ..spec(vec![all()]) }, "steps.rebooting_min"),
         (spec(vec![StageSpec { gate: compares(), soak_s: 600, ..all() }]), "stages.0.gate.metrics"),
         (spec(vec![StageSpec { gate: compares(), ..at(10.0) }, all()]), "stages.0.gate.metrics"),
         (RolloutSpec { retry: Some(Retry { classes: vec![], times: 1, wait_min: 1 }), ..spec(vec![all()]) }, "retry.classes"),
@@ -145,11 +130,7 @@ fn each_mistake_is_told_at_its_field() {
     assert_eq!(problems_of_draw(&compared, &[9, 90], &[0, 0])[0].field, "stages.0.gate.metrics.0.min_devices");
     let greedy = spec(vec![stage(Reach::Count(2)), stage(Reach::Count(9)), all()]);
     let blamed = problems_of_draw(&greedy, &[2, 3, 0], &[0, 0, 0]);
-    assert_eq!(
-        (blamed.len(), blamed[0].field.as_str()),
-        (1, "stages.1.reach"),
-        "the number is too large, not the stage after it empty"
-    );
+    assert_eq!((blamed.len(), blamed[0].field.as_str()), (1, "stages.1.reach"), "the number is too large, not the stage after it empty");
     let twice = spec(vec![stage(Reach::Matching("tag:lab".into())), stage(Reach::Matching("gw".into())), all()]);
     let told = problems_of_draw(&twice, &[2, 3, 4], &[0, 2, 0]);
     assert_eq!((told.len(), told[0].field.as_str()), (1, "stages.1.reach"));

@@ -16,6 +16,10 @@ pub(in crate::telemetry) const NAMES_OF: Sql = Sql::same(
 );
 
 /// The first names of metrics that devices of an organization ever sent, each with the newest folded sample of one of them.
-pub(in crate::telemetry) async fn names_of(on: &mut impl Conn, org: &OrgId, most: i64) -> Result<Vec<(String, Option<i64>, Option<f64>)>, Error> {
+pub(in crate::telemetry) async fn names_of(
+    on: &mut impl Conn,
+    org: &OrgId,
+    most: i64,
+) -> Result<Vec<(String, Option<i64>, Option<f64>)>, Error> {
     rows!(on, (String, Option<i64>, Option<f64>), NAMES_OF, org.as_str(), most)
 }

@@ -40,7 +40,8 @@ async fn names_of_metrics_are_read_along_their_index() {
     let text = format!("EXPLAIN QUERY PLAN {}", store::names::NAMES_OF.sqlite);
     let values = [Value::Text(room.org.to_string()), Value::Int(200)];
     let plan: Vec<(i64, i64, i64, String)> = select(&mut on, text, &values).await.unwrap();
-    let reads = plan.iter().filter(|step| step.3.starts_with("SCAN") || step.3.starts_with("SEARCH")).filter(|step| !step.3.contains("names"));
+    let reads =
+        plan.iter().filter(|step| step.3.starts_with("SCAN") || step.3.starts_with("SEARCH")).filter(|step| !step.3.contains("names"));
     let reads: Vec<&str> = reads.map(|step| step.3.as_str()).collect();
     assert!(reads.len() >= 4 && reads.iter().all(|step| step.starts_with("SEARCH") && step.contains("=?")), "{plan:?}");
 }

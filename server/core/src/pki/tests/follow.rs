@@ -1,0 +1,99 @@
+//! Two processes over one database, a server and a command beside it: what the one changes the other follows within a second.
+
+use super::life::{check, enrol};
+use crate::{
+    Fleet, Settings,
+    access::Actor,
+    db::EngineKind,
+    devices::EnrolmentUrls,
+    entropy::SeededEntropy,
+    pki::{Holding, Kek, Lock, Passphrase, PkiSettings, Refusal, RootFile, Unlock},
+    testing::{World, postgres},
+};
+use rstest::rstest;
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+use wire::{
+    pki::{AuthorityUse, RevocationReason},
+    states::{AuthorityState, DeviceStep, KeyPlace},
+};
+
+/// A second process on the world's folder and database, as the command line opens it.
+async fn beside(w: &World, postgres: Option<String>) -> Fleet {
+    let settings = Settings {
+        data: w.folder.path().to_owned(),
+        serves: false,
+        postgres,
+        postgres_connections: 2,
+        kek: Kek::new(&[7; 32]).unwrap(),
+        pki: PkiSettings { journal: Some(w.folder.path().join("revocations.log")), ..PkiSettings::for_tests() },
+        urls: EnrolmentUrls { enrol: "https://127.0.0.1:8444".into(), device: "https://127.0.0.1:8443".into() },
+        claim_hook: None,
+    };
+    Fleet::open(settings, w.clock.clone(), Arc::new(SeededEntropy::new(2))).await.unwrap()
+}
+
+async fn within_a_second(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(1), "not within a second: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r6_a_server_follows_within_a_second_what_a_command_beside_it_does(#[case] kind: EngineKind) {
+    let url = match kind {
+        EngineKind::Sqlite => None,
+        EngineKind::Postgres => Some(postgres().await),
+    };
+    let w = World::open_at(tempfile::tempdir().unwrap(), url.clone(), 1).await;
+    let (_, _, one) = enrol(&w, "gw-1").await;
+    let (_, _, two) = enrol(&w, "gw-2").await;
+    let pki = Arc::clone(w.fleet.pki());
+    pki.renew_identity().await.unwrap();
+    let working = Arc::clone(&pki);
+    let server = tokio::spawn(async move { working.work().await });
+    let (cli, shell) = (beside(&w, url).await, Actor::shell(w.org.clone()));
+    let gateway = "gw-2".parse().unwrap();
+
+    let revoked = check(&w, &one).unwrap().certificate;
+    cli.pki().revoke(&shell, &revoked, RevocationReason::Unspecified).await.unwrap();
+    within_a_second("a revoked certificate is refused", || check(&w, &one) == Err(Refusal::Revoked)).await;
+    cli.devices().change(&shell, &gateway, DeviceStep::Suspend).await.unwrap();
+    within_a_second("a suspended device is refused", || check(&w, &two) == Err(Refusal::DeviceInactive)).await;
+    cli.devices().change(&shell, &gateway, DeviceStep::Resume).await.unwrap();
+    within_a_second("it is let in again", || check(&w, &two).is_ok()).await;
+
+    let before = pki.server_identity().unwrap();
+    let next = cli.pki().stage_authority(&shell, AuthorityUse::Server).await.unwrap();
+    cli.pki().activate_authority(&shell, &next.id, false).await.unwrap();
+    within_a_second("the listeners present the new authority's certificate", || {
+        pki.server_identity().is_some_and(|now| now.issuer == next.id && now.chain != before.chain)
+    })
+    .await;
+    let root = cli.pki().stage_authority(&shell, AuthorityUse::Root).await.unwrap();
+    cli.pki().activate_authority(&shell, &root.id, true).await.unwrap();
+    let der = cli.pki().authority_certificate(&root.id).unwrap();
+    within_a_second("their chain leads to the new root", || {
+        pki.server_identity().is_some_and(|now| now.chain.last() == Some(&der)) && pki.root_pem() == cli.pki().root_pem()
+    })
+    .await;
+
+    let lost = cli.pki().list_authorities(&shell).unwrap().into_iter().find(|a| a.kind == "device").unwrap();
+    cli.pki().compromise_authority(&shell, &lost.id).await.unwrap();
+    within_a_second("nothing of an authority that was given up is believed", || check(&w, &two) == Err(Refusal::Authority)).await;
+    let root =
+        cli.pki().list_authorities(&shell).unwrap().into_iter().find(|a| a.kind == "root" && a.state == AuthorityState::Active).unwrap();
+    let words = || Passphrase::new("correct horse battery".to_owned().into());
+    let file = cli.pki().export_root(&shell, Some(&root.id), Lock::Passphrase(words())).await.unwrap().file;
+    let opened = RootFile::read(&file, Some(&Unlock::Passphrase(words()))).unwrap();
+    cli.pki().take_root_offline(&shell, Some(&root.id), Holding::Opened(&opened)).await.unwrap();
+    let place = || pki.list_authorities(&shell).unwrap().into_iter().find(|a| a.id == root.id).unwrap().key;
+    within_a_second("a root's key that was taken away is forgotten", || place() == KeyPlace::Offline).await;
+    server.abort();
+    cli.close().await.unwrap();
+}
