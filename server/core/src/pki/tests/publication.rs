@@ -2,6 +2,7 @@
 
 use super::life::{DAY, check, enrol, organization, room};
 use crate::{
+    clock::Clock as _,
     db::{EngineKind, Sql, Store, exec, row},
     entropy::SeededEntropy,
     pki::{
