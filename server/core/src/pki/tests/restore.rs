@@ -82,6 +82,7 @@ async fn k7_a_backup_put_back_brings_nothing_back_that_was_revoked_since(#[case]
     assert_eq!(check(&w, &never_revoked), Err(Refusal::Unknown));
     let refused = enrol_with(&w, "gw-9", &lost_key).await.unwrap_err();
     assert_eq!(refused.fault().code, "key_in_use", "a compromised key stays blocked");
+    w.fleet.attacks().write_down().await.unwrap();
     pki.publish().await.unwrap();
     let (again, serials) = list(&w);
     assert!(again > number, "{again} after {number}");
