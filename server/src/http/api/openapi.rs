@@ -22,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/api/v1")),
-    components(schemas(ProblemBody))
+    components(schemas(ProblemBody, wire::access::AuditExport))
 )]
 struct Document;
 

@@ -5,8 +5,7 @@ use super::{
     input::{Named, Sent},
     openapi::Refusals,
 };
-use crate::http::fault::Problem;
-use crate::http::guard::Caller;
+use crate::http::{fault::Problem, guard::Caller};
 use axum::{
     Json,
     body::{Body, to_bytes},
