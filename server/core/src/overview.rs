@@ -45,6 +45,20 @@ impl Fleet {
         Ok(counts)
     }
 
+    /// That the key set which devices follow ends soon, or has ended.
+    async fn key_set_ends(&self, org: &wire::ids::OrgId, now: wire::Timestamp) -> Result<Option<Attention>> {
+        let ending = self.releases().key_set_ending(org, now.plus(EXPIRING_MS)).await?;
+        Ok(ending.map(|(version, end, since)| {
+            let when = if end <= now { "has ended" } else { "ends" };
+            let at = end.readable();
+            let text = format!(
+                "Key set {version} {when} on {at}: devices install nothing by it after that. Publish the next one, signed by its keys"
+            );
+            let href = "/firmware#signing".to_owned();
+            Attention { kind: AttentionKind::KeySetEnds, text, href, since, device: None, rollout: None }
+        }))
+    }
+
     /// The fleet at a glance.
     pub async fn overview(&self, actor: &Actor) -> Result<OverviewPage> {
         may(actor, Act::Read)?;
@@ -74,20 +88,7 @@ impl Fleet {
                 rollout: None,
             });
         }
-        if let Some((version, end, since)) = self.releases().key_set_ending(org, now.plus(EXPIRING_MS)).await? {
-            let when = if end <= now { "has ended" } else { "ends" };
-            attention.push(Attention {
-                kind: AttentionKind::KeySetEnds,
-                text: format!(
-                    "Key set {version} {when} on {}: devices install nothing by it after that. Publish the next one, signed by its keys",
-                    end.readable()
-                ),
-                href: "/firmware#signing".to_owned(),
-                since,
-                device: None,
-                rollout: None,
-            });
-        }
+        attention.extend(self.key_set_ends(org, now).await?);
         for g in self.rollouts().unreviewed(org).await? {
             let late = if g.overdue { ", and the time to review that is over" } else { ": two people review that" };
             attention.push(Attention {
