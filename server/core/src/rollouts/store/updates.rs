@@ -103,8 +103,7 @@ pub(super) const OVERDUE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE ro
 /// Open updates that a recall takes back.
 pub(super) const RETRACTABLE: Sql = Sql::same(
     "SELECT COUNT(*) FROM updates
-     WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')
-     AND deadline > 0",
+     WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded') AND deadline > 0",
 );
 
 /// The rollout as it stands while its row is held.
