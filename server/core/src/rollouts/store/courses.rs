@@ -59,15 +59,16 @@ pub(super) const TIME_OUT: Sql = Sql::same(
      WHERE id IN (SELECT o.id FROM updates o WHERE o.rollout_id = $1 AND o.open = TRUE AND o.deadline <= $2 ORDER BY o.deadline LIMIT $8)
          AND open = TRUE AND deadline <= $2 RETURNING id, device, stage, state, attempts",
 );
+/// Every deadline is after 1970: it is said so that only open updates are read, by their own index.
 pub(super) const WITHDRAW: Sql = Sql::same(
     "UPDATE updates SET state = 'cancelled', open = FALSE, again = $3, ended_at = $2, updated_at = $2
-     WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation')
+     WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation') AND deadline > 0
      RETURNING id, device, stage, state, attempts",
 );
 pub(super) const WITHDRAW_RECALLED: Sql = Sql::same(
     "UPDATE updates SET state = 'cancelled', open = FALSE, again = $3, ended_at = $2, updated_at = $2
      WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')
-     RETURNING id, device, stage, state, attempts",
+     AND deadline > 0 RETURNING id, device, stage, state, attempts",
 );
 pub(super) const REQUEUE: Sql = Sql::same(
     "UPDATE updates SET again = TRUE, retry_at = NULL, updated_at = $2

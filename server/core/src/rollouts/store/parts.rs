@@ -25,8 +25,7 @@ pub(super) const OF_DEVICE: Sql = Sql::same(
 /// Without those that this rollout takes over: not begun, older, and not more urgent.
 pub(super) const BUSY_ELSEWHERE: Sql = Sql::same(
     "SELECT u.device FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.org_id = $1 AND u.rollout_id <> $2 AND u.open = TRUE
-     AND NOT (x.sequence < $3 AND x.priority <= $4 AND u.state IN ('offered', 'awaiting_window', 'awaiting_confirmation'))
-     AND u.device > $5 ORDER BY u.device LIMIT $6",
+     AND NOT (x.sequence < $3 AND x.priority <= $4 AND u.state IN ('offered', 'awaiting_window', 'awaiting_confirmation'))",
 );
 pub(super) const SETTLED: Sql = Sql::same(
     "SELECT device FROM updates WHERE rollout_id = $1 AND latest = TRUE AND again = FALSE AND device > $2 ORDER BY device LIMIT $3",
@@ -131,13 +130,8 @@ pub(in crate::rollouts) async fn busy_elsewhere(
     rollout: &str,
     rank: Rank,
 ) -> Result<HashSet<DeviceNo>, Error> {
-    let (mut all, mut after) = (HashSet::new(), 0);
-    loop {
-        let some = rows!(on, (i64,), BUSY_ELSEWHERE, org.as_str(), rollout, rank.sequence, i64::from(rank.priority), after, PAGE)?;
-        let Some((last,)) = some.last() else { return Ok(all) };
-        after = *last;
-        all.extend(some.into_iter().map(|r| r.0));
-    }
+    let found = rows!(on, (i64,), BUSY_ELSEWHERE, org.as_str(), rollout, rank.sequence, i64::from(rank.priority))?;
+    Ok(found.into_iter().map(|r| r.0).collect())
 }
 
 /// Devices that have had their turn in this rollout and don't come again.

@@ -31,8 +31,8 @@ pub(super) const HOLD_ALONE: Sql = Sql::split(
 /// Offers within a budget come one after the other in the whole organization: other rollouts count as well.
 pub(super) const HOLD_ORG: Sql =
     Sql::split("SELECT id FROM organizations WHERE id = $1", "SELECT id FROM organizations WHERE id = $1 FOR NO KEY UPDATE");
-/// How many updates of a rollout are under way.
-pub(super) const OPEN_IN: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND open = TRUE");
+/// How many updates of a rollout are under way. Every deadline is after 1970: it is said so that those are read by their own index, and not all that ever were.
+pub(super) const OPEN_IN: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE rollout_id = $1 AND open = TRUE AND deadline > 0");
 /// How many devices are updating that have the same value of attribute $3 as device $2.
 pub(super) const ALIKE: Sql = Sql::same(
     "SELECT COUNT(*) FROM device_attributes own JOIN device_attributes a ON a.org_id = own.org_id AND a.name = own.name AND a.value = own.value
@@ -103,7 +103,7 @@ pub(super) const OVERDUE: Sql = Sql::same("SELECT COUNT(*) FROM updates WHERE ro
 /// Open updates that a recall takes back.
 pub(super) const RETRACTABLE: Sql = Sql::same(
     "SELECT COUNT(*) FROM updates
-     WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded')",
+     WHERE rollout_id = $1 AND open = TRUE AND state IN ('offered', 'awaiting_window', 'awaiting_confirmation', 'downloading', 'downloaded') AND deadline > 0",
 );
 
 /// The rollout as it stands while its row is held.

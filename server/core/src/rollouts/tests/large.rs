@@ -117,6 +117,21 @@ impl Scene {
     }
 }
 
+/// What the database would do: open updates are few beside those that have ended, and are found without them, with every offer and every order.
+#[tokio::test]
+async fn open_updates_are_found_without_those_that_have_ended() {
+    let s = Scene::open(EngineKind::Sqlite, 0).await;
+    let mut on = s.rollouts().db.read().await.unwrap();
+    let of_open = ["FROM updates", "UPDATE updates"];
+    let asks = |sql: &&&Sql| of_open.iter().any(|verb| sql.sqlite.contains(verb)) && sql.sqlite.contains("WHERE rollout_id = $1 AND open = TRUE");
+    let all: Vec<_> = crate::rollouts::store::ALL.iter().filter(asks).collect();
+    assert!(all.len() >= 5, "{all:?}");
+    for sql in all {
+        let plan: Vec<(i64, i64, i64, String)> = select(&mut on, format!("EXPLAIN QUERY PLAN {}", sql.sqlite), &[]).await.unwrap();
+        assert!(plan.iter().all(|step| step.3.contains("INDEX updates_overdue")), "{}: {plan:?}", sql.sqlite);
+    }
+}
+
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
