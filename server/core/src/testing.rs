@@ -17,14 +17,18 @@ use crate::{
 };
 use bytes::Bytes;
 use futures::stream;
+use parking_lot::Mutex;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _, SqliteConnection};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use wire::{
     Timestamp,
-    ids::{OrgId, ReleaseId},
+    ids::{OrgId, ReleaseId, UserId},
     manifest::{Manifest, SCHEMA},
     releases::{NewRelease, NewUpload},
     states::Role,
@@ -64,6 +68,7 @@ pub struct World {
     pub org: OrgId,
     /// Its data folder.
     pub folder: tempfile::TempDir,
+    people: Mutex<HashMap<String, UserId>>,
 }
 
 /// The URL of a fresh, empty PostgreSQL database.
@@ -195,7 +200,7 @@ impl World {
         };
         let fleet = Fleet::open(settings, clock.clone(), entropy.clone()).await?;
         let org = fleet.default_org().clone();
-        Ok(Self { fleet, clock, entropy, org, folder })
+        Ok(Self { fleet, clock, entropy, org, folder, people: Mutex::default() })
     }
 
     /// Closes it, and gives what [`World::open_at`] opens again.
@@ -208,7 +213,12 @@ impl World {
     pub async fn person(&self, name: &str, role: Role) -> Actor {
         let system = Actor::system(self.org.clone());
         let email = format!("{name}@example.com");
-        let user = self.fleet.access().create_user(&system, &email, name, role, "a long enough password").await.expect("a new person");
+        let known = self.people.lock().get(&email).cloned();
+        let user = match known {
+            Some(user) => user,
+            None => self.fleet.access().create_user(&system, &email, name, role, "a long enough password").await.expect("a new person"),
+        };
+        self.people.lock().insert(email, user.clone());
         let who = Who::Session { session: self.entropy.id(self.clock.now()), user, name: name.to_owned(), role };
         Actor { org: self.org.clone(), who, address: "127.0.0.1".into() }
     }

@@ -95,10 +95,11 @@ enum Command {
     },
     /// Show whether devices without a token may ask to join, or change it
     EnrolmentSettings {
-        #[command(flatten)]
-        flags: Box<Flags>,
+        // Before the flags: what stands behind them gets their heading.
         #[command(flatten)]
         change: joining::Settings,
+        #[command(flatten)]
+        flags: Box<Flags>,
     },
     /// Claims, shared certificates by which devices ask for their own: create, list, disable
     Claim {

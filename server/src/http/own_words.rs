@@ -99,11 +99,10 @@ impl Face {
         if !refused || response.extensions().get::<Said>().is_some() {
             return response;
         }
-        let allow = response.headers().get(header::ALLOW).and_then(|v| v.to_str().ok());
         let fault = match response.extensions().get::<Fault>() {
             Some(_) if form == Form::Problem => return response,
             Some(fault) => fault.clone(),
-            None if is_bare(&response) => self.words(status, uri, allow),
+            None if is_bare(&response) => self.words(status, uri),
             None => return response,
         };
         let said = match form {
@@ -148,7 +147,7 @@ impl Face {
     }
 
     /// What the framework's refusal says here.
-    fn words(&self, status: StatusCode, uri: &Uri, allow: Option<&str>) -> Fault {
+    fn words(&self, status: StatusCode, uri: &Uri) -> Fault {
         use FaultKind as K;
         let (kind, code, text) = match status {
             _ if uri.path() == self.websocket && status != StatusCode::NOT_FOUND && status.is_client_error() => (
@@ -158,8 +157,8 @@ impl Face {
             ),
             StatusCode::NOT_FOUND => (K::NotFound, "not_found", format!("There is nothing at this address. {}", self.hint)),
             StatusCode::METHOD_NOT_ALLOWED => {
-                let takes = allow.filter(|a| !a.is_empty()).map_or_else(String::new, |a| format!("; it takes {}", a.replace(',', ", ")));
-                (K::Invalid, "method_not_allowed", format!("This address does not take this method{takes}. {}", self.hint))
+                let text = format!("This address does not take this method; the header Allow names those that it takes. {}", self.hint);
+                (K::Invalid, "method_not_allowed", text)
             }
             StatusCode::REQUEST_TIMEOUT => (K::Busy, "slow", "The request came too slowly. Send it again.".to_owned()),
             StatusCode::PAYLOAD_TOO_LARGE => {
@@ -249,7 +248,7 @@ mod tests {
         let long = || Request::post("/body").body(Body::from("12345678901")).unwrap();
         let cases = [
             (from("/nothing"), 404, "not_found", "There is nothing at this address."),
-            (from("/body"), 405, "method_not_allowed", "it takes POST."),
+            (from("/body"), 405, "method_not_allowed", "the header Allow"),
             (from("/thing/%ff"), 400, "bad_request", "something in its path"),
             (from("/live"), 400, "websocket_expected", "Upgrade: websocket"),
             (long(), 413, "too_large", "larger than what is taken"),

@@ -96,7 +96,8 @@ impl Devices {
             return outcome;
         }
         self.tell_refused(attempt, over, refusal, now).await;
-        if self.has_proved(attempt, over).await {
+        // Whoever tries keys of other devices has proved what they are.
+        if !matches!(refusal, Error::Pki(pki::Error::KeyInUse(_))) && self.has_proved(attempt, over).await {
             return outcome;
         }
         // Only after a refusal: those who hold a right token pay for nobody's guesses.

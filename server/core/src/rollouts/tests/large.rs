@@ -123,7 +123,8 @@ async fn open_updates_are_found_without_those_that_have_ended() {
     let s = Scene::open(EngineKind::Sqlite, 0).await;
     let mut on = s.rollouts().db.read().await.unwrap();
     let of_open = ["FROM updates", "UPDATE updates"];
-    let asks = |sql: &&&Sql| of_open.iter().any(|verb| sql.sqlite.contains(verb)) && sql.sqlite.contains("WHERE rollout_id = $1 AND open = TRUE");
+    let asks =
+        |sql: &&&Sql| of_open.iter().any(|verb| sql.sqlite.contains(verb)) && sql.sqlite.contains("WHERE rollout_id = $1 AND open = TRUE");
     let all: Vec<_> = crate::rollouts::store::ALL.iter().filter(asks).collect();
     assert!(all.len() >= 5, "{all:?}");
     for sql in all {
