@@ -59,7 +59,7 @@ impl Pki {
 
     /// Their names, for those who choose one.
     pub(crate) async fn profile_names(&self, on: &mut impl Conn, org: &OrgId) -> Result<Vec<String>, Error> {
-        Ok(store::profiles(on, org).await?.into_iter().map(|p| p.name).collect())
+        Ok(store::profile_names(on, org).await?)
     }
 
     /// Makes a profile of this name, or changes it: what is issued from now on follows it, renewals too.
@@ -78,7 +78,7 @@ impl Pki {
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         store::put_profile(&mut tx, &actor.org, name, &rules, now, &actor.label()).await?;
-        if store::profiles(&mut tx, &actor.org).await?.len() > MOST {
+        if store::profile_names(&mut tx, &actor.org).await?.len() > MOST {
             return Err(Error::ProfilesFull);
         }
         audit::append(&mut tx, actor, now, "certificate_profile.set", name, &json!(rules)).await?;

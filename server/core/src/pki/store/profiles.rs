@@ -9,9 +9,11 @@ use wire::{
 
 pub(super) const PROFILES: Sql = Sql::same(
     "SELECT p.name, p.hours, p.key_types, p.rekey, p.changed_at, p.changed_by, \
-     (SELECT COUNT(*) FROM certificates c WHERE c.org_id = p.org_id AND c.validity_profile = p.name AND c.state = 'active') AS active \
+     (SELECT COUNT(*) FROM certificates c WHERE c.org_id = p.org_id AND c.validity_profile = p.name AND c.validity_profile <> '' \
+     AND c.state = 'active') AS active \
      FROM certificate_profiles p WHERE p.org_id = $1 ORDER BY p.name",
 );
+pub(super) const PROFILE_NAMES: Sql = Sql::same("SELECT name FROM certificate_profiles WHERE org_id = $1 ORDER BY name");
 pub(super) const PROFILE: Sql = Sql::same("SELECT hours, key_types, rekey FROM certificate_profiles WHERE org_id = $1 AND name = $2");
 pub(super) const PROFILE_PUT: Sql = Sql::same(
     "INSERT INTO certificate_profiles (org_id, name, hours, key_types, rekey, changed_at, changed_by) VALUES ($1, $2, $3, $4, $5, $6, $7) \
@@ -21,7 +23,7 @@ pub(super) const PROFILE_PUT: Sql = Sql::same(
 pub(super) const PROFILE_REMOVE: Sql = Sql::same("DELETE FROM certificate_profiles WHERE org_id = $1 AND name = $2");
 pub(super) const PROFILE_USERS: Sql = Sql::same(
     "SELECT (SELECT COUNT(*) FROM enrolment_tokens WHERE org_id = $1 AND profile = $2 AND revoked_at IS NULL AND expires_at > $3), \
-     (SELECT COUNT(*) FROM certificates WHERE org_id = $1 AND validity_profile = $2 AND state = 'active')",
+     (SELECT COUNT(*) FROM certificates WHERE org_id = $1 AND validity_profile = $2 AND validity_profile <> '' AND state = 'active')",
 );
 
 #[derive(sqlx::FromRow)]
@@ -54,6 +56,11 @@ pub(in crate::pki) async fn profiles(on: &mut impl Conn, org: &OrgId) -> Result<
         Ok(CertificateProfile { name: r.name, rules, active: r.active, changed_at: Timestamp(r.changed_at), changed_by: r.changed_by })
     };
     rows!(on, ProfileRecord, PROFILES, org.as_str())?.into_iter().map(shown).collect()
+}
+
+/// The names of the organization's profiles.
+pub(in crate::pki) async fn profile_names(on: &mut impl Conn, org: &OrgId) -> Result<Vec<String>, Error> {
+    Ok(rows!(on, (String,), PROFILE_NAMES, org.as_str())?.into_iter().map(|(name,)| name).collect())
 }
 
 /// What the profile says; none when there is no such one.

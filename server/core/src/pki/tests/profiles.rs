@@ -23,7 +23,8 @@ fn new_token(profile: &str) -> NewEnrolmentToken {
 }
 
 async fn enrol(w: &World, profile: &str, id: &str, key: &KeyPair) -> Result<Enrolled, crate::devices::Error> {
-    let token = w.fleet.devices().create_enrolment_token(&w.operator().await, new_token(profile)).await.unwrap();
+    let system = Actor::system(w.org.clone());
+    let token = w.fleet.devices().create_enrolment_token(&system, new_token(profile)).await.unwrap();
     assert_eq!(token.token.profile, profile);
     let request = EnrolRequest {
         csr: request(id, key),

@@ -2,6 +2,7 @@
 
 use super::life::{DAY, check, enrol, organization, room};
 use crate::{
+    access::Actor,
     clock::Clock as _,
     db::{EngineKind, Sql, Store, exec, row},
     entropy::SeededEntropy,
@@ -61,7 +62,7 @@ fn read(pki: &Pki, id: &AuthorityId) -> Read {
 
 /// what was known goes into the books, the date also into the list; nothing of it is taken back by saying it again.
 async fn revoke_with_what_is_known(w: &World, id: &CertificateId) {
-    let (pki, admin) = (w.fleet.pki(), w.admin().await);
+    let (pki, admin) = (w.fleet.pki(), Actor::system(w.org.clone()));
     let since = w.clock.now().plus(-HOUR);
     let how = |note: &str, since: Timestamp| Revocation {
         reason: RevocationReason::KeyCompromise,
