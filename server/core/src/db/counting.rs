@@ -17,6 +17,7 @@ use tracing::{
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
+use tracing_core::span::Current;
 
 const DRIVER: &str = "sqlx::query";
 const OURS: &str = "fleet::counting";
@@ -36,6 +37,8 @@ thread_local! {
     /// The pieces of work that this thread does something for now, the innermost last. The driver's own threads enter them too.
     static WITHIN: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
+/// What a span of ours is like.
+static WORK: OnceLock<&'static Metadata<'static>> = OnceLock::new();
 static LAST: AtomicU64 = AtomicU64::new(0);
 
 /// What ran, by the piece of work.
@@ -52,7 +55,8 @@ impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         matches!(metadata.target(), DRIVER | OURS)
     }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        WORK.get_or_init(|| attributes.metadata());
         Id::from_u64(LAST.fetch_add(1, Ordering::Relaxed) + 1)
     }
     fn record(&self, _: &Id, _: &Record<'_>) {}
@@ -66,6 +70,13 @@ impl Subscriber for Listener {
             ran.affected = 0;
         }
         book().lock().unwrap().entry(work).or_default().push(ran);
+    }
+    // SQLite's driver takes it along to its own thread.
+    fn current_span(&self) -> Current {
+        match (WITHIN.with_borrow(|within| within.last().copied()), WORK.get()) {
+            (Some(work), Some(metadata)) => Current::new(Id::from_u64(work), metadata),
+            _ => Current::none(),
+        }
     }
     fn enter(&self, span: &Id) {
         WITHIN.with_borrow_mut(|within| within.push(span.into_u64()));
