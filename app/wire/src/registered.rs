@@ -73,7 +73,7 @@ pub struct JustInTimePolicy {
     /// What becomes of its devices when its list of revoked certificates has ended for more than 24 hours. Without a list it says nothing.
     #[serde(default = "closed")]
     pub ended_list: EndedList,
-    /// Whether one of its devices gets a certificate of ours when it asks for one over its own, by EST `simpleenroll` (802.1AR: an LDevID for its IDevID).
+    /// Whether one of its devices gets a certificate of ours when it asks for one over its own, by EST `simpleenroll` (802.1AR: an `LDevID` for its `IDevID`).
     #[serde(default)]
     pub exchange: bool,
 }

@@ -196,7 +196,7 @@ fn owners_list(a: &RegisteredAuthority, now: wire::Timestamp) -> AnyView {
         return view! { <dt>"Its list of revoked certificates"</dt><dd class="dim">"none was brought"</dd> }.into_any();
     };
     let said = format!("{} on it, ", counted(list.entries, "certificate", "certificates"));
-    let ended = (list.next_update < now).then(|| match a.policy.ended_list {
+    let ended = (list.next_update < now).then_some(match a.policy.ended_list {
         EndedList::Closed => "; its devices are refused a day after that",
         EndedList::Open => "; its devices go on by it",
     });

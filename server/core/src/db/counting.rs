@@ -104,7 +104,12 @@ impl Visit for Ran {
 }
 
 /// Does the work, and tells which statements it ran.
-pub(crate) async fn counted<T>(work: impl Future<Output = T>) -> (T, Vec<Ran>) {
+pub(crate) fn counted<T>(work: impl Future<Output = T>) -> impl Future<Output = (T, Vec<Ran>)> {
+    let work = Box::pin(work);
+    async move { tell(work).await }
+}
+
+async fn tell<T>(work: impl Future<Output = T>) -> (T, Vec<Ran>) {
     // Of several tests in one process the first listens for all.
     let _ = tracing::subscriber::set_global_default(Listener);
     let span = tracing::info_span!(target: OURS, "counted");

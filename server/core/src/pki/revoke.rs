@@ -98,7 +98,7 @@ impl Pki {
 }
 
 /// A revocation as it is written down: whole seconds, as the list has them, and a note without blanks around it.
-fn checked(how: Revocation, now: Timestamp) -> Result<Revocation, Error> {
+fn checked(how: &Revocation, now: Timestamp) -> Result<Revocation, Error> {
     let note = how.note.trim().to_owned();
     if note.chars().count() > MAX_REVOCATION_NOTE as usize {
         return Err(Error::RevocationNote);
@@ -107,5 +107,5 @@ fn checked(how: Revocation, now: Timestamp) -> Result<Revocation, Error> {
     if how.invalidity_date.is_some_and(|since| since > now || since.0 < 0) {
         return Err(Error::InvalidityDate);
     }
-    Ok(Revocation { invalidity_date: how.invalidity_date.map(second), note, ..how })
+    Ok(Revocation { invalidity_date: how.invalidity_date.map(second), note, reason: how.reason })
 }
