@@ -19,7 +19,7 @@ impl Pki {
     /// Idempotent: the first reason, date and note stand. A compromised key is blocked forever.
     pub async fn revoke(&self, actor: &Actor, id: &CertificateId, how: impl Into<Revocation>) -> Result<(), Error> {
         may(actor, Act::Revoke)?;
-        let how = checked(how.into(), self.clock.now())?;
+        let how = checked(&how.into(), self.clock.now())?;
         let mut tx = self.db.write().await?;
         let device = self.revoke_one(&mut tx, actor, id, &how).await?;
         tx.commit().await?;
