@@ -3,7 +3,7 @@
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use wire::{
-    pki::{AuthorityUse, CertificateQuery, Revocation, RevocationReason},
+    pki::{AuthorityUse, CertificateQuery, RevocationReason},
     states::{AuthorityStep, ClonePolicy, RecoveryPolicy, RekeyPolicy},
 };
 
@@ -47,7 +47,7 @@ pub async fn revoke_certificate(
             call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at("invalidity_date")))
         })?),
     };
-    call.answer(call.fleet.pki().revoke(&call.actor, &id, Revocation { reason, invalidity_date, note }).await)?;
+    call.answer(call.fleet.pki().revoke(&call.actor, &id, wire::pki::Revocation { reason, invalidity_date, note }).await)?;
     call.lead_to("/certificates");
     Ok(())
 }

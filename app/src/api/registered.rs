@@ -7,7 +7,7 @@
 
 use super::fault::ApiFault;
 use leptos::prelude::*;
-use wire::registered::{EndedList, JustInTime, RegisteredAuthority};
+use wire::registered::{JustInTime, RegisteredAuthority};
 
 /// Registers an authority by its certificate, PEM.
 #[server(prefix = "/rpc", endpoint = "/registered_authority_new")]
@@ -57,7 +57,7 @@ pub async fn enable_authority(
     let id: wire::ids::AuthorityId = call.id(&id)?;
     let tags = wire::devices::words(&tags);
     // A word that is none closes.
-    let ended_list = ended_list.parse().unwrap_or(EndedList::Closed);
+    let ended_list = ended_list.parse().unwrap_or(wire::registered::EndedList::Closed);
     let policy = wire::registered::JustInTimePolicy {
         just_in_time,
         device_type,
