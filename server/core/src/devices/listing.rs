@@ -1,7 +1,7 @@
 //! The device list: a selector, an order, and keyset pages of it. The same query serves the page, REST and counts.
 
 use super::{
-    DeviceNo, Devices, Error,
+    Devices, Error,
     filter::{Asked, Filter, asks_for_state},
     groups,
     kept::Kept,
@@ -124,12 +124,14 @@ pub(super) fn base(org: &OrgId, selector: &Selector, asked: &Asked) -> Filter {
 }
 
 /// The same, among these devices when they are known.
-fn condition(org: &OrgId, selector: &Selector, few: Option<&[DeviceNo]>, mut filter: Filter) -> Filter {
+fn condition(org: &OrgId, selector: &Selector, few: Option<&narrowing::Few>, mut filter: Filter) -> Filter {
     let org = filter.bind(Value::Text(org.to_string()));
     filter.from = match few {
         None => "devices d".to_owned(),
         // The limit is what keeps the planner from walking the list's order all the same.
-        Some(few) => format!("(SELECT * FROM devices WHERE {} LIMIT {}) d", filter.among("number", format!("{few:?}")), narrowing::FEW),
+        Some(few) => {
+            format!("(SELECT * FROM devices WHERE {} LIMIT {}) d", filter.among("number", few.numbers().to_owned()), narrowing::FEW)
+        }
     };
     filter.text = format!("d.org_id = {org} AND d.deleted_at IS NULL");
     if !asks_for_state(selector) {
@@ -146,7 +148,7 @@ fn condition(org: &OrgId, selector: &Selector, few: Option<&[DeviceNo]>, mut fil
 pub(super) struct Meant {
     selector: Selector,
     asked: Asked,
-    few: Option<Vec<DeviceNo>>,
+    few: Option<narrowing::Few>,
 }
 
 impl Meant {
@@ -157,7 +159,7 @@ impl Meant {
     pub(super) fn filter(&self, org: &OrgId, counting: bool) -> Filter {
         // What is in other tables is only looked up for a few.
         let counting = counting && self.few.is_none();
-        condition(org, &self.selector, self.few.as_deref(), Filter { asked: self.asked.clone(), counting, ..Filter::default() })
+        condition(org, &self.selector, self.few.as_ref(), Filter { asked: self.asked.clone(), counting, ..Filter::default() })
     }
 }
 

@@ -1,11 +1,8 @@
 //! Which devices a selector can mean at most, asked of indexes before a list is read: what few match must not be looked for along the list's order through
 //! a fleet of a million. Owns those questions and what stays true of their answers; what a selector means is the filter's, which checks each device all the same.
 
-use super::{
-    DeviceNo,
-    selector::{Field, Selector},
-};
-use crate::db::{Conn, Error, Sql, literal, rows};
+use super::selector::{Field, Selector};
+use crate::db::{Conn, Error, Sql, literal, row};
 use wire::ids::OrgId;
 
 /// Where more match, the list's own order meets enough of them soon. The fleets of tests are smaller.
@@ -14,23 +11,66 @@ const MORE: i64 = if cfg!(test) { 1_001 } else { 10_001 };
 /// Letters of a piece that the index of words knows.
 const PIECE: usize = 3;
 
-const TAGGED: Sql = Sql::same("SELECT device FROM device_tags WHERE org_id = $1 AND tag = $2 LIMIT $3");
-const ATTRIBUTED: Sql = Sql::same("SELECT device FROM device_attributes WHERE org_id = $1 AND name = $2 AND value = $3 LIMIT $4");
-const GROUPED: Sql = Sql::same(
-    "SELECT m.device FROM device_groups g JOIN group_members m ON m.group_id = g.id WHERE g.org_id = $1 AND g.name = $2 LIMIT $3",
+/// The devices `n` that a statement gives, as one row: a JSON list of their numbers, and how many they are. Ten thousand rows would cost ten times as much.
+macro_rules! listed {
+    ($from:literal) => {
+        listed!($from, $from)
+    };
+    ($sqlite:literal, $postgres:literal) => {
+        Sql::split(
+            concat!("SELECT json_group_array(n), COUNT(*) FROM (", $sqlite, ") AS f"),
+            concat!("SELECT CAST(COALESCE(json_agg(n), CAST('[]' AS JSON)) AS TEXT), COUNT(*) FROM (", $postgres, ") AS f"),
+        )
+    };
+}
+
+const TAGGED: Sql = listed!("SELECT device AS n FROM device_tags WHERE org_id = $1 AND tag = $2 LIMIT $3");
+const ATTRIBUTED: Sql = listed!("SELECT device AS n FROM device_attributes WHERE org_id = $1 AND name = $2 AND value = $3 LIMIT $4");
+const GROUPED: Sql = listed!(
+    "SELECT m.device AS n FROM device_groups g JOIN group_members m ON m.group_id = g.id WHERE g.org_id = $1 AND g.name = $2 LIMIT $3"
 );
-const VERSION: Sql = Sql::same("SELECT number FROM devices WHERE org_id = $1 AND version = $2 LIMIT $3");
-const UPDATE: Sql = Sql::same("SELECT number FROM devices WHERE org_id = $1 AND update_state = $2 AND update_state <> '' LIMIT $3");
+const VERSION: Sql = listed!("SELECT number AS n FROM devices WHERE org_id = $1 AND version = $2 LIMIT $3");
+const UPDATE: Sql = listed!("SELECT number AS n FROM devices WHERE org_id = $1 AND update_state = $2 AND update_state <> '' LIMIT $3");
 /// SQLite's index knows pieces of three letters and asks for all of `$3`, PostgreSQL's the whole pattern `$2`.
-const WORD: Sql = Sql::split(
-    "SELECT rowid FROM device_words WHERE device_words MATCH $3 AND $1 <> '' AND $2 <> '' LIMIT $4",
-    "SELECT number FROM devices WHERE org_id = $1 AND device_id_lower LIKE $2 ESCAPE '\\' AND CAST($3 AS TEXT) <> '' LIMIT $4",
+const WORD: Sql = listed!(
+    "SELECT rowid AS n FROM device_words WHERE device_words MATCH $3 AND $1 <> '' AND $2 <> '' LIMIT $4",
+    "SELECT number AS n FROM devices WHERE org_id = $1 AND device_id_lower LIKE $2 ESCAPE '\\' AND CAST($3 AS TEXT) <> '' LIMIT $4"
 );
 
 pub(crate) const ALL: &[&Sql] = &[&TAGGED, &ATTRIBUTED, &GROUPED, &VERSION, &UPDATE, &WORD];
 
+/// Numbers of at most ten thousand devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Few {
+    /// A JSON list.
+    numbers: String,
+    count: usize,
+}
+
+impl Few {
+    /// The numbers as a JSON list.
+    pub(super) fn numbers(&self) -> &str {
+        &self.numbers
+    }
+
+    /// Of one statement's row, when they are few enough.
+    fn of(row: Option<(String, i64)>) -> Option<Self> {
+        let (numbers, count) = row?;
+        let count = usize::try_from(count).ok().filter(|count| *count <= FEW)?;
+        Some(Self { numbers, count })
+    }
+
+    /// Together with others.
+    fn and(self, others: Self) -> Option<Self> {
+        let inside = |list: &str| list.trim().trim_start_matches('[').trim_end_matches(']').trim().to_owned();
+        let all = [inside(&self.numbers), inside(&others.numbers)].into_iter().filter(|list| !list.is_empty());
+        let count = self.count + others.count;
+        (count <= FEW).then(|| Self { numbers: format!("[{}]", all.collect::<Vec<_>>().join(",")), count })
+    }
+}
+
 /// At most ten thousand devices, among which are all that the selector means; none where it may mean more, or where no index knows.
-pub(super) async fn few(on: &mut impl Conn, org: &OrgId, selector: &Selector) -> Result<Option<Vec<DeviceNo>>, Error> {
+pub(super) async fn few(on: &mut impl Conn, org: &OrgId, selector: &Selector) -> Result<Option<Few>, Error> {
     let parts = match selector {
         Selector::All(parts) => parts.as_slice(),
         other => std::slice::from_ref(other),
@@ -44,22 +84,28 @@ pub(super) async fn few(on: &mut impl Conn, org: &OrgId, selector: &Selector) ->
 }
 
 /// The same of one condition that must hold.
-async fn of_part(on: &mut impl Conn, org: &OrgId, part: &Selector) -> Result<Option<Vec<DeviceNo>>, Error> {
+async fn of_part(on: &mut impl Conn, org: &OrgId, part: &Selector) -> Result<Option<Few>, Error> {
     match part {
         Selector::Word(word) => named(on, org, word).await,
         Selector::Is(field, values) => {
-            let mut all = Vec::new();
+            let mut all: Option<Few> = None;
             for value in values {
                 let Some(found) = of_value(on, org, field, value).await? else { return Ok(None) };
-                all.extend(found);
+                all = match all {
+                    None => Some(found),
+                    Some(before) => match before.and(found) {
+                        None => return Ok(None),
+                        together => together,
+                    },
+                };
             }
-            Ok((all.len() <= FEW).then_some(all))
+            Ok(all)
         }
         _ => Ok(None),
     }
 }
 
-async fn of_value(on: &mut impl Conn, org: &OrgId, field: &Field, value: &str) -> Result<Option<Vec<DeviceNo>>, Error> {
+async fn of_value(on: &mut impl Conn, org: &OrgId, field: &Field, value: &str) -> Result<Option<Few>, Error> {
     if *field == Field::Id {
         return named(on, org, value).await;
     }
@@ -68,32 +114,28 @@ async fn of_value(on: &mut impl Conn, org: &OrgId, field: &Field, value: &str) -
     }
     let org = org.as_str();
     let found = match field {
-        Field::Tag => rows!(on, (i64,), TAGGED, org, value, MORE)?,
-        Field::Attribute(name) => rows!(on, (i64,), ATTRIBUTED, org, name.as_str(), value, MORE)?,
-        Field::Group => rows!(on, (i64,), GROUPED, org, value, MORE)?,
-        Field::Version => rows!(on, (i64,), VERSION, org, value, MORE)?,
-        Field::Update => rows!(on, (i64,), UPDATE, org, value, MORE)?,
+        Field::Tag => row!(on, (String, i64), TAGGED, org, value, MORE)?,
+        Field::Attribute(name) => row!(on, (String, i64), ATTRIBUTED, org, name.as_str(), value, MORE)?,
+        Field::Group => row!(on, (String, i64), GROUPED, org, value, MORE)?,
+        Field::Version => row!(on, (String, i64), VERSION, org, value, MORE)?,
+        Field::Update => row!(on, (String, i64), UPDATE, org, value, MORE)?,
         _ => return Ok(None),
     };
-    Ok(few_enough(found))
+    Ok(Few::of(found))
 }
 
 /// Devices whose id has the word in it, or every piece of it between stars.
-async fn named(on: &mut impl Conn, org: &OrgId, word: &str) -> Result<Option<Vec<DeviceNo>>, Error> {
+async fn named(on: &mut impl Conn, org: &OrgId, word: &str) -> Result<Option<Few>, Error> {
     let word = word.to_lowercase();
     let pattern =
         if word.contains('*') { word.split('*').map(literal).collect::<Vec<_>>().join("%") } else { format!("%{}%", literal(&word)) };
     for pieces in questions(&word) {
-        let found = rows!(on, (i64,), WORD, org.as_str(), pattern.as_str(), pieces, MORE)?;
-        if let Some(found) = few_enough(found) {
+        let found = row!(on, (String, i64), WORD, org.as_str(), pattern.as_str(), pieces, MORE)?;
+        if let Some(found) = Few::of(found) {
             return Ok(Some(found));
         }
     }
     Ok(None)
-}
-
-fn few_enough(found: Vec<(DeviceNo,)>) -> Option<Vec<DeviceNo>> {
-    (found.len() <= FEW).then(|| found.into_iter().map(|(number,)| number).collect())
 }
 
 /// What the index of words is asked, one after the other: the last letters and the first, because many ids have the rest in common, and then all.
@@ -118,6 +160,16 @@ fn questions(word: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_are_put_together() {
+        let few = |numbers: &str, count| Few::of(Some((numbers.to_owned(), count)));
+        let some = |numbers, count| few(numbers, count).unwrap();
+        assert_eq!(some("[1,2]", 2).and(some("[3]", 1)), few("[1,2,3]", 3));
+        assert_eq!(some("[]", 0).and(some("[3, 4]", 2)), few("[3, 4]", 2));
+        assert_eq!(some("[]", 0).and(some("[]", 0)), few("[]", 0));
+        assert_eq!((few("[1]", MORE), some("[1]", 1).and(some("[2]", MORE - 1))), (None, None));
+    }
 
     #[test]
     fn a_word_is_asked_for_by_its_ends_first() {
