@@ -61,7 +61,7 @@ impl Few {
     }
 
     /// Together with others.
-    fn and(self, others: Self) -> Option<Self> {
+    fn and(&self, others: &Self) -> Option<Self> {
         let inside = |list: &str| list.trim().trim_start_matches('[').trim_end_matches(']').trim().to_owned();
         let all = [inside(&self.numbers), inside(&others.numbers)].into_iter().filter(|list| !list.is_empty());
         let count = self.count + others.count;
@@ -93,7 +93,7 @@ async fn of_part(on: &mut impl Conn, org: &OrgId, part: &Selector) -> Result<Opt
                 let Some(found) = of_value(on, org, field, value).await? else { return Ok(None) };
                 all = match all {
                     None => Some(found),
-                    Some(before) => match before.and(found) {
+                    Some(before) => match before.and(&found) {
                         None => return Ok(None),
                         together => together,
                     },
@@ -165,10 +165,10 @@ mod tests {
     fn lists_are_put_together() {
         let few = |numbers: &str, count| Few::of(Some((numbers.to_owned(), count)));
         let some = |numbers, count| few(numbers, count).unwrap();
-        assert_eq!(some("[1,2]", 2).and(some("[3]", 1)), few("[1,2,3]", 3));
-        assert_eq!(some("[]", 0).and(some("[3, 4]", 2)), few("[3, 4]", 2));
-        assert_eq!(some("[]", 0).and(some("[]", 0)), few("[]", 0));
-        assert_eq!((few("[1]", MORE), some("[1]", 1).and(some("[2]", MORE - 1))), (None, None));
+        assert_eq!(some("[1,2]", 2).and(&some("[3]", 1)), few("[1,2,3]", 3));
+        assert_eq!(some("[]", 0).and(&some("[3, 4]", 2)), few("[3, 4]", 2));
+        assert_eq!(some("[]", 0).and(&some("[]", 0)), few("[]", 0));
+        assert_eq!((few("[1]", MORE), some("[1]", 1).and(&some("[2]", MORE - 1))), (None, None));
     }
 
     #[test]
