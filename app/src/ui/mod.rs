@@ -4,6 +4,7 @@
 //! state is a component. Everything works before hydration and without JavaScript: a dialog's trigger is a link to a page with the same form,
 //! menus are `popover`s, filters are `GET` forms. The behaviours that need script are delegated from the document once ([`behaviour`]).
 
+pub mod alarm;
 pub mod behaviour;
 pub mod browser;
 pub mod chart;

@@ -5,9 +5,11 @@ use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::devices::{ChangeDevice, ClearSuspicion},
     ui::{
-        Confirm, Tone, banner,
+        Confirm, Tone,
+        alarm::alarm,
+        banner,
         dialog::{confirm_dialog_as, dialog, dialog_link},
-        form, icon, time,
+        form, icon,
     },
 };
 use leptos::prelude::*;
@@ -89,24 +91,9 @@ const fn words(step: DeviceStep) -> Words {
 /// What stands on a device's page while somebody else may hold its key.
 pub fn suspicion(d: &DeviceDetail, call: FormCall<ClearSuspicion>) -> AnyView {
     let Some(suspicion) = &d.suspicion else { return ().into_any() };
-    let id = d.row.device_id.to_string();
-    let clear = d.may_clear.then(|| {
-        view! {
-            <ActionForm action=call>
-                <input type="hidden" name="id" value=id/>
-                {form::submit("I have looked at it", "", move || call.pending().get())}
-            </ActionForm>
-            {move || form::fault_banner(form::refusal(call).as_ref())}
-        }
-    });
-    let text = view! {
-        <div class="stack">
-            <div><b>"Somebody else may hold this device's key."</b>" "{suspicion.sign.clone()}" "{time::ago(suspicion.at)}"."</div>
-            <div>"Revoke its certificate with the reason key compromise, or suspend it, unless you know where both came from."</div>
-            {clear}
-        </div>
-    };
-    view! { <div class="mt-4">{banner(Tone::Bad, text.into_any())}</div> }.into_any()
+    let advice = "Revoke its certificate with the reason key compromise, or suspend it, unless you know where both came from.";
+    let clear = d.may_clear.then(|| (call.into(), d.row.device_id.to_string()));
+    alarm("Somebody else may hold this device's key.", (suspicion.sign.clone(), suspicion.at), advice, clear)
 }
 
 /// Whether the step is possible from where the device is, and for this person.

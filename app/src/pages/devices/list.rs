@@ -77,9 +77,9 @@ fn content(
     view! {
         <PageHead title="Devices" sub=sub.into_any() actions=view! { {groups}{add} }.into_any()/>
         {filter_bar(model, query)}
-        {bulk::ask(model, query, tag, asked == Some("tag"))}
-        {grouping::ask(model, query, group, asked == Some("group"))}
-        {stepping::ask(model, query, step, asked == Some("suspend"))}
+        {bulk::ask(model, query, tag, asked)}
+        {grouping::ask(model, query, group, asked)}
+        {stepping::ask(model, query, step, asked)}
         {rows}
     }
     .into_any()

@@ -3,6 +3,7 @@
 mod bulk;
 mod certificates;
 pub mod detail;
+mod everyone;
 pub(super) mod filters;
 mod firmware;
 mod grouping;

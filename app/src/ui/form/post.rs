@@ -149,6 +149,11 @@ pub fn QueryForm(
 }
 
 impl Post {
+    /// Whether a post is on its way.
+    pub const fn pending(self) -> RwSignal<bool> {
+        self.pending
+    }
+
     fn new(path: &'static str) -> Self {
         let query = use_query_map().get_untracked();
         let refused = match (query.get_str("__path"), query.get_str("__err")) {

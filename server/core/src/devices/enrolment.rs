@@ -95,9 +95,11 @@ impl Devices {
         if !is_guess(refusal) {
             return outcome;
         }
-        self.tell_refused(attempt, over, refusal, now).await;
+        let brought = self.brought(attempt, over).await.unwrap_or_default();
+        let proved = brought.proved;
+        self.tell_refused(attempt, over, refusal, (brought, now)).await;
         // Whoever tries keys of other devices has proved what they are.
-        if !matches!(refusal, Error::Pki(pki::Error::KeyInUse(_))) && self.has_proved(attempt, over).await {
+        if !matches!(refusal, Error::Pki(pki::Error::KeyInUse(_))) && proved {
             return outcome;
         }
         // Only after a refusal: those who hold a right token pay for nobody's guesses.
@@ -106,14 +108,6 @@ impl Devices {
         }
         self.guesses.fail(attempt.address, now);
         outcome
-    }
-
-    /// Whether whoever asks holds a secret that was made here, or the key of a claim. A token of another organization than the address names is unknown there.
-    async fn has_proved(&self, attempt: Attempt<'_>, over: Over<'_>) -> bool {
-        if attempt.secret.is_empty() {
-            return over.claim.is_some();
-        }
-        self.known_token(attempt.secret).await.is_ok_and(|token| over.org.is_none_or(|org| org.as_str() == token.org_id))
     }
 
     /// Whether a refusal of this credential from there is still written down: ten a minute are enough for the books.

@@ -23,7 +23,10 @@ use wire::{
 
 /// Whose credential an attempt came with.
 #[derive(Default)]
-struct Brought {
+pub(super) struct Brought {
+    /// Whether it proves something: the right secret of a token that was made here, or the key of a claim. A token of another organization than the address
+    /// names is unknown there.
+    pub(super) proved: bool,
     org: Option<OrgId>,
     /// Token or claim.
     id: String,
@@ -34,12 +37,11 @@ struct Brought {
 
 impl Devices {
     /// Tells of a refusal that is a sign of attack. What can't be found out for the books is left out of them.
-    pub(super) async fn tell_refused(&self, attempt: Attempt<'_>, over: Over<'_>, refusal: &Error, now: Timestamp) {
+    pub(super) async fn tell_refused(&self, attempt: Attempt<'_>, over: Over<'_>, refusal: &Error, (brought, now): (Brought, Timestamp)) {
         let guessed = matches!(refusal, Error::BadToken) && !attempt.secret.is_empty();
         if !guessed && !matches!(refusal, Error::Pki(pki::Error::KeyInUse(_))) {
             return;
         }
-        let brought = self.brought(attempt, over).await.unwrap_or_default();
         let org = brought.org.or_else(|| over.org.cloned()).or_else(|| over.open.cloned());
         let mut detail = Map::new();
         if !brought.label.is_empty() {
@@ -64,17 +66,19 @@ impl Devices {
         self.pki.attacks().tell(Sign { kind, org, from: attempt.address.to_owned(), object, detail });
     }
 
-    async fn brought(&self, attempt: Attempt<'_>, over: Over<'_>) -> Result<Brought, Error> {
+    /// What an attempt came with, as the database knows it.
+    pub(super) async fn brought(&self, attempt: Attempt<'_>, over: Over<'_>) -> Result<Brought, Error> {
         if let Some((id, secret)) = bearer::read::<EnrolmentTokenId>(PREFIX, attempt.secret) {
             let Some(token) = row!(&mut self.db.read().await?, TokenRow, store::TOKEN, id.as_str())? else { return Ok(Brought::default()) };
             let org = Some(token.org_id.parse().map_err(crate::db::Error::corrupt)?);
             let (label, right) = (token.label.clone(), bearer::fits(secret, &token.secret_hash));
-            return Ok(Brought { org, id: token.id.clone(), label, right: right.then_some(token) });
+            let proved = right && (over.org.is_none() || over.org == org.as_ref());
+            return Ok(Brought { proved, org, id: token.id.clone(), label, right: right.then_some(token) });
         }
         let Some(claim) = over.claim.filter(|_| attempt.secret.is_empty()) else { return Ok(Brought::default()) };
         let Some(row) = row!(&mut self.db.read().await?, ClaimRow, claims::CLAIM, claim.as_str())? else { return Ok(Brought::default()) };
         let org = Some(row.org_id.parse().map_err(crate::db::Error::corrupt)?);
-        Ok(Brought { org, id: claim.to_string(), label: row.label, right: None })
+        Ok(Brought { proved: true, org, id: claim.to_string(), label: row.label, right: None })
     }
 }
 

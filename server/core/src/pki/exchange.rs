@@ -52,11 +52,9 @@ impl Pki {
             return Err(Refused::NoExchange.into());
         }
         let seq = store::next_trust(&mut tx).await?;
-        // Asked again inside the transaction: a revocation that was committed since the handshake wins.
+        // Its owner's list of revoked certificates is in memory only.
         self.trust.still(&peer.fingerprint).map_err(Error::NotUsable)?;
-        if !store::is_active(&mut tx, &peer.certificate).await? {
-            return Err(Error::NotUsable(self.trust.still(&peer.fingerprint).err().unwrap_or(Refusal::Revoked)));
-        }
+        self.still_active(&mut tx, peer).await?;
         if let Some(given) = self.given_again(&mut tx, peer, &csr, now).await? {
             drop(tx);
             return self.enrolled(&peer.org, &given, device_url, now).await;

@@ -5,6 +5,7 @@ use super::{
     Csr, Error, Pki, authorities,
     csr::sha256,
     issue::Issued,
+    peer::{DevicePeer, Refusal},
     profile::{self, Kind, Validity},
     store,
 };
@@ -37,6 +38,15 @@ impl Pki {
     /// Whether certificate and device are both active.
     pub async fn active(&self, on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
         Ok(store::is_active(on, id).await?)
+    }
+
+    /// Refuses a certificate that is not believed any more. Asked inside the transaction that gives its device another: a revocation that was committed since
+    /// the handshake wins.
+    pub(super) async fn still_active(&self, tx: &mut Tx, peer: &DevicePeer) -> Result<(), Error> {
+        if store::is_active(tx, &peer.certificate).await? {
+            return Ok(());
+        }
+        Err(Error::NotUsable(self.trust.still(&peer.fingerprint).err().unwrap_or(Refusal::Revoked)))
     }
 
     /// Whether the certificate is active and was never used, not even a moment ago.

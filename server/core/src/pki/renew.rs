@@ -79,10 +79,7 @@ impl Pki {
         if early && same_key {
             return Err(Error::RenewTooEarly(due));
         }
-        // Asked again inside the transaction: a revocation that was committed since the handshake wins.
-        if !store::is_active(&mut tx, &peer.certificate).await? {
-            return Err(Error::NotUsable(self.trust.still(&peer.fingerprint).err().unwrap_or(Refusal::Revoked)));
-        }
+        self.still_active(&mut tx, peer).await?;
         // A lost answer: the same request gets the same certificate (E-3).
         let again = store::renewed_for(&mut tx, &peer.certificate, &csr.spki_sha256, &csr.csr_sha256, now.plus(-AGAIN)).await?;
         if let Some(given) = again {

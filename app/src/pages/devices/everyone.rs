@@ -1,0 +1,124 @@
+//! What every order about all listed devices has in common: the way to its question, and the question, which keeps filter and count as they are shown.
+//! Refuses to know what is ordered.
+
+use super::filters::href;
+use crate::ui::{
+    dialog,
+    dialog::buttons,
+    dialog_link, fault_banner,
+    form::{self, ActionForm, Post},
+    number::counted,
+    page::question,
+    submit,
+};
+use leptos::prelude::*;
+use wire::devices::DeviceQuery;
+
+/// Most devices that one order is about; the server says no to more.
+const MOST: i64 = 10_000;
+
+/// An order about all devices of a list.
+pub struct Order<'a> {
+    /// What the address asks for: `?ask=NAME`.
+    pub name: &'static str,
+    /// What is done to the devices: "tagged".
+    pub done: &'static str,
+    /// Whether whoever asks may give it.
+    pub may: bool,
+    /// How many devices the list means.
+    pub total: i64,
+    /// What the list asks.
+    pub query: &'a DeviceQuery,
+}
+
+impl Order<'_> {
+    fn dialog(&self) -> String {
+        format!("{}-all", self.name)
+    }
+
+    fn possible(&self) -> bool {
+        self.may && (1..=MOST).contains(&self.total)
+    }
+
+    /// The list from its first page on, and with the question in it.
+    fn addresses(&self) -> (String, String) {
+        let list = href(&DeviceQuery { cursor: None, ..self.query.clone() }, 0);
+        let asked = format!("{list}{}ask={}", if list.contains('?') { '&' } else { '?' }, self.name);
+        (list, asked)
+    }
+
+    /// The way to it; nothing where no device is shown, and where too many are, why not.
+    pub fn link(&self, label: AnyView) -> AnyView {
+        if !self.may || self.total == 0 {
+            return ().into_any();
+        }
+        if self.possible() {
+            return dialog_link(self.dialog(), self.addresses().1, "", label);
+        }
+        let (id, why) = (format!("why-{}", self.dialog()), format!("At most 10,000 devices are {} at once. Narrow the filter.", self.done));
+        view! {
+            <button type="button" class="btn" aria-disabled="true" aria-describedby=id.clone() title=why.clone()>{label}</button>
+            <span class="sr" id=id>{why}</span>
+        }
+        .into_any()
+    }
+
+    /// The dialog; where the address asks for it (`asked`), which is the way without script, the question stands in the page. `rest` is said after how
+    /// many there are and what they are, `inputs` are the order's own, `doing` is the button and how it looks.
+    pub fn ask(
+        &self,
+        call: impl Into<Post>,
+        asked: Option<&str>,
+        title: String,
+        (rest, inputs): (&str, AnyView),
+        doing: (String, &'static str),
+    ) -> AnyView {
+        if !self.possible() {
+            return ().into_any();
+        }
+        let call: Post = call.into();
+        let (q, (back, _)) = (self.query.q.clone(), self.addresses());
+        let meant = if q.is_empty() { "every device of the fleet".to_owned() } else { format!("the devices that match {q}") };
+        let total = self.total;
+        let text = format!("This is about {meant} now: {}. {rest}", counted(total, "device", "devices"));
+        let cancel = back.clone();
+        let inside = view! {
+            <ActionForm action=call>
+                <input type="hidden" name="q" value=q/>
+                <input type="hidden" name="expected" value=total/>
+                <input type="hidden" name="back" value=back/>
+                <div class="body">
+                    {move || fault_banner(form::refusal(call).as_ref())}
+                    <p>{text}</p>
+                    {inputs}
+                </div>
+                {buttons("Cancel", cancel, submit(doing.0, doing.1, move || call.pending().get()))}
+            </ActionForm>
+        }
+        .into_any();
+        if asked == Some(self.name) { question(title, inside) } else { dialog(self.dialog(), title, inside) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_question_keeps_the_filter_and_begins_at_the_first_page() {
+        let order = |query| Order { name: "tag", done: "tagged", may: true, total: 1, query };
+        let query = DeviceQuery { q: "tag:eu".into(), cursor: Some("x".into()), ..DeviceQuery::default() };
+        assert_eq!(order(&query).addresses(), ("/devices?q=tag:eu".into(), "/devices?q=tag:eu&ask=tag".into()));
+        assert_eq!(order(&DeviceQuery::default()).addresses().1, "/devices?ask=tag");
+    }
+
+    #[test]
+    fn nobody_is_asked_what_the_server_would_refuse() {
+        let query = DeviceQuery::default();
+        let possible = |may, total| Order { name: "tag", done: "tagged", may, total, query: &query }.possible();
+        assert_eq!(
+            [(true, 1), (true, MOST), (true, 0), (true, MOST + 1), (false, 1)].map(|(may, total)| possible(may, total)),
+            [true, true, false, false, false]
+        );
+    }
+}

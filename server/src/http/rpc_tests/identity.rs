@@ -1,0 +1,225 @@
+//! Certificates, authorities, tokens and devices that wait, by the console's forms.
+
+use super::*;
+
+#[tokio::test]
+async fn profiles_are_made_given_by_tokens_and_removed_by_forms() {
+    let b = Browser::new().await;
+    let set = |keys, rekey| [("name", "month"), ("hours", "720"), ("keys", keys), ("rekey", rekey)];
+    for (keys, rekey) in [("dsa", ""), ("", "sometimes")] {
+        assert_eq!(b.post("certificate_profile_set", &set(keys, rekey)).await.unwrap_err(), (400, "invalid".to_owned()), "{keys}{rekey}");
+    }
+    assert_eq!(b.post("certificate_profile_set", &set("P-256, ed25519", "forbidden")).await.unwrap(), "/certificates/rules");
+    let made = b.world.fleet.pki().profiles(&b.admin).await.unwrap();
+    assert_eq!((made[0].rules.keys.len(), made[0].rules.rekey), (2, Some(wire::states::RekeyPolicy::Forbidden)));
+    let token = |profile| {
+        [("label", "t"), ("pattern", ""), ("device_type", ""), ("tags", ""), ("max_uses", "1"), ("hours", "1"), ("profile", profile)]
+    };
+    assert_eq!(b.post("enrolment_token_new", &token("year")).await.unwrap_err(), (404, "profile_not_found".to_owned()));
+    b.post("enrolment_token_new", &token("month")).await.unwrap();
+    let used = b.post("certificate_profile_remove", &[("name", "month")]).await.unwrap_err();
+    assert_eq!(used, (409, "profile_in_use".to_owned()));
+    b.post("certificate_profile_set", &[&[("name", "spare")][..], &set("", "")[1..]].concat()).await.unwrap();
+    assert_eq!(b.post("certificate_profile_remove", &[("name", "spare")]).await.unwrap(), "/certificates/rules");
+}
+
+#[tokio::test]
+async fn a_secret_with_everything_around_it_survives_the_redirect_and_is_shown_once() {
+    let b = Browser::new().await;
+    let tags = (0..20).map(|i| format!("{i:0>50}")).collect::<Vec<_>>().join("+");
+    let form = format!("label=Hall+3&pattern=gw-*&device_type=gateway&tags={tags}&max_uses=1&hours=1");
+    let (status, headers, _) = b.send("POST", "/rpc/enrolment_token_new", FORM, form.into_bytes(), "text/html").await;
+    assert_eq!(status, StatusCode::FOUND, "{headers:?}");
+    let set = headers.get_all(header::SET_COOKIE).iter().map(|v| v.to_str().unwrap()).find(|c| c.starts_with("fw_once=")).unwrap();
+    assert!(set.len() < 4096 && set.contains("; Path=/enrolment;"), "{set}");
+    let cookie = set.split(';').next().unwrap();
+    let secret = cookie.split_once('.').unwrap().1.to_owned();
+
+    let page = |cookies: String| {
+        let request = Request::get("/enrolment").header(header::COOKIE, cookies).body(Body::empty()).unwrap();
+        async {
+            let (parts, body) = b.router.clone().oneshot(request).await.unwrap().into_parts();
+            (parts.headers, String::from_utf8(to_bytes(body, usize::MAX).await.unwrap().to_vec()).unwrap())
+        }
+    };
+    let (headers, text) = page(format!("{}; {cookie}", b.session)).await;
+    assert!(text.contains(&format!("--token {secret} ")) && text.contains("--type gateway"), "the line to paste is there");
+    assert!(headers.get_all(header::SET_COOKIE).iter().any(|v| v.to_str().unwrap().starts_with("fw_once=; Path=/enrolment; Max-Age=0;")));
+    let (_, text) = page(b.session.clone()).await;
+    assert!(!text.contains(&secret));
+}
+
+#[tokio::test]
+async fn a_device_that_waits_is_seen_and_decided_on_without_scripts() {
+    let b = Browser::new().await;
+    assert_eq!(b.post("enrolment_open", &[("open", "true")]).await.unwrap(), "/enrolment");
+    let devices = b.world.fleet.devices();
+    let attributes = [("site".to_owned(), "<b>Hall</b>".to_owned())].into();
+    let (csr, device_type) = (fleet::testing::csr("gw-1"), "gateway".to_owned());
+    let asked = EnrolRequest { csr, device_id: None, device_type, hardware: "B2".into(), attributes };
+    let over = Over { open: Some(&b.world.org), ..Over::default() };
+    let ask = async || devices.enrol_over(Attempt { secret: "", request: &asked, address: "192.0.2.1" }, over).await;
+    assert!(matches!(ask().await, Err(fleet::devices::Error::Pending)));
+    let waits = devices.enrolment_requests(&b.admin).await.unwrap().remove(0);
+    let page = async |path: String| {
+        let (status, _, body) = b.send("GET", &path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let text = page("/enrolment".into()).await;
+    for part in
+        [waits.code.as_str(), "192.0.2.1", "no token", "B2", "site=&lt;b&gt;Hall&lt;/b&gt;", "/rpc/enrolment_approve", "agent run --enrol"]
+    {
+        assert!(text.contains(part), "{part} is not on the page");
+    }
+    let id = waits.id.to_string();
+    let question = page(format!("/enrolment?reject={id}")).await;
+    let question = question.split("card narrow ask").nth(1).expect("the question has a page of its own");
+    assert!(question.contains("Reject gw-1") && question.contains("/rpc/enrolment_reject"));
+    let est = page("/enrolment?tab=est".into()).await;
+    assert!(est.contains("/.well-known/est/simpleenroll") && est.contains(&b.world.fleet.pki().root_fingerprint()));
+    assert_eq!(b.post("enrolment_approve", &[("id", &id)]).await.unwrap(), "/enrolment");
+    assert!(ask().await.is_ok());
+    assert_eq!(b.post("enrolment_reject", &[("id", &id)]).await.unwrap_err(), (404, "not_found".to_owned()), "it is decided");
+}
+
+#[tokio::test]
+async fn authorities_are_led_from_one_to_the_next_without_javascript() {
+    let b = Browser::new().await;
+    let page = async |path: String| {
+        let (status, _, body) = b.send("GET", &path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let all = b.world.fleet.pki().list_authorities(&b.admin).unwrap();
+    let device = all.iter().find(|a| a.kind == "device").unwrap();
+    let list = page("/certificates/authorities".into()).await;
+    for part in
+        ["Fleetward Root CA G1", "On this machine, encrypted", "trust bundle 1", &format!("/certificates/authorities/{}", device.id)]
+    {
+        assert!(list.contains(part), "{part} is not on the page");
+    }
+    let detail = page(format!("/certificates/authorities/{}", device.id)).await;
+    assert!(
+        detail.contains("Stage the next one") && detail.contains("Give up as compromised") && detail.contains("Chain, from its issuer")
+    );
+    let question = page(format!("/certificates/authorities/{}/stage", device.id)).await;
+    assert!(question.contains("/rpc/authority_step") && question.contains("does not issue yet"));
+    assert!(page(format!("/certificates/authorities/{}/nonsense", device.id)).await.contains("There is nothing of this name"));
+    assert!(page(format!("/certificates/authorities/{}/retire", device.id)).await.contains("has moved on"));
+
+    let id = device.id.to_string();
+    let led = b.post("authority_step", &[("id", &id), ("step", "stage")]).await.unwrap();
+    let next = led.strip_prefix("/certificates/authorities/").unwrap().to_owned();
+    assert!(page(led).await.contains("Staged"));
+    let detail = page(format!("/certificates/authorities/{id}")).await;
+    assert!(detail.contains("aria-disabled=\"true\"") && detail.contains("There is a staged authority for this use already"));
+    assert!(b.post("authority_step", &[("id", &next), ("step", "activate")]).await.is_ok());
+    let unconfirmed = b.post("authority_step", &[("id", &next), ("step", "compromise"), ("confirm", "yes")]).await;
+    assert_eq!(unconfirmed.unwrap_err().1, "not_confirmed");
+    assert!(b.post("authority_step", &[("id", &id), ("step", "retire")]).await.is_ok(), "no certificate of it is in use");
+    let nobody = b.post("authority_step", &[("id", "x"), ("step", "retire")]).await.unwrap_err();
+    assert_eq!(nobody, (404, "not_found".to_owned()));
+}
+
+#[tokio::test]
+async fn r_11_what_is_left_of_an_authority_is_done_without_javascript() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let token = wire::enrolment::NewEnrolmentToken { label: "line 3".into(), max_uses: 5, hours: 24, ..Default::default() };
+    b.world.fleet.devices().create_enrolment_token(&b.admin, token).await.unwrap();
+    let page = async |path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let all = b.world.fleet.pki().list_authorities(&b.admin).unwrap();
+    let device = all.iter().find(|a| a.kind == "device").unwrap();
+    let (id, here) = (device.id.to_string(), format!("/certificates/authorities/{}", device.id));
+    assert!(!page(&here).await.contains("certificate%3Auntrusted"), "nothing is left of one that is believed");
+    let step = [("id", id.as_str()), ("step", "compromise"), ("confirm", device.common_name())];
+    assert_eq!(b.post("authority_step", &step).await.unwrap(), here);
+    let after = page(&here).await;
+    for part in ["1 device has a certificate of it", "Lift the freeze", "Their own keys were not lost", "certificate%3Auntrusted"] {
+        assert!(after.contains(part), "{part} is not on the page");
+    }
+    let list = page("/certificates?state=untrusted").await;
+    assert!(list.contains("Not trusted") && list.contains("authority compromised"));
+    assert!(page("/enrolment").await.contains("Frozen"));
+
+    let way = [("id", id.as_str()), ("how", "auto")];
+    assert_eq!(b.post("authority_recover", &[&way[..], &[("days", "91")]].concat()).await.unwrap_err().1, "invalid");
+    assert_eq!(b.post("authority_recover", &[&way[..], &[("days", "7")]].concat()).await.unwrap(), here);
+    assert!(page(&here).await.contains("They come back by themselves"));
+    assert_eq!(b.post("authority_thaw", &[("id", &id)]).await.unwrap(), here);
+    assert!(!page(&here).await.contains("Lift the freeze"));
+}
+
+#[tokio::test]
+async fn k_6_a_second_person_is_asked_and_answers_without_javascript() {
+    let mut b = Browser::new().await;
+    b.world.person("eve", Role::Admin).await;
+    let page = async |b: &Browser, path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let here = "/certificates/authorities/requests";
+    let before = page(&b, here).await;
+    assert!(before.contains("One admin is enough") && before.contains("Let two people decide") && before.contains("Nothing waits"));
+    assert_eq!(b.post("authority_approvals", &[("on", "true")]).await.unwrap(), here);
+    assert_eq!(b.post("authority_approvals", &[("on", "false")]).await.unwrap_err().1, "invalid", "it says why");
+
+    let all = b.world.fleet.pki().list_authorities(&b.admin).unwrap();
+    let id = all.iter().find(|a| a.kind == "device").unwrap().id.to_string();
+    let detail = page(&b, &format!("/certificates/authorities/{id}")).await;
+    assert!(detail.contains("Two people decide here"));
+    let question = page(&b, &format!("/certificates/authorities/{id}/stage")).await;
+    assert!(question.contains("before another admin has approved it") && question.contains("name=\"reason\""), "it is said beforehand");
+    let stage = [("id", id.as_str()), ("step", "stage")];
+    assert_eq!(b.post("authority_step", &stage).await.unwrap_err().1, "invalid");
+    let reason = [("reason", "the old one ends <soon>")];
+    assert_eq!(b.post("authority_step", &[&stage[..], &reason].concat()).await.unwrap(), here);
+    let mine = page(&b, here).await;
+    for part in
+        ["Stage the next authority for devices", "ends &lt;soon", "a new authority for devices", "someone else must decide", "Take back"]
+    {
+        assert!(mine.contains(part), "{part} is not on the page");
+    }
+    assert!(!mine.contains(&format!("{here}?approve=")), "no way to approve one's own");
+    assert!(page(&b, &format!("/certificates/authorities/{id}")).await.contains("waits for another admin"));
+    let row = b.world.fleet.pki().consents_page(&b.admin).await.unwrap().waiting.remove(0).row;
+    let (request, digest) = (row.id.to_string(), row.digest.to_string());
+    let yes = [("id", request.as_str()), ("approve", "true"), ("digest", &digest), ("reason", "fine")];
+    assert_eq!(b.post("authority_decide", &yes).await.unwrap_err(), (403, "own_request".to_owned()));
+
+    let eve = b.world.fleet.access().sign_in("eve@example.com", "a long enough password", &Origin::default()).await.unwrap();
+    b.session = format!("fw_access={}", eve.access);
+    assert!(page(&b, "/approvals").await.contains("1 request about authorities waits"));
+    let theirs = page(&b, &format!("{here}?approve={request}")).await;
+    let question = theirs.split("card narrow ask").nth(1).expect("the question stands on the page");
+    assert!(question.contains("/rpc/authority_decide") && question.contains(&digest) && question.contains("Approve and do it"));
+    assert_eq!(b.post("authority_decide", &yes).await.unwrap(), here);
+    let after = page(&b, here).await;
+    assert!(after.contains("Approved and done") && after.contains("Nothing waits"));
+    let staged = b.world.fleet.pki().list_authorities(&b.admin).unwrap();
+    assert_eq!(staged.iter().filter(|a| a.state == wire::states::AuthorityState::Staged).count(), 1);
+}
+
+#[tokio::test]
+async fn a_20_the_console_says_that_the_clock_jumped_and_takes_the_new_time() {
+    let b = Browser::new().await;
+    let page = async |path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    assert!(!page("/certificates").await.contains("has jumped"));
+    b.world.clock.jump(600_000);
+    // The renderer may put marks between a sentence and what is put into it.
+    let shown = page("/certificates").await;
+    assert!(shown.contains("clock has jumped by") && shown.contains("+10 min") && shown.contains("/rpc/clock_accept"));
+    assert!(page("/").await.contains("has jumped by +10 min"), "the overview says so");
+    assert_eq!(b.post("clock_accept", &[]).await.unwrap(), "/certificates");
+    assert!(!page("/certificates").await.contains("has jumped"));
+}

@@ -1,0 +1,146 @@
+//! Rollouts, approvals and freezes, by the console's forms.
+
+use super::*;
+
+#[tokio::test]
+async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
+    let b = Browser::new().await;
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let stage = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+    let spec = RolloutSpec::new("Radio fix".into(), release.parse().unwrap(), vec![stage]);
+    let author = b.world.person("oli", Role::Operator).await;
+    let id = b.world.fleet.rollouts().draft(&author, spec).await.unwrap().to_string();
+    let submit = [("id", id.as_str()), ("verb", "submit"), ("back", "/\\evil.example")];
+    assert_eq!(b.post("rollout_act", &submit).await.unwrap(), "/rollouts");
+    let stop = [("id", id.as_str()), ("verb", "stop"), ("reason", "wrong radio"), ("back", "/approvals")];
+    unconfirmed(b.post("rollout_act", &stop).await);
+    unconfirmed(b.post("rollout_act", &[&stop[..], &[("confirm", "Radio")]].concat()).await);
+    assert_eq!(b.post("rollout_act", &[&stop[..], &[("confirm", "Radio fix")]].concat()).await.unwrap(), "/approvals");
+}
+
+#[tokio::test]
+async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_window() {
+    let b = Browser::new().await;
+    let page = async |path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    assert!(page("/freezes").await.contains("No freeze"));
+    let refused = b.post("freeze_new", &[("name", "Year's end"), ("from", ""), ("until", "soon")]).await;
+    assert_eq!(refused.unwrap_err(), (400, "invalid".to_owned()));
+    let freeze = [("name", "Year's end"), ("from", ""), ("until", "2026-12-31T06:00"), ("reason", "nobody is there")];
+    assert_eq!(b.post("freeze_new", &freeze).await.unwrap(), "/freezes");
+    let shown = page("/freezes").await;
+    assert!(shown.contains("Holds") && shown.contains("nobody is there") && shown.contains("/rpc/freeze_end"));
+
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let plan = |until: &str| {
+        format!(
+            "/rollouts/new?step=stages&name=Radio&release={release}&window.days=sat&window.days=sun&window.from=22:00&window.until={until}"
+        )
+    };
+    assert!(page(&plan("22:00")).await.contains("The window never opens"));
+    let shown = page(&plan("02:00")).await;
+    assert!(
+        shown.contains("First opens") && shown.contains("It starts in the freeze") && shown.contains("no zone of their own"),
+        "{shown}"
+    );
+    assert!(page(&format!("{}&window.zone=Berlin", plan("02:00"))).await.contains("The nearest there is: Europe/Berlin."));
+
+    let id = b.api("GET", "/freezes", Vec::new()).await["freezes"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(b.post("freeze_end", &[("id", &id)]).await.unwrap(), "/freezes");
+    assert!(page("/freezes").await.contains("Ended early"));
+}
+
+#[tokio::test]
+async fn rules_groups_and_a_broken_glass_are_seen_and_decided_on_without_scripts() {
+    let b = Browser::new().await;
+    let page = async |path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        // The renderer puts marks between a sentence and what is put into it.
+        String::from_utf8(body).unwrap().replace("<!>", "")
+    };
+    let shown = page("/approvals").await;
+    assert!(
+        shown.contains("Every rollout needs 1 approval, by people other than its author.") && shown.contains("1 approval takes 2 admins")
+    );
+    assert!(shown.contains("There is no group yet") && shown.contains("Nobody may start a rollout without its approvals."));
+
+    let (eve, max) = (b.world.person("eve", Role::Admin).await, b.world.person("max", Role::Admin).await);
+    let eves = eve.user().unwrap().to_string();
+    // As a browser sends it, with the brackets written out.
+    let group = [("name", "safety"), ("members%5B%5D", eves.as_str())];
+    assert_eq!(b.post("approver_group_new", &group).await.unwrap(), "/approvals");
+    let id = b.api("GET", "/approver-groups", Vec::new()).await["items"][0]["id"].as_str().unwrap().to_owned();
+    let share = format!("{id}=1");
+    let rule = [("device_type", ""), ("needed", "2"), ("from%5B%5D", share.as_str())];
+    assert_eq!(b.post("approval_rule", &rule).await.unwrap(), "/approvals");
+    let bad = [("device_type", ""), ("needed", "2"), ("from%5B%5D", "many")];
+    assert_eq!(b.post("approval_rule", &bad).await.unwrap_err().0, 404);
+    let shown = page("/approvals").await;
+    assert!(shown.contains("Every rollout needs 2 approvals, 1 of them by safety, by people other than its author."), "{shown}");
+    assert!(shown.contains("A rule names it.") && shown.contains("aria-disabled"), "why the group can't be deleted");
+    assert_eq!(b.post("approver_group_delete", &[("id", &id)]).await.unwrap_err(), (409, "not_now".to_owned()));
+    let weaker = [("device_type", ""), ("needed", "1")];
+    assert_eq!(b.post("approval_rule", &weaker).await.unwrap(), "/approvals");
+    assert!(page("/approvals").await.contains("Keep 2 approvals, 1 of them by safety"));
+    assert_eq!(b.post("approval_rule", &rule).await.unwrap(), "/approvals");
+    let terms = [("request_days", "7"), ("start_days", "30"), ("review_hours", "24"), ("break_glass", "true")];
+    assert_eq!(b.post("approval_terms", &terms).await.unwrap(), "/approvals");
+    assert!(page("/approvals").await.contains("on an admin may start a rollout in an emergency"));
+    b.world.clock.advance(24 * 3_600_000);
+    // Everybody signs in again by then.
+    let signed_in = b.world.fleet.access().sign_in("ada@example.com", "a long enough password", &Origin::default()).await.unwrap();
+    let b = Browser { session: format!("fw_access={}", signed_in.access), ..b };
+    let page = async |path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap().replace("<!>", "")
+    };
+
+    let (release, _) = b.release().await;
+    b.world.device("gw-1", "gateway").await;
+    let stage = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+    let spec = RolloutSpec::new("Radio fix".into(), release.parse().unwrap(), vec![stage]);
+    let rollouts = b.world.fleet.rollouts();
+    let rollout = rollouts.draft(&b.admin, spec).await.unwrap();
+    rollouts.submit(&b.admin, &rollout).await.unwrap();
+    let shown = page("/approvals").await;
+    assert!(shown.contains("0 of 2 approvals, 0 of 1 by safety") && shown.contains("The request expires"), "{shown}");
+    let here = format!("/rollouts/{rollout}");
+    let shown = page(&here).await;
+    assert!(shown.contains("Break glass…") && shown.contains("The request expires"));
+    let question = page(&format!("{here}/break-glass")).await;
+    assert!(question.contains("two other admins review it afterwards") && question.contains("Type Radio fix to confirm"), "{question}");
+
+    let (id, digest) = (rollout.to_string(), rollouts.detail(&b.admin, &rollout).await.unwrap().digest.to_string());
+    let order =
+        [("id", id.as_str()), ("verb", "break-glass"), ("digest", digest.as_str()), ("reason", "the field burns"), ("back", here.as_str())];
+    unconfirmed(b.post("rollout_act", &order).await);
+    assert_eq!(b.post("rollout_act", &[&order[..], &[("confirm", "Radio fix")]].concat()).await.unwrap(), here);
+    let shown = page(&here).await;
+    assert!(shown.contains("Started without approval.") && shown.contains("the field burns"), "{shown}");
+    assert!(page("/").await.contains("Radio fix was started by ada without approval"), "the overview says so");
+    let shown = page("/approvals").await;
+    assert!(shown.contains("1 rollout was started without approval.") && shown.contains("You broke the glass"), "{shown}");
+    let glass = b.api("GET", "/break-glass", Vec::new()).await["items"][0]["id"].as_str().unwrap().to_owned();
+    let own = b.post("glass_review", &[("id", &glass), ("say", "accept"), ("remark", "fine")]).await;
+    assert_eq!(own.unwrap_err(), (409, "not_now".to_owned()));
+    assert_eq!(b.post("glass_review", &[("id", &glass), ("say", "shrug"), ("remark", "?")]).await.unwrap_err().1, "unknown_answer");
+
+    let theirs = b.world.fleet.access().sign_in("eve@example.com", "a long enough password", &Origin::default()).await.unwrap();
+    let b = Browser { session: format!("fw_access={}", theirs.access), ..b };
+    let (_, _, shown) = b.send("GET", "/approvals", FORM, Vec::new(), "text/html").await;
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("/rpc/glass_review") && shown.contains("Object and halt it"), "{shown}");
+    let stop = [("id", glass.as_str()), ("say", "stop"), ("remark", "not that bad")];
+    assert_eq!(b.post("glass_review", &stop).await.unwrap(), "/approvals");
+    let (_, _, shown) = b.send("GET", &here, FORM, Vec::new(), "text/html").await;
+    assert!(String::from_utf8(shown).unwrap().contains("eve objected: “not that bad”"));
+    let fleet = &b.world.fleet;
+    assert_eq!(fleet.rollouts().detail(&max, &rollout).await.unwrap().row.state, wire::states::RolloutState::Halted);
+}
