@@ -69,6 +69,11 @@ pub(super) enum Ca {
         /// The authority's id
         id: AuthorityId,
     },
+    /// Say that the alarm about a certificate that was never issued here was looked at
+    ClearAlarm {
+        /// The id of the authority whose signature it has
+        id: AuthorityId,
+    },
     /// Let enrolment tokens and claims count again that were frozen when an authority was given up; look through them before
     ThawTokens {
         /// The id of the authority that was given up
@@ -236,6 +241,10 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             println!("Nothing of {id} is believed any more. A running server closes its connections within a second.");
             given_up(&pki.authority(&actor, &id).await?);
             roots::say(&pki.root_duties(&actor)?);
+        }
+        Ca::ClearAlarm { id } => {
+            pki.clear_alarm(&actor, &id).await?;
+            println!("{id} has no alarm any more.");
         }
         Ca::ThawTokens { id } => {
             pki.thaw_tokens(&actor, &id).await.map_err(|e| e.fault())?;

@@ -58,7 +58,7 @@ pub(super) enum Device {
         /// The batch's id
         id: EnrolmentBatchId,
         /// Why (RFC 5280 §5.3.1)
-        #[arg(long, default_value = "unspecified", value_parser = one_of::<RevocationReason>(RevocationReason::ALL.iter().map(|r| r.as_str())))]
+        #[arg(long, value_parser = one_of::<RevocationReason>(RevocationReason::ALL.iter().map(|r| r.as_str())))]
         reason: RevocationReason,
     },
 }

@@ -92,14 +92,15 @@ impl Devices {
             return outcome;
         }
         tracing::info!(address = attempt.address, error = %refusal, "enrolment refused");
-        if !is_guess(refusal) {
+        let guess = is_guess(refusal);
+        if !guess && !matches!(refusal, Error::Frozen(_)) {
             return outcome;
         }
         let brought = self.brought(attempt, over).await.unwrap_or_default();
         let proved = brought.proved;
         self.tell_refused(attempt, over, refusal, (brought, now)).await;
         // Whoever tries keys of other devices has proved what they are.
-        if !matches!(refusal, Error::Pki(pki::Error::KeyInUse(_))) && proved {
+        if !guess || (proved && !matches!(refusal, Error::Pki(pki::Error::KeyInUse(_)))) {
             return outcome;
         }
         // Only after a refusal: those who hold a right token pay for nobody's guesses.

@@ -38,7 +38,7 @@ pub(super) struct Brought {
 impl Devices {
     /// Tells of a refusal that is a sign of attack. What can't be found out for the books is left out of them.
     pub(super) async fn tell_refused(&self, attempt: Attempt<'_>, over: Over<'_>, refusal: &Error, (brought, now): (Brought, Timestamp)) {
-        let guessed = matches!(refusal, Error::BadToken) && !attempt.secret.is_empty();
+        let guessed = matches!(refusal, Error::BadToken | Error::Frozen(_)) && !attempt.secret.is_empty();
         if !guessed && !matches!(refusal, Error::Pki(pki::Error::KeyInUse(_))) {
             return;
         }
@@ -59,7 +59,8 @@ impl Devices {
         let kind = match brought.right {
             None => Kind::GuessedToken,
             Some(token) => {
-                detail.insert("code".into(), json!(why(&token, now)));
+                let code = if matches!(refusal, Error::Frozen(_)) { "frozen_token" } else { why(&token, now) };
+                detail.insert("code".into(), json!(code));
                 Kind::SpentToken
             }
         };

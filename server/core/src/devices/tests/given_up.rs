@@ -1,6 +1,6 @@
 //! What is left after an authority was given up, on both engines: tokens and claims frozen, certificates shown and counted as what they are.
 
-use super::{Attempt, Error, World, csr, enrol, new_token, request};
+use super::{Attempt, Error, World, csr, enrol, new_token, request, signs::booked};
 use crate::{
     access::Actor,
     db::EngineKind,
@@ -68,6 +68,8 @@ async fn r11_tokens_and_claims_of_before_are_frozen_until_an_admin_says_otherwis
         let fault = refusal.fault();
         assert!(fault.code == "enrolment_frozen" && fault.message.contains(lost.common_name()), "{}", fault.message);
     }
+    let [(_, tried)] = booked(&w, "enrolment_token.reuse").await.try_into().unwrap();
+    assert_eq!(tried["code"], "frozen_token", "whoever tries one may have it from an attacker");
     let frozen = async || {
         let page = devices.enrolment_page(&admin).await.unwrap();
         let tokens = page.tokens.into_iter().map(|t| t.frozen_by).collect::<Vec<_>>();

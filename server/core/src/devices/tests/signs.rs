@@ -20,7 +20,7 @@ async fn enrol(w: &World, secret: &str, csr: &str, id: &str, address: &str) -> R
 }
 
 /// All rows of this action, oldest first.
-async fn booked(w: &World, action: &str) -> Vec<(AuditEntry, Value)> {
+pub(super) async fn booked(w: &World, action: &str) -> Vec<(AuditEntry, Value)> {
     w.fleet.attacks().write_down().await.unwrap();
     let log = w.fleet.access().search_audit(&Actor::system(w.org.clone()), action, None).await.unwrap().entries.items;
     let read = |e: AuditEntry| (e.clone(), serde_json::from_str(&e.detail).unwrap());
