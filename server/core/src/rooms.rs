@@ -234,6 +234,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::groups::ALL,
         crate::devices::facts::ALL,
         crate::devices::narrowing::ALL,
+        crate::devices::rows::ALL,
         crate::releases::store::ALL,
         crate::repeats::ALL,
         crate::rollouts::store::ALL,

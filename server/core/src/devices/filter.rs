@@ -1,6 +1,9 @@
 //! Pure: a selector as SQL over `devices d`, every value bound. Holds no statement of its own.
 
-use super::selector::{EXPIRING_MS, Field, Metric, Ordering, Selector, before};
+use super::{
+    narrowing::FEW,
+    selector::{EXPIRING_MS, Field, Metric, Ordering, Selector, before},
+};
 use crate::{
     db::{EngineKind, Error, Value, literal},
     pki::store::unbelieved,
@@ -157,6 +160,23 @@ impl Filter {
         } else {
             format!("{column} IN (SELECT n.value FROM json_each({list}) n)")
         }
+    }
+
+    /// The devices `d` of a JSON list of few numbers, each once, read by its number. The join in this order, or the limit, keeps the planner from looking for
+    /// them along the order of the list.
+    pub(super) fn each(&mut self, numbers: String) -> String {
+        let list = self.bind(Value::Text(numbers));
+        if self.asked.postgres {
+            format!(
+                "(SELECT e.* FROM devices e WHERE e.number IN (SELECT CAST(n.value AS BIGINT) FROM json_array_elements_text(CAST({list} AS JSON)) n) LIMIT {FEW}) d"
+            )
+        } else {
+            format!("json_each({list}) n CROSS JOIN devices d ON d.number = n.value")
+        }
+    }
+
+    pub(super) const fn on_postgres(&self) -> bool {
+        self.asked.postgres
     }
 
     /// What stands in rows `s` beside the device. `$1` is the organization.

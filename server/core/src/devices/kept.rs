@@ -1,8 +1,10 @@
-//! Pure: what takes long to count is kept for a while, so that counting takes a small share of a processor however many people look. What is counted in
-//! a moment is always counted anew.
+//! What takes long to count is kept for a while, so that counting takes a small share of a processor however many people look, and nobody who looks
+//! again waits for it. What is counted in a moment is always counted anew. Does not know what is counted.
 
+use super::Error;
+use crate::clock::Clock;
 use parking_lot::Mutex;
-use std::{collections::HashMap, hash::Hash};
+use std::{collections::HashMap, future::Future, hash::Hash, sync::Arc};
 use wire::Timestamp;
 
 /// It is kept so many times as long as it took, and not longer than a minute.
@@ -21,8 +23,19 @@ pub(super) struct Kept<K, V>(Mutex<HashMap<K, Entry<V>>>);
 struct Entry<V> {
     value: V,
     took_ms: i64,
+    /// How long it is still shown after it has ceased to hold.
+    grace_ms: i64,
     at: Timestamp,
     until: Timestamp,
+}
+
+/// What was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held<V> {
+    /// It still holds.
+    Holds(V),
+    /// It has just ceased to; whoever is told so counts anew, and all others are served what there is meanwhile.
+    Over(V),
 }
 
 impl<K, V> Default for Kept<K, V> {
@@ -32,24 +45,25 @@ impl<K, V> Default for Kept<K, V> {
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Kept<K, V> {
-    /// What was kept and still holds. Who finds that it holds no longer is to ask anew, and all others are served what there is meanwhile.
-    pub(super) fn fresh(&self, key: &K, now: Timestamp) -> Option<V> {
+    /// What was kept, unless it is to be counted before anything is shown: it was counted in a moment, or has been over for longer than it held.
+    fn held(&self, key: &K, now: Timestamp) -> Option<Held<V>> {
         let mut kept = self.0.lock();
         let entry = kept.get_mut(key)?;
         // A clock that was set back makes nothing last.
-        if now < entry.at {
+        if now < entry.at || now >= entry.until.plus(entry.grace_ms) {
             kept.remove(key);
             return None;
         }
+        let value = entry.value.clone();
         if now < entry.until {
-            return Some(entry.value.clone());
+            return Some(Held::Holds(value));
         }
         entry.until = now.plus(entry.took_ms * 2);
-        None
+        Some(Held::Over(value))
     }
 
     /// Keeps what was asked for at `asked` and known at `now`, at least so many milliseconds.
-    pub(super) fn keep(&self, key: K, value: V, asked: Timestamp, now: Timestamp, at_least_ms: i64) {
+    fn keep(&self, key: K, value: V, asked: Timestamp, now: Timestamp, at_least_ms: i64) {
         let took_ms = now.since(asked).max(0);
         let lasts = if took_ms < SHORT_MS { at_least_ms } else { (took_ms * TIMES).min(LONGEST_MS).max(at_least_ms) };
         let mut kept = self.0.lock();
@@ -63,13 +77,50 @@ impl<K: Eq + Hash + Clone, V: Clone> Kept<K, V> {
         {
             kept.remove(&oldest);
         }
-        kept.insert(key, Entry { value, took_ms, at: asked, until: now.plus(lasts) });
+        let grace_ms = if took_ms < SHORT_MS { 0 } else { lasts };
+        kept.insert(key, Entry { value, took_ms, grace_ms, at: asked, until: now.plus(lasts) });
+    }
+}
+
+/// What is kept under this key, or what `count` finds. Kept at least so many milliseconds; for as long again it is shown while it is counted anew
+/// beside the answer.
+pub(super) async fn kept_or<K, V, F>(
+    (kept, key, at_least_ms): (&Arc<Kept<K, V>>, K, i64),
+    clock: &Arc<dyn Clock>,
+    count: impl FnOnce() -> F,
+) -> Result<V, Error>
+where
+    K: Eq + Hash + Clone + Send + 'static,
+    V: Clone + Send + 'static,
+    F: Future<Output = Result<V, Error>> + Send + 'static,
+{
+    let now = clock.now();
+    match kept.held(&key, now) {
+        Some(Held::Holds(value)) => Ok(value),
+        Some(Held::Over(value)) => {
+            let (kept, clock, counting) = (Arc::clone(kept), Arc::clone(clock), count());
+            tokio::spawn(async move {
+                match counting.await {
+                    Ok(value) => kept.keep(key, value, now, clock.now(), at_least_ms),
+                    Err(error) => tracing::warn!(%error, "what is kept of a fleet's size could not be counted anew"),
+                }
+            });
+            Ok(value)
+        }
+        None => {
+            let value = count().await?;
+            kept.keep(key, value.clone(), now, clock.now(), at_least_ms);
+            Ok(value)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Held::{Holds, Over},
+        *,
+    };
 
     const AT: fn(i64) -> Timestamp = Timestamp;
 
@@ -77,20 +128,22 @@ mod tests {
     fn what_took_long_holds_fifty_times_as_long_and_one_asks_anew() {
         let kept = Kept::default();
         kept.keep("a", 1, AT(0), AT(2), 0);
-        assert_eq!(kept.fresh(&"a", AT(2)), None, "counted in a moment");
+        assert_eq!(kept.held(&"a", AT(2)), None, "counted in a moment");
         kept.keep("a", 1, AT(0), AT(100), 0);
-        assert_eq!(kept.fresh(&"a", AT(5_099)), Some(1));
-        assert_eq!(kept.fresh(&"a", AT(5_100)), None, "the first asks anew");
-        assert_eq!(kept.fresh(&"a", AT(5_101)), Some(1), "and the second need not");
-        assert_eq!(kept.fresh(&"a", AT(5_300)), None, "unless the first is lost");
+        assert_eq!(kept.held(&"a", AT(5_099)), Some(Holds(1)));
+        assert_eq!(kept.held(&"a", AT(5_100)), Some(Over(1)), "the first asks anew");
+        assert_eq!(kept.held(&"a", AT(5_101)), Some(Holds(1)), "and the second need not");
+        assert_eq!(kept.held(&"a", AT(5_300)), Some(Over(1)), "unless the first is lost");
+        assert_eq!(kept.held(&"a", AT(10_500)), None, "too old to be shown");
         kept.keep("a", 2, AT(5_300), AT(5_302), 0);
-        assert_eq!(kept.fresh(&"a", AT(5_302)), None, "fast again");
+        assert_eq!(kept.held(&"a", AT(5_302)), None, "fast again");
         kept.keep("b", 3, AT(0), AT(0), 2_000);
-        assert_eq!(kept.fresh(&"b", AT(1_999)), Some(3));
-        assert_eq!(kept.fresh(&"b", AT(-1)), None, "the clock was set back");
+        assert_eq!((kept.held(&"b", AT(1_999)), kept.held(&"b", AT(2_000))), (Some(Holds(3)), None), "counted again in a moment");
+        kept.keep("b", 3, AT(0), AT(0), 2_000);
+        assert_eq!(kept.held(&"b", AT(-1)), None, "the clock was set back");
         kept.keep("c", 4, AT(0), AT(1_000_000), 0);
-        assert_eq!(kept.fresh(&"c", AT(1_059_999)), Some(4));
-        assert_eq!(kept.fresh(&"c", AT(1_060_000)), None, "a minute at most");
+        assert_eq!(kept.held(&"c", AT(1_059_999)), Some(Holds(4)));
+        assert_eq!(kept.held(&"c", AT(1_060_000)), Some(Over(4)), "a minute at most");
     }
 
     #[test]
@@ -100,6 +153,6 @@ mod tests {
             kept.keep(n, n, AT(n), AT(n + 10), 0);
         }
         assert_eq!(kept.0.lock().len(), MOST);
-        assert_eq!((kept.fresh(&1_999, AT(2_100)), kept.fresh(&0, AT(2_100))), (Some(1_999), None));
+        assert_eq!((kept.held(&1_999, AT(2_100)), kept.held(&0, AT(2_100))), (Some(Holds(1_999)), None));
     }
 }

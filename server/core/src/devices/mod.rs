@@ -25,10 +25,12 @@ mod presence;
 mod recovery;
 mod registry;
 mod requests;
+pub(crate) mod rows;
 pub use wire::selector;
 mod server_keys;
 pub(crate) mod shared;
 mod signs;
+mod sizes;
 mod source;
 pub mod state;
 mod stepping;
@@ -66,9 +68,9 @@ pub struct Devices {
     pki: Arc<Pki>,
     urls: EnrolmentUrls,
     presence: presence::Presence,
-    facets: listing::KeptFacets,
+    facets: sizes::KeptFacets,
     totals: listing::KeptTotals,
-    counts: kept::Kept<wire::ids::OrgId, wire::overview::FleetCounts>,
+    counts: sizes::KeptCounts,
     guesses: Throttle,
     booked: Throttle,
     asks: Throttle,
@@ -114,9 +116,9 @@ impl Devices {
             pki,
             urls,
             presence,
-            facets: listing::KeptFacets::default(),
+            facets: sizes::KeptFacets::default(),
             totals: listing::KeptTotals::default(),
-            counts: kept::Kept::default(),
+            counts: sizes::KeptCounts::default(),
             guesses,
             booked,
             asks,

@@ -3,6 +3,7 @@
 
 use super::selector::{Field, Selector};
 use crate::db::{Conn, Error, Sql, literal, row};
+use std::collections::BTreeSet;
 use wire::ids::OrgId;
 
 /// Where more match, the list's own order meets enough of them soon. The fleets of tests are smaller.
@@ -60,12 +61,13 @@ impl Few {
         Some(Self { numbers, count })
     }
 
-    /// Together with others.
-    fn and(&self, others: &Self) -> Option<Self> {
-        let inside = |list: &str| list.trim().trim_start_matches('[').trim_end_matches(']').trim().to_owned();
-        let all = [inside(&self.numbers), inside(&others.numbers)].into_iter().filter(|list| !list.is_empty());
-        let count = self.count + others.count;
-        (count <= FEW).then(|| Self { numbers: format!("[{}]", all.collect::<Vec<_>>().join(",")), count })
+    /// Together with others; each once.
+    fn and(&self, others: &Self) -> Result<Option<Self>, Error> {
+        let numbers = |few: &Self| serde_json::from_str::<BTreeSet<i64>>(&few.numbers).map_err(Error::corrupt);
+        let mut all = numbers(self)?;
+        all.append(&mut numbers(others)?);
+        let count = all.len();
+        Ok((count <= FEW).then_some(Self { numbers: serde_json::to_string(&all).map_err(Error::corrupt)?, count }))
     }
 }
 
@@ -93,7 +95,7 @@ async fn of_part(on: &mut impl Conn, org: &OrgId, part: &Selector) -> Result<Opt
                 let Some(found) = of_value(on, org, field, value).await? else { return Ok(None) };
                 all = match all {
                     None => Some(found),
-                    Some(before) => match before.and(&found) {
+                    Some(before) => match before.and(&found)? {
                         None => return Ok(None),
                         together => together,
                     },
@@ -165,10 +167,12 @@ mod tests {
     fn lists_are_put_together() {
         let few = |numbers: &str, count| Few::of(Some((numbers.to_owned(), count)));
         let some = |numbers, count| few(numbers, count).unwrap();
-        assert_eq!(some("[1,2]", 2).and(&some("[3]", 1)), few("[1,2,3]", 3));
-        assert_eq!(some("[]", 0).and(&some("[3, 4]", 2)), few("[3, 4]", 2));
-        assert_eq!(some("[]", 0).and(&some("[]", 0)), few("[]", 0));
-        assert_eq!((few("[1]", MORE), some("[1]", 1).and(&some("[2]", MORE - 1))), (None, None));
+        let both = |one: &Few, other: &Few| one.and(other).unwrap();
+        assert_eq!(both(&some("[1,3]", 2), &some("[2,3]", 2)), few("[1,2,3]", 3));
+        assert_eq!(both(&some("[]", 0), &some("[3, 4]", 2)), few("[3,4]", 2));
+        assert_eq!(both(&some("[]", 0), &some("[]", 0)), few("[]", 0));
+        let many = serde_json::to_string(&(2..=FEW + 1).collect::<Vec<_>>()).unwrap();
+        assert_eq!((few("[1]", MORE), both(&some("[1]", 1), &some(&many, MORE - 1))), (None, None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One device: what is known of it, and what a person may change.
 
-use super::{DeviceNo, Devices, Error, groups, listing::Listed, store, words::check_tags};
+use super::{DeviceNo, Devices, Error, groups, rows::Listed, store, words::check_tags};
 use crate::{
     access::{Act, Actor, allowed, audit, may},
     bus::Event,

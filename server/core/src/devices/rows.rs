@@ -1,0 +1,153 @@
+//! The rows of a list of devices: where a page begins, in which order, and what stands in a row. They come as one JSON list, because a row handed over by
+//! itself costs more than finding it. Does not know who is meant.
+
+use super::{Error, filter::Filter, listing::Meant};
+use crate::db::{Conn, Sql, Value, rows, select};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer};
+use std::collections::HashMap;
+use wire::{
+    Timestamp,
+    devices::{DeviceQuery, DeviceRow, DeviceSort},
+    ids::OrgId,
+};
+
+const TAGS: Sql = Sql::split(
+    "SELECT device, tag FROM device_tags WHERE device IN (SELECT n.value FROM json_each($1) n) ORDER BY device, tag",
+    "SELECT device, tag FROM device_tags WHERE device IN (SELECT CAST(n.value AS BIGINT) FROM json_array_elements_text(CAST($1 AS JSON)) n)
+     ORDER BY device, tag",
+);
+
+pub(crate) const ALL: &[&Sql] = &[&TAGS];
+
+/// A device as its row says.
+#[derive(sqlx::FromRow, Deserialize)]
+pub(super) struct Listed {
+    pub(super) number: i64,
+    device_id: String,
+    device_type: String,
+    hardware: String,
+    state: String,
+    #[serde(deserialize_with = "truth")]
+    online: bool,
+    version: String,
+    last_seen_at: i64,
+    update_state: String,
+}
+
+/// What SQLite says with 0 and 1.
+fn truth<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    Ok(u8::deserialize(from)? != 0)
+}
+
+impl Listed {
+    pub(super) fn shown(self, tags: Vec<String>) -> Result<DeviceRow, Error> {
+        let update = if self.update_state.is_empty() { None } else { Some(self.update_state.parse().map_err(crate::db::Error::corrupt)?) };
+        Ok(DeviceRow {
+            device_id: self.device_id.parse().map_err(crate::db::Error::corrupt)?,
+            device_type: self.device_type,
+            hardware: self.hardware,
+            state: self.state.parse().map_err(crate::db::Error::corrupt)?,
+            online: self.online,
+            version: self.version,
+            last_seen_at: (self.last_seen_at > 0).then_some(Timestamp(self.last_seen_at)),
+            tags,
+            update,
+        })
+    }
+
+    fn cursor(&self, sort: DeviceSort) -> String {
+        let key = match sort {
+            DeviceSort::DeviceId | DeviceSort::DeviceIdDesc => serde_json::json!([self.device_id.to_lowercase(), self.number]),
+            DeviceSort::LastSeen | DeviceSort::LastSeenDesc => serde_json::json!([self.last_seen_at, self.number]),
+            DeviceSort::Version | DeviceSort::VersionDesc => serde_json::json!([self.version, self.number]),
+        };
+        URL_SAFE_NO_PAD.encode(key.to_string())
+    }
+}
+
+/// The column of an order, and whether it runs backwards.
+const fn order(sort: DeviceSort) -> (&'static str, bool) {
+    match sort {
+        DeviceSort::DeviceId => ("d.device_id_lower", false),
+        DeviceSort::DeviceIdDesc => ("d.device_id_lower", true),
+        DeviceSort::LastSeen => ("d.last_seen_at", false),
+        DeviceSort::LastSeenDesc => ("d.last_seen_at", true),
+        DeviceSort::Version => ("d.version", false),
+        DeviceSort::VersionDesc => ("d.version", true),
+    }
+}
+
+fn position(cursor: &str, sort: DeviceSort) -> Result<(Value, i64), Error> {
+    let bad = || Error::invalid("cursor", "This is no cursor of this list. Begin again without one.");
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad())?;
+    let (key, number): (serde_json::Value, i64) = serde_json::from_slice(&bytes).map_err(|_| bad())?;
+    let key = match (sort, key) {
+        (DeviceSort::LastSeen | DeviceSort::LastSeenDesc, serde_json::Value::Number(n)) => Value::Int(n.as_i64().ok_or_else(bad)?),
+        (DeviceSort::LastSeen | DeviceSort::LastSeenDesc, _) => return Err(bad()),
+        (_, serde_json::Value::String(s)) => Value::Text(s),
+        _ => return Err(bad()),
+    };
+    Ok((key, number))
+}
+
+/// What reads at most so many rows in this order, as one.
+pub(super) fn statement(filter: &Filter, sort: DeviceSort, limit: usize) -> String {
+    let (column, backwards) = order(sort);
+    let direction = if backwards { "DESC" } else { "ASC" };
+    let found = format!(
+        "SELECT d.number, d.device_id, d.device_type, d.hardware, d.state, CAST(d.online AS INTEGER) AS online, d.version, d.last_seen_at, d.update_state,
+         {column} AS place FROM {} WHERE {} ORDER BY {column} {direction}, d.number {direction} LIMIT {limit}",
+        filter.from, filter.text
+    );
+    let row = "r.number, r.device_id, r.device_type, r.hardware, r.state, r.online, r.version, r.last_seen_at, r.update_state";
+    let order = format!("ORDER BY r.place {direction}, r.number {direction}");
+    if filter.on_postgres() {
+        format!("SELECT CAST(COALESCE(json_agg(json_build_array({row}) {order}), CAST('[]' AS JSON)) AS TEXT) FROM ({found}) AS r")
+    } else {
+        format!("SELECT json_group_array(json_array({row}) {order}) FROM ({found}) AS r")
+    }
+}
+
+/// At most so many rows from the query's cursor on, and the cursor behind them.
+pub(super) async fn part(
+    on: &mut impl Conn,
+    org: &OrgId,
+    meant: &Meant,
+    query: &DeviceQuery,
+    limit: usize,
+) -> Result<(Vec<DeviceRow>, Option<String>), Error> {
+    let (column, backwards) = order(query.sort);
+    let than = if backwards { "<" } else { ">" };
+    let mut filter = meant.filter(org, false);
+    if let Some(cursor) = query.cursor.as_deref().filter(|c| !c.is_empty()) {
+        let (key, number) = position(cursor, query.sort)?;
+        let (key, number) = (filter.bind(key), filter.bind(Value::Int(number)));
+        filter.text = format!("{} AND ({column}, d.number) {than} ({key}, {number})", filter.text);
+    }
+    let found = select::<(String,)>(on, statement(&filter, query.sort, limit + 1), &filter.values).await?;
+    let found = found.first().map_or("[]", |(rows,)| rows.as_str());
+    let mut found: Vec<Listed> = serde_json::from_str(found).map_err(crate::db::Error::corrupt)?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = if more { found.last().map(|r| r.cursor(query.sort)) } else { None };
+    let mut tags = tags_of(on, &found).await?;
+    let items = found.into_iter().map(|listed| {
+        let tags = tags.remove(&listed.number).unwrap_or_default();
+        listed.shown(tags)
+    });
+    Ok((items.collect::<Result<_, _>>()?, next))
+}
+
+/// The tags of these devices by their numbers, read at once: a page must not ask for each of its rows.
+async fn tags_of(on: &mut impl Conn, found: &[Listed]) -> Result<HashMap<i64, Vec<String>>, Error> {
+    let mut tags: HashMap<i64, Vec<String>> = HashMap::new();
+    if found.is_empty() {
+        return Ok(tags);
+    }
+    let numbers: Vec<i64> = found.iter().map(|listed| listed.number).collect();
+    for (device, tag) in rows!(on, (i64, String), TAGS, crate::db::list(&numbers)?)? {
+        tags.entry(device).or_default().push(tag);
+    }
+    Ok(tags)
+}
