@@ -71,6 +71,8 @@ fn copy_folder(from: &Path, to: &Path) {
             copy_folder(&entry, &into);
         } else {
             fs::copy(&entry, &into).unwrap();
+            // Whatever the system still has to write would be written while it is measured.
+            fs::File::open(&into).and_then(|file| file.sync_all()).unwrap();
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::{DeviceNo, Devices, Error, store};
 use crate::{
     bus::{Bus, Event},
-    db::{Db, Tx, exec, row, rows},
+    db::{Db, Tx, exec, rows},
     text::unseen,
 };
 use parking_lot::Mutex;
@@ -225,8 +225,7 @@ impl Devices {
 
     /// Whether a device has said what it is, other than in a hello, since it last changed itself.
     pub async fn is_described(&self, device: DeviceNo) -> Result<bool, Error> {
-        let said = row!(&mut self.db.read().await?, (Option<i64>,), store::DESCRIBED_AT, device)?;
-        Ok(said.is_some_and(|(at,)| at.is_some()))
+        Ok(store::is_described(&mut self.db.read().await?, device).await?)
     }
 
     /// Closes what a server that died left open: every device's, because one server at a time serves a database. Once, before the device

@@ -374,6 +374,11 @@ pub async fn online(on: &mut impl Conn, device: DeviceNo) -> Result<Option<bool>
     Ok(row!(on, (bool,), ONLINE, device)?.map(|r| r.0))
 }
 
+/// Whether a device has said what it is, other than in a hello, since it last changed itself.
+pub async fn is_described(on: &mut impl Conn, device: DeviceNo) -> Result<bool, Error> {
+    Ok(row!(on, (Option<i64>,), DESCRIBED_AT, device)?.is_some_and(|(at,)| at.is_some()))
+}
+
 /// When a device without a channel was heard of last; none while it has one, and when its channel's end was the last that was heard.
 pub async fn asked_at(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Timestamp>, Error> {
     Ok(row!(on, (i64,), ASKED_AT, device)?.map(|r| Timestamp(r.0)))

@@ -4,6 +4,7 @@
 use super::{
     MAX_DETAIL, Rollouts,
     course::may_install,
+    idle::Rest,
     offering::Speaks,
     stand::{Owed, Owes},
     store::{ddi, updates},
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::{
     Result,
-    devices::DeviceNo,
+    devices::{DeviceNo, store as devices},
     releases::{self, RolloutRelease},
     text::spaced,
 };
@@ -231,30 +232,37 @@ pub struct Ask {
     pub installed: Option<i64>,
     /// What it is to do waits for its window.
     pub waits: bool,
-}
-
-impl Ask {
-    /// For a device that a person has not let in.
-    pub const NOTHING: Self = Self { task: Task::Nothing, installed: None, waits: false };
+    /// Whether it has said what it is since it last changed itself.
+    pub described: bool,
 }
 
 impl Rollouts {
     /// What a device is to do now. A cancellation comes first; what was begun is repeated until the device's last word, because some clients
-    /// report a success only after they found it once more; only then is there something new.
+    /// report a success only after they found it once more; only then is there something new. One that has nothing to do costs no question to the
+    /// database until something changes for it.
     pub async fn ask_ddi(&self, org: &OrgId, device: DeviceNo) -> Result<Ask> {
         let now = self.clock.now();
-        let actions = ddi::actions(&mut self.db.read().await?, device).await?;
+        if let Some(Rest { installed, described }) = self.idle.rest(device, now) {
+            return Ok(Ask { task: Task::Nothing, installed, waits: false, described });
+        }
+        let look = self.idle.look(device, now);
+        let (actions, described) = {
+            let mut on = self.db.read().await?;
+            (ddi::actions(&mut on, device).await?, devices::is_described(&mut on, device).await?)
+        };
         let installed = actions.iter().find(|a| a.state == UpdateState::Succeeded && !a.timing.download_only).map(|a| a.number);
+        let told = |task: Task| Ask { task, installed, waits: false, described };
         let oldest = |phase: Phase| actions.iter().rev().filter(move |a| a.phase(now) == phase);
         if let Some(cancelled) = oldest(Phase::Cancelling).next() {
-            return Ok(Ask { task: Task::Cancel(cancelled.number), installed, waits: false });
+            return Ok(told(Task::Cancel(cancelled.number)));
         }
         // One that goes on against its cancellation, or installs what was recalled meanwhile.
         if let Some(begun) = oldest(Phase::Active).find(|a| !a.open() || a.installing()) {
-            return Ok(Ask { task: Task::Install(begun.number), installed, waits: false });
+            return Ok(told(Task::Install(begun.number)));
         }
         let Some(offer) = self.offered(device, Speaks::Hawkbit).await? else {
-            return Ok(Ask { task: Task::Nothing, installed, waits: false });
+            self.idle.rests(device, look, Rest { installed, described });
+            return Ok(told(Task::Nothing));
         };
         let known = actions.iter().find(|a| a.update == offer.update_id).map(|a| a.number);
         // What a newer one has just taken over from is stopped first.
@@ -262,7 +270,7 @@ impl Rollouts {
             && let Some(cancelled) =
                 ddi::actions(&mut self.db.read().await?, device).await?.iter().rev().find(|a| a.phase(now) == Phase::Cancelling)
         {
-            return Ok(Ask { task: Task::Cancel(cancelled.number), installed, waits: false });
+            return Ok(told(Task::Cancel(cancelled.number)));
         }
         let number = match known {
             Some(number) => number,
@@ -272,10 +280,10 @@ impl Rollouts {
             && let Some(action) = self.asked_for(device, number).await?
             && self.waits_for_person(&action).await?
         {
-            return Ok(Ask { task: Task::Confirm(number), installed, waits: false });
+            return Ok(told(Task::Confirm(number)));
         }
         let waits = offer.install_from.is_some_and(|from| from > now);
-        Ok(Ask { task: Task::Install(number), installed, waits })
+        Ok(Ask { waits, ..told(Task::Install(number)) })
     }
 
     async fn number(&self, org: &OrgId, device: DeviceNo, update: &UpdateId) -> Result<i64> {

@@ -27,12 +27,27 @@ pub(super) struct Look {
     share: u64,
     at: Timestamp,
     until: Timestamp,
+    rest: Option<Rest>,
+}
+
+/// What a device that speaks hawkBit's protocol is told beside that there is nothing for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// The last action that succeeded.
+    pub(super) installed: Option<i64>,
+    /// Whether it has said what it is.
+    pub(super) described: bool,
 }
 
 impl Look {
     /// The device has nothing before then: its window opens, or a freeze ends. None is not known to end.
     pub(super) fn until(self, wake: Option<Timestamp>) -> Self {
         Self { until: wake.unwrap_or(self.until), ..self }
+    }
+
+    /// Whether both were taken before the same changes.
+    fn saw(&self, other: &Self) -> bool {
+        (self.fleet, self.share) == (other.fleet, other.share)
     }
 }
 
@@ -55,9 +70,18 @@ impl Default for Idle {
 impl Idle {
     /// Whether nothing has changed for the device since it was last found idle.
     pub(super) fn knows(&self, device: DeviceNo, now: Timestamp) -> bool {
-        let Some(last) = self.devices.read().get(&device).copied() else { return false };
-        let present = self.look(device, now);
-        (last.fleet, last.share) == (present.fleet, present.share) && (0..BELIEF_MS).contains(&now.since(last.at)) && now < last.until
+        self.last(device, now).is_some()
+    }
+
+    /// What else it is told, if nothing has changed for it since that was looked up.
+    pub(super) fn rest(&self, device: DeviceNo, now: Timestamp) -> Option<Rest> {
+        self.last(device, now)?.rest
+    }
+
+    fn last(&self, device: DeviceNo, now: Timestamp) -> Option<Look> {
+        let last = self.devices.read().get(&device).copied()?;
+        let holds = last.saw(&self.look(device, now)) && (0..BELIEF_MS).contains(&now.since(last.at)) && now < last.until;
+        holds.then_some(last)
     }
 
     /// To be taken before the database is asked.
@@ -67,6 +91,7 @@ impl Idle {
             share: self.share(device).load(Ordering::Acquire),
             at: now,
             until: Timestamp(i64::MAX),
+            rest: None,
         }
     }
 
@@ -81,20 +106,30 @@ impl Idle {
         }
     }
 
+    /// What was found at this look of a device that is idle, as long as that is believed.
+    pub(super) fn rests(&self, device: DeviceNo, look: Look, rest: Rest) {
+        if let Some(last) = self.devices.write().get_mut(&device).filter(|last| last.saw(&look)) {
+            last.rest = Some(rest);
+        }
+    }
+
     fn share(&self, device: DeviceNo) -> &AtomicU64 {
         &self.shares[usize::try_from(device.unsigned_abs()).unwrap_or(usize::MAX) % SHARES]
     }
 }
 
 impl Rollouts {
+    /// Believes nothing of a device any more, for who can't wait until the bus has told of its change.
+    pub fn look_again(&self, device: DeviceNo) {
+        self.idle.share(device).fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Takes what was told on the bus into account; none when something was missed. Whoever calls this once calls it for everything that is told, before
     /// devices are told to ask.
     pub fn hears(&self, event: Option<&Event>) {
         self.idle.followed.store(true, Ordering::Release);
         match event {
-            Some(Event::Device { device, .. } | Event::Cancelled { device, .. }) => {
-                self.idle.share(*device).fetch_add(1, Ordering::AcqRel);
-            }
+            Some(Event::Device { device, .. } | Event::Cancelled { device, .. }) => self.look_again(*device),
             None | Some(Event::OffersOpen { .. } | Event::Release { .. } | Event::Frozen { .. }) => {
                 self.idle.fleet.fetch_add(1, Ordering::AcqRel);
             }
@@ -124,6 +159,20 @@ mod tests {
         assert!(idle.knows(7, NOW));
         idle.share(7).fetch_add(1, Ordering::AcqRel);
         assert!(!idle.knows(7, NOW));
+
+        let rest = Rest { installed: Some(3), described: false };
+        let early = idle.look(7, NOW);
+        idle.rests(7, early, rest);
+        assert_eq!(idle.rest(7, NOW), None, "nothing is believed of it");
+        idle.keep(7, idle.look(7, NOW));
+        assert_eq!(idle.rest(7, NOW), None, "not looked up");
+        idle.rests(7, early, rest);
+        assert_eq!((idle.rest(7, NOW), idle.rest(7, NOW.plus(BELIEF_MS))), (Some(rest), None));
+        idle.share(7).fetch_add(1, Ordering::AcqRel);
+        assert_eq!(idle.rest(7, NOW), None, "it has reported");
+        idle.keep(7, idle.look(7, NOW));
+        idle.rests(7, early, rest);
+        assert_eq!(idle.rest(7, NOW), None, "looked up before it reported");
 
         idle.keep(7, idle.look(7, NOW).until(Some(NOW.plus(5))));
         assert!(idle.knows(7, NOW.plus(4)) && !idle.knows(7, NOW.plus(5)), "its window opens");

@@ -8,5 +8,7 @@ use axum::{body::Bytes, extract::State, http::StatusCode};
 pub(super) async fn set(State(devices): State<Devices>, asker: Asker, bytes: Bytes) -> Result<StatusCode, Problem> {
     let (telling, said) = body::attributes(&bytes)?;
     devices.fleet.devices().described(asker.org(), asker.device(), telling, &said).await?;
+    // Its very next poll asks for them no more, however late the bus is.
+    devices.fleet.rollouts().look_again(asker.device());
     Ok(StatusCode::OK)
 }

@@ -13,7 +13,13 @@ const BUSY: &str = "00:00:30";
 
 /// `GET /{tenant}/controller/v1/{controller}`. Links that do not apply are left out; clients look whether one is there.
 pub(super) async fn base(State(devices): State<Devices>, asker: Asker) -> Result<Response, Problem> {
-    let ask = if asker.waits() { Ask::NOTHING } else { devices.fleet.rollouts().ask_ddi(asker.org(), asker.device()).await? };
+    let ask = if asker.waits() {
+        // A person has not let it in.
+        let described = devices.fleet.devices().is_described(asker.device()).await?;
+        Ask { task: Task::Nothing, installed: None, waits: false, described }
+    } else {
+        devices.fleet.rollouts().ask_ddi(asker.org(), asker.device()).await?
+    };
     let install = match ask.task {
         Task::Install(number) => Some(deployment_of(&devices, &asker, number).await?),
         Task::Nothing | Task::Confirm(_) | Task::Cancel(_) => None,
@@ -31,7 +37,7 @@ pub(super) async fn base(State(devices): State<Devices>, asker: Asker) -> Result
         link("installedBase", format!("installedBase/{}", action::id(number)));
     }
     // Some clients send their attributes as long as they are asked for them, again and again.
-    if !devices.fleet.devices().is_described(asker.device()).await? {
+    if !ask.described {
         link("configData", "configData".to_owned());
     }
     let sleep = if ask.task == Task::Nothing || ask.waits { SLEEP } else { BUSY };
