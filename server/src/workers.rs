@@ -215,6 +215,8 @@ async fn rollouts(fleet: Fleet) {
 /// tags for example; and the memory of devices that have nothing to do. What another instance told comes with the channels' own looks.
 async fn nudges(fleet: Fleet, channels: Channels) {
     let mut events = fleet.bus().listen();
+    // From here on nothing is missed.
+    fleet.rollouts().hears(None);
     loop {
         let event = events.recv().await;
         // Before anybody is told to ask.
