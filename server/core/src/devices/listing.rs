@@ -30,20 +30,21 @@ pub(super) fn base(org: &OrgId, selector: &Selector, asked: &Asked) -> Filter {
     condition(org, selector, None, Filter { asked: asked.clone(), ..Filter::default() })
 }
 
-/// The same, among these devices when they are known.
-fn condition(org: &OrgId, selector: &Selector, few: Option<&narrowing::Few>, mut filter: Filter) -> Filter {
+/// The same, among these devices when they are known, of which only this is left to be asked.
+fn condition(org: &OrgId, selector: &Selector, few: Option<&(narrowing::Few, Selector)>, mut filter: Filter) -> Filter {
     let org = filter.bind(Value::Text(org.to_string()));
-    filter.from = match few {
-        None => "devices d".to_owned(),
-        Some(few) => filter.each(few.numbers().to_owned()),
+    let (from, left) = match few {
+        None => ("devices d".to_owned(), selector),
+        Some((few, left)) => (filter.each(few.numbers().to_owned()), left),
     };
+    filter.from = from;
     filter.text = format!("d.org_id = {org} AND d.deleted_at IS NULL");
     if !asks_for_state(selector) {
         filter.text.push_str(" AND d.state <> 'decommissioned'");
     }
-    if *selector != Selector::everything() {
+    if *left != Selector::everything() {
         filter.text.push_str(" AND ");
-        filter.push(selector);
+        filter.push(left);
     }
     filter
 }
@@ -53,7 +54,7 @@ fn condition(org: &OrgId, selector: &Selector, few: Option<&narrowing::Few>, mut
 pub(super) struct Meant {
     selector: Selector,
     asked: Asked,
-    few: Option<narrowing::Few>,
+    few: Option<(narrowing::Few, Selector)>,
 }
 
 impl Meant {

@@ -1,5 +1,5 @@
 //! Which devices a selector can mean at most, asked of indexes before a list is read: what few match must not be looked for along the list's order through
-//! a fleet of a million. Owns those questions and what stays true of their answers; what a selector means is the filter's, which checks each device all the same.
+//! a fleet of a million. Owns those questions and what their answers leave to be asked; what a selector means is the filter's.
 
 use super::selector::{Field, Selector};
 use crate::db::{Conn, Error, Sql, literal, row};
@@ -71,18 +71,28 @@ impl Few {
     }
 }
 
-/// At most ten thousand devices, among which are all that the selector means; none where it may mean more, or where no index knows.
-pub(super) async fn few(on: &mut impl Conn, org: &OrgId, selector: &Selector) -> Result<Option<Few>, Error> {
+/// At most ten thousand devices, among which are all that the selector means, and what is still to be asked of them; none where it may mean more, or
+/// where no index knows.
+pub(super) async fn few(on: &mut impl Conn, org: &OrgId, selector: &Selector) -> Result<Option<(Few, Selector)>, Error> {
     let parts = match selector {
         Selector::All(parts) => parts.as_slice(),
         other => std::slice::from_ref(other),
     };
-    for part in parts {
+    for (place, part) in parts.iter().enumerate() {
         if let Some(found) = of_part(on, org, part).await? {
-            return Ok(Some(found));
+            let mut left = parts.to_vec();
+            if stands_beside(part) {
+                left.remove(place);
+            }
+            return Ok(Some((found, Selector::All(left))));
         }
     }
     Ok(None)
+}
+
+/// Whether it is about rows beside the device, so that asking each device again would cost as much as reading it. The index's answer is exact then.
+fn stands_beside(part: &Selector) -> bool {
+    matches!(part, Selector::Is(Field::Tag | Field::Attribute(_) | Field::Group, _))
 }
 
 /// The same of one condition that must hold.

@@ -129,7 +129,7 @@ async fn the_index_of_words_follows_ids_that_are_given_free() {
     let devices = w.fleet.devices();
     let found = async || {
         let mut on = devices.db.read().await.unwrap();
-        crate::devices::narrowing::few(&mut on, &w.org, &Selector::parse("ump-08").unwrap()).await.unwrap().unwrap().numbers().to_owned()
+        crate::devices::narrowing::few(&mut on, &w.org, &Selector::parse("ump-08").unwrap()).await.unwrap().unwrap().0.numbers().to_owned()
     };
     assert_eq!(found().await, format!("[{device}]"));
     let mut tx = devices.db.write().await.unwrap();
