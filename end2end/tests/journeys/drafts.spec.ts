@@ -9,7 +9,7 @@ test("metrics are suggested, a gate on one is checked beside its input, and the 
   await page.getByRole("radio", { name: "1.1.0", exact: true }).check();
   await page.getByRole("button", { name: "Continue to devices" }).click();
   await expect(page.getByText("Devices report, with a value that one of them sent last:")).toContainText(/metric\.battery\.percent( \(|,)/);
-  await page.getByLabel("Which devices").fill("metric.battery.percent>=0");
+  await page.getByLabel("Which devices").fill("metric.battery.percent>0");
   await page.getByRole("button", { name: "Continue to stages" }).click();
   await page.getByRole("button", { name: "Canary, then all" }).click();
   await expect(page.getByLabel("How long stage 3 is watched")).toHaveCount(0);
