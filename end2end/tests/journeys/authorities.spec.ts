@@ -60,8 +60,8 @@ test("an authority is given up: what it signed counts no more, tokens freeze, an
     await confirm.fill("Some other authority");
     await dialog.getByRole("button", { name: "Give up as compromised" }).click();
     expect(await refusedByBrowser(confirm)).not.toBe("");
-    await look(page, "journey-give-up");
     await confirm.fill(name);
+    await look(page, "journey-give-up");
     await dialog.getByRole("button", { name: "Give up as compromised" }).click();
     await expect(note(page, "It is given up")).toBeVisible();
     await expect(state(page, "Compromised")).toBeVisible();
