@@ -67,6 +67,7 @@ test("an authority is given up: what it signed counts no more, tokens freeze, an
     await expect(state(page, "Compromised")).toBeVisible();
     await expect(page.getByRole("alert")).toContainText("Given up: somebody else may have its key. Nothing of it is believed, for good.");
     await expect(card(page, "Course")).toContainText("Nothing is issued for its use until another authority is staged and activated.");
+    await expect(card(page, "Course")).toContainText("1 device had no other certificate.");
     const after = card(page, "Its devices");
     await expect(after).toContainText("1 device has a certificate of it and none that is trusted, so they are cut off.");
     await expect(after).toContainText("They stay out until they are enrolled again or are let back by their old keys.");
