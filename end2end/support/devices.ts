@@ -1,4 +1,5 @@
 // Devices of a test's own: enrolled by the real agent, of a type that no rollout is for, so that nobody else counts them.
+// Names that begin with test- stand behind the demonstration's in every list.
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";

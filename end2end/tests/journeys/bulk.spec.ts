@@ -78,7 +78,7 @@ test.describe("a viewer", () => {
 
 /** Three devices with a tag of their own, which also begins their names. */
 async function three() {
-  const tag = unique("bulk");
+  const tag = unique("test-bulk");
   await enrolled([1, 2, 3].map((n) => `${tag}-${n}`), [tag]);
   return tag;
 }

@@ -10,6 +10,11 @@ test("metrics are suggested, a gate on one is checked beside its input, and the 
   await page.getByRole("button", { name: "Continue to devices" }).click();
   await expect(page.getByText("Devices report, with a value that one of them sent last:")).toContainText(/metric\.battery\.percent( \(|,)/);
   await page.getByLabel("Which devices").fill("metric.battery.percent>0");
+  await page.getByRole("button", { name: "Preview", exact: true }).click();
+  await expect(page).toHaveURL(/battery/);
+  await expect(page.getByRole("heading", { name: /^Preview, [1-9]\d* devices?$/ })).toBeVisible();
+  await picture(page, "journey-metric-in-a-selector");
+  await page.getByLabel("Which devices").fill("");
   await page.getByRole("button", { name: "Continue to stages" }).click();
   await page.getByRole("button", { name: "Canary, then all" }).click();
   await expect(page.getByLabel("How long stage 3 is watched")).toHaveCount(0);

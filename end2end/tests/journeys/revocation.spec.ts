@@ -4,7 +4,7 @@ import { unique } from "../../support/system";
 import { card, expect, fact, look, note, open, picture, refusedByBrowser, state, test } from "../../support/test";
 
 test("a certificate is revoked with reason, date and note, and its page tells them", async ({ page }) => {
-  const [device] = await enrolled([unique("revoked")]);
+  const [device] = await enrolled([unique("test-revoked")]);
   const id = device!.id;
   await open(page, `/devices/${id}/certificates`);
   await page.getByRole("table", { name: "Certificates of this device" }).getByRole("rowheader").getByRole("link").click();
@@ -57,7 +57,7 @@ test.describe("a viewer", () => {
   test.use({ role: "viewer" });
 
   test("reads a certificate and is not offered to revoke it", async ({ page }) => {
-    const [device] = await enrolled([unique("kept")]);
+    const [device] = await enrolled([unique("test-kept")]);
     await open(page, `/devices/${device!.id}/certificates`);
     await page.getByRole("table", { name: "Certificates of this device" }).getByRole("rowheader").getByRole("link").click();
     await expect(state(page, "Valid")).toBeVisible();
