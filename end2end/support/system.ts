@@ -32,6 +32,9 @@ export const NOSCRIPT_ROLLOUT = "Next year's firmware";
 export const results = join(__dirname, "..", "results");
 export const stateOf = (role: Role) => join(results, `signed-in-${role}.json`);
 
+/** A name that no other test has. */
+export const unique = (what: string) => `${what}-${Date.now().toString(36)}${Math.floor(Math.random() * 1296).toString(36)}`;
+
 /** Read anew in every worker: the file is complete before the first test starts. */
 export const system = (): System => JSON.parse(readFileSync(process.env.END2END_SYSTEM!, "utf8"));
 
@@ -55,9 +58,14 @@ export function foreignKey() {
   return key;
 }
 
+/** Where a REST API is, and the token that opens it. */
+export type Reach = Pick<System, "operator_url" | "api_token">;
+
 /** The public REST API with the pipeline's token. */
-export async function rest<T = any>(method: string, path: string, body?: unknown): Promise<T> {
-  const { operator_url, api_token } = system();
+export const rest = <T = any>(method: string, path: string, body?: unknown): Promise<T> => restOf<T>(system(), method, path, body);
+
+/** The same of any server. */
+export async function restOf<T = any>({ operator_url, api_token }: Reach, method: string, path: string, body?: unknown): Promise<T> {
   const response = await fetch(`${operator_url}/api/v1${path}`, {
     method,
     headers: { authorization: `Bearer ${api_token}`, "content-type": "application/json" },

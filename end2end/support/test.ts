@@ -1,7 +1,7 @@
 // What every test has: the address of the system, a browser signed in as someone, and an eye on the console.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { test as base, expect, type Browser, type Page } from "@playwright/test";
+import { test as base, expect, type Browser, type Locator, type Page } from "@playwright/test";
 import { results, stateOf, system, type Role } from "./system";
 
 const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
@@ -54,6 +54,22 @@ export async function decide(page: Page, verb: "Approve" | "Reject", remark: str
 /** The state of a rollout beside its name. */
 export const state = (page: Page, word: string) => page.locator(".page-title").getByText(word, { exact: true });
 
+/** The titled box with this heading. */
+export const card = (page: Page, title: string | RegExp) => page.locator("section.card").filter({ has: page.getByRole("heading", { level: 2, name: title, exact: true }) });
+
+/** What stands behind a term in a list of facts. */
+export const fact = (within: Page | Locator, term: string) =>
+  within.locator("dt").filter({ hasText: new RegExp(`^\\s*${term.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}\\s*$`) }).locator("xpath=following-sibling::dd[1]");
+
+/** The short note that something was done. */
+export const note = (page: Page, word: string) => page.getByRole("status", { name: "Notifications" }).getByText(word, { exact: true });
+
+/** What the browser itself says against an input, before anything is sent; empty when it lets it pass. */
+export const refusedByBrowser = (input: Locator) => input.evaluate((el: HTMLInputElement) => el.validationMessage);
+
+/** Lets a form pass whatever is in it, as a browser does that knows no limits: then the server has the last word. */
+export const withoutLimits = (input: Locator) => input.evaluate((el: HTMLInputElement) => void (el.form!.noValidate = true));
+
 /** A second person in a browser of their own. */
 export async function someoneElse(browser: Browser, role: Role) {
   const context = await browser.newContext({ baseURL: system().operator_url, storageState: stateOf(role), timezoneId: "UTC", locale: "en-GB" });
@@ -68,6 +84,20 @@ export async function expectAccessible(page: Page) {
     return violations.map((v: any) => `${v.id}: ${v.help}\n` + v.nodes.slice(0, 5).map((n: any) => `    ${n.target.join(" ")}  ${n.failureSummary?.split("\n")[1] ?? ""}`).join("\n"));
   }, AXE_TAGS);
   expect(found, "axe").toEqual([]);
+}
+
+/** The page as it is now, dialog and all: axe and a picture in both themes, and on a phone nothing that sticks out. */
+export async function look(page: Page, name: string) {
+  const view = page.viewportSize()!;
+  for (const colorScheme of ["dark", "light"] as const) {
+    await page.emulateMedia({ colorScheme });
+    await expectAccessible(page);
+    await picture(page, `${name}-${colorScheme}`);
+  }
+  await page.setViewportSize({ width: 390, height: 844 });
+  await expectNoSideScroll(page);
+  await picture(page, `${name}-narrow`);
+  await page.setViewportSize(view);
 }
 
 /** Nothing sticks out sideways: only regions made for it may scroll. */

@@ -23,7 +23,7 @@ pub async fn read_certificate(id: String) -> Result<Packed, ApiFault> {
 }
 
 /// Revokes a certificate for good; its device's connection is cut within a second. `confirm` repeats the device's id; `invalidity_date` is
-/// `2026-11-22T09:57` in UTC, or empty.
+/// `2026-11-22T09:57` in UTC, or empty. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/certificate_revoke")]
 pub async fn revoke_certificate(
     id: String,
@@ -31,6 +31,7 @@ pub async fn revoke_certificate(
     #[server(default)] confirm: String,
     #[server(default)] invalidity_date: String,
     #[server(default)] note: String,
+    #[server(default)] back: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::CertificateId = call.id(&id)?;
@@ -48,7 +49,7 @@ pub async fn revoke_certificate(
         })?),
     };
     call.answer(call.fleet.pki().revoke(&call.actor, &id, wire::pki::Revocation { reason, invalidity_date, note }).await)?;
-    call.lead_to("/certificates");
+    call.lead_to(super::session::local(&back, "/certificates"));
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub fn CertificatePage() -> AnyView {
     let (params, query) = (use_params_map(), use_query_map());
     let model = reading(move || ReadCertificate { id: params.with(|p| p.get("id").unwrap_or_default()) });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    let revoke = revoking(model);
+    let revoke = revoking(model, |c| format!("/certificates/{}", c.id));
     let content = page(model, move |model: Model| {
         let asked = query.with_untracked(|q| q.get("revoke").is_some());
         content(&model, asked, revoke)

@@ -37,7 +37,7 @@ pub fn CertificatesPage() -> AnyView {
     let query = Memo::new(move |_| address.with(|a| query::read(|key| a.get(key))));
     let model = reading(move || ReadCertificates { query: query.get() });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
-    let revoke = revoking(model);
+    let revoke = revoking(model, |_| "/certificates".to_owned());
     let accept = said::<AcceptTime>("The new time holds", model);
     let content = page(model, move |model: Model| {
         let (from, asked) = address.with_untracked(|a| (a.get("from").unwrap_or_default(), a.get("revoke").unwrap_or_default()));

@@ -19,14 +19,16 @@ pub struct Revoke {
     call: FormCall<RevokeCertificate>,
     /// The certificate that the dialog asks about.
     pub chosen: RwSignal<Option<CertificateRow>>,
+    /// Where it leads, done or not.
+    back: fn(&CertificateRow) -> String,
 }
 
 /// The dialog's id.
 pub const REVOKE: &str = "revoke-dialog";
 
-/// The call of a page that reads `model` again when something was revoked.
-pub fn revoking(model: Reading) -> Revoke {
-    let revoke = Revoke { call: action(), chosen: RwSignal::new(None) };
+/// The call of a page that reads `model` again when something was revoked; `back` is the address of that page.
+pub fn revoking(model: Reading, back: fn(&CertificateRow) -> String) -> Revoke {
+    let revoke = Revoke { call: action(), chosen: RwSignal::new(None), back };
     let notes = toasts();
     on_success(revoke.call, move |()| {
         crate::ui::dialog::close_all();
@@ -40,12 +42,12 @@ pub fn revoking(model: Reading) -> Revoke {
 
 /// The question in the page itself.
 pub fn question(c: &CertificateRow, revoke: Revoke) -> AnyView {
-    page::question(question_title(c), ask(c, "page", revoke.call))
+    page::question(question_title(c), ask(c, "page", revoke))
 }
 
 /// The dialog. It stands beside the page's content: that is built anew whenever the page is read again, and would take along what is typed here.
 pub fn revoke_dialog(revoke: Revoke) -> AnyView {
-    let body = move || revoke.chosen.get().map(|c| ask(&c, "dialog", revoke.call));
+    let body = move || revoke.chosen.get().map(|c| ask(&c, "dialog", revoke));
     dialog(REVOKE, "Revoke a certificate", body.into_any()).into_any()
 }
 
@@ -54,8 +56,9 @@ fn question_title(c: &CertificateRow) -> String {
 }
 
 /// The form that asks; `place` begins the ids of its inputs.
-fn ask(c: &CertificateRow, place: &'static str, call: FormCall<RevokeCertificate>) -> AnyView {
-    let device = c.device_id.to_string();
+fn ask(c: &CertificateRow, place: &'static str, revoke: Revoke) -> AnyView {
+    let (call, back) = (revoke.call, (revoke.back)(c));
+    let (device, cancel) = (c.device_id.to_string(), back.clone());
     // Nothing is chosen at first: a reason that nobody thought of is none.
     let reasons = RevocationReason::ALL.iter().map(|r| (r.as_str().to_owned(), r.as_str().replace('_', " ")));
     let options = std::iter::once((String::new(), "Choose one".to_owned())).chain(reasons).collect();
@@ -71,9 +74,16 @@ fn ask(c: &CertificateRow, place: &'static str, call: FormCall<RevokeCertificate
                 {form::field("confirm", format!("Type {device} to confirm"), Control::Input("text"))
                     .id(format!("{place}-confirm")).exactly(&device).required().autocomplete("off").refused(call).view()}
             </div>
-            {buttons("Keep it", "/certificates", form::submit("Revoke certificate", "danger-solid", move || call.pending().get()))}
+            {buttons("Keep it", cancel, form::submit("Revoke certificate", "danger-solid", move || call.pending().get()))}
     }
     .into_any();
     let hidden = c.id.to_string();
-    view! { <ActionForm action=call><input type="hidden" name="id" value=hidden/>{inside}</ActionForm> }.into_any()
+    view! {
+        <ActionForm action=call>
+            <input type="hidden" name="id" value=hidden/>
+            <input type="hidden" name="back" value=back/>
+            {inside}
+        </ActionForm>
+    }
+    .into_any()
 }

@@ -153,6 +153,8 @@ impl Offer<'_> {
             (Staged, _) => &[Activate, Retire, Compromise],
             (Retiring, _) => &[Retire, Compromise],
             (Retired, false) => &[Compromise],
+            // Nobody else's page offers what comes after the only one there was.
+            (Compromised, false) if self.nobody_issues() => &[Stage],
             (Retired, true) | (Compromised, _) => &[],
         };
         steps.iter().map(|step| self.action(*step, root)).collect()
@@ -203,6 +205,12 @@ impl Offer<'_> {
             return busy.then_some(rollover::IN_THE_WAY);
         }
         self.all.iter().filter(mine).any(|a| a.kind == self.a.kind && a.state == Staged).then_some(ONE_STAGED)
+    }
+
+    /// Whether nobody issues for its use, and a root is there that could sign one who does.
+    fn nobody_issues(&self) -> bool {
+        let peer = |a: &Arc<Authority>| a.org == self.a.org && a.kind == self.a.kind && a.state == Active;
+        self.a.kind != Kind::ClaimAuthority && active_root(self.all, self.a).is_some() && !self.all.iter().any(peer)
     }
 
     fn root_staged(&self) -> bool {

@@ -43,8 +43,14 @@ pub fn card_of(m: &Model, calls: Calls) -> AnyView {
 }
 
 fn devices(after: &Aftermath, id: String, call: FormCall<RecoverDevices>) -> AnyView {
-    let who = counted(after.left_behind, "device has", "devices have");
-    let left = format!("{who} a certificate of it and none that is trusted, so they are cut off.");
+    let nobody = after.left_behind == 0;
+    let left = if nobody {
+        view! { <p>"No device is cut off by its end any more."</p> }.into_any()
+    } else {
+        let who = counted(after.left_behind, "device has", "devices have");
+        let said = format!("{who} a certificate of it and none that is trusted, so they are cut off.");
+        view! { <p>{said}" "<a href="/devices?q=certificate%3Auntrusted">"Devices that are cut off"</a></p> }.into_any()
+    };
     let open = after.until.map(|until| {
         let how = match after.way_back {
             RecoveryPolicy::Auto => "They come back by themselves, each by its old key, until ",
@@ -54,12 +60,11 @@ fn devices(after: &Aftermath, id: String, call: FormCall<RecoverDevices>) -> Any
         };
         view! { <p>{how}{time::at(until)}"."</p> }
     });
-    let closed = after
-        .until
-        .is_none()
+    let closed = (after.until.is_none() && !nobody)
         .then(|| view! { <p class="text-2">"They stay out until they are enrolled again or are let back by their old keys."</p> });
-    let form = after.may_manage.then(|| way_back(id, after.way_back, call));
-    view! { <p>{left}" "<a href="/devices?q=certificate%3Auntrusted">"Devices that are cut off"</a></p>{open}{closed}{form} }.into_any()
+    // A way back that is open can be closed, also when nobody needs it any more.
+    let form = (after.may_manage && (after.until.is_some() || !nobody)).then(|| way_back(id, after.way_back, call));
+    view! { {left}{open}{closed}{form} }.into_any()
 }
 
 fn way_back(id: String, now: RecoveryPolicy, call: FormCall<RecoverDevices>) -> AnyView {

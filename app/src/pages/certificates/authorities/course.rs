@@ -70,17 +70,18 @@ fn given_up(m: &Model) -> AnyView {
     } else {
         item(false, "To be followed", "Nothing is issued for its use until another authority is staged and activated.".into_any())
     };
-    let devices = m.standing.devices;
+    // What hangs on it is counted no more since it is not believed; who is left behind is.
+    let left = m.aftermath.as_ref().map_or(0, |after| after.left_behind);
     let back = (row.kind == "device").then(|| {
-        let text = if devices > 0 {
+        let text = if left > 0 {
             format!(
-                "{} had no other certificate. They enrol again, with a token or by approval, once another authority issues.",
-                counted(devices, "device", "devices")
+                "{} had no other certificate. They enrol again, or come back by their old keys if you let them, once another authority issues.",
+                counted(left, "device", "devices")
             )
         } else {
             "No device is left whose only certificate was its.".to_owned()
         };
-        item(devices == 0, if devices > 0 { "To enrol again" } else { "Enrolled again" }, text.into_any())
+        item(left == 0, if left > 0 { "To come back" } else { "Back again" }, text.into_any())
     });
     view! { {banner(Tone::Bad, said.into_any())}<ol class="timeline">{item(true, "Cut off", cut)}{list}{next}{back}</ol> }.into_any()
 }

@@ -12,7 +12,7 @@ use rstest::rstest;
 use wire::{
     ids::{AuthorityId, Id as _},
     pki::AuthorityUse,
-    states::AuthorityState,
+    states::{AuthorityState, AuthorityStep},
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
@@ -139,10 +139,13 @@ async fn r11_a_compromised_authority_is_believed_nothing(#[case] kind: EngineKin
     let refused = enrol_with(&w, "gw-2", &KeyPair::generate().unwrap()).await.unwrap_err().fault();
     assert_eq!(refused.code, "no_authority");
 
-    // Through a new one they come back.
+    // Through a new one they come back; it is offered here, because no other page could offer it.
+    let offered = pki.authority(&admin, &device).await.unwrap().actions;
+    assert!(matches!(offered.as_slice(), [a] if a.step == AuthorityStep::Stage && a.blocked.is_none()), "{offered:?}");
     let next = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
     pki.activate_authority(&admin, &next.id, false).await.unwrap();
     assert_eq!(state(pki, &w, &device), AuthorityState::Compromised, "for good");
+    assert!(pki.authority(&admin, &device).await.unwrap().actions.is_empty());
     let (_, _, back) = enrol(&w, "gw-1").await;
     assert!(check(&w, &back).is_ok());
     assert_eq!(check(&w, &lost), Err(Refusal::Authority));

@@ -1,0 +1,49 @@
+// Devices of a test's own: enrolled by the real agent, of a type that no rollout is for, so that nobody else counts them.
+// Names that begin with test- stand behind the demonstration's in every list.
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { expect } from "@playwright/test";
+import { restOf, system, type Reach } from "./system";
+
+/** A device, with the folder of its key and certificate. */
+export interface Device {
+  id: string;
+  state: string;
+}
+
+const agent = () => join(dirname(system().fleetward), "agent");
+
+/** A token, with what an agent needs to use it. */
+export async function token(label: string, uses: number, tags: string[] = [], at: Reach = system()) {
+  const made = await restOf(at, "POST", "/enrolment-tokens", { label, device_type: "bench", tags, max_uses: uses, hours: 1 });
+  const words = (made.command as string).trim().split(/\s+/);
+  const after = (flag: string) => words[words.indexOf(flag) + 1]!;
+  return ["--enrol", after("--enrol"), "--token", made.secret as string, "--root-fingerprint", after("--root-fingerprint")];
+}
+
+/** Enrols devices with these names. They have a certificate each and have never connected. */
+export async function enrolled(ids: string[], tags: string[] = [], at: Reach = system()): Promise<Device[]> {
+  const how = await token(`Journey of ${ids[0]}`, ids.length, tags, at);
+  return ids.map((id) => {
+    const state = mkdtempSync(join(tmpdir(), "fleetward-device-"));
+    execFileSync(agent(), ["enrol", ...how, "--device-id", id, "--type", "bench", "--state", state], { stdio: "ignore" });
+    return { id, state };
+  });
+}
+
+/** Connects a device that is enrolled. */
+export const connected = (device: Device) => spawn(agent(), ["run", "--state", device.state], { stdio: "ignore" });
+
+/** Stops it and waits until it is gone. */
+export async function gone(process: ChildProcess) {
+  if (process.exitCode !== null || process.signalCode !== null) return;
+  const ended = new Promise((resolve) => process.once("exit", resolve));
+  process.kill("SIGTERM");
+  await ended;
+}
+
+/** Waits until the server sees it connected. */
+export const expectOnline = (device: Device, at: Reach = system()) =>
+  expect.poll(async () => (await restOf(at, "GET", `/devices?q=id:${device.id}`)).items[0]?.online, { timeout: 60_000 }).toBe(true);

@@ -1,0 +1,136 @@
+// A server of a worker's own, for what must not happen to the one that all journeys share: there authorities are given up, key sets are
+// published and the database is set back.
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { closeSync, cpSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Browser, BrowserContext } from "@playwright/test";
+import { results, system, type Reach } from "./system";
+import { test as base } from "./test";
+
+export class Own implements Reach {
+  readonly operator_url: string;
+  readonly folder = mkdtempSync(join(tmpdir(), "fleetward-own-"));
+  readonly admin = { email: "admin@own.example", password: randomBytes(12).toString("hex") };
+  /** What a browser keeps of the admin's session. */
+  session: Awaited<ReturnType<BrowserContext["storageState"]>> | undefined;
+  api_token = "";
+  private server: ChildProcess | undefined;
+
+  private constructor(private readonly ports: number[]) {
+    this.operator_url = `http://127.0.0.1:${ports[0]}`;
+  }
+
+  /** An empty fleet with an admin. */
+  static async start(browser: Browser) {
+    const own = new Own(await freePorts(5));
+    await own.serve();
+    const file = own.file("password");
+    writeFileSync(file, own.admin.password, { mode: 0o600 });
+    own.fleetward("user", "add", "--email", own.admin.email, "--name", "Ada Alone", "--role", "admin", "--password-file", file);
+    rmSync(file);
+    own.api_token = own.fleetward("token", "create", "--email", own.admin.email, "--role", "admin", "--name", "journeys").trim();
+    own.session = await own.signIn(browser);
+    return own;
+  }
+
+  /** A path beside the server's data. */
+  file = (name: string) => join(this.folder, name);
+
+  /** The command line beside the server, on its data. */
+  fleetward = (...words: string[]) =>
+    execFileSync(system().fleetward, ["--data", this.data, ...words], { encoding: "utf8", env: { ...process.env, FLEETWARD_LOG: "error" } });
+
+  /** Stops the server for a copy of its data, as a backup is made. */
+  async backup() {
+    const copy = this.file(`backup-${Date.now()}`);
+    await this.halt();
+    cpSync(this.data, copy, { recursive: true });
+    await this.serve();
+    return copy;
+  }
+
+  /** Puts a copy back: what happened since has not happened. */
+  async restore(copy: string) {
+    await this.halt();
+    rmSync(this.data, { recursive: true });
+    cpSync(copy, this.data, { recursive: true });
+    await this.serve();
+  }
+
+  async end() {
+    await this.halt();
+    rmSync(this.folder, { recursive: true });
+  }
+
+  private get data() {
+    return join(this.folder, "data");
+  }
+
+  private async serve() {
+    const [operator, device, enrol, publish, ops] = this.ports.map((port) => `127.0.0.1:${port}`) as [string, string, string, string, string];
+    // It outlives the folder, for whoever looks why a journey failed.
+    const log = openSync(join(results, `own-${this.ports[0]}.log`), "a");
+    const listeners = ["--operator-addr", operator, "--device-addr", device, "--enrol-addr", enrol, "--publish-addr", publish, "--ops-addr", ops];
+    const server = spawn(system().fleetward, ["--data", this.data, "serve", ...listeners], { stdio: ["ignore", log, log] });
+    closeSync(log);
+    this.server = server;
+    for (let tries = 0; tries < 600; tries++) {
+      if (server.exitCode !== null) throw new Error(`the server ended with ${server.exitCode}: see own-${this.ports[0]}.log`);
+      if (await fetch(`http://${ops}/readyz`).then((answer) => answer.ok, () => false)) return;
+      await sleep(100);
+    }
+    throw new Error("the server did not become ready within a minute");
+  }
+
+  private async halt() {
+    const server = this.server;
+    if (!server || server.exitCode !== null) return;
+    const ended = new Promise((resolve) => server.once("exit", resolve));
+    server.kill("SIGTERM");
+    await ended;
+  }
+
+  private async signIn(browser: Browser) {
+    const context = await browser.newContext({ baseURL: this.operator_url });
+    const page = await context.newPage();
+    await page.goto("/sign-in");
+    await page.getByLabel("E-mail").fill(this.admin.email);
+    await page.getByLabel("Password").fill(this.admin.password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.waitForURL((url) => url.pathname === "/");
+    const session = await context.storageState();
+    await context.close();
+    return session;
+  }
+}
+
+/** Different ones: all are held until the last one is known. */
+async function freePorts(count: number) {
+  const held = await Promise.all(
+    Array.from({ length: count }, () => {
+      const server = createServer();
+      return new Promise<typeof server>((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
+    }),
+  );
+  const ports = held.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** The tests' usual surroundings, with the admin signed in at the worker's own server. */
+export const test = base.extend<{}, { own: Own }>({
+  own: [
+    async ({ browser }, use) => {
+      const own = await Own.start(browser);
+      await use(own);
+      await own.end();
+    },
+    { scope: "worker", timeout: 120_000 },
+  ],
+  baseURL: async ({ own }, use) => use(own.operator_url),
+  storageState: async ({ own }, use) => use(own.session),
+});

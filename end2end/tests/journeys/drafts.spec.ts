@@ -1,0 +1,73 @@
+// A rollout in the making: metrics that devices report are suggested where a metric is asked for, and the draft says which approval it will take.
+import { unique } from "../../support/system";
+import { card, expect, fact, look, open, picture, state, test } from "../../support/test";
+
+test("metrics are suggested, a gate on one is checked beside its input, and the draft says who may approve it", async ({ page }) => {
+  const name = unique("Draft");
+  await open(page, "/rollouts/new");
+  await page.getByLabel("Name of the rollout").fill(name);
+  await page.getByRole("radio", { name: "1.1.0", exact: true }).check();
+  await page.getByRole("button", { name: "Continue to devices" }).click();
+  await expect(page.getByText("Devices report, with a value that one of them sent last:")).toContainText(/metric\.battery\.percent( \(|,)/);
+  await page.getByLabel("Which devices").fill("metric.battery.percent>0");
+  await page.getByRole("button", { name: "Preview", exact: true }).click();
+  await expect(page).toHaveURL(/battery/);
+  await expect(page.getByRole("heading", { name: /^Preview, [1-9]\d* devices?$/ })).toBeVisible();
+  await picture(page, "journey-metric-in-a-selector");
+  await page.getByLabel("Which devices").fill("");
+  await page.getByRole("button", { name: "Continue to stages" }).click();
+  await page.getByRole("button", { name: "Canary, then all" }).click();
+  await expect(page.getByLabel("How long stage 3 is watched")).toHaveCount(0);
+  // Enough devices on both sides of the first stage to compare.
+  await page.getByLabel("Reach of stage 1").fill("50");
+  await page.getByRole("button", { name: "Continue to health gates" }).click();
+
+  const metric = page.getByLabel("Metric, stage 1, metric 1", { exact: true });
+  const suggested = page.locator(`datalist#${await metric.getAttribute("list")} option`);
+  const values = await suggested.evaluateAll((all) => all.map((option) => (option as HTMLOptionElement).value));
+  expect(values).toEqual(expect.arrayContaining(["battery.percent", "cpu.percent", "temp.celsius"]));
+  await expect(suggested.first()).toHaveText(/^last seen: /);
+  await metric.fill("battery.percent");
+  await page.getByLabel("Which way is worse, stage 1, metric 1").selectOption({ label: "Lower" });
+  const each = page.getByLabel("Devices of each group, stage 1, metric 1");
+  const usual = await each.inputValue();
+  await each.fill("3");
+  await page.getByRole("button", { name: "Preview", exact: true }).click();
+  await expect(each).toHaveAttribute("aria-invalid", "true");
+  await expect(each).toHaveAccessibleDescription("Compare at least 4 and at most 2,000 devices of each group.");
+  await look(page, "journey-metric-refused");
+  await each.fill(usual);
+  await page.getByRole("button", { name: "Continue to review" }).click();
+  await page.getByLabel("Why, for the person who approves it").fill("Watches the batteries.");
+  await page.getByRole("button", { name: "Save draft" }).click();
+
+  await expect(state(page, "Draft")).toBeVisible();
+  await expect(page.getByRole("heading", { level: 1, name })).toBeVisible();
+  const approval = card(page, "Approval it will take");
+  await expect(fact(approval, "Takes")).toHaveText(/^\d+ other (person|people) than its author$/);
+  for (const who of ["Adrian Admin", "Ava Approver"]) await expect(fact(approval, "May approve")).toContainText(who);
+  // Who drafted it is none of them, nor is who may not approve at all.
+  await expect(fact(approval, "May approve")).not.toContainText("Olivia Operator");
+  await expect(fact(approval, "May approve")).not.toContainText("Vic Viewer");
+  await expect(card(page, "Plan")).toContainText("compares battery.percent while it is watched: says no when an updated device has a lower one");
+  await look(page, "journey-draft");
+});
+
+test.describe("an admin", () => {
+  test.use({ role: "admin" });
+
+  test("is not named among those who may approve a draft of their own", async ({ page }) => {
+    const name = unique("Draft");
+    await open(page, "/rollouts/new");
+    await page.getByLabel("Name of the rollout").fill(name);
+    await page.getByRole("radio", { name: "1.1.0", exact: true }).check();
+    for (const step of ["devices", "stages", "health gates", "review"]) await page.getByRole("button", { name: `Continue to ${step}` }).click();
+    await page.getByLabel("Why, for the person who approves it").fill("To see who may.");
+    await page.getByRole("button", { name: "Save draft" }).click();
+    await expect(state(page, "Draft")).toBeVisible();
+    const approval = card(page, "Approval it will take");
+    await expect(fact(approval, "May approve")).toContainText("Ava Approver");
+    await expect(fact(approval, "May approve")).not.toContainText("Adrian Admin");
+    await picture(page, "journey-draft-of-an-admin");
+  });
+});

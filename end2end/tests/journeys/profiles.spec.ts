@@ -1,0 +1,90 @@
+// A certificate profile: made with its limits, given by an enrolment token, and kept while the token may still use it.
+import { rest, unique } from "../../support/system";
+import { expect, look, note, open, picture, refusedByBrowser, test, withoutLimits } from "../../support/test";
+import type { Page } from "@playwright/test";
+
+test.use({ role: "admin" });
+
+test("a profile out of bounds is refused beside the input that is wrong", async ({ page }) => {
+  const name = unique("too-long");
+  await open(page, "/certificates/rules");
+  await called(page).fill(name);
+  await hours(page).fill("19801");
+  await save(page);
+  // The browser holds it back before anything is sent.
+  expect(await refusedByBrowser(hours(page))).toMatch(/19800/);
+  await withoutLimits(hours(page));
+  await save(page);
+  await expect(hours(page)).toHaveAccessibleDescription(/Give 1 to 19800 hours \(825 days\)\./);
+  await expect(hours(page)).toHaveAttribute("aria-invalid", "true");
+  await expect(page.getByRole("alert")).toContainText("Give 1 to 19800 hours (825 days).");
+  await look(page, "journey-profile-refused");
+
+  await hours(page).fill("720");
+  await keys(page).fill("p-256 dsa");
+  await save(page);
+  await expect(keys(page)).toHaveAccessibleDescription(/"dsa" is none of: p-256, p-384, ed25519, rsa\./);
+  await expect(hours(page)).not.toHaveAttribute("aria-invalid");
+
+  await keys(page).fill("");
+  await called(page).fill("With Capitals");
+  await save(page);
+  await expect(called(page)).toHaveAccessibleDescription(/A profile's name has 1 to 40 lower-case letters, digits and -/);
+  expect((await profiles()).filter((profile) => profile.name === name)).toEqual([]);
+});
+
+test("a profile is made, a token gives it, and it goes when the token is gone", async ({ page }) => {
+  const [name, label] = [unique("short"), unique("Short-lived")];
+  await open(page, "/certificates/rules");
+  await called(page).fill(name);
+  await hours(page).fill("48");
+  await keys(page).fill("p-256 ed25519");
+  await page.getByLabel("With a renewal, the key").selectOption({ label: "must change" });
+  await save(page);
+  await expect(note(page, "Profile saved")).toBeVisible();
+  const row = page.getByRole("table", { name: "Certificate profiles" }).getByRole("row").filter({ has: page.getByRole("rowheader", { name, exact: true }) });
+  await expect(row.getByRole("cell")).toHaveText(["2 days", "p-256, ed25519", "must change", "0", /Remove/]);
+  await look(page, "journey-profiles");
+
+  await open(page, "/enrolment");
+  await page.getByLabel("What it is for").fill(label);
+  await page.locator("summary").filter({ hasText: /^More$/ }).click();
+  const choice = page.getByLabel("Certificate profile");
+  await expect(choice).toHaveAccessibleDescription("Admins make profiles under Certificates, Rules.");
+  await choice.selectOption({ label: name });
+  await picture(page, "journey-token-of-a-profile");
+  await page.getByRole("button", { name: "Make token" }).click();
+  const token = page.getByRole("table", { name: "Enrolment tokens" }).getByRole("row").filter({ hasText: label });
+  await expect(token).toContainText(`profile ${name}`);
+  await expect(token).toContainText("Usable");
+
+  await open(page, "/certificates/rules");
+  await row.getByRole("button", { name: "Remove" }).click();
+  await expect(page.getByRole("alert")).toContainText("enrolment tokens may still give certificates of this profile");
+  await expect(row).toBeVisible();
+
+  await open(page, "/enrolment");
+  await token.getByRole("link", { name: "Revoke…" }).click();
+  await page.getByRole("dialog", { name: `Revoke ${label}` }).getByRole("button", { name: "Revoke token" }).click();
+  await expect(token).toContainText("Revoked");
+  await open(page, "/certificates/rules");
+  await row.getByRole("button", { name: "Remove" }).click();
+  await expect(note(page, "Profile removed")).toBeVisible();
+  await expect(row).toHaveCount(0);
+});
+
+test.describe("an operator", () => {
+  test.use({ role: "operator" });
+
+  test("reads the rules and is not asked to change them", async ({ page }) => {
+    await open(page, "/certificates/rules");
+    await expect(page.getByText("Only admins change these.")).toBeVisible();
+    await expect(page.getByRole("button", { name: /save|remove/i })).toHaveCount(0);
+  });
+});
+
+const called = (page: Page) => page.getByLabel("Name", { exact: true });
+const hours = (page: Page) => page.getByLabel("Hours it holds");
+const keys = (page: Page) => page.getByLabel("Types of keys");
+const save = (page: Page) => page.getByRole("button", { name: "Save profile" }).click();
+const profiles = async () => (await rest("GET", "/certificate-profiles")).items as { name: string }[];
