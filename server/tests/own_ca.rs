@@ -108,9 +108,15 @@ impl Rig {
 
     /// A connection that is kept open after one answer.
     async fn stays(&self, name: &str) -> Child {
+        self.stays_by(name, &[], &format!("GET {BUNDLE} HTTP/1.1\r\nhost: localhost\r\n\r\n"), "200").await
+    }
+
+    /// The same with what else openssl is told, for another request and its answer.
+    async fn stays_by(&self, name: &str, more: &[&str], request: &str, status: &str) -> Child {
         let at = format!("127.0.0.1:{}", self.server.running.device_addr.port());
         let (cert, key) = (format!("{name}.pem"), format!("{name}.key"));
-        let arguments = ["s_client", "-connect", &at, "-CAfile", "root.pem", "-cert", &cert, "-key", &key, "-quiet"];
+        let fixed = ["s_client", "-connect", &at, "-CAfile", "root.pem", "-cert", &cert, "-key", &key, "-quiet"];
+        let arguments = [&fixed[..], more].concat();
         let mut child = Command::new("openssl")
             .args(arguments)
             .current_dir(self.stock.file(""))
@@ -120,11 +126,10 @@ impl Rig {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let request = format!("GET {BUNDLE} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         child.stdin.as_mut().unwrap().write_all(request.as_bytes()).await.unwrap();
         let mut answer = [0; 12];
         timeout(PATIENCE, child.stdout.as_mut().unwrap().read_exact(&mut answer)).await.unwrap().unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200");
+        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"));
         child
     }
 

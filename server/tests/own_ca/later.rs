@@ -186,5 +186,30 @@ async fn e_10_an_owners_list_cuts_off_and_est_gives_a_certificate_of_ours(#[case
     let (status, refused) = bring("none.crl").await;
     assert_eq!((status, refused["code"].as_str()), (409, Some("list_not_newer")));
     assert_eq!(rig.dial("meter-1").await, 0);
+
+    // The same for an authority between: whoever came by it is cut, also a channel and one on the enrol listener; others stay.
+    rig.leaf("line", "ca", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign").await;
+    rig.below("meter-3", "line", &["line.pem"]).await;
+    rig.let_in("meter-3").await;
+    let (over, bundle) = (["-cert_chain", "line.pem"], format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", super::BUNDLE));
+    let enrol = format!("127.0.0.1:{}", rig.server.running.enrol_addr.port());
+    let upgrade = "GET /device/v1/channel HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+                   sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let est = "GET /.well-known/est/cacerts HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut cut = [
+        rig.stays_by("meter-3", &over, &bundle, "200").await,
+        rig.stays_by("meter-3", &[&over[..], &["-connect", &enrol]].concat(), est, "200").await,
+        rig.stays_by("meter-3", &over, upgrade, "101").await,
+    ];
+    let mut other = rig.stays("meter-2").await;
+    rig.stock.openssl(&[&by[..], &["-revoke", "line.pem", "-crl_reason", "cACompromise"]].concat()).await;
+    rig.stock.openssl(&[&by[..], &["-gencrl", "-out", "two.crl"]].concat()).await;
+    assert_eq!(bring("two.crl").await.0, 200);
+    let [one, two, three] = &mut cut;
+    let ends = async { tokio::join!(one.wait(), two.wait(), three.wait()) };
+    let (one, two, three) = tokio::time::timeout(Duration::from_secs(1), ends).await.expect("cut within a second");
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert_eq!(rig.dial("meter-3").await, 0);
+    assert!(tokio::time::timeout(Duration::from_millis(200), other.wait()).await.is_err(), "others don't notice");
     rig.server.stop().await;
 }

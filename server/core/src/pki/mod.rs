@@ -83,7 +83,7 @@ pub use ocsp::{CertId as OcspCertId, MOST as MOST_OCSP_CERTIFICATES, Request as 
 pub use peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal};
 pub use profile::Validity;
 pub(crate) use recovery::Proven;
-pub use registered::{Arrival, Refused, RegisteredAnchor};
+pub use registered::{Arrival, Between, Refused, RegisteredAnchor};
 pub use responder::OcspAnswer;
 pub use root_file::{Lock, Passphrase, RootFile, RootFileError, Unlock};
 pub use roots::{ExportedRoot, Holding};

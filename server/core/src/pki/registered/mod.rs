@@ -19,7 +19,7 @@ pub(crate) mod store;
 pub(crate) mod template;
 
 pub(crate) use admitted::{NewRegisteredLeaf, may_have};
-pub use anchors::RegisteredAnchor;
+pub use anchors::{Between, RegisteredAnchor};
 pub use arrivals::Arrival;
 pub(super) use arrivals::{Arrivals, Waiting};
 pub use gate::{Link, link};

@@ -219,6 +219,35 @@ async fn a_33_a_list_speaks_for_what_its_authority_has_signed_itself() {
     assert!(anchor(&w, &id).lists(&direct) && !anchor(&w, &id).lists(&below));
 }
 
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e_10_what_an_owner_revokes_above_a_device_ends_its_connections(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let admin = w.admin().await;
+    let theirs = Theirs::new(&w, "Plant CA");
+    let id = theirs.enabled(&w, &admin, policy(JustInTime::Auto)).await.id.clone();
+    let below = |name: &str, number: u64, by: &Theirs| {
+        let mut numbered = authority_params(&w, name);
+        numbered.serial_number = Some(SerialNumber::from(number));
+        CertificateDer::from(by.sign(&numbered, &KeyPair::generate().unwrap()))
+    };
+    let shown = [below("Line CA", 7, &theirs), below("Cell CA", 8, &Theirs::new(&w, "Other CA"))];
+    let leaf = in_by(&w, &theirs, &anchor(&w, &id), "meter-1").await;
+    let trust = w.fleet.pki().trust();
+    let fingerprint = trust.check(&leaf).unwrap().fingerprint;
+    let (over, direct) = (trust.between(&fingerprint, &shown), trust.between(&fingerprint, &[]));
+    assert_ne!(over, direct);
+    for (number, listed, says) in
+        [(1, vec![], Ok(())), (2, vec![vec![8]], Ok(())), (3, vec![vec![0, 7]], Err(Refusal::Revoked)), (4, vec![], Ok(()))]
+    {
+        bring(&w, &admin, &id, theirs.list(&list_params(number, w.clock_now(), &listed))).await.unwrap();
+        assert_eq!(trust.still_over(&fingerprint, &over), says, "list {number}: by what it has signed itself");
+        assert_eq!(trust.still_over(&fingerprint, &direct), Ok(()), "others go on");
+    }
+}
+
 fn leaf(enrolled: &Enrolled) -> Vec<u8> {
     CertificateDer::from_pem_slice(enrolled.certificate.as_bytes()).unwrap().to_vec()
 }
