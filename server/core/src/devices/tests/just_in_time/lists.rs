@@ -26,12 +26,12 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
-fn serial(leaf: &[u8]) -> Vec<u8> {
+pub(super) fn serial(leaf: &[u8]) -> Vec<u8> {
     X509Certificate::from_der(leaf).unwrap().1.raw_serial().to_vec()
 }
 
 /// A list that was made at that time and holds for a day.
-fn list_params(number: u64, made: Timestamp, serials: &[Vec<u8>]) -> CertificateRevocationListParams {
+pub(super) fn list_params(number: u64, made: Timestamp, serials: &[Vec<u8>]) -> CertificateRevocationListParams {
     let entry = |serial: &Vec<u8>| RevokedCertParams {
         serial_number: SerialNumber::from_slice(serial),
         revocation_time: at(made),
@@ -49,7 +49,7 @@ fn list_params(number: u64, made: Timestamp, serials: &[Vec<u8>]) -> Certificate
 }
 
 impl Theirs {
-    fn list(&self, params: &CertificateRevocationListParams) -> Vec<u8> {
+    pub(super) fn list(&self, params: &CertificateRevocationListParams) -> Vec<u8> {
         params.signed_by(&Issuer::from_params(&self.params, &self.key)).unwrap().der().to_vec()
     }
 }
@@ -58,7 +58,7 @@ async fn bring(w: &World, actor: &Actor, id: &AuthorityId, list: Vec<u8>) -> Res
     w.fleet.pki().bring_list(actor, id, list).await.map(drop)
 }
 
-async fn in_by(w: &World, theirs: &Theirs, anchor: &std::sync::Arc<crate::pki::RegisteredAnchor>, name: &str) -> Vec<u8> {
+pub(super) async fn in_by(w: &World, theirs: &Theirs, anchor: &std::sync::Arc<crate::pki::RegisteredAnchor>, name: &str) -> Vec<u8> {
     let leaf = theirs.fresh(w, name);
     assert_eq!(dial(w, anchor, &leaf).await, Err(Refusal::Arriving));
     assert!(dial(w, anchor, &leaf).await.is_ok());
