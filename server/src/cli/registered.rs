@@ -56,7 +56,7 @@ pub(super) enum Registered {
     ListAddress {
         /// The authority's id
         id: AuthorityId,
-        /// `http://` or `https://`, without user name and password
+        /// http://… or https://…, without user name and password
         #[arg(value_name = "URL")]
         url: Option<String>,
         /// Fetch it no more: then it is brought, by upload-crl
