@@ -10,6 +10,7 @@ pub mod device;
 mod hardening;
 pub mod http;
 pub mod lifecycle;
+pub mod list_fetch;
 pub mod observe;
 pub mod publish;
 pub mod run;

@@ -4,13 +4,17 @@
 use crate::{
     device::Channels,
     lifecycle::Lifecycle,
+    list_fetch::{self, Fetcher},
     tls::{Registry, follow},
 };
-use fleet::{Fleet, bus::Event};
+use fleet::{Fleet, bus::Event, pki::registered::DueList};
+use futures::{StreamExt as _, stream};
 use std::{pin::Pin, time::Duration};
 use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
 
 const HOUR: Duration = Duration::from_hours(1);
+/// Lists that are fetched at once. Each takes as much memory as it is long.
+const LISTS: usize = 4;
 
 /// Starts all of them.
 pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, registry: &Registry) {
@@ -27,6 +31,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "batches", batches(fleet.clone()));
     until_stop(lifecycle, "scrubbing", scrubbing(fleet.clone()));
     until_stop(lifecycle, "deltas", deltas(fleet.clone()));
+    until_stop(lifecycle, "lists", lists(fleet.clone()));
     until_stop(lifecycle, "serving", serving(fleet.clone()));
     let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
     ticking("transfers", Duration::from_secs(2), |fleet| Box::pin(fleet.transfers().write_down()));
@@ -159,6 +164,37 @@ async fn deltas(fleet: Fleet) {
             Err(e) => {
                 tracing::warn!(error = %e, "making a delta failed; it is tried again");
                 tokio::time::sleep(Duration::from_mins(1)).await;
+            }
+        }
+    }
+}
+
+/// Lists of revoked certificates that admins have named an address for: when they are due, and at once when one was named; every five seconds also what a
+/// command beside the server has named.
+async fn lists(fleet: Fleet) {
+    let fetcher = Fetcher::new(list_fetch::WITHIN).map_err(|e| format!("the HTTP client can't be made: {e}"));
+    loop {
+        match fleet.pki().lists_due().await {
+            Ok(due) if due.is_empty() => {
+                // Either wakes it.
+                let _ = tokio::time::timeout(Duration::from_secs(5), fleet.pki().list_wanted()).await;
+            }
+            Ok(due) => {
+                let (fleet, fetcher) = (&fleet, &fetcher);
+                let each = |due: DueList| async move {
+                    let answer = match fetcher {
+                        Ok(fetcher) => fetcher.fetch(&due.url).await,
+                        Err(error) => Err(error.clone()),
+                    };
+                    if let Err(e) = fleet.pki().list_came(&due, answer).await {
+                        tracing::warn!(authority = %due.authority, error = %e, "a fetched list could not be taken; it is asked for again");
+                    }
+                };
+                stream::iter(due).for_each_concurrent(LISTS, each).await;
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "looking for lists to fetch failed; it is tried again");
+                tokio::time::sleep(Duration::from_secs(5)).await;
             }
         }
     }

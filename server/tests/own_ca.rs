@@ -1,5 +1,6 @@
 //! An owner's authority over real sockets (pki.md E-10): everything their side does is openssl's and curl's, as it is pasted.
 
+mod fetched;
 mod later;
 mod nothing_fetched;
 
@@ -76,6 +77,22 @@ impl Rig {
         self.stock.openssl(&[&sign[..], &["-extfile", &ext, "-out", &out]].concat()).await;
     }
 
+    /// Revokes these files with the authority's own tool, and makes its next list.
+    async fn list(&self, revoke: &[&str], out: &str) {
+        let config = "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ncrlnumber=crlnumber\ndefault_md=sha256\ndefault_crl_days=1\ncrl_extensions=x\n\
+                      [x]\nauthorityKeyIdentifier=keyid\n";
+        if !self.stock.file("crl.cnf").exists() {
+            for (file, content) in [("crl.cnf", config), ("index.txt", ""), ("crlnumber", "1000\n")] {
+                self.stock.write(file, content);
+            }
+        }
+        let by = ["ca", "-config", "crl.cnf", "-keyfile", "ca.key", "-cert", "ca.pem"];
+        for certificate in revoke {
+            self.stock.openssl(&[&by[..], &["-revoke", certificate, "-crl_reason", "keyCompromise"]].concat()).await;
+        }
+        self.stock.openssl(&[&by[..], &["-gencrl", "-out", out]].concat()).await;
+    }
+
     /// One dial to the device listener; the status of the answer, 0 without one.
     async fn dial(&self, name: &str) -> u16 {
         self.dial_by(name, &["--tlsv1.3"]).await
@@ -108,9 +125,15 @@ impl Rig {
 
     /// A connection that is kept open after one answer.
     async fn stays(&self, name: &str) -> Child {
+        self.stays_by(name, &[], &format!("GET {BUNDLE} HTTP/1.1\r\nhost: localhost\r\n\r\n"), "200").await
+    }
+
+    /// The same with what else openssl is told, for another request and its answer.
+    async fn stays_by(&self, name: &str, more: &[&str], request: &str, status: &str) -> Child {
         let at = format!("127.0.0.1:{}", self.server.running.device_addr.port());
         let (cert, key) = (format!("{name}.pem"), format!("{name}.key"));
-        let arguments = ["s_client", "-connect", &at, "-CAfile", "root.pem", "-cert", &cert, "-key", &key, "-quiet"];
+        let fixed = ["s_client", "-connect", &at, "-CAfile", "root.pem", "-cert", &cert, "-key", &key, "-quiet"];
+        let arguments = [&fixed[..], more].concat();
         let mut child = Command::new("openssl")
             .args(arguments)
             .current_dir(self.stock.file(""))
@@ -120,11 +143,10 @@ impl Rig {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let request = format!("GET {BUNDLE} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         child.stdin.as_mut().unwrap().write_all(request.as_bytes()).await.unwrap();
         let mut answer = [0; 12];
         timeout(PATIENCE, child.stdout.as_mut().unwrap().read_exact(&mut answer)).await.unwrap().unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200");
+        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"));
         child
     }
 
@@ -288,6 +310,17 @@ async fn the_tab_of_own_authorities_works_without_a_script() {
     assert!(page(&led).await.contains("Bring its list of revoked certificates"));
     let none = rig.server.post_form(&browser, "/rpc/registered_authority_list", &[("id", &id), ("list", "x")]).await;
     assert!(none.headers()["location"].to_str().unwrap().contains("__err="), "{none:?}");
+    // Where it is fetched: refused beside its field, and shown.
+    let at = "/rpc/registered_authority_list_address";
+    let none = rig.server.post_form(&browser, at, &[("id", &id), ("url", "ldap://pki/plant")]).await;
+    let back = none.headers()["location"].to_str().unwrap().to_owned();
+    assert!(back.contains("__err="), "{none:?}");
+    let refused = page(&format!("{led}&{}", back.split_once('?').unwrap().1)).await;
+    assert!(refused.contains("f-list-url-err") && refused.contains("begins with http://"), "{refused}");
+    rig.server.post_form(&browser, at, &[("id", &id), ("url", "http://127.0.0.1:1/plant.crl")]).await;
+    let tried = || async { page(&led).await.contains("no connection") };
+    eventually("what came of it is shown", PATIENCE, tried).await;
+    assert!(page(&led).await.contains("http://127.0.0.1:1/plant.crl") && page("/enrolment?tab=own").await.contains("List not fetched"));
     assert!(page(&format!("{led}&disable={id}")).await.contains("cut off within a second"));
     rig.server.post_form(&browser, "/rpc/registered_authority_disable", &[("id", &id)]).await;
     assert!(page(&led).await.contains("Disabled"));

@@ -94,6 +94,16 @@ pub async fn bring_list(id: String, list: String) -> Result<(), ApiFault> {
     Ok(())
 }
 
+/// Says where its list is fetched; empty, that it is brought.
+#[server(prefix = "/rpc", endpoint = "/registered_authority_list_address")]
+pub async fn set_list_address(id: String, #[server(default)] url: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().set_list_address(&call.actor, &id, &url).await)?;
+    call.lead_to(&wire::registered::page(&id));
+    Ok(())
+}
+
 /// Removes one that has let no device in.
 #[server(prefix = "/rpc", endpoint = "/registered_authority_remove")]
 pub async fn remove_authority(id: String) -> Result<(), ApiFault> {

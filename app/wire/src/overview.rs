@@ -85,6 +85,8 @@ pub enum AttentionKind {
     ClockJump,
     /// The key set that devices follow ends soon or has ended.
     KeySetEnds,
+    /// The list of revoked certificates of a registered authority could not be fetched.
+    ListNotFetched,
 }
 
 /// How many devices of a type run a version: the same version of two types is two firmwares.

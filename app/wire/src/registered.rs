@@ -110,7 +110,7 @@ impl Default for JustInTimePolicy {
     }
 }
 
-/// A registered authority's list of revoked certificates as it was brought.
+/// A registered authority's list of revoked certificates as it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct OwnersListStanding {
@@ -124,10 +124,62 @@ pub struct OwnersListStanding {
     pub entries: i64,
     /// SHA-256 of it, hex.
     pub sha256: String,
-    /// When it was brought.
+    /// When it came.
     pub received_at: Timestamp,
-    /// By whom.
+    /// Who has brought it, or the address that it was fetched from.
     pub received_by: String,
+}
+
+/// Where a registered authority's list of revoked certificates is to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ListAddress {
+    /// `http://` or `https://`, a host, and whatever leads to the list, without user name and password; at most 500 characters. Empty ends it: then the list is
+    /// brought.
+    pub url: String,
+}
+
+/// Where a registered authority's list of revoked certificates is fetched, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ListAddressStanding {
+    /// The address.
+    pub url: String,
+    /// When it was set.
+    pub set_at: Timestamp,
+    /// By whom.
+    pub set_by: String,
+    /// When it is asked next.
+    pub next_at: Timestamp,
+    /// When it was asked last.
+    pub asked_at: Option<Timestamp>,
+    /// When it gave a list that counts last, be it the one that was here already.
+    pub fetched_at: Option<Timestamp>,
+    /// How often it has given none since.
+    pub failures: i64,
+    /// Why it gave none the last time; empty when it did.
+    pub error: String,
+}
+
+/// Failures in a row after which a person should look: half an hour has passed then.
+const FAILURES: i64 = 3;
+/// So long before the end of a list one failure is enough, in milliseconds.
+const ENDS_SOON: i64 = 6 * 3_600_000;
+
+/// Why a person should look after an authority's list: it could not be fetched several times, or soon before its end, in `ends`. None when there is time.
+pub fn list_warning(label: &str, failures: i64, error: &str, ends: Option<Timestamp>, now: Timestamp) -> Option<String> {
+    let soon = ends.is_none_or(|ends| ends.since(now) < ENDS_SOON);
+    if failures < 1 || (failures < FAILURES && !soon) {
+        return None;
+    }
+    let times = if failures == 1 { "the last time".to_owned() } else { format!("{failures} times in a row") };
+    let until = match ends {
+        None => "There is none yet".to_owned(),
+        Some(ends) if ends <= now => format!("The one that is here has ended on {}", ends.readable()),
+        Some(ends) => format!("The one that is here holds until {}", ends.readable()),
+    };
+    Some(format!("The list of revoked certificates of {label} could not be fetched {times}: {error}. {until}"))
 }
 
 /// An authority of somebody else's whose devices may be believed (pki.md E-10).
@@ -158,8 +210,10 @@ pub struct RegisteredAuthority {
     pub code_until: Option<Timestamp>,
     /// What becomes of its new devices.
     pub policy: JustInTimePolicy,
-    /// Its list of revoked certificates, if one was brought.
+    /// Its list of revoked certificates, if there is one.
     pub list: Option<OwnersListStanding>,
+    /// Where that is fetched, if an admin has said so.
+    pub list_address: Option<ListAddressStanding>,
     /// How many devices have a usable certificate of it.
     pub devices: i64,
     /// How many it has let in since it is here.
@@ -178,6 +232,14 @@ pub struct RegisteredAuthority {
     pub verified_at: Option<Timestamp>,
     /// Its certificate, PEM.
     pub pem: String,
+}
+
+impl RegisteredAuthority {
+    /// Why a person should look after its list, as [`list_warning`] says.
+    pub fn list_warning(&self, now: Timestamp) -> Option<String> {
+        let address = self.list_address.as_ref()?;
+        list_warning(&self.label, address.failures, &address.error, self.list.as_ref().map(|list| list.next_update), now)
+    }
 }
 
 /// An authority to register.
@@ -222,4 +284,21 @@ pub fn verification_lines(code: &str) -> [String; 2] {
 /// The console's page of a registered authority.
 pub fn page(id: &AuthorityId) -> String {
     format!("/enrolment?tab=own&ca={id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_does_not_come_is_told_in_time() {
+        let now = Timestamp(1_795_341_600_000);
+        let warns = |failures, ends: Option<i64>| list_warning("Plant", failures, "no answer", ends.map(|ms| now.plus(ms)), now);
+        let day = Some(24 * 3_600_000);
+        assert_eq!((warns(0, None), warns(0, Some(-1)), warns(1, day), warns(2, day)), (None, None, None, None));
+        assert!(warns(3, day).unwrap().contains("3 times in a row: no answer. The one that is here holds until"));
+        assert!(warns(1, Some(ENDS_SOON - 1)).unwrap().contains("the last time"), "its end is near");
+        assert!(warns(1, Some(-1)).unwrap().contains("has ended"));
+        assert!(warns(1, None).unwrap().ends_with("There is none yet"));
+    }
 }

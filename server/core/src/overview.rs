@@ -89,6 +89,10 @@ impl Fleet {
             });
         }
         attention.extend(self.key_set_ends(org, now).await?);
+        for (authority, text, since) in self.pki().unfetched_lists(org).await? {
+            let href = wire::registered::page(&authority);
+            attention.push(Attention { kind: AttentionKind::ListNotFetched, text, href, since, device: None, rollout: None });
+        }
         for g in self.rollouts().unreviewed(org).await? {
             let late = if g.overdue { ", and the time to review that is over" } else { ": two people review that" };
             attention.push(Attention {

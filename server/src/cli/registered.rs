@@ -1,4 +1,4 @@
-//! `fleetward ca register|code|verify|enable|disable|upload-crl|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
+//! `fleetward ca register|code|verify|enable|disable|upload-crl|list-address|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
 //! API. A server that runs beside it follows within a second.
 
 use super::one_of;
@@ -51,6 +51,17 @@ pub(super) enum Registered {
         /// The list, PEM or DER
         #[arg(value_name = "FILE")]
         list: PathBuf,
+    },
+    /// Say where a registered authority's list of revoked certificates is fetched; without an address, say what came of the one there is
+    ListAddress {
+        /// The authority's id
+        id: AuthorityId,
+        /// http://… or https://…, without user name and password
+        #[arg(value_name = "URL")]
+        url: Option<String>,
+        /// Fetch it no more: then it is brought, by upload-crl
+        #[arg(long, conflicts_with = "url")]
+        none: bool,
     },
     /// Remove a registered authority that has let no device in
     Remove {
@@ -105,8 +116,34 @@ pub(super) async fn list(fleet: &Fleet, actor: &Actor) -> Result<()> {
             a.subject,
             a.label
         );
+        if let Some(warning) = a.list_warning(fleet.clock().now()) {
+            println!("    {warning}");
+        }
     }
     Ok(())
+}
+
+/// Where its list comes from, and what came.
+fn says_list(a: &RegisteredAuthority) {
+    match &a.list_address {
+        None => println!("The list of {} is not fetched; bring it with: fleetward ca upload-crl {} FILE", a.label, a.id),
+        Some(at) => {
+            println!("The list of {} is fetched from {}, next at {}.", a.label, at.url, at.next_at);
+            match (at.fetched_at, at.asked_at) {
+                (_, None) => println!("It was not asked yet; a server that runs does that within seconds."),
+                (Some(fetched), Some(_)) if at.failures == 0 => println!("It gave a list that counts at {fetched}."),
+                (_, Some(asked)) if at.failures == 0 => println!("It is being asked since {asked}."),
+                (fetched, Some(asked)) => {
+                    let before = fetched.map_or_else(|| "never before".to_owned(), |at| format!("the last time at {at}"));
+                    println!("Asked at {asked}, it gave none ({} times in a row, {before}): {}", at.failures, at.error);
+                }
+            }
+        }
+    }
+    match &a.list {
+        None => println!("There is no list yet."),
+        Some(list) => println!("The list that is here has {} certificates and holds until {}.", list.entries, list.next_update),
+    }
 }
 
 pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Result<()> {
@@ -138,6 +175,8 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Re
                 println!("{} certificates of {id} are revoked by its list, which holds until {}.", list.entries, list.next_update);
             }
         }
+        Registered::ListAddress { id, url: None, none: false } => says_list(&pki.registered_authority(actor, &id).await?),
+        Registered::ListAddress { id, url, .. } => says_list(&pki.set_list_address(actor, &id, &url.unwrap_or_default()).await?),
         Registered::Remove { id } => {
             pki.remove_authority(actor, &id).await?;
             println!("{id} is removed.");

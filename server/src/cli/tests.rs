@@ -79,6 +79,7 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["cert", "rules"], &["--clones", "--rekey", "--recovery", "--recovery-days"]),
         (&["ca", "stage"], &["--for", "--kind"]),
         (&["ca", "csr"], &["--kind", "--own-root", "--fresh"]),
+        (&["ca", "list-address"], &["[URL]", "--none"]),
         (&["assignment-key"], &["list", "make", "retire"]),
         (&["key"], &["add", "list", "revoke", "threshold"]),
         (&["key", "set"], &["make", "sign", "list", "publish"]),

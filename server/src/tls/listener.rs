@@ -204,7 +204,7 @@ impl Endpoint {
         token: &CancellationToken,
     ) -> Result<Option<Arc<DevicePeer>>, fleet::pki::Refusal> {
         let (socket, tls) = stream.get_mut();
-        let Some(leaf) = tls.peer_certificates().and_then(<[_]>::first) else { return Ok(None) };
+        let Some((leaf, above)) = tls.peer_certificates().and_then(<[_]>::split_first) else { return Ok(None) };
         let peer = match self.trust.check(leaf) {
             Err(arriving @ fleet::pki::Refusal::Arriving) => {
                 // It has proved its key; a worker decides whether its next connection is let in (E-10).
@@ -213,9 +213,11 @@ impl Endpoint {
             }
             checked => Arc::new(checked?),
         };
+        let between = self.trust.between(&peer.fingerprint, above);
         let reads = socket.reads();
-        socket.guard().registration = Some(self.registry.enter(Arc::clone(&peer), token.clone(), from, reads));
-        self.trust.still(&peer.fingerprint)?;
+        let entered = self.registry.enter((Arc::clone(&peer), between.clone()), token.clone(), from, reads);
+        socket.guard().registration = Some(entered);
+        self.trust.still_over(&peer.fingerprint, &between)?;
         self.trust.seen(&peer, Some(from.to_canonical()));
         Ok(Some(peer))
     }

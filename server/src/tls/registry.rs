@@ -1,7 +1,7 @@
 //! Which connections are open and by which certificate, so that a revocation can end them (H-5, H-6) and one certificate in two places is seen
 //! . Refuses to know what flows over them.
 
-use fleet::pki::{DevicePeer, Fingerprint, Sign, TrustHandle, apart};
+use fleet::pki::{Between, DevicePeer, Fingerprint, Sign, TrustHandle, apart};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -35,6 +35,8 @@ struct Shared {
 #[derive(Debug)]
 struct Open {
     peer: Arc<DevicePeer>,
+    /// What of its chain may be revoked beside its own certificate.
+    between: Between,
     token: CancellationToken,
     from: IpAddr,
     /// How often it was heard.
@@ -52,9 +54,15 @@ pub(super) struct Registration {
 
 impl Registry {
     /// Registers a connection; cancelling the token must end it, and `reads` grows while the other side speaks.
-    pub(super) fn enter(&self, peer: Arc<DevicePeer>, token: CancellationToken, from: IpAddr, reads: Arc<AtomicU64>) -> Registration {
+    pub(super) fn enter(
+        &self,
+        (peer, between): (Arc<DevicePeer>, Between),
+        token: CancellationToken,
+        from: IpAddr,
+        reads: Arc<AtomicU64>,
+    ) -> Registration {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
-        self.0.open.lock().insert(id, Open { peer, token, from, reads, reads_then: None });
+        self.0.open.lock().insert(id, Open { peer, between, token, from, reads, reads_then: None });
         Registration { registry: self.clone(), id }
     }
 
@@ -68,9 +76,9 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Ends every connection whose certificate is no longer allowed; says how many.
+    /// Ends every connection whose certificate, or what stands between it and its authority, is no longer allowed; says how many.
     pub fn cut_refused(&self, trust: &TrustHandle) -> usize {
-        let condemned = |open: &&Open| match trust.still(&open.peer.fingerprint) {
+        let condemned = |open: &&Open| match trust.still_over(&open.peer.fingerprint, &open.between) {
             Ok(()) => false,
             Err(refusal) => {
                 tracing::info!(device = %open.peer.device_id, certificate = %open.peer.certificate, %refusal, "connection cut");

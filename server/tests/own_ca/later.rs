@@ -160,24 +160,17 @@ async fn e_10_an_owners_list_cuts_off_and_est_gives_a_certificate_of_ours(#[case
     assert_eq!(rig.dial("ours").await, 200);
     assert_eq!(rig.dial("meter-2").await, 200, "for a day still");
 
-    let config = "[ca]\ndefault_ca=d\n[d]\ndatabase=index.txt\ncrlnumber=crlnumber\ndefault_md=sha256\ndefault_crl_days=1\ncrl_extensions=x\n\
-                  [x]\nauthorityKeyIdentifier=keyid\n";
-    for (file, content) in [("crl.cnf", config), ("index.txt", ""), ("crlnumber", "1000\n")] {
-        rig.stock.write(file, content);
-    }
-    let by = ["ca", "-config", "crl.cnf", "-keyfile", "ca.key", "-cert", "ca.pem"];
     let bring = async |file: &str| {
         let url = rig.server.url(&format!("/api/v1/registered-authorities/{id}/list"));
         let sent = rig.server.http.put(url).bearer_auth(&rig.secret).body(rig.stock.read(file)).send().await.unwrap();
         let status = sent.status().as_u16();
         (status, sent.json::<Value>().await.unwrap())
     };
-    rig.stock.openssl(&[&by[..], &["-gencrl", "-out", "none.crl"]].concat()).await;
+    rig.list(&[], "none.crl").await;
     assert_eq!(bring("none.crl").await.0, 200);
     assert_eq!(rig.dial("meter-1").await, 200);
     let mut live = rig.stays("meter-1").await;
-    rig.stock.openssl(&[&by[..], &["-revoke", "meter-1.pem", "-crl_reason", "keyCompromise"]].concat()).await;
-    rig.stock.openssl(&[&by[..], &["-gencrl", "-out", "one.crl"]].concat()).await;
+    rig.list(&["meter-1.pem"], "one.crl").await;
     let (status, shown) = bring("one.crl").await;
     assert_eq!((status, &shown["list"]["entries"], &shown["list"]["number"]), (200, &json!(1), &json!("0x1001")), "{shown}");
     tokio::time::timeout(Duration::from_secs(1), live.wait()).await.expect("cut within a second").unwrap();
@@ -186,5 +179,29 @@ async fn e_10_an_owners_list_cuts_off_and_est_gives_a_certificate_of_ours(#[case
     let (status, refused) = bring("none.crl").await;
     assert_eq!((status, refused["code"].as_str()), (409, Some("list_not_newer")));
     assert_eq!(rig.dial("meter-1").await, 0);
+
+    // The same for an authority between: whoever came by it is cut, also a channel and one on the enrol listener; others stay.
+    rig.leaf("line", "ca", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign").await;
+    rig.below("meter-3", "line", &["line.pem"]).await;
+    rig.let_in("meter-3").await;
+    let (over, bundle) = (["-cert_chain", "line.pem"], format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", super::BUNDLE));
+    let enrol = format!("127.0.0.1:{}", rig.server.running.enrol_addr.port());
+    let upgrade = "GET /device/v1/channel HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+                   sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let est = "GET /.well-known/est/cacerts HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let mut cut = [
+        rig.stays_by("meter-3", &over, &bundle, "200").await,
+        rig.stays_by("meter-3", &[&over[..], &["-connect", &enrol]].concat(), est, "200").await,
+        rig.stays_by("meter-3", &over, upgrade, "101").await,
+    ];
+    let mut other = rig.stays("meter-2").await;
+    rig.list(&["line.pem"], "two.crl").await;
+    assert_eq!(bring("two.crl").await.0, 200);
+    let [one, two, three] = &mut cut;
+    let ends = async { tokio::join!(one.wait(), two.wait(), three.wait()) };
+    let (one, two, three) = tokio::time::timeout(Duration::from_secs(1), ends).await.expect("cut within a second");
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert_eq!(rig.dial("meter-3").await, 0);
+    assert!(tokio::time::timeout(Duration::from_millis(200), other.wait()).await.is_err(), "others don't notice");
     rig.server.stop().await;
 }

@@ -17,7 +17,8 @@ use crate::{
         OpenEnrolment, ReadEnrolment, RejectEnrolment, RevokeBatch, RevokeEnrolmentToken,
     },
     api::registered::{
-        BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority,
+        BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, SetListAddress,
+        VerifyAuthority,
     },
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     live,
@@ -71,6 +72,7 @@ pub fn EnrolmentPage() -> AnyView {
         enable: said::<EnableAuthority>("Authority enabled", model),
         disable: said::<DisableAuthority>("Authority disabled", model),
         list: said::<BringList>("List brought", model),
+        address: said::<SetListAddress>("Address changed", model),
         remove: said::<RemoveAuthority>("Authority removed", model),
     };
     let ca = Memo::new(move |_| query.with(|q| q.get("ca")));

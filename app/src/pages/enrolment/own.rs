@@ -3,14 +3,16 @@
 use super::guide::{Way, card_of};
 use crate::{
     api::registered::{
-        BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, VerifyAuthority,
+        BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, SetListAddress,
+        VerifyAuthority,
     },
     pages::words,
     ui::{
-        Column, Confirm, Control, badge, card, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
+        Column, Confirm, Control, Tone, badge, banner, card, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, select, text},
         number::{counted, grouped},
         page::card_flush,
+        status,
         stepper::{Step, stepper},
         table, time,
     },
@@ -30,6 +32,7 @@ pub(super) struct Owns {
     pub(super) enable: FormCall<EnableAuthority>,
     pub(super) disable: FormCall<DisableAuthority>,
     pub(super) list: FormCall<BringList>,
+    pub(super) address: FormCall<SetListAddress>,
     pub(super) remove: FormCall<RemoveAuthority>,
 }
 
@@ -86,16 +89,17 @@ fn list(p: &Page) -> AnyView {
         Column::text("Last seen"),
         Column::text("Ends"),
     ];
-    let rows = p.registered.all.iter().map(row).collect_view();
+    let rows = p.registered.all.iter().map(|a| row(a, p.at)).collect_view();
     card_flush("Own authorities", None, table("Registered authorities", columns, rows.into_any()))
 }
 
-fn row(a: &RegisteredAuthority) -> AnyView {
+fn row(a: &RegisteredAuthority, now: wire::Timestamp) -> AnyView {
     let (tone, word) = words::registered(a.state);
+    let missed = a.list_warning(now).map(|_| badge(Tone::Warn, "List not fetched"));
     view! {
         <tr>
             <th scope="row"><a href=page(&a.id)>{a.label.clone()}</a></th>
-            <td>{badge(tone, word)}</td>
+            <td><div class="row">{badge(tone, word)}{missed}</div></td>
             <td>{policy_words(a)}</td>
             <td class="num">{grouped(a.devices)}</td>
             <td class="num">{grouped(a.refused)}</td>
@@ -133,9 +137,12 @@ fn detail(p: &Page, a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     });
     let ends = may.then(|| ends(a, calls));
     let list = (p.may_revoke && proved).then(|| list_form(a, calls.list));
+    let address = (may && proved).then(|| address_form(a, calls.address));
+    let warning = a.list_warning(p.at).map(|text| banner(Tone::Warn, text.into_any()));
     let body = view! {
         <div class="body stack" aria-live="polite">
             {way}
+            {warning}
             {doing}
             <dl class="kv">
                 <dt>"Name"</dt><dd class="mono">{a.subject.clone()}</dd>
@@ -147,8 +154,10 @@ fn detail(p: &Page, a: &RegisteredAuthority, calls: &Owns) -> AnyView {
                 <dt>"Last let in"</dt><dd>{time::ago_or(a.last_admitted_at, "none yet")}</dd>
                 <dt>"Last seen"</dt><dd>{time::ago_or(a.last_seen_at, "never")}</dd>
                 {owners_list(a, p.at)}
+                {fetching(a)}
                 <dt>"Registered"</dt><dd>{time::at(a.created_at)}" by "{a.created_by.clone()}</dd>
             </dl>
+            {address}
             {list}
             {ends}
         </div>
@@ -193,7 +202,7 @@ fn prove(a: &RegisteredAuthority, calls: &Owns) -> AnyView {
 /// Its list of revoked certificates, where there is one.
 fn owners_list(a: &RegisteredAuthority, now: wire::Timestamp) -> AnyView {
     let Some(list) = &a.list else {
-        return view! { <dt>"Its list of revoked certificates"</dt><dd class="dim">"none was brought"</dd> }.into_any();
+        return view! { <dt>"Its list of revoked certificates"</dt><dd class="dim">"none yet"</dd> }.into_any();
     };
     let said = format!("{} on it, ", counted(list.entries, "certificate", "certificates"));
     let ended = (list.next_update < now).then_some(match a.policy.ended_list {
@@ -202,7 +211,50 @@ fn owners_list(a: &RegisteredAuthority, now: wire::Timestamp) -> AnyView {
     });
     view! {
         <dt>"Its list of revoked certificates"</dt>
-        <dd>{said}"made "{time::at(list.this_update)}", holds until "{time::at(list.next_update)}{ended}"; brought by "{list.received_by.clone()}</dd>
+        <dd>{said}"made "{time::at(list.this_update)}", holds until "{time::at(list.next_update)}{ended}"; from "{list.received_by.clone()}</dd>
+    }
+    .into_any()
+}
+
+/// Where that is fetched, and what came of it.
+fn fetching(a: &RegisteredAuthority) -> Option<AnyView> {
+    let at = a.list_address.as_ref()?;
+    let gave = match (at.asked_at, at.fetched_at) {
+        (None, _) => "it is asked within moments".into_any(),
+        (_, Some(fetched)) => view! { "it gave a list that counts "{time::ago(fetched)} }.into_any(),
+        (Some(asked), None) => view! { "asked "{time::ago(asked)}", it has given none yet" }.into_any(),
+    };
+    let failed = (at.failures > 0).then(|| {
+        let times = counted(at.failures, "time", "times in a row");
+        let text = format!("It gave none ({times}): {}.", at.error);
+        view! { <p>{status(Tone::Warn, text)}</p> }
+    });
+    let row = view! {
+        <dt>"Fetched from"</dt>
+        <dd>
+            <span class="mono">{at.url.clone()}</span>"; "{gave}"; next "{time::at(at.next_at)}"; set by "{at.set_by.clone()}
+            {failed}
+        </dd>
+    };
+    Some(row.into_any())
+}
+
+fn address_form(a: &RegisteredAuthority, call: FormCall<SetListAddress>) -> AnyView {
+    let (id, url) = (a.id.to_string(), a.list_address.as_ref().map(|at| at.url.clone()).unwrap_or_default());
+    view! {
+        <details open=move || refusal(call).is_some()>
+            <summary>"Fetch its list of revoked certificates from an address"</summary>
+            <ActionForm action=call>
+                <div class="stack mt-4">
+                    <input type="hidden" name="id" value=id/>
+                    {move || fault_banner(refusal(call).as_ref())}
+                    {field("url", "Address", Control::Input("url")).id("f-list-url").value(url).max_length(500).placeholder("http://pki.example.com/plant.crl")
+                        .hint("http or https, as this server reaches it. Asked at once when you set it, every hour, and before the list ends. Empty means that the list is brought.")
+                        .refused(call).view()}
+                    <div class="row">{form::submit("Set address", "", move || call.pending().get())}</div>
+                </div>
+            </ActionForm>
+        </details>
     }
     .into_any()
 }

@@ -83,7 +83,7 @@ pub use ocsp::{CertId as OcspCertId, MOST as MOST_OCSP_CERTIFICATES, Request as 
 pub use peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal};
 pub use profile::Validity;
 pub(crate) use recovery::Proven;
-pub use registered::{Arrival, Refused, RegisteredAnchor};
+pub use registered::{Arrival, Between, Refused, RegisteredAnchor};
 pub use responder::OcspAnswer;
 pub use root_file::{Lock, Passphrase, RootFile, RootFileError, Unlock};
 pub use roots::{ExportedRoot, Holding};
@@ -164,6 +164,7 @@ pub struct Pki {
     first_uses: tokio::sync::Mutex<trust::FirstUses>,
     suspicions: tokio::sync::Mutex<trust::Suspicions>,
     arrivals: tokio::sync::Mutex<registered::Waiting>,
+    lists_wanted: tokio::sync::Notify,
     journal: Option<journal::Journal>,
     journal_behind: AtomicBool,
     token: Option<Arc<token::Token>>,
@@ -211,6 +212,7 @@ impl Pki {
             first_uses: tokio::sync::Mutex::new(first_uses),
             suspicions: tokio::sync::Mutex::new(suspicions),
             arrivals: tokio::sync::Mutex::new(arrivals),
+            lists_wanted: tokio::sync::Notify::new(),
             journal: settings.journal.as_deref().map(journal::Journal::open).transpose()?,
             journal_behind: AtomicBool::new(false),
             token: settings.token.as_ref().map(token::Token::open).transpose()?,

@@ -12,13 +12,13 @@ use axum::{
     extract::State,
     http::StatusCode,
 };
-use fleet::Fleet;
+use fleet::{Fleet, pki::registered::MAX_LIST_BYTES};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
     FaultKind,
     ids::AuthorityId,
     page::Page,
-    registered::{JustInTimePolicy, NewRegisteredAuthority, PossessionProof, RegisteredAuthority},
+    registered::{JustInTimePolicy, ListAddress, NewRegisteredAuthority, PossessionProof, RegisteredAuthority},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -30,10 +30,8 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(enable))
         .routes(routes!(disable))
         .routes(routes!(bring_list))
+        .routes(routes!(set_list_address))
 }
-
-/// Most bytes of a list: PEM is half as long again as DER.
-const MAX_LIST: usize = 16 * 1024 * 1024;
 
 /// Every registered authority, newest first
 #[utoipa::path(
@@ -142,7 +140,24 @@ async fn bring_list(
     Named(id): Named<AuthorityId>,
     body: Body,
 ) -> Answer<Json<RegisteredAuthority>> {
-    let list = to_bytes(body, MAX_LIST).await;
+    let list = to_bytes(body, MAX_LIST_BYTES).await;
     let list = list.map_err(|_| Problem::new(FaultKind::TooLarge, "list_too_large", "The list is larger than 10 MiB."))?;
     Ok(Json(fleet.pki().bring_list(&actor, &id, list.to_vec()).await?))
+}
+
+/// Say where the authority's list of revoked certificates is fetched
+///
+/// It is asked at once, every hour, and before the list ends; after a failure sooner, each time twice as long after the time before. What comes passes the same
+/// checks as a list that is brought. `list_address` of the authority says what came of it. An empty address ends it.
+#[utoipa::path(
+    put, path = "/registered-authorities/{id}/list-address", operation_id = "set_registered_list_address", tag = "registered authorities", params(("id" = AuthorityId, Path)),
+    request_body = ListAddress, responses((status = OK, body = RegisteredAuthority), Refusals)
+)]
+async fn set_list_address(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<AuthorityId>,
+    Sent(address): Sent<ListAddress>,
+) -> Answer<Json<RegisteredAuthority>> {
+    Ok(Json(fleet.pki().set_list_address(&actor, &id, &address.url).await?))
 }

@@ -43,6 +43,11 @@ pub struct RegisteredAnchor {
     pub closed: bool,
 }
 
+/// Serial numbers of the certificates between a device and its authority that this one has signed itself: what its list may name after the handshake. A
+/// connection keeps them while it lives; most have none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Between(Box<[Box<[u8]>]>);
+
 impl RegisteredAnchor {
     /// What its list says of a certificate; nothing without a list. One that somebody between it and the device has signed is not on it, whatever its
     /// number: that one is looked at by [`RegisteredAnchor::lists`].
@@ -58,6 +63,17 @@ impl RegisteredAnchor {
     pub fn lists(&self, certificate: &[u8]) -> bool {
         let on = |list: &Arc<OwnersList>| list_gate::signed(certificate).is_some_and(|signed| list_gate::on(list, &self.name, &signed));
         self.list.as_ref().is_some_and(on)
+    }
+
+    /// What of the certificates that a device has shown above its own may come onto its list.
+    pub(in crate::pki) fn between(&self, above: &[CertificateDer<'_>]) -> Between {
+        let own = above.iter().filter_map(|certificate| list_gate::signed(certificate)).filter(|signed| signed.by == self.name);
+        Between(own.map(|signed| signed.serial.into_boxed_slice()).collect())
+    }
+
+    /// Whether one of them is on its list.
+    pub(in crate::pki) fn lists_one_of(&self, between: &Between) -> bool {
+        self.list.as_ref().is_some_and(|list| between.0.iter().any(|serial| list.has(serial)))
     }
 
     /// Whether its certificate counts now.

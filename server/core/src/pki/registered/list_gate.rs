@@ -1,5 +1,5 @@
 //! Pure: the gate that a registered authority's list of revoked certificates passes (pki.md E-10; RFC 5280 §5, §6.3.3), and what of it handshakes need.
-//! Refuses to fetch one: it is brought.
+//! Refuses to know whether it was brought or fetched. No address in it is ever asked.
 
 use super::{super::der, gate::ACCEPTED, refused::Refused};
 use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject as _};
@@ -15,6 +15,8 @@ use x509_parser::{
 
 /// Largest list in DER.
 pub const MAX_DER: usize = 10 * 1024 * 1024;
+/// Most bytes to read of what may be a list: PEM is half as long again as DER, and a little more may stand above it. What is longer is none.
+pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 // Base64 with line breaks, and what openssl writes above it.
 const MAX_PEM: usize = MAX_DER / 2 * 3;
 /// A list may be this far ahead of our clock.

@@ -34,7 +34,7 @@ pub(super) struct ListRow {
     authority_id: String,
     pub number: String,
     pub this_update: i64,
-    next_update: i64,
+    pub next_update: i64,
     entries: i64,
     pub sha256: Vec<u8>,
     received_at: i64,

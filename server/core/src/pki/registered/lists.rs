@@ -1,5 +1,5 @@
-//! Lists of revoked certificates that registered authorities' owners bring (pki.md E-10). Owns that a list never goes back; what is on it is refused by
-//! handshakes, which hold it in memory (`anchors.rs`), and live connections by it are cut.
+//! Lists of revoked certificates that registered authorities' owners bring, or let be fetched (pki.md E-10). Owns that a list never goes back; what is on it
+//! is refused by handshakes, which hold it in memory (`anchors.rs`), and live connections by it are cut.
 
 use super::{
     super::{Error, Pki, csr::sha256},
@@ -18,6 +18,17 @@ impl Pki {
     /// returns, and its connections are being cut. Bringing the same list again changes nothing.
     pub async fn bring_list(&self, actor: &Actor, id: &AuthorityId, list: Vec<u8>) -> Result<RegisteredAuthority, Error> {
         may(actor, Act::Revoke)?;
+        self.take_list(actor, id, list, None).await
+    }
+
+    /// The same for one that was brought, or fetched from this address.
+    pub(super) async fn take_list(
+        &self,
+        actor: &Actor,
+        id: &AuthorityId,
+        list: Vec<u8>,
+        from: Option<&str>,
+    ) -> Result<RegisteredAuthority, Error> {
         let now = self.clock.now();
         let found = self.registered_authority(actor, id).await?;
         if found.state == RegisteredState::Unverified {
@@ -46,8 +57,9 @@ impl Pki {
                 return Err(Refused::ListNotNewer.into());
             }
         }
-        list_store::put_list(&mut tx, id, &actor.org, &read, &digest, (now, &actor.label())).await?;
-        let detail = json!({
+        let by = from.map_or_else(|| actor.label(), str::to_owned);
+        list_store::put_list(&mut tx, id, &actor.org, &read, &digest, (now, &by)).await?;
+        let mut detail = json!({
             "label": row.label,
             "number": read.number.trim_start_matches('0'),
             "this_update": read.this_update,
@@ -55,6 +67,9 @@ impl Pki {
             "entries": read.entries,
             "sha256": hex::encode(digest),
         });
+        if let Some(from) = from {
+            detail["from"] = json!(from);
+        }
         self.changed(tx, actor, "registered_authority.list", id, &detail, now).await
     }
 }

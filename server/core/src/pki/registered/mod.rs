@@ -2,13 +2,17 @@
 //! said what becomes of new ones. Owns their life and what handshakes ask; refuses to know devices: who is let in is decided by the `devices` room.
 //!
 //! An authority that nobody has proved to hold is no claim to its key: the first organization that proves it has it, for all. Two with the same
-//! name are told apart by their keys. Nothing that a certificate points to is ever fetched.
+//! name are told apart by their keys. Nothing that a certificate points to is ever fetched; its list of revoked certificates is where an admin
+//! has said.
 
+mod address_store;
 mod admitted;
 pub(crate) mod anchors;
 mod arrivals;
+mod fetching;
 pub(crate) mod gate;
 pub(crate) mod leaves;
+mod list_address;
 mod list_gate;
 mod list_store;
 mod lists;
@@ -19,10 +23,12 @@ pub(crate) mod store;
 pub(crate) mod template;
 
 pub(crate) use admitted::{NewRegisteredLeaf, may_have};
-pub use anchors::RegisteredAnchor;
+pub use anchors::{Between, RegisteredAnchor};
 pub use arrivals::Arrival;
 pub(super) use arrivals::{Arrivals, Waiting};
+pub use fetching::DueList;
 pub use gate::{Link, link};
+pub use list_gate::MAX_BYTES as MAX_LIST_BYTES;
 pub(super) use list_gate::{Signed, signed};
 pub use refused::Refused;
 
@@ -61,10 +67,11 @@ impl Pki {
         let now = self.clock.now();
         let mut on = self.db.read().await?;
         let mut lists = list_store::lists(&mut on, &actor.org).await?;
+        let mut addresses = address_store::addresses(&mut on, &actor.org).await?;
         let found = store::list(&mut on, &actor.org).await?;
         let shown = |row: store::RegisteredRow| {
-            let list = lists.remove(&row.id);
-            row.shown(now).map(|shown| RegisteredAuthority { list, ..shown })
+            let (list, list_address) = (lists.remove(&row.id), addresses.remove(&row.id));
+            row.shown(now).map(|shown| RegisteredAuthority { list, list_address, ..shown })
         };
         Ok(found.into_iter().map(shown).collect::<Result<_, _>>()?)
     }

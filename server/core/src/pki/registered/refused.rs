@@ -71,6 +71,9 @@ pub enum Refused {
     /// The list of revoked certificates can't be taken.
     #[error("the list is refused: {0}")]
     List(&'static str),
+    /// No address that a list may be fetched from.
+    #[error("{0}")]
+    ListAddress(&'static str),
     /// Larger than a list may be here.
     #[error("the list is larger than {} MiB", super::list_gate::MAX_DER / 1024 / 1024)]
     ListTooLarge,
@@ -107,6 +110,7 @@ impl Refused {
             Self::Proof(_) => (FaultKind::Invalid, "verification_failed", "certificate"),
             Self::NoExchange => (FaultKind::Forbidden, "exchange_off", ""),
             Self::List(_) => (FaultKind::Invalid, "list_refused", "list"),
+            Self::ListAddress(_) => (FaultKind::Invalid, "list_address_refused", "url"),
             Self::ListTooLarge => (FaultKind::TooLarge, "list_too_large", "list"),
             Self::ListNotNewer => (FaultKind::Conflict, "list_not_newer", "list"),
             Self::InUse => (FaultKind::Conflict, "authority_in_use", ""),

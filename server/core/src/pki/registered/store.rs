@@ -1,6 +1,6 @@
 //! The SQL of registered authorities; their devices' certificates are in `leaves.rs`. Refuses to decide anything.
 
-use super::{gate::AuthorityCertificate, leaves, list_store};
+use super::{address_store, gate::AuthorityCertificate, leaves, list_store};
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
@@ -116,6 +116,15 @@ pub(crate) const ALL: &[&Sql] = &[
     &list_store::LIST_DER,
     &list_store::PUT_LIST,
     &list_store::DELETE_LIST,
+    &address_store::ADDRESSES,
+    &address_store::ADDRESS,
+    &address_store::PUT_ADDRESS,
+    &address_store::DELETE_ADDRESS,
+    &address_store::DUE,
+    &address_store::TAKE,
+    &address_store::GAVE,
+    &address_store::GAVE_NONE,
+    &address_store::TROUBLED,
     &leaves::BY_FINGERPRINT,
     &leaves::OF_DEVICE,
     &leaves::REVOKED,
@@ -197,6 +206,7 @@ impl RegisteredRow {
             not_after: Timestamp(self.not_after),
             code: asks.then_some(self.code),
             list: None,
+            list_address: None,
             devices: self.devices,
             admitted: self.admitted,
             last_admitted_at: self.last_admitted_at.map(Timestamp),
@@ -370,6 +380,7 @@ pub(super) async fn used(on: &mut impl Conn, id: &AuthorityId) -> Result<bool, E
 
 pub(super) async fn delete(tx: &mut Tx, id: &AuthorityId) -> Result<(), Error> {
     list_store::delete_list(tx, id).await?;
+    address_store::delete_address(tx, id).await?;
     exec!(tx, DELETE_KEY, id.as_str())?;
     exec!(tx, DELETE, id.as_str())?;
     Ok(())

@@ -11,7 +11,7 @@ use super::{
     peer::{Anchors, Claimant, DevicePeer, Fingerprint, Refusal},
     profile::{self, Validity},
     recognise,
-    registered::{Arrival, Arrivals, RegisteredAnchor, Signed, Waiting, signed},
+    registered::{Arrival, Arrivals, Between, RegisteredAnchor, Signed, Waiting, signed},
     renew::OVERLAP,
     suspicion::{GRACE, Sign, Suspicion},
 };
@@ -21,6 +21,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
+use rustls_pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
 use std::{
     collections::HashMap,
@@ -256,6 +257,27 @@ impl TrustHandle {
         }
     }
 
+    /// What of the certificates that were shown above a device's own may come onto its authority's list; nothing for a device of ours. A connection keeps
+    /// it for [`TrustHandle::still_over`].
+    pub fn between(&self, fingerprint: &Fingerprint, above: &[CertificateDer<'_>]) -> Between {
+        if above.is_empty() {
+            return Between::default();
+        }
+        let anchor = self.leaf(fingerprint).and_then(|leaf| self.anchor(&leaf.issuer));
+        anchor.map(|anchor| anchor.between(above)).unwrap_or_default()
+    }
+
+    /// The same as [`TrustHandle::still`], and whether the way from the certificate to its authority still stands: what the authority's owner has revoked
+    /// above the device ends its connections, too.
+    pub fn still_over(&self, fingerprint: &Fingerprint, between: &Between) -> Result<(), Refusal> {
+        self.still(fingerprint)?;
+        if *between == Between::default() {
+            return Ok(());
+        }
+        let anchor = self.leaf(fingerprint).and_then(|leaf| self.anchor(&leaf.issuer));
+        if anchor.is_some_and(|anchor| anchor.lists_one_of(between)) { Err(Refusal::Revoked) } else { Ok(()) }
+    }
+
     /// Whether a connection with this certificate was ever made, as far as memory knows: the row learns of it a moment later.
     pub(super) fn was_used(&self, fingerprint: &Fingerprint) -> bool {
         self.leaf(fingerprint).is_some_and(|leaf| leaf.used.load(Ordering::Relaxed))
@@ -344,6 +366,10 @@ impl TrustHandle {
 
     fn leaf(&self, fingerprint: &Fingerprint) -> Option<Arc<Leaf>> {
         self.0.leaves.read().get(fingerprint).cloned()
+    }
+
+    fn anchor(&self, id: &AuthorityId) -> Option<Arc<RegisteredAnchor>> {
+        self.0.anchors.load().registered.iter().find(|anchor| anchor.id == *id).cloned()
     }
 
     fn judge(&self, leaf: &Leaf) -> Result<(), Refusal> {

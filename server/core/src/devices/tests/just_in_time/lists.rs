@@ -26,12 +26,12 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
-fn serial(leaf: &[u8]) -> Vec<u8> {
+pub(super) fn serial(leaf: &[u8]) -> Vec<u8> {
     X509Certificate::from_der(leaf).unwrap().1.raw_serial().to_vec()
 }
 
 /// A list that was made at that time and holds for a day.
-fn list_params(number: u64, made: Timestamp, serials: &[Vec<u8>]) -> CertificateRevocationListParams {
+pub(super) fn list_params(number: u64, made: Timestamp, serials: &[Vec<u8>]) -> CertificateRevocationListParams {
     let entry = |serial: &Vec<u8>| RevokedCertParams {
         serial_number: SerialNumber::from_slice(serial),
         revocation_time: at(made),
@@ -49,7 +49,7 @@ fn list_params(number: u64, made: Timestamp, serials: &[Vec<u8>]) -> Certificate
 }
 
 impl Theirs {
-    fn list(&self, params: &CertificateRevocationListParams) -> Vec<u8> {
+    pub(super) fn list(&self, params: &CertificateRevocationListParams) -> Vec<u8> {
         params.signed_by(&Issuer::from_params(&self.params, &self.key)).unwrap().der().to_vec()
     }
 }
@@ -58,7 +58,7 @@ async fn bring(w: &World, actor: &Actor, id: &AuthorityId, list: Vec<u8>) -> Res
     w.fleet.pki().bring_list(actor, id, list).await.map(drop)
 }
 
-async fn in_by(w: &World, theirs: &Theirs, anchor: &std::sync::Arc<crate::pki::RegisteredAnchor>, name: &str) -> Vec<u8> {
+pub(super) async fn in_by(w: &World, theirs: &Theirs, anchor: &std::sync::Arc<crate::pki::RegisteredAnchor>, name: &str) -> Vec<u8> {
     let leaf = theirs.fresh(w, name);
     assert_eq!(dial(w, anchor, &leaf).await, Err(Refusal::Arriving));
     assert!(dial(w, anchor, &leaf).await.is_ok());
@@ -217,6 +217,35 @@ async fn a_33_a_list_speaks_for_what_its_authority_has_signed_itself() {
     assert_eq!(dial(&w, &anchor(&w, &id), &direct).await, Err(Refusal::Revoked));
     assert!(dial(&w, &anchor(&w, &id), &below).await.is_ok());
     assert!(anchor(&w, &id).lists(&direct) && !anchor(&w, &id).lists(&below));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e_10_what_an_owner_revokes_above_a_device_ends_its_connections(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let admin = w.admin().await;
+    let theirs = Theirs::new(&w, "Plant CA");
+    let id = theirs.enabled(&w, &admin, policy(JustInTime::Auto)).await.id.clone();
+    let below = |name: &str, number: u64, by: &Theirs| {
+        let mut numbered = authority_params(&w, name);
+        numbered.serial_number = Some(SerialNumber::from(number));
+        CertificateDer::from(by.sign(&numbered, &KeyPair::generate().unwrap()))
+    };
+    let shown = [below("Line CA", 7, &theirs), below("Cell CA", 8, &Theirs::new(&w, "Other CA"))];
+    let leaf = in_by(&w, &theirs, &anchor(&w, &id), "meter-1").await;
+    let trust = w.fleet.pki().trust();
+    let fingerprint = trust.check(&leaf).unwrap().fingerprint;
+    let (over, direct) = (trust.between(&fingerprint, &shown), trust.between(&fingerprint, &[]));
+    assert_ne!(over, direct);
+    for (number, listed, says) in
+        [(1, vec![], Ok(())), (2, vec![vec![8]], Ok(())), (3, vec![vec![0, 7]], Err(Refusal::Revoked)), (4, vec![], Ok(()))]
+    {
+        bring(&w, &admin, &id, theirs.list(&list_params(number, w.clock_now(), &listed))).await.unwrap();
+        assert_eq!(trust.still_over(&fingerprint, &over), says, "list {number}: by what it has signed itself");
+        assert_eq!(trust.still_over(&fingerprint, &direct), Ok(()), "others go on");
+    }
 }
 
 fn leaf(enrolled: &Enrolled) -> Vec<u8> {

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod authorities;
+mod fetched;
 mod later;
 mod lists;
 

@@ -1,0 +1,146 @@
+//! Lists of revoked certificates that are fetched from where an admin has said (pki.md E-10). Owns the address, what is due, and what an answer means; what
+//! comes passes the gate of what is brought. Refuses to know how one asks, and how long that may take. No address in a certificate or a list counts.
+
+use super::{
+    super::{Error, Pki},
+    Refused, address_store, list_address, list_store,
+};
+use crate::{
+    access::{Act, Actor, audit, may},
+    bus::Event,
+    db,
+};
+use serde_json::json;
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, OrgId},
+    registered::{RegisteredAuthority, RegisteredState, list_warning},
+};
+
+/// Most that are taken at once.
+const AT_ONCE: i64 = 16;
+/// Longest reason that is kept.
+const LONGEST_REASON: usize = 300;
+
+/// A list that is to be fetched now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueList {
+    /// Whose.
+    pub authority: AuthorityId,
+    /// From where: `http://…` or `https://…`, as an admin has set it.
+    pub url: String,
+    org: OrgId,
+    pub(super) asked_at: Timestamp,
+    failures: i64,
+}
+
+impl DueList {
+    fn of(row: address_store::DueRow, asked_at: Timestamp) -> Result<Self, db::Error> {
+        Ok(Self {
+            authority: row.authority_id.parse().map_err(db::Error::corrupt)?,
+            org: row.org_id.parse().map_err(db::Error::corrupt)?,
+            url: row.url,
+            asked_at,
+            failures: row.failures,
+        })
+    }
+}
+
+impl Pki {
+    /// Says from where a registered authority's list of revoked certificates is fetched; it is asked at once. An empty one ends that: then it is brought.
+    pub async fn set_list_address(&self, actor: &Actor, id: &AuthorityId, url: &str) -> Result<RegisteredAuthority, Error> {
+        may(actor, Act::Authorities)?;
+        let (now, url) = (self.clock.now(), url.trim());
+        if !url.is_empty() {
+            list_address::check(url).map_err(Refused::ListAddress)?;
+        }
+        let mut tx = self.db.write().await?;
+        let row = self.registered_held(&mut tx, actor, id).await?;
+        if row.state()? == RegisteredState::Unverified {
+            return Err(Refused::State(RegisteredState::Unverified).into());
+        }
+        let was = address_store::address(&mut tx, id).await?;
+        if url.is_empty() {
+            address_store::delete_address(&mut tx, id).await?;
+        } else {
+            address_store::put_address(&mut tx, id, &actor.org, url, (now, &actor.label())).await?;
+        }
+        let detail = json!({ "label": row.label, "was": was.unwrap_or_default(), "is": url });
+        audit::append(&mut tx, actor, now, "registered_authority.list_address", id.as_str(), &detail).await?;
+        tx.commit().await?;
+        self.lists_wanted.notify_one();
+        self.bus.tell(Event::Enrolment { org: actor.org.clone() });
+        self.registered_authority(actor, id).await
+    }
+
+    /// Waits until an address was named here. What was named elsewhere [`Pki::lists_due`] finds.
+    pub async fn list_wanted(&self) {
+        self.lists_wanted.notified().await;
+    }
+
+    /// What is to be fetched now, a few at a time. No other instance is given the same within five minutes; say by then with [`Pki::list_came`] what came.
+    pub async fn lists_due(&self) -> Result<Vec<DueList>, Error> {
+        let now = self.clock.now();
+        let due = address_store::due(&mut self.db.read().await?, now, now.plus(list_address::LATEST), AT_ONCE).await?;
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut taken = Vec::with_capacity(due.len());
+        let mut tx = self.db.write().await?;
+        for row in due {
+            if address_store::take(&mut tx, &row, now.plus(list_address::LEAST), now).await? {
+                taken.push(DueList::of(row, now)?);
+            }
+        }
+        tx.commit().await?;
+        Ok(taken)
+    }
+
+    /// Takes what came of asking for a due list: its bytes, or in words why there are none. A list that the gate refuses, and an older one, is a failure
+    /// like any other; the same one as before is none. An error is this server's own trouble: then it is asked again after a while.
+    pub async fn list_came(&self, due: &DueList, answer: Result<Vec<u8>, String>) -> Result<(), Error> {
+        let system = Actor::system(due.org.clone());
+        let came = match answer {
+            Ok(list) => match self.take_list(&system, &due.authority, list, Some(&due.url)).await {
+                Ok(shown) => Ok(shown.list.map(|list| list.next_update)),
+                // It was removed meanwhile.
+                Err(Error::Registered(Refused::NotFound)) => return Ok(()),
+                Err(Error::Registered(refused)) => Err(refused.to_string()),
+                Err(trouble) => return Err(trouble),
+            },
+            Err(why) => Err(why),
+        };
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        match came {
+            Ok(ends) => address_store::gave(&mut tx, due, self.asked_again(now, 0, ends), now).await?,
+            Err(why) => {
+                let why: String = why.chars().filter(|c| !c.is_control()).take(LONGEST_REASON).collect();
+                let failures = due.failures.saturating_add(1);
+                tracing::warn!(authority = %due.authority, failures, error = why, "a list of revoked certificates could not be fetched");
+                let ends = list_store::held_list(&mut tx, &due.authority).await?.map(|list| Timestamp(list.next_update));
+                address_store::gave_none(&mut tx, due, self.asked_again(now, failures, ends), failures, &why).await?;
+            }
+        }
+        tx.commit().await?;
+        self.bus.tell(Event::Enrolment { org: due.org.clone() });
+        Ok(())
+    }
+
+    fn asked_again(&self, now: Timestamp, failures: i64, ends: Option<Timestamp>) -> Timestamp {
+        let pause = list_address::pause(now, failures, ends);
+        let later = i64::try_from(self.entropy.below(list_address::spread(pause))).unwrap_or_default();
+        now.plus(pause).plus(later)
+    }
+
+    /// Authorities whose list could not be fetched often enough, or soon enough before its end, that a person should look: which, in words, and since when.
+    pub(crate) async fn unfetched_lists(&self, org: &OrgId) -> Result<Vec<(AuthorityId, String, Timestamp)>, Error> {
+        let now = self.clock.now();
+        let troubled = address_store::troubled(&mut self.db.read().await?, org).await?;
+        let warned = troubled.into_iter().filter_map(|row| {
+            let text = list_warning(&row.label, row.failures, &row.error, row.next_update.map(Timestamp), now)?;
+            Some((row.authority_id, text, Timestamp(row.since)))
+        });
+        Ok(warned.map(|(id, text, since)| Ok((id.parse().map_err(db::Error::corrupt)?, text, since))).collect::<Result<_, db::Error>>()?)
+    }
+}
