@@ -181,7 +181,7 @@ pub const fn attention(kind: AttentionKind) -> Tone {
         | AttentionKind::Damaged
         | AttentionKind::ClockJump => Tone::Bad,
         AttentionKind::Approval => Tone::Hold,
-        AttentionKind::Offline | AttentionKind::Expiring | AttentionKind::KeySetEnds => Tone::Warn,
+        AttentionKind::Offline | AttentionKind::Expiring | AttentionKind::KeySetEnds | AttentionKind::AuthorityEnds => Tone::Warn,
     }
 }
 

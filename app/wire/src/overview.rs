@@ -85,6 +85,8 @@ pub enum AttentionKind {
     ClockJump,
     /// The key set that devices follow ends soon or has ended.
     KeySetEnds,
+    /// An authority that issues has to be followed by another one.
+    AuthorityEnds,
 }
 
 /// How many devices of a type run a version: the same version of two types is two firmwares.

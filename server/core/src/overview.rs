@@ -59,6 +59,18 @@ impl Fleet {
         }))
     }
 
+    /// That an authority has to be followed by another one.
+    async fn authorities_end(&self, org: &wire::ids::OrgId) -> Result<Vec<Attention>> {
+        let due = self.pki().to_follow(org).await?.into_iter().map(|due| {
+            let next = if due.staged { "The next one is staged: activate it" } else { "Stage the next one and activate it" };
+            let (name, ends) = (due.name, due.ends.readable());
+            let text = format!("{name} ends on {ends}: less than twice the longest life of its certificates is left. {next}");
+            let href = format!("/certificates/authorities/{}", due.id);
+            Attention { kind: AttentionKind::AuthorityEnds, text, href, since: due.since, device: None, rollout: None }
+        });
+        Ok(due.collect())
+    }
+
     /// The fleet at a glance.
     pub async fn overview(&self, actor: &Actor) -> Result<OverviewPage> {
         may(actor, Act::Read)?;
@@ -89,6 +101,7 @@ impl Fleet {
             });
         }
         attention.extend(self.key_set_ends(org, now).await?);
+        attention.extend(self.authorities_end(org).await?);
         for g in self.rollouts().unreviewed(org).await? {
             let late = if g.overdue { ", and the time to review that is over" } else { ": two people review that" };
             attention.push(Attention {

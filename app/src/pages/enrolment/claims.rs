@@ -5,8 +5,8 @@ use crate::{
     api::enrolment::{CreateClaimHere, DisableClaim},
     pages::words,
     ui::{
-        Column, Confirm, Control, Field, Tone, badge, card, code_block, code_sample, confirm_dialog, dialog, dialog_link, empty, fault_banner,
-        field,
+        Column, Confirm, Control, Field, Tone, badge, card, code_block, code_sample, confirm_dialog, dialog, dialog_link, empty,
+        fault_banner, field,
         form::{ActionForm, FormCall, refusal, text},
         number::{counted, grouped},
         page::card_flush,
@@ -135,7 +135,11 @@ fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
         }
     });
     let named = [c.device_type.as_str(), c.pattern.as_str()].into_iter().filter(|s| !s.is_empty()).map(str::to_owned);
-    let gives = named.chain(c.tags.iter().cloned()).chain(super::profile_words(&c.profile)).chain(c.trusted_user.then(|| "five minutes".to_owned())).collect::<Vec<_>>();
+    let gives = named
+        .chain(c.tags.iter().cloned())
+        .chain(super::profile_words(&c.profile))
+        .chain(c.trusted_user.then(|| "five minutes".to_owned()))
+        .collect::<Vec<_>>();
     view! {
         <tr>
             <th scope="row">{c.label.clone()}</th>

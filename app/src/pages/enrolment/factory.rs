@@ -190,7 +190,8 @@ fn detail(d: &BatchDetail, may_edit: bool, cancel: FormCall<CancelBatch>, revoke
         "passphrase" => Some("Its keys were made here and handed out once, in an archive under a passphrase."),
         _ => Some("Its keys were made here and handed out once, in an archive for an age recipient."),
     };
-    let profile = (!b.profile.is_empty()).then(|| view! { <p class="text-2">{format!("Its certificates are of the profile {}.", b.profile)}</p> });
+    let profile =
+        (!b.profile.is_empty()).then(|| view! { <p class="text-2">{format!("Its certificates are of the profile {}.", b.profile)}</p> });
     let revoked = b.revoked_at.map(|at| view! { <p>"Its certificates were revoked "{time::ago(at)}"."</p> });
     let (tone, word) = words::batch(b.state);
     let body = view! {

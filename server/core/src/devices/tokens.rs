@@ -10,9 +10,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
-    enrolment::{
-        Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentPage, EnrolmentToken, NewEnrolmentToken, agent_line,
-    },
+    enrolment::{Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentPage, EnrolmentToken, NewEnrolmentToken, agent_line},
     ids::EnrolmentTokenId,
     registered::RegisteredAuthorities,
 };

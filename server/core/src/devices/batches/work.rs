@@ -275,6 +275,9 @@ const fn is_the_lines(e: &Error) -> bool {
     use pki::Error as P;
     matches!(
         e,
-        Error::Invalid { .. } | Error::Exists(_) | Error::NotActive(_) | Error::Pki(P::Csr(_) | P::KeyInUse(_) | P::KeyType(_) | P::NoProfile)
+        Error::Invalid { .. }
+            | Error::Exists(_)
+            | Error::NotActive(_)
+            | Error::Pki(P::Csr(_) | P::KeyInUse(_) | P::KeyType(_) | P::NoProfile)
     )
 }

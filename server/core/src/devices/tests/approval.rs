@@ -13,7 +13,7 @@ use rstest::rstest;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     devices::DeviceQuery,
-    enrolment::{EnrolRequest, Enrolled, EnrolmentMode, EnrolmentRequest, NewEnrolmentToken},
+    enrolment::{EnrolRequest, Enrolled, EnrolmentMode, EnrolmentRequest, EnrolmentSettings, NewEnrolmentToken},
 };
 
 fn asking(pattern: &str, uses: i64) -> NewEnrolmentToken {
@@ -26,6 +26,11 @@ pub(super) fn csr_by(key: &KeyPair, name: &str) -> String {
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.serialize_request(key).unwrap().pem().unwrap()
+}
+
+/// Whether devices without a token may ask; their certificates are of no profile.
+fn door(open: bool) -> EnrolmentSettings {
+    EnrolmentSettings { open, profile: String::new() }
 }
 
 /// Asks without a token.
