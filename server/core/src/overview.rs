@@ -47,7 +47,7 @@ impl Fleet {
 
     /// That the key set which devices follow ends soon, or has ended.
     async fn key_set_ends(&self, org: &wire::ids::OrgId, now: wire::Timestamp) -> Result<Option<Attention>> {
-        let ending = self.releases().key_set_ending(org, now.plus(EXPIRING_MS)).await?;
+        let ending = self.releases().key_set_ending(org, now.plus(wire::signing::KEY_SET_SOON_MS)).await?;
         Ok(ending.map(|(version, end, since)| {
             let when = if end <= now { "has ended" } else { "ends" };
             let at = end.readable();
