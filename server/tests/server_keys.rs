@@ -89,7 +89,8 @@ async fn e8_a_stock_client_gets_a_key_and_connects_with_it(#[case] kind: EngineK
     stock.request("gw-1", "/CN=gw-1").await;
 
     // Without a credential there is no key, also where devices may ask to join.
-    server.running.fleet.devices().set_open_enrolment(&server.system(), true).await.unwrap();
+    let open = wire::enrolment::EnrolmentSettings { open: true, profile: String::new() };
+    server.running.fleet.devices().set_open_enrolment(&server.system(), &open).await.unwrap();
     let bare = ["-H", "Content-Type: application/pkcs10", "--data-binary", "@gw-1.b64"];
     assert_eq!(stock.enrol("/.well-known/est/serverkeygen", &bare).await.status, 401);
     assert_eq!(stock.enrol("/.well-known/est/serverkeygen", &[]).await.status, 405);

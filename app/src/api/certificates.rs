@@ -70,18 +70,18 @@ pub async fn set_rules(clones: ClonePolicy, rekey: RekeyPolicy, recovery: Recove
     Ok(())
 }
 
-/// Makes a certificate profile of this name, or changes it. `keys` are its types of keys, separated by blanks or commas; `rekey` may be empty.
+/// Makes a certificate profile of this name, or changes it. `keys` are its types of keys, none for every type; `rekey` may be empty.
 #[server(prefix = "/rpc", endpoint = "/certificate_profile_set")]
 pub async fn set_profile(
     name: String,
     hours: u32,
-    #[server(default)] keys: String,
+    #[server(default)] keys: Vec<String>,
     #[server(default)] rekey: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let unknown =
         |field: &str, message: String| call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at(field)));
-    let keys = wire::devices::words(&keys).iter().map(|word| word.to_lowercase().parse()).collect::<Result<Vec<wire::pki::KeyType>, _>>();
+    let keys = keys.iter().map(|word| word.parse()).collect::<Result<Vec<wire::pki::KeyType>, _>>();
     let keys = keys.map_err(|e| unknown("keys", format!("{e}.")))?;
     let rekey = Some(rekey.trim()).filter(|word| !word.is_empty()).map(str::parse::<RekeyPolicy>).transpose();
     let rekey = rekey.map_err(|e| unknown("rekey", format!("{e}.")))?;

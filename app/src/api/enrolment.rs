@@ -125,11 +125,12 @@ pub async fn reject_enrolment(id: String) -> Result<(), ApiFault> {
     Ok(())
 }
 
-/// Lets devices without a token ask to join, or no longer.
+/// Lets devices without a token ask to join, or no longer; `profile` is that of their certificates, empty for none.
 #[server(prefix = "/rpc", endpoint = "/enrolment_open")]
-pub async fn open_enrolment(open: bool) -> Result<(), ApiFault> {
+pub async fn open_enrolment(open: bool, #[server(default)] profile: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    call.answer(call.fleet.devices().set_open_enrolment(&call.actor, open).await)?;
+    let to = wire::enrolment::EnrolmentSettings { open, profile };
+    call.answer(call.fleet.devices().set_open_enrolment(&call.actor, &to).await)?;
     call.lead_to("/enrolment");
     Ok(())
 }
@@ -158,9 +159,9 @@ pub async fn revoke_batch(id: String, reason: RevocationReason, #[server(default
 
 /// Makes a claim of five minutes for the device that somebody stands at.
 #[server(prefix = "/rpc", endpoint = "/claim_here")]
-pub async fn create_claim_here(label: String, pattern: String) -> Result<CreatedClaim, ApiFault> {
+pub async fn create_claim_here(label: String, pattern: String, #[server(default)] profile: String) -> Result<CreatedClaim, ApiFault> {
     let call = super::caller::caller()?;
-    let new = wire::enrolment::NewClaim::here(label, pattern);
+    let new = wire::enrolment::NewClaim::here(label, pattern, profile);
     let made = call.answer(call.fleet.devices().create_claim(&call.actor, new).await)?;
     // The certificate is read again; base64 of the key fits into a cookie.
     let key: String = made.key.lines().filter(|line| !line.starts_with('-')).collect();

@@ -181,7 +181,11 @@ pub const fn attention(kind: AttentionKind) -> Tone {
         | AttentionKind::Damaged
         | AttentionKind::ClockJump => Tone::Bad,
         AttentionKind::Approval => Tone::Hold,
-        AttentionKind::Offline | AttentionKind::Expiring | AttentionKind::KeySetEnds | AttentionKind::ListNotFetched => Tone::Warn,
+        AttentionKind::Offline
+        | AttentionKind::Expiring
+        | AttentionKind::KeySetEnds
+        | AttentionKind::ListNotFetched
+        | AttentionKind::AuthorityEnds => Tone::Warn,
     }
 }
 

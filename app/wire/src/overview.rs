@@ -87,6 +87,8 @@ pub enum AttentionKind {
     KeySetEnds,
     /// The list of revoked certificates of a registered authority could not be fetched.
     ListNotFetched,
+    /// An authority that issues has to be followed by another one.
+    AuthorityEnds,
 }
 
 /// How many devices of a type run a version: the same version of two types is two firmwares.

@@ -98,6 +98,22 @@ pub struct AuthorityStanding {
     pub certificates: i64,
     /// Those among them that have no successor in use: their devices would be cut off without this authority.
     pub devices: i64,
+    /// Of one that issues to devices or listeners: when it has to be followed, because less than twice the longest life of what it issues is left of it
+    /// from then on (pki.md R-9).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow_from: Option<Timestamp>,
+}
+
+impl AuthorityStanding {
+    /// Whether it has to be followed by now.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        self.follow_from.is_some_and(|from| from <= now)
+    }
+
+    /// The longest life of what it issues, in whole days.
+    pub fn longest_days(&self) -> i64 {
+        self.follow_from.map_or(0, |from| self.row.not_after.since(from) / 2 / 86_400_000)
+    }
 }
 
 /// How far the fleet is with a trust bundle (pki.md ).

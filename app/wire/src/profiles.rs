@@ -35,7 +35,8 @@ pub struct ProfileRules {
     pub rekey: Option<RekeyPolicy>,
 }
 
-/// A kind of device certificates that an organization has named (pki.md E-1). An enrolment token gives one, and a renewal stays what it was.
+/// A kind of device certificates that an organization has named (pki.md E-1). An enrolment token, a claim, a batch, or an approval
+/// without a token gives one, and a renewal stays what it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CertificateProfile {

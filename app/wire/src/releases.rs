@@ -4,7 +4,7 @@ use crate::{
     Timestamp,
     ids::{Digest, ReleaseId, RolloutId, SigningKeyId, UploadId},
     page::Page,
-    signing::{AssignmentKey, KeySetRow, SignatureStanding, SigningPolicy},
+    signing::{AssignmentKey, KEY_SET_SOON_MS, KeySetRow, SignatureStanding, SigningPolicy},
     states::{ReleaseState, RolloutState},
     transfers::TransfersPage,
 };
@@ -136,6 +136,17 @@ pub struct ReleasesPage {
     pub may_upload: bool,
     /// Whether the caller may manage keys.
     pub may_edit_keys: bool,
+    /// When this was read.
+    #[serde(default)]
+    pub at: Timestamp,
+}
+
+impl ReleasesPage {
+    /// The key set that devices follow and its end, if that is near or over.
+    pub fn key_set_ending(&self) -> Option<(&KeySetRow, Timestamp)> {
+        let newest = self.key_sets.first()?;
+        newest.expires.filter(|end| end.since(self.at) <= KEY_SET_SOON_MS).map(|end| (newest, end))
+    }
 }
 
 /// All a release's page shows.

@@ -263,6 +263,9 @@ pub struct ShortRelease {
     pub need: u32,
 }
 
+/// A key set that ends within this time is told of.
+pub const KEY_SET_SOON_MS: i64 = 30 * 24 * 3_600_000;
+
 /// A published key set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -47,7 +47,7 @@ impl Fleet {
 
     /// That the key set which devices follow ends soon, or has ended.
     async fn key_set_ends(&self, org: &wire::ids::OrgId, now: wire::Timestamp) -> Result<Option<Attention>> {
-        let ending = self.releases().key_set_ending(org, now.plus(EXPIRING_MS)).await?;
+        let ending = self.releases().key_set_ending(org, now.plus(wire::signing::KEY_SET_SOON_MS)).await?;
         Ok(ending.map(|(version, end, since)| {
             let when = if end <= now { "has ended" } else { "ends" };
             let at = end.readable();
@@ -57,6 +57,18 @@ impl Fleet {
             let href = "/firmware#signing".to_owned();
             Attention { kind: AttentionKind::KeySetEnds, text, href, since, device: None, rollout: None }
         }))
+    }
+
+    /// That an authority has to be followed by another one.
+    async fn authorities_end(&self, org: &wire::ids::OrgId) -> Result<Vec<Attention>> {
+        let due = self.pki().to_follow(org).await?.into_iter().map(|due| {
+            let next = if due.staged { "The next one is staged: activate it" } else { "Stage the next one and activate it" };
+            let (name, ends) = (due.name, due.ends.readable());
+            let text = format!("{name} ends on {ends}: less than twice the longest life of its certificates is left. {next}");
+            let href = format!("/certificates/authorities/{}", due.id);
+            Attention { kind: AttentionKind::AuthorityEnds, text, href, since: due.since, device: None, rollout: None }
+        });
+        Ok(due.collect())
     }
 
     /// The fleet at a glance.
@@ -93,6 +105,7 @@ impl Fleet {
             let href = wire::registered::page(&authority);
             attention.push(Attention { kind: AttentionKind::ListNotFetched, text, href, since, device: None, rollout: None });
         }
+        attention.extend(self.authorities_end(org).await?);
         for g in self.rollouts().unreviewed(org).await? {
             let late = if g.overdue { ", and the time to review that is over" } else { ": two people review that" };
             attention.push(Attention {

@@ -186,10 +186,12 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
     match command {
         Ca::List => {
             let page = pki.authorities_page(&actor).await?;
-            for AuthorityStanding { row: a, certificates, .. } in page.authorities {
+            for standing in page.authorities {
+                let due = if standing.is_due(page.at) { "  FOLLOW IT NOW" } else { "" };
+                let AuthorityStanding { row: a, certificates, .. } = standing;
                 let (state, key) = (a.state.as_str(), a.key.as_str());
                 println!(
-                    "{}  {:<6}  {state:<11}  key {key:<7}  {certificates:>6} devices' certificates  until {}  {}",
+                    "{}  {:<6}  {state:<11}  key {key:<7}  {certificates:>6} devices' certificates  until {}  {}{due}",
                     a.id, a.kind, a.not_after, a.subject
                 );
             }
@@ -343,6 +345,9 @@ fn show(a: &AuthorityDetail) {
     let brought = if row.imported { ", signed elsewhere" } else { "" };
     println!("  state        {}, key {}{brought}", row.state, row.key);
     println!("  valid        {} to {}", row.not_before, row.not_after);
+    if let Some(from) = a.standing.follow_from {
+        println!("  follow       from {from} on: twice the {} days that its certificates live at most", a.standing.longest_days());
+    }
     println!("  fingerprint  {}", row.fingerprint);
     println!("  in use       {} certificates, {} of them without a successor", a.standing.certificates, a.standing.devices);
     println!("  known        {}", held(&a.reach));

@@ -45,7 +45,7 @@ pub(super) enum Cert {
     },
     /// Show what holds for clones, keys at renewal and certificates that have ended, or change what is named
     Rules(Rules),
-    /// Profiles: kinds of device certificates that enrolment tokens give
+    /// Profiles: kinds of device certificates that tokens, claims, batches and approvals without a token give
     #[command(subcommand)]
     Profile(Profile),
     /// Revoke a certificate: connections that use it are closed within a second, and it can't be taken back

@@ -14,7 +14,7 @@ use std::{
 };
 use wire::{
     Timestamp,
-    enrolment::{Claim as Row, EnrolmentRequest as Waiting, NewClaim, Returns},
+    enrolment::{Claim as Row, EnrolmentRequest as Waiting, EnrolmentSettings, NewClaim, Returns},
     ids::{ClaimId, EnrolmentRequestId},
 };
 
@@ -40,6 +40,9 @@ pub(super) struct Settings {
     /// Whether devices without a token may ask to join; a person approves each
     #[arg(long, value_enum)]
     open: Option<Switch>,
+    /// The profile of the certificates that they get, see cert profile list; an empty one is none
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,6 +85,9 @@ pub(super) struct Create {
     /// A tag given to its devices; may be given again
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    /// The profile of the certificates it gives: see cert profile list
+    #[arg(long, value_name = "NAME", default_value = "")]
+    profile: String,
     /// For a person who stands at the device: one use within five minutes
     #[arg(long, conflicts_with_all = ["max_uses", "hours"])]
     trusted_user: bool,
@@ -139,14 +145,23 @@ fn waits(w: Waiting) -> Vec<String> {
 
 pub(super) async fn settings(fleet: &Fleet, change: &Settings) -> Result<String> {
     let (actor, devices) = (Actor::shell(fleet.default_org().clone()), fleet.devices());
-    if let Some(open) = change.open {
-        devices.set_open_enrolment(&actor, open == Switch::On).await?;
+    let mut settings = devices.enrolment_page(&actor).await?.settings;
+    if change.open.is_some() || change.profile.is_some() {
+        let open = change.open.map_or(settings.open, |open| open == Switch::On);
+        let profile = change.profile.as_deref().map_or(settings.profile.as_str(), str::trim).to_owned();
+        settings = EnrolmentSettings { open, profile };
+        devices.set_open_enrolment(&actor, &settings).await?;
     }
-    Ok(if devices.enrolment_page(&actor).await?.settings.open {
+    let mut out = if settings.open {
         "open: on. Devices without a token may ask to join, and a person approves each (fleetward enrolment-request list).\n".to_owned()
     } else {
         "open: off. Devices need a token, a claim or a certificate of a registered authority to join.\n".to_owned()
-    })
+    };
+    if !settings.profile.is_empty() {
+        // Writing to a string can't fail.
+        let _ = writeln!(out, "Their certificates are of the profile {}.", settings.profile);
+    }
+    Ok(out)
 }
 
 pub(super) async fn claim(fleet: &Fleet, command: Claim) -> Result<String> {
@@ -159,7 +174,7 @@ pub(super) async fn claim(fleet: &Fleet, command: Claim) -> Result<String> {
             if rows.is_empty() {
                 return Ok("There is no claim.\n".to_owned());
             }
-            table(&["ID", "STATE", "USED", "A MINUTE", "DEVICES", "UNTIL", "LABEL"], &rows)
+            table(&["ID", "STATE", "USED", "A MINUTE", "DEVICES", "PROFILE", "UNTIL", "LABEL"], &rows)
         }
         Claim::Disable { id } => {
             devices.disable_claim(&actor, &id).await?;
@@ -184,9 +199,10 @@ fn line(claim: &Row, at: Timestamp) -> Vec<String> {
         None => "usable",
     };
     let pattern = if claim.pattern.is_empty() { "any".to_owned() } else { claim.pattern.clone() };
+    let profile = if claim.profile.is_empty() { "none".to_owned() } else { claim.profile.clone() };
     let used = format!("{} of {}", claim.uses, claim.max_uses);
     let (until, label) = (claim.expires_at.readable(), claim.label.clone());
-    vec![claim.id.to_string(), state.to_owned(), used, claim.per_minute.to_string(), pattern, until, label]
+    vec![claim.id.to_string(), state.to_owned(), used, claim.per_minute.to_string(), pattern, profile, until, label]
 }
 
 async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String> {
@@ -202,6 +218,7 @@ async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String>
                 pattern: new.pattern,
                 device_type: new.device_type,
                 tags: new.tags,
+                profile: new.profile,
                 trusted_user: new.trusted_user,
                 max_uses: new.max_uses,
                 hours: new.hours,
@@ -252,7 +269,7 @@ mod tests {
     };
     use rstest::rstest;
     use std::os::unix::fs::PermissionsExt as _;
-    use wire::enrolment::EnrolRequest;
+    use wire::{enrolment::EnrolRequest, pki::ProfileRules};
 
     fn asks(id: &str) -> EnrolRequest {
         let (device_type, hardware) = ("gateway".to_owned(), String::new());
@@ -270,8 +287,8 @@ mod tests {
             async |request: &EnrolRequest| w.fleet.devices().enrol_over(Attempt { secret: "", request, address: "192.0.2.1" }, over).await;
         let (one, two) = (asks("gw-1"), asks("gw-2"));
         assert!(matches!(knock(&one).await, Err(Error::NoToken)));
-        assert!(settings(&w.fleet, &Settings { open: None }).await.unwrap().starts_with("open: off."));
-        assert!(settings(&w.fleet, &Settings { open: Some(Switch::On) }).await.unwrap().starts_with("open: on."));
+        assert!(settings(&w.fleet, &Settings { open: None, profile: None }).await.unwrap().starts_with("open: off."));
+        assert!(settings(&w.fleet, &Settings { open: Some(Switch::On), profile: None }).await.unwrap().starts_with("open: on."));
         assert_eq!(request(&w.fleet, EnrolmentRequest::List).await.unwrap(), "No device waits.\n");
         for asked in [&one, &two] {
             assert!(matches!(knock(asked).await, Err(Error::Pending)));
@@ -288,7 +305,14 @@ mod tests {
         assert!(knock(&one).await.is_ok() && matches!(knock(&two).await, Err(Error::Rejected(_))));
         let again = request(&w.fleet, EnrolmentRequest::Approve(id("gw-1"))).await.unwrap_err();
         assert_eq!(super::super::in_words(again).to_string(), "There is no such waiting enrolment request.");
-        assert!(settings(&w.fleet, &Settings { open: Some(Switch::Off) }).await.unwrap().starts_with("open: off."));
+        let month = ProfileRules { hours: 720, keys: Vec::new(), rekey: None };
+        w.fleet.pki().set_profile(&Actor::system(w.org.clone()), "month", month).await.unwrap();
+        let named = settings(&w.fleet, &Settings { open: None, profile: Some("month".into()) }).await.unwrap();
+        assert!(named.starts_with("open: on.") && named.ends_with("of the profile month.\n"), "{named}");
+        let wrong = settings(&w.fleet, &Settings { open: None, profile: Some("year".into()) }).await.unwrap_err();
+        assert!(super::super::in_words(wrong).to_string().contains("no such certificate profile"));
+        let closed = settings(&w.fleet, &Settings { open: Some(Switch::Off), profile: None }).await.unwrap();
+        assert!(closed.starts_with("open: off.") && closed.contains("month"), "{closed}");
     }
 
     #[rstest]
@@ -304,6 +328,7 @@ mod tests {
             pattern: "gw-*".into(),
             device_type: "gateway".into(),
             tags: vec!["eu".into()],
+            profile: "month".into(),
             trusted_user: false,
             max_uses: 0,
             hours: 1,
@@ -312,6 +337,8 @@ mod tests {
             out: out.clone(),
         };
         assert_eq!(claim(&w.fleet, Claim::List).await.unwrap(), "There is no claim.\n");
+        let month = ProfileRules { hours: 720, keys: Vec::new(), rekey: None };
+        w.fleet.pki().set_profile(&Actor::system(w.org.clone()), "month", month).await.unwrap();
         let refused = claim(&w.fleet, Claim::Create(new.clone())).await.unwrap_err();
         assert!(super::super::in_words(refused).to_string().contains("1 to 100,000 times") && !out.exists());
         let new = Create { max_uses: 5, ..new };
@@ -331,7 +358,7 @@ mod tests {
         let request = asks("gw-1");
         w.fleet.devices().enrol_over(Attempt { secret: "", request: &request, address: "192.0.2.1" }, over).await.unwrap();
         let list = claim(&w.fleet, Claim::List).await.unwrap();
-        assert!(list.contains("usable") && list.contains("1 of 5") && list.contains("line 3"), "{list}");
+        assert!(list.contains("usable") && list.contains("1 of 5") && list.contains("line 3") && list.contains("month"), "{list}");
         assert!(claim(&w.fleet, Claim::Devices { id: id.clone() }).await.unwrap().contains("gw-1"));
         claim(&w.fleet, Claim::Disable { id: id.clone() }).await.unwrap();
         assert!(claim(&w.fleet, Claim::List).await.unwrap().contains("disabled"));

@@ -1,4 +1,4 @@
-//! `fleetward cert profile`: kinds of device certificates that tokens give.
+//! `fleetward cert profile`: kinds of device certificates that tokens, claims, batches and approvals without a token give.
 
 use super::{one_of, print_table};
 use anyhow::Result;
@@ -57,7 +57,9 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Profile) -> Resul
         }
         Profile::Set { name, hours, keys, rekey } => {
             pki.set_profile(actor, &name, ProfileRules { hours, keys, rekey }).await?;
-            println!("{name} is set. Tokens give such certificates with --profile {name}.");
+            println!(
+                "{name} is set. Tokens, claims, batches and the setting for devices without a token give such certificates with --profile {name}."
+            );
         }
         Profile::Remove { name } => {
             pki.remove_profile(actor, &name).await?;

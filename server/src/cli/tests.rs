@@ -73,9 +73,9 @@ fn what_the_api_has_is_here_under_its_name() {
     for (words, says) in [
         (&["enrolment-request"][..], &["list", "approve", "reject"][..]),
         (&["enrolment-token"], &["create", "list", "revoke"]),
-        (&["enrolment-settings"], &["--open"]),
+        (&["enrolment-settings"], &["--open", "--profile"]),
         (&["claim"], &["create", "list", "disable", "devices"]),
-        (&["claim", "create"], &["--trusted-user", "--max-uses", "--per-minute", "--hours", "--csr"]),
+        (&["claim", "create"], &["--trusted-user", "--max-uses", "--per-minute", "--hours", "--csr", "--profile"]),
         (&["cert", "rules"], &["--clones", "--rekey", "--recovery", "--recovery-days"]),
         (&["ca", "stage"], &["--for", "--kind"]),
         (&["ca", "csr"], &["--kind", "--own-root", "--fresh"]),

@@ -10,6 +10,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode, header},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fleet::{
     access::{Actor, Origin},
     db::EngineKind,
@@ -22,7 +23,9 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use wire::{
     enrolment::EnrolRequest,
+    manifest::Envelope,
     rollouts::{GateSpec, Reach, RolloutSpec, StageSpec},
+    signing::{KEY_SET_TYPE, KeySet, ListedKey, SCHEMA, Thresholds},
     states::Role,
 };
 
@@ -95,6 +98,39 @@ impl Browser {
         let id = made["row"]["id"].as_str().unwrap().to_owned();
         assert_eq!(self.post("release_act", &[("id", &id), ("verb", "publish")]).await.unwrap(), format!("/firmware/{id}"));
         (id, key.id.to_string())
+    }
+}
+
+/// U-1: whoever looks at releases sees that devices will install none of them.
+#[tokio::test]
+async fn a_key_set_that_ends_is_told_above_the_releases() {
+    const DAY: i64 = 24 * 3_600_000;
+    let b = Browser::new().await;
+    let releases = b.world.fleet.releases();
+    let pair = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
+    releases.add_key(&b.admin, "build", &pair.public_pem()).await.unwrap();
+    let page = async || {
+        let (status, _, body) = b.send("GET", "/firmware", FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK);
+        String::from_utf8(body).unwrap()
+    };
+    for (version, days, is_told) in [(1, 31, false), (2, 29, true)] {
+        let set = KeySet {
+            schema: SCHEMA,
+            version,
+            created: b.world.clock_now(),
+            expires: Some(b.world.clock_now().plus(days * DAY)),
+            keys: vec![ListedKey { name: "build".into(), public: hex::encode(pair.public()) }],
+            thresholds: Thresholds { threshold: 1, device_types: Vec::new() },
+        };
+        let payload = serde_json::to_vec(&set).unwrap();
+        let signatures = vec![pair.signature(KEY_SET_TYPE, &payload).unwrap()];
+        let envelope = Envelope { payload_type: KEY_SET_TYPE.into(), payload: STANDARD.encode(&payload), signatures };
+        releases.publish_key_set(&b.admin, &serde_json::to_vec(&envelope).unwrap()).await.unwrap();
+        let text = page().await;
+        let link = "href=\"#key-sets\"";
+        assert_eq!(text.contains(&format!("Key set {version} ends")) && text.contains(link), is_told, "{text}");
+        assert!(text.contains("id=\"key-sets\""), "where the link leads");
     }
 }
 

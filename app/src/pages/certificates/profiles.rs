@@ -94,7 +94,7 @@ fn rows(m: &RulesPage, remove: FormCall<RemoveProfile>) -> AnyView {
 }
 
 fn form_of(call: FormCall<SetProfile>) -> AnyView {
-    let types = KeyType::ALL.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", ");
+    let types = KeyType::ALL.iter().map(|k| (k.as_str().to_owned(), k.as_str().to_owned())).collect();
     let policies = [None, Some(RekeyPolicy::Allowed), Some(RekeyPolicy::Required), Some(RekeyPolicy::Forbidden)];
     let policies = policies.map(|p| (p.map_or("", RekeyPolicy::as_str).to_owned(), rekey(p).to_owned())).into_iter().collect();
     view! {
@@ -104,7 +104,7 @@ fn form_of(call: FormCall<SetProfile>) -> AnyView {
                 {text("name", "Name").required().max_length(40).placeholder("short").hint("One that there is already is changed.").refused(call).view()}
                 {field("hours", "Hours it holds", Control::Input("number")).value("720").bounds(1, i64::from(MAX_PROFILE_HOURS)).required()
                     .hint("720 are 30 days, 8,760 a year. Never longer than its authority.").refused(call).view()}
-                {text("keys", "Types of keys").hint(format!("Separated by blanks: {types}. Empty means every type.")).refused(call).view()}
+                {field("keys", "Types of keys", Control::Checks(types)).hint("None checked means every type.").refused(call).view()}
                 {select("rekey", "With a renewal, the key", policies).refused(call).view()}
                 <div class="row">{form::submit("Save profile", "primary", move || call.pending().get())}</div>
             </div>

@@ -5,8 +5,8 @@ use crate::{
     api::enrolment::{CreateClaimHere, DisableClaim},
     pages::words,
     ui::{
-        Column, Confirm, Control, Tone, badge, card, code_block, code_sample, confirm_dialog, dialog, dialog_link, empty, fault_banner,
-        field,
+        Column, Confirm, Control, Field, Tone, badge, card, code_block, code_sample, confirm_dialog, dialog, dialog_link, empty,
+        fault_banner, field,
         form::{ActionForm, FormCall, refusal, text},
         number::{counted, grouped},
         page::card_flush,
@@ -41,8 +41,8 @@ pub(super) fn steps(p: &Page) -> AnyView {
 
 /// The two columns of the tab.
 pub(super) fn sides(p: &Page, disable: FormCall<DisableClaim>, here: FormCall<CreateClaimHere>) -> AnyView {
-    let lasting = p.claims.may_make.then(|| card("New claim", None, lasting()));
-    let soon = p.may_edit.then(|| card("You stand at the device?", None, soon(here)));
+    let lasting = p.claims.may_make.then(|| card("New claim", None, lasting(p)));
+    let soon = p.may_edit.then(|| card("You stand at the device?", None, soon(p, here)));
     view! {
         <div class="stack">{card_of(p, Way::Claim)}{list(p, disable)}</div>
         <div class="stack">{lasting}{soon}</div>
@@ -51,13 +51,14 @@ pub(super) fn sides(p: &Page, disable: FormCall<DisableClaim>, here: FormCall<Cr
 }
 
 /// A form of the browser's own: its answer is a file to save.
-fn lasting() -> AnyView {
+fn lasting(p: &Page) -> AnyView {
     view! {
         <form method="post" action="/enrolment/claims" class="stack">
             {text("label", "What it is for").required().max_length(100).placeholder("Image 4, line 3").view()}
             {text("pattern", "Device ids").required().hint("Which ids it may enrol, for example gw-*.").placeholder("gw-*").view()}
             {text("device_type", "Device type").hint("Given to its devices; empty keeps what the device says.").view()}
             {text("tags", "Tags").hint("Given to its devices, separated by blanks.").view()}
+            {super::profile_field(p, "").map(Field::view)}
             {field("max_uses", "Devices it may enrol", Control::Input("number")).value("1000").bounds(1, 100_000).required().view()}
             {field("per_minute", "Devices a minute", Control::Input("number")).value("60").bounds(1, 10_000).required().view()}
             {field("hours", "Valid for, in hours", Control::Input("number")).value("720").bounds(1, 8760).required().view()}
@@ -67,7 +68,8 @@ fn lasting() -> AnyView {
     .into_any()
 }
 
-fn soon(here: FormCall<CreateClaimHere>) -> AnyView {
+fn soon(p: &Page, here: FormCall<CreateClaimHere>) -> AnyView {
+    let profile = super::profile_field(p, "").map(|field| field.id("f-one-profile").refused(here).view());
     view! {
         <ActionForm action=here>
             <div class="stack">
@@ -75,6 +77,7 @@ fn soon(here: FormCall<CreateClaimHere>) -> AnyView {
                 {move || fault_banner(refusal(here).as_ref())}
                 {text("pattern", "Device id").id("f-one").required().max_length(64).refused(here).view()}
                 {text("label", "What it is for").id("f-why").required().max_length(100).refused(here).view()}
+                {profile}
                 <div class="row">{submit("Make claim", "", move || here.pending().get())}</div>
             </div>
         </ActionForm>
@@ -132,7 +135,11 @@ fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
         }
     });
     let named = [c.device_type.as_str(), c.pattern.as_str()].into_iter().filter(|s| !s.is_empty()).map(str::to_owned);
-    let gives = named.chain(c.tags.iter().cloned()).chain(c.trusted_user.then(|| "five minutes".to_owned())).collect::<Vec<_>>();
+    let gives = named
+        .chain(c.tags.iter().cloned())
+        .chain(super::profile_words(&c.profile))
+        .chain(c.trusted_user.then(|| "five minutes".to_owned()))
+        .collect::<Vec<_>>();
     view! {
         <tr>
             <th scope="row">{c.label.clone()}</th>

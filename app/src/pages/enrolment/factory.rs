@@ -5,7 +5,7 @@ use crate::{
     api::enrolment::{CancelBatch, RevokeBatch},
     pages::words,
     ui::{
-        Column, Control, card, dialog,
+        Column, Control, Field, card, dialog,
         dialog::buttons,
         dialog_link, empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, text},
@@ -37,8 +37,8 @@ pub(super) fn steps() -> AnyView {
 
 /// The two columns of the tab.
 pub(super) fn sides(p: &Page, cancel: FormCall<CancelBatch>, revoke: FormCall<RevokeBatch>, asked: bool) -> AnyView {
-    let send = p.may_edit.then(|| card("Send a batch", None, upload()));
-    let keys = (p.may_edit && p.makes_keys).then(|| card("Make the keys here", None, upload_for_keys()));
+    let send = p.may_edit.then(|| card("Send a batch", None, upload(p)));
+    let keys = (p.may_edit && p.makes_keys).then(|| card("Make the keys here", None, upload_for_keys(p)));
     let shown = p.batch.as_ref().map(|b| {
         let revocable = (p.may_revoke && b.batch.issued > 0 && b.batch.revoked_at.is_none()).then_some(revoke);
         let question = revocable.filter(|_| asked).map(|call| question(format!("Revoke {}", b.batch.label), ask(&b.batch, "page", call)));
@@ -52,13 +52,15 @@ pub(super) fn sides(p: &Page, cancel: FormCall<CancelBatch>, revoke: FormCall<Re
 }
 
 /// A form of the browser's own: its answer is a file to save. The words stand before the file, as they are needed before it is read.
-fn upload_for_keys() -> AnyView {
+fn upload_for_keys(p: &Page) -> AnyView {
+    let profile = super::profile_field(p, "").map(|field| field.id("f-keys-profile").view());
     view! {
         <form method="post" action="/enrolment/batches/keys" enctype="multipart/form-data" class="stack">
             <p>"For devices that can't make a good key. Lines without a request get a key that is made here, sent to you this once in an encrypted archive (age), and kept nowhere. If the download breaks off, everything in it is revoked: send the batch again."</p>
             {text("label", "What it is").id("f-keys-label").required().max_length(100).view()}
             {text("device_type", "Device type").id("f-keys-type").hint("For lines that name none.").max_length(64).view()}
             {text("tags", "Tags").id("f-keys-tags").hint("Given to its devices, separated by blanks.").view()}
+            {profile}
             {text("recipient", "For this age recipient").hint("age1…, the public line of age-keygen. Its key never comes here.").autocomplete("off").view()}
             {field("passphrase", "Or with a passphrase", Control::Input("password")).hint("At least 12 characters.").autocomplete("off").view()}
             <div class="field">
@@ -95,12 +97,13 @@ fn ask(b: &EnrolmentBatch, place: &'static str, call: FormCall<RevokeBatch>) -> 
 }
 
 /// A form of the browser's own: the file streams to the server, and the answer is the batch's page.
-fn upload() -> AnyView {
+fn upload(p: &Page) -> AnyView {
     view! {
         <form method="post" action="/enrolment/batches" enctype="multipart/form-data" class="stack">
             {text("label", "What it is").required().max_length(100).placeholder("Lot 17, hall 3").view()}
             {text("device_type", "Device type").hint("For lines that name none.").max_length(64).view()}
             {text("tags", "Tags").hint("Given to its devices, separated by blanks.").view()}
+            {super::profile_field(p, "").map(Field::view)}
             <div class="field">
                 <label for="f-file">"File with requests"</label>
                 <input class="input" id="f-file" type="file" name="file" required accept=".csv,.jsonl,.ndjson,.zip,.tar,.tgz,.gz"/>
@@ -130,9 +133,10 @@ fn list(p: &Page) -> AnyView {
         .iter()
         .map(|b| {
             let (tone, word) = words::batch(b.state);
+            let profile = super::profile_words(&b.profile).map(|words| view! { <div class="sub">{words}</div> });
             view! {
                 <tr>
-                    <th scope="row"><a href=format!("/enrolment?tab=factory&batch={}", b.id)>{b.label.clone()}</a></th>
+                    <th scope="row"><a href=format!("/enrolment?tab=factory&batch={}", b.id)>{b.label.clone()}</a>{profile}</th>
                     <td>{status(tone, word)}</td>
                     <td class="num">{format!("{} of {}", grouped(b.issued + b.registered), grouped(b.lines))}</td>
                     <td class="num">{grouped(b.refused)}</td>
@@ -186,12 +190,15 @@ fn detail(d: &BatchDetail, may_edit: bool, cancel: FormCall<CancelBatch>, revoke
         "passphrase" => Some("Its keys were made here and handed out once, in an archive under a passphrase."),
         _ => Some("Its keys were made here and handed out once, in an archive for an age recipient."),
     };
+    let profile =
+        (!b.profile.is_empty()).then(|| view! { <p class="text-2">{format!("Its certificates are of the profile {}.", b.profile)}</p> });
     let revoked = b.revoked_at.map(|at| view! { <p>"Its certificates were revoked "{time::ago(at)}"."</p> });
     let (tone, word) = words::batch(b.state);
     let body = view! {
         <div class="body stack" aria-live="polite">
             {progress("Lines that are done", done, b.lines)}
             <p>{said}</p>
+            {profile}
             {sealed.map(|text| view! { <p class="text-2">{text}</p> })}
             {revoked}
             <div class="row">{download(b)}{stop}{revoke}</div>

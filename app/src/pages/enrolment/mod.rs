@@ -23,9 +23,10 @@ use crate::{
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     live,
     ui::{
-        PageHead, card,
+        Field, PageHead, card,
         form::{action, on_success, said},
         page::{self, page},
+        select,
     },
 };
 use leptos::prelude::*;
@@ -177,6 +178,21 @@ fn content(
         <div class="split">{sides}</div>
     }
     .into_any()
+}
+
+/// The profile of the certificates that something gives; no field where there is none to choose.
+fn profile_field(p: &Page, chosen: &str) -> Option<Field> {
+    if p.profiles.is_empty() {
+        return None;
+    }
+    let none = (String::new(), "None: 90 days, every type of key".to_owned());
+    let options = std::iter::once(none).chain(p.profiles.iter().map(|name| (name.clone(), name.clone()))).collect();
+    Some(select("profile", "Certificate profile", options).value(chosen).hint("Admins make profiles under Certificates, Rules."))
+}
+
+/// The profile that something gives, in words; none when it gives none.
+fn profile_words(profile: &str) -> Option<String> {
+    (!profile.is_empty()).then(|| format!("profile {profile}"))
 }
 
 /// The ways in that begin with a token: how, which there are, and a new one.

@@ -130,15 +130,27 @@ pub(super) fn setting(p: &Page, call: FormCall<OpenEnrolment>) -> AnyView {
     } else {
         "Devices without a token are refused."
     };
-    let button = p.may_open.then(|| {
-        let (label, variant) = if open { ("Refuse them", "") } else { ("Let them ask", "") };
+    let profile = &p.settings.profile;
+    let of = (!profile.is_empty()).then(|| view! { <p class="text-2">{format!("Their certificates are of the profile {profile}.")}</p> });
+    let form = p.may_open.then(|| {
+        let field = super::profile_field(p, profile).map(|field| field.id("f-open-profile").refused(call).view());
+        let save = field.is_some().then(|| settled("Save profile", open, call));
+        let label = if open { "Refuse them" } else { "Let them ask" };
         view! {
             <ActionForm action=call>
-                <input type="hidden" name="open" value=(!open).to_string()/>
-                {move || fault_banner(refusal(call).as_ref())}
-                {form::submit(label, variant, move || call.pending().get())}
+                <div class="stack">
+                    {move || fault_banner(refusal(call).as_ref())}
+                    {field}
+                    <div class="row">{save}{settled(label, !open, call)}</div>
+                </div>
             </ActionForm>
         }
     });
-    card("Without a token", None, view! { <div class="stack"><p>{text}</p>{button}</div> }.into_any())
+    card("Without a token", None, view! { <div class="stack"><p>{text}</p>{of}{form}</div> }.into_any())
+}
+
+/// The button after which devices without a token may ask, or may not.
+fn settled(label: &'static str, open: bool, call: FormCall<OpenEnrolment>) -> AnyView {
+    let (value, busy) = (open.to_string(), move || call.pending().get().then_some("true"));
+    view! { <button class="btn" type="submit" name="open" value=value aria-busy=busy>{label}</button> }.into_any()
 }

@@ -51,11 +51,7 @@ fn more(p: &Page, create: FormCall<CreateEnrolmentToken>) -> AnyView {
     let open = move || refusal(create).and_then(|f| f.field).is_some_and(|field| INSIDE.contains(&field.as_str()));
     let modes = [(EnrolmentMode::Auto, "Nobody: it is in at once"), (EnrolmentMode::Approval, "A person approves each device")];
     let modes = modes.into_iter().map(|(mode, label)| (mode.to_string(), label.to_owned())).collect();
-    let profile = (!p.profiles.is_empty()).then(|| {
-        let none = (String::new(), "None: 90 days, every type of key".to_owned());
-        let options = std::iter::once(none).chain(p.profiles.iter().map(|name| (name.clone(), name.clone()))).collect();
-        select("profile", "Certificate profile", options).hint("Admins make profiles under Certificates, Rules.").refused(create).view()
-    });
+    let profile = super::profile_field(p, "").map(|field| field.refused(create).view());
     view! {
         <details open=open>
             <summary>"More"</summary>
@@ -156,8 +152,7 @@ fn bounds(t: &EnrolmentToken) -> Vec<String> {
     let approval = (t.mode == EnrolmentMode::Approval).then(|| "with approval".to_owned());
     let source = (!t.source.is_empty()).then(|| format!("from {}", t.source));
     let key = (!t.spki_sha256.is_empty() || !t.csr_sha256.is_empty()).then(|| "one key".to_owned());
-    let profile = (!t.profile.is_empty()).then(|| format!("profile {}", t.profile));
-    [approval, profile, source, key].into_iter().flatten().collect()
+    [approval, super::profile_words(&t.profile), source, key].into_iter().flatten().collect()
 }
 
 /// The question before a token is revoked.

@@ -75,6 +75,7 @@ fn content(
     });
     view! {
         <PageHead title="Firmware" sub=view! { "Releases, checked against your signing keys when they arrive." }.into_any()/>
+        {signing::ending(model)}
         {question}
         <div class="split">
             <div class="stack">

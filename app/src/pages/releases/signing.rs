@@ -39,6 +39,20 @@ pub fn cards(model: &Model, calls: Calls) -> AnyView {
     .into_any()
 }
 
+/// That the key set which devices follow ends soon or has ended, above the releases that it is about.
+pub fn ending(model: &Model) -> Option<AnyView> {
+    let (set, end) = model.key_set_ending()?;
+    let (tone, words, then) = if end <= model.at {
+        (Tone::Bad, "ended", "Devices install nothing by it until the next one came. Publish that, signed by its keys.")
+    } else {
+        (Tone::Warn, "ends", "Devices install nothing by it after that. Publish the next one before, signed by its keys.")
+    };
+    let text = view! {
+        <b>{format!("Key set {} {words} ", set.version)}{time::ago(end)}"."</b>" "{then}" "<a href="#key-sets" rel="external">"Key sets"</a>
+    };
+    Some(banner(tone, text.into_any()))
+}
+
 fn policy(model: &Model, calls: Calls) -> AnyView {
     let of = &model.policy;
     let enough = i64::from(of.thresholds.quorum()) <= of.keys;
@@ -147,7 +161,7 @@ fn key_sets(model: &Model) -> AnyView {
         .collect_view();
     let columns =
         vec![Column::text("Version"), Column::text("Keys"), Column::text("Must sign"), Column::text("Ends"), Column::text("Published")];
-    card_flush("Key sets", None, table("Key sets", columns, rows.into_any()))
+    view! { <div id="key-sets">{card_flush("Key sets", None, table("Key sets", columns, rows.into_any()))}</div> }.into_any()
 }
 
 fn assignments(model: &Model, calls: Calls) -> AnyView {

@@ -16,6 +16,8 @@ pub enum Control {
     Select(Vec<(String, String)>),
     /// Yes or no, posted as `true`.
     Check,
+    /// Any of these, value and label; each that is checked is posted as `{name}[]`.
+    Checks(Vec<(String, String)>),
 }
 
 /// A labelled input. Build it, then [`Field::view`].
@@ -75,7 +77,7 @@ impl Field {
         self.id = id.into();
         self
     }
-    /// What is in it at first; for [`Control::Check`] `true` checks it.
+    /// What is in it at first; for [`Control::Check`] `true` checks it, for [`Control::Checks`] the checked values stand here with blanks between them.
     #[must_use]
     pub fn value(mut self, value: impl Into<String>) -> Self {
         self.value = value.into();
@@ -166,6 +168,20 @@ impl Field {
                 }
                 .into_any();
             }
+            Control::Checks(options) => {
+                let name = format!("{name}[]");
+                let chosen = call.and_then(|call| call.chosen(&name));
+                let chosen = chosen.unwrap_or_else(|| value.split_whitespace().map(str::to_owned).collect());
+                return view! {
+                    <fieldset class="field" aria-describedby=described>
+                        <legend>{label}</legend>
+                        <div class="row">{boxes(&id, &name, options, &chosen)}</div>
+                        {(!hint.is_empty()).then(|| view! { <span class="hint" id=hint_id>{hint}</span> })}
+                        {move || error.get().map(|error| view! { <span class="err" id=error_id.clone()>{icon("circle-alert")}{error}</span> })}
+                    </fieldset>
+                }
+                .into_any();
+            }
             Control::Input(kind) => view! {
                 <input class="input" id=id.clone() name=name type=kind value=value required=required autocomplete=autocomplete placeholder=placeholder
                     pattern=pattern min=bounds.map(|b| b.0) max=bounds.map(|b| b.1) maxlength=max_length
@@ -201,6 +217,18 @@ impl Field {
         }
         .into_any()
     }
+}
+
+/// A checkbox for each value.
+fn boxes(id: &str, name: &str, options: Vec<(String, String)>, chosen: &[String]) -> AnyView {
+    let all = options
+        .into_iter()
+        .map(|(value, label)| {
+            let (id, name, checked) = (format!("{id}-{value}"), name.to_owned(), chosen.contains(&value));
+            view! { <label class="check"><input type="checkbox" name=name id=id value=value checked=checked/>{label}</label> }
+        })
+        .collect_view();
+    all.into_any()
 }
 
 /// Pure: the `pattern` attribute that only this text matches, blanks around it allowed.

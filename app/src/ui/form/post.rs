@@ -170,6 +170,13 @@ impl Post {
         pairs(typed).into_iter().find_map(|(key, value)| (key == name).then_some(value))
     }
 
+    /// The same for inputs of which several may be chosen; none when the address tells of no refusal.
+    pub(super) fn chosen(self, name: &str) -> Option<Vec<String>> {
+        let query = use_query_map().get_untracked();
+        let typed = query.get_str("__typed").filter(|_| query.get_str("__path") == Some(self.path))?;
+        Some(pairs(typed).into_iter().filter_map(|(key, value)| (key == name).then_some(value)).collect())
+    }
+
     #[cfg(feature = "hydrate")]
     fn submit(self, event: &leptos::ev::SubmitEvent) {
         if event.default_prevented() {

@@ -45,6 +45,9 @@ pub struct EnrolmentBatch {
     pub device_type: String,
     /// Tags given to its devices.
     pub tags: Vec<String>,
+    /// The profile of the certificates it gives; empty means none.
+    #[serde(default)]
+    pub profile: String,
     /// How far it is.
     pub state: BatchState,
     /// How many lines it has.

@@ -22,6 +22,9 @@ pub struct Claim {
     pub device_type: String,
     /// Tags given to its devices.
     pub tags: Vec<String>,
+    /// The profile of the certificates it gives; empty means none.
+    #[serde(default)]
+    pub profile: String,
     /// Made by a person who stands at the device: one use within five minutes.
     pub trusted_user: bool,
     /// How often it may be used.
@@ -61,6 +64,9 @@ pub struct NewClaim {
     /// Tags given to its devices.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// The profile of the certificates it gives, by name; empty means none: 90 days, and every type of key.
+    #[serde(default)]
+    pub profile: String,
     /// One use within five minutes, for a person who stands at the device; `max_uses` and `hours` are not looked at.
     #[serde(default)]
     pub trusted_user: bool,
@@ -80,9 +86,9 @@ pub struct NewClaim {
 
 impl NewClaim {
     /// One for the device that somebody stands at.
-    pub fn here(label: String, pattern: String) -> Self {
+    pub fn here(label: String, pattern: String, profile: String) -> Self {
         let (device_type, csr) = (String::new(), String::new());
-        Self { label, pattern, device_type, tags: Vec::new(), trusted_user: true, max_uses: 1, hours: 1, per_minute: 1, csr }
+        Self { label, pattern, device_type, tags: Vec::new(), profile, trusted_user: true, max_uses: 1, hours: 1, per_minute: 1, csr }
     }
 }
 

@@ -135,11 +135,14 @@ crate::states::words! {
 }
 
 /// How devices may ask to join.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnrolmentSettings {
     /// Whether devices without a token may ask; a person approves each.
     pub open: bool,
+    /// The profile of the certificates that they get, by name; empty means none: 90 days, and every type of key.
+    #[serde(default)]
+    pub profile: String,
 }
 
 /// What a device asks for before it recovers: a word that its signature is over.
@@ -196,7 +199,7 @@ pub struct EnrolmentPage {
     pub batch: Option<BatchDetail>,
     /// How devices may ask to join.
     pub settings: EnrolmentSettings,
-    /// Names of the profiles that a token's certificates may be of.
+    /// Names of the profiles that certificates may be of.
     pub profiles: Vec<String>,
     /// Whether the caller may decide on requests.
     pub may_approve: bool,

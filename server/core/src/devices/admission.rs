@@ -172,7 +172,7 @@ pub(super) fn by_claim(claim: &ClaimRow, id: &ClaimId, attempt: &Attempt<'_>, ov
         hardware: clean(&request.hardware),
         attributes: request.attributes.clone(),
         csr,
-        profile: String::new(),
+        profile: claim.profile.clone(),
         address: attempt.address.to_owned(),
     })
 }

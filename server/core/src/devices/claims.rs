@@ -30,14 +30,14 @@ const WINDOW_MS: i64 = 60_000;
 
 const INSERT: Sql = Sql::same(
     "INSERT INTO claims (id, org_id, label, pattern, device_type, tags, certificate_id, trusted_user, max_uses, per_minute, created_at, created_by,
-                         expires_at, trust_seq)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                         expires_at, trust_seq, profile)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
 );
 macro_rules! claim {
     ($rest:literal) => {
         Sql::same(concat!(
             "SELECT id, org_id, label, pattern, device_type, tags, certificate_id, trusted_user, max_uses, uses, per_minute, window_at, window_uses,
-            created_at, created_by, expires_at, disabled_at, last_used_at
+            created_at, created_by, expires_at, disabled_at, last_used_at, profile
      FROM claims ",
             $rest
         ))
@@ -91,6 +91,7 @@ pub(super) struct ClaimRow {
     expires_at: i64,
     disabled_at: Option<i64>,
     last_used_at: Option<i64>,
+    pub(super) profile: String,
 }
 
 impl ClaimRow {
@@ -118,6 +119,7 @@ impl ClaimRow {
             pattern: self.pattern,
             device_type: self.device_type,
             tags: words::split_tags(&self.tags),
+            profile: self.profile,
             trusted_user: self.trusted_user,
             max_uses: self.max_uses,
             uses: self.uses,
@@ -168,11 +170,15 @@ impl Devices {
             "" => None,
             pem => Some(csr::gate(pem.as_bytes(), None).map_err(crate::pki::Error::from)?),
         };
+        let profile = new.profile.trim().to_owned();
+        // Before an authority is made for a claim that comes to nothing.
+        self.pki.profile_is_there(&mut self.db.read().await?, &actor.org, &profile).await?;
         self.pki.ensure_claim_authority(actor).await?;
         let now = self.clock.now();
         let id: ClaimId = self.entropy.id(now);
         let expires_at = now.plus(life);
         let mut tx = self.db.write().await?;
+        self.pki.profile_is_there(&mut tx, &actor.org, &profile).await?;
         // A certificate lives an hour at least (P-6); the claim's own end counts.
         let until = expires_at.max(now.plus(2 * HOUR_MS));
         let by = actor.label();
@@ -194,10 +200,12 @@ impl Devices {
             now.0,
             by.as_str(),
             expires_at.0,
-            leaf.trust_seq
+            leaf.trust_seq,
+            profile.as_str()
         )?;
-        let detail =
-            json!({ "label": label, "pattern": pattern, "max_uses": max_uses, "until": expires_at, "trusted_user": new.trusted_user });
+        let detail = json!({
+            "label": label, "pattern": pattern, "max_uses": max_uses, "until": expires_at, "trusted_user": new.trusted_user, "profile": profile,
+        });
         audit::append(&mut tx, actor, now, "claim.create", id.as_str(), &detail).await?;
         tx.commit().await?;
         self.pki.reload().await?;

@@ -320,7 +320,8 @@ pub(super) fn acting(a: &Admission, device: DeviceNo) -> Actor {
 
 /// That a device was let in, for the books.
 pub(super) fn enrolled<'a>(a: &'a Admission, issued: &Issued, actor: &'a Actor) -> audit::Deed<'a> {
-    let detail =
-        json!({ "by": a.enrolled_by, "serial": issued.serial, "key_origin": a.csr.key_origin, "ignored_extensions": a.csr.ignored });
+    let detail = json!({
+        "by": a.enrolled_by, "serial": issued.serial, "key_origin": a.csr.key_origin, "ignored_extensions": a.csr.ignored, "profile": a.profile,
+    });
     audit::Deed { actor, action: "device.enrol", object: a.device_id.as_str(), detail }
 }

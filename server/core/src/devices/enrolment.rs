@@ -180,8 +180,8 @@ impl Devices {
     async fn without_token(&self, attempt: &Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<Enrolled, Error> {
         let org = over.open.ok_or(Error::BadToken)?;
         // Closed again, it still answers those that asked while it was open; to strangers it is as if it had never been.
-        let (open, asked) = self.askable(org, now).await?;
-        if !open && !asked {
+        let (settings, asked) = self.askable(org, now).await?;
+        if !settings.open && !asked {
             return Err(Error::NoToken);
         }
         let (device_id, csr) = named(attempt.request, over)?;
@@ -197,10 +197,10 @@ impl Devices {
             hardware: clean(&attempt.request.hardware),
             attributes: attempt.request.attributes.clone(),
             csr,
-            profile: String::new(),
+            profile: settings.profile,
             address: attempt.address.to_owned(),
         };
-        let standing = if open { Standing::Usable } else { Standing::Spent };
+        let standing = if settings.open { Standing::Usable } else { Standing::Spent };
         let certificate = self.by_approval(&admission, standing, now).await?;
         self.answer(&admission, &certificate, now).await
     }

@@ -17,7 +17,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
-    enrolment::{EnrolmentRequest, Returns},
+    enrolment::{EnrolmentRequest, EnrolmentSettings, Returns},
     ids::{CertificateId, EnrolmentRequestId, OrgId},
     states::DeviceState,
 };
@@ -294,20 +294,25 @@ impl Devices {
         Ok(())
     }
 
-    /// Whether devices without a token may ask to join, and whether any has asked whose request has not ended.
-    pub(super) async fn askable(&self, org: &OrgId, now: Timestamp) -> Result<(bool, bool), Error> {
-        Ok(row!(&mut self.db.read().await?, (bool, bool), store::ORG_ASKABLE, org.as_str(), now.0)?.unwrap_or_default())
+    /// How devices without a token may ask to join, and whether any has asked whose request has not ended.
+    pub(super) async fn askable(&self, org: &OrgId, now: Timestamp) -> Result<(EnrolmentSettings, bool), Error> {
+        let found = row!(&mut self.db.read().await?, (bool, String, bool), store::ORG_ASKABLE, org.as_str(), now.0)?;
+        let (open, profile, asked) = found.unwrap_or_default();
+        Ok((EnrolmentSettings { open, profile }, asked))
     }
 
-    /// Lets devices without a token ask to join, or no longer; requests that wait stay.
-    pub async fn set_open_enrolment(&self, actor: &Actor, open: bool) -> Result<(), Error> {
+    /// Lets devices without a token ask to join, or no longer; requests that wait stay. Their certificates are of the profile that holds when they are
+    /// issued.
+    pub async fn set_open_enrolment(&self, actor: &Actor, to: &EnrolmentSettings) -> Result<(), Error> {
         may(actor, Act::OpenEnrolment)?;
-        let now = self.clock.now();
+        let (now, profile) = (self.clock.now(), to.profile.trim());
         let mut tx = self.db.write().await?;
-        if exec!(&mut tx, store::ORG_SET_OPEN, actor.org.as_str(), open)? == 0 {
+        self.pki.profile_is_there(&mut tx, &actor.org, profile).await?;
+        if exec!(&mut tx, store::ORG_SET_OPEN, actor.org.as_str(), to.open, profile)? == 0 {
             return Err(Error::NotFound("organization"));
         }
-        audit::append(&mut tx, actor, now, "enrolment.open", actor.org.as_str(), &json!({ "open": open })).await?;
+        let detail = json!({ "open": to.open, "profile": profile });
+        audit::append(&mut tx, actor, now, "enrolment.open", actor.org.as_str(), &detail).await?;
         tx.commit().await?;
         self.bus.tell(Event::Enrolment { org: actor.org.clone() });
         Ok(())

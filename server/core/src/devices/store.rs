@@ -101,7 +101,7 @@ pub(super) const REQUEST_TAKE: Sql = Sql::same(
 );
 pub(super) const REQUEST_GAVE: Sql = Sql::same("UPDATE enrolment_requests SET certificate_id = $2 WHERE id = $1");
 pub(super) const ORG_ASKABLE: Sql = Sql::same(
-    "SELECT open_enrolment, EXISTS (SELECT 1 FROM enrolment_requests WHERE org_id = $1 AND token_id = '' AND expires_at > $2) \
+    "SELECT open_enrolment, open_profile, EXISTS (SELECT 1 FROM enrolment_requests WHERE org_id = $1 AND token_id = '' AND expires_at > $2) \
      FROM organizations WHERE id = $1",
 );
 /// Whether it is open, held until the transaction ends: new requests of one organization come one after the other.
@@ -109,7 +109,7 @@ pub(super) const ORG_HELD: Sql = Sql::split(
     "SELECT open_enrolment FROM organizations WHERE id = $1",
     "SELECT open_enrolment FROM organizations WHERE id = $1 FOR NO KEY UPDATE",
 );
-pub(super) const ORG_SET_OPEN: Sql = Sql::same("UPDATE organizations SET open_enrolment = $2 WHERE id = $1");
+pub(super) const ORG_SET_OPEN: Sql = Sql::same("UPDATE organizations SET open_enrolment = $2, open_profile = $3 WHERE id = $1");
 
 pub(super) const INSERT: Sql = many!(
     "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by) SELECT ",

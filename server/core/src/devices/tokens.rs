@@ -10,10 +10,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
-    enrolment::{
-        Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentPage, EnrolmentSettings, EnrolmentToken, NewEnrolmentToken,
-        agent_line,
-    },
+    enrolment::{Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentPage, EnrolmentToken, NewEnrolmentToken, agent_line},
     ids::EnrolmentTokenId,
     registered::RegisteredAuthorities,
 };
@@ -219,7 +216,7 @@ impl Devices {
             shared: self.shared_secrets(actor).await?,
             batch: None,
             profiles: self.pki.profile_names(&mut self.db.read().await?, &actor.org).await?,
-            settings: EnrolmentSettings { open: self.askable(&actor.org, self.clock.now()).await?.0 },
+            settings: self.askable(&actor.org, self.clock.now()).await?.0,
             may_approve: allowed(actor, Act::ApproveDevices),
             may_open: allowed(actor, Act::OpenEnrolment),
             may_edit: allowed(actor, Act::Enrol),

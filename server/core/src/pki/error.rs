@@ -96,13 +96,8 @@ pub enum Error {
     #[error("too many certificate profiles")]
     ProfilesFull,
     /// Something is of it.
-    #[error("{tokens} tokens and {certificates} active certificates are of the profile")]
-    ProfileInUse {
-        /// Tokens that may still give certificates.
-        tokens: i64,
-        /// Active certificates.
-        certificates: i64,
-    },
+    #[error("the profile is in use: {0}")]
+    ProfileInUse(String),
     /// Not a number of days.
     #[error("recovery_days is out of bounds")]
     RecoveryDays,
@@ -249,10 +244,10 @@ impl Error {
             Self::ProfilesFull => {
                 Fault::new(FaultKind::Conflict, "profiles_full", "An organization has at most 50 certificate profiles. Remove one first.")
             }
-            Self::ProfileInUse { tokens, certificates } => {
+            Self::ProfileInUse(users) => {
                 let text = format!(
-                    "{tokens} enrolment tokens may still give certificates of this profile, and {certificates} active ones are of it. Revoke the tokens, and remove it \
-                     when its devices have certificates of another one."
+                    "This profile is in use: {users}. Revoke the tokens, disable the claims, choose another one for devices without a token, and remove it when \
+                     its devices have certificates of another one."
                 );
                 Fault::new(FaultKind::Conflict, "profile_in_use", text)
             }

@@ -50,6 +50,20 @@ pub(super) fn takes(rules: &ProfileRules, csr: &Csr) -> Result<(), Error> {
     Err(Error::KeyType(rules.keys.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", ")))
 }
 
+/// What a profile is used by, in words; none when by nothing.
+fn named(users: store::ProfileUsers) -> Option<String> {
+    let counted = |n: i64, one: &str, many: &str| (n > 0).then(|| format!("{n} {}", if n == 1 { one } else { many }));
+    let used = [
+        counted(users.tokens, "enrolment token", "enrolment tokens"),
+        counted(users.claims, "claim", "claims"),
+        counted(users.batches, "batch that is under way", "batches that are under way"),
+        (users.settings > 0).then(|| "the setting for devices that ask without a token".to_owned()),
+        counted(users.certificates, "active certificate", "active certificates"),
+    ];
+    let used: Vec<String> = used.into_iter().flatten().collect();
+    (!used.is_empty()).then(|| used.join(", "))
+}
+
 impl Pki {
     /// The organization's profiles, by name.
     pub async fn profiles(&self, actor: &Actor) -> Result<Vec<CertificateProfile>, Error> {
@@ -86,18 +100,19 @@ impl Pki {
         Ok(())
     }
 
-    /// Removes a profile that nothing is of: no active certificate, and no token that may still give one.
+    /// Removes a profile that nothing is of: no active certificate, and nothing that may still give one. Whoever asks without a token is given one by
+    /// the organization's setting, whether that is open now or not: what has asked may still be let in.
     pub async fn remove_profile(&self, actor: &Actor, name: &str) -> Result<(), Error> {
         may(actor, Act::Rules)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        // First, because it takes the row's lock: a token that is made meanwhile finds it or doesn't.
+        // First, because it takes the row's lock: what is made meanwhile finds it or doesn't.
         if !store::remove_profile(&mut tx, &actor.org, name).await? {
             return Err(Error::NoProfile);
         }
-        let (tokens, certificates) = store::profile_users(&mut tx, &actor.org, name, now.plus(-COLLECTED)).await?;
-        if tokens + certificates > 0 {
-            return Err(Error::ProfileInUse { tokens, certificates });
+        let users = store::profile_users(&mut tx, &actor.org, name, now.plus(-COLLECTED), now).await?;
+        if let Some(users) = named(users) {
+            return Err(Error::ProfileInUse(users));
         }
         audit::append(&mut tx, actor, now, "certificate_profile.remove", name, &json!(null)).await?;
         tx.commit().await?;

@@ -7,7 +7,7 @@ use super::{
     bundle::Cross,
     consents,
     decode::decode,
-    generations,
+    following, generations,
     profile::Kind,
     read::shown,
     rollover, store,
@@ -45,7 +45,11 @@ impl Pki {
         let mut on = self.db.read().await?;
         let hanging = self.hanging(&mut on, actor).await?;
         let bundle = self.reach(&mut on, &actor.org, self.trust_bundle(&actor.org).version).await?;
-        let authorities = self.authorities_of(&actor.org).into_iter().map(|row| standing(row, &hanging)).collect();
+        let longest = self.longest_life(&mut on, &actor.org).await?;
+        let all = self.authorities.load_full();
+        let mut mine: Vec<_> = all.iter().filter(|a| a.org == actor.org).collect();
+        mine.sort_by_key(|a| a.kind != Kind::Root);
+        let authorities = mine.into_iter().map(|a| standing(a, &hanging, longest)).collect();
         drop(on);
         let (duties, requests) = (self.root_duties(actor)?, self.requests_for(actor).await?);
         Ok(AuthoritiesPage { authorities, bundle, may_manage: allowed(actor, Act::Authorities), duties, requests, at: now })
@@ -73,7 +77,7 @@ impl Pki {
         });
         let later = |a: &&Arc<Authority>| a.org == found.org && a.kind == found.kind && a.generation > found.generation;
         let successor = all.iter().filter(later).find(|a| matches!(a.state, Staged | Active)).map(shown);
-        let standing = standing(shown(found), &hanging);
+        let standing = standing(found, &hanging, self.longest_life(&mut on, &actor.org).await?);
         let second_person = store::approvals(&mut on, &actor.org).await?;
         let alarm = store::alarm_of(&mut on, id, &actor.org).await?.map(|(sign, at)| AuthorityAlarm { sign, at: Timestamp(at) });
         let asked: Vec<Deed> =
@@ -121,9 +125,10 @@ impl Pki {
     }
 }
 
-fn standing(row: wire::pki::AuthorityRow, hanging: &Hanging) -> AuthorityStanding {
-    let (certificates, devices) = hanging.get(row.id.as_str()).copied().unwrap_or_default();
-    AuthorityStanding { row, certificates, devices }
+/// `longest` is the longest life of devices' certificates.
+fn standing(a: &Arc<Authority>, hanging: &Hanging, longest: i64) -> AuthorityStanding {
+    let (certificates, devices) = hanging.get(a.id.as_str()).copied().unwrap_or_default();
+    AuthorityStanding { row: shown(a), certificates, devices, follow_from: following::follow_from(a.kind, a.state, a.not_after, longest) }
 }
 
 fn active_root<'a>(all: &'a Authorities, a: &Authority) -> Option<&'a Arc<Authority>> {

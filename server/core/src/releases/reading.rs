@@ -62,7 +62,8 @@ impl Releases {
         // Whose rooms they are add their own.
         let (transfers, assignment_keys) = (TransfersPage::default(), Vec::new());
         let (may_upload, may_edit_keys) = (allowed(actor, Act::Upload), allowed(actor, Act::Keys));
-        Ok(ReleasesPage { releases, keys, policy, key_sets, assignment_keys, transfers, may_upload, may_edit_keys })
+        let at = self.clock.now();
+        Ok(ReleasesPage { releases, keys, policy, key_sets, assignment_keys, transfers, may_upload, may_edit_keys, at })
     }
 
     /// A page of releases of so many rows, newest first.

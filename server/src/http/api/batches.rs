@@ -62,6 +62,9 @@ struct About {
     /// Tags given to its devices, separated by blanks or commas.
     #[serde(default)]
     tags: String,
+    /// The profile of the certificates it gives, by name; empty means none: 90 days, and every type of key.
+    #[serde(default)]
+    profile: String,
 }
 
 /// Send a batch of CSRs: CSV, JSON lines, zip, tar or tar.gz
@@ -75,7 +78,7 @@ struct About {
 )]
 async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(about): Asked<About>, body: Body) -> Answer<impl IntoResponse> {
     let tags = wire::devices::words(&about.tags);
-    let new = NewBatch { label: about.label, device_type: about.device_type, tags };
+    let new = NewBatch { label: about.label, device_type: about.device_type, tags, profile: about.profile };
     let batch = fleet.devices().receive_batch(&actor, new, body.into_data_stream().map_err(io::Error::other)).await?;
     let place = format!("/api/v1/enrolment-batches/{}", batch.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(batch)))
@@ -94,6 +97,9 @@ struct Sealing {
     /// Tags given to its devices, separated by blanks or commas.
     #[serde(default)]
     tags: String,
+    /// The profile of the certificates it gives, by name; empty means none: 90 days, and every type of key.
+    #[serde(default)]
+    profile: String,
     /// The age recipient that the archive is encrypted for, `age1…`. Without one give a passphrase in the header `Archive-Passphrase`.
     #[serde(default)]
     recipient: String,
@@ -125,7 +131,8 @@ async fn keys(
     let passphrase =
         passphrase.map_err(|_| Problem::new(FaultKind::Invalid, "invalid", "Archive-Passphrase has visible ASCII characters only."))?;
     let seal = Seal::of(&about.recipient, passphrase.unwrap_or_default())?;
-    let new = NewBatch { label: about.label, device_type: about.device_type, tags: wire::devices::words(&about.tags) };
+    let tags = wire::devices::words(&about.tags);
+    let new = NewBatch { label: about.label, device_type: about.device_type, tags, profile: about.profile };
     let body = body.into_data_stream().map_err(io::Error::other);
     let batch = fleet.devices().receive_batch_for_keys(&actor, new, &seal, body).await?;
     Ok(sealed::answer(&fleet, actor, batch.id, seal))

@@ -92,12 +92,12 @@ async fn settings(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<J
     Ok(Json(fleet.devices().enrolment_page(&actor).await?.settings))
 }
 
-/// Let devices without a token ask to join, or no longer
+/// Let devices without a token ask to join, or no longer, and say which certificates they get
 #[utoipa::path(
     put, path = "/enrolment-settings", operation_id = "set_enrolment_settings", tag = "enrolment", request_body = EnrolmentSettings,
     responses((status = OK, body = EnrolmentSettings), Refusals)
 )]
 async fn set(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(wanted): Sent<EnrolmentSettings>) -> Answer<Json<EnrolmentSettings>> {
-    fleet.devices().set_open_enrolment(&actor, wanted.open).await?;
+    fleet.devices().set_open_enrolment(&actor, &wanted).await?;
     Ok(Json(wanted))
 }

@@ -1,11 +1,12 @@
 //! The console's forms whose files go one way or the other, and which work without JavaScript: all files of a release, or a batch of CSRs, in one
 //! `multipart/form-data` request (RFC 7578), streamed to the store as they come; and a new claim, whose answer is a file.
 
-use super::{Answer, Problem};
-use crate::http::guard::Caller;
+use super::{Answer, MAX_JSON, Problem};
+use crate::http::{bodies, guard::Caller};
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Form, Multipart, State, multipart::Field, rejection::FormRejection},
+    body::Body,
+    extract::{DefaultBodyLimit, Form, FromRequest as _, Multipart, Request, State, multipart::Field},
     http::header,
     response::{IntoResponse as _, Redirect, Response},
     routing::post,
@@ -51,6 +52,8 @@ struct ClaimForm {
     #[serde(default)]
     tags: String,
     #[serde(default)]
+    profile: String,
+    #[serde(default)]
     max_uses: String,
     #[serde(default)]
     hours: String,
@@ -58,10 +61,19 @@ struct ClaimForm {
     per_minute: String,
 }
 
+/// What the form says: words, so no more bytes of it are read than of a JSON body.
+async fn asked(request: Request) -> Answer<ClaimForm> {
+    let (parts, body) = request.into_parts();
+    let too_large = || Problem::new(FaultKind::TooLarge, "form_too_large", format!("This form has at most {MAX_JSON} bytes."));
+    let bytes = bodies::whole(body, MAX_JSON).await.ok_or_else(too_large)?;
+    let read = Form::from_request(Request::from_parts(parts, Body::from(bytes)), &()).await;
+    read.map(|Form(form)| form).map_err(|_| Problem::new(FaultKind::Invalid, "bad_form", "The form can't be read."))
+}
+
 /// Makes a claim; the answer is the file with its certificate and its key, which is kept nowhere else.
-async fn claim(State(fleet): State<Fleet>, Caller(actor): Caller, form: Result<Form<ClaimForm>, FormRejection>) -> Response {
+async fn claim(State(fleet): State<Fleet>, Caller(actor): Caller, request: Request) -> Response {
     let made = async {
-        let Form(form) = form.map_err(|_| Problem::new(FaultKind::Invalid, "bad_form", "The form can't be read."))?;
+        let form = asked(request).await?;
         let number = |text: &str, or| if text.is_empty() { or } else { text.trim().parse().unwrap_or(0) };
         let new = NewClaim {
             max_uses: number(&form.max_uses, 1),
@@ -71,6 +83,7 @@ async fn claim(State(fleet): State<Fleet>, Caller(actor): Caller, form: Result<F
             label: form.label,
             pattern: form.pattern,
             device_type: form.device_type,
+            profile: form.profile,
             trusted_user: false,
             csr: String::new(),
         };
@@ -143,6 +156,7 @@ async fn receive_batch(fleet: &Fleet, actor: &Actor, mut form: Multipart, keys: 
             "label" => new.label = value,
             "device_type" => new.device_type = value,
             "tags" => new.tags = wire::devices::words(&value),
+            "profile" => new.profile = value,
             "recipient" => recipient = value,
             "passphrase" => passphrase = Zeroizing::new(value),
             _ => {}

@@ -46,7 +46,9 @@ async fn set(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Remove a certificate profile that no active certificate is of, and no token that may still give one
+/// Remove a certificate profile that no active certificate is of, and nothing that may still give one
+///
+/// Tokens, claims, batches that are under way, and the setting for devices without a token may.
 #[utoipa::path(
     delete, path = "/certificate-profiles/{name}", operation_id = "remove_certificate_profile", tag = "certificates",
     params(("name" = String, Path)), responses((status = NO_CONTENT), Refusals)

@@ -5,13 +5,20 @@ use super::*;
 #[tokio::test]
 async fn profiles_are_made_given_by_tokens_and_removed_by_forms() {
     let b = Browser::new().await;
-    let set = |keys, rekey| [("name", "month"), ("hours", "720"), ("keys", keys), ("rekey", rekey)];
-    for (keys, rekey) in [("dsa", ""), ("", "sometimes")] {
-        assert_eq!(b.post("certificate_profile_set", &set(keys, rekey)).await.unwrap_err(), (400, "invalid".to_owned()), "{keys}{rekey}");
+    // As a browser sends checkboxes: one pair for each that is checked, none when none is.
+    let set = |name, keys: &[&'static str], rekey| {
+        [("name", name), ("hours", "720"), ("rekey", rekey)].into_iter().chain(keys.iter().map(|key| ("keys[]", *key))).collect::<Vec<_>>()
+    };
+    for (key, rekey) in [(Some("dsa"), ""), (None, "sometimes")] {
+        let refused = b.post("certificate_profile_set", &set("month", key.as_slice(), rekey)).await.unwrap_err();
+        assert_eq!(refused, (400, "invalid".to_owned()), "{key:?}{rekey}");
     }
-    assert_eq!(b.post("certificate_profile_set", &set("P-256, ed25519", "forbidden")).await.unwrap(), "/certificates/rules");
+    assert_eq!(b.post("certificate_profile_set", &set("month", &["p-256", "ed25519"], "forbidden")).await.unwrap(), "/certificates/rules");
     let made = b.world.fleet.pki().profiles(&b.admin).await.unwrap();
     assert_eq!((made[0].rules.keys.len(), made[0].rules.rekey), (2, Some(wire::states::RekeyPolicy::Forbidden)));
+    let (status, _, page) = b.send("GET", "/certificates/rules", FORM, Vec::new(), "text/html").await;
+    let page = String::from_utf8(page).unwrap();
+    assert!(status == StatusCode::OK && page.matches("name=\"keys[]\"").count() == 4, "{page}");
     let token = |profile| {
         [("label", "t"), ("pattern", ""), ("device_type", ""), ("tags", ""), ("max_uses", "1"), ("hours", "1"), ("profile", profile)]
     };
@@ -19,8 +26,57 @@ async fn profiles_are_made_given_by_tokens_and_removed_by_forms() {
     b.post("enrolment_token_new", &token("month")).await.unwrap();
     let used = b.post("certificate_profile_remove", &[("name", "month")]).await.unwrap_err();
     assert_eq!(used, (409, "profile_in_use".to_owned()));
-    b.post("certificate_profile_set", &[&[("name", "spare")][..], &set("", "")[1..]].concat()).await.unwrap();
+    b.post("certificate_profile_set", &set("spare", &[], "")).await.unwrap();
+    assert!(b.world.fleet.pki().profiles(&b.admin).await.unwrap()[1].rules.keys.is_empty(), "every type");
     assert_eq!(b.post("certificate_profile_remove", &[("name", "spare")]).await.unwrap(), "/certificates/rules");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_batches_and_the_open_door_name_a_profile_by_forms() {
+    let b = Browser::new().await;
+    let rules = wire::pki::ProfileRules { hours: 720, keys: Vec::new(), rekey: None };
+    b.world.fleet.pki().set_profile(&b.admin, "month", rules).await.unwrap();
+    let devices = b.world.fleet.devices();
+    let page = async |path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "text/html").await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        String::from_utf8(body).unwrap()
+    };
+    let asked = "Certificate profile";
+    assert_eq!(page("/enrolment").await.matches(asked).count(), 2, "a token's, and that of devices without one");
+    assert!(page("/enrolment?tab=factory").await.contains(asked));
+    assert_eq!(page("/enrolment?tab=claim").await.matches(asked).count(), 2);
+
+    let open = |profile| [("open", "true"), ("profile", profile)];
+    assert_eq!(b.post("enrolment_open", &open("year")).await.unwrap_err(), (404, "profile_not_found".to_owned()));
+    assert_eq!(b.post("enrolment_open", &open("month")).await.unwrap(), "/enrolment");
+    assert!(page("/enrolment").await.contains("Their certificates are of the profile month."));
+
+    let here = |profile| [("label", "bench"), ("pattern", "gw-1"), ("profile", profile)];
+    assert_eq!(b.post("claim_here", &here("year")).await.unwrap_err(), (404, "profile_not_found".to_owned()));
+    b.post("claim_here", &here("month")).await.unwrap();
+    let claim = async |body: String| b.send("POST", "/enrolment/claims", FORM, body.into_bytes(), "application/json").await;
+    let (status, _, made) = claim("label=image&pattern=gw-*&max_uses=5&hours=1&per_minute=5&profile=month".into()).await;
+    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&made));
+    let all = devices.claims(&b.admin).await.unwrap();
+    assert!(all.len() == 2 && all.iter().all(|c| c.profile == "month"), "{all:?}");
+    assert!(page("/enrolment?tab=claim").await.contains("profile month"));
+
+    // It is a form of words: what is larger is refused before it is read.
+    let (status, _, refused) = claim(format!("label={}", "x".repeat(300_000))).await;
+    let refused: Value = serde_json::from_slice(&refused).unwrap();
+    assert_eq!((status, &refused["code"]), (StatusCode::PAYLOAD_TOO_LARGE, &json!("form_too_large")));
+    let (status, _, refused) = claim("label".into()).await;
+    assert!(status.is_client_error(), "{}", String::from_utf8_lossy(&refused));
+
+    let file = "--x\r\ncontent-disposition: form-data; name=\"label\"\r\n\r\nlot\r\n--x\r\ncontent-disposition: form-data; name=\"profile\"\r\n\r\nmonth\r\n\
+                --x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"lot.csv\"\r\n\r\ndevice_id,device_type,csr\ngw-9,gateway,\n\r\n--x--\r\n";
+    let (status, headers, body) =
+        b.send("POST", "/enrolment/batches", "multipart/form-data; boundary=x", file.into(), "application/json").await;
+    assert_eq!(status, StatusCode::SEE_OTHER, "{}", String::from_utf8_lossy(&body));
+    assert_eq!(devices.batches(&b.admin).await.unwrap()[0].profile, "month");
+    let shown = page(headers[header::LOCATION].to_str().unwrap()).await;
+    assert!(shown.contains("Its certificates are of the profile month.") && shown.contains("profile month"));
 }
 
 #[tokio::test]

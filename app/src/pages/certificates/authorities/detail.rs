@@ -11,8 +11,9 @@ use crate::{
     },
     live,
     ui::{
-        PageHead, badge, code_block, copyable,
+        PageHead, Tone, badge, banner, code_block, copyable,
         form::{self, FormCall},
+        number::counted,
         page::{card, card_flush, page},
         time,
     },
@@ -44,6 +45,7 @@ fn content(m: &Model, asks: Asks, clear: FormCall<ClearAlarm>, after: aftermath:
     view! {
         <PageHead title=a.common_name().to_owned() marks=badge(tone, word) sub=sub.into_any() actions=download(a, "")/>
         {alarm::banner_of(m, clear)}
+        {due(m)}
         <div class="split mt-4">
             <div class="stack">
                 {duties::card_of(&m.duties)}
@@ -58,6 +60,15 @@ fn content(m: &Model, asks: Asks, clear: FormCall<ClearAlarm>, after: aftermath:
         {chain}
     }
     .into_any()
+}
+
+/// That another one has to take over.
+fn due(m: &Model) -> Option<AnyView> {
+    super::ends_soon(&m.standing, m.at).then(|| {
+        let days = counted(m.standing.longest_days(), "day", "days");
+        let text = format!("It issues certificates that live for up to {days}, and less than twice that is left of it. Let another one take over in time: stage it, then activate it.");
+        banner(Tone::Warn, text.into_any())
+    })
 }
 
 /// What is written in it, and where its key is.

@@ -5,7 +5,7 @@ use crate::{
     api::{certificates::ReadAuthorities, packed::reading},
     live,
     ui::{
-        Column, PageHead, badge,
+        Column, PageHead, Tone, badge,
         number::{counted, grouped, percent},
         page::{card, card_flush, page},
         progress::progress,
@@ -83,7 +83,7 @@ fn rows(m: &Model) -> AnyView {
         .iter()
         .map(|s| {
             let a = &s.row;
-            let (tone, word) = authority(a.state, a.not_after.since(m.at));
+            let (tone, word) = if super::ends_soon(s, m.at) { (Tone::Warn, "Ends soon") } else { authority(a.state, a.not_after.since(m.at)) };
             let hanging = if a.kind == "device" { grouped(s.certificates) } else { String::new() };
             view! {
                 <tr>

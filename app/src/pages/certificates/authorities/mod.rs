@@ -15,7 +15,7 @@ use crate::ui::{Column, Tone, badge, copyable, icon, table, time};
 use leptos::prelude::*;
 use wire::{
     Timestamp,
-    pki::AuthorityRow,
+    pki::{AuthorityRow, AuthorityStanding},
     states::{AuthorityState, KeyPlace},
 };
 
@@ -80,6 +80,11 @@ fn pem_link(pem: &str) -> String {
 fn text_link(kind: &str, text: &str) -> String {
     let escaped = text.replace('%', "%25").replace('+', "%2B").replace(' ', "%20").replace('\n', "%0A");
     format!("data:{kind},{escaped}")
+}
+
+/// Whether another one has to take over from it, and there is time to (pki.md R-9).
+fn ends_soon(s: &AuthorityStanding, now: Timestamp) -> bool {
+    s.is_due(now) && s.row.not_after > now
 }
 
 const fn authority(state: AuthorityState, left_ms: i64) -> (Tone, &'static str) {

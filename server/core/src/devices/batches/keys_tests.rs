@@ -34,7 +34,7 @@ async fn world(kind: EngineKind) -> World {
 
 async fn send(w: &World, text: &str, seal: &Seal) -> Result<EnrolmentBatch, Error> {
     let body = futures::stream::iter([Ok(Bytes::from(text.to_owned()))]);
-    let new = NewBatch { label: "lot 1".into(), device_type: "gateway".into(), tags: vec!["eu".into()] };
+    let new = NewBatch { label: "lot 1".into(), device_type: "gateway".into(), tags: vec!["eu".into()], profile: String::new() };
     w.fleet.devices().receive_batch_for_keys(&system(w), new, seal, body).await
 }
 

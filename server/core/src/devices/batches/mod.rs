@@ -58,6 +58,8 @@ pub struct NewBatch {
     pub device_type: String,
     /// Tags given to its devices.
     pub tags: Vec<String>,
+    /// The profile of the certificates it gives, by name; empty for none.
+    pub profile: String,
 }
 
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -77,6 +79,7 @@ struct BatchRow {
     ended_at: Option<i64>,
     sealed_for: String,
     revoked_at: Option<i64>,
+    profile: String,
 }
 
 impl BatchRow {
@@ -86,6 +89,7 @@ impl BatchRow {
             label: self.label,
             device_type: self.device_type,
             tags: words::split_tags(&self.tags),
+            profile: self.profile,
             state: self.state.parse().map_err(crate::db::Error::corrupt)?,
             lines: self.lines,
             issued: self.issued,
@@ -155,11 +159,13 @@ impl Devices {
         let id: EnrolmentBatchId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
         let (tags, sealed_for) = (new.tags.join(" "), seal.map_or("", Seal::as_str));
-        let (label, device_type) = (label.as_str(), device_type.as_str());
-        exec!(&mut tx, store::INSERT, id.as_str(), actor.org.as_str(), label, device_type, tags, now.0, actor.label(), sealed_for)?;
+        let (label, device_type, profile) = (label.as_str(), device_type.as_str(), new.profile.trim());
+        self.pki.profile_is_there(&mut tx, &actor.org, profile).await?;
+        let by = actor.label();
+        exec!(&mut tx, store::INSERT, id.as_str(), actor.org.as_str(), label, device_type, tags, now.0, by, sealed_for, profile)?;
         tx.commit().await?;
         let then = if seal.is_some() { BatchState::MakingKeys } else { BatchState::Working };
-        match self.receive(actor, &id, then, body).await {
+        match self.receive(actor, &id, then, profile, body).await {
             Ok(()) => self.batch(actor, &id).await,
             Err(e) => {
                 self.forget_batch(&id).await?;
@@ -173,6 +179,7 @@ impl Devices {
         actor: &Actor,
         id: &EnrolmentBatchId,
         then: BatchState,
+        profile: &str,
         body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
     ) -> Result<(), Error> {
         let (send, mut lines) = tokio::sync::mpsc::channel::<Vec<Entry>>(2);
@@ -223,7 +230,8 @@ impl Devices {
         if exec!(&mut tx, store::RECEIVED, id.as_str(), count, refused, then.as_str())? == 0 {
             return Err(Broken::Cut.into());
         }
-        audit::append(&mut tx, actor, now, "enrolment_batch.create", id.as_str(), &json!({ "lines": count, "refused": refused })).await?;
+        let detail = json!({ "lines": count, "refused": refused, "profile": profile });
+        audit::append(&mut tx, actor, now, "enrolment_batch.create", id.as_str(), &detail).await?;
         tx.commit().await?;
         self.batches_due.notify_one();
         self.bus.tell(Event::Enrolment { org: actor.org.clone() });

@@ -207,6 +207,7 @@ impl Devices {
         let (_, issued) = self.let_in(tx, a, now).await?;
         let detail = json!({
             "batch": batch.id, "line": line, "serial": issued.serial, "key_origin": a.csr.key_origin, "ignored_extensions": a.csr.ignored,
+            "profile": a.profile,
         });
         audit::append(tx, &Actor::system(a.org.clone()), now, "device.enrol", a.device_id.as_str(), &detail).await?;
         Ok(issued)
@@ -264,12 +265,19 @@ fn admitted(org: &OrgId, batch: &BatchRow, (device_id, device_type, tags): Named
         hardware: String::new(),
         attributes: BTreeMap::new(),
         csr,
-        profile: String::new(),
+        profile: batch.profile.clone(),
         address: String::new(),
     }
 }
 
 /// Whether it is what the line says that can't be taken, and not the server that can't do it now.
 const fn is_the_lines(e: &Error) -> bool {
-    matches!(e, Error::Invalid { .. } | Error::Exists(_) | Error::NotActive(_) | Error::Pki(pki::Error::Csr(_) | pki::Error::KeyInUse(_)))
+    use pki::Error as P;
+    matches!(
+        e,
+        Error::Invalid { .. }
+            | Error::Exists(_)
+            | Error::NotActive(_)
+            | Error::Pki(P::Csr(_) | P::KeyInUse(_) | P::KeyType(_) | P::NoProfile)
+    )
 }

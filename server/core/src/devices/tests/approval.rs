@@ -13,7 +13,7 @@ use rstest::rstest;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     devices::DeviceQuery,
-    enrolment::{EnrolRequest, Enrolled, EnrolmentMode, EnrolmentRequest, NewEnrolmentToken},
+    enrolment::{EnrolRequest, Enrolled, EnrolmentMode, EnrolmentRequest, EnrolmentSettings, NewEnrolmentToken},
 };
 
 fn asking(pattern: &str, uses: i64) -> NewEnrolmentToken {
@@ -26,6 +26,11 @@ pub(super) fn csr_by(key: &KeyPair, name: &str) -> String {
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params.serialize_request(key).unwrap().pem().unwrap()
+}
+
+/// Whether devices without a token may ask; their certificates are of no profile.
+fn door(open: bool) -> EnrolmentSettings {
+    EnrolmentSettings { open, profile: String::new() }
 }
 
 /// Asks without a token.
@@ -142,8 +147,8 @@ async fn without_a_token_a_device_asks_only_where_an_admin_allows_it(#[case] kin
     let devices = w.fleet.devices();
     let asked = request(&csr("gw-1"), "gw-1");
     assert!(matches!(stranger(&w, "192.0.2.1", &asked).await, Err(Error::NoToken)), "off by default");
-    assert!(matches!(devices.set_open_enrolment(&operator, true).await, Err(Error::Access(_))));
-    devices.set_open_enrolment(&admin, true).await.unwrap();
+    assert!(matches!(devices.set_open_enrolment(&operator, &door(true)).await, Err(Error::Access(_))));
+    devices.set_open_enrolment(&admin, &door(true)).await.unwrap();
     assert!(devices.enrolment_page(&operator).await.unwrap().settings.open);
     assert!(matches!(stranger(&w, "192.0.2.1", &asked).await, Err(Error::Pending)));
     assert!(matches!(enrol(&w, "", &asked).await, Err(Error::BadToken)), "a flow that names no organization asks none");
@@ -155,7 +160,7 @@ async fn without_a_token_a_device_asks_only_where_an_admin_allows_it(#[case] kin
     assert!(matches!(stranger(&w, "192.0.2.1", &request(&csr("GW-1"), "GW-1")).await, Err(Error::Exists(_))));
     devices.decommission(&operator, &"gw-1".parse().unwrap()).await.unwrap();
     assert!(matches!(stranger(&w, "192.0.2.1", &request(&csr("gw-1"), "gw-1")).await, Err(Error::NotActive(_))));
-    devices.set_open_enrolment(&admin, false).await.unwrap();
+    devices.set_open_enrolment(&admin, &door(false)).await.unwrap();
     assert!(matches!(stranger(&w, "192.0.2.1", &request(&csr("gw-2"), "gw-2")).await, Err(Error::NoToken)));
     assert!(actions(&w).await.iter().any(|a| a == "enrolment.open"));
 }
@@ -168,7 +173,7 @@ async fn requests_are_bounded_by_address_number_and_time(#[case] kind: EngineKin
     const WEEK: i64 = 7 * 24 * 3600 * 1000;
     let w = World::open(kind).await;
     let devices = w.fleet.devices();
-    devices.set_open_enrolment(&w.admin().await, true).await.unwrap();
+    devices.set_open_enrolment(&w.admin().await, &door(true)).await.unwrap();
     for i in 0..10 {
         let asked = request(&csr(&format!("gw-{i}")), &format!("gw-{i}"));
         assert!(matches!(stranger(&w, "192.0.2.1", &asked).await, Err(Error::Pending)));
@@ -256,12 +261,12 @@ async fn what_was_seen_is_let_in_also_after_the_door_was_closed(#[case] kind: En
     let w = World::open(kind).await;
     let (admin, operator) = (w.admin().await, w.operator().await);
     let devices = w.fleet.devices();
-    devices.set_open_enrolment(&admin, true).await.unwrap();
+    devices.set_open_enrolment(&admin, &door(true)).await.unwrap();
     let asked = EnrolRequest { device_type: "sensor".into(), ..request(&csr("gw-1"), "gw-1") };
     assert!(matches!(stranger(&w, "192.0.2.1", &asked).await, Err(Error::Pending)));
     let id = waiting(&w).await.remove(0).id;
     devices.approve_enrolment(&operator, &id).await.unwrap();
-    devices.set_open_enrolment(&admin, false).await.unwrap();
+    devices.set_open_enrolment(&admin, &door(false)).await.unwrap();
     let other = EnrolRequest { device_type: "gateway".into(), hardware: "Z".into(), ..asked.clone() };
     let given = stranger(&w, "192.0.2.1", &other).await.unwrap();
     assert_eq!(stranger(&w, "192.0.2.1", &other).await.unwrap().certificate, given.certificate, "a lost answer is given again");

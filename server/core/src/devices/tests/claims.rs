@@ -15,6 +15,7 @@ fn new(pattern: &str, max_uses: i64, per_minute: i64) -> NewClaim {
         pattern: pattern.into(),
         device_type: String::new(),
         tags: vec!["eu".into()],
+        profile: String::new(),
         trusted_user: false,
         max_uses,
         hours: 24,

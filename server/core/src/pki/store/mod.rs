@@ -115,6 +115,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &profiles::PROFILE_PUT,
     &profiles::PROFILE_REMOVE,
     &profiles::PROFILE_USERS,
+    &profiles::LONGEST_PROFILE,
+    &profiles::LONGEST_LEAF,
     &publication::CRL_BEFORE,
     &publication::PUT_CRL,
     &publication::REVOKED,

@@ -21,9 +21,20 @@ pub(super) const PROFILE_PUT: Sql = Sql::same(
      changed_at = excluded.changed_at, changed_by = excluded.changed_by",
 );
 pub(super) const PROFILE_REMOVE: Sql = Sql::same("DELETE FROM certificate_profiles WHERE org_id = $1 AND name = $2");
+/// $4 is now; what a token has let ask may be collected later, so those count that end after $3.
 pub(super) const PROFILE_USERS: Sql = Sql::same(
-    "SELECT (SELECT COUNT(*) FROM enrolment_tokens WHERE org_id = $1 AND profile = $2 AND revoked_at IS NULL AND expires_at > $3), \
-     (SELECT COUNT(*) FROM certificates WHERE org_id = $1 AND validity_profile = $2 AND validity_profile <> '' AND state = 'active')",
+    "SELECT (SELECT COUNT(*) FROM enrolment_tokens WHERE org_id = $1 AND profile = $2 AND revoked_at IS NULL AND expires_at > $3) AS tokens, \
+     (SELECT COUNT(*) FROM claims WHERE org_id = $1 AND profile = $2 AND disabled_at IS NULL AND expires_at > $4) AS claims, \
+     (SELECT COUNT(*) FROM enrolment_batches WHERE org_id = $1 AND profile = $2 AND state IN ('receiving', 'working', 'making_keys')) AS batches, \
+     (SELECT COUNT(*) FROM organizations WHERE id = $1 AND open_profile = $2) AS settings, \
+     (SELECT COUNT(*) FROM certificates WHERE org_id = $1 AND validity_profile = $2 AND validity_profile <> '' AND state = 'active') AS certificates",
+);
+/// The longest life in hours that a profile gives.
+pub(super) const LONGEST_PROFILE: Sql = Sql::same("SELECT MAX(hours) FROM certificate_profiles WHERE org_id = $1");
+/// The longest life of an active certificate of a profile, if it is longer than $2; a profile may have been made shorter since.
+pub(super) const LONGEST_LEAF: Sql = Sql::same(
+    "SELECT not_after - not_before FROM certificates WHERE org_id = $1 AND state = 'active' AND validity_profile <> '' \
+     AND not_after - not_before > $2 ORDER BY not_after - not_before DESC LIMIT 1",
 );
 
 #[derive(sqlx::FromRow)]
@@ -87,7 +98,38 @@ pub(in crate::pki) async fn remove_profile(tx: &mut Tx, org: &OrgId, name: &str)
     Ok(exec!(tx, PROFILE_REMOVE, org.as_str(), name)? == 1)
 }
 
-/// How many tokens that end after `since`, and how many active certificates, are of the profile.
-pub(in crate::pki) async fn profile_users(tx: &mut Tx, org: &OrgId, name: &str, since: Timestamp) -> Result<(i64, i64), Error> {
-    Ok(row!(tx, (i64, i64), PROFILE_USERS, org.as_str(), name, since.0)?.unwrap_or_default())
+/// What a profile is used by.
+#[derive(Debug, Clone, Copy, Default, sqlx::FromRow)]
+pub(in crate::pki) struct ProfileUsers {
+    /// Enrolment tokens that may still give such certificates.
+    pub tokens: i64,
+    /// Claims that may.
+    pub claims: i64,
+    /// Batches that are under way.
+    pub batches: i64,
+    /// One when devices that ask without a token get such.
+    pub settings: i64,
+    /// Active certificates.
+    pub certificates: i64,
+}
+
+/// What the profile is used by now; of tokens, those that end after `since`.
+pub(in crate::pki) async fn profile_users(
+    tx: &mut Tx,
+    org: &OrgId,
+    name: &str,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<ProfileUsers, Error> {
+    Ok(row!(tx, ProfileUsers, PROFILE_USERS, org.as_str(), name, since.0, now.0)?.unwrap_or_default())
+}
+
+/// The longest life in hours that a profile of the organization gives; none without profiles.
+pub(in crate::pki) async fn longest_profile(on: &mut impl Conn, org: &OrgId) -> Result<Option<i64>, Error> {
+    Ok(row!(on, (Option<i64>,), LONGEST_PROFILE, org.as_str())?.and_then(|(hours,)| hours))
+}
+
+/// The longest life of an active certificate of a profile, in milliseconds from its first to its last instant; none when no one's is longer than `than`.
+pub(in crate::pki) async fn longest_leaf(on: &mut impl Conn, org: &OrgId, than: i64) -> Result<Option<i64>, Error> {
+    Ok(row!(on, (i64,), LONGEST_LEAF, org.as_str(), than)?.map(|(life,)| life))
 }

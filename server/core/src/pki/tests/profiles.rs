@@ -1,15 +1,23 @@
-//! Profiles of devices' certificates on both engines (E-1, P-1, P-6, R-3): a token gives them, a renewal keeps them.
+//! Profiles of devices' certificates on both engines (E-1, P-1, P-6, R-3): tokens, claims, batches and approvals give them, a renewal keeps them.
 
 use super::life::{DAY, check, leaf, request};
-use crate::{access::Actor, db::EngineKind, devices::Attempt, pki::Error, testing::World};
+use crate::{
+    access::Actor,
+    db::EngineKind,
+    devices::{Attempt, NewBatch, Over},
+    pki::Error,
+    testing::{World, csr},
+};
+use bytes::Bytes;
 use rcgen::KeyPair;
 use rstest::rstest;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io};
 use wire::{
-    enrolment::{EnrolRequest, Enrolled, NewEnrolmentToken},
+    enrolment::{BatchState, EnrolRequest, Enrolled, EnrolmentBatch, EnrolmentSettings, NewClaim, NewEnrolmentToken},
     ids::CertificateId,
-    pki::{KeyType, MAX_PROFILE_HOURS, ProfileRules},
-    states::RekeyPolicy,
+    overview::AttentionKind,
+    pki::{AuthorityUse, KeyType, MAX_PROFILE_HOURS, ProfileRules, RevocationReason},
+    states::{AuthorityState, RekeyPolicy},
 };
 
 const HOUR: i64 = 3_600_000;
@@ -26,14 +34,31 @@ async fn enrol(w: &World, profile: &str, id: &str, key: &KeyPair) -> Result<Enro
     let system = Actor::system(w.org.clone());
     let token = w.fleet.devices().create_enrolment_token(&system, new_token(profile)).await.unwrap();
     assert_eq!(token.token.profile, profile);
-    let request = EnrolRequest {
-        csr: request(id, key),
-        device_id: None,
-        device_type: "gw".into(),
-        hardware: "A".into(),
-        attributes: BTreeMap::default(),
-    };
-    w.fleet.devices().enrol(Attempt { secret: &token.secret, request: &request, address: "192.0.2.1" }).await
+    w.fleet.devices().enrol(Attempt { secret: &token.secret, request: &asks(id, key), address: "192.0.2.1" }).await
+}
+
+fn asks(id: &str, key: &KeyPair) -> EnrolRequest {
+    let (device_type, hardware) = ("gw".to_owned(), "A".to_owned());
+    EnrolRequest { csr: request(id, key), device_id: None, device_type, hardware, attributes: BTreeMap::default() }
+}
+
+/// Joins without a token.
+async fn join(w: &World, request: &EnrolRequest, over: Over<'_>) -> Result<Enrolled, crate::devices::Error> {
+    w.fleet.devices().enrol_over(Attempt { secret: "", request, address: "192.0.2.1" }, over).await
+}
+
+/// What the books say of these deeds.
+async fn details(w: &World, action: &str) -> String {
+    let log = w.fleet.access().audit_page(&Actor::system(w.org.clone()), None).await.unwrap();
+    log.entries.items.into_iter().filter(|e| e.action == action).map(|e| e.detail).collect::<Vec<_>>().join("\n")
+}
+
+/// Sends a batch of these devices, each with a key of its type.
+async fn send(w: &World, actor: &Actor, profile: &str, lines: &[(&str, String)]) -> Result<EnrolmentBatch, crate::devices::Error> {
+    let line = |(id, csr): &(&str, String)| serde_json::json!({ "device_id": id, "csr": csr }).to_string() + "\n";
+    let text: String = lines.iter().map(line).collect();
+    let new = NewBatch { label: "lot".into(), profile: profile.into(), ..NewBatch::default() };
+    w.fleet.devices().receive_batch(actor, new, futures::stream::iter([Ok::<_, io::Error>(Bytes::from(text))])).await
 }
 
 /// Hours from the enrolment to the end.
@@ -111,4 +136,169 @@ async fn a_profile_has_bounds_and_takes_its_types_of_keys_alone(#[case] kind: En
     let enrolled = enrol(&w, "strong", "gw-1", &ed25519).await.unwrap();
     assert!(check(&w, &leaf(&enrolled)).is_ok());
     assert_eq!(pki.profiles(&admin).await.unwrap()[0].active, 1);
+}
+
+/// What it was refused with: that there is no such profile.
+fn is_unknown(refused: &wire::Fault) -> bool {
+    refused.code == "profile_not_found" && refused.field.as_deref() == Some("profile")
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e9_a_claim_gives_its_profile_and_a_renewal_keeps_it(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, pki, devices) = (w.admin().await, w.fleet.pki(), w.fleet.devices());
+    pki.set_profile(&admin, "month", rules(720)).await.unwrap();
+    let here = |profile: &str| NewClaim::here("bench".into(), "gw-1".into(), profile.into());
+    let before = pki.list_authorities(&admin).unwrap().len();
+    assert!(is_unknown(&devices.create_claim(&admin, here("year")).await.unwrap_err().fault()));
+    assert_eq!(pki.list_authorities(&admin).unwrap().len(), before, "no authority is made for nothing");
+    let claim = devices.create_claim(&admin, here("month")).await.unwrap().claim;
+    assert_eq!((claim.profile.as_str(), devices.claims(&admin).await.unwrap()[0].profile.as_str()), ("month", "month"));
+    assert!(details(&w, "claim.create").await.contains("\"profile\":\"month\""));
+    let used = pki.remove_profile(&admin, "month").await.unwrap_err().fault();
+    assert!(used.code == "profile_in_use" && used.message.contains("in use: 1 claim."), "{}", used.message);
+
+    let over = Over { claim: Some(&claim.id), ..Over::default() };
+    let enrolled = join(&w, &asks("gw-1", &KeyPair::generate().unwrap()), over).await.unwrap();
+    assert_eq!(holds(&w, &enrolled), 720);
+    assert!(details(&w, "device.enrol").await.contains("\"profile\":\"month\""));
+    let peer = check(&w, &leaf(&enrolled)).unwrap();
+    w.clock.advance(enrolled.renew_after.since(w.clock_now()));
+    let csr = request("gw-1", &KeyPair::generate().unwrap());
+    let renewed = pki.renew(&Actor::system(w.org.clone()), &peer, csr.as_bytes(), "https://d").await.unwrap();
+    assert_eq!(holds(&w, &renewed), 720);
+    let now = check(&w, &leaf(&renewed)).unwrap().certificate;
+    assert_eq!(pki.certificate(&admin, &now).await.unwrap().profile, "month");
+
+    // One that has ended, or was disabled, gives nothing any more.
+    pki.set_profile(&admin, "spare", rules(48)).await.unwrap();
+    let spare = devices.create_claim(&admin, here("spare")).await.unwrap().claim;
+    devices.disable_claim(&admin, &spare.id).await.unwrap();
+    pki.remove_profile(&admin, "spare").await.unwrap();
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e6_who_asks_without_a_token_gets_the_profile_that_the_organization_says(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, pki, devices) = (w.admin().await, w.fleet.pki(), w.fleet.devices());
+    for name in ["month", "spare"] {
+        pki.set_profile(&admin, name, rules(720)).await.unwrap();
+    }
+    let set = async |open, profile: &str| devices.set_open_enrolment(&admin, &EnrolmentSettings { open, profile: profile.into() }).await;
+    assert!(is_unknown(&set(true, "year").await.unwrap_err().fault()));
+    assert!(!devices.enrolment_page(&admin).await.unwrap().settings.open, "nothing was done");
+    set(true, "spare").await.unwrap();
+    assert_eq!(devices.enrolment_page(&admin).await.unwrap().settings, EnrolmentSettings { open: true, profile: "spare".into() });
+    assert!(details(&w, "enrolment.open").await.contains("\"profile\":\"spare\""));
+
+    let (over, asked) = (Over { open: Some(&w.org), ..Over::default() }, asks("gw-1", &KeyPair::generate().unwrap()));
+    assert!(matches!(join(&w, &asked, over).await, Err(crate::devices::Error::Pending)));
+    let waits = devices.enrolment_requests(&admin).await.unwrap().remove(0);
+    devices.approve_enrolment(&admin, &waits.id).await.unwrap();
+    // Closed, it gives what it says to those that have asked.
+    set(false, "spare").await.unwrap();
+    let used = pki.remove_profile(&admin, "spare").await.unwrap_err().fault();
+    assert!(used.message.contains("in use: the setting for devices that ask without a token."), "{}", used.message);
+    set(false, "month").await.unwrap();
+    pki.remove_profile(&admin, "spare").await.unwrap();
+    let enrolled = join(&w, &asked, over).await.unwrap();
+    assert_eq!(holds(&w, &enrolled), 720);
+    let peer = check(&w, &leaf(&enrolled)).unwrap();
+    assert_eq!(pki.certificate(&admin, &peer.certificate).await.unwrap().profile, "month");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn e7_a_batch_gives_its_profile_and_refuses_keys_that_it_is_not_for(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, pki, devices) = (w.admin().await, w.fleet.pki(), w.fleet.devices());
+    pki.set_profile(&admin, "lot", ProfileRules { keys: vec![KeyType::P256], ..rules(720) }).await.unwrap();
+    let ed25519 = request("gw-2", &KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap());
+    let lines = [("gw-1", csr("gw-1")), ("gw-2", ed25519)];
+    assert!(is_unknown(&send(&w, &admin, "year", &lines).await.unwrap_err().fault()));
+    assert!(devices.batches(&admin).await.unwrap().is_empty());
+
+    let batch = send(&w, &admin, "lot", &lines).await.unwrap();
+    assert_eq!((batch.profile.as_str(), batch.state), ("lot", BatchState::Working));
+    let used = pki.remove_profile(&admin, "lot").await.unwrap_err().fault();
+    assert!(used.message.contains("in use: 1 batch that is under way."), "{}", used.message);
+    while devices.work_batches().await.unwrap() {}
+    let done = devices.batch(&admin, &batch.id).await.unwrap();
+    assert_eq!((done.state, done.issued, done.refused), (BatchState::Done, 1, 1));
+    let made = devices.batch_lines(&admin, &batch.id, None, None, None).await.unwrap().items;
+    assert_eq!((made[1].code.as_str(), made[1].certificate.as_ref()), ("unsupported_alg", None));
+    let certificate = pki.certificate(&admin, made[0].certificate.as_ref().unwrap()).await.unwrap();
+    assert_eq!(certificate.profile, "lot");
+    assert_eq!((certificate.row.not_after.since(w.clock_now()) + 1000) / HOUR, 720);
+    for action in ["enrolment_batch.create", "device.enrol"] {
+        assert!(details(&w, action).await.contains("\"profile\":\"lot\""), "{action}");
+    }
+    let used = pki.remove_profile(&admin, "lot").await.unwrap_err().fault();
+    assert!(used.message.contains("in use: 1 active certificate."), "{}", used.message);
+}
+
+/// an issuing authority is followed while twice the longest life of its certificates is left of it, whatever profile or certificate that is of.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r9_an_authority_is_followed_in_time_for_the_longest_profile(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, pki) = (w.admin().await, w.fleet.pki());
+    let of = async |kind: &str| {
+        let all = pki.authorities_page(&admin).await.unwrap().authorities;
+        all.into_iter().find(|a| a.row.kind == kind && a.row.state == AuthorityState::Active).unwrap()
+    };
+    // Days of its life that are left when it has to be followed.
+    let ahead = async |kind: &str| {
+        let of = of(kind).await;
+        of.follow_from.map(|from| of.row.not_after.since(from) / DAY)
+    };
+    assert_eq!((ahead("device").await, ahead("server").await, ahead("root").await), (Some(180), Some(180), None));
+    pki.set_profile(&admin, "hour", rules(1)).await.unwrap();
+    assert_eq!(ahead("device").await, Some(180), "what has no profile lives for 90 days");
+    pki.set_profile(&admin, "year", rules(365 * 24)).await.unwrap();
+    assert_eq!((ahead("device").await, ahead("server").await), (Some(730), Some(180)));
+    let detail = pki.authority(&admin, &of("device").await.row.id).await.unwrap();
+    assert_eq!((detail.standing.follow_from, detail.standing.longest_days()), (of("device").await.follow_from, 365));
+
+    // A certificate that was issued holds for as long as it says, also when its profile was made shorter since.
+    let enrolled = enrol(&w, "year", "gw-1", &KeyPair::generate().unwrap()).await.unwrap();
+    pki.set_profile(&admin, "year", rules(24)).await.unwrap();
+    assert_eq!(ahead("device").await, Some(730));
+    let certificate = check(&w, &leaf(&enrolled)).unwrap().certificate;
+    pki.revoke(&admin, &certificate, RevocationReason::Superseded).await.unwrap();
+    assert_eq!(ahead("device").await, Some(180));
+
+    let told = async || {
+        let all = w.fleet.overview(&admin).await.unwrap().attention;
+        all.into_iter().find(|a| a.kind == AttentionKind::AuthorityEnds)
+    };
+    assert_eq!(told().await, None);
+    pki.set_profile(&admin, "long", rules(MAX_PROFILE_HOURS)).await.unwrap();
+    assert_eq!(told().await, None, "five years are more than twice 825 days");
+    w.clock.advance(180 * DAY);
+    assert!(of("device").await.is_due(w.clock_now()) && !of("server").await.is_due(w.clock_now()));
+    let due = told().await.unwrap();
+    assert!(
+        due.text.starts_with("Fleetward Device CA G1-1 ends on ") && due.text.ends_with("Stage the next one and activate it"),
+        "{}",
+        due.text
+    );
+    assert_eq!(
+        (due.href, due.since),
+        (format!("/certificates/authorities/{}", of("device").await.row.id), of("device").await.follow_from.unwrap())
+    );
+    let next = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
+    assert!(told().await.unwrap().text.ends_with("activate it"));
+    pki.activate_authority(&admin, &next.id, false).await.unwrap();
+    assert_eq!(told().await, None);
 }

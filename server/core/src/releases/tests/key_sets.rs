@@ -104,11 +104,18 @@ async fn u_1_a_key_set_ends_and_people_are_told_a_month_before(#[case] kind: Eng
         let all = w.fleet.overview(&admin).await.unwrap().attention;
         all.into_iter().find(|a| a.kind == AttentionKind::KeySetEnds).map(|a| a.text)
     };
-    assert_eq!(told().await, None);
+    // The page of releases says the same above them.
+    let above = async || {
+        let page = releases.releases_page(&admin, None).await.unwrap();
+        page.key_set_ending().map(|(set, end)| (set.version, end <= page.at))
+    };
+    assert_eq!((told().await, above().await), (None, None));
     w.clock.advance(11 * DAY);
+    assert_eq!(above().await, Some((1, false)));
     assert!(told().await.unwrap().starts_with("Key set 1 ends on 1 Jan 2027"), "{:?}", told().await);
     w.clock.advance(40 * DAY);
     assert!(told().await.unwrap().starts_with("Key set 1 has ended"), "{:?}", told().await);
+    assert_eq!(above().await, Some((1, true)));
     releases.publish_key_set(&admin, &set(2, 1, &[1], &[1])).await.unwrap();
-    assert_eq!(told().await, None, "one that never ends");
+    assert_eq!((told().await, above().await), (None, None), "one that never ends");
 }
