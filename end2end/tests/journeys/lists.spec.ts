@@ -1,4 +1,6 @@
 // A customer's authority: registered, proved with the lines that the console shows, and its lists of revoked certificates.
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { OwnersAuthority } from "../../support/authority";
 import { unique } from "../../support/system";
 import { card, expect, fact, look, note, open, picture, test } from "../../support/test";
@@ -26,7 +28,7 @@ test("a customer's authority is proved, its list is taken, and a wrong or an old
   await own.getByRole("button", { name: "Verify" }).click();
   await expect(note(page, "Possession proved")).toBeVisible();
   await expect(own).toContainText("Proved, not enabled");
-  await expect(fact(own, "Its list of revoked certificates")).toHaveText("none was brought");
+  await expect(fact(own, "Its list of revoked certificates")).toHaveText("none yet");
 
   await own.getByText("Bring its list of revoked certificates").click();
   const list = own.getByLabel("List", { exact: true });
@@ -44,7 +46,7 @@ test("a customer's authority is proved, its list is taken, and a wrong or an old
   await bring(authority.list("02", ["0A"]));
   await expect(note(page, "List brought")).toBeVisible();
   await expect(fact(own, "Its list of revoked certificates")).toContainText("1 certificate on it, made ");
-  await expect(fact(own, "Its list of revoked certificates")).toContainText("brought by Adrian Admin");
+  await expect(fact(own, "Its list of revoked certificates")).toContainText("from Adrian Admin");
   await look(page, "journey-list");
 
   // An old list must not bring back what a newer one has revoked.
@@ -55,4 +57,33 @@ test("a customer's authority is proved, its list is taken, and a wrong or an old
   await expect(fact(own, "Its list of revoked certificates")).toContainText("2 certificates on it, made ");
   await expect(list).not.toHaveAttribute("aria-invalid");
   await picture(page, "journey-list-renewed");
+
+  // From now on it is fetched from where its owner publishes it.
+  const published = authority.list("04", ["0A", "0B", "0C"]);
+  const site = createServer((asked, answer) => {
+    if (asked.url === "/plant.crl") answer.end(published);
+    else answer.writeHead(404).end();
+  });
+  await new Promise<void>((listening) => site.listen(0, "127.0.0.1", listening));
+  const at = `http://127.0.0.1:${(site.address() as AddressInfo).port}`;
+  await own.getByText("Fetch its list of revoked certificates from an address").click();
+  const address = own.getByLabel("Address", { exact: true });
+  const set = async (url: string) => {
+    await address.fill(url);
+    await own.getByRole("button", { name: "Set address" }).click();
+  };
+  await set("http://admin:secret@127.0.0.1/plant.crl");
+  await expect(address).toHaveAccessibleDescription(/Leave user name and password out/);
+  await expect(address).toHaveAttribute("aria-invalid", "true");
+  await look(page, "journey-list-address-refused");
+  await set(`${at}/other.crl`);
+  await expect(fact(own, "Fetched from")).toContainText("it answers 404 Not Found, not 200");
+  await look(page, "journey-list-not-fetched");
+  if (!(await address.isVisible())) await own.getByText("Fetch its list of revoked certificates from an address").click();
+  await set(`${at}/plant.crl`);
+  await expect(fact(own, "Fetched from")).toContainText("it gave a list that counts");
+  await expect(fact(own, "Its list of revoked certificates")).toContainText("3 certificates on it, made ");
+  await expect(fact(own, "Its list of revoked certificates")).toContainText(`from ${at}/plant.crl`);
+  await picture(page, "journey-list-fetched");
+  site.close();
 });
