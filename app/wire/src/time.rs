@@ -60,16 +60,25 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A span for people: `42 s`, `12 min`, `6 h 02 min`, `3 d 4 h`. Takes milliseconds; negative counts as zero.
+/// A span for people: `42 s`, `12 min`, `6 h 02 min`, `3 d 4 h`, and from two years on `2.5 years`. Takes milliseconds; negative counts as zero.
 pub fn duration(millis: i64) -> String {
     let s = millis.max(0) / 1000;
     match s {
         0..60 => format!("{s} s"),
         60..3600 => format!("{} min", s / 60),
         3600..86_400 => format!("{} h {:02} min", s / 3600, s / 60 % 60),
-        _ => format!("{} d {} h", s / 86_400, s / 3600 % 24),
+        86_400..YEARS_FROM_S => format!("{} d {} h", s / 86_400, s / 3600 % 24),
+        // To the nearest tenth of a year of 365.2425 days.
+        _ => {
+            let tenths = (s * 10 + YEAR_S / 2) / YEAR_S;
+            format!("{}.{} years", tenths / 10, tenths % 10)
+        }
     }
 }
+
+/// A year, in seconds, and from when on spans are told in years.
+const YEAR_S: i64 = 31_556_952;
+const YEARS_FROM_S: i64 = 2 * YEAR_S;
 
 #[cfg(test)]
 mod tests {
@@ -95,5 +104,8 @@ mod tests {
         assert_eq!(duration(42_900), "42 s");
         assert_eq!(duration(21_720_000), "6 h 02 min");
         assert_eq!(duration(273_600_000), "3 d 4 h");
+        assert_eq!(duration(730 * 86_400_000), "730 d 0 h");
+        assert_eq!(duration(1825 * 86_400_000), "5.0 years");
+        assert_eq!(duration(7304 * 86_400_000), "20.0 years");
     }
 }

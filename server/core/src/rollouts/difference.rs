@@ -103,7 +103,11 @@ fn start(at: Option<Timestamp>) -> String {
 fn instant(at: Timestamp) -> String {
     match at.0.rem_euclid(60_000) {
         0 => at.readable(),
-        past => format!("{}, and {past} ms", at.readable()),
+        past => {
+            let (minute, s, ms) = (at.readable(), past / 1000, past % 1000);
+            let fraction = if ms == 0 { String::new() } else { format!(".{ms:03}") };
+            format!("{}:{s:02}{fraction} UTC", minute.trim_end_matches(" UTC"))
+        }
     }
 }
 
