@@ -64,7 +64,7 @@ test("a profile is made, a token gives it, and it goes when the token is gone", 
 
   await open(page, "/certificates/rules");
   await row.getByRole("button", { name: "Remove" }).click();
-  await expect(page.getByRole("alert")).toContainText("enrolment tokens may still give certificates of this profile");
+  await expect(page.getByRole("alert")).toContainText("This profile is in use: 1 enrolment token");
   await expect(row).toBeVisible();
 
   await open(page, "/enrolment");

@@ -78,6 +78,8 @@ fn rows(m: &RulesPage, remove: FormCall<RemoveProfile>) -> AnyView {
                     </ActionForm>
                 }
             });
+            let used = (m.may_edit && p.active > 0)
+                .then(|| view! { <span class="dim">"In use"<span class="sr">"; it can be removed when no active certificate is of it."</span></span> });
             view! {
                 <tr>
                     <th scope="row" class="mono">{p.name.clone()}</th>
@@ -85,7 +87,7 @@ fn rows(m: &RulesPage, remove: FormCall<RemoveProfile>) -> AnyView {
                     <td>{keys(p)}</td>
                     <td>{rekey(p.rules.rekey)}</td>
                     <td class="num">{grouped(p.active)}</td>
-                    <td class="act">{button}</td>
+                    <td class="act">{button}{used}</td>
                 </tr>
             }
         })

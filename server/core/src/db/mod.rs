@@ -20,7 +20,7 @@ mod sql;
 pub(crate) mod tests;
 
 pub(crate) use dynamic::{Value, select};
-pub(crate) use many::{Bytes, list, many};
+pub(crate) use many::{Bytes, list, listed, many, truth, unlisted};
 pub use open::{Db, EngineKind, Location, Read, Store, Tx};
 pub(crate) use query::{exec, row, rows};
 pub use sql::{Conn, Engine, Error, Sql};

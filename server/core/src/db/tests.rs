@@ -228,7 +228,9 @@ async fn the_statements_that_walk_a_fleet_are_known() {
                 let table = GROWING
                     .iter()
                     .find(|t| **t == name || text.contains(&format!(" {t} {name} ")) || text.contains(&format!(" {t} AS {name} ")));
-                let whole = verb == "SCAN" || (verb == "SEARCH" && (step.ends_with("(org_id=?)") || step.contains("(org_id=?) ")));
+                // Most of a fleet is in one state.
+                let wide = ["(org_id=?)", "(org_id=? AND state=?)"].iter().any(|by| step.ends_with(by) || step.contains(&format!("{by} ")));
+                let whole = verb == "SCAN" || (verb == "SEARCH" && wide);
                 if whole && table.is_some() {
                     walks.push(format!("{}\n    {step}", text.chars().take(150).collect::<String>()));
                 }

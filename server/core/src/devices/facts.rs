@@ -1,48 +1,54 @@
-//! What selectors look at, read for one device or for the next ones of a fleet: the row, and what stands beside it in other tables.
+//! What selectors look at, read for one device or for the next ones of a fleet: the row, and what stands beside it in other tables. Whole fleets are read
+//! by this, so rows come as lists.
 
 use super::{DeviceNo, selector::Facts};
 use crate::{
-    db::{Conn, Error, Sql, row, rows},
+    db::{Conn, Error, Sql, listed, row, rows, unlisted},
     pki::store::unbelieved,
     telemetry::LastValues,
 };
+use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{Timestamp, ids::OrgId};
 
 const FACTS: Sql = Sql::same(
     "SELECT number, device_id, device_type, hardware, state, version, sequence, online, update_state, last_seen_at, org_id FROM devices WHERE number = $1",
 );
-const FACTS_PAGE: Sql = Sql::same(
-    "SELECT number, device_id, device_type, hardware, state, version, sequence, online, update_state, last_seen_at, org_id FROM devices
-     WHERE org_id = $1 AND number > $2 AND state <> 'decommissioned' ORDER BY number LIMIT $3",
+const FACTS_PAGE: Sql = listed!(
+    [number, device_id, device_type, hardware, state, version, sequence, online, update_state, last_seen_at, org_id],
+    "SELECT number, device_id, device_type, hardware, state, version, sequence, CAST(online AS INTEGER) AS online, update_state, last_seen_at, org_id
+     FROM devices WHERE org_id = $1 AND number > $2 AND state <> 'decommissioned' ORDER BY number LIMIT $3"
 );
 // The devices lead (`CROSS JOIN`: SQLite keeps that order). Asked for by organization, the index by organization would be walked for every page.
-const FACTS_TAGS: Sql = Sql::same(
+const FACTS_TAGS: Sql = listed!(
+    [device, tag],
     "SELECT t.device, t.tag FROM devices d CROSS JOIN device_tags t
-     WHERE t.device = d.number AND d.org_id = $1 AND d.number > $2 AND d.number <= $3",
+     WHERE t.device = d.number AND d.org_id = $1 AND d.number > $2 AND d.number <= $3"
 );
-const FACTS_ATTRIBUTES: Sql = Sql::same(
+const FACTS_ATTRIBUTES: Sql = listed!(
+    [device, name, value],
     "SELECT a.device, a.name, a.value FROM devices d CROSS JOIN device_attributes a
-     WHERE a.device = d.number AND d.org_id = $1 AND d.number > $2 AND d.number <= $3",
+     WHERE a.device = d.number AND d.org_id = $1 AND d.number > $2 AND d.number <= $3"
 );
 const FACTS_GROUPS: Sql = Sql::same(
     "SELECT m.device, g.name FROM group_members m JOIN device_groups g ON g.id = m.group_id WHERE m.org_id = $1 AND m.device > $2 AND m.device <= $3
      ORDER BY m.device, g.name",
 );
 /// When the last certificate ends or ended that was not revoked: of authorities that are believed, and of the others.
-const FACTS_CERTIFICATES: Sql = Sql::same(concat!(
+const FACTS_CERTIFICATES: Sql = listed!(
+    [device, until, untrusted],
     "SELECT c.device, COALESCE(MAX(CASE WHEN c.issuer_id NOT IN ",
     unbelieved!(),
-    " THEN c.not_after END), 0), COALESCE(MAX(CASE WHEN c.issuer_id IN ",
+    " THEN c.not_after END), 0) AS until, COALESCE(MAX(CASE WHEN c.issuer_id IN ",
     unbelieved!(),
-    " THEN c.not_after END), 0) FROM devices d CROSS JOIN certificates c
+    " THEN c.not_after END), 0) AS untrusted FROM devices d CROSS JOIN certificates c
      WHERE c.device = d.number AND d.org_id = $1 AND d.number > $2 AND d.number <= $3 AND c.fingerprint IS NOT NULL AND c.state <> 'revoked'
      GROUP BY c.device"
-));
+);
 
 pub(crate) const ALL: &[&Sql] = &[&FACTS, &FACTS_PAGE, &FACTS_TAGS, &FACTS_ATTRIBUTES, &FACTS_GROUPS, &FACTS_CERTIFICATES];
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx::FromRow, Deserialize)]
 struct FactsRow {
     number: DeviceNo,
     device_id: String,
@@ -51,6 +57,7 @@ struct FactsRow {
     state: String,
     version: String,
     sequence: i64,
+    #[serde(deserialize_with = "crate::db::truth")]
     online: bool,
     update_state: String,
     last_seen_at: i64,
@@ -97,8 +104,8 @@ pub async fn facts_page(
     limit: i64,
     at: Timestamp,
 ) -> Result<Vec<(DeviceNo, Facts)>, Error> {
-    let found = rows!(on, FactsRow, FACTS_PAGE, org.as_str(), after, limit)?;
-    let Some(last) = found.last().map(|r| r.number) else { return Ok(Vec::new()) };
+    let found: Vec<FactsRow> = unlisted(row!(on, (String,), FACTS_PAGE, org.as_str(), after, limit)?)?;
+    let Some(last) = found.iter().map(|r| r.number).max() else { return Ok(Vec::new()) };
     let mut all: BTreeMap<DeviceNo, Facts> = found.into_iter().map(|r| (r.number, Facts { at, ..r.into() })).collect();
     beside(on, org, (after, last), &mut all).await?;
     Ok(all.into_iter().collect())
@@ -130,12 +137,12 @@ async fn beside(
     (after, last): (DeviceNo, DeviceNo),
     all: &mut BTreeMap<DeviceNo, Facts>,
 ) -> Result<(), Error> {
-    for (device, tag) in rows!(on, (i64, String), FACTS_TAGS, org.as_str(), after, last)? {
+    for (device, tag) in unlisted::<(i64, String)>(row!(on, (String,), FACTS_TAGS, org.as_str(), after, last)?)? {
         if let Some(facts) = all.get_mut(&device) {
             facts.tags.push(tag);
         }
     }
-    for (device, name, value) in rows!(on, (i64, String, String), FACTS_ATTRIBUTES, org.as_str(), after, last)? {
+    for (device, name, value) in unlisted::<(i64, String, String)>(row!(on, (String,), FACTS_ATTRIBUTES, org.as_str(), after, last)?)? {
         if let Some(facts) = all.get_mut(&device) {
             facts.attributes.insert(name, value);
         }
@@ -145,7 +152,7 @@ async fn beside(
             facts.groups.push(group);
         }
     }
-    for (device, until, untrusted) in rows!(on, (i64, i64, i64), FACTS_CERTIFICATES, org.as_str(), after, last)? {
+    for (device, until, untrusted) in unlisted::<(i64, i64, i64)>(row!(on, (String,), FACTS_CERTIFICATES, org.as_str(), after, last)?)? {
         if let Some(facts) = all.get_mut(&device) {
             (facts.certificate_until, facts.untrusted_until) = (until, untrusted);
         }

@@ -13,9 +13,9 @@ const MORE: i64 = if cfg!(test) { 1_001 } else { 10_001 };
 const PIECE: usize = 3;
 
 /// The devices `n` that a statement gives, as one row: a JSON list of their numbers, and how many they are. Ten thousand rows would cost ten times as much.
-macro_rules! listed {
+macro_rules! numbers {
     ($from:literal) => {
-        listed!($from, $from)
+        numbers!($from, $from)
     };
     ($sqlite:literal, $postgres:literal) => {
         Sql::split(
@@ -25,15 +25,15 @@ macro_rules! listed {
     };
 }
 
-const TAGGED: Sql = listed!("SELECT device AS n FROM device_tags WHERE org_id = $1 AND tag = $2 LIMIT $3");
-const ATTRIBUTED: Sql = listed!("SELECT device AS n FROM device_attributes WHERE org_id = $1 AND name = $2 AND value = $3 LIMIT $4");
-const GROUPED: Sql = listed!(
+const TAGGED: Sql = numbers!("SELECT device AS n FROM device_tags WHERE org_id = $1 AND tag = $2 LIMIT $3");
+const ATTRIBUTED: Sql = numbers!("SELECT device AS n FROM device_attributes WHERE org_id = $1 AND name = $2 AND value = $3 LIMIT $4");
+const GROUPED: Sql = numbers!(
     "SELECT m.device AS n FROM device_groups g JOIN group_members m ON m.group_id = g.id WHERE g.org_id = $1 AND g.name = $2 LIMIT $3"
 );
-const VERSION: Sql = listed!("SELECT number AS n FROM devices WHERE org_id = $1 AND version = $2 LIMIT $3");
-const UPDATE: Sql = listed!("SELECT number AS n FROM devices WHERE org_id = $1 AND update_state = $2 AND update_state <> '' LIMIT $3");
+const VERSION: Sql = numbers!("SELECT number AS n FROM devices WHERE org_id = $1 AND version = $2 LIMIT $3");
+const UPDATE: Sql = numbers!("SELECT number AS n FROM devices WHERE org_id = $1 AND update_state = $2 AND update_state <> '' LIMIT $3");
 /// SQLite's index knows pieces of three letters and asks for all of `$3`, PostgreSQL's the whole pattern `$2`.
-const WORD: Sql = listed!(
+const WORD: Sql = numbers!(
     "SELECT rowid AS n FROM device_words WHERE device_words MATCH $3 AND $1 <> '' AND $2 <> '' LIMIT $4",
     "SELECT number AS n FROM devices WHERE org_id = $1 AND device_id_lower LIKE $2 ESCAPE '\\' AND CAST($3 AS TEXT) <> '' LIMIT $4"
 );

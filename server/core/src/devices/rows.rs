@@ -2,9 +2,9 @@
 //! itself costs more than finding it. Does not know who is meant.
 
 use super::{Error, filter::Filter, listing::Meant};
-use crate::db::{Conn, Sql, Value, rows, select};
+use crate::db::{Conn, Sql, Value, rows, select, unlisted};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use std::collections::HashMap;
 use wire::{
     Timestamp,
@@ -28,16 +28,11 @@ pub(super) struct Listed {
     device_type: String,
     hardware: String,
     state: String,
-    #[serde(deserialize_with = "truth")]
+    #[serde(deserialize_with = "crate::db::truth")]
     online: bool,
     version: String,
     last_seen_at: i64,
     update_state: String,
-}
-
-/// What SQLite says with 0 and 1.
-fn truth<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
-    Ok(u8::deserialize(from)? != 0)
 }
 
 impl Listed {
@@ -126,8 +121,7 @@ pub(super) async fn part(
         filter.text = format!("{} AND ({column}, d.number) {than} ({key}, {number})", filter.text);
     }
     let found = select::<(String,)>(on, statement(&filter, query.sort, limit + 1), &filter.values).await?;
-    let found = found.first().map_or("[]", |(rows,)| rows.as_str());
-    let mut found: Vec<Listed> = serde_json::from_str(found).map_err(crate::db::Error::corrupt)?;
+    let mut found: Vec<Listed> = unlisted(found.into_iter().next())?;
     let more = found.len() > limit;
     found.truncate(limit);
     let next = if more { found.last().map(|r| r.cursor(query.sort)) } else { None };

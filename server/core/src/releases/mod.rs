@@ -35,7 +35,7 @@ mod uploading;
 pub use blobs::ArtifactFile;
 pub use checksums::Checksums;
 pub use error::Error;
-pub use reading::{RolloutRelease, for_rollout, published};
+pub use reading::{RolloutRelease, for_rollout, installed, published};
 pub use scrubbing::Figures;
 pub(crate) use store::has_damage;
 

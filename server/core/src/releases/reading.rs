@@ -19,7 +19,7 @@ use wire::{
 /// A release as a rollout uses it: its signature was checked when it was verified and again when it was published.
 #[derive(Debug, Clone)]
 pub struct RolloutRelease {
-    /// The row as in lists.
+    /// The row as in lists, but for how many devices run it: [`installed`] says so.
     pub row: ReleaseRow,
     /// What was signed.
     pub manifest: Manifest,
@@ -38,9 +38,14 @@ pub async fn published(on: &mut impl Conn, org: &OrgId) -> Result<Vec<ReleaseRow
     store::published(on, org).await
 }
 
+/// How many devices run a release. Takes the longer the more there are, so nothing that a device waits for asks it.
+pub async fn installed(on: &mut impl Conn, org: &OrgId, release: &ReleaseRow) -> Result<i64, db::Error> {
+    store::installed(on, org, &release.device_type, &release.version).await
+}
+
 /// A release that was verified, for a rollout; none when there is no such release here or it is in quarantine.
 pub async fn for_rollout(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Option<RolloutRelease>, db::Error> {
-    let Some(row) = store::release(on, org, id).await? else { return Ok(None) };
+    let Some(row) = store::release_alone(on, org, id).await? else { return Ok(None) };
     if row.state == ReleaseState::Draft {
         return Ok(None);
     }

@@ -31,6 +31,7 @@ use wire::{
     devices::DeviceUpdate,
     ids::{OrgId, RolloutId},
     page::{MAX_ROWS, Page},
+    releases::ReleaseRow,
     rollouts::{
         Action, Call, Counts, GlassBreak, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView, Tab,
         UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
@@ -133,7 +134,7 @@ impl Rollouts {
             spec: record.spec.clone(),
             generation: record.generation(),
             digest: record.digest.clone(),
-            release: release.row,
+            release: ReleaseRow { installed: releases::installed(on, &actor.org, &release.row).await?, ..release.row },
             stages,
             approvals,
             changes,

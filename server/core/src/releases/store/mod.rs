@@ -22,6 +22,8 @@ use crate::db::Sql;
 /// Every statement of the room.
 pub(crate) const ALL: &[&Sql] = &[
     &releases::ROW,
+    &releases::ROW_ALONE,
+    &releases::INSTALLED,
     &releases::PAGE,
     &releases::PUBLISHED,
     &releases::NAMED,

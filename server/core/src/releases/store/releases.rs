@@ -9,19 +9,44 @@ use wire::{
     states::ReleaseState,
 };
 
+/// How many devices run a version: of those that are in the fleet, along the index of these.
+macro_rules! installed {
+    ($org:literal, $device_type:literal, $version:literal) => {
+        concat!(
+            "SELECT COUNT(*) FROM devices d WHERE d.org_id = ",
+            $org,
+            " AND d.device_type = ",
+            $device_type,
+            " AND d.version = ",
+            $version,
+            " AND d.deleted_at IS NULL AND d.state <> 'decommissioned'"
+        )
+    };
+}
+
 /// The columns of [`StoredRow`], in one place for every statement that reads it.
-macro_rules! select_rows {
-    ($rest:literal) => {
+macro_rules! select {
+    ($($installed:expr),+; $rest:literal) => {
         concat!(
             "SELECT r.id, r.device_type, r.version, r.sequence, r.state, r.quarantine, r.size, r.signed_by, r.created_at, r.created_by, ",
-            "(SELECT COUNT(*) FROM devices d WHERE d.org_id = r.org_id AND d.device_type = r.device_type AND d.version = r.version ",
-            "AND d.state = 'active' AND r.state <> 'draft') AS installed FROM releases r WHERE r.org_id = $1 ",
+            $($installed),+,
+            " AS installed FROM releases r WHERE r.org_id = $1 ",
             $rest
         )
     };
 }
 
+/// With how many devices run it, for people: that takes the longer the more there are.
+macro_rules! select_rows {
+    ($rest:literal) => {
+        select!("CASE WHEN r.state = 'draft' THEN 0 ELSE (", installed!("r.org_id", "r.device_type", "r.version"), ") END"; $rest)
+    };
+}
+
 pub(super) const ROW: Sql = Sql::same(select_rows!("AND r.id = $2"));
+/// Nobody is counted: devices wait for it.
+pub(super) const ROW_ALONE: Sql = Sql::same(select!("CAST(0 AS BIGINT)"; "AND r.id = $2"));
+pub(super) const INSTALLED: Sql = Sql::same(installed!("$1", "$2", "$3"));
 pub(super) const PAGE: Sql = Sql::same(select_rows!("AND r.id < $2 ORDER BY r.id DESC LIMIT $3"));
 pub(super) const PUBLISHED: Sql = Sql::same(select_rows!("AND r.state = 'published' ORDER BY r.id DESC LIMIT 200"));
 /// One that was verified under this name, the one that may be rolled out first.
@@ -146,6 +171,16 @@ fn json(list: &[String]) -> String {
 
 pub(in crate::releases) async fn release(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Option<ReleaseRow>, Error> {
     row!(on, StoredRow, ROW, org.as_str(), id.as_str())?.map(StoredRow::read).transpose()
+}
+
+/// The same without how many devices run it.
+pub(in crate::releases) async fn release_alone(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Option<ReleaseRow>, Error> {
+    row!(on, StoredRow, ROW_ALONE, org.as_str(), id.as_str())?.map(StoredRow::read).transpose()
+}
+
+/// How many devices of this type run this version.
+pub(in crate::releases) async fn installed(on: &mut impl Conn, org: &OrgId, device_type: &str, version: &str) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), INSTALLED, org.as_str(), device_type, version)?.map_or(0, |r| r.0))
 }
 
 pub(in crate::releases) async fn named(
