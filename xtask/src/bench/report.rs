@@ -56,6 +56,9 @@ fn judged(goal: &Goal, workload: &Workload, pairs: &Pairs) -> String {
 
 /// A tenth of a millisecond says nothing of a latency below one.
 pub(super) fn shown(value: f64) -> String {
+    if value.is_nan() {
+        return "–".to_owned();
+    }
     if value.abs() < 10.0 { format!("{value:.3}") } else { format!("{value:.1}") }
 }
 

@@ -125,7 +125,7 @@ fn row(text: &mut String, title: &str, what: &str, limit: &Limit, reached: f64) 
         (false, true) => "reached",
         (false, false) => "**missed**",
     };
-    let reached = if reached.is_nan() { "–".to_owned() } else { shown(reached) };
+    let reached = shown(reached);
     writeln!(text, "| {title} | {what}: {than} {value} | {reached} | {word} |")?;
     Ok(())
 }

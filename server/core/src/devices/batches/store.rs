@@ -47,7 +47,7 @@ pub(super) const USABLE: Sql = Sql::same(
 );
 /// A device that has nothing but unused certificates whose keys were made here: those of an archive that was lost.
 pub(super) const FORSAKEN: Sql = Sql::same(
-    "SELECT d.number FROM devices d WHERE d.org_id = $1 AND d.device_id = $2 AND d.state = 'active'
+    "SELECT d.number FROM devices d WHERE d.org_id = $1 AND d.device_id_lower = LOWER($2) AND d.device_id = $2 AND d.state = 'active'
      AND EXISTS (SELECT 1 FROM certificates c WHERE c.device = d.number)
      AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.device = d.number AND (c.key_origin <> 'server' OR c.first_used_at IS NOT NULL))",
 );

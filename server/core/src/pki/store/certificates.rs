@@ -66,7 +66,7 @@ pub(super) const RENEWED_FOR: Sql = Sql::same(
 );
 pub(super) const GIVEN_TO: Sql = Sql::same(
     "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device \
-     WHERE d.org_id = $1 AND d.device_id = $2 AND c.csr_sha256 = $3 AND c.state = 'active' AND d.state = 'active' AND c.first_used_at IS NULL AND c.key_origin = 'device' \
+     WHERE d.org_id = $1 AND d.device_id_lower = LOWER($2) AND d.device_id = $2 AND c.csr_sha256 = $3 AND c.state = 'active' AND d.state = 'active' AND c.first_used_at IS NULL AND c.key_origin = 'device' \
      ORDER BY c.issued_at DESC LIMIT 1",
 );
 pub(super) const FOR_REVOCATION: Sql = Sql::same("SELECT device, state, spki_sha256 FROM certificates WHERE id = $1 AND org_id = $2");
