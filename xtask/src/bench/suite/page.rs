@@ -267,7 +267,7 @@ mod tests {
         assert!(text.contains("| round trips: at most 3 | 12.0 | **missed** |"), "{text}");
         assert!(text.contains("| certificates/s ÷ cfssl: at least 1.5 | – | **not measured** |"), "{text}");
         assert!(text.contains("\n- issue beside cfssl: a client gave up\n"), "{text}");
-        assert!(text.contains("| 1000 | 0.400 | NaN |"), "{text}");
+        assert!(text.contains("| 1000 | 0.400 | – |"), "{text}");
         assert!(text.contains("| nginx | 1.0 |"), "{text}");
         assert!(text.ends_with("## Why a goal was missed\n\nThe database asks too often.\n"), "{text}");
     }
