@@ -76,8 +76,13 @@ export async function someoneElse(browser: Browser, role: Role) {
   return context.newPage();
 }
 
-/** Every rule of WCAG 2.2 AA that a program can check, on the page as it is now. */
+/** Every rule of WCAG 2.2 AA that a program can check, on the page as it is now; and no id twice, because a label would lead to another form's control. */
 export async function expectAccessible(page: Page) {
+  const twice = await page.evaluate(() => {
+    const ids = [...document.querySelectorAll("[id]")].map((el) => el.id);
+    return [...new Set(ids.filter((id, place) => ids.indexOf(id) !== place))];
+  });
+  expect(twice, "ids that stand twice").toEqual([]);
   await page.evaluate(axeSource);
   const found = await page.evaluate(async (tags) => {
     const { violations } = await (window as any).axe.run(document, { runOnly: { type: "tag", values: tags }, resultTypes: ["violations"] });

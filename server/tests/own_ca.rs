@@ -67,6 +67,17 @@ impl Rig {
         id
     }
 
+    /// An authority that is enabled, with two devices of it that were let in by themselves: `meter-1` and `meter-2`.
+    async fn two_meters(&self) -> String {
+        self.authority(&[]).await;
+        let id = self.enabled(&json!({ "just_in_time": "auto" })).await;
+        for name in ["meter-1", "meter-2"] {
+            self.leaf(name, "ca", "extendedKeyUsage=clientAuth").await;
+            self.let_in(name).await;
+        }
+        id
+    }
+
     /// Makes `{name}.key` and `{name}.pem` with this common name, signed by `{by}.pem`; what is above the leaf is appended by the caller.
     async fn leaf(&self, name: &str, by: &str, extensions: &str) {
         self.stock.request(name, &format!("/CN={name}")).await;

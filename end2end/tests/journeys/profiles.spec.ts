@@ -1,6 +1,6 @@
-// Certificate profiles: their limits, and who may change them.
+// A certificate profile: made with its limits, given by an enrolment token, and kept while the token may still use it.
 import { rest, unique } from "../../support/system";
-import { expect, look, open, refusedByBrowser, test, withoutLimits } from "../../support/test";
+import { expect, look, note, open, picture, refusedByBrowser, test, withoutLimits } from "../../support/test";
 import type { Page } from "@playwright/test";
 
 test.use({ role: "admin" });
@@ -30,7 +30,52 @@ test("a profile out of bounds is refused beside the input that is wrong", async 
   await expect(hours(page)).not.toHaveAttribute("aria-invalid");
 
   await expect(key(page, "p-384")).toBeChecked();
+  await key(page, "p-256").evaluate((box: HTMLInputElement) => (box.value = "p-256"));
+  await called(page).fill("With Capitals");
+  await save(page);
+  await expect(called(page)).toHaveAccessibleDescription(/A profile's name has 1 to 40 lower-case letters, digits and -/);
   expect((await profiles()).filter((profile) => profile.name === name)).toEqual([]);
+});
+
+test("a profile is made, a token gives it, and it goes when the token is gone", async ({ page }) => {
+  const [name, label] = [unique("short"), unique("Short-lived")];
+  await open(page, "/certificates/rules");
+  await called(page).fill(name);
+  await hours(page).fill("48");
+  await key(page, "p-256").check();
+  await key(page, "ed25519").check();
+  await page.getByLabel("With a renewal, the key").selectOption({ label: "must change" });
+  await save(page);
+  await expect(note(page, "Profile saved")).toBeVisible();
+  const row = page.getByRole("table", { name: "Certificate profiles" }).getByRole("row").filter({ has: page.getByRole("rowheader", { name, exact: true }) });
+  await expect(row.getByRole("cell")).toHaveText(["2 days", "p-256, ed25519", "must change", "0", /Remove/]);
+  await look(page, "journey-profiles");
+
+  await open(page, "/enrolment");
+  await page.getByLabel("What it is for").fill(label);
+  await page.locator("summary").filter({ hasText: /^More$/ }).click();
+  const choice = page.getByLabel("Certificate profile");
+  await expect(choice).toHaveAccessibleDescription("Admins make profiles under Certificates, Rules.");
+  await choice.selectOption({ label: name });
+  await picture(page, "journey-token-of-a-profile");
+  await page.getByRole("button", { name: "Make token" }).click();
+  const token = page.getByRole("table", { name: "Enrolment tokens" }).getByRole("row").filter({ hasText: label });
+  await expect(token).toContainText(`profile ${name}`);
+  await expect(token).toContainText("Usable");
+
+  await open(page, "/certificates/rules");
+  await row.getByRole("button", { name: "Remove" }).click();
+  await expect(page.getByRole("alert")).toContainText("This profile is in use: 1 enrolment token");
+  await expect(row).toBeVisible();
+
+  await open(page, "/enrolment");
+  await token.getByRole("link", { name: "Revoke…" }).click();
+  await page.getByRole("dialog", { name: `Revoke ${label}` }).getByRole("button", { name: "Revoke token" }).click();
+  await expect(token).toContainText("Revoked");
+  await open(page, "/certificates/rules");
+  await row.getByRole("button", { name: "Remove" }).click();
+  await expect(note(page, "Profile removed")).toBeVisible();
+  await expect(row).toHaveCount(0);
 });
 
 test.describe("an operator", () => {

@@ -16,6 +16,7 @@ mod error;
 mod forgetting;
 mod grouping;
 mod hash;
+mod kept;
 mod live;
 mod overview;
 mod pem;

@@ -255,6 +255,8 @@ impl Endpoint {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(64)
+            // What a slow device has not taken yet.
+            .max_send_buf_size(128 * 1024)
             .max_header_list_size(32 * 1024)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20));

@@ -111,12 +111,7 @@ impl Rig {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn e_10_a_list_is_fetched_and_whatever_is_none_changes_nothing(#[case] kind: EngineKind) {
     let rig = Rig::start(kind).await;
-    rig.authority(&[]).await;
-    let id = rig.enabled(&json!({ "just_in_time": "auto" })).await;
-    for name in ["meter-1", "meter-2"] {
-        rig.leaf(name, "ca", "extendedKeyUsage=clientAuth").await;
-        rig.let_in(name).await;
-    }
+    let id = rig.two_meters().await;
     rig.list(&[], "none.crl").await;
     rig.list(&["meter-1.pem"], "one.crl").await;
     let (point, at) = Point::open(Mood::List(rig.stock.read("one.crl"))).await;

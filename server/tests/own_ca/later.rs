@@ -142,12 +142,7 @@ async fn e_10_a_device_whose_certificate_was_revoked_comes_back_when_a_person_sa
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn e_10_an_owners_list_cuts_off_and_est_gives_a_certificate_of_ours(#[case] kind: EngineKind) {
     let rig = Rig::start(kind).await;
-    rig.authority(&[]).await;
-    let id = rig.enabled(&json!({ "just_in_time": "auto" })).await;
-    for name in ["meter-1", "meter-2"] {
-        rig.leaf(name, "ca", "extendedKeyUsage=clientAuth").await;
-        rig.let_in(name).await;
-    }
+    let id = rig.two_meters().await;
     let own = ["--cert", "meter-2.pem", "--key", "meter-2.key"];
     rig.stock.request("ours", "/CN=meter-2").await;
     assert_eq!(rig.stock.est("simpleenroll", "", "ours.b64", &own).await.status, 403, "off unless the policy says so");

@@ -107,7 +107,7 @@ fn form_of(call: FormCall<SetProfile>) -> AnyView {
                 {field("hours", "Hours it holds", Control::Input("number")).value("720").bounds(1, i64::from(MAX_PROFILE_HOURS)).required()
                     .hint("720 are 30 days, 8,760 a year. Never longer than its authority.").refused(call).view()}
                 {field("keys", "Types of keys", Control::Checks(types)).hint("None checked means every type.").refused(call).view()}
-                {select("rekey", "With a renewal, the key", policies).refused(call).view()}
+                {select("rekey", "With a renewal, the key", policies).id("f-profile-rekey").refused(call).view()}
                 <div class="row">{form::submit("Save profile", "primary", move || call.pending().get())}</div>
             </div>
         </ActionForm>

@@ -9,7 +9,7 @@ use crate::{
     pages::words,
     ui::{
         Column, Confirm, Control, Tone, badge, banner, card, code_block, confirm_dialog, copyable, dialog, dialog_link, empty, field,
-        form::{self, ActionForm, FormCall, fault_banner, refusal, select, text},
+        form::{self, ActionForm, FormCall, Post, fault_banner, refusal, select, text},
         number::{counted, grouped},
         page::card_flush,
         status,
@@ -240,37 +240,36 @@ fn fetching(a: &RegisteredAuthority) -> Option<AnyView> {
 }
 
 fn address_form(a: &RegisteredAuthority, call: FormCall<SetListAddress>) -> AnyView {
-    let (id, url) = (a.id.to_string(), a.list_address.as_ref().map(|at| at.url.clone()).unwrap_or_default());
-    view! {
-        <details open=move || refusal(call).is_some()>
-            <summary>"Fetch its list of revoked certificates from an address"</summary>
-            <ActionForm action=call>
-                <div class="stack mt-4">
-                    <input type="hidden" name="id" value=id/>
-                    {move || fault_banner(refusal(call).as_ref())}
-                    {field("url", "Address", Control::Input("url")).id("f-list-url").value(url).max_length(500).placeholder("http://pki.example.com/plant.crl")
-                        .hint("http or https, as this server reaches it. Asked at once when you set it, every hour, and before the list ends. Empty means that the list is brought.")
-                        .refused(call).view()}
-                    <div class="row">{form::submit("Set address", "", move || call.pending().get())}</div>
-                </div>
-            </ActionForm>
-        </details>
-    }
-    .into_any()
+    let url = a.list_address.as_ref().map(|at| at.url.clone()).unwrap_or_default();
+    let inside = view! {
+        {field("url", "Address", Control::Input("url")).id("f-list-url").value(url).max_length(500).placeholder("http://pki.example.com/plant.crl")
+            .hint("http or https, as this server reaches it. Asked at once when you set it, every hour, and before the list ends. Empty means that the list is brought.")
+            .refused(call).view()}
+        <div class="row">{form::submit("Set address", "", move || call.pending().get())}</div>
+    };
+    folded("Fetch its list of revoked certificates from an address", a, call.into(), inside.into_any())
 }
 
 fn list_form(a: &RegisteredAuthority, call: FormCall<BringList>) -> AnyView {
+    let inside = view! {
+        {field("list", "List", Control::Area).required().max_length(200_000).placeholder("-----BEGIN X509 CRL-----")
+            .hint("PEM. What is on it is cut off within a second. A long one goes by the API or by fleetward ca upload-crl.").refused(call).view()}
+        <div class="row">{form::submit("Bring list", "", move || call.pending().get())}</div>
+    };
+    folded("Bring its list of revoked certificates", a, call.into(), inside.into_any())
+}
+
+/// A form about an authority behind its name; open when it was refused.
+fn folded(name: &'static str, a: &RegisteredAuthority, call: Post, inside: AnyView) -> AnyView {
     let id = a.id.to_string();
     view! {
         <details open=move || refusal(call).is_some()>
-            <summary>"Bring its list of revoked certificates"</summary>
+            <summary>{name}</summary>
             <ActionForm action=call>
                 <div class="stack mt-4">
                     <input type="hidden" name="id" value=id/>
                     {move || fault_banner(refusal(call).as_ref())}
-                    {field("list", "List", Control::Area).required().max_length(200_000).placeholder("-----BEGIN X509 CRL-----")
-                        .hint("PEM. What is on it is cut off within a second. A long one goes by the API or by fleetward ca upload-crl.").refused(call).view()}
-                    <div class="row">{form::submit("Bring list", "", move || call.pending().get())}</div>
+                    {inside}
                 </div>
             </ActionForm>
         </details>

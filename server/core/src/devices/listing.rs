@@ -3,7 +3,6 @@
 use super::{
     Devices, Error,
     filter::{Asked, Filter, asks_for_state},
-    kept::{Kept, kept_or},
     narrowing,
     rows::part,
     selector::Selector,
@@ -11,6 +10,7 @@ use super::{
 use crate::{
     access::{Act, Actor, allowed, may},
     db::{Conn, Db, Value, select},
+    kept::{Kept, kept_or},
 };
 use std::{collections::BTreeSet, sync::Arc};
 use wire::{

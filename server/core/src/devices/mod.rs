@@ -16,7 +16,6 @@ mod gave;
 pub(crate) mod groups;
 mod hook;
 pub(crate) mod just_in_time;
-mod kept;
 mod known;
 mod life;
 mod listing;

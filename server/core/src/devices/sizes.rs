@@ -1,11 +1,10 @@
 //! How large a fleet is and what it consists of: its types, tags, groups, versions and states. Counted through the fleet, so it is kept for a while.
 
-use super::{
-    Devices, Error, groups,
+use super::{Devices, Error, groups, store};
+use crate::{
+    db::{Db, row, rows},
     kept::{Kept, kept_or},
-    store,
 };
-use crate::db::{Db, row, rows};
 use std::{collections::BTreeSet, sync::Arc};
 use wire::{
     ids::OrgId,

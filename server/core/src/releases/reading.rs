@@ -19,7 +19,7 @@ use wire::{
 /// A release as a rollout uses it: its signature was checked when it was verified and again when it was published.
 #[derive(Debug, Clone)]
 pub struct RolloutRelease {
-    /// The row as in lists, but for how many devices run it: [`installed`] says so.
+    /// The row as in lists, but for how many devices run it, which nothing waits for: [`installed`] says so.
     pub row: ReleaseRow,
     /// What was signed.
     pub manifest: Manifest,
@@ -38,9 +38,9 @@ pub async fn published(on: &mut impl Conn, org: &OrgId) -> Result<Vec<ReleaseRow
     store::published(on, org).await
 }
 
-/// How many devices run a release. Takes the longer the more there are, so nothing that a device waits for asks it.
-pub async fn installed(on: &mut impl Conn, org: &OrgId, release: &ReleaseRow) -> Result<i64, db::Error> {
-    store::installed(on, org, &release.device_type, &release.version).await
+/// How many devices of this type run this version. Takes the longer the more there are.
+pub async fn installed(on: &mut impl Conn, org: &OrgId, device_type: &str, version: &str) -> Result<i64, db::Error> {
+    store::installed(on, org, device_type, version).await
 }
 
 /// A release that was verified, for a rollout; none when there is no such release here or it is in quarantine.

@@ -104,6 +104,7 @@ pub struct Rollouts {
     bus: Bus,
     began: Timestamp,
     glimpses: previewing::Glimpses,
+    installed: reading::Installed,
     idle: idle::Idle,
     glass: Figures,
     calendar: freezes::Calendar,
@@ -115,9 +116,9 @@ impl Rollouts {
     /// The room over an open store; `means` is what it learns of metrics.
     pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, bus: Bus, means: Means) -> Self {
         let began = clock.now();
-        let (glimpses, idle) = (previewing::Glimpses::default(), idle::Idle::default());
+        let (glimpses, installed, idle) = (previewing::Glimpses::default(), reading::Installed::default(), idle::Idle::default());
         let (glass, calendar) = (Figures::default(), freezes::Calendar::default());
-        Self { db, clock, entropy, bus, began, glimpses, idle, glass, calendar, last: None, means }
+        Self { db, clock, entropy, bus, began, glimpses, installed, idle, glass, calendar, last: None, means }
     }
 
     /// The room with the last values of metrics, for selectors that ask for them; without them no device has any.

@@ -24,20 +24,24 @@ use crate::{
     access::{Act, Actor, allowed, may},
     db::Read,
     devices::{DeviceNo, Selector},
+    kept::{Kept, kept_or},
     releases,
 };
+use std::sync::Arc;
 use wire::{
     Timestamp,
     devices::DeviceUpdate,
     ids::{OrgId, RolloutId},
     page::{MAX_ROWS, Page},
-    releases::ReleaseRow,
     rollouts::{
         Action, Call, Counts, GlassBreak, RolloutDetail, RolloutLink, RolloutPage, RolloutRow, RolloutSpec, RolloutsPage, StageView, Tab,
         UpdateQuery, UpdateRow, Verb, Verdict, WizardPage,
     },
     states::{RolloutState, StageState},
 };
+
+/// By organization, device type and version, how many devices run it.
+pub(super) type Installed = Arc<Kept<(OrgId, String, String), i64>>;
 
 impl Rollouts {
     /// A page of so many rollouts, newest first.
@@ -85,6 +89,8 @@ impl Rollouts {
         let gone = parts::gone(&mut on, &actor.org, id, stage).await?;
         let failures = parts::failures(&mut on, id, stage).await?;
         let rollout = self.shown(&mut on, actor, &record, &course).await?;
+        drop(on);
+        let rollout = self.with_installed(&actor.org, rollout).await?;
         Ok(RolloutPage { rollout, updates, gone, failures })
     }
 
@@ -93,7 +99,9 @@ impl Rollouts {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
         let (record, course) = records::course(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
-        self.shown(&mut on, actor, &record, &course).await
+        let shown = self.shown(&mut on, actor, &record, &course).await?;
+        drop(on);
+        self.with_installed(&actor.org, shown).await
     }
 
     /// A page of a rollout's devices.
@@ -104,6 +112,7 @@ impl Rollouts {
         self.listed(&mut on, &record, &course, query).await
     }
 
+    /// All but how many devices run its release.
     async fn shown(&self, on: &mut Read, actor: &Actor, record: &Record, course: &Course) -> Result<RolloutDetail> {
         let now = self.clock.now();
         let release = releases::for_rollout(on, &actor.org, &record.release).await?.ok_or(Error::NotFound("release"))?;
@@ -134,7 +143,7 @@ impl Rollouts {
             spec: record.spec.clone(),
             generation: record.generation(),
             digest: record.digest.clone(),
-            release: ReleaseRow { installed: releases::installed(on, &actor.org, &release.row).await?, ..release.row },
+            release: release.row,
             stages,
             approvals,
             changes,
@@ -149,6 +158,16 @@ impl Rollouts {
             glass: broken,
             at: now,
         })
+    }
+
+    /// With how many devices run its release; where counting them takes long, as it was a while ago: an order's answer must not take longer in a large
+    /// fleet. Reads by itself, so whoever calls it holds no connection.
+    async fn with_installed(&self, org: &OrgId, mut rollout: RolloutDetail) -> Result<RolloutDetail> {
+        let key = (org.clone(), rollout.release.device_type.clone(), rollout.release.version.clone());
+        let (db, of) = (self.db.clone(), key.clone());
+        let count = async move { Ok::<_, crate::Error>(releases::installed(&mut db.read().await?, &of.0, &of.1, &of.2).await?) };
+        rollout.release.installed = kept_or((&self.installed, key, 0), &self.clock, || count).await?;
+        Ok(rollout)
     }
 
     /// Rows with their counts. Rollouts that were not drawn yet have none: a list doesn't walk the fleet.

@@ -3,14 +3,18 @@
 
 use super::super::Error;
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use futures::{
+    Stream, StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
 use object_store::{
     GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path as Location,
 };
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
-    io::{self, SeekFrom},
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
     ops::Range,
     path::{Path, PathBuf},
     sync::{
@@ -18,12 +22,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
+use tokio::sync::Semaphore;
 use wire::ids::Digest;
 
 /// Bytes a download holds in memory at most, unless it is asked for less.
 const CHUNK: usize = 128 * 1024;
+
+/// Pieces that are read at a time, each by a thread.
+const READERS: usize = 8;
 
 /// The folder of content in its place, and of what was set aside because its bytes were wrong.
 const STORED: &str = "sha256";
@@ -35,6 +41,8 @@ pub struct Disk {
     store: Arc<LocalFileSystem>,
     /// What every open file of a content looks at before it gives more of it away: whether it was found to be wrong meanwhile.
     wrong: Arc<Mutex<HashMap<Digest, Arc<AtomicBool>>>>,
+    /// Turns of reading: a thousand downloads must not take a thread and its memory each.
+    turns: Arc<Semaphore>,
 }
 
 /// A stored file, open for reading any range of it.
@@ -54,7 +62,7 @@ impl Disk {
     pub fn open(folder: &Path) -> Result<Self, object_store::Error> {
         std::fs::create_dir_all(folder).map_err(|e| object_store::Error::Generic { store: "disk", source: Box::new(e) })?;
         let store = Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true));
-        Ok(Self { store, wrong: Arc::default() })
+        Ok(Self { store, wrong: Arc::default(), turns: Arc::new(Semaphore::new(READERS)) })
     }
 
     /// Moves a whole, synced file into the store. When this returns the file is there also after a power cut. A file that is there already
@@ -66,7 +74,7 @@ impl Disk {
         std::fs::rename(staged, &to)?;
         // The entry, the folder's own entry, and the staging folder's loss of it.
         for synced in [Some(folder), folder.parent(), staged.parent()].into_iter().flatten() {
-            std::fs::File::open(synced)?.sync_all()?;
+            File::open(synced)?.sync_all()?;
         }
         let aside = self.path(ASIDE, digest)?;
         if aside.try_exists()? { std::fs::remove_file(aside) } else { Ok(()) }
@@ -140,19 +148,13 @@ impl ArtifactFile {
     /// The same in pieces of at most so many bytes.
     pub async fn read_pieces(&self, range: Range<u64>, most: usize) -> crate::Result<BoxStream<'static, io::Result<Bytes>>> {
         if range.is_empty() {
-            return Ok(futures::stream::empty().boxed());
+            return Ok(stream::empty().boxed());
         }
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
         let found = self.disk.store.get_opts(&self.location, options).await.map_err(Error::Store)?;
         let range = found.range.clone();
         let bytes = match found.payload {
-            // The store's own stream takes a thread's turn for every 8 KiB; this one for every 128 KiB.
-            GetResultPayload::File(file, _) => {
-                let mut file = tokio::fs::File::from_std(file);
-                file.set_max_buf_size(most);
-                file.seek(SeekFrom::Start(range.start)).await.map_err(Error::Io)?;
-                ReaderStream::with_capacity(file.take(range.end - range.start), most).boxed()
-            }
+            GetResultPayload::File(file, _) => pieces(file, range, most, Arc::clone(&self.disk.turns)).boxed(),
             GetResultPayload::Stream(bytes) => bytes.map(|r| r.map_err(io::Error::other)).boxed(),
         };
         let wrong = self.wrong.clone();
@@ -178,6 +180,36 @@ impl ArtifactFile {
         }
         Ok(bytes)
     }
+}
+
+/// A range of a file in pieces of at most so many bytes. The store's own stream takes a thread's turn for every 8 KiB and copies once more.
+fn pieces(file: File, range: Range<u64>, most: usize, turns: Arc<Semaphore>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::try_unfold((Some(file), range), move |(file, range)| {
+        let turns = Arc::clone(&turns);
+        async move {
+            let Some(file) = file.filter(|_| !range.is_empty()) else { return Ok(None) };
+            let turn = turns.acquire_owned().await.map_err(io::Error::other)?;
+            let (file, piece, range) = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                read_piece(file, range, most)
+            })
+            .await
+            .map_err(io::Error::other)??;
+            Ok(Some((piece, (Some(file), range))))
+        }
+    })
+}
+
+/// The first piece of a range, and what is left of it.
+fn read_piece(mut file: File, range: Range<u64>, most: usize) -> io::Result<(File, Bytes, Range<u64>)> {
+    let wanted = most.min(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
+    let mut piece = Vec::with_capacity(wanted);
+    file.seek(SeekFrom::Start(range.start))?;
+    file.by_ref().take(wanted as u64).read_to_end(&mut piece)?;
+    if piece.len() < wanted {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file on the disk is shorter than it was"));
+    }
+    Ok((file, Bytes::from(piece), range.start + wanted as u64..range.end))
 }
 
 fn location(folder: &str, digest: &Digest) -> Location {

@@ -1,10 +1,9 @@
 //! What takes long to count is kept for a while, so that counting takes a small share of a processor however many people look, and nobody who looks
 //! again waits for it. What is counted in a moment is always counted anew. Does not know what is counted.
 
-use super::Error;
 use crate::clock::Clock;
 use parking_lot::Mutex;
-use std::{collections::HashMap, future::Future, hash::Hash, sync::Arc};
+use std::{collections::HashMap, fmt::Display, future::Future, hash::Hash, sync::Arc};
 use wire::Timestamp;
 
 /// It is kept so many times as long as it took, and not longer than a minute.
@@ -17,7 +16,7 @@ const MOST: usize = 500;
 
 /// Results by what was asked.
 #[derive(Debug)]
-pub(super) struct Kept<K, V>(Mutex<HashMap<K, Entry<V>>>);
+pub(crate) struct Kept<K, V>(Mutex<HashMap<K, Entry<V>>>);
 
 #[derive(Debug)]
 struct Entry<V> {
@@ -84,15 +83,16 @@ impl<K: Eq + Hash + Clone, V: Clone> Kept<K, V> {
 
 /// What is kept under this key, or what `count` finds. Kept at least so many milliseconds; for as long again it is shown while it is counted anew
 /// beside the answer.
-pub(super) async fn kept_or<K, V, F>(
+pub(crate) async fn kept_or<K, V, F, E>(
     (kept, key, at_least_ms): (&Arc<Kept<K, V>>, K, i64),
     clock: &Arc<dyn Clock>,
     count: impl FnOnce() -> F,
-) -> Result<V, Error>
+) -> Result<V, E>
 where
     K: Eq + Hash + Clone + Send + 'static,
     V: Clone + Send + 'static,
-    F: Future<Output = Result<V, Error>> + Send + 'static,
+    F: Future<Output = Result<V, E>> + Send + 'static,
+    E: Display + Send + 'static,
 {
     let now = clock.now();
     match kept.held(&key, now) {
@@ -102,7 +102,7 @@ where
             tokio::spawn(async move {
                 match counting.await {
                     Ok(value) => kept.keep(key, value, now, clock.now(), at_least_ms),
-                    Err(error) => tracing::warn!(%error, "what is kept of a fleet's size could not be counted anew"),
+                    Err(error) => tracing::warn!(%error, "what is kept of a count could not be counted anew"),
                 }
             });
             Ok(value)
