@@ -1,6 +1,6 @@
 // A certificate profile: made with its limits, given by an enrolment token, and kept while the token may still use it.
 import { rest, unique } from "../../support/system";
-import { expect, look, note, open, picture, refusedByBrowser, test, withoutLimits } from "../../support/test";
+import { card, expect, look, note, open, picture, refusedByBrowser, test, withoutLimits } from "../../support/test";
 import type { Page } from "@playwright/test";
 
 test.use({ role: "admin" });
@@ -52,13 +52,14 @@ test("a profile is made, a token gives it, and it goes when the token is gone", 
   await look(page, "journey-profiles");
 
   await open(page, "/enrolment");
-  await page.getByLabel("What it is for").fill(label);
-  await page.locator("summary").filter({ hasText: /^More$/ }).click();
-  const choice = page.getByLabel("Certificate profile");
+  const made = card(page, "New token");
+  await made.getByLabel("What it is for").fill(label);
+  await made.locator("summary").filter({ hasText: /^More$/ }).click();
+  const choice = made.getByLabel("Certificate profile");
   await expect(choice).toHaveAccessibleDescription("Admins make profiles under Certificates, Rules.");
   await choice.selectOption({ label: name });
   await picture(page, "journey-token-of-a-profile");
-  await page.getByRole("button", { name: "Make token" }).click();
+  await made.getByRole("button", { name: "Make token" }).click();
   const token = page.getByRole("table", { name: "Enrolment tokens" }).getByRole("row").filter({ hasText: label });
   await expect(token).toContainText(`profile ${name}`);
   await expect(token).toContainText("Usable");

@@ -32,8 +32,9 @@ pub enum Error {
 /// For the device listener: a client certificate that the PKI lets in, or no handshake.
 pub async fn device(pki: &Arc<Pki>, clock: Arc<dyn Clock>) -> Result<Arc<ServerConfig>, Error> {
     pki.renew_identity().await?;
-    // HTTP/1.1 is offered too: websockets need it.
-    build(pki, clock, true, &[b"h2", b"http/1.1"])
+    // A device asks for one thing at a time, and most of its bytes are firmware: without HTTP/2's frames and windows they cost both sides less.
+    // Who speaks nothing else gets it.
+    build(pki, clock, true, &[b"http/1.1", b"h2"])
 }
 
 /// For the enrol listener: the same check when a certificate is presented. No HTTP/2: the device stacks that enrol speak nothing newer than 1.1,

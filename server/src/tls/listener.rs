@@ -40,6 +40,9 @@ const IDENTITY_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("x-ssl-client-verify"),
 ];
 
+/// Bytes that HTTP holds for a peer who takes none, and TLS once more. A thousand devices on slow lines must not cost a gigabyte.
+const UNSENT: usize = 32 * 1024;
+
 /// The other side's address, in every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerAddr(pub SocketAddr);
@@ -222,7 +225,8 @@ impl Endpoint {
         Ok(Some(peer))
     }
 
-    async fn http(&self, stream: TlsStream<Socket>, address: SocketAddr, shown: Shown, token: &CancellationToken, stop: &Stop) {
+    async fn http(&self, mut stream: TlsStream<Socket>, address: SocketAddr, shown: Shown, token: &CancellationToken, stop: &Stop) {
+        stream.get_mut().1.set_buffer_limit(Some(UNSENT));
         // The handshake has settled the protocol; guessing it from the first bytes would wait for them without a deadline.
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let binding = ChannelBinding::of(stream.get_ref().1);
@@ -250,13 +254,13 @@ impl Endpoint {
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
             .title_case_headers(self.title_case)
-            .max_buf_size(64 * 1024);
+            // Also the longest head of a request.
+            .max_buf_size(UNSENT);
         builder
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(64)
-            // What a slow device has not taken yet.
-            .max_send_buf_size(128 * 1024)
+            .max_send_buf_size(UNSENT)
             .max_header_list_size(32 * 1024)
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20));

@@ -25,10 +25,10 @@ use std::{
 use tokio::sync::Semaphore;
 use wire::ids::Digest;
 
-/// Bytes a download holds in memory at most, unless it is asked for less.
-const CHUNK: usize = 128 * 1024;
+/// Bytes of a piece, unless it is asked for less: two records of TLS. A reader who takes nothing for hours holds one in memory.
+const CHUNK: usize = 32 * 1024;
 
-/// Pieces that are read at a time, each by a thread.
+/// Pieces that are waited for at a time, each by a thread.
 const READERS: usize = 8;
 
 /// The folder of content in its place, and of what was set aside because its bytes were wrong.
@@ -140,7 +140,7 @@ impl Disk {
 }
 
 impl ArtifactFile {
-    /// The bytes of this range, which must lie within the file, in pieces of at most 128 KiB. A slow reader slows the disk, not the memory.
+    /// The bytes of this range, which must lie within the file, in pieces of at most 32 KiB. A slow reader slows the disk, not the memory.
     pub async fn read_range(&self, range: Range<u64>) -> crate::Result<BoxStream<'static, io::Result<Bytes>>> {
         self.read_pieces(range, CHUNK).await
     }
@@ -182,34 +182,56 @@ impl ArtifactFile {
     }
 }
 
-/// A range of a file in pieces of at most so many bytes. The store's own stream takes a thread's turn for every 8 KiB and copies once more.
+/// A range of a file in pieces of at most so many bytes. What the system has in memory is read here; only for what it has to fetch from the disk
+/// a thread waits. The store's own stream takes a thread's turn for every 8 KiB and copies once more.
 fn pieces(file: File, range: Range<u64>, most: usize, turns: Arc<Semaphore>) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    stream::try_unfold((Some(file), range), move |(file, range)| {
+    stream::try_unfold((Arc::new(file), range), move |(file, range)| {
         let turns = Arc::clone(&turns);
         async move {
-            let Some(file) = file.filter(|_| !range.is_empty()) else { return Ok(None) };
-            let turn = turns.acquire_owned().await.map_err(io::Error::other)?;
-            let (file, piece, range) = tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                read_piece(file, range, most)
-            })
-            .await
-            .map_err(io::Error::other)??;
-            Ok(Some((piece, (Some(file), range))))
+            if range.is_empty() {
+                return Ok(None);
+            }
+            // Where neither the disk nor the reader is ever waited for, others get their turn all the same.
+            tokio::task::coop::consume_budget().await;
+            let wanted = most.min(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
+            let piece = match at_hand(&file, range.start, wanted) {
+                Some(piece) => piece,
+                None => from_disk(Arc::clone(&file), range.start, wanted, turns).await?,
+            };
+            let rest = range.start + piece.len() as u64..range.end;
+            Ok(Some((Bytes::from(piece), (file, rest))))
         }
     })
 }
 
-/// The first piece of a range, and what is left of it.
-fn read_piece(mut file: File, range: Range<u64>, most: usize) -> io::Result<(File, Bytes, Range<u64>)> {
-    let wanted = most.min(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
-    let mut piece = Vec::with_capacity(wanted);
-    file.seek(SeekFrom::Start(range.start))?;
-    file.by_ref().take(wanted as u64).read_to_end(&mut piece)?;
-    if piece.len() < wanted {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file on the disk is shorter than it was"));
-    }
-    Ok((file, Bytes::from(piece), range.start + wanted as u64..range.end))
+/// At most so many bytes from here on, as far as the system has them in memory; none where it would have to wait for the disk, or can't tell.
+#[cfg(target_os = "linux")]
+fn at_hand(file: &File, from: u64, wanted: usize) -> Option<Vec<u8>> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut piece = vec![0; wanted];
+    let read = preadv2(file, &mut [io::IoSliceMut::new(&mut piece)], from, ReadWriteFlags::NOWAIT).ok()?;
+    piece.truncate(read);
+    // Nothing at all is the end of a file that is shorter than it was: who waits for it finds that out.
+    (read > 0).then_some(piece)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn at_hand(_: &File, _: u64, _: usize) -> Option<Vec<u8>> {
+    None
+}
+
+/// Just so many bytes from here on.
+async fn from_disk(file: Arc<File>, from: u64, wanted: usize, turns: Arc<Semaphore>) -> io::Result<Vec<u8>> {
+    let turn = turns.acquire_owned().await.map_err(io::Error::other)?;
+    let read = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        let mut piece = vec![0; wanted];
+        let mut file = &*file;
+        file.seek(SeekFrom::Start(from))?;
+        file.read_exact(&mut piece)?;
+        Ok(piece)
+    });
+    read.await.map_err(io::Error::other)?
 }
 
 fn location(folder: &str, digest: &Digest) -> Location {

@@ -335,7 +335,7 @@ async fn any_range_of_a_stored_file_can_be_read() {
         let mut stream = file.read_range(range.clone()).await.unwrap();
         while let Some(piece) = stream.next().await {
             let piece = piece.unwrap();
-            assert!(piece.len() <= 128 * 1024);
+            assert!(piece.len() <= 32 * 1024);
             read.extend_from_slice(&piece);
         }
         assert_eq!(read, content[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()]);
