@@ -3,7 +3,7 @@
 use crate::{
     claim_hook,
     config::Config,
-    device::{Channels, Devices, device_router, enrol_router},
+    device::{Channels, Devices, Served, device_router, enrol_router},
     http::{self, Operator, ops},
     lifecycle::Lifecycle,
     observe::{Counted, Metrics},
@@ -152,8 +152,9 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     let listeners = ["device", "enrol", "operator"].map(|name| (name, Arc::new(Stats::default())));
     let [device_stats, enrol_stats, operator_stats] = listeners.clone().map(|(_, stats)| stats);
     let metrics = Metrics::new(Counted { fleet: fleet.clone(), connections: registry.clone(), listeners: listeners.into() });
-    let devices =
-        Devices { fleet: fleet.clone(), metrics: metrics.clone(), channels: channels.clone(), device_url, stopping: lifecycle.soft() };
+    let served =
+        Served { fleet: fleet.clone(), metrics: metrics.clone(), channels: channels.clone(), device_url, stopping: lifecycle.soft() };
+    let devices: Devices = Arc::new(served);
     let endpoint = |router, tls_config, stats, title_case| Endpoint {
         router,
         config: tls_config,

@@ -41,9 +41,11 @@ use wire::{Fault, FaultKind};
 /// Most bytes of a request's body on these listeners.
 const LARGEST_BODY: usize = 64 * 1024;
 
-/// What the handlers need.
-#[derive(Clone)]
-pub struct Devices {
+/// What the handlers need. There is one of it: a poll that is answered from memory must not count up twenty handles first.
+pub type Devices = Arc<Served>;
+
+/// What the handlers need, by its parts.
+pub struct Served {
     /// The core.
     pub fleet: Fleet,
     /// Counters and gauges.

@@ -1,7 +1,7 @@
 //! The channel as a device meets it, over a plain socket: whose it is stands in the request, as the TLS listener puts it there. No worker
 //! runs here, so nobody nudges.
 
-use super::{Channels, Devices, Peer, channel::speak};
+use super::{Channels, Devices, Peer, Served, channel::speak};
 use crate::observe::Metrics;
 use axum::{Extension, Router, extract::State, extract::ws::WebSocketUpgrade, routing::get};
 use fleet::{
@@ -46,13 +46,13 @@ async fn connect(w: &World, period: Duration) -> Device {
         fingerprint: hex::decode(&certificate.fingerprint).unwrap().try_into().unwrap(),
         not_after: now.plus(1_000_000),
     });
-    let devices = Devices {
+    let devices = Arc::new(Served {
         fleet: w.fleet.clone(),
         metrics: Metrics::default(),
         channels: Channels::default(),
         device_url: "https://localhost".into(),
         stopping: tokio_util::sync::CancellationToken::new(),
-    };
+    });
     let open =
         move |State(devices): State<Devices>, peer: Peer, upgrade: WebSocketUpgrade| async move { speak(devices, peer, upgrade, period) };
     let router = Router::new().route("/", get(open)).layer(Extension(peer)).with_state(devices);
