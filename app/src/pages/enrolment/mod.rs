@@ -17,7 +17,7 @@ use crate::{
         OpenEnrolment, ReadEnrolment, RejectEnrolment, RevokeBatch, RevokeEnrolmentToken,
     },
     api::registered::{
-        BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, SetListAddress,
+        BringList, DisableAuthority, EnableAuthority, FetchListNow, RegisterAuthority, RemoveAuthority, RenewVerificationCode, SetListAddress,
         VerifyAuthority,
     },
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
@@ -74,6 +74,7 @@ pub fn EnrolmentPage() -> AnyView {
         disable: said::<DisableAuthority>("Authority disabled", model),
         list: said::<BringList>("List brought", model),
         address: said::<SetListAddress>("Address changed", model),
+        fetch: said::<FetchListNow>("Its address is asked now", model),
         remove: said::<RemoveAuthority>("Authority removed", model),
     };
     let ca = Memo::new(move |_| query.with(|q| q.get("ca")));
