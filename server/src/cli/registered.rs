@@ -9,7 +9,9 @@ use fleet::{Fleet, access::Actor};
 use std::path::{Path, PathBuf};
 use wire::{
     ids::AuthorityId,
-    registered::{EndedList, JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, TEMPLATE, awaited_warning, verification_lines},
+    registered::{
+        EndedList, JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, TEMPLATE, awaited_warning, verification_lines,
+    },
 };
 
 #[derive(Debug, Subcommand)]

@@ -153,7 +153,20 @@ mod tests {
             let (not_before, not_after) = (Timestamp(0), Timestamp(i64::MAX));
             let certificate = self.der.clone();
             let (active, list, closed, awaits_list) = (true, None, true, false);
-            Arc::new(RegisteredAnchor { id, org, certificate, name, key, path_len, active, not_before, not_after, list, closed, awaits_list })
+            Arc::new(RegisteredAnchor {
+                id,
+                org,
+                certificate,
+                name,
+                key,
+                path_len,
+                active,
+                not_before,
+                not_after,
+                list,
+                closed,
+                awaits_list,
+            })
         }
     }
 

@@ -3,8 +3,8 @@
 use super::guide::{Way, card_of};
 use crate::{
     api::registered::{
-        BringList, DisableAuthority, EnableAuthority, FetchListNow, RegisterAuthority, RemoveAuthority, RenewVerificationCode, SetListAddress,
-        VerifyAuthority,
+        BringList, DisableAuthority, EnableAuthority, FetchListNow, RegisterAuthority, RemoveAuthority, RenewVerificationCode,
+        SetListAddress, VerifyAuthority,
     },
     pages::words,
     ui::{

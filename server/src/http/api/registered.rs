@@ -171,10 +171,6 @@ async fn set_list_address(
     post, path = "/registered-authorities/{id}/fetch-list", operation_id = "fetch_registered_list", tag = "registered authorities", params(("id" = AuthorityId, Path)),
     responses((status = OK, body = RegisteredAuthority), Refusals)
 )]
-async fn fetch_list(
-    State(fleet): State<Fleet>,
-    Caller(actor): Caller,
-    Named(id): Named<AuthorityId>,
-) -> Answer<Json<RegisteredAuthority>> {
+async fn fetch_list(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<Json<RegisteredAuthority>> {
     Ok(Json(fleet.pki().fetch_list_now(&actor, &id).await?))
 }

@@ -140,10 +140,7 @@ impl Pki {
         let now = self.clock.now();
         let (due, oldest) = {
             let mut on = self.db.read().await?;
-            (
-                address_store::due(&mut on, now, now.plus(list_address::LATEST), AT_ONCE).await?,
-                address_store::oldest(&mut on).await?,
-            )
+            (address_store::due(&mut on, now, now.plus(list_address::LATEST), AT_ONCE).await?, address_store::oldest(&mut on).await?)
         };
         self.list_fetches.oldest_is(oldest);
         if due.is_empty() {

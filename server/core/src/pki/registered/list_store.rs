@@ -27,7 +27,8 @@ pub(super) const PUT_LIST: Sql = Sql::same(
      der = excluded.der, received_at = excluded.received_at, received_by = excluded.received_by",
 );
 pub(super) const DELETE_LIST: Sql = Sql::same("DELETE FROM registered_lists WHERE authority_id = $1");
-pub(super) const MARKS: Sql = Sql::same("SELECT org_id, authority_id, number, this_update, sha256 FROM registered_lists ORDER BY received_at");
+pub(super) const MARKS: Sql =
+    Sql::same("SELECT org_id, authority_id, number, this_update, sha256 FROM registered_lists ORDER BY received_at");
 pub(super) const AWAITED: Sql = Sql::same("SELECT number, this_update, sha256 FROM awaited_lists WHERE authority_id = $1");
 pub(super) const ALL_AWAITED: Sql = Sql::same(
     "SELECT w.authority_id, r.label, w.this_update, w.since FROM awaited_lists w JOIN registered_authorities r ON r.id = w.authority_id \

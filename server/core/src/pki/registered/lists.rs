@@ -35,13 +35,7 @@ impl Pki {
 
     /// The same for one that was brought, or fetched from this address. After a database was set back only the list that had counted by then, or one that
     /// follows it, is taken (K-7).
-    pub(super) async fn take_list(
-        &self,
-        actor: &Actor,
-        id: &AuthorityId,
-        list: Vec<u8>,
-        from: Option<&str>,
-    ) -> Result<Taken, Error> {
+    pub(super) async fn take_list(&self, actor: &Actor, id: &AuthorityId, list: Vec<u8>, from: Option<&str>) -> Result<Taken, Error> {
         let now = self.clock.now();
         let found = self.registered_authority(actor, id).await?;
         if found.state == RegisteredState::Unverified {

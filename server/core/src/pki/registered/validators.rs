@@ -16,7 +16,8 @@ pub struct Validators {
 impl Validators {
     /// What of these can be sent back: a tag that is one, and a time of a length that times have.
     pub fn of(etag: Option<&str>, last_modified: Option<&str>) -> Self {
-        let kept = |given: Option<&str>, fits: fn(&str) -> bool| given.map(str::trim).filter(|text| fits(text)).unwrap_or_default().to_owned();
+        let kept =
+            |given: Option<&str>, fits: fn(&str) -> bool| given.map(str::trim).filter(|text| fits(text)).unwrap_or_default().to_owned();
         Self { etag: kept(etag, is_tag), last_modified: kept(last_modified, is_time) }
     }
 
