@@ -51,8 +51,8 @@ pub struct RegisteredAnchor {
 pub struct Between(Box<[Box<[u8]>]>);
 
 impl RegisteredAnchor {
-    /// What its list says of a certificate; nothing without a list, unless one is awaited. One that somebody between it and the device has signed is not on it, whatever its
-    /// number: that one is looked at by [`RegisteredAnchor::lists`].
+    /// What its list says of a certificate; nothing without a list, unless one is awaited. One that somebody between it and the device has signed is not on
+    /// it, whatever its number: that one is looked at by [`RegisteredAnchor::lists`].
     pub(in crate::pki) fn says(&self, certificate: Option<&Signed>, now: Timestamp) -> Result<(), Refusal> {
         let listed = |list: &Arc<OwnersList>| certificate.is_some_and(|certificate| list_gate::on(list, &self.name, certificate));
         if self.list.as_ref().is_some_and(listed) {

@@ -74,8 +74,8 @@ pub(super) fn pause(now: Timestamp, failures: i64, ends: Option<Timestamp>) -> i
 /// Seconds until it may be asked because a person wants it; none when that is now. A time ahead was written by a clock that was wrong.
 pub(super) fn wait(now: Timestamp, asked_at: Option<Timestamp>) -> Option<u32> {
     let since = now.since(asked_at?);
-    let left = (0..BY_HAND).contains(&since).then_some(BY_HAND - since)?;
-    u32::try_from((left + 999) / 1000).ok()
+    let left = (0..BY_HAND).contains(&since).then(|| BY_HAND - since)?;
+    u32::try_from(left).ok().map(|left| left.div_ceil(1000))
 }
 
 /// So many milliseconds that pause may be longer, so that those who began together don't go on together.

@@ -77,7 +77,8 @@ impl Pki {
             detail["from"] = json!(from);
         }
         let shown = self.changed(tx, actor, "registered_authority.list", id, &detail, now).await?;
-        // Not before it counts: a list that the journal knows and the database does not closes the authority with the next start.
+        // Not before it counts: a list that the journal knows and the database does not closes the authority with the next start, or when a command beside
+        // the server looks now.
         self.journal_owners_list(&actor.org, id, &mark).await;
         Ok(Taken { shown, sha256: mark.sha256, new: true })
     }
