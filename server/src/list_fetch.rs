@@ -2,8 +2,12 @@
 //! an answer, a certificate or a list names. Owns the time and the bytes that it may take, and where no name may lead. Refuses to know what is due and what
 //! counts as a list: the core says so.
 
-use fleet::pki::registered::MAX_LIST_BYTES;
-use reqwest::{Client, StatusCode, dns, header, redirect};
+use fleet::pki::registered::{ListAnswer, MAX_LIST_BYTES, Validators};
+use reqwest::{
+    Client, StatusCode, dns,
+    header::{self, HeaderMap, HeaderName},
+    redirect,
+};
 use std::{
     error::Error,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -37,16 +41,26 @@ impl Fetcher {
         Ok(Self { client, within })
     }
 
-    /// What is there; otherwise why not, in words for a person.
-    pub async fn fetch(&self, url: &str) -> Result<Vec<u8>, String> {
+    /// What is there, unless that is what came with these; otherwise why not, in words for a person.
+    pub async fn fetch(&self, url: &str, known: Option<&Validators>) -> Result<ListAnswer, String> {
         let late = |_| Err(format!("no whole answer within {} s", self.within.as_secs_f32()));
-        tokio::time::timeout(self.within, self.ask(url)).await.unwrap_or_else(late)
+        tokio::time::timeout(self.within, self.ask(url, known)).await.unwrap_or_else(late)
     }
 
-    async fn ask(&self, url: &str) -> Result<Vec<u8>, String> {
-        let asked = self.client.get(url).header(header::ACCEPT, "application/pkix-crl, */*;q=0.5");
+    async fn ask(&self, url: &str, known: Option<&Validators>) -> Result<ListAnswer, String> {
+        let mut asked = self.client.get(url).header(header::ACCEPT, "application/pkix-crl, */*;q=0.5");
+        // Both where there are both: whoever understands the first leaves the second alone (RFC 9110 §13.1.3).
+        if let Some(tag) = known.and_then(Validators::etag) {
+            asked = asked.header(header::IF_NONE_MATCH, tag);
+        }
+        if let Some(time) = known.and_then(Validators::last_modified) {
+            asked = asked.header(header::IF_MODIFIED_SINCE, time);
+        }
         let mut answer = asked.send().await.map_err(why)?;
         let status = answer.status();
+        if status == StatusCode::NOT_MODIFIED {
+            return Ok(ListAnswer::Unchanged);
+        }
         if status.is_redirection() {
             return Err(format!("it answers {status} and leads elsewhere; that is not followed, so name the address where the list is"));
         }
@@ -57,6 +71,7 @@ impl Fetcher {
         if answer.content_length().is_some_and(|length| length > MAX_LIST_BYTES as u64) {
             return Err(too_large());
         }
+        let validators = validators(answer.headers());
         let mut list = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(why)? {
             if list.len() + chunk.len() > MAX_LIST_BYTES {
@@ -64,8 +79,14 @@ impl Fetcher {
             }
             list.extend_from_slice(&chunk);
         }
-        if list.is_empty() { Err("its answer is empty".to_owned()) } else { Ok(list) }
+        if list.is_empty() { Err("its answer is empty".to_owned()) } else { Ok(ListAnswer::List { list, validators }) }
     }
+}
+
+/// What came with a list. A time of change in the second of the answer is none: it may be changed again in that second (RFC 9110 §8.8.2.2).
+fn validators(headers: &HeaderMap) -> Validators {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    Validators::of(text(header::ETAG), text(header::LAST_MODIFIED).filter(|changed| text(header::DATE) != Some(*changed)))
 }
 
 /// Without the address, which stands beside it, and without the layers above the cause.
@@ -124,6 +145,19 @@ fn forbidden(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use reqwest::header::HeaderValue;
+
+    #[test]
+    fn a_list_that_may_have_changed_again_in_its_second_is_not_asked_for_by_time() {
+        let (earlier, later) = ("Sun, 22 Nov 2026 10:00:00 GMT", "Sun, 22 Nov 2026 10:00:01 GMT");
+        let came = |date| {
+            let named = [(header::ETAG, "\"5\""), (header::LAST_MODIFIED, earlier), (header::DATE, date)];
+            validators(&named.map(|(name, value)| (name, HeaderValue::from_static(value))).into_iter().collect())
+        };
+        assert_eq!(came(later), Validators::of(Some("\"5\""), Some(earlier)));
+        assert_eq!(came(earlier), Validators::of(Some("\"5\""), None));
+        assert!(validators(&HeaderMap::new()).is_empty());
+    }
 
     #[test]
     fn names_lead_to_no_secrets_of_a_cloud() {

@@ -171,6 +171,14 @@ impl Collector for Counted {
             "Certificates signed by our authorities that have no row; anything but 0 is an alarm",
             &count(trust.unknown_seen()),
         )?;
+        let fetches = self.fleet.pki().list_fetches();
+        let ended: Vec<_> = fetches.by_outcome().into_iter().map(|(outcome, n)| (vec![("outcome", outcome.to_owned())], n)).collect();
+        put("registered_list_fetches", "Fetches of registered authorities' lists of revoked certificates by outcome", &ended)?;
+        put(
+            "registered_list_oldest_fetch_seconds",
+            "Seconds since a registered authority's list was fetched, of the one where that is longest ago; each is fetched every hour",
+            &ConstGauge::new(fetches.oldest_seconds(self.fleet.clock().now())),
+        )?;
         let off = u64::from(self.fleet.pki().clock_jump().is_some());
         put("clock_jumped", "1 while the clock is off and nothing is issued", &level(off))?;
         put(
@@ -248,6 +256,10 @@ mod tests {
             "fleetward_rollouts_without_approval 0",
             "fleetward_rollouts_without_approval_overdue 0",
             "fleetward_certificates_unknown_total 0",
+            "fleetward_registered_list_fetches_total{outcome=\"taken\"} 0",
+            "fleetward_registered_list_fetches_total{outcome=\"unchanged\"} 0",
+            "fleetward_registered_list_fetches_total{outcome=\"failed\"} 0",
+            "fleetward_registered_list_oldest_fetch_seconds 0",
             "fleetward_device_connections 0",
             "fleetward_samples_stored_total 0",
             "fleetward_tls_connections_total{listener=\"device\",outcome=\"timed_out\",reason=\"timeout\"} 3",

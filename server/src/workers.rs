@@ -169,8 +169,8 @@ async fn deltas(fleet: Fleet) {
     }
 }
 
-/// Lists of revoked certificates that admins have named an address for: when they are due, and at once when one was named; every five seconds also what a
-/// command beside the server has named.
+/// Lists of revoked certificates that admins have named an address for: when they are due, and at once when one was named or wanted; every five seconds also
+/// what a command beside the server has named or wanted.
 async fn lists(fleet: Fleet) {
     let fetcher = Fetcher::new(list_fetch::WITHIN).map_err(|e| format!("the HTTP client can't be made: {e}"));
     loop {
@@ -183,7 +183,7 @@ async fn lists(fleet: Fleet) {
                 let (fleet, fetcher) = (&fleet, &fetcher);
                 let each = |due: DueList| async move {
                     let answer = match fetcher {
-                        Ok(fetcher) => fetcher.fetch(&due.url).await,
+                        Ok(fetcher) => fetcher.fetch(&due.url, due.known.as_ref()).await,
                         Err(error) => Err(error.clone()),
                     };
                     if let Err(e) = fleet.pki().list_came(&due, answer).await {

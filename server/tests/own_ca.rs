@@ -332,12 +332,17 @@ async fn the_tab_of_own_authorities_works_without_a_script() {
     let tried = || async { page(&led).await.contains("no connection") };
     eventually("what came of it is shown", PATIENCE, tried).await;
     assert!(page(&led).await.contains("http://127.0.0.1:1/plant.crl") && page("/enrolment?tab=own").await.contains("List not fetched"));
+    // Wanted at once, and just asked.
+    assert!(page(&led).await.contains("Fetch now"));
+    let early = rig.server.post_form(&browser, "/rpc/registered_authority_fetch_list", &[("id", &id)]).await;
+    let back = early.headers()["location"].to_str().unwrap().to_owned();
+    assert!(page(&format!("{led}&{}", back.split_once('?').unwrap().1)).await.contains("was asked a moment ago"), "{back}");
     assert!(page(&format!("{led}&disable={id}")).await.contains("cut off within a second"));
     rig.server.post_form(&browser, "/rpc/registered_authority_disable", &[("id", &id)]).await;
     assert!(page(&led).await.contains("Disabled"));
     // Who may only look sees the list and no form.
     let viewer = rig.server.browser("vic", Role::Viewer).await;
     let seen = viewer.get(rig.server.url(&led)).send().await.unwrap().text().await.unwrap();
-    assert!(seen.contains("Plant") && !seen.contains("Register an authority"));
+    assert!(seen.contains("Plant") && !seen.contains("Register an authority") && !seen.contains("Fetch now"));
     rig.server.stop().await;
 }

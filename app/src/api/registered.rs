@@ -104,6 +104,16 @@ pub async fn set_list_address(id: String, #[server(default)] url: String) -> Res
     Ok(())
 }
 
+/// Fetches its list now, from the address that is named for it.
+#[server(prefix = "/rpc", endpoint = "/registered_authority_fetch_list")]
+pub async fn fetch_list_now(id: String) -> Result<(), ApiFault> {
+    let call = super::caller::caller()?;
+    let id: wire::ids::AuthorityId = call.id(&id)?;
+    call.answer(call.fleet.pki().fetch_list_now(&call.actor, &id).await)?;
+    call.lead_to(&wire::registered::page(&id));
+    Ok(())
+}
+
 /// Removes one that has let no device in.
 #[server(prefix = "/rpc", endpoint = "/registered_authority_remove")]
 pub async fn remove_authority(id: String) -> Result<(), ApiFault> {

@@ -182,6 +182,15 @@ pub fn list_warning(label: &str, failures: i64, error: &str, ends: Option<Timest
     Some(format!("The list of revoked certificates of {label} could not be fetched {times}: {error}. {until}"))
 }
 
+/// Why a person should look after an authority of which a list, made then, has counted and is not here again.
+pub fn awaited_warning(label: &str, made: Timestamp) -> String {
+    let made = made.readable();
+    format!(
+        "The list of revoked certificates of {label} that was made on {made} has counted, and the database was set back since: no device of it is let in until \
+         that list, or a newer one, is here"
+    )
+}
+
 /// An authority of somebody else's whose devices may be believed (pki.md E-10).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -214,6 +223,9 @@ pub struct RegisteredAuthority {
     pub list: Option<OwnersListStanding>,
     /// Where that is fetched, if an admin has said so.
     pub list_address: Option<ListAddressStanding>,
+    /// When the list was made that has counted before the database was set back, while neither it nor a newer one is here: no device of the authority is let
+    /// in until then.
+    pub list_awaited: Option<Timestamp>,
     /// How many devices have a usable certificate of it.
     pub devices: i64,
     /// How many it has let in since it is here.
@@ -235,8 +247,11 @@ pub struct RegisteredAuthority {
 }
 
 impl RegisteredAuthority {
-    /// Why a person should look after its list, as [`list_warning`] says.
+    /// Why a person should look after its list, as [`awaited_warning`] and [`list_warning`] say.
     pub fn list_warning(&self, now: Timestamp) -> Option<String> {
+        if let Some(made) = self.list_awaited {
+            return Some(awaited_warning(&self.label, made));
+        }
         let address = self.list_address.as_ref()?;
         list_warning(&self.label, address.failures, &address.error, self.list.as_ref().map(|list| list.next_update), now)
     }

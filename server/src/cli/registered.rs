@@ -1,4 +1,4 @@
-//! `fleetward ca register|code|verify|enable|disable|upload-crl|list-address|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
+//! `fleetward ca register|code|verify|enable|disable|upload-crl|list-address|fetch-list|remove`: somebody else's authority, whose devices are believed. The words are those of the REST
 //! API. A server that runs beside it follows within a second.
 
 use super::one_of;
@@ -9,7 +9,9 @@ use fleet::{Fleet, access::Actor};
 use std::path::{Path, PathBuf};
 use wire::{
     ids::AuthorityId,
-    registered::{EndedList, JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, TEMPLATE, verification_lines},
+    registered::{
+        EndedList, JustInTime, JustInTimePolicy, NewRegisteredAuthority, RegisteredAuthority, TEMPLATE, awaited_warning, verification_lines,
+    },
 };
 
 #[derive(Debug, Subcommand)]
@@ -62,6 +64,11 @@ pub(super) enum Registered {
         /// Fetch it no more: then it is brought, by upload-crl
         #[arg(long, conflicts_with = "url")]
         none: bool,
+    },
+    /// Fetch a registered authority's list of revoked certificates now, from its address; a server that runs does that within seconds
+    FetchList {
+        /// The authority's id
+        id: AuthorityId,
     },
     /// Remove a registered authority that has let no device in
     Remove {
@@ -125,6 +132,9 @@ pub(super) async fn list(fleet: &Fleet, actor: &Actor) -> Result<()> {
 
 /// Where its list comes from, and what came.
 fn says_list(a: &RegisteredAuthority) {
+    if let Some(made) = a.list_awaited {
+        println!("{}.", awaited_warning(&a.label, made));
+    }
     match &a.list_address {
         None => println!("The list of {} is not fetched; bring it with: fleetward ca upload-crl {} FILE", a.label, a.id),
         Some(at) => {
@@ -177,6 +187,7 @@ pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Registered) -> Re
         }
         Registered::ListAddress { id, url: None, none: false } => says_list(&pki.registered_authority(actor, &id).await?),
         Registered::ListAddress { id, url, .. } => says_list(&pki.set_list_address(actor, &id, &url.unwrap_or_default()).await?),
+        Registered::FetchList { id } => says_list(&pki.fetch_list_now(actor, &id).await?),
         Registered::Remove { id } => {
             pki.remove_authority(actor, &id).await?;
             println!("{id} is removed.");

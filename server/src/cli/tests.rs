@@ -80,6 +80,7 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["ca", "stage"], &["--for", "--kind"]),
         (&["ca", "csr"], &["--kind", "--own-root", "--fresh"]),
         (&["ca", "list-address"], &["[URL]", "--none"]),
+        (&["ca", "fetch-list"], &["<ID>"]),
         (&["assignment-key"], &["list", "make", "retire"]),
         (&["key"], &["add", "list", "revoke", "threshold"]),
         (&["key", "set"], &["make", "sign", "list", "publish"]),

@@ -152,8 +152,21 @@ mod tests {
             let (id, org) = (format!("ca_{n:032}").parse().unwrap(), format!("org_{n:032}").parse().unwrap());
             let (not_before, not_after) = (Timestamp(0), Timestamp(i64::MAX));
             let certificate = self.der.clone();
-            let (active, list, closed) = (true, None, true);
-            Arc::new(RegisteredAnchor { id, org, certificate, name, key, path_len, active, not_before, not_after, list, closed })
+            let (active, list, closed, awaits_list) = (true, None, true, false);
+            Arc::new(RegisteredAnchor {
+                id,
+                org,
+                certificate,
+                name,
+                key,
+                path_len,
+                active,
+                not_before,
+                not_after,
+                list,
+                closed,
+                awaits_list,
+            })
         }
     }
 

@@ -50,6 +50,8 @@ reasons! {
     TurnedAway = "turned_away",
     /// Of a registered authority whose list of what it has revoked is too old, where that lets nobody in.
     ListEnded = "list_ended",
+    /// The same where a list that has counted is not here again, after the database was set back.
+    ListAwaited = "list_awaited",
     /// Whoever showed it has not proved its key.
     KeyNotProved = "key_not_proved",
     /// Too large, too long a chain, or unreadable.
@@ -84,6 +86,7 @@ impl Reason {
             Refusal::TurnedAway => Self::TurnedAway,
             Refusal::Names => Self::Names,
             Refusal::ListEnded => Self::ListEnded,
+            Refusal::ListAwaited => Self::ListAwaited,
             Refusal::Stale => Self::Stale,
         }
     }

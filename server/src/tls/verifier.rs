@@ -139,6 +139,7 @@ fn alert(refusal: Refusal) -> CertificateError {
         | Refusal::TurnedAway
         | Refusal::Names
         | Refusal::ListEnded
+        | Refusal::ListAwaited
         | Refusal::Stale => CertificateError::ApplicationVerificationFailure,
     }
 }

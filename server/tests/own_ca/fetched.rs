@@ -6,12 +6,12 @@ use axum::{
     Router,
     body::Body,
     extract::State,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse as _, Redirect, Response},
     routing::get,
 };
 use bytes::Bytes;
-use fleet::db::EngineKind;
+use fleet::{db::EngineKind, pki::registered::ListAnswer};
 use futures::{StreamExt as _, stream};
 use parking_lot::Mutex;
 use reqwest::Method;
@@ -27,6 +27,7 @@ use std::{
     },
     time::Duration,
 };
+use wire::states::Role;
 
 /// What is at the address.
 #[derive(Clone)]
@@ -44,6 +45,10 @@ enum Mood {
     /// A byte now and then.
     Slow,
     Nothing,
+    /// Under this tag, unless whoever asks has it.
+    Tagged(String, &'static str),
+    /// Whatever is asked.
+    NotModified,
 }
 
 /// Somebody's publication of lists.
@@ -51,9 +56,12 @@ struct Point {
     mood: Mutex<Mood>,
     asked: AtomicUsize,
     asked_elsewhere: AtomicUsize,
+    not_modified: AtomicUsize,
 }
 
-async fn answer(State(point): State<Arc<Point>>) -> Response {
+const MADE: &str = "Sun, 22 Nov 2026 09:59:00 GMT";
+
+async fn answer(State(point): State<Arc<Point>>, asked: HeaderMap) -> Response {
     point.asked.fetch_add(1, Ordering::SeqCst);
     let mood = point.mood.lock().clone();
     let endless = |chunk: usize| stream::repeat(Bytes::from(vec![b'0'; chunk])).map(Ok::<_, Infallible>);
@@ -70,6 +78,13 @@ async fn answer(State(point): State<Arc<Point>>) -> Response {
         }))
         .into_response(),
         Mood::Nothing => ().into_response(),
+        Mood::Tagged(_, tag) if asked.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag) => {
+            assert_eq!(asked.get(header::IF_MODIFIED_SINCE).unwrap(), MADE);
+            point.not_modified.fetch_add(1, Ordering::SeqCst);
+            StatusCode::NOT_MODIFIED.into_response()
+        }
+        Mood::Tagged(list, tag) => ([(header::ETAG, tag), (header::LAST_MODIFIED, MADE)], list).into_response(),
+        Mood::NotModified => StatusCode::NOT_MODIFIED.into_response(),
     }
 }
 
@@ -79,7 +94,8 @@ async fn elsewhere(State(point): State<Arc<Point>>) {
 
 impl Point {
     async fn open(mood: Mood) -> (Arc<Self>, SocketAddr) {
-        let point = Arc::new(Self { mood: Mutex::new(mood), asked: AtomicUsize::new(0), asked_elsewhere: AtomicUsize::new(0) });
+        let (asked, asked_elsewhere, not_modified) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        let point = Arc::new(Self { mood: Mutex::new(mood), asked, asked_elsewhere, not_modified });
         let router = Router::new().route("/plant.crl", get(answer)).route("/elsewhere", get(elsewhere)).with_state(point.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
@@ -138,6 +154,7 @@ async fn e_10_a_list_is_fetched_and_whatever_is_none_changes_nothing(#[case] kin
         (Mood::Large, "larger than 16 MiB"),
         (Mood::Endless, "larger than 16 MiB"),
         (Mood::Nothing, "empty"),
+        (Mood::NotModified, "304 Not Modified"),
         (Mood::List(rig.stock.read("none.crl")), "as new, or newer"),
     ] {
         *point.mood.lock() = mood;
@@ -168,12 +185,48 @@ async fn e_10_an_answer_has_its_time() {
     let (point, at) = Point::open(Mood::Slow).await;
     let fetcher = Fetcher::new(Duration::from_millis(500)).unwrap();
     let url = format!("http://{at}/plant.crl");
-    let late = fetcher.fetch(&url).await.unwrap_err();
+    let late = fetcher.fetch(&url, None).await.unwrap_err();
     assert!(late.contains("within 0.5 s"), "{late}");
     // Takes connections, and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nothing = fetcher.fetch(&format!("http://{}/", silent.local_addr().unwrap())).await.unwrap_err();
+    let nothing = fetcher.fetch(&format!("http://{}/", silent.local_addr().unwrap()), None).await.unwrap_err();
     assert!(nothing.contains("within 0.5 s"), "{nothing}");
     *point.mood.lock() = Mood::List("a list".to_owned());
-    assert_eq!(fetcher.fetch(&url).await.unwrap(), b"a list");
+    assert!(
+        matches!(fetcher.fetch(&url, None).await.unwrap(), ListAnswer::List { list, validators } if list == b"a list" && validators.is_empty())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn e_10_a_list_that_is_here_is_not_sent_again_and_is_asked_for_when_an_admin_wants_it() {
+    let rig = Rig::start(EngineKind::Sqlite).await;
+    let id = rig.two_meters().await;
+    rig.list(&[], "none.crl").await;
+    let fetch = async || rig.call(Method::POST, &format!("/{id}/fetch-list"), json!({})).await;
+    let (status, none) = fetch().await;
+    assert_eq!((status, &none["code"]), (409, &json!("no_list_address")), "{none}");
+    let (point, at) = Point::open(Mood::Tagged(rig.stock.read("none.crl"), "\"none\"")).await;
+    rig.set_address(&id, &format!("http://{at}/plant.crl")).await;
+    eventually("it is fetched", PATIENCE, || async { rig.shown(&id).await["list_address"]["fetched_at"].is_i64() }).await;
+    let (status, early) = fetch().await;
+    assert_eq!((status, &early["code"]), (429, &json!("list_just_asked")), "{early}");
+    assert!(early["detail"].as_str().unwrap().contains("again in "), "{early}");
+
+    let first = rig.shown(&id).await["list_address"]["fetched_at"].as_i64();
+    eventually("it may be asked again", PATIENCE, || async { fetch().await.0 == 200 }).await;
+    eventually("there is no other one", PATIENCE, || async { point.not_modified.load(Ordering::SeqCst) == 1 }).await;
+    eventually("that is a success", PATIENCE, || async { rig.shown(&id).await["list_address"]["fetched_at"].as_i64() > first }).await;
+    let shown = rig.shown(&id).await;
+    assert_eq!((&shown["list_address"]["failures"], &shown["list"]["entries"]), (&json!(0), &json!(0)), "{shown}");
+
+    // Another one is taken.
+    rig.list(&["meter-1.pem"], "one.crl").await;
+    *point.mood.lock() = Mood::Tagged(rig.stock.read("one.crl"), "\"one\"");
+    eventually("it may be asked again", PATIENCE, || async { fetch().await.0 == 200 }).await;
+    eventually("the next list counts", PATIENCE, || async { rig.dial("meter-1").await == 0 }).await;
+    assert_eq!(point.not_modified.load(Ordering::SeqCst), 1);
+    let operator = rig.server.token("oli", Role::Operator).await;
+    let url = rig.server.url(&format!("/api/v1/registered-authorities/{id}/fetch-list"));
+    assert_eq!(rig.server.http.post(url).bearer_auth(operator).send().await.unwrap().status(), 403);
+    rig.server.stop().await;
 }

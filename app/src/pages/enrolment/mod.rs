@@ -17,8 +17,8 @@ use crate::{
         OpenEnrolment, ReadEnrolment, RejectEnrolment, RevokeBatch, RevokeEnrolmentToken,
     },
     api::registered::{
-        BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, SetListAddress,
-        VerifyAuthority,
+        BringList, DisableAuthority, EnableAuthority, FetchListNow, RegisterAuthority, RemoveAuthority, RenewVerificationCode,
+        SetListAddress, VerifyAuthority,
     },
     api::shared::{CreateGatewayToken, CreateTargetToken, RevokeGatewayToken, SetSharedSecrets},
     live,
@@ -74,6 +74,7 @@ pub fn EnrolmentPage() -> AnyView {
         disable: said::<DisableAuthority>("Authority disabled", model),
         list: said::<BringList>("List brought", model),
         address: said::<SetListAddress>("Address changed", model),
+        fetch: said::<FetchListNow>("Its address is asked now", model),
         remove: said::<RemoveAuthority>("Authority removed", model),
     };
     let ca = Memo::new(move |_| query.with(|q| q.get("ca")));

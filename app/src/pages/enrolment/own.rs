@@ -3,8 +3,8 @@
 use super::guide::{Way, card_of};
 use crate::{
     api::registered::{
-        BringList, DisableAuthority, EnableAuthority, RegisterAuthority, RemoveAuthority, RenewVerificationCode, SetListAddress,
-        VerifyAuthority,
+        BringList, DisableAuthority, EnableAuthority, FetchListNow, RegisterAuthority, RemoveAuthority, RenewVerificationCode,
+        SetListAddress, VerifyAuthority,
     },
     pages::words,
     ui::{
@@ -33,6 +33,7 @@ pub(super) struct Owns {
     pub(super) disable: FormCall<DisableAuthority>,
     pub(super) list: FormCall<BringList>,
     pub(super) address: FormCall<SetListAddress>,
+    pub(super) fetch: FormCall<FetchListNow>,
     pub(super) remove: FormCall<RemoveAuthority>,
 }
 
@@ -95,7 +96,8 @@ fn list(p: &Page) -> AnyView {
 
 fn row(a: &RegisteredAuthority, now: wire::Timestamp) -> AnyView {
     let (tone, word) = words::registered(a.state);
-    let missed = a.list_warning(now).map(|_| badge(Tone::Warn, "List not fetched"));
+    let missed = if a.list_awaited.is_some() { (Tone::Bad, "List awaited") } else { (Tone::Warn, "List not fetched") };
+    let missed = a.list_warning(now).map(|_| badge(missed.0, missed.1));
     view! {
         <tr>
             <th scope="row"><a href=page(&a.id)>{a.label.clone()}</a></th>
@@ -138,7 +140,8 @@ fn detail(p: &Page, a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     let ends = may.then(|| ends(a, calls));
     let list = (p.may_revoke && proved).then(|| list_form(a, calls.list));
     let address = (may && proved).then(|| address_form(a, calls.address));
-    let warning = a.list_warning(p.at).map(|text| banner(Tone::Warn, text.into_any()));
+    let shut = if a.list_awaited.is_some() { Tone::Bad } else { Tone::Warn };
+    let warning = a.list_warning(p.at).map(|text| banner(shut, text.into_any()));
     let body = view! {
         <div class="body stack" aria-live="polite">
             {way}
@@ -154,7 +157,7 @@ fn detail(p: &Page, a: &RegisteredAuthority, calls: &Owns) -> AnyView {
                 <dt>"Last let in"</dt><dd>{time::ago_or(a.last_admitted_at, "none yet")}</dd>
                 <dt>"Last seen"</dt><dd>{time::ago_or(a.last_seen_at, "never")}</dd>
                 {owners_list(a, p.at)}
-                {fetching(a)}
+                {fetching(a, may.then_some(calls.fetch))}
                 <dt>"Registered"</dt><dd>{time::at(a.created_at)}" by "{a.created_by.clone()}</dd>
             </dl>
             {address}
@@ -216,8 +219,8 @@ fn owners_list(a: &RegisteredAuthority, now: wire::Timestamp) -> AnyView {
     .into_any()
 }
 
-/// Where that is fetched, and what came of it.
-fn fetching(a: &RegisteredAuthority) -> Option<AnyView> {
+/// Where that is fetched, what came of it, and the button for whoever doesn't want to wait.
+fn fetching(a: &RegisteredAuthority, call: Option<FormCall<FetchListNow>>) -> Option<AnyView> {
     let at = a.list_address.as_ref()?;
     let gave = match (at.asked_at, at.fetched_at) {
         (None, _) => "it is asked within moments".into_any(),
@@ -229,11 +232,22 @@ fn fetching(a: &RegisteredAuthority) -> Option<AnyView> {
         let text = format!("It gave none ({times}): {}.", at.error);
         view! { <p>{status(Tone::Warn, text)}</p> }
     });
+    let now = call.map(|call| {
+        let id = a.id.to_string();
+        view! {
+            <ActionForm action=call>
+                <input type="hidden" name="id" value=id/>
+                {move || fault_banner(refusal(call).as_ref())}
+                <div class="row mt-2">{form::submit("Fetch now", "", move || call.pending().get())}</div>
+            </ActionForm>
+        }
+    });
     let row = view! {
         <dt>"Fetched from"</dt>
         <dd>
             <span class="mono">{at.url.clone()}</span>"; "{gave}"; next "{time::at(at.next_at)}"; set by "{at.set_by.clone()}
             {failed}
+            {now}
         </dd>
     };
     Some(row.into_any())

@@ -4,7 +4,7 @@
 //!
 //! A line whose transaction failed afterwards is done with the next start all the same: somebody wanted it.
 
-use super::{Error, Pki, store};
+use super::{Error, Pki, registered::ListMark, store};
 use crate::{
     access::{Actor, audit},
     db::Tx,
@@ -63,6 +63,21 @@ pub(super) enum Entry {
         /// When.
         at: Timestamp,
     },
+    /// A registered authority's list counts: a backup from before has an older one, or none. By what it is told, and not the list, which may be 10 MiB long
+    /// every hour: a database that was set back lets nobody in until the list is here again.
+    OwnersList {
+        /// Its organization.
+        org: OrgId,
+        /// Its authority.
+        authority: AuthorityId,
+        /// Its number, forty hex digits; empty when it has none.
+        number: String,
+        /// When it was made.
+        this_update: Timestamp,
+        /// SHA-256 of it.
+        #[serde(with = "hexed")]
+        sha256: Vec<u8>,
+    },
     /// A list was brought that nobody here can sign again: a backup from before has an older one.
     List {
         /// Its organization.
@@ -79,6 +94,13 @@ pub(super) enum Entry {
         #[serde(with = "hexed")]
         der: Vec<u8>,
     },
+}
+
+impl Entry {
+    /// Of a registered authority's list.
+    pub fn owners_list(org: OrgId, authority: AuthorityId, list: ListMark) -> Self {
+        Self::OwnersList { org, authority, number: list.number, this_update: list.this_update, sha256: list.sha256 }
+    }
 }
 
 /// A revoked certificate, with all that a list needs of one that the database does not know.
@@ -234,6 +256,14 @@ impl Pki {
         }
     }
 
+    /// The same of a registered authority's list, once it counts: one that does not would close its authority with the next start. What this has missed the
+    /// next start tells.
+    pub(super) async fn journal_owners_list(&self, org: &OrgId, authority: &AuthorityId, list: &ListMark) {
+        if let Some(journal) = &self.journal {
+            self.tell(journal, &[Entry::owners_list(org.clone(), authority.clone(), list.clone())]).await;
+        }
+    }
+
     async fn tell(&self, journal: &Journal, entries: &[Entry]) {
         if let Err(error) = journal.append(entries).await {
             tracing::error!(%error, "a revocation is not in the journal yet; a backup put back now would not know of it");
@@ -276,7 +306,7 @@ impl Pki {
                     self.give_up_again(&org, &authority, at).await?;
                     given_up.insert(authority);
                 }
-                Entry::Offline { .. } | Entry::Registered { .. } | Entry::List { .. } => recalled.hear(entry),
+                Entry::Offline { .. } | Entry::Registered { .. } | Entry::OwnersList { .. } | Entry::List { .. } => recalled.hear(entry),
             }
         }
         for slice in missing.chunks(SLICE) {
@@ -370,12 +400,15 @@ mod tests {
     async fn what_was_appended_is_read_also_around_a_torn_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("revocations.log");
-        Journal::open(&path).unwrap().append(&[entry("a"), entry("b")]).await.unwrap();
+        let mark = ListMark { number: format!("{:0>40}", "5f"), this_update: Timestamp(3), sha256: vec![7; 32] };
+        let (org, authority) = (format!("org_{:032}", 1).parse().unwrap(), format!("ca_{:032}", 2).parse().unwrap());
+        let list = Entry::owners_list(org, authority, mark);
+        Journal::open(&path).unwrap().append(&[entry("a"), list.clone(), entry("b")]).await.unwrap();
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(br#"{"what":"revoked","id":"#).unwrap();
         let again = Journal::open(&path).unwrap();
         again.append(&[entry("c")]).await.unwrap();
-        assert_eq!(again.read().unwrap(), [entry("a"), entry("b"), entry("c")]);
+        assert_eq!(again.read().unwrap(), [entry("a"), list, entry("b"), entry("c")]);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

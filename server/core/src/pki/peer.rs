@@ -55,6 +55,9 @@ pub enum Refusal {
     /// The list of revoked certificates that its owner's authority gave has ended for more than a day (pki.md E-10).
     #[error("the authority's list of revoked certificates has ended")]
     ListEnded,
+    /// A list of that authority has counted before the database was set back, and is not here again (pki.md K-7).
+    #[error("the authority's list of revoked certificates is awaited")]
+    ListAwaited,
     /// Its authority is retired or compromised.
     #[error("authority not trusted")]
     Authority,

@@ -1,7 +1,13 @@
 //! What the journal tells of authorities after a database was set back (pki.md K-5, K-7): a root's key that was removed stays removed, a list that was
-//! brought is not followed by an older one, and a registered authority that was disabled stays so. Refuses to know how the journal is kept.
+//! brought is not followed by an older one, a registered authority that was disabled stays so, and one whose list is forgotten lets nobody in. Refuses to
+//! know how the journal is kept.
 
-use super::{Error, Pki, journal::Entry, registered, store};
+use super::{
+    Error, Pki,
+    journal::Entry,
+    registered::{self, ListMark},
+    store,
+};
 use crate::access::{Actor, audit};
 use serde_json::json;
 use std::collections::HashMap;
@@ -17,6 +23,7 @@ pub(super) struct Told {
     lists: HashMap<AuthorityId, (OrgId, store::CrlRecord)>,
     /// Whether it is believed.
     registered: HashMap<AuthorityId, (OrgId, bool)>,
+    owners: HashMap<AuthorityId, (OrgId, ListMark)>,
 }
 
 impl Told {
@@ -35,6 +42,12 @@ impl Told {
             }
             Entry::Registered { org, authority, believed, .. } => {
                 self.registered.insert(authority, (org, believed));
+            }
+            Entry::OwnersList { org, authority, number, this_update, sha256 } => {
+                let list = ListMark { number, this_update, sha256 };
+                if self.owners.get(&authority).is_none_or(|(_, held)| list.follows(held)) {
+                    self.owners.insert(authority, (org, list));
+                }
             }
             Entry::Revoked(_) | Entry::Compromised { .. } => {}
         }
@@ -68,12 +81,22 @@ impl Pki {
                 tracing::warn!(%authority, "a registered authority was disabled again: the database was set back");
             }
         }
+        for (authority, (org, list)) in &told.owners {
+            if self.await_list(org, authority, list).await? {
+                tracing::warn!(%authority, "a registered authority lets nobody in until its newest list is here: the database was set back");
+            }
+        }
         self.untold(&told).await
     }
 
     async fn untold(&self, told: &Told) -> Result<Vec<Entry>, Error> {
         let corrupt = |e: wire::ids::BadId| crate::db::Error::corrupt(e);
         let mut untold = Vec::new();
+        for (org, authority, list) in self.counted_lists().await? {
+            if told.owners.get(&authority).is_none_or(|(_, held)| list.follows(held)) {
+                untold.push(Entry::owners_list(org, authority, list));
+            }
+        }
         let mut on = self.db.read().await?;
         for (org, authority, at) in store::offline(&mut on).await? {
             let authority: AuthorityId = authority.parse().map_err(corrupt)?;

@@ -31,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(disable))
         .routes(routes!(bring_list))
         .routes(routes!(set_list_address))
+        .routes(routes!(fetch_list))
 }
 
 /// Every registered authority, newest first
@@ -160,4 +161,16 @@ async fn set_list_address(
     Sent(address): Sent<ListAddress>,
 ) -> Answer<Json<RegisteredAuthority>> {
     Ok(Json(fleet.pki().set_list_address(&actor, &id, &address.url).await?))
+}
+
+/// Fetch the authority's list of revoked certificates now, from the address that is named for it
+///
+/// Answered at once; `list_address` of the authority says what came of it. Refused with `429` and `Retry-After` when the address was asked within the last ten
+/// seconds.
+#[utoipa::path(
+    post, path = "/registered-authorities/{id}/fetch-list", operation_id = "fetch_registered_list", tag = "registered authorities", params(("id" = AuthorityId, Path)),
+    responses((status = OK, body = RegisteredAuthority), Refusals)
+)]
+async fn fetch_list(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<AuthorityId>) -> Answer<Json<RegisteredAuthority>> {
+    Ok(Json(fleet.pki().fetch_list_now(&actor, &id).await?))
 }

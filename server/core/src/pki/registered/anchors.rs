@@ -41,6 +41,8 @@ pub struct RegisteredAnchor {
     pub list: Option<Arc<OwnersList>>,
     /// Whether its devices are refused once that list has ended for a day.
     pub closed: bool,
+    /// Whether a newer list has counted before the database was set back, which is not here again: nobody knows what that one has revoked (K-7).
+    pub awaits_list: bool,
 }
 
 /// Serial numbers of the certificates between a device and its authority that this one has signed itself: what its list may name after the handshake. A
@@ -49,13 +51,17 @@ pub struct RegisteredAnchor {
 pub struct Between(Box<[Box<[u8]>]>);
 
 impl RegisteredAnchor {
-    /// What its list says of a certificate; nothing without a list. One that somebody between it and the device has signed is not on it, whatever its
-    /// number: that one is looked at by [`RegisteredAnchor::lists`].
+    /// What its list says of a certificate; nothing without a list, unless one is awaited. One that somebody between it and the device has signed is not on
+    /// it, whatever its number: that one is looked at by [`RegisteredAnchor::lists`].
     pub(in crate::pki) fn says(&self, certificate: Option<&Signed>, now: Timestamp) -> Result<(), Refusal> {
-        let Some(list) = &self.list else { return Ok(()) };
-        if certificate.is_some_and(|certificate| list_gate::on(list, &self.name, certificate)) {
+        let listed = |list: &Arc<OwnersList>| certificate.is_some_and(|certificate| list_gate::on(list, &self.name, certificate));
+        if self.list.as_ref().is_some_and(listed) {
             return Err(Refusal::Revoked);
         }
+        if self.awaits_list {
+            return Err(Refusal::ListAwaited);
+        }
+        let Some(list) = &self.list else { return Ok(()) };
         if self.closed && now.since(list.next_update) > list_gate::GRACE { Err(Refusal::ListEnded) } else { Ok(()) }
     }
 
@@ -129,5 +135,6 @@ fn anchor(r: store::AnchorRecord, list: Option<Arc<OwnersList>>) -> Result<Arc<R
         not_after: Timestamp(r.not_after),
         list,
         closed: r.ended_list != EndedList::Open.as_str(),
+        awaits_list: r.awaits_since.is_some(),
     }))
 }

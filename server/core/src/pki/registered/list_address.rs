@@ -1,7 +1,7 @@
 //! Pure: from which addresses a registered authority's list of revoked certificates may be fetched, and when (pki.md E-10). Refuses to know how one asks.
 //!
 //! Every hour, as a new list may be there long before the one that is here ends; sooner where that one ends sooner, and after a failure: then each time
-//! twice as long after the time before. Never twice within five minutes.
+//! twice as long after the time before. Never twice within five minutes; when a person wants it, never twice within ten seconds.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use wire::Timestamp;
@@ -13,6 +13,8 @@ const MINUTE: i64 = 60_000;
 pub(super) const LEAST: i64 = 5 * MINUTE;
 /// Milliseconds between two times, without the spread.
 const MOST: i64 = 60 * MINUTE;
+/// Milliseconds between two times that a person wants at least.
+pub(super) const BY_HAND: i64 = 10_000;
 /// So long before its end the list that is here should have a successor.
 const MARGIN: i64 = 15 * MINUTE;
 /// What is to be asked later than this was planned by a clock that was wrong.
@@ -67,6 +69,13 @@ pub(super) fn pause(now: Timestamp, failures: i64, ends: Option<Timestamp>) -> i
         }
     };
     pause.clamp(LEAST, MOST)
+}
+
+/// Seconds until it may be asked because a person wants it; none when that is now. A time ahead was written by a clock that was wrong.
+pub(super) fn wait(now: Timestamp, asked_at: Option<Timestamp>) -> Option<u32> {
+    let since = now.since(asked_at?);
+    let left = (0..BY_HAND).contains(&since).then(|| BY_HAND - since)?;
+    u32::try_from(left).ok().map(|left| left.div_ceil(1000))
 }
 
 /// So many milliseconds that pause may be longer, so that those who began together don't go on together.
@@ -146,6 +155,20 @@ mod tests {
     fn e_10_when_it_is_asked_again(#[case] failures: i64, #[case] ends_in_minutes: Option<i64>, #[case] minutes: i64) {
         let now = Timestamp(1_795_341_600_000);
         assert_eq!(pause(now, failures, ends_in_minutes.map(|m| now.plus(m * MINUTE))), minutes * MINUTE);
+    }
+
+    #[rstest]
+    #[case(None, None)]
+    #[case(Some(0), Some(10))]
+    #[case(Some(1), Some(10))]
+    #[case(Some(9_000), Some(1))]
+    #[case(Some(9_999), Some(1))]
+    #[case(Some(10_000), None)]
+    #[case(Some(i64::MAX), None)]
+    #[case(Some(-1), None)]
+    fn e_10_when_a_person_may_have_it_asked_again(#[case] asked_before: Option<i64>, #[case] seconds: Option<u32>) {
+        let now = Timestamp(1_795_341_600_000);
+        assert_eq!(wait(now, asked_before.map(|ms| Timestamp(now.0.saturating_sub(ms)))), seconds);
     }
 
     proptest! {

@@ -43,6 +43,34 @@ pub struct ListRead {
     pub entries: usize,
 }
 
+/// By what a list is told from another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListMark {
+    /// Its number, forty hex digits; empty when it has none.
+    pub number: String,
+    /// When it was made.
+    pub this_update: Timestamp,
+    /// SHA-256 of it.
+    pub sha256: Vec<u8>,
+}
+
+impl ListMark {
+    /// Whether this one may take the place of the other: numbers only grow, and so does time (RFC 5280 §5.2.3). An old list must not bring back what a
+    /// newer one has revoked.
+    pub fn follows(&self, before: &Self) -> bool {
+        if before.number.is_empty() {
+            self.this_update > before.this_update
+        } else {
+            self.number > before.number && self.this_update >= before.this_update
+        }
+    }
+
+    /// Whether it is the other one, or may take its place.
+    pub fn reaches(&self, counted: &Self) -> bool {
+        self.sha256 == counted.sha256 || self.follows(counted)
+    }
+}
+
 /// What is on a list, for handshakes.
 #[derive(Debug)]
 pub struct OwnersList {
@@ -196,4 +224,34 @@ fn of_entry(e: &X509Extension<'_>) -> Result<(), Refused> {
 /// Whether the certificate is one that `name` has signed and that is on the list.
 pub fn on(list: &OwnersList, name: &[u8], certificate: &Signed) -> bool {
     certificate.by == name && list.has(&certificate.serial)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn mark(number: &str, made: i64, sha256: u8) -> ListMark {
+        ListMark { number: number.to_owned(), this_update: Timestamp(made), sha256: vec![sha256; 32] }
+    }
+
+    #[rstest]
+    #[case::next(("06", 8, 1), ("05", 7, 0), true, true)]
+    #[case::made_in_the_same_second(("06", 7, 1), ("05", 7, 0), true, true)]
+    #[case::the_same(("05", 7, 0), ("05", 7, 0), false, true)]
+    #[case::another_of_that_number(("05", 8, 1), ("05", 7, 0), false, false)]
+    #[case::older(("04", 8, 1), ("05", 7, 0), false, false)]
+    #[case::made_before(("06", 6, 1), ("05", 7, 0), false, false)]
+    #[case::without_a_number(("", 8, 1), ("05", 7, 0), false, false)]
+    #[case::by_time(("", 8, 1), ("", 7, 0), true, true)]
+    #[case::by_time_alone(("", 7, 1), ("", 7, 0), false, false)]
+    fn e_10_a_list_follows_or_does_not(
+        #[case] new: (&str, i64, u8),
+        #[case] before: (&str, i64, u8),
+        #[case] follows: bool,
+        #[case] reaches: bool,
+    ) {
+        let (new, before) = (mark(new.0, new.1, new.2), mark(before.0, before.1, before.2));
+        assert_eq!((new.follows(&before), new.reaches(&before)), (follows, reaches));
+    }
 }

@@ -3,7 +3,9 @@
 
 use super::{
     super::{Error, Pki, csr::sha256},
-    Refused, list_gate, list_store,
+    Refused,
+    list_gate::{self, ListMark},
+    list_store,
 };
 use crate::access::{Act, Actor, may};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
@@ -13,22 +15,27 @@ use wire::{
     registered::{RegisteredAuthority, RegisteredState},
 };
 
+/// A list that counts.
+pub(super) struct Taken {
+    /// Its authority.
+    pub shown: RegisteredAuthority,
+    /// SHA-256 of it.
+    pub sha256: Vec<u8>,
+    /// Whether it was not here before.
+    pub new: bool,
+}
+
 impl Pki {
     /// Takes a registered authority's list of revoked certificates, PEM or DER, in the place of the one before. What is on it is refused from when this
     /// returns, and its connections are being cut. Bringing the same list again changes nothing.
     pub async fn bring_list(&self, actor: &Actor, id: &AuthorityId, list: Vec<u8>) -> Result<RegisteredAuthority, Error> {
         may(actor, Act::Revoke)?;
-        self.take_list(actor, id, list, None).await
+        Ok(self.take_list(actor, id, list, None).await?.shown)
     }
 
-    /// The same for one that was brought, or fetched from this address.
-    pub(super) async fn take_list(
-        &self,
-        actor: &Actor,
-        id: &AuthorityId,
-        list: Vec<u8>,
-        from: Option<&str>,
-    ) -> Result<RegisteredAuthority, Error> {
+    /// The same for one that was brought, or fetched from this address. After a database was set back only the list that had counted by then, or one that
+    /// follows it, is taken (K-7).
+    pub(super) async fn take_list(&self, actor: &Actor, id: &AuthorityId, list: Vec<u8>, from: Option<&str>) -> Result<Taken, Error> {
         let now = self.clock.now();
         let found = self.registered_authority(actor, id).await?;
         if found.state == RegisteredState::Unverified {
@@ -38,38 +45,41 @@ impl Pki {
         let authority = CertificateDer::from_pem_slice(found.pem.as_bytes()).map_err(|_| Refused::NotCertificate)?;
         let read = tokio::task::spawn_blocking(move || list_gate::list(&list, &authority, now)).await;
         let read = read.map_err(|e| Error::Build(e.to_string()))??;
-        let digest = sha256(&read.der);
+        let mark = ListMark { number: read.number.clone(), this_update: read.this_update, sha256: sha256(&read.der).to_vec() };
 
         let mut tx = self.db.write().await?;
         let row = self.registered_held(&mut tx, actor, id).await?;
-        if let Some(held) = list_store::held_list(&mut tx, id).await? {
-            if held.sha256 == digest {
+        if list_store::awaited(&mut tx, id).await?.is_some_and(|counted| !mark.reaches(&counted)) {
+            return Err(Refused::ListForgotten.into());
+        }
+        if let Some(held) = list_store::held_list(&mut tx, id).await?.map(|held| held.mark()) {
+            if held.sha256 == mark.sha256 {
                 drop(tx);
-                return self.registered_authority(actor, id).await;
+                let shown = self.registered_authority(actor, id).await?;
+                return Ok(Taken { shown, sha256: mark.sha256, new: false });
             }
-            // Numbers only grow, and so does time (RFC 5280 §5.2.3): an old list must not bring back what a newer one has revoked.
-            let goes_on = if held.number.is_empty() {
-                read.this_update.0 > held.this_update
-            } else {
-                read.number > held.number && read.this_update.0 >= held.this_update
-            };
-            if !goes_on {
+            if !mark.follows(&held) {
                 return Err(Refused::ListNotNewer.into());
             }
         }
         let by = from.map_or_else(|| actor.label(), str::to_owned);
-        list_store::put_list(&mut tx, id, &actor.org, &read, &digest, (now, &by)).await?;
+        list_store::put_list(&mut tx, id, &actor.org, &read, &mark.sha256, (now, &by)).await?;
+        list_store::delete_awaited(&mut tx, id).await?;
         let mut detail = json!({
             "label": row.label,
             "number": read.number.trim_start_matches('0'),
             "this_update": read.this_update,
             "next_update": read.next_update,
             "entries": read.entries,
-            "sha256": hex::encode(digest),
+            "sha256": hex::encode(&mark.sha256),
         });
         if let Some(from) = from {
             detail["from"] = json!(from);
         }
-        self.changed(tx, actor, "registered_authority.list", id, &detail, now).await
+        let shown = self.changed(tx, actor, "registered_authority.list", id, &detail, now).await?;
+        // Not before it counts: a list that the journal knows and the database does not closes the authority with the next start, or when a command beside
+        // the server looks now.
+        self.journal_owners_list(&actor.org, id, &mark).await;
+        Ok(Taken { shown, sha256: mark.sha256, new: true })
     }
 }

@@ -9,7 +9,9 @@ mod address_store;
 mod admitted;
 pub(crate) mod anchors;
 mod arrivals;
+mod awaited;
 mod fetching;
+mod figures;
 pub(crate) mod gate;
 pub(crate) mod leaves;
 mod list_address;
@@ -21,16 +23,19 @@ mod renewed;
 mod state;
 pub(crate) mod store;
 pub(crate) mod template;
+mod validators;
 
 pub(crate) use admitted::{NewRegisteredLeaf, may_have};
 pub use anchors::{Between, RegisteredAnchor};
 pub use arrivals::Arrival;
 pub(super) use arrivals::{Arrivals, Waiting};
-pub use fetching::DueList;
+pub use fetching::{DueList, ListAnswer};
+pub use figures::FetchFigures;
 pub use gate::{Link, link};
 pub use list_gate::MAX_BYTES as MAX_LIST_BYTES;
-pub(super) use list_gate::{Signed, signed};
+pub(super) use list_gate::{ListMark, Signed, signed};
 pub use refused::Refused;
+pub use validators::Validators;
 
 use super::{Error, Pki, consent::ConsentError, csr::sha256, recognise};
 use crate::{
@@ -68,10 +73,12 @@ impl Pki {
         let mut on = self.db.read().await?;
         let mut lists = list_store::lists(&mut on, &actor.org).await?;
         let mut addresses = address_store::addresses(&mut on, &actor.org).await?;
+        let awaited = list_store::all_awaited(&mut on, &actor.org).await?;
         let found = store::list(&mut on, &actor.org).await?;
         let shown = |row: store::RegisteredRow| {
             let (list, list_address) = (lists.remove(&row.id), addresses.remove(&row.id));
-            row.shown(now).map(|shown| RegisteredAuthority { list, list_address, ..shown })
+            let list_awaited = awaited.iter().find(|a| a.authority_id == row.id).map(|a| Timestamp(a.this_update));
+            row.shown(now).map(|shown| RegisteredAuthority { list, list_address, list_awaited, ..shown })
         };
         Ok(found.into_iter().map(shown).collect::<Result<_, _>>()?)
     }

@@ -80,6 +80,15 @@ pub enum Refused {
     /// Older than the one there is, or as old.
     #[error("a list that is as new, or newer, is here already: numbers and times only grow")]
     ListNotNewer,
+    /// A newer one had counted before the database was set back.
+    #[error("a newer list has counted before the database was set back; bring that one, or one that follows it")]
+    ListForgotten,
+    /// It is brought, not fetched.
+    #[error("no address is named from which its list is fetched; name one first")]
+    NoListAddress,
+    /// Seconds until the address may be asked because somebody wants it.
+    #[error("the address was asked a moment ago; it can be asked again in {0} s")]
+    ListJustAsked(u32),
     /// Certificates of it are part of devices' histories.
     #[error("devices have certificates of it, which stay in their histories; disable it instead")]
     InUse,
@@ -112,7 +121,9 @@ impl Refused {
             Self::List(_) => (FaultKind::Invalid, "list_refused", "list"),
             Self::ListAddress(_) => (FaultKind::Invalid, "list_address_refused", "url"),
             Self::ListTooLarge => (FaultKind::TooLarge, "list_too_large", "list"),
-            Self::ListNotNewer => (FaultKind::Conflict, "list_not_newer", "list"),
+            Self::ListNotNewer | Self::ListForgotten => (FaultKind::Conflict, "list_not_newer", "list"),
+            Self::NoListAddress => (FaultKind::Conflict, "no_list_address", ""),
+            Self::ListJustAsked(_) => (FaultKind::TooMany, "list_just_asked", ""),
             Self::InUse => (FaultKind::Conflict, "authority_in_use", ""),
             Self::NotFound => (FaultKind::NotFound, "authority_not_found", ""),
         };
@@ -124,6 +135,7 @@ impl Refused {
             text.push('.');
         }
         let fault = Fault::new(kind, code, text);
+        let fault = if let Self::ListJustAsked(seconds) = self { fault.retry_after(*seconds) } else { fault };
         if field.is_empty() { fault } else { fault.at(field) }
     }
 }

@@ -38,8 +38,8 @@ const HELD: Sql = Sql::split(
     registered!("CAST(0 AS BIGINT) AS devices, CAST(NULL AS BIGINT) AS last_seen_at", "WHERE r.id = $1 FOR NO KEY UPDATE"),
 );
 const ANCHORS: Sql = Sql::same(
-    "SELECT r.id, r.org_id, r.der, r.state, r.not_before, r.not_after, r.ended_list, l.sha256 AS list_sha256 FROM registered_authorities r \
-     LEFT JOIN registered_lists l ON l.authority_id = r.id WHERE r.state IN ('active', 'disabled') ORDER BY r.id",
+    "SELECT r.id, r.org_id, r.der, r.state, r.not_before, r.not_after, r.ended_list, l.sha256 AS list_sha256, w.since AS awaits_since \
+     FROM registered_authorities r LEFT JOIN registered_lists l ON l.authority_id = r.id LEFT JOIN awaited_lists w ON w.authority_id = r.id WHERE r.state IN ('active', 'disabled') ORDER BY r.id",
 );
 const INSERT: Sql = Sql::same(
     "INSERT INTO registered_authorities (id, org_id, label, subject, key_alg, spki_sha256, fingerprint, der, not_before, not_after, state, code, \
@@ -116,13 +116,22 @@ pub(crate) const ALL: &[&Sql] = &[
     &list_store::LIST_DER,
     &list_store::PUT_LIST,
     &list_store::DELETE_LIST,
+    &list_store::MARKS,
+    &list_store::AWAITED,
+    &list_store::ALL_AWAITED,
+    &list_store::PUT_AWAITED,
+    &list_store::DELETE_AWAITED,
     &address_store::ADDRESSES,
     &address_store::ADDRESS,
     &address_store::PUT_ADDRESS,
     &address_store::DELETE_ADDRESS,
     &address_store::DUE,
     &address_store::TAKE,
+    &address_store::ASK_NOW,
+    &address_store::ASK_ANEW,
+    &address_store::OLDEST,
     &address_store::GAVE,
+    &address_store::GAVE_SAME,
     &address_store::GAVE_NONE,
     &address_store::TROUBLED,
     &leaves::BY_FINGERPRINT,
@@ -207,6 +216,7 @@ impl RegisteredRow {
             code: asks.then_some(self.code),
             list: None,
             list_address: None,
+            list_awaited: None,
             devices: self.devices,
             admitted: self.admitted,
             last_admitted_at: self.last_admitted_at.map(Timestamp),
@@ -240,6 +250,7 @@ pub(in crate::pki) struct AnchorRecord {
     pub not_after: i64,
     pub ended_list: String,
     pub list_sha256: Option<Vec<u8>>,
+    pub awaits_since: Option<i64>,
 }
 
 /// Those that were enabled, of every organization.
@@ -380,6 +391,7 @@ pub(super) async fn used(on: &mut impl Conn, id: &AuthorityId) -> Result<bool, E
 
 pub(super) async fn delete(tx: &mut Tx, id: &AuthorityId) -> Result<(), Error> {
     list_store::delete_list(tx, id).await?;
+    list_store::delete_awaited(tx, id).await?;
     address_store::delete_address(tx, id).await?;
     exec!(tx, DELETE_KEY, id.as_str())?;
     exec!(tx, DELETE, id.as_str())?;

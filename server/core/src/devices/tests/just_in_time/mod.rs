@@ -5,6 +5,7 @@ mod authorities;
 mod fetched;
 mod later;
 mod lists;
+mod restored;
 
 use super::{Error, World};
 use crate::{
