@@ -44,13 +44,7 @@ impl ServerKey {
 
     /// What a request that passed the gate asks for, with this key in the place of its own.
     pub(crate) fn instead(&self, asked: &Csr) -> Csr {
-        Csr {
-            spki: self.spki.clone(),
-            spki_sha256: sha256(&self.spki),
-            key_alg: KEY_ALG,
-            key_origin: KeyOrigin::Server,
-            ..asked.clone()
-        }
+        Csr { spki: self.spki.clone(), spki_sha256: sha256(&self.spki), key_alg: KEY_ALG, key_origin: KeyOrigin::Server, ..asked.clone() }
     }
 
     /// What is asked for a device that has sent no request.
