@@ -67,6 +67,8 @@ pub struct Config {
     pub pkcs11_pin_file: Option<PathBuf>,
     /// File in which revocations are kept beside the database, so that a backup put back does not forget them; `revocations.log` in `data` unless said.
     pub revocation_journal: Option<PathBuf>,
+    /// File to which the audit log's head is appended once an hour, so that a log that was written anew is found; `audit-heads.jsonl` in `data` unless said.
+    pub audit_heads: Option<PathBuf>,
     /// The trust domain in device certificates, `spiffe://DOMAIN/…`; frozen into certificates when they are issued.
     pub trust_domain: String,
     /// A renewal by EST must repeat subject and alternative names of the certificate byte for byte (RFC 7030 §4.2.2); without it the common name has to be
@@ -136,6 +138,7 @@ impl Default for Config {
             pkcs11_token: None,
             pkcs11_pin_file: None,
             revocation_journal: None,
+            audit_heads: None,
             trust_domain: "fleetward.local".into(),
             est_strict_reenroll: false,
             allow_server_keygen: false,
@@ -251,6 +254,10 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revocation_journal: Option<PathBuf>,
+    /// File to which the audit log's head is appended once an hour, so that a log that was written anew is found
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_heads: Option<PathBuf>,
     /// Trust domain of device certificates [default: fleetward.local]
     #[arg(long, value_name = "DOMAIN", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

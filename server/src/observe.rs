@@ -5,7 +5,7 @@ use crate::{
     tls,
 };
 use anyhow::Result;
-use fleet::Fleet;
+use fleet::{Fleet, pki::ToFollow};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric, text::encode},
@@ -179,6 +179,12 @@ impl Collector for Counted {
             "Seconds since a registered authority's list was fetched, of the one where that is longest ago; each is fetched every hour",
             &ConstGauge::new(fetches.oldest_seconds(self.fleet.clock().now())),
         )?;
+        let follow: Vec<_> = self.fleet.pki().follow_figures().iter().map(to_follow).collect();
+        put(
+            "authority_to_follow_seconds",
+            "Seconds until an issuing authority has to be followed by the next one; below 0 that is overdue",
+            &follow,
+        )?;
         let off = u64::from(self.fleet.pki().clock_jump().is_some());
         put("clock_jumped", "1 while the clock is off and nothing is issued", &level(off))?;
         put(
@@ -210,6 +216,11 @@ impl Collector for Counted {
     }
 }
 
+fn to_follow(due: &ToFollow) -> (Labels, i64) {
+    let labels = vec![("authority", due.authority.to_string()), ("kind", due.kind.to_owned()), ("generation", due.generation.to_string())];
+    (labels, due.seconds)
+}
+
 /// Something with a value now.
 trait Figure {
     fn put(&self, encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str) -> fmt::Result;
@@ -231,6 +242,13 @@ impl Figure for Vec<(Labels, u64)> {
     fn put(&self, encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str) -> fmt::Result {
         let mut family = encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Counter)?;
         self.iter().try_for_each(|(labels, n)| ConstCounter::new(*n).encode(family.encode_family(labels)?))
+    }
+}
+
+impl Figure for Vec<(Labels, i64)> {
+    fn put(&self, encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str) -> fmt::Result {
+        let mut family = encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Gauge)?;
+        self.iter().try_for_each(|(labels, n)| ConstGauge::new(*n).encode(family.encode_family(labels)?))
     }
 }
 
@@ -273,5 +291,45 @@ mod tests {
         assert!(text.ends_with("# EOF\n"));
         drop(socket);
         assert!(metrics.text().unwrap().contains("fleetward_live_sockets 0\n"));
+    }
+
+    /// how long it is until an authority has to be followed, and how long it should have been by now.
+    #[tokio::test]
+    async fn when_an_authority_has_to_be_followed_is_scraped() {
+        let world = World::open(EngineKind::Sqlite).await;
+        let (pki, admin) = (world.fleet.pki(), world.admin().await);
+        let counted = Counted { fleet: world.fleet.clone(), connections: tls::Registry::default(), listeners: Vec::new() };
+        let metrics = Metrics::new(counted);
+        let scraped = || {
+            let text = metrics.text().unwrap();
+            let mut lines: Vec<_> =
+                text.lines().filter(|l| l.starts_with("fleetward_authority_to_follow_seconds{")).map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert!(scraped().is_empty(), "nothing is said before it was measured");
+        pki.tick().await.unwrap();
+        let rules = |hours| wire::pki::ProfileRules { hours, keys: Vec::new(), rekey: None };
+        let mut overdue = 0;
+        for (hours, days) in [(1, 0), (wire::pki::MAX_PROFILE_HOURS, 0), (wire::pki::MAX_PROFILE_HOURS, 180)] {
+            pki.set_profile(&admin, "one", rules(hours)).await.unwrap();
+            world.clock.advance(days * 86_400_000);
+            pki.tick().await.unwrap();
+            let all = pki.authorities_page(&admin).await.unwrap().authorities;
+            let line = |a: &wire::pki::AuthorityStanding| {
+                let seconds = a.follow_from?.since(world.clock_now()).div_euclid(1000);
+                let (id, kind) = (&a.row.id, &a.row.kind);
+                Some((
+                    seconds,
+                    format!("fleetward_authority_to_follow_seconds{{authority=\"{id}\",kind=\"{kind}\",generation=\"1\"}} {seconds}"),
+                ))
+            };
+            let expected: Vec<_> = all.iter().filter_map(line).collect();
+            overdue = expected.iter().filter(|(seconds, _)| *seconds < 0).count();
+            let mut lines: Vec<_> = expected.into_iter().map(|(_, line)| line).collect();
+            lines.sort();
+            assert_eq!((scraped(), lines.len()), (lines.clone(), 2), "{hours} {days}");
+        }
+        assert_eq!(overdue, 1, "five years less 180 days are not twice 825 days; listeners' certificates are short");
     }
 }

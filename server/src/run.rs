@@ -14,6 +14,7 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use fleet::{
     Fleet, Settings,
+    access::AuditHeads,
     clock::{Clock, SystemClock},
     devices::EnrolmentUrls,
     entropy::{Entropy, OsEntropy},
@@ -175,7 +176,8 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     // Behind a TLS proxy browsers still speak TLS, so cookies are as strict as with our own.
     let secure = operator_tls.is_some() || config.allow_plain_public;
 
-    workers::start(&lifecycle, &fleet, &channels, &registry);
+    let heads = AuditHeads::at(config.audit_heads.clone().unwrap_or_else(|| config.data.join("audit-heads.jsonl")));
+    workers::start(&lifecycle, &fleet, &channels, &registry, heads);
     lifecycle.spawn(
         "device listener",
         tls::serve(device, endpoint(device_router(devices.clone()), device_tls, device_stats, false), stop.clone()),

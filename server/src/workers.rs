@@ -7,7 +7,7 @@ use crate::{
     list_fetch::{self, Fetcher},
     tls::{Registry, follow},
 };
-use fleet::{Fleet, bus::Event, pki::registered::DueList};
+use fleet::{Fleet, access::AuditHeads, bus::Event, pki::registered::DueList};
 use futures::{StreamExt as _, stream};
 use std::{pin::Pin, time::Duration};
 use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
@@ -17,7 +17,7 @@ const HOUR: Duration = Duration::from_hours(1);
 const LISTS: usize = 4;
 
 /// Starts all of them.
-pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, registry: &Registry) {
+pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, registry: &Registry, heads: AuditHeads) {
     let pki = fleet.pki().clone();
     until_stop(lifecycle, "trust", async move { pki.work().await });
     until_stop(lifecycle, "cut", follow(registry.clone(), fleet.pki().trust()));
@@ -33,6 +33,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "deltas", deltas(fleet.clone()));
     until_stop(lifecycle, "lists", lists(fleet.clone()));
     until_stop(lifecycle, "serving", serving(fleet.clone()));
+    until_stop(lifecycle, "audit heads", audit_heads(fleet.clone(), heads));
     let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
     ticking("transfers", Duration::from_secs(2), |fleet| Box::pin(fleet.transfers().write_down()));
     ticking("data", HOUR, |fleet| Box::pin(fleet.transfers().forget()));
@@ -82,6 +83,18 @@ async fn serving(fleet: Fleet) {
                 return;
             }
             Err(e) => tracing::warn!(error = %e, "asking for the database's lock failed; the next tick tries again"),
+        }
+    }
+}
+
+/// Tells the heads of the audit log's chains beside the database (K-8): the core says once an hour, this looks every minute.
+async fn audit_heads(fleet: Fleet, heads: AuditHeads) {
+    let mut ticks = tokio::time::interval(Duration::from_mins(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(e) = fleet.access().tell_heads(&heads).await {
+            tracing::error!(error = %e, "the head of the audit log could not be told; the next tick tries again");
         }
     }
 }

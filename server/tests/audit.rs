@@ -1,10 +1,11 @@
 //! The audit log taken out by REST and by the command line, and checked where neither server nor data folder is (pki.md K-8, A-37).
 
-use crate::support::TestServer;
+use crate::support::{TestServer, eventually};
 use fleet::db::EngineKind;
-use std::{path::Path, process::Output};
+use server::config::Config;
+use std::{path::Path, process::Output, time::Duration};
 use tokio::process::Command;
-use wire::states::Role;
+use wire::{access::AuditHead, states::Role};
 
 async fn fleetward(folder: &Path, words: &[&str]) -> (bool, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fleetward"));
@@ -53,6 +54,48 @@ async fn a_37_an_export_is_checked_on_another_machine() {
         let browser = server.browser(name, role).await;
         let page = browser.get(server.url("/audit")).send().await.unwrap().text().await.unwrap();
         assert_eq!(page.contains("/api/v1/audit/export"), may, "{name}");
+    }
+    server.stop().await;
+}
+
+/// K-8: what the server tells beside its database finds a log that is not the one it was, here and in an exported file.
+#[tokio::test(flavor = "multi_thread")]
+async fn k_8_a_log_is_compared_with_the_heads_that_its_server_has_told() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let heads = elsewhere.path().join("heads.jsonl");
+    let server = TestServer::start_with(EngineKind::Sqlite, |config| Config { audit_heads: Some(heads.clone()), ..config }).await;
+    eventually("the first head is told", Duration::from_secs(20), || async { !std::fs::read(&heads).unwrap_or_default().is_empty() }).await;
+    let admin = server.token("ada", Role::Admin).await;
+    let export = server.http.get(server.url("/api/v1/audit/export")).bearer_auth(&admin).send().await.unwrap();
+    std::fs::write(elsewhere.path().join("audit.jsonl"), export.text().await.unwrap()).unwrap();
+    let data = server.data().display().to_string();
+    let (here, file) = (["audit", "verify", "--data", &data, "--heads"], ["audit", "verify", "--file", "audit.jsonl", "--heads"]);
+    let told = std::fs::read_to_string(&heads).unwrap();
+    std::fs::write(elsewhere.path().join("told.jsonl"), &told).unwrap();
+    let head: AuditHead = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    for words in [here, file] {
+        let verify = async |file: &str| fleetward(elsewhere.path(), &[&words[..], &[file]].concat()).await;
+        let (holds, said) = verify("told.jsonl").await;
+        assert!(holds && said.contains("It contains what told.jsonl has of its heads"), "{said}");
+
+        // As if the log had been another one when it was told.
+        let other = AuditHead { hash: "ab".repeat(32), ..head.clone() };
+        std::fs::write(elsewhere.path().join("other.jsonl"), format!("{told}{}\n", serde_json::to_string(&other).unwrap())).unwrap();
+        let (holds, said) = verify("other.jsonl").await;
+        assert!(!holds && said.contains("the chain holds"), "by itself it does: {said}");
+        assert!(said.contains(&format!("entry {} with the hash {}", other.seq, other.hash)), "{said}");
+        // As if there had been more of it.
+        let longer = AuditHead { seq: head.seq + 1000, ..head.clone() };
+        std::fs::write(elsewhere.path().join("longer.jsonl"), format!("{told}{}\n", serde_json::to_string(&longer).unwrap())).unwrap();
+        let (holds, said) = verify("longer.jsonl").await;
+        assert!(!holds && said.contains(&format!("entry {} with the hash", longer.seq)), "{said}");
+        // What says nothing proves nothing.
+        std::fs::write(elsewhere.path().join("none.jsonl"), "").unwrap();
+        let (holds, said) = verify("none.jsonl").await;
+        assert!(!holds && said.contains("has no head of these entries"), "{said}");
+        std::fs::write(elsewhere.path().join("wrong.jsonl"), format!("{told}{{}}\n")).unwrap();
+        let (holds, said) = verify("wrong.jsonl").await;
+        assert!(!holds && said.contains("line 2 is no head"), "{said}");
     }
     server.stop().await;
 }

@@ -8,16 +8,22 @@ use crate::{
     stock::Stock,
     support::{TestServer, eventually},
 };
+use axum::body::Body;
 use fleet::db::EngineKind;
+use hyper::client::conn::http2::SendRequest;
 use reqwest::Method;
 use rstest::rstest;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
-use std::{process::Stdio, time::Duration};
+use std::{process::Stdio, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
     process::{Child, Command},
+    task::JoinHandle,
     time::{Instant, timeout},
 };
+use tokio_rustls::client::TlsStream;
 use wire::{registered::verification_lines, states::Role};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -161,6 +167,26 @@ impl Rig {
         child
     }
 
+    /// The same over HTTP/2, by a client of its own; the task ends with the connection, which stays open as long as requests could be sent.
+    async fn stays_by_http2(&self, name: &str) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
+        let (root, shown) = (self.stock.read("root.pem"), self.stock.read(&format!("{name}.pem")));
+        let chain = CertificateDer::pem_slice_iter(shown.as_bytes()).map(Result::unwrap).collect();
+        let key = rcgen::KeyPair::from_pem(&self.stock.read(&format!("{name}.key"))).unwrap();
+        let mut config = crate::tls::presents(&root, chain, &key);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let (mut requests, ends) = crate::tls::http2(self.shakes_hands(config).await.unwrap()).await;
+        let answer = timeout(PATIENCE, requests.send_request(crate::tls::get_of(BUNDLE))).await.unwrap().unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, http::Version::HTTP_2));
+        (requests, ends)
+    }
+
+    /// With the device listener.
+    async fn shakes_hands(&self, config: rustls::ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+        let socket = TcpStream::connect(("127.0.0.1", self.server.running.device_addr.port())).await?;
+        let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await
+    }
+
     async fn let_in(&self, name: &str) {
         eventually(name, PATIENCE, || async { self.dial(name).await == 200 }).await;
     }
@@ -260,13 +286,11 @@ async fn a_32_nobody_is_brought_up_without_the_key_or_by_a_name(#[case] kind: En
     let id = rig.enabled(&json!({ "just_in_time": "auto" })).await;
     rig.leaf("meter-1", "ca", "extendedKeyUsage=clientAuth").await;
     // The certificate with another key: TLS is not through, so nothing is decided.
-    let certificate = rustls_pki_types::CertificateDer::from(pem(&rig.stock.read("meter-1.pem")));
+    let certificate = CertificateDer::from(pem(&rig.stock.read("meter-1.pem")));
     let key = rcgen::KeyPair::generate().unwrap();
-    let thief = crate::tls::presents(&rig.stock.read("root.pem"), certificate, &key);
-    let socket = tokio::net::TcpStream::connect(("127.0.0.1", rig.server.running.device_addr.port())).await.unwrap();
-    let name = rustls_pki_types::ServerName::try_from("localhost").unwrap();
+    let thief = crate::tls::presents(&rig.stock.read("root.pem"), vec![certificate], &key);
     let mut buffer = [0; 16];
-    if let Ok(mut stream) = tokio_rustls::TlsConnector::from(thief).connect(name, socket).await {
+    if let Ok(mut stream) = rig.shakes_hands(thief).await {
         assert!(!matches!(stream.read(&mut buffer).await, Ok(n) if n > 0), "no answer without the key");
     }
     // Another authority of the same name.
@@ -283,8 +307,7 @@ async fn a_32_nobody_is_brought_up_without_the_key_or_by_a_name(#[case] kind: En
 }
 
 fn pem(text: &str) -> Vec<u8> {
-    use rustls_pki_types::pem::PemObject as _;
-    rustls_pki_types::CertificateDer::from_pem_slice(text.as_bytes()).unwrap().to_vec()
+    CertificateDer::from_pem_slice(text.as_bytes()).unwrap().to_vec()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -183,6 +183,11 @@ async fn e8_a_batch_with_keys_is_handed_out_once_and_revoked_as_one(#[case] kind
         let (status, problem) = (refused.status().as_u16(), refused.json::<Value>().await.unwrap());
         assert_eq!((status, problem["code"].as_str()), (400, Some(code)), "{problem}");
     }
+    let strong = wire::pki::ProfileRules { hours: 720, keys: vec![wire::pki::KeyType::P384], rekey: None };
+    server.running.fleet.pki().set_profile(&server.system(), "strong", strong).await.unwrap();
+    let refused = api(&format!("/keys?profile=strong&recipient={}", holder.to_public())).body(lot).send().await.unwrap();
+    let (status, problem) = (refused.status().as_u16(), refused.json::<Value>().await.unwrap());
+    assert_eq!((status, &problem["code"], &problem["field"]), (400, &json!("unsupported_alg"), &json!("profile")), "{problem}");
     let sent = api(&format!("/keys?label=lot%201&recipient={}", holder.to_public())).body(lot).send().await.unwrap();
     assert_eq!(sent.status().as_u16(), 200);
     assert_eq!(sent.headers()["cache-control"], "no-store");

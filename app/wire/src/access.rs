@@ -160,6 +160,19 @@ pub struct AuditEntry {
 /// The form of an exported audit log, as its first line names it.
 pub const AUDIT_EXPORT_FORMAT: &str = "fleetward-audit/1";
 
+/// What the chain of an organization's audit log ended with at some time: a line of the file that heads are told in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// Whose log it is.
+    pub organization: OrgId,
+    /// The last entry.
+    pub seq: i64,
+    /// That entry's hash, hex.
+    pub hash: String,
+    /// When that was so.
+    pub at: Timestamp,
+}
+
 /// The first line of an exported audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

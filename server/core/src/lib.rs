@@ -17,6 +17,7 @@ mod forgetting;
 mod grouping;
 mod hash;
 mod kept;
+mod lines;
 mod live;
 mod overview;
 mod pem;

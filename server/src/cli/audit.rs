@@ -4,15 +4,17 @@ use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use fleet::{
     Fleet,
-    access::{Actor, verify_export},
+    access::{Actor, audit::Verified, read_heads, verify_export_by},
 };
 use std::{
     fs::{File, OpenOptions},
     io::{BufReader, BufWriter, Write},
+    ops::RangeInclusive,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
+use wire::{access::AuditHead, ids::OrgId};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
@@ -21,6 +23,9 @@ pub(super) enum Audit {
         /// An exported file instead of the database; needs neither server nor data folder
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
+        /// The file in which a server has told the log's heads, hour by hour (`audit_heads`): the log must contain them, or it was written anew or cut off
+        #[arg(long, value_name = "FILE")]
+        heads: Option<PathBuf>,
     },
     /// Write the audit log as JSON lines with the hashes of its chain
     Export {
@@ -34,10 +39,10 @@ pub(super) enum Audit {
 }
 
 impl Audit {
-    /// The file to check, when that is all there is to do.
-    pub(super) fn offline(&self) -> Option<&Path> {
+    /// The file to check, when that is all there is to do, and the one with the heads that it must contain.
+    pub(super) fn offline(&self) -> Option<(&Path, Option<&Path>)> {
         match self {
-            Self::Verify { file } => file.as_deref(),
+            Self::Verify { file, heads } => file.as_deref().map(|file| (file, heads.as_deref())),
             Self::Export { .. } => None,
         }
     }
@@ -46,9 +51,12 @@ impl Audit {
 pub(super) async fn run(fleet: &Fleet, command: Audit) -> Result<ExitCode> {
     let actor = Actor::shell(fleet.default_org().clone());
     match command {
-        Audit::Verify { .. } => {
-            let found = fleet.access().verify_audit(&actor).await?;
-            Ok(say(found.entries, found.broken_at))
+        Audit::Verify { heads, .. } => {
+            let heads = Heads::read(heads.as_deref())?;
+            let (found, missing) = fleet.access().verify_audit_by(&actor, &heads.all).await?;
+            let holds = say(found);
+            let whole = heads.say(&actor.org, &(1..=found.entries), missing.as_ref());
+            Ok(exit(holds && whole))
         }
         Audit::Export { out, after } => {
             match out {
@@ -81,9 +89,10 @@ async fn export(fleet: &Fleet, actor: &Actor, mut after: i64, mut to: impl Write
 }
 
 /// Checks an exported file.
-pub(super) fn verify(path: &Path) -> Result<ExitCode> {
+pub(super) fn verify(path: &Path, heads: Option<&Path>) -> Result<ExitCode> {
+    let heads = Heads::read(heads)?;
     let file = File::open(path).with_context(|| format!("{}", path.display()))?;
-    let (export, found) = verify_export(BufReader::new(file)).with_context(|| format!("{}", path.display()))?;
+    let (export, found, missing) = verify_export_by(BufReader::new(file), &heads.all).with_context(|| format!("{}", path.display()))?;
     println!(
         "{}, entries {} to {}, exported at {}, ends with {}",
         export.organization,
@@ -95,18 +104,58 @@ pub(super) fn verify(path: &Path) -> Result<ExitCode> {
     if export.after > 0 {
         println!("It follows entry {} with the hash {}: compare that with the export before.", export.after, export.before);
     }
-    Ok(say(found.entries, found.broken_at))
+    let holds = say(found);
+    let whole = heads.say(&export.organization, &(export.after.max(1)..=export.after + found.entries), missing.as_ref());
+    Ok(exit(holds && whole))
 }
 
-fn say(entries: i64, broken_at: Option<i64>) -> ExitCode {
-    match broken_at {
-        None => {
-            println!("{entries} entries, the chain holds.");
-            ExitCode::SUCCESS
+/// The heads that a log must contain.
+struct Heads<'a> {
+    path: Option<&'a Path>,
+    all: Vec<AuditHead>,
+}
+
+impl<'a> Heads<'a> {
+    /// Those of this file; none, if there is no file to compare with.
+    fn read(path: Option<&'a Path>) -> Result<Self> {
+        let Some(file) = path else { return Ok(Self { path, all: Vec::new() }) };
+        let opened = File::open(file).with_context(|| format!("{}", file.display()))?;
+        let all = read_heads(BufReader::new(opened)).with_context(|| format!("{}", file.display()))?;
+        Ok(Self { path, all })
+    }
+
+    /// Says whether these entries are a log that contains them, and which is the first that is missing. A file that says nothing of them proves nothing.
+    fn say(&self, org: &OrgId, entries: &RangeInclusive<i64>, missing: Option<&AuditHead>) -> bool {
+        let Some(path) = self.path else { return true };
+        if let Some(AuditHead { seq, hash, at, .. }) = missing {
+            println!(
+                "The log does not contain what was its head at {}: entry {seq} with the hash {hash}. Since then this entry, or one before it, was \
+                 written anew, or the log was cut off before it; or a backup from before was put back.",
+                at.readable()
+            );
+            return false;
         }
+        let within = self.all.iter().filter(|head| head.organization == *org && entries.contains(&head.seq)).count();
+        if within == 0 {
+            println!("{} has no head of these entries: give the file that belongs to this log, or leave --heads out.", path.display());
+            return false;
+        }
+        println!("It contains what {} has of its heads, {within} of them.", path.display());
+        true
+    }
+}
+
+/// Says whether the chain holds by itself.
+fn say(Verified { entries, broken_at }: Verified) -> bool {
+    match broken_at {
+        None => println!("{entries} entries, the chain holds."),
         Some(at) => {
             println!("The chain is broken at entry {at}: it, or one after it, was changed or removed. {entries} entries before it hold.");
-            ExitCode::FAILURE
         }
     }
+    broken_at.is_none()
+}
+
+fn exit(right: bool) -> ExitCode {
+    if right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -82,6 +82,7 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["ca", "list-address"], &["[URL]", "--none"]),
         (&["ca", "fetch-list"], &["<ID>"]),
         (&["assignment-key"], &["list", "make", "retire"]),
+        (&["audit", "verify"], &["--file", "--heads"]),
         (&["key"], &["add", "list", "revoke", "threshold"]),
         (&["key", "set"], &["make", "sign", "list", "publish"]),
         (&["token"], &["create", "list", "revoke"]),

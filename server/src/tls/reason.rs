@@ -1,7 +1,7 @@
 //! Pure: why a connection came to nothing, as a closed set of words, and which of them are signs of attack. Refuses to decide whether it does.
 
 use fleet::{attacks::Kind, pki::Refusal};
-use rustls::{CertificateError, Error};
+use rustls::{CertificateError, Error, OtherError};
 use std::{
     io,
     sync::atomic::{AtomicU64, Ordering},
@@ -36,6 +36,8 @@ reasons! {
     NotYetValid = "not_yet_valid",
     /// Good for something else.
     WrongPurpose = "wrong_purpose",
+    /// An authority above it may not vouch for it: too far below, or by a name out of that one's bounds.
+    Constraints = "constraints",
     /// Its device is suspended, or out of the fleet.
     Suspended = "suspended",
     /// By one of our authorities, and never issued here.
@@ -54,7 +56,7 @@ reasons! {
     ListAwaited = "list_awaited",
     /// Whoever showed it has not proved its key.
     KeyNotProved = "key_not_proved",
-    /// Too large, too long a chain, or unreadable.
+    /// Too large, too long a chain, unreadable, or demanding to be understood in what nobody here understands.
     Malformed = "malformed",
     /// The server could not judge: it has not heard from its database.
     Stale = "stale",
@@ -108,14 +110,26 @@ impl Reason {
                 C::Expired | C::ExpiredContext { .. } => Self::Expired,
                 C::NotValidYet | C::NotValidYetContext { .. } => Self::NotYetValid,
                 C::Revoked => Self::Revoked,
-                // webpki's own words are behind `Other`: an authority's certificate in the place of a device's, among them.
-                C::InvalidPurpose | C::InvalidPurposeContext { .. } | C::Other(_) => Self::WrongPurpose,
+                C::InvalidPurpose | C::InvalidPurposeContext { .. } => Self::WrongPurpose,
                 C::BadSignature => Self::KeyNotProved,
+                C::Other(error) => Self::of_webpki(error),
                 _ => Self::Malformed,
             },
             Error::PeerIncompatible(_) => Self::Incompatible,
             Error::AlertReceived(_) => Self::RefusedByPeer,
             _ => Self::Protocol,
+        }
+    }
+
+    /// What webpki says where rustls has no word for it.
+    fn of_webpki(OtherError(error): &OtherError) -> Self {
+        use webpki::Error as W;
+        match error.downcast_ref::<W>() {
+            // An authority's certificate in the place of a device's, or the other way round.
+            Some(W::CaUsedAsEndEntity | W::EndEntityUsedAsCa) => Self::WrongPurpose,
+            Some(W::PathLenConstraintViolated | W::NameConstraintViolation) => Self::Constraints,
+            // The rest is about how the certificate is written, or how much there is of it.
+            _ => Self::Malformed,
         }
     }
 
@@ -128,7 +142,8 @@ impl Reason {
     /// are told by who asks the database.
     pub(super) const fn sign(self) -> Option<Kind> {
         match self {
-            Self::UnknownIssuer => Some(Kind::UnknownIssuer),
+            // A chain that its own authorities don't allow leads to nobody who is believed.
+            Self::UnknownIssuer | Self::Constraints => Some(Kind::UnknownIssuer),
             Self::Revoked => Some(Kind::RevokedCertificate),
             Self::Superseded => Some(Kind::SupersededCertificate),
             Self::Suspended => Some(Kind::InactiveDevice),
@@ -164,5 +179,32 @@ impl Reasons {
     /// All of them with their counts.
     pub fn all(&self) -> impl Iterator<Item = (Reason, u64)> {
         Reason::ALL.iter().map(|reason| (*reason, self.of(*reason)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn what_webpki_says_is_told_apart() {
+        use webpki::Error as W;
+        let reason = |error: W| Reason::of_chain(&CertificateError::Other(OtherError(Arc::new(error))).into());
+        for (error, expected) in [
+            (W::CaUsedAsEndEntity, Reason::WrongPurpose),
+            (W::EndEntityUsedAsCa, Reason::WrongPurpose),
+            (W::PathLenConstraintViolated, Reason::Constraints),
+            (W::NameConstraintViolation, Reason::Constraints),
+            (W::UnsupportedCriticalExtension, Reason::Malformed),
+            (W::UnsupportedCertVersion, Reason::Malformed),
+            (W::SignatureAlgorithmMismatch, Reason::Malformed),
+            (W::MaximumSignatureChecksExceeded, Reason::Malformed),
+        ] {
+            let said = error.to_string();
+            assert_eq!(reason(error), expected, "{said}");
+        }
+        let strange = CertificateError::Other(OtherError(Arc::new(io::Error::other("not webpki's"))));
+        assert_eq!(Reason::of_chain(&strange.into()), Reason::Malformed);
     }
 }

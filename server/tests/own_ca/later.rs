@@ -175,7 +175,7 @@ async fn e_10_an_owners_list_cuts_off_and_est_gives_a_certificate_of_ours(#[case
     assert_eq!((status, refused["code"].as_str()), (409, Some("list_not_newer")));
     assert_eq!(rig.dial("meter-1").await, 0);
 
-    // The same for an authority between: whoever came by it is cut, also a channel and one on the enrol listener; others stay.
+    // The same for an authority between: whoever came by it is cut, also a channel, one over HTTP/2 and one on the enrol listener; others stay.
     rig.leaf("line", "ca", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign").await;
     rig.below("meter-3", "line", &["line.pem"]).await;
     rig.let_in("meter-3").await;
@@ -189,13 +189,16 @@ async fn e_10_an_owners_list_cuts_off_and_est_gives_a_certificate_of_ours(#[case
         rig.stays_by("meter-3", &[&over[..], &["-connect", &enrol]].concat(), est, "200").await,
         rig.stays_by("meter-3", &over, upgrade, "101").await,
     ];
+    let (mut requests, http2) = rig.stays_by_http2("meter-3").await;
     let mut other = rig.stays("meter-2").await;
     rig.list(&["line.pem"], "two.crl").await;
+    assert!(!http2.is_finished(), "it stays by itself");
     assert_eq!(bring("two.crl").await.0, 200);
     let [one, two, three] = &mut cut;
-    let ends = async { tokio::join!(one.wait(), two.wait(), three.wait()) };
-    let (one, two, three) = tokio::time::timeout(Duration::from_secs(1), ends).await.expect("cut within a second");
+    let ends = async { tokio::join!(one.wait(), two.wait(), three.wait(), http2) };
+    let (one, two, three, _) = tokio::time::timeout(Duration::from_secs(1), ends).await.expect("cut within a second");
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert!(requests.send_request(crate::tls::get_of(super::BUNDLE)).await.is_err(), "nothing more over it");
     assert_eq!(rig.dial("meter-3").await, 0);
     assert!(tokio::time::timeout(Duration::from_millis(200), other.wait()).await.is_err(), "others don't notice");
     rig.server.stop().await;

@@ -1,6 +1,7 @@
 //! Who gets in, and with which alert the others are turned away (pki.md H-1 to H-4, H-8).
 
-use super::rig::{BOTH, Identity, ask, handshake, handshake_with, rig};
+use super::rig::{BOTH, Identity, ask, get_of, handshake, handshake_with, http2, rig};
+use axum::body::Body;
 use fleet::access::Actor;
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 use rustls::{AlertDescription, HandshakeKind, version::TLS13};
@@ -72,6 +73,46 @@ async fn a_1_to_4_strangers_are_refused_with_the_alert_that_says_why() {
     assert_eq!(rig.alert(Some(&good), &TLS13).await, Some(AlertDescription::CertificateExpired));
     rig.world.clock.advance(-93 * 86_400_000);
     assert_eq!(rig.alert(Some(&good), &TLS13).await, Some(AlertDescription::CertificateExpired), "not valid yet");
+}
+
+/// What a device fetches most is firmware, which HTTP/1.1 carries at less cost; one that speaks only HTTP/2 gets that.
+#[tokio::test]
+async fn a_device_is_served_over_http_1_1_where_it_can_be_and_over_http_2_where_not() {
+    let rig = rig().await;
+    let one = rig.enrol("gw-1").await;
+    for version in BOTH {
+        let dial = async |offered: &[&str]| {
+            let mut config = rig.client(Some(&one), version);
+            config.alpn_protocols = offered.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+            handshake(config, rig.device).await
+        };
+        // Whichever it likes better; and one that says nothing, as many do.
+        for (offered, settled) in [
+            (&["h2", "http/1.1"][..], Some("http/1.1")),
+            (&["http/1.1", "h2"], Some("http/1.1")),
+            (&["http/1.1"], Some("http/1.1")),
+            (&["imap", "http/1.1"], Some("http/1.1")),
+            (&[], None),
+        ] {
+            let mut stream = dial(offered).await.unwrap();
+            assert_eq!(stream.get_ref().1.alpn_protocol(), settled.map(str::as_bytes), "{version:?} {offered:?}");
+            let answer = ask(&mut stream, "/who").await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("gw-1 0"), "{version:?} {offered:?}: {answer}");
+        }
+        for offered in [&["h2"][..], &["imap", "h2"]] {
+            let stream = dial(offered).await.unwrap();
+            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]), "{version:?} {offered:?}");
+            let (mut requests, _) = http2(stream).await;
+            let answer = requests.send_request(get_of("/who")).await.unwrap();
+            assert_eq!((answer.status().as_u16(), answer.version()), (200, http::Version::HTTP_2));
+            let said = axum::body::to_bytes(Body::new(answer.into_body()), 64).await.unwrap();
+            assert_eq!(&said[..], b"gw-1 0");
+        }
+        // Nothing in common (RFC 7301 section 3.2).
+        let error = dial(&["imap"]).await.unwrap_err();
+        let said = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+        assert_eq!(said, Some(&rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)), "{version:?}");
+    }
 }
 
 /// H-2: rustls does not look at a resumed client's certificate, so nothing is ever resumed.

@@ -12,4 +12,4 @@ mod rotation;
 mod shedding;
 mod signs;
 
-pub use rig::presents;
+pub use rig::{get_of, http2, presents};

@@ -1,6 +1,6 @@
 //! How fast a revocation bites, and that nobody slips past it (pki.md H-5, H-6, R-6).
 
-use super::rig::{PATIENCE, SECOND, ask, drain, handshake, rig, rig_with, send};
+use super::rig::{PATIENCE, SECOND, ask, drain, get_of, handshake, http2, rig, rig_with, send};
 use axum::body::Body;
 use fleet::db::EngineKind;
 use futures::StreamExt as _;
@@ -23,11 +23,8 @@ async fn cut_within_a_second(kind: EngineKind) {
     let mut config = rig.client(Some(&one), &TLS13);
     config.alpn_protocols = vec![b"h2".to_vec()];
     let stream = handshake(config, rig.device).await.unwrap();
-    let io = hyper_util::rt::TokioIo::new(stream);
-    let (mut h2, connection) = hyper::client::conn::http2::handshake(hyper_util::rt::TokioExecutor::new(), io).await.unwrap();
-    tokio::spawn(connection);
-    let request = http::Request::get("https://localhost/endless").body(Body::empty()).unwrap();
-    let mut body = Body::new(h2.send_request(request).await.unwrap().into_body()).into_data_stream();
+    let (mut h2, _) = http2(stream).await;
+    let mut body = Body::new(h2.send_request(get_of("/endless")).await.unwrap().into_body()).into_data_stream();
     assert!(body.next().await.unwrap().is_ok());
     let mut other = rig.connect(&bystander).await;
     ask(&mut other, "/who").await.unwrap();

@@ -14,6 +14,8 @@ use fleet::{
     testing::{START, World},
 };
 use futures::stream;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::{
     AlertDescription, ClientConfig, RootCertStore, SupportedProtocolVersion,
@@ -138,16 +140,27 @@ impl Identity {
     }
 }
 
-/// A client by the system's clock that believes in this root, PEM, and shows a certificate whose key it need not have.
-pub fn presents(root: &str, certificate: CertificateDer<'static>, key: &KeyPair) -> Arc<ClientConfig> {
+/// A client by the system's clock that believes in this root, PEM, and shows a certificate, with what is above it, whose key it need not have.
+pub fn presents(root: &str, chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(root.as_bytes()).unwrap()).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
-    let shown = Presents(Arc::new(CertifiedKey::new(vec![certificate], key)));
+    let shown = Presents(Arc::new(CertifiedKey::new(chain, key)));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    Arc::new(builder.with_root_certificates(roots).with_client_cert_resolver(Arc::new(shown)))
+    builder.with_root_certificates(roots).with_client_cert_resolver(Arc::new(shown))
+}
+
+/// HTTP/2 over what was shaken hands for it; the task ends with the connection.
+pub async fn http2(stream: TlsStream<TcpStream>) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
+    let (requests, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    (requests, tokio::spawn(connection))
+}
+
+/// What is asked for over HTTP/2.
+pub fn get_of(path: &str) -> http::Request<Body> {
+    http::Request::get(format!("https://localhost{path}")).body(Body::empty()).unwrap()
 }
 
 /// Worlds stand still at their start; so do their clients.

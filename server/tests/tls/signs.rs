@@ -2,10 +2,11 @@
 
 use super::rig::{BOTH, Identity, PATIENCE, Rig, rig, rig_with};
 use crate::support::eventually;
-use fleet::{access::Actor, db::EngineKind};
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use fleet::{access::Actor, attacks::Kind, db::EngineKind};
+use rcgen::{BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rstest::rstest;
 use rustls::{AlertDescription, version::TLS13};
+use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 use server::tls::{Limits, Reason};
 use wire::{access::AuditEntry, overview::AttentionKind};
@@ -66,6 +67,64 @@ async fn a_01_strangers_are_in_the_books_with_what_is_known_of_them() {
         ("gw-1", Some("key_not_proved"), Some("gw-1"))
     );
     assert_eq!(rig.world.fleet.attacks().dropped(), 0);
+}
+
+/// A party that is nobody's: its certificate, by its own key or by the one before.
+struct Stranger {
+    params: CertificateParams,
+    key: KeyPair,
+    der: CertificateDer<'static>,
+}
+
+impl Stranger {
+    fn of(name: &str, by: Option<&Self>, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        change(&mut params);
+        let made = match by {
+            Some(by) => params.signed_by(&key, &Issuer::from_params(&by.params, &by.key)),
+            None => params.self_signed(&key),
+        };
+        let der = made.unwrap().der().clone();
+        Self { params, key, der }
+    }
+}
+
+/// What webpki says in words of its own is told apart: only a certificate that is good for something else is one of a wrong purpose.
+#[tokio::test]
+async fn a_09_a_chain_that_is_wrong_is_counted_by_what_is_wrong_with_it() {
+    let rig = rig().await;
+    let client = |params: &mut CertificateParams| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let authority = Stranger::of("gw-1", None, |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    let demanding = Stranger::of("gw-1", None, |params| {
+        client(params);
+        let mut unheard_of = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 55555, 1], vec![5, 0]);
+        unheard_of.set_criticality(true);
+        params.custom_extensions.push(unheard_of);
+    });
+    // An authority below one that lets none be below it.
+    let outer = Stranger::of("Outer CA", None, |params| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+    let inner = Stranger::of("Inner CA", Some(&outer), |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+    let deep = Stranger::of("gw-1", Some(&inner), client);
+    let above = [inner.der.clone(), outer.der.clone()];
+    for (stranger, above, reason, kind) in [
+        (&authority, &[][..], Reason::WrongPurpose, Kind::WrongPurpose),
+        (&demanding, &[], Reason::Malformed, Kind::WrongPurpose),
+        (&deep, &above[..], Reason::Constraints, Kind::UnknownIssuer),
+    ] {
+        let chain = std::iter::once(&stranger.der).chain(above).cloned().collect();
+        let shown = Identity::of(chain, &stranger.key);
+        for version in BOTH {
+            assert_eq!(rig.alert(Some(&shown), version).await, Some(AlertDescription::CertificateUnknown), "{reason:?}");
+        }
+        counted(&rig, reason, 2).await;
+        let told = || async { rig.world.fleet.attacks().seen().any(|seen| seen == (kind, 2)) };
+        eventually("told as a sign of attack, or not", PATIENCE, told).await;
+    }
+    assert_eq!(rig.stats.failed.of(Reason::WrongPurpose), 2, "an authority alone");
+    assert_eq!(rig.stats.failed.of(Reason::UnknownIssuer), 0);
 }
 
 #[tokio::test]

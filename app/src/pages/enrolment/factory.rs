@@ -53,7 +53,8 @@ pub(super) fn sides(p: &Page, cancel: FormCall<CancelBatch>, revoke: FormCall<Re
 
 /// A form of the browser's own: its answer is a file to save. The words stand before the file, as they are needed before it is read.
 fn upload_for_keys(p: &Page) -> AnyView {
-    let profile = super::profile_field(p, "").map(|field| field.id("f-keys-profile").view());
+    let profile = super::profile_field(p, "")
+        .map(|field| field.id("f-keys-profile").hint("Keys that are made here are p-256: one that is not for them is refused.").view());
     view! {
         <form method="post" action="/enrolment/batches/keys" enctype="multipart/form-data" class="stack">
             <p>"For devices that can't make a good key. Lines without a request get a key that is made here, sent to you this once in an encrypted archive (age), and kept nowhere. If the download breaks off, everything in it is revoked: send the batch again."</p>

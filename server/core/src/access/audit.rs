@@ -1,6 +1,6 @@
 //! The audit log: one hash chain an organization, `h(n) = SHA-256(h(n-1) ‖ row)` (pki.md K-8), written in the transaction of what it tells.
 
-use super::{Access, Act, Actor, Error, allowed, may, store};
+use super::{Access, Act, Actor, Error, allowed, heads::Expected, may, store};
 use crate::{
     db::{self, Tx, containing, exec, row, rows},
     hash::sha256,
@@ -9,7 +9,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
-    access::{AuditEntry, AuditPage},
+    access::{AuditEntry, AuditHead, AuditPage},
     ids::OrgId,
     page::{DEFAULT_ROWS, Page},
 };
@@ -163,8 +163,14 @@ impl Access {
     /// Walks the whole chain of the actor's organization, as it is now, and recomputes every hash. What a running server adds meanwhile is not
     /// looked at.
     pub async fn verify_audit(&self, actor: &Actor) -> Result<Verified, Error> {
+        self.verify_audit_by(actor, &[]).await.map(|(verified, _)| verified)
+    }
+
+    /// The same, and the first of these heads that the chain does not contain. Read them before this is called: a running server tells more.
+    pub async fn verify_audit_by(&self, actor: &Actor, heads: &[AuditHead]) -> Result<(Verified, Option<AuditHead>), Error> {
         may(actor, Act::Audit)?;
         let org = &actor.org;
+        let mut expected = Expected::of(heads, org, 0);
         let mut on = self.db.read().await?;
         let (last, end) = row!(&mut on, (i64, Vec<u8>), store::AUDIT_HEAD, org.as_str())?.unwrap_or_default();
         let (mut previous, mut seq) = (Vec::new(), 0);
@@ -177,13 +183,14 @@ impl Access {
             for (at_seq, at, actor, address, action, object, detail, hash) in batch {
                 let entry = Entry { seq: at_seq, at, actor, address, action, object, detail };
                 if at_seq != seq + 1 || entry.hash(&previous) != hash {
-                    return Ok(Verified { entries: seq, broken_at: Some(seq + 1) });
+                    return Ok((Verified { entries: seq, broken_at: Some(seq + 1) }, expected.missed()));
                 }
+                expected.meet(at_seq, &hash);
                 (previous, seq) = (hash, at_seq);
             }
         }
         // A chain whose end was cut off still hashes well; the head tells.
         let broken_at = (last == 0 || last != seq || end != previous).then_some(seq + 1);
-        Ok(Verified { entries: seq, broken_at })
+        Ok((Verified { entries: seq, broken_at }, expected.end(None)))
     }
 }

@@ -51,6 +51,14 @@ pub enum Error {
     /// Signing or hashing failed.
     #[error("crypto: {0}")]
     Crypto(String),
+    /// The audit log's heads could not be written beside the database.
+    #[error("writing {}: {error}", path.display())]
+    Heads {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// The database.
     #[error(transparent)]
     Db(#[from] crate::db::Error),
@@ -83,8 +91,8 @@ impl Error {
             Self::Invalid { field, message } => Fault::new(K::Invalid, "invalid", message.clone()).at(*field),
             Self::NotFound(what) => Fault::new(K::NotFound, "not_found", format!("There is no such {what}.")),
             Self::LastAdmin => Fault::new(K::Conflict, "last_admin", "This is the last admin. Make somebody else an admin first."),
-            Self::Crypto(e) => {
-                tracing::error!(error = %e, "signing or hashing failed");
+            Self::Crypto(_) | Self::Heads { .. } => {
+                tracing::error!(error = %self, "signing, hashing or writing failed");
                 Fault::new(K::Internal, "internal", "Something failed on the server. The request id finds it in the log.")
             }
             Self::Db(e) => e.fault(),

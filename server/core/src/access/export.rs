@@ -4,6 +4,7 @@
 use super::{
     Access, Act, Actor, Error,
     audit::{self, Entry, Verified},
+    heads::Expected,
     may, store,
 };
 use crate::{
@@ -14,7 +15,7 @@ use serde_json::json;
 use std::io::BufRead;
 use wire::{
     Timestamp,
-    access::{AUDIT_EXPORT_FORMAT, AuditEntry, AuditExport, ExportedEntry},
+    access::{AUDIT_EXPORT_FORMAT, AuditEntry, AuditExport, AuditHead, ExportedEntry},
 };
 
 /// Why a file is no export.
@@ -75,6 +76,12 @@ impl Access {
 
 /// Recomputes the chain of an exported file, from what its first line says came before to what it says is the end.
 pub fn verify_export(file: impl BufRead) -> Result<(AuditExport, Verified), ExportError> {
+    verify_export_by(file, &[]).map(|(export, verified, _)| (export, verified))
+}
+
+/// The same, and the first of these heads that the file does not contain and has to: it was told before the export, and not before what the file begins
+/// with.
+pub fn verify_export_by(file: impl BufRead, heads: &[AuditHead]) -> Result<(AuditExport, Verified, Option<AuditHead>), ExportError> {
     let mut lines = file.lines();
     let first = lines.next().transpose()?.unwrap_or_default();
     let export: AuditExport = serde_json::from_str(&first).map_err(|_| ExportError::Head)?;
@@ -83,30 +90,34 @@ pub fn verify_export(file: impl BufRead) -> Result<(AuditExport, Verified), Expo
     }
     let mut seq = export.after;
     let mut previous = hex::decode(&export.before).map_err(|_| ExportError::Head)?;
+    let mut expected = Expected::of(heads, &export.organization, export.after);
     let broken = |seq: i64| Verified { entries: seq - export.after, broken_at: Some(seq + 1) };
     // The beginning of a chain has nothing before it; anything else is a hash.
     let length = if export.after == 0 { 0 } else { sha256(b"").len() };
     if previous.len() != length {
-        return Ok((export.clone(), broken(seq)));
+        return Ok((export.clone(), broken(seq), expected.missed()));
     }
+    expected.meet(seq, &previous);
     for line in lines {
         let line = line?;
         if line.is_empty() {
             continue;
         }
         let Ok(ExportedEntry { entry: e, hash }) = serde_json::from_str::<ExportedEntry>(&line) else {
-            return Ok((export.clone(), broken(seq)));
+            return Ok((export.clone(), broken(seq), expected.missed()));
         };
         let of = Entry { seq: e.seq, at: e.at.0, actor: e.actor, address: e.address, action: e.action, object: e.object, detail: e.detail };
         let counted = of.hash(&previous);
         if of.seq != seq + 1 || hash != hex::encode(&counted) {
-            return Ok((export.clone(), broken(seq)));
+            return Ok((export.clone(), broken(seq), expected.missed()));
         }
+        expected.meet(of.seq, &counted);
         (previous, seq) = (counted, of.seq);
     }
     let whole = seq == export.last && hex::encode(&previous) == export.head;
     let verified = if whole { Verified { entries: seq - export.after, broken_at: None } } else { broken(seq) };
-    Ok((export, verified))
+    let missing = expected.end(Some(export.exported_at));
+    Ok((export, verified, missing))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod audit;
 mod error;
 mod export;
 mod hashing;
+mod heads;
 mod jwt;
 pub(crate) mod keyring;
 mod password;
@@ -20,7 +21,8 @@ mod tokens;
 mod users;
 
 pub use error::Error;
-pub use export::{ExportError, verify_export};
+pub use export::{ExportError, verify_export, verify_export_by};
+pub use heads::{AuditHeads, HeadsError, read_heads};
 pub use policy::{Act, Actor, Who, allowed, may};
 pub use sessions::{Origin, SignedIn};
 pub(crate) use throttle::Throttle;

@@ -102,6 +102,7 @@ pub(super) const AUDIT_INSERT: Sql = many!(
 );
 pub(super) const AUDIT_SET_HEAD: Sql = Sql::same("UPDATE audit_heads SET hash = $2 WHERE org_id = $1");
 pub(super) const AUDIT_HEAD: Sql = Sql::same("SELECT seq, hash FROM audit_heads WHERE org_id = $1");
+pub(super) const AUDIT_HEADS: Sql = Sql::same("SELECT org_id, seq, hash FROM audit_heads WHERE seq > 0 ORDER BY org_id");
 pub(super) const AUDIT_HASH: Sql = Sql::same("SELECT hash FROM audit WHERE org_id = $1 AND seq = $2");
 pub(super) const AUDIT_PAGE: Sql = Sql::same(
     "SELECT seq, at, actor, address, action, object, detail FROM audit WHERE org_id = $1 AND seq < $2 AND ($3 = '' OR LOWER(actor) LIKE $3 ESCAPE '\\'
@@ -162,6 +163,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &AUDIT_INSERT,
     &AUDIT_SET_HEAD,
     &AUDIT_HEAD,
+    &AUDIT_HEADS,
     &AUDIT_HASH,
     &AUDIT_PAGE,
     &AUDIT_COUNT,

@@ -83,6 +83,14 @@ pub enum Error {
     /// The profile of the certificate is for other types of keys.
     #[error("the profile is for keys of the types {0}")]
     KeyType(String),
+    /// The profile of a batch is for other types of keys than those that are made here.
+    #[error("the profile {profile} is for keys of the types {types}, and none of them is made here")]
+    MadeKeys {
+        /// Its name.
+        profile: String,
+        /// What it is for.
+        types: String,
+    },
     /// No such profile in this organization.
     #[error("no such certificate profile")]
     NoProfile,
@@ -228,6 +236,13 @@ impl Error {
             Self::KeyType(types) => {
                 let text = format!("The certificate's profile is for keys of these types: {types}. Make such a key and send a CSR for it.");
                 Fault::new(FaultKind::Invalid, "unsupported_alg", text).at("csr")
+            }
+            Self::MadeKeys { profile, types } => {
+                let text = format!(
+                    "The server makes p-256 keys, and the profile {profile} is for keys of these types alone: {types}. Choose a profile that takes \
+                     p-256, or none; or have the devices make their keys, and send a batch of their CSRs."
+                );
+                Fault::new(FaultKind::Invalid, "unsupported_alg", text).at("profile")
             }
             Self::NoProfile => {
                 let text = "There is no such certificate profile. Choose one that there is, or none.";

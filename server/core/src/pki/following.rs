@@ -8,6 +8,11 @@ use super::{
     store,
 };
 use crate::db::Conn;
+use arc_swap::ArcSwap;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use wire::{
     Timestamp,
     ids::{AuthorityId, OrgId},
@@ -24,6 +29,22 @@ pub(crate) struct Due {
     /// Whether the next one is there already and only has to take over.
     pub(crate) staged: bool,
 }
+
+/// When an authority has to be followed, for the machine room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToFollow {
+    /// Its id.
+    pub authority: AuthorityId,
+    /// Whom it issues to: `device` or `server`.
+    pub kind: &'static str,
+    /// The how manieth of its kind it is.
+    pub generation: i64,
+    /// Seconds until it has to be followed by the next one; below 0 that is overdue.
+    pub seconds: i64,
+}
+
+/// The longest life of each organization's device certificates in milliseconds, as of the last tick.
+pub(super) type Lives = ArcSwap<HashMap<OrgId, i64>>;
 
 /// From when on an authority has to be followed, where devices' certificates live for `devices` milliseconds at most. None for one that does not issue, for
 /// a root, and for one of claims, which is followed by itself.
@@ -43,6 +64,30 @@ impl Pki {
         let given = store::longest_profile(on, org).await?.map_or(0, |hours| hours.saturating_mul(HOUR));
         let longest = given.max(Kind::Device.life());
         Ok(store::longest_leaf(on, org, longest + BACKDATE).await?.map_or(longest, |life| life - BACKDATE))
+    }
+
+    /// Worker: asks for the longest life of each organization's certificates, so that the machine room's figures need no database.
+    pub(super) async fn measure_lives(&self) -> Result<(), Error> {
+        let all = self.authorities.load_full();
+        let orgs: HashSet<&OrgId> = all.iter().map(|a| &a.org).collect();
+        let mut lives = HashMap::new();
+        let mut on = self.db.read().await?;
+        for org in orgs {
+            lives.insert(org.clone(), self.longest_life(&mut on, org).await?);
+        }
+        self.lives.store(Arc::new(lives));
+        Ok(())
+    }
+
+    /// When each authority that issues to devices or listeners has to be followed, by the lives of the last tick. Memory only.
+    pub fn follow_figures(&self) -> Vec<ToFollow> {
+        let (now, lives, all) = (self.clock.now(), self.lives.load(), self.authorities.load());
+        let one = |a: &Arc<Authority>| {
+            let from = follow_from(a.kind, a.state, a.not_after, *lives.get(&a.org)?)?;
+            let seconds = from.since(now).div_euclid(1000);
+            Some(ToFollow { authority: a.id.clone(), kind: a.kind.as_str(), generation: a.generation, seconds })
+        };
+        all.iter().filter_map(one).collect()
     }
 
     /// The organization's authorities that have to be followed by now.

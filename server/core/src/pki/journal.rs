@@ -8,13 +8,14 @@ use super::{Error, Pki, registered::ListMark, store};
 use crate::{
     access::{Actor, audit},
     db::Tx,
+    lines,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
     collections::HashSet,
     fs::File,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -152,26 +153,19 @@ pub(super) struct Journal {
 impl Journal {
     /// The journal at this place; an empty one where there is none.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let wrong = |error| Error::Journal { path: path.to_owned(), error };
-        let mut file = std::fs::OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path).map_err(wrong)?;
-        end_line(&mut file).map_err(wrong)?;
+        let file = lines::open(path).map_err(|error| Error::Journal { path: path.to_owned(), error })?;
         Ok(Self { path: path.to_owned(), file: Arc::new(parking_lot::Mutex::new(file)) })
     }
 
     /// Writes these down for good. When this returns they are on the disk.
     pub async fn append(&self, entries: &[Entry]) -> Result<(), Error> {
-        let mut lines = Vec::new();
+        let mut text = Vec::new();
         for entry in entries {
-            serde_json::to_writer(&mut lines, entry).map_err(|e| self.wrong(e.into()))?;
-            lines.push(b'\n');
+            serde_json::to_writer(&mut text, entry).map_err(|e| self.wrong(e.into()))?;
+            text.push(b'\n');
         }
         let file = Arc::clone(&self.file);
-        let written = tokio::task::spawn_blocking(move || {
-            let mut file = file.lock();
-            file.write_all(&lines)?;
-            file.sync_data()
-        });
+        let written = tokio::task::spawn_blocking(move || lines::append(&mut file.lock(), &text));
         written.await.map_err(|e| self.wrong(std::io::Error::other(e)))?.map_err(|e| self.wrong(e))
     }
 
@@ -197,17 +191,6 @@ impl Journal {
     fn wrong(&self, error: std::io::Error) -> Error {
         Error::Journal { path: self.path.clone(), error }
     }
-}
-
-/// Ends a line that a crash has torn, so that the next one stands alone.
-fn end_line(file: &mut File) -> std::io::Result<()> {
-    use std::os::unix::fs::FileExt as _;
-    let length = file.metadata()?.len();
-    let mut last = [b'\n'];
-    if length > 0 {
-        file.read_exact_at(&mut last, length - 1)?;
-    }
-    if last == [b'\n'] { Ok(()) } else { file.write_all(b"\n") }
 }
 
 impl Pki {
@@ -376,6 +359,7 @@ impl Pki {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     fn entry(id: &str) -> Entry {
         Entry::Revoked(Revoked {

@@ -13,6 +13,9 @@ use rcgen::SubjectPublicKeyInfo;
 use wire::states::KeyOrigin;
 use zeroize::Zeroizing;
 
+/// What they are.
+pub(super) const KEY_ALG: KeyAlg = KeyAlg::P256;
+
 /// A key pair for somebody else. Neither printed nor copied.
 pub(crate) struct ServerKey {
     pkcs8: Zeroizing<Vec<u8>>,
@@ -41,13 +44,7 @@ impl ServerKey {
 
     /// What a request that passed the gate asks for, with this key in the place of its own.
     pub(crate) fn instead(&self, asked: &Csr) -> Csr {
-        Csr {
-            spki: self.spki.clone(),
-            spki_sha256: sha256(&self.spki),
-            key_alg: KeyAlg::P256,
-            key_origin: KeyOrigin::Server,
-            ..asked.clone()
-        }
+        Csr { spki: self.spki.clone(), spki_sha256: sha256(&self.spki), key_alg: KEY_ALG, key_origin: KeyOrigin::Server, ..asked.clone() }
     }
 
     /// What is asked for a device that has sent no request.
@@ -61,7 +58,7 @@ impl ServerKey {
             spki_sha256: sha256(&self.spki),
             // There is no request that could be sent again.
             csr_sha256: [0; 32],
-            key_alg: KeyAlg::P256,
+            key_alg: KEY_ALG,
             key_origin: KeyOrigin::Server,
             ignored: Vec::new(),
             wraps_key: false,

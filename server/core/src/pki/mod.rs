@@ -75,6 +75,7 @@ pub use consent::ConsentError;
 pub use crl::PublishedCrl;
 pub use csr::Csr;
 pub use error::Error;
+pub use following::ToFollow;
 pub use issue::{Issued, NewLeaf};
 pub use keys::{Kek, KeyError};
 pub use listener::ServerIdentity;
@@ -155,6 +156,7 @@ pub struct Pki {
     server_keygen: bool,
     authorities: ArcSwap<authorities::Authorities>,
     bundles: ArcSwap<bundle::Bundles>,
+    lives: following::Lives,
     reloading: tokio::sync::Mutex<()>,
     identity: ArcSwapOption<ServerIdentity>,
     trust: TrustHandle,
@@ -204,6 +206,7 @@ impl Pki {
             server_keygen: settings.server_keygen,
             authorities: ArcSwap::default(),
             bundles: ArcSwap::default(),
+            lives: following::Lives::default(),
             reloading: tokio::sync::Mutex::default(),
             identity: ArcSwapOption::empty(),
             trust,

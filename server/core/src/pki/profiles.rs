@@ -5,6 +5,7 @@ use super::{
     Error, Pki,
     csr::{Csr, KeyAlg},
     issue::NewLeaf,
+    made,
     profile::{DAY, HOUR},
     store,
 };
@@ -44,10 +45,13 @@ pub(super) fn life(rules: &ProfileRules) -> i64 {
 
 /// Refuses a key of a type that the profile is not for.
 pub(super) fn takes(rules: &ProfileRules, csr: &Csr) -> Result<(), Error> {
-    if rules.keys.is_empty() || rules.keys.contains(&key_type(csr.key_alg)) {
-        return Ok(());
-    }
-    Err(Error::KeyType(rules.keys.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", ")))
+    only(rules, csr.key_alg).map_or(Ok(()), |types| Err(Error::KeyType(types)))
+}
+
+/// The types that the profile is for, in words, when this key is of none of them.
+fn only(rules: &ProfileRules, key: KeyAlg) -> Option<String> {
+    let taken = rules.keys.is_empty() || rules.keys.contains(&key_type(key));
+    (!taken).then(|| rules.keys.iter().map(|k| k.as_str()).collect::<Vec<_>>().join(", "))
 }
 
 /// What a profile is used by, in words; none when by nothing.
@@ -122,6 +126,12 @@ impl Pki {
     /// Refuses a name that is no profile of the organization; an empty one is none and always right.
     pub(crate) async fn profile_is_there(&self, on: &mut impl Conn, org: &OrgId, name: &str) -> Result<(), Error> {
         if name.is_empty() || store::profile(on, org, name).await?.is_some() { Ok(()) } else { Err(Error::NoProfile) }
+    }
+
+    /// Refuses a profile that is not for the keys that are made here (pki.md E-8). Whoever issues looks again: it may have changed by then.
+    pub(crate) async fn profile_takes_made_keys(&self, on: &mut impl Conn, org: &OrgId, name: &str) -> Result<(), Error> {
+        let types = store::profile(on, org, name).await?.and_then(|rules| only(&rules, made::KEY_ALG));
+        types.map_or(Ok(()), |types| Err(Error::MadeKeys { profile: name.to_owned(), types }))
     }
 
     /// The profiles that these ask for; no question when none does. A renewal of a certificate whose profile is gone goes on without: its device must not

@@ -112,6 +112,7 @@ impl Pki {
             self.statuses.forget_ended(self.clock.now());
         }
         self.catch_up_journal().await?;
+        self.measure_lives().await?;
         // Each of them matters by itself: the listeners' certificate must not wait for somebody's list.
         let published = self.publish().await;
         self.renew_identity().await?;

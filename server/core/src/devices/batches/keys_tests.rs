@@ -19,7 +19,7 @@ use std::{
 use wire::{
     devices::DeviceQuery,
     enrolment::{BatchState, EnrolmentBatch},
-    pki::{CertificateQuery, RevocationReason},
+    pki::{CertificateQuery, KeyType, ProfileRules, RevocationReason},
     states::{CertificateState, KeyOrigin},
 };
 
@@ -33,8 +33,13 @@ async fn world(kind: EngineKind) -> World {
 }
 
 async fn send(w: &World, text: &str, seal: &Seal) -> Result<EnrolmentBatch, Error> {
+    send_as(w, text, "", seal).await
+}
+
+/// The same under a profile.
+async fn send_as(w: &World, text: &str, profile: &str, seal: &Seal) -> Result<EnrolmentBatch, Error> {
     let body = futures::stream::iter([Ok(Bytes::from(text.to_owned()))]);
-    let new = NewBatch { label: "lot 1".into(), device_type: "gateway".into(), tags: vec!["eu".into()], profile: String::new() };
+    let new = NewBatch { label: "lot 1".into(), device_type: "gateway".into(), tags: vec!["eu".into()], profile: profile.into() };
     w.fleet.devices().receive_batch_for_keys(&system(w), new, seal, body).await
 }
 
@@ -198,4 +203,38 @@ async fn e8_no_batch_gets_keys_unless_it_is_allowed() {
     assert!(matches!(send(&w, "device_id\ngw-1\n", &seal).await, Err(Error::NoServerKeys)));
     assert!(w.fleet.devices().batches(&system(&w)).await.unwrap().is_empty());
     assert_eq!(w.fleet.devices().list(&system(&w), &DeviceQuery::default()).await.unwrap().total, 0);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn e8_a_profile_that_is_not_for_made_keys_is_refused_when_the_batch_is_sent(#[case] kind: EngineKind) {
+    let w = world(kind).await;
+    let (devices, pki, admin, actor) = (w.fleet.devices(), w.fleet.pki(), w.admin().await, system(&w));
+    let seal = Seal::of("", "correct horse battery").unwrap();
+    let rules = |keys: &[KeyType]| ProfileRules { hours: 720, keys: keys.to_vec(), rekey: None };
+    pki.set_profile(&admin, "strong", rules(&[KeyType::Ed25519, KeyType::P384])).await.unwrap();
+    let refused = send_as(&w, "device_id\ngw-1\n", "strong", &seal).await.unwrap_err().fault();
+    assert_eq!((refused.code.as_str(), refused.field.as_deref()), ("unsupported_alg", Some("profile")));
+    assert!(refused.message.contains("p-384, ed25519") && refused.message.contains("Choose a profile that takes p-256"), "{refused:?}");
+    assert!(devices.batches(&actor).await.unwrap().is_empty(), "it is refused as a whole");
+    let unknown = send_as(&w, "device_id\ngw-1\n", "weak", &seal).await.unwrap_err().fault();
+    assert_eq!(unknown.code, "profile_not_found");
+
+    // One that changes between the sending and the making is refused line by line.
+    for any in [&[][..], &[KeyType::P256, KeyType::P384]] {
+        pki.set_profile(&admin, "lot", rules(any)).await.unwrap();
+        send_as(&w, "device_id\ngw-2\n", "lot", &seal).await.unwrap();
+    }
+    let batch = devices.batches(&actor).await.unwrap().remove(0);
+    pki.set_profile(&admin, "lot", rules(&[KeyType::P384])).await.unwrap();
+    let (to, pieces) = mpsc::channel(2);
+    let (made, _) = tokio::join!(devices.hand_out_keys(&actor, &batch.id, seal, to), pieces.collect::<Vec<io::Result<Bytes>>>());
+    made.unwrap();
+    let after = devices.batch(&actor, &batch.id).await.unwrap();
+    assert_eq!((after.state, after.issued, after.refused), (BatchState::Done, 0, 1));
+    let lines = devices.batch_lines(&actor, &batch.id, None, None, None).await.unwrap().items;
+    assert_eq!(lines[0].code, "unsupported_alg");
+    assert!(in_state(&w, CertificateState::Active).await.is_empty());
 }

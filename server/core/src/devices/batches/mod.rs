@@ -161,6 +161,9 @@ impl Devices {
         let (tags, sealed_for) = (new.tags.join(" "), seal.map_or("", Seal::as_str));
         let (label, device_type, profile) = (label.as_str(), device_type.as_str(), new.profile.trim());
         self.pki.profile_is_there(&mut tx, &actor.org, profile).await?;
+        if seal.is_some() {
+            self.pki.profile_takes_made_keys(&mut tx, &actor.org, profile).await?;
+        }
         let by = actor.label();
         exec!(&mut tx, store::INSERT, id.as_str(), actor.org.as_str(), label, device_type, tags, now.0, by, sealed_for, profile)?;
         tx.commit().await?;
