@@ -109,13 +109,9 @@ pub(super) async fn ways(on: &mut impl Conn, org: &OrgId, selector: &Selector, b
         other => std::slice::from_ref(other),
     };
     let any_state = asks_for_state(selector);
-    let along = |part: &Selector| if by_id { Along::of(part, any_state) } else { None };
-    let without = |place: usize| {
-        let mut left = parts.to_vec();
-        left.remove(place);
-        Selector::All(left)
-    };
-    let best = parts.iter().enumerate().filter_map(|(place, part)| Some((along(part)?, place))).min_by_key(|(along, _)| along.is_wide());
+    let in_order: Vec<Option<Along>> = parts.iter().map(|part| if by_id { Along::of(part, any_state) } else { None }).collect();
+    let known = in_order.iter().enumerate().filter_map(|(place, along)| Some((along.as_ref()?, place)));
+    let best = known.min_by_key(|(along, _)| along.is_wide());
     let rounds: &[usize] = match parts {
         // Nothing else could be better.
         [_] if best.is_some() => &[SOME],
@@ -124,20 +120,28 @@ pub(super) async fn ways(on: &mut impl Conn, org: &OrgId, selector: &Selector, b
         _ => &[SOME, FEW],
     };
     for &most in rounds {
-        for (place, part) in parts.iter().enumerate() {
+        for (place, (part, along)) in parts.iter().zip(&in_order).enumerate() {
             // Whom its index leaves out may be meant.
             if any_state && matches!(part, Selector::Is(Field::Type, _)) {
                 continue;
             }
             if let Some(found) = of_part(on, org, part, most).await? {
-                let along = if found.count > SOME { along(part).map(|along| (along, without(place))) } else { None };
-                let left = if stands_beside(part) { without(place) } else { Selector::All(parts.to_vec()) };
-                let found = if found.count > SOME && along.is_none() { found.by_number()? } else { found };
+                let many = found.count > SOME;
+                let along = along.as_ref().filter(|_| many).map(|along| (along.clone(), without(parts, place)));
+                let left = if stands_beside(part) { without(parts, place) } else { Selector::All(parts.to_vec()) };
+                let found = if many && along.is_none() { found.by_number()? } else { found };
                 return Ok(Ways { few: Some((found, left)), along });
             }
         }
     }
-    Ok(Ways { few: None, along: best.map(|(along, place)| (along, without(place))) })
+    Ok(Ways { few: None, along: best.map(|(along, place)| (along.clone(), without(parts, place))) })
+}
+
+/// What is left when one condition is known to hold.
+fn without(parts: &[Selector], place: usize) -> Selector {
+    let mut left = parts.to_vec();
+    left.remove(place);
+    Selector::All(left)
 }
 
 /// Whether it is about rows beside the device, so that asking each device again would cost as much as reading it. The index's answer is exact then.

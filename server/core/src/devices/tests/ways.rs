@@ -157,7 +157,7 @@ async fn whatever_is_said_of_a_device_stands_at_its_place(#[case] kind: EngineKi
     let number = devices.find(&operator, &pump).await.unwrap();
     let attributes = BTreeMap::from([("site".to_owned(), "s2".to_owned()), ("line".to_owned(), "l1".to_owned())]);
     let mut tx = devices.db.write().await.unwrap();
-    set_attributes(&mut tx, &w.org, number, Telling::Everything, &attributes).await.unwrap();
+    set_attributes(&mut tx, &w.org, number, Telling::Replace, &attributes).await.unwrap();
     tx.commit().await.unwrap();
     let (rows, misplaced) = row!(&mut devices.db.read().await.unwrap(), (i64, i64), MISPLACED).unwrap().unwrap();
     // Three and two tags, two and one attributes, two in a group.
