@@ -90,8 +90,8 @@ fn write_down(database: &Path, enrolled: usize, devices: usize) {
                 CASE i % 20 WHEN 0 THEN 'cam' ELSE 'gw' END, 'A', 'active', 1760000000000 + i, 'bench', printf('1.%d.0', i % 5), 1 + i % 5,
                 1760000000000 + (i * 104729) % 1000000000, CASE i % 1000 WHEN 0 THEN 'failed' ELSE '' END
          FROM n, org WHERE i < {devices};
-         INSERT INTO device_attributes (device, org_id, name, value) SELECT number, org_id, 'site', printf('site-%02d', number % 100) FROM devices WHERE number > {enrolled};
-         INSERT INTO device_tags (device, org_id, tag) SELECT number, org_id, 'canary' FROM devices WHERE number > {enrolled} AND number % 500 = 0;
+         INSERT INTO device_attributes (device, org_id, name, value, place) SELECT number, org_id, 'site', printf('site-%02d', number % 100), device_id_lower FROM devices WHERE number > {enrolled};
+         INSERT INTO device_tags (device, org_id, tag, place) SELECT number, org_id, 'canary', device_id_lower FROM devices WHERE number > {enrolled} AND number % 500 = 0;
          COMMIT; PRAGMA wal_checkpoint(TRUNCATE);"
     );
     query(database, &sql);

@@ -58,6 +58,8 @@ pub(super) struct Filter {
     pub(super) counting: bool,
     /// Where the devices `d` are read from.
     pub(super) from: String,
+    /// They are read along rows `s` that have their ids and numbers, in the order of those.
+    pub(super) placed: bool,
     pub(super) text: String,
     pub(super) values: Vec<Value>,
 }

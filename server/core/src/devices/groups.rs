@@ -33,9 +33,10 @@ const IN_IT: Sql = Sql::same("SELECT device FROM group_members WHERE group_id = 
 const EMPTY: Sql = Sql::same("DELETE FROM group_members WHERE group_id = $1");
 const DELETE: Sql = Sql::same("DELETE FROM device_groups WHERE id = $1");
 const PUT_IN: Sql = many!(
-    "INSERT INTO group_members (group_id, org_id, device) SELECT CAST($2 AS TEXT), CAST($3 AS TEXT), ",
+    "INSERT INTO group_members (group_id, org_id, device, place)
+     SELECT CAST($2 AS TEXT), CAST($3 AS TEXT), w.device, d.device_id_lower FROM (SELECT ",
     [int device],
-    " ON CONFLICT (group_id, device) DO NOTHING"
+    ") AS w JOIN devices d ON d.number = w.device WHERE TRUE ON CONFLICT (group_id, device) DO NOTHING"
 );
 const TAKE_OUT: Sql =
     many!("DELETE FROM group_members WHERE group_id = $2 AND device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");

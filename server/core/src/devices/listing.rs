@@ -2,9 +2,10 @@
 
 use super::{
     Devices, Error,
+    along::Along,
     filter::{Asked, Filter, asks_for_state},
-    narrowing,
-    rows::part,
+    narrowing::{Few, Ways, ways},
+    rows::{by_id, part},
     selector::Selector,
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 use wire::{
-    devices::{DeviceQuery, DeviceRow, DevicesPage},
+    devices::{DeviceQuery, DeviceRow, DeviceSort, DevicesPage},
     ids::OrgId,
     page::{DEFAULT_ROWS, MAX_ROWS, Page},
 };
@@ -27,18 +28,35 @@ pub(super) type KeptTotals = Arc<Kept<(OrgId, String), i64>>;
 
 /// The condition every list begins with.
 pub(super) fn base(org: &OrgId, selector: &Selector, asked: &Asked) -> Filter {
-    condition(org, selector, None, Filter { asked: asked.clone(), ..Filter::default() })
+    condition(org, selector, Among::Everyone, Filter { asked: asked.clone(), ..Filter::default() })
 }
 
-/// The same, among these devices when they are known, of which only this is left to be asked.
-fn condition(org: &OrgId, selector: &Selector, few: Option<&(narrowing::Few, Selector)>, mut filter: Filter) -> Filter {
+/// Among whom they are looked for, and what is left to be asked of those.
+#[derive(Clone, Copy)]
+enum Among<'a> {
+    Everyone,
+    Few(&'a Few, &'a Selector),
+    Along(&'a Along, &'a Selector),
+}
+
+/// The same, among these.
+fn condition(org: &OrgId, selector: &Selector, among: Among<'_>, mut filter: Filter) -> Filter {
     let org = filter.bind(Value::Text(org.to_string()));
-    let (from, left) = match few {
-        None => ("devices d".to_owned(), selector),
-        Some((few, left)) => (filter.each(few.numbers().to_owned()), left),
-    };
-    filter.from = from;
     filter.text = format!("d.org_id = {org} AND d.deleted_at IS NULL");
+    let left = match among {
+        Among::Everyone => {
+            "devices d".clone_into(&mut filter.from);
+            selector
+        }
+        Among::Few(few, left) => {
+            filter.from = filter.each(few.numbers().to_owned());
+            left
+        }
+        Among::Along(along, left) => {
+            along.read(&mut filter);
+            left
+        }
+    };
     if !asks_for_state(selector) {
         filter.text.push_str(" AND d.state <> 'decommissioned'");
     }
@@ -49,28 +67,45 @@ fn condition(org: &OrgId, selector: &Selector, few: Option<&(narrowing::Few, Sel
     filter
 }
 
-/// What a list is about: who is meant, by what is known now, and among whom they are when that is known.
+/// What a list is about: who is meant, by what is known now, and how they are looked for.
 #[derive(Clone)]
 pub(super) struct Meant {
     selector: Selector,
     asked: Asked,
-    few: Option<(narrowing::Few, Selector)>,
+    ways: Ways,
 }
 
 impl Meant {
-    pub(super) async fn new(on: &mut impl Conn, org: &OrgId, selector: Selector, asked: Asked) -> Result<Self, Error> {
-        Ok(Self { few: narrowing::few(on, org, &selector).await?, selector, asked })
+    /// Looks for the best way to a page in this order.
+    pub(super) async fn new(on: &mut impl Conn, org: &OrgId, selector: Selector, asked: Asked, sort: DeviceSort) -> Result<Self, Error> {
+        Ok(Self { ways: ways(on, org, &selector, by_id(sort)).await?, selector, asked })
     }
 
-    pub(super) fn filter(&self, org: &OrgId, counting: bool) -> Filter {
+    /// Looked for through the whole fleet, in any order.
+    pub(super) const fn through_all(selector: Selector, asked: Asked) -> Self {
+        Self { selector, asked, ways: Ways { few: None, along: None } }
+    }
+
+    /// For a page of them.
+    pub(super) fn listed(&self, org: &OrgId) -> Filter {
+        let among = self.ways.along.as_ref().map_or_else(|| self.few(), |(along, left)| Among::Along(along, left));
+        condition(org, &self.selector, among, Filter { asked: self.asked.clone(), ..Filter::default() })
+    }
+
+    /// For how many they are.
+    fn counted(&self, org: &OrgId) -> Filter {
         // What is in other tables is only looked up for a few.
-        let counting = counting && self.few.is_none();
-        condition(org, &self.selector, self.few.as_ref(), Filter { asked: self.asked.clone(), counting, ..Filter::default() })
+        let counting = self.ways.few.is_none();
+        condition(org, &self.selector, self.few(), Filter { asked: self.asked.clone(), counting, ..Filter::default() })
+    }
+
+    fn few(&self) -> Among<'_> {
+        self.ways.few.as_ref().map_or(Among::Everyone, |(few, left)| Among::Few(few, left))
     }
 }
 
 async fn count(db: Db, org: OrgId, meant: Meant) -> Result<i64, Error> {
-    let counted = meant.filter(&org, true);
+    let counted = meant.counted(&org);
     let text = format!("SELECT COUNT(*) FROM {} WHERE {}", counted.from, counted.text);
     Ok(select::<(i64,)>(&mut db.read().await?, text, &counted.values).await?.first().map_or(0, |r| r.0))
 }
@@ -87,7 +122,7 @@ impl Devices {
         let asked = self.asked(org, &selector).await?;
         let (meant, (items, next)) = {
             let mut on = self.db.read().await?;
-            let meant = Meant::new(&mut on, org, selector, asked).await?;
+            let meant = Meant::new(&mut on, org, selector, asked, query.sort).await?;
             let found = part(&mut on, org, &meant, query, limit).await?;
             (meant, found)
         };
@@ -144,7 +179,8 @@ impl Devices {
         let selector = Selector::parse(q).map_err(Error::Selector)?;
         let query = DeviceQuery { cursor, ..DeviceQuery::default() };
         // Read along their order to the end: nothing is to be found sooner.
-        let meant = Meant { asked: self.asked(&actor.org, &selector).await?, selector, few: None };
+        let asked = self.asked(&actor.org, &selector).await?;
+        let meant = Meant::through_all(selector, asked);
         part(&mut self.db.read().await?, &actor.org, &meant, &query, EXPORTED).await
     }
 }

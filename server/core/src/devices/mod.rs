@@ -4,6 +4,7 @@
 //! `pki` room signs), samples, and how an update goes.
 
 pub(crate) mod admission;
+mod along;
 pub(crate) mod batches;
 pub(crate) mod claims;
 mod desk;

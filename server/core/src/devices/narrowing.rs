@@ -1,14 +1,19 @@
-//! Which devices a selector can mean at most, asked of indexes before a list is read: what few match must not be looked for along the list's order through
-//! a fleet of a million. Owns those questions and what their answers leave to be asked; what a selector means is the filter's.
+//! How the devices that a selector means are looked for, asked of indexes before a list is read: what few match must not be looked for along the list's
+//! order through a fleet of a million. Owns those questions and what their answers leave to be asked; what a selector means is the filter's.
 
-use super::selector::{Field, Selector};
+use super::{
+    along::Along,
+    filter::asks_for_state,
+    selector::{Field, Selector},
+};
 use crate::db::{Conn, Error, Sql, literal, row};
 use std::collections::BTreeSet;
-use wire::ids::OrgId;
+use wire::{devices::Presence, ids::OrgId};
 
 /// Where more match, the list's own order meets enough of them soon. The fleets of tests are smaller.
 pub(super) const FEW: usize = if cfg!(test) { 1_000 } else { 10_000 };
-const MORE: i64 = if cfg!(test) { 1_001 } else { 10_001 };
+/// So many are read and sorted in less time than any other way is looked for.
+const SOME: usize = if cfg!(test) { 100 } else { 1_000 };
 /// Letters of a piece that the index of words knows.
 const PIECE: usize = 3;
 
@@ -32,13 +37,22 @@ const GROUPED: Sql = numbers!(
 );
 const VERSION: Sql = numbers!("SELECT number AS n FROM devices WHERE org_id = $1 AND version = $2 LIMIT $3");
 const UPDATE: Sql = numbers!("SELECT number AS n FROM devices WHERE org_id = $1 AND update_state = $2 AND update_state <> '' LIMIT $3");
+/// Of those that lists have unless they are asked for a state.
+const TYPE: Sql = numbers!(
+    "SELECT number AS n FROM devices WHERE org_id = $1 AND device_type = $2 AND deleted_at IS NULL AND state <> 'decommissioned' LIMIT $3"
+);
+const STATE: Sql = numbers!("SELECT number AS n FROM devices WHERE org_id = $1 AND state = $2 LIMIT $3");
+/// Every state there is, because the index has it before presence.
+const ONLINE: Sql = numbers!(
+    "SELECT number AS n FROM devices WHERE org_id = $1 AND state IN ('preregistered','pending','active','suspended','decommissioned') AND online = $2 LIMIT $3"
+);
 /// SQLite's index knows pieces of three letters and asks for all of `$3`, PostgreSQL's the whole pattern `$2`.
 const WORD: Sql = numbers!(
     "SELECT rowid AS n FROM device_words WHERE device_words MATCH $3 AND $1 <> '' AND $2 <> '' LIMIT $4",
     "SELECT number AS n FROM devices WHERE org_id = $1 AND device_id_lower LIKE $2 ESCAPE '\\' AND CAST($3 AS TEXT) <> '' LIMIT $4"
 );
 
-pub(crate) const ALL: &[&Sql] = &[&TAGGED, &ATTRIBUTED, &GROUPED, &VERSION, &UPDATE, &WORD];
+pub(crate) const ALL: &[&Sql] = &[&TAGGED, &ATTRIBUTED, &GROUPED, &VERSION, &UPDATE, &TYPE, &STATE, &ONLINE, &WORD];
 
 /// Numbers of at most ten thousand devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,40 +68,80 @@ impl Few {
         &self.numbers
     }
 
-    /// Of one statement's row, when they are few enough.
-    fn of(row: Option<(String, i64)>) -> Option<Self> {
+    /// Of one statement's row, when they are at most so many.
+    fn of(row: Option<(String, i64)>, most: usize) -> Option<Self> {
         let (numbers, count) = row?;
-        let count = usize::try_from(count).ok().filter(|count| *count <= FEW)?;
+        let count = usize::try_from(count).ok().filter(|count| *count <= most)?;
         Some(Self { numbers, count })
     }
 
+    /// By number: neighbours lie together, and many are read one after the other.
+    fn by_number(self) -> Result<Self, Error> {
+        let mut numbers: Vec<i64> = serde_json::from_str(&self.numbers).map_err(Error::corrupt)?;
+        numbers.sort_unstable();
+        Ok(Self { numbers: serde_json::to_string(&numbers).map_err(Error::corrupt)?, count: self.count })
+    }
+
     /// Together with others; each once.
-    fn and(&self, others: &Self) -> Result<Option<Self>, Error> {
+    fn and(&self, others: &Self, most: usize) -> Result<Option<Self>, Error> {
         let numbers = |few: &Self| serde_json::from_str::<BTreeSet<i64>>(&few.numbers).map_err(Error::corrupt);
         let mut all = numbers(self)?;
         all.append(&mut numbers(others)?);
         let count = all.len();
-        Ok((count <= FEW).then_some(Self { numbers: serde_json::to_string(&all).map_err(Error::corrupt)?, count }))
+        Ok((count <= most).then_some(Self { numbers: serde_json::to_string(&all).map_err(Error::corrupt)?, count }))
     }
 }
 
-/// At most ten thousand devices, among which are all that the selector means, and what is still to be asked of them; none where it may mean more, or
-/// where no index knows.
-pub(super) async fn few(on: &mut impl Conn, org: &OrgId, selector: &Selector) -> Result<Option<(Few, Selector)>, Error> {
+/// How the devices of a selector are looked for; through the whole fleet when there is neither.
+#[derive(Debug, Clone)]
+pub(super) struct Ways {
+    /// At most ten thousand devices, among which are all that are meant, and what is still to be asked of them; none where more may be meant, or where
+    /// no index knows.
+    pub(super) few: Option<(Few, Selector)>,
+    /// For a list by ids, a condition whose index has them in that order, and what is still to be asked; none where the few are read and sorted sooner.
+    pub(super) along: Option<(Along, Selector)>,
+}
+
+/// The ways to a page of a list.
+pub(super) async fn ways(on: &mut impl Conn, org: &OrgId, selector: &Selector, by_id: bool) -> Result<Ways, Error> {
     let parts = match selector {
         Selector::All(parts) => parts.as_slice(),
         other => std::slice::from_ref(other),
     };
-    for (place, part) in parts.iter().enumerate() {
-        if let Some(found) = of_part(on, org, part).await? {
-            let mut left = parts.to_vec();
-            if stands_beside(part) {
-                left.remove(place);
+    let any_state = asks_for_state(selector);
+    let in_order: Vec<Option<Along>> = parts.iter().map(|part| if by_id { Along::of(part, any_state) } else { None }).collect();
+    let known = in_order.iter().enumerate().filter_map(|(place, along)| Some((along.as_ref()?, place)));
+    let best = known.min_by_key(|(along, _)| along.is_wide());
+    let rounds: &[usize] = match parts {
+        // Nothing else could be better.
+        [_] if best.is_some() => &[SOME],
+        [_] => &[FEW],
+        // What few match comes before what some thousands do, wherever it stands in the selector.
+        _ => &[SOME, FEW],
+    };
+    for &most in rounds {
+        for (place, (part, along)) in parts.iter().zip(&in_order).enumerate() {
+            // Whom its index leaves out may be meant.
+            if any_state && matches!(part, Selector::Is(Field::Type, _)) {
+                continue;
             }
-            return Ok(Some((found, Selector::All(left))));
+            if let Some(found) = of_part(on, org, part, most).await? {
+                let many = found.count > SOME;
+                let along = along.as_ref().filter(|_| many).map(|along| (along.clone(), without(parts, place)));
+                let left = if stands_beside(part) { without(parts, place) } else { Selector::All(parts.to_vec()) };
+                let found = if many && along.is_none() { found.by_number()? } else { found };
+                return Ok(Ways { few: Some((found, left)), along });
+            }
         }
     }
-    Ok(None)
+    Ok(Ways { few: None, along: best.map(|(along, place)| (along.clone(), without(parts, place))) })
+}
+
+/// What is left when one condition is known to hold.
+fn without(parts: &[Selector], place: usize) -> Selector {
+    let mut left = parts.to_vec();
+    left.remove(place);
+    Selector::All(left)
 }
 
 /// Whether it is about rows beside the device, so that asking each device again would cost as much as reading it. The index's answer is exact then.
@@ -95,17 +149,17 @@ fn stands_beside(part: &Selector) -> bool {
     matches!(part, Selector::Is(Field::Tag | Field::Attribute(_) | Field::Group, _))
 }
 
-/// The same of one condition that must hold.
-async fn of_part(on: &mut impl Conn, org: &OrgId, part: &Selector) -> Result<Option<Few>, Error> {
+/// At most so many, among which are all of one condition that must hold.
+async fn of_part(on: &mut impl Conn, org: &OrgId, part: &Selector, most: usize) -> Result<Option<Few>, Error> {
     match part {
-        Selector::Word(word) => named(on, org, word).await,
+        Selector::Word(word) => named(on, org, word, most).await,
         Selector::Is(field, values) => {
             let mut all: Option<Few> = None;
             for value in values {
-                let Some(found) = of_value(on, org, field, value).await? else { return Ok(None) };
+                let Some(found) = of_value(on, org, (field, value.as_str()), most).await? else { return Ok(None) };
                 all = match all {
                     None => Some(found),
-                    Some(before) => match before.and(&found)? {
+                    Some(before) => match before.and(&found, most)? {
                         None => return Ok(None),
                         together => together,
                     },
@@ -117,33 +171,42 @@ async fn of_part(on: &mut impl Conn, org: &OrgId, part: &Selector) -> Result<Opt
     }
 }
 
-async fn of_value(on: &mut impl Conn, org: &OrgId, field: &Field, value: &str) -> Result<Option<Few>, Error> {
+async fn of_value(on: &mut impl Conn, org: &OrgId, (field, value): (&Field, &str), most: usize) -> Result<Option<Few>, Error> {
     if *field == Field::Id {
-        return named(on, org, value).await;
+        return named(on, org, value, most).await;
     }
     if value.is_empty() || value.contains('*') {
         return Ok(None);
     }
-    let org = org.as_str();
+    let (org, limit) = (org.as_str(), past(most));
     let found = match field {
-        Field::Tag => row!(on, (String, i64), TAGGED, org, value, MORE)?,
-        Field::Attribute(name) => row!(on, (String, i64), ATTRIBUTED, org, name.as_str(), value, MORE)?,
-        Field::Group => row!(on, (String, i64), GROUPED, org, value, MORE)?,
-        Field::Version => row!(on, (String, i64), VERSION, org, value, MORE)?,
-        Field::Update => row!(on, (String, i64), UPDATE, org, value, MORE)?,
+        Field::Tag => row!(on, (String, i64), TAGGED, org, value, limit)?,
+        Field::Attribute(name) => row!(on, (String, i64), ATTRIBUTED, org, name.as_str(), value, limit)?,
+        Field::Group => row!(on, (String, i64), GROUPED, org, value, limit)?,
+        Field::Version => row!(on, (String, i64), VERSION, org, value, limit)?,
+        Field::Update => row!(on, (String, i64), UPDATE, org, value, limit)?,
+        Field::Type => row!(on, (String, i64), TYPE, org, value, limit)?,
+        Field::State => row!(on, (String, i64), STATE, org, value, limit)?,
+        Field::Online => row!(on, (String, i64), ONLINE, org, value == "yes", limit)?,
+        Field::Presence => row!(on, (String, i64), ONLINE, org, value == Presence::Online.as_str(), limit)?,
         _ => return Ok(None),
     };
-    Ok(Few::of(found))
+    Ok(Few::of(found, most))
+}
+
+/// One more than so many, so that more are seen to be more.
+fn past(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 /// Devices whose id has the word in it, or every piece of it between stars.
-async fn named(on: &mut impl Conn, org: &OrgId, word: &str) -> Result<Option<Few>, Error> {
+async fn named(on: &mut impl Conn, org: &OrgId, word: &str, most: usize) -> Result<Option<Few>, Error> {
     let word = word.to_lowercase();
     let pattern =
         if word.contains('*') { word.split('*').map(literal).collect::<Vec<_>>().join("%") } else { format!("%{}%", literal(&word)) };
     for pieces in questions(&word) {
-        let found = row!(on, (String, i64), WORD, org.as_str(), pattern.as_str(), pieces, MORE)?;
-        if let Some(found) = Few::of(found) {
+        let found = row!(on, (String, i64), WORD, org.as_str(), pattern.as_str(), pieces, past(most))?;
+        if let Some(found) = Few::of(found, most) {
             return Ok(Some(found));
         }
     }
@@ -175,14 +238,15 @@ mod tests {
 
     #[test]
     fn lists_are_put_together() {
-        let few = |numbers: &str, count| Few::of(Some((numbers.to_owned(), count)));
+        let few = |numbers: &str, count| Few::of(Some((numbers.to_owned(), count)), FEW);
         let some = |numbers, count| few(numbers, count).unwrap();
-        let both = |one: &Few, other: &Few| one.and(other).unwrap();
+        let both = |one: &Few, other: &Few| one.and(other, FEW).unwrap();
         assert_eq!(both(&some("[1,3]", 2), &some("[2,3]", 2)), few("[1,2,3]", 3));
         assert_eq!(both(&some("[]", 0), &some("[3, 4]", 2)), few("[3,4]", 2));
         assert_eq!(both(&some("[]", 0), &some("[]", 0)), few("[]", 0));
         let many = serde_json::to_string(&(2..=FEW + 1).collect::<Vec<_>>()).unwrap();
-        assert_eq!((few("[1]", MORE), both(&some("[1]", 1), &some(&many, MORE - 1))), (None, None));
+        assert_eq!(Some(some("[3,20,1]", 3).by_number().unwrap()), few("[1,3,20]", 3));
+        assert_eq!((few("[1]", past(FEW)), both(&some("[1]", 1), &some(&many, past(FEW) - 1))), (None, None));
     }
 
     #[test]

@@ -61,15 +61,22 @@ impl Listed {
     }
 }
 
-/// The column of an order, and whether it runs backwards.
-const fn order(sort: DeviceSort) -> (&'static str, bool) {
+/// Whether it is by ids.
+pub(super) const fn by_id(sort: DeviceSort) -> bool {
+    matches!(sort, DeviceSort::DeviceId | DeviceSort::DeviceIdDesc)
+}
+
+/// The columns of an order, and whether it runs backwards.
+const fn order(sort: DeviceSort, placed: bool) -> ((&'static str, &'static str), bool) {
     match sort {
-        DeviceSort::DeviceId => ("d.device_id_lower", false),
-        DeviceSort::DeviceIdDesc => ("d.device_id_lower", true),
-        DeviceSort::LastSeen => ("d.last_seen_at", false),
-        DeviceSort::LastSeenDesc => ("d.last_seen_at", true),
-        DeviceSort::Version => ("d.version", false),
-        DeviceSort::VersionDesc => ("d.version", true),
+        DeviceSort::DeviceId if placed => (("s.place", "s.device"), false),
+        DeviceSort::DeviceIdDesc if placed => (("s.place", "s.device"), true),
+        DeviceSort::DeviceId => (("d.device_id_lower", "d.number"), false),
+        DeviceSort::DeviceIdDesc => (("d.device_id_lower", "d.number"), true),
+        DeviceSort::LastSeen => (("d.last_seen_at", "d.number"), false),
+        DeviceSort::LastSeenDesc => (("d.last_seen_at", "d.number"), true),
+        DeviceSort::Version => (("d.version", "d.number"), false),
+        DeviceSort::VersionDesc => (("d.version", "d.number"), true),
     }
 }
 
@@ -88,11 +95,11 @@ fn position(cursor: &str, sort: DeviceSort) -> Result<(Value, i64), Error> {
 
 /// What reads at most so many rows in this order, as one.
 pub(super) fn statement(filter: &Filter, sort: DeviceSort, limit: usize) -> String {
-    let (column, backwards) = order(sort);
+    let ((column, number), backwards) = order(sort, filter.placed);
     let direction = if backwards { "DESC" } else { "ASC" };
     let found = format!(
         "SELECT d.number, d.device_id, d.device_type, d.hardware, d.state, CAST(d.online AS INTEGER) AS online, d.version, d.last_seen_at, d.update_state,
-         {column} AS place FROM {} WHERE {} ORDER BY {column} {direction}, d.number {direction} LIMIT {limit}",
+         {column} AS place FROM {} WHERE {} ORDER BY {column} {direction}, {number} {direction} LIMIT {limit}",
         filter.from, filter.text
     );
     let row = "r.number, r.device_id, r.device_type, r.hardware, r.state, r.online, r.version, r.last_seen_at, r.update_state";
@@ -112,13 +119,13 @@ pub(super) async fn part(
     query: &DeviceQuery,
     limit: usize,
 ) -> Result<(Vec<DeviceRow>, Option<String>), Error> {
-    let (column, backwards) = order(query.sort);
+    let mut filter = meant.listed(org);
+    let ((column, number), backwards) = order(query.sort, filter.placed);
     let than = if backwards { "<" } else { ">" };
-    let mut filter = meant.filter(org, false);
     if let Some(cursor) = query.cursor.as_deref().filter(|c| !c.is_empty()) {
-        let (key, number) = position(cursor, query.sort)?;
-        let (key, number) = (filter.bind(key), filter.bind(Value::Int(number)));
-        filter.text = format!("{} AND ({column}, d.number) {than} ({key}, {number})", filter.text);
+        let (key, last) = position(cursor, query.sort)?;
+        let (key, last) = (filter.bind(key), filter.bind(Value::Int(last)));
+        filter.text = format!("{} AND ({column}, {number}) {than} ({key}, {last})", filter.text);
     }
     let found = select::<(String,)>(on, statement(&filter, query.sort, limit + 1), &filter.values).await?;
     let mut found: Vec<Listed> = unlisted(found.into_iter().next())?;

@@ -174,18 +174,22 @@ pub(super) const DETAIL: Sql = Sql::same(
      FROM devices WHERE org_id = $1 AND device_id_lower = $2 AND deleted_at IS NULL",
 );
 pub(super) const TAGS: Sql = Sql::same("SELECT tag FROM device_tags WHERE device = $1 ORDER BY tag");
-pub(super) const TAG_INSERT: Sql =
-    Sql::same("INSERT INTO device_tags (device, org_id, tag) VALUES ($1, $2, $3) ON CONFLICT (device, tag) DO NOTHING");
+pub(super) const TAG_INSERT: Sql = Sql::same(
+    "INSERT INTO device_tags (device, org_id, tag, place) VALUES ($1, $2, $3, (SELECT device_id_lower FROM devices WHERE number = $1))
+     ON CONFLICT (device, tag) DO NOTHING",
+);
 pub(super) const TAGS_INSERT: Sql = many!(
-    "INSERT INTO device_tags (device, org_id, tag) SELECT ",
+    "INSERT INTO device_tags (device, org_id, tag, place)
+     SELECT w.device, w.org, w.tag, d.device_id_lower FROM (SELECT ",
     [int device, text org, text tag],
-    " ON CONFLICT (device, tag) DO NOTHING"
+    ") AS w JOIN devices d ON d.number = w.device WHERE TRUE ON CONFLICT (device, tag) DO NOTHING"
 );
 /// A tag on these devices, and off them.
 pub(super) const TAG_ON: Sql = many!(
-    "INSERT INTO device_tags (org_id, tag, device) SELECT CAST($2 AS TEXT), CAST($3 AS TEXT), ",
+    "INSERT INTO device_tags (org_id, tag, device, place)
+     SELECT CAST($2 AS TEXT), CAST($3 AS TEXT), w.device, d.device_id_lower FROM (SELECT ",
     [int device],
-    " ON CONFLICT (device, tag) DO NOTHING"
+    ") AS w JOIN devices d ON d.number = w.device WHERE TRUE ON CONFLICT (device, tag) DO NOTHING"
 );
 pub(super) const TAG_OFF: Sql =
     many!("DELETE FROM device_tags WHERE tag = $2 AND device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
@@ -199,13 +203,15 @@ pub(super) const TAGS_OVER: Sql = many!(
 pub(super) const TAGS_CLEAR: Sql = Sql::same("DELETE FROM device_tags WHERE device = $1");
 pub(super) const ATTRIBUTES: Sql = Sql::same("SELECT name, value FROM device_attributes WHERE device = $1 ORDER BY name");
 pub(super) const ATTRIBUTE_SET: Sql = Sql::same(
-    "INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, $3, $4)
+    "INSERT INTO device_attributes (device, org_id, name, value, place) VALUES ($1, $2, $3, $4,
+            (SELECT device_id_lower FROM devices WHERE number = $1))
      ON CONFLICT (device, name) DO UPDATE SET value = excluded.value",
 );
 pub(super) const ATTRIBUTES_SET: Sql = many!(
-    "INSERT INTO device_attributes (device, org_id, name, value) SELECT ",
+    "INSERT INTO device_attributes (device, org_id, name, value, place)
+     SELECT w.device, w.org, w.name, w.value, d.device_id_lower FROM (SELECT ",
     [int device, text org, text name, text value],
-    " ON CONFLICT (device, name) DO UPDATE SET value = excluded.value"
+    ") AS w JOIN devices d ON d.number = w.device WHERE TRUE ON CONFLICT (device, name) DO UPDATE SET value = excluded.value"
 );
 pub(super) const ATTRIBUTE_DROP: Sql = Sql::same("DELETE FROM device_attributes WHERE device = $1 AND name = $2");
 pub(super) const DESCRIBED: Sql =

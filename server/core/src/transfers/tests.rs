@@ -23,7 +23,10 @@ async fn at_site(w: &World, device_id: &str, site: &str) -> DeviceNo {
     device
 }
 
-const SITE: db::Sql = db::Sql::same("INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, 'site', $3)");
+const SITE: db::Sql = db::Sql::same(
+    "INSERT INTO device_attributes (device, org_id, name, value, place)
+     VALUES ($1, $2, 'site', $3, (SELECT device_id_lower FROM devices WHERE number = $1))",
+);
 
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]

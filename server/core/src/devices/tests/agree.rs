@@ -16,8 +16,13 @@ const DEVICE: Sql = Sql::same(
     "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by, version, version_order, sequence, online, last_seen_at)
      VALUES ($1, $2, $3, $4, 'A', 'active', 0, 'test', $5, $6, $7, $8, $9) RETURNING number",
 );
-const TAG: Sql = Sql::same("INSERT INTO device_tags (device, org_id, tag) VALUES ($1, $2, $3)");
-const ATTRIBUTE: Sql = Sql::same("INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, $3, $4)");
+const TAG: Sql = Sql::same(
+    "INSERT INTO device_tags (device, org_id, tag, place) VALUES ($1, $2, $3, (SELECT device_id_lower FROM devices WHERE number = $1))",
+);
+const ATTRIBUTE: Sql = Sql::same(
+    "INSERT INTO device_attributes (device, org_id, name, value, place)
+     VALUES ($1, $2, $3, $4, (SELECT device_id_lower FROM devices WHERE number = $1))",
+);
 
 /// Of device $5, ends at $6, in state $7.
 const CERTIFICATE: Sql = Sql::same(

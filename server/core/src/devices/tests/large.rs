@@ -1,47 +1,73 @@
 //! Lists of a fleet in which some filters mean few and some mean many: narrowed by indexes or not, the same devices in the same order.
 
 use crate::{
-    db::{EngineKind, Sql, exec, select},
-    devices::{Selector, listing::Meant, rows::statement, store},
+    db::{EngineKind, Read, Sql, exec, select},
+    devices::{Selector, listing::Meant, narrowing::ways, rows::statement, store},
     testing::World,
 };
 use rstest::rstest;
 use std::ops::RangeInclusive;
 use wire::devices::{DeviceQuery, DeviceSort};
 
-/// Devices of five versions, one in a hundred failed, one in four hundred tagged, of a hundred sites.
+/// Devices of five versions, one in a hundred failed, one in four waits, one in four hundred tagged, of a hundred sites on two lines.
 const WRITE_DOWN: Sql = Sql::same(
     "INSERT INTO devices (org_id, device_id, device_id_lower, device_type, hardware, state, enrolled_at, enrolled_by, version, sequence, last_seen_at, update_state)
      SELECT org_id, 'Unit-' || (10000 + n.i * 7), 'unit-' || (10000 + n.i * 7), CASE n.i % 5 WHEN 0 THEN 'cam' ELSE 'gw' END, 'A', 'active', 1, 'test',
-            '1.' || (n.i % 5) || '.0', n.i % 5, n.i * 31 % 1009, CASE n.i % 100 WHEN 0 THEN 'failed' ELSE '' END
+            '1.' || (n.i % 5) || '.0', n.i % 5, n.i * 31 % 1009, CASE WHEN n.i % 100 = 0 THEN 'failed' WHEN n.i % 4 = 1 THEN 'queued' ELSE '' END
      FROM devices CROSS JOIN (WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < 2400) SELECT i FROM n) AS n",
 );
-const TAG: Sql =
-    Sql::same("INSERT INTO device_tags (device, org_id, tag) SELECT number, org_id, 'canary' FROM devices WHERE number % 400 = 0");
-const TAG_MANY: Sql =
-    Sql::same("INSERT INTO device_tags (device, org_id, tag) SELECT number, org_id, 'most' FROM devices WHERE number % 10 <> 0");
+const TAG: Sql = Sql::same(
+    "INSERT INTO device_tags (device, org_id, tag, place)
+     SELECT number, org_id, 'canary', device_id_lower FROM devices WHERE number % 400 = 0",
+);
+const TAG_MANY: Sql = Sql::same(
+    "INSERT INTO device_tags (device, org_id, tag, place)
+     SELECT number, org_id, 'most', device_id_lower FROM devices WHERE number % 10 <> 0",
+);
+/// The last four hundred in the order of their ids.
+const TAG_FAR: Sql = Sql::same(
+    "INSERT INTO device_tags (device, org_id, tag, place)
+     SELECT number, org_id, 'far', device_id_lower FROM devices WHERE device_id_lower LIKE 'unit-%' ORDER BY device_id_lower DESC LIMIT 400",
+);
+const GROUP: Sql = Sql::same(
+    "INSERT INTO device_groups (id, org_id, name, created_at, created_by) SELECT 'thirds', org_id, 'thirds', 1, 'test' FROM devices WHERE device_id = 'seed'",
+);
+const GROUPED: Sql = Sql::same(
+    "INSERT INTO group_members (group_id, org_id, device, place)
+     SELECT 'thirds', org_id, number, device_id_lower FROM devices WHERE number % 3 = 0",
+);
+const LINES: Sql = Sql::same(
+    "INSERT INTO device_attributes (device, org_id, name, value, place)
+     SELECT number, org_id, 'line', 'l' || (number % 2), device_id_lower FROM devices",
+);
 const FREE: Sql = Sql::same("UPDATE devices SET device_id_lower = '~1' WHERE number = $1");
 const SITES: Sql = Sql::same(
-    "INSERT INTO device_attributes (device, org_id, name, value) SELECT number, org_id, 'site', 's' || (number % 100) FROM devices",
+    "INSERT INTO device_attributes (device, org_id, name, value, place)
+     SELECT number, org_id, 'site', 's' || (number % 100), device_id_lower FROM devices",
 );
 
 /// What an index is believed of, and what is too many for that.
 const FEW: RangeInclusive<usize> = 0..=1000;
 const MANY: RangeInclusive<usize> = 1001..=2401;
 
+pub(super) async fn written_down(kind: EngineKind) -> World {
+    let w = World::open(kind).await;
+    w.device("seed", "gw").await;
+    let mut tx = w.fleet.devices().db.write().await.unwrap();
+    for statement in [WRITE_DOWN, TAG, TAG_MANY, TAG_FAR, SITES, LINES, GROUP, GROUPED] {
+        exec!(&mut tx, statement).unwrap();
+    }
+    tx.commit().await.unwrap();
+    w
+}
+
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
 async fn a_narrowed_list_is_the_whole_list(#[case] kind: EngineKind) {
-    let w = World::open(kind).await;
-    w.device("seed", "gw").await;
+    let w = written_down(kind).await;
     let devices = w.fleet.devices();
-    let mut tx = devices.db.write().await.unwrap();
-    for statement in [WRITE_DOWN, TAG, TAG_MANY, SITES] {
-        exec!(&mut tx, statement).unwrap();
-    }
-    tx.commit().await.unwrap();
     let viewer = w.viewer().await;
     let all = store::facts_page(&mut devices.db.read().await.unwrap(), &w.org, 0, 10_000, w.clock_now()).await.unwrap();
     assert_eq!(all.len(), 2401);
@@ -69,6 +95,19 @@ async fn a_narrowed_list_is_the_whole_list(#[case] kind: EngineKind) {
         ("type:cam update:failed", FEW),
         ("tag:canary or update:failed", FEW),
         ("group:none", FEW),
+        ("group:thirds", FEW),
+        ("tag:far", FEW),
+        ("tag:most tag:far", FEW),
+        ("tag:most version:1.0.0", FEW),
+        ("attr.line:l1", MANY),
+        ("attr.line:l0 update:queued", FEW),
+        ("type:cam", FEW),
+        ("type:none", FEW),
+        ("type:gw", MANY),
+        ("type:gw state:active", MANY),
+        ("state:suspended", FEW),
+        ("online:yes", FEW),
+        ("presence:offline", MANY),
     ] {
         let selector = Selector::parse(q).unwrap();
         let mut meant: Vec<_> = all.iter().filter(|(_, facts)| selector.matches(facts)).collect();
@@ -108,18 +147,34 @@ async fn a_narrowed_list_is_read_by_the_numbers_of_its_devices() {
     w.device("gw-0815", "gw").await;
     let devices = w.fleet.devices();
     let mut on = devices.db.read().await.unwrap();
-    for q in ["version:9.9", "0815", "tag:canary", "update:failed", "attr.site:s7 type:gw", "group:none", "id:gw-*15"] {
-        let selector = Selector::parse(q).unwrap();
-        let asked = devices.asked(&w.org, &selector).await.unwrap();
-        let meant = Meant::new(&mut on, &w.org, selector, asked).await.unwrap();
+    for q in [
+        "version:9.9",
+        "0815",
+        "tag:canary",
+        "update:failed",
+        "attr.site:s7 type:gw",
+        "group:none",
+        "id:gw-*15",
+        "type:none",
+        "state:suspended",
+        "online:yes",
+        "presence:online",
+    ] {
         for sort in [DeviceSort::DeviceId, DeviceSort::LastSeenDesc, DeviceSort::Version] {
-            let filter = meant.filter(&w.org, false);
-            let text = format!("EXPLAIN QUERY PLAN {}", statement(&filter, sort, 51));
-            let plan: Vec<(i64, i64, i64, String)> = select(&mut on, text, &filter.values).await.unwrap();
-            let steps: Vec<&str> = plan.iter().map(|step| step.3.as_str()).collect();
-            assert!(steps.contains(&"SEARCH d USING INTEGER PRIMARY KEY (rowid=?)"), "{q}: {steps:?}");
+            let steps = plan(&w, &mut on, q, sort).await;
+            assert!(steps.iter().any(|step| step == "SEARCH d USING INTEGER PRIMARY KEY (rowid=?)"), "{q}: {steps:?}");
         }
     }
+}
+
+/// The steps of the database's plan for a page.
+pub(super) async fn plan(w: &World, on: &mut Read, q: &str, sort: DeviceSort) -> Vec<String> {
+    let selector = Selector::parse(q).unwrap();
+    let asked = w.fleet.devices().asked(&w.org, &selector).await.unwrap();
+    let filter = Meant::new(on, &w.org, selector, asked, sort).await.unwrap().listed(&w.org);
+    let text = format!("EXPLAIN QUERY PLAN {}", statement(&filter, sort, 51));
+    let plan: Vec<(i64, i64, i64, String)> = select(on, text, &filter.values).await.unwrap();
+    plan.into_iter().map(|step| step.3).collect()
 }
 
 #[tokio::test]
@@ -129,7 +184,7 @@ async fn the_index_of_words_follows_ids_that_are_given_free() {
     let devices = w.fleet.devices();
     let found = async || {
         let mut on = devices.db.read().await.unwrap();
-        crate::devices::narrowing::few(&mut on, &w.org, &Selector::parse("ump-08").unwrap()).await.unwrap().unwrap().0.numbers().to_owned()
+        ways(&mut on, &w.org, &Selector::parse("ump-08").unwrap(), true).await.unwrap().few.unwrap().0.numbers().to_owned()
     };
     assert_eq!(found().await, format!("[{device}]"));
     let mut tx = devices.db.write().await.unwrap();

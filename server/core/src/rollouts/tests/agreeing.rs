@@ -19,7 +19,8 @@ use wire::{
 
 const MINUTE: i64 = 60_000;
 const SAYS: Sql = Sql::same(
-    "INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, $3, $4) ON CONFLICT (device, name) DO UPDATE SET value = excluded.value",
+    "INSERT INTO device_attributes (device, org_id, name, value, place)
+     VALUES ($1, $2, $3, $4, (SELECT device_id_lower FROM devices WHERE number = $1)) ON CONFLICT (device, name) DO UPDATE SET value = excluded.value",
 );
 const ONLINE: Sql = Sql::same("UPDATE devices SET online = $2 WHERE number = $1");
 const SENT: Sql = Sql::same(

@@ -25,7 +25,8 @@ const WRITE_DOWN: Sql = Sql::same(
      FROM (WITH RECURSIVE n (i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < $2) SELECT i FROM n) AS n",
 );
 const SITES: Sql = Sql::same(
-    "INSERT INTO device_attributes (device, org_id, name, value) SELECT number, org_id, 'site', 's' || (number % 100) FROM devices",
+    "INSERT INTO device_attributes (device, org_id, name, value, place)
+     SELECT number, org_id, 'site', 's' || (number % 100), device_id_lower FROM devices",
 );
 const NUMBERS: Sql = Sql::same("SELECT number FROM devices ORDER BY number LIMIT 5000");
 /// Everybody who had no turn yet has an offer; half of them fall silent in an hour.

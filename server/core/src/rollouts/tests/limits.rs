@@ -12,7 +12,10 @@ use wire::{
     states::{RolloutState, StageState, UpdateState},
 };
 
-const ATTRIBUTE: Sql = Sql::same("INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, 'site', $3)");
+const ATTRIBUTE: Sql = Sql::same(
+    "INSERT INTO device_attributes (device, org_id, name, value, place)
+     VALUES ($1, $2, 'site', $3, (SELECT device_id_lower FROM devices WHERE number = $1))",
+);
 const OFFLINE: Sql = Sql::same("UPDATE devices SET online = FALSE, last_seen_at = $2 WHERE number = $1");
 
 impl Scene {

@@ -7,7 +7,10 @@ use wire::{
     rollouts::{Budget, Growth, Order, Rate},
 };
 
-const AT_SITE: Sql = Sql::same("INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, 'site', $3)");
+const AT_SITE: Sql = Sql::same(
+    "INSERT INTO device_attributes (device, org_id, name, value, place)
+     VALUES ($1, $2, 'site', $3, (SELECT device_id_lower FROM devices WHERE number = $1))",
+);
 const STRATA: Sql = Sql::same("SELECT COUNT(*) FROM rollout_strata WHERE rollout_id = $1");
 
 impl Scene {

@@ -16,7 +16,10 @@ use wire::{
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
-const ATTRIBUTE: Sql = Sql::same("INSERT INTO device_attributes (device, org_id, name, value) VALUES ($1, $2, $3, $4)");
+const ATTRIBUTE: Sql = Sql::same(
+    "INSERT INTO device_attributes (device, org_id, name, value, place)
+     VALUES ($1, $2, $3, $4, (SELECT device_id_lower FROM devices WHERE number = $1))",
+);
 
 impl Scene {
     pub(super) async fn reports(&self, device: DeviceNo, name: &str, value: &str) {
