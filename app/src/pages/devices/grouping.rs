@@ -25,10 +25,11 @@ pub fn ask(model: &Model, query: &DeviceQuery, call: FormCall<GroupDevices>, ask
     };
     let ways = vec![(String::new(), "Put them in".to_owned()), ("yes".to_owned(), "Take them out".to_owned())];
     let title = format!("Group {}", counted(model.devices.total, "device", "devices"));
+    let doing = format!("Do it for {}", counted(model.devices.total, "device", "devices"));
     let rest = "If the number is another one by then, nothing is changed; who comes later is not in it.";
     let inputs = view! {
         {text("group", "Group").hint(there).required().max_length(100).refused(call).view()}
         {select("out", "What to do", ways).view()}
     };
-    order(model, query).ask(call, asked, title, (rest, inputs.into_any()), ("Do it".to_owned(), "primary"))
+    order(model, query).ask(call, asked, title, (rest, inputs.into_any()), (doing, "primary"))
 }

@@ -9,7 +9,7 @@ use crate::{
     plan::misread,
     ui::{
         Column, PageHead, empty,
-        form::{FormCall, said, search_input},
+        form::{FormCall, Post, on_asked_anew, said, search_input},
         icon,
         number::{counted, grouped},
         page, pager, status,
@@ -43,6 +43,10 @@ pub fn DevicesPage() -> AnyView {
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let asked = Memo::new(move |_| address.with(|a| a.get_str("ask").map(str::to_owned)));
     let calls = (said::<TagDevices>("Tagged", model), said::<GroupDevices>("Grouped", model), said::<ChangeDevices>("Done", model));
+    // What was refused because the list is another one by now is asked about the list as it is.
+    for call in [Post::from(calls.0), Post::from(calls.1), Post::from(calls.2)] {
+        on_asked_anew(call, move || model.refetch());
+    }
     page(model, move |model: Model| {
         content(&model, &query.get_untracked(), before.get_untracked(), calls, asked.get_untracked().as_deref())
     })

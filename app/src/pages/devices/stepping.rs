@@ -27,10 +27,11 @@ pub fn ask(model: &Model, query: &DeviceQuery, call: FormCall<ChangeDevices>, as
         (DeviceStep::Resume.to_string(), "Resume them: they may connect again".to_owned()),
     ];
     let title = format!("Suspend or resume {}", counted(model.devices.total, "device", "devices"));
+    let doing = format!("Do it for {}", counted(model.devices.total, "device", "devices"));
     let rest = "If the number is another one by then, or one of them can't take the step, nothing is changed.";
     let inputs = view! {
         <p>"Who is suspended can't connect, enrol or renew until it is resumed; certificates stay as they are. Each device is in the audit log."</p>
         {select("step", "What to do", ways).view()}
     };
-    order(model, query).ask(call, asked, title, (rest, inputs.into_any()), ("Do it".to_owned(), "danger"))
+    order(model, query).ask(call, asked, title, (rest, inputs.into_any()), (doing, "danger"))
 }
