@@ -4,6 +4,7 @@
 //! shown: no I/O, no clock, no async, and it builds for wasm32.
 
 pub mod access;
+pub mod activity;
 pub mod consents;
 pub mod device;
 pub mod devices;
