@@ -85,6 +85,13 @@ pub async fn find_devices(q: String) -> Result<Packed, ApiFault> {
     Packed::of(&page.devices.items.into_iter().map(|row| row.device_id).collect::<Vec<_>>())
 }
 
+/// What selectors can be completed with while they are typed: a [`wire::selector::Known`].
+#[server(prefix = "/rpc", endpoint = "/devices/values", input = GetUrl)]
+pub async fn read_selector_values() -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    call.model(call.fleet.devices().selector_values(&call.actor).await)
+}
+
 /// Replaces a device's tags; they are separated by commas or blanks.
 #[server(prefix = "/rpc", endpoint = "/device/tags")]
 pub async fn set_tags(id: String, #[server(default)] tags: String) -> Result<(), ApiFault> {

@@ -8,8 +8,10 @@ use crate::{
     pages::words,
     plan::misread,
     ui::{
-        Column, PageHead, empty,
-        form::{FormCall, Post, on_asked_anew, said, search_input},
+        Column, PageHead,
+        completion::Completing,
+        empty,
+        form::{FormCall, Post, on_asked_anew, said},
         icon,
         number::{counted, grouped},
         page, pager, status,
@@ -42,13 +44,14 @@ pub fn DevicesPage() -> AnyView {
     let model = reading(move || ReadDevices { query: query.get() });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let asked = Memo::new(move |_| address.with(|a| a.get_str("ask").map(str::to_owned)));
+    let ways = Completing::new("device-search");
     let calls = (said::<TagDevices>("Tagged", model), said::<GroupDevices>("Grouped", model), said::<ChangeDevices>("Done", model));
     // What was refused because the list is another one by now is asked about the list as it is.
     for call in [Post::from(calls.0), Post::from(calls.1), Post::from(calls.2)] {
         on_asked_anew(call, move || model.refetch());
     }
     page(model, move |model: Model| {
-        content(&model, &query.get_untracked(), before.get_untracked(), calls, asked.get_untracked().as_deref())
+        content(&model, &query.get_untracked(), before.get_untracked(), calls, (ways, asked.get_untracked().as_deref()))
     })
 }
 
@@ -57,7 +60,7 @@ fn content(
     query: &DeviceQuery,
     before: i64,
     (tag, group, step): (FormCall<TagDevices>, FormCall<GroupDevices>, FormCall<ChangeDevices>),
-    asked: Option<&str>,
+    (ways, asked): (Completing, Option<&str>),
 ) -> AnyView {
     let add =
         model.may_enrol.then(|| view! { <a class="btn" data-v="primary" href="/enrolment">{icon("plus")}"Add device"</a> }.into_any());
@@ -80,7 +83,7 @@ fn content(
     let groups = view! { <a class="btn" href="/groups">{icon("bookmark")}"Groups"</a> };
     view! {
         <PageHead title="Devices" sub=sub.into_any() actions=view! { {groups}{add} }.into_any()/>
-        {filter_bar(model, query)}
+        {filter_bar(model, query, ways)}
         {bulk::ask(model, query, tag, asked)}
         {grouping::ask(model, query, group, asked)}
         {stepping::ask(model, query, step, asked)}
@@ -121,7 +124,7 @@ fn misread_query(q: &str) -> Option<String> {
     wire::selector::Selector::parse(q).err().as_ref().map(misread)
 }
 
-fn filter_bar(model: &Model, query: &DeviceQuery) -> AnyView {
+fn filter_bar(model: &Model, query: &DeviceQuery, ways: Completing) -> AnyView {
     let q = query.q.as_str();
     let online = ["yes", "no"].map(str::to_owned);
     let taken_apart = if filters::composed(q) { Vec::new() } else { filters::terms(q) };
@@ -141,7 +144,7 @@ fn filter_bar(model: &Model, query: &DeviceQuery) -> AnyView {
     view! {
         // Said while it is typed, by the parser that the core uses; without scripts the page says it after it was sent.
         <form class="filters" method="get" action="/devices" role="search" on:input=move |event| if let Some(q) = typed(&event) { wrong.set(misread_query(&q)) }>
-            {search_input("Search devices", "Search, or filter: type:gateway tag:eu online:yes", q)}
+            {ways.search("Search devices", "Search, or filter: type:gateway tag:eu online:yes", q)}
             {(query.sort != DeviceSort::DeviceId).then(|| view! { <input type="hidden" name="sort" value=filters::sort_word(query.sort)/> })}
             {facet("online", "Online", &online, query)}
             {facet("type", "Type", &model.types, query)}
