@@ -29,6 +29,7 @@ pub mod states;
 pub mod telemetry;
 pub mod time;
 pub mod transfers;
+pub mod views;
 
 pub use fault::{Fault, FaultKind};
 pub use time::Timestamp;

@@ -23,7 +23,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-use wire::devices::{DeviceGroup, DeviceQuery, DeviceRow, GroupPage, GroupsPage as List};
+use wire::devices::{DeviceGroup, DeviceRow, GroupPage, GroupsPage as List};
 
 /// Most devices that are changed at once; the server says no to more.
 const MOST: i64 = 10_000;
@@ -90,7 +90,7 @@ pub fn href(name: &str) -> String {
 
 /// The address of its devices in the list.
 fn devices_of(name: &str) -> String {
-    filters::href(&DeviceQuery { q: filters::with("", "group", name), ..DeviceQuery::default() }, 0)
+    filters::href(filters::with("", "group", name))
 }
 
 fn list(model: &List, calls: Calls) -> AnyView {

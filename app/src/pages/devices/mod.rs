@@ -14,4 +14,5 @@ pub mod list;
 mod overview;
 mod stepping;
 mod telemetry;
+mod views;
 mod why;

@@ -19,6 +19,7 @@ mod server_keys;
 mod signs;
 mod stepping;
 mod tagging;
+mod views;
 
 use super::{
     Attempt, Connected, Error, Selector,
