@@ -78,7 +78,7 @@ pub fn complete(text: &str, caret: usize, known: &Known) -> Completion {
     if !(after.is_empty() || after.starts_with([' ', '\t', '\n', ')', ','])) {
         return none;
     }
-    let (start, quoted) = word(before);
+    let (start, quoted) = last(before, |c| " \t\n()".contains(c));
     let dashes = before[start..].bytes().take_while(|b| *b == b'-').count();
     let start = start + dashes;
     let term = &before[start..];
@@ -92,39 +92,24 @@ pub fn complete(text: &str, caret: usize, known: &Known) -> Completion {
     let compared = !rest.starts_with(':');
     let signs = rest.bytes().take_while(|b| b":<>=".contains(b)).count();
     // After a comma another value of the same list begins.
-    let piece = if compared { sign + signs } else { sign + signs + last_piece(&rest[signs..]) };
+    let piece = if compared { sign + signs } else { sign + signs + last(&rest[signs..], |c| c == ',').0 };
     let typed = &term[piece..];
     Completion { from: start + piece, to: caret, choices: values(name, compared, typed.trim_start_matches('"'), known) }
 }
 
-/// Where the last word of a text begins, and whether a quotation mark is open at its end.
-fn word(text: &str) -> (usize, bool) {
+/// Where the last piece of a text begins that such signs separate outside of quotation marks, and whether one of those is open at the end.
+fn last(text: &str, separates: impl Fn(char) -> bool) -> (usize, bool) {
     let (mut start, mut quoted, mut escaped) = (0, false, false);
     for (i, c) in text.char_indices() {
         match c {
             _ if escaped => escaped = false,
             '\\' if quoted => escaped = true,
             '"' => quoted = !quoted,
-            ' ' | '\t' | '\n' | '(' | ')' if !quoted => start = i + 1,
+            c if !quoted && separates(c) => start = i + c.len_utf8(),
             _ => {}
         }
     }
     (start, quoted)
-}
-
-/// Where the last value of a list begins.
-fn last_piece(list: &str) -> usize {
-    let (mut start, mut quoted, mut escaped) = (0, false, false);
-    for (i, c) in list.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            ',' if !quoted => start = i + 1,
-            _ => {}
-        }
-    }
-    start
 }
 
 fn names(before: &str, negated: bool, typed: &str, known: &Known) -> Vec<Choice> {
@@ -137,8 +122,8 @@ fn names(before: &str, negated: bool, typed: &str, known: &Known) -> Vec<Choice>
     }
     let fields = FIELDS.iter().filter(|(field, _)| field.starts_with(&lower) && *field != lower);
     let mut found: Vec<Choice> = fields.map(|&(field, hint)| Choice { insert: field.to_owned(), hint }).collect();
-    let last = before.split_whitespace().next_back().unwrap_or_default();
-    let between = !negated && !last.is_empty() && !last.ends_with('(') && !["or", "and"].iter().any(|word| last.eq_ignore_ascii_case(word));
+    let word = before.split_whitespace().next_back().unwrap_or_default();
+    let between = !negated && !word.is_empty() && !word.ends_with('(') && !["or", "and"].iter().any(|or| word.eq_ignore_ascii_case(or));
     if between && "or".starts_with(&lower) {
         found.push(Choice { insert: "or ".to_owned(), hint: "one or the other" });
     }
