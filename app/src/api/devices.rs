@@ -5,6 +5,7 @@ use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
 use wire::{
     Timestamp,
+    activity::{ActivityPage, ActivityQuery},
     devices::{DeviceDetail, DeviceQuery},
     states::DeviceStep,
     telemetry::History,
@@ -21,6 +22,8 @@ pub struct DeviceView {
     pub from: Timestamp,
     /// Its end.
     pub to: Timestamp,
+    /// What happened to it; none on the other tabs.
+    pub activity: Option<ActivityPage>,
 }
 
 /// Which span of history to read: so much before now, or between two instants.
@@ -47,14 +50,22 @@ pub async fn read_devices(query: DeviceQuery) -> Result<Packed, ApiFault> {
     call.model(call.fleet.devices().page(&call.actor, &query).await)
 }
 
-/// A device as [`DeviceView`]; `window` asks for its history too.
+/// A device as [`DeviceView`]; `window` asks for its history too, `activity` for a page of what happened to it.
 #[server(prefix = "/rpc", endpoint = "/device", input = GetUrl)]
-pub async fn read_device(id: String, #[server(default)] window: Option<Window>) -> Result<Packed, ApiFault> {
+pub async fn read_device(
+    id: String,
+    #[server(default)] window: Option<Window>,
+    #[server(default)] activity: Option<ActivityQuery>,
+) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let id = call.id(&id)?;
     let detail: DeviceDetail = call.answer(call.fleet.device(&call.actor, &id).await)?;
+    let activity = match activity {
+        Some(query) => Some(call.answer(call.fleet.activity(&call.actor, &id, &query).await)?),
+        None => None,
+    };
     let Some(window) = window else {
-        return Packed::of(&DeviceView { from: detail.at, to: detail.at, detail, history: None });
+        return Packed::of(&DeviceView { from: detail.at, to: detail.at, detail, history: None, activity });
     };
     let (from, to) = match (window.from, window.to) {
         (Some(from), Some(to)) if from < to => (Timestamp(from), Timestamp(to)),
@@ -62,7 +73,7 @@ pub async fn read_device(id: String, #[server(default)] window: Option<Window>) 
     };
     let query = wire::telemetry::HistoryQuery { device_id: id, metrics: Vec::new(), from, to, points: POINTS };
     let history = call.answer(call.fleet.history(&call.actor, &query).await)?;
-    Packed::of(&DeviceView { detail, history: Some(history), from, to })
+    Packed::of(&DeviceView { detail, history: Some(history), from, to, activity })
 }
 
 /// Ids of a few devices that match what was typed, for the palette: a list of texts. A selector that is not finished finds nothing.
@@ -72,6 +83,13 @@ pub async fn find_devices(q: String) -> Result<Packed, ApiFault> {
     let query = DeviceQuery { q, rows: Some(8), ..DeviceQuery::default() };
     let page = call.answer(call.fleet.devices().page(&call.actor, &query).await)?;
     Packed::of(&page.devices.items.into_iter().map(|row| row.device_id).collect::<Vec<_>>())
+}
+
+/// What selectors can be completed with while they are typed: a [`wire::selector::Known`].
+#[server(prefix = "/rpc", endpoint = "/devices/values", input = GetUrl)]
+pub async fn read_selector_values() -> Result<Packed, ApiFault> {
+    let call = super::caller::caller()?;
+    call.model(call.fleet.devices().selector_values(&call.actor).await)
 }
 
 /// Replaces a device's tags; they are separated by commas or blanks.

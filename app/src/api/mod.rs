@@ -32,3 +32,4 @@ pub mod shared;
 pub mod signing;
 pub mod telemetry;
 pub mod transfers;
+pub mod views;

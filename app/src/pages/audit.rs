@@ -8,7 +8,10 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-use wire::access::{AuditEntry, AuditPage as Model};
+use wire::{
+    access::{AuditEntry, AuditPage as Model},
+    ids::DeviceId,
+};
 
 /// `/audit`
 #[component]
@@ -75,7 +78,7 @@ fn rows(entries: &[AuditEntry]) -> AnyView {
                     <td>{e.actor.clone()}</td>
                     <td class="mono dim">{e.address.clone()}</td>
                     <td class="mono">{e.action.clone()}</td>
-                    <td class="mono breaks">{object(&e.object)}</td>
+                    <td class="mono breaks">{object(&e.action, &e.object)}</td>
                     <td class="dim mono clip" title=e.detail.clone()>{e.detail.clone()}</td>
                 </tr>
             }
@@ -85,11 +88,40 @@ fn rows(entries: &[AuditEntry]) -> AnyView {
 }
 
 /// What an entry is about, as a link where it has a page.
-fn object(object: &str) -> AnyView {
-    let href = match object.split_once('_').map(|(kind, _)| kind) {
-        Some("rol") => format!("/rollouts/{object}"),
-        Some("rel") => format!("/firmware/{object}"),
-        _ => return view! { <span title=object.to_owned()>{object.to_owned()}</span> }.into_any(),
-    };
-    view! { <a href=href title=object.to_owned()>{object.to_owned()}</a> }.into_any()
+fn object(action: &str, object: &str) -> AnyView {
+    let (title, text) = (object.to_owned(), object.to_owned());
+    match href(action, object) {
+        Some(href) => view! { <a href=href title=title>{text}</a> }.into_any(),
+        None => view! { <span title=title>{text}</span> }.into_any(),
+    }
+}
+
+/// Pure: the page of what an entry is about; none where it has none, or has none any more.
+fn href(action: &str, object: &str) -> Option<String> {
+    match object.split_once('_').map(|(kind, _)| kind) {
+        Some("rol") => return Some(format!("/rollouts/{object}")),
+        Some("rel") => return Some(format!("/firmware/{object}")),
+        Some("crt") => return Some(format!("/certificates/{object}")),
+        _ => {}
+    }
+    // An order for many devices is about a selector, and one that was deleted has no page.
+    let what = action.strip_prefix("device.").filter(|what| !what.ends_with("_many") && *what != "delete");
+    what.and_then(|_| object.parse::<DeviceId>().ok()).map(|id| format!("/devices/{id}/activity"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::href;
+
+    #[test]
+    fn an_entry_leads_to_what_it_is_about() {
+        let id = "0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2";
+        assert_eq!(href("rollout.draft", &format!("rol_{id}")).unwrap(), format!("/rollouts/rol_{id}"));
+        assert_eq!(href("certificate.revoke", &format!("crt_{id}")).unwrap(), format!("/certificates/crt_{id}"));
+        assert_eq!(href("device.tags", "gw-1").unwrap(), "/devices/gw-1/activity");
+        for (action, object) in [("device.tag_many", "gw-1"), ("device.delete", "gw-1"), ("group.create", "gw-1"), ("device.tags", "no id")]
+        {
+            assert_eq!(href(action, object), None, "{action} {object}");
+        }
+    }
 }

@@ -15,7 +15,6 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
-    devices::DeviceQuery,
     live::Topic,
     overview::{Attention, FleetCounts, OverviewPage as Model, VersionShare},
     rollouts::{Counts, RolloutRow},
@@ -138,7 +137,7 @@ fn versions(shares: Vec<VersionShare>) -> AnyView {
             let q = [("type", &share.device_type), ("version", &share.version)]
                 .into_iter()
                 .fold(String::new(), |q, (key, value)| filters::with(&q, key, value));
-            let href = filters::href(&DeviceQuery { q, ..DeviceQuery::default() }, 0);
+            let href = filters::href(q);
             let version = if share.version.is_empty() { "not said".to_owned() } else { share.version };
             view! {
                 <li>

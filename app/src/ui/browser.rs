@@ -4,7 +4,7 @@
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlDialogElement, VisibilityState};
+use web_sys::{Element, HtmlDialogElement, HtmlFormElement, VisibilityState};
 
 /// Milliseconds since the page was opened, monotonic.
 pub fn now_ms() -> f64 {
@@ -53,10 +53,18 @@ pub fn meta(name: &str) -> Option<String> {
     find(&format!("meta[name={name}]"))?.get_attribute("content").filter(|content| !content.is_empty())
 }
 
-/// Opens the dialog with this id; false when there is none.
+/// Opens the dialog with this id; false when there is none. It asks anew: what was typed into it before, and what was said to that, is gone.
 pub fn open_dialog(id: &str) -> bool {
     let Some(dialog) = document().get_element_by_id(id).and_then(|e| e.dyn_into::<HtmlDialogElement>().ok()) else { return false };
-    dialog.open() || dialog.show_modal().is_ok()
+    if dialog.open() {
+        return true;
+    }
+    if let Ok(forms) = dialog.query_selector_all("form") {
+        for form in (0..forms.length()).filter_map(|i| forms.get(i)?.dyn_into::<HtmlFormElement>().ok()) {
+            form.reset();
+        }
+    }
+    dialog.show_modal().is_ok()
 }
 
 /// Closes every open dialog.

@@ -8,6 +8,7 @@ pub mod alarm;
 pub mod behaviour;
 pub mod browser;
 pub mod chart;
+pub mod completion;
 pub mod copy;
 pub mod dialog;
 pub mod dropzone;

@@ -10,6 +10,7 @@ use crate::{
     states::{DeviceState, DeviceStep, UpdateState},
     telemetry::LatestValue,
     transfers::DataUse,
+    views::SavedView,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -81,6 +82,28 @@ pub enum DeviceSort {
     /// By firmware version, from the end.
     #[serde(rename = "-version")]
     VersionDesc,
+}
+
+impl DeviceSort {
+    /// Every order.
+    pub const ALL: [Self; 6] = [Self::DeviceId, Self::DeviceIdDesc, Self::LastSeen, Self::LastSeenDesc, Self::Version, Self::VersionDesc];
+
+    /// The word used in addresses and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DeviceId => "device_id",
+            Self::DeviceIdDesc => "-device_id",
+            Self::LastSeen => "last_seen",
+            Self::LastSeenDesc => "-last_seen",
+            Self::Version => "version",
+            Self::VersionDesc => "-version",
+        }
+    }
+
+    /// The order of a word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sort| sort.as_str() == word)
+    }
 }
 
 /// A device in a list.
@@ -240,6 +263,9 @@ pub struct DevicesPage {
     pub groups: Vec<String>,
     /// Versions there are, for the filter.
     pub versions: Vec<String>,
+    /// The caller's saved views, by their names.
+    #[serde(default)]
+    pub views: Vec<SavedView>,
     /// What is wrong with the selector, if something is; the rows are then empty.
     pub selector_error: Option<SelectorError>,
     /// Devices in the fleet at all; 0 shows the first steps instead of "no match".

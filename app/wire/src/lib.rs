@@ -4,6 +4,7 @@
 //! shown: no I/O, no clock, no async, and it builds for wasm32.
 
 pub mod access;
+pub mod activity;
 pub mod consents;
 pub mod device;
 pub mod devices;
@@ -28,6 +29,7 @@ pub mod states;
 pub mod telemetry;
 pub mod time;
 pub mod transfers;
+pub mod views;
 
 pub use fault::{Fault, FaultKind};
 pub use time::Timestamp;

@@ -4,6 +4,7 @@
 //! [`Actor`](access::Actor) first, pure files for what must never go wrong, and a `store.rs` with the room's SQL.
 
 pub mod access;
+mod activity;
 pub mod attacks;
 mod bearer;
 pub mod bus;

@@ -235,6 +235,7 @@ pub fn statements() -> Vec<(Store, &'static db::Sql)> {
         crate::devices::facts::ALL,
         crate::devices::narrowing::ALL,
         crate::devices::rows::ALL,
+        crate::devices::views::ALL,
         crate::releases::store::ALL,
         crate::repeats::ALL,
         crate::rollouts::store::ALL,

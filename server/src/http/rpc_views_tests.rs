@@ -113,3 +113,51 @@ async fn the_page_of_a_rollout_draws_its_states_and_the_way_it_came() {
     assert_eq!(drawing.matches("<path").count(), arcs, "each transition of the table");
     assert!(b.page("/freezes").await.contains("href=\"/rollouts\" aria-current=\"page\""), "where freezes are found");
 }
+
+#[tokio::test]
+async fn a_view_of_the_list_is_saved_opened_and_removed_without_scripts() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    let page = b.page("/devices?cols=status,tags&ask=views").await;
+    assert!(page.contains("name=\"cols\" value=\"status,tags\"") && page.contains("Name of the view"), "{page}");
+    assert!(page.contains("role=\"searchbox\""), "a plain search until the page listens: {page}");
+    let back = "/devices?cols=status,tags";
+    let plain = [("name", "Plain"), ("q", "type:gateway"), ("sort", "-last_seen"), ("cols", "status,tags"), ("back", back)];
+    assert_eq!(b.post("devices/view", &plain).await.unwrap(), back);
+    assert!(b.page("/devices?ask=views").await.contains("Remove Plain"));
+    let views = b.api("GET", "/device-views", Vec::new()).await;
+    assert_eq!(views["items"], json!([{ "name": "Plain", "q": "type:gateway", "sort": "-last_seen", "columns": ["status", "tags"] }]));
+    let broken = [("name", "Broken"), ("q", "tag:")];
+    assert_eq!(b.post("devices/view", &broken).await.unwrap_err(), (400, "bad_selector".to_owned()));
+    assert_eq!(b.post("devices/view", &[("name", " ")]).await.unwrap_err(), (400, "invalid".to_owned()));
+
+    let all = b.api("PUT", "/device-views/All%20of%20them", json!({ "q": "" }).to_string().into_bytes()).await;
+    assert_eq!((&all["name"], all["columns"].as_array().unwrap().len()), (&json!("All of them"), 7));
+    b.api("DELETE", "/device-views/All%20of%20them", Vec::new()).await;
+    let forget = [("name", "Plain"), ("back", "/devices")];
+    assert_eq!(b.post("devices/view/forget", &forget).await.unwrap(), "/devices");
+    assert_eq!(b.post("devices/view/forget", &forget).await.unwrap_err().0, 404);
+}
+
+#[tokio::test]
+async fn a_device_tells_what_happened_to_it_and_selectors_know_the_fleet() {
+    let b = Browser::new().await;
+    b.world.device("gw-1", "gateway").await;
+    b.api("PUT", "/devices/gw-1/tags", json!({ "tags": ["eu"] }).to_string().into_bytes()).await;
+    let page = b.page("/devices/gw-1/activity").await;
+    for said in ["Enrolled", "Certificate issued", "Tags changed", "tags: eu", "/audit?q=gw-1", "/devices/gw-1/activity?show=deeds"] {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    assert!(b.page("/devices/gw-1/activity?show=connections").await.contains("It was not connected lately"));
+    assert!(b.page("/devices/gw-1/activity?before=1").await.contains("Nothing before that"));
+    let json = async |path: &str| {
+        let (status, _, body) = b.send("GET", path, FORM, Vec::new(), "application/json").await;
+        assert!(status.is_success(), "{path}: {status}");
+        serde_json::from_slice::<serde_json::Value>(&body).unwrap()
+    };
+    // As the browser asks when it goes from one tab to the next.
+    let view = json("/rpc/device?id=gw-1&activity[show]=updates&activity[before]=5").await;
+    assert_eq!(view["activity"], json!({ "items": [], "next": null, "may_audit": true }));
+    let known = json("/rpc/devices/values?").await;
+    assert_eq!((&known["types"], &known["tags"]), (&json!(["gateway"]), &json!(["eu"])));
+}

@@ -1,38 +1,44 @@
 //! Every device that the list means: as a file, and tagged at once.
 
-use super::{everyone::Order, filters::encoded};
+use super::{
+    everyone::Order,
+    filters::{Shown, encoded},
+};
 use crate::{
     api::devices::TagDevices,
     ui::{form::FormCall, icon, number::grouped, text},
 };
 use leptos::prelude::*;
-use wire::devices::{DeviceQuery, DevicesPage as Model};
+use wire::devices::DevicesPage as Model;
 
-const fn order<'a>(model: &Model, query: &'a DeviceQuery) -> Order<'a> {
-    Order { name: "tag", done: "tagged", may: model.may_edit, total: model.devices.total, query }
+const fn order<'a>(model: &Model, shown: &'a Shown) -> Order<'a> {
+    Order { name: "tag", done: "tagged", may: model.may_edit, total: model.devices.total, shown }
 }
 
 /// The way to both, beside the filter; nothing where no device is shown.
-pub fn links(model: &Model, query: &DeviceQuery) -> AnyView {
+pub fn links(model: &Model, shown: &Shown) -> AnyView {
     let total = model.devices.total;
     if total == 0 {
         return ().into_any();
     }
-    let file =
-        if query.q.is_empty() { "/api/v1/devices:export".to_owned() } else { format!("/api/v1/devices:export?q={}", encoded(&query.q)) };
-    let tag = order(model, query).link(view! { {icon("tag")}{format!("Tag {}…", all(total))} }.into_any());
+    let file = if shown.query.q.is_empty() {
+        "/api/v1/devices:export".to_owned()
+    } else {
+        format!("/api/v1/devices:export?q={}", encoded(&shown.query.q))
+    };
+    let tag = order(model, shown).link(view! { {icon("tag")}{format!("Tag {}…", all(total))} }.into_any());
     view! { <a class="btn push" href=file download="" rel="external">{icon("download")}"CSV"</a>{tag} }.into_any()
 }
 
 /// The question.
-pub fn ask(model: &Model, query: &DeviceQuery, call: FormCall<TagDevices>, asked: Option<&str>) -> AnyView {
+pub fn ask(model: &Model, shown: &Shown, call: FormCall<TagDevices>, asked: Option<&str>) -> AnyView {
     let doing = format!("Tag {}", all(model.devices.total));
     let inputs = view! {
         {text("add", "Add tags").hint("Separated by commas.").max_length(1000).refused(call).view()}
         {text("remove", "Remove tags").hint("Separated by commas. Where a device has no such tag, nothing happens.").max_length(1000).refused(call).view()}
     };
     let rest = "If the number is another one by then, nothing is changed.";
-    order(model, query).ask(call, asked, doing.clone(), (rest, inputs.into_any()), (doing, "primary"))
+    order(model, shown).ask(call, asked, doing.clone(), (rest, inputs.into_any()), (doing, "primary"))
 }
 
 fn all(total: i64) -> String {

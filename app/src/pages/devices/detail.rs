@@ -1,7 +1,7 @@
 //! A device: its head, its tabs, and what feeds them.
 
 use super::{
-    certificates, firmware, life,
+    activity, certificates, firmware, life,
     overview::{self, Actions},
     telemetry,
 };
@@ -15,6 +15,7 @@ use crate::{
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 use wire::{
+    activity::ActivityQuery,
     devices::DeviceRow,
     ids::DeviceId,
     live::{DeviceLive, Topic},
@@ -28,6 +29,7 @@ enum Section {
     Telemetry,
     Firmware,
     Certificates,
+    Activity,
     /// The question before a step of its life, as a page.
     Life(DeviceStep),
     Unknown,
@@ -40,6 +42,7 @@ impl Section {
             "telemetry" => Self::Telemetry,
             "firmware" => Self::Firmware,
             "certificates" => Self::Certificates,
+            "activity" => Self::Activity,
             word => word.parse().map_or(Self::Unknown, Self::Life),
         }
     }
@@ -57,7 +60,9 @@ pub fn DevicePage() -> AnyView {
     let section = Memo::new(move |_| params.with(|p| Section::of(p.get_str("tab").unwrap_or_default())));
     let range = Memo::new(move |_| address.with(|a| telemetry::Range::of(|key| a.get_str(key).map(str::to_owned))));
     let window = Memo::new(move |_| section.get().charts().then(|| range.get().window()));
-    let model = reading(move || ReadDevice { id: id.get(), window: window.get() });
+    let past = Memo::new(move |_| address.with(|a| activity::asked(|key| a.get_str(key).map(str::to_owned))));
+    let activity = Memo::new(move |_| (section.get() == Section::Activity).then(|| past.get()));
+    let model = reading(move || ReadDevice { id: id.get(), window: window.get(), activity: activity.get() });
     let topic = move || id.with(|id| id.parse::<DeviceId>().ok()).map(Topic::Device);
     let feed = RwSignal::new(None::<DeviceLive>);
     let shown = StoredValue::new(None::<bool>);
@@ -72,17 +77,24 @@ pub fn DevicePage() -> AnyView {
     let actions = Actions::new(move || model.refetch());
     page(model, move |view: DeviceView| {
         shown.set_value(Some(view.detail.row.online));
-        content(&view, section.get(), range.get_untracked(), feed, actions)
+        content(&view, section.get(), (range.get_untracked(), past.get_untracked()), feed, actions)
     })
 }
 
-fn content(view: &DeviceView, section: Section, range: telemetry::Range, feed: RwSignal<Option<DeviceLive>>, actions: Actions) -> AnyView {
+fn content(
+    view: &DeviceView,
+    section: Section,
+    (range, past): (telemetry::Range, ActivityQuery),
+    feed: RwSignal<Option<DeviceLive>>,
+    actions: Actions,
+) -> AnyView {
     let row = view.detail.row.clone();
     let body = match section {
         Section::Overview => overview::tab(view, range, feed, actions),
         Section::Telemetry => telemetry::tab(view, range, feed),
         Section::Firmware => firmware::tab(&view.detail, actions.confirm),
         Section::Certificates => certificates::tab(&view.detail, actions.target),
+        Section::Activity => activity::tab(&row.device_id, view.activity.as_ref(), past),
         Section::Life(step) => life::question(step, &view.detail, actions.life),
         Section::Unknown => {
             let back = view! { <a class="btn" href=format!("/devices/{}", row.device_id)>"Go to the device"</a> }.into_any();
@@ -122,6 +134,7 @@ fn nav(id: &DeviceId, section: Section) -> AnyView {
             tab("/telemetry", "Telemetry", Section::Telemetry),
             tab("/firmware", "Firmware", Section::Firmware),
             tab("/certificates", "Certificates", Section::Certificates),
+            tab("/activity", "Activity", Section::Activity),
         ],
     )
 }

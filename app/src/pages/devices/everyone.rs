@@ -1,7 +1,7 @@
 //! What every order about all listed devices has in common: the way to its question, and the question, which keeps filter and count as they are shown.
 //! Refuses to know what is ordered.
 
-use super::filters::href;
+use super::filters::Shown;
 use crate::ui::{
     dialog,
     dialog::buttons,
@@ -12,7 +12,6 @@ use crate::ui::{
     submit,
 };
 use leptos::prelude::*;
-use wire::devices::DeviceQuery;
 
 /// Most devices that one order is about; the server says no to more.
 const MOST: i64 = 10_000;
@@ -27,8 +26,8 @@ pub struct Order<'a> {
     pub may: bool,
     /// How many devices the list means.
     pub total: i64,
-    /// What the list asks.
-    pub query: &'a DeviceQuery,
+    /// What the list shows.
+    pub shown: &'a Shown,
 }
 
 impl Order<'_> {
@@ -42,7 +41,7 @@ impl Order<'_> {
 
     /// The list from its first page on, and with the question in it.
     fn addresses(&self) -> (String, String) {
-        let list = href(&DeviceQuery { cursor: None, ..self.query.clone() }, 0);
+        let list = self.shown.first();
         let asked = format!("{list}{}ask={}", if list.contains('?') { '&' } else { '?' }, self.name);
         (list, asked)
     }
@@ -77,7 +76,7 @@ impl Order<'_> {
             return ().into_any();
         }
         let call: Post = call.into();
-        let (q, (back, _)) = (self.query.q.clone(), self.addresses());
+        let (q, (back, _)) = (self.shown.query.q.clone(), self.addresses());
         let meant = if q.is_empty() { "every device of the fleet".to_owned() } else { format!("the devices that match {q}") };
         let total = self.total;
         let text = format!("This is about {meant} now: {}. {rest}", counted(total, "device", "devices"));
@@ -103,19 +102,26 @@ impl Order<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wire::{devices::DeviceQuery, views::DeviceColumn};
+
+    fn shown(query: DeviceQuery) -> Shown {
+        Shown { query, columns: DeviceColumn::all() }
+    }
 
     #[test]
     fn the_question_keeps_the_filter_and_begins_at_the_first_page() {
-        let order = |query| Order { name: "tag", done: "tagged", may: true, total: 1, query };
-        let query = DeviceQuery { q: "tag:eu".into(), cursor: Some("x".into()), ..DeviceQuery::default() };
-        assert_eq!(order(&query).addresses(), ("/devices?q=tag:eu".into(), "/devices?q=tag:eu&ask=tag".into()));
-        assert_eq!(order(&DeviceQuery::default()).addresses().1, "/devices?ask=tag");
+        let addresses = |shown: &Shown| Order { name: "tag", done: "tagged", may: true, total: 1, shown }.addresses();
+        let narrowed = shown(DeviceQuery { q: "tag:eu".into(), cursor: Some("x".into()), ..DeviceQuery::default() });
+        assert_eq!(addresses(&narrowed), ("/devices?q=tag:eu".into(), "/devices?q=tag:eu&ask=tag".into()));
+        assert_eq!(addresses(&shown(DeviceQuery::default())).1, "/devices?ask=tag");
+        let few = Shown { columns: Vec::new(), ..shown(DeviceQuery::default()) };
+        assert_eq!(addresses(&few).1, "/devices?cols=none&ask=tag", "and the columns");
     }
 
     #[test]
     fn nobody_is_asked_what_the_server_would_refuse() {
-        let query = DeviceQuery::default();
-        let possible = |may, total| Order { name: "tag", done: "tagged", may, total, query: &query }.possible();
+        let shown = shown(DeviceQuery::default());
+        let possible = |may, total| Order { name: "tag", done: "tagged", may, total, shown: &shown }.possible();
         assert_eq!(
             [(true, 1), (true, MOST), (true, 0), (true, MOST + 1), (false, 1)].map(|(may, total)| possible(may, total)),
             [true, true, false, false, false]

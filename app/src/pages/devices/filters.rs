@@ -1,7 +1,10 @@
 //! Pure: the list's address, and filters as terms of the selector in it. Terms are separated by blanks; `"…"` keeps blanks inside of one.
 
 use std::fmt::Write;
-use wire::devices::{DeviceQuery, DeviceSort};
+use wire::{
+    devices::{DeviceQuery, DeviceSort},
+    views::DeviceColumn,
+};
 
 /// The words of a selector, quotes kept.
 pub fn terms(q: &str) -> Vec<String> {
@@ -60,46 +63,60 @@ pub fn without(q: &str, n: usize) -> String {
     terms(q).into_iter().enumerate().filter(|(i, _)| *i != n).map(|(_, t)| t).collect::<Vec<_>>().join(" ")
 }
 
-/// The word of a sort order in the address.
-pub const fn sort_word(sort: DeviceSort) -> &'static str {
-    match sort {
-        DeviceSort::DeviceId => "device_id",
-        DeviceSort::DeviceIdDesc => "-device_id",
-        DeviceSort::LastSeen => "last_seen",
-        DeviceSort::LastSeenDesc => "-last_seen",
-        DeviceSort::Version => "version",
-        DeviceSort::VersionDesc => "-version",
-    }
-}
-
 /// The sort order of a word in the address; an unknown one is the default.
 pub fn sort_of(word: &str) -> DeviceSort {
-    use DeviceSort as S;
-    [S::DeviceIdDesc, S::LastSeen, S::LastSeenDesc, S::Version, S::VersionDesc]
-        .into_iter()
-        .find(|s| sort_word(*s) == word)
-        .unwrap_or(S::DeviceId)
+    DeviceSort::of(word).unwrap_or_default()
 }
 
-/// The address of a list; what is default is left out. `before` is how many rows lie in front of the page.
-pub fn href(query: &DeviceQuery, before: i64) -> String {
-    let mut out = String::from("/devices");
-    let mut push = |key: &str, value: &str| {
-        out.push(if out.contains('?') { '&' } else { '?' });
-        // Writing to a string can't fail.
-        let _ = write!(out, "{key}={}", encoded(value));
-    };
-    if !query.q.is_empty() {
-        push("q", &query.q);
+/// What the list's address says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Which devices, in which order.
+    pub query: DeviceQuery,
+    /// The columns beside the device's name.
+    pub columns: Vec<DeviceColumn>,
+}
+
+impl Shown {
+    /// Its address; what is default is left out. `before` is how many rows lie in front of the page.
+    pub fn href(&self, before: i64) -> String {
+        let mut out = String::from("/devices");
+        let mut push = |key: &str, value: &str| {
+            out.push(if out.contains('?') { '&' } else { '?' });
+            // Writing to a string can't fail.
+            let _ = write!(out, "{key}={}", encoded(value));
+        };
+        let (query, columns) = (&self.query, DeviceColumn::text(&self.columns));
+        if !query.q.is_empty() {
+            push("q", &query.q);
+        }
+        if query.sort != DeviceSort::DeviceId {
+            push("sort", query.sort.as_str());
+        }
+        if !columns.is_empty() {
+            push("cols", &columns);
+        }
+        if let Some(cursor) = &query.cursor {
+            push("cursor", cursor);
+            push("before", &before.to_string());
+        }
+        out
     }
-    if query.sort != DeviceSort::DeviceId {
-        push("sort", sort_word(query.sort));
+
+    /// The address of its first page.
+    pub fn first(&self) -> String {
+        self.asking(DeviceQuery { cursor: None, ..self.query.clone() })
     }
-    if let Some(cursor) = &query.cursor {
-        push("cursor", cursor);
-        push("before", &before.to_string());
+
+    /// The address of the first page of another list, in the same columns.
+    pub fn asking(&self, query: DeviceQuery) -> String {
+        Self { query: DeviceQuery { cursor: None, ..query }, columns: self.columns.clone() }.href(0)
     }
-    out
+}
+
+/// The address of the devices that a selector means, as the list shows them by itself.
+pub fn href(q: String) -> String {
+    Shown { query: DeviceQuery { q, ..DeviceQuery::default() }, columns: DeviceColumn::all() }.href(0)
 }
 
 /// A value for a query string: what is not unreserved (RFC 3986 §2.3), a colon or a comma is percent-encoded.
@@ -132,9 +149,13 @@ mod tests {
 
     #[test]
     fn the_address_says_only_what_is_not_default() {
-        assert_eq!(href(&DeviceQuery::default(), 0), "/devices");
+        assert_eq!(href(String::new()), "/devices");
         let query = DeviceQuery { q: "tag:a&b".into(), sort: sort_of("-last_seen"), cursor: Some("x=".into()), rows: None };
-        assert_eq!(href(&query, 50), "/devices?q=tag:a%26b&sort=-last_seen&cursor=x%3D&before=50");
+        let shown = Shown { query, columns: DeviceColumn::all() };
+        assert_eq!(shown.href(50), "/devices?q=tag:a%26b&sort=-last_seen&cursor=x%3D&before=50");
+        assert_eq!(shown.first(), "/devices?q=tag:a%26b&sort=-last_seen");
+        let few = Shown { columns: vec![DeviceColumn::Tags], ..shown };
+        assert_eq!(few.asking(DeviceQuery::default()), "/devices?cols=tags");
         assert_eq!(sort_of("nonsense"), DeviceSort::DeviceId);
     }
 }

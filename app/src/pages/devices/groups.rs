@@ -9,10 +9,12 @@ use crate::{
     },
     pages::words,
     ui::{
-        Column, Confirm, Control, PageHead, badge, dialog,
+        Column, Confirm, Control, PageHead, badge,
+        completion::Completing,
+        dialog,
         dialog::confirm_dialog_as,
         dialog_link, empty, fault_banner, field,
-        form::{self, ActionForm, FormCall, QueryForm, refusal, said},
+        form::{self, ActionForm, FormCall, QueryForm, refusal, said, selector},
         icon,
         number::{counted, grouped},
         page::{card, card_flush, page, question},
@@ -21,7 +23,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-use wire::devices::{DeviceGroup, DeviceQuery, DeviceRow, GroupPage, GroupsPage as List};
+use wire::devices::{DeviceGroup, DeviceRow, GroupPage, GroupsPage as List};
 
 /// Most devices that are changed at once; the server says no to more.
 const MOST: i64 = 10_000;
@@ -32,6 +34,8 @@ struct Calls {
     rename: FormCall<RenameGroup>,
     delete: FormCall<DeleteGroup>,
     members: FormCall<ChangeMembers>,
+    /// How the selector could go on.
+    ways: Completing,
 }
 
 /// What the address asks for.
@@ -67,6 +71,7 @@ pub fn GroupsPage() -> AnyView {
         rename: form::action(),
         delete: form::action(),
         members: said("Changed", model),
+        ways: Completing::new("members-q"),
     };
     page(model, move |model: GroupsModel| {
         let asked = asked.get_untracked();
@@ -85,7 +90,7 @@ pub fn href(name: &str) -> String {
 
 /// The address of its devices in the list.
 fn devices_of(name: &str) -> String {
-    filters::href(&DeviceQuery { q: filters::with("", "group", name), ..DeviceQuery::default() }, 0)
+    filters::href(filters::with("", "group", name))
 }
 
 fn list(model: &List, calls: Calls) -> AnyView {
@@ -180,7 +185,7 @@ fn one(model: &GroupPage, asked: &Asked, calls: Calls) -> AnyView {
         <div class="split">
             {members(model, asked)}
             <div class="stack">
-                {changes(model, asked, calls.members)}
+                {changes(model, asked, (calls.members, calls.ways))}
                 {card("Asked for by", None, users(g))}
             </div>
         </div>
@@ -292,7 +297,7 @@ fn line(row: &DeviceRow) -> AnyView {
 }
 
 /// The ways to change who is in it.
-fn changes(model: &GroupPage, asked: &Asked, call: FormCall<ChangeMembers>) -> AnyView {
+fn changes(model: &GroupPage, asked: &Asked, (call, ways): (FormCall<ChangeMembers>, Completing)) -> AnyView {
     if !model.may_edit {
         let text = "Changing who is in a group needs the role operator. An admin can give it to you.";
         return card("Change who is in it", None, view! { <p>{text}</p> }.into_any());
@@ -303,7 +308,7 @@ fn changes(model: &GroupPage, asked: &Asked, call: FormCall<ChangeMembers>) -> A
         <QueryForm action="/groups">
             <input type="hidden" name="name" value=name/>
             <div class="stack">
-                {text("q", "Every device that a selector means").id("members-q").value(before).placeholder("type:gateway tag:eu").max_length(2000).autocomplete("off").view()}
+                {selector("q", "Every device that a selector means", ways).value(before).placeholder("type:gateway tag:eu").max_length(2000).view()}
                 <div class="row"><button class="btn" type="submit">{icon("search")}"Count them"</button></div>
             </div>
         </QueryForm>

@@ -1,15 +1,24 @@
 //! The device list: search and filters in the address, keyset pages, fresh while devices come and go.
 
-use super::{bulk, filters, grouping, stepping};
+use super::{
+    bulk,
+    filters::{self, Shown},
+    grouping, stepping, views,
+};
 use crate::api::packed::reading;
 use crate::{
-    api::devices::{ChangeDevices, GroupDevices, ReadDevices, TagDevices},
+    api::{
+        devices::{ChangeDevices, GroupDevices, ReadDevices, TagDevices},
+        views::{ForgetView, SaveView},
+    },
     live,
     pages::words,
     plan::misread,
     ui::{
-        Column, PageHead, empty,
-        form::{FormCall, said, search_input},
+        Column, PageHead, Tone,
+        completion::Completing,
+        empty,
+        form::{FormCall, Post, on_asked_anew, said},
         icon,
         number::{counted, grouped},
         page, pager, status,
@@ -24,37 +33,48 @@ use leptos_router::hooks::use_query_map;
 use wire::{
     devices::{DeviceQuery, DeviceRow, DeviceSort, DevicesPage as Model, SelectorError},
     live::Topic,
+    views::DeviceColumn,
 };
 
 /// The list.
 #[component]
 pub fn DevicesPage() -> AnyView {
     let address = use_query_map();
-    let query = Memo::new(move |_| {
-        address.with(|a| DeviceQuery {
-            q: a.get_str("q").unwrap_or_default().to_owned(),
-            sort: filters::sort_of(a.get_str("sort").unwrap_or_default()),
-            cursor: a.get_str("cursor").map(str::to_owned),
-            rows: None,
+    let shown = Memo::new(move |_| {
+        address.with(|a| Shown {
+            query: DeviceQuery {
+                q: a.get_str("q").unwrap_or_default().to_owned(),
+                sort: filters::sort_of(a.get_str("sort").unwrap_or_default()),
+                cursor: a.get_str("cursor").map(str::to_owned),
+                rows: None,
+            },
+            columns: DeviceColumn::listed(a.get_str("cols").unwrap_or_default()),
         })
     });
     let before = Memo::new(move |_| address.with(|a| a.get_str("before").and_then(|b| b.parse::<i64>().ok()).unwrap_or(0).max(0)));
-    let model = reading(move || ReadDevices { query: query.get() });
+    let model = reading(move || ReadDevices { query: shown.get().query });
     live::refetch_on(|| Some(Topic::Devices), 2000, model);
     let asked = Memo::new(move |_| address.with(|a| a.get_str("ask").map(str::to_owned)));
+    let ways = Completing::new("device-search");
     let calls = (said::<TagDevices>("Tagged", model), said::<GroupDevices>("Grouped", model), said::<ChangeDevices>("Done", model));
+    // What was refused because the list is another one by now is asked about the list as it is.
+    for call in [Post::from(calls.0), Post::from(calls.1), Post::from(calls.2)] {
+        on_asked_anew(call, move || model.refetch());
+    }
+    let keep = (said::<SaveView>("View saved", model), said::<ForgetView>("View removed", model));
     page(model, move |model: Model| {
-        content(&model, &query.get_untracked(), before.get_untracked(), calls, asked.get_untracked().as_deref())
+        content(&model, (&shown.get_untracked(), before.get_untracked()), calls, keep, (ways, asked.get_untracked().as_deref()))
     })
 }
 
 fn content(
     model: &Model,
-    query: &DeviceQuery,
-    before: i64,
+    (shown, before): (&Shown, i64),
     (tag, group, step): (FormCall<TagDevices>, FormCall<GroupDevices>, FormCall<ChangeDevices>),
-    asked: Option<&str>,
+    keep: (FormCall<SaveView>, FormCall<ForgetView>),
+    (ways, asked): (Completing, Option<&str>),
 ) -> AnyView {
+    let query = &shown.query;
     let add =
         model.may_enrol.then(|| view! { <a class="btn" data-v="primary" href="/enrolment">{icon("plus")}"Add device"</a> }.into_any());
     if model.fleet == 0 {
@@ -71,15 +91,16 @@ fn content(
         let clear = view! { <a class="btn" href="/devices">"Clear filters"</a> }.into_any();
         view! { <div class="card">{empty("search", "No devices match", "Take a filter away, or search for part of an id.", Some(clear))}</div> }.into_any()
     } else {
-        rows(model, query, before)
+        rows(model, shown, before)
     };
     let groups = view! { <a class="btn" href="/groups">{icon("bookmark")}"Groups"</a> };
     view! {
         <PageHead title="Devices" sub=sub.into_any() actions=view! { {groups}{add} }.into_any()/>
-        {filter_bar(model, query)}
-        {bulk::ask(model, query, tag, asked)}
-        {grouping::ask(model, query, group, asked)}
-        {stepping::ask(model, query, step, asked)}
+        {filter_bar(model, (shown, before), ways)}
+        {bulk::ask(model, shown, tag, asked)}
+        {grouping::ask(model, shown, group, asked)}
+        {stepping::ask(model, shown, step, asked)}
+        {views::ask(&model.views, shown, keep, asked)}
         {rows}
     }
     .into_any()
@@ -117,7 +138,8 @@ fn misread_query(q: &str) -> Option<String> {
     wire::selector::Selector::parse(q).err().as_ref().map(misread)
 }
 
-fn filter_bar(model: &Model, query: &DeviceQuery) -> AnyView {
+fn filter_bar(model: &Model, (shown, before): (&Shown, i64), ways: Completing) -> AnyView {
+    let query = &shown.query;
     let q = query.q.as_str();
     let online = ["yes", "no"].map(str::to_owned);
     let taken_apart = if filters::composed(q) { Vec::new() } else { filters::terms(q) };
@@ -129,38 +151,43 @@ fn filter_bar(model: &Model, query: &DeviceQuery) -> AnyView {
                 Some((key, value)) => (format!("{key} "), value.trim_matches('"').to_owned()),
                 None => ("text ".to_owned(), term.clone()),
             };
-            let href = filters::href(&DeviceQuery { q: filters::without(q, i), cursor: None, ..query.clone() }, 0);
+            let href = shown.asking(DeviceQuery { q: filters::without(q, i), ..query.clone() });
             view! { <span class="chip">{key}<b>{value}</b><a href=href aria-label=format!("Remove {term}")>{icon("x")}</a></span> }
         })
         .collect_view();
+    let columns = DeviceColumn::text(&shown.columns);
     let wrong = RwSignal::new(None::<String>);
     view! {
         // Said while it is typed, by the parser that the core uses; without scripts the page says it after it was sent.
         <form class="filters" method="get" action="/devices" role="search" on:input=move |event| if let Some(q) = typed(&event) { wrong.set(misread_query(&q)) }>
-            {search_input("Search devices", "Search, or filter: type:gateway tag:eu online:yes", q)}
-            {(query.sort != DeviceSort::DeviceId).then(|| view! { <input type="hidden" name="sort" value=filters::sort_word(query.sort)/> })}
-            {facet("online", "Online", &online, query)}
-            {facet("type", "Type", &model.types, query)}
-            {facet("version", "Firmware", &model.versions, query)}
-            {facet("tag", "Tag", &model.tags, query)}
-            {facet("group", "Group", &model.groups, query)}
+            {ways.search("Search devices", "Search, or filter: type:gateway tag:eu online:yes", q)}
+            {(query.sort != DeviceSort::DeviceId).then(|| view! { <input type="hidden" name="sort" value=query.sort.as_str()/> })}
+            {(!columns.is_empty()).then(|| view! { <input type="hidden" name="cols" value=columns/> })}
+            {facet("online", "Online", &online, shown)}
+            {facet("type", "Type", &model.types, shown)}
+            {facet("version", "Firmware", &model.versions, shown)}
+            {facet("tag", "Tag", &model.tags, shown)}
+            {facet("group", "Group", &model.groups, shown)}
+            {views::columns(shown, before)}
+            {views::saved(&model.views, shown)}
             {chips}
             <span class="err" role="status">{move || wrong.get()}</span>
-            {bulk::links(model, query)}
-            {grouping::link(model, query)}
-            {stepping::link(model, query)}
+            {bulk::links(model, shown)}
+            {grouping::link(model, shown)}
+            {stepping::link(model, shown)}
         </form>
     }
     .into_any()
 }
 
 /// A menu of links, each the list filtered by one value.
-fn facet(key: &'static str, label: &'static str, values: &[String], query: &DeviceQuery) -> AnyView {
+fn facet(key: &'static str, label: &'static str, values: &[String], shown: &Shown) -> AnyView {
     if values.is_empty() {
         return ().into_any();
     }
+    let query = &shown.query;
     let now = filters::value_of(&query.q, key);
-    let to = |value: &str| filters::href(&DeviceQuery { q: filters::with(&query.q, key, value), cursor: None, ..query.clone() }, 0);
+    let to = |value: &str| shown.asking(DeviceQuery { q: filters::with(&query.q, key, value), ..query.clone() });
     let links = values
         .iter()
         .map(|value| {
@@ -178,7 +205,8 @@ fn facet(key: &'static str, label: &'static str, values: &[String], query: &Devi
     .into_any()
 }
 
-fn rows(model: &Model, query: &DeviceQuery, before: i64) -> AnyView {
+fn rows(model: &Model, shown: &Shown, before: i64) -> AnyView {
+    let query = &shown.query;
     let sorted = |up: DeviceSort, down: DeviceSort| {
         let order = if query.sort == up {
             Order::Ascending
@@ -188,45 +216,44 @@ fn rows(model: &Model, query: &DeviceQuery, before: i64) -> AnyView {
             Order::None
         };
         let other = if query.sort == up { down } else { up };
-        (order, filters::href(&DeviceQuery { sort: other, cursor: None, ..query.clone() }, 0))
+        (order, shown.asking(DeviceQuery { sort: other, ..query.clone() }))
     };
     let by = |column: Column, (order, href): (Order, String)| column.sorted(order, href);
-    let columns = vec![
-        by(Column::text("Device"), sorted(DeviceSort::DeviceId, DeviceSort::DeviceIdDesc)),
-        Column::text("Status"),
-        by(Column::text("Firmware"), sorted(DeviceSort::Version, DeviceSort::VersionDesc)),
-        Column::text("Type"),
-        Column::text("Hardware"),
-        Column::text("Update"),
-        by(Column::text("Last seen"), sorted(DeviceSort::LastSeen, DeviceSort::LastSeenDesc)),
-        Column::text("Tags"),
-    ];
-    let shown = i64::try_from(model.devices.items.len()).unwrap_or(i64::MAX);
-    let first = query.cursor.is_some().then(|| filters::href(&DeviceQuery { cursor: None, ..query.clone() }, 0));
-    let next =
-        model.devices.next.clone().map(|cursor| filters::href(&DeviceQuery { cursor: Some(cursor), ..query.clone() }, before + shown));
-    let lines = model.devices.items.iter().map(line).collect_view();
-    view! { {table("Devices", columns, lines.into_any())}{pager(before, shown, model.devices.total, first, next)} }.into_any()
+    let column = |column: DeviceColumn| {
+        let head = Column::text(views::label(column));
+        match column {
+            DeviceColumn::Version => by(head, sorted(DeviceSort::Version, DeviceSort::VersionDesc)),
+            DeviceColumn::LastSeen => by(head, sorted(DeviceSort::LastSeen, DeviceSort::LastSeenDesc)),
+            _ => head,
+        }
+    };
+    let mut columns = vec![by(Column::text("Device"), sorted(DeviceSort::DeviceId, DeviceSort::DeviceIdDesc))];
+    columns.extend(shown.columns.iter().copied().map(column));
+    let rows = i64::try_from(model.devices.items.len()).unwrap_or(i64::MAX);
+    let first = query.cursor.is_some().then(|| shown.first());
+    let next = model.devices.next.clone().map(|cursor| {
+        let query = DeviceQuery { cursor: Some(cursor), ..query.clone() };
+        Shown { query, columns: shown.columns.clone() }.href(before + rows)
+    });
+    let lines = model.devices.items.iter().map(|row| line(row, &shown.columns)).collect_view();
+    view! { {table("Devices", columns, lines.into_any())}{pager(before, rows, model.devices.total, first, next)} }.into_any()
 }
 
-fn line(row: &DeviceRow) -> AnyView {
+fn line(row: &DeviceRow, columns: &[DeviceColumn]) -> AnyView {
     let id = row.device_id.to_string();
-    let (tone, word) = words::device(row.state, row.online);
-    let update = row.update.map(|state| {
-        let (tone, word) = words::update(state);
-        status(tone, word)
-    });
-    view! {
-        <tr>
-            <td><a class="main mono" href=format!("/devices/{id}")>{id.clone()}</a></td>
-            <td>{status(tone, word)}</td>
-            <td class="mono">{row.version.clone()}</td>
-            <td>{row.device_type.clone()}</td>
-            <td class="mono">{row.hardware.clone()}</td>
-            <td>{update}</td>
-            <td class="dim">{time::ago_or(row.last_seen_at, "never")}</td>
-            <td>{tags(&row.tags)}</td>
-        </tr>
+    let cells = columns.iter().map(|column| cell(*column, row)).collect_view();
+    view! { <tr><td><a class="main mono" href=format!("/devices/{id}")>{id.clone()}</a></td>{cells}</tr> }.into_any()
+}
+
+fn cell(column: DeviceColumn, row: &DeviceRow) -> AnyView {
+    let said = |(tone, word): (Tone, &'static str)| status(tone, word);
+    match column {
+        DeviceColumn::Status => view! { <td>{said(words::device(row.state, row.online))}</td> }.into_any(),
+        DeviceColumn::Version => view! { <td class="mono">{row.version.clone()}</td> }.into_any(),
+        DeviceColumn::Type => view! { <td>{row.device_type.clone()}</td> }.into_any(),
+        DeviceColumn::Hardware => view! { <td class="mono">{row.hardware.clone()}</td> }.into_any(),
+        DeviceColumn::Update => view! { <td>{row.update.map(|state| said(words::update(state)))}</td> }.into_any(),
+        DeviceColumn::LastSeen => view! { <td class="dim">{time::ago_or(row.last_seen_at, "never")}</td> }.into_any(),
+        DeviceColumn::Tags => view! { <td>{tags(&row.tags)}</td> }.into_any(),
     }
-    .into_any()
 }

@@ -1,5 +1,6 @@
 //! Devices: the list with its filters, and a device with its tabs.
 
+mod activity;
 mod bulk;
 mod certificates;
 pub mod detail;
@@ -13,4 +14,5 @@ pub mod list;
 mod overview;
 mod stepping;
 mod telemetry;
+mod views;
 mod why;

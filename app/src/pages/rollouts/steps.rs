@@ -14,8 +14,10 @@ use crate::{
     api::rollouts::SaveRollout,
     plan::{Draft, TEMPLATES, misread},
     ui::{
-        Column, Control, Tone, banner, empty, field,
-        form::{fault_banner, refusal},
+        Column, Control, Tone, banner,
+        completion::Completing,
+        empty, field,
+        form::{fault_banner, refusal, selector},
         icon,
         number::{bytes, grouped},
         page::{card, card_flush},
@@ -91,10 +93,10 @@ impl Step {
 }
 
 /// The form of a step.
-pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem]) -> AnyView {
+pub fn step_form(at: &Address, path: &str, model: &Model, problems: &[Problem], ways: Completing) -> AnyView {
     let body = match at.step {
         Step::Firmware => firmware(&at.draft, model, problems),
-        Step::Devices => devices(&at.draft, model, problems),
+        Step::Devices => devices(&at.draft, model, problems, ways),
         Step::Stages => stages(&at.draft, model.preview.as_ref(), problems),
         Step::Gates | Step::Review => {
             view! { {gates(&at.draft, &model.metrics, problems)}{way_back(&at.draft, model, problems)} }.into_any()
@@ -185,16 +187,15 @@ fn firmware(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
     .into_any()
 }
 
-fn devices(draft: &Draft, model: &Model, problems: &[Problem]) -> AnyView {
+fn devices(draft: &Draft, model: &Model, problems: &[Problem], ways: Completing) -> AnyView {
     let error = model.preview.as_ref().and_then(|p| p.selector_error.as_ref());
     let fault =
         error.map(|e| Fault::new(FaultKind::Invalid, "selector", misread(e)).at("selector")).or_else(|| fault_of(problems, "selector"));
     let device_type = model.releases.iter().find(|r| r.id.as_str() == draft.release).map(|r| r.device_type.clone());
-    let input = text("selector", "Which devices")
+    let input = selector("selector", "Which devices", ways)
         .value(draft.selector.clone())
         .placeholder("tag:eu online:yes")
         .hint("Words that all have to match, for example tag:eu -tag:lab version<2.1.0 metric.battery>20. Empty means every device of the release's type.")
-        .autocomplete("off")
         .fault(fault.as_ref());
     let fits = device_type.map(
         |t| view! { <p class="text-2 mt-2">"The release fits devices of the type "<b>{t}</b>"; others are left out by themselves."</p> },

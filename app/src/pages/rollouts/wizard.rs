@@ -12,6 +12,7 @@ use crate::{
     session,
     ui::{
         PageHead,
+        completion::Completing,
         form::action,
         page::page,
         stepper::{self, stepper},
@@ -70,6 +71,7 @@ pub fn WizardPage() -> AnyView {
     });
     let save = action::<SaveRollout>();
     let live = LivePreview::new();
+    let ways = Completing::new("f-selector");
     Effect::new(move |before: Option<String>| {
         let now = search.get();
         if before.is_some_and(|before| before != now) {
@@ -85,14 +87,14 @@ pub fn WizardPage() -> AnyView {
         // Another address is another form: inputs must not keep what was typed into the one before.
         view! {
             <For each=move || [search.clone()] key=String::clone let:search>
-                {model.with_value(|model| content(model, &search, &path, save, live))}
+                {model.with_value(|model| content(model, &search, &path, save, (live, ways)))}
             </For>
         }
         .into_any()
     })
 }
 
-fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>, live: LivePreview) -> AnyView {
+fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>, (live, ways): (LivePreview, Completing)) -> AnyView {
     let mut at = Address::read(search);
     if let (false, Some(spec)) = (at.planned, &model.spec) {
         at.draft = Draft::of(spec);
@@ -118,7 +120,7 @@ fn content(model: &Model, search: &str, path: &str, save: FormCall<SaveRollout>,
     let form = if at.step == Step::Review {
         review(&at, model, save, format!("{path}?{}", at.query(Step::Gates)))
     } else {
-        step_form(&at, path, model, &problems)
+        step_form(&at, path, model, &problems, ways)
     };
     let aside = (at.step != Step::Firmware).then(|| {
         let (known, path, at) = (model.preview.clone(), path.to_owned(), at.clone());

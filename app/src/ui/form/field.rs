@@ -1,7 +1,7 @@
 //! Labelled inputs.
 
 use super::post::{Post, refusal};
-use crate::ui::icon::icon;
+use crate::ui::{completion::Completing, icon::icon};
 use leptos::prelude::*;
 use wire::Fault;
 
@@ -10,6 +10,8 @@ use wire::Fault;
 pub enum Control {
     /// One line; the `type` attribute.
     Input(&'static str),
+    /// One line in the selector language, which goes on by itself while it is typed.
+    Selector(Completing),
     /// Several lines.
     Area,
     /// One of these: value and label.
@@ -42,6 +44,11 @@ pub struct Field {
 /// One line of text.
 pub fn text(name: impl Into<String>, label: impl Into<String>) -> Field {
     field(name, label, Control::Input("text"))
+}
+
+/// One line that says which devices.
+pub fn selector(name: impl Into<String>, label: impl Into<String>, ways: Completing) -> Field {
+    field(name, label, Control::Selector(ways)).id(ways.id()).autocomplete("off")
 }
 
 /// One of some values.
@@ -186,6 +193,18 @@ impl Field {
                 <input class="input" id=id.clone() name=name type=kind value=value required=required autocomplete=autocomplete placeholder=placeholder
                     pattern=pattern min=bounds.map(|b| b.0) max=bounds.map(|b| b.1) maxlength=max_length
                     aria-describedby=described aria-invalid=invalid/>
+            }
+            .into_any(),
+            Control::Selector(ways) => view! {
+                <div class="completes">
+                    <input class="input" id=id.clone() name=name type="text" value=value required=required autocomplete=autocomplete placeholder=placeholder
+                        maxlength=max_length spellcheck="false" aria-describedby=described aria-invalid=invalid
+                        role=move || ways.role(None) aria-autocomplete=move || ways.autocomplete() aria-controls=move || ways.controls()
+                        aria-expanded=move || ways.expanded() aria-activedescendant=move || ways.active()
+                        on:input=move |_| ways.typed() on:keydown=move |event| ways.key(&event)
+                        on:focus=move |_| ways.learn() on:blur=move |_| ways.close()/>
+                    {ways.list()}
+                </div>
             }
             .into_any(),
             Control::Area => view! {

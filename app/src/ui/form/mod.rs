@@ -6,8 +6,8 @@
 mod field;
 mod post;
 
-pub use field::{Control, Field, exact_pattern, field, select, text};
-pub use post::{ActionForm, FormCall, Post, QueryForm, action, on_success, refusal, said};
+pub use field::{Control, Field, exact_pattern, field, select, selector, text};
+pub use post::{ActionForm, FormCall, Post, QueryForm, action, on_asked_anew, on_success, refusal, said};
 
 use super::{icon::icon, page::banner, status::Tone};
 use leptos::prelude::*;

@@ -99,6 +99,18 @@ where
     call
 }
 
+/// Runs `then` in the browser when a form that was refused is asked anew: what it was about may have changed meanwhile.
+pub fn on_asked_anew(call: impl Into<Post>, then: impl Fn() + 'static) {
+    let post: Post = call.into();
+    Effect::new(move |before: Option<bool>| {
+        let (refused, nothing) = post.answer.with(|answer| (matches!(answer, Some(Err(_))), answer.is_none()));
+        if before == Some(true) && nothing {
+            untrack(&then);
+        }
+        refused
+    });
+}
+
 fn after(post: Post, then: Box<dyn Fn(&str) -> bool>) {
     Effect::new(move |first: Option<()>| {
         post.answer.with(|answer| {
@@ -120,7 +132,12 @@ pub fn ActionForm(
     /// Inputs named like the server function's arguments.
     children: Children,
 ) -> AnyView {
-    view! { <form method="post" action=action.path on:submit=move |event| action.submit(&event)>{children()}</form> }.into_any()
+    view! {
+        <form method="post" action=action.path on:submit=move |event| action.submit(&event) on:reset=move |_| action.forget_refusal()>
+            {children()}
+        </form>
+    }
+    .into_any()
 }
 
 /// A form whose inputs become the query of an address: a way to another page, in the browser without leaving this one.
@@ -152,6 +169,13 @@ impl Post {
     /// Whether a post is on its way.
     pub const fn pending(self) -> RwSignal<bool> {
         self.pending
+    }
+
+    /// The form is as it was before it was sent; what it came to stays.
+    fn forget_refusal(self) {
+        if self.answer.with_untracked(|answer| matches!(answer, Some(Err(_)))) {
+            self.answer.set(None);
+        }
     }
 
     fn new(path: &'static str) -> Self {

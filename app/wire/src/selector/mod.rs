@@ -14,6 +14,7 @@
 //! compare without case, everything else exactly. Refuses to know the database: the core makes SQL of the same tree, and a test holds the two together.
 //! The browser parses with the same code.
 
+mod complete;
 mod parse;
 mod print;
 mod standing;
@@ -21,6 +22,7 @@ mod standing;
 mod tests;
 mod version;
 
+pub use complete::{Choice, Completion, Known, complete};
 pub use standing::{EXPIRING_MS, before};
 pub use version::{Version, order_of};
 

@@ -7,7 +7,7 @@ use crate::devices::SelectorError;
 const LONGEST: usize = 2000;
 /// The deepest nesting of parentheses.
 const DEEPEST: usize = 16;
-const FIELDS: &str = "Fields are id, type, hw, version, tag, group, state, online, presence, certificate, update, sequence, last_seen, attr.NAME and metric.NAME.";
+pub(super) const FIELDS: &str = "Fields are id, type, hw, version, tag, group, state, online, presence, certificate, update, sequence, last_seen, attr.NAME and metric.NAME.";
 const SPANS: &str = "Write seconds, minutes, hours or days up to ten years";
 
 impl Selector {

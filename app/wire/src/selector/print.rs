@@ -3,6 +3,15 @@
 use super::{Metric, Selector, standing};
 use std::fmt;
 
+/// A value as it is written.
+pub(super) struct Value<'a>(pub(super) &'a str);
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        quoted(f, self.0)
+    }
+}
+
 fn quoted(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
     let bare = !value.is_empty() && !value.contains([' ', '\t', '\n', '(', ')', ',', '"', '\\', ':', '<', '>']) && !value.starts_with('-');
     if bare && !value.eq_ignore_ascii_case("or") && !value.eq_ignore_ascii_case("and") && value.trim() == value {

@@ -6,7 +6,7 @@ use crate::{
     hash::sha256,
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     Timestamp,
     access::{AuditEntry, AuditHead, AuditPage},
@@ -97,7 +97,18 @@ pub(super) struct Entry {
     pub(super) detail: String,
 }
 
+/// An object's id, for a statement that is about several.
+#[derive(Serialize)]
+struct About<'a> {
+    object: &'a str,
+}
+
 impl Entry {
+    fn shown(self) -> AuditEntry {
+        let Self { seq, at, actor, address, action, object, detail } = self;
+        AuditEntry { seq, at: Timestamp(at), actor, address, action, object, detail }
+    }
+
     /// Length-prefixed fields, so that no two entries have the same bytes.
     pub(super) fn hash(&self, previous: &[u8]) -> Vec<u8> {
         let mut bytes = previous.to_vec();
@@ -143,21 +154,24 @@ impl Access {
             row!(&mut on, (i64,), store::AUDIT_COUNT, actor.org.as_str(), like.as_str())?.map_or(0, |r| r.0)
         };
         let more = found.len() > DEFAULT_ROWS as usize;
-        let items: Vec<AuditEntry> = found
-            .into_iter()
-            .take(DEFAULT_ROWS as usize)
-            .map(|e| AuditEntry {
-                seq: e.seq,
-                at: Timestamp(e.at),
-                actor: e.actor,
-                address: e.address,
-                action: e.action,
-                object: e.object,
-                detail: e.detail,
-            })
-            .collect();
+        let items: Vec<AuditEntry> = found.into_iter().take(DEFAULT_ROWS as usize).map(Entry::shown).collect();
         let next = if more { items.last().map(|e| e.seq.to_string()) } else { None };
         Ok(AuditPage { entries: Page { items, next, total }, may_export: allowed(actor, Act::ExportAudit) })
+    }
+
+    /// Entries about a device and what belongs to it (their ids in small letters) from before an instant, newest first; at most so many.
+    pub(crate) async fn deeds_about_device(
+        &self,
+        actor: &Actor,
+        objects: &BTreeSet<String>,
+        before: Timestamp,
+        most: i64,
+    ) -> Result<Vec<AuditEntry>, Error> {
+        may(actor, Act::Audit)?;
+        let objects = db::list(&objects.iter().map(|object| About { object }).collect::<Vec<_>>())?;
+        let mut on = self.db.read().await?;
+        let found = rows!(&mut on, Entry, store::AUDIT_ABOUT, objects.as_str(), actor.org.as_str(), before.0, most)?;
+        Ok(found.into_iter().map(Entry::shown).collect())
     }
 
     /// Walks the whole chain of the actor's organization, as it is now, and recomputes every hash. What a running server adds meanwhile is not

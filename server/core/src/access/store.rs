@@ -112,6 +112,14 @@ pub(super) const AUDIT_COUNT: Sql = Sql::same(
     "SELECT COUNT(*) FROM audit WHERE org_id = $1 AND (LOWER(actor) LIKE $2 ESCAPE '\\'
      OR LOWER(action) LIKE $2 ESCAPE '\\' OR LOWER(object) LIKE $2 ESCAPE '\\' OR address LIKE $2 ESCAPE '\\')",
 );
+/// Entries about objects (`$1`, a list of their ids in small letters) that are of a kind that devices and certificates have; a group may be called like a device.
+pub(super) const AUDIT_ABOUT: Sql = many!(
+    "SELECT a.seq, a.at, a.actor, a.address, a.action, a.object, a.detail FROM (SELECT ",
+    [text object],
+    ") o CROSS JOIN audit a WHERE a.org_id = $2 AND LOWER(a.object) = o.object AND a.at < $3
+     AND (a.action LIKE 'device.%' OR a.action LIKE 'certificate.%' OR a.action LIKE 'target_token.%' OR a.action LIKE 'handshake.%')
+     ORDER BY a.at DESC, a.seq DESC LIMIT $4"
+);
 pub(super) const AUDIT_WALK: Sql = Sql::same(
     "SELECT seq, at, actor, address, action, object, detail, hash FROM audit WHERE org_id = $1 AND seq > $2 AND seq <= $3
      ORDER BY seq LIMIT 1000",
@@ -167,5 +175,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &AUDIT_HASH,
     &AUDIT_PAGE,
     &AUDIT_COUNT,
+    &AUDIT_ABOUT,
     &AUDIT_WALK,
 ];

@@ -139,6 +139,7 @@ impl Devices {
     pub async fn page(&self, actor: &Actor, query: &DeviceQuery) -> Result<DevicesPage, Error> {
         may(actor, Act::Read)?;
         let facets = self.facets(&actor.org).await?;
+        let views = self.views(actor).await?;
         let (devices, selector_error) = match Selector::parse(&query.q) {
             Ok(selector) => (self.rows(&actor.org, selector, query).await?, None),
             Err(e) => (Page { items: Vec::new(), next: None, total: 0 }, Some(e)),
@@ -157,6 +158,7 @@ impl Devices {
                 .collect::<BTreeSet<_>>()
                 .into_iter()
                 .collect(),
+            views,
             selector_error,
             fleet: facets.fleet,
             may_enrol: allowed(actor, Act::Enrol),

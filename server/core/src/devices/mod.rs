@@ -41,6 +41,7 @@ mod tagging;
 mod tests;
 mod tokens;
 mod versions;
+pub(crate) mod views;
 mod words;
 
 pub use batches::{Broken, NewBatch, Pieces, Seal};

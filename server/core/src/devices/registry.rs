@@ -9,6 +9,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
+    activity::Happening,
     devices::{ConnectionSpan, DeviceDetail, Suspicion},
     ids::{DeviceId, OrgId},
     rollouts::Why,
@@ -88,6 +89,20 @@ impl Devices {
             at: now,
         };
         Ok((device, detail))
+    }
+
+    /// When a device came and when it went, before an instant and as far back as it is kept: at most so many of each.
+    pub(crate) async fn comings(&self, device: DeviceNo, before: Timestamp, most: i64) -> Result<Vec<Happening>, Error> {
+        let mut on = self.db.read().await?;
+        let came = rows!(&mut on, (i64, String), store::CAME, device, before.0, most)?;
+        let went = rows!(&mut on, (i64, i64, String, String), store::WENT, device, before.0, most)?;
+        let came = came.into_iter().map(|(at, address)| Happening::Connected { at: Timestamp(at), address });
+        let went = went.into_iter().map(|(at, since, address, reason)| {
+            let (at, since) = (Timestamp(at), Timestamp(since));
+            Happening::Disconnected { at, since, address, reason }
+        });
+        // The old connection has ended before the new one began, also in one instant: newest first, the beginning comes first.
+        Ok(came.chain(went).collect())
     }
 
     /// Replaces a device's tags.

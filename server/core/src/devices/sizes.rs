@@ -1,7 +1,8 @@
 //! How large a fleet is and what it consists of: its types, tags, groups, versions and states. Counted through the fleet, so it is kept for a while.
 
-use super::{Devices, Error, groups, store};
+use super::{Devices, Error, groups, selector::Known, store};
 use crate::{
+    access::{Act, Actor, may},
     db::{Db, row, rows},
     kept::{Kept, kept_or},
 };
@@ -53,6 +54,19 @@ async fn counts(db: Db, org: OrgId) -> Result<FleetCounts, Error> {
 }
 
 impl Devices {
+    /// What selectors can be completed with while they are typed.
+    pub async fn selector_values(&self, actor: &Actor) -> Result<Known, Error> {
+        may(actor, Act::Read)?;
+        let Facets { types, tags, groups, versions, .. } = self.facets(&actor.org).await?;
+        // Two types may have a version of the same name.
+        let versions: BTreeSet<String> = versions.into_iter().map(|v| v.version).filter(|v| !v.is_empty()).collect();
+        let metrics = match &self.last {
+            Some(last) => last.names(&actor.org).await?.into_iter().map(|metric| metric.name).collect(),
+            None => Vec::new(),
+        };
+        Ok(Known { types, versions: versions.into_iter().collect(), tags, groups, metrics })
+    }
+
     pub(super) async fn facets(&self, org: &OrgId) -> Result<Facets, Error> {
         kept_or((&self.facets, org.clone(), FACETS_MS), &self.clock, || facets(self.db.clone(), org.clone())).await
     }

@@ -235,6 +235,13 @@ pub(super) const CONNECTIONS: Sql = Sql::same(
     "SELECT started_at, ended_at, address, reason FROM connections
      WHERE device = $1 AND (ended_at IS NULL OR ended_at > $2) ORDER BY started_at DESC LIMIT 200",
 );
+pub(super) const CAME: Sql = Sql::same(
+    "SELECT started_at, address FROM connections WHERE device = $1 AND started_at < $2 ORDER BY started_at DESC, id DESC LIMIT $3",
+);
+pub(super) const WENT: Sql = Sql::same(
+    "SELECT ended_at, started_at, address, reason FROM connections WHERE device = $1 AND ended_at IS NOT NULL AND ended_at < $2
+     ORDER BY ended_at DESC, id DESC LIMIT $3",
+);
 pub(super) const CONNECTIONS_FORGET: Sql = Sql::same("DELETE FROM connections WHERE ended_at < $1");
 
 /// How many of each type run each version, most first: read from an index that holds just that.
@@ -352,6 +359,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &ALL_OFFLINE,
     &ALL_CLOSED,
     &CONNECTIONS,
+    &CAME,
+    &WENT,
     &CONNECTIONS_FORGET,
     &VERSIONS,
     &ALL_TAGS,

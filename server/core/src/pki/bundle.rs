@@ -5,6 +5,7 @@ use super::{Error, Pki, profile::Kind, store};
 use crate::{
     access::{Act, Actor, audit, may},
     db::{Conn, Db, Tx},
+    kept::{Kept, kept_or},
 };
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
@@ -140,17 +141,49 @@ impl Pki {
         Ok(self.trust_bundle(&actor.org))
     }
 
-    /// How many active devices hold this version, or a later one.
+    /// How many active devices hold this version, or a later one, counted now: what is decided by it waits for it.
     pub(super) async fn reach(&self, on: &mut impl Conn, org: &OrgId, version: i64) -> Result<BundleReach, Error> {
+        Ok(Holders::count(on, org).await?.of(version))
+    }
+
+    /// Who holds which version; where counting them takes long, as it was a while ago: for pages. Takes a reader of its own.
+    pub(super) async fn holders(&self, org: &OrgId) -> Result<Holders, Error> {
+        kept_or((&self.holders, org.clone(), 0), &self.clock, || counted(self.db.clone(), org.clone())).await
+    }
+}
+
+async fn counted(db: Db, org: OrgId) -> Result<Holders, Error> {
+    Holders::count(&mut db.read().await?, &org).await
+}
+
+/// How many active devices hold which version, by organization.
+pub(super) type KeptHolders = Arc<Kept<OrgId, Holders>>;
+
+/// How many active devices hold which version of the bundle.
+#[derive(Debug, Clone)]
+pub(super) struct Holders {
+    /// The newest version there was.
+    newest: i64,
+    /// Versions, and how many devices hold each.
+    held: Vec<(i64, i64)>,
+}
+
+impl Holders {
+    async fn count(on: &mut impl Conn, org: &OrgId) -> Result<Self, Error> {
         let newest = store::newest_bundle(on, org).await?.map_or(0, |(version, _)| version);
+        Ok(Self { newest, held: store::held(on, org).await? })
+    }
+
+    /// How many of them hold this version, or a later one.
+    pub(super) fn of(&self, version: i64) -> BundleReach {
         let mut reach = BundleReach { version, holders: 0, devices: 0 };
-        for (held, devices) in store::held(on, org).await? {
+        for (held, devices) in &self.held {
             reach.devices += devices;
             // One that is newer than any is from a database that was set back since: it says nothing about this one.
-            if (version..=newest).contains(&held) {
+            if (version..=self.newest).contains(held) {
                 reach.holders += devices;
             }
         }
-        Ok(reach)
+        reach
     }
 }

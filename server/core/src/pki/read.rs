@@ -93,6 +93,12 @@ impl Pki {
         store::of_device(on, device).await?.into_iter().map(listed).collect()
     }
 
+    /// The ids of a device's certificates, newest first; as many as its page shows.
+    pub(crate) async fn certificate_ids(&self, device: i64) -> Result<Vec<CertificateId>, Error> {
+        let own = self.certificates_of(&mut self.db.read().await?, device).await?;
+        Ok(own.into_iter().map(|c| c.id).collect())
+    }
+
     /// How many active certificates without a used successor end before this instant.
     pub(crate) async fn expiring(&self, org: &OrgId, until: Timestamp) -> Result<i64, Error> {
         Ok(store::expiring(&mut self.db.read().await?, org, self.clock.now(), until).await?)

@@ -42,9 +42,9 @@ impl Pki {
     pub async fn authorities_page(&self, actor: &Actor) -> Result<AuthoritiesPage, Error> {
         may(actor, Act::Read)?;
         let now = self.clock.now();
+        let bundle = self.holders(&actor.org).await?.of(self.trust_bundle(&actor.org).version);
         let mut on = self.db.read().await?;
         let hanging = self.hanging(&mut on, actor).await?;
-        let bundle = self.reach(&mut on, &actor.org, self.trust_bundle(&actor.org).version).await?;
         let longest = self.longest_life(&mut on, &actor.org).await?;
         let all = self.authorities.load_full();
         let mut mine: Vec<_> = all.iter().filter(|a| a.org == actor.org).collect();
@@ -60,9 +60,10 @@ impl Pki {
         may(actor, Act::Read)?;
         let all = self.authorities.load_full();
         let found = all.iter().find(|a| a.id == *id && a.org == actor.org).ok_or(Error::NoSuchAuthority)?;
+        let holders = self.holders(&actor.org).await?;
         let mut on = self.db.read().await?;
         let hanging = self.hanging(&mut on, actor).await?;
-        let reach = self.reach(&mut on, &actor.org, found.bundle).await?;
+        let reach = holders.of(found.bundle);
         let mut chain: Vec<_> = authorities::up(&all, id).into_iter().map(shown).collect();
         chain.remove(0);
         let of = |id: &AuthorityId| all.iter().find(|a| a.id == *id).map(|a| a.subject.clone()).unwrap_or_default();
@@ -85,7 +86,7 @@ impl Pki {
         let actions = if allowed(actor, Act::Authorities) {
             let follows = match active_root(&all, found) {
                 // What a retiring root leaves behind depends on who holds the one that follows.
-                Some(root) if found.kind == Kind::Root && found.state == Retiring => self.reach(&mut on, &actor.org, root.bundle).await?,
+                Some(root) if found.kind == Kind::Root && found.state == Retiring => holders.of(root.bundle),
                 _ => reach,
             };
             let signed = all.iter().filter(|a| a.issuer_id == found.id && a.id != found.id && a.trusted());

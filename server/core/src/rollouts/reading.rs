@@ -30,6 +30,7 @@ use crate::{
 use std::sync::Arc;
 use wire::{
     Timestamp,
+    activity::Happening,
     devices::DeviceUpdate,
     ids::{OrgId, RolloutId},
     page::{MAX_ROWS, Page},
@@ -220,6 +221,11 @@ impl Rollouts {
         let found = lists::by_group(&mut self.db.read().await?, &actor.org).await?;
         // What can't be parsed any more means nobody.
         Ok(found.into_iter().filter_map(|(link, q)| Some((link, Selector::parse(&q).ok()?))).collect())
+    }
+
+    /// When updates were offered to a device and how they ended, before an instant, at most so many of each.
+    pub(crate) async fn turns_of(&self, device: DeviceNo, before: Timestamp, most: i64) -> Result<Vec<Happening>> {
+        Ok(parts::turns_of(&mut self.db.read().await?, device, before, most).await?)
     }
 
     /// A device's updates, newest first; at most 20.

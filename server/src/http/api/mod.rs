@@ -41,6 +41,7 @@ mod telemetry;
 mod tests;
 mod transfers;
 mod uploads;
+mod views;
 
 pub(crate) use devices::{COLUMNS as DEVICE_COLUMNS, line as device_line};
 pub use form::form;
@@ -90,6 +91,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(keys::routes())
         .merge(devices::routes())
         .merge(groups::routes())
+        .merge(views::routes())
         .merge(telemetry::routes())
         .merge(rollouts::routes())
         .merge(freezes::routes())

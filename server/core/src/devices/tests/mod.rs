@@ -19,6 +19,7 @@ mod server_keys;
 mod signs;
 mod stepping;
 mod tagging;
+mod views;
 mod ways;
 
 use super::{

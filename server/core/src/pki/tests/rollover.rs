@@ -91,6 +91,7 @@ async fn r9_the_trust_bundle_grows_with_every_change_and_says_who_holds_it(#[cas
     assert_eq!((reach.holders, reach.devices, reach.enough()), (1, 1, true), "only active devices count");
 
     let page = pki.authorities_page(&viewer).await.unwrap();
+    assert_eq!(page.bundle, reach, "the page counts no other way");
     assert!(!page.may_manage && page.authorities[0].row.kind == "root");
     let old = pki.authority(&admin, &named(pki, &w, "Device CA G1-1")).await.unwrap();
     assert_eq!((old.standing.certificates, old.standing.devices, old.chain.len()), (2, 2, 1));

@@ -77,6 +77,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &updates::MOVE,
     &updates::HAS_ARTIFACT,
     &parts::OF_DEVICE,
+    &parts::OFFERED,
+    &parts::ENDED,
     &updates::OVERDUE,
     &updates::RETRACTABLE,
     &parts::BUSY_ELSEWHERE,

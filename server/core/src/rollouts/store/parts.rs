@@ -12,6 +12,7 @@ use crate::{
 use std::collections::HashSet;
 use wire::{
     Timestamp,
+    activity::Happening,
     devices::DeviceUpdate,
     ids::{DeviceId, OrgId, RolloutId},
     rollouts::{Counts, Failures, UpdateRow},
@@ -21,6 +22,14 @@ use wire::{
 pub(super) const OF_DEVICE: Sql = Sql::same(
     "SELECT u.id, u.rollout_id, x.name, u.from_version, x.version, u.state, u.progress, u.detail, u.created_at, u.updated_at, u.passed
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id WHERE u.device = $1 ORDER BY u.id DESC LIMIT 20",
+);
+pub(super) const OFFERED: Sql = Sql::same(
+    "SELECT u.rollout_id, x.name, x.version, u.created_at FROM updates u JOIN rollouts x ON x.id = u.rollout_id
+     WHERE u.device = $1 AND u.created_at < $2 ORDER BY u.created_at DESC, u.id DESC LIMIT $3",
+);
+pub(super) const ENDED: Sql = Sql::same(
+    "SELECT u.rollout_id, x.name, x.version, u.ended_at, u.state, u.detail FROM updates u JOIN rollouts x ON x.id = u.rollout_id
+     WHERE u.device = $1 AND u.ended_at IS NOT NULL AND u.ended_at < $2 ORDER BY u.ended_at DESC, u.id DESC LIMIT $3",
 );
 /// Without those that this rollout takes over: not begun, older, and not more urgent.
 pub(super) const BUSY_ELSEWHERE: Sql = Sql::same(
@@ -114,6 +123,26 @@ pub(in crate::rollouts) async fn of_device(on: &mut impl Conn, device: DeviceNo)
         })
     };
     rows!(on, DeviceUpdateRow, OF_DEVICE, device)?.into_iter().map(read).collect()
+}
+
+/// When updates were offered to a device and how they ended, before an instant: at most so many of each.
+pub(in crate::rollouts) async fn turns_of(
+    on: &mut impl Conn,
+    device: DeviceNo,
+    before: Timestamp,
+    most: i64,
+) -> Result<Vec<Happening>, Error> {
+    let mut found = Vec::new();
+    for (rollout, name, version, at) in rows!(on, (String, String, String, i64), OFFERED, device, before.0, most)? {
+        found.push(Happening::Offered { at: Timestamp(at), rollout: rollout.parse().map_err(Error::corrupt)?, name, version });
+    }
+    for (rollout, name, version, at, state, detail) in
+        rows!(on, (String, String, String, i64, String, String), ENDED, device, before.0, most)?
+    {
+        let (rollout, state) = (rollout.parse().map_err(Error::corrupt)?, state.parse().map_err(Error::corrupt)?);
+        found.push(Happening::Ended { at: Timestamp(at), rollout, name, version, state, detail });
+    }
+    Ok(found)
 }
 
 /// What a rollout stands for beside others: what it brings, and how urgent it is.
