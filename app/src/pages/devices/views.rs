@@ -95,12 +95,13 @@ pub fn ask(views: &[SavedView], shown: &Shown, (save, forget): (FormCall<SaveVie
     let there = (!views.is_empty()).then(|| {
         view! { <div class="body">{move || fault_banner(form::refusal(forget).as_ref())}<ul class="saved-views">{there}</ul></div> }
     });
+    let (q, sort, cols) = (query.q.clone(), query.sort.as_str(), DeviceColumn::text(&shown.columns));
     let inside = view! {
         {there}
         <ActionForm action=save>
-            <input type="hidden" name="q" value=query.q.clone()/>
-            <input type="hidden" name="sort" value=query.sort.as_str()/>
-            <input type="hidden" name="cols" value=DeviceColumn::text(&shown.columns)/>
+            <input type="hidden" name="q" value=q/>
+            <input type="hidden" name="sort" value=sort/>
+            <input type="hidden" name="cols" value=cols/>
             <input type="hidden" name="back" value=back/>
             <div class="body">
                 {move || fault_banner(form::refusal(save).as_ref())}
