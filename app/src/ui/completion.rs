@@ -99,7 +99,7 @@ impl Completing {
             let Ok(known) = ask(ReadSelectorValues {}).await.and_then(|known| known.read::<Known>()) else { return };
             // The page may be gone by now.
             if self.known.try_set_value(known).is_none() && self.wanted.try_get_value() == Some(true) {
-                self.look();
+                self.look_again();
             }
         });
     }
@@ -121,6 +121,14 @@ impl Completing {
         let found = rim::read(self.id).map(|(text, caret)| self.known.with_value(|known| complete(&text, caret, known)));
         self.chosen.set(None);
         self.now.set(found.unwrap_or_default());
+    }
+
+    /// More is known; what was chosen stays chosen where it is still offered.
+    fn look_again(self) {
+        let chosen = self.chosen.get_untracked().and_then(|i| self.now.with_untracked(|now| now.choices.get(i).map(|c| c.insert.clone())));
+        self.look();
+        let again = chosen.and_then(|insert| self.now.with_untracked(|now| now.choices.iter().position(|c| c.insert == insert)));
+        self.chosen.set(again);
     }
 
     /// Offers nothing any more.

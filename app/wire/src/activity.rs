@@ -17,6 +17,7 @@ crate::states::words! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "the macro that writes the enum has no room for `#[default]`")]
 impl Default for ActivityKind {
     fn default() -> Self {
         Self::All

@@ -45,8 +45,9 @@ pub fn columns(shown: &Shown, before: i64) -> AnyView {
             let on = shown.columns.contains(&column);
             let columns = DeviceColumn::ALL.iter().copied().filter(|c| if *c == column { !on } else { shown.columns.contains(c) }).collect();
             let href = Shown { columns, query: shown.query.clone() }.href(before);
-            let what = if on { ", shown: hide it" } else { ", hidden: show it" };
-            view! { <a href=href aria-current=on.then_some("true")>{on.then(|| icon("check"))}{label(column)}<span class="sr">{what}</span></a> }
+            let name = label(column);
+            let what = if on { format!("{name}, shown: hide it") } else { format!("{name}, hidden: show it") };
+            view! { <a href=href aria-label=what aria-current=on.then_some("true")>{on.then(|| icon("check"))}{name}</a> }
         })
         .collect_view();
     menu("Columns", links.into_any())
