@@ -70,7 +70,7 @@ impl Desk {
         self.came.notify_one();
         let desk = Arc::clone(self);
         // By itself, because the transaction is not this caller's alone.
-        tokio::spawn(async move { desk.serve().await });
+        self.db.beyond(async move { desk.serve().await });
         // It is dropped unanswered only when the work ended before its time: it may be asked again.
         answered.await.unwrap_or_else(|_| Err(crate::db::Error::Busy.into()))
     }
