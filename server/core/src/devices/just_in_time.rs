@@ -277,9 +277,9 @@ impl Devices {
                     exec!(tx, store::TAG_INSERT, device, org, tag)?;
                 }
                 registered::store::count_admitted(tx, shown.authority, now, now.plus(-DAY_MS)).await?;
-                let who = Who::Device { device, device_id: shown.device_id.clone() };
+                let itself = Actor::device(&actor.org, device, &shown.device_id, &actor.address);
                 let detail = json!({ "by": enrolled_by, "authority": shown.authority });
-                audit::append(tx, &Actor { who, ..actor.clone() }, now, "device.enrol", id, &detail).await?;
+                audit::append(tx, &itself, now, "device.enrol", id, &detail).await?;
                 (device, None)
             }
         };
