@@ -158,7 +158,7 @@ async fn lead_to_sign_in(guard: &Guard, uri: &axum::http::Uri) -> Response {
     }
 }
 
-/// A path, as it fits into a query.
+/// Text as it fits into a query; a path stays readable.
 pub fn encode(text: &str) -> String {
     wire::percent::encoded(text, b"/")
 }
