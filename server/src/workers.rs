@@ -10,7 +10,13 @@ use crate::{
 use fleet::{Fleet, access::AuditHeads, bus::Event, pki::registered::DueList};
 use futures::{StreamExt as _, stream};
 use std::{pin::Pin, time::Duration};
-use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
+use tokio::{
+    sync::broadcast::{
+        Receiver,
+        error::{RecvError, TryRecvError},
+    },
+    time::{Interval, MissedTickBehavior},
+};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// Lists that are fetched at once. Each takes as much memory as it is long.
@@ -27,6 +33,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "presence", presence(fleet.clone()));
     until_stop(lifecycle, "nudges", nudges(fleet.clone(), channels.clone()));
     until_stop(lifecycle, "rollouts", rollouts(fleet.clone()));
+    until_stop(lifecycle, "committer", committer(fleet.clone()));
     until_stop(lifecycle, "compaction", compaction(fleet.clone()));
     until_stop(lifecycle, "batches", batches(fleet.clone()));
     until_stop(lifecycle, "scrubbing", scrubbing(fleet.clone()));
@@ -120,6 +127,11 @@ async fn attacks(fleet: Fleet) {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
+}
+
+/// Samples are committed by a task of the core's own, which runs from its opening to its closing; this ends when that does, and the server with it.
+async fn committer(fleet: Fleet) {
+    fleet.telemetry().committing().await;
 }
 
 /// The samples' log is folded when it has gathered for a while, or much.
@@ -237,27 +249,32 @@ async fn rollouts(fleet: Fleet) {
     let mut events = fleet.bus().listen();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        loop {
-            tokio::select! {
-                event = events.recv() => match event {
-                    Ok(Event::Rollout { .. } | Event::Release { .. }) | Err(RecvError::Lagged(_)) => {
-                        // A burst of reports is one tick.
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                        break;
-                    }
-                    Ok(_) => {}
-                    Err(RecvError::Closed) => return,
-                },
-                _ = ticks.tick() => break,
-            }
-        }
+    while rollouts_due(&mut events, &mut ticks).await {
         if let Err(e) = fleet.rollouts().tick().await {
             tracing::warn!(error = %e, "a rollout tick failed; the next one tries again");
         }
-        // What the tick itself told is not news to it.
-        events = events.resubscribe();
     }
+}
+
+/// Waits until rollouts are to be looked at; false when the bus is gone. What was told until then is over with that look; what is told during it is
+/// news for the next one. That may be the tick's own word: then one more tick finds nothing to do, and tells nothing.
+async fn rollouts_due(events: &mut Receiver<Event>, ticks: &mut Interval) -> bool {
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Ok(Event::Rollout { .. } | Event::Release { .. }) | Err(RecvError::Lagged(_)) => {
+                    // A burst of reports is one tick.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    break;
+                }
+                Ok(_) => {}
+                Err(RecvError::Closed) => return false,
+            },
+            _ = ticks.tick() => break,
+        }
+    }
+    while !matches!(events.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
+    true
 }
 
 /// Tells open channels that there may be something for them: rollouts opened, an update was taken back, or the device itself changed, its
@@ -277,5 +294,31 @@ async fn nudges(fleet: Fleet, channels: Channels) {
             Err(RecvError::Lagged(_)) => channels.nudge_everybody(),
             Err(RecvError::Closed) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::bus::Bus;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn what_is_told_during_a_tick_is_looked_at_after_it() {
+        let (bus, mut ticks) = (Bus::default(), tokio::time::interval(HOUR));
+        let mut events = bus.listen();
+        let told = || Event::Release { org: format!("org_{:032}", 1).parse().unwrap(), id: format!("rel_{:032}", 1).parse().unwrap() };
+        assert!(rollouts_due(&mut events, &mut ticks).await, "the first tick is at once");
+        for _ in 0..3 {
+            bus.tell(told());
+        }
+        assert!(tokio::time::timeout(SOON, rollouts_due(&mut events, &mut ticks)).await.unwrap());
+        assert!(events.is_empty(), "a burst is one tick");
+        bus.tell(Event::Trust);
+        bus.tell(told());
+        assert!(tokio::time::timeout(SOON, rollouts_due(&mut events, &mut ticks)).await.unwrap(), "nothing is lost in between");
+        drop(bus);
+        assert!(!tokio::time::timeout(SOON, rollouts_due(&mut events, &mut ticks)).await.unwrap());
     }
 }

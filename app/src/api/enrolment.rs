@@ -37,27 +37,42 @@ pub async fn read_enrolment(#[server(default)] batch: String) -> Result<Packed, 
         let id: wire::ids::EnrolmentBatchId = call.id(&batch)?;
         page.batch = Some(call.answer(call.fleet.devices().batch_detail(&call.actor, &id).await)?);
     }
-    let created = match call.taken_once("/enrolment", waiting) {
-        Some((id, secret)) => created(&call, &page, &id, secret).await,
+    let created = match waiting {
+        Some(super::once::Waiting { id, secret }) => {
+            let created = created(&call, &page, &id, secret).await?;
+            call.take_once("/enrolment");
+            created
+        }
         None => None,
     };
     Packed::of(&EnrolmentModel { page, created })
 }
 
-/// What the id names, with its secret; a cookie that names nothing here shows nothing.
+/// What the id names, with its secret; a cookie that names nothing here shows nothing. An error when it can't be read now.
 #[cfg(feature = "ssr")]
-async fn created(call: &super::caller::Call, page: &EnrolmentPage, id: &str, secret: String) -> Option<Created> {
+async fn created(call: &super::caller::Call, page: &EnrolmentPage, id: &str, secret: String) -> Result<Option<Created>, ApiFault> {
     let devices = call.fleet.devices();
     if let Some(token) = page.tokens.iter().find(|t| t.id.as_str() == id) {
-        return Some(Created::Token(devices.enrolment_card(token.clone(), secret)));
+        return Ok(Some(Created::Token(devices.enrolment_card(token.clone(), secret))));
     }
     if let Some(token) = page.shared.gateways.iter().find(|t| t.id.as_str() == id) {
-        return Some(Created::Gateway(CreatedGatewayToken { token: token.clone(), secret }));
+        return Ok(Some(Created::Gateway(CreatedGatewayToken { token: token.clone(), secret })));
     }
     if let Some(target) = super::shared::target_again(id, &secret) {
-        return Some(Created::Target(target));
+        return Ok(Some(Created::Target(target)));
     }
-    devices.claim_again(&call.actor, &id.parse().ok()?, &secret).await.ok().map(Created::Claim)
+    let Ok(id) = id.parse::<wire::ids::ClaimId>() else { return Ok(None) };
+    match devices.claim_again(&call.actor, &id, &secret).await.map_err(fleet::Error::from) {
+        Ok(claim) => Ok(Some(Created::Claim(claim))),
+        Err(e) if names_nothing(e.fault().kind) => Ok(None),
+        Err(e) => call.answer(Err(e)),
+    }
+}
+
+/// Whether this refusal stays one however often it is asked.
+#[cfg(feature = "ssr")]
+fn names_nothing(kind: wire::FaultKind) -> bool {
+    matches!(kind, wire::FaultKind::NotFound | wire::FaultKind::Invalid | wire::FaultKind::Forbidden)
 }
 
 /// Makes an enrolment token. `tags` are separated by blanks or commas.
@@ -177,4 +192,16 @@ pub async fn disable_claim(id: String) -> Result<(), ApiFault> {
     call.answer(call.fleet.devices().disable_claim(&call.actor, &id).await)?;
     call.lead_to("/enrolment?tab=claim");
     Ok(())
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::names_nothing;
+    use wire::FaultKind;
+
+    #[test]
+    fn a_secret_outlasts_what_can_not_be_read_now() {
+        assert!(names_nothing(FaultKind::NotFound) && names_nothing(FaultKind::Invalid));
+        assert!(!names_nothing(FaultKind::Busy) && !names_nothing(FaultKind::Internal));
+    }
 }

@@ -28,8 +28,10 @@ const LIVES: u32 = 60;
 /// A secret on its way to the page that shows it.
 #[cfg(feature = "ssr")]
 pub struct Waiting {
-    id: String,
-    secret: String,
+    /// What it belongs to.
+    pub id: String,
+    /// The secret.
+    pub secret: String,
 }
 
 /// The secret meant for this page, if one waits. Call before the first await.
@@ -48,15 +50,15 @@ fn read(value: &str) -> Option<Waiting> {
 impl Call {
     /// Takes the secret that waits for the page at `path` away from the browser and makes what is shown of it: `of` finds what the id names.
     pub fn shown_once<C>(&self, path: &str, waiting: Option<Waiting>, of: impl FnOnce(&str, String) -> Option<C>) -> Option<C> {
-        let (id, secret) = self.taken_once(path, waiting)?;
+        let Waiting { id, secret } = waiting?;
+        self.take_once(path);
         of(&id, secret)
     }
 
-    /// The id and the secret that wait for the page at `path`, taken away from the browser.
-    pub fn taken_once(&self, path: &str, waiting: Option<Waiting>) -> Option<(String, String)> {
-        let Waiting { id, secret } = waiting?;
+    /// Takes the secret that waits for the page at `path` away from the browser. Where what is shown of it must be read first, call it after that: what
+    /// could not be read is then shown when the page is asked for again.
+    pub fn take_once(&self, path: &str) {
         self.set_once(path, "", 0);
-        Some((id, secret))
     }
 
     /// Hands the secret of `id` to the page at `path` if the request was a plain form; otherwise the answer itself carries it.

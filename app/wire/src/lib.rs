@@ -16,6 +16,7 @@ pub mod machines;
 pub mod manifest;
 pub mod overview;
 pub mod page;
+pub mod percent;
 pub mod pki;
 pub mod profiles;
 pub mod registered;

@@ -1,48 +1,21 @@
 //! Certificates and authorities as pages show them.
 
+mod certificates;
+
 use crate::{
     Timestamp,
-    ids::{AuthorityId, CertificateId, DeviceId},
-    page::Page,
+    ids::AuthorityId,
     roots::{AuthorityRequest, ListStanding, RootDuty},
-    states::{AuthorityState, AuthorityStep, CertificateState, ClonePolicy, KeyOrigin, KeyPlace, RecoveryPolicy, RekeyPolicy},
+    states::{AuthorityState, AuthorityStep, ClonePolicy, KeyPlace, RecoveryPolicy, RekeyPolicy},
 };
 use serde::{Deserialize, Serialize};
+
+pub use certificates::{CertificateDetail, CertificateQuery, CertificateRow, CertificatesPage, DecodedCertificate};
 
 pub use crate::{
     profiles::{CertificateProfile, KeyType, MAX_PROFILE_HOURS, ProfileRules},
     revocation::{MAX_REVOCATION_NOTE, Revocation, RevocationReason},
 };
-
-/// A certificate in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct CertificateRow {
-    /// Its id.
-    pub id: CertificateId,
-    /// Whose it is.
-    pub device_id: DeviceId,
-    /// Serial number in hex.
-    pub serial: String,
-    /// SHA-256 of the DER in hex.
-    pub fingerprint: String,
-    /// Who issued it.
-    pub issuer: String,
-    /// Algorithm of its key.
-    pub key_alg: String,
-    /// Start of validity.
-    pub not_before: Timestamp,
-    /// End of validity.
-    pub not_after: Timestamp,
-    /// Where it is in its life.
-    pub state: CertificateState,
-    /// Why it was revoked, or why its authority is not believed; empty for neither.
-    pub reason: String,
-    /// When it was first used.
-    pub first_used_at: Option<Timestamp>,
-    /// Where its key was made.
-    pub key_origin: KeyOrigin,
-}
 
 /// An authority.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -365,107 +338,4 @@ pub enum AuthorityUse {
     Claim,
     /// The other authorities: a root.
     Root,
-}
-
-/// Which certificates to list. The same shape is a page's URL and a REST query.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct CertificateQuery {
-    /// A part of the device's id, or the beginning of the serial number or of the fingerprint in hex; empty means all.
-    // Always written: an address without any pair would be no query at all.
-    #[serde(default)]
-    pub q: String,
-    /// Only what ends in this week from now on, 0 being the next seven days, and has no successor in use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub week: Option<u32>,
-    /// Only what ends within so many days from now, and has no successor in use.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub within: Option<u32>,
-    /// Only those in this state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<CertificateState>,
-    /// Cursor of the page before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    /// Rows, at most [`crate::page::MAX_ROWS`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rows: Option<u32>,
-}
-
-/// All the certificates page shows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CertificatesPage {
-    /// Certificates, those that end first in front.
-    pub certificates: Page<CertificateRow>,
-    /// The authorities, root first.
-    pub authorities: Vec<AuthorityRow>,
-    /// How many active certificates without a successor in use end in each of the next [`WEEKS`] weeks, from now on.
-    pub weeks: Vec<i64>,
-    /// Whether the caller may revoke.
-    pub may_revoke: bool,
-    /// What the server's clock does: nothing is issued while it is off.
-    pub clock: ClockPage,
-    /// When this was read.
-    pub at: Timestamp,
-}
-
-/// What is written in a certificate, as text. Control and direction characters are escaped.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct DecodedCertificate {
-    /// Subject.
-    pub subject: String,
-    /// Issuer.
-    pub issuer: String,
-    /// Subject alternative names.
-    pub alternatives: Vec<String>,
-    /// Key usages and extended key usages.
-    pub usages: Vec<String>,
-    /// Signature algorithm.
-    pub signature: String,
-    /// Subject key identifier, hex.
-    pub subject_key: String,
-    /// Authority key identifier, hex.
-    pub authority_key: String,
-    /// SHA-256 of the public key (`SubjectPublicKeyInfo`), hex.
-    pub public_key_sha256: String,
-    /// Where its revocation list, its responder and its issuer's certificate are.
-    pub addresses: Vec<String>,
-}
-
-/// One certificate with all that is known of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct CertificateDetail {
-    /// As in the list.
-    pub row: CertificateRow,
-    /// When it was issued.
-    pub issued_at: Timestamp,
-    /// By what its device was let in, or which renewal it is.
-    pub enrolled_by: String,
-    /// The profile it is of; empty for none.
-    pub profile: String,
-    /// When it stops being usable: its end, or earlier once a successor was used.
-    pub usable_until: Timestamp,
-    /// The certificate it succeeds.
-    pub replaces: Option<CertificateId>,
-    /// Its successor.
-    pub replaced_by: Option<CertificateId>,
-    /// When it was revoked, if it was.
-    pub revoked_at: Option<Timestamp>,
-    /// Who revoked it.
-    pub revoked_by: String,
-    /// Since when it is known or suspected to be wrong, if that was said.
-    pub invalidity_date: Option<Timestamp>,
-    /// What whoever revoked it has noted.
-    pub revocation_note: String,
-    /// What is written in it.
-    pub decoded: DecodedCertificate,
-    /// PEM.
-    pub pem: String,
-    /// From its issuer to the root.
-    pub chain: Vec<AuthorityRow>,
-    /// Whether the caller may revoke.
-    pub may_revoke: bool,
-    /// When this was read.
-    pub at: Timestamp,
 }

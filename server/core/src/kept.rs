@@ -1,7 +1,7 @@
 //! What takes long to count is kept for a while, so that counting takes a small share of a processor however many people look, and nobody who looks
 //! again waits for it. What is counted in a moment is always counted anew. Does not know what is counted.
 
-use crate::clock::Clock;
+use crate::{clock::Clock, db::Db};
 use parking_lot::Mutex;
 use std::{collections::HashMap, fmt::Display, future::Future, hash::Hash, sync::Arc};
 use wire::Timestamp;
@@ -85,7 +85,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Kept<K, V> {
 /// beside the answer.
 pub(crate) async fn kept_or<K, V, F, E>(
     (kept, key, at_least_ms): (&Arc<Kept<K, V>>, K, i64),
-    clock: &Arc<dyn Clock>,
+    (db, clock): (&Db, &Arc<dyn Clock>),
     count: impl FnOnce() -> F,
 ) -> Result<V, E>
 where
@@ -99,7 +99,7 @@ where
         Some(Held::Holds(value)) => Ok(value),
         Some(Held::Over(value)) => {
             let (kept, clock, counting) = (Arc::clone(kept), Arc::clone(clock), count());
-            tokio::spawn(async move {
+            db.beyond(async move {
                 match counting.await {
                     Ok(value) => kept.keep(key, value, now, clock.now(), at_least_ms),
                     Err(error) => tracing::warn!(%error, "what is kept of a count could not be counted anew"),

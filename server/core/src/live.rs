@@ -6,6 +6,13 @@ use crate::{
     devices,
     telemetry::Reads,
 };
+use std::{
+    fmt::Display,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 use tokio_util::sync::CancellationToken;
 use wire::live::{Data, DeviceLive, MetricPoints, Topic};
 
@@ -36,21 +43,70 @@ impl Fleet {
     /// Worker: tells the hub what changes in the rooms, until `stop`.
     pub async fn relay(&self, stop: CancellationToken) {
         let (counts, number, online, clock) = (self.clone(), self.clone(), self.clone(), self.clock().clone());
+        let outage = Arc::<Outage>::default();
+        let [counts_fail, number_fails, online_fails] = [(); 3].map(|()| Arc::clone(&outage));
         let reads = Reads {
             counts: Box::new(move |org| {
-                let fleet = counts.clone();
-                Box::pin(async move { fleet.counts(&org).await.ok() })
+                let (fleet, outage) = (counts.clone(), Arc::clone(&counts_fail));
+                Box::pin(async move { outage.heard(fleet.counts(&org).await) })
             }),
             number: Box::new(move |org, id| {
-                let fleet = number.clone();
-                Box::pin(async move { fleet.devices().find(&Actor::system(org), &id).await.ok() })
+                let (fleet, outage) = (number.clone(), Arc::clone(&number_fails));
+                Box::pin(async move {
+                    let found = match fleet.devices().find(&Actor::system(org), &id).await {
+                        Err(devices::Error::NotFound(_)) => Ok(None),
+                        found => found.map(Some),
+                    };
+                    outage.heard(found)?
+                })
             }),
             online: Box::new(move |device| {
-                let fleet = online.clone();
-                Box::pin(async move { fleet.devices().online(device).await.ok()? })
+                let (fleet, outage) = (online.clone(), Arc::clone(&online_fails));
+                Box::pin(async move { outage.heard(fleet.devices().online(device).await)? })
             }),
             now: Box::new(move || clock.now()),
         };
         self.telemetry().relay(reads, stop).await;
+    }
+}
+
+/// Whether what screens are told can't be read now. Many topics change in a second, and each finds the same.
+#[derive(Debug, Default)]
+struct Outage(AtomicBool);
+
+impl Outage {
+    /// What was read; a failure is logged once until something is read again.
+    fn heard<T>(&self, read: Result<T, impl Display>) -> Option<T> {
+        let fails = read.is_err();
+        let news = self.turns(fails);
+        read.inspect_err(|error| {
+            if news {
+                tracing::warn!(%error, "what changed can't be read now, so live screens are not told");
+            }
+        })
+        .inspect(|_| {
+            if news {
+                tracing::info!("live screens are told of changes again");
+            }
+        })
+        .ok()
+    }
+
+    /// Whether it is news that reading fails, or works.
+    fn turns(&self, fails: bool) -> bool {
+        self.0.swap(fails, Ordering::Relaxed) != fails
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_told_once_and_its_end_once() {
+        let outage = Outage::default();
+        let told = [false, true, true, false, false, true].map(|fails| outage.turns(fails));
+        assert_eq!(told, [false, true, false, true, false, true]);
+        assert_eq!((outage.heard(Err::<(), _>("no")), outage.heard(Ok::<_, &str>(7))), (None, Some(7)));
     }
 }

@@ -20,7 +20,9 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
+use tokio::task::JoinHandle;
 use wire::ids::OrgId;
 
 /// What the core needs to open.
@@ -197,9 +199,17 @@ impl Fleet {
         Ok(())
     }
 
+    /// Runs the work to its end even if the request that asked for it goes away; [`Fleet::close`] waits for it.
+    pub fn beyond<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.0.stores[0].beyond(work)
+    }
+
     /// Writes what is still in memory and closes the databases. Call it once, after the listeners have stopped.
-    /// They are closed also when something could not be written; the first such error is the answer.
+    /// What requests had begun beyond themselves has five seconds to end. They are closed also when something could not be written; the first such error is the answer.
     pub async fn close(&self) -> Result<()> {
+        if !self.0.stores[0].settled(LAST_WORK).await {
+            tracing::warn!("stopping although something that a request had begun is not done; it is cut off");
+        }
         let drained = self.0.telemetry.drain().await;
         let flushed = self.0.devices.flush_presence(true).await;
         let counted = self.0.transfers.write_down().await;
@@ -215,6 +225,8 @@ impl Fleet {
     }
 }
 
+/// How long closing waits for what requests had begun.
+const LAST_WORK: Duration = Duration::from_secs(5);
 /// The embedded database's file of the fleet store.
 const FLEET_DB: &str = "fleet.db";
 const PING: db::Sql = db::Sql::split("SELECT 1", "SELECT CAST(1 AS BIGINT)");
@@ -250,4 +262,28 @@ fn lock(data: &Path) -> Result<File, db::Error> {
     let file = File::create(data.join("lock")).map_err(|e| wrong("can't write in the data folder", &e))?;
     file.try_lock().map_err(|_| wrong("another Fleetward runs on", &"stop it first, or give this one another folder"))?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{db::EngineKind, testing::World};
+    use rstest::rstest;
+    use std::time::Duration;
+
+    #[rstest]
+    #[case::sqlite(EngineKind::Sqlite)]
+    #[case::postgres(EngineKind::Postgres)]
+    #[tokio::test]
+    async fn what_a_request_began_beyond_itself_finds_the_databases_open(#[case] kind: EngineKind) {
+        let w = World::open(kind).await;
+        let fleet = w.fleet.clone();
+        let work = w.fleet.beyond(async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            fleet.ready().await
+        });
+        w.fleet.close().await.unwrap();
+        assert!(work.is_finished());
+        work.await.unwrap().unwrap();
+        assert!(w.fleet.ready().await.is_err(), "they are closed then");
+    }
 }

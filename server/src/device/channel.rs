@@ -6,6 +6,7 @@ use super::{
     channels::Place,
     frame::{self, Frame},
 };
+use crate::observe::OneMore;
 use axum::{
     extract::{
         State,
@@ -54,12 +55,11 @@ pub(super) fn speak(devices: Devices, peer: Peer, upgrade: WebSocketUpgrade, per
         .write_buffer_size(0)
         .max_write_buffer_size(4 * MAX_FRAME)
         .on_upgrade(move |socket| async move {
-            devices.metrics.channels.inc();
+            let _open = OneMore::of(&devices.metrics.channels);
             let ended =
                 Channel { devices: &devices, peer: &peer, socket, period, told: None, installs: None, renews: Timestamp(0), bundle: 0 }
                     .run()
                     .await;
-            devices.metrics.channels.dec();
             tracing::debug!(device = %peer.peer.device_id, reason = ended, "channel ended");
         })
 }
@@ -109,10 +109,9 @@ impl Channel<'_> {
         };
         let (devices, peer) = (self.devices, self.peer);
         let place = devices.channels.join(&peer.peer.org, peer.peer.device);
-        devices.fleet.devices().connected(connected(peer, hello));
-        let reason = self.serve(&intake, &place).await;
-        devices.fleet.devices().disconnected(&peer.peer.org, peer.peer.device, reason);
-        reason
+        let mut here = Here::shown(devices, peer, hello);
+        here.reason = self.serve(&intake, &place).await;
+        here.reason
     }
 
     /// The first frame that says anything. A device may ping before it speaks.
@@ -384,6 +383,24 @@ async fn settle(seq: u64, samples: u32, receipt: Receipt) -> Outcome {
     Outcome { seq, samples, result: receipt.synced().await }
 }
 
-fn connected(peer: &Peer, hello: Hello) -> Connected {
-    Connected { org: peer.peer.org.clone(), device: peer.peer.device, address: peer.address.clone(), hello }
+/// A device that is shown as connected until this is dropped, however its channel ends.
+pub(super) struct Here<'a> {
+    devices: &'a Devices,
+    peer: &'a Peer,
+    reason: Reason,
+}
+
+impl<'a> Here<'a> {
+    /// From now on.
+    pub(super) fn shown(devices: &'a Devices, peer: &'a Peer, hello: Hello) -> Self {
+        let Peer { peer: device, address } = peer;
+        devices.fleet.devices().connected(Connected { org: device.org.clone(), device: device.device, address: address.clone(), hello });
+        Self { devices, peer, reason: "the server broke the connection off" }
+    }
+}
+
+impl Drop for Here<'_> {
+    fn drop(&mut self) {
+        self.devices.fleet.devices().disconnected(&self.peer.peer.org, self.peer.peer.device, self.reason);
+    }
 }

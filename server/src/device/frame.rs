@@ -134,10 +134,26 @@ mod tests {
         }
     }
 
+    const ODDITIES: [&str; 8] = ["1", "-2.5e3", "NaN", "-Infinity", "null", "1e999", "\"1\"", "{}"];
+
     proptest::proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in ".{0,200}") {
-            let _ = read(&text);
+        fn what_is_read_of_any_text_reads_the_same_again(text in ".{0,200}") {
+            if let Ok(frame) = read(&text) {
+                let again = read(&serde_json::to_string(&frame.up).unwrap()).unwrap();
+                proptest::prop_assert_eq!(again, Frame { up: frame.up, left_out: None });
+            }
+        }
+
+        #[test]
+        fn every_sample_is_taken_or_told(seq in 0..u64::MAX, values in proptest::collection::vec(proptest::sample::select(ODDITIES.to_vec()), 0..20)) {
+            let samples: Vec<String> = values.iter().map(|value| format!(r#"{{"m":"a","t":1,"v":{value}}}"#)).collect();
+            let frame = read(&format!(r#"{{"type":"samples","seq":{seq},"samples":[{}]}}"#, samples.join(","))).unwrap();
+            let told = frame.left_out.as_ref().map_or(0, |left_out| left_out.samples);
+            let (read, taken) = self::samples(&frame);
+            proptest::prop_assert_eq!(read, seq);
+            proptest::prop_assert_eq!(taken.len() + usize::try_from(told).unwrap(), values.len());
+            proptest::prop_assert!(taken.iter().all(|(_, v)| v.is_finite()));
         }
     }
 }

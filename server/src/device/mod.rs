@@ -29,11 +29,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
-use fleet::{
-    Fleet,
-    access::{Actor, Who},
-    pki::DevicePeer,
-};
+use fleet::{Fleet, access::Actor, pki::DevicePeer};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use wire::{Fault, FaultKind};
@@ -120,8 +116,7 @@ pub struct Peer {
 impl Peer {
     /// The device as an actor.
     pub fn actor(&self) -> Actor {
-        let who = Who::Device { device: self.peer.device, device_id: self.peer.device_id.clone() };
-        Actor { org: self.peer.org.clone(), who, address: self.address.clone() }
+        Actor::device(&self.peer.org, self.peer.device, &self.peer.device_id, &self.address)
     }
 }
 

@@ -1,7 +1,10 @@
 //! The channel as a device meets it, over a plain socket: whose it is stands in the request, as the TLS listener puts it there. No worker
 //! runs here, so nobody nudges.
 
-use super::{Channels, Devices, Peer, Served, channel::speak};
+use super::{
+    Channels, Devices, Peer, Served,
+    channel::{Here, speak},
+};
 use crate::observe::Metrics;
 use axum::{Extension, Router, extract::State, extract::ws::WebSocketUpgrade, routing::get};
 use fleet::{
@@ -15,6 +18,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Notify,
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -24,6 +28,7 @@ use tokio_tungstenite::{
 use wire::{
     device::{Down, Hello, MAX_FRAME, Running, Sample, Samples, Up},
     ids::RolloutId,
+    live::{Data, Topic},
     pki::CertificateQuery,
     rollouts::{GateSpec, Reach, RolloutSpec, StageSpec, Weekday, Window},
 };
@@ -34,6 +39,18 @@ struct Device(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 /// A device's socket to a listener of this world; pings come in this period.
 async fn connect(w: &World, period: Duration) -> Device {
+    let (devices, peer) = served(w).await;
+    let open =
+        move |State(devices): State<Devices>, peer: Peer, upgrade: WebSocketUpgrade| async move { speak(devices, peer, upgrade, period) };
+    let router = Router::new().route("/", get(open)).layer(Extension(peer)).with_state(devices);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Device(connect_async(format!("ws://{at}/")).await.unwrap().0)
+}
+
+/// What the handlers need, and a device of this world as its certificate proves it.
+async fn served(w: &World) -> (Devices, Arc<DevicePeer>) {
     let device = w.device("gw-1", "gateway").await;
     let now = w.clock_now();
     let certificates = w.fleet.pki().certificates_page(&Actor::system(w.org.clone()), &CertificateQuery::default()).await.unwrap();
@@ -53,13 +70,7 @@ async fn connect(w: &World, period: Duration) -> Device {
         device_url: "https://localhost".into(),
         stopping: tokio_util::sync::CancellationToken::new(),
     });
-    let open =
-        move |State(devices): State<Devices>, peer: Peer, upgrade: WebSocketUpgrade| async move { speak(devices, peer, upgrade, period) };
-    let router = Router::new().route("/", get(open)).layer(Extension(peer)).with_state(devices);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let at = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Device(connect_async(format!("ws://{at}/")).await.unwrap().0)
+    (devices, peer)
 }
 
 impl Device {
@@ -72,9 +83,7 @@ impl Device {
     }
 
     async fn hello_with(&mut self, attributes: BTreeMap<String, String>) {
-        let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
-        let hello = Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0 };
-        self.say(&Up::Hello(hello)).await;
+        self.say(&Up::Hello(greeting(attributes))).await;
         assert!(matches!(self.hear().await, Down::Welcome(_)));
     }
 
@@ -87,6 +96,11 @@ impl Device {
             }
         }
     }
+}
+
+fn greeting(attributes: BTreeMap<String, String>) -> Hello {
+    let firmware = Running { version: "1.0.0".into(), sequence: 1, device_type: "gateway".into(), hardware: "A".into() };
+    Hello { agent: "t/1".into(), boot_id: "b".into(), firmware, attributes, stream: "s".into(), trust_bundle: 0 }
 }
 
 /// A running rollout of a published release to every gateway.
@@ -240,4 +254,32 @@ async fn a_device_that_waits_for_its_window_is_told_the_next_one_when_it_has_pas
             break assert_eq!(next.install_from, Some(noon.plus(24 * 3_600_000)));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_panics_leaves_nobody_online() {
+    let w = World::open(EngineKind::Sqlite).await;
+    let (devices, peer) = served(&w).await;
+    let online = async || {
+        w.fleet.devices().flush_presence(false).await.unwrap();
+        let topic = Topic::Device("gw-1".parse().unwrap());
+        match w.fleet.live_state(&Actor::system(w.org.clone()), &topic).await.unwrap() {
+            Some(Data::Device(device)) => device.online,
+            other => panic!("{other:?}"),
+        }
+    };
+    let (up, goes_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (is_up, may_go_on) = (Arc::clone(&up), Arc::clone(&goes_on));
+    let channel: tokio::task::JoinHandle<()> = tokio::spawn(async move {
+        let peer = Peer { peer, address: "192.0.2.1".into() };
+        let _here = Here::shown(&devices, &peer, greeting(BTreeMap::new()));
+        is_up.notify_one();
+        may_go_on.notified().await;
+        panic!("the channel breaks");
+    });
+    up.notified().await;
+    assert_eq!(online().await, Some(true));
+    goes_on.notify_one();
+    assert!(channel.await.unwrap_err().is_panic());
+    assert_eq!(online().await, Some(false));
 }

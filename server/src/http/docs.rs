@@ -2,7 +2,10 @@
 //!
 //! Owns how the Markdown becomes a page. `/docs/NAME` is the page, `/docs/NAME.md` the text as it was written.
 
-use super::{fault::Problem, pages::theme};
+use super::{
+    fault::Problem,
+    plain_page::{POLICY, PlainPage, escaped},
+};
 use axum::{
     Router,
     extract::{Path, State},
@@ -70,23 +73,22 @@ fn page(name: &str, look: &app::Assets, headers: &HeaderMap) -> Response {
         // Writing to a string can't fail.
         let _ = write!(links, "<li><a href=\"/docs/{other}\"{current}>{}</a></li>", escaped(&label));
     }
-    let theme = theme(headers).map(|theme| format!(" data-theme=\"{}\"", theme.as_str())).unwrap_or_default();
-    let (title, css, font) = (escaped(&title), &look.css, &look.font_sans);
     let current = if name == INDEX { " aria-current=\"page\"" } else { "" };
-    let page = format!(
-        "<!DOCTYPE html><html lang=\"en\"{theme}><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><link rel=\"preload\" as=\"font\" type=\"font/woff2\" crossorigin href=\"{font}\">\
-         <link rel=\"stylesheet\" href=\"{css}\"><link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\"><title>{title} · Fleetward</title></head>\
-         <body><a class=\"skip\" href=\"#main\">Skip to content</a><div class=\"manual\"><nav aria-label=\"Manual\"><ul><li><a href=\"/\">Console</a></li>\
-         <li><a href=\"/docs\"{current}>Manual</a></li>{links}</ul></nav><main id=\"main\" tabindex=\"-1\">{body}</main></div></body></html>"
-    );
-    let policy = "default-src 'none'; style-src 'self'; font-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let page = PlainPage {
+        title: &title,
+        reader: Some(headers),
+        css: &look.css,
+        font: Some(&look.font_sans),
+        links_label: "Manual",
+        links: &format!("<li><a href=\"/docs\"{current}>Manual</a></li>{links}"),
+        main: &body,
+    };
     let headers = [
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
         // It shows the theme that a cookie chose.
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
     ];
-    (headers, Html(page)).into_response()
+    (headers, Html(page.html())).into_response()
 }
 
 /// Pure: Markdown as its title and its HTML. Links between the files lead to the pages, headings can be linked to, tables may scroll.
@@ -155,10 +157,6 @@ fn contents(index: &str) -> Vec<(String, String)> {
         }
     }
     pages
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -158,17 +158,9 @@ async fn lead_to_sign_in(guard: &Guard, uri: &axum::http::Uri) -> Response {
     }
 }
 
-/// Percent-encodes everything that is not unreserved (RFC 3986 §2.3), so that a path fits into a query.
+/// Text as it fits into a query; a path stays readable.
 pub fn encode(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut out, b| {
-        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'/') {
-            out.push(char::from(b));
-        } else {
-            let _ = write!(out, "%{b:02X}");
-        }
-        out
-    })
+    wire::percent::encoded(text, b"/")
 }
 
 /// Answers 404 for what no route knows under `/api` and `/rpc`, so that scripts never get a page.

@@ -150,8 +150,13 @@ impl Connection {
                     self.send(Message::Ping(axum::body::Bytes::new())).await?;
                 }
                 _ = session.tick() => {
-                    if !self.live.fleet.access().still_valid(&self.actor).await {
-                        return Ok(End::Session);
+                    match self.live.fleet.access().still_valid(&self.actor).await {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(End::Session),
+                        Err(e) => {
+                            tracing::warn!(error = %e, "whether the session of a live socket stands can't be read now");
+                            return Ok(End::Busy);
+                        }
                     }
                 }
                 tell = paced(self.ahead, &mut self.feed) => {

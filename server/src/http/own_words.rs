@@ -4,7 +4,11 @@
 //!
 //! Refuses to know routes: of a refusal only its status is looked at, and whether a handler has said it.
 
-use super::{fault::Problem, guard::encode, pages::theme};
+use super::{
+    fault::Problem,
+    guard::encode,
+    plain_page::{POLICY, PlainPage, escaped},
+};
 use app::api::session::local;
 use axum::{
     Router,
@@ -131,19 +135,18 @@ impl Face {
         } else {
             (fault.message.as_str(), format!("<a href=\"{}\">Go back and try again</a>", escaped(&back)))
         };
-        let theme = reader.and_then(theme).map(|theme| format!(" data-theme=\"{}\"", theme.as_str())).unwrap_or_default();
-        let css = self.look.as_ref().map_or("", |look| look.css.as_str());
-        let (title, message) = (status.canonical_reason().unwrap_or("Refused"), escaped(message));
-        let page = format!(
-            "<!DOCTYPE html><html lang=\"en\"{theme}><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-             <meta name=\"color-scheme\" content=\"light dark\"><link rel=\"stylesheet\" href=\"{css}\"><link rel=\"icon\" href=\"/favicon.svg\" \
-             type=\"image/svg+xml\"><title>{title} · Fleetward</title></head><body><div class=\"manual\"><nav aria-label=\"Fleetward\"><ul>\
-             <li><a href=\"/\">Console</a></li><li><a href=\"/docs\">Manual</a></li></ul></nav><main id=\"main\" tabindex=\"-1\"><h1>{title}</h1>\
-             <p role=\"alert\">{message}</p><p>{way}</p></main></div></body></html>"
-        );
-        let policy = "default-src 'none'; style-src 'self'; font-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-        let headers = [(header::CONTENT_SECURITY_POLICY, policy), (header::CACHE_CONTROL, "no-store")];
-        (status, headers, Html(page)).into_response()
+        let title = status.canonical_reason().unwrap_or("Refused");
+        let page = PlainPage {
+            title,
+            reader,
+            css: self.look.as_ref().map_or("", |look| look.css.as_str()),
+            font: None,
+            links_label: "Fleetward",
+            links: "<li><a href=\"/docs\">Manual</a></li>",
+            main: &format!("<h1>{title}</h1><p role=\"alert\">{}</p><p>{way}</p>", escaped(message)),
+        };
+        let headers = [(header::CONTENT_SECURITY_POLICY, POLICY), (header::CACHE_CONTROL, "no-store")];
+        (status, headers, Html(page.html())).into_response()
     }
 
     /// What the framework's refusal says here.
@@ -207,10 +210,6 @@ fn is_bare(response: &Response) -> bool {
 
 /// Marks a server function's own refusal.
 const SERVER_FUNCTION: &str = "serverfnerror";
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
 
 #[cfg(test)]
 mod tests {

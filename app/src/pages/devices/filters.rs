@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use wire::{
     devices::{DeviceQuery, DeviceSort},
+    percent,
     views::DeviceColumn,
 };
 
@@ -119,17 +120,9 @@ pub fn href(q: String) -> String {
     Shown { query: DeviceQuery { q, ..DeviceQuery::default() }, columns: DeviceColumn::all() }.href(0)
 }
 
-/// A value for a query string: what is not unreserved (RFC 3986 §2.3), a colon or a comma is percent-encoded.
+/// A value for a query string. What selectors and lists of columns are made of stays readable.
 pub fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || b"-._~:,*".contains(&b) {
-            out.push(char::from(b));
-        } else {
-            let _ = write!(out, "%{b:02X}");
-        }
-    }
-    out
+    percent::encoded(text, b":,*")
 }
 
 #[cfg(test)]

@@ -5,10 +5,8 @@
 //! a value has `%XX` for all but letters, digits and `-._~:/`. The order of the members does not matter; one that is not known is refused, because a
 //! device that passes over it would join as something else.
 
-use std::{
-    fmt::{self, Write as _},
-    str::FromStr,
-};
+use crate::percent;
+use std::{fmt, str::FromStr};
 
 /// What an enrolment code begins with.
 pub const CODE_SCHEME: &str = "fleetward://enrol?";
@@ -127,16 +125,7 @@ impl FromStr for EnrolCode {
 
 /// `:` and `/` may stand in a query as they are (RFC 3986 §3.4), and keep the code short.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing into a string does not fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+    percent::encoded(text, b":/")
 }
 
 fn unescaped(text: &str) -> Option<String> {

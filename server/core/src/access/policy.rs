@@ -2,7 +2,7 @@
 
 use super::Error;
 use wire::{
-    ids::{ApiTokenId, OrgId, SessionId, UserId},
+    ids::{ApiTokenId, DeviceId, OrgId, SessionId, UserId},
     states::Role,
 };
 
@@ -49,7 +49,7 @@ pub enum Who {
         /// Its number.
         device: i64,
         /// Its name.
-        device_id: wire::ids::DeviceId,
+        device_id: DeviceId,
     },
     /// Fleetward itself: workers.
     System,
@@ -65,6 +65,11 @@ impl Actor {
     /// Whoever has the command line on the server's own machine: they may do all, and the books say that it was a person.
     pub const fn shell(org: OrgId) -> Self {
         Self { org, who: Who::Shell, address: String::new() }
+    }
+    /// A device that has shown who it is, from this address.
+    pub fn device(org: &OrgId, device: i64, device_id: &DeviceId, address: &str) -> Self {
+        let who = Who::Device { device, device_id: device_id.clone() };
+        Self { org: org.clone(), who, address: address.to_owned() }
     }
     /// The role, where there is one.
     pub const fn role(&self) -> Option<Role> {

@@ -231,19 +231,17 @@ impl Access {
         Ok(Actor { org: parse(&org)?, who, address: address.to_owned() })
     }
 
-    /// Whether a session that was good when a long connection began still is. Tokens are asked the same way.
-    pub async fn still_valid(&self, actor: &Actor) -> bool {
+    /// Whether a session that was good when a long connection began still is. Tokens are asked the same way. An error says nothing about either.
+    pub async fn still_valid(&self, actor: &Actor) -> Result<bool, Error> {
         let now = self.clock.now();
-        let Ok(mut on) = self.db.read().await else { return false };
-        match &actor.who {
+        let mut on = self.db.read().await?;
+        Ok(match &actor.who {
             Who::Session { session, .. } => {
-                matches!(row!(&mut on, (String, i64, String, String, String), store::SESSION_LIVE, session.as_str(), now.0), Ok(Some(_)))
+                row!(&mut on, (String, i64, String, String, String), store::SESSION_LIVE, session.as_str(), now.0)?.is_some()
             }
-            Who::Token { token, .. } => {
-                matches!(row!(&mut on, super::tokens::Live, store::TOKEN_LIVE, token.as_str(), now.0), Ok(Some(_)))
-            }
+            Who::Token { token, .. } => row!(&mut on, super::tokens::Live, store::TOKEN_LIVE, token.as_str(), now.0)?.is_some(),
             Who::Device { .. } | Who::System | Who::Shell => true,
-        }
+        })
     }
 
     /// Ends the actor's own session.

@@ -1,6 +1,6 @@
 //! People, sessions and tokens on both engines.
 
-use super::{Actor, Error, Origin, Who};
+use super::{Actor, Error, Origin, Who, is_admin};
 use crate::{
     db::{EngineKind, Sql, exec},
     testing::World,
@@ -41,8 +41,11 @@ async fn a_session_lives_rotates_and_ends(#[case] kind: EngineKind) {
     w.clock.advance(2 * 60 * 1000);
     assert!(matches!(access.refresh(&old).await, Err(Error::NoSession)));
     assert!(matches!(access.authenticate_jwt(&second.access, "").await, Err(Error::NoSession)));
-    assert!(!access.still_valid(&actor).await);
+    assert!(!access.still_valid(&actor).await.unwrap());
     assert!(matches!(access.refresh("nonsense").await, Err(Error::NoSession)));
+    // Nothing is said of a session while the database does not answer.
+    w.fleet.close().await.unwrap();
+    assert!(matches!(access.still_valid(&actor).await, Err(Error::Db(_))));
 }
 
 #[rstest]
@@ -315,4 +318,20 @@ async fn organizations_are_known_by_their_slug_whatever_it_is() {
     for _ in 0..2 {
         assert_eq!((access.slug(&other).await.unwrap(), access.slug(&w.org).await.unwrap()), ("cacerts".into(), "default".into()));
     }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_is_an_admin_is_not_answered_by_a_failed_read(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (ada, oli) = (w.admin().await, w.operator().await);
+    let (ada, oli) = (ada.user().unwrap(), oli.user().unwrap());
+    let mut tx = w.fleet.access().db.write().await.unwrap();
+    assert!(is_admin(&mut tx, &w.org, ada).await.unwrap());
+    assert!(!is_admin(&mut tx, &w.org, oli).await.unwrap());
+    assert!(!is_admin(&mut tx, &w.org, &w.entropy.id(w.clock_now())).await.unwrap(), "nobody");
+    exec!(&mut tx, Sql::same("ALTER TABLE users RENAME TO people")).unwrap();
+    assert!(matches!(is_admin(&mut tx, &w.org, ada).await, Err(Error::Db(_))));
 }

@@ -66,7 +66,11 @@ pub(crate) async fn admins_beside(on: &mut impl Conn, org: &OrgId, user: &str) -
 
 /// Whether the person is an admin who can sign in.
 pub(crate) async fn is_admin(on: &mut impl Conn, org: &OrgId, id: &UserId) -> Result<bool, Error> {
-    Ok(find(on, org, id).await.is_ok_and(|p| p.shown.role == Role::Admin && !p.shown.disabled))
+    match find(on, org, id).await {
+        Ok(person) => Ok(person.shown.role == Role::Admin && !person.shown.disabled),
+        Err(Error::NotFound(_)) => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// Every admin who can sign in, with their names.

@@ -8,6 +8,7 @@
 //!
 //! Every statement is listed in its room's `ALL`, which one test prepares on both engines.
 
+mod beyond;
 #[cfg(test)]
 pub(crate) mod counting;
 mod dynamic;

@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Mutex;
+use tokio_util::task::TaskTracker;
 
 /// Which of the two stores: they are two files on SQLite, so that a telemetry burst never delays an approval, and one database on PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +86,7 @@ pub struct Db {
     pools: Pools,
     // Whether the disk was full at the last write; every transaction tells.
     pub(super) full: Arc<AtomicBool>,
+    pub(super) beyond: TaskTracker,
 }
 
 /// A reading connection. On SQLite it is read-only.
@@ -275,7 +277,7 @@ impl Db {
     }
 
     fn over(pools: Pools) -> Self {
-        Self { pools, full: Arc::default() }
+        Self { pools, full: Arc::default(), beyond: TaskTracker::new() }
     }
 
     /// Says that this process serves the database, until [`Db::close`] or its end. Refused when another one does: wake-ups, artifacts and

@@ -11,7 +11,7 @@ use super::{
     store,
 };
 use crate::{
-    access::{Actor, Who, audit},
+    access::{Actor, audit},
     bus::{Bus, Event},
     clock::Clock,
     db::{Db, Tx, exec, list, rows},
@@ -70,7 +70,7 @@ impl Desk {
         self.came.notify_one();
         let desk = Arc::clone(self);
         // By itself, because the transaction is not this caller's alone.
-        tokio::spawn(async move { desk.serve().await });
+        self.db.beyond(async move { desk.serve().await });
         // It is dropped unanswered only when the work ended before its time: it may be asked again.
         answered.await.unwrap_or_else(|_| Err(crate::db::Error::Busy.into()))
     }
@@ -315,7 +315,7 @@ async fn write_down(
 
 /// The device itself, as the one who acted.
 pub(super) fn acting(a: &Admission, device: DeviceNo) -> Actor {
-    Actor { org: a.org.clone(), who: Who::Device { device, device_id: a.device_id.clone() }, address: a.address.clone() }
+    Actor::device(&a.org, device, &a.device_id, &a.address)
 }
 
 /// That a device was let in, for the books.

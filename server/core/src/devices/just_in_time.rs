@@ -5,6 +5,10 @@
 //! A name that is taken is never taken over (A-32): a certificate counts for a device that is there only when the device is this authority's own and
 //! the key is the one it has, or a person has said so. Of a device whose certificates were revoked, too, only a person lets in another one.
 
+mod turning_away;
+
+pub(super) use turning_away::TurnedAway;
+
 use super::{
     DeviceNo, Devices, Error,
     admission::in_scope,
@@ -13,7 +17,7 @@ use super::{
     store, words,
 };
 use crate::{
-    access::{Act, Actor, Throttle, Who, audit, may},
+    access::{Act, Actor, Who, audit, may},
     bus::Event,
     db::{Sql, Tx, exec, row},
     pki::{
@@ -28,9 +32,7 @@ use crate::{
         },
     },
 };
-use parking_lot::Mutex;
 use serde_json::json;
-use std::collections::HashMap;
 use wire::{
     Timestamp,
     enrolment::Returns,
@@ -43,9 +45,6 @@ use wire::{
 const DAY_MS: i64 = 24 * 3_600_000;
 /// No device's number.
 const NOBODY: DeviceNo = 0;
-/// Refusals of one authority that are written into the books in a minute; the others are counted.
-const BOOKED: u32 = 10;
-
 const ASK: Sql = Sql::same(
     "INSERT INTO enrolment_requests (id, org_id, token_id, spki_sha256, csr_sha256, device_id, device_type, hardware, attributes, key_alg, address,
                                      state, asked_at, expires_at, leaf, returns)
@@ -58,19 +57,6 @@ const ASKING: Sql =
     Sql::same("SELECT COUNT(*) FROM enrolment_requests WHERE org_id = $1 AND token_id = $2 AND state = 'pending' AND expires_at > $3");
 
 pub(crate) const ALL: &[&Sql] = &[&ASK, &ASKING];
-
-/// Refusals, booked in bounds.
-#[derive(Debug)]
-pub(super) struct TurnedAway {
-    books: Throttle,
-    unbooked: Mutex<HashMap<AuthorityId, i64>>,
-}
-
-impl Default for TurnedAway {
-    fn default() -> Self {
-        Self { books: Throttle::new(BOOKED, 60_000), unbooked: Mutex::default() }
-    }
-}
 
 /// What became of an arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -277,9 +263,9 @@ impl Devices {
                     exec!(tx, store::TAG_INSERT, device, org, tag)?;
                 }
                 registered::store::count_admitted(tx, shown.authority, now, now.plus(-DAY_MS)).await?;
-                let who = Who::Device { device, device_id: shown.device_id.clone() };
+                let itself = Actor::device(&actor.org, device, &shown.device_id, &actor.address);
                 let detail = json!({ "by": enrolled_by, "authority": shown.authority });
-                audit::append(tx, &Actor { who, ..actor.clone() }, now, "device.enrol", id, &detail).await?;
+                audit::append(tx, &itself, now, "device.enrol", id, &detail).await?;
                 (device, None)
             }
         };
@@ -381,27 +367,6 @@ impl Devices {
             Fate::Refused("device_exists") => Err(Error::Exists(shown.device_id.to_string())),
             Fate::Refused(_) | Fate::Known | Fate::Waits => Err(gone("Its key is in use.")),
         }
-    }
-
-    /// Counts a refusal, and writes it into the books unless there were many.
-    async fn turn_away(&self, actor: &Actor, arrival: &Arrival, code: &'static str, now: Timestamp) -> Result<(), Error> {
-        tracing::info!(authority = %arrival.authority, code, "a device of a registered authority was refused");
-        if !self.turned_away.books.take(arrival.authority.as_str(), now) {
-            *self.turned_away.unbooked.lock().entry(arrival.authority.clone()).or_default() += 1;
-            return Ok(());
-        }
-        let unbooked = self.turned_away.unbooked.lock().remove(&arrival.authority).unwrap_or_default();
-        let mut tx = self.db.write().await?;
-        registered::store::count_refused(&mut tx, &arrival.authority, unbooked + 1).await?;
-        let detail = json!({
-            "code": code,
-            "name": gate::shown_name(&arrival.leaf, 200),
-            "fingerprint": hex::encode(sha256(&arrival.leaf)),
-            "unbooked": unbooked,
-        });
-        audit::append(&mut tx, actor, now, "registered_authority.refuse", arrival.authority.as_str(), &detail).await?;
-        tx.commit().await?;
-        Ok(())
     }
 }
 

@@ -132,7 +132,7 @@ impl Devices {
     /// How many devices are meant; where counting them takes long, as it was a while ago.
     async fn total(&self, org: &OrgId, meant: Meant) -> Result<i64, Error> {
         let key = (org.clone(), meant.selector.to_string());
-        kept_or((&self.totals, key, 0), &self.clock, || count(self.db.clone(), org.clone(), meant)).await
+        kept_or((&self.totals, key, 0), (&self.db, &self.clock), || count(self.db.clone(), org.clone(), meant)).await
     }
 
     /// A page of the list with what its filter offers. A mistake in the selector is part of the page, not an error.

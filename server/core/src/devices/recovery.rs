@@ -133,8 +133,7 @@ impl Devices {
         if let Some(request) = request {
             exec!(&mut tx, store::REQUEST_GAVE, request.id(), issued.id.as_str())?;
         }
-        let who = Who::Device { device: proven.device, device_id: proven.device_id.clone() };
-        let actor = Actor { org: proven.org.clone(), who, address: address.to_owned() };
+        let actor = Actor::device(&proven.org, proven.device, &proven.device_id, address);
         let detail = json!({ "replaces": proven.certificate, "serial": issued.serial, "ignored_extensions": proven.csr.ignored });
         audit::append(&mut tx, &actor, now, "device.recover", proven.device_id.as_str(), &detail).await?;
         tx.commit().await?;

@@ -68,7 +68,7 @@ impl Devices {
     }
 
     pub(super) async fn facets(&self, org: &OrgId) -> Result<Facets, Error> {
-        kept_or((&self.facets, org.clone(), FACETS_MS), &self.clock, || facets(self.db.clone(), org.clone())).await
+        kept_or((&self.facets, org.clone(), FACETS_MS), (&self.db, &self.clock), || facets(self.db.clone(), org.clone())).await
     }
 
     /// How many devices the fleet has; at most two seconds old, or as long as such a count is kept.
@@ -83,6 +83,6 @@ impl Devices {
 
     /// Counts of the fleet; `expiring` is the pki room's and left at 0.
     pub(crate) async fn counts(&self, org: &OrgId) -> Result<FleetCounts, Error> {
-        kept_or((&self.counts, org.clone(), 0), &self.clock, || counts(self.db.clone(), org.clone())).await
+        kept_or((&self.counts, org.clone(), 0), (&self.db, &self.clock), || counts(self.db.clone(), org.clone())).await
     }
 }

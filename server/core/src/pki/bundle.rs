@@ -148,7 +148,7 @@ impl Pki {
 
     /// Who holds which version; where counting them takes long, as it was a while ago: for pages. Takes a reader of its own.
     pub(super) async fn holders(&self, org: &OrgId) -> Result<Holders, Error> {
-        kept_or((&self.holders, org.clone(), 0), &self.clock, || counted(self.db.clone(), org.clone())).await
+        kept_or((&self.holders, org.clone(), 0), (&self.db, &self.clock), || counted(self.db.clone(), org.clone())).await
     }
 }
 

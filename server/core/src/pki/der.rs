@@ -118,8 +118,21 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_judged_without_a_panic(input in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = strict(&input);
+        fn what_is_strict_has_no_other_encoding(
+            input in prop::collection::vec(any::<u8>(), 0..300),
+            (tag, content, at, octet) in (0_u8..0x1e, prop::collection::vec(any::<u8>(), 0..300), 0_usize..6, any::<u8>()),
+        ) {
+            // Most bytes are refused at once; those that are nearly right get further.
+            let mut nearly = encode(tag, &content);
+            let place = at % nearly.len();
+            nearly[place] = octet;
+            for input in [input, nearly] {
+                if strict(&input).is_ok() {
+                    let (value, rest) = split(&input).unwrap();
+                    prop_assert!(rest.is_empty());
+                    prop_assert_eq!(encode(value.tag, value.content), input);
+                }
+            }
         }
     }
 

@@ -115,10 +115,14 @@ mod tests {
             prop_assert_eq!(Watch::new(START).jumped(later(passed + drift, passed)), None);
         }
         #[test]
-        fn a_20_no_reading_panics(wall: i64, steady: i64, then: i64, since: i64) {
-            let watch = Watch::new(Reading { wall, steady });
-            let _ = watch.jumped(Reading { wall: then, steady: since });
-            let _ = watch.news(Reading { wall: then, steady: since });
+        fn a_20_whatever_the_clocks_show_a_jump_is_large_and_told_once(wall: i64, steady: i64, then: i64, since: i64) {
+            let (watch, now) = (Watch::new(Reading { wall, steady }), Reading { wall: then, steady: since });
+            let jumped = watch.jumped(now);
+            prop_assert!(jumped.is_none_or(|by| by.unsigned_abs() > MOST_MS.unsigned_abs()));
+            prop_assert_eq!(watch.news(now), jumped.map(Jump));
+            prop_assert_eq!(watch.news(now), None);
+            watch.accept(now);
+            prop_assert_eq!(watch.jumped(now), None);
         }
     }
 }

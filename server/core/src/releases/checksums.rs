@@ -28,7 +28,7 @@ impl Releases {
         let file = self.open_artifact(digest).await?;
         let turn = self.summing.clone().lock_owned().await;
         let (db, digest) = (self.db.clone(), digest.clone());
-        let made = tokio::spawn(async move {
+        let made = self.db.beyond(async move {
             let _turn = turn;
             if let Some(known) = known(&db, &digest).await? {
                 return Ok(known);

@@ -22,6 +22,7 @@ pub mod manifest;
 mod policy;
 pub mod quorum;
 mod reading;
+mod receiving;
 mod scrubbing;
 pub mod signing;
 pub mod state;

@@ -153,6 +153,8 @@ pub struct Telemetry {
     core: Arc<Core>,
     bus: Bus,
     committer: AbortHandle,
+    // Cancelled when the committer has ended, however it did.
+    committed: CancellationToken,
 }
 
 impl Telemetry {
@@ -180,8 +182,13 @@ impl Telemetry {
             wake: Arc::clone(&core.wake),
             queue: jobs,
         };
-        let committer = tokio::spawn(committer.run()).abort_handle();
-        Ok(Self { core: Arc::new(core), bus, committer })
+        let committed = CancellationToken::new();
+        let ended = committed.clone().drop_guard();
+        let committer = tokio::spawn(async move {
+            let _ended = ended;
+            committer.run().await;
+        });
+        Ok(Self { core: Arc::new(core), bus, committer: committer.abort_handle(), committed })
     }
 
     /// A connection's way in: one stream of one device, which the caller has authenticated. Learns how far the stream is.
@@ -225,6 +232,11 @@ impl Telemetry {
     /// Worker: turns the bus's wake-ups into changes on the hub until `stop`.
     pub fn relay(&self, reads: Reads, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
         relay::run(self.core.hub.clone(), self.bus.clone(), reads, stop)
+    }
+
+    /// Worker: resolves when the committer has ended, by a panic too. Before [`Telemetry::drain`] that must not happen: nothing would be acknowledged any more.
+    pub async fn committing(&self) {
+        self.committed.cancelled().await;
     }
 
     /// Resolves when there is something to fold: after half a minute, or before when much has gathered. Then call [`Telemetry::compact_tick`].

@@ -294,8 +294,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_end_the_reader(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (Feedback::read(&body).is_ok(), attributes(&body).is_ok());
+        fn what_is_no_feedback_is_refused_as_that(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            for refused in [Feedback::read(&body).err(), attributes(&body).err(), decision(&body).err()].into_iter().flatten() {
+                prop_assert_eq!((refused.0.kind, refused.0.code.as_str()), (FaultKind::Invalid, "bad_feedback"));
+            }
+        }
+
+        #[test]
+        fn what_is_read_of_a_feedback_is_within_bounds(
+            count in any::<i64>(),
+            of in any::<i64>(),
+            details in proptest::collection::vec(".{0,10}", 0..150),
+        ) {
+            let progress = serde_json::json!({ "cnt": count, "of": of });
+            let status = serde_json::json!({ "execution": "proceeding", "result": { "progress": progress }, "details": details });
+            let read = read(&serde_json::json!({ "status": status }).to_string());
+            let read = read.map_err(|status| TestCaseError::fail(format!("refused with {status}")))?;
+            prop_assert!(read.progress.is_none_or(|percent| percent <= 100));
+            prop_assert!(read.details.len() <= MOST_LINES && read.details.iter().all(|line| !line.trim().is_empty()));
         }
     }
 }

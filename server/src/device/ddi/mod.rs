@@ -30,10 +30,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post, put},
 };
-use fleet::{
-    access::{Actor, Who},
-    rollouts::ddi::Action,
-};
+use fleet::{access::Actor, rollouts::ddi::Action};
 use serde_json::Value;
 use speaker::Speaker;
 use std::collections::BTreeMap;
@@ -108,8 +105,7 @@ impl Asker {
 
     /// The device as an actor.
     fn actor(&self) -> Actor {
-        let who = Who::Device { device: self.speaker.device, device_id: self.speaker.device_id.clone() };
-        Actor { org: self.speaker.org.clone(), who, address: self.speaker.address.clone() }
+        Actor::device(&self.speaker.org, self.speaker.device, &self.speaker.device_id, &self.speaker.address)
     }
 
     /// An absolute address of its own.

@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use fleet::{
-    access::{Actor, Who},
+    access::Actor,
     devices::{Attempt, Over},
     pki::{Claimant, DevicePeer, est},
 };
@@ -156,8 +156,7 @@ async fn exchange(devices: &Devices, org: &OrgId, peer: &Arc<DevicePeer>, asking
 }
 
 fn acting(peer: &DevicePeer, address: &str) -> Actor {
-    let who = Who::Device { device: peer.device, device_id: peer.device_id.clone() };
-    Actor { org: peer.org.clone(), who, address: address.to_owned() }
+    Actor::device(&peer.org, peer.device, &peer.device_id, address)
 }
 
 /// Over the certificate that is renewed; a token alone renews nothing.

@@ -7,6 +7,7 @@ use axum::{
     http::header,
     response::{IntoResponse as _, Response},
 };
+use fleet::Fleet;
 use futures::{StreamExt as _, stream};
 use std::{future::Future, io};
 use tokio::sync::mpsc;
@@ -24,7 +25,13 @@ pub(super) struct Part<T, C> {
 
 /// A file of this name: `head`, then what `read` gives from the beginning (none) to the end, each row as `line` appends it. The first rows are read
 /// before anything is answered, so that a refusal is one; a failure later breaks the file off, which every client notices.
-pub(super) async fn file<T, C, R, F>(name: &str, head: &[&str], read: R, line: impl Fn(&mut String, T) + Send + 'static) -> Answer<Response>
+pub(super) async fn file<T, C, R, F>(
+    fleet: &Fleet,
+    name: &str,
+    head: &[&str],
+    read: R,
+    line: impl Fn(&mut String, T) + Send + 'static,
+) -> Answer<Response>
 where
     T: Send + 'static,
     C: Send + 'static,
@@ -33,7 +40,7 @@ where
 {
     let first = read(None).await?;
     let (to, from) = mpsc::channel(AHEAD);
-    tokio::spawn(read_on(first, read, to));
+    fleet.beyond(read_on(first, read, to));
     let begin = fleet::csv::line(head);
     let rest = stream::unfold(Some((from, line)), |state| async {
         let (mut from, line) = state?;

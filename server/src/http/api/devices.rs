@@ -79,14 +79,15 @@ pub(crate) const COLUMNS: [&str; 9] = ["device", "type", "hardware", "state", "o
     responses((status = OK, content_type = "text/csv", body = String), Refusals)
 )]
 async fn export(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Exported>) -> Answer<Response> {
+    let of = fleet.clone();
     let read = move |cursor: Option<String>| {
-        let (fleet, actor, q) = (fleet.clone(), actor.clone(), asked.q.clone());
+        let (fleet, actor, q) = (of.clone(), actor.clone(), asked.q.clone());
         async move {
             let (rows, next) = fleet.devices().export(&actor, &q, cursor).await?;
             Ok::<_, fleet::Error>(csv::Part { rows, next })
         }
     };
-    csv::file("devices", &COLUMNS, read, push_line).await
+    csv::file(&fleet, "devices", &COLUMNS, read, push_line).await
 }
 
 /// A device as a line of such a file.

@@ -35,10 +35,9 @@ pub(super) async fn once(State(fleet): State<Fleet>, request: Request, next: Nex
     match (key, actor) {
         (Some(key), Some(actor)) if request.method() == Method::POST => {
             // To the end even if the caller goes away: the answer is what they come back for.
+            let on = fleet.clone();
             let work =
-                tokio::spawn(
-                    async move { carry_out(&fleet, &actor, &key, request, next).await.unwrap_or_else(IntoResponse::into_response) },
-                );
+                on.beyond(async move { carry_out(&fleet, &actor, &key, request, next).await.unwrap_or_else(IntoResponse::into_response) });
             work.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
         }
         _ => next.run(request).await,

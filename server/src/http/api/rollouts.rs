@@ -168,8 +168,9 @@ const REPORT: [&str; 11] = ["device", "stage", "state", "code", "detail", "from"
 )]
 async fn report(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<RolloutId>) -> Answer<Response> {
     let name = format!("rollout-{id}");
+    let of = fleet.clone();
     let read = move |after: Option<i64>| {
-        let (fleet, actor, id) = (fleet.clone(), actor.clone(), id.clone());
+        let (fleet, actor, id) = (of.clone(), actor.clone(), id.clone());
         async move {
             let part = fleet.rollouts().report_part(&actor, &id, after.unwrap_or(0)).await?;
             let version: Arc<str> = part.version.into();
@@ -177,7 +178,7 @@ async fn report(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
             Ok::<_, fleet::Error>(csv::Part { rows, next: part.next })
         }
     };
-    csv::file(&name, &REPORT, read, push_line).await
+    csv::file(&fleet, &name, &REPORT, read, push_line).await
 }
 
 fn push_line(text: &mut String, (row, version): (UpdateRow, Arc<str>)) {

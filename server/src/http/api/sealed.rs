@@ -23,9 +23,9 @@ pub(super) fn answer(fleet: &Fleet, actor: Actor, id: EnrolmentBatchId, seal: Se
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (header::LOCATION, format!("/api/v1/enrolment-batches/{id}")),
     ];
-    let fleet = fleet.clone();
-    tokio::spawn(async move {
-        if let Err(error) = fleet.devices().hand_out_keys(&actor, &id, seal, to).await {
+    let making = fleet.clone();
+    fleet.beyond(async move {
+        if let Err(error) = making.devices().hand_out_keys(&actor, &id, seal, to).await {
             tracing::warn!(batch = %id, %error, "the keys of a batch did not arrive; what was made for it is revoked");
         }
     });

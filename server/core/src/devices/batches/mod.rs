@@ -30,10 +30,13 @@ use crate::{
 };
 use archive::Archive;
 use bytes::Bytes;
-use futures::Stream;
+use futures::{
+    Stream, StreamExt as _,
+    stream::{self, BoxStream},
+};
 use read::Entry;
 use serde_json::json;
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeSet, io, time::Duration};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use wire::{
     Timestamp,
@@ -46,6 +49,8 @@ use wire::{
 const AT_ONCE: usize = 200;
 /// A batch is kept so long after its end.
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
+/// Silence after which an upload counts as cut off: a thread waits for it.
+const SILENCE: Duration = Duration::from_mins(1);
 /// An upload takes at most so long.
 const RECEIVING_MS: i64 = 3_600_000;
 
@@ -186,7 +191,7 @@ impl Devices {
         body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static,
     ) -> Result<(), Error> {
         let (send, mut lines) = tokio::sync::mpsc::channel::<Vec<Entry>>(2);
-        let source = SyncIoBridge::new(StreamReader::new(body));
+        let source = SyncIoBridge::new(StreamReader::new(while_it_speaks(body)));
         // Unpacking waits for bytes and for the processor; neither may hold up a task of the runtime.
         let reading = tokio::task::spawn_blocking(move || {
             let mut some = Vec::new();
@@ -370,4 +375,16 @@ impl Devices {
 /// What is kept of a name until it is judged: longer than any that is taken, and shown to nobody before.
 fn short(text: &str) -> String {
     text.chars().filter(|c| !unseen(*c)).take(200).collect()
+}
+
+/// The pieces of an upload; one that falls silent is cut off.
+fn while_it_speaks(body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static) -> BoxStream<'static, io::Result<Bytes>> {
+    let pieces = stream::unfold(Some(body), |body| async {
+        let mut body = body?;
+        match tokio::time::timeout(SILENCE, body.next()).await {
+            Ok(piece) => piece.map(|piece| (piece, Some(body))),
+            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
+        }
+    });
+    pieces.boxed()
 }

@@ -2,9 +2,10 @@
 
 use super::{
     super::{Error, NewBatch},
-    Broken,
+    Broken, SILENCE,
     archive::Archive,
     read::{Asked, Entry, read},
+    while_it_speaks,
 };
 use crate::{
     access::Actor,
@@ -12,6 +13,7 @@ use crate::{
     testing::{START, World, csr},
 };
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use proptest::prelude::*;
 use rstest::rstest;
 use std::io::{self, Write as _};
@@ -341,4 +343,16 @@ async fn a_broken_batch_leaves_nothing_and_a_stopped_one_what_it_made(#[case] ki
     w.clock.advance(31 * 24 * 3_600_000);
     w.fleet.devices().sweep_batches().await.unwrap();
     assert!(w.fleet.devices().batches(&operator).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_falls_silent_is_cut_off() {
+    let begun = tokio::time::Instant::now();
+    let body = stream::iter([Ok(Bytes::from_static(b"csr"))]).chain(stream::pending());
+    let mut pieces = while_it_speaks(body);
+    assert_eq!(pieces.next().await.unwrap().unwrap(), "csr");
+    let silence = pieces.next().await.unwrap().unwrap_err();
+    assert!(matches!(Broken::from(silence), Broken::Cut));
+    assert!(pieces.next().await.is_none(), "nobody waits for more");
+    assert!((SILENCE..2 * SILENCE).contains(&begun.elapsed()));
 }

@@ -223,6 +223,5 @@ fn due(used: Option<i64>, now: Timestamp) -> bool {
 }
 
 fn spoken_by(right: &Right, device: DeviceNo, device_id: &DeviceId, address: &str) -> Actor {
-    let who = Who::Device { device, device_id: device_id.clone() };
-    Actor { org: right.org.clone(), who, address: address.to_owned() }
+    Actor::device(&right.org, device, device_id, address)
 }

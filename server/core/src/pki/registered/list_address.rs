@@ -180,9 +180,15 @@ mod tests {
         }
 
         #[test]
-        fn a_18_any_words_are_judged_without_a_panic(words in ".{0,60}", rest in "\\PC{0,60}") {
-            let _ = check(&words);
-            let _ = check(&format!("http://{rest}"));
+        fn a_18_what_passes_names_a_host_and_nobody(words in ".{0,60}", rest in "\\PC{0,60}", nearly in "[a-z0-9@:./?\\[\\]%-]{1,20}") {
+            for url in [words, format!("http://{rest}"), format!("https://{nearly}")] {
+                if check(&url).is_ok() {
+                    let (scheme, rest) = url.split_once("://").unwrap();
+                    prop_assert!(scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"));
+                    let authority = rest.split(['/', '?']).next().unwrap();
+                    prop_assert!(url.is_ascii() && !authority.is_empty() && !authority.starts_with(':') && !authority.contains('@'));
+                }
+            }
         }
     }
 }

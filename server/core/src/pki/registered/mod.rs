@@ -9,6 +9,7 @@ mod address_store;
 mod admitted;
 pub(crate) mod anchors;
 mod arrivals;
+mod authority_row;
 mod awaited;
 mod fetching;
 mod figures;

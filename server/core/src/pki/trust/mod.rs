@@ -2,6 +2,7 @@
 //! the trust clock: a change is read by every instance within seconds, and at once where it was made. Refuses to know sockets.
 
 mod follow;
+mod signs;
 mod strangers;
 
 pub(super) use strangers::Stranger;
@@ -12,17 +13,12 @@ use super::{
     profile::{self, Validity},
     recognise,
     registered::{Arrival, Arrivals, Between, RegisteredAnchor, Signed, Waiting, signed},
-    renew::OVERLAP,
-    suspicion::{GRACE, Sign, Suspicion},
+    suspicion::Suspicion,
 };
-use crate::{
-    attacks::{Attacks, Kind, Sign as Attack},
-    clock::Clock,
-};
+use crate::{attacks::Attacks, clock::Clock};
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use rustls_pki_types::CertificateDer;
-use serde_json::{Map, Value, json};
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -283,31 +279,6 @@ impl TrustHandle {
         self.leaf(fingerprint).is_some_and(|leaf| leaf.used.load(Ordering::Relaxed))
     }
 
-    /// Says that a connection with this certificate was made, from where; its first use ends its predecessor's life (pki.md R-2). One by a
-    /// certificate whose successor is in use is a sign of a clone.
-    pub fn seen(&self, peer: &DevicePeer, from: Option<IpAddr>) {
-        let Some(leaf) = self.leaf(&peer.fingerprint) else { return };
-        if !leaf.used.swap(true, Ordering::Relaxed) {
-            // It fails only when the worker is gone, that is while stopping; the first connection after the restart says it again.
-            let _ = self.0.first_uses.send(peer.certificate.clone());
-        }
-        let replaced = leaf.peer.not_after < leaf.ends;
-        if replaced && self.0.clock.now() > leaf.peer.not_after.plus(GRACE - OVERLAP) {
-            self.suspect(peer, Sign::OldCertificate { from });
-        }
-    }
-
-    /// Tells of a sign that somebody else holds the key of this certificate; once, until the device is looked at or the server starts anew.
-    pub fn suspect(&self, peer: &DevicePeer, sign: Sign) {
-        let Some(leaf) = self.leaf(&peer.fingerprint) else { return };
-        if leaf.suspected.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        if self.0.suspicions.try_send(Suspicion { peer: peer.clone(), sign }).is_err() {
-            leaf.suspected.store(false, Ordering::Relaxed);
-        }
-    }
-
     /// Whether a certificate's window of renewal opened more than a day ago: its device should have renewed by itself, and does not notice,
     /// for example because its clock stands (pki.md R-1). Also when its authority is retiring.
     pub fn renewal_overdue(&self, peer: &DevicePeer) -> bool {
@@ -324,13 +295,6 @@ impl TrustHandle {
     /// Whether the authority's leaves are to be renewed whatever their age.
     pub(super) fn retiring(&self, issuer: &AuthorityId) -> bool {
         self.0.issuers.read().get(issuer).is_some_and(|i| i.retiring)
-    }
-
-    /// Takes back that a sign was told: nobody could act on it.
-    pub(crate) fn not_told(&self, peer: &DevicePeer) {
-        if let Some(leaf) = self.leaf(&peer.fingerprint) {
-            leaf.suspected.store(false, Ordering::Relaxed);
-        }
     }
 
     /// What clients' chains may end in.
@@ -407,33 +371,5 @@ impl TrustHandle {
 
     fn is_stale(&self) -> bool {
         self.0.followed.load(Ordering::Relaxed) && self.0.heard.read().elapsed() > STALE
-    }
-
-    /// What is known of a certificate that was refused at this listener, told as a sign of attack. `kind` is what the listener saw; whose certificate it
-    /// is, memory knows. Waits for nothing.
-    pub fn refused(&self, kind: Kind, leaf_der: &[u8], from: IpAddr, listener: &'static str) {
-        let fingerprint = sha256(leaf_der);
-        let known = self.leaf(&fingerprint);
-        let mut detail = Map::new();
-        detail.insert("listener".into(), json!(listener));
-        recognise::describe(leaf_der, &mut detail);
-        if let Some(leaf) = &known {
-            detail.insert("device_id".into(), json!(leaf.peer.device_id));
-            detail.insert("certificate".into(), json!(leaf.peer.certificate));
-        }
-        let claim = self.0.claims.read().get(&fingerprint).map(|claim| claim.who.clone());
-        if let Some(claim) = &claim {
-            detail.insert("claim".into(), json!(claim.claim));
-        }
-        let org = known.as_ref().map(|leaf| leaf.peer.org.clone()).or_else(|| claim.map(|claim| claim.org));
-        let fingerprint = hex::encode(fingerprint);
-        let object = known.map_or_else(|| fingerprint.clone(), |leaf| leaf.peer.device_id.to_string());
-        detail.insert("fingerprint".into(), Value::String(fingerprint));
-        self.0.attacks.tell(Attack { kind, org, from: from.to_canonical().to_string(), object, detail });
-    }
-
-    /// From where a certificate with the signature of one of our authorities was shown that nobody knows (H-4); what becomes of that, the worker decides.
-    pub fn unknown_from(&self, leaf_der: &[u8], from: IpAddr) {
-        self.0.strangers.from(&sha256(leaf_der), from.to_canonical());
     }
 }

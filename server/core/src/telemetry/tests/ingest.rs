@@ -277,3 +277,13 @@ async fn a_full_disk_holds_samples_unacknowledged_and_recovers_by_itself() {
     assert!(h.decimated);
     assert_eq!(room.telemetry.figures().unfolded, 10_001);
 }
+
+#[tokio::test]
+async fn whoever_watches_the_committer_learns_of_its_end() {
+    let room = Room::open(EngineKind::Sqlite).await;
+    room.put(1, "a", 1, vec![sample("cpu", START.0, 1.0)]).await;
+    let waits = tokio::time::timeout(Duration::from_millis(20), room.telemetry.committing()).await;
+    assert!(waits.is_err(), "it works");
+    room.telemetry.committer.abort();
+    tokio::time::timeout(Duration::from_secs(10), room.telemetry.committing()).await.unwrap();
+}

@@ -1,0 +1,322 @@
+//! How authorities come to be: made with keys of their own, certified by each other, written down, and read back with their keys opened and tested
+//! (pki.md P-11, K-1, K-2).
+
+use super::{
+    super::{
+        Error,
+        aftermath::Left,
+        bundle, cross,
+        csr::sha256,
+        guard::{GuardedKey, Held, belongs, guarded},
+        keys::{Kek, KeyError},
+        ocsp::IssuerNames,
+        profile::{self, Kind, Publication, Subject},
+        recognise, store,
+        token::Token,
+    },
+    Authorities, Authority,
+};
+use crate::{
+    clock::Clock,
+    db::{Db, Tx},
+    entropy::Entropy,
+};
+use rcgen::{Issuer, KeyPair, PublicKeyData as _};
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use std::sync::Arc;
+use wire::{
+    Timestamp,
+    ids::{AuthorityId, OrgId},
+    states::AuthorityState,
+};
+
+/// How often a first set of authorities is tried before the generator is blamed.
+const ATTEMPTS: usize = 8;
+
+/// What an authority's sealed key is bound to: its authority and its public key (pki.md K-1).
+pub(in crate::pki) fn aad(id: &AuthorityId, spki_sha256: &[u8]) -> Vec<u8> {
+    [b"ca-key/v1".as_slice(), id.as_str().as_bytes(), spki_sha256].concat()
+}
+
+/// A made authority, before it is stored.
+pub(in crate::pki) struct Made {
+    pub id: AuthorityId,
+    pub kind: Kind,
+    generation: i64,
+    issuer: AuthorityId,
+    serial: [u8; 20],
+    pub subject: Subject,
+    pub validity: profile::Validity,
+    ski: Vec<u8>,
+    spki_sha256: [u8; 32],
+    pub der: CertificateDer<'static>,
+    /// None when the key is on the token.
+    sealed: Option<Vec<u8>>,
+    pub signer: Issuer<'static, GuardedKey>,
+}
+
+/// A key of an authority's own, before it is stored.
+pub(in crate::pki) struct NewKey {
+    pub held: Held,
+    pub spki_sha256: [u8; 32],
+    /// None when the key is on the token.
+    pub sealed: Option<Vec<u8>>,
+}
+
+/// A made certificate of one root for another's key, before it is stored.
+pub(in crate::pki) struct MadeCross {
+    pub subject: AuthorityId,
+    pub issuer: AuthorityId,
+    pub serial: Vec<u8>,
+    pub der: CertificateDer<'static>,
+    pub until: Timestamp,
+}
+
+/// Who signs a new authority.
+#[derive(Clone, Copy)]
+pub(in crate::pki) struct Parent<'a> {
+    pub id: &'a AuthorityId,
+    pub not_after: Timestamp,
+    pub signer: &'a Issuer<'static, GuardedKey>,
+}
+
+/// What making and opening authorities takes.
+pub(in crate::pki) struct Forge<'a> {
+    pub db: &'a Db,
+    pub kek: &'a Kek,
+    pub clock: &'a dyn Clock,
+    pub entropy: &'a dyn Entropy,
+    pub base_url: &'a str,
+    /// Where new keys are made, when not here.
+    pub token: Option<&'a Arc<Token>>,
+}
+
+impl Forge<'_> {
+    /// Makes the organization's root, device and server authority when it has none. Two instances that start at once make one set.
+    pub async fn ensure(&self, org: &OrgId) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            let (slug, present) = {
+                let mut on = self.db.read().await?;
+                let slug = store::slug(&mut on, org).await?.ok_or(Error::NotFound)?;
+                (slug, store::authorities(&mut on).await?.iter().any(|a| a.org_id == org.as_str()))
+            };
+            if present {
+                return Ok(());
+            }
+            let now = self.clock.now();
+            let root = self.make(Kind::Root, &slug, ("G1", 1), now, None)?;
+            let parent = Parent { id: &root.id, not_after: root.validity.until, signer: &root.signer };
+            let device = self.make(Kind::DeviceAuthority, &slug, ("G1-1", 1), now, Some(parent))?;
+            let server = self.make(Kind::ServerAuthority, &slug, ("G1-1", 1), now, Some(parent))?;
+            match self.store(org, &[root, device, server], now).await {
+                // The other instance was first, and its authorities are ours too; or a serial was drawn twice. Looking again tells.
+                Err(Error::Db(e)) if e.is_unique() => {}
+                other => return other,
+            }
+        }
+        Err(Error::Serial)
+    }
+
+    /// Makes an authority with a key and a name of its own: the generation in words and as a number (P-7).
+    pub fn make(
+        &self,
+        kind: Kind,
+        slug: &str,
+        (name, generation): (&str, i64),
+        now: Timestamp,
+        root: Option<Parent<'_>>,
+    ) -> Result<Made, Error> {
+        let id: AuthorityId = self.entropy.id(now);
+        let subject = Subject::authority(kind, slug, name);
+        let validity = profile::validity(kind, now, root.map(|r| r.not_after)).ok_or(Error::AuthorityExpiring)?;
+        let serial = profile::serial(self.entropy.bytes());
+        let published = root.filter(|_| !self.base_url.is_empty()).map(|r| Publication { base_url: self.base_url, issuer: r.id.as_str() });
+        let params = profile::parameters(kind, &subject, serial, validity, published)?;
+        let NewKey { held, spki_sha256, sealed } = self.new_key(&id)?;
+        let ski = params.key_identifier(&held);
+        let itself = GuardedKey::of_itself(held);
+        let der = match root {
+            Some(root) => params.signed_by(&itself, root.signer)?,
+            None => params.self_signed(&itself)?,
+        };
+        let der: CertificateDer<'static> = der.into();
+        let signer = guarded(&der, kind, itself.key)?;
+        let issuer = root.map_or_else(|| id.clone(), |r| r.id.clone());
+        Ok(Made { id, kind, generation, issuer, serial, subject, validity, ski, spki_sha256, der, sealed, signer })
+    }
+
+    /// Makes the key of the authority with this id: on the token if there is one.
+    pub fn new_key(&self, id: &AuthorityId) -> Result<NewKey, Error> {
+        // aws-lc draws private keys from its own generator; handing it our bytes would only add a way to hand it bad ones.
+        let held = match self.token {
+            Some(token) => Held::Token(token.generate(id.as_str())?),
+            None => Held::Here(KeyPair::generate()?),
+        };
+        let spki_sha256 = sha256(&held.subject_public_key_info());
+        let sealed = match &held {
+            Held::Here(pair) => Some(self.kek.seal(&aad(id, &spki_sha256), &zeroize::Zeroizing::new(pair.serialize_der()))?),
+            Held::Token(_) => None,
+        };
+        Ok(NewKey { held, spki_sha256, sealed })
+    }
+
+    /// Certifies another root's key, under the name it has (R-10, RFC 4210 §4.4). It ends with the first of the two roots.
+    pub fn cross(
+        &self,
+        (subject, certificate, ends): (&AuthorityId, &CertificateDer<'_>, Timestamp),
+        by: Parent<'_>,
+        now: Timestamp,
+    ) -> Result<MadeCross, Error> {
+        let until = ends.min(by.not_after);
+        let serial = profile::serial(self.entropy.bytes());
+        let published = (!self.base_url.is_empty()).then(|| Publication { base_url: self.base_url, issuer: by.id.as_str() });
+        let (der, until) = cross::certify(certificate, by.signer, (now, until), serial, published)?;
+        Ok(MadeCross { subject: subject.clone(), issuer: by.id.clone(), serial: serial.to_vec(), der, until })
+    }
+
+    async fn store(&self, org: &OrgId, made: &[Made], now: Timestamp) -> Result<(), Error> {
+        let mut tx = self.db.write().await?;
+        let system = crate::access::Actor::system(org.clone());
+        for a in made {
+            self.insert(&mut tx, &system, a, AuthorityState::Active, now).await?;
+        }
+        bundle::raise(&mut tx, &system, now).await?;
+        tx.commit().await?;
+        let place = if self.token.is_some() { "on the PKCS#11 token" } else { "encrypted in the database" };
+        tracing::info!(%org, "root, device and server authority made; their keys are {place}");
+        Ok(())
+    }
+
+    /// Writes a made authority down, in this state, with its audit entry.
+    pub async fn insert(
+        &self,
+        tx: &mut Tx,
+        actor: &crate::access::Actor,
+        a: &Made,
+        state: AuthorityState,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let subject = a.subject.line();
+        let row = store::NewAuthority {
+            id: &a.id,
+            org: &actor.org,
+            kind: a.kind.as_str(),
+            generation: a.generation,
+            issuer: &a.issuer,
+            serial: &a.serial,
+            subject: &subject,
+            profile_version: profile::VERSION,
+            ski: &a.ski,
+            key_alg: "P-256",
+            sig_alg: store::SIG_ALG,
+            spki_sha256: &a.spki_sha256,
+            fingerprint: &sha256(&a.der),
+            der: &a.der,
+            sealed_key: a.sealed.as_deref(),
+            base_url: self.base_url,
+            not_before: a.validity.from,
+            not_after: a.validity.until,
+            state,
+            now,
+            imported: false,
+        };
+        store::insert_authority(tx, &row).await?;
+        let detail = serde_json::json!({ "kind": a.kind.as_str(), "subject": subject, "fingerprint": hex::encode(sha256(&a.der)) });
+        Ok(crate::access::audit::append(tx, actor, now, "authority.create", a.id.as_str(), &detail).await?)
+    }
+
+    /// Reads every authority. Keys that `known` holds are kept, new ones are opened and tested; a wrong one is an error, never skipped (K-2).
+    pub async fn open(&self, known: &Authorities) -> Result<Authorities, Error> {
+        let records = {
+            let mut on = self.db.read().await?;
+            store::authorities(&mut on).await?
+        };
+        records.into_iter().map(|record| self.open_one(record, known)).collect()
+    }
+
+    /// The authority's key on the token, tested. A token that does not answer is an authority that does not sign for now: who is believed must not wait
+    /// for it.
+    fn on_token(
+        &self,
+        id: &AuthorityId,
+        der: &CertificateDer<'static>,
+        kind: Kind,
+        subject: &str,
+    ) -> Result<Option<Arc<Issuer<'static, GuardedKey>>>, Error> {
+        let key = match self.token.map(|token| token.find(id.as_str())).transpose() {
+            Ok(Some(Some(key))) => key,
+            Ok(_) => return Ok(None),
+            Err(error) => {
+                tracing::error!(%error, authority = subject, "its key is out of reach; it signs nothing until the next start");
+                return Ok(None);
+            }
+        };
+        belongs(&key, der).map_err(|()| KeyError::Mismatch(subject.to_owned()))?;
+        Ok(Some(Arc::new(guarded(der, kind, Held::Token(key))?)))
+    }
+
+    fn open_one(&self, r: store::AuthorityRecord, known: &Authorities) -> Result<Arc<Authority>, Error> {
+        let id: AuthorityId = r.id.parse().map_err(crate::db::Error::corrupt)?;
+        let state: AuthorityState = r.state.parse().map_err(crate::db::Error::corrupt)?;
+        let exported_at = r.exported_at.map(Timestamp);
+        let left = Left::of(r.frozen_at, &r.way_back, r.way_back_until)?;
+        let unchanged = |a: &&Arc<Authority>| {
+            a.id == id
+                && a.state == state
+                && a.exported_at == exported_at
+                && a.left == left
+                && (a.has_key() == r.sealed_key.is_some() || a.on_token())
+        };
+        if let Some(same) = known.iter().find(unchanged) {
+            return Ok(Arc::clone(same));
+        }
+        let kind = match r.kind.as_str() {
+            "root" => Kind::Root,
+            "device" => Kind::DeviceAuthority,
+            "server" => Kind::ServerAuthority,
+            "claim" => Kind::ClaimAuthority,
+            other => return Err(crate::db::Error::corrupt(format!("authority kind {other:?}")).into()),
+        };
+        let der = CertificateDer::from(r.der);
+        let (name, ski, public) = recognise::authority(&der).ok_or_else(|| crate::db::Error::corrupt("an authority's certificate"))?;
+        let signer = match &r.sealed_key {
+            Some(sealed) => {
+                let plain = self.kek.open(&aad(&id, &r.spki_sha256), sealed)?;
+                let key =
+                    KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(plain.as_slice()), &rcgen::PKCS_ECDSA_P256_SHA256)?;
+                belongs(&key, &der).map_err(|()| KeyError::Mismatch(r.subject.clone()))?;
+                Some(Arc::new(guarded(&der, kind, Held::Here(key))?))
+            }
+            // What changed is its state, not its key.
+            None => match known.iter().find(|a| a.id == id && a.on_token()) {
+                Some(same) => same.signer.clone(),
+                None => self.on_token(&id, &der, kind, &r.subject)?,
+            },
+        };
+        Ok(Arc::new(Authority {
+            id,
+            org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,
+            slug: r.slug,
+            kind,
+            generation: r.generation,
+            issuer_id: r.issuer_id.parse().map_err(crate::db::Error::corrupt)?,
+            subject: r.subject,
+            fingerprint: r.fingerprint.try_into().map_err(|_| crate::db::Error::corrupt("fingerprint"))?,
+            der,
+            base_url: r.base_url,
+            not_before: Timestamp(r.not_before),
+            not_after: Timestamp(r.not_after),
+            state,
+            ski,
+            names: IssuerNames::of(&name, &public),
+            ended_at: r.ended_at.map(Timestamp),
+            ended_seq: r.ended_seq,
+            bundle: r.bundle,
+            exported_at,
+            offline_at: r.offline_at.map(Timestamp),
+            imported: r.imported != 0,
+            left,
+            signer,
+        }))
+    }
+}
