@@ -118,7 +118,7 @@ impl Access {
         Ok(id)
     }
 
-    pub(super) async fn first_organization(&self) -> Result<OrgId, Error> {
+    async fn first_organization(&self) -> Result<OrgId, Error> {
         let found = row!(&mut self.db.read().await?, (String, String), store::ORG_BY_SLUG, FIRST_ORG)?;
         parse(&found.ok_or(Error::NotFound("organization"))?.0)
     }
@@ -157,7 +157,7 @@ impl Access {
         }
         let right = self.set_up_code();
         if !bool::from(right.as_bytes().ct_eq(code.trim().to_lowercase().as_bytes())) {
-            if !self.wrong_secrets.take("set-up", self.clock.now()) {
+            if !self.wrong_codes.take("set-up", self.clock.now()) {
                 return Err(Error::TooMany);
             }
             return Err(Error::invalid("code", "This is not the code. It is in the server's log, on the line that says set-up code."));
