@@ -6,7 +6,7 @@ use super::{
     cut::Cut,
     reason::Reason,
     registry::{Registration, Registry},
-    shedding::{Gate, Limits, Place, Stats},
+    shedding::{Counted, Gate, HalfOpen, Limits, Place, Stats},
     witness::{Seen, watched},
 };
 use axum::{Router, body::Body, extract::ConnectInfo};
@@ -119,6 +119,7 @@ pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: Stop) {
 struct Held {
     _place: Place,
     registration: Option<Registration>,
+    stranger: Option<Counted>,
 }
 
 /// Whose certificate a connection shows.
@@ -139,7 +140,7 @@ impl Endpoint {
             return;
         }
         let token = stop.hard.child_token();
-        let socket = Cut::new(socket, token.clone(), Held { _place: place, registration: None });
+        let socket = Cut::new(socket, token.clone(), Held { _place: place, registration: None, stranger: None });
         let handshake = watched(TlsAcceptor::from(Arc::clone(&self.config)).accept(socket));
         let mut stream = tokio::select! {
             done = tokio::time::timeout(self.limits.handshake, handshake) => match done {
@@ -156,12 +157,15 @@ impl Endpoint {
             },
             () = stop.soft.cancelled() => return,
         };
-        drop(half_open);
         // A device listener's verifier lets no claim through; what one is used for is asked again in its own transaction.
         let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         if let Some(claim) = leaf.and_then(|leaf| self.trust.claim(leaf)) {
             match claim {
+                // Whoever has its image has a claim's key.
                 Ok(claim) => {
+                    if !self.stays(&mut stream, half_open, address) {
+                        return;
+                    }
                     Stats::count(&self.stats.established);
                     self.http(stream, address, Shown::Claim(Arc::new(claim)), &token, &stop).await;
                 }
@@ -180,8 +184,25 @@ impl Endpoint {
                 return;
             }
         };
+        if peer.is_some() {
+            // It is bounded by its certificate.
+            drop(half_open);
+        } else if !self.stays(&mut stream, half_open, address) {
+            return;
+        }
         Stats::count(&self.stats.established);
         self.http(stream, address, peer.map_or(Shown::Nothing, Shown::Device), &token, &stop).await;
+    }
+
+    /// Whether there is room for one more of this source that shows no device's certificate; it is taken for as long as the socket lives.
+    fn stays(&self, stream: &mut TlsStream<Socket>, half_open: HalfOpen, address: SocketAddr) -> bool {
+        let Some(counted) = half_open.stay() else {
+            Stats::count(&self.stats.shed);
+            tracing::debug!(%address, "too many connections from there; closed");
+            return false;
+        };
+        stream.get_mut().0.guard().stranger = Some(counted);
+        true
     }
 
     /// Counts a handshake that failed, and tells of it where that is a sign of attack. Waits for nothing.
