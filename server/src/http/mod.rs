@@ -10,6 +10,7 @@ pub mod live;
 pub mod ops;
 pub mod own_words;
 mod pages;
+mod plain;
 pub mod range;
 mod refusal;
 #[cfg(test)]

@@ -58,7 +58,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(super) fn count(counter: &AtomicU64) {
+    pub(crate) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }
