@@ -139,7 +139,7 @@ impl Access {
         Ok(row!(&mut self.db.read().await?, (i64,), store::USER_COUNT)?.is_none_or(|r| r.0 == 0))
     }
 
-    /// The one-time code of the set-up page, made at the first call; for the log and nobody else.
+    /// The one-time code of the set-up page, made at the first call; for whoever runs the server and nobody else.
     pub fn set_up_code(&self) -> String {
         let mut code = self.set_up_code.lock();
         code.get_or_insert_with(|| {
@@ -160,7 +160,10 @@ impl Access {
             if !self.wrong_codes.take("set-up", self.clock.now()) {
                 return Err(Error::TooMany);
             }
-            return Err(Error::invalid("code", "This is not the code. It is in the server's log, on the line that says set-up code."));
+            return Err(Error::invalid(
+                "code",
+                "This is not the code. The server said it as it started, in its terminal or its log, on the line that says set-up code.",
+            ));
         }
         let org = self.ensure_organization().await?;
         self.insert_user(&Actor::system(org), email, name, Role::Admin, password, true).await?;
