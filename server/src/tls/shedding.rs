@@ -169,8 +169,8 @@ impl Drop for Counted {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_source_has_only_so_many_places_and_gets_them_back() {
+    #[test]
+    fn a_source_has_only_so_many_places_and_gets_them_back() {
         let gate = Gate::new(Limits { handshakes_per_address: 3, strangers_per_address: 2, ..Limits::default() });
         let from = |address: &str| address.parse::<IpAddr>().unwrap();
         let enter = |address: &str| gate.enter(from(address));
