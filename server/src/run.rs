@@ -21,6 +21,7 @@ use fleet::{
     pki::{Kek, PkiSettings},
 };
 use std::{
+    io::IsTerminal as _,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::Path,
@@ -193,10 +194,7 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     lifecycle.spawn_beyond("ops listener", ops::serve(ops_listener, state, lifecycle.hard()));
 
     if fleet.access().set_up_needed().await? {
-        tracing::info!(
-            code = fleet.access().set_up_code(),
-            "nobody can sign in yet: open /set-up in the console and enter this set-up code"
-        );
+        tell_code(&fleet.access().set_up_code());
     }
     let scheme = if config.operator_tls_cert.is_some() { "https" } else { "http" };
     tracing::info!(
@@ -212,6 +210,16 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
         lifecycle,
         drain: Duration::from_secs(config.drain_s),
     })
+}
+
+/// Says the code of the set-up page where a person reads it: on the terminal, past the log; without one the log is where people look.
+fn tell_code(code: &str) {
+    const WHAT: &str = "nobody can sign in yet: open /set-up in the console and enter this set-up code";
+    if std::io::stderr().is_terminal() {
+        eprintln!("{WHAT}: {code}");
+    } else {
+        tracing::info!(code, "{WHAT}");
+    }
 }
 
 impl Running {

@@ -124,7 +124,7 @@ fn user_rows(p: &Page, calls: Calls) -> AnyView {
             let (tone, word) = if u.disabled {
                 (Tone::Off, "Switched off")
             } else if u.locked_until.is_some_and(|until| until > p.at) {
-                (Tone::Warn, "Locked")
+                (Tone::Warn, "Wrong passwords")
             } else {
                 (Tone::Ok, "Active")
             };

@@ -24,7 +24,7 @@ fn set_up_form(action: FormCall<SetUp>) -> AnyView {
         <ActionForm action=action>
             <div class="stack">
                         {move || fault_banner(form::refusal(action).as_ref())}
-                        {text("code", "Set-up code").hint("It is in the server's log, on the line “set-up code”. It works once.")
+                        {text("code", "Set-up code").hint("It is in the server's terminal or log, on the line “set-up code”. It works once.")
                             .required().autocomplete("one-time-code").refused(action).view()}
                         {text("name", "Your name").required().autocomplete("name").max_length(100).refused(action).view()}
                         {field("email", "E-mail", form::Control::Input("email")).required().autocomplete("username").refused(action).view()}

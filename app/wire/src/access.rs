@@ -53,7 +53,7 @@ pub struct User {
     pub role: Role,
     /// Since when.
     pub created_at: Timestamp,
-    /// Sign-in is refused until then after too many wrong passwords.
+    /// Until then sign-in is refused from at least one place, after too many wrong passwords from there.
     pub locked_until: Option<Timestamp>,
     /// Whether the account was switched off.
     pub disabled: bool,

@@ -29,6 +29,7 @@ pub mod releases;
 pub mod repeats;
 pub mod rollouts;
 mod rooms;
+pub mod source;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

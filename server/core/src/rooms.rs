@@ -100,6 +100,7 @@ impl Fleet {
         let org = access.ensure_organization().await?;
         let pki =
             Arc::new(Pki::open(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), settings.kek, settings.pki, &org).await?);
+        let access = access.telling(pki.attacks().clone());
         let last = LastValues::new(telemetry_db.clone());
         let devices =
             Devices::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), pki.clone(), settings.urls, settings.claim_hook)

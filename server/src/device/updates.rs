@@ -1,10 +1,9 @@
 //! Updates without a channel: a device that can't keep a websocket polls and reports by plain requests. Same offers, same reports.
 
-use super::{DONE, Devices, Peer, json};
+use super::{DONE, Devices, LARGEST_BODY, Peer, json, whole::Whole};
 use crate::http::fault::Problem;
 use axum::{
     Json,
-    body::Bytes,
     extract::{Path, State},
     http::HeaderMap,
     response::{IntoResponse, Response},
@@ -27,7 +26,12 @@ pub(super) async fn key_set(State(devices): State<Devices>, peer: Peer, Path(ver
 }
 
 /// `POST /device/v1/status`: 200 with the state as it is held now.
-pub(super) async fn report(State(devices): State<Devices>, peer: Peer, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+pub(super) async fn report(
+    State(devices): State<Devices>,
+    peer: Peer,
+    headers: HeaderMap,
+    Whole(body): Whole<LARGEST_BODY>,
+) -> Result<Response, Problem> {
     let report: StatusReport = json(&headers, &body)?;
     let update_id = report.update_id.clone();
     let state = devices.fleet.rollouts().report(peer.peer.device, report).await?;

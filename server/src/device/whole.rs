@@ -5,9 +5,10 @@ use super::LARGEST_BODY;
 use crate::http::fault::Problem;
 use axum::{
     body::{Body, HttpBody as _},
-    extract::Request,
+    extract::{FromRequest, Request},
+    http::StatusCode,
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use futures::StreamExt as _;
 use std::time::Duration;
@@ -23,6 +24,30 @@ const SLOWEST: usize = 1024;
 
 /// The body of a small request. A larger one is read on for a while and thrown away before it is refused.
 pub(super) async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
+    read(body, LARGEST_BODY).await?.ok_or_else(|| {
+        let text = "The request is larger than 64 KiB. A CSR has at most 16 KiB.";
+        Problem(Fault::new(FaultKind::TooLarge, "too_large", text))
+    })
+}
+
+/// A body of at most so many bytes, read in the same way before the handler is asked; however it comes, with its size or in chunks.
+pub(super) struct Whole<const MOST: usize>(pub(super) Vec<u8>);
+
+impl<S: Send + Sync, const MOST: usize> FromRequest<S> for Whole<MOST> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        match read(request.into_body(), MOST).await {
+            Ok(Some(body)) => Ok(Self(body)),
+            // Bare: the listener says it in its own form.
+            Ok(None) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
+            Err(problem) => Err(problem.into_response()),
+        }
+    }
+}
+
+/// The bytes, or none when there are more than `most`.
+async fn read(body: Body, most: usize) -> Result<Option<Vec<u8>>, Problem> {
     let mut kept = Vec::new();
     let mut size = 0;
     let mut chunks = body.into_data_stream();
@@ -35,7 +60,7 @@ pub(super) async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
             Ok(None) => break Ok(()),
             Ok(Some(Ok(chunk))) => {
                 size += chunk.len();
-                if size <= LARGEST_BODY {
+                if size <= most {
                     kept.extend_from_slice(&chunk);
                 } else if size as u64 > THROWN_AWAY || begun.elapsed() > READING {
                     break Ok(());
@@ -43,11 +68,10 @@ pub(super) async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
             }
         }
     };
-    if size > LARGEST_BODY {
-        let text = "The request is larger than 64 KiB. A CSR has at most 16 KiB.";
-        return Err(Problem(Fault::new(FaultKind::TooLarge, "too_large", text)));
+    if size > most {
+        return Ok(None);
     }
-    read.map(|()| kept)
+    read.map(|()| Some(kept))
 }
 
 fn refuse(code: &str, text: &str) -> Result<(), Problem> {
@@ -84,6 +108,27 @@ mod tests {
             Ok::<_, Infallible>(Bytes::from(vec![b'a'; 64 * 1024]))
         });
         (Body::from_stream(stream), taken)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_ends_however_it_comes() {
+        let drops = futures::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Some((Ok::<_, Infallible>(Bytes::from_static(b" ")), ()))
+        });
+        let request = Request::new(Body::from_stream(drops));
+        let begun = Instant::now();
+        let Err(refused) = Whole::<1024>::from_request(request, &()).await else { panic!("it never ends") };
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+        assert!(refused.extensions().get::<Fault>().is_some_and(|fault| fault.code == "slow"));
+        assert!(begun.elapsed() < Duration::from_secs(11), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_body_has_the_bytes_that_its_address_takes_and_no_more() {
+        let sent = async |chunks| Whole::<{ 128 * 1024 }>::from_request(Request::new(body(chunks).0), &()).await;
+        assert!(sent(2).await.is_ok_and(|whole| whole.0.len() == 128 * 1024));
+        assert_eq!(sent(3).await.err().map(|refused| refused.status()), Some(StatusCode::PAYLOAD_TOO_LARGE));
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ pub mod live;
 pub mod ops;
 pub mod own_words;
 mod pages;
+mod plain;
 mod plain_page;
 pub mod range;
 mod refusal;

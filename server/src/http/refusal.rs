@@ -3,6 +3,7 @@
 //! that nobody types it twice; secrets never do.
 
 use super::guard::encode;
+use app::api::session::local;
 use aws_lc_rs::hmac;
 use axum::http::{HeaderValue, Response, Uri, header};
 use std::sync::Arc;
@@ -42,7 +43,7 @@ impl Refusals {
         }
     }
 
-    /// The address without its refusal, if it has one that this server did not write.
+    /// The address without its refusal, if it has one that this server did not write. Never one of another host, whatever the path looks like.
     pub fn forged(&self, uri: &Uri) -> Option<String> {
         let query = uri.query().filter(|query| says(query))?;
         let mac = query.split('&').find_map(|pair| hex::decode(pair.strip_prefix(MAC)?).ok()).unwrap_or_default();
@@ -52,7 +53,7 @@ impl Refusals {
         let ours = |pair: &&str| PARTS.iter().chain([&MAC]).any(|part| pair.starts_with(part));
         let rest: Vec<&str> = query.split('&').filter(|pair| !ours(pair)).collect();
         let mark = if rest.is_empty() { "" } else { "?" };
-        Some(format!("{}{mark}{}", uri.path(), rest.join("&")))
+        Some(format!("{}{mark}{}", local(uri.path(), "/"), rest.join("&")))
     }
 }
 
@@ -93,6 +94,17 @@ mod tests {
         assert_eq!(ours.forged(&changed).unwrap(), "/set-up?a=1");
         assert_eq!(ours.forged(&said.parse().unwrap()).unwrap(), "/set-up?a=1");
         assert_eq!(ours.forged(&"/devices?q=__err".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn what_leads_away_from_a_forged_refusal_stays_on_this_host() {
+        let ours = Refusals::new(&[1; 32]);
+        let leads = |address: &str| ours.forged(&address.parse().unwrap()).unwrap();
+        for evil in ["//evil.example/?__err=x", "//evil.example?__err=x", "/\\evil.example/?__err=x", "///evil.example?__err=x"] {
+            assert_eq!(leads(evil), "/", "{evil}");
+        }
+        assert_eq!(leads("//evil.example/?__err=x&a=1"), "/?a=1");
+        assert_eq!(leads("/devices?__err=x&q=a"), "/devices?q=a");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{
     live,
     own_words::Face,
     pages::{self, Pages},
+    plain,
     refusal::Refusals,
     session,
 };
@@ -30,7 +31,7 @@ use fleet::{
 };
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -41,6 +42,12 @@ use wire::{Fault, FaultKind};
 
 /// A page that is not ready by then is answered with 503 instead of half a page.
 const SLOWEST_PAGE: Duration = Duration::from_secs(15);
+/// People and their scripts: one connection a tab for what is live, a few for the rest.
+const CONNECTIONS: usize = 8192;
+/// An office behind one address.
+const CONNECTIONS_PER_ADDRESS: usize = 1024;
+/// Longer than proxies keep a connection without a request: closed under their hands it costs somebody an answer.
+const PROXY_KEEPS: Duration = Duration::from_secs(150);
 /// Most bytes of a form.
 pub(super) const LARGEST_FORM: usize = 1024 * 1024;
 
@@ -123,27 +130,27 @@ async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> 
     response
 }
 
-/// Serves until the soft stop, then finishes what is under way. Connections are counted when it speaks TLS.
+/// How much at once. Behind a proxy all of it may come from one address, and the proxy keeps connections for what comes next.
+fn limits(operator: &Operator, tls: bool) -> Limits {
+    let usual = Limits { connections: CONNECTIONS, strangers_per_address: CONNECTIONS_PER_ADDRESS, ..Limits::default() };
+    // Plain HTTP that browsers know as TLS comes from a proxy.
+    let behind_proxy = operator.forwarded || (operator.secure && !tls);
+    if behind_proxy { Limits { strangers_per_address: CONNECTIONS, head: PROXY_KEEPS, ..usual } } else { usual }
+}
+
+/// Serves until the soft stop, then finishes what is under way. Connections are counted when it speaks TLS; without it only those that were too many.
 pub async fn serve(listener: TcpListener, operator: Operator, tls: Option<Arc<ServerConfig>>, stats: Arc<Stats>) {
     let routes = router(&operator);
+    let limits = limits(&operator, tls.is_some());
     match tls {
-        None => {
-            let stop = operator.stop.clone();
-            let soft = stop.soft.clone();
-            let served = axum::serve(listener, routes.into_make_service_with_connect_info::<SocketAddr>())
-                .with_graceful_shutdown(async move { soft.cancelled().await });
-            tokio::select! {
-                outcome = served => if let Err(e) = outcome { tracing::error!(error = %e, "the operator listener failed") },
-                () = stop.hard.cancelled() => {}
-            }
-        }
+        None => plain::serve(listener, routes, limits, &stats, &operator.stop).await,
         Some(config) => {
             let endpoint = Endpoint {
                 router: routes,
                 config,
                 trust: operator.fleet.pki().trust(),
                 registry: Registry::default(),
-                limits: Limits::default(),
+                limits,
                 stats,
                 title_case: false,
             };

@@ -4,30 +4,23 @@
 use super::{
     accept::{Accepted, accept},
     cut::Cut,
+    protocol::{Http, UNSENT, speak},
     reason::Reason,
     registry::{Registration, Registry},
-    shedding::{Gate, Limits, Place, Stats},
+    shedding::{Counted, Gate, HalfOpen, Limits, Place, Stats},
     witness::{Seen, watched},
 };
-use axum::{Router, body::Body, extract::ConnectInfo};
+use axum::{Router, body::Body};
 use fleet::pki::{Claimant, DevicePeer, TrustHandle};
 use http::{Extensions, HeaderName, Request};
-use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
-};
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use std::{
     net::{IpAddr, SocketAddr},
-    pin::pin,
     sync::Arc,
-    time::Duration,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 /// Headers by which proxies name a client's certificate. Identity comes from the connection; these never reach a handler (H-8).
 const IDENTITY_HEADERS: [HeaderName; 7] = [
@@ -39,9 +32,6 @@ const IDENTITY_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("x-ssl-client-cert"),
     HeaderName::from_static("x-ssl-client-verify"),
 ];
-
-/// Bytes that HTTP holds for a peer who takes none, and TLS once more. A thousand devices on slow lines must not cost a gigabyte.
-const UNSENT: usize = 32 * 1024;
 
 /// The other side's address, in every request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,12 +51,10 @@ impl ChannelBinding {
     }
 }
 
-/// Where a request came from, whichever listener took it: ours leave a [`PeerAddr`], axum's own (plain HTTP) a [`ConnectInfo`]. An IPv4 client
-/// on an IPv6 socket has its IPv4 address, so that it is one client to throttles and in the audit log.
+/// Where a request came from: every listener leaves a [`PeerAddr`]. An IPv4 client on an IPv6 socket has its IPv4 address, so that it is one client
+/// to throttles and in the audit log.
 pub fn peer_address(extensions: &Extensions) -> Option<IpAddr> {
-    let ours = extensions.get::<PeerAddr>().map(|a| a.0);
-    let address = ours.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|c| c.0))?;
-    Some(address.ip().to_canonical())
+    extensions.get::<PeerAddr>().map(|address| address.0.ip().to_canonical())
 }
 
 /// What a listener serves, and how.
@@ -119,6 +107,7 @@ pub async fn serve(listener: TcpListener, endpoint: Endpoint, stop: Stop) {
 struct Held {
     _place: Place,
     registration: Option<Registration>,
+    stranger: Option<Counted>,
 }
 
 /// Whose certificate a connection shows.
@@ -139,7 +128,7 @@ impl Endpoint {
             return;
         }
         let token = stop.hard.child_token();
-        let socket = Cut::new(socket, token.clone(), Held { _place: place, registration: None });
+        let socket = Cut::new(socket, token.clone(), Held { _place: place, registration: None, stranger: None });
         let handshake = watched(TlsAcceptor::from(Arc::clone(&self.config)).accept(socket));
         let mut stream = tokio::select! {
             done = tokio::time::timeout(self.limits.handshake, handshake) => match done {
@@ -156,12 +145,15 @@ impl Endpoint {
             },
             () = stop.soft.cancelled() => return,
         };
-        drop(half_open);
         // A device listener's verifier lets no claim through; what one is used for is asked again in its own transaction.
         let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         if let Some(claim) = leaf.and_then(|leaf| self.trust.claim(leaf)) {
             match claim {
+                // Whoever has its image has a claim's key.
                 Ok(claim) => {
+                    if !self.stays(&mut stream, half_open, address) {
+                        return;
+                    }
                     Stats::count(&self.stats.established);
                     self.http(stream, address, Shown::Claim(Arc::new(claim)), &token, &stop).await;
                 }
@@ -180,8 +172,25 @@ impl Endpoint {
                 return;
             }
         };
+        if peer.is_some() {
+            // It is bounded by its certificate.
+            drop(half_open);
+        } else if !self.stays(&mut stream, half_open, address) {
+            return;
+        }
         Stats::count(&self.stats.established);
         self.http(stream, address, peer.map_or(Shown::Nothing, Shown::Device), &token, &stop).await;
+    }
+
+    /// Whether there is room for one more of this source that shows no device's certificate; it is taken for as long as the socket lives.
+    fn stays(&self, stream: &mut TlsStream<Socket>, half_open: HalfOpen, address: SocketAddr) -> bool {
+        let Some(counted) = half_open.stay() else {
+            Stats::count(&self.stats.shed);
+            tracing::debug!(%address, "too many connections from there; closed");
+            return false;
+        };
+        stream.get_mut().0.guard().stranger = Some(counted);
+        true
     }
 
     /// Counts a handshake that failed, and tells of it where that is a sign of attack. Waits for nothing.
@@ -230,9 +239,7 @@ impl Endpoint {
         // The handshake has settled the protocol; guessing it from the first bytes would wait for them without a deadline.
         let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let binding = ChannelBinding::of(stream.get_ref().1);
-        let router = self.router.clone();
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
+        let mark = move |request: &mut Request<Body>| {
             for name in &IDENTITY_HEADERS {
                 request.headers_mut().remove(name);
             }
@@ -245,39 +252,9 @@ impl Endpoint {
                 Shown::Device(peer) => drop(request.extensions_mut().insert(Arc::clone(peer))),
                 Shown::Claim(claim) => drop(request.extensions_mut().insert(Arc::clone(claim))),
             }
-            router.clone().oneshot(request)
-        });
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        // Without a timer hyper's own timeouts are silently off.
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.head)
-            .title_case_headers(self.title_case)
-            // Also the longest head of a request.
-            .max_buf_size(UNSENT);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(64)
-            .max_send_buf_size(UNSENT)
-            .max_header_list_size(32 * 1024)
-            .keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(20));
-        let builder = if h2 { builder.http2_only() } else { builder.http1_only() };
-        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-        let mut stopping = false;
-        let ended = loop {
-            tokio::select! {
-                ended = connection.as_mut() => break ended,
-                () = token.cancelled() => return,
-                () = stop.soft.cancelled(), if !stopping => {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-            }
         };
-        if let Err(error) = ended {
+        let how = Http { h2, head: self.limits.head, title_case: self.title_case };
+        if let Err(error) = speak(stream, (self.router.clone(), mark), how, token, stop).await {
             tracing::debug!(%address, %error, "connection ended");
         }
     }

@@ -4,7 +4,7 @@
 use fleet::pki::{Between, DevicePeer, Fingerprint, Sign, TrustHandle, apart};
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::IpAddr,
     sync::{
         Arc,
@@ -19,6 +19,10 @@ const SWEEP: Duration = Duration::from_secs(5);
 /// Two looks at every connection are at least this far apart, so that a mass enrolment costs little.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Open connections of one certificate: a device has a handful. One more ends the oldest: a device whose connections break unnoticed is never kept
+/// out by what they left behind.
+const PER_CERTIFICATE: usize = 64;
+
 /// Connections of one certificate that are compared with each other.
 const LOOKED_AT: usize = 32;
 
@@ -30,6 +34,8 @@ pub struct Registry(Arc<Shared>);
 struct Shared {
     next: AtomicU64,
     open: Mutex<HashMap<u64, Open>>,
+    /// Those of each certificate that were not ended for being too many; the oldest comes first. Locked after `open`.
+    by_certificate: Mutex<HashMap<Fingerprint, BTreeSet<u64>>>,
 }
 
 #[derive(Debug)]
@@ -53,7 +59,8 @@ pub(super) struct Registration {
 }
 
 impl Registry {
-    /// Registers a connection; cancelling the token must end it, and `reads` grows while the other side speaks.
+    /// Registers a connection; cancelling the token must end it, and `reads` grows while the other side speaks. Where its certificate has too many, the
+    /// oldest of them is ended.
     pub(super) fn enter(
         &self,
         (peer, between): (Arc<DevicePeer>, Between),
@@ -62,7 +69,20 @@ impl Registry {
         reads: Arc<AtomicU64>,
     ) -> Registration {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
-        self.0.open.lock().insert(id, Open { peer, between, token, from, reads, reads_then: None });
+        let fingerprint = peer.fingerprint;
+        let mut open = self.0.open.lock();
+        open.insert(id, Open { peer, between, token, from, reads, reads_then: None });
+        let mut by_certificate = self.0.by_certificate.lock();
+        let own = by_certificate.entry(fingerprint).or_default();
+        own.insert(id);
+        let oldest = if own.len() > PER_CERTIFICATE { own.pop_first() } else { None };
+        let oldest = oldest.and_then(|oldest| open.get(&oldest)).map(|one| (one.token.clone(), Arc::clone(&one.peer)));
+        drop((by_certificate, open));
+        // Cancelling may wake a task that leaves the registry at once.
+        if let Some((token, peer)) = oldest {
+            tracing::info!(device = %peer.device_id, certificate = %peer.certificate, "too many connections by one certificate; the oldest is cut");
+            token.cancel();
+        }
         Registration { registry: self.clone(), id }
     }
 
@@ -141,7 +161,15 @@ impl Registry {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.registry.0.open.lock().remove(&self.id);
+        let mut open = self.registry.0.open.lock();
+        let Some(left) = open.remove(&self.id) else { return };
+        let mut by_certificate = self.registry.0.by_certificate.lock();
+        if let Some(own) = by_certificate.get_mut(&left.peer.fingerprint) {
+            own.remove(&self.id);
+            if own.is_empty() {
+                by_certificate.remove(&left.peer.fingerprint);
+            }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
-//! What a listener takes on at once, decided before any TLS work (attack list 26, 27). Connections that are through are never touched by it.
+//! What a listener takes on at once, decided before any TLS work (attack list 26, 27), and of those that prove nothing also after it. Connections that
+//! are through are never touched by it.
 
 use super::reason::Reasons;
+use fleet::source::Source;
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -20,8 +22,11 @@ pub struct Limits {
     pub connections: usize,
     /// Handshakes under way.
     pub handshakes: usize,
-    /// Handshakes under way from one address.
+    /// Handshakes under way from one source: an IPv4 address, a /64 of IPv6.
     pub handshakes_per_address: usize,
+    /// Open connections from one source that show no device's certificate. Devices are bounded by their certificates, as thousands of them may be
+    /// behind one address.
+    pub strangers_per_address: usize,
     /// How long a handshake may take.
     pub handshake: Duration,
     /// How long the head of a request may take.
@@ -31,7 +36,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let ten = Duration::from_secs(10);
-        Self { connections: 50_000, handshakes: 16_384, handshakes_per_address: 100, handshake: ten, head: ten }
+        Self { connections: 50_000, handshakes: 16_384, handshakes_per_address: 100, strangers_per_address: 256, handshake: ten, head: ten }
     }
 }
 
@@ -53,7 +58,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(super) fn count(counter: &AtomicU64) {
+    pub(crate) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -64,7 +69,8 @@ pub(crate) struct Gate {
     limits: Limits,
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
-    addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    half_open: Tally,
+    strangers: Tally,
 }
 
 /// A place among the open connections; given back when dropped.
@@ -75,8 +81,48 @@ pub(crate) struct Place(#[expect(dead_code, reason = "held for its Drop")] Owned
 #[derive(Debug)]
 pub(crate) struct HalfOpen {
     _permit: OwnedSemaphorePermit,
-    addresses: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    address: IpAddr,
+    _counted: Counted,
+    source: Source,
+    strangers: Tally,
+}
+
+impl HalfOpen {
+    /// A place among those of its source that show no device's certificate, for as long as the connection lives; none when there are too many.
+    pub fn stay(self) -> Option<Counted> {
+        self.strangers.count(self.source)
+    }
+}
+
+/// How many there are of each source.
+#[derive(Debug, Clone)]
+struct Tally {
+    most: usize,
+    counts: Arc<Mutex<HashMap<Source, usize>>>,
+}
+
+impl Tally {
+    fn of(most: usize) -> Self {
+        Self { most, counts: Arc::default() }
+    }
+
+    /// One more of this source, unless it has as many as it may.
+    fn count(&self, source: Source) -> Option<Counted> {
+        let mut counts = self.counts.lock();
+        let now = counts.get(&source).copied().unwrap_or(0);
+        if now >= self.most {
+            return None;
+        }
+        counts.insert(source, now + 1);
+        drop(counts);
+        Some(Counted { tally: self.clone(), source })
+    }
+}
+
+/// One that is counted; counts no more when dropped.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    tally: Tally,
+    source: Source,
 }
 
 impl Gate {
@@ -85,7 +131,8 @@ impl Gate {
             limits,
             connections: Arc::new(Semaphore::new(limits.connections)),
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
-            addresses: Arc::default(),
+            half_open: Tally::of(limits.handshakes_per_address),
+            strangers: Tally::of(limits.strangers_per_address),
         }
     }
 
@@ -93,16 +140,9 @@ impl Gate {
     pub fn enter(&self, address: IpAddr) -> Option<(Place, HalfOpen)> {
         let place = Arc::clone(&self.connections).try_acquire_owned().ok()?;
         let permit = Arc::clone(&self.handshakes).try_acquire_owned().ok()?;
-        // An IPv4 client on an IPv6 socket is the same client.
-        let address = address.to_canonical();
-        let mut addresses = self.addresses.lock();
-        let under_way = addresses.entry(address).or_insert(0);
-        if *under_way >= self.limits.handshakes_per_address {
-            return None;
-        }
-        *under_way += 1;
-        drop(addresses);
-        Some((Place(place), HalfOpen { _permit: permit, addresses: Arc::clone(&self.addresses), address }))
+        let source = Source::from(address);
+        let counted = self.half_open.count(source)?;
+        Some((Place(place), HalfOpen { _permit: permit, _counted: counted, source, strangers: self.strangers.clone() }))
     }
 
     /// Waits until every connection has ended.
@@ -113,14 +153,41 @@ impl Gate {
     }
 }
 
-impl Drop for HalfOpen {
+impl Drop for Counted {
     fn drop(&mut self) {
-        let mut addresses = self.addresses.lock();
-        if let Some(under_way) = addresses.get_mut(&self.address) {
-            *under_way -= 1;
-            if *under_way == 0 {
-                addresses.remove(&self.address);
+        let mut counts = self.tally.counts.lock();
+        if let Some(count) = counts.get_mut(&self.source) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.source);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_has_only_so_many_places_and_gets_them_back() {
+        let gate = Gate::new(Limits { handshakes_per_address: 3, strangers_per_address: 2, ..Limits::default() });
+        let from = |address: &str| address.parse::<IpAddr>().unwrap();
+        let enter = |address: &str| gate.enter(from(address));
+        let (one, two, three) = (enter("192.0.2.1"), enter("::ffff:192.0.2.1"), enter("192.0.2.1"));
+        assert!(three.is_some() && enter("192.0.2.1").is_none(), "three handshakes are under way");
+        assert!(enter("192.0.2.2").is_some(), "another source");
+        let stay = |entered: Option<(Place, HalfOpen)>| entered.and_then(|(place, half_open)| Some((place, half_open.stay()?)));
+        let (one, two) = (stay(one), stay(two));
+        assert!(one.is_some() && two.is_some());
+        assert!(stay(three).is_none(), "two that show nothing stay");
+        assert!(stay(enter("192.0.2.1")).is_none());
+        drop(one);
+        assert!(stay(enter("192.0.2.1")).is_some());
+        // A network of IPv6 is one source.
+        let network: Vec<_> = ["2001:db8::1", "2001:db8::2:0:0:1", "2001:db8::3"].map(enter).into_iter().map(stay).collect();
+        assert_eq!(network.iter().filter(|stayed| stayed.is_some()).count(), 2);
+        drop((two, network));
+        assert!(gate.half_open.counts.lock().is_empty() && gate.strangers.counts.lock().is_empty());
     }
 }

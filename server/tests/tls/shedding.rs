@@ -1,7 +1,8 @@
 //! What a listener takes on at once, and how it stops (pki.md H-7).
 
-use super::rig::{PATIENCE, SECOND, ask, drain, rig, rig_with, send};
+use super::rig::{PATIENCE, SECOND, ask, drain, handshake, rig, rig_with, send};
 use fleet::db::EngineKind;
+use rustls::version::TLS13;
 use server::tls::Limits;
 use std::{sync::atomic::Ordering, time::Duration};
 use tokio::{
@@ -51,6 +52,43 @@ async fn a_26_a_handshake_has_a_deadline() {
     let mut stream = rig.connect(&one).await;
     stream.write_all(b"GET /who HT").await.unwrap();
     timeout(PATIENCE, drain(&mut stream)).await.expect("closed");
+}
+
+/// Devices are bounded by their certificates, whoever shows none by where they come from, for as long as the connection lives.
+#[tokio::test]
+async fn connections_that_prove_nothing_are_bounded_by_source_and_devices_by_certificate() {
+    let rig = rig_with(EngineKind::Sqlite, Limits { strangers_per_address: 2, ..Limits::default() }).await;
+    let stranger = async || {
+        let mut stream = handshake(rig.client(None, &TLS13), rig.enrol).await.ok()?;
+        ask(&mut stream, "/who").await.ok().map(|_| stream)
+    };
+    let (one, two) = (stranger().await, stranger().await);
+    assert!(one.is_some() && two.is_some());
+    assert!(stranger().await.is_none(), "one source has two places");
+    assert_eq!(rig.stats.shed.load(Ordering::Relaxed), 1);
+    let identity = rig.enrol("gw-1").await;
+    let mut by_certificate = handshake(rig.client(Some(&identity), &TLS13), rig.enrol).await.unwrap();
+    assert!(ask(&mut by_certificate, "/who").await.unwrap().ends_with("gw-1 0"), "devices are not counted there");
+    drop(by_certificate);
+    drop(one);
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while stranger().await.is_none() {
+        assert!(tokio::time::Instant::now() < end, "the place is given back");
+    }
+
+    let mut oldest = rig.connect(&identity).await;
+    ask(&mut oldest, "/endless").await.unwrap();
+    let mut others = Vec::new();
+    for _ in 0..64 {
+        let mut stream = rig.connect(&identity).await;
+        ask(&mut stream, "/endless").await.unwrap();
+        others.push(stream);
+    }
+    timeout(PATIENCE, drain(&mut oldest)).await.expect("the oldest of too many is cut");
+    let more = timeout(PATIENCE, others[0].read(&mut [0; 8])).await.expect("and no other");
+    assert!(matches!(more, Ok(1..)), "{more:?}");
+    let other = rig.enrol("gw-2").await;
+    assert!(ask(&mut rig.connect(&other).await, "/who").await.unwrap().ends_with("gw-2 0"));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub enum Error {
     /// Address or password is wrong; which of them is not told.
     #[error("wrong address or password")]
     WrongPassword,
-    /// Too many wrong passwords for this person.
+    /// Too many wrong passwords for this person from one source.
     #[error("locked for {seconds} more seconds")]
     Locked {
         /// How long still.
@@ -28,6 +28,9 @@ pub enum Error {
     /// No session, or one that has ended.
     #[error("not signed in")]
     NoSession,
+    /// Something that only a person does, asked for with an API token.
+    #[error("an API token can't do this")]
+    NeedsPerson,
     /// A bearer token that is unknown, expired or revoked.
     #[error("bearer token refused")]
     BadToken,
@@ -77,13 +80,21 @@ impl Error {
                 Fault::new(K::Forbidden, "denied", format!("This needs the role {needs}. An admin can give it to you under People."))
             }
             Self::WrongPassword => Fault::new(K::Unauthenticated, "wrong_password", "Wrong address or password."),
-            Self::Locked { seconds } => {
-                Fault::new(K::TooMany, "locked", "Too many wrong passwords. Sign-in is locked.").retry_after(*seconds)
-            }
+            Self::Locked { seconds } => Fault::new(
+                K::TooMany,
+                "locked",
+                "Too many wrong passwords came from where you are. Sign-in with this address is locked there.",
+            )
+            .retry_after(*seconds),
             Self::TooMany => Fault::new(K::TooMany, "too_many_attempts", "Too many failed attempts from your address.").retry_after(60),
             Self::NoSession => {
                 Fault::new(K::Unauthenticated, "no_session", "You are not signed in, or your session has ended. Sign in again.")
             }
+            Self::NeedsPerson => Fault::new(
+                K::Forbidden,
+                "needs_person",
+                "An API token can't do this: it could outlive its own end or its withdrawal that way. Sign in to the console and do it there.",
+            ),
             Self::BadToken => {
                 Fault::new(K::Unauthenticated, "bad_token", "The bearer token is unknown, expired or revoked. Make a new one under People.")
             }

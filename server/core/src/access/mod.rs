@@ -28,7 +28,7 @@ pub use sessions::{Origin, SignedIn};
 pub(crate) use throttle::Throttle;
 pub(crate) use users::{admins, admins_beside, is_admin, name_of};
 
-use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy};
+use crate::{attacks::Attacks, bus::Bus, clock::Clock, db::Db, entropy::Entropy, source::Source};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -44,10 +44,15 @@ pub struct Access {
     bus: Bus,
     jwt: jwt::Keys,
     hashing: hashing::Hashing,
-    // Passwords tried, by address: guessing gets slow before it gets anywhere.
-    passwords: Throttle,
+    // Where refused sign-ins are told; nowhere until there is one.
+    attacks: Option<Attacks>,
+    // Passwords tried, by source: guessing gets slow before it gets anywhere.
+    passwords: Throttle<Source>,
+    // The same by person, of those who are signed in and change theirs.
+    own_passwords: Throttle,
     // Wrong tokens and set-up codes, apart: they can't be guessed, so only who sends wrong ones is held up, and signing in never is.
-    wrong_secrets: Throttle,
+    wrong_secrets: Throttle<Source>,
+    wrong_codes: Throttle,
     // When old sign-in attempts were last cleared away.
     purged: AtomicI64,
     set_up_code: Mutex<Option<String>>,
@@ -66,11 +71,20 @@ impl Access {
             bus,
             jwt,
             hashing: hashing::Hashing::new(),
+            attacks: None,
             passwords: Throttle::new(10, 60_000),
+            own_passwords: Throttle::new(10, 60_000),
             wrong_secrets: Throttle::new(10, 60_000),
+            wrong_codes: Throttle::new(10, 60_000),
             purged: AtomicI64::new(0),
             set_up_code: Mutex::new(None),
             slugs: Mutex::default(),
         })
+    }
+
+    /// The room that tells of refused sign-ins there; without it they are in no books.
+    #[must_use]
+    pub fn telling(self, attacks: Attacks) -> Self {
+        Self { attacks: Some(attacks), ..self }
     }
 }

@@ -2,12 +2,14 @@
 
 use super::{Access, Actor, Error, Who, audit, jwt, password, store};
 use crate::{
+    attacks::{Kind, Sign},
     bearer,
     db::{exec, row, rows},
     hash::sha256,
+    source::Source,
 };
-use serde_json::json;
-use std::sync::atomic::Ordering;
+use serde_json::{Map, json};
+use std::{sync::atomic::Ordering, time::Duration};
 use wire::{
     Timestamp,
     access::{AccountPage, Session},
@@ -21,9 +23,11 @@ const IDLE_MS: i64 = 7 * 24 * 3600 * 1000;
 const LONGEST_MS: i64 = 30 * 24 * 3600 * 1000;
 /// Two tabs may refresh at the same moment; the loser's secret is still taken for this long.
 const GRACE_MS: i64 = 60_000;
-/// Tries in a row before sign-in is locked, and for how long.
+/// Tries in a row from one source before sign-in is locked from there, and for how long.
 const FAILURES: i64 = 5;
 const LOCK_MS: i64 = 5 * 60_000;
+/// Tries at one address make the next ones slower for so long.
+const SLOW_MS: i64 = 3600 * 1000;
 /// Tries are forgotten after a day; the old ones are cleared away once an hour.
 const REMEMBERED_MS: i64 = 24 * 3600 * 1000;
 const PURGE_MS: i64 = 3600 * 1000;
@@ -69,59 +73,86 @@ where
     stored.parse().map_err(|e| Error::Db(crate::db::Error::corrupt(e)))
 }
 
+/// How long a try waits after so many at one address, wherever they came from. Many sources that guess one password get slow that way; its owner
+/// gets in from another one all the same, and soon.
+fn pause(tries: i64) -> Duration {
+    Duration::from_millis(match tries {
+        ..=10 => 0,
+        11..=20 => 250,
+        21..=40 => 500,
+        41..=80 => 1000,
+        81.. => 2000,
+    })
+}
+
+/// The session and the person behind it, where one is signed in: what belongs to the person is never changed with an API token.
+pub(super) fn signed_in(actor: &Actor) -> Result<(&SessionId, &UserId), Error> {
+    match &actor.who {
+        Who::Session { session, user, .. } => Ok((session, user)),
+        Who::Token { .. } => Err(Error::NeedsPerson),
+        Who::Device { .. } | Who::System | Who::Shell => Err(Error::NoSession),
+    }
+}
+
 impl Access {
     /// Checks address and password and begins a session. A wrong password, an unknown address and a disabled account get the same answers in the
-    /// same time; five tries in a row lock an address for five minutes, whether anybody here has it or not. A try counts before the password
-    /// is looked at, so many at once are no more than one after the other. Ten a minute close the peer's address for a while.
+    /// same time; five tries in a row from one source lock an address there for five minutes, whether anybody here has it or not, and nowhere else:
+    /// nobody can lock somebody else out. A try counts before the password is looked at, so many at once are no more than one after the other. Ten
+    /// a minute close the source for a while.
     pub async fn sign_in(&self, email: &str, password: &str, from: &Origin) -> Result<SignedIn, Error> {
         let now = self.clock.now();
         let email = email.trim().to_lowercase();
-        if !self.passwords.take(&from.address, now) {
+        let source = Source::of(&from.address);
+        if !self.passwords.take(&source, now) {
             return Err(Error::TooMany);
         }
         if email.chars().count() > LONGEST_EMAIL || email.chars().any(char::is_control) {
             return Err(Error::WrongPassword);
         }
-        let locks = self.count_attempt(&email, now).await?;
+        let (locks, tries) = self.count_attempt(&email, source, now).await?;
+        tokio::time::sleep(pause(tries)).await;
         let found = row!(&mut self.db.read().await?, Candidate, store::USER_SIGN_IN, email.as_str())?;
         let stored = found.as_ref().filter(|u| !u.disabled).map(|u| u.password_hash.clone());
         let right = self.hashing.matches(password, stored).await?;
         match found {
             Some(user) if right => {
                 let signed_in = self.begin(&user, &email, from, now).await?;
-                self.passwords.give_back(&from.address);
+                self.passwords.give_back(&source);
                 Ok(signed_in)
             }
             found => {
-                self.note_refusal(found.as_ref(), locks, from, now).await?;
+                self.tell_refused(found.as_ref(), locks, from)?;
                 self.purge_attempts(now).await;
                 Err(Error::WrongPassword)
             }
         }
     }
 
-    /// Counts a try for this address, and says whether it is the one that locks it; none is let through while it is locked.
-    async fn count_attempt(&self, email: &str, now: Timestamp) -> Result<bool, Error> {
+    /// Counts a try for this address, and says whether it is the one that locks it for its source, and how many there were of late from wherever;
+    /// none is let through while it is locked.
+    async fn count_attempt(&self, email: &str, source: Source, now: Timestamp) -> Result<(bool, i64), Error> {
+        let source = source.to_string();
         let mut tx = self.db.write().await?;
-        let counted = row!(&mut tx, (i64,), store::ATTEMPT, email, now.0, now.plus(LOCK_MS).0, FAILURES)?;
+        let counted = row!(&mut tx, (i64,), store::ATTEMPT, email, source.as_str(), now.0, now.plus(LOCK_MS).0, FAILURES)?;
         let Some((locked_until,)) = counted else {
-            let until = row!(&mut tx, (i64,), store::ATTEMPT_LOCK, email)?.map_or(now.0, |r| r.0);
+            let until = row!(&mut tx, (i64,), store::ATTEMPT_LOCK, email, source.as_str())?.map_or(now.0, |r| r.0);
             return Err(Error::Locked { seconds: u32::try_from((until - now.0) / 1000 + 1).unwrap_or(u32::MAX) });
         };
+        let tries = row!(&mut tx, (i64,), store::ATTEMPTS_AT, email, now.plus(-SLOW_MS).0)?.map_or(0, |r| r.0);
         tx.commit().await?;
-        Ok(locked_until > now.0)
+        Ok((locked_until > now.0, tries))
     }
 
-    /// Writes a refusal to the audit log. That of an address nobody has goes to the first organization: it takes as long as any other.
-    async fn note_refusal(&self, user: Option<&Candidate>, locked: bool, from: &Origin, now: Timestamp) -> Result<(), Error> {
+    /// Tells of a refusal as of any other sign of attack: whoever tries makes no more rows of the audit log than its pace allows. That of an address
+    /// nobody has goes to the first organization.
+    fn tell_refused(&self, user: Option<&Candidate>, locked: bool, from: &Origin) -> Result<(), Error> {
+        let Some(attacks) = &self.attacks else { return Ok(()) };
         let (org, object) = match user {
-            Some(user) => (parse(&user.org_id)?, user.id.as_str()),
-            None => (self.first_organization().await?, "unknown address"),
+            Some(user) => (Some(parse(&user.org_id)?), user.id.clone()),
+            None => (None, "unknown address".to_owned()),
         };
-        let actor = Actor { org, who: Who::System, address: from.address.clone() };
-        let mut tx = self.db.write().await?;
-        audit::append(&mut tx, &actor, now, "session.refused", object, &json!({ "locked": locked })).await?;
-        tx.commit().await?;
+        let detail = Map::from_iter([("locked".to_owned(), json!(locked))]);
+        attacks.tell(Sign { kind: Kind::WrongPassword, org, from: from.address.clone(), object, detail });
         Ok(())
     }
 
@@ -162,7 +193,9 @@ impl Access {
             from.address.as_str(),
             user_agent.as_str()
         )?;
-        exec!(&mut tx, store::ATTEMPT_FORGET, email)?;
+        // What others have tried elsewhere still counts there.
+        let source = Source::of(&from.address).to_string();
+        exec!(&mut tx, store::ATTEMPT_FORGET, email, source.as_str())?;
         let who = Who::Session { session: session.clone(), user: id.clone(), name: user.name.clone(), role: parse(&user.role)? };
         let actor = Actor { org, who, address: from.address.clone() };
         audit::append(&mut tx, &actor, now, "session.begin", session.as_str(), &json!(null)).await?;
@@ -254,7 +287,7 @@ impl Access {
 
     /// Ends one of the actor's own sessions. Its live sockets close within half a minute.
     pub async fn end_session(&self, actor: &Actor, session: &SessionId) -> Result<(), Error> {
-        let user = actor.user().ok_or(Error::NoSession)?;
+        let (_, user) = signed_in(actor)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         audit::hold(&mut tx, &actor.org).await?;
@@ -285,18 +318,18 @@ impl Access {
 
     /// Changes the actor's own password and ends all their other sessions.
     pub async fn change_password(&self, actor: &Actor, old: &str, new: &str) -> Result<(), Error> {
-        let Who::Session { session, user: id, .. } = &actor.who else { return Err(Error::NoSession) };
+        let (session, id) = signed_in(actor)?;
         password::acceptable(new)?;
         let user = super::users::find(&mut self.db.read().await?, &actor.org, id).await?;
         let now = self.clock.now();
         // Who has somebody's open browser shall not guess their password at leisure.
-        if !self.passwords.take(id.as_str(), now) {
+        if !self.own_passwords.take(id.as_str(), now) {
             return Err(Error::TooMany);
         }
         if !self.hashing.matches(old, Some(user.password_hash)).await? {
             return Err(Error::invalid("old", "The present password is wrong."));
         }
-        self.passwords.give_back(id.as_str());
+        self.own_passwords.give_back(id.as_str());
         let hashed = self.hashing.hash(new, self.entropy.bytes::<16>()).await?;
         let mut tx = self.db.write().await?;
         audit::hold(&mut tx, &actor.org).await?;

@@ -18,25 +18,29 @@ pub(super) const USER_INSERT: Sql = Sql::same(
 );
 pub(super) const USER_SIGN_IN: Sql = Sql::same("SELECT id, org_id, name, role, password_hash, disabled FROM users WHERE email_lower = $1");
 pub(super) const USER_BY_EMAIL: Sql = Sql::same("SELECT id FROM users WHERE org_id = $1 AND email_lower = $2");
-// One statement, so that of many tries at once each counts; no row when the address is locked. Every $4th failure locks until $3.
+// One statement, so that of many tries at once each counts; no row when the address is locked from there. Every $5th failure locks until $4.
 pub(super) const ATTEMPT: Sql = Sql::same(
-    "INSERT INTO sign_in_attempts (email_lower, failures, locked_until, at) VALUES ($1, 1, 0, $2)
-     ON CONFLICT (email_lower) DO UPDATE SET failures = sign_in_attempts.failures + 1, at = $2,
-     locked_until = CASE WHEN (sign_in_attempts.failures + 1) % $4 = 0 THEN $3 ELSE sign_in_attempts.locked_until END
-     WHERE sign_in_attempts.locked_until <= $2 RETURNING locked_until",
+    "INSERT INTO sign_in_attempts (email_lower, source, failures, locked_until, at) VALUES ($1, $2, 1, 0, $3)
+     ON CONFLICT (email_lower, source) DO UPDATE SET failures = sign_in_attempts.failures + 1, at = $3,
+     locked_until = CASE WHEN (sign_in_attempts.failures + 1) % $5 = 0 THEN $4 ELSE sign_in_attempts.locked_until END
+     WHERE sign_in_attempts.locked_until <= $3 RETURNING locked_until",
 );
-pub(super) const ATTEMPT_LOCK: Sql = Sql::same("SELECT locked_until FROM sign_in_attempts WHERE email_lower = $1");
-pub(super) const ATTEMPT_FORGET: Sql = Sql::same("DELETE FROM sign_in_attempts WHERE email_lower = $1");
+pub(super) const ATTEMPT_LOCK: Sql = Sql::same("SELECT locked_until FROM sign_in_attempts WHERE email_lower = $1 AND source = $2");
+pub(super) const ATTEMPTS_AT: Sql =
+    Sql::same("SELECT CAST(COALESCE(SUM(failures), 0) AS BIGINT) FROM sign_in_attempts WHERE email_lower = $1 AND at > $2");
+pub(super) const ATTEMPT_FORGET: Sql = Sql::same("DELETE FROM sign_in_attempts WHERE email_lower = $1 AND source = $2");
 pub(super) const ATTEMPT_FORGET_USER: Sql =
     Sql::same("DELETE FROM sign_in_attempts WHERE email_lower = (SELECT email_lower FROM users WHERE org_id = $1 AND id = $2)");
 pub(super) const ATTEMPTS_PURGE: Sql = Sql::same("DELETE FROM sign_in_attempts WHERE at < $1");
 pub(super) const USER_BY_ID: Sql = Sql::same(
-    "SELECT u.id, u.email, u.name, u.role, u.created_at, COALESCE(a.locked_until, 0) AS locked_until, u.disabled, u.password_hash
-     FROM users u LEFT JOIN sign_in_attempts a ON a.email_lower = u.email_lower WHERE u.org_id = $1 AND u.id = $2",
+    "SELECT u.id, u.email, u.name, u.role, u.created_at, u.disabled, u.password_hash,
+            COALESCE((SELECT MAX(a.locked_until) FROM sign_in_attempts a WHERE a.email_lower = u.email_lower), 0) AS locked_until
+     FROM users u WHERE u.org_id = $1 AND u.id = $2",
 );
 pub(super) const USERS: Sql = Sql::same(
-    "SELECT u.id, u.email, u.name, u.role, u.created_at, COALESCE(a.locked_until, 0) AS locked_until, u.disabled, u.password_hash
-     FROM users u LEFT JOIN sign_in_attempts a ON a.email_lower = u.email_lower WHERE u.org_id = $1 ORDER BY u.name, u.id",
+    "SELECT u.id, u.email, u.name, u.role, u.created_at, u.disabled, u.password_hash,
+            COALESCE((SELECT MAX(a.locked_until) FROM sign_in_attempts a WHERE a.email_lower = u.email_lower), 0) AS locked_until
+     FROM users u WHERE u.org_id = $1 ORDER BY u.name, u.id",
 );
 pub(super) const USER_ROLE: Sql = Sql::same("SELECT role FROM users WHERE org_id = $1 AND id = $2");
 pub(super) const USER_SET_ROLE: Sql = Sql::same("UPDATE users SET role = $3 WHERE org_id = $1 AND id = $2");
@@ -140,6 +144,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &USER_BY_EMAIL,
     &ATTEMPT,
     &ATTEMPT_LOCK,
+    &ATTEMPTS_AT,
     &ATTEMPT_FORGET,
     &ATTEMPT_FORGET_USER,
     &ATTEMPTS_PURGE,

@@ -1,9 +1,14 @@
 //! API tokens for scripts: `fat_<id>_<secret>`, shown once, kept as a hash.
 
-use super::{Access, Act, Actor, Error, Who, audit, may, sessions::parse, store};
+use super::{
+    Access, Act, Actor, Error, Who, audit, may,
+    sessions::{parse, signed_in},
+    store,
+};
 use crate::{
     bearer,
     db::{exec, row, rows},
+    source::Source,
 };
 use serde_json::json;
 use wire::{
@@ -64,10 +69,11 @@ fn may_revoke(actor: &Actor, owner: &str) -> Result<(), Error> {
 }
 
 impl Access {
-    /// Makes a token with at most the maker's own role, for 1 to 366 days. What it does counts as done by its maker.
+    /// Makes a token with at most the maker's own role, for 1 to 366 days. What it does counts as done by its maker. Only for a person who is signed
+    /// in: a token that makes tokens would outlive its own withdrawal.
     pub async fn create_token(&self, actor: &Actor, name: &str, role: Role, days: u32) -> Result<CreatedApiToken, Error> {
         may(actor, Act::Tokens)?;
-        let user = actor.user().ok_or(Error::NoSession)?.clone();
+        let user = signed_in(actor)?.1.clone();
         self.issue_token(actor, &user, name, role, days).await
     }
 
@@ -133,11 +139,11 @@ impl Access {
         Ok(CreatedApiToken { token, secret })
     }
 
-    /// The actor behind a bearer token. Every wrong one gets the same answer; after ten a minute from one address its wrong ones are told to
+    /// The actor behind a bearer token. Every wrong one gets the same answer; after ten a minute from one source its wrong ones are told to
     /// wait. A right one always passes: behind one address there may be a whole building.
     pub async fn authenticate_token(&self, bearer: &str, address: &str) -> Result<Actor, Error> {
         let now = self.clock.now();
-        let refuse = || if self.wrong_secrets.take(address, now) { Error::BadToken } else { Error::TooMany };
+        let refuse = || if self.wrong_secrets.take(&Source::of(address), now) { Error::BadToken } else { Error::TooMany };
         let (id, secret) = bearer::read::<ApiTokenId>(PREFIX, bearer).ok_or_else(refuse)?;
         let found = row!(&mut self.db.read().await?, Live, store::TOKEN_LIVE, id.as_str(), now.0)?.ok_or_else(refuse)?;
         if !bearer::fits(secret, &found.secret_hash) {

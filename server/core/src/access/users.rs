@@ -122,7 +122,7 @@ impl Access {
         Ok(id)
     }
 
-    pub(super) async fn first_organization(&self) -> Result<OrgId, Error> {
+    async fn first_organization(&self) -> Result<OrgId, Error> {
         let found = row!(&mut self.db.read().await?, (String, String), store::ORG_BY_SLUG, FIRST_ORG)?;
         parse(&found.ok_or(Error::NotFound("organization"))?.0)
     }
@@ -143,7 +143,7 @@ impl Access {
         Ok(row!(&mut self.db.read().await?, (i64,), store::USER_COUNT)?.is_none_or(|r| r.0 == 0))
     }
 
-    /// The one-time code of the set-up page, made at the first call; for the log and nobody else.
+    /// The one-time code of the set-up page, made at the first call; for whoever runs the server and nobody else.
     pub fn set_up_code(&self) -> String {
         let mut code = self.set_up_code.lock();
         code.get_or_insert_with(|| {
@@ -161,10 +161,13 @@ impl Access {
         }
         let right = self.set_up_code();
         if !bool::from(right.as_bytes().ct_eq(code.trim().to_lowercase().as_bytes())) {
-            if !self.wrong_secrets.take("set-up", self.clock.now()) {
+            if !self.wrong_codes.take("set-up", self.clock.now()) {
                 return Err(Error::TooMany);
             }
-            return Err(Error::invalid("code", "This is not the code. It is in the server's log, on the line that says set-up code."));
+            return Err(Error::invalid(
+                "code",
+                "This is not the code. The server said it as it started, in its terminal or its log, on the line that says set-up code.",
+            ));
         }
         let org = self.ensure_organization().await?;
         self.insert_user(&Actor::system(org), email, name, Role::Admin, password, true).await?;

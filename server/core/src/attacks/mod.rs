@@ -1,4 +1,4 @@
-//! Signs of attack: refusals that honest devices don't meet, on their way into the audit log (pki.md K-8, table (e)). Owns how they are told and that they
+//! Signs of attack: refusals that honest devices don't meet, and wrong passwords, on their way into the audit log (pki.md K-8, table (e)). Owns how they are told and that they
 //! cost little: who tells waits for nothing, and a flood writes a few rows. Refuses to know sockets, and what was refused why: the rooms say that.
 
 mod pace;
@@ -58,6 +58,8 @@ kinds! {
     SpentToken = "spent_token" in "enrolment_token.reuse",
     /// A device asks for a certificate for a key that is not its own.
     KeyInUse = "key_in_use" in "certificate.refuse",
+    /// Somebody tried to sign in with a wrong password, or as nobody who is here.
+    WrongPassword = "wrong_password" in "session.refused",
 }
 
 /// One of them.

@@ -3,10 +3,8 @@
 //! seen is in some row's count, or in the count of what was dropped.
 
 use super::{Kind, Sign};
-use std::{
-    collections::{HashMap, VecDeque},
-    net::{IpAddr, Ipv6Addr},
-};
+use crate::source::Source;
+use std::collections::{HashMap, VecDeque};
 use wire::Timestamp;
 
 const MINUTE: i64 = 60_000;
@@ -27,19 +25,6 @@ pub(super) struct Row {
     pub times: u64,
     /// How many of the kind from sources that got no row of their own.
     pub others: u64,
-}
-
-/// Whoever sends from one address; with IPv6 from one network, as a host there has as many addresses as it likes (RFC 6177).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Source(Option<IpAddr>);
-
-impl Source {
-    fn of(from: &str) -> Self {
-        Self(from.parse::<IpAddr>().ok().map(|address| match address.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-            v4 @ IpAddr::V4(_) => v4,
-        }))
-    }
 }
 
 #[derive(Debug)]

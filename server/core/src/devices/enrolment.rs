@@ -16,6 +16,7 @@ use crate::{
     bus::Event,
     db::{Tx, row},
     pki::{self, Issued},
+    source::Source,
 };
 use serde_json::json;
 use wire::{
@@ -104,16 +105,16 @@ impl Devices {
             return outcome;
         }
         // Only after a refusal: those who hold a right token pay for nobody's guesses.
-        if !self.guesses.open(attempt.address, now) {
+        if !self.guesses.open(&Source::of(attempt.address), now) {
             return Err(Error::TooMany);
         }
-        self.guesses.fail(attempt.address, now);
+        self.guesses.fail(&Source::of(attempt.address), now);
         outcome
     }
 
     /// Whether a refusal of this credential from there is still written down: ten a minute are enough for the books.
     pub(super) fn is_booked(&self, books: Books<'_>, attempt: &Attempt<'_>, now: Timestamp) -> bool {
-        self.booked.take(&format!("{} {}", books.credential.as_str(), attempt.address), now)
+        self.booked.take(&format!("{} {}", books.credential.as_str(), Source::of(attempt.address)), now)
     }
 
     async fn admit_and_issue(&self, attempt: Attempt<'_>, over: Over<'_>, now: Timestamp) -> Result<Enrolled, Error> {

@@ -54,7 +54,7 @@ pub use server_keys::EnrolledWithKey;
 pub use shared::{Said, Spoken};
 pub use tagging::MOST_AT_ONCE;
 
-use crate::{access::Throttle, bus::Bus, clock::Clock, db::Db, entropy::Entropy, pki::Pki, telemetry::LastValues};
+use crate::{access::Throttle, bus::Bus, clock::Clock, db::Db, entropy::Entropy, pki::Pki, source::Source, telemetry::LastValues};
 use std::sync::Arc;
 
 /// The key of a device inside Fleetward. Its owner's name for it is [`wire::ids::DeviceId`].
@@ -72,9 +72,9 @@ pub struct Devices {
     facets: sizes::KeptFacets,
     totals: listing::KeptTotals,
     counts: sizes::KeptCounts,
-    guesses: Throttle,
+    guesses: Throttle<Source>,
     booked: Throttle,
-    asks: Throttle,
+    asks: Throttle<Source>,
     turned_away: just_in_time::TurnedAway,
     batches_due: tokio::sync::Notify,
     desk: Arc<desk::Desk>,

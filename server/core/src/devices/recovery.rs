@@ -11,6 +11,7 @@ use crate::{
     bus::Event,
     db::{exec, row},
     pki::{self, Proven},
+    source::Source,
 };
 use serde_json::{Map, json};
 use wire::{
@@ -40,10 +41,10 @@ impl Devices {
                 tracing::info!(address, error = %refusal, "recovery refused");
                 // Only what nobody would say who holds the key counts as a guess.
                 if matches!(refusal, pki::Error::RecoveryNonce | pki::Error::RecoveryRefused | pki::Error::Csr(_)) {
-                    if !self.guesses.open(address, now) {
+                    if !self.guesses.open(&Source::of(address), now) {
                         return Err(Error::TooMany);
                     }
-                    self.guesses.fail(address, now);
+                    self.guesses.fail(&Source::of(address), now);
                 }
                 return Err(refusal.into());
             }
@@ -54,7 +55,7 @@ impl Devices {
                 Err(Error::Pki(pki::Error::KeyInUse(whose))) => {
                     let object = proven.device_id.to_string();
                     self.pki.tell_key_in_use(Some(proven.org.clone()), address, object, Some(&proven.csr), whose, Map::new()).await;
-                    self.guesses.fail(address, now);
+                    self.guesses.fail(&Source::of(address), now);
                     return Err(pki::Error::KeyInUse(whose).into());
                 }
                 outcome => outcome?,

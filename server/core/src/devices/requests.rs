@@ -13,6 +13,7 @@ use crate::{
     bus::Event,
     db::{Tx, exec, row, rows},
     pki::registered,
+    source::Source,
 };
 use serde_json::json;
 use wire::{
@@ -164,7 +165,7 @@ impl Devices {
     /// Writes a request down. It takes a use of its token now: a token for ten devices makes ten people's decisions, not a thousand.
     async fn ask_a_person(&self, a: &Admission, now: Timestamp) -> Result<CertificateId, Error> {
         // Who has a token pays with its uses, not for what strangers ask from the same address.
-        if a.credential == Credential::None && !self.asks.take(&a.address, now) {
+        if a.credential == Credential::None && !self.asks.take(&Source::of(&a.address), now) {
             return Err(Error::TooMany);
         }
         let mut tx = self.db.write().await?;

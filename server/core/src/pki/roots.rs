@@ -15,6 +15,7 @@ use crate::{
 };
 use serde_json::json;
 use std::sync::Arc;
+use subtle::ConstantTimeEq as _;
 use wire::{ids::AuthorityId, pki::AuthorityRow};
 use zeroize::Zeroizing;
 
@@ -103,7 +104,7 @@ impl Pki {
             // A digest would show that the file is there, not that anybody can open it: with the wrong passphrase the root would be lost.
             Holding::Proof(proof) => {
                 let plain = self.kek.open(&aad(&root.id, &record.spki_sha256), &sealed)?;
-                record.export_sha256.is_some_and(|digest| root_file::proof(&digest, &plain) == proof)
+                record.export_sha256.is_some_and(|digest| root_file::proof(&digest, &plain).as_slice().ct_eq(&proof).into())
             }
         };
         if !held {

@@ -1,11 +1,14 @@
 //! What a device says of itself.
 
-use super::{Asker, body};
-use crate::{device::Devices, http::fault::Problem};
-use axum::{body::Bytes, extract::State, http::StatusCode};
+use super::{Asker, Said, body};
+use crate::{
+    device::{Devices, whole::Whole},
+    http::fault::Problem,
+};
+use axum::{extract::State, http::StatusCode};
 
 /// `PUT …/configData`: taken at any time, asked for or not, because SWUpdate sends it at each start.
-pub(super) async fn set(State(devices): State<Devices>, asker: Asker, bytes: Bytes) -> Result<StatusCode, Problem> {
+pub(super) async fn set(State(devices): State<Devices>, asker: Asker, Whole(bytes): Said) -> Result<StatusCode, Problem> {
     let (telling, said) = body::attributes(&bytes)?;
     devices.fleet.devices().described(asker.org(), asker.device(), telling, &said).await?;
     // Its very next poll asks for them no more, however late the bus is.

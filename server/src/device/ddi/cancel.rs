@@ -1,13 +1,15 @@
 //! Cancellations: what was taken back, and what the device says to it.
 
 use super::{
-    Asker, action,
+    Asker, Said, action,
     body::{Execution, Feedback},
     missing,
 };
-use crate::{device::Devices, http::fault::Problem};
+use crate::{
+    device::{Devices, whole::Whole},
+    http::fault::Problem,
+};
 use axum::{
-    body::Bytes,
     extract::State,
     http::StatusCode,
     response::{IntoResponse as _, Response},
@@ -27,7 +29,7 @@ pub(super) async fn show(State(devices): State<Devices>, asker: Asker) -> Result
 }
 
 /// `POST …/cancelAction/{action}/feedback`: 405 when nothing was to be cancelled. Answers may be repeated; the first one stands.
-pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, body: Bytes) -> Result<Response, Problem> {
+pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(body): Said) -> Result<Response, Problem> {
     let action = asker.action(&devices).await?;
     let feedback = Feedback::read(&body)?;
     if action.cancel == Answer::Awaited && action.phase(devices.fleet.clock().now()) != Phase::Cancelling {

@@ -1,9 +1,11 @@
 //! Confirmation by somebody at the device: what is asked there, the answer, and answering once for whatever comes.
 
-use super::{Asker, action, body, deployment, missing};
-use crate::{device::Devices, http::fault::Problem};
+use super::{Asker, Said, action, body, deployment, missing};
+use crate::{
+    device::{Devices, whole::Whole},
+    http::fault::Problem,
+};
 use axum::{
-    body::Bytes,
     extract::{Query, State},
     http::StatusCode,
     response::Response,
@@ -64,9 +66,9 @@ pub(super) async fn show(
 
 /// `POST …/confirmationBase/{action}/feedback`: 410 when nobody is asked any more. A confirmation may be repeated; one that was denied is asked again
 /// with the next poll.
-pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, body: Bytes) -> Result<StatusCode, Problem> {
+pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(said): Said) -> Result<StatusCode, Problem> {
     let action = asker.action(&devices).await?;
-    let (decision, lines) = body::decision(&body)?;
+    let (decision, lines) = body::decision(&said)?;
     if devices.fleet.rollouts().decided_at_device(&action, decision, &lines).await? {
         return Ok(StatusCode::OK);
     }
@@ -74,8 +76,8 @@ pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, body: Byt
 }
 
 /// `POST …/confirmationBase/activateAutoConfirm`. hawkBit's body is optional.
-pub(super) async fn activate(State(devices): State<Devices>, asker: Asker, body: Bytes) -> Result<StatusCode, Problem> {
-    let (by, remark) = body::initiator(&body)?;
+pub(super) async fn activate(State(devices): State<Devices>, asker: Asker, Whole(said): Said) -> Result<StatusCode, Problem> {
+    let (by, remark) = body::initiator(&said)?;
     devices.fleet.rollouts().set_auto_confirm(&asker.actor(), asker.device(), Some((&by, &remark))).await?;
     Ok(StatusCode::OK)
 }

@@ -1,11 +1,14 @@
 //! What a device says of a deployment, in the words of our updates.
 
 use super::{
-    Asker,
+    Asker, Said,
     body::{Execution, Feedback},
 };
-use crate::{device::Devices, http::fault::Problem};
-use axum::{body::Bytes, extract::State, http::StatusCode};
+use crate::{
+    device::{Devices, whole::Whole},
+    http::fault::Problem,
+};
+use axum::{extract::State, http::StatusCode};
 use fleet::rollouts::{
     MAX_DETAIL,
     ddi::{Action, Notes, Phase},
@@ -17,7 +20,7 @@ use wire::{
 };
 
 /// `POST …/deploymentBase/{action}/feedback`: 200 whatever it says, also late or out of order, as long as the action goes on; then 410.
-pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, body: Bytes) -> Result<StatusCode, Problem> {
+pub(super) async fn hear(State(devices): State<Devices>, asker: Asker, Whole(body): Said) -> Result<StatusCode, Problem> {
     let action = asker.action(&devices).await?;
     let feedback = Feedback::read(&body)?;
     let last = matches!(feedback.execution, Execution::Closed | Execution::Canceled);

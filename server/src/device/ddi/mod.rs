@@ -16,7 +16,7 @@ mod feedback;
 mod polling;
 mod speaker;
 
-use super::Devices;
+use super::{Devices, whole::Whole};
 use crate::http::{fault::Problem, tags};
 use axum::{
     Router,
@@ -38,6 +38,9 @@ use wire::{Fault, FaultKind, ids::OrgId};
 
 /// Most bytes of a body: SWUpdate sends its log, about 100 KiB of it.
 const LARGEST_BODY: usize = 256 * 1024;
+
+/// A body, read whole and in time.
+type Said = Whole<LARGEST_BODY>;
 
 /// The protocol's addresses, behind mutual TLS and for shared secrets.
 pub(super) fn routes() -> Router<Devices> {

@@ -15,7 +15,7 @@ pub use speaking::{Said, Spoken};
 pub(crate) use store::ALL;
 pub(super) use {store::TARGET_CLEAR, targets::token_of};
 
-use crate::access::Throttle;
+use crate::{access::Throttle, source::Source};
 
 /// Wrong secrets in a minute before an address is told to wait; a right one always passes, for behind one address may be a whole site.
 const WRONG: u32 = 10;
@@ -25,8 +25,8 @@ const BOOKED_MS: i64 = 3_600_000;
 
 /// What is counted in memory.
 pub(super) struct Counts {
-    /// Wrong secrets by address.
-    wrong: Throttle,
+    /// Wrong secrets by where they came from.
+    wrong: Throttle<Source>,
     /// Refusals in the books, by device.
     booked: Throttle,
 }

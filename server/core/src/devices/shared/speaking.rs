@@ -10,6 +10,7 @@ use crate::{
         DeviceNo, Devices, Error,
         entry::{self, NewDevice},
     },
+    source::Source,
 };
 use serde_json::json;
 use wire::{
@@ -62,7 +63,7 @@ impl Devices {
         let now = self.clock.now();
         let spoken = self.speak(tenant, device_id, said, address, now).await;
         match spoken {
-            Err(Error::Shared(Refusal::Wrong)) if !self.shared.wrong.take(address, now) => Err(Refusal::TooMany.into()),
+            Err(Error::Shared(Refusal::Wrong)) if !self.shared.wrong.take(&Source::of(address), now) => Err(Refusal::TooMany.into()),
             other => other,
         }
     }
