@@ -117,7 +117,7 @@ impl Pki {
         org: &OrgId,
         ids: &[CertificateId],
     ) -> Result<HashMap<CertificateId, LeafFile>, Error> {
-        let found = store::leaves(on, org, ids).await?.into_iter().map(|(id, issuer, serial, der, not_after)| {
+        let found = store::leaf_files(on, org, ids).await?.into_iter().map(|(id, issuer, serial, der, not_after)| {
             let file = LeafFile {
                 pem: crate::pem::encode("CERTIFICATE", &der),
                 serial: hex::encode(serial),

@@ -38,7 +38,7 @@ pub(super) const ISSUED: Sql = Sql::same(
     "SELECT c.issuer_id, d.device_id, c.serial, c.der, c.not_before, c.not_after, c.validity_profile FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
 );
-pub(super) const LEAVES: Sql = many!(
+pub(super) const LEAF_FILES: Sql = many!(
     "SELECT c.id, c.issuer_id, c.serial, c.der, c.not_after FROM (SELECT ",
     [text id],
     ") AS w JOIN certificates c ON c.id = w.id WHERE c.org_id = $2 AND c.device IS NOT NULL AND c.der IS NOT NULL"
@@ -239,9 +239,9 @@ struct Called<'a> {
 type LeafRow = (String, String, Vec<u8>, Vec<u8>, i64);
 
 /// Those of these that are devices', with their bytes.
-pub(in crate::pki) async fn leaves(on: &mut impl Conn, org: &OrgId, ids: &[CertificateId]) -> Result<Vec<LeafRow>, Error> {
+pub(in crate::pki) async fn leaf_files(on: &mut impl Conn, org: &OrgId, ids: &[CertificateId]) -> Result<Vec<LeafRow>, Error> {
     let called = list(&ids.iter().map(|id| Called { id: id.as_str() }).collect::<Vec<_>>())?;
-    rows!(on, LeafRow, LEAVES, called.as_str(), org.as_str())
+    rows!(on, LeafRow, LEAF_FILES, called.as_str(), org.as_str())
 }
 
 /// Issuer and bytes of any certificate.
