@@ -2,7 +2,7 @@
 
 use crate::{
     Fleet, Result,
-    access::{Act, Actor, allowed, audit, may},
+    access::{Act, Actor, allowed, may},
     bus::Event,
     db::Tx,
     devices::{self, Selector},
@@ -51,8 +51,8 @@ impl Fleet {
     pub async fn rename_group(&self, actor: &Actor, name: &str, to: &str) -> Result<()> {
         may(actor, Act::EditDevices)?;
         let mut tx = self.write().await?;
-        self.unused(&mut tx, actor, name).await?;
         let devices = self.devices().rename_group(&mut tx, actor, name, to).await?;
+        self.unused(&mut tx, actor, name).await?;
         tx.commit().await?;
         for device in devices {
             self.bus().tell(Event::Device { org: actor.org.clone(), device });
@@ -64,14 +64,14 @@ impl Fleet {
     pub async fn delete_group(&self, actor: &Actor, name: &str) -> Result<()> {
         may(actor, Act::EditDevices)?;
         let mut tx = self.write().await?;
-        self.unused(&mut tx, actor, name).await?;
         self.devices().delete_group(&mut tx, actor, name).await?;
+        self.unused(&mut tx, actor, name).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Plans that are written meanwhile wait: each is either seen here, or sees what becomes of the group.
+    /// Called just before the commit: the audit log's head is held by then, so a plan that is written meanwhile waits for what becomes of the group, or is
+    /// seen here.
     async fn unused(&self, tx: &mut Tx, actor: &Actor, name: &str) -> Result<()> {
-        audit::hold(tx, &actor.org).await?;
         let asking = self.rollouts().asking_for_groups(tx, actor).await?;
         match users(&asking, name).as_slice() {
             [] => Ok(()),

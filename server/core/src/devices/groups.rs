@@ -84,8 +84,8 @@ impl Devices {
         let name = named(name)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        audit::hold(&mut tx, &actor.org).await?;
-        self.make_group(&mut tx, actor, &name, now).await?;
+        let id = self.make_group(&mut tx, actor, &name, now).await?;
+        audit::append(&mut tx, actor, now, "group.create", &name, &json!({ "id": id })).await?;
         tx.commit().await?;
         Ok(DeviceGroup { name, devices: 0, created_at: now, created_by: actor.label(), used_by: Vec::new() })
     }
@@ -98,7 +98,6 @@ impl Devices {
         if exec!(tx, INSERT, id.as_str(), actor.org.as_str(), name, now.0, actor.label())? == 0 {
             return Err(taken(name));
         }
-        audit::append(tx, actor, now, "group.create", name, &json!({ "id": id })).await?;
         Ok(id)
     }
 
@@ -147,14 +146,19 @@ impl Devices {
         if !named.is_empty() && !q.trim().is_empty() {
             return Err(Error::invalid("devices", "Name devices or give a selector, not both."));
         }
-        let now = self.clock.now();
+        let called = if make { self::named(name)? } else { name.to_owned() };
+        let (name, now) = (called.as_str(), self.clock.now());
         let selector = Selector::parse(q).map_err(Error::Selector)?;
         let asked = self.asked(&actor.org, &selector).await?;
         let mut tx = self.db.write().await?;
-        audit::hold(&mut tx, &actor.org).await?;
+        let mut deeds = Vec::new();
         let id = match row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)? {
             Some((id,)) => id,
-            None if make => self.make_group(&mut tx, actor, &self::named(name)?, now).await?.to_string(),
+            None if make => {
+                let id = self.make_group(&mut tx, actor, name, now).await?;
+                deeds.push(audit::Deed { actor, action: "group.create", object: name, detail: json!({ "id": id }) });
+                id.to_string()
+            }
             None => return Err(Error::NotFound("group")),
         };
         let devices = if named.is_empty() {
@@ -169,7 +173,10 @@ impl Devices {
             exec!(&mut tx, PUT_IN, all.as_str(), id.as_str(), actor.org.as_str())?;
         }
         let action = if *out { "group.take_out" } else { "group.put_in" };
-        audit::append(&mut tx, actor, now, action, name, &json!({ "q": q, "named": named, "devices": devices.len() })).await?;
+        let detail = json!({ "q": q, "named": named, "devices": devices.len() });
+        deeds.push(audit::Deed { actor, action, object: name, detail });
+        // Behind the members' rows, as when a device is deleted.
+        audit::append_all(&mut tx, now, &deeds).await?;
         tx.commit().await?;
         let changed = i64::try_from(devices.len()).unwrap_or(i64::MAX);
         for device in devices {

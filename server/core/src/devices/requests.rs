@@ -279,6 +279,9 @@ impl Devices {
         if approved && request.recovers.is_empty() && request.leaf.is_none() {
             name_is_free(&mut tx, &actor.org, &request.device_id).await?;
         }
+        if approved && request.leaf.is_some() {
+            self.pki.hold_trust(&mut tx).await?;
+        }
         let detail =
             json!({ "device_id": request.device_id, "code": code(&request.spki_sha256), "spki_sha256": hex::encode(&request.spki_sha256) });
         audit::append(&mut tx, actor, now, action, id.as_str(), &detail).await?;
