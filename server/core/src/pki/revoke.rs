@@ -64,12 +64,6 @@ impl Pki {
         Ok(())
     }
 
-    /// Takes the trust clock, for a transaction that writes to the audit log before it changes trust: everybody takes the clock first.
-    pub(crate) async fn hold_trust(&self, tx: &mut Tx) -> Result<(), Error> {
-        store::next_trust(tx).await?;
-        Ok(())
-    }
-
     /// Says inside the caller's transaction that a device's standing (active, suspended, …) has changed.
     pub async fn device_changed(&self, tx: &mut Tx, device: i64) -> Result<(), Error> {
         let seq = store::next_trust(tx).await?;
