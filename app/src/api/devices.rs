@@ -131,11 +131,8 @@ pub async fn group_devices(
     #[server(default)] back: String,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let (devices, group, out) = (call.fleet.devices(), group.trim(), out == "yes");
-    if !out && !call.answer(devices.groups(&call.actor).await)?.iter().any(|known| known.name == group) {
-        call.answer(devices.create_group(&call.actor, group).await)?;
-    }
-    call.answer(devices.group_many(&call.actor, group, &wire::devices::GroupMany { q, devices: Vec::new(), out, expected }).await)?;
+    let wanted = wire::devices::GroupMany { q, devices: Vec::new(), out: out == "yes", expected };
+    call.answer(call.fleet.devices().gather(&call.actor, group.trim(), &wanted).await)?;
     call.lead_to(super::session::local(&back, "/devices"));
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use crate::{
     Fleet, Result,
-    access::{Act, Actor, allowed},
+    access::{Act, Actor, allowed, may},
+    bus::Event,
+    db::Tx,
     devices::{self, Selector},
 };
 use wire::{
@@ -14,7 +16,7 @@ impl Fleet {
     /// Groups by their names, each with its number of devices and the rollouts that ask for it and have not ended.
     pub async fn groups(&self, actor: &Actor) -> Result<Vec<DeviceGroup>> {
         let mut groups = self.devices().groups(actor).await?;
-        let asking = self.rollouts().asking_for_groups(actor).await?;
+        let asking = self.rollouts().asking_for_groups(&mut self.read().await?, actor).await?;
         for group in &mut groups {
             group.used_by = users(&asking, &group.name);
         }
@@ -47,18 +49,30 @@ impl Fleet {
 
     /// Gives a group another name. Refused while a rollout asks for it: what was approved would mean other devices then.
     pub async fn rename_group(&self, actor: &Actor, name: &str, to: &str) -> Result<()> {
-        self.unused(actor, name).await?;
-        Ok(self.devices().rename_group(actor, name, to).await?)
+        may(actor, Act::EditDevices)?;
+        let mut tx = self.write().await?;
+        let devices = self.devices().rename_group(&mut tx, actor, name, to).await?;
+        self.unused(&mut tx, actor, name).await?;
+        tx.commit().await?;
+        for device in devices {
+            self.bus().tell(Event::Device { org: actor.org.clone(), device });
+        }
+        Ok(())
     }
 
     /// Deletes a group; its devices stay. Refused while a rollout asks for it, as renaming is.
     pub async fn delete_group(&self, actor: &Actor, name: &str) -> Result<()> {
-        self.unused(actor, name).await?;
-        Ok(self.devices().delete_group(actor, name).await?)
+        may(actor, Act::EditDevices)?;
+        let mut tx = self.write().await?;
+        self.devices().delete_group(&mut tx, actor, name).await?;
+        self.unused(&mut tx, actor, name).await?;
+        Ok(tx.commit().await?)
     }
 
-    async fn unused(&self, actor: &Actor, name: &str) -> Result<()> {
-        let asking = self.rollouts().asking_for_groups(actor).await?;
+    /// Called just before the commit: the audit log's head is held by then, so a plan that is written meanwhile waits for what becomes of the group, or is
+    /// seen here.
+    async fn unused(&self, tx: &mut Tx, actor: &Actor, name: &str) -> Result<()> {
+        let asking = self.rollouts().asking_for_groups(tx, actor).await?;
         match users(&asking, name).as_slice() {
             [] => Ok(()),
             users => {

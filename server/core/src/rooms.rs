@@ -6,7 +6,7 @@ use crate::{
     attacks::Attacks,
     bus::Bus,
     clock::Clock,
-    db::{self, Db, Location, Store, row},
+    db::{self, Db, Location, Read, Store, Tx, row},
     devices::{Devices, EnrolmentUrls, Hook},
     entropy::Entropy,
     pki::{Kek, Pki, PkiSettings},
@@ -183,6 +183,16 @@ impl Fleet {
     /// The first organization, which every fleet has.
     pub fn default_org(&self) -> &OrgId {
         &self.0.org
+    }
+
+    /// A connection to read from, for what is said of several rooms at once.
+    pub(crate) async fn read(&self) -> Result<Read, db::Error> {
+        self.0.stores[0].read().await
+    }
+
+    /// A write transaction, for what several rooms do as one.
+    pub(crate) async fn write(&self) -> Result<Tx, db::Error> {
+        self.0.stores[0].write().await
     }
 
     /// Makes sure that this is still the only server of its database; a refusal ([`db::Error::Open`]) means that another one has taken over.

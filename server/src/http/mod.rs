@@ -3,6 +3,7 @@
 pub mod api;
 mod assets;
 mod bodies;
+mod deadline;
 mod docs;
 pub mod fault;
 pub mod guard;

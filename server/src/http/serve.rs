@@ -2,7 +2,7 @@
 
 use super::{
     api, assets,
-    fault::Problem,
+    deadline::within,
     guard::{self, Guard, guard},
     live,
     own_words::Face,
@@ -22,7 +22,7 @@ use axum::{
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderName, HeaderValue},
     middleware::{self, Next},
-    response::{IntoResponse as _, Response},
+    response::Response,
     routing::get,
 };
 use fleet::{
@@ -38,7 +38,6 @@ use tower_http::{
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     set_header::SetResponseHeaderLayer,
 };
-use wire::{Fault, FaultKind};
 
 /// A page that is not ready by then is answered with 503 instead of half a page.
 const SLOWEST_PAGE: Duration = Duration::from_secs(15);
@@ -108,12 +107,9 @@ pub fn router(operator: &Operator) -> Router {
     face.over(routes)
 }
 
-/// Pages and server functions have a deadline; uploads and live sockets have their own.
+/// Pages and server functions have a deadline; REST, uploads and live sockets have their own.
 async fn in_time(request: Request, next: Next) -> Response {
-    tokio::time::timeout(SLOWEST_PAGE, next.run(request)).await.unwrap_or_else(|_| {
-        tracing::error!("a page took longer than {SLOWEST_PAGE:?}");
-        Problem(Fault::new(FaultKind::Busy, "slow_page", "The page took too long. Try again.").retry_after(5)).into_response()
-    })
+    within(SLOWEST_PAGE, ("slow_page", "The page took too long. Try again."), request, next).await
 }
 
 async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {

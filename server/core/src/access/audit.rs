@@ -16,6 +16,10 @@ use wire::{
 
 /// Takes the place of the next entry until the transaction ends: whoever changes the organization after looking at it holds first, so that of two
 /// at once the second looks at what the first has left. Comes before every other row of the room.
+///
+/// On PostgreSQL two transactions that take the same rows in two orders wait for each other until one is undone. The order: first what an action is about
+/// (tokens, devices, the trust clock, a rollout, the organization's row), then the audit log's head, and behind it only what nobody takes before it (people,
+/// releases, their keys).
 pub async fn hold(tx: &mut Tx, org: &OrgId) -> Result<(), db::Error> {
     row!(tx, (i64,), store::AUDIT_HOLD, org.as_str())?.map(drop).ok_or_else(|| db::Error::corrupt(format!("no audit head for {org}")))
 }

@@ -71,6 +71,13 @@ const AGAIN: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(10);
 const SLOW: Duration = Duration::from_secs(1);
 
+/// Taking the serving lock takes at most so long: a connection, and all the asking.
+const TAKING: Duration = Duration::from_secs(20);
+
+/// What PostgreSQL gives up by itself, unless the URL says otherwise: a statement that waits so long for another transaction, and one that takes so long.
+/// Migrations may.
+const LIMITS: [(&str, &str); 2] = [("lock_timeout", "10s"), ("statement_timeout", "60s")];
+
 /// A connection that was idle for so long is asked whether it still stands before it is used.
 const RESTED: Duration = Duration::from_secs(1);
 
@@ -156,9 +163,15 @@ fn noted(full: &AtomicBool, e: sqlx::Error) -> Error {
     e
 }
 
-/// A pool of a PostgreSQL that may still be starting: it is waited for, and the log says so.
-async fn postgres(url: &str, connections: u32) -> Result<PgPool, Error> {
+/// Where PostgreSQL is, with our limits where the URL sets none of its own.
+fn limited(url: &str) -> Result<PgConnectOptions, Error> {
     let to: PgConnectOptions = url.parse()?;
+    let own = to.get_options().unwrap_or_default().to_owned();
+    Ok(to.options(LIMITS.into_iter().filter(|(name, _)| !own.contains(name))))
+}
+
+/// A pool of a PostgreSQL that may still be starting: it is waited for, and the log says so.
+async fn postgres(to: PgConnectOptions, connections: u32) -> Result<PgPool, Error> {
     let (host, port) = (to.get_host().to_owned(), to.get_port());
     let pool = PgPoolOptions::new()
         .max_connections(connections)
@@ -256,8 +269,11 @@ impl Db {
                 Ok(Self::over(Pools::Sqlite { writer, readers }))
             }
             Location::Postgres { url, connections } => {
-                let pool = postgres(url, *connections).await?;
-                migrate::postgres(store).run(&pool).await?;
+                let migrating = postgres(url.parse()?, 1).await?;
+                let migrated = migrate::postgres(store).run(&migrating).await;
+                migrating.close().await;
+                migrated?;
+                let pool = postgres(limited(url)?, *connections).await?;
                 Ok(Self::over(Pools::Postgres { pool, serving: Arc::default() }))
             }
         }
@@ -268,7 +284,7 @@ impl Db {
         match at {
             Location::Sqlite(file) => Ok(file.metadata().is_ok_and(|f| f.len() > 0)),
             Location::Postgres { url, .. } => {
-                let pool = postgres(url, 1).await?;
+                let pool = postgres(limited(url)?, 1).await?;
                 let made = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&pool).await?;
                 pool.close().await;
                 Ok(made)
@@ -287,11 +303,18 @@ impl Db {
         let Pools::Postgres { pool, serving } = &self.pools else { return Ok(()) };
         let mut serving = serving.lock().await;
         if let Some(on) = serving.as_mut() {
-            if on.ping().await.is_ok() {
+            // One that does not answer is as good as lost.
+            if matches!(tokio::time::timeout(SLOW, on.ping()).await, Ok(Ok(()))) {
                 return Ok(());
             }
             *serving = None;
         }
+        *serving = Some(tokio::time::timeout(TAKING, Self::take_lock(pool)).await.map_err(|_| Error::Busy)??);
+        Ok(())
+    }
+
+    /// A connection with the lock of the serving process.
+    async fn take_lock(pool: &PgPool) -> Result<PgConnection, Error> {
         let mut on = pool.acquire().await?.detach();
         // A host that lost its power can't say goodbye; PostgreSQL finds out within a minute and frees the lock.
         on.execute("SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3").await?;
@@ -300,8 +323,7 @@ impl Db {
                 tokio::time::sleep(AGAIN).await;
             }
             if sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(SERVING).fetch_one(&mut on).await? {
-                *serving = Some(on);
-                return Ok(());
+                return Ok(on);
             }
         }
         Err(Error::Open("another Fleetward serves this PostgreSQL database: stop it first, or give this one another database".into()))
@@ -374,8 +396,9 @@ impl Db {
             Pools::Postgres { pool, serving } => {
                 if let Some(mut on) = serving.lock().await.take() {
                     // Given back before the answer, so that the next server finds it free; a lost connection has given it back already.
-                    let _ = sqlx::query("SELECT pg_advisory_unlock($1)").bind(SERVING).execute(&mut on).await;
-                    let _ = on.close().await;
+                    let given = sqlx::query("SELECT pg_advisory_unlock($1)").bind(SERVING).execute(&mut on);
+                    let _ = tokio::time::timeout(SLOW, given).await;
+                    let _ = tokio::time::timeout(SLOW, on.close()).await;
                 }
                 pool.close().await;
             }

@@ -67,10 +67,10 @@ impl From<sqlx::Error> for Error {
         match &e {
             sqlx::Error::PoolTimedOut => Self::Busy,
             // SQLITE_FULL is 13, and 4874 that the log's index can't grow; SQLITE_BUSY is 5; PostgreSQL says 53100 disk_full, and 40001 or 40P01 when two transactions stood in each
-            // other's way and this one was undone.
+            // other's way and this one was undone, 55P03 when one waited too long for another, 57014 when a statement took too long.
             sqlx::Error::Database(d) => match d.code().as_deref() {
                 Some("13" | "4874" | "53100") => Self::Full,
-                Some("5" | "261" | "517" | "40001" | "40P01") => Self::Busy,
+                Some("5" | "261" | "517" | "40001" | "40P01" | "55P03" | "57014") => Self::Busy,
                 _ => Self::Driver(e),
             },
             _ => Self::Driver(e),

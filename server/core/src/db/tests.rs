@@ -2,8 +2,16 @@
 
 use super::{Db, EngineKind, Error, Location, Sql, Store, Tx, exec, row};
 use crate::testing;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection, postgres::PgConnectOptions};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_engines() {
@@ -128,6 +136,72 @@ async fn a_second_server_on_the_same_postgres_is_refused_until_the_first_has_clo
     assert!(matches!(one.serve_alone().await, Err(Error::Open(_))));
     two.close().await;
     one.serve_alone().await.unwrap();
+}
+
+/// The same PostgreSQL by another URL, whose connections go quiet when they are told to: its end is closed, and ours hears nothing.
+async fn by_a_line_that_goes_quiet(url: &str) -> (String, Arc<Notify>) {
+    let to: PgConnectOptions = url.parse().unwrap();
+    let there = format!("{}:{}", to.get_host(), to.get_port());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = listener.local_addr().unwrap().to_string();
+    assert!(url.contains(&there), "the URL says host and port: {url}");
+    let quiet = Arc::new(Notify::new());
+    let hush = quiet.clone();
+    let by = url.replace(&there, &here);
+    tokio::spawn(async move {
+        while let Ok((mut ours, _)) = listener.accept().await {
+            let (hush, there) = (hush.clone(), there.clone());
+            tokio::spawn(async move {
+                let mut theirs = TcpStream::connect(there).await.unwrap();
+                let hushed = tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut ours, &mut theirs) => false,
+                    () = hush.notified() => true,
+                };
+                drop(theirs);
+                if hushed {
+                    std::future::pending::<()>().await;
+                }
+                drop(ours);
+            });
+        }
+    });
+    (by, quiet)
+}
+
+#[tokio::test]
+async fn a_serving_lock_whose_connection_answers_nothing_is_taken_anew() {
+    let (url, quiet) = by_a_line_that_goes_quiet(&testing::postgres().await).await;
+    let db = Db::open(&Location::Postgres { url, connections: 2 }, Store::Fleet).await.unwrap();
+    db.serve_alone().await.unwrap();
+    quiet.notify_waiters();
+    tokio::time::timeout(Duration::from_secs(15), db.serve_alone()).await.expect("it does not wait for an answer").unwrap();
+    db.serve_alone().await.unwrap();
+}
+
+#[tokio::test]
+async fn postgres_gives_up_by_itself_what_takes_too_long() {
+    const LIMITS: Sql = Sql::same("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')");
+    const SHORT: Sql = Sql::same("SET LOCAL lock_timeout = '50ms'");
+    const QUICK: Sql = Sql::same("SET LOCAL statement_timeout = '50ms'");
+    const HOLD: Sql = Sql::same("SELECT CAST(1 AS BIGINT) FROM (SELECT pg_advisory_xact_lock(1)) held");
+    const SLEEP: Sql = Sql::same("SELECT CAST(1 AS BIGINT) FROM (SELECT pg_sleep(10)) slept");
+    let url = testing::postgres().await;
+    let limits = async |url: String| {
+        let db = Db::open(&Location::Postgres { url, connections: 2 }, Store::Fleet).await.unwrap();
+        let found = row!(&mut db.read().await.unwrap(), (String, String), LIMITS).unwrap().unwrap();
+        (db, found)
+    };
+    let (_, own) = limits(format!("{url}?options=-c%20statement_timeout%3D5s")).await;
+    assert_eq!(own, ("10s".to_owned(), "5s".to_owned()), "what the URL says goes");
+    let (db, ours) = limits(url).await;
+    assert_eq!(ours, ("10s".to_owned(), "1min".to_owned()));
+
+    let (mut one, mut two) = (db.write().await.unwrap(), db.write().await.unwrap());
+    row!(&mut one, (i64,), HOLD).unwrap();
+    exec!(&mut two, SHORT).unwrap();
+    assert!(matches!(row!(&mut two, (i64,), HOLD), Err(Error::Busy)));
+    exec!(&mut one, QUICK).unwrap();
+    assert!(matches!(row!(&mut one, (i64,), SLEEP), Err(Error::Busy)));
 }
 
 #[tokio::test]

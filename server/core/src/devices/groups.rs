@@ -1,7 +1,7 @@
 //! Groups: devices that people have put together by hand under a name, for selectors (`group:NAME`). Owns the rows; what a group is used for is said
 //! elsewhere. Who is in it is decided device by device, of exactly those that a filter showed.
 
-use super::{DeviceNo, Devices, Error, MOST_AT_ONCE, Selector, store, tagging::found, words};
+use super::{DeviceNo, Devices, Error, MOST_AT_ONCE, Selector, tagging::found, words};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -9,6 +9,7 @@ use crate::{
 };
 use serde::Serialize;
 use serde_json::json;
+use std::collections::HashMap;
 use wire::{
     Timestamp,
     devices::{DeviceGroup, GroupMany, Tagged},
@@ -40,6 +41,11 @@ const PUT_IN: Sql = many!(
 );
 const TAKE_OUT: Sql =
     many!("DELETE FROM group_members WHERE group_id = $2 AND device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
+const NUMBERS: Sql = many!(
+    "SELECT d.device_id_lower, d.number FROM (SELECT ",
+    [text lower],
+    ") AS w JOIN devices d ON d.org_id = $2 AND d.device_id_lower = w.lower WHERE d.deleted_at IS NULL"
+);
 /// A device's groups.
 pub(super) const OF: Sql = Sql::same(
     "SELECT g.name FROM group_members m JOIN device_groups g ON g.id = m.group_id WHERE m.org_id = $1 AND m.device = $2 ORDER BY g.name",
@@ -50,11 +56,16 @@ pub(super) const NAMES: Sql = Sql::same("SELECT name FROM device_groups WHERE or
 pub(super) const LEAVE: Sql = Sql::same("DELETE FROM group_members WHERE device = $1");
 
 pub(crate) const ALL: &[&Sql] =
-    &[&INSERT, &COUNT, &LIST, &BY_NAME, &RENAME, &IN_IT, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &OF, &NAMES, &LEAVE];
+    &[&INSERT, &COUNT, &LIST, &BY_NAME, &RENAME, &IN_IT, &EMPTY, &DELETE, &PUT_IN, &TAKE_OUT, &NUMBERS, &OF, &NAMES, &LEAVE];
 
 #[derive(Serialize)]
 struct Of {
     device: i64,
+}
+
+#[derive(Serialize)]
+struct Called {
+    lower: String,
 }
 
 impl Devices {
@@ -72,69 +83,84 @@ impl Devices {
         may(actor, Act::EditDevices)?;
         let name = named(name)?;
         let now = self.clock.now();
-        let id: GroupId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
-        if row!(&mut tx, (i64,), COUNT, actor.org.as_str())?.is_some_and(|(n,)| n >= MOST) {
-            return Err(Error::invalid("name", "There are 200 groups, and no more are kept. Delete one, or use tags."));
-        }
-        let by = actor.label();
-        if exec!(&mut tx, INSERT, id.as_str(), actor.org.as_str(), name.as_str(), now.0, by.as_str())? == 0 {
-            return Err(taken(&name));
-        }
+        let id = self.make_group(&mut tx, actor, &name, now).await?;
         audit::append(&mut tx, actor, now, "group.create", &name, &json!({ "id": id })).await?;
         tx.commit().await?;
-        Ok(DeviceGroup { name, devices: 0, created_at: now, created_by: by, used_by: Vec::new() })
+        Ok(DeviceGroup { name, devices: 0, created_at: now, created_by: actor.label(), used_by: Vec::new() })
     }
 
-    /// Gives a group another name; its devices stay in it. Whether a selector that still asks for the old name may lose it is said elsewhere.
-    pub(crate) async fn rename_group(&self, actor: &Actor, name: &str, to: &str) -> Result<(), Error> {
-        may(actor, Act::EditDevices)?;
+    async fn make_group(&self, tx: &mut Tx, actor: &Actor, name: &str, now: Timestamp) -> Result<GroupId, Error> {
+        let id: GroupId = self.entropy.id(now);
+        if row!(tx, (i64,), COUNT, actor.org.as_str())?.is_some_and(|(n,)| n >= MOST) {
+            return Err(Error::invalid("name", "There are 200 groups, and no more are kept. Delete one, or use tags."));
+        }
+        if exec!(tx, INSERT, id.as_str(), actor.org.as_str(), name, now.0, actor.label())? == 0 {
+            return Err(taken(name));
+        }
+        Ok(id)
+    }
+
+    /// Gives a group another name; its devices stay in it, and are the answer: tell of them after the commit. Whether a selector that still asks for the
+    /// old name may lose it is said elsewhere, in the same transaction, as whether the actor may.
+    pub(crate) async fn rename_group(&self, tx: &mut Tx, actor: &Actor, name: &str, to: &str) -> Result<Vec<DeviceNo>, Error> {
         let to = named(to)?;
         let now = self.clock.now();
-        let mut tx = self.db.write().await?;
-        let (id,) = row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
+        let (id,) = row!(tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
         if to == name {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        if row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), to.as_str())?.is_some() {
+        if row!(tx, (String,), BY_NAME, actor.org.as_str(), to.as_str())?.is_some() {
             return Err(taken(&to));
         }
-        exec!(&mut tx, RENAME, id.as_str(), to.as_str())?;
-        let devices = rows!(&mut tx, (i64,), IN_IT, id.as_str())?;
-        audit::append(&mut tx, actor, now, "group.rename", name, &json!({ "id": id, "to": to })).await?;
-        tx.commit().await?;
-        for (device,) in devices {
-            self.bus.tell(Event::Device { org: actor.org.clone(), device });
-        }
-        Ok(())
+        exec!(tx, RENAME, id.as_str(), to.as_str())?;
+        let devices = rows!(tx, (i64,), IN_IT, id.as_str())?;
+        audit::append(tx, actor, now, "group.rename", name, &json!({ "id": id, "to": to })).await?;
+        Ok(devices.into_iter().map(|(device,)| device).collect())
     }
 
     /// Deletes a group; its devices stay. The same holds for selectors that ask for it.
-    pub(crate) async fn delete_group(&self, actor: &Actor, name: &str) -> Result<(), Error> {
-        may(actor, Act::EditDevices)?;
+    pub(crate) async fn delete_group(&self, tx: &mut Tx, actor: &Actor, name: &str) -> Result<(), Error> {
         let now = self.clock.now();
-        let mut tx = self.db.write().await?;
-        let (id,) = row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
-        let devices = exec!(&mut tx, EMPTY, id.as_str())?;
-        exec!(&mut tx, DELETE, id.as_str())?;
-        audit::append(&mut tx, actor, now, "group.delete", name, &json!({ "id": id, "devices": devices })).await?;
-        tx.commit().await?;
+        let (id,) = row!(tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
+        let devices = exec!(tx, EMPTY, id.as_str())?;
+        exec!(tx, DELETE, id.as_str())?;
+        audit::append(tx, actor, now, "group.delete", name, &json!({ "id": id, "devices": devices })).await?;
         Ok(())
+    }
+
+    /// [`Devices::group_many`], into a group that is made where it is not there: both or neither.
+    pub async fn gather(&self, actor: &Actor, name: &str, wanted: &GroupMany) -> Result<Tagged, Error> {
+        self.group(actor, name, wanted, !wanted.out).await
     }
 
     /// Puts every device that a selector means into a group, or those that are named, or takes them out, all or nothing. `expected` is how many devices
     /// the caller has seen the selector mean; when it is another number by now, nothing happens.
     pub async fn group_many(&self, actor: &Actor, name: &str, wanted: &GroupMany) -> Result<Tagged, Error> {
+        self.group(actor, name, wanted, false).await
+    }
+
+    async fn group(&self, actor: &Actor, name: &str, wanted: &GroupMany, make: bool) -> Result<Tagged, Error> {
         may(actor, Act::EditDevices)?;
         let GroupMany { q, devices: named, out, expected } = wanted;
         if !named.is_empty() && !q.trim().is_empty() {
             return Err(Error::invalid("devices", "Name devices or give a selector, not both."));
         }
-        let now = self.clock.now();
+        let called = if make { self::named(name)? } else { name.to_owned() };
+        let (name, now) = (called.as_str(), self.clock.now());
         let selector = Selector::parse(q).map_err(Error::Selector)?;
         let asked = self.asked(&actor.org, &selector).await?;
         let mut tx = self.db.write().await?;
-        let (id,) = row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)?.ok_or(Error::NotFound("group"))?;
+        let mut deeds = Vec::new();
+        let id = match row!(&mut tx, (String,), BY_NAME, actor.org.as_str(), name)? {
+            Some((id,)) => id,
+            None if make => {
+                let id = self.make_group(&mut tx, actor, name, now).await?;
+                deeds.push(audit::Deed { actor, action: "group.create", object: name, detail: json!({ "id": id }) });
+                id.to_string()
+            }
+            None => return Err(Error::NotFound("group")),
+        };
         let devices = if named.is_empty() {
             found(&mut tx, &actor.org, (&selector, &asked), *expected).await?
         } else {
@@ -147,7 +173,10 @@ impl Devices {
             exec!(&mut tx, PUT_IN, all.as_str(), id.as_str(), actor.org.as_str())?;
         }
         let action = if *out { "group.take_out" } else { "group.put_in" };
-        audit::append(&mut tx, actor, now, action, name, &json!({ "q": q, "named": named, "devices": devices.len() })).await?;
+        let detail = json!({ "q": q, "named": named, "devices": devices.len() });
+        deeds.push(audit::Deed { actor, action, object: name, detail });
+        // Behind the members' rows, as when a device is deleted.
+        audit::append_all(&mut tx, now, &deeds).await?;
         tx.commit().await?;
         let changed = i64::try_from(devices.len()).unwrap_or(i64::MAX);
         for device in devices {
@@ -178,9 +207,11 @@ async fn listed(tx: &mut Tx, org: &OrgId, named: &[DeviceId]) -> Result<Vec<Devi
     if i64::try_from(named.len()).unwrap_or(i64::MAX) > MOST_AT_ONCE {
         return Err(Error::invalid("devices", "At most 10,000 devices are changed at once. Name fewer."));
     }
+    let called: Vec<Called> = named.iter().map(|id| Called { lower: id.as_str().to_lowercase() }).collect();
+    let found: HashMap<String, DeviceNo> = rows!(tx, (String, i64), NUMBERS, list(&called)?, org.as_str())?.into_iter().collect();
     let mut numbers = Vec::with_capacity(named.len());
-    for id in named {
-        let number = store::number(tx, org, id).await?;
+    for (id, Called { lower }) in named.iter().zip(&called) {
+        let number = found.get(lower).copied();
         numbers.push(number.ok_or_else(|| Error::invalid("devices", format!("There is no device {id}. Nothing was changed.")))?);
     }
     numbers.sort_unstable();

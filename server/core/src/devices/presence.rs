@@ -4,10 +4,11 @@
 use super::{DeviceNo, Devices, Error, store};
 use crate::{
     bus::{Bus, Event},
-    db::{Db, Tx, exec, rows},
+    db::{Db, Tx, exec, list, rows},
     text::unseen,
 };
 use parking_lot::Mutex;
+use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use tokio::sync::Notify;
 use wire::{
@@ -23,6 +24,15 @@ pub const FIRMWARE_VERSION: &str = "firmware_version";
 pub const FIRMWARE_SEQUENCE: &str = "firmware_sequence";
 /// The same for its hardware revision; taken once.
 pub const HARDWARE: &str = "hardware";
+
+/// Last-seen times of one statement.
+const SEEN_AT_ONCE: usize = 1000;
+
+#[derive(Serialize)]
+struct Seen {
+    device: DeviceNo,
+    at: i64,
+}
 
 /// A connection that has said who it is.
 #[derive(Debug, Clone)]
@@ -264,9 +274,10 @@ impl Devices {
         }
         let times = if seen { presence.heard.lock().seen.clone() } else { BTreeMap::new() };
         if !times.is_empty() {
+            let heard: Vec<Seen> = times.iter().map(|(device, at)| Seen { device: *device, at: at.0 }).collect();
             let mut tx = self.db.write().await?;
-            for (device, at) in &times {
-                exec!(&mut tx, store::SEEN, device, at.0)?;
+            for some in heard.chunks(SEEN_AT_ONCE) {
+                exec!(&mut tx, store::SEEN, list(some)?)?;
             }
             tx.commit().await?;
             // Whoever was heard of again meanwhile stays for the next time.

@@ -280,11 +280,11 @@ impl Devices {
         if approved && request.recovers.is_empty() && request.leaf.is_none() {
             name_is_free(&mut tx, &actor.org, &request.device_id).await?;
         }
+        // One that came with a certificate has nothing left to collect. Before the audit log's head, as everybody takes devices and the trust clock.
+        let taken = if approved && request.leaf.is_some() { Some(self.take_waiting(&mut tx, actor, &request, now).await?) } else { None };
         let detail =
             json!({ "device_id": request.device_id, "code": code(&request.spki_sha256), "spki_sha256": hex::encode(&request.spki_sha256) });
         audit::append(&mut tx, actor, now, action, id.as_str(), &detail).await?;
-        // One that came with a certificate has nothing left to collect.
-        let taken = if approved && request.leaf.is_some() { Some(self.take_waiting(&mut tx, actor, &request, now).await?) } else { None };
         tx.commit().await?;
         if let Some(device) = taken {
             self.pki.reload().await?;

@@ -130,7 +130,15 @@ pub(super) const CONNECTION_OPEN: Sql = Sql::same("INSERT INTO connections (org_
 pub(super) const DISCONNECTED: Sql = Sql::same("UPDATE devices SET online = FALSE, last_seen_at = $2 WHERE number = $1");
 pub(super) const CONNECTION_CLOSE: Sql =
     Sql::same("UPDATE connections SET ended_at = $2, reason = $3 WHERE device = $1 AND ended_at IS NULL");
-pub(super) const SEEN: Sql = Sql::same("UPDATE devices SET last_seen_at = $2 WHERE number = $1 AND last_seen_at < $2");
+// PostgreSQL locks them in the order of devices, as everybody who locks many does.
+pub(super) const SEEN: Sql = Sql::split(
+    "UPDATE devices SET last_seen_at = w.at FROM (SELECT value->>'device' AS device, value->>'at' AS at FROM jsonb_each($1)) AS w
+     WHERE devices.number = w.device AND devices.last_seen_at < w.at",
+    "UPDATE devices SET last_seen_at = w.at FROM
+         (SELECT d.number, x.at FROM json_to_recordset(CAST($1 AS JSON)) AS x(device BIGINT, at BIGINT)
+          JOIN devices d ON d.number = x.device WHERE d.last_seen_at < x.at ORDER BY d.number FOR NO KEY UPDATE OF d) AS w
+     WHERE devices.number = w.number",
+);
 pub(super) const ALL_OFFLINE: Sql = Sql::same("UPDATE devices SET online = FALSE WHERE online = TRUE");
 pub(super) const ALL_CLOSED: Sql = Sql::same("UPDATE connections SET ended_at = $1, reason = $2 WHERE ended_at IS NULL");
 pub(super) const CONNECTIONS: Sql = Sql::same(

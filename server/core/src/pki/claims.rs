@@ -149,7 +149,8 @@ impl Pki {
         let seq = store::next_trust(tx).await?;
         let how = RevocationReason::CessationOfOperation.into();
         if store::revoke(tx, id, &actor.org, self.clock.now(), &actor.label(), &how, seq).await? {
-            self.journal_revoked(tx, id).await?;
+            let told = self.for_journal(tx, id).await?;
+            self.journal_all(told.as_slice()).await;
         }
         Ok(seq)
     }

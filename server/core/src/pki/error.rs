@@ -44,6 +44,9 @@ pub enum Error {
         /// What its key is called on the token.
         id: wire::ids::AuthorityId,
     },
+    /// The token did not sign in time.
+    #[error("the token does not answer: see that its module reaches it")]
+    TokenLate,
     /// Nobody has shown that they hold the root's file.
     #[error("the root's file was not shown")]
     NotHeld,
@@ -347,6 +350,11 @@ impl Error {
                     reach.missing()
                 ),
             ),
+            Self::TokenLate => {
+                tracing::error!(error = %self, "nothing is signed");
+                let text = "The server's keys are on a token that does not answer at the moment. Nothing was done; try again.";
+                Fault::new(FaultKind::Busy, "token_late", text).retry_after(10)
+            }
             Self::NoAuthority(_) | Self::KeyOnToken { .. } => {
                 tracing::error!(error = %self, "no authority issues");
                 Fault::new(

@@ -6,6 +6,7 @@ use super::{
     authorities::{self, Parent},
     bundle,
     consents::Done,
+    journal::Entry,
     profile::Kind,
     store,
 };
@@ -168,23 +169,26 @@ impl Pki {
                 "Devices believe in this root. Stage the next one, activate it, by force if need be, then give this one up.",
             ));
         }
+        let given_up = |authority: AuthorityId| Entry::Compromised { org: actor.org.clone(), authority, at: now };
+        let mut told = Vec::new();
         // Whoever has a root's key can vouch for anything below it, so nothing below it is believed either.
         for (child, was) in store::believed_under(&mut tx, id).await? {
             let child: AuthorityId = child.parse().map_err(crate::db::Error::corrupt)?;
             let was: AuthorityState = was.parse().map_err(crate::db::Error::corrupt)?;
             store::set_state(&mut tx, &child, &actor.org, was, Compromised, Some((now, seq))).await?;
             aftermath::freeze(&mut tx, &child, &actor.org, was, now).await?;
-            self.journal_compromised(&actor.org, &child, now).await;
             let detail = json!({ "was": was.as_str(), "with": id });
             audit::append(&mut tx, actor, now, "authority.compromise", child.as_str(), &detail).await?;
+            told.push(given_up(child));
         }
         if !store::set_state(&mut tx, id, &actor.org, state, Compromised, Some((now, seq))).await? {
             return Err(Error::AuthorityState("It has just been changed by somebody else. Look again."));
         }
         aftermath::freeze(&mut tx, id, &actor.org, state, now).await?;
-        self.journal_compromised(&actor.org, id, now).await;
+        told.push(given_up(id.clone()));
         audit::append(&mut tx, actor, now, "authority.compromise", id.as_str(), &json!({ "was": state.as_str() })).await?;
         bundle::raise(&mut tx, actor, now).await?;
+        self.journal_all(&told).await;
         tx.commit().await?;
         self.ended().await
     }

@@ -10,7 +10,7 @@ use super::{
     store,
 };
 use crate::db::{Conn, Tx};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use wire::{
     Timestamp,
     enrolment::Enrolled,
@@ -110,16 +110,24 @@ impl Pki {
         }
     }
 
-    /// A device's certificate as files tell of it.
-    pub(crate) async fn leaf(&self, on: &mut impl Conn, org: &OrgId, id: &CertificateId) -> Result<LeafFile, Error> {
-        let record = store::issued(on, id, org).await?.ok_or(Error::NotFound)?;
-        Ok(LeafFile {
-            pem: crate::pem::encode("CERTIFICATE", &record.der),
-            serial: hex::encode(&record.serial),
-            fingerprint: hex::encode(sha256(&record.der)),
-            not_after: Timestamp(record.not_after),
-            issuer: record.issuer_id.parse().map_err(crate::db::Error::corrupt)?,
-        })
+    /// Devices' certificates as files tell of them, those of these that are there.
+    pub(crate) async fn leaves(
+        &self,
+        on: &mut impl Conn,
+        org: &OrgId,
+        ids: &[CertificateId],
+    ) -> Result<HashMap<CertificateId, LeafFile>, Error> {
+        let found = store::leaf_files(on, org, ids).await?.into_iter().map(|(id, issuer, serial, der, not_after)| {
+            let file = LeafFile {
+                pem: crate::pem::encode("CERTIFICATE", &der),
+                serial: hex::encode(serial),
+                fingerprint: hex::encode(sha256(&der)),
+                not_after: Timestamp(not_after),
+                issuer: issuer.parse().map_err(crate::db::Error::corrupt)?,
+            };
+            Ok((id.parse().map_err(crate::db::Error::corrupt)?, file))
+        });
+        found.collect()
     }
 
     /// The authorities above these issuers and themselves, without the root, PEM; each once.

@@ -148,13 +148,21 @@ mod hexed {
 pub(super) struct Journal {
     path: PathBuf,
     file: Arc<parking_lot::Mutex<File>>,
+    /// How often it was written.
+    #[cfg(test)]
+    pub writes: std::sync::atomic::AtomicUsize,
 }
 
 impl Journal {
     /// The journal at this place; an empty one where there is none.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let file = lines::open(path).map_err(|error| Error::Journal { path: path.to_owned(), error })?;
-        Ok(Self { path: path.to_owned(), file: Arc::new(parking_lot::Mutex::new(file)) })
+        Ok(Self {
+            path: path.to_owned(),
+            file: Arc::new(parking_lot::Mutex::new(file)),
+            #[cfg(test)]
+            writes: std::sync::atomic::AtomicUsize::default(),
+        })
     }
 
     /// Writes these down for good. When this returns they are on the disk.
@@ -164,6 +172,8 @@ impl Journal {
             serde_json::to_writer(&mut text, entry).map_err(|e| self.wrong(e.into()))?;
             text.push(b'\n');
         }
+        #[cfg(test)]
+        self.writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let file = Arc::clone(&self.file);
         let written = tokio::task::spawn_blocking(move || lines::append(&mut file.lock(), &text));
         written.await.map_err(|e| self.wrong(std::io::Error::other(e)))?.map_err(|e| self.wrong(e))
@@ -194,19 +204,21 @@ impl Journal {
 }
 
 impl Pki {
-    /// Tells the journal of certificates that this transaction revokes; before it is committed. An operator's revocation does not wait for a full disk:
-    /// what could not be written is logged and written when the disk takes it again.
-    pub(super) async fn journal_revoked(&self, tx: &mut Tx, id: &wire::ids::CertificateId) -> Result<(), Error> {
-        let Some(journal) = &self.journal else { return Ok(()) };
-        let Some(revoked) = store::revoked_one(tx, id).await? else { return Ok(()) };
-        self.tell(journal, &[Entry::Revoked(revoked)]).await;
-        Ok(())
+    /// What the journal is told of a certificate that this transaction revokes; none when it was never signed, or there is no journal.
+    pub(super) async fn for_journal(&self, tx: &mut Tx, id: &wire::ids::CertificateId) -> Result<Option<Entry>, Error> {
+        if self.journal.is_none() {
+            return Ok(None);
+        }
+        Ok(store::revoked_one(tx, id).await?.map(Entry::Revoked))
     }
 
-    /// The same of an authority that is given up.
-    pub(super) async fn journal_compromised(&self, org: &OrgId, authority: &AuthorityId, at: Timestamp) {
-        if let Some(journal) = &self.journal {
-            self.tell(journal, &[Entry::Compromised { org: org.clone(), authority: authority.clone(), at }]).await;
+    /// Tells the journal what a transaction revokes, all of it in one write; just before it is committed. An operator's revocation does not wait for a full
+    /// disk: what could not be written is logged and written when the disk takes it again.
+    pub(super) async fn journal_all(&self, told: &[Entry]) {
+        if let Some(journal) = &self.journal
+            && !told.is_empty()
+        {
+            self.tell(journal, told).await;
         }
     }
 

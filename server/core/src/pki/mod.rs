@@ -64,6 +64,7 @@ mod suspicion;
 mod timekeeping;
 mod token;
 mod trust;
+mod turns;
 mod worker;
 
 #[cfg(test)]
@@ -173,6 +174,7 @@ pub struct Pki {
     journal: Option<journal::Journal>,
     journal_behind: AtomicBool,
     token: Option<Arc<token::Token>>,
+    turns: turns::Turns,
     watch: jump::Watch,
     /// When this room was opened. A list from before may come from a backup, and others may have seen a newer one.
     opened_at: wire::Timestamp,
@@ -224,6 +226,7 @@ impl Pki {
             journal: settings.journal.as_deref().map(journal::Journal::open).transpose()?,
             journal_behind: AtomicBool::new(false),
             token: settings.token.as_ref().map(token::Token::open).transpose()?,
+            turns: turns::Turns::default(),
             opened_at,
         };
         // Before anybody is believed: what a backup has forgotten is revoked again.

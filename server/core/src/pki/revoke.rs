@@ -1,6 +1,6 @@
 //! Revocation (pki.md R-5): committed, then taken into memory, then told; the listeners cut live connections on the way (H-5, H-6).
 
-use super::{Error, Pki, profile::second, store};
+use super::{Error, Pki, journal::Entry, profile::second, store};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -20,8 +20,10 @@ impl Pki {
     pub async fn revoke(&self, actor: &Actor, id: &CertificateId, how: impl Into<Revocation>) -> Result<(), Error> {
         may(actor, Act::Revoke)?;
         let how = checked(&how.into(), self.clock.now())?;
+        let mut told = Vec::new();
         let mut tx = self.db.write().await?;
-        let device = self.revoke_one(&mut tx, actor, id, &how).await?;
+        let device = self.revoke_one(&mut tx, actor, id, &how, &mut told).await?;
+        self.journal_all(&told).await;
         tx.commit().await?;
         self.reload().await?;
         self.bus.tell(Event::Trust);
@@ -33,11 +35,12 @@ impl Pki {
 
     /// Revokes these certificates in one transaction. The caller has asked whether the actor may.
     pub(crate) async fn revoke_these(&self, actor: &Actor, ids: &[CertificateId], reason: RevocationReason) -> Result<(), Error> {
-        let (mut devices, how) = (BTreeSet::new(), Revocation::from(reason));
+        let (mut devices, mut told, how) = (BTreeSet::new(), Vec::new(), Revocation::from(reason));
         let mut tx = self.db.write().await?;
         for id in ids {
-            devices.extend(self.revoke_one(&mut tx, actor, id, &how).await?);
+            devices.extend(self.revoke_one(&mut tx, actor, id, &how, &mut told).await?);
         }
+        self.journal_all(&told).await;
         tx.commit().await?;
         self.reload().await?;
         self.bus.tell(Event::Trust);
@@ -52,10 +55,12 @@ impl Pki {
     pub async fn revoke_all_of(&self, tx: &mut Tx, actor: &Actor, device: i64, reason: RevocationReason) -> Result<(), Error> {
         // First, because it takes the trust clock: a renewal under way is either among the certificates below or finds its own revoked.
         self.device_changed(tx, device).await?;
+        let mut told = Vec::new();
         for (id,) in store::usable_of(tx, device, &actor.org).await? {
             let id: CertificateId = id.parse().map_err(crate::db::Error::corrupt)?;
-            self.revoke_one(tx, actor, &id, &Revocation::from(reason)).await?;
+            self.revoke_one(tx, actor, &id, &Revocation::from(reason), &mut told).await?;
         }
+        self.journal_all(&told).await;
         Ok(())
     }
 
@@ -73,14 +78,23 @@ impl Pki {
         Ok(())
     }
 
-    async fn revoke_one(&self, tx: &mut Tx, actor: &Actor, id: &CertificateId, how: &Revocation) -> Result<Option<i64>, Error> {
+    /// What the journal has to know before the commit comes behind `told`: one write of it for many certificates, because each waits for the disk while
+    /// the transaction keeps other writers away.
+    async fn revoke_one(
+        &self,
+        tx: &mut Tx,
+        actor: &Actor,
+        id: &CertificateId,
+        how: &Revocation,
+        told: &mut Vec<Entry>,
+    ) -> Result<Option<i64>, Error> {
         let now = self.clock.now();
         let seq = store::next_trust(tx).await?;
         let record = store::for_revocation(tx, id, &actor.org).await?.ok_or(Error::NotFound)?;
         // Listeners' certificates are replaced, not revoked by hand: nobody would know where the connection went.
         let device = record.device.ok_or(Error::NotFound)?;
         if store::revoke(tx, id, &actor.org, now, &actor.label(), how, seq).await? {
-            self.journal_revoked(tx, id).await?;
+            told.extend(self.for_journal(tx, id).await?);
             let mut detail = json!({ "reason": how.reason.as_str(), "was": record.state });
             if let Some(since) = how.invalidity_date {
                 detail["invalid_since"] = json!(since);

@@ -7,13 +7,13 @@ use super::{
     csr::{KeyAlg, sha256},
     peer::Fingerprint,
     profile::{self, Kind, Subject, Validity},
-    store,
+    store, turns,
 };
 use crate::{
     access::{Actor, audit},
     db::{Bytes, Tx},
 };
-use rcgen::{PublicKeyData, SubjectPublicKeyInfo};
+use rcgen::{CertificateParams, PublicKeyData, SubjectPublicKeyInfo};
 use serde_json::json;
 use std::{collections::HashSet, sync::Arc};
 use wire::{Timestamp, ids::CertificateId, states::KeyOrigin};
@@ -104,7 +104,7 @@ impl Pki {
             drafts.push(Draft { order, id: self.entropy.id(now), validity, spki_sha256, serial: [0; 20] });
         }
         self.reserve(tx, &mut drafts, now).await?;
-        let leaves = drafts.iter().map(Draft::sign).collect::<Result<Vec<Leaf>, Error>>()?;
+        let leaves = self.signed(&drafts).await?;
         let signed = leaves.iter().map(|l| store::Signed { id: l.id.as_str(), der: Bytes(&l.der), fingerprint: Bytes(&l.fingerprint) });
         store::signed(tx, &signed.collect::<Vec<_>>()).await?;
         let actors: Vec<Actor> = drafts.iter().map(|d| Actor::system(d.order.issuer.org.clone())).collect();
@@ -126,6 +126,17 @@ impl Pki {
         });
         audit::append_all(tx, now, &deeds.collect::<Vec<_>>()).await?;
         Ok(leaves)
+    }
+
+    /// The signatures. A token has a deadline: the caller's transaction keeps others waiting, and is undone when it does not answer.
+    async fn signed(&self, drafts: &[Draft<'_>]) -> Result<Vec<Leaf>, Error> {
+        let unsigned = drafts.iter().map(Draft::unsigned).collect::<Result<Vec<Unsigned>, Error>>()?;
+        let sign = move || unsigned.into_iter().map(Unsigned::sign).collect::<Result<Vec<Leaf>, Error>>();
+        if !drafts.iter().any(|draft| draft.order.issuer.on_token()) {
+            // 22 µs for P-256: not worth another thread.
+            return sign();
+        }
+        self.turns.take(turns::LONGEST, sign).await.unwrap_or_else(|turns::Late| Err(Error::TokenLate))
     }
 
     /// Draws serials until each is its own (P-2).
@@ -183,12 +194,28 @@ impl Draft<'_> {
         }
     }
 
-    fn sign(&self) -> Result<Leaf, Error> {
+    fn unsigned(&self) -> Result<Unsigned, Error> {
         let order = self.order;
         let params = profile::parameters(order.kind, order.subject, self.serial, self.validity, order.issuer.publication())?;
-        // 22 µs for P-256: not worth another thread.
-        let der = params.signed_by(&order.key, order.issuer.signer()?)?.der().to_vec();
+        let (id, issuer, key) = (self.id.clone(), Arc::clone(order.issuer), order.key.clone());
+        Ok(Unsigned { id, serial: self.serial, validity: self.validity, params, key, issuer })
+    }
+}
+
+/// All that a signature takes, for a thread of its own.
+struct Unsigned {
+    id: CertificateId,
+    serial: [u8; 20],
+    validity: Validity,
+    params: CertificateParams,
+    key: SubjectPublicKeyInfo,
+    issuer: Arc<Authority>,
+}
+
+impl Unsigned {
+    fn sign(self) -> Result<Leaf, Error> {
+        let der = self.params.signed_by(&self.key, self.issuer.signer()?)?.der().to_vec();
         let fingerprint = sha256(&der);
-        Ok(Leaf { id: self.id.clone(), serial: self.serial, der, validity: self.validity, fingerprint })
+        Ok(Leaf { id: self.id, serial: self.serial, der, validity: self.validity, fingerprint })
     }
 }

@@ -52,6 +52,7 @@ impl Releases {
         may(actor, Act::Keys)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
+        audit::hold(&mut tx, &actor.org).await?;
         if !store::key_exists(&mut tx, &actor.org, id).await? {
             return Err(Error::NoKey.into());
         }

@@ -53,6 +53,7 @@ impl Releases {
         let files = self.recognised(files).await?;
         let id: ReleaseId = self.entropy.id(now);
         let mut tx = self.db.write().await?;
+        audit::hold(&mut tx, &actor.org).await?;
         self.continues(&mut tx, &actor.org, &mut judgement).await?;
         let judged = judged(&judgement, claimed.as_ref());
         let reason = judgement.as_ref().err().map(ToString::to_string).unwrap_or_default();
@@ -139,6 +140,7 @@ impl Releases {
         let now = self.clock.now();
         let mut judgement = acceptance::judge(signed.as_deref(), (&keys, &thresholds), &files, now);
         let mut tx = self.db.write().await?;
+        audit::hold(&mut tx, &actor.org).await?;
         self.continues(&mut tx, &actor.org, &mut judgement).await?;
         let reason = judgement.as_ref().err().map(ToString::to_string).unwrap_or_default();
         if reason == row.quarantine {

@@ -142,11 +142,14 @@ impl Releases {
             tracing::warn!(%digest, ?damage, "a stored delta is damaged; it is made again");
             return Ok(());
         }
+        let changed = record(&mut tx, digest, self.clock.now(), damage).await?;
+        tx.commit().await?;
+        // Only now, because a failing disk takes its time. What is written down keeps the content from everybody, wherever it lies; where a crash comes
+        // between, the next look sets it aside.
         match damage {
             Some(Damage::Changed) => {
                 let (disk, wrong) = (self.disk.clone(), digest.clone());
                 let moved = tokio::task::spawn_blocking(move || disk.set_aside(&wrong)).await.map_err(io::Error::other).flatten();
-                // What is written down keeps it from everybody, wherever it lies.
                 if let Err(error) = moved {
                     tracing::warn!(%digest, %error, "damaged content could not be set aside; it stays where it is and is not given out");
                     self.disk.cut(digest);
@@ -155,8 +158,6 @@ impl Releases {
             Some(_) => self.disk.cut(digest),
             None => {}
         }
-        let changed = record(&mut tx, digest, self.clock.now(), damage).await?;
-        tx.commit().await?;
         match damage {
             Some(damage) if !changed.is_empty() => {
                 tracing::error!(%digest, %damage, releases = changed.len(), "stored content is damaged; it is not given out until it was uploaded again");

@@ -68,9 +68,9 @@ impl Rollouts {
             Newest::Missing => Some(None),
             Newest::Is(id) => Some(Some(id)),
         };
+        // Of two who draft this name at once the second sees what the first has drafted, and a release that is being removed is gone or stays.
+        audit::hold(&mut tx, &actor.org).await?;
         if let Some(expected) = expected {
-            // Of two who draft this name at once the second sees what the first has drafted.
-            audit::hold(&mut tx, &actor.org).await?;
             let newest = records::named(&mut tx, &actor.org, &spec.name).await?;
             if newest.as_ref().map(|r| &r.id) != expected {
                 return Ok(None);
@@ -100,6 +100,7 @@ impl Rollouts {
         drop(on);
         let digest = digest_of(&actor.org, id, &spec, &release, back.as_ref());
         let mut tx = self.db.write().await?;
+        held(&mut tx, &actor.org, id, Some(generation)).await?;
         let author = author_name(&mut tx, actor).await?;
         if !plans::edit(&mut tx, &actor.org, id, generation, &written(actor, &author, &spec, &release, &digest), now).await? {
             return Err(Error::Stale.into());

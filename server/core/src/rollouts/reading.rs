@@ -22,7 +22,7 @@ use super::{
 use crate::{
     Result,
     access::{Act, Actor, allowed, may},
-    db::Read,
+    db::{Conn, Read},
     devices::{DeviceNo, Selector},
     kept::{Kept, kept_or},
     releases,
@@ -216,9 +216,9 @@ impl Rollouts {
     }
 
     /// Rollouts that have not ended and whose selector may ask for a group, newest first.
-    pub(crate) async fn asking_for_groups(&self, actor: &Actor) -> Result<Vec<(RolloutLink, Selector)>> {
+    pub(crate) async fn asking_for_groups(&self, on: &mut impl Conn, actor: &Actor) -> Result<Vec<(RolloutLink, Selector)>> {
         may(actor, Act::Read)?;
-        let found = lists::by_group(&mut self.db.read().await?, &actor.org).await?;
+        let found = lists::by_group(on, &actor.org).await?;
         // What can't be parsed any more means nobody.
         Ok(found.into_iter().filter_map(|(link, q)| Some((link, Selector::parse(&q).ok()?))).collect())
     }

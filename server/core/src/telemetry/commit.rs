@@ -29,6 +29,8 @@ const BATCH: usize = 1 << 16;
 const TAIL: usize = 8 << 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// So often in one batch another instance may have moved a stream before that is told.
+const MOVES: usize = 3;
 
 /// A checked sample; `place` is its metric's place in its device.
 #[derive(Debug, Clone, Copy)]
@@ -164,7 +166,7 @@ impl Committer {
     /// Stores a batch however long it takes; false when the room was closed while it could not be stored.
     async fn store(&self, frames: Vec<Frame>) -> bool {
         let mut pause = FIRST_PAUSE;
-        let mut ask_store = false;
+        let (mut ask_store, mut moved) = (false, 0);
         loop {
             let failure = match self.attempt(&frames, ask_store).await {
                 Ok(plan) => {
@@ -177,20 +179,18 @@ impl Committer {
                 Err(failure) => failure,
             };
             ask_store = true;
-            if let Failure::Db(e) = failure {
-                if !self.stats.held.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(error = %e, "samples can't be stored; they are held, unacknowledged, and tried again");
-                }
-                if self.queue.is_closed() {
-                    tracing::warn!(
-                        frames = frames.len(),
-                        "stopping with frames that could not be stored; their devices will send them again"
-                    );
-                    return false;
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+            moved += usize::from(matches!(failure, Failure::Moved));
+            // The next try sees where another instance has moved a stream to; one that goes on being moved is worth a word.
+            let worth_a_word = matches!(failure, Failure::Db(_)) || moved >= MOVES;
+            if worth_a_word && !self.stats.held.swap(true, Ordering::Relaxed) {
+                tracing::warn!(error = %failure, "samples can't be stored; they are held, unacknowledged, and tried again");
             }
+            if self.queue.is_closed() {
+                tracing::warn!(frames = frames.len(), "stopping with frames that could not be stored; their devices will send them again");
+                return false;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

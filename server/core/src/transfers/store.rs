@@ -10,9 +10,14 @@ use wire::{
 };
 
 /// Every statement of the room.
-pub(crate) const ALL: &[&Sql] = &[&KEPT, &KEEP, &SHARED, &BUDGET, &DAYS, &ADD, &FORGET];
+pub(crate) const ALL: &[&Sql] = &[&KEPT, &HELD, &KEEP, &SHARED, &BUDGET, &DAYS, &ADD, &FORGET];
 
 const KEPT: Sql = Sql::same("SELECT bandwidth, site_attribute, site_bandwidth, data_budget_mb FROM organizations WHERE id = $1");
+/// The same, held until the transaction ends.
+const HELD: Sql = Sql::split(
+    "SELECT bandwidth, site_attribute, site_bandwidth, data_budget_mb FROM organizations WHERE id = $1",
+    "SELECT bandwidth, site_attribute, site_bandwidth, data_budget_mb FROM organizations WHERE id = $1 FOR NO KEY UPDATE",
+);
 const KEEP: Sql =
     Sql::same("UPDATE organizations SET bandwidth = $2, site_attribute = $3, site_bandwidth = $4, data_budget_mb = $5 WHERE id = $1");
 // One row a device: it has at most one open update.
@@ -40,7 +45,17 @@ fn count(n: u64) -> i64 {
 }
 
 pub(super) async fn kept(on: &mut impl Conn, org: &OrgId) -> Result<TransferLimits, Error> {
-    let found = row!(on, (Option<i64>, String, Option<i64>, Option<i64>), KEPT, org.as_str())?;
+    limits(org, row!(on, Row, KEPT, org.as_str())?)
+}
+
+/// The same; whoever changes the organization meanwhile waits.
+pub(super) async fn held(tx: &mut Tx, org: &OrgId) -> Result<TransferLimits, Error> {
+    limits(org, row!(tx, Row, HELD, org.as_str())?)
+}
+
+type Row = (Option<i64>, String, Option<i64>, Option<i64>);
+
+fn limits(org: &OrgId, found: Option<Row>) -> Result<TransferLimits, Error> {
     let (bandwidth, site_attribute, site, budget) = found.ok_or_else(|| Error::corrupt(format!("no organization {org}")))?;
     Ok(TransferLimits {
         bandwidth: bandwidth.map(number).transpose()?,

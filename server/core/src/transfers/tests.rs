@@ -106,3 +106,21 @@ async fn bytes_are_counted_by_day_and_forgotten(#[case] kind: EngineKind) {
     let mut on = room.db.read().await.unwrap();
     assert_eq!(over_budget(&mut on, &w.org, device, w.clock.now()).await.unwrap(), None);
 }
+
+/// On PostgreSQL writers run side by side; SQLite has one at a time.
+#[tokio::test]
+async fn the_organization_comes_before_the_audit_log_as_for_everybody_who_changes_it() {
+    const CHANGE: db::Sql = db::Sql::same("UPDATE organizations SET open_enrolment = TRUE WHERE id = $1");
+    let w = World::open(EngineKind::Postgres).await;
+    let (admin, room) = (w.admin().await, w.fleet.transfers());
+    let mut other = room.db.write().await.unwrap();
+    crate::db::exec!(&mut other, CHANGE, w.org.as_str()).unwrap();
+    let limiting = {
+        let (admin, fleet) = (admin.clone(), w.fleet.clone());
+        tokio::spawn(async move { fleet.transfers().set_limits(&admin, limited(1_000_000, 50_000)).await })
+    };
+    db::tests::somebody_waits(&room.db).await;
+    audit::append(&mut other, &admin, w.clock_now(), "enrolment.open", w.org.as_str(), &json!(null)).await.unwrap();
+    other.commit().await.unwrap();
+    limiting.await.unwrap().unwrap();
+}

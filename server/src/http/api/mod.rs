@@ -8,6 +8,7 @@
 //! | lists | `{items, next, total}`; `?cursor=` takes the `next` of the page before, `?rows=` up to 200 |
 //! | refusals | `application/problem+json` with a stable `code` |
 //! | repeated requests | a `POST` with an `Idempotency-Key` is carried out once and answered the same way for 24 hours |
+//! | slow answers | 503 with `Retry-After` after 30 s, but for uploads and downloads |
 //! | too many requests | 429 with `Retry-After`, counted per token and per session |
 
 mod approvals;
@@ -24,6 +25,7 @@ mod enrolment;
 mod form;
 mod freezes;
 mod groups;
+mod in_time;
 mod input;
 mod keys;
 mod limits;
@@ -75,6 +77,7 @@ pub fn router(fleet: Fleet) -> Router {
         .layer(middleware::from_fn_with_state(fleet.clone(), once::once))
         .layer(middleware::from_fn_with_state(limits, limits::limit))
         .layer(DefaultBodyLimit::max(MAX_JSON))
+        .layer(middleware::from_fn_with_state(in_time::LONGEST, in_time::in_time))
         .with_state(fleet)
         .route("/openapi.json", get(move || async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) }))
         .method_not_allowed_fallback(async || {

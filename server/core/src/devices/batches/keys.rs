@@ -85,8 +85,8 @@ impl Devices {
     }
 
     /// Certificates and lists behind the keys.
-    async fn end_archive(&self, org: &OrgId, id: &EnrolmentBatchId, mut archive: SealedArchive) -> Result<(), Error> {
-        self.fill(org, id, &mut archive.0).await?;
+    async fn end_archive(&self, org: &OrgId, id: &EnrolmentBatchId, archive: SealedArchive) -> Result<(), Error> {
+        let archive = SealedArchive(self.fill(org, id, archive.0).await?);
         Ok(archive.end().map_err(Broken::from)?)
     }
 

@@ -295,21 +295,29 @@ impl Devices {
     /// What a batch has made so far, as a zip archive: `manifest.csv`, `certs/<device_id>.pem`, `chain.pem`, and `refused.csv` if lines were refused.
     pub async fn batch_result(&self, actor: &Actor, id: &EnrolmentBatchId) -> Result<Vec<u8>, Error> {
         let batch = self.batch(actor, id).await?;
-        let mut archive = Archive::new(batch.created_at);
-        self.fill(&actor.org, id, &mut archive).await?;
+        let archive = self.fill(&actor.org, id, Archive::new(batch.created_at)).await?;
         Ok(archive.finish().map_err(Broken::from)?)
     }
 
     /// Puts in what a batch has made so far, but for keys.
-    async fn fill<W: io::Write + io::Seek>(&self, org: &OrgId, id: &EnrolmentBatchId, archive: &mut Archive<W>) -> Result<(), Error> {
-        let mut on = self.db.read().await?;
+    async fn fill<W>(&self, org: &OrgId, id: &EnrolmentBatchId, mut archive: Archive<W>) -> Result<Archive<W>, Error>
+    where
+        W: io::Write + io::Seek + 'static,
+        Archive<W>: Send,
+    {
         let mut manifest = csv::line(&["device_id", "serial", "sha256", "not_after"]);
         let mut refused = csv::line(&["line", "label", "device_id", "code", "message"]);
         let (mut issuers, mut after, mut any) = (BTreeSet::new(), 0, false);
         loop {
+            // Given back before the archive grows: readers are few.
+            let mut on = self.db.read().await?;
             let some = rows!(&mut on, LineRow, store::LINES, id.as_str(), "", after, 500_i64)?;
             let Some(last) = some.last() else { break };
             after = last.line;
+            let made: Vec<CertificateId> = some.iter().filter_map(|line| line.certificate_id.parse().ok()).collect();
+            let leaves = self.pki.leaves(&mut on, org, &made).await?;
+            drop(on);
+            let mut files = Vec::with_capacity(made.len());
             for line in some {
                 if line.state == BatchLineState::Refused.as_str() {
                     any = true;
@@ -319,18 +327,18 @@ impl Devices {
                     manifest.push_str(&csv::line(&[&line.device_id, "", "", ""]));
                 }
                 let Ok(certificate) = line.certificate_id.parse::<CertificateId>() else { continue };
-                let found = self.pki.leaf(&mut on, org, &certificate).await?;
+                let found = leaves.get(&certificate).ok_or(crate::pki::Error::NotFound)?;
                 manifest.push_str(&csv::line(&[&line.device_id, &found.serial, &found.fingerprint, &found.not_after.to_string()]));
-                archive.add(&format!("certs/{}.pem", line.device_id), found.pem.as_bytes()).map_err(Broken::from)?;
-                issuers.insert(found.issuer);
+                files.push((format!("certs/{}.pem", line.device_id), found.pem.clone()));
+                issuers.insert(found.issuer.clone());
             }
+            archive = grown(archive, files).await?;
         }
-        archive.add("manifest.csv", manifest.as_bytes()).map_err(Broken::from)?;
-        archive.add("chain.pem", self.pki.chains(&issuers).as_bytes()).map_err(Broken::from)?;
+        let mut files = vec![("manifest.csv".to_owned(), manifest), ("chain.pem".to_owned(), self.pki.chains(&issuers))];
         if any {
-            archive.add("refused.csv", refused.as_bytes()).map_err(Broken::from)?;
+            files.push(("refused.csv".to_owned(), refused));
         }
-        Ok(())
+        grown(archive, files).await
     }
 
     /// Stops a batch: lines that wait are never made, what was made stays.
@@ -370,6 +378,21 @@ impl Devices {
         tx.commit().await?;
         Ok(())
     }
+}
+
+/// The archive with these files behind the others. Packing takes the processor, which the tasks of the runtime share.
+async fn grown<W>(mut archive: Archive<W>, files: Vec<(String, String)>) -> Result<Archive<W>, Error>
+where
+    W: io::Write + io::Seek + 'static,
+    Archive<W>: Send,
+{
+    let packed = tokio::task::spawn_blocking(move || -> io::Result<Archive<W>> {
+        for (name, text) in files {
+            archive.add(&name, text.as_bytes())?;
+        }
+        Ok(archive)
+    });
+    Ok(packed.await.map_err(|_| Broken::Cut)?.map_err(Broken::from)?)
 }
 
 /// What is kept of a name until it is judged: longer than any that is taken, and shown to nobody before.

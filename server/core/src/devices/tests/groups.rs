@@ -1,8 +1,8 @@
 //! Groups of devices, on both engines.
 
 use crate::{
-    access::Actor,
-    db::EngineKind,
+    access::{Actor, audit},
+    db::{EngineKind, Sql, exec, tests::somebody_waits},
     devices::Error,
     entropy::SeededEntropy,
     releases::signing::SigningKeyPair,
@@ -118,4 +118,58 @@ async fn a_group_is_filled_by_names_renamed_and_kept_while_a_plan_asks_for_it(#[
     fleet.delete_group(&operator, "south").await.unwrap();
     devices.group_many(&operator, "east", &named(&["gw-2"], true)).await.unwrap();
     assert_eq!(fleet.groups(&viewer).await.unwrap()[0].devices, 1);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_group_is_made_with_the_devices_that_it_is_made_for_or_not_at_all(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (operator, devices) = (w.operator().await, w.fleet.devices());
+    for id in ["gw-1", "gw-2"] {
+        w.device(id, "gateway").await;
+    }
+    let other = devices.gather(&operator, "north", &many("gw", false, 3)).await;
+    assert!(matches!(other, Err(Error::OtherCount { expected: 3, found: 2 })));
+    assert!(devices.groups(&operator).await.unwrap().is_empty(), "no empty group is left");
+    assert!(matches!(devices.gather(&operator, "a*", &many("gw", false, 2)).await, Err(Error::Invalid { field: "name", .. })));
+    assert!(matches!(devices.gather(&operator, "north", &many("gw", true, 2)).await, Err(Error::NotFound("group"))));
+    assert_eq!(devices.gather(&operator, "north", &many("gw", false, 2)).await.unwrap().devices, 2);
+    w.device("gw-3", "gateway").await;
+    devices.gather(&operator, "north", &many("id:gw-3", false, 1)).await.unwrap();
+    let all = devices.groups(&operator).await.unwrap();
+    assert_eq!((all.len(), all[0].name.as_str(), all[0].devices), (1, "north", 3));
+}
+
+/// On PostgreSQL writers run side by side; SQLite has one at a time.
+#[tokio::test]
+async fn a_plan_that_is_written_meanwhile_keeps_its_group() {
+    const ASK: Sql = Sql::same("UPDATE rollouts SET spec = REPLACE(spec, 'group:south', 'group:north')");
+    let w = World::open(EngineKind::Postgres).await;
+    let (operator, fleet) = (w.operator().await, w.fleet.clone());
+    w.device("gw-1", "gateway").await;
+    for name in ["north", "south"] {
+        fleet.devices().gather(&operator, name, &many("gw", false, 1)).await.unwrap();
+    }
+    let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
+    fleet.releases().add_key(&w.admin().await, "build", &key.public_pem()).await.unwrap();
+    let manifest = testing::manifest("2.0.0", 2, &[("fw.bin", "raw", b"firmware")]);
+    let release = w.publish(&operator, &key, &manifest, &[("fw.bin", b"firmware")]).await;
+    let stage = StageSpec { name: "all".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
+    let spec = RolloutSpec { selector: "group:south".into(), ..RolloutSpec::new("spring".into(), release, vec![stage]) };
+    fleet.rollouts().draft(&operator, spec).await.unwrap();
+
+    // Whoever writes a plan has the audit log's head when it is committed.
+    let mut writing = fleet.devices().db.write().await.unwrap();
+    audit::hold(&mut writing, &w.org).await.unwrap();
+    let renaming = {
+        let (fleet, operator) = (fleet.clone(), operator.clone());
+        tokio::spawn(async move { fleet.rename_group(&operator, "north", "west").await })
+    };
+    somebody_waits(&fleet.devices().db).await;
+    exec!(&mut writing, ASK).unwrap();
+    writing.commit().await.unwrap();
+    assert_eq!(renaming.await.unwrap().unwrap_err().fault().code, "group_in_use");
+    fleet.delete_group(&operator, "south").await.unwrap();
 }

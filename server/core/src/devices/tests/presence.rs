@@ -1,7 +1,7 @@
 //! Who is shown as connected, also when the database fails in between.
 
 use crate::{
-    db::{EngineKind, Sql, exec},
+    db::{EngineKind, Sql, counting, exec},
     devices::{Connected, DeviceNo},
     testing::World,
 };
@@ -139,4 +139,30 @@ async fn attributes_of_a_device_without_a_channel_say_what_it_runs(#[case] kind:
     exec!(&mut tx, Sql::same("UPDATE devices SET hardware = ''")).unwrap();
     tx.commit().await.unwrap();
     assert_eq!(says(Telling::Merge, &[("hardware", "C")]).await.2, "C");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn who_was_heard_of_is_written_in_one_statement(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let devices = w.fleet.devices();
+    let mut numbers = Vec::new();
+    for n in 1..=3 {
+        numbers.push(w.device(&format!("gw-{n}"), "gateway").await);
+    }
+    w.device("gw-4", "gateway").await;
+    w.clock.advance(5000);
+    for number in &numbers {
+        devices.seen(*number);
+    }
+    let (flushed, ran) = counting::counted(devices.flush_presence(true)).await;
+    flushed.unwrap();
+    assert_eq!(ran.iter().filter(|one| one.sql.contains("last_seen_at")).count(), 1, "{ran:?}");
+    let viewer = w.viewer().await;
+    for (id, heard) in [("gw-1", true), ("gw-2", true), ("gw-3", true), ("gw-4", false)] {
+        let (_, detail) = devices.detail(&viewer, &id.parse().unwrap()).await.unwrap();
+        assert_eq!(detail.row.last_seen_at == Some(w.clock_now()), heard, "{id}");
+    }
 }

@@ -38,6 +38,11 @@ pub(super) const ISSUED: Sql = Sql::same(
     "SELECT c.issuer_id, d.device_id, c.serial, c.der, c.not_before, c.not_after, c.validity_profile FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
 );
+pub(super) const LEAF_FILES: Sql = many!(
+    "SELECT c.id, c.issuer_id, c.serial, c.der, c.not_after FROM (SELECT ",
+    [text id],
+    ") AS w JOIN certificates c ON c.id = w.id WHERE c.org_id = $2 AND c.device IS NOT NULL AND c.der IS NOT NULL"
+);
 pub(super) const SIGNED_OF: Sql = Sql::same("SELECT issuer_id, der FROM certificates WHERE id = $1 AND org_id = $2 AND der IS NOT NULL");
 pub(super) const HAS_KEY: Sql = Sql::same("SELECT id FROM certificates WHERE id = $1 AND spki_sha256 = $2");
 pub(super) const IS_ACTIVE: Sql = Sql::same(
@@ -222,6 +227,21 @@ pub(in crate::pki) struct IssuedRecord {
 /// A device's certificate with its bytes.
 pub(in crate::pki) async fn issued(on: &mut impl Conn, id: &CertificateId, org: &OrgId) -> Result<Option<IssuedRecord>, Error> {
     row!(on, IssuedRecord, ISSUED, id.as_str(), org.as_str())
+}
+
+/// A certificate asked for by its id.
+#[derive(Serialize)]
+struct Called<'a> {
+    id: &'a str,
+}
+
+/// Id, issuer, serial, bytes and end of a device's certificate.
+type LeafRow = (String, String, Vec<u8>, Vec<u8>, i64);
+
+/// Those of these that are devices', with their bytes.
+pub(in crate::pki) async fn leaf_files(on: &mut impl Conn, org: &OrgId, ids: &[CertificateId]) -> Result<Vec<LeafRow>, Error> {
+    let called = list(&ids.iter().map(|id| Called { id: id.as_str() }).collect::<Vec<_>>())?;
+    rows!(on, LeafRow, LEAF_FILES, called.as_str(), org.as_str())
 }
 
 /// Issuer and bytes of any certificate.

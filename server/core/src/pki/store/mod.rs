@@ -74,6 +74,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::RESERVE,
     &certificates::SIGNED,
     &certificates::ISSUED,
+    &certificates::LEAF_FILES,
     &certificates::SIGNED_OF,
     &certificates::HAS_KEY,
     &certificates::IS_ACTIVE,

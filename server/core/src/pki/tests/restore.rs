@@ -11,7 +11,7 @@ use crate::{
     testing::{Backup, START, World, store},
 };
 use rstest::rstest;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 use wire::{
     pki::{Revocation, RevocationReason},
     states::DeviceStep,
@@ -126,4 +126,26 @@ async fn k7_every_start_publishes_lists_of_its_own(#[case] kind: EngineKind) {
     let second = open(60_000).await.unwrap();
     second.publish().await.unwrap();
     assert!(number(&second) > before);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn k7_many_revocations_are_one_write_of_the_journal(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (pki, system) = (w.fleet.pki(), Actor::system(w.org.clone()));
+    let mut ids = Vec::new();
+    for id in ["gw-1", "gw-2", "gw-3"] {
+        let (_, _, leaf) = enrol(&w, id).await;
+        ids.push(check(&w, &leaf).unwrap().certificate);
+    }
+    let writes = || pki.journal.as_ref().unwrap().writes.load(Ordering::Relaxed);
+    let before = writes();
+    pki.revoke_these(&system, &ids, RevocationReason::Superseded).await.unwrap();
+    assert_eq!(writes() - before, 1);
+    let told = std::fs::read_to_string(w.folder.path().join("revocations.log")).unwrap();
+    assert!(ids.iter().all(|id| told.contains(id.as_str())), "{told}");
+    pki.revoke_these(&system, &ids, RevocationReason::Superseded).await.unwrap();
+    assert_eq!(writes() - before, 1, "there is nothing to tell");
 }

@@ -1,7 +1,11 @@
 //! What is not exactly what somebody trusted has signed goes into quarantine, with the reason, and can't be published.
 
 use super::*;
-use crate::{db::EngineKind, releases::reading::sha256};
+use crate::{
+    access::audit,
+    db::{EngineKind, Sql, exec, tests::somebody_waits},
+    releases::reading::sha256,
+};
 use rstest::rstest;
 use wire::{FaultKind, states::ReleaseState};
 
@@ -127,4 +131,30 @@ async fn what_is_no_set_of_files_is_refused(#[case] kind: EngineKind) {
     assert!(fault(make(vec![a, b]).await).message.contains("a release has one"));
     assert!(make(vec![one.clone()]).await.is_ok(), "a refused attempt uses nothing up");
     assert_eq!(fault(make(vec![one]).await).code, "no_upload");
+}
+
+/// On PostgreSQL writers run side by side; SQLite has one at a time.
+#[tokio::test]
+async fn looking_again_takes_the_audit_log_before_the_release_as_decisions_do() {
+    const OTHERWISE: Sql = Sql::same("UPDATE releases SET quarantine = 'for a reason of yesterday' WHERE id = $1");
+    let w = World::open(EngineKind::Postgres).await;
+    let (oli, admin) = (w.operator().await, w.admin().await);
+    trust(&w, &admin, 1).await;
+    let signed = key(9).sign(&manifest("1.0.0", 1, b"firmware")).unwrap();
+    let id = release_of(&w, &oli, &[("fw.bin", b"firmware"), ("m.manifest.json", &signed)]).await.unwrap().row.id;
+    let db = &w.fleet.releases().db;
+    let mut tx = db.write().await.unwrap();
+    exec!(&mut tx, OTHERWISE, id.as_str()).unwrap();
+    tx.commit().await.unwrap();
+
+    let mut deciding = db.write().await.unwrap();
+    audit::hold(&mut deciding, &w.org).await.unwrap();
+    let looking = {
+        let (fleet, oli, id) = (w.fleet.clone(), oli.clone(), id.clone());
+        tokio::spawn(async move { fleet.releases().recheck(&oli, &id).await })
+    };
+    somebody_waits(db).await;
+    exec!(&mut deciding, OTHERWISE, id.as_str()).unwrap();
+    deciding.commit().await.unwrap();
+    assert!(looking.await.unwrap().unwrap().row.quarantine.contains("unknown key"));
 }

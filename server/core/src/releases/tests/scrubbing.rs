@@ -157,3 +157,33 @@ async fn the_order_survives_a_restart_and_content_that_is_gone_is_no_damage(#[ca
     assert_eq!(scrub(releases).await, 0);
     assert!(w.fleet.overview(&oli).await.unwrap().attention.is_empty());
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_was_written_down_and_not_set_aside_is_kept_from_devices_until_the_next_look_does_it(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let id = verified(&w, &oli, "1.0.0", 1).await.row.id;
+    let digest = sha256(b"firmware 1.0.0");
+    let place = stored(&w, &digest);
+    flip(&place);
+    // As after a crash behind the commit: nothing can be moved there.
+    let damaged = w.folder.path().join("artifacts/blobs/damaged");
+    let _ = std::fs::remove_dir_all(&damaged);
+    std::fs::write(&damaged, b"in the way").unwrap();
+    w.clock.advance(7 * DAY);
+    assert_eq!(scrub(releases).await, 1);
+    assert!(place.exists());
+    assert_eq!(file_of(&w, &oli, &id).await.damage, Some(Damage::Changed));
+    assert_eq!(fault(releases.open_artifact(&digest).await.map(drop)).code, "artifact_damaged");
+
+    std::fs::remove_file(&damaged).unwrap();
+    w.clock.advance(3600 * 1000);
+    assert_eq!(scrub(releases).await, 1);
+    assert!(!place.exists());
+    assert!(damaged.join(&digest.as_str()[..2]).join(&digest.as_str()[2..]).exists());
+    assert_eq!(file_of(&w, &oli, &id).await.damage, Some(Damage::Changed));
+}

@@ -287,3 +287,22 @@ async fn whoever_watches_the_committer_learns_of_its_end() {
     room.telemetry.committer.abort();
     tokio::time::timeout(Duration::from_secs(10), room.telemetry.committing()).await.unwrap();
 }
+
+// Only SQLite: a trigger there stands for another instance that is always faster.
+#[tokio::test]
+async fn a_stream_that_never_stands_still_is_tried_again_with_pauses_and_told() {
+    let room = Room::open(EngineKind::Sqlite).await;
+    db_sql::run(&room.db, db_sql::NOTHING_MOVES).await;
+    let receipt = room.intake(1, "a").await.send(1, vec![sample("cpu", START.0, 1.0)]).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while !room.telemetry.figures().held {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("it is told after the third");
+    assert_eq!(room.count(Count::LogRows).await, 0);
+    db_sql::run(&room.db, db_sql::ALL_MOVES).await;
+    assert_eq!(receipt.synced().await.unwrap().acked, 1);
+    assert!(!room.telemetry.figures().held);
+}

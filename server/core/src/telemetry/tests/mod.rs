@@ -115,6 +115,16 @@ mod db_sql {
         Aside,
     }
 
+    /// As if another instance moved every new stream first.
+    pub const NOTHING_MOVES: Sql = Sql::same("CREATE TRIGGER nothing_moves BEFORE INSERT ON streams BEGIN SELECT RAISE(IGNORE); END");
+    pub const ALL_MOVES: Sql = Sql::same("DROP TRIGGER nothing_moves");
+
+    pub async fn run(db: &Db, sql: Sql) {
+        let mut tx = db.write().await.unwrap();
+        exec!(&mut tx, sql).unwrap();
+        tx.commit().await.unwrap();
+    }
+
     pub async fn count(db: &Db, what: Count) -> i64 {
         const LOG: Sql = Sql::same("SELECT COUNT(*) FROM sample_log WHERE round >= 0");
         const ASIDE: Sql = Sql::same("SELECT COUNT(*) FROM sample_log WHERE round < 0");
