@@ -154,9 +154,10 @@ fn content(
     let gateway = gateway
         .and_then(|id| p.shared.gateways.iter().find(|t| t.id.as_str() == id))
         .map(|t| page::question(format!("Revoke {}", t.label), shared::ask(t, shares.revoke)));
-    let disable = asked.disable.as_deref().filter(|_| p.may_edit);
+    let disable = asked.disable.as_deref();
     let disable = disable
         .and_then(|id| p.claims.all.iter().find(|c| c.id.as_str() == id))
+        .filter(|c| claims::may_disable(c, p))
         .map(|c| page::question(format!("Disable {}", c.label), claims::ask(c, lots.disable)));
     let disable_own = asked.disable.as_deref().filter(|_| p.registered.may_manage);
     let disable_own = disable_own.and_then(authority).map(|a| page::question(format!("Disable {}", a.label), own::ask(a, own.disable)));

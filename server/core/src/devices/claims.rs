@@ -149,10 +149,15 @@ pub(super) async fn take(tx: &mut Tx, id: &ClaimId, now: Timestamp) -> Result<()
     Err(Error::BadClaim)
 }
 
+/// What making and disabling a claim takes: one of five minutes, for a person who stands at the device, less than a lasting one.
+const fn judging(trusted_user: bool) -> Act {
+    if trusted_user { Act::Enrol } else { Act::Claims }
+}
+
 impl Devices {
     /// Makes a claim. The key, if it is made here, is in the answer and nowhere else. A claim of five minutes takes an operator, a longer one an admin.
     pub async fn create_claim(&self, actor: &Actor, new: NewClaim) -> Result<CreatedClaim, Error> {
-        may(actor, if new.trusted_user { Act::Enrol } else { Act::Claims })?;
+        may(actor, judging(new.trusted_user))?;
         let (label, pattern) = (words::label(&new.label, "claim")?, words::pattern(&new.pattern)?);
         let device_type = words::device_type(&new.device_type)?;
         words::check_tags(&new.tags)?;
@@ -241,13 +246,15 @@ impl Devices {
         Ok(CreatedClaim { claim, certificate, key: crate::pem::encode("PRIVATE KEY", key), code, qr })
     }
 
-    /// Disables a claim at once; devices it let in stay.
+    /// Disables a claim at once; devices it let in stay. It takes whoever could have made it.
     pub async fn disable_claim(&self, actor: &Actor, id: &ClaimId) -> Result<(), Error> {
+        // Who may disable none is not told which there are.
         may(actor, Act::Enrol)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         let found = row!(&mut tx, ClaimRow, CLAIM, id.as_str())?.filter(|c| c.org_id == actor.org.as_str());
         let found = found.ok_or(Error::NotFound("claim"))?;
+        may(actor, judging(found.trusted_user))?;
         let certificate = found.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
         // The claim's row before the trust clock, as its uses take them: two orders would wait for each other on PostgreSQL.
         if exec!(&mut tx, DISABLE, actor.org.as_str(), id.as_str(), now.0)? == 0 {

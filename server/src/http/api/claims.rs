@@ -44,6 +44,8 @@ async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Se
 }
 
 /// Disable a claim at once; devices it let in stay
+///
+/// One of five minutes takes an operator, a lasting one an admin.
 #[utoipa::path(
     post, path = "/claims/{id}/disable", operation_id = "disable_claim", tag = "enrolment", params(("id" = ClaimId, Path)),
     responses((status = NO_CONTENT), Refusals)

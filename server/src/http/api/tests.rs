@@ -243,6 +243,9 @@ async fn a_repeated_post_is_carried_out_once(#[case] kind: EngineKind) {
     let again = s.once("k1", "/uploads", &body).await;
     assert_eq!((first.status, first.ok()), (again.status, again.ok()));
     assert_eq!(again.headers["idempotency-replayed"], "true");
+    for name in ["location", "content-type"] {
+        assert_eq!((first.headers.get(name), again.headers[name].is_empty()), (again.headers.get(name), false), "{name}");
+    }
     assert_eq!(s.once("k1", "/uploads", &json!({ "name": "fw.bin", "size": 4 })).await.code(), (409, "idempotency_key_used"));
     assert_ne!(s.once("k2", "/uploads", &body).await.ok()["id"], first.body["id"]);
     // A refused request gives its key back.
@@ -267,6 +270,11 @@ async fn too_many_requests_are_told_when_to_come_back() {
     }
     let refused = refused.expect("the bucket runs empty");
     assert_eq!((refused.code(), refused.headers["retry-after"].as_str()), ((429, "too_many_requests"), "1"));
+    // The console's forms whose files go one way or the other count with the rest.
+    for form in ["/releases/upload", "/enrolment/batches", "/enrolment/batches/keys", "/enrolment/claims"] {
+        let request = Request::builder().method(Method::POST).uri(form).header("authorization", format!("Bearer {}", s.secret));
+        assert_eq!(s.send(request.body(Body::empty()).unwrap()).await.code(), (429, "too_many_requests"), "{form}");
+    }
     s.world.clock.advance(1000);
     s.get("/signing-keys").await.ok();
 }

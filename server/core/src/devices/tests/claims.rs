@@ -75,12 +75,17 @@ async fn a_claim_lets_in_what_it_covers_and_no_more_than_it_says(#[case] kind: E
 #[tokio::test]
 async fn a_disabled_claim_is_over_at_once_and_its_devices_stay(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
-    let (admin, viewer) = (w.admin().await, w.viewer().await);
+    let (admin, operator, viewer) = (w.admin().await, w.operator().await, w.viewer().await);
     let trust = w.fleet.pki().trust();
     let made = claim(&w, &admin, new("", 10, 10)).await;
     assert_eq!(trust.claim(&leaf(&made)).unwrap().unwrap().claim, made.claim.id);
     let device = enrol(&w, &made.claim.id, &request(&csr("gw-1"), "gw-1")).await.unwrap();
-    assert!(matches!(w.fleet.devices().disable_claim(&viewer, &made.claim.id).await, Err(Error::Access(_))));
+    for person in [&viewer, &operator] {
+        assert!(matches!(w.fleet.devices().disable_claim(person, &made.claim.id).await, Err(Error::Access(_))), "a lasting one takes an admin");
+    }
+    let soon = claim(&w, &operator, NewClaim { trusted_user: true, ..new("gw-5", 1, 5) }).await;
+    w.fleet.devices().disable_claim(&operator, &soon.claim.id).await.unwrap();
+    assert_eq!(trust.claim(&leaf(&soon)), Some(Err(Refusal::Revoked)));
     w.fleet.devices().disable_claim(&admin, &made.claim.id).await.unwrap();
     w.fleet.devices().disable_claim(&admin, &made.claim.id).await.unwrap();
     assert_eq!(trust.claim(&leaf(&made)), Some(Err(Refusal::Revoked)));
