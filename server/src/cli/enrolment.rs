@@ -111,7 +111,7 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
 /// Prints the code for a camera, and as text for whoever has none.
 fn show(code: &str) -> Result<()> {
     let drawn =
-        fleet::qr::lines(code, std::io::stdout().is_terminal()).context("the code is too long for a QR code; use the line above")?;
+        super::qr::lines(code, std::io::stdout().is_terminal()).context("the code is too long for a QR code; use the line above")?;
     println!("\n{drawn}\n{code}");
     Ok(())
 }

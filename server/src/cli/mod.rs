@@ -16,6 +16,7 @@ mod key;
 mod key_set;
 mod people;
 mod profile;
+mod qr;
 mod registered;
 mod release;
 mod rollout;
