@@ -296,11 +296,6 @@ pub fn verification_lines(code: &str) -> [String; 2] {
     ]
 }
 
-/// The console's page of a registered authority.
-pub fn page(id: &AuthorityId) -> String {
-    format!("/enrolment?tab=own&ca={id}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

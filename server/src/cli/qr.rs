@@ -31,7 +31,8 @@ mod tests {
         let text = "fleetward://enrol?url=https://fleet.example:8444&token=fet_x";
         let (modules, lines) = (Modules::of(text).unwrap(), lines(text, false).unwrap());
         let size = modules.size();
-        let dark = (0..size).flat_map(|row| (0..size).map(move |column| (row, column))).filter(|(row, column)| modules.is_dark(*row, *column));
+        let dark =
+            (0..size).flat_map(|row| (0..size).map(move |column| (row, column))).filter(|(row, column)| modules.is_dark(*row, *column));
         let printed: usize = lines.chars().map(|c| if c == '█' { 2 } else { usize::from(matches!(c, '▀' | '▄')) }).sum();
         assert_eq!(printed, dark.count());
         assert!(lines.lines().all(|line| line.chars().count() == size));

@@ -31,7 +31,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-use wire::{enrolment::EnrolmentPage as Page, live::Topic};
+use wire::{enrolment::EnrolmentPage as Page, ids::AuthorityId, live::Topic};
 
 /// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?reject=ID` and `?disable=ID` ask without JavaScript,
 /// `?ca=ID` shows a registered authority.
@@ -180,6 +180,11 @@ fn content(
         <div class="split">{sides}</div>
     }
     .into_any()
+}
+
+/// The address of a registered authority's page.
+pub fn own_authority(id: &AuthorityId) -> String {
+    format!("/enrolment?tab=own&ca={id}")
 }
 
 /// The profile of the certificates that something gives; no field where there is none to choose.
