@@ -219,6 +219,9 @@ async fn the_audit_log_is_read_and_taken_out(#[case] kind: EngineKind) {
     assert_eq!(s.get("/audit?q=certificate_profile.set").await.ok()["items"][0]["object"], "day");
     let gone = s.send(s.request(Method::DELETE, "/certificate-profiles/day").body(Body::empty()).unwrap()).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+    let mine = s.get("/audit?action=certificate_profile.&actor=robin&since=0").await;
+    assert_eq!((&mine.ok()["total"], &mine.body["items"][0]["action"]), (&json!(2), &json!("certificate_profile.remove")));
+    assert_eq!(s.get("/audit?action=certificate_profile.&until=0").await.ok()["total"], 0);
 
     let file = s.get("/audit/export").await;
     assert_eq!((file.headers["content-type"].as_str(), file.headers["cache-control"].as_str()), ("application/x-ndjson", "no-store"));
