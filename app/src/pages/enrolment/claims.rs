@@ -120,7 +120,8 @@ fn list(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
         Column::actions("Disable"),
     ];
     let rows = p.claims.all.iter().map(|c| row(c, p, disable)).collect_view();
-    card_flush("Claims", None, table("Claims", columns, rows.into_any()))
+    let rest = super::rest(&p.lists.claims, p.claims.all.len(), "newest", "/enrolment?tab=claim");
+    view! { {card_flush("Claims", None, table("Claims", columns, rows.into_any()))}{rest} }.into_any()
 }
 
 /// Whether whoever looks may disable it: those who could have made it.

@@ -34,15 +34,15 @@ pub(super) fn waiting(p: &Page, calls: Calls) -> AnyView {
             })
             .into_any();
     }
-    let count = i64::try_from(p.requests.len()).unwrap_or(i64::MAX);
-    let aside = badge(Tone::Warn, counted(count, "device waits", "devices wait"));
+    let aside = badge(Tone::Warn, counted(p.lists.requests.total, "device waits", "devices wait"));
     let body = view! {
         {move || fault_banner(refusal(calls.approve).as_ref())}
         {rows(p, calls)}
     };
     let note = "Approve a device only when it shows the same code itself: the agent prints it, and it is the beginning of the SHA-256 of its public key.";
     let body = view! { <p class="body dim">{note}</p>{body} };
-    card_flush("Waiting for approval", Some(aside), body.into_any())
+    let rest = super::rest(&p.lists.requests, p.requests.len(), "oldest", "/enrolment?tab=agent");
+    view! { {card_flush("Waiting for approval", Some(aside), body.into_any())}{rest} }.into_any()
 }
 
 fn rows(p: &Page, calls: Calls) -> AnyView {

@@ -175,10 +175,36 @@ pub struct RenewRequest {
     pub csr: String,
 }
 
+/// How much there is of a list, and of which part a page has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Rows in all.
+    pub total: i64,
+    /// The cursor of the page after this one; none at the end.
+    pub next: Option<String>,
+    /// Whether rows lie before this page.
+    pub further: bool,
+}
+
+/// The lists of the enrolment page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolmentLists {
+    /// Tokens.
+    pub tokens: Listed,
+    /// Devices that wait.
+    pub requests: Listed,
+    /// Batches.
+    pub batches: Listed,
+    /// Claims.
+    pub claims: Listed,
+}
+
 /// All the enrolment page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub struct EnrolmentPage {
+    /// How much there is of each list, of which this has a page.
+    pub lists: EnrolmentLists,
     /// Tokens, newest first.
     pub tokens: Vec<EnrolmentToken>,
     /// The address of the enrol listener that devices use.
@@ -187,7 +213,7 @@ pub struct EnrolmentPage {
     pub root_fingerprint: String,
     /// Devices that wait for a person, oldest first.
     pub requests: Vec<EnrolmentRequest>,
-    /// Batches of CSRs, newest first, at most 50.
+    /// Batches of CSRs, newest first.
     pub batches: Vec<EnrolmentBatch>,
     /// Claims.
     pub claims: Claims,

@@ -261,6 +261,26 @@ async fn a_repeated_post_is_carried_out_once(#[case] kind: EngineKind) {
     assert_eq!(s.once("k4", "/enrolment-tokens", &token).await.code(), (409, "already_done"));
 }
 
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_total_of_a_list_counts_what_is_on_other_pages(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    for n in 0..3 {
+        s.world.clock.advance(1000);
+        s.post("/enrolment-tokens", &json!({ "label": format!("bench {n}"), "max_uses": 1, "hours": 1 })).await.ok();
+    }
+    let first = s.get("/enrolment-tokens?rows=2").await;
+    assert_eq!((&first.ok()["total"], &first.body["items"][0]["label"]), (&json!(3), &json!("bench 2")));
+    let next = s.get(&format!("/enrolment-tokens?rows=2&cursor={}", first.body["next"].as_str().unwrap())).await;
+    assert_eq!((&next.ok()["total"], &next.body["items"][0]["label"], &next.body["next"]), (&json!(3), &json!("bench 0"), &Value::Null));
+    for list in ["/enrolment-batches", "/enrolment-requests", "/claims"] {
+        assert_eq!(s.get(&format!("{list}?rows=2")).await.ok()["total"], 0);
+        assert_eq!(s.get(&format!("{list}?cursor=nonsense")).await.code(), (400, "invalid"), "{list}");
+    }
+}
+
 #[tokio::test]
 async fn too_many_requests_are_told_when_to_come_back() {
     let s = Script::new(EngineKind::Sqlite, Role::Viewer).await;

@@ -156,7 +156,7 @@ async fn e9_a_claim_gives_its_profile_and_a_renewal_keeps_it(#[case] kind: Engin
     assert!(is_unknown(&devices.create_claim(&admin, here("year")).await.unwrap_err().fault()));
     assert_eq!(pki.list_authorities(&admin).unwrap().len(), before, "no authority is made for nothing");
     let claim = devices.create_claim(&admin, here("month")).await.unwrap().claim;
-    assert_eq!((claim.profile.as_str(), devices.claims(&admin).await.unwrap()[0].profile.as_str()), ("month", "month"));
+    assert_eq!((claim.profile.as_str(), devices.claims(&admin, None, None).await.unwrap().items[0].profile.as_str()), ("month", "month"));
     assert!(details(&w, "claim.create").await.contains("\"profile\":\"month\""));
     let used = pki.remove_profile(&admin, "month").await.unwrap_err().fault();
     assert!(used.code == "profile_in_use" && used.message.contains("in use: 1 claim."), "{}", used.message);
@@ -199,7 +199,7 @@ async fn e6_who_asks_without_a_token_gets_the_profile_that_the_organization_says
 
     let (over, asked) = (Over { open: Some(&w.org), ..Over::default() }, asks("gw-1", &KeyPair::generate().unwrap()));
     assert!(matches!(join(&w, &asked, over).await, Err(crate::devices::Error::Pending)));
-    let waits = devices.enrolment_requests(&admin).await.unwrap().remove(0);
+    let waits = devices.enrolment_requests(&admin, None, None).await.unwrap().items.remove(0);
     devices.approve_enrolment(&admin, &waits.id).await.unwrap();
     // Closed, it gives what it says to those that have asked.
     set(false, "spare").await.unwrap();
@@ -224,7 +224,7 @@ async fn e7_a_batch_gives_its_profile_and_refuses_keys_that_it_is_not_for(#[case
     let ed25519 = request("gw-2", &KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap());
     let lines = [("gw-1", csr("gw-1")), ("gw-2", ed25519)];
     assert!(is_unknown(&send(&w, &admin, "year", &lines).await.unwrap_err().fault()));
-    assert!(devices.batches(&admin).await.unwrap().is_empty());
+    assert!(devices.batches(&admin, None, None).await.unwrap().items.is_empty());
 
     let batch = send(&w, &admin, "lot", &lines).await.unwrap();
     assert_eq!((batch.profile.as_str(), batch.state), ("lot", BatchState::Working));
