@@ -1,4 +1,4 @@
-//! Keys that the server makes (pki.md E-8; RFC 7030 §4.4), with curl and openssl.
+//! Keys that the server makes (E-8; RFC 7030 §4.4), with curl and openssl.
 
 use crate::{
     journey::enrolment_token,

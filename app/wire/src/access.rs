@@ -33,7 +33,7 @@ pub struct NavCounts {
     pub rollouts: i64,
     /// Rollouts waiting for this person's decision.
     pub approvals: i64,
-    /// Roots whose private key should leave the server, for those who can see to it (pki.md P-11).
+    /// Roots whose private key should leave the server, for those who can see to it (P-11).
     pub root_keys: i64,
     /// What else is to be done about roots, for the same people.
     pub root_tasks: i64,

@@ -1,4 +1,4 @@
-//! `fleetward clock`: whether a server has found that its machine's clock jumped, after which it issues nothing (pki.md A-20). A command beside a server
+//! `fleetward clock`: whether a server has found that its machine's clock jumped, after which it issues nothing. A command beside a server
 //! sees what was written down; the clock of a server that runs is accepted there, over the console or the REST API.
 
 use anyhow::Result;

@@ -1,5 +1,5 @@
 //! `fleetward enrolment-request`, `enrolment-settings` and `claim`: devices that wait for a person, whether strangers may ask, and shared certificates by
-//! which devices join (pki.md E-6, E-9). The words are those of the REST API.
+//! which devices join (E-6, E-9). The words are those of the REST API.
 
 use super::{said::every, table};
 use anyhow::{Context as _, Result};

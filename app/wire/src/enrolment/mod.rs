@@ -1,4 +1,4 @@
-//! Enrolment: the JSON flow that trades a secret and a CSR for a certificate (pki.md E-1, E-5), the tokens behind it, and requests that wait for
+//! Enrolment: the JSON flow that trades a secret and a CSR for a certificate (E-1, E-5), the tokens behind it, and requests that wait for
 //! a person (E-6).
 //!
 //! `POST /device/v1/enrol` on the enrol listener with `Authorization: Bearer fet_…` answers 201 with [`Enrolled`], or 202 with [`Waiting`] and
@@ -68,7 +68,7 @@ pub struct Enrolled {
     pub not_before: Timestamp,
     /// End of validity.
     pub not_after: Timestamp,
-    /// When to renew (pki.md R-1).
+    /// When to renew.
     pub renew_after: Timestamp,
     /// The server's clock, for devices that have none.
     pub server_time: Timestamp,
@@ -154,7 +154,7 @@ pub struct RecoveryNonce {
     pub expires_at: Timestamp,
 }
 
-/// What a device sends whose certificate has ended (pki.md R-4).
+/// What a device sends whose certificate has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoverRequest {
     /// PKCS#10 in PEM by the new key, with the same name.
@@ -235,7 +235,7 @@ pub struct EnrolmentPage {
     pub may_edit: bool,
     /// Whether the caller may revoke certificates.
     pub may_revoke: bool,
-    /// Whether the installation makes keys for devices (pki.md E-8).
+    /// Whether the installation makes keys for devices (E-8).
     pub makes_keys: bool,
     /// When this was read.
     pub at: Timestamp,

@@ -1,4 +1,4 @@
-//! The audit log: one hash chain an organization, `h(n) = SHA-256(h(n-1) ‖ row)` (pki.md K-8), written in the transaction of what it tells.
+//! The audit log: one hash chain an organization, `h(n) = SHA-256(h(n-1) ‖ row)` (K-8), written in the transaction of what it tells.
 
 use super::{Access, Act, Actor, Error, allowed, heads::Expected, may, store};
 use crate::{

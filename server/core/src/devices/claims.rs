@@ -1,4 +1,4 @@
-//! Claims (pki.md E-9): a shared certificate, good on the enrol listener alone, that trades a CSR for a device's own certificate within its bounds. Made
+//! Claims (E-9): a shared certificate, good on the enrol listener alone, that trades a CSR for a device's own certificate within its bounds. Made
 //! and disabled by people; used in `enrolment.rs`.
 
 use super::{

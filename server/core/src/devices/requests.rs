@@ -1,4 +1,4 @@
-//! Requests to join that wait for a person (pki.md E-6): made by devices whose token asks for approval, or that have none where the organization
+//! Requests to join that wait for a person (E-6): made by devices whose token asks for approval, or that have none where the organization
 //! allows it; decided by operators. A request is about one key: what is approved is that key under that name, and nothing else.
 
 use super::{

@@ -1,4 +1,4 @@
-//! Enrolment tokens (pki.md E-1): made, listed, revoked by operators; used in `enrolment.rs`.
+//! Enrolment tokens (E-1): made, listed, revoked by operators; used in `enrolment.rs`.
 
 use super::{Devices, Error, paging::Place, source::Source, store, words};
 use crate::{

@@ -1,4 +1,4 @@
-//! Root and issuing authorities: made on first start, opened and tested on every start (pki.md P-11, K-1, K-2). Refuses to know what they sign: each
+//! Root and issuing authorities: made on first start, opened and tested on every start (P-11, K-1, K-2). Refuses to know what they sign: each
 //! key has its guard.
 
 use super::{
@@ -124,7 +124,7 @@ pub(super) fn chain(all: &Authorities, from: &AuthorityId) -> Vec<CertificateDer
     up(all, from).into_iter().map(|a| a.der.clone()).collect()
 }
 
-/// What an authority's sealed key is bound to: its authority and its public key (pki.md K-1).
+/// What an authority's sealed key is bound to: its authority and its public key (K-1).
 pub(super) fn aad(id: &AuthorityId, spki_sha256: &[u8]) -> Vec<u8> {
     [b"ca-key/v1".as_slice(), id.as_str().as_bytes(), spki_sha256].concat()
 }

@@ -1,4 +1,4 @@
-//! Batches with keys on both engines (pki.md E-8): handed out once, kept nowhere, revoked when they did not arrive, and revoked as one.
+//! Batches with keys on both engines (E-8): handed out once, kept nowhere, revoked when they did not arrive, and revoked as one.
 
 use super::{super::Error, NewBatch, Seal};
 use crate::{

@@ -1,4 +1,4 @@
-//! Batches of CSRs from a factory (pki.md E-7): uploaded as a stream, kept line by line, worked on behind the requests, and given back as an archive
+//! Batches of CSRs from a factory (E-7): uploaded as a stream, kept line by line, worked on behind the requests, and given back as an archive
 //! of certificates. One line's refusal stops no other. What is in an upload is `read.rs`'s; who may have a certificate is `enrolment.rs`'s, as for every
 //! other way in.
 

@@ -1,4 +1,4 @@
-//! Key sets (pki.md U-1): once there is one, its quorum decides about keys and thresholds, and nobody else.
+//! Key sets (U-1): once there is one, its quorum decides about keys and thresholds, and nobody else.
 
 use super::*;
 use crate::{db::EngineKind, releases::manifest::written};
