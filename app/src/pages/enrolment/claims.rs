@@ -136,7 +136,7 @@ fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
     let button = (may_disable(c, p) && standing.0 == Tone::Ok).then(|| {
         let id = format!("disable-{}", c.id);
         view! {
-            {dialog_link(id.clone(), format!("/enrolment?tab=claim&disable={}", c.id), "ghost", "Disable…".into_any())}
+            {dialog_link(id.clone(), format!("/enrolment?tab=claim&disable={}{}", c.id, super::here(&p.lists.claims)), "ghost", "Disable…".into_any())}
             {dialog(id, format!("Disable {}", c.label), ask(c, disable))}
         }
     });

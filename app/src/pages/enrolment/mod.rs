@@ -189,15 +189,24 @@ fn content(
     .into_any()
 }
 
+/// What an address says to come to this part of a list again.
+fn here(list: &Listed) -> String {
+    list.behind.as_ref().map(|cursor| format!("&cur={cursor}")).unwrap_or_default()
+}
+
 /// Below a list of which there is more than this: "the newest 50 of 1,204", with a way to the others and back. `address` is the list's own, with a query.
 fn rest(list: &Listed, shown: usize, end: &'static str, address: &str) -> AnyView {
-    if list.next.is_none() && !list.further {
+    if list.next.is_none() && list.behind.is_none() {
         return ().into_any();
     }
     let shown = grouped(i64::try_from(shown).unwrap_or(i64::MAX));
-    let words =
-        if list.further { format!("{shown} of {}", grouped(list.total)) } else { format!("The {end} {shown} of {}", grouped(list.total)) };
-    let first = list.further.then(|| view! { <a class="btn" data-s="sm" href=address.to_owned()>{icon("chevron-left")}"First"</a> });
+    let words = if list.behind.is_some() {
+        format!("{shown} of {}", grouped(list.total))
+    } else {
+        format!("The {end} {shown} of {}", grouped(list.total))
+    };
+    let first =
+        list.behind.is_some().then(|| view! { <a class="btn" data-s="sm" href=address.to_owned()>{icon("chevron-left")}"First"</a> });
     let next = list.next.as_ref().map(|cursor| {
         view! { <a class="btn" data-s="sm" href=format!("{address}&cur={cursor}")>"Next"{icon("chevron-right")}</a> }
     });

@@ -119,7 +119,7 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
             let button = (p.may_edit && standing.0 == Tone::Ok).then(|| {
                 let id = format!("revoke-{}", t.id);
                 view! {
-                    {dialog_link(id.clone(), format!("/enrolment?revoke={}", t.id), "ghost", "Revoke…".into_any())}
+                    {dialog_link(id.clone(), format!("/enrolment?revoke={}{}", t.id, super::here(&p.lists.tokens)), "ghost", "Revoke…".into_any())}
                     {dialog(id, format!("Revoke {}", t.label), ask(t, revoke))}
                 }
             });

@@ -182,8 +182,8 @@ pub struct Listed {
     pub total: i64,
     /// The cursor of the page after this one; none at the end.
     pub next: Option<String>,
-    /// Whether rows lie before this page.
-    pub further: bool,
+    /// The cursor that this page begins behind; none at the beginning.
+    pub behind: Option<String>,
 }
 
 /// The lists of the enrolment page.

@@ -232,10 +232,10 @@ impl Devices {
         let batches = self.batches(actor, of_batches, None).await?;
         let claims = self.claims(actor, of_claims, None).await?;
         let lists = EnrolmentLists {
-            tokens: Listed { total: tokens.total, next: tokens.next, further: of_tokens.is_some() },
-            requests: Listed { total: requests.total, next: requests.next, further: of_requests.is_some() },
-            batches: Listed { total: batches.total, next: batches.next, further: of_batches.is_some() },
-            claims: Listed { total: claims.total, next: claims.next, further: of_claims.is_some() },
+            tokens: Listed { total: tokens.total, next: tokens.next, behind: of_tokens.map(str::to_owned) },
+            requests: Listed { total: requests.total, next: requests.next, behind: of_requests.map(str::to_owned) },
+            batches: Listed { total: batches.total, next: batches.next, behind: of_batches.map(str::to_owned) },
+            claims: Listed { total: claims.total, next: claims.next, behind: of_claims.map(str::to_owned) },
         };
         Ok(EnrolmentPage {
             lists,
