@@ -1,4 +1,4 @@
-//! How the pre-provisioning hook is asked (pki.md E-9): one POST of JSON to the address in the configuration, never to one that a device or an answer names.
+//! How the pre-provisioning hook is asked (E-9): one POST of JSON to the address in the configuration, never to one that a device or an answer names.
 //! Owns the time that it may take and what counts as an answer. Refuses to know what is decided by it.
 
 use crate::config::{Config, secret};

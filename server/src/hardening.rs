@@ -1,4 +1,4 @@
-//! What the process gives up before it touches a key (pki.md K-3): nobody of the same account may attach to it or read its memory, and a crash
+//! What the process gives up before it touches a key (K-3): nobody of the same account may attach to it or read its memory, and a crash
 //! leaves no copy of it on the disk.
 
 #[cfg(target_os = "linux")]

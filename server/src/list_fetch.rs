@@ -1,4 +1,4 @@
-//! How a registered authority's list of revoked certificates is fetched (pki.md E-10): one GET to the address that an admin has named, and never to one that
+//! How a registered authority's list of revoked certificates is fetched (E-10): one GET to the address that an admin has named, and never to one that
 //! an answer, a certificate or a list names. Owns the time and the bytes that it may take, and where no name may lead. Refuses to know what is due and what
 //! counts as a list: the core says so.
 

@@ -1,4 +1,4 @@
-//! The audit log taken out by REST and by the command line, and checked where neither server nor data folder is (pki.md K-8, A-37).
+//! The audit log taken out by REST and by the command line, and checked where neither server nor data folder is (K-8, A-37).
 
 use crate::support::{TestServer, eventually};
 use fleet::db::EngineKind;

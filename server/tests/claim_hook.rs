@@ -1,4 +1,4 @@
-//! The pre-provisioning hook of claims (pki.md E-9) over real sockets: a yes lets in, and everything else does not.
+//! The pre-provisioning hook of claims (E-9) over real sockets: a yes lets in, and everything else does not.
 
 use crate::{
     stock::{Reply, Stock},

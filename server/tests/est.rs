@@ -1,4 +1,4 @@
-//! EST with the tools everybody has (pki.md E-12 to E-16): a certificate is asked for, renewed and used, in every dress that old stacks wear.
+//! EST with the tools everybody has (E-12 to E-16): a certificate is asked for, renewed and used, in every dress that old stacks wear.
 
 use crate::{
     journey::enrolment_token,

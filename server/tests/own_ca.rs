@@ -1,4 +1,4 @@
-//! An owner's authority over real sockets (pki.md E-10): everything their side does is openssl's and curl's, as it is pasted.
+//! An owner's authority over real sockets (E-10): everything their side does is openssl's and curl's, as it is pasted.
 
 mod fetched;
 mod later;

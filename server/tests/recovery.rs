@@ -77,7 +77,7 @@ async fn comes_back(kind: EngineKind) {
         }
         other => panic!("{other:?}"),
     }
-    let waiting = fleet.devices().enrolment_requests(&system).await.unwrap();
+    let waiting = fleet.devices().enrolment_requests(&system, None, None).await.unwrap().items;
     assert_eq!(waiting[0].code, store.comparison_code().unwrap());
     fleet.devices().approve_enrolment(&system, &waiting[0].id).await.unwrap();
     let back = ask().await.unwrap();

@@ -1,5 +1,5 @@
 //! Roots kept elsewhere, with the tools that people have: an own root made by openssl, the command line on a machine that has nothing but a file, REST and
-//! the pages that guide (pki.md P-11, K-1, K-5, R-7, R-9, R-10).
+//! the pages that guide (P-11, K-1, K-5, R-7, R-9, R-10).
 
 use crate::{journey::enrolment_token, stock::Stock, support::TestServer};
 use fleet::db::EngineKind;

@@ -1,4 +1,4 @@
-//! Keys that the server makes (pki.md E-8; RFC 7030 §4.4), with curl and openssl.
+//! Keys that the server makes (E-8; RFC 7030 §4.4), with curl and openssl.
 
 use crate::{
     journey::enrolment_token,
@@ -239,7 +239,7 @@ async fn e8_the_form_for_keys_is_there_only_where_they_are_made() {
         let words = age::scrypt::Identity::new(age::secrecy::SecretString::from("correct horse battery".to_owned()));
         let opened = age::decrypt(&words, &posted.bytes().await.unwrap()).unwrap();
         assert!(opened.windows(13).any(|w| w == b"keys/gw-1.pem"));
-        let batch = server.running.fleet.devices().batches(&server.system()).await.unwrap().remove(0);
+        let batch = server.running.fleet.devices().batches(&server.system(), None, None).await.unwrap().items.remove(0);
         let shown = browser.get(server.url(&format!("/enrolment?tab=factory&batch={}&revoke-batch=1", batch.id))).send().await.unwrap();
         let shown = shown.text().await.unwrap();
         assert!(shown.contains("Type lot 1 to confirm") && shown.contains("under a passphrase"));

@@ -1,5 +1,5 @@
 //! Signed releases with the real agent over real TLS: as many keys as are asked for, keys that follow on one another, and offers that are meant for one
-//! device (pki.md U-1, U-2).
+//! device (U-1, U-2).
 
 use crate::{
     journey::simulated,

@@ -3,10 +3,27 @@
 use super::{fault::ApiFault, packed::Packed};
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 
-/// A page of the audit log, newest first, as [`wire::access::AuditPage`], of what contains `q`; an empty `cursor` is the first page.
+/// A page of the audit log, newest first, as [`wire::access::AuditPage`]: of what contains `q`, done by whom `actor` is a part of the name, and what
+/// `action` is a part of, in a span of time; `since` and `until` are `2026-12-20T06:00` in UTC. What is empty leaves nothing out; an empty `cursor` is the
+/// first page.
 #[server(prefix = "/rpc", endpoint = "/audit", input = GetUrl)]
-pub async fn read_audit(q: String, cursor: String) -> Result<Packed, ApiFault> {
+pub async fn read_audit(
+    q: String,
+    cursor: String,
+    #[server(default)] actor: String,
+    #[server(default)] action: String,
+    #[server(default)] since: String,
+    #[server(default)] until: String,
+) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
+    let time = |text: &str, field: &str| match text.trim() {
+        "" => Ok(None),
+        text => crate::plan::instant(text).map(Some).ok_or_else(|| {
+            let message = "Write date and time in UTC, for example 2026-12-20T06:00.";
+            ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at(field))
+        }),
+    };
     let cursor = (!cursor.is_empty()).then_some(cursor);
-    call.model(call.fleet.access().search_audit(&call.actor, &q, cursor.as_deref()).await)
+    let query = wire::access::AuditQuery { since: time(&since, "since")?, until: time(&until, "until")?, q, actor, action, cursor };
+    call.model(call.fleet.access().find_audit(&call.actor, &query).await)
 }

@@ -27,12 +27,14 @@ pub enum Created {
     Target(CreatedTargetToken),
 }
 
-/// All the enrolment page shows: an [`EnrolmentModel`]. `batch` is the one that is asked about; empty means none.
+/// All the enrolment page shows: an [`EnrolmentModel`]. `batch` is the one that is asked about; empty means none. The list that `cur` is a cursor of
+/// begins behind it.
 #[server(prefix = "/rpc", endpoint = "/enrolment", input = GetUrl)]
-pub async fn read_enrolment(#[server(default)] batch: String) -> Result<Packed, ApiFault> {
+pub async fn read_enrolment(#[server(default)] batch: String, #[server(default)] cur: String) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
     let waiting = super::once::waiting();
-    let mut page = call.answer(call.fleet.devices().enrolment_page(&call.actor).await)?;
+    let mut page =
+        call.answer(call.fleet.devices().enrolment_page_from(&call.actor, Some(cur.as_str()).filter(|c| !c.is_empty())).await)?;
     if !batch.is_empty() {
         let id: wire::ids::EnrolmentBatchId = call.id(&batch)?;
         page.batch = Some(call.answer(call.fleet.devices().batch_detail(&call.actor, &id).await)?);

@@ -15,7 +15,7 @@ pub async fn register_authority(label: String, certificate: String) -> Result<Re
     let call = super::caller::caller()?;
     let new = wire::registered::NewRegisteredAuthority { label, certificate };
     let made = call.answer(call.fleet.devices().register_authority(&call.actor, &new).await)?;
-    call.lead_to(&wire::registered::page(&made.id));
+    call.lead_to(&crate::pages::enrolment::own_authority(&made.id));
     Ok(made)
 }
 
@@ -25,7 +25,7 @@ pub async fn renew_verification_code(id: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().renew_verification_code(&call.actor, &id).await)?;
-    call.lead_to(&wire::registered::page(&id));
+    call.lead_to(&crate::pages::enrolment::own_authority(&id));
     Ok(())
 }
 
@@ -35,7 +35,7 @@ pub async fn verify_authority(id: String, certificate: String) -> Result<(), Api
     let call = super::caller::caller()?;
     let id: wire::ids::AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().verify_authority(&call.actor, &id, certificate.trim().as_bytes()).await)?;
-    call.lead_to(&wire::registered::page(&id));
+    call.lead_to(&crate::pages::enrolment::own_authority(&id));
     Ok(())
 }
 
@@ -70,7 +70,7 @@ pub async fn enable_authority(
         exchange,
     };
     call.answer(call.fleet.devices().enable_authority(&call.actor, &id, policy).await)?;
-    call.lead_to(&wire::registered::page(&id));
+    call.lead_to(&crate::pages::enrolment::own_authority(&id));
     Ok(())
 }
 
@@ -80,7 +80,7 @@ pub async fn disable_authority(id: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().disable_authority(&call.actor, &id).await)?;
-    call.lead_to(&wire::registered::page(&id));
+    call.lead_to(&crate::pages::enrolment::own_authority(&id));
     Ok(())
 }
 
@@ -90,7 +90,7 @@ pub async fn bring_list(id: String, list: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().bring_list(&call.actor, &id, list.trim().as_bytes().to_vec()).await)?;
-    call.lead_to(&wire::registered::page(&id));
+    call.lead_to(&crate::pages::enrolment::own_authority(&id));
     Ok(())
 }
 
@@ -100,7 +100,7 @@ pub async fn set_list_address(id: String, #[server(default)] url: String) -> Res
     let call = super::caller::caller()?;
     let id: wire::ids::AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().set_list_address(&call.actor, &id, &url).await)?;
-    call.lead_to(&wire::registered::page(&id));
+    call.lead_to(&crate::pages::enrolment::own_authority(&id));
     Ok(())
 }
 
@@ -110,7 +110,7 @@ pub async fn fetch_list_now(id: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
     let id: wire::ids::AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().fetch_list_now(&call.actor, &id).await)?;
-    call.lead_to(&wire::registered::page(&id));
+    call.lead_to(&crate::pages::enrolment::own_authority(&id));
     Ok(())
 }
 

@@ -4,56 +4,120 @@ use crate::api::packed::reading;
 use crate::{
     api::audit::ReadAudit,
     plan::query::push,
-    ui::{Column, PageHead, empty, form::search, icon, page::page, pager, table, time},
+    ui::{Column, PageHead, empty, form::search_input, icon, page::page, pager, table, time},
 };
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 use wire::{
     access::{AuditEntry, AuditPage as Model},
     ids::DeviceId,
 };
 
+/// What is asked for, by the names in the address.
+#[derive(Clone, Default)]
+struct Asked {
+    q: String,
+    actor: String,
+    action: String,
+    since: String,
+    until: String,
+}
+
+impl Asked {
+    fn of(query: &ParamsMap) -> Self {
+        let said = |name: &str| query.get(name).unwrap_or_default();
+        Self { q: said("q"), actor: said("actor"), action: said("action"), since: said("since"), until: said("until") }
+    }
+
+    fn pairs(&self) -> [(&'static str, &str); 5] {
+        [("q", &self.q), ("actor", &self.actor), ("action", &self.action), ("since", &self.since), ("until", &self.until)]
+    }
+
+    fn is_all(&self) -> bool {
+        self.pairs().iter().all(|(_, value)| value.is_empty())
+    }
+
+    /// The address of this question, with what else is said in it.
+    fn address(&self, more: &[(&str, &str)]) -> String {
+        let mut query = String::new();
+        for (key, value) in self.pairs().iter().chain(more).filter(|(_, value)| !value.is_empty()) {
+            push(&mut query, key, value);
+        }
+        if query.is_empty() { "/audit".to_owned() } else { format!("/audit?{query}") }
+    }
+}
+
 /// `/audit`
 #[component]
 pub fn AuditPage() -> AnyView {
     let query = use_query_map();
-    let model = reading(move || query.with(|q| ReadAudit { q: q.get("q").unwrap_or_default(), cursor: q.get("cur").unwrap_or_default() }));
+    let model = reading(move || {
+        query.with(|query| {
+            let Asked { q, actor, action, since, until } = Asked::of(query);
+            ReadAudit { q, cursor: query.get("cur").unwrap_or_default(), actor, action, since, until }
+        })
+    });
     page(model, move |model: Model| {
-        let (q, before) =
-            query.with_untracked(|q| (q.get("q").unwrap_or_default(), q.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64)));
-        content(&model, &q, before.max(0))
+        let (asked, before) =
+            query.with_untracked(|query| (Asked::of(query), query.get("from").and_then(|n| n.parse().ok()).unwrap_or(0_i64)));
+        content(&model, &asked, before.max(0))
     })
 }
 
-fn content(model: &Model, q: &str, before: i64) -> AnyView {
-    let shown = i64::try_from(model.entries.items.len()).unwrap_or(0);
-    let body = if model.entries.items.is_empty() && !q.is_empty() {
+fn content(model: &Model, asked: &Asked, before: i64) -> AnyView {
+    let entries = &model.entries;
+    let shown = i64::try_from(entries.items.len()).unwrap_or(0);
+    let next = entries.next.as_ref().map(|cursor| asked.address(&[("from", &(before + shown).to_string()), ("cur", cursor)]));
+    let body = if entries.items.is_empty() && !asked.is_all() {
         let clear = view! { <a class="btn" href="/audit">"Clear the search"</a> }.into_any();
         let text = "Search for a part of a person's name, of an action such as rollout.approve, of an id, or of an address.";
-        view! { <div class="card">{empty("search", "Nothing matches", text, Some(clear))}</div> }.into_any()
-    } else if model.entries.items.is_empty() {
+        let title = if model.looked_to.is_some() { "Nothing matches so far" } else { "Nothing matches" };
+        view! { <div class="card">{empty("search", title, text, Some(clear))}</div> }.into_any()
+    } else if entries.items.is_empty() {
         view! { <div class="card">{empty("scroll-text", "Nothing yet", "Every change to the fleet is written here, with who did it.", None)}</div> }.into_any()
     } else {
-        rows(&model.entries.items)
+        rows(&entries.items)
     };
-    let address = |pairs: &[(&str, &str)]| {
-        let mut query = String::new();
-        for (key, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
-            push(&mut query, key, value);
-        }
-        if query.is_empty() { "/audit".to_owned() } else { format!("/audit?{query}") }
-    };
-    let next = model.entries.next.as_ref().map(|cursor| address(&[("q", q), ("from", &(before + shown).to_string()), ("cur", cursor)]));
+    let looked = model.looked_to.map(|at| {
+        let further = next.clone().map(|href| view! { <a href=href>"Look further back"</a> });
+        view! { <p class="small text-2 mt-4">"Looked at entries back to "{time::at(at)}". "{further}</p> }
+    });
     let export = model
         .may_export
         .then(|| view! { <a class="btn" href="/api/v1/audit/export" download="" rel="external">{icon("download")}"Export"</a> });
-    let first = (before > 0).then(|| address(&[("q", q)]));
+    let first = (before > 0).then(|| asked.address(&[]));
     view! {
         <PageHead title="Audit log" sub=view! { "Every change, who made it and from where; a chain of hashes that shows if a line was altered." }.into_any()
             actions=view! { {export} }.into_any()/>
-        {search("/audit", "Search the audit log", "Person, action, id or address", q)}
+        {filters(asked)}
         {body}
-        {pager(before, shown, model.entries.total, first, next)}
+        {looked}
+        {pager(before, shown, entries.total.max(before + shown), first, next)}
+    }
+    .into_any()
+}
+
+/// The question as a form: words anywhere, whose, what, and when.
+fn filters(asked: &Asked) -> AnyView {
+    let part = |name: &'static str, kind: &'static str, label: &'static str, value: &str| {
+        let value = value.to_owned();
+        view! {
+            <label class="row small">{label}
+                <input class="input" type=kind name=name autocomplete="off" spellcheck="false" value=value.clone() prop:value=value/>
+            </label>
+        }
+    };
+    let clear = (!asked.is_all()).then(|| view! { <a class="btn" data-v="ghost" data-s="sm" href="/audit">"Clear"</a> });
+    view! {
+        <form class="filters" method="get" action="/audit" role="search">
+            {search_input("Search the audit log", "Person, action, id or address", &asked.q)}
+            {part("actor", "text", "Who", &asked.actor)}
+            {part("action", "text", "What", &asked.action)}
+            {part("since", "datetime-local", "Since (UTC)", &asked.since)}
+            {part("until", "datetime-local", "Until (UTC)", &asked.until)}
+            <button class="btn" data-s="sm" type="submit">"Filter"</button>
+            {clear}
+        </form>
     }
     .into_any()
 }
@@ -111,7 +175,16 @@ fn href(action: &str, object: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::href;
+    use super::{Asked, href};
+
+    #[test]
+    fn a_question_is_kept_from_page_to_page() {
+        assert_eq!(Asked::default().address(&[]), "/audit");
+        let asked = Asked { action: "rollout.".to_owned(), since: "2026-11-22T09:57".to_owned(), ..Asked::default() };
+        assert!(!asked.is_all());
+        let address = asked.address(&[("from", "50"), ("cur", "12")]);
+        assert!(address.starts_with("/audit?action=rollout.&since=2026-11-22T09") && address.ends_with("&from=50&cur=12"), "{address}");
+    }
 
     #[test]
     fn an_entry_leads_to_what_it_is_about() {

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod approvals;
+pub mod attention;
 pub mod audit;
 pub mod certificates;
 pub mod devices;

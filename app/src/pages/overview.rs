@@ -1,6 +1,6 @@
 //! The overview: the fleet at a glance, what runs, and what needs a person.
 
-use super::{devices::filters, words};
+use super::{attention, devices::filters, words};
 use crate::api::packed::reading;
 use crate::{
     api::overview::ReadOverview,
@@ -15,6 +15,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use wire::{
+    Timestamp,
     live::Topic,
     overview::{Attention, FleetCounts, OverviewPage as Model, VersionShare},
     rollouts::{Counts, RolloutRow},
@@ -48,7 +49,7 @@ fn content(model: Model, live: RwSignal<Option<FleetCounts>>) -> AnyView {
                 {rollouts(model.rollouts)}
                 {versions(model.versions)}
             </div>
-            {attention(model.attention)}
+            {needed(model.attention, model.at)}
         </div>
     }
     .into_any()
@@ -152,7 +153,7 @@ fn versions(shares: Vec<VersionShare>) -> AnyView {
     card("Versions in the field", None, view! { <ul class="shares">{rows}</ul> }.into_any())
 }
 
-fn attention(all: Vec<Attention>) -> AnyView {
+fn needed(all: Vec<Attention>, now: Timestamp) -> AnyView {
     if all.is_empty() {
         return card(
             "Needs attention",
@@ -163,11 +164,11 @@ fn attention(all: Vec<Attention>) -> AnyView {
     let lines = all
         .into_iter()
         .map(|a| {
-            let about = a.device.map(String::from);
+            let about = a.matter.device().map(ToString::to_string);
             view! {
                 <li>
-                    {dot(words::attention(a.kind))}
-                    <div><a href=a.href>{words::short_digests(&a.text)}</a>{about.map(|about| view! { <div class="sub mono">{about}</div> })}</div>
+                    {dot(attention::tone(&a.matter))}
+                    <div><a href=attention::href(&a.matter)>{attention::text(&a, now)}</a>{about.map(|about| view! { <div class="sub mono">{about}</div> })}</div>
                     {time::ago(a.since)}
                 </li>
             }

@@ -4,7 +4,6 @@ use crate::ui::Tone;
 use wire::{
     Timestamp,
     enrolment::BatchState,
-    overview::AttentionKind,
     pki::CertificateRow,
     registered::RegisteredState,
     releases::{Damage, DeltaState},
@@ -167,26 +166,6 @@ pub const fn certificate(state: CertificateState, left_ms: i64) -> (Tone, &'stat
 /// Why a certificate is what its state says, where that says more than the state.
 pub fn certificate_reason(c: &CertificateRow) -> Option<String> {
     (!c.reason.is_empty() && c.reason != c.state.as_str()).then(|| c.reason.replace('_', " "))
-}
-
-/// What needs a person.
-pub const fn attention(kind: AttentionKind) -> Tone {
-    match kind {
-        AttentionKind::Halted
-        | AttentionKind::PossibleClone
-        | AttentionKind::NeverIssued
-        | AttentionKind::UpdateFailed
-        | AttentionKind::Quarantined
-        | AttentionKind::GlassBroken
-        | AttentionKind::Damaged
-        | AttentionKind::ClockJump => Tone::Bad,
-        AttentionKind::Approval => Tone::Hold,
-        AttentionKind::Offline
-        | AttentionKind::Expiring
-        | AttentionKind::KeySetEnds
-        | AttentionKind::ListNotFetched
-        | AttentionKind::AuthorityEnds => Tone::Warn,
-    }
 }
 
 /// What is wrong with stored content, for a badge.

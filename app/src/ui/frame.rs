@@ -167,7 +167,7 @@ fn LivePill(live: Live) -> AnyView {
     .into_any()
 }
 
-/// What administrators are reminded of until it is done (pki.md P-11).
+/// What administrators are reminded of until it is done (P-11).
 fn root_reminder(counts: &NavCounts) -> Option<AnyView> {
     let text = match (counts.root_keys, counts.root_tasks) {
         (0, 0) => return None,

@@ -33,7 +33,7 @@ pub struct NavCounts {
     pub rollouts: i64,
     /// Rollouts waiting for this person's decision.
     pub approvals: i64,
-    /// Roots whose private key should leave the server, for those who can see to it (pki.md P-11).
+    /// Roots whose private key should leave the server, for those who can see to it (P-11).
     pub root_keys: i64,
     /// What else is to be done about roots, for the same people.
     pub root_tasks: i64,
@@ -205,11 +205,33 @@ pub struct ExportedEntry {
     pub hash: String,
 }
 
+/// Which entries of the audit log are asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AuditQuery {
+    /// A part of who did it, of what was done, of what it was done to, or of the address; empty means all.
+    pub q: String,
+    /// A part of who did it; empty means everybody.
+    pub actor: String,
+    /// A part of what was done, for example `rollout.`; empty means everything.
+    pub action: String,
+    /// From this instant on.
+    pub since: Option<Timestamp>,
+    /// Before this instant.
+    pub until: Option<Timestamp>,
+    /// The `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// So many entries a search by words looks at for one page, and counts in at most.
+pub const AUDIT_LOOKED_AT: i64 = 50_000;
+
 /// All the audit page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditPage {
-    /// Entries, newest first.
+    /// Entries, newest first. Of a search by words `total` is how many there are among the newest [`AUDIT_LOOKED_AT`] of the span.
     pub entries: crate::page::Page<AuditEntry>,
+    /// A search by words looked at so many entries that it stopped: at the one from then. The next page goes on from there.
+    pub looked_to: Option<Timestamp>,
     /// Whether the caller may export it.
     pub may_export: bool,
 }

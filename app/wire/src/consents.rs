@@ -1,4 +1,4 @@
-//! The two-person rule for authorities (pki.md K-6, A-37): what is asked for, by whom, what exactly would happen, and what became of it.
+//! The two-person rule for authorities (K-6, A-37): what is asked for, by whom, what exactly would happen, and what became of it.
 
 use crate::{
     Timestamp,

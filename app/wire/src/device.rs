@@ -249,7 +249,7 @@ pub struct Offer {
     /// The device may put it off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub soft: bool,
-    /// What the server has signed for this device alone: an [`Assignment`](crate::signing::Assignment) in an envelope (pki.md U-2). A repeated offer
+    /// What the server has signed for this device alone: an [`Assignment`](crate::signing::Assignment) in an envelope (U-2). A repeated offer
     /// renews it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignment: Option<Envelope>,

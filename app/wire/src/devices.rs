@@ -356,7 +356,7 @@ pub fn words(text: &str) -> Vec<String> {
     text.split([',', ';']).flat_map(str::split_whitespace).map(str::to_owned).collect()
 }
 
-/// A sign that two hold one device's key (pki.md R-2).
+/// A sign that two hold one device's key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Suspicion {

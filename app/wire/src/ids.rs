@@ -99,7 +99,7 @@ ids! {
     GlassId = "brk", "break glass id";
 }
 
-/// The name an owner gave a device: `[A-Za-z0-9][A-Za-z0-9._:-]{0,63}` (pki.md P-3); compared case-sensitively, unique without case.
+/// The name an owner gave a device: `[A-Za-z0-9][A-Za-z0-9._:-]{0,63}` (P-3); compared case-sensitively, unique without case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(try_from = "String", into = "String")]

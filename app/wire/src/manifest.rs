@@ -1,4 +1,4 @@
-//! The signed description of a release (pki.md U-1) in a DSSE envelope.
+//! The signed description of a release (U-1) in a DSSE envelope.
 //!
 //! A manifest is made and signed offline (`fleetward sign`), kept byte for byte as it was uploaded, checked by the server on upload and by
 //! every device before it installs. Nothing here signs or verifies; it gives both sides the same bytes.

@@ -2,8 +2,12 @@
 
 use crate::{
     Timestamp,
-    ids::{DeviceId, RolloutId},
+    consents::Deed,
+    ids::{AuthorityId, DeviceId, ReleaseId, RolloutId},
+    pki::ClockJump,
+    releases::Damage,
     rollouts::RolloutRow,
+    states::UpdateState,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,55 +44,141 @@ pub struct OverviewPage {
     pub at: Timestamp,
 }
 
-/// One thing that needs a person.
+/// One thing that needs a person: the facts; the console has the words and the ways.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attention {
-    /// What kind of thing.
-    pub kind: AttentionKind,
-    /// In words.
-    pub text: String,
-    /// Where to go, a path of the console.
-    pub href: String,
+    /// What it is.
+    pub matter: Matter,
     /// Since when.
     pub since: Timestamp,
-    /// The device, where it is about one.
-    pub device: Option<DeviceId>,
-    /// The rollout, where it is about one.
-    pub rollout: Option<RolloutId>,
 }
 
-/// Kinds of things that need a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What needs a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum AttentionKind {
-    /// A rollout was halted by a gate.
-    Halted,
-    /// A rollout waits for approval.
-    Approval,
-    /// A rollout was started without approval, and that is to be reviewed.
-    GlassBroken,
-    /// A device's update failed or was reverted.
-    UpdateFailed,
-    /// A device is offline for long.
-    Offline,
-    /// Somebody else may hold a device's key.
-    PossibleClone,
-    /// An authority has signed what was never issued here: its key is stolen, or the database was set back.
-    NeverIssued,
-    /// A certificate ends soon.
-    Expiring,
-    /// An upload was quarantined.
-    Quarantined,
-    /// A release's file is damaged in the store.
-    Damaged,
+pub enum Matter {
     /// The server's clock has jumped, and nothing is issued.
-    ClockJump,
+    ClockJump {
+        /// By how much.
+        jump: ClockJump,
+    },
+    /// An authority has signed what was never issued here: its key is stolen, or the database was set back.
+    NeverIssued {
+        /// Which.
+        authority: AuthorityId,
+        /// Its subject.
+        subject: String,
+        /// What was seen, in words.
+        sign: String,
+    },
     /// The key set that devices follow ends soon or has ended.
-    KeySetEnds,
-    /// The list of revoked certificates of a registered authority could not be fetched.
-    ListNotFetched,
+    KeySetEnds {
+        /// Its version.
+        version: u64,
+        /// When it ends.
+        end: Timestamp,
+    },
+    /// The list of revoked certificates of a registered authority could not be fetched, or is awaited.
+    ListNotFetched {
+        /// Which.
+        authority: AuthorityId,
+        /// What is wrong, in words.
+        warning: String,
+    },
     /// An authority that issues has to be followed by another one.
-    AuthorityEnds,
+    AuthorityEnds {
+        /// Which.
+        authority: AuthorityId,
+        /// Its name.
+        name: String,
+        /// When it ends.
+        ends: Timestamp,
+        /// Whether the next one is there and waits to be activated.
+        staged: bool,
+    },
+    /// A rollout was started without approval, and that is to be reviewed.
+    GlassBroken {
+        /// Which.
+        rollout: RolloutId,
+        /// Its name.
+        name: String,
+        /// Who started it.
+        by: String,
+        /// Whether the time for its review is over.
+        overdue: bool,
+    },
+    /// Somebody asks for a second person.
+    ConsentAsked {
+        /// Who.
+        by: String,
+        /// For what.
+        deed: Deed,
+    },
+    /// A rollout was halted by a gate.
+    Halted {
+        /// Which.
+        rollout: RolloutId,
+        /// Its name.
+        name: String,
+        /// Why, in words.
+        summary: String,
+    },
+    /// A rollout waits for approval.
+    WaitsForApproval {
+        /// Which.
+        rollout: RolloutId,
+        /// Its name.
+        name: String,
+    },
+    /// Somebody else may hold a device's key.
+    PossibleClone {
+        /// Which.
+        device: DeviceId,
+        /// What was seen, in words.
+        sign: String,
+    },
+    /// A release's file is damaged in the store.
+    Damaged {
+        /// The release.
+        release: ReleaseId,
+        /// For which type of devices it is.
+        device_type: String,
+        /// Its version.
+        version: String,
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+    /// An upload was quarantined.
+    Quarantined {
+        /// The release.
+        release: ReleaseId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A device's update failed or was reverted.
+    UpdateFailed {
+        /// Which.
+        device: DeviceId,
+        /// How it ended.
+        state: UpdateState,
+    },
+    /// A device has been silent for long.
+    Silent {
+        /// Which.
+        device: DeviceId,
+    },
+}
+
+impl Matter {
+    /// The device, where it is about one.
+    pub const fn device(&self) -> Option<&DeviceId> {
+        match self {
+            Self::PossibleClone { device, .. } | Self::UpdateFailed { device, .. } | Self::Silent { device } => Some(device),
+            _ => None,
+        }
+    }
 }
 
 /// How many devices of a type run a version: the same version of two types is two firmwares.

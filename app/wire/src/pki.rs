@@ -72,7 +72,7 @@ pub struct AuthorityStanding {
     /// Those among them that have no successor in use: their devices would be cut off without this authority.
     pub devices: i64,
     /// Of one that issues to devices or listeners: when it has to be followed, because less than twice the longest life of what it issues is left of it
-    /// from then on (pki.md R-9).
+    /// from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow_from: Option<Timestamp>,
 }
@@ -89,7 +89,7 @@ impl AuthorityStanding {
     }
 }
 
-/// How far the fleet is with a trust bundle (pki.md ).
+/// How far the fleet is with a trust bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BundleReach {
@@ -102,7 +102,7 @@ pub struct BundleReach {
 }
 
 impl BundleReach {
-    /// The share of the active devices, in percent, that must hold a bundle before what it brings is relied on (pki.md R-10).
+    /// The share of the active devices, in percent, that must hold a bundle before what it brings is relied on.
     pub const ENOUGH: i64 = 99;
 
     /// Active devices that don't hold it.
@@ -124,11 +124,11 @@ pub struct TrustBundle {
     pub version: i64,
     /// What a device trusts our listeners by, PEM: every root that counts.
     pub roots: Vec<String>,
-    /// Roots certified by one another while one takes over from the other, PEM (pki.md R-10).
+    /// Roots certified by one another while one takes over from the other, PEM.
     pub cross: Vec<String>,
     /// Issuing authorities of the device's organization, PEM: what chains are made of, no anchors.
     pub issuing: Vec<String>,
-    /// The Ed25519 public keys that assignments are signed with, 64 hex digits each (pki.md U-2).
+    /// The Ed25519 public keys that assignments are signed with, 64 hex digits each (U-2).
     #[serde(default)]
     pub assignment_keys: Vec<String>,
 }
@@ -184,7 +184,7 @@ pub struct AuthoritiesPage {
 /// Longest time in which devices of an authority that has ended may come back by their keys, in days.
 pub const MAX_WAY_BACK_DAYS: u32 = 90;
 
-/// How devices of an authority that was given up may come back by the keys they have (pki.md R-11).
+/// How devices of an authority that was given up may come back by the keys they have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -238,7 +238,7 @@ pub struct AuthorityDetail {
     pub reach: BundleReach,
     /// What can be done with it; empty for those who may not.
     pub actions: Vec<AuthorityAction>,
-    /// Whether another admin is asked before it is done (pki.md K-6). Giving an authority up is never held up.
+    /// Whether another admin is asked before it is done (K-6). Giving an authority up is never held up.
     pub second_person: bool,
     /// What is to be done about its root's key; empty for those who may not.
     pub duties: Vec<RootDuty>,
@@ -256,7 +256,7 @@ pub struct AuthorityDetail {
     pub at: Timestamp,
 }
 
-/// Somebody else may have an authority's key, or the database was set back (pki.md H-4).
+/// Somebody else may have an authority's key, or the database was set back (H-4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuthorityAlarm {

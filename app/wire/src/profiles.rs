@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub const MAX_PROFILE_HOURS: u32 = 825 * 24;
 
 crate::states::words! {
-    /// Types of keys that devices may have (pki.md P-1).
+    /// Types of keys that devices may have (P-1).
     KeyType {
         /// NIST P-256.
         P256 = "p-256",
@@ -35,7 +35,7 @@ pub struct ProfileRules {
     pub rekey: Option<RekeyPolicy>,
 }
 
-/// A kind of device certificates that an organization has named (pki.md E-1). An enrolment token, a claim, a batch, or an approval
+/// A kind of device certificates that an organization has named (E-1). An enrolment token, a claim, a batch, or an approval
 /// without a token gives one, and a renewal stays what it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -1,4 +1,4 @@
-//! Registered authorities: authorities of others whose devices are believed, once they have proved that they hold their key (pki.md E-10).
+//! Registered authorities: authorities of others whose devices are believed, once they have proved that they hold their key (E-10).
 
 use crate::{Timestamp, ids::AuthorityId};
 use serde::{Deserialize, Serialize};
@@ -191,7 +191,7 @@ pub fn awaited_warning(label: &str, made: Timestamp) -> String {
     )
 }
 
-/// An authority of somebody else's whose devices may be believed (pki.md E-10).
+/// An authority of somebody else's whose devices may be believed (E-10).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegisteredAuthority {
@@ -294,11 +294,6 @@ pub fn verification_lines(code: &str) -> [String; 2] {
         ),
         "openssl x509 -req -in verify.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 1 -sha256 -out verify.pem".to_owned(),
     ]
-}
-
-/// The console's page of a registered authority.
-pub fn page(id: &AuthorityId) -> String {
-    format!("/enrolment?tab=own&ca={id}")
 }
 
 #[cfg(test)]

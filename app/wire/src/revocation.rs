@@ -4,7 +4,7 @@ use crate::Timestamp;
 use serde::{Deserialize, Serialize};
 
 crate::states::words! {
-    /// Reasons a person may revoke with (RFC 5280 §5.3.1; pki.md R-5), in the order of their codes.
+    /// Reasons a person may revoke with (RFC 5280 §5.3.1; R-5), in the order of their codes.
     RevocationReason {
         /// 0
         Unspecified = "unspecified",
@@ -24,7 +24,7 @@ crate::states::words! {
 /// Most characters of a revocation's note.
 pub const MAX_REVOCATION_NOTE: u32 = 500;
 
-/// A revocation as a person asks for it (pki.md R-5).
+/// A revocation as a person asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 crate::states::words! {
     /// Something that an administrator owes a root.
     RootTask {
-        /// Its key is on this server only: write it into a file (pki.md P-11).
+        /// Its key is on this server only: write it into a file (P-11).
         Export = "export",
-        /// Its key is in a file, and on this server still: remove it here (pki.md P-11).
+        /// Its key is in a file, and on this server still: remove it here (P-11).
         Remove = "remove",
-        /// Its list of revoked certificates is out of date: sign one where the key is (pki.md R-7).
+        /// Its list of revoked certificates is out of date: sign one where the key is.
         SignList = "sign_list",
-        /// Nothing leads from it to the root that follows: sign that one's key where the key is (pki.md R-10).
+        /// Nothing leads from it to the root that follows: sign that one's key where the key is.
         SignCross = "sign_cross",
     }
 }

@@ -1,4 +1,4 @@
-//! Who may sign firmware, how many of them must, and for which device an offer is (pki.md U-1, U-2).
+//! Who may sign firmware, how many of them must, and for which device an offer is (U-1, U-2).
 //!
 //! Two documents in DSSE envelopes beside the manifest: the [`KeySet`], signed offline by the keys before it and by its own, and the [`Assignment`],
 //! signed online by the server for one device and a few hours. Nothing here signs or verifies.

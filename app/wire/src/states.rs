@@ -144,7 +144,7 @@ words! {
         /// Give it up: somebody else has its key.
         Compromise = "compromise",
     }
-    /// Where a device's key was made (pki.md E-8).
+    /// Where a device's key was made (E-8).
     KeyOrigin {
         /// On the device, or by its owner: it was never here.
         Device = "device",

@@ -24,7 +24,7 @@ impl Backoff {
         Self::new(Duration::from_millis(500), Duration::from_mins(1))
     }
 
-    /// For renewals: 1 minute to 6 hours (pki.md R-1).
+    /// For renewals: 1 minute to 6 hours.
     pub const fn renewal() -> Self {
         Self::new(Duration::from_mins(1), Duration::from_hours(6))
     }

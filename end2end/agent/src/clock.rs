@@ -1,7 +1,7 @@
 //! The agent's clock: the only file that reads the system's.
 //!
 //! Owns what time it is, with a floor under it: a device without a battery wakes up in 1970 and must still be able to check a certificate, so
-//! whoever hears a trusted time raises the clock to it (pki.md A-20). Refuses to know what the time is used for.
+//! whoever hears a trusted time raises the clock to it. Refuses to know what the time is used for.
 
 use parking_lot::Mutex;
 use std::{fmt, sync::Arc, time::SystemTime};

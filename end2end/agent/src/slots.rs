@@ -168,7 +168,7 @@ impl Slots {
         Ok(self.folder(slot).remove(delta.as_str())?)
     }
 
-    /// Reads every payload back from the slot and seals it (pki.md U-3: re-hash slot, A-42). Takes as long as reading them takes.
+    /// Reads every payload back from the slot and seals it (U-3: re-hash slot, A-42). Takes as long as reading them takes.
     pub fn verify_and_seal(&self, slot: Slot, manifest: &Manifest) -> Result<(), Error> {
         for payload in &manifest.payloads {
             let found = digest_of(&self.payload(slot, &payload.sha256))?;

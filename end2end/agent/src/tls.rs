@@ -1,6 +1,6 @@
 //! TLS from the device's side: whom it believes, and how it shows who it is.
 //!
-//! Owns the client configurations (TLS 1.2 and 1.3, one provider, no resumption: the listeners refuse it, pki.md H-2) and the first contact,
+//! Owns the client configurations (TLS 1.2 and 1.3, one provider, no resumption: the listeners refuse it, H-2) and the first contact,
 //! where all a device has is the fingerprint of a root. Refuses to know what is said over the connection.
 
 use crate::clock::Clock;
@@ -145,7 +145,7 @@ pub fn roots(certificates: &[CertificateDer<'static>]) -> Result<Arc<RootCertSto
     Ok(Arc::new(store))
 }
 
-/// A shared certificate and its key, by which devices ask for their own (pki.md E-9).
+/// A shared certificate and its key, by which devices ask for their own (E-9).
 pub struct Claim {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -227,7 +227,7 @@ pub async fn connect(config: &Arc<ClientConfig>, endpoint: &Endpoint) -> Result<
     }
 }
 
-/// Whether this error is the server's alert that it does not accept our certificate (pki.md H-3).
+/// Whether this error is the server's alert that it does not accept our certificate (H-3).
 pub fn refused(error: &io::Error) -> bool {
     use rustls::AlertDescription as A;
     let alert = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());

@@ -5,11 +5,12 @@ use crate::{
     access::{Act, Actor, allowed, may},
 };
 use wire::{
+    Timestamp,
     access::{NavCounts, Viewer},
     devices::DeviceDetail,
     ids::DeviceId,
-    overview::{Attention, AttentionKind, FleetCounts, OverviewPage},
-    rollouts::Why,
+    overview::{Attention, FleetCounts, Matter, OverviewPage},
+    rollouts::{RolloutRow, Why},
     roots::RootTask,
     states::{Role, RolloutState, UpdateState},
     telemetry::{History, HistoryQuery},
@@ -45,30 +46,59 @@ impl Fleet {
         Ok(counts)
     }
 
-    /// That the key set which devices follow ends soon, or has ended.
-    async fn key_set_ends(&self, org: &wire::ids::OrgId, now: wire::Timestamp) -> Result<Option<Attention>> {
-        let ending = self.releases().key_set_ending(org, now.plus(wire::signing::KEY_SET_SOON_MS)).await?;
-        Ok(ending.map(|(version, end, since)| {
-            let when = if end <= now { "has ended" } else { "ends" };
-            let at = end.readable();
-            let text = format!(
-                "Key set {version} {when} on {at}: devices install nothing by it after that. Publish the next one, signed by its keys"
-            );
-            let href = "/firmware#signing".to_owned();
-            Attention { kind: AttentionKind::KeySetEnds, text, href, since, device: None, rollout: None }
-        }))
-    }
-
-    /// That an authority has to be followed by another one.
-    async fn authorities_end(&self, org: &wire::ids::OrgId) -> Result<Vec<Attention>> {
-        let due = self.pki().to_follow(org).await?.into_iter().map(|due| {
-            let next = if due.staged { "The next one is staged: activate it" } else { "Stage the next one and activate it" };
-            let (name, ends) = (due.name, due.ends.readable());
-            let text = format!("{name} ends on {ends}: less than twice the longest life of its certificates is left. {next}");
-            let href = format!("/certificates/authorities/{}", due.id);
-            Attention { kind: AttentionKind::AuthorityEnds, text, href, since: due.since, device: None, rollout: None }
-        });
-        Ok(due.collect())
+    /// What needs a person, worst first.
+    async fn attention(&self, actor: &Actor, rollouts: &[RolloutRow], now: Timestamp) -> Result<Vec<Attention>> {
+        let org = &actor.org;
+        let mut all = Vec::new();
+        let mut tell = |since, matter| all.push(Attention { matter, since });
+        if let Some(jump) = self.pki().clock_jump() {
+            tell(now, Matter::ClockJump { jump });
+        }
+        for (authority, subject, alarm) in self.pki().alarms(org, 8).await? {
+            tell(alarm.at, Matter::NeverIssued { authority, subject, sign: alarm.sign });
+        }
+        if let Some((version, end, since)) = self.releases().key_set_ending(org, now.plus(wire::signing::KEY_SET_SOON_MS)).await? {
+            tell(since, Matter::KeySetEnds { version, end });
+        }
+        for (authority, warning, since) in self.pki().unfetched_lists(org).await? {
+            tell(since, Matter::ListNotFetched { authority, warning });
+        }
+        for due in self.pki().to_follow(org).await? {
+            tell(due.since, Matter::AuthorityEnds { authority: due.id, name: due.name, ends: due.ends, staged: due.staged });
+        }
+        for g in self.rollouts().unreviewed(org).await? {
+            tell(g.at, Matter::GlassBroken { rollout: g.rollout, name: g.name, by: g.by, overdue: g.overdue });
+        }
+        for asked in self.pki().consents_to_decide(actor).await? {
+            tell(asked.asked_at, Matter::ConsentAsked { by: asked.asked_name, deed: asked.deed });
+        }
+        for r in rollouts {
+            let (rollout, name) = (r.id.clone(), r.name.clone());
+            match r.state {
+                RolloutState::Halted => tell(r.updated_at, Matter::Halted { rollout, name, summary: r.summary.clone() }),
+                RolloutState::WaitingForApproval => tell(r.updated_at, Matter::WaitsForApproval { rollout, name }),
+                _ => {}
+            }
+        }
+        for (device, sign, since) in self.devices().suspected(org, 8).await? {
+            tell(since, Matter::PossibleClone { device, sign });
+        }
+        for found in self.releases().damaged(org, ATTENTION).await? {
+            let (release, device_type, version) = (found.release, found.device_type, found.version);
+            tell(found.since, Matter::Damaged { release, device_type, version, file: found.name, damage: found.damage });
+        }
+        for release in self.releases().quarantined(org, ATTENTION).await? {
+            tell(release.created_at, Matter::Quarantined { release: release.id, reason: release.quarantine });
+        }
+        for (device, state, since) in self.devices().troubled(org, 8).await? {
+            let state = state.parse().unwrap_or(UpdateState::Failed);
+            tell(since, Matter::UpdateFailed { device, state });
+        }
+        for (device, since) in self.devices().silent_since(org, now.plus(-SILENT_MS), 8).await? {
+            tell(since, Matter::Silent { device });
+        }
+        all.truncate(ATTENTION);
+        Ok(all)
     }
 
     /// The fleet at a glance.
@@ -77,126 +107,7 @@ impl Fleet {
         let org = &actor.org;
         let now = self.clock().now();
         let rollouts = self.rollouts().open_rows(org, ATTENTION).await?;
-        let mut attention = Vec::new();
-        if let Some(jump) = self.pki().clock_jump() {
-            attention.push(Attention {
-                kind: AttentionKind::ClockJump,
-                text: format!(
-                    "The server's clock has jumped by {jump}: nothing is issued until it is right, or an admin accepts the new time"
-                ),
-                href: "/certificates".to_owned(),
-                since: now,
-                device: None,
-                rollout: None,
-            });
-        }
-        for (id, subject, alarm) in self.pki().alarms(org, 8).await? {
-            attention.push(Attention {
-                kind: AttentionKind::NeverIssued,
-                text: format!("The key of {subject} may be in other hands, or the database was set back. {}", alarm.sign),
-                href: format!("/certificates/authorities/{id}"),
-                since: alarm.at,
-                device: None,
-                rollout: None,
-            });
-        }
-        attention.extend(self.key_set_ends(org, now).await?);
-        for (authority, text, since) in self.pki().unfetched_lists(org).await? {
-            let href = wire::registered::page(&authority);
-            attention.push(Attention { kind: AttentionKind::ListNotFetched, text, href, since, device: None, rollout: None });
-        }
-        attention.extend(self.authorities_end(org).await?);
-        for g in self.rollouts().unreviewed(org).await? {
-            let late = if g.overdue { ", and the time to review that is over" } else { ": two people review that" };
-            attention.push(Attention {
-                kind: AttentionKind::GlassBroken,
-                text: format!("{} was started by {} without approval{late}", g.name, g.by),
-                href: "/approvals".to_owned(),
-                since: g.at,
-                device: None,
-                rollout: Some(g.rollout),
-            });
-        }
-        for asked in self.pki().consents_to_decide(actor).await? {
-            attention.push(Attention {
-                kind: AttentionKind::Approval,
-                text: format!("{} asks for a second person: {}", asked.asked_name, asked.deed.words()),
-                href: "/certificates/authorities/requests".to_owned(),
-                since: asked.asked_at,
-                device: None,
-                rollout: None,
-            });
-        }
-        for r in &rollouts {
-            let kind = match r.state {
-                RolloutState::Halted => AttentionKind::Halted,
-                RolloutState::WaitingForApproval => AttentionKind::Approval,
-                _ => continue,
-            };
-            let text = match kind {
-                AttentionKind::Halted => format!("{} was halted: {}", r.name, r.summary),
-                _ => format!("{} waits for approval", r.name),
-            };
-            let href = format!("/rollouts/{}", r.id);
-            attention.push(Attention { kind, text, href, since: r.updated_at, device: None, rollout: Some(r.id.clone()) });
-        }
-        for (device, sign, since) in self.devices().suspected(org, 8).await? {
-            attention.push(Attention {
-                kind: AttentionKind::PossibleClone,
-                text: format!("Somebody else may hold the key of {device}. {sign}"),
-                href: format!("/devices/{device}"),
-                since,
-                device: Some(device),
-                rollout: None,
-            });
-        }
-        for file in self.releases().damaged(org, ATTENTION).await? {
-            attention.push(Attention {
-                kind: AttentionKind::Damaged,
-                text: format!("{} of {} {} is {} in the store; upload it again", file.name, file.device_type, file.version, file.damage),
-                href: format!("/firmware/{}", file.release),
-                since: file.since,
-                device: None,
-                rollout: None,
-            });
-        }
-        for release in self.releases().quarantined(org, ATTENTION).await? {
-            attention.push(Attention {
-                kind: AttentionKind::Quarantined,
-                text: format!("An upload is quarantined: {}", release.quarantine),
-                href: format!("/firmware/{}", release.id),
-                since: release.created_at,
-                device: None,
-                rollout: None,
-            });
-        }
-        for (device, state, since) in self.devices().troubled(org, 8).await? {
-            let what = match state.parse() {
-                Ok(UpdateState::Reverted) => "went back to its old firmware",
-                Ok(UpdateState::TimedOut) => "fell silent during its update",
-                Ok(UpdateState::Rejected) => "refused its update",
-                _ => "could not install its update",
-            };
-            attention.push(Attention {
-                kind: AttentionKind::UpdateFailed,
-                text: format!("{device} {what}"),
-                href: format!("/devices/{device}/firmware"),
-                since,
-                device: Some(device),
-                rollout: None,
-            });
-        }
-        for (device, since) in self.devices().silent_since(org, now.plus(-SILENT_MS), 8).await? {
-            attention.push(Attention {
-                kind: AttentionKind::Offline,
-                text: format!("{device} has been silent for {}", wire::time::duration(now.since(since))),
-                href: format!("/devices/{device}"),
-                since,
-                device: Some(device),
-                rollout: None,
-            });
-        }
-        attention.truncate(ATTENTION);
+        let attention = self.attention(actor, &rollouts, now).await?;
         let mut versions = self.devices().versions(org).await?;
         versions.truncate(8);
         let may_draft = allowed(actor, Act::Draft);

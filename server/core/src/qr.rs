@@ -1,4 +1,4 @@
-//! Pure: a text as a QR code (ISO/IEC 18004), for pages and for terminals. Refuses to know what the text is.
+//! Pure: a text as a QR code (ISO/IEC 18004): its modules, and the picture of them for pages. Refuses to know what the text is.
 
 use qrcode::{EcLevel, QrCode, types::Color};
 use std::fmt::Write as _;
@@ -7,14 +7,16 @@ use wire::enrolment::QrPicture;
 /// White modules that have to stand around a code (§5.3.8): without them on a dark page no camera finds it.
 const QUIET: usize = 4;
 
-/// The dark modules, row by row with the quiet zone, and how many are in a row. None when no code holds the text: at most 2,953 bytes.
-struct Modules {
+/// The modules of a code, row by row with the quiet zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Modules {
     size: usize,
     dark: Vec<bool>,
 }
 
 impl Modules {
-    fn of(text: &str) -> Option<Self> {
+    /// Those of the code of this text; none when no code holds it: at most 2,953 bytes.
+    pub fn of(text: &str) -> Option<Self> {
         // A screen has no stains: with the lowest correction the modules are largest.
         let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
         let (width, colours) = (code.width(), code.to_colors());
@@ -30,8 +32,14 @@ impl Modules {
         Some(Self { size, dark })
     }
 
-    fn is_dark(&self, row: usize, column: usize) -> bool {
-        self.dark.get(row * self.size + column).copied().unwrap_or(false)
+    /// How many are in a row, and in a column.
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether this one is dark; whatever lies outside is not.
+    pub fn is_dark(&self, row: usize, column: usize) -> bool {
+        column < self.size && self.dark.get(row * self.size + column).copied().unwrap_or(false)
     }
 }
 
@@ -51,26 +59,6 @@ pub fn picture(text: &str) -> Option<QrPicture> {
         }
     }
     Some(QrPicture { size: u32::try_from(modules.size).ok()?, path })
-}
-
-/// The text as lines of half blocks, two modules a character; none when it is longer than a code holds. With `colours` each line says that it is black on
-/// white, whatever the terminal's own colours are (ECMA-48 §8.3.117); without, it is meant for dark letters on light ground.
-pub fn lines(text: &str, colours: bool) -> Option<String> {
-    let modules = Modules::of(text)?;
-    let mut out = String::new();
-    for row in (0..modules.size).step_by(2) {
-        let line: String = (0..modules.size)
-            .map(|column| match (modules.is_dark(row, column), modules.is_dark(row + 1, column)) {
-                (true, true) => '█',
-                (true, false) => '▀',
-                (false, true) => '▄',
-                (false, false) => ' ',
-            })
-            .collect();
-        let line = if colours { format!("\u{1b}[30;107m{line}\u{1b}[0m\n") } else { format!("{line}\n") };
-        out.push_str(&line);
-    }
-    Some(out)
 }
 
 #[cfg(test)]
@@ -103,20 +91,19 @@ mod tests {
     }
 
     #[test]
-    fn picture_and_lines_show_the_same_modules() {
+    fn a_picture_shows_the_modules() {
         let text = "fleetward://enrol?url=https://fleet.example:8444&token=fet_x";
-        let (modules, shown, lines) = (Modules::of(text).unwrap(), picture(text).unwrap(), lines(text, false).unwrap());
+        let (modules, shown) = (Modules::of(text).unwrap(), picture(text).unwrap());
         let dark = modules.dark.iter().filter(|dark| **dark).count();
         let drawn: usize =
             shown.path.split('h').skip(1).step_by(2).map(|run| run.split('v').next().unwrap().parse::<usize>().unwrap()).sum();
-        let printed: usize = lines.chars().map(|c| if c == '█' { 2 } else { usize::from(matches!(c, '▀' | '▄')) }).sum();
-        assert_eq!((drawn, printed, shown.size as usize), (dark, dark, modules.size));
-        assert!(lines.lines().all(|line| line.chars().count() == modules.size));
+        assert_eq!((drawn, shown.size as usize), (dark, modules.size()));
+        assert!(!modules.is_dark(0, modules.size()), "outside is light");
     }
 
     #[test]
     fn a_text_that_no_code_holds_is_none() {
         assert!(picture(&"a".repeat(2953)).is_some());
-        assert!(picture(&"a".repeat(2954)).is_none() && lines(&"a".repeat(2954), true).is_none());
+        assert!(picture(&"a".repeat(2954)).is_none());
     }
 }

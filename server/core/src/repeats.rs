@@ -16,15 +16,16 @@ const LIFETIME_MS: i64 = 24 * 3600 * 1000;
 const PATIENCE_MS: i64 = 5 * 60 * 1000;
 
 const FIND: Sql = Sql::same(
-    "SELECT fingerprint, begun_at, answered_at, status, body FROM repeats WHERE org_id = $1 AND caller = $2 AND request_key = $3",
+    "SELECT fingerprint, begun_at, answered_at, status, location, media_type, body FROM repeats
+     WHERE org_id = $1 AND caller = $2 AND request_key = $3",
 );
 const BEGIN: Sql = Sql::same(
     "INSERT INTO repeats (org_id, caller, request_key, fingerprint, begun_at, status, body) VALUES ($1, $2, $3, $4, $5, 0, '') \
      ON CONFLICT (org_id, caller, request_key) DO NOTHING",
 );
 const ANSWER: Sql = Sql::same(
-    "UPDATE repeats SET answered_at = $4, status = $5, body = $6 WHERE org_id = $1 AND caller = $2 AND request_key = $3 AND begun_at = $7
-     AND answered_at IS NULL",
+    "UPDATE repeats SET answered_at = $4, status = $5, location = $6, media_type = $7, body = $8
+     WHERE org_id = $1 AND caller = $2 AND request_key = $3 AND begun_at = $9 AND answered_at IS NULL",
 );
 const FORGET: Sql = Sql::same("DELETE FROM repeats WHERE org_id = $1 AND caller = $2 AND request_key = $3 AND begun_at = $4");
 const FORGET_OLD: Sql = Sql::same("DELETE FROM repeats WHERE begun_at < $1");
@@ -67,6 +68,10 @@ impl Request {
 pub struct Answer {
     /// Its status code.
     pub status: i64,
+    /// Where the thing is that was made; empty when it did not say.
+    pub location: String,
+    /// The media type of its body; empty when it had none.
+    pub media_type: String,
     /// Its body.
     pub body: String,
 }
@@ -102,13 +107,13 @@ impl Repeats {
         let (org, caller, key) = (actor.org.as_str(), request.caller.as_str(), request.key.as_str());
         let now = self.clock.now().0;
         let mut tx = self.db.write().await?;
-        let found = row!(&mut tx, (String, i64, Option<i64>, i64, String), FIND, org, caller, key)?;
-        if let Some((fingerprint, begun_at, answered_at, status, body)) = found {
+        let found = row!(&mut tx, (String, i64, Option<i64>, i64, String, String, String), FIND, org, caller, key)?;
+        if let Some((fingerprint, begun_at, answered_at, status, location, media_type, body)) = found {
             let over = now - begun_at >= if answered_at.is_some() { LIFETIME_MS } else { PATIENCE_MS };
             if !over {
                 return Ok(match answered_at {
                     _ if fingerprint != request.fingerprint => Begun::Other,
-                    Some(_) => Begun::Again(Answer { status, body }),
+                    Some(_) => Begun::Again(Answer { status, location, media_type, body }),
                     None => Begun::UnderWay,
                 });
             }
@@ -123,8 +128,21 @@ impl Repeats {
     pub async fn answer(&self, actor: &Actor, claim: &Claim, answer: &Answer) -> Result<()> {
         let Claim { request, begun_at } = claim;
         let (org, caller, key) = (actor.org.as_str(), request.caller.as_str(), request.key.as_str());
+        let Answer { status, location, media_type, body } = answer;
         let mut tx = self.db.write().await?;
-        exec!(&mut tx, ANSWER, org, caller, key, self.clock.now().0, answer.status, answer.body.as_str(), *begun_at)?;
+        exec!(
+            &mut tx,
+            ANSWER,
+            org,
+            caller,
+            key,
+            self.clock.now().0,
+            *status,
+            location.as_str(),
+            media_type.as_str(),
+            body.as_str(),
+            *begun_at
+        )?;
         Ok(tx.commit().await?)
     }
 

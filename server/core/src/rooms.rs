@@ -42,7 +42,7 @@ pub struct Settings {
     pub pki: PkiSettings,
     /// Where devices reach us.
     pub urls: EnrolmentUrls,
-    /// Who is asked before a claim lets a new key in (pki.md E-9).
+    /// Who is asked before a claim lets a new key in (E-9).
     pub claim_hook: Option<Hook>,
 }
 

@@ -1,4 +1,4 @@
-//! The gate of all CSRs (pki.md E-4, A-18): whatever comes is refused or is what it says.
+//! The gate of all CSRs (E-4, A-18): whatever comes is refused or is what it says.
 //!
 //! No mutation keeps a signature right, so an input that begins with `S` is not a CSR but the two parts of one that a device writes freely, its
 //! subject and its attributes; the target puts them around a key of its own and signs them.

@@ -1,4 +1,4 @@
-//! The decoder of EST bodies (pki.md E-12, A-18): whatever comes is refused or becomes one PEM block that the gate can judge, and what is sent as
+//! The decoder of EST bodies (E-12, A-18): whatever comes is refused or becomes one PEM block that the gate can judge, and what is sent as
 //! EST sends it comes back.
 
 #![no_main]

@@ -1,4 +1,4 @@
-//! The reader of OCSP requests (pki.md ): whatever comes is refused or is within its bounds, and is read the same when it is written again.
+//! The reader of OCSP requests: whatever comes is refused or is within its bounds, and is read the same when it is written again.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! `fleetward assignment-key`: the server's own keys, which say for which device an offer is (pki.md U-2). The words are those of the REST API.
+//! `fleetward assignment-key`: the server's own keys, which say for which device an offer is (U-2). The words are those of the REST API.
 
 use super::table;
 use anyhow::Result;

@@ -1,5 +1,6 @@
-//! `fleetward audit`: the chain of the audit log checked, here or in a file on any machine, and taken out as such a file.
+//! `fleetward audit`: the audit log read, its chain checked, here or in a file on any machine, and taken out as such a file.
 
+use super::{cert::instant, said};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use fleet::{
@@ -14,10 +15,16 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use wire::{access::AuditHead, ids::OrgId};
+use wire::{
+    Timestamp,
+    access::{AuditEntry, AuditHead, AuditQuery},
+    ids::OrgId,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
+    /// List entries, newest first
+    List(List),
     /// Recompute the whole hash chain and say whether it holds
     Verify {
         /// An exported file instead of the database; needs neither server nor data folder
@@ -38,12 +45,34 @@ pub(super) enum Audit {
     },
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// A part of who did it, of what was done, of what it was done to, or of the address
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    q: String,
+    /// A part of who did it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    actor: String,
+    /// A part of what was done, for example rollout.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    action: String,
+    /// From this instant on, for example 2026-11-22T09:57:00Z
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    since: Option<Timestamp>,
+    /// Before this instant
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    until: Option<Timestamp>,
+    /// At most so many entries
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    rows: usize,
+}
+
 impl Audit {
     /// The file to check, when that is all there is to do, and the one with the heads that it must contain.
     pub(super) fn offline(&self) -> Option<(&Path, Option<&Path>)> {
         match self {
             Self::Verify { file, heads } => file.as_deref().map(|file| (file, heads.as_deref())),
-            Self::Export { .. } => None,
+            Self::List(_) | Self::Export { .. } => None,
         }
     }
 }
@@ -51,6 +80,10 @@ impl Audit {
 pub(super) async fn run(fleet: &Fleet, command: Audit) -> Result<ExitCode> {
     let actor = Actor::shell(fleet.default_org().clone());
     match command {
+        Audit::List(asked) => {
+            said::shown(list(fleet, &actor, asked).await)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Audit::Verify { heads, .. } => {
             let heads = Heads::read(heads.as_deref())?;
             let (found, missing) = fleet.access().verify_audit_by(&actor, &heads.all).await?;
@@ -71,6 +104,26 @@ pub(super) async fn run(fleet: &Fleet, command: Audit) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Goes from page to page, as far back as it takes.
+async fn list(fleet: &Fleet, actor: &Actor, asked: List) -> Result<String> {
+    let List { q, actor: by, action, since, until, rows } = asked;
+    let mut query = AuditQuery { q, actor: by, action, since, until, cursor: None };
+    let mut lines = Vec::new();
+    loop {
+        let page = fleet.access().find_audit(actor, &query).await?.entries;
+        lines.extend(page.items.into_iter().take(rows - lines.len()).map(line));
+        if page.next.is_none() || lines.len() >= rows {
+            return Ok(said::table(&["NO", "WHEN", "WHO", "FROM", "WHAT", "ON", "DETAIL"], &lines));
+        }
+        query.cursor = page.next;
+    }
+}
+
+fn line(entry: AuditEntry) -> Vec<String> {
+    let AuditEntry { seq, at, actor, address, action, object, detail } = entry;
+    vec![seq.to_string(), at.to_string(), actor, address, action, object, detail]
 }
 
 async fn export(fleet: &Fleet, actor: &Actor, mut after: i64, mut to: impl Write) -> Result<()> {

@@ -176,7 +176,7 @@ async fn rules(fleet: &Fleet, actor: &Actor, change: &Rules) -> Result<String> {
 }
 
 /// RFC 3339.
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     let at = OffsetDateTime::parse(text.trim(), &Rfc3339).map_err(|_| "write it like 2026-11-22T09:57:00Z".to_owned())?;
     at.unix_timestamp().checked_mul(1000).map(Timestamp).ok_or_else(|| "that is too far away".to_owned())
 }

@@ -1,10 +1,10 @@
-//! `fleetward clock`: whether a server has found that its machine's clock jumped, after which it issues nothing (pki.md A-20). A command beside a server
+//! `fleetward clock`: whether a server has found that its machine's clock jumped, after which it issues nothing. A command beside a server
 //! sees what was written down; the clock of a server that runs is accepted there, over the console or the REST API.
 
 use anyhow::Result;
 use fleet::{Fleet, access::Actor};
 use std::fmt::Write as _;
-use wire::pki::ClockJump;
+use wire::{access::AuditQuery, pki::ClockJump};
 
 /// What a server writes down about its clock, as it begins in the audit log.
 const JUMP: &str = "clock.jump";
@@ -13,8 +13,15 @@ const ACCEPT: &str = "clock.accept";
 
 pub(super) async fn run(fleet: &Fleet) -> Result<String> {
     let actor = Actor::shell(fleet.default_org().clone());
-    let page = fleet.access().search_audit(&actor, "clock.", None).await?;
-    let last = page.entries.items.into_iter().find(|e| [JUMP, RIGHT, ACCEPT].contains(&e.action.as_str()));
+    let mut asked = AuditQuery { action: "clock.".to_owned(), ..AuditQuery::default() };
+    let last = loop {
+        let page = fleet.access().find_audit(&actor, &asked).await?.entries;
+        let found = page.items.into_iter().find(|e| [JUMP, RIGHT, ACCEPT].contains(&e.action.as_str()));
+        if found.is_some() || page.next.is_none() {
+            break found;
+        }
+        asked.cursor = page.next;
+    };
     let mut out = format!("This machine's clock shows {}.\n", fleet.clock().now().readable());
     // Writing to a string can't fail.
     let _ = match last {

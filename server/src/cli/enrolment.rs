@@ -1,5 +1,6 @@
 //! `fleetward enrolment-token`: secrets that trade a CSR for a certificate, for when the console is out of reach.
 
+use super::said::every;
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
@@ -7,6 +8,7 @@ use std::io::IsTerminal as _;
 use wire::{
     enrolment::{EnrolmentMode, NewEnrolmentToken},
     ids::EnrolmentTokenId,
+    page::MAX_ROWS,
 };
 
 #[derive(Debug, Subcommand)]
@@ -86,12 +88,13 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
             }
         }
         EnrolmentToken::List => {
-            let page = fleet.devices().enrolment_page(&actor).await?;
-            for t in page.tokens {
+            let (devices, now) = (fleet.devices(), fleet.clock().now());
+            let tokens = every(async |cursor| devices.enrolment_tokens(&actor, cursor.as_deref(), Some(MAX_ROWS)).await).await?;
+            for t in tokens {
                 let standing = match t.revoked_at {
                     Some(_) => "revoked",
                     None if t.uses >= t.max_uses => "used up",
-                    None if t.expires_at <= page.at => "expired",
+                    None if t.expires_at <= now => "expired",
                     None if t.frozen_by.is_some() => "frozen",
                     None => "usable",
                 };
@@ -111,7 +114,7 @@ pub(super) async fn run(fleet: &Fleet, command: EnrolmentToken) -> Result<()> {
 /// Prints the code for a camera, and as text for whoever has none.
 fn show(code: &str) -> Result<()> {
     let drawn =
-        fleet::qr::lines(code, std::io::stdout().is_terminal()).context("the code is too long for a QR code; use the line above")?;
+        super::qr::lines(code, std::io::stdout().is_terminal()).context("the code is too long for a QR code; use the line above")?;
     println!("\n{drawn}\n{code}");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `fleetward enrolment-request`, `enrolment-settings` and `claim`: devices that wait for a person, whether strangers may ask, and shared certificates by
-//! which devices join (pki.md E-6, E-9). The words are those of the REST API.
+//! which devices join (E-6, E-9). The words are those of the REST API.
 
-use super::table;
+use super::{said::every, table};
 use anyhow::{Context as _, Result};
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor, devices::Devices};
@@ -16,6 +16,7 @@ use wire::{
     Timestamp,
     enrolment::{Claim as Row, EnrolmentRequest as Waiting, EnrolmentSettings, NewClaim, Returns},
     ids::{ClaimId, EnrolmentRequestId},
+    page::MAX_ROWS,
 };
 
 #[derive(Debug, Subcommand)]
@@ -112,7 +113,7 @@ pub(super) async fn request(fleet: &Fleet, command: EnrolmentRequest) -> Result<
     let (actor, devices) = (Actor::shell(fleet.default_org().clone()), fleet.devices());
     Ok(match command {
         EnrolmentRequest::List => {
-            let waiting = devices.enrolment_requests(&actor).await?;
+            let waiting = every(async |cursor| devices.enrolment_requests(&actor, cursor.as_deref(), Some(MAX_ROWS)).await).await?;
             if waiting.is_empty() {
                 return Ok("No device waits.\n".to_owned());
             }
@@ -169,8 +170,9 @@ pub(super) async fn claim(fleet: &Fleet, command: Claim) -> Result<String> {
     Ok(match command {
         Claim::Create(new) => create(devices, &actor, new).await?,
         Claim::List => {
-            let at = devices.enrolment_page(&actor).await?.at;
-            let rows: Vec<Vec<String>> = devices.claims(&actor).await?.iter().map(|claim| line(claim, at)).collect();
+            let at = fleet.clock().now();
+            let claims = every(async |cursor| devices.claims(&actor, cursor.as_deref(), Some(MAX_ROWS)).await).await?;
+            let rows: Vec<Vec<String>> = claims.iter().map(|claim| line(claim, at)).collect();
             if rows.is_empty() {
                 return Ok("There is no claim.\n".to_owned());
             }
@@ -181,8 +183,9 @@ pub(super) async fn claim(fleet: &Fleet, command: Claim) -> Result<String> {
             format!("{id} is disabled; devices it let in stay. A running server follows within seconds.\n")
         }
         Claim::Devices { id } => {
-            let rows = devices.claim_devices(&actor, &id).await?.into_iter();
-            let rows: Vec<Vec<String>> = rows.map(|d| vec![d.device_id.to_string(), d.state.to_string(), d.at.readable()]).collect();
+            let came = every(async |cursor| devices.claim_devices(&actor, &id, cursor.as_deref(), Some(MAX_ROWS)).await).await?;
+            let rows: Vec<Vec<String>> =
+                came.into_iter().map(|d| vec![d.device_id.to_string(), d.state.to_string(), d.at.readable()]).collect();
             if rows.is_empty() {
                 return Ok("It has let no device in.\n".to_owned());
             }
@@ -294,7 +297,7 @@ mod tests {
             assert!(matches!(knock(asked).await, Err(Error::Pending)));
         }
         let list = request(&w.fleet, EnrolmentRequest::List).await.unwrap();
-        let code = w.fleet.devices().enrolment_requests(&Actor::system(w.org.clone())).await.unwrap()[0].code.clone();
+        let code = w.fleet.devices().enrolment_requests(&Actor::system(w.org.clone()), None, None).await.unwrap().items[0].code.clone();
         assert!(list.starts_with("ID ") && list.contains("gw-1") && list.contains(&code) && list.contains("no token"), "{list}");
         let id = |device: &str| {
             let row = list.lines().find(|line| line.contains(device)).unwrap();

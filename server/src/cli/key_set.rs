@@ -1,4 +1,4 @@
-//! `fleetward key set`: documents that say which keys devices trust and how many of them must sign (pki.md U-1). Made and signed offline; published to
+//! `fleetward key set`: documents that say which keys devices trust and how many of them must sign (U-1). Made and signed offline; published to
 //! a fleet, whose devices fetch them.
 
 use super::{release::key_of, table};

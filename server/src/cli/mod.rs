@@ -16,6 +16,7 @@ mod key;
 mod key_set;
 mod people;
 mod profile;
+mod qr;
 mod registered;
 mod release;
 mod rollout;
@@ -174,7 +175,7 @@ enum Command {
     },
     /// Show whether a server has found its clock to have jumped, after which it issues no certificates
     Clock(Box<Flags>),
-    /// The audit log: check its chain, export it
+    /// The audit log: read it, check its chain, export it
     Audit {
         #[command(flatten)]
         flags: Box<Flags>,

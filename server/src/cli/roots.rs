@@ -1,4 +1,4 @@
-//! `fleetward ca root`, `csr`, `issue-intermediate`, `import` and `crl`: roots whose keys are kept elsewhere (pki.md K-5). What signs with a root's file
+//! `fleetward ca root`, `csr`, `issue-intermediate`, `import` and `crl`: roots whose keys are kept elsewhere (K-5). What signs with a root's file
 //! runs on a machine without network and data folder; the rest opens the fleet.
 
 use crate::hardening;

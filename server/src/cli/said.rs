@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::str::FromStr;
-use wire::{Fault, FaultKind, states::UnknownState};
+use wire::{Fault, FaultKind, page::Page, states::UnknownState};
 
 /// One of these words, which help and refusals list.
 pub(super) fn one_of<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
@@ -33,6 +33,19 @@ pub(super) fn in_words(error: anyhow::Error) -> anyhow::Error {
     let outermost = error.to_string();
     let refused = anyhow::Error::new(fault);
     if outermost == said { refused } else { refused.context(outermost) }
+}
+
+/// All rows of a list, page by page: `page` reads the one behind a cursor.
+pub(super) async fn every<T, E>(page: impl AsyncFn(Option<String>) -> std::result::Result<Page<T>, E>) -> std::result::Result<Vec<T>, E> {
+    let (mut all, mut cursor) = (Vec::new(), None);
+    loop {
+        let Page { items, next, .. } = page(cursor).await?;
+        all.extend(items);
+        if next.is_none() {
+            return Ok(all);
+        }
+        cursor = next;
+    }
 }
 
 /// Prints rows in columns as wide as their widest cell.

@@ -60,8 +60,8 @@ impl Config {
             .map_err(|e| anyhow::anyhow!("log: {:?} is not a log filter: {e}", self.log))
     }
 
-    /// The base of addresses that are frozen into certificates: plain HTTP, because a client can't check TLS before it knows who is revoked (pki.md
-    /// P-10), and nothing that would need escaping.
+    /// The base of addresses that are frozen into certificates: plain HTTP, because a client can't check TLS before it knows who is revoked
+    /// (P-10), and nothing that would need escaping.
     fn check_publish_url(&self) -> Result<()> {
         let Some(url) = &self.publish_url else { return Ok(()) };
         let Some(rest) = url.strip_prefix("http://") else {

@@ -74,7 +74,7 @@ struct Channel<'a> {
     told: Option<UpdateId>,
     /// When it was told to install that at the earliest.
     installs: Option<Timestamp>,
-    /// When its assignment is to be renewed (pki.md U-2).
+    /// When its assignment is to be renewed (U-2).
     renews: Timestamp,
     /// The version of the trust bundle that the device knows of: what it was welcomed with, or told last.
     bundle: i64,

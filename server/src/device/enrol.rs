@@ -1,4 +1,4 @@
-//! Enrolment, renewal and the trust bundle over HTTP (pki.md E-5, R-1). The rules are the core's.
+//! Enrolment, renewal and the trust bundle over HTTP (E-5, R-1). The rules are the core's.
 
 use super::{Devices, Peer, address, json, whole::whole};
 use crate::http::{fault::Problem, guard::bearer};

@@ -19,7 +19,7 @@ pub(super) async fn poll(State(devices): State<Devices>, peer: Peer) -> Result<R
     Ok(Json(assigned.offer).into_response())
 }
 
-/// `GET /device/v1/key-sets/{version}`: one of the documents that say whose firmware to install (pki.md U-1), as it was signed.
+/// `GET /device/v1/key-sets/{version}`: one of the documents that say whose firmware to install (U-1), as it was signed.
 pub(super) async fn key_set(State(devices): State<Devices>, peer: Peer, Path(version): Path<i64>) -> Result<Response, Problem> {
     let envelope = devices.fleet.releases().key_set_for_device(&peer.peer.org, version).await?;
     Ok(Json(envelope).into_response())

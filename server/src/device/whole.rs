@@ -17,7 +17,7 @@ use wire::{Fault, FaultKind};
 
 /// Most bytes of a refused body that are read.
 pub(super) const THROWN_AWAY: u64 = 4 << 20;
-/// How long a body may take: so long, and a second more for each KiB that has come (pki.md A-26). A log over a slow line takes its time, a body that
+/// How long a body may take: so long, and a second more for each KiB that has come. A log over a slow line takes its time, a body that
 /// trickles ends.
 const READING: Duration = Duration::from_secs(10);
 const SLOWEST: usize = 1024;

@@ -191,4 +191,37 @@ mod tests {
             }
         }
     }
+
+    /// Whether a word is the id of a rule: a kind and a number.
+    fn is_rule(word: &str) -> bool {
+        word.split_once('-').is_some_and(|(kind, number)| {
+            ["P", "E", "R", "H", "K", "U", "A"].contains(&kind) && number.len() <= 2 && number.parse::<u8>().is_ok()
+        })
+    }
+
+    #[test]
+    fn every_rule_that_is_cited_is_explained_and_leads_to_a_file() {
+        let page = source("identity-rules").unwrap();
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for path in page.split('`').filter(|word| word.ends_with(".rs")) {
+            assert!(root.join(path).is_file(), "{path}");
+        }
+        let mut folders: Vec<_> = ["app", "server", "end2end/agent"].iter().map(|folder| root.join(folder)).collect();
+        let mut cited = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|kind| kind == "rs") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|word| is_rule(word)) {
+                        assert!(page.contains(&format!("| {word} |")), "{} cites {word}", path.display());
+                        cited += 1;
+                    }
+                }
+            }
+        }
+        assert!(cited > 100, "{cited}");
+    }
 }

@@ -74,7 +74,7 @@ impl Face {
         }
     }
 
-    /// The device and the enrol listener: problem documents, and for EST a line of text (pki.md E-15). `largest`: more is never read, not even to be
+    /// The device and the enrol listener: problem documents, and for EST a line of text (E-15). `largest`: more is never read, not even to be
     /// thrown away.
     pub fn devices(largest: u64) -> Self {
         Self {

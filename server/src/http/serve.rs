@@ -78,8 +78,7 @@ pub fn router(operator: &Operator) -> Router {
         SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
     };
     let routes = Router::new()
-        .nest("/api/v1", api::router(operator.fleet.clone()))
-        .merge(api::form(operator.fleet.clone()))
+        .merge(api::faces(&operator.fleet))
         .route("/api/{*rest}", axum::routing::any(guard::unknown))
         .route("/session/refresh", get(session::refresh).post(session::refresh_form).with_state(guard_state.clone()))
         .merge(live::routes(live::Live {

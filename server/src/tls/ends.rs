@@ -1,4 +1,4 @@
-//! Where the chain of a registered authority's device ends (pki.md E-10, A-33): in the nearest to the device of the authorities to whose keys it leads.
+//! Where the chain of a registered authority's device ends (E-10, A-33): in the nearest to the device of the authorities to whose keys it leads.
 //! Owns webpki's verifiers over each of them and the way between; refuses to know whether the device may come in.
 //!
 //! The nearest decides, as whoever registers an authority below another one says something about its devices alone.

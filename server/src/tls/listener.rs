@@ -72,7 +72,7 @@ pub struct Endpoint {
     pub limits: Limits,
     /// Counters.
     pub stats: Arc<Stats>,
-    /// Answer with `Title-Case` header names: old device stacks look for them byte by byte (pki.md E-12).
+    /// Answer with `Title-Case` header names: old device stacks look for them byte by byte (E-12).
     pub title_case: bool,
 }
 

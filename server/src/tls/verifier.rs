@@ -1,5 +1,5 @@
 //! The check of a client certificate inside the handshake: chain, signature, times and purpose by webpki over the live anchors, then our own
-//! state (H-3). Memory only. Refuses to use CRLs: one list in the verifier would fail every authority without one (pki.md fact 8).
+//! state (H-3). Memory only. Refuses to use CRLs: one list in the verifier would fail every authority without one.
 
 use super::{
     ends::Ends,
@@ -20,7 +20,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use std::sync::Arc;
 
-/// Leaf sizes and chain lengths above these are no device's (pki.md, handshake checks).
+/// Leaf sizes and chain lengths above these are no device's (H-3).
 const MAX_LEAF: usize = 8 * 1024;
 const MAX_INTERMEDIATES: usize = 3;
 

@@ -1,4 +1,4 @@
-//! An owner's list that is fetched (pki.md E-10) over real sockets, from a server that answers with whatever it likes.
+//! An owner's list that is fetched (E-10) over real sockets, from a server that answers with whatever it likes.
 
 use super::{PATIENCE, Rig};
 use crate::support::eventually;

@@ -1,4 +1,4 @@
-//! Who gets in, and with which alert the others are turned away (pki.md H-1 to H-4, H-8).
+//! Who gets in, and with which alert the others are turned away (H-1 to H-4, H-8).
 
 use super::rig::{BOTH, Identity, ask, get_of, handshake, handshake_with, http2, rig};
 use axum::body::Body;

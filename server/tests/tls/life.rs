@@ -1,4 +1,4 @@
-//! Devices that may not: suspended and decommissioned ones, and renewals that nobody should get (pki.md attack list 34 and 35).
+//! Devices that may not: suspended and decommissioned ones, and renewals that nobody should get.
 
 use super::rig::{BOTH, Identity, PATIENCE, Rig, SECOND, ask, drain, rig_with};
 use fleet::{access::Actor, db::EngineKind, pki::DevicePeer, testing};

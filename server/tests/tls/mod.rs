@@ -1,4 +1,4 @@
-//! The listeners over real sockets: who gets in, what nobody gets around, and how fast a revocation bites (pki.md H-1 to H-7).
+//! The listeners over real sockets: who gets in, what nobody gets around, and how fast a revocation bites (H-1 to H-7).
 
 mod attacks;
 mod clones;

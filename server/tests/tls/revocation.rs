@@ -1,4 +1,4 @@
-//! How fast a revocation bites, and that nobody slips past it (pki.md H-5, H-6, R-6).
+//! How fast a revocation bites, and that nobody slips past it (H-5, H-6, R-6).
 
 use super::rig::{PATIENCE, SECOND, ask, drain, get_of, handshake, http2, rig, rig_with, send};
 use axum::body::Body;

@@ -1,4 +1,4 @@
-//! What a listener takes on at once, and how it stops (pki.md H-7).
+//! What a listener takes on at once, and how it stops (H-7).
 
 use super::rig::{PATIENCE, SECOND, ask, drain, handshake, rig, rig_with, send};
 use fleet::db::EngineKind;

@@ -9,7 +9,7 @@ use rustls::{AlertDescription, version::TLS13};
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 use server::tls::{Limits, Reason};
-use wire::{access::AuditEntry, overview::AttentionKind};
+use wire::{access::AuditEntry, overview::Matter};
 
 const MINUTE: i64 = 60_000;
 
@@ -197,7 +197,7 @@ async fn h4_a_certificate_of_a_stolen_key_is_an_alarm_whenever_it_says_it_begins
     let [(booked, detail)] = booked(&rig, "certificate.never_issued").await.try_into().unwrap();
     assert_eq!((booked.object.as_str(), booked.address.as_str()), (row.id.as_str(), "127.0.0.1"), "{detail}");
     let attention = fleet.overview(&system).await.unwrap().attention;
-    assert!(attention.iter().any(|a| a.kind == AttentionKind::NeverIssued), "{attention:?}");
+    assert!(attention.iter().any(|a| matches!(a.matter, Matter::NeverIssued { .. })), "{attention:?}");
     assert_eq!(rig.alert(Some(&forged), &TLS13).await, Some(AlertDescription::AccessDenied));
     assert_eq!(rig.registry.len(), 0);
 }

@@ -1,4 +1,4 @@
-//! The import rules of design.md 2, from the manifests as cargo reads them.
+//! The import rules of README.md, from the manifests as cargo reads them.
 
 use std::collections::BTreeSet;
 

@@ -40,7 +40,7 @@ struct Step {
 
 const STEPS: [Step; 9] = [
     Step { name: "format", what: "cargo fmt --check", run: lints::format },
-    Step { name: "imports", what: "who may name whom (design.md 2), no second TLS stack", run: imports::check },
+    Step { name: "imports", what: "who may name whom (as README.md says), no second TLS stack", run: imports::check },
     Step { name: "lint", what: "clippy on the host, warnings are errors", run: lints::host },
     Step { name: "lint-wasm", what: "clippy on the browser's half", run: lints::wasm },
     Step { name: "rust", what: "unit, property, contract and integration tests on SQLite and PostgreSQL", run: rust::tests },

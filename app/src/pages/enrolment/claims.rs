@@ -120,17 +120,23 @@ fn list(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
         Column::actions("Disable"),
     ];
     let rows = p.claims.all.iter().map(|c| row(c, p, disable)).collect_view();
-    card_flush("Claims", None, table("Claims", columns, rows.into_any()))
+    let rest = super::rest(&p.lists.claims, p.claims.all.len(), "newest", "/enrolment?tab=claim");
+    view! { {card_flush("Claims", None, table("Claims", columns, rows.into_any()))}{rest} }.into_any()
+}
+
+/// Whether whoever looks may disable it: those who could have made it.
+pub(super) const fn may_disable(c: &Claim, p: &Page) -> bool {
+    if c.trusted_user { p.may_edit } else { p.claims.may_make }
 }
 
 fn row(c: &Claim, p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
     let standing = words::token_standing(c.disabled_at.is_some(), c.uses >= c.max_uses, c.expires_at, p.at);
     let (tone, word) = words::credential_standing(standing, c.frozen_by.as_ref());
     let word = if c.disabled_at.is_some() { "Disabled" } else { word };
-    let button = (p.may_edit && standing.0 == Tone::Ok).then(|| {
+    let button = (may_disable(c, p) && standing.0 == Tone::Ok).then(|| {
         let id = format!("disable-{}", c.id);
         view! {
-            {dialog_link(id.clone(), format!("/enrolment?tab=claim&disable={}", c.id), "ghost", "Disable…".into_any())}
+            {dialog_link(id.clone(), format!("/enrolment?tab=claim&disable={}{}", c.id, super::here(&p.lists.claims)), "ghost", "Disable…".into_any())}
             {dialog(id, format!("Disable {}", c.label), ask(c, disable))}
         }
     });

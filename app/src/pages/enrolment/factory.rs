@@ -148,7 +148,8 @@ fn list(p: &Page) -> AnyView {
             }
         })
         .collect_view();
-    card_flush("Batches", None, table("Batches of requests", columns, rows.into_any()))
+    let rest = super::rest(&p.lists.batches, p.batches.len(), "newest", "/enrolment?tab=factory");
+    view! { {card_flush("Batches", None, table("Batches of requests", columns, rows.into_any()))}{rest} }.into_any()
 }
 
 /// Its archive, once there is something in it.

@@ -25,21 +25,28 @@ use crate::{
     ui::{
         Field, PageHead, card,
         form::{action, on_success, said},
+        icon,
+        number::grouped,
         page::{self, page},
         select,
     },
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-use wire::{enrolment::EnrolmentPage as Page, live::Topic};
+use wire::{
+    enrolment::{EnrolmentPage as Page, Listed},
+    ids::AuthorityId,
+    live::Topic,
+};
 
 /// `/enrolment`; `?tab=` shows another way in, `?batch=ID` a batch, `?revoke=ID`, `?reject=ID` and `?disable=ID` ask without JavaScript,
-/// `?ca=ID` shows a registered authority.
+/// `?ca=ID` shows a registered authority, `?cur=` the rows of a list behind those that are shown first.
 #[component]
 pub fn EnrolmentPage() -> AnyView {
     let query = use_query_map();
     let way = Memo::new(move |_| query.with(|q| guide::Way::of(q.get_str("tab").unwrap_or_default())));
-    let model = reading(move || ReadEnrolment { batch: query.with(|q| q.get("batch").unwrap_or_default()) });
+    let model =
+        reading(move || query.with(|q| ReadEnrolment { batch: q.get("batch").unwrap_or_default(), cur: q.get("cur").unwrap_or_default() }));
     live::refetch_on(|| Some(Topic::Devices), 1000, model);
     let create = action::<CreateEnrolmentToken>();
     on_success(create, move |_| model.refetch());
@@ -154,9 +161,10 @@ fn content(
     let gateway = gateway
         .and_then(|id| p.shared.gateways.iter().find(|t| t.id.as_str() == id))
         .map(|t| page::question(format!("Revoke {}", t.label), shared::ask(t, shares.revoke)));
-    let disable = asked.disable.as_deref().filter(|_| p.may_edit);
+    let disable = asked.disable.as_deref();
     let disable = disable
         .and_then(|id| p.claims.all.iter().find(|c| c.id.as_str() == id))
+        .filter(|c| claims::may_disable(c, p))
         .map(|c| page::question(format!("Disable {}", c.label), claims::ask(c, lots.disable)));
     let disable_own = asked.disable.as_deref().filter(|_| p.registered.may_manage);
     let disable_own = disable_own.and_then(authority).map(|a| page::question(format!("Disable {}", a.label), own::ask(a, own.disable)));
@@ -179,6 +187,41 @@ fn content(
         <div class="split">{sides}</div>
     }
     .into_any()
+}
+
+/// What an address says to come to this part of a list again.
+fn here(list: &Listed) -> String {
+    list.behind.as_ref().map(|cursor| format!("&cur={cursor}")).unwrap_or_default()
+}
+
+/// Below a list of which there is more than this: "the newest 50 of 1,204", with a way to the others and back. `address` is the list's own, with a query.
+fn rest(list: &Listed, shown: usize, end: &'static str, address: &str) -> AnyView {
+    if list.next.is_none() && list.behind.is_none() {
+        return ().into_any();
+    }
+    let shown = grouped(i64::try_from(shown).unwrap_or(i64::MAX));
+    let words = if list.behind.is_some() {
+        format!("{shown} of {}", grouped(list.total))
+    } else {
+        format!("The {end} {shown} of {}", grouped(list.total))
+    };
+    let first =
+        list.behind.is_some().then(|| view! { <a class="btn" data-s="sm" href=address.to_owned()>{icon("chevron-left")}"First"</a> });
+    let next = list.next.as_ref().map(|cursor| {
+        view! { <a class="btn" data-s="sm" href=format!("{address}&cur={cursor}")>"Next"{icon("chevron-right")}</a> }
+    });
+    view! {
+        <nav class="pager" aria-label="Pages">
+            <span>{words}</span>
+            <div class="btn-group push">{first}{next}</div>
+        </nav>
+    }
+    .into_any()
+}
+
+/// The address of a registered authority's page.
+pub fn own_authority(id: &AuthorityId) -> String {
+    format!("/enrolment?tab=own&ca={id}")
 }
 
 /// The profile of the certificates that something gives; no field where there is none to choose.

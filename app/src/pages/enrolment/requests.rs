@@ -34,15 +34,15 @@ pub(super) fn waiting(p: &Page, calls: Calls) -> AnyView {
             })
             .into_any();
     }
-    let count = i64::try_from(p.requests.len()).unwrap_or(i64::MAX);
-    let aside = badge(Tone::Warn, counted(count, "device waits", "devices wait"));
+    let aside = badge(Tone::Warn, counted(p.lists.requests.total, "device waits", "devices wait"));
     let body = view! {
         {move || fault_banner(refusal(calls.approve).as_ref())}
         {rows(p, calls)}
     };
     let note = "Approve a device only when it shows the same code itself: the agent prints it, and it is the beginning of the SHA-256 of its public key.";
     let body = view! { <p class="body dim">{note}</p>{body} };
-    card_flush("Waiting for approval", Some(aside), body.into_any())
+    let rest = super::rest(&p.lists.requests, p.requests.len(), "oldest", "/enrolment?tab=agent");
+    view! { {card_flush("Waiting for approval", Some(aside), body.into_any())}{rest} }.into_any()
 }
 
 fn rows(p: &Page, calls: Calls) -> AnyView {
@@ -54,11 +54,11 @@ fn rows(p: &Page, calls: Calls) -> AnyView {
         Column::text("Asked"),
         Column::actions("Decide"),
     ];
-    let rows = p.requests.iter().map(|r| row(r, p.may_approve, calls)).collect_view();
+    let rows = p.requests.iter().map(|r| row(r, p, calls)).collect_view();
     table("Devices that wait for approval", columns, rows.into_any())
 }
 
-fn row(r: &EnrolmentRequest, may_approve: bool, calls: Calls) -> AnyView {
+fn row(r: &EnrolmentRequest, p: &Page, calls: Calls) -> AnyView {
     let known = [r.device_type.clone(), r.hardware.clone(), r.key_alg.clone()].into_iter().filter(|s| !s.is_empty());
     let said = known.chain(r.attributes.iter().map(|(name, value)| format!("{name}={value}"))).collect::<Vec<_>>().join(" · ");
     let from = if r.recovers {
@@ -74,7 +74,7 @@ fn row(r: &EnrolmentRequest, may_approve: bool, calls: Calls) -> AnyView {
     } else {
         format!("token {}", r.token)
     };
-    let decide = may_approve.then(|| {
+    let decide = p.may_approve.then(|| {
         let (id, dialog_id) = (r.id.to_string(), format!("reject-{}", r.id));
         view! {
             <div class="row">
@@ -82,7 +82,7 @@ fn row(r: &EnrolmentRequest, may_approve: bool, calls: Calls) -> AnyView {
                     <input type="hidden" name="id" value=id/>
                     {form::submit("Approve", "primary", move || calls.approve.pending().get())}
                 </ActionForm>
-                {dialog_link(dialog_id.clone(), format!("/enrolment?reject={}", r.id), "ghost", "Reject…".into_any())}
+                {dialog_link(dialog_id.clone(), format!("/enrolment?reject={}{}", r.id, super::here(&p.lists.requests)), "ghost", "Reject…".into_any())}
                 {dialog(dialog_id, format!("Reject {}", r.device_id), ask(r, calls.reject))}
             </div>
         }

@@ -21,7 +21,8 @@ pub(super) fn list(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView 
         let none = "A token is a secret that a device trades for its certificate, once or as often as you allow.";
         return view! { <div class="card">{empty("key-round", "No enrolment token yet", none, None)}</div> }.into_any();
     }
-    card_flush("Tokens", None, rows(p, revoke))
+    let rest = super::rest(&p.lists.tokens, p.tokens.len(), "newest", "/enrolment?tab=agent");
+    view! { {card_flush("Tokens", None, rows(p, revoke))}{rest} }.into_any()
 }
 
 /// The form of a new token.
@@ -118,7 +119,7 @@ fn rows(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView {
             let button = (p.may_edit && standing.0 == Tone::Ok).then(|| {
                 let id = format!("revoke-{}", t.id);
                 view! {
-                    {dialog_link(id.clone(), format!("/enrolment?revoke={}", t.id), "ghost", "Revoke…".into_any())}
+                    {dialog_link(id.clone(), format!("/enrolment?revoke={}{}", t.id, super::here(&p.lists.tokens)), "ghost", "Revoke…".into_any())}
                     {dialog(id, format!("Revoke {}", t.label), ask(t, revoke))}
                 }
             });

@@ -23,11 +23,6 @@ pub fn fault_banner(fault: Option<&Fault>) -> AnyView {
     banner(Tone::Bad, view! { {fault.message.clone()}{again} }.into_any())
 }
 
-/// A list's search as a form of its own: one input named `q`.
-pub fn search(action: &'static str, label: &'static str, placeholder: &'static str, q: &str) -> AnyView {
-    view! { <form class="filters" method="get" action=action role="search">{search_input(label, placeholder, q)}</form> }.into_any()
-}
-
 /// The input of a list's search, named `q`, with the button that only a keyboard finds; other filters may stand beside it.
 pub fn search_input(label: &'static str, placeholder: &'static str, q: &str) -> AnyView {
     let q = q.to_owned();

@@ -1,4 +1,4 @@
-//! Batches of CSRs from a factory (pki.md E-7).
+//! Batches of CSRs from a factory (E-7).
 
 use crate::{
     Timestamp,
@@ -33,7 +33,7 @@ crate::states::words! {
     }
 }
 
-/// A batch of CSRs from a factory (pki.md E-7).
+/// A batch of CSRs from a factory (E-7).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EnrolmentBatch {
@@ -64,7 +64,7 @@ pub struct EnrolmentBatch {
     pub created_by: String,
     /// When its last line was done.
     pub ended_at: Option<Timestamp>,
-    /// How the archive with its keys was encrypted, `recipient` or `passphrase`; empty when no keys were made here (pki.md E-8).
+    /// How the archive with its keys was encrypted, `recipient` or `passphrase`; empty when no keys were made here (E-8).
     pub sealed_for: String,
     /// When its certificates were revoked as one.
     pub revoked_at: Option<Timestamp>,

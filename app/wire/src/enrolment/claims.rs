@@ -1,4 +1,4 @@
-//! Claims: shared certificates (pki.md E-9).
+//! Claims: shared certificates (E-9).
 
 use super::QrPicture;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// A claim: a shared certificate by which devices ask for their own (pki.md E-9).
+/// A claim: a shared certificate by which devices ask for their own (E-9).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Claim {

@@ -16,9 +16,9 @@ const LONGEST: usize = 4096;
 /// By what the device is let in.
 #[derive(Clone, PartialEq, Eq)]
 pub enum CodeSecret {
-    /// An enrolment token's secret, `fet_…` (pki.md E-1).
+    /// An enrolment token's secret, `fet_…` (E-1).
     Token(String),
-    /// A claim's certificate and key (pki.md E-9).
+    /// A claim's certificate and key (E-9).
     Claim {
         /// The certificate, DER in base64url without padding.
         certificate: String,

@@ -1,4 +1,4 @@
-//! What a pre-provisioning hook is asked before a claim lets a device in, and what it says (pki.md E-9).
+//! What a pre-provisioning hook is asked before a claim lets a device in, and what it says (E-9).
 
 use crate::ids::{ClaimId, DeviceId, OrgId};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Enrolment: the JSON flow that trades a secret and a CSR for a certificate (pki.md E-1, E-5), the tokens behind it, and requests that wait for
+//! Enrolment: the JSON flow that trades a secret and a CSR for a certificate (E-1, E-5), the tokens behind it, and requests that wait for
 //! a person (E-6).
 //!
 //! `POST /device/v1/enrol` on the enrol listener with `Authorization: Bearer fet_…` answers 201 with [`Enrolled`], or 202 with [`Waiting`] and
@@ -68,7 +68,7 @@ pub struct Enrolled {
     pub not_before: Timestamp,
     /// End of validity.
     pub not_after: Timestamp,
-    /// When to renew (pki.md R-1).
+    /// When to renew.
     pub renew_after: Timestamp,
     /// The server's clock, for devices that have none.
     pub server_time: Timestamp,
@@ -154,7 +154,7 @@ pub struct RecoveryNonce {
     pub expires_at: Timestamp,
 }
 
-/// What a device sends whose certificate has ended (pki.md R-4).
+/// What a device sends whose certificate has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoverRequest {
     /// PKCS#10 in PEM by the new key, with the same name.
@@ -175,10 +175,36 @@ pub struct RenewRequest {
     pub csr: String,
 }
 
+/// How much there is of a list, and of which part a page has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Rows in all.
+    pub total: i64,
+    /// The cursor of the page after this one; none at the end.
+    pub next: Option<String>,
+    /// The cursor that this page begins behind; none at the beginning.
+    pub behind: Option<String>,
+}
+
+/// The lists of the enrolment page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolmentLists {
+    /// Tokens.
+    pub tokens: Listed,
+    /// Devices that wait.
+    pub requests: Listed,
+    /// Batches.
+    pub batches: Listed,
+    /// Claims.
+    pub claims: Listed,
+}
+
 /// All the enrolment page shows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub struct EnrolmentPage {
+    /// How much there is of each list, of which this has a page.
+    pub lists: EnrolmentLists,
     /// Tokens, newest first.
     pub tokens: Vec<EnrolmentToken>,
     /// The address of the enrol listener that devices use.
@@ -187,7 +213,7 @@ pub struct EnrolmentPage {
     pub root_fingerprint: String,
     /// Devices that wait for a person, oldest first.
     pub requests: Vec<EnrolmentRequest>,
-    /// Batches of CSRs, newest first, at most 50.
+    /// Batches of CSRs, newest first.
     pub batches: Vec<EnrolmentBatch>,
     /// Claims.
     pub claims: Claims,
@@ -209,7 +235,7 @@ pub struct EnrolmentPage {
     pub may_edit: bool,
     /// Whether the caller may revoke certificates.
     pub may_revoke: bool,
-    /// Whether the installation makes keys for devices (pki.md E-8).
+    /// Whether the installation makes keys for devices (E-8).
     pub makes_keys: bool,
     /// When this was read.
     pub at: Timestamp,

@@ -1,4 +1,4 @@
-//! Enrolment tokens (pki.md E-1).
+//! Enrolment tokens (E-1).
 
 use crate::{Timestamp, ids::EnrolmentTokenId};
 use serde::{Deserialize, Serialize};

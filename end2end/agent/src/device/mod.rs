@@ -169,7 +169,7 @@ struct Core {
     wake: Notify,
     /// The server asked for a renewal, or refuses the certificate there is.
     renew: Notify,
-    /// Whether it was refused since the last welcome: its authority may have been given up (pki.md R-11).
+    /// Whether it was refused since the last welcome: its authority may have been given up.
     turned_away: AtomicBool,
     /// The version of the trust bundle that the server has; 0 while it has said none.
     bundle: watch::Sender<i64>,

@@ -1,4 +1,4 @@
-//! A new certificate in time: when its window opens or the server asks (pki.md R-1); and after its end, or when it is refused, where the server lets
+//! A new certificate in time: when its window opens or the server asks; and after its end, or when it is refused, where the server lets
 //! devices come back.
 
 use super::{Core, Ending, Error};

@@ -1,4 +1,4 @@
-//! The roots that the device believes in: another bundle is fetched when the server has one (pki.md R-10).
+//! The roots that the device believes in: another bundle is fetched when the server has one.
 
 use super::{Core, Ending, Error};
 use crate::{

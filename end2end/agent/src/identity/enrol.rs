@@ -1,4 +1,4 @@
-//! Enrolment: trades a token and a request for a certificate (pki.md E-1…E-5).
+//! Enrolment: trades a token and a request for a certificate (E-1…E-5).
 
 use super::{Error, Identity, Store};
 use crate::{
@@ -17,9 +17,9 @@ const PATH: &str = "/device/v1/enrol";
 pub struct Enrolment {
     /// The enrol listener, `https://host:port`.
     pub url: String,
-    /// The token's secret, `fet_…`; empty to ask without one, so that a person decides (pki.md E-6).
+    /// The token's secret, `fet_…`; empty to ask without one, so that a person decides (E-6).
     pub token: String,
-    /// A shared certificate to ask with instead of a token (pki.md E-9).
+    /// A shared certificate to ask with instead of a token (E-9).
     pub claim: Option<Arc<tls::Claim>>,
     /// Whom to believe on first contact.
     pub trust: Trust,
@@ -34,7 +34,7 @@ pub struct Enrolment {
 }
 
 /// Enrols once and stores the identity. The request is kept until the answer is stored, so asking again after a lost answer or a power cut
-/// sends the same bytes and gets the same certificate (pki.md E-3). An identity that is stored already is returned without asking, whatever
+/// sends the same bytes and gets the same certificate (E-3). An identity that is stored already is returned without asking, whatever
 /// its name.
 ///
 /// # Errors

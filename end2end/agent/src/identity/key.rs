@@ -4,7 +4,7 @@ use super::{Error, KEY, NEXT, Store};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 
 impl Store {
-    /// The device's P-256 key, made on the first call (pki.md P-1).
+    /// The device's P-256 key, made on the first call (P-1).
     pub(super) fn key(&self) -> Result<KeyPair, Error> {
         self.kept(KEY)
     }
@@ -25,7 +25,7 @@ impl Store {
         Ok(key)
     }
 
-    /// A PKCS#10 request in PEM for the common name `device_id`, asking for nothing else (pki.md E-4).
+    /// A PKCS#10 request in PEM for the common name `device_id`, asking for nothing else (E-4).
     pub(super) fn request(&self, device_id: &str) -> Result<String, Error> {
         request_by(&self.key()?, device_id)
     }

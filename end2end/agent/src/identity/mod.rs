@@ -82,7 +82,7 @@ impl Identity {
         Ok(Self { enrolled, chain, roots, key, director })
     }
 
-    /// Whose assignments the device takes (pki.md U-2).
+    /// Whose assignments the device takes (U-2).
     pub fn director(&self) -> &Director {
         &self.director
     }
@@ -102,7 +102,7 @@ impl Identity {
         self.enrolled.trust_bundle_version
     }
 
-    /// When to renew (pki.md R-1).
+    /// When to renew.
     pub fn renew_after(&self) -> Timestamp {
         self.enrolled.renew_after
     }
@@ -150,7 +150,7 @@ impl Store {
         Ok(Self { folder: Folder::open(state)? })
     }
 
-    /// What the device and the person who approves it compare: the first 32 bits of SHA-256 of its public key, 8 hex digits (pki.md E-6).
+    /// What the device and the person who approves it compare: the first 32 bits of SHA-256 of its public key, 8 hex digits (E-6).
     pub fn comparison_code(&self) -> Result<String, Error> {
         use rcgen::PublicKeyData as _;
         let spki = self.key()?.subject_public_key_info();

@@ -1,4 +1,4 @@
-//! Coming back after the certificate has ended (pki.md R-4) or its authority was given up: the old key signs who asks, and a new certificate for the same key is the answer, at once
+//! Coming back after the certificate has ended or its authority was given up: the old key signs who asks, and a new certificate for the same key is the answer, at once
 //! or when a person has approved it.
 
 use super::{Error, Identity, Store, key::request_by};

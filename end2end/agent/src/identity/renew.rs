@@ -1,4 +1,4 @@
-//! Renewal over the identity that is being renewed (pki.md R-1…R-3). The key stays, because it may live where only one fits, unless the server wants
+//! Renewal over the identity that is being renewed (R-1…R-3). The key stays, because it may live where only one fits, unless the server wants
 //! another one.
 
 use super::{Error, Identity, Store, key::request_by};

@@ -1,4 +1,4 @@
-//! The trust bundle (pki.md ): fetched over the identity that believes in the one before, tried, and only then kept.
+//! The trust bundle: fetched over the identity that believes in the one before, tried, and only then kept.
 
 use super::{Error, Identity, Store};
 use crate::{

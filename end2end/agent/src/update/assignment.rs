@@ -1,4 +1,4 @@
-//! Pure: whether an offer is meant for this device, now (pki.md U-2, U-3, A-41): the server has signed that for every offer since it could. Says nothing
+//! Pure: whether an offer is meant for this device, now (U-2, U-3, A-41): the server has signed that for every offer since it could. Says nothing
 //! about whether the firmware may be installed: that is what the manifest's own signatures are for.
 
 use super::{keys::TrustedKeys, rules::Refusal};

@@ -168,7 +168,7 @@ impl Updates {
         Ok(())
     }
 
-    /// Goes on while the assignment of the update under way holds (pki.md U-2), and waits for the server to renew one that has ended meanwhile.
+    /// Goes on while the assignment of the update under way holds (U-2), and waits for the server to renew one that has ended meanwhile.
     async fn assigned(&self, id: &UpdateId, means: &Means<'_>) -> Result<(), Stop> {
         let mut told = false;
         loop {

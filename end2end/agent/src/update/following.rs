@@ -1,4 +1,4 @@
-//! Fetching the key sets between what this device believes and what there is (pki.md U-1), before firmware is judged by them.
+//! Fetching the key sets between what this device believes and what there is (U-1), before firmware is judged by them.
 
 use super::{
     Updates,

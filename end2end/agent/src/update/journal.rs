@@ -244,7 +244,7 @@ impl Journal {
         }
     }
 
-    /// The slot on trial is healthy: only now the floor rises (pki.md U-3).
+    /// The slot on trial is healthy: only now the floor rises (U-3).
     pub fn confirm(&mut self, firmware: Running) {
         let Phase::Trial { offer, .. } = &self.phase else { return };
         let update_id = offer.update_id.clone();

@@ -65,7 +65,7 @@ impl TrustedKeys {
         self.threshold
     }
 
-    /// How many different ones of them have made a right signature over these bytes (pki.md U-1). One that has signed twice counts once.
+    /// How many different ones of them have made a right signature over these bytes (U-1). One that has signed twice counts once.
     pub fn signers(&self, signatures: &[Signature], message: &[u8]) -> u32 {
         let good = signatures.iter().filter(|s| BASE64.decode(&s.sig).is_ok_and(|sig| self.verifies(&s.keyid, message, &sig)));
         let different: BTreeSet<&str> = good.map(|s| s.keyid.as_str()).collect();

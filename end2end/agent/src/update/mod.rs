@@ -1,4 +1,4 @@
-//! The device's updates: judged here, fetched, put into the other slot, tried, confirmed or taken back (pki.md U-3).
+//! The device's updates: judged here, fetched, put into the other slot, tried, confirmed or taken back (U-3).
 //!
 //! Owns `updates.json` (the [`Journal`]) and the order of things; every note is on disk before the step that it announces. Refuses to know how
 //! reports travel.
@@ -136,7 +136,7 @@ impl Updates {
         self.latest.subscribe()
     }
 
-    /// The server offers an update. Taken is what is meant for this device and for now (pki.md U-2).
+    /// The server offers an update. Taken is what is meant for this device and for now (U-2).
     pub fn offered(&self, offer: &Offer, director: &Director, now: Timestamp) -> Result<(), Error> {
         let taken = self.change(|journal| match assignment::judge(offer, director, journal.assigned(), now) {
             Ok(seen) => {

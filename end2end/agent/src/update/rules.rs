@@ -1,6 +1,6 @@
 //! Pure: whether this device may install what it is offered.
 //!
-//! The device's own judgement (pki.md U-1, U-3, A-38, A-39): signature by a key its owner trusts, type, hardware, sequence, expiry. The
+//! The device's own judgement (U-1, U-3, A-38, A-39): signature by a key its owner trusts, type, hardware, sequence, expiry. The
 //! server's word counts for nothing here.
 
 use super::keys::TrustedKeys;
@@ -27,7 +27,7 @@ fn reject(code: &'static str, detail: impl Into<String>) -> Refusal {
     Refusal { state: UpdateState::Rejected, code, detail: detail.into() }
 }
 
-/// Refuses while the newest key set that there is has ended (pki.md U-1; TUF 5.3.10): a server that holds the next one back would keep this device with
+/// Refuses while the newest key set that there is has ended (U-1; TUF 5.3.10): a server that holds the next one back would keep this device with
 /// keys that their owner has left behind.
 pub fn in_time(ended: Option<(u64, Timestamp)>) -> Result<(), Refusal> {
     match ended {

@@ -1,4 +1,4 @@
-//! Whose firmware this device installs, over the years (pki.md U-1): the keys and the number of signatures that its owner gave it, and the key sets that
+//! Whose firmware this device installs, over the years (U-1): the keys and the number of signatures that its owner gave it, and the key sets that
 //! followed on them, each signed by enough of the keys before it and by enough of its own. The server carries them here; it can neither make one nor
 //! leave one out, and so can lower no threshold.
 //!

@@ -1,15 +1,15 @@
-//! The audit log: one hash chain an organization, `h(n) = SHA-256(h(n-1) ‖ row)` (pki.md K-8), written in the transaction of what it tells.
+//! The audit log: one hash chain an organization, `h(n) = SHA-256(h(n-1) ‖ row)` (K-8), written in the transaction of what it tells.
 
 use super::{Access, Act, Actor, Error, allowed, heads::Expected, may, store};
 use crate::{
-    db::{self, Tx, containing, exec, row, rows},
+    db::{self, Conn, Tx, containing, exec, row, rows},
     hash::sha256,
 };
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use wire::{
     Timestamp,
-    access::{AuditEntry, AuditHead, AuditPage},
+    access::{AUDIT_LOOKED_AT, AuditEntry, AuditHead, AuditPage, AuditQuery},
     ids::OrgId,
     page::{DEFAULT_ROWS, Page},
 };
@@ -135,6 +135,25 @@ pub struct Verified {
     pub broken_at: Option<i64>,
 }
 
+/// When the entry in this place was written; none where there is none.
+async fn at(on: &mut impl Conn, org: &str, seq: i64) -> Result<Option<Timestamp>, db::Error> {
+    Ok(row!(on, (i64,), store::AUDIT_AT, org, seq)?.map(|(at,)| Timestamp(at)))
+}
+
+/// The place of the first entry of this instant or later, by halving: places are in the order of their times, as far as the clock was never set back.
+async fn first_since(on: &mut impl Conn, org: &str, last: i64, instant: Timestamp) -> Result<i64, db::Error> {
+    let (mut low, mut high) = (1, last + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if at(on, org, middle).await?.is_some_and(|at| at < instant) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
+}
+
 impl Access {
     /// A page of the log, newest first.
     pub async fn audit_page(&self, actor: &Actor, cursor: Option<&str>) -> Result<AuditPage, Error> {
@@ -143,24 +162,52 @@ impl Access {
 
     /// A page of those entries whose actor, action, object or address contains `q`, newest first; an empty one is in all of them.
     pub async fn search_audit(&self, actor: &Actor, q: &str, cursor: Option<&str>) -> Result<AuditPage, Error> {
+        self.find_audit(actor, &AuditQuery { q: q.to_owned(), cursor: cursor.map(str::to_owned), ..AuditQuery::default() }).await
+    }
+
+    /// A page of the entries that are asked for, newest first. No index knows the words that people look for, so a search by words looks at
+    /// [`AUDIT_LOOKED_AT`] entries a page, says where it stopped, and goes on from there with the next one.
+    pub async fn find_audit(&self, actor: &Actor, query: &AuditQuery) -> Result<AuditPage, Error> {
+        self.look(actor, query, AUDIT_LOOKED_AT).await
+    }
+
+    /// The same, where a search by words looks at so many entries.
+    pub(super) async fn look(&self, actor: &Actor, query: &AuditQuery, most: i64) -> Result<AuditPage, Error> {
         may(actor, Act::Audit)?;
-        let before = match cursor {
+        let before = match &query.cursor {
             None => i64::MAX,
             Some(c) => c.parse().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?,
         };
-        let like = containing(q);
+        let (org, rows) = (actor.org.as_str(), DEFAULT_ROWS as usize);
+        let (q, by, action) = (containing(&query.q), containing(&query.actor), containing(&query.action));
         let mut on = self.db.read().await?;
-        let found = rows!(&mut on, Entry, store::AUDIT_PAGE, actor.org.as_str(), before, like.as_str(), i64::from(DEFAULT_ROWS) + 1)?;
-        // The chain's head counts its entries.
-        let total = if like.is_empty() {
-            row!(&mut on, (i64, Vec<u8>), store::AUDIT_HEAD, actor.org.as_str())?.map_or(0, |(seq, _)| seq)
-        } else {
-            row!(&mut on, (i64,), store::AUDIT_COUNT, actor.org.as_str(), like.as_str())?.map_or(0, |r| r.0)
+        // The chain's head counts its entries, and their places have no gaps: a span of places is a number of entries.
+        let last = row!(&mut on, (i64, Vec<u8>), store::AUDIT_HEAD, org)?.map_or(0, |(seq, _)| seq);
+        let first = match query.since {
+            None => 1,
+            Some(at) => first_since(&mut on, org, last, at).await?,
         };
-        let more = found.len() > DEFAULT_ROWS as usize;
-        let items: Vec<AuditEntry> = found.into_iter().take(DEFAULT_ROWS as usize).map(Entry::shown).collect();
-        let next = if more { items.last().map(|e| e.seq.to_string()) } else { None };
-        Ok(AuditPage { entries: Page { items, next, total }, may_export: allowed(actor, Act::ExportAudit) })
+        let end = match query.until {
+            None => last + 1,
+            Some(at) => first_since(&mut on, org, last, at).await?,
+        };
+        let all = q.is_empty() && by.is_empty() && action.is_empty();
+        let reach = |end: i64| if all { first } else { first.max(end.saturating_sub(most)) };
+        let top = before.min(end);
+        let floor = reach(top);
+        let limit = i64::from(DEFAULT_ROWS) + 1;
+        let found = rows!(&mut on, Entry, store::AUDIT_PAGE, org, floor, top, q.as_str(), by.as_str(), action.as_str(), limit)?;
+        let total = if all {
+            (end - first).max(0)
+        } else {
+            row!(&mut on, (i64,), store::AUDIT_COUNT, org, reach(end), end, q.as_str(), by.as_str(), action.as_str())?.map_or(0, |r| r.0)
+        };
+        let more = found.len() > rows;
+        let stopped = !more && floor > first;
+        let items: Vec<AuditEntry> = found.into_iter().take(rows).map(Entry::shown).collect();
+        let next = if more { items.last().map(|e| e.seq.to_string()) } else { stopped.then(|| floor.to_string()) };
+        let looked_to = if stopped { at(&mut on, org, floor).await? } else { None };
+        Ok(AuditPage { entries: Page { items, next, total }, looked_to, may_export: allowed(actor, Act::ExportAudit) })
     }
 
     /// Entries about a device and what belongs to it (their ids in small letters) from before an instant, newest first; at most so many.

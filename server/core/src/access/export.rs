@@ -1,4 +1,4 @@
-//! The audit log as a file that holds by itself (pki.md K-8): a first line that says what is in it, then one entry a line with its hash in the chain.
+//! The audit log as a file that holds by itself (K-8): a first line that says what is in it, then one entry a line with its hash in the chain.
 //! Owns the file's form and its check, which needs no database. Refuses to know how it travels.
 
 use super::{

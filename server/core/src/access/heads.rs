@@ -1,4 +1,4 @@
-//! Heads of the audit log's chains beside the database (pki.md K-8): once an hour what each chain ends with is appended to a file, and told to the server's
+//! Heads of the audit log's chains beside the database (K-8): once an hour what each chain ends with is appended to a file, and told to the server's
 //! log. A chain that was written anew since, or cut off, hashes well and does not contain one of them. Owns the file's form and the search for its heads;
 //! refuses to know who takes it away to where nobody can change it.
 

@@ -109,13 +109,18 @@ pub(super) const AUDIT_HEAD: Sql = Sql::same("SELECT seq, hash FROM audit_heads 
 pub(super) const AUDIT_HEADS: Sql = Sql::same("SELECT org_id, seq, hash FROM audit_heads WHERE seq > 0 ORDER BY org_id");
 pub(super) const AUDIT_HASH: Sql = Sql::same("SELECT hash FROM audit WHERE org_id = $1 AND seq = $2");
 pub(super) const AUDIT_PAGE: Sql = Sql::same(
-    "SELECT seq, at, actor, address, action, object, detail FROM audit WHERE org_id = $1 AND seq < $2 AND ($3 = '' OR LOWER(actor) LIKE $3 ESCAPE '\\'
-     OR LOWER(action) LIKE $3 ESCAPE '\\' OR LOWER(object) LIKE $3 ESCAPE '\\' OR address LIKE $3 ESCAPE '\\') ORDER BY seq DESC LIMIT $4",
+    "SELECT seq, at, actor, address, action, object, detail FROM audit WHERE org_id = $1 AND seq >= $2 AND seq < $3
+     AND ($4 = '' OR LOWER(actor) LIKE $4 ESCAPE '\\' OR LOWER(action) LIKE $4 ESCAPE '\\' OR LOWER(object) LIKE $4 ESCAPE '\\'
+          OR address LIKE $4 ESCAPE '\\')
+     AND ($5 = '' OR LOWER(actor) LIKE $5 ESCAPE '\\') AND ($6 = '' OR LOWER(action) LIKE $6 ESCAPE '\\') ORDER BY seq DESC LIMIT $7",
 );
 pub(super) const AUDIT_COUNT: Sql = Sql::same(
-    "SELECT COUNT(*) FROM audit WHERE org_id = $1 AND (LOWER(actor) LIKE $2 ESCAPE '\\'
-     OR LOWER(action) LIKE $2 ESCAPE '\\' OR LOWER(object) LIKE $2 ESCAPE '\\' OR address LIKE $2 ESCAPE '\\')",
+    "SELECT COUNT(*) FROM audit WHERE org_id = $1 AND seq >= $2 AND seq < $3
+     AND ($4 = '' OR LOWER(actor) LIKE $4 ESCAPE '\\' OR LOWER(action) LIKE $4 ESCAPE '\\' OR LOWER(object) LIKE $4 ESCAPE '\\'
+          OR address LIKE $4 ESCAPE '\\')
+     AND ($5 = '' OR LOWER(actor) LIKE $5 ESCAPE '\\') AND ($6 = '' OR LOWER(action) LIKE $6 ESCAPE '\\')",
 );
+pub(super) const AUDIT_AT: Sql = Sql::same("SELECT at FROM audit WHERE org_id = $1 AND seq = $2");
 /// Entries about objects (`$1`, a list of their ids in small letters) that are of a kind that devices and certificates have; a group may be called like a device.
 pub(super) const AUDIT_ABOUT: Sql = many!(
     "SELECT a.seq, a.at, a.actor, a.address, a.action, a.object, a.detail FROM (SELECT ",
@@ -180,6 +185,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &AUDIT_HASH,
     &AUDIT_PAGE,
     &AUDIT_COUNT,
+    &AUDIT_AT,
     &AUDIT_ABOUT,
     &AUDIT_WALK,
 ];

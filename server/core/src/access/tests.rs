@@ -8,7 +8,7 @@ use crate::{
 use rstest::rstest;
 use std::sync::Arc;
 use tokio::sync::Barrier;
-use wire::states::Role;
+use wire::{access::AuditQuery, states::Role};
 
 const PASSWORD: &str = "a long enough password";
 
@@ -318,6 +318,54 @@ async fn what_belongs_to_others_needs_the_right_over_people(#[case] kind: Engine
     for nothing in ["%", "u_er.create", "\\", "' OR 1=1 --", &"x".repeat(100_000)] {
         assert_eq!(access.search_audit(&admin, nothing, None).await.unwrap().entries.total, 0, "{}", nothing.len());
     }
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_log_is_searched_by_who_what_and_when_and_never_whole(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, access) = (w.admin().await, w.fleet.access());
+    for n in 0..6 {
+        w.clock.advance(1000);
+        access.create_token(&admin, &format!("script {n}"), Role::Viewer, 1).await.unwrap();
+    }
+    let all = access.audit_page(&admin, None).await.unwrap().entries;
+    let made = all.items.iter().take(6).cloned().collect::<Vec<_>>();
+    let by_action = AuditQuery { action: made[0].action.clone(), ..AuditQuery::default() };
+    let found = access.find_audit(&admin, &by_action).await.unwrap();
+    assert_eq!((&found.entries.items, found.entries.total, found.looked_to), (&made, 6, None));
+
+    let by = |name: &str| AuditQuery { actor: name.to_owned(), ..by_action.clone() };
+    assert_eq!(access.find_audit(&admin, &by(&made[0].actor.to_uppercase())).await.unwrap().entries.total, 6, "in either case");
+    assert_eq!(access.find_audit(&admin, &by("somebody else")).await.unwrap().entries.total, 0);
+
+    // A span has its first instant and not its last; words or not.
+    for query in [AuditQuery::default(), by_action.clone()] {
+        let span = AuditQuery { since: Some(made[2].at), until: Some(made[0].at), ..query };
+        let found = access.find_audit(&admin, &span).await.unwrap().entries;
+        assert_eq!((found.items, found.total, found.next), (made[1..3].to_vec(), 2, None));
+    }
+    let later = AuditQuery { since: Some(made[0].at.plus(1)), ..AuditQuery::default() };
+    assert_eq!(access.find_audit(&admin, &later).await.unwrap().entries.total, 0);
+
+    // Who looks at four entries a page says where they stopped, and comes to all of them.
+    let (mut query, mut seen, mut stops) = (by_action.clone(), Vec::new(), 0);
+    loop {
+        let page = access.look(&admin, &query, 4).await.unwrap();
+        stops += usize::from(page.looked_to.is_some());
+        seen.extend(page.entries.items);
+        query.cursor = page.entries.next;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, made);
+    assert!(stops > 0, "{} entries in all", all.total);
+    let none = access.look(&admin, &AuditQuery { q: "no such word".to_owned(), ..AuditQuery::default() }, 4).await.unwrap();
+    assert!(none.entries.items.is_empty() && none.entries.next.is_some());
+    assert_eq!(none.looked_to, Some(made[3].at));
 }
 
 #[rstest]

@@ -1,4 +1,4 @@
-//! Signs of attack: refusals that honest devices don't meet, and wrong passwords, on their way into the audit log (pki.md K-8, table (e)). Owns how they are told and that they
+//! Signs of attack: refusals that honest devices don't meet, and wrong passwords, on their way into the audit log (K-8, table (e)). Owns how they are told and that they
 //! cost little: who tells waits for nothing, and a flood writes a few rows. Refuses to know sockets, and what was refused why: the rooms say that.
 
 mod pace;

@@ -299,6 +299,10 @@ impl Db {
     /// Says that this process serves the database, until [`Db::close`] or its end. Refused when another one does: wake-ups, artifacts and
     /// presence are not shared between servers. An embedded database is guarded by the lock on its folder instead. Said again it makes sure:
     /// a connection that was lost meanwhile took the lock with it.
+    ///
+    /// There is one server, but it is not the only process over the database: commands run beside it, and one that lost its lock may not have
+    /// noticed yet. So the rooms are written, and tested on both engines, to stay right with several at once: this is whom their comments mean by
+    /// another instance, or any.
     pub async fn serve_alone(&self) -> Result<(), Error> {
         let Pools::Postgres { pool, serving } = &self.pools else { return Ok(()) };
         let mut serving = serving.lock().await;

@@ -1,7 +1,11 @@
-//! Claims (pki.md E-9): a shared certificate, good on the enrol listener alone, that trades a CSR for a device's own certificate within its bounds. Made
+//! Claims (E-9): a shared certificate, good on the enrol listener alone, that trades a CSR for a device's own certificate within its bounds. Made
 //! and disabled by people; used in `enrolment.rs`.
 
-use super::{Devices, Error, words};
+use super::{
+    Devices, Error,
+    paging::{self, Place},
+    words,
+};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -19,6 +23,7 @@ use wire::{
     Timestamp,
     enrolment::{Claim, ClaimDevice, CodeSecret, CreatedClaim, NewClaim},
     ids::ClaimId,
+    page::Page,
 };
 use zeroize::Zeroizing;
 
@@ -44,7 +49,8 @@ macro_rules! claim {
     };
 }
 pub(super) const CLAIM: Sql = claim!("WHERE id = $1");
-const CLAIMS: Sql = claim!("WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 200");
+const CLAIMS: Sql = claim!("WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+const CLAIMS_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM claims WHERE org_id = $1");
 const DISABLE: Sql = Sql::same("UPDATE claims SET disabled_at = $3 WHERE org_id = $1 AND id = $2 AND disabled_at IS NULL");
 const RETRUST: Sql = Sql::same("UPDATE claims SET trust_seq = $2 WHERE id = $1");
 /// $3 is the beginning of the minute before $2.
@@ -65,11 +71,13 @@ pub(super) const ENROLMENT_INSERT: Sql = Sql::same(
      ON CONFLICT (claim_id, spki_sha256, csr_sha256) DO UPDATE SET certificate_id = excluded.certificate_id, at = excluded.at",
 );
 const DEVICES: Sql = Sql::same(
-    "SELECT d.device_id, d.state, MIN(e.at) FROM claim_enrolments e JOIN devices d ON d.number = e.device
-     WHERE e.org_id = $1 AND e.claim_id = $2 GROUP BY d.number, d.device_id, d.state ORDER BY d.number LIMIT 1000",
+    "SELECT d.number, d.device_id, d.state, MIN(e.at) FROM claim_enrolments e JOIN devices d ON d.number = e.device
+     WHERE e.org_id = $1 AND e.claim_id = $2 AND e.device > $3 GROUP BY d.number, d.device_id, d.state ORDER BY d.number LIMIT $4",
 );
+const DEVICES_COUNT: Sql = Sql::same("SELECT COUNT(DISTINCT device) FROM claim_enrolments WHERE org_id = $1 AND claim_id = $2");
 
-pub(crate) const ALL: &[&Sql] = &[&INSERT, &CLAIM, &CLAIMS, &DISABLE, &RETRUST, &USE, &ENROLMENT, &ENROLMENT_INSERT, &DEVICES];
+pub(crate) const ALL: &[&Sql] =
+    &[&INSERT, &CLAIM, &CLAIMS, &CLAIMS_COUNT, &DISABLE, &RETRUST, &USE, &ENROLMENT, &ENROLMENT_INSERT, &DEVICES, &DEVICES_COUNT];
 
 #[derive(sqlx::FromRow)]
 pub(super) struct ClaimRow {
@@ -149,10 +157,15 @@ pub(super) async fn take(tx: &mut Tx, id: &ClaimId, now: Timestamp) -> Result<()
     Err(Error::BadClaim)
 }
 
+/// What making and disabling a claim takes: one of five minutes, for a person who stands at the device, less than a lasting one.
+const fn judging(trusted_user: bool) -> Act {
+    if trusted_user { Act::Enrol } else { Act::Claims }
+}
+
 impl Devices {
     /// Makes a claim. The key, if it is made here, is in the answer and nowhere else. A claim of five minutes takes an operator, a longer one an admin.
     pub async fn create_claim(&self, actor: &Actor, new: NewClaim) -> Result<CreatedClaim, Error> {
-        may(actor, if new.trusted_user { Act::Enrol } else { Act::Claims })?;
+        may(actor, judging(new.trusted_user))?;
         let (label, pattern) = (words::label(&new.label, "claim")?, words::pattern(&new.pattern)?);
         let device_type = words::device_type(&new.device_type)?;
         words::check_tags(&new.tags)?;
@@ -241,13 +254,15 @@ impl Devices {
         Ok(CreatedClaim { claim, certificate, key: crate::pem::encode("PRIVATE KEY", key), code, qr })
     }
 
-    /// Disables a claim at once; devices it let in stay.
+    /// Disables a claim at once; devices it let in stay. It takes whoever could have made it.
     pub async fn disable_claim(&self, actor: &Actor, id: &ClaimId) -> Result<(), Error> {
+        // Who may disable none is not told which there are.
         may(actor, Act::Enrol)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
         let found = row!(&mut tx, ClaimRow, CLAIM, id.as_str())?.filter(|c| c.org_id == actor.org.as_str());
         let found = found.ok_or(Error::NotFound("claim"))?;
+        may(actor, judging(found.trusted_user))?;
         let certificate = found.certificate_id.parse().map_err(crate::db::Error::corrupt)?;
         // The claim's row before the trust clock, as its uses take them: two orders would wait for each other on PostgreSQL.
         if exec!(&mut tx, DISABLE, actor.org.as_str(), id.as_str(), now.0)? == 0 {
@@ -264,28 +279,43 @@ impl Devices {
         Ok(())
     }
 
-    /// Claims, newest first, at most 200.
-    pub async fn claims(&self, actor: &Actor) -> Result<Vec<Claim>, Error> {
+    /// A page of claims, newest first.
+    pub async fn claims(&self, actor: &Actor, cursor: Option<&str>, size: Option<u32>) -> Result<Page<Claim>, Error> {
         may(actor, Act::Read)?;
-        let found = rows!(&mut self.db.read().await?, ClaimRow, CLAIMS, actor.org.as_str())?;
+        let (place, org) = (Place::newest_first::<ClaimId>(cursor, size)?, actor.org.as_str());
+        let mut on = self.db.read().await?;
+        let total = row!(&mut on, (i64,), CLAIMS_COUNT, org)?.map_or(0, |r| r.0);
+        let found = rows!(&mut on, ClaimRow, CLAIMS, org, place.id.as_str(), place.limit())?;
         let shown = |row: ClaimRow| {
             let frozen = self.pki.frozen(&actor.org, Timestamp(row.created_at));
             row.shown(frozen)
         };
-        found.into_iter().map(shown).collect()
+        let shown = found.into_iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(shown, place.rows, total, |claim| claim.id.to_string()))
     }
 
-    /// The devices that a claim let in, in the order they came, at most 1,000.
-    pub async fn claim_devices(&self, actor: &Actor, id: &ClaimId) -> Result<Vec<ClaimDevice>, Error> {
+    /// A page of the devices that a claim let in, in the order they came.
+    pub async fn claim_devices(
+        &self,
+        actor: &Actor,
+        id: &ClaimId,
+        cursor: Option<&str>,
+        size: Option<u32>,
+    ) -> Result<Page<ClaimDevice>, Error> {
         may(actor, Act::Read)?;
-        let found = rows!(&mut self.db.read().await?, (String, String, i64), DEVICES, actor.org.as_str(), id.as_str())?;
-        let shown = |(device_id, state, at): (String, String, i64)| {
-            Ok(ClaimDevice {
-                device_id: device_id.parse().map_err(crate::db::Error::corrupt)?,
-                state: state.parse().map_err(crate::db::Error::corrupt)?,
-                at: Timestamp(at),
-            })
+        let after = cursor.map(|c| c.parse::<i64>().map_err(|_| Error::invalid("cursor", "Take the cursor of the page before.")));
+        let (after, size, org) = (after.transpose()?.unwrap_or(0), paging::size(size), actor.org.as_str());
+        let mut on = self.db.read().await?;
+        let total = row!(&mut on, (i64,), DEVICES_COUNT, org, id.as_str())?.map_or(0, |r| r.0);
+        let limit = i64::from(size) + 1;
+        let found = rows!(&mut on, (i64, String, String, i64), DEVICES, org, id.as_str(), after, limit)?;
+        let shown = |(number, device_id, state, at): (i64, String, String, i64)| {
+            let (device_id, state) =
+                (device_id.parse().map_err(crate::db::Error::corrupt)?, state.parse().map_err(crate::db::Error::corrupt)?);
+            Ok::<_, Error>((number, ClaimDevice { device_id, state, at: Timestamp(at) }))
         };
-        found.into_iter().map(shown).collect()
+        let shown = found.into_iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+        let Page { items, next, total } = Page::cut(shown, size, total, |(number, _)| number.to_string());
+        Ok(Page { items: items.into_iter().map(|(_, device)| device).collect(), next, total })
     }
 }

@@ -1,4 +1,4 @@
-//! The desk where devices are let in (pki.md E-2, E-3): those that come at the same time share one transaction, its trips to the database and its
+//! The desk where devices are let in (E-2, E-3): those that come at the same time share one transaction, its trips to the database and its
 //! sync, and each has its answer after the commit. Refuses to know who may come; `admission.rs` has decided what each may become.
 
 use super::{

@@ -1,4 +1,4 @@
-//! Enrolment (pki.md E-1 to E-6): a secret and a CSR become a device and its certificate, exactly once; with a person's word in between, where
+//! Enrolment (E-1 to E-6): a secret and a CSR become a device and its certificate, exactly once; with a person's word in between, where
 //! the token or its absence asks for it (`requests.rs`).
 
 use super::{
@@ -155,7 +155,7 @@ impl Devices {
         self.give(books, attempt, admission, now).await
     }
 
-    /// Refuses what was handed out before the authority was given up that it would have led to (pki.md R-11).
+    /// Refuses what was handed out before the authority was given up that it would have led to.
     pub(super) fn not_frozen(&self, org: &str, made_at: i64) -> Result<(), Error> {
         let org = org.parse().map_err(crate::db::Error::corrupt)?;
         self.pki.frozen(&org, Timestamp(made_at)).map_or(Ok(()), |authority| Err(Error::Frozen(authority)))

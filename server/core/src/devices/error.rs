@@ -38,7 +38,7 @@ pub enum Error {
     /// The claim is unknown, expired, disabled or used up.
     #[error("claim refused")]
     BadClaim,
-    /// The token or claim was made before this authority was given up, and nobody has said that it still counts (pki.md R-11).
+    /// The token or claim was made before this authority was given up, and nobody has said that it still counts.
     #[error("frozen since {0} was given up")]
     Frozen(String),
     /// The claim was used as often as it may be in a minute.

@@ -1,4 +1,4 @@
-//! What credentials gave for which keys (pki.md E-3), so that a lost answer can be given again; for many at once as for one. Refuses to decide whether
+//! What credentials gave for which keys (E-3), so that a lost answer can be given again; for many at once as for one. Refuses to decide whether
 //! it may be.
 
 use super::{

@@ -1,4 +1,4 @@
-//! The pre-provisioning hook (pki.md E-9): somebody outside has a say before a claim lets a new key in. Owns what is asked, and that silence is a no.
+//! The pre-provisioning hook (E-9): somebody outside has a say before a claim lets a new key in. Owns what is asked, and that silence is a no.
 //! Refuses to know how it is asked, and how long that may take; the composition root gives that.
 
 use super::{Devices, Error, admission::Admission, claims::ClaimRow, gave::gave};

@@ -1,4 +1,4 @@
-//! Just-in-time registration (pki.md E-10): a device that shows a certificate of a registered authority for the first time becomes a device, waits for a
+//! Just-in-time registration (E-10): a device that shows a certificate of a registered authority for the first time becomes a device, waits for a
 //! person, or is refused, as the authority's policy says. Owns that decision; the chain was checked in the handshake, and certificates are the `pki`
 //! room's.
 //!

@@ -1,4 +1,4 @@
-//! The life of a device by a person's hand: suspended, resumed, taken out, let back in (pki.md section b, the table of actions). What is legal is
+//! The life of a device by a person's hand: suspended, resumed, taken out, let back in. What is legal is
 //! in [`super::state`]; certificates are the `pki` room's, which is asked in the same transaction.
 
 use super::{

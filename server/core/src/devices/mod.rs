@@ -21,6 +21,7 @@ mod known;
 mod life;
 mod listing;
 pub(crate) mod narrowing;
+mod paging;
 mod presence;
 mod recovery;
 mod registry;

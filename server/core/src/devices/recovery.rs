@@ -1,4 +1,4 @@
-//! Devices that come back after their certificate has ended (pki.md R-4). The `pki` room has the proof; here it is decided whether a person has to
+//! Devices that come back after their certificate has ended. The `pki` room has the proof; here it is decided whether a person has to
 //! approve it, and it is issued once for each key.
 
 use super::{

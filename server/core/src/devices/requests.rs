@@ -1,10 +1,11 @@
-//! Requests to join that wait for a person (pki.md E-6): made by devices whose token asks for approval, or that have none where the organization
+//! Requests to join that wait for a person (E-6): made by devices whose token asks for approval, or that have none where the organization
 //! allows it; decided by operators. A request is about one key: what is approved is that key under that name, and nothing else.
 
 use super::{
     Devices, Error,
     admission::{Admission, Credential, Standing},
     enrolment::RETRY_MS,
+    paging::Place,
     presence::facts,
     store, tokens,
 };
@@ -20,6 +21,7 @@ use wire::{
     Timestamp,
     enrolment::{EnrolmentRequest, EnrolmentSettings, Returns},
     ids::{CertificateId, EnrolmentRequestId, OrgId},
+    page::Page,
     states::DeviceState,
 };
 
@@ -242,11 +244,20 @@ impl Devices {
         Ok(())
     }
 
-    /// Requests that wait, oldest first, at most 200.
-    pub async fn enrolment_requests(&self, actor: &Actor) -> Result<Vec<EnrolmentRequest>, Error> {
+    /// A page of the requests that wait, oldest first.
+    pub async fn enrolment_requests(
+        &self,
+        actor: &Actor,
+        cursor: Option<&str>,
+        size: Option<u32>,
+    ) -> Result<Page<EnrolmentRequest>, Error> {
         may(actor, Act::Read)?;
-        let found = rows!(&mut self.db.read().await?, RequestRow, store::REQUESTS, actor.org.as_str(), self.clock.now().0)?;
-        found.into_iter().map(RequestRow::shown).collect()
+        let (place, now, org) = (Place::oldest_first::<EnrolmentRequestId>(cursor, size)?, self.clock.now().0, actor.org.as_str());
+        let mut on = self.db.read().await?;
+        let total = row!(&mut on, (i64,), store::REQUESTS_COUNT, org, now)?.map_or(0, |r| r.0);
+        let found = rows!(&mut on, RequestRow, store::REQUESTS, org, now, place.id.as_str(), place.limit())?;
+        let shown = found.into_iter().map(RequestRow::shown).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(shown, place.rows, total, |r| r.id.to_string()))
     }
 
     /// Lets the device of a request in: it gets its certificate the next time it asks. Refused when its name was taken meanwhile.

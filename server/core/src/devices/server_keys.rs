@@ -1,4 +1,4 @@
-//! Enrolment with a key that is made here (pki.md E-8; RFC 7030 §4.4), for devices that can't make a good one. Off unless the installation allows it. The
+//! Enrolment with a key that is made here (E-8; RFC 7030 §4.4), for devices that can't make a good one. Off unless the installation allows it. The
 //! key goes out with the answer and nowhere else, so a lost answer can't be given again: another key and another certificate take the place of the unused
 //! one, and the use is not counted twice (E-3).
 

@@ -1,4 +1,4 @@
-//! What a refused enrolment says of whoever made it (pki.md E-3, A-14, A-15): told as a sign of attack, in the books of whom it concerns. Whoever is
+//! What a refused enrolment says of whoever made it (E-3, A-14, A-15): told as a sign of attack, in the books of whom it concerns. Whoever is
 //! refused learns nothing of it: every secret that is no good gets the same answer after the same look into the database.
 
 use super::{

@@ -1,4 +1,4 @@
-//! Pure: the addresses a token may be used from (pki.md E-1), as CIDR (RFC 4632, RFC 4291 §2.3). Refuses to know where a request came from.
+//! Pure: the addresses a token may be used from (E-1), as CIDR (RFC 4632, RFC 4291 §2.3). Refuses to know where a request came from.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 

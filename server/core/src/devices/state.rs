@@ -1,4 +1,4 @@
-//! Pure: the life of a device (pki.md section b). The legal transitions are data; whatever is not in the table is refused.
+//! Pure: the life of a device. The legal transitions are data; whatever is not in the table is refused.
 
 use wire::states::{
     DeviceState::{self, Active, Decommissioned, Pending, Preregistered, Suspended},

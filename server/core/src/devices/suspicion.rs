@@ -1,4 +1,4 @@
-//! What is done about signs of clones (pki.md R-2): noted once on the device, written into the books, and the device suspended where the organization
+//! What is done about signs of clones: noted once on the device, written into the books, and the device suspended where the organization
 //! wants that. Owns the note and its end; what a sign is, the `pki` room knows.
 
 use super::{Devices, Error, store};

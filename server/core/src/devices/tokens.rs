@@ -1,17 +1,22 @@
-//! Enrolment tokens (pki.md E-1): made, listed, revoked by operators; used in `enrolment.rs`.
+//! Enrolment tokens (E-1): made, listed, revoked by operators; used in `enrolment.rs`.
 
-use super::{Devices, Error, source::Source, store, words};
+use super::{Devices, Error, paging::Place, source::Source, store, words};
 use crate::{
     access::{Act, Actor, allowed, audit, may},
     bearer,
-    db::{Tx, exec, rows},
+    db::{Tx, exec, row, rows},
     qr,
 };
 use serde_json::json;
+use std::str::FromStr;
 use wire::{
     Timestamp,
-    enrolment::{Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentPage, EnrolmentToken, NewEnrolmentToken, agent_line},
-    ids::EnrolmentTokenId,
+    enrolment::{
+        Claims, CodeSecret, CreatedEnrolmentToken, EnrolCode, EnrolmentLists, EnrolmentPage, EnrolmentToken, Listed, NewEnrolmentToken,
+        agent_line,
+    },
+    ids::{ClaimId, EnrolmentBatchId, EnrolmentRequestId, EnrolmentTokenId},
+    page::Page,
     registered::RegisteredAuthorities,
 };
 
@@ -87,6 +92,11 @@ fn digest(field: &'static str, text: &str) -> Result<String, Error> {
 /// Takes one use of a token, if there is one left.
 pub(super) async fn take(tx: &mut Tx, id: &EnrolmentTokenId, now: Timestamp) -> Result<(), Error> {
     if exec!(tx, store::TOKEN_USE, id.as_str(), now.0)? == 1 { Ok(()) } else { Err(Error::BadToken) }
+}
+
+/// The cursor, if it is an id of this kind.
+fn is<Id: FromStr>(cursor: Option<&str>) -> Option<&str> {
+    cursor.filter(|c| c.parse::<Id>().is_ok())
 }
 
 impl Devices {
@@ -192,23 +202,49 @@ impl Devices {
         Ok(())
     }
 
-    /// Tokens, newest first, and what a device needs to reach us.
-    pub async fn enrolment_page(&self, actor: &Actor) -> Result<EnrolmentPage, Error> {
+    /// A page of tokens, newest first.
+    pub async fn enrolment_tokens(&self, actor: &Actor, cursor: Option<&str>, size: Option<u32>) -> Result<Page<EnrolmentToken>, Error> {
         may(actor, Act::Read)?;
-        let found = rows!(&mut self.db.read().await?, TokenRow, store::TOKENS, actor.org.as_str())?;
+        let (place, org) = (Place::newest_first::<EnrolmentTokenId>(cursor, size)?, actor.org.as_str());
+        let mut on = self.db.read().await?;
+        let total = row!(&mut on, (i64,), store::TOKENS_COUNT, org)?.map_or(0, |r| r.0);
+        let found = rows!(&mut on, TokenRow, store::TOKENS, org, place.id.as_str(), place.limit())?;
+        let shown = |row: TokenRow| {
+            let frozen = self.pki.frozen(&actor.org, Timestamp(row.created_at));
+            row.shown(frozen)
+        };
+        let shown = found.into_iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(shown, place.rows, total, |t| t.id.to_string()))
+    }
+
+    /// The newest of everything by which devices come in, and what a device needs to reach us.
+    pub async fn enrolment_page(&self, actor: &Actor) -> Result<EnrolmentPage, Error> {
+        self.enrolment_page_from(actor, None).await
+    }
+
+    /// The same, where the list that this cursor is of begins behind it; the others begin at their beginning.
+    pub async fn enrolment_page_from(&self, actor: &Actor, cursor: Option<&str>) -> Result<EnrolmentPage, Error> {
+        may(actor, Act::Read)?;
+        let (of_tokens, of_requests) = (is::<EnrolmentTokenId>(cursor), is::<EnrolmentRequestId>(cursor));
+        let (of_batches, of_claims) = (is::<EnrolmentBatchId>(cursor), is::<ClaimId>(cursor));
+        let tokens = self.enrolment_tokens(actor, of_tokens, None).await?;
+        let requests = self.enrolment_requests(actor, of_requests, None).await?;
+        let batches = self.batches(actor, of_batches, None).await?;
+        let claims = self.claims(actor, of_claims, None).await?;
+        let lists = EnrolmentLists {
+            tokens: Listed { total: tokens.total, next: tokens.next, behind: of_tokens.map(str::to_owned) },
+            requests: Listed { total: requests.total, next: requests.next, behind: of_requests.map(str::to_owned) },
+            batches: Listed { total: batches.total, next: batches.next, behind: of_batches.map(str::to_owned) },
+            claims: Listed { total: claims.total, next: claims.next, behind: of_claims.map(str::to_owned) },
+        };
         Ok(EnrolmentPage {
-            tokens: found
-                .into_iter()
-                .map(|row| {
-                    let frozen = self.pki.frozen(&actor.org, Timestamp(row.created_at));
-                    row.shown(frozen)
-                })
-                .collect::<Result<_, _>>()?,
+            lists,
+            tokens: tokens.items,
             enrol_url: self.urls.enrol.clone(),
             root_fingerprint: self.pki.root_fingerprint(),
-            requests: self.enrolment_requests(actor).await?,
-            batches: self.batches(actor).await?,
-            claims: Claims { all: self.claims(actor).await?, may_make: allowed(actor, Act::Claims), hook: self.hook.is_some() },
+            requests: requests.items,
+            batches: batches.items,
+            claims: Claims { all: claims.items, may_make: allowed(actor, Act::Claims), hook: self.hook.is_some() },
             registered: RegisteredAuthorities {
                 all: self.pki.registered_authorities(actor).await?,
                 may_manage: allowed(actor, Act::Authorities),

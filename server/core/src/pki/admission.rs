@@ -1,4 +1,4 @@
-//! Pure: what a certificate must be that was signed elsewhere before it counts as an authority here (pki.md table (a), P-1 … P-9). Refuses to know
+//! Pure: what a certificate must be that was signed elsewhere before it counts as an authority here (P-1 … P-9). Refuses to know
 //! whose key it is and what is there already.
 
 use super::{

@@ -1,4 +1,4 @@
-//! After an authority was given up (pki.md R-11): tokens and claims made before count for nothing until an admin lifts that, and its devices may be let
+//! After an authority was given up: tokens and claims made before count for nothing until an admin lifts that, and its devices may be let
 //! back by the keys they have, which nobody else got with the authority's. Refuses to know tokens and devices: the `devices` room asks here.
 
 use super::{Error, Pki, authorities::Authority, profile::Kind, store};

@@ -1,4 +1,4 @@
-//! The alarm about a certificate that one of our authorities has signed and nobody has issued here (pki.md H-4): the database is asked, and if it knows
+//! The alarm about a certificate that one of our authorities has signed and nobody has issued here (H-4): the database is asked, and if it knows
 //! nothing of it either, that is in the audit log, and stands on the overview and on the authority until a person has looked at it. Owns the note and its
 //! end; what is told to the other side, `trust` has decided.
 

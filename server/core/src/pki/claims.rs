@@ -1,4 +1,4 @@
-//! Certificates of claims (pki.md E-9): from an authority of their own, so that no device listener's chain ends in it, and with a usage of their own.
+//! Certificates of claims (E-9): from an authority of their own, so that no device listener's chain ends in it, and with a usage of their own.
 //! Refuses to know what a claim lets in; the `devices` room decides.
 
 use super::{

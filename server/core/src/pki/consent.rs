@@ -1,4 +1,4 @@
-//! Pure: the two-person rule for authorities (pki.md K-6). What a deed does to which authority, the digest that binds it, and which states of
+//! Pure: the two-person rule for authorities (K-6). What a deed does to which authority, the digest that binds it, and which states of
 //! a request may follow which. Refuses to know who asks and who decides.
 
 use super::profile::Kind;

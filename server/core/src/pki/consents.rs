@@ -1,4 +1,4 @@
-//! Two people for what concerns authorities (pki.md K-6, A-37): one asks, another one approves, and the approval does it. Owns the rule, the
+//! Two people for what concerns authorities (K-6, A-37): one asks, another one approves, and the approval does it. Owns the rule, the
 //! requests and the doing; what a deed means is `consent.rs`'s, how it is done is the files' that have always done it.
 //!
 //! A deed is guarded by one line, [`Pki::alone`], at the beginning of its transaction. What an approval should be able to do is an arm of

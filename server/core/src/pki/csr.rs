@@ -1,4 +1,4 @@
-//! Pure: the one gate every CSR passes, whatever flow it came by (pki.md E-4). Takes the key, the proof of possession and names to compare;
+//! Pure: the one gate every CSR passes, whatever flow it came by (E-4). Takes the key, the proof of possession and names to compare;
 //! refuses what asks for more. Refuses to know devices and databases: whether the key is taken is asked when the certificate is issued.
 
 use super::der::{self, DerError};
@@ -31,7 +31,7 @@ pub struct Csr {
     pub common_name: Option<DeviceId>,
     /// URIs it asks for as alternative names; the issuer compares them with what the profile will say.
     pub uris: Vec<String>,
-    /// The subject as it stands there, DER: a strict renewal compares it octet by octet (pki.md E-16).
+    /// The subject as it stands there, DER: a strict renewal compares it octet by octet (E-16).
     pub subject: Vec<u8>,
     /// The alternative names it asks for as they stand there (`GeneralNames`, DER), if it asks for any.
     pub alternatives: Option<Vec<u8>>,
@@ -39,7 +39,7 @@ pub struct Csr {
     pub spki: Vec<u8>,
     /// SHA-256 of the `SubjectPublicKeyInfo`: the identity of the key.
     pub spki_sha256: [u8; 32],
-    /// SHA-256 of the whole request, to recognise a repeated one (pki.md E-3).
+    /// SHA-256 of the whole request, to recognise a repeated one (E-3).
     pub csr_sha256: [u8; 32],
     /// Algorithm and size of the key, as lists show it.
     pub key_alg: KeyAlg,
@@ -51,7 +51,7 @@ pub struct Csr {
     pub ignored: Vec<String>,
 }
 
-/// Keys a device may have (pki.md P-1).
+/// Keys a device may have (P-1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyAlg {
     /// NIST P-256.
@@ -105,13 +105,13 @@ pub enum CsrError {
     /// A name that is not this device's.
     #[error("the CSR names {0}; leave the name out, or use the device's own")]
     Identity(&'static str),
-    /// A strict renewal with other names than the certificate's (pki.md E-16).
+    /// A strict renewal with other names than the certificate's (E-16).
     #[error("the {0} of the CSR must be that of the certificate it renews, byte for byte; copy it from there")]
     Renamed(&'static str),
     /// It asks for the private key under a key of its own (RFC 7030 §4.4.1).
     #[error("the private key is not encrypted beyond TLS here; leave the decryption key out of the CSR's attributes")]
     WrappedKey,
-    /// `challengePassword`: the client binds the CSR to a TLS connection that is not this one, or has no binding to check (pki.md E-12).
+    /// `challengePassword`: the client binds the CSR to a TLS connection that is not this one, or has no binding to check (E-12).
     #[error("channel binding is not supported on this connection; leave challengePassword out")]
     ChannelBinding,
 }

@@ -1,4 +1,4 @@
-//! What administrators owe their roots (pki.md P-11, R-7, R-10): keys to be taken away, lists and certificates to be signed where a key is, each with the
+//! What administrators owe their roots (P-11, R-7, R-10): keys to be taken away, lists and certificates to be signed where a key is, each with the
 //! lines that do it. A look into memory; refuses to do any of it.
 
 use super::{

@@ -9,7 +9,7 @@ pub enum Error {
     /// Rights.
     #[error(transparent)]
     Access(#[from] crate::access::Error),
-    /// The CSR is not one we sign (pki.md E-4).
+    /// The CSR is not one we sign (E-4).
     #[error(transparent)]
     Csr(#[from] CsrError),
     /// The public key belongs to another device, an authority, or is blocked after a compromise.
@@ -27,13 +27,13 @@ pub enum Error {
     /// The machine's clock has jumped (A-20).
     #[error("the clock has jumped by {0}")]
     ClockJumped(wire::pki::ClockJump),
-    /// Two people decide on authorities (pki.md K-6).
+    /// Two people decide on authorities (K-6).
     #[error(transparent)]
     Consent(#[from] super::consent::ConsentError),
-    /// The root's key is not on this machine (pki.md K-5).
+    /// The root's key is not on this machine (K-5).
     #[error("the root's key is not on this machine")]
     RootOffline,
-    /// The authority's key is on a PKCS#11 token that was not given, or does not answer (pki.md K-4).
+    /// The authority's key is on a PKCS#11 token that was not given, or does not answer (K-4).
     #[error(
         "the key of {authority} is on a PKCS#11 token, under the id {id}, and out of reach: give pkcs11_module (the vendor's library), pkcs11_token (the \
          label of the token that has this key) and pkcs11_pin_file, and see that the token answers"
@@ -62,19 +62,19 @@ pub enum Error {
     /// Leaves of it are in use.
     #[error("{0} certificates of the authority are in use")]
     AuthorityInUse(i64),
-    /// Too few devices hold the trust bundle that this relies on (pki.md R-10).
+    /// Too few devices hold the trust bundle that this relies on (R-10).
     #[error("{} of {} devices don't hold trust bundle {}", .0.missing(), .0.devices, .0.version)]
     BundleNotHeld(wire::pki::BundleReach),
-    /// The authority ends before the shortest certificate would (pki.md P-6).
+    /// The authority ends before the shortest certificate would (P-6).
     #[error("the issuing authority ends too soon")]
     AuthorityExpiring,
-    /// Renewed before its time (pki.md R-1).
+    /// Renewed before its time (R-1).
     #[error("renewal is not due before {0}")]
     RenewTooEarly(wire::Timestamp),
-    /// The organization wants a new key with every renewal (pki.md R-3).
+    /// The organization wants a new key with every renewal (R-3).
     #[error("the key must change")]
     RekeyRequired,
-    /// The organization wants devices to keep their key (pki.md R-3).
+    /// The organization wants devices to keep their key (R-3).
     #[error("the key must stay")]
     RekeyForbidden,
     /// More than a note may have.
@@ -115,7 +115,7 @@ pub enum Error {
     /// Not a number of days.
     #[error("the days of a way back are out of bounds")]
     WayBackDays,
-    /// The nonce is not ours, or too old (pki.md R-4).
+    /// The nonce is not ours, or too old (R-4).
     #[error("recovery nonce refused")]
     RecoveryNonce,
     /// The certificate is unknown, or its key has not signed; nobody is told which.
@@ -145,16 +145,16 @@ pub enum Error {
     /// A cursor that this room did not make.
     #[error("bad cursor")]
     Cursor,
-    /// A registered authority, its proof or its use (pki.md E-10).
+    /// A registered authority, its proof or its use (E-10).
     #[error(transparent)]
     Registered(#[from] super::registered::Refused),
     /// The device's certificate comes from its owner's own authority, which renews it.
     #[error("the certificate is a registered authority's")]
     NotOurs,
-    /// The key-encryption key or a sealed key is wrong (pki.md K-2).
+    /// The key-encryption key or a sealed key is wrong (K-2).
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The journal of revocations can't be read or written (pki.md K-7).
+    /// The journal of revocations can't be read or written (K-7).
     #[error("revocation journal {}: {error}", path.display())]
     Journal {
         /// Its place.

@@ -16,7 +16,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::sync::Arc;
 use wire::{ids::OrgId, states::AuthorityState};
 
-/// `CsrAttrs` (RFC 9908 §3.2): a P-256 key, signed with ECDSA and SHA-256. Never `challengePassword` (pki.md E-12, E-14).
+/// `CsrAttrs` (RFC 9908 §3.2): a P-256 key, signed with ECDSA and SHA-256. Never `challengePassword` (E-12, E-14).
 pub const CSR_ATTRIBUTES: &[u8] = &[
     0x30, 0x21, 0x30, 0x15, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x31, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
     0x03, 0x01, 0x07, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02,
@@ -55,7 +55,7 @@ pub fn encode(der: &[u8]) -> String {
 }
 
 /// A certs-only PKCS#7 (RFC 5652 §5 without signers) with these certificates in this order. Written by hand, so that the certificates stay byte
-/// for byte what they are and nothing sorts them (pki.md E-13).
+/// for byte what they are and nothing sorts them (E-13).
 pub fn certs_only<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let certificates: Vec<u8> = certificates.into_iter().flatten().copied().collect();
     let content = [

@@ -1,4 +1,4 @@
-//! A device of a registered authority trades its certificate for one of ours (pki.md E-10; IEEE 802.1AR: an `LDevID` for its `IDevID`), where the authority's
+//! A device of a registered authority trades its certificate for one of ours (E-10; IEEE 802.1AR: an `LDevID` for its `IDevID`), where the authority's
 //! policy lets it. The device stays the same; its own certificate ends a day after the first use of ours.
 
 use super::{

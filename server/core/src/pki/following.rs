@@ -1,4 +1,4 @@
-//! When an authority has to be followed (pki.md R-9): an issuing authority while at least twice the longest life of its leaves is left of it, so that what
+//! When an authority has to be followed: an issuing authority while at least twice the longest life of its leaves is left of it, so that what
 //! it issues at last is neither cut short nor outlives the change. Refuses to make the one that follows: `generations.rs` does.
 
 use super::{

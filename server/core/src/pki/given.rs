@@ -1,4 +1,4 @@
-//! What a device is given: its certificate with what stands above it and the roots to trust, and whether it may be given again (pki.md E-3).
+//! What a device is given: its certificate with what stands above it and the roots to trust, and whether it may be given again (E-3).
 //! Refuses to issue anything.
 
 use super::{
@@ -18,7 +18,7 @@ use wire::{
 };
 
 impl Pki {
-    /// The certificate that a device got for exactly this request and has not used, so that it may be handed out again (pki.md E-3).
+    /// The certificate that a device got for exactly this request and has not used, so that it may be handed out again (E-3).
     pub(crate) async fn given_to(
         &self,
         on: &mut impl Conn,
@@ -30,7 +30,7 @@ impl Pki {
         Ok(given.map(|id| id.parse().map_err(crate::db::Error::corrupt)).transpose()?)
     }
 
-    /// Whether the certificate is active and was never used, so that it may be handed out again (pki.md E-3).
+    /// Whether the certificate is active and was never used, so that it may be handed out again (E-3).
     pub async fn unused(&self, on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
         Ok(store::is_unused(on, id).await?)
     }

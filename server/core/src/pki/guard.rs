@@ -1,4 +1,4 @@
-//! Authorities' private keys, wherever they are, and what each may sign (pki.md K-3): certificates of its kinds and lists, in its own name. Whoever asks;
+//! Authorities' private keys, wherever they are, and what each may sign (K-3): certificates of its kinds and lists, in its own name. Whoever asks;
 //! refuses to know who that is.
 
 use super::{Error, profile::Kind, recognise, token::TokenKey};

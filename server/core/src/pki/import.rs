@@ -1,4 +1,4 @@
-//! Certificates that come back from where a root's key is (pki.md K-5): judged, then staged. An operator's own root may come along; it has no key here
+//! Certificates that come back from where a root's key is (K-5): judged, then staged. An operator's own root may come along; it has no key here
 //! . Refuses to believe anything that was not asked for by a request, or that no root of ours vouches for.
 
 use super::{

@@ -1,4 +1,4 @@
-//! Certificates for devices, in the caller's transaction (pki.md E-2): whose key and whose names may be whose, for many at once as for one. Which CSRs
+//! Certificates for devices, in the caller's transaction (E-2): whose key and whose names may be whose, for many at once as for one. Which CSRs
 //! pass is `csr.rs`'s business, the signature `sign.rs`'s, what is handed out `given.rs`'s.
 
 use super::{

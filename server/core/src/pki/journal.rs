@@ -1,4 +1,4 @@
-//! Revocations beside the database (pki.md K-7): a backup that is put back must not bring back what was revoked after it. Owns one append-only
+//! Revocations beside the database (K-7): a backup that is put back must not bring back what was revoked after it. Owns one append-only
 //! file of JSON lines, each synced before the revocation it tells of is committed. Refuses to decide anything: what is in the file is done again
 //! when the room opens.
 //!

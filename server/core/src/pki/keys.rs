@@ -1,4 +1,4 @@
-//! Secrets at rest (pki.md K-1, K-2): each under a data key of its own, which is wrapped by the key-encryption key (KEK); the KEK is never in the
+//! Secrets at rest (K-1, K-2): each under a data key of its own, which is wrapped by the key-encryption key (KEK); the KEK is never in the
 //! database. Refuses to know what the secrets are for. Nothing here has `Debug` or `Serialize` that shows a key.
 
 use super::root_file::SHORTEST_PASSPHRASE;

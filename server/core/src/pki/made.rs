@@ -1,4 +1,4 @@
-//! Keys that the server makes for somebody else (pki.md E-8; RFC 7030 §4.4): P-256, as the attributes we publish say (E-14). One is in memory from here
+//! Keys that the server makes for somebody else (E-8; RFC 7030 §4.4): P-256, as the attributes we publish say (E-14). One is in memory from here
 //! to the answer that carries it, is wiped then, and is never written to the store or the log. Refuses to know who may have one.
 
 use super::{

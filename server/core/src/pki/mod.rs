@@ -110,19 +110,19 @@ pub fn pem(label: &str, der: &[u8]) -> String {
 /// What the room has to be told.
 #[derive(Debug, Clone)]
 pub struct PkiSettings {
-    /// The host part of the identities inside certificates (pki.md P-3). Changing it cuts off every device enrolled before.
+    /// The host part of the identities inside certificates (P-3). Changing it cuts off every device enrolled before.
     pub trust_domain: String,
     /// DNS names and addresses devices reach our listeners by.
     pub device_hostnames: Vec<String>,
-    /// `http://…` under which CRLs and authorities are published; frozen into new authorities (pki.md P-10). Without it certificates name none.
+    /// `http://…` under which CRLs and authorities are published; frozen into new authorities (P-10). Without it certificates name none.
     pub crl_base_url: Option<String>,
-    /// The file in which revocations are kept beside the database (pki.md K-7); without it a backup put back forgets those that came after it.
+    /// The file in which revocations are kept beside the database (K-7); without it a backup put back forgets those that came after it.
     pub journal: Option<PathBuf>,
-    /// The PKCS#11 token on which authorities' keys are made (pki.md K-4); without it they are sealed in the database.
+    /// The PKCS#11 token on which authorities' keys are made (K-4); without it they are sealed in the database.
     pub token: Option<TokenSettings>,
-    /// Whether a renewal by EST must repeat the certificate's names octet by octet (pki.md E-16), as RFC 7030 §4.2.2 has it.
+    /// Whether a renewal by EST must repeat the certificate's names octet by octet (E-16), as RFC 7030 §4.2.2 has it.
     pub strict_reenrol: bool,
-    /// Whether keys are made for devices that can't make their own (pki.md E-8).
+    /// Whether keys are made for devices that can't make their own (E-8).
     pub server_keygen: bool,
 }
 
@@ -182,7 +182,7 @@ pub struct Pki {
 
 impl Pki {
     /// The room over an open store, ready to issue and to be asked. First start: makes the organization's authorities. Every start: opens and
-    /// tests their keys and takes certificates into memory. Fails when a key does not open or does not fit (pki.md K-2).
+    /// tests their keys and takes certificates into memory. Fails when a key does not open or does not fit (K-2).
     pub async fn open(
         db: Db,
         clock: Arc<dyn Clock>,
@@ -264,7 +264,7 @@ impl Pki {
         self.suspicions.lock().await.recv().await
     }
 
-    /// Whether this installation makes keys for devices (pki.md E-8).
+    /// Whether this installation makes keys for devices (E-8).
     pub const fn makes_keys(&self) -> bool {
         self.server_keygen
     }

@@ -1,4 +1,4 @@
-//! What is done where a root's key is, without network and database (pki.md K-5): an issuing authority's certificate from the request that the server
+//! What is done where a root's key is, without network and database (K-5): an issuing authority's certificate from the request that the server
 //! wrote, a certificate for the root that follows, and a list of revoked certificates. Pure but for the file it was given; the guarded key signs
 //! nothing outside the profile (K-3).
 

@@ -8,7 +8,7 @@ use wire::{
     ids::{CertificateId, ClaimId, DeviceId, OrgId},
 };
 
-/// SHA-256 of a leaf's DER: the identity of a connection (pki.md P-3).
+/// SHA-256 of a leaf's DER: the identity of a connection (P-3).
 pub type Fingerprint = [u8; 32];
 
 /// A device as its certificate proves it. Made by [`TrustHandle::check`](super::TrustHandle::check) only.
@@ -31,7 +31,7 @@ pub struct DevicePeer {
 /// Why a certificate that chains to one of our authorities is refused all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
-    /// No row: a lost database or a stolen authority key (pki.md H-4).
+    /// No row: a lost database or a stolen authority key (H-4).
     #[error("unknown certificate")]
     Unknown,
     /// No row yet: issued by another instance a moment ago.
@@ -52,16 +52,16 @@ pub enum Refusal {
     /// The device is suspended, decommissioned or was never active.
     #[error("device not active")]
     DeviceInactive,
-    /// The list of revoked certificates that its owner's authority gave has ended for more than a day (pki.md E-10).
+    /// The list of revoked certificates that its owner's authority gave has ended for more than a day (E-10).
     #[error("the authority's list of revoked certificates has ended")]
     ListEnded,
-    /// A list of that authority has counted before the database was set back, and is not here again (pki.md K-7).
+    /// A list of that authority has counted before the database was set back, and is not here again (K-7).
     #[error("the authority's list of revoked certificates is awaited")]
     ListAwaited,
     /// Its authority is retired or compromised.
     #[error("authority not trusted")]
     Authority,
-    /// Of an active registered authority and not known yet: whether it becomes a device is being decided (pki.md E-10).
+    /// Of an active registered authority and not known yet: whether it becomes a device is being decided (E-10).
     #[error("being registered")]
     Arriving,
     /// The same, and nothing is being decided: it was lately, or too much is.
@@ -75,7 +75,7 @@ pub enum Refusal {
     Stale,
 }
 
-/// Whoever holds a claim's certificate and key (pki.md E-9). Made by [`TrustHandle::claim`](super::TrustHandle::claim) only.
+/// Whoever holds a claim's certificate and key (E-9). Made by [`TrustHandle::claim`](super::TrustHandle::claim) only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimant {
     /// The claim's organization.
@@ -84,7 +84,7 @@ pub struct Claimant {
     pub claim: ClaimId,
 }
 
-/// The certificates that clients' chains may end in: the issuing authorities, never the root (pki.md fact 10), never the servers' (P-8).
+/// The certificates that clients' chains may end in: the issuing authorities, never the root, never the servers' (P-8).
 #[derive(Debug, Default)]
 pub struct Anchors {
     /// Grows with every change.

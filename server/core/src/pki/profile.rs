@@ -1,4 +1,4 @@
-//! Pure: what every certificate we sign looks like (pki.md table (a), P-1…P-10). Refuses to take anything but a key and names to compare from
+//! Pure: what every certificate we sign looks like (P-1…P-10). Refuses to take anything but a key and names to compare from
 //! a request: no extension is ever copied (P-5).
 
 use super::der;

@@ -1,4 +1,4 @@
-//! Profiles of devices' certificates that an organization has named (pki.md E-1, P-1, P-6, R-3): how long they hold, for which keys, and what a renewal
+//! Profiles of devices' certificates that an organization has named (E-1, P-1, P-6, R-3): how long they hold, for which keys, and what a renewal
 //! may bring. Owns the settings and their bounds; `issue.rs` and `renew.rs` apply them. What a certificate looks like is `profile.rs`'s business.
 
 use super::{
@@ -128,7 +128,7 @@ impl Pki {
         if name.is_empty() || store::profile(on, org, name).await?.is_some() { Ok(()) } else { Err(Error::NoProfile) }
     }
 
-    /// Refuses a profile that is not for the keys that are made here (pki.md E-8). Whoever issues looks again: it may have changed by then.
+    /// Refuses a profile that is not for the keys that are made here (E-8). Whoever issues looks again: it may have changed by then.
     pub(crate) async fn profile_takes_made_keys(&self, on: &mut impl Conn, org: &OrgId, name: &str) -> Result<(), Error> {
         let types = store::profile(on, org, name).await?.and_then(|rules| only(&rules, made::KEY_ALG));
         types.map_or(Ok(()), |types| Err(Error::MadeKeys { profile: name.to_owned(), types }))

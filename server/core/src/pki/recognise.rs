@@ -1,5 +1,5 @@
 //! Pure: which of our kinds a certificate is, and whether a list is its issuer's own, read back from the bytes. The signing key asks this about every message it is given, so a mistake
-//! elsewhere can't mint an authority (pki.md K-3); the device listener asks which names a leaf carries.
+//! elsewhere can't mint an authority (K-3); the device listener asks which names a leaf carries.
 
 use super::{
     decode::escaped,
@@ -160,7 +160,7 @@ pub struct Names {
     pub uri: String,
 }
 
-/// The names of a device's leaf; none when it does not have exactly one of each (pki.md P-3).
+/// The names of a device's leaf; none when it does not have exactly one of each (P-3).
 pub fn names(leaf: &[u8]) -> Option<Names> {
     let (_, leaf) = X509Certificate::from_der(leaf).ok()?;
     let mut common = leaf.subject().iter_common_name();

@@ -1,4 +1,4 @@
-//! Coming back after the end (pki.md R-4), of the certificate or of its authority: a device proves with its old key who it is. Owns the proof; whether a person
+//! Coming back after the end, of the certificate or of its authority: a device proves with its old key who it is. Owns the proof; whether a person
 //! has to approve it, and the new certificate, are the `devices` room's business.
 //!
 //! The nonce is not kept: it is the time, randomness and a tag that only instances of this fleet can make, so any of them may be asked. It may be

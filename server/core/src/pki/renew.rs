@@ -1,4 +1,4 @@
-//! Renewal and the end of predecessors (pki.md ): the old certificate lives on until its successor was used, and a day longer.
+//! Renewal and the end of predecessors: the old certificate lives on until its successor was used, and a day longer.
 
 use super::{
     Csr, Error, Pki,
@@ -35,7 +35,7 @@ impl Pki {
 
     /// The same by EST (RFC 7030 §4.2.2), where the CSR says whose certificate is renewed: its common name must be there and be the device's
     /// own, any alternative name one that the certificate has; where the installation is strict, its names are the certificate's octet by octet
-    /// (pki.md E-16). `channel` as in [`csr::gate_over`].
+    /// (E-16). `channel` as in [`csr::gate_over`].
     pub async fn reenrol(
         &self,
         actor: &Actor,

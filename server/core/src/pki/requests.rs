@@ -1,4 +1,4 @@
-//! Keys of issuing authorities that are made here while their certificates are made where the root's key is (pki.md K-5): the request, and its end.
+//! Keys of issuing authorities that are made here while their certificates are made where the root's key is (K-5): the request, and its end.
 //! Refuses to know what comes back: `import.rs` judges it.
 
 use super::{

@@ -1,4 +1,4 @@
-//! Revocation (pki.md R-5): committed, then taken into memory, then told; the listeners cut live connections on the way (H-5, H-6).
+//! Revocation: committed, then taken into memory, then told; the listeners cut live connections on the way (H-5, H-6).
 
 use super::{Error, Pki, journal::Entry, profile::second, store};
 use crate::{

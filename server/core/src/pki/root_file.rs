@@ -1,4 +1,4 @@
-//! A root's certificate and private key as a file that leaves the server (pki.md K-1, K-5): PEM inside an age file, which `age -d` opens as well.
+//! A root's certificate and private key as a file that leaves the server (K-1, K-5): PEM inside an age file, which `age -d` opens as well.
 //! Refuses to know databases, and when such a file may be made.
 
 use super::{

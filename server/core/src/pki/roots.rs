@@ -1,4 +1,4 @@
-//! The root's key on its way out (pki.md P-11, K-1, K-5): written into a file, removed once somebody has shown that they hold that file. Refuses to give it
+//! The root's key on its way out (P-11, K-1, K-5): written into a file, removed once somebody has shown that they hold that file. Refuses to give it
 //! to anybody but the command line on the server's own machine: a key in a browser or in a script's answer is a copy too many.
 
 use super::{

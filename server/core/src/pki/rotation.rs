@@ -1,4 +1,4 @@
-//! A new key-encryption key for everything that is sealed (pki.md K-6): data keys are wrapped anew, secrets stay as they are. Refuses to know
+//! A new key-encryption key for everything that is sealed (K-6): data keys are wrapped anew, secrets stay as they are. Refuses to know
 //! where a KEK comes from.
 
 use super::{Error, Kek, Pki, authorities, store};

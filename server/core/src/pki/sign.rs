@@ -1,4 +1,4 @@
-//! Signing, whoever it is for: a serial under its unique index, then the signature, in the caller's transaction (pki.md E-2, P-2, P-6); for many at
+//! Signing, whoever it is for: a serial under its unique index, then the signature, in the caller's transaction (E-2, P-2, P-6); for many at
 //! once as for one. What a certificate looks like is `profile.rs`'s business; who may have one is not asked here.
 
 use super::{

@@ -1,4 +1,4 @@
-//! Pure: signs that two hold one device's key (pki.md R-2, "clone alarm"). Owns what counts as a sign and how it is told; refuses to know what is
+//! Pure: signs that two hold one device's key (R-2, "clone alarm"). Owns what counts as a sign and how it is told; refuses to know what is
 //! done about it, which is the `devices` room's and the organization's business.
 
 use super::peer::DevicePeer;

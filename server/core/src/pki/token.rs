@@ -1,4 +1,4 @@
-//! Authorities' keys on a PKCS#11 token (pki.md K-4): a hardware security module, or SoftHSM. The key is made on it and never leaves it; we keep the
+//! Authorities' keys on a PKCS#11 token (K-4): a hardware security module, or SoftHSM. The key is made on it and never leaves it; we keep the
 //! public half. Owns the session; refuses to know what is signed, which is the guard's business (K-3).
 //!
 //! A signature waits for the token on the caller's thread, which the runtime replaces meanwhile: tens of microseconds with SoftHSM, some milliseconds

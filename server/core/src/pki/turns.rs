@@ -1,5 +1,5 @@
 //! Turns at a token: what it signs for a transaction has a deadline, because others wait for that transaction, and a module on a network may never answer
-//! (pki.md K-4). Owns who is at it and whether it hangs; refuses to know what is signed.
+//! (K-4). Owns who is at it and whether it hangs; refuses to know what is signed.
 
 use std::{
     sync::{

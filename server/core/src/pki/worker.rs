@@ -12,13 +12,13 @@ use tokio::{
 
 /// How often everything is read again, whatever the trust clock says.
 const FOLLOW: Duration = Duration::from_secs(5);
-/// How often the trust clock is read: a command beside the server, or another instance, has no other way to wake this one (pki.md R-6).
+/// How often the trust clock is read: a command beside the server, or another instance, has no other way to wake this one.
 const GLANCE: Duration = Duration::from_millis(200);
 /// How often ends are looked for.
 const SETTLE: Duration = Duration::from_mins(1);
 /// How long a change of trust waits for others before it is read: whoever made it here has told memory already.
 const GATHER: Duration = Duration::from_millis(50);
-/// How long a revocation waits for others before a new list is published (pki.md R-7).
+/// How long a revocation waits for others before a new list is published.
 const DEBOUNCE: Duration = Duration::from_secs(5);
 
 impl Pki {

@@ -1,4 +1,4 @@
-//! Pure: whether what was uploaded is what its manifest says (pki.md U-5). Whatever isn't is kept in quarantine with the reason.
+//! Pure: whether what was uploaded is what its manifest says (U-5). Whatever isn't is kept in quarantine with the reason.
 
 use super::manifest::{self, Key, ManifestError, Verified};
 use wire::{Timestamp, ids::Digest, manifest::Manifest, signing::Thresholds};
@@ -86,7 +86,7 @@ pub enum Quarantine {
     },
 }
 
-/// Judges an upload: the signature first, then the files against what was signed, and last whether enough keys have signed (pki.md U-1): whoever is
+/// Judges an upload: the signature first, then the files against what was signed, and last whether enough keys have signed (U-1): whoever is
 /// asked for another signature is asked for the only thing that is missing.
 pub fn judge(
     envelope: Option<&[u8]>,

@@ -1,4 +1,4 @@
-//! Adding signatures to a release (pki.md U-1): detached ones, or an envelope over the same payload, byte for byte. What was uploaded stays as it is.
+//! Adding signatures to a release (U-1): detached ones, or an envelope over the same payload, byte for byte. What was uploaded stays as it is.
 
 use super::{Error, Releases, manifest, policy, quorum, store};
 use crate::{

@@ -1,4 +1,4 @@
-//! Key sets (pki.md U-1): documents, signed offline, that say which keys devices trust and how many of them must sign. Each follows on the one before
+//! Key sets (U-1): documents, signed offline, that say which keys devices trust and how many of them must sign. Each follows on the one before
 //! it; once there is one, keys and thresholds here are what it says. Revoking a key stays possible: that only ever trusts less.
 
 use super::{

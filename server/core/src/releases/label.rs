@@ -1,4 +1,4 @@
-//! Pure: what a name may be. A name is shown and compared, it never becomes a path (pki.md A-29) and never moves a cursor.
+//! Pure: what a name may be. A name is shown and compared, it never becomes a path and never moves a cursor.
 
 use super::acceptance::MANIFEST_ENDING;
 use crate::text::unseen;

@@ -1,4 +1,4 @@
-//! Pure: reading and verifying a signed manifest (pki.md U-1, U-5): a DSSE envelope with Ed25519 signatures (RFC 8032).
+//! Pure: reading and verifying a signed manifest (U-1, U-5): a DSSE envelope with Ed25519 signatures (RFC 8032).
 //!
 //! The signature is checked over the bytes as they were uploaded, before a word of the payload is read. Refuses to know where keys, files and
 //! releases are kept.

@@ -1,4 +1,4 @@
-//! How many trusted keys have to sign a release (pki.md U-1): set here until the organization publishes a key set, from then on by key sets alone.
+//! How many trusted keys have to sign a release (U-1): set here until the organization publishes a key set, from then on by key sets alone.
 //! What was published under a lower threshold stays published, and everybody is shown that it falls short.
 
 use super::{Error, Releases, acceptance::count, key_sets, manifest, quorum, state::was_published, store};

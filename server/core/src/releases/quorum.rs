@@ -1,4 +1,4 @@
-//! Pure: which trusted keys have signed an envelope (pki.md U-1). Whatever is counted here is counted by key: one that signs twice, or under two
+//! Pure: which trusted keys have signed an envelope (U-1). Whatever is counted here is counted by key: one that signs twice, or under two
 //! names, counts once. Refuses to know what the payload says.
 
 use super::manifest::Key;

@@ -121,7 +121,7 @@ impl SigningKeyPair {
         Ok(Signature { keyid: self.keyid(), sig: STANDARD.encode(sig.as_ref()) })
     }
 
-    /// The envelope with this key's signature beside those it has (pki.md U-1). The same payload, byte for byte. A key signs once.
+    /// The envelope with this key's signature beside those it has (U-1). The same payload, byte for byte. A key signs once.
     pub fn countersign(&self, envelope: &Envelope) -> Result<Envelope, SigningError> {
         let keyid = self.keyid();
         if envelope.signatures.iter().any(|s| s.keyid == keyid) {

@@ -1,4 +1,4 @@
-//! Pure: whether a key set follows on the keys before it (pki.md U-1, the root rule of TUF): its version is exactly one more, and both enough of the
+//! Pure: whether a key set follows on the keys before it (U-1, the root rule of TUF): its version is exactly one more, and both enough of the
 //! keys before it and enough of its own have signed it. Refuses to know where key sets are kept.
 
 use super::{

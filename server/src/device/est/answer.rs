@@ -1,5 +1,5 @@
 //! What an EST client gets: base64 in lines of 64 columns with the headers old stacks look for, and refusals as one line of text. The one table
-//! of its status codes is [`status`] (pki.md E-15).
+//! of its status codes is [`status`] (E-15).
 
 use crate::http::{fault, own_words::Said};
 use axum::{

@@ -1,4 +1,4 @@
-//! Enrolment over Secure Transport on the enrol listener (RFC 7030, 8951, 9908; pki.md E-12 to E-16), for device stacks that know nothing of us.
+//! Enrolment over Secure Transport on the enrol listener (RFC 7030, 8951, 9908; E-12 to E-16), for device stacks that know nothing of us.
 //! Owns addresses, media types and what is asked for; the rules are the core's, the words of answers are `answer.rs`'s.
 
 mod answer;

@@ -31,9 +31,9 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(review))
 }
 
+/// Rules and groups: people make each by hand, a rule a device type at most.
 fn whole<T>(items: Vec<T>) -> Json<Page<T>> {
-    let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    Json(Page { items, next: None, total })
+    Json(Page::whole(items))
 }
 
 /// Who has to approve rollouts: the rule for every rollout, and those of device types

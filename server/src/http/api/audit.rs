@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
-    access::{AuditEntry, ExportedEntry},
-    page::Page,
+    Timestamp,
+    access::{AuditEntry, AuditQuery, ExportedEntry},
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -30,14 +30,46 @@ struct Listing {
     /// A part of who did it, of what was done, of what it was done to, or of the address; empty means all.
     #[serde(default)]
     q: String,
+    /// A part of who did it; empty means everybody.
+    #[serde(default)]
+    actor: String,
+    /// A part of what was done, for example `rollout.`; empty means everything.
+    #[serde(default)]
+    action: String,
+    /// From this instant on, Unix milliseconds.
+    since: Option<i64>,
+    /// Before this instant, Unix milliseconds.
+    until: Option<i64>,
     /// The `next` of the page before.
     cursor: Option<String>,
 }
 
+/// A page of the audit log.
+#[derive(Serialize, utoipa::ToSchema)]
+struct AuditList {
+    /// The entries, newest first.
+    items: Vec<AuditEntry>,
+    /// The cursor of the page after this one; none at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    /// How many entries match; of a search by words how many of the newest 50,000.
+    total: i64,
+    /// Of a search by words that stopped: when the oldest entry was made that it looked at. `next` goes on from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looked_to: Option<Timestamp>,
+}
+
 /// The audit log, newest entry first
-#[utoipa::path(get, path = "/audit", operation_id = "list_audit", tag = "audit", params(Listing), responses((status = OK, body = Page<AuditEntry>), Refusals))]
-async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<AuditEntry>>> {
-    Ok(Json(fleet.access().search_audit(&actor, &asked.q, asked.cursor.as_deref()).await?.entries))
+///
+/// With `q`, `actor` or `action` each page looks at 50,000 entries at most. It may have few items, or none, and still a `next`: then `looked_to` says how
+/// far back it looked.
+#[utoipa::path(get, path = "/audit", operation_id = "list_audit", tag = "audit", params(Listing), responses((status = OK, body = AuditList), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<AuditList>> {
+    let Listing { q, actor: by, action, since, until, cursor } = asked;
+    let query = AuditQuery { q, actor: by, action, since: since.map(Timestamp), until: until.map(Timestamp), cursor };
+    let page = fleet.access().find_audit(&actor, &query).await?;
+    let (entries, looked_to) = (page.entries, page.looked_to);
+    Ok(Json(AuditList { items: entries.items, next: entries.next, total: entries.total, looked_to }))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -2,7 +2,7 @@
 
 use super::{
     Answer,
-    input::{Asked, Named, Sent},
+    input::{Asked, Named, PageQuery, Sent},
     openapi::Refusals,
     sealed,
 };
@@ -41,12 +41,10 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(revoke))
 }
 
-/// Batches of CSRs, newest first, at most 50
-#[utoipa::path(get, path = "/enrolment-batches", operation_id = "list_enrolment_batches", tag = "enrolment", responses((status = OK, body = Page<EnrolmentBatch>), Refusals))]
-async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<EnrolmentBatch>>> {
-    let items = fleet.devices().batches(&actor).await?;
-    let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    Ok(Json(Page { items, next: None, total }))
+/// Batches of CSRs, newest first
+#[utoipa::path(get, path = "/enrolment-batches", operation_id = "list_enrolment_batches", tag = "enrolment", params(PageQuery), responses((status = OK, body = Page<EnrolmentBatch>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<EnrolmentBatch>>> {
+    Ok(Json(fleet.devices().batches(&actor, page.cursor.as_deref(), page.rows).await?))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -2,7 +2,7 @@
 
 use super::{
     Answer,
-    input::{Named, Sent},
+    input::{Asked, Named, PageQuery, Sent},
     once::Secret,
     openapi::Refusals,
 };
@@ -20,15 +20,10 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(disable)).routes(routes!(devices))
 }
 
-fn page<T>(items: Vec<T>) -> Json<Page<T>> {
-    let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    Json(Page { items, next: None, total })
-}
-
 /// Every claim, newest first
-#[utoipa::path(get, path = "/claims", operation_id = "list_claims", tag = "enrolment", responses((status = OK, body = Page<Claim>), Refusals))]
-async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<Claim>>> {
-    Ok(page(fleet.devices().claims(&actor).await?))
+#[utoipa::path(get, path = "/claims", operation_id = "list_claims", tag = "enrolment", params(PageQuery), responses((status = OK, body = Page<Claim>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<Claim>>> {
+    Ok(Json(fleet.devices().claims(&actor, page.cursor.as_deref(), page.rows).await?))
 }
 
 /// Make a claim: a shared certificate, good on the enrol listener alone
@@ -44,6 +39,8 @@ async fn create(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new): Se
 }
 
 /// Disable a claim at once; devices it let in stay
+///
+/// One of five minutes takes an operator, a lasting one an admin.
 #[utoipa::path(
     post, path = "/claims/{id}/disable", operation_id = "disable_claim", tag = "enrolment", params(("id" = ClaimId, Path)),
     responses((status = NO_CONTENT), Refusals)
@@ -53,11 +50,16 @@ async fn disable(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): N
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The devices that a claim let in, at most 1,000
+/// The devices that a claim let in, in the order they came
 #[utoipa::path(
-    get, path = "/claims/{id}/devices", operation_id = "list_claim_devices", tag = "enrolment", params(("id" = ClaimId, Path)),
+    get, path = "/claims/{id}/devices", operation_id = "list_claim_devices", tag = "enrolment", params(("id" = ClaimId, Path), PageQuery),
     responses((status = OK, body = Page<ClaimDevice>), Refusals)
 )]
-async fn devices(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Named<ClaimId>) -> Answer<Json<Page<ClaimDevice>>> {
-    Ok(page(fleet.devices().claim_devices(&actor, &id).await?))
+async fn devices(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<ClaimId>,
+    Asked(page): Asked<PageQuery>,
+) -> Answer<Json<Page<ClaimDevice>>> {
+    Ok(Json(fleet.devices().claim_devices(&actor, &id, page.cursor.as_deref(), page.rows).await?))
 }

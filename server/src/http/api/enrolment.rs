@@ -2,7 +2,7 @@
 
 use super::{
     Answer,
-    input::{Named, Sent},
+    input::{Asked, Named, PageQuery, Sent},
     once::Secret,
     openapi::Refusals,
 };
@@ -27,11 +27,9 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 }
 
 /// Every enrolment token, newest first
-#[utoipa::path(get, path = "/enrolment-tokens", operation_id = "list_enrolment_tokens", tag = "enrolment", responses((status = OK, body = Page<EnrolmentToken>), Refusals))]
-async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<EnrolmentToken>>> {
-    let items = fleet.devices().enrolment_page(&actor).await?.tokens;
-    let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    Ok(Json(Page { items, next: None, total }))
+#[utoipa::path(get, path = "/enrolment-tokens", operation_id = "list_enrolment_tokens", tag = "enrolment", params(PageQuery), responses((status = OK, body = Page<EnrolmentToken>), Refusals))]
+async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<EnrolmentToken>>> {
+    Ok(Json(fleet.devices().enrolment_tokens(&actor, page.cursor.as_deref(), page.rows).await?))
 }
 
 /// Make an enrolment token
@@ -59,11 +57,13 @@ async fn revoke(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
 /// Devices that wait for approval, oldest first
 ///
 /// Compare `code` with what the device shows before you approve it.
-#[utoipa::path(get, path = "/enrolment-requests", operation_id = "list_enrolment_requests", tag = "enrolment", responses((status = OK, body = Page<EnrolmentRequest>), Refusals))]
-async fn requests(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<EnrolmentRequest>>> {
-    let items = fleet.devices().enrolment_requests(&actor).await?;
-    let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    Ok(Json(Page { items, next: None, total }))
+#[utoipa::path(get, path = "/enrolment-requests", operation_id = "list_enrolment_requests", tag = "enrolment", params(PageQuery), responses((status = OK, body = Page<EnrolmentRequest>), Refusals))]
+async fn requests(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Asked(page): Asked<PageQuery>,
+) -> Answer<Json<Page<EnrolmentRequest>>> {
+    Ok(Json(fleet.devices().enrolment_requests(&actor, page.cursor.as_deref(), page.rows).await?))
 }
 
 /// Let a waiting device in; it gets its certificate the next time it asks

@@ -1,13 +1,14 @@
 //! The console's forms whose files go one way or the other, and which work without JavaScript: all files of a release, or a batch of CSRs, in one
 //! `multipart/form-data` request (RFC 7578), streamed to the store as they come; and a new claim, whose answer is a file.
 
-use super::{Answer, MAX_JSON, Problem};
+use super::{Answer, MAX_JSON, Problem, limits};
 use crate::http::{bodies, guard::Caller};
 use axum::{
     Router,
     body::Body,
     extract::{DefaultBodyLimit, Form, FromRequest as _, Multipart, Request, State, multipart::Field},
     http::header,
+    middleware,
     response::{IntoResponse as _, Redirect, Response},
     routing::post,
 };
@@ -19,7 +20,7 @@ use fleet::{
 };
 use futures::{SinkExt as _, channel::mpsc};
 use serde::Deserialize;
-use std::io;
+use std::{io, sync::Arc};
 use wire::{
     FaultKind,
     enrolment::NewClaim,
@@ -31,8 +32,9 @@ use zeroize::Zeroizing;
 /// Most bytes of a form's word.
 const MOST_OF_WORD: usize = 4096;
 
-/// `POST /releases/upload`, `POST /enrolment/batches`, the same with `/keys` behind it, and `POST /enrolment/claims`, to be merged inside the guard, which asks for the same origin.
-pub fn form(fleet: Fleet) -> Router {
+/// `POST /releases/upload`, `POST /enrolment/batches`, the same with `/keys` behind it, and `POST /enrolment/claims`. They count for the same limits
+/// as the REST face. A form carries no `Idempotency-Key`: a browser that sends it twice asks first.
+pub(super) fn form(fleet: Fleet, limits: Arc<limits::Limits>) -> Router {
     Router::new()
         .route("/releases/upload", post(upload))
         .route("/enrolment/batches", post(batch))
@@ -40,6 +42,7 @@ pub fn form(fleet: Fleet) -> Router {
         .layer(DefaultBodyLimit::disable())
         .with_state(fleet.clone())
         .merge(Router::new().route("/enrolment/claims", post(claim)).with_state(fleet))
+        .layer(middleware::from_fn_with_state(limits, limits::limit))
 }
 
 #[derive(Deserialize)]

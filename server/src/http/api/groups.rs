@@ -21,9 +21,8 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
 /// Groups by their names, each with its number of devices and the rollouts that ask for it and have not ended
 #[utoipa::path(get, path = "/groups", operation_id = "list_groups", tag = "devices", responses((status = OK, body = Page<DeviceGroup>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<DeviceGroup>>> {
-    let items = fleet.groups(&actor).await?;
-    let total = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    Ok(Json(Page { items, next: None, total }))
+    // People name each by hand; what is in them is paged.
+    Ok(Json(Page::whole(fleet.groups(&actor).await?)))
 }
 
 /// Make an empty group

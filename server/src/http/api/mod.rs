@@ -46,7 +46,6 @@ mod uploads;
 mod views;
 
 pub(crate) use devices::{COLUMNS as DEVICE_COLUMNS, line as device_line};
-pub use form::form;
 
 use crate::http::fault::Problem;
 use axum::{
@@ -67,12 +66,16 @@ type Answer<T> = Result<T, Problem>;
 /// Most bytes of a JSON body. Uploads stream past this limit.
 const MAX_JSON: usize = 256 * 1024;
 
-/// The whole REST face, to be nested at `/api/v1` inside the guard, which puts the caller into the request's extensions and answers what is
-/// not found here.
-pub fn router(fleet: Fleet) -> Router {
+/// The whole REST face at `/api/v1` and the console's forms whose files it takes, to be merged inside the guard, which puts the caller into the
+/// request's extensions, asks forms for the same origin, and answers what is not found here.
+pub fn faces(fleet: &Fleet) -> Router {
+    let limits = Arc::new(limits::Limits::new(fleet.clock().clone()));
+    Router::new().nest("/api/v1", router(fleet.clone(), limits.clone())).merge(form::form(fleet.clone(), limits))
+}
+
+fn router(fleet: Fleet, limits: Arc<limits::Limits>) -> Router {
     let (routes, document) = routes().split_for_parts();
     let document: Arc<str> = openapi::finish(document).into();
-    let limits = Arc::new(limits::Limits::new(fleet.clock().clone()));
     routes
         .layer(middleware::from_fn_with_state(fleet.clone(), once::once))
         .layer(middleware::from_fn_with_state(limits, limits::limit))

@@ -76,7 +76,9 @@ async fn carry_out(fleet: &Fleet, actor: &Actor, key: &HeaderValue, request: Req
     let internal = |_| Problem::new(FaultKind::Internal, "internal", "The answer is too large to be kept. The request was carried out.");
     let body = to_bytes(body, MAX_ANSWER).await.map_err(internal)?;
     let kept = if parts.extensions.get::<Secret>().is_some() { String::new() } else { String::from_utf8_lossy(&body).into_owned() };
-    keep(fleet, actor, &claim, &Answer { status: i64::from(parts.status.as_u16()), body: kept }).await;
+    let said = |name: HeaderName| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let (location, media_type) = (said(header::LOCATION), said(header::CONTENT_TYPE));
+    keep(fleet, actor, &claim, &Answer { status: i64::from(parts.status.as_u16()), location, media_type, body: kept }).await;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
@@ -100,7 +102,14 @@ fn again(answer: Answer) -> Response {
         return Problem::new(FaultKind::Conflict, "already_done", message).into_response();
     }
     let mut response = (status, answer.body).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    let headers = response.headers_mut();
+    // What axum says of a text is not what was said first.
+    headers.remove(header::CONTENT_TYPE);
+    for (name, said) in [(header::LOCATION, answer.location), (header::CONTENT_TYPE, answer.media_type)] {
+        if let Some(value) = HeaderValue::try_from(said).ok().filter(|v| !v.is_empty()) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }

@@ -1,4 +1,4 @@
-//! The answer that hands out keys: an encrypted archive that is made while it is sent (pki.md E-8). Refuses to keep anything of it.
+//! The answer that hands out keys: an encrypted archive that is made while it is sent (E-8). Refuses to keep anything of it.
 
 use axum::{
     Extension,

@@ -219,6 +219,9 @@ async fn the_audit_log_is_read_and_taken_out(#[case] kind: EngineKind) {
     assert_eq!(s.get("/audit?q=certificate_profile.set").await.ok()["items"][0]["object"], "day");
     let gone = s.send(s.request(Method::DELETE, "/certificate-profiles/day").body(Body::empty()).unwrap()).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+    let mine = s.get("/audit?action=certificate_profile.&actor=robin&since=0").await;
+    assert_eq!((&mine.ok()["total"], &mine.body["items"][0]["action"]), (&json!(2), &json!("certificate_profile.remove")));
+    assert_eq!(s.get("/audit?action=certificate_profile.&until=0").await.ok()["total"], 0);
 
     let file = s.get("/audit/export").await;
     assert_eq!((file.headers["content-type"].as_str(), file.headers["cache-control"].as_str()), ("application/x-ndjson", "no-store"));
@@ -243,6 +246,9 @@ async fn a_repeated_post_is_carried_out_once(#[case] kind: EngineKind) {
     let again = s.once("k1", "/uploads", &body).await;
     assert_eq!((first.status, first.ok()), (again.status, again.ok()));
     assert_eq!(again.headers["idempotency-replayed"], "true");
+    for name in ["location", "content-type"] {
+        assert_eq!((first.headers.get(name), again.headers[name].is_empty()), (again.headers.get(name), false), "{name}");
+    }
     assert_eq!(s.once("k1", "/uploads", &json!({ "name": "fw.bin", "size": 4 })).await.code(), (409, "idempotency_key_used"));
     assert_ne!(s.once("k2", "/uploads", &body).await.ok()["id"], first.body["id"]);
     // A refused request gives its key back.
@@ -253,6 +259,26 @@ async fn a_repeated_post_is_carried_out_once(#[case] kind: EngineKind) {
     let token = json!({ "label": "bench", "max_uses": 1, "hours": 1 });
     assert!(s.once("k4", "/enrolment-tokens", &token).await.ok()["secret"].as_str().unwrap().starts_with("fet_"));
     assert_eq!(s.once("k4", "/enrolment-tokens", &token).await.code(), (409, "already_done"));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_total_of_a_list_counts_what_is_on_other_pages(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    for n in 0..3 {
+        s.world.clock.advance(1000);
+        s.post("/enrolment-tokens", &json!({ "label": format!("bench {n}"), "max_uses": 1, "hours": 1 })).await.ok();
+    }
+    let first = s.get("/enrolment-tokens?rows=2").await;
+    assert_eq!((&first.ok()["total"], &first.body["items"][0]["label"]), (&json!(3), &json!("bench 2")));
+    let next = s.get(&format!("/enrolment-tokens?rows=2&cursor={}", first.body["next"].as_str().unwrap())).await;
+    assert_eq!((&next.ok()["total"], &next.body["items"][0]["label"], &next.body["next"]), (&json!(3), &json!("bench 0"), &Value::Null));
+    for list in ["/enrolment-batches", "/enrolment-requests", "/claims"] {
+        assert_eq!(s.get(&format!("{list}?rows=2")).await.ok()["total"], 0);
+        assert_eq!(s.get(&format!("{list}?cursor=nonsense")).await.code(), (400, "invalid"), "{list}");
+    }
 }
 
 #[tokio::test]
@@ -267,6 +293,11 @@ async fn too_many_requests_are_told_when_to_come_back() {
     }
     let refused = refused.expect("the bucket runs empty");
     assert_eq!((refused.code(), refused.headers["retry-after"].as_str()), ((429, "too_many_requests"), "1"));
+    // The console's forms whose files go one way or the other count with the rest.
+    for form in ["/releases/upload", "/enrolment/batches", "/enrolment/batches/keys", "/enrolment/claims"] {
+        let request = Request::builder().method(Method::POST).uri(form).header("authorization", format!("Bearer {}", s.secret));
+        assert_eq!(s.send(request.body(Body::empty()).unwrap()).await.code(), (429, "too_many_requests"), "{form}");
+    }
     s.world.clock.advance(1000);
     s.get("/signing-keys").await.ok();
 }

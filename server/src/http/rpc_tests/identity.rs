@@ -58,7 +58,7 @@ async fn claims_batches_and_the_open_door_name_a_profile_by_forms() {
     let claim = async |body: String| b.send("POST", "/enrolment/claims", FORM, body.into_bytes(), "application/json").await;
     let (status, _, made) = claim("label=image&pattern=gw-*&max_uses=5&hours=1&per_minute=5&profile=month".into()).await;
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&made));
-    let all = devices.claims(&b.admin).await.unwrap();
+    let all = devices.claims(&b.admin, None, None).await.unwrap().items;
     assert!(all.len() == 2 && all.iter().all(|c| c.profile == "month"), "{all:?}");
     assert!(page("/enrolment?tab=claim").await.contains("profile month"));
 
@@ -74,7 +74,7 @@ async fn claims_batches_and_the_open_door_name_a_profile_by_forms() {
     let (status, headers, body) =
         b.send("POST", "/enrolment/batches", "multipart/form-data; boundary=x", file.into(), "application/json").await;
     assert_eq!(status, StatusCode::SEE_OTHER, "{}", String::from_utf8_lossy(&body));
-    assert_eq!(devices.batches(&b.admin).await.unwrap()[0].profile, "month");
+    assert_eq!(devices.batches(&b.admin, None, None).await.unwrap().items[0].profile, "month");
     let shown = page(headers[header::LOCATION].to_str().unwrap()).await;
     assert!(shown.contains("Its certificates are of the profile month.") && shown.contains("profile month"));
 }
@@ -116,7 +116,7 @@ async fn a_device_that_waits_is_seen_and_decided_on_without_scripts() {
     let over = Over { open: Some(&b.world.org), ..Over::default() };
     let ask = async || devices.enrol_over(Attempt { secret: "", request: &asked, address: "192.0.2.1" }, over).await;
     assert!(matches!(ask().await, Err(fleet::devices::Error::Pending)));
-    let waits = devices.enrolment_requests(&b.admin).await.unwrap().remove(0);
+    let waits = devices.enrolment_requests(&b.admin, None, None).await.unwrap().items.remove(0);
     let page = async |path: String| {
         let (status, _, body) = b.send("GET", &path, FORM, Vec::new(), "text/html").await;
         assert_eq!(status, StatusCode::OK, "{path}");

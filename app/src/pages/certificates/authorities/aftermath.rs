@@ -1,4 +1,4 @@
-//! What is left to do about an authority for devices that has ended: frozen tokens and claims, and its devices' way back (pki.md R-11).
+//! What is left to do about an authority for devices that has ended: frozen tokens and claims, and its devices' way back.
 
 use crate::{
     api::{

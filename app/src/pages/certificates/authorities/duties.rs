@@ -1,4 +1,4 @@
-//! What administrators owe their roots, each task with the lines that do it (pki.md P-11, R-7, R-10).
+//! What administrators owe their roots, each task with the lines that do it (P-11, R-7, R-10).
 
 use crate::ui::{Tone, badge, code_block, page::card, time};
 use leptos::prelude::*;

@@ -82,7 +82,7 @@ fn text_link(kind: &str, text: &str) -> String {
     format!("data:{kind},{escaped}")
 }
 
-/// Whether another one has to take over from it, and there is time to (pki.md R-9).
+/// Whether another one has to take over from it, and there is time to.
 fn ends_soon(s: &AuthorityStanding, now: Timestamp) -> bool {
     s.is_due(now) && s.row.not_after > now
 }

@@ -1,4 +1,4 @@
-//! Offers that are for this device and for now (pki.md U-2), and firmware by as many keys as it takes (U-1), on the whole way.
+//! Offers that are for this device and for now (U-2), and firmware by as many keys as it takes (U-1), on the whole way.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Batches whose keys are made here (pki.md E-8): made line by line while the answer takes them along, encrypted, and kept nowhere. An answer that breaks
+//! Batches whose keys are made here (E-8): made line by line while the answer takes them along, encrypted, and kept nowhere. An answer that breaks
 //! off takes its keys with it: then everything it made is revoked, and the same batch can be sent again.
 
 use super::{

@@ -1,4 +1,4 @@
-//! Batches with keys on both engines (pki.md E-8): handed out once, kept nowhere, revoked when they did not arrive, and revoked as one.
+//! Batches with keys on both engines (E-8): handed out once, kept nowhere, revoked when they did not arrive, and revoked as one.
 
 use super::{super::Error, NewBatch, Seal};
 use crate::{
@@ -144,7 +144,7 @@ async fn e8_an_archive_that_breaks_off_is_revoked_and_can_be_sent_again(#[case] 
     w.clock.jump(40 * 86_400_000);
     devices.sweep_batches().await.unwrap();
     assert_eq!(devices.batch(&actor, &stuck.id).await.unwrap().state, BatchState::MakingKeys);
-    assert_eq!(devices.batches(&actor).await.unwrap().len(), 2, "nothing is forgotten either");
+    assert_eq!(devices.batches(&actor, None, None).await.unwrap().items.len(), 2, "nothing is forgotten either");
     w.clock.jump(-40 * 86_400_000);
     w.clock.advance(3_600_001);
     devices.sweep_batches().await.unwrap();
@@ -201,7 +201,7 @@ async fn e8_no_batch_gets_keys_unless_it_is_allowed() {
     let w = World::open(EngineKind::Sqlite).await;
     let seal = Seal::of("", "correct horse battery").unwrap();
     assert!(matches!(send(&w, "device_id\ngw-1\n", &seal).await, Err(Error::NoServerKeys)));
-    assert!(w.fleet.devices().batches(&system(&w)).await.unwrap().is_empty());
+    assert!(w.fleet.devices().batches(&system(&w), None, None).await.unwrap().items.is_empty());
     assert_eq!(w.fleet.devices().list(&system(&w), &DeviceQuery::default()).await.unwrap().total, 0);
 }
 
@@ -218,7 +218,7 @@ async fn e8_a_profile_that_is_not_for_made_keys_is_refused_when_the_batch_is_sen
     let refused = send_as(&w, "device_id\ngw-1\n", "strong", &seal).await.unwrap_err().fault();
     assert_eq!((refused.code.as_str(), refused.field.as_deref()), ("unsupported_alg", Some("profile")));
     assert!(refused.message.contains("p-384, ed25519") && refused.message.contains("Choose a profile that takes p-256"), "{refused:?}");
-    assert!(devices.batches(&actor).await.unwrap().is_empty(), "it is refused as a whole");
+    assert!(devices.batches(&actor, None, None).await.unwrap().items.is_empty(), "it is refused as a whole");
     let unknown = send_as(&w, "device_id\ngw-1\n", "weak", &seal).await.unwrap_err().fault();
     assert_eq!(unknown.code, "profile_not_found");
 
@@ -227,7 +227,7 @@ async fn e8_a_profile_that_is_not_for_made_keys_is_refused_when_the_batch_is_sen
         pki.set_profile(&admin, "lot", rules(any)).await.unwrap();
         send_as(&w, "device_id\ngw-2\n", "lot", &seal).await.unwrap();
     }
-    let batch = devices.batches(&actor).await.unwrap().remove(0);
+    let batch = devices.batches(&actor, None, None).await.unwrap().items.remove(0);
     pki.set_profile(&admin, "lot", rules(&[KeyType::P384])).await.unwrap();
     let (to, pieces) = mpsc::channel(2);
     let (made, _) = tokio::join!(devices.hand_out_keys(&actor, &batch.id, seal, to), pieces.collect::<Vec<io::Result<Bytes>>>());

@@ -1,4 +1,4 @@
-//! Batches of CSRs from a factory (pki.md E-7): uploaded as a stream, kept line by line, worked on behind the requests, and given back as an archive
+//! Batches of CSRs from a factory (E-7): uploaded as a stream, kept line by line, worked on behind the requests, and given back as an archive
 //! of certificates. One line's refusal stops no other. What is in an upload is `read.rs`'s; who may have a certificate is `enrolment.rs`'s, as for every
 //! other way in.
 
@@ -20,7 +20,11 @@ pub use keys::Pieces;
 pub use read::Broken;
 pub use seal::Seal;
 
-use super::{Devices, Error, words};
+use super::{
+    Devices, Error,
+    paging::{self, Place},
+    words,
+};
 use crate::{
     access::{Act, Actor, audit, may},
     bus::Event,
@@ -42,7 +46,7 @@ use wire::{
     Timestamp,
     enrolment::{BatchDetail, BatchLine, BatchLineState, BatchState, EnrolmentBatch},
     ids::{CertificateId, EnrolmentBatchId, OrgId},
-    page::{DEFAULT_ROWS, MAX_ROWS, Page},
+    page::Page,
 };
 
 /// Lines that are written in one transaction.
@@ -246,11 +250,15 @@ impl Devices {
         Ok(())
     }
 
-    /// Batches, newest first, at most 50.
-    pub async fn batches(&self, actor: &Actor) -> Result<Vec<EnrolmentBatch>, Error> {
+    /// A page of batches, newest first.
+    pub async fn batches(&self, actor: &Actor, cursor: Option<&str>, size: Option<u32>) -> Result<Page<EnrolmentBatch>, Error> {
         may(actor, Act::Read)?;
-        let found = rows!(&mut self.db.read().await?, BatchRow, store::BATCHES, actor.org.as_str())?;
-        found.into_iter().map(BatchRow::shown).collect()
+        let (place, org) = (Place::newest_first::<EnrolmentBatchId>(cursor, size)?, actor.org.as_str());
+        let mut on = self.db.read().await?;
+        let total = row!(&mut on, (i64,), store::BATCHES_COUNT, org)?.map_or(0, |r| r.0);
+        let found = rows!(&mut on, BatchRow, store::BATCHES, org, place.id.as_str(), place.limit())?;
+        let shown = found.into_iter().map(BatchRow::shown).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(shown, place.rows, total, |b| b.id.to_string()))
     }
 
     /// One batch and how far it is.
@@ -279,17 +287,13 @@ impl Devices {
         self.batch(actor, id).await?;
         let after = cursor.map(|c| c.parse::<i64>().map_err(|_| Error::invalid("cursor", "Take the cursor of the page before.")));
         let after = after.transpose()?.unwrap_or(0);
-        let limit = i64::from(limit.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS));
+        let size = paging::size(limit);
         let state = state.map_or("", BatchLineState::as_str);
         let mut on = self.db.read().await?;
         let total = row!(&mut on, (i64,), store::LINES_COUNT, id.as_str(), state)?.map_or(0, |r| r.0);
-        let found = rows!(&mut on, LineRow, store::LINES, id.as_str(), state, after, limit + 1)?;
-        let mut items = found.into_iter().map(LineRow::shown).collect::<Result<Vec<_>, _>>()?;
-        let size = usize::try_from(limit).unwrap_or(usize::MAX);
-        let more = items.len() > size;
-        items.truncate(size);
-        let next = items.last().filter(|_| more).map(|l| l.line.to_string());
-        Ok(Page { items, next, total })
+        let found = rows!(&mut on, LineRow, store::LINES, id.as_str(), state, after, i64::from(size) + 1)?;
+        let items = found.into_iter().map(LineRow::shown).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(items, size, total, |l| l.line.to_string()))
     }
 
     /// What a batch has made so far, as a zip archive: `manifest.csv`, `certs/<device_id>.pem`, `chain.pem`, and `refused.csv` if lines were refused.

@@ -1,4 +1,4 @@
-//! Pure: what is in an uploaded batch, read as it comes (pki.md E-7): JSON lines, CSV, zip, tar, or a compressed tar, told apart by how they begin.
+//! Pure: what is in an uploaded batch, read as it comes (E-7): JSON lines, CSV, zip, tar, or a compressed tar, told apart by how they begin.
 //! Owns the bounds of what is read and which names are labels. Refuses to judge CSRs and to write anything to a disk.
 
 use super::{packed, table};

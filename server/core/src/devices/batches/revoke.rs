@@ -1,4 +1,4 @@
-//! A batch's certificates revoked as one (pki.md E-8): when its archive is in the wrong hands, or its devices never leave the factory.
+//! A batch's certificates revoked as one (E-8): when its archive is in the wrong hands, or its devices never leave the factory.
 
 use super::{
     super::{Devices, Error},

@@ -21,7 +21,8 @@ macro_rules! batch {
     };
 }
 pub(super) const BATCH: Sql = batch!("WHERE org_id = $1 AND id = $2");
-pub(super) const BATCHES: Sql = batch!("WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 50");
+pub(super) const BATCHES: Sql = batch!("WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
+pub(super) const BATCHES_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM enrolment_batches WHERE org_id = $1");
 pub(super) const NEXT: Sql = batch!("WHERE state = 'working' ORDER BY created_at, id LIMIT 20");
 /// The batch, held until the transaction ends: two that work on one batch take turns.
 pub(super) const HELD: Sql =
@@ -71,6 +72,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &RECEIVED,
     &BATCH,
     &BATCHES,
+    &BATCHES_COUNT,
     &NEXT,
     &HELD,
     &WAITING,

@@ -325,7 +325,7 @@ async fn a_broken_batch_leaves_nothing_and_a_stopped_one_what_it_made(#[case] ki
     assert!(matches!(send(&w, &viewer, lines.clone().into_bytes()).await, Err(Error::Access(_))));
     let flood = "{\"device_id\":\"x\"}\n".repeat(10_001);
     assert!(matches!(send(&w, &operator, flood.into_bytes()).await, Err(Error::Batch(Broken::TooMany))));
-    assert!(w.fleet.devices().batches(&operator).await.unwrap().is_empty());
+    assert!(w.fleet.devices().batches(&operator, None, None).await.unwrap().items.is_empty());
 
     let batch = send(&w, &operator, lines.into_bytes()).await.unwrap();
     assert!(w.fleet.devices().work_batches().await.unwrap());
@@ -342,7 +342,7 @@ async fn a_broken_batch_leaves_nothing_and_a_stopped_one_what_it_made(#[case] ki
 
     w.clock.advance(31 * 24 * 3_600_000);
     w.fleet.devices().sweep_batches().await.unwrap();
-    assert!(w.fleet.devices().batches(&operator).await.unwrap().is_empty());
+    assert!(w.fleet.devices().batches(&operator, None, None).await.unwrap().items.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! The work on a batch: a line a transaction, so that each is by itself (pki.md E-7). Whoever works holds the batch, so a server and a command
+//! The work on a batch: a line a transaction, so that each is by itself (E-7). Whoever works holds the batch, so a server and a command
 //! beside it take turns, and after a stop it goes on where the last commit was.
 
 use super::{
@@ -179,7 +179,7 @@ impl Devices {
         Ok(Done { device_id: admission.device_id.to_string(), certificate: Some(issued.id.clone()), issued: Some(issued), key: None })
     }
 
-    /// A line without a request, whose key is made here (pki.md E-8).
+    /// A line without a request, whose key is made here (E-8).
     async fn line_with_key(
         &self,
         tx: &mut Tx,

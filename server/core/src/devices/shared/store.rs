@@ -16,7 +16,7 @@ pub(super) const GATEWAY_INSERT: Sql = Sql::same(
 );
 pub(super) const GATEWAYS: Sql = Sql::same(
     "SELECT id, label, device_type, created_at, created_by, last_used_at, revoked_at FROM gateway_tokens
-     WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 200",
+     WHERE org_id = $1 ORDER BY created_at DESC, id DESC",
 );
 pub(super) const GATEWAY: Sql = Sql::same(
     "SELECT label, device_type, secret_hash, last_used_at FROM gateway_tokens WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL",

@@ -19,8 +19,9 @@ pub(in crate::devices) const TOKENS: Sql = Sql::same(
             (SELECT COUNT(DISTINCT c.device) FROM certificates c WHERE c.first_used_at IS NOT NULL AND c.id IN (
                 SELECT e.certificate_id FROM enrolments e WHERE e.token_id = t.id
                 UNION ALL SELECT r.certificate_id FROM enrolment_requests r WHERE r.org_id = t.org_id AND r.token_id = t.id)) AS connected
-     FROM enrolment_tokens t WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 200",
+     FROM enrolment_tokens t WHERE org_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
 );
+pub(in crate::devices) const TOKENS_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM enrolment_tokens WHERE org_id = $1");
 pub(in crate::devices) const TOKEN_REVOKE: Sql =
     Sql::same("UPDATE enrolment_tokens SET revoked_at = $3 WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL");
 /// Voids the tokens whose pattern is exactly this id; those with a star are for others as well.
@@ -81,7 +82,9 @@ pub(in crate::devices) const REQUEST_OF: Sql =
     request!("WHERE r.org_id = $1 AND r.token_id = $2 AND r.spki_sha256 = $3 AND r.expires_at > $4");
 pub(in crate::devices) const REQUEST: Sql = request!("WHERE r.org_id = $1 AND r.id = $2");
 pub(in crate::devices) const REQUESTS: Sql =
-    request!("WHERE r.org_id = $1 AND r.state = 'pending' AND r.expires_at > $2 ORDER BY r.asked_at, r.id LIMIT 200");
+    request!("WHERE r.org_id = $1 AND r.state = 'pending' AND r.expires_at > $2 AND r.id > $3 ORDER BY r.id LIMIT $4");
+pub(in crate::devices) const REQUESTS_COUNT: Sql =
+    Sql::same("SELECT COUNT(*) FROM enrolment_requests WHERE org_id = $1 AND state = 'pending' AND expires_at > $2");
 pub(in crate::devices) const REQUESTS_WAITING: Sql =
     Sql::same("SELECT COUNT(*) FROM enrolment_requests WHERE org_id = $1 AND state = 'pending' AND token_id = ''");
 pub(in crate::devices) const REQUESTS_FORGET: Sql = Sql::same("DELETE FROM enrolment_requests WHERE org_id = $1 AND expires_at <= $2");

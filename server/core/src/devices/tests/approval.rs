@@ -40,7 +40,7 @@ async fn stranger(w: &World, address: &str, asked: &EnrolRequest) -> Result<Enro
 }
 
 async fn waiting(w: &World) -> Vec<EnrolmentRequest> {
-    w.fleet.devices().enrolment_requests(&Actor::system(w.org.clone())).await.unwrap()
+    w.fleet.devices().enrolment_requests(&Actor::system(w.org.clone()), None, None).await.unwrap().items
 }
 
 async fn actions(w: &World) -> Vec<String> {

@@ -58,14 +58,14 @@ async fn a_claim_lets_in_what_it_covers_and_no_more_than_it_says(#[case] kind: E
     enrol(&w, id, &request(&csr("gw-3"), "gw-3")).await.unwrap();
     w.clock.advance(61_000);
     assert!(matches!(enrol(&w, id, &request(&csr("gw-4"), "gw-4")).await, Err(Error::BadClaim)), "used up");
-    let devices = w.fleet.devices().claim_devices(&admin, id).await.unwrap();
+    let devices = w.fleet.devices().claim_devices(&admin, id, None, None).await.unwrap().items;
     assert_eq!(devices.iter().map(|d| d.device_id.as_str()).collect::<Vec<_>>(), ["gw-1", "gw-2", "gw-3"]);
     let log = w.fleet.access().audit_page(&admin, None).await.unwrap();
     for action in ["claim.create", "claim.refuse"] {
         assert!(log.entries.items.iter().any(|e| e.action == action), "{action}");
     }
     let elsewhere = Actor { org: w.entropy.id(w.clock_now()), ..admin };
-    assert!(w.fleet.devices().claims(&elsewhere).await.unwrap().is_empty());
+    assert!(w.fleet.devices().claims(&elsewhere, None, None).await.unwrap().items.is_empty());
     assert!(matches!(w.fleet.devices().disable_claim(&elsewhere, id).await, Err(Error::NotFound("claim"))));
 }
 
@@ -75,12 +75,20 @@ async fn a_claim_lets_in_what_it_covers_and_no_more_than_it_says(#[case] kind: E
 #[tokio::test]
 async fn a_disabled_claim_is_over_at_once_and_its_devices_stay(#[case] kind: EngineKind) {
     let w = World::open(kind).await;
-    let (admin, viewer) = (w.admin().await, w.viewer().await);
+    let (admin, operator, viewer) = (w.admin().await, w.operator().await, w.viewer().await);
     let trust = w.fleet.pki().trust();
     let made = claim(&w, &admin, new("", 10, 10)).await;
     assert_eq!(trust.claim(&leaf(&made)).unwrap().unwrap().claim, made.claim.id);
     let device = enrol(&w, &made.claim.id, &request(&csr("gw-1"), "gw-1")).await.unwrap();
-    assert!(matches!(w.fleet.devices().disable_claim(&viewer, &made.claim.id).await, Err(Error::Access(_))));
+    for person in [&viewer, &operator] {
+        assert!(
+            matches!(w.fleet.devices().disable_claim(person, &made.claim.id).await, Err(Error::Access(_))),
+            "a lasting one takes an admin"
+        );
+    }
+    let soon = claim(&w, &operator, NewClaim { trusted_user: true, ..new("gw-5", 1, 5) }).await;
+    w.fleet.devices().disable_claim(&operator, &soon.claim.id).await.unwrap();
+    assert_eq!(trust.claim(&leaf(&soon)), Some(Err(Refusal::Revoked)));
     w.fleet.devices().disable_claim(&admin, &made.claim.id).await.unwrap();
     w.fleet.devices().disable_claim(&admin, &made.claim.id).await.unwrap();
     assert_eq!(trust.claim(&leaf(&made)), Some(Err(Refusal::Revoked)));

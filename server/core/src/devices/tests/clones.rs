@@ -10,6 +10,7 @@ use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use wire::{
     ids::DeviceId,
+    overview::Matter,
     pki::IdentityRules,
     states::{ClonePolicy, DeviceState, RecoveryPolicy, RekeyPolicy},
 };
@@ -58,7 +59,8 @@ async fn r2_an_old_certificate_after_its_successor_is_a_sign(#[case] kind: Engin
     assert!(detail.suspicion.as_ref().unwrap().sign.contains("198.51.100.7"), "{:?}", detail.suspicion);
     assert_eq!(detail.row.state, DeviceState::Active, "people are told");
     let overview = w.fleet.overview(&operator).await.unwrap();
-    assert!(overview.attention.iter().any(|a| a.text.contains("gw-1") && a.text.contains("198.51.100.7")));
+    let told = |matter: &Matter| matches!(matter, Matter::PossibleClone { device, sign } if *device == id && sign.contains("198.51.100.7"));
+    assert!(overview.attention.iter().any(|a| told(&a.matter)));
     let count = |log: &[wire::access::AuditEntry]| log.iter().filter(|e| e.action == "device.possible_clone").count();
     assert_eq!(count(&w.fleet.access().audit_page(&operator, None).await.unwrap().entries.items), 1);
 

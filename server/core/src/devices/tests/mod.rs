@@ -13,6 +13,7 @@ mod groups;
 mod just_in_time;
 mod large;
 mod life;
+mod pages;
 mod presence;
 mod recovery;
 mod server_keys;

@@ -102,12 +102,12 @@ async fn r4_where_a_person_decides_it_waits_and_the_name_is_its_own(#[case] kind
     assert_eq!(recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap_err(), "pending");
     let other = by(&KeyPair::generate().unwrap(), "gw-1");
     assert_eq!(recover(&w, &signed(&w, &key, &certificate, &other)).await.unwrap_err(), "pending");
-    let waiting = w.fleet.devices().enrolment_requests(&admin).await.unwrap();
+    let waiting = w.fleet.devices().enrolment_requests(&admin, None, None).await.unwrap().items;
     assert_eq!(waiting.len(), 1, "one question a device, the newest");
     assert!(waiting[0].recovers && waiting[0].device_id.as_str() == "gw-1" && waiting[0].device_type == "sim");
     w.fleet.devices().approve_enrolment(&admin, &waiting[0].id).await.unwrap();
     assert_eq!(recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap_err(), "pending", "what was approved is one key");
-    let waiting = w.fleet.devices().enrolment_requests(&admin).await.unwrap();
+    let waiting = w.fleet.devices().enrolment_requests(&admin, None, None).await.unwrap().items;
     w.fleet.devices().reject_enrolment(&admin, &waiting[0].id).await.unwrap();
     assert_eq!(recover(&w, &signed(&w, &key, &certificate, &csr)).await.unwrap_err(), "enrolment_rejected");
     assert!(recover(&w, &signed(&w, &key, &certificate, &other)).await.is_ok());
@@ -217,7 +217,7 @@ async fn r11_devices_of_an_authority_that_was_given_up_come_back_by_their_keys(#
     assert_eq!(with_same(0).await.unwrap_err(), "pending", "also while no authority issues");
     let next = pki.stage_authority(&admin, AuthorityUse::Device).await.unwrap();
     pki.activate_authority(&admin, &next.id, false).await.unwrap();
-    let waiting = devices.enrolment_requests(&admin).await.unwrap();
+    let waiting = devices.enrolment_requests(&admin, None, None).await.unwrap().items;
     assert!(waiting.len() == 1 && waiting[0].recovers);
     devices.approve_enrolment(&admin, &waiting[0].id).await.unwrap();
     let back = with_same(0).await.unwrap();

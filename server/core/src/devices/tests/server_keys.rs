@@ -1,4 +1,4 @@
-//! Keys that are made here, by the core alone (pki.md E-8): races, bounds, and what stays in the store.
+//! Keys that are made here, by the core alone (E-8): races, bounds, and what stays in the store.
 
 use super::{new_token, request};
 use crate::{

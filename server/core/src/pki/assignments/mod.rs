@@ -1,4 +1,4 @@
-//! Assignments (pki.md U-2): what the server signs for one device, one update and a few hours, with keys of its own that are always at hand. They can
+//! Assignments (U-2): what the server signs for one device, one update and a few hours, with keys of its own that are always at hand. They can
 //! install nothing that was not signed offline; they keep what was meant for one device, or for last month, from another one and from today.
 //!
 //! Owns these keys, made here, sealed like those of authorities (K-1), told to devices with the trust bundle, and the counter of each device. Refuses

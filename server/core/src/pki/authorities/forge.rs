@@ -1,5 +1,5 @@
 //! How authorities come to be: made with keys of their own, certified by each other, written down, and read back with their keys opened and tested
-//! (pki.md P-11, K-1, K-2).
+//! (P-11, K-1, K-2).
 
 use super::{
     super::{
@@ -33,7 +33,7 @@ use wire::{
 /// How often a first set of authorities is tried before the generator is blamed.
 const ATTEMPTS: usize = 8;
 
-/// What an authority's sealed key is bound to: its authority and its public key (pki.md K-1).
+/// What an authority's sealed key is bound to: its authority and its public key (K-1).
 pub(in crate::pki) fn aad(id: &AuthorityId, spki_sha256: &[u8]) -> Vec<u8> {
     [b"ca-key/v1".as_slice(), id.as_str().as_bytes(), spki_sha256].concat()
 }

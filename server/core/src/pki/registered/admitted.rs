@@ -1,4 +1,4 @@
-//! Certificates of registered authorities' devices as they come into the books (pki.md E-10). Refuses to decide whether a device may have one: that is the
+//! Certificates of registered authorities' devices as they come into the books (E-10). Refuses to decide whether a device may have one: that is the
 //! `devices` room's, which is asked first.
 
 use super::{

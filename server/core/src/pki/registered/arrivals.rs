@@ -1,5 +1,5 @@
 //! Devices of registered authorities that were seen for the first time, on their way from the handshake to the worker that decides about them: bounded
-//! in number and in pace, because the handshake waits for nobody (pki.md E-10, A-32). Refuses to know what becomes of them.
+//! in number and in pace, because the handshake waits for nobody (E-10, A-32). Refuses to know what becomes of them.
 
 use super::{
     super::{csr::sha256, peer::Fingerprint},

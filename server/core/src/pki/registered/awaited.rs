@@ -1,4 +1,4 @@
-//! Lists of registered authorities that have counted and that a database which was set back does not have (pki.md K-7). Owns that nobody gets in by an
+//! Lists of registered authorities that have counted and that a database which was set back does not have (K-7). Owns that nobody gets in by an
 //! authority until that list, or one that follows it, is here again. Refuses to know how the journal is kept.
 //!
 //! The journal has what a list is told by, and not the list: it may be 10 MiB long and another one every hour, in a file that only grows. What the

@@ -1,4 +1,4 @@
-//! Lists of revoked certificates that are fetched from where an admin has said (pki.md E-10). Owns the address, what is due, and what an answer means; what
+//! Lists of revoked certificates that are fetched from where an admin has said (E-10). Owns the address, what is due, and what an answer means; what
 //! comes passes the gate of what is brought. Refuses to know how one asks, and how long that may take. No address in a certificate or a list counts.
 //!
 //! What a server gave with a list is sent back only while that list is here and holds: then "no other one" says something of it. So a list that was brought

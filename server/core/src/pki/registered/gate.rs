@@ -1,4 +1,4 @@
-//! Pure: the gates that a registered authority's certificate, its proof of possession and its devices' certificates pass (pki.md E-10, P-1). What others
+//! Pure: the gates that a registered authority's certificate, its proof of possession and its devices' certificates pass (E-10, P-1). What others
 //! wrote is read strictly and never followed: no address in a certificate is ever fetched.
 
 use super::{

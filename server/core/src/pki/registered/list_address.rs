@@ -1,4 +1,4 @@
-//! Pure: from which addresses a registered authority's list of revoked certificates may be fetched, and when (pki.md E-10). Refuses to know how one asks.
+//! Pure: from which addresses a registered authority's list of revoked certificates may be fetched, and when (E-10). Refuses to know how one asks.
 //!
 //! Every hour, as a new list may be there long before the one that is here ends; sooner where that one ends sooner, and after a failure: then each time
 //! twice as long after the time before. Never twice within five minutes; when a person wants it, never twice within ten seconds.

@@ -1,4 +1,4 @@
-//! Pure: the gate that a registered authority's list of revoked certificates passes (pki.md E-10; RFC 5280 §5, §6.3.3), and what of it handshakes need.
+//! Pure: the gate that a registered authority's list of revoked certificates passes (E-10; RFC 5280 §5, §6.3.3), and what of it handshakes need.
 //! Refuses to know whether it was brought or fetched. No address in it is ever asked.
 
 use super::{super::der, gate::ACCEPTED, refused::Refused};

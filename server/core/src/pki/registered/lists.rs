@@ -1,4 +1,4 @@
-//! Lists of revoked certificates that registered authorities' owners bring, or let be fetched (pki.md E-10). Owns that a list never goes back; what is on it
+//! Lists of revoked certificates that registered authorities' owners bring, or let be fetched (E-10). Owns that a list never goes back; what is on it
 //! is refused by handshakes, which hold it in memory (`anchors.rs`), and live connections by it are cut.
 
 use super::{

@@ -1,4 +1,4 @@
-//! Registered authorities (pki.md E-10): somebody else's authority, whose devices are believed once possession of its key was proved and an admin has
+//! Registered authorities (E-10): somebody else's authority, whose devices are believed once possession of its key was proved and an admin has
 //! said what becomes of new ones. Owns their life and what handshakes ask; refuses to know devices: who is let in is decided by the `devices` room.
 //!
 //! An authority that nobody has proved to hold is no claim to its key: the first organization that proves it has it, for all. Two with the same

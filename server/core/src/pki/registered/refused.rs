@@ -3,7 +3,7 @@
 use super::super::{csr::CsrError, der::DerError};
 use wire::{Fault, FaultKind, registered::RegisteredState};
 
-/// Refusals of registered authorities (pki.md E-10).
+/// Refusals of registered authorities (E-10).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Larger than a certificate may be here.

@@ -1,4 +1,4 @@
-//! A registered authority whose owner has renewed its certificate: same key, same name, a later end (pki.md E-10). Possession was proved for the key, so
+//! A registered authority whose owner has renewed its certificate: same key, same name, a later end (E-10). Possession was proved for the key, so
 //! nothing is proved anew; everything but the certificate stays as it is.
 
 use super::{

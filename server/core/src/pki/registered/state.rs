@@ -1,4 +1,4 @@
-//! Pure: the life of a registered authority (pki.md section b, E-10). The legal transitions are data; whatever is not in the table is refused.
+//! Pure: the life of a registered authority (E-10). The legal transitions are data; whatever is not in the table is refused.
 
 use wire::registered::{
     RegisteredState::{self, Active, Disabled, Unverified, Verified},

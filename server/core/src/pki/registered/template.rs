@@ -1,4 +1,4 @@
-//! Pure: how a device id is made from the names in a certificate of a registered authority (pki.md E-10). Refuses to guess: a name that is missing or
+//! Pure: how a device id is made from the names in a certificate of a registered authority (E-10). Refuses to guess: a name that is missing or
 //! makes no device id makes no device.
 
 use wire::ids::DeviceId;

@@ -84,7 +84,7 @@ pub(super) const REVOKE: Sql = Sql::same(
 pub(super) const BLOCK: Sql = Sql::same(
     "INSERT INTO blocked_keys (spki_sha256, org_id, reason, blocked_at) VALUES ($1, $2, $3, $4) ON CONFLICT (spki_sha256) DO NOTHING",
 );
-/// A certificate `c` of an authority `a` as it is shown: one whose authority is not believed is not called active (pki.md R-11), and the reason says why.
+/// A certificate `c` of an authority `a` as it is shown: one whose authority is not believed is not called active (R-11), and the reason says why.
 macro_rules! shown_columns {
     () => {
         "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, \

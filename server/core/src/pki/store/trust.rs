@@ -131,7 +131,7 @@ pub(in crate::pki) async fn due(on: &mut impl Conn, now: Timestamp) -> Result<i6
     Ok(row!(on, (i64,), DUE, now.0)?.map_or(0, |(n,)| n))
 }
 
-/// Gives ended certificates the state they are in. One that its successor ended is revoked as superseded(4), for CRL and OCSP (pki.md R-2).
+/// Gives ended certificates the state they are in. One that its successor ended is revoked as superseded(4), for CRL and OCSP.
 pub(in crate::pki) async fn settle(tx: &mut Tx, now: Timestamp, seq: i64) -> Result<(), Error> {
     exec!(tx, SUPERSEDE, now.0, seq)?;
     exec!(tx, EXPIRE, now.0, seq)?;
@@ -139,7 +139,7 @@ pub(in crate::pki) async fn settle(tx: &mut Tx, now: Timestamp, seq: i64) -> Res
     Ok(())
 }
 
-/// Supersedes, as revoked with superseded(4), unused successors of `replaced`, all but `keep` (pki.md R-2: two usable certificates at most).
+/// Supersedes, as revoked with superseded(4), unused successors of `replaced`, all but `keep` (R-2: two usable certificates at most).
 pub(in crate::pki) async fn drop_unused(
     tx: &mut Tx,
     device: i64,
@@ -153,7 +153,7 @@ pub(in crate::pki) async fn drop_unused(
 }
 
 /// Supersedes, as revoked with superseded(4), a device's unused certificates whose keys were made here, all but `keep`; with `one` only that. Says how
-/// many there were (pki.md E-8: a lost answer takes its key with it).
+/// many there were (E-8: a lost answer takes its key with it).
 pub(in crate::pki) async fn forsake(
     tx: &mut Tx,
     device: i64,

@@ -128,7 +128,7 @@ async fn renewal_waits_for_its_time_and_retires_the_predecessor(#[case] kind: En
     w.clock.advance(1);
     assert!(pki.trust().renewal_overdue(&peer));
     let new = leaf(&renew(&key).await.unwrap());
-    assert_ne!(new, old, "same key, new serial (pki.md fact 3)");
+    assert_ne!(new, old, "same key, new serial (P-2)");
     assert!(check(&w, &old).is_ok() && check(&w, &new).is_ok(), "both are good until the new one was used (R-2)");
 
     // A lost answer: renewed again, the unused one goes.

@@ -1,4 +1,4 @@
-//! Who may connect, in memory: asked in every handshake and again after it, so it waits for nothing (pki.md H-3, H-4, H-5). Follows the database by
+//! Who may connect, in memory: asked in every handshake and again after it, so it waits for nothing (H-3, H-4, H-5). Follows the database by
 //! the trust clock: a change is read by every instance within seconds, and at once where it was made. Refuses to know sockets.
 
 mod follow;
@@ -35,7 +35,7 @@ use wire::{
     states::{CertificateState, DeviceState},
 };
 
-/// An instance that could not read the database for so long refuses new connections: it may have missed a revocation (pki.md H-6).
+/// An instance that could not read the database for so long refuses new connections: it may have missed a revocation (H-6).
 pub const STALE: Duration = Duration::from_mins(1);
 
 /// How long after the opening of its window a device is told to renew.
@@ -280,7 +280,7 @@ impl TrustHandle {
     }
 
     /// Whether a certificate's window of renewal opened more than a day ago: its device should have renewed by itself, and does not notice,
-    /// for example because its clock stands (pki.md R-1). Also when its authority is retiring.
+    /// for example because its clock stands. Also when its authority is retiring.
     pub fn renewal_overdue(&self, peer: &DevicePeer) -> bool {
         self.leaf(&peer.fingerprint).is_some_and(|leaf| {
             if self.registered(&leaf.issuer) {
@@ -308,7 +308,7 @@ impl TrustHandle {
     }
 
     /// How often certificates of ours were shown since the start of which the database, when it was asked, knew nothing; anything but zero is an alarm
-    /// (pki.md H-4).
+    /// (H-4).
     pub fn unknown_seen(&self) -> u64 {
         self.0.strangers.forged()
     }
@@ -350,7 +350,7 @@ impl TrustHandle {
         if leaf.device_state != DeviceState::Active {
             return Err(Refusal::DeviceInactive);
         }
-        // webpki never looks at an anchor's own validity (pki.md fact 6).
+        // webpki never looks at an anchor's own validity.
         let issuer = self.0.issuers.read().get(&leaf.issuer).copied().ok_or(Refusal::Authority)?;
         if !issuer.trusted {
             return Err(Refusal::Authority);

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use std::{net::IpAddr, sync::atomic::Ordering};
 
 impl TrustHandle {
-    /// Says that a connection with this certificate was made, from where; its first use ends its predecessor's life (pki.md R-2). One by a
+    /// Says that a connection with this certificate was made, from where; its first use ends its predecessor's life. One by a
     /// certificate whose successor is in use is a sign of a clone.
     pub fn seen(&self, peer: &DevicePeer, from: Option<IpAddr>) {
         let Some(leaf) = self.leaf(&peer.fingerprint) else { return };

@@ -1,4 +1,4 @@
-//! Certificates with the signature of one of our authorities that memory does not know (pki.md H-4). They wait until the database was asked, after another
+//! Certificates with the signature of one of our authorities that memory does not know (H-4). They wait until the database was asked, after another
 //! instance that may have issued one a moment ago has had its time; what they say of themselves, their beginning for example, is chosen by whoever made them
 //! and only decides how long that is. Refuses to ask the database; the room's worker does.
 

@@ -1,4 +1,4 @@
-//! Key sets (pki.md U-1): once there is one, its quorum decides about keys and thresholds, and nobody else.
+//! Key sets (U-1): once there is one, its quorum decides about keys and thresholds, and nobody else.
 
 use super::*;
 use crate::{db::EngineKind, releases::manifest::written};
@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rstest::rstest;
 use wire::{
     manifest::Envelope,
-    overview::AttentionKind,
+    overview::Matter,
     signing::{KEY_SET_TYPE, KeySet, ListedKey, Thresholds},
     states::ReleaseState,
 };
@@ -102,7 +102,10 @@ async fn u_1_a_key_set_ends_and_people_are_told_a_month_before(#[case] kind: Eng
     assert_eq!((first.expires, releases.key_sets(&admin).await.unwrap()[0].expires), (in_days(40), in_days(40)));
     let told = async || {
         let all = w.fleet.overview(&admin).await.unwrap().attention;
-        all.into_iter().find(|a| a.kind == AttentionKind::KeySetEnds).map(|a| a.text)
+        all.into_iter().find_map(|a| match a.matter {
+            Matter::KeySetEnds { version, end } => Some((version, end)),
+            _ => None,
+        })
     };
     // The page of releases says the same above them.
     let above = async || {
@@ -112,9 +115,11 @@ async fn u_1_a_key_set_ends_and_people_are_told_a_month_before(#[case] kind: Eng
     assert_eq!((told().await, above().await), (None, None));
     w.clock.advance(11 * DAY);
     assert_eq!(above().await, Some((1, false)));
-    assert!(told().await.unwrap().starts_with("Key set 1 ends on 1 Jan 2027"), "{:?}", told().await);
+    let end = first.expires.unwrap();
+    assert!(end.readable().starts_with("1 Jan 2027"), "{}", end.readable());
+    assert_eq!(told().await, Some((1, end)));
     w.clock.advance(40 * DAY);
-    assert!(told().await.unwrap().starts_with("Key set 1 has ended"), "{:?}", told().await);
+    assert_eq!(told().await, Some((1, end)), "it is told until there is another one");
     assert_eq!(above().await, Some((1, true)));
     releases.publish_key_set(&admin, &set(2, 1, &[1], &[1])).await.unwrap();
     assert_eq!((told().await, above().await), (None, None), "one that never ends");

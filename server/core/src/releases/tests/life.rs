@@ -132,7 +132,7 @@ async fn a_repeated_request_is_carried_out_once(#[case] kind: EngineKind) {
     let claim = first(&request("a")).await;
     assert_eq!(repeats.begin(&oli, &request("a")).await.unwrap(), Begun::UnderWay);
     assert_eq!(repeats.begin(&oli, &request("b")).await.unwrap(), Begun::Other);
-    let answer = Answer { status: 201, body: "{}".into() };
+    let answer = Answer { status: 201, location: "/releases/1".into(), media_type: "text/csv".into(), body: "{}".into() };
     repeats.answer(&oli, &claim, &answer).await.unwrap();
     assert_eq!(repeats.begin(&oli, &request("a")).await.unwrap(), Begun::Again(answer.clone()));
     let other = Request { caller: "tok_2".into(), ..request("a") };

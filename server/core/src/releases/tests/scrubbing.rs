@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use wire::{
     FaultKind,
     ids::{Digest, ReleaseId},
-    overview::AttentionKind,
+    overview::Matter,
     releases::{ArtifactRow, Damage},
 };
 
@@ -74,11 +74,14 @@ async fn a_40_a_flipped_bit_is_found_kept_from_devices_and_healed(#[case] kind: 
     assert_eq!(scrub(releases).await, 1);
     assert_eq!(file_of(&w, &oli, &id).await.damage, Some(Damage::Changed), "it was set aside, nobody removed it");
     let lines = w.fleet.overview(&oli).await.unwrap().attention;
-    let line = lines.iter().find(|a| a.kind == AttentionKind::Damaged).unwrap();
-    assert_eq!(
-        (line.text.as_str(), line.href.as_str()),
-        ("fw.bin of gateway 1.0.0 is changed in the store; upload it again", format!("/firmware/{id}").as_str())
-    );
+    let told = Matter::Damaged {
+        release: id.clone(),
+        device_type: "gateway".to_owned(),
+        version: "1.0.0".to_owned(),
+        file: "fw.bin".to_owned(),
+        damage: Damage::Changed,
+    };
+    assert!(lines.iter().any(|a| a.matter == told), "{lines:?}");
     assert!(fault(releases.publish(&oli, &id).await).message.contains("damaged"));
     // The file is not taken for a new manifest, and not swept away as what nobody needs.
     let again = key(1).sign(&manifest("1.0.1", 2, content)).unwrap();

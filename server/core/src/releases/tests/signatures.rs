@@ -1,4 +1,4 @@
-//! Thresholds (pki.md U-1): how many trusted keys must have signed, how signatures are added, and what never counts.
+//! Thresholds (U-1): how many trusted keys must have signed, how signatures are added, and what never counts.
 
 use super::*;
 use crate::{db::EngineKind, releases::manifest::written};

@@ -6,7 +6,7 @@ use rstest::rstest;
 use wire::{
     FaultKind,
     ids::{Digest, GlassId, RolloutId},
-    overview::AttentionKind,
+    overview::Matter,
     rollouts::{GlassStop, NewApprovalTerms, NewGlassReview, Reach, RolloutSpec, Verb},
     states::{Role, RolloutState},
 };
@@ -112,7 +112,7 @@ async fn the_author_starts_it_alone_and_two_others_review_that(#[case] kind: Eng
     assert_eq!((detail.row.state, detail.glass.as_ref().map(|g| (g.given, g.needed, g.missing))), (RolloutState::Running, Some((0, 1, 2))));
     assert!(s.audited().await.contains(&"rollout.break_glass".to_owned()));
     let attention = s.w.fleet.overview(&s.oli).await.unwrap().attention;
-    assert!(attention.iter().any(|a| a.kind == AttentionKind::GlassBroken && a.rollout.as_ref() == Some(&id)));
+    assert!(attention.iter().any(|a| matches!(&a.matter, Matter::GlassBroken { rollout, .. } if *rollout == id)));
     room.tick().await.unwrap();
     assert_eq!((room.glass_figures().open(), room.glass_figures().overdue()), (1, 0));
 
@@ -134,7 +134,7 @@ async fn the_author_starts_it_alone_and_two_others_review_that(#[case] kind: Eng
     assert_eq!((open[0].id.clone(), open[0].missing, open[0].blocked.clone()), (glass.clone(), 1, None));
     let settled = room.review_glass(&e.sam, &glass, &review(true, false)).await.unwrap();
     assert_eq!((settled.settled_at, settled.missing, settled.reviews.len()), (Some(s.w.clock_now()), 0, 2));
-    assert!(s.w.fleet.overview(&s.oli).await.unwrap().attention.iter().all(|a| a.kind != AttentionKind::GlassBroken));
+    assert!(s.w.fleet.overview(&s.oli).await.unwrap().attention.iter().all(|a| !matches!(a.matter, Matter::GlassBroken { .. })));
     assert_eq!(s.state(&id).await, RolloutState::Running, "a review does not touch what runs");
     // What went without approval is not what the next plan is compared with.
     let (next, _) = e.waiting(&s.oli, e.spec()).await;

@@ -26,7 +26,7 @@ async fn a_32_a_flood_meets_the_daily_cap_then_a_person_then_a_wall(#[case] kind
         assert_eq!(dial(&w, &anchor, leaf).await, Err(Refusal::Arriving));
         w.clock.advance(1000);
     }
-    let requests = w.fleet.devices().enrolment_requests(&admin).await.unwrap();
+    let requests = w.fleet.devices().enrolment_requests(&admin, None, None).await.unwrap().items;
     assert_eq!(requests.iter().map(|r| r.device_id.as_str()).collect::<Vec<_>>(), ["meter-2", "meter-3"], "what is over the day waits");
     assert_eq!((requests[0].token.as_str(), requests[0].authority, requests[0].address.as_str()), ("Plant", true, "192.0.2.7"));
     assert_eq!(dial(&w, &anchor, &leaves[2]).await, Err(Refusal::TurnedAway), "and is not brought up again and again");
@@ -83,7 +83,7 @@ async fn a_32_a_name_that_is_taken_is_never_taken_over(#[case] kind: EngineKind)
     let rekeyed = one.fresh(&w, "meter-1");
     assert_eq!(dial(&w, &first, &rekeyed).await, Err(Refusal::Arriving));
     assert_eq!(dial(&w, &first, &rekeyed).await, Err(Refusal::TurnedAway));
-    let waiting = w.fleet.devices().enrolment_requests(&admin).await.unwrap();
+    let waiting = w.fleet.devices().enrolment_requests(&admin, None, None).await.unwrap().items;
     assert_eq!(waiting.len(), 1);
     w.fleet.devices().approve_enrolment(&admin, &waiting[0].id).await.unwrap();
     assert_eq!(dial(&w, &first, &rekeyed).await.unwrap().as_str(), "meter-1");
@@ -134,14 +134,14 @@ async fn e_10_a_person_decides_and_policies_bound_names(#[case] kind: EngineKind
         assert_eq!(dial(&w, &anchor, leaf).await, Err(Refusal::Arriving), "without an extended key usage, too");
         w.clock.advance(1000);
     }
-    let waiting = devices.enrolment_requests(&operator).await.unwrap();
+    let waiting = devices.enrolment_requests(&operator, None, None).await.unwrap().items;
     assert_eq!(waiting.iter().map(|r| r.device_id.as_str()).collect::<Vec<_>>(), ["plant-00A7", "plant-00A8"]);
     devices.approve_enrolment(&operator, &waiting[0].id).await.unwrap();
     devices.reject_enrolment(&operator, &waiting[1].id).await.unwrap();
     assert_eq!(dial(&w, &anchor, &good).await.unwrap().as_str(), "plant-00A7", "an approved device is in with its next dial");
     w.clock.advance(60_001);
     assert_eq!(dial(&w, &anchor, &bad).await, Err(Refusal::Arriving));
-    assert!(devices.enrolment_requests(&operator).await.unwrap().is_empty(), "a rejected one does not ask again");
+    assert!(devices.enrolment_requests(&operator, None, None).await.unwrap().items.is_empty(), "a rejected one does not ask again");
     // Certificates that name nobody, two, or are good for something else.
     let mut server = params(&w, "x");
     server.distinguished_name.push(DnType::CustomDnType(vec![2, 5, 4, 5]), "00A9");

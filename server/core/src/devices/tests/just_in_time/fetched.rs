@@ -17,7 +17,7 @@ use crate::{
 use rstest::rstest;
 use wire::{
     ids::AuthorityId,
-    overview::AttentionKind,
+    overview::Matter,
     registered::{JustInTime, ListAddressStanding},
 };
 
@@ -54,7 +54,10 @@ fn tagged(list: Vec<u8>, tag: &str) -> ListAnswer {
 
 async fn warned(w: &World, actor: &Actor) -> Option<String> {
     let attention = w.fleet.overview(actor).await.unwrap().attention;
-    attention.into_iter().find(|a| a.kind == AttentionKind::ListNotFetched).map(|a| a.text)
+    attention.into_iter().find_map(|a| match a.matter {
+        Matter::ListNotFetched { warning, .. } => Some(warning),
+        _ => None,
+    })
 }
 
 #[rstest]

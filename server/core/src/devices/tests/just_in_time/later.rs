@@ -46,7 +46,7 @@ async fn e_10_only_a_person_lets_a_device_back_in_whose_certificate_was_revoked(
 
     // The key that was given up is nobody's to approve.
     assert_eq!(dial(&w, &plant, &theirs.leaf(&w, "meter-1", &lost)).await, Err(Refusal::Arriving));
-    assert!(devices.enrolment_requests(&operator).await.unwrap().is_empty());
+    assert!(devices.enrolment_requests(&operator, None, None).await.unwrap().items.is_empty());
     assert!(audited(&w, &admin, "registered_authority.refuse").await[0].contains("key_in_use"));
     // A new key waits; and a new certificate for a key that was only taken out of use.
     let (fresh, again) = (theirs.fresh(&w, "meter-1"), theirs.leaf(&w, "meter-2", &kept));
@@ -56,7 +56,7 @@ async fn e_10_only_a_person_lets_a_device_back_in_whose_certificate_was_revoked(
         w.clock.advance(1000);
     }
     assert!(audited(&w, &admin, "enrolment_request.ask").await.iter().all(|detail| detail.contains("revoked_before")));
-    let waiting = devices.enrolment_requests(&operator).await.unwrap();
+    let waiting = devices.enrolment_requests(&operator, None, None).await.unwrap().items;
     assert_eq!(waiting.iter().map(|r| r.device_id.as_str()).collect::<Vec<_>>(), ["meter-1", "meter-2"]);
     devices.approve_enrolment(&operator, &waiting[0].id).await.unwrap();
     devices.reject_enrolment(&operator, &waiting[1].id).await.unwrap();
@@ -66,11 +66,11 @@ async fn e_10_only_a_person_lets_a_device_back_in_whose_certificate_was_revoked(
     }
     w.clock.advance(60_001);
     assert_eq!(dial(&w, &plant, &again).await, Err(Refusal::Arriving));
-    assert!(devices.enrolment_requests(&operator).await.unwrap().is_empty(), "a rejected one does not ask again");
+    assert!(devices.enrolment_requests(&operator, None, None).await.unwrap().items.is_empty(), "a rejected one does not ask again");
     // Where nobody new is let in, nobody is asked.
     devices.enable_authority(&admin, &plant.id, policy(JustInTime::Off)).await.unwrap();
     assert_eq!(dial(&w, &plant, &theirs.fresh(&w, "meter-2")).await, Err(Refusal::Arriving));
-    assert!(devices.enrolment_requests(&operator).await.unwrap().is_empty());
+    assert!(devices.enrolment_requests(&operator, None, None).await.unwrap().items.is_empty());
     assert_eq!(devices.list(&admin, &DeviceQuery::default()).await.unwrap().total, 2, "under their old history");
     assert_eq!(w.fleet.pki().registered_authority(&admin, &plant.id).await.unwrap().admitted, 2);
     assert!(w.fleet.access().verify_audit(&admin).await.unwrap().broken_at.is_none());
@@ -92,12 +92,12 @@ async fn e_10_a_person_approves_what_they_saw_and_is_asked_once(#[case] kind: En
     w.clock.advance(1000);
     let next = theirs.fresh(&w, "meter-1");
     assert_eq!(dial(&w, &plant, &next).await, Err(Refusal::Arriving));
-    let asked = devices.enrolment_requests(&operator).await.unwrap();
+    let asked = devices.enrolment_requests(&operator, None, None).await.unwrap().items;
     assert_eq!(asked[0].returns, Some(Returns::NewKey));
     // It dials while it waits.
     w.clock.advance(60_001);
     assert_eq!(dial(&w, &plant, &next).await, Err(Refusal::Arriving));
-    assert_eq!(devices.enrolment_requests(&operator).await.unwrap(), asked);
+    assert_eq!(devices.enrolment_requests(&operator, None, None).await.unwrap().items, asked);
     assert_eq!(audited(&w, &admin, "enrolment_request.ask").await.len(), 1, "what is no news is not in the books");
 
     // Revoked meanwhile, it is another question.
@@ -107,7 +107,7 @@ async fn e_10_a_person_approves_what_they_saw_and_is_asked_once(#[case] kind: En
     assert_eq!(dial(&w, &plant, &next).await, Err(Refusal::TurnedAway));
     w.clock.advance(60_001);
     assert_eq!(dial(&w, &plant, &next).await, Err(Refusal::Arriving));
-    let now = devices.enrolment_requests(&operator).await.unwrap();
+    let now = devices.enrolment_requests(&operator, None, None).await.unwrap().items;
     assert_eq!(now.iter().map(|r| r.returns).collect::<Vec<_>>(), [Some(Returns::RevokedBefore)]);
     devices.approve_enrolment(&operator, &now[0].id).await.unwrap();
     assert!(dial(&w, &plant, &next).await.is_ok());
@@ -116,7 +116,7 @@ async fn e_10_a_person_approves_what_they_saw_and_is_asked_once(#[case] kind: En
     let mut twin = first.clone();
     *twin.last_mut().unwrap() ^= 1;
     assert_eq!(dial(&w, &plant, &twin).await, Err(Refusal::Arriving));
-    assert!(devices.enrolment_requests(&operator).await.unwrap().is_empty());
+    assert!(devices.enrolment_requests(&operator, None, None).await.unwrap().items.is_empty());
     assert!(audited(&w, &admin, "registered_authority.refuse").await[0].contains("\"revoked\""));
 }
 

@@ -13,7 +13,7 @@ use crate::{
     testing::Backup,
 };
 use rstest::rstest;
-use wire::{overview::AttentionKind, registered::JustInTime};
+use wire::{overview::Matter, registered::JustInTime};
 
 const URL: &str = "http://pki.example.com/plant.crl";
 
@@ -56,7 +56,10 @@ async fn k7_a_list_that_a_backup_has_forgotten_is_awaited_and_nobody_gets_in_bef
     assert_eq!(shown.list_awaited, Some(w.clock_now()), "when the sixth was made");
     assert!(shown.list_warning(w.clock_now()).unwrap().contains("no device of it is let in"));
     let attention = w.fleet.overview(&system).await.unwrap().attention;
-    assert!(attention.iter().any(|a| a.kind == AttentionKind::ListNotFetched && a.text.contains("was set back")), "{attention:#?}");
+    assert!(
+        attention.iter().any(|a| matches!(&a.matter, Matter::ListNotFetched { warning, .. } if warning.contains("was set back"))),
+        "{attention:#?}"
+    );
     assert_eq!(audited(&w, &system, "registered_authority.await_list").await.len(), 1);
 
     // The one that the backup has does not do, brought or fetched; and it is fetched at once.

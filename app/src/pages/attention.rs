@@ -1,0 +1,131 @@
+//! Pure: what needs a person, in words, how bad it is, and where to go about it.
+
+use super::words::short_digests;
+use crate::ui::Tone;
+use wire::{
+    Timestamp,
+    overview::{Attention, Matter},
+    states::UpdateState,
+};
+
+/// How bad it is.
+pub const fn tone(matter: &Matter) -> Tone {
+    match matter {
+        Matter::ClockJump { .. }
+        | Matter::NeverIssued { .. }
+        | Matter::GlassBroken { .. }
+        | Matter::Halted { .. }
+        | Matter::PossibleClone { .. }
+        | Matter::Damaged { .. }
+        | Matter::Quarantined { .. }
+        | Matter::UpdateFailed { .. } => Tone::Bad,
+        Matter::ConsentAsked { .. } | Matter::WaitsForApproval { .. } => Tone::Hold,
+        Matter::KeySetEnds { .. } | Matter::ListNotFetched { .. } | Matter::AuthorityEnds { .. } | Matter::Silent { .. } => Tone::Warn,
+    }
+}
+
+/// The page where something can be done about it.
+pub fn href(matter: &Matter) -> String {
+    match matter {
+        Matter::ClockJump { .. } => "/certificates".to_owned(),
+        Matter::NeverIssued { authority, .. } | Matter::AuthorityEnds { authority, .. } => format!("/certificates/authorities/{authority}"),
+        Matter::KeySetEnds { .. } => "/firmware#signing".to_owned(),
+        Matter::ListNotFetched { authority, .. } => super::enrolment::own_authority(authority),
+        Matter::GlassBroken { .. } => "/approvals".to_owned(),
+        Matter::ConsentAsked { .. } => "/certificates/authorities/requests".to_owned(),
+        Matter::Halted { rollout, .. } | Matter::WaitsForApproval { rollout, .. } => format!("/rollouts/{rollout}"),
+        Matter::PossibleClone { device, .. } | Matter::Silent { device } => format!("/devices/{device}"),
+        Matter::Damaged { release, .. } | Matter::Quarantined { release, .. } => format!("/firmware/{release}"),
+        Matter::UpdateFailed { device, .. } => format!("/devices/{device}/firmware"),
+    }
+}
+
+/// In words, as of an instant.
+pub fn text(attention: &Attention, now: Timestamp) -> String {
+    match &attention.matter {
+        Matter::ClockJump { jump } => {
+            format!("The server's clock has jumped by {jump}: nothing is issued until it is right, or an admin accepts the new time")
+        }
+        Matter::NeverIssued { subject, sign, .. } => {
+            short_digests(&format!("The key of {subject} may be in other hands, or the database was set back. {sign}"))
+        }
+        Matter::KeySetEnds { version, end } => {
+            let when = if *end <= now { "has ended" } else { "ends" };
+            let at = end.readable();
+            format!("Key set {version} {when} on {at}: devices install nothing by it after that. Publish the next one, signed by its keys")
+        }
+        Matter::ListNotFetched { warning, .. } => short_digests(warning),
+        Matter::AuthorityEnds { name, ends, staged, .. } => {
+            let next = if *staged { "The next one is staged: activate it" } else { "Stage the next one and activate it" };
+            let ends = ends.readable();
+            format!("{name} ends on {ends}: less than twice the longest life of its certificates is left. {next}")
+        }
+        Matter::GlassBroken { name, by, overdue, .. } => {
+            let late = if *overdue { ", and the time to review that is over" } else { ": two people review that" };
+            format!("{name} was started by {by} without approval{late}")
+        }
+        Matter::ConsentAsked { by, deed } => format!("{by} asks for a second person: {}", deed.words()),
+        Matter::Halted { name, summary, .. } => short_digests(&format!("{name} was halted: {summary}")),
+        Matter::WaitsForApproval { name, .. } => format!("{name} waits for approval"),
+        Matter::PossibleClone { device, sign } => short_digests(&format!("Somebody else may hold the key of {device}. {sign}")),
+        Matter::Damaged { device_type, version, file, damage, .. } => {
+            format!("{file} of {device_type} {version} is {damage} in the store; upload it again")
+        }
+        Matter::Quarantined { reason, .. } => short_digests(&format!("An upload is quarantined: {reason}")),
+        Matter::UpdateFailed { device, state } => {
+            let what = match state {
+                UpdateState::Reverted => "went back to its old firmware",
+                UpdateState::TimedOut => "fell silent during its update",
+                UpdateState::Rejected => "refused its update",
+                _ => "could not install its update",
+            };
+            format!("{device} {what}")
+        }
+        Matter::Silent { device } => {
+            format!("{device} has been silent for {}", wire::time::duration(now.since(attention.since)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::releases::Damage;
+
+    const NOW: Timestamp = Timestamp(1_795_341_600_000);
+
+    fn told(matter: Matter) -> (String, String) {
+        let attention = Attention { matter, since: NOW.plus(-2 * 86_400_000) };
+        (text(&attention, NOW), href(&attention.matter))
+    }
+
+    #[test]
+    fn what_needs_a_person_is_told_and_leads_to_where_it_is_mended() {
+        let id = "0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2";
+        let release = format!("rel_{id}").parse().unwrap();
+        let (device_type, version, file) = ("gateway".to_owned(), "1.0.0".to_owned(), "fw.bin".to_owned());
+        let (text, href) = told(Matter::Damaged { release, device_type, version, file, damage: Damage::Changed });
+        assert_eq!(text, "fw.bin of gateway 1.0.0 is changed in the store; upload it again");
+        assert_eq!(href, format!("/firmware/rel_{id}"));
+
+        let (text, href) = told(Matter::KeySetEnds { version: 1, end: NOW.plus(1) });
+        assert!(text.starts_with("Key set 1 ends on 22 Nov 2026"), "{text}");
+        assert_eq!(href, "/firmware#signing");
+        assert!(told(Matter::KeySetEnds { version: 1, end: NOW }).0.starts_with("Key set 1 has ended on "));
+
+        let authority: wire::ids::AuthorityId = format!("ca_{id}").parse().unwrap();
+        let ends = |staged| Matter::AuthorityEnds { authority: authority.clone(), name: "Device CA".to_owned(), ends: NOW, staged };
+        let (text, href) = told(ends(false));
+        assert!(text.starts_with("Device CA ends on ") && text.ends_with("Stage the next one and activate it"), "{text}");
+        assert_eq!(href, format!("/certificates/authorities/{authority}"));
+        assert!(told(ends(true)).0.ends_with("The next one is staged: activate it"));
+        let (_, href) = told(Matter::ListNotFetched { authority: authority.clone(), warning: String::new() });
+        assert_eq!(href, format!("/enrolment?tab=own&ca={authority}"));
+
+        let device: wire::ids::DeviceId = "gw-1".parse().unwrap();
+        let silent = told(Matter::Silent { device: device.clone() });
+        assert_eq!(silent, ("gw-1 has been silent for 2 d 0 h".to_owned(), "/devices/gw-1".to_owned()));
+        let (text, href) = told(Matter::UpdateFailed { device, state: UpdateState::Reverted });
+        assert_eq!((text.as_str(), href.as_str()), ("gw-1 went back to its old firmware", "/devices/gw-1/firmware"));
+    }
+}
