@@ -76,8 +76,8 @@ pub fn GroupsPage() -> AnyView {
     page(model, move |model: GroupsModel| {
         let asked = asked.get_untracked();
         match (&model.list, &model.group) {
-            (_, Some(group)) => one(group, &asked, calls),
-            (Some(all), None) => list(all, calls),
+            (_, Some(group)) => one(group, &asked, &calls),
+            (Some(all), None) => list(all, &calls),
             (None, None) => ().into_any(),
         }
     })
@@ -93,7 +93,7 @@ fn devices_of(name: &str) -> String {
     filters::href(filters::with("", "group", name))
 }
 
-fn list(model: &List, calls: Calls) -> AnyView {
+fn list(model: &List, calls: &Calls) -> AnyView {
     let body = if model.groups.is_empty() {
         let text =
             "A group is a set of devices that people put together by hand. Selectors ask for it by its name, for example group:north.";
@@ -166,7 +166,7 @@ fn create_form(call: FormCall<CreateGroup>) -> AnyView {
     .into_any()
 }
 
-fn one(model: &GroupPage, asked: &Asked, calls: Calls) -> AnyView {
+fn one(model: &GroupPage, asked: &Asked, calls: &Calls) -> AnyView {
     let g = &model.group;
     let sub = view! { {counted(g.devices, "device", "devices")}" · made by "{g.created_by.clone()}" "{time::ago(g.created_at)} };
     let file = format!("/api/v1/devices:export?q={}", encoded(&filters::with("", "group", &g.name)));

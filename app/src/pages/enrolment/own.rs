@@ -1,6 +1,9 @@
 //! Own authorities: registered, proved, enabled under a policy; step by step, and each step a form that works without a script.
 
-use super::guide::{Way, card_of};
+use super::{
+    guide::{Way, card_of},
+    own_authority,
+};
 use crate::{
     api::registered::{
         BringList, DisableAuthority, EnableAuthority, FetchListNow, RegisterAuthority, RemoveAuthority, RenewVerificationCode,
@@ -20,7 +23,7 @@ use crate::{
 use leptos::prelude::*;
 use wire::{
     enrolment::EnrolmentPage as Page,
-    registered::{EndedList, JustInTime, RegisteredAuthority, RegisteredState, page, verification_lines},
+    registered::{EndedList, JustInTime, RegisteredAuthority, RegisteredState, verification_lines},
 };
 
 /// The calls of the tab.
@@ -100,7 +103,7 @@ fn row(a: &RegisteredAuthority, now: wire::Timestamp) -> AnyView {
     let missed = a.list_warning(now).map(|_| badge(missed.0, missed.1));
     view! {
         <tr>
-            <th scope="row"><a href=page(&a.id)>{a.label.clone()}</a></th>
+            <th scope="row"><a href=own_authority(&a.id)>{a.label.clone()}</a></th>
             <td><div class="row">{badge(tone, word)}{missed}</div></td>
             <td>{policy_words(a)}</td>
             <td class="num">{grouped(a.devices)}</td>
@@ -126,7 +129,7 @@ fn detail(p: &Page, a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     let (tone, word) = words::registered(a.state);
     let proved = a.state != RegisteredState::Unverified;
     let enabled = a.state == RegisteredState::Active;
-    let step = |label, done, current| Step { href: page(&a.id), label, done, current };
+    let step = |label, done, current| Step { href: own_authority(&a.id), label, done, current };
     let way = stepper(vec![
         step("Register", true, false),
         step("Prove", proved, !proved),
@@ -329,7 +332,7 @@ fn ends(a: &RegisteredAuthority, calls: &Owns) -> AnyView {
     let disable = (a.state == RegisteredState::Active).then(|| {
         let id = format!("disable-{}", a.id);
         view! {
-            {dialog_link(id.clone(), format!("{}&disable={}", page(&a.id), a.id), "danger", "Disable…".into_any())}
+            {dialog_link(id.clone(), format!("{}&disable={}", own_authority(&a.id), a.id), "danger", "Disable…".into_any())}
             {dialog(id, format!("Disable {}", a.label), ask(a, calls.disable))}
         }
     });
@@ -353,7 +356,7 @@ pub(super) fn ask(a: &RegisteredAuthority, call: FormCall<DisableAuthority>) -> 
         "{} that it has let in are cut off within a second, and none gets in until it is enabled again.",
         counted(a.devices, "device", "devices")
     );
-    let back = page(&a.id);
+    let back = own_authority(&a.id);
     let inside = move || {
         let confirm = Confirm {
             text: text.clone(),

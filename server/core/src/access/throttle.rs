@@ -96,8 +96,8 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
         while failures.order.front().is_some_and(|(began, _)| failures.order.len() >= KEYS || self.over(*began, now)) {
             let Some((began, oldest)) = failures.order.pop_front() else { break };
             // Its window may have begun anew since.
-            if failures.counts.get(&oldest).is_some_and(|(newest, _)| *newest == began) {
-                failures.counts.remove(&oldest);
+            if failures.counts.get::<K>(&oldest).is_some_and(|(newest, _)| *newest == began) {
+                failures.counts.remove::<K>(&oldest);
             }
         }
         failures.order.push_back((now, key.to_owned()));

@@ -53,7 +53,7 @@ async fn a_group_is_filled_by_a_filter_and_asked_for_by_its_name(#[case] kind: E
     assert_eq!(in_it("Hall 3").await, ["gw-1", "gw-2"], "who comes later is not in it");
     let elsewhere = Actor { org: w.entropy.id(w.clock_now()), ..operator.clone() };
     assert!(devices.groups(&elsewhere).await.unwrap().is_empty());
-    assert!(matches!(devices.delete_group(&elsewhere, "Hall 3").await, Err(Error::NotFound("group"))));
+    assert!(matches!(w.fleet.delete_group(&elsewhere, "Hall 3").await, Err(crate::Error::Devices(Error::NotFound("group")))));
 
     devices.change(&w.admin().await, &"gw-1".parse().unwrap(), DeviceStep::Delete).await.unwrap();
     let all = devices.groups(&viewer).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_group_is_filled_by_a_filter_and_asked_for_by_its_name(#[case] kind: E
     devices.group_many(&operator, "Hall 3", &many("id:gw-2", true, 1)).await.unwrap();
     assert!(in_it("Hall 3").await.is_empty());
     devices.group_many(&operator, "Hall 3", &many("", false, 3)).await.unwrap();
-    devices.delete_group(&operator, "Hall 3").await.unwrap();
+    w.fleet.delete_group(&operator, "Hall 3").await.unwrap();
     assert!(devices.groups(&viewer).await.unwrap().is_empty());
     assert_eq!(devices.list(&viewer, &DeviceQuery::default()).await.unwrap().total, 3, "its devices stay");
 }

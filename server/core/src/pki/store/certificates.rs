@@ -35,7 +35,7 @@ pub(super) const SIGNED: Sql = many!(
     ") AS s WHERE certificates.id = s.id AND certificates.state = 'issuing'"
 );
 pub(super) const ISSUED: Sql = Sql::same(
-    "SELECT c.issuer_id, d.device_id, c.serial, c.der, c.not_before, c.not_after, c.validity_profile FROM certificates c JOIN devices d ON d.number = c.device \
+    "SELECT c.issuer_id, d.device_id, c.der, c.not_before, c.not_after, c.validity_profile FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE c.id = $1 AND c.org_id = $2 AND c.der IS NOT NULL",
 );
 pub(super) const LEAF_FILES: Sql = many!(
@@ -217,7 +217,6 @@ pub(in crate::pki) async fn signed(tx: &mut Tx, signed: &[Signed<'_>]) -> Result
 pub(in crate::pki) struct IssuedRecord {
     pub issuer_id: String,
     pub device_id: String,
-    pub serial: Vec<u8>,
     pub der: Vec<u8>,
     pub not_before: i64,
     pub not_after: i64,
