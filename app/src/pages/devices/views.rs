@@ -43,7 +43,8 @@ pub fn columns(shown: &Shown, before: i64) -> AnyView {
         .copied()
         .map(|column| {
             let on = shown.columns.contains(&column);
-            let columns = DeviceColumn::ALL.iter().copied().filter(|c| if *c == column { !on } else { shown.columns.contains(c) }).collect();
+            let columns =
+                DeviceColumn::ALL.iter().copied().filter(|c| if *c == column { !on } else { shown.columns.contains(c) }).collect();
             let href = Shown { columns, query: shown.query.clone() }.href(before);
             let name = label(column);
             let what = if on { format!("{name}, shown: hide it") } else { format!("{name}, hidden: show it") };
