@@ -43,8 +43,8 @@ const TAKE_OUT: Sql =
     many!("DELETE FROM group_members WHERE group_id = $2 AND device IN (SELECT w.device FROM (SELECT ", [int device], ") AS w)");
 const NUMBERS: Sql = many!(
     "SELECT d.device_id_lower, d.number FROM (SELECT ",
-    [text lower],
-    ") AS w JOIN devices d ON d.org_id = $2 AND d.device_id_lower = w.lower WHERE d.deleted_at IS NULL"
+    [text org, text lower],
+    ") AS w JOIN devices d ON d.org_id = w.org AND d.device_id_lower = w.lower WHERE d.deleted_at IS NULL"
 );
 /// A device's groups.
 pub(super) const OF: Sql = Sql::same(
@@ -64,7 +64,8 @@ struct Of {
 }
 
 #[derive(Serialize)]
-struct Called {
+struct Called<'a> {
+    org: &'a str,
     lower: String,
 }
 
@@ -207,10 +208,10 @@ async fn listed(tx: &mut Tx, org: &OrgId, named: &[DeviceId]) -> Result<Vec<Devi
     if i64::try_from(named.len()).unwrap_or(i64::MAX) > MOST_AT_ONCE {
         return Err(Error::invalid("devices", "At most 10,000 devices are changed at once. Name fewer."));
     }
-    let called: Vec<Called> = named.iter().map(|id| Called { lower: id.as_str().to_lowercase() }).collect();
-    let found: HashMap<String, DeviceNo> = rows!(tx, (String, i64), NUMBERS, list(&called)?, org.as_str())?.into_iter().collect();
+    let called: Vec<Called<'_>> = named.iter().map(|id| Called { org: org.as_str(), lower: id.as_str().to_lowercase() }).collect();
+    let found: HashMap<String, DeviceNo> = rows!(tx, (String, i64), NUMBERS, list(&called)?)?.into_iter().collect();
     let mut numbers = Vec::with_capacity(named.len());
-    for (id, Called { lower }) in named.iter().zip(&called) {
+    for (id, Called { lower, .. }) in named.iter().zip(&called) {
         let number = found.get(lower).copied();
         numbers.push(number.ok_or_else(|| Error::invalid("devices", format!("There is no device {id}. Nothing was changed.")))?);
     }

@@ -40,8 +40,8 @@ pub(super) const ISSUED: Sql = Sql::same(
 );
 pub(super) const LEAF_FILES: Sql = many!(
     "SELECT c.id, c.issuer_id, c.serial, c.der, c.not_after FROM (SELECT ",
-    [text id],
-    ") AS w JOIN certificates c ON c.id = w.id WHERE c.org_id = $2 AND c.device IS NOT NULL AND c.der IS NOT NULL"
+    [text id, text org],
+    ") AS w JOIN certificates c ON c.id = w.id WHERE c.org_id = w.org AND c.device IS NOT NULL AND c.der IS NOT NULL"
 );
 pub(super) const SIGNED_OF: Sql = Sql::same("SELECT issuer_id, der FROM certificates WHERE id = $1 AND org_id = $2 AND der IS NOT NULL");
 pub(super) const HAS_KEY: Sql = Sql::same("SELECT id FROM certificates WHERE id = $1 AND spki_sha256 = $2");
@@ -232,6 +232,7 @@ pub(in crate::pki) async fn issued(on: &mut impl Conn, id: &CertificateId, org: 
 #[derive(Serialize)]
 struct Called<'a> {
     id: &'a str,
+    org: &'a str,
 }
 
 /// Id, issuer, serial, bytes and end of a device's certificate.
@@ -239,8 +240,8 @@ type LeafRow = (String, String, Vec<u8>, Vec<u8>, i64);
 
 /// Those of these that are devices', with their bytes.
 pub(in crate::pki) async fn leaf_files(on: &mut impl Conn, org: &OrgId, ids: &[CertificateId]) -> Result<Vec<LeafRow>, Error> {
-    let called = list(&ids.iter().map(|id| Called { id: id.as_str() }).collect::<Vec<_>>())?;
-    rows!(on, LeafRow, LEAF_FILES, called.as_str(), org.as_str())
+    let called = list(&ids.iter().map(|id| Called { id: id.as_str(), org: org.as_str() }).collect::<Vec<_>>())?;
+    rows!(on, LeafRow, LEAF_FILES, called.as_str())
 }
 
 /// Issuer and bytes of any certificate.
