@@ -129,7 +129,7 @@ async fn debians_swupdate_installs_a_signed_image_over_a_line_that_breaks(#[case
     let rollout = rig.roll_out(&rig.rest.release_of("1.1.0", 2, &[("update.swu", "swu", &image)]).await).await;
     let first = rig.swupdate("first.log", &["-u", ""]);
     let installed = || async { std::fs::read(rig.stock.file("target")).is_ok_and(|written| written == content) };
-    eventually("the image is installed", Duration::from_mins(1), installed).await;
+    eventually("the image is installed", Duration::from_mins(2), installed).await;
     let state = || async { rig.part(&rollout, "gw-1").await["state"] == "installing" };
     eventually("and the device says so", Duration::from_secs(30), state).await;
     assert!(came.load(Ordering::Relaxed) > CUT + image.len() as u64 / 2, "it was cut and went on");
