@@ -55,7 +55,7 @@ fn main() {
     let outcome = runtime.block_on(async {
         match words.as_slice() {
             ["prepare", folder] => ground::prepare(folder, size).await,
-            ["prepare-fleet", folder] => rollouts::fleet::prepare(folder, size).await,
+            ["prepare-fleet", folder] => Box::pin(rollouts::fleet::prepare(folder, size)).await,
             ["raw", what] => raw::measure(what, size),
             // The floor's servers, started by the workloads themselves.
             ["serve", what, folder] => serve::run(what, folder).await,

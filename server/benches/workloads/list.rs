@@ -20,7 +20,7 @@ const COUNTED: Duration = Duration::from_secs(5);
 
 pub async fn ours() -> Outcome {
     // The scripts with the data of the page follow its end.
-    measure("/devices", |page| page.contains("</html>")).await
+    Box::pin(measure("/devices", |page| page.contains("</html>"))).await
 }
 
 pub async fn floor() -> Outcome {

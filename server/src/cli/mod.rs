@@ -326,7 +326,7 @@ impl Cli {
 impl Command {
     async fn run(self, config: Config) -> Result<ExitCode> {
         if matches!(self, Self::Serve(_)) {
-            return serve(config).await;
+            return Box::pin(serve(config)).await;
         }
         if !matches!(self, Self::Migrate(_)) && !Fleet::exists(&config.data, config.postgres()?.as_deref()).await? {
             let place = std::path::absolute(&config.data).unwrap_or(config.data);

@@ -86,7 +86,7 @@ impl Devices {
 
     /// Certificates and lists behind the keys.
     async fn end_archive(&self, org: &OrgId, id: &EnrolmentBatchId, archive: SealedArchive) -> Result<(), Error> {
-        let archive = SealedArchive(self.fill(org, id, archive.0).await?);
+        let archive = SealedArchive(Box::pin(self.fill(org, id, archive.0)).await?);
         Ok(archive.end().map_err(Broken::from)?)
     }
 

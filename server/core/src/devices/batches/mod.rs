@@ -299,7 +299,7 @@ impl Devices {
     /// What a batch has made so far, as a zip archive: `manifest.csv`, `certs/<device_id>.pem`, `chain.pem`, and `refused.csv` if lines were refused.
     pub async fn batch_result(&self, actor: &Actor, id: &EnrolmentBatchId) -> Result<Vec<u8>, Error> {
         let batch = self.batch(actor, id).await?;
-        let archive = self.fill(&actor.org, id, Archive::new(batch.created_at)).await?;
+        let archive = Box::pin(self.fill(&actor.org, id, Archive::new(batch.created_at))).await?;
         Ok(archive.finish().map_err(Broken::from)?)
     }
 
