@@ -3,6 +3,7 @@
 //! - `a[data-dialog=ID]` opens the dialog with that id instead of following the link; `[data-close]` inside of one closes it.
 //! - `button[data-copy=TEXT]` copies the text; `button[data-print]` prints the page.
 //! - An open `details.facet` closes when something is chosen in it, or with a click beside it.
+//! - Any other `details` that was opened by hand stays open when the page is shown again: its own view closes it then.
 //! - `time[data-rel]` becomes "12 s ago", `time[data-abs]` gets the reader's zone; both are looked at every second.
 //! - What was chosen in a file input stays chosen when the page is shown again: the browser forgets it when the input's attributes are set anew.
 //! - `html[data-hydrated=1]` says that the page listens.
@@ -20,6 +21,9 @@ mod rim {
     use std::{cell::RefCell, time::Duration};
     use wasm_bindgen::{JsCast, JsValue, closure::Closure};
     use web_sys::{DataTransfer, Element, Event, HtmlDialogElement, HtmlInputElement, MouseEvent, MutationObserver, MutationObserverInit};
+
+    /// On a `details` that a person has opened.
+    const OPENED: &str = "data-opened";
 
     /// The file input that was chosen in last, what was chosen, and who watches it.
     struct Chosen {
@@ -47,9 +51,14 @@ mod rim {
         if set_interval_with_handle(tick, Duration::from_secs(1)).is_err() {
             leptos::logging::error!("times stand still: the browser gives no timer");
         }
-        // A page that was read again brings the server's times; they are put right before the screen shows them.
-        let seen = Closure::<dyn FnMut()>::new(tick).into_js_value();
+        // A page that was read again brings the server's times; they are put right before the screen shows them. It also closes what was opened by hand.
+        let seen = Closure::<dyn FnMut()>::new(|| {
+            open_again();
+            tick();
+        });
+        let seen = seen.into_js_value();
         let watch = MutationObserverInit::new();
+        watch.set_attribute_filter(&js_sys::Array::of1(&JsValue::from_str("open")));
         watch.set_child_list(true);
         watch.set_character_data(true);
         watch.set_subtree(true);
@@ -67,6 +76,9 @@ mod rim {
     fn click(event: &MouseEvent) {
         let Some(target) = event.target().and_then(|t| t.dyn_into::<Element>().ok()) else { return };
         let near = |selector: &str| target.closest(selector).ok().flatten();
+        if let Some(summary) = near("summary") {
+            folded(&summary);
+        }
         if let Ok(Some(menu)) = document().query_selector("details.facet[open]")
             && (near("a[href]").is_some() || !menu.contains(Some(&target)))
         {
@@ -90,6 +102,20 @@ mod rim {
             } else if near("a[href]").is_some() {
                 dialog.close();
             }
+        }
+    }
+
+    /// Notes what a person opens or closes, in the moment before the browser does it. Menus close by themselves.
+    fn folded(summary: &Element) {
+        let Some(details) = summary.parent_element().filter(|parent| parent.matches("details:not(.facet)").unwrap_or(false)) else { return };
+        let _ = if details.has_attribute("open") { details.remove_attribute(OPENED) } else { details.set_attribute(OPENED, "") };
+    }
+
+    /// Whoever fills in a form in there is not disturbed by what happens elsewhere in the fleet.
+    fn open_again() {
+        let Ok(closed) = document().query_selector_all(&format!("details[{OPENED}]:not([open])")) else { return };
+        for details in (0..closed.length()).filter_map(|i| closed.get(i)?.dyn_into::<Element>().ok()) {
+            let _ = details.set_attribute("open", "");
         }
     }
 

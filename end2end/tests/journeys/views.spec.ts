@@ -1,6 +1,6 @@
 // Columns of the device list, and views of it under a name: chosen, saved, opened again, replaced and removed; each person has their own.
 import { system, unique } from "../../support/system";
-import { expect, hydrated, look, note, open, someoneElse, test } from "../../support/test";
+import { expect, hydrated, look, note, open, picture, someoneElse, test } from "../../support/test";
 import type { Page } from "@playwright/test";
 
 test("a view keeps filter, order and columns under a name", async ({ page, browser }) => {
@@ -30,7 +30,7 @@ test("a view keeps filter, order and columns under a name", async ({ page, brows
   await expect(heads(page)).toHaveCount(7);
   await menu(page, "Views").click();
   await expect(page.getByRole("link", { name })).toHaveAttribute("aria-current", "true");
-  await look(page, "journey-views");
+  await picture(page, "journey-views");
 
   const other = await someoneElse(browser, "viewer");
   await other.goto("/devices");
