@@ -69,6 +69,15 @@ pub(super) const RENEWED_FOR: Sql = Sql::same(
     "SELECT id FROM certificates WHERE replaces_id = $1 AND spki_sha256 = $2 AND csr_sha256 = $3 AND issued_at > $4 AND state = 'active' \
      ORDER BY issued_at DESC LIMIT 1",
 );
+/// Whether a certificate of the device that followed this one has been used and may still be.
+pub(super) const SUCCESSOR_IN_USE: Sql = Sql::same(
+    "SELECT s.id FROM certificates c JOIN certificates s ON s.device = c.device AND s.id <> c.id AND s.state = 'active' \
+     AND s.first_used_at IS NOT NULL AND (s.replaces_id = c.id OR s.issued_at > c.issued_at) WHERE c.id = $1 LIMIT 1",
+);
+/// How many certificates the device was given in the place of others after $2, and when the first of these was.
+pub(super) const RENEWED_LATELY: Sql = Sql::same(
+    "SELECT COUNT(*), COALESCE(MIN(issued_at), 0) FROM certificates WHERE device = $1 AND issued_at > $2 AND replaces_id IS NOT NULL",
+);
 pub(super) const GIVEN_TO: Sql = Sql::same(
     "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE d.org_id = $1 AND d.device_id_lower = LOWER($2) AND d.device_id = $2 AND c.csr_sha256 = $3 AND c.state = 'active' AND d.state = 'active' AND c.first_used_at IS NULL AND c.key_origin = 'device' \
@@ -299,6 +308,16 @@ pub(in crate::pki) async fn renewed_for(
     since: Timestamp,
 ) -> Result<Option<String>, Error> {
     Ok(row!(on, (String,), RENEWED_FOR, replaced.as_str(), spki_sha256, csr_sha256, since.0)?.map(|(id,)| id))
+}
+
+/// Whether a certificate that followed this one is in use (R-2).
+pub(in crate::pki) async fn successor_in_use(on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
+    Ok(row!(on, (String,), SUCCESSOR_IN_USE, id.as_str())?.is_some())
+}
+
+/// How many certificates the device was given in the place of others after `since`, and when the first of these was.
+pub(in crate::pki) async fn renewed_lately(on: &mut impl Conn, device: i64, since: Timestamp) -> Result<(i64, Timestamp), Error> {
+    Ok(row!(on, (i64, i64), RENEWED_LATELY, device, since.0)?.map_or((0, since), |(count, first)| (count, Timestamp(first))))
 }
 
 /// The device's unused certificate for this request.
