@@ -208,6 +208,7 @@ impl Pki {
         {
             tracing::warn!(%error, "the listeners' certificate does not follow yet; it is tried again");
         }
+        self.introduce().await;
         self.bus.tell(Event::Trust);
         Ok(())
     }
