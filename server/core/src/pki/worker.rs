@@ -126,6 +126,7 @@ impl Pki {
         }
         self.catch_up_journal().await?;
         self.measure_lives().await?;
+        self.follow_owners_lists().await?;
         // Each of them matters by itself: the listeners' certificate must not wait for somebody's list.
         let published = self.publish().await;
         self.renew_identity().await?;
