@@ -46,6 +46,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     ticking("data", HOUR, |fleet| Box::pin(fleet.transfers().forget()));
     ticking("retention", HOUR, |fleet| Box::pin(async move { fleet.telemetry().retention_tick().await.map(drop) }));
     ticking("connections", HOUR, |fleet| Box::pin(async move { Ok(fleet.devices().forget_connections().await?) }));
+    ticking("requests", Duration::from_mins(1), |fleet| Box::pin(async move { Ok(fleet.devices().forget_requests().await?) }));
     ticking("words", HOUR, |fleet| Box::pin(fleet.rollouts().forget_said()));
     ticking("deleted", Duration::from_mins(10), |fleet| Box::pin(fleet.forget_deleted()));
     ticking("answers", HOUR, |fleet| Box::pin(async move { fleet.repeats().sweep().await.map(drop) }));

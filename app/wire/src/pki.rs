@@ -1,6 +1,7 @@
 //! Certificates and authorities as pages show them.
 
 mod certificates;
+pub mod steps;
 
 use crate::{
     Timestamp,

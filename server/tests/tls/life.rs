@@ -137,7 +137,7 @@ async fn storm(kind: EngineKind) {
 
     let all = futures::future::join_all((0..STORM).map(|_| renew(&rig, &peer, "gw-1"))).await;
     let all: Vec<Identity> = all.into_iter().flatten().collect();
-    assert_eq!(all.len(), STORM, "a new key may be early (R-1)");
+    assert_eq!(all.len(), 6, "a new key may be early (R-1), and so many of them are a device's share");
     let system = Actor::system(rig.world.org.clone());
     let detail = rig.world.fleet.device(&system, &"gw-1".parse().unwrap()).await.unwrap();
     let usable = detail.certificates.iter().filter(|c| c.state == CertificateState::Active).count();

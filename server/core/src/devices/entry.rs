@@ -1,7 +1,7 @@
 //! A device's row and its certificate, for many at once as for one. Refuses to know by what they are let in: `admission.rs` has decided.
 
 use super::{
-    DeviceNo, Devices, Error,
+    Away, DeviceNo, Devices, Error,
     admission::{Admission, Replaces},
     presence::{facts, set_attributes},
     store,
@@ -172,7 +172,7 @@ async fn known(tx: &mut Tx, admitted: &[&Admission], names: &[Name], now: Timest
 
 fn may_return(a: &Admission, device_id: String, state: DeviceState) -> Result<(), Error> {
     match state {
-        DeviceState::Suspended | DeviceState::Decommissioned => Err(Error::NotActive(device_id)),
+        DeviceState::Suspended | DeviceState::Decommissioned => Err(Error::NotActive(Away::of(state, device_id))),
         // A recommissioned one has its name and history already, too.
         DeviceState::Active if a.replaces != Replaces::Itself => Err(Error::Exists(device_id)),
         DeviceState::Preregistered if a.replaces == Replaces::Nobody => Err(Error::Exists(device_id)),

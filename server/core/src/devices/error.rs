@@ -9,6 +9,44 @@ use wire::{
 /// The code of [`Error::Pending`], by which faces tell it from refusals.
 pub const PENDING: &str = "pending";
 
+/// A device that is in the fleet's books, and is not let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Away {
+    /// Suspended: a person can resume it.
+    Suspended(String),
+    /// Decommissioned or deleted: the row only keeps its id.
+    Gone(String),
+}
+
+impl Away {
+    /// The device in this state, which is not one that is let in.
+    pub(super) fn of(state: DeviceState, device: String) -> Self {
+        if state == DeviceState::Suspended { Self::Suspended(device) } else { Self::Gone(device) }
+    }
+
+    /// What the device's side is told, and what brings it back.
+    pub(super) fn advice(&self) -> String {
+        match self {
+            Self::Suspended(id) => {
+                format!(
+                    "{id} is suspended, and nothing is enrolled for it. Ask an operator to resume it: then its certificate is good again."
+                )
+            }
+            Self::Gone(id) => format!(
+                "{id} was decommissioned or deleted, and its id stays reserved: choose another one. A decommissioned device comes back under its id when an \
+                 admin recommissions it and an operator makes a token for exactly this id; the id of a deleted one is free when its last certificate has ended."
+            ),
+        }
+    }
+}
+
+impl std::fmt::Display for Away {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Suspended(id) | Self::Gone(id)) = self;
+        f.write_str(id)
+    }
+}
+
 /// Why something about a device was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -88,7 +126,7 @@ pub enum Error {
     Exists(String),
     /// The device was suspended or taken out of the fleet.
     #[error("{0} is not active")]
-    NotActive(String),
+    NotActive(Away),
     /// The step is not legal in the state the device is in.
     #[error("{device} can't {step}: it is {state}")]
     Illegal {
@@ -228,14 +266,7 @@ impl Error {
                      anew with a token made for exactly this id."
                 ),
             ),
-            Self::NotActive(id) => Fault::new(
-                K::Forbidden,
-                "device_not_active",
-                format!(
-                    "{id} is suspended, decommissioned or deleted. Its id stays reserved, of a deleted device until its last certificate has ended: \
-                     choose another."
-                ),
-            ),
+            Self::NotActive(away) => Fault::new(K::Forbidden, "device_not_active", away.advice()),
             Self::Illegal { device, step, state } => Fault::new(
                 K::Conflict,
                 "illegal_step",

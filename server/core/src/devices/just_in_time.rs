@@ -10,10 +10,10 @@ mod turning_away;
 pub(super) use turning_away::TurnedAway;
 
 use super::{
-    DeviceNo, Devices, Error,
+    Away, DeviceNo, Devices, Error,
     admission::in_scope,
     entry::{self, NewDevice},
-    requests::{LIFE_MS, MOST, RequestRow},
+    requests::{self, LIFE_MS, MOST, RequestRow},
     store, words,
 };
 use crate::{
@@ -297,7 +297,7 @@ impl Devices {
         if !registered::may_have(tx, &shown.certificate.spki_sha256, device, shown.authority).await? {
             return Ok(Fate::Refused("key_in_use"));
         }
-        exec!(tx, store::REQUESTS_FORGET, org, now.0)?;
+        requests::forget(tx, Some((&actor.org, shown.authority.as_str())), now).await?;
         if row!(tx, (i64,), ASKING, org, shown.authority.as_str(), now.0)?.is_some_and(|(waiting,)| waiting >= MOST) {
             return Ok(Fate::Refused("too_many_pending"));
         }
@@ -363,7 +363,12 @@ impl Devices {
                 self.given(tx, request, &certificate, now).await?;
                 Ok(device)
             }
-            Fate::Refused("device_not_active") => Err(Error::NotActive(shown.device_id.to_string())),
+            Fate::Refused("device_not_active") => {
+                let name = shown.device_id.as_str();
+                let held = row!(tx, (i64, String, String), store::BY_ID, actor.org.as_str(), name.to_lowercase())?;
+                let state = held.map_or(Ok(DeviceState::Decommissioned), |(_, _, state)| state.parse::<DeviceState>());
+                Err(Error::NotActive(Away::of(state.map_err(crate::db::Error::corrupt)?, name.to_owned())))
+            }
             Fate::Refused("device_exists") => Err(Error::Exists(shown.device_id.to_string())),
             Fate::Refused(_) | Fate::Known | Fate::Waits => Err(gone("Its key is in use.")),
         }

@@ -47,7 +47,7 @@ mod words;
 
 pub use batches::{Broken, NewBatch, Pieces, Seal};
 pub use enrolment::{Attempt, EnrolmentUrls, Over};
-pub use error::{Error, PENDING};
+pub use error::{Away, Error, PENDING};
 pub use hook::Hook;
 pub use presence::Connected;
 pub use selector::{Facts, Selector};

@@ -3,7 +3,7 @@
 
 use super::{
     Devices, Error,
-    requests::{LIFE_MS, RequestRow},
+    requests::{self, LIFE_MS, RequestRow},
     store,
 };
 use crate::{
@@ -82,7 +82,7 @@ impl Devices {
 
     async fn ask(&self, proven: &Proven, address: &str, now: Timestamp) -> Result<CertificateId, Error> {
         let mut tx = self.db.write().await?;
-        exec!(&mut tx, store::REQUESTS_FORGET, proven.org.as_str(), now.0)?;
+        requests::forget(&mut tx, Some((&proven.org, CREDENTIAL)), now).await?;
         // One question a device: with another key it asks anew, in the place of what it asked before.
         exec!(&mut tx, store::RECOVERIES_REPLACE, proven.org.as_str(), proven.certificate.as_str())?;
         let id: EnrolmentRequestId = self.entropy.id(now);

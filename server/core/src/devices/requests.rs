@@ -2,7 +2,7 @@
 //! allows it; decided by operators. A request is about one key: what is approved is that key under that name, and nothing else.
 
 use super::{
-    Devices, Error,
+    Away, Devices, Error,
     admission::{Admission, Credential, Standing},
     enrolment::RETRY_MS,
     paging::Place,
@@ -17,6 +17,7 @@ use crate::{
     source::Source,
 };
 use serde_json::json;
+use std::collections::BTreeMap;
 use wire::{
     Timestamp,
     enrolment::{EnrolmentRequest, EnrolmentSettings, Returns},
@@ -115,13 +116,42 @@ impl RequestRow {
 async fn name_is_free(tx: &mut Tx, org: &OrgId, device_id: &str) -> Result<(), Error> {
     let held = row!(tx, (i64, String, String), store::BY_ID, org.as_str(), device_id.to_lowercase())?;
     let Some((_, device_id, state)) = held else { return Ok(()) };
-    Err(match state.parse().map_err(crate::db::Error::corrupt)? {
-        DeviceState::Suspended | DeviceState::Decommissioned => Error::NotActive(device_id),
+    let state: DeviceState = state.parse().map_err(crate::db::Error::corrupt)?;
+    Err(match state {
+        DeviceState::Suspended | DeviceState::Decommissioned => Error::NotActive(Away::of(state, device_id)),
         DeviceState::Preregistered | DeviceState::Pending | DeviceState::Active => Error::Exists(device_id),
     })
 }
 
+/// Drops requests that have ended: those by this credential in this organization, or all. One that a token paid for and that gave no certificate gives
+/// the use back; a rejected one has done so before. Each is dropped once, so each does that once.
+pub(super) async fn forget(tx: &mut Tx, of: Option<(&OrgId, &str)>, now: Timestamp) -> Result<(), crate::db::Error> {
+    let (org, credential) = of.map_or(("", ""), |(org, credential)| (org.as_str(), credential));
+    let ended = rows!(tx, (String, String), store::REQUESTS_FORGET, org, credential, now.0)?;
+    // In their order, as everybody takes tokens.
+    let mut back: BTreeMap<&str, i64> = BTreeMap::new();
+    for (token, _) in ended.iter().filter(|(_, state)| matches!(state.as_str(), "pending" | "approved")) {
+        *back.entry(token).or_default() += 1;
+    }
+    for (token, uses) in back {
+        tokens::give_back(tx, token, uses).await?;
+    }
+    Ok(())
+}
+
 impl Devices {
+    /// Drops all requests that have ended. Runs on its own, so that a token has its uses back also when nobody asks.
+    pub async fn forget_requests(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        if row!(&mut self.db.read().await?, (i64,), store::REQUESTS_ENDED, now.0)?.is_none_or(|(ended,)| ended == 0) {
+            return Ok(());
+        }
+        let mut tx = self.db.write().await?;
+        forget(&mut tx, None, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// What becomes of an attempt that needs a person's word.
     pub(super) async fn by_approval(&self, a: &Admission, standing: Standing, now: Timestamp) -> Result<CertificateId, Error> {
         let found = row!(
@@ -164,7 +194,8 @@ impl Devices {
         }
     }
 
-    /// Writes a request down. It takes a use of its token now: a token for ten devices makes ten people's decisions, not a thousand.
+    /// Writes a request down. It takes a use of its token now: a token for ten devices has ten requests waiting at most, not a thousand. The use comes
+    /// back when nothing comes of the request.
     async fn ask_a_person(&self, a: &Admission, now: Timestamp) -> Result<CertificateId, Error> {
         // Who has a token pays with its uses, not for what strangers ask from the same address.
         if a.credential == Credential::None && !self.asks.take(&Source::of(&a.address), now) {
@@ -178,7 +209,7 @@ impl Devices {
         }
         name_is_free(&mut tx, &a.org, a.device_id.as_str()).await?;
         self.pki.may_have_key(&mut tx, &a.org, &a.csr).await?;
-        exec!(&mut tx, store::REQUESTS_FORGET, a.org.as_str(), now.0)?;
+        forget(&mut tx, Some((&a.org, a.credential.as_str())), now).await?;
         let waiting = row!(&mut tx, (i64,), store::REQUESTS_WAITING, a.org.as_str())?.map_or(0, |(n,)| n);
         if a.credential == Credential::None && waiting >= MOST {
             return Err(Error::QueueFull);
@@ -287,6 +318,9 @@ impl Devices {
         }
         let request = row!(&mut tx, RequestRow, store::REQUEST, actor.org.as_str(), id.as_str())?;
         let request = request.ok_or(Error::NotFound("waiting enrolment request"))?;
+        if !approved {
+            tokens::give_back(&mut tx, &request.credential, 1).await?;
+        }
         // A device that comes back has its name already, and has proved that it is its own.
         if approved && request.recovers.is_empty() && request.leaf.is_none() {
             name_is_free(&mut tx, &actor.org, &request.device_id).await?;

@@ -225,6 +225,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &REQUESTS_COUNT,
     &REQUESTS_WAITING,
     &REQUESTS_FORGET,
+    &REQUESTS_ENDED,
+    &TOKEN_RETURN,
     &REQUEST_DECIDE,
     &REQUEST_TAKE,
     &REQUEST_GAVE,

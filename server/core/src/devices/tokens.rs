@@ -94,6 +94,11 @@ pub(super) async fn take(tx: &mut Tx, id: &EnrolmentTokenId, now: Timestamp) -> 
     if exec!(tx, store::TOKEN_USE, id.as_str(), now.0)? == 1 { Ok(()) } else { Err(Error::BadToken) }
 }
 
+/// Gives uses of a token back that came to nothing; nothing is done for what is no token.
+pub(super) async fn give_back(tx: &mut Tx, id: &str, uses: i64) -> Result<(), crate::db::Error> {
+    exec!(tx, store::TOKEN_RETURN, id, uses).map(drop)
+}
+
 /// The cursor, if it is an id of this kind.
 fn is<Id: FromStr>(cursor: Option<&str>) -> Option<&str> {
     cursor.filter(|c| c.parse::<Id>().is_ok())

@@ -75,7 +75,9 @@ impl Pki {
         self.alone(&mut tx, actor, &Deed::ClaimAuthority).await?;
         self.claim_authority_in(&mut tx, actor).await?;
         tx.commit().await?;
-        self.reload().await
+        self.reload().await?;
+        self.introduce().await;
+        Ok(())
     }
 
     pub(super) async fn claim_authority_in(&self, tx: &mut Tx, actor: &Actor) -> Result<Done, Error> {

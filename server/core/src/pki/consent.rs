@@ -202,7 +202,7 @@ pub fn effects(deed: &Deed, all: &[Standing]) -> Result<Vec<ConsentEffect>, &'st
         Deed::Stage { kind } => {
             let kind = match kind {
                 AuthorityUse::Device => Kind::DeviceAuthority,
-                AuthorityUse::Claim => return Err(super::generations::CLAIMS_FOLLOW),
+                AuthorityUse::Claim => return Err(wire::pki::steps::CLAIMS_FOLLOW),
                 AuthorityUse::Server | AuthorityUse::Root => Kind::ServerAuthority,
             };
             if staged(kind) {

@@ -103,6 +103,25 @@ impl Pki {
             .any(|a| publishes(a, self.clock.now()) && self.published.read().get(&a.id).is_some_and(|held| self.lags(a, held)))
     }
 
+    /// Whether an authority has no list yet, or nobody who answers for it: what it issues could not be asked about.
+    pub(super) fn unpublished(&self) -> bool {
+        let now = self.clock.now();
+        let all = self.authorities.load();
+        let published = self.published.read();
+        all.iter().any(|a| (publishes(a, now) && !published.contains_key(&a.id)) || self.unanswered(a))
+    }
+
+    /// Publishes what a new authority lacks, where this process serves, so that its first certificate can be asked about. What fails is
+    /// tried again by [`Pki::work`].
+    pub(super) async fn introduce(&self) {
+        if self.server_identity().is_some()
+            && self.unpublished()
+            && let Err(error) = Box::pin(self.publish()).await
+        {
+            tracing::warn!(%error, "a new authority has no list or OCSP signer yet; it is tried again");
+        }
+    }
+
     fn is_due(&self, authority: &Authority) -> bool {
         let now = self.clock.now();
         publishes(authority, now)
@@ -124,7 +143,7 @@ impl Pki {
     }
 
     /// Lists that another instance has published, or this one before it was started again.
-    async fn take_published(&self) -> Result<(), Error> {
+    pub(super) async fn take_published(&self) -> Result<(), Error> {
         let mut on = self.db.read().await?;
         for (id, number) in store::crls(&mut on).await? {
             let id: AuthorityId = id.parse().map_err(crate::db::Error::corrupt)?;

@@ -71,6 +71,12 @@ pub enum Error {
     /// Renewed before its time (R-1).
     #[error("renewal is not due before {0}")]
     RenewTooEarly(wire::Timestamp),
+    /// The certificate was renewed, and what it was renewed to is in use (R-2).
+    #[error("the successor is in use")]
+    SuccessorInUse,
+    /// The device has renewed as often as it may for now; in so many seconds it may again.
+    #[error("renewed too often, again in {0} s")]
+    RenewedTooOften(u32),
     /// The organization wants a new key with every renewal (R-3).
     #[error("the key must change")]
     RekeyRequired,
@@ -214,6 +220,18 @@ impl Error {
                 "renew_too_early",
                 format!("The certificate is due for renewal from {at}; keep using it until then, or send a CSR for a new key."),
             ),
+            Self::SuccessorInUse => Fault::new(
+                FaultKind::Conflict,
+                "successor_in_use",
+                "This certificate was renewed, and its successor is in use: connect with that one and renew that one. If the device has lost it, have an \
+                 operator revoke it first.",
+            ),
+            Self::RenewedTooOften(seconds) => Fault::new(
+                FaultKind::TooMany,
+                "renewed_too_often",
+                format!("This device has renewed as often as it may for now. Use the certificate that it was given last, and renew again in {seconds} seconds."),
+            )
+            .retry_after(*seconds),
             Self::RekeyRequired => Fault::new(
                 FaultKind::Conflict,
                 "rekey_required",

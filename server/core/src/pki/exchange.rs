@@ -6,7 +6,7 @@ use super::{
     issue::NewLeaf,
     peer::{DevicePeer, Refusal},
     registered::{self, Refused},
-    store,
+    renew, store,
 };
 use crate::{
     access::{Actor, audit},
@@ -59,6 +59,7 @@ impl Pki {
             drop(tx);
             return self.enrolled(&peer.org, &given, device_url, now).await;
         }
+        renew::not_too_often(&mut tx, peer.device, now).await?;
         let enrolled_by = format!("exchange for a certificate of authority {}", row.label);
         let new = NewLeaf {
             org: &peer.org,
@@ -70,7 +71,7 @@ impl Pki {
             profile: "",
         };
         let issued = self.issue_device(&mut tx, new).await?;
-        store::drop_unused(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;
+        store::leave_two(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;
         let detail = json!({ "by": enrolled_by, "authority": authority, "serial": issued.serial, "replaces": peer.certificate });
         audit::append(&mut tx, actor, now, "device.exchange", peer.device_id.as_str(), &detail).await?;
         tx.commit().await?;

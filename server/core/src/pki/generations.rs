@@ -19,12 +19,12 @@ use serde_json::json;
 use wire::{
     consents::Deed,
     ids::AuthorityId,
-    pki::{AuthorityRow, AuthorityUse},
+    pki::{
+        AuthorityRow, AuthorityUse,
+        steps::{CLAIMS_FOLLOW, ONE_STAGED, ONLY_STAGED, ROOT_IS_BELIEVED, SUCCESSOR_FIRST},
+    },
     states::AuthorityState::{self, Active, Compromised, Retired, Retiring, Staged},
 };
-
-/// Why nobody stages an authority of claims.
-pub(super) const CLAIMS_FOLLOW: &str = "The authority of claims is followed by itself, with the next claim that is made.";
 
 /// What an authority for this use is.
 pub(super) const fn kind(purpose: AuthorityUse) -> Kind {
@@ -66,7 +66,7 @@ impl Pki {
         // Of two who stage at once the second waits here and then finds the first one's.
         store::next_trust(tx).await?;
         if store::in_state(tx, &actor.org, kind.as_str(), Staged).await? > 0 {
-            return Err(Error::AuthorityState("There is a staged authority for this use already. Activate or retire it first."));
+            return Err(Error::AuthorityState(ONE_STAGED));
         }
         let number = store::generation(tx, &actor.org, kind.as_str()).await? + 1;
         // Every key has a name of its own (P-7): the root's generation and a number.
@@ -114,7 +114,7 @@ impl Pki {
         }
         store::retire_active(tx, &actor.org, &kind).await?;
         if !store::set_state(tx, id, &actor.org, Staged, Active, None).await? {
-            return Err(Error::AuthorityState("Only a staged authority can be activated."));
+            return Err(Error::AuthorityState(ONLY_STAGED));
         }
         audit::append(tx, actor, self.clock.now(), "authority.activate", id.as_str(), &json!({ "kind": kind })).await?;
         Ok(Done::default())
@@ -133,7 +133,7 @@ impl Pki {
             return self.retire_root(tx, actor, id, (state, seq), force).await;
         }
         if !matches!(state, Retiring | Staged) {
-            return Err(Error::AuthorityState("Only a retiring or staged authority can be retired. Activate its successor first."));
+            return Err(Error::AuthorityState(SUCCESSOR_FIRST));
         }
         let leaves = store::unexpired(tx, id, now).await? + i64::from(self.presents(id));
         if leaves > 0 && !force {
@@ -165,9 +165,7 @@ impl Pki {
             return Ok(());
         }
         if kind == Kind::Root.as_str() && state == Active {
-            return Err(Error::AuthorityState(
-                "Devices believe in this root. Stage the next one, activate it, by force if need be, then give this one up.",
-            ));
+            return Err(Error::AuthorityState(ROOT_IS_BELIEVED));
         }
         let given_up = |authority: AuthorityId| Entry::Compromised { org: actor.org.clone(), authority, at: now };
         let mut told = Vec::new();
@@ -208,6 +206,7 @@ impl Pki {
         {
             tracing::warn!(%error, "the listeners' certificate does not follow yet; it is tried again");
         }
+        self.introduce().await;
         self.bus.tell(Event::Trust);
         Ok(())
     }

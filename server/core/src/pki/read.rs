@@ -61,6 +61,9 @@ impl Pki {
         may(actor, Act::Read)?;
         let found = store::detail(&mut self.db.read().await?, id, &actor.org).await?.ok_or(Error::NotFound)?;
         let issuer: AuthorityId = found.issuer_id.parse().map_err(crate::db::Error::corrupt)?;
+        // Nobody here has revoked it, so nobody here can say more about it.
+        let owners = found.listed.reason == OWNERS_LIST;
+        let revoked_by = if owners { owners_list(&found.owner_list) } else { found.revoked_by };
         let id_of = |id: Option<String>| id.map(|id| id.parse().map_err(crate::db::Error::corrupt)).transpose();
         Ok(CertificateDetail {
             row: listed(found.listed)?,
@@ -70,14 +73,14 @@ impl Pki {
             usable_until: Timestamp(found.usable_until),
             replaces: id_of(found.replaces_id)?,
             replaced_by: id_of(found.replaced_by)?,
-            revoked_at: found.revoked_at.map(Timestamp),
-            revoked_by: found.revoked_by,
+            revoked_at: found.revoked_at.or(found.owner_listed_at.filter(|_| owners)).map(Timestamp),
+            revoked_by,
             invalidity_date: found.invalidity_date.map(Timestamp),
             revocation_note: found.revocation_note,
             decoded: decode(&found.der).ok_or_else(|| crate::db::Error::corrupt("a certificate that is none"))?,
             pem: crate::pem::encode("CERTIFICATE", &found.der),
             chain: authorities::up(&self.authorities.load(), &issuer).into_iter().map(shown).collect(),
-            may_revoke: allowed(actor, Act::Revoke),
+            may_revoke: !owners && allowed(actor, Act::Revoke),
             at: self.clock.now(),
         })
     }
@@ -126,6 +129,17 @@ impl Pki {
     fn root(&self, form: impl FnOnce(&[u8]) -> String) -> String {
         let all = self.authorities.load();
         all.iter().find(|a| a.kind == Kind::Root && a.state == AuthorityState::Active).map(|a| form(&a.der)).unwrap_or_default()
+    }
+}
+
+/// Why a certificate is shown as revoked that its owner's list names (E-10).
+const OWNERS_LIST: &str = "owners_list";
+
+/// Which list that is, as the page of authorities names its number.
+fn owners_list(number: &str) -> String {
+    match number.trim_start_matches('0') {
+        "" if number.is_empty() => "its owner's list".to_owned(),
+        bare => format!("its owner's list 0x{}", if bare.is_empty() { "0" } else { bare }),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Renewal and the end of predecessors: the old certificate lives on until its successor was used, and a day longer.
+//! Renewal and the end of predecessors: the old certificate lives on until its successor was used, and a day longer, unless another renewal
+//! comes first: two are usable at most.
 
 use super::{
     Csr, Error, Pki,
@@ -9,7 +10,7 @@ use super::{
     profile::{self, Validity},
     store,
 };
-use crate::{access::Actor, bus::Event};
+use crate::{access::Actor, bus::Event, db::Tx};
 use serde_json::Map;
 use std::collections::VecDeque;
 use wire::{
@@ -22,6 +23,13 @@ use x509_parser::{certificate::X509Certificate, oid_registry::OID_X509_EXT_SUBJE
 
 /// How long a certificate stays usable after its successor was first used.
 pub(super) const OVERLAP: i64 = 24 * 3_600_000;
+
+/// So many renewals a device has in [`WINDOW`]; each is a row, entries in the books and one in a list of revoked certificates later. An answer that is
+/// given again is none.
+const BURST: i64 = 6;
+
+/// What [`BURST`] holds for, in milliseconds.
+const WINDOW: i64 = 30 * 60 * 1000;
 
 /// First uses that are written down in one transaction at most.
 const TOGETHER: usize = 128;
@@ -86,6 +94,10 @@ impl Pki {
             drop(tx);
             return self.enrolled(&peer.org, &given.parse().map_err(crate::db::Error::corrupt)?, device_url, now).await;
         }
+        if store::successor_in_use(&mut tx, &peer.certificate).await? {
+            return Err(Error::SuccessorInUse);
+        }
+        not_too_often(&mut tx, peer.device, now).await?;
         let enrolled_by = format!("renewal from {}", if actor.address.is_empty() { "here" } else { &actor.address });
         let new = NewLeaf {
             org: &peer.org,
@@ -105,7 +117,7 @@ impl Pki {
             }
             outcome => outcome?,
         };
-        store::drop_unused(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;
+        store::leave_two(&mut tx, peer.device, &peer.certificate, &issued.id, now, seq).await?;
         tx.commit().await?;
         self.admit(&issued);
         self.reload().await?;
@@ -174,6 +186,16 @@ impl Pki {
         }
         Ok(())
     }
+}
+
+/// Whether the device has not been given more certificates in the place of others than it may; every instance sees the same rows.
+pub(super) async fn not_too_often(tx: &mut Tx, device: i64, now: Timestamp) -> Result<(), Error> {
+    let (count, first) = store::renewed_lately(tx, device, now.plus(-WINDOW)).await?;
+    if count < BURST {
+        return Ok(());
+    }
+    let wait = (first.plus(WINDOW).since(now) + 999) / 1000;
+    Err(Error::RenewedTooOften(u32::try_from(wait.max(1)).unwrap_or(u32::MAX)))
 }
 
 /// Whether a request has the subject of the certificate it renews, and its alternative names if it has any, octet by octet (RFC 7030 §4.2.2). Many

@@ -123,6 +123,12 @@ impl Pki {
         failed.map_or(Ok(()), Err)
     }
 
+    /// Whether nobody here answers for an authority that somebody could answer for.
+    pub(super) fn unanswered(&self, issuer: &Authority) -> bool {
+        let could = answers_for(issuer) && self.clock.now() < issuer.not_after && issuer.signer().is_ok();
+        could && !self.responder.signers.read().contains_key(&issuer.id)
+    }
+
     async fn make_signer(&self, issuer: &Arc<Authority>) -> Result<(), Error> {
         let key = KeyPair::generate()?;
         let name = issuer.subject.rsplit_once("CN=").map_or(issuer.subject.as_str(), |(_, cn)| cn);

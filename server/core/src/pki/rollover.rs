@@ -18,7 +18,7 @@ use serde_json::json;
 use wire::{
     Timestamp,
     ids::{AuthorityId, CertificateId},
-    pki::BundleReach,
+    pki::{BundleReach, steps},
     states::AuthorityState::{self, Active, Retired, Retiring, Staged},
 };
 
@@ -102,7 +102,7 @@ impl Pki {
         force: bool,
     ) -> Result<Done, Error> {
         if state != Staged {
-            return Err(Error::AuthorityState("Only a staged authority can be activated."));
+            return Err(Error::AuthorityState(steps::ONLY_STAGED));
         }
         let now = self.clock.now();
         let reach = self.reach_of(tx, actor, id).await?;
@@ -161,7 +161,7 @@ impl Pki {
                 }
                 reach.missing()
             }
-            _ => return Err(Error::AuthorityState("Only a retiring or staged root can be retired. Activate its successor first.")),
+            _ => return Err(Error::AuthorityState(steps::ROOT_SUCCESSOR_FIRST)),
         };
         store::set_state(tx, id, &actor.org, state, Retired, end).await?;
         let detail = json!({ "was": state.as_str(), "kind": "root", "without_successor": missing, "forced": force });

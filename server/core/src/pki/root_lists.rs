@@ -85,8 +85,8 @@ impl Pki {
                 "The list's number is {number}, and one with the number {before} is published: numbers only grow (R-7)."
             ));
         }
-        // The trust clock first: every change up to it can be seen by the statement after it.
-        let seq = store::trust_seq(&mut tx).await?;
+        // The trust clock first: every change up to it can be seen by the statement after it. It moves, so that other processes look.
+        let seq = store::next_trust(&mut tx).await?;
         let has: HashSet<&[u8]> = parsed.iter_revoked_certificates().map(RevokedCertificate::raw_serial).collect();
         if store::ended_under(&mut tx, id, last).await?.iter().any(|(serial, ..)| !has.contains(serial.as_slice())) {
             return unfit("The list lacks an authority that has ended. Make a new request (fleetward ca crl request) and sign that one.");

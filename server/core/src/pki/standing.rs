@@ -18,7 +18,10 @@ use wire::{
     Timestamp,
     consents::Deed,
     ids::AuthorityId,
-    pki::{AuthoritiesPage, AuthorityAction, AuthorityAlarm, AuthorityDetail, AuthorityStanding, BundleReach, CrossCertificate},
+    pki::{
+        AuthoritiesPage, AuthorityAction, AuthorityAlarm, AuthorityDetail, AuthorityStanding, BundleReach, CrossCertificate,
+        steps::ONE_STAGED,
+    },
     states::{
         AuthorityState::{Active, Compromised, Retired, Retiring, Staged},
         AuthorityStep::{self, Activate, Compromise, Retire, Stage},
@@ -32,7 +35,6 @@ type Hanging = HashMap<String, (i64, i64)>;
 const ASKED: &str = "It was asked for and waits for another admin. See the requests.";
 const NO_ROOT_KEY: &str = "The root's key is not on this server. Make a request on the page of authorities, sign it where the key is, and bring the certificate back.";
 const TOKEN_OUT_OF_REACH: &str = "The token with the root's key is out of reach.";
-const ONE_STAGED: &str = "There is a staged authority for this use already. Activate or retire it first.";
 const WITH_ROOT: &str = "Its root is staged. Activate the root: this one follows with it.";
 const UNDER_IT: &str = "Authorities that this root has signed are still believed. Retire them first.";
 const PRESENTED: &str = "The listeners still present a certificate of it. They change within a minute.";

@@ -38,6 +38,7 @@ impl Pki {
         let mut seen = 0;
         let mut publish_at: Option<Instant> = None;
         let mut reload_at: Option<Instant> = None;
+        let mut introduce_at = Instant::now();
         loop {
             let outcome = tokio::select! {
                 event = events.recv() => match event {
@@ -78,6 +79,16 @@ impl Pki {
             if let Err(error) = outcome {
                 tracing::error!(%error, "following trust failed; trying again");
             }
+            // Whoever is shown what a new authority issues must not ask in vain. What could not be made waits for the slow work, too.
+            if self.unpublished() && Instant::now() >= introduce_at {
+                if let Err(error) = Box::pin(self.publish()).await {
+                    tracing::error!(%error, "a new authority's first list failed; trying again");
+                }
+                introduce_at = Instant::now();
+                if self.unpublished() {
+                    introduce_at += SETTLE;
+                }
+            }
             if publish_at.is_none() && self.crl_outdated() {
                 publish_at = Some(Instant::now() + DEBOUNCE);
             }
@@ -92,6 +103,8 @@ impl Pki {
             return Ok(());
         }
         self.reload().await?;
+        // A root's list that a command beside this process has brought or signed.
+        self.take_published().await?;
         // Not where it stands now: what came meanwhile may have been read in part.
         *seen = clock;
         // Another authority may issue to listeners now, or be believed no more; what the listeners present follows in memory.
@@ -113,6 +126,7 @@ impl Pki {
         }
         self.catch_up_journal().await?;
         self.measure_lives().await?;
+        self.follow_owners_lists().await?;
         // Each of them matters by itself: the listeners' certificate must not wait for somebody's list.
         let published = self.publish().await;
         self.renew_identity().await?;

@@ -162,7 +162,7 @@ async fn authorities_are_led_from_one_to_the_next_without_javascript() {
     let question = page(format!("/certificates/authorities/{}/stage", device.id)).await;
     assert!(question.contains("/rpc/authority_step") && question.contains("does not issue yet"));
     assert!(page(format!("/certificates/authorities/{}/nonsense", device.id)).await.contains("There is nothing of this name"));
-    assert!(page(format!("/certificates/authorities/{}/retire", device.id)).await.contains("has moved on"));
+    assert!(page(format!("/certificates/authorities/{}/retire", device.id)).await.contains("Activate its successor first"));
 
     let id = device.id.to_string();
     let led = b.post("authority_step", &[("id", &id), ("step", "stage")]).await.unwrap();

@@ -7,7 +7,10 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
-use wire::{pki::AuthorityDetail as Model, states::AuthorityStep};
+use wire::{
+    pki::{AuthorityDetail as Model, steps::not_from},
+    states::AuthorityStep,
+};
 
 /// `/certificates/authorities/{id}/{verb}`
 #[component]
@@ -21,17 +24,20 @@ pub fn AuthorityStepPage() -> AnyView {
 fn content(m: &Model, word: &str, asks: Asks) -> AnyView {
     let row = &m.standing.row;
     let way_back = view! { <a class="btn" href=format!("/certificates/authorities/{}", row.id)>"Back to the authority"</a> }.into_any();
-    let offered = word.parse::<AuthorityStep>().ok().map(|step| m.actions.iter().find(|a| a.step == step));
+    let offered = word.parse::<AuthorityStep>().ok().map(|step| m.actions.iter().find(|a| a.step == step).ok_or(step));
     let (title, body) = match offered {
         None => (
             row.common_name().to_owned(),
             empty("search", "Not found", "There is nothing of this name to do with an authority.", Some(way_back)),
         ),
-        Some(None) => (
-            row.common_name().to_owned(),
-            empty("lock", "Not for you, or not any more", "Your role does not allow this, or the authority has moved on.", Some(way_back)),
-        ),
-        Some(Some(a)) => {
+        Some(Err(_)) if !m.may_clear => {
+            (row.common_name().to_owned(), empty("lock", "Not for you", "Your role does not allow this. Ask an admin.", Some(way_back)))
+        }
+        Some(Err(step)) => {
+            let why = not_from(step, &row.kind, row.state).unwrap_or("This is no step of this authority now. Its page has those that are.");
+            (row.common_name().to_owned(), empty("lock", "Not now", why, Some(way_back)))
+        }
+        Some(Ok(a)) => {
             let Some(why) = &a.blocked else {
                 let body = view! { <section class="card narrow ask">{steps::ask(m, a, asks)}</section> };
                 return view! { <PageHead title=steps::title(m, a)/>{body} }.into_any();

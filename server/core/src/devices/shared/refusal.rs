@@ -81,7 +81,9 @@ impl Refusal {
             Self::NotActive(id) => Fault::new(
                 K::Forbidden,
                 "device_not_active",
-                format!("{id} is suspended or decommissioned. Only an operator can let it in again."),
+                format!(
+                    "{id} is not in the fleet. If it is suspended, an operator can resume it; if it was decommissioned, an admin can recommission it."
+                ),
             ),
         }
     }

@@ -31,6 +31,8 @@ pub(in crate::devices) const TOKEN_USE: Sql = Sql::same(
     "UPDATE enrolment_tokens SET uses = uses + 1, last_used_at = $2
      WHERE id = $1 AND uses < max_uses AND expires_at > $2 AND revoked_at IS NULL",
 );
+/// Gives back $2 uses that came to nothing.
+pub(in crate::devices) const TOKEN_RETURN: Sql = Sql::same("UPDATE enrolment_tokens SET uses = uses - $2 WHERE id = $1 AND uses >= $2");
 /// Tokens that keep their state until the transaction ends.
 pub(in crate::devices) const TOKENS_HELD: Sql = many!(
     "SELECT t.id, t.uses, t.max_uses, t.expires_at, t.revoked_at FROM (SELECT ",
@@ -87,7 +89,11 @@ pub(in crate::devices) const REQUESTS_COUNT: Sql =
     Sql::same("SELECT COUNT(*) FROM enrolment_requests WHERE org_id = $1 AND state = 'pending' AND expires_at > $2");
 pub(in crate::devices) const REQUESTS_WAITING: Sql =
     Sql::same("SELECT COUNT(*) FROM enrolment_requests WHERE org_id = $1 AND state = 'pending' AND token_id = ''");
-pub(in crate::devices) const REQUESTS_FORGET: Sql = Sql::same("DELETE FROM enrolment_requests WHERE org_id = $1 AND expires_at <= $2");
+/// Drops requests that have ended at $3: those of the organization $1 by the credential $2, or without an organization all.
+pub(in crate::devices) const REQUESTS_FORGET: Sql = Sql::same(
+    "DELETE FROM enrolment_requests WHERE ($1 = '' OR (org_id = $1 AND token_id = $2)) AND expires_at <= $3 RETURNING token_id, state",
+);
+pub(in crate::devices) const REQUESTS_ENDED: Sql = Sql::same("SELECT COUNT(*) FROM enrolment_requests WHERE expires_at <= $1");
 pub(in crate::devices) const REQUEST_DECIDE: Sql = Sql::same(
     "UPDATE enrolment_requests SET state = $3, decided_at = $4, decided_by = $5, expires_at = $6
      WHERE org_id = $1 AND id = $2 AND state = 'pending' AND expires_at > $4",

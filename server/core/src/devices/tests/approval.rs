@@ -121,6 +121,41 @@ async fn a_rejected_device_and_one_whose_token_was_revoked_stay_out(#[case] kind
     assert!(matches!(enrol(&w, &token.secret, &two).await, Err(Error::BadToken)), "approved, but not collected in time");
 }
 
+/// E-2: a use is for a certificate.
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_request_that_comes_to_nothing_gives_its_use_back_once(#[case] kind: EngineKind) {
+    const WEEK: i64 = 7 * 24 * 3600 * 1000;
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let devices = w.fleet.devices();
+    let token = devices.create_enrolment_token(&operator, NewEnrolmentToken { hours: 720, ..asking("", 1) }).await.unwrap();
+    let uses = async || devices.enrolment_page(&operator).await.unwrap().tokens[0].uses;
+    let (one, two, three) = (request(&csr("gw-1"), "gw-1"), request(&csr("gw-1"), "gw-1"), request(&csr("gw-1"), "gw-1"));
+    assert!(matches!(enrol(&w, &token.secret, &one).await, Err(Error::Pending)));
+    assert!(matches!(enrol(&w, &token.secret, &two).await, Err(Error::BadToken)), "the use is taken while it waits");
+    let first = waiting(&w).await.remove(0).id;
+    devices.reject_enrolment(&operator, &first).await.unwrap();
+    assert_eq!(uses().await, 0);
+    assert!(devices.reject_enrolment(&operator, &first).await.is_err());
+    assert!(matches!(enrol(&w, &token.secret, &one).await, Err(Error::Rejected(_))), "it is decided");
+    assert!(matches!(enrol(&w, &token.secret, &two).await, Err(Error::Pending)), "another key may ask");
+    assert_eq!(uses().await, 1);
+
+    w.clock.advance(WEEK + 1);
+    devices.forget_requests().await.unwrap();
+    devices.forget_requests().await.unwrap();
+    assert_eq!(uses().await, 0, "it ran out");
+    assert!(matches!(enrol(&w, &token.secret, &three).await, Err(Error::Pending)));
+    devices.approve_enrolment(&operator, &waiting(&w).await[0].id).await.unwrap();
+    assert!(enrol(&w, &token.secret, &three).await.is_ok());
+    w.clock.advance(WEEK + 1);
+    devices.forget_requests().await.unwrap();
+    assert_eq!(uses().await, 1, "it gave a certificate");
+}
+
 #[rstest]
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]

@@ -46,7 +46,9 @@ async fn a_suspended_device_is_refused_until_it_is_resumed(#[case] kind: EngineK
     assert_eq!(pki.trust().still(&peer.fingerprint), Err(Refusal::DeviceInactive));
     // Attack list 34: neither a new certificate nor the one it got before (E-3), nor a renewal.
     assert!(matches!(enrol(&w, &token.secret, &request(&csr("gw-1"), "gw-1")).await, Err(Error::NotActive(_))));
-    assert!(matches!(enrol(&w, &token.secret, &asked).await, Err(Error::NotActive(_))));
+    let told = enrol(&w, &token.secret, &asked).await.unwrap_err().fault();
+    assert_eq!(told.code, "device_not_active");
+    assert!(told.message.contains("resume") && !told.message.contains("another"), "what brings it back: {}", told.message);
     let system = Actor::system(w.org.clone());
     assert!(pki.renew(&system, &peer, csr("gw-1").as_bytes(), "https://d").await.is_err());
     let detail = devices.detail(&operator, &id).await.unwrap().1;

@@ -80,6 +80,9 @@ impl Pki {
         // Not before it counts: a list that the journal knows and the database does not closes the authority with the next start, or when a command beside
         // the server looks now.
         self.journal_owners_list(&actor.org, id, &mark).await;
+        if let Err(error) = self.follow_owners_lists().await {
+            tracing::warn!(%error, "pages don't say yet what is on an owner's list; it is tried again");
+        }
         Ok(Taken { shown, sha256: mark.sha256, new: true })
     }
 }

@@ -19,6 +19,7 @@ mod list_address;
 mod list_gate;
 mod list_store;
 mod lists;
+mod marked;
 mod refused;
 mod renewed;
 mod state;

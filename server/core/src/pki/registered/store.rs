@@ -2,7 +2,7 @@
 
 pub(crate) use super::authority_row::RegisteredRow;
 
-use super::{address_store, gate::AuthorityCertificate, leaves, list_store};
+use super::{address_store, gate::AuthorityCertificate, leaves, list_store, marked};
 use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
@@ -114,6 +114,9 @@ pub(crate) const ALL: &[&Sql] = &[
     &REPLACE,
     &REPLACE_KEY,
     &list_store::LISTS,
+    &marked::MARKED,
+    &marked::MARK,
+    &marked::UNMARK,
     &list_store::HELD_LIST,
     &list_store::LIST_DER,
     &list_store::PUT_LIST,

@@ -69,6 +69,15 @@ pub(super) const RENEWED_FOR: Sql = Sql::same(
     "SELECT id FROM certificates WHERE replaces_id = $1 AND spki_sha256 = $2 AND csr_sha256 = $3 AND issued_at > $4 AND state = 'active' \
      ORDER BY issued_at DESC LIMIT 1",
 );
+/// Whether a certificate of the device that followed this one has been used and may still be.
+pub(super) const SUCCESSOR_IN_USE: Sql = Sql::same(
+    "SELECT s.id FROM certificates c JOIN certificates s ON s.device = c.device AND s.id <> c.id AND s.state = 'active' \
+     AND s.first_used_at IS NOT NULL AND (s.replaces_id = c.id OR s.issued_at > c.issued_at) WHERE c.id = $1 LIMIT 1",
+);
+/// How many certificates the device was given in the place of others after $2, and when the first of these was.
+pub(super) const RENEWED_LATELY: Sql = Sql::same(
+    "SELECT COUNT(*), COALESCE(MIN(issued_at), 0) FROM certificates WHERE device = $1 AND issued_at > $2 AND replaces_id IS NOT NULL",
+);
 pub(super) const GIVEN_TO: Sql = Sql::same(
     "SELECT c.id FROM certificates c JOIN devices d ON d.number = c.device \
      WHERE d.org_id = $1 AND d.device_id_lower = LOWER($2) AND d.device_id = $2 AND c.csr_sha256 = $3 AND c.state = 'active' AND d.state = 'active' AND c.first_used_at IS NULL AND c.key_origin = 'device' \
@@ -84,12 +93,15 @@ pub(super) const REVOKE: Sql = Sql::same(
 pub(super) const BLOCK: Sql = Sql::same(
     "INSERT INTO blocked_keys (spki_sha256, org_id, reason, blocked_at) VALUES ($1, $2, $3, $4) ON CONFLICT (spki_sha256) DO NOTHING",
 );
-/// A certificate `c` of an authority `a` as it is shown: one whose authority is not believed is not called active (R-11), and the reason says why.
+/// A certificate `c` of an authority `a` as it is shown: one whose authority is not believed, or that is on its owner's
+/// list (E-10), is not called active (R-11), and the reason says why.
 macro_rules! shown_columns {
     () => {
         "SELECT c.id, c.subject, c.serial, c.fingerprint, a.subject AS issuer, c.key_alg, c.not_before, c.not_after, \
-         CASE WHEN c.state = 'active' AND a.state NOT IN ('staged', 'active', 'retiring') THEN 'untrusted' ELSE c.state END AS state, \
-         CASE WHEN c.state = 'active' AND a.state NOT IN ('staged', 'active', 'retiring') THEN 'authority_' || a.state ELSE c.reason END AS reason, \
+         CASE WHEN c.state = 'active' AND a.state NOT IN ('staged', 'active', 'retiring') THEN 'untrusted' \
+         WHEN c.state = 'active' AND c.owner_listed_at IS NOT NULL THEN 'revoked' ELSE c.state END AS state, \
+         CASE WHEN c.state = 'active' AND a.state NOT IN ('staged', 'active', 'retiring') THEN 'authority_' || a.state \
+         WHEN c.state = 'active' AND c.owner_listed_at IS NOT NULL THEN 'owners_list' ELSE c.reason END AS reason, \
          c.first_used_at, c.key_origin"
     };
 }
@@ -106,8 +118,8 @@ macro_rules! narrowed {
             "WHERE c.org_id = $1 AND c.device IS NOT NULL AND c.fingerprint IS NOT NULL \
              AND ($2 = '' OR CASE WHEN c.state = 'active' AND c.issuer_id IN ",
             unbelieved!(),
-            " THEN 'untrusted' ELSE c.state END = $2) AND c.not_after > $3 AND c.not_after <= $4 \
-             AND ($5 = 0 OR (c.state = 'active' AND c.usable_until = c.not_after AND c.issuer_id NOT IN ",
+            " THEN 'untrusted' WHEN c.state = 'active' AND c.owner_listed_at IS NOT NULL THEN 'revoked' ELSE c.state END = $2) AND c.not_after > $3 AND c.not_after <= $4 \
+             AND ($5 = 0 OR (c.state = 'active' AND c.owner_listed_at IS NULL AND c.usable_until = c.not_after AND c.issuer_id NOT IN ",
             unbelieved!(),
             ")) AND ($6 = '' OR LOWER(c.subject) LIKE $6 ESCAPE '\\' OR (c.serial >= $7 AND c.serial < $8) \
              OR (c.fingerprint >= $7 AND c.fingerprint < $8))"
@@ -126,7 +138,7 @@ macro_rules! ending {
     ($head:literal, $tail:literal) => {
         Sql::same(concat!(
             $head,
-            " FROM certificates WHERE org_id = $1 AND device IS NOT NULL AND state = 'active' AND usable_until = not_after AND issuer_id NOT IN ",
+            " FROM certificates WHERE org_id = $1 AND device IS NOT NULL AND state = 'active' AND owner_listed_at IS NULL AND usable_until = not_after AND issuer_id NOT IN ",
             unbelieved!(),
             $tail
         ))
@@ -137,7 +149,7 @@ pub(super) const ENDS_BY_WEEK: Sql =
 pub(super) const DETAIL: Sql = Sql::same(concat!(
     shown_columns!(),
     ", c.issuer_id, c.der, c.issued_at, c.enrolled_by, c.usable_until, c.replaces_id, c.revoked_at, c.revoked_by, \
-     c.invalidity_date, c.revocation_note, c.validity_profile, \
+     c.invalidity_date, c.revocation_note, c.validity_profile, c.owner_listed_at, c.owner_list, \
      (SELECT s.id FROM certificates s WHERE s.device = c.device AND s.replaces_id = c.id AND s.fingerprint IS NOT NULL \
      ORDER BY s.issued_at DESC, s.id DESC LIMIT 1) AS replaced_by",
     joined!(),
@@ -301,6 +313,16 @@ pub(in crate::pki) async fn renewed_for(
     Ok(row!(on, (String,), RENEWED_FOR, replaced.as_str(), spki_sha256, csr_sha256, since.0)?.map(|(id,)| id))
 }
 
+/// Whether a certificate that followed this one is in use (R-2).
+pub(in crate::pki) async fn successor_in_use(on: &mut impl Conn, id: &CertificateId) -> Result<bool, Error> {
+    Ok(row!(on, (String,), SUCCESSOR_IN_USE, id.as_str())?.is_some())
+}
+
+/// How many certificates the device was given in the place of others after `since`, and when the first of these was.
+pub(in crate::pki) async fn renewed_lately(on: &mut impl Conn, device: i64, since: Timestamp) -> Result<(i64, Timestamp), Error> {
+    Ok(row!(on, (i64, i64), RENEWED_LATELY, device, since.0)?.map_or((0, since), |(count, first)| (count, Timestamp(first))))
+}
+
 /// The device's unused certificate for this request.
 pub(in crate::pki) async fn given_to(
     on: &mut impl Conn,
@@ -413,6 +435,8 @@ pub(in crate::pki) struct DetailRecord {
     pub invalidity_date: Option<i64>,
     pub revocation_note: String,
     pub validity_profile: String,
+    pub owner_listed_at: Option<i64>,
+    pub owner_list: String,
 }
 
 /// One device certificate with all that is kept of it.

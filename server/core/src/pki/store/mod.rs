@@ -82,6 +82,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &certificates::TO_RECOVER,
     &certificates::GIVEN_FOR,
     &certificates::RENEWED_FOR,
+    &certificates::SUCCESSOR_IN_USE,
+    &certificates::RENEWED_LATELY,
     &certificates::GIVEN_TO,
     &certificates::FOR_REVOCATION,
     &certificates::USABLE_OF,
@@ -151,5 +153,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &trust::REVIVE,
     &trust::DUE,
     &trust::UNUSED,
+    &trust::OTHERS,
     &trust::FORSAKE,
 ];

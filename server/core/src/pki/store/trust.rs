@@ -44,6 +44,12 @@ pub(super) const UNUSED: Sql = Sql::same(
      WHERE device = $1 AND replaces_id = $2 AND first_used_at IS NULL AND state = 'active' AND id <> $3",
 );
 
+/// A device's certificates that may still connect, all but these two.
+pub(super) const OTHERS: Sql = Sql::same(
+    "UPDATE certificates SET state = 'superseded', revoked_at = $5, revoked_by = 'automatic', reason = 'superseded', trust_seq = $4 \
+     WHERE device = $1 AND id <> $2 AND id <> $3 AND state = 'active' AND not_after > $5",
+);
+
 /// Unused certificates whose keys were made here: all but $2, or if $3 is one of them that one alone.
 pub(super) const FORSAKE: Sql = Sql::same(
     "UPDATE certificates SET state = 'superseded', revoked_at = $4, revoked_by = 'automatic', reason = 'superseded', trust_seq = $5 \
@@ -149,6 +155,20 @@ pub(in crate::pki) async fn drop_unused(
     seq: i64,
 ) -> Result<(), Error> {
     exec!(tx, UNUSED, device, replaced.as_str(), keep.as_str(), seq, now.0)?;
+    Ok(())
+}
+
+/// Supersedes, as revoked with superseded(4), all of a device's certificates but the one that `kept` was given over and `kept` itself (R-2: two usable
+/// certificates at most, whether the others were used or not).
+pub(in crate::pki) async fn leave_two(
+    tx: &mut Tx,
+    device: i64,
+    asked_with: &CertificateId,
+    kept: &CertificateId,
+    now: Timestamp,
+    seq: i64,
+) -> Result<(), Error> {
+    exec!(tx, OTHERS, device, asked_with.as_str(), kept.as_str(), seq, now.0)?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use crate::{
     db::EngineKind,
     devices::EnrolmentUrls,
     entropy::SeededEntropy,
-    pki::{Holding, Kek, Lock, Passphrase, PkiSettings, Refusal, RootFile, Unlock},
+    pki::{Holding, Kek, Lock, Passphrase, PkiSettings, Refusal, RootFile, Unlock, offline},
     testing::{World, postgres},
 };
 use rstest::rstest;
@@ -33,6 +33,15 @@ async fn beside(w: &World, postgres: Option<String>) -> Fleet {
     Fleet::open(settings, w.clock.clone(), Arc::new(SeededEntropy::new(2))).await.unwrap()
 }
 
+/// A world, and where its database is if it is PostgreSQL's.
+async fn world(kind: EngineKind) -> (World, Option<String>) {
+    let url = match kind {
+        EngineKind::Sqlite => None,
+        EngineKind::Postgres => Some(postgres().await),
+    };
+    (World::open_at(tempfile::tempdir().unwrap(), url.clone(), 1).await, url)
+}
+
 async fn within_a_second(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
@@ -46,11 +55,7 @@ async fn within_a_second(what: &str, holds: impl Fn() -> bool) {
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
 async fn r6_a_server_follows_within_a_second_what_a_command_beside_it_does(#[case] kind: EngineKind) {
-    let url = match kind {
-        EngineKind::Sqlite => None,
-        EngineKind::Postgres => Some(postgres().await),
-    };
-    let w = World::open_at(tempfile::tempdir().unwrap(), url.clone(), 1).await;
+    let (w, url) = world(kind).await;
     let (_, _, one) = enrol(&w, "gw-1").await;
     let (_, _, two) = enrol(&w, "gw-2").await;
     let pki = Arc::clone(w.fleet.pki());
@@ -94,6 +99,39 @@ async fn r6_a_server_follows_within_a_second_what_a_command_beside_it_does(#[cas
     cli.pki().take_root_offline(&shell, Some(&root.id), Holding::Opened(&opened)).await.unwrap();
     let place = || pki.list_authorities(&shell).unwrap().into_iter().find(|a| a.id == root.id).unwrap().key;
     within_a_second("a root's key that was taken away is forgotten", || place() == KeyPlace::Offline).await;
+    server.abort();
+    cli.close().await.unwrap();
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r7_lists_of_new_authorities_and_of_roots_elsewhere_are_served_within_a_second(#[case] kind: EngineKind) {
+    let (w, url) = world(kind).await;
+    let pki = Arc::clone(w.fleet.pki());
+    pki.renew_identity().await.unwrap();
+    pki.publish().await.unwrap();
+    let working = Arc::clone(&pki);
+    let server = tokio::spawn(async move { working.work().await });
+    let (cli, shell) = (beside(&w, url).await, Actor::shell(w.org.clone()));
+
+    let next = cli.pki().stage_authority(&shell, AuthorityUse::Device).await.unwrap();
+    within_a_second("a new authority has a list and an OCSP signer", || pki.crl(&next.id).is_some() && !pki.unpublished()).await;
+    let here = pki.stage_authority(&shell, AuthorityUse::Server).await.unwrap();
+    assert!(pki.crl(&here.id).is_some() && !pki.unpublished(), "at once where it is made by the server itself");
+
+    let root = cli.pki().list_authorities(&shell).unwrap().into_iter().find(|a| a.kind == "root").unwrap();
+    let words = || Passphrase::new("correct horse battery".to_owned().into());
+    let file = cli.pki().export_root(&shell, Some(&root.id), Lock::Passphrase(words())).await.unwrap().file;
+    let opened = RootFile::read(&file, Some(&Unlock::Passphrase(words()))).unwrap();
+    cli.pki().take_root_offline(&shell, Some(&root.id), Holding::Opened(&opened)).await.unwrap();
+    let last = cli.pki().crl(&root.id).unwrap().number;
+    within_a_second("the last list that was signed here", || pki.crl(&root.id).is_some_and(|list| list.number == last)).await;
+    let asked = cli.pki().list_request(&shell, &root.id).await.unwrap();
+    let signed = offline::list(&opened, &asked, w.clock_now()).unwrap();
+    cli.pki().import_list(&shell, &root.id, &signed).await.unwrap();
+    within_a_second("a list that was signed elsewhere", || pki.crl(&root.id).is_some_and(|list| list.der == signed)).await;
     server.abort();
     cli.close().await.unwrap();
 }

@@ -12,6 +12,7 @@ mod profile;
 mod profiles;
 mod publication;
 mod races;
+mod renewals;
 mod requests;
 mod restore;
 mod rollover;

@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use rustls_pki_types::CertificateDer;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     sync::{
         Arc,
@@ -272,6 +272,22 @@ impl TrustHandle {
         }
         let anchor = self.leaf(fingerprint).and_then(|leaf| self.anchor(&leaf.issuer));
         if anchor.is_some_and(|anchor| anchor.lists_one_of(between)) { Err(Refusal::Revoked) } else { Ok(()) }
+    }
+
+    /// Certificates that would be usable, and that their owner's list says are revoked.
+    pub(super) fn owner_listed(&self) -> HashSet<String> {
+        let (anchors, now) = (self.0.anchors.load(), self.0.clock.now());
+        let leaves = self.0.leaves.read();
+        let mut listed = HashSet::new();
+        // Most fleets have no such list, and are not walked.
+        for anchor in anchors.registered.iter().filter(|anchor| anchor.list.is_some()) {
+            for leaf in leaves.values().filter(|leaf| leaf.issuer == anchor.id && leaf.state == CertificateState::Active) {
+                if leaf.signed.is_some() && anchor.says(leaf.signed.as_ref(), now) == Err(Refusal::Revoked) {
+                    listed.insert(leaf.peer.certificate.to_string());
+                }
+            }
+        }
+        listed
     }
 
     /// Whether a connection with this certificate was ever made, as far as memory knows: the row learns of it a moment later.

@@ -19,7 +19,7 @@ use wire::{
     enrolment::Enrolled,
     ids::AuthorityId,
     registered::{EndedList, JustInTime, JustInTimePolicy},
-    states::DeviceStep,
+    states::{CertificateState, DeviceStep},
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
@@ -91,6 +91,15 @@ async fn e_10_what_an_owner_has_revoked_is_refused_and_cut_and_no_older_list_tak
         assert_eq!(dial(&w, &anchor(&w, &id), leaf).await, Err(Refusal::Revoked));
     }
     assert!(dial(&w, &anchor(&w, &id), &two).await.is_ok());
+    // Pages and counts say the same.
+    let all = wire::pki::CertificateQuery::default();
+    let revoked = wire::pki::CertificateQuery { state: Some(CertificateState::Revoked), ..all.clone() };
+    let page = pki.certificates_page(&admin, &revoked).await.unwrap();
+    let row = &page.certificates.items[0];
+    assert_eq!((page.certificates.total, row.id.clone(), row.reason.as_str()), (1, peer.certificate.clone(), "owners_list"));
+    let detail = pki.certificate(&admin, &peer.certificate).await.unwrap();
+    assert_eq!((detail.revoked_at, detail.revoked_by.as_str(), detail.may_revoke), (Some(now), "its owner's list 0x5", false));
+    assert_eq!(pki.expiring(&w.org, now.plus(4000 * DAY)).await.unwrap(), 1, "only the other one ends");
     assert_eq!(w.fleet.devices().list(&admin, &DeviceQuery::default()).await.unwrap().total, 2, "what is on the list never comes in");
     let shown = pki.registered_authority(&operator, &id).await.unwrap().list.unwrap();
     assert_eq!((shown.number.as_str(), shown.entries, shown.next_update), ("0x5", 2, now.plus(DAY)));
@@ -108,6 +117,7 @@ async fn e_10_what_an_owner_has_revoked_is_refused_and_cut_and_no_older_list_tak
 
     // What a newer list has no more was on hold.
     bring(&w, &operator, &id, theirs.list(&list_params(7, now.plus(HOUR), &[]))).await.unwrap();
+    assert_eq!(pki.certificate(&admin, &peer.certificate).await.unwrap().row.state, CertificateState::Active);
     assert!(dial(&w, &anchor(&w, &id), &one).await.is_ok());
     assert!(w.fleet.access().verify_audit(&admin).await.unwrap().broken_at.is_none());
 }

@@ -1,0 +1,87 @@
+//! Many renewals of one device: how many certificates are usable at once, and how many it is given.
+
+use super::life::{check, enrol, leaf, request};
+use crate::{
+    access::Actor,
+    db::EngineKind,
+    pki::{DevicePeer, Error, Refusal},
+    testing::World,
+};
+use rcgen::KeyPair;
+use rstest::rstest;
+use wire::{FaultKind, enrolment::Enrolled, pki::RevocationReason};
+
+const WINDOW: i64 = 30 * 60_000;
+
+/// A CSR for a key of its own.
+fn fresh() -> String {
+    request("gw-1", &KeyPair::generate().unwrap())
+}
+
+async fn renew(w: &World, peer: &DevicePeer, csr: &str) -> Result<Enrolled, Error> {
+    w.fleet.pki().renew(&Actor::system(w.org.clone()), peer, csr.as_bytes(), "https://d").await
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_35_two_certificates_are_usable_also_when_each_was_used(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let pki = w.fleet.pki();
+    let (_, _, first) = enrol(&w, "gw-1").await;
+    let (mut all, mut asked) = (vec![first], String::new());
+    for _ in 0..5 {
+        w.clock.advance(1000);
+        let peer = check(&w, all.last().unwrap()).unwrap();
+        asked = fresh();
+        let new = leaf(&renew(&w, &peer, &asked).await.unwrap());
+        pki.first_use(&[check(&w, &new).unwrap().certificate]).await.unwrap();
+        pki.reload().await.unwrap();
+        all.push(new);
+    }
+    let good: Vec<bool> = all.iter().map(|leaf| check(&w, leaf).is_ok()).collect();
+    assert_eq!(good, [false, false, false, false, true, true], "the newest, and the one that it was asked with");
+    assert!(all[..4].iter().all(|leaf| check(&w, leaf) == Err(Refusal::Superseded)));
+
+    // The one before renews nothing any more, but a lost answer is given again (E-3).
+    let before = check(&w, &all[4]).unwrap();
+    assert_eq!(leaf(&renew(&w, &before, &asked).await.unwrap()), all[5]);
+    let refused = renew(&w, &before, &fresh()).await;
+    assert!(matches!(refused, Err(Error::SuccessorInUse)), "{refused:?}");
+    // Unless somebody has revoked the successor: that one may be lost.
+    let newest = check(&w, &all[5]).unwrap();
+    pki.revoke(&w.admin().await, &newest.certificate, RevocationReason::Superseded).await.unwrap();
+    pki.reload().await.unwrap();
+    assert!(renew(&w, &before, &fresh()).await.is_ok());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_35_a_device_has_a_share_of_renewals(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let pki = w.fleet.pki();
+    let (_, _, own) = enrol(&w, "gw-1").await;
+    let (_, _, others) = enrol(&w, "gw-2").await;
+    let peer = check(&w, &own).unwrap();
+    let (mut asked, mut given) = (String::new(), None);
+    for _ in 0..6 {
+        asked = fresh();
+        given = Some(renew(&w, &peer, &asked).await.unwrap().certificate);
+    }
+    let refused = renew(&w, &peer, &fresh()).await.unwrap_err().fault();
+    assert_eq!((refused.code.as_str(), refused.retry_after), ("renewed_too_often", Some(1800)));
+    assert!(matches!(refused.kind, FaultKind::TooMany));
+    assert_eq!(Some(renew(&w, &peer, &asked).await.unwrap().certificate), given, "E-3: asked again, it costs nothing");
+    let rows = pki.certificates_of(&mut pki.db.read().await.unwrap(), peer.device).await.unwrap();
+    assert_eq!(rows.len(), 7, "what was refused left nothing behind");
+    let other = check(&w, &others).unwrap();
+    let csr = request("gw-2", &KeyPair::generate().unwrap());
+    assert!(renew(&w, &other, &csr).await.is_ok(), "each device has its own");
+    w.clock.advance(WINDOW - 1);
+    assert_eq!(renew(&w, &peer, &fresh()).await.unwrap_err().fault().retry_after, Some(1));
+    w.clock.advance(1);
+    assert!(renew(&w, &peer, &fresh()).await.is_ok());
+}
