@@ -32,6 +32,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &plans::INSERT_STAGE,
     &plans::DELETE_STAGES,
     &plans::EDIT,
+    &plans::WRITERS,
     &confirming::SET,
     &confirming::CONFIRM,
     &confirming::AUTO,

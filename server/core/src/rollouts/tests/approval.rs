@@ -117,6 +117,65 @@ async fn an_edit_makes_every_decision_void(#[case] kind: EngineKind) {
 #[case::sqlite(EngineKind::Sqlite)]
 #[case::postgres(EngineKind::Postgres)]
 #[tokio::test]
+async fn whoever_wrote_or_sent_any_of_it_does_not_approve_it(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 5).await;
+    let room = s.rollouts();
+    let (eve, max) = (s.w.person("eve", Role::Admin).await, s.w.person("max", Role::Admin).await);
+    let later = s.w.clock_now().plus(3_600_000);
+    let spec = wire::rollouts::RolloutSpec { start_at: Some(later), ..s.spec(two_stages()) };
+    let id = room.draft(&s.ada, spec.clone()).await.unwrap();
+    let first = s.detail(&id).await;
+    // Somebody's small edit, taken back by an edit of theirs, frees nobody; nor does sending it take an own part out.
+    let other = wire::rollouts::RolloutSpec { reason: "another".into(), ..spec.clone() };
+    for plan in [other.clone(), spec.clone()] {
+        room.edit(&s.oli, &id, s.detail(&id).await.generation, plan).await.unwrap();
+    }
+    room.submit(&eve, &id).await.unwrap();
+    let sent = s.detail(&id).await;
+    assert_eq!(sent.digest, first.digest, "the plan is as ada wrote it");
+    assert_eq!(room.nav_counts(&s.ada).await.unwrap().1, 0);
+    let why = "You edited this plan or sent it for approval since it was approved last, so somebody else must approve it.";
+    for writer in [&s.ada, &eve] {
+        let refused = fault(room.approve(writer, &id, &sent.digest, "fine").await);
+        assert_eq!((refused.code.as_str(), refused.message.as_str()), ("own_rollout", why));
+        assert_eq!(room.approvals(writer).await.unwrap().waiting[0].blocked.as_deref(), Some(why));
+    }
+    let button = sent.actions.iter().find(|a| a.verb == Verb::Approve).unwrap();
+    assert_eq!(button.blocked.as_deref(), Some(why), "the disabled button says it to ada");
+    room.approve(&max, &id, &sent.digest, "fine").await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Scheduled);
+
+    // What max has approved is nobody's part any more; what is written after that is.
+    room.edit(&max, &id, s.detail(&id).await.generation, other).await.unwrap();
+    room.submit(&s.oli, &id).await.unwrap();
+    let again = s.detail(&id).await.digest;
+    assert_eq!(fault(room.approve(&max, &id, &again, "fine").await).code, "own_rollout");
+    room.approve(&s.ada, &id, &again, "fine").await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Scheduled);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn two_approvals_of_one_digest_at_once_both_count(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    let (eve, _max) = (s.w.person("eve", Role::Admin).await, s.w.person("max", Role::Admin).await);
+    room.set_quorum(&s.ada, 2).await.unwrap();
+    let id = room.draft(&s.oli, s.spec(two_stages())).await.unwrap();
+    room.submit(&s.oli, &id).await.unwrap();
+    let digest = s.detail(&id).await.digest;
+    let (one, two) = tokio::join!(room.approve(&s.ada, &id, &digest, "yes"), room.approve(&eve, &id, &digest, "yes"));
+    one.unwrap();
+    two.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Running);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
 async fn of_two_decisions_at_once_one_counts(#[case] kind: EngineKind) {
     let s = Scene::open(kind, 3).await;
     let eve = s.w.person("eve", Role::Admin).await;
