@@ -7,6 +7,7 @@ use super::{
     expiring::{late, terms},
     going_back::known,
     moving::said,
+    previewing::unsigned,
     standing::Standing,
     state::{ROLLOUT, step},
     store::{
@@ -117,7 +118,8 @@ impl Rollouts {
         if let Some(why) = Chosen::from(&release).expired(self.clock.now()) {
             return Err(Error::NotNow(why).into());
         }
-        let problems = way_back::problems(&record.spec, Some(known(&release)), back.as_ref().map(known), self.clock.now());
+        let mut problems = way_back::problems(&record.spec, Some(known(&release)), back.as_ref().map(known), self.clock.now());
+        problems.extend(unsigned(&mut on, &actor.org, &release).await?);
         if problems.is_empty() { Ok(()) } else { Err(Error::Problems(problems).into()) }
     }
 

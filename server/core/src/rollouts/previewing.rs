@@ -19,7 +19,7 @@ use crate::{
     access::{Act, Actor, may},
     db::{Error as DbError, Read},
     devices::Selector,
-    releases,
+    releases::{self, RolloutRelease},
     telemetry::LastValues,
 };
 use parking_lot::Mutex;
@@ -80,6 +80,7 @@ impl Rollouts {
         let (Some(release), Ok(selector)) = (release, selector) else {
             return Ok(Preview { selector_error, problems, ..Preview::default() });
         };
+        problems.extend(unsigned(on, org, &release).await?);
         let target = Target {
             device_type: release.row.device_type.clone(),
             hardware: release.manifest.hardware.clone(),
@@ -116,6 +117,12 @@ impl Rollouts {
         let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, Limits::of(spec)) } else { None };
         Ok(Preview { total: found.total, stages: found.stages, excluded: found.excluded, selector_error, problems, bytes, expected, times })
     }
+}
+
+/// What is wrong with a release that its devices refuse, for its signatures.
+pub(super) async fn unsigned(on: &mut Read, org: &OrgId, release: &RolloutRelease) -> Result<Option<Problem>, DbError> {
+    let short = releases::short_of_signatures(on, org, release).await?;
+    Ok(short.map(|why| Problem { field: "release".to_owned(), message: format!("The release has {why}.") }))
 }
 
 fn of_stages(problem: &Problem) -> bool {

@@ -1,14 +1,19 @@
 //! Four eyes: who may decide, on what, and what makes it worthless.
 
-use super::{Scene, fault, stage};
+use super::{Scene, fault, key, stage};
 use crate::{
     access::{Actor, Who},
     db::EngineKind,
+    entropy::SeededEntropy,
+    releases::{manifest::written, signing::SigningKeyPair},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rstest::rstest;
 use wire::{
-    FaultKind,
+    FaultKind, Timestamp,
+    manifest::Envelope,
     rollouts::{Reach, StageSpec, Verb},
+    signing::{KEY_SET_TYPE, KeySet, ListedKey, Thresholds},
     states::{Role, RolloutState},
 };
 
@@ -152,6 +157,37 @@ async fn whoever_wrote_or_sent_any_of_it_does_not_approve_it(#[case] kind: Engin
     assert_eq!(fault(room.approve(&max, &id, &again, "fine").await).code, "own_rollout");
     room.approve(&s.ada, &id, &again, "fine").await.unwrap();
     assert_eq!(s.state(&id).await, RolloutState::Scheduled);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_devices_refuse_for_its_signatures_is_said_before_it_goes_out(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    let (sent, draft) = (room.draft(&s.oli, s.spec(two_stages())).await.unwrap(), room.draft(&s.oli, s.spec(two_stages())).await.unwrap());
+    room.submit(&s.oli, &sent).await.unwrap();
+    assert_eq!(room.preview(&s.oli, &s.spec(two_stages())).await.unwrap().problems, []);
+
+    // A key set of two keys that asks for both: the release has the signature of one.
+    let second = SigningKeyPair::generate(&SeededEntropy::new(2)).unwrap();
+    let listed = |name: &str, key: &SigningKeyPair| ListedKey { name: name.into(), public: hex::encode(key.public()) };
+    let keys = vec![listed("build", &key()), listed("second", &second)];
+    let thresholds = Thresholds { threshold: 2, device_types: Vec::new() };
+    let set = KeySet { schema: 1, version: 1, created: Timestamp(0), expires: None, keys, thresholds };
+    let payload = serde_json::to_vec(&set).unwrap();
+    let signatures = [&key(), &second].map(|key| key.signature(KEY_SET_TYPE, &payload).unwrap()).to_vec();
+    let envelope = Envelope { payload_type: KEY_SET_TYPE.into(), payload: STANDARD.encode(&payload), signatures };
+    s.w.fleet.releases().publish_key_set(&s.ada, &written(&envelope).unwrap()).await.unwrap();
+
+    let problems = room.preview(&s.oli, &s.spec(two_stages())).await.unwrap().problems;
+    assert_eq!((problems.len(), problems[0].field.as_str()), (1, "release"));
+    assert!(problems[0].message.starts_with("The release has 1 of the 2 signatures"), "{}", problems[0].message);
+    assert_eq!(fault(room.submit(&s.oli, &draft).await).message, problems[0].message);
+    let digest = s.detail(&sent).await.digest;
+    assert_eq!(fault(room.approve(&s.ada, &sent, &digest, "fine").await).message, problems[0].message);
+    assert_eq!(s.state(&sent).await, RolloutState::WaitingForApproval);
 }
 
 #[rstest]
