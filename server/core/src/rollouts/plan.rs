@@ -128,10 +128,10 @@ fn before(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
         return if course.state == RolloutState::Approved { plan.enter(RolloutState::Scheduled, text) } else { plan.because(text) };
     }
     match survey {
-        Some(Survey::Targets { cuts, strata, last_device }) => {
+        Some(Survey::Targets { cuts, strata, members, last_device }) => {
             let devices = cuts.last().map_or(0, |c| c.reach);
             Plan::default()
-                .then(Change::Draw { cuts: cuts.clone(), strata: strata.clone(), last_device: *last_device })
+                .then(Change::Draw { cuts: cuts.clone(), strata: strata.clone(), members: members.clone(), last_device: *last_device })
                 .enter(RolloutState::Running, format!("Started: {} in {} stages", devices_of(devices), course.stages.len()))
         }
         _ => Plan::needs(Need::Targets),
