@@ -195,3 +195,28 @@ async fn who_has_nothing_to_do_is_remembered_until_something_opens(#[case] kind:
     }
     assert!(s.rollouts().poll(other).await.unwrap().is_some());
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_page_of_waiting_devices_and_its_total_answer_the_same_question(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 6).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    s.rollouts().tick().await.unwrap();
+    let gone = s.devices[0];
+    // One of them runs something newer meanwhile, and two more join: nobody has counted yet.
+    s.runs(gone, "3.0.0", 3).await;
+    for n in 7..=8 {
+        s.join(&format!("gw-{n}")).await;
+    }
+    for (show, cursor) in [(Show::Waiting, None), (Show::All, None), (Show::Waiting, Some(s.devices[2].to_string()))] {
+        let query = UpdateQuery { show, cursor: cursor.clone(), rows: Some(3), ..UpdateQuery::default() };
+        let page = s.rollouts().updates(&s.ada, &id, &query).await.unwrap();
+        assert_eq!((page.total, page.items.len()), (7, 3), "{show} {cursor:?}");
+    }
+    let before = s.detail(&id).await.row.counts.waiting;
+    s.w.clock.advance(super::super::plan::RECOUNT_SMALL_MS);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!((before, s.detail(&id).await.row.counts.waiting), (6, 7), "a minute later the rollout says so too");
+}
