@@ -24,7 +24,7 @@ pub struct Preview {
     pub selector_error: Option<SelectorError>,
     /// What is wrong with the plan; `field` names the input, for example `stages.1.reach`.
     pub problems: Vec<Problem>,
-    /// Bytes that would be downloaded.
+    /// Bytes that would be downloaded: by devices that run what a delta starts from, the delta.
     pub bytes: i64,
     /// How long it is likely to take; none when no device of this type was updated by a rollout before, or nobody would get it.
     #[serde(default)]
@@ -59,6 +59,9 @@ pub struct Expected {
     pub whole: Span,
     /// Stage by stage, each with its soak.
     pub stages: Vec<Span>,
+    /// When it is usually over: the whole after every device's window has opened once.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
 }
 
 /// A span of time that is not certain, in milliseconds.

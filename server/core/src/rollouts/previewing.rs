@@ -8,7 +8,7 @@ use super::{
     foreseeing::{Zones, foresee},
     going_back::known,
     lot::Lot,
-    store::{freezes, history, parts::Rank, records::Record},
+    store::{deltas, freezes, history, parts::Rank, records::Record},
     survey::{Found, Target, Walk},
     ticking::{asked, walk},
     timing::Timing,
@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use wire::{
     Timestamp,
     ids::{Digest, OrgId, RolloutId},
-    rollouts::{Preview, Problem, RolloutSpec},
+    rollouts::{Expected, Preview, Problem, RolloutSpec},
 };
 
 /// Devices named of each stage.
@@ -98,7 +98,12 @@ impl Rollouts {
         let mut taken = Walk::new(&target, &lot, id, sample > 0);
         let rank = Rank { sequence: target.sequence, priority: spec.priority };
         let measured = (self.last.as_ref(), &asked(&target, &lot));
+        let sizes = deltas::sizes(on, org, &release).await?;
+        let (mut meant, mut sum) = (0_u64, 0_u64);
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
+            if target.check(facts, busy).is_ok() {
+                (meant, sum) = (meant + 1, sum.saturating_add(sizes.of(&facts.version, facts.sequence)));
+            }
             zones.take(&target, facts, busy);
             taken.take(device, facts, busy);
         })
@@ -111,10 +116,13 @@ impl Rollouts {
         if !problems.iter().any(of_stages) {
             problems.extend(validate::problems_of_draw(spec, &devices, &found.overlaps));
         }
-        let size: u64 = release.manifest.payloads.iter().map(|p| p.size).sum();
-        let bytes = i64::try_from(size).unwrap_or(i64::MAX).saturating_mul(found.total);
+        // Of those that are meant and in no stage nobody knows what they would have had: their share is taken off.
+        let share = u128::from(sum) * u128::from(found.total.unsigned_abs()) / u128::from(meant.max(1));
+        let bytes = i64::try_from(share).unwrap_or(i64::MAX);
         let took = history::took(on, org, &target.device_type, HISTORY).await?;
         let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, Limits::of(spec)) } else { None };
+        let begins = times.as_ref().and_then(|t| t.last.or(t.first)).unwrap_or(now).max(spec.start_at.unwrap_or(now)).max(now);
+        let expected = expected.map(|e| Expected { until: Some(begins.plus(e.whole.usual_ms)), ..e });
         Ok(Preview { total: found.total, stages: found.stages, excluded: found.excluded, selector_error, problems, bytes, expected, times })
     }
 }

@@ -130,6 +130,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &history::BEGUN,
     &history::TOOK,
     &deltas::TO_DEVICE,
+    &deltas::SIZES,
     &ddi::ACTION,
     &ddi::ACTIONS,
     &ddi::NUMBER,
