@@ -96,6 +96,32 @@ pub struct Excluded {
     pub devices: i64,
 }
 
+/// A device that a plan's selector matches, and its place as of now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PreviewDevice {
+    /// The device.
+    pub device_id: DeviceId,
+    /// The stage that it would be in, from 1; none when it would not get it.
+    pub stage: Option<u32>,
+    /// Why it would not get it, for example `already on 1.2.0 or newer`.
+    pub reason: Option<String>,
+}
+
+/// Which devices of a preview.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PreviewQuery {
+    /// Only this stage, from 1; 0 is those that would not get it.
+    #[serde(default)]
+    pub stage: Option<u32>,
+    /// Cursor of the page before.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Rows of a page, at most [`crate::page::MAX_ROWS`]; [`crate::page::DEFAULT_ROWS`] unless given.
+    #[serde(default)]
+    pub rows: Option<u32>,
+}
+
 /// Something wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -1,14 +1,18 @@
 //! What a plan would do as of now: who, in which stage, who is left out and why. The approver sees the draw of exactly the plan they sign.
 
 use super::{
-    Rollouts,
+    Error, Rollouts,
     arranging::arranged,
     drafting::release_back,
     expecting::{Limits, expect},
     foreseeing::{Zones, foresee},
     going_back::known,
     lot::Lot,
-    store::{deltas, freezes, history, parts::Rank, records::Record},
+    store::{
+        deltas, freezes, history,
+        parts::Rank,
+        records::{self, Record},
+    },
     survey::{Found, Target, Walk},
     ticking::{asked, walk},
     timing::Timing,
@@ -46,10 +50,18 @@ const UNNAMED: &str = "rol_00000000000000000000000000000000";
 impl Rollouts {
     /// What a plan would do. Changes nothing. Devices are named only for a plan that is kept: the draw depends on its id.
     pub async fn preview(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Preview> {
+        self.preview_as(actor, None, spec).await
+    }
+
+    /// The same as the plan of this rollout: the draw depends on its id, so devices are named.
+    pub async fn preview_as(&self, actor: &Actor, id: Option<&RolloutId>, spec: &RolloutSpec) -> Result<Preview> {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
+        if let Some(id) = id {
+            records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        }
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
-        self.previewed(&mut on, &actor.org, None, &spec).await
+        self.previewed(&mut on, &actor.org, id, &spec).await
     }
 
     /// What a kept plan would do, as of a few seconds ago at most: pages that many look at, and read again with every change, don't each walk

@@ -234,7 +234,7 @@ impl Rollouts {
     }
 }
 
-const fn before_draw(state: RolloutState) -> bool {
+pub(super) const fn before_draw(state: RolloutState) -> bool {
     use RolloutState as R;
     matches!(state, R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled)
 }

@@ -207,7 +207,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Said of devices that no stage takes.
-const LEFT_OUT: &str = "in no stage: none of their selectors matches";
+pub(super) const LEFT_OUT: &str = "in no stage: none of their selectors matches";
 
 fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
