@@ -7,11 +7,15 @@ use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
 use std::{fmt::Write as _, path::PathBuf};
 use wire::{
-    ids::{ApproverGroupId, Digest, GlassId, RolloutId, UserId},
+    ids::{ApproverGroupId, DeviceId, Digest, GlassId, RolloutId, UserId},
     rollouts::{
-        ApprovalRule, ApprovalTerms, ApproverGroup, GlassBreak, NewApprovalTerms, NewApproverGroup, NewGlassReview, RuleRow, Share,
+        ApprovalCard, ApprovalRule, ApprovalTerms, ApproverGroup, GlassBreak, NewApprovalTerms, NewApproverGroup, NewGlassReview, RuleRow,
+        Share,
     },
 };
+
+/// Devices named of each stage.
+const NAMED: usize = 12;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Approval {
@@ -233,8 +237,32 @@ async fn inbox(fleet: &Fleet, shell: &Actor) -> Result<String> {
         if let Some(why) = &s.stuck {
             let _ = writeln!(out, "  {why}");
         }
+        out.push_str(&would(card));
     }
     Ok(if out.is_empty() { "Nothing waits.\n".to_owned() } else { out })
+}
+
+/// What a plan that waits would do as of now, and what it has otherwise than the one that was approved last.
+fn would(card: &ApprovalCard) -> String {
+    let p = &card.preview;
+    let mut out = format!("  for {} devices, {} bytes\n", p.total, p.bytes);
+    // Writing to a string can't fail.
+    for (number, stage) in (1..).zip(&p.stages) {
+        let named: Vec<&str> = stage.sample.iter().take(NAMED).map(DeviceId::as_str).collect();
+        let more = if i64::try_from(named.len()).is_ok_and(|n| n < stage.devices) { " …" } else { "" };
+        let _ = writeln!(out, "  stage {number} {}: {}: {}{more}", stage.name, stage.devices, named.join(" "));
+    }
+    for left in &p.excluded {
+        let _ = writeln!(out, "  not included: {} {}", left.devices, left.reason);
+    }
+    for problem in &p.problems {
+        let _ = writeln!(out, "  problem: {}: {}", problem.field, problem.message);
+    }
+    for line in &card.changes.lines {
+        let (before, after) = (line.before.as_deref().unwrap_or("–"), line.after.as_deref().unwrap_or("–"));
+        let _ = writeln!(out, "  changed: {}: {before} → {after}", line.what);
+    }
+    out
 }
 
 fn broken(g: &GlassBreak) -> String {
@@ -357,6 +385,7 @@ mod tests {
         let digest = w.fleet.rollouts().detail(&ada, &id).await.unwrap().digest;
         let inbox = run(Approval::Inbox).await.unwrap();
         assert!(inbox.contains("0 of 2 approvals, 0 of 1 by safety; expires") && inbox.contains(digest.as_str()), "{inbox}");
+        assert!(inbox.contains("  for ") && inbox.contains("  stage 1 "), "what it would do stands beside the digest: {inbox}");
         let break_glass = |token_file| Approval::BreakGlass { id: id.clone(), digest: digest.clone(), reason: "fire".into(), token_file };
         assert!(run(break_glass(adas.clone())).await.unwrap().contains("Two other admins review that"));
         assert_eq!(w.fleet.rollouts().detail(&ada, &id).await.unwrap().row.state, RolloutState::Running);

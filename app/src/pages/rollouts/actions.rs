@@ -209,12 +209,17 @@ fn label(rollout: &RolloutDetail, verb: Verb) -> (&'static str, String) {
         Verb::Pause => ("circle-pause", text("Pause…")),
         Verb::Resume if rollout.row.state == RolloutState::Halted => ("circle-play", text("Resume anyway…")),
         Verb::Resume => ("circle-play", text("Resume…")),
-        Verb::Promote => ("circle-play", format!("Start stage {}…", rollout.row.stage + 1)),
+        Verb::Promote => promote_of(rollout.row.stage, rollout.row.stages),
         Verb::Stop => ("octagon-x", text("Stop…")),
         Verb::Retry => ("rotate-ccw", retry_of(&rollout.row.counts)),
         Verb::RollBack => ("rotate-ccw", text("Roll back…")),
         Verb::BreakGlass => ("octagon-x", text("Break glass…")),
     }
+}
+
+/// Which stage follows; after the last one nothing does.
+fn promote_of(stage: u32, stages: u32) -> (&'static str, String) {
+    if stage < stages { ("circle-play", format!("Start stage {}…", stage + 1)) } else { ("check", format!("End stage {stage}…")) }
 }
 
 const fn past(verb: Verb) -> &'static str {
@@ -226,7 +231,7 @@ const fn past(verb: Verb) -> &'static str {
         Verb::Start => "Started",
         Verb::Pause => "Paused",
         Verb::Resume => "Resumed",
-        Verb::Promote => "Next stage started",
+        Verb::Promote => "Stage ended",
         Verb::Stop => "Stopping",
         Verb::Retry => "Offered again",
         Verb::RollBack => "Rolling back",
@@ -275,7 +280,7 @@ fn consequences(r: &RolloutDetail, verb: Verb) -> String {
         }
         Verb::Resume => format!("Offers go out again; {} wait.", devices(c.waiting)),
         Verb::Promote => r.stages.iter().find(|s| s.number == r.row.stage + 1).map_or_else(
-            || "The next stage begins.".to_owned(),
+            || format!("The last stage ends, and with it the rollout. {} that wait are left as they are.", devices(c.waiting)),
             |s| format!("Stage {}, {}, begins with {}.", s.number, s.spec.name, devices(s.counts.total)),
         ),
         Verb::Stop => format!(
@@ -356,6 +361,12 @@ mod tests {
     fn going_back_says_to_what_and_for_how_many() {
         let said = back_says(&Counts { succeeded: 12, ..Counts::default() }, "2.0.0", "1.0.0+3");
         assert!(said.contains("sends 1.0.0+3 to the devices that run 2.0.0: 12 devices by now"), "{said}");
+    }
+
+    #[test]
+    fn after_the_last_stage_none_is_started() {
+        let words = |stage| promote_of(stage, 2).1;
+        assert_eq!([1, 2].map(words), ["Start stage 2…", "End stage 2…"]);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub fn state_banner(r: &RolloutDetail) -> AnyView {
         S::WaitingForApproval => {
             let far = r.standing.as_ref().map_or_else(String::new, |s| format!(" {}.", crate::pages::approvals::progress(s)));
             let left = r.standing.as_ref().and_then(|s| s.decide_by).map(|at| view! { " The request expires "{time::ago(at)}"." });
-            let text = format!(" An admin other than {} has to decide.{far}", r.row.author);
+            let text = format!(" An admin who neither wrote nor sent it has to decide.{far}");
             banner(Tone::Hold, view! { <b>"Waits for approval."</b>{text}{left} }.into_any())
         }
         S::Halted => {

@@ -187,7 +187,7 @@ mod tests {
         let whole = Span { usual_ms: 720_000, slow_ms: 2_400_000 };
         assert_eq!(span(whole), "12 min, 40 min when it is slow");
         assert_eq!(span(Span { slow_ms: 720_000, ..whole }), "12 min");
-        let expected = Expected { updates: 1, whole, stages: vec![whole] };
+        let expected = Expected { updates: 1, whole, stages: vec![whole], until: None };
         assert!(rests_on(&expected).starts_with("As the last 1 update of this type went"));
     }
 

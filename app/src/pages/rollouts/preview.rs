@@ -89,7 +89,10 @@ fn takes(p: &Preview) -> Option<AnyView> {
     (p.total > 0).then(|| {
         let said = match &p.expected {
             None => view! { "no history yet: no rollout has updated a device of this type" }.into_any(),
-            Some(e) => view! { {phrases::span(e.whole)}<div class="small text-2">{phrases::rests_on(e)}</div> }.into_any(),
+            Some(e) => {
+                let until = e.until.map(|at| view! { <div>{format!("Usually over by {}", at.readable())}</div> });
+                view! { {phrases::span(e.whole)}{until}<div class="small text-2">{phrases::rests_on(e)}</div> }.into_any()
+            }
         };
         view! { <dt>"Takes about"</dt><dd>{said}</dd> }.into_any()
     })

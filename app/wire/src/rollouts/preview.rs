@@ -24,7 +24,7 @@ pub struct Preview {
     pub selector_error: Option<SelectorError>,
     /// What is wrong with the plan; `field` names the input, for example `stages.1.reach`.
     pub problems: Vec<Problem>,
-    /// Bytes that would be downloaded.
+    /// Bytes that would be downloaded: by devices that run what a delta starts from, the delta.
     pub bytes: i64,
     /// How long it is likely to take; none when no device of this type was updated by a rollout before, or nobody would get it.
     #[serde(default)]
@@ -59,6 +59,9 @@ pub struct Expected {
     pub whole: Span,
     /// Stage by stage, each with its soak.
     pub stages: Vec<Span>,
+    /// When it is usually over: the whole after every device's window has opened once.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
 }
 
 /// A span of time that is not certain, in milliseconds.
@@ -91,6 +94,32 @@ pub struct Excluded {
     pub reason: String,
     /// How many.
     pub devices: i64,
+}
+
+/// A device that a plan's selector matches, and its place as of now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PreviewDevice {
+    /// The device.
+    pub device_id: DeviceId,
+    /// The stage that it would be in, from 1; none when it would not get it.
+    pub stage: Option<u32>,
+    /// Why it would not get it, for example `already on 1.2.0 or newer`.
+    pub reason: Option<String>,
+}
+
+/// Which devices of a preview.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PreviewQuery {
+    /// Only this stage, from 1; 0 is those that would not get it.
+    #[serde(default)]
+    pub stage: Option<u32>,
+    /// Cursor of the page before.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// Rows of a page, at most [`crate::page::MAX_ROWS`]; [`crate::page::DEFAULT_ROWS`] unless given.
+    #[serde(default)]
+    pub rows: Option<u32>,
 }
 
 /// Something wrong with a plan.

@@ -36,7 +36,7 @@ mod uploading;
 pub use blobs::ArtifactFile;
 pub use checksums::Checksums;
 pub use error::Error;
-pub use reading::{RolloutRelease, for_rollout, installed, published};
+pub use reading::{RolloutRelease, for_rollout, installed, published, short_of_signatures};
 pub use scrubbing::Figures;
 pub(crate) use store::has_damage;
 

@@ -43,6 +43,16 @@ pub async fn installed(on: &mut impl Conn, org: &OrgId, device_type: &str, versi
     store::installed(on, org, device_type, version).await
 }
 
+/// Why devices refuse a release by the newest key set: it has too few signatures. None where it has enough, or the organization has no key set.
+pub async fn short_of_signatures(on: &mut impl Conn, org: &OrgId, release: &RolloutRelease) -> Result<Option<String>, db::Error> {
+    if release.key_set == 0 {
+        return Ok(None);
+    }
+    let envelope = store::body(on, org, &release.row.id).await?.and_then(|body| body.envelope);
+    let standing = policy::standing(on, org, &release.row, envelope.as_deref()).await?;
+    Ok(standing.as_ref().and_then(|s| policy::falls_short(release.state, s)))
+}
+
 /// A release that was verified, for a rollout; none when there is no such release here or it is in quarantine.
 pub async fn for_rollout(on: &mut impl Conn, org: &OrgId, id: &ReleaseId) -> Result<Option<RolloutRelease>, db::Error> {
     let Some(row) = store::release_alone(on, org, id).await? else { return Ok(None) };

@@ -9,6 +9,7 @@ use super::{
 use crate::{Result, db::Conn};
 use wire::{
     Timestamp,
+    ids::UserId,
     rollouts::{ApprovalAhead, ApprovalRule, ApproverAhead, Share, ShareAhead},
 };
 
@@ -29,17 +30,17 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// For a rollout, as people and rules are now.
-    pub(super) async fn read(on: &mut impl Conn, record: &Record, now: Timestamp) -> Result<Self> {
+    /// For a rollout, as people and rules are now, when this person sends it.
+    pub(super) async fn read(on: &mut impl Conn, record: &Record, sender: Option<&UserId>, now: Timestamp) -> Result<Self> {
         let rule = rule_for(on, &record.org, &record.device_type, now).await?;
-        Ok(Self::of(rule, People::read(on, &record.org).await?, &record.author, now))
+        Ok(Self::of(rule, People::read(on, &record.org).await?, &record.barred(sender), now))
     }
 
-    /// Pure: of this rule, among these people, for a plan of this author.
-    pub(super) fn of(rule: ApprovalRule, people: People, author: &str, now: Timestamp) -> Self {
-        let electors = people.electors(&rule, author, now);
-        let short =
-            people.short_of(&rule, &electors, "its author").map(|why| format!("{why} Add an admin first, or ask for another rule."));
+    /// Pure: of this rule, among these people, for a plan that these have written or send.
+    pub(super) fn of(rule: ApprovalRule, people: People, barred: &[UserId], now: Timestamp) -> Self {
+        let electors = people.electors(&rule, barred, now);
+        let beside = if barred.len() > 1 { "those who wrote or send it" } else { "its author" };
+        let short = people.short_of(&rule, &electors, beside).map(|why| format!("{why} Add an admin first, or ask for another rule."));
         Self { asked: Asked::of(&rule, &people), rule, electors, short, people }
     }
 
@@ -67,7 +68,7 @@ impl Ahead {
 mod tests {
     use super::*;
     use crate::rollouts::store::approvers::{Group, Member};
-    use wire::ids::{ApproverGroupId, UserId};
+    use wire::ids::ApproverGroupId;
 
     fn user(n: u32) -> UserId {
         format!("usr_{n:032x}").parse().unwrap()
@@ -90,18 +91,20 @@ mod tests {
     #[test]
     fn it_is_shown_who_may_count_and_what_is_missing() {
         let rule = |needed, at_least| ApprovalRule { needed, from: vec![Share { group: group(1), at_least }] };
-        let ahead = |rule, author: &str, now| Ahead::of(rule, people(), author, Timestamp(now)).view();
-        let shown = ahead(rule(2, 1), user(1).as_str(), 0);
+        let ahead = |rule, barred: &[UserId], now| Ahead::of(rule, people(), barred, Timestamp(now)).view();
+        let shown = ahead(rule(2, 1), &[user(1)], 0);
         assert_eq!((shown.needed, shown.people, shown.unfulfillable.clone()), (2, 3, None));
         assert_eq!(shown.from, [ShareAhead { name: "safety".into(), at_least: 1, people: 1 }]);
         let names: Vec<_> = shown.approvers.iter().map(|a| (a.name.as_str(), a.groups.len())).collect();
         assert_eq!(names, [("admin 2", 1), ("admin 3", 0), ("admin 4", 0)], "the author never, a new member from tomorrow on");
 
         // The only one of the group wrote it; tomorrow there is another one.
-        let why = ahead(rule(2, 1), user(2).as_str(), 0).unfulfillable.unwrap();
+        let why = ahead(rule(2, 1), &[user(2)], 0).unfulfillable.unwrap();
         assert!(why.contains("2 approvals, 1 of them by safety") && why.contains("0 of them in safety"), "{why}");
-        assert_eq!(ahead(rule(2, 1), user(2).as_str(), 1000).unfulfillable, None);
-        assert!(ahead(ApprovalRule::plain(4), user(1).as_str(), 0).unfulfillable.is_some(), "three are not four");
-        assert_eq!(ahead(ApprovalRule::plain(1), "", 0).people, 4, "a plan by the shell has no author among them");
+        assert_eq!(ahead(rule(2, 1), &[user(2)], 1000).unfulfillable, None);
+        assert!(ahead(ApprovalRule::plain(4), &[user(1)], 0).unfulfillable.is_some(), "three are not four");
+        assert_eq!(ahead(ApprovalRule::plain(1), &[], 0).people, 4, "a plan by the shell has no author among them");
+        let why = ahead(ApprovalRule::plain(3), &[user(1), user(4)], 0).unfulfillable.unwrap();
+        assert!(why.contains("beside those who wrote or send it there are 2 admins"), "{why}");
     }
 }

@@ -202,7 +202,7 @@ impl Course {
             }
             Change::Say { summary } => self.summary.clone_from(summary),
             Change::BeginNow => self.begin_at = None,
-            Change::Draw { cuts, strata: _, last_device } => self.draw(cuts, *last_device),
+            Change::Draw { cuts, strata: _, members: _, last_device } => self.draw(cuts, *last_device),
             Change::Begin { stage, doors_until } => self.begin(*stage, *doors_until, now),
             Change::Doors { until } => self.doors_until = *until,
             Change::Reopen { stage, doors_until } => {

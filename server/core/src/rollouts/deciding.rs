@@ -7,6 +7,7 @@ use super::{
     expiring::{late, terms},
     going_back::known,
     moving::said,
+    previewing::unsigned,
     standing::Standing,
     state::{ROLLOUT, step},
     store::{
@@ -41,6 +42,15 @@ pub(super) enum Word {
     No,
 }
 
+/// What a decision is about.
+#[derive(Debug, Clone, Copy)]
+enum About<'a> {
+    /// A yes: exactly what this digest binds, whoever else has said yes to it meanwhile.
+    Digest(&'a Digest),
+    /// A no: the rollout as it was looked at.
+    Generation(i64),
+}
+
 /// A change before the start.
 pub(super) struct Turn<'a> {
     /// The word in the audit log.
@@ -58,13 +68,13 @@ pub(super) struct Turn<'a> {
 }
 
 impl Rollouts {
-    /// Says yes to this digest: when all have said so whom its rule asks for, the plan runs as it was read, at once or at its time. The author of the
-    /// plan can't, also not through an API token, nobody can twice, and a remark is required. When somebody else decided or edited in the meantime,
-    /// nothing happens.
+    /// Says yes to this digest: when all have said so whom its rule asks for, the plan runs as it was read, at once or at its time. Whoever
+    /// wrote any of the plan or sent it can't, also not through an API token, nobody can twice, and a remark is required. Another yes to the same digest
+    /// in the meantime is no matter; when somebody edited it or said no, nothing happens.
     pub async fn approve(&self, actor: &Actor, id: &RolloutId, digest: &Digest, remark: &str) -> Result<()> {
-        let generation = self.decidable(actor, id, Word::Yes).await?;
+        self.decidable(actor, id, Word::Yes).await?;
         self.intact(actor, id, digest).await?;
-        let missing = self.decision(actor, id, generation, Word::Yes, remark).await?;
+        let missing = self.decision(actor, id, About::Digest(digest), remark).await?;
         if missing == 0 {
             self.go_on(&actor.org, id).await;
         }
@@ -74,7 +84,7 @@ impl Rollouts {
     /// Says no. The author can edit it and ask again. A remark is required.
     pub async fn reject(&self, actor: &Actor, id: &RolloutId, remark: &str) -> Result<()> {
         let generation = self.decidable(actor, id, Word::No).await?;
-        self.decision(actor, id, generation, Word::No, remark).await.map(drop)
+        self.decision(actor, id, About::Generation(generation), remark).await.map(drop)
     }
 
     /// What follows at once is seen at once; if this fails, the next tick does it.
@@ -108,17 +118,27 @@ impl Rollouts {
         if let Some(why) = Chosen::from(&release).expired(self.clock.now()) {
             return Err(Error::NotNow(why).into());
         }
-        let problems = way_back::problems(&record.spec, Some(known(&release)), back.as_ref().map(known), self.clock.now());
+        let mut problems = way_back::problems(&record.spec, Some(known(&release)), back.as_ref().map(known), self.clock.now());
+        problems.extend(unsigned(&mut on, &actor.org, &release).await?);
         if problems.is_empty() { Ok(()) } else { Err(Error::Problems(problems).into()) }
     }
 
     /// Keeps a decision, counted with the people as they are in its own transaction; how many approvals are missing then.
-    async fn decision(&self, actor: &Actor, id: &RolloutId, generation: i64, word: Word, remark: &str) -> Result<u32> {
+    async fn decision(&self, actor: &Actor, id: &RolloutId, about: About<'_>, remark: &str) -> Result<u32> {
         let remark = remark_of("reason", remark)?;
         let (by, by_name) = person(actor)?;
         let now = self.clock.now();
         let mut tx = self.db.write().await?;
-        let (record, course) = held(&mut tx, &actor.org, id, Some(generation)).await?;
+        let (word, seen) = match about {
+            About::Digest(_) => (Word::Yes, None),
+            About::Generation(generation) => (Word::No, Some(generation)),
+        };
+        let (record, course) = held(&mut tx, &actor.org, id, seen).await?;
+        if let About::Digest(digest) = about
+            && record.digest != *digest
+        {
+            return Err(Error::OtherDigest.into());
+        }
         let standing = Standing::read(&mut tx, &record, now).await?;
         if let Some(e) = not_decidable(&record, actor, Some(&standing), word, now) {
             return Err(e.into());
@@ -221,6 +241,7 @@ pub(super) fn not_decidable(record: &Record, actor: &Actor, standing: Option<&St
     match record.state() {
         RolloutState::WaitingForApproval => match actor.user() {
             Some(user) if user.as_str() == record.author => Some(Error::OwnRollout),
+            Some(user) if word == Word::Yes && record.wrote(user) => Some(Error::OwnPart),
             _ if late(record, now).is_some() => late(record, now).map(super::expiring::Late::refusal),
             Some(user) if standing.is_some_and(|s| s.approved_by(user)) => {
                 Some(Error::NotNow("You have approved it; it waits for somebody else's word.".to_owned()))

@@ -28,7 +28,7 @@ use crate::{
 use serde_json::json;
 use wire::{
     Timestamp,
-    ids::{Digest, OrgId, RolloutId},
+    ids::{Digest, OrgId, RolloutId, UserId},
     rollouts::{Problem, RolloutSpec},
     states::RolloutState,
 };
@@ -78,6 +78,7 @@ impl Rollouts {
         }
         let author = author_name(&mut tx, actor).await?;
         plans::insert(&mut tx, &actor.org, &id, &written(actor, &author, &spec, &release, &digest), now).await?;
+        plans::keep_writers(&mut tx, &id, &with(&[], actor)).await?;
         lists::add_event(&mut tx, &actor.org, &id, &format!("Drafted by {}", actor.label()), &actor.label(), "off", now).await?;
         let detail = json!({ "rollout": spec.name, "digest": digest });
         audit::append(&mut tx, actor, now, "rollout.draft", id.as_str(), &detail).await?;
@@ -86,7 +87,8 @@ impl Rollouts {
         Ok(Some(id))
     }
 
-    /// Another plan for a rollout that has not begun. Whoever edits is its author then; what was decided on the old plan is void.
+    /// Another plan for a rollout that has not begun. Whoever edits is its author then, and those who wrote before them go on to
+    /// count as its writers until people have approved what they wrote; what was decided on the old plan is void.
     pub async fn edit(&self, actor: &Actor, id: &RolloutId, generation: i64, spec: RolloutSpec) -> Result<()> {
         may(actor, Act::Draft)?;
         let now = self.clock.now();
@@ -100,11 +102,12 @@ impl Rollouts {
         drop(on);
         let digest = digest_of(&actor.org, id, &spec, &release, back.as_ref());
         let mut tx = self.db.write().await?;
-        held(&mut tx, &actor.org, id, Some(generation)).await?;
+        let (before, _) = held(&mut tx, &actor.org, id, Some(generation)).await?;
         let author = author_name(&mut tx, actor).await?;
         if !plans::edit(&mut tx, &actor.org, id, generation, &written(actor, &author, &spec, &release, &digest), now).await? {
             return Err(Error::Stale.into());
         }
+        plans::keep_writers(&mut tx, id, &with(unapproved(&before), actor)).await?;
         asking::void(&mut tx, id).await?;
         let text = match record.state() {
             RolloutState::Draft => format!("Edited by {}", actor.label()),
@@ -119,22 +122,24 @@ impl Rollouts {
     }
 
     /// Asks for approval, by the rule that is in force now. Every stage must reach somebody by now, and the people there are must be able to fulfil the
-    /// rule without the author.
+    /// rule without those who wrote the plan and whoever sends it.
     pub async fn submit(&self, actor: &Actor, id: &RolloutId) -> Result<()> {
         may(actor, Act::Draft)?;
         let now = self.clock.now();
         let record = self.sendable(actor, id).await?;
         let mut tx = self.db.write().await?;
         let (record, course) = held(&mut tx, &actor.org, id, Some(record.generation())).await?;
-        let Ahead { rule, asked, electors, short, .. } = Ahead::read(&mut tx, &record, now).await?;
+        let Ahead { rule, asked, electors, short, .. } = Ahead::read(&mut tx, &record, actor.user(), now).await?;
         if let Some(why) = short {
             return Err(Error::NotNow(why).into());
         }
         let by = if rule.from.is_empty() { String::new() } else { format!(": {}", asked.words()) };
+        let barred = record.barred(actor.user());
+        let than = if barred.len() > 1 { "those who wrote or sent it" } else { record.author_name.as_str() };
         let turn = Turn {
             action: "rollout.submit",
             through: &[RolloutState::WaitingForApproval],
-            summary: format!("Waits for {} than {} to approve it{by}", people(rule.needed), record.author_name),
+            summary: format!("Waits for {} than {than} to approve it{by}", people(rule.needed)),
             text: format!("Sent for approval by {}", actor.label()),
             tone: "hold",
             detail: json!({ "approvals_needed": rule.needed, "rule": asked }),
@@ -144,6 +149,7 @@ impl Rollouts {
         let rule_kept = plans::json(&asked)?;
         let sent = asking::Asked { needed: rule.needed, rule: &rule_kept, electors: &electors, decide_by };
         asking::ask(&mut tx, &actor.org, id, &sent).await?;
+        plans::keep_writers(&mut tx, id, &barred).await?;
         tx.commit().await?;
         self.bus.tell(Event::Rollout { org: actor.org.clone(), id: id.clone() });
         Ok(())
@@ -157,10 +163,11 @@ impl Rollouts {
         if record.state() != RolloutState::Draft {
             return Err(Error::NotNow("Only a draft can be sent for approval.".to_owned()).into());
         }
-        checked(&mut on, &actor.org, &record.spec, now).await?;
+        let (release, _) = checked(&mut on, &actor.org, &record.spec, now).await?;
         let found = previewing::draw(&mut on, &record, self.last.as_ref(), now).await?;
         let devices: Vec<i64> = found.stages.iter().map(|s| s.devices).collect();
         let mut problems = validate::problems_of_draw(&record.spec, &devices, &found.overlaps);
+        problems.extend(previewing::unsigned(&mut on, &actor.org, &release).await?);
         let terms = terms(&mut on, &actor.org).await?;
         if let (Some(at), Some(until)) = (record.spec.start_at, terms.start_by(now))
             && at >= until
@@ -171,6 +178,18 @@ impl Rollouts {
         }
         if problems.is_empty() { Ok(record) } else { Err(Error::Problems(problems).into()) }
     }
+}
+
+/// Those whose writing nobody has approved yet. A start without approvals frees nobody.
+fn unapproved(record: &Record) -> &[UserId] {
+    let approved = matches!(record.state(), RolloutState::Approved | RolloutState::Scheduled) && record.glass.is_none();
+    if approved { &[] } else { &record.writers }
+}
+
+/// These writers, and whoever acts, if a person.
+fn with(writers: &[UserId], actor: &Actor) -> Vec<UserId> {
+    let own = actor.user().filter(|user| !writers.contains(user));
+    writers.iter().chain(own).cloned().collect()
 }
 
 /// Why a rollout can't be edited any more.

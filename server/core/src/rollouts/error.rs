@@ -14,6 +14,9 @@ pub enum Error {
     /// The author can't decide on their own rollout.
     #[error("the author can't decide")]
     OwnRollout,
+    /// Whoever edited it or sent it can't approve it.
+    #[error("whoever edited or sent it can't approve it")]
+    OwnPart,
     /// An approval without saying of what.
     #[error("an approval needs a digest")]
     NoDigest,
@@ -61,6 +64,10 @@ impl Error {
                 }
             }
             Self::OwnRollout => Fault::new(K::Forbidden, "own_rollout", "You asked for this, someone else must decide."),
+            Self::OwnPart => {
+                let why = "You edited this plan or sent it for approval since it was approved last, so somebody else must approve it.";
+                Fault::new(K::Forbidden, "own_rollout", why)
+            }
             Self::OtherDigest => Fault::new(
                 K::Conflict,
                 "other_digest",

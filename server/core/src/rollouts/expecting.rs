@@ -47,6 +47,8 @@ pub fn expect(took: &[i64], stages: &[StageSpec], devices: &[i64], limits: Limit
         updates: i64::try_from(took.len()).unwrap_or(i64::MAX),
         whole: Span { usual_ms: sum(|s| s.usual_ms), slow_ms: sum(|s| s.slow_ms) },
         stages: spans,
+        // When it begins is not known here.
+        until: None,
     })
 }
 

@@ -106,8 +106,7 @@ impl Rollouts {
             return Err(Error::NotNow(why).into());
         }
         let people = People::read(&mut tx, &actor.org).await?;
-        let reviewers: Vec<UserId> =
-            people.admins.iter().map(|(user, _)| user).filter(|u| *u != by && u.as_str() != record.author).cloned().collect();
+        let reviewers: Vec<UserId> = people.admins.iter().map(|(user, _)| user).filter(|u| *u != by && !record.wrote(u)).cloned().collect();
         if reviewers.len() < GLASS_REVIEWS as usize {
             let why = format!(
                 "{GLASS_REVIEWS} admins other than you and the plan's author have to review it afterwards; there are {}.",
@@ -307,9 +306,9 @@ pub(super) fn not_breakable(record: &records::Record, allowed: bool, now: Timest
 }
 
 /// Why this person can't resume what somebody halted who objected; none when they can, or nobody did.
-pub(super) fn not_resumed_by(actor: &Actor, author: &str, glass: Option<&GlassBreak>) -> Option<Error> {
+pub(super) fn not_resumed_by(actor: &Actor, record: &records::Record, glass: Option<&GlassBreak>) -> Option<Error> {
     let objected = glass.filter(|g| g.holds && g.reviews.iter().any(|r| !r.accepted))?;
-    let concerned = |user: &UserId| *user == objected.by || user.as_str() == author;
+    let concerned = |user: &UserId| *user == objected.by || record.wrote(user);
     let why = "Somebody objected to its start without approval. Somebody who neither broke the glass nor wrote the plan has to resume it.";
     actor.user().is_some_and(concerned).then(|| Error::NotNow(why.to_owned()))
 }

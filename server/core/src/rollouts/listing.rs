@@ -25,6 +25,9 @@ use wire::{
 const LOOKED_AT: usize = 20_000;
 /// Devices read at once.
 const BATCH: i64 = 1000;
+/// Devices up to which a page's total is counted with the page; of a larger fleet it is the count that is kept, which follows changes of tags and groups
+/// some minutes later.
+const COUNTED: usize = 2000;
 
 /// Which devices a page is to hold.
 struct Wanted {
@@ -47,7 +50,7 @@ impl Rollouts {
         let stage = query.stage.unwrap_or(0);
         let counts = if stage == 0 { course.totals() } else { course.stage_at(stage).map(|s| s.counts).unwrap_or_default() };
         let gone = parts::gone(on, &record.org, &record.id, stage).await?;
-        let total = (total(&counts, query.show) - total(&gone, query.show)).max(0);
+        let mut total = (total(&counts, query.show) - total(&gone, query.show)).max(0);
         let (items, next) = match query.show {
             Show::Updating | Show::Failed | Show::Succeeded => {
                 let limit = i64::try_from(rows).unwrap_or(i64::MAX).saturating_add(1);
@@ -55,45 +58,64 @@ impl Rollouts {
             }
             Show::All | Show::Waiting => {
                 let wanted = Wanted { after, stage, rows, only_waiting: query.show == Show::Waiting };
-                self.merged(on, record, course, &wanted).await?
+                let turns = Turns::of(on, record, course).await?;
+                if turns.drawn() {
+                    total = self.counted(on, record, &turns, &wanted).await?.unwrap_or(total);
+                }
+                self.merged(on, record, &turns, &wanted).await?
             }
         };
         Ok(Page { items, next: next.map(|n| n.to_string()), total })
     }
 
     /// Devices with an update and devices that wait, merged by number.
-    async fn merged(&self, on: &mut Read, record: &Record, course: &Course, wanted: &Wanted) -> Result<(Vec<UpdateRow>, Option<DeviceNo>)> {
-        let Wanted { after, stage, rows, only_waiting } = *wanted;
-        let turns = Turns::of(on, record, course).await?;
+    async fn merged(
+        &self,
+        on: &mut Read,
+        record: &Record,
+        turns: &Turns<'_>,
+        wanted: &Wanted,
+    ) -> Result<(Vec<UpdateRow>, Option<DeviceNo>)> {
         if !turns.drawn() {
             return Ok((Vec::new(), None));
         }
-        let (mut found, mut at, mut looked) = (Vec::new(), after, 0);
-        while found.len() <= rows && looked < LOOKED_AT {
-            let mut batch = devices::facts_page(on, &record.org, at, BATCH, self.clock.now()).await?;
-            devices::measured(self.last.as_ref(), &record.org, &turns.asked(), &mut batch).await?;
-            let Some((last, _)) = batch.last() else { return Ok(cut(found, rows)) };
-            let mut known: HashMap<DeviceNo, UpdateRow> = parts::listed_between(on, &record.id, at, *last).await?.into_iter().collect();
-            (at, looked) = (*last, looked + batch.len());
-            for (device, facts) in batch {
-                let row = match known.remove(&device).map(|row| turns.known(row)) {
-                    Some(row) if only_waiting && row.state != UpdateState::Queued => None,
-                    Some(row) => Some(row),
-                    None => turns.waiting(device, &facts),
-                };
-                let Some(row) = row else { continue };
-                if stage == 0 || row.stage == stage {
-                    found.push((device, row));
-                }
-            }
+        let (mut found, mut at, mut looked) = (Vec::new(), wanted.after, 0);
+        while found.len() <= wanted.rows && looked < LOOKED_AT {
+            let Some((last, batch)) = self.batch(on, record, turns, at).await? else { return Ok(cut(found, wanted.rows)) };
+            (at, looked) = (last, looked + batch.len());
+            found.extend(batch.into_iter().filter_map(|one| turns.row(one, wanted)));
         }
-        if found.len() <= rows {
+        if found.len() <= wanted.rows {
             // Enough was looked at for one request; the next page goes on from here.
             return Ok((found.into_iter().map(|(_, row)| row).collect(), Some(at)));
         }
-        Ok(cut(found, rows))
+        Ok(cut(found, wanted.rows))
+    }
+
+    /// How many devices all pages hold together, by the same question; none where the fleet is too large to ask it for a total.
+    async fn counted(&self, on: &mut Read, record: &Record, turns: &Turns<'_>, wanted: &Wanted) -> Result<Option<i64>> {
+        let (mut count, mut at, mut looked) = (0_i64, 0, 0);
+        while looked <= COUNTED {
+            let Some((last, batch)) = self.batch(on, record, turns, at).await? else { return Ok(Some(count)) };
+            (at, looked) = (last, looked + batch.len());
+            let of = batch.into_iter().filter_map(|one| turns.row(one, wanted)).count();
+            count = count.saturating_add(i64::try_from(of).unwrap_or(i64::MAX));
+        }
+        Ok(None)
+    }
+
+    /// The next devices of the fleet behind this one, with their part in the rollout, and the last of them.
+    async fn batch(&self, on: &mut Read, record: &Record, turns: &Turns<'_>, after: DeviceNo) -> Result<Option<(DeviceNo, Vec<Looked>)>> {
+        let mut batch = devices::facts_page(on, &record.org, after, BATCH, self.clock.now()).await?;
+        devices::measured(self.last.as_ref(), &record.org, &turns.asked(), &mut batch).await?;
+        let Some(last) = batch.last().map(|(device, _)| *device) else { return Ok(None) };
+        let mut known: HashMap<DeviceNo, UpdateRow> = parts::listed_between(on, &record.id, after, last).await?.into_iter().collect();
+        Ok(Some((last, batch.into_iter().map(|(device, facts)| (device, facts, known.remove(&device))).collect())))
     }
 }
+
+/// A device that is looked at, with its part in the rollout where it had one.
+type Looked = (DeviceNo, Facts, Option<UpdateRow>);
 
 /// Whose turn it is in a rollout, and whose is still to come.
 pub(super) struct Turns<'a> {
@@ -130,6 +152,16 @@ impl<'a> Turns<'a> {
     /// A device that had a turn; those that wait again come with the stage that runs.
     pub(super) fn known(&self, row: UpdateRow) -> UpdateRow {
         if row.state == UpdateState::Queued { UpdateRow { stage: row.stage.max(self.course.stage), ..row } } else { row }
+    }
+
+    /// A device's row, if the page is to hold it.
+    fn row(&self, (device, facts, known): Looked, wanted: &Wanted) -> Option<(DeviceNo, UpdateRow)> {
+        let row = match known.map(|row| self.known(row)) {
+            Some(row) if wanted.only_waiting && row.state != UpdateState::Queued => None,
+            Some(row) => Some(row),
+            None => self.waiting(device, &facts),
+        }?;
+        (wanted.stage == 0 || row.stage == wanted.stage).then_some((device, row))
     }
 
     /// A device that had no turn, if it is one of the rollout's.

@@ -2,7 +2,7 @@
 
 use super::draw::{self, Drawn};
 use crate::devices::{DeviceNo, Facts, Selector};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use wire::{
     devices::SelectorError,
     ids::RolloutId,
@@ -18,6 +18,8 @@ pub struct Lot {
     order: Arranged,
     /// The own selector of each stage that has one.
     own: Vec<Option<Selector>>,
+    /// Whether each stage is given as a number, and takes no more.
+    limited: Vec<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -40,10 +42,21 @@ impl Lot {
             Reach::Matching(text) => Selector::parse(text).map(Some),
             Reach::Percent(_) | Reach::Count(_) => Ok(None),
         };
-        Ok(Self { order, own: spec.stages.iter().map(own).collect::<Result<_, _>>()? })
+        let limited = spec.stages.iter().map(|stage| matches!(stage.reach, Reach::Count(_))).collect();
+        Ok(Self { order, own: spec.stages.iter().map(own).collect::<Result<_, _>>()?, limited })
     }
 
-    /// Whether [`draw::place`] alone says in which stage a device is.
+    /// Whether it is kept who was drawn into its stages: one of them is given as a number.
+    pub fn limited(&self) -> bool {
+        self.limited.contains(&true)
+    }
+
+    /// Whether a stage (from 0) is given as a number.
+    pub fn limits(&self, stage: usize) -> bool {
+        self.limited.get(stage).copied().unwrap_or(false)
+    }
+
+    /// Whether [`draw::place`] alone says in which stage a device is that was drawn.
     pub fn plain(&self) -> bool {
         self.order == Arranged::Random && self.own.iter().all(Option::is_none)
     }
@@ -116,10 +129,12 @@ impl Lot {
         self.own.iter().enumerate().map(bound).collect()
     }
 
-    /// The stage (from 1) that a device is in by the cuts of its stratum; none when no stage takes it.
-    pub fn stage_of(&self, place: i64, cuts: &[i64], facts: &Facts) -> Option<u32> {
+    /// The stage (from 1) that a device is in by the cuts of its stratum; none when no stage takes it. A stage given as a number was full when it was
+    /// drawn: it takes only those `drawn` into one.
+    pub fn stage_of(&self, place: i64, cuts: &[i64], facts: &Facts, drawn: bool) -> Option<u32> {
         let takes = |(i, own): (usize, &Option<Selector>)| {
-            cuts.get(i).is_some_and(|cut| place <= *cut) || own.as_ref().is_some_and(|own| own.matches(facts))
+            ((drawn || !self.limits(i)) && cuts.get(i).is_some_and(|cut| place <= *cut))
+                || own.as_ref().is_some_and(|own| own.matches(facts))
         };
         let i = self.own.iter().enumerate().position(takes)?;
         u32::try_from(i + 1).ok()
@@ -144,6 +159,8 @@ pub struct Kept {
     pub strata: HashMap<String, Vec<i64>>,
     /// The cuts of all, one a stage.
     pub cuts: Vec<i64>,
+    /// Who was drawn into stages given as a number; none where nobody kept that.
+    pub members: Option<HashSet<DeviceNo>>,
 }
 
 impl Kept {
@@ -157,7 +174,8 @@ impl Kept {
         let place = self.lot.place(rollout, device, facts);
         let cuts =
             if self.lot.plain() { &self.cuts } else { self.strata.get(&self.lot.stratum(facts)).or_else(|| self.strata.get(ANYBODY))? };
-        self.lot.stage_of(place, cuts, facts)
+        let drawn = self.members.as_ref().is_none_or(|members| members.contains(&device));
+        self.lot.stage_of(place, cuts, facts, drawn)
     }
 }
 
@@ -196,7 +214,7 @@ mod tests {
         assert_eq!(strata.keys().collect::<Vec<_>>(), ["", "=north"]);
         assert_eq!((strata["=north"].as_slice(), strata[""].as_slice()), (&[4, draw::EVERYBODY][..], &[i64::MAX / 2, draw::EVERYBODY][..]));
         assert_eq!(lot.bounds(&drawn, &strata), strata[""]);
-        let kept = Kept { lot, strata: strata.into_iter().collect(), cuts: vec![i64::MAX / 2, draw::EVERYBODY] };
+        let kept = Kept { lot, strata: strata.into_iter().collect(), cuts: vec![i64::MAX / 2, draw::EVERYBODY], members: None };
         let id = rollout_id(1);
         let early = (1..1000).find(|n| (5..i64::MAX / 2).contains(&draw::place(&id, *n))).unwrap();
         assert_eq!(kept.stage_of(&id, early, &facts("x", "south")), Some(1), "half of all that come from a new site");
@@ -209,9 +227,10 @@ mod tests {
         let lot = lot(Order::Random, vec![own("gw-1"), stage(Reach::Count(2)), own("gw")]);
         assert_eq!(lot.matched(&facts("gw-1", "")), [0, 2]);
         let cuts = [draw::NOBODY, 5, 5];
-        assert_eq!(lot.stage_of(9, &cuts, &facts("gw-1", "")), Some(1));
-        assert_eq!(lot.stage_of(5, &cuts, &facts("gw-2", "")), Some(2));
-        assert_eq!(lot.stage_of(6, &cuts, &facts("gw-2", "")), Some(3));
-        assert_eq!(lot.stage_of(6, &cuts, &facts("cam", "")), None, "left out");
+        assert_eq!(lot.stage_of(9, &cuts, &facts("gw-1", ""), true), Some(1));
+        assert_eq!(lot.stage_of(5, &cuts, &facts("gw-2", ""), true), Some(2));
+        assert_eq!(lot.stage_of(6, &cuts, &facts("gw-2", ""), true), Some(3));
+        assert_eq!(lot.stage_of(6, &cuts, &facts("cam", ""), true), None, "left out");
+        assert_eq!(lot.stage_of(5, &cuts, &facts("gw-2", ""), false), Some(3), "who comes later is not in a stage that is full");
     }
 }

@@ -60,6 +60,7 @@ mod inbox;
 mod listing;
 mod moving;
 mod offering;
+mod placing;
 mod previewing;
 mod quorum;
 mod reading;

@@ -180,7 +180,7 @@ pub(super) fn not_by(verb: Verb, record: &Record, actor: &Actor, glass: Option<&
         (Verb::Start, _) if late(record, now).is_some() => late(record, now).map(super::expiring::Late::refusal),
         // Starting before the approved time is a decision of its own.
         (Verb::Start, RolloutState::Scheduled) if actor.who != Who::System => not_before_its_time(record, actor),
-        (Verb::Resume, RolloutState::Halted) => not_resumed_by(actor, &record.author, glass),
+        (Verb::Resume, RolloutState::Halted) => not_resumed_by(actor, record, glass),
         _ => None,
     }
 }
@@ -195,7 +195,7 @@ fn not_before_its_time(record: &Record, actor: &Actor) -> Option<Error> {
         // The time is part of what they approved, and one alone does not decide against them.
         let why = format!("{} people approved it for that time. Edit it for another one; they approve it again.", record.needed);
         Some(Error::NotNow(why))
-    } else if actor.user().is_some_and(|u| u.as_str() == record.author) {
+    } else if actor.user().is_some_and(|u| record.wrote(u)) {
         Some(Error::OwnRollout)
     } else {
         None

@@ -131,10 +131,11 @@ impl Rollouts {
                 meant = true;
                 continue;
             }
-            // Where its place alone does not say it: the stage that takes it.
+            // Where its place alone does not say it: the stage that takes it. One that came after the draw is in no stage given as a number.
             let mut own = None;
-            if !lot.plain() {
-                let kept = strata::one(&mut on, &record.id, lot, Vec::new(), &facts).await?;
+            if !lot.plain() || lot.limited() {
+                let cuts = if lot.plain() { records::stages(&mut on, &record).await?.iter().map(|s| s.cut).collect() } else { Vec::new() };
+                let kept = strata::one(&mut on, &record.id, lot, cuts, (device, &facts)).await?;
                 own = kept.stage_of(&record.id, device, &facts);
                 if own.is_none_or(|own| own > record.stage()) {
                     continue;

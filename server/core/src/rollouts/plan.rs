@@ -22,6 +22,14 @@ pub use need::{Need, Survey};
 
 /// How often the waiting devices of a stage that stands still are counted again: 10 minutes.
 pub const RECOUNT_MS: i64 = 10 * 60 * 1000;
+/// The same where that costs little, for as many devices as [`SMALL`]: a minute.
+pub const RECOUNT_SMALL_MS: i64 = 60 * 1000;
+/// The highest device number of a fleet that is counted again so often.
+pub const SMALL: i64 = 5_000;
+
+const fn recount_ms(course: &Course) -> i64 {
+    if course.last_device <= SMALL { RECOUNT_SMALL_MS } else { RECOUNT_MS }
+}
 
 /// What the planner wants done.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -128,10 +136,10 @@ fn before(course: &Course, survey: Option<&Survey>, now: Timestamp) -> Plan {
         return if course.state == RolloutState::Approved { plan.enter(RolloutState::Scheduled, text) } else { plan.because(text) };
     }
     match survey {
-        Some(Survey::Targets { cuts, strata, last_device }) => {
+        Some(Survey::Targets { cuts, strata, members, last_device }) => {
             let devices = cuts.last().map_or(0, |c| c.reach);
             Plan::default()
-                .then(Change::Draw { cuts: cuts.clone(), strata: strata.clone(), last_device: *last_device })
+                .then(Change::Draw { cuts: cuts.clone(), strata: strata.clone(), members: members.clone(), last_device: *last_device })
                 .enter(RolloutState::Running, format!("Started: {} in {} stages", devices_of(devices), course.stages.len()))
         }
         _ => Plan::needs(Need::Targets),
@@ -220,7 +228,7 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), to_retry: Option<Ti
     // The count of waiting devices drifts when tags change or devices go; before it decides something, they are counted.
     let doors_open = now < course.doors_until;
     let decides = if doors_open { counts.waiting == 0 && course.is_last(number) } else { counts.waiting > 0 };
-    let standing_still = doors_open && counts.waiting > 0 && now >= stage.counted_at.plus(RECOUNT_MS);
+    let standing_still = doors_open && counts.waiting > 0 && now >= stage.counted_at.plus(recount_ms(course));
     if standing_still || (decides && stage.counted != stage.tally) {
         return match survey {
             Some(Survey::Remaining { waiting, last_device }) => {
@@ -234,7 +242,7 @@ fn in_stage((course, number, stage): (&Course, u32, &Stage), to_retry: Option<Ti
     if doors_open && counts.waiting > 0 {
         let text =
             format!("stage {number}: {}; {} still to come, until {}", open.text, devices_of(counts.waiting), course.doors_until.readable());
-        return Plan::default().because(text).until(course.doors_until.min(stage.counted_at.plus(RECOUNT_MS)));
+        return Plan::default().because(text).until(course.doors_until.min(stage.counted_at.plus(recount_ms(course))));
     }
     if let Some(at) = to_retry.filter(|_| doors_open) {
         let text = format!("stage {number}: {}; devices are tried again {}", open.text, at.readable());

@@ -1,14 +1,18 @@
 //! What a plan would do as of now: who, in which stage, who is left out and why. The approver sees the draw of exactly the plan they sign.
 
 use super::{
-    Rollouts,
+    Error, Rollouts,
     arranging::arranged,
     drafting::release_back,
     expecting::{Limits, expect},
     foreseeing::{Zones, foresee},
     going_back::known,
     lot::Lot,
-    store::{freezes, history, parts::Rank, records::Record},
+    store::{
+        deltas, freezes, history,
+        parts::Rank,
+        records::{self, Record},
+    },
     survey::{Found, Target, Walk},
     ticking::{asked, walk},
     timing::Timing,
@@ -19,7 +23,7 @@ use crate::{
     access::{Act, Actor, may},
     db::{Error as DbError, Read},
     devices::Selector,
-    releases,
+    releases::{self, RolloutRelease},
     telemetry::LastValues,
 };
 use parking_lot::Mutex;
@@ -28,7 +32,7 @@ use tokio::time::Instant;
 use wire::{
     Timestamp,
     ids::{Digest, OrgId, RolloutId},
-    rollouts::{Preview, Problem, RolloutSpec},
+    rollouts::{Expected, Preview, Problem, RolloutSpec},
 };
 
 /// Devices named of each stage.
@@ -46,10 +50,18 @@ const UNNAMED: &str = "rol_00000000000000000000000000000000";
 impl Rollouts {
     /// What a plan would do. Changes nothing. Devices are named only for a plan that is kept: the draw depends on its id.
     pub async fn preview(&self, actor: &Actor, spec: &RolloutSpec) -> Result<Preview> {
+        self.preview_as(actor, None, spec).await
+    }
+
+    /// The same as the plan of this rollout: the draw depends on its id, so devices are named.
+    pub async fn preview_as(&self, actor: &Actor, id: Option<&RolloutId>, spec: &RolloutSpec) -> Result<Preview> {
         may(actor, Act::Read)?;
         let mut on = self.db.read().await?;
+        if let Some(id) = id {
+            records::record(&mut on, &actor.org, id).await?.ok_or(Error::NotFound("rollout"))?;
+        }
         let spec = arranged(&mut on, &actor.org, spec.clone()).await?;
-        self.previewed(&mut on, &actor.org, None, &spec).await
+        self.previewed(&mut on, &actor.org, id, &spec).await
     }
 
     /// What a kept plan would do, as of a few seconds ago at most: pages that many look at, and read again with every change, don't each walk
@@ -80,6 +92,7 @@ impl Rollouts {
         let (Some(release), Ok(selector)) = (release, selector) else {
             return Ok(Preview { selector_error, problems, ..Preview::default() });
         };
+        problems.extend(unsigned(on, org, &release).await?);
         let target = Target {
             device_type: release.row.device_type.clone(),
             hardware: release.manifest.hardware.clone(),
@@ -97,7 +110,12 @@ impl Rollouts {
         let mut taken = Walk::new(&target, &lot, id, sample > 0);
         let rank = Rank { sequence: target.sequence, priority: spec.priority };
         let measured = (self.last.as_ref(), &asked(&target, &lot));
+        let sizes = deltas::sizes(on, org, &release).await?;
+        let (mut meant, mut sum) = (0_u64, 0_u64);
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
+            if target.check(facts, busy).is_ok() {
+                (meant, sum) = (meant + 1, sum.saturating_add(sizes.of(&facts.version, facts.sequence)));
+            }
             zones.take(&target, facts, busy);
             taken.take(device, facts, busy);
         })
@@ -110,12 +128,21 @@ impl Rollouts {
         if !problems.iter().any(of_stages) {
             problems.extend(validate::problems_of_draw(spec, &devices, &found.overlaps));
         }
-        let size: u64 = release.manifest.payloads.iter().map(|p| p.size).sum();
-        let bytes = i64::try_from(size).unwrap_or(i64::MAX).saturating_mul(found.total);
+        // Of those that are meant and in no stage nobody knows what they would have had: their share is taken off.
+        let share = u128::from(sum) * u128::from(found.total.unsigned_abs()) / u128::from(meant.max(1));
+        let bytes = i64::try_from(share).unwrap_or(i64::MAX);
         let took = history::took(on, org, &target.device_type, HISTORY).await?;
         let expected = if found.total > 0 { expect(&took, &spec.stages, &devices, Limits::of(spec)) } else { None };
+        let begins = times.as_ref().and_then(|t| t.last.or(t.first)).unwrap_or(now).max(spec.start_at.unwrap_or(now)).max(now);
+        let expected = expected.map(|e| Expected { until: Some(begins.plus(e.whole.usual_ms)), ..e });
         Ok(Preview { total: found.total, stages: found.stages, excluded: found.excluded, selector_error, problems, bytes, expected, times })
     }
+}
+
+/// What is wrong with a release that its devices refuse, for its signatures.
+pub(super) async fn unsigned(on: &mut Read, org: &OrgId, release: &RolloutRelease) -> Result<Option<Problem>, DbError> {
+    let short = releases::short_of_signatures(on, org, release).await?;
+    Ok(short.map(|why| Problem { field: "release".to_owned(), message: format!("The release has {why}.") }))
 }
 
 fn of_stages(problem: &Problem) -> bool {

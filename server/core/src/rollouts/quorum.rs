@@ -59,7 +59,7 @@ fn cant(rule: &ApprovalRule, people: &People, now: Timestamp) -> Option<String> 
         let there = if admins == 1 { "is 1".to_owned() } else { format!("are {admins}") };
         return Some(format!("{approvals} {} admins, because nobody approves their own rollout; there {there}.", needed + 1));
     }
-    people.short_of(rule, &people.electors(rule, "", now), "nobody")
+    people.short_of(rule, &people.electors(rule, &[], now), "nobody")
 }
 
 fn quorum_of(kept: &Kept) -> Quorum {

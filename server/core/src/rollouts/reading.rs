@@ -124,7 +124,7 @@ impl Rollouts {
             standing.mark(&mut approvals);
         }
         let draft = record.state() == RolloutState::Draft && record.back_of.is_none();
-        let ahead = if draft { Some(Ahead::read(on, record, now).await?.view()) } else { None };
+        let ahead = if draft { Some(Ahead::read(on, record, None, now).await?.view()) } else { None };
         let broken = self.broken(on, actor, &record.id).await?;
         let breakable = terms(on, &actor.org).await?.breakable(now);
         let history = lists::events(on, &record.id).await?;
@@ -234,7 +234,7 @@ impl Rollouts {
     }
 }
 
-const fn before_draw(state: RolloutState) -> bool {
+pub(super) const fn before_draw(state: RolloutState) -> bool {
     use RolloutState as R;
     matches!(state, R::Draft | R::WaitingForApproval | R::Rejected | R::Approved | R::Scheduled)
 }

@@ -122,7 +122,7 @@ async fn concern(on: &mut Read, record: &Record, own: &Own<'_>) -> Result<Concer
     let last = turns::last_in(on, &record.id, device).await?;
     let course = record.course(records::stages(on, record).await?);
     let cuts: Vec<i64> = course.stages.iter().map(|s| s.cut).collect();
-    let kept = strata::one(on, &record.id, record.lot()?, cuts, own.facts).await?;
+    let kept = strata::one(on, &record.id, record.lot()?, cuts, (device, own.facts)).await?;
     let device_stage = if kept.drawn() { kept.stage_of(&record.id, device, own.facts) } else { None };
     let timing = Timing::of(&record.spec);
     let terms = own.terms(&timing);

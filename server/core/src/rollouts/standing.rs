@@ -42,11 +42,11 @@ impl People {
         self.members.iter().any(|m| m.user == *user && m.group == *group && m.counts_from <= now)
     }
 
-    /// Who can approve a plan of this author by this rule.
-    pub(super) fn electors(&self, rule: &ApprovalRule, author: &str, now: Timestamp) -> Vec<Elector> {
+    /// Who can approve a plan by this rule that these have written or sent.
+    pub(super) fn electors(&self, rule: &ApprovalRule, barred: &[UserId], now: Timestamp) -> Vec<Elector> {
         let groups =
             |user: &UserId| rule.from.iter().filter(|s| self.in_group(user, &s.group, now)).map(|s| s.group.clone()).collect::<Vec<_>>();
-        let others = self.admins.iter().filter(|(user, _)| user.as_str() != author);
+        let others = self.admins.iter().filter(|(user, _)| !barred.contains(user));
         others.map(|(user, _)| Elector { user: user.clone(), groups: groups(user) }).collect()
     }
 

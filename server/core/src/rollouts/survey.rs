@@ -99,6 +99,8 @@ pub struct Walk<'a> {
     rollout: &'a RolloutId,
     named: bool,
     entries: Vec<Entry>,
+    /// Of the entries, where it matters who was drawn.
+    numbers: Vec<DeviceNo>,
     names: Vec<Option<DeviceId>>,
     strata: HashMap<String, usize>,
     overlaps: BTreeMap<usize, i64>,
@@ -115,6 +117,8 @@ pub struct Found {
     pub strata: BTreeMap<String, Vec<i64>>,
     /// For each stage, how many of the devices that its own selector matches are an earlier one's by its own selector.
     pub overlaps: Vec<i64>,
+    /// Who was drawn into stages given as a number; none where there is no such stage.
+    pub members: Option<Vec<DeviceNo>>,
     /// The highest device number there is.
     pub last_device: DeviceNo,
     /// Stage by stage, with some of their devices.
@@ -128,8 +132,20 @@ pub struct Found {
 impl<'a> Walk<'a> {
     /// Begins a walk. `named` keeps the names of devices for [`Found::stages`]; without a name for its rollout there is no draw yet and thus no names.
     pub fn new(target: &'a Target, lot: &'a Lot, rollout: &'a RolloutId, named: bool) -> Self {
-        let (entries, names, strata) = (Vec::new(), Vec::new(), HashMap::new());
-        Self { target, lot, rollout, named, entries, names, strata, overlaps: BTreeMap::new(), missed: BTreeMap::new(), last_device: 0 }
+        let (entries, numbers, names, strata) = (Vec::new(), Vec::new(), Vec::new(), HashMap::new());
+        Self {
+            target,
+            lot,
+            rollout,
+            named,
+            entries,
+            numbers,
+            names,
+            strata,
+            overlaps: BTreeMap::new(),
+            missed: BTreeMap::new(),
+            last_device: 0,
+        }
     }
 
     /// Takes the next device.
@@ -139,6 +155,9 @@ impl<'a> Walk<'a> {
             Ok(()) => {
                 if self.named {
                     self.names.push(facts.device_id.parse().ok());
+                }
+                if self.lot.limited() {
+                    self.numbers.push(device);
                 }
                 let strata = self.strata.len();
                 let stratum = *self.strata.entry(self.lot.stratum(facts)).or_insert(strata);
@@ -170,6 +189,10 @@ impl<'a> Walk<'a> {
             devices: count(who.len()),
             sample: named(who),
         };
+        let limited = drawn.stages.iter().enumerate().filter(|(stage, _)| self.lot.limits(*stage));
+        let numbers = &self.numbers;
+        let members: Vec<DeviceNo> = limited.flat_map(|(_, who)| who.iter().filter_map(|i| numbers.get(*i).copied())).collect();
+        let members = Some(members).filter(|_| self.lot.limited());
         let previews = stages.iter().zip(&drawn.stages).map(preview).collect();
         let mut excluded: Vec<Excluded> =
             self.missed.iter().map(|(miss, n)| Excluded { reason: self.target.words(*miss), devices: *n }).collect();
@@ -179,12 +202,12 @@ impl<'a> Walk<'a> {
         let total = drawn.cuts.last().map_or(0, |c| c.reach);
         let cuts = drawn.cuts.into_iter().zip(bounds).map(|(cut, place)| Cut { place, ..cut }).collect();
         let overlaps = (0..stages.len()).map(|i| self.overlaps.get(&i).copied().unwrap_or(0)).collect();
-        Found { cuts, strata, overlaps, last_device: self.last_device, stages: previews, excluded, total }
+        Found { cuts, strata, overlaps, members, last_device: self.last_device, stages: previews, excluded, total }
     }
 }
 
 /// Said of devices that no stage takes.
-const LEFT_OUT: &str = "in no stage: none of their selectors matches";
+pub(super) const LEFT_OUT: &str = "in no stage: none of their selectors matches";
 
 fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
@@ -257,6 +280,7 @@ mod tests {
         assert_eq!((found.total, found.last_device), (20, 22));
         assert_eq!(found.excluded, [Excluded { reason: "already on 1.2.0 or newer".into(), devices: 1 }]);
         assert_eq!((found.strata.len(), found.overlaps), (0, vec![0, 0, 0]));
+        assert_eq!(found.members.map(|m| m.len()), Some(4), "of the stage that is given as a number");
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Rollouts {
                 let mut walk = Walk::new(&target, &lot, &record.id, false);
                 self.walk(on, record, |device, facts, busy| walk.take(device, facts, busy)).await?;
                 let found = walk.finish(&record.spec.stages, 0);
-                Ok(Survey::Targets { cuts: found.cuts, strata: found.strata, last_device: found.last_device })
+                Ok(Survey::Targets { cuts: found.cuts, strata: found.strata, members: found.members, last_device: found.last_device })
             }
             Need::Runs => Ok(Survey::Runs { devices: back::runs(on, record).await? }),
             Need::Dark => Ok(Survey::Dark { devices: parts::dark(on, &record.id, course.stage, self.clock.now()).await? }),

@@ -117,6 +117,13 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -
         return found.0;
     }
     sharing::overlaps(overlaps, &mut found);
+    if let Some(gate) = spec.gate.as_ref().filter(|gate| beyond(gate, all)) {
+        let text = format!(
+            "Only {all} devices would get it, so the gate of the whole rollout would never judge from {} on. Choose {all} or fewer.",
+            gate.min_sample
+        );
+        found.add("gate.min_sample", text);
+    }
     // A number that takes everybody empties the stages after it; they are not to blame.
     let greedy = |s: &StageSpec| matches!(s.reach, Reach::Count(n) if i64::from(n) >= all);
     if let Some(i) = spec.stages.iter().position(greedy) {
@@ -135,11 +142,23 @@ pub fn problems_of_draw(spec: &RolloutSpec, devices: &[i64], overlaps: &[i64]) -
         };
         found.unless(*n > 0, &format!("stages.{i}.reach"), &format!("Stage {} has no devices: {what}.", i + 1));
         if let Some(stage) = spec.stages.get(i) {
+            // Of a number the plan itself says it.
+            let told = matches!(stage.reach, Reach::Count(_));
+            found.unless(told || *n <= 0 || !beyond(&stage.gate, *n), &format!("stages.{i}.gate.min_sample"), &too_many(i, *n));
             let after = devices.iter().skip(i + 1).sum();
             found.metrics(i, comparable::problems_of_draw(&stage.gate, *n, after));
         }
     }
     found.0
+}
+
+/// Whether a gate asks for more finished devices than there can be. What a gate has unless somebody chose it means all of fewer devices.
+fn beyond(gate: &GateSpec, devices: i64) -> bool {
+    i64::from(gate.min_sample) > devices && gate.min_sample > GateSpec::USUAL.min_sample
+}
+
+fn too_many(stage: usize, devices: i64) -> String {
+    format!("Stage {} has at most {devices} devices, so its gate would never judge. Choose {devices} or fewer.", stage + 1)
 }
 
 /// A selector's error as one sentence.
@@ -243,6 +262,8 @@ fn stages(stages: &[StageSpec], found: &mut Found) {
                 found.add(&at("reach"), "The last stage has to reach everybody: choose 100 %, or those that match a selector.");
             }
             Reach::Count(n) => {
+                let most = i64::from(n.saturating_sub(devices));
+                found.unless(n <= devices || !beyond(&stage.gate, most), &at("gate.min_sample"), &too_many(i, most));
                 found.unless(
                     n > devices,
                     &at("reach"),

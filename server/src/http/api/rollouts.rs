@@ -20,7 +20,9 @@ use wire::{
     FaultKind, Timestamp,
     ids::{Digest, RolloutId},
     page::{DEFAULT_ROWS, Page},
-    rollouts::{Preview, Quorum, RolloutDetail, RolloutRow, RolloutSpec, Show, Tab, UpdateQuery, UpdateRow, Verb},
+    rollouts::{
+        Preview, PreviewDevice, PreviewQuery, Quorum, RolloutDetail, RolloutRow, RolloutSpec, Show, Tab, UpdateQuery, UpdateRow, Verb,
+    },
 };
 
 pub(super) fn routes() -> OpenApiRouter<Fleet> {
@@ -29,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Fleet> {
         .routes(routes!(preview))
         .routes(routes!(quorum, set_quorum))
         .routes(routes!(detail, edit))
+        .routes(routes!(preview_devices))
         .routes(routes!(updates))
         .routes(routes!(report))
         .routes(routes!(act))
@@ -65,10 +68,53 @@ async fn draft(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(spec): Se
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], read(&fleet, &actor, &id).await?))
 }
 
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct AsPlan {
+    /// The rollout whose plan it would be: its devices are named then.
+    rollout: Option<RolloutId>,
+}
+
 /// What a plan would do, and what is wrong with it; nothing is kept
-#[utoipa::path(post, path = "/rollouts/preview", operation_id = "preview_rollout", tag = "rollouts", request_body = RolloutSpec, responses((status = OK, body = Preview), Refusals))]
-async fn preview(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(spec): Sent<RolloutSpec>) -> Answer<Json<Preview>> {
-    Ok(Json(fleet.rollouts().preview(&actor, &spec).await?))
+#[utoipa::path(
+    post, path = "/rollouts/preview", operation_id = "preview_rollout", tag = "rollouts", params(AsPlan), request_body = RolloutSpec,
+    responses((status = OK, body = Preview), Refusals)
+)]
+async fn preview(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Asked(asked): Asked<AsPlan>,
+    Sent(spec): Sent<RolloutSpec>,
+) -> Answer<Json<Preview>> {
+    Ok(Json(fleet.rollouts().preview_as(&actor, asked.rollout.as_ref(), &spec).await?))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Placed {
+    /// Only this stage, from 1; 0 is those that would not get it.
+    stage: Option<u32>,
+    /// The `next` of the page before.
+    cursor: Option<String>,
+    /// Rows of a page, 1 to 200; 50 unless given.
+    rows: Option<u32>,
+}
+
+/// Which device would be in which stage of a plan that has not begun, and why others would not get it
+#[utoipa::path(
+    get, path = "/rollouts/{id}/preview/devices", operation_id = "list_rollout_preview_devices", tag = "rollouts",
+    params(("id" = RolloutId, Path), Placed), responses((status = OK, body = Page<PreviewDevice>), Refusals)
+)]
+async fn preview_devices(
+    State(fleet): State<Fleet>,
+    Caller(actor): Caller,
+    Named(id): Named<RolloutId>,
+    Asked(asked): Asked<Placed>,
+) -> Answer<Json<Page<PreviewDevice>>> {
+    let query = PreviewQuery { stage: asked.stage, cursor: asked.cursor, rows: asked.rows };
+    Ok(Json(fleet.rollouts().preview_devices(&actor, &id, &query).await?))
 }
 
 /// How many people have to approve a rollout, besides its author

@@ -378,6 +378,9 @@ async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: Engine
     let drafted = s.post("/rollouts", &spec).await;
     assert_eq!(drafted.status, StatusCode::CREATED, "{}", drafted.body);
     let id = drafted.body["row"]["id"].as_str().unwrap().to_owned();
+    let placed = s.get(&format!("/rollouts/{id}/preview/devices?stage=1")).await;
+    assert_eq!((&placed.ok()["total"], &placed.ok()["items"][0]["device_id"]), (&json!(1), &json!("gw-1")));
+    assert_eq!(s.post(&format!("/rollouts/preview?rollout={id}"), &spec).await.ok()["stages"][0]["sample"], json!(["gw-1"]));
     let mut renamed = spec.clone();
     renamed["name"] = "Gateway one".into();
     let edit = |generation: &Value, spec: &Value| {

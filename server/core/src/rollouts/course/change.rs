@@ -31,6 +31,8 @@ pub enum Change {
         cuts: Vec<Cut>,
         /// Where stages end by stratum, where the cuts alone don't say it.
         strata: BTreeMap<String, Vec<i64>>,
+        /// Who was drawn into stages given as a number; none where there is no such stage.
+        members: Option<Vec<i64>>,
         /// The highest device number there is.
         last_device: i64,
     },

@@ -154,7 +154,10 @@ pub(in crate::rollouts) async fn apply(
                 note(tx, &moved, UpdateState::Cancelled).await?;
                 applied.cancelled.extend(named(&moved)?);
             }
-            Change::Draw { strata, .. } => super::strata::keep(tx, &record.id, strata).await?,
+            Change::Draw { strata, members, .. } => {
+                super::strata::keep(tx, &record.id, strata).await?;
+                super::strata::keep_members(tx, &record.id, members.as_deref()).await?;
+            }
             Change::Requeue => {
                 let moved = rows!(tx, MovedRow, REQUEUE, id, now.0)?;
                 applied.requeued = i64::try_from(moved.len()).unwrap_or(i64::MAX);

@@ -3,10 +3,12 @@
 use crate::{
     db::{Conn, Error, Sql, rows},
     devices::DeviceNo,
+    releases::RolloutRelease,
 };
+use std::collections::HashMap;
 use wire::{
     device::{ARTIFACTS, Delta},
-    ids::{Digest, ReleaseId},
+    ids::{Digest, OrgId, ReleaseId},
 };
 
 // What a device runs is what it said: the version and the sequence of a release of its type.
@@ -17,6 +19,46 @@ pub(super) const TO_DEVICE: Sql = Sql::same(
      JOIN deltas d ON d.target_sha256 = f.sha256 AND d.base_sha256 = h.sha256
      WHERE v.number = $1 AND b.state <> 'draft' AND d.state = 'ready' ORDER BY d.size DESC",
 );
+
+// The same for every release that devices may run.
+pub(super) const SIZES: Sql = Sql::same(
+    "SELECT b.version, b.sequence, d.target_sha256, MIN(d.size) FROM release_files f JOIN deltas d ON d.target_sha256 = f.sha256
+     JOIN release_files h ON h.sha256 = d.base_sha256 JOIN releases b ON b.id = h.release_id
+     WHERE b.org_id = $1 AND b.device_type = $2 AND f.release_id = $3 AND b.state <> 'draft' AND d.state = 'ready'
+     GROUP BY b.version, b.sequence, d.target_sha256",
+);
+
+/// What a device downloads of a release that runs this version with this sequence.
+#[derive(Debug, Default)]
+pub(in crate::rollouts) struct Sizes {
+    whole: u64,
+    by_base: HashMap<(String, i64), u64>,
+}
+
+impl Sizes {
+    /// Of a device that runs this.
+    pub(in crate::rollouts) fn of(&self, version: &str, sequence: i64) -> u64 {
+        if self.by_base.is_empty() {
+            return self.whole;
+        }
+        self.by_base.get(&(version.to_owned(), sequence)).copied().unwrap_or(self.whole)
+    }
+}
+
+/// What devices of a type download of a release, by what they run: deltas where they are ready, and otherwise whole files.
+pub(in crate::rollouts) async fn sizes(on: &mut impl Conn, org: &OrgId, release: &RolloutRelease) -> Result<Sizes, Error> {
+    let files: HashMap<&str, u64> = release.manifest.payloads.iter().map(|p| (p.sha256.as_str(), p.size)).collect();
+    let whole = release.manifest.payloads.iter().fold(0_u64, |sum, p| sum.saturating_add(p.size));
+    let mut by_base: HashMap<(String, i64), u64> = HashMap::new();
+    let found = rows!(on, (String, i64, String, i64), SIZES, org.as_str(), release.row.device_type.as_str(), release.row.id.as_str())?;
+    for (version, sequence, target, size) in found {
+        let file = files.get(target.as_str()).copied().unwrap_or(0);
+        let saved = file.saturating_sub(u64::try_from(size).map_err(Error::corrupt)?);
+        let left = by_base.entry((version, sequence)).or_insert(whole);
+        *left = left.saturating_sub(saved);
+    }
+    Ok(Sizes { whole, by_base })
+}
 
 /// The deltas to a release's files that start from the release the device runs, with the digest each leads to; the smallest to a file is the last.
 pub(in crate::rollouts) async fn to_device(

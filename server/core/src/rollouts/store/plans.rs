@@ -4,7 +4,7 @@ use super::confirming;
 use crate::db::{Error, Sql, Tx, exec};
 use wire::{
     Timestamp,
-    ids::{Digest, OrgId, RolloutId},
+    ids::{Digest, OrgId, RolloutId, UserId},
     rollouts::RolloutSpec,
 };
 
@@ -22,6 +22,7 @@ pub(super) const EDIT: Sql = Sql::same(
      generation = generation + 1, updated_at = $18
      WHERE org_id = $1 AND id = $2 AND generation = $3",
 );
+pub(super) const WRITERS: Sql = Sql::same("UPDATE rollouts SET writers = $2 WHERE id = $1");
 
 /// What is written of a plan.
 pub(in crate::rollouts) struct NewRollout<'a> {
@@ -121,4 +122,9 @@ pub(in crate::rollouts) async fn edit(
         insert_stages(tx, org, id, spec).await?;
     }
     Ok(done == 1)
+}
+
+/// Keeps who has written or sent the plan since people approved it last.
+pub(in crate::rollouts) async fn keep_writers(tx: &mut Tx, id: &RolloutId, writers: &[UserId]) -> Result<(), Error> {
+    exec!(tx, WRITERS, id.as_str(), json(&writers)?).map(drop)
 }

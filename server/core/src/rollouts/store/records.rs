@@ -13,7 +13,7 @@ use crate::{
 };
 use wire::{
     Timestamp,
-    ids::{Digest, GlassId, OrgId, ReleaseId, RolloutId},
+    ids::{Digest, GlassId, OrgId, ReleaseId, RolloutId, UserId},
     rollouts::{Counts, RolloutSpec},
     states::{RolloutState, StageState},
 };
@@ -22,7 +22,7 @@ use wire::{
 macro_rules! select_records { ($rest:literal) => {
     concat!(
         "SELECT x.id, x.org_id, x.name, x.release_id, x.device_type, x.hardware, x.version, x.sequence, x.min_sequence, x.spec, x.digest, ",
-        "x.state, x.summary, x.generation, x.author, x.author_name, x.begin_at, x.timeout_ms, x.stage, x.cut, x.doors_until, x.last_device, ",
+        "x.state, x.summary, x.generation, x.author, x.author_name, x.writers, x.begin_at, x.timeout_ms, x.stage, x.cut, x.doors_until, x.last_device, ",
         "x.approvals_needed, x.approval_rule, x.decide_by, x.start_by, x.glass, x.back_of, x.verdict, x.created_at, x.updated_at, r.state AS release_state FROM rollouts x JOIN releases r ON r.id = x.release_id ",
         $rest
     )
@@ -60,6 +60,8 @@ pub(in crate::rollouts) struct Record {
     pub digest: Digest,
     pub author: String,
     pub author_name: String,
+    /// Who has written or sent its plan since people approved it last.
+    pub writers: Vec<UserId>,
     /// How many people have to approve it.
     pub needed: u32,
     /// The rule that it was sent for approval with, JSON; none where it was sent before there were rules.
@@ -90,6 +92,17 @@ impl Record {
     }
     pub fn summary(&self) -> &str {
         &self.course.summary
+    }
+    /// Whether any part of the plan, or its sending, is this person's.
+    pub fn wrote(&self, user: &UserId) -> bool {
+        user.as_str() == self.author || self.writers.contains(user)
+    }
+    /// Those who can't approve it, with whoever sends it now.
+    pub fn barred(&self, sender: Option<&UserId>) -> Vec<UserId> {
+        let mut all: Vec<UserId> = self.writers.iter().cloned().chain(self.author.parse::<UserId>().ok()).chain(sender.cloned()).collect();
+        all.sort();
+        all.dedup();
+        all
     }
     pub fn begin_at(&self) -> Option<Timestamp> {
         self.course.begin_at
@@ -138,6 +151,7 @@ pub(super) struct RecordRow {
     generation: i64,
     author: String,
     author_name: String,
+    writers: String,
     begin_at: Option<i64>,
     timeout_ms: i64,
     stage: i64,
@@ -190,6 +204,7 @@ impl RecordRow {
             digest: self.digest.parse().map_err(Error::corrupt)?,
             author: self.author,
             author_name: self.author_name,
+            writers: serde_json::from_str(&self.writers).map_err(Error::corrupt)?,
             needed: u32::try_from(self.approvals_needed).map_err(Error::corrupt)?,
             rule: self.approval_rule,
             decide_by: self.decide_by.map(Timestamp),

@@ -1,19 +1,24 @@
-//! Where stages end among devices that are spread, listed or chosen by a stage's own selector; written once, by the draw.
+//! Where stages end among devices that are spread, listed or chosen by a stage's own selector, and who is in stages given as a number; written once, by
+//! the draw.
 
 use super::records::Record;
 use crate::{
     db::{Conn, Error, Sql, Tx, exec, list, many, rows},
-    devices::Facts,
+    devices::{DeviceNo, Facts},
     rollouts::lot::{Kept, Lot},
 };
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use wire::ids::{OrgId, RolloutId};
 
 pub(super) const INSERT: Sql =
     many!("INSERT INTO rollout_strata (rollout_id, stratum, cuts) SELECT ", [text rollout_id, text stratum, text cuts], "");
 pub(super) const OF: Sql = Sql::same("SELECT stratum, cuts FROM rollout_strata WHERE rollout_id = $1");
 pub(super) const ONE: Sql = Sql::same("SELECT stratum, cuts FROM rollout_strata WHERE rollout_id = $1 AND stratum IN ($2, '')");
+pub(super) const INSERT_MEMBERS: Sql = many!("INSERT INTO rollout_members (rollout_id, device) SELECT ", [text rollout_id, int device], "");
+pub(super) const MEMBERS: Sql = Sql::same("SELECT device FROM rollout_members WHERE rollout_id = $1");
+/// Whether one is a member, and whether members were kept: device 0 says so.
+pub(super) const MEMBER: Sql = Sql::same("SELECT device FROM rollout_members WHERE rollout_id = $1 AND device IN ($2, 0)");
 
 /// One device of each is enough to know, however many report it.
 pub(super) const REPORTED: Sql = Sql::same(
@@ -43,6 +48,28 @@ pub(super) async fn keep(tx: &mut Tx, rollout: &RolloutId, strata: &BTreeMap<Str
     Ok(())
 }
 
+#[derive(Serialize)]
+struct MemberRow<'a> {
+    rollout_id: &'a str,
+    device: DeviceNo,
+}
+
+/// Keeps who was drawn into stages given as a number.
+pub(super) async fn keep_members(tx: &mut Tx, rollout: &RolloutId, members: Option<&[DeviceNo]>) -> Result<(), Error> {
+    let Some(members) = members else { return Ok(()) };
+    let all: Vec<MemberRow<'_>> =
+        std::iter::once(&0).chain(members).map(|device| MemberRow { rollout_id: rollout.as_str(), device: *device }).collect();
+    for some in all.chunks(AT_ONCE) {
+        exec!(tx, INSERT_MEMBERS, list(some)?)?;
+    }
+    Ok(())
+}
+
+/// None where nobody kept them: there is no stage given as a number, or it was drawn before they were kept.
+fn read_members(found: Vec<(DeviceNo,)>) -> Option<HashSet<DeviceNo>> {
+    (!found.is_empty()).then(|| found.into_iter().map(|row| row.0).collect())
+}
+
 fn read(found: Vec<(String, String)>) -> Result<HashMap<String, Vec<i64>>, Error> {
     found.into_iter().map(|(stratum, cuts)| Ok((stratum, serde_json::from_str(&cuts).map_err(Error::corrupt)?))).collect()
 }
@@ -51,7 +78,8 @@ fn read(found: Vec<(String, String)>) -> Result<HashMap<String, Vec<i64>>, Error
 pub(in crate::rollouts) async fn of(on: &mut impl Conn, record: &Record, cuts: Vec<i64>) -> Result<Kept, Error> {
     let lot = record.lot()?;
     let strata = if lot.plain() { HashMap::new() } else { read(rows!(on, (String, String), OF, record.id.as_str())?)? };
-    Ok(Kept { lot, strata, cuts })
+    let members = if lot.limited() { read_members(rows!(on, (DeviceNo,), MEMBERS, record.id.as_str())?) } else { None };
+    Ok(Kept { lot, strata, cuts, members })
 }
 
 /// A rollout's draw, for whoever asks about this device.
@@ -60,10 +88,11 @@ pub(in crate::rollouts) async fn one(
     rollout: &RolloutId,
     lot: Lot,
     cuts: Vec<i64>,
-    facts: &Facts,
+    (device, facts): (DeviceNo, &Facts),
 ) -> Result<Kept, Error> {
     let strata = if lot.plain() { HashMap::new() } else { read(rows!(on, (String, String), ONE, rollout.as_str(), lot.stratum(facts))?)? };
-    Ok(Kept { lot, strata, cuts })
+    let members = if lot.limited() { read_members(rows!(on, (DeviceNo,), MEMBER, rollout.as_str(), device)?) } else { None };
+    Ok(Kept { lot, strata, cuts, members })
 }
 
 /// Which of `site`, `gateway` and `customer` devices of an organization report.

@@ -1,14 +1,19 @@
 //! Four eyes: who may decide, on what, and what makes it worthless.
 
-use super::{Scene, fault, stage};
+use super::{Scene, fault, key, stage};
 use crate::{
     access::{Actor, Who},
     db::EngineKind,
+    entropy::SeededEntropy,
+    releases::{manifest::written, signing::SigningKeyPair},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rstest::rstest;
 use wire::{
-    FaultKind,
+    FaultKind, Timestamp,
+    manifest::Envelope,
     rollouts::{Reach, StageSpec, Verb},
+    signing::{KEY_SET_TYPE, KeySet, ListedKey, Thresholds},
     states::{Role, RolloutState},
 };
 
@@ -111,6 +116,96 @@ async fn an_edit_makes_every_decision_void(#[case] kind: EngineKind) {
     s.rollouts().submit(&s.ada, &id).await.unwrap();
     assert_eq!(fault(s.rollouts().approve(&s.ada, &id, &rejected.digest, "fine").await).code, "own_rollout");
     s.join("late").await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn whoever_wrote_or_sent_any_of_it_does_not_approve_it(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 5).await;
+    let room = s.rollouts();
+    let (eve, max) = (s.w.person("eve", Role::Admin).await, s.w.person("max", Role::Admin).await);
+    let later = s.w.clock_now().plus(3_600_000);
+    let spec = wire::rollouts::RolloutSpec { start_at: Some(later), ..s.spec(two_stages()) };
+    let id = room.draft(&s.ada, spec.clone()).await.unwrap();
+    let first = s.detail(&id).await;
+    // Somebody's small edit, taken back by an edit of theirs, frees nobody; nor does sending it take an own part out.
+    let other = wire::rollouts::RolloutSpec { reason: "another".into(), ..spec.clone() };
+    for plan in [other.clone(), spec.clone()] {
+        room.edit(&s.oli, &id, s.detail(&id).await.generation, plan).await.unwrap();
+    }
+    room.submit(&eve, &id).await.unwrap();
+    let sent = s.detail(&id).await;
+    assert_eq!(sent.digest, first.digest, "the plan is as ada wrote it");
+    assert_eq!(room.nav_counts(&s.ada).await.unwrap().1, 0);
+    let why = "You edited this plan or sent it for approval since it was approved last, so somebody else must approve it.";
+    for writer in [&s.ada, &eve] {
+        let refused = fault(room.approve(writer, &id, &sent.digest, "fine").await);
+        assert_eq!((refused.code.as_str(), refused.message.as_str()), ("own_rollout", why));
+        assert_eq!(room.approvals(writer).await.unwrap().waiting[0].blocked.as_deref(), Some(why));
+    }
+    let button = sent.actions.iter().find(|a| a.verb == Verb::Approve).unwrap();
+    assert_eq!(button.blocked.as_deref(), Some(why), "the disabled button says it to ada");
+    room.approve(&max, &id, &sent.digest, "fine").await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Scheduled);
+
+    // What max has approved is nobody's part any more; what is written after that is.
+    room.edit(&max, &id, s.detail(&id).await.generation, other).await.unwrap();
+    room.submit(&s.oli, &id).await.unwrap();
+    let again = s.detail(&id).await.digest;
+    assert_eq!(fault(room.approve(&max, &id, &again, "fine").await).code, "own_rollout");
+    room.approve(&s.ada, &id, &again, "fine").await.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Scheduled);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_devices_refuse_for_its_signatures_is_said_before_it_goes_out(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    let (sent, draft) = (room.draft(&s.oli, s.spec(two_stages())).await.unwrap(), room.draft(&s.oli, s.spec(two_stages())).await.unwrap());
+    room.submit(&s.oli, &sent).await.unwrap();
+    assert_eq!(room.preview(&s.oli, &s.spec(two_stages())).await.unwrap().problems, []);
+
+    // A key set of two keys that asks for both: the release has the signature of one.
+    let second = SigningKeyPair::generate(&SeededEntropy::new(2)).unwrap();
+    let listed = |name: &str, key: &SigningKeyPair| ListedKey { name: name.into(), public: hex::encode(key.public()) };
+    let keys = vec![listed("build", &key()), listed("second", &second)];
+    let thresholds = Thresholds { threshold: 2, device_types: Vec::new() };
+    let set = KeySet { schema: 1, version: 1, created: Timestamp(0), expires: None, keys, thresholds };
+    let payload = serde_json::to_vec(&set).unwrap();
+    let signatures = [&key(), &second].map(|key| key.signature(KEY_SET_TYPE, &payload).unwrap()).to_vec();
+    let envelope = Envelope { payload_type: KEY_SET_TYPE.into(), payload: STANDARD.encode(&payload), signatures };
+    s.w.fleet.releases().publish_key_set(&s.ada, &written(&envelope).unwrap()).await.unwrap();
+
+    let problems = room.preview(&s.oli, &s.spec(two_stages())).await.unwrap().problems;
+    assert_eq!((problems.len(), problems[0].field.as_str()), (1, "release"));
+    assert!(problems[0].message.starts_with("The release has 1 of the 2 signatures"), "{}", problems[0].message);
+    assert_eq!(fault(room.submit(&s.oli, &draft).await).message, problems[0].message);
+    let digest = s.detail(&sent).await.digest;
+    assert_eq!(fault(room.approve(&s.ada, &sent, &digest, "fine").await).message, problems[0].message);
+    assert_eq!(s.state(&sent).await, RolloutState::WaitingForApproval);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn two_approvals_of_one_digest_at_once_both_count(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 3).await;
+    let room = s.rollouts();
+    let (eve, _max) = (s.w.person("eve", Role::Admin).await, s.w.person("max", Role::Admin).await);
+    room.set_quorum(&s.ada, 2).await.unwrap();
+    let id = room.draft(&s.oli, s.spec(two_stages())).await.unwrap();
+    room.submit(&s.oli, &id).await.unwrap();
+    let digest = s.detail(&id).await.digest;
+    let (one, two) = tokio::join!(room.approve(&s.ada, &id, &digest, "yes"), room.approve(&eve, &id, &digest, "yes"));
+    one.unwrap();
+    two.unwrap();
+    assert_eq!(s.state(&id).await, RolloutState::Running);
 }
 
 #[rstest]

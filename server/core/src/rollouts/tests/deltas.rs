@@ -55,3 +55,25 @@ async fn a_delta_is_offered_to_who_runs_exactly_its_base(#[case] kind: EngineKin
     s.w.fleet.releases().recall(&s.ada, &s.release, "").await.unwrap();
     assert!(!s.rollouts().may_download(devices[1], &delta.sha256).await.unwrap());
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_dry_run_counts_what_each_device_will_download(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 3).await;
+    let old: Vec<u8> = (0..2_000u32).flat_map(|n| crate::hash::sha256(&n.to_be_bytes())).collect();
+    let new = [&old[..], b"and something new"].concat();
+    s.publish_content("3.0.0", 3, &old).await;
+    s.release = s.publish_content("4.0.0", 4, &new).await;
+    let (based, rebuilt) = (s.devices[0], s.devices[1]);
+    s.runs(based, "3.0.0", 3).await;
+    s.runs(rebuilt, "3.0.0-rebuilt", 3).await;
+    let plan = s.spec(vec![stage(Reach::Percent(100.0))]);
+    let bytes = async || s.rollouts().preview(&s.oli, &plan).await.unwrap().bytes;
+    let whole = i64::try_from(new.len()).unwrap();
+    assert_eq!(bytes().await, 3 * whole, "no delta is ready");
+    while s.w.fleet.releases().make_delta().await.unwrap() {}
+    let now = bytes().await;
+    assert!(now > 2 * whole && now < 2 * whole + 200, "two whole files and a delta: {now}");
+}

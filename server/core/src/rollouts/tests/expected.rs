@@ -25,13 +25,27 @@ async fn what_a_plan_takes_is_told_from_the_fleets_own_history(#[case] kind: Eng
     let one = Span { usual_ms: 600_000 + 120_000, slow_ms: 600_000 + 240_000 };
     let rest = Span { usual_ms: 240_000, slow_ms: 240_000 };
     let whole = Span { usual_ms: one.usual_ms + rest.usual_ms, slow_ms: one.slow_ms + rest.slow_ms };
-    let expected = Some(Expected { updates: 4, whole, stages: vec![one, rest] });
+    let now = s.w.clock_now();
+    let expected = Some(Expected { updates: 4, whole, stages: vec![one, rest], until: Some(now.plus(whole.usual_ms)) });
     assert_eq!(s.rollouts().preview(&s.oli, &plan(&s)).await.unwrap().expected, expected);
 
     // Who approves sees the same.
     let id = s.rollouts().draft(&s.oli, plan(&s)).await.unwrap();
     s.rollouts().submit(&s.oli, &id).await.unwrap();
     assert_eq!(s.rollouts().approvals(&s.ada).await.unwrap().waiting[0].preview.expected, expected);
+
+    // It begins when its window opens.
+    let mut later = false;
+    for (from, until) in [("00:00", "01:00"), ("12:00", "13:00")] {
+        let (from, until) = (from.parse().unwrap(), until.parse().unwrap());
+        let window = wire::rollouts::Window { days: wire::rollouts::Weekday::ALL.to_vec(), from, until, zone: "UTC".into() };
+        let plan = wire::rollouts::RolloutSpec { window: Some(window), ..plan(&s) };
+        let preview = s.rollouts().preview(&s.oli, &plan).await.unwrap();
+        let opens = preview.times.and_then(|t| t.last).unwrap();
+        later |= opens > now;
+        assert_eq!(preview.expected.and_then(|e| e.until), Some(opens.plus(whole.usual_ms)));
+    }
+    assert!(later, "one of two windows is closed now");
 
     // A plan for nobody takes no time at all, and says nothing.
     let nobody = wire::rollouts::RolloutSpec { selector: "tag:none".into(), ..plan(&s) };

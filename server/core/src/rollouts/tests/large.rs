@@ -144,10 +144,11 @@ async fn a_rollout_to_a_hundred_thousand_devices_moves_by_a_few_rows(#[case] kin
     s.rollouts().submit(&s.oli, &id).await.unwrap();
     let digest = s.detail(&id).await.digest;
 
-    // The draw walks the fleet, once, in pages; what it writes is the cuts, and where each of the hundred sites ends.
+    // The draw walks the fleet, once, in pages; what it writes is the cuts, where each of the hundred sites ends, and who is in the
+    // stage that is given as a number.
     let (approved, ran) = counting::counted(s.rollouts().approve(&s.ada, &id, &digest, "looks good")).await;
     approved.unwrap();
-    assert!(returned(&ran) <= 2_000 && affected(&ran) <= 500, "{} read at once, {} written", returned(&ran), affected(&ran));
+    assert!(returned(&ran) <= 2_000 && affected(&ran) <= 1_500, "{} read at once, {} written", returned(&ran), affected(&ran));
     let course = s.checked(&id).await;
     assert_eq!((course.state, course.stage, course.totals().total), (RolloutState::Running, 1, FLEET));
     let shares: Vec<i64> = course.stages.iter().map(|s| s.counts.total).collect();

@@ -6,7 +6,7 @@ use rstest::rstest;
 use std::collections::BTreeSet;
 use wire::{
     device::StatusReport,
-    rollouts::{GateSpec, Reach, Show, StageSpec, Tab, UpdateQuery},
+    rollouts::{GateSpec, PreviewQuery, Reach, Show, StageSpec, Tab, UpdateQuery},
     states::{RolloutState, UpdateState},
 };
 
@@ -194,4 +194,69 @@ async fn who_has_nothing_to_do_is_remembered_until_something_opens(#[case] kind:
         s.rollouts().hears(Some(&event));
     }
     assert!(s.rollouts().poll(other).await.unwrap().is_some());
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_page_of_waiting_devices_and_its_total_answer_the_same_question(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 6).await;
+    let id = s.approved(s.spec(vec![stage(Reach::Percent(100.0))])).await;
+    s.rollouts().tick().await.unwrap();
+    let gone = s.devices[0];
+    // One of them runs something newer meanwhile, and two more join: nobody has counted yet.
+    s.runs(gone, "3.0.0", 3).await;
+    for n in 7..=8 {
+        s.join(&format!("gw-{n}")).await;
+    }
+    for (show, cursor) in [(Show::Waiting, None), (Show::All, None), (Show::Waiting, Some(s.devices[2].to_string()))] {
+        let query = UpdateQuery { show, cursor: cursor.clone(), rows: Some(3), ..UpdateQuery::default() };
+        let page = s.rollouts().updates(&s.ada, &id, &query).await.unwrap();
+        assert_eq!((page.total, page.items.len()), (7, 3), "{show} {cursor:?}");
+    }
+    let before = s.detail(&id).await.row.counts.waiting;
+    s.w.clock.advance(super::super::plan::RECOUNT_SMALL_MS);
+    s.rollouts().tick().await.unwrap();
+    assert_eq!((before, s.detail(&id).await.row.counts.waiting), (6, 7), "a minute later the rollout says so too");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_dry_run_says_of_every_device_where_it_would_be_and_why_not(#[case] kind: EngineKind) {
+    let s = Scene::open(kind, 8).await;
+    s.runs(s.devices[2], "2.0.0", 2).await;
+    let id = s.rollouts().draft(&s.oli, s.spec(vec![stage(Reach::Count(3)), stage(Reach::Percent(100.0))])).await.unwrap();
+    let mut seen = Vec::new();
+    let mut query = PreviewQuery { rows: Some(3), ..PreviewQuery::default() };
+    loop {
+        let page = s.rollouts().preview_devices(&s.oli, &id, &query).await.unwrap();
+        assert!(page.items.len() <= 3 && page.total == 8, "{page:?}");
+        seen.extend(page.items);
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            break;
+        }
+    }
+    let of = |stage: Option<u32>| seen.iter().filter(|d| d.stage == stage).count();
+    assert_eq!([Some(1), Some(2), None].map(of), [3, 4, 1]);
+    let out = s.rollouts().preview_devices(&s.oli, &id, &PreviewQuery { stage: Some(0), ..PreviewQuery::default() }).await.unwrap();
+    assert_eq!(
+        (out.total, out.items[0].device_id.as_str(), out.items[0].reason.as_deref()),
+        (1, "gw-3", Some("already on 2.0.0 or newer"))
+    );
+
+    // What it says is what is drawn.
+    s.rollouts().submit(&s.oli, &id).await.unwrap();
+    let digest = s.detail(&id).await.digest;
+    s.rollouts().approve(&s.ada, &id, &digest, "fine").await.unwrap();
+    s.rollouts().tick().await.unwrap();
+    let first: BTreeSet<String> = seen.iter().filter(|d| d.stage == Some(1)).map(|d| d.device_id.to_string()).collect();
+    let offered: Vec<_> = s.poll_all().await.into_iter().map(|(device, _)| device).collect();
+    let named: BTreeSet<String> =
+        (1..).zip(&s.devices).filter(|(_, d)| offered.contains(d)).map(|(n, _): (i32, _)| format!("gw-{n}")).collect();
+    assert_eq!(first, named);
+    assert_eq!(fault(s.rollouts().preview_devices(&s.oli, &id, &PreviewQuery::default()).await).code, "not_now");
 }

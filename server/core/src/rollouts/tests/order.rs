@@ -226,3 +226,25 @@ async fn a_rollout_asks_for_the_last_value_of_a_metric(#[case] kind: EngineKind)
     s.everybody_updates().await;
     assert_eq!((s.state(&id).await, s.checked(&id).await.totals().succeeded), (RolloutState::Completed, 1));
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_number_is_a_limit_however_many_come_later(#[case] kind: EngineKind) {
+    let mut s = Scene::open(kind, 6).await;
+    let away = s.devices[5];
+    s.set_device_state(away, "suspended").await;
+    let id = s.begun(s.spec(vec![stage(Reach::Count(3)), stage(Reach::Percent(100.0))])).await;
+    // One that was there and was not meant, and many that were not there.
+    s.set_device_state(away, "active").await;
+    for n in 7..=40 {
+        s.join(&format!("gw-{n}")).await;
+    }
+    let first = s.offered().await;
+    assert_eq!((first.len(), first.contains("gw-6")), (3, false), "{first:?}");
+    assert_eq!(s.everybody_updates().await, 3);
+    let course = s.checked(&id).await;
+    assert_eq!((course.stage, course.stages[0].counts.total, course.stages[0].counts.succeeded), (2, 3, 3));
+    assert_eq!(s.offered().await.len(), 37, "the stage that takes everybody takes them");
+}

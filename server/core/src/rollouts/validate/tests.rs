@@ -116,6 +116,14 @@ fn each_mistake_is_told_at_its_field() {
             spec(vec![StageSpec { gate: GateSpec { success_percent: -1.0, ..GateSpec::default() }, ..all() }]),
             "stages.0.gate.success_percent",
         ),
+        (
+            spec(vec![
+                stage(Reach::Count(40)),
+                StageSpec { gate: GateSpec { min_sample: 50, ..GateSpec::default() }, ..stage(Reach::Count(60)) },
+                all(),
+            ]),
+            "stages.1.gate.min_sample",
+        ),
         (spec(vec![StageSpec { gate: GateSpec { min_sample: 0, ..GateSpec::default() }, ..all() }]), "stages.0.gate.min_sample"),
     ] {
         assert!(fields(&mistake).iter().any(|f| f == field), "{field}: {:?}", fields(&mistake));
@@ -131,6 +139,15 @@ fn each_mistake_is_told_at_its_field() {
     let greedy = spec(vec![stage(Reach::Count(2)), stage(Reach::Count(9)), all()]);
     let blamed = problems_of_draw(&greedy, &[2, 3, 0], &[0, 0, 0]);
     assert_eq!((blamed.len(), blamed[0].field.as_str()), (1, "stages.1.reach"), "the number is too large, not the stage after it empty");
+    // A sample that nobody can reach is said, not made smaller; what is usual holds for stages of any size.
+    let of = |min_sample| StageSpec { gate: GateSpec { min_sample, ..GateSpec::default() }, ..at(1.0) };
+    let unjudged = problems_of_draw(&spec(vec![of(5), all()]), &[4, 96], &[0, 0]);
+    assert_eq!((unjudged.len(), unjudged[0].field.as_str()), (1, "stages.0.gate.min_sample"));
+    assert!(unjudged[0].message.contains("at most 4 devices"), "{}", unjudged[0].message);
+    assert_eq!(problems_of_draw(&spec(vec![of(4), all()]), &[4, 96], &[0, 0]), []);
+    assert_eq!(problems_of_draw(&spec(vec![of(3), all()]), &[1, 96], &[0, 0]), []);
+    let whole = RolloutSpec { gate: Some(GateSpec { min_sample: 100_000, ..GateSpec::USUAL }), ..spec(vec![at(1.0), all()]) };
+    assert_eq!(problems_of_draw(&whole, &[1, 2], &[0, 0])[0].field, "gate.min_sample");
     let twice = spec(vec![stage(Reach::Matching("tag:lab".into())), stage(Reach::Matching("gw".into())), all()]);
     let told = problems_of_draw(&twice, &[2, 3, 4], &[0, 2, 0]);
     assert_eq!((told.len(), told[0].field.as_str()), (1, "stages.1.reach"));

@@ -148,6 +148,7 @@ impl World {
             (d.work, d.tries) = (Some((i, UpdateState::Offered)), d.tries + 1);
             self.tally.offers += 1;
             self.check_limits(run, device);
+            self.check_numbers(run);
             return;
         }
         if let Some(i) = open {

@@ -5,8 +5,9 @@ use fleet::rollouts::{
     course::{Course, sound},
     state::{ROLLOUT, STAGE, legal},
 };
+use std::collections::BTreeSet;
 use wire::{
-    rollouts::{Call, Verb},
+    rollouts::{Call, Reach, Verb},
     states::{RolloutState, StageState},
 };
 
@@ -71,6 +72,15 @@ impl World {
         }
         if self.tally.applied.is_multiple_of(16) {
             self.recount(run);
+        }
+    }
+
+    /// The first stages that are given as numbers never had more devices than these, however many came after the draw.
+    pub(super) fn check_numbers(&self, run: usize) {
+        for (stage, spec) in (1..).zip(&self.runs[run].spec.stages) {
+            let Reach::Count(most) = spec.reach else { return };
+            let had: BTreeSet<usize> = self.rows.iter().filter(|r| r.run == run && r.stage <= stage).map(|r| r.device).collect();
+            assert!(had.len() <= most as usize, "seed {}: {} devices had a part by stage {stage} of {most}", self.seed, had.len());
         }
     }
 

@@ -37,10 +37,11 @@ impl World {
                 Change::Requeue => self.requeue(run, before.stage),
                 Change::SetOut { devices, .. } => self.set_out(run, *devices),
                 Change::Recount { .. } => self.tally.recounts += 1,
-                Change::Draw { cuts, strata, .. } => {
+                Change::Draw { cuts, strata, members, .. } => {
                     let kept = &mut self.runs[run].kept;
                     kept.strata = strata.clone().into_iter().collect();
                     kept.cuts = cuts.iter().map(|c| c.place).collect();
+                    kept.members = members.clone().map(|members| members.into_iter().collect());
                 }
                 Change::Look { findings, .. } => {
                     self.tally.looks += 1;

@@ -76,7 +76,12 @@ struct Run {
 
 /// The arrangement of a plan whose devices are not drawn yet.
 fn undrawn(spec: &RolloutSpec) -> Kept {
-    Kept { lot: Lot::of(spec).unwrap(), strata: std::collections::HashMap::new(), cuts: vec![draw::NOBODY; spec.stages.len()] }
+    Kept {
+        lot: Lot::of(spec).unwrap(),
+        strata: std::collections::HashMap::new(),
+        cuts: vec![draw::NOBODY; spec.stages.len()],
+        members: None,
+    }
 }
 
 /// A plan that was made, and is to be applied some time later.

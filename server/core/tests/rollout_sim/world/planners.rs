@@ -151,7 +151,7 @@ impl World {
                     walk.take(self.devices[device].number, &self.facts(device), false);
                 }
                 let found = walk.finish(&r.spec.stages, 0);
-                Survey::Targets { cuts: found.cuts, strata: found.strata, last_device }
+                Survey::Targets { cuts: found.cuts, strata: found.strata, members: found.members, last_device }
             }
             Need::Runs => Survey::Runs { devices: i64::try_from(self.running_it(run).count()).unwrap() },
             Need::Figures(look) => self.figures(run, look),
