@@ -16,7 +16,7 @@ impl Rig {
 }
 
 impl Device {
-    async fn tells(&self, data: Value) {
+    pub(super) async fn tells(&self, data: Value) {
         let put = self.http.put(format!("{}/configData", self.base)).json(&json!({ "mode": "merge", "data": data })).send().await;
         assert_eq!(put.unwrap().status(), 200);
     }
