@@ -60,6 +60,18 @@ pub enum Error {
         /// Bytes that are safely here.
         received: i64,
     },
+    /// More bytes are on their way than are missing.
+    #[error(
+        "The chunk announces {announced} bytes, and {left} are missing. Go on at offset {received} with the right ones, or begin a new upload."
+    )]
+    Announced {
+        /// Bytes of the chunk.
+        announced: u64,
+        /// Bytes that are not here yet.
+        left: u64,
+        /// Bytes that are safely here.
+        received: i64,
+    },
     /// The bytes stopped in the middle.
     #[error("The upload was cut off. {received} bytes are safely here; go on at that offset.")]
     Cut {
@@ -175,6 +187,7 @@ impl Error {
             Self::TooManyUploads(_) => say(K::TooMany, "too_many_uploads").retry_after(3600),
             Self::Offset { .. } => say(K::Conflict, "wrong_offset").at("offset"),
             Self::TooMuch { .. } => say(K::Invalid, "too_many_bytes"),
+            Self::Announced { .. } => say(K::TooLarge, "too_many_bytes"),
             Self::Cut { .. } => say(K::Invalid, "upload_cut"),
             Self::Interrupted { .. } => say(K::Busy, "upload_interrupted").retry_after(1),
             Self::DigestMismatch { .. } => say(K::Invalid, "digest_mismatch").at("sha256"),
