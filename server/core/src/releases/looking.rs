@@ -1,5 +1,5 @@
 //! Looks at stored content before it is given out: whether it is still as it was when its bytes were right. Owns what to do where it is not; what a
-//! comparison finds is the scrubber's. Costs no question to the database for content that looks as it did.
+//! comparison finds is the scrubber's. Is not asked for content that looks as it did.
 
 use super::{ArtifactFile, Error, Releases, store};
 use crate::Result;
@@ -22,13 +22,9 @@ impl Suspects {
 }
 
 impl Releases {
-    /// Refuses a file that may not be what it was, found after `found`: one of another size is damaged, and one that was written to after its bytes
+    /// Refuses a file that does not look as before, found after `found`: one of another size is damaged, and one that was written to after its bytes
     /// were compared last is compared before it is given out again.
     pub(super) async fn look(&self, digest: &Digest, file: &ArtifactFile, checked: Option<Timestamp>, found: Timestamp) -> Result<()> {
-        let before = self.disk.as_before(digest, file);
-        if before == Some(true) {
-            return Ok(());
-        }
         // What no release and no delta is made of is given to nobody.
         let Some(size) = store::content_size(&mut self.db.read().await?, digest).await? else { return Ok(()) };
         if i64::try_from(file.size) != Ok(size) {
@@ -36,7 +32,7 @@ impl Releases {
             self.count_damaged(&mut self.db.read().await?).await?;
             return Err(Error::Damaged.into());
         }
-        if before.is_none() && checked.is_some_and(|at| !file.is_younger_than(at)) {
+        if self.disk.as_before(digest, file).is_none() && checked.is_some_and(|at| !file.is_younger_than(at)) {
             self.disk.is_right(digest, file);
             return Ok(());
         }
@@ -44,6 +40,16 @@ impl Releases {
         self.suspects.waiting.lock().insert(digest.clone());
         self.suspects.wake.notify_one();
         Err(Error::Suspect.into())
+    }
+
+    /// Opens an artifact for work of our own, which waits until it was compared where that has to be.
+    pub(super) async fn open_compared(&self, digest: &Digest) -> Result<ArtifactFile> {
+        match self.open_artifact(digest).await {
+            Err(crate::Error::Releases(Error::Suspect)) => {}
+            other => return other,
+        }
+        self.compare_suspects().await?;
+        self.open_artifact(digest).await
     }
 
     /// Compares content that was written to, as fast as the disk gives it. For a worker.

@@ -8,7 +8,7 @@ use crate::{
 use futures::StreamExt as _;
 use rstest::rstest;
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use wire::{
@@ -32,7 +32,7 @@ fn flip(file: &PathBuf) {
 }
 
 /// Says that a file was written to at this time.
-fn dated(file: &PathBuf, at: SystemTime) {
+fn dated(file: &Path, at: SystemTime) {
     std::fs::File::options().write(true).open(file).unwrap().set_modified(at).unwrap();
 }
 
