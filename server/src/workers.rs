@@ -37,6 +37,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "compaction", compaction(fleet.clone()));
     until_stop(lifecycle, "batches", batches(fleet.clone()));
     until_stop(lifecycle, "scrubbing", scrubbing(fleet.clone()));
+    until_stop(lifecycle, "suspects", suspects(fleet.clone()));
     until_stop(lifecycle, "deltas", deltas(fleet.clone()));
     until_stop(lifecycle, "lists", lists(fleet.clone()));
     until_stop(lifecycle, "serving", serving(fleet.clone()));
@@ -174,6 +175,16 @@ async fn scrubbing(fleet: Fleet) {
                 tracing::warn!(error = %e, "comparing stored content failed; it is tried again");
                 tokio::time::sleep(Duration::from_mins(1)).await;
             }
+        }
+    }
+}
+
+/// Stored content that was written to since it was compared, as soon as somebody asks for it: devices wait for that.
+async fn suspects(fleet: Fleet) {
+    loop {
+        fleet.releases().suspected().await;
+        if let Err(e) = fleet.releases().compare_suspects().await {
+            tracing::warn!(error = %e, "comparing stored content failed; it is tried again when it is asked for");
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What every listener says to whoever asks for what is not there, in another way, or with too much: our words in the listener's form, over real
 //! sockets.
 
-use crate::{stock::Stock, support::TestServer};
+use crate::{rest::Rest, stock::Stock, support::TestServer};
 use fleet::db::EngineKind;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -131,5 +131,21 @@ async fn every_listener_refuses_in_its_own_form() {
         let page = answer.text().await.unwrap();
         assert!(page.contains(words) && page.contains("href=\"/enrolment\">Go back"), "{path}: {page}");
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_that_announces_more_than_is_missing_is_refused_before_it_comes() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let rest = Rest::of(&server, "gateway").await;
+    let upload = rest.post(&rest.operator, "/uploads", &json!({ "name": "fw.bin", "size": 10 })).await;
+    let id = upload["id"].as_str().unwrap();
+    assert!(rest.chunk(id, 0, "0123").await.status().is_success());
+    let refused = rest.chunk(id, 4, "456789 and more").await;
+    assert_eq!(refused.status(), 413);
+    let told: Value = refused.json().await.unwrap();
+    assert_eq!(told["code"], "too_many_bytes", "{told}");
+    assert_eq!(rest.get(&format!("/uploads/{id}")).await["received"], 4, "nothing of it was taken");
+    assert!(rest.chunk(id, 4, "456789").await.status().is_success());
     server.stop().await;
 }

@@ -75,7 +75,7 @@ const fn after(state: UpdateState) -> &'static [UpdateState] {
 
 /// An update's life. Devices may leave out steps they had nothing to say about, but never go back, except to wait for a window with what they
 /// have fetched. The endings that the server made up
-/// (`timed_out`, `cancelled`, `superseded`) give way to what the device itself says later.
+/// (`timed_out`, `cancelled`, `superseded`) give way to what the device itself says later, and so does a success that was believed.
 pub const UPDATE: Machine<UpdateState> = {
     use UpdateState as U;
     &[
@@ -123,7 +123,8 @@ pub const UPDATE: Machine<UpdateState> = {
         (U::Installing, &[U::Rebooting, U::Verifying, U::Succeeded, U::Failed, U::Rejected, U::TimedOut, U::Reverted]),
         (U::Rebooting, &[U::Verifying, U::Succeeded, U::Failed, U::TimedOut, U::Reverted]),
         (U::Verifying, &[U::Succeeded, U::Failed, U::TimedOut, U::Reverted]),
-        (U::Succeeded, &[]),
+        // Of a device whose success names no version, and that says later what it runs.
+        (U::Succeeded, &[U::Failed]),
         (U::Failed, &[]),
         (U::Rejected, &[]),
         (U::TimedOut, &[U::Succeeded, U::Failed, U::Rejected, U::Reverted]),

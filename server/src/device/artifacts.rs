@@ -1,9 +1,10 @@
-//! Artifacts for devices: by digest, with HEAD, Range and If-Range (RFC 9110 §14), only what the device's own update is made of.
+//! Artifacts for devices: by digest, with HEAD, Range, If-Range (RFC 9110 §14), If-Match and If-None-Match (§13), only what the device's own update is made of.
 
 use super::{Devices, Peer};
 use crate::http::{
     fault::Problem,
     range::{self, Selected},
+    tags,
 };
 use axum::{
     body::{Body, Bytes},
@@ -45,14 +46,23 @@ pub(super) async fn serve(
 ) -> Result<Response, Problem> {
     let file = devices.fleet.releases().open_artifact(digest).await?;
     let etag = format!("\"{digest}\"");
+    // In the order of §13.2.2.
+    if tags::unwanted(headers, &etag) {
+        let problem = Problem::new(FaultKind::Conflict, "other_content", "The file has another entity tag than If-Match names.");
+        return Ok(problem.under(StatusCode::PRECONDITION_FAILED));
+    }
     let text = |name: header::HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
     let selected = range::select(text(header::RANGE), text(header::IF_RANGE), &etag, file.size);
     let mut answer = HeaderMap::new();
     let value = |text: String| HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
+    let held = tags::held(headers, &etag);
     answer.insert(header::ETAG, value(etag));
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-transform"));
+    if held {
+        return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
+    }
     answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-transform"));
     let (status, part) = match selected {
         Selected::Whole => (StatusCode::OK, 0..file.size),
         Selected::Part(part) => {

@@ -13,6 +13,12 @@ pub fn held(headers: &HeaderMap, tag: &str) -> bool {
     headers.get_all(header::IF_NONE_MATCH).iter().any(|held| matches(held, tag))
 }
 
+/// Whether the request is only for another representation than the one that has this tag. `If-Match` compares strongly (RFC 9110 §13.1.1).
+pub fn unwanted(headers: &HeaderMap, tag: &str) -> bool {
+    let wants = |line: &HeaderValue| line.to_str().is_ok_and(|line| line.split(',').map(str::trim).any(|one| one == "*" || one == tag));
+    headers.contains_key(header::IF_MATCH) && !headers.get_all(header::IF_MATCH).iter().any(wants)
+}
+
 fn matches(held: &HeaderValue, tag: &str) -> bool {
     held.to_str().is_ok_and(|held| held.split(',').map(str::trim).any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag))
 }
@@ -38,5 +44,22 @@ mod tests {
             assert_eq!(held(&headers, &tag), expected, "{line}");
         }
         assert!(!held(&HeaderMap::new(), &tag));
+    }
+
+    #[test]
+    fn what_is_wanted_is_compared_strongly() {
+        let tag = of(b"x");
+        let cases = [
+            (tag.clone(), false),
+            (format!("\"y\", {tag}"), false),
+            ("*".into(), false),
+            (format!("W/{tag}"), true),
+            ("\"y\"".into(), true),
+        ];
+        for (line, expected) in cases {
+            let headers = HeaderMap::from_iter([(header::IF_MATCH, HeaderValue::from_str(&line).unwrap())]);
+            assert_eq!(unwanted(&headers, &tag), expected, "{line}");
+        }
+        assert!(!unwanted(&HeaderMap::new(), &tag));
     }
 }

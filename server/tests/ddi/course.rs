@@ -158,3 +158,39 @@ async fn a_failure_with_a_raw_log_is_a_failure(#[case] kind: EngineKind) {
     assert_eq!(device.say(&action, "closed", "failure", &[]).await, 410);
     rig.server.stop().await;
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_is_a_failure_when_its_device_says_that_it_runs_the_old_version(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    let device = rig.device("gw-1").await;
+    let runs = |version: &str, sequence: &str| json!({ "firmware_version": version, "firmware_sequence": sequence });
+    let gate = json!({ "success_percent": 100.0, "error_percent": 0.0, "min_sample": 1, "max_errors": 0 });
+    let stage = json!({ "name": "Everyone", "reach": { "percent": 100.0 }, "soak_s": 3600, "gate": gate });
+    let release = rig.rest.release("1.1.0", 2, &content(1000)).await;
+    let watched = rig.roll_out_with(&release, json!({ "stages": [stage] })).await;
+    let action = device.link("deploymentBase").await;
+    assert_eq!(device.say(&action, "closed", "success", &[]).await, 200);
+    device.tells(runs("1.1.0", "2")).await;
+    assert_eq!(rig.part(&watched, "gw-1").await["state"], "succeeded");
+    // It goes back during the soak, and says so.
+    rig.pass(5).await;
+    device.tells(runs("1.0.0", "1")).await;
+    let part = rig.part(&watched, "gw-1").await;
+    assert_eq!((&part["state"], &part["code"]), (&json!("failed"), &json!("runs_old_version")));
+    assert_eq!(part["detail"], "it says it succeeded, and runs 1.0.0 instead of 1.1.0");
+    let halted = rig.rest.rollout_ends(&watched, "halted").await;
+    let counts = &halted["row"]["counts"];
+    assert_eq!((&counts["succeeded"], &counts["failed"]), (&json!(0), &json!(1)), "{halted:#}");
+
+    // Its first word after a success counts also when the rollout is over.
+    let rollout = rig.roll_out_with(&rig.rest.release("1.2.0", 3, &content(900)).await, json!({ "name": "More gateways" })).await;
+    let action = device.link("deploymentBase").await;
+    assert_eq!(device.say(&action, "closed", "success", &[]).await, 200);
+    rig.rest.rollout_ends(&rollout, "completed").await;
+    device.tells(runs("1.1.0", "2")).await;
+    assert_eq!(rig.part(&rollout, "gw-1").await["code"], "runs_old_version");
+    rig.server.stop().await;
+}

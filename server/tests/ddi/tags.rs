@@ -54,3 +54,26 @@ async fn what_a_device_holds_is_not_sent_again_until_it_changes(#[case] kind: En
     let gone = device.http.get(&action).header("if-none-match", &deployment).send().await.unwrap();
     assert_eq!(gone.status(), 404, "what is not there any more is not unchanged");
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_a_device_holds_is_not_sent_again(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    let device = rig.device("gw-1").await;
+    let rollout = rig.roll_out(&rig.rest.release("1.1.0", 2, b"firmware").await).await;
+    let file = device.file(&device.link("deploymentBase").await).await;
+    let head = device.http.head(&file).send().await.unwrap();
+    let tag = head.headers()["etag"].to_str().unwrap().to_owned();
+    let ask = async |name: &str, value: &str| {
+        let answer = device.http.get(&file).header(name, value).send().await.unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap().len())
+    };
+    assert_eq!(ask("if-none-match", &tag).await, (304, 0));
+    assert_eq!(ask("if-match", "\"zz\"").await.0, 412);
+    assert_eq!(rig.part(&rollout, "gw-1").await["state"], "offered", "it was sent nothing yet");
+    assert_eq!(ask("if-none-match", "\"zz\"").await, (200, 8));
+    assert_eq!(ask("if-match", &tag).await, (200, 8));
+    rig.server.stop().await;
+}

@@ -16,7 +16,7 @@ impl Rig {
 }
 
 impl Device {
-    async fn tells(&self, data: Value) {
+    pub(super) async fn tells(&self, data: Value) {
         let put = self.http.put(format!("{}/configData", self.base)).json(&json!({ "mode": "merge", "data": data })).send().await;
         assert_eq!(put.unwrap().status(), 200);
     }
@@ -113,5 +113,37 @@ async fn what_is_only_fetched_ends_with_the_download(#[case] kind: EngineKind) {
     assert_eq!(skips.say(bare(&action), "closed", "success", &["Skipped Update."]).await, 200);
     let part = rig.part(&rollout, "gw-2").await;
     assert_eq!((&part["state"], &part["code"]), (&json!("failed"), &json!("not_fetched")));
+    rig.server.stop().await;
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_not_sent_every_byte_has_not_fetched_it(#[case] kind: EngineKind) {
+    let rig = Rig::start(kind).await;
+    let (whole, some) = (rig.device("gw-1").await, rig.device("gw-2").await);
+    let (one, two) = ([7; 1000], [8; 500]);
+    let release = rig.rest.release_of("1.1.0", 2, &[("one.bin", "raw", &one), ("two.bin", "raw", &two)]).await;
+    let rollout = rig.roll_out_with(&release, json!({ "download_only": true })).await;
+    let fetch = async |device: &Device, file: &str, range: &str| {
+        let got = device.http.get(file).header("range", range).send().await.unwrap();
+        assert_eq!(got.status(), 206);
+        got.bytes().await.unwrap()
+    };
+    for (device, all) in [(&whole, true), (&some, false)] {
+        let action = device.link("deploymentBase").await;
+        let chunk = device.read(&action).await["deployment"]["chunks"][0].clone();
+        let file = |at: usize| chunk["artifacts"][at]["_links"]["download"]["href"].as_str().unwrap().to_owned();
+        // Out of order, in pieces, and from somewhere to the end.
+        fetch(device, &file(0), "bytes=400-").await;
+        fetch(device, &file(0), "bytes=0-99").await;
+        fetch(device, &file(0), if all { "bytes=100-399" } else { "bytes=101-399" }).await;
+        device.get(&file(1)).await.bytes().await.unwrap();
+        assert_eq!(device.say(bare(&action), "downloaded", "none", &[]).await, 200);
+    }
+    let (has, lacks) = (rig.part(&rollout, "gw-1").await, rig.part(&rollout, "gw-2").await);
+    assert_eq!(has["state"], "succeeded");
+    assert_eq!((&lacks["state"], &lacks["code"]), (&json!("failed"), &json!("not_fetched")));
     rig.server.stop().await;
 }

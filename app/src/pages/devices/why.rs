@@ -51,6 +51,7 @@ const fn outlook(outlook: Outlook) -> (Tone, &'static str) {
         Outlook::Now => (Tone::Ok, "Gets it now"),
         Outlook::WhenItAsks => (Tone::Ok, "Gets it when it asks"),
         Outlook::Blocked => (Tone::Hold, "Kept back"),
+        Outlook::Done => (Tone::Ok, "Done"),
     }
 }
 

@@ -16,6 +16,8 @@ words! {
         WhenItAsks = "when_it_asks",
         /// A rule keeps it back.
         Blocked = "blocked",
+        /// It has had its turn and succeeded.
+        Done = "done",
     }
     /// A rule, in the order in which they are asked.
     Rule {

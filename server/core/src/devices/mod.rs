@@ -50,6 +50,7 @@ pub use enrolment::{Attempt, EnrolmentUrls, Over};
 pub use error::{Away, Error, PENDING};
 pub use hook::Hook;
 pub use presence::Connected;
+pub(crate) use presence::said_to_run;
 pub use selector::{Facts, Selector};
 pub use server_keys::EnrolledWithKey;
 pub use shared::{Said, Spoken};

@@ -170,6 +170,15 @@ fn runs(own: &BTreeMap<String, String>) -> Option<(&str, i64)> {
     Some((version.trim(), sequence))
 }
 
+/// The firmware that a device without a channel says it runs, if it says all of it.
+pub(crate) fn said_to_run(telling: Telling, said: &BTreeMap<String, String>) -> Option<(String, i64)> {
+    if telling == Telling::Remove {
+        return None;
+    }
+    let own = facts(said);
+    runs(&own).map(|(version, sequence)| (version.to_owned(), sequence))
+}
+
 /// What a device says of itself as we keep it, at most [`wire::device::MAX_ATTRIBUTES`] of it.
 pub(super) fn facts(attributes: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let said = attributes.iter().take(wire::device::MAX_ATTRIBUTES).map(|(name, value)| (clean(name), clean(value)));

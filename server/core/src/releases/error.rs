@@ -24,6 +24,9 @@ pub enum Error {
     /// It is here, but not as it was.
     #[error("The file is damaged on the server and is not given out. It comes back when the same file was uploaded again.")]
     Damaged,
+    /// It may not be what it was, and is being compared.
+    #[error("The file was written to on the server, and is being compared with its digest before it is given out. Try again in a moment.")]
+    Suspect,
     /// A value out of its bounds; the problem is a clause that follows the field's name.
     #[error("The {field} {problem}.")]
     Value {
@@ -54,6 +57,18 @@ pub enum Error {
     TooMuch {
         /// Announced.
         size: i64,
+        /// Bytes that are safely here.
+        received: i64,
+    },
+    /// More bytes are on their way than are missing.
+    #[error(
+        "The chunk announces {announced} bytes, and {left} are missing. Go on at offset {received} with the right ones, or begin a new upload."
+    )]
+    Announced {
+        /// Bytes of the chunk.
+        announced: u64,
+        /// Bytes that are not here yet.
+        left: u64,
         /// Bytes that are safely here.
         received: i64,
     },
@@ -166,11 +181,13 @@ impl Error {
             Self::NoManifest => say(K::NotFound, "no_manifest"),
             Self::NoArtifact => say(K::NotFound, "no_artifact"),
             Self::Damaged => say(K::Busy, "artifact_damaged").retry_after(600),
+            Self::Suspect => say(K::Busy, "artifact_suspect").retry_after(2),
             Self::Value { field, .. } => say(K::Invalid, "bad_value").at(*field),
             Self::TooLarge { .. } => say(K::TooLarge, "file_too_large").at("size"),
             Self::TooManyUploads(_) => say(K::TooMany, "too_many_uploads").retry_after(3600),
             Self::Offset { .. } => say(K::Conflict, "wrong_offset").at("offset"),
             Self::TooMuch { .. } => say(K::Invalid, "too_many_bytes"),
+            Self::Announced { .. } => say(K::TooLarge, "too_many_bytes"),
             Self::Cut { .. } => say(K::Invalid, "upload_cut"),
             Self::Interrupted { .. } => say(K::Busy, "upload_interrupted").retry_after(1),
             Self::DigestMismatch { .. } => say(K::Invalid, "digest_mismatch").at("sha256"),

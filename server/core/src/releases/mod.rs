@@ -17,6 +17,7 @@ mod error;
 mod key_sets;
 mod keys;
 pub mod label;
+mod looking;
 mod making;
 pub mod manifest;
 mod policy;
@@ -69,6 +70,8 @@ pub struct Releases {
     content_swept: Mutex<Option<Timestamp>>,
     /// What the machine room is told.
     scrubbed: scrubbing::Counters,
+    /// Content that looks otherwise than when it was right.
+    suspects: looking::Suspects,
 }
 
 impl Releases {
@@ -91,6 +94,7 @@ impl Releases {
             deltas_wanted: tokio::sync::Notify::new(),
             content_swept: Mutex::default(),
             scrubbed: scrubbing::Counters::default(),
+            suspects: looking::Suspects::default(),
         })
     }
 

@@ -128,13 +128,20 @@ impl Releases {
         Ok((label::manifest_name(&row.device_type, &row.version), envelope))
     }
 
-    /// Opens an artifact for reading; content that is known to be damaged is not given out. Whether somebody may have it is asked before: for
+    /// Opens an artifact for reading; content that is known to be damaged is not given out, and none that looks otherwise than it did when it was
+    /// compared with its digest. Whether somebody may have it is asked before: for
     /// devices by `rollouts().may_download`.
     pub async fn open_artifact(&self, digest: &Digest) -> Result<ArtifactFile> {
-        if self.is_damaged(&mut self.db.read().await?, digest).await? {
+        let now = self.clock.now();
+        let check = store::check(&mut self.db.read().await?, digest).await?;
+        if check.as_ref().is_some_and(|check| check.damage.is_some()) {
             return Err(Error::Damaged.into());
         }
-        Ok(self.disk.find(digest).await.map_err(Error::Store)?.ok_or(Error::NoArtifact)?)
+        let file = self.disk.find(digest).await.map_err(Error::Store)?.ok_or(Error::NoArtifact)?;
+        if self.disk.as_before(digest, &file) != Some(true) {
+            Box::pin(self.look(digest, &file, check.map(|check| check.checked_at), now)).await?;
+        }
+        Ok(file)
     }
 }
 

@@ -65,6 +65,17 @@ impl Releases {
         Ok(seen(&found))
     }
 
+    /// Refuses a chunk that announces more bytes than are missing, before any of it is read. What is wrong otherwise is for [`Self::append`] to say.
+    pub async fn expects(&self, actor: &Actor, id: &UploadId, offset: i64, announced: u64) -> Result<()> {
+        may(actor, Act::Upload)?;
+        let upload = store::upload(&mut self.db.read().await?, &actor.org, id).await?.ok_or(Error::NoUpload)?;
+        let left = u64::try_from(upload.size - upload.received).unwrap_or_default();
+        if upload.stored || offset != upload.received || announced <= left {
+            return Ok(());
+        }
+        Err(Error::Announced { announced, left, received: upload.received }.into())
+    }
+
     /// Appends bytes at `offset`, which must be what was received so far. When this returns, the answer's `received` bytes are synced; with
     /// the last byte the digest is checked and the file taken into the store. A newer call for the same upload ends an older one.
     pub async fn append<S>(&self, actor: &Actor, id: &UploadId, offset: i64, body: S) -> Result<Upload>

@@ -31,6 +31,9 @@ pub const MAX_DEFERRAL_MS: i64 = 7 * 24 * 3_600_000;
 /// Most characters that are kept of who confirms by themselves, and why.
 const MAX_WORDS: usize = 256;
 
+/// With what the line of an update begins to which somebody at the device said no.
+pub(super) const DENIED: &str = "not confirmed at the device";
+
 /// Whatever comes counts as confirmed on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AutoConfirm {
@@ -137,7 +140,7 @@ impl Rollouts {
             Decision::Denied if !action.waits_for_person() => return Ok(false),
             Decision::Denied => {
                 let why = if said.is_empty() { String::new() } else { format!(": {said}") };
-                self.report(action.device, action.waits(&format!("not confirmed at the device{why}"))).await?;
+                self.report(action.device, action.waits(&format!("{DENIED}{why}"))).await?;
             }
         }
         self.heard_ddi(action, Notes { lines, ..Notes::default() }).await?;

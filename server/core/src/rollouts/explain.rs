@@ -88,7 +88,9 @@ pub fn explain(facts: &Facts, stand: &Stand, concerns: &[Concern], now: Timestam
     let first = first(facts, concerns, &all);
     let answer = match (&stand.owes, first) {
         (Some(owes), _) => owes.words(now),
-        (None, Some(at)) => format!("“{}” brings {}: {}", all[at].name, all[at].version, why::answer(&all[at].rules, facts.online)),
+        (None, Some(at)) => {
+            format!("“{}” brings {}: {}", all[at].name, all[at].version, why::answer(&all[at].rules, all[at].outlook, facts.online))
+        }
         (None, None) => String::new(),
     };
     let outlook = first.map_or(if stand.owes.is_some() { Outlook::Blocked } else { Outlook::Nothing }, |at| all[at].outlook);
@@ -119,7 +121,7 @@ impl Concern {
 
     fn explained(&self, facts: &Facts, stand: &Stand, now: Timestamp) -> WhyRollout {
         let rules = self.rules(facts, stand, now);
-        let outlook = why::outlook(&rules, facts.online);
+        let outlook = if self.is_done(stand) { Outlook::Done } else { why::outlook(&rules, facts.online) };
         let (id, name, version) = (self.id.clone(), self.name.clone(), self.target.version.clone());
         let may_confirm = rules.iter().find(|r| r.says == Says::Blocks).is_some_and(|first| first.rule == Rule::Agreed);
         WhyRollout { id, name, version, outlook, rules, may_confirm }
@@ -314,6 +316,8 @@ mod tests {
                         state: UpdateState::Downloading,
                         deadline: Some(Timestamp(600_000)),
                         confirmable: false,
+                        put_off: None,
+                        denied: None,
                     }),
                     ..owes(Owed::Answer)
                 },
@@ -335,6 +339,37 @@ mod tests {
             said(failed.clone()),
             format!("{told} Tried 2 times; it is offered again in 1 h 00 min, while devices of its stage may come.")
         );
+        let paused = Concern { state: RolloutState::Paused, summary: "Paused: a moment".into(), ..failed.clone() };
+        assert_eq!(
+            said(paused),
+            format!("{told} Tried 2 times; it is offered again once the rollout is resumed, in 1 h 00 min at the earliest.")
+        );
         assert_eq!(said(Concern { state: RolloutState::Stopped, ..failed }), told, "nothing comes after the end");
+    }
+
+    #[test]
+    fn who_is_done_is_not_kept_back() {
+        let facts = |sequence, version: &str| Facts {
+            device_id: "gw-1".into(),
+            device_type: "gateway".into(),
+            sequence,
+            version: version.into(),
+            ..Facts::default()
+        };
+        for state in [RolloutState::Running, RolloutState::Completed] {
+            let done = Concern { state, ended: Some((UpdateState::Succeeded, String::new())), ..running() };
+            let said = |facts: &Facts| {
+                let why = explain(facts, &Stand::default(), std::slice::from_ref(&done), Timestamp(0));
+                assert!(why.rollouts.iter().all(|rollout| rollout.blocker().is_none() && rollout.outlook == why.outlook));
+                (why.outlook, why.answer)
+            };
+            assert_eq!(said(&facts(5, "1.2.0")), (Outlook::Done, "“spring” brings 1.2.0: the device runs it.".to_owned()));
+            let later = "“spring” brings 1.2.0: it succeeded, and the device runs 1.3.0 by now.";
+            assert_eq!(said(&facts(6, "1.3.0")), (Outlook::Done, later.to_owned()));
+        }
+        let failed = Concern { state: RolloutState::Completed, ended: Some((UpdateState::Failed, String::new())), ..running() };
+        let why = explain(&facts(1, "1.0.0"), &Stand::default(), &[failed], Timestamp(0));
+        let ended = why.rollouts[0].rules.iter().find(|r| r.rule == Rule::GoesOut).unwrap();
+        assert_eq!((why.outlook, ended.fact.as_str()), (Outlook::Blocked, "it has ended."), "not without it");
     }
 }

@@ -54,7 +54,8 @@ pub fn hear(now: UpdateState, report: &StatusReport, runs: &Running, brings: Bri
         // A device that repeats what it was told (`cancelled`) is only late.
         return if now.finished() { Ok(Heard::Late) } else { Err(Error::NotYours(report.state)) };
     }
-    if !legal(UPDATE, now, report.state) {
+    // A success is taken back only by what the device runs: see [`belies`].
+    if now == UpdateState::Succeeded || !legal(UPDATE, now, report.state) {
         return Ok(Heard::Late);
     }
     let code = report.code.clone().unwrap_or_default();
@@ -67,11 +68,22 @@ pub fn hear(now: UpdateState, report: &StatusReport, runs: &Running, brings: Bri
         if !legal(UPDATE, now, UpdateState::Failed) {
             return Ok(Heard::Late);
         }
-        let runs = if runs.version.is_empty() { "an unknown version" } else { &runs.version };
-        let detail = format!("it says it succeeded, and runs {runs} instead of {}", brings.version);
+        let detail = instead(&runs.version, brings.version);
         return Ok(Heard::Moves { to: UpdateState::Failed, code: RUNS_OLD_VERSION.to_owned(), detail });
     }
     Ok(Heard::Moves { to: report.state, code, detail })
+}
+
+/// What a device gives away that was believed when it said it succeeded, and says later what it runs: a line for people, where that is not what the
+/// release brings. Newer firmware is no contradiction, because it may have come another way.
+pub fn belies(version: &str, sequence: i64, brings: Brings<'_>) -> Option<String> {
+    let runs_it = sequence > brings.sequence || sequence == brings.sequence && version == brings.version;
+    (!brings.download_only && !runs_it).then(|| instead(version, brings.version))
+}
+
+fn instead(runs: &str, brings: &str) -> String {
+    let runs = if runs.is_empty() { "an unknown version" } else { runs };
+    format!("it says it succeeded, and runs {runs} instead of {brings}")
 }
 
 /// Of a release that is fetched only: having it is the end, and what runs says nothing. Some clients take `skip the installation` for `skip it`.
@@ -127,6 +139,18 @@ mod tests {
         assert!(matches!(heard, Heard::Moves { to: U::Succeeded, .. }));
         // A lie about an update that was taken back changes nothing.
         assert_eq!(hear(U::Cancelled, &says(U::Succeeded), &running("1.0", 1), BRINGS).unwrap(), Heard::Late);
+    }
+
+    #[test]
+    fn a_success_is_taken_back_by_what_runs_and_by_nothing_else() {
+        use UpdateState as U;
+        assert_eq!(belies("1.0", 1, BRINGS).unwrap(), "it says it succeeded, and runs 1.0 instead of 2.0");
+        assert!(belies("2.1", 2, BRINGS).is_some(), "the version has to be right too");
+        assert_eq!([belies("2.0", 2, BRINGS), belies("3.0", 3, BRINGS)], [None, None]);
+        assert_eq!(belies("1.0", 1, Brings { download_only: true, ..BRINGS }), None, "it was to install nothing");
+        for word in [U::Failed, U::Reverted, U::Downloading] {
+            assert_eq!(hear(U::Succeeded, &says(word), &running("1.0", 1), BRINGS).unwrap(), Heard::Late, "{word}");
+        }
     }
 
     #[test]

@@ -67,6 +67,7 @@ mod reading;
 mod reasoning;
 mod report;
 mod reporting;
+mod sending;
 mod sharing;
 mod soak;
 mod sound;

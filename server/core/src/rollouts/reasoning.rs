@@ -10,7 +10,9 @@ use super::{
     store::{
         ddi, freezes, history,
         records::{self, Record},
-        strata, turns, updates,
+        strata,
+        turns::{self, Open},
+        updates,
     },
     throttle,
     timing::{self, Frost, Terms, Timing},
@@ -82,11 +84,15 @@ impl Rollouts {
         let data = transfers::used(&mut on, &org, device, now).await?;
         let own = Own { device, facts: &facts, frosts: &frosts, asked_for: !actions.is_empty(), data, now };
         let open = turns::open_of(&mut on, device).await?;
-        let held = open.as_ref().filter(|open| open.state <= UpdateState::Downloaded).and_then(|open| {
+        let held = open.as_ref().and_then(|open| {
             let terms = own.terms(&open.timing);
-            timing::words(&terms, &open.timing, &facts.attributes)
+            // What a device has begun goes on, but for one that has fetched it early and waits for its window by itself.
+            let waits = !open.begun() || open.state == UpdateState::Downloaded && terms.early();
+            timing::words(&terms, &open.timing, &facts.attributes).filter(|_| waits)
         });
         let under_way = open.map(|open| UnderWay {
+            put_off: put_off(&open, &own),
+            denied: denied(&open),
             confirmable: open.asks && !open.begun() && Agreement::of(true, &facts, false, false) == Agreement::InConsole(false),
             id: open.rollout,
             rollout: open.name,
@@ -114,6 +120,20 @@ impl Rollouts {
         let stand = Stand { under_way, held, owes: Self::owed(&actions, now), polls };
         Ok(explain(&facts, &stand, &concerns, now))
     }
+}
+
+/// Until when somebody at the device has put its update off: nobody else is waited for longer than the time-out from now, or from the next window, on.
+fn put_off(open: &Open, own: &Own<'_>) -> Option<Timestamp> {
+    let waits = matches!(open.state, UpdateState::AwaitingConfirmation | UpdateState::AwaitingWindow);
+    let until = open.deadline.plus(-open.timeout_ms);
+    (waits && until > own.terms(&open.timing).waits_from(open.state)).then_some(until)
+}
+
+/// When somebody at the device said no, and what they said to that.
+fn denied(open: &Open) -> Option<(Timestamp, String)> {
+    let (detail, at) = &open.said;
+    let remark = detail.strip_prefix(confirming::DENIED).filter(|_| open.state == UpdateState::AwaitingConfirmation)?;
+    Some((*at, remark.trim_start_matches(": ").to_owned()))
 }
 
 /// A rollout as it stands for a device.

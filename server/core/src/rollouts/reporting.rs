@@ -2,11 +2,11 @@
 
 use super::{
     Error, Rollouts, confirming,
-    hearing::{Brings, Heard, hear},
+    hearing::{Brings, Heard, RUNS_OLD_VERSION, belies, hear},
     retry,
     state::Class,
     store::{
-        courses, records,
+        courses, ddi, records,
         updates::{self, Moved, Update},
     },
 };
@@ -14,14 +14,15 @@ use crate::{
     Result,
     bus::Event,
     db::Tx,
-    devices::{DeviceNo, store as devices},
+    devices::{DeviceNo, said_to_run, store as devices},
     text::spaced,
 };
+use std::collections::BTreeMap;
 use wire::{
     Timestamp,
-    device::{Running, StatusReport},
+    device::{Running, StatusReport, Telling},
     rollouts::Counts,
-    states::UpdateState,
+    states::{RolloutState, StageState, UpdateState},
 };
 
 /// Most characters that are kept of a line in which a device says how it goes.
@@ -45,9 +46,8 @@ impl Rollouts {
             }
             None => known(&mut tx, device, now).await?,
         };
-        let brings = Brings { version: &update.version, sequence: update.sequence, download_only: update.timing.download_only };
         // An attempt that another one took over from is history.
-        let heard = if update.latest { hear(update.state, &report, &runs, brings)? } else { Heard::Late };
+        let heard = if update.latest { hear(update.state, &report, &runs, brings(&update))? } else { Heard::Late };
         let deferred = confirming::deadline(&mut tx, &update.id, &report, now, update.timeout_ms).await?;
         // What waits for its window does not time out meanwhile.
         let counts_from = match update.timing.window {
@@ -65,20 +65,7 @@ impl Rollouts {
                 update.state
             }
             Heard::Moves { to, code, detail } => {
-                let stage = count(&mut tx, &update, to).await?;
-                let retry_at = retry_at(&mut tx, &update, to, now).await?;
-                let moved = Moved {
-                    to,
-                    stage,
-                    progress,
-                    code: &code,
-                    detail: &detail,
-                    deadline,
-                    retry_at,
-                    step_deadline: update.steps.deadline(to, now),
-                };
-                updates::move_to(&mut tx, &update.id, &moved, now).await?;
-                devices::set_update(&mut tx, device, to.as_str()).await?;
+                moves(&mut tx, &update, Word { to, progress, code: &code, detail: &detail, deadline }, now).await?;
                 to
             }
         };
@@ -87,6 +74,62 @@ impl Rollouts {
         self.bus.tell(Event::Device { org: update.org, device });
         Ok(state)
     }
+
+    /// Hears a device without a channel say what it is, which may belie a success that was believed: with its first word of that after its success, and
+    /// later as long as the stage that its update belongs to is not over. To be called before the devices' room keeps what it says: whether this is
+    /// its first word is known only until then.
+    pub async fn described(&self, device: DeviceNo, telling: Telling, said: &BTreeMap<String, String>) -> Result<()> {
+        let Some((version, sequence)) = said_to_run(telling, said) else { return Ok(()) };
+        let newest = ddi::actions(&mut self.db.read().await?, device).await?.into_iter().next();
+        let Some(action) = newest.filter(|action| action.state == UpdateState::Succeeded) else { return Ok(()) };
+        let now = self.clock.now();
+        let mut tx = self.db.write().await?;
+        let found = updates::update(&mut tx, &action.update).await?;
+        let Some(update) = found.filter(|u| u.latest && u.state == UpdateState::Succeeded) else { return Ok(()) };
+        let Some(detail) = belies(&version, sequence, brings(&update)) else { return Ok(()) };
+        if devices::is_described(&mut tx, device).await? && !is_watched(&mut tx, &update).await? {
+            return Ok(());
+        }
+        let deadline = now.plus(update.timeout_ms);
+        let word = Word { to: UpdateState::Failed, progress: None, code: RUNS_OLD_VERSION, detail: &detail, deadline };
+        moves(&mut tx, &update, word, now).await?;
+        tx.commit().await?;
+        self.bus.tell(Event::Rollout { org: update.org.clone(), id: update.rollout });
+        self.bus.tell(Event::Device { org: update.org, device });
+        Ok(())
+    }
+}
+
+/// What the release of an update brings.
+fn brings(update: &Update) -> Brings<'_> {
+    Brings { version: &update.version, sequence: update.sequence, download_only: update.timing.download_only }
+}
+
+/// What moves an update.
+struct Word<'a> {
+    to: UpdateState,
+    progress: Option<i64>,
+    code: &'a str,
+    detail: &'a str,
+    deadline: Timestamp,
+}
+
+/// Moves an update, the counts of its stage, and what is noted with its device.
+async fn moves(tx: &mut Tx, update: &Update, word: Word<'_>, now: Timestamp) -> Result<()> {
+    let Word { to, progress, code, detail, deadline } = word;
+    let stage = count(tx, update, to).await?;
+    let retry_at = retry_at(tx, update, to, now).await?;
+    let moved = Moved { to, stage, progress, code, detail, deadline, retry_at, step_deadline: update.steps.deadline(to, now) };
+    updates::move_to(tx, &update.id, &moved, now).await?;
+    Ok(devices::set_update(tx, update.device, to.as_str()).await?)
+}
+
+/// Whether the stage that an update belongs to is not over, so that what becomes of the update still counts for its gate.
+async fn is_watched(tx: &mut Tx, update: &Update) -> Result<bool> {
+    let Some((_, course)) = records::course(tx, &update.org, &update.rollout).await? else { return Ok(false) };
+    let stage = usize::try_from(update.stage).ok().and_then(|number| course.stages.get(number.checked_sub(1)?));
+    let over = stage.is_none_or(|stage| matches!(stage.state, StageState::Succeeded | StageState::Skipped));
+    Ok(!over && matches!(course.state, RolloutState::Running | RolloutState::Paused | RolloutState::Halted))
 }
 
 /// When a device that ended like this is offered the release again by itself.

@@ -69,9 +69,13 @@ const fn spoken(class: RetryClass) -> &'static str {
     }
 }
 
-/// What the device's page says of one that waits to be tried again.
-pub fn waits(attempts: i64, at: Timestamp, now: Timestamp) -> String {
+/// What the device's page says of one that waits to be tried again; `goes_out` unless somebody has to resume the rollout first.
+pub fn waits(attempts: i64, at: Timestamp, now: Timestamp, goes_out: bool) -> String {
     let tried = if attempts == 1 { "once".to_owned() } else { format!("{attempts} times") };
+    if !goes_out {
+        let earliest = if at <= now { String::new() } else { format!(", in {} at the earliest", duration(at.since(now))) };
+        return format!("Tried {tried}; it is offered again once the rollout is resumed{earliest}.");
+    }
     let when = if at <= now { "now".to_owned() } else { format!("in {}", duration(at.since(now))) };
     format!("Tried {tried}; it is offered again {when}, while devices of its stage may come.")
 }
@@ -106,10 +110,10 @@ mod tests {
     #[test]
     fn it_reads_as_people_say_it() {
         assert_eq!(words(Some(&retry())), "up to 3 times when it failed or fell silent, first after 30 min, then twice as long each time");
-        assert_eq!(
-            waits(2, Timestamp(600_000), Timestamp(0)),
-            "Tried 2 times; it is offered again in 10 min, while devices of its stage may come."
-        );
+        let told = |now, goes_out| waits(2, Timestamp(600_000), Timestamp(now), goes_out);
+        assert_eq!(told(0, true), "Tried 2 times; it is offered again in 10 min, while devices of its stage may come.");
+        assert_eq!(told(0, false), "Tried 2 times; it is offered again once the rollout is resumed, in 10 min at the earliest.");
+        assert_eq!(told(600_000, false), "Tried 2 times; it is offered again once the rollout is resumed.");
     }
 
     proptest! {

@@ -27,6 +27,10 @@ pub struct UnderWay {
     pub deadline: Option<Timestamp>,
     /// Somebody in the console may agree for somebody there.
     pub confirmable: bool,
+    /// Until when somebody at the device has put it off.
+    pub put_off: Option<Timestamp>,
+    /// When somebody at the device said no, and what they said to that.
+    pub denied: Option<(Timestamp, String)>,
 }
 
 /// What a device that speaks hawkBit's protocol has to say before it is offered anything else.
@@ -73,13 +77,13 @@ impl UnderWay {
             .deadline
             .map_or_else(String::new, |at| format!(" If it stays silent, it counts as timed out in {}.", duration(at.since(now))));
         let waits = held.map_or_else(String::new, |held| format!(" It waits: {held}"));
-        let answer = format!("Updating to {} by “{}”: {}.{waits}{silence}", self.version, self.rollout, words(self.state));
+        let answer = format!("Updating to {} by “{}”: {}.{waits}{silence}", self.version, self.rollout, self.told());
         let time = match held {
             Some(held) => blocks(Rule::Time, held.clone(), "When its window opens, or the freeze ends."),
             None => met(Rule::Time, "nothing of time holds it."),
         };
-        let agreed = if self.state == UpdateState::AwaitingConfirmation {
-            blocks(Rule::Agreed, "somebody at the device has to confirm.", "When somebody there answers.")
+        let agreed = if self.state == UpdateState::AwaitingConfirmation || self.put_off.is_some() {
+            Reason { again_at: self.put_off, ..blocks(Rule::Agreed, format!("{}.", self.told()), "When somebody there answers.") }
         } else {
             met(Rule::Agreed, "nobody is waited for.")
         };
@@ -89,6 +93,18 @@ impl UnderWay {
         let rules = vec![time, agreed, reports];
         let rollout = WhyRollout { id, name, version, outlook: Outlook::UnderWay, rules, may_confirm: self.confirmable };
         Why { outlook: Outlook::UnderWay, answer, rollouts: vec![rollout] }
+    }
+
+    /// How far it is, or what somebody at the device has decided.
+    fn told(&self) -> String {
+        match (&self.denied, self.put_off) {
+            (Some((at, remark)), _) => {
+                let remark = if remark.is_empty() { String::new() } else { format!(" (“{remark}”)") };
+                format!("somebody at the device said no on {}{remark}; it is asked there again", at.readable())
+            }
+            (None, Some(until)) => format!("somebody at the device has put it off until {}", until.readable()),
+            (None, None) => words(self.state).to_owned(),
+        }
     }
 }
 

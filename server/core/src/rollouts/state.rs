@@ -201,7 +201,7 @@ mod tests {
                 assert!(next.iter().all(|to| to.finished()), "{state} has ended");
             }
         }
-        assert_eq!(step(UPDATE, U::Succeeded, U::Failed).unwrap_err().to_string(), "succeeded can't become failed");
+        assert_eq!(step(UPDATE, U::Failed, U::Succeeded).unwrap_err().to_string(), "failed can't become succeeded");
     }
 
     #[test]

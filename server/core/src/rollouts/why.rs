@@ -37,6 +37,9 @@ fn no_matter(rule: Rule, fact: &str) -> Reason {
 impl Concern {
     /// Every rule, as it stands for a device.
     pub fn rules(&self, facts: &Facts, stand: &Stand, now: Timestamp) -> Vec<Reason> {
+        if self.is_done(stand) {
+            return vec![last_word(stand, now), self.done(facts)];
+        }
         let mut all = vec![last_word(stand, now), self.own_turn(now)];
         all.extend(self.target_rules(facts));
         all.push(self.goes_out());
@@ -50,6 +53,23 @@ impl Concern {
         all
     }
 
+    /// Whether the device has had its turn and succeeded, and owes nothing: no rule matters any more.
+    pub(super) fn is_done(&self, stand: &Stand) -> bool {
+        stand.owes.is_none() && matches!(self.ended, Some((UpdateState::Succeeded, _)))
+    }
+
+    fn done(&self, facts: &Facts) -> Reason {
+        let fact = if self.download_only {
+            "the device has fetched it.".to_owned()
+        } else if facts.sequence == self.target.sequence {
+            format!("{}.", words(UpdateState::Succeeded))
+        } else {
+            let runs = if facts.version.is_empty() { "something else" } else { &facts.version };
+            format!("it succeeded, and the device runs {runs} by now.")
+        };
+        met(Rule::OwnTurn, fact)
+    }
+
     fn own_turn(&self, now: Timestamp) -> Reason {
         use RolloutState as R;
         let rule = Rule::OwnTurn;
@@ -57,16 +77,21 @@ impl Concern {
             return met(rule, if self.waits_again { "it is to be tried again." } else { "it had no turn in this rollout yet." });
         };
         let again = self.again.filter(|_| matches!(self.state, R::Running | R::Paused | R::Halted));
+        let goes_out = self.state == R::Running;
         if let Some((tried, at)) = again
             && at <= now
         {
-            return met(rule, retry::waits(tried, at, now));
+            return met(rule, retry::waits(tried, at, now, goes_out));
         }
         let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
         let what = if self.download_only && *state == UpdateState::Succeeded { "the device has fetched it" } else { words(*state) };
-        let retried = again.map_or_else(String::new, |(tried, at)| format!(" {}", retry::waits(tried, at, now)));
+        let retried = again.map_or_else(String::new, |(tried, at)| format!(" {}", retry::waits(tried, at, now, goes_out)));
         let by_people = if matches!(state, UpdateState::Failed | UpdateState::TimedOut) { "When a person has it tried again." } else { "" };
-        let next = if again.is_some() { "When its wait is over." } else { by_people };
+        let next = match again {
+            Some(_) if goes_out => "When its wait is over.",
+            Some(_) => "When a person resumes the rollout, and its wait is over.",
+            None => by_people,
+        };
         Reason { again_at: again.map(|(_, at)| at), ..blocks(rule, format!("{what}{detail}.{retried}"), next) }
     }
 
@@ -116,6 +141,7 @@ impl Concern {
             }
             R::Paused | R::Halted => (format!("{}.", self.summary.trim_end_matches('.')), "When a person resumes it."),
             R::Stopping | R::Stopped => ("it was stopped.".to_owned(), ""),
+            R::Completed if self.ended.is_some() => ("it has ended.".to_owned(), ""),
             R::Completed => ("it has ended without this device.".to_owned(), ""),
             R::RollingBack | R::RolledBack => ("it is taken back from the devices that run it.".to_owned(), ""),
         };
@@ -238,8 +264,13 @@ pub(super) fn outlook(rules: &[Reason], online: bool) -> Outlook {
     }
 }
 
-/// What is answered: the first rule that keeps the device back, in its words.
-pub(super) fn answer(rules: &[Reason], online: bool) -> String {
+/// What is answered: how it ended for a device that is done, or else the first rule that keeps the device back, in its words.
+pub(super) fn answer(rules: &[Reason], outlook: Outlook, online: bool) -> String {
+    if outlook == Outlook::Done
+        && let Some(turn) = rules.iter().find(|r| r.rule == Rule::OwnTurn)
+    {
+        return turn.fact.clone();
+    }
     match rules.iter().find(|r| r.says == Says::Blocks) {
         Some(first) => first.fact.clone(),
         None if online => "it is its turn; it gets it within a moment.".to_owned(),

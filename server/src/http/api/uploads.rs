@@ -10,7 +10,7 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::IntoResponse,
 };
 use fleet::Fleet;
@@ -64,8 +64,12 @@ async fn append(
     Caller(actor): Caller,
     Named(id): Named<UploadId>,
     Asked(at): Asked<At>,
+    headers: HeaderMap,
     body: Body,
 ) -> Answer<impl IntoResponse> {
+    if let Some(announced) = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok()) {
+        fleet.releases().expects(&actor, &id, at.offset, announced).await?;
+    }
     let bytes = body.into_data_stream().map_err(io::Error::other);
     Ok(progress(fleet.releases().append(&actor, &id, at.offset, bytes).await?))
 }

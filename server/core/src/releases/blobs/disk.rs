@@ -21,9 +21,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::Semaphore;
-use wire::ids::Digest;
+use wire::{Timestamp, ids::Digest};
 
 /// Bytes of a piece, unless it is asked for less: two records of TLS. A reader who takes nothing for hours holds one in memory.
 const CHUNK: usize = 32 * 1024;
@@ -41,8 +42,18 @@ pub struct Disk {
     store: Arc<LocalFileSystem>,
     /// What every open file of a content looks at before it gives more of it away: whether it was found to be wrong meanwhile.
     wrong: Arc<Mutex<HashMap<Digest, Arc<AtomicBool>>>>,
+    /// How each content was when its bytes were found to be right.
+    right: Arc<Mutex<HashMap<Digest, Look>>>,
     /// Turns of reading: a thousand downloads must not take a thread and its memory each.
     turns: Arc<Semaphore>,
+}
+
+/// What is seen of a file without reading it. Nothing in the store is written to, so one that looks otherwise than before was changed by somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Look {
+    size: u64,
+    /// When it was written to, in microseconds since 1970.
+    written: i64,
 }
 
 /// A stored file, open for reading any range of it.
@@ -55,6 +66,7 @@ pub struct ArtifactFile {
     location: Location,
     disk: Disk,
     wrong: Arc<AtomicBool>,
+    look: Look,
 }
 
 impl Disk {
@@ -62,7 +74,7 @@ impl Disk {
     pub fn open(folder: &Path) -> Result<Self, object_store::Error> {
         std::fs::create_dir_all(folder).map_err(|e| object_store::Error::Generic { store: "disk", source: Box::new(e) })?;
         let store = Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true));
-        Ok(Self { store, wrong: Arc::default(), turns: Arc::new(Semaphore::new(READERS)) })
+        Ok(Self { store, wrong: Arc::default(), right: Arc::default(), turns: Arc::new(Semaphore::new(READERS)) })
     }
 
     /// Moves a whole, synced file into the store. When this returns the file is there also after a power cut. A file that is there already
@@ -72,6 +84,8 @@ impl Disk {
         let folder = to.parent().ok_or_else(|| io::Error::other("an artifact's path has a parent"))?;
         std::fs::create_dir_all(folder)?;
         std::fs::rename(staged, &to)?;
+        let found = std::fs::metadata(&to)?;
+        self.right.lock().insert(digest.clone(), Look { size: found.len(), written: micros(found.modified()?) });
         // The entry, the folder's own entry, and the staging folder's loss of it.
         for synced in [Some(folder), folder.parent(), staged.parent()].into_iter().flatten() {
             File::open(synced)?.sync_all()?;
@@ -87,6 +101,7 @@ impl Disk {
             std::fs::create_dir_all(folder)?;
         }
         std::fs::rename(from, to)?;
+        self.right.lock().remove(digest);
         // Only now: whoever opened it before has got its flag, and nobody opens it after.
         self.cut(digest);
         Ok(())
@@ -109,10 +124,23 @@ impl Disk {
         // Before it is looked for: what is set aside after this look is not given out by it.
         let wrong = self.wrong.lock().entry(digest.clone()).or_default().clone();
         match self.store.head(&location).await {
-            Ok(meta) => Ok(Some(ArtifactFile { size: meta.size, etag: format!("\"{digest}\""), location, disk: self.clone(), wrong })),
+            Ok(meta) => {
+                let look = Look { size: meta.size, written: meta.last_modified.timestamp_micros() };
+                Ok(Some(ArtifactFile { size: meta.size, etag: format!("\"{digest}\""), location, disk: self.clone(), wrong, look }))
+            }
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Whether a file that was found looks as it did when its bytes were right; none when nobody has compared them since the start.
+    pub fn as_before(&self, digest: &Digest, file: &ArtifactFile) -> Option<bool> {
+        self.right.lock().get(digest).map(|before| *before == file.look)
+    }
+
+    /// Remembers that the bytes of a file that was found are right.
+    pub fn is_right(&self, digest: &Digest, file: &ArtifactFile) {
+        self.right.lock().insert(digest.clone(), file.look);
     }
 
     /// Everything that is stored, in its place or set aside.
@@ -135,11 +163,18 @@ impl Disk {
             }
         }
         self.wrong.lock().remove(digest);
+        self.right.lock().remove(digest);
         Ok(())
     }
 }
 
 impl ArtifactFile {
+    /// Whether it was written to after this instant.
+    pub const fn is_younger_than(&self, at: Timestamp) -> bool {
+        // An instant is a whole millisecond.
+        self.look.written / 1000 > at.0
+    }
+
     /// The bytes of this range, which must lie within the file, in pieces of at most 32 KiB. A slow reader slows the disk, not the memory.
     pub async fn read_range(&self, range: Range<u64>) -> crate::Result<BoxStream<'static, io::Result<Bytes>>> {
         self.read_pieces(range, CHUNK).await
@@ -232,6 +267,10 @@ async fn from_disk(file: Arc<File>, from: u64, wanted: usize, turns: Arc<Semapho
         Ok(piece)
     });
     read.await.map_err(io::Error::other)?
+}
+
+fn micros(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_micros()).ok()).unwrap_or_default()
 }
 
 fn location(folder: &str, digest: &Digest) -> Location {

@@ -80,7 +80,7 @@ impl Releases {
         if wanted.base_size.max(wanted.target_size) > LARGEST {
             return Ok(Made::NotWorth { size: 0, why: format!("made for files up to {} MiB only", LARGEST >> 20) });
         }
-        let (base, target) = (self.open_artifact(&wanted.base).await?, self.open_artifact(&wanted.target).await?);
+        let (base, target) = (self.open_compared(&wanted.base).await?, self.open_compared(&wanted.target).await?);
         let stop = Arc::new(AtomicBool::new(false));
         let _given = Given(stop.clone());
         let done = Arc::new(AtomicU64::new(0));

@@ -20,6 +20,9 @@ pub(super) const SET_CHECK: Sql = Sql::same(
      ON CONFLICT (sha256) DO UPDATE SET checked_at = excluded.checked_at, damage = excluded.damage, damaged_at = excluded.damaged_at",
 );
 pub(super) const FORGET_CHECK: Sql = Sql::same("DELETE FROM artifact_checks WHERE sha256 = $1");
+pub(super) const CONTENT_SIZE: Sql = Sql::same(
+    "SELECT MAX(f.size) FROM (SELECT size FROM release_files WHERE sha256 = $1 UNION ALL SELECT size FROM deltas WHERE sha256 = $1 AND state = 'ready') f",
+);
 pub(super) const CONTENT_USERS: Sql =
     Sql::same("SELECT DISTINCT org_id, release_id FROM release_files WHERE sha256 = $1 ORDER BY org_id, release_id");
 pub(super) const COUNT_DAMAGED: Sql = Sql::same(
@@ -77,6 +80,11 @@ pub(in crate::releases) async fn set_check(tx: &mut Tx, sha256: &Digest, check: 
 
 pub(in crate::releases) async fn forget_check(tx: &mut Tx, sha256: &Digest) -> Result<(), Error> {
     exec!(tx, FORGET_CHECK, sha256.as_str()).map(drop)
+}
+
+/// The size of what releases or deltas are made of; none for content that is neither.
+pub(in crate::releases) async fn content_size(on: &mut impl Conn, sha256: &Digest) -> Result<Option<i64>, Error> {
+    Ok(row!(on, (Option<i64>,), CONTENT_SIZE, sha256.as_str())?.and_then(|r| r.0))
 }
 
 /// The releases of every organization that this content belongs to.

@@ -64,6 +64,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &checks::DUE,
     &checks::SET_CHECK,
     &checks::FORGET_CHECK,
+    &checks::CONTENT_SIZE,
     &checks::CONTENT_USERS,
     &checks::COUNT_DAMAGED,
     &checks::HAS_DAMAGE,

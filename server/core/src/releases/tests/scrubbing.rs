@@ -7,7 +7,10 @@ use crate::{
 };
 use futures::StreamExt as _;
 use rstest::rstest;
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use wire::{
     FaultKind,
     ids::{Digest, ReleaseId},
@@ -26,6 +29,11 @@ fn flip(file: &PathBuf) {
     let mut bytes = std::fs::read(file).unwrap();
     bytes[3] ^= 1;
     std::fs::write(file, bytes).unwrap();
+}
+
+/// Says that a file was written to at this time.
+fn dated(file: &Path, at: SystemTime) {
+    std::fs::File::options().write(true).open(file).unwrap().set_modified(at).unwrap();
 }
 
 /// Reads until nothing is due; how many were read.
@@ -58,12 +66,12 @@ async fn a_40_a_flipped_bit_is_found_kept_from_devices_and_healed(#[case] kind: 
     let file = file_of(&w, &oli, &id).await;
     assert_eq!((file.damage, file.checked_at), (None, Some(w.clock.now())));
 
-    flip(&stored(&w, &digest));
-    w.clock.advance(7 * DAY);
     let mut under_way = {
         let file = releases.open_artifact(&digest).await.unwrap();
         file.read_range(0..file.size).await.unwrap()
     };
+    flip(&stored(&w, &digest));
+    w.clock.advance(7 * DAY);
     assert_eq!(scrub(releases).await, 1);
     assert_eq!(file_of(&w, &oli, &id).await.damage, Some(Damage::Changed));
     let refused = fault(releases.open_artifact(&digest).await.map(drop));
@@ -189,4 +197,78 @@ async fn what_was_written_down_and_not_set_aside_is_kept_from_devices_until_the_
     assert!(!place.exists());
     assert!(damaged.join(&digest.as_str()[..2]).join(&digest.as_str()[2..]).exists());
     assert_eq!(file_of(&w, &oli, &id).await.damage, Some(Damage::Changed));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_was_written_to_is_compared_before_it_is_given_out_again(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let id = verified(&w, &oli, "1.0.0", 1).await.row.id;
+    let digest = sha256(b"firmware 1.0.0");
+    let place = stored(&w, &digest);
+    let later = std::fs::metadata(&place).unwrap().modified().unwrap() + Duration::from_secs(1);
+    let refused = async || fault(releases.open_artifact(&digest).await.map(drop));
+    releases.open_artifact(&digest).await.unwrap();
+
+    // Written anew with the same bytes.
+    dated(&place, later);
+    let told = refused().await;
+    assert_eq!((told.kind, told.code.as_str(), told.retry_after), (FaultKind::Busy, "artifact_suspect", Some(2)));
+    releases.compare_suspects().await.unwrap();
+    releases.open_artifact(&digest).await.unwrap();
+    // With other bytes of the same number.
+    flip(&place);
+    dated(&place, later + Duration::from_secs(1));
+    assert_eq!(refused().await.code, "artifact_suspect");
+    releases.compare_suspects().await.unwrap();
+    assert_eq!(refused().await.code, "artifact_damaged");
+    assert_eq!(file_of(&w, &oli, &id).await.damage, Some(Damage::Changed));
+    assert_eq!(releases.figures().damaged, 1);
+    assert!(!place.exists(), "it was set aside");
+    // The same file heals it, and is as it was.
+    w.clock.advance(1);
+    send(&w, &oli, "whatever.bin", b"firmware 1.0.0").await;
+    releases.open_artifact(&digest).await.unwrap();
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn what_has_another_size_is_damaged_at_once(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let id = verified(&w, &oli, "1.0.0", 1).await.row.id;
+    let digest = sha256(b"firmware 1.0.0");
+    let place = stored(&w, &digest);
+    std::fs::write(&place, b"firmware 1.0.0 and more").unwrap();
+    assert_eq!(fault(releases.open_artifact(&digest).await.map(drop)).code, "artifact_damaged");
+    assert_eq!(file_of(&w, &oli, &id).await.damage, Some(Damage::Changed));
+    assert_eq!((releases.figures().damaged, place.exists()), (1, false));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn after_a_restart_a_file_is_believed_that_is_older_than_its_last_check(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin) = (w.operator().await, w.admin().await);
+    trust(&w, &admin, 1).await;
+    verified(&w, &oli, "1.0.0", 1).await;
+    let digest = sha256(b"firmware 1.0.0");
+    let place = stored(&w, &digest);
+    let checked = UNIX_EPOCH + Duration::from_millis(w.clock.now().0.unsigned_abs());
+    dated(&place, checked);
+    super::uploads::restarted(&w).await.open_artifact(&digest).await.unwrap();
+    dated(&place, checked + Duration::from_secs(1));
+    let room = super::uploads::restarted(&w).await;
+    assert_eq!(fault(room.open_artifact(&digest).await.map(drop)).code, "artifact_suspect", "it is younger");
+    room.compare_suspects().await.unwrap();
+    room.open_artifact(&digest).await.unwrap();
 }

@@ -78,6 +78,10 @@ async fn wrong_bytes_are_refused_and_right_ones_still_taken(#[case] kind: Engine
     assert_eq!((refused.kind, refused.code.as_str()), (FaultKind::Conflict, "wrong_offset"));
     assert_eq!(fault(releases.append(&oli, &upload.id, 0, whole(b"elevenbytes")).await).code, "too_many_bytes");
     assert_eq!(releases.upload(&oli, &upload.id).await.unwrap().received, 0);
+    let refused = fault(releases.expects(&oli, &upload.id, 0, 11).await);
+    assert_eq!((refused.kind, refused.code.as_str()), (FaultKind::TooLarge, "too_many_bytes"));
+    releases.expects(&oli, &upload.id, 0, 10).await.unwrap();
+    releases.expects(&oli, &upload.id, 3, 11).await.unwrap();
     let half = releases.append(&oli, &upload.id, 0, whole(b"01234")).await.unwrap();
     assert_eq!((half.received, half.sha256), (5, None));
     let done = releases.append(&oli, &upload.id, 5, whole(b"56789")).await.unwrap();

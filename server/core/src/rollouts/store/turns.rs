@@ -14,7 +14,7 @@ use wire::{
 };
 
 pub(super) const OPEN_OF: Sql = Sql::same(
-    "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, u.stage, x.release_id, x.version, x.name, x.sequence, x.priority, x.spec, x.timeout_ms,
+    "SELECT u.id, u.rollout_id, u.org_id, u.state, u.deadline, u.stage, x.release_id, x.version, x.name, x.sequence, x.priority, x.spec, x.timeout_ms, u.detail, u.updated_at,
      (x.confirm_at_device AND NOT EXISTS (SELECT 1 FROM console_confirmations k WHERE k.rollout_id = x.id AND k.device = u.device)) AS asks
      FROM updates u JOIN rollouts x ON x.id = u.rollout_id
      WHERE u.device = $1 AND u.open = TRUE",
@@ -53,6 +53,8 @@ pub(in crate::rollouts) struct Open {
     pub priority: i64,
     pub timing: Timing,
     pub timeout_ms: i64,
+    /// What the device said last, and when.
+    pub said: (String, Timestamp),
     /// Somebody at the device has to agree.
     pub asks: bool,
 }
@@ -66,8 +68,9 @@ impl Open {
 }
 
 pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Open>, Error> {
-    row!(on, (String, String, String, String, i64, i64, String, String, String, i64, i64, String, i64, bool), OPEN_OF, device)?
-        .map(|(id, rollout, org, state, deadline, stage, release, version, name, sequence, priority, spec, timeout_ms, asks)| {
+    type Row = (String, String, String, String, i64, i64, String, String, String, i64, i64, String, i64, String, i64, bool);
+    row!(on, Row, OPEN_OF, device)?
+        .map(|(id, rollout, org, state, deadline, stage, release, version, name, sequence, priority, spec, timeout_ms, detail, at, asks): Row| {
             Ok(Open {
                 id: id.parse().map_err(Error::corrupt)?,
                 rollout: rollout.parse().map_err(Error::corrupt)?,
@@ -82,6 +85,7 @@ pub(in crate::rollouts) async fn open_of(on: &mut impl Conn, device: DeviceNo) -
                 priority,
                 timing: timing(&spec)?,
                 timeout_ms,
+                said: (detail, Timestamp(at)),
                 asks,
             })
         })

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use wire::{
     device::{CONFIRMS_UPDATES, WAITS_FOR_WINDOW},
     ids::{FreezeId, ReleaseId, RolloutId},
-    rollouts::{Budget, Growth, NewFreeze, Outlook, Rate, Reach, Retry, RetryClass, RolloutSpec, Rule},
+    rollouts::{Budget, Growth, NewFreeze, Outlook, Rate, Reach, Retry, RetryClass, RolloutSpec, Rule, WhyRollout},
     states::UpdateState,
     transfers::TransferLimits,
 };
@@ -193,8 +193,10 @@ impl Turmoil {
             }
             Outlook::Blocked => {
                 assert!(offered.is_none(), "told that it is kept back, and offered something: {why:?}");
-                assert!(why.rollouts.iter().all(|rollout| rollout.blocker().is_some()), "{why:?}");
+                let done = |rollout: &WhyRollout| rollout.outlook == Outlook::Done;
+                assert!(why.rollouts.iter().all(|rollout| done(rollout) || rollout.blocker().is_some()), "{why:?}");
             }
+            Outlook::Done => assert!(offered.is_none() && why.rollouts[0].blocker().is_none(), "{why:?}"),
             Outlook::Nothing => assert!(offered.is_none() && why.answer.is_empty() && why.rollouts.is_empty(), "{why:?}"),
         }
         // Who waits for a rate is told by when its turn comes, and never a time that has passed.
@@ -252,7 +254,7 @@ async fn what_is_explained_is_what_is_offered(#[case] kind: EngineKind, #[case] 
             Rule::DataBudget,
             Rule::Agreed,
         ];
-        let outlooks = [Outlook::Nothing, Outlook::UnderWay, Outlook::Now, Outlook::WhenItAsks, Outlook::Blocked];
+        let outlooks = [Outlook::Nothing, Outlook::UnderWay, Outlook::Now, Outlook::WhenItAsks, Outlook::Blocked, Outlook::Done];
         let limits = ["rate", "budget"].map(str::to_owned);
         let expected = rules.iter().map(ToString::to_string).chain(outlooks.iter().map(ToString::to_string)).chain(limits);
         for what in expected {

@@ -83,6 +83,12 @@ async fn who_put_it_off_is_not_silent_for_a_week_at_most(#[case] kind: EngineKin
     wait(0, None).await.unwrap();
     wait(1, Some(5 * DAY)).await.unwrap();
     wait(2, Some(90 * DAY)).await.unwrap();
+    let told = async |n: usize| s.rollouts().explain(offers[n].0).await.unwrap();
+    assert!(told(0).await.contains("somebody at the device has to confirm"), "{}", told(0).await);
+    for (n, days) in [(1, 5), (2, 7)] {
+        let until = begun.plus(days * DAY).readable();
+        assert!(told(n).await.contains(&format!("somebody at the device has put it off until {until}.")), "{}", told(n).await);
+    }
     s.hour().await;
     let states = async || (s.state_of(offers[0].0).await, s.state_of(offers[1].0).await, s.state_of(offers[2].0).await);
     assert_eq!(states().await, (U::TimedOut, U::AwaitingConfirmation, U::AwaitingConfirmation));
@@ -117,6 +123,9 @@ async fn hawkbits_devices_wait_as_long_as_they_ask(#[case] kind: EngineKind) {
     assert!(room.decided_at_device(&action().await, Decision::Denied, &["not now".to_owned()]).await.unwrap());
     let row = &room.updates_of(device).await.unwrap()[0];
     assert_eq!((row.state, row.detail.as_str()), (U::AwaitingConfirmation, "not confirmed at the device: not now"));
+    let why = room.explain(device).await.unwrap();
+    let said = format!("somebody at the device said no on {} (“not now”); it is asked there again.", s.w.clock_now().readable());
+    assert!(why.contains(&said), "{why}");
     assert_eq!(ask(device).await, Task::Confirm(number), "it is asked again");
     let release = room.content(&action().await).await.unwrap().unwrap();
     assert!(!action().await.may_fetch(&release, s.w.clock_now()));

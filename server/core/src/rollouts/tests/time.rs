@@ -185,6 +185,8 @@ async fn a_freeze_holds_new_offers_until_it_ends(#[case] kind: EngineKind) {
     s.say(begun[0].0, &begun[0].1.update_id, UpdateState::Downloading).await.unwrap();
     let made = room.freeze(&s.ada, freeze(Timestamp(0), until)).await.unwrap();
     room.hears(Some(&Event::Frozen { org: s.w.org.clone() }));
+    let why = room.explain(begun[0].0).await.unwrap();
+    assert!(why.contains("downloading.") && !why.contains("frozen"), "a freeze stops nothing that was begun: {why}");
     // What is installing goes on, and its stage ends; the next one begins and offers nothing.
     assert_eq!(s.succeed(begun[0].0, &begun[0].1.update_id, "2.0.0", 2).await, UpdateState::Succeeded);
     s.pass(0).await;
