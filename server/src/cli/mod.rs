@@ -1,6 +1,9 @@
 //! The command line of `fleetward`. Owns its words; each command is a few lines over the core. Commands beside a running server open the same
 //! folder without serving it.
 
+#[macro_use]
+mod printing;
+
 mod approval;
 mod assignment_key;
 mod audit;
