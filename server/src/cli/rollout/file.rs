@@ -1,12 +1,11 @@
 //! Pure: a rollout as a YAML file. The fields are those of the REST API; the release is named by its device type and version, and a start by its date.
 
+use super::super::said::instant;
 use anyhow::{Result, bail};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::path::Path;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
-    Timestamp,
     ids::ReleaseId,
     rollouts::{Budget, GateSpec, Order, Problem, Rate, Retry, RolloutSpec, StageSpec, StepLimits, Urgency, Window},
 };
@@ -155,11 +154,6 @@ impl PlanFile {
         let at = text.lines().position(|line| line.strip_prefix(first).is_some_and(|rest| rest.trim_start().starts_with(':')))?;
         u64::try_from(at + 1).ok()
     }
-}
-
-fn instant(text: &str) -> Option<Timestamp> {
-    let at = OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?;
-    i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp)
 }
 
 #[cfg(test)]

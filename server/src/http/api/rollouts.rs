@@ -12,12 +12,16 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fleet::{Fleet, access::Actor};
+use fleet::{
+    Fleet,
+    access::Actor,
+    rollouts::{REPORT, push_report_line},
+};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
-    FaultKind, Timestamp,
+    FaultKind,
     ids::{Digest, RolloutId},
     page::{DEFAULT_ROWS, Page},
     rollouts::{Preview, Quorum, RolloutDetail, RolloutRow, RolloutSpec, Show, Tab, UpdateQuery, UpdateRow, Verb},
@@ -156,8 +160,6 @@ async fn updates(
     Ok(Json(fleet.rollouts().updates(&actor, &id, &query).await?))
 }
 
-const REPORT: [&str; 11] = ["device", "stage", "state", "code", "detail", "from", "to", "attempts", "offered_at", "changed_at", "ended_at"];
-
 /// What became of every device of a rollout, as CSV
 ///
 /// One line a device, its newest attempt: `device`, `stage`, `state`, `code`, `detail`, `from`, `to`, `attempts`, `offered_at`, `changed_at`,
@@ -178,25 +180,7 @@ async fn report(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
             Ok::<_, fleet::Error>(csv::Part { rows, next: part.next })
         }
     };
-    csv::file(&fleet, &name, &REPORT, read, push_line).await
-}
-
-fn push_line(text: &mut String, (row, version): (UpdateRow, Arc<str>)) {
-    let at = |at: Option<Timestamp>| at.map_or_else(String::new, Timestamp::rfc3339);
-    let cells = [
-        row.device_id.to_string(),
-        row.stage.to_string(),
-        row.state.to_string(),
-        row.code,
-        row.detail,
-        row.from_version,
-        version.to_string(),
-        row.attempts.to_string(),
-        at(row.offered_at),
-        at(row.updated_at),
-        at(row.ended_at),
-    ];
-    fleet::csv::push_line(text, &cells);
+    csv::file(&fleet, &name, &REPORT, read, |text, (row, version)| push_report_line(text, row, &version)).await
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
