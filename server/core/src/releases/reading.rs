@@ -1,6 +1,6 @@
 //! What pages, scripts and rollouts read: lists, details, artifacts.
 
-use super::{ArtifactFile, Error, Releases, containers, label, manifest, policy, state, store};
+use super::{ArtifactFile, Error, Releases, containers, deltas, label, manifest, policy, state, store};
 use crate::{
     Result,
     access::{Act, Actor, allowed, may},
@@ -140,7 +140,7 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
     let signatures = policy::standing(on, &actor.org, &row, body.envelope.as_deref()).await?;
     warnings.extend(signatures.as_ref().and_then(|s| policy::falls_short(row.state, s)));
     let rollouts = store::uses(on, &actor.org, id).await?;
-    let deltas = store::deltas_of(on, &actor.org, id).await?;
+    let deltas = deltas::shown(on, &actor.org, &row).await?;
     let whole = artifacts.iter().all(|a| a.damage.is_none());
     let go_back = if whole { go_back(on, actor, &row).await? } else { None };
     let can = |act, step| allowed(actor, act) && state::step(row.state, step).is_some();
