@@ -179,7 +179,7 @@ pub struct ReleaseDetail {
     /// Whether the caller may add a signature.
     #[serde(default)]
     pub may_sign: bool,
-    /// What in its files speaks against its manifest; it can be published all the same.
+    /// What in its files or in its place after other releases speaks against it; it can be published all the same.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// Rollouts that use it, newest first.

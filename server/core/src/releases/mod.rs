@@ -19,6 +19,7 @@ mod keys;
 pub mod label;
 mod making;
 pub mod manifest;
+mod ordering;
 mod policy;
 pub mod quorum;
 mod reading;
