@@ -1,11 +1,10 @@
 //! How commands read and speak: words out of a list, tables, and refusals in the core's words for people.
 
-use crate::config;
+use crate::{config, plans::instant};
 use anyhow::{Context as _, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use fleet::{Fleet, access::Actor};
 use std::{path::Path, str::FromStr};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{Fault, FaultKind, Timestamp, page::Page, states::UnknownState};
 
 /// One of these words, which help and refusals list.
@@ -23,13 +22,7 @@ pub(super) async fn person(fleet: &Fleet, token_file: &Path) -> Result<Actor> {
     taken.with_context(|| format!("the token in {} is not taken; `fleetward token create` makes one", token_file.display()))
 }
 
-/// An instant as RFC 3339 has it.
-pub(super) fn instant(text: &str) -> Option<Timestamp> {
-    let at = OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?;
-    i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp)
-}
-
-/// The same for a flag.
+/// An instant as RFC 3339 has it, for a flag.
 pub(super) fn instant_flag(text: &str) -> Result<Timestamp, &'static str> {
     instant(text).ok_or("it is no instant: write it as RFC 3339 has it, for example 2027-01-15T06:00:00Z")
 }

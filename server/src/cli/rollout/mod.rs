@@ -1,25 +1,23 @@
 //! `fleetward rollout`: plans that are kept as YAML files, beside the firmware's sources, and orders to rollouts. What files say becomes drafts; deciding
 //! stays with people, who show a token of theirs.
 
-mod file;
 mod orders;
 
 use super::said::{every, person, table};
+use crate::plans::{LARGEST, PlanFile, meant};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use file::{LARGEST, Named, PlanFile};
 use fleet::{
     Error, Fleet,
     access::Actor,
     rollouts::{Against, Applied, Outcome, REPORT, push_report_line},
 };
-use serde_saphyr::Spanned;
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
 };
 use wire::{
-    ids::{ReleaseId, RolloutId},
+    ids::RolloutId,
     page::MAX_ROWS,
     rollouts::{PlanChange, Preview, RolloutDetail, RolloutSpec, Tab},
     time::duration,
@@ -171,29 +169,8 @@ async fn read(fleet: &Fleet, actor: &Actor, path: &Path) -> Result<(PlanFile, St
         bail!("{} has {size} bytes; a plan has at most {LARGEST}", path.display());
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let plan = PlanFile::read(path, &text)?;
-    let release = found(fleet, actor, path, &plan.release).await?;
-    let way_back = match &plan.way_back {
-        Some(named) => Some(found(fleet, actor, path, named).await?),
-        None => None,
-    };
-    let spec = plan.spec(path, release, way_back)?;
+    let (plan, spec) = meant(fleet, actor, path, &text).await?;
     Ok((plan, text, spec))
-}
-
-/// The release of a name in a file.
-async fn found(fleet: &Fleet, actor: &Actor, path: &Path, at: &Spanned<Named>) -> Result<ReleaseId> {
-    let named = &at.value;
-    let Some(release) = fleet.releases().named(actor, &named.device_type, &named.version).await? else {
-        bail!(
-            "{}:{} there is no release {} for {}. Upload and publish it first, or correct device_type and version.",
-            path.display(),
-            at.referenced.line(),
-            named.version,
-            named.device_type
-        );
-    };
-    Ok(release.id)
 }
 
 fn done(applied: &Applied) -> String {

@@ -18,7 +18,7 @@ use wire::{
     states::{Role, RolloutState},
 };
 
-const EXAMPLE: &str = include_str!("example.yaml");
+const EXAMPLE: &str = include_str!("../../plans/example.yaml");
 
 async fn publish(w: &World, admin: &Actor) {
     let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();

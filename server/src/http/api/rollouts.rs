@@ -50,11 +50,16 @@ struct Listing {
     cursor: Option<String>,
     /// Rows of a page, 1 to 200; 50 unless given.
     rows: Option<u32>,
+    /// Only the newest rollout of exactly this name, whatever else is asked.
+    name: Option<String>,
 }
 
 /// Rollouts, newest first
 #[utoipa::path(get, path = "/rollouts", operation_id = "list_rollouts", tag = "rollouts", params(Listing), responses((status = OK, body = Page<RolloutRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<RolloutRow>>> {
+    if let Some(name) = &asked.name {
+        return Ok(Json(Page::whole(fleet.rollouts().named(&actor, name).await?.into_iter().collect())));
+    }
     let rows = asked.rows.unwrap_or(DEFAULT_ROWS);
     Ok(Json(fleet.rollouts().list(&actor, asked.cursor.as_deref(), asked.tab, rows).await?.rollouts))
 }
