@@ -12,6 +12,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod list_fetch;
 pub mod observe;
+mod plans;
 pub mod publish;
 pub mod run;
 pub mod tls;

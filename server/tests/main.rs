@@ -5,6 +5,7 @@
 mod attacks;
 mod audit;
 mod claim_hook;
+mod closed_pipe;
 mod codes;
 mod console;
 mod ddi;

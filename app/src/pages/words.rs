@@ -56,6 +56,7 @@ pub const fn delta(state: DeltaState) -> (Tone, &'static str) {
         DeltaState::Ready => (Tone::Ok, "Ready"),
         DeltaState::NotWorth => (Tone::Off, "Not worth it"),
         DeltaState::Failed => (Tone::Warn, "Failed"),
+        DeltaState::Unpaired => (Tone::Off, "No pair"),
     }
 }
 

@@ -51,6 +51,8 @@ crate::states::words! {
         NotWorth = "not_worth",
         /// It could not be made; that is tried again a day later.
         Failed = "failed",
+        /// Nothing says which file of the older release it follows.
+        Unpaired = "unpaired",
     }
 }
 
@@ -177,7 +179,7 @@ pub struct ReleaseDetail {
     /// Whether the caller may add a signature.
     #[serde(default)]
     pub may_sign: bool,
-    /// What in its files speaks against its manifest; it can be published all the same.
+    /// What in its files or in its place after other releases speaks against it; it can be published all the same.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// Rollouts that use it, newest first.
@@ -218,7 +220,7 @@ pub struct ArtifactRow {
     pub container: Option<Container>,
 }
 
-/// A file of a release told as its difference from the same file of an older release: what a device downloads that runs the older one.
+/// A file of a release told as its difference from the file of an older release that it follows: what a device downloads that runs the older one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DeltaRow {
@@ -232,7 +234,7 @@ pub struct DeltaRow {
     pub from_version: String,
     /// Where the delta is.
     pub state: DeltaState,
-    /// Why there is none; empty unless `not_worth` or `failed`.
+    /// Why there is none; empty unless `not_worth`, `failed` or `unpaired`.
     pub why: String,
     /// Bytes of the delta; absent while they are not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! `fleetward approval`: who approves rollouts, for how long that is waited for, and rollouts that were started in an emergency without it. What a
 //! person decides needs an API token of theirs.
 
-use crate::config;
+use super::said::person;
 use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor};
@@ -19,7 +19,7 @@ const NAMED: usize = 12;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Approval {
-    /// What waits for approval, and what was started without it and is to be reviewed
+    /// What waits for approval (`fleetward rollout approve` and `reject` decide it), and what was started without it and is to be reviewed
     Inbox,
     /// List the groups of approvers with their members
     Groups,
@@ -197,13 +197,6 @@ async fn said(fleet: &Fleet, shell: &Actor, command: Approval) -> Result<String>
             broken(&rollouts.review_glass(&person, &id, &review).await?)
         }
     })
-}
-
-/// The person of a token.
-async fn person(fleet: &Fleet, token_file: &std::path::Path) -> Result<Actor> {
-    let token = config::secret(token_file)?;
-    let taken = fleet.access().authenticate_token(&token, "").await;
-    taken.with_context(|| format!("the token in {} is not taken; `fleetward token create` makes one", token_file.display()))
 }
 
 /// The people of these addresses.

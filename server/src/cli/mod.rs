@@ -1,6 +1,9 @@
 //! The command line of `fleetward`. Owns its words; each command is a few lines over the core. Commands beside a running server open the same
 //! folder without serving it.
 
+#[macro_use]
+mod printing;
+
 mod approval;
 mod assignment_key;
 mod audit;
@@ -9,6 +12,7 @@ mod cert;
 mod clock;
 mod device;
 mod enrolment;
+mod freeze;
 mod group;
 mod joining;
 mod kek;
@@ -23,9 +27,11 @@ mod rollout;
 mod roots;
 mod said;
 mod selected;
+mod shared;
 mod sign;
 #[cfg(test)]
 mod tests;
+mod transfers;
 
 use crate::{
     config::{Config, Flags},
@@ -123,12 +129,47 @@ enum Command {
         #[command(subcommand)]
         command: group::Group,
     },
-    /// Rollouts as YAML files: make drafts of them, compare them, see how they stand
+    /// Rollouts: drafts of YAML files, what they would do and how they stand; submit, approve, pause, resume, stop, report
     Rollout {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(subcommand)]
         command: rollout::Rollout,
+    },
+    /// Times in which no rollout offers anything new: list, create, end
+    Freeze {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: freeze::Freeze,
+    },
+    /// Show how fast and how much devices may download, or change it
+    TransferLimits {
+        #[command(flatten)]
+        change: transfers::Change,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// Show whether shared secrets of hawkBit's clients are taken, or change it
+    SharedSecretSettings {
+        #[command(flatten)]
+        change: shared::Settings,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// Target tokens, the shared secrets of single devices: create, revoke
+    TargetToken {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: shared::TargetToken,
+    },
+    /// Gateway tokens, the shared secrets of gateways: create, list, revoke
+    GatewayToken {
+        #[command(flatten)]
+        flags: Box<Flags>,
+        #[command(subcommand)]
+        command: shared::GatewayToken,
     },
     /// Who approves rollouts, for how long that is waited for, and what was started without it
     Approval {
@@ -142,7 +183,7 @@ enum Command {
     Key(Key),
     /// Sign a release: writes the manifest that is uploaded along with the files, offline
     Sign(sign::Sign),
-    /// Signatures of releases that need more than one
+    /// Releases: upload, publish, deprecate, recall, their deltas and signatures
     #[command(subcommand)]
     Release(Release),
     /// The server's own keys, which say for which device an offer is: list, make, retire
@@ -263,7 +304,7 @@ impl Cli {
     /// Does what was asked.
     pub fn run(self) -> Result<ExitCode> {
         // What needs neither configuration nor database must work on a machine that has none, and takes no flags of it.
-        let flags = match &self.command {
+        let flags: &Flags = match &self.command {
             Command::Sign(sign) => return sign::run(sign).map(|()| ExitCode::SUCCESS),
             Command::Ca { command, .. } if let Some(what) = command.offline() => return roots::sign(&what).map(|()| ExitCode::SUCCESS),
             Command::Audit { command, .. } if let Some((file, heads)) = command.offline() => return audit::verify(file, heads),
@@ -284,6 +325,11 @@ impl Cli {
             | Command::Device { flags, .. }
             | Command::Group { flags, .. }
             | Command::Rollout { flags, .. }
+            | Command::Freeze { flags, .. }
+            | Command::TransferLimits { flags, .. }
+            | Command::SharedSecretSettings { flags, .. }
+            | Command::TargetToken { flags, .. }
+            | Command::GatewayToken { flags, .. }
             | Command::EnrolmentToken { flags, .. }
             | Command::EnrolmentRequest { flags, .. }
             | Command::EnrolmentSettings { flags, .. }
@@ -297,8 +343,8 @@ impl Cli {
                 | Key::Revoke { flags, .. }
                 | Key::Threshold { flags, .. }
                 | Key::Set(KeySets::Publish { flags, .. } | KeySets::List(flags)),
-            )
-            | Command::Release(Release::AddSignature { flags, .. }) => flags,
+            ) => flags,
+            Command::Release(release) => release.flags().unwrap_or(&self.flags),
         };
         hardening::keep_memory_private().context("keeping other processes out of this one's memory")?;
         let config = Config::load(&self.flags, flags)?;
@@ -344,7 +390,12 @@ impl Command {
             Self::Token { command, .. } => people::token(&fleet, command).await,
             Self::Device { command, .. } => device::device(&fleet, command).await,
             Self::Group { command, .. } => group::run(&fleet, command).await,
-            Self::Rollout { command, .. } => rollout::run(&fleet, command).await,
+            Self::Rollout { command, .. } => Box::pin(rollout::run(&fleet, command)).await,
+            Self::Freeze { command, .. } => shown(freeze::run(&fleet, command).await),
+            Self::TransferLimits { change, .. } => shown(transfers::run(&fleet, change).await),
+            Self::SharedSecretSettings { change, .. } => shown(shared::settings(&fleet, &change).await),
+            Self::TargetToken { command, .. } => shown(shared::target(&fleet, command).await),
+            Self::GatewayToken { command, .. } => shown(shared::gateway(&fleet, command).await),
             Self::EnrolmentToken { command, .. } => enrolment::run(&fleet, command).await,
             Self::EnrolmentRequest { command, .. } => shown(joining::request(&fleet, command).await),
             Self::EnrolmentSettings { change, .. } => shown(joining::settings(&fleet, &change).await),
@@ -358,7 +409,7 @@ impl Command {
             Self::Key(Key::Set(KeySets::List(_))) => shown(key_set::list(&fleet).await),
             Self::Key(Key::Threshold { threshold, .. }) => key_set::threshold(&threshold, &fleet).await,
             Self::Key(Key::Set(KeySets::Publish { publish, .. })) => key_set::publish(&publish, &fleet).await,
-            Self::Release(Release::AddSignature { add, .. }) => release::add_signature(&add, &fleet).await,
+            Self::Release(release) => Box::pin(release::run(&fleet, release)).await,
             Self::Kek { command: KekCommand::Rotate(rotate), .. } => kek::rotate(&rotate, &fleet).await,
             Self::Audit { command, .. } => return audit::run(&fleet, command).await,
             // Opening it has migrated it; the rest never comes here.
@@ -367,7 +418,6 @@ impl Command {
             | Self::Check(_)
             | Self::Config(_)
             | Self::Sign(_)
-            | Self::Release(Release::Sign(_))
             | Self::Key(Key::Generate(_) | Key::Set(KeySets::Make(_) | KeySets::Sign(_))) => Ok(()),
         };
         fleet.close().await.context("closing the databases")?;

@@ -1,5 +1,7 @@
-//! `fleetward release`: signatures of releases. Signing needs a key and the manifest, no server and no data folder.
+//! `fleetward release`: releases from their upload to their recall, and signatures of them. Signing needs a key and the manifest, no server and no data
+//! folder.
 
+use super::said::{every, print_table};
 use crate::config::Flags;
 use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -12,10 +14,16 @@ use fleet::{
     },
 };
 use std::path::{Path, PathBuf};
-use wire::{ids::ReleaseId, manifest::Manifest};
+use tokio_util::io::ReaderStream;
+use wire::{
+    ids::ReleaseId,
+    manifest::Manifest,
+    page::MAX_ROWS,
+    releases::{NewRelease, NewUpload, ReleaseDetail},
+};
 use zeroize::Zeroizing;
 
-/// What can be done with signatures.
+/// What can be done with releases.
 #[derive(Debug, clap::Subcommand)]
 pub enum Release {
     /// Add a signature to a manifest that others have signed, offline
@@ -27,6 +35,51 @@ pub enum Release {
         #[command(flatten)]
         flags: Box<Flags>,
     },
+    /// List the releases, newest first
+    List(Box<Flags>),
+    /// Upload files and their manifest, and make a release of them; it is published afterwards
+    Upload {
+        /// The release's files and its manifest (*.manifest.json). Files that a release has already need not be among them
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// Let rollouts use a verified release
+    Publish(Which),
+    /// Take a release off the list for new rollouts
+    Deprecate(Which),
+    /// Withdraw a release: no new installs, running rollouts halt
+    Recall {
+        /// Why, for the audit log; at most 500 bytes
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// What devices download instead of a release's files when they run an older release
+    Deltas(Which),
+}
+
+/// A release of the fleet.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Which {
+    /// The release's id.
+    #[arg(value_name = "RELEASE")]
+    id: ReleaseId,
+    #[command(flatten)]
+    flags: Box<Flags>,
+}
+
+impl Release {
+    /// Where the fleet is; none for what is done offline.
+    pub fn flags(&self) -> Option<&Flags> {
+        match self {
+            Self::Sign(_) => None,
+            Self::AddSignature { flags, .. } | Self::Upload { flags, .. } | Self::List(flags) => Some(flags),
+            Self::Publish(which) | Self::Deprecate(which) | Self::Recall { which, .. } | Self::Deltas(which) => Some(&which.flags),
+        }
+    }
 }
 
 /// Add a signature to a manifest that others have signed: where a release needs more than one.
@@ -88,8 +141,78 @@ pub fn sign(args: &SignRelease) -> Result<()> {
     Ok(())
 }
 
+/// Does what is asked of a fleet.
+pub async fn run(fleet: &Fleet, command: Release) -> Result<()> {
+    let (actor, releases) = (Actor::shell(fleet.default_org().clone()), fleet.releases());
+    match command {
+        // It was done before any fleet was opened.
+        Release::Sign(_) => {}
+        Release::AddSignature { add, .. } => add_signature(&add, fleet).await?,
+        Release::List(_) => {
+            let rows = every(async |cursor: Option<String>| releases.list(&actor, cursor.as_deref(), MAX_ROWS).await).await?;
+            let line = |r: wire::releases::ReleaseRow| {
+                vec![r.id.to_string(), r.device_type, r.version, r.sequence.to_string(), r.state.to_string(), r.quarantine]
+            };
+            print_table(&["ID", "TYPE", "VERSION", "SEQUENCE", "STATE", "QUARANTINE"], &rows.into_iter().map(line).collect::<Vec<_>>());
+        }
+        Release::Upload { files, .. } => {
+            let made = Box::pin(upload(fleet, &actor, &files)).await?;
+            tell(&made);
+            if !made.row.quarantine.is_empty() {
+                bail!("the release can't be published as it is");
+            }
+        }
+        Release::Publish(Which { id, .. }) => {
+            releases.publish(&actor, &id).await?;
+            tell(&releases.detail(&actor, &id).await?);
+        }
+        Release::Deprecate(Which { id, .. }) => {
+            releases.deprecate(&actor, &id).await?;
+            tell(&releases.detail(&actor, &id).await?);
+        }
+        Release::Recall { reason, which: Which { id, .. } } => {
+            releases.recall(&actor, &id, &reason).await?;
+            tell(&releases.detail(&actor, &id).await?);
+        }
+        Release::Deltas(Which { id, .. }) => {
+            let line = |d: wire::releases::DeltaRow| {
+                let (size, saves) = (d.size.map(|n| n.to_string()), d.saving().map(|n| format!("{n} %")));
+                let state = d.state.to_string();
+                vec![d.from_version, d.file, size.unwrap_or_default(), d.full_size.to_string(), saves.unwrap_or_default(), state, d.why]
+            };
+            let rows: Vec<Vec<String>> = releases.deltas(&actor, &id).await?.into_iter().map(line).collect();
+            print_table(&["FROM", "FILE", "BYTES", "OF", "SAVES", "STATE", "WHY"], &rows);
+        }
+    }
+    Ok(())
+}
+
+/// Takes the files in, one after the other, and makes a release of them.
+async fn upload(fleet: &Fleet, actor: &Actor, files: &[PathBuf]) -> Result<ReleaseDetail> {
+    let releases = fleet.releases();
+    let mut uploads = Vec::new();
+    for path in files {
+        let name = path.file_name().and_then(|n| n.to_str()).with_context(|| format!("{} has no name in UTF-8", path.display()))?;
+        let file = tokio::fs::File::open(path).await.with_context(|| format!("reading {}", path.display()))?;
+        let size = i64::try_from(file.metadata().await.with_context(|| format!("reading {}", path.display()))?.len())?;
+        let begun = releases.begin_upload(actor, NewUpload { name: name.to_owned(), size, sha256: None }).await?;
+        let whole = releases.append(actor, &begun.id, 0, ReaderStream::new(file)).await?;
+        uploads.push(whole.id);
+    }
+    Ok(releases.create(actor, NewRelease { uploads }).await?)
+}
+
+/// How a release stands, and what speaks against it.
+fn tell(release: &ReleaseDetail) {
+    let row = &release.row;
+    println!("{} {} {} (sequence {}): {}", row.id, row.device_type, row.version, row.sequence, row.state);
+    for line in [&row.quarantine].into_iter().chain(&release.warnings).filter(|line| !line.is_empty()) {
+        println!("{line}");
+    }
+}
+
 /// Adds what is in the file and says how the release stands.
-pub async fn add_signature(args: &NewSignature, fleet: &Fleet) -> Result<()> {
+async fn add_signature(args: &NewSignature, fleet: &Fleet) -> Result<()> {
     let given = std::fs::read(&args.signature).with_context(|| format!("reading {}", args.signature.display()))?;
     let actor = Actor::shell(fleet.default_org().clone());
     let now = fleet.releases().add_signatures(&actor, &args.release, &given).await.map_err(|e| e.fault())?;
@@ -159,5 +282,40 @@ mod tests {
         std::fs::write(at("fw.bin"), b"Firmware").unwrap();
         let other = sign(&SignRelease { out: Some(at("o.manifest.json")), ..second }).unwrap_err().to_string();
         assert!(other.contains("nothing was signed") && !at("o.manifest.json").exists(), "{other}");
+    }
+
+    #[rstest::rstest]
+    #[case::sqlite(fleet::db::EngineKind::Sqlite)]
+    #[case::postgres(fleet::db::EngineKind::Postgres)]
+    #[tokio::test]
+    async fn a_release_goes_from_its_files_to_its_recall_by_commands(#[case] kind: fleet::db::EngineKind) {
+        let w = fleet::testing::World::open(kind).await;
+        let admin = w.admin().await;
+        let pair = SigningKeyPair::generate(&fleet::entropy::SeededEntropy::new(1)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("fw.bin"), b"firmware").unwrap();
+        let envelope = pair.sign(&fleet::testing::manifest("1.0.0", 1, &[("fw.bin", "raw", b"firmware")])).unwrap();
+        std::fs::write(at("fw.manifest.json"), envelope).unwrap();
+        let files = [at("fw.bin"), at("fw.manifest.json")];
+        let stranger = upload(&w.fleet, &admin, &files).await.unwrap();
+        assert!(!stranger.row.quarantine.is_empty(), "nobody trusts the key yet");
+        w.fleet.releases().remove(&admin, &stranger.row.id).await.unwrap();
+        w.fleet.releases().add_key(&admin, "build", &pair.public_pem()).await.unwrap();
+
+        let flags = || Box::new(Flags::default());
+        run(&w.fleet, Release::Upload { files: files.to_vec(), flags: flags() }).await.unwrap();
+        let row = w.fleet.releases().list(&admin, None, 10).await.unwrap().items.remove(0);
+        let which = || Which { id: row.id.clone(), flags: flags() };
+        let state = async || w.fleet.releases().detail(&admin, &row.id).await.unwrap().row.state.to_string();
+        run(&w.fleet, Release::Publish(which())).await.unwrap();
+        assert_eq!(state().await, "published");
+        run(&w.fleet, Release::List(flags())).await.unwrap();
+        run(&w.fleet, Release::Deltas(which())).await.unwrap();
+        run(&w.fleet, Release::Deprecate(which())).await.unwrap();
+        assert_eq!(state().await, "deprecated");
+        run(&w.fleet, Release::Recall { reason: "burns".into(), which: which() }).await.unwrap();
+        assert_eq!(state().await, "recalled");
+        assert!(run(&w.fleet, Release::Publish(which())).await.is_err(), "what is recalled stays so");
     }
 }

@@ -1,9 +1,11 @@
 //! How commands read and speak: words out of a list, tables, and refusals in the core's words for people.
 
-use anyhow::Result;
+use crate::{config, plans::instant};
+use anyhow::{Context as _, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use std::str::FromStr;
-use wire::{Fault, FaultKind, page::Page, states::UnknownState};
+use fleet::{Fleet, access::Actor};
+use std::{path::Path, str::FromStr};
+use wire::{Fault, FaultKind, Timestamp, page::Page, states::UnknownState};
 
 /// One of these words, which help and refusals list.
 pub(super) fn one_of<T>(words: impl Iterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
@@ -11,6 +13,18 @@ where
     T: FromStr<Err = UnknownState> + Clone + Send + Sync + 'static,
 {
     PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
+}
+
+/// The person of a token: what a person has to answer for is never done by a nameless command line.
+pub(super) async fn person(fleet: &Fleet, token_file: &Path) -> Result<Actor> {
+    let token = config::secret(token_file)?;
+    let taken = fleet.access().authenticate_token(&token, "").await;
+    taken.with_context(|| format!("the token in {} is not taken; `fleetward token create` makes one", token_file.display()))
+}
+
+/// An instant as RFC 3339 has it, for a flag.
+pub(super) fn instant_flag(text: &str) -> Result<Timestamp, &'static str> {
+    instant(text).ok_or("it is no instant: write it as RFC 3339 has it, for example 2027-01-15T06:00:00Z")
 }
 
 /// Prints what a command says, in whole lines.

@@ -22,6 +22,10 @@ fn what_needs_no_server_takes_no_flags_of_it() {
         &["device", "suspend"],
         &["device", "suspend-all"],
         &["rollout", "apply"],
+        &["rollout", "pause"],
+        &["release", "upload"],
+        &["release", "recall"],
+        &["freeze", "create"],
         &["audit", "verify"],
     ] {
         let text = help(words);
@@ -87,6 +91,31 @@ fn what_the_api_has_is_here_under_its_name() {
         (&["key", "set"], &["make", "sign", "list", "publish"]),
         (&["token"], &["create", "list", "revoke"]),
         (&["clock"], &["clock"]),
+        (
+            &["rollout"],
+            &[
+                "submit",
+                "approve",
+                "reject",
+                "start",
+                "pause",
+                "resume",
+                "promote",
+                "stop",
+                "retry",
+                "roll-back",
+                "report",
+                "preview",
+                "list",
+            ],
+        ),
+        (&["rollout", "approve"], &["--digest", "--reason", "--token-file"]),
+        (&["release"], &["upload", "publish", "deprecate", "recall", "deltas", "list", "sign", "add-signature"]),
+        (&["freeze"], &["list", "create", "end"]),
+        (&["transfer-limits"], &["--bandwidth", "--site-attribute", "--site-bandwidth", "--data-budget-mb"]),
+        (&["shared-secret-settings"], &["--tokens", "--newcomers"]),
+        (&["target-token"], &["create", "revoke"]),
+        (&["gateway-token"], &["create", "list", "revoke"]),
     ] {
         let text = help(words);
         assert!(says.iter().all(|word| text.contains(word)), "{words:?}: {text}");
@@ -102,4 +131,14 @@ fn a_refusal_says_the_rule_and_a_failure_its_cause() {
     assert!(said.starts_with("nothing was changed: The enrolment token is unknown"), "{said}");
     let failed = in_words(fleet::Error::Db(fleet::db::Error::Corrupt("row 7".into())).into()).to_string();
     assert!(failed.contains("row 7"), "{failed}");
+}
+
+/// What four eyes have to see is never done by a command line without a name.
+#[test]
+fn decisions_ask_for_a_person() {
+    let id = "rol_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2";
+    for verb in ["submit", "approve", "reject", "start"] {
+        let refused = Cli::line().try_get_matches_from(["fleetward", "rollout", verb, id]).unwrap_err().to_string();
+        assert!(refused.contains("--token-file"), "{verb}: {refused}");
+    }
 }

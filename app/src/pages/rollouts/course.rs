@@ -11,7 +11,7 @@ use crate::ui::{
 };
 use leptos::prelude::*;
 use wire::{
-    rollouts::{Call, RolloutDetail, RolloutEvent, StageView},
+    rollouts::{Call, RolloutDetail, RolloutEvent, StageView, Verdict, wilson_lower},
     states::{RolloutState, StageState},
 };
 
@@ -134,7 +134,7 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
             tone: if v.call == Call::Pass { Tone::Ok } else { Tone::Off },
             name: "Successes",
             value: rate(v.succeeded),
-            limit: format!("passes at {} %", plain(g.success_percent)),
+            limit: success_limit(v, g.success_percent),
         },
         Gate {
             tone: if judged { Tone::Ok } else { Tone::Off },
@@ -173,6 +173,16 @@ pub fn gate_card(r: &RolloutDetail, choice: &Choice) -> AnyView {
     let verdict = (!v.text.is_empty()).then(|| view! { <p class="verdict small">{dot(call)}<span>{v.text.clone()}</span></p> });
     let card = card(format!("Gate of stage {}, {}", s.number, s.spec.name), None, view! { {gates(list)}{verdict} }.into_any());
     view! { {card}{super::evidence::findings(s)}{super::evidence::whole_card(r)} }.into_any()
+}
+
+/// What the share of successes has to reach, and what it is worth: the gate compares the plain share, people see from how few devices it is.
+fn success_limit(v: &Verdict, needed: f64) -> String {
+    let needed = format!("passes at {} %", plain(needed));
+    match wilson_lower(v.succeeded, v.finished) {
+        // Never more than it is: 88.97 is 88.9.
+        Some(bound) => format!("{needed}; {:.1} % or more, 95 % sure, by {} devices", (bound * 10.0).floor() / 10.0, grouped(v.finished)),
+        None => needed,
+    }
 }
 
 /// From how many finished devices on a stage is judged: as its gate says, or before a verdict as its plan does.
@@ -242,4 +252,25 @@ fn events(all: &[RolloutEvent]) -> AnyView {
         })
         .collect_view();
     view! { <ol class="timeline">{items}</ol> }.into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_says_how_much_it_proves() {
+        let verdict = |succeeded, finished| Verdict {
+            call: Call::Wait,
+            text: String::new(),
+            finished,
+            succeeded,
+            errors: finished - succeeded,
+            reverted: 0,
+            timed_out: 0,
+            sample: 3,
+        };
+        assert_eq!(success_limit(&verdict(10, 10), 95.0), "passes at 95 %; 72.2 % or more, 95 % sure, by 10 devices");
+        assert_eq!(success_limit(&verdict(0, 0), 95.0), "passes at 95 %");
+    }
 }

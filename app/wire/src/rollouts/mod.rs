@@ -3,6 +3,7 @@
 mod approval;
 mod approvers;
 mod back;
+mod bound;
 mod course;
 mod evidence;
 mod freeze;
@@ -16,6 +17,7 @@ mod why;
 pub use approval::*;
 pub use approvers::*;
 pub use back::*;
+pub use bound::wilson_lower;
 pub use course::*;
 pub use evidence::*;
 pub use freeze::*;

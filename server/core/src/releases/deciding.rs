@@ -1,8 +1,7 @@
 //! Moving releases through their life: publish, deprecate, recall.
 
 use super::{
-    Error, Releases, acceptance,
-    deltas::PREDECESSORS,
+    Error, Releases, acceptance, deltas,
     state::{self, Step},
     store,
 };
@@ -92,7 +91,7 @@ impl Releases {
             return Err(illegal.into());
         }
         if step == Step::Publish {
-            store::want_deltas(&mut tx, &actor.org, id, (&row.device_type, row.sequence), PREDECESSORS, now).await?;
+            deltas::want(&mut tx, &actor.org, &row, now).await?;
         }
         let detail = json!({ "type": row.device_type, "version": row.version, "reason": reason });
         audit::append(&mut tx, actor, now, &format!("release.{step}"), id.as_str(), &detail).await?;

@@ -20,6 +20,7 @@ pub mod label;
 mod looking;
 mod making;
 pub mod manifest;
+mod ordering;
 mod policy;
 pub mod quorum;
 mod reading;

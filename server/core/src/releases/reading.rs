@@ -1,6 +1,6 @@
 //! What pages, scripts and rollouts read: lists, details, artifacts.
 
-use super::{ArtifactFile, Error, Releases, containers, label, manifest, policy, state, store};
+use super::{ArtifactFile, Error, Releases, containers, deltas, label, manifest, ordering, policy, state, store};
 use crate::{
     Result,
     access::{Act, Actor, allowed, may},
@@ -15,6 +15,9 @@ use wire::{
     states::ReleaseState,
     transfers::TransfersPage,
 };
+
+/// How many releases of lower sequences a release's version is compared with.
+const COMPARED: i64 = 200;
 
 /// A release as a rollout uses it: its signature was checked when it was verified and again when it was published.
 #[derive(Debug, Clone)]
@@ -156,8 +159,12 @@ pub(super) async fn detail(on: &mut impl Conn, actor: &Actor, id: &ReleaseId) ->
         warned.filter_map(|(name, c)| containers::contradictions(name, c, &row.device_type, &hardware)).collect();
     let signatures = policy::standing(on, &actor.org, &row, body.envelope.as_deref()).await?;
     warnings.extend(signatures.as_ref().and_then(|s| policy::falls_short(row.state, s)));
+    if row.state != ReleaseState::Recalled {
+        let before = store::before(on, &actor.org, (&row.device_type, row.sequence), COMPARED).await?;
+        warnings.extend(ordering::disagree(&row.version, row.sequence, before.iter().map(|(_, version)| version.as_str())));
+    }
     let rollouts = store::uses(on, &actor.org, id).await?;
-    let deltas = store::deltas_of(on, &actor.org, id).await?;
+    let deltas = deltas::shown(on, &actor.org, &row).await?;
     let whole = artifacts.iter().all(|a| a.damage.is_none());
     let go_back = if whole { go_back(on, actor, &row).await? } else { None };
     let can = |act, step| allowed(actor, act) && state::step(row.state, step).is_some();

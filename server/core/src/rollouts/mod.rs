@@ -85,7 +85,7 @@ pub use applying::{Against, Applied, Outcome};
 pub use error::Error;
 pub use glass::Figures;
 pub use offering::Standing;
-pub use report::Part;
+pub use report::{Part, REPORT, push_report_line};
 pub use reporting::MAX_DETAIL;
 
 use crate::{

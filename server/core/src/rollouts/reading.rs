@@ -64,6 +64,14 @@ impl Rollouts {
         Ok(RolloutsPage { rollouts: Page { items, next, total }, may_draft: allowed(actor, Act::Draft) })
     }
 
+    /// The newest rollout of exactly this name.
+    pub async fn named(&self, actor: &Actor, name: &str) -> Result<Option<RolloutRow>> {
+        may(actor, Act::Read)?;
+        let mut on = self.db.read().await?;
+        let Some(record) = records::named(&mut on, &actor.org, name).await? else { return Ok(None) };
+        Ok(self.rows(&mut on, &actor.org, &[record]).await?.pop())
+    }
+
     /// Rollouts that run or wait for something, the most urgent first.
     pub(crate) async fn open_rows(&self, org: &OrgId, most: usize) -> Result<Vec<RolloutRow>> {
         let mut on = self.db.read().await?;

@@ -8,10 +8,15 @@ use super::{
 use crate::{
     Result,
     access::{Act, Actor, may},
+    csv,
     devices::{DeviceNo, store as devices},
 };
 use std::collections::BTreeMap;
-use wire::{ids::RolloutId, rollouts::UpdateRow};
+use wire::{Timestamp, ids::RolloutId, rollouts::UpdateRow};
+
+/// What a report says of each device, in the order of its columns.
+pub const REPORT: [&str; 11] =
+    ["device", "stage", "state", "code", "detail", "from", "to", "attempts", "offered_at", "changed_at", "ended_at"];
 
 /// Devices read at once.
 const BATCH: i64 = 1000;
@@ -25,6 +30,25 @@ pub struct Part {
     pub rows: Vec<UpdateRow>,
     /// Where the next part begins; none after the last.
     pub next: Option<DeviceNo>,
+}
+
+/// A device's line of a report, behind the lines there are; `version` is the one the rollout sends.
+pub fn push_report_line(text: &mut String, row: UpdateRow, version: &str) {
+    let at = |at: Option<Timestamp>| at.map_or_else(String::new, Timestamp::rfc3339);
+    let cells = [
+        row.device_id.to_string(),
+        row.stage.to_string(),
+        row.state.to_string(),
+        row.code,
+        row.detail,
+        row.from_version,
+        version.to_owned(),
+        row.attempts.to_string(),
+        at(row.offered_at),
+        at(row.updated_at),
+        at(row.ended_at),
+    ];
+    csv::push_line(text, &cells);
 }
 
 impl Rollouts {

@@ -1,25 +1,26 @@
-//! `fleetward rollout`: plans that are kept as YAML files, beside the firmware's sources. What they say becomes drafts; deciding and running stay with
-//! people in the console.
+//! `fleetward rollout`: plans that are kept as YAML files, beside the firmware's sources, and orders to rollouts. What files say becomes drafts; deciding
+//! stays with people, who show a token of theirs.
 
-mod file;
+mod orders;
 
-use crate::config;
+use super::said::{every, person, table};
+use crate::plans::{LARGEST, PlanFile, meant};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use file::{LARGEST, Named, PlanFile};
 use fleet::{
     Error, Fleet,
     access::Actor,
-    rollouts::{Against, Applied, Outcome},
+    rollouts::{Against, Applied, Outcome, REPORT, push_report_line},
 };
-use serde_saphyr::Spanned;
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
 };
 use wire::{
-    ids::ReleaseId,
-    rollouts::{PlanChange, RolloutDetail, RolloutSpec},
+    ids::RolloutId,
+    page::MAX_ROWS,
+    rollouts::{PlanChange, Preview, RolloutDetail, RolloutSpec, Tab},
+    time::duration,
 };
 
 #[derive(Debug, Subcommand)]
@@ -45,11 +46,46 @@ pub(super) enum Rollout {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// What a plan would do, and what is wrong with it; changes nothing
+    Preview {
+        /// The plan, YAML
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// List the rollouts, newest first
+    List,
+    #[command(flatten)]
+    Order(orders::Order),
+    /// What became of every device of a rollout, as CSV
+    Report {
+        /// The rollout's id
+        #[arg(value_name = "ROLLOUT")]
+        id: RolloutId,
+    },
 }
 
 pub(super) async fn run(fleet: &Fleet, command: Rollout) -> Result<()> {
+    if let Rollout::Report { id } = command {
+        return report(fleet, &id).await;
+    }
     print!("{}", answer(fleet, command).await?);
     Ok(())
+}
+
+/// Prints the report part by part, so that the size of the fleet does not matter.
+async fn report(fleet: &Fleet, id: &RolloutId) -> Result<()> {
+    let shell = Actor::shell(fleet.default_org().clone());
+    let mut part = fleet.rollouts().report_part(&shell, id, 0).await?;
+    print!("{}", fleet::csv::line(&REPORT));
+    loop {
+        let mut text = String::new();
+        for row in part.rows {
+            push_report_line(&mut text, row, &part.version);
+        }
+        print!("{text}");
+        let Some(next) = part.next else { return Ok(()) };
+        part = fleet.rollouts().report_part(&shell, id, next).await?;
+    }
 }
 
 /// What a command says, in whole lines.
@@ -57,12 +93,7 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
     let shell = Actor::shell(fleet.default_org().clone());
     match command {
         Rollout::Apply { file, token_file } => {
-            let token = config::secret(&token_file)?;
-            let actor = fleet
-                .access()
-                .authenticate_token(&token, "")
-                .await
-                .with_context(|| format!("the token in {} is not taken; `fleetward token create` makes one", token_file.display()))?;
+            let actor = person(fleet, &token_file).await?;
             let (plan, text, spec) = read(fleet, &actor, &file).await?;
             match fleet.rollouts().apply_plan(&actor, spec).await {
                 Ok(applied) => Ok(done(&applied)),
@@ -87,7 +118,48 @@ async fn answer(fleet: &Fleet, command: Rollout) -> Result<String> {
             let detail = fleet.rollouts().detail(&shell, &against.id).await?;
             Ok(status(&detail, against.lines.len()))
         }
+        Rollout::Preview { file } => {
+            let (_, _, spec) = read(fleet, &shell, &file).await?;
+            Ok(foreseen(&fleet.rollouts().preview(&shell, &spec).await?))
+        }
+        Rollout::List => {
+            let rollouts = fleet.rollouts();
+            let page =
+                async |cursor: Option<String>| rollouts.list(&shell, cursor.as_deref(), Tab::All, MAX_ROWS).await.map(|p| p.rollouts);
+            let line = |r: wire::rollouts::RolloutRow| {
+                vec![r.id.to_string(), r.state.to_string(), format!("{} {}", r.device_type, r.version), r.name]
+            };
+            let rows: Vec<Vec<String>> = every(page).await?.into_iter().map(line).collect();
+            Ok(table(&["ID", "STATE", "RELEASE", "NAME"], &rows))
+        }
+        Rollout::Order(order) => orders::give(fleet, shell, order).await,
+        // It is printed part by part.
+        Rollout::Report { .. } => Ok(String::new()),
     }
+}
+
+/// A preview in lines: who, what is wrong, how long.
+fn foreseen(preview: &Preview) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    if let Some(wrong) = &preview.selector_error {
+        let _ = writeln!(out, "selector: {}", wrong.message);
+    }
+    for problem in &preview.problems {
+        let _ = writeln!(out, "{}: {}", problem.field, problem.message);
+    }
+    let _ = writeln!(out, "{} devices would get it, {} bytes in all.", preview.total, preview.bytes);
+    for (i, stage) in preview.stages.iter().enumerate() {
+        let _ = writeln!(out, "Stage {} {}: {} devices", i + 1, stage.name, stage.devices);
+    }
+    for left in &preview.excluded {
+        let _ = writeln!(out, "Not in it: {} devices, {}", left.devices, left.reason);
+    }
+    if let Some(expected) = &preview.expected {
+        let (usual, slow) = (duration(expected.whole.usual_ms), duration(expected.whole.slow_ms));
+        let _ = writeln!(out, "It takes about {usual}, and at most {slow} in nine of ten cases, by {} earlier updates.", expected.updates);
+    }
+    out
 }
 
 /// The plan of a file, its text, and what it means here.
@@ -97,36 +169,17 @@ async fn read(fleet: &Fleet, actor: &Actor, path: &Path) -> Result<(PlanFile, St
         bail!("{} has {size} bytes; a plan has at most {LARGEST}", path.display());
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let plan = PlanFile::read(path, &text)?;
-    let release = found(fleet, actor, path, &plan.release).await?;
-    let way_back = match &plan.way_back {
-        Some(named) => Some(found(fleet, actor, path, named).await?),
-        None => None,
-    };
-    let spec = plan.spec(path, release, way_back)?;
+    let (plan, spec) = meant(fleet, actor, path, &text).await?;
     Ok((plan, text, spec))
-}
-
-/// The release of a name in a file.
-async fn found(fleet: &Fleet, actor: &Actor, path: &Path, at: &Spanned<Named>) -> Result<ReleaseId> {
-    let named = &at.value;
-    let Some(release) = fleet.releases().named(actor, &named.device_type, &named.version).await? else {
-        bail!(
-            "{}:{} there is no release {} for {}. Upload and publish it first, or correct device_type and version.",
-            path.display(),
-            at.referenced.line(),
-            named.version,
-            named.device_type
-        );
-    };
-    Ok(release.id)
 }
 
 fn done(applied: &Applied) -> String {
     let Applied { id, state, outcome, lines } = applied;
     match outcome {
         Outcome::Same => format!("{id} has this plan already ({state}). Nothing was changed.\n"),
-        Outcome::Drafted if lines.is_empty() => format!("{id} is drafted. Send it for approval in the console.\n"),
+        Outcome::Drafted if lines.is_empty() => {
+            format!("{id} is drafted. Send it for approval: `fleetward rollout submit`, or the console.\n")
+        }
         Outcome::Drafted => format!("{id} is drafted; the rollout of this name before it has ended. Against that one:\n{}", changes(lines)),
         Outcome::Edited => format!("{id} is edited, and a draft:\n{}", changes(lines)),
     }

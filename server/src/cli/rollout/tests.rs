@@ -1,6 +1,9 @@
 //! The example of the manual, applied to a fleet on both engines.
 
-use super::{Rollout, answer};
+use super::{
+    Rollout, answer,
+    orders::{Decision, Order, Plain, Reasoned, Signed},
+};
 use fleet::{
     access::Actor,
     db::EngineKind,
@@ -10,9 +13,12 @@ use fleet::{
 };
 use rstest::rstest;
 use std::path::PathBuf;
-use wire::{rollouts::Tab, states::Role};
+use wire::{
+    rollouts::Tab,
+    states::{Role, RolloutState},
+};
 
-const EXAMPLE: &str = include_str!("example.yaml");
+const EXAMPLE: &str = include_str!("../../plans/example.yaml");
 
 async fn publish(w: &World, admin: &Actor) {
     let key = SigningKeyPair::generate(&SeededEntropy::new(1)).unwrap();
@@ -82,4 +88,56 @@ async fn the_example_is_drafted_compared_and_edited(#[case] kind: EngineKind) {
 
     let wrong = desk.apply(&EXAMPLE.replace("percent: 25", "percent: 250")).await.unwrap_err();
     assert!(wrong.contains("plan.yaml:20 stages.1.reach: Choose a percentage over 0 and up to 100."), "{wrong}");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (admin, eve) = (w.admin().await, w.person("eve", Role::Admin).await);
+    publish(&w, &admin).await;
+    for n in 1..=8 {
+        w.device(&format!("gw-{n}"), "gateway").await;
+    }
+    let desk = Desk { w, folder: tempfile::tempdir().unwrap() };
+    let fleet = &desk.w.fleet;
+    for (name, actor) in [("token", &admin), ("eves", &eve)] {
+        let token = fleet.access().create_token(actor, "ci", Role::Admin, 1).await.unwrap();
+        std::fs::write(desk.folder.path().join(name), token.secret).unwrap();
+    }
+    let token = |name: &str| desk.folder.path().join(name);
+    let run = async |command| answer(fleet, command).await.map_err(|e| format!("{:#}", super::super::in_words(e)));
+    let order = async |order| run(Rollout::Order(order)).await;
+    let plan = EXAMPLE.replace("selector: tag:eu -tag:lab\n", "").replace("percent: 25", "percent: 50");
+
+    let preview = run(Rollout::Preview { file: desk.file(&plan) }).await.unwrap();
+    assert!(preview.contains("8 devices would get it") && preview.contains("Stage 1 Canary: 2 devices\n"), "{preview}");
+    assert_eq!(run(Rollout::List).await.unwrap().lines().count(), 1, "a preview keeps nothing");
+    desk.apply(&plan).await.unwrap();
+    let row = fleet.rollouts().list(&admin, None, Tab::All, 10).await.unwrap().rollouts.items.remove(0);
+    let id = row.id;
+    assert!(run(Rollout::List).await.unwrap().contains(id.as_str()));
+
+    let signed = |name: &str| Signed { id: id.clone(), token_file: token(name) };
+    let sent = order(Order::Submit(signed("token"))).await.unwrap();
+    let digest = fleet.rollouts().detail(&admin, &id).await.unwrap().digest;
+    assert!(sent.contains("waiting_for_approval") && sent.contains(digest.as_str()), "{sent}");
+    let decision = |name: &str| Decision { by: signed(name), reason: "Read.".into() };
+    let approve = |name: &str| Order::Approve { digest: digest.clone(), of: decision(name) };
+    let own = order(approve("token")).await.unwrap_err();
+    assert!(own.contains("someone else must decide"), "{own}");
+    assert_eq!(fleet.rollouts().detail(&admin, &id).await.unwrap().row.state, RolloutState::WaitingForApproval);
+    order(approve("eves")).await.unwrap();
+    assert_eq!(fleet.rollouts().detail(&admin, &id).await.unwrap().row.state, RolloutState::Running);
+
+    let reasoned = |reason: &str| Reasoned { of: Plain { id: id.clone(), token_file: None }, reason: reason.into() };
+    let paused = order(Order::Pause(reasoned("storm"))).await.unwrap();
+    assert!(paused.contains("paused") && paused.contains("Paused by command line: storm"), "{paused}");
+    let twice = order(Order::Pause(reasoned(""))).await.unwrap_err();
+    assert!(twice.contains("paused already"), "{twice}");
+    order(Order::Resume(reasoned(""))).await.unwrap();
+    order(Order::Stop(reasoned("enough"))).await.unwrap();
+    assert!(matches!(fleet.rollouts().detail(&admin, &id).await.unwrap().row.state, RolloutState::Stopping | RolloutState::Stopped));
 }

@@ -6,10 +6,10 @@ use axum::{extract::State, response::Response};
 use fleet::rollouts::ddi::{Ask, Task};
 use serde_json::{Map, json};
 
-/// How long a device sleeps between two polls, `HH:MM:SS`: hawkBit's own default.
-const SLEEP: &str = "00:05:00";
-/// How long while it has something to do: a cancellation finds it sooner.
-const BUSY: &str = "00:00:30";
+/// Seconds that a device sleeps between two polls: hawkBit's own default.
+const SLEEP: u64 = 300;
+/// The same while it has something to do: a cancellation finds it sooner.
+const BUSY: u64 = 30;
 
 /// `GET /{tenant}/controller/v1/{controller}`. Links that do not apply are left out; clients look whether one is there.
 pub(super) async fn base(State(devices): State<Devices>, asker: Asker) -> Result<Response, Problem> {
@@ -41,7 +41,17 @@ pub(super) async fn base(State(devices): State<Devices>, asker: Asker) -> Result
         link("configData", "configData".to_owned());
     }
     let sleep = if ask.task == Task::Nothing || ask.waits { SLEEP } else { BUSY };
-    Ok(asker.answer(&json!({ "config": { "polling": { "sleep": sleep } }, "_links": links })))
+    Ok(asker.answer(&json!({ "config": { "polling": { "sleep": asleep(sleep, asker.device()) } }, "_links": links })))
+}
+
+/// Pure: a pause as hawkBit writes it, `HH:MM:SS`, a tenth longer or shorter by the device's number: a fleet that was switched on at once does not ask in
+/// step for ever, and each device always has the same.
+fn asleep(seconds: u64, device: i64) -> String {
+    // Numbers that follow each other lie far apart: Fibonacci hashing (Knuth, TAOCP 3, 6.4).
+    let mixed = device.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let most = seconds / 10;
+    let seconds = seconds - most + mixed % (2 * most + 1);
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
 /// Where a deployment is read: another address whenever its content has changed, for clients that read it only then.
@@ -51,4 +61,21 @@ async fn deployment_of(devices: &Devices, asker: &Asker, number: i64) -> Result<
     let Some(action) = rollouts.action(asker.device(), number).await?.filter(|action| action.timing.told()) else { return Ok(below) };
     let terms = rollouts.terms(&action).await?;
     Ok(deployment::version(&action, &terms).map_or_else(|| below.clone(), |version| format!("{below}?c={version}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_fleet_does_not_poll_in_step() {
+        let all: Vec<String> = (1..=1000).map(|device| asleep(SLEEP, device)).collect();
+        assert_eq!(all, (1..=1000).map(|device| asleep(SLEEP, device)).collect::<Vec<_>>(), "each device has its own, always");
+        let kinds: BTreeSet<&str> = all.iter().map(String::as_str).collect();
+        assert_eq!((kinds.first(), kinds.last(), kinds.len()), (Some(&"00:04:30"), Some(&"00:05:30"), 61));
+        let busy: BTreeSet<String> = (1..=1000).map(|device| asleep(BUSY, device)).collect();
+        assert_eq!((busy.first().unwrap().as_str(), busy.last().unwrap().as_str()), ("00:00:27", "00:00:33"));
+        assert_eq!(asleep(0, 7), "00:00:00");
+    }
 }

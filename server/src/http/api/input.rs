@@ -62,6 +62,24 @@ impl<S: Send + Sync> FromRequest<S> for Unread {
     }
 }
 
+/// A plan as a file has it, YAML or JSON, as text.
+pub(super) struct Planned(pub String);
+
+impl<S: Send + Sync> FromRequest<S> for Planned {
+    type Rejection = Problem;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let media = request.headers().get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or_default().to_ascii_lowercase());
+        let bytes = bodies::whole(request.into_body(), MAX_JSON).await.ok_or_else(too_large)?;
+        // As with JSON: no form of another origin is one of these.
+        let kind = media.as_deref().and_then(|m| m.split(';').next()).unwrap_or_default().trim();
+        if !["application/yaml", "application/json"].contains(&kind) {
+            return Err(Problem::new(FaultKind::Unsupported, "not_yaml", "Send the plan as application/yaml or application/json."));
+        }
+        let text = String::from_utf8(bytes.to_vec());
+        text.map(Self).map_err(|_| Problem::new(FaultKind::Invalid, "bad_plan", "The plan is not text in UTF-8."))
+    }
+}
+
 async fn json(request: Request) -> Result<Bytes, Problem> {
     let media = request.headers().get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or_default().to_ascii_lowercase());
     let bytes = bodies::whole(request.into_body(), MAX_JSON).await.ok_or_else(too_large)?;

@@ -31,6 +31,7 @@ mod keys;
 mod limits;
 mod once;
 mod openapi;
+mod plans;
 mod profiles;
 mod registered;
 mod releases;
@@ -100,6 +101,7 @@ fn routes() -> OpenApiRouter<Fleet> {
         .merge(views::routes())
         .merge(telemetry::routes())
         .merge(rollouts::routes())
+        .merge(plans::routes())
         .merge(freezes::routes())
         .merge(approvals::routes())
         .merge(enrolment::routes())

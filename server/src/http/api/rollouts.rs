@@ -12,12 +12,16 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fleet::{Fleet, access::Actor};
+use fleet::{
+    Fleet,
+    access::Actor,
+    rollouts::{REPORT, push_report_line},
+};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use wire::{
-    FaultKind, Timestamp,
+    FaultKind,
     ids::{Digest, RolloutId},
     page::{DEFAULT_ROWS, Page},
     rollouts::{
@@ -49,11 +53,16 @@ struct Listing {
     cursor: Option<String>,
     /// Rows of a page, 1 to 200; 50 unless given.
     rows: Option<u32>,
+    /// Only the newest rollout of exactly this name, whatever else is asked.
+    name: Option<String>,
 }
 
 /// Rollouts, newest first
 #[utoipa::path(get, path = "/rollouts", operation_id = "list_rollouts", tag = "rollouts", params(Listing), responses((status = OK, body = Page<RolloutRow>), Refusals))]
 async fn list(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(asked): Asked<Listing>) -> Answer<Json<Page<RolloutRow>>> {
+    if let Some(name) = &asked.name {
+        return Ok(Json(Page::whole(fleet.rollouts().named(&actor, name).await?.into_iter().collect())));
+    }
     let rows = asked.rows.unwrap_or(DEFAULT_ROWS);
     Ok(Json(fleet.rollouts().list(&actor, asked.cursor.as_deref(), asked.tab, rows).await?.rollouts))
 }
@@ -202,8 +211,6 @@ async fn updates(
     Ok(Json(fleet.rollouts().updates(&actor, &id, &query).await?))
 }
 
-const REPORT: [&str; 11] = ["device", "stage", "state", "code", "detail", "from", "to", "attempts", "offered_at", "changed_at", "ended_at"];
-
 /// What became of every device of a rollout, as CSV
 ///
 /// One line a device, its newest attempt: `device`, `stage`, `state`, `code`, `detail`, `from`, `to`, `attempts`, `offered_at`, `changed_at`,
@@ -224,25 +231,7 @@ async fn report(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
             Ok::<_, fleet::Error>(csv::Part { rows, next: part.next })
         }
     };
-    csv::file(&fleet, &name, &REPORT, read, push_line).await
-}
-
-fn push_line(text: &mut String, (row, version): (UpdateRow, Arc<str>)) {
-    let at = |at: Option<Timestamp>| at.map_or_else(String::new, Timestamp::rfc3339);
-    let cells = [
-        row.device_id.to_string(),
-        row.stage.to_string(),
-        row.state.to_string(),
-        row.code,
-        row.detail,
-        row.from_version,
-        version.to_string(),
-        row.attempts.to_string(),
-        at(row.offered_at),
-        at(row.updated_at),
-        at(row.ended_at),
-    ];
-    fleet::csv::push_line(text, &cells);
+    csv::file(&fleet, &name, &REPORT, read, |text, (row, version)| push_report_line(text, row, &version)).await
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

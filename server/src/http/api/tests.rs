@@ -513,3 +513,42 @@ async fn a_20_a_clock_that_jumped_is_told_and_accepted() {
     assert_eq!(s.post("/clock/accept", &json!({})).await.status, StatusCode::NO_CONTENT);
     assert_eq!(s.post("/authorities", &json!({ "kind": "device" })).await.status, StatusCode::CREATED);
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_plan_as_a_file_is_compared_applied_and_found_by_its_name(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    s.world.device("gw-1", "gateway").await;
+    s.trust().await;
+    s.release("1.0.0", 1).await;
+    let plan = "name: Spring\nreason: first\nrelease: { device_type: gateway, version: 1.0.0 }\nstages:\n  - name: Everybody\n    reach: { percent: 100 }\n";
+    let send = async |method: Method, path: &str, media: &str, text: &str| {
+        s.send(s.request(method, path).header("content-type", media).body(Body::from(text.to_owned())).unwrap()).await
+    };
+    let (apply, diff) = ("/rollouts/apply", "/rollouts/diff");
+    let none = send(Method::POST, diff, "application/yaml", plan).await;
+    assert_eq!((&none.ok()["id"], &none.body["lines"]), (&Value::Null, &json!([])));
+    assert_eq!(s.get("/rollouts?name=Spring").await.ok()["total"], 0, "comparing drafts nothing");
+    let drafted = send(Method::PUT, apply, "application/yaml", plan).await;
+    assert_eq!((&drafted.ok()["outcome"], &drafted.body["state"]), (&json!("drafted"), &json!("draft")));
+    let longer = plan.replace("percent: 100 }", "percent: 100 }\n    soak_s: 600");
+    assert_eq!(send(Method::POST, diff, "application/yaml", &longer).await.ok()["lines"][0]["field"], "stages.0.soak_s");
+    // JSON of the same form.
+    let stages = json!([{ "name": "Everybody", "reach": { "percent": 100 }, "soak_s": 600 }]);
+    let same =
+        json!({ "name": "Spring", "reason": "first", "release": { "device_type": "gateway", "version": "1.0.0" }, "stages": stages });
+    let edited = send(Method::PUT, apply, "application/json; charset=utf-8", &same.to_string()).await;
+    assert_eq!((&edited.ok()["outcome"], &edited.body["id"]), (&json!("edited"), &drafted.body["id"]));
+    assert_eq!(send(Method::PUT, apply, "application/yaml", &longer).await.ok()["outcome"], "same");
+    let found = s.get("/rollouts?name=Spring").await;
+    assert_eq!((&found.ok()["total"], &found.body["items"][0]["id"]), (&json!(1), &drafted.body["id"]));
+
+    assert_eq!(send(Method::PUT, apply, "text/plain", plan).await.code(), (415, "not_yaml"));
+    let wrong = send(Method::PUT, apply, "application/yaml", &plan.replace("reason", "reasons")).await;
+    assert_eq!(wrong.code(), (400, "bad_plan"));
+    assert!(wrong.body["detail"].as_str().unwrap().starts_with("plan:2"), "{}", wrong.body);
+    let missing = send(Method::PUT, apply, "application/yaml", &plan.replace("1.0.0", "9.0.0")).await;
+    assert!(missing.body["detail"].as_str().unwrap().contains("no release 9.0.0"), "{}", missing.body);
+}

@@ -1,19 +1,22 @@
 //! The SQL of deltas: which are wanted, how far they are, what became of them.
 
-use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
+use crate::{
+    db::{Conn, Error, Sql, Tx, exec, row, rows},
+    releases::acceptance::File,
+};
 use wire::{
     Timestamp,
     ids::{Digest, OrgId, ReleaseId},
     releases::{DeltaRow, DeltaState},
 };
 
-// Every file of the release from the file of the same name of those published before it.
 pub(super) const WANT: Sql = Sql::same(
     "INSERT INTO deltas (base_sha256, base_size, target_sha256, target_size, state, asked_at, changed_at) \
-     SELECT DISTINCT b.sha256, b.size, f.sha256, f.size, 'waiting', CAST($5 AS BIGINT), CAST($5 AS BIGINT) FROM release_files f \
-     JOIN release_files b ON b.name = f.name AND b.sha256 <> f.sha256 WHERE f.release_id = $2 AND b.release_id IN \
-     (SELECT id FROM releases WHERE org_id = $1 AND device_type = $3 AND sequence < $4 AND state IN ('published', 'deprecated', 'recalled') \
-      ORDER BY sequence DESC LIMIT $6) ON CONFLICT (target_sha256, base_sha256) DO NOTHING",
+     VALUES ($1, $2, $3, $4, 'waiting', $5, $5) ON CONFLICT (target_sha256, base_sha256) DO NOTHING",
+);
+pub(super) const BEFORE: Sql = Sql::same(
+    "SELECT id, version FROM releases WHERE org_id = $1 AND device_type = $2 AND sequence < $3 AND state IN ('published', 'deprecated', 'recalled') \
+     ORDER BY sequence DESC LIMIT $4",
 );
 // What is being made by somebody who was not heard of for long is made anew; what failed is tried again now and then.
 pub(super) const NEXT: Sql = Sql::same(
@@ -33,12 +36,13 @@ pub(super) const END: Sql = Sql::same(
 pub(super) const MAKE_ANEW: Sql = Sql::same(
     "UPDATE deltas SET state = 'waiting', sha256 = '', size = 0, done = 0, changed_at = $2 WHERE sha256 = $1 AND state = 'ready'",
 );
+// By content, as it is offered, and never from a newer release that has an old file again.
 pub(super) const OF_RELEASE: Sql = Sql::same(
     "SELECT f.name, f.size, r.id, r.version, d.state, d.why, d.done, d.size FROM release_files f \
-     JOIN deltas d ON d.target_sha256 = f.sha256 JOIN release_files b ON b.sha256 = d.base_sha256 AND b.name = f.name AND b.org_id = f.org_id \
+     JOIN deltas d ON d.target_sha256 = f.sha256 JOIN release_files b ON b.sha256 = d.base_sha256 AND b.org_id = f.org_id \
      JOIN releases r ON r.id = b.release_id JOIN releases o ON o.id = f.release_id \
-     WHERE f.org_id = $1 AND f.release_id = $2 AND r.device_type = o.device_type AND r.state IN ('published', 'deprecated', 'recalled') \
-     ORDER BY f.position, r.sequence DESC LIMIT 100",
+     WHERE f.org_id = $1 AND f.release_id = $2 AND r.device_type = o.device_type AND r.sequence < o.sequence AND r.state IN ('published', 'deprecated', 'recalled') \
+     ORDER BY f.position, r.sequence DESC, d.size DESC LIMIT 100",
 );
 // A file that no device may install any more, or that nobody has, is nothing to get to or to come from.
 pub(super) const FORGOTTEN: Sql = Sql::same(
@@ -70,16 +74,20 @@ pub(in crate::releases) enum Made {
     Failed { why: String },
 }
 
-/// Wants the differences of a release's files from those of the `most` releases of its type that were published before it.
-pub(in crate::releases) async fn want_deltas(
-    tx: &mut Tx,
+/// Wants the difference of one file from another.
+pub(in crate::releases) async fn want_delta(tx: &mut Tx, base: &File, target: &File, now: Timestamp) -> Result<(), Error> {
+    exec!(tx, WANT, base.sha256.as_str(), base.size, target.sha256.as_str(), target.size, now.0).map(drop)
+}
+
+/// The `most` releases of a type that were published before this sequence, the last first, with their versions.
+pub(in crate::releases) async fn before(
+    on: &mut impl Conn,
     org: &OrgId,
-    id: &ReleaseId,
     (device_type, sequence): (&str, i64),
     most: i64,
-    now: Timestamp,
-) -> Result<u64, Error> {
-    exec!(tx, WANT, org.as_str(), id.as_str(), device_type, sequence, now.0, most)
+) -> Result<Vec<(ReleaseId, String)>, Error> {
+    let found = rows!(on, (String, String), BEFORE, org.as_str(), device_type, sequence, most)?;
+    found.into_iter().map(|(id, version)| Ok((id.parse().map_err(Error::corrupt)?, version))).collect()
 }
 
 /// What is to be made next: `stale` is the last word of a maker who counts as gone, `failed` that of a failure which is tried again.
@@ -128,7 +136,13 @@ pub(in crate::releases) async fn deltas_of(on: &mut impl Conn, org: &OrgId, id: 
             (state == DeltaState::Making).then(|| u8::try_from(done.saturating_mul(100) / full_size.max(1)).unwrap_or(100).min(100));
         Ok(DeltaRow { file, full_size, from: from.parse().map_err(Error::corrupt)?, from_version, state, why, size: told, percent })
     };
-    rows!(on, Row, OF_RELEASE, org.as_str(), id.as_str())?.into_iter().map(read).collect()
+    let mut found: Vec<DeltaRow> =
+        rows!(on, Row, OF_RELEASE, org.as_str(), id.as_str())?.into_iter().map(read).collect::<Result<_, Error>>()?;
+    // Two files of an older release may lead to the same file; the last is the smallest.
+    found.reverse();
+    found.dedup_by(|before, kept| (&before.file, &before.from) == (&kept.file, &kept.from));
+    found.reverse();
+    Ok(found)
 }
 
 /// Deltas that nobody needs any more, and their content where they had any.

@@ -72,6 +72,7 @@ pub(crate) const ALL: &[&Sql] = &[
     &checksums::CHECKSUMS,
     &checksums::INSERT_CHECKSUMS,
     &deltas::WANT,
+    &deltas::BEFORE,
     &deltas::NEXT,
     &deltas::CLAIM,
     &deltas::GET_ON,

@@ -169,3 +169,41 @@ async fn of_two_makers_one_makes_it_and_who_is_gone_is_replaced(#[case] kind: En
     assert_eq!(make_all(&w).await, 0);
     assert_eq!(deltas(&w, &oli, &second).await[0].state, DeltaState::Ready);
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_version_in_a_name_is_no_hindrance_and_a_newer_release_is_nothing_to_come_from(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin) = (w.operator().await, w.admin().await);
+    trust(&w, &admin, 1).await;
+    let publish = async |sequence: u64, files: &[(&str, &[u8])]| {
+        let described: Vec<(&str, &str, &[u8])> = files.iter().map(|(name, content)| (*name, "raw", *content)).collect();
+        let manifest = crate::testing::manifest(&format!("1.{sequence}.0"), sequence, &described);
+        let envelope = key(1).sign(&manifest).unwrap();
+        let all = [files, &[("fw.manifest.json", envelope.as_slice())]].concat();
+        let id = release_of(&w, &oli, &all).await.unwrap().row.id;
+        w.fleet.releases().publish(&oli, &id).await.unwrap();
+        w.clock.advance(1);
+        id
+    };
+    let (old, new) = (firmware(1), firmware(2));
+    publish(1, &[("s110.bin", old.as_slice())]).await;
+    let second = publish(2, &[("s120.bin", new.as_slice())]).await;
+    // The first release's content again, under a higher sequence.
+    publish(3, &[("s110.bin", old.as_slice())]).await;
+    make_all(&w).await;
+    let seen = deltas(&w, &oli, &second).await;
+    let seen: Vec<_> = seen.iter().map(|d| (d.file.as_str(), d.from_version.as_str(), d.state)).collect();
+    assert_eq!(seen, [("s120.bin", "1.1.0", DeltaState::Ready)]);
+
+    let (logo, sound) = (noise(7, 9_000), noise(8, 9_000));
+    publish(4, &[("app-1.4.0.bin", old.as_slice()), ("logo.png", logo.as_slice())]).await;
+    let fifth = publish(5, &[("app-1.5.0.bin", new.as_slice()), ("sound.wav", sound.as_slice())]).await;
+    make_all(&w).await;
+    let from_fourth: Vec<_> = deltas(&w, &oli, &fifth).await.into_iter().filter(|d| d.from_version == "1.4.0").collect();
+    let state = |name: &str| from_fourth.iter().find(|d| d.file == name).map(|d| (d.state, d.why.clone())).unwrap();
+    assert_eq!(state("app-1.5.0.bin").0, DeltaState::Ready);
+    assert_eq!(state("sound.wav"), (DeltaState::Unpaired, "1.4.0 has no file whose name says that this one follows it".to_owned()));
+}

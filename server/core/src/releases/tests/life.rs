@@ -187,3 +187,20 @@ async fn of_two_who_add_one_key_the_second_is_told_so(#[case] kind: EngineKind) 
     }
     assert_eq!(releases.keys(&admin).await.unwrap().len(), 5);
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_version_that_goes_back_under_a_higher_sequence_is_told(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    let newer = verified(&w, &oli, "1.3.0", 4).await;
+    let older = verified(&w, &oli, "1.0.1", 24).await;
+    assert_eq!((newer.warnings, older.warnings), (vec![], vec![]), "nothing is published yet");
+    releases.publish(&oli, &newer.row.id).await.unwrap();
+    let told = releases.detail(&oli, &older.row.id).await.unwrap().warnings;
+    assert!(told.len() == 1 && told[0].contains("1.0.1 is older than 1.3.0"), "{told:?}");
+    assert!(releases.detail(&oli, &newer.row.id).await.unwrap().warnings.is_empty());
+}

@@ -1,6 +1,8 @@
-//! Pure: a rollout as a YAML file. The fields are those of the REST API; the release is named by its device type and version, and a start by its date.
+//! A rollout as a YAML file, for the command line and for REST. The fields are those of the REST API; the release is named by its device type and version,
+//! and a start by its date. Refuses to know where a file comes from, and what becomes of its plan (the core).
 
 use anyhow::{Result, bail};
+use fleet::{Fleet, access::Actor};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use std::path::Path;
@@ -12,13 +14,13 @@ use wire::{
 };
 
 /// The largest file that is read; a plan has at most 50 stages.
-pub(super) const LARGEST: u64 = 256 * 1024;
+pub(crate) const LARGEST: u64 = 256 * 1024;
 
 /// What a file says, with the lines where it says it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "as the plan has them")]
-pub(super) struct PlanFile {
+pub(crate) struct PlanFile {
     name: String,
     /// Which release.
     pub release: Spanned<Named>,
@@ -68,7 +70,7 @@ pub(super) struct PlanFile {
 /// A release as people name it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Named {
+pub(crate) struct Named {
     /// Its device type.
     pub device_type: String,
     /// Its version.
@@ -81,7 +83,7 @@ const fn default_timeout_min() -> u32 {
 
 impl PlanFile {
     /// Reads a file's text. What is wrong is told with its place and the lines around it.
-    pub(super) fn read(path: &Path, text: &str) -> Result<Self> {
+    pub(crate) fn read(path: &Path, text: &str) -> Result<Self> {
         match serde_saphyr::from_str(text) {
             Ok(file) => Ok(file),
             Err(e) => {
@@ -96,7 +98,7 @@ impl PlanFile {
     }
 
     /// The plan, with the releases found.
-    pub(super) fn spec(&self, path: &Path, release: ReleaseId, way_back: Option<ReleaseId>) -> Result<RolloutSpec> {
+    pub(crate) fn spec(&self, path: &Path, release: ReleaseId, way_back: Option<ReleaseId>) -> Result<RolloutSpec> {
         let start_at = match &self.start_at {
             None => None,
             Some(at) => match instant(&at.value) {
@@ -137,7 +139,7 @@ impl PlanFile {
     }
 
     /// Problems of the plan, each with its place in the file.
-    pub(super) fn told(&self, path: &Path, text: &str, problems: &[Problem]) -> String {
+    pub(crate) fn told(&self, path: &Path, text: &str, problems: &[Problem]) -> String {
         let line = |problem: &Problem| {
             let at = self.line(text, &problem.field).map_or_else(String::new, |line| format!(":{line}"));
             format!("{}{at} {}: {}", path.display(), problem.field, problem.message)
@@ -157,7 +159,35 @@ impl PlanFile {
     }
 }
 
-fn instant(text: &str) -> Option<Timestamp> {
+/// The plan of a file's text, and what it means here. `path` is what the text is called where it is wrong.
+pub(crate) async fn meant(fleet: &Fleet, actor: &Actor, path: &Path, text: &str) -> Result<(PlanFile, RolloutSpec)> {
+    let plan = PlanFile::read(path, text)?;
+    let release = found(fleet, actor, path, &plan.release).await?;
+    let way_back = match &plan.way_back {
+        Some(named) => Some(found(fleet, actor, path, named).await?),
+        None => None,
+    };
+    let spec = plan.spec(path, release, way_back)?;
+    Ok((plan, spec))
+}
+
+/// The release of a name in a file.
+async fn found(fleet: &Fleet, actor: &Actor, path: &Path, at: &Spanned<Named>) -> Result<ReleaseId> {
+    let named = &at.value;
+    let Some(release) = fleet.releases().named(actor, &named.device_type, &named.version).await? else {
+        bail!(
+            "{}:{} there is no release {} for {}. Upload and publish it first, or correct device_type and version.",
+            path.display(),
+            at.referenced.line(),
+            named.version,
+            named.device_type
+        );
+    };
+    Ok(release.id)
+}
+
+/// An instant as RFC 3339 has it.
+pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     let at = OffsetDateTime::parse(text.trim(), &Rfc3339).ok()?;
     i64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp)
 }
@@ -193,7 +223,7 @@ mod tests {
         );
         assert!(spec.stages[0].confirm && spec.stages[0].soak_s == 3600);
         assert_eq!((spec.stages[0].gate.max_errors, &spec.stages[1].gate), (1, &GateSpec::default()));
-        assert!(include_str!("../../../../app/docs/rollouts.md").contains(EXAMPLE), "the manual shows another file");
+        assert!(include_str!("../../../app/docs/rollouts.md").contains(EXAMPLE), "the manual shows another file");
     }
 
     #[test]

@@ -1,0 +1,122 @@
+//! Orders to a rollout, by the words of the REST API. What four eyes have to see is done by a person, who shows an API token: whoever has the command line
+//! alone sends nothing for approval, approves nothing and starts nothing. Each order is refused as the console would refuse it.
+
+use super::super::said::person;
+use anyhow::Result;
+use clap::Subcommand;
+use fleet::{Fleet, access::Actor};
+use std::path::PathBuf;
+use wire::{
+    ids::{Digest, RolloutId},
+    rollouts::Verb,
+};
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Order {
+    /// Send a draft for approval
+    Submit(Signed),
+    /// Approve exactly the plan of a digest; its author can't
+    Approve {
+        /// The digest, as the rollout and `fleetward approval inbox` show it
+        #[arg(long)]
+        digest: Digest,
+        #[command(flatten)]
+        of: Decision,
+    },
+    /// Reject a rollout; its author can edit it and send it again
+    Reject(Decision),
+    /// Begin a scheduled rollout now, before its time
+    Start(Signed),
+    /// No new offers for now; what is under way goes on
+    Pause(Reasoned),
+    /// Go on, also after a gate said no
+    Resume(Reasoned),
+    /// Let the next stage begin
+    Promote(Plain),
+    /// End a rollout before its end
+    Stop(Reasoned),
+    /// Offer it again to the devices that failed or timed out
+    Retry(Plain),
+    /// Take devices back by the way back of the plan
+    RollBack(Reasoned),
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Signed {
+    /// The rollout's id
+    #[arg(value_name = "ROLLOUT")]
+    pub(super) id: RolloutId,
+    /// File with an API token of the person who does it
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Decision {
+    #[command(flatten)]
+    pub(super) by: Signed,
+    /// Why: it is kept with the decision
+    #[arg(long)]
+    pub(super) reason: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Plain {
+    /// The rollout's id
+    #[arg(value_name = "ROLLOUT")]
+    pub(super) id: RolloutId,
+    /// File with an API token of the person who does it; the history says "command line" unless given
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Reasoned {
+    #[command(flatten)]
+    pub(super) of: Plain,
+    /// Why, for the history
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(super) reason: String,
+}
+
+/// What is asked of the core.
+struct Asked {
+    verb: Verb,
+    id: RolloutId,
+    token_file: Option<PathBuf>,
+    digest: Option<Digest>,
+    reason: String,
+}
+
+impl Order {
+    fn asked(self) -> Asked {
+        let plain = |verb, Plain { id, token_file }, reason| Asked { verb, id, token_file, digest: None, reason };
+        let signed = |verb, Signed { id, token_file }, reason| Asked { verb, id, token_file: Some(token_file), digest: None, reason };
+        match self {
+            Self::Submit(by) => signed(Verb::Submit, by, String::new()),
+            Self::Approve { digest, of: Decision { by, reason } } => Asked { digest: Some(digest), ..signed(Verb::Approve, by, reason) },
+            Self::Reject(Decision { by, reason }) => signed(Verb::Reject, by, reason),
+            Self::Start(by) => signed(Verb::Start, by, String::new()),
+            Self::Pause(Reasoned { of, reason }) => plain(Verb::Pause, of, reason),
+            Self::Resume(Reasoned { of, reason }) => plain(Verb::Resume, of, reason),
+            Self::Promote(of) => plain(Verb::Promote, of, String::new()),
+            Self::Stop(Reasoned { of, reason }) => plain(Verb::Stop, of, reason),
+            Self::Retry(of) => plain(Verb::Retry, of, String::new()),
+            Self::RollBack(Reasoned { of, reason }) => plain(Verb::RollBack, of, reason),
+        }
+    }
+}
+
+/// Gives the order, and says how the rollout stands then.
+pub(super) async fn give(fleet: &Fleet, shell: Actor, order: Order) -> Result<String> {
+    let Asked { verb, id, token_file, digest, reason } = order.asked();
+    let actor = match token_file {
+        Some(file) => person(fleet, &file).await?,
+        None => shell,
+    };
+    let rollouts = fleet.rollouts();
+    Box::pin(rollouts.act(&actor, &id, verb, digest.as_ref(), &reason)).await?;
+    let now = Box::pin(rollouts.detail(&actor, &id)).await?;
+    let digest = if verb == Verb::Submit { format!("digest {}\n", now.digest) } else { String::new() };
+    Ok(format!("{id} “{}”: {}. {}\n{digest}", now.row.name, now.row.state, now.row.summary))
+}
