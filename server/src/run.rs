@@ -98,7 +98,7 @@ async fn kek(config: &Config, postgres: Option<&str>, entropy: &dyn Entropy) -> 
     if let Some(file) = config.credential(std::env::var_os("CREDENTIALS_DIRECTORY"))? {
         return Ok(Kek::of_credential(&file)?);
     }
-    let own = config.data.join(if config.key_passphrase_file.is_some() { "kek.salt" } else { "kek" });
+    let own = config.own_key();
     if !own.exists() && !Fleet::exists(&config.data, postgres).await? {
         if config.key_passphrase_file.is_some() {
             config.check_passphrase()?;
