@@ -22,8 +22,8 @@ const HOUR: Duration = Duration::from_hours(1);
 /// Lists that are fetched at once. Each takes as much memory as it is long.
 const LISTS: usize = 4;
 
-/// Starts all of them.
-pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, registry: &Registry, heads: AuditHeads) {
+/// Starts all of them. `near`: whether lists may be fetched from private addresses.
+pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, registry: &Registry, heads: AuditHeads, near: bool) {
     let pki = fleet.pki().clone();
     until_stop(lifecycle, "trust", async move { pki.work().await });
     until_stop(lifecycle, "cut", follow(registry.clone(), fleet.pki().trust()));
@@ -38,7 +38,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "batches", batches(fleet.clone()));
     until_stop(lifecycle, "scrubbing", scrubbing(fleet.clone()));
     until_stop(lifecycle, "deltas", deltas(fleet.clone()));
-    until_stop(lifecycle, "lists", lists(fleet.clone()));
+    until_stop(lifecycle, "lists", lists(fleet.clone(), near));
     until_stop(lifecycle, "serving", serving(fleet.clone()));
     until_stop(lifecycle, "audit heads", audit_heads(fleet.clone(), heads));
     let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
@@ -196,8 +196,8 @@ async fn deltas(fleet: Fleet) {
 
 /// Lists of revoked certificates that admins have named an address for: when they are due, and at once when one was named or wanted; every five seconds also
 /// what a command beside the server has named or wanted.
-async fn lists(fleet: Fleet) {
-    let fetcher = Fetcher::new(list_fetch::WITHIN).map_err(|e| format!("the HTTP client can't be made: {e}"));
+async fn lists(fleet: Fleet, near: bool) {
+    let fetcher = Fetcher::new(list_fetch::WITHIN, near).map_err(|e| format!("the HTTP client can't be made: {e}"));
     loop {
         match fleet.pki().lists_due().await {
             Ok(due) if due.is_empty() => {
