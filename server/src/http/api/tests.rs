@@ -447,6 +447,13 @@ async fn a_misspelt_field_widens_nothing(#[case] kind: EngineKind) {
     let token = json!({ "label": "x", "patern": "gw-*", "max_uses": 1, "hours": 1 });
     let stage = json!({ "name": "all", "reach": { "percent": 100.0 }, "soakk_s": 9 });
     let plan = json!({ "name": "x", "release": "rel_00000000000000000000000000000001", "selecter": "tag:lab", "stages": [] });
+    for body in [json!([]), json!(["key_compromise"]), json!("x"), json!(7)] {
+        for path in ["/enrolment-tokens", "/certificates/crt_00000000000000000000000000000001/revoke", "/rollouts"] {
+            let refused = s.post(path, &body).await;
+            assert_eq!(refused.code(), (400, "bad_json"), "{path} {body}: {}", refused.body);
+            assert_eq!(refused.body["detail"], "The body must be a JSON object.");
+        }
+    }
     for (path, body, field) in [
         ("/enrolment-tokens", token, "patern"),
         ("/rollouts", plan, "selecter"),
