@@ -178,7 +178,7 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     let secure = operator_tls.is_some() || config.allow_plain_public;
 
     let heads = AuditHeads::at(config.audit_heads.clone().unwrap_or_else(|| config.data.join("audit-heads.jsonl")));
-    workers::start(&lifecycle, &fleet, &channels, &registry, heads, config.list_fetch_private);
+    workers::start(&lifecycle, &fleet, &channels, &registry, heads, config.list_fetch_private, &metrics);
     lifecycle.spawn(
         "device listener",
         tls::serve(device, endpoint(device_router(devices.clone()), device_tls, device_stats, false), stop.clone()),

@@ -5,6 +5,7 @@ use crate::{
     device::Channels,
     lifecycle::Lifecycle,
     list_fetch::{self, Fetcher},
+    observe::Metrics,
     tls::{Registry, follow},
 };
 use fleet::{Fleet, access::AuditHeads, bus::Event, pki::registered::DueList};
@@ -23,7 +24,15 @@ const HOUR: Duration = Duration::from_hours(1);
 const LISTS: usize = 4;
 
 /// Starts all of them. `near`: whether lists may be fetched from private addresses.
-pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, registry: &Registry, heads: AuditHeads, near: bool) {
+pub(crate) fn start(
+    lifecycle: &Lifecycle,
+    fleet: &Fleet,
+    channels: &Channels,
+    registry: &Registry,
+    heads: AuditHeads,
+    near: bool,
+    metrics: &Metrics,
+) {
     let pki = fleet.pki().clone();
     until_stop(lifecycle, "trust", async move { pki.work().await });
     until_stop(lifecycle, "cut", follow(registry.clone(), fleet.pki().trust()));
@@ -35,7 +44,7 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "rollouts", rollouts(fleet.clone()));
     until_stop(lifecycle, "committer", committer(fleet.clone()));
     until_stop(lifecycle, "compaction", compaction(fleet.clone()));
-    until_stop(lifecycle, "batches", batches(fleet.clone()));
+    until_stop(lifecycle, "batches", batches(fleet.clone(), metrics.clone()));
     until_stop(lifecycle, "scrubbing", scrubbing(fleet.clone()));
     until_stop(lifecycle, "deltas", deltas(fleet.clone()));
     until_stop(lifecycle, "lists", lists(fleet.clone(), near));
@@ -146,9 +155,13 @@ async fn compaction(fleet: Fleet) {
 }
 
 /// Batches of CSRs, as soon as one has come in; every five seconds also what a command beside the server has left.
-async fn batches(fleet: Fleet) {
+async fn batches(fleet: Fleet, metrics: Metrics) {
     loop {
-        match fleet.devices().work_batches().await {
+        let worked = fleet.devices().work_batches().await;
+        for (outcome, times) in fleet.devices().take_batch_outcomes() {
+            metrics.enrolments.get_or_create(&vec![("outcome", outcome)]).inc_by(times);
+        }
+        match worked {
             // Others who write come in between.
             Ok(true) => tokio::time::sleep(Duration::from_millis(5)).await,
             Ok(false) => {

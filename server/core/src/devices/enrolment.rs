@@ -271,7 +271,7 @@ pub(super) struct Books<'a> {
 }
 
 /// Whether a refusal says that somebody tries what they may not. A busy database, a full disk or a suspended device are nobody's guess.
-const fn is_guess(refusal: &Error) -> bool {
+pub(super) const fn is_guess(refusal: &Error) -> bool {
     use Error as E;
     matches!(
         refusal,
