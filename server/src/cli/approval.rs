@@ -195,8 +195,8 @@ async fn said(fleet: &Fleet, shell: &Actor, command: Approval) -> Result<String>
     })
 }
 
-/// The person of a token.
-async fn person(fleet: &Fleet, token_file: &std::path::Path) -> Result<Actor> {
+/// Whose token is in this file.
+pub(super) async fn person(fleet: &Fleet, token_file: &std::path::Path) -> Result<Actor> {
     let token = config::secret(token_file)?;
     let taken = fleet.access().authenticate_token(&token, "").await;
     taken.with_context(|| format!("the token in {} is not taken; `fleetward token create` makes one", token_file.display()))

@@ -4,6 +4,7 @@
 mod approval;
 mod assignment_key;
 mod audit;
+mod batches;
 mod ca;
 mod cert;
 mod clock;
