@@ -128,7 +128,8 @@ impl Endpoint {
             return;
         }
         let token = stop.hard.child_token();
-        let socket = Cut::new(socket, token.clone(), Held { _place: place, registration: None, stranger: None });
+        let socket =
+            Cut::new(socket, token.clone(), Held { _place: place, registration: None, stranger: None }).stalling_after(self.limits.stall);
         let crowded_out = half_open.heard_by(socket.reads());
         let handshake = watched(TlsAcceptor::from(Arc::clone(&self.config)).accept(socket));
         let mut stream = tokio::select! {

@@ -2,7 +2,7 @@
 //! has all its places for handshakes, a silent one of it makes room for the next: whoever only connects keeps nobody out. Connections that are through
 //! are never touched by it.
 
-use super::reason::Reasons;
+use super::{cut::STALL, reason::Reasons};
 use fleet::source::Source;
 use parking_lot::Mutex;
 use std::{
@@ -39,12 +39,22 @@ pub struct Limits {
     pub handshake: Duration,
     /// How long the head of a request may take.
     pub head: Duration,
+    /// How long the other side may take nothing of what is sent.
+    pub stall: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let ten = Duration::from_secs(10);
-        Self { connections: 50_000, handshakes: 16_384, handshakes_per_address: 100, strangers_per_address: 256, handshake: ten, head: ten }
+        Self {
+            connections: 50_000,
+            handshakes: 16_384,
+            handshakes_per_address: 100,
+            strangers_per_address: 256,
+            handshake: ten,
+            head: ten,
+            stall: STALL,
+        }
     }
 }
 
