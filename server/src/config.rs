@@ -84,6 +84,9 @@ pub struct Config {
     pub claim_hook_secret_file: Option<PathBuf>,
     /// File with the certificates (PEM) that its TLS certificate must end in, instead of the machine's.
     pub claim_hook_ca_file: Option<PathBuf>,
+    /// Let lists of revoked certificates be fetched from private and loopback addresses too: for plants whose authority publishes inside the company.
+    /// Link-local addresses and those where clouds tell secrets stay closed.
+    pub list_fetch_private: bool,
     /// What is logged: a `tracing` filter such as `info` or `server=debug,info`.
     pub log: String,
     /// `text` for people, `json` for collectors.
@@ -145,6 +148,7 @@ impl Default for Config {
             claim_hook_url: None,
             claim_hook_secret_file: None,
             claim_hook_ca_file: None,
+            list_fetch_private: false,
             log: "info".into(),
             log_format: LogFormat::Text,
             drain_s: 20,
@@ -282,6 +286,10 @@ pub struct Flags {
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claim_hook_ca_file: Option<PathBuf>,
+    /// Fetch lists of revoked certificates from private and loopback addresses too
+    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list_fetch_private: Option<bool>,
     /// Log filter [default: info]
     #[arg(long, value_name = "FILTER", global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]

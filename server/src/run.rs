@@ -98,7 +98,7 @@ async fn kek(config: &Config, postgres: Option<&str>, entropy: &dyn Entropy) -> 
     if let Some(file) = config.credential(std::env::var_os("CREDENTIALS_DIRECTORY"))? {
         return Ok(Kek::of_credential(&file)?);
     }
-    let own = config.data.join(if config.key_passphrase_file.is_some() { "kek.salt" } else { "kek" });
+    let own = config.own_key();
     if !own.exists() && !Fleet::exists(&config.data, postgres).await? {
         if config.key_passphrase_file.is_some() {
             config.check_passphrase()?;
@@ -178,7 +178,7 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     let secure = operator_tls.is_some() || config.allow_plain_public;
 
     let heads = AuditHeads::at(config.audit_heads.clone().unwrap_or_else(|| config.data.join("audit-heads.jsonl")));
-    workers::start(&lifecycle, &fleet, &channels, &registry, heads);
+    workers::start(&lifecycle, &fleet, &channels, &registry, heads, config.list_fetch_private, &metrics);
     lifecycle.spawn(
         "device listener",
         tls::serve(device, endpoint(device_router(devices.clone()), device_tls, device_stats, false), stop.clone()),

@@ -5,6 +5,7 @@ use crate::{
     device::Channels,
     lifecycle::Lifecycle,
     list_fetch::{self, Fetcher},
+    observe::Metrics,
     tls::{Registry, follow},
 };
 use fleet::{Fleet, access::AuditHeads, bus::Event, pki::registered::DueList};
@@ -22,8 +23,16 @@ const HOUR: Duration = Duration::from_hours(1);
 /// Lists that are fetched at once. Each takes as much memory as it is long.
 const LISTS: usize = 4;
 
-/// Starts all of them.
-pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, registry: &Registry, heads: AuditHeads) {
+/// Starts all of them. `near`: whether lists may be fetched from private addresses.
+pub(crate) fn start(
+    lifecycle: &Lifecycle,
+    fleet: &Fleet,
+    channels: &Channels,
+    registry: &Registry,
+    heads: AuditHeads,
+    near: bool,
+    metrics: &Metrics,
+) {
     let pki = fleet.pki().clone();
     until_stop(lifecycle, "trust", async move { pki.work().await });
     until_stop(lifecycle, "cut", follow(registry.clone(), fleet.pki().trust()));
@@ -35,11 +44,11 @@ pub(crate) fn start(lifecycle: &Lifecycle, fleet: &Fleet, channels: &Channels, r
     until_stop(lifecycle, "rollouts", rollouts(fleet.clone()));
     until_stop(lifecycle, "committer", committer(fleet.clone()));
     until_stop(lifecycle, "compaction", compaction(fleet.clone()));
-    until_stop(lifecycle, "batches", batches(fleet.clone()));
+    until_stop(lifecycle, "batches", batches(fleet.clone(), metrics.clone()));
     until_stop(lifecycle, "scrubbing", scrubbing(fleet.clone()));
     until_stop(lifecycle, "suspects", suspects(fleet.clone()));
     until_stop(lifecycle, "deltas", deltas(fleet.clone()));
-    until_stop(lifecycle, "lists", lists(fleet.clone()));
+    until_stop(lifecycle, "lists", lists(fleet.clone(), near));
     until_stop(lifecycle, "serving", serving(fleet.clone()));
     until_stop(lifecycle, "audit heads", audit_heads(fleet.clone(), heads));
     let ticking = |name, period, work: Work| until_stop(lifecycle, name, every(period, name, fleet.clone(), work));
@@ -148,9 +157,13 @@ async fn compaction(fleet: Fleet) {
 }
 
 /// Batches of CSRs, as soon as one has come in; every five seconds also what a command beside the server has left.
-async fn batches(fleet: Fleet) {
+async fn batches(fleet: Fleet, metrics: Metrics) {
     loop {
-        match fleet.devices().work_batches().await {
+        let worked = fleet.devices().work_batches().await;
+        for (outcome, times) in fleet.devices().take_batch_outcomes() {
+            metrics.enrolments.get_or_create(&vec![("outcome", outcome)]).inc_by(times);
+        }
+        match worked {
             // Others who write come in between.
             Ok(true) => tokio::time::sleep(Duration::from_millis(5)).await,
             Ok(false) => {
@@ -208,8 +221,8 @@ async fn deltas(fleet: Fleet) {
 
 /// Lists of revoked certificates that admins have named an address for: when they are due, and at once when one was named or wanted; every five seconds also
 /// what a command beside the server has named or wanted.
-async fn lists(fleet: Fleet) {
-    let fetcher = Fetcher::new(list_fetch::WITHIN).map_err(|e| format!("the HTTP client can't be made: {e}"));
+async fn lists(fleet: Fleet, near: bool) {
+    let fetcher = Fetcher::new(list_fetch::WITHIN, near).map_err(|e| format!("the HTTP client can't be made: {e}"));
     loop {
         match fleet.pki().lists_due().await {
             Ok(due) if due.is_empty() => {

@@ -343,3 +343,37 @@ async fn e16_a_strict_server_wants_the_certificates_names_byte_for_byte() {
     assert_eq!(stock.device("/device/v1/update", &["--cert", "with.pem", "--key", "with.key"]).await.status / 100, 2);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e_14_whoever_is_known_is_told_which_key_their_profile_takes() {
+    let server = TestServer::start(EngineKind::Sqlite).await;
+    let stock = Stock::of(&server);
+    let (fleet, system) = (&server.running.fleet, server.system());
+    let rules = wire::pki::ProfileRules { hours: 24, keys: vec![wire::pki::KeyType::P384], rekey: None };
+    fleet.pki().set_profile(&system, "strong", rules).await.unwrap();
+    let new = wire::enrolment::NewEnrolmentToken {
+        label: "strong".into(),
+        max_uses: 1,
+        hours: 1,
+        profile: "strong".into(),
+        ..Default::default()
+    };
+    let secret = fleet.devices().create_enrolment_token(&system, new).await.unwrap().secret;
+    let plain = enrolment_token(&server, "gw-*", "gateway", 1).await.secret;
+    let usual = fleet::pki::est::encode(fleet::pki::est::CSR_ATTRIBUTES);
+    let strong = fleet::pki::est::encode(&fleet::pki::est::csr_attributes(&[wire::pki::KeyType::P384]));
+    let bearer = format!("Authorization: Bearer {secret}");
+    for (path, with, says) in [
+        ("csrattrs", vec![], &usual),
+        ("csrattrs", vec!["-u".to_owned(), format!("any:{secret}")], &strong),
+        ("default/csrattrs", vec!["-H".to_owned(), bearer], &strong),
+        ("csrattrs", vec!["-u".to_owned(), format!("any:{plain}")], &usual),
+        ("csrattrs", vec!["-u".to_owned(), format!("any:{}x", &secret[..secret.len() - 1])], &usual),
+    ] {
+        let with: Vec<&str> = with.iter().map(String::as_str).collect();
+        let reply = stock.enrol(&format!("/.well-known/est/{path}"), &with).await;
+        well_formed(&reply, "application/csrattrs");
+        assert_eq!(reply.text(), says.as_str(), "{path} {with:?}");
+    }
+    server.stop().await;
+}

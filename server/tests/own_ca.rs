@@ -15,6 +15,7 @@ use reqwest::Method;
 use rstest::rstest;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::{Value, json};
+use server::config::Config;
 use std::{process::Stdio, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -37,7 +38,11 @@ struct Rig {
 
 impl Rig {
     async fn start(kind: EngineKind) -> Self {
-        let server = TestServer::start(kind).await;
+        // The lists of these tests are near.
+        Self::over(TestServer::start_with(kind, |config| Config { list_fetch_private: true, ..config }).await).await
+    }
+
+    async fn over(server: TestServer) -> Self {
         let stock = Stock::of(&server);
         let secret = server.token("ada", Role::Admin).await;
         Self { server, stock, secret }

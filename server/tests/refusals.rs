@@ -93,6 +93,7 @@ async fn every_listener_refuses_in_its_own_form() {
         ("/nothing", &[][..], 404, "not_found"),
         ("/device/v1/enrol", &[], 405, "method_not_allowed"),
         ("/device/v1/enrol", &["--data", "{"], 400, "bad_json"),
+        ("/device/v1/enrol", &["--data", "[]"], 400, "bad_json"),
         ("/default/controller/v1/%ff", &[], 404, "not_found"),
     ] {
         let answer = stock.enrol(path, more).await;

@@ -5,6 +5,7 @@ use super::{
     one_of,
     registered::{self, Registered},
     roots::{self, Crl, Issue, Offline, Root},
+    said::person,
 };
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
@@ -64,6 +65,16 @@ pub(super) enum Ca {
     Approve(Decision),
     /// Reject a request for a second person
     Reject(Decision),
+    /// Take a request for a second person back; whoever asked does that
+    Withdraw {
+        /// The request's id
+        id: ConsentId,
+        /// File with an API token of the admin who asked
+        #[arg(long, value_name = "FILE")]
+        token_file: PathBuf,
+    },
+    /// Print what devices are to trust now, as JSON
+    TrustBundle,
     /// Give up an authority whose key somebody else may have; its devices are cut off and have to enrol again
     Compromise {
         /// The authority's id
@@ -238,6 +249,11 @@ pub(super) async fn run(fleet: &Fleet, command: Ca) -> Result<()> {
             let row = pki.reject_consent(&actor, &id, &remark).await?;
             println!("{}: rejected.", row.deed.words());
         }
+        Ca::Withdraw { id, token_file } => {
+            let row = pki.withdraw_consent(&person(fleet, &token_file).await?, &id).await?;
+            println!("{}: taken back.", row.deed.words());
+        }
+        Ca::TrustBundle => println!("{}", serde_json::to_string_pretty(&*pki.read_trust_bundle(&actor)?)?),
         Ca::Compromise { id } => {
             pki.compromise_authority(&actor, &id).await?;
             println!("Nothing of {id} is believed any more. A running server closes its connections within a second.");

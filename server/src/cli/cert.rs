@@ -43,6 +43,14 @@ pub(super) enum Cert {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Write a certificate as DER
+    Der {
+        /// The certificate's id
+        id: CertificateId,
+        /// The file; must not exist
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Show what holds for clones, keys at renewal and certificates that have ended, or change what is named
     Rules(Rules),
     /// Profiles: kinds of device certificates that tokens, claims, batches and approvals without a token give
@@ -147,6 +155,13 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
                 None => print!("{text}"),
             }
         }
+        Cert::Der { id, out } => {
+            let der = pki.certificate_der(&actor, &id).await?;
+            if out.exists() {
+                bail!("{} is there already; give another file", out.display());
+            }
+            std::fs::write(out, der)?;
+        }
         Cert::Rules(change) => print!("{}", rules(fleet, &actor, &change).await?),
         Cert::Revoke { id, reason, invalid_since, note } => {
             let c = pki.certificate(&actor, &id).await?;
@@ -190,6 +205,20 @@ mod tests {
     use super::*;
     use fleet::{db::EngineKind, testing::World};
     use rstest::rstest;
+
+    #[tokio::test]
+    async fn a_certificate_is_written_as_der_and_nothing_is_written_over() {
+        let w = World::open(EngineKind::Sqlite).await;
+        w.device("gw-1", "gateway").await;
+        let actor = Actor::shell(w.org.clone());
+        let row = w.fleet.pki().certificates_page(&actor, &CertificateQuery::default()).await.unwrap().certificates.items.remove(0);
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("gw-1.cer");
+        let write = async || run(&w.fleet, Cert::Der { id: row.id.clone(), out: out.clone() }).await;
+        write().await.unwrap();
+        assert_eq!(hex::encode(fleet::pki::csr::sha256(&std::fs::read(&out).unwrap())), row.fingerprint);
+        assert!(write().await.is_err());
+    }
 
     #[rstest]
     #[case::sqlite(EngineKind::Sqlite)]

@@ -1,6 +1,6 @@
 //! `fleetward device`: the steps of a device's life and certificates for a whole batch of devices, for when the console is out of reach.
 
-use super::{one_of, selected};
+use super::{batches, one_of, selected};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use fleet::{
@@ -53,6 +53,8 @@ pub(super) enum Device {
     },
     /// Issue certificates for a file of CSRs: CSV, JSON lines, zip, tar or tar.gz, at most 10,000
     Import(Import),
+    #[command(flatten)]
+    Batches(batches::Batches),
     /// Revoke every certificate that a batch made, and those that they were renewed to
     RevokeBatch {
         /// The batch's id
@@ -126,6 +128,7 @@ pub(super) async fn device(fleet: &Fleet, command: Device) -> Result<()> {
             return Ok(());
         }
         Device::Import(import) => return take_in(fleet, &actor, import).await,
+        Device::Batches(command) => return batches::run(fleet, &actor, command).await,
         Device::RevokeBatch { id, reason } => {
             fleet.devices().revoke_batch(&actor, &id, reason).await?;
             println!("The certificates of {id} are revoked. A running server closes their connections within a second.");

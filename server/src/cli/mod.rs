@@ -7,6 +7,7 @@ mod printing;
 mod approval;
 mod assignment_key;
 mod audit;
+mod batches;
 mod ca;
 mod cert;
 mod clock;

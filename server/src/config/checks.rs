@@ -147,6 +147,9 @@ impl Config {
         if let Some(file) = self.credential(std::env::var_os("CREDENTIALS_DIRECTORY"))? {
             Kek::of_credential(&file).context("key_credential")?;
         }
+        if self.key_file.is_none() && self.key_credential.is_none() {
+            self.check_own_key()?;
+        }
         if let Some(token) = self.token() {
             if !token.module.exists() {
                 bail!("pkcs11_module {} is missing: give the vendor's library, for SoftHSM libsofthsm2.so", token.module.display());
@@ -155,6 +158,26 @@ impl Config {
         }
         crate::claim_hook::hook(self)?;
         self.postgres().map(drop)
+    }
+
+    /// Where the key-encryption key, or its passphrase's salt, is kept when no other place is given.
+    pub fn own_key(&self) -> PathBuf {
+        self.data.join(if self.key_passphrase_file.is_some() { "kek.salt" } else { "kek" })
+    }
+
+    /// The same of it, once there is one: a fleet that is new gets it with its first start.
+    fn check_own_key(&self) -> Result<()> {
+        let own = self.own_key();
+        // Whether there is a fleet in a database elsewhere, nobody asks before the start.
+        let fleet = self.database_url_file.is_none() && self.data.join("fleet.db").exists();
+        if !own.exists() && !fleet {
+            return Ok(());
+        }
+        if self.key_passphrase_file.is_some() {
+            Kek::check_salt(&own).context("the passphrase's salt")
+        } else {
+            Kek::of_file(&own).map(drop).context("the key in the data folder")
+        }
     }
 
     /// Refuses a passphrase that is too short for a fleet to stand on. Commands beside a server go on with it, or nobody could move that fleet to another key.
@@ -287,6 +310,22 @@ mod tests {
         let short = Config { key_file: None, key_passphrase_file: file("words", "elevenchars\n", 0o600), ..good.clone() };
         assert!(format!("{:#}", short.check_passphrase().unwrap_err()).contains("kek rotate"));
         assert!(short.check_files().is_ok() && good.check_passphrase().is_ok());
+        // The key that serve takes when none is named.
+        let own = Config { key_file: None, data: folder.path().to_owned(), database_url_file: None, ..good.clone() };
+        let phrase = Config { key_passphrase_file: file("phrase", "correct horse battery", 0o600), ..own.clone() };
+        for (config, name) in [(&own, "kek"), (&phrase, "kek.salt")] {
+            config.check_files().expect("a new fleet has none yet");
+            let path = file(name, &"k".repeat(32), 0o644).unwrap();
+            assert!(format!("{:#}", config.check_files().unwrap_err()).contains("chmod 0600"), "{name}");
+            file(name, "short", 0o600);
+            assert!(config.check_files().is_err(), "{name}");
+            file(name, &"k".repeat(32), 0o600);
+            config.check_files().unwrap();
+            std::fs::remove_file(path).unwrap();
+            let database = file("fleet.db", "", 0o600).unwrap();
+            assert!(format!("{:#}", config.check_files().unwrap_err()).contains("is missing"), "{name}");
+            std::fs::remove_file(database).unwrap();
+        }
         let open = Config { database_url_file: file("peer", "postgres://u@localhost/f", 0o644), ..good };
         assert!(open.check_files().is_ok(), "there is no secret in it");
         assert!(!folder.path().join("missing").exists());

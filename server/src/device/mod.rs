@@ -17,7 +17,7 @@ mod tests;
 pub use channels::Channels;
 
 use crate::{
-    http::{fault::Problem, own_words::Face},
+    http::{fault::Problem, json::read, own_words::Face},
     observe::Metrics,
     tls::peer_address,
 };
@@ -139,8 +139,7 @@ fn json<T: serde::de::DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Res
     if headers.contains_key(axum::http::header::CONTENT_ENCODING) {
         return Err(Problem(Fault::new(FaultKind::Unsupported, "encoded_body", "Send the body as plain JSON, without Content-Encoding.")));
     }
-    serde_json::from_slice(body)
-        .map_err(|e| Problem(Fault::new(FaultKind::Invalid, "bad_json", format!("The body is not what is expected: {e}."))))
+    read(body).map_err(|why| Problem(Fault::new(FaultKind::Invalid, "bad_json", why)))
 }
 
 /// An empty success.

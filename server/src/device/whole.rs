@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_trickles_ends_however_it_comes() {
+    async fn a_26_a_body_that_trickles_ends_however_it_comes() {
         let drops = futures::stream::unfold((), |()| async {
             tokio::time::sleep(Duration::from_secs(3)).await;
             Some((Ok::<_, Infallible>(Bytes::from_static(b" ")), ()))

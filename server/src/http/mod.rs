@@ -7,6 +7,7 @@ mod deadline;
 mod docs;
 pub mod fault;
 pub mod guard;
+pub mod json;
 pub mod live;
 pub mod ops;
 pub mod own_words;

@@ -18,8 +18,8 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// How long a write may make no progress.
-const STALL: Duration = Duration::from_secs(30);
+/// How long a write may make no progress, unless another time is given.
+pub(super) const STALL: Duration = Duration::from_secs(30);
 
 /// The wrapper. `G` is whatever must live exactly as long as the socket.
 pub struct Cut<IO, G> {
@@ -29,6 +29,7 @@ pub struct Cut<IO, G> {
     read_end: Pin<Box<WaitForCancellationFutureOwned>>,
     write_end: Pin<Box<WaitForCancellationFutureOwned>>,
     stall: Option<Pin<Box<Sleep>>>,
+    stalls_after: Duration,
     reads: Arc<AtomicU64>,
     guard: G,
 }
@@ -37,7 +38,13 @@ impl<IO, G> Cut<IO, G> {
     /// Wraps a socket; cancelling the token ends it.
     pub fn new(io: IO, token: CancellationToken, guard: G) -> Self {
         let cut = || Box::pin(token.clone().cancelled_owned());
-        Self { io, read_end: cut(), write_end: cut(), token, stall: None, reads: Arc::default(), guard }
+        Self { io, read_end: cut(), write_end: cut(), token, stall: None, stalls_after: STALL, reads: Arc::default(), guard }
+    }
+
+    /// The same, with another time in which the other side has to take something.
+    #[must_use]
+    pub fn stalling_after(self, time: Duration) -> Self {
+        Self { stalls_after: time, ..self }
     }
 
     /// How often the other side was heard; grows while it speaks.
@@ -70,7 +77,8 @@ impl<IO: AsyncWrite + Unpin, G: Unpin> Cut<IO, G> {
             self.stall = None;
             return polled;
         }
-        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL)));
+        let after = self.stalls_after;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(after)));
         ready!(stall.as_mut().poll(context));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other side takes nothing")))
     }

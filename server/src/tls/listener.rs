@@ -128,7 +128,9 @@ impl Endpoint {
             return;
         }
         let token = stop.hard.child_token();
-        let socket = Cut::new(socket, token.clone(), Held { _place: place, registration: None, stranger: None });
+        let socket =
+            Cut::new(socket, token.clone(), Held { _place: place, registration: None, stranger: None }).stalling_after(self.limits.stall);
+        let crowded_out = half_open.heard_by(socket.reads());
         let handshake = watched(TlsAcceptor::from(Arc::clone(&self.config)).accept(socket));
         let mut stream = tokio::select! {
             done = tokio::time::timeout(self.limits.handshake, handshake) => match done {
@@ -143,6 +145,11 @@ impl Endpoint {
                     return;
                 }
             },
+            () = crowded_out.cancelled() => {
+                Stats::count(&self.stats.shed);
+                tracing::debug!(%address, "said nothing while others from there wanted in; closed");
+                return;
+            }
             () = stop.soft.cancelled() => return,
         };
         // A device listener's verifier lets no claim through; what one is used for is asked again in its own transaction.

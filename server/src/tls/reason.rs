@@ -154,6 +154,12 @@ impl Reason {
     }
 }
 
+/// Whether a chain is none because an authority's certificate stands in a device's place.
+pub(super) fn is_an_authority(error: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(OtherError(error))) = error else { return false };
+    matches!(error.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
 /// A counter of each reason.
 #[derive(Debug)]
 pub struct Reasons([AtomicU64; Reason::ALL.len()]);

@@ -1,11 +1,12 @@
-//! What a listener takes on at once, decided before any TLS work (attack list 26, 27), and of those that prove nothing also after it. Connections that
-//! are through are never touched by it.
+//! What a listener takes on at once, decided before any TLS work (attack list 26, 27), and of those that prove nothing also after it. Where one source
+//! has all its places for handshakes, a silent one of it makes room for the next: whoever only connects keeps nobody out. Connections that are through
+//! are never touched by it.
 
-use super::reason::Reasons;
+use super::{cut::STALL, reason::Reasons};
 use fleet::source::Source;
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::IpAddr,
     sync::{
         Arc,
@@ -13,7 +14,14 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Who has said nothing for so long makes room when there is none.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
@@ -31,12 +39,22 @@ pub struct Limits {
     pub handshake: Duration,
     /// How long the head of a request may take.
     pub head: Duration,
+    /// How long the other side may take nothing of what is sent.
+    pub stall: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let ten = Duration::from_secs(10);
-        Self { connections: 50_000, handshakes: 16_384, handshakes_per_address: 100, strangers_per_address: 256, handshake: ten, head: ten }
+        Self {
+            connections: 50_000,
+            handshakes: 16_384,
+            handshakes_per_address: 100,
+            strangers_per_address: 256,
+            handshake: ten,
+            head: ten,
+            stall: STALL,
+        }
     }
 }
 
@@ -69,7 +87,7 @@ pub(crate) struct Gate {
     limits: Limits,
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
-    half_open: Tally,
+    half_open: Queues,
     strangers: Tally,
 }
 
@@ -81,15 +99,122 @@ pub(crate) struct Place(#[expect(dead_code, reason = "held for its Drop")] Owned
 #[derive(Debug)]
 pub(crate) struct HalfOpen {
     _permit: OwnedSemaphorePermit,
-    _counted: Counted,
+    queued: Queued,
     source: Source,
     strangers: Tally,
 }
 
 impl HalfOpen {
+    /// Lets it be known how often the other side was heard. From now on it may have to make room: cancelled when that is so, and its place is gone then.
+    pub fn heard_by(&self, reads: Arc<AtomicU64>) -> CancellationToken {
+        let out = CancellationToken::new();
+        let heard = Heard { reads, known: 0, since: Instant::now(), out: out.clone() };
+        let mut all = self.queued.queues.all.lock();
+        if let Some(entry) =
+            all.of.get_mut(&self.source).and_then(|queue| queue.iter_mut().find(|entry| entry.number == self.queued.number))
+        {
+            entry.heard = Some(heard);
+        }
+        out
+    }
+
     /// A place among those of its source that show no device's certificate, for as long as the connection lives; none when there are too many.
     pub fn stay(self) -> Option<Counted> {
         self.strangers.count(self.source)
+    }
+}
+
+/// The handshakes under way of each source, the oldest first.
+#[derive(Debug, Clone)]
+struct Queues {
+    most: usize,
+    all: Arc<Mutex<Queue>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    next: u64,
+    of: HashMap<Source, VecDeque<Entry>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    /// None of those that nobody listens to; they keep their place.
+    heard: Option<Heard>,
+}
+
+#[derive(Debug)]
+struct Heard {
+    reads: Arc<AtomicU64>,
+    /// How often at the last look, and since when it has not been more often.
+    known: u64,
+    since: Instant,
+    out: CancellationToken,
+}
+
+impl Heard {
+    fn is_silent(&self) -> bool {
+        self.reads.load(Ordering::Relaxed) == 0
+    }
+
+    fn is_quiet(&mut self, now: Instant) -> bool {
+        let reads = self.reads.load(Ordering::Relaxed);
+        if reads != self.known {
+            (self.known, self.since) = (reads, now);
+        }
+        now.duration_since(self.since) >= QUIET
+    }
+}
+
+/// Sends the oldest away that has never said a word, or else the oldest that has said nothing for a while; false when each of them is speaking.
+fn make_room(queue: &mut VecDeque<Entry>, now: Instant) -> bool {
+    let silent = queue.iter().position(|entry| entry.heard.as_ref().is_some_and(Heard::is_silent));
+    let quiet = || queue.iter_mut().position(|entry| entry.heard.as_mut().is_some_and(|heard| heard.is_quiet(now)));
+    let Some(at) = silent.or_else(quiet) else { return false };
+    if let Some(Entry { heard: Some(heard), .. }) = queue.remove(at) {
+        heard.out.cancel();
+    }
+    true
+}
+
+impl Queues {
+    fn of(most: usize) -> Self {
+        Self { most, all: Arc::default() }
+    }
+
+    /// One more of this source, unless it has as many as it may and each of them is speaking.
+    fn enter(&self, source: Source) -> Option<Queued> {
+        let mut all = self.all.lock();
+        let number = all.next;
+        let queue = all.of.entry(source).or_default();
+        if queue.len() >= self.most && !make_room(queue, Instant::now()) {
+            return None;
+        }
+        queue.push_back(Entry { number, heard: None });
+        all.next += 1;
+        drop(all);
+        Some(Queued { queues: self.clone(), source, number })
+    }
+}
+
+/// One that is in its source's queue until it is dropped, or has made room.
+#[derive(Debug)]
+struct Queued {
+    queues: Queues,
+    source: Source,
+    number: u64,
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        let mut all = self.queues.all.lock();
+        if let Some(queue) = all.of.get_mut(&self.source) {
+            queue.retain(|entry| entry.number != self.number);
+            if queue.is_empty() {
+                all.of.remove(&self.source);
+            }
+        }
     }
 }
 
@@ -131,7 +256,7 @@ impl Gate {
             limits,
             connections: Arc::new(Semaphore::new(limits.connections)),
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
-            half_open: Tally::of(limits.handshakes_per_address),
+            half_open: Queues::of(limits.handshakes_per_address),
             strangers: Tally::of(limits.strangers_per_address),
         }
     }
@@ -141,8 +266,8 @@ impl Gate {
         let place = Arc::clone(&self.connections).try_acquire_owned().ok()?;
         let permit = Arc::clone(&self.handshakes).try_acquire_owned().ok()?;
         let source = Source::from(address);
-        let counted = self.half_open.count(source)?;
-        Some((Place(place), HalfOpen { _permit: permit, _counted: counted, source, strangers: self.strangers.clone() }))
+        let queued = self.half_open.enter(source)?;
+        Some((Place(place), HalfOpen { _permit: permit, queued, source, strangers: self.strangers.clone() }))
     }
 
     /// Waits until every connection has ended.
@@ -188,6 +313,27 @@ mod tests {
         let network: Vec<_> = ["2001:db8::1", "2001:db8::2:0:0:1", "2001:db8::3"].map(enter).into_iter().map(stay).collect();
         assert_eq!(network.iter().filter(|stayed| stayed.is_some()).count(), 2);
         drop((two, network));
-        assert!(gate.half_open.counts.lock().is_empty() && gate.strangers.counts.lock().is_empty());
+        assert!(gate.half_open.all.lock().of.is_empty() && gate.strangers.counts.lock().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_26_the_oldest_that_says_nothing_makes_room_and_who_speaks_stays() {
+        let gate = Gate::new(Limits { handshakes_per_address: 2, ..Limits::default() });
+        let enter = || gate.enter("192.0.2.1".parse().unwrap());
+        let heard = |times| Arc::new(AtomicU64::new(times));
+        let ((_a, a), (_b, b)) = (enter().unwrap(), enter().unwrap());
+        assert!(enter().is_none(), "nobody listens to them");
+        let reads = heard(1);
+        let (a_out, b_out) = (a.heard_by(Arc::clone(&reads)), b.heard_by(heard(0)));
+        let (_c, c) = enter().expect("the silent one makes room");
+        assert!(b_out.is_cancelled() && !a_out.is_cancelled());
+        let c_out = c.heard_by(heard(1));
+        assert!(enter().is_none(), "both have spoken");
+        tokio::time::advance(QUIET).await;
+        reads.fetch_add(1, Ordering::Relaxed);
+        let (_d, _d_half) = enter().expect("the quiet one makes room");
+        assert!(c_out.is_cancelled() && !a_out.is_cancelled(), "the older one goes on speaking");
+        drop((a, b, c));
+        assert_eq!(gate.half_open.all.lock().of.values().map(VecDeque::len).sum::<usize>(), 1);
     }
 }

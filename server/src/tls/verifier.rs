@@ -3,11 +3,11 @@
 
 use super::{
     ends::Ends,
-    reason::Reason,
+    reason::{self, Reason},
     witness::{self, Seen},
 };
 use arc_swap::ArcSwapOption;
-use fleet::pki::{Refusal, RegisteredAnchor, TrustHandle};
+use fleet::pki::{Refusal, RegisteredAnchor, TrustHandle, registered};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -85,6 +85,20 @@ impl DeviceVerifier {
         let chains = Arc::new(Chains { version: anchors.version, webpki, registered });
         self.chains.store(Some(Arc::clone(&chains)));
         Ok(chains)
+    }
+
+    /// An authority's certificate in a device's place is refused before anybody asks who signed it. By one that is believed here it is good for something
+    /// else, by anybody else it is a stranger's like any other.
+    fn placed(&self, leaf: &CertificateDer<'_>, error: Error) -> Error {
+        if !reason::is_an_authority(&error) {
+            return error;
+        }
+        let anchors = self.trust.device_anchors();
+        let theirs = anchors.registered.iter().map(|anchor| &anchor.certificate);
+        let mut believed = anchors.certificates.iter().chain(&anchors.claims).chain(theirs);
+        let known = believed.any(|anchor| anchor.as_ref() == leaf.as_ref() || registered::signed(leaf, anchor));
+        let why = if known { CertificateError::InvalidPurpose } else { CertificateError::UnknownIssuer };
+        why.into()
     }
 
     /// What a registered authority's device may do: prove its key, also when nobody knows it yet. Then it is asked again.
@@ -173,7 +187,10 @@ impl ClientCertVerifier for DeviceVerifier {
             }
             Err(error) => match chains.registered.find(leaf, intermediates, now, || self.trust.issuer(leaf)) {
                 Some((anchor, verified)) => (verified, self.of_registered(leaf, intermediates, &anchor)),
-                None => return Err(self.refuse(leaf, Reason::of_chain(&error), error)),
+                None => {
+                    let error = self.placed(leaf, error);
+                    return Err(self.refuse(leaf, Reason::of_chain(&error), error));
+                }
             },
         };
         match allowed {

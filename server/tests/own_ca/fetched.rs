@@ -151,8 +151,8 @@ async fn e_10_a_list_is_fetched_and_whatever_is_none_changes_nothing(#[case] kin
         (Mood::Missing, "404 Not Found"),
         (Mood::Html, "neither PEM"),
         (Mood::Elsewhere, "leads elsewhere"),
-        (Mood::Large, "larger than 16 MiB"),
-        (Mood::Endless, "larger than 16 MiB"),
+        (Mood::Large, "larger than 10 MiB"),
+        (Mood::Endless, "larger than 10 MiB"),
         (Mood::Nothing, "empty"),
         (Mood::NotModified, "304 Not Modified"),
         (Mood::List(rig.stock.read("none.crl")), "as new, or newer"),
@@ -183,7 +183,7 @@ async fn e_10_a_list_is_fetched_and_whatever_is_none_changes_nothing(#[case] kin
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e_10_an_answer_has_its_time() {
     let (point, at) = Point::open(Mood::Slow).await;
-    let fetcher = Fetcher::new(Duration::from_millis(500)).unwrap();
+    let fetcher = Fetcher::new(Duration::from_millis(500), true).unwrap();
     let url = format!("http://{at}/plant.crl");
     let late = fetcher.fetch(&url, None).await.unwrap_err();
     assert!(late.contains("within 0.5 s"), "{late}");
@@ -228,5 +228,19 @@ async fn e_10_a_list_that_is_here_is_not_sent_again_and_is_asked_for_when_an_adm
     let operator = rig.server.token("oli", Role::Operator).await;
     let url = rig.server.url(&format!("/api/v1/registered-authorities/{id}/fetch-list"));
     assert_eq!(rig.server.http.post(url).bearer_auth(operator).send().await.unwrap().status(), 403);
+    rig.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_44_a_server_that_is_not_told_so_asks_nobody_near() {
+    let server = crate::support::TestServer::start(EngineKind::Sqlite).await;
+    let rig = Rig::over(server).await;
+    let id = rig.two_meters().await;
+    let (point, at) = Point::open(Mood::Missing).await;
+    for host in [at.to_string(), format!("localhost:{}", at.port())] {
+        rig.set_address(&id, &format!("http://{host}/plant.crl")).await;
+        rig.fails(&id, "not public").await;
+    }
+    assert_eq!(point.asked.load(Ordering::SeqCst), 0);
     rig.server.stop().await;
 }

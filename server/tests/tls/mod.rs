@@ -2,6 +2,7 @@
 
 mod attacks;
 mod clones;
+mod floods;
 mod handshake;
 mod life;
 mod operator;

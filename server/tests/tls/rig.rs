@@ -78,6 +78,11 @@ pub(super) async fn endless() -> Body {
     }))
 }
 
+/// More than the buffers of both sides hold.
+pub(super) async fn large() -> Vec<u8> {
+    vec![b'a'; 32 << 20]
+}
+
 pub(super) async fn echo(upgrade: WebSocketUpgrade) -> axum::response::Response {
     upgrade.on_upgrade(|mut socket| async move {
         while let Some(Ok(message)) = socket.recv().await {
@@ -99,14 +104,15 @@ pub(super) async fn rig_with(kind: EngineKind, limits: Limits) -> Rig {
     let (registry, stats) = (Registry::default(), Arc::new(Stats::default()));
     let begun = Arc::new(Notify::new());
     let told = begun.clone();
-    let router = Router::new().route("/who", get(who)).route("/endless", get(endless)).route("/echo", get(echo)).route(
-        "/slow",
-        get(move || async move {
-            told.notify_one();
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            "done"
-        }),
-    );
+    let router =
+        Router::new().route("/who", get(who)).route("/endless", get(endless)).route("/echo", get(echo)).route("/large", get(large)).route(
+            "/slow",
+            get(move || async move {
+                told.notify_one();
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                "done"
+            }),
+        );
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
     for config in [device(&pki, world.clock.clone()).await.unwrap(), enrol(&pki, world.clock.clone()).await.unwrap()] {

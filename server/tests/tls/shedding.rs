@@ -1,6 +1,7 @@
 //! What a listener takes on at once, and how it stops (H-7).
 
 use super::rig::{PATIENCE, SECOND, ask, drain, handshake, rig, rig_with, send};
+use crate::support::eventually;
 use fleet::db::EngineKind;
 use rustls::version::TLS13;
 use server::tls::Limits;
@@ -37,6 +38,25 @@ async fn a_26_slow_handshakes_do_not_delay_a_good_one() {
     assert!(matches!(end, Ok(0) | Err(_)));
     assert_eq!(rig.stats.shed.load(Ordering::Relaxed), 1);
     drop(slow);
+}
+
+/// Whoever only connects keeps nobody out, from the same address neither.
+#[tokio::test]
+async fn a_26_idle_connections_make_room_for_a_good_one_from_the_same_address() {
+    let rig = rig_with(EngineKind::Sqlite, Limits { handshakes_per_address: 4, ..Limits::default() }).await;
+    let one = rig.enrol("gw-1").await;
+    let mut idle = Vec::new();
+    for _ in 0..12 {
+        idle.push(TcpStream::connect(rig.device).await.unwrap());
+    }
+    let shed =
+        async |times| eventually("those before are closed", PATIENCE, || async { rig.stats.shed.load(Ordering::Relaxed) == times }).await;
+    shed(8).await;
+    let good = async { ask(&mut rig.connect(&one).await, "/who").await.unwrap() };
+    let answer = timeout(Duration::from_secs(5), good).await.expect("at once");
+    assert!(answer.ends_with("gw-1 0"));
+    shed(9).await;
+    drop(idle);
 }
 
 #[tokio::test]

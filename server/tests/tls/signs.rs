@@ -109,22 +109,37 @@ async fn a_09_a_chain_that_is_wrong_is_counted_by_what_is_wrong_with_it() {
     let inner = Stranger::of("Inner CA", Some(&outer), |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
     let deep = Stranger::of("gw-1", Some(&inner), client);
     let above = [inner.der.clone(), outer.der.clone()];
-    for (stranger, above, reason, kind) in [
-        (&authority, &[][..], Reason::WrongPurpose, Kind::WrongPurpose),
-        (&demanding, &[], Reason::Malformed, Kind::WrongPurpose),
-        (&deep, &above[..], Reason::Constraints, Kind::UnknownIssuer),
+    // Authorities in a device's place: somebody's own, one that only has the name of ours, and one that ours has signed.
+    let system = Actor::system(rig.world.org.clone());
+    let row = rig.world.fleet.pki().list_authorities(&system).unwrap().into_iter().find(|a| a.kind == "device").unwrap();
+    let (ours, thief) = rig.world.fleet.pki().stolen(&row).await;
+    let key = KeyPair::generate().unwrap();
+    let ca = |params: &mut CertificateParams| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let Stranger { params, .. } = Stranger::of("gw-1", None, ca);
+    let below = Stranger { der: params.signed_by(&key, &thief).unwrap().into(), params, key };
+    let namesake = Issuer::from_ca_cert_der(&ours, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let Stranger { params, .. } = Stranger::of("gw-1", None, ca);
+    let forged = Stranger { der: params.signed_by(&key, &namesake).unwrap().into(), params, key };
+    let (unknown, unsupported) = (AlertDescription::UnknownCA, AlertDescription::UnsupportedCertificate);
+    let nothing = AlertDescription::CertificateUnknown;
+    for (stranger, above, alert, reason, times, kind, signs) in [
+        (&authority, &[][..], unknown, Reason::UnknownIssuer, 2, Kind::UnknownIssuer, 2),
+        (&forged, &[], unknown, Reason::UnknownIssuer, 4, Kind::UnknownIssuer, 4),
+        (&below, &[], unsupported, Reason::WrongPurpose, 2, Kind::WrongPurpose, 2),
+        (&demanding, &[], nothing, Reason::Malformed, 2, Kind::WrongPurpose, 2),
+        (&deep, &above[..], nothing, Reason::Constraints, 2, Kind::UnknownIssuer, 6),
     ] {
         let chain = std::iter::once(&stranger.der).chain(above).cloned().collect();
         let shown = Identity::of(chain, &stranger.key);
         for version in BOTH {
-            assert_eq!(rig.alert(Some(&shown), version).await, Some(AlertDescription::CertificateUnknown), "{reason:?}");
+            assert_eq!(rig.alert(Some(&shown), version).await, Some(alert), "{reason:?}");
         }
-        counted(&rig, reason, 2).await;
-        let told = || async { rig.world.fleet.attacks().seen().any(|seen| seen == (kind, 2)) };
+        counted(&rig, reason, times).await;
+        let told = || async { rig.world.fleet.attacks().seen().any(|seen| seen == (kind, signs)) };
         eventually("told as a sign of attack, or not", PATIENCE, told).await;
     }
-    assert_eq!(rig.stats.failed.of(Reason::WrongPurpose), 2, "an authority alone");
-    assert_eq!(rig.stats.failed.of(Reason::UnknownIssuer), 0);
+    assert_eq!(rig.stats.failed.of(Reason::WrongPurpose), 2, "what ours has signed alone");
 }
 
 #[tokio::test]

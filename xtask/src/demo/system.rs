@@ -71,6 +71,8 @@ impl System {
         let mut serve = system.fleetward(&["serve"]);
         serve.args(["--operator-addr", &operator, "--device-addr", &device, "--enrol-addr", &enrol, "--ops-addr", &ops]);
         serve.args(["--publish-addr", &publish, "--publish-url", &format!("http://{publish}")]);
+        // The journeys publish lists on this machine.
+        serve.arg("--list-fetch-private");
         system.launch("fleetward", serve)?;
         progress::during("start the server", String::new, || system.wait_until_ready())?;
         Ok(system)

@@ -72,6 +72,14 @@ pub struct EnrolmentToken {
     pub frozen_by: Option<String>,
 }
 
+const fn once() -> i64 {
+    1
+}
+
+const fn day() -> i64 {
+    24
+}
+
 /// What a new enrolment token should be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -88,9 +96,11 @@ pub struct NewEnrolmentToken {
     /// Tags given to its devices.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// 1 to 10,000.
+    /// 1 to 10,000; once unless given.
+    #[serde(default = "once")]
     pub max_uses: i64,
-    /// Life in hours: 1 to 720.
+    /// Life in hours: 1 to 720; a day unless given.
+    #[serde(default = "day")]
     pub hours: i64,
     /// The network it may be used from: an address, or CIDR like `192.0.2.0/24`; empty means any.
     #[serde(default)]

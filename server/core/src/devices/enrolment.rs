@@ -23,6 +23,7 @@ use wire::{
     Timestamp,
     enrolment::{EnrolRequest, Enrolled, EnrolmentMode},
     ids::{CertificateId, ClaimId, EnrolmentTokenId, OrgId},
+    pki::KeyType,
 };
 
 /// A lost answer can be asked for again this long (E-3).
@@ -206,6 +207,27 @@ impl Devices {
         self.answer(&admission, &certificate, now).await
     }
 
+    /// The types of keys that whoever asks may have, by what they bring; empty means every one, also for whoever brings nothing that is known.
+    pub async fn keys_for(&self, secret: &str, over: Over<'_>) -> Result<Vec<KeyType>, Error> {
+        let (org, profile) = if !secret.is_empty() {
+            match self.token(secret).await {
+                Ok(token) if over.org.is_none_or(|org| org.as_str() == token.org_id) => (token.org_id, token.profile),
+                Ok(_) | Err(Error::BadToken) => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            }
+        } else if let Some(claim) = over.claim {
+            let found = row!(&mut self.db.read().await?, ClaimRow, claims::CLAIM, claim.as_str())?;
+            let Some(claim) = found else { return Ok(Vec::new()) };
+            (claim.org_id, claim.profile)
+        } else if let Some(org) = over.open {
+            (org.to_string(), self.askable(org, self.clock.now()).await?.0.profile)
+        } else {
+            return Ok(Vec::new());
+        };
+        let org = org.parse().map_err(crate::db::Error::corrupt)?;
+        Ok(self.pki.profile_keys(&mut self.db.read().await?, &org, &profile).await?)
+    }
+
     /// The token behind this secret, as it is now.
     pub(super) async fn token(&self, secret: &str) -> Result<TokenRow, Error> {
         let (id, secret) = bearer::read::<EnrolmentTokenId>(PREFIX, secret).ok_or(Error::BadToken)?;
@@ -271,7 +293,7 @@ pub(super) struct Books<'a> {
 }
 
 /// Whether a refusal says that somebody tries what they may not. A busy database, a full disk or a suspended device are nobody's guess.
-const fn is_guess(refusal: &Error) -> bool {
+pub(super) const fn is_guess(refusal: &Error) -> bool {
     use Error as E;
     matches!(
         refusal,

@@ -21,7 +21,7 @@ use wire::{
     Timestamp,
     consents::Deed,
     ids::{AuthorityId, CertificateId, ClaimId, OrgId},
-    pki::RevocationReason,
+    pki::{AuthorityUse, RevocationReason},
     states::{AuthorityState, KeyOrigin},
 };
 use zeroize::Zeroizing;
@@ -85,7 +85,8 @@ impl Pki {
         let now = self.clock.now();
         let all = self.authorities.load_full();
         let root = authorities::active(&all, &actor.org, Kind::Root)?;
-        let parent = Parent { id: &root.id, not_after: root.not_after, signer: root.signer()? };
+        let parent =
+            Parent { id: &root.id, not_after: root.not_after, signer: root.signer().map_err(|e| e.wanted_for(AuthorityUse::Claim))? };
         // Of two who make one at once the second waits here.
         store::next_trust(tx).await?;
         let kind = Kind::ClaimAuthority.as_str();

@@ -84,13 +84,19 @@ pub enum CsrError {
     /// Neither one PEM block nor DER.
     #[error("not a CSR: send PKCS#10 as one PEM block or as DER")]
     NotPem,
+    /// None of the forms in which EST and batches take it.
+    #[error("not a CSR: send PKCS#10 as the base64 of its DER, as DER, or as one PEM block")]
+    NotBase64,
     /// Not strictly encoded.
     #[error("the CSR is malformed: {0}")]
     Der(#[from] DerError),
     /// Strictly encoded, but no PKCS#10 (RFC 2986).
     #[error("the CSR is malformed: {0}")]
     Malformed(&'static str),
-    /// Key type, size, exponent or curve outside P-1.
+    /// A type of key, or a curve, that is none of P-1's.
+    #[error("the key is refused: {0}; use P-256, P-384, Ed25519, or RSA with 2048 to 4096 bits")]
+    KeyType(&'static str),
+    /// Of a type of P-1, but not its size, exponent or form.
     #[error("the key is refused: {0}; use P-256, P-384, Ed25519, or RSA with 2048 to 4096 bits")]
     WeakKey(&'static str),
     /// Signature algorithm outside the list.
@@ -121,9 +127,9 @@ impl CsrError {
     pub fn fault(&self) -> Fault {
         let (kind, code) = match self {
             Self::TooLarge => (FaultKind::TooLarge, "csr_too_large"),
-            Self::NotPem | Self::Der(_) | Self::Malformed(_) => (FaultKind::Invalid, "csr_malformed"),
+            Self::NotPem | Self::NotBase64 | Self::Der(_) | Self::Malformed(_) => (FaultKind::Invalid, "csr_malformed"),
             Self::WeakKey(_) => (FaultKind::Invalid, "weak_key"),
-            Self::Algorithm => (FaultKind::Invalid, "unsupported_alg"),
+            Self::Algorithm | Self::KeyType(_) => (FaultKind::Invalid, "unsupported_alg"),
             Self::Possession => (FaultKind::Invalid, "pop_failed"),
             Self::ForbiddenExtension(_) => (FaultKind::Invalid, "csr_forbidden_extension"),
             Self::Identity(_) | Self::Renamed(_) => (FaultKind::Forbidden, "identity_mismatch"),
@@ -216,6 +222,7 @@ fn decode(input: &[u8]) -> Result<Vec<u8>, CsrError> {
 
 /// P-1: type, size and encoding of the key.
 pub(super) fn key(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlg, CsrError> {
+    const OBJECT_IDENTIFIER: u32 = 6;
     let data = &spki.subject_public_key;
     if data.unused_bits != 0 {
         return Err(CsrError::WeakKey("it has unused bits"));
@@ -223,14 +230,16 @@ pub(super) fn key(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlg, CsrError> {
     let data: &[u8] = &data.data;
     let algorithm = &spki.algorithm.algorithm;
     if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
-        let curve = spki.algorithm.parameters.as_ref().and_then(|p| p.as_oid().ok());
-        let curve = curve.ok_or(CsrError::WeakKey("its curve is not a named one"))?;
+        // The parser takes the content of any tag for a name.
+        let named = spki.algorithm.parameters.as_ref().filter(|p| p.tag().0 == OBJECT_IDENTIFIER);
+        let curve = named.and_then(|p| p.as_oid().ok());
+        let curve = curve.ok_or(CsrError::WeakKey("its curve is written out, and only named curves are taken"))?;
         let (alg, point) = if curve == OID_EC_P256 {
             (KeyAlg::P256, 65)
         } else if curve == OID_NIST_EC_P384 {
             (KeyAlg::P384, 97)
         } else {
-            return Err(CsrError::WeakKey("its curve is not P-256 or P-384"));
+            return Err(CsrError::KeyType("its curve is not P-256 or P-384"));
         };
         // Uncompressed points only: every device stack reads them (RFC 5480 §2.2). That the point is on the curve, the signature check proves.
         if data.len() == point && data.first() == Some(&4) { Ok(alg) } else { Err(CsrError::WeakKey("its point is not uncompressed")) }
@@ -243,7 +252,7 @@ pub(super) fn key(spki: &SubjectPublicKeyInfo<'_>) -> Result<KeyAlg, CsrError> {
     } else if *algorithm == OID_PKCS1_RSAENCRYPTION {
         rsa(data)
     } else {
-        Err(CsrError::WeakKey("its type is not supported"))
+        Err(CsrError::KeyType("its type is not supported"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What this room refuses or fails at, and what the other side gets to see of it.
 
 use super::{csr::CsrError, keys::KeyError};
-use wire::{Fault, FaultKind};
+use wire::{Fault, FaultKind, pki::AuthorityUse};
 
 /// Refusals and failures of the PKI.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum Error {
     /// The root's key is not on this machine (K-5).
     #[error("the root's key is not on this machine")]
     RootOffline,
+    /// The same for whoever wants an authority of this use made by it.
+    #[error("the root's key is not on this machine")]
+    RootOfflineFor(AuthorityUse),
     /// The authority's key is on a PKCS#11 token that was not given, or does not answer (K-4).
     #[error(
         "the key of {authority} is on a PKCS#11 token, under the id {id}, and out of reach: give pkcs11_module (the vendor's library), pkcs11_token (the \
@@ -185,7 +188,22 @@ impl From<rcgen::Error> for Error {
     }
 }
 
+/// How to come by an authority of this use, as `ca csr --for` names it.
+fn root_offline(purpose: &str) -> Fault {
+    let text = format!(
+        "The root's key is not on this server. Make a request (fleetward ca csr --for {purpose} --out ca.csr), sign it where the key is \
+         (fleetward ca issue-intermediate --root root.age --csr ca.csr --out ca.pem) and bring it back (fleetward ca import ca.pem), or do the \
+         same on the page of authorities. Lists: fleetward ca crl. The manual has each step: /docs/roots."
+    );
+    Fault::new(FaultKind::Conflict, "root_offline", text)
+}
+
 impl Error {
+    /// Says of a root that is not here for what it was wanted.
+    pub(super) fn wanted_for(self, purpose: AuthorityUse) -> Self {
+        if matches!(self, Self::RootOffline) { Self::RootOfflineFor(purpose) } else { self }
+    }
+
     /// What the other side gets to see. Causes go to the log.
     pub fn fault(&self) -> Fault {
         match self {
@@ -333,13 +351,12 @@ impl Error {
             .retry_after(3600),
             Self::NoSuchAuthority => Fault::new(FaultKind::NotFound, "authority_not_found", "There is no such authority."),
             Self::AuthorityState(what) => Fault::new(FaultKind::Conflict, "authority_state", *what),
-            Self::RootOffline => Fault::new(
-                FaultKind::Conflict,
-                "root_offline",
-                "The root's key is not on this server. Make a request (fleetward ca csr --for device --out ca.csr), sign it where the key is \
-                 (fleetward ca issue-intermediate --root root.age --csr ca.csr --out ca.pem) and bring it back (fleetward ca import ca.pem), or do the \
-                 same on the page of authorities. Lists: fleetward ca crl. The manual has each step: /docs/roots.",
-            ),
+            Self::RootOffline => root_offline("device"),
+            Self::RootOfflineFor(purpose) => root_offline(match purpose {
+                AuthorityUse::Device | AuthorityUse::Root => "device",
+                AuthorityUse::Server => "server",
+                AuthorityUse::Claim => "claim",
+            }),
             Self::NotHeld => Fault::new(
                 FaultKind::Forbidden,
                 "not_held",

@@ -14,13 +14,35 @@ use base64::{
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::sync::Arc;
-use wire::{ids::OrgId, states::AuthorityState};
+use wire::{ids::OrgId, pki::KeyType, states::AuthorityState};
 
 /// `CsrAttrs` (RFC 9908 §3.2): a P-256 key, signed with ECDSA and SHA-256. Never `challengePassword` (E-12, E-14).
 pub const CSR_ATTRIBUTES: &[u8] = &[
     0x30, 0x21, 0x30, 0x15, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x31, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
     0x03, 0x01, 0x07, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02,
 ];
+
+/// The same for whoever may have keys of these types alone; of several the one that most devices can make. No type means any.
+pub fn csr_attributes(keys: &[KeyType]) -> Vec<u8> {
+    // Object identifiers, content octets (RFC 5480 §2.1, RFC 5758 §3.2, RFC 8017 §C, RFC 8410 §3).
+    const EC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+    const P384: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
+    const ECDSA_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
+    const RSA_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+    const RSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11];
+    const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+    let oid = |content: &[u8]| der::encode(0x06, content);
+    let attribute = |kind: &[u8], value: &[u8]| der::encode(0x30, &[oid(kind), der::encode(0x31, value)].concat());
+    let usual = [KeyType::P256, KeyType::P384, KeyType::Ed25519, KeyType::Rsa];
+    let wanted = match usual.into_iter().find(|key| keys.contains(key)) {
+        None | Some(KeyType::P256) => return CSR_ATTRIBUTES.to_vec(),
+        Some(KeyType::P384) => [attribute(EC_KEY, &oid(P384)), oid(ECDSA_SHA384)].concat(),
+        Some(KeyType::Ed25519) => oid(ED25519),
+        // 2048 bits, as an INTEGER (RFC 9908 §3.2).
+        Some(KeyType::Rsa) => [attribute(RSA_KEY, &der::encode(0x02, &[8, 0])), oid(RSA_SHA256)].concat(),
+    };
+    der::encode(0x30, &wanted)
+}
 
 /// Operations (RFC 7030 §3.2.2), also those that are not offered: a label is none of these words.
 pub const OPERATIONS: [&str; 6] = ["cacerts", "csrattrs", "simpleenroll", "simplereenroll", "serverkeygen", "fullcmc"];
@@ -40,12 +62,12 @@ pub fn request(body: &[u8]) -> Result<String, CsrError> {
     if body.first() == Some(&SEQUENCE) {
         return Ok(crate::pem::encode("CERTIFICATE REQUEST", body));
     }
-    let text = str::from_utf8(body).map_err(|_| CsrError::NotPem)?;
+    let text = str::from_utf8(body).map_err(|_| CsrError::NotBase64)?;
     if text.contains("-----BEGIN") {
         return Ok(text.to_owned());
     }
     let bare: String = text.split_ascii_whitespace().collect();
-    let der = BASE64.decode(bare).map_err(|_| CsrError::NotPem)?;
+    let der = BASE64.decode(bare).map_err(|_| CsrError::NotBase64)?;
     Ok(crate::pem::encode("CERTIFICATE REQUEST", &der))
 }
 
@@ -111,7 +133,7 @@ mod tests {
             assert_eq!(request(body).unwrap(), pem);
         }
         for body in [&b"!"[..], b"\xff\xfe", b"QUJ*"] {
-            assert!(request(body).is_err());
+            assert!(request(body).unwrap_err().to_string().contains("base64"), "the form that is EST's own");
         }
     }
 
@@ -119,6 +141,22 @@ mod tests {
     fn the_attributes_are_the_documented_ones() {
         assert_eq!(encode(CSR_ATTRIBUTES), "MCEwFQYHKoZIzj0CATEKBggqhkjOPQMBBwYIKoZIzj0EAwI=\n");
         assert_eq!(der::strict(CSR_ATTRIBUTES), Ok(()));
+    }
+
+    #[test]
+    fn e_14_the_attributes_are_those_of_a_key_that_is_taken() {
+        for keys in [&[][..], &[KeyType::P256], &[KeyType::P256, KeyType::P384, KeyType::Rsa]] {
+            assert_eq!(csr_attributes(keys), CSR_ATTRIBUTES, "{keys:?}");
+        }
+        for (keys, expected) in [
+            (&[KeyType::P384, KeyType::Rsa][..], "301e301206072a8648ce3d0201310706052b8104002206082a8648ce3d040303"),
+            (&[KeyType::Ed25519], "300506032b6570"),
+            (&[KeyType::Rsa], "301e301106092a864886f70d010101310402020800"),
+        ] {
+            let made = csr_attributes(keys);
+            assert!(hex::encode(&made).starts_with(expected), "{keys:?}: {}", hex::encode(&made));
+            assert_eq!(der::strict(&made), Ok(()));
+        }
     }
 
     #[test]

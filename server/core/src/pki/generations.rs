@@ -58,7 +58,7 @@ impl Pki {
         }
         let all = self.authorities.load_full();
         let root = authorities::active(&all, &actor.org, Kind::Root)?;
-        let parent = Parent { id: &root.id, not_after: root.not_after, signer: root.signer()? };
+        let parent = Parent { id: &root.id, not_after: root.not_after, signer: root.signer().map_err(|e| e.wanted_for(purpose))? };
         if kind == Kind::ClaimAuthority {
             return Err(Error::AuthorityState(CLAIMS_FOLLOW));
         }

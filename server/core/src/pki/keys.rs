@@ -173,6 +173,14 @@ impl Kek {
         Ok(text)
     }
 
+    /// Whether a passphrase's salt can be used, without the work of using it.
+    pub fn check_salt(salt: &Path) -> Result<(), KeyError> {
+        if read(salt, OTHERS_AND_GROUP)?.len() < argon2::MIN_SALT_LEN {
+            return Err(KeyError::Content { path: salt.to_owned(), problem: "is not a salt" });
+        }
+        Ok(())
+    }
+
     /// Whether the passphrase of a file is one that a fleet may stand on: at least 12 characters. A shorter one still opens what
     /// it has sealed, so that its fleet can be moved to another key.
     pub fn check_passphrase(file: &Path) -> Result<(), KeyError> {

@@ -128,6 +128,11 @@ impl Pki {
         if name.is_empty() || store::profile(on, org, name).await?.is_some() { Ok(()) } else { Err(Error::NoProfile) }
     }
 
+    /// The types of keys that a profile is for; empty means every one, as without a profile.
+    pub(crate) async fn profile_keys(&self, on: &mut impl Conn, org: &OrgId, name: &str) -> Result<Vec<KeyType>, Error> {
+        Ok(store::profile(on, org, name).await?.map(|rules| rules.keys).unwrap_or_default())
+    }
+
     /// Refuses a profile that is not for the keys that are made here (E-8). Whoever issues looks again: it may have changed by then.
     pub(crate) async fn profile_takes_made_keys(&self, on: &mut impl Conn, org: &OrgId, name: &str) -> Result<(), Error> {
         let types = store::profile(on, org, name).await?.and_then(|rules| only(&rules, made::KEY_ALG));

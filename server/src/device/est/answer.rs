@@ -9,7 +9,7 @@ use axum::{
 };
 use fleet::{devices::PENDING, pki::est};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
-use wire::{Fault, FaultKind};
+use wire::{Fault, FaultKind, pki::KeyType};
 use zeroize::Zeroizing;
 
 /// Deprecated and harmless; old clients look for it (E-12).
@@ -43,9 +43,9 @@ impl Answer {
         Ok(Self::WithKey(key, certs_only(pem)?))
     }
 
-    /// What a CSR should have.
-    pub(super) fn attributes() -> Self {
-        Self::One("application/csrattrs", est::CSR_ATTRIBUTES.to_vec())
+    /// What a CSR should have where keys of these types are taken.
+    pub(super) fn attributes(keys: &[KeyType]) -> Self {
+        Self::One("application/csrattrs", est::csr_attributes(keys))
     }
 }
 

@@ -45,7 +45,10 @@ async fn operate(devices: &Devices, path: &str, request: Request) -> Result<Answ
         }
         "csrattrs" => {
             to_read(&request)?;
-            Ok(Answer::attributes())
+            let secret = credential::secret(request.headers()).unwrap_or_default();
+            let claim = request.extensions().get::<Arc<Claimant>>().map(|c| &c.claim);
+            let over = Over { org: label.is_some().then_some(&org), claim, open: Some(&org), ..Over::default() };
+            Ok(Answer::attributes(&devices.fleet.devices().keys_for(&secret, over).await?))
         }
         "simpleenroll" => {
             only(&Method::POST, &request)?;

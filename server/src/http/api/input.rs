@@ -1,7 +1,7 @@
 //! What comes in with a request: ids in the path, queries, JSON bodies. Whatever can't be read becomes a problem document that says why.
 
 use super::MAX_JSON;
-use crate::http::{bodies, fault::Problem};
+use crate::http::{bodies, fault::Problem, json};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
@@ -47,7 +47,7 @@ pub(super) struct Sent<T>(pub T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Sent<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let bytes = json(request).await?;
+        let bytes = raw(request).await?;
         if bytes.is_empty() { read(b"{}") } else { read(&bytes) }
     }
 }
@@ -58,7 +58,7 @@ pub(super) struct Unread(pub Bytes);
 impl<S: Send + Sync> FromRequest<S> for Unread {
     type Rejection = Problem;
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        json(request).await.map(Self)
+        raw(request).await.map(Self)
     }
 }
 
@@ -80,7 +80,7 @@ impl<S: Send + Sync> FromRequest<S> for Planned {
     }
 }
 
-async fn json(request: Request) -> Result<Bytes, Problem> {
+async fn raw(request: Request) -> Result<Bytes, Problem> {
     let media = request.headers().get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or_default().to_ascii_lowercase());
     let bytes = bodies::whole(request.into_body(), MAX_JSON).await.ok_or_else(too_large)?;
     // A page of another origin can send a form without asking first, but no JSON.
@@ -98,9 +98,7 @@ pub(super) fn too_large() -> Problem {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<Sent<T>, Problem> {
-    serde_json::from_slice(bytes)
-        .map(Sent)
-        .map_err(|e| Problem(Fault::new(FaultKind::Invalid, "bad_json", format!("The body can't be read: {e}."))))
+    json::read(bytes).map(Sent).map_err(|why| Problem(Fault::new(FaultKind::Invalid, "bad_json", why)))
 }
 
 /// Where in a list, and how much of it.

@@ -275,6 +275,11 @@ async fn the_total_of_a_list_counts_what_is_on_other_pages(#[case] kind: EngineK
     assert_eq!((&first.ok()["total"], &first.body["items"][0]["label"]), (&json!(3), &json!("bench 2")));
     let next = s.get(&format!("/enrolment-tokens?rows=2&cursor={}", first.body["next"].as_str().unwrap())).await;
     assert_eq!((&next.ok()["total"], &next.body["items"][0]["label"], &next.body["next"]), (&json!(3), &json!("bench 0"), &Value::Null));
+    // Once, for a day, unless more is said (E-1).
+    let usual = s.post("/enrolment-tokens", &json!({ "label": "usual" })).await;
+    let token = &usual.ok()["token"];
+    let life = token["expires_at"].as_i64().unwrap() - token["created_at"].as_i64().unwrap();
+    assert_eq!((token["max_uses"].as_i64(), life), (Some(1), 24 * 3_600_000), "{token}");
     for list in ["/enrolment-batches", "/enrolment-requests", "/claims"] {
         assert_eq!(s.get(&format!("{list}?rows=2")).await.ok()["total"], 0);
         assert_eq!(s.get(&format!("{list}?cursor=nonsense")).await.code(), (400, "invalid"), "{list}");
@@ -445,6 +450,13 @@ async fn a_misspelt_field_widens_nothing(#[case] kind: EngineKind) {
     let token = json!({ "label": "x", "patern": "gw-*", "max_uses": 1, "hours": 1 });
     let stage = json!({ "name": "all", "reach": { "percent": 100.0 }, "soakk_s": 9 });
     let plan = json!({ "name": "x", "release": "rel_00000000000000000000000000000001", "selecter": "tag:lab", "stages": [] });
+    for body in [json!([]), json!(["key_compromise"]), json!("x"), json!(7)] {
+        for path in ["/enrolment-tokens", "/certificates/crt_00000000000000000000000000000001/revoke", "/rollouts"] {
+            let refused = s.post(path, &body).await;
+            assert_eq!(refused.code(), (400, "bad_json"), "{path} {body}: {}", refused.body);
+            assert_eq!(refused.body["detail"], "The body must be a JSON object.");
+        }
+    }
     for (path, body, field) in [
         ("/enrolment-tokens", token, "patern"),
         ("/rollouts", plan, "selecter"),

@@ -19,6 +19,7 @@ mod work;
 pub use keys::Pieces;
 pub use read::Broken;
 pub use seal::Seal;
+pub(super) use work::Outcomes;
 
 use super::{
     Devices, Error,

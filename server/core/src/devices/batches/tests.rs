@@ -356,3 +356,43 @@ async fn an_upload_that_falls_silent_is_cut_off() {
     assert!(pieces.next().await.is_none(), "nobody waits for more");
     assert!((SILENCE..2 * SILENCE).contains(&begun.elapsed()));
 }
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_14_what_a_batch_tries_is_counted_and_in_the_books_as_with_a_token(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let operator = w.operator().await;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let with_key = |id: &str| {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, id);
+        params.serialize_request(&key).unwrap().pem().unwrap()
+    };
+    let requests = include_str!("../../pki/testdata/requests.txt");
+    let authority = requests.split("== ").find_map(|block| block.strip_prefix("ca-true csr_forbidden_extension\n")).unwrap();
+    let line = |id: &str, csr: &str| serde_json::json!({ "device_id": id, "csr": csr }).to_string();
+    let mut lines = vec![line("gw-7", &with_key("gw-7")), line("gw-8", &with_key("gw-8")), line("gw-9", "")];
+    lines.extend((0..20).map(|_| line("gw-1", authority)));
+    let batch = send(&w, &operator, lines.join("\n").into_bytes()).await.unwrap();
+    work(&w).await;
+    let counted: Vec<_> = w.fleet.devices().take_batch_outcomes().into_iter().collect();
+    assert_eq!(counted, [("csr_forbidden_extension".to_owned(), 20), ("issued".to_owned(), 1), ("key_in_use".to_owned(), 1)]);
+    assert!(w.fleet.devices().take_batch_outcomes().is_empty(), "taken once");
+
+    w.fleet.attacks().write_down().await.unwrap();
+    let booked = async |action: &str| {
+        let found = w.fleet.access().search_audit(&Actor::system(w.org.clone()), action, None).await.unwrap();
+        let of_it = found.entries.items.into_iter().filter(|entry| entry.action == action);
+        of_it.map(|entry| (entry.object, serde_json::from_str::<serde_json::Value>(&entry.detail).unwrap())).collect::<Vec<_>>()
+    };
+    let [(object, detail)] = booked("certificate.refuse").await.try_into().unwrap();
+    assert_eq!(object, batch.id.as_str());
+    assert_eq!((detail["key_of"].as_str(), detail["device_id"].as_str()), (Some("gw-7"), Some("gw-8")), "{detail}");
+    assert_eq!(detail["batch"].as_str(), Some("lot 17"));
+    let refused = booked("enrolment_batch.refuse").await;
+    assert_eq!(refused.len(), 10, "so many in a minute");
+    assert!(refused.iter().any(|(_, detail)| detail["code"] == "csr_forbidden_extension"), "{refused:?}");
+}

@@ -5,6 +5,7 @@ use super::{
     super::{
         Devices, Error,
         admission::{Admission, Credential, Replaces},
+        enrolment::is_guess,
         entry::{self, NewDevice},
         presence::clean,
         store as devices,
@@ -18,7 +19,8 @@ use crate::{
     db::{Tx, exec, row, rows},
     pki::{self, Csr, Issued, ServerKey, csr, est},
 };
-use serde_json::json;
+use parking_lot::Mutex;
+use serde_json::{Map, json};
 use std::collections::BTreeMap;
 use wire::{
     Timestamp,
@@ -57,7 +59,22 @@ pub(super) enum Worked {
     Gone,
 }
 
+/// What came of lines that asked for a certificate since somebody has last taken them: the words of refusals, or `issued`.
+#[derive(Debug, Default)]
+pub(in crate::devices) struct Outcomes(Mutex<BTreeMap<String, u64>>);
+
+impl Outcomes {
+    fn count(&self, word: &str) {
+        *self.0.lock().entry(word.to_owned()).or_default() += 1;
+    }
+}
+
 impl Devices {
+    /// What came of lines that asked for a certificate since this was last asked, how often each, for counters.
+    pub fn take_batch_outcomes(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.batch_outcomes.0.lock())
+    }
+
     /// Waits until a batch has come in; the worker also looks by itself now and then.
     pub async fn batches_due(&self) {
         self.batches_due.notified().await;
@@ -99,7 +116,7 @@ impl Devices {
             self.bus.tell(Event::Enrolment { org });
             return Ok(Worked::Through);
         };
-        let (number, said) = (line.line, line.device_id.clone());
+        let (number, said, request) = (line.line, line.device_id.clone(), line.csr.clone());
         let outcome = match self.line(&mut tx, &org, batch, line, now).await {
             Ok(done) => Ok(done),
             Err(e) if is_the_lines(&e) => {
@@ -107,7 +124,7 @@ impl Devices {
                 drop(tx);
                 let Some(again) = self.hold(batch).await? else { return Ok(Worked::Gone) };
                 tx = again;
-                Err(e.fault())
+                Err(e)
             }
             // The database, or our own authority: the line is not to blame, and is tried again.
             Err(e) => return Err(e),
@@ -117,10 +134,12 @@ impl Devices {
             Ok(Done { certificate: None, .. }) => (0, 1, 0),
             Err(_) => (0, 0, 1),
         };
+        let fault = outcome.as_ref().err().map(Error::fault);
+        let (code, message) = fault.as_ref().map_or(("", ""), |fault| (fault.code.as_str(), fault.message.as_str()));
         let (device_id, state, code, message, certificate) = match &outcome {
             Ok(Done { device_id, certificate: Some(id), .. }) => (device_id.as_str(), BatchLineState::Issued, "", "", id.as_str()),
             Ok(Done { device_id, certificate: None, .. }) => (device_id.as_str(), BatchLineState::Registered, "", "", ""),
-            Err(fault) => (said.as_str(), BatchLineState::Refused, fault.code.as_str(), fault.message.as_str(), ""),
+            Err(_) => (said.as_str(), BatchLineState::Refused, code, message, ""),
         };
         let nothing: &[u8] = &[];
         let changed =
@@ -130,13 +149,37 @@ impl Devices {
             return Ok(Worked::Line(None));
         }
         exec!(&mut tx, store::PROGRESS, batch.id.as_str(), made, registered, refused)?;
+        // For the books as with a token, and as few of them.
+        if outcome.as_ref().is_err_and(is_guess) && self.booked.take(batch.id.as_str(), now) {
+            let detail = json!({ "line": number, "device_id": said, "code": code });
+            audit::append(&mut tx, &Actor::system(org.clone()), now, "enrolment_batch.refuse", &batch.id, &detail).await?;
+        }
         tx.commit().await?;
+        if registered == 0 {
+            self.batch_outcomes.count(if made == 1 { "issued" } else { code });
+        }
+        let anothers = if let Err(Error::Pki(pki::Error::KeyInUse(whose))) = &outcome { Some(*whose) } else { None };
+        if let Some(whose) = anothers {
+            self.tell_line(&org, batch, (number, &said), &request, whose).await;
+        }
         if let Ok(Done { issued: Some(issued), .. }) = &outcome {
             self.pki.admit(issued);
             self.bus.tell(Event::Trust);
         }
         self.bus.tell(Event::Enrolment { org });
         Ok(Worked::Line(outcome.ok().and_then(|done| Some((done.device_id, done.key?)))))
+    }
+
+    /// Tells that a line asks for a certificate for a key that is another's.
+    async fn tell_line(&self, org: &OrgId, batch: &BatchRow, (line, device_id): (i64, &str), request: &[u8], whose: &str) {
+        let asked = est::request(request).ok().and_then(|pem| csr::gate(pem.as_bytes(), None).ok());
+        let mut detail = Map::new();
+        detail.insert("batch".into(), json!(batch.label));
+        detail.insert("line".into(), json!(line));
+        if let Ok(device_id) = device_id.parse::<DeviceId>() {
+            detail.insert("device_id".into(), json!(device_id));
+        }
+        self.pki.tell_key_in_use(Some(org.clone()), "", batch.id.clone(), asked.as_ref(), whose, detail).await;
     }
 
     /// A transaction that holds the batch; none when there is nothing to do on it any more.

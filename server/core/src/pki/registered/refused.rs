@@ -104,6 +104,7 @@ impl Refused {
             Self::TooLarge => (FaultKind::TooLarge, "certificate_too_large", "certificate"),
             Self::NotCertificate | Self::Der(_) | Self::Malformed(_) => (FaultKind::Invalid, "certificate_malformed", "certificate"),
             Self::NotAuthority(_) => (FaultKind::Invalid, "not_an_authority", "certificate"),
+            Self::Key(CsrError::KeyType(_)) => (FaultKind::Invalid, "unsupported_alg", "certificate"),
             Self::Key(_) => (FaultKind::Invalid, "weak_key", "certificate"),
             Self::Ended => (FaultKind::Invalid, "authority_ended", "certificate"),
             Self::Ours => (FaultKind::Conflict, "own_authority", "certificate"),

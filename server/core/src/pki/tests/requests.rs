@@ -36,6 +36,25 @@ fn requests_of_another_implementation_get_their_verdict() {
     assert!(seen > 35, "only {seen} requests were read");
 }
 
+/// The rule that was broken, and not another one.
+#[test]
+fn a_13_what_is_said_of_a_refused_key_is_what_is_wrong_with_it() {
+    let all = include_str!("../testdata/requests.txt");
+    let said = |name: &str| {
+        let block = all.split("== ").find(|block| block.split(' ').next() == Some(name)).unwrap();
+        gate(block.split_once('\n').unwrap().1.as_bytes(), Some(&gw1())).unwrap_err().fault().message
+    };
+    for (name, says) in [
+        ("explicit-parameters", "only named curves"),
+        ("p521", "not P-256 or P-384"),
+        ("ed448", "its type is not supported"),
+        ("dsa", "its type is not supported"),
+        ("rsa1024", "its RSA modulus"),
+    ] {
+        assert!(said(name).contains(says), "{name}: {}", said(name));
+    }
+}
+
 // OIDs, DER content.
 const CN: &[u8] = &[0x55, 4, 3];
 const EXTENSION_REQUEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];

@@ -65,11 +65,15 @@ async fn p11_a_root_s_key_leaves_when_somebody_shows_that_they_hold_its_file(#[c
     assert!(matches!(pki.export_root(&system, None, lock()).await, Err(Error::RootOffline)));
 
     // What needs the key says where it is; everything else goes on.
-    for purpose in [AuthorityUse::Device, AuthorityUse::Server, AuthorityUse::Claim] {
-        let refused = pki.stage_authority(&admin, purpose).await.unwrap_err().fault();
+    let advises = |refused: wire::Fault, word: &str| {
         assert_eq!(refused.code, "root_offline");
         assert!(refused.message.contains("issue-intermediate"), "{}", refused.message);
+        assert!(refused.message.contains(&format!("ca csr --for {word} ")), "{}", refused.message);
+    };
+    for (purpose, word) in [(AuthorityUse::Device, "device"), (AuthorityUse::Server, "server"), (AuthorityUse::Claim, "claim")] {
+        advises(pki.stage_authority(&admin, purpose).await.unwrap_err().fault(), word);
     }
+    advises(pki.ensure_claim_authority(&system).await.unwrap_err().fault(), "claim");
     let device = pki.authorities_of(&w.org).into_iter().find(|a| a.kind == "device").unwrap().id;
     let offered = pki.authority(&admin, &device).await.unwrap();
     assert!(offered.actions.iter().any(|a| a.step == AuthorityStep::Stage && a.blocked.is_some()));

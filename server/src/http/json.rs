@@ -1,0 +1,146 @@
+//! Pure: JSON bodies of every face. An outermost value that is no object is refused, though the library would take a list for one, its members by their
+//! places; and what the library says of a body becomes our own words, without the names of our types.
+
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+/// What a body says, or a sentence about why it can't be read.
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first.is_some_and(|first| *first != b'{') {
+        return Err("The body must be a JSON object.".to_owned());
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let said = serde_path_to_error::deserialize(&mut json).map_err(|e| words(&e.path().to_string(), e.inner()))?;
+    // Nothing may follow the object.
+    json.end().map_err(|e| words(".", &e))?;
+    Ok(said)
+}
+
+fn words(path: &str, error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Data => of_data(path, &error.to_string()),
+        Category::Eof => "The body ends before its JSON object does.".to_owned(),
+        Category::Syntax | Category::Io => format!("The body is no JSON: look at line {}, column {}.", error.line(), error.column()),
+    }
+}
+
+/// Of JSON that is none of ours: `path` is where, as `stages[0].name`, or `.` for the whole.
+fn of_data(path: &str, said: &str) -> String {
+    let said = said.rsplit_once(" at line ").map_or(said, |(what, _)| what);
+    let inside = |name: &str| if path == "." { name.to_owned() } else { format!("{path}.{name}") };
+    let subject = if path == "." { "The body".to_owned() } else { format!("The field {path}") };
+    let name = |rest: &str| rest.split('`').next().unwrap_or_default().to_owned();
+    if let Some(rest) = said.strip_prefix("missing field `") {
+        return format!("The field {} is missing.", inside(&name(rest)));
+    }
+    if let Some(rest) = said.strip_prefix("duplicate field `") {
+        return format!("The field {} is there twice.", name(rest));
+    }
+    if let Some(rest) = said.strip_prefix("unknown field `") {
+        let known = rest.split_once(", expected ").map(|(_, known)| format!("; it may be {}", bare(known))).unwrap_or_default();
+        return format!("There is no field {}{known}.", name(rest));
+    }
+    let expected = said.rsplit_once(", expected ").map(|(_, expected)| expected);
+    match (said, expected) {
+        (said, Some(known)) if said.starts_with("unknown variant ") => format!("{subject} is not {}.", bare(known)),
+        (said, Some(kind)) if said.starts_with("invalid type: ") => format!("{subject} is not {}.", kind_of(kind)),
+        (said, Some(kind)) if said.starts_with("invalid value: ") => format!("{subject} is out of bounds: it is not {}.", kind_of(kind)),
+        (said, _) if said.starts_with("invalid length ") => format!("{subject} has too many or too few members."),
+        (said, _) if said.starts_with("data did not match ") => format!("{subject} has none of the forms that it may have."),
+        // Said by our own types.
+        (said, _) => format!("{subject} can't be read: {}.", said.trim_end_matches('.')),
+    }
+}
+
+/// Words of a list without the marks around each.
+fn bare(list: &str) -> String {
+    list.replace('`', "")
+}
+
+/// What is expected, without the name of a type.
+fn kind_of(expected: &str) -> String {
+    let first = expected.split(' ').next().unwrap_or_default();
+    match first {
+        "u8" | "u16" | "u32" | "u64" | "usize" | "NonZeroU32" => "a whole number that is not negative".to_owned(),
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "string" | "str" | "borrowed" => "a string".to_owned(),
+        "unit" | "option" => "empty".to_owned(),
+        "struct" | "enum" | "map" | "internally" | "adjacently" | "variant" => "an object".to_owned(),
+        "tuple" | "sequence" => "a list".to_owned(),
+        "a" | "an" | "any" => match expected {
+            "a sequence" => "a list".to_owned(),
+            "a boolean" => "true or false".to_owned(),
+            "a map" => "an object".to_owned(),
+            other => bare(other),
+        },
+        _ => "what it may be".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Colour {
+        Red,
+        DarkBlue,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[serde(rename = "size")]
+        _size: u32,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[serde(rename = "name")]
+        _name: String,
+        #[serde(rename = "colour", default)]
+        _colour: Option<Colour>,
+        #[serde(rename = "parts", default)]
+        _parts: Vec<Inner>,
+    }
+
+    #[test]
+    fn a_body_is_an_object_and_nothing_else() {
+        for body in ["[]", "[\"a\"]", " [\"a\", null, []]", "\"a\"", "7", "null", "true"] {
+            assert_eq!(read::<Outer>(body.as_bytes()).unwrap_err(), "The body must be a JSON object.", "{body}");
+        }
+        assert!(read::<Outer>(b" {\"name\": \"a\", \"colour\": \"dark_blue\", \"parts\": [{\"size\": 1}]} ").is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_our_types() {
+        for (body, says) in [
+            ("", "The body ends before its JSON object does."),
+            ("{", "The body ends before its JSON object does."),
+            ("{name}", "The body is no JSON: look at line 1, column 2."),
+            ("{}", "The field name is missing."),
+            ("{\"name\": 7}", "The field name is not a string."),
+            ("{\"name\": \"a\", \"name\": \"b\"}", "The field name is there twice."),
+            ("{\"name\": \"a\", \"nme\": 1}", "There is no field nme; it may be one of name, colour, parts."),
+            ("{\"name\": \"a\", \"colour\": \"green\"}", "The field colour is not red or dark_blue."),
+            ("{\"name\": \"a\", \"parts\": 7}", "The field parts is not a list."),
+            ("{\"name\": \"a\", \"parts\": [{}]}", "The field parts[0].size is missing."),
+            ("{\"name\": \"a\", \"parts\": [\"x\"]}", "The field parts[0] is not an object."),
+            (
+                "{\"name\": \"a\", \"parts\": [{\"size\": -1}]}",
+                "The field parts[0].size is out of bounds: it is not a whole number that is not negative.",
+            ),
+        ] {
+            assert_eq!(read::<Outer>(body.as_bytes()).unwrap_err(), says, "{body}");
+        }
+        let more = read::<Outer>(b"{\"name\": \"a\"} {}").unwrap_err();
+        assert!(more.starts_with("The body is no JSON: "), "{more}");
+        let twelve = read::<Outer>(b"{\"name\": \"a\", \"parts\": [[]]}").unwrap_err();
+        assert!(!twelve.contains("struct"), "{twelve}");
+    }
+}
