@@ -107,7 +107,9 @@ mod rim {
 
     /// Notes what a person opens or closes, in the moment before the browser does it. Menus close by themselves.
     fn folded(summary: &Element) {
-        let Some(details) = summary.parent_element().filter(|parent| parent.matches("details:not(.facet)").unwrap_or(false)) else { return };
+        let Some(details) = summary.parent_element().filter(|parent| parent.matches("details:not(.facet)").unwrap_or(false)) else {
+            return;
+        };
         let _ = if details.has_attribute("open") { details.remove_attribute(OPENED) } else { details.set_attribute(OPENED, "") };
     }
 
