@@ -96,7 +96,7 @@ impl DeviceVerifier {
         let anchors = self.trust.device_anchors();
         let theirs = anchors.registered.iter().map(|anchor| &anchor.certificate);
         let mut believed = anchors.certificates.iter().chain(&anchors.claims).chain(theirs);
-        let known = believed.any(|anchor| anchor.as_ref() == leaf.as_ref() || registered::signed(leaf, anchor));
+        let known = believed.any(|anchor| anchor.as_ref() == leaf.as_ref() || registered::has_signed(leaf, anchor));
         let why = if known { CertificateError::InvalidPurpose } else { CertificateError::UnknownIssuer };
         why.into()
     }

@@ -292,7 +292,7 @@ pub fn link(certificate: &[u8]) -> Option<Link> {
 }
 
 /// Whether the second certificate's key has signed the first one. False when one of them is none.
-pub fn signed(certificate: &[u8], by: &[u8]) -> bool {
+pub fn has_signed(certificate: &[u8], by: &[u8]) -> bool {
     let (Ok((_, certificate)), Ok((_, by))) = (X509Certificate::from_der(certificate), X509Certificate::from_der(by)) else { return false };
     certificate.issuer().as_raw() == by.subject().as_raw() && signed_by(&certificate, &by)
 }

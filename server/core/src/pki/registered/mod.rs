@@ -33,7 +33,7 @@ pub use arrivals::Arrival;
 pub(super) use arrivals::{Arrivals, Waiting};
 pub use fetching::{DueList, ListAnswer};
 pub use figures::FetchFigures;
-pub use gate::{Link, link, signed};
+pub use gate::{Link, has_signed, link};
 pub use list_gate::MAX_BYTES as MAX_LIST_BYTES;
 pub(super) use list_gate::{ListMark, Signed, signed};
 pub use refused::Refused;
