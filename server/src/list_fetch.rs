@@ -198,15 +198,15 @@ fn public(ip: IpAddr) -> bool {
             // 0 is this network, and from 224 on are groups and what is reserved.
             !own && !kept && a != 0 && a < 224
         }
-        IpAddr::V6(ip) => match within(ip) {
-            Some(ip) => public(IpAddr::V4(ip)),
-            // Of all of IPv6 only 2000::/3 is given out; of that 2001::/23 (Teredo among them) and two for manuals are not.
-            None => {
-                let [first, second, ..] = ip.segments();
-                let manuals = (first == 0x2001 && second == 0xdb8) || (first == 0x3fff && second < 0x1000);
-                first & 0xe000 == 0x2000 && !(first == 0x2001 && second < 0x200) && !manuals
+        IpAddr::V6(ip) => {
+            if let Some(ip) = within(ip) {
+                return public(IpAddr::V4(ip));
             }
-        },
+            // Of all of IPv6 only 2000::/3 is given out; of that 2001::/23 (Teredo among them) and two for manuals are not.
+            let [first, second, ..] = ip.segments();
+            let manuals = (first == 0x2001 && second == 0xdb8) || (first == 0x3fff && second < 0x1000);
+            first & 0xe000 == 0x2000 && !(first == 0x2001 && second < 0x200) && !manuals
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::{io::Write as _, path::PathBuf};
 use wire::{enrolment::BatchLineState, ids::EnrolmentBatchId, page::MAX_ROWS};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Batches {
+pub(super) enum OfBatches {
     /// List the batches of CSRs that were sent, newest first
     Batches,
     /// List the lines of a batch and what became of them
@@ -37,16 +37,16 @@ pub(super) enum Batches {
     },
 }
 
-pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: Batches) -> Result<()> {
+pub(super) async fn run(fleet: &Fleet, actor: &Actor, command: OfBatches) -> Result<()> {
     print!("{}", said(fleet, actor, command).await?);
     Ok(())
 }
 
 /// What a command says, in whole lines.
-async fn said(fleet: &Fleet, actor: &Actor, command: Batches) -> Result<String> {
+async fn said(fleet: &Fleet, actor: &Actor, command: OfBatches) -> Result<String> {
     let devices = fleet.devices();
     Ok(match command {
-        Batches::Batches => {
+        OfBatches::Batches => {
             let all = every(async |cursor| devices.batches(actor, cursor.as_deref(), Some(MAX_ROWS)).await).await?;
             let rows: Vec<Vec<String>> = all
                 .into_iter()
@@ -57,7 +57,7 @@ async fn said(fleet: &Fleet, actor: &Actor, command: Batches) -> Result<String> 
                 .collect();
             table(&["ID", "STATE", "LINES", "ISSUED", "REGISTERED", "REFUSED", "SENT", "LABEL"], &rows)
         }
-        Batches::BatchLines { id, state } => {
+        OfBatches::BatchLines { id, state } => {
             let all = every(async |cursor| devices.batch_lines(actor, &id, state, cursor.as_deref(), Some(MAX_ROWS)).await).await?;
             let rows: Vec<Vec<String>> = all
                 .into_iter()
@@ -68,14 +68,14 @@ async fn said(fleet: &Fleet, actor: &Actor, command: Batches) -> Result<String> 
                 .collect();
             table(&["LINE", "DEVICE", "STATE", "CERTIFICATE", "CODE", "WHY"], &rows)
         }
-        Batches::BatchResult { id, out } => {
+        OfBatches::BatchResult { id, out } => {
             let archive = devices.batch_result(actor, &id).await?;
             let mut file = std::fs::File::create_new(&out).with_context(|| format!("making {}", out.display()))?;
             file.write_all(&archive)?;
             file.sync_all()?;
             format!("What {id} has made so far is in {}.\n", out.display())
         }
-        Batches::CancelBatch { id } => {
+        OfBatches::CancelBatch { id } => {
             devices.cancel_batch(actor, &id).await?;
             format!("{id} is stopped; what was made stays.\n")
         }
@@ -109,16 +109,16 @@ mod tests {
             assert!(w.fleet.devices().work_batches().await.unwrap());
         }
         let say = async |command| said(&w.fleet, &actor, command).await.unwrap();
-        let stopped = say(Batches::CancelBatch { id: id.clone() }).await;
+        let stopped = say(OfBatches::CancelBatch { id: id.clone() }).await;
         assert!(stopped.starts_with(id.as_str()), "{stopped}");
-        let list = say(Batches::Batches).await;
+        let list = say(OfBatches::Batches).await;
         assert!(list.lines().count() == 2 && list.contains("lot 17") && list.contains("cancelled"), "{list}");
-        let refused = say(Batches::BatchLines { id: id.clone(), state: Some(BatchLineState::Refused) }).await;
+        let refused = say(OfBatches::BatchLines { id: id.clone(), state: Some(BatchLineState::Refused) }).await;
         assert!(refused.lines().count() == 2 && refused.contains("csr_malformed") && refused.contains("gw-2"), "{refused}");
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("lot.zip");
-        say(Batches::BatchResult { id: id.clone(), out: out.clone() }).await;
+        say(OfBatches::BatchResult { id: id.clone(), out: out.clone() }).await;
         assert!(std::fs::read(&out).unwrap().starts_with(b"PK"));
-        assert!(said(&w.fleet, &actor, Batches::BatchResult { id, out }).await.is_err(), "nothing is written over");
+        assert!(said(&w.fleet, &actor, OfBatches::BatchResult { id, out }).await.is_err(), "nothing is written over");
     }
 }

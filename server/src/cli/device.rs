@@ -54,7 +54,7 @@ pub(super) enum Device {
     /// Issue certificates for a file of CSRs: CSV, JSON lines, zip, tar or tar.gz, at most 10,000
     Import(Import),
     #[command(flatten)]
-    Batches(batches::Batches),
+    Batches(batches::OfBatches),
     /// Revoke every certificate that a batch made, and those that they were renewed to
     RevokeBatch {
         /// The batch's id

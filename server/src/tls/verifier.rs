@@ -185,13 +185,13 @@ impl ClientCertVerifier for DeviceVerifier {
                 let claim = (!self.mandatory).then(|| self.trust.claim(leaf)).flatten();
                 (verified, claim.map_or_else(|| self.trust.check(leaf).map(drop), |claim| claim.map(drop)))
             }
-            Err(error) => match chains.registered.find(leaf, intermediates, now, || self.trust.issuer(leaf)) {
-                Some((anchor, verified)) => (verified, self.of_registered(leaf, intermediates, &anchor)),
-                None => {
+            Err(error) => {
+                let Some((anchor, verified)) = chains.registered.find(leaf, intermediates, now, || self.trust.issuer(leaf)) else {
                     let error = self.placed(leaf, error);
                     return Err(self.refuse(leaf, Reason::of_chain(&error), error));
-                }
-            },
+                };
+                (verified, self.of_registered(leaf, intermediates, &anchor))
+            }
         };
         match allowed {
             Ok(()) => Ok(verified),
