@@ -10,7 +10,7 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
     let stage = StageSpec { name: "All".into(), reach: Reach::Percent(100.0), soak_s: 0, confirm: false, gate: GateSpec::default() };
     let spec = RolloutSpec::new("Radio fix".into(), release.parse().unwrap(), vec![stage]);
     // Whoever sends it may not approve it: somebody else has to be there.
-    b.world.person("ada", Role::Admin).await;
+    b.world.person("bea", Role::Admin).await;
     let author = b.world.person("oli", Role::Operator).await;
     let id = b.world.fleet.rollouts().draft(&author, spec).await.unwrap().to_string();
     let submit = [("id", id.as_str()), ("verb", "submit"), ("back", "/\\evil.example")];
