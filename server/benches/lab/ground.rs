@@ -144,24 +144,29 @@ pub fn csr(name: &str) -> (Vec<u8>, String) {
 impl Ground {
     /// Starts Fleetward over the folder.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more in its environment.
+    pub async fn start_with(environment: &[(&str, &str)]) -> Self {
         let folder = PathBuf::from(std::env::var_os(GROUND).unwrap_or_else(|| panic!("{GROUND} names the folder that `prepare` made")));
         let notes: Notes = serde_json::from_slice(&fs::read(folder.join("notes.json")).unwrap()).unwrap();
         // Every measurement begins with the same: what an earlier one left behind would weigh on it.
         let copy = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         copy_folder(&folder.join("data"), &copy.path().join("data"));
-        Self::run(notes, &copy.path().join("data"), Some(copy)).await
+        Self::run(notes, &copy.path().join("data"), Some(copy), environment).await
     }
 
     /// Starts it over the folder itself, so that what is done there stays.
     pub async fn over(folder: &Path) -> Self {
         let notes = serde_json::from_slice(&fs::read(folder.join("notes.json")).unwrap()).unwrap();
-        Self::run(notes, &folder.join("data"), None).await
+        Self::run(notes, &folder.join("data"), None, &[]).await
     }
 
-    async fn run(notes: Notes, data: &Path, copy: Option<tempfile::TempDir>) -> Self {
+    async fn run(notes: Notes, data: &Path, copy: Option<tempfile::TempDir>, environment: &[(&str, &str)]) -> Self {
         let [operator, device, enrol, publish, ops] = [(); 5].map(|()| free_address());
         let mut serve = Command::new(env!("CARGO_BIN_EXE_fleetward"));
-        serve.args(["serve", "--log", "warn", "--data"]).arg(data);
+        serve.args(["serve", "--log", "warn", "--data"]).arg(data).envs(environment.iter().copied());
         for (key, address) in [("OPERATOR", operator), ("DEVICE", device), ("ENROL", enrol), ("PUBLISH", publish), ("OPS", ops)] {
             serve.env(format!("FLEETWARD_{key}_ADDR"), address.to_string());
         }
