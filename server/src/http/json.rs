@@ -1,7 +1,7 @@
 //! Pure: JSON bodies of every face. An outermost value that is no object is refused, though the library would take a list for one, its members by their
 //! places; and what the library says of a body becomes our own words, without the names of our types.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 /// What a body says, or a sentence about why it can't be read.
@@ -11,25 +11,35 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
         return Err("The body must be a JSON object.".to_owned());
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    let said = serde_path_to_error::deserialize(&mut json).map_err(|e| words(&e.path().to_string(), e.inner()))?;
+    let said = serde_path_to_error::deserialize(&mut json).map_err(|e| words(body, &e.path().to_string(), e.inner()))?;
     // Nothing may follow the object.
-    json.end().map_err(|e| words(".", &e))?;
+    json.end().map_err(|e| words(body, ".", &e))?;
     Ok(said)
 }
 
-fn words(path: &str, error: &serde_json::Error) -> String {
+fn words(body: &[u8], path: &str, error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Data => of_data(path, &error.to_string()),
+        // Of JSON the library says so too, where a number stands in the place of a word.
+        Category::Syntax if is_json(body) => format!("{} is not what it may be.", subject(path)),
         Category::Eof => "The body ends before its JSON object does.".to_owned(),
         Category::Syntax | Category::Io => format!("The body is no JSON: look at line {}, column {}.", error.line(), error.column()),
     }
+}
+
+fn is_json(body: &[u8]) -> bool {
+    std::str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
+
+fn subject(path: &str) -> String {
+    if path == "." { "The body".to_owned() } else { format!("The field {path}") }
 }
 
 /// Of JSON that is none of ours: `path` is where, as `stages[0].name`, or `.` for the whole.
 fn of_data(path: &str, said: &str) -> String {
     let said = said.rsplit_once(" at line ").map_or(said, |(what, _)| what);
     let inside = |name: &str| if path == "." { name.to_owned() } else { format!("{path}.{name}") };
-    let subject = if path == "." { "The body".to_owned() } else { format!("The field {path}") };
+    let subject = subject(path);
     let name = |rest: &str| rest.split('`').next().unwrap_or_default().to_owned();
     if let Some(rest) = said.strip_prefix("missing field `") {
         return format!("The field {} is missing.", inside(&name(rest)));
@@ -42,7 +52,9 @@ fn of_data(path: &str, said: &str) -> String {
         return format!("There is no field {}{known}.", name(rest));
     }
     let expected = said.rsplit_once(", expected ").map(|(_, expected)| expected);
+    let too_large = said.strip_prefix("invalid value: integer `").is_some_and(|number| !number.starts_with('-'));
     match (said, expected) {
+        (_, Some(_)) if too_large => format!("{subject} is too large."),
         (said, Some(known)) if said.starts_with("unknown variant ") => format!("{subject} is not {}.", bare(known)),
         (said, Some(kind)) if said.starts_with("invalid type: ") => format!("{subject} is not {}.", kind_of(kind)),
         (said, Some(kind)) if said.starts_with("invalid value: ") => format!("{subject} is out of bounds: it is not {}.", kind_of(kind)),
@@ -65,9 +77,9 @@ fn kind_of(expected: &str) -> String {
         "u8" | "u16" | "u32" | "u64" | "usize" | "NonZeroU32" => "a whole number that is not negative".to_owned(),
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".to_owned(),
         "f32" | "f64" => "a number".to_owned(),
-        "string" | "str" | "borrowed" => "a string".to_owned(),
+        "string" | "str" | "borrowed" | "variant" => "a string".to_owned(),
         "unit" | "option" => "empty".to_owned(),
-        "struct" | "enum" | "map" | "internally" | "adjacently" | "variant" => "an object".to_owned(),
+        "struct" | "enum" | "map" | "internally" | "adjacently" => "an object".to_owned(),
         "tuple" | "sequence" => "a list".to_owned(),
         "a" | "an" | "any" => match expected {
             "a sequence" => "a list".to_owned(),
@@ -128,6 +140,7 @@ mod tests {
             ("{\"name\": \"a\", \"name\": \"b\"}", "The field name is there twice."),
             ("{\"name\": \"a\", \"nme\": 1}", "There is no field nme; it may be one of name, colour, parts."),
             ("{\"name\": \"a\", \"colour\": \"green\"}", "The field colour is not red or dark_blue."),
+            ("{\"name\": \"a\", \"colour\": 7}", "The field colour is not what it may be."),
             ("{\"name\": \"a\", \"parts\": 7}", "The field parts is not a list."),
             ("{\"name\": \"a\", \"parts\": [{}]}", "The field parts[0].size is missing."),
             ("{\"name\": \"a\", \"parts\": [\"x\"]}", "The field parts[0] is not an object."),
@@ -135,6 +148,7 @@ mod tests {
                 "{\"name\": \"a\", \"parts\": [{\"size\": -1}]}",
                 "The field parts[0].size is out of bounds: it is not a whole number that is not negative.",
             ),
+            ("{\"name\": \"a\", \"parts\": [{\"size\": 5000000000}]}", "The field parts[0].size is too large."),
         ] {
             assert_eq!(read::<Outer>(body.as_bytes()).unwrap_err(), says, "{body}");
         }

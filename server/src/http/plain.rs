@@ -9,9 +9,16 @@ use tokio::net::TcpListener;
 
 /// Serves until the soft stop, then finishes what is under way, websockets too, until the hard one.
 pub(super) async fn serve(listener: TcpListener, routes: Router, limits: Limits, stats: &Stats, stop: &Stop) {
-    // Nobody proves anything here: both places are taken for as long as the socket lives.
-    let limits = Limits { handshakes: limits.connections, handshakes_per_address: limits.strangers_per_address, ..limits };
+    let shed = |address: SocketAddr| {
+        Stats::count(&stats.shed);
+        tracing::debug!(%address, "too many connections; closed unread");
+    };
     let each = |Accepted { socket, address, place, half_open }: Accepted| {
+        // Nobody proves anything here.
+        let Some(counted) = half_open.stay() else {
+            shed(address);
+            return;
+        };
         let (routes, stop) = (routes.clone(), stop.clone());
         tokio::spawn(async move {
             // Frames are small and wait for nothing.
@@ -20,7 +27,7 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, limits: Limits,
                 return;
             }
             let token = stop.hard.child_token();
-            let socket = Cut::new(socket, token.clone(), (place, half_open));
+            let socket = Cut::new(socket, token.clone(), (place, counted));
             let mark = move |request: &mut Request<Body>| {
                 request.extensions_mut().insert(PeerAddr(address));
             };
@@ -29,10 +36,6 @@ pub(super) async fn serve(listener: TcpListener, routes: Router, limits: Limits,
                 tracing::debug!(%address, %error, "connection ended");
             }
         });
-    };
-    let shed = |address: SocketAddr| {
-        Stats::count(&stats.shed);
-        tracing::debug!(%address, "too many connections; closed unread");
     };
     accept(listener, Gate::new(limits), stop, each, shed).await;
 }

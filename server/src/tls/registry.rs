@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// out by what they left behind.
 const PER_CERTIFICATE: usize = 64;
 
-/// Connections of one certificate that are compared with each other.
+/// Connections of one certificate that are compared with each other, the newest ones.
 const LOOKED_AT: usize = 32;
 
 /// The open connections of authenticated devices, over all listeners. Cheap to clone.
@@ -33,9 +33,14 @@ pub struct Registry(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     next: AtomicU64,
-    open: Mutex<HashMap<u64, Open>>,
-    /// Those of each certificate that were not ended for being too many; the oldest comes first. Locked after `open`.
-    by_certificate: Mutex<HashMap<Fingerprint, BTreeSet<u64>>>,
+    connections: Mutex<Connections>,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    open: HashMap<u64, Open>,
+    /// Those of each certificate that were not ended for being too many; the oldest comes first.
+    by_certificate: HashMap<Fingerprint, BTreeSet<u64>>,
 }
 
 #[derive(Debug)]
@@ -70,14 +75,14 @@ impl Registry {
     ) -> Registration {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let fingerprint = peer.fingerprint;
-        let mut open = self.0.open.lock();
+        let mut connections = self.0.connections.lock();
+        let Connections { open, by_certificate } = &mut *connections;
         open.insert(id, Open { peer, between, token, from, reads, reads_then: None });
-        let mut by_certificate = self.0.by_certificate.lock();
         let own = by_certificate.entry(fingerprint).or_default();
         own.insert(id);
         let oldest = if own.len() > PER_CERTIFICATE { own.pop_first() } else { None };
         let oldest = oldest.and_then(|oldest| open.get(&oldest)).map(|one| (one.token.clone(), Arc::clone(&one.peer)));
-        drop((by_certificate, open));
+        drop(connections);
         // Cancelling may wake a task that leaves the registry at once.
         if let Some((token, peer)) = oldest {
             tracing::info!(device = %peer.device_id, certificate = %peer.certificate, "too many connections by one certificate; the oldest is cut");
@@ -88,7 +93,7 @@ impl Registry {
 
     /// How many connections are open.
     pub fn len(&self) -> usize {
-        self.0.open.lock().len()
+        self.0.connections.lock().open.len()
     }
 
     /// Whether none is open.
@@ -106,7 +111,7 @@ impl Registry {
             }
         };
         // Cancelling wakes tasks that may leave the registry at once, so it happens outside the lock.
-        let tokens: Vec<_> = self.0.open.lock().values().filter(condemned).map(|o| o.token.clone()).collect();
+        let tokens: Vec<_> = self.0.connections.lock().open.values().filter(condemned).map(|o| o.token.clone()).collect();
         tokens.iter().for_each(CancellationToken::cancel);
         tokens.len()
     }
@@ -122,17 +127,16 @@ impl Registry {
     }
 
     fn clones(&self) -> Vec<(Arc<DevicePeer>, [IpAddr; 2])> {
-        let mut open = self.0.open.lock();
-        let mut by_certificate: HashMap<Fingerprint, Vec<u64>> = HashMap::with_capacity(open.len());
-        for (id, one) in open.iter() {
-            by_certificate.entry(one.peer.fingerprint).or_default().push(*id);
-        }
+        let mut connections = self.0.connections.lock();
+        let Connections { open, by_certificate } = &mut *connections;
         let mut found = Vec::new();
-        for ids in by_certificate.into_values() {
-            let newest = ids.iter().copied().max().unwrap_or_default();
-            let from: Vec<IpAddr> = ids.iter().take(LOOKED_AT).filter_map(|id| open.get(id)).map(|one| one.from).collect();
+        // One connection is in one place.
+        for own in by_certificate.values().filter(|own| own.len() > 1) {
+            let newest = own.last().copied().unwrap_or_default();
+            let ids = || own.iter().rev().take(LOOKED_AT);
+            let from: Vec<IpAddr> = ids().filter_map(|id| open.get(id)).map(|one| one.from).collect();
             let mut heard: Vec<(Arc<DevicePeer>, IpAddr)> = Vec::new();
-            for id in ids.iter().take(LOOKED_AT) {
+            for id in ids() {
                 let Some(one) = open.get_mut(id) else { continue };
                 if !from.iter().any(|other| apart(one.from, *other)) {
                     one.reads_then = None;
@@ -161,9 +165,9 @@ impl Registry {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut open = self.registry.0.open.lock();
+        let mut connections = self.registry.0.connections.lock();
+        let Connections { open, by_certificate } = &mut *connections;
         let Some(left) = open.remove(&self.id) else { return };
-        let mut by_certificate = self.registry.0.by_certificate.lock();
         if let Some(own) = by_certificate.get_mut(&left.peer.fingerprint) {
             own.remove(&self.id);
             if own.is_empty() {

@@ -92,12 +92,13 @@ impl Access {
     /// Worker: tells what each organization's chain ends with, at the first call of an hour by the clock, if it has grown since: in the file, and in a line
     /// of the server's log. Gives what was told. After a failure the hour's next call tries again.
     pub async fn tell_heads(&self, to: &AuditHeads) -> Result<Vec<AuditHead>, Error> {
-        let at = self.clock.now();
-        let hour = at.0.div_euclid(HOUR);
+        let hour = self.clock.now().0.div_euclid(HOUR);
         if to.hour.load(Ordering::Relaxed) == hour {
             return Ok(Vec::new());
         }
         let found = rows!(&mut self.db.read().await?, (String, i64, Vec<u8>), store::AUDIT_HEADS)?;
+        // Not before they were read: an export of that time has to contain them.
+        let at = self.clock.now();
         let mut heads = Vec::with_capacity(found.len());
         for (org, seq, hash) in found {
             heads.push(AuditHead { organization: org.parse().map_err(db::Error::corrupt)?, seq, hash: hex::encode(hash), at });
