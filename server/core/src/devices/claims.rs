@@ -303,8 +303,7 @@ impl Devices {
         size: Option<u32>,
     ) -> Result<Page<ClaimDevice>, Error> {
         may(actor, Act::Read)?;
-        let after = cursor.map(|c| c.parse::<i64>().map_err(|_| Error::invalid("cursor", "Take the cursor of the page before.")));
-        let (after, size, org) = (after.transpose()?.unwrap_or(0), paging::size(size), actor.org.as_str());
+        let (after, size, org) = (paging::after(cursor)?, paging::size(size), actor.org.as_str());
         let mut on = self.db.read().await?;
         let total = row!(&mut on, (i64,), DEVICES_COUNT, org, id.as_str())?.map_or(0, |r| r.0);
         let limit = i64::from(size) + 1;

@@ -1,5 +1,5 @@
-//! Pure: pages of lists that are in the order of their ids, which is the order in which things were made. A cursor is the id that the page before ends
-//! with, so it stays good when that thing is gone.
+//! Pure: pages of lists that are in the order of their ids, which is the order in which things were made, or of numbers. A cursor is the id or the number
+//! that the page before ends with, so it stays good when that thing is gone.
 
 use super::Error;
 use std::str::FromStr;
@@ -28,7 +28,7 @@ impl Place {
     fn of<Id: FromStr + Into<String>>(cursor: Option<&str>, rows: Option<u32>, edge: &str) -> Result<Self, Error> {
         let id = match cursor {
             None => edge.to_owned(),
-            Some(c) => c.parse::<Id>().map_err(|_| Error::invalid("cursor", "Take the cursor of the page before."))?.into(),
+            Some(c) => read::<Id>(c)?.into(),
         };
         Ok(Self { id, rows: size(rows) })
     }
@@ -37,6 +37,15 @@ impl Place {
     pub(super) fn limit(&self) -> i64 {
         i64::from(self.rows) + 1
     }
+}
+
+/// After which number a page begins, in a list in the order of numbers.
+pub(super) fn after(cursor: Option<&str>) -> Result<i64, Error> {
+    cursor.map_or(Ok(0), read)
+}
+
+fn read<T: FromStr>(cursor: &str) -> Result<T, Error> {
+    cursor.parse().map_err(|_| Error::invalid("cursor", "Take the cursor of the page before."))
 }
 
 /// Rows of a page, within what a page may have.

@@ -15,8 +15,8 @@ use wire::{
 const LIST: Sql = Sql::same("SELECT name, q, sort, shown FROM device_views WHERE user_id = $1 AND org_id = $2 ORDER BY name");
 const OTHERS: Sql = Sql::same("SELECT COUNT(*) FROM device_views WHERE user_id = $1 AND name <> $2");
 const SAVE: Sql = Sql::same(
-    "INSERT INTO device_views (user_id, org_id, name, q, sort, shown, saved_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-     ON CONFLICT (user_id, name) DO UPDATE SET q = $4, sort = $5, shown = $6, saved_at = $7",
+    "INSERT INTO device_views (user_id, org_id, name, q, sort, shown) VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (user_id, name) DO UPDATE SET q = $4, sort = $5, shown = $6",
 );
 const FORGET: Sql = Sql::same("DELETE FROM device_views WHERE user_id = $1 AND org_id = $2 AND name = $3");
 
@@ -59,8 +59,8 @@ impl Devices {
         }
         let columns: BTreeSet<DeviceColumn> = view.columns.iter().copied().collect();
         let columns: Vec<DeviceColumn> = columns.into_iter().collect();
-        let (org, shown, now) = (actor.org.as_str(), DeviceColumn::text(&columns), self.clock.now());
-        exec!(&mut tx, SAVE, user.as_str(), org, name, q, view.sort.as_str(), shown.as_str(), now.0)?;
+        let (org, shown) = (actor.org.as_str(), DeviceColumn::text(&columns));
+        exec!(&mut tx, SAVE, user.as_str(), org, name, q, view.sort.as_str(), shown.as_str())?;
         tx.commit().await?;
         Ok(SavedView { name: name.to_owned(), q: q.to_owned(), sort: view.sort, columns })
     }

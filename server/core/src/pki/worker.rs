@@ -125,12 +125,13 @@ impl Pki {
             self.statuses.forget_ended(self.clock.now());
         }
         self.catch_up_journal().await?;
-        self.measure_lives().await?;
-        self.follow_owners_lists().await?;
         // Each of them matters by itself: the listeners' certificate must not wait for somebody's list.
         let published = self.publish().await;
         self.renew_identity().await?;
-        published
+        published?;
+        // What only pages and figures show comes last.
+        self.follow_owners_lists().await?;
+        self.measure_lives().await
     }
 
     /// Whatever others are to be told by now: lists of revoked certificates, and who answers for them.

@@ -286,9 +286,7 @@ impl Devices {
         limit: Option<u32>,
     ) -> Result<Page<BatchLine>, Error> {
         self.batch(actor, id).await?;
-        let after = cursor.map(|c| c.parse::<i64>().map_err(|_| Error::invalid("cursor", "Take the cursor of the page before.")));
-        let after = after.transpose()?.unwrap_or(0);
-        let size = paging::size(limit);
+        let (after, size) = (paging::after(cursor)?, paging::size(limit));
         let state = state.map_or("", BatchLineState::as_str);
         let mut on = self.db.read().await?;
         let total = row!(&mut on, (i64,), store::LINES_COUNT, id.as_str(), state)?.map_or(0, |r| r.0);

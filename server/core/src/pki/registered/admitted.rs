@@ -54,6 +54,10 @@ impl Pki {
         if !leaves::insert_leaf(tx, &leaf(serial)).await? && !leaves::insert_leaf(tx, &leaf(&longer)).await? {
             return Ok(None);
         }
+        if let Some(replaced) = new.replaces {
+            // Two usable ones at most, as where we renew. The device has shown the new one, so it has got it.
+            pki::leave_two(tx, new.device, replaced, &id, now, trust_seq).await?;
+        }
         let detail = json!({
             "subject": new.device_id,
             "serial": hex::encode(&new.certificate.serial),

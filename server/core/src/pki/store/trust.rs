@@ -158,8 +158,8 @@ pub(in crate::pki) async fn drop_unused(
     Ok(())
 }
 
-/// Supersedes, as revoked with superseded(4), all of a device's certificates but the one that `kept` was given over and `kept` itself (R-2: two usable
-/// certificates at most, whether the others were used or not).
+/// Supersedes, as revoked with superseded(4), all of a device's certificates but `kept` and the one that it was given over, or that it replaces (R-2: two
+/// usable certificates at most, whether the others were used or not).
 pub(in crate::pki) async fn leave_two(
     tx: &mut Tx,
     device: i64,

@@ -277,17 +277,17 @@ impl TrustHandle {
     /// Certificates that would be usable, and that their owner's list says are revoked.
     pub(super) fn owner_listed(&self) -> HashSet<String> {
         let (anchors, now) = (self.0.anchors.load(), self.0.clock.now());
-        let leaves = self.0.leaves.read();
-        let mut listed = HashSet::new();
-        // Most fleets have no such list, and are not walked.
-        for anchor in anchors.registered.iter().filter(|anchor| anchor.list.is_some()) {
-            for leaf in leaves.values().filter(|leaf| leaf.issuer == anchor.id && leaf.state == CertificateState::Active) {
-                if leaf.signed.is_some() && anchor.says(leaf.signed.as_ref(), now) == Err(Refusal::Revoked) {
-                    listed.insert(leaf.peer.certificate.to_string());
-                }
-            }
+        let with_list = anchors.registered.iter().filter(|anchor| anchor.list.is_some());
+        let lists: HashMap<&AuthorityId, &Arc<RegisteredAnchor>> = with_list.map(|anchor| (&anchor.id, anchor)).collect();
+        // Most fleets have no such list, and are not walked; the others once, however many lists they have.
+        if lists.is_empty() {
+            return HashSet::new();
         }
-        listed
+        let on_list = |leaf: &&Arc<Leaf>| {
+            let anchor = lists.get(&leaf.issuer).filter(|_| leaf.state == CertificateState::Active && leaf.signed.is_some());
+            anchor.is_some_and(|anchor| anchor.says(leaf.signed.as_ref(), now) == Err(Refusal::Revoked))
+        };
+        self.0.leaves.read().values().filter(on_list).map(|leaf| leaf.peer.certificate.to_string()).collect()
     }
 
     /// Whether a connection with this certificate was ever made, as far as memory knows: the row learns of it a moment later.

@@ -120,6 +120,30 @@ async fn e_10_a_person_approves_what_they_saw_and_is_asked_once(#[case] kind: En
     assert!(audited(&w, &admin, "registered_authority.refuse").await[0].contains("\"revoked\""));
 }
 
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn r_2_two_certificates_are_usable_also_where_their_own_authority_renews(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let admin = w.admin().await;
+    let theirs = Theirs::new(&w, "Plant CA");
+    let plant = theirs.enabled(&w, &admin, policy(JustInTime::Auto)).await;
+    let (key, mut all) = (KeyPair::generate().unwrap(), Vec::new());
+    for _ in 0..4 {
+        let leaf = theirs.leaf(&w, "meter-1", &key);
+        assert_eq!(dial(&w, &plant, &leaf).await, Err(Refusal::Arriving));
+        all.push(leaf);
+        w.clock.advance(1000);
+    }
+    let mut came = Vec::new();
+    for leaf in &all {
+        came.push(dial(&w, &plant, leaf).await.map(|device| device.to_string()));
+    }
+    let good = || Ok("meter-1".to_owned());
+    assert_eq!(came, [Err(Refusal::Superseded), Err(Refusal::Superseded), good(), good()], "the newest, and the one that it replaced");
+}
+
 /// Its certificate again, changed a little.
 fn renewed(theirs: &Theirs, change: impl FnOnce(&mut CertificateParams)) -> Theirs {
     let mut params = theirs.params.clone();
