@@ -13,6 +13,8 @@ use wire::{Timestamp, ids::Digest, releases::Damage};
 pub(super) struct Suspects {
     waiting: Mutex<BTreeSet<Digest>>,
     wake: Notify,
+    /// Whose turn it is to compare: who comes second finds it done.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Suspects {
@@ -36,8 +38,10 @@ impl Releases {
             self.disk.is_right(digest, file);
             return Ok(());
         }
-        tracing::warn!(%digest, "stored content was written to since it was compared; it is compared again");
-        self.suspects.waiting.lock().insert(digest.clone());
+        // Said once, however many ask for it meanwhile.
+        if self.suspects.waiting.lock().insert(digest.clone()) {
+            tracing::warn!(%digest, "stored content was written to since it was compared; it is compared again");
+        }
         self.suspects.wake.notify_one();
         Err(Error::Suspect.into())
     }
@@ -52,15 +56,20 @@ impl Releases {
         self.open_artifact(digest).await
     }
 
-    /// Compares content that was written to, as fast as the disk gives it. For a worker.
+    /// Compares all content that was written to, as fast as the disk gives it. For a worker. One that can't be compared keeps none of the others waiting;
+    /// the last such failure is given.
     pub async fn compare_suspects(&self) -> Result<()> {
+        let _turn = self.suspects.turn.lock().await;
+        let mut outcome = Ok(());
         while let Some(digest) = self.suspects.first() {
             let compared = self.compare_suspect(&digest).await;
             // Whoever asks for it next has it compared again, where that failed.
             self.suspects.waiting.lock().remove(&digest);
-            compared?;
+            if compared.is_err() {
+                outcome = compared;
+            }
         }
-        Ok(())
+        outcome
     }
 
     async fn compare_suspect(&self, digest: &Digest) -> Result<()> {

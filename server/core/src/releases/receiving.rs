@@ -228,7 +228,7 @@ impl Receiver {
         let mut tx = self.db.write().await?;
         store::set_stored(&mut tx, &upload.id, now).await?;
         // Its bytes were compared as they came: what was damaged is whole again.
-        let changed = if fresh { scrubbing::record(&mut tx, &digest, now, None).await? } else { Vec::new() };
+        let changed = if fresh { scrubbing::record(&mut tx, &digest, (now, now), None).await? } else { Vec::new() };
         tx.commit().await?;
         scrubbing::tell(&self.bus, changed);
         upload.stored = true;

@@ -148,7 +148,7 @@ impl Releases {
             tracing::warn!(%digest, ?damage, "a stored delta is damaged; it is made again");
             return Ok(());
         }
-        let changed = record(&mut tx, digest, self.clock.now(), damage).await?;
+        let changed = record(&mut tx, digest, (begun, self.clock.now()), damage).await?;
         tx.commit().await?;
         // Only now, because a failing disk takes its time. What is written down keeps the content from everybody, wherever it lies; where a crash comes
         // between, the next look sets it aside.
@@ -176,8 +176,14 @@ impl Releases {
     }
 }
 
-/// Writes down what is known of a content now. Gives the releases for which that is news; it is in their organizations' audit logs.
-pub(super) async fn record(tx: &mut Tx, digest: &Digest, now: Timestamp, damage: Option<Damage>) -> Result<Changed, db::Error> {
+/// Writes down what is known of a content now by a look that began at `looked`: what is written to it while it is read is younger than that. Gives the
+/// releases for which it is news; it is in their organizations' audit logs.
+pub(super) async fn record(
+    tx: &mut Tx,
+    digest: &Digest,
+    (looked, now): (Timestamp, Timestamp),
+    damage: Option<Damage>,
+) -> Result<Changed, db::Error> {
     let before = store::check(tx, digest).await?.and_then(|known| known.damage);
     let since = before.map_or(now, |(_, since)| since);
     // What was set aside is missing in its place, but that is not what happened to it.
@@ -185,7 +191,7 @@ pub(super) async fn record(tx: &mut Tx, digest: &Digest, now: Timestamp, damage:
         (Some((Damage::Changed, _)), Some(Damage::Missing)) => Some(Damage::Changed),
         (_, found) => found,
     };
-    store::set_check(tx, digest, &Check { checked_at: now, damage: damage.map(|damage| (damage, since)) }).await?;
+    store::set_check(tx, digest, &Check { checked_at: looked, damage: damage.map(|damage| (damage, since)) }).await?;
     if before.is_some() == damage.is_some() {
         return Ok(Vec::new());
     }

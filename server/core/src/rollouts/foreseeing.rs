@@ -2,7 +2,6 @@
 //! are in the way.
 
 use super::{
-    survey::Target,
     timing::{Frost, Timing, opening},
     window::{Local, zone},
 };
@@ -18,12 +17,10 @@ const TOLD: usize = 5;
 pub struct Zones(BTreeMap<Option<String>, i64>);
 
 impl Zones {
-    /// Takes a device into account, if the plan is for it.
-    pub fn take(&mut self, target: &Target, facts: &Facts, busy: bool) {
-        if target.check(facts, busy).is_ok() {
-            let own = facts.attributes.get(TIMEZONE).filter(|name| zone(name).is_some());
-            *self.0.entry(own.cloned()).or_default() += 1;
-        }
+    /// Takes a device into account that the plan is for.
+    pub fn take(&mut self, facts: &Facts) {
+        let own = facts.attributes.get(TIMEZONE).filter(|name| zone(name).is_some());
+        *self.0.entry(own.cloned()).or_default() += 1;
     }
 }
 

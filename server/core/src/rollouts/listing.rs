@@ -25,8 +25,8 @@ use wire::{
 const LOOKED_AT: usize = 20_000;
 /// Devices read at once.
 const BATCH: i64 = 1000;
-/// Devices up to which a page's total is counted with the page; of a larger fleet it is the count that is kept, which follows changes of tags and groups
-/// some minutes later.
+/// Devices up to which all pages are read at once, so that the total is that of the rows; of a larger fleet it is the count that is kept, which follows
+/// changes of tags and groups some minutes later.
 const COUNTED: usize = 2000;
 
 /// Which devices a page is to hold.
@@ -59,10 +59,13 @@ impl Rollouts {
             Show::All | Show::Waiting => {
                 let wanted = Wanted { after, stage, rows, only_waiting: query.show == Show::Waiting };
                 let turns = Turns::of(on, record, course).await?;
-                if turns.drawn() {
-                    total = self.counted(on, record, &turns, &wanted).await?.unwrap_or(total);
+                match self.all(on, record, &turns, &wanted).await? {
+                    Some(all) => {
+                        total = i64::try_from(all.len()).unwrap_or(i64::MAX);
+                        cut(all.into_iter().filter(|(device, _)| *device > after).collect(), rows)
+                    }
+                    None => self.merged(on, record, &turns, &wanted).await?,
                 }
-                self.merged(on, record, &turns, &wanted).await?
             }
         };
         Ok(Page { items, next: next.map(|n| n.to_string()), total })
@@ -92,14 +95,17 @@ impl Rollouts {
         Ok(cut(found, wanted.rows))
     }
 
-    /// How many devices all pages hold together, by the same question; none where the fleet is too large to ask it for a total.
-    async fn counted(&self, on: &mut Read, record: &Record, turns: &Turns<'_>, wanted: &Wanted) -> Result<Option<i64>> {
-        let (mut count, mut at, mut looked) = (0_i64, 0, 0);
+    /// The devices of all pages; none where it is not settled who they are, and where the fleet is too large to be read for one page. A rollout to many
+    /// says that at once.
+    async fn all(&self, on: &mut Read, record: &Record, turns: &Turns<'_>, wanted: &Wanted) -> Result<Option<Vec<(DeviceNo, UpdateRow)>>> {
+        if !turns.drawn() || usize::try_from(turns.course.totals().total).is_ok_and(|devices| devices > COUNTED) {
+            return Ok(None);
+        }
+        let (mut found, mut at, mut looked) = (Vec::new(), 0, 0);
         while looked <= COUNTED {
-            let Some((last, batch)) = self.batch(on, record, turns, at).await? else { return Ok(Some(count)) };
+            let Some((last, batch)) = self.batch(on, record, turns, at).await? else { return Ok(Some(found)) };
             (at, looked) = (last, looked + batch.len());
-            let of = batch.into_iter().filter_map(|one| turns.row(one, wanted)).count();
-            count = count.saturating_add(i64::try_from(of).unwrap_or(i64::MAX));
+            found.extend(batch.into_iter().filter_map(|one| turns.row(one, wanted)));
         }
         Ok(None)
     }

@@ -36,7 +36,10 @@ impl Rollouts {
         }
         let (target, lot) = (record.target()?, record.lot()?);
         let mut taken = Walk::new(&target, &lot, &record.id, false);
-        self.walk(&mut on, &record, |device, facts, busy| taken.take(device, facts, busy)).await?;
+        self.walk(&mut on, &record, |device, facts, busy| {
+            taken.take(device, facts, busy);
+        })
+        .await?;
         let found = taken.finish(&record.spec.stages, 0);
         let kept = Kept {
             strata: found.strata.into_iter().collect(),

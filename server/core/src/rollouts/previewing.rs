@@ -113,11 +113,10 @@ impl Rollouts {
         let sizes = deltas::sizes(on, org, &release).await?;
         let (mut meant, mut sum) = (0_u64, 0_u64);
         walk(on, org, (id.as_str(), rank), (now, measured), |device, facts, busy| {
-            if target.check(facts, busy).is_ok() {
+            if taken.take(device, facts, busy) {
                 (meant, sum) = (meant + 1, sum.saturating_add(sizes.of(&facts.version, facts.sequence)));
+                zones.take(facts);
             }
-            zones.take(&target, facts, busy);
-            taken.take(device, facts, busy);
         })
         .await?;
         let found = taken.finish(&spec.stages, sample);

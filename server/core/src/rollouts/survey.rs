@@ -148,10 +148,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes the next device.
-    pub fn take(&mut self, device: DeviceNo, facts: &Facts, busy: bool) {
+    /// Takes the next device. Whether the plan is for it.
+    pub fn take(&mut self, device: DeviceNo, facts: &Facts, busy: bool) -> bool {
         self.last_device = self.last_device.max(device);
-        match self.target.check(facts, busy) {
+        let checked = self.target.check(facts, busy);
+        match checked {
             Ok(()) => {
                 if self.named {
                     self.names.push(facts.device_id.parse().ok());
@@ -171,6 +172,7 @@ impl<'a> Walk<'a> {
             Err(Miss::NotSelected) => {}
             Err(miss) => *self.missed.entry(miss).or_default() += 1,
         }
+        checked.is_ok()
     }
 
     /// Draws the stages.

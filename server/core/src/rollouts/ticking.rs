@@ -109,7 +109,10 @@ impl Rollouts {
             Need::Targets => {
                 let lot = record.lot()?;
                 let mut walk = Walk::new(&target, &lot, &record.id, false);
-                self.walk(on, record, |device, facts, busy| walk.take(device, facts, busy)).await?;
+                self.walk(on, record, |device, facts, busy| {
+                    walk.take(device, facts, busy);
+                })
+                .await?;
                 let found = walk.finish(&record.spec.stages, 0);
                 Ok(Survey::Targets { cuts: found.cuts, strata: found.strata, members: found.members, last_device: found.last_device })
             }

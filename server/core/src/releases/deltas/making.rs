@@ -125,7 +125,7 @@ impl Releases {
         let mut tx = self.db.write().await?;
         let kept = store::end_delta(&mut tx, wanted, made, now).await?;
         if let (true, Made::Ready { sha256, .. }) = (kept, made) {
-            scrubbing::record(&mut tx, sha256, now, None).await?;
+            scrubbing::record(&mut tx, sha256, (now, now), None).await?;
         }
         let users = store::content_users(&mut tx, &wanted.target).await?;
         tx.commit().await?;
