@@ -39,7 +39,7 @@ enum Command {
     Demo(demo::Options),
     /// Run every test there is; the last line says how many passed and failed
     Test(test::Options),
-    /// Run Fleetward as in production on one data folder; the log shows the one-time code of the set-up page
+    /// Run Fleetward as in production on one data folder; it says the one-time code of the set-up page as it starts
     Serve(serve::Options),
     /// Make target/dist/fleetward, one self-contained release binary
     Dist,

@@ -30,7 +30,7 @@ impl Options {
 pub fn run(options: &Options) -> Result<()> {
     let binary = dist::build()?;
     println!(
-        "\nFleetward on {}. A fresh folder has no users: the log shows the address and the code of the set-up page.\n",
+        "\nFleetward on {}. A fresh folder has no users: the server says the code of the set-up page below.\n",
         options.folder().display()
     );
     // In a group of its own, so that Ctrl-C reaches it once, through us.

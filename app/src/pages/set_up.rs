@@ -1,4 +1,4 @@
-//! The first start: makes the first admin with the code from the server's log.
+//! The first start: makes the first admin with the code that the server says as it starts.
 
 use super::sign_in::door;
 use crate::api::packed::reading;

@@ -383,7 +383,7 @@ mod tests {
         assert!(run(break_glass(adas.clone())).await.unwrap().contains("Two other admins review that"));
         assert_eq!(w.fleet.rollouts().detail(&ada, &id).await.unwrap().row.state, RolloutState::Running);
         assert!(run(break_glass(eves.clone())).await.unwrap_err().contains("It has begun already"));
-        let glass = w.fleet.rollouts().glass_breaks(&ada).await.unwrap()[0].id.clone();
+        let glass = w.fleet.rollouts().glass_breaks(&ada, None, None).await.unwrap().items[0].id.clone();
         let review = |say, token_file| Approval::Review { id: glass.clone(), say, remark: "looked".into(), token_file };
         assert!(run(review(Say::Accept, adas)).await.unwrap_err().contains("You broke the glass"));
         assert!(run(review(Say::Stop, eves)).await.unwrap().contains("eve objects: looked"));

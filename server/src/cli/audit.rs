@@ -1,6 +1,6 @@
 //! `fleetward audit`: the audit log read, its chain checked, here or in a file on any machine, and taken out as such a file.
 
-use super::{cert::instant, said};
+use super::said::{self, instant_flag};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use fleet::{
@@ -57,10 +57,10 @@ pub(super) struct List {
     #[arg(long, value_name = "TEXT", default_value = "")]
     action: String,
     /// From this instant on, for example 2026-11-22T09:57:00Z
-    #[arg(long, value_name = "TIME", value_parser = instant)]
+    #[arg(long, value_name = "TIME", value_parser = instant_flag)]
     since: Option<Timestamp>,
     /// Before this instant
-    #[arg(long, value_name = "TIME", value_parser = instant)]
+    #[arg(long, value_name = "TIME", value_parser = instant_flag)]
     until: Option<Timestamp>,
     /// At most so many entries
     #[arg(long, value_name = "N", default_value_t = 50)]

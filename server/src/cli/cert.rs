@@ -3,12 +3,12 @@
 use super::{
     one_of, print_table,
     profile::{self, Profile},
+    said::instant_flag,
 };
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
 use std::path::PathBuf;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use wire::{
     Timestamp,
     ids::CertificateId,
@@ -64,7 +64,7 @@ pub(super) enum Cert {
         #[arg(long, value_parser = one_of::<RevocationReason>(RevocationReason::ALL.iter().map(|r| r.as_str())))]
         reason: RevocationReason,
         /// Since when it is known or suspected to be wrong, for example 2026-11-22T09:57:00Z; published with the revocation
-        #[arg(long, value_name = "TIME", value_parser = instant)]
+        #[arg(long, value_name = "TIME", value_parser = instant_flag)]
         invalid_since: Option<Timestamp>,
         /// For those who look at it later; never published
         #[arg(long, value_name = "TEXT", default_value = "")]
@@ -188,12 +188,6 @@ async fn rules(fleet: &Fleet, actor: &Actor, change: &Rules) -> Result<String> {
         "clones         {}\nrekey          {}\nrecovery       {}\nrecovery_days  {}\n",
         to.clones, to.rekey, to.recovery, to.recovery_days
     ))
-}
-
-/// RFC 3339.
-pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
-    let at = OffsetDateTime::parse(text.trim(), &Rfc3339).map_err(|_| "write it like 2026-11-22T09:57:00Z".to_owned())?;
-    at.unix_timestamp().checked_mul(1000).map(Timestamp).ok_or_else(|| "that is too far away".to_owned())
 }
 
 fn line(c: &CertificateRow) -> Vec<String> {

@@ -38,9 +38,21 @@ fn content(rollout: &RolloutDetail, word: &str, asks: &actions::Asks) -> AnyView
     let body = match offered.map(|a| a.blocked.clone()) {
         Some(None) => view! { <section class="card narrow ask">{actions::ask(rollout, verb, *asks, &back)}</section> }.into_any(),
         Some(Some(why)) => view! { <div class="card">{empty("lock", "Not now", why, Some(way_back))}</div> }.into_any(),
-        None => view! { <div class="card">{empty("lock", "Not for you, or not any more", "Your role does not allow this, or the rollout has moved on.", Some(way_back))}</div> }.into_any(),
+        // What a state forbids is offered with its reason; only what a role never may is left out.
+        None => {
+            view! { <div class="card">{empty("lock", "Not for you", format!("Your role does not allow this. Ask {}.", who(verb)), Some(way_back))}</div> }
+                .into_any()
+        }
     };
     let changed = rollout.changes.as_ref().filter(|_| verb == Verb::Approve);
     let changed = changed.map(|c| view! { <div class="mt-4">{card("Against the last approved plan", None, changes(c))}</div> });
     view! { <PageHead title=title/>{body}{changed} }.into_any()
+}
+
+/// Whose role allows it.
+const fn who(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Approve | Verb::Reject | Verb::BreakGlass => "an admin",
+        _ => "an operator",
+    }
 }

@@ -84,9 +84,11 @@ pub(super) const TOKEN_LIVE: Sql = Sql::same(
      WHERE t.id = $1 AND t.revoked_at IS NULL AND t.expires_at > $2 AND u.disabled = FALSE AND u.org_id = t.org_id",
 );
 pub(super) const TOKEN_USED: Sql = Sql::same("UPDATE api_tokens SET last_used_at = $2 WHERE id = $1");
+/// Every token that is still good for something, and the newest 200 whatever became of them: who looks for a stolen one must find it.
 pub(super) const TOKENS: Sql = Sql::same(
     "SELECT t.id, t.name, t.role, t.user_id, u.name AS created_by, t.created_at, t.expires_at, t.last_used_at, t.revoked_at
-     FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.org_id = $1 ORDER BY t.created_at DESC, t.id DESC LIMIT 200",
+     FROM api_tokens t JOIN users u ON u.id = t.user_id WHERE t.org_id = $1 AND ((t.revoked_at IS NULL AND t.expires_at > $2)
+     OR t.id IN (SELECT id FROM api_tokens WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 200)) ORDER BY t.created_at DESC, t.id DESC",
 );
 pub(super) const TOKEN_OWNER: Sql = Sql::same("SELECT user_id FROM api_tokens WHERE org_id = $1 AND id = $2 AND revoked_at IS NULL");
 pub(super) const TOKEN_REVOKE: Sql =

@@ -177,6 +177,8 @@ impl Access {
     }
 
     pub(super) async fn tokens(&self, actor: &Actor) -> Result<Vec<ApiToken>, Error> {
-        rows!(&mut self.db.read().await?, Listed, store::TOKENS, actor.org.as_str())?.into_iter().map(|t| t.shown(actor)).collect()
+        let now = self.clock.now();
+        let found = rows!(&mut self.db.read().await?, Listed, store::TOKENS, actor.org.as_str(), now.0)?;
+        found.into_iter().map(|t| t.shown(actor)).collect()
     }
 }

@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use wire::{
     Timestamp,
     ids::{Digest, GlassId, OrgId, RolloutId, UserId},
+    page::{DEFAULT_ROWS, MAX_ROWS, Page},
     rollouts::{GLASS_REVIEWS, GlassBreak, GlassReview, GlassStop, NewGlassReview},
     states::RolloutState,
 };
@@ -217,12 +218,27 @@ impl Rollouts {
         Ok(shown)
     }
 
-    /// Starts without approval: those that are to be reviewed first, then the last settled ones; at most 50.
-    pub async fn glass_breaks(&self, actor: &Actor) -> Result<Vec<GlassBreak>> {
+    /// A page of the starts without approval, newest first.
+    pub async fn glass_breaks(&self, actor: &Actor, cursor: Option<&str>, rows: Option<u32>) -> Result<Page<GlassBreak>> {
         may(actor, Act::Read)?;
-        self.breaks(&mut self.db.read().await?, actor).await
+        // As for rollouts, the last id of a page is its cursor.
+        let before = match cursor {
+            None => "brk~".to_owned(),
+            Some(c) => c.parse::<GlassId>().map_err(|_| Error::invalid("cursor", "This is not a cursor that this list gave."))?.into(),
+        };
+        let rows = rows.unwrap_or(DEFAULT_ROWS).clamp(1, MAX_ROWS);
+        let mut on = self.db.read().await?;
+        let total = store::count(&mut on, &actor.org).await?;
+        let found = store::page(&mut on, &actor.org, &before, i64::from(rows) + 1).await?;
+        let admins = access::admins(&mut on, &actor.org).await?;
+        let mut shown = Vec::new();
+        for made in found {
+            shown.push(Reviewing::among(&mut on, &admins, made).await?.shown(actor));
+        }
+        Ok(Page::cut(shown, rows, total, |g| g.id.to_string()))
     }
 
+    /// Those that are to be reviewed first, then the last settled ones; at most 50.
     pub(super) async fn breaks(&self, on: &mut impl Conn, actor: &Actor) -> Result<Vec<GlassBreak>> {
         let admins = access::admins(on, &actor.org).await?;
         let mut shown = Vec::new();

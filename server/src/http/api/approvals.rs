@@ -2,7 +2,7 @@
 
 use super::{
     Answer,
-    input::{Named, Sent},
+    input::{Asked, Named, PageQuery, Sent},
     openapi::Refusals,
 };
 use crate::http::guard::Caller;
@@ -143,12 +143,13 @@ async fn set_terms(State(fleet): State<Fleet>, Caller(actor): Caller, Sent(new):
     Ok(Json(fleet.rollouts().set_approval_terms(&actor, new).await?))
 }
 
-/// Rollouts that were started without their approvals: those to be reviewed first, then the last settled ones
+/// Rollouts that were started without their approvals, newest first
 #[utoipa::path(
-    get, path = "/break-glass", operation_id = "list_broken_glass", tag = "approvals", responses((status = OK, body = Page<GlassBreak>), Refusals)
+    get, path = "/break-glass", operation_id = "list_broken_glass", tag = "approvals", params(PageQuery),
+    responses((status = OK, body = Page<GlassBreak>), Refusals)
 )]
-async fn breaks(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<Page<GlassBreak>>> {
-    Ok(whole(fleet.rollouts().glass_breaks(&actor).await?))
+async fn breaks(State(fleet): State<Fleet>, Caller(actor): Caller, Asked(page): Asked<PageQuery>) -> Answer<Json<Page<GlassBreak>>> {
+    Ok(Json(fleet.rollouts().glass_breaks(&actor, page.cursor.as_deref(), page.rows).await?))
 }
 
 /// Review a start without approval: accept it, or object, and with an objection stop it at once

@@ -39,6 +39,8 @@ pub(super) const LIST: Sql = Sql::same(select_breaks!(
     "WHERE b.org_id = $1 ORDER BY CASE WHEN b.settled_at IS NULL THEN 0 ELSE 1 END, CASE WHEN b.settled_at IS NULL THEN b.review_by ELSE 0 END,
      b.id DESC LIMIT $2"
 ));
+pub(super) const PAGE: Sql = Sql::same(select_breaks!("WHERE b.org_id = $1 AND b.id < $2 ORDER BY b.id DESC LIMIT $3"));
+pub(super) const COUNT: Sql = Sql::same("SELECT COUNT(*) FROM glass_breaks WHERE org_id = $1");
 pub(super) const NOW_OVERDUE: Sql = Sql::same(
     "SELECT org_id, id FROM glass_breaks WHERE settled_at IS NULL AND overdue = FALSE AND review_by <= $1 ORDER BY review_by LIMIT 100",
 );
@@ -156,6 +158,16 @@ pub(in crate::rollouts) async fn last_of(on: &mut impl Conn, rollout: &RolloutId
 /// Those to be reviewed first, then what was settled last; at most so many.
 pub(in crate::rollouts) async fn list(on: &mut impl Conn, org: &OrgId, most: i64) -> Result<Vec<Break>, Error> {
     rows!(on, Columns, LIST, org.as_str(), most)?.into_iter().map(Columns::read).collect()
+}
+
+/// So many made before one with this id, newest first.
+pub(in crate::rollouts) async fn page(on: &mut impl Conn, org: &OrgId, before: &str, limit: i64) -> Result<Vec<Break>, Error> {
+    rows!(on, Columns, PAGE, org.as_str(), before, limit)?.into_iter().map(Columns::read).collect()
+}
+
+/// How many there are.
+pub(in crate::rollouts) async fn count(on: &mut impl Conn, org: &OrgId) -> Result<i64, Error> {
+    Ok(row!(on, (i64,), COUNT, org.as_str())?.map_or(0, |r| r.0))
 }
 
 /// Who could review it when it was made.

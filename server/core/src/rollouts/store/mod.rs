@@ -173,6 +173,8 @@ pub(crate) const ALL: &[&Sql] = &[
     &glass::ONE,
     &glass::LAST_OF,
     &glass::LIST,
+    &glass::PAGE,
+    &glass::COUNT,
     &glass::NOW_OVERDUE,
     &glass::OPEN,
     &glass::FOR,

@@ -174,12 +174,16 @@ async fn what_nobody_reviews_in_time_is_overdue_and_stays_on_top(#[case] kind: E
     room.review_glass(&e.eve, &second, &review(true, false)).await.unwrap();
     s.w.clock.advance(HOUR - 1);
     room.tick().await.unwrap();
-    assert!(!room.glass_breaks(&s.oli).await.unwrap()[0].overdue);
+    assert!(!room.approvals(&s.oli).await.unwrap().glass[0].overdue);
     s.w.clock.advance(1);
     let (one, two) = tokio::join!(room.tick(), room.tick());
     assert!(one.is_ok() && two.is_ok());
     room.tick().await.unwrap();
-    let shown = room.glass_breaks(&s.oli).await.unwrap();
+    let newest = room.glass_breaks(&s.oli, None, Some(1)).await.unwrap();
+    assert_eq!((newest.items[0].id.clone(), newest.total), (second.clone(), 2));
+    let rest = room.glass_breaks(&s.oli, newest.next.as_deref(), Some(1)).await.unwrap();
+    assert_eq!((rest.items[0].id.clone(), rest.next), (first.clone(), None));
+    let shown = room.approvals(&s.oli).await.unwrap().glass;
     assert_eq!(shown.iter().map(|g| (g.id.clone(), g.overdue)).collect::<Vec<_>>(), [(first.clone(), true), (second, false)]);
     assert_eq!(s.audited().await.iter().filter(|a| *a == "rollout.break_glass_overdue").count(), 1);
     assert_eq!((room.glass_figures().open(), room.glass_figures().overdue()), (1, 1));

@@ -1,0 +1,47 @@
+//! The audit log: read, and taken out.
+
+use super::Script;
+use axum::{
+    body::Body,
+    http::{Method, StatusCode},
+};
+use fleet::db::EngineKind;
+use rstest::rstest;
+use serde_json::json;
+use wire::states::Role;
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn the_audit_log_is_read_and_taken_out(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    let profile = json!({ "hours": 24, "keys": ["p-256"] });
+    let made = s
+        .send(
+            s.request(Method::PUT, "/certificate-profiles/day")
+                .header("content-type", "application/json")
+                .body(Body::from(profile.to_string()))
+                .unwrap(),
+        )
+        .await;
+    assert_eq!(made.status, StatusCode::NO_CONTENT, "{}", made.body);
+    assert_eq!(s.get("/certificate-profiles").await.ok()["items"][0]["rules"]["hours"], 24);
+    assert_eq!(s.get("/audit?q=certificate_profile.set").await.ok()["items"][0]["object"], "day");
+    let gone = s.send(s.request(Method::DELETE, "/certificate-profiles/day").body(Body::empty()).unwrap()).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+    let mine = s.get("/audit?action=certificate_profile.&actor=robin&since=0").await;
+    assert_eq!((&mine.ok()["total"], &mine.body["items"][0]["action"]), (&json!(2), &json!("certificate_profile.remove")));
+    assert_eq!(s.get("/audit?action=certificate_profile.&until=0").await.ok()["total"], 0);
+
+    let file = s.get("/audit/export").await;
+    assert_eq!((file.headers["content-type"].as_str(), file.headers["cache-control"].as_str()), ("application/x-ndjson", "no-store"));
+    let (head, found) = fleet::access::verify_export(file.ok().as_str().unwrap().as_bytes()).unwrap();
+    assert_eq!((found.entries, found.broken_at), (head.last, None));
+    assert_eq!(file.headers["content-disposition"], format!("attachment; filename=\"audit-1-{}.jsonl\"", head.last));
+    let next = s.get(&format!("/audit/export?after={}", head.last)).await;
+    let (next, found) = fleet::access::verify_export(next.ok().as_str().unwrap().as_bytes()).unwrap();
+    assert_eq!((next.before, found.entries, found.broken_at), (head.head, 1, None));
+    assert_eq!(s.get("/audit/export?after=99999").await.code(), (400, "invalid"));
+    assert_eq!(Script::new(kind, Role::Operator).await.get("/audit/export").await.code(), (403, "denied"));
+}

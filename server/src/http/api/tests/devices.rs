@@ -1,0 +1,70 @@
+//! Devices, enrolment tokens and certificates.
+
+use super::Script;
+use axum::{
+    body::Body,
+    http::{Method, StatusCode},
+};
+use fleet::db::EngineKind;
+use rstest::rstest;
+use serde_json::json;
+use wire::states::Role;
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn devices_tokens_and_certificates(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    s.world.device("gw-1", "gateway").await;
+    s.world.device("gw-2", "gateway").await;
+    let listed = s.get("/devices?q=type:gateway&sort=-device_id&n=1").await;
+    assert_eq!((&listed.ok()["items"][0]["device_id"], &listed.body["total"]), (&json!("gw-2"), &json!(2)));
+    let next = s.get(&format!("/devices?q=type:gateway&sort=-device_id&n=1&cursor={}", listed.body["next"].as_str().unwrap())).await;
+    assert_eq!(next.ok()["items"][0]["device_id"], "gw-1");
+    assert_eq!(s.get("/devices/gw-1").await.ok()["row"]["state"], "active");
+    let tags = s.request(Method::PUT, "/devices/gw-1/tags").header("content-type", "application/json");
+    assert_eq!(s.send(tags.body(Body::from(r#"{"tags":["eu"]}"#)).unwrap()).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(s.get("/devices?q=tag:eu").await.ok()["total"], 1);
+    let many = |add: &str, expected: i64| json!({ "q": "type:gateway", "add": [add], "remove": ["eu"], "expected": expected });
+    assert_eq!(s.post("/devices:tag", &many("uk", 3)).await.code(), (409, "other_count"));
+    assert_eq!(s.post("/devices:tag", &many("uk", 2)).await.ok(), &json!({ "devices": 2 }));
+    let step = |step: &str, expected: i64| json!({ "q": "type:gateway", "step": step, "expected": expected });
+    assert_eq!(s.post("/devices:life", &step("suspend", 3)).await.code(), (409, "other_count"));
+    assert_eq!(s.post("/devices:life", &step("delete", 2)).await.code(), (400, "invalid"));
+    assert_eq!(s.post("/devices:life", &step("suspend", 2)).await.ok(), &json!({ "devices": 2, "changed": 2 }));
+    assert_eq!(s.get("/devices?q=state:suspended").await.ok()["total"], 2);
+    assert_eq!(s.post("/devices:life", &step("resume", 2)).await.ok(), &json!({ "devices": 2, "changed": 2 }));
+    let file = s.get("/devices:export?q=tag:uk").await;
+    assert_eq!(file.headers["content-disposition"], "attachment; filename=\"devices.csv\"");
+    let lines: Vec<&str> = file.ok().as_str().unwrap().split_terminator("\r\n").collect();
+    assert_eq!(lines[0], r#""device","type","hardware","state","online","firmware","update","last_seen","tags""#);
+    assert!(lines[1].starts_with("\"gw-1\",\"gateway\",") && lines[2].ends_with(",\"uk\"") && lines.len() == 3, "{lines:?}");
+    assert_eq!(s.get("/devices:export?q=colour:red").await.code(), (400, "bad_selector"));
+    let history = s.get("/devices/gw-1/telemetry?from=0&to=1&points=10").await;
+    assert_eq!(history.ok()["series"], json!([]));
+    let certificates = s.get("/certificates?state=active").await;
+    assert_eq!(certificates.ok()["total"], 2);
+    let id = certificates.body["items"][0]["id"].as_str().unwrap();
+    let none = s.post(&format!("/certificates/{id}/revoke"), &json!({})).await;
+    assert_eq!(none.status, StatusCode::BAD_REQUEST, "a reason has to be said: {}", none.body);
+    let since = json!({ "reason": "key_compromise", "invalidity_date": 9_000_000_000_000_i64 });
+    assert_eq!(s.post(&format!("/certificates/{id}/revoke"), &since).await.code(), (400, "invalid"), "not known yet");
+    let revoked = s.post(&format!("/certificates/{id}/revoke"), &json!({ "reason": "key_compromise", "note": "stolen" })).await;
+    assert_eq!(revoked.status, StatusCode::NO_CONTENT, "{}", revoked.body);
+    assert_eq!(s.get("/certificates?state=revoked").await.ok()["items"][0]["id"], id);
+    assert_eq!(s.get(&format!("/certificates/{id}")).await.ok()["revocation_note"], "stolen");
+    for (step, state) in [("suspend", "suspended"), ("suspend", "suspended"), ("resume", "active"), ("decommission", "decommissioned")] {
+        let done = s.post("/devices/gw-1/life", &json!({ "step": step })).await;
+        assert_eq!(done.status, StatusCode::NO_CONTENT, "{}", done.body);
+        assert_eq!(s.get("/devices/gw-1").await.ok()["row"]["state"], state);
+    }
+    assert_eq!(s.post("/devices/gw-1/life", &json!({ "step": "resume" })).await.code(), (409, "illegal_step"));
+    assert_eq!(s.post("/devices/gw-1/life", &json!({ "step": "recommission" })).await.code().0, 403, "admins only");
+    let gone = s.send(s.request(Method::DELETE, "/devices/gw-2").body(Body::empty()).unwrap()).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+    let made = s.post("/enrolment-tokens", &json!({ "label": "spare", "max_uses": 1, "hours": 1 })).await;
+    let id = made.ok()["token"]["id"].as_str().unwrap().to_owned();
+    let gone = s.send(s.request(Method::DELETE, &format!("/enrolment-tokens/{id}")).body(Body::empty()).unwrap()).await;
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{}", gone.body);
+}

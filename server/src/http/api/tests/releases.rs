@@ -1,0 +1,80 @@
+//! Uploads, signed releases and the form without JavaScript.
+
+use super::Script;
+use axum::{
+    body::Body,
+    http::{Method, Request, StatusCode},
+};
+use fleet::db::EngineKind;
+use rstest::rstest;
+use serde_json::json;
+use wire::states::Role;
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_pipeline_uploads_signs_and_publishes(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    let key = s.trust().await;
+    assert_eq!(s.get("/signing-keys").await.ok()["items"][0]["id"], key.as_str());
+    let release = s.release("1.0.0", 1).await;
+    let listed = s.get("/releases?rows=1").await;
+    assert_eq!((&listed.ok()["items"][0]["id"], &listed.body["total"]), (&json!(release), &json!(1)));
+    let detail = s.get(&format!("/releases/{release}")).await;
+    assert_eq!(detail.ok()["artifacts"][0]["name"], "fw.bin");
+    assert!(detail.body["manifest"].as_str().unwrap().contains("\"device_type\": \"gateway\""));
+    assert_eq!(s.post(&format!("/releases/{release}/publish"), &json!({})).await.code(), (409, "wrong_state"));
+    assert_eq!(s.post(&format!("/releases/{release}/deprecate"), &json!({})).await.ok()["row"]["state"], "deprecated");
+    let recalled = s.post(&format!("/releases/{release}/recall"), &json!({ "reason": "bricks the radio" })).await;
+    assert_eq!(recalled.ok()["row"]["state"], "recalled");
+    let unsigned = [s.upload("fw.bin", b"unsigned").await];
+    let quarantined = s.post("/releases", &json!({ "uploads": unsigned })).await;
+    assert!(quarantined.ok()["row"]["quarantine"].as_str().unwrap().starts_with("unsigned"));
+    let id = quarantined.body["row"]["id"].as_str().unwrap();
+    assert_eq!(s.post(&format!("/releases/{id}/publish"), &json!({})).await.code(), (409, "quarantined"));
+    assert_eq!(s.post(&format!("/releases/{id}/recheck"), &json!({})).await.ok()["row"]["state"], "draft");
+    let removed = s.send(s.request(Method::DELETE, &format!("/releases/{id}")).body(Body::empty()).unwrap()).await;
+    assert_eq!(removed.status, StatusCode::NO_CONTENT);
+    let revoked = s.send(s.request(Method::DELETE, &format!("/signing-keys/{key}")).body(Body::empty()).unwrap()).await;
+    assert_eq!(revoked.status, StatusCode::NO_CONTENT);
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_cut_upload_goes_on_where_the_server_says(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    let begun = s.post("/uploads", &json!({ "name": "fw.bin", "size": 10 })).await;
+    let path = format!("/uploads/{}", begun.ok()["id"].as_str().unwrap());
+    let pieces =
+        futures::stream::iter([Ok(bytes::Bytes::from_static(b"0123")), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))]);
+    let cut = s.request(Method::PUT, &format!("{path}?offset=0")).body(Body::from_stream(pieces)).unwrap();
+    assert_eq!(s.send(cut).await.code(), (400, "upload_cut"));
+    let head = s.send(s.request(Method::HEAD, &path).body(Body::empty()).unwrap()).await;
+    assert_eq!((head.headers["upload-offset"].as_str(), head.headers["upload-length"].as_str()), ("4", "10"));
+    assert_eq!(s.put(&format!("{path}?offset=0"), b"0123456789").await.code(), (409, "wrong_offset"));
+    let done = s.put(&format!("{path}?offset=4"), b"456789").await;
+    assert_eq!(done.ok()["sha256"], "84d89877f0d4041efb6bf91a16f0248f2fd573e6af05c19f96bedb9f882f7882");
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_form_without_javascript_uploads_a_release(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Operator).await;
+    let form = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"fw.bin\"\r\n\r\nfirmware\r\n\
+                --x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"\"\r\n\r\n\r\n--x--\r\n";
+    let post = |body: &str| {
+        let request = Request::post("/releases/upload").header("authorization", format!("Bearer {}", s.secret));
+        s.send(request.header("content-type", "multipart/form-data; boundary=x").body(Body::from(body.to_owned())).unwrap())
+    };
+    let stored = post(form).await;
+    assert_eq!(stored.status, StatusCode::SEE_OTHER, "{}", stored.body);
+    assert!(stored.headers["location"].starts_with("/firmware/rel_"));
+    let refused = post(&form.replace("fw.bin", "../fw.bin")).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.body.to_string().contains("without its folder"), "{}", refused.body);
+}

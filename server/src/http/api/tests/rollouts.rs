@@ -1,0 +1,105 @@
+//! Rollouts from their draft or their file to a decision.
+
+use super::{Script, token};
+use axum::{
+    body::Body,
+    http::{Method, StatusCode},
+};
+use fleet::db::EngineKind;
+use rstest::rstest;
+use serde_json::{Value, json};
+use wire::states::Role;
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_rollout_from_draft_to_a_second_person_s_decision(#[case] kind: EngineKind) {
+    let mut s = Script::new(kind, Role::Admin).await;
+    s.world.device("gw-1", "gateway").await;
+    s.trust().await;
+    let release = s.release("1.0.0", 1).await;
+    let spec = json!({
+        "name": "Gateway 1.0.0", "release": release, "reason": "first",
+        "stages": [{ "name": "Everyone", "reach": { "percent": 100.0 } }],
+    });
+    assert_eq!(s.post("/rollouts/preview", &spec).await.ok()["total"], 1);
+    let drafted = s.post("/rollouts", &spec).await;
+    assert_eq!(drafted.status, StatusCode::CREATED, "{}", drafted.body);
+    let id = drafted.body["row"]["id"].as_str().unwrap().to_owned();
+    let placed = s.get(&format!("/rollouts/{id}/preview/devices?stage=1")).await;
+    assert_eq!((&placed.ok()["total"], &placed.ok()["items"][0]["device_id"]), (&json!(1), &json!("gw-1")));
+    assert_eq!(s.post(&format!("/rollouts/preview?rollout={id}"), &spec).await.ok()["stages"][0]["sample"], json!(["gw-1"]));
+    let mut renamed = spec.clone();
+    renamed["name"] = "Gateway one".into();
+    let edit = |generation: &Value, spec: &Value| {
+        let request = s.request(Method::PUT, &format!("/rollouts/{id}")).header("content-type", "application/json");
+        s.send(request.body(Body::from(json!({ "generation": generation, "spec": spec }).to_string())).unwrap())
+    };
+    assert_eq!(edit(&drafted.body["generation"], &renamed).await.ok()["row"]["name"], "Gateway one");
+    assert_eq!(edit(&drafted.body["generation"], &spec).await.status, StatusCode::CONFLICT, "a stale edit");
+    let alone = s.post(&format!("/rollouts/{id}/submit"), &json!({})).await;
+    assert_eq!(alone.code(), (409, "not_now"), "nobody could approve it");
+    let other = s.world.person("second", Role::Admin).await;
+    let submitted = s.post(&format!("/rollouts/{id}/submit"), &json!({})).await;
+    assert_eq!(submitted.ok()["row"]["state"], "waiting_for_approval");
+    let decision = json!({ "digest": submitted.body["digest"], "remark": "looks right" });
+    let own = s.post(&format!("/rollouts/{id}/approve"), &decision).await;
+    assert!(!own.status.is_success(), "its author can't approve it");
+    s.secret = token(&s.world, &other, Role::Admin).await;
+    assert_eq!(s.post(&format!("/rollouts/{id}/approve"), &json!({ "reason": "x" })).await.code(), (400, "no_digest"));
+    let approved = s.post(&format!("/rollouts/{id}/approve"), &decision).await;
+    assert_eq!(approved.ok()["approvals"][0]["approved"], true);
+    assert_eq!(s.get("/rollouts").await.ok()["items"][0]["id"], id.as_str());
+    assert!(s.get(&format!("/rollouts/{id}/updates?stage=1")).await.ok()["items"].is_array());
+    let report = s.get(&format!("/rollouts/{id}/report")).await;
+    assert_eq!(report.headers["content-type"], "text/csv; charset=utf-8");
+    assert_eq!(report.headers["content-disposition"], format!("attachment; filename=\"rollout-{id}.csv\""));
+    let lines: Vec<&str> = report.ok().as_str().unwrap().split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 2, "a head and a device");
+    assert!(
+        lines[0].starts_with("\"device\",\"stage\",\"state\",\"code\",") && lines[1].starts_with("\"gw-1\",\"1\",\"queued\","),
+        "{lines:?}"
+    );
+    assert_eq!(s.get("/rollouts/rol_00000000000000000000000000000000/report").await.code(), (404, "not_found"));
+    assert_eq!(s.post(&format!("/rollouts/{id}/explode"), &json!({})).await.code(), (404, "not_found"));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_plan_as_a_file_is_compared_applied_and_found_by_its_name(#[case] kind: EngineKind) {
+    let s = Script::new(kind, Role::Admin).await;
+    s.world.device("gw-1", "gateway").await;
+    s.trust().await;
+    s.release("1.0.0", 1).await;
+    let plan = "name: Spring\nreason: first\nrelease: { device_type: gateway, version: 1.0.0 }\nstages:\n  - name: Everybody\n    reach: { percent: 100 }\n";
+    let send = async |method: Method, path: &str, media: &str, text: &str| {
+        s.send(s.request(method, path).header("content-type", media).body(Body::from(text.to_owned())).unwrap()).await
+    };
+    let (apply, diff) = ("/rollouts/apply", "/rollouts/diff");
+    let none = send(Method::POST, diff, "application/yaml", plan).await;
+    assert_eq!((&none.ok()["id"], &none.body["lines"]), (&Value::Null, &json!([])));
+    assert_eq!(s.get("/rollouts?name=Spring").await.ok()["total"], 0, "comparing drafts nothing");
+    let drafted = send(Method::PUT, apply, "application/yaml", plan).await;
+    assert_eq!((&drafted.ok()["outcome"], &drafted.body["state"]), (&json!("drafted"), &json!("draft")));
+    let longer = plan.replace("percent: 100 }", "percent: 100 }\n    soak_s: 600");
+    assert_eq!(send(Method::POST, diff, "application/yaml", &longer).await.ok()["lines"][0]["field"], "stages.0.soak_s");
+    // JSON of the same form.
+    let stages = json!([{ "name": "Everybody", "reach": { "percent": 100 }, "soak_s": 600 }]);
+    let same =
+        json!({ "name": "Spring", "reason": "first", "release": { "device_type": "gateway", "version": "1.0.0" }, "stages": stages });
+    let edited = send(Method::PUT, apply, "application/json; charset=utf-8", &same.to_string()).await;
+    assert_eq!((&edited.ok()["outcome"], &edited.body["id"]), (&json!("edited"), &drafted.body["id"]));
+    assert_eq!(send(Method::PUT, apply, "application/yaml", &longer).await.ok()["outcome"], "same");
+    let found = s.get("/rollouts?name=Spring").await;
+    assert_eq!((&found.ok()["total"], &found.body["items"][0]["id"]), (&json!(1), &drafted.body["id"]));
+
+    assert_eq!(send(Method::PUT, apply, "text/plain", plan).await.code(), (415, "not_yaml"));
+    let wrong = send(Method::PUT, apply, "application/yaml", &plan.replace("reason", "reasons")).await;
+    assert_eq!(wrong.code(), (400, "bad_plan"));
+    assert!(wrong.body["detail"].as_str().unwrap().starts_with("plan:2"), "{}", wrong.body);
+    let missing = send(Method::PUT, apply, "application/yaml", &plan.replace("1.0.0", "9.0.0")).await;
+    assert!(missing.body["detail"].as_str().unwrap().contains("no release 9.0.0"), "{}", missing.body);
+}
