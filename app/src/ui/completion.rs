@@ -88,7 +88,7 @@ impl Completing {
         self.chosen.get().filter(|_| self.open()).map(|i| self.way_id(i))
     }
 
-    /// The input has the focus: what the fleet has is asked for once.
+    /// The input has the focus: what the fleet has is asked for, until it was said once.
     pub fn learn(self) {
         if self.asked.get_value() {
             return;
@@ -96,7 +96,11 @@ impl Completing {
         self.asked.set_value(true);
         spawn_local(async move {
             // A refusal leaves the fields, which need no server.
-            let Ok(known) = ask(ReadSelectorValues {}).await.and_then(|known| known.read::<Known>()) else { return };
+            let Ok(known) = ask(ReadSelectorValues {}).await.and_then(|known| known.read::<Known>()) else {
+                // The next time somebody comes here it is asked again.
+                let _ = self.asked.try_set_value(false);
+                return;
+            };
             // The page may be gone by now.
             if self.known.try_set_value(known).is_none() && self.wanted.try_get_value() == Some(true) {
                 self.look_again();
@@ -242,7 +246,7 @@ impl Completing {
 /// What is asked of the document.
 #[cfg(feature = "hydrate")]
 mod rim {
-    use leptos::prelude::document;
+    use leptos::prelude::{document, request_animation_frame};
     use wasm_bindgen::JsCast;
     use web_sys::{HtmlElement, HtmlInputElement};
 
@@ -278,16 +282,19 @@ mod rim {
         }
     }
 
-    /// Scrolls a list so far that one of its items is seen.
+    /// Scrolls a list so far that one of its items is seen, once both are there: the key that chooses the last one may be the one that opens the list.
     pub(super) fn show(list: &str, item: &str) {
-        let find = |id: &str| document().get_element_by_id(id)?.dyn_into::<HtmlElement>().ok();
-        let (Some(list), Some(item)) = (find(list), find(item)) else { return };
-        let (top, end) = (item.offset_top(), item.offset_top() + item.offset_height());
-        if top < list.scroll_top() {
-            list.set_scroll_top(top);
-        } else if end > list.scroll_top() + list.client_height() {
-            list.set_scroll_top(end - list.client_height());
-        }
+        let (list, item) = (list.to_owned(), item.to_owned());
+        request_animation_frame(move || {
+            let find = |id: &str| document().get_element_by_id(id)?.dyn_into::<HtmlElement>().ok();
+            let (Some(list), Some(item)) = (find(&list), find(&item)) else { return };
+            let (top, end) = (item.offset_top(), item.offset_top() + item.offset_height());
+            if top < list.scroll_top() {
+                list.set_scroll_top(top);
+            } else if end > list.scroll_top() + list.client_height() {
+                list.set_scroll_top(end - list.client_height());
+            }
+        });
     }
 }
 
