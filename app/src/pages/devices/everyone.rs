@@ -41,9 +41,7 @@ impl Order<'_> {
 
     /// The list from its first page on, and with the question in it.
     fn addresses(&self) -> (String, String) {
-        let list = self.shown.first();
-        let asked = format!("{list}{}ask={}", if list.contains('?') { '&' } else { '?' }, self.name);
-        (list, asked)
+        (self.shown.first(), self.shown.question(self.name))
     }
 
     /// The way to it; nothing where no device is shown, and where too many are, why not.

@@ -109,6 +109,12 @@ impl Shown {
         self.asking(DeviceQuery { cursor: None, ..self.query.clone() })
     }
 
+    /// The address of its first page with a question in it, which is the way there without script.
+    pub fn question(&self, name: &str) -> String {
+        let list = self.first();
+        format!("{list}{}ask={name}", if list.contains('?') { '&' } else { '?' })
+    }
+
     /// The address of the first page of another list, in the same columns.
     pub fn asking(&self, query: DeviceQuery) -> String {
         Self { query: DeviceQuery { cursor: None, ..query }, columns: self.columns.clone() }.href(0)

@@ -82,8 +82,7 @@ pub fn saved(views: &[SavedView], shown: &Shown) -> AnyView {
         })
         .collect_view();
     let line = (!views.is_empty()).then(|| view! { <hr/> });
-    let ask = format!("{here}{}ask={ASK}", if here.contains('?') { '&' } else { '?' });
-    let more = view! { <a href=ask data-dialog=DIALOG aria-haspopup="dialog">"Save or remove…"</a> };
+    let more = view! { <a href=shown.question(ASK) data-dialog=DIALOG aria-haspopup="dialog">"Save or remove…"</a> };
     menu("Views", view! { {links}{line}{more} }.into_any())
 }
 
