@@ -14,7 +14,7 @@ use crate::{
     live,
     pages::words,
     ui::{
-        Column, PageHead, Tone, badge, banner, copyable, empty,
+        Column, PageHead, Tone, badge, banner, copyable, empty, facet,
         form::{self, ActionForm, FormCall, fault_banner, refusal, said, search_input},
         icon,
         number::counted,
@@ -138,8 +138,8 @@ fn filter_bar(query: &CertificateQuery) -> AnyView {
         <form class="filters" method="get" action="/certificates" role="search">
             {search_input("Search certificates", "Device id, serial number or fingerprint", &query.q)}
             {hidden}
-            <details class="facet" name="facet"><summary class="btn" data-s="sm">"State"{icon("chevron-down")}</summary><div class="menu">{links}</div></details>
-            <details class="facet" name="facet"><summary class="btn" data-s="sm">"Ends"{icon("chevron-down")}</summary><div class="menu">{ends.collect_view()}</div></details>
+            {facet("State", links.into_any())}
+            {facet("Ends", ends.collect_view().into_any())}
             {chips.into_iter().flatten().collect_view()}
         </form>
     }

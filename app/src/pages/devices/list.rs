@@ -17,7 +17,7 @@ use crate::{
     ui::{
         Column, PageHead, Tone,
         completion::Completing,
-        empty,
+        empty, facet,
         form::{FormCall, Post, on_asked_anew, said},
         icon,
         number::{counted, grouped},
@@ -163,11 +163,11 @@ fn filter_bar(model: &Model, (shown, before): (&Shown, i64), ways: Completing) -
             {ways.search("Search devices", "Search, or filter: type:gateway tag:eu online:yes", q)}
             {(query.sort != DeviceSort::DeviceId).then(|| view! { <input type="hidden" name="sort" value=query.sort.as_str()/> })}
             {(!columns.is_empty()).then(|| view! { <input type="hidden" name="cols" value=columns/> })}
-            {facet("online", "Online", &online, shown)}
-            {facet("type", "Type", &model.types, shown)}
-            {facet("version", "Firmware", &model.versions, shown)}
-            {facet("tag", "Tag", &model.tags, shown)}
-            {facet("group", "Group", &model.groups, shown)}
+            {values("online", "Online", &online, shown)}
+            {values("type", "Type", &model.types, shown)}
+            {values("version", "Firmware", &model.versions, shown)}
+            {values("tag", "Tag", &model.tags, shown)}
+            {values("group", "Group", &model.groups, shown)}
             {views::columns(shown, before)}
             {views::saved(&model.views, shown)}
             {chips}
@@ -181,14 +181,14 @@ fn filter_bar(model: &Model, (shown, before): (&Shown, i64), ways: Completing) -
 }
 
 /// A menu of links, each the list filtered by one value.
-fn facet(key: &'static str, label: &'static str, values: &[String], shown: &Shown) -> AnyView {
-    if values.is_empty() {
+fn values(key: &'static str, label: &'static str, all: &[String], shown: &Shown) -> AnyView {
+    if all.is_empty() {
         return ().into_any();
     }
     let query = &shown.query;
     let now = filters::value_of(&query.q, key);
     let to = |value: &str| shown.asking(DeviceQuery { q: filters::with(&query.q, key, value), ..query.clone() });
-    let links = values
+    let links = all
         .iter()
         .map(|value| {
             let current = now.as_deref() == Some(value);
@@ -196,13 +196,7 @@ fn facet(key: &'static str, label: &'static str, values: &[String], shown: &Show
         })
         .collect_view();
     let any = now.is_some().then(|| view! { <a href=to("")>"Any"</a><hr/> });
-    view! {
-        <details class="facet" name="facet">
-            <summary class="btn" data-s="sm">{label}{icon("chevron-down")}</summary>
-            <div class="menu">{any}{links}</div>
-        </details>
-    }
-    .into_any()
+    facet(label, view! { {any}{links} }.into_any())
 }
 
 fn rows(model: &Model, shown: &Shown, before: i64) -> AnyView {

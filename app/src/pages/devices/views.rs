@@ -6,7 +6,7 @@ use crate::{
     ui::{
         dialog,
         dialog::buttons,
-        fault_banner,
+        facet, fault_banner,
         form::{self, ActionForm, FormCall},
         icon,
         page::question,
@@ -51,17 +51,7 @@ pub fn columns(shown: &Shown, before: i64) -> AnyView {
             view! { <a href=href aria-label=what aria-current=on.then_some("true")>{on.then(|| icon("check"))}{name}</a> }
         })
         .collect_view();
-    menu("Columns", links.into_any())
-}
-
-fn menu(label: &'static str, inside: AnyView) -> AnyView {
-    view! {
-        <details class="facet" name="facet">
-            <summary class="btn" data-s="sm">{label}{icon("chevron-down")}</summary>
-            <div class="menu">{inside}</div>
-        </details>
-    }
-    .into_any()
+    facet("Columns", links.into_any())
 }
 
 /// What a view shows, from its first page on.
@@ -83,7 +73,7 @@ pub fn saved(views: &[SavedView], shown: &Shown) -> AnyView {
         .collect_view();
     let line = (!views.is_empty()).then(|| view! { <hr/> });
     let more = view! { <a href=shown.question(ASK) data-dialog=DIALOG aria-haspopup="dialog">"Save or remove…"</a> };
-    menu("Views", view! { {links}{line}{more} }.into_any())
+    facet("Views", view! { {links}{line}{more} }.into_any())
 }
 
 /// The question: a name for what is shown, and those there are. Where the address asks for it, which is the way without script, it stands in the page.
