@@ -113,7 +113,7 @@ fn standing(m: &Model) -> AnyView {
             <dt>"By"</dt><dd>{m.revoked_by.clone()}</dd>
             {(m.row.reason == "owners_list").then(|| view! {
                 <dt>"What to do"</dt>
-                <dd>"Give the device another certificate at its own authority. If it was revoked by mistake, bring a newer list without it under "<a href="/enrolment">"Enrolment"</a>"."</dd>
+                <dd>"Give the device another certificate at its own authority. If it was revoked by mistake, bring a newer list without it under "<a href="/enrolment?tab=own">"Enrolment"</a>"."</dd>
             })}
             {m.invalidity_date.map(|since| view! { <dt>"Wrong since"</dt><dd>{time::at(since)}</dd> })}
             {(!m.revocation_note.is_empty()).then(|| view! { <dt>"Note"</dt><dd>{m.revocation_note.clone()}</dd> })}

@@ -120,7 +120,7 @@ fn list(p: &Page, disable: FormCall<DisableClaim>) -> AnyView {
         Column::actions("Disable"),
     ];
     let rows = p.claims.all.iter().map(|c| row(c, p, disable)).collect_view();
-    let rest = super::rest(&p.lists.claims, p.claims.all.len(), "newest", "/enrolment?tab=claim");
+    let rest = super::rest(&p.lists.claims, p.claims.all.len(), ("newest", "claims"), "/enrolment?tab=claim");
     view! { {card_flush("Claims", None, table("Claims", columns, rows.into_any()))}{rest} }.into_any()
 }
 

@@ -148,7 +148,7 @@ fn list(p: &Page) -> AnyView {
             }
         })
         .collect_view();
-    let rest = super::rest(&p.lists.batches, p.batches.len(), "newest", "/enrolment?tab=factory");
+    let rest = super::rest(&p.lists.batches, p.batches.len(), ("newest", "batches"), "/enrolment?tab=factory");
     view! { {card_flush("Batches", None, table("Batches of requests", columns, rows.into_any()))}{rest} }.into_any()
 }
 

@@ -194,8 +194,9 @@ fn here(list: &Listed) -> String {
     list.behind.as_ref().map(|cursor| format!("&cur={cursor}")).unwrap_or_default()
 }
 
-/// Below a list of which there is more than this: "the newest 50 of 1,204", with a way to the others and back. `address` is the list's own, with a query.
-fn rest(list: &Listed, shown: usize, end: &'static str, address: &str) -> AnyView {
+/// Below a list of which there is more than this: "The newest 50 of 1,204", with a way to the others and back. `name` is what it is a list of, as two may
+/// stand on the page; `address` is the list's own, with a query.
+fn rest(list: &Listed, shown: usize, (end, name): (&'static str, &'static str), address: &str) -> AnyView {
     if list.next.is_none() && list.behind.is_none() {
         return ().into_any();
     }
@@ -211,7 +212,7 @@ fn rest(list: &Listed, shown: usize, end: &'static str, address: &str) -> AnyVie
         view! { <a class="btn" data-s="sm" href=format!("{address}&cur={cursor}")>"Next"{icon("chevron-right")}</a> }
     });
     view! {
-        <nav class="pager" aria-label="Pages">
+        <nav class="pager" aria-label=format!("Pages of {name}")>
             <span>{words}</span>
             <div class="btn-group push">{first}{next}</div>
         </nav>

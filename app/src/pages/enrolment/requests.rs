@@ -16,7 +16,8 @@ use wire::enrolment::{EnrolmentPage as Page, EnrolmentRequest, Returns};
 
 /// The devices that wait; nothing where none does and none could.
 pub(super) fn waiting(p: &Page, calls: Calls) -> AnyView {
-    if p.requests.is_empty() {
+    // Where every one of a later page was decided, the others still wait.
+    if p.lists.requests.total == 0 {
         return p
             .settings
             .open
@@ -41,7 +42,7 @@ pub(super) fn waiting(p: &Page, calls: Calls) -> AnyView {
     };
     let note = "Approve a device only when it shows the same code itself: the agent prints it, and it is the beginning of the SHA-256 of its public key.";
     let body = view! { <p class="body dim">{note}</p>{body} };
-    let rest = super::rest(&p.lists.requests, p.requests.len(), "oldest", "/enrolment?tab=agent");
+    let rest = super::rest(&p.lists.requests, p.requests.len(), ("oldest", "devices that wait"), "/enrolment?tab=agent");
     view! { {card_flush("Waiting for approval", Some(aside), body.into_any())}{rest} }.into_any()
 }
 

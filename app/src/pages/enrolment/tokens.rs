@@ -21,7 +21,7 @@ pub(super) fn list(p: &Page, revoke: FormCall<RevokeEnrolmentToken>) -> AnyView 
         let none = "A token is a secret that a device trades for its certificate, once or as often as you allow.";
         return view! { <div class="card">{empty("key-round", "No enrolment token yet", none, None)}</div> }.into_any();
     }
-    let rest = super::rest(&p.lists.tokens, p.tokens.len(), "newest", "/enrolment?tab=agent");
+    let rest = super::rest(&p.lists.tokens, p.tokens.len(), ("newest", "tokens"), "/enrolment?tab=agent");
     view! { {card_flush("Tokens", None, rows(p, revoke))}{rest} }.into_any()
 }
 
