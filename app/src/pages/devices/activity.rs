@@ -22,6 +22,22 @@ const KINDS: [(ActivityKind, &str); 4] = [
     (ActivityKind::Updates, "Updates"),
 ];
 
+/// What entries of the audit log have for inquiries: ids and digests. The log shows them, and the certificate's own page.
+const FOR_INQUIRIES: [&str; 12] = [
+    "authority",
+    "certificate",
+    "fingerprint",
+    "id",
+    "issuer",
+    "profile_version",
+    "replaces",
+    "rollout",
+    "serial",
+    "sign",
+    "spki_sha256",
+    "subject",
+];
+
 /// Reads the address: `show` and `before`; what is not understood is as if it was not there.
 pub fn asked(get: impl Fn(&str) -> Option<String>) -> ActivityQuery {
     ActivityQuery {
@@ -181,10 +197,11 @@ fn said(action: &str) -> (Tone, Option<&'static str>) {
     (tone, Some(words))
 }
 
-/// Pure: what an entry says beside, for people: `{"tags":["eu","lab"],"was":"active"}` is `tags: eu, lab; was: active`.
+/// Pure: what an entry says beside, for people: `{"serial":"0a","tags":["eu","lab"],"was":"active"}` is `tags: eu, lab; was: active`.
 fn facts(detail: &str) -> String {
     let Some(Value::Object(all)) = parse(detail) else { return detail.to_owned() };
-    all.iter().filter_map(|(key, value)| Some(format!("{}: {}", key.replace('_', " "), fact(value)?))).collect::<Vec<_>>().join("; ")
+    let said = all.iter().filter(|(key, _)| !FOR_INQUIRIES.contains(&key.as_str()));
+    said.filter_map(|(key, value)| Some(format!("{}: {}", key.replace('_', " "), fact(value)?))).collect::<Vec<_>>().join("; ")
 }
 
 /// Nothing where it says nothing.
@@ -220,6 +237,8 @@ mod tests {
         let detail = r#"{"by":null,"note":"","tags":["eu","lab"],"tokens_voided":2,"was":"active"}"#;
         assert_eq!(facts(detail), "tags: eu, lab; tokens voided: 2; was: active");
         assert_eq!(facts(r#"{"tags":[]}"#), "");
+        let issued = r#"{"by":"token hall 3","fingerprint":"0a","issuer":"ca_1","profile_version":1,"serial":"0b","spki_sha256":"0c"}"#;
+        assert_eq!(facts(issued), "by: token hall 3", "what only an inquiry needs is left to the log");
         assert_eq!(facts("plain"), "plain");
         assert_eq!(facts(""), "");
     }
