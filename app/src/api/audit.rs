@@ -16,14 +16,8 @@ pub async fn read_audit(
     #[server(default)] until: String,
 ) -> Result<Packed, ApiFault> {
     let call = super::caller::caller()?;
-    let time = |text: &str, field: &str| match text.trim() {
-        "" => Ok(None),
-        text => crate::plan::instant(text).map(Some).ok_or_else(|| {
-            let message = "Write date and time in UTC, for example 2026-12-20T06:00.";
-            ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at(field))
-        }),
-    };
     let cursor = (!cursor.is_empty()).then_some(cursor);
-    let query = wire::access::AuditQuery { since: time(&since, "since")?, until: time(&until, "until")?, q, actor, action, cursor };
+    let (since, until) = (call.instant_if_any(&since, "since")?, call.instant_if_any(&until, "until")?);
+    let query = wire::access::AuditQuery { q, actor, action, since, until, cursor };
     call.model(call.fleet.access().find_audit(&call.actor, &query).await)
 }

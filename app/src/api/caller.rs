@@ -9,7 +9,7 @@ use fleet::{
 use http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 use leptos::{prelude::*, server_fn::redirect::REDIRECT_HEADER};
 use leptos_axum::ResponseOptions;
-use wire::FaultKind;
+use wire::{FaultKind, Timestamp};
 
 /// Who the server's guard found behind the request; nobody on the sign-in and set-up pages.
 #[derive(Clone)]
@@ -83,6 +83,17 @@ impl Call {
     /// The id in an address or a form; what is no id names nothing, so the answer is "not found".
     pub fn id<T: std::str::FromStr>(&self, text: &str) -> Result<T, ApiFault> {
         text.parse().map_err(|_| self.refuse(ApiFault::new(FaultKind::NotFound, "not_found", "There is nothing with this id here.")))
+    }
+    /// The instant in a form's input of this name: `2026-11-22T09:57` in UTC.
+    pub fn instant(&self, text: &str, field: &str) -> Result<Timestamp, ApiFault> {
+        crate::plan::instant(text.trim()).ok_or_else(|| {
+            let message = "Write date and time in UTC, for example 2026-11-22T09:57.";
+            self.refuse(wire::Fault::new(FaultKind::Invalid, "invalid", message).at(field).into())
+        })
+    }
+    /// The same where it may be left empty.
+    pub fn instant_if_any(&self, text: &str, field: &str) -> Result<Option<Timestamp>, ApiFault> {
+        if text.trim().is_empty() { Ok(None) } else { self.instant(text, field).map(Some) }
     }
 }
 

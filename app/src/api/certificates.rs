@@ -41,13 +41,7 @@ pub async fn revoke_certificate(
     if typed.row.device_id != device || typed.certificates.iter().all(|c| c.id != id) {
         return Err(call.unconfirmed("the device's id"));
     }
-    let invalidity_date = match invalidity_date.trim() {
-        "" => None,
-        text => Some(crate::plan::instant(text).ok_or_else(|| {
-            let message = "Write date and time in UTC, for example 2026-11-22T09:57.";
-            call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at("invalidity_date")))
-        })?),
-    };
+    let invalidity_date = call.instant_if_any(&invalidity_date, "invalidity_date")?;
     call.answer(call.fleet.pki().revoke(&call.actor, &id, wire::pki::Revocation { reason, invalidity_date, note }).await)?;
     call.lead_to(super::session::local(&back, "/certificates"));
     Ok(())

@@ -14,14 +14,8 @@ pub async fn read_freezes() -> Result<Packed, ApiFault> {
 #[server(prefix = "/rpc", endpoint = "/freeze_new")]
 pub async fn create_freeze(name: String, from: String, until: String, #[server(default)] reason: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let time = |text: &str, field: &str| {
-        crate::plan::instant(text.trim()).ok_or_else(|| {
-            let message = "Write date and time in UTC, for example 2026-12-20T06:00.";
-            call.refuse(ApiFault(wire::Fault::new(wire::FaultKind::Invalid, "invalid", message).at(field)))
-        })
-    };
-    let from = if from.trim().is_empty() { wire::Timestamp::default() } else { time(&from, "from")? };
-    let new = wire::rollouts::NewFreeze { name, reason, from, until: time(&until, "until")? };
+    let from = call.instant_if_any(&from, "from")?.unwrap_or_default();
+    let new = wire::rollouts::NewFreeze { name, reason, from, until: call.instant(&until, "until")? };
     call.answer(call.fleet.rollouts().freeze(&call.actor, new).await)?;
     call.lead_to("/freezes");
     Ok(())
