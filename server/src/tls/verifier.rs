@@ -118,6 +118,19 @@ impl DeviceVerifier {
         }
     }
 
+    /// The end of the check: the chain is in order, and our own state has said whether it may be used now.
+    fn decided(
+        &self,
+        leaf: &CertificateDer<'_>,
+        verified: ClientCertVerified,
+        allowed: Result<(), Refusal>,
+    ) -> Result<ClientCertVerified, Error> {
+        allowed.map(|()| verified).map_err(|refusal| {
+            tracing::info!(%refusal, "device refused in the handshake");
+            self.refuse(leaf, Reason::of_refusal(refusal), alert(refusal).into())
+        })
+    }
+
     /// Says to the handshake's own task why it fails.
     fn refuse(&self, leaf: &CertificateDer<'_>, reason: Reason, error: Error) -> Error {
         let listener = if self.mandatory { "device" } else { "enrol" };
@@ -180,10 +193,20 @@ impl ClientCertVerifier for DeviceVerifier {
             return Err(self.refuse(&nothing, Reason::Malformed, CertificateError::BadEncoding.into()));
         }
         let chains = self.chains()?;
+        // What is shown on the enrol listener may be a claim's, and comes once.
+        if self.mandatory
+            && let Some(allowed) = self.trust.anchored(leaf, chains.version)
+        {
+            return self.decided(leaf, ClientCertVerified::assertion(), allowed);
+        }
         let (verified, allowed) = match chains.webpki.verify_client_cert(leaf, intermediates, now) {
             Ok(verified) => {
                 let claim = (!self.mandatory).then(|| self.trust.claim(leaf)).flatten();
-                (verified, claim.map_or_else(|| self.trust.check(leaf).map(drop), |claim| claim.map(drop)))
+                let allowed = claim.map_or_else(|| self.trust.check(leaf).map(drop), |claim| claim.map(drop));
+                if self.mandatory && allowed.is_ok() {
+                    self.trust.anchor_at(leaf, chains.version);
+                }
+                (verified, allowed)
             }
             Err(error) => {
                 let Some((anchor, verified)) = chains.registered.find(leaf, intermediates, now, || self.trust.issuer(leaf)) else {
@@ -193,13 +216,7 @@ impl ClientCertVerifier for DeviceVerifier {
                 (verified, self.of_registered(leaf, intermediates, &anchor))
             }
         };
-        match allowed {
-            Ok(()) => Ok(verified),
-            Err(refusal) => {
-                tracing::info!(%refusal, "device refused in the handshake");
-                Err(self.refuse(leaf, Reason::of_refusal(refusal), alert(refusal).into()))
-            }
-        }
+        self.decided(leaf, verified, allowed)
     }
 
     fn verify_tls12_signature(

@@ -2,6 +2,7 @@
 //! side by side.
 
 mod alarms;
+mod anchored;
 mod clock;
 mod consents;
 mod follow;

@@ -16,7 +16,7 @@ use super::{
 use crate::db::Db;
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use tokio::time::Instant;
 use wire::{
@@ -40,6 +40,7 @@ impl TrustHandle {
             signed: None,
             used: AtomicBool::new(false),
             suspected: AtomicBool::new(false),
+            anchored: AtomicU64::new(0),
         };
         // A new certificate changes nothing for the connections there are, so nobody is woken.
         self.0.leaves.write().entry(leaf.peer.fingerprint).or_insert_with(|| Arc::new(leaf));
@@ -92,6 +93,9 @@ impl TrustHandle {
             for leaf in changed {
                 if let Some(before) = leaves.get(&leaf.peer.fingerprint) {
                     leaf.used.fetch_or(before.used.load(Ordering::Relaxed), Ordering::Relaxed);
+                    if leaf.says_what(before) {
+                        leaf.anchored.store(before.anchored.load(Ordering::Relaxed), Ordering::Relaxed);
+                    }
                     // What was issued here comes back as it is known.
                     tighter |= !leaf.stands_like(before);
                 }
@@ -132,6 +136,12 @@ impl TrustHandle {
 }
 
 impl Leaf {
+    /// Whether both rows say of the certificate's own bytes the same. A row that was changed has to fit them again.
+    fn says_what(&self, other: &Self) -> bool {
+        (&self.uri, &self.peer.device_id, &self.issuer, self.not_before, self.ends)
+            == (&other.uri, &other.peer.device_id, &other.issuer, other.not_before, other.ends)
+    }
+
     /// Whether the judgement of a connection is the same by both, as far as this certificate goes.
     fn stands_like(&self, other: &Self) -> bool {
         (self.state, self.device_state, self.peer.not_after) == (other.state, other.device_state, other.peer.not_after)
@@ -158,6 +168,7 @@ fn leaf(r: store::LeafRecord, trust_domain: &str) -> Result<Leaf, Error> {
         signed: r.foreign_der.as_deref().and_then(signed),
         used: AtomicBool::new(r.used != 0),
         suspected: AtomicBool::new(false),
+        anchored: AtomicU64::new(0),
         peer: DevicePeer {
             org: r.org_id.parse().map_err(crate::db::Error::corrupt)?,
             device: r.device,

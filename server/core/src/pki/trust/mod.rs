@@ -1,6 +1,7 @@
 //! Who may connect, in memory: asked in every handshake and again after it, so it waits for nothing (H-3, H-4, H-5). Follows the database by
 //! the trust clock: a change is read by every instance within seconds, and at once where it was made. Refuses to know sockets.
 
+mod anchored;
 mod follow;
 mod signs;
 mod strangers;
@@ -63,6 +64,8 @@ struct Leaf {
     signed: Option<Signed>,
     used: AtomicBool,
     suspected: AtomicBool,
+    /// The version of the anchors that its chain was last found to end in, its names being those of its row; 0 when it never was.
+    anchored: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -146,8 +149,8 @@ impl TrustHandle {
             return Err(if arriving { Refusal::Arriving } else { self.0.strangers.see(fingerprint, leaf_der, self.0.clock.now()) });
         };
         self.judge(&leaf)?;
-        if self.registered(&leaf.issuer) {
-            // Its names are its own authority's business; the row was found by every byte of it (P-3).
+        if self.registered(&leaf.issuer) || leaf.anchored.load(Ordering::Relaxed) != 0 {
+            // A registered authority's names are its own business; the row was found by every byte of it (P-3), and so were names that fitted before.
             return Ok(leaf.peer.clone());
         }
         let names = recognise::names(leaf_der).ok_or(Refusal::Names)?;

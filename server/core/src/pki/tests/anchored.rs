@@ -1,0 +1,54 @@
+//! What is remembered of chains that were followed, and what is not.
+
+use super::life::{check, enrol};
+use crate::{
+    db::{EngineKind, Sql, exec},
+    pki::Refusal,
+    testing::World,
+};
+use rstest::rstest;
+use wire::pki::RevocationReason;
+
+// What nobody writes: the tests' own meddling.
+const LENGTHEN: Sql = Sql::same("UPDATE certificates SET not_after = not_after + 1000 WHERE device = $1");
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_chain_is_followed_once_for_the_same_anchors_and_the_certificate_judged_every_time(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let trust = w.fleet.pki().trust();
+    let (_, _, leaf) = enrol(&w, "gw-1").await;
+    let version = trust.device_anchors().version;
+    assert_eq!(trust.anchored(&leaf, version), None, "nobody has followed it");
+    trust.anchor_at(&leaf, version);
+    assert_eq!(trust.anchored(&leaf, version), Some(Ok(())));
+    assert_eq!(trust.anchored(&leaf, version + 1), None, "the anchors are others");
+    assert_eq!(trust.anchored(b"another certificate", version), None);
+
+    let peer = check(&w, &leaf).unwrap();
+    w.fleet.pki().first_use(std::slice::from_ref(&peer.certificate)).await.unwrap();
+    w.fleet.pki().reload().await.unwrap();
+    assert_eq!(trust.anchored(&leaf, version), Some(Ok(())), "its row says the same of it");
+    w.fleet.pki().revoke(&w.admin().await, &peer.certificate, RevocationReason::Unspecified).await.unwrap();
+    assert_eq!(trust.anchored(&leaf, version), Some(Err(Refusal::Revoked)));
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_row_that_was_changed_has_to_fit_its_certificate_again(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let trust = w.fleet.pki().trust();
+    let (_, _, leaf) = enrol(&w, "gw-1").await;
+    let (peer, version) = (check(&w, &leaf).unwrap(), trust.device_anchors().version);
+    trust.anchor_at(&leaf, version);
+    let mut tx = w.fleet.pki().db.write().await.unwrap();
+    exec!(&mut tx, LENGTHEN, peer.device).unwrap();
+    w.fleet.pki().device_changed(&mut tx, peer.device).await.unwrap();
+    tx.commit().await.unwrap();
+    w.fleet.pki().reload().await.unwrap();
+    assert_eq!(trust.anchored(&leaf, version), None);
+}
