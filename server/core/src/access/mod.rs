@@ -9,7 +9,6 @@ mod export;
 mod hashing;
 mod heads;
 mod jwt;
-pub(crate) mod keyring;
 mod password;
 mod policy;
 mod sessions;

@@ -30,6 +30,7 @@ mod import;
 mod issue;
 mod journal;
 mod jump;
+pub(crate) mod keyring;
 mod keys;
 mod listener;
 mod made;
