@@ -5,7 +5,6 @@
 
 pub mod access;
 mod activity;
-pub mod attacks;
 mod bearer;
 pub mod bus;
 pub mod clock;

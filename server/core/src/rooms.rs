@@ -2,8 +2,7 @@
 
 use crate::{
     Result,
-    access::{self, Access},
-    attacks::Attacks,
+    access::{self, Access, attacks::Attacks},
     bus::Bus,
     clock::Clock,
     db::{self, Db, Location, Read, Store, Tx, row},
