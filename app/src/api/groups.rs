@@ -1,11 +1,17 @@
 //! Groups of devices as the console reads and changes them.
 
 use super::{fault::ApiFault, packed::Packed};
-#[cfg(feature = "ssr")]
-use crate::pages::devices::groups::href as page_of;
 use leptos::{prelude::*, server_fn::codec::GetUrl};
 use serde::{Deserialize, Serialize};
-use wire::devices::{GroupPage, GroupsPage};
+use wire::{
+    devices::{GroupPage, GroupsPage},
+    percent,
+};
+
+/// The address of a group's page.
+pub fn page_of(name: &str) -> String {
+    format!("/groups?name={}", percent::encoded(name, b":,*"))
+}
 
 /// The page: all groups, or the one that was asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,4 +88,14 @@ pub async fn change_members(
     call.answer(call.fleet.devices().group_many(&call.actor, &name, &many).await)?;
     call.lead_to(&page_of(&name));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page_of;
+
+    #[test]
+    fn a_groups_address_keeps_its_name_whatever_is_in_it() {
+        assert_eq!(page_of("Hall 3 & 4"), "/groups?name=Hall%203%20%26%204");
+    }
 }

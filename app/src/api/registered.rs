@@ -7,7 +7,15 @@
 
 use super::fault::ApiFault;
 use leptos::prelude::*;
-use wire::registered::{JustInTime, RegisteredAuthority};
+use wire::{
+    ids::AuthorityId,
+    registered::{JustInTime, RegisteredAuthority},
+};
+
+/// The address of a registered authority's page.
+pub fn own_authority(id: &AuthorityId) -> String {
+    format!("/enrolment?tab=own&ca={id}")
+}
 
 /// Registers an authority by its certificate, PEM.
 #[server(prefix = "/rpc", endpoint = "/registered_authority_new")]
@@ -15,7 +23,7 @@ pub async fn register_authority(label: String, certificate: String) -> Result<Re
     let call = super::caller::caller()?;
     let new = wire::registered::NewRegisteredAuthority { label, certificate };
     let made = call.answer(call.fleet.devices().register_authority(&call.actor, &new).await)?;
-    call.lead_to(&crate::pages::enrolment::own_authority(&made.id));
+    call.lead_to(&own_authority(&made.id));
     Ok(made)
 }
 
@@ -23,9 +31,9 @@ pub async fn register_authority(label: String, certificate: String) -> Result<Re
 #[server(prefix = "/rpc", endpoint = "/registered_authority_code")]
 pub async fn renew_verification_code(id: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let id: wire::ids::AuthorityId = call.id(&id)?;
+    let id: AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().renew_verification_code(&call.actor, &id).await)?;
-    call.lead_to(&crate::pages::enrolment::own_authority(&id));
+    call.lead_to(&own_authority(&id));
     Ok(())
 }
 
@@ -33,9 +41,9 @@ pub async fn renew_verification_code(id: String) -> Result<(), ApiFault> {
 #[server(prefix = "/rpc", endpoint = "/registered_authority_verify")]
 pub async fn verify_authority(id: String, certificate: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let id: wire::ids::AuthorityId = call.id(&id)?;
+    let id: AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().verify_authority(&call.actor, &id, certificate.trim().as_bytes()).await)?;
-    call.lead_to(&crate::pages::enrolment::own_authority(&id));
+    call.lead_to(&own_authority(&id));
     Ok(())
 }
 
@@ -54,7 +62,7 @@ pub async fn enable_authority(
     #[server(default)] exchange: bool,
 ) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let id: wire::ids::AuthorityId = call.id(&id)?;
+    let id: AuthorityId = call.id(&id)?;
     let tags = wire::devices::words(&tags);
     // A word that is none closes.
     let ended_list = ended_list.parse().unwrap_or(wire::registered::EndedList::Closed);
@@ -70,7 +78,7 @@ pub async fn enable_authority(
         exchange,
     };
     call.answer(call.fleet.devices().enable_authority(&call.actor, &id, policy).await)?;
-    call.lead_to(&crate::pages::enrolment::own_authority(&id));
+    call.lead_to(&own_authority(&id));
     Ok(())
 }
 
@@ -78,9 +86,9 @@ pub async fn enable_authority(
 #[server(prefix = "/rpc", endpoint = "/registered_authority_disable")]
 pub async fn disable_authority(id: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let id: wire::ids::AuthorityId = call.id(&id)?;
+    let id: AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().disable_authority(&call.actor, &id).await)?;
-    call.lead_to(&crate::pages::enrolment::own_authority(&id));
+    call.lead_to(&own_authority(&id));
     Ok(())
 }
 
@@ -88,9 +96,9 @@ pub async fn disable_authority(id: String) -> Result<(), ApiFault> {
 #[server(prefix = "/rpc", endpoint = "/registered_authority_list")]
 pub async fn bring_list(id: String, list: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let id: wire::ids::AuthorityId = call.id(&id)?;
+    let id: AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().bring_list(&call.actor, &id, list.trim().as_bytes().to_vec()).await)?;
-    call.lead_to(&crate::pages::enrolment::own_authority(&id));
+    call.lead_to(&own_authority(&id));
     Ok(())
 }
 
@@ -98,9 +106,9 @@ pub async fn bring_list(id: String, list: String) -> Result<(), ApiFault> {
 #[server(prefix = "/rpc", endpoint = "/registered_authority_list_address")]
 pub async fn set_list_address(id: String, #[server(default)] url: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let id: wire::ids::AuthorityId = call.id(&id)?;
+    let id: AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().set_list_address(&call.actor, &id, &url).await)?;
-    call.lead_to(&crate::pages::enrolment::own_authority(&id));
+    call.lead_to(&own_authority(&id));
     Ok(())
 }
 
@@ -108,9 +116,9 @@ pub async fn set_list_address(id: String, #[server(default)] url: String) -> Res
 #[server(prefix = "/rpc", endpoint = "/registered_authority_fetch_list")]
 pub async fn fetch_list_now(id: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let id: wire::ids::AuthorityId = call.id(&id)?;
+    let id: AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().fetch_list_now(&call.actor, &id).await)?;
-    call.lead_to(&crate::pages::enrolment::own_authority(&id));
+    call.lead_to(&own_authority(&id));
     Ok(())
 }
 
@@ -118,7 +126,7 @@ pub async fn fetch_list_now(id: String) -> Result<(), ApiFault> {
 #[server(prefix = "/rpc", endpoint = "/registered_authority_remove")]
 pub async fn remove_authority(id: String) -> Result<(), ApiFault> {
     let call = super::caller::caller()?;
-    let id: wire::ids::AuthorityId = call.id(&id)?;
+    let id: AuthorityId = call.id(&id)?;
     call.answer(call.fleet.pki().remove_authority(&call.actor, &id).await)?;
     call.lead_to("/enrolment?tab=own");
     Ok(())

@@ -1,7 +1,7 @@
 //! Pure: what needs a person, in words, how bad it is, and where to go about it.
 
 use super::words::short_digests;
-use crate::ui::Tone;
+use crate::{api::registered::own_authority, ui::Tone};
 use wire::{
     Timestamp,
     overview::{Attention, Matter},
@@ -30,7 +30,7 @@ pub fn href(matter: &Matter) -> String {
         Matter::ClockJump { .. } => "/certificates".to_owned(),
         Matter::NeverIssued { authority, .. } | Matter::AuthorityEnds { authority, .. } => format!("/certificates/authorities/{authority}"),
         Matter::KeySetEnds { .. } => "/firmware#signing".to_owned(),
-        Matter::ListNotFetched { authority, .. } => super::enrolment::own_authority(authority),
+        Matter::ListNotFetched { authority, .. } => own_authority(authority),
         Matter::GlassBroken { .. } => "/approvals".to_owned(),
         Matter::ConsentAsked { .. } => "/certificates/authorities/requests".to_owned(),
         Matter::Halted { rollout, .. } | Matter::WaitsForApproval { rollout, .. } => format!("/rollouts/{rollout}"),

@@ -2,10 +2,11 @@
 //!
 //! Owns every rule and every table. Refuses to know HTTP, TLS sockets and pages. Each room is a folder: a façade whose methods take the
 //! [`Actor`](access::Actor) first, pure files for what must never go wrong, and a `store.rs` with the room's SQL.
+//!
+//! README.md shows which room may name which; `cargo xtask test` holds it. What several rooms do as one is in a file here, as methods of [`Fleet`].
 
 pub mod access;
 mod activity;
-pub mod attacks;
 mod bearer;
 pub mod bus;
 pub mod clock;

@@ -2,14 +2,13 @@
 
 use crate::{
     Result,
-    access::{self, Access},
-    attacks::Attacks,
+    access::{self, Access, attacks::Attacks},
     bus::Bus,
     clock::Clock,
     db::{self, Db, Location, Read, Store, Tx, row},
     devices::{Devices, EnrolmentUrls, Hook},
     entropy::Entropy,
-    pki::{Kek, Pki, PkiSettings},
+    pki::{self, Kek, Pki, PkiSettings},
     releases::Releases,
     repeats::Repeats,
     rollouts::Rollouts,
@@ -95,7 +94,7 @@ impl Fleet {
         let telemetry_db = Db::open(&at("telemetry.db"), Store::Telemetry).await?;
         let bus = Bus::default();
 
-        let signing_key = access::keyring::signing_key(&fleet_db, &settings.kek, &*entropy).await?;
+        let signing_key = pki::keyring::signing_key(&fleet_db, &settings.kek, &*entropy).await?;
         let access = Access::new(fleet_db.clone(), clock.clone(), entropy.clone(), bus.clone(), &signing_key)?;
         let org = access.ensure_organization().await?;
         let pki =

@@ -1,6 +1,6 @@
 //! Pure: why a connection came to nothing, as a closed set of words, and which of them are signs of attack. Refuses to decide whether it does.
 
-use fleet::{attacks::Kind, pki::Refusal};
+use fleet::{access::attacks::Kind, pki::Refusal};
 use rustls::{CertificateError, Error, OtherError};
 use std::{
     io,

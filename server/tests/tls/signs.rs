@@ -2,7 +2,10 @@
 
 use super::rig::{BOTH, Identity, PATIENCE, Rig, rig, rig_with};
 use crate::support::eventually;
-use fleet::{access::Actor, attacks::Kind, db::EngineKind};
+use fleet::{
+    access::{Actor, attacks::Kind},
+    db::EngineKind,
+};
 use rcgen::{BasicConstraints, CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rstest::rstest;
 use rustls::{AlertDescription, version::TLS13};

@@ -1,10 +1,11 @@
-//! The import rules of README.md, from the manifests as cargo reads them.
+//! The import rules of README.md: between packages from the manifests as cargo reads them, between rooms as `rooms` finds them.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use super::rooms;
 use super::tally::Tally;
 use crate::process;
 
@@ -67,6 +68,7 @@ pub fn check() -> Result<Tally> {
     for name in tree(&["--workspace", "--edges", "normal,build"])?.iter().filter(|name| BANNED.contains(&name.as_str())) {
         broken.push(format!("{name} is in the tree: aws-lc-rs is the one crypto provider (`cargo tree -i {name}` shows the way)"));
     }
+    broken.extend(rooms::broken_rules()?);
     for rule in &broken {
         println!("    {rule}");
     }

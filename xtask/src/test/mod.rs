@@ -8,7 +8,9 @@ mod fuzzing;
 mod imports;
 mod journeys;
 mod lints;
+mod rooms;
 mod rust;
+mod sources;
 mod tally;
 
 use std::time::{Duration, Instant};

@@ -5,6 +5,7 @@ use crate::ui::form::{ActionForm, FormCall};
 use crate::{
     api::{
         devices::{ChangeDevice, ClearSuspicion, ConfirmUpdate, DeviceView, SetTags},
+        groups::page_of,
         shared::DropTargetToken,
     },
     pages::words,
@@ -151,7 +152,7 @@ fn identity(d: &DeviceDetail) -> AnyView {
                 <dt>"Hardware"</dt><dd>{d.row.hardware.clone()}</dd>
                 <dt>"Enrolled"</dt><dd>{time::at(d.enrolled_at)}</dd>
                 <dt>"By"</dt><dd>{d.enrolled_by.clone()}</dd>
-                {(!d.groups.is_empty()).then(|| view! { <dt>"Groups"</dt><dd>{d.groups.iter().map(|name| view! { <a href=super::groups::href(name)>{name.clone()}</a>" " }).collect_view()}</dd> })}
+                {(!d.groups.is_empty()).then(|| view! { <dt>"Groups"</dt><dd>{d.groups.iter().map(|name| view! { <a href=page_of(name)>{name.clone()}</a>" " }).collect_view()}</dd> })}
                 {certificate}
                 {connected}
                 <dt>"Agent"</dt><dd class="mono">{d.agent.clone()}</dd>

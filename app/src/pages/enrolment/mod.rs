@@ -35,7 +35,6 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wire::{
     enrolment::{EnrolmentPage as Page, Listed},
-    ids::AuthorityId,
     live::Topic,
 };
 
@@ -218,11 +217,6 @@ fn rest(list: &Listed, shown: usize, (end, name): (&'static str, &'static str), 
         </nav>
     }
     .into_any()
-}
-
-/// The address of a registered authority's page.
-pub fn own_authority(id: &AuthorityId) -> String {
-    format!("/enrolment?tab=own&ca={id}")
 }
 
 /// The profile of the certificates that something gives; no field where there is none to choose.

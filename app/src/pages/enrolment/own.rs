@@ -1,13 +1,10 @@
 //! Own authorities: registered, proved, enabled under a policy; step by step, and each step a form that works without a script.
 
-use super::{
-    guide::{Way, card_of},
-    own_authority,
-};
+use super::guide::{Way, card_of};
 use crate::{
     api::registered::{
         BringList, DisableAuthority, EnableAuthority, FetchListNow, RegisterAuthority, RemoveAuthority, RenewVerificationCode,
-        SetListAddress, VerifyAuthority,
+        SetListAddress, VerifyAuthority, own_authority,
     },
     pages::words,
     ui::{

@@ -1,15 +1,15 @@
-//! People, sessions, API tokens, rights and the audit log.
+//! People, sessions, API tokens, rights, the audit log and the signs of attack that go into it.
 //!
 //! Owns who may do what and who did what. Refuses to know cookies, headers and pages: it takes and gives secrets as text, and the listeners
 //! decide how they travel.
 
+pub mod attacks;
 pub mod audit;
 mod error;
 mod export;
 mod hashing;
 mod heads;
 mod jwt;
-pub(crate) mod keyring;
 mod password;
 mod policy;
 mod sessions;
@@ -28,7 +28,8 @@ pub use sessions::{Origin, SignedIn};
 pub(crate) use throttle::Throttle;
 pub(crate) use users::{admins, admins_beside, is_admin, name_of};
 
-use crate::{attacks::Attacks, bus::Bus, clock::Clock, db::Db, entropy::Entropy, source::Source};
+use crate::{bus::Bus, clock::Clock, db::Db, entropy::Entropy, source::Source};
+use attacks::Attacks;
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,

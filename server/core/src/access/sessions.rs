@@ -1,8 +1,11 @@
 //! Signing in, staying in, signing out. A session lives in the database; the access token only points at it.
 
-use super::{Access, Actor, Error, Who, audit, jwt, password, store};
-use crate::{
+use super::{
+    Access, Actor, Error, Who,
     attacks::{Kind, Sign},
+    audit, jwt, password, store,
+};
+use crate::{
     bearer,
     db::{exec, row, rows},
     hash::sha256,

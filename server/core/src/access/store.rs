@@ -7,10 +7,6 @@ pub(super) const ORG_INSERT: Sql =
 pub(super) const ORG_BY_SLUG: Sql = Sql::same("SELECT id, name FROM organizations WHERE slug = $1");
 pub(super) const ORG_SLUG: Sql = Sql::same("SELECT slug FROM organizations WHERE id = $1");
 pub(super) const ORG_NAME: Sql = Sql::same("SELECT name FROM organizations WHERE id = $1");
-pub(crate) const SECRET: Sql = Sql::same("SELECT sealed FROM sealed_secrets WHERE name = $1");
-pub(crate) const SECRET_INSERT: Sql = Sql::same("INSERT INTO sealed_secrets (name, sealed) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING");
-pub(super) const SECRETS: Sql = Sql::same("SELECT name, sealed FROM sealed_secrets ORDER BY name");
-pub(super) const SECRET_UPDATE: Sql = Sql::same("UPDATE sealed_secrets SET sealed = $2 WHERE name = $1");
 
 pub(super) const USER_COUNT: Sql = Sql::same("SELECT COUNT(*) FROM users");
 pub(super) const USER_INSERT: Sql = Sql::same(
@@ -141,10 +137,6 @@ pub(crate) const ALL: &[&Sql] = &[
     &ORG_BY_SLUG,
     &ORG_SLUG,
     &ORG_NAME,
-    &SECRET,
-    &SECRET_INSERT,
-    &SECRETS,
-    &SECRET_UPDATE,
     &USER_COUNT,
     &USER_INSERT,
     &USER_SIGN_IN,

@@ -128,7 +128,7 @@ async fn refused_sign_ins_are_counted_and_make_few_rows(#[case] kind: EngineKind
     // What came since is in one row after a minute.
     w.clock.advance(60_000);
     assert_eq!(refused(&w).await, [("unknown address".to_owned(), 1), (id, 1), ("unknown address".to_owned(), 5)]);
-    let seen = w.fleet.attacks().seen().find(|(kind, _)| *kind == crate::attacks::Kind::WrongPassword).unwrap().1;
+    let seen = w.fleet.attacks().seen().find(|(kind, _)| *kind == crate::access::attacks::Kind::WrongPassword).unwrap().1;
     assert_eq!(seen, 7);
     assert!(access.verify_audit(&w.admin().await).await.unwrap().broken_at.is_none());
 }

@@ -10,7 +10,7 @@ use super::{
     tokens::{PREFIX, TokenRow},
 };
 use crate::{
-    attacks::{Kind, Sign},
+    access::attacks::{Kind, Sign},
     bearer,
     db::row,
     pki::{self, csr},

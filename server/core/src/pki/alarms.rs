@@ -4,8 +4,11 @@
 
 use super::{Csr, Error, Pki, authorities::Authority, recognise, registered::leaves, store, trust::Stranger};
 use crate::{
-    access::{Act, Actor, audit, may},
-    attacks::{Kind, Sign},
+    access::{
+        Act, Actor,
+        attacks::{Kind, Sign},
+        audit, may,
+    },
     bus::Event,
 };
 use serde_json::{Map, Value, json};

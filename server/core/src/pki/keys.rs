@@ -72,6 +72,9 @@ pub enum KeyError {
     /// The private key opens but is not the one of its certificate.
     #[error("the private key of {0} does not belong to its certificate")]
     Mismatch(String),
+    /// It was in the database a moment ago.
+    #[error("{0} is gone again")]
+    Gone(&'static str),
     /// The PKCS#11 token can't be used.
     #[error("PKCS#11 token: {0}")]
     Token(String),

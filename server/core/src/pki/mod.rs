@@ -30,6 +30,7 @@ mod import;
 mod issue;
 mod journal;
 mod jump;
+pub(crate) mod keyring;
 mod keys;
 mod listener;
 mod made;
@@ -94,7 +95,7 @@ pub use suspicion::{Sign, Suspicion, apart};
 pub use token::TokenSettings;
 pub use trust::TrustHandle;
 
-use crate::{attacks::Attacks, bus::Bus, clock::Clock, db::Db, entropy::Entropy};
+use crate::{access::attacks::Attacks, bus::Bus, clock::Clock, db::Db, entropy::Entropy};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use std::{
     path::PathBuf,

@@ -1,8 +1,8 @@
 //! A new key-encryption key for everything that is sealed (K-6): data keys are wrapped anew, secrets stay as they are. Refuses to know
 //! where a KEK comes from.
 
-use super::{Error, Kek, Pki, authorities, store};
-use crate::access::{Act, Actor, audit, keyring, may};
+use super::{Error, Kek, Pki, authorities, keyring, store};
+use crate::access::{Act, Actor, audit, may};
 use serde_json::json;
 
 impl Pki {

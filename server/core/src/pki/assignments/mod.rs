@@ -12,7 +12,6 @@ use super::{Error, KeyError, Pki, bundle, csr::sha256, store as trust};
 use crate::{
     access::{Act, Actor, audit, may},
     db::Tx,
-    devices::DeviceNo,
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -46,7 +45,7 @@ pub struct Assigned {
 impl Pki {
     /// The offer as it is for this device and for a few hours. Asked again it gives the same assignment until half of its life is over, another
     /// update or manifest is offered, or a key was made or retired.
-    pub async fn assign(&self, org: &OrgId, (device, device_id): (DeviceNo, &DeviceId), offer: Offer) -> Result<Assigned, Error> {
+    pub async fn assign(&self, org: &OrgId, (device, device_id): (i64, &DeviceId), offer: Offer) -> Result<Assigned, Error> {
         let now = self.clock.now();
         let payload = STANDARD.decode(&offer.envelope.payload).map_err(crate::db::Error::corrupt)?;
         let manifest = Digest::from_bytes(&sha256(&payload));

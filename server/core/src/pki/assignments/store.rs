@@ -1,9 +1,6 @@
 //! The SQL of assignments and their keys. Refuses to decide anything.
 
-use crate::{
-    db::{Conn, Error, Sql, Tx, exec, row, rows},
-    devices::DeviceNo,
-};
+use crate::db::{Conn, Error, Sql, Tx, exec, row, rows};
 use wire::{
     Timestamp,
     ids::{AssignmentKeyId, Digest, OrgId, UpdateId},
@@ -110,7 +107,7 @@ pub(super) async fn set_sealed(tx: &mut Tx, id: &AssignmentKeyId, sealed: &[u8])
     exec!(tx, SET_SEALED, id.as_str(), sealed).map(drop)
 }
 
-pub(super) async fn of_device(on: &mut impl Conn, device: DeviceNo) -> Result<Option<Kept>, Error> {
+pub(super) async fn of_device(on: &mut impl Conn, device: i64) -> Result<Option<Kept>, Error> {
     let found = row!(on, (String, String, String, i64, String), OF_DEVICE, device)?;
     let read = |(update_id, manifest_sha256, signers, issued_at, envelope)| Kept {
         update_id,
@@ -123,11 +120,11 @@ pub(super) async fn of_device(on: &mut impl Conn, device: DeviceNo) -> Result<Op
 }
 
 /// At least `least`, and more than any before.
-pub(super) async fn next_counter(tx: &mut Tx, device: DeviceNo, least: i64) -> Result<i64, Error> {
+pub(super) async fn next_counter(tx: &mut Tx, device: i64, least: i64) -> Result<i64, Error> {
     Ok(row!(tx, (i64,), NEXT_COUNTER, device, least)?.ok_or_else(|| Error::corrupt("an assignment has no counter"))?.0)
 }
 
-pub(super) async fn keep(tx: &mut Tx, device: DeviceNo, row: &Row<'_>, envelope: &str) -> Result<(), Error> {
+pub(super) async fn keep(tx: &mut Tx, device: i64, row: &Row<'_>, envelope: &str) -> Result<(), Error> {
     let (update, manifest) = (row.update.as_str(), row.manifest.as_str());
     exec!(tx, KEEP, device, update, manifest, row.signers, row.issued.0, row.expires.0, envelope).map(drop)
 }

@@ -19,6 +19,7 @@ mod publication;
 mod requests;
 mod roots;
 mod rules;
+mod secrets;
 mod trust;
 
 pub(super) use authorities::*;
@@ -31,6 +32,7 @@ pub(super) use publication::*;
 pub(super) use requests::*;
 pub(super) use roots::*;
 pub(super) use rules::*;
+pub(super) use secrets::*;
 pub(super) use trust::*;
 
 use crate::db::Sql;
@@ -140,6 +142,10 @@ pub(crate) const ALL: &[&Sql] = &[
     &rules::RULES,
     &rules::SET_RULES,
     &rules::REKEY,
+    &secrets::SECRET,
+    &secrets::SECRET_INSERT,
+    &secrets::SECRETS,
+    &secrets::SECRET_UPDATE,
     &trust::NEXT_TRUST,
     &trust::LEAVES,
     &trust::CLAIMS,

@@ -191,5 +191,5 @@ async fn a_14_a_renewal_for_another_devices_key_is_in_the_books(#[case] kind: En
     let rows = booked(&w, "certificate.refuse").await;
     assert_eq!((rows.len(), rows[0].1["times"].as_u64()), (2, Some(2)), "what came in between is counted");
     let seen = |kind| w.fleet.attacks().seen().find(|(k, _)| *k == kind).unwrap().1;
-    assert_eq!((seen(crate::attacks::Kind::KeyInUse), w.fleet.attacks().dropped()), (3, 0));
+    assert_eq!((seen(crate::access::attacks::Kind::KeyInUse), w.fleet.attacks().dropped()), (3, 0));
 }

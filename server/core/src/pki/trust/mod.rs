@@ -16,7 +16,7 @@ use super::{
     registered::{Arrival, Arrivals, Between, RegisteredAnchor, Signed, Waiting, signed},
     suspicion::Suspicion,
 };
-use crate::{attacks::Attacks, clock::Clock};
+use crate::{access::attacks::Attacks, clock::Clock};
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use rustls_pki_types::CertificateDer;

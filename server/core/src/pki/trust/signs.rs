@@ -10,7 +10,7 @@ use super::{
     },
     TrustHandle,
 };
-use crate::attacks::{Kind, Sign as Attack};
+use crate::access::attacks::{Kind, Sign as Attack};
 use serde_json::{Map, Value, json};
 use std::{net::IpAddr, sync::atomic::Ordering};
 

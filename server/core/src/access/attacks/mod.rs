@@ -3,8 +3,8 @@
 
 mod pace;
 
+use super::{Actor, Who, audit};
 use crate::{
-    access::{Actor, Who, audit},
     clock::Clock,
     db::{self, Db},
 };

@@ -1,46 +1,45 @@
-//! The instance's own small keys: drawn at the first start, kept sealed under the key-encryption key, which is not in the database (K-1).
+//! The instance's own small keys: drawn at the first start, kept sealed under the key-encryption key, which is not in the database (K-1). Refuses
+//! to know who uses them, and what for.
 
-use super::{Error, store};
+use super::{Error, Kek, KeyError, store};
 use crate::{
-    Result,
-    db::{Db, Tx, exec, row, rows},
+    db::{Db, Tx},
     entropy::Entropy,
-    pki::{self, Kek},
 };
 use aws_lc_rs::signature::Ed25519KeyPair;
 
 const ACCESS_TOKENS: &str = "access-token-key";
 
 /// The PKCS#8 of the Ed25519 key that access tokens are signed with. It is the same one at every start and on every instance.
-pub(crate) async fn signing_key(db: &Db, kek: &Kek, entropy: &dyn Entropy) -> Result<Vec<u8>> {
+pub(crate) async fn signing_key(db: &Db, kek: &Kek, entropy: &dyn Entropy) -> Result<Vec<u8>, Error> {
     if let Some(key) = kept(db, kek).await? {
         return Ok(key);
     }
-    let pair = Ed25519KeyPair::from_seed_unchecked(&entropy.bytes::<32>()).map_err(|e| Error::Crypto(e.to_string()))?;
-    let key = pair.to_pkcs8().map_err(|e| Error::Crypto(e.to_string()))?.as_ref().to_vec();
-    let sealed = kek.seal(ACCESS_TOKENS.as_bytes(), &key).map_err(pki::Error::from)?;
+    let pair = Ed25519KeyPair::from_seed_unchecked(&entropy.bytes::<32>()).map_err(|_| KeyError::Cipher)?;
+    let key = pair.to_pkcs8().map_err(|_| KeyError::Cipher)?.as_ref().to_vec();
+    let sealed = kek.seal(ACCESS_TOKENS.as_bytes(), &key)?;
     let mut tx = db.write().await?;
-    if exec!(&mut tx, store::SECRET_INSERT, ACCESS_TOKENS, sealed)? > 0 {
+    if store::add_secret(&mut tx, ACCESS_TOKENS, &sealed).await? {
         tx.commit().await?;
         return Ok(key);
     }
     // Another instance makes its first start at the same moment: its key is the one.
     drop(tx);
-    kept(db, kek).await?.ok_or_else(|| Error::Crypto("the key of access tokens is gone again".to_owned()).into())
+    kept(db, kek).await?.ok_or_else(|| KeyError::Gone("the key of access tokens").into())
 }
 
-async fn kept(db: &Db, kek: &Kek) -> Result<Option<Vec<u8>>> {
-    let sealed = row!(&mut db.read().await?, (Vec<u8>,), store::SECRET, ACCESS_TOKENS)?;
-    Ok(sealed.map(|(sealed,)| kek.open(ACCESS_TOKENS.as_bytes(), &sealed)).transpose().map_err(pki::Error::from)?.map(|key| key.to_vec()))
+async fn kept(db: &Db, kek: &Kek) -> Result<Option<Vec<u8>>, Error> {
+    let sealed = store::secret(&mut db.read().await?, ACCESS_TOKENS).await?;
+    Ok(sealed.map(|sealed| kek.open(ACCESS_TOKENS.as_bytes(), &sealed)).transpose()?.map(|key| key.to_vec()))
 }
 
 /// Wraps the instance's small keys for another key-encryption key inside the caller's transaction (K-6); says how many.
-pub(crate) async fn rewrap(tx: &mut Tx, from: &Kek, to: &Kek) -> std::result::Result<usize, pki::Error> {
-    let secrets = rows!(tx, (String, Vec<u8>), store::SECRETS)?;
+pub(super) async fn rewrap(tx: &mut Tx, from: &Kek, to: &Kek) -> Result<usize, Error> {
+    let secrets = store::secrets(tx).await?;
     for (name, sealed) in &secrets {
         let again = from.rewrap(to, name.as_bytes(), sealed)?;
         to.open(name.as_bytes(), &again)?;
-        exec!(tx, store::SECRET_UPDATE, name.as_str(), again)?;
+        store::set_secret(tx, name, &again).await?;
     }
     Ok(secrets.len())
 }
