@@ -140,7 +140,7 @@ fn waits(w: Waiting) -> Vec<String> {
 
 pub(super) async fn settings(fleet: &Fleet, change: &Settings) -> Result<String> {
     let (actor, devices) = (Actor::shell(fleet.default_org().clone()), fleet.devices());
-    let mut settings = devices.enrolment_page(&actor).await?.settings;
+    let mut settings = devices.enrolment_settings(&actor).await?;
     if change.open.is_some() || change.profile.is_some() {
         let open = change.open.map_or(settings.open, |open| open == Switch::On);
         let profile = change.profile.as_deref().map_or(settings.profile.as_str(), str::trim).to_owned();
