@@ -18,7 +18,11 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
     let stop = [("id", id.as_str()), ("verb", "stop"), ("reason", "wrong radio"), ("back", "/approvals")];
     unconfirmed(b.post("rollout_act", &stop).await);
     unconfirmed(b.post("rollout_act", &[&stop[..], &[("confirm", "Radio")]].concat()).await);
+    let silent = [("id", id.as_str()), ("verb", "stop"), ("reason", " "), ("confirm", "Radio fix")];
+    assert_eq!(b.post("rollout_act", &silent).await.unwrap_err(), (400, "invalid".to_owned()), "it has to be said why");
     assert_eq!(b.post("rollout_act", &[&stop[..], &[("confirm", "Radio fix")]].concat()).await.unwrap(), "/approvals");
+    let (status, _, body) = b.send("GET", &format!("/rollouts/{id}"), FORM, Vec::new(), "text/html").await;
+    assert!(status == StatusCode::OK && String::from_utf8(body).unwrap().contains("wrong radio"), "the history says why");
 }
 
 #[tokio::test]
