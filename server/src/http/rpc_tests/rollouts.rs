@@ -58,7 +58,11 @@ async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_win
 
     let id = b.api("GET", "/freezes", Vec::new()).await["freezes"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(b.post("freeze_end", &[("id", &id)]).await.unwrap(), "/freezes");
-    assert!(page("/freezes").await.contains("Ended early"));
+    let shown = page("/freezes").await;
+    assert!(
+        shown.contains("Lifted") && shown.contains("end was lifted by ada on ") && shown.contains("31 Dec 2026 06:00 UTC. Rollouts"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]
