@@ -160,7 +160,7 @@ impl Rollouts {
             let changes = order(verb, &course, &actor.label(), reason, now).map_err(Error::NotNow)?;
             // A person who promotes has looked at this evidence; other orders hold whatever devices have said since.
             let evidence = course.current().filter(|_| verb == Verb::Promote).map(|s| (course.stage, s.tally));
-            let reasons = [line(verb, &course, (&actor.label(), reason), &changes)];
+            let reasons = [line(verb, &course, (actor.label().as_str(), reason), &changes)];
             let step = Move { changes: &changes, evidence, reasons: &reasons, order: Some((actor, verb, reason)) };
             if self.apply(&record, &course, &step).await? {
                 // What follows at once is seen at once; if this fails, the next tick does it.
