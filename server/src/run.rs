@@ -194,7 +194,7 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     lifecycle.spawn_beyond("ops listener", ops::serve(ops_listener, state, lifecycle.hard()));
 
     if fleet.access().set_up_needed().await? {
-        tell_code(&fleet.access().set_up_code());
+        tell_code(&fleet.access().set_up_code(), std::io::stderr().is_terminal(), |line| eprintln!("{line}"));
     }
     let scheme = if config.operator_tls_cert.is_some() { "https" } else { "http" };
     tracing::info!(
@@ -212,13 +212,14 @@ pub async fn start_with(config: Config, clock: Arc<dyn Clock>, entropy: Arc<dyn 
     })
 }
 
-/// Says the code of the set-up page where a person reads it: on the terminal, past the log; without one the log is where people look.
-fn tell_code(code: &str) {
+/// Says the code of the set-up page where a person reads it: on the terminal, past the log; without one the log is where people look. A log that is set
+/// to keep warnings to itself must not keep people out: `say` says it then, too.
+fn tell_code(code: &str, terminal: bool, say: impl FnOnce(&str)) {
     const WHAT: &str = "nobody can sign in yet: open /set-up in the console and enter this set-up code";
-    if std::io::stderr().is_terminal() {
-        eprintln!("{WHAT}: {code}");
+    if terminal || !tracing::enabled!(tracing::Level::WARN) {
+        say(&format!("{WHAT}: {code}"));
     } else {
-        tracing::info!(code, "{WHAT}");
+        tracing::warn!(code, "{WHAT}");
     }
 }
 
@@ -248,6 +249,8 @@ impl Running {
 mod tests {
     use super::*;
     use fleet::entropy::SeededEntropy;
+    use std::sync::Mutex;
+    use tracing_subscriber::{EnvFilter, fmt as lines, prelude::*};
 
     async fn key(config: &Config) -> Result<Kek> {
         kek(config, None, &SeededEntropy::new(1)).await
@@ -276,6 +279,27 @@ mod tests {
         let misspelt = folder.path().join("nope");
         assert!(key(&Config { key_file: Some(misspelt.clone()), ..config }).await.is_err());
         assert!(!misspelt.exists());
+    }
+
+    #[test]
+    fn the_set_up_code_is_said_once_whatever_is_logged() {
+        const CODE: &str = "0123-4567";
+        for (filter, terminal, in_log) in [
+            ("info", false, true),
+            ("warn", false, true),
+            ("error,server=warn", false, true),
+            ("error", false, false),
+            ("server=error,info", false, false),
+            ("off", false, false),
+            ("info", true, false),
+        ] {
+            let (log, mut said) = (Arc::new(Mutex::new(Vec::<u8>::new())), String::new());
+            let layer = lines::layer().with_writer(Arc::clone(&log)).with_ansi(false);
+            let subscriber = tracing_subscriber::registry().with(EnvFilter::new(filter)).with(layer);
+            tracing::subscriber::with_default(subscriber, || tell_code(CODE, terminal, |line| said.push_str(line)));
+            let logged = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+            assert_eq!((logged.contains(CODE), said.contains(CODE)), (in_log, !in_log), "{filter}: {logged}{said}");
+        }
     }
 
     #[test]

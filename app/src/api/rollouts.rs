@@ -84,8 +84,21 @@ pub const fn asks_for_name(verb: Verb, state: RolloutState) -> bool {
     matches!((verb, state), (Verb::Stop | Verb::RollBack | Verb::BreakGlass, _) | (Verb::Resume, RolloutState::Halted))
 }
 
-/// Does `verb` to a rollout. A decision is about `digest`, the plan as it was read; `reason` is its remark; `confirm` repeats the name where
-/// [`asks_for_name`]. Leads to `back`, a path of the console.
+/// Whether it is asked why `verb` is done in this state: none when it is not, and whether there has to be an answer. It stays in the history and in the
+/// audit log.
+pub const fn asks_for_reason(verb: Verb, state: RolloutState) -> Option<bool> {
+    match (verb, state) {
+        (Verb::Approve | Verb::Reject | Verb::Stop | Verb::RollBack | Verb::BreakGlass, _) | (Verb::Resume, RolloutState::Halted) => {
+            Some(true)
+        }
+        (Verb::Start | Verb::Pause | Verb::Resume | Verb::Promote | Verb::Retry, _) => Some(false),
+        // A plan says itself why it is.
+        (Verb::Edit | Verb::Submit, _) => None,
+    }
+}
+
+/// Does `verb` to a rollout. A decision is about `digest`, the plan as it was read; `reason` is its remark, otherwise why, where it
+/// [has to be said](asks_for_reason); `confirm` repeats the name where [`asks_for_name`]. Leads to `back`, a path of the console.
 #[server(prefix = "/rpc", endpoint = "/rollout_act")]
 pub async fn act_on_rollout(
     id: String,
@@ -105,6 +118,10 @@ pub async fn act_on_rollout(
         let row = call.answer(rollouts.detail(actor, &id).await)?.row;
         if asks_for_name(verb, row.state) {
             call.confirmed(&confirm, &row.name)?;
+        }
+        if asks_for_reason(verb, row.state) == Some(true) && reason.trim().is_empty() {
+            let fault = wire::Fault::new(wire::FaultKind::Invalid, "invalid", "Say why: it stays in the history.").at("reason");
+            return Err(call.refuse(fault.into()));
         }
     }
     let digest = if digest.is_empty() { None } else { Some(call.id(&digest)?) };

@@ -68,6 +68,11 @@ pub fn live() -> Option<Live> {
 
 /// Reads a page's model again whenever the server says that the topic changed, at most once in `every_ms`. The old page stays until the new one is
 /// there. `topic` is tracked: a page whose address changes follows its new topic.
+///
+/// The model in the server's page is taken over without a request. It is read once more when the topic's snapshot comes, which of a list or a rollout
+/// says no more than [`Data::Changed`](wire::live::Data::Changed): what changed between the server's reading and the subscription is told to nobody, and
+/// would be missing until the next change. A topic that the tab follows already has no gap and no second snapshot, so a page that is gone to in the
+/// browser reads once. Topics whose snapshots come in one frame of the screen cost one reading.
 pub fn refetch_on(topic: impl Fn() -> Option<Topic> + 'static, every_ms: i32, model: Reading) {
     #[cfg(feature = "hydrate")]
     {

@@ -8,7 +8,7 @@ use crate::{
     ui::{
         Column, Control, PageHead, Tone, badge, empty, field,
         form::{self, ActionForm, FormCall, fault_banner, refusal, said},
-        page::{card, card_flush, page},
+        page::{banner, card, card_flush, page},
         table, text, time,
     },
 };
@@ -37,6 +37,7 @@ fn content(model: &Model, create: FormCall<CreateFreeze>, end: FormCall<EndFreez
     view! {
         <PageHead title="Freezes" sub=view! { "Times in which no rollout offers anything new, unless its approved plan says that it goes on." }.into_any()/>
         {move || fault_banner(refusal(end).as_ref())}
+        {lifted(model)}
         <div class="split"><div class="stack">{list}</div>{new}</div>
     }
     .into_any()
@@ -63,13 +64,31 @@ fn form_of(create: FormCall<CreateFreeze>) -> AnyView {
 fn standing(f: &FreezeRow, at: Timestamp) -> (Tone, &'static str) {
     if f.holds(at) {
         (Tone::Hold, "Holds")
+    } else if f.lifted().is_some() {
+        (Tone::Warn, "Lifted")
     } else if f.ended_at.is_some() {
-        (Tone::Off, "Ended early")
+        (Tone::Off, "Taken back")
     } else if f.over(at) {
         (Tone::Off, "Over")
     } else {
         (Tone::Info, "To come")
     }
+}
+
+/// Freezes that would still hold, had nobody lifted them: one person was enough for that, so everybody is told.
+fn lifted(model: &Model) -> AnyView {
+    let told = |f: &FreezeRow| {
+        let at = f.lifted().filter(|_| model.at < f.until)?;
+        let text = format!(
+            "{} was lifted by {} on {}, and was to hold until {}. Rollouts offer again.",
+            f.name,
+            f.ended_by,
+            at.readable(),
+            f.until.readable()
+        );
+        Some(banner(Tone::Warn, text.into_any()))
+    };
+    model.freezes.iter().filter_map(told).collect_view().into_any()
 }
 
 fn rows(model: &Model, end: FormCall<EndFreeze>) -> AnyView {
@@ -97,16 +116,18 @@ fn rows(model: &Model, end: FormCall<EndFreeze>) -> AnyView {
                     </ActionForm>
                 }
             });
-            let until = f.ended_at.unwrap_or(f.until);
-            let by = if f.ended_by.is_empty() { f.made_by.clone() } else { format!("{}, ended by {}", f.made_by, f.ended_by) };
+            let ended = f.ended_at.map(|at| {
+                let what = if f.lifted().is_some() { "lifted" } else { "taken back" };
+                view! { <div class="sub">{format!("{what} by {}, ", f.ended_by)}{time::minute(at)}</div> }
+            });
             view! {
                 <tr>
                     <th scope="row">{f.name.clone()}</th>
                     <td>{badge(tone, word)}</td>
                     <td>{time::minute(f.from)}</td>
-                    <td>{time::minute(until)}</td>
+                    <td>{time::minute(f.until)}{ended}</td>
                     <td>{f.reason.clone()}</td>
-                    <td>{by}</td>
+                    <td>{f.made_by.clone()}</td>
                     <td class="act">{button}</td>
                 </tr>
             }

@@ -19,6 +19,7 @@ use wire::{
     live::Topic,
     overview::{Attention, FleetCounts, OverviewPage as Model, VersionShare},
     rollouts::{Counts, RolloutRow},
+    selector::Field,
 };
 
 /// The overview.
@@ -135,9 +136,9 @@ fn versions(shares: Vec<VersionShare>) -> AnyView {
     let rows = shares
         .into_iter()
         .map(|share| {
-            let q = [("type", &share.device_type), ("version", &share.version)]
+            let q = [(Field::Type, &share.device_type), (Field::Version, &share.version)]
                 .into_iter()
-                .fold(String::new(), |q, (key, value)| filters::with(&q, key, value));
+                .fold(String::new(), |q, (field, value)| filters::with(&q, &field, value));
             let href = filters::href(q);
             let version = if share.version.is_empty() { "not said".to_owned() } else { share.version };
             view! {

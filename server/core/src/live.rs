@@ -25,6 +25,7 @@ impl Fleet {
         }
         Ok(match topic {
             Topic::Fleet => Some(Data::Counts(self.counts(&actor.org).await?)),
+            // Whoever subscribes has read the list before, and may have missed what changed since: they read it again.
             Topic::Devices | Topic::Rollouts | Topic::Releases | Topic::Rollout(_) => Some(Data::Changed),
             Topic::Device(id) => {
                 let device = match self.devices().find(actor, id).await {

@@ -1,6 +1,9 @@
 //! `fleetward audit`: the audit log read, its chain checked, here or in a file on any machine, and taken out as such a file.
 
-use super::said::{self, instant_flag};
+use super::{
+    files,
+    said::{self, instant_flag},
+};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use fleet::{
@@ -8,10 +11,9 @@ use fleet::{
     access::{Actor, audit::Verified, read_heads, verify_export_by},
 };
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{BufReader, BufWriter, Write},
     ops::RangeInclusive,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -94,9 +96,8 @@ pub(super) async fn run(fleet: &Fleet, command: Audit) -> Result<ExitCode> {
         Audit::Export { out, after } => {
             match out {
                 Some(path) => {
-                    let mut new = OpenOptions::new();
                     // Who did what is nobody else's business.
-                    let file = new.write(true).create_new(true).mode(0o600).open(&path).with_context(|| format!("{}", path.display()))?;
+                    let file = files::create(&path, files::PRIVATE)?;
                     export(fleet, &actor, after, BufWriter::new(file)).await?;
                 }
                 None => export(fleet, &actor, after, std::io::stdout().lock()).await?,

@@ -1,13 +1,13 @@
 //! `fleetward device batches` and what is done with one batch of CSRs: looked at, stopped, its certificates written. The words are those of the REST API.
 
 use super::{
-    one_of,
+    files, one_of,
     said::{every, table},
 };
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
-use std::{io::Write as _, path::PathBuf};
+use std::path::PathBuf;
 use wire::{enrolment::BatchLineState, ids::EnrolmentBatchId, page::MAX_ROWS};
 
 #[derive(Debug, Subcommand)]
@@ -70,9 +70,7 @@ async fn said(fleet: &Fleet, actor: &Actor, command: OfBatches) -> Result<String
         }
         OfBatches::BatchResult { id, out } => {
             let archive = devices.batch_result(actor, &id).await?;
-            let mut file = std::fs::File::create_new(&out).with_context(|| format!("making {}", out.display()))?;
-            file.write_all(&archive)?;
-            file.sync_all()?;
+            files::write(&out, &archive, files::PUBLIC)?;
             format!("What {id} has made so far is in {}.\n", out.display())
         }
         OfBatches::CancelBatch { id } => {

@@ -1,11 +1,11 @@
 //! `fleetward cert`: the certificates of devices, for when the console is out of reach. The words are those of the REST API.
 
 use super::{
-    one_of, print_table,
+    files, one_of, print_table,
     profile::{self, Profile},
     said::instant_flag,
 };
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
 use fleet::{Fleet, access::Actor};
 use std::path::PathBuf;
@@ -150,17 +150,12 @@ pub(super) async fn run(fleet: &Fleet, command: Cert) -> Result<()> {
             let c = pki.certificate(&actor, &id).await?;
             let text: String = std::iter::once(c.pem).chain(c.chain.into_iter().map(|a| a.pem)).collect();
             match out {
-                Some(path) if path.exists() => bail!("{} is there already; give another file", path.display()),
-                Some(path) => std::fs::write(path, text)?,
+                Some(path) => files::write(&path, text.as_bytes(), files::PUBLIC)?,
                 None => print!("{text}"),
             }
         }
         Cert::Der { id, out } => {
-            let der = pki.certificate_der(&actor, &id).await?;
-            if out.exists() {
-                bail!("{} is there already; give another file", out.display());
-            }
-            std::fs::write(out, der)?;
+            files::write(&out, &pki.certificate_der(&actor, &id).await?, files::PUBLIC)?;
         }
         Cert::Rules(change) => print!("{}", rules(fleet, &actor, &change).await?),
         Cert::Revoke { id, reason, invalid_since, note } => {
@@ -211,7 +206,12 @@ mod tests {
         let write = async || run(&w.fleet, Cert::Der { id: row.id.clone(), out: out.clone() }).await;
         write().await.unwrap();
         assert_eq!(hex::encode(fleet::pki::csr::sha256(&std::fs::read(&out).unwrap())), row.fingerprint);
-        assert!(write().await.is_err());
+        assert!(write().await.unwrap_err().to_string().contains("gw-1.cer exists already"));
+        let pem = async |out| run(&w.fleet, Cert::Pem { id: row.id.clone(), out: Some(out) }).await;
+        assert!(pem(out.clone()).await.unwrap_err().to_string().contains("gw-1.cer exists already"));
+        let other = folder.path().join("gw-1.pem");
+        pem(other.clone()).await.unwrap();
+        assert!(std::fs::read_to_string(&other).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
     }
 
     #[rstest]

@@ -1,6 +1,6 @@
 //! `fleetward device`: the steps of a device's life and certificates for a whole batch of devices, for when the console is out of reach.
 
-use super::{batches, one_of, selected};
+use super::{batches, files, one_of, selected};
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use fleet::{
@@ -170,7 +170,7 @@ async fn take_in(fleet: &Fleet, actor: &Actor, import: Import) -> Result<()> {
     let label = label.unwrap_or_else(|| file.file_name().unwrap_or_default().to_string_lossy().into_owned());
     let opened = tokio::fs::File::open(&file).await.with_context(|| format!("opening {}", file.display()))?;
     // Before anything is issued: certificates that have no place to go would be lost.
-    let mut result = std::fs::File::create_new(&out).with_context(|| format!("making {}", out.display()))?;
+    let mut result = files::create(&out, files::PUBLIC)?;
     let devices = fleet.devices();
     let (new, body) = (NewBatch { label, device_type, tags, profile }, ReaderStream::new(opened));
     let taken = match &seal {

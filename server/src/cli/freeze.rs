@@ -56,7 +56,11 @@ pub(super) async fn run(fleet: &Fleet, command: Freeze) -> Result<String> {
 }
 
 fn line(freeze: &FreezeRow, at: Timestamp) -> Vec<String> {
-    let state = if freeze.over(at) {
+    let state = if freeze.lifted().is_some() {
+        "lifted"
+    } else if freeze.ended_at.is_some() {
+        "taken back"
+    } else if freeze.over(at) {
         "over"
     } else if freeze.holds(at) {
         "holds"
@@ -87,7 +91,7 @@ mod tests {
         let id: FreezeId = made.split_whitespace().next().unwrap().parse().unwrap();
         assert!(run(&w.fleet, Freeze::List).await.unwrap().contains("holds"));
         assert_eq!(run(&w.fleet, Freeze::End { id: id.clone() }).await.unwrap(), "“Year's end” is over.\n");
-        assert!(run(&w.fleet, Freeze::List).await.unwrap().contains(" over "));
+        assert!(run(&w.fleet, Freeze::List).await.unwrap().contains(" lifted "));
         assert!(run(&w.fleet, Freeze::End { id }).await.is_err());
     }
 }

@@ -1,17 +1,11 @@
 //! `fleetward enrolment-request`, `enrolment-settings` and `claim`: devices that wait for a person, whether strangers may ask, and shared certificates by
 //! which devices join (E-6, E-9). The words are those of the REST API.
 
-use super::{said::every, table};
+use super::{files, said::every, table};
 use anyhow::{Context as _, Result};
 use clap::{Subcommand, ValueEnum};
 use fleet::{Fleet, access::Actor, devices::Devices};
-use std::{
-    fmt::Write as _,
-    fs::OpenOptions,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, io::Write as _, path::PathBuf};
 use wire::{
     Timestamp,
     enrolment::{Claim as Row, EnrolmentRequest as Waiting, EnrolmentSettings, NewClaim, Returns},
@@ -146,7 +140,7 @@ fn waits(w: Waiting) -> Vec<String> {
 
 pub(super) async fn settings(fleet: &Fleet, change: &Settings) -> Result<String> {
     let (actor, devices) = (Actor::shell(fleet.default_org().clone()), fleet.devices());
-    let mut settings = devices.enrolment_page(&actor).await?.settings;
+    let mut settings = devices.enrolment_settings(&actor).await?;
     if change.open.is_some() || change.profile.is_some() {
         let open = change.open.map_or(settings.open, |open| open == Switch::On);
         let profile = change.profile.as_deref().map_or(settings.profile.as_str(), str::trim).to_owned();
@@ -212,7 +206,7 @@ async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String>
     let csr = new.csr.as_ref().map(|file| std::fs::read_to_string(file).with_context(|| format!("reading the CSR {}", file.display())));
     let csr = csr.transpose()?.unwrap_or_default();
     // Before anything is issued: a key that has no place to go would be lost.
-    let mut file = private(&new.out)?;
+    let mut file = files::create(&new.out, files::PRIVATE)?;
     let made = devices
         .create_claim(
             actor,
@@ -254,12 +248,6 @@ async fn create(devices: &Devices, actor: &Actor, new: Create) -> Result<String>
         made.claim.expires_at.readable()
     );
     Ok(out)
-}
-
-/// A new file that only its owner reads.
-fn private(path: &Path) -> Result<std::fs::File> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    made.with_context(|| format!("making {}; it must not exist", path.display()))
 }
 
 #[cfg(test)]
@@ -350,7 +338,7 @@ mod tests {
         let pem = std::fs::read_to_string(&out).unwrap();
         assert!(pem.contains("BEGIN CERTIFICATE") && pem.contains("BEGIN PRIVATE KEY"));
         assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(claim(&w.fleet, Claim::Create(new.clone())).await.unwrap_err().to_string().contains("must not exist"));
+        assert!(claim(&w.fleet, Claim::Create(new.clone())).await.unwrap_err().to_string().contains("exists already"));
         // A key that was made elsewhere stays there.
         let (elsewhere, asked) = (folder.path().join("elsewhere.pem"), folder.path().join("claim.csr"));
         std::fs::write(&asked, csr("line-3")).unwrap();

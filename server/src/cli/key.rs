@@ -1,14 +1,9 @@
 //! `fleetward key`: signing keys. A private key is made and stays where manifests are signed; the fleet gets its public half only.
 
-use super::table;
-use anyhow::{Context as _, Result, bail};
+use super::{files, table};
+use anyhow::{Context as _, Result};
 use fleet::{Fleet, access::Actor, entropy::OsEntropy, releases::signing::SigningKeyPair};
-use std::{
-    fs::OpenOptions,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 use wire::{ids::SigningKeyId, releases::SigningKey};
 
 /// Make a key pair for signing releases; works without a data folder.
@@ -33,14 +28,15 @@ pub struct AddKey {
 /// Writes a new key pair and says where and under which id.
 pub fn generate(args: &GenerateKey) -> Result<()> {
     let public = beside(&args.out);
-    for file in [&args.out, &public] {
-        if file.exists() {
-            bail!("{} exists already; a key is never overwritten. Choose another file.", file.display());
-        }
-    }
     let key = SigningKeyPair::generate(&OsEntropy)?;
-    write(&args.out, key.private_pem()?.as_bytes(), 0o600)?;
-    write(&public, key.public_pem().as_bytes(), 0o644)?;
+    let pem = key.private_pem()?;
+    // Both, or none: the private half is written when both have a place.
+    let mut private_file = files::create(&args.out, files::PRIVATE)?;
+    if let Err(taken) = files::write(&public, key.public_pem().as_bytes(), files::PUBLIC) {
+        std::fs::remove_file(&args.out)?;
+        return Err(taken);
+    }
+    files::fill(&args.out, &mut private_file, pem.as_bytes())?;
     println!("private key  {}  (keep it offline, it can't be made again)", args.out.display());
     println!("public key   {}", public.display());
     println!("key id       {}", key.keyid());
@@ -82,14 +78,6 @@ fn beside(private: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.with_context(|| format!("writing {}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +95,10 @@ mod tests {
         let before = std::fs::read(&args.out).unwrap();
         assert!(generate(&args).unwrap_err().to_string().contains("exists already"));
         assert_eq!(std::fs::read(&args.out).unwrap(), before);
+        // With a public half in the way there is no private one either.
+        std::fs::remove_file(&args.out).unwrap();
+        assert!(generate(&args).unwrap_err().to_string().contains("build.key.pub exists already"));
+        assert!(!args.out.exists());
     }
 
     #[tokio::test]

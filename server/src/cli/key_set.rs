@@ -1,7 +1,7 @@
 //! `fleetward key set`: documents that say which keys devices trust and how many of them must sign (U-1). Made and signed offline; published to
 //! a fleet, whose devices fetch them.
 
-use super::{release::key_of, table};
+use super::{files, release::key_of, table};
 use crate::config::Flags;
 use anyhow::{Context as _, Result, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -106,9 +106,6 @@ fn typed(text: &str) -> Result<TypeThreshold, String> {
 
 /// Writes an unsigned key set.
 pub fn make(args: &MakeSet) -> Result<()> {
-    if args.out.exists() {
-        bail!("{} exists already; choose another file", args.out.display());
-    }
     let mut keys = Vec::new();
     for (name, file) in &args.keys {
         let text = std::fs::read_to_string(file).with_context(|| format!("reading the public key {}", file.display()))?;
@@ -123,7 +120,8 @@ pub fn make(args: &MakeSet) -> Result<()> {
         bail!("the key set {problem}");
     }
     let payload = STANDARD.encode(serde_json::to_vec(&set)?);
-    write(&args.out, &Envelope { payload_type: KEY_SET_TYPE.to_owned(), payload, signatures: Vec::new() })?;
+    let envelope = Envelope { payload_type: KEY_SET_TYPE.to_owned(), payload, signatures: Vec::new() };
+    files::write(&args.out, &written(&envelope)?, files::PUBLIC)?;
     println!("{}: key set {}, not signed yet", args.out.display(), set.version);
     Ok(())
 }

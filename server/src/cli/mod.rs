@@ -13,6 +13,7 @@ mod cert;
 mod clock;
 mod device;
 mod enrolment;
+mod files;
 mod freeze;
 mod group;
 mod joining;

@@ -1,6 +1,7 @@
 //! `fleetward ca root`, `csr`, `issue-intermediate`, `import` and `crl`: roots whose keys are kept elsewhere (K-5). What signs with a root's file
 //! runs on a machine without network and data folder; the rest opens the fleet.
 
+use super::files;
 use crate::hardening;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
@@ -13,9 +14,7 @@ use fleet::{
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::{
-    fs::OpenOptions,
-    io::{IsTerminal as _, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io::{IsTerminal as _, Read as _},
     path::{Path, PathBuf},
 };
 use wire::{
@@ -164,7 +163,7 @@ pub(super) fn sign(what: &Offline<'_>) -> Result<()> {
             let root = key.open()?;
             let signed = offline::issue(&root, &read(csr)?, now, &OsEntropy).with_context(|| csr.display().to_string())?;
             let chain = [pem("CERTIFICATE", &signed.der), pem("CERTIFICATE", &root.certificate)].concat();
-            write(out, chain.as_bytes(), 0o644)?;
+            files::write(out, chain.as_bytes(), files::PUBLIC)?;
             println!("signed   {}", signed.subject);
             println!("for      {}s, pathlen 0, valid {} to {}", signed.purpose, signed.validity.from, signed.validity.until);
             println!("written  {}; bring it back: fleetward ca import {}", out.display(), out.display());
@@ -174,7 +173,7 @@ pub(super) fn sign(what: &Offline<'_>) -> Result<()> {
             let wanted: ListRequest =
                 serde_json::from_slice(&read(request)?).with_context(|| format!("{} is no request of a list", request.display()))?;
             let der = offline::list(&root, &wanted, now).with_context(|| request.display().to_string())?;
-            write(out, pem("X509 CRL", &der).as_bytes(), 0o644)?;
+            files::write(out, pem("X509 CRL", &der).as_bytes(), files::PUBLIC)?;
             println!("signed   a list of {} certificates of {}, for 30 days", wanted.entries.len(), wanted.subject);
             println!("written  {}; bring it back: fleetward ca crl import {} --file {}", out.display(), wanted.authority, out.display());
         }
@@ -184,7 +183,7 @@ pub(super) fn sign(what: &Offline<'_>) -> Result<()> {
             let other =
                 CertificateDer::from_pem_slice(&bytes).ok().with_context(|| format!("{} has no certificate", certificate.display()))?;
             let signed = offline::cross(&root, &other, now, &OsEntropy).with_context(|| certificate.display().to_string())?;
-            write(out, pem("CERTIFICATE", &signed.der).as_bytes(), 0o644)?;
+            files::write(out, pem("CERTIFICATE", &signed.der).as_bytes(), files::PUBLIC)?;
             println!("signed   {}, until {}", signed.subject, signed.validity.until);
             println!("written  {}; bring it back: fleetward ca import {}", out.display(), out.display());
         }
@@ -204,6 +203,7 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
     let pki = fleet.pki();
     match command {
         Root::Export { authority, passphrase_file, recipient, out } => {
+            // Before somebody is asked for a passphrase; that nothing is written over is seen to where it is written.
             if out.exists() {
                 bail!("{} exists already; a root's file is never overwritten. Choose another one.", out.display());
             }
@@ -212,7 +212,7 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
                 (None, recipient) => Lock::Recipient(recipient.unwrap_or_default()),
             };
             let exported = pki.export_root(actor, authority.as_ref(), lock).await.map_err(|e| e.fault())?;
-            write(&out, &exported.file, 0o600)?;
+            files::write(&out, &exported.file, files::PRIVATE)?;
             println!("{} with its private key is in {}.", exported.root.subject, out.display());
             println!("Keep two copies in safe places, and the passphrase elsewhere. Then remove the key from here:");
             println!("  fleetward ca root offline --authority {} --file {} --passphrase-file FILE", exported.root.id, out.display());
@@ -239,7 +239,7 @@ pub(super) async fn root(fleet: &Fleet, actor: &Actor, command: Root) -> Result<
 /// `ca csr`.
 pub(super) async fn csr(fleet: &Fleet, actor: &Actor, new: NewAuthorityRequest, out: &Path) -> Result<()> {
     let made = fleet.pki().request_authority(actor, new).await.map_err(|e| e.fault())?;
-    write(out, made.csr.as_bytes(), 0o644)?;
+    files::write(out, made.csr.as_bytes(), files::PUBLIC)?;
     println!("{}  {}", made.id, made.subject);
     println!("Where the root's key is:  fleetward ca issue-intermediate --root root.age --csr {} --out ca.pem", out.display());
     println!("Then here:                fleetward ca import ca.pem");
@@ -266,7 +266,7 @@ pub(super) async fn crl(fleet: &Fleet, actor: &Actor, command: Crl) -> Result<()
     match command {
         Crl::Request { id, out } => {
             let request = fleet.pki().list_request(actor, &id).await.map_err(|e| e.fault())?;
-            write(&out, serde_json::to_string_pretty(&request)?.as_bytes(), 0o644)?;
+            files::write(&out, serde_json::to_string_pretty(&request)?.as_bytes(), files::PUBLIC)?;
             println!("Where the root's key is:  fleetward ca root crl --root root.age --request {} --out root.crl", out.display());
             println!("Then here:                fleetward ca crl import {id} --file root.crl");
         }
@@ -337,13 +337,4 @@ fn passphrase(file: &Path, questions: &[&str]) -> Result<Passphrase> {
 
 fn read(file: &Path) -> Result<Vec<u8>> {
     std::fs::read(file).with_context(|| format!("reading {}", file.display()))
-}
-
-/// Writes a file that must not exist yet, and syncs it.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.with_context(|| format!("writing {}", path.display()))
 }

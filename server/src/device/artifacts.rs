@@ -44,7 +44,7 @@ pub(super) async fn serve(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let file = devices.fleet.releases().open_artifact(digest).await?;
+    let file = devices.fleet.releases().open_in_time(digest).await?;
     let etag = format!("\"{digest}\"");
     // In the order of §13.2.2.
     if tags::unwanted(headers, &etag) {

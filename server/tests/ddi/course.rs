@@ -5,6 +5,7 @@ use fleet::db::EngineKind;
 use futures::StreamExt as _;
 use rstest::rstest;
 use serde_json::json;
+use std::time::Duration;
 
 /// Bytes that differ everywhere.
 fn content(size: usize) -> Vec<u8> {
@@ -69,6 +70,11 @@ async fn a_device_polls_downloads_with_a_cut_and_succeeds(#[case] kind: EngineKi
     // As SWUpdate does: a word, the head, the bytes; cut once.
     assert_eq!(device.say(&action, "proceeding", "none", &["Installing Update Chunk Artifacts."]).await, 200);
     assert_eq!(rig.part(&rollout, "gw-1").await["state"], "downloading");
+    // Written to on the server's disk meanwhile: it is compared first, and the device only waits for that.
+    let (folder, file) = artifact["hashes"]["sha256"].as_str().unwrap().split_at(2);
+    let stored = rig.server.data().join("artifacts/blobs/sha256").join(folder).join(file);
+    let later = std::fs::metadata(&stored).unwrap().modified().unwrap() + Duration::from_secs(1);
+    std::fs::File::options().write(true).open(&stored).unwrap().set_modified(later).unwrap();
     let head = device.http.head(link("download")).header("accept", "application/octet-stream").send().await.unwrap();
     assert_eq!((head.status().as_u16(), head.headers()["content-length"].to_str().unwrap()), (200, "3000000"));
     let mut body = device.get(&link("download")).await.bytes_stream();

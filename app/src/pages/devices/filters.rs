@@ -1,67 +1,43 @@
-//! Pure: the list's address, and filters as terms of the selector in it. Terms are separated by blanks; `"…"` keeps blanks inside of one.
+//! Pure: the list's address, and filters as conditions of the selector in it. Refuses to know how a selector is written.
 
 use std::fmt::Write;
 use wire::{
     devices::{DeviceQuery, DeviceSort},
     percent,
+    selector::{Field, Selector},
     views::DeviceColumn,
 };
 
-/// The words of a selector, quotes kept.
-pub fn terms(q: &str) -> Vec<String> {
-    let mut out = Vec::new();
-    let mut term = String::new();
-    let mut quoted = false;
-    for c in q.chars() {
-        match c {
-            '"' => {
-                quoted = !quoted;
-                term.push(c);
-            }
-            c if c.is_whitespace() && !quoted => {
-                if !term.is_empty() {
-                    out.push(std::mem::take(&mut term));
-                }
-            }
-            c => term.push(c),
-        }
+/// The conditions of a selector that can be taken out one by one; none of one that is alternatives, or that has a mistake.
+pub fn conditions(q: &str) -> Vec<Selector> {
+    match Selector::parse(q) {
+        Ok(Selector::Any(_)) | Err(_) => Vec::new(),
+        Ok(selector) => selector.conditions(),
     }
-    if !term.is_empty() {
-        out.push(term);
-    }
-    out
 }
 
-/// Whether a selector is more than terms side by side, so that its terms can't be taken one by one.
-pub fn composed(q: &str) -> bool {
-    q.contains('(') || terms(q).iter().any(|t| t == "or")
+/// The values that a selector names for a field.
+pub fn values_of(q: &str, field: &Field) -> Vec<String> {
+    let values = |condition: Selector| match condition {
+        Selector::Is(about, values) if about == *field => values,
+        _ => Vec::new(),
+    };
+    conditions(q).into_iter().flat_map(values).collect()
 }
 
-/// The value of `key:` in a selector.
-pub fn value_of(q: &str, key: &str) -> Option<String> {
-    terms(q).into_iter().find_map(|t| t.strip_prefix(key)?.strip_prefix(':').map(|v| v.trim_matches('"').to_owned()))
+/// The selector with `field:value` in place of what it said about the field; an empty value only takes it out. One with a mistake stays as it was
+/// typed.
+pub fn with(q: &str, field: &Field, value: &str) -> String {
+    Selector::parse(q).map_or_else(|_| q.to_owned(), |selector| selector.with(field, value).to_string())
 }
 
-/// The selector with `key:value` in place of what it said about `key`; an empty value only takes it out.
-pub fn with(q: &str, key: &str, value: &str) -> String {
-    if composed(q) {
-        return if value.is_empty() { q.to_owned() } else { format!("({q}) {}", term(key, value)) };
-    }
-    let mut kept: Vec<String> = terms(q).into_iter().filter(|t| t.strip_prefix(key).is_none_or(|rest| !rest.starts_with(':'))).collect();
-    if !value.is_empty() {
-        kept.push(term(key, value));
-    }
-    kept.join(" ")
-}
-
-fn term(key: &str, value: &str) -> String {
-    let bare = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:/+".contains(&b));
-    if bare { format!("{key}:{value}") } else { format!("{key}:\"{}\"", value.replace('"', "")) }
-}
-
-/// The selector without its `n`th term.
+/// The selector without its `n`th condition.
 pub fn without(q: &str, n: usize) -> String {
-    terms(q).into_iter().enumerate().filter(|(i, _)| *i != n).map(|(_, t)| t).collect::<Vec<_>>().join(" ")
+    let mut kept = conditions(q);
+    if n < kept.len() {
+        kept.remove(n);
+    }
+    Selector::all(kept).to_string()
 }
 
 /// The sort order of a word in the address; an unknown one is the default.
@@ -137,13 +113,18 @@ mod tests {
 
     #[test]
     fn a_filter_replaces_what_was_said_about_its_key() {
-        assert_eq!(with("type:a eu-1 tag:x", "type", "b"), "eu-1 tag:x type:b");
-        assert_eq!(with("type:a", "type", ""), "");
-        assert_eq!(with("", "tag", "north sea"), "tag:\"north sea\"");
-        assert_eq!(value_of("tag:\"north sea\" online:yes", "tag").unwrap(), "north sea");
-        assert_eq!(with("type:a or type:b", "online", "yes"), "(type:a or type:b) online:yes");
-        assert_eq!(without("a b c", 1), "a c");
-        assert_eq!(terms("  a  \"b c\" "), ["a", "\"b c\""]);
+        assert_eq!(with("type:a eu-1 tag:x", &Field::Type, "b"), "eu-1 tag:x type:b");
+        assert_eq!(with("TYPE:a", &Field::Type, ""), "");
+        assert_eq!(with("", &Field::Tag, "north sea"), "tag:\"north sea\"");
+        assert_eq!(with("", &Field::Group, r#"a "b\c""#), r#"group:"a \"b\\c\"""#);
+        assert_eq!(values_of("tag:\"north sea\" online:yes", &Field::Tag), ["north sea"]);
+        assert_eq!(values_of("tag:eu,us -tag:lab", &Field::Tag), ["eu", "us"]);
+        assert_eq!(with("type:a or type:b", &Field::Online, "yes"), "(type:a or type:b) online:yes");
+        assert_eq!(with("(type:a or type:b) online:yes", &Field::Online, "no"), "(type:a or type:b) online:no");
+        assert_eq!(with("type:a (", &Field::Online, "yes"), "type:a (");
+        assert_eq!(without("a \"b (c\" d", 1), "a d");
+        assert_eq!(conditions("  a  \"b c\" ").len(), 2);
+        assert!(conditions("type:a or type:b").is_empty());
     }
 
     #[test]

@@ -23,7 +23,10 @@ use crate::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
-use wire::devices::{DeviceGroup, DeviceRow, GroupPage, GroupsPage as List};
+use wire::{
+    devices::{DeviceGroup, DeviceRow, GroupPage, GroupsPage as List},
+    selector::Field,
+};
 
 /// Most devices that are changed at once; the server says no to more.
 const MOST: i64 = 10_000;
@@ -85,7 +88,7 @@ pub fn GroupsPage() -> AnyView {
 
 /// The address of its devices in the list.
 fn devices_of(name: &str) -> String {
-    filters::href(filters::with("", "group", name))
+    filters::href(filters::with("", &Field::Group, name))
 }
 
 fn list(model: &List, calls: &Calls) -> AnyView {
@@ -164,7 +167,7 @@ fn create_form(call: FormCall<CreateGroup>) -> AnyView {
 fn one(model: &GroupPage, asked: &Asked, calls: &Calls) -> AnyView {
     let g = &model.group;
     let sub = view! { {counted(g.devices, "device", "devices")}" · made by "{g.created_by.clone()}" "{time::ago(g.created_at)} };
-    let file = format!("/api/v1/devices:export?q={}", encoded(&filters::with("", "group", &g.name)));
+    let file = format!("/api/v1/devices:export?q={}", encoded(&filters::with("", &Field::Group, &g.name)));
     let all = view! {
         <a class="btn" href=file download="" rel="external">{icon("download")}"CSV"</a>
         <a class="btn" href=devices_of(&g.name)>{icon("list")}"Show in the list"</a>

@@ -33,6 +33,7 @@ use leptos_router::hooks::use_query_map;
 use wire::{
     devices::{DeviceQuery, DeviceRow, DeviceSort, DevicesPage as Model, SelectorError},
     live::Topic,
+    selector::{Field, Selector},
     views::DeviceColumn,
 };
 
@@ -135,21 +136,22 @@ fn typed(event: &leptos::web_sys::Event) -> Option<String> {
 
 /// What is wrong with a search, if anything is.
 fn misread_query(q: &str) -> Option<String> {
-    wire::selector::Selector::parse(q).err().as_ref().map(misread)
+    Selector::parse(q).err().as_ref().map(misread)
 }
 
 fn filter_bar(model: &Model, (shown, before): (&Shown, i64), ways: Completing) -> AnyView {
     let query = &shown.query;
     let q = query.q.as_str();
     let online = ["yes", "no"].map(str::to_owned);
-    let taken_apart = if filters::composed(q) { Vec::new() } else { filters::terms(q) };
-    let chips = taken_apart
+    let chips = filters::conditions(q)
         .into_iter()
         .enumerate()
-        .map(|(i, term)| {
-            let (key, value) = match term.split_once(':') {
-                Some((key, value)) => (format!("{key} "), value.trim_matches('"').to_owned()),
-                None => ("text ".to_owned(), term.clone()),
+        .map(|(i, condition)| {
+            let term = condition.to_string();
+            let (key, value) = match condition {
+                Selector::Is(field, values) => (format!("{} ", field.name()), values.join(", ")),
+                Selector::Word(word) => ("text ".to_owned(), word),
+                _ => (String::new(), term.clone()),
             };
             let href = shown.asking(DeviceQuery { q: filters::without(q, i), ..query.clone() });
             view! { <span class="chip">{key}<b>{value}</b><a href=href aria-label=format!("Remove {term}")>{icon("x")}</a></span> }
@@ -163,11 +165,11 @@ fn filter_bar(model: &Model, (shown, before): (&Shown, i64), ways: Completing) -
             {ways.search("Search devices", "Search, or filter: type:gateway tag:eu online:yes", q)}
             {(query.sort != DeviceSort::DeviceId).then(|| view! { <input type="hidden" name="sort" value=query.sort.as_str()/> })}
             {(!columns.is_empty()).then(|| view! { <input type="hidden" name="cols" value=columns/> })}
-            {values("online", "Online", &online, shown)}
-            {values("type", "Type", &model.types, shown)}
-            {values("version", "Firmware", &model.versions, shown)}
-            {values("tag", "Tag", &model.tags, shown)}
-            {values("group", "Group", &model.groups, shown)}
+            {values(&Field::Online, "Online", &online, shown)}
+            {values(&Field::Type, "Type", &model.types, shown)}
+            {values(&Field::Version, "Firmware", &model.versions, shown)}
+            {values(&Field::Tag, "Tag", &model.tags, shown)}
+            {values(&Field::Group, "Group", &model.groups, shown)}
             {views::columns(shown, before)}
             {views::saved(&model.views, shown)}
             {chips}
@@ -181,21 +183,21 @@ fn filter_bar(model: &Model, (shown, before): (&Shown, i64), ways: Completing) -
 }
 
 /// A menu of links, each the list filtered by one value.
-fn values(key: &'static str, label: &'static str, all: &[String], shown: &Shown) -> AnyView {
+fn values(field: &Field, label: &'static str, all: &[String], shown: &Shown) -> AnyView {
     if all.is_empty() {
         return ().into_any();
     }
     let query = &shown.query;
-    let now = filters::value_of(&query.q, key);
-    let to = |value: &str| shown.asking(DeviceQuery { q: filters::with(&query.q, key, value), ..query.clone() });
+    let now = filters::values_of(&query.q, field);
+    let to = |value: &str| shown.asking(DeviceQuery { q: filters::with(&query.q, field, value), ..query.clone() });
     let links = all
         .iter()
         .map(|value| {
-            let current = now.as_deref() == Some(value);
+            let current = now.contains(value);
             view! { <a href=to(value) aria-current=current.then_some("true")>{current.then(|| icon("check"))}{value.clone()}</a> }
         })
         .collect_view();
-    let any = now.is_some().then(|| view! { <a href=to("")>"Any"</a><hr/> });
+    let any = (!now.is_empty()).then(|| view! { <a href=to("")>"Any"</a><hr/> });
     facet(label, view! { {any}{links} }.into_any())
 }
 

@@ -3,7 +3,7 @@
 
 use crate::ui::form::{ActionForm, FormCall};
 use crate::{
-    api::rollouts::{ActOnRollout, asks_for_name},
+    api::rollouts::{ActOnRollout, asks_for_name, asks_for_reason},
     ui::{
         Confirm, Tone, dialog,
         dialog::confirm_dialog_as,
@@ -239,16 +239,15 @@ const fn past(verb: Verb) -> &'static str {
     }
 }
 
-/// How it is asked: what the way out is called, whether it harms, and the label of the reason with whether there must be one.
-const fn manner(verb: Verb, halted: bool) -> (&'static str, bool, Option<(&'static str, bool)>) {
+/// How it is asked: what the way out is called, and whether it harms.
+const fn manner(verb: Verb, halted: bool) -> (&'static str, bool) {
     match verb {
-        Verb::Approve => ("Not now", false, Some(("Remark", true))),
-        Verb::Reject | Verb::RollBack | Verb::BreakGlass => ("Not now", true, Some(("Reason", true))),
-        Verb::Pause => ("Keep it running", false, Some(("Reason", false))),
-        Verb::Resume if halted => ("Keep it halted", true, Some(("Reason", true))),
-        Verb::Resume => ("Keep it paused", false, Some(("Reason", false))),
-        Verb::Stop => ("Don't stop it", true, Some(("Reason", true))),
-        Verb::Edit | Verb::Submit | Verb::Start | Verb::Promote | Verb::Retry => ("Not now", false, None),
+        Verb::Reject | Verb::RollBack | Verb::BreakGlass => ("Not now", true),
+        Verb::Pause => ("Keep it running", false),
+        Verb::Resume if halted => ("Keep it halted", true),
+        Verb::Resume => ("Keep it paused", false),
+        Verb::Stop => ("Don't stop it", true),
+        Verb::Edit | Verb::Submit | Verb::Approve | Verb::Start | Verb::Promote | Verb::Retry => ("Not now", false),
     }
 }
 
@@ -327,7 +326,8 @@ fn devices_of(n: i64) -> String {
 
 /// What is asked before `verb`: consequences in numbers, how it is confirmed, and what the way out is called.
 fn question_of(r: &RolloutDetail, verb: Verb, back: &str) -> Confirm {
-    let (cancel, danger, reason) = manner(verb, r.row.state == RolloutState::Halted);
+    let (cancel, danger) = manner(verb, r.row.state == RolloutState::Halted);
+    let why = if verb == Verb::Approve { "Remark" } else { "Reason" };
     Confirm {
         text: consequences(r, verb),
         verb: label(r, verb).1.trim_end_matches('…').to_owned(),
@@ -335,7 +335,7 @@ fn question_of(r: &RolloutDetail, verb: Verb, back: &str) -> Confirm {
         back: back.to_owned(),
         danger,
         type_name: asks_for_name(verb, r.row.state).then(|| r.row.name.clone()),
-        reason,
+        reason: asks_for_reason(verb, r.row.state).map(|required| (why, required)),
     }
 }
 

@@ -49,6 +49,11 @@ impl FreezeRow {
         self.ended_at.is_none() && self.from <= at && at < self.until
     }
 
+    /// When somebody ended it early although it held; one that had not begun was taken back.
+    pub fn lifted(&self) -> Option<Timestamp> {
+        self.ended_at.filter(|ended| self.from <= *ended)
+    }
+
     /// Whether it neither holds nor will.
     pub fn over(&self, at: Timestamp) -> bool {
         self.ended_at.is_some() || self.until <= at
@@ -65,4 +70,27 @@ pub struct FreezesPage {
     pub may_freeze: bool,
     /// When this was read.
     pub at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_held_is_lifted_and_what_had_not_begun_is_taken_back() {
+        let freeze = |ended_at| FreezeRow {
+            id: "frz_0193a0b0c0d0e0f0a1b1c1d1e1f1a2b2".parse().unwrap(),
+            name: "Year's end".into(),
+            reason: String::new(),
+            from: Timestamp(1000),
+            until: Timestamp(2000),
+            made_by: "ada".into(),
+            made_at: Timestamp(0),
+            ended_at,
+            ended_by: String::new(),
+        };
+        assert_eq!(freeze(None).lifted(), None);
+        assert_eq!(freeze(Some(Timestamp(999))).lifted(), None);
+        assert_eq!(freeze(Some(Timestamp(1000))).lifted(), Some(Timestamp(1000)));
+    }
 }

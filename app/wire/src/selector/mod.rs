@@ -15,6 +15,7 @@
 //! The browser parses with the same code.
 
 mod complete;
+mod conditions;
 mod parse;
 mod print;
 mod standing;
@@ -261,7 +262,8 @@ impl Field {
         }
     }
 
-    fn name(&self) -> String {
+    /// How it is written.
+    pub fn name(&self) -> String {
         match self {
             Self::Id => "id".into(),
             Self::Type => "type".into(),

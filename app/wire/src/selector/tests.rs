@@ -8,20 +8,14 @@ fn any_ordering() -> impl Strategy<Value = Ordering> {
     prop::sample::select(vec![Ordering::Below, Ordering::AtMost, Ordering::Above, Ordering::AtLeast])
 }
 
+fn text_field() -> impl Strategy<Value = Field> {
+    prop_oneof![Just(Field::Id), Just(Field::Tag), Just(Field::Group), Just(Field::Version), "[a-z]{1,5}".prop_map(Field::Attribute)]
+}
+
 fn leaf() -> impl Strategy<Value = Selector> {
     let value = "[a-z*]{1,6}|[ -~]{1,8}".prop_filter("a value is not empty", |v: &String| !v.is_empty());
     prop_oneof![
-        (
-            prop_oneof![
-                Just(Field::Id),
-                Just(Field::Tag),
-                Just(Field::Group),
-                Just(Field::Version),
-                "[a-z]{1,5}".prop_map(Field::Attribute)
-            ],
-            prop::collection::vec(value.clone(), 1..3)
-        )
-            .prop_map(|(f, v)| Selector::Is(f, v)),
+        (text_field(), prop::collection::vec(value.clone(), 1..3)).prop_map(|(f, v)| Selector::Is(f, v)),
         any::<i64>().prop_map(|n| Selector::Sequence(Ordering::AtLeast, n)),
         (prop_oneof![Just(Ordering::Below), Just(Ordering::Above), Just(Ordering::AtMost)], 1..300_000_000_i64)
             .prop_map(|(how, s)| Selector::Silent(how, s * 1000)),
@@ -51,6 +45,16 @@ proptest! {
     fn printing_and_parsing_give_the_same_tree(selector in tree()) {
         let printed = selector.to_string();
         prop_assert_eq!(Selector::parse(&printed), Ok(selector), "{}", printed);
+    }
+
+    #[test]
+    fn a_condition_is_put_in_so_that_it_is_read_again(selector in tree(), field in text_field(), value in "[ -~]{1,12}|\\PC{1,4}") {
+        let filtered = selector.with(&field, &value);
+        let printed = filtered.to_string();
+        prop_assert_eq!(Selector::parse(&printed), Ok(filtered.clone()), "{}", printed);
+        let about = |s: Selector| s.conditions().into_iter().filter(|c| matches!(c, Selector::Is(f, _) if *f == field)).collect::<Vec<_>>();
+        prop_assert_eq!(about(filtered.clone()), vec![Selector::Is(field.clone(), vec![value])]);
+        prop_assert_eq!(about(filtered.with(&field, "")), Vec::new());
     }
 
     #[test]

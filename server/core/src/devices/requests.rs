@@ -340,6 +340,12 @@ impl Devices {
         Ok(())
     }
 
+    /// How devices without a token may ask to join.
+    pub async fn enrolment_settings(&self, actor: &Actor) -> Result<EnrolmentSettings, Error> {
+        may(actor, Act::Read)?;
+        Ok(self.askable(&actor.org, self.clock.now()).await?.0)
+    }
+
     /// How devices without a token may ask to join, and whether any has asked whose request has not ended.
     pub(super) async fn askable(&self, org: &OrgId, now: Timestamp) -> Result<(EnrolmentSettings, bool), Error> {
         let found = row!(&mut self.db.read().await?, (bool, String, bool), store::ORG_ASKABLE, org.as_str(), now.0)?;

@@ -257,7 +257,7 @@ impl Devices {
             shared: self.shared_secrets(actor).await?,
             batch: None,
             profiles: self.pki.profile_names(&mut self.db.read().await?, &actor.org).await?,
-            settings: self.askable(&actor.org, self.clock.now()).await?.0,
+            settings: self.enrolment_settings(actor).await?,
             may_approve: allowed(actor, Act::ApproveDevices),
             may_open: allowed(actor, Act::OpenEnrolment),
             may_edit: allowed(actor, Act::Enrol),

@@ -25,7 +25,7 @@ impl Releases {
         if let Some(known) = known(&self.db, digest).await? {
             return Ok(known);
         }
-        let file = self.open_artifact(digest).await?;
+        let file = self.open_in_time(digest).await?;
         let turn = self.summing.clone().lock_owned().await;
         let (db, digest) = (self.db.clone(), digest.clone());
         let made = self.db.beyond(async move {

@@ -26,7 +26,10 @@ pub enum Error {
     Damaged,
     /// It may not be what it was, and is being compared.
     #[error("The file was written to on the server, and is being compared with its digest before it is given out. Try again in a moment.")]
-    Suspect,
+    Suspect {
+        /// Until it is compared, at the speed at which content was compared last.
+        seconds: u32,
+    },
     /// A value out of its bounds; the problem is a clause that follows the field's name.
     #[error("The {field} {problem}.")]
     Value {
@@ -181,7 +184,7 @@ impl Error {
             Self::NoManifest => say(K::NotFound, "no_manifest"),
             Self::NoArtifact => say(K::NotFound, "no_artifact"),
             Self::Damaged => say(K::Busy, "artifact_damaged").retry_after(600),
-            Self::Suspect => say(K::Busy, "artifact_suspect").retry_after(2),
+            Self::Suspect { seconds } => say(K::Busy, "artifact_suspect").retry_after(*seconds),
             Self::Value { field, .. } => say(K::Invalid, "bad_value").at(*field),
             Self::TooLarge { .. } => say(K::TooLarge, "file_too_large").at("size"),
             Self::TooManyUploads(_) => say(K::TooMany, "too_many_uploads").retry_after(3600),

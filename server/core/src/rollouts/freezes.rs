@@ -90,7 +90,8 @@ impl Rollouts {
         Ok(row)
     }
 
-    /// Ends a freeze early, or takes back one that has not begun. Devices that waited for its end may be offered something at once.
+    /// Lifts a freeze before its end, or takes back one that has not begun. One admin is enough, so it is seen: by whom and when stays in the calendar
+    /// and in the audit log. Devices that waited for its end may be offered something at once.
     pub async fn end_freeze(&self, actor: &Actor, id: &FreezeId) -> Result<FreezeRow> {
         may(actor, Act::Freeze)?;
         let now = self.clock.now();
@@ -99,10 +100,15 @@ impl Rollouts {
         if !store::end(&mut tx, &actor.org, id, &actor.label(), now).await? {
             return Err(Error::NotNow("It is over already.".to_owned()).into());
         }
-        let detail = json!({ "freeze": before.name, "from": before.from, "until": before.until });
+        let after = FreezeRow { ended_at: Some(now), ended_by: actor.label(), ..before };
+        let lifted = after.lifted().is_some();
+        let detail = json!({ "freeze": after.name, "reason": after.reason, "from": after.from, "until": after.until, "lifted": lifted });
         audit::append(&mut tx, actor, now, "freeze.end", id.as_str(), &detail).await?;
         tx.commit().await?;
         self.bus.tell(Event::Frozen { org: actor.org.clone() });
-        Ok(FreezeRow { ended_at: Some(now), ended_by: actor.label(), ..before })
+        if lifted {
+            tracing::warn!(freeze = %after.id, by = %after.ended_by, "a freeze was lifted before its end; rollouts offer again");
+        }
+        Ok(after)
     }
 }

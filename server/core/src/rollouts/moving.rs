@@ -52,7 +52,7 @@ impl Rollouts {
         for reason in step.reasons {
             // How many there were is known only now.
             let text = match step.order {
-                Some((_, Verb::Retry, _)) => format!("{} to try again, by {by}", devices_of(applied.requeued)),
+                Some((_, Verb::Retry, why)) => said(&format!("{} to try again,", devices_of(applied.requeued)), &by, why),
                 None if reason == SILENT => format!("{} fell silent and timed out", devices_of(applied.timed_out)),
                 _ => reason.clone(),
             };
@@ -95,12 +95,12 @@ impl Rollouts {
             Verb::Submit => self.submit(actor, id).await,
             Verb::Approve => self.approve(actor, id, digest.ok_or(Error::NoDigest)?, reason).await,
             Verb::Reject => self.reject(actor, id, reason).await,
-            Verb::Start => self.start(actor, id).await,
+            Verb::Start => self.give(actor, id, verb, reason).await,
             Verb::Pause => self.pause(actor, id, reason).await,
             Verb::Resume => self.resume(actor, id, reason).await,
-            Verb::Promote => self.promote(actor, id).await,
+            Verb::Promote => self.give(actor, id, verb, reason).await,
             Verb::Stop => self.stop(actor, id, reason).await,
-            Verb::Retry => self.retry(actor, id).await,
+            Verb::Retry => self.give(actor, id, verb, reason).await,
             Verb::RollBack => self.roll_back(actor, id, reason).await,
             Verb::BreakGlass => self.break_glass(actor, id, digest.ok_or(Error::NoDigest)?, reason).await.map(drop),
         }
@@ -160,7 +160,7 @@ impl Rollouts {
             let changes = order(verb, &course, &actor.label(), reason, now).map_err(Error::NotNow)?;
             // A person who promotes has looked at this evidence; other orders hold whatever devices have said since.
             let evidence = course.current().filter(|_| verb == Verb::Promote).map(|s| (course.stage, s.tally));
-            let reasons = [line(verb, &course, &actor.label(), &changes)];
+            let reasons = [line(verb, &course, (actor.label().as_str(), reason), &changes)];
             let step = Move { changes: &changes, evidence, reasons: &reasons, order: Some((actor, verb, reason)) };
             if self.apply(&record, &course, &step).await? {
                 // What follows at once is seen at once; if this fails, the next tick does it.
@@ -213,10 +213,10 @@ const fn sets_out(change: &Change) -> Option<i64> {
 }
 
 /// An order in the history.
-fn line(verb: Verb, course: &Course, by: &str, changes: &[Change]) -> String {
+fn line(verb: Verb, course: &Course, (by, reason): (&str, &str), changes: &[Change]) -> String {
     match verb {
-        Verb::Start => format!("Started before its time by {by}"),
-        Verb::Promote => format!("Stage {} ended by {by}", course.stage),
+        Verb::Start => said("Started before its time", by, reason),
+        Verb::Promote => said(&format!("Stage {} ended", course.stage), by, reason),
         _ => changes
             .iter()
             .find_map(|c| if let Change::Enter { summary, .. } = c { Some(summary.clone()) } else { None })

@@ -26,17 +26,17 @@ pub(in crate::cli) enum Order {
     /// Reject a rollout; its author can edit it and send it again
     Reject(Decision),
     /// Begin a scheduled rollout now, before its time
-    Start(Signed),
+    Start(Explained),
     /// No new offers for now; what is under way goes on
     Pause(Reasoned),
     /// Go on, also after a gate said no
     Resume(Reasoned),
     /// Let the next stage begin
-    Promote(Plain),
+    Promote(Reasoned),
     /// End a rollout before its end
     Stop(Reasoned),
     /// Offer it again to the devices that failed or timed out
-    Retry(Plain),
+    Retry(Reasoned),
     /// Take devices back by the way back of the plan
     RollBack(Reasoned),
 }
@@ -49,6 +49,15 @@ pub(in crate::cli) struct Signed {
     /// File with an API token of the person who does it
     #[arg(long, value_name = "FILE")]
     pub(super) token_file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Explained {
+    #[command(flatten)]
+    pub(super) by: Signed,
+    /// Why, for the history
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(super) reason: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -96,12 +105,12 @@ impl Order {
             Self::Submit(by) => signed(Verb::Submit, by, String::new()),
             Self::Approve { digest, of: Decision { by, reason } } => Asked { digest: Some(digest), ..signed(Verb::Approve, by, reason) },
             Self::Reject(Decision { by, reason }) => signed(Verb::Reject, by, reason),
-            Self::Start(by) => signed(Verb::Start, by, String::new()),
+            Self::Start(Explained { by, reason }) => signed(Verb::Start, by, reason),
             Self::Pause(Reasoned { of, reason }) => plain(Verb::Pause, of, reason),
             Self::Resume(Reasoned { of, reason }) => plain(Verb::Resume, of, reason),
-            Self::Promote(of) => plain(Verb::Promote, of, String::new()),
+            Self::Promote(Reasoned { of, reason }) => plain(Verb::Promote, of, reason),
             Self::Stop(Reasoned { of, reason }) => plain(Verb::Stop, of, reason),
-            Self::Retry(of) => plain(Verb::Retry, of, String::new()),
+            Self::Retry(Reasoned { of, reason }) => plain(Verb::Retry, of, reason),
             Self::RollBack(Reasoned { of, reason }) => plain(Verb::RollBack, of, reason),
         }
     }

@@ -89,7 +89,7 @@ async fn reject(State(fleet): State<Fleet>, Caller(actor): Caller, Named(id): Na
 /// How devices may ask to join
 #[utoipa::path(get, path = "/enrolment-settings", operation_id = "get_enrolment_settings", tag = "enrolment", responses((status = OK, body = EnrolmentSettings), Refusals))]
 async fn settings(State(fleet): State<Fleet>, Caller(actor): Caller) -> Answer<Json<EnrolmentSettings>> {
-    Ok(Json(fleet.devices().enrolment_page(&actor).await?.settings))
+    Ok(Json(fleet.devices().enrolment_settings(&actor).await?))
 }
 
 /// Let devices without a token ask to join, or no longer, and say which certificates they get

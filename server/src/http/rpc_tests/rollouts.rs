@@ -18,7 +18,11 @@ async fn a_rollout_is_stopped_by_its_name_and_leads_back_to_the_console_only() {
     let stop = [("id", id.as_str()), ("verb", "stop"), ("reason", "wrong radio"), ("back", "/approvals")];
     unconfirmed(b.post("rollout_act", &stop).await);
     unconfirmed(b.post("rollout_act", &[&stop[..], &[("confirm", "Radio")]].concat()).await);
+    let silent = [("id", id.as_str()), ("verb", "stop"), ("reason", " "), ("confirm", "Radio fix")];
+    assert_eq!(b.post("rollout_act", &silent).await.unwrap_err(), (400, "invalid".to_owned()), "it has to be said why");
     assert_eq!(b.post("rollout_act", &[&stop[..], &[("confirm", "Radio fix")]].concat()).await.unwrap(), "/approvals");
+    let (status, _, body) = b.send("GET", &format!("/rollouts/{id}"), FORM, Vec::new(), "text/html").await;
+    assert!(status == StatusCode::OK && String::from_utf8(body).unwrap().contains("wrong radio"), "the history says why");
 }
 
 #[tokio::test]
@@ -54,7 +58,11 @@ async fn freezes_are_made_and_ended_and_the_wizard_says_what_is_wrong_with_a_win
 
     let id = b.api("GET", "/freezes", Vec::new()).await["freezes"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(b.post("freeze_end", &[("id", &id)]).await.unwrap(), "/freezes");
-    assert!(page("/freezes").await.contains("Ended early"));
+    let shown = page("/freezes").await;
+    assert!(
+        shown.contains("Lifted") && shown.contains("end was lifted by ada on ") && shown.contains("31 Dec 2026 06:00 UTC. Rollouts"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]

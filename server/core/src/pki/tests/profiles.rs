@@ -192,9 +192,11 @@ async fn e6_who_asks_without_a_token_gets_the_profile_that_the_organization_says
     }
     let set = async |open, profile: &str| devices.set_open_enrolment(&admin, &EnrolmentSettings { open, profile: profile.into() }).await;
     assert!(is_unknown(&set(true, "year").await.unwrap_err().fault()));
-    assert!(!devices.enrolment_page(&admin).await.unwrap().settings.open, "nothing was done");
+    assert!(!devices.enrolment_settings(&admin).await.unwrap().open, "nothing was done");
     set(true, "spare").await.unwrap();
-    assert_eq!(devices.enrolment_page(&admin).await.unwrap().settings, EnrolmentSettings { open: true, profile: "spare".into() });
+    let holds = EnrolmentSettings { open: true, profile: "spare".into() };
+    assert_eq!(devices.enrolment_settings(&w.viewer().await).await.unwrap(), holds);
+    assert_eq!(devices.enrolment_page(&admin).await.unwrap().settings, holds);
     assert!(details(&w, "enrolment.open").await.contains("\"profile\":\"spare\""));
 
     let (over, asked) = (Over { open: Some(&w.org), ..Over::default() }, asks("gw-1", &KeyPair::generate().unwrap()));

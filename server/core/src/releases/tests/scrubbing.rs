@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use rstest::rstest;
 use std::{
     path::{Path, PathBuf},
+    sync::atomic::Ordering,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use wire::{
@@ -217,7 +218,7 @@ async fn what_was_written_to_is_compared_before_it_is_given_out_again(#[case] ki
     // Written anew with the same bytes.
     dated(&place, later);
     let told = refused().await;
-    assert_eq!((told.kind, told.code.as_str(), told.retry_after), (FaultKind::Busy, "artifact_suspect", Some(2)));
+    assert_eq!((told.kind, told.code.as_str(), told.retry_after), (FaultKind::Busy, "artifact_suspect", Some(1)));
     releases.compare_suspects().await.unwrap();
     releases.open_artifact(&digest).await.unwrap();
     // With other bytes of the same number.
@@ -271,4 +272,40 @@ async fn after_a_restart_a_file_is_believed_that_is_older_than_its_last_check(#[
     assert_eq!(fault(room.open_artifact(&digest).await.map(drop)).code, "artifact_suspect", "it is younger");
     room.compare_suspects().await.unwrap();
     room.open_artifact(&digest).await.unwrap();
+}
+
+#[rstest]
+#[case::sqlite(EngineKind::Sqlite)]
+#[case::postgres(EngineKind::Postgres)]
+#[tokio::test]
+async fn a_device_waits_for_a_short_comparison_and_is_told_how_long_another_takes(#[case] kind: EngineKind) {
+    let w = World::open(kind).await;
+    let (oli, admin, releases) = (w.operator().await, w.admin().await, w.fleet.releases());
+    trust(&w, &admin, 1).await;
+    verified(&w, &oli, "1.0.0", 1).await;
+    let digest = sha256(b"firmware 1.0.0");
+    let place = stored(&w, &digest);
+    let later = std::fs::metadata(&place).unwrap().modified().unwrap() + Duration::from_secs(1);
+    let comparing = async || {
+        releases.suspected().await;
+        releases.compare_suspects().await.unwrap();
+    };
+    dated(&place, later);
+    let (file, ()) = tokio::join!(releases.open_in_time(&digest), comparing());
+    assert_eq!(file.unwrap().read_all(100).await.unwrap(), b"firmware 1.0.0");
+
+    // At a byte a second nobody waits for fourteen of them.
+    releases.suspects.speed.store(1, Ordering::Relaxed);
+    dated(&place, later + Duration::from_secs(1));
+    let told = fault(releases.open_in_time(&digest).await.map(drop));
+    assert_eq!((told.kind, told.code.as_str(), told.retry_after), (FaultKind::Busy, "artifact_suspect", Some(14)));
+    comparing().await;
+    releases.open_in_time(&digest).await.unwrap();
+
+    // What turns out to be wrong is said to whoever has waited.
+    releases.suspects.speed.store(1000, Ordering::Relaxed);
+    flip(&place);
+    dated(&place, later + Duration::from_secs(2));
+    let (file, ()) = tokio::join!(releases.open_in_time(&digest), comparing());
+    assert_eq!(fault(file.map(drop)).code, "artifact_damaged");
 }

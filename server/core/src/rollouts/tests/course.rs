@@ -5,7 +5,7 @@ use crate::{bus::Event, db::EngineKind, rollouts::store::records};
 use rstest::rstest;
 use wire::{
     FaultKind,
-    rollouts::{Call, Reach, StageSpec},
+    rollouts::{Call, Reach, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -63,7 +63,10 @@ async fn it_goes_out_in_stages_to_the_end(#[case] kind: EngineKind) {
     assert_eq!(s.detail(&id).await.stages[1].state, StageState::AwaitingPromotion);
     assert_eq!(s.poll_all().await.len(), 0);
     assert_eq!(fault(s.rollouts().promote(&s.w.viewer().await, &id).await).kind, FaultKind::Forbidden);
-    s.rollouts().promote(&s.oli, &id).await.unwrap();
+    s.rollouts().act(&s.oli, &id, Verb::Promote, None, " the lab is content ").await.unwrap();
+    let log = s.w.fleet.access().audit_page(&s.oli, None).await.unwrap().entries.items;
+    let promoted = log.iter().find(|e| e.action == "rollout.promote").unwrap();
+    assert!(promoted.detail.contains("the lab is content"), "{promoted:?}");
 
     // Stage 3: the rest.
     assert_eq!(s.everybody_updates().await, 5);

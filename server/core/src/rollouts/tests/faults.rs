@@ -10,7 +10,7 @@ use std::sync::{
 use wire::{
     FaultKind, Timestamp,
     device::{Running, StatusReport},
-    rollouts::{Call, GateSpec, Reach, StageSpec},
+    rollouts::{Call, GateSpec, Reach, StageSpec, Verb},
     states::{RolloutState, StageState, UpdateState},
 };
 
@@ -51,7 +51,8 @@ async fn a_bad_release_is_stopped_in_its_first_stage_and_says_why(#[case] kind: 
     s.checked(&id).await;
 
     // A person goes on: what is known is not held against it again, and what failed is tried again.
-    s.rollouts().retry(&s.oli, &id).await.unwrap();
+    s.rollouts().act(&s.oli, &id, Verb::Retry, None, "a fuse").await.unwrap();
+    assert_eq!(s.detail(&id).await.history[0].text, "1 device to try again, by oli: a fuse");
     assert_eq!(s.poll_all().await.len(), 0, "a retry alone begins nothing");
     s.rollouts().resume(&s.oli, &id, "the power was out").await.unwrap();
     assert_eq!(s.everybody_updates().await, 3, "two that were taken back, one that failed; who reverted is not tried again");

@@ -202,6 +202,9 @@ async fn a_freeze_holds_new_offers_until_it_ends(#[case] kind: EngineKind) {
     assert_eq!(room.freezes(&s.oli).await.unwrap().freezes, std::slice::from_ref(&made));
     assert!(s.poll_all().await.is_empty());
     room.end_freeze(&s.ada, &made.id).await.unwrap();
+    let log = s.w.fleet.access().audit_page(&s.ada, None).await.unwrap().entries.items;
+    let lifted = log.iter().find(|e| e.action == "freeze.end" && e.object == made.id.as_str()).unwrap();
+    assert!(lifted.actor.contains("ada") && lifted.detail.contains("\"lifted\":true"), "{lifted:?}");
     room.hears(Some(&Event::Frozen { org: s.w.org.clone() }));
     assert_eq!(fault(room.end_freeze(&s.ada, &made.id).await).kind, FaultKind::Conflict);
     assert_eq!(s.everybody_updates().await, 2);
