@@ -194,9 +194,9 @@ async fn e6_who_asks_without_a_token_gets_the_profile_that_the_organization_says
     assert!(is_unknown(&set(true, "year").await.unwrap_err().fault()));
     assert!(!devices.enrolment_settings(&admin).await.unwrap().open, "nothing was done");
     set(true, "spare").await.unwrap();
-    let holds = EnrolmentSettings { open: true, profile: "spare".into() };
-    assert_eq!(devices.enrolment_settings(&w.viewer().await).await.unwrap(), holds);
-    assert_eq!(devices.enrolment_page(&admin).await.unwrap().settings, holds);
+    let told = EnrolmentSettings { open: true, profile: "spare".into() };
+    assert_eq!(devices.enrolment_settings(&w.viewer().await).await.unwrap(), told);
+    assert_eq!(devices.enrolment_page(&admin).await.unwrap().settings, told);
     assert!(details(&w, "enrolment.open").await.contains("\"profile\":\"spare\""));
 
     let (over, asked) = (Over { open: Some(&w.org), ..Over::default() }, asks("gw-1", &KeyPair::generate().unwrap()));
