@@ -292,7 +292,7 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
         started_at: stage.started_at,
         soak_until: stage.soak_until,
         ended_at: stage.ended_at,
-        verdict,
+        verdict: verdict.bounded(),
         findings: stage.findings.clone(),
     }
 }
@@ -301,11 +301,21 @@ fn stage_view(number: u32, stage: &super::course::Stage) -> StageView {
 fn whole_view(course: &Course) -> Option<Verdict> {
     let gate = course.gate.as_ref()?;
     let verdict = course.verdict.clone().unwrap_or_else(|| gate::judge_whole(gate, &course.totals(), course.seen(), false));
-    Some(if course.stage == 0 { unjudged("has not begun") } else { verdict })
+    Some(if course.stage == 0 { unjudged("has not begun") } else { verdict.bounded() })
 }
 
 fn unjudged(text: &str) -> Verdict {
-    Verdict { call: Call::Wait, text: text.to_owned(), finished: 0, succeeded: 0, errors: 0, reverted: 0, timed_out: 0, sample: 0 }
+    Verdict {
+        call: Call::Wait,
+        text: text.to_owned(),
+        finished: 0,
+        succeeded: 0,
+        errors: 0,
+        reverted: 0,
+        timed_out: 0,
+        sample: 0,
+        success_low: None,
+    }
 }
 
 /// What stands around a rollout's course when it is asked who may do what.

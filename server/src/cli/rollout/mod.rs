@@ -19,7 +19,7 @@ use std::{
 use wire::{
     ids::RolloutId,
     page::MAX_ROWS,
-    rollouts::{PlanChange, Preview, RolloutDetail, RolloutSpec, Tab},
+    rollouts::{PlanChange, Preview, RolloutDetail, RolloutSpec, Tab, Verdict, lower_words},
     time::duration,
 };
 
@@ -217,6 +217,9 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
             c.errors(),
             c.waiting
         );
+        if let Some(proves) = proves(&stage.verdict) {
+            let _ = writeln!(out, "  {proves}");
+        }
         for (i, found) in stage.findings.iter().enumerate() {
             // The latest of each metric.
             if !stage.findings[i + 1..].iter().any(|later| later.metric == found.metric && later.worse == found.worse) {
@@ -226,11 +229,20 @@ fn status(detail: &RolloutDetail, otherwise: usize) -> String {
     }
     if let Some(whole) = &detail.verdict {
         let _ = writeln!(out, "Whole rollout: {}", whole.text);
+        if let Some(proves) = proves(whole) {
+            let _ = writeln!(out, "  {proves}");
+        }
     }
     if otherwise > 0 {
         let _ = writeln!(out, "The file says something else: `fleetward rollout diff` shows what.");
     }
     out
+}
+
+/// What the finished devices of a gate prove of all; none while there is none.
+fn proves(verdict: &Verdict) -> Option<String> {
+    let low = lower_words(verdict.success_low?);
+    Some(format!("{} of {} finished devices succeeded: {low} % or more do, 95 % sure", verdict.succeeded, verdict.finished))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{
     Rollout, answer,
     orders::{Decision, Order, Plain, Reasoned, Signed},
+    proves,
 };
 use fleet::{
     access::Actor,
@@ -14,7 +15,7 @@ use fleet::{
 use rstest::rstest;
 use std::path::PathBuf;
 use wire::{
-    rollouts::Tab,
+    rollouts::{Call, Tab, Verdict},
     states::{Role, RolloutState},
 };
 
@@ -140,4 +141,21 @@ async fn a_rollout_goes_from_its_draft_to_its_end_by_commands(#[case] kind: Engi
     order(Order::Resume(reasoned(""))).await.unwrap();
     order(Order::Stop(reasoned("enough"))).await.unwrap();
     assert!(matches!(fleet.rollouts().detail(&admin, &id).await.unwrap().row.state, RolloutState::Stopping | RolloutState::Stopped));
+}
+
+#[test]
+fn a_stage_says_what_its_devices_prove() {
+    let verdict = |succeeded, finished| Verdict {
+        call: Call::Wait,
+        text: String::new(),
+        finished,
+        succeeded,
+        errors: finished - succeeded,
+        reverted: 0,
+        timed_out: 0,
+        sample: 3,
+        success_low: None,
+    };
+    assert_eq!(proves(&verdict(10, 10).bounded()).unwrap(), "10 of 10 finished devices succeeded: 72.2 % or more do, 95 % sure");
+    assert_eq!(proves(&verdict(0, 0).bounded()), None);
 }
