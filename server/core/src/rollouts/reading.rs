@@ -196,8 +196,15 @@ impl Rollouts {
         Ok(rows)
     }
 
-    /// What the wizard shows. Without a plan it begins with the plan of the rollout being edited.
-    pub async fn wizard(&self, actor: &Actor, spec: Option<RolloutSpec>, editing: Option<&RolloutId>) -> Result<WizardPage> {
+    /// What the wizard shows. Without a plan it begins with the plan of the rollout being edited; another one is previewed by the `draw` of its preview
+    /// before, where there was one.
+    pub async fn wizard(
+        &self,
+        actor: &Actor,
+        spec: Option<RolloutSpec>,
+        editing: Option<&RolloutId>,
+        draw: Option<&RolloutId>,
+    ) -> Result<WizardPage> {
         may(actor, Act::Draft)?;
         let mut on = self.db.read().await?;
         let record = match editing {
@@ -211,8 +218,12 @@ impl Rollouts {
         let spec = spec.or_else(|| record.as_ref().map(|r| r.spec.clone()));
         let preview = match &spec {
             Some(spec) => {
+                let id = match editing {
+                    Some(id) => id.clone(),
+                    None => self.reserved(&mut on, draw).await?,
+                };
                 let kept = arranged(&mut on, &actor.org, spec.clone()).await?;
-                Some(self.previewed(&mut on, &actor.org, editing, &kept).await?)
+                Some(self.previewed(&mut on, &actor.org, &id, &kept).await?)
             }
             None => None,
         };
