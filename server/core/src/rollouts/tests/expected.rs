@@ -37,7 +37,7 @@ async fn what_a_plan_takes_is_told_from_the_fleets_own_history(#[case] kind: Eng
     s.rollouts().submit(&s.oli, &id).await.unwrap();
     assert_eq!(s.rollouts().approvals(&s.ada).await.unwrap().waiting[0].preview.expected, expected);
 
-    // What has to go through a narrow line takes longer, and that is said. The release has 14 bytes; four devices have none of a limit's own but the plan's.
+    // What has to go through a narrow line takes longer, and that is said; the release has 14 bytes.
     let narrow = wire::rollouts::RolloutSpec { bandwidth: Some(10_000), ..plan(&s) };
     let preview = s.rollouts().preview(&s.oli, &narrow).await.unwrap();
     let egress = preview.egress.unwrap();
